@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Every well-known string of cdmd: what users, scripts and other programs see, in one place. */
+
+/* bus */
+#define CDM_BUS_NAME                  "org.cdmd1"
+#define CDM_PATH                      "/org/cdmd1"
+#define CDM_PATH_RESERVATION          "/org/cdmd1/reservation"
+#define CDM_PATH_POOL                 "/org/cdmd1/pool"
+#define CDM_PATH_NODE                 "/org/cdmd1/node"
+#define CDM_INTERFACE_MANAGER         "org.cdmd1.Manager"
+#define CDM_INTERFACE_RESERVATION     "org.cdmd1.Reservation"
+#define CDM_INTERFACE_POOL            "org.cdmd1.Pool"
+#define CDM_INTERFACE_NODE            "org.cdmd1.Node"
+
+#define CDM_ERROR_DENIED              "org.cdmd1.Error.Denied"
+#define CDM_ERROR_FULL                "org.cdmd1.Error.Full"
+#define CDM_ERROR_TIMEOUT             "org.cdmd1.Error.Timeout"
+#define CDM_ERROR_NO_SUCH_POOL        "org.cdmd1.Error.NoSuchPool"
+#define CDM_ERROR_NO_SUCH_RESERVATION "org.cdmd1.Error.NoSuchReservation"
+#define CDM_ERROR_NO_SUCH_TARGET      "org.cdmd1.Error.NoSuchTarget"
+#define CDM_ERROR_STALE               "org.cdmd1.Error.Stale" /* the target went away meanwhile */
+#define CDM_ERROR_INVALID             "org.cdmd1.Error.Invalid"
+#define CDM_ERROR_NOT_SUPPORTED       "org.cdmd1.Error.NotSupported"
+#define CDM_ERROR_BAD_CONFIG          "org.cdmd1.Error.BadConfiguration"
+#define CDM_ERROR_BUSY                "org.cdmd1.Error.Busy"
+
+/* polkit */
+#define CDM_ACTION_REQUEST            "org.cdmd1.request"
+#define CDM_ACTION_REQUEST_FOR_OTHERS "org.cdmd1.request-for-others"
+#define CDM_ACTION_RELEASE_OTHERS     "org.cdmd1.release-others"
+#define CDM_ACTION_MANAGE             "org.cdmd1.manage"
+
+/* keys of the options of Manager.Request and Manager.Explain (a{sv}) */
+#define CDM_OPTION_UNIT       "unit"       /* s: a unit's name */
+#define CDM_OPTION_CGROUP     "cgroup"     /* s: path below the cgroup root */
+#define CDM_OPTION_PID        "pid"        /* u: any process of the target */
+#define CDM_OPTION_PIDFD      "pidfd"      /* h: the caller itself, for its own unit */
+#define CDM_OPTION_CONTAINER  "container"  /* s: RUNTIME:ID */
+#define CDM_OPTION_USER       "user"       /* s: Explain only: as if this user asked */
+#define CDM_OPTION_LEASE      "lease"      /* t: microseconds */
+#define CDM_OPTION_PRIORITY   "priority"   /* i */
+#define CDM_OPTION_QUEUE      "queue"      /* t: microseconds to wait at most */
+#define CDM_OPTION_MIGRATE    "migrate"    /* b */
+#define CDM_OPTION_EXCLUSIVE  "exclusive"  /* b */
+#define CDM_OPTION_NODES      "nodes"      /* s: node list */
+#define CDM_OPTION_NEAR       "near"       /* s: PCI address */
+#define CDM_OPTION_SCOPE      "scope"      /* b: put the caller (pidfd) into a scope of its own: `cdmctl run` */
+#define CDM_OPTION_MEM_POLICY "mem-policy" /* s: what run will set; "bind" caps the scope with MemoryMax= */
+
+/* files, below --root where one is given */
+#define CDM_CONFIG_DIR          "cdm" /* in /etc, /run, /usr/lib */
+#define CDM_STATE_DIR           "/run/cdmd"
+#define CDM_UNIT                "cdmd.service"
+#define CDM_SCOPE_PREFIX        "cdm-" /* cdm-ID.scope */
+#define CDM_DROPIN_FENCE        "10-cdmd-fence.conf"
+#define CDM_DROPIN_EXEMPT       "20-cdmd-exempt.conf"
+#define CDM_DROPIN_PIN          "20-cdmd-pin.conf"
+
+/* exit status of cdmctl; `run` has EXIT_RUN_FAILED for its own failures */
+enum {
+        CDM_EXIT_DONE = 0,
+        CDM_EXIT_FAILED = 1,
+        CDM_EXIT_USAGE = 2,
+        CDM_EXIT_DENIED = 3,
+        CDM_EXIT_FULL = 4,
+        CDM_EXIT_TIMEOUT = 5,
+        CDM_EXIT_NO_DAEMON = 6,
+        CDM_EXIT_RUN_FAILED = 125,
+        CDM_EXIT_RUN_CANNOT = 126,
+        CDM_EXIT_RUN_NOT_FOUND = 127,
+};

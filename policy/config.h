@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Everything that an admin can say, parsed: cdmd.conf, the pools, the rules. One fresh object per (re)load; it is
+ * swapped in whole or not at all. */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "macro.h"
+#include "nodeset.h"
+#include "pool.h"
+#include "rule.h"
+
+typedef enum FenceMode { FENCE_MODE_ENFORCE, FENCE_MODE_OBSERVE, FENCE_MODE_OFF, _FENCE_MODE_MAX } FenceMode;
+
+const char *fence_mode_to_string(FenceMode v);
+int fence_mode_from_string(const char *s, FenceMode *ret);
+
+/* Pin=UNIT:NODES gives a unit back the ordinary nodes that its own file named. */
+typedef struct Pin {
+        char *unit;
+        NodeSet nodes;
+} Pin;
+
+typedef struct Config {
+        FenceMode mode;
+        char **exempt; /* unit names; NULL: none */
+        Pin *pins;
+        size_t n_pins;
+
+        unsigned max_per_user;
+        unsigned queue_max;
+        uint64_t default_lease_usec;
+
+        uint64_t drain_bandwidth; /* bytes/s; 0: no limit */
+
+        PoolConfig **pools; /* by file name */
+        size_t n_pools;
+        Rule **rules; /* by file name: the order in which they are tried */
+        size_t n_rules;
+} Config;
+
+/* An empty configuration with the documented defaults. -ENOMEM. */
+int config_new(Config **ret);
+Config *config_free(Config *c);
+DEFINE_CLEANUP(Config, config_free);

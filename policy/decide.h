@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* The one place that answers a request: topology, pools, rules, ledger and the request go in, a record comes out.
+ * Nothing is changed: the caller acts on the record. */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "config.h"
+#include "ledger.h"
+#include "macro.h"
+#include "pool.h"
+#include "rule.h"
+#include "subject.h"
+#include "topology.h"
+
+typedef enum Verdict {
+        VERDICT_GRANTED,
+        VERDICT_QUEUED,
+        VERDICT_DENIED,  /* by policy */
+        VERDICT_FULL,    /* would be allowed, but there is no room */
+        VERDICT_NO_POOL, /* no such pool */
+        VERDICT_INVALID, /* the request makes no sense (size 0, nodes outside the pool) */
+        _VERDICT_MAX,
+} Verdict;
+
+const char *verdict_to_string(Verdict v);
+
+typedef struct Request {
+        const char *pool;
+        uint64_t size_bytes;
+        const Subject *subject;
+        uint64_t lease_usec; /* 0: not asked for */
+        int32_t priority;
+        bool queue;
+        bool exclusive;
+        NodeSet nodes; /* only these; empty: any of the pool */
+        NodeSet near;  /* nodes whose CPUs the cgroup may use; empty: no preference */
+} Request;
+
+/* One CDM node as observed just now. */
+typedef struct NodeUse {
+        int node;
+        uint64_t foreign_bytes; /* used there, and no reservation explains it: intruders, residue, unattributed */
+        bool closed;            /* offline or drained by the admin: no new grants */
+} NodeUse;
+
+typedef struct Snapshot {
+        const Topology *topology;
+        const PoolSet *pools;
+        const Config *config;
+        const Ledger *ledger;
+        const NodeUse *use; /* nodes that are missing here have no foreign bytes */
+        size_t n_use;
+        uint64_t page_bytes;
+        uint64_t now_usec; /* CLOCK_REALTIME */
+} Snapshot;
+
+typedef struct Decision {
+        Verdict verdict;
+        char *reason; /* one sentence for the user, with the rule's FILE:LINE where one decided */
+        const Rule *rule; /* the rule that decided, borrowed from the config; NULL: none matched */
+        unsigned line;    /* in rule->file: the key that decided, else [Match] */
+
+        /* The change, when granted: */
+        uint64_t size_bytes; /* rounded up; for exclusive the whole nodes */
+        uint64_t lease_usec;
+        uint64_t expires_usec;
+        Share shares[SHARES_MAX];
+        size_t n_shares;
+} Decision;
+
+Decision *decision_free(Decision *d);
+DEFINE_CLEANUP(Decision, decision_free);
+
+/* -ENOMEM, or 0 with a record. The order: request makes sense, pool exists, first rule that matches, Deny=, Limit=,
+ * Lease=, Priority=, Exclusive=, MaxPerUser=, Quota=, room.
+ *
+ * Placement: one node that holds all of it and has no other tenant; else one node that holds it; else several nodes,
+ * those without other tenants first. Among equals the one nearest to request->near, then the faster, then the one that
+ * fits tightest, then the lowest number. */
+int decide(const Snapshot *s, const Request *request, Decision **ret);
+
+/* capacity - headroom - reserved - foreign, at least 0; 0 for a node that is closed or in no pool. */
+uint64_t decide_node_available(const Snapshot *s, int node);
+uint64_t decide_pool_available(const Snapshot *s, const Pool *pool);
+
+/* What stands behind the size of a reservation now. */
+Strength decide_strength(const Snapshot *s, const Reservation *r);

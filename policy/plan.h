@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* A change of one tenant's nodes as data: ordered steps, each with its inverse. daemon/apply.c is the one place that
+ * carries them out, and that undoes those already done when one fails.
+ *
+ * Why this order: widening is write, tell systemd, verify, then move pages up. Narrowing makes the writer of cpuset.mems
+ * wait for every page, so pages are drained first; and the kernel remaps a policy's nodes by position when a set of
+ * nodes is swapped for another in one write, so a change that does both widens first and narrows last. */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "ledger.h"
+#include "macro.h"
+#include "nodeset.h"
+
+typedef enum StepKind {
+        STEP_WRITE,    /* the worker writes the leaf's cpuset.mems */
+        STEP_PROPERTY, /* systemd is told the same set (AllowedMemoryNodes=) */
+        STEP_VERIFY,   /* cpuset.mems.effective is what `nodes` says, or a part of it that holds an ordinary node */
+        STEP_MIGRATE,  /* pages on `from` are moved to `nodes` */
+        STEP_DRAIN,    /* pages on `from` are moved to `nodes` in paced chunks */
+        STEP_EVICT,    /* page cache that stayed on `from` is evicted */
+        STEP_MEASURE,  /* what is left on `from` is counted: the residue */
+        _STEP_KIND_MAX,
+} StepKind;
+
+const char *step_kind_to_string(StepKind v);
+
+typedef struct Step {
+        StepKind kind;
+        NodeSet nodes;
+        NodeSet from;
+        bool has_inverse;
+        StepKind inverse_kind; /* with inverse_nodes as its `nodes` */
+        NodeSet inverse_nodes;
+} Step;
+
+#define PLAN_STEPS_MAX 16
+
+typedef struct Plan {
+        Step steps[PLAN_STEPS_MAX];
+        size_t n_steps;
+} Plan;
+
+/* What a tenant looks like now, and what it shall have. */
+typedef struct PlanInput {
+        NodeSet current;   /* what its leaf allows (own setting, not effective) */
+        NodeSet base;      /* ordinary nodes it keeps in any case; never empty */
+        NodeSet wanted;    /* CDM nodes it shall have */
+        bool migrate_up;   /* move its pages to the new nodes */
+        bool has_property; /* systemd owns the cgroup: STEP_PROPERTY is needed */
+        bool ended;        /* the unit is gone: only its property is set back and the residue counted */
+} PlanInput;
+
+/* -EINVAL: base is empty or holds a wanted node (a set of CDM nodes alone would make the kernel fall back to the
+ * parent's set, which is open). An input that is already as wanted gives only a verification. */
+int plan(const PlanInput *in, Plan *ret);

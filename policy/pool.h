@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Pools: which nodes are CDM nodes, and which remain ordinary. */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "macro.h"
+#include "nodeset.h"
+#include "size.h"
+#include "topology.h"
+
+#define POOL_DEFAULT_NAME     "cdm"
+#define POOL_DEFAULT_HEADROOM (UINT64_C(64) << 20)
+
+/* What one file of pools.d says, as parsed. */
+typedef struct PoolConfig {
+        char *name; /* the file's name without .conf */
+        char *file;
+        unsigned line; /* of [Pool] */
+        char *description;
+        bool nodes_auto;
+        NodeSet nodes; /* when !nodes_auto */
+        unsigned nodes_line;
+        uint64_t min_bandwidth_mbps; /* selectors for auto; 0: any. MinBandwidth=300G is bytes/s in the file */
+        uint64_t max_latency_ns;     /* 0: any */
+        int tier;                    /* TIER_UNKNOWN: any */
+        bool dax;
+        Size headroom; /* of every node */
+        bool hold;
+} PoolConfig;
+
+PoolConfig *pool_config_free(PoolConfig *c);
+DEFINE_CLEANUP(PoolConfig, pool_config_free);
+
+typedef struct Pool {
+        char *name;
+        char *description;
+        char *file; /* NULL for the default pool */
+        NodeSet nodes;
+        uint64_t size_bytes; /* sum over its online nodes */
+        Size headroom;
+        bool hold;
+} Pool;
+
+typedef struct PoolSet {
+        Pool *pools;
+        size_t n_pools;
+        NodeSet cdm;      /* every node that belongs to a pool */
+        NodeSet ordinary; /* every other node with memory */
+} PoolSet;
+
+PoolSet *pool_set_free(PoolSet *s);
+DEFINE_CLEANUP(PoolSet, pool_set_free);
+
+/* Settles which node belongs to which pool. Pools with a node list take their nodes first, then `auto` pools in
+ * order share what is left: nodes that have memory and no CPU and meet the selectors. Without any pool file there
+ * is one pool "cdm" of all such nodes; where that would leave no ordinary memory it takes only those that HMAT, tier,
+ * DAX or a driver marks as special. A machine without CDM nodes gives a set without members, which is no error.
+ *
+ * -ENOSPC: pools would take all memory; -EEXIST: two pools name one node. Then *ret_error is a message that starts
+ * with FILE:LINE where there is one (owned by the caller). A listed node that is absent is no error: it may be
+ * hotplugged later. */
+int pool_set_resolve(const Topology *t, const PoolConfig *const *configs, size_t n_configs, PoolSet **ret,
+                     char **ret_error);
+
+const Pool *pool_set_find(const PoolSet *s, const char *name);
+const Pool *pool_set_find_node(const PoolSet *s, int node);
+
+/* The headroom of one node of the pool, in bytes. */
+uint64_t pool_headroom_bytes(const Pool *pool, const Node *node);

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* One policy file: whom it matches and what it grants. */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "macro.h"
+#include "size.h"
+#include "subject.h"
+#include "timespan.h"
+
+typedef enum OnFull { ON_FULL_DENY, ON_FULL_QUEUE, ON_FULL_PREEMPT, _ON_FULL_MAX } OnFull;
+typedef enum OnOverrun { ON_OVERRUN_PUSH_BACK, ON_OVERRUN_WARN, ON_OVERRUN_REVOKE, _ON_OVERRUN_MAX } OnOverrun;
+
+const char *on_full_to_string(OnFull v);
+int on_full_from_string(const char *s, OnFull *ret);
+const char *on_overrun_to_string(OnOverrun v);
+int on_overrun_from_string(const char *s, OnOverrun *ret);
+
+/* The keys whose line a refusal points to. */
+typedef enum RuleKey {
+        RULE_KEY_DENY,
+        RULE_KEY_LIMIT,
+        RULE_KEY_QUOTA,
+        RULE_KEY_LEASE,
+        RULE_KEY_PRIORITY,
+        RULE_KEY_EXCLUSIVE,
+        _RULE_KEY_MAX,
+} RuleKey;
+
+typedef struct Rule {
+        char *file;
+        unsigned line;                    /* of [Match] */
+        unsigned key_line[_RULE_KEY_MAX]; /* 0 when the key is not given */
+
+        char **pools, **units, **slices, **cgroups, **containers; /* globs; NULL: the key is not given */
+        char **users, **groups;                                   /* as written; NULL: not given */
+        uid_t *uids; /* what the users resolve to; unknown names are left out and match nobody */
+        size_t n_uids;
+        gid_t *gids;
+        size_t n_gids;
+
+        bool deny;
+        bool has_limit, has_quota;
+        Size limit, quota;
+        uint64_t lease_usec; /* 0: not given */
+        int32_t priority;
+        OnFull on_full;
+        OnOverrun on_overrun;
+        bool has_static;
+        Size static_size;
+        bool exclusive;
+} Rule;
+
+Rule *rule_free(Rule *r);
+DEFINE_CLEANUP(Rule, rule_free);
+
+/* All keys that are given must match; several globs in one key are alternatives. */
+bool rule_matches(const Rule *r, const char *pool, const Subject *subject);
+
+/* The first that matches, or NULL. */
+const Rule *rule_find(Rule *const *rules, size_t n_rules, const char *pool, const Subject *subject);
+
+/* The line to quote for a key: its own, else that of [Match]. */
+unsigned rule_line(const Rule *r, RuleKey key);

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* The machine's NUMA nodes as plain values. daemon/topology-read.c fills it in from sysfs; everything in policy/
+ * only reads it. */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "macro.h"
+#include "nodeset.h"
+
+#define TIER_UNKNOWN (-1)
+
+typedef struct Node {
+        int id;
+        bool online;
+        bool has_cpu;
+        uint64_t size_bytes; /* MemTotal of the node; 0 for a node without memory */
+        uint64_t free_bytes; /* MemFree at the time of the snapshot */
+        uint64_t read_bandwidth_mbps; /* HMAT, from its nearest initiators; 0 when unknown */
+        uint64_t read_latency_ns;     /* HMAT; 0 when unknown */
+        NodeSet initiators;           /* nearest CPU nodes (access1, else access0); empty when unknown */
+        int tier;                     /* N of memory_tierN, smaller is faster; TIER_UNKNOWN */
+        bool dax;                     /* memory that a dax/kmem device put online */
+        char *device;                 /* "0004:04:00.0", "dax0.0", "mem0" ... or NULL: the device it belongs to */
+        uint16_t *distance;           /* n entries in the order of Topology.nodes, or NULL */
+} Node;
+
+typedef struct Topology {
+        Node *nodes; /* by ascending id; numbers may be sparse */
+        size_t n_nodes;
+        bool demotion_enabled; /* /sys/kernel/mm/numa/demotion_enabled */
+        bool numa_balancing;   /* /proc/sys/kernel/numa_balancing is not 0 */
+        char *cdmm;            /* why the driver keeps its memory out of NUMA (NVIDIA's CDMM mode), or NULL */
+} Topology;
+
+Topology *topology_free(Topology *t);
+DEFINE_CLEANUP(Topology, topology_free);
+
+const Node *topology_find(const Topology *t, int node);
+
+/* All nodes that have memory, and those of them that have CPUs as well. */
+NodeSet topology_memory_nodes(const Topology *t);
+NodeSet topology_cpu_nodes(const Topology *t);
+
+/* SLIT distance from one node to another; 255 (unreachable) when the kernel does not say. */
+unsigned topology_distance(const Topology *t, int from, int to);
+
+/* The smallest distance from any node of a set; 255 when the set is empty. */
+unsigned topology_distance_from_set(const Topology *t, const NodeSet *from, int to);
