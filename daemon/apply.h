@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Carries out a plan for one tenant, step by step: blocking steps on a worker, property steps on the bus. When a step
- * fails, the inverses of those done before run in reverse order. This is the only place that changes what a cgroup
- * may use. */
+/* Carries out a plan for one tenant, step by step: blocking steps on a worker, property steps on the bus.
+ * When a step fails, the inverses of those done before run in reverse order. This is the only place that
+ * changes what a cgroup may use. */
 
 #include <stdint.h>
 #include <systemd/sd-bus.h>
@@ -20,10 +20,10 @@ typedef struct ApplyTarget {
 } ApplyTarget;
 
 typedef struct ApplyResult {
-        int error;        /* 0, or the negative errno of the step that failed */
-        StepKind failed;  /* when error < 0 */
-        char *message;    /* what failed and why, for the user; NULL when error is 0 */
-        int undo_error;   /* an inverse failed as well: the kernel's state is not what it was */
+        int error;       /* 0, or the negative errno of the step that failed */
+        StepKind failed; /* when error < 0 */
+        char *message;   /* what failed and why, for the user; NULL when error is 0 */
+        int undo_error;  /* an inverse failed as well: the kernel's state is not what it was */
         uint64_t moved_bytes, failed_bytes, evicted_bytes;
         NumaBytes *residue; /* what STEP_MEASURE found, an entry a node */
         size_t n_residue;

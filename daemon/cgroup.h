@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Control groups as the kernel shows them: cpuset.mems, memory.numa_stat, processes. Reads go through directory file
- * descriptors; the write of cpuset.mems goes through libcgroup (its only user). Paths are below the cgroup root and
- * start with '/'. */
+/* Control groups as the kernel shows them: cpuset.mems, memory.numa_stat, processes. Reads go through
+ * directory file descriptors; the write of cpuset.mems goes through libcgroup (its only user). Paths are
+ * below the cgroup root and start with '/'. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -13,20 +13,22 @@
 #include "policy/macro.h"
 #include "policy/nodeset.h"
 
-/* Is there a cgroup v2 hierarchy that can fence? -EOPNOTSUPP: v1 or hybrid without cpuset in v2; -ENOENT: the cpuset or
- * memory controller is missing. *ret_error says which, and what to do; owned by the caller. */
+/* Is there a cgroup v2 hierarchy that can fence? -EOPNOTSUPP: v1 or hybrid without cpuset in v2; -ENOENT:
+ * the cpuset or memory controller is missing. *ret_error says which, and what to do; owned by the caller. */
 int cgroup_check(char **ret_error);
 
-/* Opens the directory of a cgroup (O_DIRECTORY|O_CLOEXEC). Refuses paths that are not absolute or have "." or ".."
- * components with -EINVAL. -ENOENT: no such cgroup. *ret_id is its inode, by which it is told from a later one of the
- * same name. */
+/* Opens the directory of a cgroup (O_DIRECTORY|O_CLOEXEC). Refuses paths that are not absolute or have "."
+ * or ".." components with -EINVAL. -ENOENT: no such cgroup. *ret_id is its inode, by which it is told from a
+ * later one of the same name. */
 int cgroup_open(const char *path, uint64_t *ret_id);
 
-/* cpuset.mems (empty: inherits) and cpuset.mems.effective. -ENOENT: the cpuset controller is not enabled there. */
+/* cpuset.mems (empty: inherits) and cpuset.mems.effective. -ENOENT: the cpuset controller is not enabled
+ * there. */
 int cgroup_read_mems(int fd, NodeSet *ret);
 int cgroup_read_effective(int fd, NodeSet *ret);
 
-/* May block for as long as the kernel migrates: worker threads only. -ENOENT: no such cgroup or no cpuset there. */
+/* May block for as long as the kernel migrates: worker threads only. -ENOENT: no such cgroup or no cpuset
+ * there. */
 int cgroup_write_mems(const char *path, const NodeSet *nodes);
 
 /* Bytes of one cgroup (with its descendants) on one node, from memory.numa_stat. */
@@ -49,17 +51,18 @@ int cgroup_read_pids(int fd, pid_t **ret, size_t *ret_n);
 /* Is a process in it or below? (cgroup.events) */
 bool cgroup_is_populated(int fd);
 
-/* Asks the kernel to reclaim from this cgroup (memory.reclaim), page cache first where it understands swappiness=0.
- * -EAGAIN: got less than asked. */
+/* Asks the kernel to reclaim from this cgroup (memory.reclaim), page cache first where it understands
+ * swappiness=0. -EAGAIN: got less than asked. */
 int cgroup_reclaim(int fd, uint64_t bytes);
 
-/* Calls fn for every cgroup that can hold processes of its own: those without child cgroups, and inner ones that
- * systemd delegated are not entered (their unit confines them). Depth first; fd is valid during the call. Stops at the
- * first value other than 0 and returns it. A cgroup that vanishes meanwhile is passed over. */
+/* Calls fn for every cgroup that can hold processes of its own: those without child cgroups, and inner ones
+ * that systemd delegated are not entered (their unit confines them). Depth first; fd is valid during the
+ * call. Stops at the first value other than 0 and returns it. A cgroup that vanishes meanwhile is passed
+ * over. */
 typedef int (*cgroup_leaf_t)(const char *path, int fd, void *userdata);
 int cgroup_foreach_leaf(cgroup_leaf_t fn, void *userdata);
 
-/* Likewise for slices and other inner cgroups: page cache of a unit that ended is charged to them. `own` bytes on
- * nodes = theirs minus what their children hold. */
+/* Likewise for slices and other inner cgroups: page cache of a unit that ended is charged to them. `own`
+ * bytes on nodes = theirs minus what their children hold. */
 typedef int (*cgroup_inner_t)(const char *path, int fd, const NumaBytes *own, size_t n_own, void *userdata);
 int cgroup_foreach_inner(const NodeSet *nodes, cgroup_inner_t fn, void *userdata);

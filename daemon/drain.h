@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Moves a cgroup's pages between nodes (libnuma's numaif.h, its only user in cdmd). All of it blocks: worker threads
- * only. cdmd's own cpuset must hold the target nodes, or the kernel answers EINVAL. */
+/* Moves a cgroup's pages between nodes (libnuma's numaif.h, its only user in cdmd). All of it blocks: worker
+ * threads only. cdmd's own cpuset must hold the target nodes, or the kernel answers EINVAL. */
 
 #include <stddef.h>
 #include <stdint.h>
@@ -16,12 +16,12 @@ typedef struct MoveResult {
         uint64_t failed_bytes; /* pages that the kernel would not move: pinned, or no room */
 } MoveResult;
 
-/* Moves what processes of the cgroup map on `from` to `to`, in chunks, at most bandwidth bytes/s (0: no limit), in at most
- * three passes or until under 64 MiB are left. job may be NULL; progress is the bytes left on `from`.
- * -ECANCELED: the job was cancelled between two chunks. */
+/* Moves what processes of the cgroup map on `from` to `to`, in chunks, at most bandwidth bytes/s (0: no
+ * limit), in at most three passes or until under 64 MiB are left. job may be NULL; progress is the bytes
+ * left on `from`. -ECANCELED: the job was cancelled between two chunks. */
 int drain_move(int cgroup_fd, const NodeSet *from, const NodeSet *to, uint64_t bandwidth, Job *job,
                MoveResult *ret);
 
-/* Evicts page cache of the cgroup that stayed on `from`, in chunks no larger than the file bytes there; stops after two
- * useless ones. *ret_evicted_bytes is what left. */
+/* Evicts page cache of the cgroup that stayed on `from`, in chunks no larger than the file bytes there;
+ * stops after two useless ones. *ret_evicted_bytes is what left. */
 int drain_evict(int cgroup_fd, const NodeSet *from, Job *job, uint64_t *ret_evicted_bytes);

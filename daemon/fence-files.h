@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* The fence as files: drop-ins for every service and scope, written by the generator at boot and by cdmd on a machine
- * that runs already. */
+/* The fence as files: drop-ins for every service and scope, written by the generator at boot and by cdmd on
+ * a machine that runs already. */
 
 #include <stdbool.h>
 
 #include "policy/config.h"
 #include "policy/pool.h"
 
-/* Writes service.d/, scope.d/ and the drop-ins that exempt or pin units below dir (such as /run/systemd/system), each
- * by temp and rename, and removes those of an earlier configuration. *ret_changed: something is different now. */
+/* Writes service.d/, scope.d/ and the drop-ins that exempt or pin units below dir (such as
+ * /run/systemd/system), each by temp and rename, and removes those of an earlier configuration.
+ * *ret_changed: something is different now. */
 int fence_files_write(const char *dir, const Config *config, const PoolSet *pools, bool *ret_changed);
 /* Removes all of them, and directories that are empty then. */
 int fence_files_remove(const char *dir, bool *ret_changed);

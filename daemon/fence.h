@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* The fence: every leaf is denied the CDM nodes unless a reservation opens them. Two halves: drop-in files that systemd
- * applies to whatever it starts (fence-files, shared with the generator), and the closing of what already runs. */
+/* The fence: every leaf is denied the CDM nodes unless a reservation opens them. Two halves: drop-in files
+ * that systemd applies to whatever it starts (fence-files, shared with the generator), and the closing of
+ * what already runs. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -34,8 +35,8 @@ typedef struct Unfenced {
 
 typedef struct Fence Fence;
 
-/* What the fence needs to know while it works; all of it outlives the Fence. `pools` and `config` may be replaced
- * between two calls of fence_close(). */
+/* What the fence needs to know while it works; all of it outlives the Fence. `pools` and `config` may be
+ * replaced between two calls of fence_close(). */
 typedef struct FenceContext {
         sd_bus *bus;
         Worker *worker;
@@ -49,18 +50,19 @@ int fence_new(const FenceContext *context, Fence **ret);
 Fence *fence_free(Fence *f);
 DEFINE_CLEANUP(Fence, fence_free);
 
-/* Closes it over everything that runs, in this order: leaves that hold CDM pages without a reservation are drained
- * and narrowed one by one; drop-ins are installed where missing and systemd reloaded; every leaf's
- * cpuset.mems.effective is read back, slices that systemd has not realised are poked, until all are fenced or no poke
- * helps any more. Units whose property names a CDM node without a reservation are set back. done is called once. */
+/* Closes it over everything that runs, in this order: leaves that hold CDM pages without a reservation are
+ * drained and narrowed one by one; drop-ins are installed where missing and systemd reloaded; every leaf's
+ * cpuset.mems.effective is read back, slices that systemd has not realised are poked, until all are fenced
+ * or no poke helps any more. Units whose property names a CDM node without a reservation are set back. done
+ * is called once. */
 int fence_close(Fence *f, const Config *config, const PoolSet *pools, fence_done_t done, void *userdata);
 
 /* The mirror image: drop-ins are removed, systemd reloaded, slices poked until leaves inherit again. */
 int fence_lift(Fence *f, fence_done_t done, void *userdata);
 
 FenceState fence_state(const Fence *f);
-/* The cpuset controller had to be enabled while the system was running: CPU affinities that services had set for
- * themselves may have been reset. */
+/* The cpuset controller had to be enabled while the system was running: CPU affinities that services had set
+ * for themselves may have been reset. */
 bool fence_enabled_cpuset(const Fence *f);
 const Unfenced *fence_unfenced(const Fence *f, size_t *ret_n);
 uint64_t fence_intruder_bytes_drained(const Fence *f);

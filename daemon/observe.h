@@ -20,7 +20,8 @@ typedef struct NodeObservation {
         int node;
         uint64_t size_bytes, free_bytes;
         uint64_t hugetlb_bytes; /* nodeN/hugepages: pages of the pool, used or not */
-        uint64_t root_bytes;    /* of the root cgroup itself, which cannot be fenced; 0 when the kernel does not say */
+        uint64_t root_bytes; /* of the root cgroup itself, which cannot be fenced; 0 when the kernel does not
+                                say */
 } NodeObservation;
 
 typedef struct Observation {
@@ -33,7 +34,8 @@ typedef struct Observation {
 Observation *observation_free(Observation *o);
 DEFINE_CLEANUP(Observation, observation_free);
 
-/* Reads every cgroup: for `who`, at start and after a change of nodes, not for a request. root as in topology_read(). */
+/* Reads every cgroup: for `who`, at start and after a change of nodes, not for a request. root as in
+ * topology_read(). */
 int observe_all(const char *root, const NodeSet *nodes, Observation **ret);
 
 /* used - attributed, at least 0. */

@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Fills in a Topology from sysfs and procfs below a root directory: cdmd, cdmctl --offline and the generator all see
- * the machine through this. */
+/* Fills in a Topology from sysfs and procfs below a root directory: cdmd, cdmctl --offline and the generator
+ * all see the machine through this. */
 
 #include "policy/topology.h"
 
-/* root: "" for the machine itself, else a directory that holds sys/ and proc/. Every single attribute may be missing
- * or garbled (then it counts as unknown, and the rest is still read); node numbers may be sparse. A node that is only
- * `possible` is left out. -ENOENT: no sys/devices/system/node; -ENOMEM; -EIO: the node list itself is garbled. */
+/* root: "" for the machine itself, else a directory that holds sys/ and proc/. Every single attribute may be
+ * missing or garbled (then it counts as unknown, and the rest is still read); node numbers may be sparse. A
+ * node that is only `possible` is left out. -ENOENT: no sys/devices/system/node; -ENOMEM; -EIO: the node
+ * list itself is garbled. */
 int topology_read(const char *root, Topology **ret);
 
-/* MemTotal and MemFree of one node again (/sys/devices/system/node/nodeN/meminfo): two numbers, cheap enough for
- * every request. -ENOENT: the node is gone. */
+/* MemTotal and MemFree of one node again (/sys/devices/system/node/nodeN/meminfo): two numbers, cheap enough
+ * for every request. -ENOENT: the node is gone. */
 int topology_read_meminfo(const char *root, int node, uint64_t *ret_size_bytes, uint64_t *ret_free_bytes);

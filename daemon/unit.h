@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* systemd's side of the kernel: units by name, PID or cgroup; their AllowedMemoryNodes=; scopes; reload. All calls are
- * asynchronous, PID 1 is never waited for. The caller frees a returned slot to drop interest; callbacks then do not
- * come. */
+/* systemd's side of the kernel: units by name, PID or cgroup; their AllowedMemoryNodes=; scopes; reload. All
+ * calls are asynchronous, PID 1 is never waited for. The caller frees a returned slot to drop interest;
+ * callbacks then do not come. */
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -29,14 +29,15 @@ typedef struct UnitInfo {
 UnitInfo *unit_info_free(UnitInfo *u);
 DEFINE_CLEANUP(UnitInfo, unit_info_free);
 
-/* error < 0: a negative errno (-ENOENT: no such unit, -ESRCH: no such process, -ETIMEDOUT: PID 1 does not answer), and
- * info is NULL. info belongs to the callee. */
+/* error < 0: a negative errno (-ENOENT: no such unit, -ESRCH: no such process, -ETIMEDOUT: PID 1 does not
+ * answer), and info is NULL. info belongs to the callee. */
 typedef void (*unit_info_cb)(int error, UnitInfo *info, void *userdata);
 typedef void (*unit_done_cb)(int error, const char *message, void *userdata);
 
 int unit_get(sd_bus *bus, const char *name, unit_info_cb cb, void *userdata, sd_bus_slot **ret_slot);
 int unit_get_by_pid(sd_bus *bus, pid_t pid, unit_info_cb cb, void *userdata, sd_bus_slot **ret_slot);
-int unit_get_by_cgroup(sd_bus *bus, const char *cgroup, unit_info_cb cb, void *userdata, sd_bus_slot **ret_slot);
+int unit_get_by_cgroup(sd_bus *bus, const char *cgroup, unit_info_cb cb, void *userdata,
+                       sd_bus_slot **ret_slot);
 
 /* SetUnitProperties(runtime=true, AllowedMemoryNodes). */
 int unit_set_mems(sd_bus *bus, const char *name, const NodeSet *nodes, unit_done_cb cb, void *userdata,
@@ -49,11 +50,12 @@ int unit_start_scope(sd_bus *bus, const char *name, const char *slice, const cha
 /* Reload(). */
 int unit_daemon_reload(sd_bus *bus, unit_done_cb cb, void *userdata, sd_bus_slot **ret_slot);
 
-/* Makes systemd realise the cgroups of one slice's members, which 257 does not do by itself after a reload. */
+/* Makes systemd realise the cgroups of one slice's members, which 257 does not do by itself after a reload.
+ */
 int unit_poke_slice(sd_bus *bus, const char *slice, unit_done_cb cb, void *userdata, sd_bus_slot **ret_slot);
 
-/* What happens to units: cb gets the unit's name and its new active state ("removed" when it is gone from systemd),
- * or NULL and "reloading"/"reloaded" around a daemon-reload. One subscription serves all units. */
+/* What happens to units: cb gets the unit's name and its new active state ("removed" when it is gone from
+ * systemd), or NULL and "reloading"/"reloaded" around a daemon-reload. One subscription serves all units. */
 typedef void (*unit_event_cb)(const char *unit, const char *state, void *userdata);
 int unit_subscribe(sd_bus *bus, unit_event_cb cb, void *userdata, sd_bus_slot **ret_slot);
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Threads for what may block: writes to cpuset.mems (seconds, on a process with many threads), moving pages, reclaim,
- * fsync. The event loop never does any of these itself. Jobs run in any order, so callers serialise per tenant. */
+/* Threads for what may block: writes to cpuset.mems (seconds, on a process with many threads), moving pages,
+ * reclaim, fsync. The event loop never does any of these itself. Jobs run in any order, so callers serialise
+ * per tenant. */
 
 #include <stdint.h>
 #include <systemd/sd-event.h>
@@ -14,18 +15,21 @@ typedef struct Job Job;
 
 /* Runs on a thread; must not touch anything the event loop owns. Returns 0 or a negative errno. */
 typedef int (*job_run_t)(Job *job, void *userdata);
-/* Run on the event loop. done is called exactly once, also after job_cancel(), after which userdata is the caller's
- * again. progress may be NULL; values that come faster than the loop turns are merged into the last. */
+/* Run on the event loop. done is called exactly once, also after job_cancel(), after which userdata is the
+ * caller's again. progress may be NULL; values that come faster than the loop turns are merged into the
+ * last. */
 typedef void (*job_done_t)(int result, void *userdata);
 typedef void (*job_progress_t)(uint64_t value, void *userdata);
 
-/* Threads are started on demand, up to n_threads_max, and end when idle for a while: an idle cdmd has one thread. */
+/* Threads are started on demand, up to n_threads_max, and end when idle for a while: an idle cdmd has one
+ * thread. */
 int worker_new(sd_event *event, unsigned n_threads_max, Worker **ret);
 /* Cancels what runs, waits for it, and drops what waits. */
 Worker *worker_free(Worker *w);
 DEFINE_CLEANUP(Worker, worker_free);
 
-int worker_submit(Worker *w, job_run_t run, job_done_t done, job_progress_t progress, void *userdata, Job **ret);
+int worker_submit(Worker *w, job_run_t run, job_done_t done, job_progress_t progress, void *userdata,
+                  Job **ret);
 
 /* For the running job: tell the loop; has somebody cancelled? */
 void job_progress(Job *job, uint64_t value);

@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Reads configuration files strictly (the only user of inih). Directories are read as systemd does: /etc/cdm before
- * /run/cdm before /usr/lib/cdm, a file name replaces the same name further back, a link to /dev/null masks it, lexical
- * order of names. inih 55 itself truncates long lines and values, stops at NUL and reads a directory as an empty file,
- * so every file is opened, checked and cut into lines here before inih sees it. */
+/* Reads configuration files strictly (the only user of inih). Directories are read as systemd does: /etc/cdm
+ * before /run/cdm before /usr/lib/cdm, a file name replaces the same name further back, a link to /dev/null
+ * masks it, lexical order of names. inih 55 itself truncates long lines and values, stops at NUL and reads a
+ * directory as an empty file, so every file is opened, checked and cut into lines here before inih sees it.
+ */
 
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "config.h"
-#include "macro.h"
+#include "policy/config.h"
+#include "policy/macro.h"
 
 #define CONF_FILE_BYTES_MAX ((size_t)64 * 1024)
 /* Without the newline; what inih's own buffer of 200 takes whole. */
@@ -37,18 +38,18 @@ void conf_messages_clear(ConfMessages *m);
 bool conf_messages_have_errors(const ConfMessages *m);
 /* "FILE:LINE: text" or "FILE: text"; owned by the caller, NULL when out of memory. */
 char *conf_message_format(const ConfMessage *m);
-int conf_messages_add(ConfMessages *m, ConfSeverity severity, const char *file, unsigned line, const char *format,
-                      ...) _printf_(5, 6);
+int conf_messages_add(ConfMessages *m, ConfSeverity severity, const char *file, unsigned line,
+                      const char *format, ...) _printf_(5, 6);
 
-/* Loads cdmd.conf with its drop-ins, pools.d and policy.d below root ("" or "/": the real ones). Files are reported
- * with their path as seen below root. All files are read even after an error, so that one run shows every mistake.
- * 0: *ret is set, messages may hold warnings. -EBADMSG: at least one file was refused; *ret is untouched. Other
- * negative errno: nothing could be read at all.
+/* Loads cdmd.conf with its drop-ins, pools.d and policy.d below root ("" or "/": the real ones). Files are
+ * reported with their path as seen below root. All files are read even after an error, so that one run shows
+ * every mistake. 0: *ret is set, messages may hold warnings. -EBADMSG: at least one file was refused; *ret
+ * is untouched. Other negative errno: nothing could be read at all.
  *
- * User= and Group= are resolved by the passwd and group databases: those of root where it has etc/passwd, else
- * through NSS. Unknown names are a warning. */
+ * User= and Group= are resolved by the passwd and group databases: those of root where it has etc/passwd,
+ * else through NSS. Unknown names are a warning. */
 int config_load(const char *root, Config **ret, ConfMessages *messages);
 
-/* Checks single files as given on a command line; their kind follows from the folder (pools.d, policy.d) or else from
- * the first section. Same results as config_load(). */
+/* Checks single files as given on a command line; their kind follows from the folder (pools.d, policy.d) or
+ * else from the first section. Same results as config_load(). */
 int config_check_files(char *const *paths, size_t n_paths, ConfMessages *messages);

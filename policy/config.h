@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Everything that an admin can say, parsed: cdmd.conf, the pools, the rules. One fresh object per (re)load; it is
- * swapped in whole or not at all. */
+/* Everything that an admin can say, parsed: cdmd.conf, the pools, the rules. One fresh object per (re)load;
+ * it is swapped in whole or not at all. */
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#include "macro.h"
-#include "nodeset.h"
-#include "pool.h"
-#include "rule.h"
+#include "policy/macro.h"
+#include "policy/nodeset.h"
+#include "policy/pool.h"
+#include "policy/rule.h"
 
 typedef enum FenceMode { FENCE_MODE_ENFORCE, FENCE_MODE_OBSERVE, FENCE_MODE_OFF, _FENCE_MODE_MAX } FenceMode;
 

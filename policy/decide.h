@@ -1,20 +1,20 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* The one place that answers a request: topology, pools, rules, ledger and the request go in, a record comes out.
- * Nothing is changed: the caller acts on the record. */
+/* The one place that answers a request: topology, pools, rules, ledger and the request go in, a record comes
+ * out. Nothing is changed: the caller acts on the record. */
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#include "config.h"
-#include "ledger.h"
-#include "macro.h"
-#include "pool.h"
-#include "rule.h"
-#include "subject.h"
-#include "topology.h"
+#include "policy/config.h"
+#include "policy/ledger.h"
+#include "policy/macro.h"
+#include "policy/pool.h"
+#include "policy/rule.h"
+#include "policy/subject.h"
+#include "policy/topology.h"
 
 typedef enum Verdict {
         VERDICT_GRANTED,
@@ -43,7 +43,8 @@ typedef struct Request {
 /* One CDM node as observed just now. */
 typedef struct NodeUse {
         int node;
-        uint64_t foreign_bytes; /* used there, and no reservation explains it: intruders, residue, unattributed */
+        uint64_t foreign_bytes; /* used there, and no reservation explains it: intruders, residue,
+                                   unattributed */
         bool closed;            /* offline or drained by the admin: no new grants */
 } NodeUse;
 
@@ -60,7 +61,7 @@ typedef struct Snapshot {
 
 typedef struct Decision {
         Verdict verdict;
-        char *reason; /* one sentence for the user, with the rule's FILE:LINE where one decided */
+        char *reason;     /* one sentence for the user, with the rule's FILE:LINE where one decided */
         const Rule *rule; /* the rule that decided, borrowed from the config; NULL: none matched */
         unsigned line;    /* in rule->file: the key that decided, else [Match] */
 
@@ -75,12 +76,12 @@ typedef struct Decision {
 Decision *decision_free(Decision *d);
 DEFINE_CLEANUP(Decision, decision_free);
 
-/* -ENOMEM, or 0 with a record. The order: request makes sense, pool exists, first rule that matches, Deny=, Limit=,
- * Lease=, Priority=, Exclusive=, MaxPerUser=, Quota=, room.
+/* -ENOMEM, or 0 with a record. The order: request makes sense, pool exists, first rule that matches, Deny=,
+ * Limit=, Lease=, Priority=, Exclusive=, MaxPerUser=, Quota=, room.
  *
- * Placement: one node that holds all of it and has no other tenant; else one node that holds it; else several nodes,
- * those without other tenants first. Among equals the one nearest to request->near, then the faster, then the one that
- * fits tightest, then the lowest number. */
+ * Placement: one node that holds all of it and has no other tenant; else one node that holds it; else
+ * several nodes, those without other tenants first. Among equals the one nearest to request->near, then the
+ * faster, then the one that fits tightest, then the lowest number. */
 int decide(const Snapshot *s, const Request *request, Decision **ret);
 
 /* capacity - headroom - reserved - foreign, at least 0; 0 for a node that is closed or in no pool. */

@@ -1,23 +1,25 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* The ledger: every live reservation, and what is promised of every node. It never overcommits: available is what is
- * left of a node's capacity after headroom, all reservations and all foreign bytes; arithmetic saturates at 0.
+/* The ledger: every live reservation, and what is promised of every node. It never overcommits: available is
+ * what is left of a node's capacity after headroom, all reservations and all foreign bytes; arithmetic
+ * saturates at 0.
  *
- * A reservation counts in full from the decision on (before the kernel has been told), so that two requests that are
- * under way at once cannot both get the last bytes. A released one is `draining`, and counts, until its bytes have
- * left the node.
+ * A reservation counts in full from the decision on (before the kernel has been told), so that two requests
+ * that are under way at once cannot both get the last bytes. A released one is `draining`, and counts, until
+ * its bytes have left the node.
  *
- * A tenant is a cgroup with reservations. Its reservations add up; a node is open to it while one of them holds it. */
+ * A tenant is a cgroup with reservations. Its reservations add up; a node is open to it while one of them
+ * holds it. */
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "macro.h"
-#include "nodeset.h"
-#include "subject.h"
+#include "policy/macro.h"
+#include "policy/nodeset.h"
+#include "policy/subject.h"
 
 typedef enum ReservationState {
         RESERVATION_QUEUED,
@@ -87,7 +89,8 @@ int ledger_add(Ledger *l, Reservation *r);
 /* Forgets the reservation and hands it back to the caller; NULL when there is none. O(shares). */
 Reservation *ledger_take(Ledger *l, uint32_t id);
 
-/* Replaces what a reservation holds (size and shares): for residue, which holds only what could not be moved. */
+/* Replaces what a reservation holds (size and shares): for residue, which holds only what could not be
+ * moved. */
 void ledger_set_shares(Ledger *l, Reservation *r, const Share *shares, size_t n_shares);
 
 Reservation *ledger_find(const Ledger *l, uint32_t id);
@@ -97,8 +100,8 @@ size_t ledger_count_user(const Ledger *l, uid_t uid);
 /* All live bytes under the rule of that file: for Quota=. */
 uint64_t ledger_rule_bytes(const Ledger *l, const char *rule_file);
 
-/* Calls fn for every reservation in order of id until it returns something else than 0, and returns that. fn must not
- * change the ledger. */
+/* Calls fn for every reservation in order of id until it returns something else than 0, and returns that. fn
+ * must not change the ledger. */
 int ledger_foreach(const Ledger *l, int (*fn)(Reservation *r, void *userdata), void *userdata);
 
 /* What is promised of a node, and to how many tenants. O(1). */
@@ -108,8 +111,8 @@ size_t ledger_node_tenants(const Ledger *l, int node);
 /* The key under which a tenant's reservations add up: its unit, or the cgroup where there is none. */
 const char *ledger_tenant_key(const Subject *target);
 
-/* What a tenant holds: bytes of one node, and all nodes that are open to it. O(1). Reservations that are draining
- * count in bytes, but open no node. */
+/* What a tenant holds: bytes of one node, and all nodes that are open to it. O(1). Reservations that are
+ * draining count in bytes, but open no node. */
 uint64_t ledger_tenant_bytes(const Ledger *l, const char *tenant, int node);
 NodeSet ledger_tenant_nodes(const Ledger *l, const char *tenant);
 size_t ledger_tenant_count(const Ledger *l, const char *tenant);
@@ -117,7 +120,8 @@ size_t ledger_tenant_count(const Ledger *l, const char *tenant);
 int ledger_foreach_of_tenant(const Ledger *l, const char *tenant, int (*fn)(Reservation *r, void *userdata),
                              void *userdata);
 int ledger_foreach_tenant_of_node(const Ledger *l, int node,
-                                  int (*fn)(const char *tenant, uint64_t bytes, void *userdata), void *userdata);
+                                  int (*fn)(const char *tenant, uint64_t bytes, void *userdata),
+                                  void *userdata);
 
 /* Is it the only tenant of all its nodes? */
 bool ledger_is_alone(const Ledger *l, const Reservation *r);

@@ -8,41 +8,41 @@
 #include <stdint.h>
 #include <stdlib.h>
 
-#define ARRAY_SIZE(a)    (sizeof(a) / sizeof((a)[0]))
-#define _cleanup_(f)     __attribute__((cleanup(f)))
-#define _printf_(a, b)   __attribute__((format(printf, a, b)))
-#define _pure_           __attribute__((pure))
-#define _unused_         __attribute__((unused))
+#define ARRAY_SIZE(a)  (sizeof(a) / sizeof((a)[0]))
+#define _cleanup_(f)   __attribute__((cleanup(f)))
+#define _printf_(a, b) __attribute__((format(printf, a, b)))
+#define _pure_         __attribute__((pure))
+#define _unused_       __attribute__((unused))
 
 /* Hands the pointer to the caller and forgets it here, so that a cleanup attribute does not free it. */
-#define TAKE_PTR(p)                                                                                          \
-        ({                                                                                                   \
-                __typeof__(p) *_pp = &(p);                                                                   \
-                __typeof__(p) _taken = *_pp;                                                                 \
-                *_pp = NULL;                                                                                 \
-                _taken;                                                                                      \
+#define TAKE_PTR(p)                                                                                         \
+        ({                                                                                                  \
+                __typeof__(p) *_pp = &(p);                                                                  \
+                __typeof__(p) _taken = *_pp;                                                                \
+                *_pp = NULL;                                                                                \
+                _taken;                                                                                     \
         })
 
 /* Likewise for a file descriptor; -EBADF is left behind. */
-#define TAKE_FD(fd)                                                                                          \
-        ({                                                                                                   \
-                int *_pfd = &(fd);                                                                           \
-                int _taken = *_pfd;                                                                          \
-                *_pfd = -EBADF;                                                                              \
-                _taken;                                                                                      \
+#define TAKE_FD(fd)                                                                                         \
+        ({                                                                                                  \
+                int *_pfd = &(fd);                                                                          \
+                int _taken = *_pfd;                                                                         \
+                *_pfd = -EBADF;                                                                             \
+                _taken;                                                                                     \
         })
 
 /* Defines func_p() for _cleanup_(func_p), where func frees a pointer and returns NULL. */
-#define DEFINE_CLEANUP(type, func)                                                                           \
-        static inline void func##_p(type **p)                                                                \
-        {                                                                                                    \
-                if (*p)                                                                                      \
-                        *p = func(*p);                                                                       \
-        }                                                                                                    \
+#define DEFINE_CLEANUP(type, func)                                                                          \
+        static inline void func##_p(type **p)                                                               \
+        {                                                                                                   \
+                if (*p)                                                                                     \
+                        *p = func(*p);                                                                      \
+        }                                                                                                   \
         struct _cleanup_needs_semicolon_
 
 static inline void free_p(void *p)
 {
         free(*(void **)p);
 }
-#define _cleanup_free_   _cleanup_(free_p)
+#define _cleanup_free_ _cleanup_(free_p)

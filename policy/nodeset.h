@@ -8,10 +8,10 @@
 #include <stdint.h>
 
 /* The kernel's MAX_NUMNODES is 1 << CONFIG_NODES_SHIFT, and that is at most 10. */
-#define NODE_MAX           1024
-#define NODESET_BYTES_MAX  (NODE_MAX / 8)
+#define NODE_MAX          1024
+#define NODESET_BYTES_MAX (NODE_MAX / 8)
 /* Room for the longest list, every second node, and its NUL. */
-#define NODESET_STR_MAX    (NODE_MAX / 2 * 5 + 1)
+#define NODESET_STR_MAX (NODE_MAX / 2 * 5 + 1)
 
 typedef struct NodeSet {
         uint64_t word[NODE_MAX / 64]; /* node n is bit n % 64 of word n / 64 */
@@ -35,7 +35,7 @@ NodeSet nodeset_subtract(const NodeSet *a, const NodeSet *b);
 /* The smallest member that is >= from, or -1. */
 int nodeset_next(const NodeSet *set, int from);
 
-#define NODESET_FOREACH(node, set)                                                                           \
+#define NODESET_FOREACH(node, set)                                                                          \
         for (int node = nodeset_next((set), 0); node >= 0; node = nodeset_next((set), node + 1))
 
 /* Parses the kernel's list format ("0-1,3"; white space around it and an empty list are fine). Numbers are

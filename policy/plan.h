@@ -1,25 +1,27 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* A change of one tenant's nodes as data: ordered steps, each with its inverse. daemon/apply.c is the one place that
- * carries them out, and that undoes those already done when one fails.
+/* A change of one tenant's nodes as data: ordered steps, each with its inverse. daemon/apply.c is the one
+ * place that carries them out, and that undoes those already done when one fails.
  *
- * Why this order: widening is write, tell systemd, verify, then move pages up. Narrowing makes the writer of cpuset.mems
- * wait for every page, so pages are drained first; and the kernel remaps a policy's nodes by position when a set of
- * nodes is swapped for another in one write, so a change that does both widens first and narrows last. */
+ * Why this order: widening is write, tell systemd, verify, then move pages up. Narrowing makes the writer of
+ * cpuset.mems wait for every page, so pages are drained first; and the kernel remaps a policy's nodes by
+ * position when a set of nodes is swapped for another in one write, so a change that does both widens first
+ * and narrows last. */
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#include "ledger.h"
-#include "macro.h"
-#include "nodeset.h"
+#include "policy/ledger.h"
+#include "policy/macro.h"
+#include "policy/nodeset.h"
 
 typedef enum StepKind {
         STEP_WRITE,    /* the worker writes the leaf's cpuset.mems */
         STEP_PROPERTY, /* systemd is told the same set (AllowedMemoryNodes=) */
-        STEP_VERIFY,   /* cpuset.mems.effective is what `nodes` says, or a part of it that holds an ordinary node */
+        STEP_VERIFY,   /* cpuset.mems.effective is what `nodes` says, or a part of it that holds an ordinary
+                          node */
         STEP_MIGRATE,  /* pages on `from` are moved to `nodes` */
         STEP_DRAIN,    /* pages on `from` are moved to `nodes` in paced chunks */
         STEP_EVICT,    /* page cache that stayed on `from` is evicted */
@@ -55,6 +57,6 @@ typedef struct PlanInput {
         bool ended;        /* the unit is gone: only its property is set back and the residue counted */
 } PlanInput;
 
-/* -EINVAL: base is empty or holds a wanted node (a set of CDM nodes alone would make the kernel fall back to the
- * parent's set, which is open). An input that is already as wanted gives only a verification. */
+/* -EINVAL: base is empty or holds a wanted node (a set of CDM nodes alone would make the kernel fall back to
+ * the parent's set, which is open). An input that is already as wanted gives only a verification. */
 int plan(const PlanInput *in, Plan *ret);

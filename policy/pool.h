@@ -7,10 +7,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "macro.h"
-#include "nodeset.h"
-#include "size.h"
-#include "topology.h"
+#include "policy/macro.h"
+#include "policy/nodeset.h"
+#include "policy/size.h"
+#include "policy/topology.h"
 
 #define POOL_DEFAULT_NAME     "cdm"
 #define POOL_DEFAULT_HEADROOM (UINT64_C(64) << 20)
@@ -24,7 +24,8 @@ typedef struct PoolConfig {
         bool nodes_auto;
         NodeSet nodes; /* when !nodes_auto */
         unsigned nodes_line;
-        uint64_t min_bandwidth_mbps; /* selectors for auto; 0: any. MinBandwidth=300G is bytes/s in the file */
+        uint64_t min_bandwidth_mbps; /* selectors for auto; 0: any. MinBandwidth=300G is bytes/s in the file
+                                      */
         uint64_t max_latency_ns;     /* 0: any */
         int tier;                    /* TIER_UNKNOWN: any */
         bool dax;
@@ -55,14 +56,15 @@ typedef struct PoolSet {
 PoolSet *pool_set_free(PoolSet *s);
 DEFINE_CLEANUP(PoolSet, pool_set_free);
 
-/* Settles which node belongs to which pool. Pools with a node list take their nodes first, then `auto` pools in
- * order share what is left: nodes that have memory and no CPU and meet the selectors. Without any pool file there
- * is one pool "cdm" of all such nodes; where that would leave no ordinary memory it takes only those that HMAT, tier,
- * DAX or a driver marks as special. A machine without CDM nodes gives a set without members, which is no error.
+/* Settles which node belongs to which pool. Pools with a node list take their nodes first, then `auto` pools
+ * in order share what is left: nodes that have memory and no CPU and meet the selectors. Without any pool
+ * file there is one pool "cdm" of all such nodes; where that would leave no ordinary memory it takes only
+ * those that HMAT, tier, DAX or a driver marks as special. A machine without CDM nodes gives a set without
+ * members, which is no error.
  *
- * -ENOSPC: pools would take all memory; -EEXIST: two pools name one node. Then *ret_error is a message that starts
- * with FILE:LINE where there is one (owned by the caller). A listed node that is absent is no error: it may be
- * hotplugged later. */
+ * -ENOSPC: pools would take all memory; -EEXIST: two pools name one node. Then *ret_error is a message that
+ * starts with FILE:LINE where there is one (owned by the caller). A listed node that is absent is no error:
+ * it may be hotplugged later. */
 int pool_set_resolve(const Topology *t, const PoolConfig *const *configs, size_t n_configs, PoolSet **ret,
                      char **ret_error);
 

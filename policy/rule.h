@@ -8,13 +8,18 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "macro.h"
-#include "size.h"
-#include "subject.h"
-#include "timespan.h"
+#include "policy/macro.h"
+#include "policy/size.h"
+#include "policy/subject.h"
+#include "policy/timespan.h"
 
 typedef enum OnFull { ON_FULL_DENY, ON_FULL_QUEUE, ON_FULL_PREEMPT, _ON_FULL_MAX } OnFull;
-typedef enum OnOverrun { ON_OVERRUN_PUSH_BACK, ON_OVERRUN_WARN, ON_OVERRUN_REVOKE, _ON_OVERRUN_MAX } OnOverrun;
+typedef enum OnOverrun {
+        ON_OVERRUN_PUSH_BACK,
+        ON_OVERRUN_WARN,
+        ON_OVERRUN_REVOKE,
+        _ON_OVERRUN_MAX
+} OnOverrun;
 
 const char *on_full_to_string(OnFull v);
 int on_full_from_string(const char *s, OnFull *ret);

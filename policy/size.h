@@ -14,8 +14,9 @@ typedef struct Size {
         bool percent;
 } Size;
 
-/* -EINVAL: not a size; -ERANGE: over INT64_MAX bytes, or over 100%. A fraction ("1.5G") is allowed with a suffix
- * and rounds down to bytes. Negative numbers are -EINVAL. Zero parses: the caller says whether it makes sense. */
+/* -EINVAL: not a size; -ERANGE: over INT64_MAX bytes, or over 100%. A fraction ("1.5G") is allowed with a
+ * suffix and rounds down to bytes. Negative numbers are -EINVAL. Zero parses: the caller says whether it
+ * makes sense. */
 int size_parse(const char *text, Size *ret);
 
 /* The bytes meant, where whole is 100%. */

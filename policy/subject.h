@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Who a reservation is for, and who asks for it: established by daemon/identity.c from the kernel and PID 1, never
- * taken from a client's words. */
+/* Who a reservation is for, and who asks for it: established by daemon/identity.c from the kernel and PID 1,
+ * never taken from a client's words. */
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "macro.h"
+#include "policy/macro.h"
 
 #define UID_NONE ((uid_t)-1)
 
@@ -22,7 +22,7 @@ typedef struct Subject {
         uid_t uid;          /* the one who asks: EUID on the bus */
         gid_t *gids;        /* his groups */
         size_t n_gids;
-        uid_t unit_uid;     /* the unit's User=, UID_NONE when unknown */
+        uid_t unit_uid; /* the unit's User=, UID_NONE when unknown */
 } Subject;
 
 Subject *subject_free(Subject *s);
@@ -30,6 +30,7 @@ DEFINE_CLEANUP(Subject, subject_free);
 
 int subject_copy(const Subject *s, Subject **ret);
 
-/* Puts the name of the parent of a slice into buf ("a-b.slice" -> "a.slice" -> "-.slice") and returns it; NULL at
- * the root or for what is no slice. buf holds at least strlen(slice) + 1 bytes and may be slice itself. */
+/* Puts the name of the parent of a slice into buf ("a-b.slice" -> "a.slice" -> "-.slice") and returns it;
+ * NULL at the root or for what is no slice. buf holds at least strlen(slice) + 1 bytes and may be slice
+ * itself. */
 char *subject_slice_parent(const char *slice, char *buf);

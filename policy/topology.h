@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* The machine's NUMA nodes as plain values. daemon/topology-read.c fills it in from sysfs; everything in policy/
- * only reads it. */
+/* The machine's NUMA nodes as plain values. daemon/topology-read.c fills it in from sysfs; everything in
+ * policy/ only reads it. */
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#include "macro.h"
-#include "nodeset.h"
+#include "policy/macro.h"
+#include "policy/nodeset.h"
 
 #define TIER_UNKNOWN (-1)
 
@@ -17,15 +17,15 @@ typedef struct Node {
         int id;
         bool online;
         bool has_cpu;
-        uint64_t size_bytes; /* MemTotal of the node; 0 for a node without memory */
-        uint64_t free_bytes; /* MemFree at the time of the snapshot */
+        uint64_t size_bytes;          /* MemTotal of the node; 0 for a node without memory */
+        uint64_t free_bytes;          /* MemFree at the time of the snapshot */
         uint64_t read_bandwidth_mbps; /* HMAT, from its nearest initiators; 0 when unknown */
         uint64_t read_latency_ns;     /* HMAT; 0 when unknown */
         NodeSet initiators;           /* nearest CPU nodes (access1, else access0); empty when unknown */
         int tier;                     /* N of memory_tierN, smaller is faster; TIER_UNKNOWN */
         bool dax;                     /* memory that a dax/kmem device put online */
-        char *device;                 /* "0004:04:00.0", "dax0.0", "mem0" ... or NULL: the device it belongs to */
-        uint16_t *distance;           /* n entries in the order of Topology.nodes, or NULL */
+        char *device;       /* "0004:04:00.0", "dax0.0", "mem0" ... or NULL: the device it belongs to */
+        uint16_t *distance; /* n entries in the order of Topology.nodes, or NULL */
 } Node;
 
 typedef struct Topology {
@@ -33,7 +33,7 @@ typedef struct Topology {
         size_t n_nodes;
         bool demotion_enabled; /* /sys/kernel/mm/numa/demotion_enabled */
         bool numa_balancing;   /* /proc/sys/kernel/numa_balancing is not 0 */
-        char *cdmm;            /* why the driver keeps its memory out of NUMA (NVIDIA's CDMM mode), or NULL */
+        char *cdmm; /* why the driver keeps its memory out of NUMA (NVIDIA's CDMM mode), or NULL */
 } Topology;
 
 Topology *topology_free(Topology *t);

@@ -1,0 +1,1 @@
+# cdmctl: a file a verb.

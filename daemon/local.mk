@@ -1,0 +1,1 @@
+# cdmd itself. What cdmctl --offline and the generator share with it is in libmachine.

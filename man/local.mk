@@ -1,0 +1,1 @@
+# One page a command, file format and bus interface.
