@@ -13,9 +13,11 @@
 #include "policy/macro.h"
 #include "policy/nodeset.h"
 
-/* Is there a cgroup v2 hierarchy that can fence? -EOPNOTSUPP: v1 or hybrid without cpuset in v2; -ENOENT:
- * the cpuset or memory controller is missing. *ret_error says which, and what to do; owned by the caller. */
-int cgroup_check(char **ret_error);
+/* Once, before anything else: finds the cgroup v2 hierarchy and asks whether it can fence. root: "" for the
+ * machine (writes go through libcgroup), else a directory whose sys/fs/cgroup is a tree of plain files
+ * (tests: everything else behaves the same). -EOPNOTSUPP: cgroup v1 or hybrid; -ENOENT: the cpuset or memory
+ * controller is missing. *ret_error says which, and what to do; owned by the caller. */
+int cgroup_init(const char *root, char **ret_error);
 
 /* Opens the directory of a cgroup (O_DIRECTORY|O_CLOEXEC). Refuses paths that are not absolute or have "."
  * or ".." components with -EINVAL. -ENOENT: no such cgroup. *ret_id is its inode, by which it is told from a
