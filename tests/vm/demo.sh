@@ -1,0 +1,3 @@
+#!/bin/bash
+# What ./bootstrap demo runs in the guest.
+numactl --hardware
