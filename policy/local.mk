@@ -2,11 +2,15 @@
 noinst_LTLIBRARIES += libpolicy.la
 libpolicy_la_SOURCES = \
 	policy/cdm-names.h \
+	policy/ledger.c \
+	policy/ledger.h \
 	policy/macro.h \
 	policy/nodeset.c \
 	policy/nodeset.h \
 	policy/pool.c \
 	policy/pool.h \
+	policy/reservation.c \
+	policy/reservation.h \
 	policy/rule.c \
 	policy/rule.h \
 	policy/size.c \
