@@ -7,12 +7,16 @@ noinst_HEADERS += tests/unit/tree.h
 EXTRA_DIST += tests/data/machine
 
 check_PROGRAMS += \
+	tests/unit/test-fence-files \
 	tests/unit/test-topology-read
 
+tests_unit_test_fence_files_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_fence_files_LDADD = libmachine.la $(UNIT_LIBS)
 tests_unit_test_topology_read_CPPFLAGS = $(UNIT_DATA_CPPFLAGS) \
 	-DFIXTURE='"$(abs_top_srcdir)/../shared/fixtures/power9-v100.tar.bz2"'
 tests_unit_test_topology_read_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_topology_read_LDADD = libmachine.la $(UNIT_LIBS)
 
 TESTS += \
+	tests/unit/test-fence-files \
 	tests/unit/test-topology-read
