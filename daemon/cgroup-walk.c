@@ -9,11 +9,12 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
-/* The tree, depth first. A cgroup may vanish at any time: what can no longer be opened or read is passed over.
+/* The tree, depth first. A cgroup may vanish at any time: what can no longer be opened or read is passed
+ * over.
  *
- * The owner of a delegated subtree can nest as deep as he likes, while every level costs us a file descriptor:
- * below DEPTH_MAX we look no further. That loses nothing that matters, for nobody is fenced or drained by what
- * is found there: the unit above confines all of it. */
+ * The owner of a delegated subtree can nest as deep as he likes, while every level costs us a file
+ * descriptor: below DEPTH_MAX we look no further. That loses nothing that matters, for nobody is fenced or
+ * drained by what is found there: the unit above confines all of it. */
 
 #define DEPTH_MAX 64
 
@@ -68,12 +69,14 @@ static bool has_children(int fd)
         return d && next_child(d);
 }
 
-int cgroup_first_child(int fd, char **ret)
+int cgroup_find_child(int fd, bool (*accept)(const char *name), char **ret)
 {
         _cleanup_(closedir_p) DIR *d = open_stream(fd);
         const char *name = d ? next_child(d) : NULL;
         char *copy;
 
+        while (name && !accept(name))
+                name = next_child(d);
         if (!name)
                 return -ENOENT;
         copy = strdup(name);
@@ -200,9 +203,9 @@ static int walk_children(const Walk *w, const char *path, int fd, unsigned depth
         return r;
 }
 
-/* A cgroup is a leaf for us when what runs in and below it is confined by it alone: it has no children, systemd
- * delegated it, or it has processes beside its children. The root has kernel threads of its own and cannot be
- * confined, so it is never a leaf. */
+/* A cgroup is a leaf for us when what runs in and below it is confined by it alone: it has no children,
+ * systemd delegated it, or it has processes beside its children. The root has kernel threads of its own and
+ * cannot be confined, so it is never a leaf. */
 static int walk(const Walk *w, const char *path, int fd, unsigned depth)
 {
         ChildSums sums = { 0 };
@@ -276,7 +279,7 @@ static int read_own_pids(int fd, PidList *list)
 
                 if (end == p)
                         return 0;
-                if (pid > 0 && pid <= INT32_MAX && (r = pid_add(list, (pid_t) pid)) < 0)
+                if (pid > 0 && pid <= INT32_MAX && (r = pid_add(list, (pid_t)pid)) < 0)
                         return r;
         }
 }
@@ -303,7 +306,7 @@ static int collect_pids(int fd, unsigned depth, PidList *list)
 
 static int compare_pids(const void *a, const void *b)
 {
-        pid_t x = *(const pid_t *) a, y = *(const pid_t *) b;
+        pid_t x = *(const pid_t *)a, y = *(const pid_t *)b;
 
         return (x > y) - (x < y);
 }

@@ -22,9 +22,9 @@
  * Below a root directory given for tests, sys/fs/cgroup is a tree of plain files. The one thing that we do
  * there on the kernel's behalf is to repeat a write of cpuset.mems in cpuset.mems.effective. */
 
-#define CGROUP_MOUNT     "/sys/fs/cgroup"
-#define ATTRIBUTE_MAX    (16U << 20) /* bytes: cgroup.procs of a million processes still fits */
-#define ADVICE_UNIFIED   "boot with systemd.unified_cgroup_hierarchy=1 on the kernel command line"
+#define CGROUP_MOUNT   "/sys/fs/cgroup"
+#define ATTRIBUTE_MAX  (16U << 20) /* bytes: cgroup.procs of a million processes still fits */
+#define ADVICE_UNIFIED "boot with systemd.unified_cgroup_hierarchy=1 on the kernel command line"
 
 /* Set once by cgroup_setup(), before there are other threads. */
 static int hierarchy_fd = -EBADF;
@@ -73,7 +73,7 @@ int cgroup_read_file(int fd, const char *name, char **ret)
                         return errno == ENODEV ? -ENOENT : -errno;
                 if (n == 0)
                         break;
-                length += (size_t) n;
+                length += (size_t)n;
                 if (length < size - 1)
                         continue;
                 if (size >= ATTRIBUTE_MAX)
@@ -139,9 +139,8 @@ static int check_mount(int fd, char **ret_error)
         }
         if (fs.f_type == CGROUP2_SUPER_MAGIC)
                 return 0;
-        set_error(ret_error,
-                  "this system uses cgroup v1 (or a hybrid of v1 and v2) on " CGROUP_MOUNT
-                  ", where memory nodes cannot be kept from everybody else: " ADVICE_UNIFIED);
+        set_error(ret_error, "this system uses cgroup v1 (or a hybrid of v1 and v2) on " CGROUP_MOUNT
+                             ", where memory nodes cannot be kept from everybody else: " ADVICE_UNIFIED);
         return -EOPNOTSUPP;
 }
 
@@ -261,8 +260,8 @@ static int write_mems_plain(const char *path, const char *list)
         return r < 0 ? r : write_file(fd, "cpuset.mems.effective", list, O_TRUNC);
 }
 
-/* libcgroup reports a failed open as ECGROUPVALUENOTEXIST whatever the reason, the cgroup being gone the most
- * likely one; a failed write is ECGOTHER with the real errno kept aside. */
+/* libcgroup reports a failed open as ECGROUPVALUENOTEXIST whatever the reason, the cgroup being gone the
+ * most likely one; a failed write is ECGOTHER with the real errno kept aside. */
 static int error_from_libcgroup(int error)
 {
         int saved = cgroup_get_last_errno();
@@ -353,7 +352,7 @@ static bool parse_node_bytes(const char *word, int *ret_node, uint64_t *ret_byte
         *ret_bytes = strtoull(end + 1, &end, 10);
         if (*end)
                 return false;
-        *ret_node = (int) node;
+        *ret_node = (int)node;
         return true;
 }
 
@@ -400,7 +399,7 @@ int cgroup_read_numa(int fd, const NodeSet *nodes, NumaBytes **ret, size_t *ret_
         array = calloc(nodeset_count(nodes) + 1, sizeof(*array));
         if (!array)
                 return -ENOMEM;
-        NODESET_FOREACH(node, nodes)
+        NODESET_FOREACH (node, nodes)
                 array[n++].node = node;
         for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save))
                 numa_parse_line(line, array, n);

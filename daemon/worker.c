@@ -11,12 +11,12 @@
 #include <time.h>
 #include <unistd.h>
 
-/* A job is in exactly one of three lists, all of them under the lock: waiting -> running -> finished. A thread
- * takes it from the first to the last; the event loop, woken through an eventfd, takes it from there, calls
- * done and frees it. So a Job that its owner has not been told the end of is always a valid pointer.
+/* A job is in exactly one of three lists, all of them under the lock: waiting -> running -> finished. A
+ * thread takes it from the first to the last; the event loop, woken through an eventfd, takes it from there,
+ * calls done and frees it. So a Job that its owner has not been told the end of is always a valid pointer.
  *
- * Threads come when a job finds none idle and go after IDLE_SEC without work; the eventfd then wakes the loop
- * once more to join them. Nothing in here wakes up periodically. */
+ * Threads come when a job finds none idle and go after IDLE_SEC without work; the eventfd then wakes the
+ * loop once more to join them. Nothing in here wakes up periodically. */
 
 #define IDLE_SEC     10
 #define DISPATCH_MAX 64
@@ -86,7 +86,7 @@ static void wake_loop(Worker *w)
         uint64_t one = 1;
 
         /* Fails only when the counter is at its limit, and then the loop is awake anyway. */
-        (void) !write(w->event_fd, &one, sizeof(one));
+        (void)!write(w->event_fd, &one, sizeof(one));
 }
 
 /* With the lock held. */
@@ -147,8 +147,8 @@ static void *thread_main(void *userdata)
         return NULL;
 }
 
-/* With the lock held. A thread that is `gone` needs it only for its last instruction, so it is let go while we
- * wait for it. */
+/* With the lock held. A thread that is `gone` needs it only for its last instruction, so it is let go while
+ * we wait for it. */
 static void join_gone(Worker *w)
 {
         for (unsigned i = 0; i < w->n_threads_max; i++) {
@@ -194,8 +194,8 @@ static void call_done(Job *job)
         free(job);
 }
 
-/* Calls done for what has finished, for at most max jobs so that the loop gets on with other things; done may
- * submit and cancel. */
+/* Calls done for what has finished, for at most max jobs so that the loop gets on with other things; done
+ * may submit and cancel. */
 static void dispatch_finished(Worker *w, size_t max)
 {
         for (size_t i = 0;; i++) {
@@ -243,7 +243,7 @@ static int on_event(sd_event_source *source, int fd, uint32_t revents, void *use
         Worker *w = userdata;
         uint64_t count;
 
-        (void) !read(fd, &count, sizeof(count));
+        (void)!read(fd, &count, sizeof(count));
         pthread_mutex_lock(&w->lock);
         join_gone(w);
         pthread_mutex_unlock(&w->lock);
@@ -299,7 +299,7 @@ int worker_new(sd_event *event, unsigned n_threads_max, Worker **ret)
         r = sd_event_add_io(event, &w->source, w->event_fd, EPOLLIN, on_event, w);
         if (r < 0)
                 return r;
-        (void) sd_event_source_set_description(w->source, "worker");
+        (void)sd_event_source_set_description(w->source, "worker");
         *ret = TAKE_PTR(w);
         return 0;
 }
