@@ -2,6 +2,14 @@
 noinst_LTLIBRARIES += libpolicy.la
 libpolicy_la_SOURCES = \
 	policy/cdm-names.h \
-	policy/macro.h
+	policy/macro.h \
+	policy/nodeset.c \
+	policy/nodeset.h \
+	policy/size.c \
+	policy/size.h \
+	policy/timespan.c \
+	policy/timespan.h \
+	policy/topology.c \
+	policy/topology.h
 libpolicy_la_CFLAGS = $(AM_CFLAGS) $(INIH_CFLAGS)
 libpolicy_la_LIBADD = $(INIH_LIBS)

@@ -1,1 +1,25 @@
 # Tests that need no guest: `make check`. A test program a module, corpora as data.
+UNIT_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+UNIT_LIBS = libpolicy.la $(CHECK_LIBS)
+noinst_HEADERS = tests/unit/check-main.h
+
+check_PROGRAMS += \
+	tests/unit/test-nodeset \
+	tests/unit/test-size \
+	tests/unit/test-timespan \
+	tests/unit/test-topology
+
+tests_unit_test_nodeset_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_nodeset_LDADD = $(UNIT_LIBS)
+tests_unit_test_size_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_size_LDADD = $(UNIT_LIBS)
+tests_unit_test_timespan_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_timespan_LDADD = $(UNIT_LIBS)
+tests_unit_test_topology_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_topology_LDADD = $(UNIT_LIBS)
+
+TESTS += \
+	tests/unit/test-nodeset \
+	tests/unit/test-size \
+	tests/unit/test-timespan \
+	tests/unit/test-topology
