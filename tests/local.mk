@@ -23,3 +23,18 @@ TESTS += \
 	tests/unit/test-size \
 	tests/unit/test-timespan \
 	tests/unit/test-topology
+
+UNIT_DATA_CPPFLAGS = $(AM_CPPFLAGS) -DTEST_DATA_DIR='"$(abs_top_srcdir)/tests/data"'
+noinst_HEADERS += tests/unit/tree.h
+EXTRA_DIST += tests/data/machine
+
+check_PROGRAMS += \
+	tests/unit/test-topology-read
+
+tests_unit_test_topology_read_CPPFLAGS = $(UNIT_DATA_CPPFLAGS) \
+	-DFIXTURE='"$(abs_top_srcdir)/../shared/fixtures/power9-v100.tar.bz2"'
+tests_unit_test_topology_read_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_topology_read_LDADD = libmachine.la $(UNIT_LIBS)
+
+TESTS += \
+	tests/unit/test-topology-read
