@@ -5,8 +5,14 @@ libpolicy_la_SOURCES = \
 	policy/macro.h \
 	policy/nodeset.c \
 	policy/nodeset.h \
+	policy/pool.c \
+	policy/pool.h \
+	policy/rule.c \
+	policy/rule.h \
 	policy/size.c \
 	policy/size.h \
+	policy/subject.c \
+	policy/subject.h \
 	policy/timespan.c \
 	policy/timespan.h \
 	policy/topology.c \
