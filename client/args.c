@@ -105,9 +105,9 @@ static int parse_nodes(Args *a, const char *text)
 /* Like systemctl: a name without a suffix is a service's. */
 static int parse_unit(Args *a, const char *text)
 {
-        static const char *const suffixes[] = { ".service", ".scope", ".slice",     ".socket", ".mount",
-                                                ".swap",    ".timer", ".automount", ".path",   ".target",
-                                                ".device" };
+        static const char *const suffixes[] = { ".service", ".scope",  ".slice", ".socket",
+                                                ".mount",   ".swap",   ".timer", ".automount",
+                                                ".path",    ".target", ".device" };
         bool has_suffix = false;
 
         if (!*text || strchr(text, '/') || strlen(text) > 255)

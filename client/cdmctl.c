@@ -19,28 +19,32 @@ static const Verb verb_table[] = {
         { "status", "", "Show the fence, pools, reservations and warnings on one screen",
           "This is what cdmctl does without a verb.", 0, 0, 0, verb_status },
         { "nodes", "", "List the machine's memory nodes",
-          "With --offline, what only the daemon knows is shown as '-' (null in JSON).", 0, 0, OPTIONS_OFFLINE,
-          verb_nodes },
+          "With --offline, what only the daemon knows is shown as '-' (null in JSON).", 0, 0,
+          OPTIONS_OFFLINE, verb_nodes },
         { "pools", "", "List the pools",
-          "With --offline, what only the daemon knows is shown as '-' (null in JSON).", 0, 0, OPTIONS_OFFLINE,
-          verb_pools },
+          "With --offline, what only the daemon knows is shown as '-' (null in JSON).", 0, 0,
+          OPTIONS_OFFLINE, verb_pools },
         { "list", "", "List the reservations", NULL, 0, 0, 0, verb_list },
         { "show", "ID", "Show one reservation", NULL, 1, 1, 0, verb_show },
         { "request", "POOL SIZE", "Reserve SIZE bytes of POOL and print the new id",
-          "The reservation is for the caller's own unit, or the target named. It ends with the unit, with its\n"
+          "The reservation is for the caller's own unit, or the target named. It ends with the unit, with "
+          "its\n"
           "lease, or when it is released. SIZE is 16G, 512M, bytes, or 50% of the pool.",
           2, 2, OPTIONS_TARGET | OPTIONS_REQUEST, verb_request },
         { "release", "ID...", "Release reservations and wait until their bytes left the nodes",
           "Ctrl-C ends the waiting, not the release.", 1, -1, 0, verb_release },
         { "run", "POOL SIZE [OPTIONS] -- CMD...", "Run CMD with a reservation of its own",
-          "The reservation is released when CMD ends. Exit status is that of CMD; 125 when cdmctl failed or was\n"
+          "The reservation is released when CMD ends. Exit status is that of CMD; 125 when cdmctl failed or "
+          "was\n"
           "refused, 126 or 127 when CMD cannot be run or found, 128+N when signal N ended it.",
           2, 2, OPTIONS_REQUEST | OPTION_BIT(OPTION_MEM_POLICY), verb_run },
         { "renew", "ID [TIME]", "Extend a lease by the time first asked for, or by TIME", NULL, 1, 2, 0,
           verb_renew },
         { "migrate", "ID", "Move a reservation's pages up to its nodes now", NULL, 1, 1, 0, verb_migrate },
-        { "explain", "POOL SIZE", "Tell which rule decides a request and what would be done; changes nothing",
-          "Exits as the request would. With --offline, live reservations do not count, and a service is taken\n"
+        { "explain", "POOL SIZE",
+          "Tell which rule decides a request and what would be done; changes nothing",
+          "Exits as the request would. With --offline, live reservations do not count, and a service is "
+          "taken\n"
           "to be in its default slice.",
           2, 2, OPTIONS_TARGET | OPTIONS_REQUEST | OPTIONS_OFFLINE | OPTION_BIT(OPTION_USER), verb_explain },
         { "check", "[FILE...]", "Check the configuration, or single files, without a daemon", NULL, 0, -1,
@@ -123,7 +127,8 @@ static const Verb *find_verb(const char *name)
 
 static void help_all(void)
 {
-        printf("cdmctl [OPTIONS] [VERB ...]\n\nReserve coherent device memory and see who has it.\n\nVerbs:\n");
+        printf("cdmctl [OPTIONS] [VERB ...]\n\nReserve coherent device memory and see who has "
+               "it.\n\nVerbs:\n");
         for (size_t i = 0; i < ARRAY_SIZE(verb_table); i++) {
                 int n = printf("  %s %s", verb_table[i].name, verb_table[i].usage);
 

@@ -177,7 +177,7 @@ void json_string(Json *j, const char *s)
 void json_nodes(Json *j, const NodeSet *nodes)
 {
         json_array_begin(j);
-        NODESET_FOREACH(node, nodes)
+        NODESET_FOREACH (node, nodes)
                 json_signed(j, node);
         json_array_end(j);
 }

@@ -8,7 +8,8 @@
 #include "client/mempolicy.h"
 #include "policy/nodeset.h"
 
-/* libnuma 2.0.16 has the modes, but not this flag of linux/mempolicy.h, which cannot be included beside it. */
+/* libnuma 2.0.16 has the modes, but not this flag of linux/mempolicy.h, which cannot be included beside it.
+ */
 #ifndef MPOL_F_STATIC_NODES
 #define MPOL_F_STATIC_NODES (1 << 15)
 #endif
@@ -45,7 +46,7 @@ static int set_policy(int mode, const NodeSet *nodes)
 {
         unsigned long mask[NODE_MAX / LONG_BITS] = { 0 };
 
-        NODESET_FOREACH(node, nodes)
+        NODESET_FOREACH (node, nodes)
                 mask[(size_t)node / LONG_BITS] |= 1UL << ((size_t)node % LONG_BITS);
 
         /* The kernel looks at one bit less than it is told. */

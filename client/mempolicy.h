@@ -19,8 +19,8 @@ const char *mem_policy_to_string(MemPolicy v);
 /* -EINVAL: none of them. */
 int mem_policy_from_string(const char *s, MemPolicy *ret);
 
-/* Sets the calling thread's policy to the nodes of the shares; it is inherited over fork and exec. All are set
- * with MPOL_F_STATIC_NODES: without it the kernel rewrites a policy's nodes by position whenever the cpuset
- * changes, and a policy that lost its node once would not get it back. Negative errno of set_mempolicy(2);
- * -EINVAL when the cpuset does not hold the nodes. */
+/* Sets the calling thread's policy to the nodes of the shares; it is inherited over fork and exec. All are
+ * set with MPOL_F_STATIC_NODES: without it the kernel rewrites a policy's nodes by position whenever the
+ * cpuset changes, and a policy that lost its node once would not get it back. Negative errno of
+ * set_mempolicy(2); -EINVAL when the cpuset does not hold the nodes. */
 int mem_policy_set(MemPolicy policy, const Share *shares, size_t n_shares);

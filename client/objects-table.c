@@ -9,20 +9,13 @@
 #include "client/objects.h"
 
 static const Column reservation_columns[] = {
-        { "ID", "id", true },
-        { "POOL", "pool" },
-        { "SIZE", "size", true },
-        { "STATE", "state" },
-        { "STRENGTH", "strength" },
-        { "UNIT", "unit" },
-        { NULL, "cgroup" },
-        { NULL, "uid" },
-        { "USER", NULL },
-        { "PRIO", "priority", true },
-        { "NODES", "nodes" },
-        { "USED", "used", true },
-        { "POLICY", "policy" },
-        { "EXPIRES", "expires" },
+        { "ID", "id", true },       { "POOL", "pool" },
+        { "SIZE", "size", true },   { "STATE", "state" },
+        { "STRENGTH", "strength" }, { "UNIT", "unit" },
+        { NULL, "cgroup" },         { NULL, "uid" },
+        { "USER", NULL },           { "PRIO", "priority", true },
+        { "NODES", "nodes" },       { "USED", "used", true },
+        { "POLICY", "policy" },     { "EXPIRES", "expires" },
 };
 
 static const Column pool_columns[] = {

@@ -15,7 +15,8 @@
  * (overlong forms, surrogates and numbers over U+10FFFF included). s must not point at the final NUL. */
 size_t text_decode(const char *s, uint32_t *ret_code);
 
-/* May a terminal see it? Not: C0 and C1 controls, DEL, line and paragraph separators, direction overrides. */
+/* May a terminal see it? Not: C0 and C1 controls, DEL, line and paragraph separators, direction overrides.
+ */
 bool text_is_printable(uint32_t code);
 
 /* A copy that is valid UTF-8 on one line: everything else is replaced, a byte or character each. Owned by
