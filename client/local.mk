@@ -50,11 +50,7 @@ cdmctl_LDADD = libclient.la
 
 # Installed under the command's name, by which bash finds it.
 EXTRA_DIST += client/cdmctl.bash-completion
-install-data-local: install-bash-completion
-install-bash-completion:
-	$(MKDIR_P) "$(DESTDIR)$(bashcompletiondir)"
-	$(INSTALL_DATA) $(srcdir)/client/cdmctl.bash-completion "$(DESTDIR)$(bashcompletiondir)/cdmctl"
-uninstall-local: uninstall-bash-completion
-uninstall-bash-completion:
-	rm -f "$(DESTDIR)$(bashcompletiondir)/cdmctl"
-.PHONY: install-bash-completion uninstall-bash-completion
+bashcompletion_DATA = client/bash-completion/cdmctl
+CLEANFILES += client/bash-completion/cdmctl
+client/bash-completion/cdmctl: client/cdmctl.bash-completion
+	$(AM_V_GEN)$(MKDIR_P) $(@D) && cp $(srcdir)/client/cdmctl.bash-completion $@
