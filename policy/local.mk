@@ -2,11 +2,23 @@
 noinst_LTLIBRARIES += libpolicy.la
 libpolicy_la_SOURCES = \
 	policy/cdm-names.h \
+	policy/config.c \
+	policy/config.h \
+	policy/decide.c \
+	policy/decide.h \
+	policy/ledger.c \
+	policy/ledger.h \
 	policy/macro.h \
 	policy/nodeset.c \
 	policy/nodeset.h \
+	policy/place.c \
+	policy/place.h \
+	policy/plan.c \
+	policy/plan.h \
 	policy/pool.c \
 	policy/pool.h \
+	policy/reservation.c \
+	policy/reservation.h \
 	policy/rule.c \
 	policy/rule.h \
 	policy/size.c \
