@@ -4,6 +4,7 @@ systemunit_DATA = systemd/cdmd.service
 dist_dbuspolicy_DATA = systemd/org.cdmd1.conf
 dist_dbussystemservice_DATA = systemd/org.cdmd1.service
 dist_polkitaction_DATA = systemd/org.cdmd1.policy
+dist_catalog_DATA = systemd/cdmd.catalog
 
 EXTRA_DIST += systemd/cdmd.service.in
 CLEANFILES += systemd/cdmd.service
