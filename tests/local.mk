@@ -76,3 +76,15 @@ tests_unit_test_topology_read_LDADD = libmachine.la $(UNIT_LIBS)
 TESTS += \
 	tests/unit/test-fence-files \
 	tests/unit/test-topology-read
+
+# What is not code: manual pages, units, policy files. Each script says what it checks, and why it skips.
+file_checks = \
+	tests/check-bus-doc \
+	tests/check-bus-files \
+	tests/check-catalog \
+	tests/check-cli-doc \
+	tests/check-examples \
+	tests/check-man \
+	tests/check-unit
+dist_check_SCRIPTS += $(file_checks)
+TESTS += $(file_checks)
