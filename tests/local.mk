@@ -2,7 +2,6 @@
 UNIT_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 UNIT_LIBS = libpolicy.la $(CHECK_LIBS)
 noinst_HEADERS = tests/unit/check-main.h tests/unit/machine.h
-noinst_HEADERS = tests/unit/check-main.h
 
 check_PROGRAMS += \
 	tests/unit/test-conf-read \
@@ -66,7 +65,6 @@ check_PROGRAMS += \
 
 tests_unit_test_fence_files_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_fence_files_LDADD = libmachine.la $(UNIT_LIBS)
-	tests/unit/test-topology-read
 
 tests_unit_test_topology_read_CPPFLAGS = $(UNIT_DATA_CPPFLAGS) \
 	-DFIXTURE='"$(abs_top_srcdir)/../shared/fixtures/power9-v100.tar.bz2"'
