@@ -1,1 +1,90 @@
 # Tests that need no guest: `make check`. A test program a module, corpora as data.
+UNIT_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+UNIT_LIBS = libpolicy.la $(CHECK_LIBS)
+noinst_HEADERS = tests/unit/check-main.h tests/unit/machine.h
+noinst_HEADERS = tests/unit/check-main.h
+
+check_PROGRAMS += \
+	tests/unit/test-conf-read \
+	tests/unit/test-decide \
+	tests/unit/test-ledger \
+	tests/unit/test-nodeset \
+	tests/unit/test-plan \
+	tests/unit/test-pool \
+	tests/unit/test-rule \
+	tests/unit/test-size \
+	tests/unit/test-subject \
+	tests/unit/test-timespan \
+	tests/unit/test-topology
+
+tests_unit_test_conf_read_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_conf_read_LDADD = $(UNIT_LIBS)
+tests_unit_test_decide_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_decide_LDADD = $(UNIT_LIBS)
+tests_unit_test_ledger_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_ledger_LDADD = $(UNIT_LIBS)
+tests_unit_test_nodeset_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_nodeset_LDADD = $(UNIT_LIBS)
+tests_unit_test_plan_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_plan_LDADD = $(UNIT_LIBS)
+tests_unit_test_pool_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_pool_LDADD = $(UNIT_LIBS)
+tests_unit_test_rule_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_rule_LDADD = $(UNIT_LIBS)
+tests_unit_test_size_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_size_LDADD = $(UNIT_LIBS)
+tests_unit_test_subject_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_subject_LDADD = $(UNIT_LIBS)
+tests_unit_test_timespan_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_timespan_LDADD = $(UNIT_LIBS)
+tests_unit_test_topology_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_topology_LDADD = $(UNIT_LIBS)
+
+TESTS += \
+	tests/unit/test-conf-read \
+	tests/unit/test-decide \
+	tests/unit/test-ledger \
+	tests/unit/test-nodeset \
+	tests/unit/test-plan \
+	tests/unit/test-pool \
+	tests/unit/test-rule \
+	tests/unit/test-size \
+	tests/unit/test-subject \
+	tests/unit/test-timespan \
+	tests/unit/test-topology
+
+# good and bad configuration as files
+EXTRA_DIST += tests/data/conf
+# what reads or writes files below a root
+UNIT_DATA_CPPFLAGS = $(AM_CPPFLAGS) -DTEST_DATA_DIR='"$(abs_top_srcdir)/tests/data"'
+noinst_HEADERS += tests/unit/tree.h
+EXTRA_DIST += tests/data/machine
+
+check_PROGRAMS += \
+	tests/unit/test-fence-files \
+	tests/unit/test-topology-read
+
+tests_unit_test_fence_files_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_fence_files_LDADD = libmachine.la $(UNIT_LIBS)
+	tests/unit/test-topology-read
+
+tests_unit_test_topology_read_CPPFLAGS = $(UNIT_DATA_CPPFLAGS) \
+	-DFIXTURE='"$(abs_top_srcdir)/../shared/fixtures/power9-v100.tar.bz2"'
+tests_unit_test_topology_read_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_topology_read_LDADD = libmachine.la $(UNIT_LIBS)
+
+TESTS += \
+	tests/unit/test-fence-files \
+	tests/unit/test-topology-read
+
+# What is not code: manual pages, units, policy files. Each script says what it checks, and why it skips.
+file_checks = \
+	tests/check-bus-doc \
+	tests/check-bus-files \
+	tests/check-catalog \
+	tests/check-cli-doc \
+	tests/check-examples \
+	tests/check-man \
+	tests/check-unit
+dist_check_SCRIPTS += $(file_checks)
+TESTS += $(file_checks)
