@@ -1,15 +1,20 @@
 # Tests that need no guest: `make check`. A test program a module, corpora as data.
 UNIT_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 UNIT_LIBS = libpolicy.la $(CHECK_LIBS)
-noinst_HEADERS = tests/unit/check-main.h
+noinst_HEADERS = \
+	tests/unit/check-main.h \
+	tests/unit/temp-root.h
 
 check_PROGRAMS += \
+	tests/unit/test-conf-corpus \
 	tests/unit/test-conf-read \
 	tests/unit/test-nodeset \
 	tests/unit/test-size \
 	tests/unit/test-timespan \
 	tests/unit/test-topology
 
+tests_unit_test_conf_corpus_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_conf_corpus_LDADD = $(UNIT_LIBS)
 tests_unit_test_conf_read_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_conf_read_LDADD = $(UNIT_LIBS)
 tests_unit_test_nodeset_CFLAGS = $(UNIT_CFLAGS)
@@ -22,6 +27,7 @@ tests_unit_test_topology_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_topology_LDADD = $(UNIT_LIBS)
 
 TESTS += \
+	tests/unit/test-conf-corpus \
 	tests/unit/test-conf-read \
 	tests/unit/test-nodeset \
 	tests/unit/test-size \
