@@ -15,11 +15,23 @@ libpolicy_la_SOURCES = \
 	policy/conf-values.h \
 	policy/config.c \
 	policy/config.h \
+	policy/config.c \
+	policy/config.h \
+	policy/decide.c \
+	policy/decide.h \
+	policy/ledger.c \
+	policy/ledger.h \
 	policy/macro.h \
 	policy/nodeset.c \
 	policy/nodeset.h \
+	policy/place.c \
+	policy/place.h \
+	policy/plan.c \
+	policy/plan.h \
 	policy/pool.c \
 	policy/pool.h \
+	policy/reservation.c \
+	policy/reservation.h \
 	policy/rule.c \
 	policy/rule.h \
 	policy/size.c \
