@@ -2,6 +2,19 @@
 noinst_LTLIBRARIES += libpolicy.la
 libpolicy_la_SOURCES = \
 	policy/cdm-names.h \
+	policy/conf-keys.c \
+	policy/conf-keys.h \
+	policy/conf-message.c \
+	policy/conf-read.c \
+	policy/conf-read.h \
+	policy/conf-text.c \
+	policy/conf-text.h \
+	policy/conf-users.c \
+	policy/conf-users.h \
+	policy/conf-values.c \
+	policy/conf-values.h \
+	policy/config.c \
+	policy/config.h \
 	policy/config.c \
 	policy/config.h \
 	policy/decide.c \

@@ -1,6 +1,13 @@
 # Tests that need no guest: `make check`. A test program a module, corpora as data.
 UNIT_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 UNIT_LIBS = libpolicy.la $(CHECK_LIBS)
+noinst_HEADERS = \
+	tests/unit/check-main.h \
+	tests/unit/temp-root.h
+
+check_PROGRAMS += \
+	tests/unit/test-conf-corpus \
+	tests/unit/test-conf-read \
 noinst_HEADERS = tests/unit/check-main.h tests/unit/machine.h
 
 check_PROGRAMS += \
@@ -15,6 +22,10 @@ check_PROGRAMS += \
 	tests/unit/test-timespan \
 	tests/unit/test-topology
 
+tests_unit_test_conf_corpus_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_conf_corpus_LDADD = $(UNIT_LIBS)
+tests_unit_test_conf_read_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_conf_read_LDADD = $(UNIT_LIBS)
 tests_unit_test_decide_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_decide_LDADD = $(UNIT_LIBS)
 tests_unit_test_ledger_CFLAGS = $(UNIT_CFLAGS)
@@ -37,6 +48,8 @@ tests_unit_test_topology_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_topology_LDADD = $(UNIT_LIBS)
 
 TESTS += \
+	tests/unit/test-conf-corpus \
+	tests/unit/test-conf-read \
 	tests/unit/test-decide \
 	tests/unit/test-ledger \
 	tests/unit/test-nodeset \
@@ -47,3 +60,6 @@ TESTS += \
 	tests/unit/test-subject \
 	tests/unit/test-timespan \
 	tests/unit/test-topology
+
+# good and bad configuration as files
+EXTRA_DIST += tests/data/conf
