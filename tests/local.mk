@@ -3,14 +3,12 @@ UNIT_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 UNIT_LIBS = libpolicy.la $(CHECK_LIBS)
 noinst_HEADERS = \
 	tests/unit/check-main.h \
+	tests/unit/machine.h \
 	tests/unit/temp-root.h
 
 check_PROGRAMS += \
 	tests/unit/test-conf-corpus \
 	tests/unit/test-conf-read \
-noinst_HEADERS = tests/unit/check-main.h tests/unit/machine.h
-
-check_PROGRAMS += \
 	tests/unit/test-decide \
 	tests/unit/test-ledger \
 	tests/unit/test-nodeset \
@@ -60,6 +58,15 @@ TESTS += \
 	tests/unit/test-subject \
 	tests/unit/test-timespan \
 	tests/unit/test-topology
+
+# what the sources themselves must keep to
+dist_check_SCRIPTS += \
+	tests/check-format \
+	tests/check-rooms
+
+TESTS += \
+	tests/check-format \
+	tests/check-rooms
 
 # good and bad configuration as files
 EXTRA_DIST += tests/data/conf
