@@ -1,9 +1,13 @@
 # Tests that need no guest: `make check`. A test program a module, corpora as data.
 UNIT_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 UNIT_LIBS = libpolicy.la $(CHECK_LIBS)
-noinst_HEADERS = tests/unit/check-main.h tests/unit/machine.h
+noinst_HEADERS = \
+	tests/unit/check-main.h \
+	tests/unit/machine.h \
+	tests/unit/temp-root.h
 
 check_PROGRAMS += \
+	tests/unit/test-conf-corpus \
 	tests/unit/test-conf-read \
 	tests/unit/test-decide \
 	tests/unit/test-ledger \
@@ -16,6 +20,8 @@ check_PROGRAMS += \
 	tests/unit/test-timespan \
 	tests/unit/test-topology
 
+tests_unit_test_conf_corpus_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_conf_corpus_LDADD = $(UNIT_LIBS)
 tests_unit_test_conf_read_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_conf_read_LDADD = $(UNIT_LIBS)
 tests_unit_test_decide_CFLAGS = $(UNIT_CFLAGS)
@@ -40,6 +46,7 @@ tests_unit_test_topology_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_topology_LDADD = $(UNIT_LIBS)
 
 TESTS += \
+	tests/unit/test-conf-corpus \
 	tests/unit/test-conf-read \
 	tests/unit/test-decide \
 	tests/unit/test-ledger \
@@ -51,6 +58,15 @@ TESTS += \
 	tests/unit/test-subject \
 	tests/unit/test-timespan \
 	tests/unit/test-topology
+
+# what the sources themselves must keep to
+dist_check_SCRIPTS += \
+	tests/check-format \
+	tests/check-rooms
+
+TESTS += \
+	tests/check-format \
+	tests/check-rooms
 
 # good and bad configuration as files
 EXTRA_DIST += tests/data/conf
