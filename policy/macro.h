@@ -4,9 +4,11 @@
 /* The few language helpers that every file may use: scope-bound cleanup and array sizes. Nothing here knows
  * what cdmd is about. */
 
+#include <errno.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define ARRAY_SIZE(a)  (sizeof(a) / sizeof((a)[0]))
 #define _cleanup_(f)   __attribute__((cleanup(f)))
@@ -46,3 +48,14 @@ static inline void free_p(void *p)
         free(*(void **)p);
 }
 #define _cleanup_free_ _cleanup_(free_p)
+
+/* strdup() that takes NULL for NULL: strings that may be absent are copied alike. */
+static inline int string_copy(const char *s, char **ret)
+{
+        char *copy = s ? strdup(s) : NULL;
+
+        if (s && !copy)
+                return -ENOMEM;
+        *ret = copy;
+        return 0;
+}

@@ -10,8 +10,8 @@
 /* The kernel's MAX_NUMNODES is 1 << CONFIG_NODES_SHIFT, and that is at most 10. */
 #define NODE_MAX          1024
 #define NODESET_BYTES_MAX (NODE_MAX / 8)
-/* Room for the longest list, every second node, and its NUL. */
-#define NODESET_STR_MAX (NODE_MAX / 2 * 5 + 1)
+/* Room for the longest list and its NUL: pairs with a gap of one ("0-1,3-4,..."), at most 10 bytes each. */
+#define NODESET_STR_MAX ((NODE_MAX / 3 + 1) * 10 + 1)
 
 typedef struct NodeSet {
         uint64_t word[NODE_MAX / 64]; /* node n is bit n % 64 of word n / 64 */

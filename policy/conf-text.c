@@ -1,0 +1,326 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "policy/conf-text.h"
+#include "policy/macro.h"
+
+#define UNIT_NAME_MAX 255 /* as in systemd */
+#define POOL_NAME_MAX 64
+#define WORD_MAX      32 /* what a key or section may be long to be compared */
+#define LETTERS       "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+#define DIGITS        "0123456789"
+#define GLOB          "*?[]!^"
+#define UNIT_CHARS    LETTERS DIGITS ":-_.\\@"
+#define POOL_CHARS    LETTERS DIGITS "-_."
+#define BLANKS        " \t"
+
+/* How many bytes the character at p takes; 0 for what is no UTF-8 (overlong, surrogate, beyond U+10FFFF). */
+static size_t read_utf8(const unsigned char *p, size_t n, uint32_t *ret)
+{
+        static const uint32_t smallest[] = { 0, 0, 0x80, 0x800, 0x10000 };
+        size_t length = p[0] < 0x80 ? 1 : p[0] >> 5 == 6 ? 2 : p[0] >> 4 == 14 ? 3 : p[0] >> 3 == 30 ? 4 : 0;
+        uint32_t c;
+
+        if (length == 0 || length > n)
+                return 0;
+        c = length == 1 ? p[0] : p[0] & (0xffU >> (length + 1));
+        for (size_t i = 1; i < length; i++) {
+                if (p[i] >> 6 != 2)
+                        return 0;
+                c = c << 6 | (p[i] & 0x3f);
+        }
+        if (c < smallest[length] || (c >= 0xd800 && c < 0xe000) || c > 0x10ffff)
+                return 0;
+        *ret = c;
+        return length;
+}
+
+const char *conf_text_check(const char *text, size_t n, unsigned *ret_line)
+{
+        const unsigned char *p = (const unsigned char *)text, *end = p + n;
+
+        *ret_line = 1;
+        if (n >= 3 && memcmp(p, "\xef\xbb\xbf", 3) == 0)
+                return "the file starts with a byte order mark; save it as UTF-8 without one";
+        while (p < end) {
+                uint32_t c = 0;
+                size_t length = read_utf8(p, (size_t)(end - p), &c);
+
+                if (length == 0)
+                        return "the line is not valid UTF-8; save the file as UTF-8";
+                if (c == '\0')
+                        return "the line holds a NUL byte; this is not a text file, or it was damaged";
+                if (c == '\r')
+                        return "the line ends with CR LF as on Windows; convert the file with "
+                               "\"sed -i 's/\\r$//' FILE\"";
+                if ((c < 0x20 && c != '\n' && c != '\t') || (c >= 0x7f && c < 0xa0))
+                        return "the line holds a control character; remove it";
+                if (c == '\n')
+                        ++*ret_line;
+                p += length;
+        }
+        return NULL;
+}
+
+static void cut_comment(char *line)
+{
+        for (char *p = line; *p != '\0'; p++)
+                if (strchr("#;", *p) && (p == line || strchr(BLANKS, p[-1]))) {
+                        *p = '\0';
+                        break;
+                }
+        for (size_t n = strlen(line); n > 0 && strchr(BLANKS, line[n - 1]); n--)
+                line[n - 1] = '\0';
+}
+
+static ConfLineKind classify_section(char *line, const char **ret)
+{
+        size_t n = strspn(line + 1, LETTERS DIGITS);
+
+        if (n == 0 || n > WORD_MAX || line[n + 1] != ']' || line[n + 2] != '\0') {
+                *ret = "is not a section; write its name between brackets and nothing behind it, as in "
+                       "[Grant]";
+                return CONF_LINE_BAD;
+        }
+        line[n + 1] = '\0';
+        *ret = line + 1;
+        return CONF_LINE_SECTION;
+}
+
+ConfLineKind conf_line_classify(char *line, const char **ret)
+{
+        bool indented = strchr(BLANKS, line[0]) != NULL;
+        size_t n;
+
+        cut_comment(line);
+        *ret = NULL;
+        if (line[0] == '\0')
+                return CONF_LINE_BLANK;
+        if (indented) {
+                *ret = "is indented; values do not continue on the next line, and keys start in the first "
+                       "column";
+                return CONF_LINE_BAD;
+        }
+        if (line[0] == '[')
+                return classify_section(line, ret);
+
+        n = strspn(line, LETTERS DIGITS);
+        if (n > 0 && line[n + strspn(line + n, BLANKS)] == '=') {
+                if (line[strlen(line) - 1] != '\\')
+                        return CONF_LINE_KEY;
+                *ret = "ends with a backslash; values do not continue on the next line";
+        } else
+                *ret = "is neither a section nor a setting; write Key=value, or # in front of a comment";
+        return CONF_LINE_BAD;
+}
+
+/* Levenshtein's distance, letters compared without case. */
+static unsigned distance(const char *a, const char *b)
+{
+        unsigned row[WORD_MAX + 1];
+        size_t n = strlen(b);
+
+        for (size_t j = 0; j <= n; j++)
+                row[j] = (unsigned)j;
+        for (; *a != '\0'; a++) {
+                unsigned diagonal = row[0]++;
+
+                for (size_t j = 1; j <= n; j++) {
+                        unsigned best =
+                                diagonal + (tolower((unsigned char)*a) != tolower((unsigned char)b[j - 1]));
+
+                        diagonal = row[j];
+                        if (row[j] + 1 < best)
+                                best = row[j] + 1;
+                        if (row[j - 1] + 1 < best)
+                                best = row[j - 1] + 1;
+                        row[j] = best;
+                }
+        }
+        return row[n];
+}
+
+const char *conf_text_nearest(const char *word, const char *const *candidates, size_t n)
+{
+        const char *nearest = NULL;
+        unsigned best = 3;
+
+        if (strlen(word) > WORD_MAX)
+                return NULL;
+        for (size_t i = 0; i < n; i++) {
+                unsigned d = distance(word, candidates[i]);
+
+                /* Two slips in a short word leave nothing of it. */
+                if (d < best && d * 2 < strlen(candidates[i])) {
+                        best = d;
+                        nearest = candidates[i];
+                }
+        }
+        return nearest;
+}
+
+char **conf_words_free(char **words)
+{
+        for (char **word = words; word && *word; word++)
+                free(*word);
+        free(words);
+        return NULL;
+}
+
+int conf_words_split(const char *value, char ***ret)
+{
+        /* Every second byte starts a word at most. */
+        char **words = calloc(strlen(value) / 2 + 2, sizeof(*words));
+        size_t n = 0;
+
+        if (!words)
+                return -ENOMEM;
+        for (const char *p = value + strspn(value, BLANKS); *p != '\0'; p += strspn(p, BLANKS)) {
+                size_t length = strcspn(p, BLANKS);
+
+                words[n] = strndup(p, length);
+                if (!words[n]) {
+                        conf_words_free(words);
+                        return -ENOMEM;
+                }
+                n++;
+                p += length;
+        }
+        *ret = words;
+        return 0;
+}
+
+static bool consists_of(const char *word, const char *chars)
+{
+        return word[0] != '\0' && word[strspn(word, chars)] == '\0';
+}
+
+static bool ends_with(const char *word, const char *suffix)
+{
+        size_t n = strlen(word), m = strlen(suffix);
+
+        return n > m && strcmp(word + n - m, suffix) == 0;
+}
+
+static bool is_glob(const char *word)
+{
+        return strpbrk(word, "*?[") != NULL;
+}
+
+/* fnmatch(3) takes a bracket that is not closed as an ordinary character: then the pattern means something
+ * else than it seems to. */
+static const char *check_glob(const char *word, const char *chars, const char *reason)
+{
+        const char *bracket = strchr(word, '[');
+
+        if (strchr(word, ','))
+                return "holds a comma; separate alternatives with spaces";
+        if (!consists_of(word, chars))
+                return reason;
+        if (bracket && !strchr(bracket, ']'))
+                return "has a [ without a ]";
+        return NULL;
+}
+
+const char *conf_check_unit(const char *word)
+{
+        if (is_glob(word))
+                return "is a pattern; name the unit itself";
+        if (!consists_of(word, UNIT_CHARS) || word[0] == '@' || word[0] == '.' ||
+            strlen(word) > UNIT_NAME_MAX)
+                return "is not a unit's name";
+        if (!ends_with(word, ".service") && !ends_with(word, ".scope"))
+                return "is neither a service nor a scope; write it in full, as in example.service";
+        return NULL;
+}
+
+const char *conf_check_pool_name(const char *word)
+{
+        if (!consists_of(word, POOL_CHARS) || word[0] == '.' || strlen(word) > POOL_NAME_MAX)
+                return "cannot be a pool's name; use at most 64 letters, digits, \"-\", \"_\" and \".\"";
+        return NULL;
+}
+
+const char *conf_check_unit_glob(const char *word)
+{
+        const char *reason = check_glob(word, UNIT_CHARS GLOB, "is not a unit's name or a pattern of one");
+
+        if (reason)
+                return reason;
+        if (ends_with(word, ".slice"))
+                return "is a slice; use Slice= for what is below it";
+        if (!is_glob(word) && !ends_with(word, ".service") && !ends_with(word, ".scope"))
+                return "is neither a service nor a scope; write it in full, as in example.service";
+        return NULL;
+}
+
+const char *conf_check_slice_glob(const char *word)
+{
+        const char *reason = check_glob(word, UNIT_CHARS GLOB, "is not a slice's name or a pattern of one");
+
+        if (reason)
+                return reason;
+        if (!is_glob(word) && !ends_with(word, ".slice"))
+                return "is not a slice; write it in full, as in example.slice";
+        return NULL;
+}
+
+const char *conf_check_pool_glob(const char *word)
+{
+        return check_glob(word, POOL_CHARS GLOB, "is not a pool's name or a pattern of one");
+}
+
+const char *conf_check_cgroup_glob(const char *word)
+{
+        if (word[0] != '/' && word[0] != '*')
+                return "is not a cgroup's path; write it from the cgroup root on, as in /example/job-*";
+        if (strstr(word, "/../") || ends_with(word, "/.."))
+                return "leads upwards; write the path without \"..\"";
+        return strchr(word, '[') && !strchr(strchr(word, '['), ']') ? "has a [ without a ]" : NULL;
+}
+
+const char *conf_check_container_glob(const char *word)
+{
+        const char *colon = strchr(word, ':');
+
+        if (!colon || colon == word || colon[1] == '\0')
+                return "is not RUNTIME:ID; write for example podman:* for every container of podman";
+        return check_glob(word, UNIT_CHARS GLOB, "is not RUNTIME:ID or a pattern of it");
+}
+
+const char *conf_check_user(const char *word)
+{
+        if (is_glob(word))
+                return "is a pattern; write names or numbers here, or leave the key out for everyone";
+        if (strchr(word, ',') || strchr(word, ':') || strchr(word, '/'))
+                return "is not a name; separate several with spaces";
+        return NULL;
+}
+
+const char *conf_check_static_unit(const char *word)
+{
+        char name[UNIT_NAME_MAX + 1];
+        size_t n = strlen(word);
+        const char *star = strchr(word, '*');
+
+        if (!ends_with(word, ".service") || n > UNIT_NAME_MAX)
+                return "is not a service; Static= is for services";
+        memcpy(name, word, n + 1);
+        if (star) {
+                /* prefix-*.service is the drop-in folder prefix-.service.d, name@*.service is
+                 * name@.service.d */
+                if (star == word || !strchr("-@", star[-1]) || strcmp(star + 1, ".service") != 0)
+                        return "cannot be known before it starts; with Static= write a service in full, a "
+                               "template (name@.service) or prefix-*.service";
+                memmove(name + (star - word), star + 1, strlen(star + 1) + 1);
+        }
+        if (is_glob(name))
+                return "cannot be known before it starts; with Static= write a service in full, a template "
+                       "(name@.service) or prefix-*.service";
+        return conf_check_unit(name);
+}

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* What configuration text may look like, before anybody asks what it means: bytes, lines, words, names.
+ * Pure; conf-read.c feeds it, conf-keys.c gives the meaning. */
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* NULL when all bytes are UTF-8 text in lines that end with LF; else what is wrong and what to do, and the
+ * line. */
+const char *conf_text_check(const char *text, size_t n, unsigned *ret_line);
+
+typedef enum ConfLineKind { CONF_LINE_BLANK, CONF_LINE_SECTION, CONF_LINE_KEY, CONF_LINE_BAD } ConfLineKind;
+
+/* Says what a line (without its LF) is and cuts comments off it: a whole line that starts with # or ;, and
+ * what follows # or ; after white space. For a section, *ret is its name, cut out of the line. For a bad
+ * line, *ret is what to do about it. */
+ConfLineKind conf_line_classify(char *line, const char **ret);
+
+/* The candidate that was probably meant: same letters in another case, or at most two slips away. NULL: none
+ * is near. */
+const char *conf_text_nearest(const char *word, const char *const *candidates, size_t n);
+
+/* Cuts a value at white space into a NULL-terminated array that the caller frees with conf_words_free(). */
+int conf_words_split(const char *value, char ***ret);
+char **conf_words_free(char **words);
+
+/* Each answers NULL when the word is fine, else how the sentence `"WORD" ...` goes on. */
+const char *conf_check_unit(const char *word);
+const char *conf_check_pool_name(const char *word);
+const char *conf_check_unit_glob(const char *word);
+const char *conf_check_slice_glob(const char *word);
+const char *conf_check_pool_glob(const char *word);
+const char *conf_check_cgroup_glob(const char *word);
+const char *conf_check_container_glob(const char *word);
+const char *conf_check_user(const char *word);
+/* For the units of a Static= rule: those for which a drop-in can be written before they exist. */
+const char *conf_check_static_unit(const char *word);

@@ -1,0 +1,294 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Two passes. The first takes nodes as configured, where `auto` means every memory node without CPUs. Some
+ * firmware puts the CPUs and their own DRAM into different nodes, so that "no CPU" says nothing: if the
+ * first pass leaves no ordinary memory, the second takes only nodes that something else marks as special. If
+ * that takes all memory as well, the configuration is refused: a fence around everything would be an open
+ * one, since the kernel falls back to the parent's nodes where none is left. */
+
+#include "policy/pool.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+PoolConfig *pool_config_free(PoolConfig *c)
+{
+        if (!c)
+                return NULL;
+        free(c->name);
+        free(c->file);
+        free(c->description);
+        free(c);
+        return NULL;
+}
+
+static void drop_pools(PoolSet *s)
+{
+        for (size_t i = 0; i < s->n_pools; i++) {
+                free(s->pools[i].name);
+                free(s->pools[i].description);
+                free(s->pools[i].file);
+        }
+        free(s->pools);
+        s->pools = NULL;
+        s->n_pools = 0;
+}
+
+PoolSet *pool_set_free(PoolSet *s)
+{
+        if (!s)
+                return NULL;
+        drop_pools(s);
+        free(s);
+        return NULL;
+}
+
+/* What stands for "no file in pools.d". */
+static const PoolConfig default_pool = {
+        .name = (char *)POOL_DEFAULT_NAME,
+        .description = (char *)"coherent device memory",
+        .nodes_auto = true,
+        .tier = TIER_UNKNOWN,
+        .headroom = { .value = POOL_DEFAULT_HEADROOM },
+};
+
+/* Does a driver or a DAX device say whose memory this is? */
+static bool node_is_marked(const Node *n)
+{
+        return n->dax || n->device;
+}
+
+/* Nodes that are marked, and those that are clearly faster than the slowest node that is not: by tier, or by
+ * at least half as much bandwidth again, because sockets of one machine differ by a little. Marked nodes are
+ * left out of the comparison, or DRAM would count as special beside a CXL expander. */
+static NodeSet special_nodes(const Topology *t)
+{
+        NodeSet special = NODESET_EMPTY;
+        uint64_t slowest_mbps = UINT64_MAX;
+        int slowest_tier = TIER_UNKNOWN;
+
+        for (size_t i = 0; i < t->n_nodes; i++) {
+                const Node *n = &t->nodes[i];
+
+                if (n->size_bytes == 0 || node_is_marked(n))
+                        continue;
+                if (n->tier > slowest_tier)
+                        slowest_tier = n->tier;
+                if (n->read_bandwidth_mbps > 0 && n->read_bandwidth_mbps < slowest_mbps)
+                        slowest_mbps = n->read_bandwidth_mbps;
+        }
+        for (size_t i = 0; i < t->n_nodes; i++) {
+                const Node *n = &t->nodes[i];
+                bool faster_tier = n->tier != TIER_UNKNOWN && n->tier < slowest_tier;
+                bool faster = n->read_bandwidth_mbps > slowest_mbps &&
+                              n->read_bandwidth_mbps - slowest_mbps >= slowest_mbps / 2;
+
+                if (node_is_marked(n) || faster_tier || faster)
+                        nodeset_add(&special, n->id);
+        }
+        return special;
+}
+
+/* An unknown value does not meet a selector: the admin asked for what the firmware vouches for. */
+static bool node_is_selected(const PoolConfig *c, const Node *n)
+{
+        if (c->min_bandwidth_mbps > 0 && n->read_bandwidth_mbps < c->min_bandwidth_mbps)
+                return false;
+        if (c->max_latency_ns > 0 && (n->read_latency_ns == 0 || n->read_latency_ns > c->max_latency_ns))
+                return false;
+        if (c->tier != TIER_UNKNOWN && n->tier != c->tier)
+                return false;
+        return !c->dax || n->dax;
+}
+
+/* Empty nodes (a GB200 shows 34, most of them empty) and nodes with CPUs are never taken by themselves. */
+static NodeSet auto_nodes(const Topology *t, const PoolConfig *c, const NodeSet *taken, const NodeSet *only)
+{
+        NodeSet nodes = NODESET_EMPTY;
+
+        for (size_t i = 0; i < t->n_nodes; i++) {
+                const Node *n = &t->nodes[i];
+
+                if (n->size_bytes == 0 || n->has_cpu || nodeset_contains(taken, n->id))
+                        continue;
+                if (only && !nodeset_contains(only, n->id))
+                        continue;
+                if (node_is_selected(c, n))
+                        nodeset_add(&nodes, n->id);
+        }
+        return nodes;
+}
+
+static int pool_init(Pool *p, const PoolConfig *c)
+{
+        p->headroom = c->headroom;
+        p->hold = c->hold;
+        if (string_copy(c->name, &p->name) < 0 || string_copy(c->description, &p->description) < 0 ||
+            string_copy(c->file, &p->file) < 0)
+                return -ENOMEM;
+        return 0;
+}
+
+/* Hands the message over; without memory for it the errno has to do. */
+#define set_error(ret, ...) (asprintf((ret), __VA_ARGS__) < 0 ? (void)(*(ret) = NULL) : (void)0)
+
+static int take_listed(PoolSet *s, const PoolConfig *const *configs, size_t n_configs, char **ret_error)
+{
+        for (size_t i = 0; i < n_configs; i++) {
+                const PoolConfig *c = configs[i];
+
+                if (c->nodes_auto)
+                        continue;
+                for (size_t k = 0; k < n_configs; k++) {
+                        NodeSet both = nodeset_intersect(&c->nodes, &s->pools[k].nodes);
+                        int node = nodeset_next(&both, 0);
+
+                        if (node < 0)
+                                continue;
+                        set_error(ret_error,
+                                  "%s:%u: node %d is already in pool %s (%s:%u); take it out of one of them",
+                                  c->file, c->nodes_line, node, configs[k]->name, configs[k]->file,
+                                  configs[k]->nodes_line);
+                        return -EEXIST;
+                }
+                s->pools[i].nodes = c->nodes;
+                s->cdm = nodeset_union(&s->cdm, &c->nodes);
+        }
+        return 0;
+}
+
+/* `only`: NULL, or what auto pools may take. */
+static void take_auto(PoolSet *s, const Topology *t, const PoolConfig *const *configs, size_t n_configs,
+                      const NodeSet *only)
+{
+        s->cdm = NODESET_EMPTY;
+        for (size_t i = 0; i < n_configs; i++)
+                if (!configs[i]->nodes_auto)
+                        s->cdm = nodeset_union(&s->cdm, &s->pools[i].nodes);
+        for (size_t i = 0; i < n_configs; i++)
+                if (configs[i]->nodes_auto) {
+                        s->pools[i].nodes = auto_nodes(t, configs[i], &s->cdm, only);
+                        s->cdm = nodeset_union(&s->cdm, &s->pools[i].nodes);
+                }
+}
+
+static bool takes_all(PoolSet *s, const NodeSet *memory)
+{
+        s->ordinary = nodeset_subtract(memory, &s->cdm);
+        return nodeset_is_empty(&s->ordinary) && !nodeset_is_empty(&s->cdm);
+}
+
+/* Names the last pool that took any memory: it is the one too many. */
+static int refuse_all(const PoolSet *s, const NodeSet *memory, const PoolConfig *const *configs,
+                      size_t n_configs, char **ret_error)
+{
+        char list[NODESET_STR_MAX];
+        const PoolConfig *last = configs[0];
+        unsigned line;
+
+        for (size_t i = 0; i < n_configs; i++)
+                if (nodeset_intersects(&s->pools[i].nodes, memory))
+                        last = configs[i];
+        line = last->nodes_line > 0 ? last->nodes_line : last->line;
+        nodeset_format(memory, list);
+        if (last->file)
+                set_error(ret_error,
+                          "%s:%u: with this pool no ordinary memory would remain (nodes with memory: %s); "
+                          "leave at least one of them out of all pools",
+                          last->file, line, list);
+        else
+                set_error(ret_error,
+                          "every node with memory (%s) looks like device memory, so that no ordinary memory "
+                          "would remain; say which nodes are CDM nodes with Nodes= in a file of pools.d",
+                          list);
+        return -ENOSPC;
+}
+
+static void sum_sizes(PoolSet *s, const Topology *t)
+{
+        for (size_t i = 0; i < s->n_pools; i++)
+                NODESET_FOREACH (id, &s->pools[i].nodes) {
+                        const Node *n = topology_find(t, id);
+
+                        if (n && n->online)
+                                s->pools[i].size_bytes += n->size_bytes;
+                }
+}
+
+static int resolve(PoolSet *s, const Topology *t, const PoolConfig *const *configs, size_t n_configs,
+                   char **ret_error)
+{
+        NodeSet memory = topology_memory_nodes(t);
+        int r;
+
+        r = take_listed(s, configs, n_configs, ret_error);
+        if (r < 0)
+                return r;
+        take_auto(s, t, configs, n_configs, NULL);
+        if (takes_all(s, &memory)) {
+                NodeSet special = special_nodes(t);
+
+                take_auto(s, t, configs, n_configs, &special);
+                if (takes_all(s, &memory))
+                        return refuse_all(s, &memory, configs, n_configs, ret_error);
+        }
+        sum_sizes(s, t);
+        return 0;
+}
+
+int pool_set_resolve(const Topology *t, const PoolConfig *const *configs, size_t n_configs, PoolSet **ret,
+                     char **ret_error)
+{
+        static const PoolConfig *const defaults[] = { &default_pool };
+        _cleanup_(pool_set_free_p) PoolSet *s = calloc(1, sizeof(PoolSet));
+        bool is_default = n_configs == 0;
+        int r;
+
+        if (!s)
+                return -ENOMEM;
+        if (is_default) {
+                configs = defaults;
+                n_configs = ARRAY_SIZE(defaults);
+        }
+        s->pools = calloc(n_configs, sizeof(Pool));
+        if (!s->pools)
+                return -ENOMEM;
+        s->n_pools = n_configs;
+        for (size_t i = 0; i < n_configs; i++) {
+                r = pool_init(&s->pools[i], configs[i]);
+                if (r < 0)
+                        return r;
+        }
+        r = resolve(s, t, configs, n_configs, ret_error);
+        if (r < 0)
+                return r;
+        /* A pool that nobody asked for does not show up empty. */
+        if (is_default && nodeset_is_empty(&s->cdm))
+                drop_pools(s);
+        *ret = TAKE_PTR(s);
+        return 0;
+}
+
+const Pool *pool_set_find(const PoolSet *s, const char *name)
+{
+        for (size_t i = 0; i < s->n_pools; i++)
+                if (strcmp(s->pools[i].name, name) == 0)
+                        return &s->pools[i];
+        return NULL;
+}
+
+const Pool *pool_set_find_node(const PoolSet *s, int node)
+{
+        if (!nodeset_contains(&s->cdm, node))
+                return NULL;
+        for (size_t i = 0; i < s->n_pools; i++)
+                if (nodeset_contains(&s->pools[i].nodes, node))
+                        return &s->pools[i];
+        return NULL;
+}
+
+uint64_t pool_headroom_bytes(const Pool *pool, const Node *node)
+{
+        return size_resolve(&pool->headroom, node->size_bytes);
+}

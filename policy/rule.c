@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "policy/rule.h"
+
+#include <errno.h>
+#include <fnmatch.h>
+#include <string.h>
+
+static const char *const on_full_table[_ON_FULL_MAX] = {
+        [ON_FULL_DENY] = "deny",
+        [ON_FULL_QUEUE] = "queue",
+        [ON_FULL_PREEMPT] = "preempt",
+};
+
+const char *on_full_to_string(OnFull v)
+{
+        return v < _ON_FULL_MAX ? on_full_table[v] : NULL;
+}
+
+int on_full_from_string(const char *s, OnFull *ret)
+{
+        for (OnFull v = 0; v < _ON_FULL_MAX; v++)
+                if (strcmp(s, on_full_table[v]) == 0) {
+                        *ret = v;
+                        return 0;
+                }
+        return -EINVAL;
+}
+
+static const char *const on_overrun_table[_ON_OVERRUN_MAX] = {
+        [ON_OVERRUN_PUSH_BACK] = "push-back",
+        [ON_OVERRUN_WARN] = "warn",
+        [ON_OVERRUN_REVOKE] = "revoke",
+};
+
+const char *on_overrun_to_string(OnOverrun v)
+{
+        return v < _ON_OVERRUN_MAX ? on_overrun_table[v] : NULL;
+}
+
+int on_overrun_from_string(const char *s, OnOverrun *ret)
+{
+        for (OnOverrun v = 0; v < _ON_OVERRUN_MAX; v++)
+                if (strcmp(s, on_overrun_table[v]) == 0) {
+                        *ret = v;
+                        return 0;
+                }
+        return -EINVAL;
+}
+
+static void strings_free(char **strings)
+{
+        for (char **s = strings; s && *s; s++)
+                free(*s);
+        free(strings);
+}
+
+Rule *rule_free(Rule *r)
+{
+        if (!r)
+                return NULL;
+        free(r->file);
+        strings_free(r->pools);
+        strings_free(r->units);
+        strings_free(r->slices);
+        strings_free(r->cgroups);
+        strings_free(r->containers);
+        strings_free(r->users);
+        strings_free(r->groups);
+        free(r->uids);
+        free(r->gids);
+        free(r);
+        return NULL;
+}
+
+/* Flags 0: a star also stands for a path of several levels, and a name that starts with a dot is a name like
+ * any other. */
+static bool any_glob(char *const *globs, const char *value)
+{
+        for (char *const *g = globs; *g; g++)
+                if (fnmatch(*g, value, 0) == 0)
+                        return true;
+        return false;
+}
+
+/* A key that is not given matches everything; one that is given needs a value to match. */
+static bool key_matches(char *const *globs, const char *value)
+{
+        return !globs || (value && any_glob(globs, value));
+}
+
+/* systemd's names are at most 255 bytes long. */
+#define UNIT_NAME_BYTES_MAX 256
+
+/* Works on the stack: running out of memory here would let a Deny= rule be passed over. */
+static bool slice_matches(char *const *globs, const char *slice)
+{
+        char ancestor[UNIT_NAME_BYTES_MAX];
+
+        if (!globs)
+                return true;
+        if (!slice || strlen(slice) >= sizeof(ancestor))
+                return false;
+        strcpy(ancestor, slice);
+        for (char *s = ancestor; s; s = subject_slice_parent(s, s))
+                if (any_glob(globs, s))
+                        return true;
+        return false;
+}
+
+/* Whoever wrote User= meant somebody: where none of the names exists, uids is empty and nobody matches. */
+static bool user_matches(const Rule *r, uid_t uid)
+{
+        if (!r->users)
+                return true;
+        if (uid == UID_NONE)
+                return false;
+        for (size_t i = 0; i < r->n_uids; i++)
+                if (r->uids[i] == uid)
+                        return true;
+        return false;
+}
+
+static bool group_matches(const Rule *r, const Subject *subject)
+{
+        if (!r->groups)
+                return true;
+        for (size_t i = 0; i < r->n_gids; i++)
+                for (size_t k = 0; k < subject->n_gids; k++)
+                        if (r->gids[i] == subject->gids[k])
+                                return true;
+        return false;
+}
+
+bool rule_matches(const Rule *r, const char *pool, const Subject *subject)
+{
+        return key_matches(r->pools, pool) && key_matches(r->units, subject->unit) &&
+               slice_matches(r->slices, subject->slice) && key_matches(r->cgroups, subject->cgroup) &&
+               key_matches(r->containers, subject->container) && user_matches(r, subject->uid) &&
+               group_matches(r, subject);
+}
+
+const Rule *rule_find(Rule *const *rules, size_t n_rules, const char *pool, const Subject *subject)
+{
+        for (size_t i = 0; i < n_rules; i++)
+                if (rule_matches(rules[i], pool, subject))
+                        return rules[i];
+        return NULL;
+}
+
+unsigned rule_line(const Rule *r, RuleKey key)
+{
+        return key < _RULE_KEY_MAX && r->key_line[key] > 0 ? r->key_line[key] : r->line;
+}

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "policy/subject.h"
+
+#include <errno.h>
+#include <string.h>
+
+Subject *subject_free(Subject *s)
+{
+        if (!s)
+                return NULL;
+        free(s->unit);
+        free(s->slice);
+        free(s->cgroup);
+        free(s->container);
+        free(s->gids);
+        free(s);
+        return NULL;
+}
+
+static int copy_gids(const Subject *s, Subject *to)
+{
+        if (s->n_gids == 0)
+                return 0;
+        to->gids = malloc(s->n_gids * sizeof(gid_t));
+        if (!to->gids)
+                return -ENOMEM;
+        memcpy(to->gids, s->gids, s->n_gids * sizeof(gid_t));
+        to->n_gids = s->n_gids;
+        return 0;
+}
+
+int subject_copy(const Subject *s, Subject **ret)
+{
+        _cleanup_(subject_free_p) Subject *copy = calloc(1, sizeof(Subject));
+
+        if (!copy)
+                return -ENOMEM;
+        if (string_copy(s->unit, &copy->unit) < 0 || string_copy(s->slice, &copy->slice) < 0 ||
+            string_copy(s->cgroup, &copy->cgroup) < 0 || string_copy(s->container, &copy->container) < 0 ||
+            copy_gids(s, copy) < 0)
+                return -ENOMEM;
+        copy->cgroup_id = s->cgroup_id;
+        copy->uid = s->uid;
+        copy->unit_uid = s->unit_uid;
+        *ret = TAKE_PTR(copy);
+        return 0;
+}
+
+#define SLICE_SUFFIX     ".slice"
+#define SLICE_SUFFIX_LEN (sizeof(SLICE_SUFFIX) - 1)
+
+/* The length of the part before ".slice", 0 for what is no slice. As in systemd a dash separates levels, so
+ * none may stand at an end or beside another; "-" alone is the root. */
+static size_t slice_stem(const char *slice)
+{
+        size_t len = strlen(slice);
+
+        if (len <= SLICE_SUFFIX_LEN || strcmp(slice + len - SLICE_SUFFIX_LEN, SLICE_SUFFIX) != 0)
+                return 0;
+        len -= SLICE_SUFFIX_LEN;
+        if (len == 1 && slice[0] == '-')
+                return len;
+        if (slice[0] == '-' || slice[len - 1] == '-')
+                return 0;
+        for (size_t i = 1; i < len; i++)
+                if (slice[i] == '-' && slice[i - 1] == '-')
+                        return 0;
+        return len;
+}
+
+char *subject_slice_parent(const char *slice, char *buf)
+{
+        size_t len = slice_stem(slice), cut = len;
+
+        if (len == 0 || (len == 1 && slice[0] == '-'))
+                return NULL;
+        while (cut > 0 && slice[cut - 1] != '-')
+                cut--;
+        if (cut == 0) {
+                strcpy(buf, "-" SLICE_SUFFIX); /* no longer than any other slice's name */
+                return buf;
+        }
+        memmove(buf, slice, cut - 1);
+        strcpy(buf + cut - 1, SLICE_SUFFIX);
+        return buf;
+}

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* What every unit test's main() does: run the one suite, each test in a process of its own unless CK_FORK=no
+ * says otherwise, and tell the result by the exit status. */
+
+#include <check.h>
+#include <stdlib.h>
+
+/* For loops of many thousands: ck_assert_*() writes to a file each time it succeeds. */
+#define MUST(x)                                                                                             \
+        do {                                                                                                \
+                if (!(x))                                                                                   \
+                        ck_abort_msg("not so: %s", #x);                                                     \
+        } while (0)
+
+static inline int check_main(Suite *s)
+{
+        SRunner *runner = srunner_create(s);
+        int failed;
+
+        srunner_run_all(runner, CK_ENV);
+        failed = srunner_ntests_failed(runner);
+        srunner_free(runner);
+        return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
