@@ -19,63 +19,8 @@
 
 #include "policy/macro.h"
 #include "policy/nodeset.h"
+#include "policy/reservation.h"
 #include "policy/subject.h"
-
-typedef enum ReservationState {
-        RESERVATION_QUEUED,
-        RESERVATION_ACTIVE,
-        RESERVATION_DEGRADED, /* a node of it is offline, or its grant was found missing */
-        RESERVATION_REVOKING, /* told to leave, not drained yet */
-        RESERVATION_DRAINING, /* released; its pages are still on the way out */
-        _RESERVATION_STATE_MAX,
-} ReservationState;
-
-const char *reservation_state_to_string(ReservationState v);
-int reservation_state_from_string(const char *s, ReservationState *ret);
-
-typedef enum Strength {
-        STRENGTH_EXCLUSIVE, /* the only tenant of its nodes */
-        STRENGTH_WATCHED,
-        STRENGTH_CAPPED, /* its scope has a MemoryMax= of this size */
-        STRENGTH_EXACT,
-        STRENGTH_ADVISORY, /* Mode= is not enforce */
-        _STRENGTH_MAX,
-} Strength;
-
-const char *strength_to_string(Strength v);
-
-/* What a reservation holds of one node. */
-typedef struct Share {
-        int node;
-        uint64_t bytes;
-} Share;
-
-#define SHARES_MAX 64
-
-typedef struct Reservation {
-        uint32_t id; /* never 0, never used twice until the next boot */
-        char *pool;
-        uint64_t size_bytes;
-        ReservationState state;
-        Subject *target; /* whom it is for; target->uid is the one who asked and owns it */
-        int32_t priority;
-        bool exclusive; /* --exclusive: charges its nodes whole */
-        bool capped;
-        bool scope; /* cdmd made the unit for it (cdmctl run) */
-        char *rule_file;
-        unsigned rule_line;
-        uint64_t lease_usec;   /* as first asked for; TIMESPAN_INFINITY */
-        uint64_t expires_usec; /* CLOCK_REALTIME; TIMESPAN_INFINITY */
-        NodeSet base;          /* the ordinary nodes the unit had before its first grant */
-        Share shares[SHARES_MAX];
-        size_t n_shares;
-} Reservation;
-
-int reservation_new(Reservation **ret);
-Reservation *reservation_free(Reservation *r);
-DEFINE_CLEANUP(Reservation, reservation_free);
-
-NodeSet reservation_nodes(const Reservation *r);
 
 typedef struct Ledger Ledger;
 
@@ -83,15 +28,18 @@ int ledger_new(Ledger **ret);
 Ledger *ledger_free(Ledger *l);
 DEFINE_CLEANUP(Ledger, ledger_free);
 
-/* Takes ownership of r on success. -EEXIST: the id is taken. O(shares). */
+/* Takes ownership of r on success; from then on its id, target, rule_file, exclusive, size, shares and state
+ * change only through the ledger. -EEXIST: the id is taken; -EINVAL: id 0, no target, or a share of a node
+ * that cannot exist; -ENOMEM: nothing changed. O(shares). */
 int ledger_add(Ledger *l, Reservation *r);
 
 /* Forgets the reservation and hands it back to the caller; NULL when there is none. O(shares). */
 Reservation *ledger_take(Ledger *l, uint32_t id);
 
-/* Replaces what a reservation holds (size and shares): for residue, which holds only what could not be
- * moved. */
-void ledger_set_shares(Ledger *l, Reservation *r, const Share *shares, size_t n_shares);
+/* Replaces what a reservation holds (shares and their sum, the size): for residue, which holds only what
+ * could not be moved. Shares of 0 bytes hold nothing. -ENOMEM, and nothing changed: only with nodes that its
+ * tenant did not hold before. -EINVAL: not in this ledger. */
+int ledger_set_shares(Ledger *l, Reservation *r, const Share *shares, size_t n_shares);
 
 Reservation *ledger_find(const Ledger *l, uint32_t id);
 size_t ledger_count(const Ledger *l);
@@ -107,6 +55,8 @@ int ledger_foreach(const Ledger *l, int (*fn)(Reservation *r, void *userdata), v
 /* What is promised of a node, and to how many tenants. O(1). */
 uint64_t ledger_node_reserved(const Ledger *l, int node);
 size_t ledger_node_tenants(const Ledger *l, int node);
+/* Does a reservation with `exclusive` hold it? Then nobody else is placed there, even when room appears. */
+bool ledger_node_is_exclusive(const Ledger *l, int node);
 
 /* The key under which a tenant's reservations add up: its unit, or the cgroup where there is none. */
 const char *ledger_tenant_key(const Subject *target);
@@ -126,4 +76,6 @@ int ledger_foreach_tenant_of_node(const Ledger *l, int node,
 /* Is it the only tenant of all its nodes? */
 bool ledger_is_alone(const Ledger *l, const Reservation *r);
 
-void ledger_set_state(Ledger *l, Reservation *r, ReservationState state);
+/* Queued reservations count for their user only. -ENOMEM, and nothing changed: only when leaving the queue.
+ * -EINVAL: not in this ledger. */
+int ledger_set_state(Ledger *l, Reservation *r, ReservationState state);

@@ -2,11 +2,36 @@
 noinst_LTLIBRARIES += libpolicy.la
 libpolicy_la_SOURCES = \
 	policy/cdm-names.h \
+	policy/conf-keys.c \
+	policy/conf-keys.h \
+	policy/conf-message.c \
+	policy/conf-read.c \
+	policy/conf-read.h \
+	policy/conf-text.c \
+	policy/conf-text.h \
+	policy/conf-users.c \
+	policy/conf-users.h \
+	policy/conf-values.c \
+	policy/conf-values.h \
+	policy/config.c \
+	policy/config.h \
+	policy/config.c \
+	policy/config.h \
+	policy/decide.c \
+	policy/decide.h \
+	policy/ledger.c \
+	policy/ledger.h \
 	policy/macro.h \
 	policy/nodeset.c \
 	policy/nodeset.h \
+	policy/place.c \
+	policy/place.h \
+	policy/plan.c \
+	policy/plan.h \
 	policy/pool.c \
 	policy/pool.h \
+	policy/reservation.c \
+	policy/reservation.h \
 	policy/rule.c \
 	policy/rule.h \
 	policy/size.c \

@@ -7,7 +7,13 @@
  * Why this order: widening is write, tell systemd, verify, then move pages up. Narrowing makes the writer of
  * cpuset.mems wait for every page, so pages are drained first; and the kernel remaps a policy's nodes by
  * position when a set of nodes is swapped for another in one write, so a change that does both widens first
- * and narrows last. */
+ * and narrows last.
+ *
+ *      widen:   write, property, verify [, migrate]
+ *      narrow:  drain, write, property, verify, evict, measure
+ *
+ * Each write and each property holds an ordinary node. Widening has an inverse, narrowing has none: closing
+ * is never undone into open. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -49,12 +55,13 @@ typedef struct Plan {
 
 /* What a tenant looks like now, and what it shall have. */
 typedef struct PlanInput {
-        NodeSet current;   /* what its leaf allows (own setting, not effective) */
-        NodeSet base;      /* ordinary nodes it keeps in any case; never empty */
-        NodeSet wanted;    /* CDM nodes it shall have */
-        bool migrate_up;   /* move its pages to the new nodes */
+        NodeSet current; /* what its leaf allows (own setting, not effective) */
+        NodeSet base;    /* ordinary nodes it keeps in any case; never empty */
+        NodeSet wanted;  /* CDM nodes it shall have */
+        NodeSet leaving; /* nodes it gives up: drained and measured also where current lacks them already */
+        bool migrate_up; /* move its pages to the new nodes */
         bool has_property; /* systemd owns the cgroup: STEP_PROPERTY is needed */
-        bool ended;        /* the unit is gone: only its property is set back and the residue counted */
+        bool ended;        /* the unit is gone: only its property is set back, to base */
 } PlanInput;
 
 /* -EINVAL: base is empty or holds a wanted node (a set of CDM nodes alone would make the kernel fall back to

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Which nodes a reservation gets, given what is free on each. */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "policy/reservation.h"
+
+/* A node that may be used. */
+typedef struct Candidate {
+        int node;
+        uint64_t available_bytes;
+        size_t n_others;         /* tenants other than the one that asks */
+        unsigned distance;       /* from the CPUs of the one that asks */
+        uint64_t bandwidth_mbps; /* 0: unknown, counts as slowest */
+        bool taken;              /* for place() itself */
+} Candidate;
+
+typedef struct Placement {
+        Share shares[SHARES_MAX];
+        size_t n_shares;
+        uint64_t total_bytes;
+} Placement;
+
+/* One node that holds all of it; else several. Those without other tenants come first, then the nearest, the
+ * fastest, the one that fits tightest, the lowest number. With `whole` each node is charged with all that is
+ * available there. false: no room, which without `whole` means that the candidates together hold less than
+ * size_bytes, or that more than SHARES_MAX nodes would be needed. */
+bool place(Candidate *candidates, size_t n, uint64_t size_bytes, bool whole, Placement *ret);

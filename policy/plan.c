@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "policy/plan.h"
+
+#include <errno.h>
+
+static const char *const step_kind_table[_STEP_KIND_MAX] = {
+        [STEP_WRITE] = "write",     [STEP_PROPERTY] = "property", [STEP_VERIFY] = "verify",
+        [STEP_MIGRATE] = "migrate", [STEP_DRAIN] = "drain",       [STEP_EVICT] = "evict",
+        [STEP_MEASURE] = "measure",
+};
+
+const char *step_kind_to_string(StepKind v)
+{
+        return v < _STEP_KIND_MAX ? step_kind_table[v] : NULL;
+}
+
+/* What follows from the input. */
+typedef struct Change {
+        NodeSet target;  /* base and wanted */
+        NodeSet wide;    /* what is allowed before anything is taken away */
+        NodeSet added;   /* target - current */
+        NodeSet removed; /* current - target */
+        NodeSet leaving; /* removed, and what the caller says is given up */
+        NodeSet back;    /* what a failed widening returns to */
+} Change;
+
+/* `back` is current, but for two things. Nodes that are being taken away are not in it: when the narrowing
+ * half of a swap fails, undoing the widening must not open again what had just been closed. And it keeps an
+ * ordinary node even where current has none, since a set of CDM nodes alone is what must never be written.
+ */
+static Change change_of(const PlanInput *in)
+{
+        Change c = { .target = nodeset_union(&in->base, &in->wanted) };
+
+        c.wide = nodeset_union(&in->current, &c.target);
+        c.added = nodeset_subtract(&c.target, &in->current);
+        c.removed = nodeset_subtract(&in->current, &c.target);
+        c.leaving = nodeset_subtract(&in->leaving, &c.target);
+        c.leaving = nodeset_union(&c.leaving, &c.removed);
+        c.back = nodeset_intersect(&in->current, &c.target);
+        if (!nodeset_intersects(&c.back, &in->base))
+                c.back = nodeset_union(&c.back, &in->base);
+        return c;
+}
+
+static Step *add(Plan *p, StepKind kind, const NodeSet *nodes)
+{
+        Step *s = &p->steps[p->n_steps++];
+
+        *s = (Step){ .kind = kind, .nodes = *nodes };
+        return s;
+}
+
+static void add_from(Plan *p, StepKind kind, const NodeSet *from, const NodeSet *nodes)
+{
+        add(p, kind, nodes)->from = *from;
+}
+
+static void add_undone(Plan *p, StepKind kind, const NodeSet *nodes, const NodeSet *back)
+{
+        Step *s = add(p, kind, nodes);
+
+        s->has_inverse = true;
+        s->inverse_kind = kind;
+        s->inverse_nodes = *back;
+}
+
+/* The worker writes first, so that what systemd then writes is no change for the kernel. */
+static void widen(Plan *p, const PlanInput *in, const Change *c)
+{
+        add_undone(p, STEP_WRITE, &c->wide, &c->back);
+        if (in->has_property)
+                add_undone(p, STEP_PROPERTY, &c->wide, &c->back);
+        add(p, STEP_VERIFY, &c->wide);
+}
+
+/* No inverse: what was closed stays closed, whatever fails after it. Pages go to ordinary nodes and not to
+ * CDM nodes that the tenant keeps: those have room for what was reserved there, no more. */
+static void narrow(Plan *p, const PlanInput *in, const Change *c)
+{
+        add_from(p, STEP_DRAIN, &c->leaving, &in->base);
+        add(p, STEP_WRITE, &c->target);
+        if (in->has_property)
+                add(p, STEP_PROPERTY, &c->target);
+        add(p, STEP_VERIFY, &c->target);
+        add_from(p, STEP_EVICT, &c->leaving, &in->base);
+        add_from(p, STEP_MEASURE, &c->leaving, &in->base);
+}
+
+/* An empty cpuset.mems inherits, that is, it is open. It cannot be returned to: clearing would open it again
+ * (and fails on a populated cgroup of an older kernel). */
+static void close_inherited(Plan *p, const PlanInput *in, const Change *c)
+{
+        add(p, STEP_WRITE, &c->target);
+        if (in->has_property)
+                add(p, STEP_PROPERTY, &c->target);
+        add(p, STEP_VERIFY, &c->target);
+}
+
+/* Up to the nodes that are new; to all it has when it only asked for the migration. */
+static void migrate_up(Plan *p, const PlanInput *in, const Change *c)
+{
+        NodeSet fresh = nodeset_intersect(&c->added, &in->wanted);
+        const NodeSet *to = nodeset_is_empty(&fresh) ? &in->wanted : &fresh;
+
+        if (!nodeset_is_empty(to))
+                add_from(p, STEP_MIGRATE, &in->base, to);
+}
+
+static void plan_living(Plan *p, const PlanInput *in)
+{
+        Change c = change_of(in);
+        bool inherits = nodeset_is_empty(&in->current);
+        bool widens = !inherits && !nodeset_is_empty(&c.added);
+        bool narrows = !nodeset_is_empty(&c.leaving);
+
+        if (widens)
+                widen(p, in, &c);
+        else if (inherits && !narrows)
+                close_inherited(p, in, &c);
+        else if (!narrows)
+                add(p, STEP_VERIFY, &c.target);
+        if (in->migrate_up)
+                migrate_up(p, in, &c);
+        if (narrows)
+                narrow(p, in, &c);
+}
+
+int plan(const PlanInput *in, Plan *ret)
+{
+        Plan p = { .n_steps = 0 };
+
+        if (nodeset_is_empty(&in->base) || nodeset_intersects(&in->base, &in->wanted))
+                return -EINVAL;
+        /* Without a cgroup there is nothing to write, drain or measure. The property is set all the same:
+         * the next start of the unit would be born with what it says. */
+        if (!in->ended)
+                plan_living(&p, in);
+        else if (in->has_property)
+                add(&p, STEP_PROPERTY, &in->base);
+        *ret = p;
+        return 0;
+}

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "policy/reservation.h"
+
+#include <errno.h>
+#include <string.h>
+
+static const char *const reservation_state_table[_RESERVATION_STATE_MAX] = {
+        [RESERVATION_QUEUED] = "queued",     [RESERVATION_ACTIVE] = "active",
+        [RESERVATION_DEGRADED] = "degraded", [RESERVATION_REVOKING] = "revoking",
+        [RESERVATION_DRAINING] = "draining",
+};
+
+const char *reservation_state_to_string(ReservationState v)
+{
+        return v < _RESERVATION_STATE_MAX ? reservation_state_table[v] : NULL;
+}
+
+int reservation_state_from_string(const char *s, ReservationState *ret)
+{
+        for (ReservationState v = 0; v < _RESERVATION_STATE_MAX; v++)
+                if (strcmp(s, reservation_state_table[v]) == 0) {
+                        *ret = v;
+                        return 0;
+                }
+        return -EINVAL;
+}
+
+static const char *const strength_table[_STRENGTH_MAX] = {
+        [STRENGTH_EXCLUSIVE] = "exclusive", [STRENGTH_WATCHED] = "watched",   [STRENGTH_CAPPED] = "capped",
+        [STRENGTH_EXACT] = "exact",         [STRENGTH_ADVISORY] = "advisory",
+};
+
+const char *strength_to_string(Strength v)
+{
+        return v < _STRENGTH_MAX ? strength_table[v] : NULL;
+}
+
+int reservation_new(Reservation **ret)
+{
+        Reservation *r = calloc(1, sizeof(Reservation));
+
+        if (!r)
+                return -ENOMEM;
+        *ret = r;
+        return 0;
+}
+
+Reservation *reservation_free(Reservation *r)
+{
+        if (!r)
+                return NULL;
+        free(r->pool);
+        free(r->rule_file);
+        subject_free(r->target);
+        free(r);
+        return NULL;
+}
+
+NodeSet reservation_nodes(const Reservation *r)
+{
+        NodeSet nodes = NODESET_EMPTY;
+
+        for (size_t i = 0; i < r->n_shares; i++)
+                if (r->shares[i].bytes > 0)
+                        nodeset_add(&nodes, r->shares[i].node);
+        return nodes;
+}

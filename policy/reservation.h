@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Bytes of a pool promised to one cgroup. A plain record: what follows from many of them is the ledger's. */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "policy/macro.h"
+#include "policy/nodeset.h"
+#include "policy/subject.h"
+
+typedef enum ReservationState {
+        RESERVATION_QUEUED,
+        RESERVATION_ACTIVE,
+        RESERVATION_DEGRADED, /* a node of it is offline, or its grant was found missing */
+        RESERVATION_REVOKING, /* told to leave, not drained yet */
+        RESERVATION_DRAINING, /* released; its pages are still on the way out */
+        _RESERVATION_STATE_MAX,
+} ReservationState;
+
+const char *reservation_state_to_string(ReservationState v);
+int reservation_state_from_string(const char *s, ReservationState *ret);
+
+typedef enum Strength {
+        STRENGTH_EXCLUSIVE, /* the only tenant of its nodes */
+        STRENGTH_WATCHED,
+        STRENGTH_CAPPED, /* its scope has a MemoryMax= of this size */
+        STRENGTH_EXACT,
+        STRENGTH_ADVISORY, /* Mode= is not enforce */
+        _STRENGTH_MAX,
+} Strength;
+
+const char *strength_to_string(Strength v);
+
+/* What a reservation holds of one node. */
+typedef struct Share {
+        int node;
+        uint64_t bytes;
+} Share;
+
+#define SHARES_MAX 64
+
+typedef struct Reservation {
+        uint32_t id; /* never 0, never used twice until the next boot */
+        char *pool;
+        uint64_t size_bytes;
+        ReservationState state;
+        Subject *target; /* whom it is for; target->uid is the one who asked and owns it */
+        int32_t priority;
+        bool exclusive; /* --exclusive: charges its nodes whole */
+        bool capped;
+        bool scope; /* cdmd made the unit for it (cdmctl run) */
+        char *rule_file;
+        unsigned rule_line;
+        uint64_t lease_usec;   /* as first asked for; TIMESPAN_INFINITY */
+        uint64_t expires_usec; /* CLOCK_REALTIME; TIMESPAN_INFINITY */
+        NodeSet base;          /* the ordinary nodes the unit had before its first grant */
+        Share shares[SHARES_MAX];
+        size_t n_shares;
+} Reservation;
+
+int reservation_new(Reservation **ret);
+Reservation *reservation_free(Reservation *r);
+DEFINE_CLEANUP(Reservation, reservation_free);
+
+/* The nodes that it holds bytes of. */
+NodeSet reservation_nodes(const Reservation *r);
