@@ -68,5 +68,24 @@ TESTS += \
 	tests/check-format \
 	tests/check-rooms
 
+# what reads or writes files below a root
+UNIT_DATA_CPPFLAGS = $(AM_CPPFLAGS) -DTEST_DATA_DIR='"$(abs_top_srcdir)/tests/data"'
+noinst_HEADERS += tests/unit/tree.h
+EXTRA_DIST += tests/data/machine
+
+check_PROGRAMS += \
+	tests/unit/test-fence-files \
+	tests/unit/test-topology-read
+
+tests_unit_test_fence_files_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_fence_files_LDADD = libmachine.la $(UNIT_LIBS)
+tests_unit_test_topology_read_CPPFLAGS = $(UNIT_DATA_CPPFLAGS) \
+	-DFIXTURE='"$(abs_top_srcdir)/../shared/fixtures/power9-v100.tar.bz2"'
+tests_unit_test_topology_read_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_topology_read_LDADD = libmachine.la $(UNIT_LIBS)
+
+TESTS += \
+	tests/unit/test-fence-files \
+	tests/unit/test-topology-read
 # good and bad configuration as files
 EXTRA_DIST += tests/data/conf

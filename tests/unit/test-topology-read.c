@@ -1,0 +1,330 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <fcntl.h>
+
+#include "daemon/topology-read.h"
+#include "tests/unit/check-main.h"
+#include "tests/unit/tree.h"
+
+#define NODE "sys/devices/system/node/"
+#define GIB  (UINT64_C(1) << 30)
+
+static Topology *read_machine(const char *name)
+{
+        Topology *t = NULL;
+        char *root = NULL;
+
+        ck_assert_int_ge(asprintf(&root, "%s/machine/%s", TEST_DATA_DIR, name), 0);
+        ck_assert_int_eq(topology_read(root, &t), 0);
+        free(root);
+        return t;
+}
+
+static void assert_list(NodeSet set, const char *list)
+{
+        char buf[NODESET_STR_MAX];
+
+        ck_assert_str_eq(nodeset_format(&set, buf), list);
+}
+
+/* A tree with one node, to which each test does one nasty thing. */
+static char *one_node(void)
+{
+        char *root = tree_new();
+
+        tree_write(root, NODE "online", "0\n");
+        tree_write(root, NODE "has_memory", "0\n");
+        tree_write(root, NODE "has_cpu", "\n");
+        tree_write(root, NODE "node0/meminfo", "Node 0 MemTotal: 1024 kB\nNode 0 MemFree: 512 kB\n");
+        tree_write(root, NODE "node0/cpulist", "\n");
+        tree_write(root, NODE "node0/distance", "10\n");
+        return root;
+}
+
+static Topology *read_tree(const char *root)
+{
+        Topology *t = NULL;
+
+        ck_assert_int_eq(topology_read(root, &t), 0);
+        return t;
+}
+
+START_TEST(hbm_machine_is_read_in_full)
+{
+        _cleanup_(topology_free_p) Topology *t = read_machine("hbm4");
+        const Node *n = topology_find(t, 2);
+
+        ck_assert_uint_eq(t->n_nodes, 4);
+        assert_list(topology_memory_nodes(t), "0-3");
+        assert_list(topology_cpu_nodes(t), "0-1");
+        ck_assert_uint_eq(n->size_bytes, 2 * GIB);
+        ck_assert_uint_eq(n->free_bytes, 2 * GIB);
+        ck_assert_uint_eq(n->read_bandwidth_mbps, 800000);
+        ck_assert_uint_eq(n->read_latency_ns, 130);
+        assert_list(n->initiators, "0");
+        ck_assert_int_eq(n->tier, 1);
+        ck_assert_int_eq(topology_find(t, 0)->tier, 4);
+        ck_assert(n->dax && n->online && !n->has_cpu);
+        ck_assert_str_eq(n->device, "dax2.0");
+        ck_assert_ptr_null(topology_find(t, 0)->device);
+        ck_assert_uint_eq(topology_distance(t, 2, 3), 28);
+        ck_assert(!t->demotion_enabled && !t->numa_balancing);
+        ck_assert_ptr_null(t->cdmm);
+}
+END_TEST
+
+START_TEST(machine_without_cdm_has_only_cpu_nodes)
+{
+        _cleanup_(topology_free_p) Topology *t = read_machine("plain");
+
+        assert_list(topology_memory_nodes(t), "0-1");
+        assert_list(topology_cpu_nodes(t), "0-1");
+        ck_assert(t->numa_balancing);
+        ck_assert_int_eq(topology_find(t, 0)->tier, TIER_UNKNOWN);
+        ck_assert_uint_eq(topology_find(t, 0)->read_bandwidth_mbps, 0);
+}
+END_TEST
+
+START_TEST(sparse_numbers_and_empty_nodes)
+{
+        _cleanup_(topology_free_p) Topology *t = read_machine("sparse");
+
+        ck_assert_uint_eq(t->n_nodes, 6);
+        ck_assert_ptr_null(topology_find(t, 0));
+        ck_assert_ptr_null(topology_find(t, 3));
+        assert_list(topology_memory_nodes(t), "1-2,34");
+        /* 2: its CPUs are offline, but it has them. 36: CPUs without memory. */
+        ck_assert(topology_find(t, 2)->has_cpu && topology_find(t, 36)->has_cpu);
+        ck_assert(!topology_find(t, 4)->has_cpu);
+        ck_assert_uint_eq(topology_find(t, 4)->size_bytes, 0);
+        ck_assert_uint_eq(topology_distance(t, 1, 34), 17);
+        ck_assert_uint_eq(topology_distance(t, 34, 2), 28);
+        /* only access0 is there */
+        ck_assert_uint_eq(topology_find(t, 34)->read_bandwidth_mbps, 60000);
+        assert_list(topology_find(t, 34)->initiators, "1");
+        ck_assert(topology_find(t, 34)->dax);
+        /* a dax device that kmem does not drive is no memory */
+        ck_assert(!topology_find(t, 5)->dax);
+        ck_assert(t->demotion_enabled);
+}
+END_TEST
+
+START_TEST(garbled_attributes_are_unknown_one_by_one)
+{
+        _cleanup_(topology_free_p) Topology *t = read_machine("garbled");
+        const Node *n = topology_find(t, 2);
+
+        ck_assert_uint_eq(t->n_nodes, 4);
+        assert_list(topology_memory_nodes(t), "0,2");
+        ck_assert_uint_eq(n->size_bytes, 2 * GIB);
+        ck_assert_uint_eq(n->read_bandwidth_mbps, 0);
+        ck_assert_uint_eq(n->read_latency_ns, 120);
+        ck_assert(nodeset_is_empty(&n->initiators));
+        ck_assert_ptr_null(n->distance);
+        ck_assert_ptr_null(topology_find(t, 3)->distance);
+        ck_assert_ptr_null(topology_find(t, 1)->distance);
+        ck_assert_ptr_nonnull(topology_find(t, 0)->distance);
+        ck_assert_int_eq(n->tier, TIER_UNKNOWN);
+        ck_assert_ptr_null(n->device);
+        ck_assert(!t->demotion_enabled && !t->numa_balancing);
+}
+END_TEST
+
+START_TEST(power9_nodes_belong_to_gpus)
+{
+        char *root = tree_new(), *command = NULL, *below = NULL;
+        _cleanup_(topology_free_p) Topology *t = NULL;
+
+        if (access(FIXTURE, R_OK) < 0) {
+                fprintf(stderr, "skipped: %s is missing\n", FIXTURE);
+                tree_remove(root);
+                return;
+        }
+        ck_assert_int_ge(asprintf(&command, "tar -xjf '%s' -C '%s'", FIXTURE, root), 0);
+        ck_assert_int_eq(system(command), 0);
+        ck_assert_int_ge(asprintf(&below, "%s/nvidiagpunumanodes", root), 0);
+        t = read_tree(below);
+        assert_list(topology_memory_nodes(t), "0,8,250-255");
+        assert_list(topology_cpu_nodes(t), "0,8");
+        ck_assert_str_eq(topology_find(t, 255)->device, "0004:05:00.0");
+        ck_assert_str_eq(topology_find(t, 250)->device, "0035:05:00.0");
+        ck_assert_ptr_null(topology_find(t, 8)->device);
+        ck_assert_uint_eq(topology_find(t, 250)->size_bytes, UINT64_C(15728640) * 1024);
+        ck_assert_uint_eq(topology_distance(t, 0, 8), 40);
+        ck_assert_uint_eq(topology_distance(t, 250, 250), 10);
+        free(command);
+        free(below);
+        tree_remove(root);
+}
+END_TEST
+
+START_TEST(node_list_decides_whether_there_is_a_topology)
+{
+        static const struct {
+                const char *online;
+                int error;
+        } cases[] = {
+                { "0\n", 0 },         { "", -EIO },      { "\n", -EIO },   { "0-", -EIO },
+                { "zero\n", -EIO },   { "1-0\n", -EIO }, { "-1\n", -EIO }, { "0-4294967296\n", -EIO },
+                { "0,1024\n", -EIO },
+        };
+
+        for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+                _cleanup_(topology_free_p) Topology *t = NULL;
+                char *root = one_node();
+
+                tree_write(root, NODE "online", cases[i].online);
+                ck_assert_msg(topology_read(root, &t) == cases[i].error, "online '%s'", cases[i].online);
+                ck_assert((t != NULL) == (cases[i].error == 0));
+                tree_remove(root);
+        }
+}
+END_TEST
+
+START_TEST(no_sysfs_is_enoent_and_no_list_is_replaced_by_the_folders)
+{
+        char *empty = tree_new(), *root = one_node(), *online = NULL;
+        Topology *t = NULL;
+
+        ck_assert_int_eq(topology_read(empty, &t), -ENOENT);
+        ck_assert_int_eq(topology_read("/nonexistent-root", &t), -ENOENT);
+        ck_assert_ptr_null(t);
+        ck_assert_int_ge(asprintf(&online, "%s/" NODE "online", root), 0);
+        ck_assert_int_eq(unlink(online), 0);
+        tree_write(root, NODE "node12/cpulist", "3\n");
+        t = read_tree(root);
+        ck_assert_uint_eq(t->n_nodes, 2);
+        ck_assert_ptr_nonnull(topology_find(t, 12));
+        topology_free(t);
+        free(online);
+        tree_remove(root);
+        tree_remove(empty);
+}
+END_TEST
+
+START_TEST(binary_over_long_and_special_files)
+{
+        _cleanup_free_ char *big = calloc(1, 1 << 20);
+        char *root = one_node(), *fifo = NULL;
+        _cleanup_(topology_free_p) Topology *t = NULL;
+
+        memset(big, '1', 1 << 20);
+        tree_write_bytes(root, NODE "node0/distance", big, 1 << 20);
+        tree_write_bytes(root, NODE "node0/access1/initiators/read_latency", "12\0 34\n", 7);
+        tree_write_bytes(root, NODE "node0/access1/initiators/read_bandwidth", big, 4096);
+        tree_write(root, "sys/devices/virtual/memory_tiering/memory_tier5/nodelist/oops", "a folder\n");
+        tree_write(root, "sys/bus/dax/drivers/kmem/dax\033[31m", "");
+        tree_write(root, "sys/bus/dax/devices/dax\033[31m/target_node", "0\n");
+        ck_assert_int_ge(asprintf(&fifo, "%s/proc/sys/kernel/numa_balancing", root), 0);
+        free(tree_make_parents(root, "proc/sys/kernel/numa_balancing"));
+        ck_assert_int_eq(mkfifo(fifo, 0600), 0);
+        t = read_tree(root);
+        ck_assert_ptr_null(t->nodes[0].distance);
+        ck_assert_uint_eq(t->nodes[0].read_latency_ns, 0);
+        ck_assert_uint_eq(t->nodes[0].read_bandwidth_mbps, 0);
+        ck_assert_int_eq(t->nodes[0].tier, TIER_UNKNOWN);
+        ck_assert_ptr_null(t->nodes[0].device);
+        ck_assert(!t->numa_balancing);
+        free(fifo);
+        tree_remove(root);
+}
+END_TEST
+
+START_TEST(sizes_that_cannot_be)
+{
+        static const char *const bad[] = {
+                "Node 0 MemTotal: 99999999999999999999 kB\n",
+                "Node 0 MemTotal: 18014398509481984 kB\n",
+                "Node 0 MemTotal: -1 kB\n",
+                "Node 0 MemTotal: kB\n",
+                "Node 0 MemTotal: 1024\n",
+                "Node 0 MemTot",
+                "",
+        };
+
+        for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+                char *root = one_node();
+                _cleanup_(topology_free_p) Topology *t = NULL;
+
+                tree_write(root, NODE "node0/meminfo", bad[i]);
+                t = read_tree(root);
+                ck_assert_msg(t->nodes[0].size_bytes == 0, "meminfo '%s'", bad[i]);
+                tree_remove(root);
+        }
+}
+END_TEST
+
+START_TEST(a_node_whose_cpus_are_unknown_is_left_alone)
+{
+        char *root = one_node(), *path = NULL;
+        _cleanup_(topology_free_p) Topology *t = NULL, *u = NULL, *v = NULL;
+
+        t = read_tree(root);
+        ck_assert(!t->nodes[0].has_cpu);
+        tree_write(root, NODE "has_cpu", "garbage\n");
+        u = read_tree(root);
+        ck_assert(!u->nodes[0].has_cpu); /* cpulist says so */
+        ck_assert_int_ge(asprintf(&path, "%s/" NODE "node0/cpulist", root), 0);
+        ck_assert_int_eq(unlink(path), 0);
+        v = read_tree(root);
+        ck_assert(v->nodes[0].has_cpu);
+        free(path);
+        tree_remove(root);
+}
+END_TEST
+
+START_TEST(meminfo_of_one_node)
+{
+        uint64_t size = 1, avail = 1;
+        char *root = one_node();
+
+        ck_assert_int_eq(topology_read_meminfo(root, 7, &size, &avail), -ENOENT);
+        ck_assert(size == 1 && avail == 1);
+        ck_assert_int_eq(topology_read_meminfo(root, 0, &size, &avail), 0);
+        ck_assert_uint_eq(size, 1024 * 1024);
+        ck_assert_uint_eq(avail, 512 * 1024);
+        tree_write(root, NODE "node0/meminfo", "Node 0 MemTotal: 1024 kB\nNode 0 MemFree: 4096 kB\n");
+        ck_assert_int_eq(topology_read_meminfo(root, 0, &size, &avail), 0);
+        ck_assert_uint_eq(avail, size); /* never more free than there is */
+        tree_remove(root);
+}
+END_TEST
+
+START_TEST(this_machine_can_be_read)
+{
+        _cleanup_(topology_free_p) Topology *t = NULL;
+
+        if (access("/sys/devices/system/node/online", R_OK) < 0) {
+                fprintf(stderr, "skipped: no NUMA nodes in this machine's sysfs\n");
+                return;
+        }
+        ck_assert_int_eq(topology_read("", &t), 0);
+        ck_assert_uint_gt(t->n_nodes, 0);
+}
+END_TEST
+
+static Suite *suite(void)
+{
+        Suite *s = suite_create("topology-read");
+        TCase *c = tcase_create("read");
+
+        tcase_add_test(c, hbm_machine_is_read_in_full);
+        tcase_add_test(c, machine_without_cdm_has_only_cpu_nodes);
+        tcase_add_test(c, sparse_numbers_and_empty_nodes);
+        tcase_add_test(c, garbled_attributes_are_unknown_one_by_one);
+        tcase_add_test(c, power9_nodes_belong_to_gpus);
+        tcase_add_test(c, node_list_decides_whether_there_is_a_topology);
+        tcase_add_test(c, no_sysfs_is_enoent_and_no_list_is_replaced_by_the_folders);
+        tcase_add_test(c, binary_over_long_and_special_files);
+        tcase_add_test(c, sizes_that_cannot_be);
+        tcase_add_test(c, a_node_whose_cpus_are_unknown_is_left_alone);
+        tcase_add_test(c, meminfo_of_one_node);
+        tcase_add_test(c, this_machine_can_be_read);
+        suite_add_tcase(s, c);
+        return s;
+}
+
+int main(void)
+{
+        return check_main(suite());
+}
