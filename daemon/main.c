@@ -174,5 +174,5 @@ int main(int argc, char **argv)
         if (r != 0)
                 return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
         log_init();
-        return run(&d) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+        return run(&d) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
