@@ -68,6 +68,8 @@ TESTS += \
 	tests/check-format \
 	tests/check-rooms
 
+# good and bad configuration as files
+EXTRA_DIST += tests/data/conf
 # what reads or writes files below a root
 UNIT_DATA_CPPFLAGS = $(AM_CPPFLAGS) -DTEST_DATA_DIR='"$(abs_top_srcdir)/tests/data"'
 noinst_HEADERS += tests/unit/tree.h
@@ -79,6 +81,7 @@ check_PROGRAMS += \
 
 tests_unit_test_fence_files_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_fence_files_LDADD = libmachine.la $(UNIT_LIBS)
+
 tests_unit_test_topology_read_CPPFLAGS = $(UNIT_DATA_CPPFLAGS) \
 	-DFIXTURE='"$(abs_top_srcdir)/../shared/fixtures/power9-v100.tar.bz2"'
 tests_unit_test_topology_read_CFLAGS = $(UNIT_CFLAGS)
@@ -87,5 +90,15 @@ tests_unit_test_topology_read_LDADD = libmachine.la $(UNIT_LIBS)
 TESTS += \
 	tests/unit/test-fence-files \
 	tests/unit/test-topology-read
-# good and bad configuration as files
-EXTRA_DIST += tests/data/conf
+
+# What is not code: manual pages, units, policy files. Each script says what it checks, and why it skips.
+file_checks = \
+	tests/check-bus-doc \
+	tests/check-bus-files \
+	tests/check-catalog \
+	tests/check-cli-doc \
+	tests/check-examples \
+	tests/check-man \
+	tests/check-unit
+dist_check_SCRIPTS += $(file_checks)
+TESTS += $(file_checks)
