@@ -8,6 +8,19 @@ libpolicy_la_SOURCES = \
 	policy/decide.h \
 	policy/ledger.c \
 	policy/ledger.h \
+	policy/conf-keys.c \
+	policy/conf-keys.h \
+	policy/conf-message.c \
+	policy/conf-read.c \
+	policy/conf-read.h \
+	policy/conf-text.c \
+	policy/conf-text.h \
+	policy/conf-users.c \
+	policy/conf-users.h \
+	policy/conf-values.c \
+	policy/conf-values.h \
+	policy/config.c \
+	policy/config.h \
 	policy/macro.h \
 	policy/nodeset.c \
 	policy/nodeset.h \

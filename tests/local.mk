@@ -4,11 +4,14 @@ UNIT_LIBS = libpolicy.la $(CHECK_LIBS)
 noinst_HEADERS = tests/unit/check-main.h
 
 check_PROGRAMS += \
+	tests/unit/test-conf-read \
 	tests/unit/test-nodeset \
 	tests/unit/test-size \
 	tests/unit/test-timespan \
 	tests/unit/test-topology
 
+tests_unit_test_conf_read_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_conf_read_LDADD = $(UNIT_LIBS)
 tests_unit_test_nodeset_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_nodeset_LDADD = $(UNIT_LIBS)
 tests_unit_test_size_CFLAGS = $(UNIT_CFLAGS)
@@ -19,6 +22,7 @@ tests_unit_test_topology_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_topology_LDADD = $(UNIT_LIBS)
 
 TESTS += \
+	tests/unit/test-conf-read \
 	tests/unit/test-nodeset \
 	tests/unit/test-size \
 	tests/unit/test-timespan \
@@ -38,3 +42,5 @@ tests_unit_test_topology_read_LDADD = libmachine.la $(UNIT_LIBS)
 
 TESTS += \
 	tests/unit/test-topology-read
+# good and bad configuration as files
+EXTRA_DIST += tests/data/conf

@@ -1,0 +1,394 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <errno.h>
+#include <fnmatch.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "policy/conf-keys.h"
+#include "policy/conf-text.h"
+#include "policy/conf-values.h"
+
+/* A binary file renamed to .conf should not fill the journal. */
+#define ERRORS_SHOWN_MAX 20
+
+typedef enum ConfSection {
+        SECTION_FENCE,
+        SECTION_RESERVATIONS,
+        SECTION_DRAIN,
+        SECTION_POOL,
+        SECTION_MATCH,
+        SECTION_GRANT,
+        _SECTION_MAX,
+} ConfSection;
+
+static const struct {
+        const char *name;
+        ConfKind kind;
+} sections[_SECTION_MAX] = {
+        [SECTION_FENCE] = { "Fence", CONF_MAIN },   [SECTION_RESERVATIONS] = { "Reservations", CONF_MAIN },
+        [SECTION_DRAIN] = { "Drain", CONF_MAIN },   [SECTION_POOL] = { "Pool", CONF_POOL },
+        [SECTION_MATCH] = { "Match", CONF_POLICY }, [SECTION_GRANT] = { "Grant", CONF_POLICY },
+};
+
+static const char *const kind_names[_CONF_KIND_MAX] = {
+        [CONF_MAIN] = "cdmd.conf",
+        [CONF_POOL] = "a file of pools.d",
+        [CONF_POLICY] = "a file of policy.d",
+};
+
+static const char *const kind_sections[_CONF_KIND_MAX] = {
+        [CONF_MAIN] = "[Fence], [Reservations] and [Drain]",
+        [CONF_POOL] = "[Pool]",
+        [CONF_POLICY] = "[Match] and [Grant]",
+};
+
+static void *field_at(const ConfFile *f, size_t offset)
+{
+        char *base = f->kind == CONF_MAIN   ? (char *)f->config
+                     : f->kind == CONF_POOL ? (char *)f->pool
+                                            : (char *)f->rule;
+
+        return base + offset;
+}
+
+void conf_file_error(ConfFile *f, unsigned line, const char *format, ...)
+{
+        _cleanup_free_ char *text = NULL;
+        va_list arguments;
+        int r;
+
+        if (f->n_errors++ > ERRORS_SHOWN_MAX)
+                return;
+        if (f->n_errors > ERRORS_SHOWN_MAX) {
+                r = conf_messages_add(f->messages, CONF_ERROR, f->path, line,
+                                      "there are more mistakes from here on; correct those above first");
+                if (r < 0)
+                        f->error = r;
+                return;
+        }
+        va_start(arguments, format);
+        r = vasprintf(&text, format, arguments);
+        va_end(arguments);
+        r = r < 0 ? -ENOMEM : conf_messages_add(f->messages, CONF_ERROR, f->path, line, "%s", text);
+        if (r < 0)
+                f->error = r;
+}
+
+/* clang-format off */
+#define MAIN(field) offsetof(Config, field)
+#define POOL(field) offsetof(PoolConfig, field)
+#define RULE(field) offsetof(Rule, field)
+#define RULE_LINE(key) .line_offset = offsetof(Rule, key_line[RULE_KEY_##key])
+
+static const ConfKey keys[] = {
+        { SECTION_FENCE, "Mode", conf_set_mode, MAIN(mode) },
+        { SECTION_FENCE, "Exempt", conf_set_exempt, MAIN(exempt), .flags = KEY_REPEATS },
+        { SECTION_FENCE, "Pin", conf_set_pin, MAIN(pins), .flags = KEY_REPEATS },
+        { SECTION_RESERVATIONS, "MaxPerUser", conf_set_unsigned, MAIN(max_per_user) },
+        { SECTION_RESERVATIONS, "QueueMax", conf_set_unsigned, MAIN(queue_max) },
+        { SECTION_RESERVATIONS, "DefaultLease", conf_set_lease, MAIN(default_lease_usec) },
+        { SECTION_DRAIN, "Bandwidth", conf_set_bytes, MAIN(drain_bandwidth) },
+
+        { SECTION_POOL, "Description", conf_set_string, POOL(description) },
+        { SECTION_POOL, "Nodes", conf_set_nodes, POOL(nodes), .line_offset = POOL(nodes_line) },
+        { SECTION_POOL, "MinBandwidth", conf_set_bandwidth_mbps, POOL(min_bandwidth_mbps) },
+        { SECTION_POOL, "MaxLatency", conf_set_nanoseconds, POOL(max_latency_ns) },
+        { SECTION_POOL, "Tier", conf_set_tier, POOL(tier) },
+        { SECTION_POOL, "Dax", conf_set_bool, POOL(dax) },
+        { SECTION_POOL, "Headroom", conf_set_size, POOL(headroom), .flags = KEY_PERCENT },
+        { SECTION_POOL, "Hold", conf_set_bool, POOL(hold) },
+
+        { SECTION_MATCH, "Pool", conf_set_words, RULE(pools), .check = conf_check_pool_glob },
+        { SECTION_MATCH, "Unit", conf_set_words, RULE(units), .check = conf_check_unit_glob },
+        { SECTION_MATCH, "Slice", conf_set_words, RULE(slices), .check = conf_check_slice_glob },
+        { SECTION_MATCH, "CGroup", conf_set_words, RULE(cgroups), .check = conf_check_cgroup_glob },
+        { SECTION_MATCH, "Container", conf_set_words, RULE(containers), .check = conf_check_container_glob },
+        { SECTION_MATCH, "User", conf_set_words, RULE(users), .check = conf_check_user },
+        { SECTION_MATCH, "Group", conf_set_words, RULE(groups), .check = conf_check_user },
+
+        { SECTION_GRANT, "Deny", conf_set_bool, RULE(deny), RULE_LINE(DENY) },
+        { SECTION_GRANT, "Limit", conf_set_size, RULE(limit), RULE_LINE(LIMIT), .has_offset = RULE(has_limit),
+          .flags = KEY_PERCENT | KEY_NONZERO },
+        { SECTION_GRANT, "Quota", conf_set_size, RULE(quota), RULE_LINE(QUOTA), .has_offset = RULE(has_quota),
+          .flags = KEY_PERCENT | KEY_NONZERO },
+        { SECTION_GRANT, "Lease", conf_set_lease, RULE(lease_usec), RULE_LINE(LEASE) },
+        { SECTION_GRANT, "Priority", conf_set_priority, RULE(priority), RULE_LINE(PRIORITY) },
+        { SECTION_GRANT, "OnFull", conf_set_on_full, RULE(on_full) },
+        { SECTION_GRANT, "OnOverrun", conf_set_on_overrun, RULE(on_overrun) },
+        { SECTION_GRANT, "Static", conf_set_size, RULE(static_size), .has_offset = RULE(has_static),
+          .flags = KEY_PERCENT | KEY_NONZERO },
+        { SECTION_GRANT, "Exclusive", conf_set_bool, RULE(exclusive), RULE_LINE(EXCLUSIVE) },
+};
+/* clang-format on */
+
+_Static_assert(ARRAY_SIZE(keys) <= CONF_KEYS_MAX, "CONF_KEYS_MAX");
+_Static_assert(_SECTION_MAX <= CONF_SECTIONS_MAX, "CONF_SECTIONS_MAX");
+
+static int find_section(const char *name, ConfSection *ret)
+{
+        for (unsigned i = 0; i < _SECTION_MAX; i++)
+                if (strcmp(sections[i].name, name) == 0) {
+                        *ret = (ConfSection)i;
+                        return 0;
+                }
+        return -ENOENT;
+}
+
+int conf_kind_of_file(const char *path, const char *text, size_t n, ConfKind *ret)
+{
+        static const struct {
+                const char *pattern;
+                ConfKind kind;
+        } folders[] = {
+                { "*/pools.d/*", CONF_POOL },     { "pools.d/*", CONF_POOL },
+                { "*/policy.d/*", CONF_POLICY },  { "policy.d/*", CONF_POLICY },
+                { "*/cdmd.conf.d/*", CONF_MAIN }, { "cdmd.conf.d/*", CONF_MAIN },
+                { "*/cdmd.conf", CONF_MAIN },     { "cdmd.conf", CONF_MAIN },
+        };
+
+        for (size_t i = 0; i < ARRAY_SIZE(folders); i++)
+                if (fnmatch(folders[i].pattern, path, 0) == 0) {
+                        *ret = folders[i].kind;
+                        return 0;
+                }
+        for (const char *end = text + n; text < end;) {
+                const char *newline = memchr(text, '\n', (size_t)(end - text));
+                size_t length = (size_t)((newline ? newline : end) - text);
+                _cleanup_free_ char *line = strndup(text, length);
+                const char *section;
+                ConfSection s;
+
+                if (!line)
+                        return -ENOMEM;
+                if (line[0] == '[' && conf_line_classify(line, &section) == CONF_LINE_SECTION &&
+                    find_section(section, &s) == 0) {
+                        *ret = sections[s].kind;
+                        return 0;
+                }
+                text = newline ? newline + 1 : end;
+        }
+        return -ENOENT;
+}
+
+static PoolConfig *new_pool(const char *name, const char *path)
+{
+        _cleanup_(pool_config_free_p) PoolConfig *pool = calloc(1, sizeof(*pool));
+
+        if (!pool)
+                return NULL;
+        pool->name = strdup(name);
+        pool->file = strdup(path);
+        pool->nodes_auto = true;
+        pool->tier = TIER_UNKNOWN;
+        pool->headroom.value = POOL_DEFAULT_HEADROOM;
+        return pool->name && pool->file ? TAKE_PTR(pool) : NULL;
+}
+
+static Rule *new_rule(const char *path)
+{
+        _cleanup_(rule_free_p) Rule *rule = calloc(1, sizeof(*rule));
+
+        if (!rule)
+                return NULL;
+        rule->file = strdup(path);
+        return rule->file ? TAKE_PTR(rule) : NULL;
+}
+
+int conf_file_init(ConfFile *f, ConfKind kind, const char *path, const char *pool_name, Config *config,
+                   ConfMessages *messages)
+{
+        *f = (ConfFile){ .kind = kind, .path = path, .messages = messages, .config = config };
+        if (kind == CONF_MAIN)
+                f->first_pin = config->n_pins;
+        else if (kind == CONF_POOL)
+                f->pool = new_pool(pool_name, path);
+        else
+                f->rule = new_rule(path);
+        return kind == CONF_MAIN || f->pool || f->rule ? 0 : -ENOMEM;
+}
+
+void conf_file_clear(ConfFile *f)
+{
+        f->pool = pool_config_free(f->pool);
+        f->rule = rule_free(f->rule);
+}
+
+bool conf_file_section(ConfFile *f, const char *name)
+{
+        const char *candidates[_SECTION_MAX], *nearest;
+        size_t n = 0;
+        ConfSection s;
+
+        if (find_section(name, &s) < 0) {
+                for (unsigned i = 0; i < _SECTION_MAX; i++)
+                        if (sections[i].kind == f->kind)
+                                candidates[n++] = sections[i].name;
+                nearest = conf_text_nearest(name, candidates, n);
+                if (nearest)
+                        conf_file_error(f, f->line, "unknown section [%s]; did you mean [%s]?", name,
+                                        nearest);
+                else
+                        conf_file_error(f, f->line, "unknown section [%s]; %s has %s", name,
+                                        kind_names[f->kind], kind_sections[f->kind]);
+                return false;
+        }
+        if (sections[s].kind != f->kind) {
+                conf_file_error(f, f->line, "[%s] does not belong here; it is for %s", name,
+                                kind_names[sections[s].kind]);
+                return false;
+        }
+        if (f->section_line[s] == 0)
+                f->section_line[s] = f->line;
+        return true;
+}
+
+static void report_unknown_key(ConfFile *f, ConfSection s, const char *name)
+{
+        const char *candidates[ARRAY_SIZE(keys)], *nearest;
+        size_t n = 0;
+
+        for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
+                if (keys[i].section == s)
+                        candidates[n++] = keys[i].name;
+                else if (strcmp(keys[i].name, name) == 0 && sections[keys[i].section].kind == f->kind) {
+                        conf_file_error(f, f->line, "%s= does not belong into [%s]; move it to [%s]", name,
+                                        sections[s].name, sections[keys[i].section].name);
+                        return;
+                }
+        }
+        nearest = conf_text_nearest(name, candidates, n);
+        if (nearest)
+                conf_file_error(f, f->line, "unknown key \"%s\" in [%s]; did you mean \"%s\"?", name,
+                                sections[s].name, nearest);
+        else
+                conf_file_error(f, f->line,
+                                "unknown key \"%s\" in [%s]; remove it, or see %s for what there is", name,
+                                sections[s].name,
+                                f->kind == CONF_MAIN   ? "cdmd.conf(5)"
+                                : f->kind == CONF_POOL ? "cdm-pool(5)"
+                                                       : "cdm-policy(5)");
+}
+
+static void set_key(ConfFile *f, size_t i, const char *value)
+{
+        const ConfKey *key = &keys[i];
+        int r;
+
+        if (f->key_line[i] != 0 && !(key->flags & KEY_REPEATS)) {
+                conf_file_error(f, f->line, "%s= is given twice, first on line %u; remove one of them",
+                                key->name, f->key_line[i]);
+                return;
+        }
+        f->key_line[i] = f->line;
+        if (value[0] == '\0' && !(key->flags & KEY_REPEATS)) {
+                conf_file_error(f, f->line,
+                                "%s= has no value; write one, or remove the line for the default",
+                                key->name);
+                return;
+        }
+        r = key->set(f, key, value, field_at(f, key->offset));
+        if (r < 0)
+                f->error = r;
+        if (key->line_offset != 0)
+                *(unsigned *)field_at(f, key->line_offset) = f->line;
+        if (key->has_offset != 0)
+                *(bool *)field_at(f, key->has_offset) = true;
+}
+
+void conf_file_set(ConfFile *f, const char *section, const char *name, const char *value)
+{
+        ConfSection s;
+
+        if (find_section(section, &s) < 0)
+                return;
+        for (size_t i = 0; i < ARRAY_SIZE(keys); i++)
+                if (keys[i].section == s && strcmp(keys[i].name, name) == 0) {
+                        set_key(f, i, value);
+                        return;
+                }
+        report_unknown_key(f, s, name);
+}
+
+unsigned conf_file_key_line(const ConfFile *f, const char *name)
+{
+        for (size_t i = 0; i < ARRAY_SIZE(keys); i++)
+                if (sections[keys[i].section].kind == f->kind && strcmp(keys[i].name, name) == 0)
+                        return f->key_line[i];
+        return 0;
+}
+
+static void finish_pool(ConfFile *f)
+{
+        static const char *const selectors[] = { "MinBandwidth", "MaxLatency", "Tier", "Dax" };
+
+        f->pool->line = f->section_line[SECTION_POOL];
+        if (f->pool->line == 0)
+                conf_file_error(f, 1,
+                                "there is no [Pool] section; write [Pool] and below it Nodes=auto or a "
+                                "list of nodes (to mask a pool, link its file to /dev/null)");
+        for (size_t i = 0; i < ARRAY_SIZE(selectors) && !f->pool->nodes_auto; i++) {
+                unsigned line = conf_file_key_line(f, selectors[i]);
+
+                if (line != 0)
+                        conf_file_error(f, line,
+                                        "%s= selects among the nodes of Nodes=auto; remove it, or "
+                                        "the list of nodes on line %u",
+                                        selectors[i], f->pool->nodes_line);
+        }
+}
+
+static void finish_static(ConfFile *f)
+{
+        const Rule *rule = f->rule;
+        unsigned line = conf_file_key_line(f, "Static");
+
+        if (rule->deny)
+                conf_file_error(f, line, "Static= reserves and Deny=yes refuses; remove one of them");
+        if (!rule->units)
+                conf_file_error(f, line,
+                                "Static= needs to know for which services it reserves; add Unit= to "
+                                "[Match]");
+        for (char **unit = rule->units; unit && *unit; unit++) {
+                const char *reason = conf_check_static_unit(*unit);
+
+                if (reason)
+                        conf_file_error(f, conf_file_key_line(f, "Unit"), "Unit=: \"%s\" %s", *unit, reason);
+        }
+}
+
+static void finish_rule(ConfFile *f)
+{
+        bool matches = false;
+
+        for (size_t i = 0; i < ARRAY_SIZE(keys); i++)
+                if (keys[i].section == SECTION_MATCH && f->key_line[i] != 0)
+                        matches = true;
+
+        f->rule->line = f->section_line[SECTION_MATCH];
+        if (f->rule->line == 0)
+                conf_file_error(f, 1,
+                                "there is no [Match] section; write [Match] and below it whom the rule "
+                                "is for, as in Pool=cdm or Unit=example.service");
+        else if (!matches && f->n_errors == 0)
+                conf_file_error(f, f->rule->line,
+                                "[Match] is empty and would match everyone; write whom the rule is for, as "
+                                "in Unit=example.service, or Pool=* if it really is for all");
+        if (f->section_line[SECTION_GRANT] == 0 && f->n_errors == 0 &&
+            conf_messages_add(f->messages, CONF_WARNING, f->path, f->rule->line,
+                              "there is no [Grant] section: this rule grants without any limit; write "
+                              "[Grant] with Limit= or Deny=") < 0)
+                f->error = -ENOMEM;
+        if (f->rule->has_static)
+                finish_static(f);
+}
+
+void conf_file_finish(ConfFile *f)
+{
+        if (f->kind == CONF_POOL)
+                finish_pool(f);
+        else if (f->kind == CONF_POLICY)
+                finish_rule(f);
+}

@@ -1,0 +1,807 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Configuration as files. tests/data/conf holds good and bad ones as data; what data cannot hold
+ * (directories, modes, links, precedence) is made here in a temporary directory. */
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <fnmatch.h>
+#include <ftw.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "policy/conf-read.h"
+#include "policy/timespan.h"
+#include "tests/unit/check-main.h"
+
+#define GIB        (UINT64_C(1) << 30)
+#define POLICY_ANY "[Match]\nPool=*\n[Grant]\nLimit=1G\n"
+
+static char root[] = "/tmp/cdmd-test-conf.XXXXXX";
+static ConfMessages messages;
+static Config *config;
+
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+        return remove(path);
+}
+
+static void set_up(void)
+{
+        umask(022);
+        strcpy(root + strlen(root) - 6, "XXXXXX");
+        ck_assert_ptr_nonnull(mkdtemp(root));
+        messages = (ConfMessages){ 0 };
+        config = NULL;
+}
+
+static void tear_down(void)
+{
+        config = config_free(config);
+        conf_messages_clear(&messages);
+        nftw(root, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+/* The path below root, its folders made. Valid until the next call. */
+static const char *at(const char *path)
+{
+        static char full[4096];
+
+        snprintf(full, sizeof(full), "%s%s", root, path);
+        for (char *p = full + strlen(root) + 1; (p = strchr(p, '/')); p++) {
+                *p = '\0';
+                mkdir(full, 0755);
+                *p = '/';
+        }
+        return full;
+}
+
+static void write_bytes(const char *path, const char *text, size_t n)
+{
+        FILE *file = fopen(at(path), "w");
+
+        ck_assert_ptr_nonnull(file);
+        ck_assert_uint_eq(fwrite(text, 1, n, file), n);
+        ck_assert_int_eq(fclose(file), 0);
+}
+
+static void put(const char *path, const char *text)
+{
+        write_bytes(path, text, strlen(text));
+}
+
+static void load(int expected)
+{
+        Config *before = config;
+        int r = config_load(root, &config, &messages);
+
+        if (r != expected)
+                for (size_t i = 0; i < messages.n_messages; i++)
+                        fprintf(stderr, "%s:%u: %s\n", messages.messages[i].file, messages.messages[i].line,
+                                messages.messages[i].text);
+        ck_assert_int_eq(r, expected);
+        if (r < 0)
+                ck_assert_ptr_eq(config, before);
+        ck_assert(conf_messages_have_errors(&messages) == (expected == -EBADMSG));
+}
+
+static void load_good(void)
+{
+        load(0);
+        ck_assert_uint_eq(messages.n_messages, 0);
+}
+
+static void assert_message(size_t i, ConfSeverity severity, const char *file, unsigned line,
+                           const char *pattern)
+{
+        const ConfMessage *m = &messages.messages[i];
+
+        ck_assert_uint_gt(messages.n_messages, i);
+        ck_assert_int_eq(m->severity, severity);
+        ck_assert_str_eq(m->file, file);
+        ck_assert_uint_eq(m->line, line);
+        ck_assert_msg(fnmatch(pattern, m->text, 0) == 0, "\"%s\" is not \"%s\"", m->text, pattern);
+}
+
+/* One refused file, one message. */
+static void refuse(const char *file, unsigned line, const char *pattern)
+{
+        load(-EBADMSG);
+        ck_assert_uint_eq(messages.n_messages, 1);
+        assert_message(0, CONF_ERROR, file, line, pattern);
+}
+
+/* ---- the corpus */
+
+static char *corpus(const char *format, ...) _printf_(1, 2);
+static char *corpus(const char *format, ...)
+{
+        const char *srcdir = getenv("srcdir");
+        char *tail, *path;
+        va_list arguments;
+
+        va_start(arguments, format);
+        ck_assert_int_ge(vasprintf(&tail, format, arguments), 0);
+        va_end(arguments);
+        ck_assert_int_ge(asprintf(&path, "%s/tests/data/conf/%s", srcdir ? srcdir : ".", tail), 0);
+        free(tail);
+        return path;
+}
+
+/* Copies a file of the corpus below root, because the tree may belong to anybody, and checks the copy. */
+static int check_copy(const char *set, const char *file)
+{
+        static char text[CONF_FILE_BYTES_MAX + 1];
+        _cleanup_free_ char *from = corpus("%s/%s", set, file);
+        FILE *source = fopen(from, "r");
+        char to[512], *paths[1];
+        size_t n;
+
+        ck_assert_msg(source != NULL, "%s: %m", from);
+        n = fread(text, 1, sizeof(text), source);
+        fclose(source);
+        snprintf(to, sizeof(to), "/%s", file);
+        write_bytes(to, text, n);
+        paths[0] = (char *)at(to);
+        return config_check_files(paths, 1, &messages);
+}
+
+START_TEST(good_files)
+{
+        static const char *const folders[] = { "cdmd.conf.d", "pools.d", "policy.d" };
+        unsigned n_files = 0;
+
+        for (size_t i = 0; i < ARRAY_SIZE(folders); i++) {
+                _cleanup_free_ char *path = corpus("good/%s", folders[i]);
+                DIR *dir = opendir(path);
+
+                ck_assert_msg(dir != NULL, "%s: %m", path);
+                for (struct dirent *e; (e = readdir(dir));) {
+                        char file[512];
+
+                        if (e->d_name[0] == '.')
+                                continue;
+                        snprintf(file, sizeof(file), "%s/%s", folders[i], e->d_name);
+                        ck_assert_msg(check_copy("good", file) == 0 && messages.n_messages == 0, "%s: %s",
+                                      file, messages.n_messages > 0 ? messages.messages[0].text : "refused");
+                        n_files++;
+                }
+                closedir(dir);
+        }
+        ck_assert_uint_gt(n_files, 15);
+}
+END_TEST
+
+/* The messages of the file under test must be those of the index, all of them and in order. */
+static void assert_file_refused(const char *file, char *const *expected, size_t n_expected)
+{
+        size_t prefix = strlen(root) + 1;
+
+        ck_assert_msg(check_copy("bad", file) == -EBADMSG, "%s was accepted", file);
+        for (size_t i = 0; i < messages.n_messages || i < n_expected; i++) {
+                _cleanup_free_ char *line = NULL, *pattern = NULL;
+                const ConfMessage *m = &messages.messages[i];
+
+                ck_assert_msg(i < n_expected, "%s: unexpected message on line %u: %s", file, m->line,
+                              m->text);
+                ck_assert_msg(i < messages.n_messages, "%s: no message \"%s\"", file, expected[i]);
+                ck_assert_int_ge(asprintf(&line, "%s:%u: %s", m->file + prefix, m->line, m->text), 0);
+                ck_assert_msg(fnmatch(expected[i], line, 0) == 0, "expected %s\ngot      %s", expected[i],
+                              line);
+        }
+        conf_messages_clear(&messages);
+}
+
+START_TEST(bad_files)
+{
+        _cleanup_free_ char *index = corpus("bad/index"), *line = NULL, *file = NULL;
+        char *expected[64];
+        size_t size = 0, n = 0, n_files = 0;
+        FILE *stream = fopen(index, "r");
+
+        ck_assert_ptr_nonnull(stream);
+        for (ssize_t length; (length = getline(&line, &size, stream)) > 0 || n > 0;) {
+                size_t name = length > 0 ? strcspn(line, ":") : 0;
+
+                if (length > 0 && line[0] == '#')
+                        continue;
+                if (n > 0 && (length <= 0 || strlen(file) != name || strncmp(file, line, name) != 0)) {
+                        assert_file_refused(file, expected, n);
+                        n_files++;
+                        while (n > 0)
+                                free(expected[--n]);
+                }
+                if (length <= 0)
+                        break;
+                free(file);
+                file = strndup(line, name);
+                line[strcspn(line, "\n")] = '\0';
+                ck_assert_uint_lt(n, ARRAY_SIZE(expected));
+                expected[n++] = strdup(line);
+        }
+        fclose(stream);
+        ck_assert_uint_gt(n_files, 60);
+}
+END_TEST
+
+static unsigned n_corpus_files;
+
+static int count_file(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+        _cleanup_free_ char *index = corpus("bad/index"), *line = NULL;
+        const char *file;
+        bool found = false;
+        size_t size = 0;
+        FILE *stream;
+
+        if (type != FTW_F || fnmatch("*.conf", path, 0) != 0)
+                return 0;
+        file = strstr(path, "/bad/") + strlen("/bad/");
+        stream = fopen(index, "r");
+        ck_assert_ptr_nonnull(stream);
+        while (!found && getline(&line, &size, stream) > 0)
+                found = strncmp(line, file, strlen(file)) == 0 && line[strlen(file)] == ':';
+        fclose(stream);
+        ck_assert_msg(found, "%s is not in the index", file);
+        n_corpus_files++;
+        return 0;
+}
+
+/* A bad file that nobody expects anything of would test nothing. */
+START_TEST(bad_files_are_indexed)
+{
+        _cleanup_free_ char *path = corpus("bad");
+
+        ck_assert_int_eq(nftw(path, count_file, 16, FTW_PHYS), 0);
+        ck_assert_uint_gt(n_corpus_files, 60);
+}
+END_TEST
+
+/* ---- what the keys mean */
+
+START_TEST(defaults)
+{
+        load_good();
+        ck_assert_int_eq(config->mode, FENCE_MODE_ENFORCE);
+        ck_assert_ptr_null(config->exempt);
+        ck_assert_uint_eq(config->n_pins, 0);
+        ck_assert_uint_eq(config->max_per_user, 64);
+        ck_assert_uint_eq(config->queue_max, 256);
+        ck_assert_uint_eq(config->default_lease_usec, TIMESPAN_INFINITY);
+        ck_assert_uint_eq(config->drain_bandwidth, 0);
+        ck_assert_uint_eq(config->n_pools, 0);
+        ck_assert_uint_eq(config->n_rules, 0);
+}
+END_TEST
+
+START_TEST(modes)
+{
+        FenceMode mode;
+
+        for (unsigned v = 0; v < _FENCE_MODE_MAX; v++) {
+                ck_assert_int_eq(fence_mode_from_string(fence_mode_to_string((FenceMode)v), &mode), 0);
+                ck_assert_uint_eq(mode, v);
+        }
+        ck_assert_int_eq(fence_mode_from_string("open", &mode), -EINVAL);
+        ck_assert_ptr_null(fence_mode_to_string(_FENCE_MODE_MAX));
+}
+END_TEST
+
+START_TEST(main_values)
+{
+        char list[NODESET_STR_MAX];
+
+        put("/etc/cdm/cdmd.conf", "[Fence]\nMode=observe   # not yet\nExempt=a.service b.scope a.service\n"
+                                  "Exempt=c@.service\nPin=db.service:1 odd:name.service:0,2-3\n"
+                                  "[Reservations]\nMaxPerUser=0\nQueueMax=7\nDefaultLease=8h\n"
+                                  "[Drain]\nBandwidth=1.5G\n");
+        load_good();
+        ck_assert_int_eq(config->mode, FENCE_MODE_OBSERVE);
+        ck_assert_str_eq(config->exempt[0], "a.service");
+        ck_assert_str_eq(config->exempt[1], "b.scope");
+        ck_assert_str_eq(config->exempt[2], "c@.service");
+        ck_assert_ptr_null(config->exempt[3]);
+        ck_assert_uint_eq(config->n_pins, 2);
+        ck_assert_str_eq(config->pins[0].unit, "db.service");
+        ck_assert_str_eq(nodeset_format(&config->pins[0].nodes, list), "1");
+        ck_assert_str_eq(config->pins[1].unit, "odd:name.service");
+        ck_assert_str_eq(nodeset_format(&config->pins[1].nodes, list), "0,2-3");
+        ck_assert_uint_eq(config->max_per_user, 0);
+        ck_assert_uint_eq(config->queue_max, 7);
+        ck_assert_uint_eq(config->default_lease_usec, UINT64_C(8) * 3600 * 1000000);
+        ck_assert_uint_eq(config->drain_bandwidth, GIB + GIB / 2);
+}
+END_TEST
+
+START_TEST(pool_values)
+{
+        char list[NODESET_STR_MAX];
+        const PoolConfig *p;
+
+        put("/etc/cdm/pools.d/gpu.conf", "# first\n[Pool]\nNodes=2-3\nHeadroom=10%\nHold=yes\n");
+        put("/etc/cdm/pools.d/hbm.conf", "[Pool]\nDescription=HBM #1\nMinBandwidth=300G\nMaxLatency=150ns\n"
+                                         "Tier=4\nDax=yes\n");
+        load_good();
+        ck_assert_uint_eq(config->n_pools, 2);
+        p = config->pools[0];
+        ck_assert_str_eq(p->name, "gpu");
+        ck_assert_str_eq(p->file, "/etc/cdm/pools.d/gpu.conf");
+        ck_assert_uint_eq(p->line, 2);
+        ck_assert_uint_eq(p->nodes_line, 3);
+        ck_assert(!p->nodes_auto && p->hold && !p->dax);
+        ck_assert_str_eq(nodeset_format(&p->nodes, list), "2-3");
+        ck_assert(p->headroom.percent && p->headroom.value == 10);
+        ck_assert_int_eq(p->tier, TIER_UNKNOWN);
+        p = config->pools[1];
+        ck_assert_str_eq(p->description, "HBM");
+        ck_assert(p->nodes_auto && p->dax && !p->hold);
+        ck_assert_uint_eq(p->min_bandwidth_mbps, 300 * 1024);
+        ck_assert_uint_eq(p->max_latency_ns, 150);
+        ck_assert_int_eq(p->tier, 4);
+        ck_assert(!p->headroom.percent && p->headroom.value == POOL_DEFAULT_HEADROOM);
+}
+END_TEST
+
+START_TEST(rule_values)
+{
+        const Rule *r;
+
+        put("/etc/cdm/pools.d/hbm.conf", "[Pool]\nNodes=2\n");
+        put("/etc/cdm/policy.d/10-x.conf",
+            "[Match]\nPool=hbm h*\nUnit=a.service b-*.service\nSlice=machine.slice\nCGroup=/x/*\n"
+            "Container=podman:*\nUser=7 8\nGroup=9\n"
+            "[Grant]\nDeny=no\nLimit=16G\nQuota=50%\nLease=8h\nPriority=-5\nOnFull=queue\nOnOverrun=warn\n"
+            "Static=8G\nExclusive=yes\n");
+        load_good();
+        ck_assert_uint_eq(config->n_rules, 1);
+        r = config->rules[0];
+        ck_assert_str_eq(r->file, "/etc/cdm/policy.d/10-x.conf");
+        ck_assert_uint_eq(r->line, 1);
+        ck_assert_str_eq(r->pools[0], "hbm");
+        ck_assert_str_eq(r->pools[1], "h*");
+        ck_assert_ptr_null(r->pools[2]);
+        ck_assert_str_eq(r->units[1], "b-*.service");
+        ck_assert_str_eq(r->slices[0], "machine.slice");
+        ck_assert_str_eq(r->cgroups[0], "/x/*");
+        ck_assert_str_eq(r->containers[0], "podman:*");
+        ck_assert_str_eq(r->users[1], "8");
+        ck_assert(r->n_uids == 2 && r->uids[0] == 7 && r->uids[1] == 8);
+        ck_assert(r->n_gids == 1 && r->gids[0] == 9);
+        ck_assert(!r->deny && r->exclusive && r->has_limit && r->has_quota && r->has_static);
+        ck_assert(r->limit.value == 16 * GIB && !r->limit.percent);
+        ck_assert(r->quota.value == 50 && r->quota.percent);
+        ck_assert_uint_eq(r->static_size.value, 8 * GIB);
+        ck_assert_uint_eq(r->lease_usec, UINT64_C(8) * 3600 * 1000000);
+        ck_assert_int_eq(r->priority, -5);
+        ck_assert_int_eq(r->on_full, ON_FULL_QUEUE);
+        ck_assert_int_eq(r->on_overrun, ON_OVERRUN_WARN);
+        ck_assert_uint_eq(rule_line(r, RULE_KEY_DENY), 10);
+        ck_assert_uint_eq(rule_line(r, RULE_KEY_LIMIT), 11);
+        ck_assert_uint_eq(rule_line(r, RULE_KEY_QUOTA), 12);
+        ck_assert_uint_eq(rule_line(r, RULE_KEY_LEASE), 13);
+        ck_assert_uint_eq(rule_line(r, RULE_KEY_PRIORITY), 14);
+        ck_assert_uint_eq(rule_line(r, RULE_KEY_EXCLUSIVE), 18);
+}
+END_TEST
+
+START_TEST(rule_defaults)
+{
+        const Rule *r;
+
+        put("/etc/cdm/policy.d/10-x.conf", "\n[Match]\nPool=*\n[Grant]\n");
+        load_good();
+        r = config->rules[0];
+        ck_assert_uint_eq(r->line, 2);
+        ck_assert(!r->deny && !r->exclusive && !r->has_limit && !r->has_quota && !r->has_static);
+        ck_assert(r->lease_usec == 0 && r->priority == 0);
+        ck_assert(r->on_full == ON_FULL_DENY && r->on_overrun == ON_OVERRUN_PUSH_BACK);
+        ck_assert_ptr_null(r->units);
+        ck_assert_ptr_null(r->users);
+        ck_assert_uint_eq(rule_line(r, RULE_KEY_LIMIT), 2);
+}
+END_TEST
+
+/* ---- which files */
+
+START_TEST(precedence)
+{
+        put("/usr/lib/cdm/policy.d/50-same.conf", "this is not even read\n");
+        put("/run/cdm/policy.d/50-same.conf", "nor is this\n");
+        put("/etc/cdm/policy.d/50-same.conf", POLICY_ANY);
+        put("/usr/lib/cdm/policy.d/10-vendor.conf", POLICY_ANY);
+        put("/run/cdm/policy.d/90-run.conf", POLICY_ANY);
+        put("/etc/cdm/policy.d/README", "not a rule\n");
+        put("/etc/cdm/policy.d/.hidden.conf", "not a rule\n");
+        put("/etc/cdm/policy.d/50-same.conf~", "not a rule\n");
+        load_good();
+        ck_assert_uint_eq(config->n_rules, 3);
+        ck_assert_str_eq(config->rules[0]->file, "/usr/lib/cdm/policy.d/10-vendor.conf");
+        ck_assert_str_eq(config->rules[1]->file, "/etc/cdm/policy.d/50-same.conf");
+        ck_assert_str_eq(config->rules[2]->file, "/run/cdm/policy.d/90-run.conf");
+}
+END_TEST
+
+START_TEST(main_precedence)
+{
+        put("/usr/lib/cdm/cdmd.conf", "[Fence]\nMode=off\n[Drain]\nBandwidth=5\n");
+        put("/run/cdm/cdmd.conf", "[Fence]\nMode=observe\n");
+        load_good();
+        ck_assert_int_eq(config->mode, FENCE_MODE_OBSERVE);
+        ck_assert_uint_eq(config->drain_bandwidth, 0);
+}
+END_TEST
+
+START_TEST(masks)
+{
+        put("/usr/lib/cdm/policy.d/10-a.conf", POLICY_ANY);
+        put("/usr/lib/cdm/pools.d/hbm.conf", "[Pool]\nNodes=2\n");
+        put("/usr/lib/cdm/cdmd.conf", "[Fence]\nMode=off\n");
+        ck_assert_int_eq(symlink("/dev/null", at("/etc/cdm/policy.d/10-a.conf")), 0);
+        ck_assert_int_eq(symlink("/dev/null", at("/run/cdm/pools.d/hbm.conf")), 0);
+        ck_assert_int_eq(symlink("../../../../../dev/null", at("/etc/cdm/cdmd.conf")), 0);
+        load_good();
+        ck_assert_uint_eq(config->n_rules, 0);
+        ck_assert_uint_eq(config->n_pools, 0);
+        ck_assert_int_eq(config->mode, FENCE_MODE_ENFORCE);
+}
+END_TEST
+
+START_TEST(drop_ins)
+{
+        char list[NODESET_STR_MAX];
+
+        put("/etc/cdm/cdmd.conf", "[Fence]\nMode=off\nExempt=a.service\nPin=a.service:1 b.service:1\n"
+                                  "[Reservations]\nMaxPerUser=3\n");
+        put("/usr/lib/cdm/cdmd.conf.d/10-a.conf", "[Fence]\nMode=observe\nExempt=b.service\n");
+        put("/etc/cdm/cdmd.conf.d/20-b.conf", "[Fence]\nMode=enforce\nPin=a.service:2 c.service:3\n");
+        load_good();
+        ck_assert_int_eq(config->mode, FENCE_MODE_ENFORCE);
+        ck_assert_uint_eq(config->max_per_user, 3);
+        ck_assert_str_eq(config->exempt[0], "a.service");
+        ck_assert_str_eq(config->exempt[1], "b.service");
+        ck_assert_uint_eq(config->n_pins, 3);
+        ck_assert_str_eq(config->pins[0].unit, "b.service");
+        ck_assert_str_eq(config->pins[1].unit, "a.service");
+        ck_assert_str_eq(nodeset_format(&config->pins[1].nodes, list), "2");
+        ck_assert_str_eq(config->pins[2].unit, "c.service");
+}
+END_TEST
+
+START_TEST(drop_in_resets)
+{
+        put("/etc/cdm/cdmd.conf", "[Fence]\nExempt=a.service\nPin=a.service:1\n");
+        put("/etc/cdm/cdmd.conf.d/10-a.conf", "[Fence]\nExempt=\nExempt=b.service\nPin=\n");
+        load_good();
+        ck_assert_str_eq(config->exempt[0], "b.service");
+        ck_assert_ptr_null(config->exempt[1]);
+        ck_assert_uint_eq(config->n_pins, 0);
+}
+END_TEST
+
+START_TEST(root_is_missing)
+{
+        Config *c = NULL;
+
+        ck_assert_int_eq(config_load("/nonexistent", &c, &messages), -ENOENT);
+        ck_assert_ptr_null(c);
+        ck_assert_uint_eq(messages.n_messages, 0);
+}
+END_TEST
+
+START_TEST(every_mistake_is_shown)
+{
+        put("/etc/cdm/cdmd.conf", "[Fence]\nMode=x\nMde=off\n");
+        put("/etc/cdm/cdmd.conf.d/10-a.conf", "[Drain]\nBandwidth=x\n");
+        put("/etc/cdm/pools.d/hbm.conf", "[Pool]\nNodes=x\n");
+        put("/etc/cdm/policy.d/10-good.conf", POLICY_ANY);
+        put("/etc/cdm/policy.d/20-bad.conf", "[Match]\n");
+        load(-EBADMSG);
+        ck_assert_uint_eq(messages.n_messages, 5);
+        assert_message(0, CONF_ERROR, "/etc/cdm/cdmd.conf", 2, "Mode=x *");
+        assert_message(1, CONF_ERROR, "/etc/cdm/cdmd.conf", 3, "*did you mean \"Mode\"?");
+        assert_message(2, CONF_ERROR, "/etc/cdm/cdmd.conf.d/10-a.conf", 2, "Bandwidth=x *");
+        assert_message(3, CONF_ERROR, "/etc/cdm/pools.d/hbm.conf", 2, "Nodes=x *");
+        assert_message(4, CONF_ERROR, "/etc/cdm/policy.d/20-bad.conf", 1, "*is empty*");
+}
+END_TEST
+
+START_TEST(warnings)
+{
+        put("/etc/cdm/pools.d/hbm.conf", "[Pool]\nNodes=2\n");
+        put("/etc/cdm/policy.d/10-no-grant.conf", "[Match]\nPool=hbm\n");
+        put("/etc/cdm/policy.d/20-pool.conf", "[Match]\nPool=hmb h*\n[Grant]\nLimit=1G\n");
+        load(0);
+        ck_assert_uint_eq(messages.n_messages, 2);
+        assert_message(0, CONF_WARNING, "/etc/cdm/policy.d/10-no-grant.conf", 1,
+                       "there is no ?Grant]*Deny=");
+        assert_message(1, CONF_WARNING, "/etc/cdm/policy.d/20-pool.conf", 1, "*no pool is called \"hmb\"*");
+        ck_assert_uint_eq(config->n_rules, 2);
+}
+END_TEST
+
+START_TEST(default_pool_is_known)
+{
+        put("/etc/cdm/policy.d/10-a.conf", "[Match]\nPool=cdm\n[Grant]\nLimit=1G\n");
+        load_good();
+}
+END_TEST
+
+/* ---- who */
+
+START_TEST(users_below_root)
+{
+        const Rule *r;
+
+        put("/etc/passwd", "root:x:0:0::/:/bin/sh\ntrainer:x:1234:1::/:/bin/sh\n");
+        put("/etc/group", "root:x:0:\nml:x:77:trainer\n");
+        put("/etc/cdm/policy.d/10-a.conf",
+            "[Match]\nUser=nobody-here trainer 55\nGroup=ml none\n[Grant]\nLimit=1G\n");
+        load(0);
+        r = config->rules[0];
+        ck_assert(r->n_uids == 2 && r->uids[0] == 1234 && r->uids[1] == 55);
+        ck_assert(r->n_gids == 1 && r->gids[0] == 77);
+        ck_assert_uint_eq(messages.n_messages, 2);
+        assert_message(0, CONF_WARNING, "/etc/cdm/policy.d/10-a.conf", 2,
+                       "User=: there is no user \"nobody-here\", so it matches nobody*");
+        assert_message(1, CONF_WARNING, "/etc/cdm/policy.d/10-a.conf", 3,
+                       "Group=: there is no group \"none\"*");
+}
+END_TEST
+
+/* All names unknown must not mean "everyone". */
+START_TEST(unknown_users_match_nobody)
+{
+        Subject subject = { .uid = 0, .unit_uid = UID_NONE };
+
+        put("/etc/cdm/policy.d/10-a.conf", "[Match]\nUser=no-such-user-here\n[Grant]\nLimit=1G\n");
+        load(0);
+        ck_assert_ptr_nonnull(config->rules[0]->users);
+        ck_assert_uint_eq(config->rules[0]->n_uids, 0);
+        ck_assert(!rule_matches(config->rules[0], "cdm", &subject));
+}
+END_TEST
+
+START_TEST(users_through_nss)
+{
+        put("/etc/cdm/policy.d/10-a.conf", "[Match]\nUser=root\nGroup=root\n[Grant]\nLimit=1G\n");
+        load_good();
+        ck_assert(config->rules[0]->n_uids == 1 && config->rules[0]->uids[0] == 0);
+        ck_assert(config->rules[0]->n_gids == 1 && config->rules[0]->gids[0] == 0);
+}
+END_TEST
+
+/* ---- files that are none, or that others can write */
+
+#define FILE_A "/etc/cdm/policy.d/10-a.conf"
+
+START_TEST(directory)
+{
+        ck_assert_int_eq(mkdir(at(FILE_A), 0755), 0);
+        refuse(FILE_A, 0, "is a directory*");
+}
+END_TEST
+
+START_TEST(fifo)
+{
+        ck_assert_int_eq(mkfifo(at(FILE_A), 0644), 0);
+        refuse(FILE_A, 0, "is a FIFO*");
+}
+END_TEST
+
+START_TEST(unix_socket)
+{
+        struct sockaddr_un address = { .sun_family = AF_UNIX };
+        int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+        strncpy(address.sun_path, at(FILE_A), sizeof(address.sun_path) - 1);
+        ck_assert_int_eq(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+        refuse(FILE_A, 0, "is a socket*");
+        close(fd);
+}
+END_TEST
+
+START_TEST(device)
+{
+        ck_assert_int_eq(symlink("/dev/zero", at(FILE_A)), 0);
+        refuse(FILE_A, 0, "is a device*");
+}
+END_TEST
+
+START_TEST(link_loop)
+{
+        ck_assert_int_eq(symlink("10-a.conf", at(FILE_A)), 0);
+        refuse(FILE_A, 0, "*circle*");
+}
+END_TEST
+
+START_TEST(link_to_nothing)
+{
+        ck_assert_int_eq(symlink("missing", at(FILE_A)), 0);
+        refuse(FILE_A, 0, "does not exist, or is a link to nothing*");
+}
+END_TEST
+
+START_TEST(link_to_file)
+{
+        put("/etc/elsewhere", POLICY_ANY);
+        ck_assert_int_eq(symlink("../../elsewhere", at(FILE_A)), 0);
+        load_good();
+        ck_assert_uint_eq(config->n_rules, 1);
+}
+END_TEST
+
+START_TEST(world_writable)
+{
+        put(FILE_A, POLICY_ANY);
+        ck_assert_int_eq(chmod(at(FILE_A), 0646), 0);
+        refuse(FILE_A, 0, "can be written by everyone*chmod o-w*");
+}
+END_TEST
+
+START_TEST(world_writable_folder)
+{
+        put(FILE_A, POLICY_ANY);
+        ck_assert_int_eq(chmod(at("/etc/cdm/policy.d"), 0777), 0);
+        refuse("/etc/cdm/policy.d", 0, "can be written by everyone*");
+}
+END_TEST
+
+START_TEST(folder_is_a_file)
+{
+        put("/etc/cdm/pools.d", "");
+        refuse("/etc/cdm/pools.d", 0, "cannot be read: Not a directory");
+}
+END_TEST
+
+START_TEST(group_writable)
+{
+        put(FILE_A, POLICY_ANY);
+        ck_assert_int_eq(chmod(at(FILE_A), 0664), 0);
+        if (geteuid() != 0) {
+                refuse(FILE_A, 0, "can be written by its group*");
+                return;
+        }
+        ck_assert_int_eq(chown(at(FILE_A), 0, 0), 0);
+        load_good();
+        ck_assert_int_eq(chown(at(FILE_A), 0, 12), 0);
+        ck_assert_int_eq(chmod(at(FILE_A), 0664), 0);
+        config = config_free(config);
+        refuse(FILE_A, 0, "can be written by its group*chmod g-w*");
+}
+END_TEST
+
+START_TEST(owner)
+{
+        put(FILE_A, POLICY_ANY);
+        if (geteuid() != 0 || chown(at(FILE_A), 12, 0) < 0) {
+                fprintf(stderr, "owner: skipped, only root can give a file away\n");
+                return;
+        }
+        refuse(FILE_A, 0, "does not belong to root*");
+}
+END_TEST
+
+START_TEST(unreadable)
+{
+        put(FILE_A, POLICY_ANY);
+        ck_assert_int_eq(chmod(at(FILE_A), 0), 0);
+        if (access(at(FILE_A), R_OK) == 0) {
+                fprintf(stderr, "unreadable: skipped, root reads everything\n");
+                return;
+        }
+        refuse(FILE_A, 0, "cannot be read: Permission denied");
+}
+END_TEST
+
+START_TEST(size)
+{
+        static char text[200 * 1024];
+
+        memset(text, '#', sizeof(text));
+        for (size_t i = 99; i < sizeof(text); i += 100)
+                text[i] = '\n';
+        write_bytes("/etc/cdm/cdmd.conf.d/10-a.conf", text, CONF_FILE_BYTES_MAX);
+        load_good();
+        write_bytes("/etc/cdm/cdmd.conf.d/10-a.conf", text, CONF_FILE_BYTES_MAX + 1);
+        config = config_free(config);
+        refuse("/etc/cdm/cdmd.conf.d/10-a.conf", 0, "is larger than 64 KiB*");
+        conf_messages_clear(&messages);
+        write_bytes("/etc/cdm/cdmd.conf.d/10-a.conf", text, sizeof(text));
+        refuse("/etc/cdm/cdmd.conf.d/10-a.conf", 0, "is larger than 64 KiB*");
+}
+END_TEST
+
+/* ---- config_check_files() */
+
+START_TEST(check_files)
+{
+        char *paths[3] = { NULL };
+
+        put("/policy.d/good.conf", POLICY_ANY);
+        paths[0] = strdup(at("/policy.d/good.conf"));
+        put("/policy.d/bad.conf", "[Match]\nPool=*\n[Grant]\nLimt=1G\n");
+        paths[1] = strdup(at("/policy.d/bad.conf"));
+        paths[2] = strdup(at("/missing.conf"));
+        ck_assert_int_eq(config_check_files(paths, 1, &messages), 0);
+        ck_assert_uint_eq(messages.n_messages, 0);
+        ck_assert_int_eq(config_check_files(paths, 3, &messages), -EBADMSG);
+        ck_assert_uint_eq(messages.n_messages, 2);
+        assert_message(0, CONF_ERROR, paths[1], 4, "*did you mean \"Limit\"?");
+        assert_message(1, CONF_ERROR, paths[2], 0, "does not exist*");
+        for (size_t i = 0; i < ARRAY_SIZE(paths); i++)
+                free(paths[i]);
+}
+END_TEST
+
+START_TEST(message_text)
+{
+        ConfMessage whole = { .file = (char *)"f", .text = (char *)"t" }, line = whole;
+        _cleanup_free_ char *a = conf_message_format(&whole), *b = NULL;
+
+        line.line = 3;
+        b = conf_message_format(&line);
+        ck_assert_str_eq(a, "f: t");
+        ck_assert_str_eq(b, "f:3: t");
+        ck_assert_int_eq(conf_messages_add(&messages, CONF_WARNING, "f", 1, "%d", 5), 0);
+        ck_assert(!conf_messages_have_errors(&messages));
+        ck_assert_int_eq(conf_messages_add(&messages, CONF_ERROR, "f", 1, "x"), 0);
+        ck_assert(conf_messages_have_errors(&messages));
+}
+END_TEST
+
+int main(void)
+{
+        const TTest *const tests[] = {
+                good_files,
+                bad_files,
+                bad_files_are_indexed,
+                defaults,
+                modes,
+                main_values,
+                pool_values,
+                rule_values,
+                rule_defaults,
+                precedence,
+                main_precedence,
+                masks,
+                drop_ins,
+                drop_in_resets,
+                root_is_missing,
+                every_mistake_is_shown,
+                warnings,
+                default_pool_is_known,
+                users_below_root,
+                unknown_users_match_nobody,
+                users_through_nss,
+                directory,
+                fifo,
+                unix_socket,
+                device,
+                link_loop,
+                link_to_nothing,
+                link_to_file,
+                world_writable,
+                world_writable_folder,
+                folder_is_a_file,
+                group_writable,
+                owner,
+                unreadable,
+                size,
+                check_files,
+                message_text,
+        };
+        Suite *s = suite_create("conf-read");
+        TCase *c = tcase_create("conf-read");
+
+        tcase_add_checked_fixture(c, set_up, tear_down);
+        for (size_t i = 0; i < ARRAY_SIZE(tests); i++)
+                tcase_add_test(c, tests[i]);
+        suite_add_tcase(s, c);
+        return check_main(s);
+}
