@@ -6,6 +6,7 @@ file_checks = \
 	tests/check-bus-files \
 	tests/check-catalog \
 	tests/check-cli-doc \
+	tests/check-conf-doc \
 	tests/check-examples \
 	tests/check-man \
 	tests/check-unit
