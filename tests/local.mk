@@ -11,4 +11,5 @@ file_checks = \
 	tests/check-man \
 	tests/check-unit
 dist_check_SCRIPTS += $(file_checks)
+EXTRA_DIST += tests/bus-introspect.c
 TESTS += $(file_checks)
