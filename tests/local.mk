@@ -97,10 +97,12 @@ file_checks = \
 	tests/check-bus-files \
 	tests/check-catalog \
 	tests/check-cli-doc \
+	tests/check-conf-doc \
 	tests/check-examples \
 	tests/check-man \
 	tests/check-unit
 dist_check_SCRIPTS += $(file_checks)
+EXTRA_DIST += tests/bus-introspect.c
 TESTS += $(file_checks)
 # Programs that only make sense in the guest: `make vm-programs`, `make install-vm-programs DESTDIR=...`.
 guest_tests = \
