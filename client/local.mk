@@ -1,1 +1,56 @@
 # cdmctl: a file a verb.
+noinst_LTLIBRARIES += libclient.la
+libclient_la_SOURCES = \
+	client/args.c \
+	client/args.h \
+	client/bus-client.c \
+	client/bus-client.h \
+	client/check.c \
+	client/cdmctl.h \
+	client/drain.c \
+	client/event.c \
+	client/event.h \
+	client/explain.c \
+	client/json.c \
+	client/json.h \
+	client/list.c \
+	client/mempolicy.c \
+	client/mempolicy.h \
+	client/migrate.c \
+	client/monitor.c \
+	client/nodes.c \
+	client/objects-table.c \
+	client/objects.c \
+	client/objects.h \
+	client/offline-subject.c \
+	client/offline.c \
+	client/offline.h \
+	client/pools.c \
+	client/release.c \
+	client/release.h \
+	client/reload.c \
+	client/renew.c \
+	client/request.c \
+	client/reserve.c \
+	client/reserve.h \
+	client/run.c \
+	client/status.c \
+	client/table.c \
+	client/table.h \
+	client/text.c \
+	client/text.h \
+	client/who.c
+libclient_la_CFLAGS = $(AM_CFLAGS) $(SYSTEMD_CFLAGS) $(SMARTCOLS_CFLAGS)
+libclient_la_LIBADD = libmachine.la libpolicy.la $(SYSTEMD_LIBS) $(SMARTCOLS_LIBS) $(NUMA_LIBS)
+
+bin_PROGRAMS += cdmctl
+cdmctl_SOURCES = client/cdmctl.c
+cdmctl_CFLAGS = $(AM_CFLAGS) $(SYSTEMD_CFLAGS)
+cdmctl_LDADD = libclient.la
+
+# Installed under the command's name, by which bash finds it.
+EXTRA_DIST += client/cdmctl.bash-completion
+bashcompletion_DATA = client/bash-completion/cdmctl
+CLEANFILES += client/bash-completion/cdmctl
+client/bash-completion/cdmctl: client/cdmctl.bash-completion
+	$(AM_V_GEN)$(MKDIR_P) $(@D) && cp $(srcdir)/client/cdmctl.bash-completion $@

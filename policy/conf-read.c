@@ -261,27 +261,6 @@ static void parse_text(ConfFile *f, const char *text, size_t n)
         conf_file_finish(f);
 }
 
-/* The name of a pool is that of its file. -EINVAL: reported. */
-static int name_pool(ConfFile *f, char **ret)
-{
-        const char *name = strrchr(f->path, '/') ? strrchr(f->path, '/') + 1 : f->path, *reason;
-        size_t n = strlen(name);
-        _cleanup_free_ char *pool = NULL;
-
-        if (n > strlen(".conf") && strcmp(name + n - strlen(".conf"), ".conf") == 0)
-                n -= strlen(".conf");
-        pool = strndup(name, n);
-        if (!pool)
-                return -ENOMEM;
-        reason = conf_check_pool_name(pool);
-        if (reason) {
-                conf_file_error(f, 0, "\"%s\" %s in the file's name", pool, reason);
-                return -EINVAL;
-        }
-        *ret = TAKE_PTR(pool);
-        return 0;
-}
-
 /* Turns checked text into the object it describes. */
 static int parse_file(Loader *l, ConfFile *f, const ConfKind *kind, const char *text, size_t n)
 {
@@ -307,7 +286,7 @@ static int parse_file(Loader *l, ConfFile *f, const ConfKind *kind, const char *
         if (kind)
                 k = *kind;
         if (k == CONF_POOL) {
-                r = name_pool(f, &pool);
+                r = conf_file_pool_name(f, &pool);
                 if (r < 0)
                         return r == -EINVAL ? 0 : r;
         }

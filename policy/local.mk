@@ -15,8 +15,6 @@ libpolicy_la_SOURCES = \
 	policy/conf-values.h \
 	policy/config.c \
 	policy/config.h \
-	policy/config.c \
-	policy/config.h \
 	policy/decide.c \
 	policy/decide.h \
 	policy/ledger.c \

@@ -3,14 +3,12 @@ UNIT_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 UNIT_LIBS = libpolicy.la $(CHECK_LIBS)
 noinst_HEADERS = \
 	tests/unit/check-main.h \
+	tests/unit/machine.h \
 	tests/unit/temp-root.h
 
 check_PROGRAMS += \
 	tests/unit/test-conf-corpus \
 	tests/unit/test-conf-read \
-noinst_HEADERS = tests/unit/check-main.h tests/unit/machine.h
-
-check_PROGRAMS += \
 	tests/unit/test-decide \
 	tests/unit/test-ledger \
 	tests/unit/test-nodeset \
@@ -61,6 +59,17 @@ TESTS += \
 	tests/unit/test-timespan \
 	tests/unit/test-topology
 
+# what the sources themselves must keep to
+dist_check_SCRIPTS += \
+	tests/check-format \
+	tests/check-rooms
+
+TESTS += \
+	tests/check-format \
+	tests/check-rooms
+
+# good and bad configuration as files
+EXTRA_DIST += tests/data/conf
 # what reads or writes files below a root
 UNIT_DATA_CPPFLAGS = $(AM_CPPFLAGS) -DTEST_DATA_DIR='"$(abs_top_srcdir)/tests/data"'
 noinst_HEADERS += tests/unit/tree.h
@@ -72,6 +81,7 @@ check_PROGRAMS += \
 
 tests_unit_test_fence_files_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_fence_files_LDADD = libmachine.la $(UNIT_LIBS)
+
 tests_unit_test_topology_read_CPPFLAGS = $(UNIT_DATA_CPPFLAGS) \
 	-DFIXTURE='"$(abs_top_srcdir)/../shared/fixtures/power9-v100.tar.bz2"'
 tests_unit_test_topology_read_CFLAGS = $(UNIT_CFLAGS)
@@ -80,5 +90,53 @@ tests_unit_test_topology_read_LDADD = libmachine.la $(UNIT_LIBS)
 TESTS += \
 	tests/unit/test-fence-files \
 	tests/unit/test-topology-read
-# good and bad configuration as files
-EXTRA_DIST += tests/data/conf
+
+# What is not code: manual pages, units, policy files. Each script says what it checks, and why it skips.
+file_checks = \
+	tests/check-bus-doc \
+	tests/check-bus-files \
+	tests/check-catalog \
+	tests/check-cli-doc \
+	tests/check-conf-doc \
+	tests/check-examples \
+	tests/check-man \
+	tests/check-unit
+dist_check_SCRIPTS += $(file_checks)
+EXTRA_DIST += tests/bus-introspect.c
+TESTS += $(file_checks)
+# Programs that only make sense in the guest: `make vm-programs`, `make install-vm-programs DESTDIR=...`.
+guest_tests = \
+	tests/vm/programs/vm-apply \
+	tests/vm/programs/vm-hog
+EXTRA_PROGRAMS = $(guest_tests)
+CLEANFILES += $(guest_tests)
+vmprogramsdir = $(prefix)/lib/cdmd-tests
+
+tests_vm_programs_vm_apply_CFLAGS = $(AM_CFLAGS) $(SYSTEMD_CFLAGS)
+tests_vm_programs_vm_apply_LDADD = libdaemon.la libmachine.la libpolicy.la $(SYSTEMD_LIBS)
+tests_vm_programs_vm_hog_CFLAGS = $(AM_CFLAGS) $(NUMA_CFLAGS) -pthread
+tests_vm_programs_vm_hog_LDADD = $(NUMA_LIBS)
+
+vm-programs: $(guest_tests)
+install-vm-programs: $(guest_tests)
+	$(MKDIR_P) "$(DESTDIR)$(vmprogramsdir)"
+	for p in $(guest_tests); do \
+		$(LIBTOOL) --quiet --mode=install $(INSTALL_PROGRAM) "$$p" "$(DESTDIR)$(vmprogramsdir)"; \
+	done
+.PHONY: vm-programs install-vm-programs
+
+# Tests of the kernel and systemd rooms, as far as they go without a kernel that has them.
+check_PROGRAMS += \
+	tests/unit/test-apply \
+	tests/unit/test-cgroup \
+	tests/unit/test-worker
+tests_unit_test_apply_CFLAGS = $(UNIT_CFLAGS) $(SYSTEMD_CFLAGS)
+tests_unit_test_apply_LDADD = libdaemon.la $(UNIT_LIBS) $(SYSTEMD_LIBS)
+tests_unit_test_cgroup_CFLAGS = $(UNIT_CFLAGS) $(SYSTEMD_CFLAGS)
+tests_unit_test_cgroup_LDADD = libdaemon.la libmachine.la $(UNIT_LIBS)
+tests_unit_test_worker_CFLAGS = $(UNIT_CFLAGS) $(SYSTEMD_CFLAGS) -pthread
+tests_unit_test_worker_LDADD = libdaemon.la $(UNIT_LIBS) $(SYSTEMD_LIBS) -lpthread
+TESTS += \
+	tests/unit/test-apply \
+	tests/unit/test-cgroup \
+	tests/unit/test-worker

@@ -1,0 +1,322 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <errno.h>
+#include <getopt.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "client/args.h"
+#include "client/cdmctl.h"
+#include "policy/cdm-names.h"
+#include "policy/macro.h"
+#include "policy/timespan.h"
+
+typedef struct OptionInfo {
+        const char *name;
+        int has_arg;
+        const char *usage; /* as shown in --help */
+        const char *help;
+} OptionInfo;
+
+static const OptionInfo option_table[_OPTION_MAX] = {
+        [OPTION_HELP] = { "help", no_argument, "-h, --help", "Show this help" },
+        [OPTION_VERSION] = { "version", no_argument, "    --version", "Show the version" },
+        [OPTION_JSON] = { "json", optional_argument, "    --json[=MODE]",
+                          "Print JSON: pretty (the default), short, or off" },
+        [OPTION_NO_LEGEND] = { "no-legend", no_argument, "    --no-legend", "Print no headings" },
+        [OPTION_NO_PAGER] = { "no-pager", no_argument, "    --no-pager",
+                              "Accepted; cdmctl never starts a pager" },
+        [OPTION_OFFLINE] = { "offline", no_argument, "    --offline",
+                             "Read sysfs and configuration, ask no daemon" },
+        [OPTION_ROOT] = { "root", required_argument, "    --root=DIR",
+                          "Read below DIR; only with --offline or check" },
+        [OPTION_UNIT] = { "unit", required_argument, "    --unit=UNIT", "For this unit" },
+        [OPTION_CGROUP] = { "cgroup", required_argument, "    --cgroup=PATH",
+                            "For this control group, as below /sys/fs/cgroup" },
+        [OPTION_PID] = { "pid", required_argument, "    --pid=PID", "For the unit of this process" },
+        [OPTION_CONTAINER] = { "container", required_argument, "    --container=ID",
+                               "For this container (not supported yet)" },
+        [OPTION_USER] = { "user", required_argument, "    --user=USER", "As if this user asked" },
+        [OPTION_LEASE] = { "lease", required_argument, "    --lease=TIME",
+                           "For how long: 90s, 1h 30min, infinity" },
+        [OPTION_PRIORITY] = { "priority", required_argument, "    --priority=N", "Higher wins; default 0" },
+        [OPTION_QUEUE] = { "queue", optional_argument, "    --queue[=TIME]",
+                           "Wait in the queue when the pool is full" },
+        [OPTION_MIGRATE] = { "migrate", no_argument, "    --migrate", "Also move pages that exist already" },
+        [OPTION_EXCLUSIVE] = { "exclusive", no_argument, "    --exclusive",
+                               "Whole nodes, for this reservation alone" },
+        [OPTION_NODES] = { "nodes", required_argument, "    --nodes=LIST", "Only these nodes: 2 or 2-3,5" },
+        [OPTION_NEAR] = { "near", required_argument, "    --near=PCI",
+                          "Prefer nodes near this PCI device: 0000:41:00.0" },
+        [OPTION_MEM_POLICY] = { "mem-policy", required_argument, "    --mem-policy=P",
+                                "prefer (default), bind, interleave or none" },
+};
+
+/* Long options get values that no short option has. */
+#define VALUE_BASE 0x100
+
+static void fill_getopt(struct option longs[static _OPTION_MAX + 1])
+{
+        for (int i = 0; i < _OPTION_MAX; i++)
+                longs[i] = (struct option){ .name = option_table[i].name,
+                                            .has_arg = option_table[i].has_arg,
+                                            .val = VALUE_BASE + i };
+        longs[_OPTION_MAX] = (struct option){ 0 };
+}
+
+static int parse_integer(const char *text, long long min, long long max, long long *ret)
+{
+        char *end;
+
+        errno = 0;
+        long long v = strtoll(text, &end, 10);
+        if (errno != 0 || end == text || *end != '\0' || text[0] == ' ' || text[0] == '+')
+                return -EINVAL;
+        if (v < min || v > max)
+                return -ERANGE;
+        *ret = v;
+        return 0;
+}
+
+static int parse_time(const char *option, const char *text, uint64_t *ret)
+{
+        if (timespan_parse(text, ret) < 0)
+                return usage_error("--%s=%s is not a time; write 90s, 1h 30min or infinity", option, text);
+        if (*ret == 0)
+                return usage_error("--%s=%s: a time of zero makes no sense", option, text);
+        return 0;
+}
+
+static int parse_nodes(Args *a, const char *text)
+{
+        int r = nodeset_parse(text, &a->node_set);
+
+        if (r == -ERANGE)
+                return usage_error("--nodes=%s: node numbers end at %d, and ranges run upwards", text,
+                                   NODE_MAX - 1);
+        if (r < 0 || nodeset_is_empty(&a->node_set))
+                return usage_error("--nodes=%s is not a node list; write 2 or 2-3,5", text);
+        a->nodes = text;
+        return 0;
+}
+
+/* Like systemctl: a name without a suffix is a service's. */
+static int parse_unit(Args *a, const char *text)
+{
+        static const char *const suffixes[] = { ".service", ".scope",  ".slice", ".socket",
+                                                ".mount",   ".swap",   ".timer", ".automount",
+                                                ".path",    ".target", ".device" };
+        bool has_suffix = false;
+
+        if (!*text || strchr(text, '/') || strlen(text) > 255)
+                return usage_error("--unit=%s is not a unit's name", text);
+
+        const char *dot = strrchr(text, '.');
+        for (size_t i = 0; dot && i < ARRAY_SIZE(suffixes); i++)
+                has_suffix = has_suffix || strcmp(dot, suffixes[i]) == 0;
+
+        free(a->unit);
+        if (asprintf(&a->unit, "%s%s", text, has_suffix ? "" : ".service") < 0) {
+                a->unit = NULL;
+                return fail(CDM_EXIT_FAILED, "Out of memory.");
+        }
+        return 0;
+}
+
+static int parse_cgroup(Args *a, const char *text)
+{
+        if (text[0] != '/')
+                return usage_error("--cgroup=%s: the path is below the cgroup root and starts with '/'",
+                                   text);
+        a->cgroup = text;
+        return 0;
+}
+
+static int parse_number_option(Args *a, OptionId id, const char *text)
+{
+        long long v;
+
+        if (id == OPTION_PID) {
+                if (parse_integer(text, 1, INT_MAX, &v) < 0)
+                        return usage_error("--pid=%s is not a process id", text);
+                a->pid = (uint32_t)v;
+                return 0;
+        }
+        if (parse_integer(text, INT32_MIN, INT32_MAX, &v) < 0)
+                return usage_error("--priority=%s is not a number between %d and %d", text, INT32_MIN,
+                                   INT32_MAX);
+        a->priority = (int32_t)v;
+        return 0;
+}
+
+static int parse_json(Args *a, const char *text)
+{
+        if (!text)
+                a->style.json = JSON_PRETTY;
+        else if (json_mode_from_string(text, &a->style.json) < 0)
+                return usage_error("--json=%s: it is one of short, pretty and off", text);
+        return 0;
+}
+
+static int parse_option(Args *a, OptionId id, const char *text)
+{
+        a->given |= OPTION_BIT(id);
+
+        switch (id) {
+        case OPTION_JSON:
+                return parse_json(a, text);
+        case OPTION_NO_LEGEND:
+                a->style.legend = false;
+                return 0;
+        case OPTION_OFFLINE:
+                a->offline = true;
+                return 0;
+        case OPTION_ROOT:
+                a->root = strcmp(text, "/") == 0 ? "" : text;
+                return 0;
+        case OPTION_UNIT:
+                return parse_unit(a, text);
+        case OPTION_CGROUP:
+                return parse_cgroup(a, text);
+        case OPTION_CONTAINER:
+                a->container = text;
+                return 0;
+        case OPTION_USER:
+                a->user = text;
+                return 0;
+        case OPTION_PID:
+        case OPTION_PRIORITY:
+                return parse_number_option(a, id, text);
+        case OPTION_LEASE:
+                return parse_time("lease", text, &a->lease_usec);
+        case OPTION_QUEUE:
+                a->queue_usec = TIMESPAN_INFINITY;
+                return text ? parse_time("queue", text, &a->queue_usec) : 0;
+        case OPTION_NODES:
+                return parse_nodes(a, text);
+        case OPTION_NEAR:
+                a->near = text;
+                return 0;
+        case OPTION_MEM_POLICY:
+                if (mem_policy_from_string(text, &a->mem_policy) < 0)
+                        return usage_error("--mem-policy=%s: it is one of prefer, bind, interleave and none",
+                                           text);
+                return 0;
+        default: /* flags: that they are given is all there is to know */
+                return 0;
+        }
+}
+
+static int parse_options(int argc, char **argv, Args *a)
+{
+        struct option longs[_OPTION_MAX + 1];
+        int c;
+
+        fill_getopt(longs);
+        opterr = 0;
+        while ((c = getopt_long(argc, argv, ":h", longs, NULL)) >= 0) {
+                int r;
+
+                if (c == 'h')
+                        r = parse_option(a, OPTION_HELP, NULL);
+                else if (c >= VALUE_BASE)
+                        r = parse_option(a, (OptionId)(c - VALUE_BASE), optarg);
+                else if (c == ':')
+                        r = usage_error("option %s needs a value", argv[optind - 1]);
+                else if (optopt >= VALUE_BASE)
+                        r = usage_error("option %s takes no value", argv[optind - 1]);
+                else if (optopt != 0)
+                        r = usage_error("unknown option -%c", optopt);
+                else
+                        r = usage_error("unknown option %s", argv[optind - 1]);
+                if (r != 0)
+                        return r;
+        }
+        return 0;
+}
+
+static int check_together(const Args *a)
+{
+        int n = (a->unit != NULL) + (a->cgroup != NULL) + (a->pid != 0) + (a->container != NULL);
+
+        if (n > 1)
+                return usage_error("--unit, --cgroup, --pid and --container exclude each other");
+        return 0;
+}
+
+int args_parse(int argc, char **argv, Args *a, const char **ret_verb)
+{
+        *a = (Args){ .style.legend = true, .root = "", .mem_policy = MEM_POLICY_PREFER };
+
+        /* What follows "--" is cut off first: getopt would mix it with the words before it. */
+        for (int i = 1; i < argc; i++) {
+                if (strcmp(argv[i], "--") == 0) {
+                        a->command = argv + i + 1;
+                        argv[i] = NULL;
+                        argc = i;
+                        break;
+                }
+        }
+
+        *ret_verb = NULL;
+        int r = parse_options(argc, argv, a);
+        if (r != 0)
+                return r;
+
+        *ret_verb = optind < argc ? argv[optind++] : NULL;
+        a->positional = argv + optind;
+        a->n_positional = argc - optind;
+        return check_together(a);
+}
+
+void args_clear(Args *a)
+{
+        free(a->unit);
+        a->unit = NULL;
+}
+
+const char *args_misplaced(const Args *a, uint32_t allowed)
+{
+        uint32_t wrong = a->given & ~allowed;
+
+        return wrong ? option_table[__builtin_ctz(wrong)].name : NULL;
+}
+
+void args_print_help(uint32_t options)
+{
+        for (int i = 0; i < _OPTION_MAX; i++)
+                if (options & OPTION_BIT(i))
+                        printf("  %-22s %s\n", option_table[i].usage, option_table[i].help);
+}
+
+int args_parse_id(const char *text, uint32_t *ret)
+{
+        long long v;
+
+        if (parse_integer(text, 1, UINT32_MAX, &v) < 0)
+                return usage_error("'%s' is not a reservation's id; `cdmctl list` shows them", text);
+        *ret = (uint32_t)v;
+        return 0;
+}
+
+int args_parse_pool_size(const Args *a, const char **ret_pool, Size *ret_size)
+{
+        const char *pool = a->positional[0], *text = a->positional[1];
+        Size size;
+
+        int r = size_parse(text, &size);
+        if (r == -ERANGE)
+                return usage_error("'%s' is too much: a size ends at 2^63 - 1 bytes or 100%%", text);
+        if (r < 0)
+                return usage_error("'%s' is not a size; write 16G, 512M, bytes or 50%%", text);
+        if (size.value == 0)
+                return usage_error("'%s': a reservation needs at least one byte", text);
+        if (!*pool)
+                return usage_error("The name of the pool is empty");
+
+        *ret_pool = pool;
+        *ret_size = size;
+        return 0;
+}

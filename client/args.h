@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* The command line, parsed: one table of all options, of which every verb names those that it takes. */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "client/json.h"
+#include "client/mempolicy.h"
+#include "client/table.h"
+#include "policy/nodeset.h"
+#include "policy/size.h"
+
+typedef enum OptionId {
+        OPTION_HELP,
+        OPTION_VERSION,
+        OPTION_JSON,
+        OPTION_NO_LEGEND,
+        OPTION_NO_PAGER,
+        OPTION_OFFLINE,
+        OPTION_ROOT,
+        OPTION_UNIT,
+        OPTION_CGROUP,
+        OPTION_PID,
+        OPTION_CONTAINER,
+        OPTION_USER,
+        OPTION_LEASE,
+        OPTION_PRIORITY,
+        OPTION_QUEUE,
+        OPTION_MIGRATE,
+        OPTION_EXCLUSIVE,
+        OPTION_NODES,
+        OPTION_NEAR,
+        OPTION_MEM_POLICY,
+        _OPTION_MAX,
+} OptionId;
+
+#define OPTION_BIT(id) (UINT32_C(1) << (id))
+#define OPTIONS_GLOBAL                                                                                      \
+        (OPTION_BIT(OPTION_HELP) | OPTION_BIT(OPTION_VERSION) | OPTION_BIT(OPTION_JSON) |                   \
+         OPTION_BIT(OPTION_NO_LEGEND) | OPTION_BIT(OPTION_NO_PAGER))
+#define OPTIONS_OFFLINE (OPTION_BIT(OPTION_OFFLINE) | OPTION_BIT(OPTION_ROOT))
+#define OPTIONS_TARGET                                                                                      \
+        (OPTION_BIT(OPTION_UNIT) | OPTION_BIT(OPTION_CGROUP) | OPTION_BIT(OPTION_PID) |                     \
+         OPTION_BIT(OPTION_CONTAINER))
+#define OPTIONS_REQUEST                                                                                     \
+        (OPTION_BIT(OPTION_LEASE) | OPTION_BIT(OPTION_PRIORITY) | OPTION_BIT(OPTION_QUEUE) |                \
+         OPTION_BIT(OPTION_MIGRATE) | OPTION_BIT(OPTION_EXCLUSIVE) | OPTION_BIT(OPTION_NODES) |             \
+         OPTION_BIT(OPTION_NEAR))
+
+typedef struct Args {
+        uint32_t given; /* OPTION_BIT()s */
+
+        TableStyle style;
+        bool offline;
+        const char *root; /* "": the machine itself */
+
+        char *unit; /* with its suffix */
+        const char *cgroup;
+        uint32_t pid; /* 0: not given */
+        const char *container;
+        const char *user;
+
+        uint64_t lease_usec; /* these count only when given */
+        int32_t priority;
+        uint64_t queue_usec;
+        const char *nodes;
+        NodeSet node_set; /* of `nodes` */
+        const char *near;
+        MemPolicy mem_policy;
+
+        char **positional; /* without the verb; NULL-terminated */
+        int n_positional;
+        char **command; /* what follows "--"; NULL: no "--" */
+} Args;
+
+/* Parses the whole line. args->positional[0] would be the verb: it is taken out and put into *ret_verb, NULL
+ * when there is none. 0, or an exit status after it told the user what is wrong. argv is reordered. */
+int args_parse(int argc, char **argv, Args *args, const char **ret_verb);
+void args_clear(Args *args);
+
+static inline bool args_given(const Args *args, OptionId id)
+{
+        return (args->given & OPTION_BIT(id)) != 0;
+}
+
+/* The first option given that is not among `allowed`, with its dashes; NULL: none. */
+const char *args_misplaced(const Args *args, uint32_t allowed);
+
+/* A line each for the options in the set. */
+void args_print_help(uint32_t options);
+
+/* A reservation's id, from a positional argument. 0 or CDM_EXIT_USAGE. */
+int args_parse_id(const char *text, uint32_t *ret);
+/* POOL SIZE: refuses nonsense before anybody is asked. The size may be a percentage. 0 or CDM_EXIT_USAGE. */
+int args_parse_pool_size(const Args *args, const char **ret_pool, Size *ret_size);

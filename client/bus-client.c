@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "client/bus-client.h"
+#include "client/cdmctl.h"
+#include "policy/cdm-names.h"
+
+/* A name that ends in '.' stands for all that begin with it. What is not here is CDM_EXIT_FAILED. */
+static const struct {
+        const char *name;
+        int status;
+} error_table[] = {
+        { CDM_ERROR_DENIED, CDM_EXIT_DENIED },
+        { CDM_ERROR_FULL, CDM_EXIT_FULL },
+        { CDM_ERROR_TIMEOUT, CDM_EXIT_TIMEOUT },
+        { SD_BUS_ERROR_ACCESS_DENIED, CDM_EXIT_DENIED },
+        { SD_BUS_ERROR_INTERACTIVE_AUTHORIZATION_REQUIRED, CDM_EXIT_DENIED },
+
+        { SD_BUS_ERROR_SERVICE_UNKNOWN, CDM_EXIT_NO_DAEMON },
+        { SD_BUS_ERROR_NAME_HAS_NO_OWNER, CDM_EXIT_NO_DAEMON },
+        { SD_BUS_ERROR_NO_SERVER, CDM_EXIT_NO_DAEMON },
+        { SD_BUS_ERROR_NO_REPLY, CDM_EXIT_NO_DAEMON },
+        { SD_BUS_ERROR_DISCONNECTED, CDM_EXIT_NO_DAEMON },
+        { SD_BUS_ERROR_TIMEOUT, CDM_EXIT_NO_DAEMON },
+        { "org.freedesktop.DBus.Error.TimedOut", CDM_EXIT_NO_DAEMON },
+        /* How an activation fails: cdmd.service is disabled (its alias does not exist), masked or broken. */
+        { "org.freedesktop.DBus.Error.Spawn.", CDM_EXIT_NO_DAEMON },
+        { "org.freedesktop.systemd1.", CDM_EXIT_NO_DAEMON },
+};
+
+static bool matches(const char *pattern, const char *name)
+{
+        size_t n = strlen(pattern);
+
+        return pattern[n - 1] == '.' ? strncmp(pattern, name, n) == 0 : strcmp(pattern, name) == 0;
+}
+
+int client_exit_status(const sd_bus_error *error, int r)
+{
+        if (error && error->name) {
+                for (size_t i = 0; i < ARRAY_SIZE(error_table); i++)
+                        if (matches(error_table[i].name, error->name))
+                                return error_table[i].status;
+                return CDM_EXIT_FAILED;
+        }
+
+        switch (-r) {
+        case ECONNRESET:
+        case ENOTCONN:
+        case EPIPE:
+        case ECONNREFUSED:
+        case ETIMEDOUT:
+                return CDM_EXIT_NO_DAEMON;
+        default:
+                return CDM_EXIT_FAILED;
+        }
+}
+
+int client_fail(const sd_bus_error *error, int r)
+{
+        int status = client_exit_status(error, r);
+        const char *reason = error && error->message ? error->message : strerror(-r);
+
+        if (status == CDM_EXIT_NO_DAEMON)
+                return fail(status,
+                            "cdmd cannot be reached: %s\n"
+                            "See `systemctl status %s`; `systemctl enable --now %s` starts it.",
+                            reason, CDM_UNIT, CDM_UNIT);
+        return fail(status, "%s", reason);
+}
+
+int client_garbled(int r)
+{
+        return fail(CDM_EXIT_FAILED, "cdmd's answer cannot be read (%s): is it of another version?",
+                    strerror(-r));
+}
+
+int client_open(sd_bus **ret)
+{
+        sd_bus *bus = NULL;
+
+        int r = sd_bus_open_system_with_description(&bus, "cdmctl");
+        if (r < 0)
+                return fail(CDM_EXIT_NO_DAEMON,
+                            "cdmd cannot be reached: there is no system bus (%s).\n"
+                            "nodes, pools, explain and check work without it: add --offline.",
+                            strerror(-r));
+        *ret = bus;
+        return 0;
+}
+
+int client_send(sd_bus *bus, sd_bus_message *m, sd_bus_message **ret_reply)
+{
+        _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
+
+        /* A script must get its answer instead of a password prompt. */
+        int r = sd_bus_message_set_allow_interactive_authorization(m, isatty(STDIN_FILENO));
+        if (r >= 0)
+                r = sd_bus_call(bus, m, CLIENT_TIMEOUT_LONG, &error, ret_reply);
+        return r < 0 ? client_fail(&error, r) : 0;
+}
+
+int client_call(sd_bus *bus, const char *path, const char *interface, const char *member,
+                sd_bus_message **ret_reply, const char *types, ...)
+{
+        _cleanup_(sd_bus_message_unref_p) sd_bus_message *m = NULL;
+
+        int r = sd_bus_message_new_method_call(bus, &m, CDM_BUS_NAME, path, interface, member);
+        if (r >= 0 && *types) {
+                va_list ap;
+
+                va_start(ap, types);
+                r = sd_bus_message_appendv(m, types, ap);
+                va_end(ap);
+        }
+        if (r < 0)
+                return client_fail(NULL, r);
+        return client_send(bus, m, ret_reply);
+}
+
+int client_reservation_path(sd_bus *bus, uint32_t id, char **ret_path)
+{
+        _cleanup_(sd_bus_message_unref_p) sd_bus_message *reply = NULL;
+        const char *path;
+
+        int status = client_call(bus, CDM_PATH, CDM_INTERFACE_MANAGER, "GetReservation", &reply, "u", id);
+        if (status != 0)
+                return status;
+
+        int r = sd_bus_message_read(reply, "o", &path);
+        if (r < 0)
+                return client_garbled(r);
+
+        *ret_path = strdup(path);
+        return *ret_path ? 0 : fail(CDM_EXIT_FAILED, "Out of memory.");
+}
+
+uint32_t client_path_to_id(const char *path)
+{
+        size_t n = strlen(CDM_PATH_RESERVATION "/");
+        char *end;
+
+        if (strncmp(path, CDM_PATH_RESERVATION "/", n) != 0)
+                return 0;
+        unsigned long id = strtoul(path + n, &end, 10);
+        return *end == '\0' && id <= UINT32_MAX ? (uint32_t)id : 0;
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* cdmctl's side of the bus: the connection, calls that tell the user what went wrong, and the one table from
+ * errors to exit statuses. Functions return 0 or an exit status, after they have told the user. */
+
+#include <stdint.h>
+#include <systemd/sd-bus.h>
+
+#include "policy/macro.h"
+
+DEFINE_CLEANUP(sd_bus, sd_bus_flush_close_unref);
+DEFINE_CLEANUP(sd_bus_message, sd_bus_message_unref);
+
+/* Grants and releases take as long as the kernel does, and an administrator may have to type a password. */
+#define CLIENT_TIMEOUT_LONG (UINT64_C(300) * 1000000)
+
+int client_open(sd_bus **ret);
+
+/* r is the negative errno that came with the error. */
+int client_exit_status(const sd_bus_error *error, int r);
+/* Tells the user, returns client_exit_status(). */
+int client_fail(const sd_bus_error *error, int r);
+
+/* A call to cdmd; ret_reply may be NULL. */
+int client_call(sd_bus *bus, const char *path, const char *interface, const char *member,
+                sd_bus_message **ret_reply, const char *types, ...);
+/* A message made by the caller; polkit may ask for a password when stdin is a terminal. */
+int client_send(sd_bus *bus, sd_bus_message *m, sd_bus_message **ret_reply);
+/* A reply that cannot be read. */
+int client_garbled(int r);
+
+/* The object of a reservation, by its id; owned by the caller. Unknown: CDM_EXIT_FAILED. */
+int client_reservation_path(sd_bus *bus, uint32_t id, char **ret_path);
+/* ID of /org/cdmd1/reservation/ID; 0 when it is no such path. */
+uint32_t client_path_to_id(const char *path);

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* cdmctl: what its files share. A verb is a function that returns an exit status of cdm-names.h; whoever
+ * finds a failure tells the user (fail(), usage_error()) and returns the status. */
+
+#include "client/args.h"
+#include "policy/macro.h"
+
+typedef int (*verb_run_t)(const Args *args);
+
+typedef struct Verb {
+        const char *name;
+        const char *usage; /* its arguments */
+        const char *help;  /* a line */
+        const char *more;  /* what else --help says, or NULL */
+        int min_args, max_args;
+        uint32_t options; /* besides OPTIONS_GLOBAL */
+        verb_run_t run;
+} Verb;
+
+/* Prints "cdmctl: ..." to stderr, sanitised, and returns status. Text of several lines gets the prefix on
+ * each. */
+int fail(int status, const char *format, ...) _printf_(2, 3);
+/* Likewise, for what is no failure. */
+void note(const char *format, ...) _printf_(1, 2);
+/* Likewise, with a hint at --help; returns CDM_EXIT_USAGE. */
+int usage_error(const char *format, ...) _printf_(1, 2);
+
+/* The result of table_print() and the like as an exit status. */
+int printed(int r);
+
+int verb_status(const Args *args);
+int verb_nodes(const Args *args);
+int verb_pools(const Args *args);
+int verb_list(const Args *args);
+int verb_show(const Args *args);
+int verb_request(const Args *args);
+int verb_release(const Args *args);
+int verb_run(const Args *args);
+int verb_renew(const Args *args);
+int verb_migrate(const Args *args);
+int verb_explain(const Args *args);
+int verb_check(const Args *args);
+int verb_who(const Args *args);
+int verb_monitor(const Args *args);
+int verb_reload(const Args *args);
+int verb_drain(const Args *args);
+int verb_undrain(const Args *args);

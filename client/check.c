@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* cdmctl check: what cdmd would say to the configuration, without a cdmd. */
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "client/cdmctl.h"
+#include "client/text.h"
+#include "daemon/topology-read.h"
+#include "policy/cdm-names.h"
+#include "policy/conf-read.h"
+#include "policy/pool.h"
+#include "policy/topology.h"
+
+/* As compilers do: FILE:LINE first, so that editors find the place. */
+static void print_message(const ConfMessage *m)
+{
+        _cleanup_free_ char *text = conf_message_format(m);
+        _cleanup_free_ char *clean = text ? text_sanitise(text) : NULL;
+
+        fprintf(stderr, "%s%s\n", clean ? clean : m->file, m->severity == CONF_WARNING ? " (warning)" : "");
+}
+
+static void print_json(const ConfMessages *messages, JsonMode mode)
+{
+        Json j = JSON_WRITER(stdout, mode);
+
+        json_array_begin(&j);
+        for (size_t i = 0; i < messages->n_messages; i++) {
+                const ConfMessage *m = &messages->messages[i];
+
+                json_object_begin(&j);
+                json_key(&j, "file");
+                json_string(&j, m->file);
+                json_key(&j, "line");
+                if (m->line > 0)
+                        json_unsigned(&j, m->line);
+                else
+                        json_null(&j);
+                json_key(&j, "severity");
+                json_string(&j, m->severity == CONF_ERROR ? "error" : "warning");
+                json_key(&j, "text");
+                json_string(&j, m->text);
+                json_object_end(&j);
+        }
+        json_array_end(&j);
+        json_finish(&j);
+}
+
+static int tell(const ConfMessages *messages, const TableStyle *style)
+{
+        if (style->json != JSON_OFF)
+                print_json(messages, style->json);
+        for (size_t i = 0; style->json == JSON_OFF && i < messages->n_messages; i++)
+                print_message(&messages->messages[i]);
+        return conf_messages_have_errors(messages) ? CDM_EXIT_FAILED : CDM_EXIT_DONE;
+}
+
+/* Do the pools fit this machine? Their files may be right and still take all of its memory. */
+static int check_pools(const char *root, const Config *config, size_t *ret_n_pools)
+{
+        _cleanup_(topology_free_p) Topology *topology = NULL;
+        _cleanup_(pool_set_free_p) PoolSet *pools = NULL;
+        _cleanup_free_ char *error = NULL;
+
+        int r = topology_read(root, &topology);
+        if (r < 0) {
+                note("The machine's nodes cannot be read (%s): pools were not checked against them.",
+                     strerror(-r));
+                return 0;
+        }
+
+        r = pool_set_resolve(topology, (const PoolConfig *const *)config->pools, config->n_pools, &pools,
+                             &error);
+        if (r < 0)
+                return fail(CDM_EXIT_FAILED, "%s", error ? error : strerror(-r));
+        *ret_n_pools = pools->n_pools; /* the default pool has no file */
+        return 0;
+}
+
+static const char *plural(size_t n)
+{
+        return n == 1 ? "" : "s";
+}
+
+static int check_all(const Args *args)
+{
+        _cleanup_(conf_messages_clear) ConfMessages messages = { 0 };
+        _cleanup_(config_free_p) Config *config = NULL;
+
+        int r = config_load(args->root, &config, &messages);
+        if (r < 0 && r != -EBADMSG)
+                return fail(CDM_EXIT_FAILED, "Cannot read the configuration: %s.", strerror(-r));
+
+        size_t n_pools = config ? config->n_pools : 0;
+        int status = tell(&messages, &args->style);
+        if (status == 0 && config)
+                status = check_pools(args->root, config, &n_pools);
+        if (status == 0 && config && args->style.json == JSON_OFF)
+                printf("ok: %zu pool%s, %zu rule%s\n", n_pools, plural(n_pools), config->n_rules,
+                       plural(config->n_rules));
+        return r < 0 ? CDM_EXIT_FAILED : status;
+}
+
+static int check_files(const Args *args)
+{
+        _cleanup_(conf_messages_clear) ConfMessages messages = { 0 };
+        size_t n = (size_t)args->n_positional;
+
+        int r = config_check_files(args->positional, n, &messages);
+        if (r < 0 && r != -EBADMSG)
+                return fail(CDM_EXIT_FAILED, "Cannot read the files: %s.", strerror(-r));
+
+        int status = tell(&messages, &args->style);
+        if (r == 0 && status == 0 && args->style.json == JSON_OFF)
+                printf("ok: %zu file%s\n", n, plural(n));
+        return r < 0 ? CDM_EXIT_FAILED : status;
+}
+
+int verb_check(const Args *args)
+{
+        return args->n_positional > 0 ? check_files(args) : check_all(args);
+}

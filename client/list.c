@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* cdmctl list and show: reservations. */
+
+#include "client/bus-client.h"
+#include "client/cdmctl.h"
+#include "client/objects.h"
+#include "policy/cdm-names.h"
+
+int verb_list(const Args *args)
+{
+        _cleanup_(sd_bus_flush_close_unref_p) sd_bus *bus = NULL;
+        _cleanup_(objects_free_p) Objects *objects = NULL;
+        _cleanup_(table_free_p) Table *t = NULL;
+
+        int status = client_open(&bus);
+        if (status == 0)
+                status = objects_read(bus, &objects);
+        if (status != 0)
+                return status;
+
+        int r = objects_table_reservations(objects->reservations, objects->n_reservations, &t);
+        return printed(r < 0 ? r : table_print(t, &args->style));
+}
+
+int verb_show(const Args *args)
+{
+        _cleanup_(sd_bus_flush_close_unref_p) sd_bus *bus = NULL;
+        _cleanup_(reservation_info_clear) ReservationInfo info = { 0 };
+        _cleanup_(table_free_p) Table *t = NULL;
+        _cleanup_free_ char *path = NULL;
+        uint32_t id;
+
+        int status = args_parse_id(args->positional[0], &id);
+        if (status == 0)
+                status = client_open(&bus);
+        if (status == 0)
+                status = client_reservation_path(bus, id, &path);
+        if (status == 0)
+                status = reservation_read(bus, path, &info);
+        if (status != 0)
+                return status;
+
+        int r = objects_table_reservations(&info, 1, &t);
+        return printed(r < 0 ? r : table_print_record(t, &args->style));
+}

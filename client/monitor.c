@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* cdmctl monitor: decisions and events as they happen, a line each. */
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <systemd/sd-event.h>
+#include <time.h>
+
+#include "client/bus-client.h"
+#include "client/cdmctl.h"
+#include "client/event.h"
+#include "client/text.h"
+#include "policy/cdm-names.h"
+
+DEFINE_CLEANUP(sd_event, sd_event_unref);
+
+static uint64_t now_usec(void)
+{
+        struct timespec ts;
+
+        clock_gettime(CLOCK_REALTIME, &ts);
+        return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
+}
+
+static void print_line(const Event *e)
+{
+        _cleanup_free_ char *text = NULL, *clean = NULL;
+        char when[16] = "", id[16] = "-";
+        time_t now = time(NULL);
+        struct tm tm;
+        size_t size;
+
+        if (localtime_r(&now, &tm))
+                strftime(when, sizeof(when), "%H:%M:%S", &tm);
+        if (e->id > 0)
+                snprintf(id, sizeof(id), "%u", e->id);
+
+        FILE *out = open_memstream(&text, &size);
+        if (!out)
+                return;
+        fprintf(out, "%s %-14s %5s  ", when, e->kind, id);
+        event_write_text(e, out);
+        if (fclose(out) == 0)
+                clean = text_sanitise(text);
+        if (clean)
+                puts(clean);
+}
+
+static int on_event(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+        const Args *args = userdata;
+        _cleanup_(event_clear) Event e = { 0 };
+
+        if (event_read(m, &e) < 0)
+                return 0;
+        if (args->style.json == JSON_OFF) {
+                print_line(&e);
+        } else {
+                Json j = JSON_WRITER(stdout, JSON_SHORT);
+
+                event_write_json(&e, now_usec(), &j);
+                json_finish(&j);
+        }
+
+        /* Whoever reads from a pipe wants every line now, and nothing more is written to a full disk. */
+        if (fflush(stdout) != 0)
+                return sd_event_exit(sd_bus_get_event(sd_bus_message_get_bus(m)), CDM_EXIT_FAILED);
+        return 0;
+}
+
+static int on_disconnected(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+        (void)fail(CDM_EXIT_NO_DAEMON, "The system bus went away.");
+        return sd_event_exit(sd_bus_get_event(sd_bus_message_get_bus(m)), CDM_EXIT_NO_DAEMON);
+}
+
+static int watch(sd_bus *bus, sd_event *event, const Args *args)
+{
+        sigset_t mask;
+
+        sigemptyset(&mask);
+        sigaddset(&mask, SIGINT);
+        sigaddset(&mask, SIGTERM);
+        sigprocmask(SIG_BLOCK, &mask, NULL);
+
+        int r = sd_event_add_signal(event, NULL, SIGINT, NULL, NULL);
+        if (r >= 0)
+                r = sd_event_add_signal(event, NULL, SIGTERM, NULL, NULL);
+        if (r >= 0)
+                r = event_subscribe(bus, on_event, (void *)args);
+        if (r >= 0)
+                r = sd_bus_match_signal(bus, NULL, NULL, "/org/freedesktop/DBus/Local",
+                                        "org.freedesktop.DBus.Local", "Disconnected", on_disconnected, NULL);
+        if (r >= 0)
+                r = sd_bus_attach_event(bus, event, SD_EVENT_PRIORITY_NORMAL);
+        return r;
+}
+
+int verb_monitor(const Args *args)
+{
+        _cleanup_(sd_bus_flush_close_unref_p) sd_bus *bus = NULL;
+        _cleanup_(sd_event_unref_p) sd_event *event = NULL;
+
+        int status = client_open(&bus);
+        if (status != 0)
+                return status;
+
+        /* A daemon that cannot be reached would otherwise look like one to which nothing happens. */
+        status = client_call(bus, CDM_PATH, "org.freedesktop.DBus.Peer", "Ping", NULL, "");
+        if (status != 0)
+                return status;
+
+        int r = sd_event_new(&event);
+        if (r >= 0)
+                r = watch(bus, event, args);
+        if (r >= 0)
+                r = sd_event_loop(event);
+        sd_bus_detach_event(bus);
+        return r < 0 ? fail(CDM_EXIT_FAILED, "Cannot listen to the bus: %s.", strerror(-r)) : r;
+}

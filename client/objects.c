@@ -1,0 +1,351 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "client/bus-client.h"
+#include "client/cdmctl.h"
+#include "client/objects.h"
+#include "policy/cdm-names.h"
+
+/* How a property gets into a struct. The type is D-Bus's; "au" becomes a NodeSet, "a(ut)" shares. */
+typedef struct Property {
+        const char *name, *type;
+        size_t offset;
+} Property;
+
+static const Property reservation_properties[] = {
+        { "Id", "u", offsetof(ReservationInfo, id) },
+        { "Pool", "s", offsetof(ReservationInfo, pool) },
+        { "Size", "t", offsetof(ReservationInfo, size) },
+        { "State", "s", offsetof(ReservationInfo, state) },
+        { "Strength", "s", offsetof(ReservationInfo, strength) },
+        { "Unit", "s", offsetof(ReservationInfo, unit) },
+        { "ControlGroup", "s", offsetof(ReservationInfo, cgroup) },
+        { "Uid", "u", offsetof(ReservationInfo, uid) },
+        { "Priority", "i", offsetof(ReservationInfo, priority) },
+        { "Nodes", "a(ut)", offsetof(ReservationInfo, shares) },
+        { "Used", "t", offsetof(ReservationInfo, used) },
+        { "Policy", "s", offsetof(ReservationInfo, policy) },
+        { "Expires", "t", offsetof(ReservationInfo, expires_usec) },
+        {},
+};
+
+static const Property pool_properties[] = {
+        { "Name", "s", offsetof(PoolInfo, name) },
+        { "Description", "s", offsetof(PoolInfo, description) },
+        { "Nodes", "au", offsetof(PoolInfo, nodes) },
+        { "Size", "t", offsetof(PoolInfo, size) },
+        { "Reserved", "t", offsetof(PoolInfo, reserved) },
+        { "Available", "t", offsetof(PoolInfo, available) },
+        { "Used", "t", offsetof(PoolInfo, used) },
+        { "Hold", "b", offsetof(PoolInfo, hold) },
+        {},
+};
+
+static const Property node_properties[] = {
+        { "Node", "u", offsetof(NodeInfo, node) },
+        { "Pool", "s", offsetof(NodeInfo, pool) },
+        { "Size", "t", offsetof(NodeInfo, size) },
+        { "Free", "t", offsetof(NodeInfo, free) },
+        { "Used", "t", offsetof(NodeInfo, used) },
+        { "Reserved", "t", offsetof(NodeInfo, reserved) },
+        { "Unattributed", "t", offsetof(NodeInfo, unattributed) },
+        { "Online", "b", offsetof(NodeInfo, online) },
+        { "Device", "s", offsetof(NodeInfo, device) },
+        { "ReadBandwidth", "t", offsetof(NodeInfo, read_bandwidth_mbps) },
+        { "ReadLatency", "t", offsetof(NodeInfo, read_latency_ns) },
+        { "Initiators", "au", offsetof(NodeInfo, initiators) },
+        { "Tier", "i", offsetof(NodeInfo, tier) },
+        {},
+};
+
+void reservation_info_clear(ReservationInfo *info)
+{
+        free(info->pool);
+        free(info->state);
+        free(info->strength);
+        free(info->unit);
+        free(info->cgroup);
+        free(info->policy);
+        free(info->shares);
+        *info = (ReservationInfo){ 0 };
+}
+
+Objects *objects_free(Objects *o)
+{
+        if (!o)
+                return NULL;
+        for (size_t i = 0; i < o->n_reservations; i++)
+                reservation_info_clear(&o->reservations[i]);
+        for (size_t i = 0; i < o->n_pools; i++) {
+                free(o->pools[i].name);
+                free(o->pools[i].description);
+        }
+        for (size_t i = 0; i < o->n_nodes; i++) {
+                free(o->nodes[i].pool);
+                free(o->nodes[i].device);
+        }
+        free(o->reservations);
+        free(o->pools);
+        free(o->nodes);
+        free(o);
+        return NULL;
+}
+
+static int read_string(sd_bus_message *m, char **field)
+{
+        const char *s;
+
+        int r = sd_bus_message_read(m, "s", &s);
+        if (r < 0)
+                return r;
+        free(*field);
+        *field = strdup(s);
+        return *field ? 0 : -ENOMEM;
+}
+
+static int read_bool(sd_bus_message *m, bool *field)
+{
+        int v;
+
+        int r = sd_bus_message_read(m, "b", &v);
+        if (r >= 0)
+                *field = v != 0;
+        return r;
+}
+
+static int read_nodes(sd_bus_message *m, NodeSet *field)
+{
+        const uint32_t *nodes;
+        size_t size;
+
+        int r = sd_bus_message_read_array(m, 'u', (const void **)&nodes, &size);
+        if (r < 0)
+                return r;
+        *field = NODESET_EMPTY;
+        for (size_t i = 0; i < size / sizeof(*nodes); i++) {
+                if (nodes[i] >= NODE_MAX)
+                        return -ERANGE;
+                nodeset_add(field, (int)nodes[i]);
+        }
+        return 0;
+}
+
+static int read_shares(sd_bus_message *m, ReservationInfo *info)
+{
+        uint32_t node;
+        uint64_t bytes;
+        int r;
+
+        info->n_shares = 0;
+        if ((r = sd_bus_message_enter_container(m, 'a', "(ut)")) < 0)
+                return r;
+        while ((r = sd_bus_message_read(m, "(ut)", &node, &bytes)) > 0) {
+                Share *shares = reallocarray(info->shares, info->n_shares + 1, sizeof(*shares));
+
+                if (!shares)
+                        return -ENOMEM;
+                info->shares = shares;
+                if (node >= NODE_MAX)
+                        return -ERANGE;
+                shares[info->n_shares++] = (Share){ .node = (int)node, .bytes = bytes };
+        }
+        return r < 0 ? r : sd_bus_message_exit_container(m);
+}
+
+static int read_value(sd_bus_message *m, const Property *p, void *object)
+{
+        void *field = (char *)object + p->offset;
+
+        if (strcmp(p->type, "s") == 0)
+                return read_string(m, field);
+        if (strcmp(p->type, "b") == 0)
+                return read_bool(m, field);
+        if (strcmp(p->type, "au") == 0)
+                return read_nodes(m, field);
+        if (strcmp(p->type, "a(ut)") == 0)
+                return read_shares(m, object);
+        return sd_bus_message_read_basic(m, p->type[0], field);
+}
+
+/* Reads a{sv} into a struct. Properties of a newer daemon are passed over. */
+static int read_properties(sd_bus_message *m, const Property *table, void *object)
+{
+        const char *name;
+        int r;
+
+        if ((r = sd_bus_message_enter_container(m, 'a', "{sv}")) < 0)
+                return r;
+        while ((r = sd_bus_message_enter_container(m, 'e', "sv")) > 0) {
+                const Property *p = table;
+
+                if ((r = sd_bus_message_read(m, "s", &name)) < 0)
+                        return r;
+                while (p->name && strcmp(p->name, name) != 0)
+                        p++;
+                if (!p->name) {
+                        r = sd_bus_message_skip(m, "v");
+                } else if ((r = sd_bus_message_enter_container(m, 'v', p->type)) >= 0) {
+                        if ((r = read_value(m, p, object)) >= 0)
+                                r = sd_bus_message_exit_container(m);
+                }
+                if (r < 0 || (r = sd_bus_message_exit_container(m)) < 0)
+                        return r;
+        }
+        return r < 0 ? r : sd_bus_message_exit_container(m);
+}
+
+/* One more zeroed element at the end of an array; NULL: out of memory. */
+static void *grow(void *array, size_t *n, size_t size)
+{
+        char *grown = *(char **)array;
+
+        /* Powers of two, so that many thousands do not mean as many copies. */
+        if ((*n & (*n - 1)) == 0) {
+                grown = reallocarray(grown, *n > 0 ? *n * 2 : 1, size);
+                if (!grown)
+                        return NULL;
+                *(char **)array = grown;
+        }
+        return memset(grown + (*n)++ * size, 0, size);
+}
+
+static int read_interface(sd_bus_message *m, Objects *o)
+{
+        const Property *table;
+        const char *name;
+        void *object;
+
+        int r = sd_bus_message_read(m, "s", &name);
+        if (r < 0)
+                return r;
+
+        if (strcmp(name, CDM_INTERFACE_RESERVATION) == 0) {
+                table = reservation_properties;
+                object = grow(&o->reservations, &o->n_reservations, sizeof(*o->reservations));
+        } else if (strcmp(name, CDM_INTERFACE_POOL) == 0) {
+                table = pool_properties;
+                object = grow(&o->pools, &o->n_pools, sizeof(*o->pools));
+                if (object)
+                        ((PoolInfo *)object)->known = true;
+        } else if (strcmp(name, CDM_INTERFACE_NODE) == 0) {
+                table = node_properties;
+                object = grow(&o->nodes, &o->n_nodes, sizeof(*o->nodes));
+                if (object)
+                        ((NodeInfo *)object)->known = true;
+        } else {
+                return sd_bus_message_skip(m, "a{sv}");
+        }
+        return object ? read_properties(m, table, object) : -ENOMEM;
+}
+
+static int read_object(sd_bus_message *m, Objects *o)
+{
+        int r = sd_bus_message_skip(m, "o");
+        if (r >= 0)
+                r = sd_bus_message_enter_container(m, 'a', "{sa{sv}}");
+        if (r < 0)
+                return r;
+        while ((r = sd_bus_message_enter_container(m, 'e', "sa{sv}")) > 0)
+                if ((r = read_interface(m, o)) < 0 || (r = sd_bus_message_exit_container(m)) < 0)
+                        return r;
+        return r < 0 ? r : sd_bus_message_exit_container(m);
+}
+
+static int read_objects(sd_bus_message *m, Objects *o)
+{
+        int r = sd_bus_message_enter_container(m, 'a', "{oa{sa{sv}}}");
+        if (r < 0)
+                return r;
+        while ((r = sd_bus_message_enter_container(m, 'e', "oa{sa{sv}}")) > 0)
+                if ((r = read_object(m, o)) < 0 || (r = sd_bus_message_exit_container(m)) < 0)
+                        return r;
+        return r;
+}
+
+static int by_id(const void *a, const void *b)
+{
+        const ReservationInfo *x = a, *y = b;
+
+        return (x->id > y->id) - (x->id < y->id);
+}
+
+static int by_name(const void *a, const void *b)
+{
+        const PoolInfo *x = a, *y = b;
+
+        return strcmp(x->name ? x->name : "", y->name ? y->name : "");
+}
+
+static int by_node(const void *a, const void *b)
+{
+        const NodeInfo *x = a, *y = b;
+
+        return (x->node > y->node) - (x->node < y->node);
+}
+
+static void sort(Objects *o)
+{
+        if (o->n_reservations > 0)
+                qsort(o->reservations, o->n_reservations, sizeof(*o->reservations), by_id);
+        if (o->n_pools > 0)
+                qsort(o->pools, o->n_pools, sizeof(*o->pools), by_name);
+        if (o->n_nodes > 0)
+                qsort(o->nodes, o->n_nodes, sizeof(*o->nodes), by_node);
+}
+
+int objects_read(sd_bus *bus, Objects **ret)
+{
+        _cleanup_(sd_bus_message_unref_p) sd_bus_message *reply = NULL;
+        _cleanup_(objects_free_p) Objects *o = calloc(1, sizeof(*o));
+
+        if (!o)
+                return fail(CDM_EXIT_FAILED, "Out of memory.");
+
+        int status = client_call(bus, CDM_PATH, "org.freedesktop.DBus.ObjectManager", "GetManagedObjects",
+                                 &reply, "");
+        if (status != 0)
+                return status;
+
+        int r = read_objects(reply, o);
+        if (r < 0)
+                return client_garbled(r);
+        sort(o);
+        *ret = TAKE_PTR(o);
+        return 0;
+}
+
+int reservation_read(sd_bus *bus, const char *path, ReservationInfo *ret_info)
+{
+        _cleanup_(sd_bus_message_unref_p) sd_bus_message *reply = NULL;
+
+        int status = client_call(bus, path, "org.freedesktop.DBus.Properties", "GetAll", &reply, "s",
+                                 CDM_INTERFACE_RESERVATION);
+        if (status != 0)
+                return status;
+
+        *ret_info = (ReservationInfo){ 0 };
+        int r = read_properties(reply, reservation_properties, ret_info);
+        if (r >= 0)
+                return 0;
+        reservation_info_clear(ret_info);
+        return client_garbled(r);
+}
+
+const PoolInfo *objects_find_pool(const Objects *o, const char *name)
+{
+        for (size_t i = 0; i < o->n_pools; i++)
+                if (o->pools[i].name && strcmp(o->pools[i].name, name) == 0)
+                        return &o->pools[i];
+        return NULL;
+}
+
+const NodeInfo *objects_find_node(const Objects *o, uint32_t node)
+{
+        for (size_t i = 0; i < o->n_nodes; i++)
+                if (o->nodes[i].node == node)
+                        return &o->nodes[i];
+        return NULL;
+}

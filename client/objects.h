@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* The daemon's objects as values, read in one call (GetManagedObjects), and their tables. The same structs
+ * are filled in from sysfs and configuration with --offline; then `known` is false, and what only the daemon
+ * knows is null. */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <systemd/sd-bus.h>
+
+#include "client/table.h"
+#include "policy/ledger.h"
+#include "policy/macro.h"
+#include "policy/nodeset.h"
+
+typedef struct ReservationInfo {
+        uint32_t id;
+        char *pool, *state, *strength, *unit, *cgroup, *policy;
+        uint64_t size, used, expires_usec;
+        uint32_t uid;
+        int32_t priority;
+        Share *shares;
+        size_t n_shares;
+} ReservationInfo;
+
+typedef struct PoolInfo {
+        char *name, *description;
+        NodeSet nodes;
+        uint64_t size, reserved, available, used;
+        bool hold;
+        bool known;
+} PoolInfo;
+
+typedef struct NodeInfo {
+        uint32_t node;
+        char *pool, *device;
+        uint64_t size, free, used, reserved, unattributed;
+        uint64_t read_bandwidth_mbps, read_latency_ns; /* 0: unknown */
+        NodeSet initiators;
+        int32_t tier; /* -1: unknown */
+        bool online;
+        bool known;
+} NodeInfo;
+
+typedef struct Objects {
+        ReservationInfo *reservations; /* by id */
+        size_t n_reservations;
+        PoolInfo *pools; /* by name */
+        size_t n_pools;
+        NodeInfo *nodes; /* by number */
+        size_t n_nodes;
+} Objects;
+
+Objects *objects_free(Objects *o);
+DEFINE_CLEANUP(Objects, objects_free);
+
+/* 0 or an exit status. */
+int objects_read(sd_bus *bus, Objects **ret);
+/* One reservation alone; *ret_info is cleared by reservation_info_clear(). */
+int reservation_read(sd_bus *bus, const char *path, ReservationInfo *ret_info);
+void reservation_info_clear(ReservationInfo *info);
+
+const PoolInfo *objects_find_pool(const Objects *o, const char *name);
+const NodeInfo *objects_find_node(const Objects *o, uint32_t node);
+
+/* The tables, with exactly the JSON keys of the contract. -ENOMEM. */
+int objects_table_reservations(const ReservationInfo *infos, size_t n, Table **ret);
+int objects_table_pools(const Objects *o, Table **ret);
+int objects_table_nodes(const Objects *o, Table **ret);

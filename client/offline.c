@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "client/bus-client.h"
+#include "client/cdmctl.h"
+#include "client/offline.h"
+#include "daemon/topology-read.h"
+#include "policy/cdm-names.h"
+#include "policy/conf-read.h"
+#include "policy/ledger.h"
+
+static int out_of_memory(void)
+{
+        return fail(CDM_EXIT_FAILED, "Out of memory.");
+}
+
+Offline *offline_free(Offline *o)
+{
+        if (!o)
+                return NULL;
+        if (o->pools)
+                pool_set_free(o->pools);
+        if (o->config)
+                config_free(o->config);
+        if (o->topology)
+                topology_free(o->topology);
+        free(o);
+        return NULL;
+}
+
+static int load_config(const char *root, Config **ret)
+{
+        ConfMessages messages = { 0 };
+
+        int r = config_load(root, ret, &messages);
+        for (size_t i = 0; i < messages.n_messages; i++) {
+                _cleanup_free_ char *text = conf_message_format(&messages.messages[i]);
+
+                note("%s", text ? text : "Out of memory.");
+        }
+        conf_messages_clear(&messages);
+
+        if (r == -EBADMSG)
+                return fail(CDM_EXIT_FAILED, "The configuration has errors; cdmd would refuse it.");
+        if (r < 0)
+                return fail(CDM_EXIT_FAILED, "Cannot read the configuration: %s.", strerror(-r));
+        return 0;
+}
+
+static int resolve_pools(Offline *o)
+{
+        _cleanup_free_ char *error = NULL;
+
+        int r = pool_set_resolve(o->topology, (const PoolConfig *const *)o->config->pools,
+                                 o->config->n_pools, &o->pools, &error);
+        if (r < 0)
+                return fail(CDM_EXIT_FAILED, "%s", error ? error : strerror(-r));
+        return 0;
+}
+
+int offline_new(const char *root, Offline **ret)
+{
+        _cleanup_(offline_free_p) Offline *o = calloc(1, sizeof(*o));
+
+        if (!o)
+                return out_of_memory();
+
+        int r = topology_read(root, &o->topology);
+        if (r == -ENOENT)
+                return fail(
+                        CDM_EXIT_FAILED,
+                        "There is no %s/sys/devices/system/node: the kernel has no NUMA support, or --root "
+                        "names the wrong directory.",
+                        root);
+        if (r < 0)
+                return fail(CDM_EXIT_FAILED, "Cannot read the machine's nodes: %s.", strerror(-r));
+
+        int status = load_config(root, &o->config);
+        if (status == 0)
+                status = resolve_pools(o);
+        if (status != 0)
+                return status;
+        *ret = TAKE_PTR(o);
+        return 0;
+}
+
+static uint64_t used_bytes(const Node *n)
+{
+        return n->size_bytes > n->free_bytes ? n->size_bytes - n->free_bytes : 0;
+}
+
+static int fill_pools(const Offline *off, Objects *o)
+{
+        o->pools = calloc(off->pools->n_pools + 1, sizeof(*o->pools));
+        if (!o->pools)
+                return -ENOMEM;
+
+        for (size_t i = 0; i < off->pools->n_pools; i++) {
+                const Pool *pool = &off->pools->pools[i];
+                PoolInfo *x = &o->pools[o->n_pools++];
+
+                *x = (PoolInfo){ .nodes = pool->nodes, .size = pool->size_bytes, .hold = pool->hold };
+                x->name = strdup(pool->name);
+                x->description = strdup(pool->description ? pool->description : "");
+                if (!x->name || !x->description)
+                        return -ENOMEM;
+
+                NODESET_FOREACH (node, &pool->nodes) {
+                        const Node *n = topology_find(off->topology, node);
+
+                        if (n)
+                                x->used += used_bytes(n);
+                }
+        }
+        return 0;
+}
+
+static int fill_nodes(const Offline *off, Objects *o)
+{
+        o->nodes = calloc(off->topology->n_nodes + 1, sizeof(*o->nodes));
+        if (!o->nodes)
+                return -ENOMEM;
+
+        for (size_t i = 0; i < off->topology->n_nodes; i++) {
+                const Node *n = &off->topology->nodes[i];
+                const Pool *pool = pool_set_find_node(off->pools, n->id);
+
+                /* Like cdmd: a node with CPUs alone is nobody's memory. */
+                if (n->size_bytes == 0 && !pool)
+                        continue;
+
+                NodeInfo *x = &o->nodes[o->n_nodes++];
+                *x = (NodeInfo){
+                        .node = (uint32_t)n->id,
+                        .size = n->size_bytes,
+                        .free = n->free_bytes,
+                        .used = used_bytes(n),
+                        .read_bandwidth_mbps = n->read_bandwidth_mbps,
+                        .read_latency_ns = n->read_latency_ns,
+                        .initiators = n->initiators,
+                        .tier = n->tier,
+                        .online = n->online,
+                        .pool = strdup(pool ? pool->name : ""),
+                        .device = strdup(n->device ? n->device : ""),
+                };
+                if (!x->pool || !x->device)
+                        return -ENOMEM;
+        }
+        return 0;
+}
+
+int offline_objects(const Offline *off, Objects **ret)
+{
+        _cleanup_(objects_free_p) Objects *o = calloc(1, sizeof(*o));
+
+        if (!o || fill_pools(off, o) < 0 || fill_nodes(off, o) < 0)
+                return out_of_memory();
+        *ret = TAKE_PTR(o);
+        return 0;
+}
+
+int offline_or_bus_objects(const Args *args, Objects **ret)
+{
+        _cleanup_(sd_bus_flush_close_unref_p) sd_bus *bus = NULL;
+        _cleanup_(offline_free_p) Offline *o = NULL;
+        int status;
+
+        if (args->offline) {
+                status = offline_new(args->root, &o);
+                return status != 0 ? status : offline_objects(o, ret);
+        }
+        status = client_open(&bus);
+        return status != 0 ? status : objects_read(bus, ret);
+}
+
+/* Of all nodes of the pool, what is used counts as foreign: which of it belongs to a reservation only the
+ * daemon knows, and room that is not there physically cannot be granted without moving somebody. */
+static size_t fill_use(const Offline *o, NodeUse *use)
+{
+        size_t n = 0;
+
+        for (size_t i = 0; i < o->topology->n_nodes; i++) {
+                const Node *node = &o->topology->nodes[i];
+
+                if (nodeset_contains(&o->pools->cdm, node->id))
+                        use[n++] = (NodeUse){ .node = node->id,
+                                              .foreign_bytes = used_bytes(node),
+                                              .closed = !node->online };
+        }
+        return n;
+}
+
+/* The node that a PCI device is on: sys/bus/pci/devices/ADDRESS/numa_node. */
+static int find_near(const char *root, const char *address, NodeSet *ret)
+{
+        _cleanup_free_ char *path = NULL;
+        int node;
+
+        if (strchr(address, '/') ||
+            asprintf(&path, "%s/sys/bus/pci/devices/%s/numa_node", root, address) < 0)
+                return fail(CDM_EXIT_FAILED, "%s is not a PCI address.", address);
+
+        FILE *f = fopen(path, "re");
+        int n = f ? fscanf(f, "%d", &node) : 0;
+        if (f)
+                fclose(f);
+        if (n != 1)
+                return fail(CDM_EXIT_FAILED, "There is no PCI device %s here.", address);
+        if (node >= 0 && node < NODE_MAX)
+                *ret = nodeset_of(node);
+        return 0;
+}
+
+static int fill_request(const Offline *o, const Args *args, const char *pool, const Size *size, Request *req)
+{
+        const Pool *p = pool_set_find(o->pools, pool);
+
+        *req = (Request){
+                .pool = pool,
+                .size_bytes = size_resolve(size, p ? p->size_bytes : 0),
+                .lease_usec = args->lease_usec,
+                .priority = args->priority,
+                .queue = args_given(args, OPTION_QUEUE),
+                .exclusive = args_given(args, OPTION_EXCLUSIVE),
+                .nodes = args->node_set,
+        };
+        return args->near ? find_near(args->root, args->near, &req->near) : 0;
+}
+
+int offline_decide(const Offline *o, const Args *args, const char *pool, const Size *size, Decision **ret)
+{
+        _cleanup_(subject_free_p) Subject *subject = NULL;
+        _cleanup_(ledger_free_p) Ledger *ledger = NULL;
+        _cleanup_free_ NodeUse *use = calloc(o->topology->n_nodes + 1, sizeof(*use));
+        struct timespec now;
+        Request request;
+
+        int status = fill_request(o, args, pool, size, &request);
+        if (status == 0)
+                status = offline_subject(args, &subject);
+        if (status != 0)
+                return status;
+        if (!use || ledger_new(&ledger) < 0)
+                return out_of_memory();
+
+        request.subject = subject;
+        clock_gettime(CLOCK_REALTIME, &now);
+        Snapshot snapshot = {
+                .topology = o->topology,
+                .pools = o->pools,
+                .config = o->config,
+                .ledger = ledger,
+                .use = use,
+                .n_use = fill_use(o, use),
+                .page_bytes = (uint64_t)sysconf(_SC_PAGESIZE),
+                .now_usec = (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000,
+        };
+        return decide(&snapshot, &request, ret) < 0 ? out_of_memory() : 0;
+}

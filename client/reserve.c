@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/pidfd.h>
+#include <unistd.h>
+
+#include "client/bus-client.h"
+#include "client/cdmctl.h"
+#include "client/reserve.h"
+#include "policy/cdm-names.h"
+
+/* Pool names are object path components on the bus, escaped by sd-bus itself. */
+static int read_pool_size(sd_bus *bus, const char *pool, uint64_t *ret_bytes)
+{
+        _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
+        _cleanup_free_ char *path = NULL;
+
+        int r = sd_bus_path_encode(CDM_PATH_POOL, pool, &path);
+        if (r >= 0)
+                r = sd_bus_get_property_trivial(bus, CDM_BUS_NAME, path, CDM_INTERFACE_POOL, "Size", &error,
+                                                't', ret_bytes);
+        if (r >= 0)
+                return 0;
+        if (sd_bus_error_has_name(&error, SD_BUS_ERROR_UNKNOWN_OBJECT) ||
+            sd_bus_error_has_name(&error, SD_BUS_ERROR_UNKNOWN_INTERFACE) ||
+            sd_bus_error_has_name(&error, SD_BUS_ERROR_UNKNOWN_PROPERTY))
+                return fail(CDM_EXIT_FAILED, "There is no pool '%s'; `cdmctl pools` shows those there are.",
+                            pool);
+        return client_fail(&error, r);
+}
+
+int reserve_check_target(const Args *args)
+{
+        if (args->container)
+                return fail(CDM_EXIT_FAILED,
+                            "--container is not supported yet; name the container's unit with --unit.");
+        return 0;
+}
+
+static int append_target(sd_bus_message *m, const Args *a, bool scope)
+{
+        if (a->unit)
+                return sd_bus_message_append(m, "{sv}", CDM_OPTION_UNIT, "s", a->unit);
+        if (a->cgroup)
+                return sd_bus_message_append(m, "{sv}", CDM_OPTION_CGROUP, "s", a->cgroup);
+        if (a->pid > 0)
+                return sd_bus_message_append(m, "{sv}", CDM_OPTION_PID, "u", a->pid);
+
+        /* The message keeps a copy of its own. */
+        int fd = pidfd_open(getpid(), 0);
+        if (fd < 0)
+                return -errno;
+        int r = sd_bus_message_append(m, "{sv}", CDM_OPTION_PIDFD, "h", fd);
+        close(fd);
+        if (r >= 0 && scope)
+                r = sd_bus_message_append(m, "{sv}{sv}", CDM_OPTION_SCOPE, "b", 1, CDM_OPTION_MEM_POLICY,
+                                          "s", mem_policy_to_string(a->mem_policy));
+        return r;
+}
+
+static int append_terms(sd_bus_message *m, const Args *a)
+{
+        int r = 0;
+
+        if (a->user)
+                r = sd_bus_message_append(m, "{sv}", CDM_OPTION_USER, "s", a->user);
+        if (r >= 0 && args_given(a, OPTION_LEASE))
+                r = sd_bus_message_append(m, "{sv}", CDM_OPTION_LEASE, "t", a->lease_usec);
+        if (r >= 0 && args_given(a, OPTION_PRIORITY))
+                r = sd_bus_message_append(m, "{sv}", CDM_OPTION_PRIORITY, "i", a->priority);
+        if (r >= 0 && args_given(a, OPTION_QUEUE))
+                r = sd_bus_message_append(m, "{sv}", CDM_OPTION_QUEUE, "t", a->queue_usec);
+        if (r >= 0 && args_given(a, OPTION_MIGRATE))
+                r = sd_bus_message_append(m, "{sv}", CDM_OPTION_MIGRATE, "b", 1);
+        if (r >= 0 && args_given(a, OPTION_EXCLUSIVE))
+                r = sd_bus_message_append(m, "{sv}", CDM_OPTION_EXCLUSIVE, "b", 1);
+        if (r >= 0 && a->nodes)
+                r = sd_bus_message_append(m, "{sv}", CDM_OPTION_NODES, "s", a->nodes);
+        if (r >= 0 && a->near)
+                r = sd_bus_message_append(m, "{sv}", CDM_OPTION_NEAR, "s", a->near);
+        return r;
+}
+
+int reserve_message(sd_bus *bus, const char *member, const Args *a, bool scope, sd_bus_message **ret)
+{
+        _cleanup_(sd_bus_message_unref_p) sd_bus_message *m = NULL;
+        uint64_t whole = 0;
+        const char *pool;
+        Size size;
+
+        int status = args_parse_pool_size(a, &pool, &size);
+        if (status == 0)
+                status = reserve_check_target(a);
+        if (status == 0 && size.percent)
+                status = read_pool_size(bus, pool, &whole);
+        if (status != 0)
+                return status;
+
+        int r = sd_bus_message_new_method_call(bus, &m, CDM_BUS_NAME, CDM_PATH, CDM_INTERFACE_MANAGER,
+                                               member);
+        if (r >= 0)
+                r = sd_bus_message_append(m, "st", pool, size_resolve(&size, whole));
+        if (r >= 0)
+                r = sd_bus_message_open_container(m, 'a', "{sv}");
+        if (r >= 0)
+                r = append_target(m, a, scope);
+        if (r >= 0)
+                r = append_terms(m, a);
+        if (r >= 0)
+                r = sd_bus_message_close_container(m);
+        if (r == -EINVAL)
+                return usage_error("The arguments are not valid UTF-8, or no names that the bus takes");
+        if (r < 0)
+                return client_fail(NULL, r);
+        *ret = TAKE_PTR(m);
+        return 0;
+}
+
+/* --- the queue --- */
+
+typedef struct QueueWait {
+        const char *path;
+        bool changed, removed;
+} QueueWait;
+
+static int on_change(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+        QueueWait *w = userdata;
+
+        w->changed = w->changed || !w->path || strcmp(sd_bus_message_get_path(m), w->path) == 0;
+        return 0;
+}
+
+static int on_removal(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+        QueueWait *w = userdata;
+        const char *path;
+
+        if (sd_bus_message_read(m, "o", &path) >= 0 && w->path && strcmp(path, w->path) == 0)
+                w->removed = true;
+        return 0;
+}
+
+static int watch_queue(sd_bus *bus, QueueWait *w)
+{
+        int r = sd_bus_match_signal(bus, NULL, CDM_BUS_NAME, NULL, "org.freedesktop.DBus.Properties",
+                                    "PropertiesChanged", on_change, w);
+        if (r >= 0)
+                r = sd_bus_match_signal(bus, NULL, CDM_BUS_NAME, CDM_PATH,
+                                        "org.freedesktop.DBus.ObjectManager", "InterfacesRemoved",
+                                        on_removal, w);
+        return r;
+}
+
+static int wait_granted(sd_bus *bus, QueueWait *w)
+{
+        for (;;) {
+                _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
+                _cleanup_free_ char *state = NULL;
+
+                w->changed = false;
+                int r = sd_bus_get_property_string(bus, CDM_BUS_NAME, w->path, CDM_INTERFACE_RESERVATION,
+                                                   "State", &error, &state);
+                if (w->removed || sd_bus_error_has_name(&error, SD_BUS_ERROR_UNKNOWN_OBJECT))
+                        return fail(CDM_EXIT_TIMEOUT,
+                                    "The pool stayed full for as long as was to be waited.");
+                if (r < 0)
+                        return client_fail(&error, r);
+                if (strcmp(state, "queued") != 0)
+                        return 0;
+
+                while (!w->changed && !w->removed) {
+                        r = sd_bus_process(bus, NULL);
+                        if (r == 0)
+                                r = sd_bus_wait(bus, UINT64_MAX);
+                        if (r < 0 && r != -EINTR)
+                                return client_fail(NULL, r);
+                }
+        }
+}
+
+int reserve(sd_bus *bus, const Args *a, bool scope, char **ret_path)
+{
+        _cleanup_(sd_bus_message_unref_p) sd_bus_message *m = NULL, *reply = NULL;
+        _cleanup_free_ char *copy = NULL;
+        QueueWait wait = { 0 };
+        const char *path;
+        int r = 0;
+
+        int status = reserve_message(bus, "Request", a, scope, &m);
+        if (status != 0)
+                return status;
+
+        /* Before the request, or its grant could be missed. */
+        if (args_given(a, OPTION_QUEUE))
+                r = watch_queue(bus, &wait);
+        if (r < 0)
+                return client_fail(NULL, r);
+
+        status = client_send(bus, m, &reply);
+        if (status != 0)
+                return status;
+        r = sd_bus_message_read(reply, "o", &path);
+        if (r < 0)
+                return client_garbled(r);
+        copy = strdup(path);
+        if (!copy)
+                return fail(CDM_EXIT_FAILED, "Out of memory.");
+
+        wait.path = copy;
+        status = args_given(a, OPTION_QUEUE) ? wait_granted(bus, &wait) : 0;
+        if (status == 0)
+                *ret_path = TAKE_PTR(copy);
+        return status;
+}

@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* cdmctl run: reserve, run a command with that memory, release when it ends.
+ *
+ * cdmctl stays as the parent of the command, whether or not the daemon put it into a scope, although in a
+ * scope it could exec the command in its own place and leave the release to the daemon, which sees the scope
+ * end. Three things speak for staying:
+ * - The release is done when `cdmctl run` returns. With exec, the next line of a script would race with the
+ *   daemon for the same bytes.
+ * - A command that signal N killed is exit status 128+N for every caller, not only for shells.
+ * - A caller that is not moved into a scope (inside a service, a container) has nobody else who releases.
+ * What exec would give for nothing is done by hand: signals are passed on, and the command is killed with
+ * its cdmctl (PR_SET_PDEATHSIG), so that SIGKILL ends both; then the scope ends and the daemon releases.
+ *
+ * The bus connection is closed while the command runs: it may run for weeks. */
+
+#include <errno.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "client/bus-client.h"
+#include "client/cdmctl.h"
+#include "client/mempolicy.h"
+#include "client/objects.h"
+#include "client/release.h"
+#include "client/reserve.h"
+#include "policy/cdm-names.h"
+
+/* --- CPU affinity --- */
+
+typedef struct Affinity {
+        cpu_set_t *set; /* NULL: could not be read */
+        size_t size;
+} Affinity;
+
+static void affinity_clear(Affinity *a)
+{
+        if (a->set)
+                CPU_FREE(a->set);
+}
+
+/* The kernel refuses a mask that is smaller than its own, and does not say how large that is. */
+static void affinity_get(Affinity *a)
+{
+        for (int n = 1024; n <= 1024 * 1024; n *= 2) {
+                a->size = CPU_ALLOC_SIZE(n);
+                a->set = CPU_ALLOC(n);
+                if (!a->set || sched_getaffinity(0, a->size, a->set) == 0)
+                        return;
+                affinity_clear(a);
+                a->set = NULL;
+                if (errno != EINVAL)
+                        return;
+        }
+}
+
+/* Moving a process between cgroups resets it on Linux 6.1. */
+static void affinity_restore(const Affinity *a)
+{
+        if (a->set && sched_setaffinity(0, a->size, a->set) < 0)
+                note("The CPU affinity could not be kept: %s.", strerror(errno));
+}
+
+/* --- signals --- */
+
+static const int forwarded[] = { SIGINT,  SIGTERM, SIGHUP,  SIGQUIT, SIGUSR1,
+                                 SIGUSR2, SIGALRM, SIGTSTP, SIGCONT, SIGWINCH };
+/* Those that end cdmctl itself before there is a command. SIGQUIT still does so at once. */
+static const int ending[] = { SIGINT, SIGTERM, SIGHUP };
+
+static void signal_set(sigset_t *set, const int *signals, size_t n)
+{
+        sigemptyset(set);
+        for (size_t i = 0; i < n; i++)
+                sigaddset(set, signals[i]);
+}
+
+/* The terminal sends its signals to the whole foreground group: the command has them already. So it has what
+ * it sent itself, to its group. */
+static void forward(pid_t child, const struct signalfd_siginfo *si)
+{
+        bool from_terminal = si->ssi_code == SI_KERNEL;
+
+        if (!from_terminal && (pid_t)si->ssi_pid != child)
+                (void)kill(child, (int)si->ssi_signo);
+        if (si->ssi_signo == SIGTSTP)
+                (void)raise(SIGSTOP);
+}
+
+static int exit_status_of(int status)
+{
+        return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+/* -> the command's exit status */
+static int wait_child(pid_t child, int fd)
+{
+        struct signalfd_siginfo si;
+        int status;
+
+        for (;;) {
+                if (waitpid(child, &status, WNOHANG) == child)
+                        return exit_status_of(status);
+                if (read(fd, &si, sizeof(si)) == sizeof(si) && si.ssi_signo != SIGCHLD)
+                        forward(child, &si);
+        }
+}
+
+/* --- the command --- */
+
+static _Noreturn void child_exec(const Args *args, const ReservationInfo *info, const sigset_t *mask,
+                                 pid_t parent)
+{
+        if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent)
+                _exit(CDM_EXIT_RUN_FAILED);
+        (void)sigprocmask(SIG_SETMASK, mask, NULL);
+
+        int r = mem_policy_set(args->mem_policy, info->shares, info->n_shares);
+        if (r < 0)
+                _exit(fail(CDM_EXIT_RUN_FAILED, "The memory policy %s cannot be set: %s.",
+                           mem_policy_to_string(args->mem_policy), strerror(-r)));
+
+        execvp(args->command[0], args->command);
+        _exit(fail(errno == ENOENT ? CDM_EXIT_RUN_NOT_FOUND : CDM_EXIT_RUN_CANNOT, "Cannot run %s: %s.",
+                   args->command[0], strerror(errno)));
+}
+
+/* A signal that came during the request: there is no command to tell, so nothing is started. 0: none came.
+ */
+static int pending_signal(void)
+{
+        static const struct timespec now = { 0 };
+        sigset_t set;
+
+        signal_set(&set, ending, ARRAY_SIZE(ending));
+        int n = sigtimedwait(&set, NULL, &now);
+        return n > 0 ? 128 + n : 0;
+}
+
+static int run_command(const Args *args, const ReservationInfo *info, const sigset_t *original)
+{
+        sigset_t mask;
+
+        int status = pending_signal();
+        if (status != 0)
+                return status;
+
+        signal_set(&mask, forwarded, ARRAY_SIZE(forwarded));
+        sigaddset(&mask, SIGCHLD);
+        (void)sigprocmask(SIG_BLOCK, &mask, NULL);
+        /* An inherited SIG_IGN would let the kernel reap the command, and its status would be lost. */
+        (void)signal(SIGCHLD, SIG_DFL);
+        int fd = signalfd(-1, &mask, SFD_CLOEXEC);
+        if (fd < 0)
+                return fail(CDM_EXIT_RUN_FAILED, "Cannot wait for signals: %s.", strerror(errno));
+
+        fflush(NULL);
+        pid_t parent = getpid();
+        pid_t child = fork();
+        if (child == 0)
+                child_exec(args, info, original, parent);
+        status = child < 0 ? fail(CDM_EXIT_RUN_FAILED, "Cannot start a process: %s.", strerror(errno))
+                           : wait_child(child, fd);
+        close(fd);
+        return status;
+}
+
+/* --- the end --- */
+
+static volatile sig_atomic_t status_on_signal;
+
+static void leave(int n)
+{
+        _exit(status_on_signal);
+}
+
+/* Whatever happens here, the exit status stays that of the command. Whoever does not want to wait for a
+ * drain breaks it off; the daemon goes on. */
+static void release(const ReservationInfo *info, const char *path, int status)
+{
+        _cleanup_(sd_bus_flush_close_unref_p) sd_bus *bus = NULL;
+        Release job = { .id = info->id, .path = strdup(path) };
+        sigset_t mask;
+
+        status_on_signal = status;
+        signal_set(&mask, ending, ARRAY_SIZE(ending));
+        for (size_t i = 0; i < ARRAY_SIZE(ending); i++)
+                (void)signal(ending[i], leave);
+        (void)sigprocmask(SIG_UNBLOCK, &mask, NULL);
+
+        if (job.path && client_open(&bus) == 0)
+                (void)release_all(bus, &job, 1, RELEASE_QUIET);
+        release_print_residue(&job, stderr);
+        release_clear(&job);
+}
+
+static int request(const Args *args, char **ret_path, ReservationInfo *ret_info)
+{
+        _cleanup_(sd_bus_flush_close_unref_p) sd_bus *bus = NULL;
+        _cleanup_free_ char *path = NULL;
+
+        int status = client_open(&bus);
+        if (status == 0)
+                status = reserve(bus, args, true, &path);
+        if (status != 0)
+                return status;
+
+        status = reservation_read(bus, path, ret_info);
+        if (status != 0) {
+                (void)client_call(bus, path, CDM_INTERFACE_RESERVATION, "Release", NULL, "");
+                return status;
+        }
+        *ret_path = TAKE_PTR(path);
+        return 0;
+}
+
+static int reserve_and_run(const Args *args)
+{
+        _cleanup_(reservation_info_clear) ReservationInfo info = { 0 };
+        _cleanup_(affinity_clear) Affinity affinity = { 0 };
+        _cleanup_free_ char *path = NULL;
+        sigset_t mask, original;
+
+        /* From here on, a Ctrl-C must not leave a reservation behind that nobody knows of. */
+        signal_set(&mask, ending, ARRAY_SIZE(ending));
+        (void)sigprocmask(SIG_BLOCK, &mask, &original);
+
+        affinity_get(&affinity);
+        if (request(args, &path, &info) != 0)
+                return CDM_EXIT_RUN_FAILED;
+        affinity_restore(&affinity);
+
+        int status = run_command(args, &info, &original);
+        release(&info, path, status);
+        return status;
+}
+
+int verb_run(const Args *args)
+{
+        const char *pool;
+        Size size;
+
+        if (args_parse_pool_size(args, &pool, &size) != 0)
+                return CDM_EXIT_RUN_FAILED;
+        if (!args->command || !args->command[0]) {
+                (void)usage_error("Which command? Usage: cdmctl run [OPTIONS] POOL SIZE -- CMD...");
+                return CDM_EXIT_RUN_FAILED;
+        }
+        return reserve_and_run(args);
+}

@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* cdmctl status: everything an operator wants to see first, on one screen. */
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "client/bus-client.h"
+#include "client/cdmctl.h"
+#include "client/objects.h"
+#include "client/text.h"
+#include "policy/cdm-names.h"
+#include "policy/size.h"
+
+#define BAR_WIDTH 24
+
+typedef struct ManagerInfo {
+        char *version, *mode, *fence;
+        char **warnings;
+        uint64_t drained; /* bytes of intruders, since cdmd started */
+        NodeSet ordinary;
+        Table *unfenced;
+} ManagerInfo;
+
+static const Column unfenced_columns[] = {
+        { "CGROUP", "cgroup" },
+        { "UNIT", "unit" },
+        { "WHY IT IS NOT FENCED", "reason" },
+};
+
+static void manager_info_clear(ManagerInfo *m)
+{
+        free(m->version);
+        free(m->mode);
+        free(m->fence);
+        for (char **w = m->warnings; w && *w; w++)
+                free(*w);
+        free(m->warnings);
+        m->unfenced = table_free(m->unfenced);
+}
+
+static int get_string(sd_bus *bus, const char *property, char **ret, sd_bus_error *error)
+{
+        return sd_bus_get_property_string(bus, CDM_BUS_NAME, CDM_PATH, CDM_INTERFACE_MANAGER, property,
+                                          error, ret);
+}
+
+static int get_unfenced(sd_bus *bus, Table **ret, sd_bus_error *error)
+{
+        _cleanup_(sd_bus_message_unref_p) sd_bus_message *m = NULL;
+        _cleanup_(table_free_p) Table *t = NULL;
+        const char *cgroup, *unit, *reason;
+
+        int r = table_new(unfenced_columns, ARRAY_SIZE(unfenced_columns), &t);
+        if (r >= 0)
+                r = sd_bus_get_property(bus, CDM_BUS_NAME, CDM_PATH, CDM_INTERFACE_MANAGER, "Unfenced",
+                                        error, &m, "a(sss)");
+        if (r >= 0)
+                r = sd_bus_message_enter_container(m, 'a', "(sss)");
+        if (r < 0)
+                return r;
+        while ((r = sd_bus_message_read(m, "(sss)", &cgroup, &unit, &reason)) > 0) {
+                table_row(t);
+                table_string_or_null(t, cgroup);
+                table_string_or_null(t, unit);
+                table_string(t, reason);
+        }
+        if (r >= 0)
+                *ret = TAKE_PTR(t);
+        return r;
+}
+
+static int get_ordinary(sd_bus *bus, NodeSet *ret, sd_bus_error *error)
+{
+        _cleanup_(sd_bus_message_unref_p) sd_bus_message *m = NULL;
+        const uint32_t *nodes;
+        size_t size;
+
+        int r = sd_bus_get_property(bus, CDM_BUS_NAME, CDM_PATH, CDM_INTERFACE_MANAGER, "OrdinaryNodes",
+                                    error, &m, "au");
+        if (r >= 0)
+                r = sd_bus_message_read_array(m, 'u', (const void **)&nodes, &size);
+        if (r < 0)
+                return r;
+        *ret = NODESET_EMPTY;
+        for (size_t i = 0; i < size / sizeof(*nodes); i++)
+                if (nodes[i] < NODE_MAX)
+                        nodeset_add(ret, (int)nodes[i]);
+        return 0;
+}
+
+static int read_manager(sd_bus *bus, ManagerInfo *m)
+{
+        _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
+
+        int r = get_string(bus, "Version", &m->version, &error);
+        if (r >= 0)
+                r = get_string(bus, "Mode", &m->mode, &error);
+        if (r >= 0)
+                r = get_string(bus, "FenceState", &m->fence, &error);
+        if (r >= 0)
+                r = get_unfenced(bus, &m->unfenced, &error);
+        if (r >= 0)
+                r = sd_bus_get_property_strv(bus, CDM_BUS_NAME, CDM_PATH, CDM_INTERFACE_MANAGER, "Warnings",
+                                             &error, &m->warnings);
+        if (r >= 0)
+                r = get_ordinary(bus, &m->ordinary, &error);
+        if (r >= 0)
+                r = sd_bus_get_property_trivial(bus, CDM_BUS_NAME, CDM_PATH, CDM_INTERFACE_MANAGER,
+                                                "IntruderBytesDrained", &error, 't', &m->drained);
+        return r < 0 ? client_fail(&error, r) : 0;
+}
+
+static void print_clean(const char *format, const char *text)
+{
+        _cleanup_free_ char *clean = text_sanitise(text);
+
+        /* format is a constant of this file with one %s */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+        printf(format, clean ? clean : TEXT_REPLACEMENT);
+#pragma GCC diagnostic pop
+}
+
+static void print_fence(const ManagerInfo *m)
+{
+        bool color = table_wants_color();
+        const char *code = "";
+        char list[NODESET_STR_MAX], size[SIZE_STR_MAX];
+
+        if (color)
+                code = strcmp(m->fence, "closed") == 0 ? "\033[32m" : "\033[33m";
+        printf("%s", code);
+        print_clean("Fence: %s", m->fence);
+        printf("%s", color ? "\033[0m" : "");
+        print_clean(" (Mode=%s", m->mode);
+        printf("; ordinary nodes %s)\n", nodeset_format(&m->ordinary, list));
+        if (m->drained > 0)
+                printf("       %s of intruders were moved off CDM nodes\n", size_format(m->drained, size));
+}
+
+/* [######..........]: reserved of size, any reservation shows as one mark at least. */
+static void print_bar(uint64_t part, uint64_t whole)
+{
+        int n = whole > 0 ? (int)((double)part / (double)whole * BAR_WIDTH) : 0;
+
+        n = n > BAR_WIDTH ? BAR_WIDTH : n;
+        if (part > 0 && n == 0)
+                n = 1;
+        putchar('[');
+        for (int i = 0; i < BAR_WIDTH; i++)
+                putchar(i < n ? '#' : '.');
+        putchar(']');
+}
+
+static void print_pools(const Objects *o)
+{
+        char reserved[SIZE_STR_MAX], whole[SIZE_STR_MAX], list[NODESET_STR_MAX], used[SIZE_STR_MAX];
+
+        puts("\nPools:");
+        if (o->n_pools == 0)
+                puts("  none: this machine has no CDM nodes");
+        for (size_t i = 0; i < o->n_pools; i++) {
+                const PoolInfo *p = &o->pools[i];
+                _cleanup_free_ char *name = text_sanitise(p->name ? p->name : "");
+
+                printf("  %-10s ", name ? name : "");
+                print_bar(p->reserved, p->size);
+                printf(" %s of %s reserved, %s used; nodes %s\n", size_format(p->reserved, reserved),
+                       size_format(p->size, whole), size_format(p->used, used),
+                       nodeset_format(&p->nodes, list));
+        }
+}
+
+static int print_human(const ManagerInfo *m, const Objects *o, const TableStyle *style)
+{
+        _cleanup_(table_free_p) Table *t = NULL;
+
+        print_fence(m);
+        int r = table_print(m->unfenced, style);
+        if (r < 0)
+                return r;
+        print_pools(o);
+
+        puts("\nReservations:");
+        if (o->n_reservations == 0)
+                puts("  none");
+        r = objects_table_reservations(o->reservations, o->n_reservations, &t);
+        if (r >= 0)
+                r = table_print(t, style);
+        if (r < 0)
+                return r;
+
+        if (m->warnings && *m->warnings)
+                puts("\nWarnings:");
+        for (char **w = m->warnings; w && *w; w++)
+                print_clean("  %s\n", *w);
+        return 0;
+}
+
+static void print_json_tables(const Objects *o, Json *j)
+{
+        _cleanup_(table_free_p) Table *pools = NULL, *reservations = NULL;
+
+        if (objects_table_pools(o, &pools) < 0 ||
+            objects_table_reservations(o->reservations, o->n_reservations, &reservations) < 0)
+                return;
+        json_key(j, "pools");
+        table_print_json(pools, j);
+        json_key(j, "reservations");
+        table_print_json(reservations, j);
+}
+
+static int print_json(const ManagerInfo *m, const Objects *o, JsonMode mode)
+{
+        Json j = JSON_WRITER(stdout, mode);
+
+        json_object_begin(&j);
+        json_key(&j, "version");
+        json_string(&j, m->version);
+        json_key(&j, "mode");
+        json_string(&j, m->mode);
+        json_key(&j, "fence");
+        json_string(&j, m->fence);
+        json_key(&j, "unfenced");
+        table_print_json(m->unfenced, &j);
+        json_key(&j, "ordinary_nodes");
+        json_nodes(&j, &m->ordinary);
+        json_key(&j, "intruder_bytes_drained");
+        json_unsigned(&j, m->drained);
+        json_key(&j, "warnings");
+        json_array_begin(&j);
+        for (char **w = m->warnings; w && *w; w++)
+                json_string(&j, *w);
+        json_array_end(&j);
+        print_json_tables(o, &j);
+        json_object_end(&j);
+        json_finish(&j);
+        return ferror(stdout) ? -EIO : 0;
+}
+
+int verb_status(const Args *args)
+{
+        _cleanup_(sd_bus_flush_close_unref_p) sd_bus *bus = NULL;
+        _cleanup_(manager_info_clear) ManagerInfo manager = { 0 };
+        _cleanup_(objects_free_p) Objects *objects = NULL;
+
+        int status = client_open(&bus);
+        if (status == 0)
+                status = read_manager(bus, &manager);
+        if (status == 0)
+                status = objects_read(bus, &objects);
+        if (status != 0)
+                return status;
+
+        if (args->style.json != JSON_OFF)
+                return printed(print_json(&manager, objects, args->style.json));
+        return printed(print_human(&manager, objects, &args->style));
+}

@@ -1,0 +1,410 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <errno.h>
+#include <inttypes.h>
+#include <libsmartcols.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "client/table.h"
+#include "client/text.h"
+#include "policy/size.h"
+
+typedef enum CellKind {
+        CELL_NULL,
+        CELL_STRING,
+        CELL_BYTES,
+        CELL_UNSIGNED,
+        CELL_SIGNED,
+        CELL_BOOL,
+        CELL_TIME,
+        CELL_NODES,
+        CELL_SHARES,
+} CellKind;
+
+typedef struct Cell {
+        CellKind kind;
+        const char *color;
+        uint64_t number; /* also the count of shares, and a signed number's bits */
+        union {
+                char *string;
+                NodeSet *nodes;
+                Share *shares;
+                void *owned;
+        };
+} Cell;
+
+struct Table {
+        const Column *columns;
+        size_t n_columns;
+        Cell *cells; /* row after row */
+        size_t n_cells, n_allocated;
+        size_t n_rows;
+        bool out_of_memory;
+};
+
+int table_new(const Column *columns, size_t n_columns, Table **ret)
+{
+        Table *t = calloc(1, sizeof(*t));
+        if (!t)
+                return -ENOMEM;
+
+        t->columns = columns;
+        t->n_columns = n_columns;
+        *ret = t;
+        return 0;
+}
+
+Table *table_free(Table *t)
+{
+        if (!t)
+                return NULL;
+        for (size_t i = 0; i < t->n_cells; i++)
+                free(t->cells[i].owned);
+        free(t->cells);
+        free(t);
+        return NULL;
+}
+
+void table_row(Table *t)
+{
+        /* A row that was not filled to its end ends in nulls. */
+        while (!t->out_of_memory && t->n_cells < t->n_rows * t->n_columns)
+                table_null(t);
+        t->n_rows++;
+}
+
+static Cell *add_cell(Table *t, CellKind kind, uint64_t number)
+{
+        if (t->out_of_memory)
+                return NULL;
+
+        if (t->n_cells == t->n_allocated) {
+                size_t n = t->n_allocated > 0 ? t->n_allocated * 2 : 64;
+                Cell *cells = reallocarray(t->cells, n, sizeof(*cells));
+
+                if (!cells) {
+                        t->out_of_memory = true;
+                        return NULL;
+                }
+                t->cells = cells;
+                t->n_allocated = n;
+        }
+
+        Cell *c = &t->cells[t->n_cells++];
+        *c = (Cell){ .kind = kind, .number = number };
+        return c;
+}
+
+static void add_cell_owned(Table *t, CellKind kind, uint64_t number, const void *data, size_t size)
+{
+        Cell *c = add_cell(t, kind, number);
+        if (!c)
+                return;
+
+        c->owned = malloc(size > 0 ? size : 1);
+        if (!c->owned)
+                t->out_of_memory = true;
+        else
+                memcpy(c->owned, data, size);
+}
+
+void table_null(Table *t)
+{
+        (void)add_cell(t, CELL_NULL, 0);
+}
+
+void table_string(Table *t, const char *s)
+{
+        if (s)
+                add_cell_owned(t, CELL_STRING, 0, s, strlen(s) + 1);
+        else
+                table_null(t);
+}
+
+void table_string_or_null(Table *t, const char *s)
+{
+        table_string(t, s && *s ? s : NULL);
+}
+
+void table_bytes(Table *t, uint64_t bytes)
+{
+        (void)add_cell(t, CELL_BYTES, bytes);
+}
+
+void table_unsigned(Table *t, uint64_t v)
+{
+        (void)add_cell(t, CELL_UNSIGNED, v);
+}
+
+void table_signed(Table *t, int64_t v)
+{
+        (void)add_cell(t, CELL_SIGNED, (uint64_t)v);
+}
+
+void table_bool(Table *t, bool v)
+{
+        (void)add_cell(t, CELL_BOOL, v);
+}
+
+void table_time(Table *t, uint64_t realtime_usec)
+{
+        (void)add_cell(t, CELL_TIME, realtime_usec);
+}
+
+void table_nodes(Table *t, const NodeSet *nodes)
+{
+        add_cell_owned(t, CELL_NODES, 0, nodes, sizeof(*nodes));
+}
+
+void table_shares(Table *t, const Share *shares, size_t n_shares)
+{
+        add_cell_owned(t, CELL_SHARES, n_shares, shares, n_shares * sizeof(*shares));
+}
+
+void table_color(Table *t, const char *color)
+{
+        if (t->n_cells > 0)
+                t->cells[t->n_cells - 1].color = color;
+}
+
+static void write_json(const Cell *c, Json *j)
+{
+        switch (c->kind) {
+        case CELL_NULL:
+                json_null(j);
+                break;
+        case CELL_STRING:
+                json_string(j, c->string);
+                break;
+        case CELL_BYTES:
+        case CELL_UNSIGNED:
+                json_unsigned(j, c->number);
+                break;
+        case CELL_SIGNED:
+                json_signed(j, (int64_t)c->number);
+                break;
+        case CELL_BOOL:
+                json_bool(j, c->number != 0);
+                break;
+        case CELL_TIME:
+                json_time(j, c->number);
+                break;
+        case CELL_NODES:
+                json_nodes(j, c->nodes);
+                break;
+        case CELL_SHARES:
+                json_array_begin(j);
+                for (size_t i = 0; i < c->number; i++) {
+                        json_object_begin(j);
+                        json_key(j, "node");
+                        json_signed(j, c->shares[i].node);
+                        json_key(j, "size");
+                        json_unsigned(j, c->shares[i].bytes);
+                        json_object_end(j);
+                }
+                json_array_end(j);
+                break;
+        }
+}
+
+static void write_shares(const Cell *c, FILE *out)
+{
+        char buf[SIZE_STR_MAX];
+
+        for (size_t i = 0; i < c->number; i++)
+                fprintf(out, "%s%d:%s", i > 0 ? " " : "", c->shares[i].node,
+                        size_format(c->shares[i].bytes, buf));
+        if (c->number == 0)
+                fputc('-', out);
+}
+
+static void write_human(const Cell *c, FILE *out)
+{
+        char list[NODESET_STR_MAX], size[SIZE_STR_MAX], when[JSON_TIME_STR_MAX];
+        _cleanup_free_ char *clean = NULL;
+        const char *expires;
+
+        switch (c->kind) {
+        case CELL_NULL:
+                fputc('-', out);
+                break;
+        case CELL_STRING:
+                clean = text_sanitise(c->string);
+                fputs(clean ? clean : TEXT_REPLACEMENT, out);
+                break;
+        case CELL_BYTES:
+                fputs(size_format(c->number, size), out);
+                break;
+        case CELL_UNSIGNED:
+                fprintf(out, "%" PRIu64, c->number);
+                break;
+        case CELL_SIGNED:
+                fprintf(out, "%" PRId64, (int64_t)c->number);
+                break;
+        case CELL_BOOL:
+                fputs(c->number ? "yes" : "no", out);
+                break;
+        case CELL_TIME:
+                expires = json_time_format(c->number, when);
+                fputs(expires ? expires : "never", out);
+                break;
+        case CELL_NODES:
+                fputs(nodeset_is_empty(c->nodes) ? "-" : nodeset_format(c->nodes, list), out);
+                break;
+        case CELL_SHARES:
+                write_shares(c, out);
+                break;
+        }
+}
+
+static char *cell_to_text(const Cell *c)
+{
+        char *text = NULL;
+        size_t size;
+
+        FILE *out = open_memstream(&text, &size);
+        if (!out)
+                return NULL;
+        write_human(c, out);
+        if (fclose(out) != 0) {
+                free(text);
+                return NULL;
+        }
+        return text;
+}
+
+bool table_wants_color(void)
+{
+        const char *no_color = getenv("NO_COLOR"), *term = getenv("TERM");
+
+        return isatty(STDOUT_FILENO) && !(no_color && *no_color) && term && strcmp(term, "dumb") != 0;
+}
+
+static int fill_line(const Table *t, size_t row, struct libscols_line *line)
+{
+        const Cell *cells = t->cells + row * t->n_columns;
+
+        for (size_t i = 0, n = 0; i < t->n_columns; i++) {
+                if (!t->columns[i].title)
+                        continue;
+
+                char *text = cell_to_text(&cells[i]);
+                if (!text)
+                        return -ENOMEM;
+                if (scols_line_refer_data(line, n, text) != 0) {
+                        free(text);
+                        return -ENOMEM;
+                }
+                if (cells[i].color && scols_cell_set_color(scols_line_get_cell(line, n), cells[i].color) < 0)
+                        return -ENOMEM;
+                n++;
+        }
+        return 0;
+}
+
+static int fill_table(const Table *t, struct libscols_table *st)
+{
+        for (size_t i = 0; i < t->n_columns; i++) {
+                const Column *c = &t->columns[i];
+
+                if (c->title && !scols_table_new_column(st, c->title, 0, c->right ? SCOLS_FL_RIGHT : 0))
+                        return -ENOMEM;
+        }
+
+        for (size_t i = 0; i < t->n_rows; i++) {
+                struct libscols_line *line = scols_table_new_line(st, NULL);
+                if (!line)
+                        return -ENOMEM;
+
+                int r = fill_line(t, i, line);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+static int print_human(const Table *t, bool legend)
+{
+        /* libsmartcols prints nothing at all for a table without lines. */
+        if (t->n_rows == 0)
+                return 0;
+
+        struct libscols_table *st = scols_new_table();
+        if (!st)
+                return -ENOMEM;
+
+        scols_table_enable_noheadings(st, !legend);
+        scols_table_enable_colors(st, table_wants_color());
+
+        int r = fill_table(t, st);
+        if (r >= 0 && scols_print_table(st) != 0)
+                r = -EIO;
+        scols_unref_table(st);
+        return r;
+}
+
+static void write_json_row(const Table *t, size_t row, Json *j)
+{
+        json_object_begin(j);
+        for (size_t i = 0; i < t->n_columns; i++) {
+                if (!t->columns[i].key)
+                        continue;
+                json_key(j, t->columns[i].key);
+                write_json(&t->cells[row * t->n_columns + i], j);
+        }
+        json_object_end(j);
+}
+
+void table_print_json(const Table *t, Json *j)
+{
+        json_array_begin(j);
+        for (size_t i = 0; !t->out_of_memory && (i + 1) * t->n_columns <= t->n_cells; i++)
+                write_json_row(t, i, j);
+        json_array_end(j);
+}
+
+static bool is_complete(const Table *t)
+{
+        return !t->out_of_memory && t->n_cells == t->n_rows * t->n_columns;
+}
+
+int table_print(const Table *t, const TableStyle *style)
+{
+        if (!is_complete(t))
+                return -ENOMEM;
+        if (style->json == JSON_OFF)
+                return print_human(t, style->legend);
+
+        Json j = JSON_WRITER(stdout, style->json);
+        table_print_json(t, &j);
+        json_finish(&j);
+        return ferror(stdout) ? -EIO : 0;
+}
+
+int table_print_record(const Table *t, const TableStyle *style)
+{
+        if (!is_complete(t) || t->n_rows == 0)
+                return -ENOMEM;
+
+        if (style->json != JSON_OFF) {
+                Json j = JSON_WRITER(stdout, style->json);
+                write_json_row(t, 0, &j);
+                json_finish(&j);
+                return ferror(stdout) ? -EIO : 0;
+        }
+
+        int width = 0;
+        for (size_t i = 0; i < t->n_columns; i++)
+                if (t->columns[i].title && (int)strlen(t->columns[i].title) > width)
+                        width = (int)strlen(t->columns[i].title);
+        for (size_t i = 0; i < t->n_columns; i++) {
+                if (!t->columns[i].title)
+                        continue;
+                printf("%*s: ", width, t->columns[i].title);
+                write_human(&t->cells[i], stdout);
+                putchar('\n');
+        }
+        return ferror(stdout) ? -EIO : 0;
+}

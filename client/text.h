@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Strings that cdmctl did not make itself (unit names, reasons, file names) may hold anything: terminal
+ * escapes, broken UTF-8, characters that turn the reading direction. Nothing of that reaches a terminal. */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* What is printed for a byte or character that must not be. */
+#define TEXT_REPLACEMENT "?"
+
+/* The length of the UTF-8 sequence that starts at s, 1 to 4, and its code point; 0 when it is not valid
+ * (overlong forms, surrogates and numbers over U+10FFFF included). s must not point at the final NUL. */
+size_t text_decode(const char *s, uint32_t *ret_code);
+
+/* May a terminal see it? Not: C0 and C1 controls, DEL, line and paragraph separators, direction overrides.
+ */
+bool text_is_printable(uint32_t code);
+
+/* A copy that is valid UTF-8 on one line: everything else is replaced, a byte or character each. Owned by
+ * the caller; NULL when out of memory. */
+char *text_sanitise(const char *s);
