@@ -97,8 +97,46 @@ file_checks = \
 	tests/check-bus-files \
 	tests/check-catalog \
 	tests/check-cli-doc \
+	tests/check-conf-doc \
 	tests/check-examples \
 	tests/check-man \
 	tests/check-unit
 dist_check_SCRIPTS += $(file_checks)
+EXTRA_DIST += tests/bus-introspect.c
 TESTS += $(file_checks)
+# Programs that only make sense in the guest: `make vm-programs`, `make install-vm-programs DESTDIR=...`.
+guest_tests = \
+	tests/vm/programs/vm-apply \
+	tests/vm/programs/vm-hog
+EXTRA_PROGRAMS = $(guest_tests)
+CLEANFILES += $(guest_tests)
+vmprogramsdir = $(prefix)/lib/cdmd-tests
+
+tests_vm_programs_vm_apply_CFLAGS = $(AM_CFLAGS) $(SYSTEMD_CFLAGS)
+tests_vm_programs_vm_apply_LDADD = libdaemon.la libmachine.la libpolicy.la $(SYSTEMD_LIBS)
+tests_vm_programs_vm_hog_CFLAGS = $(AM_CFLAGS) $(NUMA_CFLAGS) -pthread
+tests_vm_programs_vm_hog_LDADD = $(NUMA_LIBS)
+
+vm-programs: $(guest_tests)
+install-vm-programs: $(guest_tests)
+	$(MKDIR_P) "$(DESTDIR)$(vmprogramsdir)"
+	for p in $(guest_tests); do \
+		$(LIBTOOL) --quiet --mode=install $(INSTALL_PROGRAM) "$$p" "$(DESTDIR)$(vmprogramsdir)"; \
+	done
+.PHONY: vm-programs install-vm-programs
+
+# Tests of the kernel and systemd rooms, as far as they go without a kernel that has them.
+check_PROGRAMS += \
+	tests/unit/test-apply \
+	tests/unit/test-cgroup \
+	tests/unit/test-worker
+tests_unit_test_apply_CFLAGS = $(UNIT_CFLAGS) $(SYSTEMD_CFLAGS)
+tests_unit_test_apply_LDADD = libdaemon.la $(UNIT_LIBS) $(SYSTEMD_LIBS)
+tests_unit_test_cgroup_CFLAGS = $(UNIT_CFLAGS) $(SYSTEMD_CFLAGS)
+tests_unit_test_cgroup_LDADD = libdaemon.la libmachine.la $(UNIT_LIBS)
+tests_unit_test_worker_CFLAGS = $(UNIT_CFLAGS) $(SYSTEMD_CFLAGS) -pthread
+tests_unit_test_worker_LDADD = libdaemon.la $(UNIT_LIBS) $(SYSTEMD_LIBS) -lpthread
+TESTS += \
+	tests/unit/test-apply \
+	tests/unit/test-cgroup \
+	tests/unit/test-worker
