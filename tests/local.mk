@@ -102,7 +102,10 @@ file_checks = \
 	tests/check-man \
 	tests/check-unit
 dist_check_SCRIPTS += $(file_checks)
-EXTRA_DIST += tests/bus-introspect.c
+
+check_PROGRAMS += tests/bus-introspect
+tests_bus_introspect_CFLAGS = $(AM_CFLAGS) $(SYSTEMD_CFLAGS)
+tests_bus_introspect_LDADD = libdaemon.la $(SYSTEMD_LIBS)
 TESTS += $(file_checks)
 # Programs that only make sense in the guest: `make vm-programs`, `make install-vm-programs DESTDIR=...`.
 guest_tests = \
