@@ -129,7 +129,7 @@ static int set_up(Daemon *d)
                 log_error("Cannot start: %s.", strerror(-r));
                 return r;
         }
-        r = cgroup_init(d->root, &error);
+        r = cgroup_setup(d->root, &error);
         if (r < 0) {
                 log_error("%s", error ? error : strerror(-r));
                 return r;

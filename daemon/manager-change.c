@@ -108,11 +108,20 @@ static int read_current(const Subject *target, NodeSet *ret)
         return r;
 }
 
+/* Pages are moved up into what was reserved, not beyond. 0 would mean without limit. */
+static uint64_t room_bytes(Manager *m, const Reservation *r)
+{
+        uint64_t used = manager_reservation_used(r);
+
+        return r->size_bytes > used + m->page_bytes ? r->size_bytes - used : m->page_bytes;
+}
+
 static int make_plan(Manager *m, const Reservation *r, const ChangeTerms *terms, Plan *ret)
 {
         PlanInput in = {
                 .base = base_of(m, r),
                 .wanted = ledger_tenant_nodes(m->ledger, ledger_tenant_key(r->target)),
+                .leaving = terms->leaving,
                 .migrate_up = terms->migrate,
                 .has_property = r->target->unit != NULL,
         };
@@ -129,11 +138,6 @@ static int make_plan(Manager *m, const Reservation *r, const ChangeTerms *terms,
         }
         if (terms->migrate && !plan_has(ret, STEP_MIGRATE) && !nodeset_is_empty(&in.wanted))
                 plan_append(ret, STEP_MIGRATE, &in.base, &in.wanted);
-        if (!nodeset_is_empty(&terms->drain)) {
-                plan_append(ret, STEP_DRAIN, &terms->drain, &in.base);
-                plan_append(ret, STEP_EVICT, &terms->drain, &in.base);
-                plan_append(ret, STEP_MEASURE, &terms->drain, &in.base);
-        }
         return 0;
 }
 
@@ -160,7 +164,7 @@ int change_start(Manager *m, const Reservation *r, const ChangeTerms *terms, cha
                 k = finish_early(m, c, 0, NULL);
         else {
                 c->changed = plan_has(&p, STEP_WRITE) || plan_has(&p, STEP_PROPERTY);
-                target = (ApplyTarget){ c->unit, c->cgroup, r->target->cgroup_id };
+                target = (ApplyTarget){ c->unit, c->cgroup, r->target->cgroup_id, room_bytes(m, r) };
                 k = apply_start(m->bus, m->worker, &target, &p, m->config->drain_bandwidth, on_applied, NULL,
                                 c, &c->apply);
         }

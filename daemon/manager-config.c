@@ -229,8 +229,7 @@ static void answer_loaded(Manager *m)
 {
         Reload *r, *next;
 
-        DL_FOREACH_SAFE(m->reloads, r, next)
-        {
+        DL_FOREACH_SAFE (m->reloads, r, next) {
                 if (!r->loaded)
                         continue;
                 if (r->call)
@@ -291,8 +290,7 @@ static void refuse_pending(Manager *m, const char *error)
         Reload *r, *next;
 
         event_emit(m->bus, &e, "The new configuration was refused; the one in force stays.\n%s", error);
-        DL_FOREACH_SAFE(m->reloads, r, next)
-        {
+        DL_FOREACH_SAFE (m->reloads, r, next) {
                 if (r->loaded)
                         continue;
                 if (r->call)
@@ -320,8 +318,8 @@ void manager_reloads_serve(Manager *m)
                 refuse_pending(m, error && *error ? error : strerror(-r));
                 return;
         }
-        DL_FOREACH(m->reloads, i)
-        i->loaded = true;
+        DL_FOREACH (m->reloads, i)
+                i->loaded = true;
         event_emit(m->bus, &e, "The configuration was read again: %zu pools, %zu rules.", m->pools->n_pools,
                    m->config->n_rules);
         bus_manager_changed(m, "Mode");
@@ -347,8 +345,7 @@ void manager_reloads_free(Manager *m)
 {
         Reload *r, *next;
 
-        DL_FOREACH_SAFE(m->reloads, r, next)
-        {
+        DL_FOREACH_SAFE (m->reloads, r, next) {
                 DL_DELETE(m->reloads, r);
                 sd_bus_message_unref(r->call);
                 free(r);

@@ -58,9 +58,9 @@ void manager_holders_free(Manager *m)
 {
         HoldersCall *c, *next;
 
-        DL_FOREACH_SAFE(m->holders, c, next)
-        if (!c->job)
-                call_free(c);
+        DL_FOREACH_SAFE (m->holders, c, next)
+                if (!c->job)
+                        call_free(c);
 }
 
 static void finish(HoldersCall *c)

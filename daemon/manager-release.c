@@ -144,8 +144,9 @@ static void keep_residue(Entry *e, const ApplyResult *result, const Share *share
                 sum += shares[i].bytes;
         for (size_t i = 0; i < e->r->n_shares; i++)
                 before += e->r->shares[i].bytes;
-        ledger_set_shares(e->manager->ledger, e->r, shares, n);
-        int r = manager_store(e);
+        int r = ledger_set_shares(e->manager->ledger, e->r, shares, n);
+        if (r >= 0)
+                r = manager_store(e);
         if (r < 0)
                 log_error("Cannot store the residue of reservation %" PRIu32 ": %s.", e->id, strerror(-r));
         bus_reservation_changed(e->manager, e->id, "Nodes");
@@ -202,14 +203,7 @@ static void on_changed(const ApplyResult *result, bool changed, void *userdata)
 static void on_turn(Turn *t, void *userdata)
 {
         Entry *e = userdata;
-        ChangeTerms terms = { .drain = NODESET_EMPTY };
-
-        /* What is still there after the first pass lies on nodes that are closed to it already. */
-        if (e->retry_usec > 0) {
-                NodeSet open = ledger_tenant_nodes(e->manager->ledger, ledger_tenant_key(e->r->target));
-                NodeSet own = reservation_nodes(e->r);
-                terms.drain = nodeset_subtract(&own, &open);
-        }
+        ChangeTerms terms = { .leaving = reservation_nodes(e->r) };
         int r = change_start(e->manager, e->r, &terms, on_changed, e, &e->change);
         if (r < 0) {
                 ApplyResult result = { .error = r };

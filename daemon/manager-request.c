@@ -277,8 +277,7 @@ void manager_requests_serve(Manager *m)
         RequestCall *c, *next;
 
         m->serving = true;
-        DL_FOREACH_SAFE(m->requests, c, next)
-        {
+        DL_FOREACH_SAFE (m->requests, c, next) {
                 if (!c->waiting)
                         continue;
                 c->waiting = false;

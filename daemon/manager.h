@@ -155,8 +155,9 @@ int manager_near_device(Manager *m, const char *pci, NodeSet *ret);
 
 /* manager-change.c. To be called within a turn of the tenant: makes its cgroup follow the ledger. */
 typedef struct ChangeTerms {
-        bool migrate;  /* move its pages up as well */
-        NodeSet drain; /* move what is on these nodes off once more (they are closed already) */
+        bool migrate;    /* move its pages up as well, at most what the reservation has room for */
+        NodeSet leaving; /* what is given up: drained and measured, unless another reservation keeps it open
+                          */
 } ChangeTerms;
 /* changed: the kernel's state was not as wanted. Called from the event loop; the Change may be freed there.
  */

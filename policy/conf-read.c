@@ -510,7 +510,14 @@ static int warn_pools(const Loader *l)
         return 0;
 }
 
-int config_load(const char *root, Config **ret, ConfMessages *messages)
+static int load_rules(Loader *l)
+{
+        int r = load_folder(l, CONF_POLICY, "policy.d");
+
+        return r == 0 ? warn_pools(l) : r;
+}
+
+static int load(const char *root, bool rules, Config **ret, ConfMessages *messages)
 {
         _cleanup_(config_free_p) Config *config = NULL;
         _cleanup_free_ char *base = strdup(root ? root : "");
@@ -536,16 +543,24 @@ int config_load(const char *root, Config **ret, ConfMessages *messages)
                 r = load_folder(&l, CONF_MAIN, "cdmd.conf.d");
         if (r == 0)
                 r = load_folder(&l, CONF_POOL, "pools.d");
-        if (r == 0)
-                r = load_folder(&l, CONF_POLICY, "policy.d");
+        if (r == 0 && rules)
+                r = load_rules(&l);
         if (r == 0 && l.refused)
                 r = -EBADMSG;
-        if (r == 0)
-                r = warn_pools(&l);
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(config);
         return 0;
+}
+
+int config_load(const char *root, Config **ret, ConfMessages *messages)
+{
+        return load(root, true, ret, messages);
+}
+
+int config_load_fence(const char *root, Config **ret, ConfMessages *messages)
+{
+        return load(root, false, ret, messages);
 }
 
 int config_check_files(char *const *paths, size_t n_paths, ConfMessages *messages)
