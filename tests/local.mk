@@ -53,6 +53,12 @@ file_tests = \
 dist_check_SCRIPTS += $(file_tests)
 TESTS += $(unit_tests) $(file_tests)
 
+dist_check_SCRIPTS += $(file_checks)
+
+check_PROGRAMS += tests/bus-introspect
+tests_bus_introspect_CFLAGS = $(AM_CFLAGS) $(SYSTEMD_CFLAGS)
+tests_bus_introspect_LDADD = libdaemon.la $(SYSTEMD_LIBS)
+TESTS += $(file_checks)
 # Programs that only make sense in the guest: `make vm-programs`, `make install-vm-programs DESTDIR=...`.
 vm_programs = \
 	tests/vm/programs/vm-apply \
