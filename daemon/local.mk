@@ -28,6 +28,10 @@ libdaemon_la_SOURCES = \
 	daemon/drain.h \
 	daemon/event.c \
 	daemon/event.h \
+	daemon/fence-scan.c \
+	daemon/fence-scan.h \
+	daemon/fence.c \
+	daemon/fence.h \
 	daemon/identity.c \
 	daemon/identity.h \
 	daemon/log.c \
