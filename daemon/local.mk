@@ -77,5 +77,3 @@ cdmd_LDADD = libdaemon.la
 systemgenerator_PROGRAMS = cdmd-generator
 cdmd_generator_SOURCES = daemon/generator.c
 cdmd_generator_LDADD = libmachine.la libpolicy.la
-cdmd_CFLAGS = $(AM_CFLAGS) $(SYSTEMD_CFLAGS)
-cdmd_LDADD = libdaemon.la libmachine.la libpolicy.la $(SYSTEMD_LIBS)
