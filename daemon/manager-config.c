@@ -278,7 +278,7 @@ void manager_fence(Manager *m)
         if (m->config->mode == FENCE_MODE_ENFORCE)
                 r = fence_close(m->fence, m->config, m->pools, on_fence, m);
         else
-                r = fence_lift(m->fence, on_fence, m);
+                r = fence_lift(m->fence, m->pools, on_fence, m);
         if (r < 0)
                 on_fence(m->fence, r, m);
 }
