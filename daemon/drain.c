@@ -206,36 +206,51 @@ static int select_pages(Mover *m)
         return 0;
 }
 
+/* Moves the selected pages and counts those that stayed. A positive answer, -ENOMEM or -EBUSY mean that some
+ * did. Which ones, the status does not say reliably (tail pages of a huge page report errors although they
+ * went with their head), so it is asked again unless all is well. */
+static int move_selected(Mover *m, uint64_t *ret_stayed)
+{
+        long answer = move_pages(m->pid, m->n, m->page, m->node, m->status, MPOL_MF_MOVE_ALL);
+        bool all = answer == 0;
+        uint64_t stayed = 0;
+        int r;
+
+        if (answer < 0 &&
+            (errno == ESRCH || errno == EPERM || errno == EACCES || errno == EINVAL || errno == ENODEV))
+                return -errno;
+        for (size_t i = 0; all && i < m->n; i++)
+                all = m->status[i] == m->node[i];
+        if (!all) {
+                r = query_chunk(m);
+                if (r < 0)
+                        return r;
+                for (size_t i = 0; i < m->n; i++)
+                        stayed += on_source(m, m->status[i]);
+        }
+        *ret_stayed = stayed;
+        return 0;
+}
+
 /* Moves what the chunk has collected. -ESRCH: the process is gone. */
 static int flush_chunk(Mover *m)
 {
-        uint64_t started_usec = now_usec(), tried, stayed = 0;
+        uint64_t started_usec = now_usec(), tried, stayed = 0, moved_bytes;
         int r;
 
         if (m->n == 0)
                 return 0;
         r = select_pages(m);
         tried = m->n;
-        if (r == 0 && tried > 0) {
-                /* A positive answer, and -ENOMEM or -EBUSY, mean that some did not move. Which ones, the
-                 * status does not say reliably (tail pages of a huge page report errors although they went
-                 * with their head), so ask again. */
-                if (move_pages(m->pid, m->n, m->page, m->node, m->status, MPOL_MF_MOVE_ALL) < 0 &&
-                    (errno == ESRCH || errno == EPERM || errno == EACCES || errno == EINVAL ||
-                     errno == ENODEV))
-                        r = -errno;
-                if (r == 0)
-                        r = query_chunk(m);
-                for (size_t i = 0; r == 0 && i < m->n; i++)
-                        stayed += on_source(m, m->status[i]);
-        }
+        if (r == 0 && tried > 0)
+                r = move_selected(m, &stayed);
         m->n = 0;
         if (r < 0)
                 return r;
+        moved_bytes = (tried - stayed) * m->page_bytes;
         m->failed_bytes += stayed * m->page_bytes;
-        m->moved_bytes += (tried - stayed) * m->page_bytes;
-        m->left_bytes -= m->left_bytes < (tried - stayed) * m->page_bytes ? m->left_bytes
-                                                                          : (tried - stayed) * m->page_bytes;
+        m->moved_bytes += moved_bytes;
+        m->left_bytes -= m->left_bytes < moved_bytes ? m->left_bytes : moved_bytes;
         job_progress(m->job, m->left_bytes);
         return keep_bandwidth(m, tried * m->page_bytes, started_usec);
 }

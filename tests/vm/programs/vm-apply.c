@@ -336,6 +336,7 @@ int main(int argc, char *argv[])
         }
         check(sd_event_new(&event), "event");
         check(sd_bus_open_system(&bus), "bus");
+        check(sd_bus_set_close_on_exit(bus, false), "bus");
         check(sd_bus_attach_event(bus, event, 0), "bus");
         check(worker_new(event, 2, &worker), "worker");
         run(argv);
