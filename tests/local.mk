@@ -44,3 +44,33 @@ TESTS += \
 	tests/unit/test-topology-read
 # good and bad configuration as files
 EXTRA_DIST += tests/data/conf
+
+# cdmctl
+check_PROGRAMS += \
+	tests/client/fake-cdmd \
+	tests/unit/test-json \
+	tests/unit/test-offline
+
+tests_client_fake_cdmd_CFLAGS = $(AM_CFLAGS) $(SYSTEMD_CFLAGS)
+tests_client_fake_cdmd_LDADD = $(SYSTEMD_LIBS)
+tests_unit_test_json_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_json_LDADD = libclient.la $(UNIT_LIBS)
+tests_unit_test_offline_CFLAGS = $(UNIT_CFLAGS) $(SYSTEMD_CFLAGS)
+tests_unit_test_offline_LDADD = libclient.la $(UNIT_LIBS)
+
+EXTRA_DIST += tests/client/common.sh
+dist_check_SCRIPTS += \
+	tests/client/bus.sh \
+	tests/client/check.sh \
+	tests/client/offline.sh \
+	tests/client/power9.sh \
+	tests/client/usage.sh
+
+TESTS += \
+	tests/client/bus.sh \
+	tests/client/check.sh \
+	tests/client/offline.sh \
+	tests/client/power9.sh \
+	tests/client/usage.sh \
+	tests/unit/test-json \
+	tests/unit/test-offline
