@@ -136,9 +136,15 @@ run 126 run hbm 1M --mem-policy=none -- "$scratch"
 asked Release
 run 125 run full 1M -- true
 run 125 run denied 1M -- true
-# A signal for cdmctl reaches the command, which ends it as it likes.
+# A signal for cdmctl reaches the command, which ends as it likes.
 # shellcheck disable=SC2016
-run 5 run hbm 1M --mem-policy=none -- sh -c 'trap "exit 5" TERM; kill -TERM $PPID; while :; do sleep 0.1; done'
+"$cdmctl" run hbm 1M --mem-policy=none -- sh -c 'trap "exit 5" TERM; echo up; while :; do sleep 0.1; done' \
+        >"$scratch/out" 2>&1 &
+command=$!
+until grep -q up "$scratch/out"; do kill -0 "$command" 2>/dev/null || break; done
+kill -TERM "$command"
+wait "$command"
+[ $? -eq 5 ] || complain "SIGTERM did not reach the command of run"
 # With cdmctl its command ends as well. Its end of the pipe closes then, and cat sees it.
 sh -c '"$0" run hbm 1M --mem-policy=none -- sh -c "kill -9 \$PPID; exec sleep 1000"' "$cdmctl" | cat >/dev/null
 
