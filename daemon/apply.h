@@ -14,9 +14,10 @@
 #include "policy/plan.h"
 
 typedef struct ApplyTarget {
-        const char *unit;   /* NULL: systemd does not own it */
-        const char *cgroup; /* NULL: the unit has ended, only its property is set */
-        uint64_t cgroup_id; /* 0: any; else a different inode is -ESTALE */
+        const char *unit;           /* NULL: systemd does not own it */
+        const char *cgroup;         /* NULL: the unit has ended, only its property is set */
+        uint64_t cgroup_id;         /* 0: any; else a different inode is -ESTALE */
+        uint64_t migrate_max_bytes; /* STEP_MIGRATE moves no more than that; 0: no limit */
 } ApplyTarget;
 
 typedef struct ApplyResult {
@@ -37,6 +38,7 @@ typedef void (*apply_progress_t)(Apply *a, StepKind step, uint64_t bytes_left, v
 
 int apply_start(sd_bus *bus, Worker *worker, const ApplyTarget *target, const Plan *plan, uint64_t bandwidth,
                 apply_done_t done, apply_progress_t progress, void *userdata, Apply **ret);
-/* Cancels: the running step is waited for, the rest is not done, and done is not called. */
+/* Cancels: the step in flight ends by itself (a call to systemd is not taken back), the rest is not done,
+ * nothing is undone, and done is not called. Does not block. */
 Apply *apply_free(Apply *a);
 DEFINE_CLEANUP(Apply, apply_free);

@@ -16,13 +16,21 @@
 /* Once, before anything else: finds the cgroup v2 hierarchy and asks whether it can fence. root: "" for the
  * machine (writes go through libcgroup), else a directory whose sys/fs/cgroup is a tree of plain files
  * (tests: everything else behaves the same). -EOPNOTSUPP: cgroup v1 or hybrid; -ENOENT: the cpuset or memory
- * controller is missing. *ret_error says which, and what to do; owned by the caller. */
-int cgroup_init(const char *root, char **ret_error);
+ * controller is missing. *ret_error says which, and what to do; owned by the caller. (Not cgroup_init():
+ * that is libcgroup's.) */
+int cgroup_setup(const char *root, char **ret_error);
 
 /* Opens the directory of a cgroup (O_DIRECTORY|O_CLOEXEC). Refuses paths that are not absolute or have "."
  * or ".." components with -EINVAL. -ENOENT: no such cgroup. *ret_id is its inode, by which it is told from a
  * later one of the same name. */
 int cgroup_open(const char *path, uint64_t *ret_id);
+
+/* A whole attribute of a cgroup, as a string owned by the caller. -ENOENT: no such attribute, or the cgroup
+ * is gone. */
+int cgroup_read_file(int fd, const char *name, char **ret);
+
+/* The name of the first child cgroup that accept() likes. -ENOENT: there is none. */
+int cgroup_find_child(int fd, bool (*accept)(const char *name), char **ret);
 
 /* cpuset.mems (empty: inherits) and cpuset.mems.effective. -ENOENT: the cpuset controller is not enabled
  * there. */
@@ -30,7 +38,7 @@ int cgroup_read_mems(int fd, NodeSet *ret);
 int cgroup_read_effective(int fd, NodeSet *ret);
 
 /* May block for as long as the kernel migrates: worker threads only. -ENOENT: no such cgroup or no cpuset
- * there. */
+ * there. -EINVAL: an empty set (it would mean the parent's), the root, or a node that is not there. */
 int cgroup_write_mems(const char *path, const NodeSet *nodes);
 
 /* Bytes of one cgroup (with its descendants) on one node, from memory.numa_stat. */
@@ -57,14 +65,14 @@ bool cgroup_is_populated(int fd);
  * swappiness=0. -EAGAIN: got less than asked. */
 int cgroup_reclaim(int fd, uint64_t bytes);
 
-/* Calls fn for every cgroup that can hold processes of its own: those without child cgroups, and inner ones
- * that systemd delegated are not entered (their unit confines them). Depth first; fd is valid during the
- * call. Stops at the first value other than 0 and returns it. A cgroup that vanishes meanwhile is passed
- * over. */
+/* Calls fn for every cgroup that confines processes by itself: those without child cgroups, and those that
+ * systemd delegated or that have processes beside their children, which are not entered. Not for the root.
+ * Depth first; fd is valid during the call. Stops at the first value other than 0 and returns it. A cgroup
+ * that vanishes meanwhile is passed over. */
 typedef int (*cgroup_leaf_t)(const char *path, int fd, void *userdata);
 int cgroup_foreach_leaf(cgroup_leaf_t fn, void *userdata);
 
-/* Likewise for slices and other inner cgroups: page cache of a unit that ended is charged to them. `own`
- * bytes on nodes = theirs minus what their children hold. */
+/* Likewise for slices, other inner cgroups and the root ("/"): page cache of a unit that ended is charged to
+ * them. `own` bytes on nodes = theirs minus what their children hold. */
 typedef int (*cgroup_inner_t)(const char *path, int fd, const NumaBytes *own, size_t n_own, void *userdata);
 int cgroup_foreach_inner(const NodeSet *nodes, cgroup_inner_t fn, void *userdata);

@@ -2,7 +2,7 @@
 #pragma once
 
 /* Moves a cgroup's pages between nodes (libnuma's numaif.h, its only user in cdmd). All of it blocks: worker
- * threads only. cdmd's own cpuset must hold the target nodes, or the kernel answers EINVAL. */
+ * threads only. The target nodes must be allowed to the processes that are moved, not to cdmd. */
 
 #include <stddef.h>
 #include <stdint.h>
@@ -21,6 +21,10 @@ typedef struct MoveResult {
  * left on `from`. -ECANCELED: the job was cancelled between two chunks. */
 int drain_move(int cgroup_fd, const NodeSet *from, const NodeSet *to, uint64_t bandwidth, Job *job,
                MoveResult *ret);
+
+/* The same, but moves at most limit_bytes: for moving pages up into a reservation of that size. */
+int drain_move_some(int cgroup_fd, const NodeSet *from, const NodeSet *to, uint64_t limit_bytes,
+                    uint64_t bandwidth, Job *job, MoveResult *ret);
 
 /* Evicts page cache of the cgroup that stayed on `from`, in chunks no larger than the file bytes there;
  * stops after two useless ones. *ret_evicted_bytes is what left. */

@@ -1,1 +1,8 @@
 # One page a command, file format and bus interface.
+dist_man_MANS = \
+	man/cdm-policy.5 \
+	man/cdm-pool.5 \
+	man/cdmctl.1 \
+	man/cdmd.8 \
+	man/cdmd.conf.5 \
+	man/org.cdmd1.5

@@ -2,12 +2,6 @@
 noinst_LTLIBRARIES += libpolicy.la
 libpolicy_la_SOURCES = \
 	policy/cdm-names.h \
-	policy/config.c \
-	policy/config.h \
-	policy/decide.c \
-	policy/decide.h \
-	policy/ledger.c \
-	policy/ledger.h \
 	policy/conf-keys.c \
 	policy/conf-keys.h \
 	policy/conf-message.c \
@@ -21,6 +15,10 @@ libpolicy_la_SOURCES = \
 	policy/conf-values.h \
 	policy/config.c \
 	policy/config.h \
+	policy/decide.c \
+	policy/decide.h \
+	policy/ledger.c \
+	policy/ledger.h \
 	policy/macro.h \
 	policy/nodeset.c \
 	policy/nodeset.h \
@@ -42,5 +40,4 @@ libpolicy_la_SOURCES = \
 	policy/timespan.h \
 	policy/topology.c \
 	policy/topology.h
-libpolicy_la_CFLAGS = $(AM_CFLAGS) $(INIH_CFLAGS)
 libpolicy_la_LIBADD = $(INIH_LIBS)

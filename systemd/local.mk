@@ -1,1 +1,20 @@
 # Units, bus policy, polkit actions, catalog: what the system needs to know about cdmd.
+# All of it goes below the prefix (see configure.ac); nothing is written elsewhere, and nothing is enabled.
+systemunit_DATA = systemd/cdmd.service
+dist_dbuspolicy_DATA = systemd/org.cdmd1.conf
+dist_dbussystemservice_DATA = systemd/org.cdmd1.service
+dist_polkitaction_DATA = systemd/org.cdmd1.policy
+dist_catalog_DATA = systemd/cdmd.catalog
+
+EXTRA_DIST += systemd/cdmd.service.in
+CLEANFILES += systemd/cdmd.service
+
+# Paths in the unit are those of this configuration, which make knows only now.
+systemd/cdmd.service: systemd/cdmd.service.in Makefile
+	$(AM_V_GEN)$(MKDIR_P) $(@D) && \
+	sed -e 's,@sbindir\@,$(sbindir),g' -e 's,@bindir\@,$(bindir),g' \
+		$(srcdir)/systemd/cdmd.service.in > $@.tmp && mv $@.tmp $@
+
+# Removing the program must not leave a machine fenced by files that nobody reads any more.
+uninstall-local:
+	@echo 'cdmd: a fence that is up stays up. "cdmd --lift", before the removal, takes it down; see README.md.'

@@ -1,0 +1,334 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "daemon/cgroup.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+/* The tree, depth first. A cgroup may vanish at any time: what can no longer be opened or read is passed
+ * over.
+ *
+ * The owner of a delegated subtree can nest as deep as he likes, while every level costs us a file
+ * descriptor: below DEPTH_MAX we look no further. That loses nothing that matters, for nobody is fenced or
+ * drained by what is found there: the unit above confines all of it. */
+
+#define DEPTH_MAX 64
+
+typedef struct Walk {
+        cgroup_leaf_t leaf;
+        cgroup_inner_t inner;
+        const NodeSet *nodes;
+        void *userdata;
+} Walk;
+
+static void closedir_p(DIR **d)
+{
+        if (*d)
+                closedir(*d);
+}
+
+/* A stream over the directory of fd, from its first entry on; fd itself stays open. */
+static DIR *open_stream(int fd)
+{
+        int copy = openat(fd, ".", O_DIRECTORY | O_RDONLY | O_CLOEXEC);
+        DIR *d;
+
+        if (copy < 0)
+                return NULL;
+        d = fdopendir(copy);
+        if (!d)
+                close(copy);
+        return d;
+}
+
+/* The next child cgroup, or NULL. */
+static const char *next_child(DIR *d)
+{
+        for (struct dirent *e; (e = readdir(d));) {
+                if (e->d_type != DT_DIR || e->d_name[0] == '\0')
+                        continue;
+                if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
+                        return e->d_name;
+        }
+        return NULL;
+}
+
+static int open_child(DIR *d, const char *name)
+{
+        return openat(dirfd(d), name, O_DIRECTORY | O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+}
+
+static bool has_children(int fd)
+{
+        _cleanup_(closedir_p) DIR *d = open_stream(fd);
+
+        return d && next_child(d);
+}
+
+int cgroup_find_child(int fd, bool (*accept)(const char *name), char **ret)
+{
+        _cleanup_(closedir_p) DIR *d = open_stream(fd);
+        const char *name = d ? next_child(d) : NULL;
+        char *copy;
+
+        while (name && !accept(name))
+                name = next_child(d);
+        if (!name)
+                return -ENOENT;
+        copy = strdup(name);
+        if (!copy)
+                return -ENOMEM;
+        *ret = copy;
+        return 0;
+}
+
+/* systemd marks what it delegated. trusted.* is beyond the delegatee's reach, but only root can read it. */
+static bool is_delegated(int fd)
+{
+        static const char *const names[] = { "trusted.delegate", "user.delegate" };
+
+        for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+                char value[2];
+
+                if (fgetxattr(fd, names[i], value, sizeof(value)) == 1 && value[0] == '1')
+                        return true;
+        }
+        return false;
+}
+
+static bool has_own_processes(int fd)
+{
+        _cleanup_free_ char *text = NULL;
+
+        return cgroup_read_file(fd, "cgroup.procs", &text) >= 0 && text[0] != '\0';
+}
+
+static void numa_add(NumaBytes *sum, const NumaBytes *b)
+{
+        sum->anon += b->anon;
+        sum->file += b->file;
+        sum->shmem += b->shmem;
+        sum->other += b->other;
+}
+
+static uint64_t minus(uint64_t a, uint64_t b)
+{
+        return a > b ? a - b : 0;
+}
+
+/* Per-node sums of the children of one cgroup. */
+typedef struct ChildSums {
+        NumaBytes *array;
+        size_t n;
+} ChildSums;
+
+static int child_sums_add(ChildSums *sums, int fd, const NodeSet *nodes)
+{
+        _cleanup_free_ NumaBytes *b = NULL;
+        size_t n = 0;
+
+        /* The memory controller may not be enabled there; then the parent is charged. */
+        if (cgroup_read_numa(fd, nodes, &b, &n) < 0)
+                return 0;
+        for (size_t i = 0; i < n; i++) {
+                size_t j = 0;
+
+                while (j < sums->n && sums->array[j].node != b[i].node)
+                        j++;
+                if (j == sums->n) {
+                        NumaBytes *larger = realloc(sums->array, (j + 1) * sizeof(*larger));
+
+                        if (!larger)
+                                return -ENOMEM;
+                        sums->array = larger;
+                        sums->array[sums->n++] = (NumaBytes){ .node = b[i].node };
+                }
+                numa_add(&sums->array[j], &b[i]);
+        }
+        return 0;
+}
+
+static void subtract_children(NumaBytes *b, const ChildSums *sums)
+{
+        for (size_t j = 0; j < sums->n; j++) {
+                if (sums->array[j].node != b->node)
+                        continue;
+                b->anon = minus(b->anon, sums->array[j].anon);
+                b->file = minus(b->file, sums->array[j].file);
+                b->shmem = minus(b->shmem, sums->array[j].shmem);
+                b->other = minus(b->other, sums->array[j].other);
+        }
+}
+
+static int call_inner(const Walk *w, const char *path, int fd, const ChildSums *sums)
+{
+        _cleanup_free_ NumaBytes *own = NULL;
+        size_t n = 0, kept = 0;
+
+        if (cgroup_read_numa(fd, w->nodes, &own, &n) < 0)
+                return 0;
+        for (size_t i = 0; i < n; i++) {
+                subtract_children(&own[i], sums);
+                if (numa_bytes_sum(&own[i]) > 0)
+                        own[kept++] = own[i];
+        }
+        return w->inner(path, fd, own, kept, w->userdata);
+}
+
+static int walk(const Walk *w, const char *path, int fd, unsigned depth);
+
+static int walk_children(const Walk *w, const char *path, int fd, unsigned depth, ChildSums *sums)
+{
+        _cleanup_(closedir_p) DIR *d = open_stream(fd);
+        int r = 0;
+
+        for (const char *name; d && r == 0 && (name = next_child(d));) {
+                _cleanup_free_ char *child = NULL;
+                int child_fd = open_child(d, name);
+
+                if (child_fd < 0)
+                        continue;
+                if (asprintf(&child, "%s/%s", path[1] ? path : "", name) < 0)
+                        r = -ENOMEM;
+                if (r == 0)
+                        r = walk(w, child, child_fd, depth + 1);
+                if (r == 0 && w->inner)
+                        r = child_sums_add(sums, child_fd, w->nodes);
+                close(child_fd);
+        }
+        return r;
+}
+
+/* A cgroup is a leaf for us when what runs in and below it is confined by it alone: it has no children,
+ * systemd delegated it, or it has processes beside its children. The root has kernel threads of its own and
+ * cannot be confined, so it is never a leaf. */
+static int walk(const Walk *w, const char *path, int fd, unsigned depth)
+{
+        ChildSums sums = { 0 };
+        bool is_root = path[1] == '\0';
+        int r;
+
+        if (depth > DEPTH_MAX)
+                return 0;
+        if (!is_root && (!has_children(fd) || is_delegated(fd) || has_own_processes(fd)))
+                return w->leaf ? w->leaf(path, fd, w->userdata) : 0;
+        r = walk_children(w, path, fd, depth, &sums);
+        if (r == 0 && w->inner)
+                r = call_inner(w, path, fd, &sums);
+        free(sums.array);
+        return r;
+}
+
+static int walk_all(const Walk *w)
+{
+        int fd = cgroup_open("/", NULL), r;
+
+        if (fd < 0)
+                return fd;
+        r = walk(w, "/", fd, 0);
+        close(fd);
+        return r;
+}
+
+int cgroup_foreach_leaf(cgroup_leaf_t fn, void *userdata)
+{
+        return walk_all(&(Walk){ .leaf = fn, .userdata = userdata });
+}
+
+int cgroup_foreach_inner(const NodeSet *nodes, cgroup_inner_t fn, void *userdata)
+{
+        return walk_all(&(Walk){ .inner = fn, .nodes = nodes, .userdata = userdata });
+}
+
+typedef struct PidList {
+        pid_t *pids;
+        size_t n, size;
+} PidList;
+
+static int pid_add(PidList *list, pid_t pid)
+{
+        if (list->n == list->size) {
+                size_t size = list->size ? list->size * 2 : 64;
+                pid_t *larger = realloc(list->pids, size * sizeof(*larger));
+
+                if (!larger)
+                        return -ENOMEM;
+                list->pids = larger;
+                list->size = size;
+        }
+        list->pids[list->n++] = pid;
+        return 0;
+}
+
+/* 0 stands for a process of another PID namespace. cgroup.procs of a threaded cgroup answers EOPNOTSUPP: its
+ * processes are listed above. */
+static int read_own_pids(int fd, PidList *list)
+{
+        _cleanup_free_ char *text = NULL;
+        int r;
+
+        r = cgroup_read_file(fd, "cgroup.procs", &text);
+        if (r < 0)
+                return r == -ENOMEM ? r : 0;
+        for (char *p = text, *end;; p = end) {
+                long pid = strtol(p, &end, 10);
+
+                if (end == p)
+                        return 0;
+                if (pid > 0 && pid <= INT32_MAX && (r = pid_add(list, (pid_t)pid)) < 0)
+                        return r;
+        }
+}
+
+static int collect_pids(int fd, unsigned depth, PidList *list)
+{
+        _cleanup_(closedir_p) DIR *d = NULL;
+        int r;
+
+        r = read_own_pids(fd, list);
+        if (r < 0 || depth > DEPTH_MAX)
+                return r;
+        d = open_stream(fd);
+        for (const char *name; d && r == 0 && (name = next_child(d));) {
+                int child_fd = open_child(d, name);
+
+                if (child_fd < 0)
+                        continue;
+                r = collect_pids(child_fd, depth + 1, list);
+                close(child_fd);
+        }
+        return r;
+}
+
+static int compare_pids(const void *a, const void *b)
+{
+        pid_t x = *(const pid_t *)a, y = *(const pid_t *)b;
+
+        return (x > y) - (x < y);
+}
+
+int cgroup_read_pids(int fd, pid_t **ret, size_t *ret_n)
+{
+        PidList list = { 0 };
+        size_t kept = 0;
+        int r;
+
+        r = collect_pids(fd, 0, &list);
+        if (r < 0) {
+                free(list.pids);
+                return r;
+        }
+        if (list.n > 0)
+                qsort(list.pids, list.n, sizeof(*list.pids), compare_pids);
+        /* A process that moved while we looked is listed twice. */
+        for (size_t i = 0; i < list.n; i++)
+                if (kept == 0 || list.pids[kept - 1] != list.pids[i])
+                        list.pids[kept++] = list.pids[i];
+        *ret = list.pids;
+        *ret_n = kept;
+        return 0;
+}

@@ -1,0 +1,443 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "daemon/cgroup.h"
+
+/* libcgroup's name for its own initialisation; ours is cgroup_setup(). */
+#include <libcgroup.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <linux/magic.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+/* Reading goes through file descriptors of directories, so that a cgroup that is replaced by another of the
+ * same name is not read by mistake. Writing of cpuset.mems goes through libcgroup, which wants paths: the
+ * caller compares inodes before and after.
+ *
+ * Below a root directory given for tests, sys/fs/cgroup is a tree of plain files. The one thing that we do
+ * there on the kernel's behalf is to repeat a write of cpuset.mems in cpuset.mems.effective. */
+
+#define CGROUP_MOUNT   "/sys/fs/cgroup"
+#define ATTRIBUTE_MAX  (16U << 20) /* bytes: cgroup.procs of a million processes still fits */
+#define ADVICE_UNIFIED "boot with systemd.unified_cgroup_hierarchy=1 on the kernel command line"
+
+/* Set once by cgroup_setup(), before there are other threads. */
+static int hierarchy_fd = -EBADF;
+static bool hierarchy_is_plain;
+
+static void close_p(int *fd)
+{
+        if (*fd >= 0)
+                close(*fd);
+}
+#define _cleanup_close_ _cleanup_(close_p)
+
+_printf_(2, 3) static void set_error(char **ret_error, const char *format, ...)
+{
+        char *text = NULL;
+        va_list ap;
+
+        if (!ret_error)
+                return;
+        va_start(ap, format);
+        if (vasprintf(&text, format, ap) < 0)
+                text = NULL;
+        va_end(ap);
+        *ret_error = text;
+}
+
+/* Grows by doubling; files of cgroupfs do not tell their size. */
+int cgroup_read_file(int fd, const char *name, char **ret)
+{
+        _cleanup_free_ char *text = NULL;
+        _cleanup_close_ int file = -EBADF;
+        size_t size = 4096, length = 0;
+
+        file = openat(fd, name, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NOFOLLOW);
+        if (file < 0)
+                return errno == ENODEV || errno == ENOTDIR ? -ENOENT : -errno;
+        text = malloc(size);
+        if (!text)
+                return -ENOMEM;
+        for (;;) {
+                ssize_t n = read(file, text + length, size - 1 - length);
+
+                if (n < 0 && errno == EINTR)
+                        continue;
+                if (n < 0) /* ENODEV: the cgroup was removed while we held it open */
+                        return errno == ENODEV ? -ENOENT : -errno;
+                if (n == 0)
+                        break;
+                length += (size_t)n;
+                if (length < size - 1)
+                        continue;
+                if (size >= ATTRIBUTE_MAX)
+                        return -E2BIG;
+                size *= 2;
+                char *larger = realloc(text, size);
+                if (!larger)
+                        return -ENOMEM;
+                text = larger;
+        }
+        text[length] = '\0';
+        *ret = TAKE_PTR(text);
+        return 0;
+}
+
+static bool has_word(const char *list, const char *word)
+{
+        size_t n = strlen(word);
+
+        for (const char *p = list; (p = strstr(p, word)); p += n)
+                if ((p == list || p[-1] == ' ') && strchr(" \n", p[n]))
+                        return true;
+        return false;
+}
+
+static int check_controllers(int fd, const char *where, char **ret_error)
+{
+        static const char *const needed[] = { "cpuset", "memory" };
+        _cleanup_free_ char *controllers = NULL;
+        int r;
+
+        r = cgroup_read_file(fd, "cgroup.controllers", &controllers);
+        if (r == -ENOENT) {
+                set_error(ret_error, "%s is not a cgroup v2 hierarchy: " ADVICE_UNIFIED, where);
+                return -EOPNOTSUPP;
+        }
+        if (r < 0) {
+                set_error(ret_error, "cannot read %s/cgroup.controllers: %s", where, strerror(-r));
+                return r;
+        }
+        for (size_t i = 0; i < ARRAY_SIZE(needed); i++) {
+                if (has_word(controllers, needed[i]))
+                        continue;
+                set_error(ret_error,
+                          "the %s controller is not available in %s: the kernel was built without it, it is "
+                          "disabled with cgroup_disable=, or a cgroup v1 hierarchy has taken it",
+                          needed[i], where);
+                return -ENOENT;
+        }
+        return 0;
+}
+
+/* What is mounted there on the real machine: only one answer will do. */
+static int check_mount(int fd, char **ret_error)
+{
+        struct statfs fs;
+
+        if (fstatfs(fd, &fs) < 0) {
+                int r = -errno;
+
+                set_error(ret_error, "cannot tell what is mounted on " CGROUP_MOUNT ": %s", strerror(-r));
+                return r;
+        }
+        if (fs.f_type == CGROUP2_SUPER_MAGIC)
+                return 0;
+        set_error(ret_error, "this system uses cgroup v1 (or a hybrid of v1 and v2) on " CGROUP_MOUNT
+                             ", where memory nodes cannot be kept from everybody else: " ADVICE_UNIFIED);
+        return -EOPNOTSUPP;
+}
+
+static int start_libcgroup(char **ret_error)
+{
+        int r = cgroup_init();
+
+        if (r == 0)
+                return 0;
+        set_error(ret_error, "libcgroup cannot use the cgroup hierarchy: %s",
+                  r == ECGOTHER ? strerror(cgroup_get_last_errno()) : cgroup_strerror(r));
+        return -EIO;
+}
+
+int cgroup_setup(const char *root, char **ret_error)
+{
+        _cleanup_free_ char *where = NULL;
+        _cleanup_close_ int fd = -EBADF;
+        bool plain = root[0] != '\0';
+        int r;
+
+        if (asprintf(&where, "%s" CGROUP_MOUNT, root) < 0)
+                return -ENOMEM;
+        fd = open(where, O_DIRECTORY | O_RDONLY | O_CLOEXEC);
+        if (fd < 0) {
+                set_error(ret_error, "there is no cgroup hierarchy in %s: %s", where, strerror(errno));
+                return -EOPNOTSUPP;
+        }
+        r = plain ? 0 : check_mount(fd, ret_error);
+        if (r >= 0)
+                r = check_controllers(fd, where, ret_error);
+        if (r >= 0 && !plain)
+                r = start_libcgroup(ret_error);
+        if (r < 0)
+                return r;
+        if (hierarchy_fd >= 0)
+                close(hierarchy_fd);
+        hierarchy_fd = TAKE_FD(fd);
+        hierarchy_is_plain = plain;
+        return 0;
+}
+
+/* "/" or "/a/b": a second way to write the same cgroup would be a second name for its reservation. */
+static bool path_is_normal(const char *path)
+{
+        if (path[0] != '/')
+                return false;
+        if (path[1] == '\0')
+                return true;
+        for (const char *p = path; *p;) {
+                size_t n = strcspn(++p, "/");
+
+                if (n == 0 || (n == 1 && p[0] == '.') || (n == 2 && p[0] == '.' && p[1] == '.'))
+                        return false;
+                p += n;
+        }
+        return true;
+}
+
+int cgroup_open(const char *path, uint64_t *ret_id)
+{
+        _cleanup_close_ int fd = -EBADF;
+        struct stat st;
+
+        if (hierarchy_fd < 0)
+                return -ENODEV;
+        if (!path_is_normal(path))
+                return -EINVAL;
+        fd = openat(hierarchy_fd, path[1] ? path + 1 : ".", O_DIRECTORY | O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+        if (fd < 0)
+                return errno == ENOTDIR || errno == ENODEV || errno == ELOOP ? -ENOENT : -errno;
+        if (ret_id) {
+                if (fstat(fd, &st) < 0)
+                        return -errno;
+                *ret_id = st.st_ino;
+        }
+        return TAKE_FD(fd);
+}
+
+static int read_nodes(int fd, const char *name, NodeSet *ret)
+{
+        _cleanup_free_ char *text = NULL;
+        int r = cgroup_read_file(fd, name, &text);
+
+        return r < 0 ? r : nodeset_parse(text, ret);
+}
+
+int cgroup_read_mems(int fd, NodeSet *ret)
+{
+        return read_nodes(fd, "cpuset.mems", ret);
+}
+
+int cgroup_read_effective(int fd, NodeSet *ret)
+{
+        return read_nodes(fd, "cpuset.mems.effective", ret);
+}
+
+static int write_file(int fd, const char *name, const char *text, int flags)
+{
+        _cleanup_close_ int file = openat(fd, name, O_WRONLY | O_CLOEXEC | O_NOCTTY | flags);
+
+        if (file < 0)
+                return errno == ENODEV ? -ENOENT : -errno;
+        if (write(file, text, strlen(text)) < 0)
+                return errno == ENODEV ? -ENOENT : -errno;
+        return 0;
+}
+
+static int write_mems_plain(const char *path, const char *list)
+{
+        _cleanup_close_ int fd = cgroup_open(path, NULL);
+        int r;
+
+        if (fd < 0)
+                return fd;
+        r = write_file(fd, "cpuset.mems", list, O_TRUNC);
+        return r < 0 ? r : write_file(fd, "cpuset.mems.effective", list, O_TRUNC);
+}
+
+/* libcgroup reports a failed open as ECGROUPVALUENOTEXIST whatever the reason, the cgroup being gone the
+ * most likely one; a failed write is ECGOTHER with the real errno kept aside. */
+static int error_from_libcgroup(int error)
+{
+        int saved = cgroup_get_last_errno();
+
+        switch (error) {
+        case 0:
+                return 0;
+        case ECGOTHER:
+                return saved == ENODEV ? -ENOENT : saved > 0 ? -saved : -EIO;
+        case ECGROUPVALUENOTEXIST:
+        case ECGROUPNOTEXIST:
+        case ECGROUPNOTCREATED:
+        case ECGROUPSUBSYSNOTMOUNTED:
+                return -ENOENT;
+        case ECGROUPNOTALLOWED:
+        case ECGROUPNOTOWNER:
+                return -EPERM;
+        default:
+                return -EIO;
+        }
+}
+
+static int write_mems_libcgroup(const char *path, const char *list)
+{
+        struct cgroup_controller *controller;
+        struct cgroup *group;
+        int r;
+
+        group = cgroup_new_cgroup(path + 1);
+        if (!group)
+                return -ENOMEM;
+        controller = cgroup_add_controller(group, "cpuset");
+        r = controller ? cgroup_set_value_string(controller, "cpuset.mems", list) : ECGFAIL;
+        if (r == 0)
+                r = cgroup_modify_cgroup(group);
+        r = error_from_libcgroup(r);
+        cgroup_free(&group);
+        return r;
+}
+
+int cgroup_write_mems(const char *path, const NodeSet *nodes)
+{
+        char list[NODESET_STR_MAX];
+
+        if (hierarchy_fd < 0)
+                return -ENODEV;
+        /* An empty set is the parent's set: never what a caller means. The root has no such file. */
+        if (!path_is_normal(path) || !path[1] || nodeset_is_empty(nodes))
+                return -EINVAL;
+        nodeset_format(nodes, list);
+        return hierarchy_is_plain ? write_mems_plain(path, list) : write_mems_libcgroup(path, list);
+}
+
+uint64_t numa_bytes_sum(const NumaBytes *b)
+{
+        return b->anon + b->file + b->shmem + b->other;
+}
+
+/* Which field of NumaBytes a key of memory.numa_stat counts in; others repeat what is counted already. */
+static uint64_t *numa_field(NumaBytes *b, const char *key, size_t n)
+{
+        static const char *const other[] = { "kernel_stack", "pagetables", "sec_pagetables",
+                                             "slab_reclaimable", "slab_unreclaimable" };
+
+        if (n == 4 && memcmp(key, "anon", n) == 0)
+                return &b->anon;
+        if (n == 4 && memcmp(key, "file", n) == 0)
+                return &b->file;
+        if (n == 5 && memcmp(key, "shmem", n) == 0)
+                return &b->shmem;
+        for (size_t i = 0; i < ARRAY_SIZE(other); i++)
+                if (n == strlen(other[i]) && memcmp(key, other[i], n) == 0)
+                        return &b->other;
+        return NULL;
+}
+
+/* "N12=4096"; false: something else. */
+static bool parse_node_bytes(const char *word, int *ret_node, uint64_t *ret_bytes)
+{
+        unsigned long node;
+        char *end;
+
+        if (word[0] != 'N' || word[1] < '0' || word[1] > '9')
+                return false;
+        node = strtoul(word + 1, &end, 10);
+        if (*end != '=' || end[1] < '0' || end[1] > '9' || node >= NODE_MAX)
+                return false;
+        *ret_bytes = strtoull(end + 1, &end, 10);
+        if (*end)
+                return false;
+        *ret_node = (int)node;
+        return true;
+}
+
+static NumaBytes *numa_find(NumaBytes *array, size_t n, int node)
+{
+        for (size_t i = 0; i < n; i++)
+                if (array[i].node == node)
+                        return &array[i];
+        return NULL;
+}
+
+/* One line, which is taken apart: "anon N0=1 N2=2". */
+static void numa_parse_line(char *line, NumaBytes *array, size_t n)
+{
+        NumaBytes probe = { 0 };
+        char *save = NULL, *key = strtok_r(line, " ", &save);
+
+        if (!key || !numa_field(&probe, key, strlen(key)))
+                return;
+        for (char *word; (word = strtok_r(NULL, " ", &save));) {
+                NumaBytes *b;
+                uint64_t bytes;
+                int node;
+
+                if (!parse_node_bytes(word, &node, &bytes))
+                        continue;
+                b = numa_find(array, n, node);
+                if (b)
+                        *numa_field(b, key, strlen(key)) += bytes;
+        }
+}
+
+int cgroup_read_numa(int fd, const NodeSet *nodes, NumaBytes **ret, size_t *ret_n)
+{
+        _cleanup_free_ char *text = NULL;
+        _cleanup_free_ NumaBytes *array = NULL;
+        size_t n = 0, kept = 0;
+        char *save = NULL;
+        int r;
+
+        r = cgroup_read_file(fd, "memory.numa_stat", &text);
+        if (r < 0)
+                return r;
+        array = calloc(nodeset_count(nodes) + 1, sizeof(*array));
+        if (!array)
+                return -ENOMEM;
+        NODESET_FOREACH (node, nodes)
+                array[n++].node = node;
+        for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save))
+                numa_parse_line(line, array, n);
+        for (size_t i = 0; i < n; i++) {
+                /* The kernel counts shmem in `file` as well. */
+                array[i].file -= array[i].file < array[i].shmem ? array[i].file : array[i].shmem;
+                if (numa_bytes_sum(&array[i]) > 0)
+                        array[kept++] = array[i];
+        }
+        *ret = TAKE_PTR(array);
+        *ret_n = kept;
+        return 0;
+}
+
+bool cgroup_is_populated(int fd)
+{
+        _cleanup_free_ char *text = NULL;
+
+        if (cgroup_read_file(fd, "cgroup.events", &text) < 0)
+                return false;
+        return strncmp(text, "populated 1", 11) == 0 || strstr(text, "\npopulated 1");
+}
+
+int cgroup_reclaim(int fd, uint64_t bytes)
+{
+        static atomic_bool no_swappiness; /* kernels before 6.11 */
+        char text[64];
+        int r;
+
+        if (!atomic_load(&no_swappiness)) {
+                snprintf(text, sizeof(text), "%" PRIu64 " swappiness=0", bytes);
+                r = write_file(fd, "memory.reclaim", text, 0);
+                if (r != -EINVAL)
+                        return r;
+        }
+        snprintf(text, sizeof(text), "%" PRIu64, bytes);
+        r = write_file(fd, "memory.reclaim", text, 0);
+        if (r >= 0 || r == -EAGAIN)
+                atomic_store(&no_swappiness, true);
+        return r;
+}

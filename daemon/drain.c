@@ -1,0 +1,540 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "daemon/drain.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <numaif.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+/* A pass goes over the cgroup's processes. /proc/PID/numa_maps says which mappings have pages on a node that
+ * is to be emptied, /proc/PID/maps how far they reach, and /proc/PID/pagemap skips their holes. The pages
+ * found are moved by chunks of CHUNK_PAGES: move_pages(2) is asked where each of them is and then to move
+ * those on `from`. Between two chunks the process runs freely, we look whether somebody cancelled, and the
+ * bandwidth is kept. (migrate_pages(2) would isolate all pages of a process at once, with its address space
+ * locked.)
+ *
+ * Whatever vanishes meanwhile, a page, a mapping or a process, needs no draining any more. What comes in
+ * meanwhile, by fork or by allocation, is caught by the next pass. */
+
+#define CHUNK_PAGES       2048
+#define PASSES_MAX        3
+#define ENOUGH_BYTES      (64ULL << 20) /* the narrowing that follows moves that much quickly enough */
+#define PAGEMAP_WINDOW    4096          /* entries read at once */
+#define PAGEMAP_PRESENT   (1ULL << 63)
+#define SPARE_BYTES       (16ULL << 20) /* left free on a target */
+#define EVICT_CHUNK_BYTES (32ULL << 20)
+#define EVICT_USELESS_MAX 2
+#define SLEEP_SLICE_USEC  100000
+
+typedef struct Target {
+        int node;
+        uint64_t room_bytes;
+} Target;
+
+typedef struct Mover {
+        const NodeSet *from;
+        const NodeSet *to;
+        uint64_t bandwidth;
+        uint64_t limit_bytes; /* moves no more than that */
+        Job *job;
+        uint64_t left_bytes; /* for progress */
+        uint64_t moved_bytes;
+        uint64_t failed_bytes; /* of this pass */
+        Target *targets;
+        size_t n_targets;
+
+        /* the chunk */
+        pid_t pid;
+        uint64_t page_bytes; /* of the mapping: hugetlb has its own */
+        size_t n;
+        void *page[CHUNK_PAGES];
+        int node[CHUNK_PAGES];
+        int status[CHUNK_PAGES];
+} Mover;
+
+/* One mapping with pages to move. */
+typedef struct Mapping {
+        uint64_t start, end;
+        uint64_t page_bytes;
+        uint64_t pages; /* on `from` */
+} Mapping;
+
+static uint64_t now_usec(void)
+{
+        struct timespec t;
+
+        clock_gettime(CLOCK_MONOTONIC, &t);
+        return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+}
+
+/* Sleeps in slices, so that a cancelled job ends soon. */
+static int keep_bandwidth(const Mover *m, uint64_t bytes, uint64_t started_usec)
+{
+        uint64_t due, now;
+
+        if (job_is_cancelled(m->job))
+                return -ECANCELED;
+        if (m->bandwidth == 0)
+                return 0;
+        due = started_usec + (uint64_t)((double)bytes * 1e6 / (double)m->bandwidth);
+        while ((now = now_usec()) < due) {
+                uint64_t slice = due - now < SLEEP_SLICE_USEC ? due - now : SLEEP_SLICE_USEC;
+
+                usleep((useconds_t)slice);
+                if (job_is_cancelled(m->job))
+                        return -ECANCELED;
+        }
+        return 0;
+}
+
+/* Nearest to the first of `from` first: on such machines that is the socket of the CPUs that use them. */
+static void read_distances(int from, int *distance)
+{
+        char path[64];
+        int n = 0, value;
+        FILE *f;
+
+        snprintf(path, sizeof(path), "/sys/devices/system/node/node%d/distance", from);
+        f = fopen(path, "re");
+        if (!f)
+                return;
+        /* Column i belongs to the i-th online node; numbers may be sparse. */
+        for (int node = 0; node < NODE_MAX && fscanf(f, "%d", &value) == 1; node++, n++) {
+                for (;; node++) {
+                        snprintf(path, sizeof(path), "/sys/devices/system/node/node%d", node);
+                        if (node >= NODE_MAX || access(path, F_OK) == 0)
+                                break;
+                }
+                if (node < NODE_MAX)
+                        distance[node] = value;
+        }
+        fclose(f);
+}
+
+static uint64_t read_free_bytes(int node)
+{
+        char path[64], line[256];
+        uint64_t kib = 0;
+        FILE *f;
+
+        snprintf(path, sizeof(path), "/sys/devices/system/node/node%d/meminfo", node);
+        f = fopen(path, "re");
+        if (!f)
+                return 0;
+        while (fgets(line, sizeof(line), f))
+                if (sscanf(line, "Node %*d MemFree: %" SCNu64, &kib) == 1)
+                        break;
+        fclose(f);
+        return kib * 1024;
+}
+
+static void read_room(Mover *m)
+{
+        for (size_t i = 0; i < m->n_targets; i++) {
+                uint64_t free_bytes = read_free_bytes(m->targets[i].node);
+
+                m->targets[i].room_bytes = free_bytes > SPARE_BYTES ? free_bytes - SPARE_BYTES : 0;
+        }
+}
+
+static int find_targets(Mover *m)
+{
+        int distance[NODE_MAX] = { 0 };
+        size_t n = 0;
+
+        m->n_targets = nodeset_count(m->to);
+        if (m->n_targets == 0 || nodeset_is_empty(m->from) || nodeset_intersects(m->from, m->to))
+                return -EINVAL;
+        m->targets = calloc(m->n_targets, sizeof(*m->targets));
+        if (!m->targets)
+                return -ENOMEM;
+        read_distances(nodeset_next(m->from, 0), distance);
+        NODESET_FOREACH (node, m->to) {
+                size_t i = n++;
+
+                for (; i > 0 && distance[m->targets[i - 1].node] > distance[node]; i--)
+                        m->targets[i] = m->targets[i - 1];
+                m->targets[i] = (Target){ .node = node };
+        }
+        read_room(m);
+        return 0;
+}
+
+/* The nearest with room. When none has, the nearest: the kernel then reclaims there, or refuses. */
+static int pick_target(Mover *m)
+{
+        for (size_t i = 0; i < m->n_targets; i++) {
+                if (m->targets[i].room_bytes < m->page_bytes)
+                        continue;
+                m->targets[i].room_bytes -= m->page_bytes;
+                return m->targets[i].node;
+        }
+        return m->targets[0].node;
+}
+
+static bool on_source(const Mover *m, int node)
+{
+        return node >= 0 && node < NODE_MAX && nodeset_contains(m->from, node);
+}
+
+static int query_chunk(Mover *m)
+{
+        return move_pages(m->pid, m->n, m->page, NULL, m->status, 0) < 0 ? -errno : 0;
+}
+
+/* Asks where the pages of the chunk are and keeps those on `from`. */
+static int select_pages(Mover *m)
+{
+        uint64_t budget = (m->limit_bytes - m->moved_bytes) / m->page_bytes;
+        size_t kept = 0;
+        int r;
+
+        r = query_chunk(m);
+        if (r < 0)
+                return r;
+        for (size_t i = 0; i < m->n && kept < budget; i++)
+                if (on_source(m, m->status[i]))
+                        m->page[kept++] = m->page[i];
+        m->n = kept;
+        for (size_t i = 0; i < kept; i++)
+                m->node[i] = pick_target(m);
+        return 0;
+}
+
+/* Moves what the chunk has collected. -ESRCH: the process is gone. */
+static int flush_chunk(Mover *m)
+{
+        uint64_t started_usec = now_usec(), tried, stayed = 0;
+        int r;
+
+        if (m->n == 0)
+                return 0;
+        r = select_pages(m);
+        tried = m->n;
+        if (r == 0 && tried > 0) {
+                /* A positive answer, and -ENOMEM or -EBUSY, mean that some did not move. Which ones, the
+                 * status does not say reliably (tail pages of a huge page report errors although they went
+                 * with their head), so ask again. */
+                if (move_pages(m->pid, m->n, m->page, m->node, m->status, MPOL_MF_MOVE_ALL) < 0 &&
+                    (errno == ESRCH || errno == EPERM || errno == EACCES || errno == EINVAL ||
+                     errno == ENODEV))
+                        r = -errno;
+                if (r == 0)
+                        r = query_chunk(m);
+                for (size_t i = 0; r == 0 && i < m->n; i++)
+                        stayed += on_source(m, m->status[i]);
+        }
+        m->n = 0;
+        if (r < 0)
+                return r;
+        m->failed_bytes += stayed * m->page_bytes;
+        m->moved_bytes += (tried - stayed) * m->page_bytes;
+        m->left_bytes -= m->left_bytes < (tried - stayed) * m->page_bytes ? m->left_bytes
+                                                                          : (tried - stayed) * m->page_bytes;
+        job_progress(m->job, m->left_bytes);
+        return keep_bandwidth(m, tried * m->page_bytes, started_usec);
+}
+
+static int add_page(Mover *m, uint64_t address)
+{
+        m->page[m->n++] = (void *)(uintptr_t)address;
+        return m->n == CHUNK_PAGES || m->n * m->page_bytes >= 64ULL << 20 ? flush_chunk(m) : 0;
+}
+
+/* All present pages of a mapping, by windows of its pagemap. */
+static int move_mapping(Mover *m, const Mapping *mapping, int pagemap)
+{
+        const uint64_t small = (uint64_t)sysconf(_SC_PAGESIZE);
+        const uint64_t step = mapping->page_bytes / small;
+        uint64_t entries[PAGEMAP_WINDOW];
+        uint64_t seen_before = m->moved_bytes + m->failed_bytes;
+        int r = 0;
+
+        m->page_bytes = mapping->page_bytes;
+        for (uint64_t at = mapping->start; r == 0 && at < mapping->end;) {
+                uint64_t n = (mapping->end - at) / small;
+                ssize_t got;
+
+                if (m->moved_bytes >= m->limit_bytes ||
+                    m->moved_bytes + m->failed_bytes - seen_before >= mapping->pages * mapping->page_bytes)
+                        break;
+                n = n < PAGEMAP_WINDOW ? n : PAGEMAP_WINDOW;
+                got = pread(pagemap, entries, n * sizeof(entries[0]),
+                            (off_t)(at / small * sizeof(entries[0])));
+                if (got <= 0)
+                        break; /* the process is gone, or its end of the address space */
+                n = (uint64_t)got / sizeof(entries[0]);
+                /* A huge page may be larger than the window: then its first entry is in some window. */
+                for (uint64_t i = (step - (at - mapping->start) / small % step) % step; r == 0 && i < n;
+                     i += step)
+                        if (entries[i] & PAGEMAP_PRESENT)
+                                r = add_page(m, at + i * small);
+                at += n * small;
+                if (job_is_cancelled(m->job))
+                        r = -ECANCELED;
+        }
+        if (r == 0)
+                r = flush_chunk(m);
+        m->n = 0;
+        return r;
+}
+
+/* "7f0c prefer:2 anon=4 dirty=4 N0=1 N2=3 kernelpagesize_kB=4": false if it has no page on `from`. */
+static bool parse_numa_maps(char *line, const NodeSet *from, Mapping *ret)
+{
+        Mapping mapping = { .page_bytes = 4096 };
+        char *save = NULL, *word, *end;
+
+        word = strtok_r(line, " \n", &save);
+        if (!word)
+                return false;
+        mapping.start = strtoull(word, &end, 16);
+        if (*end)
+                return false;
+        while ((word = strtok_r(NULL, " \n", &save))) {
+                uint64_t value;
+                int node;
+
+                if (sscanf(word, "kernelpagesize_kB=%" SCNu64, &value) == 1 && value >= 4)
+                        mapping.page_bytes = value * 1024;
+                else if (sscanf(word, "N%d=%" SCNu64, &node, &value) == 2 && node >= 0 && node < NODE_MAX &&
+                         nodeset_contains(from, node))
+                        mapping.pages += value;
+        }
+        if (mapping.pages == 0)
+                return false;
+        *ret = mapping;
+        return true;
+}
+
+static FILE *open_proc(pid_t pid, const char *name)
+{
+        char path[64];
+
+        snprintf(path, sizeof(path), "/proc/%d/%s", (int)pid, name);
+        return fopen(path, "re");
+}
+
+/* The mappings with pages on `from`, still without their ends. */
+static int read_numa_maps(pid_t pid, const NodeSet *from, Mapping **ret, size_t *ret_n)
+{
+        _cleanup_free_ Mapping *array = NULL;
+        _cleanup_free_ char *line = NULL;
+        size_t n = 0, size = 0, length = 0;
+        FILE *f = open_proc(pid, "numa_maps");
+        int r = 0;
+
+        if (!f)
+                return -ESRCH;
+        while (r == 0 && getline(&line, &length, f) > 0) {
+                Mapping mapping;
+
+                if (!parse_numa_maps(line, from, &mapping))
+                        continue;
+                if (n == size) {
+                        Mapping *larger = realloc(array, (size = size ? size * 2 : 16) * sizeof(*larger));
+
+                        if (!larger) {
+                                r = -ENOMEM;
+                                break;
+                        }
+                        array = larger;
+                }
+                array[n++] = mapping;
+        }
+        fclose(f);
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(array);
+        *ret_n = n;
+        return 0;
+}
+
+/* Both files list mappings by ascending address; one that has been unmapped since keeps end 0. */
+static int read_ends(pid_t pid, Mapping *array, size_t n)
+{
+        _cleanup_free_ char *line = NULL;
+        size_t length = 0, i = 0;
+        FILE *f = open_proc(pid, "maps");
+
+        if (!f)
+                return -ESRCH;
+        while (i < n && getline(&line, &length, f) > 0) {
+                uint64_t start, end;
+
+                if (sscanf(line, "%" SCNx64 "-%" SCNx64, &start, &end) != 2)
+                        continue;
+                while (i < n && array[i].start < start)
+                        i++;
+                if (i < n && array[i].start == start)
+                        array[i++].end = end;
+        }
+        fclose(f);
+        return 0;
+}
+
+static int move_process(Mover *m, pid_t pid)
+{
+        _cleanup_free_ Mapping *array = NULL;
+        char path[64];
+        size_t n = 0;
+        int pagemap, r;
+
+        r = read_numa_maps(pid, m->from, &array, &n);
+        if (r == 0 && n > 0)
+                r = read_ends(pid, array, n);
+        if (r < 0 || n == 0)
+                return r;
+        snprintf(path, sizeof(path), "/proc/%d/pagemap", (int)pid);
+        pagemap = open(path, O_RDONLY | O_CLOEXEC);
+        if (pagemap < 0)
+                return errno == ENOENT ? -ESRCH : -errno;
+        m->pid = pid;
+        for (size_t i = 0; i < n && r == 0 && m->moved_bytes < m->limit_bytes; i++) {
+                r = move_mapping(m, &array[i], pagemap);
+                if (r == -EINVAL || r == -EFAULT || r == -ENOMEM)
+                        r = 0; /* this mapping only: it changed under us */
+        }
+        close(pagemap);
+        return r;
+}
+
+/* What processes can map; page cache that nobody maps is for drain_evict(). */
+static int read_left(int cgroup_fd, const NodeSet *from, uint64_t *ret_bytes)
+{
+        _cleanup_free_ NumaBytes *array = NULL;
+        uint64_t sum = 0;
+        size_t n = 0;
+        int r;
+
+        r = cgroup_read_numa(cgroup_fd, from, &array, &n);
+        if (r < 0)
+                return r;
+        for (size_t i = 0; i < n; i++)
+                sum += array[i].anon + array[i].shmem;
+        *ret_bytes = sum;
+        return 0;
+}
+
+static int move_pass(Mover *m, int cgroup_fd)
+{
+        _cleanup_free_ pid_t *pids = NULL;
+        size_t n = 0;
+        int r, first_error = 0;
+
+        m->failed_bytes = 0;
+        r = cgroup_read_pids(cgroup_fd, &pids, &n);
+        for (size_t i = 0; r == 0 && i < n && m->moved_bytes < m->limit_bytes; i++) {
+                r = move_process(m, pids[i]);
+                if (r == -ECANCELED || r == -ENOMEM)
+                        return r;
+                /* Gone, or nothing that we may touch (a kernel thread): the others still count. */
+                if (r < 0 && r != -ESRCH && first_error == 0)
+                        first_error = r;
+                r = 0;
+        }
+        return r < 0 ? r : first_error;
+}
+
+static int move_passes(Mover *m, int cgroup_fd)
+{
+        int r = 0;
+
+        for (unsigned pass = 0; pass < PASSES_MAX; pass++) {
+                uint64_t before = m->moved_bytes, left;
+
+                if (read_left(cgroup_fd, m->from, &left) == 0)
+                        m->left_bytes = left;
+                r = move_pass(m, cgroup_fd);
+                if (r < 0)
+                        return r;
+                if (m->moved_bytes >= m->limit_bytes || m->moved_bytes == before)
+                        return 0;
+                if (read_left(cgroup_fd, m->from, &left) < 0 || left < ENOUGH_BYTES)
+                        return 0;
+                read_room(m);
+        }
+        return 0;
+}
+
+int drain_move_some(int cgroup_fd, const NodeSet *from, const NodeSet *to, uint64_t limit_bytes,
+                    uint64_t bandwidth, Job *job, MoveResult *ret)
+{
+        _cleanup_free_ Mover *m = calloc(1, sizeof(*m));
+        int r;
+
+        if (!m)
+                return -ENOMEM;
+        m->from = from;
+        m->to = to;
+        m->bandwidth = bandwidth;
+        m->limit_bytes = limit_bytes;
+        m->job = job;
+        r = find_targets(m);
+        if (r == 0)
+                r = move_passes(m, cgroup_fd);
+        free(m->targets);
+        if (r < 0)
+                return r;
+        ret->moved_bytes = m->moved_bytes;
+        ret->failed_bytes = m->failed_bytes;
+        return 0;
+}
+
+int drain_move(int cgroup_fd, const NodeSet *from, const NodeSet *to, uint64_t bandwidth, Job *job,
+               MoveResult *ret)
+{
+        return drain_move_some(cgroup_fd, from, to, UINT64_MAX, bandwidth, job, ret);
+}
+
+static int read_file_bytes(int cgroup_fd, const NodeSet *from, uint64_t *ret_bytes)
+{
+        _cleanup_free_ NumaBytes *array = NULL;
+        uint64_t sum = 0;
+        size_t n = 0;
+        int r;
+
+        r = cgroup_read_numa(cgroup_fd, from, &array, &n);
+        if (r < 0)
+                return r;
+        for (size_t i = 0; i < n; i++)
+                sum += array[i].file;
+        *ret_bytes = sum;
+        return 0;
+}
+
+int drain_evict(int cgroup_fd, const NodeSet *from, Job *job, uint64_t *ret_evicted_bytes)
+{
+        uint64_t before, left, evicted = 0;
+        unsigned useless = 0;
+        int r;
+
+        r = read_file_bytes(cgroup_fd, from, &before);
+        if (r < 0)
+                return r;
+        while (before > 0 && useless < EVICT_USELESS_MAX) {
+                uint64_t chunk = before < EVICT_CHUNK_BYTES ? before : EVICT_CHUNK_BYTES;
+
+                if (job_is_cancelled(job))
+                        return -ECANCELED;
+                /* The kernel takes from all nodes of the cgroup, there is no way to name one; -EAGAIN: it
+                 * found less than that. Only what left the node counts as useful. */
+                r = cgroup_reclaim(cgroup_fd, chunk);
+                if (r < 0 && r != -EAGAIN && r != -EINTR)
+                        return r;
+                r = read_file_bytes(cgroup_fd, from, &left);
+                if (r < 0)
+                        return r;
+                useless = left + chunk / 8 > before ? useless + 1 : 0;
+                evicted += before > left ? before - left : 0;
+                before = left;
+                job_progress(job, left);
+        }
+        *ret_evicted_bytes = evicted;
+        return 0;
+}

@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* cdmd-generator: writes the fence before systemd starts the first unit, so that every unit is born fenced.
+ *
+ * systemd runs it at boot and at every daemon-reload, with the folders that it may write to as arguments. At
+ * that time there is no bus, no journal, no network and perhaps no writable /etc: it reads plain files, asks
+ * no name service, and tells what an operator must know to /dev/kmsg. Whatever goes wrong, it ends at once
+ * and with success: a machine that boots is worth more than a fence.
+ *
+ * It acts only where cdmd.service will be started and Mode=enforce. A configuration that cannot be read does
+ * not open the machine: then what Nodes=auto finds is fenced. The one exception is a configuration that
+ * would take all memory away. */
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <syslog.h>
+#include <unistd.h>
+
+#include "daemon/fence-files.h"
+#include "daemon/topology-read.h"
+#include "policy/cdm-names.h"
+#include "policy/conf-read.h"
+
+/* Where unit files are looked for, the strongest first. */
+static const char *const unit_dirs[] = {
+        "etc/systemd/system",
+        "run/systemd/system",
+        "usr/local/lib/systemd/system",
+        "usr/lib/systemd/system",
+};
+
+static const char *root_dir = "";
+
+static void close_p(int *fd)
+{
+        if (*fd >= 0)
+                close(*fd);
+}
+
+/* Below a --root it is not this machine that boots: then to stderr. */
+static void say(int priority, const char *format, ...) _printf_(2, 3);
+static void say(int priority, const char *format, ...)
+{
+        _cleanup_(close_p) int fd = -EBADF;
+        char text[768], line[800];
+        va_list ap;
+        int n;
+
+        va_start(ap, format);
+        vsnprintf(text, sizeof(text), format, ap);
+        va_end(ap);
+        if (!root_dir[0])
+                fd = open("/dev/kmsg", O_WRONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+        n = snprintf(line, sizeof(line), "<%d>cdmd-generator: %s\n", priority, text);
+        if (fd < 0 || write(fd, line, (size_t)n) < 0)
+                fprintf(stderr, "cdmd-generator: %s\n", text);
+}
+
+typedef enum Link { LINK_NONE, LINK_THERE, LINK_MASKED } Link;
+
+/* What systemd sees at a path: a link to /dev/null and an empty file both mask. */
+static Link link_read(int root_fd, const char *path)
+{
+        char target[16];
+        struct stat st;
+        ssize_t n;
+
+        if (fstatat(root_fd, path, &st, AT_SYMLINK_NOFOLLOW) < 0)
+                return LINK_NONE;
+        if (S_ISREG(st.st_mode))
+                return st.st_size == 0 ? LINK_MASKED : LINK_THERE;
+        n = readlinkat(root_fd, path, target, sizeof(target));
+        if (n == (ssize_t)strlen("/dev/null") && memcmp(target, "/dev/null", (size_t)n) == 0)
+                return LINK_MASKED;
+        return LINK_THERE;
+}
+
+static bool is_masked(int root_fd)
+{
+        for (size_t i = 0; i < ARRAY_SIZE(unit_dirs); i++) {
+                char path[256];
+                Link l;
+
+                snprintf(path, sizeof(path), "%s/" CDM_UNIT, unit_dirs[i]);
+                l = link_read(root_fd, path);
+                if (l != LINK_NONE)
+                        return l == LINK_MASKED;
+        }
+        return false;
+}
+
+/* The way out at the boot loader: systemd.mask=cdmd.service keeps cdmd from starting, and with it the fence
+ * from being closed. */
+static bool is_masked_by_kernel(int root_fd)
+{
+        _cleanup_(close_p) int fd = openat(root_fd, "proc/cmdline", O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+        char text[4096], *state = NULL;
+        ssize_t n;
+
+        n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+        if (n < 0)
+                return false;
+        text[n] = '\0';
+        for (char *word = strtok_r(text, " \t\n", &state); word; word = strtok_r(NULL, " \t\n", &state))
+                if (strcmp(word, "systemd.mask=" CDM_UNIT) == 0 || strcmp(word, "systemd.mask=cdmd") == 0)
+                        return true;
+        return false;
+}
+
+static bool has_suffix(const char *s, const char *suffix)
+{
+        size_t n = strlen(s), m = strlen(suffix);
+
+        return n > m && strcmp(s + n - m, suffix) == 0;
+}
+
+/* Is `folder` (multi-user.target.wants) the place of a link to cdmd that counts, seen from unit_dirs[dir]?
+ */
+static bool is_wanted_by(int root_fd, size_t dir, const char *folder)
+{
+        if (!has_suffix(folder, ".wants") && !has_suffix(folder, ".requires") &&
+            !has_suffix(folder, ".upholds"))
+                return false;
+        for (size_t i = 0; i <= dir; i++) {
+                char path[512];
+                Link l;
+
+                snprintf(path, sizeof(path), "%s/%s/" CDM_UNIT, unit_dirs[i], folder);
+                l = link_read(root_fd, path);
+                if (l != LINK_NONE)
+                        return l == LINK_THERE;
+        }
+        return false;
+}
+
+static bool is_enabled(int root_fd)
+{
+        for (size_t i = 0; i < ARRAY_SIZE(unit_dirs); i++) {
+                int fd = openat(root_fd, unit_dirs[i], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+                DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+                bool found = false;
+                struct dirent *e;
+
+                if (!dir) {
+                        if (fd >= 0)
+                                close(fd);
+                        continue;
+                }
+                while (!found && (e = readdir(dir)))
+                        found = is_wanted_by(root_fd, i, e->d_name);
+                closedir(dir);
+                if (found)
+                        return true;
+        }
+        return false;
+}
+
+static bool will_start(void)
+{
+        _cleanup_(close_p) int root_fd =
+                open(root_dir[0] ? root_dir : "/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        const char *virtualization = getenv("SYSTEMD_VIRTUALIZATION"), *initrd = getenv("SYSTEMD_IN_INITRD");
+
+        /* A container shows its host's nodes, and an initrd has none of the configuration: neither is the
+         * place to fence a machine from. */
+        if (virtualization && strncmp(virtualization, "container:", strlen("container:")) == 0)
+                return false;
+        if (initrd && strcmp(initrd, "1") == 0)
+                return false;
+        return root_fd >= 0 && !is_masked(root_fd) && !is_masked_by_kernel(root_fd) && is_enabled(root_fd);
+}
+
+/* What is configured, or the defaults (which enforce) where that cannot be read. */
+static int load(Config **ret, bool *ret_fallback)
+{
+        ConfMessages messages = { 0 };
+        int r;
+
+        *ret_fallback = false;
+        r = config_load_fence(root_dir, ret, &messages);
+        if (r < 0) {
+                for (size_t i = 0; i < messages.n_messages; i++) {
+                        _cleanup_free_ char *text = conf_message_format(&messages.messages[i]);
+
+                        if (messages.messages[i].severity == CONF_ERROR && text)
+                                say(LOG_ERR, "%s", text);
+                }
+                say(LOG_ERR, "the configuration was refused: fencing the nodes that Nodes=auto finds. "
+                             "Correct the files and run `cdmctl reload`.");
+                *ret_fallback = true;
+                r = config_new(ret);
+        }
+        conf_messages_clear(&messages);
+        return r;
+}
+
+/* Pools as configured; when that contradicts itself, as for files that do not parse: what auto finds. */
+static int resolve(const Topology *t, const Config *config, PoolSet **ret)
+{
+        _cleanup_free_ char *error = NULL, *error_auto = NULL;
+        int r;
+
+        r = pool_set_resolve(t, (const PoolConfig *const *)config->pools, config->n_pools, ret, &error);
+        if (r != -EEXIST && r != -ENOSPC)
+                return r;
+        say(LOG_ERR, "%s", error ? error : "the pools cannot be told apart");
+        if (r == -EEXIST) {
+                r = pool_set_resolve(t, NULL, 0, ret, &error_auto);
+                if (r == 0)
+                        say(LOG_ERR, "fencing the nodes that Nodes=auto finds instead");
+        }
+        return r;
+}
+
+static int generate(const char *dir)
+{
+        _cleanup_(config_free_p) Config *config = NULL;
+        _cleanup_(topology_free_p) Topology *topology = NULL;
+        _cleanup_(pool_set_free_p) PoolSet *pools = NULL;
+        bool fallback, changed;
+        int r;
+
+        r = load(&config, &fallback);
+        if (r < 0)
+                return r;
+        if (config->mode != FENCE_MODE_ENFORCE)
+                return 0;
+        r = topology_read(root_dir, &topology);
+        if (r < 0)
+                return r;
+        r = resolve(topology, config, &pools);
+        if (r < 0)
+                return r;
+        if (nodeset_is_empty(&pools->cdm))
+                return 0;
+        return fence_files_write(dir, config, pools, &changed);
+}
+
+int main(int argc, char *argv[])
+{
+        int r;
+
+        if (argc > 1 && strncmp(argv[1], "--root=", strlen("--root=")) == 0) {
+                root_dir = argv[1] + strlen("--root=");
+                argc--;
+                argv++;
+        }
+        if (argc < 2 || argv[1][0] == '-') {
+                fprintf(stderr, "usage: cdmd-generator [--root=DIR] NORMAL-DIR [EARLY-DIR LATE-DIR]\n"
+                                "systemd runs this at boot, see systemd.generator(7) and cdmd(8).\n");
+                return EXIT_FAILURE;
+        }
+        umask(0022);
+        if (!will_start())
+                return EXIT_SUCCESS;
+        r = generate(argv[1]);
+        if (r == -ENOSPC)
+                say(LOG_CRIT,
+                    "nothing is fenced: no ordinary memory would be left, or %s is full. "
+                    "Every process may use every node.",
+                    argv[1]);
+        else if (r < 0)
+                say(LOG_CRIT, "nothing is fenced: %s. Every process may use every node.", strerror(-r));
+        return EXIT_SUCCESS;
+}

@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "daemon/unit.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "daemon/unit-internal.h"
+
+/* Three matches, narrow enough that the bus sends us only what we use: ActiveState comes with
+ * PropertiesChanged of the Unit interface (a second one of the type's own interface is not for us), units
+ * that systemd forgets with UnitRemoved, and Reloading. */
+
+#define MATCH_MANAGER(member)                                                                               \
+        "type='signal',sender='" SYSTEMD_NAME "',path='" SYSTEMD_PATH                                       \
+        "',interface='" SYSTEMD_INTERFACE_MANAGER "',member='" member "'"
+#define MATCH_PROPERTIES                                                                                    \
+        "type='signal',sender='" SYSTEMD_NAME "',path_namespace='" SYSTEMD_UNIT_PATH                        \
+        "',interface='org.freedesktop.DBus.Properties',member='PropertiesChanged',arg0="                    \
+        "'" SYSTEMD_INTERFACE_UNIT "'"
+
+typedef struct Watch {
+        sd_bus_slot *slots[3];
+        sd_bus_slot *lead;
+        bool reloading;
+        unit_event_cb cb;
+        void *userdata;
+} Watch;
+
+static void watch_free(Watch *w)
+{
+        for (size_t i = 0; i < ARRAY_SIZE(w->slots); i++)
+                sd_bus_slot_unref(w->slots[i]);
+        sd_bus_slot_unref(w->lead);
+        free(w);
+}
+
+static void watch_destroyed(void *userdata)
+{
+        Watch *w = userdata;
+
+        w->lead = NULL;
+        watch_free(w);
+}
+
+/* Reads s, a{sv} and looks for the one string that matters. */
+static int read_active_state(sd_bus_message *m, const char **ret)
+{
+        const char *name;
+        int r;
+
+        *ret = NULL;
+        r = sd_bus_message_skip(m, "s");
+        if (r >= 0)
+                r = sd_bus_message_enter_container(m, 'a', "{sv}");
+        while (r >= 0 && (r = sd_bus_message_enter_container(m, 'e', "sv")) > 0) {
+                r = sd_bus_message_read(m, "s", &name);
+                if (r >= 0 && strcmp(name, "ActiveState") == 0)
+                        return sd_bus_message_read(m, "v", "s", ret);
+                if (r >= 0)
+                        r = sd_bus_message_skip(m, "v");
+                if (r >= 0)
+                        r = sd_bus_message_exit_container(m);
+        }
+        return r;
+}
+
+static int on_properties(sd_bus_message *m, void *userdata, sd_bus_error *error _unused_)
+{
+        _cleanup_free_ char *name = NULL;
+        const char *state;
+        Watch *w = userdata;
+
+        if (read_active_state(m, &state) < 0 || !state)
+                return 0;
+        if (sd_bus_path_decode(sd_bus_message_get_path(m), SYSTEMD_UNIT_PATH, &name) > 0)
+                w->cb(name, state, w->userdata);
+        return 0;
+}
+
+static int on_removed(sd_bus_message *m, void *userdata, sd_bus_error *error _unused_)
+{
+        const char *name, *path;
+        Watch *w = userdata;
+
+        /* A daemon-reload announces the removal of every unit, and then adds those that exist anew. */
+        if (!w->reloading && sd_bus_message_read(m, "so", &name, &path) >= 0)
+                w->cb(name, "removed", w->userdata);
+        return 0;
+}
+
+static int on_reloading(sd_bus_message *m, void *userdata, sd_bus_error *error _unused_)
+{
+        Watch *w = userdata;
+        int active;
+
+        if (sd_bus_message_read(m, "b", &active) < 0)
+                return 0;
+        w->reloading = active;
+        w->cb(NULL, active ? "reloading" : "reloaded", w->userdata);
+        return 0;
+}
+
+/* systemd sends signals only while somebody has subscribed; it forgets us when we leave the bus. */
+static int on_subscribed(sd_bus_message *m _unused_, void *userdata _unused_, sd_bus_error *error _unused_)
+{
+        return 0;
+}
+
+int unit_subscribe(sd_bus *bus, unit_event_cb cb, void *userdata, sd_bus_slot **ret_slot)
+{
+        Watch *w = calloc(1, sizeof(*w));
+        int r;
+
+        if (!w)
+                return -ENOMEM;
+        w->cb = cb;
+        w->userdata = userdata;
+        r = sd_bus_add_match_async(bus, &w->lead, MATCH_PROPERTIES, on_properties, NULL, w);
+        if (r >= 0)
+                r = sd_bus_add_match_async(bus, &w->slots[0], MATCH_MANAGER("UnitRemoved"), on_removed, NULL,
+                                           w);
+        if (r >= 0)
+                r = sd_bus_add_match_async(bus, &w->slots[1], MATCH_MANAGER("Reloading"), on_reloading, NULL,
+                                           w);
+        if (r >= 0)
+                r = unit_call(bus, &w->slots[2], SYSTEMD_PATH, SYSTEMD_INTERFACE_MANAGER, "Subscribe",
+                              on_subscribed, w, "");
+        if (r < 0) {
+                watch_free(w);
+                return r;
+        }
+        if (ret_slot) {
+                sd_bus_slot_set_destroy_callback(w->lead, watch_destroyed);
+                *ret_slot = TAKE_PTR(w->lead);
+        }
+        return 0;
+}

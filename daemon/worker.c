@@ -1,0 +1,404 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "daemon/worker.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+
+/* A job is in exactly one of three lists, all of them under the lock: waiting -> running -> finished. A
+ * thread takes it from the first to the last; the event loop, woken through an eventfd, takes it from there,
+ * calls done and frees it. So a Job that its owner has not been told the end of is always a valid pointer.
+ *
+ * Threads come when a job finds none idle and go after IDLE_SEC without work; the eventfd then wakes the
+ * loop once more to join them. Nothing in here wakes up periodically. */
+
+#define IDLE_SEC     10
+#define DISPATCH_MAX 64
+
+typedef struct JobList {
+        Job *first, *last;
+        size_t n;
+} JobList;
+
+struct Job {
+        Worker *worker;
+        JobList *list;
+        Job *prev, *next;
+        job_run_t run;
+        job_done_t done;
+        job_progress_t progress;
+        void *userdata;
+        atomic_bool cancelled;
+        int result;
+        uint64_t progress_value;
+        bool progress_pending;
+};
+
+struct Worker {
+        pthread_mutex_t lock;
+        pthread_cond_t work; /* something waits, or the threads shall end */
+        JobList waiting, running, finished;
+        unsigned n_threads, n_idle, n_threads_max;
+        bool stopping;
+        pthread_t *threads; /* n_threads_max slots; those of `gone` end by themselves and are to be joined */
+        bool *used, *gone;
+        int event_fd;
+        sd_event_source *source;
+};
+
+static void list_append(JobList *list, Job *job)
+{
+        job->list = list;
+        job->prev = list->last;
+        job->next = NULL;
+        if (list->last)
+                list->last->next = job;
+        else
+                list->first = job;
+        list->last = job;
+        list->n++;
+}
+
+static void list_remove(Job *job)
+{
+        JobList *list = job->list;
+
+        if (job->prev)
+                job->prev->next = job->next;
+        else
+                list->first = job->next;
+        if (job->next)
+                job->next->prev = job->prev;
+        else
+                list->last = job->prev;
+        list->n--;
+        job->list = NULL;
+}
+
+static void wake_loop(Worker *w)
+{
+        uint64_t one = 1;
+
+        /* Fails only when the counter is at its limit, and then the loop is awake anyway. */
+        (void)!write(w->event_fd, &one, sizeof(one));
+}
+
+/* With the lock held. */
+static void finish(Job *job, int result)
+{
+        job->result = result;
+        list_remove(job);
+        list_append(&job->worker->finished, job);
+        wake_loop(job->worker);
+}
+
+/* With the lock held, which is released while the job runs. */
+static void run_one(Worker *w)
+{
+        Job *job = w->waiting.first;
+        int r;
+
+        list_remove(job);
+        list_append(&w->running, job);
+        pthread_mutex_unlock(&w->lock);
+        r = job->run(job, job->userdata);
+        pthread_mutex_lock(&w->lock);
+        finish(job, r);
+}
+
+/* With the lock held. False when nothing came for IDLE_SEC. */
+static bool wait_for_work(Worker *w)
+{
+        struct timespec until;
+        int r = 0;
+
+        clock_gettime(CLOCK_MONOTONIC, &until);
+        until.tv_sec += IDLE_SEC;
+        w->n_idle++;
+        while (!w->waiting.first && !w->stopping && r != ETIMEDOUT)
+                r = pthread_cond_timedwait(&w->work, &w->lock, &until);
+        w->n_idle--;
+        return w->waiting.first || w->stopping;
+}
+
+static void *thread_main(void *userdata)
+{
+        Worker *w = userdata;
+
+        pthread_mutex_lock(&w->lock);
+        for (;;) {
+                if (w->waiting.first)
+                        run_one(w);
+                else if (w->stopping || !wait_for_work(w))
+                        break;
+        }
+        w->n_threads--;
+        for (unsigned i = 0; i < w->n_threads_max; i++)
+                if (w->used[i] && pthread_equal(w->threads[i], pthread_self()))
+                        w->gone[i] = true;
+        wake_loop(w);
+        pthread_mutex_unlock(&w->lock);
+        return NULL;
+}
+
+/* With the lock held. A thread that is `gone` needs it only for its last instruction, so it is let go while
+ * we wait for it. */
+static void join_gone(Worker *w)
+{
+        for (unsigned i = 0; i < w->n_threads_max; i++) {
+                pthread_t t = w->threads[i];
+
+                if (!w->gone[i])
+                        continue;
+                w->gone[i] = false;
+                pthread_mutex_unlock(&w->lock);
+                pthread_join(t, NULL);
+                pthread_mutex_lock(&w->lock);
+                w->used[i] = false;
+        }
+}
+
+/* With the lock held. Signals are the event loop's (signalfd): a thread gets none. */
+static int start_thread(Worker *w)
+{
+        sigset_t all, before;
+        unsigned i = 0;
+        int r;
+
+        while (i < w->n_threads_max && w->used[i])
+                i++;
+        if (i == w->n_threads_max)
+                return -EAGAIN;
+        sigfillset(&all);
+        pthread_sigmask(SIG_SETMASK, &all, &before);
+        r = pthread_create(&w->threads[i], NULL, thread_main, w);
+        pthread_sigmask(SIG_SETMASK, &before, NULL);
+        if (r)
+                return -r;
+        w->used[i] = true;
+        w->n_threads++;
+        return 0;
+}
+
+static void call_done(Job *job)
+{
+        if (job->progress_pending && job->progress)
+                job->progress(job->progress_value, job->userdata);
+        job->done(job->result, job->userdata);
+        free(job);
+}
+
+/* Calls done for what has finished, for at most max jobs so that the loop gets on with other things; done
+ * may submit and cancel. */
+static void dispatch_finished(Worker *w, size_t max)
+{
+        for (size_t i = 0;; i++) {
+                Job *job;
+
+                pthread_mutex_lock(&w->lock);
+                job = w->finished.first;
+                if (job && i < max)
+                        list_remove(job);
+                pthread_mutex_unlock(&w->lock);
+                if (!job)
+                        return;
+                if (i >= max) {
+                        wake_loop(w);
+                        return;
+                }
+                call_done(job);
+        }
+}
+
+/* At most one call for each running job in a turn of the loop, whatever comes in meanwhile. Only this thread
+ * frees jobs, so one that is picked under the lock stays valid without it. */
+static void dispatch_progress(Worker *w)
+{
+        for (unsigned i = 0; i < w->n_threads_max; i++) {
+                uint64_t value = 0;
+                Job *job;
+
+                pthread_mutex_lock(&w->lock);
+                for (job = w->running.first; job && !job->progress_pending;)
+                        job = job->next;
+                if (job) {
+                        value = job->progress_value;
+                        job->progress_pending = false;
+                }
+                pthread_mutex_unlock(&w->lock);
+                if (!job)
+                        return;
+                job->progress(value, job->userdata);
+        }
+}
+
+static int on_event(sd_event_source *source, int fd, uint32_t revents, void *userdata)
+{
+        Worker *w = userdata;
+        uint64_t count;
+
+        (void)!read(fd, &count, sizeof(count));
+        pthread_mutex_lock(&w->lock);
+        join_gone(w);
+        pthread_mutex_unlock(&w->lock);
+        dispatch_progress(w);
+        dispatch_finished(w, DISPATCH_MAX);
+        return 0;
+}
+
+static int init_locks(Worker *w)
+{
+        pthread_condattr_t attr;
+        int r;
+
+        r = pthread_condattr_init(&attr);
+        if (r)
+                return -r;
+        /* The clock may be set while a thread is idle. */
+        pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+        r = pthread_cond_init(&w->work, &attr);
+        pthread_condattr_destroy(&attr);
+        if (r)
+                return -r;
+        return -pthread_mutex_init(&w->lock, NULL);
+}
+
+int worker_new(sd_event *event, unsigned n_threads_max, Worker **ret)
+{
+        _cleanup_(worker_free_p) Worker *w = NULL;
+        Worker *made;
+        int r;
+
+        if (n_threads_max == 0)
+                return -EINVAL;
+        made = calloc(1, sizeof(*made));
+        if (!made)
+                return -ENOMEM;
+        made->event_fd = -EBADF;
+        r = init_locks(made);
+        if (r < 0) {
+                free(made);
+                return r;
+        }
+        w = made;
+        w->threads = calloc(n_threads_max, sizeof(*w->threads));
+        w->used = calloc(n_threads_max, sizeof(*w->used));
+        w->gone = calloc(n_threads_max, sizeof(*w->gone));
+        if (!w->threads || !w->used || !w->gone)
+                return -ENOMEM;
+        w->n_threads_max = n_threads_max;
+        w->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+        if (w->event_fd < 0)
+                return -errno;
+        r = sd_event_add_io(event, &w->source, w->event_fd, EPOLLIN, on_event, w);
+        if (r < 0)
+                return r;
+        (void)sd_event_source_set_description(w->source, "worker");
+        *ret = TAKE_PTR(w);
+        return 0;
+}
+
+Worker *worker_free(Worker *w)
+{
+        if (!w)
+                return NULL;
+        pthread_mutex_lock(&w->lock);
+        w->stopping = true;
+        for (Job *job = w->running.first; job; job = job->next)
+                atomic_store(&job->cancelled, true);
+        while (w->waiting.first)
+                finish(w->waiting.first, -ECANCELED);
+        pthread_cond_broadcast(&w->work);
+        pthread_mutex_unlock(&w->lock);
+        for (unsigned i = 0; i < w->n_threads_max; i++)
+                if (w->used[i])
+                        pthread_join(w->threads[i], NULL);
+
+        sd_event_source_disable_unref(w->source);
+        dispatch_finished(w, SIZE_MAX);
+        if (w->event_fd >= 0)
+                close(w->event_fd);
+        pthread_cond_destroy(&w->work);
+        pthread_mutex_destroy(&w->lock);
+        free(w->threads);
+        free(w->used);
+        free(w->gone);
+        free(w);
+        return NULL;
+}
+
+int worker_submit(Worker *w, job_run_t run, job_done_t done, job_progress_t progress, void *userdata,
+                  Job **ret)
+{
+        _cleanup_free_ Job *job = calloc(1, sizeof(*job));
+        int r = 0;
+
+        if (!job)
+                return -ENOMEM;
+        job->worker = w;
+        job->run = run;
+        job->done = done;
+        job->progress = progress;
+        job->userdata = userdata;
+        atomic_init(&job->cancelled, false);
+
+        pthread_mutex_lock(&w->lock);
+        if (w->stopping) {
+                r = -ESHUTDOWN;
+        } else {
+                list_append(&w->waiting, job);
+                /* Idle threads may already have been signalled for jobs that still wait. */
+                if (w->waiting.n > w->n_idle && w->n_threads < w->n_threads_max)
+                        r = start_thread(w);
+                if (r < 0 && w->n_threads > 0)
+                        r = 0; /* one of those that run will come to it */
+                if (r < 0)
+                        list_remove(job);
+        }
+        pthread_cond_signal(&w->work);
+        pthread_mutex_unlock(&w->lock);
+        if (r < 0)
+                return r;
+        if (ret)
+                *ret = job;
+        TAKE_PTR(job);
+        return 0;
+}
+
+void job_progress(Job *job, uint64_t value)
+{
+        Worker *w;
+
+        if (!job || !job->progress)
+                return;
+        w = job->worker;
+        pthread_mutex_lock(&w->lock);
+        job->progress_value = value;
+        if (!job->progress_pending) {
+                job->progress_pending = true;
+                wake_loop(w);
+        }
+        pthread_mutex_unlock(&w->lock);
+}
+
+_Bool job_is_cancelled(const Job *job)
+{
+        return job && atomic_load(&job->cancelled);
+}
+
+void job_cancel(Job *job)
+{
+        Worker *w = job->worker;
+
+        atomic_store(&job->cancelled, true);
+        pthread_mutex_lock(&w->lock);
+        if (job->list == &w->waiting)
+                finish(job, -ECANCELED);
+        pthread_mutex_unlock(&w->lock);
+}

@@ -1,0 +1,17 @@
+# Files to copy into /etc/cdm and change; tests/check-examples has cdmctl check them.
+exampledir = $(docdir)/examples
+examplepoolsdir = $(exampledir)/pools.d
+examplepolicydir = $(exampledir)/policy.d
+
+dist_example_DATA = policy/examples/cdmd.conf
+dist_examplepools_DATA = \
+	policy/examples/pools.d/hbm.conf \
+	policy/examples/pools.d/rest.conf
+dist_examplepolicy_DATA = \
+	policy/examples/policy.d/10-trainer.conf \
+	policy/examples/policy.d/20-training-services.conf \
+	policy/examples/policy.d/30-slurm.conf \
+	policy/examples/policy.d/35-batch.conf \
+	policy/examples/policy.d/40-containers.conf \
+	policy/examples/policy.d/50-developers.conf \
+	policy/examples/policy.d/99-deny.conf

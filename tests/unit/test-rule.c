@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <errno.h>
+
+#include "policy/rule.h"
+#include "tests/unit/check-main.h"
+
+#define GLOBS(...) ((char *[]){ __VA_ARGS__, NULL })
+#define UIDS(...)                                                                                           \
+        .uids = (uid_t[]){ __VA_ARGS__ }, .n_uids = sizeof((uid_t[]){ __VA_ARGS__ }) / sizeof(uid_t)
+#define GIDS(...)                                                                                           \
+        .gids = (gid_t[]){ __VA_ARGS__ }, .n_gids = sizeof((gid_t[]){ __VA_ARGS__ }) / sizeof(gid_t)
+
+static const Subject trainer = {
+        .unit = (char *)"training-7.service",
+        .slice = (char *)"batch-night.slice",
+        .cgroup = (char *)"/batch.slice/batch-night.slice/training-7.service",
+        .uid = 1000,
+        .gids = (gid_t[]){ 1000, 44 },
+        .n_gids = 2,
+        .unit_uid = 1000,
+};
+static const Subject container = {
+        .cgroup = (char *)"/machine/abc",
+        .container = (char *)"podman:abc123",
+        .uid = 0,
+        .unit_uid = UID_NONE,
+};
+static const Subject unknown_user = { .unit = (char *)"x.service", .uid = UID_NONE };
+
+static const struct {
+        const char *what;
+        const Subject *subject;
+        bool matches;
+        Rule rule;
+} cases[] = {
+        { "no key", &trainer, true, {} },
+        { "pool", &trainer, true, { .pools = GLOBS((char *)"h*") } },
+        { "other pool", &trainer, false, { .pools = GLOBS((char *)"cxl") } },
+        { "second glob", &trainer, true, { .pools = GLOBS((char *)"cxl", (char *)"hbm") } },
+        { "unit", &trainer, true, { .units = GLOBS((char *)"training-*.service") } },
+        { "unit as a whole", &trainer, false, { .units = GLOBS((char *)"training") } },
+        { "unit of a bare cgroup", &container, false, { .units = GLOBS((char *)"*") } },
+        { "own slice", &trainer, true, { .slices = GLOBS((char *)"batch-night.slice") } },
+        { "ancestor", &trainer, true, { .slices = GLOBS((char *)"batch.slice") } },
+        { "root slice", &trainer, true, { .slices = GLOBS((char *)"-.slice") } },
+        { "other slice", &trainer, false, { .slices = GLOBS((char *)"bat.slice", (char *)"night.slice") } },
+        { "slice of a bare cgroup", &container, false, { .slices = GLOBS((char *)"*") } },
+        { "cgroup of several levels", &trainer, true, { .cgroups = GLOBS((char *)"/batch.slice/*") } },
+        { "other cgroup", &trainer, false, { .cgroups = GLOBS((char *)"/system.slice/*") } },
+        { "container", &container, true, { .containers = GLOBS((char *)"podman:*") } },
+        { "no container", &trainer, false, { .containers = GLOBS((char *)"*") } },
+        { "user", &trainer, true, { .users = GLOBS((char *)"t"), UIDS(5, 1000) } },
+        { "other user", &trainer, false, { .users = GLOBS((char *)"t"), UIDS(5) } },
+        { "root is no exception", &container, false, { .users = GLOBS((char *)"t"), UIDS(5) } },
+        { "only unknown users", &trainer, false, { .users = GLOBS((char *)"nobody-knows") } },
+        { "no user", &unknown_user, false, { .users = GLOBS((char *)"t"), UIDS(UID_NONE) } },
+        { "second group", &trainer, true, { .groups = GLOBS((char *)"video"), GIDS(44) } },
+        { "other group", &trainer, false, { .groups = GLOBS((char *)"video"), GIDS(45) } },
+        { "only unknown groups", &trainer, false, { .groups = GLOBS((char *)"nobody-knows") } },
+        { "all keys must match",
+          &trainer,
+          false,
+          { .units = GLOBS((char *)"training-*"), .users = GLOBS((char *)"t"), UIDS(5) } },
+        { "all keys match",
+          &trainer,
+          true,
+          { .pools = GLOBS((char *)"hbm"),
+            .units = GLOBS((char *)"training-*"),
+            .slices = GLOBS((char *)"batch.slice"),
+            .users = GLOBS((char *)"t"),
+            UIDS(1000) } },
+};
+
+START_TEST(matching)
+{
+        ck_assert_msg(rule_matches(&cases[_i].rule, "hbm", cases[_i].subject) == cases[_i].matches, "%s",
+                      cases[_i].what);
+}
+END_TEST
+
+START_TEST(first_match_decides)
+{
+        Rule other = { .pools = GLOBS((char *)"cxl") }, deny = { .deny = true }, late = {};
+        Rule *rules[] = { &other, &deny, &late };
+
+        ck_assert_ptr_eq(rule_find(rules, 3, "hbm", &trainer), &deny);
+        ck_assert_ptr_eq(rule_find(rules, 3, "cxl", &trainer), &other);
+        ck_assert_ptr_null(rule_find(rules, 1, "hbm", &trainer));
+        ck_assert_ptr_null(rule_find(NULL, 0, "hbm", &trainer));
+}
+END_TEST
+
+/* A name too long for a unit matches no Slice=, rather than overflow. */
+START_TEST(overlong_slice)
+{
+        char name[400];
+        Subject s = { .slice = name };
+        Rule r = { .slices = GLOBS((char *)"*") };
+
+        memset(name, 'a', sizeof(name));
+        strcpy(name + sizeof(name) - 7, ".slice");
+        ck_assert(!rule_matches(&r, "hbm", &s));
+}
+END_TEST
+
+START_TEST(lines)
+{
+        Rule r = { .line = 3, .key_line = { [RULE_KEY_LIMIT] = 9 } };
+
+        ck_assert_uint_eq(rule_line(&r, RULE_KEY_LIMIT), 9);
+        ck_assert_uint_eq(rule_line(&r, RULE_KEY_QUOTA), 3);
+}
+END_TEST
+
+START_TEST(strings)
+{
+        OnFull full = _ON_FULL_MAX;
+        OnOverrun overrun = _ON_OVERRUN_MAX;
+
+        for (OnFull v = 0; v < _ON_FULL_MAX; v++) {
+                ck_assert_int_eq(on_full_from_string(on_full_to_string(v), &full), 0);
+                ck_assert_int_eq(full, v);
+        }
+        for (OnOverrun v = 0; v < _ON_OVERRUN_MAX; v++) {
+                ck_assert_int_eq(on_overrun_from_string(on_overrun_to_string(v), &overrun), 0);
+                ck_assert_int_eq(overrun, v);
+        }
+        ck_assert_int_eq(on_full_from_string("", &full), -EINVAL);
+        ck_assert_int_eq(on_overrun_from_string("Warn", &overrun), -EINVAL);
+}
+END_TEST
+
+int main(void)
+{
+        Suite *s = suite_create("rule");
+        TCase *c = tcase_create("rule");
+
+        tcase_add_loop_test(c, matching, 0, ARRAY_SIZE(cases));
+        tcase_add_test(c, first_match_decides);
+        tcase_add_test(c, overlong_slice);
+        tcase_add_test(c, lines);
+        tcase_add_test(c, strings);
+        suite_add_tcase(s, c);
+        return check_main(s);
+}

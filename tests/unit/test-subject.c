@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <string.h>
+
+#include "policy/subject.h"
+#include "tests/unit/check-main.h"
+
+static const struct {
+        const char *slice;
+        const char *parent; /* NULL: has none */
+} slices[] = {
+        { "a-b-c.slice", "a-b.slice" },
+        { "a-b.slice", "a.slice" },
+        { "user-1000.slice", "user.slice" },
+        { "a.slice", "-.slice" },
+        { "x-y.z.slice", "x.slice" },
+        { "-.slice", NULL },
+        { ".slice", NULL },
+        { "", NULL },
+        { "a.service", NULL },
+        { "slice", NULL },
+        { "-a.slice", NULL },
+        { "a-.slice", NULL },
+        { "a--b.slice", NULL },
+};
+
+START_TEST(slice_parents)
+{
+        char buf[64], same[64];
+        const char *parent = subject_slice_parent(slices[_i].slice, buf);
+
+        ck_assert_pstr_eq(parent, slices[_i].parent);
+        strcpy(same, slices[_i].slice);
+        ck_assert_pstr_eq(subject_slice_parent(same, same), slices[_i].parent);
+}
+END_TEST
+
+START_TEST(copies_are_deep)
+{
+        gid_t gids[] = { 5, 1000 };
+        Subject s = {
+                .unit = (char *)"a.service",
+                .slice = (char *)"system.slice",
+                .cgroup = (char *)"/system.slice/a.service",
+                .cgroup_id = 77,
+                .container = (char *)"podman:abc",
+                .uid = 1000,
+                .gids = gids,
+                .n_gids = 2,
+                .unit_uid = 33,
+        };
+        _cleanup_(subject_free_p) Subject *copy = NULL;
+
+        ck_assert_int_eq(subject_copy(&s, &copy), 0);
+        ck_assert_str_eq(copy->unit, s.unit);
+        ck_assert_ptr_ne(copy->unit, s.unit);
+        ck_assert_str_eq(copy->slice, s.slice);
+        ck_assert_str_eq(copy->cgroup, s.cgroup);
+        ck_assert_str_eq(copy->container, s.container);
+        ck_assert_uint_eq(copy->cgroup_id, 77);
+        ck_assert_uint_eq(copy->uid, 1000);
+        ck_assert_uint_eq(copy->unit_uid, 33);
+        ck_assert_uint_eq(copy->n_gids, 2);
+        ck_assert_mem_eq(copy->gids, gids, sizeof(gids));
+        ck_assert_ptr_ne(copy->gids, gids);
+}
+END_TEST
+
+START_TEST(what_is_absent_stays_absent)
+{
+        Subject s = { .uid = 0, .unit_uid = UID_NONE };
+        _cleanup_(subject_free_p) Subject *copy = NULL;
+
+        ck_assert_int_eq(subject_copy(&s, &copy), 0);
+        ck_assert_ptr_null(copy->unit);
+        ck_assert_ptr_null(copy->cgroup);
+        ck_assert_ptr_null(copy->gids);
+        ck_assert_uint_eq(copy->unit_uid, UID_NONE);
+        ck_assert_ptr_null(subject_free(NULL));
+}
+END_TEST
+
+int main(void)
+{
+        Suite *s = suite_create("subject");
+        TCase *c = tcase_create("subject");
+
+        tcase_add_loop_test(c, slice_parents, 0, ARRAY_SIZE(slices));
+        tcase_add_test(c, copies_are_deep);
+        tcase_add_test(c, what_is_absent_stays_absent);
+        suite_add_tcase(s, c);
+        return check_main(s);
+}

@@ -1,0 +1,78 @@
+#!/bin/bash
+# What ./bootstrap demo runs in the guest: the story of one node of HBM, told with the real commands.
+. /usr/lib/cdmd-vm/lib.sh
+bold='' plain=''
+[ ! -t 1 ] || bold=$'\e[1m' plain=$'\e[0m'
+
+say() {
+        printf '\n%s# %s%s\n' "$bold" "$*" "$plain"
+}
+
+# run COMMAND...: shows it, runs it, and tells its exit status if that is not 0
+run() {
+        local status=0
+        printf '$ %s\n' "$*"
+        "$@" || status=$?
+        [ $status -eq 0 ] || printf '(exit status %s)\n' $status
+}
+
+# as USER COMMAND: the same in a login session of USER
+as() {
+        local status=0
+        printf '%s$ %s\n' "$1" "$2"
+        vm_as "$1" "$2" || status=$?
+        [ $status -eq 0 ] || printf '(exit status %s)\n' $status
+}
+
+useradd --create-home trainer
+useradd --create-home visitor
+
+say "Two ordinary nodes and two of fast memory that has no CPU: coherent device memory (CDM)."
+run cdmctl nodes --offline
+
+say "The kernel gives it to whoever asks. An intruder takes 200 MiB before cdmd runs."
+run systemd-run --quiet --unit=intruder vm-hog --node 2 --mb 200
+wait_for 60 vm_unit_has intruder.service $((200 << 20))
+run grep -E '^anon' /sys/fs/cgroup/system.slice/intruder.service/memory.numa_stat
+
+say "The admin says who may have how much."
+mkdir -p /etc/cdm/pools.d /etc/cdm/policy.d
+printf '[Pool]\nDescription=HBM of the accelerator\nNodes=auto\n' >/etc/cdm/pools.d/hbm.conf
+printf '[Match]\nPool=hbm\nUser=trainer\n[Grant]\nLimit=512M\n' >/etc/cdm/policy.d/20-trainer.conf
+printf '[Match]\nPool=hbm\nUnit=train-*.service\n[Grant]\nLimit=100%%\n' >/etc/cdm/policy.d/30-services.conf
+run head -n 9 /etc/cdm/policy.d/20-trainer.conf
+run cdmctl check
+
+say "cdmd starts: the intruder is moved off, and everybody is kept out."
+run systemctl enable --quiet --now cdmd
+run grep -E '^anon' /sys/fs/cgroup/system.slice/intruder.service/memory.numa_stat
+run cat /sys/fs/cgroup/system.slice/intruder.service/cpuset.mems.effective
+run cdmctl status
+
+say "A user without a rule is denied, and told why."
+as visitor 'cdmctl run hbm 256M -- true'
+
+say "trainer has a rule: 256 MiB for one command, in a scope of its own, and the pages are on the CDM node."
+as trainer 'cdmctl run hbm 256M -- /usr/lib/cdmd-tests/vm-hog --mb 200 --hold 8 & sleep 6; cdmctl list; cdmctl who; wait'
+
+say "Over the limit of the rule; over what the pool has."
+as trainer 'cdmctl request hbm 600M'
+run systemd-run --quiet --unit=train-big vm-hog --node 0 --mb 256
+run cdmctl request hbm 64G --unit train-big.service
+
+say "A service is granted memory and its pages move up while it runs."
+wait_for 60 vm_unit_has train-big.service $((256 << 20))
+vm-ping org.freedesktop.systemd1 >/tmp/pings &
+ping=$!
+run cdmctl request hbm 512M --unit train-big.service --migrate
+run grep -E '^anon' /sys/fs/cgroup/system.slice/train-big.service/memory.numa_stat
+run cdmctl list
+
+say "And gives it back: drained first, narrowed last."
+id=$(cdmctl list --json=short | jq '.[0].id')
+run cdmctl release "$id"
+run grep -E '^anon' /sys/fs/cgroup/system.slice/train-big.service/memory.numa_stat
+kill $ping
+wait $ping
+say "What PID 1 noticed of all that: $(awk '{ printf "%d pings, the slowest took %d ms", $2, $3 / 1000 }' /tmp/pings) (emulated CPUs)."
+systemctl stop intruder train-big

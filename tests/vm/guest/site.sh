@@ -1,0 +1,98 @@
+# shellcheck shell=bash
+# The site that the tests of cdmd share, after lib.sh: a pool `hbm` of all CDM nodes, a few rules, cdmd running.
+
+# site_write: the configuration
+site_write() {
+        mkdir -p /etc/cdm/pools.d /etc/cdm/policy.d
+        printf '[Pool]\nDescription=HBM of the accelerator\n' >/etc/cdm/pools.d/hbm.conf
+        site_rule 10-bob 'Pool=hbm' 'User=bob' -- 'Deny=yes'
+        site_rule 20-alice 'Pool=hbm' 'User=alice' -- 'Limit=512M' 'Quota=768M'
+        site_rule 30-train 'Pool=hbm' 'Unit=train-*.service' -- 'Limit=1G' 'Exclusive=yes'
+        site_rule 40-root 'Pool=hbm' 'User=root' 'Unit=cdmd-vm-job@*.service' -- 'Limit=50%'
+}
+
+# site_rule NAME MATCH... -- GRANT...
+site_rule() {
+        local file=/etc/cdm/policy.d/$1.conf
+        shift
+        echo '[Match]' >"$file"
+        while [ "$1" != -- ]; do
+                echo "$1" >>"$file"
+                shift
+        done
+        shift
+        printf '[Grant]\n' >>"$file"
+        printf '%s\n' "$@" >>"$file"
+}
+
+site_up() {
+        site_write
+        systemctl enable --quiet cdmd
+        if systemctl start cdmd; then
+                ok "cdmd starts"
+        else
+                fail "cdmd starts" "$(journalctl --unit cdmd --no-pager --lines 20)"
+                finish
+        fi
+}
+
+# site_down: the machine as it was before
+site_down() {
+        mkdir -p /etc/cdm
+        printf '[Fence]\nMode=off\n' >/etc/cdm/cdmd.conf
+        check "the fence is lifted by Mode=off and a reload" cdmctl reload
+        systemctl disable --quiet --now cdmd
+        rm -rf /etc/cdm
+}
+
+# site_mems UNIT: the nodes it can have memory on
+site_mems() {
+        cat "/sys/fs/cgroup/$(vm_cgroup "$1")/cpuset.mems.effective"
+}
+
+# site_leaks: cgroups with processes that may have a CDM node (nodes 2 and up), apart from cdmd's own
+site_leaks() {
+        local leaf
+        find /sys/fs/cgroup -name cgroup.procs | while read -r leaf; do
+                leaf=${leaf%/cgroup.procs}
+                [ -s "$leaf/cgroup.procs" ] && [ -e "$leaf/cpuset.mems.effective" ] || continue
+                [ "$leaf" != /sys/fs/cgroup/system.slice/cdmd.service ] || continue
+                [ "$(cat "$leaf/cpuset.mems.effective")" = 0-1 ] || echo "${leaf#/sys/fs/cgroup} $(cat "$leaf/cpuset.mems.effective")"
+        done
+}
+
+# site_list QUERY: a jq query over the reservations
+site_list() {
+        cdmctl list --json=short | jq --raw-output "$1"
+}
+
+# site_pid UNIT: its main process
+site_pid() {
+        systemctl show --property=MainPID --value "$1"
+}
+
+# site_has_one: exactly one reservation is live
+site_has_one() {
+        [ "$(site_list '[.[] | select(.state == "active")] | length')" = 1 ]
+}
+
+# site_gone: none is
+site_gone() {
+        [ "$(site_list length)" = 0 ]
+}
+
+# site_pinged COMMAND...: runs it while PID 1 and cdmd are pinged
+site_pinged() {
+        local pid status=0
+        vm-ping org.freedesktop.systemd1 org.cdmd1 >/tmp/pings &
+        pid=$!
+        "$@" || status=$?
+        kill "$pid"
+        wait "$pid"
+        return $status
+}
+
+# site_longest NAME: the longest pause of a bus name during the last site_pinged, in microseconds
+site_longest() {
+        awk -v name="$1" '$1 == name { print $3 }' /tmp/pings
+}

@@ -1,0 +1,114 @@
+# shellcheck shell=bash
+# For test scripts in the guest: . /usr/lib/cdmd-vm/lib.sh
+#
+# Every assertion prints one line, "ok - WHAT", "not ok - WHAT" or "skip - WHAT # REASON", and is a test of
+# its own. A script goes on after a failure; it ends with `finish`, and one that ends without it has failed.
+
+PATH=/usr/lib/cdmd-tests:$PATH
+vm_failed=0
+
+ok() {
+        echo "ok - $1"
+}
+
+# fail WHAT [WHY...]: WHY becomes comment lines
+fail() {
+        echo "not ok - $1"
+        shift
+        [ $# -eq 0 ] || printf '%s\n' "$@" | sed 's/^/#   /'
+        vm_failed=$((vm_failed + 1))
+        return 0
+}
+
+skip() {
+        echo "skip - $1 # $2"
+}
+
+# check WHAT COMMAND...: COMMAND succeeds
+check() {
+        check_status 0 "$@"
+}
+
+# check_status N WHAT COMMAND...: COMMAND exits with N. Its output (both streams) is shown when it does not, and
+# stays in $output.
+check_status() {
+        local expected=$1 what=$2 status=0
+        shift 2
+        output=$("$@" 2>&1 </dev/null) || status=$?
+        if [ "$status" -eq "$expected" ]; then
+                ok "$what"
+        else
+                fail "$what" "exit status $status, expected $expected, of: $*" "$output"
+        fi
+}
+
+# is WHAT ACTUAL EXPECTED
+is() {
+        if [ "$2" = "$3" ]; then ok "$1"; else fail "$1" "is:       $2" "expected: $3"; fi
+}
+
+# like WHAT ACTUAL REGEX (extended, as in [[ =~ ]])
+like() {
+        if [[ $2 =~ $3 ]]; then ok "$1"; else fail "$1" "is:         $2" "should match: $3"; fi
+}
+
+# wait_for SECONDS COMMAND...: tries COMMAND until it succeeds; fails when the time is over
+wait_for() {
+        local end=$((SECONDS + $1))
+        shift
+        until "$@" >/dev/null 2>&1; do
+                [ $SECONDS -lt $end ] || return 1
+                sleep 0.1
+        done
+}
+
+# vm_as USER COMMANDS: shell commands in a login session of USER, as after ssh: in a session-N.scope
+vm_as() {
+        runuser --login "$1" --command "$2"
+}
+
+# vm_eat UNIT NODE SIZE [OPTION...]: starts service UNIT, which fills and keeps SIZE (as 512M) of anonymous memory,
+# on NODE if it may have that, else where it may; returns when it has it. OPTIONs are for systemd-run.
+# `systemctl stop UNIT` ends it.
+vm_eat() {
+        local unit=${1%.service} node=$2 size=$3 bytes
+        shift 3
+        bytes=$(numfmt --from=iec "$size")
+        # tail keeps everything that has no line ends; numactl refuses a node outside of its cpuset.
+        # shellcheck disable=SC2016 # expands in the service
+        systemd-run --quiet --collect --unit="$unit" "$@" bash -c '
+                prefer="numactl --preferred=$1"
+                $prefer true 2>/dev/null || prefer=
+                { head --bytes="$2" /dev/zero; exec sleep infinity; } | $prefer tail
+        ' eat "$node" "$bytes" || return
+        wait_for 120 vm_unit_has "$unit.service" "$bytes"
+}
+
+# vm_unit_has UNIT BYTES: whether that much memory is charged to it
+vm_unit_has() {
+        [ "$(systemctl show --property=MemoryCurrent --value "$1")" -ge "$2" ]
+}
+
+# vm_cgroup UNIT: its path below /sys/fs/cgroup
+vm_cgroup() {
+        systemctl show --property=ControlGroup --value "$1"
+}
+
+# vm_node_used NODE: bytes
+vm_node_used() {
+        awk '$3 == "MemUsed:" { print $4 * 1024 }' "/sys/devices/system/node/node$1/meminfo"
+}
+
+# vm_node_bytes CGROUP NODE [KIND]: bytes of that kind (anon, file; default both) that memory.numa_stat of
+# CGROUP (a path below /sys/fs/cgroup) counts on NODE
+vm_node_bytes() {
+        awk -v "node=N$2=" -v "kind=${3:-anon|file}" '$1 ~ "^(" kind ")$" {
+                for (i = 2; i <= NF; i++) if (index($i, node) == 1) sum += substr($i, length(node) + 1)
+        } END { print sum + 0 }' "/sys/fs/cgroup/$1/memory.numa_stat"
+}
+
+finish() {
+        echo "done"
+        [ "$vm_failed" -eq 0 ]
+        exit
+}

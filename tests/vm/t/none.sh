@@ -1,0 +1,26 @@
+#!/bin/bash
+# A machine without CDM nodes: cdmd runs, says so, and costs nothing.
+# topology: none
+# shellcheck source=tests/vm/lib.sh
+. /usr/lib/cdmd-vm/lib.sh
+# shellcheck source=tests/vm/guest/site.sh
+. /usr/lib/cdmd-vm/site.sh
+
+systemctl enable --quiet --now cdmd
+is "cdmd runs" "$(systemctl is-active cdmd)" active
+check "status answers" cdmctl status
+like "and says that there is nothing to manage" "$output" '[Nn]o (CDM|coherent)'
+is "no node belongs to a pool" "$(cdmctl nodes --json=short | jq '[.[] | select(.pool != null)] | length')" 0
+check_status 1 "a request finds no pool" cdmctl request cdm 64M --unit cdmd-vm-agent.service
+is "no unit is restricted" "$(site_mems systemd-journald.service 2>/dev/null || echo 0-1)" 0-1
+check "nothing was written for systemd" test ! -e /run/systemd/system/service.d/10-cdmd-fence.conf
+
+# wakeups: how often cdmd was scheduled
+wakeups() {
+        awk '/^(non)?voluntary_ctxt_switches/ { sum += $2 } END { print sum }' /proc/"$(site_pid cdmd.service)"/task/*/status
+}
+before=$(wakeups)
+sleep 15
+is "it sleeps while idle" "$(wakeups)" "$before"
+systemctl disable --quiet --now cdmd
+finish

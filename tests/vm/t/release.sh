@@ -1,0 +1,58 @@
+#!/bin/bash
+# A release takes every page back and stops nobody: PID 1 and cdmd answer all the while.
+# shellcheck source=tests/vm/lib.sh
+. /usr/lib/cdmd-vm/lib.sh
+# shellcheck source=tests/vm/guest/site.sh
+. /usr/lib/cdmd-vm/site.sh
+size=$((512 << 20))
+site_up
+
+check "a service fills ordinary memory" vm_eat train-big 0 512M
+check "it is granted, and its pages move up" cdmctl request hbm $size --unit train-big.service --migrate
+id=$output
+node=$(cdmctl show "$id" --json=short | jq '.nodes[0].node')
+cgroup=$(vm_cgroup train-big.service)
+up=$(vm_node_bytes "$cgroup" "$node" anon)
+check "512 MiB are on node $node" test "$up" -ge $size
+before=$(vm_node_used "$node")
+
+check "it is released" site_pinged cdmctl release "$id"
+echo "# $output"
+released_systemd=$(site_longest org.freedesktop.systemd1)
+released_cdmd=$(site_longest org.cdmd1)
+is "no page of it is on the node" "$(vm_node_bytes "$cgroup" "$node")" 0
+check "the node has its bytes back" test "$(vm_node_used "$node")" -lt $((before - size * 9 / 10))
+is "the unit is fenced" "$(site_mems train-big.service)" 0-1
+
+# The same narrowing bare, as a yardstick: what PID 1 would have waited for.
+systemctl set-property --runtime train-big.service AllowedMemoryNodes="0-1 $node"
+migratepages "$(pgrep --full 'tail$' | tail -n 1)" 0-1 "$node" 2>/dev/null || cdmctl status >/dev/null
+check "bare narrowing, for comparison" site_pinged systemctl set-property --runtime train-big.service AllowedMemoryNodes=0-1
+bare=$(site_longest org.freedesktop.systemd1)
+echo "# longest pause in us: PID 1 $released_systemd, cdmd $released_cdmd during the release; PID 1 $bare bare"
+check "PID 1 paused for less than a quarter of bare narrowing" test "$released_systemd" -lt $((bare / 4))
+check "cdmd too" test "$released_cdmd" -lt $((bare / 4))
+systemctl stop train-big
+
+# Page cache: the kernel leaves it where it is when a cpuset is narrowed.
+systemd-run --quiet --collect --unit=train-cache --property=Type=notify --property=NotifyAccess=all bash -c '
+        until grep -q "[23]$" /sys/fs/cgroup/system.slice/train-cache.service/cpuset.mems.effective; do sleep 0.1; done
+        numactl --preferred=2 dd if=/dev/urandom of=/var/tmp/cache bs=1M count=64 status=none
+        numactl --preferred=2 cat /var/tmp/cache >/dev/null
+        systemd-notify --ready
+        sleep infinity' &
+wait_for 10 systemctl show --property=ControlGroup train-cache.service
+wait_for 20 test -d /sys/fs/cgroup/system.slice/train-cache.service
+check "a service with a file is granted" cdmctl request hbm 128M --unit train-cache.service --nodes 2
+id=$output
+wait
+cgroup=$(vm_cgroup train-cache.service)
+check "its page cache is on node 2" test "$(vm_node_bytes "$cgroup" 2 file)" -gt $((48 << 20))
+sync
+check "it is released" cdmctl release "$id"
+check "the page cache went as well" test "$(vm_node_bytes "$cgroup" 2 file)" -lt $((4 << 20))
+systemctl stop train-cache
+check "everything came back" wait_for 90 site_gone
+rm -f /var/tmp/cache
+site_down
+finish
