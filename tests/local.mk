@@ -38,40 +38,6 @@ test_paths = -DTEST_DATA_DIR='"$(abs_top_srcdir)/tests/data"' \
 tests_unit_test_topology_read_CPPFLAGS = $(AM_CPPFLAGS) $(test_paths)
 tests_unit_test_fence_files_CPPFLAGS = $(AM_CPPFLAGS) $(test_paths)
 
-TESTS += \
-	tests/unit/test-topology-read
-# good and bad configuration as files
-EXTRA_DIST += tests/data/conf
-
-# cdmctl
-check_PROGRAMS += \
-	tests/client/fake-cdmd \
-	tests/unit/test-json \
-	tests/unit/test-offline
-
-tests_client_fake_cdmd_CFLAGS = $(AM_CFLAGS) $(SYSTEMD_CFLAGS)
-tests_client_fake_cdmd_LDADD = $(SYSTEMD_LIBS)
-tests_unit_test_json_CFLAGS = $(UNIT_CFLAGS)
-tests_unit_test_json_LDADD = libclient.la $(UNIT_LIBS)
-tests_unit_test_offline_CFLAGS = $(UNIT_CFLAGS) $(SYSTEMD_CFLAGS)
-tests_unit_test_offline_LDADD = libclient.la $(UNIT_LIBS)
-
-EXTRA_DIST += tests/client/common.sh
-dist_check_SCRIPTS += \
-	tests/client/bus.sh \
-	tests/client/check.sh \
-	tests/client/offline.sh \
-	tests/client/power9.sh \
-	tests/client/usage.sh
-
-TESTS += \
-	tests/client/bus.sh \
-	tests/client/check.sh \
-	tests/client/offline.sh \
-	tests/client/power9.sh \
-	tests/client/usage.sh \
-	tests/unit/test-json \
-	tests/unit/test-offline
 # What the sources themselves keep to, and what is not code: pages, units, policy files.
 file_tests = \
 	tests/check-bus-doc \
@@ -111,3 +77,21 @@ install-vm-programs: $(vm_programs)
 		$(LIBTOOL) --quiet --mode=install $(INSTALL_PROGRAM) "$$p" "$(DESTDIR)$(vmprogramsdir)"; \
 	done
 .PHONY: vm-programs install-vm-programs
+
+# cdmctl: its own unit tests, and scripts that run the program, alone or against a daemon that only talks.
+client_unit_tests = \
+	tests/unit/test-json \
+	tests/unit/test-offline
+client_tests = \
+	tests/client/bus.sh \
+	tests/client/check.sh \
+	tests/client/offline.sh \
+	tests/client/power9.sh \
+	tests/client/usage.sh
+check_PROGRAMS += $(client_unit_tests) tests/client/fake-cdmd
+tests_unit_test_json_LDADD = libclient.la $(CHECK_LIBS)
+tests_unit_test_offline_LDADD = libclient.la $(CHECK_LIBS)
+tests_client_fake_cdmd_LDADD = $(SYSTEMD_LIBS)
+EXTRA_DIST += tests/client/common.sh
+dist_check_SCRIPTS += $(client_tests)
+TESTS += $(client_unit_tests) $(client_tests)
