@@ -237,6 +237,18 @@ static int parse_options(int argc, char **argv, Args *a)
         return 0;
 }
 
+/* "--" ends the options of other verbs: what follows are arguments like those before it. Where it stood
+ * there is a hole now, which the words after it close. */
+static void join_positional(Args *a)
+{
+        char **to = a->positional + a->n_positional;
+
+        for (char **from = a->command; *from; from++, a->n_positional++)
+                *to++ = *from;
+        *to = NULL;
+        a->command = NULL;
+}
+
 static int check_together(const Args *a)
 {
         int n = (a->unit != NULL) + (a->cgroup != NULL) + (a->pid != 0) + (a->container != NULL);
@@ -268,6 +280,8 @@ int args_parse(int argc, char **argv, Args *a, const char **ret_verb)
         *ret_verb = optind < argc ? argv[optind++] : NULL;
         a->positional = argv + optind;
         a->n_positional = argc - optind;
+        if (*ret_verb && a->command && strcmp(*ret_verb, "run") != 0)
+                join_positional(a);
         return check_together(a);
 }
 

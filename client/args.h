@@ -72,7 +72,7 @@ typedef struct Args {
 
         char **positional; /* without the verb; NULL-terminated */
         int n_positional;
-        char **command; /* what follows "--"; NULL: no "--" */
+        char **command; /* `run` only: what follows "--"; NULL: no "--" */
 } Args;
 
 /* Parses the whole line. args->positional[0] would be the verb: it is taken out and put into *ret_verb, NULL

@@ -43,7 +43,8 @@ static bool matches(const char *pattern, const char *name)
 
 int client_exit_status(const sd_bus_error *error, int r)
 {
-        if (error && error->name) {
+        /* sd-bus names errors of its own making after errno: those of the connection are below. */
+        if (error && error->name && strncmp(error->name, "System.Error.", strlen("System.Error.")) != 0) {
                 for (size_t i = 0; i < ARRAY_SIZE(error_table); i++)
                         if (matches(error_table[i].name, error->name))
                                 return error_table[i].status;

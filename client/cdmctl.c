@@ -2,9 +2,7 @@
 
 /* The table of verbs, their help, and the way from the command line to one of them. */
 
-#include <errno.h>
 #include <locale.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,7 +10,6 @@
 #include "build-config.h"
 #include "client/args.h"
 #include "client/cdmctl.h"
-#include "client/text.h"
 #include "policy/cdm-names.h"
 
 static const Verb verb_table[] = {
@@ -58,65 +55,6 @@ static const Verb verb_table[] = {
           verb_undrain },
 };
 
-static void print_lines(const char *prefix, const char *text)
-{
-        while (*text) {
-                size_t n = strcspn(text, "\n");
-                _cleanup_free_ char *line = strndup(text, n);
-                _cleanup_free_ char *clean = line ? text_sanitise(line) : NULL;
-
-                if (n > 0)
-                        fprintf(stderr, "%s%s\n", prefix, clean ? clean : TEXT_REPLACEMENT);
-                text += n + (text[n] == '\n');
-        }
-}
-
-static _printf_(1, 0) void complain(const char *format, va_list ap)
-{
-        _cleanup_free_ char *text = NULL;
-
-        if (vasprintf(&text, format, ap) < 0)
-                text = NULL;
-        print_lines("cdmctl: ", text ? text : "Out of memory.");
-}
-
-int fail(int status, const char *format, ...)
-{
-        va_list ap;
-
-        va_start(ap, format);
-        complain(format, ap);
-        va_end(ap);
-        return status;
-}
-
-void note(const char *format, ...)
-{
-        va_list ap;
-
-        va_start(ap, format);
-        complain(format, ap);
-        va_end(ap);
-}
-
-int usage_error(const char *format, ...)
-{
-        va_list ap;
-
-        va_start(ap, format);
-        complain(format, ap);
-        va_end(ap);
-        fputs("Try 'cdmctl --help'.\n", stderr);
-        return CDM_EXIT_USAGE;
-}
-
-int printed(int r)
-{
-        if (r == 0)
-                return CDM_EXIT_DONE;
-        return fail(CDM_EXIT_FAILED, "Cannot print the result: %s.", strerror(-r));
-}
-
 static const Verb *find_verb(const char *name)
 {
         for (size_t i = 0; i < ARRAY_SIZE(verb_table); i++)
@@ -161,8 +99,6 @@ static int check_line(const Verb *v, const Args *a)
 
         if (misplaced)
                 return usage_error("--%s is no option of `cdmctl %s`", misplaced, v->name);
-        if (a->command && v->run != verb_run)
-                return usage_error("`cdmctl %s` runs no command: nothing may follow \"--\"", v->name);
         if (a->n_positional < v->min_args || (v->max_args >= 0 && a->n_positional > v->max_args))
                 return usage_error("Usage: cdmctl %s %s", v->name, v->usage);
         if (*a->root && !a->offline && v->run != verb_check)

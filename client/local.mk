@@ -37,6 +37,7 @@ libclient_la_SOURCES = \
 	client/status.c \
 	client/table.c \
 	client/table.h \
+	client/tell.c \
 	client/text.c \
 	client/text.h \
 	client/who.c

@@ -131,10 +131,6 @@ static int fill_nodes(const Offline *off, Objects *o)
                 const Node *n = &off->topology->nodes[i];
                 const Pool *pool = pool_set_find_node(off->pools, n->id);
 
-                /* Like cdmd: a node with CPUs alone is nobody's memory. */
-                if (n->size_bytes == 0 && !pool)
-                        continue;
-
                 NodeInfo *x = &o->nodes[o->n_nodes++];
                 *x = (NodeInfo){
                         .node = (uint32_t)n->id,

@@ -71,8 +71,8 @@ static int on_event(sd_bus_message *m, void *userdata, sd_bus_error *error)
 
         if (event_read(m, &e) < 0)
                 return 0;
-        bool residue = strcmp(e.kind, "residue") == 0;
-        if (!residue && strcmp(e.kind, "released") != 0)
+        bool failed = strcmp(e.kind, "failed") == 0;
+        if (!failed && strcmp(e.kind, "residue") != 0 && strcmp(e.kind, "released") != 0)
                 return 0;
 
         for (size_t i = 0; i < w->n_jobs; i++) {
@@ -81,6 +81,10 @@ static int on_event(sd_bus_message *m, void *userdata, sd_bus_error *error)
                 if (!job->waiting || job->id != e.id)
                         continue;
                 job->waiting = false;
+                /* The daemon tries again, for as long as it takes: nothing to wait for here. */
+                if (failed)
+                        job->status = fail(CDM_EXIT_FAILED, "Draining %u failed, and is tried again: %s",
+                                           e.id, e.reason ? e.reason : "no reason given");
                 job->moved_bytes = e.moved;
                 job->evicted_bytes = e.evicted;
                 job->residue_bytes = e.residue;

@@ -77,3 +77,21 @@ install-vm-programs: $(vm_programs)
 		$(LIBTOOL) --quiet --mode=install $(INSTALL_PROGRAM) "$$p" "$(DESTDIR)$(vmprogramsdir)"; \
 	done
 .PHONY: vm-programs install-vm-programs
+
+# cdmctl: its own unit tests, and scripts that run the program, alone or against a daemon that only talks.
+client_unit_tests = \
+	tests/unit/test-json \
+	tests/unit/test-offline
+client_tests = \
+	tests/client/bus.sh \
+	tests/client/check.sh \
+	tests/client/offline.sh \
+	tests/client/power9.sh \
+	tests/client/usage.sh
+check_PROGRAMS += $(client_unit_tests) tests/client/fake-cdmd
+tests_unit_test_json_LDADD = libclient.la $(CHECK_LIBS)
+tests_unit_test_offline_LDADD = libclient.la $(CHECK_LIBS)
+tests_client_fake_cdmd_LDADD = $(SYSTEMD_LIBS)
+EXTRA_DIST += tests/client/common.sh
+dist_check_SCRIPTS += $(client_tests)
+TESTS += $(client_unit_tests) $(client_tests)

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* What cdmctl says on stderr: sanitised, with the prefix on each line. */
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "client/cdmctl.h"
+#include "client/text.h"
+#include "policy/cdm-names.h"
+
+static void print_lines(const char *prefix, const char *text)
+{
+        while (*text) {
+                size_t n = strcspn(text, "\n");
+                _cleanup_free_ char *line = strndup(text, n);
+                _cleanup_free_ char *clean = line ? text_sanitise(line) : NULL;
+
+                if (n > 0)
+                        fprintf(stderr, "%s%s\n", prefix, clean ? clean : TEXT_REPLACEMENT);
+                text += n + (text[n] == '\n');
+        }
+}
+
+static _printf_(1, 0) void complain(const char *format, va_list ap)
+{
+        _cleanup_free_ char *text = NULL;
+
+        if (vasprintf(&text, format, ap) < 0)
+                text = NULL;
+        print_lines("cdmctl: ", text ? text : "Out of memory.");
+}
+
+int fail(int status, const char *format, ...)
+{
+        va_list ap;
+
+        va_start(ap, format);
+        complain(format, ap);
+        va_end(ap);
+        return status;
+}
+
+void note(const char *format, ...)
+{
+        va_list ap;
+
+        va_start(ap, format);
+        complain(format, ap);
+        va_end(ap);
+}
+
+int usage_error(const char *format, ...)
+{
+        va_list ap;
+
+        va_start(ap, format);
+        complain(format, ap);
+        va_end(ap);
+        fputs("Try 'cdmctl --help'.\n", stderr);
+        return CDM_EXIT_USAGE;
+}
+
+int printed(int r)
+{
+        if (r == 0)
+                return CDM_EXIT_DONE;
+        return fail(CDM_EXIT_FAILED, "Cannot print the result: %s.", strerror(-r));
+}

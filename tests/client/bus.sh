@@ -1,0 +1,171 @@
+#!/bin/sh
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# Every verb that needs the daemon, against one that only talks, on a bus of its own.
+
+. "${srcdir:-.}/tests/client/common.sh"
+
+command -v dbus-daemon >/dev/null || {
+        echo "skipped: there is no dbus-daemon"
+        exit 77
+}
+
+fake=$PWD/tests/client/fake-cdmd
+DBUS_SYSTEM_BUS_ADDRESS=unix:path=$scratch/bus
+export DBUS_SYSTEM_BUS_ADDRESS
+
+# The configuration allows everything and names no service to start.
+cat >"$scratch/bus.conf" <<EOF
+<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-BUS Bus Configuration 1.0//EN"
+ "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
+<busconfig>
+  <listen>$DBUS_SYSTEM_BUS_ADDRESS</listen>
+  <policy context="default">
+    <allow send_destination="*" eavesdrop="true"/><allow eavesdrop="true"/><allow own="*"/>
+  </policy>
+</busconfig>
+EOF
+dbus-daemon --config-file="$scratch/bus.conf" --nofork 2>"$scratch/bus.log" &
+bus_pid=$!
+until [ -S "$scratch/bus" ]; do
+        kill -0 "$bus_pid" 2>/dev/null || {
+                cat "$scratch/bus.log"
+                exit 1
+        }
+done
+trap 'kill "$bus_pid"; wait; rm -rf "$scratch"' EXIT
+
+# a bus, but nobody there
+run 6 list
+says err 'cannot be reached'
+run 6 monitor
+
+"$fake" >"$scratch/log" &
+until grep -q ready "$scratch/log"; do
+        kill -0 $! 2>/dev/null || {
+                complain "the fake daemon ended"
+                finish
+        }
+done
+
+# asked WORDS: the daemon was asked so last
+asked() {
+        tail -1 "$scratch/log" | grep -qxF -- "$1" || complain "asked for '$(tail -1 "$scratch/log")', not '$1'"
+}
+
+keys="['id','pool','size','state','strength','unit','cgroup','uid','priority','nodes','used','policy','expires']"
+run 0 list --json=short
+json "len(d) == 1 and list(d[0]) == $keys"
+json "d[0]['id'] == 7 and d[0]['priority'] == -5 and d[0]['nodes'] == [{'node': 0, 'size': 64 << 20}]"
+json "d[0]['expires'] is None and d[0]['uid'] == 0 and d[0]['unit'] == 'a\\x1b[31m.service'"
+run 0 show 7 --json
+json "list(d) == $keys"
+run 0 show 7
+says out 'a?[31m.service'
+run 0 list
+says out 'STRENGTH'
+run 1 show 8
+says err 'There is no reservation 8.'
+run 0 nodes --json=short
+json "d[0]['unattributed'] == 0 and d[0]['reserved'] == 64 << 20 and d[0]['device'] is None"
+json "d[0]['tier'] is None and d[0]['read_bandwidth_mbps'] is None and d[0]['read_latency_ns'] == 90"
+run 0 pools --json=short
+json "d[0]['reserved'] == 64 << 20 and d[0]['available'] == 36 << 20 and d[0]['hold'] is False"
+run 0 who --json=short
+json "len(d) == 2 and list(d[0]) == ['node', 'cgroup', 'unit', 'bytes', 'anon', 'file', 'kind']"
+json "d[1]['unit'] is None and d[1]['kind'] == 'unattributed'"
+run 0 who hbm --json=short
+json "[h['node'] for h in d] == [0]"
+run 0 who 0
+run 1 who 99
+run 1 who lead
+run 0 status
+says out 'leaky'
+says out '/odd.slice'
+says out '[###############.........] 64M of 100M reserved'
+says out 'demotion is on ?[31m'
+run 0 status --json=short
+json "d['fence'] == 'leaky' and d['unfenced'][0]['unit'] is None and len(d['reservations']) == 1"
+run 0
+
+run 0 request hbm 16M --lease=1h --priority=-3 --exclusive --migrate --nodes=0-1 --near=0000:01:00.0 --unit=x
+asked 'Request hbm 16777216 unit=x.service lease=3600000000 priority=-3 migrate=1 exclusive=1 nodes=0-1 near=0000:01:00.0'
+[ "$(cat "$scratch/out")" = 7 ] || complain "the id is not alone on stdout"
+run 0 request hbm 50%
+asked 'Request hbm 52428800 pidfd'
+run 1 request lead 50%
+run 0 request hbm 1 --pid=1 --queue
+asked 'Request hbm 1 pid=1 queue=18446744073709551615'
+run 0 request hbm 1 --cgroup=/x.slice --queue=5s --json=short
+json "d['id'] == 7"
+run 4 request full 1G
+run 3 request denied 1G
+says err 'refused by 10-x.conf:3 ?[31m'
+run 1 request none 1G
+silent out
+run 4 explain hbm 1G --user=trainer --json=short
+json "d == {'verdict': 'full', 'reason': 'no room', 'policy': '/etc/cdm/policy.d/a.conf:2', 'size': 1 << 30, 'nodes': [{'node': 2, 'size': 1 << 30}]}"
+asked 'Explain hbm 1073741824 pidfd user=trainer'
+
+run 0 release 7
+silent out
+run 0 release 7 --json=short
+json "d == [{'id': 7, 'moved': 64 << 20, 'evicted': 0, 'residue': 0, 'holders': []}]"
+run 1 release 7 8
+run 0 request sticky 1M
+run 0 release 7
+says out '7: 12M could not be moved'
+says out '12M file in /system.slice'
+run 0 renew 7 2h
+asked 'Renew 7200000000'
+run 0 renew 7
+asked 'Renew 0'
+run 0 migrate 7
+says out '3M moved, 1M could not be moved'
+run 1 reload
+says err 'cdmctl: /etc/cdm/cdmd.conf:3: what?'
+says err 'cdmctl: The old one stays.'
+
+# run: the status of the command, its signals, its release
+run 0 run hbm 1M --mem-policy=none -- true
+asked Release
+tail -2 "$scratch/log" | grep -qx 'Request hbm 1048576 pidfd scope=1 mem-policy=none' || complain "run asked wrongly"
+run 2 run hbm 1M --mem-policy=none -- sh -c 'exit 2'
+run 137 run hbm 1M --mem-policy=none -- sh -c 'kill -9 $$'
+run 127 run hbm 1M --mem-policy=none -- "$scratch/missing"
+run 126 run hbm 1M --mem-policy=none -- "$scratch"
+asked Release
+run 125 run full 1M -- true
+run 125 run denied 1M -- true
+# A signal for cdmctl reaches the command, which ends as it likes.
+# shellcheck disable=SC2016
+"$cdmctl" run hbm 1M --mem-policy=none -- sh -c 'trap "exit 5" TERM; echo up; while :; do sleep 0.1; done' \
+        >"$scratch/out" 2>&1 &
+command=$!
+until grep -q up "$scratch/out"; do kill -0 "$command" 2>/dev/null || break; done
+kill -TERM "$command"
+wait "$command"
+[ $? -eq 5 ] || complain "SIGTERM did not reach the command of run"
+# With cdmctl its command ends as well. Its end of the pipe closes then, and cat sees it.
+sh -c '"$0" run hbm 1M --mem-policy=none -- sh -c "kill -9 \$PPID; exec sleep 1000"' "$cdmctl" | cat >/dev/null
+
+# sanitizers and sandboxes aside, the command has the policy that was asked for
+for policy in prefer bind interleave; do
+        if "$cdmctl" run hbm 1M --mem-policy=$policy -- cat /proc/self/numa_maps >"$scratch/out" 2>"$scratch/err"; then
+                grep -q "$policy.*static" "$scratch/out" || complain "numa_maps shows no static $policy policy"
+        else
+                says err 'The memory policy'
+                echo "# $policy: not tested, set_mempolicy(2) does not work here"
+        fi
+done
+
+# monitor: a line an event, until it is told to stop
+"$cdmctl" monitor --json >"$scratch/out" 2>"$scratch/err" &
+monitor=$!
+until grep -q released "$scratch/out"; do
+        "$cdmctl" release 7 >/dev/null || break
+done
+kill -INT "$monitor"
+wait "$monitor" || complain "monitor did not end with 0"
+sed -n 1p "$scratch/out" >"$scratch/line" && mv "$scratch/line" "$scratch/out"
+json "list(d) == ['time', 'kind', 'id', 'size', 'moved'] and d['id'] == 7 and d['moved'] == 64 << 20"
+finish

@@ -1,0 +1,319 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* A cdmd that only talks: one pool, two nodes, one reservation, and answers that follow from the name of the
+ * pool that is asked for. What it was asked is printed, for the tests of cdmctl to look at. */
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <systemd/sd-bus.h>
+
+#include "policy/cdm-names.h"
+#include "policy/macro.h"
+
+#define ESCAPE "\033[31m"
+
+static bool sticky; /* the next release leaves residue */
+
+/* Every property that is one value. */
+static const struct {
+        const char *interface, *property, *type, *text;
+        uint64_t number;
+} values[] = {
+        { CDM_INTERFACE_MANAGER, "Version", "s", "1" },
+        { CDM_INTERFACE_MANAGER, "Mode", "s", "enforce" },
+        { CDM_INTERFACE_MANAGER, "FenceState", "s", "leaky" },
+        { CDM_INTERFACE_MANAGER, "IntruderBytesDrained", "t", NULL, 4096 },
+        { CDM_INTERFACE_RESERVATION, "Id", "u", NULL, 7 },
+        { CDM_INTERFACE_RESERVATION, "Pool", "s", "hbm" },
+        { CDM_INTERFACE_RESERVATION, "Size", "t", NULL, 64 << 20 },
+        { CDM_INTERFACE_RESERVATION, "State", "s", "active" },
+        { CDM_INTERFACE_RESERVATION, "Strength", "s", "exclusive" },
+        { CDM_INTERFACE_RESERVATION, "Unit", "s", "a" ESCAPE ".service" },
+        { CDM_INTERFACE_RESERVATION, "ControlGroup", "s", "/system.slice/a.service" },
+        { CDM_INTERFACE_RESERVATION, "Uid", "u", NULL, 0 },
+        { CDM_INTERFACE_RESERVATION, "Priority", "i", NULL, (uint64_t)-5 },
+        { CDM_INTERFACE_RESERVATION, "Used", "t", NULL, 1 << 20 },
+        { CDM_INTERFACE_RESERVATION, "Policy", "s", "/etc/cdm/policy.d/a.conf:2" },
+        { CDM_INTERFACE_RESERVATION, "Expires", "t", NULL, UINT64_MAX },
+        { CDM_INTERFACE_POOL, "Name", "s", "hbm" },
+        { CDM_INTERFACE_POOL, "Description", "s", "fast" },
+        { CDM_INTERFACE_POOL, "Size", "t", NULL, 100 << 20 },
+        { CDM_INTERFACE_POOL, "Reserved", "t", NULL, 64 << 20 },
+        { CDM_INTERFACE_POOL, "Available", "t", NULL, 36 << 20 },
+        { CDM_INTERFACE_POOL, "Used", "t", NULL, 1 << 20 },
+        { CDM_INTERFACE_POOL, "Hold", "b", NULL, 0 },
+        { CDM_INTERFACE_NODE, "Node", "u", NULL, 0 },
+        { CDM_INTERFACE_NODE, "Pool", "s", "hbm" },
+        { CDM_INTERFACE_NODE, "Size", "t", NULL, 100 << 20 },
+        { CDM_INTERFACE_NODE, "Free", "t", NULL, 99 << 20 },
+        { CDM_INTERFACE_NODE, "Used", "t", NULL, 1 << 20 },
+        { CDM_INTERFACE_NODE, "Reserved", "t", NULL, 64 << 20 },
+        { CDM_INTERFACE_NODE, "Unattributed", "t", NULL, 0 },
+        { CDM_INTERFACE_NODE, "Online", "b", NULL, 1 },
+        { CDM_INTERFACE_NODE, "Device", "s", "" },
+        { CDM_INTERFACE_NODE, "ReadBandwidth", "t", NULL, 0 },
+        { CDM_INTERFACE_NODE, "ReadLatency", "t", NULL, 90 },
+        { CDM_INTERFACE_NODE, "Tier", "i", NULL, (uint64_t)-1 },
+};
+
+static int get_value(sd_bus *bus, const char *path, const char *interface, const char *property,
+                     sd_bus_message *reply, void *userdata, sd_bus_error *error)
+{
+        for (size_t i = 0; i < ARRAY_SIZE(values); i++) {
+                if (strcmp(values[i].interface, interface) != 0 || strcmp(values[i].property, property) != 0)
+                        continue;
+                if (values[i].text)
+                        return sd_bus_message_append_basic(reply, 's', values[i].text);
+                return sd_bus_message_append(reply, values[i].type, values[i].number);
+        }
+        return -ENOENT;
+}
+
+static int get_nodes(sd_bus *bus, const char *path, const char *interface, const char *property,
+                     sd_bus_message *reply, void *userdata, sd_bus_error *error)
+{
+        if (strcmp(interface, CDM_INTERFACE_RESERVATION) == 0)
+                return sd_bus_message_append(reply, "a(ut)", 1, 0, UINT64_C(64) << 20);
+        return sd_bus_message_append(reply, "au", 1, 0);
+}
+
+static int get_unfenced(sd_bus *bus, const char *path, const char *interface, const char *property,
+                        sd_bus_message *reply, void *userdata, sd_bus_error *error)
+{
+        return sd_bus_message_append(reply, "a(sss)", 1, "/odd.slice", "", "written by a container tool");
+}
+
+static int get_warnings(sd_bus *bus, const char *path, const char *interface, const char *property,
+                        sd_bus_message *reply, void *userdata, sd_bus_error *error)
+{
+        return sd_bus_message_append(reply, "as", 1, "demotion is on " ESCAPE);
+}
+
+static int print_options(sd_bus_message *m)
+{
+        const char *key, *type;
+        int r;
+
+        if ((r = sd_bus_message_enter_container(m, 'a', "{sv}")) < 0)
+                return r;
+        while ((r = sd_bus_message_enter_container(m, 'e', "sv")) > 0) {
+                union {
+                        const char *s;
+                        uint64_t t;
+                        uint32_t u;
+                        int i;
+                } v = { 0 };
+
+                if ((r = sd_bus_message_read(m, "s", &key)) < 0 ||
+                    (r = sd_bus_message_peek_type(m, NULL, &type)) < 0 ||
+                    (r = sd_bus_message_enter_container(m, 'v', type)) < 0 ||
+                    (r = sd_bus_message_read_basic(m, *type, &v)) < 0 ||
+                    (r = sd_bus_message_exit_container(m)) < 0 || (r = sd_bus_message_exit_container(m)) < 0)
+                        return r;
+                if (*type == 's')
+                        printf(" %s=%s", key, v.s);
+                else if (*type == 't')
+                        printf(" %s=%llu", key, (unsigned long long)v.t);
+                else if (*type == 'h')
+                        printf(" %s", key);
+                else
+                        printf(" %s=%d", key, v.i);
+        }
+        return sd_bus_message_exit_container(m);
+}
+
+static int request(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+        uint64_t size;
+        const char *pool;
+
+        int r = sd_bus_message_read(m, "st", &pool, &size);
+        if (r < 0)
+                return r;
+        printf("%s %s %llu", sd_bus_message_get_member(m), pool, (unsigned long long)size);
+        r = print_options(m);
+        puts("");
+        fflush(stdout);
+        if (r < 0)
+                return r;
+
+        if (strcmp(pool, "full") == 0)
+                return sd_bus_error_setf(error, CDM_ERROR_FULL, "pool full is full");
+        if (strcmp(pool, "denied") == 0)
+                return sd_bus_error_setf(error, CDM_ERROR_DENIED, "refused by 10-x.conf:3 " ESCAPE);
+        if (strcmp(pool, "none") == 0)
+                return sd_bus_error_setf(error, CDM_ERROR_NO_SUCH_POOL, "there is no pool none");
+        sticky = strcmp(pool, "sticky") == 0;
+        if (strcmp(sd_bus_message_get_member(m), "Request") == 0)
+                return sd_bus_reply_method_return(m, "o", CDM_PATH_RESERVATION "/7");
+        return sd_bus_reply_method_return(m, "a{sv}", 5, "verdict", "s", "full", "reason", "s", "no room",
+                                          "policy", "s", "/etc/cdm/policy.d/a.conf:2", "size", "t", size,
+                                          "nodes", "a(ut)", 1, 2, size);
+}
+
+static int get_reservation(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+        uint32_t id;
+
+        int r = sd_bus_message_read(m, "u", &id);
+        if (r < 0)
+                return r;
+        if (id != 7)
+                return sd_bus_error_setf(error, CDM_ERROR_NO_SUCH_RESERVATION, "There is no reservation %u.",
+                                         id);
+        return sd_bus_reply_method_return(m, "o", CDM_PATH_RESERVATION "/7");
+}
+
+static int reload(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+        return sd_bus_error_setf(error, CDM_ERROR_BAD_CONFIG,
+                                 "/etc/cdm/cdmd.conf:3: what?\nThe old one stays.");
+}
+
+static int list_holders(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+        return sd_bus_reply_method_return(m, "a(ussttts)", 2, 0, "/system.slice/a.service", "a.service",
+                                          UINT64_C(3), UINT64_C(1), UINT64_C(2), "reserved", 2, "", "",
+                                          UINT64_C(5), UINT64_C(0), UINT64_C(0), "unattributed");
+}
+
+static int release(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+        sd_bus *bus = sd_bus_message_get_bus(m);
+        int r;
+
+        puts("Release");
+        fflush(stdout);
+        r = sd_bus_reply_method_return(m, "");
+        if (r < 0)
+                return r;
+        if (!sticky)
+                return sd_bus_emit_signal(bus, CDM_PATH, CDM_INTERFACE_MANAGER, "Event", "sua{sv}",
+                                          "released", 7, 2, "moved", "t", UINT64_C(64) << 20, "size", "t",
+                                          UINT64_C(64) << 20);
+        return sd_bus_emit_signal(bus, CDM_PATH, CDM_INTERFACE_MANAGER, "Event", "sua{sv}", "residue", 7, 3,
+                                  "residue", "t", UINT64_C(12) << 20, "holders", "a(sst)", 1,
+                                  "/system.slice", "file", UINT64_C(12) << 20, "unheard-of", "as", 0);
+}
+
+static int renew(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+        uint64_t usec;
+
+        int r = sd_bus_message_read(m, "t", &usec);
+        printf("Renew %llu\n", (unsigned long long)usec);
+        fflush(stdout);
+        return r < 0 ? r : sd_bus_reply_method_return(m, "");
+}
+
+static int migrate(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+        return sd_bus_reply_method_return(m, "tt", UINT64_C(3) << 20, UINT64_C(1) << 20);
+}
+
+#define VALUE(name, type)              SD_BUS_PROPERTY(name, type, get_value, 0, 0)
+#define METHOD(name, in, out, handler) SD_BUS_METHOD(name, in, out, handler, SD_BUS_VTABLE_UNPRIVILEGED)
+
+static const sd_bus_vtable manager_vtable[] = {
+        SD_BUS_VTABLE_START(0),
+        METHOD("Request", "sta{sv}", "o", request),
+        METHOD("Explain", "sta{sv}", "a{sv}", request),
+        METHOD("GetReservation", "u", "o", get_reservation),
+        METHOD("Reload", "", "", reload),
+        METHOD("ListHolders", "", "a(ussttts)", list_holders),
+        VALUE("Version", "s"),
+        VALUE("Mode", "s"),
+        VALUE("FenceState", "s"),
+        VALUE("IntruderBytesDrained", "t"),
+        SD_BUS_PROPERTY("Unfenced", "a(sss)", get_unfenced, 0, 0),
+        SD_BUS_PROPERTY("Warnings", "as", get_warnings, 0, 0),
+        SD_BUS_PROPERTY("OrdinaryNodes", "au", get_nodes, 0, 0),
+        SD_BUS_VTABLE_END,
+};
+
+static const sd_bus_vtable reservation_vtable[] = {
+        SD_BUS_VTABLE_START(0),
+        METHOD("Release", "", "", release),
+        METHOD("Renew", "t", "", renew),
+        METHOD("Migrate", "", "tt", migrate),
+        VALUE("Id", "u"),
+        VALUE("Pool", "s"),
+        VALUE("Size", "t"),
+        VALUE("State", "s"),
+        VALUE("Strength", "s"),
+        VALUE("Unit", "s"),
+        VALUE("ControlGroup", "s"),
+        VALUE("Uid", "u"),
+        VALUE("Priority", "i"),
+        VALUE("Used", "t"),
+        VALUE("Policy", "s"),
+        VALUE("Expires", "t"),
+        SD_BUS_PROPERTY("Nodes", "a(ut)", get_nodes, 0, 0),
+        SD_BUS_VTABLE_END,
+};
+
+static const sd_bus_vtable pool_vtable[] = {
+        SD_BUS_VTABLE_START(0),    VALUE("Name", "s"),
+        VALUE("Description", "s"), SD_BUS_PROPERTY("Nodes", "au", get_nodes, 0, 0),
+        VALUE("Size", "t"),        VALUE("Reserved", "t"),
+        VALUE("Available", "t"),   VALUE("Used", "t"),
+        VALUE("Hold", "b"),        SD_BUS_VTABLE_END,
+};
+
+static const sd_bus_vtable node_vtable[] = {
+        SD_BUS_VTABLE_START(0),
+        VALUE("Node", "u"),
+        VALUE("Pool", "s"),
+        VALUE("Size", "t"),
+        VALUE("Free", "t"),
+        VALUE("Used", "t"),
+        VALUE("Reserved", "t"),
+        VALUE("Unattributed", "t"),
+        VALUE("Online", "b"),
+        VALUE("Device", "s"),
+        VALUE("ReadBandwidth", "t"),
+        VALUE("ReadLatency", "t"),
+        SD_BUS_PROPERTY("Initiators", "au", get_nodes, 0, 0),
+        VALUE("Tier", "i"),
+        SD_BUS_VTABLE_END,
+};
+
+static int publish(sd_bus *bus)
+{
+        int r = sd_bus_add_object_manager(bus, NULL, CDM_PATH);
+        if (r >= 0)
+                r = sd_bus_add_object_vtable(bus, NULL, CDM_PATH, CDM_INTERFACE_MANAGER, manager_vtable,
+                                             NULL);
+        if (r >= 0)
+                r = sd_bus_add_object_vtable(bus, NULL, CDM_PATH_RESERVATION "/7", CDM_INTERFACE_RESERVATION,
+                                             reservation_vtable, NULL);
+        if (r >= 0)
+                r = sd_bus_add_object_vtable(bus, NULL, CDM_PATH_POOL "/hbm", CDM_INTERFACE_POOL,
+                                             pool_vtable, NULL);
+        if (r >= 0)
+                r = sd_bus_add_object_vtable(bus, NULL, CDM_PATH_NODE "/0", CDM_INTERFACE_NODE, node_vtable,
+                                             NULL);
+        return r < 0 ? r : sd_bus_request_name(bus, CDM_BUS_NAME, 0);
+}
+
+int main(void)
+{
+        sd_bus *bus = NULL;
+
+        int r = sd_bus_open_system(&bus);
+        if (r >= 0)
+                r = publish(bus);
+        if (r >= 0)
+                puts("ready");
+        fflush(stdout);
+        while (r >= 0) {
+                r = sd_bus_process(bus, NULL);
+                if (r == 0)
+                        r = sd_bus_wait(bus, UINT64_MAX);
+        }
+        sd_bus_unref(bus);
+        return EXIT_SUCCESS; /* the bus went away: the test is over */
+}
