@@ -140,3 +140,19 @@ TESTS += \
 	tests/unit/test-apply \
 	tests/unit/test-cgroup \
 	tests/unit/test-worker
+
+# A whole cdmd on a private bus.
+noinst_HEADERS += tests/bus/world.h
+check_PROGRAMS += \
+	tests/bus/fake-polkit \
+	tests/bus/fake-systemd \
+	tests/bus/test-bus
+tests_bus_fake_polkit_CFLAGS = $(AM_CFLAGS) $(SYSTEMD_CFLAGS)
+tests_bus_fake_polkit_LDADD = $(SYSTEMD_LIBS)
+tests_bus_fake_systemd_CFLAGS = $(AM_CFLAGS) $(SYSTEMD_CFLAGS)
+tests_bus_fake_systemd_LDADD = libpolicy.la $(SYSTEMD_LIBS)
+tests_bus_test_bus_SOURCES = tests/bus/test-bus.c tests/bus/world.c
+tests_bus_test_bus_CPPFLAGS = $(UNIT_DATA_CPPFLAGS) -DBUILD_DIR='"$(abs_top_builddir)"'
+tests_bus_test_bus_CFLAGS = $(UNIT_CFLAGS) $(SYSTEMD_CFLAGS)
+tests_bus_test_bus_LDADD = $(SYSTEMD_LIBS) $(CHECK_LIBS)
+TESTS += tests/bus/test-bus
