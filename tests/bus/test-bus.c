@@ -383,11 +383,13 @@ END_TEST
 int main(void)
 {
         Suite *s = suite_create("bus");
-        TCase *t = tcase_create("bus");
+        TCase *t = tcase_create("bus"), *u = tcase_create("user");
 
         /* No time limit: a slow machine is no failure. */
         tcase_set_timeout(t, 0);
+        tcase_set_timeout(u, 0);
         tcase_add_checked_fixture(t, start, stop);
+        tcase_add_checked_fixture(u, start, stop);
         tcase_add_test(t, request_and_release);
         tcase_add_test(t, full_and_limits);
         tcase_add_test(t, nonsense_is_refused);
@@ -403,12 +405,13 @@ int main(void)
         tcase_add_test(t, residue_keeps_its_bytes);
         tcase_add_test(t, a_strangers_pidfd_is_refused);
         if (getuid() == 0) {
-                tcase_add_test(t, own_unit_without_polkit);
-                tcase_add_test(t, others_with_polkit);
-                tcase_add_test(t, polkit_that_hangs_stops_nobody_else);
-                tcase_add_test(t, run_moves_a_session_into_a_scope);
+                tcase_add_test(u, own_unit_without_polkit);
+                tcase_add_test(u, others_with_polkit);
+                tcase_add_test(u, polkit_that_hangs_stops_nobody_else);
+                tcase_add_test(u, run_moves_a_session_into_a_scope);
         } else
                 puts("# the tests with another user were left out: they need root");
         suite_add_tcase(s, t);
+        suite_add_tcase(s, u);
         return check_main(s);
 }

@@ -258,6 +258,7 @@ void world_start(World *w)
         world_put(w, "/sys/fs/cgroup/cgroup.subtree_control", "cpuset cpu io memory pids\n");
         world_put(w, "/etc/cdm/policy.d/10-all.conf", policy_all);
         world_put(w, "/etc/passwd", "root:x:0:0::/:/bin/sh\nnobody:x:65534:65534::/:/bin/sh\n");
+        world_put(w, "/run/systemd/system/.keep", "");
         start_bus(w);
         start_systemd(w);
         make_notify(w);
