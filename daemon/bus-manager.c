@@ -183,7 +183,7 @@ static int get_intruder_bytes(sd_bus *bus, const char *path, const char *interfa
         return sd_bus_message_append(reply, "t", fence_intruder_bytes_drained(m->fence));
 }
 
-static const sd_bus_vtable manager_vtable[] = {
+const sd_bus_vtable bus_manager_vtable[] = {
         SD_BUS_VTABLE_START(0),
         SD_BUS_METHOD_WITH_ARGS("Request", SD_BUS_ARGS("s", pool, "t", size, "a{sv}", options),
                                 SD_BUS_RESULT("o", reservation), method_request, SD_BUS_VTABLE_UNPRIVILEGED),
@@ -208,7 +208,7 @@ static const sd_bus_vtable manager_vtable[] = {
 
 int bus_manager_install(sd_bus *bus, Manager *m)
 {
-        return sd_bus_add_object_vtable(bus, NULL, CDM_PATH, CDM_INTERFACE_MANAGER, manager_vtable, m);
+        return sd_bus_add_object_vtable(bus, NULL, CDM_PATH, CDM_INTERFACE_MANAGER, bus_manager_vtable, m);
 }
 
 void bus_manager_changed(Manager *m, const char *property)

@@ -231,7 +231,7 @@ GETTER(node_tier)
         return sd_bus_message_append(reply, "i", node_of(userdata, path)->tier);
 }
 
-static const sd_bus_vtable pool_vtable[] = {
+const sd_bus_vtable bus_pool_vtable[] = {
         SD_BUS_VTABLE_START(0),
         SD_BUS_PROPERTY("Name", "s", get_pool_name, 0, SD_BUS_VTABLE_PROPERTY_CONST),
         SD_BUS_PROPERTY("Description", "s", get_pool_description, 0, 0),
@@ -244,7 +244,7 @@ static const sd_bus_vtable pool_vtable[] = {
         SD_BUS_VTABLE_END,
 };
 
-static const sd_bus_vtable node_vtable[] = {
+const sd_bus_vtable bus_node_vtable[] = {
         SD_BUS_VTABLE_START(0),
         SD_BUS_PROPERTY("Node", "u", get_node_number, 0, SD_BUS_VTABLE_PROPERTY_CONST),
         SD_BUS_PROPERTY("Pool", "s", get_node_pool, 0, 0),
@@ -264,13 +264,13 @@ static const sd_bus_vtable node_vtable[] = {
 
 int bus_pool_install(sd_bus *bus, Manager *m)
 {
-        int r = sd_bus_add_fallback_vtable(bus, NULL, CDM_PATH_POOL, CDM_INTERFACE_POOL, pool_vtable,
+        int r = sd_bus_add_fallback_vtable(bus, NULL, CDM_PATH_POOL, CDM_INTERFACE_POOL, bus_pool_vtable,
                                            pool_find, m);
 
         if (r >= 0)
                 r = sd_bus_add_node_enumerator(bus, NULL, CDM_PATH_POOL, pool_enumerate, m);
         if (r >= 0)
-                r = sd_bus_add_fallback_vtable(bus, NULL, CDM_PATH_NODE, CDM_INTERFACE_NODE, node_vtable,
+                r = sd_bus_add_fallback_vtable(bus, NULL, CDM_PATH_NODE, CDM_INTERFACE_NODE, bus_node_vtable,
                                                node_find, m);
         if (r >= 0)
                 r = sd_bus_add_node_enumerator(bus, NULL, CDM_PATH_NODE, node_enumerate, m);

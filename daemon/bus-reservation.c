@@ -289,7 +289,7 @@ GETTER(expires)
         return sd_bus_message_append(reply, "t", reservation(userdata)->expires_usec);
 }
 
-static const sd_bus_vtable reservation_vtable[] = {
+const sd_bus_vtable bus_reservation_vtable[] = {
         SD_BUS_VTABLE_START(0),
         SD_BUS_METHOD_WITH_ARGS("Release", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, method_release,
                                 SD_BUS_VTABLE_UNPRIVILEGED),
@@ -318,7 +318,7 @@ static const sd_bus_vtable reservation_vtable[] = {
 int bus_reservation_install(sd_bus *bus, Manager *m)
 {
         int r = sd_bus_add_fallback_vtable(bus, NULL, CDM_PATH_RESERVATION, CDM_INTERFACE_RESERVATION,
-                                           reservation_vtable, object_find, m);
+                                           bus_reservation_vtable, object_find, m);
 
         return r < 0 ? r : sd_bus_add_node_enumerator(bus, NULL, CDM_PATH_RESERVATION, enumerate, m);
 }

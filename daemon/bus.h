@@ -14,6 +14,12 @@
 int bus_publish(sd_bus *bus, Manager *m);
 int bus_request_name(sd_bus *bus);
 
+/* What the objects look like; tests/bus-introspect prints it. */
+extern const sd_bus_vtable bus_manager_vtable[];
+extern const sd_bus_vtable bus_reservation_vtable[];
+extern const sd_bus_vtable bus_pool_vtable[];
+extern const sd_bus_vtable bus_node_vtable[];
+
 int bus_manager_install(sd_bus *bus, Manager *m);
 int bus_reservation_install(sd_bus *bus, Manager *m);
 int bus_pool_install(sd_bus *bus, Manager *m);

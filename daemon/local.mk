@@ -67,10 +67,13 @@ libdaemon_la_SOURCES = \
 	daemon/unit.h \
 	daemon/worker.c \
 	daemon/worker.h
-libdaemon_la_CFLAGS = $(AM_CFLAGS) $(SYSTEMD_CFLAGS) $(NUMA_CFLAGS) $(CGROUP_CFLAGS) -pthread
+libdaemon_la_CFLAGS = $(AM_CFLAGS) -pthread
 libdaemon_la_LIBADD = libmachine.la libpolicy.la $(SYSTEMD_LIBS) $(NUMA_LIBS) $(CGROUP_LIBS) -lpthread
 
 sbin_PROGRAMS += cdmd
 cdmd_SOURCES = daemon/main.c
-cdmd_CFLAGS = $(AM_CFLAGS) $(SYSTEMD_CFLAGS)
-cdmd_LDADD = libdaemon.la libmachine.la libpolicy.la $(SYSTEMD_LIBS)
+cdmd_LDADD = libdaemon.la
+
+systemgenerator_PROGRAMS = cdmd-generator
+cdmd_generator_SOURCES = daemon/generator.c
+cdmd_generator_LDADD = libmachine.la libpolicy.la

@@ -407,6 +407,9 @@ START_TEST(several_nodes)
         world_setup(&w);
         w.q.size_bytes = GIB + MIB;
         expect_shares(&w, 2, 2, GIB, 3, MIB);
+        w.q.near = nodeset_of(1);
+        expect_shares(&w, 2, 3, GIB, 2, MIB);
+        w.q.near = NODESET_EMPTY;
         hold(&w, 1, "b.service", 2, MIB);
         expect_shares(&w, 2, 3, GIB, 2, MIB);
         w.q.nodes = nodeset_of(3);
@@ -515,6 +518,8 @@ START_TEST(exclusive_is_charged_whole)
         expect(&w, VERDICT_GRANTED, "");
         w.topology->nodes[3].tier = 5; /* slower than DRAM: the kernel demotes to it */
         expect(&w, VERDICT_DENIED, "demot");
+        w.topology->demotion_enabled = false;
+        expect(&w, VERDICT_GRANTED, "");
         world_done(&w);
 }
 END_TEST
