@@ -1,5 +1,6 @@
 # `make check`: what needs no guest. A test program a module, corpora as data, and scripts for what is not code.
 noinst_HEADERS = \
+	tests/bus/world.h \
 	tests/unit/check-main.h \
 	tests/unit/machine.h \
 	tests/unit/temp-root.h \
@@ -26,6 +27,7 @@ unit_tests = \
 	tests/unit/test-pool \
 	tests/unit/test-rule \
 	tests/unit/test-size \
+	tests/unit/test-store \
 	tests/unit/test-subject \
 	tests/unit/test-timespan \
 	tests/unit/test-topology \
@@ -78,34 +80,11 @@ install-vm-programs: $(vm_programs)
 	done
 .PHONY: vm-programs install-vm-programs
 
-# Tests of the kernel and systemd rooms, as far as they go without a kernel that has them.
-check_PROGRAMS += \
-	tests/unit/test-apply \
-	tests/unit/test-cgroup \
-	tests/unit/test-worker
-tests_unit_test_apply_CFLAGS = $(UNIT_CFLAGS) $(SYSTEMD_CFLAGS)
-tests_unit_test_apply_LDADD = libdaemon.la $(UNIT_LIBS) $(SYSTEMD_LIBS)
-tests_unit_test_cgroup_CFLAGS = $(UNIT_CFLAGS) $(SYSTEMD_CFLAGS)
-tests_unit_test_cgroup_LDADD = libdaemon.la libmachine.la $(UNIT_LIBS)
-tests_unit_test_worker_CFLAGS = $(UNIT_CFLAGS) $(SYSTEMD_CFLAGS) -pthread
-tests_unit_test_worker_LDADD = libdaemon.la $(UNIT_LIBS) $(SYSTEMD_LIBS) -lpthread
-TESTS += \
-	tests/unit/test-apply \
-	tests/unit/test-cgroup \
-	tests/unit/test-worker
-
-# A whole cdmd on a private bus.
-noinst_HEADERS += tests/bus/world.h
+# A whole cdmd on a private bus, with a made-up systemd and polkit.
 check_PROGRAMS += \
 	tests/bus/fake-polkit \
 	tests/bus/fake-systemd \
 	tests/bus/test-bus
-tests_bus_fake_polkit_CFLAGS = $(AM_CFLAGS) $(SYSTEMD_CFLAGS)
-tests_bus_fake_polkit_LDADD = $(SYSTEMD_LIBS)
-tests_bus_fake_systemd_CFLAGS = $(AM_CFLAGS) $(SYSTEMD_CFLAGS)
-tests_bus_fake_systemd_LDADD = libpolicy.la $(SYSTEMD_LIBS)
 tests_bus_test_bus_SOURCES = tests/bus/test-bus.c tests/bus/world.c
-tests_bus_test_bus_CPPFLAGS = $(UNIT_DATA_CPPFLAGS) -DBUILD_DIR='"$(abs_top_builddir)"'
-tests_bus_test_bus_CFLAGS = $(UNIT_CFLAGS) $(SYSTEMD_CFLAGS)
-tests_bus_test_bus_LDADD = $(SYSTEMD_LIBS) $(CHECK_LIBS)
+tests_bus_test_bus_CPPFLAGS = $(AM_CPPFLAGS) $(test_paths) -DBUILD_DIR='"$(abs_top_builddir)"'
 TESTS += tests/bus/test-bus

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "policy/cdm-names.h"
@@ -36,6 +37,19 @@ static uint32_t grant_db(uint64_t size)
 
         ck_assert_msg(r == 0, "%s: %s", world_error, world_message);
         return id;
+}
+
+static int keep_reply(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+        *(sd_bus_message **)userdata = sd_bus_message_ref(m);
+        return 0;
+}
+
+static void get_u64(const char *path, const char *interface, const char *property, uint64_t *ret)
+{
+        ck_assert_int_ge(sd_bus_get_property_trivial(w.client, CDM_BUS_NAME, path, interface, property, NULL,
+                                                     't', ret),
+                         0);
 }
 
 START_TEST(request_and_release)
@@ -267,6 +281,137 @@ START_TEST(residue_keeps_its_bytes)
 }
 END_TEST
 
+/* Many at once for what has room for few: exactly those are granted that fit. */
+START_TEST(many_at_once)
+{
+        enum { N = 200 };
+        uint64_t size = GIB / 4;
+        sd_bus_message *replies[N] = { NULL };
+        unsigned n_granted = 0, n_full = 0;
+        sd_bus_slot *slots[N];
+
+        for (int i = 0; i < N; i++)
+                ck_assert_int_ge(sd_bus_call_method_async(w.client, &slots[i], CDM_BUS_NAME, CDM_PATH,
+                                                          CDM_INTERFACE_MANAGER, "Request", keep_reply,
+                                                          &replies[i], "sta{sv}", "cdm", size, 1, "unit",
+                                                          "s", i % 2 ? "db.service" : "train.service"),
+                                 0);
+        for (int i = 0; i < N; i++) {
+                while (!replies[i])
+                        if (sd_bus_process(w.client, NULL) == 0)
+                                sd_bus_wait(w.client, UINT64_MAX);
+                if (!sd_bus_message_is_method_error(replies[i], NULL))
+                        n_granted++;
+                else if (sd_bus_message_is_method_error(replies[i], CDM_ERROR_FULL))
+                        n_full++;
+                sd_bus_message_unref(replies[i]);
+                sd_bus_slot_unref(slots[i]);
+        }
+        /* 2 nodes of 2 GiB, less 64 MiB headroom each: seven quarters a node, and one from what is left of
+         * both. */
+        ck_assert_uint_eq(n_granted, 15);
+        ck_assert_uint_eq(n_full, N - 15);
+}
+END_TEST
+
+START_TEST(pools_and_nodes)
+{
+        uint64_t reserved = 0, available = 0, free_bytes = 0;
+
+        grant_db(GIB / 2);
+        get_u64("/org/cdmd1/pool/cdm", CDM_INTERFACE_POOL, "Reserved", &reserved);
+        get_u64("/org/cdmd1/pool/cdm", CDM_INTERFACE_POOL, "Available", &available);
+        get_u64("/org/cdmd1/node/2", CDM_INTERFACE_NODE, "Free", &free_bytes);
+        ck_assert_uint_eq(reserved, GIB / 2);
+        ck_assert_uint_eq(available, 4 * GIB - GIB / 2 - 2 * (UINT64_C(64) << 20));
+        ck_assert_uint_eq(free_bytes, 2 * GIB);
+        /* Bytes that nobody explains are not promised. */
+        world_put(&w, "/sys/devices/system/node/node3/meminfo",
+                  "Node 3 MemTotal: 2097152 kB\nNode 3 MemFree: 1048576 kB\n");
+        get_u64("/org/cdmd1/pool/cdm", CDM_INTERFACE_POOL, "Available", &available);
+        ck_assert_uint_eq(available, 3 * GIB - GIB / 2 - 2 * (UINT64_C(64) << 20));
+}
+END_TEST
+
+START_TEST(holders_are_named)
+{
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+        const char *cgroup, *unit, *kind;
+        uint64_t bytes, anon, file;
+        unsigned n_reserved = 0, n_intruder = 0;
+        uint32_t node;
+
+        grant_db(GIB / 2);
+        world_put(&w, "/sys/fs/cgroup/system.slice/db.service/memory.numa_stat", "anon N2=8192\n");
+        world_put(&w, "/sys/fs/cgroup/system.slice/train.service/memory.numa_stat", "anon N2=4096\n");
+        ck_assert_int_ge(sd_bus_call_method(w.client, CDM_BUS_NAME, CDM_PATH, CDM_INTERFACE_MANAGER,
+                                            "ListHolders", NULL, &m, NULL),
+                         0);
+        ck_assert_int_ge(sd_bus_message_enter_container(m, 'a', "(ussttts)"), 0);
+        while (sd_bus_message_read(m, "(ussttts)", &node, &cgroup, &unit, &bytes, &anon, &file, &kind) > 0) {
+                n_reserved +=
+                        strcmp(kind, "reserved") == 0 && strcmp(unit, "db.service") == 0 && bytes == 8192;
+                n_intruder +=
+                        strcmp(kind, "intruder") == 0 && strcmp(unit, "train.service") == 0 && bytes == 4096;
+        }
+        ck_assert_uint_eq(n_reserved, 1);
+        ck_assert_uint_eq(n_intruder, 1);
+}
+END_TEST
+
+static void reload(void)
+{
+        ck_assert_int_ge(sd_bus_call_method(w.client, CDM_BUS_NAME, CDM_PATH, CDM_INTERFACE_MANAGER,
+                                            "Reload", NULL, NULL, NULL),
+                         0);
+}
+
+START_TEST(without_a_fence_nothing_is_restricted)
+{
+        uint32_t id = grant_db(GIB / 2);
+
+        world_put(&w, "/etc/cdm/cdmd.conf", "[Fence]\nMode=observe\n");
+        reload();
+        ck_assert_str_eq(world_reservation(&w, id, "Strength"), "advisory");
+        ck_assert_str_eq(world_get(&w, "/sys/fs/cgroup/system.slice/train.service/cpuset.mems"), "0-3");
+        world_put(&w, "/etc/cdm/cdmd.conf", "[Fence]\nMode=enforce\n");
+        reload();
+        ck_assert_str_eq(world_get(&w, "/sys/fs/cgroup/system.slice/train.service/cpuset.mems"), "0-1");
+}
+END_TEST
+
+START_TEST(refuses_to_start_where_it_cannot_work)
+{
+        int status;
+
+        world_kill_cdmd(&w, SIGTERM);
+        world_put(&w, "/sys/fs/cgroup/cgroup.controllers", "cpu io\n");
+        world_spawn_cdmd(&w);
+        ck_assert_int_eq(waitpid(w.cdmd, &status, 0), w.cdmd);
+        ck_assert(WIFEXITED(status) && WEXITSTATUS(status) == 1);
+        world_put(&w, "/sys/fs/cgroup/cgroup.controllers", "cpuset memory\n");
+        setenv("DBUS_SYSTEM_BUS_ADDRESS", "unix:path=/nonexistent/bus", 1);
+        world_spawn_cdmd(&w);
+        ck_assert_int_eq(waitpid(w.cdmd, &status, 0), w.cdmd);
+        ck_assert(WIFEXITED(status) && WEXITSTATUS(status) == 1);
+        w.cdmd = 0;
+}
+END_TEST
+
+START_TEST(a_machine_without_cdm_nodes)
+{
+        uint32_t id;
+
+        world_kill_cdmd(&w, SIGTERM);
+        world_put(&w, "/sys/devices/system/node/has_memory", "0-1\n");
+        world_put(&w, "/sys/devices/system/node/online", "0-1\n");
+        world_start_cdmd(&w);
+        ck_assert_int_lt(world_request(w.client, "cdm", GIB, &id, 1, CDM_OPTION_UNIT, "s", "db.service"), 0);
+        ck_assert_str_eq(world_error, CDM_ERROR_NO_SUCH_POOL);
+        ck_assert_ptr_nonnull(strstr(world_message, "no CDM nodes"));
+}
+END_TEST
+
 /* What needs a client that is not root. */
 
 static uint32_t ask_as_nobody(sd_bus *bus, int *ret)
@@ -404,6 +549,12 @@ int main(void)
         tcase_add_test(t, a_reload_swaps_the_policy);
         tcase_add_test(t, residue_keeps_its_bytes);
         tcase_add_test(t, a_strangers_pidfd_is_refused);
+        tcase_add_test(t, many_at_once);
+        tcase_add_test(t, pools_and_nodes);
+        tcase_add_test(t, holders_are_named);
+        tcase_add_test(t, without_a_fence_nothing_is_restricted);
+        tcase_add_test(t, refuses_to_start_where_it_cannot_work);
+        tcase_add_test(t, a_machine_without_cdm_nodes);
         if (getuid() == 0) {
                 tcase_add_test(u, own_unit_without_polkit);
                 tcase_add_test(u, others_with_polkit);
