@@ -118,9 +118,10 @@ static uint64_t room_bytes(Manager *m, const Reservation *r)
 
 static int make_plan(Manager *m, const Reservation *r, const ChangeTerms *terms, Plan *ret)
 {
+        NodeSet open = ledger_tenant_nodes(m->ledger, ledger_tenant_key(r->target));
         PlanInput in = {
                 .base = base_of(m, r),
-                .wanted = ledger_tenant_nodes(m->ledger, ledger_tenant_key(r->target)),
+                .wanted = open,
                 .leaving = terms->leaving,
                 .migrate_up = terms->migrate,
                 .has_property = r->target->unit != NULL,
@@ -130,14 +131,19 @@ static int make_plan(Manager *m, const Reservation *r, const ChangeTerms *terms,
         int k = read_current(r->target, &in.current);
         if (k < 0)
                 return k;
-        /* Without a fence nothing is restricted, so nothing has to be opened either. */
-        if (m->config->mode == FENCE_MODE_ENFORCE) {
+        /* Without a fence nobody is kept off: a leaf that inherits stays as it is, and one that a fence of
+         * before left with a set of its own gets all nodes back. */
+        if (m->config->mode != FENCE_MODE_ENFORCE) {
+                in.wanted = m->pools->cdm;
+                in.migrate_up = false;
+        }
+        if (m->config->mode == FENCE_MODE_ENFORCE || !nodeset_is_empty(&in.current)) {
                 k = plan(&in, ret);
                 if (k < 0)
                         return k;
         }
-        if (terms->migrate && !plan_has(ret, STEP_MIGRATE) && !nodeset_is_empty(&in.wanted))
-                plan_append(ret, STEP_MIGRATE, &in.base, &in.wanted);
+        if (terms->migrate && !plan_has(ret, STEP_MIGRATE) && !nodeset_is_empty(&open))
+                plan_append(ret, STEP_MIGRATE, &in.base, &open);
         return 0;
 }
 

@@ -150,6 +150,7 @@ static void keep_residue(Entry *e, const ApplyResult *result, const Share *share
         if (r < 0)
                 log_error("Cannot store the residue of reservation %" PRIu32 ": %s.", e->id, strerror(-r));
         bus_reservation_changed(e->manager, e->id, "Nodes");
+        bus_reservation_changed(e->manager, e->id, "Size");
         /* Said once, and again when it got less: a pinned page is no news every minute. */
         if (e->retry_usec == 0 || sum < before)
                 tell(e, EVENT_RESIDUE, result, sum);

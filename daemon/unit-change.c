@@ -237,7 +237,6 @@ static int append_scope(sd_bus_message *m, const char *name, const char *slice, 
 int unit_start_scope(sd_bus *bus, const char *name, const char *slice, const char *description, pid_t pid,
                      uint64_t memory_max_bytes, unit_done_cb cb, void *userdata, sd_bus_slot **ret_slot)
 {
-        _cleanup_free_ char *rule = NULL;
         sd_bus_message *m = NULL;
         Order *o;
         int r;
@@ -247,14 +246,13 @@ int unit_start_scope(sd_bus *bus, const char *name, const char *slice, const cha
         r = order_new(bus, name, cb, userdata, &o);
         if (r < 0)
                 return r;
-        /* arg2 is the unit: the jobs of others do not wake us. The match goes out before the call. */
-        if (asprintf(&rule,
-                     "type='signal',sender='" SYSTEMD_NAME "',path='" SYSTEMD_PATH
-                     "',interface='" SYSTEMD_INTERFACE_MANAGER "',member='JobRemoved',arg2='%s'",
-                     name) < 0)
-                r = -ENOMEM;
-        else
-                r = sd_bus_add_match_async(bus, &o->second, rule, on_job_removed, NULL, o);
+        /* Not with arg2: sd-bus matches no argument that comes after one that is not a string (here the
+         * job's number), so the signal would never reach us. The jobs of others wake us for as long as this
+         * takes. The match goes out before the call. */
+        r = sd_bus_add_match_async(bus, &o->second,
+                                   "type='signal',sender='" SYSTEMD_NAME "',path='" SYSTEMD_PATH
+                                   "',interface='" SYSTEMD_INTERFACE_MANAGER "',member='JobRemoved'",
+                                   on_job_removed, NULL, o);
         if (r >= 0)
                 r = sd_bus_message_new_method_call(bus, &m, SYSTEMD_NAME, SYSTEMD_PATH,
                                                    SYSTEMD_INTERFACE_MANAGER, "StartTransientUnit");

@@ -1,5 +1,6 @@
 # `make check`: what needs no guest. A test program a module, corpora as data, and scripts for what is not code.
 noinst_HEADERS = \
+	tests/bus/world.h \
 	tests/unit/check-main.h \
 	tests/unit/machine.h \
 	tests/unit/temp-root.h \
@@ -26,6 +27,7 @@ unit_tests = \
 	tests/unit/test-pool \
 	tests/unit/test-rule \
 	tests/unit/test-size \
+	tests/unit/test-store \
 	tests/unit/test-subject \
 	tests/unit/test-timespan \
 	tests/unit/test-topology \
@@ -95,3 +97,11 @@ tests_client_fake_cdmd_LDADD = $(SYSTEMD_LIBS)
 EXTRA_DIST += tests/client/common.sh
 dist_check_SCRIPTS += $(client_tests)
 TESTS += $(client_unit_tests) $(client_tests)
+# A whole cdmd on a private bus, with a made-up systemd and polkit.
+check_PROGRAMS += \
+	tests/bus/fake-polkit \
+	tests/bus/fake-systemd \
+	tests/bus/test-bus
+tests_bus_test_bus_SOURCES = tests/bus/test-bus.c tests/bus/world.c
+tests_bus_test_bus_CPPFLAGS = $(AM_CPPFLAGS) $(test_paths) -DBUILD_DIR='"$(abs_top_builddir)"'
+TESTS += tests/bus/test-bus

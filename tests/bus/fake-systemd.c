@@ -1,0 +1,399 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* A systemd of a few units for the bus tests: answers what daemon/unit*.c asks, and puts what it is told
+ * into the plain files of a made-up cgroup tree below a root, as PID 1 would into cgroupfs. Tests steer it
+ * through org.cdmd1.Test: Add, State, Remove.
+ *
+ *   fake-systemd ROOT      prints "ready" when it owns its name */
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <systemd/sd-bus.h>
+
+#include "policy/macro.h"
+#include "policy/nodeset.h"
+
+#define UNITS_MAX 64
+
+typedef struct Unit {
+        char name[128], slice[128], cgroup[256], user[64], state[32];
+        bool job, delegate;
+        NodeSet allowed; /* the property; empty: not set */
+} Unit;
+
+static Unit units[UNITS_MAX];
+static size_t n_units;
+static const char *root;
+static uint32_t last_job;
+
+static Unit *find_unit(const char *name)
+{
+        for (size_t i = 0; i < n_units; i++)
+                if (strcmp(units[i].name, name) == 0)
+                        return &units[i];
+        return NULL;
+}
+
+static void put(const char *directory, const char *name, const char *text)
+{
+        char path[1024];
+
+        snprintf(path, sizeof(path), "%s%s/%s", root, directory, name);
+        for (char *p = path + 1; (p = strchr(p, '/')); p++) {
+                *p = '\0';
+                mkdir(path, 0755);
+                *p = '/';
+        }
+        FILE *f = fopen(path, "w");
+        if (!f)
+                abort();
+        fputs(text, f);
+        fclose(f);
+}
+
+static void put_mems(const Unit *u, const NodeSet *nodes)
+{
+        char directory[512], list[NODESET_STR_MAX];
+
+        if (strcmp(u->state, "active") != 0 || nodeset_is_empty(nodes))
+                return;
+        snprintf(directory, sizeof(directory), "/sys/fs/cgroup%s", u->cgroup);
+        put(directory, "cpuset.mems", nodeset_format(nodes, list));
+        put(directory, "cpuset.mems.effective", list);
+}
+
+/* What the fence's drop-in says for services and scopes; empty when there is none. */
+static NodeSet fence_nodes(void)
+{
+        NodeSet nodes = NODESET_EMPTY;
+        char path[512], line[1024];
+
+        snprintf(path, sizeof(path), "%s/run/systemd/system/service.d/10-cdmd-fence.conf", root);
+        FILE *f = fopen(path, "r");
+        while (f && fgets(line, sizeof(line), f)) {
+                line[strcspn(line, "\n")] = '\0';
+                if (strncmp(line, "AllowedMemoryNodes=", 19) == 0 && line[19] && line[19] != '\n')
+                        (void)nodeset_parse(line + 19, &nodes);
+        }
+        if (f)
+                fclose(f);
+        return nodes;
+}
+
+static void realise(const Unit *u)
+{
+        NodeSet nodes = nodeset_is_empty(&u->allowed) ? fence_nodes() : u->allowed;
+        char directory[512];
+
+        if (strcmp(u->state, "active") != 0)
+                return;
+        snprintf(directory, sizeof(directory), "/sys/fs/cgroup%s", u->cgroup);
+        put(directory, "cgroup.procs", "");
+        put(directory, "cgroup.events", "populated 1\nfrozen 0\n");
+        put(directory, "memory.numa_stat", "anon N0=4096 N1=0 N2=0 N3=0\nfile N0=0 N1=0 N2=0 N3=0\n");
+        put(directory, "cpuset.mems", "");
+        put(directory, "cpuset.mems.effective", "0-3");
+        put_mems(u, &nodes);
+}
+
+static uint64_t cgroup_id(const Unit *u)
+{
+        char path[512];
+        struct stat st;
+
+        snprintf(path, sizeof(path), "%s/sys/fs/cgroup%s", root, u->cgroup);
+        return stat(path, &st) < 0 ? 0 : st.st_ino;
+}
+
+static int reply_unit(sd_bus_message *m, const Unit *u, const char *error)
+{
+        _cleanup_free_ char *path = NULL;
+
+        if (!u)
+                return sd_bus_reply_method_errorf(m, error, "There is no such unit.");
+        int r = sd_bus_path_encode("/org/freedesktop/systemd1/unit", u->name, &path);
+        return r < 0 ? r : sd_bus_reply_method_return(m, "o", path);
+}
+
+static const Unit *unit_of_cgroup(const char *cgroup)
+{
+        const Unit *best = NULL;
+
+        for (size_t i = 0; i < n_units; i++) {
+                size_t n = strlen(units[i].cgroup);
+                if (strncmp(units[i].cgroup, cgroup, n) == 0 && (cgroup[n] == '\0' || cgroup[n] == '/') &&
+                    (!best || n > strlen(best->cgroup)))
+                        best = &units[i];
+        }
+        return best;
+}
+
+static int get_unit_by_pid(sd_bus_message *m)
+{
+        char path[512], line[512] = "";
+        uint32_t pid;
+
+        sd_bus_message_read(m, "u", &pid);
+        snprintf(path, sizeof(path), "%s/proc/%u/cgroup", root, pid);
+        FILE *f = fopen(path, "r");
+        if (!f || !fgets(line, sizeof(line), f))
+                line[0] = '\0';
+        if (f)
+                fclose(f);
+        line[strcspn(line, "\n")] = '\0';
+        return reply_unit(m, strlen(line) > 3 ? unit_of_cgroup(line + 3) : NULL,
+                          "org.freedesktop.systemd1.NoUnitForPID");
+}
+
+static int set_properties(sd_bus_message *m)
+{
+        const char *name, *property;
+        const void *bytes;
+        size_t n;
+        int runtime;
+
+        sd_bus_message_read(m, "sb", &name, &runtime);
+        Unit *u = find_unit(name);
+        if (!u)
+                return sd_bus_reply_method_errorf(m, "org.freedesktop.systemd1.NoSuchUnit", "No unit %s.",
+                                                  name);
+        sd_bus_message_enter_container(m, 'a', "(sv)");
+        while (sd_bus_message_enter_container(m, 'r', "sv") > 0) {
+                sd_bus_message_read(m, "s", &property);
+                if (strcmp(property, "AllowedMemoryNodes") == 0) {
+                        sd_bus_message_enter_container(m, 'v', "ay");
+                        sd_bus_message_read_array(m, 'y', &bytes, &n);
+                        sd_bus_message_exit_container(m);
+                        nodeset_from_bytes(bytes, n, &u->allowed);
+                        put_mems(u, &u->allowed);
+                } else
+                        sd_bus_message_skip(m, "v");
+                sd_bus_message_exit_container(m);
+        }
+        return sd_bus_reply_method_return(m, NULL);
+}
+
+static Unit *add_unit(const char *name, const char *slice, const char *cgroup, const char *user,
+                      bool delegate)
+{
+        Unit *u = find_unit(name);
+
+        if (!u) {
+                if (n_units == UNITS_MAX)
+                        abort();
+                u = &units[n_units++];
+        }
+        *u = (Unit){ .delegate = delegate, .state = "active" };
+        snprintf(u->name, sizeof(u->name), "%s", name);
+        snprintf(u->slice, sizeof(u->slice), "%s", slice);
+        snprintf(u->cgroup, sizeof(u->cgroup), "%s", cgroup);
+        snprintf(u->user, sizeof(u->user), "%s", user);
+        realise(u);
+        return u;
+}
+
+static int start_transient(sd_bus *bus, sd_bus_message *m)
+{
+        const char *name, *mode, *property, *slice = "system.slice";
+        char cgroup[256], directory[64], line[300], job[64];
+        uint32_t pid = 0;
+        size_t n;
+
+        sd_bus_message_read(m, "ss", &name, &mode);
+        sd_bus_message_enter_container(m, 'a', "(sv)");
+        while (sd_bus_message_enter_container(m, 'r', "sv") > 0) {
+                const void *pids;
+                sd_bus_message_read(m, "s", &property);
+                if (strcmp(property, "PIDs") == 0) {
+                        sd_bus_message_enter_container(m, 'v', "au");
+                        sd_bus_message_read_array(m, 'u', &pids, &n);
+                        memcpy(&pid, pids, sizeof(pid));
+                        sd_bus_message_exit_container(m);
+                } else if (strcmp(property, "Slice") == 0)
+                        sd_bus_message_read(m, "v", "s", &slice);
+                else
+                        sd_bus_message_skip(m, "v");
+                sd_bus_message_exit_container(m);
+        }
+        snprintf(cgroup, sizeof(cgroup), "/%s%s/%s", strncmp(slice, "user-", 5) == 0 ? "user.slice/" : "",
+                 slice, name);
+        add_unit(name, slice, cgroup, "", false);
+        snprintf(directory, sizeof(directory), "/proc/%u", pid);
+        snprintf(line, sizeof(line), "0::%s\n", cgroup);
+        put(directory, "cgroup", line);
+        snprintf(job, sizeof(job), "/org/freedesktop/systemd1/job/%u", ++last_job);
+        sd_bus_reply_method_return(m, "o", job);
+        return sd_bus_emit_signal(bus, "/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager",
+                                  "JobRemoved", "uoss", last_job, job, name, "done");
+}
+
+/* 252 applies the drop-ins to all running units at once. */
+static int reload(sd_bus_message *m)
+{
+        NodeSet fence = fence_nodes();
+
+        if (nodeset_is_empty(&fence))
+                (void)nodeset_parse("0-3", &fence);
+        for (size_t i = 0; i < n_units; i++)
+                if (nodeset_is_empty(&units[i].allowed))
+                        put_mems(&units[i], &fence);
+        return sd_bus_reply_method_return(m, NULL);
+}
+
+static int get_property(sd_bus_message *m)
+{
+        _cleanup_free_ char *name = NULL;
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+        const char *interface, *property, *path = sd_bus_message_get_path(m);
+        uint8_t bytes[NODESET_BYTES_MAX];
+
+        sd_bus_message_read(m, "ss", &interface, &property);
+        if (sd_bus_path_decode(path, "/org/freedesktop/systemd1/unit", &name) <= 0)
+                return sd_bus_reply_method_errorf(m, SD_BUS_ERROR_UNKNOWN_OBJECT, "no");
+        Unit none = { .state = "inactive" }, *u = find_unit(name);
+        bool found = u != NULL;
+        if (!found) {
+                snprintf(none.name, sizeof(none.name), "%s", name);
+                u = &none;
+        }
+        sd_bus_message_new_method_return(m, &reply);
+        if (strcmp(property, "Id") == 0)
+                sd_bus_message_append(reply, "v", "s", u->name);
+        else if (strcmp(property, "LoadState") == 0)
+                sd_bus_message_append(reply, "v", "s", found ? "loaded" : "not-found");
+        else if (strcmp(property, "ActiveState") == 0)
+                sd_bus_message_append(reply, "v", "s", u->state);
+        else if (strcmp(property, "SubState") == 0)
+                sd_bus_message_append(reply, "v", "s", "any");
+        else if (strcmp(property, "Job") == 0)
+                sd_bus_message_append(reply, "v", "(uo)", u->job ? 1 : 0, "/");
+        else if (strcmp(property, "Slice") == 0)
+                sd_bus_message_append(reply, "v", "s", u->slice);
+        else if (strcmp(property, "ControlGroup") == 0)
+                sd_bus_message_append(reply, "v", "s", strcmp(u->state, "active") == 0 ? u->cgroup : "");
+        else if (strcmp(property, "ControlGroupId") == 0)
+                sd_bus_message_append(reply, "v", "t", cgroup_id(u));
+        else if (strcmp(property, "Delegate") == 0)
+                sd_bus_message_append(reply, "v", "b", u->delegate);
+        else if (strcmp(property, "User") == 0 && strstr(u->name, ".service"))
+                sd_bus_message_append(reply, "v", "s", u->user);
+        else if (strcmp(property, "AllowedMemoryNodes") == 0) {
+                size_t n = nodeset_to_bytes(&u->allowed, bytes);
+                sd_bus_message_open_container(reply, 'v', "ay");
+                sd_bus_message_append_array(reply, 'y', bytes, n);
+                sd_bus_message_close_container(reply);
+        } else if (strcmp(property, "Markers") == 0)
+                sd_bus_message_append(reply, "v", "as", 0);
+        else
+                return sd_bus_reply_method_errorf(m, SD_BUS_ERROR_UNKNOWN_PROPERTY, "No property %s.",
+                                                  property);
+        return sd_bus_send(NULL, reply, NULL);
+}
+
+/* State(name, state, job pending): what a start, stop or restart looks like from outside. */
+static int set_state(sd_bus *bus, sd_bus_message *m)
+{
+        _cleanup_free_ char *path = NULL;
+        const char *name, *state;
+        char directory[1024];
+        int job;
+
+        sd_bus_message_read(m, "ssb", &name, &state, &job);
+        Unit *u = find_unit(name);
+        if (!u)
+                return sd_bus_reply_method_errorf(m, SD_BUS_ERROR_INVALID_ARGS, "no");
+        bool was = strcmp(u->state, "active") == 0;
+        snprintf(u->state, sizeof(u->state), "%s", state);
+        u->job = job;
+        snprintf(directory, sizeof(directory), "rm -rf '%s/sys/fs/cgroup%s'", root, u->cgroup);
+        if (was && strcmp(state, "active") != 0 && system(directory) != 0)
+                abort();
+        if (!was)
+                realise(u);
+        sd_bus_path_encode("/org/freedesktop/systemd1/unit", name, &path);
+        sd_bus_emit_signal(bus, path, "org.freedesktop.DBus.Properties", "PropertiesChanged", "sa{sv}as",
+                           "org.freedesktop.systemd1.Unit", 1, "ActiveState", "s", state, 0);
+        return sd_bus_reply_method_return(m, NULL);
+}
+
+static int remove_unit(sd_bus *bus, sd_bus_message *m)
+{
+        _cleanup_free_ char *path = NULL;
+        char command[1024];
+        const char *name;
+
+        sd_bus_message_read(m, "s", &name);
+        Unit *u = find_unit(name);
+        if (!u)
+                return sd_bus_reply_method_errorf(m, SD_BUS_ERROR_INVALID_ARGS, "no");
+        snprintf(command, sizeof(command), "rm -rf '%s/sys/fs/cgroup%s'", root, u->cgroup);
+        if (system(command) != 0)
+                abort();
+        sd_bus_path_encode("/org/freedesktop/systemd1/unit", name, &path);
+        sd_bus_emit_signal(bus, "/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager",
+                           "UnitRemoved", "so", name, path);
+        *u = units[--n_units];
+        return sd_bus_reply_method_return(m, NULL);
+}
+
+static int on_message(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+        sd_bus *bus = sd_bus_message_get_bus(m);
+        const char *member = sd_bus_message_get_member(m), *s, *slice, *cgroup, *user;
+        int delegate;
+
+        if (!sd_bus_message_is_method_call(m, NULL, NULL) || !member)
+                return 0;
+        if (strcmp(member, "Get") == 0)
+                return get_property(m) < 0 ? -EIO : 1;
+        if (strcmp(member, "GetUnitByPID") == 0)
+                return get_unit_by_pid(m) < 0 ? -EIO : 1;
+        if (strcmp(member, "GetUnitByControlGroup") == 0) {
+                sd_bus_message_read(m, "s", &s);
+                return reply_unit(m, unit_of_cgroup(s), "org.freedesktop.systemd1.NoSuchUnit") < 0 ? -EIO
+                                                                                                   : 1;
+        }
+        if (strcmp(member, "SetUnitProperties") == 0)
+                return set_properties(m) < 0 ? -EIO : 1;
+        if (strcmp(member, "StartTransientUnit") == 0)
+                return start_transient(bus, m) < 0 ? -EIO : 1;
+        if (strcmp(member, "Reload") == 0)
+                return reload(m) < 0 ? -EIO : 1;
+        if (strcmp(member, "Subscribe") == 0)
+                return sd_bus_reply_method_return(m, NULL) < 0 ? -EIO : 1;
+        if (strcmp(member, "Add") == 0) {
+                sd_bus_message_read(m, "ssssb", &s, &slice, &cgroup, &user, &delegate);
+                add_unit(s, slice, cgroup, user, delegate);
+                return sd_bus_reply_method_return(m, NULL) < 0 ? -EIO : 1;
+        }
+        if (strcmp(member, "State") == 0)
+                return set_state(bus, m) < 0 ? -EIO : 1;
+        if (strcmp(member, "Remove") == 0)
+                return remove_unit(bus, m) < 0 ? -EIO : 1;
+        return 0;
+}
+
+int main(int argc, char **argv)
+{
+        sd_bus *bus;
+
+        if (argc != 2)
+                return EXIT_FAILURE;
+        root = argv[1];
+        if (sd_bus_open_system(&bus) < 0 || sd_bus_add_filter(bus, NULL, on_message, NULL) < 0 ||
+            sd_bus_request_name(bus, "org.freedesktop.systemd1", 0) < 0)
+                return EXIT_FAILURE;
+        puts("ready");
+        fflush(stdout);
+        for (;;) {
+                int r = sd_bus_process(bus, NULL);
+                if (r == 0)
+                        r = sd_bus_wait(bus, UINT64_MAX);
+                if (r < 0)
+                        return EXIT_FAILURE;
+        }
+}

@@ -1,0 +1,568 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* A whole cdmd as its clients see it. */
+
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "policy/cdm-names.h"
+#include "policy/macro.h"
+#include "tests/bus/world.h"
+#include "tests/unit/check-main.h"
+
+#define DB_MEMS "/sys/fs/cgroup/system.slice/db.service/cpuset.mems"
+
+static World w;
+
+static void start(void)
+{
+        world_start(&w);
+}
+
+static void stop(void)
+{
+        world_stop(&w);
+}
+
+static uint32_t grant_db(uint64_t size)
+{
+        uint32_t id = 0;
+        int r = world_request(w.client, "cdm", size, &id, 1, CDM_OPTION_UNIT, "s", "db.service");
+
+        ck_assert_msg(r == 0, "%s: %s", world_error, world_message);
+        return id;
+}
+
+static int keep_reply(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+        *(sd_bus_message **)userdata = sd_bus_message_ref(m);
+        return 0;
+}
+
+static void get_u64(const char *path, const char *interface, const char *property, uint64_t *ret)
+{
+        ck_assert_int_ge(sd_bus_get_property_trivial(w.client, CDM_BUS_NAME, path, interface, property, NULL,
+                                                     't', ret),
+                         0);
+}
+
+START_TEST(request_and_release)
+{
+        ck_assert_str_eq(world_get(&w, DB_MEMS), "0-1");
+        uint32_t id = grant_db(GIB / 2);
+
+        ck_assert_str_eq(world_get(&w, DB_MEMS), "0-2");
+        ck_assert_str_eq(world_reservation(&w, id, "State"), "active");
+        ck_assert_str_eq(world_reservation(&w, id, "Unit"), "db.service");
+        ck_assert_int_eq(world_release(w.client, id), 0);
+        world_wait_event(&w, "released", id);
+        ck_assert_str_eq(world_get(&w, DB_MEMS), "0-1");
+        ck_assert_str_eq(world_reservation(&w, id, "State"), "");
+        ck_assert_int_lt(world_release(w.client, id), 0);
+}
+END_TEST
+
+START_TEST(full_and_limits)
+{
+        uint32_t id;
+
+        ck_assert_int_lt(world_request(w.client, "cdm", 2 * GIB, &id, 1, CDM_OPTION_UNIT, "s", "db.service"),
+                         0);
+        ck_assert_str_eq(world_error, CDM_ERROR_DENIED);
+        ck_assert_ptr_nonnull(strstr(world_message, "10-all.conf:4"));
+        grant_db(GIB);
+        grant_db(GIB);
+        ck_assert_int_lt(world_request(w.client, "cdm", 2 * GIB, &id, 1, CDM_OPTION_UNIT, "s", "db.service"),
+                         0);
+        while (world_request(w.client, "cdm", GIB / 2, &id, 1, CDM_OPTION_UNIT, "s", "train.service") == 0)
+                ;
+        ck_assert_str_eq(world_error, CDM_ERROR_FULL);
+}
+END_TEST
+
+static void refused(const char *error, const char *pool, uint64_t size, const char *key, const char *type,
+                    const void *value)
+{
+        uint32_t id;
+        int r = *type == 's' ? world_request(w.client, pool, size, &id, 1, key, type, (const char *)value)
+                             : world_request(w.client, pool, size, &id, 1, key, type, *(const int *)value);
+
+        ck_assert_msg(r < 0, "%s %s was not refused", pool, key);
+        ck_assert_msg(strcmp(world_error, error) == 0, "%s=%s: %s (%s)", key,
+                      *type == 's' ? (const char *)value : "", world_error, world_message);
+}
+
+START_TEST(nonsense_is_refused)
+{
+        static const int zero = 0, one = 1, negative = -1;
+        static const char unit[] = CDM_OPTION_UNIT;
+
+        refused(CDM_ERROR_NO_SUCH_POOL, "nothing", GIB, unit, "s", "db.service");
+        refused(CDM_ERROR_NO_SUCH_POOL, "../%n\n\xc3\xa4", GIB, unit, "s", "db.service");
+        refused(CDM_ERROR_NO_SUCH_POOL, "", GIB, unit, "s", "db.service");
+        refused(CDM_ERROR_INVALID, "cdm", 0, unit, "s", "db.service");
+        refused(CDM_ERROR_INVALID, "cdm", UINT64_C(1) << 63, unit, "s", "db.service");
+        refused(CDM_ERROR_INVALID, "cdm", UINT64_MAX, unit, "s", "db.service");
+        refused(CDM_ERROR_INVALID, "cdm", GIB, "unit", "i", &one);
+        refused(CDM_ERROR_INVALID, "cdm", GIB, "colour", "s", "blue");
+        refused(CDM_ERROR_INVALID, "cdm", GIB, "user", "s", "root");
+        refused(CDM_ERROR_NO_SUCH_TARGET, "cdm", GIB, unit, "s", "none.service");
+        refused(CDM_ERROR_NO_SUCH_TARGET, "cdm", GIB, unit, "s", "system.slice");
+        refused(CDM_ERROR_NO_SUCH_TARGET, "cdm", GIB, unit, "s", "cdmd.service/../x");
+        refused(CDM_ERROR_INVALID, "cdm", GIB, CDM_OPTION_CGROUP, "s",
+                "/system.slice/../system.slice/db.service");
+        refused(CDM_ERROR_INVALID, "cdm", GIB, CDM_OPTION_CGROUP, "s", "system.slice");
+        refused(CDM_ERROR_NO_SUCH_TARGET, "cdm", GIB, CDM_OPTION_CGROUP, "s", "/nowhere.slice");
+        refused(CDM_ERROR_INVALID, "cdm", GIB, CDM_OPTION_PID, "u", &zero);
+        refused(CDM_ERROR_INVALID, "cdm", GIB, CDM_OPTION_PID, "u", &negative);
+        refused(CDM_ERROR_NO_SUCH_TARGET, "cdm", GIB, CDM_OPTION_PID, "u", &one);
+        refused(CDM_ERROR_NOT_SUPPORTED, "cdm", GIB, CDM_OPTION_CONTAINER, "s", "podman:x");
+        refused(CDM_ERROR_INVALID, "cdm", GIB, CDM_OPTION_NEAR, "s", "../../../etc");
+        refused(CDM_ERROR_INVALID, "cdm", GIB, CDM_OPTION_NODES, "s", "2-");
+}
+END_TEST
+
+START_TEST(a_stopped_unit_is_no_target)
+{
+        world_unit_state(&w, "db.service", "inactive", false);
+        refused(CDM_ERROR_NO_SUCH_TARGET, "cdm", GIB, CDM_OPTION_UNIT, "s", "db.service");
+}
+END_TEST
+
+START_TEST(a_kill_loses_nothing)
+{
+        char mems[64];
+        uint32_t id = grant_db(GIB / 2);
+
+        snprintf(mems, sizeof(mems), "%s", world_get(&w, DB_MEMS));
+        world_kill_cdmd(&w, SIGKILL);
+        ck_assert_str_eq(world_get(&w, DB_MEMS), mems);
+        world_start_cdmd(&w);
+        ck_assert_str_eq(world_get(&w, DB_MEMS), mems);
+        ck_assert_str_eq(world_reservation(&w, id, "State"), "active");
+        uint32_t next = grant_db(GIB / 4);
+        ck_assert_uint_gt(next, id);
+        ck_assert_int_eq(world_release(w.client, next), 0);
+        ck_assert_int_eq(world_release(w.client, id), 0);
+        world_wait_event(&w, "released", id);
+        world_kill_cdmd(&w, SIGKILL);
+        world_start_cdmd(&w);
+        ck_assert_uint_gt(grant_db(GIB / 4), next);
+}
+END_TEST
+
+static void edit_state(uint32_t id, const char *from, const char *to)
+{
+        char command[512];
+
+        snprintf(command, sizeof(command), "sed -i 's/%s/%s/' %s/run/cdmd/reservation-%" PRIu32, from, to,
+                 w.root, id);
+        ck_assert_int_eq(system(command), 0);
+}
+
+START_TEST(what_nobody_was_told_of_is_undone)
+{
+        uint32_t id = grant_db(GIB / 2);
+
+        world_kill_cdmd(&w, SIGKILL);
+        edit_state(id, "Phase=granted", "Phase=granting");
+        world_start_cdmd(&w);
+        ck_assert_str_eq(world_reservation(&w, id, "State"), "");
+        /* A request for the same unit takes its turn behind the undoing. */
+        uint32_t next = grant_db(GIB / 2);
+        ck_assert_int_eq(world_release(w.client, next), 0);
+        world_wait_event(&w, "released", next);
+        ck_assert_str_eq(world_get(&w, DB_MEMS), "0-1");
+}
+END_TEST
+
+START_TEST(garbage_is_set_aside_and_closed)
+{
+        uint32_t id = grant_db(GIB / 2);
+        char bad[64];
+
+        world_kill_cdmd(&w, SIGKILL);
+        edit_state(id, "^end", "");
+        world_start_cdmd(&w);
+        snprintf(bad, sizeof(bad), "/run/cdmd/reservation-%" PRIu32 ".bad", id);
+        ck_assert_str_eq(world_get(&w, bad), "cdmd-reservation 1");
+        ck_assert_str_eq(world_reservation(&w, id, "State"), "");
+        ck_assert_str_eq(world_get(&w, DB_MEMS), "0-1");
+        ck_assert_uint_gt(grant_db(GIB / 2), id);
+}
+END_TEST
+
+START_TEST(a_dead_unit_is_dropped_at_start)
+{
+        uint32_t id = grant_db(GIB / 2);
+
+        world_kill_cdmd(&w, SIGKILL);
+        world_unit_state(&w, "db.service", "failed", false);
+        world_start_cdmd(&w);
+        ck_assert_str_eq(world_reservation(&w, id, "State"), "");
+        world_unit_state(&w, "db.service", "active", false);
+        ck_assert_str_eq(world_get(&w, DB_MEMS), "0-1");
+}
+END_TEST
+
+START_TEST(the_end_of_a_unit_ends_it)
+{
+        uint32_t id = grant_db(GIB / 2);
+
+        world_unit_state(&w, "db.service", "inactive", false);
+        world_wait_event(&w, "ended", id);
+        ck_assert_str_eq(world_reservation(&w, id, "State"), "");
+        world_unit_state(&w, "db.service", "active", false);
+        ck_assert_str_eq(world_get(&w, DB_MEMS), "0-1");
+}
+END_TEST
+
+START_TEST(a_restart_of_a_unit_keeps_it)
+{
+        uint32_t id = grant_db(GIB / 2);
+
+        world_unit_state(&w, "db.service", "inactive", true);
+        ck_assert_str_eq(world_reservation(&w, id, "State"), "active");
+        world_unit_state(&w, "db.service", "active", false);
+        ck_assert_str_eq(world_reservation(&w, id, "State"), "active");
+        ck_assert_str_eq(world_get(&w, DB_MEMS), "0-2");
+        ck_assert_int_eq(world_release(w.client, id), 0);
+        world_wait_event(&w, "released", id);
+        ck_assert_str_eq(world_get(&w, DB_MEMS), "0-1");
+}
+END_TEST
+
+START_TEST(a_bad_file_keeps_the_policy)
+{
+        _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
+
+        world_put(&w, "/etc/cdm/policy.d/20-bad.conf", "[Match]\nPool=*\n[Grant]\nLimit=much\n");
+        int r = sd_bus_call_method(w.client, CDM_BUS_NAME, CDM_PATH, CDM_INTERFACE_MANAGER, "Reload", &error,
+                                   NULL, NULL);
+        ck_assert_int_lt(r, 0);
+        ck_assert_str_eq(error.name, CDM_ERROR_BAD_CONFIG);
+        ck_assert_ptr_nonnull(strstr(error.message, "20-bad.conf:4"));
+        grant_db(GIB / 2);
+}
+END_TEST
+
+START_TEST(a_reload_swaps_the_policy)
+{
+        uint32_t id;
+
+        world_put(&w, "/etc/cdm/policy.d/05-no.conf", "[Match]\nUnit=db.*\n[Grant]\nDeny=yes\n");
+        ck_assert_int_ge(sd_bus_call_method(w.client, CDM_BUS_NAME, CDM_PATH, CDM_INTERFACE_MANAGER,
+                                            "Reload", NULL, NULL, NULL),
+                         0);
+        ck_assert_int_lt(world_request(w.client, "cdm", GIB, &id, 1, CDM_OPTION_UNIT, "s", "db.service"), 0);
+        ck_assert_str_eq(world_error, CDM_ERROR_DENIED);
+        ck_assert_ptr_nonnull(strstr(world_message, "05-no.conf:"));
+}
+END_TEST
+
+START_TEST(residue_keeps_its_bytes)
+{
+        uint32_t id = grant_db(GIB / 2);
+
+        world_put(&w, "/sys/fs/cgroup/system.slice/db.service/memory.numa_stat",
+                  "anon N0=0 N2=8192\nfile N0=0 N2=0\n");
+        ck_assert_int_eq(world_release(w.client, id), 0);
+        world_wait_event(&w, "residue", id);
+        ck_assert_str_eq(world_get(&w, DB_MEMS), "0-1");
+        ck_assert_str_eq(world_reservation(&w, id, "State"), "draining");
+        world_put(&w, "/sys/fs/cgroup/system.slice/db.service/memory.numa_stat", "anon N0=0 N2=0\n");
+        world_wait_event(&w, "released", id);
+}
+END_TEST
+
+/* Many at once for what has room for few: exactly those are granted that fit. */
+START_TEST(many_at_once)
+{
+        enum { N = 200 };
+        uint64_t size = GIB / 4;
+        sd_bus_message *replies[N] = { NULL };
+        unsigned n_granted = 0, n_full = 0;
+        sd_bus_slot *slots[N];
+
+        for (int i = 0; i < N; i++)
+                ck_assert_int_ge(sd_bus_call_method_async(w.client, &slots[i], CDM_BUS_NAME, CDM_PATH,
+                                                          CDM_INTERFACE_MANAGER, "Request", keep_reply,
+                                                          &replies[i], "sta{sv}", "cdm", size, 1, "unit",
+                                                          "s", i % 2 ? "db.service" : "train.service"),
+                                 0);
+        for (int i = 0; i < N; i++) {
+                while (!replies[i])
+                        if (sd_bus_process(w.client, NULL) == 0)
+                                sd_bus_wait(w.client, UINT64_MAX);
+                if (!sd_bus_message_is_method_error(replies[i], NULL))
+                        n_granted++;
+                else if (sd_bus_message_is_method_error(replies[i], CDM_ERROR_FULL))
+                        n_full++;
+                sd_bus_message_unref(replies[i]);
+                sd_bus_slot_unref(slots[i]);
+        }
+        /* 2 nodes of 2 GiB, less 64 MiB headroom each: seven quarters a node, and one from what is left of
+         * both. */
+        ck_assert_uint_eq(n_granted, 15);
+        ck_assert_uint_eq(n_full, N - 15);
+}
+END_TEST
+
+START_TEST(pools_and_nodes)
+{
+        uint64_t reserved = 0, available = 0, free_bytes = 0;
+
+        grant_db(GIB / 2);
+        get_u64("/org/cdmd1/pool/cdm", CDM_INTERFACE_POOL, "Reserved", &reserved);
+        get_u64("/org/cdmd1/pool/cdm", CDM_INTERFACE_POOL, "Available", &available);
+        get_u64("/org/cdmd1/node/2", CDM_INTERFACE_NODE, "Free", &free_bytes);
+        ck_assert_uint_eq(reserved, GIB / 2);
+        ck_assert_uint_eq(available, 4 * GIB - GIB / 2 - 2 * (UINT64_C(64) << 20));
+        ck_assert_uint_eq(free_bytes, 2 * GIB);
+        /* Bytes that nobody explains are not promised. */
+        world_put(&w, "/sys/devices/system/node/node3/meminfo",
+                  "Node 3 MemTotal: 2097152 kB\nNode 3 MemFree: 1048576 kB\n");
+        get_u64("/org/cdmd1/pool/cdm", CDM_INTERFACE_POOL, "Available", &available);
+        ck_assert_uint_eq(available, 3 * GIB - GIB / 2 - 2 * (UINT64_C(64) << 20));
+}
+END_TEST
+
+START_TEST(holders_are_named)
+{
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+        const char *cgroup, *unit, *kind;
+        uint64_t bytes, anon, file;
+        unsigned n_reserved = 0, n_intruder = 0;
+        uint32_t node;
+
+        grant_db(GIB / 2);
+        world_put(&w, "/sys/fs/cgroup/system.slice/db.service/memory.numa_stat", "anon N2=8192\n");
+        world_put(&w, "/sys/fs/cgroup/system.slice/train.service/memory.numa_stat", "anon N2=4096\n");
+        ck_assert_int_ge(sd_bus_call_method(w.client, CDM_BUS_NAME, CDM_PATH, CDM_INTERFACE_MANAGER,
+                                            "ListHolders", NULL, &m, NULL),
+                         0);
+        ck_assert_int_ge(sd_bus_message_enter_container(m, 'a', "(ussttts)"), 0);
+        while (sd_bus_message_read(m, "(ussttts)", &node, &cgroup, &unit, &bytes, &anon, &file, &kind) > 0) {
+                n_reserved +=
+                        strcmp(kind, "reserved") == 0 && strcmp(unit, "db.service") == 0 && bytes == 8192;
+                n_intruder +=
+                        strcmp(kind, "intruder") == 0 && strcmp(unit, "train.service") == 0 && bytes == 4096;
+        }
+        ck_assert_uint_eq(n_reserved, 1);
+        ck_assert_uint_eq(n_intruder, 1);
+}
+END_TEST
+
+static void reload(void)
+{
+        ck_assert_int_ge(sd_bus_call_method(w.client, CDM_BUS_NAME, CDM_PATH, CDM_INTERFACE_MANAGER,
+                                            "Reload", NULL, NULL, NULL),
+                         0);
+}
+
+START_TEST(without_a_fence_nothing_is_restricted)
+{
+        uint32_t id = grant_db(GIB / 2);
+
+        world_put(&w, "/etc/cdm/cdmd.conf", "[Fence]\nMode=observe\n");
+        reload();
+        ck_assert_str_eq(world_reservation(&w, id, "Strength"), "advisory");
+        ck_assert_str_eq(world_get(&w, "/sys/fs/cgroup/system.slice/train.service/cpuset.mems"), "0-3");
+        world_put(&w, "/etc/cdm/cdmd.conf", "[Fence]\nMode=enforce\n");
+        reload();
+        ck_assert_str_eq(world_get(&w, "/sys/fs/cgroup/system.slice/train.service/cpuset.mems"), "0-1");
+}
+END_TEST
+
+START_TEST(refuses_to_start_where_it_cannot_work)
+{
+        int status;
+
+        world_kill_cdmd(&w, SIGTERM);
+        world_put(&w, "/sys/fs/cgroup/cgroup.controllers", "cpu io\n");
+        world_spawn_cdmd(&w);
+        ck_assert_int_eq(waitpid(w.cdmd, &status, 0), w.cdmd);
+        ck_assert(WIFEXITED(status) && WEXITSTATUS(status) == 1);
+        world_put(&w, "/sys/fs/cgroup/cgroup.controllers", "cpuset memory\n");
+        setenv("DBUS_SYSTEM_BUS_ADDRESS", "unix:path=/nonexistent/bus", 1);
+        world_spawn_cdmd(&w);
+        ck_assert_int_eq(waitpid(w.cdmd, &status, 0), w.cdmd);
+        ck_assert(WIFEXITED(status) && WEXITSTATUS(status) == 1);
+        w.cdmd = 0;
+}
+END_TEST
+
+START_TEST(a_machine_without_cdm_nodes)
+{
+        uint32_t id;
+
+        world_kill_cdmd(&w, SIGTERM);
+        world_put(&w, "/sys/devices/system/node/has_memory", "0-1\n");
+        world_put(&w, "/sys/devices/system/node/online", "0-1\n");
+        world_start_cdmd(&w);
+        ck_assert_int_lt(world_request(w.client, "cdm", GIB, &id, 1, CDM_OPTION_UNIT, "s", "db.service"), 0);
+        ck_assert_str_eq(world_error, CDM_ERROR_NO_SUCH_POOL);
+        ck_assert_ptr_nonnull(strstr(world_message, "no CDM nodes"));
+}
+END_TEST
+
+/* What needs a client that is not root. */
+
+static uint32_t ask_as_nobody(sd_bus *bus, int *ret)
+{
+        int pidfd = (int)syscall(SYS_pidfd_open, getpid(), 0);
+        uint32_t id = 0;
+
+        *ret = world_request(bus, "cdm", GIB / 4, &id, 1, CDM_OPTION_PIDFD, "h", pidfd);
+        close(pidfd);
+        return id;
+}
+
+START_TEST(own_unit_without_polkit)
+{
+        sd_bus *bus = world_connect(&w, USER_NOBODY);
+        uint32_t id;
+        int r;
+
+        world_add_unit(&w, "mine.service", "system.slice", "/system.slice/mine.service", "nobody");
+        world_be(&w, USER_NOBODY, "/system.slice/mine.service");
+        id = ask_as_nobody(bus, &r);
+        ck_assert_msg(r == 0, "%s: %s", world_error, world_message);
+        ck_assert_str_eq(world_reservation(&w, id, "Unit"), "mine.service");
+        ck_assert_int_eq(world_release(bus, id), 0);
+        /* Another's: only with polkit. */
+        uint32_t others = grant_db(GIB / 4);
+        ck_assert_int_lt(world_release(bus, others), 0);
+        ck_assert_str_eq(world_error, CDM_ERROR_DENIED);
+        r = world_request(bus, "cdm", GIB / 4, &id, 1, CDM_OPTION_UNIT, "s", "db.service");
+        ck_assert_int_lt(r, 0);
+        ck_assert_str_eq(world_error, CDM_ERROR_DENIED);
+        sd_bus_flush_close_unref(bus);
+}
+END_TEST
+
+START_TEST(others_with_polkit)
+{
+        sd_bus *bus = world_connect(&w, USER_NOBODY);
+        uint32_t id;
+
+        world_start_polkit(&w, "yes");
+        ck_assert_int_eq(world_request(bus, "cdm", GIB / 4, &id, 1, CDM_OPTION_UNIT, "s", "db.service"), 0);
+        ck_assert_str_eq(world_polkit_asked(&w), CDM_ACTION_REQUEST_FOR_OTHERS);
+        world_start_polkit(&w, "no");
+        ck_assert_int_lt(world_request(bus, "cdm", GIB / 4, &id, 1, CDM_OPTION_UNIT, "s", "db.service"), 0);
+        ck_assert_str_eq(world_error, CDM_ERROR_DENIED);
+        /* A process whose real UID is another's was made to ask by a set-uid program, or the like. */
+        world_add_unit(&w, "mine.service", "system.slice", "/system.slice/mine.service", "nobody");
+        world_be(&w, 0, "/system.slice/mine.service");
+        int r;
+        ask_as_nobody(bus, &r);
+        ck_assert_int_lt(r, 0);
+        ck_assert_str_eq(world_polkit_asked(&w), CDM_ACTION_REQUEST_FOR_OTHERS);
+        ck_assert_str_eq(world_polkit_asked(&w), CDM_ACTION_REQUEST_FOR_OTHERS);
+        sd_bus_flush_close_unref(bus);
+}
+END_TEST
+
+START_TEST(polkit_that_hangs_stops_nobody_else)
+{
+        sd_bus *bus = world_connect(&w, USER_NOBODY);
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+
+        world_start_polkit(&w, "hang");
+        ck_assert_int_ge(sd_bus_message_new_method_call(bus, &m, CDM_BUS_NAME, CDM_PATH,
+                                                        CDM_INTERFACE_MANAGER, "Request"),
+                         0);
+        ck_assert_int_ge(
+                sd_bus_message_append(m, "sta{sv}", "cdm", GIB / 4, 1, "unit", "s", "train.service"), 0);
+        ck_assert_int_ge(sd_bus_send(bus, m, NULL), 0);
+        ck_assert_int_ge(sd_bus_flush(bus), 0);
+        ck_assert_str_eq(world_polkit_asked(&w), CDM_ACTION_REQUEST_FOR_OTHERS);
+        grant_db(GIB / 4);
+        /* The client goes before polkit answers. */
+        sd_bus_flush_close_unref(bus);
+        grant_db(GIB / 4);
+        ck_assert_str_eq(world_get(&w, "/sys/fs/cgroup/system.slice/train.service/cpuset.mems"), "0-1");
+}
+END_TEST
+
+START_TEST(run_moves_a_session_into_a_scope)
+{
+        sd_bus *bus = world_connect(&w, USER_NOBODY);
+        int pidfd = (int)syscall(SYS_pidfd_open, getpid(), 0);
+        char path[128], scope[64];
+        uint32_t id;
+
+        world_add_unit(&w, "session-4.scope", "user-65534.slice",
+                       "/user.slice/user-65534.slice/session-4.scope", "");
+        world_be(&w, USER_NOBODY, "/user.slice/user-65534.slice/session-4.scope");
+        int r = world_request(bus, "cdm", GIB / 4, &id, 3, CDM_OPTION_PIDFD, "h", pidfd, CDM_OPTION_SCOPE,
+                              "b", 1, CDM_OPTION_MEM_POLICY, "s", "bind");
+        ck_assert_msg(r == 0, "%s: %s", world_error, world_message);
+        snprintf(scope, sizeof(scope), "cdm-%" PRIu32 ".scope", id);
+        ck_assert_str_eq(world_reservation(&w, id, "Unit"), scope);
+        snprintf(path, sizeof(path), "/sys/fs/cgroup/user.slice/user-65534.slice/%s/cpuset.mems", scope);
+        ck_assert_str_eq(world_get(&w, path), "0-2");
+        close(pidfd);
+        sd_bus_flush_close_unref(bus);
+}
+END_TEST
+
+START_TEST(a_strangers_pidfd_is_refused)
+{
+        int pidfd = (int)syscall(SYS_pidfd_open, w.systemd, 0);
+        uint32_t id;
+
+        ck_assert_int_lt(world_request(w.client, "cdm", GIB / 4, &id, 1, CDM_OPTION_PIDFD, "h", pidfd), 0);
+        ck_assert_str_eq(world_error, CDM_ERROR_DENIED);
+        close(pidfd);
+}
+END_TEST
+
+int main(void)
+{
+        Suite *s = suite_create("bus");
+        TCase *t = tcase_create("bus"), *u = tcase_create("user");
+
+        /* No time limit: a slow machine is no failure. */
+        tcase_set_timeout(t, 0);
+        tcase_set_timeout(u, 0);
+        tcase_add_checked_fixture(t, start, stop);
+        tcase_add_checked_fixture(u, start, stop);
+        tcase_add_test(t, request_and_release);
+        tcase_add_test(t, full_and_limits);
+        tcase_add_test(t, nonsense_is_refused);
+        tcase_add_test(t, a_stopped_unit_is_no_target);
+        tcase_add_test(t, a_kill_loses_nothing);
+        tcase_add_test(t, what_nobody_was_told_of_is_undone);
+        tcase_add_test(t, garbage_is_set_aside_and_closed);
+        tcase_add_test(t, a_dead_unit_is_dropped_at_start);
+        tcase_add_test(t, the_end_of_a_unit_ends_it);
+        tcase_add_test(t, a_restart_of_a_unit_keeps_it);
+        tcase_add_test(t, a_bad_file_keeps_the_policy);
+        tcase_add_test(t, a_reload_swaps_the_policy);
+        tcase_add_test(t, residue_keeps_its_bytes);
+        tcase_add_test(t, a_strangers_pidfd_is_refused);
+        tcase_add_test(t, many_at_once);
+        tcase_add_test(t, pools_and_nodes);
+        tcase_add_test(t, holders_are_named);
+        tcase_add_test(t, without_a_fence_nothing_is_restricted);
+        tcase_add_test(t, refuses_to_start_where_it_cannot_work);
+        tcase_add_test(t, a_machine_without_cdm_nodes);
+        if (getuid() == 0) {
+                tcase_add_test(u, own_unit_without_polkit);
+                tcase_add_test(u, others_with_polkit);
+                tcase_add_test(u, polkit_that_hangs_stops_nobody_else);
+                tcase_add_test(u, run_moves_a_session_into_a_scope);
+        } else
+                puts("# the tests with another user were left out: they need root");
+        suite_add_tcase(s, t);
+        suite_add_tcase(s, u);
+        return check_main(s);
+}
