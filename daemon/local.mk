@@ -16,6 +16,10 @@ libdaemon_la_SOURCES = \
 	daemon/cgroup.h \
 	daemon/drain.c \
 	daemon/drain.h \
+	daemon/fence-scan.c \
+	daemon/fence-scan.h \
+	daemon/fence.c \
+	daemon/fence.h \
 	daemon/observe.c \
 	daemon/observe.h \
 	daemon/unit-change.c \
@@ -27,3 +31,8 @@ libdaemon_la_SOURCES = \
 	daemon/worker.h
 libdaemon_la_CFLAGS = $(AM_CFLAGS) $(SYSTEMD_CFLAGS) $(NUMA_CFLAGS) $(CGROUP_CFLAGS) -pthread
 libdaemon_la_LIBADD = libmachine.la libpolicy.la $(SYSTEMD_LIBS) $(NUMA_LIBS) $(CGROUP_LIBS) -lpthread
+
+# Runs before everything else: it links neither libsystemd nor libnuma nor libcgroup.
+systemgenerator_PROGRAMS = daemon/cdmd-generator
+daemon_cdmd_generator_SOURCES = daemon/generator.c
+daemon_cdmd_generator_LDADD = libmachine.la libpolicy.la

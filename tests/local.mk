@@ -77,11 +77,16 @@ EXTRA_DIST += tests/data/machine
 
 check_PROGRAMS += \
 	tests/unit/test-fence-files \
+	tests/unit/test-generator \
 	tests/unit/test-topology-read
 
 tests_unit_test_fence_files_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_fence_files_LDADD = libmachine.la $(UNIT_LIBS)
 
+tests_unit_test_generator_CPPFLAGS = $(UNIT_DATA_CPPFLAGS) \
+	-DGENERATOR='"$(abs_top_builddir)/daemon/cdmd-generator"'
+tests_unit_test_generator_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_generator_LDADD = $(UNIT_LIBS)
 tests_unit_test_topology_read_CPPFLAGS = $(UNIT_DATA_CPPFLAGS) \
 	-DFIXTURE='"$(abs_top_srcdir)/../shared/fixtures/power9-v100.tar.bz2"'
 tests_unit_test_topology_read_CFLAGS = $(UNIT_CFLAGS)
@@ -89,6 +94,7 @@ tests_unit_test_topology_read_LDADD = libmachine.la $(UNIT_LIBS)
 
 TESTS += \
 	tests/unit/test-fence-files \
+	tests/unit/test-generator \
 	tests/unit/test-topology-read
 
 # What is not code: manual pages, units, policy files. Each script says what it checks, and why it skips.
@@ -107,6 +113,7 @@ TESTS += $(file_checks)
 # Programs that only make sense in the guest: `make vm-programs`, `make install-vm-programs DESTDIR=...`.
 guest_tests = \
 	tests/vm/programs/vm-apply \
+	tests/vm/programs/vm-fence \
 	tests/vm/programs/vm-hog
 EXTRA_PROGRAMS = $(guest_tests)
 CLEANFILES += $(guest_tests)
@@ -114,6 +121,8 @@ vmprogramsdir = $(prefix)/lib/cdmd-tests
 
 tests_vm_programs_vm_apply_CFLAGS = $(AM_CFLAGS) $(SYSTEMD_CFLAGS)
 tests_vm_programs_vm_apply_LDADD = libdaemon.la libmachine.la libpolicy.la $(SYSTEMD_LIBS)
+tests_vm_programs_vm_fence_CFLAGS = $(AM_CFLAGS) $(SYSTEMD_CFLAGS)
+tests_vm_programs_vm_fence_LDADD = libdaemon.la libmachine.la libpolicy.la $(SYSTEMD_LIBS)
 tests_vm_programs_vm_hog_CFLAGS = $(AM_CFLAGS) $(NUMA_CFLAGS) -pthread
 tests_vm_programs_vm_hog_LDADD = $(NUMA_LIBS)
 
