@@ -16,6 +16,8 @@ libdaemon_la_SOURCES = \
 	daemon/cgroup.h \
 	daemon/drain.c \
 	daemon/drain.h \
+	daemon/fence-property.c \
+	daemon/fence-property.h \
 	daemon/fence-scan.c \
 	daemon/fence-scan.h \
 	daemon/fence.c \

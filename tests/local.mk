@@ -77,12 +77,15 @@ EXTRA_DIST += tests/data/machine
 
 check_PROGRAMS += \
 	tests/unit/test-fence-files \
+	tests/unit/test-fence-scan \
 	tests/unit/test-generator \
 	tests/unit/test-topology-read
 
 tests_unit_test_fence_files_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_fence_files_LDADD = libmachine.la $(UNIT_LIBS)
 
+tests_unit_test_fence_scan_CFLAGS = $(UNIT_CFLAGS) $(SYSTEMD_CFLAGS)
+tests_unit_test_fence_scan_LDADD = libdaemon.la libmachine.la $(UNIT_LIBS)
 tests_unit_test_generator_CPPFLAGS = $(UNIT_DATA_CPPFLAGS) \
 	-DGENERATOR='"$(abs_top_builddir)/daemon/cdmd-generator"'
 tests_unit_test_generator_CFLAGS = $(UNIT_CFLAGS)
@@ -94,6 +97,7 @@ tests_unit_test_topology_read_LDADD = libmachine.la $(UNIT_LIBS)
 
 TESTS += \
 	tests/unit/test-fence-files \
+	tests/unit/test-fence-scan \
 	tests/unit/test-generator \
 	tests/unit/test-topology-read
 
