@@ -16,17 +16,16 @@
  * already, a poke finds nothing to do; systemd's own idea of the unit is right then, and only the kernel has
  * to be told. */
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "daemon/cgroup.h"
 #include "daemon/drain.h"
 #include "daemon/fence-files.h"
+#include "daemon/fence-property.h"
 #include "daemon/fence-scan.h"
 #include "daemon/fence.h"
 #include "daemon/unit.h"
@@ -493,78 +492,18 @@ static void step_narrow(Fence *f)
 
 /* --- RESET -------------------------------------------------------------------------------------------- */
 
-/* The last list that a 50-AllowedMemoryNodes.conf of systemd's assigns. */
-static int read_property(const char *path, NodeSet *ret)
+/* A unit whose property opens CDM nodes without a reservation is set back to what is left of it. */
+static int find_property(const char *unit, const NodeSet *had, void *userdata)
 {
-        NodeSet nodes = NODESET_EMPTY;
-        char line[8192];
-        FILE *file = fopen(path, "re");
+        Fence *f = userdata;
+        NodeSet reserved = ledger_tenant_nodes(f->context.ledger, unit);
+        NodeSet open = nodeset_intersect(had, &f->pools->cdm), target;
 
-        if (!file)
-                return -errno;
-        while (fgets(line, sizeof(line), file)) {
-                static const char key[] = "AllowedMemoryNodes=";
-                NodeSet more;
-
-                if (strncmp(line, key, strlen(key)) != 0)
-                        continue;
-                for (char *p = line; *p; p++)
-                        if (*p == ' ')
-                                *p = ',';
-                if (nodeset_parse(line + strlen(key), &more) < 0)
-                        continue;
-                nodes = nodeset_is_empty(&more) ? more : nodeset_union(&nodes, &more);
-        }
-        fclose(file);
-        *ret = nodes;
-        return 0;
-}
-
-static int find_property(Fence *f, const char *dir, const char *folder)
-{
-        _cleanup_free_ char *path = NULL, *unit = NULL;
-        NodeSet nodes, reserved, open;
-        size_t n = strlen(folder);
-
-        if (n < 3 || strcmp(folder + n - 2, ".d") != 0)
-                return 0;
-        unit = strndup(folder, n - 2);
-        if (!unit || asprintf(&path, "%s/%s/50-AllowedMemoryNodes.conf", dir, folder) < 0) {
-                path = NULL;
-                return -ENOMEM;
-        }
-        if (fence_unit_is_exempt(unit, f->config) || read_property(path, &nodes) < 0)
-                return 0;
-        reserved = ledger_tenant_nodes(f->context.ledger, unit);
-        open = nodeset_intersect(&nodes, &f->pools->cdm);
-        if (nodeset_is_subset(&open, &reserved))
+        if (fence_unit_is_exempt(unit, f->config) || nodeset_is_subset(&open, &reserved))
                 return 0;
         reserved = nodeset_intersect(&reserved, &open);
-        nodes = fence_target(&nodes, &reserved, f->pools);
-        return add_name(f, unit, &nodes);
-}
-
-/* Properties that were set at run time stay in files of systemd's, also for units that are not active: they
- * would start granted. Looking there is cheaper than asking PID 1 about every unit. */
-static int find_properties(Fence *f)
-{
-        _cleanup_free_ char *path = NULL;
-        struct dirent *e;
-        int r = 0;
-        DIR *dir;
-
-        if (asprintf(&path, "%s/run/systemd/system.control", f->context.root) < 0) {
-                path = NULL;
-                return -ENOMEM;
-        }
-        dir = opendir(path);
-        if (!dir)
-                return 0;
-        while (r >= 0 && (e = readdir(dir)))
-                if (e->d_name[0] != '.')
-                        r = find_property(f, path, e->d_name);
-        closedir(dir);
-        return r;
+        target = fence_target(had, &reserved, f->pools);
+        return add_name(f, unit, &target);
 }
 
 static int install(Fence *f, bool *ret_changed);
@@ -607,7 +546,7 @@ static void step_reset(Fence *f)
 
         f->phase = PHASE_RESET;
         names_clear(f);
-        r = find_properties(f);
+        r = fence_property_foreach(f->context.root, find_property, f);
         if (r < 0)
                 finish(f, r);
         else

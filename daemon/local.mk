@@ -28,6 +28,8 @@ libdaemon_la_SOURCES = \
 	daemon/drain.h \
 	daemon/event.c \
 	daemon/event.h \
+	daemon/fence-property.c \
+	daemon/fence-property.h \
 	daemon/fence-scan.c \
 	daemon/fence-scan.h \
 	daemon/fence.c \
@@ -77,3 +79,7 @@ cdmd_LDADD = libdaemon.la
 systemgenerator_PROGRAMS = cdmd-generator
 cdmd_generator_SOURCES = daemon/generator.c
 cdmd_generator_LDADD = libmachine.la libpolicy.la
+# Runs before everything else: it links neither libsystemd nor libnuma nor libcgroup.
+systemgenerator_PROGRAMS = daemon/cdmd-generator
+daemon_cdmd_generator_SOURCES = daemon/generator.c
+daemon_cdmd_generator_LDADD = libmachine.la libpolicy.la

@@ -36,12 +36,34 @@ unit_tests = \
 check_PROGRAMS += $(unit_tests)
 
 test_paths = -DTEST_DATA_DIR='"$(abs_top_srcdir)/tests/data"' \
+	tests/unit/test-fence-scan \
+	tests/unit/test-generator \
+	tests/unit/test-topology-read
+
+tests_unit_test_fence_files_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_fence_files_LDADD = libmachine.la $(UNIT_LIBS)
+
+tests_unit_test_fence_scan_CFLAGS = $(UNIT_CFLAGS) $(SYSTEMD_CFLAGS)
+tests_unit_test_fence_scan_LDADD = libdaemon.la libmachine.la $(UNIT_LIBS)
+tests_unit_test_generator_CPPFLAGS = $(UNIT_DATA_CPPFLAGS) \
+	-DGENERATOR='"$(abs_top_builddir)/daemon/cdmd-generator"'
+tests_unit_test_generator_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_generator_LDADD = $(UNIT_LIBS)
+tests_unit_test_topology_read_CPPFLAGS = $(UNIT_DATA_CPPFLAGS) \
 	-DFIXTURE='"$(abs_top_srcdir)/../shared/fixtures/power9-v100.tar.bz2"'
 tests_unit_test_topology_read_CPPFLAGS = $(AM_CPPFLAGS) $(test_paths)
 tests_unit_test_fence_files_CPPFLAGS = $(AM_CPPFLAGS) $(test_paths)
 
 # What the sources themselves keep to, and what is not code: pages, units, policy files.
 file_tests = \
+TESTS += \
+	tests/unit/test-fence-files \
+	tests/unit/test-fence-scan \
+	tests/unit/test-generator \
+	tests/unit/test-topology-read
+
+# What is not code: manual pages, units, policy files. Each script says what it checks, and why it skips.
+file_checks = \
 	tests/check-bus-doc \
 	tests/check-bus-files \
 	tests/check-catalog \
@@ -68,12 +90,25 @@ vm_programs = \
 	tests/vm/programs/vm-ping
 EXTRA_PROGRAMS = $(vm_programs)
 CLEANFILES += $(vm_programs)
+	tests/vm/programs/vm-fence \
+	tests/vm/programs/vm-hog
+EXTRA_PROGRAMS = $(guest_tests)
+CLEANFILES += $(guest_tests)
 vmprogramsdir = $(prefix)/lib/cdmd-tests
 tests_vm_programs_vm_hog_LDADD = $(NUMA_LIBS) -lpthread
 tests_vm_programs_vm_ping_LDADD = $(SYSTEMD_LIBS) -lpthread
 
 vm-programs: $(vm_programs)
 install-vm-programs: $(vm_programs)
+tests_vm_programs_vm_apply_CFLAGS = $(AM_CFLAGS) $(SYSTEMD_CFLAGS)
+tests_vm_programs_vm_apply_LDADD = libdaemon.la libmachine.la libpolicy.la $(SYSTEMD_LIBS)
+tests_vm_programs_vm_fence_CFLAGS = $(AM_CFLAGS) $(SYSTEMD_CFLAGS)
+tests_vm_programs_vm_fence_LDADD = libdaemon.la libmachine.la libpolicy.la $(SYSTEMD_LIBS)
+tests_vm_programs_vm_hog_CFLAGS = $(AM_CFLAGS) $(NUMA_CFLAGS) -pthread
+tests_vm_programs_vm_hog_LDADD = $(NUMA_LIBS)
+
+vm-programs: $(guest_tests)
+install-vm-programs: $(guest_tests)
 	$(MKDIR_P) "$(DESTDIR)$(vmprogramsdir)"
 	for p in $(vm_programs); do \
 		$(LIBTOOL) --quiet --mode=install $(INSTALL_PROGRAM) "$$p" "$(DESTDIR)$(vmprogramsdir)"; \

@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "daemon/fence-property.h"
+#include "daemon/fence-scan.h"
+#include "tests/unit/check-main.h"
+#include "tests/unit/tree.h"
+
+static NodeSet list(const char *text)
+{
+        NodeSet set;
+
+        ck_assert_int_eq(nodeset_parse(text, &set), 0);
+        return set;
+}
+
+static void assert_list(NodeSet set, const char *text)
+{
+        char buf[NODESET_STR_MAX];
+
+        ck_assert_str_eq(nodeset_format(&set, buf), text);
+}
+
+START_TEST(a_leaf_belongs_to_the_first_unit_on_its_path)
+{
+        static const struct {
+                const char *path, *unit, *unit_path, *slice;
+        } cases[] = {
+                { "/init.scope", "init.scope", "/init.scope", "-.slice" },
+                { "/system.slice/a.service", "a.service", "/system.slice/a.service", "system.slice" },
+                { "/user.slice/user-1.slice/user@1.service/app.slice/x.scope", "user@1.service",
+                  "/user.slice/user-1.slice/user@1.service", "user-1.slice" },
+                { "/system.slice/u.service/udev", "u.service", "/system.slice/u.service", "system.slice" },
+                { "/dev-hugepages.mount", "dev-hugepages.mount", "/dev-hugepages.mount", "-.slice" },
+                { "/docker/0123", NULL, NULL, NULL },
+                { "/system.slice/docker/x.service", NULL, NULL, NULL },
+        };
+
+        for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+                FenceScan scan = { calloc(1, sizeof(FenceLeaf)), 1 };
+                FenceLeaf *leaf = scan.leaves;
+
+                leaf->path = strdup(cases[i].path);
+                ck_assert_int_eq(fence_leaf_name(leaf), 0);
+                ck_assert_pstr_eq(leaf->unit, cases[i].unit);
+                ck_assert_pstr_eq(leaf->unit_path, cases[i].unit_path);
+                ck_assert_pstr_eq(leaf->slice, cases[i].slice);
+                fence_scan_clear(&scan);
+        }
+}
+END_TEST
+
+START_TEST(exempt_are_cdmd_and_whom_the_admin_names)
+{
+        char *exempt[] = { (char *)"gpu.service", (char *)"job@.service", NULL };
+        Config c = { .exempt = exempt };
+
+        ck_assert(fence_unit_is_exempt("cdmd.service", &c));
+        ck_assert(fence_unit_is_exempt("gpu.service", &c));
+        ck_assert(fence_unit_is_exempt("job@7.service", &c));
+        ck_assert(!fence_unit_is_exempt("job@7.scope", &c));
+        ck_assert(!fence_unit_is_exempt("jobs@7.service", &c));
+        ck_assert(!fence_unit_is_exempt("gpu.service.d", &c));
+        ck_assert(!fence_unit_is_exempt(NULL, &c));
+}
+END_TEST
+
+START_TEST(what_is_open_and_what_it_becomes)
+{
+        PoolSet pools = { .ordinary = list("0-1"), .cdm = list("2-3") };
+        FenceLeaf leaf = { .path = (char *)"/system.slice/a.service", .unit = (char *)"a.service" };
+        _cleanup_(ledger_free_p) Ledger *ledger = NULL;
+        NodeSet none = NODESET_EMPTY, had, reserved = list("3");
+        Config c = { 0 };
+
+        ck_assert_int_eq(ledger_new(&ledger), 0);
+        leaf.effective = list("0-3");
+        assert_list(fence_leaf_open(&leaf, &c, &pools, ledger), "2-3");
+        leaf.effective = list("1");
+        assert_list(fence_leaf_open(&leaf, &c, &pools, ledger), "");
+        leaf.effective = list("0-3");
+        leaf.unit = (char *)"cdmd.service";
+        assert_list(fence_leaf_open(&leaf, &c, &pools, ledger), "");
+
+        had = list("1-2");
+        assert_list(fence_target(&had, &none, &pools), "1");
+        assert_list(fence_target(&had, &reserved, &pools), "1,3");
+        had = list("2");
+        assert_list(fence_target(&had, &none, &pools), "0-1"); /* never an empty set: that would be open */
+        assert_list(fence_target(&none, &none, &pools), "0-1");
+}
+END_TEST
+
+static int note_property(const char *unit, const NodeSet *nodes, void *userdata)
+{
+        char buf[NODESET_STR_MAX], *text = userdata;
+
+        sprintf(text + strlen(text), "%s=%s ", unit, nodeset_format(nodes, buf));
+        return 0;
+}
+
+START_TEST(properties_are_found_in_systemds_files)
+{
+        char *root = tree_new(), text[1024] = "";
+
+        ck_assert_int_eq(fence_property_foreach(root, note_property, text), 0);
+        tree_write(root, "run/systemd/system.control/a.service.d/50-AllowedMemoryNodes.conf",
+                   "# by systemd\n[Service]\nAllowedMemoryNodes=\nAllowedMemoryNodes=0-1 3\n");
+        ck_assert_int_eq(fence_property_foreach(root, note_property, text), 0);
+        ck_assert_str_eq(text, "a.service=0-1,3 ");
+        tree_write(root, "run/systemd/system.control/a.service.d/50-AllowedMemoryNodes.conf",
+                   "[Service]\nAllowedMemoryNodes=2\nAllowedMemoryNodes=3\nAllowedMemoryNodes=x\n");
+        tree_write(root, "run/systemd/system.control/b.service.d/50-CPUWeight.conf",
+                   "[Service]\nCPUWeight=1\n");
+        tree_write(root, "run/systemd/system.control/nonsense", "");
+        text[0] = '\0';
+        ck_assert_int_eq(fence_property_foreach(root, note_property, text), 0);
+        ck_assert_str_eq(text, "a.service=2-3 ");
+        tree_remove(root);
+}
+END_TEST
+
+static Suite *suite(void)
+{
+        Suite *s = suite_create("fence-scan");
+        TCase *c = tcase_create("scan");
+
+        tcase_add_test(c, a_leaf_belongs_to_the_first_unit_on_its_path);
+        tcase_add_test(c, exempt_are_cdmd_and_whom_the_admin_names);
+        tcase_add_test(c, what_is_open_and_what_it_becomes);
+        tcase_add_test(c, properties_are_found_in_systemds_files);
+        suite_add_tcase(s, c);
+        return s;
+}
+
+int main(void)
+{
+        return check_main(suite());
+}
