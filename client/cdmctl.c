@@ -33,7 +33,7 @@ static const Verb verb_table[] = {
           2, 2, OPTIONS_TARGET | OPTIONS_REQUEST, verb_request },
         { "release", "ID...", "Release reservations and wait until their bytes left the nodes",
           "Ctrl-C ends the waiting, not the release.", 1, -1, 0, verb_release },
-        { "run", "POOL SIZE [OPTIONS] -- CMD...", "Run CMD with a reservation of its own",
+        { "run", "POOL SIZE -- CMD...", "Run CMD with a reservation of its own",
           "The reservation is released when CMD ends. Exit status is that of CMD; 125 when cdmctl failed or "
           "was\n"
           "refused, 126 or 127 when CMD cannot be run or found, 128+N when signal N ended it.",

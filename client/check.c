@@ -59,7 +59,7 @@ static int tell(const ConfMessages *messages, const TableStyle *style)
 }
 
 /* Do the pools fit this machine? Their files may be right and still take all of its memory. */
-static int check_pools(const char *root, const Config *config)
+static int check_pools(const char *root, const Config *config, size_t *ret_n_pools)
 {
         _cleanup_(topology_free_p) Topology *topology = NULL;
         _cleanup_(pool_set_free_p) PoolSet *pools = NULL;
@@ -76,6 +76,7 @@ static int check_pools(const char *root, const Config *config)
                              &error);
         if (r < 0)
                 return fail(CDM_EXIT_FAILED, "%s", error ? error : strerror(-r));
+        *ret_n_pools = pools->n_pools; /* the default pool has no file */
         return 0;
 }
 
@@ -93,12 +94,13 @@ static int check_all(const Args *args)
         if (r < 0 && r != -EBADMSG)
                 return fail(CDM_EXIT_FAILED, "Cannot read the configuration: %s.", strerror(-r));
 
+        size_t n_pools = config ? config->n_pools : 0;
         int status = tell(&messages, &args->style);
         if (status == 0 && config)
-                status = check_pools(args->root, config);
+                status = check_pools(args->root, config, &n_pools);
         if (status == 0 && config && args->style.json == JSON_OFF)
-                printf("ok: %zu pool%s, %zu rule%s\n", config->n_pools, plural(config->n_pools),
-                       config->n_rules, plural(config->n_rules));
+                printf("ok: %zu pool%s, %zu rule%s\n", n_pools, plural(n_pools), config->n_rules,
+                       plural(config->n_rules));
         return r < 0 ? CDM_EXIT_FAILED : status;
 }
 

@@ -40,12 +40,10 @@ libclient_la_SOURCES = \
 	client/text.c \
 	client/text.h \
 	client/who.c
-libclient_la_CFLAGS = $(AM_CFLAGS) $(SYSTEMD_CFLAGS) $(SMARTCOLS_CFLAGS)
 libclient_la_LIBADD = libmachine.la libpolicy.la $(SYSTEMD_LIBS) $(SMARTCOLS_LIBS) $(NUMA_LIBS)
 
 bin_PROGRAMS += cdmctl
 cdmctl_SOURCES = client/cdmctl.c
-cdmctl_CFLAGS = $(AM_CFLAGS) $(SYSTEMD_CFLAGS)
 cdmctl_LDADD = libclient.la
 
 # Installed under the command's name, by which bash finds it.

@@ -251,7 +251,7 @@ int verb_run(const Args *args)
         if (args_parse_pool_size(args, &pool, &size) != 0)
                 return CDM_EXIT_RUN_FAILED;
         if (!args->command || !args->command[0]) {
-                (void)usage_error("Which command? Usage: cdmctl run POOL SIZE [OPTIONS] -- CMD...");
+                (void)usage_error("Which command? Usage: cdmctl run [OPTIONS] POOL SIZE -- CMD...");
                 return CDM_EXIT_RUN_FAILED;
         }
         return reserve_and_run(args);

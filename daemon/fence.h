@@ -57,8 +57,10 @@ DEFINE_CLEANUP(Fence, fence_free);
  * is called once. */
 int fence_close(Fence *f, const Config *config, const PoolSet *pools, fence_done_t done, void *userdata);
 
-/* The mirror image: drop-ins are removed, systemd reloaded, slices poked until leaves inherit again. */
-int fence_lift(Fence *f, fence_done_t done, void *userdata);
+/* The mirror image: drop-ins are removed, systemd reloaded, slices poked until leaves inherit again. pools
+ * says which nodes they were kept off (it may be the last one that was closed with). -EBUSY from either: one
+ * is under way. */
+int fence_lift(Fence *f, const PoolSet *pools, fence_done_t done, void *userdata);
 
 FenceState fence_state(const Fence *f);
 /* The cpuset controller had to be enabled while the system was running: CPU affinities that services had set

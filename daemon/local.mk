@@ -11,13 +11,55 @@ noinst_LTLIBRARIES += libdaemon.la
 libdaemon_la_SOURCES = \
 	daemon/apply.c \
 	daemon/apply.h \
+	daemon/authorize.c \
+	daemon/authorize.h \
+	daemon/bus-guard.c \
+	daemon/bus-manager.c \
+	daemon/bus-options.c \
+	daemon/bus-options.h \
+	daemon/bus-pool.c \
+	daemon/bus-reservation.c \
+	daemon/bus.c \
+	daemon/bus.h \
 	daemon/cgroup-walk.c \
 	daemon/cgroup.c \
 	daemon/cgroup.h \
 	daemon/drain.c \
 	daemon/drain.h \
+	daemon/event.c \
+	daemon/event.h \
+	daemon/fence-scan.c \
+	daemon/fence-scan.h \
+	daemon/fence.c \
+	daemon/fence.h \
+	daemon/identity.c \
+	daemon/identity.h \
+	daemon/log.c \
+	daemon/log.h \
+	daemon/manager-change.c \
+	daemon/manager-config.c \
+	daemon/manager-grant.c \
+	daemon/manager-holders.c \
+	daemon/manager-migrate.c \
+	daemon/manager-near.c \
+	daemon/manager-release.c \
+	daemon/manager-request.c \
+	daemon/manager-snapshot.c \
+	daemon/manager-start.c \
+	daemon/manager-unit.c \
+	daemon/manager.c \
+	daemon/manager.h \
 	daemon/observe.c \
 	daemon/observe.h \
+	daemon/process.c \
+	daemon/process.h \
+	daemon/sender.c \
+	daemon/sender.h \
+	daemon/store-text.c \
+	daemon/store.c \
+	daemon/store.h \
+	daemon/turn.c \
+	daemon/turn.h \
 	daemon/unit-change.c \
 	daemon/unit-internal.h \
 	daemon/unit-watch.c \
@@ -25,5 +67,13 @@ libdaemon_la_SOURCES = \
 	daemon/unit.h \
 	daemon/worker.c \
 	daemon/worker.h
-libdaemon_la_CFLAGS = $(AM_CFLAGS) $(SYSTEMD_CFLAGS) $(NUMA_CFLAGS) $(CGROUP_CFLAGS) -pthread
+libdaemon_la_CFLAGS = $(AM_CFLAGS) -pthread
 libdaemon_la_LIBADD = libmachine.la libpolicy.la $(SYSTEMD_LIBS) $(NUMA_LIBS) $(CGROUP_LIBS) -lpthread
+
+sbin_PROGRAMS += cdmd
+cdmd_SOURCES = daemon/main.c
+cdmd_LDADD = libdaemon.la
+
+systemgenerator_PROGRAMS = cdmd-generator
+cdmd_generator_SOURCES = daemon/generator.c
+cdmd_generator_LDADD = libmachine.la libpolicy.la

@@ -21,6 +21,7 @@
 typedef struct Watch {
         sd_bus_slot *slots[3];
         sd_bus_slot *lead;
+        bool reloading;
         unit_event_cb cb;
         void *userdata;
 } Watch;
@@ -81,7 +82,8 @@ static int on_removed(sd_bus_message *m, void *userdata, sd_bus_error *error _un
         const char *name, *path;
         Watch *w = userdata;
 
-        if (sd_bus_message_read(m, "so", &name, &path) >= 0)
+        /* A daemon-reload announces the removal of every unit, and then adds those that exist anew. */
+        if (!w->reloading && sd_bus_message_read(m, "so", &name, &path) >= 0)
                 w->cb(name, "removed", w->userdata);
         return 0;
 }
@@ -91,8 +93,10 @@ static int on_reloading(sd_bus_message *m, void *userdata, sd_bus_error *error _
         Watch *w = userdata;
         int active;
 
-        if (sd_bus_message_read(m, "b", &active) >= 0)
-                w->cb(NULL, active ? "reloading" : "reloaded", w->userdata);
+        if (sd_bus_message_read(m, "b", &active) < 0)
+                return 0;
+        w->reloading = active;
+        w->cb(NULL, active ? "reloading" : "reloaded", w->userdata);
         return 0;
 }
 

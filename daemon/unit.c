@@ -10,8 +10,9 @@
 #include "daemon/unit-internal.h"
 
 /* One question about a unit is several calls, sent at once without waiting for each other: a Get for each
- * property that we need. GetAll would be one call, but it makes PID 1 format the hundreds of properties of a
- * service (timestamps, accounting read from the cgroup, Exec lines), and PID 1's time is everybody's.
+ * property that we need. The alternative is two GetAll, of the unit's and of its type's interface, which
+ * make PID 1 format hundreds of properties that nobody reads. Measured in an emulated guest with systemd
+ * 257, ten Gets sent together take 60-80 ms, one GetAll of the Service interface alone 45 ms.
  *
  * The caller gets one slot for all of it: that of the first call. When he frees it, its destroy callback
  * frees the whole Query and with it the slots of the other calls. A Query without a caller's slot frees

@@ -51,11 +51,13 @@ int unit_start_scope(sd_bus *bus, const char *name, const char *slice, const cha
 int unit_daemon_reload(sd_bus *bus, unit_done_cb cb, void *userdata, sd_bus_slot **ret_slot);
 
 /* Makes systemd realise the cgroups of one slice's members, which 257 does not do by itself after a reload.
- */
+ * -ENOENT: the slice has no members. */
 int unit_poke_slice(sd_bus *bus, const char *slice, unit_done_cb cb, void *userdata, sd_bus_slot **ret_slot);
 
 /* What happens to units: cb gets the unit's name and its new active state ("removed" when it is gone from
- * systemd), or NULL and "reloading"/"reloaded" around a daemon-reload. One subscription serves all units. */
+ * systemd), or NULL and "reloading"/"reloaded" around a daemon-reload. Between those two "removed" is not
+ * told, because systemd then says it of every unit: what was lost meanwhile is for the callee to find out at
+ * "reloaded". One subscription serves all units. */
 typedef void (*unit_event_cb)(const char *unit, const char *state, void *userdata);
 int unit_subscribe(sd_bus *bus, unit_event_cb cb, void *userdata, sd_bus_slot **ret_slot);
 

@@ -33,22 +33,21 @@
 #define CDM_ACTION_MANAGE             "org.cdmd1.manage"
 
 /* keys of the options of Manager.Request and Manager.Explain (a{sv}) */
-#define CDM_OPTION_UNIT       "unit"      /* s: a unit's name */
-#define CDM_OPTION_CGROUP     "cgroup"    /* s: path below the cgroup root */
-#define CDM_OPTION_PID        "pid"       /* u: any process of the target */
-#define CDM_OPTION_PIDFD      "pidfd"     /* h: the caller itself, for its own unit */
-#define CDM_OPTION_CONTAINER  "container" /* s: RUNTIME:ID */
-#define CDM_OPTION_USER       "user"      /* s: Explain only: as if this user asked */
-#define CDM_OPTION_LEASE      "lease"     /* t: microseconds */
-#define CDM_OPTION_PRIORITY   "priority"  /* i */
-#define CDM_OPTION_QUEUE      "queue"     /* t: microseconds to wait at most */
-#define CDM_OPTION_MIGRATE    "migrate"   /* b */
-#define CDM_OPTION_EXCLUSIVE  "exclusive" /* b */
-#define CDM_OPTION_NODES      "nodes"     /* s: node list */
-#define CDM_OPTION_NEAR       "near"      /* s: PCI address */
-#define CDM_OPTION_SCOPE      "scope" /* b: put the caller (pidfd) into a scope of its own: `cdmctl run` */
-#define CDM_OPTION_MEM_POLICY "mem-policy" /* s: what run will set; "bind" caps the scope with MemoryMax=   \
-                                            */
+#define CDM_OPTION_UNIT       "unit"       /* s: a unit's name */
+#define CDM_OPTION_CGROUP     "cgroup"     /* s: path below the cgroup root */
+#define CDM_OPTION_PID        "pid"        /* u: any process of the target */
+#define CDM_OPTION_PIDFD      "pidfd"      /* h: the caller itself, for its own unit */
+#define CDM_OPTION_CONTAINER  "container"  /* s: RUNTIME:ID */
+#define CDM_OPTION_USER       "user"       /* s: Explain only: as if this user asked */
+#define CDM_OPTION_LEASE      "lease"      /* t: microseconds */
+#define CDM_OPTION_PRIORITY   "priority"   /* i */
+#define CDM_OPTION_QUEUE      "queue"      /* t: microseconds to wait at most */
+#define CDM_OPTION_MIGRATE    "migrate"    /* b */
+#define CDM_OPTION_EXCLUSIVE  "exclusive"  /* b */
+#define CDM_OPTION_NODES      "nodes"      /* s: node list */
+#define CDM_OPTION_NEAR       "near"       /* s: PCI address */
+#define CDM_OPTION_SCOPE      "scope"      /* b: the caller (pidfd) gets a scope: `cdmctl run` */
+#define CDM_OPTION_MEM_POLICY "mem-policy" /* s: what run sets; "bind" caps the scope */
 
 /* files, below --root where one is given */
 #define CDM_CONFIG_DIR    "cdm" /* in /etc, /run, /usr/lib */

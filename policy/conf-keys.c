@@ -173,6 +173,26 @@ int conf_kind_of_file(const char *path, const char *text, size_t n, ConfKind *re
         return -ENOENT;
 }
 
+int conf_file_pool_name(ConfFile *f, char **ret)
+{
+        const char *name = strrchr(f->path, '/') ? strrchr(f->path, '/') + 1 : f->path, *reason;
+        size_t n = strlen(name);
+        _cleanup_free_ char *pool = NULL;
+
+        if (n > strlen(".conf") && strcmp(name + n - strlen(".conf"), ".conf") == 0)
+                n -= strlen(".conf");
+        pool = strndup(name, n);
+        if (!pool)
+                return -ENOMEM;
+        reason = conf_check_pool_name(pool);
+        if (reason) {
+                conf_file_error(f, 0, "\"%s\" %s in the file's name", pool, reason);
+                return -EINVAL;
+        }
+        *ret = TAKE_PTR(pool);
+        return 0;
+}
+
 static PoolConfig *new_pool(const char *name, const char *path)
 {
         _cleanup_(pool_config_free_p) PoolConfig *pool = calloc(1, sizeof(*pool));

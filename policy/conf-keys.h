@@ -32,6 +32,9 @@ typedef struct ConfFile {
         size_t first_pin; /* those before it are from files read earlier */
 } ConfFile;
 
+/* The name of a pool is that of its file (f->path). -EINVAL: none that can be used, and reported. */
+int conf_file_pool_name(ConfFile *f, char **ret);
+
 /* Makes the object that a file of this kind describes, with its defaults. pool_name: for CONF_POOL only.
  * conf_file_clear() frees what is still owned. -ENOMEM. */
 int conf_file_init(ConfFile *f, ConfKind kind, const char *path, const char *pool_name, Config *config,

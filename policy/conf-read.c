@@ -261,27 +261,6 @@ static void parse_text(ConfFile *f, const char *text, size_t n)
         conf_file_finish(f);
 }
 
-/* The name of a pool is that of its file. -EINVAL: reported. */
-static int name_pool(ConfFile *f, char **ret)
-{
-        const char *name = strrchr(f->path, '/') ? strrchr(f->path, '/') + 1 : f->path, *reason;
-        size_t n = strlen(name);
-        _cleanup_free_ char *pool = NULL;
-
-        if (n > strlen(".conf") && strcmp(name + n - strlen(".conf"), ".conf") == 0)
-                n -= strlen(".conf");
-        pool = strndup(name, n);
-        if (!pool)
-                return -ENOMEM;
-        reason = conf_check_pool_name(pool);
-        if (reason) {
-                conf_file_error(f, 0, "\"%s\" %s in the file's name", pool, reason);
-                return -EINVAL;
-        }
-        *ret = TAKE_PTR(pool);
-        return 0;
-}
-
 /* Turns checked text into the object it describes. */
 static int parse_file(Loader *l, ConfFile *f, const ConfKind *kind, const char *text, size_t n)
 {
@@ -307,7 +286,7 @@ static int parse_file(Loader *l, ConfFile *f, const ConfKind *kind, const char *
         if (kind)
                 k = *kind;
         if (k == CONF_POOL) {
-                r = name_pool(f, &pool);
+                r = conf_file_pool_name(f, &pool);
                 if (r < 0)
                         return r == -EINVAL ? 0 : r;
         }
@@ -531,7 +510,14 @@ static int warn_pools(const Loader *l)
         return 0;
 }
 
-int config_load(const char *root, Config **ret, ConfMessages *messages)
+static int load_rules(Loader *l)
+{
+        int r = load_folder(l, CONF_POLICY, "policy.d");
+
+        return r == 0 ? warn_pools(l) : r;
+}
+
+static int load(const char *root, bool rules, Config **ret, ConfMessages *messages)
 {
         _cleanup_(config_free_p) Config *config = NULL;
         _cleanup_free_ char *base = strdup(root ? root : "");
@@ -557,16 +543,24 @@ int config_load(const char *root, Config **ret, ConfMessages *messages)
                 r = load_folder(&l, CONF_MAIN, "cdmd.conf.d");
         if (r == 0)
                 r = load_folder(&l, CONF_POOL, "pools.d");
-        if (r == 0)
-                r = load_folder(&l, CONF_POLICY, "policy.d");
+        if (r == 0 && rules)
+                r = load_rules(&l);
         if (r == 0 && l.refused)
                 r = -EBADMSG;
-        if (r == 0)
-                r = warn_pools(&l);
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(config);
         return 0;
+}
+
+int config_load(const char *root, Config **ret, ConfMessages *messages)
+{
+        return load(root, true, ret, messages);
+}
+
+int config_load_fence(const char *root, Config **ret, ConfMessages *messages)
+{
+        return load(root, false, ret, messages);
 }
 
 int config_check_files(char *const *paths, size_t n_paths, ConfMessages *messages)

@@ -77,11 +77,14 @@ Decision *decision_free(Decision *d);
 DEFINE_CLEANUP(Decision, decision_free);
 
 /* -ENOMEM, or 0 with a record. The order: request makes sense, pool exists, first rule that matches, Deny=,
- * Limit=, Lease=, Priority=, Exclusive=, MaxPerUser=, Quota=, room.
+ * Limit=, Lease=, Priority=, Exclusive=, MaxPerUser= (for everybody but root), Quota=, room. An exclusive
+ * request must stay within Limit= and Quota= with the whole nodes that it is charged. Queued: asked for,
+ * allowed by OnFull=, and it would fit if others released.
  *
  * Placement: one node that holds all of it and has no other tenant; else one node that holds it; else
  * several nodes, those without other tenants first. Among equals the one nearest to request->near, then the
- * faster, then the one that fits tightest, then the lowest number. */
+ * faster, then the one that fits tightest, then the lowest number. A node that somebody has for himself is
+ * not given to others, even when room appears there. */
 int decide(const Snapshot *s, const Request *request, Decision **ret);
 
 /* capacity - headroom - reserved - foreign, at least 0; 0 for a node that is closed or in no pool. */

@@ -40,5 +40,4 @@ libpolicy_la_SOURCES = \
 	policy/timespan.h \
 	policy/topology.c \
 	policy/topology.h
-libpolicy_la_CFLAGS = $(AM_CFLAGS) $(INIH_CFLAGS)
 libpolicy_la_LIBADD = $(INIH_LIBS)

@@ -64,7 +64,8 @@ typedef struct Rule {
 Rule *rule_free(Rule *r);
 DEFINE_CLEANUP(Rule, rule_free);
 
-/* All keys that are given must match; several globs in one key are alternatives. */
+/* All keys that are given must match; several globs in one key are alternatives. In a glob "*" also stands
+ * for "/". Slice= matches the subject's slice and each of its ancestors. */
 bool rule_matches(const Rule *r, const char *pool, const Subject *subject);
 
 /* The first that matches, or NULL. */

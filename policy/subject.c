@@ -49,8 +49,8 @@ int subject_copy(const Subject *s, Subject **ret)
 #define SLICE_SUFFIX     ".slice"
 #define SLICE_SUFFIX_LEN (sizeof(SLICE_SUFFIX) - 1)
 
-/* The length of the part before ".slice", 0 for what is no slice. As in systemd a dash separates levels, so
- * none may stand at an end or beside another; "-" alone is the root. */
+/* The length of the part before ".slice"; 0 for the root ("-.slice") and for what is no slice. As in systemd
+ * a dash separates levels, so none may stand at an end or beside another. */
 static size_t slice_stem(const char *slice)
 {
         size_t len = strlen(slice);
@@ -58,8 +58,6 @@ static size_t slice_stem(const char *slice)
         if (len <= SLICE_SUFFIX_LEN || strcmp(slice + len - SLICE_SUFFIX_LEN, SLICE_SUFFIX) != 0)
                 return 0;
         len -= SLICE_SUFFIX_LEN;
-        if (len == 1 && slice[0] == '-')
-                return len;
         if (slice[0] == '-' || slice[len - 1] == '-')
                 return 0;
         for (size_t i = 1; i < len; i++)
@@ -72,7 +70,7 @@ char *subject_slice_parent(const char *slice, char *buf)
 {
         size_t len = slice_stem(slice), cut = len;
 
-        if (len == 0 || (len == 1 && slice[0] == '-'))
+        if (len == 0)
                 return NULL;
         while (cut > 0 && slice[cut - 1] != '-')
                 cut--;

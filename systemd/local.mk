@@ -17,4 +17,4 @@ systemd/cdmd.service: systemd/cdmd.service.in Makefile
 
 # Removing the program must not leave a machine fenced by files that nobody reads any more.
 uninstall-local:
-	@echo 'cdmd: a fence that is up stays up. "cdmd --lift", before the removal, takes it down; see README.md.'
+	@echo 'cdmd: a fence that is up stays up. Mode=off before the removal takes it down; see README.md.'

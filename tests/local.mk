@@ -1,90 +1,79 @@
-# Tests that need no guest: `make check`. A test program a module, corpora as data.
-UNIT_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
-UNIT_LIBS = libpolicy.la $(CHECK_LIBS)
-noinst_HEADERS = tests/unit/check-main.h tests/unit/machine.h
-noinst_HEADERS = tests/unit/check-main.h
+# `make check`: what needs no guest. A test program a module, corpora as data, and scripts for what is not code.
+noinst_HEADERS = \
+	tests/unit/check-main.h \
+	tests/unit/machine.h \
+	tests/unit/temp-root.h \
+	tests/unit/tree.h
+EXTRA_DIST += \
+	tests/bus-introspect.c \
+	tests/data/conf \
+	tests/data/machine
 
-check_PROGRAMS += \
+# Each program is made of the one source of its name.
+AM_DEFAULT_SOURCE_EXT = .c
+LDADD = libdaemon.la libmachine.la libpolicy.la $(CHECK_LIBS) $(SYSTEMD_LIBS) -lpthread
+
+unit_tests = \
+	tests/unit/test-apply \
+	tests/unit/test-cgroup \
+	tests/unit/test-conf-corpus \
 	tests/unit/test-conf-read \
 	tests/unit/test-decide \
-	tests/unit/test-ledger \
-	tests/unit/test-nodeset \
-	tests/unit/test-plan \
-	tests/unit/test-pool \
-	tests/unit/test-rule \
-	tests/unit/test-size \
-	tests/unit/test-subject \
-	tests/unit/test-timespan \
-	tests/unit/test-topology
-
-tests_unit_test_conf_read_CFLAGS = $(UNIT_CFLAGS)
-tests_unit_test_conf_read_LDADD = $(UNIT_LIBS)
-tests_unit_test_decide_CFLAGS = $(UNIT_CFLAGS)
-tests_unit_test_decide_LDADD = $(UNIT_LIBS)
-tests_unit_test_ledger_CFLAGS = $(UNIT_CFLAGS)
-tests_unit_test_ledger_LDADD = $(UNIT_LIBS)
-tests_unit_test_nodeset_CFLAGS = $(UNIT_CFLAGS)
-tests_unit_test_nodeset_LDADD = $(UNIT_LIBS)
-tests_unit_test_plan_CFLAGS = $(UNIT_CFLAGS)
-tests_unit_test_plan_LDADD = $(UNIT_LIBS)
-tests_unit_test_pool_CFLAGS = $(UNIT_CFLAGS)
-tests_unit_test_pool_LDADD = $(UNIT_LIBS)
-tests_unit_test_rule_CFLAGS = $(UNIT_CFLAGS)
-tests_unit_test_rule_LDADD = $(UNIT_LIBS)
-tests_unit_test_size_CFLAGS = $(UNIT_CFLAGS)
-tests_unit_test_size_LDADD = $(UNIT_LIBS)
-tests_unit_test_subject_CFLAGS = $(UNIT_CFLAGS)
-tests_unit_test_subject_LDADD = $(UNIT_LIBS)
-tests_unit_test_timespan_CFLAGS = $(UNIT_CFLAGS)
-tests_unit_test_timespan_LDADD = $(UNIT_LIBS)
-tests_unit_test_topology_CFLAGS = $(UNIT_CFLAGS)
-tests_unit_test_topology_LDADD = $(UNIT_LIBS)
-
-TESTS += \
-	tests/unit/test-conf-read \
-	tests/unit/test-decide \
-	tests/unit/test-ledger \
-	tests/unit/test-nodeset \
-	tests/unit/test-plan \
-	tests/unit/test-pool \
-	tests/unit/test-rule \
-	tests/unit/test-size \
-	tests/unit/test-subject \
-	tests/unit/test-timespan \
-	tests/unit/test-topology
-
-# good and bad configuration as files
-EXTRA_DIST += tests/data/conf
-# what reads or writes files below a root
-UNIT_DATA_CPPFLAGS = $(AM_CPPFLAGS) -DTEST_DATA_DIR='"$(abs_top_srcdir)/tests/data"'
-noinst_HEADERS += tests/unit/tree.h
-EXTRA_DIST += tests/data/machine
-
-check_PROGRAMS += \
 	tests/unit/test-fence-files \
-	tests/unit/test-topology-read
+	tests/unit/test-ledger \
+	tests/unit/test-nodeset \
+	tests/unit/test-plan \
+	tests/unit/test-pool \
+	tests/unit/test-rule \
+	tests/unit/test-size \
+	tests/unit/test-subject \
+	tests/unit/test-timespan \
+	tests/unit/test-topology \
+	tests/unit/test-topology-read \
+	tests/unit/test-worker
+check_PROGRAMS += $(unit_tests)
 
-tests_unit_test_fence_files_CFLAGS = $(UNIT_CFLAGS)
-tests_unit_test_fence_files_LDADD = libmachine.la $(UNIT_LIBS)
-	tests/unit/test-topology-read
-
-tests_unit_test_topology_read_CPPFLAGS = $(UNIT_DATA_CPPFLAGS) \
+test_paths = -DTEST_DATA_DIR='"$(abs_top_srcdir)/tests/data"' \
 	-DFIXTURE='"$(abs_top_srcdir)/../shared/fixtures/power9-v100.tar.bz2"'
-tests_unit_test_topology_read_CFLAGS = $(UNIT_CFLAGS)
-tests_unit_test_topology_read_LDADD = libmachine.la $(UNIT_LIBS)
+tests_unit_test_topology_read_CPPFLAGS = $(AM_CPPFLAGS) $(test_paths)
+tests_unit_test_fence_files_CPPFLAGS = $(AM_CPPFLAGS) $(test_paths)
 
-TESTS += \
-	tests/unit/test-fence-files \
-	tests/unit/test-topology-read
-
-# What is not code: manual pages, units, policy files. Each script says what it checks, and why it skips.
-file_checks = \
+# What the sources themselves keep to, and what is not code: pages, units, policy files.
+file_tests = \
 	tests/check-bus-doc \
 	tests/check-bus-files \
 	tests/check-catalog \
 	tests/check-cli-doc \
+	tests/check-conf-doc \
 	tests/check-examples \
+	tests/check-format \
 	tests/check-man \
+	tests/check-rooms \
 	tests/check-unit
+dist_check_SCRIPTS += $(file_tests)
+TESTS += $(unit_tests) $(file_tests)
+
 dist_check_SCRIPTS += $(file_checks)
+
+check_PROGRAMS += tests/bus-introspect
+tests_bus_introspect_CFLAGS = $(AM_CFLAGS) $(SYSTEMD_CFLAGS)
+tests_bus_introspect_LDADD = libdaemon.la $(SYSTEMD_LIBS)
 TESTS += $(file_checks)
+# Programs that only make sense in the guest: `make vm-programs`, `make install-vm-programs DESTDIR=...`.
+vm_programs = \
+	tests/vm/programs/vm-apply \
+	tests/vm/programs/vm-hog \
+	tests/vm/programs/vm-ping
+EXTRA_PROGRAMS = $(vm_programs)
+CLEANFILES += $(vm_programs)
+vmprogramsdir = $(prefix)/lib/cdmd-tests
+tests_vm_programs_vm_hog_LDADD = $(NUMA_LIBS) -lpthread
+tests_vm_programs_vm_ping_LDADD = $(SYSTEMD_LIBS) -lpthread
+
+vm-programs: $(vm_programs)
+install-vm-programs: $(vm_programs)
+	$(MKDIR_P) "$(DESTDIR)$(vmprogramsdir)"
+	for p in $(vm_programs); do \
+		$(LIBTOOL) --quiet --mode=install $(INSTALL_PROGRAM) "$$p" "$(DESTDIR)$(vmprogramsdir)"; \
+	done
+.PHONY: vm-programs install-vm-programs

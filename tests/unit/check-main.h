@@ -7,6 +7,13 @@
 #include <check.h>
 #include <stdlib.h>
 
+/* For loops of many thousands: ck_assert_*() writes to a file each time it succeeds. */
+#define MUST(x)                                                                                             \
+        do {                                                                                                \
+                if (!(x))                                                                                   \
+                        ck_abort_msg("not so: %s", #x);                                                     \
+        } while (0)
+
 static inline int check_main(Suite *s)
 {
         SRunner *runner = srunner_create(s);

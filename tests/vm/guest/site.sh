@@ -61,6 +61,14 @@ site_leaks() {
         done
 }
 
+# site_lifted: no cgroup is kept off a node; without the cpuset controller none can be
+site_lifted() {
+        local all narrow
+        all=$(cat /sys/devices/system/node/has_memory)
+        narrow=$(find /sys/fs/cgroup -name cpuset.mems.effective -exec grep -Lx "$all" {} +)
+        [ -z "$narrow" ] || { echo "$narrow"; return 1; }
+}
+
 # site_list QUERY: a jq query over the reservations
 site_list() {
         cdmctl list --json=short | jq --raw-output "$1"

@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* vm-ping NAME...: asks every bus name org.freedesktop.DBus.Peer.Ping again and again until SIGTERM or SIGINT, each
- * on a connection of its own so that one that is slow does not hide the others. Then prints a line a name:
- * "NAME PINGS LONGEST-PAUSE-IN-MICROSECONDS"; a ping that is still unanswered at the end counts. */
+/* vm-ping NAME...: asks every bus name org.freedesktop.DBus.Peer.Ping again and again until SIGTERM or
+ * SIGINT, each on a connection of its own so that one that is slow does not hide the others. Then prints a
+ * line a name: "NAME PINGS LONGEST-PAUSE-IN-MICROSECONDS"; a ping that is still unanswered at the end
+ * counts. */
 
 #include <errno.h>
 #include <inttypes.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -41,7 +43,8 @@ static void *ping_thread(void *userdata)
         while (!atomic_load(&stopping)) {
                 uint64_t start = now_usec(), pause;
 
-                if (sd_bus_call_method(bus, p->name, "/", "org.freedesktop.DBus.Peer", "Ping", NULL, NULL, "") < 0)
+                if (sd_bus_call_method(bus, p->name, "/", "org.freedesktop.DBus.Peer", "Ping", NULL, NULL,
+                                       "") < 0)
                         fprintf(stderr, "vm-ping: %s did not answer\n", p->name);
                 pause = now_usec() - start;
                 if (pause > p->longest_usec)
@@ -77,7 +80,8 @@ int main(int argc, char **argv)
         atomic_store(&stopping, true);
         for (size_t i = 0; i < n; i++) {
                 pthread_join(threads[i], NULL);
-                printf("%s %" PRIu64 " %" PRIu64 "\n", pingers[i].name, pingers[i].pings, pingers[i].longest_usec);
+                printf("%s %" PRIu64 " %" PRIu64 "\n", pingers[i].name, pingers[i].pings,
+                       pingers[i].longest_usec);
         }
         free(pingers);
         free(threads);

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* May this client do that? polkit is asked, asynchronously; whatever is not a clear yes is a no. Root needs
+ * no polkit. Where polkit is not on the bus at all, only what the table below says is left.
+ *
+ * The answer may come after minutes (a person types a password), so the caller has to establish again what
+ * it knew before it asked. */
+
+#include <stdbool.h>
+#include <sys/types.h>
+#include <systemd/sd-bus.h>
+
+#include "policy/macro.h"
+
+typedef enum AuthorizeAction {
+        AUTHORIZE_REQUEST,            /* for the caller's own unit */
+        AUTHORIZE_REQUEST_FOR_OTHERS, /* for any other */
+        AUTHORIZE_RELEASE_OTHERS,     /* another user's reservation: release, renew, migrate */
+        AUTHORIZE_MANAGE,             /* reload */
+        _AUTHORIZE_ACTION_MAX,
+} AuthorizeAction;
+
+const char *authorize_action_to_string(AuthorizeAction v);
+
+typedef struct Authorize Authorize;
+
+/* message says why not; NULL when allowed. The Authorize may be freed from within the callback. */
+typedef void (*authorize_done_t)(bool allowed, const char *message, void *userdata);
+
+bool authorize_is_needed(AuthorizeAction action, uid_t uid);
+
+/* Asks polkit about the sender of m, with a password dialog if m allows interactive authorisation. */
+int authorize_start(sd_bus *bus, sd_bus_message *m, AuthorizeAction action, authorize_done_t done,
+                    void *userdata, Authorize **ret);
+/* Drops interest; polkit is told to take its dialog away. */
+Authorize *authorize_free(Authorize *a);
+DEFINE_CLEANUP(Authorize, authorize_free);

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Methods that only an owner, root, or whom polkit allows may call. */
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <utlist.h>
+
+#include "daemon/bus.h"
+#include "policy/cdm-names.h"
+
+struct Guarded {
+        Manager *manager;
+        sd_bus_message *call;
+        AuthorizeAction action;
+        uid_t owner;
+        uint32_t id;
+        bus_guarded_t run;
+        sd_bus_slot *slot;
+        sd_bus_track *track;
+        Authorize *authorize;
+        Guarded *prev, *next;
+};
+
+static void guarded_free(Guarded *g)
+{
+        DL_DELETE(g->manager->guarded, g);
+        sd_bus_slot_unref(g->slot);
+        sd_bus_track_unref(g->track);
+        authorize_free(g->authorize);
+        sd_bus_message_unref(g->call);
+        free(g);
+}
+
+void bus_guarded_free(Manager *m)
+{
+        while (m->guarded)
+                guarded_free(m->guarded);
+}
+
+static void refuse(Guarded *g, const char *error, const char *text)
+{
+        Answer a = { error, text };
+
+        (void)bus_answer(g->call, &a);
+        guarded_free(g);
+}
+
+static void run(Guarded *g)
+{
+        g->run(g->manager, g->id, g->call);
+        guarded_free(g);
+}
+
+static void on_authorized(bool allowed, const char *message, void *userdata)
+{
+        Guarded *g = userdata;
+
+        if (allowed)
+                run(g);
+        else
+                refuse(g, CDM_ERROR_DENIED, message);
+}
+
+static int on_client_gone(sd_bus_track *t, void *userdata)
+{
+        guarded_free(userdata);
+        return 0;
+}
+
+static void with_sender(Guarded *g, const Sender *s)
+{
+        if (s->uid == g->owner || !authorize_is_needed(g->action, s->uid)) {
+                run(g);
+                return;
+        }
+        int r = sd_bus_track_new(g->manager->bus, &g->track, on_client_gone, g);
+        if (r >= 0)
+                r = sd_bus_track_add_sender(g->track, g->call);
+        if (r >= 0)
+                r = authorize_start(g->manager->bus, g->call, g->action, on_authorized, g, &g->authorize);
+        if (r < 0)
+                refuse(g, SD_BUS_ERROR_FAILED, "polkit could not be asked.");
+}
+
+static void on_sender(int error, const Sender *s, void *userdata)
+{
+        Guarded *g = userdata;
+
+        g->slot = sd_bus_slot_unref(g->slot);
+        if (error < 0)
+                refuse(g, CDM_ERROR_STALE, "The bus does not know who asked.");
+        else
+                with_sender(g, s);
+}
+
+int bus_guard(Manager *m, sd_bus_message *call, AuthorizeAction action, uid_t owner, uint32_t id,
+              bus_guarded_t fn)
+{
+        Guarded *g = calloc(1, sizeof(*g));
+
+        if (!g)
+                return -ENOMEM;
+        *g = (Guarded){ .manager = m,
+                        .call = sd_bus_message_ref(call),
+                        .action = action,
+                        .owner = owner,
+                        .id = id,
+                        .run = fn };
+        DL_APPEND(m->guarded, g);
+        const Sender *s = sender_cached(m->senders, sd_bus_message_get_sender(call));
+        if (s) {
+                with_sender(g, s);
+                return 1;
+        }
+        int r = sender_fetch(m->senders, sd_bus_message_get_sender(call), on_sender, g, &g->slot);
+        if (r < 0) {
+                guarded_free(g);
+                return r;
+        }
+        return 1;
+}

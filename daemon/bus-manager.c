@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* org.cdmd1.Manager at /org/cdmd1. */
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "build-config.h"
+#include "daemon/authorize.h"
+#include "daemon/bus-options.h"
+#include "daemon/bus.h"
+#include "policy/cdm-names.h"
+
+static void on_request(sd_bus_message *call, const Answer *answer, const RequestResult *result)
+{
+        char path[BUS_PATH_MAX];
+
+        if (answer->error)
+                (void)bus_answer(call, answer);
+        else
+                (void)sd_bus_reply_method_return(call, "o", bus_reservation_path(result->id, path));
+}
+
+static int method_request(sd_bus_message *call, void *userdata, sd_bus_error *error)
+{
+        Manager *m = userdata;
+        RequestArgs args;
+
+        int r = bus_options_read(m, call, false, &args, error);
+        if (r >= 0)
+                r = manager_request(m, call, &args, false, on_request);
+        return r < 0 ? r : 1;
+}
+
+static int append_decision(sd_bus_message *m, const Decision *d)
+{
+        char policy[512] = "";
+
+        if (d->rule)
+                snprintf(policy, sizeof(policy), "%s:%u", d->rule->file, d->line);
+        int r = sd_bus_message_append(m, "{sv}{sv}{sv}{sv}", "verdict", "s", verdict_to_string(d->verdict),
+                                      "reason", "s", d->reason ? d->reason : "", "policy", "s", policy,
+                                      "size", "t", d->size_bytes);
+        if (r >= 0)
+                r = sd_bus_message_open_container(m, 'e', "sv");
+        if (r >= 0)
+                r = sd_bus_message_append(m, "s", "nodes");
+        if (r >= 0)
+                r = sd_bus_message_open_container(m, 'v', "a(ut)");
+        if (r >= 0)
+                r = sd_bus_message_open_container(m, 'a', "(ut)");
+        for (size_t i = 0; r >= 0 && i < d->n_shares; i++)
+                r = sd_bus_message_append(m, "(ut)", (uint32_t)d->shares[i].node, d->shares[i].bytes);
+        for (int i = 0; r >= 0 && i < 3; i++)
+                r = sd_bus_message_close_container(m);
+        return r;
+}
+
+static void on_explain(sd_bus_message *call, const Answer *answer, const RequestResult *result)
+{
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+
+        if (answer->error) {
+                (void)bus_answer(call, answer);
+                return;
+        }
+        int r = sd_bus_message_new_method_return(call, &m);
+        if (r >= 0)
+                r = sd_bus_message_open_container(m, 'a', "{sv}");
+        if (r >= 0)
+                r = append_decision(m, result->decision);
+        if (r >= 0)
+                r = sd_bus_message_close_container(m);
+        if (r >= 0)
+                r = sd_bus_send(NULL, m, NULL);
+        if (r < 0)
+                (void)sd_bus_reply_method_errno(call, r, NULL);
+}
+
+static int method_explain(sd_bus_message *call, void *userdata, sd_bus_error *error)
+{
+        Manager *m = userdata;
+        RequestArgs args;
+
+        int r = bus_options_read(m, call, true, &args, error);
+        if (r >= 0)
+                r = manager_request(m, call, &args, true, on_explain);
+        return r < 0 ? r : 1;
+}
+
+static int method_get_reservation(sd_bus_message *call, void *userdata, sd_bus_error *error)
+{
+        Manager *m = userdata;
+        char path[BUS_PATH_MAX];
+        uint32_t id;
+
+        int r = sd_bus_message_read(call, "u", &id);
+        if (r < 0)
+                return r;
+        Entry *e = manager_find(m, id);
+        if (!e || e->phase != STORE_GRANTED)
+                return sd_bus_error_setf(
+                        error, CDM_ERROR_NO_SUCH_RESERVATION,
+                        "There is no reservation %" PRIu32 "; `cdmctl list` shows those that exist.", id);
+        return sd_bus_reply_method_return(call, "o", bus_reservation_path(id, path));
+}
+
+static void do_reload(Manager *m, uint32_t id, sd_bus_message *call)
+{
+        manager_reload(m, call);
+}
+
+static int method_reload(sd_bus_message *call, void *userdata, sd_bus_error *error)
+{
+        return bus_guard(userdata, call, AUTHORIZE_MANAGE, UID_NONE, 0, do_reload);
+}
+
+static int method_list_holders(sd_bus_message *call, void *userdata, sd_bus_error *error)
+{
+        return manager_list_holders(userdata, call);
+}
+
+static int get_version(sd_bus *bus, const char *path, const char *interface, const char *property,
+                       sd_bus_message *reply, void *userdata, sd_bus_error *error)
+{
+        return sd_bus_message_append(reply, "s", PACKAGE_VERSION);
+}
+
+static int get_mode(sd_bus *bus, const char *path, const char *interface, const char *property,
+                    sd_bus_message *reply, void *userdata, sd_bus_error *error)
+{
+        Manager *m = userdata;
+
+        return sd_bus_message_append(reply, "s", fence_mode_to_string(m->config->mode));
+}
+
+static int get_fence_state(sd_bus *bus, const char *path, const char *interface, const char *property,
+                           sd_bus_message *reply, void *userdata, sd_bus_error *error)
+{
+        Manager *m = userdata;
+
+        return sd_bus_message_append(reply, "s", fence_state_to_string(fence_state(m->fence)));
+}
+
+static int get_unfenced(sd_bus *bus, const char *path, const char *interface, const char *property,
+                        sd_bus_message *reply, void *userdata, sd_bus_error *error)
+{
+        Manager *m = userdata;
+        size_t n = 0;
+        const Unfenced *u = fence_unfenced(m->fence, &n);
+
+        int r = sd_bus_message_open_container(reply, 'a', "(sss)");
+        for (size_t i = 0; r >= 0 && i < n; i++)
+                r = sd_bus_message_append(reply, "(sss)", u[i].cgroup ? u[i].cgroup : "",
+                                          u[i].unit ? u[i].unit : "", u[i].reason ? u[i].reason : "");
+        return r < 0 ? r : sd_bus_message_close_container(reply);
+}
+
+static int get_warnings(sd_bus *bus, const char *path, const char *interface, const char *property,
+                        sd_bus_message *reply, void *userdata, sd_bus_error *error)
+{
+        Manager *m = userdata;
+
+        return sd_bus_message_append_strv(reply, m->warnings);
+}
+
+static int get_ordinary(sd_bus *bus, const char *path, const char *interface, const char *property,
+                        sd_bus_message *reply, void *userdata, sd_bus_error *error)
+{
+        Manager *m = userdata;
+
+        return bus_append_nodes(reply, &m->pools->ordinary);
+}
+
+static int get_intruder_bytes(sd_bus *bus, const char *path, const char *interface, const char *property,
+                              sd_bus_message *reply, void *userdata, sd_bus_error *error)
+{
+        Manager *m = userdata;
+
+        return sd_bus_message_append(reply, "t", fence_intruder_bytes_drained(m->fence));
+}
+
+const sd_bus_vtable bus_manager_vtable[] = {
+        SD_BUS_VTABLE_START(0),
+        SD_BUS_METHOD_WITH_ARGS("Request", SD_BUS_ARGS("s", pool, "t", size, "a{sv}", options),
+                                SD_BUS_RESULT("o", reservation), method_request, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("Explain", SD_BUS_ARGS("s", pool, "t", size, "a{sv}", options),
+                                SD_BUS_RESULT("a{sv}", result), method_explain, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("GetReservation", SD_BUS_ARGS("u", id), SD_BUS_RESULT("o", reservation),
+                                method_get_reservation, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("Reload", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, method_reload,
+                                SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("ListHolders", SD_BUS_NO_ARGS, SD_BUS_RESULT("a(ussttts)", holders),
+                                method_list_holders, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_PROPERTY("Version", "s", get_version, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+        SD_BUS_PROPERTY("Mode", "s", get_mode, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+        SD_BUS_PROPERTY("FenceState", "s", get_fence_state, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+        SD_BUS_PROPERTY("Unfenced", "a(sss)", get_unfenced, 0, 0),
+        SD_BUS_PROPERTY("Warnings", "as", get_warnings, 0, 0),
+        SD_BUS_PROPERTY("OrdinaryNodes", "au", get_ordinary, 0, 0),
+        SD_BUS_PROPERTY("IntruderBytesDrained", "t", get_intruder_bytes, 0, 0),
+        SD_BUS_SIGNAL_WITH_ARGS("Event", SD_BUS_ARGS("s", kind, "u", id, "a{sv}", details), 0),
+        SD_BUS_VTABLE_END,
+};
+
+int bus_manager_install(sd_bus *bus, Manager *m)
+{
+        return sd_bus_add_object_vtable(bus, NULL, CDM_PATH, CDM_INTERFACE_MANAGER, bus_manager_vtable, m);
+}
+
+void bus_manager_changed(Manager *m, const char *property)
+{
+        (void)sd_bus_emit_properties_changed(m->bus, CDM_PATH, CDM_INTERFACE_MANAGER, property, NULL);
+}

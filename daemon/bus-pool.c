@@ -1,0 +1,278 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* org.cdmd1.Pool at /org/cdmd1/pool/NAME and org.cdmd1.Node at /org/cdmd1/node/N. What the kernel counts is
+ * read afresh whenever it is asked for. */
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/bus.h"
+#include "policy/cdm-names.h"
+
+#define GETTER(name)                                                                                        \
+        static int get_##name(sd_bus *bus, const char *path, const char *interface, const char *property,   \
+                              sd_bus_message *reply, void *userdata, sd_bus_error *error)
+
+/* A pool or node is found again for each property by its path, because a reload replaces them all. */
+static const Pool *pool_of(Manager *m, const char *path)
+{
+        _cleanup_free_ char *name = NULL;
+
+        if (sd_bus_path_decode(path, CDM_PATH_POOL, &name) <= 0)
+                return NULL;
+        return pool_set_find(m->pools, name);
+}
+
+static const Node *node_of(Manager *m, const char *path)
+{
+        char again[BUS_PATH_MAX];
+        int node;
+
+        if (sscanf(path, CDM_PATH_NODE "/%d", &node) != 1)
+                return NULL;
+        snprintf(again, sizeof(again), CDM_PATH_NODE "/%d", node);
+        return strcmp(again, path) == 0 ? topology_find(m->topology, node) : NULL;
+}
+
+static int pool_find(sd_bus *bus, const char *path, const char *interface, void *userdata, void **ret,
+                     sd_bus_error *error)
+{
+        if (!pool_of(userdata, path))
+                return 0;
+        *ret = userdata;
+        return 1;
+}
+
+static int node_find(sd_bus *bus, const char *path, const char *interface, void *userdata, void **ret,
+                     sd_bus_error *error)
+{
+        if (!node_of(userdata, path))
+                return 0;
+        *ret = userdata;
+        return 1;
+}
+
+static void strv_free(char ***v)
+{
+        for (char **s = *v; s && *s; s++)
+                free(*s);
+        free(*v);
+}
+
+static int pool_enumerate(sd_bus *bus, const char *prefix, void *userdata, char ***ret_nodes,
+                          sd_bus_error *error)
+{
+        Manager *m = userdata;
+        _cleanup_(strv_free) char **paths = calloc(m->pools->n_pools + 1, sizeof(char *));
+
+        if (!paths)
+                return -ENOMEM;
+        for (size_t i = 0; i < m->pools->n_pools; i++) {
+                int r = sd_bus_path_encode(CDM_PATH_POOL, m->pools->pools[i].name, &paths[i]);
+                if (r < 0)
+                        return r;
+        }
+        *ret_nodes = TAKE_PTR(paths);
+        return 0;
+}
+
+static int node_enumerate(sd_bus *bus, const char *prefix, void *userdata, char ***ret_nodes,
+                          sd_bus_error *error)
+{
+        Manager *m = userdata;
+        _cleanup_(strv_free) char **paths = calloc(m->topology->n_nodes + 1, sizeof(char *));
+
+        if (!paths)
+                return -ENOMEM;
+        for (size_t i = 0; i < m->topology->n_nodes; i++)
+                if (asprintf(&paths[i], CDM_PATH_NODE "/%d", m->topology->nodes[i].id) < 0) {
+                        paths[i] = NULL;
+                        return -ENOMEM;
+                }
+        *ret_nodes = TAKE_PTR(paths);
+        return 0;
+}
+
+GETTER(pool_name)
+{
+        return sd_bus_message_append(reply, "s", pool_of(userdata, path)->name);
+}
+
+GETTER(pool_description)
+{
+        const Pool *p = pool_of(userdata, path);
+
+        return sd_bus_message_append(reply, "s", p->description ? p->description : "");
+}
+
+GETTER(pool_nodes)
+{
+        return bus_append_nodes(reply, &pool_of(userdata, path)->nodes);
+}
+
+GETTER(pool_size)
+{
+        return sd_bus_message_append(reply, "t", pool_of(userdata, path)->size_bytes);
+}
+
+GETTER(pool_reserved)
+{
+        Manager *m = userdata;
+        uint64_t sum = 0;
+
+        NODESET_FOREACH (node, &pool_of(m, path)->nodes)
+                sum += ledger_node_reserved(m->ledger, node);
+        return sd_bus_message_append(reply, "t", sum);
+}
+
+GETTER(pool_available)
+{
+        Manager *m = userdata;
+        const Pool *p = pool_of(m, path);
+        Snapshot s = manager_snapshot(m, p);
+
+        return sd_bus_message_append(reply, "t", decide_pool_available(&s, p));
+}
+
+GETTER(pool_used)
+{
+        Manager *m = userdata;
+        uint64_t sum = 0;
+
+        NODESET_FOREACH (node, &pool_of(m, path)->nodes)
+                sum += manager_node_used(m, node);
+        return sd_bus_message_append(reply, "t", sum);
+}
+
+GETTER(pool_hold)
+{
+        return sd_bus_message_append(reply, "b", pool_of(userdata, path)->hold);
+}
+
+GETTER(node_number)
+{
+        return sd_bus_message_append(reply, "u", (uint32_t)node_of(userdata, path)->id);
+}
+
+GETTER(node_pool)
+{
+        Manager *m = userdata;
+        const Pool *p = pool_set_find_node(m->pools, node_of(m, path)->id);
+
+        return sd_bus_message_append(reply, "s", p ? p->name : "");
+}
+
+GETTER(node_size)
+{
+        return sd_bus_message_append(reply, "t", node_of(userdata, path)->size_bytes);
+}
+
+GETTER(node_free)
+{
+        Manager *m = userdata;
+        const Node *n = node_of(m, path);
+        uint64_t used = manager_node_used(m, n->id);
+
+        return sd_bus_message_append(reply, "t", n->size_bytes > used ? n->size_bytes - used : 0);
+}
+
+GETTER(node_used)
+{
+        Manager *m = userdata;
+
+        return sd_bus_message_append(reply, "t", manager_node_used(m, node_of(m, path)->id));
+}
+
+GETTER(node_reserved)
+{
+        Manager *m = userdata;
+
+        return sd_bus_message_append(reply, "t", ledger_node_reserved(m->ledger, node_of(m, path)->id));
+}
+
+GETTER(node_unattributed)
+{
+        Manager *m = userdata;
+
+        return sd_bus_message_append(reply, "t", manager_node_unattributed(m, node_of(m, path)->id));
+}
+
+GETTER(node_online)
+{
+        return sd_bus_message_append(reply, "b", node_of(userdata, path)->online);
+}
+
+GETTER(node_device)
+{
+        const Node *n = node_of(userdata, path);
+
+        return sd_bus_message_append(reply, "s", n->device ? n->device : "");
+}
+
+GETTER(node_bandwidth)
+{
+        return sd_bus_message_append(reply, "t", node_of(userdata, path)->read_bandwidth_mbps);
+}
+
+GETTER(node_latency)
+{
+        return sd_bus_message_append(reply, "t", node_of(userdata, path)->read_latency_ns);
+}
+
+GETTER(node_initiators)
+{
+        return bus_append_nodes(reply, &node_of(userdata, path)->initiators);
+}
+
+GETTER(node_tier)
+{
+        return sd_bus_message_append(reply, "i", node_of(userdata, path)->tier);
+}
+
+const sd_bus_vtable bus_pool_vtable[] = {
+        SD_BUS_VTABLE_START(0),
+        SD_BUS_PROPERTY("Name", "s", get_pool_name, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+        SD_BUS_PROPERTY("Description", "s", get_pool_description, 0, 0),
+        SD_BUS_PROPERTY("Nodes", "au", get_pool_nodes, 0, 0),
+        SD_BUS_PROPERTY("Size", "t", get_pool_size, 0, 0),
+        SD_BUS_PROPERTY("Reserved", "t", get_pool_reserved, 0, 0),
+        SD_BUS_PROPERTY("Available", "t", get_pool_available, 0, 0),
+        SD_BUS_PROPERTY("Used", "t", get_pool_used, 0, 0),
+        SD_BUS_PROPERTY("Hold", "b", get_pool_hold, 0, 0),
+        SD_BUS_VTABLE_END,
+};
+
+const sd_bus_vtable bus_node_vtable[] = {
+        SD_BUS_VTABLE_START(0),
+        SD_BUS_PROPERTY("Node", "u", get_node_number, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+        SD_BUS_PROPERTY("Pool", "s", get_node_pool, 0, 0),
+        SD_BUS_PROPERTY("Size", "t", get_node_size, 0, 0),
+        SD_BUS_PROPERTY("Free", "t", get_node_free, 0, 0),
+        SD_BUS_PROPERTY("Used", "t", get_node_used, 0, 0),
+        SD_BUS_PROPERTY("Reserved", "t", get_node_reserved, 0, 0),
+        SD_BUS_PROPERTY("Unattributed", "t", get_node_unattributed, 0, 0),
+        SD_BUS_PROPERTY("Online", "b", get_node_online, 0, 0),
+        SD_BUS_PROPERTY("Device", "s", get_node_device, 0, 0),
+        SD_BUS_PROPERTY("ReadBandwidth", "t", get_node_bandwidth, 0, 0),
+        SD_BUS_PROPERTY("ReadLatency", "t", get_node_latency, 0, 0),
+        SD_BUS_PROPERTY("Initiators", "au", get_node_initiators, 0, 0),
+        SD_BUS_PROPERTY("Tier", "i", get_node_tier, 0, 0),
+        SD_BUS_VTABLE_END,
+};
+
+int bus_pool_install(sd_bus *bus, Manager *m)
+{
+        int r = sd_bus_add_fallback_vtable(bus, NULL, CDM_PATH_POOL, CDM_INTERFACE_POOL, bus_pool_vtable,
+                                           pool_find, m);
+
+        if (r >= 0)
+                r = sd_bus_add_node_enumerator(bus, NULL, CDM_PATH_POOL, pool_enumerate, m);
+        if (r >= 0)
+                r = sd_bus_add_fallback_vtable(bus, NULL, CDM_PATH_NODE, CDM_INTERFACE_NODE, bus_node_vtable,
+                                               node_find, m);
+        if (r >= 0)
+                r = sd_bus_add_node_enumerator(bus, NULL, CDM_PATH_NODE, node_enumerate, m);
+        return r;
+}

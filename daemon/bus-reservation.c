@@ -1,0 +1,351 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* org.cdmd1.Reservation at /org/cdmd1/reservation/ID, for every reservation that was granted. */
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/bus.h"
+#include "daemon/log.h"
+#include "policy/cdm-names.h"
+#include "policy/timespan.h"
+
+static Entry *find_granted(Manager *m, uint32_t id)
+{
+        Entry *e = manager_find(m, id);
+
+        return e && e->phase == STORE_GRANTED ? e : NULL;
+}
+
+/* The path's last part, as written by bus_reservation_path(). */
+static int object_find(sd_bus *bus, const char *path, const char *interface, void *userdata, void **ret,
+                       sd_bus_error *error)
+{
+        Manager *m = userdata;
+        char again[BUS_PATH_MAX];
+        uint32_t id;
+
+        if (sscanf(path, CDM_PATH_RESERVATION "/%" SCNu32, &id) != 1 ||
+            strcmp(bus_reservation_path(id, again), path) != 0)
+                return 0;
+        Entry *e = find_granted(m, id);
+        if (!e)
+                return 0;
+        *ret = e;
+        return 1;
+}
+
+static void strv_free(char ***v)
+{
+        for (char **s = *v; s && *s; s++)
+                free(*s);
+        free(*v);
+}
+
+static int enumerate(sd_bus *bus, const char *prefix, void *userdata, char ***ret_nodes, sd_bus_error *error)
+{
+        Manager *m = userdata;
+        _cleanup_(strv_free) char **paths = calloc(ledger_count(m->ledger) + 1, sizeof(char *));
+        char path[BUS_PATH_MAX];
+        size_t n = 0;
+        Entry *e, *next;
+
+        if (!paths)
+                return -ENOMEM;
+        HASH_ITER (hh, m->entries, e, next) {
+                if (e->phase != STORE_GRANTED)
+                        continue;
+                paths[n] = strdup(bus_reservation_path(e->id, path));
+                if (!paths[n])
+                        return -ENOMEM;
+                n++;
+        }
+        *ret_nodes = TAKE_PTR(paths);
+        return 0;
+}
+
+static void refuse(sd_bus_message *call, const char *error, const char *text)
+{
+        Answer a = { error, text };
+
+        (void)bus_answer(call, &a);
+}
+
+/* While polkit thought about it the reservation may have ended. */
+static Entry *find_or_refuse(Manager *m, uint32_t id, sd_bus_message *call)
+{
+        Entry *e = find_granted(m, id);
+
+        if (!e)
+                refuse(call, CDM_ERROR_NO_SUCH_RESERVATION, "The reservation ended meanwhile.");
+        return e;
+}
+
+static void do_release(Manager *m, uint32_t id, sd_bus_message *call)
+{
+        Entry *e = find_or_refuse(m, id, call);
+
+        if (!e)
+                return;
+        int r = manager_release(e);
+        if (r < 0)
+                (void)sd_bus_reply_method_errno(call, r, NULL);
+        else
+                (void)sd_bus_reply_method_return(call, NULL);
+}
+
+static void do_migrate(Manager *m, uint32_t id, sd_bus_message *call)
+{
+        Entry *e = find_or_refuse(m, id, call);
+
+        if (!e)
+                return;
+        int r = manager_migrate(e, call);
+        if (r < 0)
+                (void)sd_bus_reply_method_errno(call, r, NULL);
+}
+
+static const Rule *rule_of(Manager *m, const Reservation *r)
+{
+        for (size_t i = 0; r->rule_file && i < m->config->n_rules; i++)
+                if (strcmp(m->config->rules[i]->file, r->rule_file) == 0)
+                        return m->config->rules[i];
+        return NULL;
+}
+
+/* The longest lease that its rule gives now. */
+static uint64_t longest_lease(Manager *m, const Reservation *r)
+{
+        const Rule *rule = rule_of(m, r);
+
+        return rule && rule->lease_usec ? rule->lease_usec : m->config->default_lease_usec;
+}
+
+static void renew(Manager *m, Entry *e, uint64_t usec, sd_bus_message *call)
+{
+        uint64_t before = e->r->expires_usec, now = manager_now_usec(), longest = longest_lease(m, e->r);
+
+        if (usec == 0)
+                usec = e->r->lease_usec;
+        if (usec > longest) {
+                const Rule *rule = rule_of(m, e->r);
+                char text[TIMESPAN_STR_MAX];
+                (void)sd_bus_reply_method_errorf(
+                        call, CDM_ERROR_DENIED,
+                        "The longest lease is %s (%s:%u); ask for no more than that.",
+                        timespan_format(longest, text), rule ? rule->file : "cdmd.conf",
+                        rule ? rule_line(rule, RULE_KEY_LEASE) : 0);
+                return;
+        }
+        e->r->expires_usec = usec > UINT64_MAX - now ? TIMESPAN_INFINITY : now + usec;
+        int r = manager_store(e);
+        if (r < 0) {
+                e->r->expires_usec = before;
+                (void)sd_bus_reply_method_errno(call, r, NULL);
+                return;
+        }
+        bus_reservation_changed(m, e->id, "Expires");
+        (void)sd_bus_reply_method_return(call, NULL);
+}
+
+static void do_renew(Manager *m, uint32_t id, sd_bus_message *call)
+{
+        Entry *e = find_or_refuse(m, id, call);
+        uint64_t usec;
+
+        if (!e)
+                return;
+        if (sd_bus_message_rewind(call, 1) < 0 || sd_bus_message_read(call, "t", &usec) < 0)
+                refuse(call, CDM_ERROR_INVALID, "Renew takes a time in microseconds.");
+        else if (e->r->state != RESERVATION_ACTIVE && e->r->state != RESERVATION_DEGRADED)
+                refuse(call, CDM_ERROR_STALE, "The reservation was released already; ask for a new one.");
+        else
+                renew(m, e, usec, call);
+}
+
+static int guard(Entry *e, sd_bus_message *call, bus_guarded_t fn)
+{
+        return bus_guard(e->manager, call, AUTHORIZE_RELEASE_OTHERS, e->r->target->uid, e->id, fn);
+}
+
+static int method_release(sd_bus_message *call, void *userdata, sd_bus_error *error)
+{
+        return guard(userdata, call, do_release);
+}
+
+static int method_renew(sd_bus_message *call, void *userdata, sd_bus_error *error)
+{
+        return guard(userdata, call, do_renew);
+}
+
+static int method_migrate(sd_bus_message *call, void *userdata, sd_bus_error *error)
+{
+        return guard(userdata, call, do_migrate);
+}
+
+static int method_open_buffer(sd_bus_message *call, void *userdata, sd_bus_error *error)
+{
+        return sd_bus_error_set(error, CDM_ERROR_NOT_SUPPORTED, "Exact buffers are not supported yet.");
+}
+
+#define GETTER(name)                                                                                        \
+        static int get_##name(sd_bus *bus, const char *path, const char *interface, const char *property,   \
+                              sd_bus_message *reply, void *userdata, sd_bus_error *error)
+
+static const Reservation *reservation(void *userdata)
+{
+        return ((Entry *)userdata)->r;
+}
+
+static const char *or_empty(const char *s)
+{
+        return s ? s : "";
+}
+
+GETTER(id)
+{
+        return sd_bus_message_append(reply, "u", reservation(userdata)->id);
+}
+
+GETTER(pool)
+{
+        return sd_bus_message_append(reply, "s", reservation(userdata)->pool);
+}
+
+GETTER(size)
+{
+        return sd_bus_message_append(reply, "t", reservation(userdata)->size_bytes);
+}
+
+GETTER(state)
+{
+        return sd_bus_message_append(reply, "s", reservation_state_to_string(reservation(userdata)->state));
+}
+
+GETTER(strength)
+{
+        Entry *e = userdata;
+        Manager *m = e->manager;
+        Snapshot s = { .topology = m->topology,
+                       .pools = m->pools,
+                       .config = m->config,
+                       .ledger = m->ledger,
+                       .page_bytes = m->page_bytes };
+
+        return sd_bus_message_append(reply, "s", strength_to_string(decide_strength(&s, e->r)));
+}
+
+GETTER(unit)
+{
+        return sd_bus_message_append(reply, "s", or_empty(reservation(userdata)->target->unit));
+}
+
+GETTER(cgroup)
+{
+        return sd_bus_message_append(reply, "s", or_empty(reservation(userdata)->target->cgroup));
+}
+
+GETTER(uid)
+{
+        return sd_bus_message_append(reply, "u", (uint32_t)reservation(userdata)->target->uid);
+}
+
+GETTER(priority)
+{
+        return sd_bus_message_append(reply, "i", reservation(userdata)->priority);
+}
+
+GETTER(nodes)
+{
+        const Reservation *res = reservation(userdata);
+
+        int r = sd_bus_message_open_container(reply, 'a', "(ut)");
+        for (size_t i = 0; r >= 0 && i < res->n_shares; i++)
+                r = sd_bus_message_append(reply, "(ut)", (uint32_t)res->shares[i].node,
+                                          res->shares[i].bytes);
+        return r < 0 ? r : sd_bus_message_close_container(reply);
+}
+
+GETTER(used)
+{
+        return sd_bus_message_append(reply, "t", manager_reservation_used(reservation(userdata)));
+}
+
+GETTER(policy)
+{
+        const Reservation *r = reservation(userdata);
+        char policy[512] = "";
+
+        if (r->rule_file)
+                snprintf(policy, sizeof(policy), "%s:%u", r->rule_file, r->rule_line);
+        return sd_bus_message_append(reply, "s", policy);
+}
+
+GETTER(expires)
+{
+        return sd_bus_message_append(reply, "t", reservation(userdata)->expires_usec);
+}
+
+const sd_bus_vtable bus_reservation_vtable[] = {
+        SD_BUS_VTABLE_START(0),
+        SD_BUS_METHOD_WITH_ARGS("Release", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, method_release,
+                                SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("Renew", SD_BUS_ARGS("t", usec), SD_BUS_NO_RESULT, method_renew,
+                                SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("Migrate", SD_BUS_NO_ARGS, SD_BUS_RESULT("t", moved, "t", failed),
+                                method_migrate, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("OpenBuffer", SD_BUS_ARGS("t", size), SD_BUS_RESULT("h", buffer),
+                                method_open_buffer, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_PROPERTY("Id", "u", get_id, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+        SD_BUS_PROPERTY("Pool", "s", get_pool, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+        SD_BUS_PROPERTY("Size", "t", get_size, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+        SD_BUS_PROPERTY("State", "s", get_state, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+        SD_BUS_PROPERTY("Strength", "s", get_strength, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+        SD_BUS_PROPERTY("Unit", "s", get_unit, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+        SD_BUS_PROPERTY("ControlGroup", "s", get_cgroup, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+        SD_BUS_PROPERTY("Uid", "u", get_uid, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+        SD_BUS_PROPERTY("Priority", "i", get_priority, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+        SD_BUS_PROPERTY("Nodes", "a(ut)", get_nodes, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+        SD_BUS_PROPERTY("Used", "t", get_used, 0, 0),
+        SD_BUS_PROPERTY("Policy", "s", get_policy, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+        SD_BUS_PROPERTY("Expires", "t", get_expires, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+        SD_BUS_VTABLE_END,
+};
+
+int bus_reservation_install(sd_bus *bus, Manager *m)
+{
+        int r = sd_bus_add_fallback_vtable(bus, NULL, CDM_PATH_RESERVATION, CDM_INTERFACE_RESERVATION,
+                                           bus_reservation_vtable, object_find, m);
+
+        return r < 0 ? r : sd_bus_add_node_enumerator(bus, NULL, CDM_PATH_RESERVATION, enumerate, m);
+}
+
+void bus_reservation_added(Manager *m, uint32_t id)
+{
+        char path[BUS_PATH_MAX];
+
+        int r = sd_bus_emit_interfaces_added(m->bus, bus_reservation_path(id, path),
+                                             CDM_INTERFACE_RESERVATION, NULL);
+        if (r < 0)
+                log_warning("Cannot tell the bus of reservation %" PRIu32 ": %s.", id, strerror(-r));
+}
+
+void bus_reservation_removed(Manager *m, uint32_t id)
+{
+        char path[BUS_PATH_MAX];
+
+        (void)sd_bus_emit_interfaces_removed(m->bus, bus_reservation_path(id, path),
+                                             CDM_INTERFACE_RESERVATION, NULL);
+}
+
+void bus_reservation_changed(Manager *m, uint32_t id, const char *property)
+{
+        char path[BUS_PATH_MAX];
+
+        if (find_granted(m, id))
+                (void)sd_bus_emit_properties_changed(m->bus, bus_reservation_path(id, path),
+                                                     CDM_INTERFACE_RESERVATION, property, NULL);
+}

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "daemon/bus.h"
+#include "daemon/log.h"
+#include "policy/cdm-names.h"
+
+#define LOG_CONTROL_PATH      "/org/freedesktop/LogControl1"
+#define LOG_CONTROL_INTERFACE "org.freedesktop.LogControl1"
+
+static int get_log_level(sd_bus *bus, const char *path, const char *interface, const char *property,
+                         sd_bus_message *reply, void *userdata, sd_bus_error *error)
+{
+        return sd_bus_message_append(reply, "s", log_level_to_string(log_get_level()));
+}
+
+static int set_log_level(sd_bus *bus, const char *path, const char *interface, const char *property,
+                         sd_bus_message *value, void *userdata, sd_bus_error *error)
+{
+        const char *s;
+        int level;
+
+        int r = sd_bus_message_read(value, "s", &s);
+        if (r < 0)
+                return r;
+        if (log_level_from_string(s, &level) < 0)
+                return sd_bus_error_setf(error, SD_BUS_ERROR_INVALID_ARGS, "%s is not a log level.", s);
+        log_set_level(level);
+        return 0;
+}
+
+static int get_log_target(sd_bus *bus, const char *path, const char *interface, const char *property,
+                          sd_bus_message *reply, void *userdata, sd_bus_error *error)
+{
+        return sd_bus_message_append(reply, "s", log_target_to_string(log_get_target()));
+}
+
+static int set_log_target(sd_bus *bus, const char *path, const char *interface, const char *property,
+                          sd_bus_message *value, void *userdata, sd_bus_error *error)
+{
+        const char *s;
+        LogTarget target;
+
+        int r = sd_bus_message_read(value, "s", &s);
+        if (r < 0)
+                return r;
+        if (log_target_from_string(s, &target) < 0)
+                return sd_bus_error_setf(error, SD_BUS_ERROR_INVALID_ARGS,
+                                         "%s is not a log target; use journal, console or null.", s);
+        log_set_target(target);
+        return 0;
+}
+
+static int get_identifier(sd_bus *bus, const char *path, const char *interface, const char *property,
+                          sd_bus_message *reply, void *userdata, sd_bus_error *error)
+{
+        return sd_bus_message_append(reply, "s", "cdmd");
+}
+
+/* Writable by root only: that is sd-bus's default. */
+static const sd_bus_vtable log_control[] = {
+        SD_BUS_VTABLE_START(0),
+        SD_BUS_WRITABLE_PROPERTY("LogLevel", "s", get_log_level, set_log_level, 0, 0),
+        SD_BUS_WRITABLE_PROPERTY("LogTarget", "s", get_log_target, set_log_target, 0, 0),
+        SD_BUS_PROPERTY("SyslogIdentifier", "s", get_identifier, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+        SD_BUS_VTABLE_END,
+};
+
+int bus_publish(sd_bus *bus, Manager *m)
+{
+        int r = sd_bus_add_object_vtable(bus, NULL, LOG_CONTROL_PATH, LOG_CONTROL_INTERFACE, log_control,
+                                         NULL);
+
+        if (r >= 0)
+                r = sd_bus_add_object_manager(bus, NULL, CDM_PATH);
+        if (r >= 0)
+                r = bus_manager_install(bus, m);
+        if (r >= 0)
+                r = bus_reservation_install(bus, m);
+        if (r >= 0)
+                r = bus_pool_install(bus, m);
+        if (r < 0)
+                log_error("Cannot put the objects of %s on the bus: %s.", CDM_BUS_NAME, strerror(-r));
+        return r;
+}
+
+int bus_request_name(sd_bus *bus)
+{
+        int r = sd_bus_request_name(bus, CDM_BUS_NAME, 0);
+
+        if (r == -EEXIST)
+                log_error("Another cdmd owns the name %s on the bus; stop it first.", CDM_BUS_NAME);
+        else if (r < 0)
+                log_error("The bus does not give out the name %s: %s. Is the bus policy of cdmd installed?",
+                          CDM_BUS_NAME, strerror(-r));
+        return r;
+}
+
+int bus_answer(sd_bus_message *call, const Answer *answer)
+{
+        if (!answer->error)
+                return sd_bus_reply_method_return(call, NULL);
+        return sd_bus_reply_method_errorf(call, answer->error, "%s",
+                                          answer->text ? answer->text : "It failed.");
+}
+
+const char *bus_reservation_path(uint32_t id, char path[static BUS_PATH_MAX])
+{
+        snprintf(path, BUS_PATH_MAX, CDM_PATH_RESERVATION "/%u", id);
+        return path;
+}
+
+int bus_append_nodes(sd_bus_message *m, const NodeSet *nodes)
+{
+        int r = sd_bus_message_open_container(m, 'a', "u");
+
+        NODESET_FOREACH (node, nodes)
+                if (r >= 0)
+                        r = sd_bus_message_append(m, "u", (uint32_t)node);
+        return r < 0 ? r : sd_bus_message_close_container(m);
+}

@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "daemon/event.h"
+#include "daemon/log.h"
+#include "policy/cdm-names.h"
+#include "policy/macro.h"
+
+static const struct {
+        const char *name;
+        int priority;
+        const char *message_id;
+} kinds[_EVENT_KIND_MAX] = {
+#define X(kind, name, priority, id) [kind] = { name, priority, id },
+        EVENT_TABLE(X)
+#undef X
+};
+
+/* One row a detail: its key on the bus, its field in the journal, where it is. */
+static const struct {
+        const char *key;
+        const char *field;
+        size_t offset;
+        EventField has; /* 0: a string */
+} details[] = {
+        { "pool", "CDM_POOL", offsetof(Event, pool), 0 },
+        { "unit", "CDM_UNIT", offsetof(Event, unit), 0 },
+        { "cgroup", "CDM_CGROUP", offsetof(Event, cgroup), 0 },
+        { "nodes", "CDM_NODES", offsetof(Event, nodes), 0 },
+        { "reason", "CDM_REASON", offsetof(Event, reason), 0 },
+        { "policy", "CDM_POLICY", offsetof(Event, policy), 0 },
+        { "size", "CDM_SIZE", offsetof(Event, size_bytes), EVENT_HAS_SIZE },
+        { "moved", "CDM_MOVED", offsetof(Event, moved_bytes), EVENT_HAS_MOVED },
+        { "failed", "CDM_FAILED", offsetof(Event, failed_bytes), EVENT_HAS_FAILED },
+        { "evicted", "CDM_EVICTED", offsetof(Event, evicted_bytes), EVENT_HAS_EVICTED },
+        { "residue", "CDM_RESIDUE", offsetof(Event, residue_bytes), EVENT_HAS_RESIDUE },
+};
+
+const char *event_kind_to_string(EventKind v)
+{
+        return v < _EVENT_KIND_MAX ? kinds[v].name : NULL;
+}
+
+int event_kind_from_string(const char *s, EventKind *ret)
+{
+        for (size_t i = 0; i < _EVENT_KIND_MAX; i++)
+                if (strcmp(s, kinds[i].name) == 0) {
+                        *ret = (EventKind)i;
+                        return 0;
+                }
+        return -EINVAL;
+}
+
+int event_kind_priority(EventKind v)
+{
+        return kinds[v].priority;
+}
+
+const char *event_kind_message_id(EventKind v)
+{
+        return kinds[v].message_id;
+}
+
+static const char *detail_string(const Event *e, size_t i)
+{
+        return *(const char *const *)((const char *)e + details[i].offset);
+}
+
+static uint64_t detail_number(const Event *e, size_t i)
+{
+        return *(const uint64_t *)((const char *)e + details[i].offset);
+}
+
+#define FIELDS_MAX (ARRAY_SIZE(details) + 8)
+
+static void add_field(struct iovec *fields, size_t *n, const char *name, const char *format, ...)
+        _printf_(4, 5);
+static void add_field(struct iovec *fields, size_t *n, const char *name, const char *format, ...)
+{
+        _cleanup_free_ char *value = NULL;
+        char *line;
+        va_list ap;
+
+        va_start(ap, format);
+        int r = vasprintf(&value, format, ap);
+        va_end(ap);
+        if (r < 0) {
+                value = NULL;
+                return;
+        }
+        r = asprintf(&line, "%s=%s", name, value);
+        if (r < 0)
+                return;
+        fields[(*n)++] = (struct iovec){ line, (size_t)r };
+}
+
+static void emit_journal(const Event *e, const char *message)
+{
+        struct iovec fields[FIELDS_MAX];
+        size_t n = 0;
+
+        add_field(fields, &n, "MESSAGE", "%s", message);
+        add_field(fields, &n, "MESSAGE_ID", "%s", kinds[e->kind].message_id);
+        add_field(fields, &n, "PRIORITY", "%i", kinds[e->kind].priority);
+        add_field(fields, &n, "CDM_EVENT", "%s", kinds[e->kind].name);
+        if (e->id)
+                add_field(fields, &n, "CDM_RESERVATION", "%" PRIu32, e->id);
+        if (e->has & EVENT_HAS_UID)
+                add_field(fields, &n, "CDM_UID", "%u", e->uid);
+        for (size_t i = 0; i < ARRAY_SIZE(details); i++) {
+                if (details[i].has == 0 && detail_string(e, i))
+                        add_field(fields, &n, details[i].field, "%s", detail_string(e, i));
+                else if (details[i].has & e->has)
+                        add_field(fields, &n, details[i].field, "%" PRIu64, detail_number(e, i));
+        }
+        log_fields(kinds[e->kind].priority, message, fields, n);
+        for (size_t i = 0; i < n; i++)
+                free(fields[i].iov_base);
+}
+
+static int append_holders(sd_bus_message *m, const Event *e)
+{
+        int r = sd_bus_message_open_container(m, 'e', "sv");
+        if (r >= 0)
+                r = sd_bus_message_append(m, "s", "holders");
+        if (r >= 0)
+                r = sd_bus_message_open_container(m, 'v', "a(sst)");
+        if (r >= 0)
+                r = sd_bus_message_open_container(m, 'a', "(sst)");
+        for (size_t i = 0; r >= 0 && i < e->n_holders; i++)
+                r = sd_bus_message_append(m, "(sst)", e->holders[i].cgroup, e->holders[i].kind,
+                                          e->holders[i].bytes);
+        for (int i = 0; r >= 0 && i < 3; i++)
+                r = sd_bus_message_close_container(m);
+        return r;
+}
+
+static int append_details(sd_bus_message *m, const Event *e)
+{
+        int r = sd_bus_message_open_container(m, 'a', "{sv}");
+
+        for (size_t i = 0; r >= 0 && i < ARRAY_SIZE(details); i++) {
+                if (details[i].has == 0 && detail_string(e, i))
+                        r = sd_bus_message_append(m, "{sv}", details[i].key, "s", detail_string(e, i));
+                else if (details[i].has & e->has)
+                        r = sd_bus_message_append(m, "{sv}", details[i].key, "t", detail_number(e, i));
+        }
+        if (r >= 0 && (e->has & EVENT_HAS_UID))
+                r = sd_bus_message_append(m, "{sv}", "uid", "u", (uint32_t)e->uid);
+        if (r >= 0 && e->n_holders > 0)
+                r = append_holders(m, e);
+        return r < 0 ? r : sd_bus_message_close_container(m);
+}
+
+static int emit_signal(sd_bus *bus, const Event *e)
+{
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+
+        int r = sd_bus_message_new_signal(bus, &m, CDM_PATH, CDM_INTERFACE_MANAGER, "Event");
+        if (r >= 0)
+                r = sd_bus_message_append(m, "su", kinds[e->kind].name, e->id);
+        if (r >= 0)
+                r = append_details(m, e);
+        return r < 0 ? r : sd_bus_send(bus, m, NULL);
+}
+
+void event_emit(sd_bus *bus, const Event *e, const char *message, ...)
+{
+        _cleanup_free_ char *text = NULL;
+        va_list ap;
+
+        va_start(ap, message);
+        int r = vasprintf(&text, message, ap);
+        va_end(ap);
+        if (r < 0) {
+                text = NULL;
+                return;
+        }
+        emit_journal(e, text);
+        if (!bus)
+                return;
+        r = emit_signal(bus, e);
+        if (r < 0)
+                log_warning("Cannot send the signal Event (%s): %s.", kinds[e->kind].name, strerror(-r));
+}

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* What happened, told once: as a structured journal entry and as the signal Event of org.cdmd1.Manager.
+ * Every kind has a MESSAGE_ID, by which `journalctl -x` finds the explanation in cdmd.catalog. */
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <syslog.h>
+#include <systemd/sd-bus.h>
+
+/* kind, its name on the bus, journal priority, MESSAGE_ID. tests/ and systemd/cdmd.catalog follow this
+ * table.
+ */
+#define EVENT_TABLE(X)                                                                                      \
+        X(EVENT_GRANTED, "granted", LOG_INFO, "d31152ef6c544da68ab2f529b84d7335")                           \
+        X(EVENT_DENIED, "denied", LOG_NOTICE, "2e1798bd044144dc945cb1f51881c5a0")                           \
+        X(EVENT_FULL, "full", LOG_NOTICE, "bb31cc7bef154362ac2da6f8d0753e26")                               \
+        X(EVENT_RELEASED, "released", LOG_INFO, "9bd14c986ef54261b93a34088dc56d1f")                         \
+        X(EVENT_RESIDUE, "residue", LOG_WARNING, "90da3f6e21324617b7091e671eae9d43")                        \
+        X(EVENT_ENDED, "ended", LOG_INFO, "234fc46891d34d38ac59b9bc6d5574b7")                               \
+        X(EVENT_FAILED, "failed", LOG_ERR, "c892175891e144288efbe11a55312b8e")                              \
+        X(EVENT_MIGRATED, "migrated", LOG_INFO, "69f47f6f3a2b498aa1a33f1a907b10aa")                         \
+        X(EVENT_DRAINING, "draining", LOG_INFO, "f6212fd5b3624b7bb6351d5ae2b0536b")                         \
+        X(EVENT_RELOADED, "reloaded", LOG_NOTICE, "849cdb7b9cc34f5aa67f943881c02a19")                       \
+        X(EVENT_RELOAD_FAILED, "reload-failed", LOG_ERR, "674049322acd46c18f4870472b8ffe74")                \
+        X(EVENT_FENCE_CLOSED, "fence-closed", LOG_NOTICE, "2b9c340edd0e4b4c870616bfab4bda0b")               \
+        X(EVENT_FENCE_LEAKY, "fence-leaky", LOG_WARNING, "a830c878d06f4725864e9e6588d1dc61")                \
+        X(EVENT_FENCE_LIFTED, "fence-lifted", LOG_NOTICE, "6e525d7a75504e2f8554249cfb2c965a")               \
+        X(EVENT_INTRUDER_DRAINED, "intruder-drained", LOG_WARNING, "2513a599fc764e5ab198fad396de1236")      \
+        X(EVENT_REPAIRED, "repaired", LOG_WARNING, "bf628385ccb24ce9b3bae7fff0981e37")                      \
+        X(EVENT_RECOVERED, "recovered", LOG_INFO, "035fa4ddde6d406eb76862bb9ef7f2bc")
+
+typedef enum EventKind {
+#define X(kind, name, priority, id) kind,
+        EVENT_TABLE(X)
+#undef X
+                _EVENT_KIND_MAX,
+} EventKind;
+
+const char *event_kind_to_string(EventKind v);
+int event_kind_from_string(const char *s, EventKind *ret);
+int event_kind_priority(EventKind v);
+/* 32 hex digits. */
+const char *event_kind_message_id(EventKind v);
+
+/* Who still holds bytes, and of which kind ("anon", "file", "shmem", "other"). */
+typedef struct EventHolder {
+        const char *cgroup;
+        const char *kind;
+        uint64_t bytes;
+} EventHolder;
+
+/* Which of the numbers below were filled in; strings say so by not being NULL. */
+typedef enum EventField {
+        EVENT_HAS_SIZE = 1 << 0,
+        EVENT_HAS_UID = 1 << 1,
+        EVENT_HAS_MOVED = 1 << 2,
+        EVENT_HAS_FAILED = 1 << 3,
+        EVENT_HAS_EVICTED = 1 << 4,
+        EVENT_HAS_RESIDUE = 1 << 5,
+} EventField;
+
+/* Everything is borrowed for the time of the call. In the journal these are the fields CDM_POOL=, CDM_SIZE=,
+ * CDM_UNIT= and so on; on the bus the keys "pool", "size", "unit" of `details`. */
+typedef struct Event {
+        EventKind kind;
+        uint32_t id; /* the reservation, or 0 */
+        unsigned has;
+        const char *pool;
+        const char *unit;
+        const char *cgroup;
+        const char *nodes;
+        const char *reason;
+        const char *policy; /* FILE:LINE */
+        uint64_t size_bytes;
+        uid_t uid;
+        uint64_t moved_bytes, failed_bytes, evicted_bytes, residue_bytes;
+        const EventHolder *holders;
+        size_t n_holders;
+} Event;
+
+/* bus may be NULL (only the journal is told then). message is what a person reads in the journal. */
+void event_emit(sd_bus *bus, const Event *e, const char *message, ...) __attribute__((format(printf, 3, 4)));

@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "daemon/cgroup.h"
+#include "daemon/fence-scan.h"
+#include "policy/cdm-names.h"
+
+static void leaf_clear(FenceLeaf *leaf)
+{
+        free(leaf->path);
+        free(leaf->unit);
+        free(leaf->unit_path);
+        free(leaf->slice);
+}
+
+void fence_scan_clear(FenceScan *s)
+{
+        for (size_t i = 0; i < s->n_leaves; i++)
+                leaf_clear(&s->leaves[i]);
+        free(s->leaves);
+        *s = (FenceScan){ 0 };
+}
+
+static bool has_suffix(const char *s, size_t n, const char *suffix)
+{
+        size_t m = strlen(suffix);
+
+        return n > m && memcmp(s + n - m, suffix, m) == 0;
+}
+
+static bool is_leaf_unit(const char *name, size_t n)
+{
+        static const char *const suffixes[] = { ".service", ".scope", ".socket", ".mount", ".swap" };
+
+        for (size_t i = 0; i < ARRAY_SIZE(suffixes); i++)
+                if (has_suffix(name, n, suffixes[i]))
+                        return true;
+        return false;
+}
+
+int fence_leaf_name(FenceLeaf *leaf)
+{
+        _cleanup_free_ char *slice = strdup("-.slice"), *unit = NULL, *unit_path = NULL;
+        const char *p = leaf->path;
+
+        if (!slice)
+                return -ENOMEM;
+        while (*p == '/') {
+                const char *name = p + 1;
+                size_t n = strcspn(name, "/");
+
+                p = name + n;
+                if (has_suffix(name, n, ".slice")) {
+                        free(slice);
+                        slice = strndup(name, n);
+                        if (!slice)
+                                return -ENOMEM;
+                        continue;
+                }
+                if (!is_leaf_unit(name, n))
+                        return 0;
+                unit = strndup(name, n);
+                unit_path = strndup(leaf->path, (size_t)(p - leaf->path));
+                if (!unit || !unit_path)
+                        return -ENOMEM;
+                leaf->unit = TAKE_PTR(unit);
+                leaf->unit_path = TAKE_PTR(unit_path);
+                leaf->slice = TAKE_PTR(slice);
+                return 0;
+        }
+        /* Slices all the way down, and none of them has a child: nothing runs there, but systemd owns it. */
+        unit_path = strdup(leaf->path);
+        unit = strdup(slice);
+        if (!unit || !unit_path)
+                return -ENOMEM;
+        leaf->unit = TAKE_PTR(unit);
+        leaf->unit_path = TAKE_PTR(unit_path);
+        leaf->slice = TAKE_PTR(slice);
+        return 0;
+}
+
+/* Without the controller a cgroup may use what its nearest ancestor with one may: at the top, everything. */
+static int inherited(const char *path, const NodeSet *cdm, NodeSet *ret)
+{
+        _cleanup_free_ char *parent = strdup(path);
+
+        if (!parent)
+                return -ENOMEM;
+        for (char *slash; (slash = strrchr(parent, '/')) && slash != parent;) {
+                int fd, r;
+
+                *slash = '\0';
+                fd = cgroup_open(parent, NULL);
+                if (fd < 0)
+                        continue;
+                r = cgroup_read_effective(fd, ret);
+                close(fd);
+                if (r == 0)
+                        return 0;
+        }
+        *ret = *cdm;
+        return 0;
+}
+
+static int leaf_read(FenceLeaf *leaf, const char *path, int fd, const NodeSet *cdm)
+{
+        _cleanup_free_ NumaBytes *numa = NULL;
+        struct stat st;
+        size_t n = 0;
+        int r;
+
+        if (fstat(fd, &st) < 0)
+                return -errno;
+        leaf->id = st.st_ino;
+        leaf->path = strdup(path);
+        if (!leaf->path)
+                return -ENOMEM;
+        leaf->has_cpuset =
+                cgroup_read_effective(fd, &leaf->effective) == 0 && cgroup_read_mems(fd, &leaf->mems) == 0;
+        if (!leaf->has_cpuset && inherited(path, cdm, &leaf->effective) < 0)
+                return -ENOMEM;
+        r = cgroup_read_numa(fd, cdm, &numa, &n);
+        if (r == -ENOMEM)
+                return r;
+        for (size_t i = 0; r >= 0 && i < n; i++) {
+                nodeset_add(&leaf->held, numa[i].node);
+                leaf->bytes += numa_bytes_sum(&numa[i]);
+        }
+        return fence_leaf_name(leaf);
+}
+
+typedef struct ScanContext {
+        FenceScan scan;
+        size_t n_allocated;
+        const NodeSet *cdm;
+} ScanContext;
+
+static int scan_leaf(const char *path, int fd, void *userdata)
+{
+        ScanContext *c = userdata;
+        FenceLeaf leaf = { 0 };
+        int r;
+
+        r = leaf_read(&leaf, path, fd, c->cdm);
+        /* A slice without members is a leaf of the tree and no leaf of the fence. */
+        if (r >= 0 && leaf.unit && has_suffix(leaf.unit, strlen(leaf.unit), ".slice")) {
+                leaf_clear(&leaf);
+                return 0;
+        }
+        if (r >= 0 && c->scan.n_leaves == c->n_allocated) {
+                size_t n = c->n_allocated ? 2 * c->n_allocated : 64;
+                FenceLeaf *leaves = reallocarray(c->scan.leaves, n, sizeof(*leaves));
+
+                if (leaves) {
+                        c->scan.leaves = leaves;
+                        c->n_allocated = n;
+                } else
+                        r = -ENOMEM;
+        }
+        if (r < 0) {
+                leaf_clear(&leaf);
+                return r == -ENOENT || r == -ENODEV ? 0 : r; /* it went away meanwhile */
+        }
+        c->scan.leaves[c->scan.n_leaves++] = leaf;
+        return 0;
+}
+
+int fence_scan_read(const NodeSet *cdm, FenceScan *ret)
+{
+        ScanContext c = { .cdm = cdm };
+        int r = cgroup_foreach_leaf(scan_leaf, &c);
+
+        if (r < 0) {
+                fence_scan_clear(&c.scan);
+                return r;
+        }
+        *ret = c.scan;
+        return 0;
+}
+
+NodeSet fence_leaf_reserved(const FenceLeaf *leaf, const Ledger *ledger)
+{
+        NodeSet nodes = ledger_tenant_nodes(ledger, leaf->path);
+
+        if (leaf->unit) {
+                NodeSet of_unit = ledger_tenant_nodes(ledger, leaf->unit);
+
+                nodes = nodeset_union(&nodes, &of_unit);
+        }
+        return nodes;
+}
+
+/* Is `unit` an instance of `name`, as job@7.service is of job@.service? */
+static bool is_instance(const char *unit, const char *name)
+{
+        const char *at = strchr(name, '@'), *dot = strrchr(unit, '.');
+
+        if (!at || at[1] != '.' || !dot)
+                return false;
+        return strncmp(unit, name, (size_t)(at - name) + 1) == 0 && strcmp(dot, at + 1) == 0;
+}
+
+bool fence_unit_is_exempt(const char *unit, const Config *config)
+{
+        if (!unit)
+                return false;
+        if (strcmp(unit, CDM_UNIT) == 0)
+                return true;
+        for (char **name = config->exempt; name && *name; name++)
+                if (strcmp(unit, *name) == 0 || is_instance(unit, *name))
+                        return true;
+        return false;
+}
+
+NodeSet fence_leaf_open(const FenceLeaf *leaf, const Config *config, const PoolSet *pools,
+                        const Ledger *ledger)
+{
+        NodeSet reserved, open;
+
+        /* A unit that gets its exemption and cannot be read back is none of the fence's business. */
+        if (fence_unit_is_exempt(leaf->unit, config))
+                return NODESET_EMPTY;
+        reserved = fence_leaf_reserved(leaf, ledger);
+        open = nodeset_intersect(&leaf->effective, &pools->cdm);
+        return nodeset_subtract(&open, &reserved);
+}
+
+NodeSet fence_target(const NodeSet *had, const NodeSet *reserved, const PoolSet *pools)
+{
+        NodeSet nodes = nodeset_intersect(had, &pools->ordinary);
+
+        if (nodeset_is_empty(&nodes))
+                nodes = pools->ordinary;
+        return nodeset_union(&nodes, reserved);
+}

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* What the fence looks at: every leaf as the kernel has it, read on a worker, and what of it is open. Values
+ * only; the ledger is asked on the event loop. */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "policy/config.h"
+#include "policy/ledger.h"
+#include "policy/macro.h"
+#include "policy/nodeset.h"
+#include "policy/pool.h"
+
+typedef struct FenceLeaf {
+        char *path;
+        char *unit;      /* NULL: systemd does not own it */
+        char *unit_path; /* the unit's own cgroup: path, or one above it; NULL like unit */
+        char *slice;     /* the slice that the unit is in; NULL like unit */
+        uint64_t id;     /* inode */
+        bool has_cpuset; /* the controller is enabled there; else `effective` is its ancestor's */
+        NodeSet mems, effective;
+        NodeSet held;   /* CDM nodes on which it has pages */
+        uint64_t bytes; /* its bytes there */
+} FenceLeaf;
+
+typedef struct FenceScan {
+        FenceLeaf *leaves;
+        size_t n_leaves;
+} FenceScan;
+
+void fence_scan_clear(FenceScan *s);
+
+/* Reads every leaf; blocks as long as there are many. */
+int fence_scan_read(const NodeSet *cdm, FenceScan *ret);
+
+/* Takes unit, slice and the unit's cgroup out of a leaf's path: the first component that is no slice is the
+ * unit. (The names are used to ask PID 1 and to report, never to decide who may have what.) All are NULL
+ * when it does not look like a unit's. */
+int fence_leaf_name(FenceLeaf *leaf);
+
+/* CDM nodes that reservations open to the leaf. */
+NodeSet fence_leaf_reserved(const FenceLeaf *leaf, const Ledger *ledger);
+/* Does the configuration (or being cdmd) lift the fence for the unit? */
+bool fence_unit_is_exempt(const char *unit, const Config *config);
+/* The CDM nodes that are open to the leaf without a reservation; empty for exempt units. */
+NodeSet fence_leaf_open(const FenceLeaf *leaf, const Config *config, const PoolSet *pools,
+                        const Ledger *ledger);
+/* What a leaf may have: the ordinary nodes of `had` (all, where that names none) and those reserved. */
+NodeSet fence_target(const NodeSet *had, const NodeSet *reserved, const PoolSet *pools);

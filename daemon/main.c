@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* cdmd: decides who may use coherent device memory, and makes the kernel keep to it. */
+
+#include <errno.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <systemd/sd-daemon.h>
+
+#include "build-config.h"
+#include "daemon/bus.h"
+#include "daemon/cgroup.h"
+#include "daemon/log.h"
+#include "daemon/manager.h"
+
+typedef struct Daemon {
+        const char *root;
+        sd_event *event;
+        sd_bus *bus;
+        Manager *manager;
+} Daemon;
+
+static void daemon_clear(Daemon *d)
+{
+        manager_free(d->manager);
+        if (d->bus)
+                sd_bus_flush_close_unref(d->bus);
+        sd_event_unref(d->event);
+}
+
+static void usage(void)
+{
+        printf("cdmd [OPTION...]\n\n"
+               "Decides who may use coherent device memory, and makes the kernel keep to it.\n\n"
+               "  --root=DIR    read sysfs, procfs, control groups and configuration below DIR\n"
+               "  --help        this text\n"
+               "  --version     the version\n\n"
+               "It is normally started by systemd as cdmd.service; see cdmd(8).\n");
+}
+
+/* 0: go on; 1: done; -EINVAL: usage. */
+static int parse_arguments(int argc, char **argv, Daemon *d)
+{
+        static const struct option options[] = {
+                { "root", required_argument, NULL, 'r' },
+                { "help", no_argument, NULL, 'h' },
+                { "version", no_argument, NULL, 'v' },
+                { NULL, 0, NULL, 0 },
+        };
+        int c;
+
+        d->root = "";
+        while ((c = getopt_long(argc, argv, "", options, NULL)) >= 0)
+                switch (c) {
+                case 'r':
+                        d->root = strcmp(optarg, "/") == 0 ? "" : optarg;
+                        break;
+                case 'h':
+                        usage();
+                        return 1;
+                case 'v':
+                        puts("cdmd " PACKAGE_VERSION);
+                        return 1;
+                default:
+                        return -EINVAL;
+                }
+        if (optind < argc) {
+                fprintf(stderr, "cdmd: '%s' is not an option; see cdmd --help.\n", argv[optind]);
+                return -EINVAL;
+        }
+        return 0;
+}
+
+static int on_stop(sd_event_source *source, const struct signalfd_siginfo *si, void *userdata)
+{
+        (void)sd_notify(0, "STOPPING=1\nSTATUS=Stopping; fence and reservations stay.");
+        log_info("Stopping; the fence and all reservations stay as they are.");
+        return sd_event_exit(sd_event_source_get_event(source), 0);
+}
+
+static int on_hangup(sd_event_source *source, const struct signalfd_siginfo *si, void *userdata)
+{
+        manager_reload(userdata, NULL);
+        return 0;
+}
+
+/* Blocked before the first thread exists, so that every thread has them blocked. */
+static int block_signals(void)
+{
+        sigset_t set;
+
+        sigemptyset(&set);
+        sigaddset(&set, SIGTERM);
+        sigaddset(&set, SIGINT);
+        sigaddset(&set, SIGHUP);
+        sigaddset(&set, SIGPIPE);
+        return sigprocmask(SIG_BLOCK, &set, NULL) < 0 ? -errno : 0;
+}
+
+static int open_bus(Daemon *d)
+{
+        int r = sd_bus_open_system(&d->bus);
+
+        if (r >= 0)
+                r = sd_bus_attach_event(d->bus, d->event, SD_EVENT_PRIORITY_NORMAL);
+        /* systemd starts cdmd again once there is a bus; nothing that was granted depends on cdmd running.
+         */
+        if (r >= 0)
+                r = sd_bus_set_exit_on_disconnect(d->bus, 1);
+        if (r < 0)
+                log_error("The system bus cannot be reached: %s. cdmd needs it to be asked and to tell "
+                          "systemd; is "
+                          "dbus running?",
+                          strerror(-r));
+        return r;
+}
+
+static int set_up(Daemon *d)
+{
+        _cleanup_free_ char *error = NULL;
+
+        int r = block_signals();
+        if (r >= 0)
+                r = sd_event_default(&d->event);
+        if (r < 0) {
+                log_error("Cannot start: %s.", strerror(-r));
+                return r;
+        }
+        r = cgroup_setup(d->root, &error);
+        if (r < 0) {
+                log_error("%s", error ? error : strerror(-r));
+                return r;
+        }
+        r = open_bus(d);
+        if (r >= 0)
+                r = manager_new(d->root, d->event, d->bus, &d->manager);
+        if (r >= 0)
+                r = manager_load(d->manager);
+        if (r >= 0)
+                r = bus_publish(d->bus, d->manager);
+        if (r >= 0)
+                r = sd_event_add_signal(d->event, NULL, SIGTERM, on_stop, NULL);
+        if (r >= 0)
+                r = sd_event_add_signal(d->event, NULL, SIGINT, on_stop, NULL);
+        if (r >= 0)
+                r = sd_event_add_signal(d->event, NULL, SIGHUP, on_hangup, d->manager);
+        return r;
+}
+
+static int run(Daemon *d)
+{
+        int r = set_up(d);
+
+        /* The name first: who calls while recovery goes on waits for its end instead of failing. */
+        if (r >= 0)
+                r = bus_request_name(d->bus);
+        if (r >= 0)
+                r = manager_start(d->manager);
+        if (r >= 0)
+                r = sd_event_loop(d->event);
+        if (r < 0)
+                (void)sd_notifyf(0, "ERRNO=%i", -r);
+        return r;
+}
+
+int main(int argc, char **argv)
+{
+        _cleanup_(daemon_clear) Daemon d = { 0 };
+
+        int r = parse_arguments(argc, argv, &d);
+        if (r != 0)
+                return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+        log_init();
+        return run(&d) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}

@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* One change of one tenant: what its cgroup allows now, and what the ledger says it shall have, become a
+ * plan, and the plan is applied. Grant, release, repair and migration are all this, with the ledger changed
+ * before.
+ */
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "daemon/cgroup.h"
+#include "daemon/manager.h"
+
+struct Change {
+        char *unit, *cgroup;
+        Apply *apply;
+        sd_event_source *defer; /* for what is done at once */
+        int early_error;
+        const char *early_message;
+        bool changed;
+        change_done_t done;
+        void *userdata;
+};
+
+Change *change_free(Change *c)
+{
+        if (!c)
+                return NULL;
+        apply_free(c->apply);
+        sd_event_source_disable_unref(c->defer);
+        free(c->unit);
+        free(c->cgroup);
+        free(c);
+        return NULL;
+}
+
+static void change_free_p(Change **c)
+{
+        change_free(*c);
+}
+
+static int on_early(sd_event_source *source, void *userdata)
+{
+        Change *c = userdata;
+        ApplyResult result = { .error = c->early_error, .message = (char *)c->early_message };
+
+        c->done(&result, false, c->userdata);
+        return 0;
+}
+
+static int finish_early(Manager *m, Change *c, int error, const char *message)
+{
+        c->early_error = error;
+        c->early_message = message;
+        return sd_event_add_defer(m->event, &c->defer, on_early, c);
+}
+
+static void on_applied(Apply *a, const ApplyResult *result, void *userdata)
+{
+        Change *c = userdata;
+
+        c->done(result, c->changed, c->userdata);
+}
+
+/* What the tenant keeps in any case: never empty, never a CDM node, also when pools changed since. */
+static NodeSet base_of(Manager *m, const Reservation *r)
+{
+        NodeSet base = nodeset_subtract(&r->base, &m->pools->cdm);
+
+        return nodeset_is_empty(&base) ? m->pools->ordinary : base;
+}
+
+static bool plan_has(const Plan *p, StepKind kind)
+{
+        for (size_t i = 0; i < p->n_steps; i++)
+                if (p->steps[i].kind == kind)
+                        return true;
+        return false;
+}
+
+static void plan_append(Plan *p, StepKind kind, const NodeSet *from, const NodeSet *nodes)
+{
+        if (p->n_steps < PLAN_STEPS_MAX)
+                p->steps[p->n_steps++] = (Step){ .kind = kind, .from = *from, .nodes = *nodes };
+}
+
+/* -ESTALE: another cgroup has the name now; -ENOENT: none has. */
+static int read_current(const Subject *target, NodeSet *ret)
+{
+        uint64_t id;
+
+        int fd = cgroup_open(target->cgroup, &id);
+        if (fd < 0)
+                return fd;
+        if (target->cgroup_id && id != target->cgroup_id) {
+                close(fd);
+                return -ESTALE;
+        }
+        int r = cgroup_read_mems(fd, ret);
+        close(fd);
+        /* The controller is not enabled there: nothing is restricted, which is what an empty set says. */
+        if (r == -ENOENT) {
+                *ret = NODESET_EMPTY;
+                return 0;
+        }
+        return r;
+}
+
+/* Pages are moved up into what was reserved, not beyond. 0 would mean without limit. */
+static uint64_t room_bytes(Manager *m, const Reservation *r)
+{
+        uint64_t used = manager_reservation_used(r);
+
+        return r->size_bytes > used + m->page_bytes ? r->size_bytes - used : m->page_bytes;
+}
+
+static int make_plan(Manager *m, const Reservation *r, const ChangeTerms *terms, Plan *ret)
+{
+        PlanInput in = {
+                .base = base_of(m, r),
+                .wanted = ledger_tenant_nodes(m->ledger, ledger_tenant_key(r->target)),
+                .leaving = terms->leaving,
+                .migrate_up = terms->migrate,
+                .has_property = r->target->unit != NULL,
+        };
+
+        *ret = (Plan){ .n_steps = 0 };
+        int k = read_current(r->target, &in.current);
+        if (k < 0)
+                return k;
+        /* Without a fence nothing is restricted, so nothing has to be opened either. */
+        if (m->config->mode == FENCE_MODE_ENFORCE) {
+                k = plan(&in, ret);
+                if (k < 0)
+                        return k;
+        }
+        if (terms->migrate && !plan_has(ret, STEP_MIGRATE) && !nodeset_is_empty(&in.wanted))
+                plan_append(ret, STEP_MIGRATE, &in.base, &in.wanted);
+        return 0;
+}
+
+int change_start(Manager *m, const Reservation *r, const ChangeTerms *terms, change_done_t done,
+                 void *userdata, Change **ret)
+{
+        _cleanup_(change_free_p) Change *c = calloc(1, sizeof(*c));
+        ApplyTarget target;
+        Plan p;
+
+        if (!c)
+                return -ENOMEM;
+        c->done = done;
+        c->userdata = userdata;
+        c->unit = r->target->unit ? strdup(r->target->unit) : NULL;
+        /* A scope that was never started has none. */
+        c->cgroup = r->target->cgroup ? strdup(r->target->cgroup) : NULL;
+        if ((r->target->cgroup && !c->cgroup) || (r->target->unit && !c->unit))
+                return -ENOMEM;
+        int k = c->cgroup ? make_plan(m, r, terms, &p) : -ENOENT;
+        if (k < 0)
+                k = finish_early(m, c, k, "the control group is not there any more");
+        else if (p.n_steps == 0)
+                k = finish_early(m, c, 0, NULL);
+        else {
+                c->changed = plan_has(&p, STEP_WRITE) || plan_has(&p, STEP_PROPERTY);
+                target = (ApplyTarget){ c->unit, c->cgroup, r->target->cgroup_id, room_bytes(m, r) };
+                k = apply_start(m->bus, m->worker, &target, &p, m->config->drain_bandwidth, on_applied, NULL,
+                                c, &c->apply);
+        }
+        if (k < 0)
+                return k;
+        *ret = TAKE_PTR(c);
+        return 0;
+}

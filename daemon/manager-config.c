@@ -1,0 +1,353 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Configuration and fence. A new configuration is read whole into fresh objects and swapped in whole, or not
+ * at all. The fence works with the one in force for as long as it takes, so a reload that comes meanwhile
+ * waits. */
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <systemd/sd-daemon.h>
+#include <utlist.h>
+
+#include "daemon/bus.h"
+#include "daemon/log.h"
+#include "daemon/manager.h"
+#include "daemon/topology-read.h"
+#include "policy/cdm-names.h"
+#include "policy/size.h"
+
+struct Reload {
+        sd_bus_message *call; /* NULL: SIGHUP */
+        bool loaded;          /* waits for the fence */
+        Reload *prev, *next;
+};
+
+/* What a (re)load makes. */
+typedef struct Fresh {
+        Topology *topology;
+        Config *config;
+        PoolSet *pools;
+} Fresh;
+
+static void fresh_clear(Fresh *f)
+{
+        topology_free(f->topology);
+        config_free(f->config);
+        pool_set_free(f->pools);
+        *f = (Fresh){ 0 };
+}
+
+static void messages_clear(ConfMessages *m)
+{
+        conf_messages_clear(m);
+}
+
+/* The lines of one severity, owned by the caller; "" when there are none. */
+static char *join_messages(const ConfMessages *m, ConfSeverity severity)
+{
+        char *text = NULL;
+        size_t size;
+        FILE *f = open_memstream(&text, &size);
+
+        if (!f)
+                return NULL;
+        for (size_t i = 0; i < m->n_messages; i++) {
+                _cleanup_free_ char *line = NULL;
+                if (m->messages[i].severity != severity)
+                        continue;
+                line = conf_message_format(&m->messages[i]);
+                fprintf(f, "%s%s", ftell(f) > 0 ? "\n" : "", line ? line : "Out of memory.");
+        }
+        fclose(f);
+        return text;
+}
+
+static int resolve(Manager *m, Fresh *f, char **ret_error)
+{
+        return pool_set_resolve(f->topology, (const PoolConfig *const *)f->config->pools, f->config->n_pools,
+                                &f->pools, ret_error);
+}
+
+/* -EBADMSG: *ret_error has a FILE:LINE line for everything that is wrong. */
+static int load(Manager *m, Fresh *ret, char **ret_error, char **ret_warnings)
+{
+        _cleanup_(messages_clear) ConfMessages messages = { 0 };
+        _cleanup_(fresh_clear) Fresh f = { 0 };
+
+        int r = topology_read(m->root, &f.topology);
+        if (r < 0) {
+                if (asprintf(ret_error, "The machine's nodes cannot be read: %s.", strerror(-r)) < 0)
+                        *ret_error = NULL;
+                return r;
+        }
+        r = config_load(m->root, &f.config, &messages);
+        if (r < 0) {
+                *ret_error = join_messages(&messages, CONF_ERROR);
+                return r;
+        }
+        r = resolve(m, &f, ret_error);
+        if (r < 0)
+                return r;
+        *ret_warnings = join_messages(&messages, CONF_WARNING);
+        *ret = f;
+        f = (Fresh){ 0 };
+        return 0;
+}
+
+static void warn_lines(Manager *m, char *lines)
+{
+        char *save = NULL;
+
+        for (char *l = lines ? strtok_r(lines, "\n", &save) : NULL; l; l = strtok_r(NULL, "\n", &save))
+                manager_warn(m, "%s", l);
+}
+
+static void warn_machine(Manager *m)
+{
+        if (nodeset_is_empty(&m->pools->cdm))
+                return;
+        if (m->topology->demotion_enabled)
+                manager_warn(
+                        m,
+                        "The kernel may demote pages of any process to slower CDM nodes, past every fence "
+                        "(before Linux 6.16); write 0 to /sys/kernel/mm/numa/demotion_enabled.");
+        if (m->topology->numa_balancing)
+                manager_warn(m, "NUMA balancing moves pages of tenants by its own lights; consider "
+                                "kernel.numa_balancing=0.");
+}
+
+static int adopt(Manager *m, Fresh *f, char *warnings)
+{
+        size_t n = nodeset_count(&f->pools->cdm);
+        NodeUse *use = calloc(n + 1, sizeof(*use));
+        Explained *explained = calloc(n + 1, sizeof(*explained));
+
+        if (!use || !explained) {
+                free(use);
+                free(explained);
+                return -ENOMEM;
+        }
+        free(m->use);
+        free(m->explained);
+        m->use = use;
+        m->explained = explained;
+        topology_free(m->topology);
+        config_free(m->config);
+        pool_set_free(m->pools);
+        m->topology = f->topology;
+        m->config = f->config;
+        m->pools = f->pools;
+        *f = (Fresh){ 0 };
+        manager_clear_warnings(m);
+        warn_lines(m, warnings);
+        warn_machine(m);
+        return 0;
+}
+
+/* Nothing that the admin wrote is usable: no rules, and the default pools, if they leave ordinary memory. */
+static int load_defaults(Manager *m, Fresh *ret)
+{
+        _cleanup_(fresh_clear) Fresh f = { 0 };
+        _cleanup_free_ char *error = NULL;
+
+        int r = topology_read(m->root, &f.topology);
+        if (r >= 0)
+                r = config_new(&f.config);
+        if (r >= 0 && resolve(m, &f, &error) < 0) {
+                f.pools = calloc(1, sizeof(*f.pools));
+                if (!f.pools)
+                        return -ENOMEM;
+                f.pools->ordinary = topology_memory_nodes(f.topology);
+        }
+        if (r < 0)
+                return r;
+        *ret = f;
+        f = (Fresh){ 0 };
+        return 0;
+}
+
+int manager_load(Manager *m)
+{
+        _cleanup_(fresh_clear) Fresh f = { 0 };
+        _cleanup_free_ char *error = NULL, *warnings = NULL;
+
+        int r = load(m, &f, &error, &warnings);
+        if (r >= 0)
+                return adopt(m, &f, warnings);
+        r = load_defaults(m, &f);
+        if (r < 0) {
+                log_error("%s", error ? error : strerror(-r));
+                return r;
+        }
+        r = adopt(m, &f, NULL);
+        if (r < 0)
+                return r;
+        warn_lines(m, error);
+        manager_warn(
+                m,
+                "The configuration was refused, so no rule is in force and every request is denied. Correct "
+                "it, check it with `cdmctl check`, then run `cdmctl reload`.");
+        return 0;
+}
+
+static void tell_fence(Manager *m)
+{
+        FenceState state = fence_state(m->fence);
+        char nodes[NODESET_STR_MAX];
+        size_t n = 0;
+        Event e = { .nodes = nodeset_format(&m->pools->cdm, nodes) };
+
+        (void)fence_unfenced(m->fence, &n);
+        if (state == FENCE_CLOSED) {
+                e.kind = EVENT_FENCE_CLOSED;
+                event_emit(m->bus, &e, "The fence around node %s is closed.", e.nodes);
+        } else if (state == FENCE_LEAKY) {
+                e.kind = EVENT_FENCE_LEAKY;
+                event_emit(m->bus, &e, "The fence around node %s is closed, but for %zu control groups.",
+                           e.nodes, n);
+        } else if (m->config->mode != FENCE_MODE_ENFORCE) {
+                e.kind = EVENT_FENCE_LIFTED;
+                event_emit(m->bus, &e, "There is no fence around node %s (Mode=%s).", e.nodes,
+                           fence_mode_to_string(m->config->mode));
+        }
+        uint64_t drained = fence_intruder_bytes_drained(m->fence);
+        if (drained > m->intruder_bytes) {
+                char size[SIZE_STR_MAX];
+                e.kind = EVENT_INTRUDER_DRAINED;
+                e.has = EVENT_HAS_MOVED;
+                e.moved_bytes = drained - m->intruder_bytes;
+                event_emit(m->bus, &e, "%s of processes without a reservation were moved off node %s.",
+                           size_format(e.moved_bytes, size), e.nodes);
+                m->intruder_bytes = drained;
+        }
+}
+
+static void answer_loaded(Manager *m)
+{
+        Reload *r, *next;
+
+        DL_FOREACH_SAFE (m->reloads, r, next) {
+                if (!r->loaded)
+                        continue;
+                if (r->call)
+                        (void)sd_bus_reply_method_return(r->call, NULL);
+                DL_DELETE(m->reloads, r);
+                sd_bus_message_unref(r->call);
+                free(r);
+        }
+}
+
+static void on_fence(Fence *f, int error, void *userdata)
+{
+        Manager *m = userdata;
+
+        m->fence_busy = false;
+        if (error < 0)
+                manager_warn(m,
+                             "The fence could not be changed: %s. `cdmctl status` shows its state; `cdmctl "
+                             "reload` "
+                             "tries again.",
+                             strerror(-error));
+        tell_fence(m);
+        if (fence_enabled_cpuset(f))
+                manager_warn(
+                        m,
+                        "The cpuset controller had to be enabled on a running system, which can reset CPU "
+                        "affinities that services had set for themselves; restart such services.");
+        bus_manager_changed(m, "FenceState");
+        manager_fence_settled(m);
+        answer_loaded(m);
+        manager_reloads_serve(m);
+}
+
+void manager_fence(Manager *m)
+{
+        int r;
+
+        if (nodeset_is_empty(&m->pools->cdm)) {
+                manager_fence_settled(m);
+                answer_loaded(m);
+                return;
+        }
+        m->fence_busy = true;
+        (void)sd_notifyf(0, "STATUS=%s the fence.",
+                         m->config->mode == FENCE_MODE_ENFORCE ? "Closing" : "Lifting");
+        if (m->config->mode == FENCE_MODE_ENFORCE)
+                r = fence_close(m->fence, m->config, m->pools, on_fence, m);
+        else
+                r = fence_lift(m->fence, m->pools, on_fence, m);
+        if (r < 0)
+                on_fence(m->fence, r, m);
+}
+
+static void refuse_pending(Manager *m, const char *error)
+{
+        Event e = { .kind = EVENT_RELOAD_FAILED, .reason = error };
+        Answer a = { CDM_ERROR_BAD_CONFIG, error };
+        Reload *r, *next;
+
+        event_emit(m->bus, &e, "The new configuration was refused; the one in force stays.\n%s", error);
+        DL_FOREACH_SAFE (m->reloads, r, next) {
+                if (r->loaded)
+                        continue;
+                if (r->call)
+                        (void)bus_answer(r->call, &a);
+                DL_DELETE(m->reloads, r);
+                sd_bus_message_unref(r->call);
+                free(r);
+        }
+}
+
+/* All that wait are served by one load. */
+void manager_reloads_serve(Manager *m)
+{
+        _cleanup_(fresh_clear) Fresh f = { 0 };
+        _cleanup_free_ char *error = NULL, *warnings = NULL;
+        Event e = { .kind = EVENT_RELOADED };
+        Reload *i;
+
+        if (m->fence_busy || !m->serving || !m->reloads)
+                return;
+        int r = load(m, &f, &error, &warnings);
+        if (r >= 0)
+                r = adopt(m, &f, warnings);
+        if (r < 0) {
+                refuse_pending(m, error && *error ? error : strerror(-r));
+                return;
+        }
+        DL_FOREACH (m->reloads, i)
+                i->loaded = true;
+        event_emit(m->bus, &e, "The configuration was read again: %zu pools, %zu rules.", m->pools->n_pools,
+                   m->config->n_rules);
+        bus_manager_changed(m, "Mode");
+        manager_fence(m);
+}
+
+void manager_reload(Manager *m, sd_bus_message *call)
+{
+        Reload *r = calloc(1, sizeof(*r));
+
+        if (!r) {
+                log_error("Out of memory: the configuration is not read again.");
+                if (call)
+                        (void)sd_bus_reply_method_errno(call, -ENOMEM, NULL);
+                return;
+        }
+        r->call = sd_bus_message_ref(call);
+        DL_APPEND(m->reloads, r);
+        manager_reloads_serve(m);
+}
+
+void manager_reloads_free(Manager *m)
+{
+        Reload *r, *next;
+
+        DL_FOREACH_SAFE (m->reloads, r, next) {
+                DL_DELETE(m->reloads, r);
+                sd_bus_message_unref(r->call);
+                free(r);
+        }
+}

@@ -1,0 +1,433 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* From the permission to open nodes:
+ *
+ *   check that the caller still is who he was → snapshot → decide → ledger and intent on disk → turn
+ *   → [cdmctl run: scope, and is the caller really in it?] → change → result on disk → answer
+ *
+ * The ledger counts the reservation from the decision on, so of two that are under way only one gets the
+ * last bytes. Whatever fails after that leads out through the normal release, so nothing stays half granted.
+ */
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <utlist.h>
+
+#include "daemon/bus.h"
+#include "daemon/cgroup.h"
+#include "daemon/log.h"
+#include "daemon/manager.h"
+#include "policy/cdm-names.h"
+#include "policy/size.h"
+#include "policy/timespan.h"
+
+struct Grant {
+        Manager *manager;
+        Identity *identity;
+        Entry *entry; /* NULL until it is decided */
+        uint32_t id;
+        bool migrate, bind;
+        Turn *turn;
+        Change *change;
+        sd_bus_slot *slot;
+        grant_done_t done; /* NULL: nobody waits any more */
+        void *userdata;
+        Grant *prev, *next;
+};
+
+static const char *const verdict_errors[_VERDICT_MAX] = {
+        [VERDICT_GRANTED] = NULL,
+        [VERDICT_QUEUED] = CDM_ERROR_NOT_SUPPORTED,
+        [VERDICT_DENIED] = CDM_ERROR_DENIED,
+        [VERDICT_FULL] = CDM_ERROR_FULL,
+        [VERDICT_NO_POOL] = CDM_ERROR_NO_SUCH_POOL,
+        [VERDICT_INVALID] = CDM_ERROR_INVALID,
+};
+
+const char *decision_error(Verdict v)
+{
+        return v < _VERDICT_MAX ? verdict_errors[v] : CDM_ERROR_INVALID;
+}
+
+static Grant *grant_free(Grant *g)
+{
+        DL_DELETE(g->manager->grants, g);
+        change_free(g->change);
+        turn_free(g->turn);
+        sd_bus_slot_unref(g->slot);
+        identity_free(g->identity);
+        free(g);
+        return NULL;
+}
+
+void grant_abandon(Grant *g)
+{
+        g->done = NULL;
+}
+
+void manager_grants_free(Manager *m)
+{
+        while (m->grants)
+                grant_free(m->grants);
+}
+
+/* The last step of every way. */
+static void finish(Grant *g, const char *error, const char *text)
+{
+        Answer answer = { error, text };
+        grant_done_t done = g->done;
+        void *userdata = g->userdata;
+        uint32_t id = g->id;
+
+        grant_free(g);
+        if (done)
+                done(&answer, id, userdata);
+}
+
+/* Nobody was told of the reservation, so it leaves silently, through the drain if its nodes may be open. */
+static void undo(Grant *g, bool maybe_open)
+{
+        Entry *e = g->entry;
+
+        g->entry = NULL;
+        if (!maybe_open)
+                manager_forget(e);
+        else if (manager_release(e) < 0)
+                log_error("Reservation %" PRIu32 " cannot be taken back now; a restart of cdmd will.",
+                          e->id);
+}
+
+static void fail(Grant *g, bool maybe_open, const char *error, const char *what, const char *why)
+{
+        _cleanup_free_ char *text = NULL;
+        char nodes[NODESET_STR_MAX], policy[512];
+        Event ev = manager_event(g->entry, EVENT_FAILED, nodes, policy);
+
+        if (asprintf(&text, "%s: %s.", what, why) < 0)
+                text = NULL;
+        ev.reason = text;
+        event_emit(g->manager->bus, &ev, "Reservation %" PRIu32 " for %s was not granted. %s", g->id,
+                   ledger_tenant_key(g->entry->r->target), text ? text : "");
+        undo(g, maybe_open);
+        finish(g, error, text ? text : what);
+}
+
+static void tell_granted(Grant *g, const ApplyResult *result)
+{
+        char nodes[NODESET_STR_MAX], policy[512], size[SIZE_STR_MAX];
+        Event ev = manager_event(g->entry, EVENT_GRANTED, nodes, policy);
+
+        if (g->migrate) {
+                ev.has |= EVENT_HAS_MOVED | EVENT_HAS_FAILED;
+                ev.moved_bytes = result->moved_bytes;
+                ev.failed_bytes = result->failed_bytes;
+        }
+        event_emit(g->manager->bus, &ev,
+                   "Reservation %" PRIu32 ": %s of %s granted to %s on node %s, by %s.", g->id,
+                   size_format(g->entry->r->size_bytes, size), g->entry->r->pool,
+                   ledger_tenant_key(g->entry->r->target), ev.nodes, ev.policy ? ev.policy : "no rule");
+}
+
+static void on_changed(const ApplyResult *result, bool changed, void *userdata)
+{
+        Grant *g = userdata;
+        Entry *e = g->entry;
+
+        if (result->error < 0) {
+                const char *error = result->error == -ESTALE || result->error == -ENOENT
+                                            ? CDM_ERROR_STALE
+                                            : SD_BUS_ERROR_FAILED;
+                fail(g, result->undo_error < 0, error, "The nodes could not be opened",
+                     result->message ? result->message : strerror(-result->error));
+                return;
+        }
+        if (identity_check(g->identity, g->manager->root, e->r->target->cgroup) < 0) {
+                fail(g, true, CDM_ERROR_STALE, "The nodes were closed again", "the caller ended meanwhile");
+                return;
+        }
+        e->phase = STORE_GRANTED;
+        int r = manager_store(e);
+        if (r < 0) {
+                e->phase = STORE_GRANTING;
+                fail(g, true, SD_BUS_ERROR_FAILED, "The reservation could not be stored", strerror(-r));
+                return;
+        }
+        bus_reservation_added(g->manager, g->id);
+        manager_tell_neighbours(g->manager, e->r);
+        tell_granted(g, result);
+        finish(g, NULL, NULL);
+}
+
+static void start_change(Grant *g)
+{
+        ChangeTerms terms = { .migrate = g->migrate };
+
+        int r = change_start(g->manager, g->entry->r, &terms, on_changed, g, &g->change);
+        if (r < 0)
+                fail(g, false, SD_BUS_ERROR_FAILED, "The nodes could not be opened", strerror(-r));
+}
+
+/* The scope runs: is the caller in it? On systemd 252 the PID could have changed hands on the way. */
+static void on_scope(int error, UnitInfo *info, void *userdata)
+{
+        _cleanup_(unit_info_free_p) UnitInfo *u = info;
+        Grant *g = userdata;
+        Subject *target = g->entry->r->target;
+
+        g->slot = sd_bus_slot_unref(g->slot);
+        if (error < 0 || !u->cgroup) {
+                fail(g, false, CDM_ERROR_STALE, "The new scope could not be used",
+                     error < 0 ? strerror(-error) : "it ended at once");
+                return;
+        }
+        if (identity_check(g->identity, g->manager->root, u->cgroup) < 0) {
+                fail(g, false, CDM_ERROR_STALE, "The new scope could not be used",
+                     "the caller ended, or is not in it");
+                return;
+        }
+        free(target->cgroup);
+        target->cgroup = TAKE_PTR(u->cgroup);
+        target->cgroup_id = u->cgroup_id;
+        int r = manager_store(g->entry);
+        if (r < 0)
+                fail(g, false, SD_BUS_ERROR_FAILED, "The reservation could not be stored", strerror(-r));
+        else
+                start_change(g);
+}
+
+static void on_scope_started(int error, const char *message, void *userdata)
+{
+        Grant *g = userdata;
+
+        g->slot = sd_bus_slot_unref(g->slot);
+        if (error >= 0)
+                error = unit_get(g->manager->bus, g->entry->r->target->unit, on_scope, g, &g->slot);
+        if (error < 0)
+                fail(g, false, SD_BUS_ERROR_FAILED, "systemd did not start the new scope",
+                     message ? message : strerror(-error));
+}
+
+static int start_scope(Grant *g)
+{
+        const Reservation *r = g->entry->r;
+        _cleanup_free_ char *description = NULL;
+
+        if (asprintf(&description, "Reservation %" PRIu32 " of %s", g->id, r->pool) < 0) {
+                description = NULL;
+                return -ENOMEM;
+        }
+        return unit_start_scope(g->manager->bus, r->target->unit, r->target->slice, description,
+                                g->identity->pid, g->bind ? r->size_bytes : 0, on_scope_started, g,
+                                &g->slot);
+}
+
+static void on_turn(Turn *t, void *userdata)
+{
+        Grant *g = userdata;
+        Reservation *r = g->entry->r;
+
+        /* Its last wait may have been long: behind a drain of the same tenant. */
+        if (identity_check(g->identity, g->manager->root, g->identity->subject->cgroup) < 0) {
+                fail(g, false, CDM_ERROR_STALE, "Nothing was granted",
+                     "the caller ended, or moved to another unit");
+                return;
+        }
+        if (!r->scope) {
+                start_change(g);
+                return;
+        }
+        int k = start_scope(g);
+        if (k < 0)
+                fail(g, false, SD_BUS_ERROR_FAILED, "The new scope could not be started", strerror(-k));
+}
+
+/* The target of a moved caller is a scope that does not exist yet. */
+static int scope_subject(Reservation *r, const Identity *i)
+{
+        Subject *s = r->target;
+
+        r->scope = true;
+        free(s->unit);
+        free(s->slice);
+        free(s->cgroup);
+        s->cgroup = NULL;
+        s->cgroup_id = 0;
+        s->unit_uid = UID_NONE;
+        s->slice = strdup(i->scope_slice);
+        if (asprintf(&s->unit, CDM_SCOPE_PREFIX "%" PRIu32 ".scope", r->id) < 0)
+                s->unit = NULL;
+        return s->unit && s->slice ? 0 : -ENOMEM;
+}
+
+static int first_base(Reservation *r, void *userdata)
+{
+        *(NodeSet *)userdata = r->base;
+        return 1;
+}
+
+/* The ordinary nodes that the unit keeps: those it had before its first reservation. */
+static NodeSet find_base(Manager *m, const Subject *target)
+{
+        NodeSet base = NODESET_EMPTY;
+        uint64_t id;
+
+        if (ledger_foreach_of_tenant(m->ledger, ledger_tenant_key(target), first_base, &base) == 1)
+                return base;
+        int fd = target->cgroup ? cgroup_open(target->cgroup, &id) : -ENOENT;
+        if (fd >= 0) {
+                if (cgroup_read_mems(fd, &base) < 0)
+                        base = NODESET_EMPTY;
+                close(fd);
+        }
+        base = nodeset_intersect(&base, &m->pools->ordinary);
+        return nodeset_is_empty(&base) ? m->pools->ordinary : base;
+}
+
+static int make_reservation(Manager *m, const Identity *i, const RequestArgs *a, const Decision *d,
+                            Reservation **ret)
+{
+        _cleanup_(reservation_free_p) Reservation *r = NULL;
+
+        int k = reservation_new(&r);
+        if (k >= 0)
+                k = store_next_id(m->store, &r->id);
+        if (k < 0)
+                return k;
+        r->target = subject_free(r->target);
+        k = subject_copy(i->subject, &r->target);
+        if (k >= 0 && i->move)
+                k = scope_subject(r, i);
+        if (k < 0)
+                return k;
+        r->pool = strdup(a->pool);
+        r->rule_file = d->rule ? strdup(d->rule->file) : NULL;
+        if (!r->pool || (d->rule && !r->rule_file))
+                return -ENOMEM;
+        r->rule_line = d->line;
+        r->size_bytes = d->size_bytes;
+        r->state = RESERVATION_ACTIVE;
+        r->priority = a->priority;
+        r->exclusive = a->exclusive;
+        r->capped = i->move && a->bind;
+        r->lease_usec = d->lease_usec;
+        r->expires_usec = d->expires_usec;
+        r->base = find_base(m, r->target);
+        memcpy(r->shares, d->shares, sizeof(r->shares));
+        r->n_shares = d->n_shares;
+        *ret = TAKE_PTR(r);
+        return 0;
+}
+
+static void tell_refused(Manager *m, const Identity *i, const RequestArgs *a, const Decision *d)
+{
+        char policy[512], size[SIZE_STR_MAX];
+        Event ev = { .kind = d->verdict == VERDICT_FULL ? EVENT_FULL : EVENT_DENIED,
+                     .has = EVENT_HAS_SIZE | EVENT_HAS_UID,
+                     .pool = a->pool,
+                     .unit = i->subject->unit,
+                     .cgroup = i->subject->cgroup,
+                     .reason = d->reason,
+                     .size_bytes = a->size_bytes,
+                     .uid = i->subject->uid };
+
+        if (d->verdict != VERDICT_FULL && d->verdict != VERDICT_DENIED)
+                return;
+        if (d->rule) {
+                snprintf(policy, sizeof(policy), "%s:%u", d->rule->file, d->line);
+                ev.policy = policy;
+        }
+        event_emit(m->bus, &ev, "%s of %s for %s, asked by user %u: %s", size_format(a->size_bytes, size),
+                   a->pool, i->subject->unit, ev.uid, d->reason);
+}
+
+static int decide_now(Manager *m, const Identity *i, const RequestArgs *a, Decision **ret)
+{
+        const Pool *pool = pool_set_find(m->pools, a->pool);
+        Snapshot s = manager_snapshot(m, pool);
+        Request q = {
+                .pool = a->pool,
+                .size_bytes = a->size_bytes,
+                .subject = i->subject,
+                .lease_usec = a->lease_usec,
+                .priority = a->priority,
+                .exclusive = a->exclusive,
+                .nodes = a->nodes,
+                .near = nodeset_is_empty(&a->near) ? manager_near_cgroup(m, i->subject->cgroup) : a->near,
+        };
+
+        return decide(&s, &q, ret);
+}
+
+static int grant_new(Manager *m, Identity *identity, const RequestArgs *args, grant_done_t done,
+                     void *userdata, Grant **ret)
+{
+        Grant *g = calloc(1, sizeof(*g));
+
+        if (!g)
+                return -ENOMEM;
+        *g = (Grant){ .manager = m,
+                      .identity = identity,
+                      .migrate = args->migrate,
+                      .bind = args->bind,
+                      .done = done,
+                      .userdata = userdata };
+        DL_APPEND(m->grants, g);
+        *ret = g;
+        return 0;
+}
+
+/* Ledger, disk, turn. On failure nothing is left behind. */
+static int enter(Grant *g, const RequestArgs *args, const Decision *d)
+{
+        _cleanup_(reservation_free_p) Reservation *r = NULL;
+        Manager *m = g->manager;
+
+        int k = make_reservation(m, g->identity, args, d, &r);
+        if (k < 0)
+                return k;
+        g->id = r->id;
+        k = manager_add(m, r, STORE_GRANTING, &g->entry);
+        if (k < 0)
+                return k;
+        TAKE_PTR(r);
+        k = manager_store(g->entry);
+        if (k >= 0)
+                k = turn_take(m->turns, ledger_tenant_key(g->entry->r->target), on_turn, g, &g->turn);
+        if (k < 0)
+                manager_forget(TAKE_PTR(g->entry));
+        return k;
+}
+
+int grant_start(Manager *m, Identity *identity, const RequestArgs *args, grant_done_t done, void *userdata,
+                Grant **ret)
+{
+        _cleanup_(decision_free_p) Decision *d = NULL;
+        Grant *g;
+
+        int r = grant_new(m, identity, args, done, userdata, &g);
+        if (r < 0) {
+                identity_free(identity);
+                return r;
+        }
+        *ret = g;
+        if (identity_check(identity, m->root, identity->subject->cgroup) < 0) {
+                finish(g, CDM_ERROR_STALE,
+                       "The process that asked ended, or moved to another unit, meanwhile.");
+                return 0;
+        }
+        r = decide_now(m, identity, args, &d);
+        if (r >= 0 && d->verdict != VERDICT_GRANTED) {
+                tell_refused(m, identity, args, d);
+                finish(g, decision_error(d->verdict), d->reason);
+                return 0;
+        }
+        if (r >= 0)
+                r = enter(g, args, d);
+        if (r < 0)
+                finish(g, SD_BUS_ERROR_FAILED, strerror(-r));
+        return 0;
+}

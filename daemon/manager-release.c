@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* The way out of a reservation:
+ *
+ *   active ── stored as draining ── turn ── plan, apply (drain, narrow, evict, measure) ──┬── nothing left:
+ * forgotten └── residue: its shares become what is left, and after a pause that doubles from 1 s to 60 s it
+ * is drained and measured again.
+ *
+ * Its bytes come back to the ledger only with that: while it drains it counts in full. */
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/bus.h"
+#include "daemon/log.h"
+#include "daemon/manager.h"
+#include "policy/size.h"
+
+#define RETRY_FIRST_USEC (UINT64_C(1) * 1000 * 1000)
+#define RETRY_LAST_USEC  (UINT64_C(60) * 1000 * 1000)
+#define RETRY_ACCURACY   (UINT64_C(250) * 1000)
+
+static void on_turn(Turn *t, void *userdata);
+
+void entry_stop(Entry *e)
+{
+        e->change = change_free(e->change);
+        e->retry = sd_event_source_disable_unref(e->retry);
+        e->turn = turn_free(e->turn);
+}
+
+static int on_retry(sd_event_source *source, uint64_t usec, void *userdata)
+{
+        Entry *e = userdata;
+
+        e->retry = sd_event_source_disable_unref(e->retry);
+        int r = turn_take(e->manager->turns, ledger_tenant_key(e->r->target), on_turn, e, &e->turn);
+        if (r < 0)
+                log_error("Reservation %" PRIu32 " cannot go on draining: %s.", e->id, strerror(-r));
+        return 0;
+}
+
+static void try_later(Entry *e)
+{
+        e->retry_usec = e->retry_usec == 0 ? RETRY_FIRST_USEC : e->retry_usec * 2;
+        if (e->retry_usec > RETRY_LAST_USEC)
+                e->retry_usec = RETRY_LAST_USEC;
+        e->retry = sd_event_source_disable_unref(e->retry);
+        int r = sd_event_add_time_relative(e->manager->event, &e->retry, CLOCK_MONOTONIC, e->retry_usec,
+                                           RETRY_ACCURACY, on_retry, e);
+        if (r < 0)
+                log_error("Cannot set the timer of reservation %" PRIu32 ": %s.", e->id, strerror(-r));
+}
+
+typedef struct OtherShares {
+        const Entry *e;
+        int node;
+        uint64_t bytes;
+} OtherShares;
+
+static int add_other(Reservation *r, void *userdata)
+{
+        OtherShares *o = userdata;
+
+        if (r->id == o->e->id || r->state != RESERVATION_DRAINING)
+                return 0;
+        for (size_t i = 0; i < r->n_shares; i++)
+                if (r->shares[i].node == o->node)
+                        o->bytes += r->shares[i].bytes;
+        return 0;
+}
+
+/* A node that another live reservation of the tenant keeps open has no residue. Of what is left on a closed
+ * one, that part is this reservation's which no other draining one of the tenant accounts for already. */
+static size_t own_residue(Entry *e, const ApplyResult *result, Share out[static SHARES_MAX])
+{
+        Ledger *l = e->manager->ledger;
+        const char *tenant = ledger_tenant_key(e->r->target);
+        NodeSet open = ledger_tenant_nodes(l, tenant), own = reservation_nodes(e->r);
+        size_t n = 0;
+
+        for (size_t i = 0; i < result->n_residue && n < SHARES_MAX; i++) {
+                int node = result->residue[i].node;
+                OtherShares other = { e, node, 0 };
+                if (nodeset_contains(&open, node) || !nodeset_contains(&own, node))
+                        continue;
+                ledger_foreach_of_tenant(l, tenant, add_other, &other);
+                uint64_t bytes = numa_bytes_sum(&result->residue[i]);
+                if (bytes > other.bytes)
+                        out[n++] = (Share){ node, bytes - other.bytes };
+        }
+        return n;
+}
+
+static size_t holders_of(const char *cgroup, const ApplyResult *result, EventHolder *out, size_t n_max)
+{
+        size_t n = 0;
+
+        for (size_t i = 0; i < result->n_residue; i++) {
+                const NumaBytes *b = &result->residue[i];
+                const EventHolder kinds[] = { { cgroup, "anon", b->anon },
+                                              { cgroup, "file", b->file },
+                                              { cgroup, "shmem", b->shmem },
+                                              { cgroup, "other", b->other } };
+                for (size_t k = 0; k < ARRAY_SIZE(kinds); k++)
+                        if (kinds[k].bytes > 0 && n < n_max)
+                                out[n++] = kinds[k];
+        }
+        return n;
+}
+
+static void tell(Entry *e, EventKind kind, const ApplyResult *result, uint64_t residue)
+{
+        char nodes[NODESET_STR_MAX], policy[512], size[SIZE_STR_MAX], left[SIZE_STR_MAX];
+        EventHolder holders[32];
+        Event ev = manager_event(e, kind, nodes, policy);
+
+        ev.has |= EVENT_HAS_MOVED | EVENT_HAS_FAILED | EVENT_HAS_EVICTED | EVENT_HAS_RESIDUE;
+        ev.moved_bytes = e->moved_bytes;
+        ev.failed_bytes = e->failed_bytes;
+        ev.evicted_bytes = e->evicted_bytes;
+        ev.residue_bytes = residue;
+        ev.holders = holders;
+        ev.n_holders = residue ? holders_of(e->r->target->cgroup, result, holders, ARRAY_SIZE(holders)) : 0;
+        size_format(e->r->size_bytes, size);
+        if (residue)
+                event_emit(e->manager->bus, &ev,
+                           "Reservation %" PRIu32
+                           " (%s of %s for %s) is released, but %s could not be moved off yet.",
+                           e->id, size, e->r->pool, ledger_tenant_key(e->r->target),
+                           size_format(residue, left));
+        else
+                event_emit(e->manager->bus, &ev, "Reservation %" PRIu32 " (%s of %s for %s) is released.",
+                           e->id, size, e->r->pool, ledger_tenant_key(e->r->target));
+}
+
+static void keep_residue(Entry *e, const ApplyResult *result, const Share *shares, size_t n)
+{
+        uint64_t sum = 0, before = 0;
+
+        for (size_t i = 0; i < n; i++)
+                sum += shares[i].bytes;
+        for (size_t i = 0; i < e->r->n_shares; i++)
+                before += e->r->shares[i].bytes;
+        int r = ledger_set_shares(e->manager->ledger, e->r, shares, n);
+        if (r >= 0)
+                r = manager_store(e);
+        if (r < 0)
+                log_error("Cannot store the residue of reservation %" PRIu32 ": %s.", e->id, strerror(-r));
+        bus_reservation_changed(e->manager, e->id, "Nodes");
+        /* Said once, and again when it got less: a pinned page is no news every minute. */
+        if (e->retry_usec == 0 || sum < before)
+                tell(e, EVENT_RESIDUE, result, sum);
+        try_later(e);
+}
+
+static void on_failed(Entry *e, const ApplyResult *result)
+{
+        char nodes[NODESET_STR_MAX], policy[512];
+
+        if (result->error == -ENOENT || result->error == -ESTALE) {
+                /* The cgroup is gone; PID 1 knows whether that was the end. */
+                if (e->r->target->unit)
+                        (void)manager_check_unit(e->manager, e->r->target->unit, false, NULL);
+        } else {
+                Event ev = manager_event(e, EVENT_FAILED, nodes, policy);
+                ev.reason = result->message;
+                event_emit(e->manager->bus, &ev,
+                           "Draining reservation %" PRIu32 " failed, and is tried again: %s.", e->id,
+                           result->message ? result->message : strerror(-result->error));
+        }
+        try_later(e);
+}
+
+static void on_changed(const ApplyResult *result, bool changed, void *userdata)
+{
+        Share shares[SHARES_MAX];
+        Entry *e = userdata;
+
+        e->moved_bytes += result->moved_bytes;
+        e->failed_bytes = result->failed_bytes;
+        e->evicted_bytes += result->evicted_bytes;
+        if (result->error < 0) {
+                on_failed(e, result);
+                e->turn = turn_free(e->turn);
+                e->change = change_free(e->change);
+                return;
+        }
+        size_t n = own_residue(e, result, shares);
+        if (n > 0) {
+                keep_residue(e, result, shares, n);
+                e->turn = turn_free(e->turn);
+                e->change = change_free(e->change);
+                return;
+        }
+        if (e->phase == STORE_GRANTED)
+                tell(e, EVENT_RELEASED, result, 0);
+        manager_forget(e); /* ends turn and change */
+}
+
+static void on_turn(Turn *t, void *userdata)
+{
+        Entry *e = userdata;
+        ChangeTerms terms = { .leaving = reservation_nodes(e->r) };
+        int r = change_start(e->manager, e->r, &terms, on_changed, e, &e->change);
+        if (r < 0) {
+                ApplyResult result = { .error = r };
+                on_failed(e, &result);
+                e->turn = turn_free(e->turn);
+        }
+}
+
+int manager_release(Entry *e)
+{
+        ReservationState before = e->r->state;
+        char nodes[NODESET_STR_MAX], policy[512];
+
+        if (e->turn || e->retry)
+                return 0; /* on its way already */
+        if (before != RESERVATION_DRAINING) {
+                ledger_set_state(e->manager->ledger, e->r, RESERVATION_DRAINING);
+                int r = manager_store(e);
+                if (r < 0) {
+                        ledger_set_state(e->manager->ledger, e->r, before);
+                        return r;
+                }
+        }
+        if (e->phase == STORE_GRANTED && before != RESERVATION_DRAINING) {
+                bus_reservation_changed(e->manager, e->id, "State");
+                Event ev = manager_event(e, EVENT_DRAINING, nodes, policy);
+                event_emit(e->manager->bus, &ev, "Reservation %" PRIu32 " of %s is being drained.", e->id,
+                           ledger_tenant_key(e->r->target));
+        }
+        return turn_take(e->manager->turns, ledger_tenant_key(e->r->target), on_turn, e, &e->turn);
+}

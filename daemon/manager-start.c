@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Start and recovery, which are one: a first start recovers nothing.
+ *
+ *   read the files → look at every unit: dead ones are dropped → close the fence → compare the nodes of
+ * every tenant with the ledger and repair → go on with what was draining → serve
+ *
+ * A reservation that was stored as `granting` was never acknowledged: it goes the way of a released one.
+ * Requests that come meanwhile wait; READY=1 is sent when the fence is closed and requests are served, and
+ * until then systemd is told that the start goes on. */
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <systemd/sd-daemon.h>
+
+#include "daemon/bus.h"
+#include "daemon/log.h"
+#include "daemon/manager.h"
+
+#define PATIENCE_USEC (UINT64_C(10) * 1000 * 1000)
+
+static int on_patience(sd_event_source *source, uint64_t usec, void *userdata)
+{
+        (void)sd_notifyf(0, "EXTEND_TIMEOUT_USEC=%" PRIu64, 3 * PATIENCE_USEC);
+        (void)sd_event_source_set_time_relative(source, PATIENCE_USEC);
+        (void)sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+        return 0;
+}
+
+static int on_loaded(Reservation *r, StorePhase phase, void *userdata)
+{
+        Manager *m = userdata;
+        Entry *e;
+
+        if (phase == STORE_GRANTING)
+                r->state = RESERVATION_DRAINING;
+        int k = manager_add(m, r, phase, &e);
+        if (k < 0)
+                reservation_free(r);
+        return k;
+}
+
+static void on_bad_file(const char *file, const char *reason, void *userdata)
+{
+        Manager *m = userdata;
+        Event e = { .kind = EVENT_REPAIRED, .reason = reason };
+
+        event_emit(m->bus, &e,
+                   "The state file %s cannot be used: %s. It was renamed to %s.bad; what it reserved is "
+                   "closed.",
+                   file, reason, file);
+}
+
+static int first_reservation(Reservation *r, void *userdata)
+{
+        *(Reservation **)userdata = r;
+        return 1;
+}
+
+/* Looks at every tenant's unit once and returns how often on_done will be called, not before this returns.
+ */
+static unsigned check_tenants(Manager *m, bool repair, unit_check_done_t on_done)
+{
+        unsigned n = 0;
+        Entry *e, *next;
+
+        HASH_ITER (hh, m->entries, e, next) {
+                const char *tenant = ledger_tenant_key(e->r->target);
+                Reservation *first = NULL;
+                ledger_foreach_of_tenant(m->ledger, tenant, first_reservation, &first);
+                if (first != e->r || !e->r->target->unit)
+                        continue;
+                int r = manager_check_unit(m, tenant, repair, on_done);
+                if (r < 0)
+                        log_error("Cannot look at %s: %s.", tenant, strerror(-r));
+                else
+                        n++;
+        }
+        return n;
+}
+
+static void go_on_draining(Manager *m)
+{
+        Entry *e, *next;
+
+        HASH_ITER (hh, m->entries, e, next) {
+                if (e->r->state != RESERVATION_DRAINING)
+                        continue;
+                int r = manager_release(e);
+                if (r < 0)
+                        log_error("Reservation %" PRIu32 " cannot go on draining: %s.", e->id, strerror(-r));
+        }
+}
+
+static void serve(Manager *m)
+{
+        size_t n = ledger_count(m->ledger);
+
+        m->patience = sd_event_source_disable_unref(m->patience);
+        if (n > 0) {
+                Event e = { .kind = EVENT_RECOVERED };
+                event_emit(m->bus, &e, "%zu reservations were recovered.", n);
+        }
+        go_on_draining(m);
+        if (nodeset_is_empty(&m->pools->cdm))
+                log_notice("This machine has no CDM nodes: there is nothing to manage.");
+        manager_requests_serve(m);
+        manager_reloads_serve(m);
+        (void)sd_notifyf(0, "READY=1\nSTATUS=Fence %s, %zu pools.",
+                         fence_state_to_string(fence_state(m->fence)), m->pools->n_pools);
+}
+
+static void on_repaired(Manager *m)
+{
+        if (--m->recovery_pending == 0)
+                serve(m);
+}
+
+void manager_fence_settled(Manager *m)
+{
+        if (m->serving) {
+                (void)sd_notifyf(0, "STATUS=Fence %s, %zu pools.",
+                                 fence_state_to_string(fence_state(m->fence)), m->pools->n_pools);
+                /* A new configuration may have moved nodes between pools, or the fence. */
+                check_tenants(m, true, NULL);
+                return;
+        }
+        m->recovery_pending = 1 + check_tenants(m, true, on_repaired);
+        on_repaired(m);
+}
+
+static void on_checked(Manager *m)
+{
+        if (--m->recovery_pending == 0)
+                manager_fence(m);
+}
+
+int manager_start(Manager *m)
+{
+        static const StoreReader reader = { on_loaded, on_bad_file };
+
+        int r = sd_event_add_time_relative(m->event, &m->patience, CLOCK_MONOTONIC, PATIENCE_USEC, 0,
+                                           on_patience, m);
+        if (r >= 0)
+                r = store_load(m->store, &reader, m);
+        if (r < 0) {
+                log_error("The reservations on disk cannot be read: %s.", strerror(-r));
+                return r;
+        }
+        /* A machine without CDM nodes wants to hear nothing of units. */
+        if (!nodeset_is_empty(&m->pools->cdm) || m->entries) {
+                r = manager_watch_units(m);
+                if (r < 0) {
+                        log_error("systemd cannot be watched: %s.", strerror(-r));
+                        return r;
+                }
+        }
+        m->recovery_pending = 1 + check_tenants(m, false, on_checked);
+        on_checked(m);
+        return 0;
+}

@@ -1,0 +1,302 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Units come and go. A reservation that is bound to one ends with it: when PID 1 shows it inactive or failed
+ * and no start or automatic restart is due. A restart keeps it; the unit then has a new cgroup, which is
+ * looked at.
+ *
+ * On its end the unit's property is set back at once, because systemd keeps it and would start the unit with
+ * open nodes the next time. Page cache that it leaves is charged to its parent slice by the kernel; the
+ * snapshot counts it as foreign, so nobody is promised those bytes, and `who` names them there. */
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <utlist.h>
+
+#include "daemon/bus.h"
+#include "daemon/log.h"
+#include "daemon/manager.h"
+
+struct UnitCheck {
+        Manager *manager;
+        char *unit;
+        bool repair;
+        UnitInfo *info; /* NULL: systemd does not know it any more */
+        sd_bus_slot *slot;
+        Turn *turn;
+        Apply *apply;
+        Change *change;
+        unit_check_done_t done;
+        UnitCheck *prev, *next;
+};
+
+static void check_free(UnitCheck *c)
+{
+        DL_DELETE(c->manager->checks, c);
+        sd_bus_slot_unref(c->slot);
+        apply_free(c->apply);
+        change_free(c->change);
+        turn_free(c->turn);
+        unit_info_free(c->info);
+        free(c->unit);
+        free(c);
+}
+
+void manager_checks_free(Manager *m)
+{
+        while (m->checks)
+                check_free(m->checks);
+}
+
+static void finish(UnitCheck *c)
+{
+        unit_check_done_t done = c->done;
+        Manager *m = c->manager;
+
+        check_free(c);
+        if (done)
+                done(m);
+}
+
+static bool has_ended(const UnitInfo *u)
+{
+        if (!u)
+                return true;
+        if (!u->active_state || u->job_pending)
+                return false;
+        return strcmp(u->active_state, "inactive") == 0 || strcmp(u->active_state, "failed") == 0;
+}
+
+typedef struct Ids {
+        uint32_t *ids;
+        size_t n;
+} Ids;
+
+static int add_id(Reservation *r, void *userdata)
+{
+        Ids *i = userdata;
+
+        i->ids[i->n++] = r->id;
+        return 0;
+}
+
+/* The ledger must not change while it is walked, so the ids are collected first. */
+static int tenant_ids(Manager *m, const char *tenant, Ids *ret)
+{
+        ret->n = 0;
+        ret->ids = malloc(sizeof(uint32_t) * (ledger_tenant_count(m->ledger, tenant) + 1));
+        if (!ret->ids)
+                return -ENOMEM;
+        ledger_foreach_of_tenant(m->ledger, tenant, add_id, ret);
+        return 0;
+}
+
+static void tell_ended(Entry *e)
+{
+        char nodes[NODESET_STR_MAX], policy[512];
+        bool draining = e->r->state == RESERVATION_DRAINING;
+        Event ev = manager_event(e, draining ? EVENT_RELEASED : EVENT_ENDED, nodes, policy);
+
+        ev.reason = "its unit ended";
+        if (draining) {
+                ev.has |= EVENT_HAS_MOVED | EVENT_HAS_RESIDUE;
+                ev.moved_bytes = e->moved_bytes;
+        }
+        event_emit(e->manager->bus, &ev, "Reservation %" PRIu32 " ended, because %s did.", e->id,
+                   e->r->target->unit);
+}
+
+static void drop_all(UnitCheck *c)
+{
+        _cleanup_free_ uint32_t *ids = NULL;
+        Ids i;
+
+        if (tenant_ids(c->manager, c->unit, &i) < 0)
+                return;
+        ids = i.ids;
+        for (size_t k = 0; k < i.n; k++) {
+                Entry *e = manager_find(c->manager, ids[k]);
+                /* A grant that is under way will find the cgroup gone, and undo itself. */
+                if (!e || (e->phase == STORE_GRANTING && e->r->state != RESERVATION_DRAINING))
+                        continue;
+                if (e->phase == STORE_GRANTED)
+                        tell_ended(e);
+                manager_forget(e);
+        }
+}
+
+static void on_set_back(Apply *a, const ApplyResult *result, void *userdata)
+{
+        UnitCheck *c = userdata;
+
+        if (result->error < 0 && result->error != -ENOENT)
+                log_error("%s ended, and its AllowedMemoryNodes= could not be set back: %s.", c->unit,
+                          result->message ? result->message : strerror(-result->error));
+        drop_all(c);
+        finish(c);
+}
+
+static int first_reservation(Reservation *r, void *userdata)
+{
+        *(Reservation **)userdata = r;
+        return 1;
+}
+
+static void end_tenant(UnitCheck *c)
+{
+        Manager *m = c->manager;
+        PlanInput in = { .has_property = true, .ended = true };
+        ApplyTarget target = { .unit = c->unit };
+        Reservation *r = NULL;
+        Plan p;
+
+        ledger_foreach_of_tenant(m->ledger, c->unit, first_reservation, &r);
+        if (!r || !c->info || !nodeset_intersects(&c->info->allowed, &m->pools->cdm)) {
+                drop_all(c);
+                finish(c);
+                return;
+        }
+        in.base = nodeset_subtract(&r->base, &m->pools->cdm);
+        if (nodeset_is_empty(&in.base))
+                in.base = m->pools->ordinary;
+        in.current = c->info->allowed;
+        int k = plan(&in, &p);
+        if (k >= 0)
+                k = apply_start(m->bus, m->worker, &target, &p, 0, on_set_back, NULL, c, &c->apply);
+        if (k < 0) {
+                ApplyResult result = { .error = k };
+                on_set_back(NULL, &result, c);
+        }
+}
+
+static void on_repaired(const ApplyResult *result, bool changed, void *userdata)
+{
+        UnitCheck *c = userdata;
+        Event ev = { .kind = result->error < 0 ? EVENT_FAILED : EVENT_REPAIRED,
+                     .unit = c->unit,
+                     .reason = result->error < 0 ? result->message
+                                                 : "its nodes were not those of the ledger" };
+
+        if (result->error < 0)
+                event_emit(c->manager->bus, &ev, "The nodes of %s could not be set as reserved: %s.",
+                           c->unit, result->message ? result->message : strerror(-result->error));
+        else if (changed)
+                event_emit(c->manager->bus, &ev, "The nodes of %s were set as reserved again.", c->unit);
+        finish(c);
+}
+
+static int set_cgroup(Entry *e, const UnitInfo *u)
+{
+        Subject *s = e->r->target;
+        char *cgroup = strdup(u->cgroup);
+
+        if (!cgroup)
+                return -ENOMEM;
+        free(s->cgroup);
+        s->cgroup = cgroup;
+        s->cgroup_id = u->cgroup_id;
+        bus_reservation_changed(e->manager, e->id, "ControlGroup");
+        return manager_store(e);
+}
+
+/* The unit has another cgroup than when it was granted: it restarted. True: it had. */
+static bool follow_cgroup(UnitCheck *c)
+{
+        _cleanup_free_ uint32_t *ids = NULL;
+        bool moved = false;
+        Ids i;
+
+        if (tenant_ids(c->manager, c->unit, &i) < 0)
+                return false;
+        ids = i.ids;
+        for (size_t k = 0; k < i.n; k++) {
+                Entry *e = manager_find(c->manager, ids[k]);
+                if (!e || e->r->target->cgroup_id == c->info->cgroup_id ||
+                    (e->phase == STORE_GRANTING && e->r->state != RESERVATION_DRAINING))
+                        continue;
+                moved = true;
+                int r = set_cgroup(e, c->info);
+                if (r < 0)
+                        log_error("Reservation %" PRIu32 " does not follow the restart of %s: %s.", e->id,
+                                  c->unit, strerror(-r));
+        }
+        return moved;
+}
+
+static void repair_tenant(UnitCheck *c)
+{
+        ChangeTerms terms = { .migrate = false };
+        Reservation *r = NULL;
+        int k = 0;
+
+        ledger_foreach_of_tenant(c->manager->ledger, c->unit, first_reservation, &r);
+        if (r && r->target->cgroup)
+                k = change_start(c->manager, r, &terms, on_repaired, c, &c->change);
+        if (!r || !r->target->cgroup || k < 0)
+                finish(c);
+}
+
+static void on_turn(Turn *t, void *userdata)
+{
+        UnitCheck *c = userdata;
+
+        if (has_ended(c->info)) {
+                end_tenant(c);
+                return;
+        }
+        bool moved = c->info->cgroup && *c->info->cgroup && follow_cgroup(c);
+        if (moved || c->repair)
+                repair_tenant(c);
+        else
+                finish(c);
+}
+
+static void on_info(int error, UnitInfo *info, void *userdata)
+{
+        UnitCheck *c = userdata;
+
+        c->slot = sd_bus_slot_unref(c->slot);
+        c->info = info;
+        if (error < 0 && error != -ENOENT) {
+                log_warning("Cannot look at %s: %s.", c->unit, strerror(-error));
+                finish(c);
+                return;
+        }
+        int r = turn_take(c->manager->turns, c->unit, on_turn, c, &c->turn);
+        if (r < 0) {
+                log_error("Cannot follow what happened to %s: %s.", c->unit, strerror(-r));
+                finish(c);
+        }
+}
+
+int manager_check_unit(Manager *m, const char *unit, bool repair, unit_check_done_t done)
+{
+        UnitCheck *c = calloc(1, sizeof(*c));
+
+        if (!c)
+                return -ENOMEM;
+        *c = (UnitCheck){ .manager = m, .unit = strdup(unit), .repair = repair, .done = done };
+        DL_APPEND(m->checks, c);
+        int r = c->unit ? unit_get(m->bus, unit, on_info, c, &c->slot) : -ENOMEM;
+        if (r < 0)
+                check_free(c);
+        return r;
+}
+
+static void on_unit_event(const char *unit, const char *state, void *userdata)
+{
+        Manager *m = userdata;
+
+        /* Around a daemon-reload nothing is lost: properties that were set at run time survive it. */
+        if (!unit || ledger_tenant_count(m->ledger, unit) == 0)
+                return;
+        int r = manager_check_unit(m, unit, false, NULL);
+        if (r < 0)
+                log_error("Cannot look at %s, which is %s now: %s.", unit, state, strerror(-r));
+}
+
+int manager_watch_units(Manager *m)
+{
+        return unit_subscribe(m->bus, on_unit_event, m, &m->unit_events);
+}

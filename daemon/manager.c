@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "daemon/bus.h"
+#include "daemon/log.h"
+#include "daemon/manager.h"
+#include "policy/cdm-names.h"
+
+/* Blocking steps of different tenants run beside each other; more threads would only fight for the same
+ * memory bandwidth. */
+#define WORKER_THREADS_MAX 4
+
+static uint64_t clock_usec(clockid_t clock)
+{
+        struct timespec t;
+
+        clock_gettime(clock, &t);
+        return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+}
+
+uint64_t manager_now_usec(void)
+{
+        return clock_usec(CLOCK_REALTIME);
+}
+
+uint64_t manager_monotonic_usec(void)
+{
+        return clock_usec(CLOCK_MONOTONIC);
+}
+
+static int open_parts(Manager *m)
+{
+        _cleanup_free_ char *directory = NULL;
+
+        if (asprintf(&directory, "%s" CDM_STATE_DIR, m->root) < 0) {
+                directory = NULL;
+                return -ENOMEM;
+        }
+        int r = store_open(directory, &m->store);
+        if (r < 0) {
+                log_error("Cannot keep reservations in %s: %s.", directory, strerror(-r));
+                return r;
+        }
+        r = worker_new(m->event, WORKER_THREADS_MAX, &m->worker);
+        if (r >= 0)
+                r = sender_cache_new(m->bus, &m->senders);
+        if (r >= 0)
+                r = turn_queue_new(m->event, &m->turns);
+        if (r >= 0)
+                r = ledger_new(&m->ledger);
+        if (r < 0)
+                return r;
+        m->fence_context = (FenceContext){ m->bus, m->worker, m->ledger, m->root };
+        return fence_new(&m->fence_context, &m->fence);
+}
+
+int manager_new(const char *root, sd_event *event, sd_bus *bus, Manager **ret)
+{
+        _cleanup_(manager_free_p) Manager *m = calloc(1, sizeof(*m));
+
+        if (!m)
+                return -ENOMEM;
+        m->root = strdup(root);
+        m->warnings = calloc(1, sizeof(char *));
+        if (!m->root || !m->warnings)
+                return -ENOMEM;
+        m->event = sd_event_ref(event);
+        m->bus = sd_bus_ref(bus);
+        m->page_bytes = (uint64_t)sysconf(_SC_PAGESIZE);
+        int r = open_parts(m);
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(m);
+        return 0;
+}
+
+static void entry_free(Entry *e)
+{
+        entry_stop(e);
+        free(e);
+}
+
+/* Stopping leaves the fence and all grants as they are: this frees memory and touches nothing else. */
+Manager *manager_free(Manager *m)
+{
+        Entry *e, *next;
+
+        if (!m)
+                return NULL;
+        bus_guarded_free(m);
+        manager_requests_free(m);
+        manager_grants_free(m);
+        manager_checks_free(m);
+        manager_holders_free(m);
+        manager_migrations_free(m);
+        manager_reloads_free(m);
+        HASH_ITER (hh, m->entries, e, next) {
+                HASH_DEL(m->entries, e);
+                entry_free(e);
+        }
+        sd_bus_slot_unref(m->unit_events);
+        sd_event_source_disable_unref(m->patience);
+        fence_free(m->fence);
+        worker_free(m->worker);
+        turn_queue_free(m->turns);
+        sender_cache_free(m->senders);
+        store_free(m->store);
+        ledger_free(m->ledger);
+        pool_set_free(m->pools);
+        config_free(m->config);
+        topology_free(m->topology);
+        manager_clear_warnings(m);
+        free(m->warnings);
+        free(m->use);
+        free(m->explained);
+        free(m->root);
+        sd_bus_unref(m->bus);
+        sd_event_unref(m->event);
+        free(m);
+        return NULL;
+}
+
+void manager_clear_warnings(Manager *m)
+{
+        for (size_t i = 0; i < m->n_warnings; i++)
+                free(m->warnings[i]);
+        m->n_warnings = 0;
+        m->warnings[0] = NULL;
+}
+
+void manager_warn(Manager *m, const char *format, ...)
+{
+        char *text;
+        va_list ap;
+
+        va_start(ap, format);
+        int r = vasprintf(&text, format, ap);
+        va_end(ap);
+        if (r < 0)
+                return;
+        log_warning("%s", text);
+        char **w = realloc(m->warnings, sizeof(char *) * (m->n_warnings + 2));
+        if (!w) {
+                free(text);
+                return;
+        }
+        m->warnings = w;
+        w[m->n_warnings++] = text;
+        w[m->n_warnings] = NULL;
+}
+
+Entry *manager_find(Manager *m, uint32_t id)
+{
+        Entry *e;
+
+        HASH_FIND(hh, m->entries, &id, sizeof(id), e);
+        return e;
+}
+
+int manager_add(Manager *m, Reservation *r, StorePhase phase, Entry **ret)
+{
+        Entry *e = calloc(1, sizeof(*e));
+
+        if (!e)
+                return -ENOMEM;
+        *e = (Entry){ .manager = m, .id = r->id, .r = r, .phase = phase };
+        int k = ledger_add(m->ledger, r);
+        if (k < 0) {
+                free(e);
+                return k;
+        }
+        HASH_ADD(hh, m->entries, id, sizeof(e->id), e);
+        *ret = e;
+        return 0;
+}
+
+static int tell_neighbour(Reservation *r, void *userdata)
+{
+        Manager *m = userdata;
+
+        bus_reservation_changed(m, r->id, "Strength");
+        return 0;
+}
+
+static int tell_tenant(const char *tenant, uint64_t bytes, void *userdata)
+{
+        Manager *m = userdata;
+
+        return ledger_foreach_of_tenant(m->ledger, tenant, tell_neighbour, m);
+}
+
+/* A node's first and second tenant change each other's strength; for the tenth nothing is new. */
+void manager_tell_neighbours(Manager *m, const Reservation *r)
+{
+        for (size_t i = 0; i < r->n_shares; i++)
+                if (ledger_node_tenants(m->ledger, r->shares[i].node) <= 2)
+                        ledger_foreach_tenant_of_node(m->ledger, r->shares[i].node, tell_tenant, m);
+}
+
+void manager_forget(Entry *e)
+{
+        Manager *m = e->manager;
+
+        int k = store_remove(m->store, e->id);
+        if (k < 0)
+                log_error("Cannot remove the file of reservation %" PRIu32 ": %s.", e->id, strerror(-k));
+        Reservation *r = ledger_take(m->ledger, e->id);
+        if (e->phase == STORE_GRANTED) {
+                bus_reservation_removed(m, e->id);
+                manager_tell_neighbours(m, r);
+        }
+        reservation_free(r);
+        HASH_DEL(m->entries, e);
+        entry_free(e);
+}
+
+int manager_store(Entry *e)
+{
+        return store_write(e->manager->store, e->r, e->phase);
+}
+
+void manager_set_state(Entry *e, ReservationState state)
+{
+        if (e->r->state == state)
+                return;
+        ledger_set_state(e->manager->ledger, e->r, state);
+        if (e->phase == STORE_GRANTED)
+                bus_reservation_changed(e->manager, e->id, "State");
+}
+
+Event manager_event(const Entry *e, EventKind kind, char nodes[static NODESET_STR_MAX],
+                    char policy[static 512])
+{
+        const Reservation *r = e->r;
+        NodeSet set = reservation_nodes(r);
+
+        if (r->rule_file)
+                snprintf(policy, 512, "%s:%u", r->rule_file, r->rule_line);
+        return (Event){
+                .kind = kind,
+                .id = e->id,
+                .has = EVENT_HAS_SIZE | EVENT_HAS_UID,
+                .pool = r->pool,
+                .unit = r->target->unit,
+                .cgroup = r->target->cgroup,
+                .nodes = nodeset_format(&set, nodes),
+                .policy = r->rule_file ? policy : NULL,
+                .size_bytes = r->size_bytes,
+                .uid = r->target->uid,
+        };
+}

@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* The wiring: snapshot → decide → store the intent → apply → store the result → tell. What is here is shared
+ * by the manager-*.c files and the bus objects; each of those files knows one noun.
+ *
+ *   manager.c           what cdmd knows; entries; telling the bus and the journal
+ *   manager-snapshot.c  the moment at which decide() judges
+ *   manager-request.c   from a client's call to the permission
+ *   manager-grant.c     from the permission to open nodes
+ *   manager-near.c      where a tenant computes
+ *   manager-change.c    one change of a tenant's nodes
+ *   manager-release.c   draining, residue, forgetting
+ *   manager-migrate.c   moving pages up
+ *   manager-unit.c      units that end and restart
+ *   manager-config.c    configuration and fence
+ *   manager-start.c     recovery
+ *   manager-holders.c   who has pages on CDM nodes
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <systemd/sd-bus.h>
+#include <systemd/sd-event.h>
+#include <uthash.h>
+
+#include "daemon/apply.h"
+#include "daemon/event.h"
+#include "daemon/fence.h"
+#include "daemon/identity.h"
+#include "daemon/sender.h"
+#include "daemon/store.h"
+#include "daemon/turn.h"
+#include "daemon/worker.h"
+#include "policy/conf-read.h"
+#include "policy/config.h"
+#include "policy/decide.h"
+#include "policy/ledger.h"
+#include "policy/pool.h"
+
+typedef struct Manager Manager;
+typedef struct Entry Entry;
+typedef struct Change Change;
+typedef struct Grant Grant;
+typedef struct RequestCall RequestCall;
+typedef struct Guarded Guarded;
+typedef struct HoldersCall HoldersCall;
+typedef struct UnitCheck UnitCheck;
+typedef struct Migration Migration;
+typedef struct Reload Reload;
+typedef struct UserCount UserCount;
+
+/* One reservation with what the daemon does about it; the Reservation itself belongs to the ledger. */
+struct Entry {
+        Manager *manager;
+        uint32_t id;
+        Reservation *r;
+        StorePhase phase; /* clients see it once it is STORE_GRANTED */
+        /* while it drains */
+        Turn *turn;
+        Change *change;
+        sd_event_source *retry;
+        uint64_t retry_usec;
+        uint64_t moved_bytes, failed_bytes, evicted_bytes;
+        UT_hash_handle hh;
+};
+
+/* What the tenants of a node explain of its used bytes, for nodes with many tenants. */
+typedef struct Explained {
+        uint64_t bytes;
+        uint64_t read_usec; /* CLOCK_MONOTONIC */
+} Explained;
+
+struct Manager {
+        char *root; /* "" for the machine */
+        sd_event *event;
+        sd_bus *bus;
+        Worker *worker;
+        SenderCache *senders;
+        TurnQueue *turns;
+        Store *store;
+        Fence *fence;
+        FenceContext fence_context;
+
+        Topology *topology;
+        Config *config;
+        PoolSet *pools;
+        Ledger *ledger;
+        Entry *entries;
+
+        char **warnings; /* sentences; the last is NULL */
+        size_t n_warnings;
+
+        bool serving;          /* recovery is over */
+        RequestCall *requests; /* under way */
+        size_t n_requests;
+        UserCount *users;
+        Grant *grants;
+        HoldersCall *holders;
+        Guarded *guarded; /* calls that wait for polkit; bus-guard.c */
+        Migration *migrations;
+        UnitCheck *checks;
+        sd_bus_slot *unit_events;
+
+        NodeUse *use; /* scratch of manager_snapshot() */
+        Explained *explained;
+        uint64_t page_bytes;
+
+        /* configuration and fence */
+        bool fence_busy; /* config and pools must stay what they are */
+        Reload *reloads;
+        uint64_t intruder_bytes; /* that were told of already */
+        /* recovery */
+        sd_event_source *patience; /* tells systemd that the start goes on */
+        unsigned recovery_pending;
+};
+
+/* How calls end: error is NULL or one of CDM_ERROR_*, text a sentence for the user. */
+typedef struct Answer {
+        const char *error;
+        const char *text;
+} Answer;
+
+int manager_new(const char *root, sd_event *event, sd_bus *bus, Manager **ret);
+Manager *manager_free(Manager *m);
+DEFINE_CLEANUP(Manager, manager_free);
+
+void manager_warn(Manager *m, const char *format, ...) _printf_(2, 3);
+void manager_clear_warnings(Manager *m);
+uint64_t manager_now_usec(void);       /* CLOCK_REALTIME */
+uint64_t manager_monotonic_usec(void); /* CLOCK_MONOTONIC */
+
+/* entries */
+Entry *manager_find(Manager *m, uint32_t id);
+int manager_add(Manager *m, Reservation *r, StorePhase phase, Entry **ret);
+/* From everywhere: ledger, disk, bus. */
+void manager_forget(Entry *e);
+int manager_store(Entry *e);
+void manager_set_state(Entry *e, ReservationState state);
+/* Something about it changed for other reservations of its nodes (strength). */
+void manager_tell_neighbours(Manager *m, const Reservation *r);
+/* Fills in what the reservation says; kind, numbers and reason are the caller's. */
+Event manager_event(const Entry *e, EventKind kind, char nodes[static NODESET_STR_MAX],
+                    char policy[static 512]);
+
+/* manager-snapshot.c. pool: only its nodes are looked at; NULL: all. Valid until the event loop turns. */
+Snapshot manager_snapshot(Manager *m, const Pool *pool);
+uint64_t manager_node_used(Manager *m, int node);
+uint64_t manager_node_unattributed(Manager *m, int node);
+uint64_t manager_reservation_used(const Reservation *r);
+/* Nodes whose CPUs the cgroup may use, when that is not all of them; else empty. */
+NodeSet manager_near_cgroup(Manager *m, const char *cgroup);
+/* The node that a PCI device is attached to. -ENOENT, -EINVAL. */
+int manager_near_device(Manager *m, const char *pci, NodeSet *ret);
+
+/* manager-change.c. To be called within a turn of the tenant: makes its cgroup follow the ledger. */
+typedef struct ChangeTerms {
+        bool migrate;    /* move its pages up as well, at most what the reservation has room for */
+        NodeSet leaving; /* what is given up: drained and measured, unless another reservation keeps it open
+                          */
+} ChangeTerms;
+/* changed: the kernel's state was not as wanted. Called from the event loop; the Change may be freed there.
+ */
+typedef void (*change_done_t)(const ApplyResult *result, bool changed, void *userdata);
+int change_start(Manager *m, const Reservation *r, const ChangeTerms *terms, change_done_t done,
+                 void *userdata, Change **ret);
+Change *change_free(Change *c);
+
+/* manager-request.c */
+typedef struct RequestArgs {
+        char *pool;
+        uint64_t size_bytes;
+        IdentityQuery target;
+        char *unit, *cgroup, *user; /* what `target` points to */
+        uint64_t lease_usec;
+        int32_t priority;
+        bool queue, migrate, exclusive, bind;
+        NodeSet nodes, near;
+} RequestArgs;
+void request_args_clear(RequestArgs *a);
+
+typedef struct RequestResult {
+        uint32_t id;              /* Request: the new reservation */
+        const Decision *decision; /* Explain */
+} RequestResult;
+typedef void (*request_done_t)(sd_bus_message *m, const Answer *answer, const RequestResult *result);
+/* Takes what args own. done is called exactly once unless the client goes away before. */
+int manager_request(Manager *m, sd_bus_message *call, RequestArgs *args, bool explain, request_done_t done);
+/* Recovery is over: those that wait go on. */
+void manager_requests_serve(Manager *m);
+void manager_requests_free(Manager *m);
+
+/* manager-grant.c. Takes identity. *ret is set before done is called; done frees the Grant. */
+typedef void (*grant_done_t)(const Answer *answer, uint32_t id, void *userdata);
+int grant_start(Manager *m, Identity *identity, const RequestArgs *args, grant_done_t done, void *userdata,
+                Grant **ret);
+/* Drops interest of the caller; what is under way goes on and is undone if nobody wants it. */
+void grant_abandon(Grant *g);
+void manager_grants_free(Manager *m);
+/* Turns what decide() said into an answer; NULL error when granted. */
+const char *decision_error(Verdict v);
+
+/* manager-release.c. Stored as draining when it returns 0; the rest is told by events. */
+int manager_release(Entry *e);
+/* The reservation's drain stops without further ado. */
+void entry_stop(Entry *e);
+
+/* manager-unit.c */
+int manager_watch_units(Manager *m);
+/* Has the tenant's unit ended, or restarted? Looks, and acts on it. repair: its nodes are compared with the
+ * ledger in any case. done may be NULL. */
+typedef void (*unit_check_done_t)(Manager *m);
+int manager_check_unit(Manager *m, const char *unit, bool repair, unit_check_done_t done);
+void manager_checks_free(Manager *m);
+
+/* manager-config.c. At start there is no policy to keep: a configuration that does not parse leaves one
+ * without any rule, whose fence takes what Nodes=auto finds. */
+int manager_load(Manager *m);
+/* Answers the call (which may be NULL) when the new configuration is in force and the fence follows it, or
+ * when it was refused. */
+void manager_reload(Manager *m, sd_bus_message *call);
+void manager_reloads_serve(Manager *m);
+void manager_reloads_free(Manager *m);
+/* Makes the fence what the configuration says; manager_fence_settled() is called when it is. */
+void manager_fence(Manager *m);
+
+/* manager-start.c */
+int manager_start(Manager *m);
+void manager_fence_settled(Manager *m);
+
+/* manager-holders.c. Replies by itself. */
+int manager_list_holders(Manager *m, sd_bus_message *call);
+void manager_holders_free(Manager *m);
+
+/* manager-migrate.c. Replies by itself. */
+int manager_migrate(Entry *e, sd_bus_message *call);
+void manager_migrations_free(Manager *m);

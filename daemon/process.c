@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "daemon/process.h"
+#include "policy/macro.h"
+
+static void file_close(FILE **f)
+{
+        if (*f)
+                fclose(*f);
+}
+
+int process_of_pidfd(int pidfd, pid_t *ret)
+{
+        _cleanup_(file_close) FILE *f = NULL;
+        char path[64], line[128];
+        int pid;
+
+        snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", pidfd);
+        f = fopen(path, "re");
+        if (!f)
+                return -errno;
+        while (fgets(line, sizeof(line), f)) {
+                if (sscanf(line, "Pid: %d", &pid) != 1)
+                        continue;
+                /* -1: it was reaped; 0: it lives in a PID namespace that is no child of ours */
+                if (pid <= 0)
+                        return -ESRCH;
+                *ret = pid;
+                return 0;
+        }
+        return -EINVAL;
+}
+
+bool process_is_alive(int pidfd)
+{
+        struct pollfd p = { .fd = pidfd, .events = POLLIN };
+
+        return poll(&p, 1, 0) == 0;
+}
+
+static int open_proc(const char *root, pid_t pid, const char *file, FILE **ret)
+{
+        _cleanup_free_ char *path = NULL;
+
+        if (asprintf(&path, "%s/proc/%d/%s", root, pid, file) < 0) {
+                path = NULL;
+                return -ENOMEM;
+        }
+        *ret = fopen(path, "re");
+        if (!*ret)
+                return errno == ENOENT ? -ESRCH : -errno;
+        return 0;
+}
+
+int process_has_only_uid(const char *root, pid_t pid, uid_t uid)
+{
+        _cleanup_(file_close) FILE *f = NULL;
+        char line[256];
+        unsigned u[4];
+
+        int r = open_proc(root, pid, "status", &f);
+        if (r < 0)
+                return r;
+        while (fgets(line, sizeof(line), f))
+                if (sscanf(line, "Uid: %u %u %u %u", &u[0], &u[1], &u[2], &u[3]) == 4)
+                        return u[0] == uid && u[1] == uid && u[2] == uid && u[3] == uid;
+        return -ESRCH;
+}
+
+int process_cgroup(const char *root, pid_t pid, char **ret)
+{
+        _cleanup_(file_close) FILE *f = NULL;
+        _cleanup_free_ char *line = NULL;
+        size_t size = 0;
+        ssize_t n;
+
+        int r = open_proc(root, pid, "cgroup", &f);
+        if (r < 0)
+                return r;
+        while ((n = getline(&line, &size, f)) > 0) {
+                if (line[n - 1] == '\n')
+                        line[n - 1] = '\0';
+                if (strncmp(line, "0::/", 4) != 0)
+                        continue;
+                char *path = strdup(line + 3);
+                if (!path)
+                        return -ENOMEM;
+                *ret = path;
+                return 0;
+        }
+        return -ENODATA;
+}
+
+static int passwd_of_root(const char *root, const char *user, uid_t *ret_uid, gid_t *ret_gid)
+{
+        _cleanup_(file_close) FILE *f = NULL;
+        _cleanup_free_ char *path = NULL;
+        struct passwd *p;
+
+        if (asprintf(&path, "%s/etc/passwd", root) < 0) {
+                path = NULL;
+                return -ENOMEM;
+        }
+        f = fopen(path, "re");
+        while (f && (p = fgetpwent(f)))
+                if (strcmp(p->pw_name, user) == 0) {
+                        *ret_uid = p->pw_uid;
+                        *ret_gid = p->pw_gid;
+                        return 0;
+                }
+        return -ENOENT;
+}
+
+int process_user(const char *root, const char *user, uid_t *ret_uid, gid_t *ret_gid)
+{
+        char buf[4096], *end;
+        struct passwd pw, *p = NULL;
+
+        if (*user >= '0' && *user <= '9') {
+                errno = 0;
+                unsigned long v = strtoul(user, &end, 10);
+                if (errno || *end || v >= UINT32_MAX)
+                        return -ENOENT;
+                *ret_uid = (uid_t)v;
+                *ret_gid = (gid_t)v;
+                return 0;
+        }
+        if (*root)
+                return passwd_of_root(root, user, ret_uid, ret_gid);
+        if (getpwnam_r(user, &pw, buf, sizeof(buf), &p) != 0 || !p)
+                return -ENOENT;
+        *ret_uid = p->pw_uid;
+        *ret_gid = p->pw_gid;
+        return 0;
+}

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* What the kernel says about one process: by pidfd, and in procfs below a root directory. */
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+/* The PID behind a pidfd. -EINVAL: it is no pidfd; -ESRCH: the process has exited or cannot be seen from
+ * here. */
+int process_of_pidfd(int pidfd, pid_t *ret);
+/* A pidfd becomes readable when its process exits. */
+bool process_is_alive(int pidfd);
+
+/* Real, effective, saved and file-system UID are all this one. -ESRCH: no such process. */
+int process_has_only_uid(const char *root, pid_t pid, uid_t uid);
+
+/* Its cgroup (v2), owned by the caller. -ESRCH: no such process; -ENODATA: it is in no cgroup v2. */
+int process_cgroup(const char *root, pid_t pid, char **ret);
+
+/* A user's UID: digits, or a name in root's etc/passwd (NSS when root is ""). -ENOENT: no such user. */
+int process_user(const char *root, const char *user, uid_t *ret_uid, gid_t *ret_gid);

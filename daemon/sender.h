@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Who is at the other end of the bus: the EUID, groups and PID that the bus driver recorded as the client
+ * connected. They are asked of the driver itself; what sd-bus calls augmented credentials is read from /proc
+ * later and is unfit for authorisation. A unique name is never used twice and its credentials never change,
+ * so they are remembered for the clients that ask often. */
+
+#include <stdint.h>
+#include <sys/types.h>
+#include <systemd/sd-bus.h>
+
+#include "policy/macro.h"
+
+typedef struct Sender {
+        char *name;
+        uid_t uid;
+        pid_t pid; /* 0: the driver does not know */
+        gid_t *gids;
+        size_t n_gids;
+} Sender;
+
+typedef struct SenderCache SenderCache;
+
+int sender_cache_new(sd_bus *bus, SenderCache **ret);
+SenderCache *sender_cache_free(SenderCache *c);
+DEFINE_CLEANUP(SenderCache, sender_cache_free);
+
+/* NULL when it is not remembered. Valid until the event loop turns. */
+const Sender *sender_cached(const SenderCache *c, const char *name);
+
+/* sender is valid during the call; error < 0: a negative errno (-ENXIO: the client is gone), sender is NULL.
+ */
+typedef void (*sender_cb)(int error, const Sender *sender, void *userdata);
+int sender_fetch(SenderCache *c, const char *name, sender_cb cb, void *userdata, sd_bus_slot **ret_slot);

@@ -1,0 +1,386 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* The text of one reservation's file: a version line, Key=value lines, and a last line `end`, which tells a
+ * whole file from a torn one. Every key occurs exactly once; unknown keys are refused, since this cdmd could
+ * not keep what they mean. */
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "daemon/store.h"
+#include "policy/nodeset.h"
+#include "policy/timespan.h"
+
+#define STORE_HEADER  "cdmd-reservation 1"
+#define STORE_TRAILER "end"
+
+static const char *const phase_names[_STORE_PHASE_MAX] = {
+        [STORE_GRANTING] = "granting",
+        [STORE_GRANTED] = "granted",
+};
+
+const char *store_phase_to_string(StorePhase v)
+{
+        return v < _STORE_PHASE_MAX ? phase_names[v] : NULL;
+}
+
+int store_phase_from_string(const char *s, StorePhase *ret)
+{
+        for (size_t i = 0; i < _STORE_PHASE_MAX; i++)
+                if (strcmp(s, phase_names[i]) == 0) {
+                        *ret = (StorePhase)i;
+                        return 0;
+                }
+        return -EINVAL;
+}
+
+/* What is being read; the phase is not a part of the reservation. */
+typedef struct Draft {
+        Reservation *r;
+        StorePhase phase;
+} Draft;
+
+static int parse_u64(const char *s, uint64_t *ret)
+{
+        char *end;
+
+        if (*s < '0' || *s > '9')
+                return -EINVAL;
+        errno = 0;
+        uint64_t v = strtoull(s, &end, 10);
+        if (errno || *end)
+                return -EINVAL;
+        *ret = v;
+        return 0;
+}
+
+static int parse_u32(const char *s, uint32_t *ret)
+{
+        uint64_t v;
+
+        if (parse_u64(s, &v) < 0 || v > UINT32_MAX)
+                return -EINVAL;
+        *ret = (uint32_t)v;
+        return 0;
+}
+
+/* Names may hold anything but NUL: a line feed, a backslash and what is not printable are written as \xNN.
+ */
+static void print_escaped(FILE *f, const char *key, const char *value)
+{
+        if (!value)
+                return;
+        fprintf(f, "%s=", key);
+        for (const unsigned char *c = (const unsigned char *)value; *c; c++)
+                if (*c < 0x20 || *c == '\\' || *c == 0x7f)
+                        fprintf(f, "\\x%02x", *c);
+                else
+                        fputc(*c, f);
+        fputc('\n', f);
+}
+
+static int unescape(const char *s, char **ret)
+{
+        char *out = malloc(strlen(s) + 1), *o = out;
+        unsigned v;
+
+        if (!out)
+                return -ENOMEM;
+        while (*s) {
+                if (*s != '\\') {
+                        *o++ = *s++;
+                        continue;
+                }
+                if (sscanf(s, "\\x%2x", &v) != 1 || v == 0 || strlen(s) < 4) {
+                        free(out);
+                        return -EINVAL;
+                }
+                *o++ = (char)v;
+                s += 4;
+        }
+        *o = '\0';
+        *ret = out;
+        return 0;
+}
+
+static int set_id(Draft *d, const char *v)
+{
+        int r = parse_u32(v, &d->r->id);
+        return r < 0 || d->r->id == 0 ? -EINVAL : 0;
+}
+
+static int set_phase(Draft *d, const char *v)
+{
+        return store_phase_from_string(v, &d->phase);
+}
+
+static int set_pool(Draft *d, const char *v)
+{
+        return unescape(v, &d->r->pool);
+}
+
+static int set_size(Draft *d, const char *v)
+{
+        return parse_u64(v, &d->r->size_bytes);
+}
+
+static int set_state(Draft *d, const char *v)
+{
+        return reservation_state_from_string(v, &d->r->state);
+}
+
+static int set_unit(Draft *d, const char *v)
+{
+        return unescape(v, &d->r->target->unit);
+}
+
+static int set_slice(Draft *d, const char *v)
+{
+        return unescape(v, &d->r->target->slice);
+}
+
+static int set_cgroup(Draft *d, const char *v)
+{
+        return unescape(v, &d->r->target->cgroup);
+}
+
+static int set_cgroup_id(Draft *d, const char *v)
+{
+        return parse_u64(v, &d->r->target->cgroup_id);
+}
+
+static int set_container(Draft *d, const char *v)
+{
+        return unescape(v, &d->r->target->container);
+}
+
+static int set_uid(Draft *d, const char *v)
+{
+        return parse_u32(v, &d->r->target->uid);
+}
+
+static int set_unit_uid(Draft *d, const char *v)
+{
+        return parse_u32(v, &d->r->target->unit_uid);
+}
+
+static int set_priority(Draft *d, const char *v)
+{
+        bool negative = *v == '-';
+        uint32_t n;
+
+        if (parse_u32(v + negative, &n) < 0 || n > INT32_MAX)
+                return -EINVAL;
+        d->r->priority = negative ? -(int32_t)n : (int32_t)n;
+        return 0;
+}
+
+/* exclusive, capped, scope: those that are set, by name. */
+static int set_flags(Draft *d, const char *v)
+{
+        char word[16];
+        int n;
+
+        for (; sscanf(v, " %15s%n", word, &n) == 1; v += n)
+                if (strcmp(word, "exclusive") == 0)
+                        d->r->exclusive = true;
+                else if (strcmp(word, "capped") == 0)
+                        d->r->capped = true;
+                else if (strcmp(word, "scope") == 0)
+                        d->r->scope = true;
+                else
+                        return -EINVAL;
+        return 0;
+}
+
+static int set_rule(Draft *d, const char *v)
+{
+        const char *colon = strrchr(v, ':');
+
+        if (!colon || parse_u32(colon + 1, &d->r->rule_line) < 0)
+                return -EINVAL;
+        _cleanup_free_ char *file = strndup(v, (size_t)(colon - v));
+        return file ? unescape(file, &d->r->rule_file) : -ENOMEM;
+}
+
+static int set_lease(Draft *d, const char *v)
+{
+        return parse_u64(v, &d->r->lease_usec);
+}
+
+static int set_expires(Draft *d, const char *v)
+{
+        return parse_u64(v, &d->r->expires_usec);
+}
+
+static int set_base(Draft *d, const char *v)
+{
+        return nodeset_parse(v, &d->r->base);
+}
+
+/* NODE:BYTES, separated by a space. */
+static int set_shares(Draft *d, const char *v)
+{
+        int n;
+
+        for (; *v; v += n + (v[n] == ' ')) {
+                Share share;
+                if (d->r->n_shares == SHARES_MAX)
+                        return -EINVAL;
+                if (sscanf(v, "%d:%" SCNu64 "%n", &share.node, &share.bytes, &n) != 2 || share.node < 0 ||
+                    share.node >= NODE_MAX || (v[n] && v[n] != ' '))
+                        return -EINVAL;
+                for (size_t i = 0; i < d->r->n_shares; i++)
+                        if (d->r->shares[i].node == share.node)
+                                return -EINVAL;
+                d->r->shares[d->r->n_shares++] = share;
+        }
+        return 0;
+}
+
+static const struct {
+        const char *key;
+        bool required;
+        int (*set)(Draft *d, const char *value);
+} keys[] = {
+        { "Id", true, set_id },
+        { "Phase", true, set_phase },
+        { "Pool", true, set_pool },
+        { "Size", true, set_size },
+        { "State", true, set_state },
+        { "Unit", false, set_unit },
+        { "Slice", false, set_slice },
+        { "ControlGroup", false, set_cgroup },
+        { "ControlGroupId", true, set_cgroup_id },
+        { "Container", false, set_container },
+        { "Uid", true, set_uid },
+        { "UnitUid", true, set_unit_uid },
+        { "Priority", true, set_priority },
+        { "Flags", true, set_flags },
+        { "Rule", false, set_rule },
+        { "Lease", true, set_lease },
+        { "Expires", true, set_expires },
+        { "Base", true, set_base },
+        { "Shares", true, set_shares },
+};
+
+int store_format(const Reservation *r, StorePhase phase, char **ret)
+{
+        char base[NODESET_STR_MAX];
+        char *text = NULL;
+        size_t size;
+        FILE *f = open_memstream(&text, &size);
+
+        if (!f)
+                return -ENOMEM;
+        fprintf(f, STORE_HEADER "\nId=%" PRIu32 "\nPhase=%s\n", r->id, store_phase_to_string(phase));
+        print_escaped(f, "Pool", r->pool);
+        fprintf(f, "Size=%" PRIu64 "\nState=%s\n", r->size_bytes, reservation_state_to_string(r->state));
+        print_escaped(f, "Unit", r->target->unit);
+        print_escaped(f, "Slice", r->target->slice);
+        print_escaped(f, "ControlGroup", r->target->cgroup);
+        fprintf(f, "ControlGroupId=%" PRIu64 "\n", r->target->cgroup_id);
+        print_escaped(f, "Container", r->target->container);
+        fprintf(f, "Uid=%u\nUnitUid=%u\nPriority=%" PRIi32 "\n", r->target->uid, r->target->unit_uid,
+                r->priority);
+        fprintf(f, "Flags=%s%s%s\n", r->exclusive ? "exclusive " : "", r->capped ? "capped " : "",
+                r->scope ? "scope" : "");
+        if (r->rule_file) {
+                _cleanup_free_ char *rule = NULL;
+                if (asprintf(&rule, "%s:%u", r->rule_file, r->rule_line) < 0)
+                        rule = NULL;
+                print_escaped(f, "Rule", rule);
+        }
+        fprintf(f, "Lease=%" PRIu64 "\nExpires=%" PRIu64 "\n", r->lease_usec, r->expires_usec);
+        fprintf(f, "Base=%s\nShares=", nodeset_format(&r->base, base));
+        for (size_t i = 0; i < r->n_shares; i++)
+                fprintf(f, "%s%d:%" PRIu64, i ? " " : "", r->shares[i].node, r->shares[i].bytes);
+        fprintf(f, "\n" STORE_TRAILER "\n");
+        if (fclose(f) != 0) {
+                free(text);
+                return -ENOMEM;
+        }
+        *ret = text;
+        return 0;
+}
+
+static int parse_line(Draft *d, char *line, uint32_t *seen, const char **ret_reason)
+{
+        char *value = strchr(line, '=');
+
+        *ret_reason = "it has a line that is no Key=value";
+        if (!value)
+                return -EBADMSG;
+        *value++ = '\0';
+        for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
+                if (strcmp(line, keys[i].key) != 0)
+                        continue;
+                *ret_reason = "a key occurs twice";
+                if (*seen & (UINT32_C(1) << i))
+                        return -EBADMSG;
+                *seen |= UINT32_C(1) << i;
+                *ret_reason = "a value is garbled";
+                int r = keys[i].set(d, value);
+                return r < 0 && r != -ENOMEM ? -EBADMSG : r;
+        }
+        *ret_reason = "it has a key that this version does not know";
+        return -EBADMSG;
+}
+
+static int check_whole(const Draft *d, uint32_t seen, bool ended, const char **ret_reason)
+{
+        *ret_reason = "it is cut off";
+        if (!ended)
+                return -EBADMSG;
+        *ret_reason = "a key is missing";
+        for (size_t i = 0; i < ARRAY_SIZE(keys); i++)
+                if (keys[i].required && !(seen & (UINT32_C(1) << i)))
+                        return -EBADMSG;
+        *ret_reason = "it names no unit or cgroup";
+        if (!d->r->target->unit && !d->r->target->cgroup)
+                return -EBADMSG;
+        return 0;
+}
+
+int store_parse(const char *text, Reservation **ret, StorePhase *ret_phase, const char **ret_reason)
+{
+        _cleanup_(reservation_free_p) Reservation *r = NULL;
+        _cleanup_free_ char *copy = strdup(text);
+        Draft d = { 0 };
+        uint32_t seen = 0;
+        bool first = true, ended = false;
+        char *save = NULL;
+
+        if (!copy || reservation_new(&r) < 0)
+                return -ENOMEM;
+        if (!r->target)
+                r->target = calloc(1, sizeof(*r->target));
+        if (!r->target)
+                return -ENOMEM;
+        d.r = r;
+        for (char *line = strtok_r(copy, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+                *ret_reason = "it has text after its end";
+                if (ended)
+                        return -EBADMSG;
+                *ret_reason = "it is of another version, or no reservation at all";
+                if (first && strcmp(line, STORE_HEADER) != 0)
+                        return -EBADMSG;
+                if (!first && strcmp(line, STORE_TRAILER) == 0)
+                        ended = true;
+                else if (!first) {
+                        int k = parse_line(&d, line, &seen, ret_reason);
+                        if (k < 0)
+                                return k;
+                }
+                first = false;
+        }
+        int c = check_whole(&d, seen, ended, ret_reason);
+        if (c < 0)
+                return c;
+        *ret = TAKE_PTR(r);
+        *ret_phase = d.phase;
+        return 0;
+}

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* The reservations on disk, one small text file each, in a directory that ends with the boot (/run/cdmd).
+ *
+ * Nothing is acknowledged before it is here, and nothing is done to the kernel before the intent is here: a
+ * reservation is written as `granting` before its nodes are opened and as `granted` after. A cdmd that finds
+ * `granting` at start knows that no client was told, and undoes it.
+ *
+ * A file is replaced by temp, fsync, rename, fsync of the directory. It lives in tmpfs, where that costs
+ * some microseconds, so the event loop does it itself. */
+
+#include <stdint.h>
+
+#include "policy/ledger.h"
+#include "policy/macro.h"
+
+typedef enum StorePhase { STORE_GRANTING, STORE_GRANTED, _STORE_PHASE_MAX } StorePhase;
+
+const char *store_phase_to_string(StorePhase v);
+int store_phase_from_string(const char *s, StorePhase *ret);
+
+typedef struct Store Store;
+
+/* Makes the directory (0755, its parents as well) where it is missing. */
+int store_open(const char *directory, Store **ret);
+Store *store_free(Store *s);
+DEFINE_CLEANUP(Store, store_free);
+
+/* An id that was never handed out since boot, also not by an earlier cdmd. */
+int store_next_id(Store *s, uint32_t *ret);
+
+/* On failure the file is what it was. */
+int store_write(Store *s, const Reservation *r, StorePhase phase);
+/* 0 also when there is none. */
+int store_remove(Store *s, uint32_t id);
+
+typedef struct StoreReader {
+        /* Takes ownership of r. A negative return stops the reading and is returned by store_load(). */
+        int (*reservation)(Reservation *r, StorePhase phase, void *userdata);
+        /* The file could not be used and was renamed to NAME.bad; its unit is closed like any that has no
+         * reservation. reason is a phrase without a full stop. */
+        void (*bad)(const char *file, const char *reason, void *userdata);
+} StoreReader;
+
+int store_load(Store *s, const StoreReader *reader, void *userdata);
+
+/* The text of one file, and back. -EBADMSG: *ret_reason (static) says what is wrong. */
+int store_format(const Reservation *r, StorePhase phase, char **ret);
+int store_parse(const char *text, Reservation **ret, StorePhase *ret_phase, const char **ret_reason);

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* One thing at a time for each tenant: a change of its nodes takes a turn and keeps it until the kernel has
+ * followed. Tenants do not wait for one another. */
+
+#include <systemd/sd-event.h>
+
+#include "policy/macro.h"
+
+typedef struct TurnQueue TurnQueue;
+typedef struct Turn Turn;
+
+typedef void (*turn_cb)(Turn *t, void *userdata);
+
+int turn_queue_new(sd_event *event, TurnQueue **ret);
+/* All turns must have been freed before. */
+TurnQueue *turn_queue_free(TurnQueue *q);
+DEFINE_CLEANUP(TurnQueue, turn_queue_free);
+
+/* cb is called from the event loop, never from within this call, when all earlier turns of the tenant have
+ * been freed. */
+int turn_take(TurnQueue *q, const char *tenant, turn_cb cb, void *userdata, Turn **ret);
+/* Ends the turn, or leaves the queue. */
+Turn *turn_free(Turn *t);
+DEFINE_CLEANUP(Turn, turn_free);

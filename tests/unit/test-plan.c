@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "policy/plan.h"
+#include "tests/unit/check-main.h"
+
+static NodeSet set(const char *list)
+{
+        NodeSet s = NODESET_EMPTY;
+
+        ck_assert_int_eq(nodeset_parse(list, &s), 0);
+        return s;
+}
+
+static const char *list(const NodeSet *s)
+{
+        static char bufs[4][NODESET_STR_MAX];
+        static unsigned next;
+
+        return nodeset_format(s, bufs[next++ % 4]);
+}
+
+/* "write 0-2 <0-1; drain 2>0-1": a step a clause; "<" is the set of its inverse, "from>to" where pages go */
+static char *describe(const Plan *p)
+{
+        char *text = NULL;
+        size_t n;
+        FILE *f = open_memstream(&text, &n);
+
+        for (size_t i = 0; i < p->n_steps; i++) {
+                const Step *s = &p->steps[i];
+
+                fprintf(f, "%s%s ", i > 0 ? "; " : "", step_kind_to_string(s->kind));
+                if (!nodeset_is_empty(&s->from))
+                        fprintf(f, "%s>", list(&s->from));
+                fprintf(f, "%s", list(&s->nodes));
+                if (s->has_inverse) {
+                        ck_assert_int_eq(s->inverse_kind, s->kind);
+                        fprintf(f, " <%s", list(&s->inverse_nodes));
+                }
+        }
+        fclose(f);
+        return text;
+}
+
+static const struct {
+        const char *what;
+        const char *current, *base, *wanted, *leaving;
+        bool migrate_up, has_property, ended;
+        const char *steps;
+} cases[] = {
+        { "grant", "0-1", "0-1", "2", "", false, true, false,
+          "write 0-2 <0-1; property 0-2 <0-1; verify 0-2" },
+        { "grant with migration", "0-1", "0-1", "2", "", true, true, false,
+          "write 0-2 <0-1; property 0-2 <0-1; verify 0-2; migrate 0-1>2" },
+        { "grant to a cgroup of its own", "0-1", "0-1", "2", "", false, false, false,
+          "write 0-2 <0-1; verify 0-2" },
+        { "second node", "0-2", "0-1", "2-3", "", true, true, false,
+          "write 0-3 <0-2; property 0-3 <0-2; verify 0-3; migrate 0-1>3" },
+        { "more on the same node", "0-2", "0-1", "2", "", false, true, false, "verify 0-2" },
+        { "migration alone", "0-2", "0-1", "2", "", true, true, false, "verify 0-2; migrate 0-1>2" },
+        { "nothing to migrate to", "0-1", "0-1", "", "", true, true, false, "verify 0-1" },
+        { "release", "0-2", "0-1", "", "2", false, true, false,
+          "drain 2>0-1; write 0-1; property 0-1; verify 0-1; evict 2>0-1; measure 2>0-1" },
+        { "release without saying what leaves", "0-2", "0-1", "", "", false, true, false,
+          "drain 2>0-1; write 0-1; property 0-1; verify 0-1; evict 2>0-1; measure 2>0-1" },
+        { "release one of two nodes", "0-3", "0-1", "3", "2", false, true, false,
+          "drain 2>0-1; write 0-1,3; property 0-1,3; verify 0-1,3; evict 2>0-1; measure 2>0-1" },
+        { "release one of two on one node", "0-2", "0-1", "2", "2", false, true, false, "verify 0-2" },
+        { "release from a cgroup of its own", "0-2", "0-1", "", "", false, false, false,
+          "drain 2>0-1; write 0-1; verify 0-1; evict 2>0-1; measure 2>0-1" },
+        { "release after drift", "0-1", "0-1", "", "2", false, true, false,
+          "drain 2>0-1; write 0-1; property 0-1; verify 0-1; evict 2>0-1; measure 2>0-1" },
+        { "swap", "0-2", "0-1", "3", "", false, true, false,
+          "write 0-3 <0-1; property 0-3 <0-1; verify 0-3; "
+          "drain 2>0-1; write 0-1,3; property 0-1,3; verify 0-1,3; evict 2>0-1; measure 2>0-1" },
+        { "inherits", "", "0-1", "2", "", false, true, false, "write 0-2; property 0-2; verify 0-2" },
+        { "inherits and leaves", "", "0-1", "", "2", false, true, false,
+          "drain 2>0-1; write 0-1; property 0-1; verify 0-1; evict 2>0-1; measure 2>0-1" },
+        { "CDM alone", "2", "0-1", "2", "", false, true, false,
+          "write 0-2 <0-2; property 0-2 <0-2; verify 0-2" },
+        { "pinned to one ordinary node", "1", "1", "250", "", false, true, false,
+          "write 1,250 <1; property 1,250 <1; verify 1,250" },
+        { "ended", "0-2", "0-1", "", "2", false, true, true, "property 0-1" },
+        { "ended with a reservation left", "0-2", "0-1", "2", "", true, true, true, "property 0-1" },
+        { "ended without a unit", "0-2", "0-1", "", "2", false, false, true, "" },
+};
+
+static PlanInput input(size_t i)
+{
+        return (PlanInput){
+                .current = set(cases[i].current),
+                .base = set(cases[i].base),
+                .wanted = set(cases[i].wanted),
+                .leaving = set(cases[i].leaving),
+                .migrate_up = cases[i].migrate_up,
+                .has_property = cases[i].has_property,
+                .ended = cases[i].ended,
+        };
+}
+
+START_TEST(steps)
+{
+        PlanInput in = input(_i);
+        Plan p;
+        _cleanup_free_ char *text = NULL;
+
+        ck_assert_int_eq(plan(&in, &p), 0);
+        text = describe(&p);
+        ck_assert_msg(strcmp(text, cases[_i].steps) == 0, "%s: %s", cases[_i].what, text);
+}
+END_TEST
+
+START_TEST(nonsense_is_refused)
+{
+        PlanInput no_base = { .current = set("0-1"), .wanted = set("2") };
+        PlanInput overlap = { .current = set("0-1"), .base = set("0-1"), .wanted = set("1-2") };
+        Plan p = { .n_steps = 7 };
+
+        ck_assert_int_eq(plan(&no_base, &p), -EINVAL);
+        ck_assert_int_eq(plan(&overlap, &p), -EINVAL);
+        ck_assert_uint_eq(p.n_steps, 7);
+}
+END_TEST
+
+static bool changes_mems(StepKind kind)
+{
+        return kind == STEP_WRITE || kind == STEP_PROPERTY;
+}
+
+/* What must hold of any plan, whatever the input. `mems` follows what the leaf allows. */
+static void check_invariants(const PlanInput *in, const Plan *p)
+{
+        NodeSet mems = in->current, target = nodeset_union(&in->base, &in->wanted), undone, kept;
+        bool narrowed = false;
+
+        MUST(p->n_steps <= PLAN_STEPS_MAX);
+        for (size_t i = 0; i < p->n_steps; i++) {
+                const Step *s = &p->steps[i];
+
+                if (!changes_mems(s->kind))
+                        continue;
+                /* never CDM alone, back or forth */
+                MUST(nodeset_intersects(&s->nodes, &in->base));
+                MUST(!s->has_inverse || nodeset_intersects(&s->inverse_nodes, &in->base));
+                /* never a swap: one write adds or takes away (an empty set inherits: all) */
+                MUST(nodeset_is_empty(&mems) || nodeset_is_subset(&s->nodes, &mems) ||
+                     nodeset_is_subset(&mems, &s->nodes));
+                /* the worker first */
+                MUST(s->kind == STEP_WRITE || in->ended || p->steps[i - 1].kind == STEP_WRITE);
+                if (!nodeset_is_subset(&mems, &s->nodes) && !nodeset_is_empty(&mems))
+                        narrowed = true;
+                MUST(!narrowed || !s->has_inverse);
+                mems = s->nodes;
+        }
+        if (in->ended || p->n_steps == 0)
+                return;
+        /* it ends where it should, and undoing opens no node that shall be closed */
+        if (!nodeset_equal(&in->current, &mems) || !nodeset_is_empty(&in->current))
+                MUST(nodeset_equal(&mems, &target));
+        kept = nodeset_intersect(&in->current, &target);
+        for (size_t i = 0; i < p->n_steps; i++) {
+                if (!p->steps[i].has_inverse)
+                        continue;
+                undone = p->steps[i].inverse_nodes;
+                MUST(nodeset_is_subset(&undone, &target));
+                if (nodeset_intersects(&kept, &in->base))
+                        MUST(nodeset_equal(&undone, &kept));
+        }
+}
+
+static NodeSet from_bits(unsigned bits, int first)
+{
+        NodeSet s = NODESET_EMPTY;
+
+        for (int i = 0; i < 3; i++)
+                if (bits & (1u << i))
+                        nodeset_add(&s, first + i);
+        return s;
+}
+
+/* All inputs over three ordinary and three CDM nodes. */
+START_TEST(invariants)
+{
+        for (unsigned base = 1; base < 8; base++)
+                for (unsigned bits = 0; bits < 8 * 8 * 8 * 8 * 2; bits++) {
+                        NodeSet ordinary = from_bits(bits, 0), cdm = from_bits(bits >> 3, 100);
+                        PlanInput in = {
+                                .current = nodeset_union(&ordinary, &cdm),
+                                .base = from_bits(base, 0),
+                                .wanted = from_bits(bits >> 6, 100),
+                                .leaving = from_bits(bits >> 9, 100),
+                                .has_property = bits >> 12,
+                                .migrate_up = bits >> 12,
+                        };
+                        Plan p;
+
+                        MUST(plan(&in, &p) == 0);
+                        check_invariants(&in, &p);
+                }
+}
+END_TEST
+
+/* A grant that fails ends where it began, step by step. */
+START_TEST(inverses_restore)
+{
+        for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+                PlanInput in = input(i);
+                Plan p;
+
+                ck_assert_int_eq(plan(&in, &p), 0);
+                if (!nodeset_is_subset(&in.current, &p.steps[0].nodes) || strncmp(cases[i].what, "grant", 5))
+                        continue;
+                for (size_t k = 0; k < p.n_steps; k++)
+                        if (changes_mems(p.steps[k].kind)) {
+                                ck_assert(p.steps[k].has_inverse);
+                                ck_assert(nodeset_equal(&p.steps[k].inverse_nodes, &in.current));
+                        }
+        }
+}
+END_TEST
+
+int main(void)
+{
+        Suite *s = suite_create("plan");
+        TCase *c = tcase_create("plan");
+
+        tcase_set_timeout(c, 0);
+        tcase_add_loop_test(c, steps, 0, ARRAY_SIZE(cases));
+        tcase_add_test(c, nonsense_is_refused);
+        tcase_add_test(c, invariants);
+        tcase_add_test(c, inverses_restore);
+        suite_add_tcase(s, c);
+        return check_main(s);
+}

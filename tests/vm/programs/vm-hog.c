@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Uses memory on a node, says "ready PID" and waits for a signal. For tests in the guest.
+ *
+ * vm-hog --node N --mb M [--bind | --prefer | --local] [--threads T] [--shm] [--file PATH]
+ *
+ * --bind (default) and --prefer are the policy of the pages; --local allocates wherever the kernel likes.
+ * --shm: a shared mapping instead of a private one. --file: M MiB of page cache of a file that is written
+ * and read with that policy, instead of mapped memory. --threads: as many threads that sleep. --touch:
+ * writes to its pages for ever and tells at the end (SIGTERM) how long the longest single write took. */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <numaif.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+static volatile sig_atomic_t stopped;
+
+static void on_signal(int number)
+{
+        (void)number;
+        stopped = 1;
+}
+
+static void die(const char *what)
+{
+        fprintf(stderr, "vm-hog: %s: %s\n", what, strerror(errno));
+        exit(1);
+}
+
+static void *sleep_for_ever(void *userdata)
+{
+        sigset_t all;
+
+        (void)userdata;
+        sigfillset(&all);
+        pthread_sigmask(SIG_BLOCK, &all, NULL);
+        for (;;)
+                pause();
+        return NULL;
+}
+
+static void start_threads(long n)
+{
+        pthread_attr_t attr;
+        pthread_t t;
+
+        pthread_attr_init(&attr);
+        pthread_attr_setstacksize(&attr, 64 << 10);
+        for (long i = 0; i < n; i++)
+                if ((errno = pthread_create(&t, &attr, sleep_for_ever, NULL)))
+                        die("pthread_create");
+        pthread_attr_destroy(&attr);
+}
+
+static void fill_file(const char *path, size_t bytes)
+{
+        static char block[1 << 20];
+        int fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+
+        if (fd < 0)
+                die(path);
+        memset(block, 1, sizeof(block));
+        for (size_t done = 0; done < bytes; done += sizeof(block))
+                if (write(fd, block, sizeof(block)) != sizeof(block))
+                        die("write");
+        /* Dirty pages cannot be evicted. */
+        if (fsync(fd) < 0)
+                die("fsync");
+        for (size_t done = 0; done < bytes; done += sizeof(block))
+                if (pread(fd, block, sizeof(block), (off_t)done) < 0)
+                        die("read");
+        close(fd);
+}
+
+static double now(void)
+{
+        struct timespec t;
+
+        clock_gettime(CLOCK_MONOTONIC, &t);
+        return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+static void touch_until_stopped(char *memory, size_t bytes)
+{
+        double longest = 0;
+
+        while (!stopped) {
+                for (size_t i = 0; i < bytes && !stopped; i += 4096) {
+                        double before = now(), took;
+
+                        memory[i]++;
+                        took = now() - before;
+                        longest = took > longest ? took : longest;
+                }
+        }
+        printf("longest write %.1f ms\n", longest * 1e3);
+}
+
+int main(int argc, char *argv[])
+{
+        enum { BIND = MPOL_BIND, PREFER = MPOL_PREFERRED, LOCAL = MPOL_DEFAULT };
+        static const struct option options[] = {
+                { "node", required_argument, NULL, 'n' },
+                { "mb", required_argument, NULL, 'm' },
+                { "threads", required_argument, NULL, 't' },
+                { "file", required_argument, NULL, 'f' },
+                { "shm", no_argument, NULL, 's' },
+                { "bind", no_argument, NULL, 'b' },
+                { "prefer", no_argument, NULL, 'p' },
+                { "local", no_argument, NULL, 'l' },
+                { "touch", no_argument, NULL, 'w' },
+                { "hold", no_argument, NULL, 'h' },
+                { NULL, 0, NULL, 0 },
+        };
+        long node = 0, mb = 1, threads = 0;
+        unsigned long mask[16] = { 0 };
+        const char *file = NULL;
+        bool shared = false, touch = false;
+        int mode = BIND, c;
+        char *memory = NULL;
+        size_t bytes;
+
+        while ((c = getopt_long(argc, argv, "", options, NULL)) >= 0) {
+                switch (c) {
+                case 'n':
+                        node = atol(optarg);
+                        break;
+                case 'm':
+                        mb = atol(optarg);
+                        break;
+                case 't':
+                        threads = atol(optarg);
+                        break;
+                case 'f':
+                        file = optarg;
+                        break;
+                case 's':
+                        shared = true;
+                        break;
+                case 'b':
+                        mode = BIND;
+                        break;
+                case 'p':
+                        mode = PREFER;
+                        break;
+                case 'l':
+                        mode = LOCAL;
+                        break;
+                case 'w':
+                        touch = true;
+                        break;
+                case 'h': /* what it does anyway */
+                        break;
+                default:
+                        return 2;
+                }
+        }
+        signal(SIGTERM, on_signal);
+        signal(SIGINT, on_signal);
+        start_threads(threads);
+        bytes = (size_t)mb << 20;
+        mask[node / 64] |= 1UL << node % 64;
+        if (file) {
+                if (mode != LOCAL && set_mempolicy(mode, mask, sizeof(mask) * 8) < 0)
+                        die("set_mempolicy");
+                fill_file(file, bytes);
+                (void)set_mempolicy(MPOL_DEFAULT, NULL, 0);
+        } else if (bytes > 0) {
+                memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+                              MAP_ANONYMOUS | (shared ? MAP_SHARED : MAP_PRIVATE), -1, 0);
+                if (memory == MAP_FAILED)
+                        die("mmap");
+                if (mode != LOCAL && mbind(memory, bytes, mode, mask, sizeof(mask) * 8, 0) < 0)
+                        die("mbind");
+                memset(memory, 1, bytes);
+        }
+        printf("ready %d\n", (int)getpid());
+        fflush(stdout);
+        if (touch && memory)
+                touch_until_stopped(memory, bytes);
+        while (!stopped)
+                pause();
+        return 0;
+}
