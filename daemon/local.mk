@@ -76,9 +76,6 @@ sbin_PROGRAMS += cdmd
 cdmd_SOURCES = daemon/main.c
 cdmd_LDADD = libdaemon.la
 
-systemgenerator_PROGRAMS = cdmd-generator
-cdmd_generator_SOURCES = daemon/generator.c
-cdmd_generator_LDADD = libmachine.la libpolicy.la
 # Runs before everything else: it links neither libsystemd nor libnuma nor libcgroup.
 systemgenerator_PROGRAMS = daemon/cdmd-generator
 daemon_cdmd_generator_SOURCES = daemon/generator.c

@@ -6,9 +6,10 @@ noinst_HEADERS = \
 	tests/unit/temp-root.h \
 	tests/unit/tree.h
 EXTRA_DIST += \
-	tests/bus-introspect.c \
+	tests/client/common.sh \
 	tests/data/conf \
-	tests/data/machine
+	tests/data/machine \
+	tests/vm
 
 # Each program is made of the one source of its name.
 AM_DEFAULT_SOURCE_EXT = .c
@@ -21,8 +22,12 @@ unit_tests = \
 	tests/unit/test-conf-read \
 	tests/unit/test-decide \
 	tests/unit/test-fence-files \
+	tests/unit/test-fence-scan \
+	tests/unit/test-generator \
+	tests/unit/test-json \
 	tests/unit/test-ledger \
 	tests/unit/test-nodeset \
+	tests/unit/test-offline \
 	tests/unit/test-plan \
 	tests/unit/test-pool \
 	tests/unit/test-rule \
@@ -34,36 +39,36 @@ unit_tests = \
 	tests/unit/test-topology-read \
 	tests/unit/test-worker
 check_PROGRAMS += $(unit_tests)
+tests_unit_test_json_LDADD = libclient.la $(CHECK_LIBS)
+tests_unit_test_offline_LDADD = libclient.la $(CHECK_LIBS)
 
-test_paths = -DTEST_DATA_DIR='"$(abs_top_srcdir)/tests/data"' \
-	tests/unit/test-fence-scan \
-	tests/unit/test-generator \
-	tests/unit/test-topology-read
-
-tests_unit_test_fence_files_CFLAGS = $(UNIT_CFLAGS)
-tests_unit_test_fence_files_LDADD = libmachine.la $(UNIT_LIBS)
-
-tests_unit_test_fence_scan_CFLAGS = $(UNIT_CFLAGS) $(SYSTEMD_CFLAGS)
-tests_unit_test_fence_scan_LDADD = libdaemon.la libmachine.la $(UNIT_LIBS)
-tests_unit_test_generator_CPPFLAGS = $(UNIT_DATA_CPPFLAGS) \
-	-DGENERATOR='"$(abs_top_builddir)/daemon/cdmd-generator"'
-tests_unit_test_generator_CFLAGS = $(UNIT_CFLAGS)
-tests_unit_test_generator_LDADD = $(UNIT_LIBS)
-tests_unit_test_topology_read_CPPFLAGS = $(UNIT_DATA_CPPFLAGS) \
-	-DFIXTURE='"$(abs_top_srcdir)/../shared/fixtures/power9-v100.tar.bz2"'
-tests_unit_test_topology_read_CPPFLAGS = $(AM_CPPFLAGS) $(test_paths)
+test_paths = \
+	-DTEST_DATA_DIR='"$(abs_top_srcdir)/tests/data"' \
+	-DFIXTURE='"$(abs_top_srcdir)/../shared/fixtures/power9-v100.tar.bz2"' \
+	-DGENERATOR='"$(abs_top_builddir)/daemon/cdmd-generator"' \
+	-DBUILD_DIR='"$(abs_top_builddir)"'
 tests_unit_test_fence_files_CPPFLAGS = $(AM_CPPFLAGS) $(test_paths)
+tests_unit_test_fence_scan_CPPFLAGS = $(AM_CPPFLAGS) $(test_paths)
+tests_unit_test_generator_CPPFLAGS = $(AM_CPPFLAGS) $(test_paths)
+tests_unit_test_topology_read_CPPFLAGS = $(AM_CPPFLAGS) $(test_paths)
+
+# A whole cdmd on a private bus, with a made-up systemd and polkit.
+bus_tests = tests/bus/test-bus
+check_PROGRAMS += $(bus_tests) tests/bus/fake-polkit tests/bus/fake-systemd
+tests_bus_test_bus_SOURCES = tests/bus/test-bus.c tests/bus/world.c
+tests_bus_test_bus_CPPFLAGS = $(AM_CPPFLAGS) $(test_paths)
+
+# cdmctl, alone or against a daemon that only talks.
+client_tests = \
+	tests/client/bus.sh \
+	tests/client/check.sh \
+	tests/client/offline.sh \
+	tests/client/power9.sh \
+	tests/client/usage.sh
+check_PROGRAMS += tests/client/fake-cdmd
 
 # What the sources themselves keep to, and what is not code: pages, units, policy files.
 file_tests = \
-TESTS += \
-	tests/unit/test-fence-files \
-	tests/unit/test-fence-scan \
-	tests/unit/test-generator \
-	tests/unit/test-topology-read
-
-# What is not code: manual pages, units, policy files. Each script says what it checks, and why it skips.
-file_checks = \
 	tests/check-bus-doc \
 	tests/check-bus-files \
 	tests/check-catalog \
@@ -74,69 +79,27 @@ file_checks = \
 	tests/check-man \
 	tests/check-rooms \
 	tests/check-unit
-dist_check_SCRIPTS += $(file_tests)
-TESTS += $(unit_tests) $(file_tests)
-
-dist_check_SCRIPTS += $(file_checks)
-
 check_PROGRAMS += tests/bus-introspect
-tests_bus_introspect_CFLAGS = $(AM_CFLAGS) $(SYSTEMD_CFLAGS)
-tests_bus_introspect_LDADD = libdaemon.la $(SYSTEMD_LIBS)
-TESTS += $(file_checks)
+
+dist_check_SCRIPTS += $(client_tests) $(file_tests)
+TESTS += $(unit_tests) $(bus_tests) $(client_tests) $(file_tests)
+
 # Programs that only make sense in the guest: `make vm-programs`, `make install-vm-programs DESTDIR=...`.
 vm_programs = \
 	tests/vm/programs/vm-apply \
+	tests/vm/programs/vm-fence \
 	tests/vm/programs/vm-hog \
 	tests/vm/programs/vm-ping
 EXTRA_PROGRAMS = $(vm_programs)
 CLEANFILES += $(vm_programs)
-	tests/vm/programs/vm-fence \
-	tests/vm/programs/vm-hog
-EXTRA_PROGRAMS = $(guest_tests)
-CLEANFILES += $(guest_tests)
 vmprogramsdir = $(prefix)/lib/cdmd-tests
 tests_vm_programs_vm_hog_LDADD = $(NUMA_LIBS) -lpthread
 tests_vm_programs_vm_ping_LDADD = $(SYSTEMD_LIBS) -lpthread
 
 vm-programs: $(vm_programs)
 install-vm-programs: $(vm_programs)
-tests_vm_programs_vm_apply_CFLAGS = $(AM_CFLAGS) $(SYSTEMD_CFLAGS)
-tests_vm_programs_vm_apply_LDADD = libdaemon.la libmachine.la libpolicy.la $(SYSTEMD_LIBS)
-tests_vm_programs_vm_fence_CFLAGS = $(AM_CFLAGS) $(SYSTEMD_CFLAGS)
-tests_vm_programs_vm_fence_LDADD = libdaemon.la libmachine.la libpolicy.la $(SYSTEMD_LIBS)
-tests_vm_programs_vm_hog_CFLAGS = $(AM_CFLAGS) $(NUMA_CFLAGS) -pthread
-tests_vm_programs_vm_hog_LDADD = $(NUMA_LIBS)
-
-vm-programs: $(guest_tests)
-install-vm-programs: $(guest_tests)
 	$(MKDIR_P) "$(DESTDIR)$(vmprogramsdir)"
 	for p in $(vm_programs); do \
 		$(LIBTOOL) --quiet --mode=install $(INSTALL_PROGRAM) "$$p" "$(DESTDIR)$(vmprogramsdir)"; \
 	done
 .PHONY: vm-programs install-vm-programs
-
-# cdmctl: its own unit tests, and scripts that run the program, alone or against a daemon that only talks.
-client_unit_tests = \
-	tests/unit/test-json \
-	tests/unit/test-offline
-client_tests = \
-	tests/client/bus.sh \
-	tests/client/check.sh \
-	tests/client/offline.sh \
-	tests/client/power9.sh \
-	tests/client/usage.sh
-check_PROGRAMS += $(client_unit_tests) tests/client/fake-cdmd
-tests_unit_test_json_LDADD = libclient.la $(CHECK_LIBS)
-tests_unit_test_offline_LDADD = libclient.la $(CHECK_LIBS)
-tests_client_fake_cdmd_LDADD = $(SYSTEMD_LIBS)
-EXTRA_DIST += tests/client/common.sh
-dist_check_SCRIPTS += $(client_tests)
-TESTS += $(client_unit_tests) $(client_tests)
-# A whole cdmd on a private bus, with a made-up systemd and polkit.
-check_PROGRAMS += \
-	tests/bus/fake-polkit \
-	tests/bus/fake-systemd \
-	tests/bus/test-bus
-tests_bus_test_bus_SOURCES = tests/bus/test-bus.c tests/bus/world.c
-tests_bus_test_bus_CPPFLAGS = $(AM_CPPFLAGS) $(test_paths) -DBUILD_DIR='"$(abs_top_builddir)"'
-TESTS += tests/bus/test-bus
