@@ -50,8 +50,9 @@ int conf_messages_add(ConfMessages *m, ConfSeverity severity, const char *file, 
  * else through NSS. Unknown names are a warning. */
 int config_load(const char *root, Config **ret, ConfMessages *messages);
 
-/* Only what the fence needs, cdmd.conf and the pools: for the generator, which runs when no name service may be
- * asked, and to which a rule that does not parse makes no difference. n_rules is 0; else as config_load(). */
+/* Only what the fence needs, cdmd.conf and the pools: for the generator, which runs when no name service may
+ * be asked, and to which a rule that does not parse makes no difference. n_rules is 0; else as
+ * config_load(). */
 int config_load_fence(const char *root, Config **ret, ConfMessages *messages);
 
 /* Checks single files as given on a command line; their kind follows from the folder (pools.d, policy.d) or
