@@ -25,6 +25,8 @@ struct IdentityLookup {
         char *unit, *cgroup, *user;
         pid_t asked_pid;
         bool scope;
+        TurnQueue *turns;
+        Turn *lane; /* to ask PID 1 */
         sd_bus_slot *slot;
         Identity *identity; /* filled in as the lookup goes on */
         identity_done_t done;
@@ -63,6 +65,7 @@ IdentityLookup *identity_lookup_free(IdentityLookup *l)
         if (!l)
                 return NULL;
         sd_bus_slot_unref(l->slot);
+        turn_free(l->lane);
         sd_bus_unref(l->bus);
         free(l->root);
         free(l->unit);
@@ -259,6 +262,7 @@ static void on_unit(int error, UnitInfo *info, void *userdata)
         IdentityLookup *l = userdata;
 
         l->slot = sd_bus_slot_unref(l->slot);
+        l->lane = turn_free(l->lane);
         if (error < 0) {
                 refuse_errno(l, error);
                 return;
@@ -343,6 +347,15 @@ static int ask_unit(IdentityLookup *l)
         return -EINVAL;
 }
 
+static void on_lane(Turn *t, void *userdata)
+{
+        IdentityLookup *l = userdata;
+        int r = ask_unit(l);
+
+        if (r < 0)
+                refuse_errno(l, r);
+}
+
 static void with_sender(IdentityLookup *l, const Sender *sender)
 {
         Subject *s = l->identity->subject;
@@ -362,7 +375,7 @@ static void with_sender(IdentityLookup *l, const Sender *sender)
                 return;
         if (l->user && !set_other_user(l))
                 return;
-        int r = ask_unit(l);
+        int r = turn_take_lane(l->turns, on_lane, l, &l->lane);
         if (r < 0)
                 refuse_errno(l, r);
 }
@@ -457,7 +470,7 @@ static int lookup_new(const IdentityQuery *q, const char *root, IdentityLookup *
         return 0;
 }
 
-int identity_start(sd_bus *bus, SenderCache *senders, const char *root, sd_bus_message *m,
+int identity_start(sd_bus *bus, SenderCache *senders, TurnQueue *turns, const char *root, sd_bus_message *m,
                    const IdentityQuery *query, identity_done_t done, void *userdata, IdentityLookup **ret)
 {
         const char *name = sd_bus_message_get_sender(m);
@@ -469,6 +482,7 @@ int identity_start(sd_bus *bus, SenderCache *senders, const char *root, sd_bus_m
         if (r < 0)
                 return r;
         l->bus = sd_bus_ref(bus);
+        l->turns = turns;
         l->done = done;
         l->userdata = userdata;
         *ret = l;

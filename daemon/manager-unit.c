@@ -23,6 +23,8 @@ struct UnitCheck {
         char *unit;
         bool repair;
         UnitInfo *info; /* NULL: systemd does not know it any more */
+        Turn *lane;     /* to ask PID 1 */
+        bool asked;
         sd_bus_slot *slot;
         Turn *turn;
         Apply *apply;
@@ -35,6 +37,7 @@ static void check_free(UnitCheck *c)
 {
         DL_DELETE(c->manager->checks, c);
         sd_bus_slot_unref(c->slot);
+        turn_free(c->lane);
         apply_free(c->apply);
         change_free(c->change);
         turn_free(c->turn);
@@ -257,6 +260,7 @@ static void on_info(int error, UnitInfo *info, void *userdata)
         UnitCheck *c = userdata;
 
         c->slot = sd_bus_slot_unref(c->slot);
+        c->lane = turn_free(c->lane);
         c->info = info;
         if (error < 0 && error != -ENOENT) {
                 log_warning("Cannot look at %s: %s.", c->unit, strerror(-error));
@@ -270,15 +274,38 @@ static void on_info(int error, UnitInfo *info, void *userdata)
         }
 }
 
+static void on_lane(Turn *t, void *userdata)
+{
+        UnitCheck *c = userdata;
+        int r = unit_get(c->manager->bus, c->unit, on_info, c, &c->slot);
+
+        c->asked = true;
+        if (r < 0)
+                on_info(r, NULL, c);
+}
+
+/* Units change state in bursts: one that has not been looked at yet need not be looked at twice. */
+static bool is_due(Manager *m, const char *unit)
+{
+        UnitCheck *c;
+
+        DL_FOREACH (m->checks, c)
+                if (!c->asked && strcmp(c->unit, unit) == 0)
+                        return true;
+        return false;
+}
+
 int manager_check_unit(Manager *m, const char *unit, bool repair, unit_check_done_t done)
 {
+        if (!repair && !done && is_due(m, unit))
+                return 0;
         UnitCheck *c = calloc(1, sizeof(*c));
 
         if (!c)
                 return -ENOMEM;
         *c = (UnitCheck){ .manager = m, .unit = strdup(unit), .repair = repair, .done = done };
         DL_APPEND(m->checks, c);
-        int r = c->unit ? unit_get(m->bus, unit, on_info, c, &c->slot) : -ENOMEM;
+        int r = c->unit ? turn_take_lane(m->turns, on_lane, c, &c->lane) : -ENOMEM;
         if (r < 0)
                 check_free(c);
         return r;
