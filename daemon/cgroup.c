@@ -320,6 +320,11 @@ uint64_t numa_bytes_sum(const NumaBytes *b)
         return b->anon + b->file + b->shmem + b->other;
 }
 
+uint64_t numa_bytes_movable(const NumaBytes *b)
+{
+        return b->anon + b->file + b->shmem;
+}
+
 /* Which field of NumaBytes a key of memory.numa_stat counts in; others repeat what is counted already. */
 static uint64_t *numa_field(NumaBytes *b, const char *key, size_t n)
 {

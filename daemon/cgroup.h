@@ -51,6 +51,8 @@ typedef struct NumaBytes {
 } NumaBytes;
 
 uint64_t numa_bytes_sum(const NumaBytes *b);
+/* Without `other`: what processes have, which a drain is held to. */
+uint64_t numa_bytes_movable(const NumaBytes *b);
 
 /* Only nodes of the set, and only those with any bytes; *ret is owned by the caller. */
 int cgroup_read_numa(int fd, const NodeSet *nodes, NumaBytes **ret, size_t *ret_n);

@@ -73,7 +73,9 @@ static int add_other(Reservation *r, void *userdata)
 }
 
 /* A node that another live reservation of the tenant keeps open has no residue. Of what is left on a closed
- * one, that part is this reservation's which no other draining one of the tenant accounts for already. */
+ * one, that part is this reservation's which no other draining one of the tenant accounts for already.
+ * Kernel memory that is charged to the cgroup (slab, page tables: some KiB) is not waited for: nobody can move
+ * it, it leaves with the tenant, and until then the snapshot counts it as foreign. */
 static size_t own_residue(Entry *e, const ApplyResult *result, Share out[static SHARES_MAX])
 {
         Ledger *l = e->manager->ledger;
@@ -87,7 +89,7 @@ static size_t own_residue(Entry *e, const ApplyResult *result, Share out[static 
                 if (nodeset_contains(&open, node) || !nodeset_contains(&own, node))
                         continue;
                 ledger_foreach_of_tenant(l, tenant, add_other, &other);
-                uint64_t bytes = numa_bytes_sum(&result->residue[i]);
+                uint64_t bytes = numa_bytes_movable(&result->residue[i]);
                 if (bytes > other.bytes)
                         out[n++] = (Share){ node, bytes - other.bytes };
         }
@@ -218,8 +220,11 @@ int manager_release(Entry *e)
         ReservationState before = e->r->state;
         char nodes[NODESET_STR_MAX], policy[512];
 
-        if (e->turn || e->retry)
+        if (e->turn)
                 return 0; /* on its way already */
+        /* Asked for again while it waits to try again: now, and the one who asks is told what is left. */
+        e->retry = sd_event_source_disable_unref(e->retry);
+        e->retry_usec = 0;
         if (before != RESERVATION_DRAINING) {
                 ledger_set_state(e->manager->ledger, e->r, RESERVATION_DRAINING);
                 int r = manager_store(e);

@@ -8,31 +8,34 @@ size=$((512 << 20))
 site_up
 
 check "a service fills ordinary memory" vm_eat train-big 0 512M
+cgroup=$(vm_cgroup train-big.service)
+
+# The yardstick: the same pages taken away by narrowing alone, which PID 1 waits for.
 check "it is granted, and its pages move up" cdmctl request hbm $size --unit train-big.service --migrate
 id=$output
 node=$(cdmctl show "$id" --json=short | jq '.nodes[0].node')
-cgroup=$(vm_cgroup train-big.service)
-up=$(vm_node_bytes "$cgroup" "$node" anon)
-check "512 MiB are on node $node" test "$up" -ge $size
-before=$(vm_node_used "$node")
+check "512 MiB are on node $node" test "$(vm_node_bytes "$cgroup" "$node" anon)" -ge $size
+check "bare narrowing" site_pinged systemctl set-property --runtime train-big.service AllowedMemoryNodes=0-1
+bare=$(site_longest org.freedesktop.systemd1)
+check "which took all pages away" test "$(vm_node_bytes "$cgroup" "$node" anon)" -lt $((size / 10))
+check "the reservation is released" cdmctl release "$id"
 
+check "it is granted again, and its pages move up" cdmctl request hbm $size --unit train-big.service --migrate --nodes "$node"
+id=$output
+check "512 MiB are on node $node again" test "$(vm_node_bytes "$cgroup" "$node" anon)" -ge $size
+before=$(vm_node_used "$node")
 check "it is released" site_pinged cdmctl release "$id"
 echo "# $output"
-released_systemd=$(site_longest org.freedesktop.systemd1)
-released_cdmd=$(site_longest org.cdmd1)
 is "no page of it is on the node" "$(vm_node_bytes "$cgroup" "$node")" 0
 check "the node has its bytes back" test "$(vm_node_used "$node")" -lt $((before - size * 9 / 10))
 is "the unit is fenced" "$(site_mems train-big.service)" 0-1
-
-# The same narrowing bare, as a yardstick: what PID 1 would have waited for.
-systemctl set-property --runtime train-big.service AllowedMemoryNodes="0-1 $node"
-migratepages "$(pgrep --full 'tail$' | tail -n 1)" 0-1 "$node" 2>/dev/null || cdmctl status >/dev/null
-check "bare narrowing, for comparison" site_pinged systemctl set-property --runtime train-big.service AllowedMemoryNodes=0-1
-bare=$(site_longest org.freedesktop.systemd1)
+released_systemd=$(site_longest org.freedesktop.systemd1)
+released_cdmd=$(site_longest org.cdmd1)
 echo "# longest pause in us: PID 1 $released_systemd, cdmd $released_cdmd during the release; PID 1 $bare bare"
 check "PID 1 paused for less than a quarter of bare narrowing" test "$released_systemd" -lt $((bare / 4))
 check "cdmd too" test "$released_cdmd" -lt $((bare / 4))
 systemctl stop train-big
+check "nothing is left of it" wait_for 20 site_gone
 
 # Page cache: the kernel leaves it where it is when a cpuset is narrowed.
 systemd-run --quiet --collect --unit=train-cache --property=Type=notify --property=NotifyAccess=all bash -c '
