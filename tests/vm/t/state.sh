@@ -62,12 +62,13 @@ done
 check "after $kills kills only the first reservation is left" wait_for 30 only_a
 is "and nobody else has a node" "$(site_leaks | grep -v train-a)" ""
 
-check "a new id" cdmctl request hbm 64M --unit train-a.service
-check "is larger than all before" test "$output" -gt "$b"
-cdmctl release "$output"
+check "a new reservation" cdmctl request hbm 64M --unit train-a.service
+new=$output
+check "has an id larger than all before" test "$new" -gt "$b"
+check "and is released" cdmctl release "$new"
 
-state=/run/cdmd
-find $state -type f -name "*$a*" -exec sh -c 'echo garbage >"$1"' - {} \;
+files=$(grep -lrw train-a.service /run/cdmd)
+for file in $files; do echo garbage >"$file"; done
 systemctl restart cdmd
 is "garbage in the state: the unit is closed" "$(site_mems train-a.service)" 0-1
 is "its pages are gone" $(($(vm_node_bytes "$cgroup" 2) + $(vm_node_bytes "$cgroup" 3))) 0
