@@ -3,6 +3,7 @@
 /* cdmctl who: which cgroup has pages on which CDM node, and by what right. */
 
 #include <ctype.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -50,7 +51,27 @@ static const char *kind_color(const char *kind)
         return strcmp(kind, "residue") == 0 || strcmp(kind, "unattributed") == 0 ? "yellow" : NULL;
 }
 
-static int fill(sd_bus_message *m, const NodeSet *only, Table *t)
+/* Every cgroup has a few hundred bytes of kernel memory wherever the kernel put them. They are told to
+ * programs, but a table of them hides from people what matters. */
+#define SMALL_BYTES 4096
+
+typedef struct Filter {
+        const NodeSet *only; /* NULL: all nodes */
+        bool hide_small;
+        unsigned n_small; /* so many were hidden */
+} Filter;
+
+static bool is_hidden(Filter *f, uint32_t node, uint64_t bytes, uint64_t user_bytes)
+{
+        if (f->only && (node >= NODE_MAX || !nodeset_contains(f->only, (int)node)))
+                return true;
+        if (!f->hide_small || user_bytes > 0 || bytes >= SMALL_BYTES)
+                return false;
+        f->n_small++;
+        return true;
+}
+
+static int fill(sd_bus_message *m, Filter *f, Table *t)
 {
         const char *cgroup, *unit, *kind;
         uint64_t bytes, anon, file;
@@ -61,7 +82,7 @@ static int fill(sd_bus_message *m, const NodeSet *only, Table *t)
                 return r;
         while ((r = sd_bus_message_read(m, "(ussttts)", &node, &cgroup, &unit, &bytes, &anon, &file,
                                         &kind)) > 0) {
-                if (only && (node >= NODE_MAX || !nodeset_contains(only, (int)node)))
+                if (is_hidden(f, node, bytes, anon + file))
                         continue;
                 table_row(t);
                 table_unsigned(t, node);
@@ -94,6 +115,14 @@ int verb_who(const Args *args)
         int r = table_new(columns, ARRAY_SIZE(columns), &t);
         if (r < 0)
                 return printed(r);
-        r = fill(reply, args->n_positional > 0 ? &only : NULL, t);
-        return r < 0 ? client_garbled(r) : printed(table_print(t, &args->style));
+        Filter f = { .only = args->n_positional > 0 ? &only : NULL,
+                     .hide_small = args->style.json == JSON_OFF };
+        r = fill(reply, &f, t);
+        if (r < 0)
+                return client_garbled(r);
+        r = table_print(t, &args->style);
+        if (r >= 0 && f.n_small > 0 && args->style.legend)
+                printf("(%u more have less than a page of kernel memory each; --json shows them)\n",
+                       f.n_small);
+        return printed(r);
 }

@@ -1,5 +1,6 @@
 #!/bin/bash
 # What ./bootstrap demo runs in the guest: the story of one node of HBM, told with the real commands.
+# shellcheck source=tests/vm/lib.sh
 . /usr/lib/cdmd-vm/lib.sh
 bold='' plain=''
 [ ! -t 1 ] || bold=$'\e[1m' plain=$'\e[0m'
@@ -25,6 +26,16 @@ as() {
 }
 
 useradd --create-home trainer
+cat >/home/trainer/train <<'EOF'
+#!/bin/sh
+/usr/lib/cdmd-tests/vm-hog --local --mb 200 >/dev/null &
+sleep 5
+grep '^anon ' "/sys/fs/cgroup$(cut -d: -f3 /proc/self/cgroup)/memory.numa_stat"
+cdmctl list
+cdmctl who hbm
+kill $!
+EOF
+chmod 755 /home/trainer/train
 useradd --create-home visitor
 
 say "Two ordinary nodes and two of fast memory that has no CPU: coherent device memory (CDM)."
@@ -33,7 +44,7 @@ run cdmctl nodes --offline
 say "The kernel gives it to whoever asks. An intruder takes 200 MiB before cdmd runs."
 run systemd-run --quiet --unit=intruder vm-hog --node 2 --mb 200
 wait_for 60 vm_unit_has intruder.service $((200 << 20))
-run grep -E '^anon' /sys/fs/cgroup/system.slice/intruder.service/memory.numa_stat
+run grep '^anon ' /sys/fs/cgroup/system.slice/intruder.service/memory.numa_stat
 
 say "The admin says who may have how much."
 mkdir -p /etc/cdm/pools.d /etc/cdm/policy.d
@@ -45,7 +56,7 @@ run cdmctl check
 
 say "cdmd starts: the intruder is moved off, and everybody is kept out."
 run systemctl enable --quiet --now cdmd
-run grep -E '^anon' /sys/fs/cgroup/system.slice/intruder.service/memory.numa_stat
+run grep '^anon ' /sys/fs/cgroup/system.slice/intruder.service/memory.numa_stat
 run cat /sys/fs/cgroup/system.slice/intruder.service/cpuset.mems.effective
 run cdmctl status
 
@@ -53,7 +64,8 @@ say "A user without a rule is denied, and told why."
 as visitor 'cdmctl run hbm 256M -- true'
 
 say "trainer has a rule: 256 MiB for one command, in a scope of its own, and the pages are on the CDM node."
-as trainer 'cdmctl run hbm 256M -- /usr/lib/cdmd-tests/vm-hog --mb 200 --hold 8 & sleep 6; cdmctl list; cdmctl who; wait'
+as trainer 'cat train'
+as trainer 'cdmctl run hbm 256M -- ./train'
 
 say "Over the limit of the rule; over what the pool has."
 as trainer 'cdmctl request hbm 600M'
@@ -65,13 +77,13 @@ wait_for 60 vm_unit_has train-big.service $((256 << 20))
 vm-ping org.freedesktop.systemd1 >/tmp/pings &
 ping=$!
 run cdmctl request hbm 512M --unit train-big.service --migrate
-run grep -E '^anon' /sys/fs/cgroup/system.slice/train-big.service/memory.numa_stat
+run grep '^anon ' /sys/fs/cgroup/system.slice/train-big.service/memory.numa_stat
 run cdmctl list
 
 say "And gives it back: drained first, narrowed last."
 id=$(cdmctl list --json=short | jq '.[0].id')
 run cdmctl release "$id"
-run grep -E '^anon' /sys/fs/cgroup/system.slice/train-big.service/memory.numa_stat
+run grep '^anon ' /sys/fs/cgroup/system.slice/train-big.service/memory.numa_stat
 kill $ping
 wait $ping
 say "What PID 1 noticed of all that: $(awk '{ printf "%d pings, the slowest took %d ms", $2, $3 / 1000 }' /tmp/pings) (emulated CPUs)."
