@@ -52,6 +52,12 @@
 /* files, below --root where one is given */
 #define CDM_CONFIG_DIR    "cdm" /* in /etc, /run, /usr/lib */
 #define CDM_STATE_DIR     "/run/cdmd"
+/* The drop-ins that cdmd has decided on since boot: the generator writes these again, not what the files of
+ * the configuration say by then. Empty: no fence. */
+#define CDM_DIR_DECIDED   CDM_STATE_DIR "/fence"
+/* Its being there says that the cpuset controller had to be enabled on a running system, until the next
+ * boot. */
+#define CDM_FLAG_CPUSET   CDM_STATE_DIR "/cpuset-enabled"
 #define CDM_UNIT          "cdmd.service"
 #define CDM_SCOPE_PREFIX  "cdm-" /* cdm-ID.scope */
 #define CDM_DROPIN_FENCE  "10-cdmd-fence.conf"
