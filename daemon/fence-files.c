@@ -470,19 +470,19 @@ static char *below(const char *root, const char *dir)
 int fence_files_decide(const char *root, const Config *config, const PoolSet *pools)
 {
         _cleanup_free_ char *state = below(root, CDM_STATE_DIR), *decided = below(root, CDM_DIR_DECIDED),
-                            *new = below(root, DIR_DECIDED_NEW);
+                            *fresh = below(root, DIR_DECIDED_NEW);
         const PoolSet none = { 0 };
         const char *dir;
         bool changed;
         int r;
 
-        if (!state || !decided || !new)
+        if (!state || !decided || !fresh)
                 return -ENOMEM;
         if (mkdir(state, 0755) < 0 && errno != EEXIST)
                 return -errno;
-        dir = access(decided, F_OK) == 0 ? decided : new;
+        dir = access(decided, F_OK) == 0 ? decided : fresh;
         r = fence_files_write(dir, config, pools ? pools : &none, &changed);
-        if (r >= 0 && dir == new &&rename(new, decided) < 0)
+        if (r >= 0 && dir == fresh && rename(fresh, decided) < 0)
                 r = -errno;
         return r;
 }

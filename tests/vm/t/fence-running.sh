@@ -43,7 +43,6 @@ runuser --login alice --command 'sleep infinity' &
 for unit in free pinned plain; do
         systemd-run --quiet --unit="$unit" sleep infinity
 done
-systemd-run --quiet --unit=own --property=AllowedMemoryNodes=3 sleep infinity
 systemd-run --quiet --unit=below --slice=some-deep.slice sleep infinity
 check "an intruder takes 128 MiB of node 2" vm_eat intruder 2 128M
 wait_for 20 test -d /sys/fs/cgroup/user.slice/user-1000.slice/user@1000.service
@@ -63,7 +62,6 @@ is "init.scope is fenced" "$(cat /sys/fs/cgroup/init.scope/cpuset.mems.effective
 is "the session of alice is fenced" "$(cat /sys/fs/cgroup/user.slice/user-1000.slice/session-*.scope/cpuset.mems.effective | sort -u)" 0-1
 is "user@1000.service is fenced" "$(site_mems user@1000.service)" 0-1
 is "a unit below two slices is fenced" "$(site_mems below.service)" 0-1
-is "a unit's own AllowedMemoryNodes= is overridden" "$(site_mems own.service)" 0-1
 is "an exempt unit is not fenced" "$(site_mems free.service)" 0-3
 is "a pinned unit has its node" "$(site_mems pinned.service)" 1
 is "cdmd is not" "$(site_mems cdmd.service)" 0-3
@@ -151,11 +149,14 @@ check "an intruder takes 64 MiB of node 3" vm_eat intruder2 3 64M
 is "and is only told of" "$(holders '[.[] | select(.unit == "intruder2.service") | .kind] | unique | join(" ")')" intruder
 check "it keeps its pages" test "$(on_cdm intruder2)" -ge $((64 << 20))
 is "no cgroup was written" "$(all_mems | grep -v intruder)" "$before"
+systemd-run --quiet --unit=own --property=AllowedMemoryNodes=3 sleep infinity
+is "a unit that runs has a CDM node of its own" "$(site_mems own.service)" 3
 
 configure Mode=enforce
 check "Mode=enforce" cdmctl reload
 is "closes the fence again" "$(status .fence)" closed
 check "the intruder is drained" test "$(on_cdm intruder2)" -lt 1000000
+is "a unit's own AllowedMemoryNodes= is overridden" "$(site_mems own.service)" 0-1
 check "which is counted" test "$(status .intruder_bytes_drained)" -ge $((64 << 20))
 
 systemctl stop cdmd
