@@ -10,17 +10,35 @@
 #include "daemon/fence-property.h"
 #include "daemon/unit.h"
 
-/* A unit whose property opens CDM nodes without a reservation is set back to what is left of it. */
+/* Is it a property that a fence has set back, or a grant on top of it, and this one leaves something else?
+ */
+static bool is_of_before(const Fence *f, const NodeSet *had, const NodeSet *reserved, bool free)
+{
+        NodeSet base = nodeset_subtract(had, reserved);
+
+        return !nodeset_is_empty(&f->before) && nodeset_equal(&base, &f->before) &&
+               (free || !nodeset_equal(&f->before, &f->pools->ordinary));
+}
+
+/* A property that opens CDM nodes without a reservation is set back to what is left of it. That is still
+ * there when a later fence leaves the unit more, or all: then it follows. (Systemd cannot be told to unset
+ * it, the kernel would keep the value.) */
 static int find_property(const char *unit, const NodeSet *had, void *userdata)
 {
         Fence *f = userdata;
         NodeSet reserved = ledger_tenant_nodes(f->context.ledger, unit);
         NodeSet open = nodeset_intersect(had, &f->pools->cdm), target;
+        bool free = f->lifting || fence_unit_is_exempt(unit, f->config);
 
-        if (fence_unit_is_exempt(unit, f->config) || nodeset_is_subset(&open, &reserved))
+        if (is_of_before(f, had, &reserved, free)) {
+                reserved = nodeset_intersect(&reserved, had);
+                target = nodeset_union(&f->pools->ordinary, free ? &f->pools->cdm : &reserved);
+        } else if (free || nodeset_is_subset(&open, &reserved)) {
                 return 0;
-        reserved = nodeset_intersect(&reserved, &open);
-        target = fence_target(had, &reserved, f->pools);
+        } else {
+                reserved = nodeset_intersect(&reserved, &open);
+                target = fence_target(had, &reserved, f->pools);
+        }
         return fence_names_add(&f->names, unit, &target);
 }
 
@@ -51,7 +69,7 @@ static void reset_next(Fence *f)
         r = fence_install(f, &changed);
         if (r < 0)
                 fence_finish(f, r);
-        else if (changed)
+        else if (changed || f->lifting) /* the generator's files go with the reload */
                 fence_step_reload(f);
         else
                 fence_step_read(f);

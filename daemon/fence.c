@@ -9,7 +9,7 @@
  *                   else POKE (slice by slice) - READ, as long as that fences more leaves,
  *                   then NARROW what systemd thinks is narrow already - TELL - READ, once,
  *                   then what is left is reported
- *   lift:   REMOVE - RELOAD - READ - POKE (as above)
+ *   lift:   RESET - REMOVE - RELOAD - READ - POKE (as above)
  *
  * Why READ and POKE: systemd 257 knows after a reload what its units shall have, and applies it to none of
  * them until somebody touches their slice. Why NARROW: where the set changes while the controller is enabled
@@ -202,21 +202,11 @@ int fence_close(Fence *f, const Config *config, const PoolSet *pools, fence_done
 
 int fence_lift(Fence *f, const PoolSet *pools, fence_done_t done, void *userdata)
 {
-        bool changed;
-        int r;
+        int r = start(f, true, NULL, pools, done, userdata);
 
-        r = start(f, true, NULL, pools, done, userdata);
         if (r < 0)
                 return r;
-        r = fence_install(f, &changed);
-        if (r < 0) {
-                f->done = NULL;
-                f->pools = NULL;
-                return r;
-        }
-        fence_unfenced_clear(f);
-        /* Also when there was nothing of ours to remove: the generator's files go with the reload. */
-        fence_step_reload(f);
+        fence_step_reset(f);
         return 0;
 }
 

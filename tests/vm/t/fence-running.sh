@@ -134,6 +134,7 @@ is "makes the fence leaky" "$(status .fence)" leaky
 like "and is reported with the reason" "$(cdmctl status)" "/foreign .*systemd does not own it"
 rmdir /sys/fs/cgroup/foreign
 
+systemctl stop late-own
 configure Mode=off
 check "Mode=off" cdmctl reload
 is "opens it" "$(status .fence)" open
@@ -163,5 +164,7 @@ systemctl stop cdmd
 systemd-run --quiet --unit=late3 sleep infinity
 is "cdmd stops, the fence stays" "$(site_mems late3.service)" 0-1
 systemctl start cdmd
+systemctl stop own
 site_down
+is "for every cgroup" "$(site_lifted)" ""
 finish
