@@ -83,12 +83,11 @@ static void leaf_job_done(int result, void *userdata)
                 fence_step_narrow(f);
 }
 
-/* What the leaf shall have. */
+/* What the leaf shall have. The ledger is newer than the reading: what was granted since stays. */
 static NodeSet leaf_target(const Fence *f, const FenceLeaf *leaf)
 {
         NodeSet reserved = fence_leaf_reserved(leaf, f->context.ledger);
 
-        reserved = nodeset_intersect(&reserved, &leaf->effective);
         if (fence_leaf_is_outdated(f, leaf))
                 return nodeset_union(&f->pools->ordinary, &reserved);
         return fence_target(&leaf->mems, &reserved, f->pools);
