@@ -85,6 +85,10 @@ void fence_finish(Fence *f, int error);
 /* fence-read.c */
 void fence_step_scan(Fence *f);
 void fence_step_read(Fence *f);
+/* Shall it have every node? */
+bool fence_leaf_is_free(const Fence *f, const FenceLeaf *leaf);
+/* Does a leaf that shall have every node have only what a fence has left it? */
+bool fence_leaf_is_held_back(const Fence *f, const FenceLeaf *leaf);
 /* Has the leaf exactly what an earlier fence left to everyone, and this one leaves something else? */
 bool fence_leaf_is_outdated(const Fence *f, const FenceLeaf *leaf);
 void fence_unfenced_clear(Fence *f);

@@ -88,6 +88,8 @@ static NodeSet leaf_target(const Fence *f, const FenceLeaf *leaf)
 {
         NodeSet reserved = fence_leaf_reserved(leaf, f->context.ledger);
 
+        if (fence_leaf_is_free(f, leaf))
+                return nodeset_union(&f->pools->ordinary, &f->pools->cdm);
         if (fence_leaf_is_outdated(f, leaf))
                 return nodeset_union(&f->pools->ordinary, &reserved);
         return fence_target(&leaf->mems, &reserved, f->pools);
@@ -102,7 +104,8 @@ static void leaf_job_start(Fence *f, const FenceLeaf *leaf, const NodeSet *from,
                 j->unit_path = strdup(leaf->unit_path);
                 j->target = leaf_target(f, leaf);
         }
-        if (!j || !j->path || !j->unit_path || fence_names_add(&f->written, leaf->unit, &j->target) < 0) {
+        if (!j || !j->path || !j->unit_path ||
+            (!fence_leaf_is_free(f, leaf) && fence_names_add(&f->written, leaf->unit, &j->target) < 0)) {
                 fence_job_free(j);
                 fence_finish(f, -ENOMEM);
                 return;
@@ -110,7 +113,7 @@ static void leaf_job_start(Fence *f, const FenceLeaf *leaf, const NodeSet *from,
         j->id = leaf->id;
         j->from = *from;
         j->to = f->pools->ordinary;
-        j->bandwidth = f->config->drain_bandwidth;
+        j->bandwidth = f->config ? f->config->drain_bandwidth : 0; /* lifting drains nothing */
         fence_job_start(f, j, run, leaf_job_done);
 }
 
@@ -146,7 +149,8 @@ void fence_step_drain(Fence *f)
 }
 
 /* Where nothing is open and the leaf has only too little, systemd's idea decides: it may be the unit's own.
- */
+ * Systemd 252 leaves the kernel's value as it is when a unit's set becomes none, as long as somebody else in
+ * the slice needs the controller; the unit then gets all nodes by name. */
 static void widen_info(int error _unused_, UnitInfo *info, void *userdata)
 {
         _cleanup_(unit_info_free_p) UnitInfo *owned = info;
@@ -155,10 +159,18 @@ static void widen_info(int error _unused_, UnitInfo *info, void *userdata)
         NodeSet target = leaf_target(f, leaf), none = NODESET_EMPTY;
 
         f->slot = sd_bus_slot_unref(f->slot);
-        if (owned && nodeset_is_subset(&target, &owned->allowed))
+        if (owned && (nodeset_is_subset(&target, &owned->allowed) ||
+                      (fence_leaf_is_free(f, leaf) && nodeset_is_empty(&owned->allowed))))
                 leaf_job_start(f, leaf, &none, run_narrow);
         else
                 fence_step_narrow(f);
+}
+
+/* Has only too little. */
+static bool is_too_narrow(const Fence *f, const FenceLeaf *leaf)
+{
+        return fence_leaf_is_free(f, leaf) ? fence_leaf_is_held_back(f, leaf)
+                                           : fence_leaf_is_outdated(f, leaf);
 }
 
 void fence_step_narrow(Fence *f)
@@ -166,15 +178,17 @@ void fence_step_narrow(Fence *f)
         f->phase = PHASE_NARROW;
         while (f->next < f->scan.n_leaves) {
                 const FenceLeaf *leaf = &f->scan.leaves[f->next++];
-                NodeSet open = fence_leaf_open(leaf, f->config, f->pools, f->context.ledger);
+                NodeSet open = NODESET_EMPTY;
 
-                if (!leaf->unit || !leaf->has_cpuset || fence_unit_is_exempt(leaf->unit, f->config))
+                if (!leaf->unit || !leaf->has_cpuset)
                         continue;
+                if (!fence_leaf_is_free(f, leaf))
+                        open = fence_leaf_open(leaf, f->config, f->pools, f->context.ledger);
                 if (!nodeset_is_empty(&open)) {
                         leaf_job_start(f, leaf, &open, run_narrow);
                         return;
                 }
-                if (fence_leaf_is_outdated(f, leaf) &&
+                if (is_too_narrow(f, leaf) &&
                     unit_get(f->context.bus, leaf->unit, widen_info, f, &f->slot) >= 0)
                         return;
         }

@@ -17,8 +17,12 @@ static int run_scan(Job *job _unused_, void *userdata)
         return fence_scan_read(&j->cdm, &j->scan);
 }
 
-/* A unit that shall have every node, and that still has only what a fence left it. */
-static bool is_held_back(const Fence *f, const FenceLeaf *leaf)
+bool fence_leaf_is_free(const Fence *f, const FenceLeaf *leaf)
+{
+        return f->lifting || fence_unit_is_exempt(leaf->unit, f->config);
+}
+
+bool fence_leaf_is_held_back(const Fence *f, const FenceLeaf *leaf)
 {
         return leaf->unit && leaf->has_cpuset && !nodeset_is_empty(&leaf->mems) &&
                !nodeset_is_empty(&f->kept_off) && !nodeset_intersects(&leaf->mems, &f->kept_off);
@@ -41,8 +45,8 @@ static bool is_todo(const Fence *f, const FenceLeaf *leaf)
 {
         NodeSet open;
 
-        if (f->lifting || fence_unit_is_exempt(leaf->unit, f->config))
-                return is_held_back(f, leaf);
+        if (fence_leaf_is_free(f, leaf))
+                return fence_leaf_is_held_back(f, leaf);
         open = fence_leaf_open(leaf, f->config, f->pools, f->context.ledger);
         return !nodeset_is_empty(&open) || fence_leaf_is_outdated(f, leaf);
 }
@@ -160,7 +164,7 @@ static void judge(Fence *f)
                 fence_step_reload(f);
                 return;
         }
-        if ((n > 0 || f->written.n > 0) && !f->lifting && !f->narrowed) {
+        if ((n > 0 || f->written.n > 0) && !f->narrowed) {
                 f->narrowed = true;
                 fence_step_narrow(f);
                 return;

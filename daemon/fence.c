@@ -9,7 +9,7 @@
  *                   else POKE (slice by slice) - READ, as long as that fences more leaves,
  *                   then NARROW what systemd thinks is narrow already - TELL - READ, once,
  *                   then what is left is reported
- *   lift:   RESET - REMOVE - RELOAD - READ - POKE (as above)
+ *   lift:   RESET - REMOVE - RELOAD - READ - POKE (as above), NARROW (which widens here) - READ, once
  *
  * Why READ and POKE: systemd 257 knows after a reload what its units shall have, and applies it to none of
  * them until somebody touches their slice. Why NARROW: where the set changes while the controller is enabled

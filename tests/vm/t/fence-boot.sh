@@ -65,6 +65,8 @@ check "corrected" cdmctl reload
 is "it is closed" "$(status .fence)" closed
 is "no leaf is open any more" "$(site_leaks)" ""
 
+systemctl stop own
+systemd-run --quiet --unit=cpus --property=AllowedCPUs=0-1 sleep infinity # keeps the cpuset controller enabled
 site_down
 check "the generator writes none any more" test ! -e $generated/service.d/10-cdmd-fence.conf
 is "no cgroup is kept off a node" "$(site_lifted)" ""
