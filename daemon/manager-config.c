@@ -229,6 +229,7 @@ static void tell_fence(Manager *m, int error)
         if (drained > m->intruder_bytes) {
                 char size[SIZE_STR_MAX];
                 e.kind = EVENT_INTRUDER_DRAINED;
+                e.reason = NULL;
                 e.has = EVENT_HAS_MOVED;
                 e.moved_bytes = drained - m->intruder_bytes;
                 event_emit(m->bus, &e, "%s of processes without a reservation were moved off node %s.",
