@@ -388,6 +388,38 @@ START_TEST(the_fence_goes_with_the_last_cdm_node)
 }
 END_TEST
 
+START_TEST(a_fence_that_cannot_be_written_is_leaky_and_says_why)
+{
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+        _cleanup_free_ char *state = NULL, *decided = NULL, *away = NULL;
+        const char *cgroup, *unit, *reason;
+
+        ck_assert_int_ge(asprintf(&decided, "%s/run/cdmd/fence", w.root), 0);
+        ck_assert_int_ge(asprintf(&away, "%s/run/cdmd/away", w.root), 0);
+        ck_assert_int_eq(rename(decided, away), 0);
+        world_put(&w, "/run/cdmd/fence", "not a folder\n");
+        reload();
+        ck_assert_int_ge(sd_bus_get_property_string(w.client, CDM_BUS_NAME, CDM_PATH, CDM_INTERFACE_MANAGER,
+                                                    "FenceState", NULL, &state),
+                         0);
+        ck_assert_str_eq(state, "leaky");
+        ck_assert_int_ge(sd_bus_get_property(w.client, CDM_BUS_NAME, CDM_PATH, CDM_INTERFACE_MANAGER,
+                                             "Unfenced", NULL, &m, "a(sss)"),
+                         0);
+        ck_assert_int_ge(sd_bus_message_enter_container(m, 'a', "(sss)"), 0);
+        ck_assert_int_gt(sd_bus_message_read(m, "(sss)", &cgroup, &unit, &reason), 0);
+        ck_assert_str_eq(cgroup, "/");
+        ck_assert_ptr_nonnull(strstr(reason, "Not a directory"));
+        ck_assert_int_eq(unlink(decided), 0);
+        free(state);
+        reload();
+        ck_assert_int_ge(sd_bus_get_property_string(w.client, CDM_BUS_NAME, CDM_PATH, CDM_INTERFACE_MANAGER,
+                                                    "FenceState", NULL, &state),
+                         0);
+        ck_assert_str_eq(state, "closed");
+}
+END_TEST
+
 START_TEST(holders_are_named)
 {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
@@ -601,6 +633,7 @@ int main(void)
         tcase_add_test(t, pools_and_nodes);
         tcase_add_test(t, holders_are_named);
         tcase_add_test(t, kernel_memory_and_exempt_units_are_no_intruders);
+        tcase_add_test(t, a_fence_that_cannot_be_written_is_leaky_and_says_why);
         tcase_add_test(t, the_fence_goes_with_the_last_cdm_node);
         tcase_add_test(t, without_a_fence_nothing_is_restricted);
         tcase_add_test(t, refuses_to_start_where_it_cannot_work);
