@@ -18,6 +18,7 @@
 
 #define UNIT_NAME_MAX    250 /* with ".d" it still is a file name */
 #define DROPIN_BYTES_MAX ((size_t)16 * 1024)
+#define DIR_DECIDED_NEW  CDM_STATE_DIR "/.fence.new"
 
 typedef struct DropIn {
         char *folder; /* "service.d" */
@@ -188,9 +189,6 @@ static int drop_ins_build(const Config *config, const PoolSet *pools, DropIns *d
                 return 0;
         if (nodeset_is_empty(&pools->ordinary) || nodeset_intersects(&pools->cdm, &pools->ordinary))
                 return -ENOSPC;
-        r = add_fence(d, pools);
-        if (r < 0)
-                return r;
         r = add_exempt(
                 d, CDM_UNIT,
                 "# Written by cdmd, which has to reach every node to move pages there. Do not edit.\n");
@@ -284,9 +282,9 @@ static int drop_in_write(int dir_fd, const DropIn *item, bool *changed)
 }
 
 /* Calls fn for each file of ours in dir that the list does not have. */
-typedef int (*stale_t)(int dir_fd, int folder_fd, const char *folder, const char *name, bool *flag);
+typedef int (*stale_t)(int dir_fd, int folder_fd, const char *folder, const char *name, void *userdata);
 
-static int foreach_stale(int dir_fd, const DropIns *wanted, stale_t fn, bool *flag)
+static int foreach_stale(int dir_fd, const DropIns *wanted, stale_t fn, void *userdata)
 {
         static const char *const names[] = { CDM_DROPIN_FENCE, CDM_DROPIN_EXEMPT, CDM_DROPIN_PIN };
         _cleanup_(closedir_p) DIR *dir = NULL;
@@ -317,7 +315,7 @@ static int foreach_stale(int dir_fd, const DropIns *wanted, stale_t fn, bool *fl
                             drop_ins_have(wanted, e->d_name, names[i]))
                                 continue;
                         /* All are tried: one that cannot be removed is no reason to leave the others. */
-                        k = fn(dir_fd, folder_fd, e->d_name, names[i], flag);
+                        k = fn(dir_fd, folder_fd, e->d_name, names[i], userdata);
                         if (k < 0)
                                 r = k;
                 }
@@ -325,8 +323,10 @@ static int foreach_stale(int dir_fd, const DropIns *wanted, stale_t fn, bool *fl
         return r;
 }
 
-static int stale_remove(int dir_fd, int folder_fd, const char *folder, const char *name, bool *changed)
+static int stale_remove(int dir_fd, int folder_fd, const char *folder, const char *name, void *userdata)
 {
+        bool *changed = userdata;
+
         if (unlinkat(folder_fd, name, 0) < 0)
                 return -errno;
         *changed = true;
@@ -336,8 +336,10 @@ static int stale_remove(int dir_fd, int folder_fd, const char *folder, const cha
 }
 
 static int stale_notice(int dir_fd _unused_, int folder_fd _unused_, const char *folder _unused_,
-                        const char *name _unused_, bool *found)
+                        const char *name _unused_, void *userdata)
 {
+        bool *found = userdata;
+
         *found = true;
         return 0;
 }
@@ -406,4 +408,131 @@ bool fence_files_present(const char *dir, const Config *config, const PoolSet *p
                         return false;
         }
         return foreach_stale(dir_fd, &wanted, stale_notice, &stale) == 0 && !stale;
+}
+
+static int file_read(int folder_fd, const char *name, char **ret)
+{
+        _cleanup_(close_p) int fd = openat(folder_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+        _cleanup_free_ char *text = NULL;
+        ssize_t n;
+
+        if (fd < 0)
+                return -errno;
+        text = malloc(DROPIN_BYTES_MAX);
+        if (!text)
+                return -ENOMEM;
+        n = read(fd, text, DROPIN_BYTES_MAX);
+        if (n < 0)
+                return -errno;
+        if ((size_t)n == DROPIN_BYTES_MAX)
+                return -EFBIG;
+        text[n] = '\0';
+        *ret = TAKE_PTR(text);
+        return 0;
+}
+
+int fence_files_ordinary(const char *dir, NodeSet *ret)
+{
+        static const char key[] = "\nAllowedMemoryNodes=";
+        _cleanup_(close_p) int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        _cleanup_free_ char *text = NULL;
+        int r;
+
+        if (fd < 0)
+                return -errno;
+        r = file_read(fd, "service.d/" CDM_DROPIN_FENCE, &text);
+        if (r < 0)
+                return r;
+        for (char *p = text; (p = strstr(p, key));) {
+                char *end;
+
+                p += strlen(key);
+                end = strchrnul(p, '\n');
+                if (*end == '\n' && end > p) {
+                        *end = '\0';
+                        return nodeset_parse(p, ret);
+                }
+        }
+        return -ENOENT;
+}
+
+/* --- what cdmd has decided ---------------------------------------------------------------------------- */
+
+static char *below(const char *root, const char *dir)
+{
+        char *path;
+
+        return asprintf(&path, "%s%s", root, dir) < 0 ? NULL : path;
+}
+
+/* The folder comes into being whole: a cdmd that dies meanwhile has decided nothing. Later each file changes
+ * at once, and never from a fence to a smaller one by way of none. */
+int fence_files_decide(const char *root, const Config *config, const PoolSet *pools)
+{
+        _cleanup_free_ char *state = below(root, CDM_STATE_DIR), *decided = below(root, CDM_DIR_DECIDED),
+                            *fresh = below(root, DIR_DECIDED_NEW);
+        const PoolSet none = { 0 };
+        const char *dir;
+        bool changed;
+        int r;
+
+        if (!state || !decided || !fresh)
+                return -ENOMEM;
+        if (mkdir(state, 0755) < 0 && errno != EEXIST)
+                return -errno;
+        dir = access(decided, F_OK) == 0 ? decided : fresh;
+        r = fence_files_write(dir, config, pools ? pools : &none, &changed);
+        if (r >= 0 && dir == fresh && rename(fresh, decided) < 0)
+                r = -errno;
+        return r;
+}
+
+static int copy_one(int dir_fd _unused_, int folder_fd, const char *folder, const char *name, void *userdata)
+{
+        _cleanup_free_ char *text = NULL, *copy = strdup(folder);
+        int r = file_read(folder_fd, name, &text);
+        bool changed;
+
+        if (r >= 0 && !copy)
+                r = -ENOMEM;
+        if (r >= 0)
+                r = drop_in_write(*(int *)userdata, &(DropIn){ copy, name, text }, &changed);
+        return r;
+}
+
+int fence_files_copy_decided(const char *root, const char *dir)
+{
+        _cleanup_free_ char *decided = below(root, CDM_DIR_DECIDED);
+        _cleanup_(close_p) int from_fd = -EBADF, to_fd = -EBADF;
+
+        if (!decided)
+                return -ENOMEM;
+        from_fd = open(decided, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+        if (from_fd < 0)
+                return -errno;
+        if (mkdir(dir, 0755) < 0 && errno != EEXIST)
+                return -errno;
+        to_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (to_fd < 0)
+                return -errno;
+        return foreach_stale(from_fd, &(DropIns){ 0 }, copy_one, &to_fd);
+}
+
+/* The bus tells a machine that runs from one that boots: generators run before it, and an initrd whose
+ * cgroups are still there has none. */
+void fence_files_note_cpuset(const char *root)
+{
+        _cleanup_free_ char *bus = below(root, "/run/dbus/system_bus_socket"), *text = NULL,
+                            *slice = below(root, "/sys/fs/cgroup/system.slice"),
+                            *state = below(root, CDM_STATE_DIR), *flag = below(root, CDM_FLAG_CPUSET);
+        _cleanup_(close_p) int slice_fd = -EBADF, fd = -EBADF;
+
+        if (!bus || !slice || !state || !flag || access(bus, F_OK) < 0)
+                return;
+        slice_fd = open(slice, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (slice_fd < 0 || file_read(slice_fd, "cgroup.subtree_control", &text) < 0 ||
+            strstr(text, "cpuset"))
+                return;
+        (void)mkdir(state, 0755);
+        fd = open(flag, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
 }

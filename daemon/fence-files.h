@@ -20,3 +20,16 @@ int fence_files_write(const char *dir, const Config *config, const PoolSet *pool
 int fence_files_remove(const char *dir, bool *ret_changed);
 /* Are the same files there already, in dir? */
 bool fence_files_present(const char *dir, const Config *config, const PoolSet *pools);
+
+/* The ordinary nodes that the fence in dir leaves to everyone. -ENOENT: there is no fence. */
+int fence_files_ordinary(const char *dir, NodeSet *ret);
+
+/* Below root, the decision of cdmd that holds until the next boot (CDM_DIR_DECIDED): these drop-ins, or none
+ * where config and pools are NULL. */
+int fence_files_decide(const char *root, const Config *config, const PoolSet *pools);
+/* Copies the decision to dir. -ENOENT: cdmd has decided nothing since boot. */
+int fence_files_copy_decided(const char *root, const char *dir);
+
+/* To be called before a reload applies new files: leaves CDM_FLAG_CPUSET where that enables the cpuset
+ * controller under the feet of running services. */
+void fence_files_note_cpuset(const char *root);

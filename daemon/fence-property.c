@@ -51,22 +51,30 @@ static int look_at(const char *dir, const char *folder, fence_property_t fn, voi
         return read_property(path, &nodes) < 0 ? 0 : fn(unit, &nodes, userdata);
 }
 
-int fence_property_foreach(const char *root, fence_property_t fn, void *userdata)
+static int look_into(const char *root, const char *dir, fence_property_t fn, void *userdata)
 {
         _cleanup_free_ char *path = NULL;
         struct dirent *e;
         int r = 0;
-        DIR *dir;
+        DIR *d;
 
-        if (asprintf(&path, "%s/run/systemd/system.control", root) < 0) {
+        if (asprintf(&path, "%s%s", root, dir) < 0) {
                 path = NULL;
                 return -ENOMEM;
         }
-        dir = opendir(path);
-        if (!dir)
+        d = opendir(path);
+        if (!d)
                 return errno == ENOENT ? 0 : -errno;
-        while (r >= 0 && (e = readdir(dir)))
+        while (r >= 0 && (e = readdir(d)))
                 r = look_at(path, e->d_name, fn, userdata);
-        closedir(dir);
+        closedir(d);
         return r < 0 ? r : 0;
+}
+
+/* Properties of transient units are kept beside these. */
+int fence_property_foreach(const char *root, fence_property_t fn, void *userdata)
+{
+        int r = look_into(root, "/run/systemd/system.control", fn, userdata);
+
+        return r < 0 ? r : look_into(root, "/run/systemd/transient", fn, userdata);
 }

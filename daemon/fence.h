@@ -54,7 +54,8 @@ DEFINE_CLEANUP(Fence, fence_free);
  * drained and narrowed one by one; drop-ins are installed where missing and systemd reloaded; every leaf's
  * cpuset.mems.effective is read back, slices that systemd has not realised are poked, until all are fenced
  * or no poke helps any more. Units whose property names a CDM node without a reservation are set back. done
- * is called once. */
+ * is called once. Where another fence is there, units that have just what it left them get what this one
+ * leaves. On failure the state is leaky and `unfenced` says why. */
 int fence_close(Fence *f, const Config *config, const PoolSet *pools, fence_done_t done, void *userdata);
 
 /* The mirror image: drop-ins are removed, systemd reloaded, slices poked until leaves inherit again. pools
@@ -63,6 +64,8 @@ int fence_close(Fence *f, const Config *config, const PoolSet *pools, fence_done
 int fence_lift(Fence *f, const PoolSet *pools, fence_done_t done, void *userdata);
 
 FenceState fence_state(const Fence *f);
+/* Is anything kept off any node, or may it be: by this cdmd, an earlier one, or the generator? */
+bool fence_is_there(const Fence *f);
 /* The cpuset controller had to be enabled while the system was running: CPU affinities that services had set
  * for themselves may have been reset. */
 bool fence_enabled_cpuset(const Fence *f);

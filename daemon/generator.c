@@ -9,7 +9,12 @@
  *
  * It acts only where cdmd.service will be started and Mode=enforce. A configuration that cannot be read does
  * not open the machine: then what Nodes=auto finds is fenced. The one exception is a configuration that
- * would take all memory away. */
+ * would take all memory away.
+ *
+ * At boot the configuration decides. Once cdmd has run, what it has put in force does, until the next boot:
+ * it leaves its drop-ins in /run/cdmd/fence (none, where it has lifted the fence), and these are written
+ * again as they are. So a daemon-reload does not put files in force that are half edited and that `cdmctl
+ * reload` would refuse. */
 
 #include <dirent.h>
 #include <errno.h>
@@ -225,6 +230,9 @@ static int generate(const char *dir)
         bool fallback, changed;
         int r;
 
+        r = fence_files_copy_decided(root_dir, dir);
+        if (r != -ENOENT)
+                return r;
         r = load(&config, &fallback);
         if (r < 0)
                 return r;
@@ -238,7 +246,10 @@ static int generate(const char *dir)
                 return r;
         if (nodeset_is_empty(&pools->cdm))
                 return 0;
-        return fence_files_write(dir, config, pools, &changed);
+        r = fence_files_write(dir, config, pools, &changed);
+        if (r >= 0)
+                fence_files_note_cpuset(root_dir);
+        return r;
 }
 
 int main(int argc, char *argv[])

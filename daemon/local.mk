@@ -28,8 +28,12 @@ libdaemon_la_SOURCES = \
 	daemon/drain.h \
 	daemon/event.c \
 	daemon/event.h \
+	daemon/fence-install.c \
+	daemon/fence-internal.h \
+	daemon/fence-leaf.c \
 	daemon/fence-property.c \
 	daemon/fence-property.h \
+	daemon/fence-read.c \
 	daemon/fence-scan.c \
 	daemon/fence-scan.h \
 	daemon/fence.c \

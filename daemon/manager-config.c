@@ -148,7 +148,7 @@ static int adopt(Manager *m, Fresh *f, char *warnings)
 }
 
 /* Nothing that the admin wrote is usable: no rules, and the default pools, if they leave ordinary memory. */
-static int load_defaults(Manager *m, Fresh *ret)
+static int load_defaults(Manager *m, bool fence, Fresh *ret)
 {
         _cleanup_(fresh_clear) Fresh f = { 0 };
         _cleanup_free_ char *error = NULL;
@@ -156,7 +156,7 @@ static int load_defaults(Manager *m, Fresh *ret)
         int r = topology_read(m->root, &f.topology);
         if (r >= 0)
                 r = config_new(&f.config);
-        if (r >= 0 && resolve(m, &f, &error) < 0) {
+        if (r >= 0 && (!fence || resolve(m, &f, &error) < 0)) {
                 f.pools = calloc(1, sizeof(*f.pools));
                 if (!f.pools)
                         return -ENOMEM;
@@ -177,7 +177,9 @@ int manager_load(Manager *m)
         int r = load(m, &f, &error, &warnings);
         if (r >= 0)
                 return adopt(m, &f, warnings);
-        r = load_defaults(m, &f);
+        /* Pools that would take all memory are the one mistake that leaves the machine open, as at boot. */
+        int refused = r;
+        r = load_defaults(m, refused != -ENOSPC, &f);
         if (r < 0) {
                 log_error("%s", error ? error : strerror(-r));
                 return r;
@@ -190,10 +192,12 @@ int manager_load(Manager *m)
                 m,
                 "The configuration was refused, so no rule is in force and every request is denied. Correct "
                 "it, check it with `cdmctl check`, then run `cdmctl reload`.");
+        if (refused == -ENOSPC)
+                manager_warn(m, "Nothing is fenced: every process may use every node.");
         return 0;
 }
 
-static void tell_fence(Manager *m)
+static void tell_fence(Manager *m, int error)
 {
         FenceState state = fence_state(m->fence);
         char nodes[NODESET_STR_MAX];
@@ -201,13 +205,21 @@ static void tell_fence(Manager *m)
         Event e = { .nodes = nodeset_format(&m->pools->cdm, nodes) };
 
         (void)fence_unfenced(m->fence, &n);
-        if (state == FENCE_CLOSED) {
+        if (state == FENCE_CLOSED && error >= 0) {
                 e.kind = EVENT_FENCE_CLOSED;
                 event_emit(m->bus, &e, "The fence around node %s is closed.", e.nodes);
+        } else if (error < 0) {
+                e.kind = EVENT_FENCE_LEAKY;
+                e.reason = strerror(-error);
+                event_emit(m->bus, &e, "The fence around node %s could not be changed: %s.", e.nodes,
+                           e.reason);
         } else if (state == FENCE_LEAKY) {
                 e.kind = EVENT_FENCE_LEAKY;
                 event_emit(m->bus, &e, "The fence around node %s is closed, but for %zu control groups.",
                            e.nodes, n);
+        } else if (nodeset_is_empty(&m->pools->cdm)) {
+                e.kind = EVENT_FENCE_LIFTED;
+                event_emit(m->bus, &e, "The fence is lifted: no pool has a node any more.");
         } else if (m->config->mode != FENCE_MODE_ENFORCE) {
                 e.kind = EVENT_FENCE_LIFTED;
                 event_emit(m->bus, &e, "There is no fence around node %s (Mode=%s).", e.nodes,
@@ -217,6 +229,7 @@ static void tell_fence(Manager *m)
         if (drained > m->intruder_bytes) {
                 char size[SIZE_STR_MAX];
                 e.kind = EVENT_INTRUDER_DRAINED;
+                e.reason = NULL;
                 e.has = EVENT_HAS_MOVED;
                 e.moved_bytes = drained - m->intruder_bytes;
                 event_emit(m->bus, &e, "%s of processes without a reservation were moved off node %s.",
@@ -251,7 +264,7 @@ static void on_fence(Fence *f, int error, void *userdata)
                              "reload` "
                              "tries again.",
                              strerror(-error));
-        tell_fence(m);
+        tell_fence(m, error);
         if (fence_enabled_cpuset(f))
                 manager_warn(
                         m,
@@ -267,15 +280,16 @@ void manager_fence(Manager *m)
 {
         int r;
 
-        if (nodeset_is_empty(&m->pools->cdm)) {
+        bool wanted = m->config->mode == FENCE_MODE_ENFORCE && !nodeset_is_empty(&m->pools->cdm);
+        /* A machine without CDM nodes costs nothing, unless it had some before this configuration. */
+        if (nodeset_is_empty(&m->pools->cdm) && !fence_is_there(m->fence)) {
                 manager_fence_settled(m);
                 answer_loaded(m);
                 return;
         }
         m->fence_busy = true;
-        (void)sd_notifyf(0, "STATUS=%s the fence.",
-                         m->config->mode == FENCE_MODE_ENFORCE ? "Closing" : "Lifting");
-        if (m->config->mode == FENCE_MODE_ENFORCE)
+        (void)sd_notifyf(0, "STATUS=%s the fence.", wanted ? "Closing" : "Lifting");
+        if (wanted)
                 r = fence_close(m->fence, m->config, m->pools, on_fence, m);
         else
                 r = fence_lift(m->fence, m->pools, on_fence, m);

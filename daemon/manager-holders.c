@@ -8,6 +8,7 @@
 #include <string.h>
 #include <utlist.h>
 
+#include "daemon/fence-scan.h"
 #include "daemon/manager.h"
 #include "daemon/observe.h"
 #include "policy/cdm-names.h"
@@ -101,12 +102,11 @@ static const Reservation *reservation_of(Manager *m, const char *cgroup)
         return t.found;
 }
 
-static bool is_exempt(const Config *c, const char *unit)
+/* Slab, page tables and the like belong to who made them and move nowhere, and no fence is in the way of the
+ * kernel: nobody intrudes with these. */
+static bool is_kernel_memory_only(const NumaBytes *b)
 {
-        for (char **e = c->exempt; unit && e && *e; e++)
-                if (strcmp(*e, unit) == 0)
-                        return true;
-        return false;
+        return b->anon == 0 && b->file == 0 && b->shmem == 0;
 }
 
 static const char *kind_of(Manager *m, const Holder *h, const Reservation *r, const char *unit)
@@ -117,7 +117,9 @@ static const char *kind_of(Manager *m, const Holder *h, const Reservation *r, co
                 NodeSet open = ledger_tenant_nodes(m->ledger, ledger_tenant_key(r->target));
                 return nodeset_contains(&open, h->bytes.node) ? "reserved" : "residue";
         }
-        return is_exempt(m->config, unit) ? "exempt" : "intruder";
+        if (fence_unit_is_exempt(unit, m->config))
+                return "exempt";
+        return is_kernel_memory_only(&h->bytes) ? "residue" : "intruder";
 }
 
 static int append_holders(HoldersCall *c, sd_bus_message *m)

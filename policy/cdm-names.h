@@ -50,8 +50,14 @@
 #define CDM_OPTION_MEM_POLICY "mem-policy" /* s: what run sets; "bind" caps the scope */
 
 /* files, below --root where one is given */
-#define CDM_CONFIG_DIR    "cdm" /* in /etc, /run, /usr/lib */
-#define CDM_STATE_DIR     "/run/cdmd"
+#define CDM_CONFIG_DIR "cdm" /* in /etc, /run, /usr/lib */
+#define CDM_STATE_DIR  "/run/cdmd"
+/* The drop-ins that cdmd has decided on since boot: the generator writes these again, not what the files of
+ * the configuration say by then. Empty: no fence. */
+#define CDM_DIR_DECIDED CDM_STATE_DIR "/fence"
+/* Its being there says that the cpuset controller had to be enabled on a running system, until the next
+ * boot. */
+#define CDM_FLAG_CPUSET   CDM_STATE_DIR "/cpuset-enabled"
 #define CDM_UNIT          "cdmd.service"
 #define CDM_SCOPE_PREFIX  "cdm-" /* cdm-ID.scope */
 #define CDM_DROPIN_FENCE  "10-cdmd-fence.conf"

@@ -87,7 +87,6 @@ TESTS += $(unit_tests) $(bus_tests) $(client_tests) $(file_tests)
 # Programs that only make sense in the guest: `make vm-programs`, `make install-vm-programs DESTDIR=...`.
 vm_programs = \
 	tests/vm/programs/vm-apply \
-	tests/vm/programs/vm-fence \
 	tests/vm/programs/vm-hog \
 	tests/vm/programs/vm-ping
 EXTRA_PROGRAMS = $(vm_programs)

@@ -333,6 +333,93 @@ START_TEST(pools_and_nodes)
 }
 END_TEST
 
+static void reload(void)
+{
+        ck_assert_int_ge(sd_bus_call_method(w.client, CDM_BUS_NAME, CDM_PATH, CDM_INTERFACE_MANAGER,
+                                            "Reload", NULL, NULL, NULL),
+                         0);
+}
+
+/* What train.service is called for what it has on node 2. */
+static void assert_train_is(const char *expected)
+{
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+        const char *cgroup, *unit, *kind, *found = "nothing";
+        uint64_t bytes, anon, file;
+        uint32_t node;
+
+        ck_assert_int_ge(sd_bus_call_method(w.client, CDM_BUS_NAME, CDM_PATH, CDM_INTERFACE_MANAGER,
+                                            "ListHolders", NULL, &m, NULL),
+                         0);
+        ck_assert_int_ge(sd_bus_message_enter_container(m, 'a', "(ussttts)"), 0);
+        while (sd_bus_message_read(m, "(ussttts)", &node, &cgroup, &unit, &bytes, &anon, &file, &kind) > 0)
+                if (strcmp(unit, "train.service") == 0)
+                        found = kind;
+        ck_assert_str_eq(found, expected);
+}
+
+START_TEST(kernel_memory_and_exempt_units_are_no_intruders)
+{
+        world_put(&w, "/sys/fs/cgroup/system.slice/train.service/memory.numa_stat",
+                  "slab_unreclaimable N2=4096\n");
+        assert_train_is("residue");
+        world_put(&w, "/sys/fs/cgroup/system.slice/train.service/memory.numa_stat",
+                  "shmem N2=4096\nfile N2=4096\nslab_unreclaimable N2=4096\n");
+        assert_train_is("intruder");
+        world_put(&w, "/etc/cdm/cdmd.conf", "[Fence]\nExempt=train.service\n");
+        reload();
+        assert_train_is("exempt");
+}
+END_TEST
+
+START_TEST(the_fence_goes_with_the_last_cdm_node)
+{
+        _cleanup_free_ char *state = NULL;
+
+        world_put(&w, "/sys/devices/system/node/has_memory", "0-1\n");
+        world_put(&w, "/sys/devices/system/node/online", "0-1\n");
+        reload();
+        ck_assert_int_ge(sd_bus_get_property_string(w.client, CDM_BUS_NAME, CDM_PATH, CDM_INTERFACE_MANAGER,
+                                                    "FenceState", NULL, &state),
+                         0);
+        ck_assert_str_eq(state, "open");
+        ck_assert_str_eq(world_get(&w, "/run/systemd/system/service.d/10-cdmd-fence.conf"), "");
+        ck_assert_str_eq(world_get(&w, "/run/cdmd/fence/service.d/10-cdmd-fence.conf"), "");
+}
+END_TEST
+
+START_TEST(a_fence_that_cannot_be_written_is_leaky_and_says_why)
+{
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+        _cleanup_free_ char *state = NULL, *decided = NULL, *away = NULL;
+        const char *cgroup, *unit, *reason;
+
+        ck_assert_int_ge(asprintf(&decided, "%s/run/cdmd/fence", w.root), 0);
+        ck_assert_int_ge(asprintf(&away, "%s/run/cdmd/away", w.root), 0);
+        ck_assert_int_eq(rename(decided, away), 0);
+        world_put(&w, "/run/cdmd/fence", "not a folder\n");
+        reload();
+        ck_assert_int_ge(sd_bus_get_property_string(w.client, CDM_BUS_NAME, CDM_PATH, CDM_INTERFACE_MANAGER,
+                                                    "FenceState", NULL, &state),
+                         0);
+        ck_assert_str_eq(state, "leaky");
+        ck_assert_int_ge(sd_bus_get_property(w.client, CDM_BUS_NAME, CDM_PATH, CDM_INTERFACE_MANAGER,
+                                             "Unfenced", NULL, &m, "a(sss)"),
+                         0);
+        ck_assert_int_ge(sd_bus_message_enter_container(m, 'a', "(sss)"), 0);
+        ck_assert_int_gt(sd_bus_message_read(m, "(sss)", &cgroup, &unit, &reason), 0);
+        ck_assert_str_eq(cgroup, "/");
+        ck_assert_ptr_nonnull(strstr(reason, "Not a directory"));
+        ck_assert_int_eq(unlink(decided), 0);
+        free(state);
+        reload();
+        ck_assert_int_ge(sd_bus_get_property_string(w.client, CDM_BUS_NAME, CDM_PATH, CDM_INTERFACE_MANAGER,
+                                                    "FenceState", NULL, &state),
+                         0);
+        ck_assert_str_eq(state, "closed");
+}
+END_TEST
+
 START_TEST(holders_are_named)
 {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
@@ -358,13 +445,6 @@ START_TEST(holders_are_named)
         ck_assert_uint_eq(n_intruder, 1);
 }
 END_TEST
-
-static void reload(void)
-{
-        ck_assert_int_ge(sd_bus_call_method(w.client, CDM_BUS_NAME, CDM_PATH, CDM_INTERFACE_MANAGER,
-                                            "Reload", NULL, NULL, NULL),
-                         0);
-}
 
 START_TEST(without_a_fence_nothing_is_restricted)
 {
@@ -552,6 +632,9 @@ int main(void)
         tcase_add_test(t, many_at_once);
         tcase_add_test(t, pools_and_nodes);
         tcase_add_test(t, holders_are_named);
+        tcase_add_test(t, kernel_memory_and_exempt_units_are_no_intruders);
+        tcase_add_test(t, a_fence_that_cannot_be_written_is_leaky_and_says_why);
+        tcase_add_test(t, the_fence_goes_with_the_last_cdm_node);
         tcase_add_test(t, without_a_fence_nothing_is_restricted);
         tcase_add_test(t, refuses_to_start_where_it_cannot_work);
         tcase_add_test(t, a_machine_without_cdm_nodes);

@@ -214,6 +214,34 @@ START_TEST(what_others_put_in_the_way)
 }
 END_TEST
 
+START_TEST(a_decision_comes_whole_and_can_be_nothing)
+{
+        char *root = tree_new(), *dir = tree_make_parents(root, "run/cdmd/x"), *decided = NULL;
+        PoolSet p = pools("0-1", "2-3"), q = pools("0-2", "3");
+        Config c = { 0 };
+        NodeSet nodes;
+
+        ck_assert_int_ge(asprintf(&decided, "%s/run/cdmd/fence", root), 0);
+        ck_assert_int_eq(fence_files_copy_decided(root, root), -ENOENT);
+        ck_assert_int_eq(fence_files_ordinary(decided, &nodes), -ENOENT);
+        ck_assert_int_eq(fence_files_decide(root, &c, &p), 0);
+        ck_assert(fence_files_present(decided, &c, &p));
+        ck_assert(!tree_exists(root, "run/cdmd/.fence.new"));
+        ck_assert_int_eq(fence_files_ordinary(decided, &nodes), 0);
+        ck_assert(nodeset_equal(&nodes, &p.ordinary));
+        ck_assert_int_eq(fence_files_decide(root, &c, &q), 0);
+        ck_assert(fence_files_present(decided, &c, &q));
+        ck_assert_int_eq(fence_files_copy_decided(root, root), 0);
+        ck_assert(fence_files_present(root, &c, &q));
+        ck_assert_int_eq(fence_files_decide(root, NULL, NULL), 0);
+        ck_assert_int_eq(fence_files_ordinary(decided, &nodes), -ENOENT);
+        ck_assert(tree_exists(root, "run/cdmd/fence"));
+        free(dir);
+        free(decided);
+        tree_remove(root);
+}
+END_TEST
+
 static Suite *suite(void)
 {
         Suite *s = suite_create("fence-files");
@@ -226,6 +254,7 @@ static Suite *suite(void)
         tcase_add_test(c, lifting_removes_what_was_written_and_nothing_else);
         tcase_add_test(c, without_ordinary_memory_nothing_is_written);
         tcase_add_test(c, what_others_put_in_the_way);
+        tcase_add_test(c, a_decision_comes_whole_and_can_be_nothing);
         suite_add_tcase(s, c);
         return s;
 }

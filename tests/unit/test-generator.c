@@ -242,6 +242,59 @@ START_TEST(pools_that_name_one_node_twice_fence_what_auto_finds)
 }
 END_TEST
 
+/* cdmd has run: its drop-ins count, and not what the files say by then. */
+START_TEST(what_cdmd_decided_is_repeated)
+{
+        char *root = new_root("hbm4");
+
+        tree_write(root, "run/cdmd/fence/service.d/10-cdmd-fence.conf",
+                   "# by cdmd\n[Service]\nAllowedMemoryNodes=\nAllowedMemoryNodes=0-2\n");
+        tree_write(root, "run/cdmd/fence/scope.d/10-cdmd-fence.conf", "[Scope]\n");
+        tree_write(root, "run/cdmd/fence/cdmd.service.d/20-cdmd-exempt.conf", "[Service]\n");
+        tree_write(root, "run/cdmd/fence/service.d/50-foreign.conf", "[Service]\n");
+        tree_write(root, "etc/cdm/cdmd.conf", "not a configuration\n");
+        generate(root);
+        assert_fence(root, "0-2");
+        ck_assert(!tree_exists(root, "out/service.d/50-foreign.conf"));
+        ck_assert(!tree_exists(root, "out/mount.d"));
+        tree_remove(root);
+}
+END_TEST
+
+START_TEST(nothing_decided_by_cdmd_is_a_decision)
+{
+        char *root = new_root("hbm4");
+
+        free(tree_make_parents(root, "run/cdmd/fence/x"));
+        generate(root);
+        ck_assert(!tree_exists(root, FENCE));
+        tree_remove(root);
+}
+END_TEST
+
+START_TEST(a_late_controller_is_noted_on_a_machine_that_is_up)
+{
+        char *root = new_root("hbm4");
+
+        tree_write(root, "sys/fs/cgroup/system.slice/cgroup.subtree_control", "memory pids\n");
+        generate(root); /* no bus: it boots */
+        assert_fence(root, "0-1");
+        ck_assert(!tree_exists(root, "run/cdmd/cpuset-enabled"));
+        tree_write(root, "run/dbus/system_bus_socket", "");
+        generate(root);
+        ck_assert(tree_exists(root, "run/cdmd/cpuset-enabled"));
+        tree_remove(root);
+
+        root = new_root("hbm4");
+        tree_write(root, "run/dbus/system_bus_socket", "");
+        tree_write(root, "sys/fs/cgroup/system.slice/cgroup.subtree_control", "cpuset cpu memory\n");
+        generate(root);
+        assert_fence(root, "0-1");
+        ck_assert(!tree_exists(root, "run/cdmd/cpuset-enabled"));
+        tree_remove(root);
+}
+END_TEST
+
 START_TEST(whatever_is_missing_it_succeeds)
 {
         char *root = tree_new();
@@ -279,6 +332,9 @@ static Suite *suite(void)
         tcase_add_test(c, a_bad_rule_makes_no_difference);
         tcase_add_test(c, pools_that_take_all_memory_fence_nothing_and_say_so);
         tcase_add_test(c, pools_that_name_one_node_twice_fence_what_auto_finds);
+        tcase_add_test(c, what_cdmd_decided_is_repeated);
+        tcase_add_test(c, nothing_decided_by_cdmd_is_a_decision);
+        tcase_add_test(c, a_late_controller_is_noted_on_a_machine_that_is_up);
         tcase_add_test(c, whatever_is_missing_it_succeeds);
         suite_add_tcase(s, c);
         return s;

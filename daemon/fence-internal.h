@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* What the parts of the fence share; for daemon/fence*.c alone. fence.c has the sequence. */
+
+#include "daemon/fence-scan.h"
+#include "daemon/fence.h"
+
+#define FENCE_DIR_RUNTIME   "/run/systemd/system"
+#define FENCE_DIR_GENERATOR "/run/systemd/generator"
+
+typedef enum Phase {
+        PHASE_IDLE,
+        PHASE_SCAN,
+        PHASE_DRAIN,
+        PHASE_RESET,
+        PHASE_RELOAD,
+        PHASE_READ,
+        PHASE_POKE,
+        PHASE_NARROW,
+        PHASE_TELL,
+} Phase;
+
+typedef struct FenceJob FenceJob;
+
+/* Units, or slices, each once, and what to set them to. */
+typedef struct FenceNames {
+        char **names;
+        NodeSet *sets;
+        size_t n;
+} FenceNames;
+
+void fence_names_clear(FenceNames *names);
+/* set may be NULL. The first set of a name stays. */
+int fence_names_add(FenceNames *names, const char *name, const NodeSet *set);
+
+struct Fence {
+        FenceContext context;
+        FenceState state;
+        Unfenced *unfenced;
+        size_t n_unfenced;
+        uint64_t drained_bytes;
+
+        /* what is under way */
+        Phase phase;
+        bool lifting, reloaded, narrowed;
+        const Config *config;
+        const PoolSet *pools;
+        NodeSet before;   /* what the fence that was there left to everyone; empty: there was none */
+        NodeSet kept_off; /* from which nodes a leaf is kept as long as the fence is not lifted */
+        fence_done_t done;
+        void *userdata;
+        FenceScan scan;
+        FenceNames names; /* units to set back, slices to poke */
+        FenceNames
+                written; /* units whose cgroups a worker wrote, and what: systemd is to have the same idea */
+        size_t next;     /* leaf or name that is next in this phase */
+        size_t n_todo;   /* leaves that were not as they shall be, the last time */
+        Job *job;
+        FenceJob *job_data;
+        sd_bus_slot *slot;
+};
+
+/* What a job works on. It outlives the Fence when that is freed meanwhile: then fence is NULL. */
+struct FenceJob {
+        Fence *fence;
+        Job *job;
+        FenceScan scan; /* result of SCAN and READ */
+        NodeSet cdm, from, to, target;
+        char *path, *unit_path;
+        uint64_t id;
+        uint64_t bandwidth;
+        uint64_t drained_bytes;
+};
+
+FenceJob *fence_job_free(FenceJob *j);
+/* Owns j from then on; on failure the sequence ends. */
+void fence_job_start(Fence *f, FenceJob *j, job_run_t run, job_done_t done);
+/* The Fence of a job that has ended; NULL when it is gone. */
+Fence *fence_job_ended(FenceJob *j);
+
+/* Ends the sequence. On failure the state is leaky, and `unfenced` says what is known to be open. */
+void fence_finish(Fence *f, int error);
+
+/* fence-read.c */
+void fence_step_scan(Fence *f);
+void fence_step_read(Fence *f);
+/* Shall it have every node? */
+bool fence_leaf_is_free(const Fence *f, const FenceLeaf *leaf);
+/* Does a leaf that shall have every node have only what a fence has left it? */
+bool fence_leaf_is_held_back(const Fence *f, const FenceLeaf *leaf);
+/* Has the leaf exactly what an earlier fence left to everyone, and this one leaves something else? */
+bool fence_leaf_is_outdated(const Fence *f, const FenceLeaf *leaf);
+void fence_unfenced_clear(Fence *f);
+/* Fills `unfenced` from the last reading. */
+int fence_report(Fence *f, int error);
+
+/* fence-leaf.c */
+void fence_step_drain(Fence *f);
+void fence_step_narrow(Fence *f);
+
+/* fence-install.c */
+void fence_step_reset(Fence *f);
+void fence_step_reload(Fence *f);
+int fence_install(Fence *f, bool *ret_changed);
+/* The nodes that a fence, if there is one, leaves to everyone. */
+NodeSet fence_ordinary_in_force(const Fence *f);

@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* What is done to single leaves: intruders are drained and narrowed, what systemd does not apply is written,
+ * and systemd is told where it has another idea. */
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "daemon/cgroup.h"
+#include "daemon/drain.h"
+#include "daemon/fence-internal.h"
+#include "daemon/unit.h"
+
+static void step_tell(Fence *f);
+
+/* --- DRAIN and NARROW --------------------------------------------------------------------------------- */
+
+static uint64_t bytes_on(int fd, const NodeSet *nodes)
+{
+        _cleanup_free_ NumaBytes *numa = NULL;
+        uint64_t sum = 0;
+        size_t n = 0;
+
+        if (cgroup_read_numa(fd, nodes, &numa, &n) < 0)
+                return 0;
+        for (size_t i = 0; i < n; i++)
+                sum += numa_bytes_sum(&numa[i]);
+        return sum;
+}
+
+/* Pages first, then the narrowing, which so has little left to move; page cache last, when it cannot come
+ * back. What fails here shows in the reading at the end. */
+static int run_drain(Job *job, void *userdata)
+{
+        FenceJob *j = userdata;
+        uint64_t before, after, id, evicted;
+        MoveResult moved;
+        int fd, r;
+
+        fd = cgroup_open(j->path, &id);
+        if (fd < 0)
+                return 0;
+        if (id != j->id) {
+                close(fd);
+                return 0;
+        }
+        before = bytes_on(fd, &j->from);
+        r = drain_move(fd, &j->from, &j->to, j->bandwidth, job, &moved);
+        if (r != -ECANCELED) {
+                (void)cgroup_write_mems(j->unit_path, &j->target);
+                r = drain_evict(fd, &j->from, job, &evicted);
+        }
+        after = bytes_on(fd, &j->from);
+        j->drained_bytes = before > after ? before - after : 0;
+        close(fd);
+        return r == -ECANCELED ? r : 0;
+}
+
+static int run_narrow(Job *job _unused_, void *userdata)
+{
+        FenceJob *j = userdata;
+
+        (void)cgroup_write_mems(j->unit_path, &j->target);
+        return 0;
+}
+
+static void leaf_job_done(int result, void *userdata)
+{
+        FenceJob *j = userdata;
+        Fence *f = fence_job_ended(j);
+
+        if (f)
+                f->drained_bytes += j->drained_bytes;
+        fence_job_free(j);
+        if (!f)
+                return;
+        if (result < 0)
+                fence_finish(f, result);
+        else if (f->phase == PHASE_DRAIN)
+                fence_step_drain(f);
+        else
+                fence_step_narrow(f);
+}
+
+/* What the leaf shall have. The ledger is newer than the reading: what was granted since stays. */
+static NodeSet leaf_target(const Fence *f, const FenceLeaf *leaf)
+{
+        NodeSet reserved = fence_leaf_reserved(leaf, f->context.ledger);
+
+        if (fence_leaf_is_free(f, leaf))
+                return nodeset_union(&f->pools->ordinary, &f->pools->cdm);
+        if (fence_leaf_is_outdated(f, leaf))
+                return nodeset_union(&f->pools->ordinary, &reserved);
+        return fence_target(&leaf->mems, &reserved, f->pools);
+}
+
+static void leaf_job_start(Fence *f, const FenceLeaf *leaf, const NodeSet *from, job_run_t run)
+{
+        FenceJob *j = calloc(1, sizeof(*j));
+
+        if (j) {
+                j->path = strdup(leaf->path);
+                j->unit_path = strdup(leaf->unit_path);
+                j->target = leaf_target(f, leaf);
+        }
+        if (!j || !j->path || !j->unit_path ||
+            (!fence_leaf_is_free(f, leaf) && fence_names_add(&f->written, leaf->unit, &j->target) < 0)) {
+                fence_job_free(j);
+                fence_finish(f, -ENOMEM);
+                return;
+        }
+        j->id = leaf->id;
+        j->from = *from;
+        j->to = f->pools->ordinary;
+        j->bandwidth = f->config ? f->config->drain_bandwidth : 0; /* lifting drains nothing */
+        fence_job_start(f, j, run, leaf_job_done);
+}
+
+/* Nodes on which the leaf has pages and no promise of any kind: a reservation that is on its way out still
+ * has one, and is drained by whoever ended it. */
+static NodeSet intruding(const Fence *f, const FenceLeaf *leaf)
+{
+        NodeSet nodes = NODESET_EMPTY;
+
+        if (!leaf->unit || fence_unit_is_exempt(leaf->unit, f->config))
+                return nodes;
+        NODESET_FOREACH (node, &leaf->held) {
+                if (ledger_tenant_bytes(f->context.ledger, leaf->unit, node) == 0 &&
+                    ledger_tenant_bytes(f->context.ledger, leaf->path, node) == 0)
+                        nodeset_add(&nodes, node);
+        }
+        return nodes;
+}
+
+void fence_step_drain(Fence *f)
+{
+        f->phase = PHASE_DRAIN;
+        while (f->next < f->scan.n_leaves) {
+                const FenceLeaf *leaf = &f->scan.leaves[f->next++];
+                NodeSet from = intruding(f, leaf);
+
+                if (nodeset_is_empty(&from))
+                        continue;
+                leaf_job_start(f, leaf, &from, run_drain);
+                return;
+        }
+        fence_step_reset(f);
+}
+
+/* Where nothing is open and the leaf has only too little, systemd's idea decides: it may be the unit's own.
+ * Systemd 252 leaves the kernel's value as it is when a unit's set becomes none, as long as somebody else in
+ * the slice needs the controller; the unit then gets all nodes by name. */
+static void widen_info(int error _unused_, UnitInfo *info, void *userdata)
+{
+        _cleanup_(unit_info_free_p) UnitInfo *owned = info;
+        Fence *f = userdata;
+        const FenceLeaf *leaf = &f->scan.leaves[f->next - 1];
+        NodeSet target = leaf_target(f, leaf), none = NODESET_EMPTY;
+
+        f->slot = sd_bus_slot_unref(f->slot);
+        if (owned && (nodeset_is_subset(&target, &owned->allowed) ||
+                      (fence_leaf_is_free(f, leaf) && nodeset_is_empty(&owned->allowed))))
+                leaf_job_start(f, leaf, &none, run_narrow);
+        else
+                fence_step_narrow(f);
+}
+
+/* Has only too little. */
+static bool is_too_narrow(const Fence *f, const FenceLeaf *leaf)
+{
+        return fence_leaf_is_free(f, leaf) ? fence_leaf_is_held_back(f, leaf)
+                                           : fence_leaf_is_outdated(f, leaf);
+}
+
+void fence_step_narrow(Fence *f)
+{
+        f->phase = PHASE_NARROW;
+        while (f->next < f->scan.n_leaves) {
+                const FenceLeaf *leaf = &f->scan.leaves[f->next++];
+                NodeSet open = NODESET_EMPTY;
+
+                if (!leaf->unit || !leaf->has_cpuset)
+                        continue;
+                if (!fence_leaf_is_free(f, leaf))
+                        open = fence_leaf_open(leaf, f->config, f->pools, f->context.ledger);
+                if (!nodeset_is_empty(&open)) {
+                        leaf_job_start(f, leaf, &open, run_narrow);
+                        return;
+                }
+                if (is_too_narrow(f, leaf) &&
+                    unit_get(f->context.bus, leaf->unit, widen_info, f, &f->slot) >= 0)
+                        return;
+        }
+        f->next = 0;
+        step_tell(f);
+}
+
+/* --- TELL --------------------------------------------------------------------------------------------- */
+
+static void tell_done(int error _unused_, const char *message _unused_, void *userdata)
+{
+        Fence *f = userdata;
+
+        f->slot = sd_bus_slot_unref(f->slot);
+        step_tell(f);
+}
+
+/* A unit that systemd itself thinks confined is left to it: it may well be narrower than what was written.
+ */
+static void tell_info(int error _unused_, UnitInfo *info, void *userdata)
+{
+        _cleanup_(unit_info_free_p) UnitInfo *owned = info;
+        Fence *f = userdata;
+        const char *unit = f->written.names[f->next - 1];
+        const NodeSet *target = &f->written.sets[f->next - 1];
+        NodeSet open;
+
+        f->slot = sd_bus_slot_unref(f->slot);
+        if (owned) {
+                open = nodeset_intersect(&owned->allowed, &f->pools->cdm);
+                if ((nodeset_is_empty(&owned->allowed) || !nodeset_is_subset(&open, target)) &&
+                    unit_set_mems(f->context.bus, unit, target, tell_done, f, &f->slot) >= 0)
+                        return;
+        }
+        step_tell(f);
+}
+
+/* A unit that PID 1 does not know any more needs nothing: what matters is read at the end. */
+static void step_tell(Fence *f)
+{
+        f->phase = PHASE_TELL;
+        while (f->next < f->written.n) {
+                const char *unit = f->written.names[f->next++];
+
+                if (unit_get(f->context.bus, unit, tell_info, f, &f->slot) >= 0)
+                        return;
+        }
+        f->n_todo = 0; /* no poke after this */
+        fence_step_read(f);
+}
