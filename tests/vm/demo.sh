@@ -50,7 +50,7 @@ say "The admin says who may have how much."
 mkdir -p /etc/cdm/pools.d /etc/cdm/policy.d
 printf '[Pool]\nDescription=HBM of the accelerator\nNodes=auto\n' >/etc/cdm/pools.d/hbm.conf
 printf '[Match]\nPool=hbm\nUser=trainer\n[Grant]\nLimit=512M\n' >/etc/cdm/policy.d/20-trainer.conf
-printf '[Match]\nPool=hbm\nUnit=train-*.service\n[Grant]\nLimit=100%%\n' >/etc/cdm/policy.d/30-services.conf
+printf '[Match]\nPool=hbm\nUnit=train-*.service\n[Grant]\nOnFull=deny\n' >/etc/cdm/policy.d/30-services.conf
 run head -n 9 /etc/cdm/policy.d/20-trainer.conf
 run cdmctl check
 
