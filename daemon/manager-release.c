@@ -74,8 +74,8 @@ static int add_other(Reservation *r, void *userdata)
 
 /* A node that another live reservation of the tenant keeps open has no residue. Of what is left on a closed
  * one, that part is this reservation's which no other draining one of the tenant accounts for already.
- * Kernel memory that is charged to the cgroup (slab, page tables: some KiB) is not waited for: nobody can move
- * it, it leaves with the tenant, and until then the snapshot counts it as foreign. */
+ * Kernel memory that is charged to the cgroup (slab, page tables: some KiB) is not waited for: nobody can
+ * move it, it leaves with the tenant, and until then the snapshot counts it as foreign. */
 static size_t own_residue(Entry *e, const ApplyResult *result, Share out[static SHARES_MAX])
 {
         Ledger *l = e->manager->ledger;
