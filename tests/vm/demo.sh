@@ -28,8 +28,8 @@ as() {
 useradd --create-home trainer
 cat >/home/trainer/train <<'EOF'
 #!/bin/sh
-/usr/lib/cdmd-tests/vm-hog --local --mb 200 >/dev/null &
-sleep 5
+/usr/lib/cdmd-tests/vm-hog --local --mb 200 >ready &
+until [ -s ready ]; do sleep 0.1; done
 grep '^anon ' "/sys/fs/cgroup$(cut -d: -f3 /proc/self/cgroup)/memory.numa_stat"
 cdmctl list
 cdmctl who hbm

@@ -34,7 +34,7 @@ check() {
 check_status() {
         local expected=$1 what=$2 status=0
         shift 2
-        output=$("$@" 2>&1 </dev/null) || status=$?
+        output=$("$@" 2>&1 </dev/null | tr -d '\0'; exit "${PIPESTATUS[0]}") || status=$?
         if [ "$status" -eq "$expected" ]; then
                 ok "$what"
         else

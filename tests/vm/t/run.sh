@@ -14,7 +14,7 @@ check "the memory is given back when it ends" wait_for 20 site_gone
 check "he may use the node" vm_as alice 'cdmctl run hbm 256M -- grep Mems_allowed_list /proc/self/status'
 like "and ordinary memory as well" "$output" 'Mems_allowed_list:[[:space:]]*0(-1)?,?[-123,]*[23]'
 check "prefer: pages come from the node" vm_as alice \
-        'cdmctl run hbm 256M -- bash -c "head -c 100M /dev/zero | tail & sleep 4; grep -h anon /sys/fs/cgroup\$(cut -d: -f3 /proc/self/cgroup)/memory.numa_stat; kill %1"'
+        'cdmctl run hbm 256M -- bash -c "coproc /usr/lib/cdmd-tests/vm-hog --local --mb 100; read -r <&\${COPROC[0]}; grep -h ^anon /sys/fs/cgroup\$(cut -d: -f3 /proc/self/cgroup)/memory.numa_stat; kill \$COPROC_PID"'
 like "as memory.numa_stat counts them" "$output" 'N[23]=[0-9]{8,}'
 check "the policy is prefer by default" vm_as alice 'cdmctl run hbm 64M -- cat /proc/self/numa_maps'
 like "as numa_maps says" "$output" 'prefer[a-z _()]*(=static)?(\|[a-z]*)*:[23]'
