@@ -198,7 +198,9 @@ static void release(const ReservationInfo *info, const char *path, int status)
 
         if (job.path && client_open(&bus) == 0)
                 (void)release_all(bus, &job, 1, RELEASE_QUIET);
-        release_print_residue(&job, stderr);
+        /* A scope of its own ends with this process, and what is left of it with the scope. */
+        if (!info->unit || strncmp(info->unit, CDM_SCOPE_PREFIX, strlen(CDM_SCOPE_PREFIX)) != 0)
+                release_print_residue(&job, stderr);
         release_clear(&job);
 }
 
