@@ -191,12 +191,11 @@ static int do_verify(StepJob *j, int fd)
 
 static int do_move(StepJob *j, int fd, Job *job)
 {
-        bool up = j->step.kind == STEP_MIGRATE;
+        uint64_t limit = j->step.kind == STEP_MIGRATE ? j->limit_bytes : j->step.bytes;
         int r;
 
-        r = drain_move_some(fd, &j->step.from, &j->step.nodes,
-                            up && j->limit_bytes > 0 ? j->limit_bytes : UINT64_MAX, j->bandwidth, job,
-                            &j->moved);
+        r = drain_move_some(fd, &j->step.from, &j->step.nodes, limit > 0 ? limit : UINT64_MAX, j->bandwidth,
+                            job, &j->moved);
         if (r < 0 && r != -ECANCELED)
                 j->message = message_new("cannot move pages of %s: %s", j->cgroup, strerror(-r));
         return r;
