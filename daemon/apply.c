@@ -52,7 +52,9 @@ struct Apply {
         uint64_t bandwidth;
         ApplyState state;
         size_t at;
-        Step step; /* in flight: the plan's, or an inverse */
+        size_t n_due;       /* APPLY_UNDOING: inverses of the steps before this one are due */
+        bool writes_undone; /* and those of writes have run */
+        Step step;          /* in flight: the plan's, or an inverse */
         Job *job;
         StepJob *step_job;
         sd_bus_slot *slot;
@@ -189,12 +191,11 @@ static int do_verify(StepJob *j, int fd)
 
 static int do_move(StepJob *j, int fd, Job *job)
 {
-        bool up = j->step.kind == STEP_MIGRATE;
+        uint64_t limit = j->step.kind == STEP_MIGRATE ? j->limit_bytes : j->step.bytes;
         int r;
 
-        r = drain_move_some(fd, &j->step.from, &j->step.nodes,
-                            up && j->limit_bytes > 0 ? j->limit_bytes : UINT64_MAX, j->bandwidth, job,
-                            &j->moved);
+        r = drain_move_some(fd, &j->step.from, &j->step.nodes, limit > 0 ? limit : UINT64_MAX, j->bandwidth,
+                            job, &j->moved);
         if (r < 0 && r != -ECANCELED)
                 j->message = message_new("cannot move pages of %s: %s", j->cgroup, strerror(-r));
         return r;
@@ -268,6 +269,7 @@ static void fail(Apply *a, int error, const char *message)
         /* Without an answer the step may have happened, or happen yet: then its own inverse is due too. */
         if (error == -ETIMEDOUT)
                 a->at++;
+        a->n_due = a->at;
 }
 
 static void step_ended(Apply *a, int error, const char *message)
@@ -380,6 +382,26 @@ static int start_step(Apply *a)
         return unit_set_mems(a->bus, a->unit, &a->step.nodes, on_property_set, a, &a->slot);
 }
 
+/* The inverses in reverse order, but those of writes before all others. Strictly reversed, systemd would be
+ * told first and narrow the leaf by itself: with many threads that stops PID 1 for seconds. So here as well
+ * the worker writes, and what systemd then writes is no change for the kernel. NULL: all are undone. */
+static const Step *next_undone(Apply *a)
+{
+        for (;;) {
+                while (a->at > 0) {
+                        const Step *s = &a->plan.steps[--a->at];
+
+                        /* moved pages, evicted cache: there is no way back */
+                        if (s->has_inverse && (s->inverse_kind == STEP_WRITE) != a->writes_undone)
+                                return s;
+                }
+                if (a->writes_undone)
+                        return NULL;
+                a->writes_undone = true;
+                a->at = a->n_due;
+        }
+}
+
 /* The one transition: picks what comes next, until a step is in flight or all is done. */
 static void next(Apply *a)
 {
@@ -391,13 +413,10 @@ static void next(Apply *a)
                                 break;
                         a->step = a->plan.steps[a->at];
                 } else {
-                        const Step *s;
+                        const Step *s = next_undone(a);
 
-                        if (a->at == 0) /* all undone */
+                        if (!s)
                                 break;
-                        s = &a->plan.steps[--a->at];
-                        if (!s->has_inverse) /* moved pages, evicted cache: there is no way back */
-                                continue;
                         a->step = (Step){ .kind = s->inverse_kind, .nodes = s->inverse_nodes };
                 }
                 r = start_step(a);

@@ -2,8 +2,8 @@
 #pragma once
 
 /* Carries out a plan for one tenant, step by step: blocking steps on a worker, property steps on the bus.
- * When a step fails, the inverses of those done before run in reverse order. This is the only place that
- * changes what a cgroup may use. */
+ * When a step fails, the inverses of those done before run: writes first, as on the way there, each kind
+ * in reverse order. This is the only place that changes what a cgroup may use. */
 
 #include <stdint.h>
 #include <systemd/sd-bus.h>

@@ -108,6 +108,52 @@ static int read_current(const Subject *target, NodeSet *ret)
         return r;
 }
 
+typedef struct Held {
+        int node;
+        uint64_t bytes;
+} Held;
+
+static int add_held(Reservation *r, void *userdata)
+{
+        Held *h = userdata;
+
+        if (r->state == RESERVATION_DRAINING || r->state == RESERVATION_QUEUED)
+                return 0;
+        for (size_t i = 0; i < r->n_shares; i++)
+                if (r->shares[i].node == h->node)
+                        h->bytes += r->shares[i].bytes;
+        return 0;
+}
+
+/* What it has on nodes that it gives up but that another reservation of it keeps open, above what all those
+ * hold there. Kernel memory cannot be moved, and does not count. */
+static int find_excess(Manager *m, const Reservation *r, const NodeSet *nodes, Share *ret, size_t *ret_n)
+{
+        _cleanup_free_ NumaBytes *array = NULL;
+        uint64_t id;
+        size_t n = 0, n_excess = 0;
+
+        int fd = cgroup_open(r->target->cgroup, &id);
+        if (fd < 0)
+                return fd;
+        int k = cgroup_read_numa(fd, nodes, &array, &n);
+        close(fd);
+        /* The memory controller is not enabled there (or it is gone, which the steps will find). */
+        if (k == -ENOENT)
+                k = 0;
+        for (size_t i = 0; k >= 0 && i < n && n_excess < SHARES_MAX; i++) {
+                uint64_t bytes = numa_bytes_movable(&array[i]);
+                Held held = { array[i].node, 0 };
+
+                ledger_foreach_of_tenant(m->ledger, ledger_tenant_key(r->target), add_held, &held);
+                if (bytes > held.bytes)
+                        ret[n_excess++] = (Share){ held.node, bytes - held.bytes };
+        }
+        if (k >= 0)
+                *ret_n = n_excess;
+        return k;
+}
+
 /* Pages are moved up into what was reserved, not beyond. 0 would mean without limit. */
 static uint64_t room_bytes(Manager *m, const Reservation *r)
 {
@@ -119,10 +165,13 @@ static uint64_t room_bytes(Manager *m, const Reservation *r)
 static int make_plan(Manager *m, const Reservation *r, const ChangeTerms *terms, Plan *ret)
 {
         NodeSet open = ledger_tenant_nodes(m->ledger, ledger_tenant_key(r->target));
+        NodeSet kept = nodeset_intersect(&terms->leaving, &open);
+        Share excess[SHARES_MAX];
         PlanInput in = {
                 .base = base_of(m, r),
                 .wanted = open,
                 .leaving = terms->leaving,
+                .excess = excess,
                 .migrate_up = terms->migrate,
                 .has_property = r->target->unit != NULL,
         };
@@ -136,6 +185,10 @@ static int make_plan(Manager *m, const Reservation *r, const ChangeTerms *terms,
         if (m->config->mode != FENCE_MODE_ENFORCE) {
                 in.wanted = m->pools->cdm;
                 in.migrate_up = false;
+        } else if (!nodeset_is_empty(&kept)) {
+                k = find_excess(m, r, &kept, excess, &in.n_excess);
+                if (k < 0)
+                        return k;
         }
         if (m->config->mode == FENCE_MODE_ENFORCE || !nodeset_is_empty(&in.current)) {
                 k = plan(&in, ret);

@@ -54,44 +54,39 @@ static void try_later(Entry *e)
                 log_error("Cannot set the timer of reservation %" PRIu32 ": %s.", e->id, strerror(-r));
 }
 
-typedef struct OtherShares {
-        const Entry *e;
-        int node;
-        uint64_t bytes;
-} OtherShares;
-
-static int add_other(Reservation *r, void *userdata)
+static uint64_t own_bytes(const Reservation *r, int node)
 {
-        OtherShares *o = userdata;
+        uint64_t sum = 0;
 
-        if (r->id == o->e->id || r->state != RESERVATION_DRAINING)
-                return 0;
         for (size_t i = 0; i < r->n_shares; i++)
-                if (r->shares[i].node == o->node)
-                        o->bytes += r->shares[i].bytes;
-        return 0;
+                if (r->shares[i].node == node)
+                        sum += r->shares[i].bytes;
+        return sum;
 }
 
-/* A node that another live reservation of the tenant keeps open has no residue. Of what is left on a closed
- * one, that part is this reservation's which no other draining one of the tenant accounts for already.
+/* Of what is left on a node, that part is this reservation's which no other one of the tenant accounts for
+ * already: one that drains as well, or a live one that keeps the node open. Where it is open the tenant may
+ * go on using spare room, which is no residue: there it is at most what this reservation holds.
  * Kernel memory that is charged to the cgroup (slab, page tables: some KiB) is not waited for: nobody can
  * move it, it leaves with the tenant, and until then the snapshot counts it as foreign. */
 static size_t own_residue(Entry *e, const ApplyResult *result, Share out[static SHARES_MAX])
 {
         Ledger *l = e->manager->ledger;
         const char *tenant = ledger_tenant_key(e->r->target);
-        NodeSet open = ledger_tenant_nodes(l, tenant), own = reservation_nodes(e->r);
+        NodeSet open = ledger_tenant_nodes(l, tenant);
         size_t n = 0;
 
         for (size_t i = 0; i < result->n_residue && n < SHARES_MAX; i++) {
                 int node = result->residue[i].node;
-                OtherShares other = { e, node, 0 };
-                if (nodeset_contains(&open, node) || !nodeset_contains(&own, node))
-                        continue;
-                ledger_foreach_of_tenant(l, tenant, add_other, &other);
+                uint64_t own = own_bytes(e->r, node), others = ledger_tenant_bytes(l, tenant, node) - own;
                 uint64_t bytes = numa_bytes_movable(&result->residue[i]);
-                if (bytes > other.bytes)
-                        out[n++] = (Share){ node, bytes - other.bytes };
+
+                if (own == 0 || bytes <= others)
+                        continue;
+                bytes -= others;
+                if (bytes > own && nodeset_contains(&open, node))
+                        bytes = own;
+                out[n++] = (Share){ node, bytes };
         }
         return n;
 }

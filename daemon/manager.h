@@ -156,8 +156,8 @@ int manager_near_device(Manager *m, const char *pci, NodeSet *ret);
 /* manager-change.c. To be called within a turn of the tenant: makes its cgroup follow the ledger. */
 typedef struct ChangeTerms {
         bool migrate;    /* move its pages up as well, at most what the reservation has room for */
-        NodeSet leaving; /* what is given up: drained and measured, unless another reservation keeps it open
-                          */
+        NodeSet leaving; /* what is given up: drained and measured. Of a node that another reservation keeps
+                          * open only the excess is drained: what is above all that is still held there. */
 } ChangeTerms;
 /* changed: the kernel's state was not as wanted. Called from the event loop; the Change may be freed there.
  */

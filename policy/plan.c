@@ -22,6 +22,7 @@ typedef struct Change {
         NodeSet added;   /* target - current */
         NodeSet removed; /* current - target */
         NodeSet leaving; /* removed, and what the caller says is given up */
+        NodeSet excess;  /* kept, but with more on them than is held */
         NodeSet back;    /* what a failed widening returns to */
 } Change;
 
@@ -38,6 +39,9 @@ static Change change_of(const PlanInput *in)
         c.removed = nodeset_subtract(&in->current, &c.target);
         c.leaving = nodeset_subtract(&in->leaving, &c.target);
         c.leaving = nodeset_union(&c.leaving, &c.removed);
+        for (size_t i = 0; i < in->n_excess; i++)
+                if (in->excess[i].bytes > 0 && nodeset_contains(&in->wanted, in->excess[i].node))
+                        nodeset_add(&c.excess, in->excess[i].node);
         c.back = nodeset_intersect(&in->current, &c.target);
         if (!nodeset_intersects(&c.back, &in->base))
                 c.back = nodeset_union(&c.back, &in->base);
@@ -85,7 +89,23 @@ static void narrow(Plan *p, const PlanInput *in, const Change *c)
                 add(p, STEP_PROPERTY, &c->target);
         add(p, STEP_VERIFY, &c->target);
         add_from(p, STEP_EVICT, &c->leaving, &in->base);
-        add_from(p, STEP_MEASURE, &c->leaving, &in->base);
+}
+
+/* A step a node: what may be moved off one of them says nothing of another. */
+static void drain_excess(Plan *p, const PlanInput *in, const Change *c)
+{
+        size_t n = 0;
+
+        for (size_t i = 0; i < in->n_excess && n < PLAN_EXCESS_MAX; i++) {
+                NodeSet from;
+
+                if (in->excess[i].bytes == 0 || !nodeset_contains(&c->excess, in->excess[i].node))
+                        continue;
+                from = nodeset_of(in->excess[i].node);
+                add_from(p, STEP_DRAIN, &from, &in->base);
+                p->steps[p->n_steps - 1].bytes = in->excess[i].bytes;
+                n++;
+        }
 }
 
 /* An empty cpuset.mems inherits, that is, it is open. It cannot be returned to: clearing would open it again
@@ -114,6 +134,7 @@ static void plan_living(Plan *p, const PlanInput *in)
         bool inherits = nodeset_is_empty(&in->current);
         bool widens = !inherits && !nodeset_is_empty(&c.added);
         bool narrows = !nodeset_is_empty(&c.leaving);
+        NodeSet measured;
 
         if (widens)
                 widen(p, in, &c);
@@ -123,8 +144,13 @@ static void plan_living(Plan *p, const PlanInput *in)
                 add(p, STEP_VERIFY, &c.target);
         if (in->migrate_up)
                 migrate_up(p, in, &c);
+        drain_excess(p, in, &c);
         if (narrows)
                 narrow(p, in, &c);
+        /* The last of all, so that one measurement tells what the whole change has left. */
+        measured = nodeset_union(&c.leaving, &c.excess);
+        if (!nodeset_is_empty(&measured))
+                add_from(p, STEP_MEASURE, &measured, &in->base);
 }
 
 int plan(const PlanInput *in, Plan *ret)

@@ -11,6 +11,10 @@
  *
  *      widen:   write, property, verify [, migrate]
  *      narrow:  drain, write, property, verify, evict, measure
+ *      excess:  drain so many bytes, measure
+ *
+ * Excess is what a tenant has on a node that it keeps, above what it still holds there. Its page cache is
+ * not evicted: the kernel evicts from a cgroup, on whatever node, and would take what may stay.
  *
  * Each write and each property holds an ordinary node. Widening has an inverse, narrowing has none: closing
  * is never undone into open. */
@@ -22,6 +26,7 @@
 #include "policy/ledger.h"
 #include "policy/macro.h"
 #include "policy/nodeset.h"
+#include "policy/reservation.h"
 
 typedef enum StepKind {
         STEP_WRITE,    /* the worker writes the leaf's cpuset.mems */
@@ -41,12 +46,15 @@ typedef struct Step {
         StepKind kind;
         NodeSet nodes;
         NodeSet from;
+        uint64_t bytes; /* STEP_DRAIN: no more than that; 0: all */
         bool has_inverse;
         StepKind inverse_kind; /* with inverse_nodes as its `nodes` */
         NodeSet inverse_nodes;
 } Step;
 
-#define PLAN_STEPS_MAX 16
+/* Nodes beyond PLAN_EXCESS_MAX are measured only; the caller plans again while something is left. */
+#define PLAN_EXCESS_MAX 16
+#define PLAN_STEPS_MAX  (12 + PLAN_EXCESS_MAX)
 
 typedef struct Plan {
         Step steps[PLAN_STEPS_MAX];
@@ -59,7 +67,9 @@ typedef struct PlanInput {
         NodeSet base;    /* ordinary nodes it keeps in any case; never empty */
         NodeSet wanted;  /* CDM nodes it shall have */
         NodeSet leaving; /* nodes it gives up: drained and measured also where current lacks them already */
-        bool migrate_up; /* move its pages to the new nodes */
+        const Share *excess; /* bytes to drain from nodes that it keeps; of other nodes: ignored */
+        size_t n_excess;
+        bool migrate_up;   /* move its pages to the new nodes */
         bool has_property; /* systemd owns the cgroup: STEP_PROPERTY is needed */
         bool ended;        /* the unit is gone: only its property is set back, to base */
 } PlanInput;

@@ -281,6 +281,61 @@ START_TEST(residue_keeps_its_bytes)
 }
 END_TEST
 
+#define DB_NUMA "/sys/fs/cgroup/system.slice/db.service/memory.numa_stat"
+
+static uint64_t size_of(uint32_t id)
+{
+        char path[64];
+        uint64_t size;
+
+        snprintf(path, sizeof(path), "/org/cdmd1/reservation/%" PRIu32, id);
+        get_u64(path, "org.cdmd1.Reservation", "Size", &size);
+        return size;
+}
+
+/* Two of 1M, and 1M + 8K are used: 8K are what the first to go leaves behind. */
+START_TEST(excess_on_a_node_that_is_kept_is_residue)
+{
+        uint32_t a = grant_db(1 << 20), b = grant_db(1 << 20);
+
+        world_put(&w, DB_NUMA, "anon N0=0 N2=1048576\nfile N0=0 N2=8192\nslab N2=65536\n");
+        ck_assert_int_eq(world_release(w.client, a), 0);
+        world_wait_event(&w, "residue", a);
+        ck_assert_str_eq(world_reservation(&w, a, "State"), "draining");
+        ck_assert_uint_eq(size_of(a), 8192);
+        ck_assert_str_eq(world_reservation(&w, b, "State"), "active");
+        ck_assert_str_eq(world_get(&w, DB_MEMS), "0-2");
+        world_put(&w, DB_NUMA, "anon N0=0 N2=1048576\n");
+        world_wait_event(&w, "released", a);
+        ck_assert_str_eq(world_get(&w, DB_MEMS), "0-2");
+}
+END_TEST
+
+/* What is used beyond both is spare room that the tenant was never promised. */
+START_TEST(spare_room_is_no_residue)
+{
+        uint32_t a = grant_db(1 << 20);
+
+        grant_db(1 << 20);
+        world_put(&w, DB_NUMA, "anon N0=0 N2=8388608\n");
+        ck_assert_int_eq(world_release(w.client, a), 0);
+        world_wait_event(&w, "residue", a);
+        ck_assert_uint_eq(size_of(a), 1 << 20);
+}
+END_TEST
+
+START_TEST(without_excess_a_release_is_done_at_once)
+{
+        uint32_t a = grant_db(1 << 20);
+
+        grant_db(1 << 20);
+        world_put(&w, DB_NUMA, "anon N0=4096 N2=1048576\n");
+        ck_assert_int_eq(world_release(w.client, a), 0);
+        world_wait_event(&w, "released", a);
+        ck_assert_str_eq(world_get(&w, DB_MEMS), "0-2");
+}
+END_TEST
+
 /* Many at once for what has room for few: exactly those are granted that fit. */
 START_TEST(many_at_once)
 {
@@ -628,6 +683,9 @@ int main(void)
         tcase_add_test(t, a_bad_file_keeps_the_policy);
         tcase_add_test(t, a_reload_swaps_the_policy);
         tcase_add_test(t, residue_keeps_its_bytes);
+        tcase_add_test(t, excess_on_a_node_that_is_kept_is_residue);
+        tcase_add_test(t, spare_room_is_no_residue);
+        tcase_add_test(t, without_excess_a_release_is_done_at_once);
         tcase_add_test(t, a_strangers_pidfd_is_refused);
         tcase_add_test(t, many_at_once);
         tcase_add_test(t, pools_and_nodes);

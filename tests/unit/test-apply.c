@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdbool.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "daemon/apply.h"
@@ -240,6 +241,76 @@ START_TEST(a_property_needs_a_bus)
 }
 END_TEST
 
+/* A systemd at the other end of a socket: it does what it is told, and notes what it finds in the leaf then.
+ */
+static struct {
+        unsigned n_calls;
+        char found[4][64];
+} systemd;
+
+static int on_call(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+        char *text;
+
+        if (!sd_bus_message_is_method_call(m, NULL, "SetUnitProperties"))
+                return 0;
+        text = tree_read(root, LEAF "cpuset.mems");
+        ck_assert_uint_lt(systemd.n_calls, ARRAY_SIZE(systemd.found));
+        snprintf(systemd.found[systemd.n_calls++], sizeof(systemd.found[0]), "%.*s",
+                 (int)strcspn(text, "\n"), text);
+        free(text);
+        return sd_bus_reply_method_return(m, "");
+}
+
+static sd_bus *end_of_bus(int fd, bool server)
+{
+        sd_bus *bus;
+
+        ck_assert_int_ge(sd_bus_new(&bus), 0);
+        ck_assert_int_ge(sd_bus_set_fd(bus, fd, fd), 0);
+        if (server) {
+                ck_assert_int_ge(sd_bus_set_server(bus, 1,
+                                                   SD_ID128_MAKE(01, 02, 03, 04, 05, 06, 07, 08, 09, 0a, 0b,
+                                                                 0c, 0d, 0e, 0f, 10)),
+                                 0);
+                ck_assert_int_ge(sd_bus_add_filter(bus, NULL, on_call, NULL), 0);
+        }
+        ck_assert_int_ge(sd_bus_start(bus), 0);
+        ck_assert_int_ge(sd_bus_attach_event(bus, event, 0), 0);
+        return bus;
+}
+
+START_TEST(systemd_is_told_after_the_worker_wrote)
+{
+        const ApplyTarget target = { .unit = "a.service", .cgroup = "/system.slice/a.service" };
+        Plan p = { .n_steps = 0 };
+        Apply *a = NULL;
+        sd_bus *client, *server;
+        int fds[2];
+
+        ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
+        server = end_of_bus(fds[0], true);
+        client = end_of_bus(fds[1], false);
+        step(&p, STEP_WRITE, "0-2", "", "0-1");
+        step(&p, STEP_PROPERTY, "0-2", "", "0-1");
+        step(&p, STEP_VERIFY, "0-1,3", "", NULL); /* 2 is too many */
+        ck_assert_int_eq(apply_start(client, worker, &target, &p, 0, on_done, NULL, NULL, &a), 0);
+        while (seen.n_done == 0)
+                ck_assert_int_ge(sd_event_run(event, UINT64_MAX), 0);
+        apply_free(a);
+        sd_bus_close_unref(client);
+        sd_bus_close_unref(server);
+
+        ck_assert_int_eq(seen.error, -EBUSY);
+        ck_assert_int_eq(seen.undo_error, 0);
+        /* There and back: what systemd sets is what the leaf has already, and all of it is undone. */
+        ck_assert_uint_eq(systemd.n_calls, 2);
+        ck_assert_str_eq(systemd.found[0], "0-2");
+        ck_assert_str_eq(systemd.found[1], "0-1");
+        check_mems("0-1");
+}
+END_TEST
+
 START_TEST(freed_in_flight)
 {
         Plan p = { .n_steps = 0 };
@@ -273,6 +344,7 @@ int main(void)
         tcase_add_test(c, the_effective_set_must_hold_what_was_opened);
         tcase_add_test(c, another_cgroup_of_the_same_name_is_not_touched);
         tcase_add_test(c, a_property_needs_a_bus);
+        tcase_add_test(c, systemd_is_told_after_the_worker_wrote);
         tcase_add_test(c, freed_in_flight);
         suite_add_tcase(s, c);
         return check_main(s);

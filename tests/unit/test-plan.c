@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -23,7 +24,8 @@ static const char *list(const NodeSet *s)
         return nodeset_format(s, bufs[next++ % 4]);
 }
 
-/* "write 0-2 <0-1; drain 2>0-1": a step a clause; "<" is the set of its inverse, "from>to" where pages go */
+/* "write 0-2 <0-1; drain 2>0-1 7": a step a clause; "<" is the set of its inverse, "from>to" where pages go,
+ * and the number how many bytes at most */
 static char *describe(const Plan *p)
 {
         char *text = NULL;
@@ -37,6 +39,8 @@ static char *describe(const Plan *p)
                 if (!nodeset_is_empty(&s->from))
                         fprintf(f, "%s>", list(&s->from));
                 fprintf(f, "%s", list(&s->nodes));
+                if (s->bytes > 0)
+                        fprintf(f, " %" PRIu64, s->bytes);
                 if (s->has_inverse) {
                         ck_assert_int_eq(s->inverse_kind, s->kind);
                         fprintf(f, " <%s", list(&s->inverse_nodes));
@@ -51,6 +55,7 @@ static const struct {
         const char *current, *base, *wanted, *leaving;
         bool migrate_up, has_property, ended;
         const char *steps;
+        Share excess[3];
 } cases[] = {
         { "grant", "0-1", "0-1", "2", "", false, true, false,
           "write 0-2 <0-1; property 0-2 <0-1; verify 0-2" },
@@ -70,6 +75,58 @@ static const struct {
         { "release one of two nodes", "0-3", "0-1", "3", "2", false, true, false,
           "drain 2>0-1; write 0-1,3; property 0-1,3; verify 0-1,3; evict 2>0-1; measure 2>0-1" },
         { "release one of two on one node", "0-2", "0-1", "2", "2", false, true, false, "verify 0-2" },
+        { "release one of two on one node, with excess",
+          "0-2",
+          "0-1",
+          "2",
+          "2",
+          false,
+          true,
+          false,
+          "verify 0-2; drain 2>0-1 7; measure 2>0-1",
+          { { 2, 7 } } },
+        { "release one of two on two nodes, with excess",
+          "0-3",
+          "0-1",
+          "2-3",
+          "2-3",
+          false,
+          true,
+          false,
+          "verify 0-3; drain 2>0-1 7; drain 3>0-1 9; measure 2-3>0-1",
+          { { 2, 7 }, { 3, 9 } } },
+        { "no excess", "0-2", "0-1", "2", "2", false, true, false, "verify 0-2", { { 2, 0 } } },
+        { "one node is kept, with excess, and one is left",
+          "0-3",
+          "0-1",
+          "2",
+          "2-3",
+          false,
+          true,
+          false,
+          "drain 2>0-1 7; drain 3>0-1; write 0-2; property 0-2; verify 0-2; evict 3>0-1; measure 2-3>0-1",
+          { { 2, 7 } } },
+        { "a node that is left is drained as a whole",
+          "0-2",
+          "0-1",
+          "",
+          "2",
+          false,
+          true,
+          false,
+          "drain 2>0-1; write 0-1; property 0-1; verify 0-1; evict 2>0-1; measure 2>0-1",
+          { { 2, 7 } } },
+        { "excess on ordinary nodes",
+          "0-2",
+          "0-1",
+          "2",
+          "2",
+          false,
+          true,
+          false,
+          "verify 0-2",
+          { { 1, 7 } } },
+        { "ended with excess", "0-2", "0-1", "2", "2", false, true, true, "property 0-1", { { 2, 7 } } },
         { "release from a cgroup of its own", "0-2", "0-1", "", "", false, false, false,
           "drain 2>0-1; write 0-1; verify 0-1; evict 2>0-1; measure 2>0-1" },
         { "release after drift", "0-1", "0-1", "", "2", false, true, false,
@@ -96,6 +153,8 @@ static PlanInput input(size_t i)
                 .base = set(cases[i].base),
                 .wanted = set(cases[i].wanted),
                 .leaving = set(cases[i].leaving),
+                .excess = cases[i].excess,
+                .n_excess = ARRAY_SIZE(cases[i].excess),
                 .migrate_up = cases[i].migrate_up,
                 .has_property = cases[i].has_property,
                 .ended = cases[i].ended,
@@ -172,6 +231,40 @@ static void check_invariants(const PlanInput *in, const Plan *p)
         }
 }
 
+/* Nothing is moved beyond what is to leave, and all that is moved is measured, after everything else. */
+static void check_drains(const PlanInput *in, const Plan *p)
+{
+        NodeSet target = nodeset_union(&in->base, &in->wanted), drained = NODESET_EMPTY;
+        size_t n_excess = 0, measure = 0;
+
+        for (size_t i = 0; i < p->n_steps; i++) {
+                const Step *s = &p->steps[i];
+
+                MUST(s->bytes == 0 || s->kind == STEP_DRAIN);
+                MUST(s->kind != STEP_EVICT || !nodeset_intersects(&s->from, &target));
+                if (s->kind == STEP_MEASURE)
+                        measure = i;
+                if (s->kind != STEP_DRAIN)
+                        continue;
+                MUST(nodeset_equal(&s->nodes, &in->base));
+                drained = nodeset_union(&drained, &s->from);
+                if (s->bytes == 0) {
+                        MUST(!nodeset_intersects(&s->from, &target));
+                        continue;
+                }
+                MUST(nodeset_count(&s->from) == 1 && nodeset_is_subset(&s->from, &in->wanted));
+                n_excess++;
+        }
+        if (nodeset_is_empty(&drained))
+                return;
+        MUST(measure == p->n_steps - 1);
+        MUST(nodeset_is_subset(&drained, &p->steps[measure].from));
+        for (size_t i = 0; !in->ended && i < in->n_excess; i++)
+                if (in->excess[i].bytes > 0 && nodeset_contains(&in->wanted, in->excess[i].node))
+                        n_excess--;
+        MUST(n_excess == 0);
+}
+
 static NodeSet from_bits(unsigned bits, int first)
 {
         NodeSet s = NODESET_EMPTY;
@@ -185,22 +278,50 @@ static NodeSet from_bits(unsigned bits, int first)
 /* All inputs over three ordinary and three CDM nodes. */
 START_TEST(invariants)
 {
+        static const Share excess[] = { { 100, 7 }, { 101, 0 }, { 102, 9 } };
+
         for (unsigned base = 1; base < 8; base++)
-                for (unsigned bits = 0; bits < 8 * 8 * 8 * 8 * 2; bits++) {
+                for (unsigned bits = 0; bits < 8 * 8 * 8 * 8 * 4; bits++) {
                         NodeSet ordinary = from_bits(bits, 0), cdm = from_bits(bits >> 3, 100);
                         PlanInput in = {
                                 .current = nodeset_union(&ordinary, &cdm),
                                 .base = from_bits(base, 0),
                                 .wanted = from_bits(bits >> 6, 100),
                                 .leaving = from_bits(bits >> 9, 100),
-                                .has_property = bits >> 12,
-                                .migrate_up = bits >> 12,
+                                .excess = excess,
+                                .n_excess = bits >> 13 ? ARRAY_SIZE(excess) : 0,
+                                .has_property = bits >> 12 & 1,
+                                .migrate_up = bits >> 12 & 1,
                         };
                         Plan p;
 
                         MUST(plan(&in, &p) == 0);
                         check_invariants(&in, &p);
+                        check_drains(&in, &p);
                 }
+}
+END_TEST
+
+/* Of very many nodes some are left for the next plan, but none goes unmeasured. */
+START_TEST(excess_on_many_nodes)
+{
+        Share excess[SHARES_MAX];
+        PlanInput in = { .current = set("0-64"),
+                         .base = set("0"),
+                         .wanted = set("1-63"),
+                         .leaving = set("1-64"),
+                         .excess = excess,
+                         .n_excess = SHARES_MAX,
+                         .has_property = true };
+        Plan p;
+
+        for (int i = 0; i < SHARES_MAX; i++)
+                excess[i] = (Share){ i + 1, 7 };
+        ck_assert_int_eq(plan(&in, &p), 0);
+        check_invariants(&in, &p);
+        ck_assert_uint_eq(p.n_steps, PLAN_EXCESS_MAX + 6);
+        ck_assert_uint_eq(p.steps[PLAN_EXCESS_MAX].bytes, 0);
+        ck_assert_str_eq(list(&p.steps[p.n_steps - 1].from), "1-64");
 }
 END_TEST
 
@@ -232,6 +353,7 @@ int main(void)
         tcase_add_loop_test(c, steps, 0, ARRAY_SIZE(cases));
         tcase_add_test(c, nonsense_is_refused);
         tcase_add_test(c, invariants);
+        tcase_add_test(c, excess_on_many_nodes);
         tcase_add_test(c, inverses_restore);
         suite_add_tcase(s, c);
         return check_main(s);
