@@ -147,7 +147,7 @@ before=$(all_mems)
 configure Mode=observe
 check "Mode=observe" cdmctl reload
 check "an intruder takes 64 MiB of node 3" vm_eat intruder2 3 64M
-is "and is only told of" "$(holders '[.[] | select(.unit == "intruder2.service") | .kind] | unique | join(" ")')" intruder
+is "and is only told of" "$(holders '[.[] | select(.unit == "intruder2.service" and .node == 3) | .kind] | unique | join(" ")')" intruder
 check "it keeps its pages" test "$(on_cdm intruder2)" -ge $((64 << 20))
 is "no cgroup was written" "$(all_mems)" "$before"
 systemd-run --quiet --unit=own --property=AllowedMemoryNodes=3 sleep infinity

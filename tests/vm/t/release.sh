@@ -37,6 +37,21 @@ check "cdmd too" test "$released_cdmd" -lt $((bare / 4))
 systemctl stop train-big
 check "nothing is left of it" wait_for 20 site_gone
 
+# Two reservations on one node: releasing one takes back only what the other does not cover.
+check "a service fills ordinary memory" vm_eat train-two 0 256M
+cgroup=$(vm_cgroup train-two.service)
+check "it has one reservation" cdmctl request hbm 160M --unit train-two.service --nodes 2
+first=$output
+check "and another one on the same node" cdmctl request hbm 160M --unit train-two.service --nodes 2 --migrate
+check "its pages move up" test "$(vm_node_bytes "$cgroup" 2 anon)" -gt $((240 << 20))
+check "one is released" cdmctl release "$first"
+left=$(vm_node_bytes "$cgroup" 2 anon)
+check "what is left of $left bytes is not more than the other one has" test "$left" -le $((160 << 20))
+check "and not much less" test "$left" -ge $((140 << 20))
+like "the node stays open" "$(site_mems train-two.service)" 2
+systemctl stop train-two
+check "the other one ends with its unit" wait_for 20 site_gone
+
 # Page cache: the kernel leaves it where it is when a cpuset is narrowed.
 systemd-run --quiet --collect --unit=train-cache --property=Type=notify --property=NotifyAccess=all bash -c '
         until grep -q "[23]$" /sys/fs/cgroup/system.slice/train-cache.service/cpuset.mems.effective; do sleep 0.1; done
