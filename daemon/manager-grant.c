@@ -171,7 +171,9 @@ static void start_change(Grant *g)
                 fail(g, false, SD_BUS_ERROR_FAILED, "The nodes could not be opened", strerror(-r));
 }
 
-/* The scope runs: is the caller in it? On systemd 252 the PID could have changed hands on the way. */
+/* The scope runs: is the caller in it? On systemd 252 the PID could have changed hands on the way. Then a
+ * stranger is in it: stopping the scope would kill him, so it is left to end with what runs in it, fenced.
+ */
 static void on_scope(int error, UnitInfo *info, void *userdata)
 {
         _cleanup_(unit_info_free_p) UnitInfo *u = info;

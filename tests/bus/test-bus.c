@@ -238,6 +238,52 @@ START_TEST(a_restart_of_a_unit_keeps_it)
 }
 END_TEST
 
+START_TEST(a_systemd_that_is_busy_is_asked_again)
+{
+        uint32_t id = grant_db(GIB / 2);
+
+        world_steer(&w, "Fail", 2);
+        world_unit_state(&w, "db.service", "inactive", false);
+        world_wait_event(&w, "ended", id);
+        ck_assert_str_eq(world_reservation(&w, id, "State"), "");
+}
+END_TEST
+
+/* Each look at a unit that systemd forgot makes it tell of the unit's removal again. */
+START_TEST(our_own_questions_are_no_news)
+{
+        sd_bus_message *reply = NULL;
+        sd_bus_slot *slot;
+
+        world_steer(&w, "Hold", 1);
+        ck_assert_int_ge(sd_bus_call_method_async(w.client, &slot, CDM_BUS_NAME, CDM_PATH,
+                                                  CDM_INTERFACE_MANAGER, "Request", keep_reply, &reply,
+                                                  "sta{sv}", "cdm", GIB / 4, 1, "unit", "s", "db.service"),
+                         0);
+        while (world_steer(&w, "Hold", 1) == 0)
+                ;
+        uint32_t before = world_steer(&w, "Looked", 0);
+        world_remove_unit(&w, "db.service");
+        for (int i = 0; i < 100; i++) {
+                (void)world_reservation(&w, 1000, "State");
+                (void)world_steer(&w, "Looked", 0);
+        }
+        ck_assert_uint_le(world_steer(&w, "Looked", 0) - before, 3);
+        world_steer(&w, "Hold", 0);
+        while (!reply)
+                if (sd_bus_process(w.client, NULL) == 0)
+                        sd_bus_wait(w.client, UINT64_MAX);
+        ck_assert(sd_bus_message_is_method_error(reply, NULL));
+        for (int i = 0; i < 100; i++) {
+                (void)world_reservation(&w, 1000, "State");
+                (void)world_steer(&w, "Looked", 0);
+        }
+        ck_assert_uint_le(world_steer(&w, "Looked", 0) - before, 6);
+        sd_bus_message_unref(reply);
+        sd_bus_slot_unref(slot);
+}
+END_TEST
+
 START_TEST(a_bad_file_keeps_the_policy)
 {
         _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
@@ -625,6 +671,8 @@ int main(void)
         tcase_add_test(t, a_dead_unit_is_dropped_at_start);
         tcase_add_test(t, the_end_of_a_unit_ends_it);
         tcase_add_test(t, a_restart_of_a_unit_keeps_it);
+        tcase_add_test(t, our_own_questions_are_no_news);
+        tcase_add_test(t, a_systemd_that_is_busy_is_asked_again);
         tcase_add_test(t, a_bad_file_keeps_the_policy);
         tcase_add_test(t, a_reload_swaps_the_policy);
         tcase_add_test(t, residue_keeps_its_bytes);
