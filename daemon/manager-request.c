@@ -146,7 +146,8 @@ static void authorize(RequestCall *c)
         if (r >= 0)
                 r = sd_bus_track_add_sender(c->track, c->call);
         if (r >= 0)
-                r = authorize_start(m->bus, c->call, action, on_authorized, c, &c->authorize);
+                r = authorize_start(m->bus, m->turns, c->call, c->identity->sender_uid, action,
+                                    on_authorized, c, &c->authorize);
         if (r < 0)
                 answer(c, SD_BUS_ERROR_FAILED, "polkit could not be asked.");
 }

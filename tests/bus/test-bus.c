@@ -45,6 +45,13 @@ static int keep_reply(sd_bus_message *m, void *userdata, sd_bus_error *error)
         return 0;
 }
 
+static int count_busy(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+        if (sd_bus_message_is_method_error(m, CDM_ERROR_BUSY))
+                (*(unsigned *)userdata)++;
+        return 0;
+}
+
 static void get_u64(const char *path, const char *interface, const char *property, uint64_t *ret)
 {
         ck_assert_int_ge(sd_bus_get_property_trivial(w.client, CDM_BUS_NAME, path, interface, property, NULL,
@@ -538,6 +545,48 @@ START_TEST(a_machine_without_cdm_nodes)
 }
 END_TEST
 
+/* One look serves all that wait; a connection that asks again and again is told to wait. */
+START_TEST(holders_are_asked_for_too_often)
+{
+        enum { N = 100 };
+        sd_bus_message *replies[N] = { NULL };
+        unsigned n_answered = 0, n_busy = 0;
+        sd_bus_slot *slots[N];
+
+        for (int i = 0; i < N; i++)
+                ck_assert_int_ge(sd_bus_call_method_async(w.client, &slots[i], CDM_BUS_NAME, CDM_PATH,
+                                                          CDM_INTERFACE_MANAGER, "ListHolders", keep_reply,
+                                                          &replies[i], NULL),
+                                 0);
+        for (int i = 0; i < N; i++) {
+                while (!replies[i])
+                        if (sd_bus_process(w.client, NULL) == 0)
+                                sd_bus_wait(w.client, UINT64_MAX);
+                n_answered += !sd_bus_message_is_method_error(replies[i], NULL);
+                n_busy += sd_bus_message_is_method_error(replies[i], CDM_ERROR_BUSY) > 0;
+                sd_bus_message_unref(replies[i]);
+                sd_bus_slot_unref(slots[i]);
+        }
+        ck_assert_uint_ge(n_answered, 4);
+        ck_assert_uint_gt(n_busy, 0);
+        ck_assert_uint_eq(n_answered + n_busy, N);
+        assert_train_is("nothing");
+}
+END_TEST
+
+START_TEST(a_refusal_names_the_user)
+{
+        uint32_t id;
+
+        world_put(&w, "/etc/cdm/policy.d/10-all.conf", "[Match]\nUnit=train.*\n[Grant]\nLimit=1G\n");
+        reload();
+        ck_assert_int_lt(world_request(w.client, "cdm", GIB, &id, 1, CDM_OPTION_UNIT, "s", "db.service"), 0);
+        ck_assert_str_eq(world_error, CDM_ERROR_DENIED);
+        ck_assert_msg(getuid() != 0 || strstr(world_message, "db.service and user root;"), "%s",
+                      world_message);
+}
+END_TEST
+
 /* What needs a client that is not root. */
 
 static uint32_t ask_as_nobody(sd_bus *bus, int *ret)
@@ -618,6 +667,36 @@ START_TEST(polkit_that_hangs_stops_nobody_else)
 }
 END_TEST
 
+/* More calls that hang at polkit than the bus lets cdmd have open: PID 1 has to stay within reach. */
+START_TEST(waiting_for_polkit_has_an_end)
+{
+        enum { BUSES = 3, N = 120, WAITING = 256 };
+        sd_bus *bus[BUSES];
+        char path[64];
+        unsigned n_busy = 0;
+        uint32_t id = grant_db(GIB / 4);
+
+        world_start_polkit(&w, "hang");
+        snprintf(path, sizeof(path), CDM_PATH_RESERVATION "/%" PRIu32, id);
+        for (int b = 0; b < BUSES; b++) {
+                bus[b] = world_connect(&w, USER_NOBODY);
+                for (int i = 0; i < N; i++)
+                        ck_assert_int_ge(sd_bus_call_method_async(bus[b], NULL, CDM_BUS_NAME, path,
+                                                                  CDM_INTERFACE_RESERVATION, "Release",
+                                                                  count_busy, &n_busy, NULL),
+                                         0);
+                ck_assert_int_ge(sd_bus_flush(bus[b]), 0);
+        }
+        for (int b = 0; n_busy < BUSES * N - WAITING; b = (b + 1) % BUSES)
+                ck_assert_int_ge(sd_bus_process(bus[b], NULL), 0);
+        ck_assert_uint_ne(grant_db(GIB / 4), id);
+        ck_assert_str_eq(world_reservation(&w, id, "State"), "active");
+        for (int b = 0; b < BUSES; b++)
+                sd_bus_flush_close_unref(bus[b]);
+        ck_assert_int_eq(world_release(w.client, id), 0);
+}
+END_TEST
+
 START_TEST(run_moves_a_session_into_a_scope)
 {
         sd_bus *bus = world_connect(&w, USER_NOBODY);
@@ -680,6 +759,8 @@ int main(void)
         tcase_add_test(t, many_at_once);
         tcase_add_test(t, pools_and_nodes);
         tcase_add_test(t, holders_are_named);
+        tcase_add_test(t, holders_are_asked_for_too_often);
+        tcase_add_test(t, a_refusal_names_the_user);
         tcase_add_test(t, kernel_memory_and_exempt_units_are_no_intruders);
         tcase_add_test(t, a_fence_that_cannot_be_written_is_leaky_and_says_why);
         tcase_add_test(t, the_fence_goes_with_the_last_cdm_node);
@@ -690,6 +771,7 @@ int main(void)
                 tcase_add_test(u, own_unit_without_polkit);
                 tcase_add_test(u, others_with_polkit);
                 tcase_add_test(u, polkit_that_hangs_stops_nobody_else);
+                tcase_add_test(u, waiting_for_polkit_has_an_end);
                 tcase_add_test(u, run_moves_a_session_into_a_scope);
         } else
                 puts("# the tests with another user were left out: they need root");
