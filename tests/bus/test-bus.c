@@ -386,6 +386,39 @@ START_TEST(pools_and_nodes)
 }
 END_TEST
 
+/* With many tenants what they explain is not read anew for each request; a release has to be seen at once.
+ */
+START_TEST(a_release_hides_no_foreign_bytes)
+{
+        enum { TENANTS = 10 };
+        const uint64_t mib = UINT64_C(1) << 20;
+        char name[32], cgroup[64], path[128], text[128];
+        uint64_t available = 0;
+        uint32_t ids[TENANTS];
+
+        for (unsigned i = 0; i < TENANTS; i++) {
+                uint64_t size = (i == 0 ? 512 : 64) * mib;
+                snprintf(name, sizeof(name), "t%u.service", i);
+                snprintf(cgroup, sizeof(cgroup), "/system.slice/%s", name);
+                snprintf(path, sizeof(path), "/sys/fs/cgroup%s/memory.numa_stat", cgroup);
+                snprintf(text, sizeof(text), "anon N2=%" PRIu64 "\n", size);
+                world_add_unit(&w, name, "system.slice", cgroup, "");
+                world_put(&w, path, text);
+                int r = world_request(w.client, "cdm", size, &ids[i], 2, CDM_OPTION_UNIT, "s", name,
+                                      CDM_OPTION_NODES, "s", "2");
+                ck_assert_msg(r == 0, "%s: %s", world_error, world_message);
+        }
+        world_put(&w, "/sys/fs/cgroup/system.slice/t0.service/memory.numa_stat", "anon N2=0\n");
+        /* 9 * 64M of the tenants that stay, and 512M of a driver */
+        world_put(&w, "/sys/devices/system/node/node2/meminfo",
+                  "Node 2 MemTotal: 2097152 kB\nNode 2 MemFree: 983040 kB\n");
+        ck_assert_int_eq(world_release(w.client, ids[0]), 0);
+        world_wait_event(&w, "released", ids[0]);
+        get_u64("/org/cdmd1/pool/cdm", CDM_INTERFACE_POOL, "Available", &available);
+        ck_assert_uint_eq(available, (4096 - 2 * 64 - 9 * 64 - 512) * mib);
+}
+END_TEST
+
 static void reload(void)
 {
         ck_assert_int_ge(sd_bus_call_method(w.client, CDM_BUS_NAME, CDM_PATH, CDM_INTERFACE_MANAGER,
@@ -618,6 +651,9 @@ START_TEST(own_unit_without_polkit)
         r = world_request(bus, "cdm", GIB / 4, &id, 1, CDM_OPTION_UNIT, "s", "db.service");
         ck_assert_int_lt(r, 0);
         ck_assert_str_eq(world_error, CDM_ERROR_DENIED);
+        world_put(&w, "/proc/4242/cgroup", "0::/system.slice/db.service\n");
+        ck_assert_int_lt(world_request(bus, "cdm", GIB / 4, &id, 1, CDM_OPTION_PID, "u", 4242), 0);
+        ck_assert_str_eq(world_error, CDM_ERROR_DENIED);
         sd_bus_flush_close_unref(bus);
 }
 END_TEST
@@ -758,6 +794,7 @@ int main(void)
         tcase_add_test(t, a_strangers_pidfd_is_refused);
         tcase_add_test(t, many_at_once);
         tcase_add_test(t, pools_and_nodes);
+        tcase_add_test(t, a_release_hides_no_foreign_bytes);
         tcase_add_test(t, holders_are_named);
         tcase_add_test(t, holders_are_asked_for_too_often);
         tcase_add_test(t, a_refusal_names_the_user);
