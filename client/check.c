@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "client/cdmctl.h"
 #include "client/text.h"
@@ -85,12 +86,32 @@ static const char *plural(size_t n)
         return n == 1 ? "" : "s";
 }
 
+/* A wrong --root would look like a machine without any configuration. */
+static int check_root(const char *root)
+{
+        struct stat st;
+
+        if (!*root)
+                return 0;
+        if (stat(root, &st) < 0)
+                return fail(CDM_EXIT_FAILED,
+                            "--root=%s: %s; name a directory that holds a copy of a machine.", root,
+                            strerror(errno));
+        if (!S_ISDIR(st.st_mode))
+                return fail(CDM_EXIT_FAILED,
+                            "--root=%s is not a directory; name one that holds a copy of a machine.", root);
+        return 0;
+}
+
 static int check_all(const Args *args)
 {
         _cleanup_(conf_messages_clear) ConfMessages messages = { 0 };
         _cleanup_(config_free_p) Config *config = NULL;
 
-        int r = config_load(args->root, &config, &messages);
+        int r = check_root(args->root);
+        if (r != 0)
+                return r;
+        r = config_load(args->root, &config, &messages);
         if (r < 0 && r != -EBADMSG)
                 return fail(CDM_EXIT_FAILED, "Cannot read the configuration: %s.", strerror(-r));
 

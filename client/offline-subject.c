@@ -168,7 +168,8 @@ static int set_user(const Args *args, Subject *s)
                 return 0;
 
         name = strdup(pw->pw_name);
-        if (!name || add_gid(s, pw->pw_gid) < 0)
+        s->user = strdup(pw->pw_name);
+        if (!name || !s->user || add_gid(s, pw->pw_gid) < 0)
                 return fail(CDM_EXIT_FAILED, "Out of memory.");
 
         FILE *f = open_below(args->root, "etc/group");

@@ -19,6 +19,10 @@
 #define ANSWER_USEC      (UINT64_C(25) * 1000 * 1000)
 #define INTERACTIVE_USEC (UINT64_C(150) * 1000 * 1000)
 
+/* Each open question takes one of the 128 calls that the bus lets cdmd have open, for as long as a hostile
+ * client's password dialog stands there. They must not use up what is needed to talk to PID 1. */
+#define OPEN_USER_MAX 4
+
 /* The whole of what is allowed to whom; anything that is not in here is denied. */
 static const struct {
         const char *polkit;
@@ -35,6 +39,8 @@ static const struct {
 
 struct Authorize {
         sd_bus *bus;
+        sd_bus_message *call;
+        Turn *turn;
         sd_bus_slot *slot;
         AuthorizeAction action;
         char cancellation_id[32];
@@ -103,17 +109,17 @@ static int on_answer(sd_bus_message *m, void *userdata, sd_bus_error *error)
         return 0;
 }
 
-static int send_question(Authorize *a, sd_bus_message *m)
+static int send_question(Authorize *a)
 {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *q = NULL;
-        bool interactive = sd_bus_message_get_allow_interactive_authorization(m) > 0;
+        bool interactive = sd_bus_message_get_allow_interactive_authorization(a->call) > 0;
 
         int r = sd_bus_message_new_method_call(a->bus, &q, POLKIT_NAME, POLKIT_PATH, POLKIT_INTERFACE,
                                                "CheckAuthorization");
         /* The subject is the connection, not a PID that may be somebody else's by the time polkit looks. */
         if (r >= 0)
                 r = sd_bus_message_append(q, "(sa{sv})s", "system-bus-name", 1, "name", "s",
-                                          sd_bus_message_get_sender(m), actions[a->action].polkit);
+                                          sd_bus_message_get_sender(a->call), actions[a->action].polkit);
         if (r >= 0)
                 r = sd_bus_message_append(q, "a{ss}us", 0, interactive ? POLKIT_FLAG_INTERACTIVE : 0,
                                           a->cancellation_id);
@@ -123,20 +129,35 @@ static int send_question(Authorize *a, sd_bus_message *m)
         return r;
 }
 
-int authorize_start(sd_bus *bus, sd_bus_message *m, AuthorizeAction action, authorize_done_t done,
-                    void *userdata, Authorize **ret)
+static void on_turn(Turn *t, void *userdata)
+{
+        Authorize *a = userdata;
+
+        if (send_question(a) < 0)
+                answer(a, false, "polkit could not be asked");
+        else
+                a->asked = true;
+}
+
+int authorize_start(sd_bus *bus, TurnQueue *turns, sd_bus_message *m, uid_t uid, AuthorizeAction action,
+                    authorize_done_t done, void *userdata, Authorize **ret)
 {
         static uint64_t counter;
         _cleanup_(authorize_free_p) Authorize *a = calloc(1, sizeof(*a));
+        char line[48]; /* no unit's name has a blank in it */
 
         if (!a)
                 return -ENOMEM;
-        *a = (Authorize){ .bus = sd_bus_ref(bus), .action = action, .done = done, .userdata = userdata };
+        *a = (Authorize){ .bus = sd_bus_ref(bus),
+                          .call = sd_bus_message_ref(m),
+                          .action = action,
+                          .done = done,
+                          .userdata = userdata };
         snprintf(a->cancellation_id, sizeof(a->cancellation_id), "cdmd-%" PRIu64, ++counter);
-        int r = send_question(a, m);
+        snprintf(line, sizeof(line), "polkit %u %u", uid, (unsigned)(counter % OPEN_USER_MAX));
+        int r = turn_take(turns, line, on_turn, a, &a->turn);
         if (r < 0)
                 return r;
-        a->asked = true;
         *ret = TAKE_PTR(a);
         return 0;
 }
@@ -150,6 +171,8 @@ Authorize *authorize_free(Authorize *a)
                 (void)sd_bus_call_method_async(a->bus, NULL, POLKIT_NAME, POLKIT_PATH, POLKIT_INTERFACE,
                                                "CancelCheckAuthorization", NULL, NULL, "s",
                                                a->cancellation_id);
+        turn_free(a->turn);
+        sd_bus_message_unref(a->call);
         sd_bus_unref(a->bus);
         free(a);
         return NULL;

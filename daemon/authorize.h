@@ -11,6 +11,7 @@
 #include <sys/types.h>
 #include <systemd/sd-bus.h>
 
+#include "daemon/turn.h"
 #include "policy/macro.h"
 
 typedef enum AuthorizeAction {
@@ -30,9 +31,10 @@ typedef void (*authorize_done_t)(bool allowed, const char *message, void *userda
 
 bool authorize_is_needed(AuthorizeAction action, uid_t uid);
 
-/* Asks polkit about the sender of m, with a password dialog if m allows interactive authorisation. */
-int authorize_start(sd_bus *bus, sd_bus_message *m, AuthorizeAction action, authorize_done_t done,
-                    void *userdata, Authorize **ret);
+/* Asks polkit about the sender of m, who is uid, with a password dialog if m allows interactive
+ * authorisation. A user has a few questions open at a time; his others wait for these. */
+int authorize_start(sd_bus *bus, TurnQueue *turns, sd_bus_message *m, uid_t uid, AuthorizeAction action,
+                    authorize_done_t done, void *userdata, Authorize **ret);
 /* Drops interest; polkit is told to take its dialog away. */
 Authorize *authorize_free(Authorize *a);
 DEFINE_CLEANUP(Authorize, authorize_free);

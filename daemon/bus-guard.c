@@ -10,11 +10,14 @@
 #include "daemon/bus.h"
 #include "policy/cdm-names.h"
 
+/* Calls of one user that wait for polkit, where each waits for minutes; the others are answered at once. */
+#define WAITING_USER_MAX 256
+
 struct Guarded {
         Manager *manager;
         sd_bus_message *call;
         AuthorizeAction action;
-        uid_t owner;
+        uid_t owner, caller;
         uint32_t id;
         bus_guarded_t run;
         sd_bus_slot *slot;
@@ -69,17 +72,35 @@ static int on_client_gone(sd_bus_track *t, void *userdata)
         return 0;
 }
 
+static size_t count_waiting(Manager *m, uid_t caller)
+{
+        Guarded *g;
+        size_t n = 0;
+
+        DL_FOREACH (m->guarded, g)
+                n += g->authorize && g->caller == caller;
+        return n;
+}
+
 static void with_sender(Guarded *g, const Sender *s)
 {
         if (s->uid == g->owner || !authorize_is_needed(g->action, s->uid)) {
                 run(g);
                 return;
         }
+        g->caller = s->uid;
+        if (count_waiting(g->manager, s->uid) >= WAITING_USER_MAX) {
+                refuse(g, CDM_ERROR_BUSY,
+                       "Too many of your calls wait for polkit; try again when some are "
+                       "answered.");
+                return;
+        }
         int r = sd_bus_track_new(g->manager->bus, &g->track, on_client_gone, g);
         if (r >= 0)
                 r = sd_bus_track_add_sender(g->track, g->call);
         if (r >= 0)
-                r = authorize_start(g->manager->bus, g->call, g->action, on_authorized, g, &g->authorize);
+                r = authorize_start(g->manager->bus, g->manager->turns, g->call, s->uid, g->action,
+                                    on_authorized, g, &g->authorize);
         if (r < 0)
                 refuse(g, SD_BUS_ERROR_FAILED, "polkit could not be asked.");
 }

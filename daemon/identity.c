@@ -375,6 +375,7 @@ static void with_sender(IdentityLookup *l, const Sender *sender)
                 return;
         if (l->user && !set_other_user(l))
                 return;
+        (void)process_user_name(l->root, s->uid, &s->user);
         int r = turn_take_lane(l->turns, on_lane, l, &l->lane);
         if (r < 0)
                 refuse_errno(l, r);

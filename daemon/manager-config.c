@@ -115,8 +115,10 @@ static void warn_machine(Manager *m)
                         "The kernel may demote pages of any process to slower CDM nodes, past every fence "
                         "(before Linux 6.16); write 0 to /sys/kernel/mm/numa/demotion_enabled.");
         if (m->topology->numa_balancing)
-                manager_warn(m, "NUMA balancing moves pages of tenants by its own lights; consider "
-                                "kernel.numa_balancing=0.");
+                manager_warn(m,
+                             "The kernel's NUMA balancing is on: it moves pages of running programs between "
+                             "nodes, also off the nodes that they reserved. To switch it off: `sysctl "
+                             "kernel.numa_balancing=0`.");
 }
 
 static int adopt(Manager *m, Fresh *f, char *warnings)
@@ -215,8 +217,8 @@ static void tell_fence(Manager *m, int error)
                            e.reason);
         } else if (state == FENCE_LEAKY) {
                 e.kind = EVENT_FENCE_LEAKY;
-                event_emit(m->bus, &e, "The fence around node %s is closed, but for %zu control groups.",
-                           e.nodes, n);
+                event_emit(m->bus, &e, "The fence around node %s is closed, but for %zu control %s.",
+                           e.nodes, n, n == 1 ? "group" : "groups");
         } else if (nodeset_is_empty(&m->pools->cdm)) {
                 e.kind = EVENT_FENCE_LIFTED;
                 event_emit(m->bus, &e, "The fence is lifted: no pool has a node any more.");
@@ -271,8 +273,9 @@ static void on_fence(Fence *f, int error, void *userdata)
                         "The cpuset controller had to be enabled on a running system, which can reset CPU "
                         "affinities that services had set for themselves; restart such services.");
         bus_manager_changed(m, "FenceState");
-        manager_fence_settled(m);
+        /* Before what follows can load for those that wait, whose fence comes only then. */
         answer_loaded(m);
+        manager_fence_settled(m);
         manager_reloads_serve(m);
 }
 
@@ -283,8 +286,8 @@ void manager_fence(Manager *m)
         bool wanted = m->config->mode == FENCE_MODE_ENFORCE && !nodeset_is_empty(&m->pools->cdm);
         /* A machine without CDM nodes costs nothing, unless it had some before this configuration. */
         if (nodeset_is_empty(&m->pools->cdm) && !fence_is_there(m->fence)) {
-                manager_fence_settled(m);
                 answer_loaded(m);
+                manager_fence_settled(m);
                 return;
         }
         m->fence_busy = true;
@@ -334,8 +337,9 @@ void manager_reloads_serve(Manager *m)
         }
         DL_FOREACH (m->reloads, i)
                 i->loaded = true;
-        event_emit(m->bus, &e, "The configuration was read again: %zu pools, %zu rules.", m->pools->n_pools,
-                   m->config->n_rules);
+        event_emit(m->bus, &e, "The configuration was read again: %zu %s, %zu %s.", m->pools->n_pools,
+                   m->pools->n_pools == 1 ? "pool" : "pools", m->config->n_rules,
+                   m->config->n_rules == 1 ? "rule" : "rules");
         bus_manager_changed(m, "Mode");
         manager_fence(m);
 }

@@ -171,7 +171,9 @@ static void start_change(Grant *g)
                 fail(g, false, SD_BUS_ERROR_FAILED, "The nodes could not be opened", strerror(-r));
 }
 
-/* The scope runs: is the caller in it? On systemd 252 the PID could have changed hands on the way. */
+/* The scope runs: is the caller in it? On systemd 252 the PID could have changed hands on the way. Then a
+ * stranger is in it: stopping the scope would kill him, so it is left to end with what runs in it, fenced.
+ */
 static void on_scope(int error, UnitInfo *info, void *userdata)
 {
         _cleanup_(unit_info_free_p) UnitInfo *u = info;
@@ -324,7 +326,7 @@ static int make_reservation(Manager *m, const Identity *i, const RequestArgs *a,
 
 static void tell_refused(Manager *m, const Identity *i, const RequestArgs *a, const Decision *d)
 {
-        char policy[512], size[SIZE_STR_MAX];
+        char policy[512], size[SIZE_STR_MAX], number[12];
         Event ev = { .kind = d->verdict == VERDICT_FULL ? EVENT_FULL : EVENT_DENIED,
                      .has = EVENT_HAS_SIZE | EVENT_HAS_UID,
                      .pool = a->pool,
@@ -340,8 +342,9 @@ static void tell_refused(Manager *m, const Identity *i, const RequestArgs *a, co
                 snprintf(policy, sizeof(policy), "%s:%u", d->rule->file, d->line);
                 ev.policy = policy;
         }
-        event_emit(m->bus, &ev, "%s of %s for %s, asked by user %u: %s", size_format(a->size_bytes, size),
-                   a->pool, i->subject->unit, ev.uid, d->reason);
+        snprintf(number, sizeof(number), "%u", ev.uid);
+        event_emit(m->bus, &ev, "%s of %s for %s, asked by user %s: %s", size_format(a->size_bytes, size),
+                   a->pool, i->subject->unit, i->subject->user ? i->subject->user : number, d->reason);
 }
 
 static int decide_now(Manager *m, const Identity *i, const RequestArgs *a, Decision **ret)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /* Who has pages on CDM nodes: every cgroup is read on a worker, then each holder gets a name. One look at a
- * time: callers wait for each other, so that many of them keep no more than one worker busy. */
+ * time, which serves all that had asked when it began: many callers keep no more than one worker busy, and
+ * none waits for more than two looks. */
 
 #include <errno.h>
 #include <stdlib.h>
@@ -13,26 +14,28 @@
 #include "daemon/observe.h"
 #include "policy/cdm-names.h"
 
-/* Of holders without a reservation, so many are looked up at PID 1; the rest are shown by their cgroup. */
-#define LOOKUPS_MAX 256
+/* Of holders without a reservation, so many are looked up at PID 1, one after the other; the rest are shown
+ * by their cgroup. */
+#define LOOKUPS_MAX 128
 
-typedef struct Lookup {
-        HoldersCall *call;
-        size_t holder;
-        char *unit;
-        sd_bus_slot *slot;
-} Lookup;
+/* Calls of one connection that wait. Nobody has use for more, and the bus limits the connections of a user.
+ */
+#define CALLS_CONNECTION_MAX 4
 
 struct HoldersCall {
         Manager *manager;
         sd_bus_message *call;
         bool running; /* the one whose observation is under way */
+        HoldersCall
+                *leader; /* the running one that answers this too; NULL for itself, and those that wait */
         char *root;
         NodeSet nodes;
         Observation *observation; /* written by the worker until it is done */
         Job *job;
-        Lookup *lookups; /* one a holder */
-        size_t n_pending;
+        char **units; /* one a holder, NULL where not known */
+        size_t n_lookups, looking_at;
+        Turn *lane;
+        sd_bus_slot *slot;
         HoldersCall *prev, *next;
 };
 
@@ -43,11 +46,11 @@ static void call_free(HoldersCall *c)
         size_t n = c->observation ? c->observation->n_holders : 0;
 
         DL_DELETE(c->manager->holders, c);
-        for (size_t i = 0; c->lookups && i < n; i++) {
-                sd_bus_slot_unref(c->lookups[i].slot);
-                free(c->lookups[i].unit);
-        }
-        free(c->lookups);
+        sd_bus_slot_unref(c->slot);
+        turn_free(c->lane);
+        for (size_t i = 0; c->units && i < n; i++)
+                free(c->units[i]);
+        free(c->units);
         observation_free(c->observation);
         sd_bus_message_unref(c->call);
         free(c->root);
@@ -64,12 +67,33 @@ void manager_holders_free(Manager *m)
                         call_free(c);
 }
 
+/* c and all that it answers. */
+static void free_all(HoldersCall *c)
+{
+        HoldersCall *i, *next;
+
+        DL_FOREACH_SAFE (c->manager->holders, i, next)
+                if (i->leader == c)
+                        call_free(i);
+        call_free(c);
+}
+
 static void finish(HoldersCall *c)
 {
         Manager *m = c->manager;
 
-        call_free(c);
+        free_all(c);
         start_next(m);
+}
+
+static void finish_error(HoldersCall *c, int error)
+{
+        HoldersCall *i;
+
+        DL_FOREACH (c->manager->holders, i)
+                if (i == c || i->leader == c)
+                        (void)sd_bus_reply_method_errno(i->call, error, NULL);
+        finish(c);
 }
 
 typedef struct TenantOf {
@@ -130,7 +154,7 @@ static int append_holders(HoldersCall *c, sd_bus_message *m)
         for (size_t i = 0; r >= 0 && i < o->n_holders; i++) {
                 const Holder *h = &o->holders[i];
                 const Reservation *res = reservation_of(c->manager, h->cgroup);
-                const char *unit = res && res->target->unit ? res->target->unit : c->lookups[i].unit;
+                const char *unit = res && res->target->unit ? res->target->unit : c->units[i];
                 r = sd_bus_message_append(m, "(ussttts)", (uint32_t)h->bytes.node, h->cgroup,
                                           unit ? unit : "", numa_bytes_sum(&h->bytes), h->bytes.anon,
                                           h->bytes.file, kind_of(c->manager, h, res, unit));
@@ -144,11 +168,11 @@ static int append_holders(HoldersCall *c, sd_bus_message *m)
         return r;
 }
 
-static void reply(HoldersCall *c)
+static void reply_one(HoldersCall *c, sd_bus_message *call)
 {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
 
-        int r = sd_bus_message_new_method_return(c->call, &m);
+        int r = sd_bus_message_new_method_return(call, &m);
         if (r >= 0)
                 r = sd_bus_message_open_container(m, 'a', "(ussttts)");
         if (r >= 0)
@@ -158,41 +182,55 @@ static void reply(HoldersCall *c)
         if (r >= 0)
                 r = sd_bus_send(NULL, m, NULL);
         if (r < 0)
-                (void)sd_bus_reply_method_errno(c->call, r, NULL);
+                (void)sd_bus_reply_method_errno(call, r, NULL);
+}
+
+static void reply(HoldersCall *c)
+{
+        HoldersCall *i;
+
+        DL_FOREACH (c->manager->holders, i)
+                if (i == c || i->leader == c)
+                        reply_one(c, i->call);
         finish(c);
 }
 
+static void look_up_next(HoldersCall *c);
+
 static void on_unit(int error, UnitInfo *info, void *userdata)
 {
-        Lookup *l = userdata;
-        HoldersCall *c = l->call;
+        HoldersCall *c = userdata;
 
-        l->slot = sd_bus_slot_unref(l->slot);
+        c->slot = sd_bus_slot_unref(c->slot);
+        c->lane = turn_free(c->lane);
         if (info) {
-                l->unit = TAKE_PTR(info->name);
+                c->units[c->looking_at] = TAKE_PTR(info->name);
                 unit_info_free(info);
         }
-        if (--c->n_pending == 0)
-                reply(c);
+        c->looking_at++;
+        look_up_next(c);
 }
 
-static void look_up_units(HoldersCall *c)
+static void on_lane(Turn *t, void *userdata)
 {
-        size_t n_lookups = 0;
+        HoldersCall *c = userdata;
+        const Holder *h = &c->observation->holders[c->looking_at];
 
-        c->n_pending = 1;
-        for (size_t i = 0; i < c->observation->n_holders && n_lookups < LOOKUPS_MAX; i++) {
-                const Holder *h = &c->observation->holders[i];
-                c->lookups[i] = (Lookup){ .call = c, .holder = i };
-                if (h->inner || reservation_of(c->manager, h->cgroup))
-                        continue;
-                if (unit_get_by_cgroup(c->manager->bus, h->cgroup, on_unit, &c->lookups[i],
-                                       &c->lookups[i].slot) >= 0) {
-                        c->n_pending++;
-                        n_lookups++;
-                }
-        }
-        if (--c->n_pending == 0)
+        int r = unit_get_by_cgroup(c->manager->bus, h->cgroup, on_unit, c, &c->slot);
+        if (r < 0)
+                on_unit(r, NULL, c);
+}
+
+static void look_up_next(HoldersCall *c)
+{
+        const Observation *o = c->observation;
+
+        while (c->looking_at < o->n_holders &&
+               (o->holders[c->looking_at].inner ||
+                reservation_of(c->manager, o->holders[c->looking_at].cgroup)))
+                c->looking_at++;
+        if (c->looking_at == o->n_holders || c->n_lookups++ == LOOKUPS_MAX ||
+            turn_take_lane(c->manager->turns, on_lane, c, &c->lane) < 0)
                 reply(c);
 }
 
@@ -213,35 +251,49 @@ static void on_observed(int result, void *userdata)
                 return;
         }
         if (result >= 0) {
-                c->lookups = calloc(c->observation->n_holders + 1, sizeof(*c->lookups));
-                if (!c->lookups)
+                c->units = calloc(c->observation->n_holders + 1, sizeof(*c->units));
+                if (!c->units)
                         result = -ENOMEM;
         }
-        if (result < 0) {
-                (void)sd_bus_reply_method_errno(c->call, result, NULL);
-                finish(c);
-                return;
-        }
-        look_up_units(c);
+        if (result < 0)
+                finish_error(c, result);
+        else
+                look_up_next(c);
 }
 
 static void start_next(Manager *m)
 {
-        HoldersCall *c = m->holders;
+        HoldersCall *c = m->holders, *i;
 
         if (!c || c->running)
                 return;
         c->running = true;
+        DL_FOREACH (c->next, i)
+                i->leader = c;
         c->nodes = m->pools->cdm;
         int r = worker_submit(m->worker, on_worker, on_observed, NULL, c, &c->job);
-        if (r < 0) {
-                (void)sd_bus_reply_method_errno(c->call, r, NULL);
-                call_free(c);
-        }
+        if (r < 0)
+                finish_error(c, r);
+}
+
+static size_t count_connection(Manager *m, const char *sender)
+{
+        HoldersCall *c;
+        size_t n = 0;
+
+        DL_FOREACH (m->holders, c)
+                n += strcmp(sd_bus_message_get_sender(c->call), sender) == 0;
+        return n;
 }
 
 int manager_list_holders(Manager *m, sd_bus_message *call)
 {
+        if (count_connection(m, sd_bus_message_get_sender(call)) >= CALLS_CONNECTION_MAX) {
+                (void)sd_bus_reply_method_errorf(
+                        call, CDM_ERROR_BUSY,
+                        "You asked who holds memory several times already; wait for an answer first.");
+                return 1;
+        }
         HoldersCall *c = calloc(1, sizeof(*c));
 
         if (!c)

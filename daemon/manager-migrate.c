@@ -13,6 +13,9 @@
 #include "policy/cdm-names.h"
 #include "policy/size.h"
 
+/* Calls that wait to move the same pages; each after the first finds little to do. */
+#define WAITING_MAX 16
+
 /* On its own: the reservation may be forgotten while this runs, so only its id is kept. */
 struct Migration {
         Manager *manager;
@@ -82,9 +85,25 @@ static void on_turn(Turn *t, void *userdata)
                 finish(g, SD_BUS_ERROR_FAILED, strerror(-r));
 }
 
+static size_t count_waiting(const Entry *e)
+{
+        Migration *g;
+        size_t n = 0;
+
+        DL_FOREACH (e->manager->migrations, g)
+                n += g->id == e->id;
+        return n;
+}
+
 int manager_migrate(Entry *e, sd_bus_message *call)
 {
         Manager *m = e->manager;
+
+        if (count_waiting(e) >= WAITING_MAX)
+                return sd_bus_reply_method_errorf(call, CDM_ERROR_BUSY,
+                                                  "The pages of reservation %" PRIu32
+                                                  " are being moved already; wait for that.",
+                                                  e->id);
         Migration *g = calloc(1, sizeof(*g));
 
         if (!g)

@@ -142,6 +142,7 @@ static void keep_residue(Entry *e, const ApplyResult *result, const Share *share
         for (size_t i = 0; i < e->r->n_shares; i++)
                 before += e->r->shares[i].bytes;
         int r = ledger_set_shares(e->manager->ledger, e->r, shares, n);
+        manager_explain_anew(e->manager);
         if (r >= 0)
                 r = manager_store(e);
         if (r < 0)

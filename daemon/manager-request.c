@@ -146,7 +146,8 @@ static void authorize(RequestCall *c)
         if (r >= 0)
                 r = sd_bus_track_add_sender(c->track, c->call);
         if (r >= 0)
-                r = authorize_start(m->bus, c->call, action, on_authorized, c, &c->authorize);
+                r = authorize_start(m->bus, m->turns, c->call, c->identity->sender_uid, action,
+                                    on_authorized, c, &c->authorize);
         if (r < 0)
                 answer(c, SD_BUS_ERROR_FAILED, "polkit could not be asked.");
 }
@@ -199,6 +200,32 @@ static const char *identity_error(IdentityVerdict v)
         }
 }
 
+/* A user is only known once the bus told who he is; until then a call counts for nobody, which is over after
+ * one round trip: see on_identity(). */
+static int count_user(RequestCall *c, uid_t uid)
+{
+        UserCount *u;
+
+        HASH_FIND(hh, c->manager->users, &uid, sizeof(uid), u);
+        if (u && u->n >= CALLS_USER_MAX)
+                return -EBUSY;
+        if (!u) {
+                u = calloc(1, sizeof(*u));
+                if (!u)
+                        return -ENOMEM;
+                u->uid = uid;
+                HASH_ADD(hh, c->manager->users, uid, sizeof(u->uid), u);
+        }
+        u->n++;
+        c->user = u;
+        return 0;
+}
+
+static void refuse_busy(RequestCall *c)
+{
+        answer(c, CDM_ERROR_BUSY, "Too many requests are under way; try again when some are answered.");
+}
+
 static void on_identity(IdentityVerdict verdict, const char *message, Identity *identity, void *userdata)
 {
         _cleanup_(decision_free_p) Decision *d = NULL;
@@ -210,6 +237,10 @@ static void on_identity(IdentityVerdict verdict, const char *message, Identity *
         }
         c->identity = identity;
         c->lookup = identity_lookup_free(c->lookup);
+        if (!c->user && count_user(c, identity->sender_uid) < 0) {
+                refuse_busy(c);
+                return;
+        }
         /* Root is judged once, in grant_start(). */
         if (!c->explain && !authorize_is_needed(AUTHORIZE_REQUEST, identity->sender_uid)) {
                 grant(c);
@@ -251,7 +282,7 @@ static bool refuse_nonsense(RequestCall *c)
                 answer(c, CDM_ERROR_INVALID,
                        c->args.size_bytes == 0
                                ? "A reservation has at least one byte."
-                               : "No machine has that much memory: the size is over 2^63 bytes.");
+                               : "No machine has that much memory: the size is 2^63 bytes or more.");
                 return true;
         }
         /* Explain answers in its result, with the verdict. */
@@ -285,28 +316,11 @@ void manager_requests_serve(Manager *m)
         }
 }
 
-/* A user is only known once the bus told who he is; until then a call counts for nobody, which is over after
- * one round trip. */
-static int count_user(RequestCall *c)
+static int count_sender(RequestCall *c)
 {
         const Sender *s = sender_cached(c->manager->senders, sd_bus_message_get_sender(c->call));
-        UserCount *u;
 
-        if (!s)
-                return 0;
-        HASH_FIND(hh, c->manager->users, &s->uid, sizeof(s->uid), u);
-        if (u && u->n >= CALLS_USER_MAX)
-                return -EBUSY;
-        if (!u) {
-                u = calloc(1, sizeof(*u));
-                if (!u)
-                        return -ENOMEM;
-                u->uid = s->uid;
-                HASH_ADD(hh, c->manager->users, uid, sizeof(u->uid), u);
-        }
-        u->n++;
-        c->user = u;
-        return 0;
+        return s ? count_user(c, s->uid) : 0;
 }
 
 int manager_request(Manager *m, sd_bus_message *call, RequestArgs *args, bool is_explain,
@@ -327,9 +341,8 @@ int manager_request(Manager *m, sd_bus_message *call, RequestArgs *args, bool is
         *args = (RequestArgs){ .target.pidfd = -EBADF };
         DL_APPEND(m->requests, c);
         m->n_requests++;
-        if (m->n_requests > CALLS_MAX || count_user(c) < 0)
-                answer(c, CDM_ERROR_BUSY,
-                       "Too many requests are under way; try again when some are answered.");
+        if (m->n_requests > CALLS_MAX || count_sender(c) < 0)
+                refuse_busy(c);
         else if (!c->waiting)
                 begin(c);
         return 0;

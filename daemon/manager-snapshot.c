@@ -17,7 +17,8 @@
  * promised it until it is empty. Where the root's numbers cannot be read, A = T is assumed.
  *
  * The cost is that of a few small reads a node; with many tenants their sum is read at most once a second,
- * and `used` is always fresh. What they allocate meanwhile counts as foreign (a refusal too early, never a
+ * and `used` is always fresh, and again when a reservation went or shrank: what it explained would hide as
+ * many bytes of strangers. What they allocate meanwhile counts as foreign (a refusal too early, never a
  * promise too many); what they free and a stranger takes meanwhile could hide for that second, but the fence
  * lets no stranger in. */
 
@@ -111,6 +112,14 @@ static uint64_t explained_by_several(Manager *m, int node, Explained *cache, siz
         ledger_foreach_tenant_of_node(m->ledger, node, add_tenant, &s);
         *cache = (Explained){ s.explained_bytes, now };
         return s.explained_bytes;
+}
+
+void manager_explain_anew(Manager *m)
+{
+        size_t n = nodeset_count(&m->pools->cdm);
+
+        for (size_t i = 0; i < n; i++)
+                m->explained[i].read_usec = 0;
 }
 
 static NodeUse read_use(Manager *m, int node, Explained *cache)

@@ -94,6 +94,14 @@ static void go_on_draining(Manager *m)
         }
 }
 
+static void tell_systemd(Manager *m, const char *ready)
+{
+        size_t n = m->pools->n_pools;
+
+        (void)sd_notifyf(0, "%sSTATUS=Fence %s, %zu %s.", ready,
+                         fence_state_to_string(fence_state(m->fence)), n, n == 1 ? "pool" : "pools");
+}
+
 static void serve(Manager *m)
 {
         size_t n = ledger_count(m->ledger);
@@ -101,15 +109,16 @@ static void serve(Manager *m)
         m->patience = sd_event_source_disable_unref(m->patience);
         if (n > 0) {
                 Event e = { .kind = EVENT_RECOVERED };
-                event_emit(m->bus, &e, "%zu reservations were recovered.", n);
+                event_emit(m->bus, &e,
+                           n == 1 ? "%zu reservation was recovered." : "%zu reservations were recovered.",
+                           n);
         }
         go_on_draining(m);
         if (nodeset_is_empty(&m->pools->cdm))
                 log_notice("This machine has no CDM nodes: there is nothing to manage.");
         manager_requests_serve(m);
         manager_reloads_serve(m);
-        (void)sd_notifyf(0, "READY=1\nSTATUS=Fence %s, %zu pools.",
-                         fence_state_to_string(fence_state(m->fence)), m->pools->n_pools);
+        tell_systemd(m, "READY=1\n");
 }
 
 static void on_repaired(Manager *m)
@@ -121,8 +130,7 @@ static void on_repaired(Manager *m)
 void manager_fence_settled(Manager *m)
 {
         if (m->serving) {
-                (void)sd_notifyf(0, "STATUS=Fence %s, %zu pools.",
-                                 fence_state_to_string(fence_state(m->fence)), m->pools->n_pools);
+                tell_systemd(m, "");
                 /* A new configuration may have moved nodes between pools, or the fence. */
                 check_tenants(m, true, NULL);
                 return;

@@ -6,7 +6,12 @@
  *
  * On its end the unit's property is set back at once, because systemd keeps it and would start the unit with
  * open nodes the next time. Page cache that it leaves is charged to its parent slice by the kernel; the
- * snapshot counts it as foreign, so nobody is promised those bytes, and `who` names them there. */
+ * snapshot counts it as foreign, so nobody is promised those bytes, and `who` names them there.
+ *
+ * The unit is looked at within the tenant's turn, so what PID 1 says is not old news by the time it is acted
+ * upon. That also keeps our own questions from going round in circles: to answer about a unit that is gone
+ * systemd loads a stub of it, and tells of that one's removal as well. Such an event finds a check that
+ * waits for its turn already, or makes one that waits behind whatever keeps the reservation there. */
 
 #include <errno.h>
 #include <inttypes.h>
@@ -18,15 +23,23 @@
 #include "daemon/log.h"
 #include "daemon/manager.h"
 
+/* PID 1 may be busy for longer than the bus waits. After the last pause (some four minutes in all) it takes
+ * a reload, or the unit's next event, to look again. */
+#define RETRY_FIRST_USEC (UINT64_C(500) * 1000)
+#define RETRY_ACCURACY   (UINT64_C(250) * 1000)
+#define RETRIES_MAX      9
+
 struct UnitCheck {
         Manager *manager;
         char *unit;
         bool repair;
         UnitInfo *info; /* NULL: systemd does not know it any more */
-        Turn *lane;     /* to ask PID 1 */
+        Turn *turn;
+        Turn *lane; /* to ask PID 1 */
         bool asked;
         sd_bus_slot *slot;
-        Turn *turn;
+        sd_event_source *retry;
+        unsigned n_retries;
         Apply *apply;
         Change *change;
         unit_check_done_t done;
@@ -37,6 +50,7 @@ static void check_free(UnitCheck *c)
 {
         DL_DELETE(c->manager->checks, c);
         sd_bus_slot_unref(c->slot);
+        sd_event_source_disable_unref(c->retry);
         turn_free(c->lane);
         apply_free(c->apply);
         change_free(c->change);
@@ -240,10 +254,8 @@ static void repair_tenant(UnitCheck *c)
                 finish(c);
 }
 
-static void on_turn(Turn *t, void *userdata)
+static void act(UnitCheck *c)
 {
-        UnitCheck *c = userdata;
-
         if (has_ended(c->info)) {
                 end_tenant(c);
                 return;
@@ -255,6 +267,45 @@ static void on_turn(Turn *t, void *userdata)
                 finish(c);
 }
 
+static void on_turn(Turn *t, void *userdata);
+
+static int on_retry(sd_event_source *source, uint64_t usec, void *userdata)
+{
+        UnitCheck *c = userdata;
+
+        c->retry = sd_event_source_disable_unref(c->retry);
+        int r = turn_take(c->manager->turns, c->unit, on_turn, c, &c->turn);
+        if (r < 0) {
+                log_error("Cannot follow what happened to %s: %s.", c->unit, strerror(-r));
+                finish(c);
+        }
+        return 0;
+}
+
+/* Others of the tenant go first meanwhile, and a start of cdmd does not wait for it. */
+static void try_later(UnitCheck *c, int error)
+{
+        unit_check_done_t done = c->done;
+        Manager *m = c->manager;
+        int r = -ETIMEDOUT;
+
+        c->turn = turn_free(c->turn);
+        c->asked = false;
+        c->done = NULL;
+        if (c->n_retries < RETRIES_MAX)
+                r = sd_event_add_time_relative(m->event, &c->retry, CLOCK_MONOTONIC,
+                                               RETRY_FIRST_USEC << c->n_retries++, RETRY_ACCURACY, on_retry,
+                                               c);
+        if (r < 0) {
+                log_error("systemd does not say what became of %s: %s. `cdmctl reload` asks again.", c->unit,
+                          strerror(-error));
+                check_free(c);
+        } else
+                log_warning("Cannot look at %s, and will try again: %s.", c->unit, strerror(-error));
+        if (done)
+                done(m);
+}
+
 static void on_info(int error, UnitInfo *info, void *userdata)
 {
         UnitCheck *c = userdata;
@@ -262,16 +313,10 @@ static void on_info(int error, UnitInfo *info, void *userdata)
         c->slot = sd_bus_slot_unref(c->slot);
         c->lane = turn_free(c->lane);
         c->info = info;
-        if (error < 0 && error != -ENOENT) {
-                log_warning("Cannot look at %s: %s.", c->unit, strerror(-error));
-                finish(c);
-                return;
-        }
-        int r = turn_take(c->manager->turns, c->unit, on_turn, c, &c->turn);
-        if (r < 0) {
-                log_error("Cannot follow what happened to %s: %s.", c->unit, strerror(-r));
-                finish(c);
-        }
+        if (error < 0 && error != -ENOENT)
+                try_later(c, error);
+        else
+                act(c);
 }
 
 static void on_lane(Turn *t, void *userdata)
@@ -284,14 +329,32 @@ static void on_lane(Turn *t, void *userdata)
                 on_info(r, NULL, c);
 }
 
-/* Units change state in bursts: one that has not been looked at yet need not be looked at twice. */
+static void on_turn(Turn *t, void *userdata)
+{
+        UnitCheck *c = userdata;
+
+        /* Its last reservation may have gone while this waited. */
+        if (ledger_tenant_count(c->manager->ledger, c->unit) == 0) {
+                finish(c);
+                return;
+        }
+        int r = turn_take_lane(c->manager->turns, on_lane, c, &c->lane);
+        if (r < 0)
+                try_later(c, r);
+}
+
+/* Units change state in bursts: one that has not been looked at yet need not be looked at twice. An event
+ * says that PID 1 is well again, so that one that waits for that goes at once. */
 static bool is_due(Manager *m, const char *unit)
 {
         UnitCheck *c;
 
         DL_FOREACH (m->checks, c)
-                if (!c->asked && strcmp(c->unit, unit) == 0)
+                if (!c->asked && strcmp(c->unit, unit) == 0) {
+                        if (c->retry)
+                                (void)sd_event_source_set_time_relative(c->retry, 0);
                         return true;
+                }
         return false;
 }
 
@@ -305,7 +368,7 @@ int manager_check_unit(Manager *m, const char *unit, bool repair, unit_check_don
                 return -ENOMEM;
         *c = (UnitCheck){ .manager = m, .unit = strdup(unit), .repair = repair, .done = done };
         DL_APPEND(m->checks, c);
-        int r = c->unit ? turn_take_lane(m->turns, on_lane, c, &c->lane) : -ENOMEM;
+        int r = c->unit ? turn_take(m->turns, unit, on_turn, c, &c->turn) : -ENOMEM;
         if (r < 0)
                 check_free(c);
         return r;

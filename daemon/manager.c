@@ -213,6 +213,7 @@ void manager_forget(Entry *e)
         if (k < 0)
                 log_error("Cannot remove the file of reservation %" PRIu32 ": %s.", e->id, strerror(-k));
         Reservation *r = ledger_take(m->ledger, e->id);
+        manager_explain_anew(m);
         if (e->phase == STORE_GRANTED) {
                 bus_reservation_removed(m, e->id);
                 manager_tell_neighbours(m, r);

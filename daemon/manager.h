@@ -145,6 +145,8 @@ Event manager_event(const Entry *e, EventKind kind, char nodes[static NODESET_ST
 
 /* manager-snapshot.c. pool: only its nodes are looked at; NULL: all. Valid until the event loop turns. */
 Snapshot manager_snapshot(Manager *m, const Pool *pool);
+/* A reservation went, or got less. */
+void manager_explain_anew(Manager *m);
 uint64_t manager_node_used(Manager *m, int node);
 uint64_t manager_node_unattributed(Manager *m, int node);
 uint64_t manager_reservation_used(const Reservation *r);

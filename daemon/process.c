@@ -100,23 +100,61 @@ int process_cgroup(const char *root, pid_t pid, char **ret)
         return -ENODATA;
 }
 
-static int passwd_of_root(const char *root, const char *user, uid_t *ret_uid, gid_t *ret_gid)
+static int open_passwd(const char *root, FILE **ret)
 {
-        _cleanup_(file_close) FILE *f = NULL;
         _cleanup_free_ char *path = NULL;
-        struct passwd *p;
 
         if (asprintf(&path, "%s/etc/passwd", root) < 0) {
                 path = NULL;
                 return -ENOMEM;
         }
-        f = fopen(path, "re");
+        *ret = fopen(path, "re");
+        return *ret ? 0 : -errno;
+}
+
+static int passwd_of_root(const char *root, const char *user, uid_t *ret_uid, gid_t *ret_gid)
+{
+        _cleanup_(file_close) FILE *f = NULL;
+        struct passwd *p;
+
+        int r = open_passwd(root, &f);
+        if (r == -ENOMEM)
+                return r;
         while (f && (p = fgetpwent(f)))
                 if (strcmp(p->pw_name, user) == 0) {
                         *ret_uid = p->pw_uid;
                         *ret_gid = p->pw_gid;
                         return 0;
                 }
+        return -ENOENT;
+}
+
+/* It goes into D-Bus strings, which have to be UTF-8. */
+static bool is_plain(const char *name)
+{
+        for (; *name; name++)
+                if (*name <= ' ' || *name > '~')
+                        return false;
+        return true;
+}
+
+int process_user_name(const char *root, uid_t uid, char **ret)
+{
+        _cleanup_(file_close) FILE *f = NULL;
+        struct passwd *p;
+
+        int r = open_passwd(root, &f);
+        if (r < 0)
+                return r;
+        while ((p = fgetpwent(f))) {
+                if (p->pw_uid != uid || !is_plain(p->pw_name))
+                        continue;
+                char *name = strdup(p->pw_name);
+                if (!name)
+                        return -ENOMEM;
+                *ret = name;
+                return 0;
+        }
         return -ENOENT;
 }
 

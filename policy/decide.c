@@ -70,7 +70,8 @@ static int _printf_(3, 4) answer(Case *c, Verdict verdict, const char *format, .
         return 0;
 }
 
-#define SIZE_EXACT_MAX (SIZE_STR_MAX + 16)
+#define SIZE_EXACT_MAX  (SIZE_STR_MAX + 16)
+#define USER_NUMBER_MAX 12
 
 /* Two sizes that are compared must not look alike: what a short form would blur is written in bytes. */
 static const char *format_exact(uint64_t bytes, char buf[static SIZE_EXACT_MAX])
@@ -188,10 +189,20 @@ static int check_nodes(Case *c)
 /* --- does policy allow it? ------------------------------------------------------------------------------
  */
 
+/* "alice", or "1003" when the name is not known. */
+static const char *format_user(const Subject *s, char number[static USER_NUMBER_MAX])
+{
+        if (s->user)
+                return s->user;
+        snprintf(number, USER_NUMBER_MAX, "%u", (unsigned)s->uid);
+        return number;
+}
+
 static int check_rule(Case *c)
 {
         const Config *config = c->s->config;
         const Subject *subject = c->q->subject;
+        char number[USER_NUMBER_MAX];
 
         c->d->rule = rule_find(config->rules, config->n_rules, c->pool->name, subject);
         if (c->d->rule) {
@@ -199,9 +210,10 @@ static int check_rule(Case *c)
                 return 0;
         }
         return answer(c, VERDICT_DENIED,
-                      "no file in policy.d matches pool %s, %s and user %u; the administrator can "
+                      "no file in policy.d matches pool %s, %s and user %s; the administrator can "
                       "allow it with a rule in a file such as /etc/" CDM_CONFIG_DIR "/policy.d/50-NAME.conf",
-                      c->pool->name, *c->tenant ? c->tenant : "an unknown unit", (unsigned)subject->uid);
+                      c->pool->name, *c->tenant ? c->tenant : "an unknown unit",
+                      format_user(subject, number));
 }
 
 /* The answer of a key of the rule: the record points to its line. */
@@ -343,13 +355,14 @@ static int check_user(Case *c)
 {
         uid_t uid = c->q->subject->uid;
         size_t n = ledger_count_user(c->s->ledger, uid);
+        char number[USER_NUMBER_MAX];
 
         if (uid == 0 || n < c->s->config->max_per_user)
                 return 0;
         return answer(c, VERDICT_DENIED,
-                      "user %u has %zu reservations already, and MaxPerUser=%u of cdmd.conf allows no more; "
+                      "user %s has %zu reservations already, and MaxPerUser=%u of cdmd.conf allows no more; "
                       "release one first",
-                      (unsigned)uid, n, c->s->config->max_per_user);
+                      format_user(c->q->subject, number), n, c->s->config->max_per_user);
 }
 
 static int quota_answer(Case *c, uint64_t bytes)

@@ -12,6 +12,7 @@ Subject *subject_free(Subject *s)
         free(s->slice);
         free(s->cgroup);
         free(s->container);
+        free(s->user);
         free(s->gids);
         free(s);
         return NULL;
@@ -37,7 +38,7 @@ int subject_copy(const Subject *s, Subject **ret)
                 return -ENOMEM;
         if (string_copy(s->unit, &copy->unit) < 0 || string_copy(s->slice, &copy->slice) < 0 ||
             string_copy(s->cgroup, &copy->cgroup) < 0 || string_copy(s->container, &copy->container) < 0 ||
-            copy_gids(s, copy) < 0)
+            string_copy(s->user, &copy->user) < 0 || copy_gids(s, copy) < 0)
                 return -ENOMEM;
         copy->cgroup_id = s->cgroup_id;
         copy->uid = s->uid;

@@ -20,6 +20,7 @@ typedef struct Subject {
         uint64_t cgroup_id; /* inode of the cgroup's directory; 0 when unknown */
         char *container;    /* "RUNTIME:ID" or NULL */
         uid_t uid;          /* the one who asks: EUID on the bus */
+        char *user;         /* his name, for people to read; NULL when unknown */
         gid_t *gids;        /* his groups */
         size_t n_gids;
         uid_t unit_uid; /* the unit's User=, UID_NONE when unknown */

@@ -2,7 +2,7 @@
 
 /* A systemd of a few units for the bus tests: answers what daemon/unit*.c asks, and puts what it is told
  * into the plain files of a made-up cgroup tree below a root, as PID 1 would into cgroupfs. Tests steer it
- * through org.cdmd1.Test: Add, State, Remove.
+ * through org.cdmd1.Test: Add, State, Remove, Fail, Hold, Looked.
  *
  *   fake-systemd ROOT      prints "ready" when it owns its name */
 
@@ -29,6 +29,10 @@ static Unit units[UNITS_MAX];
 static size_t n_units;
 static const char *root;
 static uint32_t last_job;
+static uint32_t n_failing; /* so many of the next look-ups fail */
+static uint32_t n_looked;  /* look-ups there were */
+static bool holding;       /* SetUnitProperties is not answered */
+static sd_bus_message *held;
 
 static Unit *find_unit(const char *name)
 {
@@ -156,6 +160,10 @@ static int set_properties(sd_bus_message *m)
         size_t n;
         int runtime;
 
+        if (holding && !held) {
+                held = sd_bus_message_ref(m);
+                return 0;
+        }
         sd_bus_message_read(m, "sb", &name, &runtime);
         Unit *u = find_unit(name);
         if (!u)
@@ -244,6 +252,16 @@ static int reload(sd_bus_message *m)
         return sd_bus_reply_method_return(m, NULL);
 }
 
+/* Like systemd, which loads a stub of a unit that it is asked about and does not know, and collects it. */
+static void look(sd_bus_message *m, const char *name, bool found)
+{
+        n_looked++;
+        if (!found)
+                sd_bus_emit_signal(sd_bus_message_get_bus(m), "/org/freedesktop/systemd1",
+                                   "org.freedesktop.systemd1.Manager", "UnitRemoved", "so", name,
+                                   sd_bus_message_get_path(m));
+}
+
 static int get_property(sd_bus_message *m)
 {
         _cleanup_free_ char *name = NULL;
@@ -259,6 +277,12 @@ static int get_property(sd_bus_message *m)
         if (!found) {
                 snprintf(none.name, sizeof(none.name), "%s", name);
                 u = &none;
+        }
+        if (strcmp(property, "Id") == 0)
+                look(m, name, found);
+        if (strcmp(property, "Id") == 0 && n_failing > 0) {
+                n_failing--;
+                return sd_bus_reply_method_errorf(m, SD_BUS_ERROR_LIMITS_EXCEEDED, "Busy.");
         }
         sd_bus_message_new_method_return(m, &reply);
         if (strcmp(property, "Id") == 0)
@@ -340,6 +364,26 @@ static int remove_unit(sd_bus *bus, sd_bus_message *m)
         return sd_bus_reply_method_return(m, NULL);
 }
 
+/* Fail, Hold and Looked: see world_steer(). */
+static int steer(sd_bus_message *m, const char *what)
+{
+        uint32_t value, answer = held != NULL;
+
+        sd_bus_message_read(m, "u", &value);
+        if (strcmp(what, "Fail") == 0)
+                n_failing = value;
+        else if (strcmp(what, "Looked") == 0)
+                answer = n_looked;
+        else {
+                holding = value;
+                if (!holding && held) {
+                        set_properties(held);
+                        held = sd_bus_message_unref(held);
+                }
+        }
+        return sd_bus_reply_method_return(m, "u", answer);
+}
+
 static int on_message(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
         sd_bus *bus = sd_bus_message_get_bus(m);
@@ -372,6 +416,8 @@ static int on_message(sd_bus_message *m, void *userdata, sd_bus_error *error)
         }
         if (strcmp(member, "State") == 0)
                 return set_state(bus, m) < 0 ? -EIO : 1;
+        if (strcmp(member, "Fail") == 0 || strcmp(member, "Hold") == 0 || strcmp(member, "Looked") == 0)
+                return steer(m, member) < 0 ? -EIO : 1;
         if (strcmp(member, "Remove") == 0)
                 return remove_unit(bus, m) < 0 ? -EIO : 1;
         return 0;

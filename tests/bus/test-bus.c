@@ -45,6 +45,13 @@ static int keep_reply(sd_bus_message *m, void *userdata, sd_bus_error *error)
         return 0;
 }
 
+static int count_busy(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+        if (sd_bus_message_is_method_error(m, CDM_ERROR_BUSY))
+                (*(unsigned *)userdata)++;
+        return 0;
+}
+
 static void get_u64(const char *path, const char *interface, const char *property, uint64_t *ret)
 {
         ck_assert_int_ge(sd_bus_get_property_trivial(w.client, CDM_BUS_NAME, path, interface, property, NULL,
@@ -238,6 +245,52 @@ START_TEST(a_restart_of_a_unit_keeps_it)
 }
 END_TEST
 
+START_TEST(a_systemd_that_is_busy_is_asked_again)
+{
+        uint32_t id = grant_db(GIB / 2);
+
+        world_steer(&w, "Fail", 2);
+        world_unit_state(&w, "db.service", "inactive", false);
+        world_wait_event(&w, "ended", id);
+        ck_assert_str_eq(world_reservation(&w, id, "State"), "");
+}
+END_TEST
+
+/* Each look at a unit that systemd forgot makes it tell of the unit's removal again. */
+START_TEST(our_own_questions_are_no_news)
+{
+        sd_bus_message *reply = NULL;
+        sd_bus_slot *slot;
+
+        world_steer(&w, "Hold", 1);
+        ck_assert_int_ge(sd_bus_call_method_async(w.client, &slot, CDM_BUS_NAME, CDM_PATH,
+                                                  CDM_INTERFACE_MANAGER, "Request", keep_reply, &reply,
+                                                  "sta{sv}", "cdm", GIB / 4, 1, "unit", "s", "db.service"),
+                         0);
+        while (world_steer(&w, "Hold", 1) == 0)
+                ;
+        uint32_t before = world_steer(&w, "Looked", 0);
+        world_remove_unit(&w, "db.service");
+        for (int i = 0; i < 100; i++) {
+                (void)world_reservation(&w, 1000, "State");
+                (void)world_steer(&w, "Looked", 0);
+        }
+        ck_assert_uint_le(world_steer(&w, "Looked", 0) - before, 3);
+        world_steer(&w, "Hold", 0);
+        while (!reply)
+                if (sd_bus_process(w.client, NULL) == 0)
+                        sd_bus_wait(w.client, UINT64_MAX);
+        ck_assert(sd_bus_message_is_method_error(reply, NULL));
+        for (int i = 0; i < 100; i++) {
+                (void)world_reservation(&w, 1000, "State");
+                (void)world_steer(&w, "Looked", 0);
+        }
+        ck_assert_uint_le(world_steer(&w, "Looked", 0) - before, 6);
+        sd_bus_message_unref(reply);
+        sd_bus_slot_unref(slot);
+}
+END_TEST
+
 START_TEST(a_bad_file_keeps_the_policy)
 {
         _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
@@ -385,6 +438,39 @@ START_TEST(pools_and_nodes)
                   "Node 3 MemTotal: 2097152 kB\nNode 3 MemFree: 1048576 kB\n");
         get_u64("/org/cdmd1/pool/cdm", CDM_INTERFACE_POOL, "Available", &available);
         ck_assert_uint_eq(available, 3 * GIB - GIB / 2 - 2 * (UINT64_C(64) << 20));
+}
+END_TEST
+
+/* With many tenants what they explain is not read anew for each request; a release has to be seen at once.
+ */
+START_TEST(a_release_hides_no_foreign_bytes)
+{
+        enum { TENANTS = 10 };
+        const uint64_t mib = UINT64_C(1) << 20;
+        char name[32], cgroup[64], path[128], text[128];
+        uint64_t available = 0;
+        uint32_t ids[TENANTS];
+
+        for (unsigned i = 0; i < TENANTS; i++) {
+                uint64_t size = (i == 0 ? 512 : 64) * mib;
+                snprintf(name, sizeof(name), "t%u.service", i);
+                snprintf(cgroup, sizeof(cgroup), "/system.slice/%s", name);
+                snprintf(path, sizeof(path), "/sys/fs/cgroup%s/memory.numa_stat", cgroup);
+                snprintf(text, sizeof(text), "anon N2=%" PRIu64 "\n", size);
+                world_add_unit(&w, name, "system.slice", cgroup, "");
+                world_put(&w, path, text);
+                int r = world_request(w.client, "cdm", size, &ids[i], 2, CDM_OPTION_UNIT, "s", name,
+                                      CDM_OPTION_NODES, "s", "2");
+                ck_assert_msg(r == 0, "%s: %s", world_error, world_message);
+        }
+        world_put(&w, "/sys/fs/cgroup/system.slice/t0.service/memory.numa_stat", "anon N2=0\n");
+        /* 9 * 64M of the tenants that stay, and 512M of a driver */
+        world_put(&w, "/sys/devices/system/node/node2/meminfo",
+                  "Node 2 MemTotal: 2097152 kB\nNode 2 MemFree: 983040 kB\n");
+        ck_assert_int_eq(world_release(w.client, ids[0]), 0);
+        world_wait_event(&w, "released", ids[0]);
+        get_u64("/org/cdmd1/pool/cdm", CDM_INTERFACE_POOL, "Available", &available);
+        ck_assert_uint_eq(available, (4096 - 2 * 64 - 9 * 64 - 512) * mib);
 }
 END_TEST
 
@@ -547,6 +633,48 @@ START_TEST(a_machine_without_cdm_nodes)
 }
 END_TEST
 
+/* One look serves all that wait; a connection that asks again and again is told to wait. */
+START_TEST(holders_are_asked_for_too_often)
+{
+        enum { N = 100 };
+        sd_bus_message *replies[N] = { NULL };
+        unsigned n_answered = 0, n_busy = 0;
+        sd_bus_slot *slots[N];
+
+        for (int i = 0; i < N; i++)
+                ck_assert_int_ge(sd_bus_call_method_async(w.client, &slots[i], CDM_BUS_NAME, CDM_PATH,
+                                                          CDM_INTERFACE_MANAGER, "ListHolders", keep_reply,
+                                                          &replies[i], NULL),
+                                 0);
+        for (int i = 0; i < N; i++) {
+                while (!replies[i])
+                        if (sd_bus_process(w.client, NULL) == 0)
+                                sd_bus_wait(w.client, UINT64_MAX);
+                n_answered += !sd_bus_message_is_method_error(replies[i], NULL);
+                n_busy += sd_bus_message_is_method_error(replies[i], CDM_ERROR_BUSY) > 0;
+                sd_bus_message_unref(replies[i]);
+                sd_bus_slot_unref(slots[i]);
+        }
+        ck_assert_uint_ge(n_answered, 4);
+        ck_assert_uint_gt(n_busy, 0);
+        ck_assert_uint_eq(n_answered + n_busy, N);
+        assert_train_is("nothing");
+}
+END_TEST
+
+START_TEST(a_refusal_names_the_user)
+{
+        uint32_t id;
+
+        world_put(&w, "/etc/cdm/policy.d/10-all.conf", "[Match]\nUnit=train.*\n[Grant]\nLimit=1G\n");
+        reload();
+        ck_assert_int_lt(world_request(w.client, "cdm", GIB, &id, 1, CDM_OPTION_UNIT, "s", "db.service"), 0);
+        ck_assert_str_eq(world_error, CDM_ERROR_DENIED);
+        ck_assert_msg(getuid() != 0 || strstr(world_message, "db.service and user root;"), "%s",
+                      world_message);
+}
+END_TEST
+
 /* What needs a client that is not root. */
 
 static uint32_t ask_as_nobody(sd_bus *bus, int *ret)
@@ -577,6 +705,9 @@ START_TEST(own_unit_without_polkit)
         ck_assert_str_eq(world_error, CDM_ERROR_DENIED);
         r = world_request(bus, "cdm", GIB / 4, &id, 1, CDM_OPTION_UNIT, "s", "db.service");
         ck_assert_int_lt(r, 0);
+        ck_assert_str_eq(world_error, CDM_ERROR_DENIED);
+        world_put(&w, "/proc/4242/cgroup", "0::/system.slice/db.service\n");
+        ck_assert_int_lt(world_request(bus, "cdm", GIB / 4, &id, 1, CDM_OPTION_PID, "u", 4242), 0);
         ck_assert_str_eq(world_error, CDM_ERROR_DENIED);
         sd_bus_flush_close_unref(bus);
 }
@@ -624,6 +755,36 @@ START_TEST(polkit_that_hangs_stops_nobody_else)
         sd_bus_flush_close_unref(bus);
         grant_db(GIB / 4);
         ck_assert_str_eq(world_get(&w, "/sys/fs/cgroup/system.slice/train.service/cpuset.mems"), "0-1");
+}
+END_TEST
+
+/* More calls that hang at polkit than the bus lets cdmd have open: PID 1 has to stay within reach. */
+START_TEST(waiting_for_polkit_has_an_end)
+{
+        enum { BUSES = 3, N = 120, WAITING = 256 };
+        sd_bus *bus[BUSES];
+        char path[64];
+        unsigned n_busy = 0;
+        uint32_t id = grant_db(GIB / 4);
+
+        world_start_polkit(&w, "hang");
+        snprintf(path, sizeof(path), CDM_PATH_RESERVATION "/%" PRIu32, id);
+        for (int b = 0; b < BUSES; b++) {
+                bus[b] = world_connect(&w, USER_NOBODY);
+                for (int i = 0; i < N; i++)
+                        ck_assert_int_ge(sd_bus_call_method_async(bus[b], NULL, CDM_BUS_NAME, path,
+                                                                  CDM_INTERFACE_RESERVATION, "Release",
+                                                                  count_busy, &n_busy, NULL),
+                                         0);
+                ck_assert_int_ge(sd_bus_flush(bus[b]), 0);
+        }
+        for (int b = 0; n_busy < BUSES * N - WAITING; b = (b + 1) % BUSES)
+                ck_assert_int_ge(sd_bus_process(bus[b], NULL), 0);
+        ck_assert_uint_ne(grant_db(GIB / 4), id);
+        ck_assert_str_eq(world_reservation(&w, id, "State"), "active");
+        for (int b = 0; b < BUSES; b++)
+                sd_bus_flush_close_unref(bus[b]);
+        ck_assert_int_eq(world_release(w.client, id), 0);
 }
 END_TEST
 
@@ -680,6 +841,8 @@ int main(void)
         tcase_add_test(t, a_dead_unit_is_dropped_at_start);
         tcase_add_test(t, the_end_of_a_unit_ends_it);
         tcase_add_test(t, a_restart_of_a_unit_keeps_it);
+        tcase_add_test(t, our_own_questions_are_no_news);
+        tcase_add_test(t, a_systemd_that_is_busy_is_asked_again);
         tcase_add_test(t, a_bad_file_keeps_the_policy);
         tcase_add_test(t, a_reload_swaps_the_policy);
         tcase_add_test(t, residue_keeps_its_bytes);
@@ -689,7 +852,10 @@ int main(void)
         tcase_add_test(t, a_strangers_pidfd_is_refused);
         tcase_add_test(t, many_at_once);
         tcase_add_test(t, pools_and_nodes);
+        tcase_add_test(t, a_release_hides_no_foreign_bytes);
         tcase_add_test(t, holders_are_named);
+        tcase_add_test(t, holders_are_asked_for_too_often);
+        tcase_add_test(t, a_refusal_names_the_user);
         tcase_add_test(t, kernel_memory_and_exempt_units_are_no_intruders);
         tcase_add_test(t, a_fence_that_cannot_be_written_is_leaky_and_says_why);
         tcase_add_test(t, the_fence_goes_with_the_last_cdm_node);
@@ -700,6 +866,7 @@ int main(void)
                 tcase_add_test(u, own_unit_without_polkit);
                 tcase_add_test(u, others_with_polkit);
                 tcase_add_test(u, polkit_that_hangs_stops_nobody_else);
+                tcase_add_test(u, waiting_for_polkit_has_an_end);
                 tcase_add_test(u, run_moves_a_session_into_a_scope);
         } else
                 puts("# the tests with another user were left out: they need root");

@@ -243,6 +243,24 @@ void world_unit_state(World *w, const char *name, const char *state, bool job)
         test_call(w, "State", "ssb", name, state, (int)job);
 }
 
+void world_remove_unit(World *w, const char *name)
+{
+        test_call(w, "Remove", "s", name);
+}
+
+uint32_t world_steer(World *w, const char *what, uint32_t value)
+{
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+        uint32_t answer;
+
+        ck_assert_int_ge(sd_bus_call_method(w->client, "org.freedesktop.systemd1",
+                                            "/org/freedesktop/systemd1", "org.cdmd1.Test", what, NULL, &m,
+                                            "u", value),
+                         0);
+        ck_assert_int_ge(sd_bus_message_read(m, "u", &answer), 0);
+        return answer;
+}
+
 void world_start(World *w)
 {
         char command[512];

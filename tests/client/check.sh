@@ -37,6 +37,14 @@ says err '50-warn.conf:2: '
 says err '(warning)'
 says out 'ok: 1 pool, 4 rules'
 
+# a --root that is not there
+run 1 check --root="$scratch/nowhere"
+says err "--root=$scratch/nowhere: "
+says err 'No such file or directory'
+printf 'x\n' >"$scratch/file"
+run 1 check --root="$scratch/file"
+says err 'is not a directory'
+
 # single files
 run 0 check "$root/etc/cdm/policy.d/10-train.conf" "$root/etc/cdm/pools.d/hbm.conf"
 says out 'ok: 2 files'

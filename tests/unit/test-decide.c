@@ -224,7 +224,9 @@ START_TEST(no_rule_is_denied)
         ck_assert_ptr_null(w.d->rule);
         ck_assert_ptr_nonnull(strstr(w.d->reason, "hbm"));
         ck_assert_ptr_nonnull(strstr(w.d->reason, "a.service"));
-        ck_assert_ptr_nonnull(strstr(w.d->reason, "1000"));
+        ck_assert_ptr_nonnull(strstr(w.d->reason, "and user 1000;"));
+        w.subject.user = (char *)"alice";
+        expect(&w, VERDICT_DENIED, "and user alice;");
         w.subject.uid = 0; /* root as well */
         expect(&w, VERDICT_DENIED, "policy.d");
         world_done(&w);

@@ -45,6 +45,7 @@ START_TEST(copies_are_deep)
                 .cgroup_id = 77,
                 .container = (char *)"podman:abc",
                 .uid = 1000,
+                .user = (char *)"alice",
                 .gids = gids,
                 .n_gids = 2,
                 .unit_uid = 33,
@@ -59,6 +60,7 @@ START_TEST(copies_are_deep)
         ck_assert_str_eq(copy->container, s.container);
         ck_assert_uint_eq(copy->cgroup_id, 77);
         ck_assert_uint_eq(copy->uid, 1000);
+        ck_assert_str_eq(copy->user, s.user);
         ck_assert_uint_eq(copy->unit_uid, 33);
         ck_assert_uint_eq(copy->n_gids, 2);
         ck_assert_mem_eq(copy->gids, gids, sizeof(gids));
