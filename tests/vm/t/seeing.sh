@@ -1,0 +1,59 @@
+#!/bin/bash
+# What an operator sees: tables, JSON, events as they happen, the journal with its explanations.
+# shellcheck source=tests/vm/lib.sh
+. /usr/lib/cdmd-vm/lib.sh
+# shellcheck source=tests/vm/guest/site.sh
+. /usr/lib/cdmd-vm/site.sh
+site_up
+
+# keys VERB...: the keys of the first object of its JSON, sorted
+keys() {
+        cdmctl "$@" --json=short | jq --raw-output 'if type == "array" then .[0] else . end | keys | join(" ")'
+}
+
+# saw KIND: the monitor has printed such an event
+saw() {
+        jq --exit-status --slurp --arg kind "$1" 'any(.[]; .kind == $kind)' /tmp/monitor
+}
+
+cdmctl monitor --json=short >/tmp/monitor &
+monitor=$!
+wait_for 10 busctl status org.cdmd1
+sleep 1
+check "a service fills ordinary memory" vm_eat train-see 0 64M
+check "it is granted" cdmctl request hbm 128M --unit train-see.service --migrate --nodes 2
+id=$output
+check_status 3 "another one is denied" cdmctl request hbm 64M --unit cdmd-vm-agent.service
+check "the monitor shows the grant" wait_for 10 saw granted
+check "and the refusal" wait_for 10 saw denied
+
+check "status names the reservation" cdmctl status
+like "with its unit" "$output" 'train-see.service'
+check "status is JSON, too" sh -c 'cdmctl status --json=short | jq --exit-status .'
+is "list has the documented keys" "$(keys list)" \
+        "cgroup expires id nodes policy pool priority size state strength uid unit used"
+is "show has them as well" "$(keys show "$id")" "$(keys list)"
+is "nodes" "$(keys nodes)" "device free initiators node online pool read_bandwidth_mbps read_latency_ns reserved size tier unattributed used"
+is "pools" "$(keys pools)" "available hold name nodes reserved size used"
+is "who" "$(keys who)" "anon bytes cgroup file kind node unit"
+is "what is reserved of the pool" "$(cdmctl pools --json=short | jq '.[0].reserved')" $((128 << 20))
+used=$(cdmctl who --json=short | jq '[.[] | select(.unit == "train-see.service" and .kind == "reserved") | .bytes] | add')
+check "who finds its pages" test "$used" -ge $((60 << 20))
+sum=$(cdmctl who 2 --json=short | jq '[.[].bytes] | add')
+off=$((sum - $(vm_node_used 2)))
+check "who accounts for every byte of node 2 (within 2 MiB: $off)" test ${off#-} -le $((2 << 20))
+
+check "a release shows progress on a terminal" script --quiet --command "cdmctl release $id" /dev/null
+check "the monitor shows the release" wait_for 10 saw released
+kill "$monitor"
+wait "$monitor"
+is "the monitor prints an object a line" "$(jq --slurp length /tmp/monitor)" "$(wc -l </tmp/monitor)"
+
+journalctl --update-catalog
+wait_for 10 sh -c 'journalctl --unit cdmd CDM_EVENT=released --quiet | grep -q .'
+explained=$(journalctl --unit cdmd CDM_EVENT=granted --catalog --no-pager --quiet)
+like "the journal explains a grant" "$explained" 'Subject: train-see.service was granted'
+is "and has its reservation as a field" "$(journalctl --unit cdmd CDM_EVENT=released CDM_RESERVATION="$id" --quiet | wc -l)" 1
+systemctl stop train-see
+site_down
+finish
