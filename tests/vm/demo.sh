@@ -68,6 +68,7 @@ say "cdmd starts: the intruder is moved off, and everybody is kept out."
 run systemctl enable --quiet --now cdmd
 run grep '^anon ' /sys/fs/cgroup/system.slice/intruder.service/memory.numa_stat
 run cat /sys/fs/cgroup/system.slice/intruder.service/cpuset.mems.effective
+run systemd-run --quiet --wait --pipe vm-hog --node 2 --mb 1
 run cdmctl status
 
 say "A user without a rule is denied, and told why."
