@@ -209,22 +209,23 @@ static void tell_fence(Manager *m, int error)
         (void)fence_unfenced(m->fence, &n);
         if (state == FENCE_CLOSED && error >= 0) {
                 e.kind = EVENT_FENCE_CLOSED;
-                event_emit(m->bus, &e, "The fence around node %s is closed.", e.nodes);
+                event_emit(m->bus, &e, "The fence around the CDM nodes (%s) is closed.", e.nodes);
         } else if (error < 0) {
                 e.kind = EVENT_FENCE_LEAKY;
                 e.reason = strerror(-error);
-                event_emit(m->bus, &e, "The fence around node %s could not be changed: %s.", e.nodes,
-                           e.reason);
+                event_emit(m->bus, &e, "The fence around the CDM nodes (%s) could not be changed: %s.",
+                           e.nodes, e.reason);
         } else if (state == FENCE_LEAKY) {
                 e.kind = EVENT_FENCE_LEAKY;
-                event_emit(m->bus, &e, "The fence around node %s is closed, but for %zu control %s.",
-                           e.nodes, n, n == 1 ? "group" : "groups");
+                event_emit(m->bus, &e,
+                           "The fence around the CDM nodes (%s) is closed, but for %zu control %s.", e.nodes,
+                           n, n == 1 ? "group" : "groups");
         } else if (nodeset_is_empty(&m->pools->cdm)) {
                 e.kind = EVENT_FENCE_LIFTED;
                 event_emit(m->bus, &e, "The fence is lifted: no pool has a node any more.");
         } else if (m->config->mode != FENCE_MODE_ENFORCE) {
                 e.kind = EVENT_FENCE_LIFTED;
-                event_emit(m->bus, &e, "There is no fence around node %s (Mode=%s).", e.nodes,
+                event_emit(m->bus, &e, "There is no fence around the CDM nodes (%s): Mode=%s.", e.nodes,
                            fence_mode_to_string(m->config->mode));
         }
         uint64_t drained = fence_intruder_bytes_drained(m->fence);
@@ -234,7 +235,8 @@ static void tell_fence(Manager *m, int error)
                 e.reason = NULL;
                 e.has = EVENT_HAS_MOVED;
                 e.moved_bytes = drained - m->intruder_bytes;
-                event_emit(m->bus, &e, "%s of processes without a reservation were moved off node %s.",
+                event_emit(m->bus, &e,
+                           "%s of processes without a reservation were moved off the CDM nodes (%s).",
                            size_format(e.moved_bytes, size), e.nodes);
                 m->intruder_bytes = drained;
         }
