@@ -154,12 +154,19 @@ static int find_excess(Manager *m, const Reservation *r, const NodeSet *nodes, S
         return k;
 }
 
-/* Pages are moved up into what was reserved, not beyond. 0 would mean without limit. */
+/* Pages are moved up into what the tenant has reserved on those nodes, by this reservation and its others,
+ * not beyond. 0 would mean without limit. */
 static uint64_t room_bytes(Manager *m, const Reservation *r)
 {
-        uint64_t used = manager_reservation_used(r);
+        uint64_t used = manager_reservation_used(r), held = 0;
 
-        return r->size_bytes > used + m->page_bytes ? r->size_bytes - used : m->page_bytes;
+        for (size_t i = 0; i < r->n_shares; i++) {
+                Held h = { r->shares[i].node, 0 };
+
+                ledger_foreach_of_tenant(m->ledger, ledger_tenant_key(r->target), add_held, &h);
+                held += h.bytes;
+        }
+        return held > used + m->page_bytes ? held - used : m->page_bytes;
 }
 
 static int make_plan(Manager *m, const Reservation *r, const ChangeTerms *terms, Plan *ret)
