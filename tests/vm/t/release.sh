@@ -53,7 +53,8 @@ check "and another one on the same node" cdmctl request hbm 160M --unit train-tw
 check "its pages move up" test "$(vm_node_bytes "$cgroup" 2 anon)" -gt $((240 << 20))
 check "one is released" cdmctl release "$first"
 left=$(vm_node_bytes "$cgroup" 2 anon)
-check "what is left of $left bytes is not more than the other one has" test "$left" -le $((160 << 20))
+# The kernel counts in batches a CPU: what it tells lags behind by some hundred KiB.
+check "what is left of $left bytes is not more than the other one has" test "$left" -le $((162 << 20))
 check "and not much less" test "$left" -ge $((140 << 20))
 like "the node stays open" "$(site_mems train-two.service)" 2
 systemctl stop train-two
