@@ -19,7 +19,11 @@ check "they are on node $node" test "$(vm_node_bytes "$cgroup" "$node" anon)" -g
 site_pinged systemctl set-property --runtime train-big.service AllowedMemoryNodes=0-1 ||
         echo "# bare narrowing: PID 1 did not answer in time"
 bare=$(site_longest org.freedesktop.systemd1)
-check "which took all pages away" test "$(vm_node_bytes "$cgroup" "$node" anon)" -lt $((size / 10))
+# away: the pages have left the node
+away() {
+        [ "$(vm_node_bytes "$cgroup" "$node" anon)" -lt $((size / 10)) ]
+}
+check "which took all pages away" wait_for 120 away
 check "the reservation is released" cdmctl release "$id"
 
 # A busy host can only add to a pause, so of three releases the best one tells what cdmd does.
