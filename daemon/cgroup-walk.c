@@ -86,8 +86,18 @@ int cgroup_find_child(int fd, bool (*accept)(const char *name), char **ret)
         return 0;
 }
 
+int cgroup_foreach_child(int fd, cgroup_child_t fn, void *userdata)
+{
+        _cleanup_(closedir_p) DIR *d = open_stream(fd);
+        int r = 0;
+
+        for (const char *name; d && r == 0 && (name = next_child(d));)
+                r = fn(name, userdata);
+        return r;
+}
+
 /* systemd marks what it delegated. trusted.* is beyond the delegatee's reach, but only root can read it. */
-static bool is_delegated(int fd)
+bool cgroup_is_delegated(int fd)
 {
         static const char *const names[] = { "trusted.delegate", "user.delegate" };
 
@@ -214,7 +224,7 @@ static int walk(const Walk *w, const char *path, int fd, unsigned depth)
 
         if (depth > DEPTH_MAX)
                 return 0;
-        if (!is_root && (!has_children(fd) || is_delegated(fd) || has_own_processes(fd)))
+        if (!is_root && (!has_children(fd) || cgroup_is_delegated(fd) || has_own_processes(fd)))
                 return w->leaf ? w->leaf(path, fd, w->userdata) : 0;
         r = walk_children(w, path, fd, depth, &sums);
         if (r == 0 && w->inner)

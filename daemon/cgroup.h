@@ -32,6 +32,13 @@ int cgroup_read_file(int fd, const char *name, char **ret);
 /* The name of the first child cgroup that accept() likes. -ENOENT: there is none. */
 int cgroup_find_child(int fd, bool (*accept)(const char *name), char **ret);
 
+/* Calls fn with the name of each child cgroup until it returns something other than 0, and returns that. */
+typedef int (*cgroup_child_t)(const char *name, void *userdata);
+int cgroup_foreach_child(int fd, cgroup_child_t fn, void *userdata);
+
+/* Did systemd (or who else marks it so) give what is below it to somebody else? */
+bool cgroup_is_delegated(int fd);
+
 /* cpuset.mems (empty: inherits) and cpuset.mems.effective. -ENOENT: the cpuset controller is not enabled
  * there. */
 int cgroup_read_mems(int fd, NodeSet *ret);

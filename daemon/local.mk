@@ -71,6 +71,8 @@ libdaemon_la_SOURCES = \
 	daemon/unit-watch.c \
 	daemon/unit.c \
 	daemon/unit.h \
+	daemon/watch.c \
+	daemon/watch.h \
 	daemon/worker.c \
 	daemon/worker.h
 libdaemon_la_CFLAGS = $(AM_CFLAGS) -pthread

@@ -37,6 +37,7 @@ unit_tests = \
 	tests/unit/test-timespan \
 	tests/unit/test-topology \
 	tests/unit/test-topology-read \
+	tests/unit/test-watch \
 	tests/unit/test-worker
 check_PROGRAMS += $(unit_tests)
 tests_unit_test_json_LDADD = libclient.la $(CHECK_LIBS)

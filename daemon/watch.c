@@ -1,0 +1,386 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "daemon/watch.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/inotify.h>
+#include <unistd.h>
+#include <uthash.h>
+#include <utlist.h>
+
+#include "daemon/cgroup.h"
+
+/* A directory is watched first and read afterwards: what is made in between is found twice, and told once. A
+ * directory that shows up is read likewise, since what is made in it before the watch sits tells nobody.
+ *
+ * IN_CLOSE_WRITE and not IN_MODIFY: the kernel sends the latter by itself for cgroup.events and
+ * memory.events, which would wake us for every process that comes or goes anywhere. (Measured on 6.1 and
+ * 7.3: a write(2) to a file of cgroupfs is told as any other, and mkdir and rmdir are. For a cgroup that is
+ * removed no IN_IGNORED comes on 6.1; its parent's IN_DELETE does.)
+ *
+ * The tree may be large, so that what is still to be read waits in a list and is read in portions. */
+
+#define MASK    (IN_CREATE | IN_DELETE | IN_CLOSE_WRITE | IN_ONLYDIR)
+#define PORTION 256 /* directories read before the event loop goes on */
+
+typedef struct Dir Dir;
+struct Dir {
+        int wd;
+        bool delegated;
+        bool pending; /* is to be read */
+        unsigned generation;
+        UT_hash_handle by_wd, by_path;
+        Dir *prev, *next; /* in `pending` */
+        char path[];
+};
+
+struct Watch {
+        sd_event_source *io, *defer;
+        int fd;
+        Dir *by_wd, *by_path;
+        Dir *pending;
+        unsigned generation; /* of the look at everything that is under way, or was the last */
+        bool sweeping;       /* it has still to find out what is gone */
+        bool silent;
+        bool incomplete;
+        watch_event_cb cb;
+        void *userdata;
+};
+
+static const char *const event_names[_WATCH_EVENT_MAX] = {
+        [WATCH_CREATED] = "created",
+        [WATCH_REMOVED] = "removed",
+        [WATCH_MEMS_WRITTEN] = "mems-written",
+        [WATCH_CONTROLLERS_WRITTEN] = "controllers-written",
+        [WATCH_LOST] = "lost",
+};
+
+const char *watch_event_to_string(WatchEvent v)
+{
+        return v < _WATCH_EVENT_MAX ? event_names[v] : NULL;
+}
+
+static void tell(Watch *w, WatchEvent event, const char *path)
+{
+        if (!w->silent)
+                w->cb(event, path, w->userdata);
+}
+
+static Dir *find_path(Watch *w, const char *path)
+{
+        Dir *d;
+
+        HASH_FIND(by_path, w->by_path, path, strlen(path), d);
+        return d;
+}
+
+static Dir *find_wd(Watch *w, int wd)
+{
+        Dir *d;
+
+        HASH_FIND(by_wd, w->by_wd, &wd, sizeof(wd), d);
+        return d;
+}
+
+static void dir_free(Watch *w, Dir *d)
+{
+        HASH_DELETE(by_wd, w->by_wd, d);
+        HASH_DELETE(by_path, w->by_path, d);
+        if (d->pending)
+                DL_DELETE(w->pending, d);
+        free(d);
+}
+
+static void dir_remove(Watch *w, Dir *d)
+{
+        _cleanup_free_ char *path = strdup(d->path);
+
+        (void)inotify_rm_watch(w->fd, d->wd);
+        dir_free(w, d);
+        if (path)
+                tell(w, WATCH_REMOVED, path);
+}
+
+static void look_at(Watch *w, Dir *d)
+{
+        if (d->pending)
+                return;
+        d->pending = true;
+        DL_APPEND(w->pending, d);
+}
+
+/* By its descriptor: what the path names may change, and what is read afterwards has to be what is watched.
+ * -ENOENT: it is gone again. */
+static int watch_path(Watch *w, const char *path)
+{
+        char self[32];
+        int fd, wd, r;
+
+        fd = cgroup_open(path, NULL);
+        if (fd < 0)
+                return fd;
+        snprintf(self, sizeof(self), "/proc/self/fd/%d", fd);
+        wd = inotify_add_watch(w->fd, self, MASK);
+        r = -errno;
+        close(fd);
+        return wd < 0 ? r : wd;
+}
+
+static int dir_new(Watch *w, const char *path, int wd)
+{
+        size_t n = strlen(path);
+        Dir *d = calloc(1, sizeof(*d) + n + 1);
+
+        if (!d)
+                return -ENOMEM;
+        memcpy(d->path, path, n + 1);
+        d->wd = wd;
+        d->generation = w->generation;
+        HASH_ADD(by_wd, w->by_wd, wd, sizeof(d->wd), d);
+        HASH_ADD(by_path, w->by_path, path, n, d);
+        look_at(w, d);
+        tell(w, WATCH_CREATED, path);
+        return 0;
+}
+
+static int dir_add(Watch *w, const char *path)
+{
+        Dir *d, *old;
+        int wd;
+
+        wd = watch_path(w, path);
+        if (wd == -ENOSPC)
+                w->incomplete = true;
+        if (wd < 0)
+                return wd == -ENOMEM ? wd : 0;
+        d = find_wd(w, wd);
+        if (d) { /* known: a look at everything has come by */
+                if (d->generation != w->generation) {
+                        d->generation = w->generation;
+                        look_at(w, d);
+                }
+                return 0;
+        }
+        old = find_path(w, path); /* its successor is here before the word of its end */
+        if (old)
+                dir_remove(w, old);
+        return dir_new(w, path, wd);
+}
+
+typedef struct Parent {
+        Watch *watch;
+        const char *path;
+} Parent;
+
+static int read_child(const char *name, void *userdata)
+{
+        const Parent *p = userdata;
+        _cleanup_free_ char *path = NULL;
+        const Dir *known;
+
+        if (asprintf(&path, "%s/%s", p->path[1] ? p->path : "", name) < 0) {
+                path = NULL;
+                return -ENOMEM;
+        }
+        known = find_path(p->watch, path);
+        return known && known->generation == p->watch->generation ? 0 : dir_add(p->watch, path);
+}
+
+/* What is below a delegated cgroup is the delegatee's. systemd marks it some time after it has made it, and
+ * the delegatee begins after that. */
+static bool is_delegated(Watch *w, Dir *d)
+{
+        size_t n = strlen(d->path);
+        Dir *child, *next;
+        int fd;
+
+        if (d->delegated)
+                return true;
+        fd = cgroup_open(d->path, NULL);
+        if (fd < 0)
+                return false;
+        d->delegated = cgroup_is_delegated(fd);
+        close(fd);
+        if (!d->delegated)
+                return false;
+        HASH_ITER (by_path, w->by_path, child, next)
+                if (strncmp(child->path, d->path, n) == 0 && child->path[n] == '/') {
+                        (void)inotify_rm_watch(w->fd, child->wd);
+                        dir_free(w, child);
+                }
+        return true;
+}
+
+static int dir_read(Watch *w, Dir *d)
+{
+        _cleanup_free_ char *path = strdup(d->path); /* d may go while its children are told of */
+        Parent p = { w, path };
+        int fd, r;
+
+        if (!path)
+                return -ENOMEM;
+        if (is_delegated(w, d))
+                return 0;
+        fd = cgroup_open(path, NULL);
+        if (fd < 0)
+                return 0;
+        r = cgroup_foreach_child(fd, read_child, &p);
+        close(fd);
+        return r;
+}
+
+static void sweep(Watch *w)
+{
+        Dir *d, *next;
+
+        w->sweeping = false;
+        HASH_ITER (by_path, w->by_path, d, next)
+                if (d->generation != w->generation)
+                        dir_remove(w, d);
+}
+
+/* Out of memory: what was not read is read with the next look at everything, of which nobody knows when it
+ * comes; `incomplete` says so. */
+static void read_pending(Watch *w, size_t n_max)
+{
+        for (size_t n = 0; w->pending && n < n_max; n++) {
+                Dir *d = w->pending;
+
+                DL_DELETE(w->pending, d);
+                d->pending = false;
+                if (dir_read(w, d) < 0)
+                        w->incomplete = true;
+        }
+        if (!w->pending && w->sweeping)
+                sweep(w);
+        if (w->defer)
+                (void)sd_event_source_set_enabled(w->defer, w->pending ? SD_EVENT_ON : SD_EVENT_OFF);
+}
+
+static int on_defer(sd_event_source *source _unused_, void *userdata)
+{
+        read_pending(userdata, PORTION);
+        return 0;
+}
+
+static void lost(Watch *w)
+{
+        Dir *root = find_path(w, "/");
+
+        w->generation++;
+        w->sweeping = true;
+        if (root) {
+                root->generation = w->generation;
+                look_at(w, root);
+        }
+        tell(w, WATCH_LOST, "/");
+}
+
+static void child_came_or_went(Watch *w, Dir *d, const struct inotify_event *e)
+{
+        _cleanup_free_ char *path = NULL;
+        Dir *child;
+
+        if (asprintf(&path, "%s/%s", d->path[1] ? d->path : "", e->name) < 0) {
+                path = NULL;
+                w->incomplete = true;
+                return;
+        }
+        if (e->mask & IN_CREATE) {
+                if (!is_delegated(w, d) && dir_add(w, path) < 0)
+                        w->incomplete = true;
+                return;
+        }
+        child = find_path(w, path);
+        if (child)
+                dir_remove(w, child);
+}
+
+static void on_event(Watch *w, const struct inotify_event *e)
+{
+        Dir *d = find_wd(w, e->wd);
+
+        if (e->mask & IN_Q_OVERFLOW)
+                lost(w);
+        else if (!d) /* it was removed already */
+                return;
+        else if (e->mask & IN_IGNORED)
+                dir_remove(w, d);
+        else if (e->mask & IN_ISDIR && e->len > 0)
+                child_came_or_went(w, d, e);
+        else if (e->mask & IN_CLOSE_WRITE && e->len > 0 && strcmp(e->name, "cpuset.mems") == 0)
+                tell(w, WATCH_MEMS_WRITTEN, d->path);
+        else if (e->mask & IN_CLOSE_WRITE && e->len > 0 && strcmp(e->name, "cgroup.subtree_control") == 0)
+                tell(w, WATCH_CONTROLLERS_WRITTEN, d->path);
+}
+
+static int on_io(sd_event_source *source _unused_, int fd, uint32_t revents _unused_, void *userdata)
+{
+        _Alignas(struct inotify_event) char buffer[16384];
+        Watch *w = userdata;
+        ssize_t n = read(fd, buffer, sizeof(buffer));
+
+        for (const char *p = buffer; n > 0 && p < buffer + n;) {
+                const struct inotify_event *e = (const void *)p;
+
+                p += sizeof(*e) + e->len;
+                on_event(w, e);
+        }
+        read_pending(w, PORTION);
+        return 0;
+}
+
+int watch_new(sd_event *event, watch_event_cb cb, void *userdata, Watch **ret)
+{
+        _cleanup_(watch_free_p) Watch *w = calloc(1, sizeof(*w));
+        int r;
+
+        if (!w)
+                return -ENOMEM;
+        *w = (Watch){ .cb = cb, .userdata = userdata, .silent = true };
+        w->fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+        if (w->fd < 0)
+                return -errno;
+        r = dir_add(w, "/");
+        if (r < 0)
+                return r;
+        read_pending(w, SIZE_MAX);
+        r = sd_event_add_io(event, &w->io, w->fd, EPOLLIN, on_io, w);
+        if (r >= 0)
+                r = sd_event_add_defer(event, &w->defer, on_defer, w);
+        if (r >= 0)
+                r = sd_event_source_set_enabled(w->defer, SD_EVENT_OFF);
+        if (r < 0)
+                return r;
+        w->silent = false;
+        *ret = TAKE_PTR(w);
+        return 0;
+}
+
+Watch *watch_free(Watch *w)
+{
+        Dir *d, *next;
+
+        if (!w)
+                return NULL;
+        sd_event_source_disable_unref(w->io);
+        sd_event_source_disable_unref(w->defer);
+        HASH_ITER (by_path, w->by_path, d, next)
+                dir_free(w, d);
+        if (w->fd >= 0)
+                close(w->fd);
+        free(w);
+        return NULL;
+}
+
+size_t watch_count(const Watch *w)
+{
+        return HASH_CNT(by_path, w->by_path);
+}
+
+bool watch_is_incomplete(const Watch *w)
+{
+        return w->incomplete;
+}
