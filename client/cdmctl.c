@@ -53,6 +53,8 @@ static const Verb verb_table[] = {
           verb_drain },
         { "undrain", "NODE", "Take a drained node into use again (not supported yet)", NULL, 1, 1, 0,
           verb_undrain },
+        { "static", "UNIT", "Reserve what Static= rules say for a unit that starts; systemd runs this", NULL,
+          1, 1, 0, verb_static },
 };
 
 static const Verb *find_verb(const char *name)

@@ -47,3 +47,4 @@ int verb_monitor(const Args *args);
 int verb_reload(const Args *args);
 int verb_drain(const Args *args);
 int verb_undrain(const Args *args);
+int verb_static(const Args *args);

@@ -34,6 +34,7 @@ libclient_la_SOURCES = \
 	client/reserve.c \
 	client/reserve.h \
 	client/run.c \
+	client/static.c \
 	client/status.c \
 	client/table.c \
 	client/table.h \

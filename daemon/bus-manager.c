@@ -118,6 +118,22 @@ static int method_reload(sd_bus_message *call, void *userdata, sd_bus_error *err
         return bus_guard(userdata, call, AUTHORIZE_MANAGE, UID_NONE, 0, do_reload);
 }
 
+static void do_reserve_static(Manager *m, uint32_t id, sd_bus_message *call)
+{
+        const char *unit;
+        int r = sd_bus_message_read(call, "s", &unit);
+
+        if (r < 0)
+                (void)sd_bus_reply_method_errno(call, r, NULL);
+        else
+                manager_reserve_static(m, call, unit);
+}
+
+static int method_reserve_static(sd_bus_message *call, void *userdata, sd_bus_error *error)
+{
+        return bus_guard(userdata, call, AUTHORIZE_MANAGE, UID_NONE, 0, do_reserve_static);
+}
+
 static int method_list_holders(sd_bus_message *call, void *userdata, sd_bus_error *error)
 {
         return manager_list_holders(userdata, call);
@@ -193,6 +209,8 @@ const sd_bus_vtable bus_manager_vtable[] = {
                                 method_get_reservation, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("Reload", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, method_reload,
                                 SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("ReserveStatic", SD_BUS_ARGS("s", unit), SD_BUS_RESULT("ao", reservations),
+                                method_reserve_static, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("ListHolders", SD_BUS_NO_ARGS, SD_BUS_RESULT("a(ussttts)", holders),
                                 method_list_holders, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_PROPERTY("Version", "s", get_version, 0, SD_BUS_VTABLE_PROPERTY_CONST),

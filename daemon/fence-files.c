@@ -179,6 +179,47 @@ static int add_pin(DropIns *d, const Pin *pin, const PoolSet *pools)
                          &nodes));
 }
 
+/* Reserving as a unit starts cannot be left to somebody who watches units start: its main process would race
+ * with him. systemd itself runs what reserves, after the unit's cgroup is made and before its main process
+ * is, and waits for it. Where a more special folder (train-a.service.d) and a more general one
+ * (train-.service.d) apply to one unit, systemd takes the file of that name from the special one. */
+static int add_static(DropIns *d, const Rule *rule, const char *unit)
+{
+        char *folder = rule_static_folder(unit), *text;
+        int r;
+
+        if (!folder)
+                return -ENOMEM;
+        if (drop_ins_have(d, folder, CDM_DROPIN_STATIC)) {
+                free(folder);
+                return 0;
+        }
+        folder[strlen(folder) - strlen(".d")] = '\0';
+        if (asprintf(&text,
+                     "# Written by cdmd: Static= in %s reserves memory before the main process starts.\n"
+                     "# Do not edit; change the rule, then `cdmctl reload`. See cdm-policy(5).\n"
+                     "[Unit]\nWants=" CDM_UNIT "\nAfter=" CDM_UNIT "\n"
+                     "[Service]\nExecStartPre=%s" CDM_CDMCTL " static -- %%n\n",
+                     rule->file, rule->static_required ? "+" : "-+") < 0)
+                text = NULL;
+        r = drop_ins_add(d, folder, CDM_DROPIN_STATIC, text);
+        free(folder);
+        return r;
+}
+
+static int add_statics(DropIns *d, const Config *config)
+{
+        int r = 0;
+
+        for (size_t i = 0; r >= 0 && i < config->n_rules; i++) {
+                const Rule *rule = config->rules[i];
+
+                for (char **unit = rule->units; r >= 0 && rule->has_static && unit && *unit; unit++)
+                        r = add_static(d, rule, *unit);
+        }
+        return r;
+}
+
 /* In the order in which they are written: should that fail half way (a full disk), then rather a unit is
  * exempt from a fence that is not there than cdmd behind one. */
 static int drop_ins_build(const Config *config, const PoolSet *pools, DropIns *d)
@@ -206,7 +247,8 @@ static int drop_ins_build(const Config *config, const PoolSet *pools, DropIns *d
                 if (r < 0)
                         return r;
         }
-        return add_fence(d, pools);
+        r = add_statics(d, config);
+        return r < 0 ? r : add_fence(d, pools);
 }
 
 static bool file_is(int folder_fd, const char *name, const char *text)
@@ -286,7 +328,8 @@ typedef int (*stale_t)(int dir_fd, int folder_fd, const char *folder, const char
 
 static int foreach_stale(int dir_fd, const DropIns *wanted, stale_t fn, void *userdata)
 {
-        static const char *const names[] = { CDM_DROPIN_FENCE, CDM_DROPIN_EXEMPT, CDM_DROPIN_PIN };
+        static const char *const names[] = { CDM_DROPIN_FENCE, CDM_DROPIN_EXEMPT, CDM_DROPIN_PIN,
+                                             CDM_DROPIN_STATIC };
         _cleanup_(closedir_p) DIR *dir = NULL;
         struct dirent *e;
         int fd, r = 0;

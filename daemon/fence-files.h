@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* The fence as files: drop-ins for every unit that can have processes (services, scopes, and sockets, mounts
- * and swaps as well: their helpers run in cgroups of their own), written by the generator at boot and by
- * cdmd on a machine that runs already. */
+/* The fence as files, and with it what reserves memory as units start (Static=): drop-ins for every unit
+ * that can have processes (services, scopes, and sockets, mounts and swaps as well: their helpers run in
+ * cgroups of their own), written by the generator at boot and by cdmd on a machine that runs already. */
 
 #include <stdbool.h>
 

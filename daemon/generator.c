@@ -204,6 +204,17 @@ static int load(Config **ret, bool *ret_fallback)
         return r;
 }
 
+/* For Static=. A rule that does not parse is no reason to fence anything else than what was configured. */
+static void load_rules(Config *config)
+{
+        ConfMessages messages = { 0 };
+
+        if (config_load_rules_unresolved(root_dir, config, &messages) < 0)
+                say(LOG_ERR, "the rules were refused, so no unit gets memory reserved as it starts. "
+                             "`cdmctl check` says why.");
+        conf_messages_clear(&messages);
+}
+
 /* Pools as configured; when that contradicts itself, as for files that do not parse: what auto finds. */
 static int resolve(const Topology *t, const Config *config, PoolSet **ret)
 {
@@ -246,6 +257,7 @@ static int generate(const char *dir)
                 return r;
         if (nodeset_is_empty(&pools->cdm))
                 return 0;
+        load_rules(config);
         r = fence_files_write(dir, config, pools, &changed);
         if (r >= 0)
                 fence_files_note_cpuset(root_dir);

@@ -204,6 +204,8 @@ static int set_subject(IdentityLookup *l, UnitInfo *u)
         s->unit_uid = UID_NONE;
         if (u->user && process_user(l->root, u->user, &uid, &gid) >= 0)
                 s->unit_uid = uid;
+        else if (!u->user && has_suffix(s->unit, ".service"))
+                s->unit_uid = 0;
         return 0;
 }
 
@@ -298,37 +300,47 @@ static bool check_pidfd(IdentityLookup *l, const Sender *sender)
         return false;
 }
 
-/* Explain only: another one's UID and groups in place of the sender's. False: refused. */
-static bool set_other_user(IdentityLookup *l)
+int identity_set_user(const char *root, const char *user, Subject *s)
 {
-        Subject *s = l->identity->subject;
-        gid_t gid, groups[GROUPS_MAX];
+        gid_t gid, groups[GROUPS_MAX], *copy;
         int n = GROUPS_MAX;
         uid_t uid;
 
-        /* Name services may take their time, which others would notice: not for everybody. */
-        if (l->identity->sender_uid != 0) {
-                refuse(l, IDENTITY_DENIED, "Only root may ask what another user would get.");
-                return false;
-        }
-        if (process_user(l->root, l->user, &uid, &gid) < 0) {
-                refuse(l, IDENTITY_INVALID, "There is no user %s.", l->user);
-                return false;
-        }
-        if (*l->root || getgrouplist(l->user, gid, groups, &n) < 0) {
+        if (process_user(root, user, &uid, &gid) < 0)
+                return -ENOENT;
+        if (*root || getgrouplist(user, gid, groups, &n) < 0) {
                 groups[0] = gid;
                 n = 1;
         }
-        gid_t *copy = malloc(sizeof(gid_t) * (size_t)n);
-        if (!copy) {
-                refuse(l, IDENTITY_FAILED, "Out of memory.");
-                return false;
-        }
+        copy = malloc(sizeof(gid_t) * (size_t)n);
+        if (!copy)
+                return -ENOMEM;
         memcpy(copy, groups, sizeof(gid_t) * (size_t)n);
         free(s->gids);
         s->gids = copy;
         s->n_gids = (size_t)n;
         s->uid = uid;
+        free(s->user);
+        s->user = strdup(user);
+        return 0;
+}
+
+/* Explain only: another one's UID and groups in place of the sender's. False: refused. */
+static bool set_other_user(IdentityLookup *l)
+{
+        /* Name services may take their time, which others would notice: not for everybody. */
+        if (l->identity->sender_uid != 0) {
+                refuse(l, IDENTITY_DENIED, "Only root may ask what another user would get.");
+                return false;
+        }
+        int r = identity_set_user(l->root, l->user, l->identity->subject);
+        if (r < 0) {
+                refuse(l, r == -ENOENT ? IDENTITY_INVALID : IDENTITY_FAILED,
+                       r == -ENOENT ? "There is no user %s."
+                                    : "Out of memory: the user %s was not looked up.",
+                       l->user);
+                return false;
+        }
         return true;
 }
 
@@ -375,7 +387,8 @@ static void with_sender(IdentityLookup *l, const Sender *sender)
                 return;
         if (l->user && !set_other_user(l))
                 return;
-        (void)process_user_name(l->root, s->uid, &s->user);
+        if (!s->user)
+                (void)process_user_name(l->root, s->uid, &s->user);
         int r = turn_take_lane(l->turns, on_lane, l, &l->lane);
         if (r < 0)
                 refuse_errno(l, r);

@@ -63,6 +63,10 @@ DEFINE_CLEANUP(Identity, identity_free);
  * 0 or -ESTALE; always 0 when the target is not the caller itself. cgroup: where it must be, or below. */
 int identity_check(const Identity *i, const char *root, const char *cgroup);
 
+/* Makes the subject ask as a user: his UID, name and groups. Name services may take their time. -ENOENT:
+ * there is no such user. */
+int identity_set_user(const char *root, const char *user, Subject *s);
+
 typedef struct IdentityLookup IdentityLookup;
 
 /* message is a sentence for the user; NULL when IDENTITY_OK. identity belongs to the callee. The lookup may

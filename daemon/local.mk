@@ -52,6 +52,7 @@ libdaemon_la_SOURCES = \
 	daemon/manager-request.c \
 	daemon/manager-snapshot.c \
 	daemon/manager-start.c \
+	daemon/manager-static.c \
 	daemon/manager-unit.c \
 	daemon/manager.c \
 	daemon/manager.h \

@@ -315,6 +315,7 @@ static int make_reservation(Manager *m, const Identity *i, const RequestArgs *a,
         r->priority = a->priority;
         r->exclusive = a->exclusive;
         r->capped = i->move && a->bind;
+        r->with_start = a->with_start;
         r->lease_usec = d->lease_usec;
         r->expires_usec = d->expires_usec;
         r->base = find_base(m, r->target);

@@ -117,6 +117,7 @@ static void serve(Manager *m)
         if (nodeset_is_empty(&m->pools->cdm))
                 log_notice("This machine has no CDM nodes: there is nothing to manage.");
         manager_requests_serve(m);
+        manager_statics_serve(m);
         manager_reloads_serve(m);
         tell_systemd(m, "READY=1\n");
 }

@@ -97,6 +97,7 @@ Manager *manager_free(Manager *m)
                 return NULL;
         bus_guarded_free(m);
         manager_requests_free(m);
+        manager_statics_free(m);
         manager_grants_free(m);
         manager_checks_free(m);
         manager_holders_free(m);

@@ -15,6 +15,7 @@
  *   manager-unit.c      units that end and restart
  *   manager-config.c    configuration and fence
  *   manager-start.c     recovery
+ *   manager-static.c    reserving as a unit starts
  *   manager-holders.c   who has pages on CDM nodes
  */
 
@@ -49,6 +50,7 @@ typedef struct UnitCheck UnitCheck;
 typedef struct Migration Migration;
 typedef struct Reload Reload;
 typedef struct UserCount UserCount;
+typedef struct StaticCall StaticCall;
 
 /* One reservation with what the daemon does about it; the Reservation itself belongs to the ledger. */
 struct Entry {
@@ -99,6 +101,7 @@ struct Manager {
         HoldersCall *holders;
         Guarded *guarded; /* calls that wait for polkit; bus-guard.c */
         Migration *migrations;
+        StaticCall *statics;
         UnitCheck *checks;
         sd_bus_slot *unit_events;
 
@@ -176,7 +179,7 @@ typedef struct RequestArgs {
         char *unit, *cgroup, *user; /* what `target` points to */
         uint64_t lease_usec;
         int32_t priority;
-        bool queue, migrate, exclusive, bind;
+        bool queue, migrate, exclusive, bind, with_start;
         NodeSet nodes, near;
 } RequestArgs;
 void request_args_clear(RequestArgs *a);
@@ -237,3 +240,9 @@ void manager_holders_free(Manager *m);
 /* manager-migrate.c. Replies by itself. */
 int manager_migrate(Entry *e, sd_bus_message *call);
 void manager_migrations_free(Manager *m);
+
+/* manager-static.c. What Static= rules say for a unit that starts: reserved when the call is answered, which
+ * it is by itself, with the reservations' paths. */
+void manager_reserve_static(Manager *m, sd_bus_message *call, const char *unit);
+void manager_statics_serve(Manager *m);
+void manager_statics_free(Manager *m);

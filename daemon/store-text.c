@@ -178,7 +178,7 @@ static int set_priority(Draft *d, const char *v)
         return 0;
 }
 
-/* exclusive, capped, scope: those that are set, by name. */
+/* exclusive, capped, scope, with-start: those that are set, by name. */
 static int set_flags(Draft *d, const char *v)
 {
         char word[16];
@@ -191,6 +191,8 @@ static int set_flags(Draft *d, const char *v)
                         d->r->capped = true;
                 else if (strcmp(word, "scope") == 0)
                         d->r->scope = true;
+                else if (strcmp(word, "with-start") == 0)
+                        d->r->with_start = true;
                 else
                         return -EINVAL;
         return 0;
@@ -286,8 +288,8 @@ int store_format(const Reservation *r, StorePhase phase, char **ret)
         print_escaped(f, "Container", r->target->container);
         fprintf(f, "Uid=%u\nUnitUid=%u\nPriority=%" PRIi32 "\n", r->target->uid, r->target->unit_uid,
                 r->priority);
-        fprintf(f, "Flags=%s%s%s\n", r->exclusive ? "exclusive " : "", r->capped ? "capped " : "",
-                r->scope ? "scope" : "");
+        fprintf(f, "Flags=%s%s%s%s\n", r->exclusive ? "exclusive " : "", r->capped ? "capped " : "",
+                r->scope ? "scope " : "", r->with_start ? "with-start" : "");
         if (r->rule_file) {
                 _cleanup_free_ char *rule = NULL;
                 if (asprintf(&rule, "%s:%u", r->rule_file, r->rule_line) < 0)

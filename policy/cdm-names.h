@@ -63,6 +63,7 @@
 #define CDM_DROPIN_FENCE  "10-cdmd-fence.conf"
 #define CDM_DROPIN_EXEMPT "20-cdmd-exempt.conf"
 #define CDM_DROPIN_PIN    "20-cdmd-pin.conf"
+#define CDM_DROPIN_STATIC "30-cdmd-static.conf"
 
 /* exit status of cdmctl; `run` has EXIT_RUN_FAILED for its own failures */
 enum {

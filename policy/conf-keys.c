@@ -120,6 +120,7 @@ static const ConfKey keys[] = {
         { SECTION_GRANT, "OnOverrun", conf_set_on_overrun, RULE(on_overrun) },
         { SECTION_GRANT, "Static", conf_set_size, RULE(static_size), .has_offset = RULE(has_static),
           .flags = KEY_PERCENT | KEY_NONZERO },
+        { SECTION_GRANT, "StaticRequired", conf_set_bool, RULE(static_required) },
         { SECTION_GRANT, "Exclusive", conf_set_bool, RULE(exclusive), RULE_LINE(EXCLUSIVE) },
 };
 /* clang-format on */
@@ -403,6 +404,10 @@ static void finish_rule(ConfFile *f)
                 f->error = -ENOMEM;
         if (f->rule->has_static)
                 finish_static(f);
+        else if (f->rule->static_required)
+                conf_file_error(f, conf_file_key_line(f, "StaticRequired"),
+                                "StaticRequired= says how strict Static= is, which is not given; write how "
+                                "much to reserve, as in Static=8G");
 }
 
 void conf_file_finish(ConfFile *f)

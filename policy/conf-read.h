@@ -55,6 +55,10 @@ int config_load(const char *root, Config **ret, ConfMessages *messages);
  * config_load(). */
 int config_load_fence(const char *root, Config **ret, ConfMessages *messages);
 
+/* Adds the rules to such a configuration, for the generator as well: no name service is asked, so User= and
+ * Group= resolve to nobody. -EBADMSG: a file was refused, and n_rules stays 0. */
+int config_load_rules_unresolved(const char *root, Config *config, ConfMessages *messages);
+
 /* Checks single files as given on a command line; their kind follows from the folder (pools.d, policy.d) or
  * else from the first section. Same results as config_load(). */
 int config_check_files(char *const *paths, size_t n_paths, ConfMessages *messages);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "policy/cdm-names.h"
 #include "policy/conf-text.h"
 #include "policy/macro.h"
 
@@ -322,5 +323,8 @@ const char *conf_check_static_unit(const char *word)
         if (is_glob(name))
                 return "cannot be known before it starts; with Static= write a service in full, a template "
                        "(name@.service) or prefix-*.service";
+        if (strcmp(word, CDM_UNIT) == 0 || strcmp(word, "dbus.service") == 0 ||
+            strcmp(word, "dbus-broker.service") == 0)
+                return "has to run before cdmd can reserve anything; name a service that starts later";
         return conf_check_unit(name);
 }

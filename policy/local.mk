@@ -2,8 +2,10 @@
 noinst_LTLIBRARIES += libpolicy.la
 libpolicy_la_SOURCES = \
 	policy/cdm-names.h \
+	policy/conf-folder.c \
 	policy/conf-keys.c \
 	policy/conf-keys.h \
+	policy/conf-loader.h \
 	policy/conf-message.c \
 	policy/conf-read.c \
 	policy/conf-read.h \

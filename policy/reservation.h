@@ -51,7 +51,8 @@ typedef struct Reservation {
         int32_t priority;
         bool exclusive; /* --exclusive: charges its nodes whole */
         bool capped;
-        bool scope; /* cdmd made the unit for it (cdmctl run) */
+        bool scope;      /* cdmd made the unit for it (cdmctl run) */
+        bool with_start; /* Static= reserved it as its unit started */
         char *rule_file;
         unsigned rule_line;
         uint64_t lease_usec;   /* as first asked for; TIMESPAN_INFINITY */

@@ -3,6 +3,8 @@
 
 #include <errno.h>
 #include <fnmatch.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const char *const on_full_table[_ON_FULL_MAX] = {
@@ -145,6 +147,16 @@ const Rule *rule_find(Rule *const *rules, size_t n_rules, const char *pool, cons
                 if (rule_matches(rules[i], pool, subject))
                         return rules[i];
         return NULL;
+}
+
+char *rule_static_folder(const char *unit)
+{
+        const char *star = strchrnul(unit, '*');
+        char *folder;
+
+        if (asprintf(&folder, "%.*s%s.d", (int)(star - unit), unit, *star ? star + 1 : "") < 0)
+                return NULL;
+        return folder;
 }
 
 unsigned rule_line(const Rule *r, RuleKey key)

@@ -58,6 +58,7 @@ typedef struct Rule {
         OnOverrun on_overrun;
         bool has_static;
         Size static_size;
+        bool static_required; /* where it cannot be reserved, the unit does not start */
         bool exclusive;
 } Rule;
 
@@ -70,6 +71,11 @@ bool rule_matches(const Rule *r, const char *pool, const Subject *subject);
 
 /* The first that matches, or NULL. */
 const Rule *rule_find(Rule *const *rules, size_t n_rules, const char *pool, const Subject *subject);
+
+/* The folder below a unit directory whose drop-ins apply to all units that a word of a Static= rule's Unit=
+ * stands for, as in "train-.service.d" for "train-*.service"; owned by the caller, NULL when out of memory.
+ */
+char *rule_static_folder(const char *unit);
 
 /* The line to quote for a key: its own, else that of [Match]. */
 unsigned rule_line(const Rule *r, RuleKey key);

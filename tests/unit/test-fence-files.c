@@ -7,6 +7,7 @@
 #define FENCE  "10-cdmd-fence.conf"
 #define EXEMPT "20-cdmd-exempt.conf"
 #define PIN    "20-cdmd-pin.conf"
+#define STATIC "30-cdmd-static.conf"
 
 static NodeSet list(const char *text)
 {
@@ -83,6 +84,41 @@ START_TEST(exempt_and_pinned_units)
         /* a pin to nothing but CDM nodes leaves the unit in the fence, it does not open it */
         ck_assert(!tree_exists(dir, "far.service.d"));
         ck_assert(fence_files_present(dir, &c, &p));
+        tree_remove(dir);
+}
+END_TEST
+
+START_TEST(static_rules_reserve_before_the_main_process)
+{
+        char *dir = tree_new();
+        char *names[] = { (char *)"job.service", (char *)"t@.service", (char *)"train-*.service", NULL };
+        char *again[] = { (char *)"job.service", (char *)"strict.service", NULL };
+        Rule plain = { .file = (char *)"/etc/cdm/policy.d/a.conf", .units = names, .has_static = true };
+        Rule strict = { .file = (char *)"/etc/cdm/policy.d/b.conf",
+                        .units = again,
+                        .has_static = true,
+                        .static_required = true };
+        Rule other = { .file = (char *)"/etc/cdm/policy.d/c.conf", .units = names };
+        Rule *rules[] = { &plain, &strict, &other };
+        Config c = { .rules = rules, .n_rules = 3 };
+        PoolSet p = pools("0-1", "2-3");
+        char *text;
+
+        ck_assert(write_files(dir, &c, &p));
+        assert_ends_with(dir, "t@.service.d/" STATIC, "\nExecStartPre=-+" CDM_CDMCTL " static -- %n\n");
+        assert_ends_with(dir, "train-.service.d/" STATIC, "\nExecStartPre=-+" CDM_CDMCTL " static -- %n\n");
+        assert_ends_with(dir, "strict.service.d/" STATIC, "\nExecStartPre=+" CDM_CDMCTL " static -- %n\n");
+        /* the first rule that names it decides, as everywhere */
+        assert_ends_with(dir, "job.service.d/" STATIC, "\nExecStartPre=-+" CDM_CDMCTL " static -- %n\n");
+        text = tree_read(dir, "job.service.d/" STATIC);
+        ck_assert_ptr_nonnull(strstr(text, "\n[Unit]\nWants=cdmd.service\nAfter=cdmd.service\n[Service]\n"));
+        ck_assert_ptr_nonnull(strstr(text, "/etc/cdm/policy.d/a.conf"));
+        free(text);
+        ck_assert(fence_files_present(dir, &c, &p));
+        c.n_rules = 0;
+        ck_assert(!fence_files_present(dir, &c, &p));
+        ck_assert(write_files(dir, &c, &p));
+        ck_assert(!tree_exists(dir, "train-.service.d") && !tree_exists(dir, "job.service.d"));
         tree_remove(dir);
 }
 END_TEST
@@ -249,6 +285,7 @@ static Suite *suite(void)
 
         tcase_add_test(c, every_type_of_leaf_is_fenced_and_cdmd_is_not);
         tcase_add_test(c, exempt_and_pinned_units);
+        tcase_add_test(c, static_rules_reserve_before_the_main_process);
         tcase_add_test(c, names_that_are_no_units_write_nothing);
         tcase_add_test(c, another_configuration_replaces_the_files);
         tcase_add_test(c, lifting_removes_what_was_written_and_nothing_else);

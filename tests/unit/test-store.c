@@ -27,7 +27,7 @@ static Reservation *sample(uint32_t id)
         r->target->uid = 1000;
         r->target->unit_uid = UID_NONE;
         r->priority = -7;
-        r->exclusive = r->scope = true;
+        r->exclusive = r->scope = r->with_start = true;
         r->rule_file = strdup("/etc/cdm/policy.d/10-a:b.conf");
         r->rule_line = 3;
         r->lease_usec = r->expires_usec = TIMESPAN_INFINITY;
@@ -53,7 +53,7 @@ START_TEST(text_round_trip)
         ck_assert_str_eq(back->target->cgroup, r->target->cgroup);
         ck_assert_str_eq(back->rule_file, r->rule_file);
         ck_assert_int_eq(back->priority, -7);
-        ck_assert(back->exclusive && back->scope && !back->capped);
+        ck_assert(back->exclusive && back->scope && back->with_start && !back->capped);
         ck_assert_uint_eq(back->expires_usec, TIMESPAN_INFINITY);
         ck_assert_uint_eq(back->target->unit_uid, UID_NONE);
         ck_assert_int_eq(store_format(back, phase, &again), 0);

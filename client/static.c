@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* cdmctl static: what Static= rules reserve for a unit that starts. systemd runs it (see cdm-policy(5)), in
+ * the unit's own cgroup and with the unit's journal as its output. */
+
+#include <stdio.h>
+#include <unistd.h>
+
+#include "client/bus-client.h"
+#include "client/cdmctl.h"
+#include "policy/cdm-names.h"
+
+/* cdmd may be restarted while a unit starts; what was reserved by then is found again. */
+#define ATTEMPTS_MAX 3
+
+static int tell(sd_bus_message *reply)
+{
+        const char *path;
+
+        int r = sd_bus_message_enter_container(reply, 'a', "o");
+        while (r >= 0 && (r = sd_bus_message_read(reply, "o", &path)) > 0)
+                printf("Reservation %u is granted.\n", client_path_to_id(path));
+        return r < 0 ? client_garbled(r) : CDM_EXIT_DONE;
+}
+
+static int reserve_static(const char *unit)
+{
+        _cleanup_(sd_bus_flush_close_unref_p) sd_bus *bus = NULL;
+        _cleanup_(sd_bus_message_unref_p) sd_bus_message *reply = NULL;
+
+        int status = client_open(&bus);
+        if (status == 0)
+                status = client_call(bus, CDM_PATH, CDM_INTERFACE_MANAGER, "ReserveStatic", &reply, "s",
+                                     unit);
+        return status == 0 ? tell(reply) : status;
+}
+
+int verb_static(const Args *args)
+{
+        const char *unit = args->positional[0];
+        int status = CDM_EXIT_NO_DAEMON;
+
+        for (int i = 0; i < ATTEMPTS_MAX && status == CDM_EXIT_NO_DAEMON; i++) {
+                if (i > 0)
+                        sleep(1);
+                status = reserve_static(unit);
+        }
+        if (status != CDM_EXIT_DONE)
+                note("%s gets no CDM memory as it starts: it is kept off the CDM nodes.", unit);
+        return status;
+}

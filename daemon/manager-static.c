@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Reserving as a unit starts (Static=). PID 1 runs `cdmctl static UNIT` before the unit's main process, by a
+ * drop-in of fence-files.c, and waits for it; so the main process is born with its nodes open, or the unit
+ * starts fenced and its journal says why, or (StaticRequired=yes) it does not start.
+ *
+ *   (recovery over?) → which unit, who does it run as → for each pool: does the first rule that matches say
+ *   Static=? → granted already, by an earlier start: the nodes are set again; else an ordinary grant →
+ * answer
+ *
+ * The reservation belongs to the unit's User=, ends with the unit, and survives its restart, as any other.
+ */
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <utlist.h>
+
+#include "daemon/bus.h"
+#include "daemon/manager.h"
+#include "daemon/process.h"
+#include "policy/cdm-names.h"
+
+struct StaticCall {
+        Manager *manager;
+        sd_bus_message *call;
+        char *unit;
+        bool waiting; /* for the recovery */
+        IdentityLookup *lookup;
+        Identity *identity;
+        RequestArgs args;
+        char **pools; /* names of those that are left to look at, as of the start */
+        size_t n_pools, next_pool;
+        uint32_t *ids;
+        size_t n_ids;
+        bool again; /* one of them was there before: the unit restarts */
+        Grant *grant;
+        Turn *turn;
+        StaticCall *prev, *next;
+};
+
+static void call_free(StaticCall *c)
+{
+        DL_DELETE(c->manager->statics, c);
+        identity_lookup_free(c->lookup);
+        identity_free(c->identity);
+        turn_free(c->turn);
+        if (c->grant)
+                grant_abandon(c->grant);
+        sd_bus_message_unref(c->call);
+        for (size_t i = 0; i < c->n_pools; i++)
+                free(c->pools[i]);
+        free(c->pools);
+        free(c->ids);
+        free(c->unit);
+        request_args_clear(&c->args);
+        free(c);
+}
+
+void manager_statics_free(Manager *m)
+{
+        while (m->statics)
+                call_free(m->statics);
+}
+
+static void refuse(StaticCall *c, const char *error, const char *text)
+{
+        Answer a = { error, text };
+
+        (void)bus_answer(c->call, &a);
+        call_free(c);
+}
+
+static void refuse_errno(StaticCall *c, int error)
+{
+        refuse(c, SD_BUS_ERROR_FAILED, strerror(-error));
+}
+
+static void answer(StaticCall *c)
+{
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+        char path[BUS_PATH_MAX];
+
+        int r = sd_bus_message_new_method_return(c->call, &m);
+        if (r >= 0)
+                r = sd_bus_message_open_container(m, 'a', "o");
+        for (size_t i = 0; r >= 0 && i < c->n_ids; i++)
+                r = sd_bus_message_append(m, "o", bus_reservation_path(c->ids[i], path));
+        if (r >= 0)
+                r = sd_bus_message_close_container(m);
+        if (r >= 0)
+                r = sd_bus_send(NULL, m, NULL);
+        if (r < 0)
+                refuse_errno(c, r);
+        else
+                call_free(c);
+}
+
+static void on_turn(Turn *t, void *userdata)
+{
+        answer(userdata);
+}
+
+/* The unit restarts, in a new cgroup perhaps. What looks at it and sets its nodes takes a turn of the
+ * tenant, so our own turn comes when that is done. */
+static void finish(StaticCall *c)
+{
+        Manager *m = c->manager;
+
+        if (!c->again) {
+                answer(c);
+                return;
+        }
+        int r = manager_check_unit(m, c->unit, true, NULL);
+        if (r >= 0)
+                r = turn_take(m->turns, c->unit, on_turn, c, &c->turn);
+        if (r < 0)
+                refuse_errno(c, r);
+}
+
+typedef struct Wanted {
+        const char *pool;
+        uint32_t id;
+} Wanted;
+
+static int find_static(Reservation *r, void *userdata)
+{
+        Wanted *w = userdata;
+
+        if (!r->with_start || r->state == RESERVATION_DRAINING || strcmp(r->pool, w->pool) != 0)
+                return 0;
+        w->id = r->id;
+        return 1;
+}
+
+static void next_pool(StaticCall *c);
+
+static void on_granted(const Answer *a, uint32_t id, void *userdata)
+{
+        StaticCall *c = userdata;
+
+        c->grant = NULL;
+        if (a->error) {
+                /* What was granted from another pool ends with the unit, should it not start. */
+                refuse(c, a->error, a->text);
+                return;
+        }
+        c->ids[c->n_ids++] = id;
+        next_pool(c);
+}
+
+static int start_grant(StaticCall *c, const char *pool, uint64_t size_bytes)
+{
+        Identity *i = calloc(1, sizeof(*i));
+
+        if (!i)
+                return -ENOMEM;
+        *i = (Identity){ .sender_uid = c->identity->subject->uid, .pidfd = -EBADF };
+        request_args_clear(&c->args);
+        c->args.pool = strdup(pool);
+        c->args.size_bytes = size_bytes;
+        c->args.with_start = true;
+        if (!c->args.pool || subject_copy(c->identity->subject, &i->subject) < 0) {
+                identity_free(i);
+                return -ENOMEM;
+        }
+        return grant_start(c->manager, i, &c->args, on_granted, c, &c->grant);
+}
+
+/* A reload may come between two of them: whatever is in force by then counts. */
+static void next_pool(StaticCall *c)
+{
+        Manager *m = c->manager;
+        const Subject *s = c->identity->subject;
+
+        while (c->next_pool < c->n_pools) {
+                const char *name = c->pools[c->next_pool++];
+                const Pool *pool = pool_set_find(m->pools, name);
+                const Rule *rule = pool ? rule_find(m->config->rules, m->config->n_rules, name, s) : NULL;
+                Wanted w = { .pool = name };
+
+                if (!rule || !rule->has_static)
+                        continue;
+                if (ledger_foreach_of_tenant(m->ledger, s->unit, find_static, &w) == 1) {
+                        c->ids[c->n_ids++] = w.id;
+                        c->again = true;
+                        continue;
+                }
+                int r = start_grant(c, name, size_resolve(&rule->static_size, pool->size_bytes));
+                if (r < 0)
+                        refuse_errno(c, r);
+                return;
+        }
+        finish(c);
+}
+
+static int remember_pools(StaticCall *c)
+{
+        const PoolSet *pools = c->manager->pools;
+
+        c->pools = calloc(pools->n_pools + 1, sizeof(*c->pools));
+        c->ids = calloc(pools->n_pools + 1, sizeof(*c->ids));
+        if (!c->pools || !c->ids)
+                return -ENOMEM;
+        for (; c->n_pools < pools->n_pools; c->n_pools++) {
+                c->pools[c->n_pools] = strdup(pools->pools[c->n_pools].name);
+                if (!c->pools[c->n_pools])
+                        return -ENOMEM;
+        }
+        return 0;
+}
+
+/* Rules see the one whom the unit runs as, not root, who asks for everybody here. */
+static void ask_as_unit(const char *root, Subject *s)
+{
+        _cleanup_free_ char *name = NULL;
+
+        if (s->unit_uid != UID_NONE && process_user_name(root, s->unit_uid, &name) >= 0 &&
+            identity_set_user(root, name, s) >= 0)
+                return;
+        s->uid = s->unit_uid;
+        s->n_gids = 0;
+}
+
+static void on_identity(IdentityVerdict verdict, const char *message, Identity *identity, void *userdata)
+{
+        StaticCall *c = userdata;
+
+        if (verdict != IDENTITY_OK) {
+                refuse(c, verdict == IDENTITY_NO_TARGET ? CDM_ERROR_NO_SUCH_TARGET : SD_BUS_ERROR_FAILED,
+                       message);
+                return;
+        }
+        c->identity = identity;
+        c->lookup = identity_lookup_free(c->lookup);
+        ask_as_unit(c->manager->root, identity->subject);
+        int r = remember_pools(c);
+        if (r < 0)
+                refuse_errno(c, r);
+        else
+                next_pool(c);
+}
+
+static void begin(StaticCall *c)
+{
+        Manager *m = c->manager;
+        IdentityQuery q = { .kind = TARGET_UNIT, .unit = c->unit, .pidfd = -EBADF };
+
+        int r = identity_start(m->bus, m->senders, m->turns, m->root, c->call, &q, on_identity, c,
+                               &c->lookup);
+        if (r < 0)
+                refuse_errno(c, r);
+}
+
+void manager_statics_serve(Manager *m)
+{
+        StaticCall *c, *next;
+
+        DL_FOREACH_SAFE (m->statics, c, next) {
+                if (!c->waiting)
+                        continue;
+                c->waiting = false;
+                begin(c);
+        }
+}
+
+void manager_reserve_static(Manager *m, sd_bus_message *call, const char *unit)
+{
+        StaticCall *c = calloc(1, sizeof(*c));
+
+        if (!c) {
+                (void)sd_bus_reply_method_errno(call, -ENOMEM, NULL);
+                return;
+        }
+        *c = (StaticCall){ .manager = m,
+                           .call = sd_bus_message_ref(call),
+                           .unit = strdup(unit),
+                           .args = { .target.pidfd = -EBADF },
+                           .waiting = !m->serving };
+        DL_APPEND(m->statics, c);
+        if (!c->unit)
+                refuse_errno(c, -ENOMEM);
+        else if (!c->waiting)
+                begin(c);
+}

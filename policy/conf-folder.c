@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <dirent.h>
+#include <errno.h>
+#include <fnmatch.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "policy/cdm-names.h"
+#include "policy/conf-loader.h"
+
+/* First come, first taken. */
+static const char *const places[] = { "/etc", "/run", "/usr/lib" };
+
+typedef struct Entry {
+        char *name;
+        const char *place;
+} Entry;
+
+typedef struct Entries {
+        Entry *entries;
+        size_t n_entries;
+} Entries;
+
+static void entries_clear(Entries *list)
+{
+        for (size_t i = 0; i < list->n_entries; i++)
+                free(list->entries[i].name);
+        free(list->entries);
+}
+
+static int entries_add(Entries *list, const char *name, const char *place)
+{
+        Entry *entries;
+        char *copy;
+
+        for (size_t i = 0; i < list->n_entries; i++)
+                if (strcmp(list->entries[i].name, name) == 0)
+                        return 0; /* replaced by one further in front */
+        entries = reallocarray(list->entries, list->n_entries + 1, sizeof(*entries));
+        if (!entries)
+                return -ENOMEM;
+        list->entries = entries;
+        copy = strdup(name);
+        if (!copy)
+                return -ENOMEM;
+        entries[list->n_entries++] = (Entry){ copy, place };
+        return 0;
+}
+
+static int compare_entries(const void *a, const void *b)
+{
+        return strcmp(((const Entry *)a)->name, ((const Entry *)b)->name);
+}
+
+static void dir_close_p(DIR **dir)
+{
+        if (*dir)
+                closedir(*dir);
+}
+
+static int refuse_folder(ConfLoader *l, const char *path, const char *reason)
+{
+        l->refused = true;
+        return conf_messages_add(l->messages, CONF_ERROR, path, 0, "%s", reason);
+}
+
+/* Collects the names that end in .conf from one folder; list NULL: only looks whose folder it is. A folder
+ * that is missing is empty; one that somebody else can write to is refused like a file. */
+static int list_folder(ConfLoader *l, const char *place, const char *path, Entries *list)
+{
+        _cleanup_free_ char *full = conf_full_path(l, path), *text = NULL;
+        _cleanup_(dir_close_p) DIR *dir = NULL;
+        const char *reason;
+        struct stat st;
+
+        if (!full)
+                return -ENOMEM;
+        dir = opendir(full);
+        if (!dir && errno == ENOENT)
+                return 0;
+        if (!dir || fstat(dirfd(dir), &st) < 0) {
+                if (asprintf(&text, "cannot be read: %s", strerror(errno)) < 0)
+                        return -ENOMEM;
+                return refuse_folder(l, path, text);
+        }
+        reason = conf_ownership_reason(l, &st);
+        if (reason)
+                return refuse_folder(l, path, reason);
+
+        if (!list)
+                return 0;
+        for (struct dirent *e; (errno = 0, e = readdir(dir));) {
+                size_t n = strlen(e->d_name);
+
+                if (e->d_name[0] == '.' || n <= strlen(".conf") ||
+                    strcmp(e->d_name + n - strlen(".conf"), ".conf") != 0)
+                        continue;
+                if (entries_add(list, e->d_name, place) < 0)
+                        return -ENOMEM;
+        }
+        return errno == 0 ? 0 : refuse_folder(l, path, "cannot be read to its end");
+}
+
+static int load_folder(ConfLoader *l, ConfKind kind, const char *folder)
+{
+        _cleanup_(entries_clear) Entries list = { 0 };
+        int r = 0;
+
+        for (size_t i = 0; i < ARRAY_SIZE(places) && r == 0; i++) {
+                _cleanup_free_ char *path = NULL;
+
+                if (asprintf(&path, "%s/" CDM_CONFIG_DIR "/%s", places[i], folder) < 0)
+                        return -ENOMEM;
+                r = list_folder(l, places[i], path, &list);
+        }
+        if (list.n_entries > 0)
+                qsort(list.entries, list.n_entries, sizeof(*list.entries), compare_entries);
+        for (size_t i = 0; i < list.n_entries && r == 0; i++) {
+                _cleanup_free_ char *path = NULL;
+
+                if (asprintf(&path, "%s/" CDM_CONFIG_DIR "/%s/%s", list.entries[i].place, folder,
+                             list.entries[i].name) < 0)
+                        return -ENOMEM;
+                r = conf_load_file(l, &kind, path);
+        }
+        return r;
+}
+
+/* cdmd.conf itself: the first that is there, also when it is a mask. */
+static int load_main(ConfLoader *l)
+{
+        const ConfKind kind = CONF_MAIN;
+        bool found = false;
+        int r = 0;
+
+        for (size_t i = 0; i < ARRAY_SIZE(places) && r == 0; i++) {
+                _cleanup_free_ char *folder = NULL, *path = NULL, *full = NULL;
+                struct stat st;
+
+                if (asprintf(&folder, "%s/" CDM_CONFIG_DIR, places[i]) < 0 ||
+                    asprintf(&path, "%s/cdmd.conf", folder) < 0)
+                        return -ENOMEM;
+                full = conf_full_path(l, path);
+                if (!full)
+                        return -ENOMEM;
+                r = list_folder(l, places[i], folder, NULL);
+                if (r < 0 || found || (lstat(full, &st) < 0 && (errno == ENOENT || errno == ENOTDIR)))
+                        continue;
+                found = true;
+                r = conf_load_file(l, &kind, path);
+        }
+        return r;
+}
+
+/* A rule for a pool that is not there is most often a slip of the pen. */
+static int warn_pools(const ConfLoader *l)
+{
+        static const char *const default_pool = POOL_DEFAULT_NAME;
+        const Config *c = l->config;
+        size_t n = c->n_pools > 0 ? c->n_pools : 1;
+
+        for (size_t i = 0; i < c->n_rules; i++)
+                for (char **glob = c->rules[i]->pools; glob && *glob; glob++) {
+                        bool found = false;
+
+                        for (size_t p = 0; p < n && !found; p++)
+                                found = fnmatch(*glob, c->n_pools > 0 ? c->pools[p]->name : default_pool,
+                                                0) == 0;
+                        if (!found &&
+                            conf_messages_add(l->messages, CONF_WARNING, c->rules[i]->file,
+                                              c->rules[i]->line,
+                                              "Pool=: no pool is called \"%s\" (pools are the files "
+                                              "of pools.d); this rule does nothing for it",
+                                              *glob) < 0)
+                                return -ENOMEM;
+                }
+        return 0;
+}
+
+static int load_rules(ConfLoader *l)
+{
+        int r = load_folder(l, CONF_POLICY, "policy.d");
+
+        return r == 0 ? warn_pools(l) : r;
+}
+
+/* *ret_base is what l->root points to. */
+static int loader_init(ConfLoader *l, const char *root, ConfMessages *messages, char **ret_base)
+{
+        _cleanup_free_ char *base = strdup(root ? root : "");
+        struct stat st;
+
+        if (!base)
+                return -ENOMEM;
+        for (size_t n = strlen(base); n > 0 && base[n - 1] == '/'; n--)
+                base[n - 1] = '\0';
+        if (base[0] != '\0' && stat(base, &st) < 0)
+                return -errno;
+        *l = (ConfLoader){ .root = base, .own_files = base[0] != '\0', .messages = messages };
+        *ret_base = TAKE_PTR(base);
+        return 0;
+}
+
+static int load(const char *root, bool rules, Config **ret, ConfMessages *messages)
+{
+        _cleanup_(config_free_p) Config *config = NULL;
+        _cleanup_free_ char *base = NULL;
+        ConfLoader l;
+        int r;
+
+        r = loader_init(&l, root, messages, &base);
+        if (r < 0)
+                return r;
+        r = config_new(&config);
+        if (r < 0)
+                return r;
+        l.config = config;
+
+        r = load_main(&l);
+        if (r == 0)
+                r = load_folder(&l, CONF_MAIN, "cdmd.conf.d");
+        if (r == 0)
+                r = load_folder(&l, CONF_POOL, "pools.d");
+        if (r == 0 && rules)
+                r = load_rules(&l);
+        if (r == 0 && l.refused)
+                r = -EBADMSG;
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(config);
+        return 0;
+}
+
+int config_load(const char *root, Config **ret, ConfMessages *messages)
+{
+        return load(root, true, ret, messages);
+}
+
+int config_load_fence(const char *root, Config **ret, ConfMessages *messages)
+{
+        return load(root, false, ret, messages);
+}
+
+int config_load_rules_unresolved(const char *root, Config *config, ConfMessages *messages)
+{
+        _cleanup_free_ char *base = NULL;
+        ConfLoader l;
+        int r = loader_init(&l, root, messages, &base);
+
+        if (r < 0)
+                return r;
+        l.config = config;
+        l.unresolved = true;
+        r = load_folder(&l, CONF_POLICY, "policy.d");
+        if (r == 0 && l.refused)
+                r = -EBADMSG;
+        if (r < 0) {
+                for (size_t i = 0; i < config->n_rules; i++)
+                        rule_free(config->rules[i]);
+                config->n_rules = 0;
+        }
+        return r;
+}
+
+int config_check_files(char *const *paths, size_t n_paths, ConfMessages *messages)
+{
+        bool refused = false;
+
+        for (size_t i = 0; i < n_paths; i++) {
+                _cleanup_(config_free_p) Config *config = NULL;
+                ConfLoader l = { .root = "", .own_files = true, .messages = messages };
+                int r = config_new(&config);
+
+                if (r < 0)
+                        return r;
+                l.config = config;
+                r = conf_load_file(&l, NULL, paths[i]);
+                if (r < 0)
+                        return r;
+                refused = refused || l.refused;
+        }
+        return refused ? -EBADMSG : 0;
+}
