@@ -11,13 +11,12 @@ typedef struct Draft {
         Manager *manager;
         RequestArgs args;
         unsigned n_targets;
-        char *container, *near, *mem_policy, *nodes;
+        char *near, *mem_policy, *nodes;
 } Draft;
 
 static void draft_clear(Draft *d)
 {
         request_args_clear(&d->args);
-        free(d->container);
         free(d->near);
         free(d->mem_policy);
         free(d->nodes);
@@ -29,14 +28,13 @@ static const struct {
         const char *type;
         bool explain_only;
 } options[] = {
-        { CDM_OPTION_UNIT, "s", false },       { CDM_OPTION_CGROUP, "s", false },
-        { CDM_OPTION_PID, "u", false },        { CDM_OPTION_PIDFD, "h", false },
-        { CDM_OPTION_CONTAINER, "s", false },  { CDM_OPTION_USER, "s", true },
-        { CDM_OPTION_LEASE, "t", false },      { CDM_OPTION_PRIORITY, "i", false },
-        { CDM_OPTION_QUEUE, "t", false },      { CDM_OPTION_MIGRATE, "b", false },
-        { CDM_OPTION_EXCLUSIVE, "b", false },  { CDM_OPTION_NODES, "s", false },
-        { CDM_OPTION_NEAR, "s", false },       { CDM_OPTION_SCOPE, "b", false },
-        { CDM_OPTION_MEM_POLICY, "s", false },
+        { CDM_OPTION_UNIT, "s", false },     { CDM_OPTION_CGROUP, "s", false },
+        { CDM_OPTION_PID, "u", false },      { CDM_OPTION_PIDFD, "h", false },
+        { CDM_OPTION_USER, "s", true },      { CDM_OPTION_LEASE, "t", false },
+        { CDM_OPTION_PRIORITY, "i", false }, { CDM_OPTION_QUEUE, "t", false },
+        { CDM_OPTION_MIGRATE, "b", false },  { CDM_OPTION_EXCLUSIVE, "b", false },
+        { CDM_OPTION_NODES, "s", false },    { CDM_OPTION_NEAR, "s", false },
+        { CDM_OPTION_SCOPE, "b", false },    { CDM_OPTION_MEM_POLICY, "s", false },
 };
 _Static_assert(ARRAY_SIZE(options) <= 32, "a bit of `seen` an option");
 
@@ -73,8 +71,6 @@ static int read_value(Draft *d, const char *key, sd_bus_message *m)
                 return keep_string(m, &a->cgroup);
         if (strcmp(key, CDM_OPTION_USER) == 0)
                 return keep_string(m, &a->user);
-        if (strcmp(key, CDM_OPTION_CONTAINER) == 0)
-                return keep_string(m, &d->container);
         if (strcmp(key, CDM_OPTION_NODES) == 0)
                 return keep_string(m, &d->nodes);
         if (strcmp(key, CDM_OPTION_NEAR) == 0)
@@ -141,12 +137,8 @@ static int read_option(Draft *d, sd_bus_message *m, bool explain, uint32_t *seen
 static int check_target(Draft *d, sd_bus_error *error)
 {
         RequestArgs *a = &d->args;
-        unsigned n = (a->unit != NULL) + (a->cgroup != NULL) + (a->target.kind == TARGET_PID) +
-                     (d->container != NULL);
+        unsigned n = (a->unit != NULL) + (a->cgroup != NULL) + (a->target.kind == TARGET_PID);
 
-        if (d->container)
-                return sd_bus_error_set(error, CDM_ERROR_NOT_SUPPORTED,
-                                        "Containers are not supported yet; name the container's unit.");
         if (n > 1)
                 return sd_bus_error_set(error, CDM_ERROR_INVALID,
                                         "Give one target only: unit, cgroup or pid.");

@@ -206,7 +206,7 @@ static int set_subject(IdentityLookup *l, UnitInfo *u)
                 s->unit_uid = uid;
         else if (!u->user && has_suffix(s->unit, ".service"))
                 s->unit_uid = 0;
-        return 0;
+        return subject_set_container(s);
 }
 
 /* TARGET_SELF: fills in own, move and scope_slice. False: it was refused. */
@@ -275,7 +275,10 @@ static void on_unit(int error, UnitInfo *info, void *userdata)
                 return;
         if (l->kind == TARGET_CGROUP && !judge_cgroup(l, u))
                 return;
-        set_subject(l, u);
+        if (set_subject(l, u) < 0) {
+                refuse(l, IDENTITY_FAILED, "Out of memory.");
+                return;
+        }
         l->done(IDENTITY_OK, NULL, TAKE_PTR(l->identity), l->userdata);
 }
 

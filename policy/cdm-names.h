@@ -37,7 +37,6 @@
 #define CDM_OPTION_CGROUP     "cgroup"     /* s: path below the cgroup root */
 #define CDM_OPTION_PID        "pid"        /* u: any process of the target */
 #define CDM_OPTION_PIDFD      "pidfd"      /* h: the caller itself, for its own unit */
-#define CDM_OPTION_CONTAINER  "container"  /* s: RUNTIME:ID */
 #define CDM_OPTION_USER       "user"       /* s: Explain only: as if this user asked */
 #define CDM_OPTION_LEASE      "lease"      /* t: microseconds */
 #define CDM_OPTION_PRIORITY   "priority"   /* i */

@@ -17,6 +17,8 @@ libpolicy_la_SOURCES = \
 	policy/conf-values.h \
 	policy/config.c \
 	policy/config.h \
+	policy/container.c \
+	policy/container.h \
 	policy/decide.c \
 	policy/decide.h \
 	policy/ledger.c \

@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "policy/container.h"
+
 Subject *subject_free(Subject *s)
 {
         if (!s)
@@ -45,6 +47,23 @@ int subject_copy(const Subject *s, Subject **ret)
         copy->unit_uid = s->unit_uid;
         *ret = TAKE_PTR(copy);
         return 0;
+}
+
+#define USER_SLICE "/user.slice/"
+
+int subject_set_container(Subject *s)
+{
+        const char *name = s->unit ? s->unit : s->cgroup;
+        Container c;
+        size_t len;
+
+        free(s->container);
+        s->container = NULL;
+        if (!name || (s->cgroup && strncmp(s->cgroup, USER_SLICE, strlen(USER_SLICE)) == 0) ||
+            !container_of_cgroup(name, &c, &len) || len != strlen(name))
+                return 0;
+        s->container = container_format(&c);
+        return s->container ? 0 : -ENOMEM;
 }
 
 #define SLICE_SUFFIX     ".slice"

@@ -18,7 +18,7 @@ typedef struct Subject {
         char *slice;        /* the slice it is in; its ancestors follow from the name */
         char *cgroup;       /* path below the cgroup root, starts with '/'; NULL when unknown (offline) */
         uint64_t cgroup_id; /* inode of the cgroup's directory; 0 when unknown */
-        char *container;    /* "RUNTIME:ID" or NULL */
+        char *container;    /* "RUNTIME:ID" or NULL; what root made only */
         uid_t uid;          /* the one who asks: EUID on the bus */
         char *user;         /* his name, for people to read; NULL when unknown */
         gid_t *gids;        /* his groups */
@@ -30,6 +30,11 @@ Subject *subject_free(Subject *s);
 DEFINE_CLEANUP(Subject, subject_free);
 
 int subject_copy(const Subject *s, Subject **ret);
+
+/* Fills in `container` from unit and cgroup. Only for what root made: a name is a proof only where others
+ * cannot give it. PID 1's scopes are root's, apart from those below user.slice; a scope of a user's own
+ * manager is no unit of PID 1's, and is user@UID.service here. */
+int subject_set_container(Subject *s);
 
 /* Puts the name of the parent of a slice into buf ("a-b.slice" -> "a.slice" -> "-.slice") and returns it;
  * NULL at the root or for what is no slice. buf holds at least strlen(slice) + 1 bytes and may be slice

@@ -8,6 +8,7 @@ noinst_HEADERS = \
 EXTRA_DIST += \
 	tests/client/common.sh \
 	tests/data/conf \
+	tests/data/container-paths \
 	tests/data/machine \
 	tests/vm
 
@@ -20,6 +21,7 @@ unit_tests = \
 	tests/unit/test-cgroup \
 	tests/unit/test-conf-corpus \
 	tests/unit/test-conf-read \
+	tests/unit/test-container \
 	tests/unit/test-decide \
 	tests/unit/test-fence-files \
 	tests/unit/test-fence-scan \
@@ -63,6 +65,7 @@ tests_bus_test_bus_CPPFLAGS = $(AM_CPPFLAGS) $(test_paths)
 client_tests = \
 	tests/client/bus.sh \
 	tests/client/check.sh \
+	tests/client/container.sh \
 	tests/client/offline.sh \
 	tests/client/power9.sh \
 	tests/client/usage.sh

@@ -129,7 +129,6 @@ START_TEST(nonsense_is_refused)
         refused(CDM_ERROR_INVALID, "cdm", GIB, CDM_OPTION_PID, "u", &zero);
         refused(CDM_ERROR_INVALID, "cdm", GIB, CDM_OPTION_PID, "u", &negative);
         refused(CDM_ERROR_NO_SUCH_TARGET, "cdm", GIB, CDM_OPTION_PID, "u", &one);
-        refused(CDM_ERROR_NOT_SUPPORTED, "cdm", GIB, CDM_OPTION_CONTAINER, "s", "podman:x");
         refused(CDM_ERROR_INVALID, "cdm", GIB, CDM_OPTION_NEAR, "s", "../../../etc");
         refused(CDM_ERROR_INVALID, "cdm", GIB, CDM_OPTION_NODES, "s", "2-");
 }

@@ -82,12 +82,49 @@ START_TEST(what_is_absent_stays_absent)
 }
 END_TEST
 
+#define ID "3f2504e04f8911d39a0c0305e82c33013f2504e04f8911d39a0c0305e82c3301"
+
+static const struct {
+        const char *unit, *cgroup;
+        const char *container; /* NULL: none that a rule may believe in */
+} containers[] = {
+        { "libpod-" ID ".scope", "/machine.slice/libpod-" ID ".scope", "podman:" ID },
+        { "libpod-" ID ".scope", NULL, "podman:" ID },
+        { "docker-" ID ".scope", "/system.slice/docker-" ID ".scope", "docker:" ID },
+        { NULL, "/libpod_parent/libpod-" ID, "podman:" ID },
+        { NULL, "/libpod_parent/libpod-" ID "/container", NULL },
+        { "libpod-conmon-" ID ".scope", "/machine.slice/libpod-conmon-" ID ".scope", NULL },
+        { "web.service", "/system.slice/web.service", NULL },
+        /* a path below a unit that is no container's */
+        { "web.service", "/system.slice/web.service/libpod-" ID, NULL },
+        /* what a user may name as he likes */
+        { "user@1000.service", "/user.slice/user-1000.slice/user@1000.service/libpod-" ID ".scope", NULL },
+        { "libpod-" ID ".scope", "/user.slice/user-1000.slice/libpod-" ID ".scope", NULL },
+        { NULL, "/user.slice/user-1000.slice/user@1000.service/app.slice/libpod-" ID ".scope", NULL },
+        { NULL, NULL, NULL },
+};
+
+START_TEST(containers_that_root_made)
+{
+        Subject s = {
+                .unit = (char *)containers[_i].unit,
+                .cgroup = (char *)containers[_i].cgroup,
+                .container = strdup("podman:old"),
+        };
+
+        ck_assert_int_eq(subject_set_container(&s), 0);
+        ck_assert_pstr_eq(s.container, containers[_i].container);
+        free(s.container);
+}
+END_TEST
+
 int main(void)
 {
         Suite *s = suite_create("subject");
         TCase *c = tcase_create("subject");
 
         tcase_add_loop_test(c, slice_parents, 0, ARRAY_SIZE(slices));
+        tcase_add_loop_test(c, containers_that_root_made, 0, ARRAY_SIZE(containers));
         tcase_add_test(c, copies_are_deep);
         tcase_add_test(c, what_is_absent_stays_absent);
         suite_add_tcase(s, c);

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Which container a control group belongs to, by the names that container runtimes give to theirs. The names
+ * alone prove nothing: whoever grants has to know who made the cgroup (daemon/identity.c). */
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "policy/macro.h"
+
+typedef enum ContainerRuntime {
+        CONTAINER_PODMAN,
+        CONTAINER_DOCKER,
+        CONTAINER_CONTAINERD,
+        CONTAINER_CRIO,
+        _CONTAINER_RUNTIME_MAX,
+} ContainerRuntime;
+
+const char *container_runtime_to_string(ContainerRuntime v);
+int container_runtime_from_string(const char *s, ContainerRuntime *ret);
+
+/* Ids are 64 hexadecimal digits; the short form that runtimes print has 12. */
+#define CONTAINER_ID_MIN 12
+#define CONTAINER_ID_MAX 64
+
+typedef struct Container {
+        ContainerRuntime runtime;
+        char id[CONTAINER_ID_MAX + 1];
+} Container;
+
+/* The container that has this cgroup, or one above it; of containers within a container the outermost. A
+ * scope's name alone does as well. *ret_len: the length of the container's own path. False: there is none; a
+ * container's monitor is none. */
+bool container_of_cgroup(const char *path, Container *ret, size_t *ret_len);
+
+/* "RUNTIME:ID", as a policy's Container= has it; owned by the caller. NULL: out of memory. */
+char *container_format(const Container *c);
