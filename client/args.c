@@ -9,6 +9,7 @@
 
 #include "client/args.h"
 #include "client/cdmctl.h"
+#include "client/container.h"
 #include "policy/cdm-names.h"
 #include "policy/macro.h"
 #include "policy/timespan.h"
@@ -37,7 +38,7 @@ static const OptionInfo option_table[_OPTION_MAX] = {
                             "For this control group, as below /sys/fs/cgroup" },
         [OPTION_PID] = { "pid", required_argument, "    --pid=PID", "For the unit of this process" },
         [OPTION_CONTAINER] = { "container", required_argument, "    --container=ID",
-                               "For this container (not supported yet)" },
+                               "For this container, by id or by name" },
         [OPTION_USER] = { "user", required_argument, "    --user=USER", "As if this user asked" },
         [OPTION_LEASE] = { "lease", required_argument, "    --lease=TIME",
                            "For how long: 90s, 1h 30min, infinity" },
@@ -255,7 +256,7 @@ static int check_together(const Args *a)
 
         if (n > 1)
                 return usage_error("--unit, --cgroup, --pid and --container exclude each other");
-        return 0;
+        return container_check(a);
 }
 
 int args_parse(int argc, char **argv, Args *a, const char **ret_verb)

@@ -226,13 +226,15 @@ static int explain_online(const Args *args)
 
 int verb_explain(const Args *args)
 {
+        _cleanup_free_ char *cgroup = NULL;
         const char *pool;
+        Args resolved;
         Size size;
 
         int status = args_parse_pool_size(args, &pool, &size);
         if (status == 0)
-                status = reserve_check_target(args);
+                status = reserve_resolve(args, &resolved, &cgroup);
         if (status != 0)
                 return status;
-        return args->offline ? explain_offline(args, pool, &size) : explain_online(args);
+        return args->offline ? explain_offline(&resolved, pool, &size) : explain_online(&resolved);
 }

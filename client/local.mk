@@ -7,6 +7,8 @@ libclient_la_SOURCES = \
 	client/bus-client.h \
 	client/check.c \
 	client/cdmctl.h \
+	client/container.c \
+	client/container.h \
 	client/drain.c \
 	client/event.c \
 	client/event.h \

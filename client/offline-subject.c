@@ -213,6 +213,8 @@ int offline_subject(const Args *args, Subject **ret)
         s->unit_uid = UID_NONE;
 
         int r = set_target(args, s);
+        if (r >= 0)
+                r = subject_set_container(s);
         if (r == -ENOMEM)
                 return fail(CDM_EXIT_FAILED, "Out of memory.");
         if (r < 0)

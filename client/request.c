@@ -26,18 +26,19 @@ static int print_reservation(sd_bus *bus, const char *path, const TableStyle *st
 int verb_request(const Args *args)
 {
         _cleanup_(sd_bus_flush_close_unref_p) sd_bus *bus = NULL;
-        _cleanup_free_ char *path = NULL;
+        _cleanup_free_ char *path = NULL, *cgroup = NULL;
         const char *pool;
+        Args resolved;
         Size size;
 
         /* Nonsense is refused with or without a daemon. */
         int status = args_parse_pool_size(args, &pool, &size);
         if (status == 0)
-                status = reserve_check_target(args);
+                status = reserve_resolve(args, &resolved, &cgroup);
         if (status == 0)
                 status = client_open(&bus);
         if (status == 0)
-                status = reserve(bus, args, false, &path);
+                status = reserve(bus, &resolved, false, &path);
         if (status != 0)
                 return status;
 

@@ -8,6 +8,7 @@
 
 #include "client/bus-client.h"
 #include "client/cdmctl.h"
+#include "client/container.h"
 #include "client/reserve.h"
 #include "policy/cdm-names.h"
 
@@ -31,11 +32,19 @@ static int read_pool_size(sd_bus *bus, const char *pool, uint64_t *ret_bytes)
         return client_fail(&error, r);
 }
 
-int reserve_check_target(const Args *args)
+int reserve_resolve(const Args *args, Args *ret_args, char **ret_cgroup)
 {
-        if (args->container)
-                return fail(CDM_EXIT_FAILED,
-                            "--container is not supported yet; name the container's unit with --unit.");
+        _cleanup_free_ char *cgroup = NULL;
+
+        int status = args->container ? container_find(args, &cgroup) : 0;
+        if (status != 0)
+                return status;
+        *ret_args = *args;
+        if (cgroup) {
+                ret_args->container = NULL;
+                ret_args->cgroup = cgroup;
+        }
+        *ret_cgroup = TAKE_PTR(cgroup);
         return 0;
 }
 
@@ -91,8 +100,6 @@ int reserve_message(sd_bus *bus, const char *member, const Args *a, bool scope, 
         Size size;
 
         int status = args_parse_pool_size(a, &pool, &size);
-        if (status == 0)
-                status = reserve_check_target(a);
         if (status == 0 && size.percent)
                 status = read_pool_size(bus, pool, &whole);
         if (status != 0)

@@ -17,5 +17,6 @@ int reserve_message(sd_bus *bus, const char *member, const Args *args, bool scop
 /* Requests and, with --queue, waits until it is granted. scope: as `run` does. */
 int reserve(sd_bus *bus, const Args *args, bool scope, char **ret_path);
 
-/* No container can be named yet. 0, or CDM_EXIT_FAILED after it said so. */
-int reserve_check_target(const Args *args);
+/* A copy of args in which --container has become the control group that it has now. *ret_cgroup owns that
+ * path, and outlives the copy; NULL where no container was named. */
+int reserve_resolve(const Args *args, Args *ret_args, char **ret_cgroup);

@@ -66,8 +66,6 @@ run 2 drain two
 run 1 drain 2
 says err 'not supported yet'
 run 1 undrain 2
-run 1 request cdm 1G --container=web
-says err 'not supported yet'
 
 for verb in status nodes pools list 'show 1' 'request cdm 1G' 'release 1' 'renew 1' 'renew 1 1h' 'migrate 1' \
         'explain cdm 1G' who 'who cdm' monitor reload; do
