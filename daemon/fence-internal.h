@@ -5,12 +5,14 @@
 
 #include "daemon/fence-scan.h"
 #include "daemon/fence.h"
+#include "daemon/unit.h"
 
 #define FENCE_DIR_RUNTIME   "/run/systemd/system"
 #define FENCE_DIR_GENERATOR "/run/systemd/generator"
 
 typedef enum Phase {
         PHASE_IDLE,
+        PHASE_WAIT, /* for checks that are under way */
         PHASE_SCAN,
         PHASE_DRAIN,
         PHASE_RESET,
@@ -22,6 +24,7 @@ typedef enum Phase {
 } Phase;
 
 typedef struct FenceJob FenceJob;
+typedef struct FenceCheck FenceCheck;
 
 /* Units, or slices, each once, and what to set them to. */
 typedef struct FenceNames {
@@ -41,10 +44,12 @@ struct Fence {
         size_t n_unfenced;
         uint64_t drained_bytes;
 
+        FenceCheck *checks;
+
         /* what is under way */
         Phase phase;
         bool lifting, reloaded, narrowed;
-        const Config *config;
+        const Config *config; /* these two also in between, while a fence is in force */
         const PoolSet *pools;
         NodeSet before;   /* what the fence that was there left to everyone; empty: there was none */
         NodeSet kept_off; /* from which nodes a leaf is kept as long as the fence is not lifted */
@@ -95,7 +100,28 @@ void fence_unfenced_clear(Fence *f);
 /* Fills `unfenced` from the last reading. */
 int fence_report(Fence *f, int error);
 
+/* fence-check.c. None of them works: the fence may be changed. */
+bool fence_checks_are_idle(const Fence *f);
+/* Those that wait for their turn give way. */
+void fence_checks_hold(Fence *f);
+/* The fence is changed: those that waited for that go on, or are dropped where there is none. */
+void fence_checks_release(Fence *f);
+void fence_checks_free(Fence *f);
+/* A check has ended while the phase is PHASE_WAIT. */
+void fence_go_on(Fence *f);
+
 /* fence-leaf.c */
+/* On a worker: moves what the cgroup has on `from` to `to`, narrows unit_path to target, evicts page cache
+ * that stayed. Nothing is done to a cgroup with another inode. */
+typedef struct FenceDrain {
+        const char *path, *unit_path;
+        uint64_t id;
+        NodeSet from, to, target;
+        uint64_t bandwidth;
+} FenceDrain;
+int fence_leaf_drain(Job *job, const FenceDrain *what, uint64_t *ret_drained_bytes);
+/* Has systemd an idea of the unit that opens more than target? */
+bool fence_unit_is_to_be_told(const UnitInfo *info, const NodeSet *target, const PoolSet *pools);
 void fence_step_drain(Fence *f);
 void fence_step_narrow(Fence *f);
 

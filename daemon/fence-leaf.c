@@ -31,30 +31,37 @@ static uint64_t bytes_on(int fd, const NodeSet *nodes)
 
 /* Pages first, then the narrowing, which so has little left to move; page cache last, when it cannot come
  * back. What fails here shows in the reading at the end. */
-static int run_drain(Job *job, void *userdata)
+int fence_leaf_drain(Job *job, const FenceDrain *d, uint64_t *ret_drained_bytes)
 {
-        FenceJob *j = userdata;
         uint64_t before, after, id, evicted;
         MoveResult moved;
         int fd, r;
 
-        fd = cgroup_open(j->path, &id);
+        fd = cgroup_open(d->path, &id);
         if (fd < 0)
                 return 0;
-        if (id != j->id) {
+        if (id != d->id) {
                 close(fd);
                 return 0;
         }
-        before = bytes_on(fd, &j->from);
-        r = drain_move(fd, &j->from, &j->to, j->bandwidth, job, &moved);
+        before = bytes_on(fd, &d->from);
+        r = drain_move(fd, &d->from, &d->to, d->bandwidth, job, &moved);
         if (r != -ECANCELED) {
-                (void)cgroup_write_mems(j->unit_path, &j->target);
-                r = drain_evict(fd, &j->from, job, &evicted);
+                (void)cgroup_write_mems(d->unit_path, &d->target);
+                r = drain_evict(fd, &d->from, job, &evicted);
         }
-        after = bytes_on(fd, &j->from);
-        j->drained_bytes = before > after ? before - after : 0;
+        after = bytes_on(fd, &d->from);
+        *ret_drained_bytes = before > after ? before - after : 0;
         close(fd);
         return r == -ECANCELED ? r : 0;
+}
+
+static int run_drain(Job *job, void *userdata)
+{
+        FenceJob *j = userdata;
+        FenceDrain d = { j->path, j->unit_path, j->id, j->from, j->to, j->target, j->bandwidth };
+
+        return fence_leaf_drain(job, &d, &j->drained_bytes);
 }
 
 static int run_narrow(Job *job _unused_, void *userdata)
@@ -208,21 +215,24 @@ static void tell_done(int error _unused_, const char *message _unused_, void *us
 
 /* A unit that systemd itself thinks confined is left to it: it may well be narrower than what was written.
  */
+bool fence_unit_is_to_be_told(const UnitInfo *info, const NodeSet *target, const PoolSet *pools)
+{
+        NodeSet open = nodeset_intersect(&info->allowed, &pools->cdm);
+
+        return nodeset_is_empty(&info->allowed) || !nodeset_is_subset(&open, target);
+}
+
 static void tell_info(int error _unused_, UnitInfo *info, void *userdata)
 {
         _cleanup_(unit_info_free_p) UnitInfo *owned = info;
         Fence *f = userdata;
         const char *unit = f->written.names[f->next - 1];
         const NodeSet *target = &f->written.sets[f->next - 1];
-        NodeSet open;
 
         f->slot = sd_bus_slot_unref(f->slot);
-        if (owned) {
-                open = nodeset_intersect(&owned->allowed, &f->pools->cdm);
-                if ((nodeset_is_empty(&owned->allowed) || !nodeset_is_subset(&open, target)) &&
-                    unit_set_mems(f->context.bus, unit, target, tell_done, f, &f->slot) >= 0)
-                        return;
-        }
+        if (owned && fence_unit_is_to_be_told(owned, target, f->pools) &&
+            unit_set_mems(f->context.bus, unit, target, tell_done, f, &f->slot) >= 0)
+                return;
         step_tell(f);
 }
 

@@ -9,18 +9,19 @@
 #include "daemon/fence-scan.h"
 #include "policy/cdm-names.h"
 
-static void leaf_clear(FenceLeaf *leaf)
+void fence_leaf_clear(FenceLeaf *leaf)
 {
         free(leaf->path);
         free(leaf->unit);
         free(leaf->unit_path);
         free(leaf->slice);
+        *leaf = (FenceLeaf){ 0 };
 }
 
 void fence_scan_clear(FenceScan *s)
 {
         for (size_t i = 0; i < s->n_leaves; i++)
-                leaf_clear(&s->leaves[i]);
+                fence_leaf_clear(&s->leaves[i]);
         free(s->leaves);
         *s = (FenceScan){ 0 };
 }
@@ -133,6 +134,22 @@ static int leaf_read(FenceLeaf *leaf, const char *path, int fd, const NodeSet *c
         return fence_leaf_name(leaf);
 }
 
+bool fence_leaf_is_slice(const FenceLeaf *leaf)
+{
+        return leaf->unit && has_suffix(leaf->unit, strlen(leaf->unit), ".slice");
+}
+
+int fence_leaf_read(const char *path, const NodeSet *cdm, FenceLeaf *ret)
+{
+        int fd = cgroup_open(path, NULL), r;
+
+        if (fd < 0)
+                return fd;
+        r = leaf_read(ret, path, fd, cdm);
+        close(fd);
+        return r;
+}
+
 typedef struct ScanContext {
         FenceScan scan;
         size_t n_allocated;
@@ -147,8 +164,8 @@ static int scan_leaf(const char *path, int fd, void *userdata)
 
         r = leaf_read(&leaf, path, fd, c->cdm);
         /* A slice without members is a leaf of the tree and no leaf of the fence. */
-        if (r >= 0 && leaf.unit && has_suffix(leaf.unit, strlen(leaf.unit), ".slice")) {
-                leaf_clear(&leaf);
+        if (r >= 0 && fence_leaf_is_slice(&leaf)) {
+                fence_leaf_clear(&leaf);
                 return 0;
         }
         if (r >= 0 && c->scan.n_leaves == c->n_allocated) {
@@ -162,7 +179,7 @@ static int scan_leaf(const char *path, int fd, void *userdata)
                         r = -ENOMEM;
         }
         if (r < 0) {
-                leaf_clear(&leaf);
+                fence_leaf_clear(&leaf);
                 return r == -ENOENT || r == -ENODEV ? 0 : r; /* it went away meanwhile */
         }
         c->scan.leaves[c->scan.n_leaves++] = leaf;

@@ -36,6 +36,12 @@ void fence_scan_clear(FenceScan *s);
 /* Reads every leaf; blocks as long as there are many. */
 int fence_scan_read(const NodeSet *cdm, FenceScan *ret);
 
+/* Reads one cgroup. -ENOENT: it is gone. The caller frees it with fence_leaf_clear(), also on failure. */
+int fence_leaf_read(const char *path, const NodeSet *cdm, FenceLeaf *ret);
+void fence_leaf_clear(FenceLeaf *leaf);
+/* Is what fence_leaf_name() found a slice, which the fence leaves open? */
+bool fence_leaf_is_slice(const FenceLeaf *leaf);
+
 /* Takes unit, slice and the unit's cgroup out of a leaf's path: the first component that is no slice is the
  * unit. (The names are used to ask PID 1 and to report, never to decide who may have what.) All are NULL
  * when it does not look like a unit's. */

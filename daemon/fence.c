@@ -17,6 +17,9 @@
  * to be told. Why TELL: it is not right where a drop-in names CDM nodes after ours does. What a worker wrote
  * would then last until systemd looks at the unit again, so systemd gets the same value.
  *
+ * Between these, single cgroups are checked (fence-check.c), each by itself; a sequence begins when no check
+ * is at work, and checks that come meanwhile wait.
+ *
  * Here: the object, its jobs, beginning and end. fence-read.c: SCAN, READ, POKE and what follows from them;
  * fence-leaf.c: DRAIN, NARROW, TELL; fence-install.c: RESET, INSTALL, RELOAD. */
 
@@ -88,8 +91,11 @@ void fence_finish(Fence *f, int error)
         else
                 f->state = f->lifting ? FENCE_OPEN : FENCE_CLOSED;
         f->done = NULL;
-        f->config = NULL;
-        f->pools = NULL;
+        if (f->lifting) {
+                f->config = NULL;
+                f->pools = NULL;
+        }
+        fence_checks_release(f);
         /* last: the callee may free the Fence or start it again */
         if (done)
                 done(f, error, f->userdata);
@@ -146,6 +152,7 @@ Fence *fence_free(Fence *f)
 {
         if (!f)
                 return NULL;
+        fence_checks_free(f);
         if (f->job_data) {
                 f->job_data->fence = NULL;
                 job_cancel(f->job);
@@ -170,6 +177,16 @@ static void remember_before(Fence *f)
                 f->kept_off = f->pools->cdm;
 }
 
+void fence_go_on(Fence *f)
+{
+        if (f->phase != PHASE_WAIT || !fence_checks_are_idle(f))
+                return;
+        if (f->lifting)
+                fence_step_reset(f);
+        else
+                fence_step_scan(f);
+}
+
 static int start(Fence *f, bool lifting, const Config *config, const PoolSet *pools, fence_done_t done,
                  void *userdata)
 {
@@ -182,7 +199,9 @@ static int start(Fence *f, bool lifting, const Config *config, const PoolSet *po
         f->n_todo = SIZE_MAX;
         f->done = done;
         f->userdata = userdata;
+        f->phase = PHASE_WAIT;
         remember_before(f);
+        fence_checks_hold(f);
         return 0;
 }
 
@@ -196,7 +215,7 @@ int fence_close(Fence *f, const Config *config, const PoolSet *pools, fence_done
         if (r < 0)
                 return r;
         f->state = FENCE_CLOSING;
-        fence_step_scan(f);
+        fence_go_on(f);
         return 0;
 }
 
@@ -206,7 +225,7 @@ int fence_lift(Fence *f, const PoolSet *pools, fence_done_t done, void *userdata
 
         if (r < 0)
                 return r;
-        fence_step_reset(f);
+        fence_go_on(f);
         return 0;
 }
 

@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include <systemd/sd-bus.h>
 
+#include "daemon/turn.h"
 #include "daemon/worker.h"
 #include "policy/config.h"
 #include "policy/ledger.h"
@@ -35,13 +36,27 @@ typedef struct Unfenced {
 
 typedef struct Fence Fence;
 
-/* What the fence needs to know while it works; all of it outlives the Fence. `pools` and `config` may be
- * replaced between two calls of fence_close(). */
+/* What fence_check() had to do to a cgroup. */
+typedef struct FenceRepair {
+        const char *cgroup;
+        const char *unit; /* NULL: systemd does not own it */
+        NodeSet nodes;    /* were open without a reservation */
+        uint64_t drained_bytes;
+        uint64_t usec; /* from the event to the last write */
+        bool is_new;   /* the cgroup had just appeared */
+        bool is_open;  /* still: something else keeps it open */
+} FenceRepair;
+
+/* What the fence needs to know while it works; all of it outlives the Fence. */
 typedef struct FenceContext {
         sd_bus *bus;
         Worker *worker;
+        TurnQueue *turns;
         const Ledger *ledger;
         const char *root;
+        /* fence_check() had something to do; may be NULL */
+        void (*repaired)(const FenceRepair *repair, void *userdata);
+        void *userdata;
 } FenceContext;
 
 typedef void (*fence_done_t)(Fence *f, int error, void *userdata);
@@ -55,13 +70,20 @@ DEFINE_CLEANUP(Fence, fence_free);
  * cpuset.mems.effective is read back, slices that systemd has not realised are poked, until all are fenced
  * or no poke helps any more. Units whose property names a CDM node without a reservation are set back. done
  * is called once. Where another fence is there, units that have just what it left them get what this one
- * leaves. On failure the state is leaky and `unfenced` says why. */
+ * leaves. On failure the state is leaky and `unfenced` says why. config and pools have to stay until the
+ * next call of fence_close() or the end of fence_lift(): fence_check() needs them. */
 int fence_close(Fence *f, const Config *config, const PoolSet *pools, fence_done_t done, void *userdata);
 
 /* The mirror image: drop-ins are removed, systemd reloaded, slices poked until leaves inherit again. pools
  * says which nodes they were kept off (it may be the last one that was closed with). -EBUSY from either: one
  * is under way. */
 int fence_lift(Fence *f, const PoolSet *pools, fence_done_t done, void *userdata);
+
+/* Looks at one cgroup, or the unit that it is part of: where CDM nodes are open to it without a reservation
+ * it is drained and narrowed, systemd is told where it has another idea, and the context's `repaired` is
+ * called. Waits for its tenant's turn, and while the fence is closed or lifted, for that. Nothing is done
+ * where no fence is in force. since_usec: when it was noticed (CLOCK_MONOTONIC). */
+int fence_check(Fence *f, const char *path, uint64_t since_usec, bool is_new);
 
 FenceState fence_state(const Fence *f);
 /* Is anything kept off any node, or may it be: by this cdmd, an earlier one, or the generator? */

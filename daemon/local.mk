@@ -28,6 +28,7 @@ libdaemon_la_SOURCES = \
 	daemon/drain.h \
 	daemon/event.c \
 	daemon/event.h \
+	daemon/fence-check.c \
 	daemon/fence-install.c \
 	daemon/fence-internal.h \
 	daemon/fence-leaf.c \

@@ -58,7 +58,9 @@ static int open_parts(Manager *m)
                 r = ledger_new(&m->ledger);
         if (r < 0)
                 return r;
-        m->fence_context = (FenceContext){ m->bus, m->worker, m->ledger, m->root };
+        m->fence_context = (FenceContext){
+                .bus = m->bus, .worker = m->worker, .turns = m->turns, .ledger = m->ledger, .root = m->root
+        };
         return fence_new(&m->fence_context, &m->fence);
 }
 

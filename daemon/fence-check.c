@@ -1,0 +1,409 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Looking at one cgroup of which something was heard. Most often all is well, and the look is one read of a
+ * few files on a worker:
+ *
+ *   READ - nothing is open: done
+ *          else TURN - READ - DRAIN and narrow - READ - TELL systemd - report
+ *
+ * The turn is the tenant's: a grant or a release that is under way goes first, and what it makes of the
+ * cgroup is read again. Nodes of a reservation that still drains are not open by mistake: whoever ended it
+ * closes them.
+ *
+ * A check asked for while one of the same cgroup waits is that one; while it works, it looks once more. */
+
+#include <errno.h>
+#include <string.h>
+#include <time.h>
+#include <utlist.h>
+
+#include "daemon/fence-internal.h"
+
+typedef enum CheckState {
+        CHECK_WAITING, /* for the fence */
+        CHECK_READING,
+        CHECK_IN_LINE, /* for the tenant's turn */
+        CHECK_READING_IN_TURN,
+        CHECK_DRAINING,
+        CHECK_READING_BACK,
+        CHECK_TELLING,
+} CheckState;
+
+typedef struct CheckJob CheckJob;
+
+struct FenceCheck {
+        Fence *fence;
+        CheckState state;
+        char *path;
+        char *unit;
+        bool is_new, again;
+        uint64_t since_usec;
+        NodeSet open, target;
+        uint64_t drained_bytes, usec;
+        Turn *turn;
+        Job *job;
+        CheckJob *job_data;
+        sd_bus_slot *slot;
+        FenceCheck *prev, *next;
+};
+
+/* What the worker touches; it outlives the check when that is freed meanwhile. */
+struct CheckJob {
+        FenceCheck *check; /* NULL: orphaned */
+        char *path;
+        NodeSet cdm;
+        bool drain;
+        FenceDrain what;
+        char *unit_path;
+        uint64_t drained_bytes;
+        FenceLeaf leaf; /* what was read */
+};
+
+static void check_read(FenceCheck *c, CheckState state);
+
+static uint64_t now_usec(void)
+{
+        struct timespec t;
+
+        clock_gettime(CLOCK_MONOTONIC, &t);
+        return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+}
+
+static void job_free(CheckJob *j)
+{
+        fence_leaf_clear(&j->leaf);
+        free(j->path);
+        free(j->unit_path);
+        free(j);
+}
+
+static void check_free(FenceCheck *c)
+{
+        DL_DELETE(c->fence->checks, c);
+        if (c->job_data) {
+                c->job_data->check = NULL;
+                job_cancel(c->job);
+        }
+        sd_bus_slot_unref(c->slot);
+        turn_free(c->turn);
+        free(c->path);
+        free(c->unit);
+        free(c);
+}
+
+void fence_checks_free(Fence *f)
+{
+        while (f->checks)
+                check_free(f->checks);
+}
+
+static void finish(FenceCheck *c)
+{
+        Fence *f = c->fence;
+
+        if (c->again) {
+                c->again = false;
+                c->turn = turn_free(c->turn);
+                c->state = CHECK_WAITING;
+                if (f->phase == PHASE_IDLE) {
+                        check_read(c, CHECK_READING);
+                        return;
+                }
+        } else {
+                check_free(c);
+        }
+        fence_go_on(f);
+}
+
+static void report(FenceCheck *c, bool is_open)
+{
+        Fence *f = c->fence;
+        FenceRepair r = {
+                .cgroup = c->path,
+                .unit = c->unit,
+                .nodes = c->open,
+                .drained_bytes = c->drained_bytes,
+                .usec = c->usec,
+                .is_new = c->is_new,
+                .is_open = is_open,
+        };
+
+        f->drained_bytes += c->drained_bytes;
+        if (f->context.repaired)
+                f->context.repaired(&r, f->context.userdata);
+        c->is_new = false;
+        finish(c);
+}
+
+/* CDM nodes that are open to it and that it has no promise of, of whatever kind. */
+static NodeSet open_of(const Fence *f, const FenceLeaf *leaf)
+{
+        NodeSet open = fence_leaf_open(leaf, f->config, f->pools, f->context.ledger), promised;
+
+        promised = NODESET_EMPTY;
+        NODESET_FOREACH (node, &open)
+                if ((leaf->unit && ledger_tenant_bytes(f->context.ledger, leaf->unit, node) > 0) ||
+                    ledger_tenant_bytes(f->context.ledger, leaf->path, node) > 0)
+                        nodeset_add(&promised, node);
+        return nodeset_subtract(&open, &promised);
+}
+
+/* Nodes that drain for somebody else's sake stay for now. */
+static NodeSet target_of(const Fence *f, const FenceLeaf *leaf, const NodeSet *open)
+{
+        NodeSet kept = nodeset_intersect(&leaf->mems, &f->pools->cdm);
+
+        kept = nodeset_subtract(&kept, open);
+        return fence_target(&leaf->mems, &kept, f->pools);
+}
+
+/* --- on the worker ------------------------------------------------------------------------------------ */
+
+static int run(Job *job, void *userdata)
+{
+        CheckJob *j = userdata;
+
+        return j->drain ? fence_leaf_drain(job, &j->what, &j->drained_bytes)
+                        : fence_leaf_read(j->path, &j->cdm, &j->leaf);
+}
+
+static void on_done(int result, void *userdata);
+
+static void check_job(FenceCheck *c, CheckState state, const FenceLeaf *leaf)
+{
+        Fence *f = c->fence;
+        CheckJob *j = calloc(1, sizeof(*j));
+
+        c->state = state;
+        if (j) {
+                j->check = c;
+                j->path = strdup(c->path);
+                j->cdm = f->pools->cdm;
+        }
+        if (j && leaf) {
+                j->drain = true;
+                j->unit_path = strdup(leaf->unit_path ? leaf->unit_path : leaf->path);
+                j->what = (FenceDrain){ j->path,
+                                        j->unit_path,
+                                        leaf->id,
+                                        c->open,
+                                        f->pools->ordinary,
+                                        c->target,
+                                        f->config->drain_bandwidth };
+        }
+        if (!j || !j->path || (leaf && !j->unit_path) ||
+            worker_submit(f->context.worker, run, on_done, NULL, j, &c->job) < 0) {
+                if (j)
+                        job_free(j);
+                finish(c);
+                return;
+        }
+        c->job_data = j;
+}
+
+static void check_read(FenceCheck *c, CheckState state)
+{
+        check_job(c, state, NULL);
+}
+
+/* --- on the event loop -------------------------------------------------------------------------------- */
+
+static void on_turn(Turn *t _unused_, void *userdata)
+{
+        check_read(userdata, CHECK_READING_IN_TURN);
+}
+
+static void on_told(int error _unused_, const char *message _unused_, void *userdata)
+{
+        FenceCheck *c = userdata;
+
+        c->slot = sd_bus_slot_unref(c->slot);
+        report(c, false);
+}
+
+static void on_info(int error _unused_, UnitInfo *info, void *userdata)
+{
+        _cleanup_(unit_info_free_p) UnitInfo *owned = info;
+        FenceCheck *c = userdata;
+        Fence *f = c->fence;
+
+        c->slot = sd_bus_slot_unref(c->slot);
+        if (owned && fence_unit_is_to_be_told(owned, &c->target, f->pools) &&
+            unit_set_mems(f->context.bus, c->unit, &c->target, on_told, c, &c->slot) >= 0)
+                return;
+        report(c, false);
+}
+
+static void judge(FenceCheck *c, const FenceLeaf *leaf)
+{
+        Fence *f = c->fence;
+        NodeSet open = open_of(f, leaf);
+
+        if (nodeset_is_empty(&open) || fence_leaf_is_slice(leaf)) {
+                finish(c);
+                return;
+        }
+        if (c->state == CHECK_READING) {
+                c->state = CHECK_IN_LINE;
+                if (turn_take(f->context.turns, leaf->unit ? leaf->unit : leaf->path, on_turn, c, &c->turn) <
+                    0)
+                        finish(c);
+                return;
+        }
+        c->open = open;
+        c->target = target_of(f, leaf, &open);
+        check_job(c, CHECK_DRAINING, leaf);
+}
+
+static void judge_again(FenceCheck *c, const FenceLeaf *leaf)
+{
+        Fence *f = c->fence;
+        NodeSet open = open_of(f, leaf);
+
+        if (!nodeset_is_empty(&open)) {
+                report(c, true);
+                return;
+        }
+        c->state = CHECK_TELLING;
+        if (!c->unit || unit_get(f->context.bus, c->unit, on_info, c, &c->slot) < 0)
+                report(c, false);
+}
+
+static void on_done(int result, void *userdata)
+{
+        CheckJob *j = userdata;
+        FenceCheck *c = j->check;
+
+        if (!c) {
+                job_free(j);
+                return;
+        }
+        c->job = NULL;
+        c->job_data = NULL;
+        if (c->state == CHECK_DRAINING) {
+                c->drained_bytes = j->drained_bytes;
+                c->usec = now_usec() - c->since_usec;
+                if (result < 0)
+                        finish(c);
+                else
+                        check_read(c, CHECK_READING_BACK);
+        } else if (result < 0) { /* it is gone */
+                finish(c);
+        } else if (c->state == CHECK_READING_BACK) {
+                judge_again(c, &j->leaf);
+        } else {
+                judge(c, &j->leaf);
+        }
+        job_free(j);
+}
+
+/* --- beginning and end -------------------------------------------------------------------------------- */
+
+bool fence_checks_are_idle(const Fence *f)
+{
+        const FenceCheck *c;
+
+        DL_FOREACH (f->checks, c)
+                if (c->state != CHECK_WAITING)
+                        return false;
+        return true;
+}
+
+void fence_checks_hold(Fence *f)
+{
+        FenceCheck *c;
+
+        DL_FOREACH (f->checks, c)
+                if (c->state == CHECK_IN_LINE) {
+                        c->turn = turn_free(c->turn);
+                        c->state = CHECK_WAITING;
+                }
+}
+
+static bool is_in_force(const Fence *f)
+{
+        return f->config && f->pools && !f->lifting && !nodeset_is_empty(&f->pools->cdm) &&
+               !nodeset_is_empty(&f->pools->ordinary);
+}
+
+void fence_checks_release(Fence *f)
+{
+        FenceCheck *c, *next;
+
+        DL_FOREACH_SAFE (f->checks, c, next) {
+                if (!is_in_force(f))
+                        check_free(c);
+                else
+                        check_read(c, CHECK_READING);
+        }
+}
+
+static FenceCheck *find(Fence *f, const char *path)
+{
+        FenceCheck *c;
+
+        DL_FOREACH (f->checks, c)
+                if (strcmp(c->path, path) == 0)
+                        return c;
+        return NULL;
+}
+
+/* Cgroups below a unit's are its own affair, it confines them. */
+static int name_of(const char *path, FenceLeaf *ret)
+{
+        _cleanup_free_ char *copy = strdup(path);
+        int r;
+
+        if (!copy)
+                return -ENOMEM;
+        ret->path = copy;
+        r = fence_leaf_name(ret);
+        ret->path = NULL;
+        if (r >= 0 && !ret->unit_path)
+                ret->unit_path = TAKE_PTR(copy);
+        return r >= 0 && !ret->unit_path ? -ENOMEM : r;
+}
+
+static int check_new(Fence *f, FenceLeaf *leaf, FenceCheck **ret)
+{
+        FenceCheck *c = calloc(1, sizeof(*c));
+
+        if (!c)
+                return -ENOMEM;
+        c->fence = f;
+        c->path = TAKE_PTR(leaf->unit_path);
+        c->unit = TAKE_PTR(leaf->unit);
+        DL_APPEND(f->checks, c);
+        *ret = c;
+        return 0;
+}
+
+int fence_check(Fence *f, const char *path, uint64_t since_usec, bool is_new)
+{
+        FenceLeaf leaf = { 0 };
+        FenceCheck *c;
+        int r;
+
+        if (!is_in_force(f))
+                return 0;
+        r = name_of(path, &leaf);
+        if (r < 0 || fence_leaf_is_slice(&leaf)) {
+                fence_leaf_clear(&leaf);
+                return r;
+        }
+        c = find(f, leaf.unit_path);
+        if (c) {
+                c->is_new |= is_new;
+                c->again |= c->state != CHECK_WAITING && c->state != CHECK_IN_LINE;
+        } else {
+                r = check_new(f, &leaf, &c);
+                if (r >= 0) {
+                        c->since_usec = since_usec;
+                        c->is_new = is_new;
+                        if (f->phase == PHASE_IDLE)
+                                check_read(c, CHECK_READING);
+                }
+        }
+        fence_leaf_clear(&leaf);
+        return r;
+}
