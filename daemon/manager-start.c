@@ -53,6 +53,18 @@ static void on_bad_file(const char *file, const char *reason, void *userdata)
                    file, reason, file);
 }
 
+static void on_ids_lost(const char *reason, uint32_t next_id, void *userdata)
+{
+        Manager *m = userdata;
+        Event e = { .kind = EVENT_REPAIRED, .reason = reason };
+
+        event_emit(
+                m->bus, &e,
+                "The state file next-id cannot be used: %s. Reservations are not affected; the ids of new "
+                "ones go on from %" PRIu32 ", so that none is used twice.",
+                reason, next_id);
+}
+
 static int first_reservation(Reservation *r, void *userdata)
 {
         *(Reservation **)userdata = r;
@@ -148,7 +160,7 @@ static void on_checked(Manager *m)
 
 int manager_start(Manager *m)
 {
-        static const StoreReader reader = { on_loaded, on_bad_file };
+        static const StoreReader reader = { on_loaded, on_bad_file, on_ids_lost };
 
         int r = sd_event_add_time_relative(m->event, &m->patience, CLOCK_MONOTONIC, PATIENCE_USEC, 0,
                                            on_patience, m);

@@ -18,6 +18,7 @@
 #define STORE_PREFIX    "reservation-"
 #define STORE_NEXT_ID   "next-id"
 #define STORE_BAD       ".bad"
+#define STORE_TEMP      ".tmp"
 #define STORE_ID_BLOCK  16
 #define STORE_BYTES_MAX ((size_t)64 * 1024)
 /* When next-id itself is lost, nobody knows which ids were used: go on far from those that still live. */
@@ -99,7 +100,7 @@ static int replace_file(int directory, const char *name, const char *text)
 {
         char temp[64];
 
-        snprintf(temp, sizeof(temp), ".%s.tmp", name);
+        snprintf(temp, sizeof(temp), ".%s" STORE_TEMP, name);
         _cleanup_(fd_close) int fd =
                 openat(directory, temp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
         if (fd < 0)
@@ -208,6 +209,14 @@ static void set_aside(Store *s, const char *name)
         (void)renameat(s->fd, name, s->fd, bad);
 }
 
+/* What replace_file() makes, of reservation-ID as of next-id. */
+static bool is_temp(const char *name)
+{
+        size_t n = strlen(name), k = strlen(STORE_TEMP);
+
+        return name[0] == '.' && n > k && strcmp(name + n - k, STORE_TEMP) == 0;
+}
+
 static int load_one(Store *s, const char *name, uint32_t id, const StoreReader *reader, void *userdata)
 {
         _cleanup_(reservation_free_p) Reservation *r = NULL;
@@ -248,9 +257,12 @@ static int load_next_id(Store *s, uint32_t highest, const StoreReader *reader, v
         else if (r == -ENOMEM)
                 return r;
         else {
-                set_aside(s, STORE_NEXT_ID);
-                reader->bad(STORE_NEXT_ID, "it does not tell which ids were used", userdata);
                 next = highest > UINT32_MAX - STORE_ID_JUMP ? UINT32_MAX : highest + STORE_ID_JUMP;
+                set_aside(s, STORE_NEXT_ID);
+                reader->ids_lost(r == -ENOENT ? "it is missing"
+                                 : r < 0      ? "it cannot be read"
+                                              : "it does not hold a number above the ids that were used",
+                                 next, userdata);
         }
         s->next_id = s->id_end = next;
         return 0;
@@ -278,6 +290,8 @@ int store_load(Store *s, const StoreReader *reader, void *userdata)
         }
         while ((e = readdir(d))) {
                 bool bad = false;
+                if (is_temp(e->d_name))
+                        (void)unlinkat(s->fd, e->d_name, 0);
                 uint32_t id = name_id(e->d_name, &bad);
                 if (id > highest)
                         highest = id;

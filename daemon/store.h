@@ -8,7 +8,8 @@
  * `granting` at start knows that no client was told, and undoes it.
  *
  * A file is replaced by temp, fsync, rename, fsync of the directory. It lives in tmpfs, where that costs
- * some microseconds, so the event loop does it itself. */
+ * some microseconds, so the event loop does it itself. A temp file that a kill left behind was never what a
+ * file says, and goes at the next start. */
 
 #include <stdint.h>
 
@@ -41,6 +42,9 @@ typedef struct StoreReader {
         /* The file could not be used and was renamed to NAME.bad; its unit is closed like any that has no
          * reservation. reason is a phrase without a full stop. */
         void (*bad)(const char *file, const char *reason, void *userdata);
+        /* Nothing tells any more which ids were used, so they go on from next_id, far behind all that live.
+         */
+        void (*ids_lost)(const char *reason, uint32_t next_id, void *userdata);
 } StoreReader;
 
 int store_load(Store *s, const StoreReader *reader, void *userdata);

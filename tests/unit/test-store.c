@@ -121,8 +121,9 @@ START_TEST(what_is_garbled_is_refused)
 END_TEST
 
 typedef struct Seen {
-        unsigned n, n_bad;
-        uint32_t id;
+        unsigned n, n_bad, n_ids_lost;
+        uint32_t id, next_id;
+        const char *reason;
 } Seen;
 
 static int on_reservation(Reservation *r, StorePhase phase, void *userdata)
@@ -140,7 +141,16 @@ static void on_bad(const char *file, const char *reason, void *userdata)
         ((Seen *)userdata)->n_bad++;
 }
 
-static const StoreReader reader = { on_reservation, on_bad };
+static void on_ids_lost(const char *reason, uint32_t next_id, void *userdata)
+{
+        Seen *s = userdata;
+
+        s->n_ids_lost++;
+        s->reason = reason;
+        s->next_id = next_id;
+}
+
+static const StoreReader reader = { on_reservation, on_bad, on_ids_lost };
 
 static Store *open_store(Seen *ret)
 {
@@ -167,8 +177,12 @@ START_TEST(ids_are_never_used_twice)
         }
         put("/run/cdmd/next-id", "garbage\n");
         _cleanup_(store_free_p) Store *s = open_store(&seen);
-        ck_assert_uint_eq(seen.n_bad, 1);
+        ck_assert_uint_eq(seen.n_bad, 0);
+        ck_assert_uint_eq(seen.n_ids_lost, 1);
+        ck_assert_ptr_nonnull(strstr(seen.reason, "number"));
+        ck_assert_int_eq(access(at("/run/cdmd/next-id.bad"), F_OK), 0);
         ck_assert_int_eq(store_next_id(s, &id), 0);
+        ck_assert_uint_eq(id, seen.next_id);
         ck_assert_uint_gt(id, last);
 }
 END_TEST
@@ -189,7 +203,10 @@ START_TEST(files_come_back)
         s = open_store(&seen);
         ck_assert_uint_eq(seen.n, 1);
         ck_assert_uint_eq(seen.id, 40);
-        ck_assert_uint_eq(seen.n_bad, 2); /* 41, and next-id, which is missing */
+        ck_assert_uint_eq(seen.n_bad, 1);
+        ck_assert_uint_eq(seen.n_ids_lost, 1);
+        ck_assert_str_eq(seen.reason, "it is missing");
+        ck_assert_int_lt(access(at("/run/cdmd/.reservation-40.tmp"), F_OK), 0);
         ck_assert_int_eq(access(at("/run/cdmd/reservation-41.bad"), F_OK), 0);
         ck_assert_int_eq(store_next_id(s, &id), 0);
         ck_assert_uint_gt(id, 41);
