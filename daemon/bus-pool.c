@@ -117,14 +117,24 @@ GETTER(pool_size)
         return sd_bus_message_append(reply, "t", pool_of(userdata, path)->size_bytes);
 }
 
-GETTER(pool_reserved)
+/* of each of the pool's nodes */
+static uint64_t pool_sum(Manager *m, const char *path, uint64_t (*bytes)(Manager *m, int node))
 {
-        Manager *m = userdata;
         uint64_t sum = 0;
 
         NODESET_FOREACH (node, &pool_of(m, path)->nodes)
-                sum += ledger_node_reserved(m->ledger, node);
-        return sd_bus_message_append(reply, "t", sum);
+                sum += bytes(m, node);
+        return sum;
+}
+
+static uint64_t reserved_bytes(Manager *m, int node)
+{
+        return ledger_node_reserved(m->ledger, node);
+}
+
+GETTER(pool_reserved)
+{
+        return sd_bus_message_append(reply, "t", pool_sum(userdata, path, reserved_bytes));
 }
 
 GETTER(pool_available)
@@ -138,12 +148,7 @@ GETTER(pool_available)
 
 GETTER(pool_used)
 {
-        Manager *m = userdata;
-        uint64_t sum = 0;
-
-        NODESET_FOREACH (node, &pool_of(m, path)->nodes)
-                sum += manager_node_used(m, node);
-        return sd_bus_message_append(reply, "t", sum);
+        return sd_bus_message_append(reply, "t", pool_sum(userdata, path, manager_node_used));
 }
 
 GETTER(pool_hold)
