@@ -1,5 +1,6 @@
 # `make check`: what needs no guest. A test program a module, corpora as data, and scripts for what is not code.
 noinst_HEADERS = \
+	tests/bus/fake.h \
 	tests/bus/world.h \
 	tests/unit/check-main.h \
 	tests/unit/machine.h \
@@ -58,6 +59,8 @@ tests_unit_test_topology_read_CPPFLAGS = $(AM_CPPFLAGS) $(test_paths)
 # A whole cdmd on a private bus, with a made-up systemd and polkit.
 bus_tests = tests/bus/test-bus
 check_PROGRAMS += $(bus_tests) tests/bus/fake-polkit tests/bus/fake-systemd
+tests_bus_fake_polkit_SOURCES = tests/bus/fake-polkit.c tests/bus/fake.c
+tests_bus_fake_systemd_SOURCES = tests/bus/fake-systemd.c tests/bus/fake.c
 tests_bus_test_bus_SOURCES = tests/bus/test-bus.c tests/bus/world.c
 tests_bus_test_bus_CPPFLAGS = $(AM_CPPFLAGS) $(test_paths)
 

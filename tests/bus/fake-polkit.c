@@ -9,6 +9,8 @@
 #include <string.h>
 #include <systemd/sd-bus.h>
 
+#include "tests/bus/fake.h"
+
 static int on_message(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
         const char *mode = userdata, *action;
@@ -26,19 +28,5 @@ static int on_message(sd_bus_message *m, void *userdata, sd_bus_error *error)
 
 int main(int argc, char **argv)
 {
-        sd_bus *bus;
-
-        if (argc != 2 || sd_bus_open_system(&bus) < 0 ||
-            sd_bus_add_filter(bus, NULL, on_message, argv[1]) < 0 ||
-            sd_bus_request_name(bus, "org.freedesktop.PolicyKit1", 0) < 0)
-                return EXIT_FAILURE;
-        puts("ready");
-        fflush(stdout);
-        for (;;) {
-                int r = sd_bus_process(bus, NULL);
-                if (r == 0)
-                        r = sd_bus_wait(bus, UINT64_MAX);
-                if (r < 0)
-                        return EXIT_FAILURE;
-        }
+        return argc == 2 ? fake_serve("org.freedesktop.PolicyKit1", on_message, argv[1]) : EXIT_FAILURE;
 }

@@ -16,6 +16,7 @@
 
 #include "policy/macro.h"
 #include "policy/nodeset.h"
+#include "tests/bus/fake.h"
 
 #define UNITS_MAX 64
 
@@ -425,21 +426,8 @@ static int on_message(sd_bus_message *m, void *userdata, sd_bus_error *error)
 
 int main(int argc, char **argv)
 {
-        sd_bus *bus;
-
         if (argc != 2)
                 return EXIT_FAILURE;
         root = argv[1];
-        if (sd_bus_open_system(&bus) < 0 || sd_bus_add_filter(bus, NULL, on_message, NULL) < 0 ||
-            sd_bus_request_name(bus, "org.freedesktop.systemd1", 0) < 0)
-                return EXIT_FAILURE;
-        puts("ready");
-        fflush(stdout);
-        for (;;) {
-                int r = sd_bus_process(bus, NULL);
-                if (r == 0)
-                        r = sd_bus_wait(bus, UINT64_MAX);
-                if (r < 0)
-                        return EXIT_FAILURE;
-        }
+        return fake_serve("org.freedesktop.systemd1", on_message, NULL);
 }
