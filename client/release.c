@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <systemd/sd-event.h>
 #include <unistd.h>
 
@@ -120,9 +121,20 @@ static int update_all(Waiting *w)
         return 0;
 }
 
+/* A line that wraps could not be written over: only its last row would be. */
+static void put_line(const char *line)
+{
+        struct winsize size;
+        int width = (int)strlen(line);
+
+        if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 && width >= size.ws_col)
+                width = size.ws_col - 1;
+        fprintf(stderr, "\r%.*s\033[K", width, line);
+}
+
 static void print_progress(Waiting *w)
 {
-        char left_text[SIZE_STR_MAX], total_text[SIZE_STR_MAX];
+        char line[2 * SIZE_STR_MAX + 64], left_text[SIZE_STR_MAX], total_text[SIZE_STR_MAX];
         uint64_t left = 0, total = 0;
         size_t n = 0;
 
@@ -135,8 +147,9 @@ static void print_progress(Waiting *w)
                 left += job->waiting ? job->left_bytes : 0;
                 n += job->waiting;
         }
-        fprintf(stderr, "\rdraining %zu: %s of %s left\033[K", n, size_format(left, left_text),
-                size_format(total, total_text));
+        snprintf(line, sizeof(line), "draining %zu: %s of %s left", n, size_format(left, left_text),
+                 size_format(total, total_text));
+        put_line(line);
         w->progress = true;
 }
 

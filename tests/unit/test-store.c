@@ -219,6 +219,53 @@ START_TEST(files_come_back)
 }
 END_TEST
 
+/* A reader, or a cdmd that is killed, sees the old file or the new one. */
+START_TEST(a_file_is_replaced_not_written_over)
+{
+        _cleanup_(reservation_free_p) Reservation *r = sample(40);
+        char text[4096] = "";
+        Seen seen;
+
+        _cleanup_(store_free_p) Store *s = open_store(&seen);
+        ck_assert_int_eq(store_write(s, r, STORE_GRANTING), 0);
+        FILE *before = fopen(at("/run/cdmd/reservation-40"), "r");
+        ck_assert_ptr_nonnull(before);
+        ck_assert_int_eq(store_write(s, r, STORE_GRANTED), 0);
+        ck_assert_uint_gt(fread(text, 1, sizeof(text) - 1, before), 0);
+        ck_assert_ptr_nonnull(strstr(text, "Phase=granting"));
+        fclose(before);
+}
+END_TEST
+
+START_TEST(files_that_are_not_ours_are_refused)
+{
+        _cleanup_(reservation_free_p) Reservation *r = sample(40);
+        static char longer[70000];
+        _cleanup_free_ char *text = NULL;
+        uint32_t id;
+        Seen seen;
+
+        ck_assert_int_eq(store_format(r, STORE_GRANTED, &text), 0);
+        put("/run/cdmd/reservation-40", text);
+        put("/run/cdmd/reservation-43", text);                           /* another one's name */
+        write_bytes("/run/cdmd/reservation-44", text, strlen(text) + 1); /* a NUL at its end */
+        memset(longer, 'x', sizeof(longer));
+        write_bytes("/run/cdmd/reservation-45", longer, sizeof(longer));
+        Store *s = open_store(&seen);
+        ck_assert_uint_eq(seen.n, 1);
+        ck_assert_uint_eq(seen.n_bad, 3);
+        store_free(s);
+
+        /* What was set aside is all that tells of these ids. */
+        ck_assert_int_eq(unlink(at("/run/cdmd/reservation-40")), 0);
+        (void)unlink(at("/run/cdmd/next-id"));
+        s = open_store(&seen);
+        ck_assert_int_eq(store_next_id(s, &id), 0);
+        ck_assert_uint_gt(id, 45);
+        store_free(s);
+}
+END_TEST
+
 START_TEST(names_round_trip)
 {
         for (int i = 0; i < _STORE_PHASE_MAX; i++) {
@@ -250,6 +297,8 @@ int main(void)
         tcase_add_test(t, what_is_garbled_is_refused);
         tcase_add_test(t, ids_are_never_used_twice);
         tcase_add_test(t, files_come_back);
+        tcase_add_test(t, a_file_is_replaced_not_written_over);
+        tcase_add_test(t, files_that_are_not_ours_are_refused);
         tcase_add_test(t, names_round_trip);
         suite_add_tcase(s, t);
         return check_main(s);

@@ -46,6 +46,23 @@ check "a service with User= is not moved" systemd-run --quiet --wait --pipe --co
         cdmctl run hbm 64M -- cat /proc/self/cgroup
 like "the unit itself gets the memory" "$output" '/system.slice/alices.service'
 
+# A script as alice would have: it sends a signal to the cdmctl that it started.
+cat >/tmp/signals <<'END'
+cdmctl run hbm 64M -- bash -c 'trap "exit 9" USR1; echo ready; until false; do sleep 0.1; done' >/tmp/alice.out &
+until [ -s /tmp/alice.out ]; do sleep 0.1; done
+kill -USR1 $!
+wait $!
+END
+check_status 9 "a signal to cdmctl is passed on to the command" vm_as alice 'bash /tmp/signals'
+rm -f /tmp/signals /tmp/alice.out
+
+runuser --login alice --command 'cdmctl run hbm 64M -- sleep 1000' &
+check "a reservation that is running" wait_for 20 site_has_one
+pkill --signal KILL --exact cdmctl --uid alice
+wait
+check "SIGKILL to cdmctl ends the command as well" wait_for 20 sh -c '! pgrep --exact sleep --uid alice'
+check "and its reservation" wait_for 20 site_gone
+
 runuser --login alice --command 'cdmctl run hbm 64M -- sleep 1000' &
 check "a reservation that is running" wait_for 20 site_has_one
 pkill --exact sleep --uid alice

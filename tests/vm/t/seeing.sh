@@ -43,7 +43,8 @@ sum=$(cdmctl who 2 --json=short | jq '[.[].bytes] | add')
 off=$((sum - $(vm_node_used 2)))
 check "who accounts for every byte of node 2 (within 2 MiB: $off)" test ${off#-} -le $((2 << 20))
 
-check "a release shows progress on a terminal" script --quiet --command "cdmctl release $id" /dev/null
+check "it is released" cdmctl release "$id"
+is "silently where there is no terminal" "$output" ""
 check "the monitor shows the release" wait_for 10 saw released
 kill "$monitor"
 wait "$monitor"
@@ -54,6 +55,33 @@ wait_for 10 sh -c 'journalctl --unit cdmd CDM_EVENT=released --quiet | grep -q .
 explained=$(journalctl --unit cdmd CDM_EVENT=granted --catalog --no-pager --quiet)
 like "the journal explains a grant" "$explained" 'Subject: train-see.service was granted'
 is "and has its reservation as a field" "$(journalctl --unit cdmd CDM_EVENT=released CDM_RESERVATION="$id" --quiet | wc -l)" 1
+
+# Progress, on a terminal only. Drains are slowed down, so that even a fast machine has some to show.
+printf '[Drain]\nBandwidth=16M\n' >/etc/cdm/cdmd.conf
+check "drains are slowed down" cdmctl reload
+# release_on TERMINAL-WIDTH: grants, and releases with standard error on a terminal; what is printed goes to /tmp/terminal
+release_on() {
+        local id
+        id=$(cdmctl request hbm 128M --unit train-see.service --migrate --nodes 2) &&
+                script --quiet --return --command "stty cols $1; cdmctl release $id >/tmp/stdout" /tmp/typescript &&
+                tail --lines=+2 /tmp/typescript | sed '/^Script done/d' >/tmp/terminal
+}
+# progress: one line each time it was printed
+progress() {
+        tr '\r' '\n' </tmp/terminal | sed 's/\x1b\[K$//' | grep .
+}
+check "a release on a terminal" release_on 80
+is "prints nothing but its progress" "$(progress | grep --invert-match --extended-regexp '^draining 1: [0-9.]+[BKM] of [0-9.]+[BKM] left$')" ""
+left=$(progress | sed -E 's/^draining 1: ([0-9.]+[KM]?)B? of.*/\1/' | numfmt --from=iec)
+check "several times" test "$(wc --lines <<<"$left")" -ge 3
+is "with less and less left" "$left" "$(sort --numeric-sort --reverse <<<"$left")"
+check "in the end, less than at first" test "$(tail --lines=1 <<<"$left")" -lt "$(head --lines=1 <<<"$left")"
+is "each time over the last one" "$(tr --delete --complement '\n' </tmp/terminal | wc --chars)" 0
+is "and leaves an empty line" "$(tail --bytes=4 /tmp/terminal)" $'\r\x1b[K'
+is "standard output has none of it" "$(cat /tmp/stdout)" ""
+check "a release on a narrow terminal" release_on 20
+is "keeps within it" "$(progress | awk 'length > 19')" ""
+check "and shows what it can" sh -c 'grep --quiet "draining 1: [0-9]" /tmp/terminal'
 systemctl stop train-see
 site_down
 finish
