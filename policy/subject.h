@@ -11,7 +11,7 @@
 
 #include "policy/macro.h"
 
-#define UID_NONE ((uid_t)-1)
+#define UID_NONE ((uid_t)UINT32_MAX)
 
 typedef struct Subject {
         char *unit;         /* as PID 1 names it; NULL for a cgroup that systemd does not own */
