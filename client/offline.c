@@ -10,6 +10,7 @@
 #include "client/bus-client.h"
 #include "client/cdmctl.h"
 #include "client/offline.h"
+#include "daemon/topology-device.h"
 #include "daemon/topology-read.h"
 #include "policy/cdm-names.h"
 #include "policy/conf-read.h"
@@ -192,24 +193,15 @@ static size_t fill_use(const Offline *o, NodeUse *use)
         return n;
 }
 
-/* The node that a PCI device is on: sys/bus/pci/devices/ADDRESS/numa_node. */
-static int find_near(const char *root, const char *address, NodeSet *ret)
+static int find_near(const Offline *o, const char *root, const char *pci, NodeSet *ret)
 {
-        _cleanup_free_ char *path = NULL;
-        int node;
+        int r = topology_read_near(root, o->topology, pci, ret);
 
-        if (strchr(address, '/') ||
-            asprintf(&path, "%s/sys/bus/pci/devices/%s/numa_node", root, address) < 0)
-                return fail(CDM_EXIT_FAILED, "%s is not a PCI address.", address);
-
-        FILE *f = fopen(path, "re");
-        int n = f ? fscanf(f, "%d", &node) : 0;
-        if (f)
-                fclose(f);
-        if (n != 1)
-                return fail(CDM_EXIT_FAILED, "There is no PCI device %s here.", address);
-        if (node >= 0 && node < NODE_MAX)
-                *ret = nodeset_of(node);
+        if (r == -EINVAL)
+                return usage_error("--near=%s is no PCI address such as 0000:65:00.0 or 65:00.0.", pci);
+        if (r < 0)
+                return fail(CDM_EXIT_FAILED,
+                            "There is no PCI device %s here; lspci -D shows those there are.", pci);
         return 0;
 }
 
@@ -226,7 +218,7 @@ static int fill_request(const Offline *o, const Args *args, const char *pool, co
                 .exclusive = args_given(args, OPTION_EXCLUSIVE),
                 .nodes = args->node_set,
         };
-        return args->near ? find_near(args->root, args->near, &req->near) : 0;
+        return args->near ? find_near(o, args->root, args->near, &req->near) : 0;
 }
 
 int offline_decide(const Offline *o, const Args *args, const char *pool, const Size *size, Decision **ret)

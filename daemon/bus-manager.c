@@ -158,7 +158,8 @@ static int get_fence_state(sd_bus *bus, const char *path, const char *interface,
 {
         Manager *m = userdata;
 
-        return sd_bus_message_append(reply, "s", fence_state_to_string(fence_state(m->fence)));
+        manager_look_at_machine(m);
+        return sd_bus_message_append(reply, "s", manager_fence_state(m, NULL));
 }
 
 static int get_unfenced(sd_bus *bus, const char *path, const char *interface, const char *property,
@@ -180,7 +181,14 @@ static int get_warnings(sd_bus *bus, const char *path, const char *interface, co
 {
         Manager *m = userdata;
 
-        return sd_bus_message_append_strv(reply, m->warnings);
+        manager_look_at_machine(m);
+        int r = sd_bus_message_open_container(reply, 'a', "s");
+        for (char **w = m->warnings; r >= 0 && *w; w++)
+                r = sd_bus_message_append(reply, "s", *w);
+        for (size_t i = 0; r >= 0 && i < _FACT_MAX; i++)
+                if (m->facts[i])
+                        r = sd_bus_message_append(reply, "s", m->facts[i]);
+        return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 
 static int get_ordinary(sd_bus *bus, const char *path, const char *interface, const char *property,

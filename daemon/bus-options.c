@@ -178,10 +178,13 @@ static int check_values(Draft *d, sd_bus_error *error)
                                         "The option nodes is a list of node numbers, such as 2-3.");
         int r = d->near ? manager_near_device(d->manager, d->near, &a->near) : 0;
         if (r == -EINVAL)
-                return sd_bus_error_set(error, CDM_ERROR_INVALID,
-                                        "The option near is a PCI address, such as 0004:04:00.0.");
+                return sd_bus_error_set(
+                        error, CDM_ERROR_INVALID,
+                        "The option near is a PCI address, such as 0000:65:00.0 or 65:00.0.");
         if (r < 0)
-                return sd_bus_error_setf(error, CDM_ERROR_INVALID, "There is no PCI device %s.", d->near);
+                return sd_bus_error_setf(error, CDM_ERROR_INVALID,
+                                         "There is no PCI device %s; lspci -D shows those there are.",
+                                         d->near);
         return check_mem_policy(d, error);
 }
 

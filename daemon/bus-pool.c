@@ -156,6 +156,11 @@ GETTER(pool_hold)
         return sd_bus_message_append(reply, "b", pool_of(userdata, path)->hold);
 }
 
+GETTER(pool_fence)
+{
+        return sd_bus_message_append(reply, "s", manager_fence_state(userdata, pool_of(userdata, path)));
+}
+
 GETTER(node_number)
 {
         return sd_bus_message_append(reply, "u", (uint32_t)node_of(userdata, path)->id);
@@ -246,6 +251,7 @@ const sd_bus_vtable bus_pool_vtable[] = {
         SD_BUS_PROPERTY("Available", "t", get_pool_available, 0, 0),
         SD_BUS_PROPERTY("Used", "t", get_pool_used, 0, 0),
         SD_BUS_PROPERTY("Hold", "b", get_pool_hold, 0, 0),
+        SD_BUS_PROPERTY("FenceState", "s", get_pool_fence, 0, 0),
         SD_BUS_VTABLE_END,
 };
 

@@ -1,8 +1,13 @@
 # cdmd itself. What cdmctl --offline and the generator share with it is in libmachine.
 noinst_LTLIBRARIES += libmachine.la
 libmachine_la_SOURCES = \
+	daemon/attribute.c \
+	daemon/attribute.h \
 	daemon/fence-files.c \
 	daemon/fence-files.h \
+	daemon/topology-device.c \
+	daemon/topology-device.h \
+	daemon/topology-facts.c \
 	daemon/topology-read.c \
 	daemon/topology-read.h
 
@@ -47,6 +52,7 @@ libdaemon_la_SOURCES = \
 	daemon/manager-config.c \
 	daemon/manager-grant.c \
 	daemon/manager-holders.c \
+	daemon/manager-machine.c \
 	daemon/manager-migrate.c \
 	daemon/manager-near.c \
 	daemon/manager-release.c \

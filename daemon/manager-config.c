@@ -105,22 +105,6 @@ static void warn_lines(Manager *m, char *lines)
                 manager_warn(m, "%s", l);
 }
 
-static void warn_machine(Manager *m)
-{
-        if (nodeset_is_empty(&m->pools->cdm))
-                return;
-        if (m->topology->demotion_enabled)
-                manager_warn(
-                        m,
-                        "The kernel may demote pages of any process to slower CDM nodes, past every fence "
-                        "(before Linux 6.16); write 0 to /sys/kernel/mm/numa/demotion_enabled.");
-        if (m->topology->numa_balancing)
-                manager_warn(m,
-                             "The kernel's NUMA balancing is on: it moves pages of running programs between "
-                             "nodes, also off the nodes that they reserved. To switch it off: `sysctl "
-                             "kernel.numa_balancing=0`.");
-}
-
 static int adopt(Manager *m, Fresh *f, char *warnings)
 {
         size_t n = nodeset_count(&f->pools->cdm);
@@ -145,7 +129,7 @@ static int adopt(Manager *m, Fresh *f, char *warnings)
         *f = (Fresh){ 0 };
         manager_clear_warnings(m);
         warn_lines(m, warnings);
-        warn_machine(m);
+        manager_look_at_machine(m);
         return 0;
 }
 

@@ -351,6 +351,8 @@ static void tell_refused(Manager *m, const Identity *i, const RequestArgs *a, co
 static int decide_now(Manager *m, const Identity *i, const RequestArgs *a, Decision **ret)
 {
         const Pool *pool = pool_set_find(m->pools, a->pool);
+        if (a->exclusive)
+                manager_look_at_machine(m);
         Snapshot s = manager_snapshot(m, pool);
         Request q = {
                 .pool = a->pool,

@@ -3,7 +3,6 @@
 /* Where a tenant computes: the nodes of the CPUs that its cgroup may use, or the node that a PCI device
  * hangs on. Placement prefers CDM nodes near to those. */
 
-#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -13,6 +12,7 @@
 
 #include "daemon/cgroup.h"
 #include "daemon/manager.h"
+#include "daemon/topology-device.h"
 
 /* "0-3,8-11" of up to 8192 CPUs, every second one, fits. */
 #define LIST_BYTES_MAX 49152
@@ -92,34 +92,7 @@ NodeSet manager_near_cgroup(Manager *m, const char *cgroup)
         return nodeset_equal(&near, &with_cpu) ? NODESET_EMPTY : near;
 }
 
-/* DDDD:BB:DD.F, and nothing that could leave the directory. */
-static bool is_pci_address(const char *s)
-{
-        static const char shape[] = "xxxx:xx:xx.x";
-
-        if (strlen(s) != sizeof(shape) - 1)
-                return false;
-        for (size_t i = 0; s[i]; i++)
-                if (shape[i] == 'x' ? !isxdigit((unsigned char)s[i]) : s[i] != shape[i])
-                        return false;
-        return true;
-}
-
 int manager_near_device(Manager *m, const char *pci, NodeSet *ret)
 {
-        _cleanup_free_ char *path = NULL, *text = NULL;
-        int node;
-
-        if (!is_pci_address(pci))
-                return -EINVAL;
-        if (asprintf(&path, "%s/sys/bus/pci/devices/%s/numa_node", m->root, pci) < 0) {
-                path = NULL;
-                return -ENOMEM;
-        }
-        if (read_at(AT_FDCWD, path, &text) < 0)
-                return -ENOENT;
-        *ret = NODESET_EMPTY;
-        if (sscanf(text, "%d", &node) == 1 && node >= 0 && node < NODE_MAX)
-                nodeset_add(ret, node);
-        return 0;
+        return topology_read_near(m->root, m->topology, pci, ret);
 }

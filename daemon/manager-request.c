@@ -156,6 +156,9 @@ static int judge(RequestCall *c, Decision **ret)
 {
         Manager *m = c->manager;
         const RequestArgs *a = &c->args;
+        /* Whether somebody can be alone depends on what the kernel is set to. */
+        if (a->exclusive)
+                manager_look_at_machine(m);
         Snapshot s = manager_snapshot(m, pool_set_find(m->pools, a->pool));
         Request q = {
                 .pool = a->pool,

@@ -110,8 +110,8 @@ static void tell_systemd(Manager *m, const char *ready)
 {
         size_t n = m->pools->n_pools;
 
-        (void)sd_notifyf(0, "%sSTATUS=Fence %s, %zu %s.", ready,
-                         fence_state_to_string(fence_state(m->fence)), n, n == 1 ? "pool" : "pools");
+        (void)sd_notifyf(0, "%sSTATUS=Fence %s, %zu %s.", ready, manager_fence_state(m, NULL), n,
+                         n == 1 ? "pool" : "pools");
 }
 
 static void serve(Manager *m)

@@ -122,6 +122,8 @@ Manager *manager_free(Manager *m)
         topology_free(m->topology);
         manager_clear_warnings(m);
         free(m->warnings);
+        for (size_t i = 0; i < _FACT_MAX; i++)
+                free(m->facts[i]);
         free(m->use);
         free(m->explained);
         free(m->root);

@@ -9,6 +9,7 @@
  *   manager-request.c   from a client's call to the permission
  *   manager-grant.c     from the permission to open nodes
  *   manager-near.c      where a tenant computes
+ *   manager-machine.c   what the machine is set to
  *   manager-change.c    one change of a tenant's nodes
  *   manager-release.c   draining, residue, forgetting
  *   manager-migrate.c   moving pages up
@@ -36,6 +37,7 @@
 #include "policy/conf-read.h"
 #include "policy/config.h"
 #include "policy/decide.h"
+#include "policy/facts.h"
 #include "policy/ledger.h"
 #include "policy/pool.h"
 
@@ -90,8 +92,9 @@ struct Manager {
         Ledger *ledger;
         Entry *entries;
 
-        char **warnings; /* sentences; the last is NULL */
+        char **warnings; /* sentences about the configuration; the last is NULL */
         size_t n_warnings;
+        char *facts[_FACT_MAX]; /* sentences about the machine, as told last; NULL: nothing to tell */
 
         bool serving;          /* recovery is over */
         RequestCall *requests; /* under way */
@@ -130,6 +133,11 @@ DEFINE_CLEANUP(Manager, manager_free);
 
 void manager_warn(Manager *m, const char *format, ...) _printf_(2, 3);
 void manager_clear_warnings(Manager *m);
+/* What the machine is set to now: read again, judged, and told to the journal where it is news. */
+void manager_look_at_machine(Manager *m);
+/* fence_state_to_string(), but "open (demotion)" where the kernel itself carries pages past a closed fence.
+ * pool: of its nodes; NULL: of any pool. */
+const char *manager_fence_state(const Manager *m, const Pool *pool);
 uint64_t manager_now_usec(void);       /* CLOCK_REALTIME */
 uint64_t manager_monotonic_usec(void); /* CLOCK_MONOTONIC */
 
@@ -155,7 +163,7 @@ uint64_t manager_node_unattributed(Manager *m, int node);
 uint64_t manager_reservation_used(const Reservation *r);
 /* Nodes whose CPUs the cgroup may use, when that is not all of them; else empty. */
 NodeSet manager_near_cgroup(Manager *m, const char *cgroup);
-/* The node that a PCI device is attached to. -ENOENT, -EINVAL. */
+/* As topology_read_near(). */
 int manager_near_device(Manager *m, const char *pci, NodeSet *ret);
 
 /* manager-change.c. To be called within a turn of the tenant: makes its cgroup follow the ledger. */

@@ -6,25 +6,17 @@
  * CPUs unless the kernel says clearly that it has none. */
 
 #include <ctype.h>
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
+#include "daemon/attribute.h"
+#include "daemon/topology-device.h"
 #include "daemon/topology-read.h"
 
 #define NODE_DIR "sys/devices/system/node"
 #define TIER_DIR "sys/devices/virtual/memory_tiering"
-#define KMEM_DIR "sys/bus/dax/drivers/kmem"
-#define GPU_DIR  "proc/driver/nvidia/gpus"
-
-/* The longest attribute that is read here is the distance list of 1024 nodes (under 5 KiB). sysfs itself
- * does not give out more than a page. What is longer is not what it claims to be. */
-#define ATTRIBUTE_BYTES_MAX ((size_t)16 * 1024)
 
 static void close_p(int *fd)
 {
@@ -32,129 +24,9 @@ static void close_p(int *fd)
                 close(*fd);
 }
 
-static int root_open(const char *root)
-{
-        int fd = open(root && root[0] ? root : "/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-        return fd < 0 ? -errno : fd;
-}
-
-/* Reads all of a small file. -EBADMSG: binary; -EFBIG: too long; -EINVAL: no regular file. */
-static int fd_read_text(int fd, char **ret)
-{
-        _cleanup_free_ char *text = malloc(ATTRIBUTE_BYTES_MAX + 1);
-        struct stat st;
-        size_t n = 0;
-
-        if (!text)
-                return -ENOMEM;
-        if (fstat(fd, &st) < 0)
-                return -errno;
-        if (!S_ISREG(st.st_mode))
-                return -EINVAL;
-        for (;;) {
-                ssize_t got = read(fd, text + n, ATTRIBUTE_BYTES_MAX + 1 - n);
-
-                if (got < 0 && errno == EINTR)
-                        continue;
-                if (got < 0)
-                        return -errno;
-                if (got == 0)
-                        break;
-                n += (size_t)got;
-                if (n > ATTRIBUTE_BYTES_MAX)
-                        return -EFBIG;
-        }
-        text[n] = '\0';
-        if (strlen(text) != n)
-                return -EBADMSG;
-        *ret = TAKE_PTR(text);
-        return 0;
-}
-
-/* The text of the file whose path below root_fd the format gives. */
-static int attribute_read(int root_fd, char **ret, const char *format, ...) _printf_(3, 4);
-static int attribute_read(int root_fd, char **ret, const char *format, ...)
-{
-        _cleanup_free_ char *path = NULL;
-        _cleanup_(close_p) int fd = -EBADF;
-        va_list ap;
-        int r;
-
-        va_start(ap, format);
-        r = vasprintf(&path, format, ap);
-        va_end(ap);
-        if (r < 0) {
-                path = NULL;
-                return -ENOMEM;
-        }
-        /* O_NONBLOCK: below a --root there may be a FIFO in the place of a file. */
-        fd = openat(root_fd, path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-        if (fd < 0)
-                return -errno;
-        return fd_read_text(fd, ret);
-}
-
-/* A decimal number and nothing else but white space around it. */
-static int number_parse(const char *text, uint64_t *ret)
-{
-        unsigned long long v;
-        char *end;
-
-        text += strspn(text, " \t");
-        if (!isdigit((unsigned char)*text))
-                return -EINVAL;
-        errno = 0;
-        v = strtoull(text, &end, 10);
-        if (errno)
-                return -errno;
-        if (end[strspn(end, " \t\r\n")] != '\0')
-                return -EINVAL;
-        *ret = v;
-        return 0;
-}
-
-/* "node12" with prefix "node" is 12; -1 for anything else, also for more than the kernel can number. */
-static int name_number(const char *name, const char *prefix)
-{
-        size_t n = strlen(prefix);
-        uint64_t v;
-
-        if (strncmp(name, prefix, n) != 0 || strlen(name + n) > 4 || number_parse(name + n, &v) < 0 ||
-            isspace((unsigned char)name[n]) || v >= NODE_MAX)
-                return -1;
-        return (int)v;
-}
-
-/* Calls fn for every entry of a folder, dax2.0 before dax10.0; no folder is no entry. Stops at the first
- * negative return. */
-typedef int (*entry_t)(int root_fd, const char *name, void *userdata);
-
-static int is_visible(const struct dirent *e)
-{
-        return e->d_name[0] != '.';
-}
-
-static int folder_foreach(int root_fd, const char *path, entry_t fn, void *userdata)
-{
-        struct dirent **entries = NULL;
-        int n, r = 0;
-
-        n = scandirat(root_fd, path, &entries, is_visible, versionsort);
-        if (n < 0)
-                return errno == ENOMEM ? -ENOMEM : 0;
-        for (int i = 0; i < n; i++) {
-                if (r >= 0)
-                        r = fn(root_fd, entries[i]->d_name, userdata);
-                free(entries[i]);
-        }
-        free(entries);
-        return r < 0 ? r : 0;
-}
-
 static int collect_node(int root_fd _unused_, const char *name, void *userdata)
 {
-        int node = name_number(name, "node");
+        int node = attribute_name_number(name, "node");
 
         if (node >= 0)
                 nodeset_add(userdata, node);
@@ -178,13 +50,14 @@ static int read_online(int root_fd, NodeSet *ret)
         NodeSet online = NODESET_EMPTY;
         int r;
 
-        if (faccessat(root_fd, NODE_DIR, F_OK, 0) < 0)
-                return -errno;
+        r = attribute_exists(root_fd, NODE_DIR);
+        if (r < 0)
+                return r;
         r = read_list(root_fd, "online", &online);
         if (r == -ENOMEM)
                 return r;
         if (r == -ENOENT)
-                r = folder_foreach(root_fd, NODE_DIR, collect_node, &online);
+                r = attribute_foreach(root_fd, NODE_DIR, collect_node, &online);
         if (r < 0 || nodeset_is_empty(&online))
                 return -EIO;
         *ret = online;
@@ -254,7 +127,7 @@ static bool node_has_cpu(int root_fd, int node, const NodeSet *has_cpu)
                 folder = NULL;
                 return true;
         }
-        folder_foreach(root_fd, folder, collect_cpu, &link);
+        attribute_foreach(root_fd, folder, collect_cpu, &link);
         if (link)
                 return true;
         if (attribute_read(root_fd, &list, NODE_DIR "/node%d/cpulist", node) < 0)
@@ -305,7 +178,7 @@ static uint64_t read_performance(int root_fd, int node, const char *name)
                 if (attribute_read(root_fd, &text, NODE_DIR "/node%d/access%d/initiators/%s", node, level,
                                    name) < 0)
                         continue;
-                if (number_parse(text, &v) == 0 && v > 0)
+                if (attribute_number(text, &v) == 0 && v > 0)
                         return v;
         }
         return 0;
@@ -322,23 +195,15 @@ static NodeSet read_initiators(int root_fd, int node)
                         folder = NULL;
                         break;
                 }
-                folder_foreach(root_fd, folder, collect_node, &nodes);
+                attribute_foreach(root_fd, folder, collect_node, &nodes);
         }
         return nodes;
-}
-
-static Node *find_node(Topology *t, uint64_t node)
-{
-        for (size_t i = 0; i < t->n_nodes; i++)
-                if (t->nodes[i].id >= 0 && (uint64_t)t->nodes[i].id == node)
-                        return &t->nodes[i];
-        return NULL;
 }
 
 static int read_tier(int root_fd, const char *name, void *userdata)
 {
         _cleanup_free_ char *text = NULL;
-        int tier = name_number(name, "memory_tier");
+        int tier = attribute_name_number(name, "memory_tier");
         Topology *t = userdata;
         NodeSet nodes;
 
@@ -346,74 +211,12 @@ static int read_tier(int root_fd, const char *name, void *userdata)
             nodeset_parse(text, &nodes) < 0)
                 return 0;
         NODESET_FOREACH (node, &nodes) {
-                Node *n = find_node(t, (uint64_t)node);
+                Node *n = topology_get(t, node);
 
                 if (n)
                         n->tier = tier;
         }
         return 0;
-}
-
-#define DEVICE_NAME_CHARS "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.:-_"
-
-/* A name of the kernel's that goes to terminals and JSON: nothing but what device names are made of. */
-static bool device_name_is_valid(const char *name)
-{
-        size_t n = strlen(name);
-
-        return n > 0 && n < 64 && strspn(name, DEVICE_NAME_CHARS) == n;
-}
-
-static int node_set_device(Node *n, const char *name)
-{
-        if (n->device || !device_name_is_valid(name))
-                return 0;
-        n->device = strdup(name);
-        return n->device ? 0 : -ENOMEM;
-}
-
-/* NVIDIA's driver says which node is a GPU's memory: "Node:      255" (-1 when it is not a node). */
-static int read_gpu(int root_fd, const char *name, void *userdata)
-{
-        _cleanup_free_ char *text = NULL;
-        Topology *t = userdata;
-        const char *line;
-        uint64_t node;
-        char *end;
-        Node *n;
-
-        if (attribute_read(root_fd, &text, GPU_DIR "/%s/numa_status", name) < 0)
-                return 0;
-        line = strstr(text, "Node:");
-        if (!line || (line != text && line[-1] != '\n'))
-                return 0;
-        line += strlen("Node:");
-        end = strchr(line, '\n');
-        if (!end)
-                return 0;
-        text[end - text] = '\0';
-        n = number_parse(line, &node) < 0 ? NULL : find_node(t, node);
-        return n ? node_set_device(n, name) : 0;
-}
-
-/* Devices bound to dax' kmem driver are memory that was put online by hand or by a udev rule: the folder of
- * the driver has an entry for each. */
-static int read_dax(int root_fd, const char *name, void *userdata)
-{
-        _cleanup_free_ char *text = NULL;
-        Topology *t = userdata;
-        uint64_t node;
-        Node *n;
-
-        if (strncmp(name, "dax", 3) != 0 ||
-            attribute_read(root_fd, &text, "sys/bus/dax/devices/%s/target_node", name) < 0 ||
-            number_parse(text, &node) < 0)
-                return 0;
-        n = find_node(t, node);
-        if (!n)
-                return 0;
-        n->dax = true;
-        return node_set_device(n, name);
 }
 
 /* -ENOMEM is the only failure: what else is wrong leaves a value unknown. */
@@ -454,17 +257,6 @@ static int read_nodes(int root_fd, const NodeSet *online, Topology *t)
         return 0;
 }
 
-static void read_switches(int root_fd, Topology *t)
-{
-        _cleanup_free_ char *demotion = NULL, *balancing = NULL;
-        uint64_t v;
-
-        if (attribute_read(root_fd, &demotion, "sys/kernel/mm/numa/demotion_enabled") == 0)
-                t->demotion_enabled = demotion[0] == 't' || demotion[0] == '1';
-        if (attribute_read(root_fd, &balancing, "proc/sys/kernel/numa_balancing") == 0)
-                t->numa_balancing = number_parse(balancing, &v) == 0 && v != 0;
-}
-
 int topology_read(const char *root, Topology **ret)
 {
         _cleanup_(topology_free_p) Topology *t = NULL;
@@ -472,7 +264,7 @@ int topology_read(const char *root, Topology **ret)
         NodeSet online;
         int r;
 
-        root_fd = root_open(root);
+        root_fd = attribute_root_open(root);
         if (root_fd < 0)
                 return root_fd;
         r = read_online(root_fd, &online);
@@ -484,24 +276,22 @@ int topology_read(const char *root, Topology **ret)
         r = read_nodes(root_fd, &online, t);
         if (r < 0)
                 return r;
-        /* What a node belongs to, best source first: the first that names a device stays. */
-        r = folder_foreach(root_fd, GPU_DIR, read_gpu, t);
+        r = topology_read_devices(root_fd, t);
         if (r < 0)
                 return r;
-        r = folder_foreach(root_fd, KMEM_DIR, read_dax, t);
+        r = attribute_foreach(root_fd, TIER_DIR, read_tier, t);
         if (r < 0)
                 return r;
-        r = folder_foreach(root_fd, TIER_DIR, read_tier, t);
+        r = topology_read_facts(root, t);
         if (r < 0)
                 return r;
-        read_switches(root_fd, t);
         *ret = TAKE_PTR(t);
         return 0;
 }
 
 int topology_read_meminfo(const char *root, int node, uint64_t *ret_size_bytes, uint64_t *ret_free_bytes)
 {
-        _cleanup_(close_p) int root_fd = root_open(root);
+        _cleanup_(close_p) int root_fd = attribute_root_open(root);
 
         if (root_fd < 0)
                 return root_fd;

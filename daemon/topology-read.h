@@ -15,3 +15,11 @@ int topology_read(const char *root, Topology **ret);
 /* MemTotal and MemFree of one node again (/sys/devices/system/node/nodeN/meminfo): two numbers, cheap enough
  * for every request. -ENOENT: the node is gone. */
 int topology_read_meminfo(const char *root, int node, uint64_t *ret_size_bytes, uint64_t *ret_free_bytes);
+
+/* The facts of a Topology again, in place: kernel, switches, drivers, huge pages. -ENOMEM; what cannot be
+ * read is unknown. */
+int topology_read_facts(const char *root, Topology *t);
+
+/* Bytes in the pools of huge pages of a node (nodeN/hugepages), and how many of them nobody uses; 0 without.
+ */
+int topology_read_hugetlb(const char *root, int node, uint64_t *ret_bytes, uint64_t *ret_free_bytes);

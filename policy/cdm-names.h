@@ -48,6 +48,9 @@
 #define CDM_OPTION_SCOPE      "scope"      /* b: the caller (pidfd) gets a scope: `cdmctl run` */
 #define CDM_OPTION_MEM_POLICY "mem-policy" /* s: what run sets; "bind" caps the scope */
 
+/* FenceState beyond those of daemon/fence.h */
+#define CDM_FENCE_OPEN_DEMOTION "open (demotion)"
+
 /* files, below --root where one is given */
 #define CDM_CONFIG_DIR "cdm" /* in /etc, /run, /usr/lib */
 #define CDM_STATE_DIR  "/run/cdmd"

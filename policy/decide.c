@@ -19,6 +19,7 @@
 #include <string.h>
 
 #include "policy/cdm-names.h"
+#include "policy/facts.h"
 #include "policy/place.h"
 #include "policy/timespan.h"
 
@@ -304,30 +305,6 @@ static int check_priority(Case *c)
                       (int)c->q->priority, (int)rule->priority, rule->file, c->d->line, (int)rule->priority);
 }
 
-/* Before kernel 6.16 demotion ignores cpusets: reclaim on faster nodes pushes anybody's pages onto slower
- * ones, so that nobody can be promised to be alone there. */
-static bool pool_takes_demotions(const Case *c)
-{
-        const Topology *t = c->s->topology;
-        int fastest = TIER_UNKNOWN;
-
-        if (!t->demotion_enabled)
-                return false;
-        NODESET_FOREACH (node, &c->s->pools->ordinary) {
-                const Node *n = topology_find(t, node);
-
-                if (n && n->tier != TIER_UNKNOWN && (fastest == TIER_UNKNOWN || n->tier < fastest))
-                        fastest = n->tier;
-        }
-        NODESET_FOREACH (node, &c->pool->nodes) {
-                const Node *n = topology_find(t, node);
-
-                if (n && fastest != TIER_UNKNOWN && n->tier > fastest)
-                        return true;
-        }
-        return false;
-}
-
 static int check_exclusive(Case *c)
 {
         const Rule *rule = c->d->rule;
@@ -340,13 +317,13 @@ static int check_exclusive(Case *c)
                               "%s:%u does not allow exclusive reservations (Exclusive=yes); ask without",
                               rule->file, c->d->line);
         }
-        if (pool_takes_demotions(c))
-                return answer(
-                        c, VERDICT_DENIED,
-                        "the kernel may demote anybody's pages to pool %s, so nobody can have its nodes "
-                        "for himself; ask without exclusive, or write 0 to "
-                        "/sys/kernel/mm/numa/demotion_enabled",
-                        c->pool->name);
+        if (facts_pool_takes_demotions(c->s->topology, &c->s->pools->ordinary, &c->pool->nodes))
+                return answer(c, VERDICT_DENIED,
+                              "the kernel (before Linux 6.16) may demote anybody's pages to pool %s, so "
+                              "nobody can "
+                              "have its nodes for himself; ask without exclusive, or write 0 to "
+                              "/sys/kernel/mm/numa/demotion_enabled",
+                              c->pool->name);
         return 0;
 }
 

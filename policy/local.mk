@@ -21,6 +21,8 @@ libpolicy_la_SOURCES = \
 	policy/container.h \
 	policy/decide.c \
 	policy/decide.h \
+	policy/facts.c \
+	policy/facts.h \
 	policy/ledger.c \
 	policy/ledger.h \
 	policy/macro.h \

@@ -34,6 +34,13 @@ const Node *topology_find(const Topology *t, int node)
         return bsearch(&node, t->nodes, t->n_nodes, sizeof(Node), compare_id);
 }
 
+Node *topology_get(Topology *t, int node)
+{
+        const Node *n = topology_find(t, node);
+
+        return n ? &t->nodes[n - t->nodes] : NULL;
+}
+
 NodeSet topology_memory_nodes(const Topology *t)
 {
         NodeSet set = NODESET_EMPTY;

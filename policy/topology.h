@@ -24,22 +24,30 @@ typedef struct Node {
         NodeSet initiators;           /* nearest CPU nodes (access1, else access0); empty when unknown */
         int tier;                     /* N of memory_tierN, smaller is faster; TIER_UNKNOWN */
         bool dax;                     /* memory that a dax/kmem device put online */
-        char *device;       /* "0004:04:00.0", "dax0.0", "mem0" ... or NULL: the device it belongs to */
-        uint16_t *distance; /* n entries in the order of Topology.nodes, or NULL */
+        char *device;           /* "0004:04:00.0", "dax0.0", "mem0" ... or NULL: the device it belongs to */
+        uint64_t hugetlb_bytes; /* in the pools of huge pages there, used or not */
+        uint16_t *distance;     /* n entries in the order of Topology.nodes, or NULL */
 } Node;
 
 typedef struct Topology {
         Node *nodes; /* by ascending id; numbers may be sparse */
         size_t n_nodes;
-        bool demotion_enabled; /* /sys/kernel/mm/numa/demotion_enabled */
-        bool numa_balancing;   /* /proc/sys/kernel/numa_balancing is not 0 */
-        char *cdmm; /* why the driver keeps its memory out of NUMA (NVIDIA's CDMM mode), or NULL */
+        /* Facts, which may change while the machine runs: topology_read_facts(). */
+        unsigned kernel_major, kernel_minor; /* 0.0 when unknown */
+        bool demotion_enabled;               /* /sys/kernel/mm/numa/demotion_enabled */
+        bool numa_balancing;                 /* /proc/sys/kernel/numa_balancing is not 0 */
+        char auto_online[16]; /* what becomes of new memory: "offline", "online", "online_kernel",
+                                 "online_movable"; "" when unknown */
+        char *cdmm;    /* the setting that keeps GPU memory out of NUMA (NVIDIA's CDMM mode), or NULL */
+        bool gpu_numa; /* an NVIDIA GPU's memory is a node, or meant to become one */
+        bool gpu_needs_movable; /* ... and its driver takes nothing but online_movable */
 } Topology;
 
 Topology *topology_free(Topology *t);
 DEFINE_CLEANUP(Topology, topology_free);
 
 const Node *topology_find(const Topology *t, int node);
+Node *topology_get(Topology *t, int node);
 
 /* All nodes that have memory, and those of them that have CPUs as well. */
 NodeSet topology_memory_nodes(const Topology *t);

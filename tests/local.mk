@@ -24,6 +24,7 @@ unit_tests = \
 	tests/unit/test-conf-read \
 	tests/unit/test-container \
 	tests/unit/test-decide \
+	tests/unit/test-facts \
 	tests/unit/test-fence-files \
 	tests/unit/test-fence-scan \
 	tests/unit/test-generator \
@@ -33,6 +34,7 @@ unit_tests = \
 	tests/unit/test-offline \
 	tests/unit/test-plan \
 	tests/unit/test-pool \
+	tests/unit/test-power9 \
 	tests/unit/test-rule \
 	tests/unit/test-size \
 	tests/unit/test-store \
@@ -54,6 +56,7 @@ test_paths = \
 tests_unit_test_fence_files_CPPFLAGS = $(AM_CPPFLAGS) $(test_paths)
 tests_unit_test_fence_scan_CPPFLAGS = $(AM_CPPFLAGS) $(test_paths)
 tests_unit_test_generator_CPPFLAGS = $(AM_CPPFLAGS) $(test_paths)
+tests_unit_test_power9_CPPFLAGS = $(AM_CPPFLAGS) $(test_paths)
 tests_unit_test_topology_read_CPPFLAGS = $(AM_CPPFLAGS) $(test_paths)
 
 # A whole cdmd on a private bus, with a made-up systemd and polkit.

@@ -66,6 +66,47 @@ explain="explain --offline --root=$root"
         run 1 $explain cdm 1G --unit other --user guest --near 0000:00:1f.7
 }
 
+# which device a node belongs to
+make_root cxl
+run 0 nodes --offline --root="$root" --json=short
+json "[n['device'] for n in d] == [None, None, 'mem0', 'region1', 'mem3']"
+make_root coherent
+run 0 nodes --offline --root="$root" --json=short
+json "[n['device'] for n in d] == [None, None, '0009:01:00.0', '0019:01:00.0']"
+
+# near: a device's own memory, else what is nearest to the node that it hangs on; --nodes has the last word
+explain="explain --offline --root=$root cdm 512M --unit other --user guest --json=short"
+# shellcheck disable=SC2086
+{
+        for case in 0009:01:00.0=2 0019:01:00.0=3 0000:65:00.0=3 65:00.0=3 0000:66:00.0=2; do
+                run 0 $explain --near "${case%=*}"
+                json "[n['node'] for n in d['nodes']] == [${case#*=}]"
+        done
+        run 0 $explain --near 0019:01:00.0 --nodes 2
+        json "[n['node'] for n in d['nodes']] == [2]"
+        run 1 $explain --near 0000:67:00.0
+        says err 'There is no PCI device 0000:67:00.0'
+        run 2 $explain --near 67
+        says err 'no PCI address'
+        run 1 $explain --nodes 0-2
+        says out 'nodes'
+}
+
+# demotion past cpusets: nobody can be alone on a slower node
+make_root cxl
+printf '[Match]\nUser=guest\n[Grant]\nExclusive=yes\n' >"$root/etc/cdm/policy.d/00-guest.conf"
+explain="explain --offline --root=$root cdm 512M --unit other --user guest"
+# shellcheck disable=SC2086
+{
+        run 0 $explain
+        run 3 $explain --exclusive
+        says out 'demote'
+        echo 6.16.0 >"$root/proc/sys/kernel/osrelease"
+        run 0 $explain --exclusive
+}
+
+make_root hbm4
+explain="explain --offline --root=$root"
 # a terminal never sees what a file smuggles in
 printf '[Match]\nPool=cdm\nUnit=train-*\nFoo=\033[31m\n' >"$root/etc/cdm/policy.d/30-bad.conf"
 # shellcheck disable=SC2086

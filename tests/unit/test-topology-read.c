@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 
+#include "daemon/topology-device.h"
 #include "daemon/topology-read.h"
 #include "tests/unit/check-main.h"
 #include "tests/unit/tree.h"
@@ -130,30 +131,194 @@ START_TEST(garbled_attributes_are_unknown_one_by_one)
 }
 END_TEST
 
-START_TEST(power9_nodes_belong_to_gpus)
+/* A GPU's memory is the node that the driver says. */
+START_TEST(coherent_gpus)
 {
-        char *root = tree_new(), *command = NULL, *below = NULL;
-        _cleanup_(topology_free_p) Topology *t = NULL;
+        _cleanup_(topology_free_p) Topology *t = read_machine("coherent");
 
-        if (access(FIXTURE, R_OK) < 0) {
-                fprintf(stderr, "skipped: %s is missing\n", FIXTURE);
+        ck_assert_str_eq(topology_find(t, 2)->device, "0009:01:00.0");
+        ck_assert_str_eq(topology_find(t, 3)->device, "0019:01:00.0");
+        ck_assert_ptr_null(topology_find(t, 0)->device);
+        ck_assert(!topology_find(t, 2)->dax);
+        ck_assert(t->gpu_numa && t->gpu_needs_movable && !t->cdmm);
+        ck_assert_str_eq(t->auto_online, "online");
+        ck_assert_uint_eq(t->kernel_major, 6);
+        ck_assert_uint_eq(t->kernel_minor, 8);
+}
+END_TEST
+
+/* Through the dax device to the region to its memdev; and through the first memory block of a region that
+ * firmware put online. */
+START_TEST(cxl_memory)
+{
+        _cleanup_(topology_free_p) Topology *t = read_machine("cxl");
+
+        ck_assert_str_eq(topology_find(t, 2)->device, "mem0");
+        ck_assert_str_eq(topology_find(t, 3)->device, "region1"); /* mem1 and mem2 interleaved */
+        ck_assert_str_eq(topology_find(t, 4)->device, "mem3");
+        ck_assert(topology_find(t, 2)->dax && topology_find(t, 3)->dax && !topology_find(t, 4)->dax);
+        ck_assert_ptr_null(topology_find(t, 1)->device);
+        ck_assert(t->demotion_enabled && t->numa_balancing);
+        ck_assert_str_eq(t->auto_online, "online_movable");
+        ck_assert_uint_eq(t->kernel_major, 6);
+        ck_assert_uint_eq(t->kernel_minor, 1);
+        ck_assert_uint_eq(topology_find(t, 0)->hugetlb_bytes, 128 << 20);
+        ck_assert_uint_eq(topology_find(t, 2)->hugetlb_bytes, 16 << 20);
+        ck_assert_uint_eq(topology_find(t, 3)->hugetlb_bytes, 0);
+        ck_assert(!t->gpu_numa && !t->gpu_needs_movable);
+}
+END_TEST
+
+START_TEST(cdmm_mode)
+{
+        static const struct {
+                const char *params;
+                const char *cdmm;
+        } cases[] = {
+                { "EnableUserNUMAManagement: 0\nCoherentGPUMemoryMode: \"driver\"\n",
+                  "CoherentGPUMemoryMode=driver" },
+                /* what a driver since R615 makes of no preference */
+                { "EnableUserNUMAManagement: 0\nCoherentGPUMemoryMode: \"\"\n",
+                  "EnableUserNUMAManagement=0" },
+                { "EnableUserNUMAManagement: 1\nCoherentGPUMemoryMode: \"numa\"\n", NULL },
+                { "EnableUserNUMAManagement: 1\n", NULL },
+                { "NotEnableUserNUMAManagement: 0\n", NULL },
+                { "CoherentGPUMemoryMode: \"driver", "CoherentGPUMemoryMode=driver" },
+                { "CoherentGPUMemoryMode: \"drivers-and-all-that-follows-in-a-very-long-line\"\n", NULL },
+                { "CoherentGPUMemoryMode", NULL },
+                { "", NULL },
+        };
+        _cleanup_(topology_free_p) Topology *machine = read_machine("cdmm");
+
+        ck_assert_str_eq(machine->cdmm, "CoherentGPUMemoryMode=driver");
+        ck_assert(!machine->gpu_numa && !machine->gpu_needs_movable);
+        for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+                _cleanup_(topology_free_p) Topology *t = NULL, *without = NULL;
+                char *root = one_node();
+
+                tree_write(root, "proc/driver/nvidia/params", cases[i].params);
+                without = read_tree(root);
+                ck_assert_ptr_null(without->cdmm); /* there is no GPU */
+                tree_write(root, "proc/driver/nvidia/gpus/0009:01:00.0/information", "Model: x\n");
+                t = read_tree(root);
+                ck_assert_pstr_eq(t->cdmm, cases[i].cdmm);
+                tree_write(root, "proc/driver/nvidia/gpus/0009:01:00.0/numa_status",
+                           "Node:      0\nStatus:    online\n");
+                ck_assert_int_eq(topology_read_facts(root, t), 0);
+                ck_assert_ptr_null(t->cdmm); /* the driver says that it is a node */
                 tree_remove(root);
-                return;
         }
-        ck_assert_int_ge(asprintf(&command, "tar -xjf '%s' -C '%s'", FIXTURE, root), 0);
-        ck_assert_int_eq(system(command), 0);
-        ck_assert_int_ge(asprintf(&below, "%s/nvidiagpunumanodes", root), 0);
-        t = read_tree(below);
-        assert_list(topology_memory_nodes(t), "0,8,250-255");
-        assert_list(topology_cpu_nodes(t), "0,8");
-        ck_assert_str_eq(topology_find(t, 255)->device, "0004:05:00.0");
-        ck_assert_str_eq(topology_find(t, 250)->device, "0035:05:00.0");
-        ck_assert_ptr_null(topology_find(t, 8)->device);
-        ck_assert_uint_eq(topology_find(t, 250)->size_bytes, UINT64_C(15728640) * 1024);
-        ck_assert_uint_eq(topology_distance(t, 0, 8), 40);
-        ck_assert_uint_eq(topology_distance(t, 250, 250), 10);
-        free(command);
-        free(below);
+}
+END_TEST
+
+/* A driver without the parameter needs nothing while all is online (POWER9 has another way). */
+START_TEST(who_needs_online_movable)
+{
+        _cleanup_(topology_free_p) Topology *t = NULL;
+        char *root = one_node();
+
+        tree_write(root, "proc/driver/nvidia/params", "EnableMSI: 1\n");
+        tree_write(root, "proc/driver/nvidia/gpus/0009:01:00.0/numa_status",
+                   "Node:      0\nStatus:    online\n");
+        tree_write(root, "sys/devices/system/memory/auto_online_blocks", "online_and_something_longer\n");
+        t = read_tree(root);
+        ck_assert(t->gpu_numa && !t->gpu_needs_movable);
+        ck_assert_str_eq(t->auto_online, "");
+        tree_write(root, "proc/driver/nvidia/gpus/0009:01:00.0/numa_status",
+                   "Node:      -1\nStatus:    offline\n");
+        ck_assert_int_eq(topology_read_facts(root, t), 0);
+        ck_assert(t->gpu_numa && t->gpu_needs_movable);
+        tree_remove(root);
+}
+END_TEST
+
+START_TEST(facts_are_read_again)
+{
+        _cleanup_(topology_free_p) Topology *t = NULL;
+        uint64_t all = 1, unused = 1;
+        char *root = one_node();
+
+        t = read_tree(root);
+        ck_assert_uint_eq(t->kernel_major, 0);
+        tree_write(root, "proc/sys/kernel/osrelease", "6.16.0-rc1\n");
+        tree_write(root, "sys/kernel/mm/numa/demotion_enabled", "true\n");
+        tree_write(root, NODE "node0/hugepages/hugepages-2048kB/nr_hugepages", "3\n");
+        tree_write(root, NODE "node0/hugepages/hugepages-2048kB/free_hugepages", "1\n");
+        tree_write(root, NODE "node0/hugepages/hugepages-1048576kB/nr_hugepages", "1\n");
+        tree_write(root, NODE "node0/hugepages/hugepages-18446744073709551615kB/nr_hugepages", "1\n");
+        tree_write(root, NODE "node0/hugepages/hugepages-64kBx/nr_hugepages", "1\n");
+        ck_assert_int_eq(topology_read_facts(root, t), 0);
+        ck_assert_uint_eq(t->kernel_major * 100 + t->kernel_minor, 616);
+        ck_assert(t->demotion_enabled);
+        ck_assert_uint_eq(t->nodes[0].hugetlb_bytes, (6 << 20) + GIB);
+        ck_assert_int_eq(topology_read_hugetlb(root, 0, &all, &unused), 0);
+        ck_assert(all == (6 << 20) + GIB && unused == 2 << 20);
+        ck_assert_int_eq(topology_read_hugetlb(root, 7, &all, &unused), 0);
+        ck_assert(all == 0 && unused == 0);
+        tree_write(root, "sys/kernel/mm/numa/demotion_enabled", "false\n");
+        tree_write(root, "proc/sys/kernel/osrelease", "what?\n");
+        ck_assert_int_eq(topology_read_facts(root, t), 0);
+        ck_assert(!t->demotion_enabled && t->kernel_major == 0);
+        tree_remove(root);
+}
+END_TEST
+
+static void expect_near(const char *machine, const char *pci, int error, const char *list)
+{
+        _cleanup_(topology_free_p) Topology *t = read_machine(machine);
+        NodeSet nodes = NODESET_EMPTY;
+        char *root = NULL;
+
+        ck_assert_int_ge(asprintf(&root, "%s/machine/%s", TEST_DATA_DIR, machine), 0);
+        ck_assert_msg(topology_read_near(root, t, pci, &nodes) == error, "%s", pci);
+        assert_list(nodes, list);
+        free(root);
+}
+
+START_TEST(near_a_device)
+{
+        /* a device's own memory before the node that it hangs on */
+        expect_near("coherent", "0009:01:00.0", 0, "2");
+        expect_near("coherent", "0019:01:00.0", 0, "3");
+        expect_near("coherent", "0000:65:00.0", 0, "1");
+        expect_near("coherent", "65:00.0", 0, "1");
+        expect_near("coherent", "0000:66:00.0", 0, ""); /* firmware does not say */
+        expect_near("cxl", "0000:0d:00.0", 0, "2");
+        expect_near("cxl", "0D:00.0", 0, "2");
+        expect_near("cxl", "3d:00.0", 0, "4");
+        expect_near("cxl", "1d:00.0", 0, "1"); /* one of two that are interleaved */
+        expect_near("coherent", "0000:67:00.0", -ENOENT, "");
+        expect_near("coherent", "0000:65:00", -EINVAL, "");
+        expect_near("coherent", "65:00.00", -EINVAL, "");
+        expect_near("coherent", "../../65:00.", -EINVAL, "");
+        expect_near("coherent", "0000/65:00.0", -EINVAL, "");
+        expect_near("coherent", "", -EINVAL, "");
+        expect_near("coherent", "0000:65:00.0 ", -EINVAL, "");
+}
+END_TEST
+
+/* A link of the copied machine never leads to this one. */
+START_TEST(links_stay_below_the_root)
+{
+        _cleanup_(topology_free_p) Topology *t = NULL, *outside = NULL;
+        char *root = one_node(), *secret = tree_new(), *target = NULL, *up = NULL;
+
+        tree_write(secret, "latency", "77\n");
+        tree_write(root, "elsewhere/nodes/online", "0\n");
+        tree_write(root, "elsewhere/latency", "55\n");
+        tree_symlink(root, NODE "node0/access1/initiators/read_latency", "/elsewhere/latency");
+        t = read_tree(root);
+        ck_assert_uint_eq(t->nodes[0].read_latency_ns, 55);
+        ck_assert_int_ge(asprintf(&target, "%s/latency", secret), 0);
+        tree_symlink(root, NODE "node0/access1/initiators/read_bandwidth", target);
+        ck_assert_int_ge(asprintf(&up, "../../../../../../../../../../../../..%s", target), 0);
+        tree_symlink(root, "proc/sys/kernel/numa_balancing", up);
+        outside = read_tree(root);
+        ck_assert_uint_eq(outside->nodes[0].read_bandwidth_mbps, 0);
+        ck_assert(!outside->numa_balancing);
+        free(target);
+        free(up);
+        tree_remove(secret);
         tree_remove(root);
 }
 END_TEST
@@ -314,7 +479,13 @@ static Suite *suite(void)
         tcase_add_test(c, machine_without_cdm_has_only_cpu_nodes);
         tcase_add_test(c, sparse_numbers_and_empty_nodes);
         tcase_add_test(c, garbled_attributes_are_unknown_one_by_one);
-        tcase_add_test(c, power9_nodes_belong_to_gpus);
+        tcase_add_test(c, coherent_gpus);
+        tcase_add_test(c, cxl_memory);
+        tcase_add_test(c, cdmm_mode);
+        tcase_add_test(c, who_needs_online_movable);
+        tcase_add_test(c, facts_are_read_again);
+        tcase_add_test(c, near_a_device);
+        tcase_add_test(c, links_stay_below_the_root);
         tcase_add_test(c, node_list_decides_whether_there_is_a_topology);
         tcase_add_test(c, no_sysfs_is_enoent_and_no_list_is_replaced_by_the_folders);
         tcase_add_test(c, binary_over_long_and_special_files);

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Small files of sysfs and procfs below a root directory: the machine's own, or a copy of another one's.
+ * Links are followed as they would be there, absolute ones and ".." within the root. */
+
+#include <stdint.h>
+
+#include "policy/macro.h"
+
+/* "" is the machine's. A descriptor, or a negative errno. */
+int attribute_root_open(const char *root);
+
+/* All of the file whose path below root_fd the format gives, owned by the caller. -EBADMSG: binary; -EFBIG:
+ * longer than any attribute; -EINVAL: no regular file. */
+int attribute_read(int root_fd, char **ret, const char *format, ...) _printf_(3, 4);
+
+/* 0, or -ENOENT and the like. */
+int attribute_exists(int root_fd, const char *path);
+
+/* Where a link points to, unresolved: the path below /sys/devices says what a device is part of. */
+int attribute_read_link(int root_fd, char **ret, const char *format, ...) _printf_(3, 4);
+
+/* A decimal number and nothing else but white space around it. -EINVAL, -ERANGE. */
+int attribute_number(const char *text, uint64_t *ret);
+
+/* "node12" with prefix "node" is 12; -1 for anything else, also for more than the kernel can number nodes.
+ */
+int attribute_name_number(const char *name, const char *prefix);
+
+/* Calls fn for every entry of a folder, dax2.0 before dax10.0; no folder is no entry. Stops at the first
+ * negative return, which it returns. */
+typedef int (*attribute_entry_t)(int root_fd, const char *name, void *userdata);
+int attribute_foreach(int root_fd, const char *path, attribute_entry_t fn, void *userdata);

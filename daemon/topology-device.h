@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Which device a node's memory belongs to, and which nodes are a device's or near to it. */
+
+#include "policy/topology.h"
+
+/* Fills in `device` and `dax` of the nodes. Best source first, and the first that names a device stays:
+ * NVIDIA's driver ("0004:04:00.0"), CXL ("mem0", or "region0" when that is interleaved over several), other
+ * devices of the dax bus ("dax0.0"). -ENOMEM is the only failure. */
+int topology_read_devices(int root_fd, Topology *t);
+
+/* What is near to a PCI device, 0000:65:00.0 or 65:00.0: the nodes whose memory is its own, else the node
+ * that it is attached to (sys/bus/pci/devices/ADDRESS/numa_node); empty when the kernel does not know.
+ * -EINVAL: no PCI address; -ENOENT: no such device here. */
+int topology_read_near(const char *root, const Topology *t, const char *pci, NodeSet *ret);

@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "policy/facts.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "policy/size.h"
+
+static const char *const fact_names[_FACT_MAX] = {
+        [FACT_CDMM] = "cdmm",         [FACT_FENCE_DEMOTION] = "fence-demotion",
+        [FACT_DEMOTION] = "demotion", [FACT_NUMA_BALANCING] = "numa-balancing",
+        [FACT_HUGETLB] = "hugetlb",   [FACT_AUTO_ONLINE] = "auto-online",
+};
+
+const char *fact_to_string(Fact f)
+{
+        return f >= 0 && f < _FACT_MAX ? fact_names[f] : NULL;
+}
+
+static int sentence(char **ret, const char *format, ...) _printf_(2, 3);
+static int sentence(char **ret, const char *format, ...)
+{
+        char *text;
+        va_list ap;
+        int r;
+
+        va_start(ap, format);
+        r = vasprintf(&text, format, ap);
+        va_end(ap);
+        if (r < 0)
+                return -ENOMEM;
+        *ret = text;
+        return 1;
+}
+
+static bool kernel_is_before(const Topology *t, unsigned major, unsigned minor)
+{
+        return t->kernel_major < major || (t->kernel_major == major && t->kernel_minor < minor);
+}
+
+bool facts_pool_takes_demotions(const Topology *t, const NodeSet *ordinary, const NodeSet *pool_nodes)
+{
+        int fastest = TIER_UNKNOWN;
+
+        if (!t->demotion_enabled || !kernel_is_before(t, 6, 16))
+                return false;
+        NODESET_FOREACH (node, ordinary) {
+                const Node *n = topology_find(t, node);
+
+                if (n && n->tier != TIER_UNKNOWN && (fastest == TIER_UNKNOWN || n->tier < fastest))
+                        fastest = n->tier;
+        }
+        NODESET_FOREACH (node, pool_nodes) {
+                const Node *n = topology_find(t, node);
+
+                if (n && fastest != TIER_UNKNOWN && n->tier > fastest)
+                        return true;
+        }
+        return false;
+}
+
+static int judge_cdmm(const Topology *t, char **ret)
+{
+        if (!t->cdmm)
+                return 0;
+        return sentence(
+                ret,
+                "NVIDIA's CDMM mode (%s): on the GPUs there is nothing to manage: the driver keeps GPU "
+                "memory out of NUMA. To have it as nodes, load the nvidia module with "
+                "NVreg_CoherentGPUMemoryMode=numa.",
+                t->cdmm);
+}
+
+static const char *kernel_version(const Topology *t, char text[static 32])
+{
+        if (t->kernel_major == 0)
+                return "This kernel";
+        snprintf(text, 32, "Linux %u.%u", t->kernel_major, t->kernel_minor);
+        return text;
+}
+
+static NodeSet demotion_targets(const Topology *t, const PoolSet *pools)
+{
+        NodeSet nodes = NODESET_EMPTY;
+
+        NODESET_FOREACH (node, &pools->cdm) {
+                NodeSet one = nodeset_of(node);
+
+                if (facts_pool_takes_demotions(t, &pools->ordinary, &one))
+                        nodeset_add(&nodes, node);
+        }
+        return nodes;
+}
+
+static int judge_fence_demotion(const Topology *t, const PoolSet *pools, char **ret)
+{
+        NodeSet nodes = demotion_targets(t, pools);
+        char list[NODESET_STR_MAX], version[32];
+
+        if (nodeset_is_empty(&nodes))
+                return 0;
+        return sentence(
+                ret,
+                "The fence is open to demotion: under pressure %s moves cold pages of any process to the "
+                "slower CDM nodes (%s), whatever its cpuset says; Linux 6.16 and later do not. To close "
+                "it, write 0 to /sys/kernel/mm/numa/demotion_enabled.",
+                kernel_version(t, version), nodeset_format(&nodes, list));
+}
+
+/* Where the kernel minds cpusets, a tenant's pages still leave the fast node that it reserved. */
+static int judge_demotion(const Topology *t, const PoolSet *pools, char **ret)
+{
+        NodeSet nodes = demotion_targets(t, pools);
+
+        if (!t->demotion_enabled || nodeset_is_empty(&pools->cdm) || !nodeset_is_empty(&nodes))
+                return 0;
+        return sentence(ret,
+                        "The kernel's demotion is on: under pressure it moves cold pages of programs to "
+                        "slower nodes, also off the nodes that they reserved. To keep them there, write 0 "
+                        "to /sys/kernel/mm/numa/demotion_enabled.");
+}
+
+static int judge_numa_balancing(const Topology *t, const PoolSet *pools, char **ret)
+{
+        if (!t->numa_balancing || nodeset_is_empty(&pools->cdm))
+                return 0;
+        return sentence(ret, "The kernel's NUMA balancing is on: it moves pages of running programs between "
+                             "nodes, also off the nodes that they reserved. To switch it off: `sysctl "
+                             "kernel.numa_balancing=0`.");
+}
+
+/* vm.nr_hugepages takes from all nodes that the writer may use, evenly; the pages are nobody's until they
+ * are mapped, and cannot be drained. */
+static int judge_hugetlb(const Topology *t, const PoolSet *pools, char **ret)
+{
+        char list[NODESET_STR_MAX], size[SIZE_STR_MAX];
+        NodeSet nodes = NODESET_EMPTY;
+        uint64_t bytes = 0;
+
+        NODESET_FOREACH (node, &pools->cdm) {
+                const Node *n = topology_find(t, node);
+
+                if (!n || n->hugetlb_bytes == 0)
+                        continue;
+                nodeset_add(&nodes, node);
+                bytes += n->hugetlb_bytes;
+        }
+        if (bytes == 0)
+                return 0;
+        return sentence(
+                ret,
+                "%s of the system's huge pages are on CDM nodes (%s), where no reservation can have that "
+                "memory. Write 0 to /sys/devices/system/node/nodeN/hugepages/hugepages-*/nr_hugepages of "
+                "these nodes, and set the pool up for each ordinary node there instead of with "
+                "vm.nr_hugepages.",
+                size_format(bytes, size), nodeset_format(&nodes, list));
+}
+
+/* The driver refuses other zones than ZONE_MOVABLE and tells in the kernel's log (open-gpu-kernel-modules,
+ * nvidia/os-interface.c: os_numa_verify_gpu_memory_zone()): kernel data there would keep the GPU from ever
+ * being reset. */
+static int judge_auto_online(const Topology *t, char **ret)
+{
+        if (!t->gpu_needs_movable || !t->auto_online[0] || strcmp(t->auto_online, "online_movable") == 0)
+                return 0;
+        return sentence(
+                ret,
+                "/sys/devices/system/memory/auto_online_blocks is %s, and NVIDIA's driver makes GPU memory "
+                "a node with online_movable only. Write that there (and boot with "
+                "memhp_default_state=online_movable), then load the nvidia module again.",
+                t->auto_online);
+}
+
+int fact_judge(Fact f, const Topology *t, const PoolSet *pools, char **ret)
+{
+        switch (f) {
+        case FACT_CDMM:
+                return judge_cdmm(t, ret);
+        case FACT_FENCE_DEMOTION:
+                return judge_fence_demotion(t, pools, ret);
+        case FACT_DEMOTION:
+                return judge_demotion(t, pools, ret);
+        case FACT_NUMA_BALANCING:
+                return judge_numa_balancing(t, pools, ret);
+        case FACT_HUGETLB:
+                return judge_hugetlb(t, pools, ret);
+        case FACT_AUTO_ONLINE:
+                return judge_auto_online(t, ret);
+        case _FACT_MAX:
+                break;
+        }
+        return 0;
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* What the kernel and the drivers are set to, judged: each setting that is in the way of what cdmd promises
+ * becomes a sentence that says what to do. */
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "policy/macro.h"
+#include "policy/pool.h"
+#include "policy/topology.h"
+
+typedef enum Fact {
+        FACT_CDMM,           /* NVIDIA's driver keeps GPU memory out of NUMA */
+        FACT_FENCE_DEMOTION, /* demotion goes past cpusets onto a pool */
+        FACT_DEMOTION,       /* demotion moves what tenants have on fast nodes */
+        FACT_NUMA_BALANCING,
+        FACT_HUGETLB,     /* huge pages were taken from CDM nodes */
+        FACT_AUTO_ONLINE, /* NVIDIA's driver cannot make nodes */
+        _FACT_MAX,
+} Fact;
+
+const char *fact_to_string(Fact f);
+
+/* 1: *ret is a sentence, owned by the caller; 0: all is well in that respect; -ENOMEM. */
+int fact_judge(Fact f, const Topology *t, const PoolSet *pools, char **ret);
+
+/* May reclaim push anybody's pages onto these nodes, past every cpuset? The kernel's demotion goes from a
+ * node to those of slower tiers, and asks for cpusets from Linux 6.16 on (7d709f49babc, "vmscan,cgroup:
+ * apply mems_effective to reclaim"). Until 7.0 (1aceed565ff1, "mm/vmscan: fix demotion targets checks in
+ * reclaim/demotion") it asks only for the nearest target, so that who may use one slow node can still come
+ * to another one; nobody else can. A kernel of unknown version counts as an old one. */
+bool facts_pool_takes_demotions(const Topology *t, const NodeSet *ordinary, const NodeSet *pool_nodes);
