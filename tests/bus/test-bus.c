@@ -64,11 +64,16 @@ START_TEST(request_and_release)
         ck_assert_str_eq(world_get(&w, DB_MEMS), "0-1");
         uint32_t id = grant_db(GIB / 2);
 
+        char file[64];
+
+        snprintf(file, sizeof(file), "/run/cdmd/reservation-%" PRIu32, id);
+        ck_assert_str_ne(world_get(&w, file), "");
         ck_assert_str_eq(world_get(&w, DB_MEMS), "0-2");
         ck_assert_str_eq(world_reservation(&w, id, "State"), "active");
         ck_assert_str_eq(world_reservation(&w, id, "Unit"), "db.service");
         ck_assert_int_eq(world_release(w.client, id), 0);
         world_wait_event(&w, "released", id);
+        ck_assert_str_eq(world_get(&w, file), "");
         ck_assert_str_eq(world_get(&w, DB_MEMS), "0-1");
         ck_assert_str_eq(world_reservation(&w, id, "State"), "");
         ck_assert_int_lt(world_release(w.client, id), 0);
@@ -735,6 +740,115 @@ START_TEST(others_with_polkit)
 }
 END_TEST
 
+static int call_manager(sd_bus *bus, const char *member)
+{
+        _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
+        int r = sd_bus_call_method(bus, CDM_BUS_NAME, CDM_PATH, CDM_INTERFACE_MANAGER, member, &error, NULL,
+                                   NULL);
+
+        snprintf(world_error, sizeof(world_error), "%s", error.name ? error.name : "");
+        return r;
+}
+
+START_TEST(managing_needs_polkit)
+{
+        _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
+        sd_bus *bus = world_connect(&w, USER_NOBODY);
+
+        ck_assert_int_lt(call_manager(bus, "Reload"), 0);
+        ck_assert_str_eq(world_error, CDM_ERROR_DENIED);
+        world_start_polkit(&w, "no");
+        ck_assert_int_lt(call_manager(bus, "Reload"), 0);
+        ck_assert_str_eq(world_error, CDM_ERROR_DENIED);
+        ck_assert_str_eq(world_polkit_asked(&w), CDM_ACTION_MANAGE);
+        world_start_polkit(&w, "yes");
+        ck_assert_int_ge(call_manager(bus, "Reload"), 0);
+        /* polkit does not come into this one: only root may ask what another user would get */
+        ck_assert_int_lt(sd_bus_call_method(bus, CDM_BUS_NAME, CDM_PATH, CDM_INTERFACE_MANAGER, "Explain",
+                                            &error, NULL, "sta{sv}", "cdm", GIB / 4, 2, CDM_OPTION_UNIT, "s",
+                                            "db.service", CDM_OPTION_USER, "s", "root"),
+                         0);
+        ck_assert_str_eq(error.name, CDM_ERROR_DENIED);
+        sd_bus_flush_close_unref(bus);
+}
+END_TEST
+
+static void ask_async(sd_bus *bus, int pidfd, sd_bus_slot **slot, sd_bus_message **reply)
+{
+        ck_assert_int_ge(sd_bus_call_method_async(bus, slot, CDM_BUS_NAME, CDM_PATH, CDM_INTERFACE_MANAGER,
+                                                  "Request", keep_reply, reply, "sta{sv}", "cdm", GIB / 4, 1,
+                                                  CDM_OPTION_PIDFD, "h", pidfd),
+                         0);
+        ck_assert_int_ge(sd_bus_flush(bus), 0);
+}
+
+/* So that cdmd has come to whatever was sent before. */
+static void let_it_work(void)
+{
+        for (int i = 0; i < 100; i++) {
+                (void)world_reservation(&w, 1000, "State");
+                (void)world_steer(&w, "Looked", 0);
+        }
+}
+
+/* Who moved to another unit while he waited for his turn must not have his old one opened. */
+START_TEST(a_caller_who_moved_away_gets_nothing)
+{
+        sd_bus *bus = world_connect(&w, USER_NOBODY);
+        int pidfd = (int)syscall(SYS_pidfd_open, getpid(), 0);
+        sd_bus_message *replies[2] = { NULL };
+        sd_bus_slot *slots[2];
+
+        world_add_unit(&w, "mine.service", "system.slice", "/system.slice/mine.service", "nobody");
+        world_be(&w, USER_NOBODY, "/system.slice/mine.service");
+        world_steer(&w, "Hold", 1);
+        ask_async(bus, pidfd, &slots[0], &replies[0]);
+        while (world_steer(&w, "Hold", 1) == 0)
+                ;
+        ask_async(bus, pidfd, &slots[1], &replies[1]);
+        let_it_work();
+        world_be(&w, USER_NOBODY, "/system.slice/db.service");
+        world_steer(&w, "Hold", 0);
+        while (!replies[0] || !replies[1])
+                if (sd_bus_process(bus, NULL) == 0)
+                        sd_bus_wait(bus, UINT64_MAX);
+        for (int i = 0; i < 2; i++) {
+                ck_assert(sd_bus_message_is_method_error(replies[i], CDM_ERROR_STALE));
+                sd_bus_message_unref(replies[i]);
+                sd_bus_slot_unref(slots[i]);
+        }
+        close(pidfd);
+        sd_bus_flush_close_unref(bus);
+}
+END_TEST
+
+/* What one user leaves open at polkit is nobody else's: his own further questions wait, no others. */
+START_TEST(questions_of_others_do_not_wait)
+{
+        enum { ASKED = 4, SENT = 6 };
+        sd_bus *bus[2] = { world_connect(&w, USER_NOBODY), world_connect(&w, USER_DAEMON) };
+        unsigned n = 0;
+
+        world_start_polkit(&w, "hang");
+        for (int i = 0; i < SENT; i++)
+                ck_assert_int_ge(sd_bus_call_method_async(bus[0], NULL, CDM_BUS_NAME, CDM_PATH,
+                                                          CDM_INTERFACE_MANAGER, "Reload", count_busy, &n,
+                                                          NULL),
+                                 0);
+        ck_assert_int_ge(sd_bus_flush(bus[0]), 0);
+        for (int i = 0; i < ASKED; i++)
+                ck_assert_str_eq(world_polkit_asked(&w), CDM_ACTION_MANAGE);
+        ck_assert_int_ge(sd_bus_call_method_async(bus[1], NULL, CDM_BUS_NAME, CDM_PATH,
+                                                  CDM_INTERFACE_MANAGER, "Request", count_busy, &n,
+                                                  "sta{sv}", "cdm", GIB / 4, 1, "unit", "s", "db.service"),
+                         0);
+        ck_assert_int_ge(sd_bus_flush(bus[1]), 0);
+        ck_assert_str_eq(world_polkit_asked(&w), CDM_ACTION_REQUEST_FOR_OTHERS);
+        for (int i = 0; i < 2; i++)
+                sd_bus_flush_close_unref(bus[i]);
+}
+END_TEST
+
 START_TEST(polkit_that_hangs_stops_nobody_else)
 {
         sd_bus *bus = world_connect(&w, USER_NOBODY);
@@ -864,6 +978,9 @@ int main(void)
         if (getuid() == 0) {
                 tcase_add_test(u, own_unit_without_polkit);
                 tcase_add_test(u, others_with_polkit);
+                tcase_add_test(u, managing_needs_polkit);
+                tcase_add_test(u, a_caller_who_moved_away_gets_nothing);
+                tcase_add_test(u, questions_of_others_do_not_wait);
                 tcase_add_test(u, polkit_that_hangs_stops_nobody_else);
                 tcase_add_test(u, waiting_for_polkit_has_an_end);
                 tcase_add_test(u, run_moves_a_session_into_a_scope);

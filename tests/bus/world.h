@@ -9,6 +9,7 @@
 #include <systemd/sd-bus.h>
 
 #define GIB         (UINT64_C(1) << 30)
+#define USER_DAEMON 1
 #define USER_NOBODY 65534
 
 typedef struct World {
