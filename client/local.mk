@@ -13,6 +13,8 @@ libclient_la_SOURCES = \
 	client/event.c \
 	client/event.h \
 	client/explain.c \
+	client/holders.c \
+	client/holders.h \
 	client/json.c \
 	client/json.h \
 	client/list.c \

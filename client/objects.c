@@ -41,6 +41,7 @@ static const Property pool_properties[] = {
         { "Available", "t", offsetof(PoolInfo, available) },
         { "Used", "t", offsetof(PoolInfo, used) },
         { "Hold", "b", offsetof(PoolInfo, hold) },
+        { "FenceState", "s", offsetof(PoolInfo, fence) },
         {},
 };
 
@@ -82,6 +83,7 @@ Objects *objects_free(Objects *o)
         for (size_t i = 0; i < o->n_pools; i++) {
                 free(o->pools[i].name);
                 free(o->pools[i].description);
+                free(o->pools[i].fence);
         }
         for (size_t i = 0; i < o->n_nodes; i++) {
                 free(o->nodes[i].pool);

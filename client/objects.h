@@ -26,7 +26,7 @@ typedef struct ReservationInfo {
 } ReservationInfo;
 
 typedef struct PoolInfo {
-        char *name, *description;
+        char *name, *description, *fence;
         NodeSet nodes;
         uint64_t size, reserved, available, used;
         bool hold;

@@ -9,6 +9,7 @@
 
 #include "client/bus-client.h"
 #include "client/cdmctl.h"
+#include "client/holders.h"
 #include "client/objects.h"
 #include "client/text.h"
 #include "policy/cdm-names.h"
@@ -20,6 +21,9 @@ typedef struct ManagerInfo {
         char *version, *mode, *fence;
         char **warnings;
         uint64_t drained; /* bytes of intruders, since cdmd started */
+        bool demoting;    /* the kernel moves pages past the fence ... */
+        uint64_t demoted; /* ... and this much of pools that it can reach belongs to nobody with a
+                             reservation */
         NodeSet ordinary;
         Table *unfenced;
 } ManagerInfo;
@@ -113,6 +117,38 @@ static int read_manager(sd_bus *bus, ManagerInfo *m)
         return r < 0 ? client_fail(&error, r) : 0;
 }
 
+typedef struct Demoted {
+        NodeSet nodes;
+        uint64_t bytes;
+} Demoted;
+
+static void add_demoted(const HolderInfo *h, void *userdata)
+{
+        Demoted *d = userdata;
+
+        if (h->node < NODE_MAX && nodeset_contains(&d->nodes, (int)h->node) &&
+            strcmp(h->kind, "intruder") == 0)
+                d->bytes += h->bytes;
+}
+
+/* The kernel does not note which way a page came. But where the fence is closed to all else, what those have
+ * there who may not be there is what was demoted, or was there before the fence. */
+static int read_demoted(sd_bus *bus, const Objects *o, ManagerInfo *m)
+{
+        Demoted d = { .nodes = NODESET_EMPTY };
+
+        m->demoting = strcmp(m->fence, CDM_FENCE_OPEN_DEMOTION) == 0;
+        if (!m->demoting)
+                return 0;
+        for (size_t i = 0; i < o->n_pools; i++)
+                if (o->pools[i].fence && strcmp(o->pools[i].fence, CDM_FENCE_OPEN_DEMOTION) == 0)
+                        NODESET_FOREACH (node, &o->pools[i].nodes)
+                                nodeset_add(&d.nodes, node);
+        int status = holders_read(bus, add_demoted, &d);
+        m->demoted = d.bytes;
+        return status;
+}
+
 static void print_clean(const char *format, const char *text)
 {
         _cleanup_free_ char *clean = text_sanitise(text);
@@ -137,6 +173,9 @@ static void print_fence(const ManagerInfo *m)
         printf("%s", color ? "\033[0m" : "");
         print_clean(" (Mode=%s", m->mode);
         printf("; ordinary nodes %s)\n", nodeset_format(&m->ordinary, list));
+        if (m->demoting)
+                printf("       %s of processes without a reservation are where the kernel demotes to\n",
+                       size_format(m->demoted, size));
         if (m->drained > 0)
                 printf("       %s of intruders were moved off CDM nodes\n", size_format(m->drained, size));
 }
@@ -168,9 +207,12 @@ static void print_pools(const Objects *o)
 
                 printf("  %-10s ", name ? name : "");
                 print_bar(p->reserved, p->size);
-                printf(" %s of %s reserved, %s used; nodes %s\n", size_format(p->reserved, reserved),
+                printf(" %s of %s reserved, %s used; nodes %s", size_format(p->reserved, reserved),
                        size_format(p->size, whole), size_format(p->used, used),
                        nodeset_format(&p->nodes, list));
+                if (p->fence && strcmp(p->fence, CDM_FENCE_OPEN_DEMOTION) == 0)
+                        printf("; fence: %s", CDM_FENCE_OPEN_DEMOTION);
+                putchar('\n');
         }
 }
 
@@ -230,6 +272,11 @@ static int print_json(const ManagerInfo *m, const Objects *o, JsonMode mode)
         json_nodes(&j, &m->ordinary);
         json_key(&j, "intruder_bytes_drained");
         json_unsigned(&j, m->drained);
+        json_key(&j, "demoted_bytes");
+        if (m->demoting)
+                json_unsigned(&j, m->demoted);
+        else
+                json_null(&j);
         json_key(&j, "warnings");
         json_array_begin(&j);
         for (char **w = m->warnings; w && *w; w++)
@@ -252,6 +299,8 @@ int verb_status(const Args *args)
                 status = read_manager(bus, &manager);
         if (status == 0)
                 status = objects_read(bus, &objects);
+        if (status == 0)
+                status = read_demoted(bus, objects, &manager);
         if (status != 0)
                 return status;
 

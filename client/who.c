@@ -9,12 +9,15 @@
 
 #include "client/bus-client.h"
 #include "client/cdmctl.h"
+#include "client/holders.h"
 #include "client/objects.h"
 #include "policy/cdm-names.h"
 
 static const Column columns[] = {
-        { "NODE", "node", true }, { "CGROUP", "cgroup" },   { "UNIT", "unit" }, { "BYTES", "bytes", true },
-        { "ANON", "anon", true }, { "FILE", "file", true }, { "KIND", "kind" },
+        { "NODE", "node", true },   { "CGROUP", "cgroup" },     { "UNIT", "unit" },
+        { "BYTES", "bytes", true }, { "ANON", "anon", true },   { "FILE", "file", true },
+        { "KIND", "kind" },         { "SHMEM", "shmem", true }, { "HUGETLB", "hugetlb", true },
+        { "WHAT", "name" },
 };
 
 /* A word of digits is a node, anything else a pool. */
@@ -55,74 +58,67 @@ static const char *kind_color(const char *kind)
  * programs, but a table of them hides from people what matters. */
 #define SMALL_BYTES 4096
 
-typedef struct Filter {
+typedef struct List {
         const NodeSet *only; /* NULL: all nodes */
         bool hide_small;
         unsigned n_small; /* so many were hidden */
-} Filter;
+        Table *table;
+} List;
 
-static bool is_hidden(Filter *f, uint32_t node, uint64_t bytes, uint64_t user_bytes)
+static bool is_hidden(List *l, const HolderInfo *h)
 {
-        if (f->only && (node >= NODE_MAX || !nodeset_contains(f->only, (int)node)))
+        if (l->only && (h->node >= NODE_MAX || !nodeset_contains(l->only, (int)h->node)))
                 return true;
-        if (!f->hide_small || user_bytes > 0 || bytes >= SMALL_BYTES)
+        if (!l->hide_small || h->anon + h->file + h->shmem + h->hugetlb > 0 || h->bytes >= SMALL_BYTES)
                 return false;
-        f->n_small++;
+        l->n_small++;
         return true;
 }
 
-static int fill(sd_bus_message *m, Filter *f, Table *t)
+static void add_row(const HolderInfo *h, void *userdata)
 {
-        const char *cgroup, *unit, *kind;
-        uint64_t bytes, anon, file;
-        uint32_t node;
+        List *l = userdata;
+        Table *t = l->table;
 
-        int r = sd_bus_message_enter_container(m, 'a', "(ussttts)");
-        if (r < 0)
-                return r;
-        while ((r = sd_bus_message_read(m, "(ussttts)", &node, &cgroup, &unit, &bytes, &anon, &file,
-                                        &kind)) > 0) {
-                if (is_hidden(f, node, bytes, anon + file))
-                        continue;
-                table_row(t);
-                table_unsigned(t, node);
-                table_string_or_null(t, cgroup);
-                table_string_or_null(t, unit);
-                table_bytes(t, bytes);
-                table_bytes(t, anon);
-                table_bytes(t, file);
-                table_string(t, kind);
-                table_color(t, kind_color(kind));
-        }
-        return r;
+        if (is_hidden(l, h))
+                return;
+        table_row(t);
+        table_unsigned(t, h->node);
+        table_string_or_null(t, h->cgroup);
+        table_string_or_null(t, h->unit);
+        table_bytes(t, h->bytes);
+        table_bytes(t, h->anon);
+        table_bytes(t, h->file);
+        table_string(t, h->kind);
+        table_color(t, kind_color(h->kind));
+        table_bytes(t, h->shmem);
+        table_bytes(t, h->hugetlb);
+        table_string_or_null(t, h->name);
 }
 
 int verb_who(const Args *args)
 {
         _cleanup_(sd_bus_flush_close_unref_p) sd_bus *bus = NULL;
-        _cleanup_(sd_bus_message_unref_p) sd_bus_message *reply = NULL;
         _cleanup_(table_free_p) Table *t = NULL;
         NodeSet only;
-
-        int status = client_open(&bus);
-        if (status == 0 && args->n_positional > 0)
-                status = find_nodes(bus, args->positional[0], &only);
-        if (status == 0)
-                status = client_call(bus, CDM_PATH, CDM_INTERFACE_MANAGER, "ListHolders", &reply, "");
-        if (status != 0)
-                return status;
 
         int r = table_new(columns, ARRAY_SIZE(columns), &t);
         if (r < 0)
                 return printed(r);
-        Filter f = { .only = args->n_positional > 0 ? &only : NULL,
-                     .hide_small = args->style.json == JSON_OFF };
-        r = fill(reply, &f, t);
-        if (r < 0)
-                return client_garbled(r);
+        List l = { .only = args->n_positional > 0 ? &only : NULL,
+                   .hide_small = args->style.json == JSON_OFF,
+                   .table = t };
+        int status = client_open(&bus);
+        if (status == 0 && args->n_positional > 0)
+                status = find_nodes(bus, args->positional[0], &only);
+        if (status == 0)
+                status = holders_read(bus, add_row, &l);
+        if (status != 0)
+                return status;
+
         r = table_print(t, &args->style);
-        if (r >= 0 && f.n_small > 0 && args->style.legend)
+        if (r >= 0 && l.n_small > 0 && args->style.legend)
                 printf("(%u more have less than a page of kernel memory each; --json shows them)\n",
-                       f.n_small);
+                       l.n_small);
         return printed(r);
 }

@@ -123,6 +123,7 @@ static void numa_add(NumaBytes *sum, const NumaBytes *b)
         sum->file += b->file;
         sum->shmem += b->shmem;
         sum->other += b->other;
+        sum->hugetlb += b->hugetlb;
 }
 
 static uint64_t minus(uint64_t a, uint64_t b)
@@ -142,7 +143,7 @@ static int child_sums_add(ChildSums *sums, int fd, const NodeSet *nodes)
         size_t n = 0;
 
         /* The memory controller may not be enabled there; then the parent is charged. */
-        if (cgroup_read_numa(fd, nodes, &b, &n) < 0)
+        if (cgroup_read_numa_all(fd, nodes, &b, &n) < 0)
                 return 0;
         for (size_t i = 0; i < n; i++) {
                 size_t j = 0;
@@ -171,6 +172,7 @@ static void subtract_children(NumaBytes *b, const ChildSums *sums)
                 b->file = minus(b->file, sums->array[j].file);
                 b->shmem = minus(b->shmem, sums->array[j].shmem);
                 b->other = minus(b->other, sums->array[j].other);
+                b->hugetlb = minus(b->hugetlb, sums->array[j].hugetlb);
         }
 }
 
@@ -179,11 +181,11 @@ static int call_inner(const Walk *w, const char *path, int fd, const ChildSums *
         _cleanup_free_ NumaBytes *own = NULL;
         size_t n = 0, kept = 0;
 
-        if (cgroup_read_numa(fd, w->nodes, &own, &n) < 0)
+        if (cgroup_read_numa_all(fd, w->nodes, &own, &n) < 0)
                 return 0;
         for (size_t i = 0; i < n; i++) {
                 subtract_children(&own[i], sums);
-                if (numa_bytes_sum(&own[i]) > 0)
+                if (numa_bytes_all(&own[i]) > 0)
                         own[kept++] = own[i];
         }
         return w->inner(path, fd, own, kept, w->userdata);

@@ -55,14 +55,23 @@ typedef struct NumaBytes {
         uint64_t file;  /* page cache, without shmem */
         uint64_t shmem; /* tmpfs, memfd, SysV */
         uint64_t other; /* kernel memory charged to it: stacks, page tables, slab */
+        /* Huge pages of a pool: no sum but numa_bytes_all() has them. They move and go only with who mapped
+         * them. */
+        uint64_t hugetlb;
 } NumaBytes;
 
+/* What memory.numa_stat says, huge pages aside. */
 uint64_t numa_bytes_sum(const NumaBytes *b);
+uint64_t numa_bytes_all(const NumaBytes *b);
 /* Without `other`: what processes have, which a drain is held to. */
 uint64_t numa_bytes_movable(const NumaBytes *b);
 
 /* Only nodes of the set, and only those with any bytes; *ret is owned by the caller. */
 int cgroup_read_numa(int fd, const NodeSet *nodes, NumaBytes **ret, size_t *ret_n);
+
+/* The same with huge pages, where the hugetlb controller is enabled or the memory controller accounts for
+ * them. */
+int cgroup_read_numa_all(int fd, const NodeSet *nodes, NumaBytes **ret, size_t *ret_n);
 
 /* Its processes, those of descendants included (cgroup.procs, walked). Threads of one process once. */
 int cgroup_read_pids(int fd, pid_t **ret, size_t *ret_n);
@@ -82,6 +91,6 @@ typedef int (*cgroup_leaf_t)(const char *path, int fd, void *userdata);
 int cgroup_foreach_leaf(cgroup_leaf_t fn, void *userdata);
 
 /* Likewise for slices, other inner cgroups and the root ("/"): page cache of a unit that ended is charged to
- * them. `own` bytes on nodes = theirs minus what their children hold. */
+ * them. `own` bytes on nodes, huge pages as well = theirs minus what their children hold. */
 typedef int (*cgroup_inner_t)(const char *path, int fd, const NumaBytes *own, size_t n_own, void *userdata);
 int cgroup_foreach_inner(const NodeSet *nodes, cgroup_inner_t fn, void *userdata);

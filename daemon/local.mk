@@ -26,6 +26,7 @@ libdaemon_la_SOURCES = \
 	daemon/bus-reservation.c \
 	daemon/bus.c \
 	daemon/bus.h \
+	daemon/cgroup-numa.c \
 	daemon/cgroup-walk.c \
 	daemon/cgroup.c \
 	daemon/cgroup.h \

@@ -5,6 +5,7 @@
  * none waits for more than two looks. */
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <utlist.h>
@@ -13,6 +14,7 @@
 #include "daemon/manager.h"
 #include "daemon/observe.h"
 #include "policy/cdm-names.h"
+#include "policy/size.h"
 
 /* Of holders without a reservation, so many are looked up at PID 1, one after the other; the rest are shown
  * by their cgroup. */
@@ -130,13 +132,21 @@ static const Reservation *reservation_of(Manager *m, const char *cgroup)
  * kernel: nobody intrudes with these. */
 static bool is_kernel_memory_only(const NumaBytes *b)
 {
-        return b->anon == 0 && b->file == 0 && b->shmem == 0;
+        return b->anon == 0 && b->file == 0 && b->shmem == 0 && b->hugetlb == 0;
+}
+
+static bool is_root(const Holder *h)
+{
+        return h->cgroup[1] == '\0';
 }
 
 static const char *kind_of(Manager *m, const Holder *h, const Reservation *r, const char *unit)
 {
         if (h->inner)
                 return "residue";
+        /* Kernel threads: what they have besides is the kernel's. */
+        if (is_root(h) && is_kernel_memory_only(&h->bytes))
+                return "unattributed";
         if (r && ledger_tenant_bytes(m->ledger, ledger_tenant_key(r->target), h->bytes.node) > 0) {
                 NodeSet open = ledger_tenant_nodes(m->ledger, ledger_tenant_key(r->target));
                 return nodeset_contains(&open, h->bytes.node) ? "reserved" : "residue";
@@ -144,6 +154,40 @@ static const char *kind_of(Manager *m, const Holder *h, const Reservation *r, co
         if (fence_unit_is_exempt(unit, m->config))
                 return "exempt";
         return is_kernel_memory_only(&h->bytes) ? "residue" : "intruder";
+}
+
+static int append_row(sd_bus_message *m, const NumaBytes *b, const char *cgroup, const char *unit,
+                      const char *kind, const char *name)
+{
+        return sd_bus_message_append(m, CDM_HOLDER, (uint32_t)b->node, cgroup, unit, numa_bytes_all(b),
+                                     b->anon, b->file, b->shmem, b->hugetlb, kind, name);
+}
+
+/* A row each for what is known to be in huge pages, what is the kernel's, and the rest. */
+static int append_unattributed(const Observation *o, const NodeObservation *n, sd_bus_message *m)
+{
+        char unused[SIZE_STR_MAX], slab[SIZE_STR_MAX], tables[SIZE_STR_MAX], stacks[SIZE_STR_MAX], name[256];
+        Unattributed u;
+        int r = 0;
+
+        observation_unattributed(o, n->node, &u);
+        if (u.hugetlb_bytes > 0) {
+                snprintf(name, sizeof(name), "hugetlb: %s of the node's pool are free",
+                         size_format(n->hugetlb_free_bytes, unused));
+                r = append_row(m, &(NumaBytes){ .node = n->node, .hugetlb = u.hugetlb_bytes }, "", "",
+                               "unattributed", name);
+        }
+        if (r >= 0 && u.kernel_bytes > 0) {
+                snprintf(name, sizeof(name), "kernel: of %s slab, %s page tables, %s stacks on the node",
+                         size_format(n->slab_bytes, slab), size_format(n->page_table_bytes, tables),
+                         size_format(n->stack_bytes, stacks));
+                r = append_row(m, &(NumaBytes){ .node = n->node, .other = u.kernel_bytes }, "", "",
+                               "unattributed", name);
+        }
+        if (r >= 0 && u.other_bytes > 0)
+                r = append_row(m, &(NumaBytes){ .node = n->node, .other = u.other_bytes }, "", "",
+                               "unattributed", "other: drivers, and free pages that CPUs keep at hand");
+        return r;
 }
 
 static int append_holders(HoldersCall *c, sd_bus_message *m)
@@ -155,16 +199,11 @@ static int append_holders(HoldersCall *c, sd_bus_message *m)
                 const Holder *h = &o->holders[i];
                 const Reservation *res = reservation_of(c->manager, h->cgroup);
                 const char *unit = res && res->target->unit ? res->target->unit : c->units[i];
-                r = sd_bus_message_append(m, "(ussttts)", (uint32_t)h->bytes.node, h->cgroup,
-                                          unit ? unit : "", numa_bytes_sum(&h->bytes), h->bytes.anon,
-                                          h->bytes.file, kind_of(c->manager, h, res, unit));
+                r = append_row(m, &h->bytes, h->cgroup, unit ? unit : "", kind_of(c->manager, h, res, unit),
+                               "");
         }
-        for (size_t i = 0; r >= 0 && i < o->n_nodes; i++) {
-                uint64_t bytes = observation_unattributed(o, o->nodes[i].node);
-                if (bytes > 0)
-                        r = sd_bus_message_append(m, "(ussttts)", (uint32_t)o->nodes[i].node, "", "", bytes,
-                                                  UINT64_C(0), UINT64_C(0), "unattributed");
-        }
+        for (size_t i = 0; r >= 0 && i < o->n_nodes; i++)
+                r = append_unattributed(o, &o->nodes[i], m);
         return r;
 }
 
@@ -174,7 +213,7 @@ static void reply_one(HoldersCall *c, sd_bus_message *call)
 
         int r = sd_bus_message_new_method_return(call, &m);
         if (r >= 0)
-                r = sd_bus_message_open_container(m, 'a', "(ussttts)");
+                r = sd_bus_message_open_container(m, 'a', CDM_HOLDER);
         if (r >= 0)
                 r = append_holders(c, m);
         if (r >= 0)
@@ -226,7 +265,7 @@ static void look_up_next(HoldersCall *c)
         const Observation *o = c->observation;
 
         while (c->looking_at < o->n_holders &&
-               (o->holders[c->looking_at].inner ||
+               (o->holders[c->looking_at].inner || is_root(&o->holders[c->looking_at]) ||
                 reservation_of(c->manager, o->holders[c->looking_at].cgroup)))
                 c->looking_at++;
         if (c->looking_at == o->n_holders || c->n_lookups++ == LOOKUPS_MAX ||

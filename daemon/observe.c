@@ -1,10 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "daemon/observe.h"
 
-#include <dirent.h>
 #include <errno.h>
-#include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "daemon/topology-read.h"
@@ -59,14 +56,14 @@ static int collect_leaf(const char *path, int fd, void *userdata)
         int r = 0;
 
         /* Without the memory controller its parent is charged, and the walk over inner cgroups says so. */
-        if (cgroup_read_numa(fd, c->nodes, &bytes, &n) < 0)
+        if (cgroup_read_numa_all(fd, c->nodes, &bytes, &n) < 0)
                 return 0;
         for (size_t i = 0; i < n && r == 0; i++)
                 r = add_holder(c, path, false, &bytes[i]);
         return r;
 }
 
-static NodeObservation *find_node(const Observation *o, int node)
+const NodeObservation *observation_find_node(const Observation *o, int node)
 {
         for (size_t i = 0; i < o->n_nodes; i++)
                 if (o->nodes[i].node == node)
@@ -80,41 +77,9 @@ static int collect_inner(const char *path, int fd _unused_, const NumaBytes *own
         Collect *c = userdata;
         int r = 0;
 
-        for (size_t i = 0; i < n_own && r == 0; i++) {
-                if (path[1])
-                        r = add_holder(c, path, true, &own[i]);
-                else
-                        find_node(c->o, own[i].node)->root_bytes = numa_bytes_sum(&own[i]);
-        }
+        for (size_t i = 0; i < n_own && r == 0; i++)
+                r = add_holder(c, path, path[1] != '\0', &own[i]);
         return r;
-}
-
-/* nodeN/hugepages/hugepages-2048kB/nr_hugepages, for every size. */
-static uint64_t read_hugetlb(const char *root, int node)
-{
-        char path[4096], name[4096 + 300];
-        uint64_t sum = 0, kib, count;
-        DIR *d;
-
-        snprintf(path, sizeof(path), "%s/sys/devices/system/node/node%d/hugepages", root, node);
-        d = opendir(path);
-        if (!d)
-                return 0;
-        for (struct dirent *e; (e = readdir(d));) {
-                FILE *f;
-
-                if (sscanf(e->d_name, "hugepages-%" SCNu64 "kB", &kib) != 1)
-                        continue;
-                snprintf(name, sizeof(name), "%s/%s/nr_hugepages", path, e->d_name);
-                f = fopen(name, "re");
-                if (!f)
-                        continue;
-                if (fscanf(f, "%" SCNu64, &count) == 1)
-                        sum += count * kib * 1024;
-                fclose(f);
-        }
-        closedir(d);
-        return sum;
 }
 
 static int observe_nodes(const char *root, const NodeSet *nodes, Observation *o)
@@ -124,15 +89,23 @@ static int observe_nodes(const char *root, const NodeSet *nodes, Observation *o)
                 return -ENOMEM;
         NODESET_FOREACH (node, nodes) {
                 NodeObservation *n = &o->nodes[o->n_nodes++];
+                NodeUsage u;
                 int r;
 
                 n->node = node;
-                r = topology_read_meminfo(root, node, &n->size_bytes, &n->free_bytes);
+                r = topology_read_usage(root, node, &u);
                 if (r == -ENOMEM)
                         return r;
                 if (r < 0) /* it went away, and everything on it */
-                        n->size_bytes = n->free_bytes = 0;
-                n->hugetlb_bytes = read_hugetlb(root, node);
+                        continue;
+                n->size_bytes = u.size_bytes;
+                n->free_bytes = u.free_bytes;
+                n->slab_bytes = u.slab_bytes;
+                n->stack_bytes = u.stack_bytes;
+                n->page_table_bytes = u.page_table_bytes;
+                r = topology_read_hugetlb(root, node, &n->hugetlb_bytes, &n->hugetlb_free_bytes);
+                if (r == -ENOMEM)
+                        return r;
         }
         return 0;
 }
@@ -154,11 +127,11 @@ int observe_all(const char *root, const NodeSet *nodes, Observation **ret)
 
         if (!o)
                 return -ENOMEM;
-        r = observe_nodes(root, nodes, o);
-        if (r == 0)
-                r = cgroup_foreach_leaf(collect_leaf, &c);
+        r = cgroup_foreach_leaf(collect_leaf, &c);
         if (r == 0)
                 r = cgroup_foreach_inner(nodes, collect_inner, &c);
+        if (r == 0)
+                r = observe_nodes(root, nodes, o);
         if (r < 0)
                 return r;
         if (o->n_holders > 0)
@@ -167,17 +140,40 @@ int observe_all(const char *root, const NodeSet *nodes, Observation **ret)
         return 0;
 }
 
-uint64_t observation_unattributed(const Observation *o, int node)
+static uint64_t minus(uint64_t a, uint64_t b)
 {
-        const NodeObservation *n = find_node(o, node);
-        uint64_t used, attributed;
+        return a > b ? a - b : 0;
+}
 
-        if (!n || n->size_bytes < n->free_bytes)
+/* The smaller of what is known of and what is left; that much less is left. */
+static uint64_t take(uint64_t known, uint64_t *left)
+{
+        uint64_t bytes = known < *left ? known : *left;
+
+        *left -= bytes;
+        return bytes;
+}
+
+uint64_t observation_unattributed(const Observation *o, int node, Unattributed *ret)
+{
+        const NodeObservation *n = observation_find_node(o, node);
+        uint64_t attributed = 0, kernel = 0, hugetlb = 0, left, total;
+
+        *ret = (Unattributed){ 0 };
+        if (!n)
                 return 0;
-        used = n->size_bytes - n->free_bytes;
-        attributed = n->root_bytes;
-        for (size_t i = 0; i < o->n_holders; i++)
-                if (o->holders[i].bytes.node == node)
-                        attributed += numa_bytes_sum(&o->holders[i].bytes);
-        return used > attributed ? used - attributed : 0;
+        for (size_t i = 0; i < o->n_holders; i++) {
+                const NumaBytes *b = &o->holders[i].bytes;
+
+                if (b->node != node)
+                        continue;
+                attributed += numa_bytes_all(b);
+                kernel += b->other;
+                hugetlb += b->hugetlb;
+        }
+        left = total = minus(minus(n->size_bytes, n->free_bytes), attributed);
+        ret->hugetlb_bytes = take(minus(n->hugetlb_bytes, hugetlb), &left);
+        ret->kernel_bytes = take(minus(n->slab_bytes + n->stack_bytes + n->page_table_bytes, kernel), &left);
+        ret->other_bytes = left;
+        return total;
 }

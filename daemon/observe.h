@@ -11,18 +11,25 @@
 #include "policy/nodeset.h"
 
 typedef struct Holder {
-        char *cgroup;
-        bool inner; /* a slice or other inner cgroup: these bytes are of cgroups that ended */
+        char *cgroup; /* "/" for the root cgroup, which cannot be fenced */
+        bool inner;   /* a slice or other inner cgroup: these bytes are of cgroups that ended */
         NumaBytes bytes;
 } Holder;
 
 typedef struct NodeObservation {
         int node;
         uint64_t size_bytes, free_bytes;
-        uint64_t hugetlb_bytes; /* nodeN/hugepages: pages of the pool, used or not */
-        uint64_t root_bytes; /* of the root cgroup itself, which cannot be fenced; 0 when the kernel does not
-                                say */
+        uint64_t hugetlb_bytes,
+                hugetlb_free_bytes; /* in the node's pools of huge pages; nobody uses these of them */
+        uint64_t slab_bytes, stack_bytes, page_table_bytes; /* the kernel's own, charged to cgroups or not */
 } NodeObservation;
+
+/* What no cgroup accounts for, by what else is known of it. */
+typedef struct Unattributed {
+        uint64_t hugetlb_bytes; /* huge pages that are free, or used by who is in no hugetlb cgroup */
+        uint64_t kernel_bytes;
+        uint64_t other_bytes; /* memory that drivers handed out; free pages that CPUs keep at hand */
+} Unattributed;
 
 typedef struct Observation {
         Holder *holders; /* by node, then by cgroup */
@@ -38,5 +45,8 @@ DEFINE_CLEANUP(Observation, observation_free);
  * topology_read(). */
 int observe_all(const char *root, const NodeSet *nodes, Observation **ret);
 
-/* used - attributed, at least 0. */
-uint64_t observation_unattributed(const Observation *o, int node);
+const NodeObservation *observation_find_node(const Observation *o, int node);
+
+/* used - attributed, at least 0, and its parts: with what the holders have they add up to what is used of
+ * the node. */
+uint64_t observation_unattributed(const Observation *o, int node, Unattributed *ret);

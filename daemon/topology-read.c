@@ -297,3 +297,29 @@ int topology_read_meminfo(const char *root, int node, uint64_t *ret_size_bytes, 
                 return root_fd;
         return read_meminfo(root_fd, node, ret_size_bytes, ret_free_bytes);
 }
+
+int topology_read_usage(const char *root, int node, NodeUsage *ret)
+{
+        _cleanup_(close_p) int root_fd = attribute_root_open(root);
+        _cleanup_free_ char *text = NULL;
+        uint64_t page_tables = 0, secondary = 0;
+        NodeUsage u = { 0 };
+        int r;
+
+        if (root_fd < 0)
+                return root_fd;
+        r = attribute_read(root_fd, &text, NODE_DIR "/node%d/meminfo", node);
+        if (r < 0)
+                return r;
+        r = meminfo_value(text, " MemTotal:", &u.size_bytes);
+        if (r < 0)
+                return r;
+        (void)meminfo_value(text, " MemFree:", &u.free_bytes);
+        (void)meminfo_value(text, " Slab:", &u.slab_bytes);
+        (void)meminfo_value(text, " KernelStack:", &u.stack_bytes);
+        (void)meminfo_value(text, " PageTables:", &page_tables);
+        (void)meminfo_value(text, " SecPageTables:", &secondary);
+        u.page_table_bytes = page_tables + secondary;
+        *ret = u;
+        return 0;
+}

@@ -16,6 +16,13 @@ int topology_read(const char *root, Topology **ret);
  * for every request. -ENOENT: the node is gone. */
 int topology_read_meminfo(const char *root, int node, uint64_t *ret_size_bytes, uint64_t *ret_free_bytes);
 
+/* The same, and what of it the kernel has for itself. */
+typedef struct NodeUsage {
+        uint64_t size_bytes, free_bytes;
+        uint64_t slab_bytes, stack_bytes, page_table_bytes; /* 0 where the kernel does not say */
+} NodeUsage;
+int topology_read_usage(const char *root, int node, NodeUsage *ret);
+
 /* The facts of a Topology again, in place: kernel, switches, drivers, huge pages. -ENOMEM; what cannot be
  * read is unknown. */
 int topology_read_facts(const char *root, Topology *t);

@@ -48,6 +48,9 @@
 #define CDM_OPTION_SCOPE      "scope"      /* b: the caller (pidfd) gets a scope: `cdmctl run` */
 #define CDM_OPTION_MEM_POLICY "mem-policy" /* s: what run sets; "bind" caps the scope */
 
+/* One row of ListHolders(): node, cgroup, unit, bytes in all, anon, file, shmem, hugetlb, kind, name */
+#define CDM_HOLDER "(usstttttss)"
+
 /* FenceState beyond those of daemon/fence.h */
 #define CDM_FENCE_OPEN_DEMOTION "open (demotion)"
 

@@ -489,15 +489,16 @@ static void reload(void)
 static void assert_train_is(const char *expected)
 {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
-        const char *cgroup, *unit, *kind, *found = "nothing";
-        uint64_t bytes, anon, file;
+        const char *cgroup, *unit, *kind, *name, *found = "nothing";
+        uint64_t bytes, anon, file, shmem, hugetlb;
         uint32_t node;
 
         ck_assert_int_ge(sd_bus_call_method(w.client, CDM_BUS_NAME, CDM_PATH, CDM_INTERFACE_MANAGER,
                                             "ListHolders", NULL, &m, NULL),
                          0);
-        ck_assert_int_ge(sd_bus_message_enter_container(m, 'a', "(ussttts)"), 0);
-        while (sd_bus_message_read(m, "(ussttts)", &node, &cgroup, &unit, &bytes, &anon, &file, &kind) > 0)
+        ck_assert_int_ge(sd_bus_message_enter_container(m, 'a', CDM_HOLDER), 0);
+        while (sd_bus_message_read(m, CDM_HOLDER, &node, &cgroup, &unit, &bytes, &anon, &file, &shmem,
+                                   &hugetlb, &kind, &name) > 0)
                 if (strcmp(unit, "train.service") == 0)
                         found = kind;
         ck_assert_str_eq(found, expected);
@@ -568,19 +569,26 @@ END_TEST
 START_TEST(holders_are_named)
 {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
-        const char *cgroup, *unit, *kind;
-        uint64_t bytes, anon, file;
-        unsigned n_reserved = 0, n_intruder = 0;
+        const char *cgroup, *unit, *kind, *name;
+        uint64_t bytes, anon, file, shmem, hugetlb, sum = 0;
+        unsigned n_reserved = 0, n_intruder = 0, n_hugetlb = 0;
         uint32_t node;
 
         grant_db(GIB / 2);
         world_put(&w, "/sys/fs/cgroup/system.slice/db.service/memory.numa_stat", "anon N2=8192\n");
         world_put(&w, "/sys/fs/cgroup/system.slice/train.service/memory.numa_stat", "anon N2=4096\n");
+        world_put(&w, "/sys/devices/system/node/node2/hugepages/hugepages-2048kB/nr_hugepages", "1\n");
+        world_put(&w, "/sys/devices/system/node/node2/meminfo",
+                  "Node 2 MemTotal: 1048576 kB\nNode 2 MemFree: 1038336 kB\n");
         ck_assert_int_ge(sd_bus_call_method(w.client, CDM_BUS_NAME, CDM_PATH, CDM_INTERFACE_MANAGER,
                                             "ListHolders", NULL, &m, NULL),
                          0);
-        ck_assert_int_ge(sd_bus_message_enter_container(m, 'a', "(ussttts)"), 0);
-        while (sd_bus_message_read(m, "(ussttts)", &node, &cgroup, &unit, &bytes, &anon, &file, &kind) > 0) {
+        ck_assert_int_ge(sd_bus_message_enter_container(m, 'a', CDM_HOLDER), 0);
+        while (sd_bus_message_read(m, CDM_HOLDER, &node, &cgroup, &unit, &bytes, &anon, &file, &shmem,
+                                   &hugetlb, &kind, &name) > 0) {
+                sum += node == 2 ? bytes : 0;
+                n_hugetlb += strcmp(kind, "unattributed") == 0 && strncmp(name, "hugetlb", 7) == 0 &&
+                             !*cgroup && bytes == 2 << 20 && hugetlb == 2 << 20;
                 n_reserved +=
                         strcmp(kind, "reserved") == 0 && strcmp(unit, "db.service") == 0 && bytes == 8192;
                 n_intruder +=
@@ -588,6 +596,8 @@ START_TEST(holders_are_named)
         }
         ck_assert_uint_eq(n_reserved, 1);
         ck_assert_uint_eq(n_intruder, 1);
+        ck_assert_uint_eq(n_hugetlb, 1);
+        ck_assert_uint_eq(sum, 10 << 20);
 }
 END_TEST
 

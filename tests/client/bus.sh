@@ -71,10 +71,14 @@ json "d[0]['tier'] is None and d[0]['read_bandwidth_mbps'] is None and d[0]['rea
 run 0 pools --json=short
 json "d[0]['reserved'] == 64 << 20 and d[0]['available'] == 36 << 20 and d[0]['hold'] is False"
 run 0 who --json=short
-json "len(d) == 2 and list(d[0]) == ['node', 'cgroup', 'unit', 'bytes', 'anon', 'file', 'kind']"
-json "d[1]['unit'] is None and d[1]['kind'] == 'unattributed'"
+json "len(d) == 3 and list(d[0]) == ['node', 'cgroup', 'unit', 'bytes', 'anon', 'file', 'kind', 'shmem', 'hugetlb', 'name']"
+json "[d[0][k] for k in ('bytes', 'anon', 'file', 'shmem', 'hugetlb', 'name')] == [30, 1, 2, 3, 4, None]"
+json "d[1]['unit'] is None and d[1]['kind'] == 'unattributed' and d[1]['hugetlb'] == 5"
+json "d[1]['name'].startswith('hugetlb')"
 run 0 who hbm --json=short
-json "[h['node'] for h in d] == [0]"
+json "[h['node'] for h in d] == [0, 0]"
+run 0 who
+says out 'hugetlb: all?[31m'
 run 0 who 0
 run 1 who 99
 run 1 who lead
@@ -85,7 +89,16 @@ says out '[###############.........] 64M of 100M reserved'
 says out 'demotion is on ?[31m'
 run 0 status --json=short
 json "d['fence'] == 'leaky' and d['unfenced'][0]['unit'] is None and len(d['reservations']) == 1"
+json "d['demoted_bytes'] is None"
 run 0
+# where the kernel demotes past the fence: how much is there of those who may not be there
+run 4 explain demotion 1M
+run 0 status
+says out 'Fence: open (demotion)'
+says out '7M of processes without a reservation'
+says out 'nodes 0; fence: open (demotion)'
+run 0 status --json=short
+json "d['fence'] == 'open (demotion)' and d['demoted_bytes'] == 7 << 20"
 
 run 0 request hbm 16M --lease=1h --priority=-3 --exclusive --migrate --nodes=0-1 --near=0000:01:00.0 --unit=x
 asked 'Request hbm 16777216 unit=x.service lease=3600000000 priority=-3 migrate=1 exclusive=1 nodes=0-1 near=0000:01:00.0'

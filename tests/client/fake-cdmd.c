@@ -15,7 +15,8 @@
 
 #define ESCAPE "\033[31m"
 
-static bool sticky; /* the next release leaves residue */
+static bool sticky;   /* the next release leaves residue */
+static bool demoting; /* the fence is open to demotion */
 
 /* Every property that is one value. */
 static const struct {
@@ -45,6 +46,7 @@ static const struct {
         { CDM_INTERFACE_POOL, "Available", "t", NULL, 36 << 20 },
         { CDM_INTERFACE_POOL, "Used", "t", NULL, 1 << 20 },
         { CDM_INTERFACE_POOL, "Hold", "b", NULL, 0 },
+        { CDM_INTERFACE_POOL, "FenceState", "s", "closed" },
         { CDM_INTERFACE_NODE, "Node", "u", NULL, 0 },
         { CDM_INTERFACE_NODE, "Pool", "s", "hbm" },
         { CDM_INTERFACE_NODE, "Size", "t", NULL, 100 << 20 },
@@ -65,6 +67,8 @@ static int get_value(sd_bus *bus, const char *path, const char *interface, const
         for (size_t i = 0; i < ARRAY_SIZE(values); i++) {
                 if (strcmp(values[i].interface, interface) != 0 || strcmp(values[i].property, property) != 0)
                         continue;
+                if (demoting && strcmp(property, "FenceState") == 0)
+                        return sd_bus_message_append_basic(reply, 's', CDM_FENCE_OPEN_DEMOTION);
                 if (values[i].text)
                         return sd_bus_message_append_basic(reply, 's', values[i].text);
                 return sd_bus_message_append(reply, values[i].type, values[i].number);
@@ -147,6 +151,7 @@ static int request(sd_bus_message *m, void *userdata, sd_bus_error *error)
         if (strcmp(pool, "none") == 0)
                 return sd_bus_error_setf(error, CDM_ERROR_NO_SUCH_POOL, "there is no pool none");
         sticky = strcmp(pool, "sticky") == 0;
+        demoting = strcmp(pool, "demotion") == 0;
         if (strcmp(sd_bus_message_get_member(m), "Request") == 0)
                 return sd_bus_reply_method_return(m, "o", CDM_PATH_RESERVATION "/7");
         return sd_bus_reply_method_return(m, "a{sv}", 5, "verdict", "s", "full", "reason", "s", "no room",
@@ -175,9 +180,13 @@ static int reload(sd_bus_message *m, void *userdata, sd_bus_error *error)
 
 static int list_holders(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
-        return sd_bus_reply_method_return(m, "a(ussttts)", 2, 0, "/system.slice/a.service", "a.service",
-                                          UINT64_C(3), UINT64_C(1), UINT64_C(2), "reserved", 2, "", "",
-                                          UINT64_C(5), UINT64_C(0), UINT64_C(0), "unattributed");
+        const uint64_t none = 0;
+
+        return sd_bus_reply_method_return(
+                m, "a" CDM_HOLDER, 3, 0, "/system.slice/a.service", "a.service", UINT64_C(30), UINT64_C(1),
+                UINT64_C(2), UINT64_C(3), UINT64_C(4), "reserved", "", 2, "", "", UINT64_C(5), none, none,
+                none, UINT64_C(5), "unattributed", "hugetlb: all" ESCAPE, 0, "/x.slice", "",
+                UINT64_C(7) << 20, UINT64_C(7) << 20, none, none, none, "intruder", "");
 }
 
 static int release(sd_bus_message *m, void *userdata, sd_bus_error *error)
@@ -223,7 +232,7 @@ static const sd_bus_vtable manager_vtable[] = {
         METHOD("Explain", "sta{sv}", "a{sv}", request),
         METHOD("GetReservation", "u", "o", get_reservation),
         METHOD("Reload", "", "", reload),
-        METHOD("ListHolders", "", "a(ussttts)", list_holders),
+        METHOD("ListHolders", "", "a" CDM_HOLDER, list_holders),
         VALUE("Version", "s"),
         VALUE("Mode", "s"),
         VALUE("FenceState", "s"),
@@ -260,7 +269,8 @@ static const sd_bus_vtable pool_vtable[] = {
         VALUE("Description", "s"), SD_BUS_PROPERTY("Nodes", "au", get_nodes, 0, 0),
         VALUE("Size", "t"),        VALUE("Reserved", "t"),
         VALUE("Available", "t"),   VALUE("Used", "t"),
-        VALUE("Hold", "b"),        SD_BUS_VTABLE_END,
+        VALUE("Hold", "b"),        VALUE("FenceState", "s"),
+        SD_BUS_VTABLE_END,
 };
 
 static const sd_bus_vtable node_vtable[] = {

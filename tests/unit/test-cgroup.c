@@ -365,37 +365,66 @@ START_TEST(observation_leaves_no_byte_out)
 {
         NodeSet two = nodes_of("2");
         Observation *o = NULL;
-        uint64_t sum = 0;
+        uint64_t sum = 0, kernel = 0;
+        Unattributed u;
 
         tree_write(root, "sys/devices/system/node/online", "0,2\n");
         tree_write(root, "sys/devices/system/node/node2/meminfo",
-                   "Node 2 MemTotal:         1000 kB\nNode 2 MemFree:           500 kB\n");
+                   "Node 2 MemTotal:         8192 kB\nNode 2 MemFree:           500 kB\n"
+                   "Node 2 KernelStack:       100 kB\nNode 2 PageTables:         20 kB\n"
+                   "Node 2 SecPageTables:      30 kB\nNode 2 Slab:              150 kB\n");
         tree_write(root, "sys/devices/system/node/node2/hugepages/hugepages-2048kB/nr_hugepages", "3\n");
-        tree_write(root, "sys/devices/system/node/node2/hugepages/hugepages-1048576kB/nr_hugepages", "1\n");
         tree_write(root, "sys/devices/system/node/node2/hugepages/hugepages-64kB/nr_hugepages", "x\n");
+        tree_write(root, "sys/devices/system/node/node2/hugepages/hugepages-2048kB/free_hugepages", "2\n");
         ck_assert_int_eq(observe_all(root, &two, &o), 0);
         ck_assert_uint_eq(o->n_nodes, 1);
-        ck_assert_uint_eq(o->nodes[0].size_bytes, 1000 * 1024);
-        ck_assert_uint_eq(o->nodes[0].free_bytes, 500 * 1024);
-        ck_assert_uint_eq(o->nodes[0].hugetlb_bytes, (3ULL << 21) + (1ULL << 30));
-        ck_assert_uint_eq(o->nodes[0].root_bytes, 30000);
-        /* a.service, c.service, the two slices; b.service has nothing there */
-        ck_assert_uint_eq(o->n_holders, 4);
-        ck_assert_str_eq(o->holders[0].cgroup, "/system.slice");
-        ck_assert(o->holders[0].inner);
-        ck_assert_str_eq(o->holders[1].cgroup, "/system.slice/a.service");
-        ck_assert(!o->holders[1].inner);
-        for (size_t i = 0; i < o->n_holders; i++)
-                sum += numa_bytes_sum(&o->holders[i].bytes);
-        ck_assert_uint_eq(observation_unattributed(o, 2), 500 * 1024 - 30000 - sum);
-        ck_assert_uint_eq(observation_unattributed(o, 3), 0);
+        ck_assert_uint_eq(o->nodes[0].size_bytes, 8 << 20);
+        ck_assert_uint_eq(o->nodes[0].free_bytes, 500 << 10);
+        ck_assert_uint_eq(o->nodes[0].hugetlb_bytes, 3 << 21);
+        ck_assert_uint_eq(o->nodes[0].hugetlb_free_bytes, 2 << 21);
+        /* the root, a.service, c.service, the two slices; b.service has nothing there */
+        ck_assert_uint_eq(o->n_holders, 5);
+        ck_assert_str_eq(o->holders[0].cgroup, "/");
+        ck_assert_uint_eq(numa_bytes_all(&o->holders[0].bytes), 30000);
+        ck_assert(!o->holders[0].inner);
+        ck_assert_str_eq(o->holders[1].cgroup, "/system.slice");
+        ck_assert(o->holders[1].inner);
+        ck_assert_str_eq(o->holders[2].cgroup, "/system.slice/a.service");
+        ck_assert(!o->holders[2].inner);
+        for (size_t i = 0; i < o->n_holders; i++) {
+                sum += numa_bytes_all(&o->holders[i].bytes);
+                kernel += o->holders[i].bytes.other;
+        }
+        uint64_t total = observation_unattributed(o, 2, &u);
+        ck_assert_uint_eq(sum + total, (8 << 20) - (500 << 10)); /* all that is used */
+        ck_assert_uint_eq(u.hugetlb_bytes, 3 << 21);
+        ck_assert_uint_eq(u.kernel_bytes, (300 << 10) - kernel);
+        ck_assert_uint_eq(u.hugetlb_bytes + u.kernel_bytes + u.other_bytes, total);
+        ck_assert_uint_eq(observation_unattributed(o, 3, &u), 0);
+        ck_assert(u.hugetlb_bytes == 0 && u.kernel_bytes == 0 && u.other_bytes == 0);
+        observation_free(o);
+
+        /* Huge pages in use belong to who has them, by the hugetlb controller; the rest of the pool to
+         * nobody. */
+        tree_write(root, "sys/fs/cgroup/system.slice/a.service/cgroup.controllers",
+                   "cpuset memory hugetlb\n");
+        tree_write(root, "sys/fs/cgroup/system.slice/a.service/hugetlb.2MB.numa_stat",
+                   "total=6291456 N0=4194304 N2=2097152\n");
+        tree_write(root, "sys/fs/cgroup/system.slice/cgroup.controllers", "cpuset memory hugetlb\n");
+        tree_write(root, "sys/fs/cgroup/system.slice/hugetlb.2MB.numa_stat",
+                   "total=2097152 N0=0 N2=2097152\n");
+        ck_assert_int_eq(observe_all(root, &two, &o), 0);
+        ck_assert_uint_eq(o->holders[1].bytes.hugetlb, 0); /* its child's */
+        ck_assert_uint_eq(o->holders[2].bytes.hugetlb, 2 << 20);
+        ck_assert_uint_eq(observation_unattributed(o, 2, &u), total - (2 << 20));
+        ck_assert_uint_eq(u.hugetlb_bytes, 2 << 21);
         observation_free(o);
 
         /* More attributed than used, as counters that lag behind may say. */
         tree_write(root, "sys/devices/system/node/node2/meminfo",
                    "Node 2 MemTotal:         1000 kB\nNode 2 MemFree:           999 kB\n");
         ck_assert_int_eq(observe_all(root, &two, &o), 0);
-        ck_assert_uint_eq(observation_unattributed(o, 2), 0);
+        ck_assert_uint_eq(observation_unattributed(o, 2, &u), 0);
         observation_free(o);
 }
 END_TEST

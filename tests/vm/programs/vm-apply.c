@@ -248,11 +248,14 @@ static void observe(const char *list)
         check(observe_all("", &nodes, &o), "observe");
         for (size_t i = 0; i < o->n_holders; i++)
                 printf("%d %s%s %" PRIu64 "\n", o->holders[i].bytes.node, o->holders[i].cgroup,
-                       o->holders[i].inner ? " (inner)" : "", numa_bytes_sum(&o->holders[i].bytes));
-        for (size_t i = 0; i < o->n_nodes; i++)
-                printf("node %d used %" PRIu64 " root %" PRIu64 " unattributed %" PRIu64 "\n",
-                       o->nodes[i].node, o->nodes[i].size_bytes - o->nodes[i].free_bytes,
-                       o->nodes[i].root_bytes, observation_unattributed(o, o->nodes[i].node));
+                       o->holders[i].inner ? " (inner)" : "", numa_bytes_all(&o->holders[i].bytes));
+        for (size_t i = 0; i < o->n_nodes; i++) {
+                Unattributed u;
+
+                printf("node %d used %" PRIu64 " unattributed %" PRIu64 "\n", o->nodes[i].node,
+                       o->nodes[i].size_bytes - o->nodes[i].free_bytes,
+                       observation_unattributed(o, o->nodes[i].node, &u));
+        }
         observation_free(o);
         quit(0);
 }

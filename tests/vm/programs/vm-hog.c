@@ -2,12 +2,13 @@
 
 /* Uses memory on a node, says "ready PID" and waits for a signal. For tests in the guest.
  *
- * vm-hog --node N --mb M [--bind | --prefer | --local] [--threads T] [--shm] [--file PATH]
+ * vm-hog --node N --mb M [--bind | --prefer | --local] [--threads T] [--shm] [--huge] [--file PATH]
  *
  * --bind (default) and --prefer are the policy of the pages; --local allocates wherever the kernel likes.
- * --shm: a shared mapping instead of a private one. --file: M MiB of page cache of a file that is written
- * and read with that policy, instead of mapped memory. --threads: as many threads that sleep. --touch:
- * writes to its pages for ever and tells at the end (SIGTERM) how long the longest single write took. */
+ * --shm: a shared mapping instead of a private one. --huge: of huge pages of the system's pool. --file: M
+ * MiB of page cache of a file that is written and read with that policy, instead of mapped memory.
+ * --threads: as many threads that sleep. --touch: writes to its pages for ever and tells at the end
+ * (SIGTERM) how long the longest single write took. */
 
 #include <errno.h>
 #include <fcntl.h>
@@ -110,23 +111,18 @@ int main(int argc, char *argv[])
 {
         enum { BIND = MPOL_BIND, PREFER = MPOL_PREFERRED, LOCAL = MPOL_DEFAULT };
         static const struct option options[] = {
-                { "node", required_argument, NULL, 'n' },
-                { "mb", required_argument, NULL, 'm' },
-                { "threads", required_argument, NULL, 't' },
-                { "file", required_argument, NULL, 'f' },
-                { "shm", no_argument, NULL, 's' },
-                { "bind", no_argument, NULL, 'b' },
-                { "prefer", no_argument, NULL, 'p' },
-                { "local", no_argument, NULL, 'l' },
-                { "touch", no_argument, NULL, 'w' },
-                { "hold", no_argument, NULL, 'h' },
-                { NULL, 0, NULL, 0 },
+                { "node", required_argument, NULL, 'n' },    { "mb", required_argument, NULL, 'm' },
+                { "threads", required_argument, NULL, 't' }, { "file", required_argument, NULL, 'f' },
+                { "shm", no_argument, NULL, 's' },           { "huge", no_argument, NULL, 'H' },
+                { "bind", no_argument, NULL, 'b' },          { "prefer", no_argument, NULL, 'p' },
+                { "local", no_argument, NULL, 'l' },         { "touch", no_argument, NULL, 'w' },
+                { "hold", no_argument, NULL, 'h' },          { NULL, 0, NULL, 0 },
         };
         long node = 0, mb = 1, threads = 0;
         unsigned long mask[16] = { 0 };
         const char *file = NULL;
         bool shared = false, touch = false;
-        int mode = BIND, c;
+        int mode = BIND, huge = 0, c;
         char *memory = NULL;
         size_t bytes;
 
@@ -146,6 +142,9 @@ int main(int argc, char *argv[])
                         break;
                 case 's':
                         shared = true;
+                        break;
+                case 'H':
+                        huge = MAP_HUGETLB;
                         break;
                 case 'b':
                         mode = BIND;
@@ -177,7 +176,7 @@ int main(int argc, char *argv[])
                 (void)set_mempolicy(MPOL_DEFAULT, NULL, 0);
         } else if (bytes > 0) {
                 memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
-                              MAP_ANONYMOUS | (shared ? MAP_SHARED : MAP_PRIVATE), -1, 0);
+                              MAP_ANONYMOUS | huge | (shared ? MAP_SHARED : MAP_PRIVATE), -1, 0);
                 if (memory == MAP_FAILED)
                         die("mmap");
                 if (mode != LOCAL && mbind(memory, bytes, mode, mask, sizeof(mask) * 8, 0) < 0)

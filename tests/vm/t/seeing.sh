@@ -35,7 +35,7 @@ is "list has the documented keys" "$(keys list)" \
 is "show has them as well" "$(keys show "$id")" "$(keys list)"
 is "nodes" "$(keys nodes)" "device free initiators node online pool read_bandwidth_mbps read_latency_ns reserved size tier unattributed used"
 is "pools" "$(keys pools)" "available hold name nodes reserved size used"
-is "who" "$(keys who)" "anon bytes cgroup file kind node unit"
+is "who" "$(keys who)" "anon bytes cgroup file hugetlb kind name node shmem unit"
 is "what is reserved of the pool" "$(cdmctl pools --json=short | jq '.[0].reserved')" $((128 << 20))
 used=$(cdmctl who --json=short | jq '[.[] | select(.unit == "train-see.service" and .kind == "reserved") | .bytes] | add')
 check "who finds its pages" test "$used" -ge $((60 << 20))
