@@ -8,6 +8,7 @@
 #include "policy/cdm-names.h"
 #include "policy/macro.h"
 #include "policy/size.h"
+#include "policy/timespan.h"
 
 static const struct {
         const char *key, *type;
@@ -21,10 +22,12 @@ static const struct {
         { "nodes", "s", offsetof(Event, nodes) },
         { "reason", "s", offsetof(Event, reason) },
         { "policy", "s", offsetof(Event, policy) },
+        { "error", "s", offsetof(Event, error) },
         { "moved", "t", offsetof(Event, moved) },
         { "failed", "t", offsetof(Event, failed) },
         { "evicted", "t", offsetof(Event, evicted) },
         { "residue", "t", offsetof(Event, residue) },
+        { "left", "t", offsetof(Event, left) },
         { "holders", "a(sst)", 0 },
 };
 
@@ -162,7 +165,7 @@ void event_write_json(const Event *e, uint64_t realtime_usec, Json *j)
 
 void event_write_text(const Event *e, FILE *out)
 {
-        char buf[SIZE_STR_MAX];
+        char buf[SIZE_STR_MAX], span[TIMESPAN_STR_MAX];
         const char *sep = "";
 
         if (e->size > 0 && e->pool) {
@@ -183,6 +186,8 @@ void event_write_text(const Event *e, FILE *out)
                 fprintf(out, "%s%s evicted", sep, size_format(e->evicted, buf)), sep = ", ";
         if (e->residue > 0)
                 fprintf(out, "%s%s of residue", sep, size_format(e->residue, buf)), sep = ", ";
+        if (e->left > 0)
+                fprintf(out, "%sdrained in %s", sep, timespan_format(e->left, span)), sep = ", ";
         if (e->reason && *e->reason)
                 fprintf(out, "%s%s", *sep ? ": " : "", e->reason);
         if (e->policy && *e->policy && !(e->reason && strstr(e->reason, e->policy)))

@@ -35,6 +35,8 @@ libclient_la_SOURCES = \
 	client/reload.c \
 	client/renew.c \
 	client/request.c \
+	client/queue.c \
+	client/queue.h \
 	client/reserve.c \
 	client/reserve.h \
 	client/run.c \

@@ -79,7 +79,7 @@ int objects_table_reservations(const ReservationInfo *infos, size_t n, Table **r
                 table_bytes(t, x->size);
                 table_string(t, x->state);
                 table_color(t, state_color(x->state));
-                table_string(t, x->strength);
+                table_string_or_null(t, x->strength);
                 table_string_or_null(t, x->unit);
                 table_string_or_null(t, x->cgroup);
                 table_unsigned(t, x->uid);

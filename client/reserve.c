@@ -8,6 +8,7 @@
 
 #include "client/bus-client.h"
 #include "client/cdmctl.h"
+#include "client/queue.h"
 #include "client/container.h"
 #include "client/reserve.h"
 #include "policy/cdm-names.h"
@@ -125,99 +126,28 @@ int reserve_message(sd_bus *bus, const char *member, const Args *a, bool scope, 
         return 0;
 }
 
-/* --- the queue --- */
-
-typedef struct QueueWait {
-        const char *path;
-        bool changed, removed;
-} QueueWait;
-
-static int on_change(sd_bus_message *m, void *userdata, sd_bus_error *error)
-{
-        QueueWait *w = userdata;
-
-        w->changed = w->changed || !w->path || strcmp(sd_bus_message_get_path(m), w->path) == 0;
-        return 0;
-}
-
-static int on_removal(sd_bus_message *m, void *userdata, sd_bus_error *error)
-{
-        QueueWait *w = userdata;
-        const char *path;
-
-        if (sd_bus_message_read(m, "o", &path) >= 0 && w->path && strcmp(path, w->path) == 0)
-                w->removed = true;
-        return 0;
-}
-
-static int watch_queue(sd_bus *bus, QueueWait *w)
-{
-        int r = sd_bus_match_signal(bus, NULL, CDM_BUS_NAME, NULL, "org.freedesktop.DBus.Properties",
-                                    "PropertiesChanged", on_change, w);
-        if (r >= 0)
-                r = sd_bus_match_signal(bus, NULL, CDM_BUS_NAME, CDM_PATH,
-                                        "org.freedesktop.DBus.ObjectManager", "InterfacesRemoved",
-                                        on_removal, w);
-        return r;
-}
-
-static int wait_granted(sd_bus *bus, QueueWait *w)
-{
-        for (;;) {
-                _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
-                _cleanup_free_ char *state = NULL;
-
-                w->changed = false;
-                int r = sd_bus_get_property_string(bus, CDM_BUS_NAME, w->path, CDM_INTERFACE_RESERVATION,
-                                                   "State", &error, &state);
-                if (w->removed || sd_bus_error_has_name(&error, SD_BUS_ERROR_UNKNOWN_OBJECT))
-                        return fail(CDM_EXIT_TIMEOUT,
-                                    "The pool stayed full for as long as was to be waited.");
-                if (r < 0)
-                        return client_fail(&error, r);
-                if (strcmp(state, "queued") != 0)
-                        return 0;
-
-                while (!w->changed && !w->removed) {
-                        r = sd_bus_process(bus, NULL);
-                        if (r == 0)
-                                r = sd_bus_wait(bus, UINT64_MAX);
-                        if (r < 0 && r != -EINTR)
-                                return client_fail(NULL, r);
-                }
-        }
-}
-
 int reserve(sd_bus *bus, const Args *a, bool scope, char **ret_path)
 {
         _cleanup_(sd_bus_message_unref_p) sd_bus_message *m = NULL, *reply = NULL;
         _cleanup_free_ char *copy = NULL;
         QueueWait wait = { 0 };
         const char *path;
-        int r = 0;
 
         int status = reserve_message(bus, "Request", a, scope, &m);
+        if (status == 0 && args_given(a, OPTION_QUEUE))
+                status = queue_watch(bus, &wait);
+        if (status == 0)
+                status = client_send(bus, m, &reply);
         if (status != 0)
                 return status;
-
-        /* Before the request, or its grant could be missed. */
-        if (args_given(a, OPTION_QUEUE))
-                r = watch_queue(bus, &wait);
-        if (r < 0)
-                return client_fail(NULL, r);
-
-        status = client_send(bus, m, &reply);
-        if (status != 0)
-                return status;
-        r = sd_bus_message_read(reply, "o", &path);
+        int r = sd_bus_message_read(reply, "o", &path);
         if (r < 0)
                 return client_garbled(r);
         copy = strdup(path);
         if (!copy)
                 return fail(CDM_EXIT_FAILED, "Out of memory.");
 
-        wait.path = copy;
-        status = args_given(a, OPTION_QUEUE) ? wait_granted(bus, &wait) : 0;
+        status = queue_wait(bus, &wait, copy, args_given(a, OPTION_QUEUE) ? a->queue_usec : UINT64_MAX);
         if (status == 0)
                 *ret_path = TAKE_PTR(copy);
         return status;

@@ -14,7 +14,7 @@
  * with the pool's size first. Without a target, cdmctl's own pidfd tells which unit is meant. */
 int reserve_message(sd_bus *bus, const char *member, const Args *args, bool scope, sd_bus_message **ret);
 
-/* Requests and, with --queue, waits until it is granted. scope: as `run` does. */
+/* Requests, and waits until it is granted where it has to wait. scope: as `run` does. */
 int reserve(sd_bus *bus, const Args *args, bool scope, char **ret_path);
 
 /* A copy of args in which --container has become the control group that it has now. *ret_cgroup owns that

@@ -236,8 +236,9 @@ static int reserve_and_run(const Args *args)
         (void)sigprocmask(SIG_BLOCK, &mask, &original);
 
         affinity_get(&affinity);
-        if (request(args, &path, &info) != 0)
-                return CDM_EXIT_RUN_FAILED;
+        int requested = request(args, &path, &info);
+        if (requested != 0)
+                return requested > 128 ? requested : CDM_EXIT_RUN_FAILED;
         affinity_restore(&affinity);
 
         int status = run_command(args, &info, &original);

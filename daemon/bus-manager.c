@@ -101,7 +101,7 @@ static int method_get_reservation(sd_bus_message *call, void *userdata, sd_bus_e
         if (r < 0)
                 return r;
         Entry *e = manager_find(m, id);
-        if (!e || e->phase != STORE_GRANTED)
+        if (!e || !e->known)
                 return sd_bus_error_setf(
                         error, CDM_ERROR_NO_SUCH_RESERVATION,
                         "There is no reservation %" PRIu32 "; `cdmctl list` shows those that exist.", id);

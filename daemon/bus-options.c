@@ -62,7 +62,6 @@ static int keep_bool(sd_bus_message *m, bool *ret)
 static int read_value(Draft *d, const char *key, sd_bus_message *m)
 {
         RequestArgs *a = &d->args;
-        uint64_t queue_usec;
         uint32_t pid;
 
         if (strcmp(key, CDM_OPTION_UNIT) == 0)
@@ -91,7 +90,7 @@ static int read_value(Draft *d, const char *key, sd_bus_message *m)
                 return keep_bool(m, &a->target.scope);
         if (strcmp(key, CDM_OPTION_QUEUE) == 0) {
                 a->queue = true;
-                return sd_bus_message_read(m, "t", &queue_usec);
+                return sd_bus_message_read(m, "t", &a->queue_usec);
         }
         int r = sd_bus_message_read(m, "u", &pid);
         /* What is no PID becomes 0, which identity refuses. */
@@ -170,9 +169,10 @@ static int check_values(Draft *d, sd_bus_error *error)
 {
         RequestArgs *a = &d->args;
 
-        if (a->queue)
-                return sd_bus_error_set(error, CDM_ERROR_NOT_SUPPORTED,
-                                        "Waiting in a queue is not supported yet; ask again later.");
+        if (a->queue && a->queue_usec == 0)
+                return sd_bus_error_set(error, CDM_ERROR_INVALID,
+                                        "The option queue is how long to wait at most; leave it out to "
+                                        "not wait at all.");
         if (d->nodes && (nodeset_parse(d->nodes, &a->nodes) < 0 || nodeset_is_empty(&a->nodes)))
                 return sd_bus_error_set(error, CDM_ERROR_INVALID,
                                         "The option nodes is a list of node numbers, such as 2-3.");

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* org.cdmd1.Reservation at /org/cdmd1/reservation/ID, for every reservation that was granted. */
+/* org.cdmd1.Reservation at /org/cdmd1/reservation/ID, for every reservation that was granted or waits. */
 
 #include <errno.h>
 #include <inttypes.h>
@@ -11,13 +11,14 @@
 #include "daemon/bus.h"
 #include "daemon/log.h"
 #include "policy/cdm-names.h"
+#include "policy/lease.h"
 #include "policy/timespan.h"
 
-static Entry *find_granted(Manager *m, uint32_t id)
+static Entry *find_known(Manager *m, uint32_t id)
 {
         Entry *e = manager_find(m, id);
 
-        return e && e->phase == STORE_GRANTED ? e : NULL;
+        return e && e->known ? e : NULL;
 }
 
 /* The path's last part, as written by bus_reservation_path(). */
@@ -31,7 +32,7 @@ static int object_find(sd_bus *bus, const char *path, const char *interface, voi
         if (sscanf(path, CDM_PATH_RESERVATION "/%" SCNu32, &id) != 1 ||
             strcmp(bus_reservation_path(id, again), path) != 0)
                 return 0;
-        Entry *e = find_granted(m, id);
+        Entry *e = find_known(m, id);
         if (!e)
                 return 0;
         *ret = e;
@@ -56,7 +57,7 @@ static int enumerate(sd_bus *bus, const char *prefix, void *userdata, char ***re
         if (!paths)
                 return -ENOMEM;
         HASH_ITER (hh, m->entries, e, next) {
-                if (e->phase != STORE_GRANTED)
+                if (!e->known)
                         continue;
                 paths[n] = strdup(bus_reservation_path(e->id, path));
                 if (!paths[n])
@@ -77,7 +78,7 @@ static void refuse(sd_bus_message *call, const char *error, const char *text)
 /* While polkit thought about it the reservation may have ended. */
 static Entry *find_or_refuse(Manager *m, uint32_t id, sd_bus_message *call)
 {
-        Entry *e = find_granted(m, id);
+        Entry *e = find_known(m, id);
 
         if (!e)
                 refuse(call, CDM_ERROR_NO_SUCH_RESERVATION, "The reservation ended meanwhile.");
@@ -90,6 +91,9 @@ static void do_release(Manager *m, uint32_t id, sd_bus_message *call)
 
         if (!e)
                 return;
+        /* Its owner's will, whatever else would have ended it. */
+        if (e->r->state == RESERVATION_REVOKING)
+                e->r->revoke_usec = e->r->revoked_for = 0;
         int r = manager_release(e);
         if (r < 0)
                 (void)sd_bus_reply_method_errno(call, r, NULL);
@@ -103,6 +107,10 @@ static void do_migrate(Manager *m, uint32_t id, sd_bus_message *call)
 
         if (!e)
                 return;
+        if (e->phase != STORE_GRANTED) {
+                refuse(call, CDM_ERROR_STALE, "The reservation still waits; its nodes are not open yet.");
+                return;
+        }
         int r = manager_migrate(e, call);
         if (r < 0)
                 (void)sd_bus_reply_method_errno(call, r, NULL);
@@ -126,7 +134,7 @@ static uint64_t longest_lease(Manager *m, const Reservation *r)
 
 static void renew(Manager *m, Entry *e, uint64_t usec, sd_bus_message *call)
 {
-        uint64_t before = e->r->expires_usec, now = manager_now_usec(), longest = longest_lease(m, e->r);
+        uint64_t longest = longest_lease(m, e->r);
 
         if (usec == 0)
                 usec = e->r->lease_usec;
@@ -140,15 +148,26 @@ static void renew(Manager *m, Entry *e, uint64_t usec, sd_bus_message *call)
                         rule ? rule_line(rule, RULE_KEY_LEASE) : 0);
                 return;
         }
-        e->r->expires_usec = usec > UINT64_MAX - now ? TIMESPAN_INFINITY : now + usec;
-        int r = manager_store(e);
-        if (r < 0) {
-                e->r->expires_usec = before;
+        int r = manager_renew(e, usec);
+        if (r < 0)
                 (void)sd_bus_reply_method_errno(call, r, NULL);
-                return;
+        else
+                (void)sd_bus_reply_method_return(call, NULL);
+}
+
+/* Why it cannot be renewed, or NULL. */
+static const char *unrenewable(const Reservation *r)
+{
+        switch (r->state) {
+        case RESERVATION_DRAINING:
+                return "The reservation was released already; ask for a new one.";
+        case RESERVATION_REVOKING:
+                return r->revoked_for ? "The reservation is displaced by one of higher priority; ask for a "
+                                        "new one, with --queue."
+                                      : NULL;
+        default:
+                return NULL;
         }
-        bus_reservation_changed(m, e->id, "Expires");
-        (void)sd_bus_reply_method_return(call, NULL);
 }
 
 static void do_renew(Manager *m, uint32_t id, sd_bus_message *call)
@@ -160,8 +179,11 @@ static void do_renew(Manager *m, uint32_t id, sd_bus_message *call)
                 return;
         if (sd_bus_message_rewind(call, 1) < 0 || sd_bus_message_read(call, "t", &usec) < 0)
                 refuse(call, CDM_ERROR_INVALID, "Renew takes a time in microseconds.");
-        else if (e->r->state != RESERVATION_ACTIVE && e->r->state != RESERVATION_DEGRADED)
-                refuse(call, CDM_ERROR_STALE, "The reservation was released already; ask for a new one.");
+        else if (e->phase != STORE_GRANTED)
+                refuse(call, CDM_ERROR_STALE,
+                       "The reservation still waits; its lease starts when it is granted.");
+        else if (unrenewable(e->r))
+                refuse(call, CDM_ERROR_STALE, unrenewable(e->r));
         else
                 renew(m, e, usec, call);
 }
@@ -222,7 +244,13 @@ GETTER(size)
 
 GETTER(state)
 {
-        return sd_bus_message_append(reply, "s", reservation_state_to_string(reservation(userdata)->state));
+        const Entry *e = userdata;
+        ReservationState state = e->r->state;
+
+        /* It is booked already, but not open yet. */
+        if (e->phase == STORE_GRANTING && state != RESERVATION_DRAINING)
+                state = RESERVATION_QUEUED;
+        return sd_bus_message_append(reply, "s", reservation_state_to_string(state));
 }
 
 GETTER(strength)
@@ -235,6 +263,9 @@ GETTER(strength)
                        .ledger = m->ledger,
                        .page_bytes = m->page_bytes };
 
+        /* Nothing stands behind what is not promised yet. */
+        if (e->phase != STORE_GRANTED)
+                return sd_bus_message_append(reply, "s", "");
         return sd_bus_message_append(reply, "s", strength_to_string(decide_strength(&s, e->r)));
 }
 
@@ -286,7 +317,9 @@ GETTER(policy)
 
 GETTER(expires)
 {
-        return sd_bus_message_append(reply, "t", reservation(userdata)->expires_usec);
+        return sd_bus_message_append(reply, "t",
+                                     lease_wall_clock(reservation(userdata)->expires_usec,
+                                                      manager_boottime_usec(), manager_realtime_usec()));
 }
 
 const sd_bus_vtable bus_reservation_vtable[] = {
@@ -304,7 +337,7 @@ const sd_bus_vtable bus_reservation_vtable[] = {
         SD_BUS_PROPERTY("Size", "t", get_size, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("State", "s", get_state, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("Strength", "s", get_strength, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
-        SD_BUS_PROPERTY("Unit", "s", get_unit, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+        SD_BUS_PROPERTY("Unit", "s", get_unit, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("ControlGroup", "s", get_cgroup, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("Uid", "u", get_uid, 0, SD_BUS_VTABLE_PROPERTY_CONST),
         SD_BUS_PROPERTY("Priority", "i", get_priority, 0, SD_BUS_VTABLE_PROPERTY_CONST),
@@ -312,6 +345,7 @@ const sd_bus_vtable bus_reservation_vtable[] = {
         SD_BUS_PROPERTY("Used", "t", get_used, 0, 0),
         SD_BUS_PROPERTY("Policy", "s", get_policy, 0, SD_BUS_VTABLE_PROPERTY_CONST),
         SD_BUS_PROPERTY("Expires", "t", get_expires, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+        SD_BUS_SIGNAL_WITH_ARGS("Revoking", SD_BUS_ARGS("s", reason, "t", usec), 0),
         SD_BUS_VTABLE_END,
 };
 
@@ -345,7 +379,15 @@ void bus_reservation_changed(Manager *m, uint32_t id, const char *property)
 {
         char path[BUS_PATH_MAX];
 
-        if (find_granted(m, id))
+        if (find_known(m, id))
                 (void)sd_bus_emit_properties_changed(m->bus, bus_reservation_path(id, path),
                                                      CDM_INTERFACE_RESERVATION, property, NULL);
+}
+
+void bus_reservation_revoking(Manager *m, uint32_t id, const char *reason, uint64_t usec)
+{
+        char path[BUS_PATH_MAX];
+
+        (void)sd_bus_emit_signal(m->bus, bus_reservation_path(id, path), CDM_INTERFACE_RESERVATION,
+                                 "Revoking", "st", reason, usec);
 }

@@ -42,6 +42,8 @@ int bus_append_nodes(sd_bus_message *m, const NodeSet *nodes);
 void bus_reservation_added(Manager *m, uint32_t id);
 void bus_reservation_removed(Manager *m, uint32_t id);
 void bus_reservation_changed(Manager *m, uint32_t id, const char *property);
+/* It will be drained in usec from now. */
+void bus_reservation_revoking(Manager *m, uint32_t id, const char *reason, uint64_t usec);
 /* One of the manager's properties that say EmitsChangedSignal. */
 void bus_manager_changed(Manager *m, const char *property);
 

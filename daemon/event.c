@@ -35,11 +35,13 @@ static const struct {
         { "nodes", "CDM_NODES", offsetof(Event, nodes), 0 },
         { "reason", "CDM_REASON", offsetof(Event, reason), 0 },
         { "policy", "CDM_POLICY", offsetof(Event, policy), 0 },
+        { "error", "CDM_ERROR", offsetof(Event, error), 0 },
         { "size", "CDM_SIZE", offsetof(Event, size_bytes), EVENT_HAS_SIZE },
         { "moved", "CDM_MOVED", offsetof(Event, moved_bytes), EVENT_HAS_MOVED },
         { "failed", "CDM_FAILED", offsetof(Event, failed_bytes), EVENT_HAS_FAILED },
         { "evicted", "CDM_EVICTED", offsetof(Event, evicted_bytes), EVENT_HAS_EVICTED },
         { "residue", "CDM_RESIDUE", offsetof(Event, residue_bytes), EVENT_HAS_RESIDUE },
+        { "left", "CDM_LEFT_USEC", offsetof(Event, left_usec), EVENT_HAS_LEFT },
 };
 
 const char *event_kind_to_string(EventKind v)

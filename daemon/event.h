@@ -23,6 +23,9 @@
         X(EVENT_FAILED, "failed", LOG_ERR, "c892175891e144288efbe11a55312b8e")                              \
         X(EVENT_MIGRATED, "migrated", LOG_INFO, "69f47f6f3a2b498aa1a33f1a907b10aa")                         \
         X(EVENT_DRAINING, "draining", LOG_INFO, "f6212fd5b3624b7bb6351d5ae2b0536b")                         \
+        X(EVENT_QUEUED, "queued", LOG_INFO, "7efd40a74193468ea8be4d724504fe2c")                             \
+        X(EVENT_DEQUEUED, "dequeued", LOG_NOTICE, "44c6e1886db346b7960e48b80f3eaa94")                       \
+        X(EVENT_REVOKING, "revoking", LOG_NOTICE, "55a939d7b7bc4ff09b22a6f0ae12253a")                       \
         X(EVENT_RELOADED, "reloaded", LOG_NOTICE, "849cdb7b9cc34f5aa67f943881c02a19")                       \
         X(EVENT_RELOAD_FAILED, "reload-failed", LOG_ERR, "674049322acd46c18f4870472b8ffe74")                \
         X(EVENT_FENCE_CLOSED, "fence-closed", LOG_NOTICE, "2b9c340edd0e4b4c870616bfab4bda0b")               \
@@ -60,6 +63,7 @@ typedef enum EventField {
         EVENT_HAS_FAILED = 1 << 3,
         EVENT_HAS_EVICTED = 1 << 4,
         EVENT_HAS_RESIDUE = 1 << 5,
+        EVENT_HAS_LEFT = 1 << 6,
 } EventField;
 
 /* Everything is borrowed for the time of the call. In the journal these are the fields CDM_POOL=, CDM_SIZE=,
@@ -74,9 +78,11 @@ typedef struct Event {
         const char *nodes;
         const char *reason;
         const char *policy; /* FILE:LINE */
+        const char *error;  /* the name of the error on the bus that it would be */
         uint64_t size_bytes;
         uid_t uid;
         uint64_t moved_bytes, failed_bytes, evicted_bytes, residue_bytes;
+        uint64_t left_usec; /* until it is drained */
         const EventHolder *holders;
         size_t n_holders;
 } Event;

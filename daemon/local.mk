@@ -53,9 +53,11 @@ libdaemon_la_SOURCES = \
 	daemon/manager-config.c \
 	daemon/manager-grant.c \
 	daemon/manager-holders.c \
+	daemon/manager-lease.c \
 	daemon/manager-machine.c \
 	daemon/manager-migrate.c \
 	daemon/manager-near.c \
+	daemon/manager-queue.c \
 	daemon/manager-release.c \
 	daemon/manager-request.c \
 	daemon/manager-snapshot.c \

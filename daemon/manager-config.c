@@ -130,6 +130,10 @@ static int adopt(Manager *m, Fresh *f, char *warnings)
         manager_clear_warnings(m);
         warn_lines(m, warnings);
         manager_look_at_machine(m);
+        if (m->serving) {
+                manager_leases_arm(m); /* GracePeriod= */
+                manager_queue_look(m);
+        }
         return 0;
 }
 

@@ -41,7 +41,7 @@ struct Grant {
 
 static const char *const verdict_errors[_VERDICT_MAX] = {
         [VERDICT_GRANTED] = NULL,
-        [VERDICT_QUEUED] = CDM_ERROR_NOT_SUPPORTED,
+        [VERDICT_QUEUED] = NULL,
         [VERDICT_DENIED] = CDM_ERROR_DENIED,
         [VERDICT_FULL] = CDM_ERROR_FULL,
         [VERDICT_NO_POOL] = CDM_ERROR_NO_SUCH_POOL,
@@ -101,6 +101,17 @@ static void undo(Grant *g, bool maybe_open)
                           e->id);
 }
 
+/* Granted or not, it waits no more. True: and its client went away meanwhile. */
+static bool stop_waiting(Entry *e)
+{
+        if (!e->waiter)
+                return false;
+        bool gone = waiter_is_gone(e->waiter);
+        waiter_done(e->waiter);
+        e->waiter = waiter_free(e->waiter);
+        return gone;
+}
+
 static void fail(Grant *g, bool maybe_open, const char *error, const char *what, const char *why)
 {
         _cleanup_free_ char *text = NULL;
@@ -110,8 +121,10 @@ static void fail(Grant *g, bool maybe_open, const char *error, const char *what,
         if (asprintf(&text, "%s: %s.", what, why) < 0)
                 text = NULL;
         ev.reason = text;
+        ev.error = error;
         event_emit(g->manager->bus, &ev, "Reservation %" PRIu32 " for %s was not granted. %s", g->id,
                    ledger_tenant_key(g->entry->r->target), text ? text : "");
+        stop_waiting(g->entry);
         undo(g, maybe_open);
         finish(g, error, text ? text : what);
 }
@@ -132,11 +145,31 @@ static void tell_granted(Grant *g, const ApplyResult *result)
                    ledger_tenant_key(g->entry->r->target), ev.nodes, ev.policy ? ev.policy : "no rule");
 }
 
+static void tell_bus(Entry *e)
+{
+        static const char *const changed[] = { "State", "Size",         "Nodes",  "Strength",
+                                               "Unit",  "ControlGroup", "Expires" };
+
+        if (!e->known) {
+                e->known = true;
+                bus_reservation_added(e->manager, e->id);
+                return;
+        }
+        for (size_t i = 0; i < ARRAY_SIZE(changed); i++)
+                bus_reservation_changed(e->manager, e->id, changed[i]);
+}
+
 static void on_changed(const ApplyResult *result, bool changed, void *userdata)
 {
         Grant *g = userdata;
         Entry *e = g->entry;
 
+        /* One that waited can be released while it is granted; that has its turn next. */
+        if (result->error >= 0 && e->r->state == RESERVATION_DRAINING) {
+                stop_waiting(e);
+                finish(g, NULL, NULL);
+                return;
+        }
         if (result->error < 0) {
                 const char *error = result->error == -ESTALE || result->error == -ENOENT
                                             ? CDM_ERROR_STALE
@@ -156,9 +189,12 @@ static void on_changed(const ApplyResult *result, bool changed, void *userdata)
                 fail(g, true, SD_BUS_ERROR_FAILED, "The reservation could not be stored", strerror(-r));
                 return;
         }
-        bus_reservation_added(g->manager, g->id);
+        manager_lease_arm(e);
+        tell_bus(e);
         manager_tell_neighbours(g->manager, e->r);
         tell_granted(g, result);
+        if (stop_waiting(e) && manager_release(e) < 0)
+                log_error("Reservation %" PRIu32 " is nobody's, and cannot be released now.", e->id);
         finish(g, NULL, NULL);
 }
 
@@ -194,7 +230,8 @@ static void on_scope(int error, UnitInfo *info, void *userdata)
         free(target->cgroup);
         target->cgroup = TAKE_PTR(u->cgroup);
         target->cgroup_id = u->cgroup_id;
-        int r = manager_store(g->entry);
+        /* One that waited stays on disk as such until it is granted. */
+        int r = g->entry->known ? 0 : manager_store(g->entry);
         if (r < 0)
                 fail(g, false, SD_BUS_ERROR_FAILED, "The reservation could not be stored", strerror(-r));
         else
@@ -289,13 +326,17 @@ static NodeSet find_base(Manager *m, const Subject *target)
         return nodeset_is_empty(&base) ? m->pools->ordinary : base;
 }
 
+/* id: the one that it had while it waited, or 0. */
 static int make_reservation(Manager *m, const Identity *i, const RequestArgs *a, const Decision *d,
-                            Reservation **ret)
+                            uint32_t id, Reservation **ret)
 {
         _cleanup_(reservation_free_p) Reservation *r = NULL;
 
         int k = reservation_new(&r);
-        if (k >= 0)
+        if (k < 0)
+                return k;
+        r->id = id;
+        if (id == 0)
                 k = store_next_id(m->store, &r->id);
         if (k < 0)
                 return k;
@@ -316,7 +357,7 @@ static int make_reservation(Manager *m, const Identity *i, const RequestArgs *a,
         r->exclusive = a->exclusive;
         r->capped = i->move && a->bind;
         r->with_start = a->with_start;
-        r->lease_usec = d->lease_usec;
+        r->lease_usec = r->term_usec = d->lease_usec;
         r->expires_usec = d->expires_usec;
         r->base = find_base(m, r->target);
         memcpy(r->shares, d->shares, sizeof(r->shares));
@@ -360,6 +401,8 @@ static int decide_now(Manager *m, const Identity *i, const RequestArgs *a, Decis
                 .subject = i->subject,
                 .lease_usec = a->lease_usec,
                 .priority = a->priority,
+                .queue = a->queue,
+                .at_once = a->with_start,
                 .exclusive = a->exclusive,
                 .nodes = a->nodes,
                 .near = nodeset_is_empty(&a->near) ? manager_near_cgroup(m, i->subject->cgroup) : a->near,
@@ -392,7 +435,7 @@ static int enter(Grant *g, const RequestArgs *args, const Decision *d)
         _cleanup_(reservation_free_p) Reservation *r = NULL;
         Manager *m = g->manager;
 
-        int k = make_reservation(m, g->identity, args, d, &r);
+        int k = make_reservation(m, g->identity, args, d, 0, &r);
         if (k < 0)
                 return k;
         g->id = r->id;
@@ -426,6 +469,11 @@ int grant_start(Manager *m, Identity *identity, const RequestArgs *args, grant_d
                 return 0;
         }
         r = decide_now(m, identity, args, &d);
+        if (r >= 0 && d->verdict == VERDICT_QUEUED) {
+                r = manager_enqueue(m, TAKE_PTR(g->identity), args, d, &g->id);
+                finish(g, r < 0 ? SD_BUS_ERROR_FAILED : NULL, r < 0 ? strerror(-r) : NULL);
+                return 0;
+        }
         if (r >= 0 && d->verdict != VERDICT_GRANTED) {
                 tell_refused(m, identity, args, d);
                 finish(g, decision_error(d->verdict), d->reason);
@@ -436,4 +484,73 @@ int grant_start(Manager *m, Identity *identity, const RequestArgs *args, grant_d
         if (r < 0)
                 finish(g, SD_BUS_ERROR_FAILED, strerror(-r));
         return 0;
+}
+
+/* What waited becomes what was granted, under its id. */
+static int replace(Entry *e, Reservation *r)
+{
+        Ledger *l = e->manager->ledger;
+        Reservation *before = ledger_take(l, e->id);
+
+        int k = ledger_add(l, r);
+        if (k < 0) {
+                if (ledger_add(l, before) < 0)
+                        log_error("Out of memory: reservation %" PRIu32 " is lost.", e->id);
+                return k;
+        }
+        e->r = r;
+        e->phase = STORE_GRANTING;
+        reservation_free(before);
+        return 0;
+}
+
+static int begin(Grant *g, Entry *e, const RequestArgs *a, const Decision *d)
+{
+        _cleanup_(reservation_free_p) Reservation *r = NULL;
+        Manager *m = g->manager;
+
+        /* The unit may have restarted while it waited. */
+        g->identity->subject = subject_free(g->identity->subject);
+        int k = subject_copy(e->r->target, &g->identity->subject);
+        if (k < 0)
+                return k;
+        if (identity_check(g->identity, m->root, g->identity->subject->cgroup) < 0)
+                return -ESTALE;
+        k = make_reservation(m, g->identity, a, d, e->id, &r);
+        if (k >= 0)
+                k = turn_take(m->turns, ledger_tenant_key(r->target), on_turn, g, &g->turn);
+        if (k >= 0)
+                k = replace(e, r);
+        if (k < 0)
+                return k;
+        TAKE_PTR(r);
+        g->entry = e;
+        g->id = e->id;
+        return 0;
+}
+
+void grant_waiting(Entry *e, Identity *identity, const Decision *d)
+{
+        const Reservation *r = e->r;
+        RequestArgs a = { .pool = r->pool,
+                          .priority = r->priority,
+                          .exclusive = r->exclusive,
+                          .bind = r->wait->bind,
+                          .migrate = r->wait->migrate };
+        Grant *g = NULL;
+
+        int k = grant_new(e->manager, identity, &a, NULL, NULL, &g);
+        if (k < 0)
+                identity_free(identity);
+        else
+                k = begin(g, e, &a, d);
+        if (k >= 0)
+                return;
+        if (g)
+                grant_free(g);
+        if (k == -ESTALE)
+                manager_dequeue(e, CDM_ERROR_STALE,
+                                "The process that asked ended, or moved to another unit.");
+        else
+                manager_dequeue(e, SD_BUS_ERROR_FAILED, strerror(-k));
 }

@@ -16,6 +16,7 @@
 #include "daemon/bus.h"
 #include "daemon/log.h"
 #include "daemon/manager.h"
+#include "policy/cdm-names.h"
 #include "policy/size.h"
 
 #define RETRY_FIRST_USEC (UINT64_C(1) * 1000 * 1000)
@@ -111,10 +112,12 @@ static size_t holders_of(const char *cgroup, const ApplyResult *result, EventHol
 static void tell(Entry *e, EventKind kind, const ApplyResult *result, uint64_t residue)
 {
         char nodes[NODESET_STR_MAX], policy[512], size[SIZE_STR_MAX], left[SIZE_STR_MAX];
+        char why[REVOKED_WHY_MAX];
         EventHolder holders[32];
         Event ev = manager_event(e, kind, nodes, policy);
 
         ev.has |= EVENT_HAS_MOVED | EVENT_HAS_FAILED | EVENT_HAS_EVICTED | EVENT_HAS_RESIDUE;
+        ev.reason = manager_revoked_why(e->r, why);
         ev.moved_bytes = e->moved_bytes;
         ev.failed_bytes = e->failed_bytes;
         ev.evicted_bytes = e->evicted_bytes;
@@ -141,6 +144,7 @@ static void keep_residue(Entry *e, const ApplyResult *result, const Share *share
                 sum += shares[i].bytes;
         for (size_t i = 0; i < e->r->n_shares; i++)
                 before += e->r->shares[i].bytes;
+        e->r->stuck = true;
         int r = ledger_set_shares(e->manager->ledger, e->r, shares, n);
         manager_explain_anew(e->manager);
         if (r >= 0)
@@ -149,6 +153,7 @@ static void keep_residue(Entry *e, const ApplyResult *result, const Share *share
                 log_error("Cannot store the residue of reservation %" PRIu32 ": %s.", e->id, strerror(-r));
         bus_reservation_changed(e->manager, e->id, "Nodes");
         bus_reservation_changed(e->manager, e->id, "Size");
+        manager_queue_look(e->manager);
         /* Said once, and again when it got less: a pinned page is no news every minute. */
         if (e->retry_usec == 0 || sum < before)
                 tell(e, EVENT_RESIDUE, result, sum);
@@ -194,7 +199,7 @@ static void on_changed(const ApplyResult *result, bool changed, void *userdata)
                 e->change = change_free(e->change);
                 return;
         }
-        if (e->phase == STORE_GRANTED)
+        if (e->known)
                 tell(e, EVENT_RELEASED, result, 0);
         manager_forget(e); /* ends turn and change */
 }
@@ -211,13 +216,26 @@ static void on_turn(Turn *t, void *userdata)
         }
 }
 
+/* One that waits has nothing to drain. */
+static void cancel(Entry *e)
+{
+        ApplyResult nothing = { 0 };
+
+        tell(e, EVENT_RELEASED, &nothing, 0);
+        manager_dequeue(e, CDM_ERROR_STALE, "It was released.");
+}
+
 int manager_release(Entry *e)
 {
         ReservationState before = e->r->state;
-        char nodes[NODESET_STR_MAX], policy[512];
+        char nodes[NODESET_STR_MAX], policy[512], why[REVOKED_WHY_MAX];
 
         if (e->turn)
                 return 0; /* on its way already */
+        if (e->phase == STORE_QUEUED) {
+                cancel(e);
+                return 0;
+        }
         /* Asked for again while it waits to try again: now, and the one who asks is told what is left. */
         e->retry = sd_event_source_disable_unref(e->retry);
         e->retry_usec = 0;
@@ -228,12 +246,15 @@ int manager_release(Entry *e)
                         ledger_set_state(e->manager->ledger, e->r, before);
                         return r;
                 }
+                manager_lease_arm(e);
         }
-        if (e->phase == STORE_GRANTED && before != RESERVATION_DRAINING) {
+        if (e->known && before != RESERVATION_DRAINING) {
                 bus_reservation_changed(e->manager, e->id, "State");
                 Event ev = manager_event(e, EVENT_DRAINING, nodes, policy);
-                event_emit(e->manager->bus, &ev, "Reservation %" PRIu32 " of %s is being drained.", e->id,
-                           ledger_tenant_key(e->r->target));
+                ev.reason = manager_revoked_why(e->r, why);
+                event_emit(e->manager->bus, &ev, "Reservation %" PRIu32 " of %s is being drained%s%s.",
+                           e->id, ledger_tenant_key(e->r->target), ev.reason ? ": " : "",
+                           ev.reason ? ev.reason : "");
         }
         return turn_take(e->manager->turns, ledger_tenant_key(e->r->target), on_turn, e, &e->turn);
 }

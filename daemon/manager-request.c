@@ -53,6 +53,7 @@ void request_args_clear(RequestArgs *a)
         free(a->unit);
         free(a->cgroup);
         free(a->user);
+        free(a->client);
         *a = (RequestArgs){ .target.pidfd = -EBADF };
 }
 
@@ -166,6 +167,7 @@ static int judge(RequestCall *c, Decision **ret)
                 .subject = c->identity->subject,
                 .lease_usec = a->lease_usec,
                 .priority = a->priority,
+                .queue = a->queue,
                 .exclusive = a->exclusive,
                 .nodes = a->nodes,
                 .near = nodeset_is_empty(&a->near) ? manager_near_cgroup(m, c->identity->subject->cgroup)
@@ -254,7 +256,7 @@ static void on_identity(IdentityVerdict verdict, const char *message, Identity *
                 answer(c, SD_BUS_ERROR_FAILED, strerror(-r));
         else if (c->explain)
                 explain(c, d);
-        else if (d->verdict == VERDICT_GRANTED)
+        else if (d->verdict == VERDICT_GRANTED || d->verdict == VERDICT_QUEUED)
                 authorize(c);
         else if (d->verdict == VERDICT_DENIED || d->verdict == VERDICT_FULL)
                 grant(c); /* which refuses it as well, and says so in the journal */
@@ -344,6 +346,10 @@ int manager_request(Manager *m, sd_bus_message *call, RequestArgs *args, bool is
         *args = (RequestArgs){ .target.pidfd = -EBADF };
         DL_APPEND(m->requests, c);
         m->n_requests++;
+        if (string_copy(sd_bus_message_get_sender(call), &c->args.client) < 0) {
+                call_free(c);
+                return -ENOMEM;
+        }
         if (m->n_requests > CALLS_MAX || count_sender(c) < 0)
                 refuse_busy(c);
         else if (!c->waiting)

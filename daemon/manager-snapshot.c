@@ -152,10 +152,11 @@ Snapshot manager_snapshot(Manager *m, const Pool *pool)
                 .pools = m->pools,
                 .config = m->config,
                 .ledger = m->ledger,
+                .queue = m->queue,
                 .use = m->use,
                 .n_use = n,
                 .page_bytes = m->page_bytes,
-                .now_usec = manager_now_usec(),
+                .now_usec = manager_boottime_usec(),
         };
 }
 

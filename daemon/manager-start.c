@@ -126,10 +126,12 @@ static void serve(Manager *m)
                            n);
         }
         go_on_draining(m);
+        manager_leases_arm(m);
         if (nodeset_is_empty(&m->pools->cdm))
                 log_notice("This machine has no CDM nodes: there is nothing to manage.");
         manager_requests_serve(m);
         manager_statics_serve(m);
+        manager_queue_look(m);
         manager_reloads_serve(m);
         tell_systemd(m, "READY=1\n");
 }
@@ -137,7 +139,7 @@ static void serve(Manager *m)
 static void on_repaired(Manager *m)
 {
         if (--m->recovery_pending == 0)
-                serve(m);
+                manager_queue_restore(m, serve);
 }
 
 void manager_fence_settled(Manager *m)

@@ -22,6 +22,7 @@
 #include "daemon/bus.h"
 #include "daemon/log.h"
 #include "daemon/manager.h"
+#include "policy/cdm-names.h"
 
 /* PID 1 may be busy for longer than the bus waits. After the last pause (some four minutes in all) it takes
  * a reload, or the unit's next event, to look again. */
@@ -137,7 +138,11 @@ static void drop_all(UnitCheck *c)
                 /* A grant that is under way will find the cgroup gone, and undo itself. */
                 if (!e || (e->phase == STORE_GRANTING && e->r->state != RESERVATION_DRAINING))
                         continue;
-                if (e->phase == STORE_GRANTED)
+                if (e->phase == STORE_QUEUED) {
+                        manager_dequeue(e, CDM_ERROR_STALE, "The unit that it is for ended.");
+                        continue;
+                }
+                if (e->known)
                         tell_ended(e);
                 manager_forget(e);
         }

@@ -26,9 +26,14 @@ static uint64_t clock_usec(clockid_t clock)
         return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
 }
 
-uint64_t manager_now_usec(void)
+uint64_t manager_realtime_usec(void)
 {
         return clock_usec(CLOCK_REALTIME);
+}
+
+uint64_t manager_boottime_usec(void)
+{
+        return clock_usec(CLOCK_BOOTTIME);
 }
 
 uint64_t manager_monotonic_usec(void)
@@ -56,6 +61,8 @@ static int open_parts(Manager *m)
                 r = turn_queue_new(m->event, &m->turns);
         if (r >= 0)
                 r = ledger_new(&m->ledger);
+        if (r >= 0)
+                r = queue_new(&m->queue);
         if (r < 0)
                 return r;
         m->fence_context = (FenceContext){
@@ -87,6 +94,8 @@ int manager_new(const char *root, sd_event *event, sd_bus *bus, Manager **ret)
 static void entry_free(Entry *e)
 {
         entry_stop(e);
+        waiter_free(e->waiter);
+        sd_event_source_disable_unref(e->lease);
         free(e);
 }
 
@@ -105,6 +114,7 @@ Manager *manager_free(Manager *m)
         manager_holders_free(m);
         manager_migrations_free(m);
         manager_reloads_free(m);
+        m->queue_restored = NULL;
         HASH_ITER (hh, m->entries, e, next) {
                 HASH_DEL(m->entries, e);
                 entry_free(e);
@@ -115,6 +125,9 @@ Manager *manager_free(Manager *m)
         worker_free(m->worker);
         turn_queue_free(m->turns);
         sender_cache_free(m->senders);
+        sd_event_source_disable_unref(m->queue_look);
+        sd_event_source_disable_unref(m->queue_again);
+        queue_free(m->queue);
         store_free(m->store);
         ledger_free(m->ledger);
         pool_set_free(m->pools);
@@ -176,7 +189,7 @@ int manager_add(Manager *m, Reservation *r, StorePhase phase, Entry **ret)
 
         if (!e)
                 return -ENOMEM;
-        *e = (Entry){ .manager = m, .id = r->id, .r = r, .phase = phase };
+        *e = (Entry){ .manager = m, .id = r->id, .r = r, .phase = phase, .known = phase != STORE_GRANTING };
         int k = ledger_add(m->ledger, r);
         if (k < 0) {
                 free(e);
@@ -219,13 +232,14 @@ void manager_forget(Entry *e)
                 log_error("Cannot remove the file of reservation %" PRIu32 ": %s.", e->id, strerror(-k));
         Reservation *r = ledger_take(m->ledger, e->id);
         manager_explain_anew(m);
-        if (e->phase == STORE_GRANTED) {
+        if (e->known) {
                 bus_reservation_removed(m, e->id);
                 manager_tell_neighbours(m, r);
         }
         reservation_free(r);
         HASH_DEL(m->entries, e);
         entry_free(e);
+        manager_queue_look(m);
 }
 
 int manager_store(Entry *e)
@@ -238,7 +252,7 @@ void manager_set_state(Entry *e, ReservationState state)
         if (e->r->state == state)
                 return;
         ledger_set_state(e->manager->ledger, e->r, state);
-        if (e->phase == STORE_GRANTED)
+        if (e->known)
                 bus_reservation_changed(e->manager, e->id, "State");
 }
 

@@ -11,6 +11,8 @@
  *   manager-near.c      where a tenant computes
  *   manager-machine.c   what the machine is set to
  *   manager-change.c    one change of a tenant's nodes
+ *   manager-lease.c     leases that end, reservations that are displaced
+ *   manager-queue.c     those who wait for room
  *   manager-release.c   draining, residue, forgetting
  *   manager-migrate.c   moving pages up
  *   manager-unit.c      units that end and restart
@@ -45,6 +47,7 @@ typedef struct Manager Manager;
 typedef struct Entry Entry;
 typedef struct Change Change;
 typedef struct Grant Grant;
+typedef struct Waiter Waiter;
 typedef struct RequestCall RequestCall;
 typedef struct Guarded Guarded;
 typedef struct HoldersCall HoldersCall;
@@ -59,7 +62,10 @@ struct Entry {
         Manager *manager;
         uint32_t id;
         Reservation *r;
-        StorePhase phase; /* clients see it once it is STORE_GRANTED */
+        StorePhase phase;
+        bool known;             /* clients see it: it was granted, or it waits */
+        Waiter *waiter;         /* while it waits, and while what it waited for is being granted */
+        sd_event_source *lease; /* the next step towards its end; manager-lease.c */
         /* while it drains */
         Turn *turn;
         Change *change;
@@ -112,6 +118,13 @@ struct Manager {
         Explained *explained;
         uint64_t page_bytes;
 
+        /* those who wait */
+        Queue *queue;
+        sd_event_source *queue_look, *queue_again;
+        uint64_t queue_pause_usec;
+        unsigned queue_pending; /* whose clients the start asks about */
+        void (*queue_restored)(Manager *m);
+
         /* configuration and fence */
         bool fence_busy; /* config and pools must stay what they are */
         Reload *reloads;
@@ -138,8 +151,9 @@ void manager_look_at_machine(Manager *m);
 /* fence_state_to_string(), but "open (demotion)" where the kernel itself carries pages past a closed fence.
  * pool: of its nodes; NULL: of any pool. */
 const char *manager_fence_state(const Manager *m, const Pool *pool);
-uint64_t manager_now_usec(void);       /* CLOCK_REALTIME */
-uint64_t manager_monotonic_usec(void); /* CLOCK_MONOTONIC */
+uint64_t manager_realtime_usec(void);
+uint64_t manager_boottime_usec(void);
+uint64_t manager_monotonic_usec(void);
 
 /* entries */
 Entry *manager_find(Manager *m, uint32_t id);
@@ -185,7 +199,8 @@ typedef struct RequestArgs {
         uint64_t size_bytes;
         IdentityQuery target;
         char *unit, *cgroup, *user; /* what `target` points to */
-        uint64_t lease_usec;
+        char *client;               /* its name on the bus */
+        uint64_t lease_usec, queue_usec;
         int32_t priority;
         bool queue, migrate, exclusive, bind, with_start;
         NodeSet nodes, near;
@@ -210,13 +225,45 @@ int grant_start(Manager *m, Identity *identity, const RequestArgs *args, grant_d
 /* Drops interest of the caller; what is under way goes on and is undone if nobody wants it. */
 void grant_abandon(Grant *g);
 void manager_grants_free(Manager *m);
+/* One that waited, and is out of the queue: it gets what was decided. Takes identity. */
+void grant_waiting(Entry *e, Identity *identity, const Decision *d);
 /* Turns what decide() said into an answer; NULL error when granted. */
 const char *decision_error(Verdict v);
+
+/* manager-queue.c */
+/* It waits, stored, when this returns 0. Takes identity. */
+int manager_enqueue(Manager *m, Identity *identity, const RequestArgs *args, const Decision *d,
+                    uint32_t *ret_id);
+/* It waits no more; error: what its client is told it failed with. The entry is gone. */
+void manager_dequeue(Entry *e, const char *error, const char *reason);
+/* Something changed that those who wait may have waited for: they are looked at soon. */
+void manager_queue_look(Manager *m);
+/* After a restart: who of them still has a client? done is called when that is known. */
+void manager_queue_restore(Manager *m, void (*done)(Manager *m));
+Waiter *waiter_free(Waiter *w);
+/* Its client went away while it was being granted. */
+bool waiter_is_gone(const Waiter *w);
+/* It needs nobody to leave any more. */
+void waiter_done(Waiter *w);
 
 /* manager-release.c. Stored as draining when it returns 0; the rest is told by events. */
 int manager_release(Entry *e);
 /* The reservation's drain stops without further ado. */
 void entry_stop(Entry *e);
+
+/* manager-lease.c. Times are of CLOCK_BOOTTIME. */
+/* Sets the timer for what comes next for this one, as its lease and state have it; all that are granted. */
+void manager_lease_arm(Entry *e);
+void manager_leases_arm(Manager *m);
+/* It is told, and drained at that time. for_id: the reservation that displaces it; 0: its lease ends. */
+int manager_revoke(Entry *e, uint64_t drain_usec, uint32_t for_id);
+/* It is not revoked after all. */
+void manager_keep(Entry *e);
+/* The lease goes on for usec from now. */
+int manager_renew(Entry *e, uint64_t usec);
+/* Why it was revoked, a phrase; NULL: it was not. */
+#define REVOKED_WHY_MAX 80
+const char *manager_revoked_why(const Reservation *r, char buf[static REVOKED_WHY_MAX]);
 
 /* manager-unit.c */
 int manager_watch_units(Manager *m);

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <pwd.h>
 #include <stdio.h>
@@ -74,6 +75,23 @@ int process_has_only_uid(const char *root, pid_t pid, uid_t uid)
                 if (sscanf(line, "Uid: %u %u %u %u", &u[0], &u[1], &u[2], &u[3]) == 4)
                         return u[0] == uid && u[1] == uid && u[2] == uid && u[3] == uid;
         return -ESRCH;
+}
+
+int process_start_time(const char *root, pid_t pid, uint64_t *ret)
+{
+        _cleanup_(file_close) FILE *f = NULL;
+        char text[1024];
+
+        int r = open_proc(root, pid, "stat", &f);
+        if (r < 0)
+                return r;
+        size_t n = fread(text, 1, sizeof(text) - 1, f);
+        text[n] = '\0';
+        /* The name in brackets is the second field and may hold anything; the 22nd is what we look for. */
+        const char *p = strrchr(text, ')');
+        for (int field = 2; p && field < 22; field++)
+                p = strchr(p + 1, ' ');
+        return p && sscanf(p, " %" SCNu64, ret) == 1 ? 0 : -ESRCH;
 }
 
 int process_cgroup(const char *root, pid_t pid, char **ret)

@@ -20,6 +20,7 @@
 static const char *const phase_names[_STORE_PHASE_MAX] = {
         [STORE_GRANTING] = "granting",
         [STORE_GRANTED] = "granted",
+        [STORE_QUEUED] = "queued",
 };
 
 const char *store_phase_to_string(StorePhase v)
@@ -178,14 +179,75 @@ static int set_priority(Draft *d, const char *v)
         return 0;
 }
 
-/* exclusive, capped, scope, with-start: those that are set, by name. */
+static Wait *wait_of(Draft *d)
+{
+        if (!d->r->wait)
+                d->r->wait = calloc(1, sizeof(Wait));
+        return d->r->wait;
+}
+
+static bool set_wait_flag(Draft *d, const char *word)
+{
+        bool patient = strcmp(word, "patient") == 0, migrate = strcmp(word, "migrate") == 0,
+             bind = strcmp(word, "bind") == 0;
+
+        if ((!patient && !migrate && !bind) || !wait_of(d))
+                return false;
+        d->r->wait->patient |= patient;
+        d->r->wait->migrate |= migrate;
+        d->r->wait->bind |= bind;
+        return true;
+}
+
+static int set_wait_nodes(Draft *d, const char *v)
+{
+        return wait_of(d) ? nodeset_parse(v, &d->r->wait->nodes) : -ENOMEM;
+}
+
+static int set_wait_near(Draft *d, const char *v)
+{
+        return wait_of(d) ? nodeset_parse(v, &d->r->wait->near) : -ENOMEM;
+}
+
+static int set_deadline(Draft *d, const char *v)
+{
+        return wait_of(d) ? parse_u64(v, &d->r->wait->deadline_usec) : -ENOMEM;
+}
+
+static int set_client(Draft *d, const char *v)
+{
+        return wait_of(d) ? unescape(v, &d->r->wait->client) : -ENOMEM;
+}
+
+static int set_client_scope(Draft *d, const char *v)
+{
+        return wait_of(d) ? unescape(v, &d->r->wait->scope_slice) : -ENOMEM;
+}
+
+/* Its number, and when it started. */
+static int set_client_process(Draft *d, const char *v)
+{
+        int pid, n;
+
+        if (!wait_of(d))
+                return -ENOMEM;
+        if (sscanf(v, "%d %" SCNu64 "%n", &pid, &d->r->wait->pid_start, &n) != 2 || v[n] || pid <= 0)
+                return -EINVAL;
+        d->r->wait->pid = pid;
+        return 0;
+}
+
+/* exclusive, capped, scope, with-start, and of one that waits patient, migrate, bind: those that are set, by
+ * name. */
 static int set_flags(Draft *d, const char *v)
 {
         char word[16];
         int n;
 
         for (; sscanf(v, " %15s%n", word, &n) == 1; v += n)
-                if (strcmp(word, "exclusive") == 0)
+                if (set_wait_flag(d, word))
+                        continue;
+                else if (strcmp(word, "exclusive") == 0)
                         d->r->exclusive = true;
                 else if (strcmp(word, "capped") == 0)
                         d->r->capped = true;
@@ -216,6 +278,21 @@ static int set_lease(Draft *d, const char *v)
 static int set_expires(Draft *d, const char *v)
 {
         return parse_u64(v, &d->r->expires_usec);
+}
+
+static int set_term(Draft *d, const char *v)
+{
+        return parse_u64(v, &d->r->term_usec);
+}
+
+/* When, and for which reservation. */
+static int set_revoke(Draft *d, const char *v)
+{
+        int n;
+
+        if (sscanf(v, "%" SCNu64 " %" SCNu32 "%n", &d->r->revoke_usec, &d->r->revoked_for, &n) != 2 || v[n])
+                return -EINVAL;
+        return 0;
 }
 
 static int set_base(Draft *d, const char *v)
@@ -264,10 +341,32 @@ static const struct {
         { "Flags", true, set_flags },
         { "Rule", false, set_rule },
         { "Lease", true, set_lease },
+        { "Term", true, set_term },
         { "Expires", true, set_expires },
+        { "Revoke", false, set_revoke },
         { "Base", true, set_base },
         { "Shares", true, set_shares },
+        { "Deadline", false, set_deadline },
+        { "Nodes", false, set_wait_nodes },
+        { "Near", false, set_wait_near },
+        { "Client", false, set_client },
+        { "ClientProcess", false, set_client_process },
+        { "ClientScope", false, set_client_scope },
 };
+
+static void print_wait(FILE *f, const Wait *w)
+{
+        char list[NODESET_STR_MAX];
+
+        fprintf(f, "Deadline=%" PRIu64 "\nNodes=%s\n", w->deadline_usec, nodeset_format(&w->nodes, list));
+        fprintf(f, "Near=%s\n", nodeset_format(&w->near, list));
+        print_escaped(f, "Client", w->client);
+        if (w->pid > 0)
+                fprintf(f, "ClientProcess=%d %" PRIu64 "\n", w->pid, w->pid_start);
+        print_escaped(f, "ClientScope", w->scope_slice);
+}
+
+_Static_assert(ARRAY_SIZE(keys) <= 64, "a bit of `seen` a key");
 
 int store_format(const Reservation *r, StorePhase phase, char **ret)
 {
@@ -288,19 +387,29 @@ int store_format(const Reservation *r, StorePhase phase, char **ret)
         print_escaped(f, "Container", r->target->container);
         fprintf(f, "Uid=%u\nUnitUid=%u\nPriority=%" PRIi32 "\n", r->target->uid, r->target->unit_uid,
                 r->priority);
-        fprintf(f, "Flags=%s%s%s%s\n", r->exclusive ? "exclusive " : "", r->capped ? "capped " : "",
-                r->scope ? "scope " : "", r->with_start ? "with-start" : "");
+        fprintf(f, "Flags=%s%s%s%s", r->exclusive ? "exclusive " : "", r->capped ? "capped " : "",
+                r->scope ? "scope " : "", r->with_start ? "with-start " : "");
+        if (r->wait)
+                fprintf(f, "%s%s%s", r->wait->patient ? "patient " : "", r->wait->migrate ? "migrate " : "",
+                        r->wait->bind ? "bind " : "");
+        fputc('\n', f);
         if (r->rule_file) {
                 _cleanup_free_ char *rule = NULL;
                 if (asprintf(&rule, "%s:%u", r->rule_file, r->rule_line) < 0)
                         rule = NULL;
                 print_escaped(f, "Rule", rule);
         }
-        fprintf(f, "Lease=%" PRIu64 "\nExpires=%" PRIu64 "\n", r->lease_usec, r->expires_usec);
+        fprintf(f, "Lease=%" PRIu64 "\nTerm=%" PRIu64 "\nExpires=%" PRIu64 "\n", r->lease_usec, r->term_usec,
+                r->expires_usec);
+        if (r->revoke_usec)
+                fprintf(f, "Revoke=%" PRIu64 " %" PRIu32 "\n", r->revoke_usec, r->revoked_for);
         fprintf(f, "Base=%s\nShares=", nodeset_format(&r->base, base));
         for (size_t i = 0; i < r->n_shares; i++)
                 fprintf(f, "%s%d:%" PRIu64, i ? " " : "", r->shares[i].node, r->shares[i].bytes);
-        fprintf(f, "\n" STORE_TRAILER "\n");
+        fputc('\n', f);
+        if (r->wait)
+                print_wait(f, r->wait);
+        fprintf(f, STORE_TRAILER "\n");
         if (fclose(f) != 0) {
                 free(text);
                 return -ENOMEM;
@@ -309,7 +418,7 @@ int store_format(const Reservation *r, StorePhase phase, char **ret)
         return 0;
 }
 
-static int parse_line(Draft *d, char *line, uint32_t *seen, const char **ret_reason)
+static int parse_line(Draft *d, char *line, uint64_t *seen, const char **ret_reason)
 {
         char *value = strchr(line, '=');
 
@@ -321,9 +430,9 @@ static int parse_line(Draft *d, char *line, uint32_t *seen, const char **ret_rea
                 if (strcmp(line, keys[i].key) != 0)
                         continue;
                 *ret_reason = "a key occurs twice";
-                if (*seen & (UINT32_C(1) << i))
+                if (*seen & (UINT64_C(1) << i))
                         return -EBADMSG;
-                *seen |= UINT32_C(1) << i;
+                *seen |= UINT64_C(1) << i;
                 *ret_reason = "a value is garbled";
                 int r = keys[i].set(d, value);
                 return r < 0 && r != -ENOMEM ? -EBADMSG : r;
@@ -332,15 +441,19 @@ static int parse_line(Draft *d, char *line, uint32_t *seen, const char **ret_rea
         return -EBADMSG;
 }
 
-static int check_whole(const Draft *d, uint32_t seen, bool ended, const char **ret_reason)
+static int check_whole(const Draft *d, uint64_t seen, bool ended, const char **ret_reason)
 {
         *ret_reason = "it is cut off";
         if (!ended)
                 return -EBADMSG;
         *ret_reason = "a key is missing";
         for (size_t i = 0; i < ARRAY_SIZE(keys); i++)
-                if (keys[i].required && !(seen & (UINT32_C(1) << i)))
+                if (keys[i].required && !(seen & (UINT64_C(1) << i)))
                         return -EBADMSG;
+        *ret_reason = "it waits, and does not say for what";
+        if ((d->phase == STORE_QUEUED) != (d->r->state == RESERVATION_QUEUED) ||
+            (d->phase == STORE_QUEUED && !d->r->wait))
+                return -EBADMSG;
         *ret_reason = "it names no unit or cgroup";
         if (!d->r->target->unit && !d->r->target->cgroup)
                 return -EBADMSG;
@@ -352,7 +465,7 @@ int store_parse(const char *text, Reservation **ret, StorePhase *ret_phase, cons
         _cleanup_(reservation_free_p) Reservation *r = NULL;
         _cleanup_free_ char *copy = strdup(text);
         Draft d = { 0 };
-        uint32_t seen = 0;
+        uint64_t seen = 0;
         bool first = true, ended = false;
         char *save = NULL;
 

@@ -5,7 +5,8 @@
  *
  * Nothing is acknowledged before it is here, and nothing is done to the kernel before the intent is here: a
  * reservation is written as `granting` before its nodes are opened and as `granted` after. A cdmd that finds
- * `granting` at start knows that no client was told, and undoes it.
+ * `granting` at start knows that no client was told, and undoes it. One that waits is `queued` until it is
+ * granted: a cdmd that finds it so closes what was opened for it and lets it wait again.
  *
  * A file is replaced by temp, fsync, rename, fsync of the directory. It lives in tmpfs, where that costs
  * some microseconds, so the event loop does it itself. A temp file that a kill left behind was never what a
@@ -16,7 +17,7 @@
 #include "policy/ledger.h"
 #include "policy/macro.h"
 
-typedef enum StorePhase { STORE_GRANTING, STORE_GRANTED, _STORE_PHASE_MAX } StorePhase;
+typedef enum StorePhase { STORE_GRANTING, STORE_GRANTED, STORE_QUEUED, _STORE_PHASE_MAX } StorePhase;
 
 const char *store_phase_to_string(StorePhase v);
 int store_phase_from_string(const char *s, StorePhase *ret);

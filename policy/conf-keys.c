@@ -90,6 +90,7 @@ static const ConfKey keys[] = {
         { SECTION_RESERVATIONS, "MaxPerUser", conf_set_unsigned, MAIN(max_per_user) },
         { SECTION_RESERVATIONS, "QueueMax", conf_set_unsigned, MAIN(queue_max) },
         { SECTION_RESERVATIONS, "DefaultLease", conf_set_lease, MAIN(default_lease_usec) },
+        { SECTION_RESERVATIONS, "GracePeriod", conf_set_grace, MAIN(grace_usec) },
         { SECTION_DRAIN, "Bandwidth", conf_set_bytes, MAIN(drain_bandwidth) },
 
         { SECTION_POOL, "Description", conf_set_string, POOL(description) },
@@ -116,7 +117,7 @@ static const ConfKey keys[] = {
           .flags = KEY_PERCENT | KEY_NONZERO },
         { SECTION_GRANT, "Lease", conf_set_lease, RULE(lease_usec), RULE_LINE(LEASE) },
         { SECTION_GRANT, "Priority", conf_set_priority, RULE(priority), RULE_LINE(PRIORITY) },
-        { SECTION_GRANT, "OnFull", conf_set_on_full, RULE(on_full) },
+        { SECTION_GRANT, "OnFull", conf_set_on_full, RULE(on_full), RULE_LINE(ON_FULL) },
         { SECTION_GRANT, "OnOverrun", conf_set_on_overrun, RULE(on_overrun) },
         { SECTION_GRANT, "Static", conf_set_size, RULE(static_size), .has_offset = RULE(has_static),
           .flags = KEY_PERCENT | KEY_NONZERO },

@@ -95,6 +95,17 @@ int conf_set_lease(ConfFile *f, const ConfKey *key, const char *value, void *fie
         return 0;
 }
 
+int conf_set_grace(ConfFile *f, const ConfKey *key, const char *value, void *field)
+{
+        uint64_t usec;
+
+        if (timespan_parse(value, &usec) < 0 || usec == TIMESPAN_INFINITY)
+                return bad_value(f, key, value,
+                                 "is no time to wait; write for example 10s, or 0 for no warning");
+        *(uint64_t *)field = usec;
+        return 0;
+}
+
 /* MaxLatency=: HMAT speaks in nanoseconds, and so does this key. */
 int conf_set_nanoseconds(ConfFile *f, const ConfKey *key, const char *value, void *field)
 {

@@ -32,6 +32,7 @@ int conf_set_unsigned(ConfFile *f, const ConfKey *key, const char *value, void *
 int conf_set_priority(ConfFile *f, const ConfKey *key, const char *value, void *field);
 int conf_set_tier(ConfFile *f, const ConfKey *key, const char *value, void *field);
 int conf_set_lease(ConfFile *f, const ConfKey *key, const char *value, void *field);
+int conf_set_grace(ConfFile *f, const ConfKey *key, const char *value, void *field);
 int conf_set_nanoseconds(ConfFile *f, const ConfKey *key, const char *value, void *field);
 int conf_set_size(ConfFile *f, const ConfKey *key, const char *value, void *field);
 int conf_set_bytes(ConfFile *f, const ConfKey *key, const char *value, void *field);

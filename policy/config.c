@@ -9,6 +9,7 @@
 
 #define DEFAULT_MAX_PER_USER 64
 #define DEFAULT_QUEUE_MAX    256
+#define DEFAULT_GRACE_USEC   (UINT64_C(10) * 1000 * 1000)
 
 static const char *const fence_modes[_FENCE_MODE_MAX] = {
         [FENCE_MODE_ENFORCE] = "enforce",
@@ -41,6 +42,7 @@ int config_new(Config **ret)
         c->max_per_user = DEFAULT_MAX_PER_USER;
         c->queue_max = DEFAULT_QUEUE_MAX;
         c->default_lease_usec = TIMESPAN_INFINITY;
+        c->grace_usec = DEFAULT_GRACE_USEC;
         *ret = c;
         return 0;
 }

@@ -33,6 +33,7 @@ typedef struct Config {
         unsigned max_per_user;
         unsigned queue_max;
         uint64_t default_lease_usec;
+        uint64_t grace_usec; /* between the warning of a revoked reservation and its drain */
 
         uint64_t drain_bandwidth; /* bytes/s; 0: no limit */
 

@@ -19,8 +19,8 @@
 #include <string.h>
 
 #include "policy/cdm-names.h"
+#include "policy/decide-internal.h"
 #include "policy/facts.h"
-#include "policy/place.h"
 #include "policy/timespan.h"
 
 static const char *const verdict_table[_VERDICT_MAX] = {
@@ -38,24 +38,15 @@ Decision *decision_free(Decision *d)
         if (!d)
                 return NULL;
         free(d->reason);
+        free(d->victims);
         free(d);
         return NULL;
 }
 
-/* One request on its way through the checks. */
-typedef struct Case {
-        const Snapshot *s;
-        const Request *q;
-        const Pool *pool;
-        const char *tenant;
-        uint64_t size_bytes; /* in whole pages */
-        Decision *d;
-} Case;
-
 /* 0: carry on if no reason has been given yet; negative errno. */
 typedef int (*check_t)(Case *c);
 
-static int _printf_(3, 4) answer(Case *c, Verdict verdict, const char *format, ...)
+int decide_answer(Case *c, Verdict verdict, const char *format, ...)
 {
         va_list ap;
         int r;
@@ -71,11 +62,9 @@ static int _printf_(3, 4) answer(Case *c, Verdict verdict, const char *format, .
         return 0;
 }
 
-#define SIZE_EXACT_MAX  (SIZE_STR_MAX + 16)
 #define USER_NUMBER_MAX 12
 
-/* Two sizes that are compared must not look alike: what a short form would blur is written in bytes. */
-static const char *format_exact(uint64_t bytes, char buf[static SIZE_EXACT_MAX])
+const char *decide_format_exact(uint64_t bytes, char buf[static SIZE_EXACT_MAX])
 {
         Size back;
 
@@ -89,7 +78,7 @@ static int format_setting(const char *key, const Size *size, uint64_t bytes, cha
 {
         char buf[SIZE_EXACT_MAX];
 
-        format_exact(bytes, buf);
+        decide_format_exact(bytes, buf);
         if (size->percent)
                 return asprintf(ret, "%s=%llu%% (%s)", key, (unsigned long long)size->value, buf);
         return asprintf(ret, "%s=%s", key, buf);
@@ -108,13 +97,12 @@ static const NodeUse *find_use(const Snapshot *s, int node)
         return NULL;
 }
 
-/* What the node could give to reservations if nobody else were there. */
-static uint64_t node_capacity(const Pool *pool, const Node *n)
+uint64_t decide_node_capacity(const Pool *pool, const Node *n)
 {
         return subtract(n->size_bytes, pool_headroom_bytes(pool, n));
 }
 
-uint64_t decide_node_available(const Snapshot *s, int node)
+uint64_t decide_node_promisable(const Snapshot *s, int node)
 {
         const Node *n = topology_find(s->topology, node);
         const Pool *pool = pool_set_find_node(s->pools, node);
@@ -123,8 +111,13 @@ uint64_t decide_node_available(const Snapshot *s, int node)
 
         if (!n || !n->online || !pool || (use && use->closed))
                 return 0;
-        bytes = subtract(node_capacity(pool, n), ledger_node_reserved(s->ledger, node));
+        bytes = decide_node_capacity(pool, n);
         return use ? subtract(bytes, use->foreign_bytes) : bytes;
+}
+
+uint64_t decide_node_available(const Snapshot *s, int node)
+{
+        return subtract(decide_node_promisable(s, node), ledger_node_reserved(s->ledger, node));
 }
 
 uint64_t decide_pool_available(const Snapshot *s, const Pool *pool)
@@ -142,11 +135,13 @@ uint64_t decide_pool_available(const Snapshot *s, const Pool *pool)
 static int check_size(Case *c)
 {
         if (c->q->size_bytes == 0)
-                return answer(c, VERDICT_INVALID, "a reservation of 0 bytes holds nothing; ask for more");
+                return decide_answer(c, VERDICT_INVALID,
+                                     "a reservation of 0 bytes holds nothing; ask for more");
         c->size_bytes = size_round_up(c->q->size_bytes, c->s->page_bytes);
         if (c->size_bytes > INT64_MAX)
-                return answer(c, VERDICT_INVALID, "%llu bytes is more than any size can be; ask for less",
-                              (unsigned long long)c->q->size_bytes);
+                return decide_answer(c, VERDICT_INVALID,
+                                     "%llu bytes is more than any size can be; ask for less",
+                                     (unsigned long long)c->q->size_bytes);
         return 0;
 }
 
@@ -159,7 +154,7 @@ static int check_pool(Case *c)
         if (c->pool)
                 return 0;
         if (pools->n_pools == 0)
-                return answer(
+                return decide_answer(
                         c, VERDICT_NO_POOL,
                         "this machine has no pools: no node of it looks like device memory, and no file "
                         "in /etc/" CDM_CONFIG_DIR "/pools.d names one");
@@ -172,8 +167,8 @@ static int check_pool(Case *c)
                 free(names);
                 names = longer;
         }
-        return answer(c, VERDICT_NO_POOL, "there is no pool \"%s\"; this machine has: %s", c->q->pool,
-                      names);
+        return decide_answer(c, VERDICT_NO_POOL, "there is no pool \"%s\"; this machine has: %s", c->q->pool,
+                             names);
 }
 
 static int check_nodes(Case *c)
@@ -182,7 +177,7 @@ static int check_nodes(Case *c)
 
         if (nodeset_is_subset(&c->q->nodes, &c->pool->nodes))
                 return 0;
-        return answer(
+        return decide_answer(
                 c, VERDICT_INVALID, "nodes %s are not all in pool %s, which has %s; ask for some of those",
                 nodeset_format(&c->q->nodes, asked), c->pool->name, nodeset_format(&c->pool->nodes, has));
 }
@@ -210,11 +205,11 @@ static int check_rule(Case *c)
                 c->d->line = c->d->rule->line;
                 return 0;
         }
-        return answer(c, VERDICT_DENIED,
-                      "no file in policy.d matches pool %s, %s and user %s; the administrator can "
-                      "allow it with a rule in a file such as /etc/" CDM_CONFIG_DIR "/policy.d/50-NAME.conf",
-                      c->pool->name, *c->tenant ? c->tenant : "an unknown unit",
-                      format_user(subject, number));
+        return decide_answer(
+                c, VERDICT_DENIED,
+                "no file in policy.d matches pool %s, %s and user %s; the administrator can "
+                "allow it with a rule in a file such as /etc/" CDM_CONFIG_DIR "/policy.d/50-NAME.conf",
+                c->pool->name, *c->tenant ? c->tenant : "an unknown unit", format_user(subject, number));
 }
 
 /* The answer of a key of the rule: the record points to its line. */
@@ -228,9 +223,9 @@ static int check_deny(Case *c)
         if (!c->d->rule->deny)
                 return 0;
         blame(c, RULE_KEY_DENY);
-        return answer(c, VERDICT_DENIED,
-                      "Deny=yes of %s:%u refuses this; only the administrator can change that",
-                      c->d->rule->file, c->d->line);
+        return decide_answer(c, VERDICT_DENIED,
+                             "Deny=yes of %s:%u refuses this; only the administrator can change that",
+                             c->d->rule->file, c->d->line);
 }
 
 /* A rule's size in whole pages, as all sizes are. */
@@ -245,7 +240,7 @@ static const char *charged_why(const Case *c, uint64_t bytes)
         return bytes > c->size_bytes ? " (exclusive reservations are charged with whole nodes)" : "";
 }
 
-static int limit_answer(Case *c, uint64_t bytes)
+int decide_limit(Case *c, uint64_t bytes)
 {
         const Rule *rule = c->d->rule;
         _cleanup_free_ char *setting = NULL;
@@ -260,14 +255,14 @@ static int limit_answer(Case *c, uint64_t bytes)
         if (format_setting("Limit", &rule->limit, limit, &setting) < 0)
                 return -ENOMEM;
         blame(c, RULE_KEY_LIMIT);
-        return answer(c, VERDICT_DENIED, "%s%s is over %s of %s:%u; ask for %s or less",
-                      format_exact(bytes, asked), charged_why(c, bytes), setting, rule->file, c->d->line,
-                      format_exact(limit, most));
+        return decide_answer(c, VERDICT_DENIED, "%s%s is over %s of %s:%u; ask for %s or less",
+                             decide_format_exact(bytes, asked), charged_why(c, bytes), setting, rule->file,
+                             c->d->line, decide_format_exact(limit, most));
 }
 
 static int check_limit(Case *c)
 {
-        return limit_answer(c, c->size_bytes);
+        return decide_limit(c, c->size_bytes);
 }
 
 /* The longest lease is that of the rule, else the default of cdmd.conf; it is also what one gets who did not
@@ -285,13 +280,15 @@ static int check_lease(Case *c)
         timespan_format(most, longest);
         blame(c, RULE_KEY_LEASE);
         if (rule->lease_usec > 0)
-                return answer(c, VERDICT_DENIED,
-                              "a lease of %s is over Lease=%s of %s:%u; ask for %s or less, and renew it",
-                              asked, longest, rule->file, c->d->line, longest);
-        return answer(c, VERDICT_DENIED,
-                      "a lease of %s is over DefaultLease=%s of cdmd.conf, which holds because %s:%u has no "
-                      "Lease=; ask for %s or less, and renew it",
-                      asked, longest, rule->file, c->d->line, longest);
+                return decide_answer(
+                        c, VERDICT_DENIED,
+                        "a lease of %s is over Lease=%s of %s:%u; ask for %s or less, and renew it", asked,
+                        longest, rule->file, c->d->line, longest);
+        return decide_answer(
+                c, VERDICT_DENIED,
+                "a lease of %s is over DefaultLease=%s of cdmd.conf, which holds because %s:%u has no "
+                "Lease=; ask for %s or less, and renew it",
+                asked, longest, rule->file, c->d->line, longest);
 }
 
 static int check_priority(Case *c)
@@ -301,8 +298,9 @@ static int check_priority(Case *c)
         if (c->q->priority <= rule->priority)
                 return 0;
         blame(c, RULE_KEY_PRIORITY);
-        return answer(c, VERDICT_DENIED, "priority %d is over Priority=%d of %s:%u; ask for %d or less",
-                      (int)c->q->priority, (int)rule->priority, rule->file, c->d->line, (int)rule->priority);
+        return decide_answer(
+                c, VERDICT_DENIED, "priority %d is over Priority=%d of %s:%u; ask for %d or less",
+                (int)c->q->priority, (int)rule->priority, rule->file, c->d->line, (int)rule->priority);
 }
 
 static int check_exclusive(Case *c)
@@ -313,17 +311,18 @@ static int check_exclusive(Case *c)
                 return 0;
         if (!rule->exclusive) {
                 blame(c, RULE_KEY_EXCLUSIVE);
-                return answer(c, VERDICT_DENIED,
-                              "%s:%u does not allow exclusive reservations (Exclusive=yes); ask without",
-                              rule->file, c->d->line);
+                return decide_answer(
+                        c, VERDICT_DENIED,
+                        "%s:%u does not allow exclusive reservations (Exclusive=yes); ask without",
+                        rule->file, c->d->line);
         }
         if (facts_pool_takes_demotions(c->s->topology, &c->s->pools->ordinary, &c->pool->nodes))
-                return answer(c, VERDICT_DENIED,
-                              "the kernel (before Linux 6.16) may demote anybody's pages to pool %s, so "
-                              "nobody can "
-                              "have its nodes for himself; ask without exclusive, or write 0 to "
-                              "/sys/kernel/mm/numa/demotion_enabled",
-                              c->pool->name);
+                return decide_answer(
+                        c, VERDICT_DENIED,
+                        "the kernel (before Linux 6.16) may demote anybody's pages to pool %s, so "
+                        "nobody can have its nodes for himself; ask without exclusive, or write 0 to "
+                        "/sys/kernel/mm/numa/demotion_enabled",
+                        c->pool->name);
         return 0;
 }
 
@@ -334,15 +333,18 @@ static int check_user(Case *c)
         size_t n = ledger_count_user(c->s->ledger, uid);
         char number[USER_NUMBER_MAX];
 
-        if (uid == 0 || n < c->s->config->max_per_user)
+        /* Who waits was counted when he came. */
+        if (uid == 0 || c->q->id != 0 || n < c->s->config->max_per_user)
                 return 0;
-        return answer(c, VERDICT_DENIED,
-                      "user %s has %zu reservations already, and MaxPerUser=%u of cdmd.conf allows no more; "
-                      "release one first",
-                      format_user(c->q->subject, number), n, c->s->config->max_per_user);
+        return decide_answer(
+                c, VERDICT_DENIED,
+                "user %s has %zu reservations already, and MaxPerUser=%u of cdmd.conf allows no more; "
+                "release one first",
+                format_user(c->q->subject, number), n, c->s->config->max_per_user);
 }
 
-static int quota_answer(Case *c, uint64_t bytes)
+/* Who waits already goes on waiting for it, and is in nobody's way. */
+int decide_quota(Case *c, uint64_t bytes)
 {
         const Rule *rule = c->d->rule;
         _cleanup_free_ char *setting = NULL;
@@ -358,176 +360,24 @@ static int quota_answer(Case *c, uint64_t bytes)
         if (format_setting("Quota", &rule->quota, quota, &setting) < 0)
                 return -ENOMEM;
         blame(c, RULE_KEY_QUOTA);
-        return answer(
-                c, VERDICT_DENIED,
+        return decide_answer(
+                c, c->q->id ? VERDICT_QUEUED : VERDICT_DENIED,
                 "%s%s more would be over %s of %s:%u, of which %s is in use; release some first, or ask "
                 "for less",
-                format_exact(bytes, asked), charged_why(c, bytes), setting, rule->file, c->d->line,
-                format_exact(live, used));
+                decide_format_exact(bytes, asked), charged_why(c, bytes), setting, rule->file, c->d->line,
+                decide_format_exact(live, used));
 }
 
 static int check_quota(Case *c)
 {
-        return quota_answer(c, c->size_bytes);
-}
-
-/* --- is there room? -------------------------------------------------------------------------------------
- */
-
-static NodeSet allowed_nodes(const Case *c)
-{
-        return nodeset_is_empty(&c->q->nodes) ? c->pool->nodes : c->q->nodes;
-}
-
-static size_t count_others(const Case *c, int node)
-{
-        size_t n = ledger_node_tenants(c->s->ledger, node);
-
-        return n > 0 && ledger_tenant_bytes(c->s->ledger, c->tenant, node) > 0 ? n - 1 : n;
-}
-
-/* Who has a node for himself keeps it so, also when room appears there later; and who asks for one does not
- * get one that others are on. */
-static bool may_use(const Case *c, int node, size_t n_others)
-{
-        return n_others == 0 || (!c->q->exclusive && !ledger_node_is_exclusive(c->s->ledger, node));
-}
-
-/* Only whole pages can be promised. */
-static size_t find_candidates(const Case *c, Candidate candidates[static NODE_MAX])
-{
-        NodeSet allowed = allowed_nodes(c);
-        size_t n = 0;
-
-        NODESET_FOREACH (node, &allowed) {
-                const Node *info = topology_find(c->s->topology, node);
-                uint64_t available = decide_node_available(c->s, node) & ~(c->s->page_bytes - 1);
-                size_t n_others = count_others(c, node);
-
-                if (!info || available == 0 || !may_use(c, node, n_others))
-                        continue;
-                candidates[n++] = (Candidate){
-                        .node = node,
-                        .available_bytes = available,
-                        .n_others = n_others,
-                        .distance = topology_distance_from_set(c->s->topology, &c->q->near, node),
-                        .bandwidth_mbps = info->read_bandwidth_mbps,
-                };
-        }
-        return n;
-}
-
-/* What all the allowed nodes could hold if they were empty. */
-static uint64_t allowed_capacity(const Case *c)
-{
-        NodeSet allowed = allowed_nodes(c);
-        uint64_t bytes = 0;
-
-        NODESET_FOREACH (node, &allowed) {
-                const Node *n = topology_find(c->s->topology, node);
-
-                if (n)
-                        bytes += node_capacity(c->pool, n) & ~(c->s->page_bytes - 1);
-        }
-        return bytes;
-}
-
-/* "12G of 16G is available on 2 nodes of pool hbm" */
-static int format_room(const Case *c, const Candidate *candidates, size_t n, char **ret)
-{
-        char room[SIZE_STR_MAX], whole[SIZE_STR_MAX];
-        const char *alone = c->q->exclusive ? " without other tenants" : "";
-        uint64_t bytes = 0;
-
-        if (n == 0)
-                return asprintf(ret, "no node%s of pool %s has anything left", alone, c->pool->name);
-        for (size_t i = 0; i < n; i++)
-                bytes += candidates[i].available_bytes;
-        return asprintf(ret, "%s of %s is available on %zu node%s%s of pool %s", size_format(bytes, room),
-                        size_format(allowed_capacity(c), whole), n, n > 1 ? "s" : "", alone, c->pool->name);
-}
-
-/* What can never fit is not queued: it would wait for nothing. */
-static int full_answer(Case *c, const Candidate *candidates, size_t n)
-{
-        const Rule *rule = c->d->rule;
-        uint64_t capacity = allowed_capacity(c);
-        NodeSet allowed = allowed_nodes(c);
-        char asked[SIZE_EXACT_MAX], whole[SIZE_STR_MAX], list[NODESET_STR_MAX];
-        _cleanup_free_ char *room = NULL;
-
-        format_exact(c->size_bytes, asked);
-        if (capacity == 0)
-                return answer(c, VERDICT_FULL, "none of the nodes %s of pool %s has memory online",
-                              nodeset_format(&allowed, list), c->pool->name);
-        if (c->size_bytes > capacity)
-                return answer(c, VERDICT_FULL,
-                              "%s never fits: nodes %s of pool %s can hold %s in all; ask for that or less",
-                              asked, nodeset_format(&allowed, list), c->pool->name,
-                              size_format(capacity, whole));
-        if (format_room(c, candidates, n, &room) < 0)
-                return -ENOMEM;
-        if (!c->q->queue)
-                return answer(c, VERDICT_FULL,
-                              "%s does not fit now: %s; ask for less, or again when others have released",
-                              asked, room);
-        if (rule->on_full == ON_FULL_DENY)
-                return answer(c, VERDICT_FULL,
-                              "%s does not fit now: %s; it cannot be queued, because %s:%u does not say "
-                              "OnFull=queue; ask again when others have released",
-                              asked, room, rule->file, rule->line);
-        return answer(c, VERDICT_QUEUED, "%s does not fit now: %s; it waits until others release", asked,
-                      room);
-}
-
-static uint64_t add_saturating(uint64_t a, uint64_t b)
-{
-        uint64_t sum;
-
-        return __builtin_add_overflow(a, b, &sum) ? UINT64_MAX : sum;
-}
-
-static int grant(Case *c, const Placement *p)
-{
-        Decision *d = c->d;
-        char size[SIZE_EXACT_MAX];
-        NodeSet nodes = NODESET_EMPTY;
-        char list[NODESET_STR_MAX];
-
-        d->size_bytes = p->total_bytes;
-        d->expires_usec = add_saturating(c->s->now_usec, d->lease_usec);
-        d->n_shares = p->n_shares;
-        memcpy(d->shares, p->shares, p->n_shares * sizeof(Share));
-        for (size_t i = 0; i < p->n_shares; i++)
-                nodeset_add(&nodes, p->shares[i].node);
-        return answer(c, VERDICT_GRANTED, "%s:%u allows %s of pool %s, on node%s %s", d->rule->file, d->line,
-                      format_exact(d->size_bytes, size), c->pool->name, d->n_shares > 1 ? "s" : "",
-                      nodeset_format(&nodes, list));
-}
-
-static int check_room(Case *c)
-{
-        Candidate candidates[NODE_MAX];
-        size_t n = find_candidates(c, candidates);
-        Placement p;
-        int r;
-
-        if (!place(candidates, n, c->size_bytes, c->q->exclusive, &p))
-                return full_answer(c, candidates, n);
-        r = limit_answer(c, p.total_bytes);
-        if (r < 0 || c->d->reason)
-                return r;
-        r = quota_answer(c, p.total_bytes);
-        if (r < 0 || c->d->reason)
-                return r;
-        return grant(c, &p);
+        return decide_quota(c, c->size_bytes);
 }
 
 int decide(const Snapshot *s, const Request *request, Decision **ret)
 {
         static const check_t checks[] = {
                 check_size,  check_pool,     check_nodes,     check_rule, check_deny,  check_limit,
-                check_lease, check_priority, check_exclusive, check_user, check_quota, check_room,
+                check_lease, check_priority, check_exclusive, check_user, check_quota, decide_room,
         };
         _cleanup_(decision_free_p) Decision *d = calloc(1, sizeof(Decision));
         Case c = { .s = s, .q = request, .tenant = ledger_tenant_key(request->subject), .d = d };

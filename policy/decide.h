@@ -12,6 +12,8 @@
 #include "policy/ledger.h"
 #include "policy/macro.h"
 #include "policy/pool.h"
+#include "policy/preempt.h"
+#include "policy/queue.h"
 #include "policy/rule.h"
 #include "policy/subject.h"
 #include "policy/topology.h"
@@ -28,17 +30,19 @@ typedef enum Verdict {
 
 const char *verdict_to_string(Verdict v);
 
-typedef struct Request {
+struct Request {
+        uint32_t id; /* of one that waits in the queue; 0: new */
         const char *pool;
         uint64_t size_bytes;
         const Subject *subject;
         uint64_t lease_usec; /* 0: not asked for */
         int32_t priority;
         bool queue;
+        bool at_once; /* it cannot wait, so nobody is displaced for it either: Static= */
         bool exclusive;
         NodeSet nodes; /* only these; empty: any of the pool */
         NodeSet near;  /* nodes whose CPUs the cgroup may use; empty: no preference */
-} Request;
+};
 
 /* One CDM node as observed just now. */
 typedef struct NodeUse {
@@ -53,10 +57,11 @@ typedef struct Snapshot {
         const PoolSet *pools;
         const Config *config;
         const Ledger *ledger;
+        const Queue *queue; /* NULL: nobody waits */
         const NodeUse *use; /* nodes that are missing here have no foreign bytes */
         size_t n_use;
         uint64_t page_bytes;
-        uint64_t now_usec; /* CLOCK_REALTIME */
+        uint64_t now_usec; /* CLOCK_BOOTTIME */
 } Snapshot;
 
 typedef struct Decision {
@@ -68,9 +73,14 @@ typedef struct Decision {
         /* The change, when granted: */
         uint64_t size_bytes; /* rounded up; for exclusive the whole nodes */
         uint64_t lease_usec;
-        uint64_t expires_usec;
+        uint64_t expires_usec; /* CLOCK_BOOTTIME */
         Share shares[SHARES_MAX];
         size_t n_shares;
+
+        /* When queued: */
+        NodeSet claims;  /* what it could use, and nobody behind it gets; empty: it waits for its quota */
+        Victim *victims; /* whom it displaces, those that leave already not among them */
+        size_t n_victims;
 } Decision;
 
 Decision *decision_free(Decision *d);
@@ -79,7 +89,9 @@ DEFINE_CLEANUP(Decision, decision_free);
 /* -ENOMEM, or 0 with a record. The order: request makes sense, pool exists, first rule that matches, Deny=,
  * Limit=, Lease=, Priority=, Exclusive=, MaxPerUser= (for everybody but root), Quota=, room. An exclusive
  * request must stay within Limit= and Quota= with the whole nodes that it is charged. Queued: asked for,
- * allowed by OnFull=, and it would fit if others released.
+ * allowed by OnFull=, and it would fit if others released; or OnFull=preempt, and it will fit once what
+ * leaves has left and the victims have. Nodes that are claimed in the queue by others who go before count as
+ * full.
  *
  * Placement: one node that holds all of it and has no other tenant; else one node that holds it; else
  * several nodes, those without other tenants first. Among equals the one nearest to request->near, then the
@@ -87,8 +99,13 @@ DEFINE_CLEANUP(Decision, decision_free);
  * not given to others, even when room appears there. */
 int decide(const Snapshot *s, const Request *request, Decision **ret);
 
+/* Of the pool, or those that it names. */
+NodeSet decide_allowed_nodes(const Request *request, const Pool *pool);
+
 /* capacity - headroom - reserved - foreign, at least 0; 0 for a node that is closed or in no pool. */
 uint64_t decide_node_available(const Snapshot *s, int node);
+/* The same as if nothing were reserved. */
+uint64_t decide_node_promisable(const Snapshot *s, int node);
 uint64_t decide_pool_available(const Snapshot *s, const Pool *pool);
 
 /* What stands behind the size of a reservation now. */

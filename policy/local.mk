@@ -19,12 +19,16 @@ libpolicy_la_SOURCES = \
 	policy/config.h \
 	policy/container.c \
 	policy/container.h \
+	policy/decide-internal.h \
+	policy/decide-room.c \
 	policy/decide.c \
 	policy/decide.h \
 	policy/facts.c \
 	policy/facts.h \
 	policy/ledger.c \
 	policy/ledger.h \
+	policy/lease.c \
+	policy/lease.h \
 	policy/macro.h \
 	policy/nodeset.c \
 	policy/nodeset.h \
@@ -34,10 +38,16 @@ libpolicy_la_SOURCES = \
 	policy/plan.h \
 	policy/pool.c \
 	policy/pool.h \
+	policy/preempt.c \
+	policy/preempt.h \
+	policy/queue.c \
+	policy/queue.h \
 	policy/reservation.c \
 	policy/reservation.h \
 	policy/rule.c \
 	policy/rule.h \
+	policy/serve.c \
+	policy/serve.h \
 	policy/size.c \
 	policy/size.h \
 	policy/subject.c \

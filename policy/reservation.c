@@ -46,6 +46,16 @@ int reservation_new(Reservation **ret)
         return 0;
 }
 
+Wait *wait_free(Wait *w)
+{
+        if (!w)
+                return NULL;
+        free(w->client);
+        free(w->scope_slice);
+        free(w);
+        return NULL;
+}
+
 Reservation *reservation_free(Reservation *r)
 {
         if (!r)
@@ -53,6 +63,7 @@ Reservation *reservation_free(Reservation *r)
         free(r->pool);
         free(r->rule_file);
         subject_free(r->target);
+        wait_free(r->wait);
         free(r);
         return NULL;
 }

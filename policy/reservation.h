@@ -42,6 +42,20 @@ typedef struct Share {
 
 #define SHARES_MAX 64
 
+/* What one that waits has asked for beyond what its reservation says, and who waits for it. */
+typedef struct Wait {
+        NodeSet nodes, near;
+        uint64_t deadline_usec; /* CLOCK_BOOTTIME; TIMESPAN_INFINITY */
+        char *client;           /* its unique name on the bus and the bus's id; NULL: nobody's */
+        pid_t pid;              /* where the client is the target, and when that process started; 0 */
+        uint64_t pid_start;
+        char *scope_slice; /* where the client is put into a scope of its own; NULL: it is not */
+        bool patient;      /* --queue: waits for room, and not only for what is displaced for it */
+        bool migrate, bind;
+} Wait;
+
+Wait *wait_free(Wait *w);
+
 typedef struct Reservation {
         uint32_t id; /* never 0, never used twice until the next boot */
         char *pool;
@@ -56,8 +70,13 @@ typedef struct Reservation {
         char *rule_file;
         unsigned rule_line;
         uint64_t lease_usec;   /* as first asked for; TIMESPAN_INFINITY */
-        uint64_t expires_usec; /* CLOCK_REALTIME; TIMESPAN_INFINITY */
+        uint64_t term_usec;    /* of the lease that runs: since the grant, or since it was renewed */
+        uint64_t expires_usec; /* CLOCK_BOOTTIME; TIMESPAN_INFINITY */
+        uint64_t revoke_usec;  /* CLOCK_BOOTTIME: when a revoking one is drained; 0: none */
+        uint32_t revoked_for;  /* the reservation that displaces it; 0: its lease ends */
+        bool stuck;            /* drained, and what is left of it could not be moved */
         NodeSet base;          /* the ordinary nodes the unit had before its first grant */
+        Wait *wait;            /* while it is queued; lease_usec is then what was asked for, 0: nothing */
         Share shares[SHARES_MAX];
         size_t n_shares;
 } Reservation;

@@ -34,6 +34,7 @@ typedef enum RuleKey {
         RULE_KEY_LEASE,
         RULE_KEY_PRIORITY,
         RULE_KEY_EXCLUSIVE,
+        RULE_KEY_ON_FULL,
         _RULE_KEY_MAX,
 } RuleKey;
 

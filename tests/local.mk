@@ -29,13 +29,17 @@ unit_tests = \
 	tests/unit/test-fence-scan \
 	tests/unit/test-generator \
 	tests/unit/test-json \
+	tests/unit/test-lease \
 	tests/unit/test-ledger \
 	tests/unit/test-nodeset \
 	tests/unit/test-offline \
 	tests/unit/test-plan \
 	tests/unit/test-pool \
 	tests/unit/test-power9 \
+	tests/unit/test-preempt \
+	tests/unit/test-queue \
 	tests/unit/test-rule \
+	tests/unit/test-sequences \
 	tests/unit/test-size \
 	tests/unit/test-store \
 	tests/unit/test-subject \
@@ -60,12 +64,14 @@ tests_unit_test_power9_CPPFLAGS = $(AM_CPPFLAGS) $(test_paths)
 tests_unit_test_topology_read_CPPFLAGS = $(AM_CPPFLAGS) $(test_paths)
 
 # A whole cdmd on a private bus, with a made-up systemd and polkit.
-bus_tests = tests/bus/test-bus
+bus_tests = tests/bus/test-bus tests/bus/test-bus-queue
 check_PROGRAMS += $(bus_tests) tests/bus/fake-polkit tests/bus/fake-systemd
 tests_bus_fake_polkit_SOURCES = tests/bus/fake-polkit.c tests/bus/fake.c
 tests_bus_fake_systemd_SOURCES = tests/bus/fake-systemd.c tests/bus/fake.c
 tests_bus_test_bus_SOURCES = tests/bus/test-bus.c tests/bus/world.c
 tests_bus_test_bus_CPPFLAGS = $(AM_CPPFLAGS) $(test_paths)
+tests_bus_test_bus_queue_SOURCES = tests/bus/test-bus-queue.c tests/bus/world.c
+tests_bus_test_bus_queue_CPPFLAGS = $(AM_CPPFLAGS) $(test_paths)
 
 # cdmctl, alone or against a daemon that only talks.
 client_tests = \

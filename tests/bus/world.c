@@ -20,7 +20,7 @@
 #include "policy/macro.h"
 #include "tests/bus/world.h"
 
-char world_error[128], world_message[1024];
+char world_error[128], world_message[1024], world_reason[512], world_event_error[128];
 
 static const char bus_config[] =
         "<!DOCTYPE busconfig PUBLIC \"-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN\""
@@ -367,6 +367,26 @@ const char *world_reservation(World *w, uint32_t id, const char *property)
         return value;
 }
 
+static void keep_reason(sd_bus_message *m)
+{
+        const char *key, *value;
+
+        world_reason[0] = world_event_error[0] = '\0';
+        ck_assert_int_ge(sd_bus_message_enter_container(m, 'a', "{sv}"), 0);
+        while (sd_bus_message_enter_container(m, 'e', "sv") > 0) {
+                ck_assert_int_ge(sd_bus_message_read(m, "s", &key), 0);
+                if (strcmp(key, "reason") == 0) {
+                        ck_assert_int_ge(sd_bus_message_read(m, "v", "s", &value), 0);
+                        snprintf(world_reason, sizeof(world_reason), "%s", value);
+                } else if (strcmp(key, "error") == 0) {
+                        ck_assert_int_ge(sd_bus_message_read(m, "v", "s", &value), 0);
+                        snprintf(world_event_error, sizeof(world_event_error), "%s", value);
+                } else
+                        ck_assert_int_ge(sd_bus_message_skip(m, "v"), 0);
+                ck_assert_int_ge(sd_bus_message_exit_container(m), 0);
+        }
+}
+
 void world_wait_event(World *w, const char *kind, uint32_t id)
 {
         for (;;) {
@@ -381,7 +401,9 @@ void world_wait_event(World *w, const char *kind, uint32_t id)
                 if (!m || !sd_bus_message_is_signal(m, CDM_INTERFACE_MANAGER, "Event"))
                         continue;
                 ck_assert_int_ge(sd_bus_message_read(m, "su", &k, &i), 0);
-                if (strcmp(k, kind) == 0 && i == id)
-                        return;
+                if (strcmp(k, kind) != 0 || i != id)
+                        continue;
+                keep_reason(m);
+                return;
         }
 }

@@ -56,6 +56,8 @@ void world_unit_state(World *w, const char *name, const char *state, bool job);
  * errno, and the name of the error in `world_error`. */
 int world_request(sd_bus *bus, const char *pool, uint64_t size, uint32_t *ret_id, unsigned n, ...);
 extern char world_error[128], world_message[1024];
+/* Of the last event that was waited for. */
+extern char world_reason[512], world_event_error[128];
 
 int world_release(sd_bus *bus, uint32_t id);
 /* A string property of a reservation; "" when it does not exist. */

@@ -88,6 +88,7 @@ START_TEST(defaults)
         ck_assert_uint_eq(config->max_per_user, 64);
         ck_assert_uint_eq(config->queue_max, 256);
         ck_assert_uint_eq(config->default_lease_usec, TIMESPAN_INFINITY);
+        ck_assert_uint_eq(config->grace_usec, UINT64_C(10) * 1000000);
         ck_assert_uint_eq(config->drain_bandwidth, 0);
         ck_assert_uint_eq(config->n_pools, 0);
         ck_assert_uint_eq(config->n_rules, 0);
@@ -111,10 +112,11 @@ START_TEST(main_values)
 {
         char list[NODESET_STR_MAX];
 
-        put("/etc/cdm/cdmd.conf", "[Fence]\nMode=observe   # not yet\nExempt=a.service b.scope a.service\n"
-                                  "Exempt=c@.service\nPin=db.service:1 odd:name.service:0,2-3\n"
-                                  "[Reservations]\nMaxPerUser=0\nQueueMax=7\nDefaultLease=8h\n"
-                                  "[Drain]\nBandwidth=1.5G\n");
+        put("/etc/cdm/cdmd.conf",
+            "[Fence]\nMode=observe   # not yet\nExempt=a.service b.scope a.service\n"
+            "Exempt=c@.service\nPin=db.service:1 odd:name.service:0,2-3\n"
+            "[Reservations]\nMaxPerUser=0\nQueueMax=7\nDefaultLease=8h\nGracePeriod=2s\n"
+            "[Drain]\nBandwidth=1.5G\n");
         load_good();
         ck_assert_int_eq(config->mode, FENCE_MODE_OBSERVE);
         ck_assert_str_eq(config->exempt[0], "a.service");
@@ -129,6 +131,7 @@ START_TEST(main_values)
         ck_assert_uint_eq(config->max_per_user, 0);
         ck_assert_uint_eq(config->queue_max, 7);
         ck_assert_uint_eq(config->default_lease_usec, UINT64_C(8) * 3600 * 1000000);
+        ck_assert_uint_eq(config->grace_usec, UINT64_C(2) * 1000000);
         ck_assert_uint_eq(config->drain_bandwidth, GIB + GIB / 2);
 }
 END_TEST

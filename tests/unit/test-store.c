@@ -30,7 +30,9 @@ static Reservation *sample(uint32_t id)
         r->exclusive = r->scope = r->with_start = true;
         r->rule_file = strdup("/etc/cdm/policy.d/10-a:b.conf");
         r->rule_line = 3;
-        r->lease_usec = r->expires_usec = TIMESPAN_INFINITY;
+        r->lease_usec = r->term_usec = r->expires_usec = TIMESPAN_INFINITY;
+        r->revoke_usec = 123456789;
+        r->revoked_for = 12;
         nodeset_add(&r->base, 0);
         nodeset_add(&r->base, 1);
         r->shares[0] = (Share){ 2, 8192 };
@@ -56,6 +58,8 @@ START_TEST(text_round_trip)
         ck_assert(back->exclusive && back->scope && back->with_start && !back->capped);
         ck_assert_uint_eq(back->expires_usec, TIMESPAN_INFINITY);
         ck_assert_uint_eq(back->target->unit_uid, UID_NONE);
+        ck_assert_uint_eq(back->revoke_usec, 123456789);
+        ck_assert_uint_eq(back->revoked_for, 12);
         ck_assert_int_eq(store_format(back, phase, &again), 0);
         ck_assert_str_eq(text, again);
 }

@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Is there room, on which nodes, and what can be done where there is none: wait, or displace others. */
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "policy/decide-internal.h"
+#include "policy/lease.h"
+#include "policy/place.h"
+#include "policy/preempt.h"
+
+NodeSet decide_allowed_nodes(const Request *request, const Pool *pool)
+{
+        return nodeset_is_empty(&request->nodes) ? pool->nodes : request->nodes;
+}
+
+/* Without what others who go before wait for. */
+static NodeSet open_nodes(const Case *c)
+{
+        NodeSet allowed = decide_allowed_nodes(c->q, c->pool), claimed;
+
+        if (!c->s->queue)
+                return allowed;
+        claimed = queue_claimed(c->s->queue, c->q->priority, c->q->id);
+        return nodeset_subtract(&allowed, &claimed);
+}
+
+static size_t count_others(const Case *c, int node)
+{
+        size_t n = ledger_node_tenants(c->s->ledger, node);
+
+        return n > 0 && ledger_tenant_bytes(c->s->ledger, c->tenant, node) > 0 ? n - 1 : n;
+}
+
+/* Who has a node for himself keeps it so, also when room appears there later; and who asks for one does not
+ * get one that others are on. */
+static bool may_use(const Case *c, int node, size_t n_others)
+{
+        return n_others == 0 || (!c->q->exclusive && !ledger_node_is_exclusive(c->s->ledger, node));
+}
+
+/* Only whole pages can be promised. */
+static size_t find_candidates(const Case *c, Candidate candidates[static NODE_MAX])
+{
+        NodeSet open = open_nodes(c);
+        size_t n = 0;
+
+        NODESET_FOREACH (node, &open) {
+                const Node *info = topology_find(c->s->topology, node);
+                uint64_t available = decide_node_available(c->s, node) & ~(c->s->page_bytes - 1);
+                size_t n_others = count_others(c, node);
+
+                if (!info || available == 0 || !may_use(c, node, n_others))
+                        continue;
+                candidates[n++] = (Candidate){
+                        .node = node,
+                        .available_bytes = available,
+                        .n_others = n_others,
+                        .distance = topology_distance_from_set(c->s->topology, &c->q->near, node),
+                        .bandwidth_mbps = info->read_bandwidth_mbps,
+                };
+        }
+        return n;
+}
+
+/* What all the allowed nodes could hold if they were empty. */
+static uint64_t allowed_capacity(const Case *c)
+{
+        NodeSet allowed = decide_allowed_nodes(c->q, c->pool);
+        uint64_t bytes = 0;
+
+        NODESET_FOREACH (node, &allowed) {
+                const Node *n = topology_find(c->s->topology, node);
+
+                if (n)
+                        bytes += decide_node_capacity(c->pool, n) & ~(c->s->page_bytes - 1);
+        }
+        return bytes;
+}
+
+/* "12G of 16G is available on 2 nodes of pool hbm" */
+static int format_room(const Case *c, const Candidate *candidates, size_t n, char **ret)
+{
+        char room[SIZE_STR_MAX], whole[SIZE_STR_MAX];
+        const char *alone = c->q->exclusive ? " without other tenants" : "";
+        NodeSet open = open_nodes(c);
+        uint64_t bytes = 0;
+
+        if (nodeset_is_empty(&open))
+                return asprintf(ret, "others wait for pool %s already", c->pool->name);
+        if (n == 0)
+                return asprintf(ret, "no node%s of pool %s has anything left", alone, c->pool->name);
+        for (size_t i = 0; i < n; i++)
+                bytes += candidates[i].available_bytes;
+        return asprintf(ret, "%s of %s is available on %zu node%s%s of pool %s", size_format(bytes, room),
+                        size_format(allowed_capacity(c), whole), n, n > 1 ? "s" : "", alone, c->pool->name);
+}
+
+/* What may be displaced lies on nodes that nobody waits for who goes before. */
+static int ask_preempt(const Case *c, PreemptVerdict *ret_verdict, Victim **ret, size_t *ret_n)
+{
+        PreemptNode nodes[NODE_MAX];
+        NodeSet open = open_nodes(c);
+        PreemptInput in = {
+                .ledger = c->s->ledger,
+                .nodes = nodes,
+                .tenant = c->tenant,
+                .priority = c->q->priority,
+                .size_bytes = c->size_bytes,
+                .page_bytes = c->s->page_bytes,
+                .whole = c->q->exclusive,
+        };
+
+        NODESET_FOREACH (node, &open) {
+                uint64_t bytes = decide_node_promisable(c->s, node);
+
+                if (bytes > 0)
+                        nodes[in.n_nodes++] = (PreemptNode){ node, bytes };
+        }
+        return preempt(&in, ret_verdict, ret, ret_n);
+}
+
+/* "5 (1G), 7 (512M)" */
+static int format_victims(const Victim *v, size_t n, char **ret)
+{
+        char *text = NULL, size[SIZE_STR_MAX];
+        size_t n_text;
+        FILE *f = open_memstream(&text, &n_text);
+
+        if (!f)
+                return -ENOMEM;
+        for (size_t i = 0; i < n && i < 8; i++)
+                fprintf(f, "%s%u (%s)", i > 0 ? ", " : "", v[i].id, size_format(v[i].bytes, size));
+        if (n > 8)
+                fprintf(f, " and %zu more", n - 8);
+        if (fclose(f) != 0) {
+                free(text);
+                return -ENOMEM;
+        }
+        *ret = text;
+        return 0;
+}
+
+/* It waits, and claims what it could use. */
+static int queue_answer(Case *c, const char *asked, const char *room, const char *why)
+{
+        c->d->size_bytes = c->size_bytes;
+        c->d->claims = decide_allowed_nodes(c->q, c->pool);
+        return decide_answer(c, VERDICT_QUEUED, "%s does not fit now: %s; %s", asked, room, why);
+}
+
+/* OnFull=preempt. Without an answer when that leads to nothing. */
+static int displace(Case *c, const char *asked, const char *room)
+{
+        _cleanup_free_ char *list = NULL, *why = NULL;
+        PreemptVerdict verdict;
+        Victim *victims;
+        size_t n;
+        int r;
+
+        r = ask_preempt(c, &verdict, &victims, &n);
+        if (r < 0)
+                return r;
+        if (verdict == PREEMPT_NO_ROOM)
+                return 0;
+        if (verdict == PREEMPT_WAIT)
+                return queue_answer(c, asked, room, "reservations that are on their way out make room");
+        c->d->victims = victims;
+        c->d->n_victims = n;
+        if (format_victims(victims, n, &list) < 0 ||
+            asprintf(&why, "%s:%u displaces reservation%s %s of lower priority for it", c->d->rule->file,
+                     rule_line(c->d->rule, RULE_KEY_ON_FULL), n > 1 ? "s" : "", list) < 0)
+                return -ENOMEM;
+        return queue_answer(c, asked, room, why);
+}
+
+/* Nobody waits for what is not there at all; but who waits already may wait for a node to come back. */
+static int hopeless_answer(Case *c, const char *asked)
+{
+        uint64_t capacity = allowed_capacity(c);
+        NodeSet allowed = decide_allowed_nodes(c->q, c->pool);
+        char whole[SIZE_STR_MAX], list[NODESET_STR_MAX];
+
+        if (c->size_bytes <= capacity || (c->q->id != 0 && c->q->queue))
+                return 0;
+        if (capacity == 0)
+                return decide_answer(c, VERDICT_FULL, "none of the nodes %s of pool %s has memory online",
+                                     nodeset_format(&allowed, list), c->pool->name);
+        return decide_answer(c, VERDICT_FULL,
+                             "%s never fits: nodes %s of pool %s can hold %s in all; ask for that or less",
+                             asked, nodeset_format(&allowed, list), c->pool->name,
+                             size_format(capacity, whole));
+}
+
+static bool queue_is_full(const Case *c)
+{
+        return c->q->id == 0 && c->s->queue && queue_count(c->s->queue) >= c->s->config->queue_max;
+}
+
+static int full_answer(Case *c, const Candidate *candidates, size_t n)
+{
+        const Rule *rule = c->d->rule;
+        bool preempts = rule->on_full == ON_FULL_PREEMPT && !c->q->at_once;
+        char asked[SIZE_EXACT_MAX];
+        _cleanup_free_ char *room = NULL;
+        int r;
+
+        decide_format_exact(c->size_bytes, asked);
+        r = hopeless_answer(c, asked);
+        if (r < 0 || c->d->reason)
+                return r;
+        if (format_room(c, candidates, n, &room) < 0)
+                return -ENOMEM;
+        if ((c->q->queue || preempts) && queue_is_full(c))
+                return decide_answer(c, VERDICT_FULL,
+                                     "%s does not fit now: %s; it cannot be queued, because QueueMax=%u of "
+                                     "cdmd.conf wait already; ask again later",
+                                     asked, room, c->s->config->queue_max);
+        if (preempts) {
+                r = displace(c, asked, room);
+                if (r < 0 || c->d->reason)
+                        return r;
+        }
+        if (!c->q->queue)
+                return decide_answer(
+                        c, VERDICT_FULL,
+                        "%s does not fit now: %s; ask for less, or again when others have released", asked,
+                        room);
+        if (rule->on_full == ON_FULL_DENY) {
+                c->d->line = rule_line(rule, RULE_KEY_ON_FULL);
+                return decide_answer(
+                        c, VERDICT_FULL,
+                        "%s does not fit now: %s; it cannot be queued, because %s:%u does not say "
+                        "OnFull=queue; ask again when others have released",
+                        asked, room, rule->file, c->d->line);
+        }
+        return queue_answer(c, asked, room, "it waits until others release");
+}
+
+static int grant(Case *c, const Placement *p)
+{
+        Decision *d = c->d;
+        char size[SIZE_EXACT_MAX];
+        NodeSet nodes = NODESET_EMPTY;
+        char list[NODESET_STR_MAX];
+
+        d->size_bytes = p->total_bytes;
+        d->expires_usec = lease_end(c->s->now_usec, d->lease_usec);
+        d->n_shares = p->n_shares;
+        memcpy(d->shares, p->shares, p->n_shares * sizeof(Share));
+        for (size_t i = 0; i < p->n_shares; i++)
+                nodeset_add(&nodes, p->shares[i].node);
+        return decide_answer(c, VERDICT_GRANTED, "%s:%u allows %s of pool %s, on node%s %s", d->rule->file,
+                             d->line, decide_format_exact(d->size_bytes, size), c->pool->name,
+                             d->n_shares > 1 ? "s" : "", nodeset_format(&nodes, list));
+}
+
+int decide_room(Case *c)
+{
+        Candidate candidates[NODE_MAX];
+        size_t n = find_candidates(c, candidates);
+        Placement p;
+        int r;
+
+        if (!place(candidates, n, c->size_bytes, c->q->exclusive, &p))
+                return full_answer(c, candidates, n);
+        r = decide_limit(c, p.total_bytes);
+        if (r < 0 || c->d->reason)
+                return r;
+        r = decide_quota(c, p.total_bytes);
+        if (r < 0 || c->d->reason)
+                return r;
+        return grant(c, &p);
+}

@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* What a node can give is a sum over the reservations that stay there, so leaving one more out never makes
+ * room smaller. The search starts with all candidates displaced and spares them one by one, the largest
+ * first, as long as the rest is enough: that gives a set from which nobody can be left out. For a few
+ * candidates it then goes on through all sets, and turns back where a set cannot get better than the best.
+ *
+ *      room(n) = capacity(n) - what stays there     (whole pages; 0 while somebody who stays keeps it alone)
+ */
+
+#include "policy/preempt.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SEARCH_MAX 48
+#define STEPS_MAX  (UINT64_C(1) << 16)
+
+typedef struct Candidates {
+        const Reservation **list;
+        size_t n, n_allocated;
+} Candidates;
+
+/* One node while the search goes on. */
+typedef struct Room {
+        int node;
+        unsigned __int128 capacity, stay;
+        size_t n_stay;  /* reservations of others that stay */
+        size_t n_alone; /* those of them that keep it for themselves */
+} Room;
+
+typedef struct Search {
+        const PreemptInput *in;
+        Room *rooms;
+        Candidates c;
+        bool *displaced, *best;
+        unsigned __int128 cost, best_cost;
+        int32_t best_highest;
+        bool found;
+        uint64_t n_steps;
+} Search;
+
+static Room *room_of(Search *s, int node)
+{
+        for (size_t i = 0; i < s->in->n_nodes; i++)
+                if (s->rooms[i].node == node)
+                        return &s->rooms[i];
+        return NULL;
+}
+
+static uint64_t room_bytes(const PreemptInput *in, const Room *r)
+{
+        if (r->capacity <= r->stay || r->n_alone > 0 || (in->whole && r->n_stay > 0))
+                return 0;
+        return (uint64_t)(r->capacity - r->stay) & ~(in->page_bytes - 1);
+}
+
+/* by: 1 it stays, -1 it goes */
+static void put(Search *s, const Reservation *r, int by)
+{
+        bool own = strcmp(ledger_tenant_key(r->target), s->in->tenant) == 0;
+
+        for (size_t i = 0; i < r->n_shares; i++) {
+                Room *room = r->shares[i].bytes > 0 ? room_of(s, r->shares[i].node) : NULL;
+
+                if (!room)
+                        continue;
+                if (by > 0)
+                        room->stay += r->shares[i].bytes;
+                else
+                        room->stay -= r->shares[i].bytes;
+                if (own)
+                        continue;
+                room->n_stay += (size_t)by;
+                if (r->exclusive)
+                        room->n_alone += (size_t)by;
+        }
+}
+
+static bool is_enough(const Search *s)
+{
+        Candidate nodes[NODE_MAX];
+        Placement p;
+        size_t n = 0;
+
+        for (size_t i = 0; i < s->in->n_nodes; i++) {
+                uint64_t bytes = room_bytes(s->in, &s->rooms[i]);
+
+                if (bytes > 0)
+                        nodes[n++] = (Candidate){ .node = s->rooms[i].node, .available_bytes = bytes };
+        }
+        return place(nodes, n, s->in->size_bytes, s->in->whole, &p);
+}
+
+static bool leaves(const Reservation *r)
+{
+        return r->state == RESERVATION_REVOKING || (r->state == RESERVATION_DRAINING && !r->stuck);
+}
+
+static bool may_be_displaced(const PreemptInput *in, const Reservation *r)
+{
+        return (r->state == RESERVATION_ACTIVE || r->state == RESERVATION_DEGRADED) &&
+               r->priority < in->priority && strcmp(ledger_tenant_key(r->target), in->tenant) != 0;
+}
+
+static int remember(Candidates *c, const Reservation *r)
+{
+        if (c->n == c->n_allocated) {
+                size_t n = c->n_allocated ? c->n_allocated * 2 : 32;
+                const Reservation **list = realloc(c->list, n * sizeof(*list));
+
+                if (!list)
+                        return -ENOMEM;
+                c->list = list;
+                c->n_allocated = n;
+        }
+        c->list[c->n++] = r;
+        return 0;
+}
+
+static bool is_first_of_rooms(Search *s, const Reservation *r, int node)
+{
+        for (size_t i = 0; i < r->n_shares; i++)
+                if (r->shares[i].bytes > 0 && room_of(s, r->shares[i].node))
+                        return r->shares[i].node == node;
+        return false;
+}
+
+typedef struct Walk {
+        Search *s;
+        int node;
+} Walk;
+
+/* One that has bytes on several nodes is met on each of them, and counted on the first. */
+static int meet(Reservation *r, void *userdata)
+{
+        Walk *w = userdata;
+        const Reservation *x = r;
+
+        if (x->state == RESERVATION_QUEUED || leaves(x) || !is_first_of_rooms(w->s, x, w->node))
+                return 0;
+        put(w->s, x, 1);
+        return may_be_displaced(w->s->in, x) ? remember(&w->s->c, x) : 0;
+}
+
+static int meet_tenant(const char *tenant, uint64_t bytes, void *userdata)
+{
+        Walk *w = userdata;
+
+        return ledger_foreach_of_tenant(w->s->in->ledger, tenant, meet, w);
+}
+
+/* Whom to spare first: the largest, then the more important, then the older. */
+static int compare(const void *a, const void *b)
+{
+        const Reservation *x = *(const Reservation *const *)a, *y = *(const Reservation *const *)b;
+
+        if (x->size_bytes != y->size_bytes)
+                return x->size_bytes > y->size_bytes ? -1 : 1;
+        if (x->priority != y->priority)
+                return x->priority > y->priority ? -1 : 1;
+        return x->id < y->id ? -1 : 1;
+}
+
+static void displace(Search *s, size_t i)
+{
+        put(s, s->c.list[i], -1);
+        s->displaced[i] = true;
+        s->cost += s->c.list[i]->size_bytes;
+}
+
+static void spare(Search *s, size_t i)
+{
+        put(s, s->c.list[i], 1);
+        s->displaced[i] = false;
+        s->cost -= s->c.list[i]->size_bytes;
+}
+
+static void keep_if_better(Search *s)
+{
+        int32_t highest = INT32_MIN;
+
+        for (size_t i = 0; i < s->c.n; i++)
+                if (s->displaced[i] && s->c.list[i]->priority > highest)
+                        highest = s->c.list[i]->priority;
+        if (s->found && (s->cost > s->best_cost || (s->cost == s->best_cost && highest >= s->best_highest)))
+                return;
+        s->found = true;
+        s->best_cost = s->cost;
+        s->best_highest = highest;
+        memcpy(s->best, s->displaced, s->c.n * sizeof(bool));
+}
+
+/* All from i on are displaced and may be spared; `fixed` bytes are displaced for good. */
+static void search(Search *s, size_t i, unsigned __int128 fixed)
+{
+        if (++s->n_steps > STEPS_MAX || (s->found && fixed > s->best_cost))
+                return;
+        if (i == s->c.n) {
+                keep_if_better(s);
+                return;
+        }
+        spare(s, i);
+        if (is_enough(s))
+                search(s, i + 1, fixed);
+        displace(s, i);
+        search(s, i + 1, fixed + s->c.list[i]->size_bytes);
+}
+
+static int compare_id(const void *a, const void *b)
+{
+        const Victim *x = a, *y = b;
+
+        return (x->id > y->id) - (x->id < y->id);
+}
+
+static int hand_over(const Search *s, Victim **ret, size_t *ret_n)
+{
+        Victim *v = calloc(s->c.n + 1, sizeof(*v));
+        size_t n = 0;
+
+        if (!v)
+                return -ENOMEM;
+        for (size_t i = 0; i < s->c.n; i++) {
+                const Reservation *r = s->c.list[i];
+
+                if (s->best[i])
+                        v[n++] = (Victim){ r->id, r->priority, r->size_bytes };
+        }
+        qsort(v, n, sizeof(*v), compare_id);
+        *ret = v;
+        *ret_n = n;
+        return 0;
+}
+
+static int choose(Search *s, PreemptVerdict *ret_verdict, Victim **ret, size_t *ret_n)
+{
+        *ret_verdict = PREEMPT_WAIT;
+        if (is_enough(s))
+                return 0;
+        s->displaced = calloc(s->c.n + 1, sizeof(bool));
+        s->best = calloc(s->c.n + 1, sizeof(bool));
+        if (!s->displaced || !s->best)
+                return -ENOMEM;
+        if (s->c.n > 0)
+                qsort(s->c.list, s->c.n, sizeof(*s->c.list), compare);
+        for (size_t i = 0; i < s->c.n; i++)
+                displace(s, i);
+        *ret_verdict = PREEMPT_NO_ROOM;
+        if (!is_enough(s))
+                return 0;
+        *ret_verdict = PREEMPT_DISPLACE;
+        if (s->c.n <= SEARCH_MAX)
+                search(s, 0, 0);
+        else {
+                for (size_t i = 0; i < s->c.n; i++) {
+                        spare(s, i);
+                        if (!is_enough(s))
+                                displace(s, i);
+                }
+                keep_if_better(s);
+        }
+        return hand_over(s, ret, ret_n);
+}
+
+int preempt(const PreemptInput *in, PreemptVerdict *ret_verdict, Victim **ret, size_t *ret_n)
+{
+        Search s = { .in = in, .rooms = calloc(in->n_nodes + 1, sizeof(Room)) };
+        int r = s.rooms ? 0 : -ENOMEM;
+
+        *ret = NULL;
+        *ret_n = 0;
+        for (size_t i = 0; r == 0 && i < in->n_nodes; i++)
+                s.rooms[i] = (Room){ .node = in->nodes[i].node, .capacity = in->nodes[i].capacity_bytes };
+        for (size_t i = 0; r == 0 && i < in->n_nodes; i++) {
+                Walk w = { &s, in->nodes[i].node };
+
+                r = ledger_foreach_tenant_of_node(in->ledger, w.node, meet_tenant, &w);
+        }
+        if (r == 0)
+                r = choose(&s, ret_verdict, ret, ret_n);
+        free(s.rooms);
+        free(s.c.list);
+        free(s.displaced);
+        free(s.best);
+        return r;
+}

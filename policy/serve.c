@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "policy/serve.h"
+
+#include <errno.h>
+
+/* Is there a node for it that nobody before it waits for? */
+static bool is_due(const Snapshot *s, Queue *q, const Request *request)
+{
+        const Pool *pool = pool_set_find(s->pools, request->pool);
+        NodeSet allowed, claimed;
+
+        if (!pool)
+                return true; /* decide() knows what to say */
+        allowed = decide_allowed_nodes(request, pool);
+        claimed = queue_claimed(q, request->priority, request->id);
+        if (!nodeset_is_subset(&allowed, &claimed) || nodeset_is_empty(&allowed))
+                return true;
+        queue_claim(q, request->id, &allowed);
+        return false;
+}
+
+static bool act(Queue *q, const Decision *d, const Request *request, ServeAction *ret)
+{
+        switch (d->verdict) {
+        case VERDICT_GRANTED:
+                *ret = SERVE_GRANT;
+                return true;
+        case VERDICT_QUEUED:
+                queue_claim(q, request->id, &d->claims);
+                *ret = SERVE_DISPLACE;
+                return d->n_victims > 0;
+        default:
+                *ret = SERVE_END;
+                return true;
+        }
+}
+
+int serve_next(const Snapshot *s, Queue *q, ServeWalk *walk, Served *ret)
+{
+        const Request *request;
+
+        while ((request = queue_next(q, walk->priority, walk->id))) {
+                _cleanup_(decision_free_p) Decision *d = NULL;
+                ServeAction action;
+                int r;
+
+                *walk = (ServeWalk){ request->priority, request->id };
+                if (!is_due(s, q, request))
+                        continue;
+                r = decide(s, request, &d);
+                if (r < 0)
+                        return r;
+                if (!act(q, d, request, &action))
+                        continue;
+                *ret = (Served){ .action = action, .request = request, .decision = TAKE_PTR(d) };
+                return 1;
+        }
+        return 0;
+}

@@ -1,0 +1,373 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Leases, the queue and preemption, as the clients of a whole cdmd see them. */
+
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "policy/cdm-names.h"
+#include "policy/macro.h"
+#include "policy/timespan.h"
+#include "tests/bus/world.h"
+#include "tests/unit/check-main.h"
+
+#define DB_MEMS    "/sys/fs/cgroup/system.slice/db.service/cpuset.mems"
+#define TRAIN_MEMS "/sys/fs/cgroup/system.slice/train.service/cpuset.mems"
+#define MSEC       UINT64_C(1000)
+#define SEC        (1000 * MSEC)
+
+static World w;
+
+static void start(void)
+{
+        world_start(&w);
+}
+
+static void stop(void)
+{
+        world_stop(&w);
+}
+
+static uint32_t lease_db(uint64_t lease_usec)
+{
+        uint32_t id = 0;
+        int r = world_request(w.client, "cdm", GIB / 2, &id, 2, CDM_OPTION_UNIT, "s", "db.service",
+                              CDM_OPTION_LEASE, "t", lease_usec);
+
+        ck_assert_msg(r == 0, "%s: %s", world_error, world_message);
+        return id;
+}
+
+static int renew(uint32_t id, uint64_t usec)
+{
+        _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
+        char path[64];
+
+        snprintf(path, sizeof(path), CDM_PATH_RESERVATION "/%" PRIu32, id);
+        int r = sd_bus_call_method(w.client, CDM_BUS_NAME, path, CDM_INTERFACE_RESERVATION, "Renew", &error,
+                                   NULL, "t", usec);
+        snprintf(world_error, sizeof(world_error), "%s", error.name ? error.name : "");
+        return r;
+}
+
+START_TEST(a_lease_is_warned_of_and_ends)
+{
+        uint32_t id = lease_db(600 * MSEC);
+
+        ck_assert_str_eq(world_reservation(&w, id, "State"), "active");
+        world_wait_event(&w, "revoking", id);
+        ck_assert_str_eq(world_reason, "its lease ends");
+        world_wait_event(&w, "draining", id);
+        ck_assert_str_eq(world_reason, "its lease ended");
+        world_wait_event(&w, "released", id);
+        ck_assert_str_eq(world_get(&w, DB_MEMS), "0-1");
+}
+END_TEST
+
+START_TEST(a_renewal_keeps_what_is_revoked)
+{
+        uint32_t id = lease_db(4 * SEC);
+
+        world_wait_event(&w, "revoking", id);
+        ck_assert_str_eq(world_reservation(&w, id, "State"), "revoking");
+        ck_assert_str_eq(world_get(&w, DB_MEMS), "0-2");
+        ck_assert_int_lt(renew(id, 2 * 3600 * SEC), 0); /* Lease=1h */
+        ck_assert_str_eq(world_error, CDM_ERROR_DENIED);
+        ck_assert_int_ge(renew(id, 3600 * SEC), 0);
+        ck_assert_str_eq(world_reservation(&w, id, "State"), "active");
+        /* by the time first asked for */
+        ck_assert_int_ge(renew(id, 0), 0);
+        world_wait_event(&w, "revoking", id);
+        world_wait_event(&w, "released", id);
+        ck_assert_int_lt(renew(id, 0), 0);
+}
+END_TEST
+
+START_TEST(a_lease_survives_a_kill)
+{
+        uint32_t id = lease_db(6 * SEC);
+
+        world_kill_cdmd(&w, SIGKILL);
+        world_start_cdmd(&w);
+        ck_assert_str_eq(world_reservation(&w, id, "State"), "active");
+        world_wait_event(&w, "revoking", id);
+        /* as warned of before the kill */
+        world_kill_cdmd(&w, SIGKILL);
+        world_start_cdmd(&w);
+        world_wait_event(&w, "released", id);
+        ck_assert_str_eq(world_reason, "its lease ended");
+        ck_assert_str_eq(world_get(&w, DB_MEMS), "0-1");
+}
+END_TEST
+
+/* It was over before cdmd came back: the warning comes all the same. */
+START_TEST(a_lease_that_ended_meanwhile_is_warned_of_first)
+{
+        uint32_t id = lease_db(600 * MSEC);
+
+        world_kill_cdmd(&w, SIGKILL);
+        usleep(900 * MSEC);
+        world_start_cdmd(&w);
+        world_wait_event(&w, "revoking", id);
+        world_wait_event(&w, "released", id);
+}
+END_TEST
+
+/* --- the queue --- */
+
+static const char policy_queue[] = "[Match]\nPool=*\n[Grant]\nPriority=100\nOnFull=queue\n";
+static const char policy_preempt[] = "[Match]\nPool=*\n[Grant]\nPriority=100\nOnFull=preempt\n";
+
+static void set_policy(const char *text)
+{
+        world_put(&w, "/etc/cdm/policy.d/10-all.conf", text);
+        ck_assert_int_ge(sd_bus_call_method(w.client, CDM_BUS_NAME, CDM_PATH, CDM_INTERFACE_MANAGER,
+                                            "Reload", NULL, NULL, ""),
+                         0);
+}
+
+static uint64_t available(void)
+{
+        uint64_t v;
+
+        ck_assert_int_ge(sd_bus_get_property_trivial(w.client, CDM_BUS_NAME, CDM_PATH_POOL "/cdm",
+                                                     CDM_INTERFACE_POOL, "Available", NULL, 't', &v),
+                         0);
+        return v;
+}
+
+static int ask(sd_bus *bus, const char *unit, uint64_t size, int priority, uint64_t queue_usec,
+               uint32_t *ret)
+{
+        if (queue_usec == 0)
+                return world_request(bus, "cdm", size, ret, 2, CDM_OPTION_UNIT, "s", unit,
+                                     CDM_OPTION_PRIORITY, "i", priority);
+        return world_request(bus, "cdm", size, ret, 3, CDM_OPTION_UNIT, "s", unit, CDM_OPTION_PRIORITY, "i",
+                             priority, CDM_OPTION_QUEUE, "t", queue_usec);
+}
+
+static uint32_t must_ask(sd_bus *bus, const char *unit, uint64_t size, int priority, uint64_t queue_usec)
+{
+        uint32_t id = 0;
+        int r = ask(bus, unit, size, priority, queue_usec, &id);
+
+        ck_assert_msg(r == 0, "%s: %s", world_error, world_message);
+        return id;
+}
+
+#define FOREVER UINT64_MAX
+
+static void is_state(uint32_t id, const char *state)
+{
+        ck_assert_str_eq(world_reservation(&w, id, "State"), state);
+}
+
+START_TEST(one_that_waits_is_granted_when_there_is_room)
+{
+        set_policy(policy_queue);
+        uint32_t first = must_ask(w.client, "db.service", available(), 0, 0), second;
+
+        ck_assert_int_lt(ask(w.client, "train.service", GIB, 0, 0, &second), 0);
+        ck_assert_str_eq(world_error, CDM_ERROR_FULL);
+        second = must_ask(w.client, "train.service", GIB, 0, FOREVER);
+        is_state(second, "queued");
+        ck_assert_str_eq(world_reservation(&w, second, "Strength"), "");
+        ck_assert_str_eq(world_get(&w, TRAIN_MEMS), "0-1");
+        ck_assert_int_lt(renew(second, SEC), 0);
+        ck_assert_int_eq(world_release(w.client, first), 0);
+        world_wait_event(&w, "granted", second);
+        is_state(second, "active");
+        ck_assert_str_eq(world_reservation(&w, second, "Strength"), "exclusive");
+        ck_assert_str_ne(world_get(&w, TRAIN_MEMS), "0-1");
+}
+END_TEST
+
+/* A large one at the head is not starved by small ones; a higher priority passes. */
+START_TEST(nobody_overtakes)
+{
+        set_policy(policy_queue);
+        uint64_t all = available();
+        uint32_t a = must_ask(w.client, "db.service", all - GIB, 0, 0), id;
+        uint32_t large = must_ask(w.client, "train.service", all, 5, FOREVER);
+        uint32_t small = must_ask(w.client, "train.service", GIB / 2, 5, FOREVER);
+        uint32_t low = must_ask(w.client, "train.service", GIB / 2, 0, FOREVER);
+
+        ck_assert_int_lt(ask(w.client, "db.service", GIB / 2, 5, 0, &id), 0);
+        ck_assert_str_eq(world_error, CDM_ERROR_FULL);
+        uint32_t high = must_ask(w.client, "db.service", GIB / 2, 6, 0);
+        is_state(high, "active");
+        is_state(small, "queued");
+        ck_assert_int_eq(world_release(w.client, high), 0);
+        ck_assert_int_eq(world_release(w.client, a), 0);
+        world_wait_event(&w, "granted", large);
+        is_state(small, "queued");
+        ck_assert_int_eq(world_release(w.client, large), 0);
+        world_wait_event(&w, "granted", small);
+        world_wait_event(&w, "granted", low);
+}
+END_TEST
+
+START_TEST(waiting_ends)
+{
+        set_policy(policy_queue);
+        uint64_t all = available();
+        uint32_t first = must_ask(w.client, "db.service", all, 0, 0);
+        sd_bus *other = world_connect(&w, geteuid());
+        uint32_t timed = must_ask(w.client, "train.service", GIB, 0, 300 * MSEC);
+        uint32_t orphan = must_ask(other, "train.service", GIB, 0, FOREVER);
+        uint32_t released = must_ask(w.client, "train.service", GIB, 0, FOREVER);
+
+        world_wait_event(&w, "dequeued", timed);
+        ck_assert_str_eq(world_event_error, CDM_ERROR_TIMEOUT);
+        is_state(timed, "");
+        is_state(orphan, "queued");
+        sd_bus_flush_close_unref(other);
+        world_wait_event(&w, "dequeued", orphan);
+        ck_assert_str_eq(world_event_error, CDM_ERROR_STALE);
+        ck_assert_int_eq(world_release(w.client, released), 0);
+        world_wait_event(&w, "dequeued", released);
+        /* with its unit, and when policy changes its mind */
+        uint32_t unit = must_ask(w.client, "train.service", GIB, 0, FOREVER);
+        world_unit_state(&w, "train.service", "inactive", false);
+        world_wait_event(&w, "dequeued", unit);
+        world_unit_state(&w, "train.service", "active", false);
+        uint32_t denied = must_ask(w.client, "train.service", GIB, 0, FOREVER);
+        set_policy("[Match]\nPool=*\nUnit=db.service\n[Grant]\nOnFull=queue\n");
+        world_wait_event(&w, "dequeued", denied);
+        ck_assert_str_eq(world_event_error, CDM_ERROR_DENIED);
+        is_state(first, "active");
+}
+END_TEST
+
+START_TEST(the_queue_has_an_end)
+{
+        uint32_t id;
+
+        world_put(&w, "/etc/cdm/cdmd.conf", "[Reservations]\nQueueMax=2\n");
+        set_policy(policy_queue);
+        must_ask(w.client, "db.service", available(), 0, 0);
+        must_ask(w.client, "train.service", GIB, 0, FOREVER);
+        must_ask(w.client, "train.service", GIB, 0, FOREVER);
+        ck_assert_int_lt(ask(w.client, "train.service", GIB, 0, FOREVER, &id), 0);
+        ck_assert_str_eq(world_error, CDM_ERROR_FULL);
+        ck_assert_ptr_nonnull(strstr(world_message, "QueueMax=2"));
+        ck_assert_int_lt(ask(w.client, "train.service", 1000 * GIB, 0, FOREVER, &id), 0);
+        ck_assert_ptr_nonnull(strstr(world_message, "never fits"));
+        ck_assert_int_lt(world_request(w.client, "cdm", GIB, &id, 2, CDM_OPTION_UNIT, "s", "train.service",
+                                       CDM_OPTION_QUEUE, "t", UINT64_C(0)),
+                         0);
+        ck_assert_str_eq(world_error, CDM_ERROR_INVALID);
+}
+END_TEST
+
+START_TEST(the_queue_survives_a_kill)
+{
+        set_policy(policy_queue);
+        sd_bus *other = world_connect(&w, geteuid());
+        uint64_t all = available();
+        uint32_t first = must_ask(w.client, "db.service", all, 0, 0);
+        uint32_t orphan = must_ask(other, "train.service", all, 9, FOREVER);
+        uint32_t low = must_ask(w.client, "train.service", all, 0, FOREVER);
+        uint32_t high = must_ask(w.client, "train.service", all, 7, FOREVER);
+        uint32_t timed = must_ask(w.client, "train.service", all, 0, 900 * MSEC);
+
+        world_kill_cdmd(&w, SIGKILL);
+        sd_bus_flush_close_unref(other); /* nobody sees it go */
+        world_start_cdmd(&w);
+        is_state(orphan, "");
+        is_state(low, "queued");
+        is_state(high, "queued");
+        world_wait_event(&w, "dequeued", timed);
+        ck_assert_int_eq(world_release(w.client, first), 0);
+        world_wait_event(&w, "granted", high);
+        ck_assert_int_eq(world_release(w.client, high), 0);
+        world_wait_event(&w, "granted", low);
+}
+END_TEST
+
+/* --- preemption --- */
+
+START_TEST(a_lower_priority_is_displaced)
+{
+        uint32_t id;
+
+        world_put(&w, "/etc/cdm/cdmd.conf", "[Reservations]\nGracePeriod=1s\n");
+        set_policy(policy_preempt);
+        uint64_t all = available();
+        uint32_t big = must_ask(w.client, "db.service", all - GIB, 1, 0);
+        uint32_t small = must_ask(w.client, "db.service", GIB, 1, 0);
+        /* of the same priority: nobody moves */
+        ck_assert_int_lt(ask(w.client, "train.service", GIB, 1, 0, &id), 0);
+        ck_assert_str_eq(world_error, CDM_ERROR_FULL);
+        is_state(small, "active");
+        /* as few bytes as needed */
+        id = must_ask(w.client, "train.service", GIB, 2, 0);
+        is_state(id, "queued");
+        is_state(small, "revoking");
+        is_state(big, "active");
+        ck_assert_int_lt(renew(small, 0), 0);
+        world_wait_event(&w, "draining", small);
+        ck_assert_ptr_nonnull(strstr(world_reason, "of higher priority displaced it"));
+        world_wait_event(&w, "granted", id);
+        is_state(id, "active");
+        is_state(small, "");
+        is_state(big, "active");
+        /* what would not fit anyway displaces nobody */
+        ck_assert_int_lt(ask(w.client, "train.service", 1000 * GIB, 9, 0, &id), 0);
+        is_state(big, "active");
+}
+END_TEST
+
+START_TEST(who_is_not_needed_any_more_stays)
+{
+        world_put(&w, "/etc/cdm/cdmd.conf", "[Reservations]\nGracePeriod=1h\n");
+        set_policy(policy_preempt);
+        sd_bus *other = world_connect(&w, geteuid());
+        uint64_t all = available();
+        uint32_t first = must_ask(w.client, "db.service", all - GIB, 1, 0);
+        uint32_t second = must_ask(w.client, "db.service", GIB, 5, 0);
+        uint32_t id = must_ask(other, "train.service", GIB, 2, 0);
+
+        is_state(first, "revoking");
+        /* its client goes */
+        sd_bus_flush_close_unref(other);
+        world_wait_event(&w, "dequeued", id);
+        is_state(first, "active");
+        /* there is room for it elsewhere, also after a restart */
+        id = must_ask(w.client, "train.service", GIB, 2, 0);
+        is_state(first, "revoking");
+        world_kill_cdmd(&w, SIGKILL);
+        world_start_cdmd(&w);
+        is_state(first, "revoking");
+        is_state(id, "queued");
+        ck_assert_int_eq(world_release(w.client, second), 0);
+        world_wait_event(&w, "granted", id);
+        is_state(first, "active");
+}
+END_TEST
+
+int main(void)
+{
+        Suite *s = suite_create("queue");
+        TCase *t = tcase_create("queue");
+
+        /* No time limit: a slow machine is no failure. */
+        tcase_set_timeout(t, 0);
+        tcase_add_checked_fixture(t, start, stop);
+        tcase_add_test(t, a_lease_is_warned_of_and_ends);
+        tcase_add_test(t, a_renewal_keeps_what_is_revoked);
+        tcase_add_test(t, a_lease_survives_a_kill);
+        tcase_add_test(t, a_lease_that_ended_meanwhile_is_warned_of_first);
+        tcase_add_test(t, one_that_waits_is_granted_when_there_is_room);
+        tcase_add_test(t, nobody_overtakes);
+        tcase_add_test(t, waiting_ends);
+        tcase_add_test(t, the_queue_has_an_end);
+        tcase_add_test(t, the_queue_survives_a_kill);
+        tcase_add_test(t, a_lower_priority_is_displaced);
+        tcase_add_test(t, who_is_not_needed_any_more_stays);
+        suite_add_tcase(s, t);
+        return check_main(s);
+}
