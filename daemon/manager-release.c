@@ -199,6 +199,8 @@ static void on_changed(const ApplyResult *result, bool changed, void *userdata)
                 e->change = change_free(e->change);
                 return;
         }
+        /* Who hears of it finds nothing of it any more. */
+        (void)store_remove(e->manager->store, e->id);
         if (e->known)
                 tell(e, EVENT_RELEASED, result, 0);
         manager_forget(e); /* ends turn and change */
