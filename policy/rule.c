@@ -93,6 +93,26 @@ static bool key_matches(char *const *globs, const char *value)
 /* systemd's names are at most 255 bytes long. */
 #define UNIT_NAME_BYTES_MAX 256
 
+/* A template (name@.service) never runs, its instances do: it means name@*.service. On the stack, as below.
+ */
+static bool unit_matches(char *const *globs, const char *unit)
+{
+        char glob[UNIT_NAME_BYTES_MAX + 1];
+
+        if (key_matches(globs, unit))
+                return true;
+        for (char *const *g = globs; unit && *g; g++) {
+                const char *at = strstr(*g, "@.");
+
+                if (!at || strlen(*g) + 2 > sizeof(glob))
+                        continue;
+                snprintf(glob, sizeof(glob), "%.*s*%s", (int)(at + 1 - *g), *g, at + 1);
+                if (fnmatch(glob, unit, 0) == 0)
+                        return true;
+        }
+        return false;
+}
+
 /* Works on the stack: running out of memory here would let a Deny= rule be passed over. */
 static bool slice_matches(char *const *globs, const char *slice)
 {
@@ -135,7 +155,7 @@ static bool group_matches(const Rule *r, const Subject *subject)
 
 bool rule_matches(const Rule *r, const char *pool, const Subject *subject)
 {
-        return key_matches(r->pools, pool) && key_matches(r->units, subject->unit) &&
+        return key_matches(r->pools, pool) && unit_matches(r->units, subject->unit) &&
                slice_matches(r->slices, subject->slice) && key_matches(r->cgroups, subject->cgroup) &&
                key_matches(r->containers, subject->container) && user_matches(r, subject->uid) &&
                group_matches(r, subject);

@@ -26,6 +26,7 @@ static const Subject container = {
         .uid = 0,
         .unit_uid = UID_NONE,
 };
+static const Subject instance = { .unit = (char *)"worker@a-b.service", .uid = 0 };
 static const Subject unknown_user = { .unit = (char *)"x.service", .uid = UID_NONE };
 
 static const struct {
@@ -39,6 +40,15 @@ static const struct {
         { "other pool", &trainer, false, { .pools = GLOBS((char *)"cxl") } },
         { "second glob", &trainer, true, { .pools = GLOBS((char *)"cxl", (char *)"hbm") } },
         { "unit", &trainer, true, { .units = GLOBS((char *)"training-*.service") } },
+        { "instance of a template",
+          &instance,
+          true,
+          { .units = GLOBS((char *)"x", (char *)"worker@.service") } },
+        { "instance of another", &instance, false, { .units = GLOBS((char *)"work@.service") } },
+        { "instance of another type", &instance, false, { .units = GLOBS((char *)"worker@.socket") } },
+        { "an instance is no template", &instance, false, { .units = GLOBS((char *)"worker.service") } },
+        { "no instance", &trainer, false, { .units = GLOBS((char *)"training-7@.service") } },
+        { "template, a bare cgroup", &container, false, { .units = GLOBS((char *)"worker@.service") } },
         { "unit as a whole", &trainer, false, { .units = GLOBS((char *)"training") } },
         { "unit of a bare cgroup", &container, false, { .units = GLOBS((char *)"*") } },
         { "own slice", &trainer, true, { .slices = GLOBS((char *)"batch-night.slice") } },
