@@ -2,7 +2,8 @@
 
 /* Units come and go. A reservation that is bound to one ends with it: when PID 1 shows it inactive or failed
  * and no start or automatic restart is due. A restart keeps it; the unit then has a new cgroup, which is
- * looked at.
+ * looked at. A scope does not restart: one of the same name with another cgroup is another one, as when a
+ * container is started again, and what its predecessor had has ended.
  *
  * On its end the unit's property is set back at once, because systemd keeps it and would start the unit with
  * open nodes the next time. Page cache that it leaves is charged to its parent slice by the kernel; the
@@ -125,7 +126,18 @@ static void tell_ended(Entry *e)
                    e->r->target->unit);
 }
 
-static void drop_all(UnitCheck *c)
+/* Is this the reservation of an earlier scope of that name? */
+static bool is_predecessors(const UnitCheck *c, const Entry *e)
+{
+        const char *suffix = strrchr(c->unit, '.');
+        uint64_t id = e->r->target->cgroup_id;
+
+        return suffix && strcmp(suffix, ".scope") == 0 && id != 0 && c->info->cgroup_id != 0 &&
+               id != c->info->cgroup_id;
+}
+
+/* Forgets the tenant's reservations, or those of its predecessors only. */
+static void drop(UnitCheck *c, bool predecessors)
 {
         _cleanup_free_ uint32_t *ids = NULL;
         Ids i;
@@ -136,7 +148,8 @@ static void drop_all(UnitCheck *c)
         for (size_t k = 0; k < i.n; k++) {
                 Entry *e = manager_find(c->manager, ids[k]);
                 /* A grant that is under way will find the cgroup gone, and undo itself. */
-                if (!e || (e->phase == STORE_GRANTING && e->r->state != RESERVATION_DRAINING))
+                if (!e || (e->phase == STORE_GRANTING && e->r->state != RESERVATION_DRAINING) ||
+                    (predecessors && !is_predecessors(c, e)))
                         continue;
                 if (e->phase == STORE_QUEUED) {
                         manager_dequeue(e, CDM_ERROR_STALE, "The unit that it is for ended.");
@@ -155,7 +168,7 @@ static void on_set_back(Apply *a, const ApplyResult *result, void *userdata)
         if (result->error < 0 && result->error != -ENOENT)
                 log_error("%s ended, and its AllowedMemoryNodes= could not be set back: %s.", c->unit,
                           result->message ? result->message : strerror(-result->error));
-        drop_all(c);
+        drop(c, false);
         finish(c);
 }
 
@@ -175,7 +188,7 @@ static void end_tenant(UnitCheck *c)
 
         ledger_foreach_of_tenant(m->ledger, c->unit, first_reservation, &r);
         if (!r || !c->info || !nodeset_intersects(&c->info->allowed, &m->pools->cdm)) {
-                drop_all(c);
+                drop(c, false);
                 finish(c);
                 return;
         }
@@ -265,6 +278,7 @@ static void act(UnitCheck *c)
                 end_tenant(c);
                 return;
         }
+        drop(c, true);
         bool moved = c->info->cgroup && *c->info->cgroup && follow_cgroup(c);
         if (moved || c->repair)
                 repair_tenant(c);

@@ -249,6 +249,55 @@ START_TEST(a_restart_of_a_unit_keeps_it)
 }
 END_TEST
 
+#define CONTAINER_ID    "3f2504e04f8911d39a0c0305e82c33013f2504e04f8911d39a0c0305e82c3301"
+#define CONTAINER_SCOPE "libpod-" CONTAINER_ID ".scope"
+
+/* The scope of a container has the same name when it is started again, and may be there before cdmd has
+ * looked. */
+START_TEST(a_container_that_starts_anew_has_nothing)
+{
+        static const char scope[] = "/machine.slice/" CONTAINER_SCOPE;
+        char command[400];
+        uint32_t id;
+
+        world_add_unit(&w, CONTAINER_SCOPE, "machine.slice", scope, "");
+        ck_assert_int_eq(
+                world_request(w.client, "cdm", GIB / 2, &id, 1, CDM_OPTION_UNIT, "s", CONTAINER_SCOPE), 0);
+        world_unit_state(&w, CONTAINER_SCOPE, "active", false);
+        ck_assert_str_eq(world_reservation(&w, id, "State"), "active");
+
+        /* Another directory; the old one stays under another name, so that its inode is not used again. */
+        snprintf(command, sizeof(command), "cd %s && mv sys/fs/cgroup%s old && cp -r old sys/fs/cgroup%s",
+                 w.root, scope, scope);
+        ck_assert_int_eq(system(command), 0);
+        world_unit_state(&w, CONTAINER_SCOPE, "active", false);
+        world_wait_event(&w, "ended", id);
+        ck_assert_str_eq(world_reservation(&w, id, "State"), "");
+        ck_assert_int_eq(
+                world_request(w.client, "cdm", GIB / 2, &id, 1, CDM_OPTION_UNIT, "s", CONTAINER_SCOPE), 0);
+        ck_assert_str_eq(world_reservation(&w, id, "State"), "active");
+}
+END_TEST
+
+START_TEST(rules_for_containers_believe_root_only)
+{
+        static const char users[] = "libpod-0123456789ab.scope";
+        uint32_t id;
+
+        world_put(&w, "/etc/cdm/policy.d/05-no.conf", "[Match]\nContainer=podman:*\n[Grant]\nDeny=yes\n");
+        ck_assert_int_ge(sd_bus_call_method(w.client, CDM_BUS_NAME, CDM_PATH, CDM_INTERFACE_MANAGER,
+                                            "Reload", NULL, NULL, NULL),
+                         0);
+        world_add_unit(&w, CONTAINER_SCOPE, "machine.slice", "/machine.slice/" CONTAINER_SCOPE, "");
+        ck_assert_int_lt(
+                world_request(w.client, "cdm", GIB / 2, &id, 1, CDM_OPTION_UNIT, "s", CONTAINER_SCOPE), 0);
+        ck_assert_str_eq(world_error, CDM_ERROR_DENIED);
+        ck_assert_ptr_nonnull(strstr(world_message, "05-no.conf:"));
+        world_add_unit(&w, users, "user-7.slice", "/user.slice/user-7.slice/x.scope", "");
+        ck_assert_int_eq(world_request(w.client, "cdm", GIB / 2, &id, 1, CDM_OPTION_UNIT, "s", users), 0);
+}
+END_TEST
+
 START_TEST(a_systemd_that_is_busy_is_asked_again)
 {
         uint32_t id = grant_db(GIB / 2);
@@ -947,13 +996,17 @@ END_TEST
 int main(void)
 {
         Suite *s = suite_create("bus");
-        TCase *t = tcase_create("bus"), *u = tcase_create("user");
+        TCase *t = tcase_create("bus"), *u = tcase_create("user"), *c = tcase_create("container");
 
         /* No time limit: a slow machine is no failure. */
         tcase_set_timeout(t, 0);
         tcase_set_timeout(u, 0);
+        tcase_set_timeout(c, 0);
         tcase_add_checked_fixture(t, start, stop);
         tcase_add_checked_fixture(u, start, stop);
+        tcase_add_checked_fixture(c, start, stop);
+        tcase_add_test(c, a_container_that_starts_anew_has_nothing);
+        tcase_add_test(c, rules_for_containers_believe_root_only);
         tcase_add_test(t, request_and_release);
         tcase_add_test(t, full_and_limits);
         tcase_add_test(t, nonsense_is_refused);
@@ -998,5 +1051,6 @@ int main(void)
                 puts("# the tests with another user were left out: they need root");
         suite_add_tcase(s, t);
         suite_add_tcase(s, u);
+        suite_add_tcase(s, c);
         return check_main(s);
 }
