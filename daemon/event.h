@@ -33,7 +33,10 @@
         X(EVENT_FENCE_LIFTED, "fence-lifted", LOG_NOTICE, "6e525d7a75504e2f8554249cfb2c965a")               \
         X(EVENT_INTRUDER_DRAINED, "intruder-drained", LOG_WARNING, "2513a599fc764e5ab198fad396de1236")      \
         X(EVENT_REPAIRED, "repaired", LOG_WARNING, "bf628385ccb24ce9b3bae7fff0981e37")                      \
-        X(EVENT_RECOVERED, "recovered", LOG_INFO, "035fa4ddde6d406eb76862bb9ef7f2bc")
+        X(EVENT_RECOVERED, "recovered", LOG_INFO, "035fa4ddde6d406eb76862bb9ef7f2bc")                       \
+        X(EVENT_DRIFT, "drift", LOG_WARNING, "cea4a0c267344d3eb8be608ff503e667")                            \
+        X(EVENT_FIGHT, "fight", LOG_WARNING, "31a93820a0104743a65440c76cfb3039")                            \
+        X(EVENT_FIGHT_OVER, "fight-over", LOG_NOTICE, "38c49ef75d964ef18b546801b5fa12c5")
 
 typedef enum EventKind {
 #define X(kind, name, priority, id) kind,

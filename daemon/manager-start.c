@@ -36,6 +36,9 @@ static int on_loaded(Reservation *r, StorePhase phase, void *userdata)
 
         if (phase == STORE_GRANTING)
                 r->state = RESERVATION_DRAINING;
+        /* Whether there still is a reason for it is found out anew. */
+        else if (r->state == RESERVATION_DEGRADED)
+                r->state = RESERVATION_ACTIVE;
         int k = manager_add(m, r, phase, &e);
         if (k < 0)
                 reservation_free(r);
@@ -133,6 +136,7 @@ static void serve(Manager *m)
         manager_statics_serve(m);
         manager_queue_look(m);
         manager_reloads_serve(m);
+        manager_drift_settled(m);
         tell_systemd(m, "READY=1\n");
 }
 
@@ -148,6 +152,7 @@ void manager_fence_settled(Manager *m)
                 tell_systemd(m, "");
                 /* A new configuration may have moved nodes between pools, or the fence. */
                 check_tenants(m, true, NULL);
+                manager_drift_settled(m);
                 return;
         }
         m->recovery_pending = 1 + check_tenants(m, true, on_repaired);

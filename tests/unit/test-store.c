@@ -243,17 +243,16 @@ END_TEST
 
 START_TEST(files_that_are_not_ours_are_refused)
 {
-        _cleanup_(reservation_free_p) Reservation *r = sample(40), *other = sample(44);
-        _cleanup_free_ char *text = NULL, *with_nul = NULL;
+        _cleanup_(reservation_free_p) Reservation *r = sample(40);
         static char longer[70000];
+        _cleanup_free_ char *text = NULL;
         uint32_t id;
         Seen seen;
 
         ck_assert_int_eq(store_format(r, STORE_GRANTED, &text), 0);
-        ck_assert_int_eq(store_format(other, STORE_GRANTED, &with_nul), 0);
         put("/run/cdmd/reservation-40", text);
-        put("/run/cdmd/reservation-43", text);                                   /* another one's name */
-        write_bytes("/run/cdmd/reservation-44", with_nul, strlen(with_nul) + 1); /* the last is a NUL */
+        put("/run/cdmd/reservation-43", text);                           /* another one's name */
+        write_bytes("/run/cdmd/reservation-44", text, strlen(text) + 1); /* a NUL at its end */
         memset(longer, 'x', sizeof(longer));
         write_bytes("/run/cdmd/reservation-45", longer, sizeof(longer));
         Store *s = open_store(&seen);

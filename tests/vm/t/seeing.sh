@@ -59,15 +59,14 @@ is "and has its reservation as a field" "$(journalctl --unit cdmd CDM_EVENT=rele
 # Progress, on a terminal only. Drains are slowed down, so that even a fast machine has some to show.
 printf '[Drain]\nBandwidth=16M\n' >/etc/cdm/cdmd.conf
 check "drains are slowed down" cdmctl reload
-# release_on WIDTH: grants, and releases with standard error on a terminal of that width; what it shows goes to
-# /tmp/terminal, and standard output to /tmp/stdout
+# release_on TERMINAL-WIDTH: grants, and releases with standard error on a terminal; what is printed goes to /tmp/terminal
 release_on() {
         local id
         id=$(cdmctl request hbm 128M --unit train-see.service --migrate --nodes 2) &&
-                script --quiet --return --command "stty cols $1; cdmctl release $id >/tmp/stdout" /dev/null \
-                        </dev/null >/tmp/terminal
+                script --quiet --return --command "stty cols $1; cdmctl release $id >/tmp/stdout" /tmp/typescript &&
+                tail --lines=+2 /tmp/typescript | sed '/^Script done/d' >/tmp/terminal
 }
-# progress: a line for each time it was shown
+# progress: one line each time it was printed
 progress() {
         tr '\r' '\n' </tmp/terminal | sed 's/\x1b\[K$//' | grep .
 }
