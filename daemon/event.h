@@ -33,6 +33,12 @@
         X(EVENT_FENCE_LIFTED, "fence-lifted", LOG_NOTICE, "6e525d7a75504e2f8554249cfb2c965a")               \
         X(EVENT_INTRUDER_DRAINED, "intruder-drained", LOG_WARNING, "2513a599fc764e5ab198fad396de1236")      \
         X(EVENT_REPAIRED, "repaired", LOG_WARNING, "bf628385ccb24ce9b3bae7fff0981e37")                      \
+        X(EVENT_NODE_ONLINE, "node-online", LOG_NOTICE, "e417e117d0864ae889e86168a1321d64")                 \
+        X(EVENT_NODE_OFFLINE, "node-offline", LOG_WARNING, "0d50aa13e8bf476499c2e5578e8531d4")              \
+        X(EVENT_NODE_DRAINED, "node-drained", LOG_NOTICE, "5cd6a939152e420789c37279628ab7e5")               \
+        X(EVENT_NODE_UNDRAINED, "node-undrained", LOG_NOTICE, "90d86ec952f3490694a3c9ec0965ded6")           \
+        X(EVENT_DEGRADED, "degraded", LOG_WARNING, "70942de75713456da86f7aa16b6c496e")                      \
+        X(EVENT_RESTORED, "restored", LOG_NOTICE, "17efeac886b64c41bf2da4839f809440")                       \
         X(EVENT_RECOVERED, "recovered", LOG_INFO, "035fa4ddde6d406eb76862bb9ef7f2bc")                       \
         X(EVENT_DRIFT, "drift", LOG_WARNING, "cea4a0c267344d3eb8be608ff503e667")                            \
         X(EVENT_FIGHT, "fight", LOG_WARNING, "31a93820a0104743a65440c76cfb3039")                            \

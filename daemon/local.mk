@@ -45,6 +45,8 @@ libdaemon_la_SOURCES = \
 	daemon/fence-scan.h \
 	daemon/fence.c \
 	daemon/fence.h \
+	daemon/hotplug.c \
+	daemon/hotplug.h \
 	daemon/identity.c \
 	daemon/identity.h \
 	daemon/log.c \
@@ -54,12 +56,14 @@ libdaemon_la_SOURCES = \
 	daemon/manager-drift-tenant.c \
 	daemon/manager-drift.c \
 	daemon/manager-fight.c \
+	daemon/manager-drain.c \
 	daemon/manager-grant.c \
 	daemon/manager-holders.c \
 	daemon/manager-lease.c \
 	daemon/manager-machine.c \
 	daemon/manager-migrate.c \
 	daemon/manager-near.c \
+	daemon/manager-nodes.c \
 	daemon/manager-queue.c \
 	daemon/manager-release.c \
 	daemon/manager-request.c \

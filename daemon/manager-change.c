@@ -164,10 +164,13 @@ static int find_excess(Manager *m, const Reservation *r, const NodeSet *nodes, S
 static uint64_t room_bytes(Manager *m, const Reservation *r)
 {
         uint64_t used = manager_reservation_used(r), held = 0;
+        NodeSet shut = ledger_shut_nodes(m->ledger);
 
         for (size_t i = 0; i < r->n_shares; i++) {
                 Held h = { r->shares[i].node, 0 };
 
+                if (nodeset_contains(&shut, h.node))
+                        continue;
                 ledger_foreach_of_tenant(m->ledger, ledger_tenant_key(r->target), add_held, &h);
                 held += h.bytes;
         }
