@@ -49,6 +49,7 @@ struct Fence {
         /* what is under way */
         Phase phase;
         bool lifting, reloaded, narrowed;
+        bool foreign_done;    /* cgroups that systemd does not own were fenced, or lifted */
         const Config *config; /* these two also in between, while a fence is in force */
         const PoolSet *pools;
         NodeSet before;   /* what the fence that was there left to everyone; empty: there was none */
@@ -75,6 +76,9 @@ struct FenceJob {
         char *path, *unit_path;
         uint64_t id;
         uint64_t bandwidth;
+        Foreign *foreign;
+        bool fence_foreign, lift_foreign; /* READ: those that systemd does not own, before */
+        NodeSet all;
         uint64_t drained_bytes;
 };
 

@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include <systemd/sd-bus.h>
 
+#include "daemon/foreign.h"
 #include "daemon/turn.h"
 #include "daemon/worker.h"
 #include "policy/config.h"
@@ -53,6 +54,7 @@ typedef struct FenceContext {
         Worker *worker;
         TurnQueue *turns;
         const Ledger *ledger;
+        Foreign *foreign;
         const char *root;
         /* fence_check() had something to do; may be NULL */
         void (*repaired)(const FenceRepair *repair, void *userdata);

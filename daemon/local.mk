@@ -45,6 +45,13 @@ libdaemon_la_SOURCES = \
 	daemon/fence-scan.h \
 	daemon/fence.c \
 	daemon/fence.h \
+	daemon/foreign-fence.c \
+	daemon/foreign-internal.h \
+	daemon/foreign-plan.c \
+	daemon/foreign-plan.h \
+	daemon/foreign-tree.c \
+	daemon/foreign.c \
+	daemon/foreign.h \
 	daemon/identity.c \
 	daemon/identity.h \
 	daemon/log.c \
@@ -62,6 +69,7 @@ libdaemon_la_SOURCES = \
 	daemon/manager-start.c \
 	daemon/manager-static.c \
 	daemon/manager-unit.c \
+	daemon/manager-watch.c \
 	daemon/manager.c \
 	daemon/manager.h \
 	daemon/observe.c \

@@ -36,7 +36,10 @@ static int on_loaded(Reservation *r, StorePhase phase, void *userdata)
 
         if (phase == STORE_GRANTING)
                 r->state = RESERVATION_DRAINING;
-        int k = manager_add(m, r, phase, &e);
+        NodeSet nodes = reservation_nodes(r);
+        int k = r->target->unit ? 0 : foreign_hold(m->foreign, r->target->cgroup, &nodes);
+        if (k >= 0)
+                k = manager_add(m, r, phase, &e);
         if (k < 0)
                 reservation_free(r);
         return k;
@@ -82,7 +85,7 @@ static unsigned check_tenants(Manager *m, bool repair, unit_check_done_t on_done
                 const char *tenant = ledger_tenant_key(e->r->target);
                 Reservation *first = NULL;
                 ledger_foreach_of_tenant(m->ledger, tenant, first_reservation, &first);
-                if (first != e->r || !e->r->target->unit)
+                if (first != e->r)
                         continue;
                 int r = manager_check_unit(m, tenant, repair, on_done);
                 if (r < 0)

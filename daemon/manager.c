@@ -58,9 +58,17 @@ static int open_parts(Manager *m)
                 r = ledger_new(&m->ledger);
         if (r < 0)
                 return r;
-        m->fence_context = (FenceContext){
-                .bus = m->bus, .worker = m->worker, .turns = m->turns, .ledger = m->ledger, .root = m->root
-        };
+        r = foreign_new(&m->foreign);
+        if (r < 0)
+                return r;
+        m->fence_context = (FenceContext){ .bus = m->bus,
+                                           .worker = m->worker,
+                                           .turns = m->turns,
+                                           .ledger = m->ledger,
+                                           .foreign = m->foreign,
+                                           .root = m->root,
+                                           .repaired = manager_watch_repaired,
+                                           .userdata = m };
         return fence_new(&m->fence_context, &m->fence);
 }
 
@@ -102,6 +110,7 @@ Manager *manager_free(Manager *m)
         manager_statics_free(m);
         manager_grants_free(m);
         manager_checks_free(m);
+        manager_watch_free(m);
         manager_holders_free(m);
         manager_migrations_free(m);
         manager_reloads_free(m);
@@ -113,6 +122,7 @@ Manager *manager_free(Manager *m)
         sd_event_source_disable_unref(m->patience);
         fence_free(m->fence);
         worker_free(m->worker);
+        foreign_free(m->foreign);
         turn_queue_free(m->turns);
         sender_cache_free(m->senders);
         store_free(m->store);

@@ -17,6 +17,7 @@
  *   manager-config.c    configuration and fence
  *   manager-start.c     recovery
  *   manager-static.c    reserving as a unit starts
+ *   manager-watch.c     what is heard of the cgroup tree
  *   manager-holders.c   who has pages on CDM nodes
  */
 
@@ -33,6 +34,7 @@
 #include "daemon/sender.h"
 #include "daemon/store.h"
 #include "daemon/turn.h"
+#include "daemon/watch.h"
 #include "daemon/worker.h"
 #include "policy/conf-read.h"
 #include "policy/config.h"
@@ -85,6 +87,7 @@ struct Manager {
         Store *store;
         Fence *fence;
         FenceContext fence_context;
+        Foreign *foreign;
 
         Topology *topology;
         Config *config;
@@ -113,6 +116,7 @@ struct Manager {
         uint64_t page_bytes;
 
         /* configuration and fence */
+        Watch *watch;
         bool fence_busy; /* config and pools must stay what they are */
         Reload *reloads;
         uint64_t intruder_bytes; /* that were told of already */
@@ -220,8 +224,8 @@ void entry_stop(Entry *e);
 
 /* manager-unit.c */
 int manager_watch_units(Manager *m);
-/* Has the tenant's unit ended, or restarted? Looks, and acts on it. repair: its nodes are compared with the
- * ledger in any case. done may be NULL. */
+/* Has the tenant's unit (or, by its path, a cgroup without one) ended, or restarted? Looks, and acts on it.
+ * repair: its nodes are compared with the ledger in any case. done may be NULL. */
 typedef void (*unit_check_done_t)(Manager *m);
 int manager_check_unit(Manager *m, const char *unit, bool repair, unit_check_done_t done);
 void manager_checks_free(Manager *m);
@@ -240,6 +244,12 @@ void manager_fence(Manager *m);
 /* manager-start.c */
 int manager_start(Manager *m);
 void manager_fence_settled(Manager *m);
+
+/* manager-watch.c. The cgroup tree is watched while there is a fence. */
+void manager_watch_cgroups(Manager *m, bool wanted);
+/* fence_check() had something to do. */
+void manager_watch_repaired(const FenceRepair *r, void *userdata);
+void manager_watch_free(Manager *m);
 
 /* manager-holders.c. Replies by itself. */
 int manager_list_holders(Manager *m, sd_bus_message *call);

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* What is heard of the cgroup tree, and who is told. Where not all of it can be watched, that is said; while
+ * nothing happens nothing wakes up. */
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "daemon/log.h"
+#include "daemon/manager.h"
+#include "daemon/watch.h"
+#include "policy/size.h"
+
+static void check(Manager *m, const char *path, bool is_new)
+{
+        int r = fence_check(m->fence, path, manager_monotonic_usec(), is_new);
+
+        if (r < 0)
+                log_error("Cannot look at %s: %s. `cdmctl reload` looks at all control groups.", path,
+                          strerror(-r));
+}
+
+/* What systemd makes it makes fenced. */
+static void on_created(Manager *m, const char *path)
+{
+        if (foreign_top(path) > 0)
+                check(m, path, true);
+}
+
+static void on_removed(Manager *m, const char *path)
+{
+        int r = 0;
+
+        if (ledger_tenant_count(m->ledger, path) > 0)
+                r = manager_check_unit(m, path, false, NULL);
+        if (r < 0)
+                log_error("Cannot look at %s, which was removed: %s.", path, strerror(-r));
+}
+
+static void on_watch(WatchEvent event, const char *path, void *userdata)
+{
+        Manager *m = userdata;
+
+        switch (event) {
+        case WATCH_CREATED:
+                on_created(m, path);
+                break;
+        case WATCH_REMOVED:
+                on_removed(m, path);
+                break;
+        case WATCH_MEMS_WRITTEN:
+                if (foreign_top(path) > 0)
+                        check(m, path, false);
+                break;
+        case WATCH_CONTROLLERS_WRITTEN:
+                if (foreign_top(path) == 0 && foreign_is_in_slices(m->foreign))
+                        check(m, path, false);
+                break;
+        default:
+                break;
+        }
+}
+
+void manager_watch_repaired(const FenceRepair *r, void *userdata)
+{
+        Manager *m = userdata;
+        char nodes[NODESET_STR_MAX], size[SIZE_STR_MAX], reason[64];
+        const char *name = r->unit ? r->unit : r->cgroup;
+        Event e = { .kind = EVENT_FENCED,
+                    .has = EVENT_HAS_MOVED,
+                    .unit = r->unit,
+                    .cgroup = r->cgroup,
+                    .nodes = nodeset_format(&r->nodes, nodes),
+                    .moved_bytes = r->drained_bytes,
+                    .reason = reason };
+
+        m->intruder_bytes += r->drained_bytes;
+        if (r->is_open) {
+                e.kind = EVENT_FAILED;
+                e.reason = "its cpuset.mems could not be written";
+                event_emit(m->bus, &e,
+                           "%s may use CDM nodes (%s) without a reservation, and could not be fenced. "
+                           "`cdmctl reload` tries again.",
+                           name, nodes);
+                return;
+        }
+        snprintf(reason, sizeof(reason), "%s for %" PRIu64 " us", r->is_new ? "new, and open" : "open",
+                 r->usec);
+        event_emit(m->bus, &e,
+                   "%s was fenced: CDM nodes (%s) had been open to it for %" PRIu64 " us; %s moved off.",
+                   name, nodes, r->usec, size_format(r->drained_bytes, size));
+}
+
+void manager_watch_cgroups(Manager *m, bool wanted)
+{
+        if (!wanted) {
+                manager_watch_free(m);
+                return;
+        }
+        if (!m->watch) {
+                int r = watch_new(m->event, on_watch, m, &m->watch);
+                if (r < 0)
+                        manager_warn(m,
+                                     "Control groups cannot be watched: %s. Those that systemd does not own "
+                                     "are fenced at the next `cdmctl reload` only; raise "
+                                     "fs.inotify.max_user_instances and restart cdmd.",
+                                     strerror(-r));
+        }
+        if (m->watch && watch_is_incomplete(m->watch))
+                manager_warn(m,
+                             "Not all control groups can be watched: raise fs.inotify.max_user_watches and "
+                             "run `cdmctl reload`.");
+}
+
+void manager_watch_free(Manager *m)
+{
+        m->watch = watch_free(m->watch);
+}
