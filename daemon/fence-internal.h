@@ -26,17 +26,6 @@ typedef enum Phase {
 typedef struct FenceJob FenceJob;
 typedef struct FenceCheck FenceCheck;
 
-/* Units, or slices, each once, and what to set them to. */
-typedef struct FenceNames {
-        char **names;
-        NodeSet *sets;
-        size_t n;
-} FenceNames;
-
-void fence_names_clear(FenceNames *names);
-/* set may be NULL. The first set of a name stays. */
-int fence_names_add(FenceNames *names, const char *name, const NodeSet *set);
-
 struct Fence {
         FenceContext context;
         FenceState state;

@@ -181,8 +181,9 @@ static int scan_leaf(const char *path, int fd, void *userdata)
         int r;
 
         r = leaf_read(&leaf, path, fd, c->cdm);
-        /* A slice without members is a leaf of the tree and no leaf of the fence. */
-        if (r >= 0 && fence_leaf_is_slice(&leaf)) {
+        /* A slice without members is a leaf of the tree and no leaf of the fence. (One with processes is not
+         * systemd's doing: it puts none there.) */
+        if (r >= 0 && fence_leaf_is_slice(&leaf) && !cgroup_is_populated(fd)) {
                 fence_leaf_clear(&leaf);
                 return 0;
         }

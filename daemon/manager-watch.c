@@ -12,6 +12,10 @@
 #include "daemon/watch.h"
 #include "policy/size.h"
 
+#define GRACE_USEC (UINT64_C(2) * 1000 * 1000)
+
+static void start_grace(Manager *m);
+
 static void check(Manager *m, const char *path, bool is_new)
 {
         int r = fence_check(m->fence, path, manager_monotonic_usec(), is_new);
@@ -21,11 +25,43 @@ static void check(Manager *m, const char *path, bool is_new)
                           strerror(-r));
 }
 
-/* What systemd makes it makes fenced. */
+/* Which of the two lists is due: what is heard of now waits for at least one whole period. */
+static int on_grace(sd_event_source *source, uint64_t usec, void *userdata)
+{
+        Manager *m = userdata;
+
+        m->grace = sd_event_source_disable_unref(m->grace);
+        for (size_t i = 0; i < m->due.n; i++)
+                check(m, m->due.names[i], false);
+        fence_names_clear(&m->due);
+        m->due = m->fresh;
+        m->fresh = (FenceNames){ 0 };
+        if (m->due.n > 0)
+                start_grace(m);
+        return 0;
+}
+
+static void start_grace(Manager *m)
+{
+        if (m->grace)
+                return;
+        int r = sd_event_add_time_relative(m->event, &m->grace, CLOCK_MONOTONIC, GRACE_USEC, GRACE_USEC / 2,
+                                           on_grace, m);
+        if (r < 0)
+                log_error("Cannot set a timer: %s. `cdmctl reload` looks at all control groups.",
+                          strerror(-r));
+}
+
+/* systemd makes a cgroup, and fences it before it puts anybody in. But not all that has the name of a unit
+ * is systemd's: these are looked at when it must be done. */
 static void on_created(Manager *m, const char *path)
 {
-        if (foreign_top(path) > 0)
+        if (foreign_top(path) > 0) {
                 check(m, path, true);
+                return;
+        }
+        if (fence_names_add(&m->fresh, path, NULL) >= 0)
+                start_grace(m);
 }
 
 static void on_removed(Manager *m, const char *path)
@@ -116,4 +152,7 @@ void manager_watch_cgroups(Manager *m, bool wanted)
 void manager_watch_free(Manager *m)
 {
         m->watch = watch_free(m->watch);
+        m->grace = sd_event_source_disable_unref(m->grace);
+        fence_names_clear(&m->fresh);
+        fence_names_clear(&m->due);
 }

@@ -117,6 +117,8 @@ struct Manager {
 
         /* configuration and fence */
         Watch *watch;
+        FenceNames fresh, due; /* cgroups that appeared */
+        sd_event_source *grace;
         bool fence_busy; /* config and pools must stay what they are */
         Reload *reloads;
         uint64_t intruder_bytes; /* that were told of already */

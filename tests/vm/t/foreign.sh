@@ -41,6 +41,11 @@ told() {
         journalctl --unit cdmd CDM_EVENT="$1" CDM_CGROUP="$2" --quiet | grep -q .
 }
 
+# reload_and COMMAND...: after a reload
+reload_and() {
+        cdmctl reload && "$@"
+}
+
 kill_all() {
         echo 1 >"$top$1/cgroup.kill"
         wait_for 20 grep -q 'populated 0' "$top$1/cgroup.events"
@@ -95,6 +100,14 @@ check "another one" wait_for 10 has /open 0-1
 echo 0-3 >$top/open/cpuset.mems
 check "which somebody opens is closed again" wait_for 10 has /open 0-1
 rmdir $top/open
+
+mkdir $top/system.slice/not-systemd.service $top/not-systemd.slice
+check "one with the name of a unit is fenced, too" wait_for 30 has /system.slice/not-systemd.service 0-1
+rmdir $top/system.slice/not-systemd.service
+hog /not-systemd.slice 0 1
+check "one with that of a slice" reload_and has /not-systemd.slice 0-1
+kill_all /not-systemd.slice
+rmdir $top/not-systemd.slice
 
 # Grants
 mkdir -p $top/foreign/a $top/foreign/b
