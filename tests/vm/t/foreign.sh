@@ -127,7 +127,7 @@ mkdir $top/foreign/late
 check "so has one that comes later" wait_for 10 has /foreign/late 0-1
 hog /foreign/b 3 16
 check "the other one gets a reservation by a process" cdmctl request hbm 64M --pid "$hog" --nodes 3
-b=$output
+
 is "it has its node" "$(mems /foreign/b)" 0-1,3
 is "and nobody else has" "$(mems /foreign) $(mems /foreign/a) $(mems /foreign/late)" "0-3 0-2 0-1"
 is "the reservation names the cgroup" "$(site_list '[.[].cgroup] | sort | join(" ")')" "/foreign/a /foreign/b"
