@@ -109,6 +109,9 @@ check "one with that of a slice" reload_and has /not-systemd.slice 0-1
 kill_all /not-systemd.slice
 rmdir $top/not-systemd.slice
 
+like "status tells what cannot be fenced, with its bytes" "$(cdmctl status)" "root cgroup and kernel threads cannot be fenced: they have [0-9]"
+is "as JSON, too" "$(cdmctl status --json=short | jq --raw-output '.unfenceable_bytes | type')" number
+
 # Grants
 mkdir -p $top/foreign/a $top/foreign/b
 check "two cgroups of a container manager" wait_for 10 has /foreign 0-1
