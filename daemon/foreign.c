@@ -247,12 +247,12 @@ static int follow(Foreign *f, const char *path, const Promises *p, const NodeSet
         return r;
 }
 
+/* While `writing` is held. */
 static int change_hold(Foreign *f, const char *path, const NodeSet *nodes, bool opens)
 {
         Promises p;
         int r;
 
-        pthread_mutex_lock(&f->writing);
         pthread_mutex_lock(&f->data);
         r = set_hold(f, path, nodes, opens);
         pthread_mutex_unlock(&f->data);
@@ -262,18 +262,44 @@ static int change_hold(Foreign *f, const char *path, const NodeSet *nodes, bool 
                 r = follow(f, path, &p, nodes, opens);
                 promises_clear(&p);
         }
+        return r;
+}
+
+static NodeSet hold_of(Foreign *f, const char *path)
+{
+        NodeSet nodes = NODESET_EMPTY;
+
+        pthread_mutex_lock(&f->data);
+        for (size_t i = 0; i < f->n_holds; i++)
+                if (strcmp(f->holds[i].path, path) == 0)
+                        nodes = f->holds[i].nodes;
+        pthread_mutex_unlock(&f->data);
+        return nodes;
+}
+
+/* All or nothing. */
+int foreign_open(Foreign *f, const char *path, const NodeSet *nodes)
+{
+        NodeSet before;
+        int r;
+
+        pthread_mutex_lock(&f->writing);
+        before = hold_of(f, path);
+        r = change_hold(f, path, nodes, true);
+        if (r < 0)
+                (void)change_hold(f, path, &before, false);
         pthread_mutex_unlock(&f->writing);
         return r;
 }
 
-int foreign_open(Foreign *f, const char *path, const NodeSet *nodes)
-{
-        return change_hold(f, path, nodes, true);
-}
-
 int foreign_close(Foreign *f, const char *path, const NodeSet *nodes)
 {
-        return change_hold(f, path, nodes, false);
+        int r;
+
+        pthread_mutex_lock(&f->writing);
+        r = change_hold(f, path, nodes, false);
+        pthread_mutex_unlock(&f->writing);
+        return r;
 }
 
 /* --- lift --------------------------------------------------------------------------------------------- */

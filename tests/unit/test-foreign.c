@@ -352,6 +352,10 @@ START_TEST(one_that_is_gone_leaves_those_above)
                 return;
         fence("/t", "2-3", false);
         ck_assert_int_eq(foreign_open(foreign, "/t/gone", &two), -ENOENT);
+        assert_list(foreign_nodes(foreign, "/t"), "");
+        tree_write(root, TOP "t/without/cgroup.procs", "");
+        ck_assert_int_eq(foreign_open(foreign, "/t/without", &two), -EOPNOTSUPP);
+        assert_list(foreign_nodes(foreign, "/t"), "");
         ck_assert_int_eq(foreign_open(foreign, "/t/x", &two), 0);
         ck_assert_int_eq(foreign_close(foreign, "/t/x", &none), 0);
         ck_assert_int_eq(foreign_close(foreign, "/t/gone", &none), 0);
