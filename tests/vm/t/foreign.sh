@@ -21,10 +21,11 @@ has() {
         [ "$(mems "$1")" = "$2" ]
 }
 
-# hog CGROUP NODE MIB: a process in there fills memory, on the node if it may
+# hog CGROUP NODE MIB: a process in there fills memory on a node that it may use
 hog() {
         bash -c 'echo $$ >"$1/cgroup.procs" && exec vm-hog --prefer --node "$2" --mb "$3"' hog "$top$1" "$2" "$3" >/tmp/hog &
         hog=$!
+        disown
         wait_for 60 grep -q ready /tmp/hog
 }
 
@@ -83,6 +84,7 @@ done
 is "new ones are fenced as they appear" "$is" 0-1
 echo "# open for $((sum / i)) us on average, $worst us at worst, of $i"
 check "which is told" wait_for 10 told fenced /new
+echo "# cdmd says, in us: $(journalctl --unit cdmd CDM_EVENT=fenced CDM_CGROUP=/new --output=cat --output-fields=CDM_REASON | tr -dc '0-9\n' | tr '\n' ' ')"
 
 kill -STOP "$(site_pid cdmd.service)"
 mkdir -p $top/slow/below
@@ -119,7 +121,7 @@ check_status 1 "without the cpuset controller they have no grant" cdmctl request
 like "and it is told what to do" "$output" "cpuset controller is not enabled.*cgroup.subtree_control"
 is "nothing stays of that" "$(mems /foreign)" 0-1
 echo "+cpuset +memory" >$top/foreign/cgroup.subtree_control
-hog /foreign/a 2 48
+hog /foreign/a 0 48
 check "one gets a reservation by its path" cdmctl request hbm 64M --cgroup /foreign/a --nodes 2 --migrate
 a=$output
 is "its nodes are open to it" "$(mems /foreign/a)" 0-2
@@ -128,7 +130,7 @@ is "the one above it was widened" "$(mems /foreign)" 0-2
 is "the one beside it has a fence of its own" "$(mems /foreign/b)" 0-1
 mkdir $top/foreign/late
 check "so has one that comes later" wait_for 10 has /foreign/late 0-1
-hog /foreign/b 3 16
+hog /foreign/b 0 16
 check "the other one gets a reservation by a process" cdmctl request hbm 64M --pid "$hog" --nodes 3
 
 is "it has its node" "$(mems /foreign/b)" 0-1,3
