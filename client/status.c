@@ -25,6 +25,8 @@ typedef struct ManagerInfo {
         uint64_t demoted;        /* ... and this much of pools that it can reach belongs to nobody with a
                                     reservation */
         uint64_t drift_repaired; /* likewise */
+        bool fencing;
+        uint64_t unfenceable; /* bytes of the root cgroup and the kernel on CDM nodes */
         NodeSet ordinary;
         Table *unfenced;
         Table *fights;
@@ -157,36 +159,39 @@ static int read_manager(sd_bus *bus, ManagerInfo *m)
         return r < 0 ? client_fail(&error, r) : 0;
 }
 
-typedef struct Demoted {
-        NodeSet nodes;
-        uint64_t bytes;
-} Demoted;
-
-static void add_demoted(const HolderInfo *h, void *userdata)
-{
-        Demoted *d = userdata;
-
-        if (h->node < NODE_MAX && nodeset_contains(&d->nodes, (int)h->node) &&
-            strcmp(h->kind, "intruder") == 0)
-                d->bytes += h->bytes;
-}
+typedef struct Escaped {
+        NodeSet demoted_nodes;
+        ManagerInfo *manager;
+} Escaped;
 
 /* The kernel does not note which way a page came. But where the fence is closed to all else, what those have
  * there who may not be there is what was demoted, or was there before the fence. */
-static int read_demoted(sd_bus *bus, const Objects *o, ManagerInfo *m)
+static void add_escaped(const HolderInfo *h, void *userdata)
 {
-        Demoted d = { .nodes = NODESET_EMPTY };
+        Escaped *e = userdata;
+
+        if (h->node < NODE_MAX && nodeset_contains(&e->demoted_nodes, (int)h->node) &&
+            strcmp(h->kind, "intruder") == 0)
+                e->manager->demoted += h->bytes;
+        /* Kernel threads are in the root cgroup; what is charged to nobody has no cgroup. */
+        if (strcmp(h->cgroup, "/") == 0 || (!*h->cgroup && strncmp(h->name, "kernel:", 7) == 0))
+                e->manager->unfenceable += h->bytes;
+}
+
+/* What is on CDM nodes in spite of the fence. */
+static int read_escaped(sd_bus *bus, const Objects *o, ManagerInfo *m)
+{
+        Escaped e = { .manager = m };
 
         m->demoting = strcmp(m->fence, CDM_FENCE_OPEN_DEMOTION) == 0;
-        if (!m->demoting)
+        m->fencing = strcmp(m->fence, "open") != 0;
+        if (!m->fencing || o->n_pools == 0)
                 return 0;
         for (size_t i = 0; i < o->n_pools; i++)
                 if (o->pools[i].fence && strcmp(o->pools[i].fence, CDM_FENCE_OPEN_DEMOTION) == 0)
                         NODESET_FOREACH (node, &o->pools[i].nodes)
-                                nodeset_add(&d.nodes, node);
-        int status = holders_read(bus, add_demoted, &d);
-        m->demoted = d.bytes;
-        return status;
+                                nodeset_add(&e.demoted_nodes, node);
+        return holders_read(bus, add_escaped, &e);
 }
 
 static void print_clean(const char *format, const char *text)
@@ -216,6 +221,9 @@ static void print_fence(const ManagerInfo *m)
         if (m->demoting)
                 printf("       %s of processes without a reservation are where the kernel demotes to\n",
                        size_format(m->demoted, size));
+        if (m->fencing)
+                printf("       the root cgroup and kernel threads cannot be fenced: they have %s there\n",
+                       size_format(m->unfenceable, size));
         if (m->drained > 0)
                 printf("       %s of intruders were moved off CDM nodes\n", size_format(m->drained, size));
         if (m->drift_repaired > 0)
@@ -326,6 +334,11 @@ static int print_json(const ManagerInfo *m, const Objects *o, JsonMode mode)
         json_unsigned(&j, m->drift_repaired);
         json_key(&j, "fights");
         table_print_json(m->fights, &j);
+        json_key(&j, "unfenceable_bytes");
+        if (m->fencing)
+                json_unsigned(&j, m->unfenceable);
+        else
+                json_null(&j);
         json_key(&j, "warnings");
         json_array_begin(&j);
         for (char **w = m->warnings; w && *w; w++)
@@ -349,7 +362,7 @@ int verb_status(const Args *args)
         if (status == 0)
                 status = objects_read(bus, &objects);
         if (status == 0)
-                status = read_demoted(bus, objects, &manager);
+                status = read_escaped(bus, objects, &manager);
         if (status != 0)
                 return status;
 

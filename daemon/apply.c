@@ -30,6 +30,7 @@ typedef struct StepJob {
         NodeSet needed; /* STEP_VERIFY: the nodes that this plan opened */
         char *cgroup;
         uint64_t cgroup_id;
+        Foreign *foreign;
         uint64_t bandwidth;
         uint64_t limit_bytes;
 
@@ -47,6 +48,7 @@ struct Apply {
         char *unit;
         char *cgroup;
         uint64_t cgroup_id;
+        Foreign *foreign;
         uint64_t limit_bytes;
         Plan plan;
         uint64_t bandwidth;
@@ -154,6 +156,26 @@ static int do_write(StepJob *j)
         return fd;
 }
 
+static int do_way(StepJob *j)
+{
+        int r;
+
+        if (!j->foreign)
+                return 0;
+        if (j->step.kind == STEP_CLOSE_WAY)
+                return foreign_close(j->foreign, j->cgroup, &j->step.nodes);
+        r = foreign_open(j->foreign, j->cgroup, &j->step.nodes);
+        if (r == -EOPNOTSUPP)
+                j->message =
+                        message_new("the cpuset controller is not enabled for %s: ask for the cgroup above "
+                                    "it, or enable it there, by +cpuset in cgroup.subtree_control",
+                                    j->cgroup);
+        else if (r < 0 && r != -ENOENT)
+                j->message =
+                        message_new("cannot widen the cgroups above %s: %s", j->cgroup, explain_write(r));
+        return r;
+}
+
 static int do_verify(StepJob *j, int fd)
 {
         char is[NODESET_STR_MAX], wanted[NODESET_STR_MAX];
@@ -208,8 +230,12 @@ static int run_step(Job *job, void *userdata)
 
         fd = open_same(j);
         if (fd < 0)
-                return fd;
+                return j->step.kind == STEP_CLOSE_WAY ? do_way(j) : fd;
         switch (j->step.kind) {
+        case STEP_OPEN_WAY:
+        case STEP_CLOSE_WAY:
+                r = do_way(j);
+                break;
         case STEP_WRITE:
                 r = do_write(j);
                 break;
@@ -358,6 +384,7 @@ static int start_job(Apply *a)
         j->step = a->step;
         j->needed = opened_nodes(a);
         j->cgroup_id = a->cgroup_id;
+        j->foreign = a->foreign;
         j->bandwidth = a->bandwidth;
         j->limit_bytes = a->limit_bytes;
         j->cgroup = strdup(a->cgroup);
@@ -487,6 +514,7 @@ int apply_start(sd_bus *bus, Worker *worker, const ApplyTarget *target, const Pl
         a->bus = bus;
         a->worker = worker;
         a->cgroup_id = target->cgroup_id;
+        a->foreign = target->foreign;
         a->limit_bytes = target->migrate_max_bytes;
         a->plan = *plan;
         a->bandwidth = bandwidth;

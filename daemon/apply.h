@@ -10,6 +10,7 @@
 
 #include "daemon/cgroup.h"
 #include "daemon/drain.h"
+#include "daemon/foreign.h"
 #include "daemon/worker.h"
 #include "policy/plan.h"
 
@@ -17,6 +18,7 @@ typedef struct ApplyTarget {
         const char *unit;           /* NULL: systemd does not own it */
         const char *cgroup;         /* NULL: the unit has ended, only its property is set */
         uint64_t cgroup_id;         /* 0: any; else a different inode is -ESTALE */
+        Foreign *foreign;           /* without a unit: who opens and closes the way to it */
         uint64_t migrate_max_bytes; /* STEP_MIGRATE moves no more than that; 0: no limit */
 } ApplyTarget;
 

@@ -329,6 +329,23 @@ int cgroup_write_mems(const char *path, const NodeSet *nodes)
         return hierarchy_is_plain ? write_mems_plain(path, list) : write_mems_libcgroup(path, list);
 }
 
+/* libcgroup has no way to write an empty value. */
+int cgroup_clear_mems(const char *path)
+{
+        _cleanup_close_ int fd = cgroup_open(path, NULL);
+
+        return fd < 0 ? fd : write_file(fd, "cpuset.mems", "\n", hierarchy_is_plain ? O_TRUNC : 0);
+}
+
+int cgroup_enable_cpuset(int fd)
+{
+        _cleanup_free_ char *enabled = NULL;
+
+        if (cgroup_read_file(fd, "cgroup.subtree_control", &enabled) >= 0 && has_word(enabled, "cpuset"))
+                return 0;
+        return write_file(fd, "cgroup.subtree_control", "+cpuset", 0);
+}
+
 bool cgroup_is_populated(int fd)
 {
         _cleanup_free_ char *text = NULL;

@@ -48,6 +48,11 @@ int cgroup_read_effective(int fd, NodeSet *ret);
  * there. -EINVAL: an empty set (it would mean the parent's), the root, or a node that is not there. */
 int cgroup_write_mems(const char *path, const NodeSet *nodes);
 
+/* Makes it inherit again. -ENOSPC: the kernel does not let a cgroup with processes. */
+int cgroup_clear_mems(const char *path);
+/* Enables the cpuset controller for its children. 0: it is, now or already. */
+int cgroup_enable_cpuset(int fd);
+
 /* Bytes of one cgroup (with its descendants) on one node, from memory.numa_stat. */
 typedef struct NumaBytes {
         int node;

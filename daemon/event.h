@@ -32,6 +32,7 @@
         X(EVENT_FENCE_LEAKY, "fence-leaky", LOG_WARNING, "a830c878d06f4725864e9e6588d1dc61")                \
         X(EVENT_FENCE_LIFTED, "fence-lifted", LOG_NOTICE, "6e525d7a75504e2f8554249cfb2c965a")               \
         X(EVENT_INTRUDER_DRAINED, "intruder-drained", LOG_WARNING, "2513a599fc764e5ab198fad396de1236")      \
+        X(EVENT_FENCED, "fenced", LOG_NOTICE, "2ff07aa34b614e4cbee93877e312b80c")                           \
         X(EVENT_REPAIRED, "repaired", LOG_WARNING, "bf628385ccb24ce9b3bae7fff0981e37")                      \
         X(EVENT_NODE_ONLINE, "node-online", LOG_NOTICE, "e417e117d0864ae889e86168a1321d64")                 \
         X(EVENT_NODE_OFFLINE, "node-offline", LOG_WARNING, "0d50aa13e8bf476499c2e5578e8531d4")              \

@@ -10,6 +10,9 @@
  * cgroup is read again. Nodes of a reservation that still drains are not open by mistake: whoever ended it
  * closes them.
  *
+ * What systemd does not own is daemon/foreign.c's, which looks, drains and narrows in one go; of a slice
+ * those in it.
+ *
  * A check asked for while one of the same cgroup waits is that one; while it works, it looks once more. */
 
 #include <errno.h>
@@ -27,6 +30,7 @@ typedef enum CheckState {
         CHECK_DRAINING,
         CHECK_READING_BACK,
         CHECK_TELLING,
+        CHECK_FOREIGN,
 } CheckState;
 
 typedef struct CheckJob CheckJob;
@@ -36,6 +40,8 @@ struct FenceCheck {
         CheckState state;
         char *path;
         char *unit;
+        char *found;               /* which one was open, of those in a slice */
+        bool is_foreign, is_slice; /* those in the slice */
         bool is_new, again;
         uint64_t since_usec;
         NodeSet open, target;
@@ -54,12 +60,15 @@ struct CheckJob {
         NodeSet cdm;
         bool drain;
         FenceDrain what;
+        Foreign *foreign;
+        bool is_slice;
+        ForeignFound found;
         char *unit_path;
         uint64_t drained_bytes;
         FenceLeaf leaf; /* what was read */
 };
 
-static void check_read(FenceCheck *c, CheckState state);
+static void check_begin(FenceCheck *c);
 
 static uint64_t now_usec(void)
 {
@@ -72,6 +81,7 @@ static uint64_t now_usec(void)
 static void job_free(CheckJob *j)
 {
         fence_leaf_clear(&j->leaf);
+        free(j->found.cgroup);
         free(j->path);
         free(j->unit_path);
         free(j);
@@ -88,6 +98,7 @@ static void check_free(FenceCheck *c)
         turn_free(c->turn);
         free(c->path);
         free(c->unit);
+        free(c->found);
         free(c);
 }
 
@@ -106,7 +117,7 @@ static void finish(FenceCheck *c)
                 c->turn = turn_free(c->turn);
                 c->state = CHECK_WAITING;
                 if (f->phase == PHASE_IDLE) {
-                        check_read(c, CHECK_READING);
+                        check_begin(c);
                         return;
                 }
         } else {
@@ -119,7 +130,7 @@ static void report(FenceCheck *c, bool is_open)
 {
         Fence *f = c->fence;
         FenceRepair r = {
-                .cgroup = c->path,
+                .cgroup = c->found ? c->found : c->path,
                 .unit = c->unit,
                 .nodes = c->open,
                 .drained_bytes = c->drained_bytes,
@@ -164,6 +175,10 @@ static int run(Job *job, void *userdata)
 {
         CheckJob *j = userdata;
 
+        if (j->foreign && j->is_slice)
+                return foreign_fence_slice(j->foreign, j->path, j->what.bandwidth, job, &j->found);
+        if (j->foreign)
+                return foreign_fence(j->foreign, j->path, j->what.bandwidth, job, &j->found);
         return j->drain ? fence_leaf_drain(job, &j->what, &j->drained_bytes)
                         : fence_leaf_read(j->path, &j->cdm, &j->leaf);
 }
@@ -180,6 +195,9 @@ static void check_job(FenceCheck *c, CheckState state, const FenceLeaf *leaf)
                 j->check = c;
                 j->path = strdup(c->path);
                 j->cdm = f->pools->cdm;
+                j->what.bandwidth = f->config->drain_bandwidth;
+                j->is_slice = c->is_slice;
+                j->foreign = c->is_foreign ? f->context.foreign : NULL;
         }
         if (j && leaf) {
                 j->drain = true;
@@ -205,6 +223,11 @@ static void check_job(FenceCheck *c, CheckState state, const FenceLeaf *leaf)
 static void check_read(FenceCheck *c, CheckState state)
 {
         check_job(c, state, NULL);
+}
+
+static void check_begin(FenceCheck *c)
+{
+        check_read(c, c->is_foreign ? CHECK_FOREIGN : CHECK_READING);
 }
 
 /* --- on the event loop -------------------------------------------------------------------------------- */
@@ -240,7 +263,7 @@ static void judge(FenceCheck *c, const FenceLeaf *leaf)
         Fence *f = c->fence;
         NodeSet open = open_of(f, leaf);
 
-        if (nodeset_is_empty(&open) || fence_leaf_is_slice(leaf)) {
+        if (nodeset_is_empty(&open)) {
                 finish(c);
                 return;
         }
@@ -281,9 +304,18 @@ static void on_done(int result, void *userdata)
         }
         c->job = NULL;
         c->job_data = NULL;
-        if (c->state == CHECK_DRAINING) {
+        c->usec = now_usec() - c->since_usec;
+        if (c->state == CHECK_FOREIGN) {
+                c->open = j->found.nodes;
+                free(c->found);
+                c->found = TAKE_PTR(j->found.cgroup);
+                c->drained_bytes = j->found.drained_bytes;
+                if (nodeset_is_empty(&c->open))
+                        finish(c);
+                else
+                        report(c, j->found.is_open);
+        } else if (c->state == CHECK_DRAINING) {
                 c->drained_bytes = j->drained_bytes;
-                c->usec = now_usec() - c->since_usec;
                 if (result < 0)
                         finish(c);
                 else
@@ -335,7 +367,7 @@ void fence_checks_release(Fence *f)
                 if (!is_in_force(f))
                         check_free(c);
                 else
-                        check_read(c, CHECK_READING);
+                        check_begin(c);
         }
 }
 
@@ -372,6 +404,8 @@ static int check_new(Fence *f, FenceLeaf *leaf, FenceCheck **ret)
         if (!c)
                 return -ENOMEM;
         c->fence = f;
+        c->is_slice = fence_leaf_is_slice(leaf) || strcmp(leaf->unit_path, "/") == 0;
+        c->is_foreign = c->is_slice || !leaf->unit;
         c->path = TAKE_PTR(leaf->unit_path);
         c->unit = TAKE_PTR(leaf->unit);
         DL_APPEND(f->checks, c);
@@ -388,10 +422,8 @@ int fence_check(Fence *f, const char *path, uint64_t since_usec, bool is_new)
         if (!is_in_force(f))
                 return 0;
         r = name_of(path, &leaf);
-        if (r < 0 || fence_leaf_is_slice(&leaf)) {
-                fence_leaf_clear(&leaf);
+        if (r < 0)
                 return r;
-        }
         c = find(f, leaf.unit_path);
         if (c) {
                 c->is_new |= is_new;
@@ -402,7 +434,7 @@ int fence_check(Fence *f, const char *path, uint64_t since_usec, bool is_new)
                         c->since_usec = since_usec;
                         c->is_new = is_new;
                         if (f->phase == PHASE_IDLE)
-                                check_read(c, CHECK_READING);
+                                check_begin(c);
                 }
         }
         fence_leaf_clear(&leaf);

@@ -26,17 +26,6 @@ typedef enum Phase {
 typedef struct FenceJob FenceJob;
 typedef struct FenceCheck FenceCheck;
 
-/* Units, or slices, each once, and what to set them to. */
-typedef struct FenceNames {
-        char **names;
-        NodeSet *sets;
-        size_t n;
-} FenceNames;
-
-void fence_names_clear(FenceNames *names);
-/* set may be NULL. The first set of a name stays. */
-int fence_names_add(FenceNames *names, const char *name, const NodeSet *set);
-
 struct Fence {
         FenceContext context;
         FenceState state;
@@ -50,6 +39,7 @@ struct Fence {
         Phase phase;
         bool lifting, reloaded, narrowed;
         bool interrupted;     /* a cdmd before this one ended while it changed the fence */
+        bool foreign_done;    /* cgroups that systemd does not own were fenced, or lifted */
         const Config *config; /* these two also in between, while a fence is in force */
         const PoolSet *pools;
         NodeSet before;   /* what the fence that was there left to everyone; empty: there was none */
@@ -76,6 +66,9 @@ struct FenceJob {
         char *path, *unit_path;
         uint64_t id;
         uint64_t bandwidth;
+        Foreign *foreign;
+        bool fence_foreign, lift_foreign; /* READ: those that systemd does not own, before */
+        NodeSet all;
         uint64_t drained_bytes;
 };
 

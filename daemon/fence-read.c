@@ -10,11 +10,24 @@
 #include "daemon/fence-internal.h"
 #include "daemon/unit.h"
 
-static int run_scan(Job *job _unused_, void *userdata)
+static int run_scan(Job *job, void *userdata)
 {
         FenceJob *j = userdata;
+        ForeignFound found = { 0 };
+        int r = 0;
 
-        return fence_scan_read(&j->cdm, &j->scan);
+        if (j->fence_foreign)
+                r = foreign_fence(j->foreign, NULL, j->bandwidth, job, &found);
+        else if (j->lift_foreign)
+                r = foreign_lift(j->foreign, &j->all);
+        free(found.cgroup);
+        j->drained_bytes = found.drained_bytes;
+        if (r >= 0)
+                r = fence_scan_read(&j->cdm, &j->scan);
+        for (size_t i = 0; r >= 0 && i < j->scan.n_leaves; i++)
+                if (!j->scan.leaves[i].unit)
+                        j->scan.leaves[i].promised = foreign_nodes(j->foreign, j->scan.leaves[i].path);
+        return r;
 }
 
 bool fence_leaf_is_free(const Fence *f, const FenceLeaf *leaf)
@@ -45,6 +58,8 @@ static bool is_todo(const Fence *f, const FenceLeaf *leaf)
 {
         NodeSet open;
 
+        if (!leaf->unit) /* systemd has no part in it */
+                return false;
         if (fence_leaf_is_free(f, leaf))
                 return fence_leaf_is_held_back(f, leaf);
         open = fence_leaf_open(leaf, f->config, f->pools, f->context.ledger);
@@ -85,8 +100,6 @@ static char *unfenced_reason(const FenceLeaf *leaf, int error)
 {
         char *text = NULL;
 
-        if (!leaf->unit)
-                return strdup("systemd does not own it, so no unit file applies to it");
         if (error < 0)
                 return asprintf(&text, "closing the fence has failed before it was reached: %s",
                                 strerror(-error)) < 0
@@ -94,6 +107,8 @@ static char *unfenced_reason(const FenceLeaf *leaf, int error)
                                : text;
         if (!leaf->has_cpuset)
                 return strdup("the cpuset controller is not enabled there");
+        if (!leaf->unit)
+                return strdup("systemd does not own it, and its cpuset.mems could not be written");
         return strdup(
                 "something names CDM nodes for it after the fence does, a drop-in or a property of the "
                 "unit: see systemctl cat");
@@ -180,6 +195,7 @@ static void scan_done(int result, void *userdata)
         if (f) {
                 fence_scan_clear(&f->scan);
                 f->scan = j->scan;
+                f->drained_bytes += j->drained_bytes;
                 j->scan = (FenceScan){ 0 };
         }
         fence_job_free(j);
@@ -204,6 +220,14 @@ static void scan_start(Fence *f, Phase phase)
                 return;
         }
         j->cdm = f->pools->cdm;
+        j->foreign = f->context.foreign;
+        j->all = nodeset_union(&f->pools->cdm, &f->pools->ordinary);
+        j->bandwidth = f->config ? f->config->drain_bandwidth : 0;
+        if (phase == PHASE_READ && !f->foreign_done) {
+                j->fence_foreign = !f->lifting;
+                j->lift_foreign = f->lifting;
+                f->foreign_done = true;
+        }
         fence_job_start(f, j, run_scan, scan_done);
 }
 

@@ -7,6 +7,7 @@
 
 #include "daemon/cgroup.h"
 #include "daemon/fence-scan.h"
+#include "daemon/foreign.h"
 #include "policy/cdm-names.h"
 
 void fence_leaf_clear(FenceLeaf *leaf)
@@ -81,6 +82,23 @@ int fence_leaf_name(FenceLeaf *leaf)
         leaf->unit = TAKE_PTR(unit);
         leaf->unit_path = TAKE_PTR(unit_path);
         leaf->slice = TAKE_PTR(slice);
+        return 0;
+}
+
+size_t foreign_top(const char *path)
+{
+        const char *p = path;
+
+        while (*p == '/') {
+                const char *name = p + 1;
+                size_t n = strcspn(name, "/");
+
+                p = name + n;
+                if (is_leaf_unit(name, n) || n == 0)
+                        return 0;
+                if (!has_suffix(name, n, ".slice"))
+                        return (size_t)(p - path);
+        }
         return 0;
 }
 
@@ -163,8 +181,9 @@ static int scan_leaf(const char *path, int fd, void *userdata)
         int r;
 
         r = leaf_read(&leaf, path, fd, c->cdm);
-        /* A slice without members is a leaf of the tree and no leaf of the fence. */
-        if (r >= 0 && fence_leaf_is_slice(&leaf)) {
+        /* A slice without members is a leaf of the tree and no leaf of the fence. (One with processes is not
+         * systemd's doing: it puts none there.) */
+        if (r >= 0 && fence_leaf_is_slice(&leaf) && !cgroup_is_populated(fd)) {
                 fence_leaf_clear(&leaf);
                 return 0;
         }
@@ -203,6 +222,7 @@ NodeSet fence_leaf_reserved(const FenceLeaf *leaf, const Ledger *ledger)
 {
         NodeSet nodes = ledger_tenant_nodes(ledger, leaf->path);
 
+        nodes = nodeset_union(&nodes, &leaf->promised);
         if (leaf->unit) {
                 NodeSet of_unit = ledger_tenant_nodes(ledger, leaf->unit);
 

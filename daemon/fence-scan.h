@@ -22,8 +22,9 @@ typedef struct FenceLeaf {
         uint64_t id;     /* inode */
         bool has_cpuset; /* the controller is enabled there; else `effective` is its ancestor's */
         NodeSet mems, effective;
-        NodeSet held;   /* CDM nodes on which it has pages */
-        uint64_t bytes; /* its bytes there */
+        NodeSet held;     /* CDM nodes on which it has pages */
+        NodeSet promised; /* without a unit: CDM nodes that a reservation above or below it opens as well */
+        uint64_t bytes;   /* its bytes there */
 } FenceLeaf;
 
 typedef struct FenceScan {

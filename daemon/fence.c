@@ -9,6 +9,7 @@
  *                   else POKE (slice by slice) - READ, as long as that fences more leaves,
  *                   then NARROW what systemd thinks is narrow already - TELL - READ, once,
  *                   then what is left is reported
+ *             the first READ fences what systemd does not own before (daemon/foreign.c)
  *   lift:   RESET - REMOVE - RELOAD - READ - POKE (as above), NARROW (which widens here) - READ, once
  *
  * Why READ and POKE: systemd 257 knows after a reload what its units shall have, and applies it to none of
@@ -197,7 +198,7 @@ static int start(Fence *f, bool lifting, const Config *config, const PoolSet *po
         if (f->phase != PHASE_IDLE)
                 return -EBUSY;
         f->lifting = lifting;
-        f->reloaded = f->narrowed = false;
+        f->reloaded = f->narrowed = f->foreign_done = false;
         f->config = config;
         f->pools = pools;
         f->n_todo = SIZE_MAX;
@@ -205,6 +206,7 @@ static int start(Fence *f, bool lifting, const Config *config, const PoolSet *po
         f->userdata = userdata;
         f->phase = PHASE_WAIT;
         remember_before(f);
+        foreign_set_policy(f->context.foreign, &pools->ordinary, lifting ? &(NodeSet){ 0 } : &pools->cdm);
         fence_checks_hold(f);
         return 0;
 }

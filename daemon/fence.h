@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include <systemd/sd-bus.h>
 
+#include "daemon/foreign.h"
 #include "daemon/turn.h"
 #include "daemon/worker.h"
 #include "policy/config.h"
@@ -34,6 +35,17 @@ typedef struct Unfenced {
         char *reason;
 } Unfenced;
 
+/* Units, slices or cgroups, each once, and what to set them to. */
+typedef struct FenceNames {
+        char **names;
+        NodeSet *sets;
+        size_t n;
+} FenceNames;
+
+void fence_names_clear(FenceNames *names);
+/* set may be NULL. The first set of a name stays. */
+int fence_names_add(FenceNames *names, const char *name, const NodeSet *set);
+
 typedef struct Fence Fence;
 
 /* What fence_check() had to do to a cgroup. */
@@ -53,6 +65,7 @@ typedef struct FenceContext {
         Worker *worker;
         TurnQueue *turns;
         const Ledger *ledger;
+        Foreign *foreign;
         const char *root;
         /* fence_check() had something to do; may be NULL */
         void (*repaired)(const FenceRepair *repair, void *userdata);

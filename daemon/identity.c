@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "daemon/cgroup.h"
+#include "daemon/foreign.h"
 #include "daemon/identity.h"
 #include "daemon/process.h"
 #include "policy/cdm-names.h"
@@ -258,6 +259,72 @@ static bool judge_cgroup(IdentityLookup *l, const UnitInfo *u)
         return false;
 }
 
+/* Where the target is in none of PID 1's units, but perhaps in a slice: it is asked for by its path. NULL:
+ * refused. */
+static char *foreign_path(IdentityLookup *l)
+{
+        pid_t pid = l->kind == TARGET_SELF ? l->identity->pid : l->asked_pid;
+        char *path = NULL;
+
+        if (l->kind == TARGET_CGROUP)
+                path = strdup(l->cgroup);
+        else if (process_cgroup(l->root, pid, &path) < 0 ||
+                 (l->kind == TARGET_SELF && !process_is_alive(l->identity->pidfd))) {
+                free(path);
+                refuse(l, IDENTITY_NO_TARGET, "There is no such process any more.");
+                return NULL;
+        }
+        if (!path)
+                refuse(l, IDENTITY_FAILED, "Out of memory.");
+        else if (path[1])
+                return path;
+        else
+                refuse(l, IDENTITY_NO_TARGET,
+                       "That is the root control group, which cannot be fenced, nor be given anything; move "
+                       "the process into one of its own first.");
+        free(path);
+        return NULL;
+}
+
+static void with_foreign(IdentityLookup *l, const char *slice)
+{
+        _cleanup_free_ char *path = foreign_path(l);
+        Subject *s = l->identity->subject;
+
+        if (!path)
+                return;
+        s->unit_uid = UID_NONE;
+        s->slice = strdup(slice);
+        int r = s->slice ? foreign_tenant(path, &s->cgroup, &s->cgroup_id) : -ENOMEM;
+        if (r < 0)
+                refuse(l, r == -ENOENT ? IDENTITY_NO_TARGET : IDENTITY_FAILED,
+                       "The control group %s cannot be used: %s.", path, strerror(-r));
+        else
+                l->done(IDENTITY_OK, NULL, TAKE_PTR(l->identity), l->userdata);
+}
+
+/* PID 1 names the slice that it would be in, at last the root's. */
+static bool is_foreign(const IdentityLookup *l, const UnitInfo *u)
+{
+        if (l->kind == TARGET_UNIT || !has_suffix(u->name, ".slice"))
+                return false;
+        return l->kind != TARGET_CGROUP ||
+               (strcmp(l->cgroup, u->cgroup ? u->cgroup : "/") != 0 && l->cgroup[1]);
+}
+
+/* Likewise where PID 1 names nothing at all. */
+static bool is_foreign_path(const IdentityLookup *l)
+{
+        pid_t pid = l->kind == TARGET_SELF ? l->identity->pid : l->asked_pid;
+        _cleanup_free_ char *path = NULL;
+
+        if (l->kind == TARGET_UNIT)
+                return false;
+        if (l->kind == TARGET_CGROUP)
+                return foreign_top(l->cgroup) > 0;
+        return process_cgroup(l->root, pid, &path) >= 0 && foreign_top(path) > 0;
+}
+
 static void on_unit(int error, UnitInfo *info, void *userdata)
 {
         _cleanup_(unit_info_free_p) UnitInfo *u = info;
@@ -265,6 +332,10 @@ static void on_unit(int error, UnitInfo *info, void *userdata)
 
         l->slot = sd_bus_slot_unref(l->slot);
         l->lane = turn_free(l->lane);
+        if (error == -ENOENT || error == -ESRCH ? is_foreign_path(l) : error >= 0 && is_foreign(l, u)) {
+                with_foreign(l, u ? u->name : "-.slice");
+                return;
+        }
         if (error < 0) {
                 refuse_errno(l, error);
                 return;

@@ -8,7 +8,10 @@
  * is believed only when all of these hold: the pidfd's PID is the one that the bus recorded for the sender;
  * all UIDs of that process are the sender's EUID (no set-uid program was made to ask); PID 1 says which unit
  * it is in; that unit is the user's session scope, a scope that cdmd made, or a service with that User=; and
- * the process still lived after all of that. Everything else is a request for others. */
+ * the process still lived after all of that. Everything else is a request for others.
+ *
+ * A cgroup that systemd does not own is a target by its path: Subject.unit is NULL then, and slice the one
+ * that it is in. */
 
 #include <stdbool.h>
 #include <sys/types.h>

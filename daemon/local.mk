@@ -47,6 +47,13 @@ libdaemon_la_SOURCES = \
 	daemon/fence.h \
 	daemon/hotplug.c \
 	daemon/hotplug.h \
+	daemon/foreign-fence.c \
+	daemon/foreign-internal.h \
+	daemon/foreign-plan.c \
+	daemon/foreign-plan.h \
+	daemon/foreign-tree.c \
+	daemon/foreign.c \
+	daemon/foreign.h \
 	daemon/identity.c \
 	daemon/identity.h \
 	daemon/log.c \

@@ -188,6 +188,7 @@ static int make_plan(Manager *m, const Reservation *r, const ChangeTerms *terms,
                 .excess = excess,
                 .migrate_up = terms->migrate,
                 .has_property = r->target->unit != NULL,
+                .has_way = !r->target->unit,
         };
 
         *ret = (Plan){ .n_steps = 0 };
@@ -200,6 +201,9 @@ static int make_plan(Manager *m, const Reservation *r, const ChangeTerms *terms,
         if (m->config->mode != FENCE_MODE_ENFORCE) {
                 in.wanted = m->pools->cdm;
                 in.migrate_up = false;
+                /* The end of the fence has given it back what it had; a new one shall know of it. */
+                if (in.has_way)
+                        return foreign_hold(m->foreign, r->target->cgroup, &open);
         } else if (!nodeset_is_empty(&kept)) {
                 k = find_excess(m, r, &kept, excess, &in.n_excess);
                 if (k < 0)
@@ -238,7 +242,8 @@ int change_start(Manager *m, const Reservation *r, const ChangeTerms *terms, cha
                 k = finish_early(m, c, 0, NULL);
         else {
                 c->changed = plan_has(&p, STEP_WRITE) || plan_has(&p, STEP_PROPERTY);
-                target = (ApplyTarget){ c->unit, c->cgroup, r->target->cgroup_id, room_bytes(m, r) };
+                target = (ApplyTarget){ c->unit, c->cgroup, r->target->cgroup_id, m->foreign,
+                                        room_bytes(m, r) };
                 k = apply_start(m->bus, m->worker, &target, &p, m->config->drain_bandwidth, on_applied, NULL,
                                 c, &c->apply);
         }

@@ -183,6 +183,16 @@ void manager_drift_repaired(const FenceRepair *repair, void *userdata)
                     .moved_bytes = repair->drained_bytes,
                     .reason = manager_place_reason(m, repair->cgroup) };
 
+        /* A new cgroup is no drift, and one that systemd does not own has always been somebody else's. */
+        if (repair->is_new || !repair->unit) {
+                if (repair->is_open)
+                        manager_place_failed(m, repair->cgroup);
+                else
+                        manager_place_repaired(m, repair->cgroup);
+                m->n_drift_repaired += !repair->is_open && !repair->is_new;
+                manager_watch_repaired(m, repair);
+                return;
+        }
         if (repair->is_open) {
                 e.kind = EVENT_FAILED;
                 event_emit(m->bus, &e, "The nodes %s could not be closed to %s.", nodes, name);

@@ -165,9 +165,8 @@ static void on_failed(Entry *e, const ApplyResult *result)
         char nodes[NODESET_STR_MAX], policy[512];
 
         if (result->error == -ENOENT || result->error == -ESTALE) {
-                /* The cgroup is gone; PID 1 knows whether that was the end. */
-                if (e->r->target->unit)
-                        (void)manager_check_unit(e->manager, e->r->target->unit, false, NULL);
+                /* The cgroup is gone; PID 1 knows whether that was the end of a unit. */
+                (void)manager_check_unit(e->manager, ledger_tenant_key(e->r->target), false, NULL);
         } else {
                 Event ev = manager_event(e, EVENT_FAILED, nodes, policy);
                 ev.reason = result->message;

@@ -39,7 +39,10 @@ static int on_loaded(Reservation *r, StorePhase phase, void *userdata)
         /* Whether there still is a reason for it is found out anew. */
         else if (r->state == RESERVATION_DEGRADED)
                 r->state = RESERVATION_ACTIVE;
-        int k = manager_add(m, r, phase, &e);
+        NodeSet nodes = reservation_nodes(r);
+        int k = r->target->unit ? 0 : foreign_hold(m->foreign, r->target->cgroup, &nodes);
+        if (k >= 0)
+                k = manager_add(m, r, phase, &e);
         if (k < 0)
                 reservation_free(r);
         return k;
@@ -85,7 +88,7 @@ static unsigned check_tenants(Manager *m, bool repair, unit_check_done_t on_done
                 const char *tenant = ledger_tenant_key(e->r->target);
                 Reservation *first = NULL;
                 ledger_foreach_of_tenant(m->ledger, tenant, first_reservation, &first);
-                if (first != e->r || !e->r->target->unit)
+                if (first != e->r)
                         continue;
                 int r = manager_check_unit(m, tenant, repair, on_done);
                 if (r < 0)

@@ -9,6 +9,9 @@
  * open nodes the next time. Page cache that it leaves is charged to its parent slice by the kernel; the
  * snapshot counts it as foreign, so nobody is promised those bytes, and `who` names them there.
  *
+ * A cgroup that systemd does not own is a tenant by its path. It ends when it is removed; another one of the
+ * same name is another tenant.
+ *
  * The unit is looked at within the tenant's turn, so what PID 1 says is not old news by the time it is acted
  * upon. That also keeps our own questions from going round in circles: to answer about a unit that is gone
  * systemd loads a stub of it, and tells of that one's removal as well. Such an event finds a check that
@@ -18,9 +21,11 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include <utlist.h>
 
 #include "daemon/bus.h"
+#include "daemon/cgroup.h"
 #include "daemon/log.h"
 #include "daemon/manager.h"
 #include "policy/cdm-names.h"
@@ -30,6 +35,13 @@
 #define RETRY_FIRST_USEC (UINT64_C(500) * 1000)
 #define RETRY_ACCURACY   (UINT64_C(250) * 1000)
 #define RETRIES_MAX      9
+
+/* What is above a cgroup that has ended is narrowed. */
+typedef struct CloseJob {
+        UnitCheck *check; /* NULL: it is gone */
+        Foreign *foreign;
+        char *cgroup;
+} CloseJob;
 
 struct UnitCheck {
         Manager *manager;
@@ -44,6 +56,8 @@ struct UnitCheck {
         unsigned n_retries;
         Apply *apply;
         Change *change;
+        Job *job;
+        CloseJob *close;
         unit_check_done_t done;
         UnitCheck *prev, *next;
 };
@@ -51,6 +65,10 @@ struct UnitCheck {
 static void check_free(UnitCheck *c)
 {
         DL_DELETE(c->manager->checks, c);
+        if (c->close) {
+                c->close->check = NULL;
+                job_cancel(c->job);
+        }
         sd_bus_slot_unref(c->slot);
         sd_event_source_disable_unref(c->retry);
         turn_free(c->lane);
@@ -117,27 +135,25 @@ static void tell_ended(Entry *e)
         bool draining = e->r->state == RESERVATION_DRAINING;
         Event ev = manager_event(e, draining ? EVENT_RELEASED : EVENT_ENDED, nodes, policy);
 
-        ev.reason = "its unit ended";
+        ev.reason = e->r->target->unit ? "its unit ended" : "its control group was removed";
         if (draining) {
                 ev.has |= EVENT_HAS_MOVED | EVENT_HAS_RESIDUE;
                 ev.moved_bytes = e->moved_bytes;
         }
         event_emit(e->manager->bus, &ev, "Reservation %" PRIu32 " ended, because %s did.", e->id,
-                   e->r->target->unit);
+                   ledger_tenant_key(e->r->target));
 }
 
-/* Is this the reservation of an earlier scope of that name? */
-static bool is_predecessors(const UnitCheck *c, const Entry *e)
+static bool is_scope(const char *unit)
 {
-        const char *suffix = strrchr(c->unit, '.');
-        uint64_t id = e->r->target->cgroup_id;
+        const char *suffix = strrchr(unit, '.');
 
-        return suffix && strcmp(suffix, ".scope") == 0 && id != 0 && c->info->cgroup_id != 0 &&
-               id != c->info->cgroup_id;
+        return suffix && strcmp(suffix, ".scope") == 0;
 }
 
-/* Forgets the tenant's reservations, or those of its predecessors only. */
-static void drop(UnitCheck *c, bool predecessors)
+/* Forgets the tenant's reservations, but those of the cgroup with that inode (0: of none), and those that have
+ * no cgroup yet then. */
+static void drop(UnitCheck *c, uint64_t alive_id)
 {
         _cleanup_free_ uint32_t *ids = NULL;
         Ids i;
@@ -148,8 +164,10 @@ static void drop(UnitCheck *c, bool predecessors)
         for (size_t k = 0; k < i.n; k++) {
                 Entry *e = manager_find(c->manager, ids[k]);
                 /* A grant that is under way will find the cgroup gone, and undo itself. */
-                if (!e || (e->phase == STORE_GRANTING && e->r->state != RESERVATION_DRAINING) ||
-                    (predecessors && !is_predecessors(c, e)))
+                if (e && alive_id > 0 &&
+                    (e->r->target->cgroup_id == alive_id || e->r->target->cgroup_id == 0))
+                        continue;
+                if (!e || (e->phase == STORE_GRANTING && e->r->state != RESERVATION_DRAINING))
                         continue;
                 if (e->phase == STORE_QUEUED) {
                         manager_dequeue(e, CDM_ERROR_STALE, "The unit that it is for ended.");
@@ -168,7 +186,7 @@ static void on_set_back(Apply *a, const ApplyResult *result, void *userdata)
         if (result->error < 0 && result->error != -ENOENT)
                 log_error("%s ended, and its AllowedMemoryNodes= could not be set back: %s.", c->unit,
                           result->message ? result->message : strerror(-result->error));
-        drop(c, false);
+        drop(c, 0);
         finish(c);
 }
 
@@ -188,7 +206,7 @@ static void end_tenant(UnitCheck *c)
 
         ledger_foreach_of_tenant(m->ledger, c->unit, first_reservation, &r);
         if (!r || !c->info || !nodeset_intersects(&c->info->allowed, &m->pools->cdm)) {
-                drop(c, false);
+                drop(c, 0);
                 finish(c);
                 return;
         }
@@ -274,13 +292,77 @@ static void repair_tenant(UnitCheck *c)
                 finish(c);
 }
 
+/* --- cgroups that systemd does not own ---------------------------------------------------------------- */
+
+static int run_close(Job *job, void *userdata)
+{
+        CloseJob *j = userdata;
+
+        return foreign_close(j->foreign, j->cgroup, &NODESET_EMPTY);
+}
+
+static void on_way_closed(int result, void *userdata)
+{
+        CloseJob *j = userdata;
+        UnitCheck *c = j->check;
+
+        if (result < 0 && result != -ENOENT && result != -ECANCELED)
+                log_error("The control groups above %s cannot be narrowed: %s.", j->cgroup,
+                          strerror(-result));
+        free(j->cgroup);
+        free(j);
+        if (!c)
+                return;
+        c->close = NULL;
+        finish(c);
+}
+
+static void close_way(UnitCheck *c)
+{
+        CloseJob *j = calloc(1, sizeof(*j));
+        int r = -ENOMEM;
+
+        if (j) {
+                *j = (CloseJob){ c, c->manager->foreign, strdup(c->unit) };
+                if (j->cgroup)
+                        r = worker_submit(c->manager->worker, run_close, on_way_closed, NULL, j, &c->job);
+        }
+        if (r >= 0) {
+                c->close = j;
+                return;
+        }
+        log_error("The control groups above %s cannot be narrowed: %s.", c->unit, strerror(-r));
+        if (j)
+                free(j->cgroup);
+        free(j);
+        finish(c);
+}
+
+static void act_on_foreign(UnitCheck *c)
+{
+        uint64_t id = 0;
+        int fd = cgroup_open(c->unit, &id);
+
+        if (fd >= 0)
+                close(fd);
+        drop(c, id);
+        if (ledger_tenant_count(c->manager->ledger, c->unit) == 0)
+                close_way(c);
+        else if (c->repair && fd >= 0)
+                repair_tenant(c);
+        else
+                finish(c);
+}
+
 static void act(UnitCheck *c)
 {
         if (has_ended(c->info)) {
                 end_tenant(c);
                 return;
         }
-        drop(c, true);
+        /* A scope does not restart: one of the same name with another cgroup is another. */
+        if (is_scope(c->unit) && c->info->cgroup_id != 0)
+                drop(c, c->info->cgroup_id);
         bool moved = c->info->cgroup && *c->info->cgroup && follow_cgroup(c);
         if (moved || c->repair)
                 repair_tenant(c);
@@ -357,6 +439,11 @@ static void on_turn(Turn *t, void *userdata)
         /* Its last reservation may have gone while this waited. */
         if (ledger_tenant_count(c->manager->ledger, c->unit) == 0) {
                 finish(c);
+                return;
+        }
+        if (c->unit[0] == '/') {
+                c->asked = true;
+                act_on_foreign(c);
                 return;
         }
         int r = turn_take_lane(c->manager->turns, on_lane, c, &c->lane);

@@ -3,29 +3,135 @@
 /* What is heard of the cgroup tree, and who is told. Where not all of it can be watched, everything is
  * looked at from time to time instead; else nothing wakes up while nothing happens. */
 
-#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "daemon/log.h"
 #include "daemon/manager.h"
 #include "daemon/watch.h"
+#include "policy/size.h"
 
 #define RECHECK_USEC (UINT64_C(60) * 1000 * 1000)
+#define GRACE_USEC   (UINT64_C(2) * 1000 * 1000)
+
+static void start_grace(Manager *m);
+
+static void check(Manager *m, const char *path, bool is_new)
+{
+        int r = fence_check(m->fence, path, manager_monotonic_usec(), is_new);
+
+        if (r < 0)
+                log_error("Cannot look at %s: %s. `cdmctl reload` looks at all control groups.", path,
+                          strerror(-r));
+}
+
+/* Which of the two lists is due: what is heard of now waits for at least one whole period. */
+static int on_grace(sd_event_source *source, uint64_t usec, void *userdata)
+{
+        Manager *m = userdata;
+
+        m->grace = sd_event_source_disable_unref(m->grace);
+        for (size_t i = 0; i < m->due.n; i++)
+                check(m, m->due.names[i], false);
+        fence_names_clear(&m->due);
+        m->due = m->fresh;
+        m->fresh = (FenceNames){ 0 };
+        if (m->due.n > 0)
+                start_grace(m);
+        return 0;
+}
+
+static void start_grace(Manager *m)
+{
+        if (m->grace)
+                return;
+        int r = sd_event_add_time_relative(m->event, &m->grace, CLOCK_MONOTONIC, GRACE_USEC, GRACE_USEC / 2,
+                                           on_grace, m);
+        if (r < 0)
+                log_error("Cannot set a timer: %s. `cdmctl reload` looks at all control groups.",
+                          strerror(-r));
+}
+
+/* systemd makes a cgroup, and fences it before it puts anybody in. But not all that has the name of a unit
+ * is systemd's: these are looked at when it must be done. */
+static void on_created(Manager *m, const char *path)
+{
+        if (foreign_top(path) > 0) {
+                check(m, path, true);
+                return;
+        }
+        if (fence_names_add(&m->fresh, path, NULL) >= 0)
+                start_grace(m);
+}
+
+static void on_removed(Manager *m, const char *path)
+{
+        int r = 0;
+
+        if (ledger_tenant_count(m->ledger, path) > 0)
+                r = manager_check_unit(m, path, false, NULL);
+        if (r < 0)
+                log_error("Cannot look at %s, which was removed: %s.", path, strerror(-r));
+}
 
 static void on_watch(WatchEvent event, const char *path, void *userdata)
 {
         Manager *m = userdata;
 
         switch (event) {
+        case WATCH_CREATED:
+                on_created(m, path);
+                break;
+        case WATCH_REMOVED:
+                on_removed(m, path);
+                break;
         case WATCH_MEMS_WRITTEN:
-                manager_drift_leaf(m, path);
+                /* What a foreign cgroup shall have depends on those below it as well. */
+                if (foreign_top(path) > 0 && ledger_tenant_count(m->ledger, path) == 0)
+                        check(m, path, false);
+                else
+                        manager_drift_leaf(m, path);
                 break;
         case WATCH_LOST:
                 manager_drift_look(m);
                 break;
+        case WATCH_CONTROLLERS_WRITTEN:
+                if (foreign_top(path) == 0 && foreign_is_in_slices(m->foreign))
+                        check(m, path, false);
+                break;
         default:
                 break;
         }
+}
+
+void manager_watch_repaired(Manager *m, const FenceRepair *r)
+{
+        char nodes[NODESET_STR_MAX], size[SIZE_STR_MAX], reason[64];
+        const char *name = r->unit ? r->unit : r->cgroup;
+        Event e = { .kind = EVENT_FENCED,
+                    .has = EVENT_HAS_MOVED,
+                    .unit = r->unit,
+                    .cgroup = r->cgroup,
+                    .nodes = nodeset_format(&r->nodes, nodes),
+                    .moved_bytes = r->drained_bytes,
+                    .reason = reason };
+
+        m->intruder_bytes += r->drained_bytes;
+        if (r->is_open) {
+                e.kind = EVENT_FAILED;
+                e.reason = "its cpuset.mems could not be written";
+                event_emit(m->bus, &e,
+                           "%s may use CDM nodes (%s) without a reservation, and could not be fenced. "
+                           "`cdmctl reload` tries again.",
+                           name, nodes);
+                return;
+        }
+        snprintf(reason, sizeof(reason), "%s for %" PRIu64 " us", r->is_new ? "new, and open" : "open",
+                 r->usec);
+        event_emit(m->bus, &e,
+                   "%s was fenced: CDM nodes (%s) had been open to it for %" PRIu64 " us; %s moved off.",
+                   name, nodes, r->usec, size_format(r->drained_bytes, size));
 }
 
 static int on_recheck(sd_event_source *source, uint64_t usec, void *userdata)
@@ -70,4 +176,7 @@ void manager_watch_free(Manager *m)
 {
         m->watch = watch_free(m->watch);
         m->recheck = sd_event_source_disable_unref(m->recheck);
+        m->grace = sd_event_source_disable_unref(m->grace);
+        fence_names_clear(&m->fresh);
+        fence_names_clear(&m->due);
 }

@@ -65,11 +65,15 @@ static int open_parts(Manager *m)
                 r = queue_new(&m->queue);
         if (r < 0)
                 return r;
+        r = foreign_new(&m->foreign);
+        if (r < 0)
+                return r;
         m->fence_context = (FenceContext){
                 .bus = m->bus,
                 .worker = m->worker,
                 .turns = m->turns,
                 .ledger = m->ledger,
+                .foreign = m->foreign,
                 .root = m->root,
                 .repaired = manager_drift_repaired,
                 .userdata = m,
@@ -135,6 +139,7 @@ Manager *manager_free(Manager *m)
         sd_event_source_disable_unref(m->patience);
         fence_free(m->fence);
         worker_free(m->worker);
+        foreign_free(m->foreign);
         turn_queue_free(m->turns);
         sender_cache_free(m->senders);
         sd_event_source_disable_unref(m->queue_look);

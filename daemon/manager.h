@@ -113,6 +113,7 @@ struct Manager {
         Store *store;
         Fence *fence;
         FenceContext fence_context;
+        Foreign *foreign;
 
         Topology *topology;
         Config *config;
@@ -148,6 +149,9 @@ struct Manager {
         void (*queue_restored)(Manager *m);
 
         /* configuration and fence */
+        Watch *watch;
+        FenceNames fresh, due; /* cgroups that appeared */
+        sd_event_source *grace;
         bool fence_busy; /* config and pools must stay what they are */
         Reload *reloads;
         uint64_t intruder_bytes; /* that were told of already */
@@ -315,8 +319,8 @@ const char *manager_revoked_why(const Reservation *r, char buf[static REVOKED_WH
 
 /* manager-unit.c */
 int manager_watch_units(Manager *m);
-/* Has the tenant's unit ended, or restarted? Looks, and acts on it. repair: its nodes are compared with the
- * ledger in any case. done may be NULL. */
+/* Has the tenant's unit (or, by its path, a cgroup without one) ended, or restarted? Looks, and acts on it.
+ * repair: its nodes are compared with the ledger in any case. done may be NULL. */
 typedef void (*unit_check_done_t)(Manager *m);
 int manager_check_unit(Manager *m, const char *unit, bool repair, unit_check_done_t done);
 void manager_checks_free(Manager *m);
@@ -372,6 +376,8 @@ void manager_fence_settled(Manager *m);
 
 /* manager-watch.c. The cgroup tree is watched while there is a fence. */
 void manager_watch_cgroups(Manager *m, bool wanted);
+/* fence_check() had something to do that is no drift: emits the event. */
+void manager_watch_repaired(Manager *m, const FenceRepair *r);
 /* After everything was looked at: when to do so again, if ever. */
 void manager_watch_recheck(Manager *m);
 void manager_watch_free(Manager *m);

@@ -5,9 +5,9 @@
 #include <errno.h>
 
 static const char *const step_kind_table[_STEP_KIND_MAX] = {
-        [STEP_WRITE] = "write",     [STEP_PROPERTY] = "property", [STEP_VERIFY] = "verify",
-        [STEP_MIGRATE] = "migrate", [STEP_DRAIN] = "drain",       [STEP_EVICT] = "evict",
-        [STEP_MEASURE] = "measure",
+        [STEP_OPEN_WAY] = "open-way", [STEP_CLOSE_WAY] = "close-way", [STEP_WRITE] = "write",
+        [STEP_PROPERTY] = "property", [STEP_VERIFY] = "verify",       [STEP_MIGRATE] = "migrate",
+        [STEP_DRAIN] = "drain",       [STEP_EVICT] = "evict",         [STEP_MEASURE] = "measure",
 };
 
 const char *step_kind_to_string(StepKind v)
@@ -70,9 +70,24 @@ static void add_undone(Plan *p, StepKind kind, const NodeSet *nodes, const NodeS
         s->inverse_nodes = *back;
 }
 
+/* Also where nothing is to be widened: somebody may have narrowed those above. */
+static void open_way(Plan *p, const PlanInput *in, const NodeSet *to, const NodeSet *back)
+{
+        NodeSet way = nodeset_intersect(to, &in->wanted);
+        Step *s;
+
+        if (!in->has_way)
+                return;
+        s = add(p, STEP_OPEN_WAY, &way);
+        s->has_inverse = true;
+        s->inverse_kind = STEP_CLOSE_WAY;
+        s->inverse_nodes = nodeset_intersect(back, &in->wanted);
+}
+
 /* The worker writes first, so that what systemd then writes is no change for the kernel. */
 static void widen(Plan *p, const PlanInput *in, const Change *c)
 {
+        open_way(p, in, &c->wide, &c->back);
         add_undone(p, STEP_WRITE, &c->wide, &c->back);
         if (in->has_property)
                 add_undone(p, STEP_PROPERTY, &c->wide, &c->back);
@@ -87,6 +102,11 @@ static void narrow(Plan *p, const PlanInput *in, const Change *c)
         add(p, STEP_WRITE, &c->target);
         if (in->has_property)
                 add(p, STEP_PROPERTY, &c->target);
+        if (in->has_way) {
+                NodeSet way = nodeset_intersect(&c->target, &in->wanted);
+
+                add(p, STEP_CLOSE_WAY, &way);
+        }
         add(p, STEP_VERIFY, &c->target);
         add_from(p, STEP_EVICT, &c->leaving, &in->base);
 }
@@ -109,10 +129,16 @@ static void drain_excess(Plan *p, const PlanInput *in, const Change *c)
 }
 
 /* An empty cpuset.mems inherits, that is, it is open. It cannot be returned to: clearing would open it again
- * (and fails on a populated cgroup of an older kernel). */
+ * (and fails on a populated cgroup of an older kernel). What inherits from a fenced one is not open, and its
+ * grant can be undone. */
 static void close_inherited(Plan *p, const PlanInput *in, const Change *c)
 {
-        add(p, STEP_WRITE, &c->target);
+        if (in->has_way) {
+                open_way(p, in, &c->target, &in->base);
+                add_undone(p, STEP_WRITE, &c->target, &in->base);
+        } else {
+                add(p, STEP_WRITE, &c->target);
+        }
         if (in->has_property)
                 add(p, STEP_PROPERTY, &c->target);
         add(p, STEP_VERIFY, &c->target);
@@ -140,8 +166,10 @@ static void plan_living(Plan *p, const PlanInput *in)
                 widen(p, in, &c);
         else if (inherits && !narrows)
                 close_inherited(p, in, &c);
-        else if (!narrows)
+        else if (!narrows) {
+                open_way(p, in, &c.target, &c.target);
                 add(p, STEP_VERIFY, &c.target);
+        }
         if (in->migrate_up)
                 migrate_up(p, in, &c);
         drain_excess(p, in, &c);

@@ -9,12 +9,14 @@
  * position when a set of nodes is swapped for another in one write, so a change that does both widens first
  * and narrows last.
  *
- *      widen:   write, property, verify [, migrate]
- *      narrow:  drain, write, property, verify, evict, measure
+ *      widen:   [open the way,] write, property, verify [, migrate]
+ *      narrow:  drain, write, property, [close the way,] verify, evict, measure
  *      excess:  drain so many bytes, measure
  *
  * Excess is what a tenant has on a node that it keeps, above what it still holds there. Its page cache is
  * not evicted: the kernel evicts from a cgroup, on whatever node, and would take what may stay.
+ *
+ * The way is what is above a cgroup that systemd does not own: there those above are fenced as well.
  *
  * Each write and each property holds an ordinary node. Widening has an inverse, narrowing has none: closing
  * is never undone into open. */
@@ -29,14 +31,17 @@
 #include "policy/reservation.h"
 
 typedef enum StepKind {
-        STEP_WRITE,    /* the worker writes the leaf's cpuset.mems */
-        STEP_PROPERTY, /* systemd is told the same set (AllowedMemoryNodes=) */
-        STEP_VERIFY,   /* cpuset.mems.effective is what `nodes` says, or a part of it that holds an ordinary
-                          node */
-        STEP_MIGRATE,  /* pages on `from` are moved to `nodes` */
-        STEP_DRAIN,    /* pages on `from` are moved to `nodes` in paced chunks */
-        STEP_EVICT,    /* page cache that stayed on `from` is evicted */
-        STEP_MEASURE,  /* what is left on `from` is counted: the residue */
+        STEP_OPEN_WAY,  /* those above the cgroup are widened to hold the CDM nodes of `nodes` */
+        STEP_CLOSE_WAY, /* those above it are narrowed to what others need, and it (the CDM nodes of `nodes`)
+                         */
+        STEP_WRITE,     /* the worker writes the leaf's cpuset.mems */
+        STEP_PROPERTY,  /* systemd is told the same set (AllowedMemoryNodes=) */
+        STEP_VERIFY,    /* cpuset.mems.effective is what `nodes` says, or a part of it that holds an ordinary
+                           node */
+        STEP_MIGRATE,   /* pages on `from` are moved to `nodes` */
+        STEP_DRAIN,     /* pages on `from` are moved to `nodes` in paced chunks */
+        STEP_EVICT,     /* page cache that stayed on `from` is evicted */
+        STEP_MEASURE,   /* what is left on `from` is counted: the residue */
         _STEP_KIND_MAX,
 } StepKind;
 
@@ -54,7 +59,7 @@ typedef struct Step {
 
 /* Nodes beyond PLAN_EXCESS_MAX are measured only; the caller plans again while something is left. */
 #define PLAN_EXCESS_MAX 16
-#define PLAN_STEPS_MAX  (12 + PLAN_EXCESS_MAX)
+#define PLAN_STEPS_MAX  (14 + PLAN_EXCESS_MAX)
 
 typedef struct Plan {
         Step steps[PLAN_STEPS_MAX];
@@ -70,6 +75,7 @@ typedef struct PlanInput {
         const Share *excess; /* bytes to drain from nodes that it keeps; of other nodes: ignored */
         size_t n_excess;
         bool migrate_up;   /* move its pages to the new nodes */
+        bool has_way;      /* systemd does not own it: those above it carry a fence */
         bool has_property; /* systemd owns the cgroup: STEP_PROPERTY is needed */
         bool ended;        /* the unit is gone: only its property is set back, to base */
 } PlanInput;

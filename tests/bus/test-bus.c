@@ -234,6 +234,80 @@ START_TEST(the_end_of_a_unit_ends_it)
 }
 END_TEST
 
+#define BOX_MEMS "/sys/fs/cgroup/box/cpuset.mems"
+
+/* A cgroup that systemd does not own; the last write is what cdmd hears of. */
+static void make_box(void)
+{
+        world_put(&w, "/sys/fs/cgroup/box/memory.numa_stat", "anon N0=4096\n");
+        world_put(&w, "/sys/fs/cgroup/box/cgroup.procs", "");
+        world_put(&w, "/sys/fs/cgroup/box/cpuset.mems.effective", "0-3\n");
+        world_put(&w, BOX_MEMS, "0-3\n");
+        world_wait_event(&w, "fenced", 0);
+        ck_assert_str_eq(world_get(&w, BOX_MEMS), "0-1");
+}
+
+static uint32_t grant_box(void)
+{
+        uint32_t id = 0;
+        int r = world_request(w.client, "cdm", GIB / 2, &id, 1, CDM_OPTION_CGROUP, "s", "/box");
+
+        ck_assert_msg(r == 0, "%s: %s", world_error, world_message);
+        ck_assert_str_eq(world_get(&w, BOX_MEMS), "0-2");
+        return id;
+}
+
+static void remove_box(void)
+{
+        _cleanup_free_ char *command = NULL;
+
+        ck_assert_int_ge(asprintf(&command, "rm -r %s/sys/fs/cgroup/box", w.root), 0);
+        ck_assert_int_eq(system(command), 0);
+}
+
+START_TEST(a_cgroup_that_systemd_does_not_own)
+{
+        make_box();
+        uint32_t id = grant_box();
+        ck_assert_str_eq(world_reservation(&w, id, "Unit"), "");
+        ck_assert_str_eq(world_reservation(&w, id, "ControlGroup"), "/box");
+
+        world_put(&w, "/sys/fs/cgroup/box/cpuset.mems.effective", "0-3\n");
+        world_put(&w, BOX_MEMS, "0-3\n"); /* somebody else, too much */
+        world_wait_event(&w, "fenced", 0);
+        ck_assert_str_eq(world_get(&w, BOX_MEMS), "0-2");
+
+        world_kill_cdmd(&w, SIGKILL);
+        world_start_cdmd(&w);
+        ck_assert_str_eq(world_reservation(&w, id, "State"), "active");
+        ck_assert_str_eq(world_get(&w, BOX_MEMS), "0-2");
+        ck_assert_int_eq(world_release(w.client, id), 0);
+        world_wait_event(&w, "released", id);
+        ck_assert_str_eq(world_get(&w, BOX_MEMS), "0-1");
+
+        id = grant_box();
+        remove_box();
+        world_wait_event(&w, "ended", id);
+        ck_assert_str_eq(world_reservation(&w, id, "State"), "");
+}
+END_TEST
+
+START_TEST(another_cgroup_of_the_same_name_has_no_reservation)
+{
+        make_box();
+        uint32_t id = grant_box();
+
+        world_kill_cdmd(&w, SIGKILL);
+        remove_box();
+        world_put(&w, "/sys/fs/cgroup/other/cgroup.procs", ""); /* takes the inode */
+        world_put(&w, "/sys/fs/cgroup/box/cpuset.mems.effective", "0-3\n");
+        world_put(&w, BOX_MEMS, "0-3\n");
+        world_start_cdmd(&w);
+        ck_assert_str_eq(world_reservation(&w, id, "State"), "");
+        ck_assert_str_eq(world_get(&w, BOX_MEMS), "0-1");
+}
+END_TEST
+
 START_TEST(a_restart_of_a_unit_keeps_it)
 {
         uint32_t id = grant_db(GIB / 2);
@@ -1237,6 +1311,8 @@ int main(void)
         tcase_add_test(t, garbage_is_set_aside_and_closed);
         tcase_add_test(t, a_dead_unit_is_dropped_at_start);
         tcase_add_test(t, the_end_of_a_unit_ends_it);
+        tcase_add_test(t, a_cgroup_that_systemd_does_not_own);
+        tcase_add_test(t, another_cgroup_of_the_same_name_has_no_reservation);
         tcase_add_test(t, a_restart_of_a_unit_keeps_it);
         tcase_add_test(t, our_own_questions_are_no_news);
         tcase_add_test(t, what_others_change_is_set_again);

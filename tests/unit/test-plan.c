@@ -42,7 +42,8 @@ static char *describe(const Plan *p)
                 if (s->bytes > 0)
                         fprintf(f, " %" PRIu64, s->bytes);
                 if (s->has_inverse) {
-                        ck_assert_int_eq(s->inverse_kind, s->kind);
+                        ck_assert_int_eq(s->inverse_kind,
+                                         s->kind == STEP_OPEN_WAY ? STEP_CLOSE_WAY : s->kind);
                         fprintf(f, " <%s", list(&s->inverse_nodes));
                 }
         }
@@ -170,6 +171,37 @@ START_TEST(steps)
         ck_assert_int_eq(plan(&in, &p), 0);
         text = describe(&p);
         ck_assert_msg(strcmp(text, cases[_i].steps) == 0, "%s: %s", cases[_i].what, text);
+}
+END_TEST
+
+START_TEST(the_way_is_opened_first_and_closed_after)
+{
+        static const struct {
+                const char *current, *wanted, *leaving, *steps;
+        } ways[] = {
+                { "0-1", "2", "", "open-way 2 <; write 0-2 <0-1; verify 0-2" },
+                { "0-2", "2-3", "", "open-way 2-3 <2; write 0-3 <0-2; verify 0-3" },
+                { "", "2", "", "open-way 2 <; write 0-2 <0-1; verify 0-2" },
+                { "0-2", "2", "", "open-way 2 <2; verify 0-2" },
+                { "0-2", "", "2",
+                  "drain 2>0-1; write 0-1; close-way ; verify 0-1; evict 2>0-1; measure 2>0-1" },
+                { "0-3", "3", "2",
+                  "drain 2>0-1; write 0-1,3; close-way 3; verify 0-1,3; evict 2>0-1; measure 2>0-1" },
+        };
+
+        for (size_t i = 0; i < ARRAY_SIZE(ways); i++) {
+                PlanInput in = { .current = set(ways[i].current),
+                                 .base = set("0-1"),
+                                 .wanted = set(ways[i].wanted),
+                                 .leaving = set(ways[i].leaving),
+                                 .has_way = true };
+                _cleanup_free_ char *text = NULL;
+                Plan p;
+
+                ck_assert_int_eq(plan(&in, &p), 0);
+                text = describe(&p);
+                ck_assert_str_eq(text, ways[i].steps);
+        }
 }
 END_TEST
 
@@ -351,6 +383,7 @@ int main(void)
 
         tcase_set_timeout(c, 0);
         tcase_add_loop_test(c, steps, 0, ARRAY_SIZE(cases));
+        tcase_add_test(c, the_way_is_opened_first_and_closed_after);
         tcase_add_test(c, nonsense_is_refused);
         tcase_add_test(c, invariants);
         tcase_add_test(c, excess_on_many_nodes);
