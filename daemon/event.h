@@ -33,6 +33,9 @@
         X(EVENT_FENCE_LIFTED, "fence-lifted", LOG_NOTICE, "6e525d7a75504e2f8554249cfb2c965a")               \
         X(EVENT_INTRUDER_DRAINED, "intruder-drained", LOG_WARNING, "2513a599fc764e5ab198fad396de1236")      \
         X(EVENT_REPAIRED, "repaired", LOG_WARNING, "bf628385ccb24ce9b3bae7fff0981e37")                      \
+        X(EVENT_BUFFER_OPENED, "buffer-opened", LOG_INFO, "7c9f0991a1184aeba53218467a56bcf6")               \
+        X(EVENT_BUFFER_CLOSED, "buffer-closed", LOG_INFO, "5be3e741a9ef4c7fb3107a4832f0d2de")               \
+        X(EVENT_BUFFER_MOVED, "buffer-moved", LOG_NOTICE, "dff67e8b363e42aca172fda8cdedcf23")               \
         X(EVENT_RECOVERED, "recovered", LOG_INFO, "035fa4ddde6d406eb76862bb9ef7f2bc")
 
 typedef enum EventKind {
