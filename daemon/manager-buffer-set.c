@@ -141,6 +141,7 @@ bool buffers_keep(Entry *e)
                 return false;
         bool news = e->r->state != RESERVATION_DRAINING;
         ledger_set_state(m->ledger, e->r, RESERVATION_DRAINING);
+        e->r->stuck = true;
         int r = ledger_set_shares(m->ledger, e->r, shares, n);
         if (r >= 0)
                 r = manager_store(e);
@@ -148,6 +149,7 @@ bool buffers_keep(Entry *e)
                 log_error("Cannot store what the buffers of reservation %" PRIu32 " hold: %s.", e->id,
                           strerror(-r));
         manager_explain_anew(m);
+        manager_queue_look(m);
         if (news) {
                 bus_reservation_changed(m, e->id, "State");
                 bus_reservation_changed(m, e->id, "Nodes");
