@@ -53,6 +53,8 @@ static const OptionInfo option_table[_OPTION_MAX] = {
                           "Prefer nodes near this PCI device: 0000:41:00.0" },
         [OPTION_MEM_POLICY] = { "mem-policy", required_argument, "    --mem-policy=P",
                                 "prefer (default), bind, interleave or none" },
+        [OPTION_HUGETLB] = { "hugetlb", no_argument, "    --hugetlb",
+                             "Of huge pages, where the node has such" },
 };
 
 /* Long options get values that no short option has. */
@@ -250,6 +252,11 @@ static void join_positional(Args *a)
         a->command = NULL;
 }
 
+bool args_verb_runs(const char *verb)
+{
+        return strcmp(verb, "run") == 0 || strcmp(verb, "buffer") == 0;
+}
+
 static int check_together(const Args *a)
 {
         int n = (a->unit != NULL) + (a->cgroup != NULL) + (a->pid != 0) + (a->container != NULL);
@@ -281,7 +288,7 @@ int args_parse(int argc, char **argv, Args *a, const char **ret_verb)
         *ret_verb = optind < argc ? argv[optind++] : NULL;
         a->positional = argv + optind;
         a->n_positional = argc - optind;
-        if (*ret_verb && a->command && strcmp(*ret_verb, "run") != 0)
+        if (*ret_verb && a->command && !args_verb_runs(*ret_verb))
                 join_positional(a);
         return check_together(a);
 }
@@ -316,9 +323,8 @@ int args_parse_id(const char *text, uint32_t *ret)
         return 0;
 }
 
-int args_parse_pool_size(const Args *a, const char **ret_pool, Size *ret_size)
+int args_parse_size(const char *text, Size *ret)
 {
-        const char *pool = a->positional[0], *text = a->positional[1];
         Size size;
 
         int r = size_parse(text, &size);
@@ -327,7 +333,19 @@ int args_parse_pool_size(const Args *a, const char **ret_pool, Size *ret_size)
         if (r < 0)
                 return usage_error("'%s' is not a size; write 16G, 512M, bytes or 50%%", text);
         if (size.value == 0)
-                return usage_error("'%s': a reservation needs at least one byte", text);
+                return usage_error("'%s': it takes at least one byte", text);
+        *ret = size;
+        return 0;
+}
+
+int args_parse_pool_size(const Args *a, const char **ret_pool, Size *ret_size)
+{
+        const char *pool = a->positional[0];
+        Size size;
+
+        int status = args_parse_size(a->positional[1], &size);
+        if (status != 0)
+                return status;
         if (!*pool)
                 return usage_error("The name of the pool is empty");
 

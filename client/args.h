@@ -33,6 +33,7 @@ typedef enum OptionId {
         OPTION_NODES,
         OPTION_NEAR,
         OPTION_MEM_POLICY,
+        OPTION_HUGETLB,
         _OPTION_MAX,
 } OptionId;
 
@@ -72,7 +73,7 @@ typedef struct Args {
 
         char **positional; /* without the verb; NULL-terminated */
         int n_positional;
-        char **command; /* `run` only: what follows "--"; NULL: no "--" */
+        char **command; /* `run` and `buffer` only: what follows "--"; NULL: no "--" */
 } Args;
 
 /* Parses the whole line. args->positional[0] would be the verb: it is taken out and put into *ret_verb, NULL
@@ -85,6 +86,10 @@ static inline bool args_given(const Args *args, OptionId id)
         return (args->given & OPTION_BIT(id)) != 0;
 }
 
+/* Does the verb run a command, which follows "--"? Like other programs that do (env, timeout, nice), it
+ * keeps low exit statuses for that. */
+bool args_verb_runs(const char *verb);
+
 /* The first option given that is not among `allowed`, with its dashes; NULL: none. */
 const char *args_misplaced(const Args *args, uint32_t allowed);
 
@@ -93,5 +98,7 @@ void args_print_help(uint32_t options);
 
 /* A reservation's id, from a positional argument. 0 or CDM_EXIT_USAGE. */
 int args_parse_id(const char *text, uint32_t *ret);
+/* A size of at least one byte; it may be a percentage. 0 or CDM_EXIT_USAGE. */
+int args_parse_size(const char *text, Size *ret);
 /* POOL SIZE: refuses nonsense before anybody is asked. The size may be a percentage. 0 or CDM_EXIT_USAGE. */
 int args_parse_pool_size(const Args *args, const char **ret_pool, Size *ret_size);

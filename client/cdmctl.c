@@ -35,6 +35,10 @@ static const Verb verb_table[] = {
           "was\n"
           "refused, 126 or 127 when CMD cannot be run or found, 128+N when signal N ended it.",
           2, 2, OPTIONS_REQUEST | OPTION_BIT(OPTION_MEM_POLICY), verb_run },
+        { "buffer", "ID SIZE -- CMD...", "Run CMD with a buffer of a reservation that is physically there",
+          "CMD inherits a descriptor of it, whose number is in CDM_BUFFER_FD. Exit statuses are those of "
+          "run.",
+          2, 2, OPTION_BIT(OPTION_HUGETLB), verb_buffer },
         { "renew", "ID [TIME]", "Extend a lease by the time first asked for, or by TIME", NULL, 1, 2, 0,
           verb_renew },
         { "migrate", "ID", "Move a reservation's pages up to its nodes now", NULL, 1, 1, 0, verb_migrate },
@@ -81,7 +85,7 @@ static void help_all(void)
         args_print_help(OPTIONS_GLOBAL);
         puts("\n'cdmctl VERB --help' shows a verb's own options.\n\n"
              "Exit status: 0 done, 1 failed, 2 usage, 3 denied, 4 pool full, 5 timed out in the queue,\n"
-             "6 daemon not reachable; that of `run` is its command's.\n\nSee cdmctl(1).");
+             "6 daemon not reachable; those of `run` and `buffer` are their commands'.\n\nSee cdmctl(1).");
 }
 
 static void help_verb(const Verb *v)
@@ -124,7 +128,7 @@ static int dispatch(const char *name, const Args *a)
 
         int status = check_line(v, a);
         if (status != 0)
-                return v->run == verb_run ? CDM_EXIT_RUN_FAILED : status;
+                return args_verb_runs(v->name) ? CDM_EXIT_RUN_FAILED : status;
         return v->run(a);
 }
 
@@ -136,12 +140,12 @@ static int flush_output(int status)
         return status == CDM_EXIT_DONE ? fail(CDM_EXIT_FAILED, "Cannot write the output.") : status;
 }
 
-/* Like other programs that run a program (env, timeout, nice), `run` keeps low numbers for its command. */
+/* A line that cannot be parsed is of a verb as well. */
 static bool is_run(int argc, char **argv)
 {
         for (int i = 1; i < argc && argv[i] && strcmp(argv[i], "--") != 0; i++)
                 if (argv[i][0] != '-')
-                        return strcmp(argv[i], "run") == 0;
+                        return args_verb_runs(argv[i]);
         return false;
 }
 

@@ -38,6 +38,7 @@ int verb_show(const Args *args);
 int verb_request(const Args *args);
 int verb_release(const Args *args);
 int verb_run(const Args *args);
+int verb_buffer(const Args *args);
 int verb_renew(const Args *args);
 int verb_migrate(const Args *args);
 int verb_explain(const Args *args);

@@ -1,8 +1,21 @@
+# The library for programs. Nothing but what libcdm.map names is seen from outside.
+lib_LTLIBRARIES = libcdm.la
+include_HEADERS = client/cdm.h
+libcdm_la_SOURCES = client/cdm.h client/libcdm.c
+libcdm_la_CFLAGS = $(AM_CFLAGS) -fvisibility=hidden
+libcdm_la_LDFLAGS = $(AM_LDFLAGS) -version-info 0:0:0 -Wl,--version-script=$(srcdir)/client/libcdm.map
+libcdm_la_LIBADD = $(SYSTEMD_LIBS)
+libcdm_la_DEPENDENCIES = client/libcdm.map
+EXTRA_DIST += client/libcdm.map
+pkgconfigdir = $(libdir)/pkgconfig
+pkgconfig_DATA = client/cdm.pc
+
 # cdmctl: a file a verb.
 noinst_LTLIBRARIES += libclient.la
 libclient_la_SOURCES = \
 	client/args.c \
 	client/args.h \
+	client/buffer.c \
 	client/bus-client.c \
 	client/bus-client.h \
 	client/check.c \
@@ -48,7 +61,7 @@ libclient_la_SOURCES = \
 	client/text.c \
 	client/text.h \
 	client/who.c
-libclient_la_LIBADD = libmachine.la libpolicy.la $(SYSTEMD_LIBS) $(SMARTCOLS_LIBS) $(NUMA_LIBS)
+libclient_la_LIBADD = libcdm.la libmachine.la libpolicy.la $(SYSTEMD_LIBS) $(SMARTCOLS_LIBS) $(NUMA_LIBS)
 
 bin_PROGRAMS += cdmctl
 cdmctl_SOURCES = client/cdmctl.c

@@ -10,6 +10,7 @@
 
 #include "daemon/bus.h"
 #include "daemon/log.h"
+#include "daemon/manager-buffer.h"
 #include "policy/cdm-names.h"
 #include "policy/lease.h"
 #include "policy/timespan.h"
@@ -208,9 +209,56 @@ static int method_migrate(sd_bus_message *call, void *userdata, sd_bus_error *er
         return guard(userdata, call, do_migrate);
 }
 
+/* The options of OpenBufferWithOptions. 0, or a negative errno after the call was refused. */
+static int read_buffer_options(sd_bus_message *call, bool *ret_huge, uint64_t *ret_huge_bytes)
+{
+        const char *key = "";
+        int r = sd_bus_message_enter_container(call, 'a', "{sv}");
+
+        while (r >= 0 && (r = sd_bus_message_enter_container(call, 'e', "sv")) > 0) {
+                r = sd_bus_message_read(call, "s", &key);
+                if (r >= 0)
+                        r = strcmp(key, CDM_OPTION_HUGETLB) == 0 && !*ret_huge
+                                    ? sd_bus_message_read(call, "v", "t", ret_huge_bytes)
+                                    : -EINVAL;
+                if (r < 0)
+                        break;
+                *ret_huge = true;
+                r = sd_bus_message_exit_container(call);
+        }
+        if (r >= 0)
+                return 0;
+        (void)sd_bus_reply_method_errorf(
+                call, CDM_ERROR_INVALID,
+                "The option '%s' is not one of OpenBufferWithOptions, is given twice, "
+                "or has a value of another type; see org.cdmd1(5).",
+                key);
+        return r;
+}
+
+static void do_open_buffer(Manager *m, uint32_t id, sd_bus_message *call)
+{
+        Entry *e = find_or_refuse(m, id, call);
+        uint64_t size_bytes, huge_bytes = 0;
+        bool huge = false;
+
+        if (!e)
+                return;
+        if (sd_bus_message_rewind(call, 1) < 0 || sd_bus_message_read(call, "t", &size_bytes) < 0) {
+                refuse(call, CDM_ERROR_INVALID, "OpenBuffer takes a size in bytes.");
+                return;
+        }
+        if (strcmp(sd_bus_message_get_signature(call, 1), "t") != 0 &&
+            read_buffer_options(call, &huge, &huge_bytes) < 0)
+                return;
+        int r = buffers_open(e, call, size_bytes, huge, huge_bytes);
+        if (r < 0)
+                (void)sd_bus_reply_method_errno(call, r, NULL);
+}
+
 static int method_open_buffer(sd_bus_message *call, void *userdata, sd_bus_error *error)
 {
-        return sd_bus_error_set(error, CDM_ERROR_NOT_SUPPORTED, "Exact buffers are not supported yet.");
+        return guard(userdata, call, do_open_buffer);
 }
 
 #define GETTER(name)                                                                                        \
@@ -302,7 +350,8 @@ GETTER(nodes)
 
 GETTER(used)
 {
-        return sd_bus_message_append(reply, "t", manager_reservation_used(reservation(userdata)));
+        return sd_bus_message_append(
+                reply, "t", manager_reservation_used(((Entry *)userdata)->manager, reservation(userdata)));
 }
 
 GETTER(policy)
@@ -332,6 +381,8 @@ const sd_bus_vtable bus_reservation_vtable[] = {
                                 method_migrate, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("OpenBuffer", SD_BUS_ARGS("t", size), SD_BUS_RESULT("h", buffer),
                                 method_open_buffer, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("OpenBufferWithOptions", SD_BUS_ARGS("t", size, "a{sv}", options),
+                                SD_BUS_RESULT("h", buffer), method_open_buffer, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_PROPERTY("Id", "u", get_id, 0, SD_BUS_VTABLE_PROPERTY_CONST),
         SD_BUS_PROPERTY("Pool", "s", get_pool, 0, SD_BUS_VTABLE_PROPERTY_CONST),
         SD_BUS_PROPERTY("Size", "t", get_size, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),

@@ -4,12 +4,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <numaif.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "daemon/memory.h"
+#include "daemon/pages.h"
 
 /* A pass goes over the cgroup's processes. /proc/PID/numa_maps says which mappings have pages on a node that
  * is to be emptied, /proc/PID/maps how far they reach, and /proc/PID/pagemap skips their holes. The pages
@@ -184,7 +186,7 @@ static bool on_source(const Mover *m, int node)
 
 static int query_chunk(Mover *m)
 {
-        return move_pages(m->pid, m->n, m->page, NULL, m->status, 0) < 0 ? -errno : 0;
+        return pages_locate(m->pid, m->n, m->page, m->status);
 }
 
 /* Asks where the pages of the chunk are and keeps those on `from`. */
@@ -211,14 +213,14 @@ static int select_pages(Mover *m)
  * went with their head), so it is asked again unless all is well. */
 static int move_selected(Mover *m, uint64_t *ret_stayed)
 {
-        long answer = move_pages(m->pid, m->n, m->page, m->node, m->status, MPOL_MF_MOVE_ALL);
+        long answer = pages_move(m->pid, m->n, m->page, m->node, m->status);
         bool all = answer == 0;
         uint64_t stayed = 0;
         int r;
 
-        if (answer < 0 &&
-            (errno == ESRCH || errno == EPERM || errno == EACCES || errno == EINVAL || errno == ENODEV))
-                return -errno;
+        if (answer == -ESRCH || answer == -EPERM || answer == -EACCES || answer == -EINVAL ||
+            answer == -ENODEV)
+                return (int)answer;
         for (size_t i = 0; all && i < m->n; i++)
                 all = m->status[i] == m->node[i];
         if (!all) {
@@ -370,7 +372,8 @@ static int read_numa_maps(pid_t pid, const NodeSet *from, Mapping **ret, size_t 
         return 0;
 }
 
-/* Both files list mappings by ascending address; one that has been unmapped since keeps end 0. */
+/* Both files list mappings by ascending address; one that has been unmapped since keeps end 0, and so does
+ * an exact buffer, which belongs where it is. */
 static int read_ends(pid_t pid, Mapping *array, size_t n)
 {
         _cleanup_free_ char *line = NULL;
@@ -386,8 +389,10 @@ static int read_ends(pid_t pid, Mapping *array, size_t n)
                         continue;
                 while (i < n && array[i].start < start)
                         i++;
-                if (i < n && array[i].start == start)
-                        array[i++].end = end;
+                if (i < n && array[i].start == start) {
+                        array[i].end = memory_is_mapped_by(line) ? 0 : end;
+                        i++;
+                }
         }
         fclose(f);
         return 0;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Moves a cgroup's pages between nodes (libnuma's numaif.h, its only user in cdmd). All of it blocks: worker
+/* Moves a cgroup's pages between nodes. All of it blocks: worker
  * threads only. The target nodes must be allowed to the processes that are moved
  * (else -EACCES) and in cdmd's own cpuset (else the kernel finds no room there and all pages count as
  * failed). */

@@ -34,6 +34,9 @@
         X(EVENT_INTRUDER_DRAINED, "intruder-drained", LOG_WARNING, "2513a599fc764e5ab198fad396de1236")      \
         X(EVENT_FENCED, "fenced", LOG_NOTICE, "2ff07aa34b614e4cbee93877e312b80c")                           \
         X(EVENT_REPAIRED, "repaired", LOG_WARNING, "bf628385ccb24ce9b3bae7fff0981e37")                      \
+        X(EVENT_BUFFER_OPENED, "buffer-opened", LOG_INFO, "7c9f0991a1184aeba53218467a56bcf6")               \
+        X(EVENT_BUFFER_CLOSED, "buffer-closed", LOG_INFO, "5be3e741a9ef4c7fb3107a4832f0d2de")               \
+        X(EVENT_BUFFER_MOVED, "buffer-moved", LOG_NOTICE, "dff67e8b363e42aca172fda8cdedcf23")               \
         X(EVENT_NODE_ONLINE, "node-online", LOG_NOTICE, "e417e117d0864ae889e86168a1321d64")                 \
         X(EVENT_NODE_OFFLINE, "node-offline", LOG_WARNING, "0d50aa13e8bf476499c2e5578e8531d4")              \
         X(EVENT_NODE_DRAINED, "node-drained", LOG_NOTICE, "5cd6a939152e420789c37279628ab7e5")               \

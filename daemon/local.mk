@@ -58,6 +58,10 @@ libdaemon_la_SOURCES = \
 	daemon/identity.h \
 	daemon/log.c \
 	daemon/log.h \
+	daemon/manager-buffer-internal.h \
+	daemon/manager-buffer-set.c \
+	daemon/manager-buffer.c \
+	daemon/manager-buffer.h \
 	daemon/manager-change.c \
 	daemon/manager-config.c \
 	daemon/manager-drift-tenant.c \
@@ -81,8 +85,12 @@ libdaemon_la_SOURCES = \
 	daemon/manager-watch.c \
 	daemon/manager.c \
 	daemon/manager.h \
+	daemon/memory.c \
+	daemon/memory.h \
 	daemon/observe.c \
 	daemon/observe.h \
+	daemon/pages.c \
+	daemon/pages.h \
 	daemon/process.c \
 	daemon/process.h \
 	daemon/sender.c \

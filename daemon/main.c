@@ -97,6 +97,7 @@ static int block_signals(void)
         sigaddset(&set, SIGINT);
         sigaddset(&set, SIGHUP);
         sigaddset(&set, SIGPIPE);
+        sigaddset(&set, SIGIO); /* somebody opens what we have a lease on: memory.c */
         return sigprocmask(SIG_BLOCK, &set, NULL) < 0 ? -errno : 0;
 }
 

@@ -12,9 +12,11 @@
 
 #include "daemon/cgroup.h"
 #include "daemon/fence-scan.h"
+#include "daemon/manager-buffer.h"
 #include "daemon/manager.h"
 
 struct Change {
+        Manager *manager;
         char *unit, *cgroup;
         Apply *apply;
         sd_event_source *defer; /* for what is done at once */
@@ -62,6 +64,9 @@ static void on_applied(Apply *a, const ApplyResult *result, void *userdata)
 {
         Change *c = userdata;
 
+        /* What it narrowed or drained may have had a buffer mapped. */
+        if (c->changed)
+                buffers_look(c->manager->buffers);
         c->done(result, c->changed, c->userdata);
 }
 
@@ -114,8 +119,9 @@ int change_read_current(const Subject *target, NodeSet *ret)
 }
 
 typedef struct Held {
+        Manager *manager;
         int node;
-        uint64_t bytes;
+        uint64_t bytes; /* for pages of its own: without what its buffers hold */
 } Held;
 
 static int add_held(Reservation *r, void *userdata)
@@ -124,9 +130,11 @@ static int add_held(Reservation *r, void *userdata)
 
         if (r->state == RESERVATION_DRAINING || r->state == RESERVATION_QUEUED)
                 return 0;
+        uint64_t bytes = 0, buffers = buffers_bytes(h->manager->buffers, r->id, h->node, true);
         for (size_t i = 0; i < r->n_shares; i++)
                 if (r->shares[i].node == h->node)
-                        h->bytes += r->shares[i].bytes;
+                        bytes += r->shares[i].bytes;
+        h->bytes += bytes > buffers ? bytes - buffers : 0;
         return 0;
 }
 
@@ -148,7 +156,7 @@ static int find_excess(Manager *m, const Reservation *r, const NodeSet *nodes, S
                 k = 0;
         for (size_t i = 0; k >= 0 && i < n && n_excess < SHARES_MAX; i++) {
                 uint64_t bytes = numa_bytes_movable(&array[i]);
-                Held held = { array[i].node, 0 };
+                Held held = { m, array[i].node, 0 };
 
                 ledger_foreach_of_tenant(m->ledger, ledger_tenant_key(r->target), add_held, &held);
                 if (bytes > held.bytes)
@@ -163,11 +171,12 @@ static int find_excess(Manager *m, const Reservation *r, const NodeSet *nodes, S
  * not beyond. 0 would mean without limit. */
 static uint64_t room_bytes(Manager *m, const Reservation *r)
 {
-        uint64_t used = manager_reservation_used(r), held = 0;
+        uint64_t used = manager_reservation_used(m, r) - buffers_bytes(m->buffers, r->id, -1, true),
+                 held = 0;
         NodeSet shut = ledger_shut_nodes(m->ledger);
 
         for (size_t i = 0; i < r->n_shares; i++) {
-                Held h = { r->shares[i].node, 0 };
+                Held h = { m, r->shares[i].node, 0 };
 
                 if (nodeset_contains(&shut, h.node))
                         continue;
@@ -228,6 +237,7 @@ int change_start(Manager *m, const Reservation *r, const ChangeTerms *terms, cha
 
         if (!c)
                 return -ENOMEM;
+        c->manager = m;
         c->done = done;
         c->userdata = userdata;
         c->unit = r->target->unit ? strdup(r->target->unit) : NULL;

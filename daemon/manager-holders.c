@@ -11,6 +11,7 @@
 #include <utlist.h>
 
 #include "daemon/fence-scan.h"
+#include "daemon/manager-buffer.h"
 #include "daemon/manager.h"
 #include "daemon/observe.h"
 #include "policy/cdm-names.h"
@@ -163,14 +164,73 @@ static int append_row(sd_bus_message *m, const NumaBytes *b, const char *cgroup,
                                      b->anon, b->file, b->shmem, b->hugetlb, kind, name);
 }
 
+static uint64_t lesser(uint64_t a, uint64_t b)
+{
+        return a < b ? a : b;
+}
+
+/* What exact buffers hold of a node, and what of it was not found in a holder yet. They are charged to
+ * cdmd's cgroup, and those that are older than this cdmd to what is above it; huge pages to nobody, where
+ * there is no hugetlb controller. Here they have rows of their own, as their reservation's. */
+typedef struct BufferBytes {
+        uint64_t shmem, hugetlb;
+} BufferBytes;
+
+#define CDMD_CGROUP "/system.slice/" CDM_UNIT
+
+static NumaBytes without_buffers(const Holder *h, BufferBytes *left)
+{
+        NumaBytes b = h->bytes;
+
+        if (!is_below(CDMD_CGROUP, h->cgroup))
+                return b;
+        uint64_t shmem = lesser(b.shmem, left->shmem), hugetlb = lesser(b.hugetlb, left->hugetlb);
+        b.shmem -= shmem;
+        b.hugetlb -= hugetlb;
+        *left = (BufferBytes){ left->shmem - shmem, left->hugetlb - hugetlb };
+        return b;
+}
+
+static BufferBytes buffer_bytes(const BufferSet *s, uint32_t id, int node)
+{
+        uint64_t shmem = id ? buffers_bytes(s, id, node, false) : buffers_node_bytes(s, node, false);
+        uint64_t all = id ? buffers_bytes(s, id, node, true) : buffers_node_bytes(s, node, true);
+
+        return (BufferBytes){ shmem, all - shmem };
+}
+
+typedef struct BufferRows {
+        const BufferSet *set;
+        sd_bus_message *m;
+} BufferRows;
+
+static int append_buffers(Reservation *r, void *userdata)
+{
+        BufferRows *rows = userdata;
+        Share shares[SHARES_MAX];
+        size_t n = buffers_shares(rows->set, r->id, shares);
+        int k = 0;
+
+        for (size_t i = 0; k >= 0 && i < n; i++) {
+                BufferBytes b = buffer_bytes(rows->set, r->id, shares[i].node);
+                const NumaBytes row = { .node = shares[i].node, .shmem = b.shmem, .hugetlb = b.hugetlb };
+                k = append_row(rows->m, &row, r->target->cgroup ? r->target->cgroup : "",
+                               r->target->unit ? r->target->unit : "",
+                               r->state == RESERVATION_DRAINING ? "residue" : "reserved", "exact buffers");
+        }
+        return k < 0 ? k : 0;
+}
+
 /* A row each for what is known to be in huge pages, what is the kernel's, and the rest. */
-static int append_unattributed(const Observation *o, const NodeObservation *n, sd_bus_message *m)
+static int append_unattributed(const Observation *o, const NodeObservation *n, uint64_t buffers_huge,
+                               sd_bus_message *m)
 {
         char unused[SIZE_STR_MAX], slab[SIZE_STR_MAX], tables[SIZE_STR_MAX], stacks[SIZE_STR_MAX], name[256];
         Unattributed u;
         int r = 0;
 
         observation_unattributed(o, n->node, &u);
+        u.hugetlb_bytes -= lesser(u.hugetlb_bytes, buffers_huge);
         if (u.hugetlb_bytes > 0) {
                 snprintf(name, sizeof(name), "hugetlb: %s of the node's pool are free",
                          size_format(n->hugetlb_free_bytes, unused));
@@ -190,20 +250,42 @@ static int append_unattributed(const Observation *o, const NodeObservation *n, s
         return r;
 }
 
+/* One node's rows: holders first to last (not included). What is below comes after what is above it, and is
+ * where buffers are charged to first. */
+static int append_node(HoldersCall *c, size_t first, size_t last, const NodeObservation *n,
+                       sd_bus_message *m)
+{
+        _cleanup_free_ NumaBytes *rows = calloc(last - first + 1, sizeof(*rows));
+        BufferBytes left = buffer_bytes(c->manager->buffers, 0, n->node);
+        int r = rows ? 0 : -ENOMEM;
+
+        for (size_t i = last; rows && i > first; i--)
+                rows[i - 1 - first] = without_buffers(&c->observation->holders[i - 1], &left);
+        for (size_t i = first; r >= 0 && i < last; i++) {
+                const Holder *h = &c->observation->holders[i];
+                const Reservation *res = reservation_of(c->manager, h->cgroup);
+                const char *unit = res && res->target->unit ? res->target->unit : c->units[i];
+                if (numa_bytes_all(&rows[i - first]) > 0)
+                        r = append_row(m, &rows[i - first], h->cgroup, unit ? unit : "",
+                                       kind_of(c->manager, h, res, unit), "");
+        }
+        return r < 0 ? r : append_unattributed(c->observation, n, left.hugetlb, m);
+}
+
 static int append_holders(HoldersCall *c, sd_bus_message *m)
 {
         const Observation *o = c->observation;
+        BufferRows rows = { c->manager->buffers, m };
+        size_t first = 0, last;
         int r = 0;
 
-        for (size_t i = 0; r >= 0 && i < o->n_holders; i++) {
-                const Holder *h = &o->holders[i];
-                const Reservation *res = reservation_of(c->manager, h->cgroup);
-                const char *unit = res && res->target->unit ? res->target->unit : c->units[i];
-                r = append_row(m, &h->bytes, h->cgroup, unit ? unit : "", kind_of(c->manager, h, res, unit),
-                               "");
+        for (size_t i = 0; r >= 0 && i < o->n_nodes; i++, first = last) {
+                for (last = first; last < o->n_holders && o->holders[last].bytes.node == o->nodes[i].node;)
+                        last++;
+                r = append_node(c, first, last, &o->nodes[i], m);
         }
-        for (size_t i = 0; r >= 0 && i < o->n_nodes; i++)
-                r = append_unattributed(o, &o->nodes[i], m);
+        if (r >= 0 && buffers_node_bytes(rows.set, -1, true) > 0)
+                r = ledger_foreach(c->manager->ledger, append_buffers, &rows);
         return r;
 }
 

@@ -15,6 +15,7 @@
 
 #include "daemon/bus.h"
 #include "daemon/log.h"
+#include "daemon/manager-buffer.h"
 #include "daemon/manager.h"
 #include "policy/cdm-names.h"
 #include "policy/size.h"
@@ -92,10 +93,33 @@ static size_t own_residue(Entry *e, const ApplyResult *result, Share out[static 
         return n;
 }
 
-static size_t holders_of(const char *cgroup, const ApplyResult *result, EventHolder *out, size_t n_max)
+/* Buffers that are still in use stay where they are, whoever has them. */
+static size_t add_buffers(Entry *e, Share out[static SHARES_MAX], size_t n)
 {
+        Share buffers[SHARES_MAX];
+        size_t n_buffers = buffers_shares(e->manager->buffers, e->id, buffers);
+
+        for (size_t i = 0; i < n_buffers; i++) {
+                size_t k = 0;
+
+                while (k < n && out[k].node != buffers[i].node)
+                        k++;
+                if (k == n && n < SHARES_MAX)
+                        out[n++] = (Share){ buffers[i].node, 0 };
+                if (k < n)
+                        out[k].bytes += buffers[i].bytes;
+        }
+        return n;
+}
+
+static size_t holders_of(Entry *e, const ApplyResult *result, EventHolder *out, size_t n_max)
+{
+        const char *cgroup = e->r->target->cgroup;
+        uint64_t buffers = buffers_bytes(e->manager->buffers, e->id, -1, true);
         size_t n = 0;
 
+        if (buffers > 0)
+                out[n++] = (EventHolder){ cgroup, "buffer", buffers };
         for (size_t i = 0; i < result->n_residue; i++) {
                 const NumaBytes *b = &result->residue[i];
                 const EventHolder kinds[] = { { cgroup, "anon", b->anon },
@@ -123,7 +147,7 @@ static void tell(Entry *e, EventKind kind, const ApplyResult *result, uint64_t r
         ev.evicted_bytes = e->evicted_bytes;
         ev.residue_bytes = residue;
         ev.holders = holders;
-        ev.n_holders = residue ? holders_of(e->r->target->cgroup, result, holders, ARRAY_SIZE(holders)) : 0;
+        ev.n_holders = residue ? holders_of(e, result, holders, ARRAY_SIZE(holders)) : 0;
         size_format(e->r->size_bytes, size);
         if (residue)
                 event_emit(e->manager->bus, &ev,
@@ -191,7 +215,7 @@ static void on_changed(const ApplyResult *result, bool changed, void *userdata)
                 e->change = change_free(e->change);
                 return;
         }
-        size_t n = own_residue(e, result, shares);
+        size_t n = add_buffers(e, shares, own_residue(e, result, shares));
         if (n > 0) {
                 keep_residue(e, result, shares, n);
                 e->turn = turn_free(e->turn);

@@ -4,14 +4,16 @@
  * them (`foreign`). Those count against what is available, so that the ledger never promises them twice.
  *
  *   used  = MemTotal - MemFree of the node
- *   T     = what the tenants' cgroups account for there (memory.numa_stat), R = what is reserved for them
- *   A     = what all cgroups account for (the root's memory.numa_stat)
- *   U     = used - A: unattributed (driver, hugetlb, kernel)
+ *   T     = what the tenants' cgroups account for there (memory.numa_stat), and their exact buffers, which
+ * are charged to cdmd's own; R = what is reserved for them A     = what all cgroups account for (the root's
+ * memory.numa_stat) U     = used - A: unattributed (driver, hugetlb, kernel)
  *
  * One tenant:   foreign = used - min(R, T + U). The driver's allocations for the only tenant are its own, up
  *               to what it reserved; A - T are intruders and always foreign.
  * Several:      foreign = used - sum of min(R_i, T_i). U has no owner.
  * None:         foreign = used.
+ *
+ * Buffers of huge pages are charged to nobody: they are a part of U, and of T where U has no owner.
  *
  * Bytes above a reservation (T > R) are foreign as well: a tenant may use spare room, but nobody else is
  * promised it until it is empty. Where the root's numbers cannot be read, A = T is assumed.
@@ -27,6 +29,7 @@
 #include <unistd.h>
 
 #include "daemon/cgroup.h"
+#include "daemon/manager-buffer.h"
 #include "daemon/manager.h"
 #include "daemon/topology-read.h"
 
@@ -84,9 +87,11 @@ static int add_tenant(const char *tenant, uint64_t reserved, void *userdata)
         uint64_t bytes;
 
         ledger_foreach_of_tenant(s->manager->ledger, tenant, first_cgroup, &cgroup);
+        /* Its buffers may outlive the cgroup. */
         if (!cgroup || cgroup_bytes(cgroup, s->node, &bytes) < 0)
-                return 0;
-        s->used_bytes += bytes;
+                bytes = 0;
+        s->used_bytes += bytes + buffers_tenant_bytes(s->manager->buffers, tenant, s->node, false);
+        bytes += buffers_tenant_bytes(s->manager->buffers, tenant, s->node, true);
         s->explained_bytes += min_u64(bytes, reserved);
         return 0;
 }
@@ -177,9 +182,9 @@ uint64_t manager_node_unattributed(Manager *m, int node)
         return cgroup_bytes("/", node, &all) < 0 ? used : subtract(used, all);
 }
 
-uint64_t manager_reservation_used(const Reservation *r)
+uint64_t manager_reservation_used(Manager *m, const Reservation *r)
 {
-        uint64_t sum = 0, bytes;
+        uint64_t sum = buffers_bytes(m->buffers, r->id, -1, true), bytes;
 
         for (size_t i = 0; i < r->n_shares; i++)
                 if (r->target->cgroup && cgroup_bytes(r->target->cgroup, r->shares[i].node, &bytes) >= 0)

@@ -17,6 +17,7 @@
 
 #include "daemon/bus.h"
 #include "daemon/log.h"
+#include "daemon/manager-buffer.h"
 #include "daemon/manager.h"
 
 #define PATIENCE_USEC (UINT64_C(10) * 1000 * 1000)
@@ -153,6 +154,7 @@ static void on_repaired(Manager *m)
 
 void manager_fence_settled(Manager *m)
 {
+        buffers_look(m->buffers); /* it narrows and drains as well */
         if (m->serving) {
                 tell_systemd(m, "");
                 /* A new configuration may have moved nodes between pools, or the fence. */
@@ -210,6 +212,7 @@ int manager_start(Manager *m)
                 log_error("The reservations on disk cannot be read: %s.", strerror(-r));
                 return r;
         }
+        buffers_recover(m->buffers);
         /* A machine without CDM nodes wants to hear nothing of units. */
         if (pool_set_needs_fence(m->pools) || m->entries) {
                 r = manager_watch_units(m);

@@ -27,6 +27,7 @@
 #include "daemon/bus.h"
 #include "daemon/cgroup.h"
 #include "daemon/log.h"
+#include "daemon/manager-buffer.h"
 #include "daemon/manager.h"
 #include "policy/cdm-names.h"
 
@@ -173,6 +174,8 @@ static void drop(UnitCheck *c, uint64_t alive_id)
                         manager_dequeue(e, CDM_ERROR_STALE, "The unit that it is for ended.");
                         continue;
                 }
+                if (buffers_keep(e))
+                        continue;
                 if (e->known)
                         tell_ended(e);
                 manager_forget(e);

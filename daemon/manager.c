@@ -11,6 +11,7 @@
 
 #include "daemon/bus.h"
 #include "daemon/log.h"
+#include "daemon/manager-buffer.h"
 #include "daemon/manager.h"
 #include "policy/cdm-names.h"
 
@@ -63,6 +64,8 @@ static int open_parts(Manager *m)
                 r = ledger_new(&m->ledger);
         if (r >= 0)
                 r = queue_new(&m->queue);
+        if (r >= 0)
+                r = buffers_new(m, &m->buffers);
         if (r < 0)
                 return r;
         r = foreign_new(&m->foreign);
@@ -131,6 +134,7 @@ Manager *manager_free(Manager *m)
         manager_reading_abandon(m);
         hotplug_free(m->hotplug);
         m->queue_restored = NULL;
+        m->buffers = buffers_free(m->buffers);
         HASH_ITER (hh, m->entries, e, next) {
                 HASH_DEL(m->entries, e);
                 entry_free(e);

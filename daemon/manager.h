@@ -26,6 +26,7 @@
  *   manager-drift-tenant.c  likewise, of tenants
  *   manager-fight.c     and what others set again and again
  *   manager-holders.c   who has pages on CDM nodes
+ *   manager-buffer.c    exact buffers (manager-buffer.h)
  */
 
 #include <stdbool.h>
@@ -62,6 +63,7 @@ typedef struct Guarded Guarded;
 typedef struct HoldersCall HoldersCall;
 typedef struct UnitCheck UnitCheck;
 typedef struct Migration Migration;
+typedef struct BufferSet BufferSet;
 typedef struct Reload Reload;
 typedef struct UserCount UserCount;
 typedef struct StaticCall StaticCall;
@@ -134,6 +136,7 @@ struct Manager {
         Guarded *guarded; /* calls that wait for polkit; bus-guard.c */
         Migration *migrations;
         StaticCall *statics;
+        BufferSet *buffers;
         UnitCheck *checks;
         sd_bus_slot *unit_events;
 
@@ -223,7 +226,7 @@ Snapshot manager_snapshot(Manager *m, const Pool *pool);
 void manager_explain_anew(Manager *m);
 uint64_t manager_node_used(Manager *m, int node);
 uint64_t manager_node_unattributed(Manager *m, int node);
-uint64_t manager_reservation_used(const Reservation *r);
+uint64_t manager_reservation_used(Manager *m, const Reservation *r); /* its buffers included */
 /* Nodes whose CPUs the cgroup may use, when that is not all of them; else empty. */
 NodeSet manager_near_cgroup(Manager *m, const char *cgroup);
 /* As topology_read_near(). */

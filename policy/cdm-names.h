@@ -54,6 +54,11 @@
 
 /* FenceState beyond those of daemon/fence.h */
 #define CDM_FENCE_OPEN_DEMOTION "open (demotion)"
+/* keys of the options of Reservation.OpenBufferWithOptions (a{sv}) */
+#define CDM_OPTION_HUGETLB "hugetlb" /* t: made of huge pages of that size in bytes; 0: the default size */
+
+/* environment of the command of `cdmctl buffer`: the number of the descriptor */
+#define CDM_ENV_BUFFER_FD "CDM_BUFFER_FD"
 
 /* files, below --root where one is given */
 #define CDM_CONFIG_DIR "cdm" /* in /etc, /run, /usr/lib */

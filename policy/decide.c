@@ -396,6 +396,9 @@ int decide(const Snapshot *s, const Request *request, Decision **ret)
 
 Strength decide_strength(const Snapshot *s, const Reservation *r)
 {
+        /* Physically there, whatever anybody enforces. */
+        if (r->size_bytes > 0 && r->exact_bytes >= r->size_bytes)
+                return STRENGTH_EXACT;
         if (s->config->mode != FENCE_MODE_ENFORCE)
                 return STRENGTH_ADVISORY;
         if (r->capped)

@@ -1,6 +1,8 @@
 # The rules and what they mean; linked into cdmd, cdmctl and the generator.
 noinst_LTLIBRARIES += libpolicy.la
 libpolicy_la_SOURCES = \
+	policy/buffer.c \
+	policy/buffer.h \
 	policy/cdm-names.h \
 	policy/conf-folder.c \
 	policy/conf-keys.c \

@@ -98,9 +98,11 @@ static bool leaves(const Reservation *r)
         return r->state == RESERVATION_REVOKING || (r->state == RESERVATION_DRAINING && !r->stuck);
 }
 
+/* Nobody takes an exact buffer away from its users: to displace its reservation would free nothing for sure.
+ */
 static bool may_be_displaced(const PreemptInput *in, const Reservation *r)
 {
-        return (r->state == RESERVATION_ACTIVE || r->state == RESERVATION_DEGRADED) &&
+        return r->exact_bytes == 0 && (r->state == RESERVATION_ACTIVE || r->state == RESERVATION_DEGRADED) &&
                r->priority < in->priority && strcmp(ledger_tenant_key(r->target), in->tenant) != 0;
 }
 

@@ -79,6 +79,7 @@ typedef struct Reservation {
         Wait *wait;            /* while it is queued; lease_usec is then what was asked for, 0: nothing */
         Share shares[SHARES_MAX];
         size_t n_shares;
+        uint64_t exact_bytes; /* in exact buffers, seen to be on their nodes; not stored */
 } Reservation;
 
 int reservation_new(Reservation **ret);

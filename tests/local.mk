@@ -19,6 +19,7 @@ LDADD = libdaemon.la libmachine.la libpolicy.la $(CHECK_LIBS) $(SYSTEMD_LIBS) -l
 
 unit_tests = \
 	tests/unit/test-apply \
+	tests/unit/test-buffer \
 	tests/unit/test-cgroup \
 	tests/unit/test-conf-corpus \
 	tests/unit/test-conf-read \
@@ -33,6 +34,7 @@ unit_tests = \
 	tests/unit/test-json \
 	tests/unit/test-lease \
 	tests/unit/test-ledger \
+	tests/unit/test-memory \
 	tests/unit/test-nodeset \
 	tests/unit/test-offline \
 	tests/unit/test-plan \
@@ -82,11 +84,14 @@ tests_bus_test_hotplug_LDADD = $(LDADD) $(UMOCKDEV_LIBS)
 client_tests = \
 	tests/client/bus.sh \
 	tests/client/check.sh \
+	tests/client/libcdm.sh \
 	tests/client/container.sh \
 	tests/client/offline.sh \
 	tests/client/power9.sh \
 	tests/client/usage.sh
 check_PROGRAMS += tests/client/fake-cdmd
+# For the one that compiles against the library.
+AM_TESTS_ENVIRONMENT = CC='$(CC)' MAKE='$(MAKE)' SANITIZE_CFLAGS='$(SANITIZE_CFLAGS)'; export CC MAKE SANITIZE_CFLAGS;
 
 # What the sources themselves keep to, and what is not code: pages, units, policy files.
 file_tests = \
@@ -107,12 +112,17 @@ TESTS += $(unit_tests) $(bus_tests) $(client_tests) $(file_tests)
 
 # Programs that only make sense in the guest: `make vm-programs`, `make install-vm-programs DESTDIR=...`.
 vm_programs = \
+	examples/cdm-example \
 	tests/vm/programs/vm-apply \
+	tests/vm/programs/vm-buffer \
 	tests/vm/programs/vm-hog \
 	tests/vm/programs/vm-ping
 EXTRA_PROGRAMS = $(vm_programs)
 CLEANFILES += $(vm_programs)
 vmprogramsdir = $(prefix)/lib/cdmd-tests
+examples_cdm_example_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/client
+examples_cdm_example_LDADD = libcdm.la
+tests_vm_programs_vm_buffer_LDADD = $(NUMA_LIBS)
 tests_vm_programs_vm_hog_LDADD = $(NUMA_LIBS) -lpthread
 tests_vm_programs_vm_ping_LDADD = $(SYSTEMD_LIBS) -lpthread
 

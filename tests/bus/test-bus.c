@@ -45,6 +45,11 @@ static int keep_reply(sd_bus_message *m, void *userdata, sd_bus_error *error)
         return 0;
 }
 
+static int keep_nothing(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+        return 0;
+}
+
 static int count_busy(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
         if (sd_bus_message_is_method_error(m, CDM_ERROR_BUSY))
@@ -943,6 +948,113 @@ START_TEST(holders_are_named)
 }
 END_TEST
 
+/* 0, or negative errno with world_error filled in. */
+static int open_buffer(sd_bus *bus, uint32_t id, uint64_t size, const char *option, const char *type, ...)
+{
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL, *reply = NULL;
+        sd_bus_error e = SD_BUS_ERROR_NULL;
+        char path[64];
+        va_list ap;
+
+        snprintf(path, sizeof(path), CDM_PATH_RESERVATION "/%" PRIu32, id);
+        int r = sd_bus_message_new_method_call(bus, &m, CDM_BUS_NAME, path, CDM_INTERFACE_RESERVATION,
+                                               option ? "OpenBufferWithOptions" : "OpenBuffer");
+        ck_assert_int_ge(r, 0);
+        ck_assert_int_ge(sd_bus_message_append(m, "t", size), 0);
+        if (option) {
+                ck_assert_int_ge(sd_bus_message_open_container(m, 'a', "{sv}"), 0);
+                ck_assert_int_ge(sd_bus_message_open_container(m, 'e', "sv"), 0);
+                ck_assert_int_ge(sd_bus_message_append(m, "s", option), 0);
+                ck_assert_int_ge(sd_bus_message_open_container(m, 'v', type), 0);
+                va_start(ap, type);
+                ck_assert_int_ge(sd_bus_message_appendv(m, type, ap), 0);
+                va_end(ap);
+                for (int i = 0; i < 3; i++)
+                        ck_assert_int_ge(sd_bus_message_close_container(m), 0);
+        }
+        r = sd_bus_call(bus, m, 0, &e, &reply);
+        snprintf(world_error, sizeof(world_error), "%s", e.name ? e.name : "");
+        snprintf(world_message, sizeof(world_message), "%s", e.message ? e.message : "");
+        sd_bus_error_free(&e);
+        return r;
+}
+
+/* No machine that tests are built on has the node: that a buffer is made, and where, is seen in a guest. */
+START_TEST(buffers_that_cannot_be)
+{
+        uint32_t id = grant_db(GIB / 4);
+
+        ck_assert_int_lt(open_buffer(w.client, id, 0, NULL, ""), 0);
+        ck_assert_str_eq(world_error, CDM_ERROR_INVALID);
+        ck_assert_int_lt(open_buffer(w.client, id, GIB / 4 + 1, NULL, ""), 0);
+        ck_assert_str_eq(world_error, CDM_ERROR_FULL);
+        ck_assert_ptr_nonnull(strstr(world_message, "leave 256M"));
+        ck_assert_int_lt(open_buffer(w.client, id, UINT64_MAX, NULL, ""), 0);
+        ck_assert_str_eq(world_error, CDM_ERROR_FULL);
+        ck_assert_int_lt(open_buffer(w.client, id, GIB / 4, NULL, ""), 0);
+        ck_assert_str_eq(world_error, CDM_ERROR_FULL);
+        ck_assert_ptr_nonnull(strstr(world_message, "Node 2 has no room"));
+        ck_assert_int_lt(open_buffer(w.client, id, 4096, "colour", "s", "blue"), 0);
+        ck_assert_str_eq(world_error, CDM_ERROR_INVALID);
+        ck_assert_int_lt(open_buffer(w.client, id, 4096, CDM_OPTION_HUGETLB, "s", "2M"), 0);
+        ck_assert_str_eq(world_error, CDM_ERROR_INVALID);
+        ck_assert_int_lt(open_buffer(w.client, id, 4096, CDM_OPTION_HUGETLB, "t", UINT64_C(4097)), 0);
+        ck_assert_str_eq(world_error, CDM_ERROR_INVALID);
+        ck_assert_int_lt(open_buffer(w.client, id + 1, 4096, NULL, ""), 0);
+        ck_assert_str_eq(world_error, SD_BUS_ERROR_UNKNOWN_OBJECT);
+
+        /* What was refused holds nothing, and is in nobody's way. */
+        ck_assert_str_eq(world_reservation(&w, id, "Strength"), "exclusive");
+        world_put(&w, "/sys/fs/cgroup/system.slice/db.service/memory.numa_stat", "anon N0=0 N2=8192\n");
+        ck_assert_int_eq(world_release(w.client, id), 0);
+        world_wait_event(&w, "residue", id);
+        ck_assert_int_lt(open_buffer(w.client, id, 4096, NULL, ""), 0);
+        ck_assert_str_eq(world_error, CDM_ERROR_STALE);
+        world_put(&w, "/sys/fs/cgroup/system.slice/db.service/memory.numa_stat", "anon N0=0 N2=0\n");
+        world_wait_event(&w, "released", id);
+}
+END_TEST
+
+START_TEST(a_client_that_leaves_while_its_buffers_wait)
+{
+        uint32_t id = grant_db(GIB / 4);
+
+        for (int i = 0; i < 20; i++) {
+                sd_bus *bus = world_connect(&w, getuid());
+                char path[64];
+
+                snprintf(path, sizeof(path), CDM_PATH_RESERVATION "/%" PRIu32, id);
+                for (int k = 0; k < 50; k++)
+                        ck_assert_int_ge(sd_bus_call_method_async(bus, NULL, CDM_BUS_NAME, path,
+                                                                  CDM_INTERFACE_RESERVATION, "OpenBuffer",
+                                                                  keep_nothing, NULL, "t", UINT64_C(4096)),
+                                         0);
+                sd_bus_flush_close_unref(bus);
+        }
+        ck_assert_int_lt(open_buffer(w.client, id, GIB, NULL, ""), 0);
+        ck_assert_int_eq(world_release(w.client, id), 0);
+        world_wait_event(&w, "released", id);
+}
+END_TEST
+
+START_TEST(buffers_of_others)
+{
+        sd_bus *bus = world_connect(&w, USER_NOBODY);
+        uint32_t id = grant_db(GIB / 4);
+
+        world_start_polkit(&w, "no");
+        ck_assert_int_lt(open_buffer(bus, id, 4096, NULL, ""), 0);
+        ck_assert_str_eq(world_error, CDM_ERROR_DENIED);
+        ck_assert_str_eq(world_polkit_asked(&w), CDM_ACTION_RELEASE_OTHERS);
+        ck_assert_int_lt(open_buffer(bus, id, 4096, CDM_OPTION_HUGETLB, "t", UINT64_C(0)), 0);
+        ck_assert_str_eq(world_error, CDM_ERROR_DENIED);
+        world_start_polkit(&w, "yes");
+        ck_assert_int_lt(open_buffer(bus, id, GIB, NULL, ""), 0);
+        ck_assert_str_eq(world_error, CDM_ERROR_FULL);
+        sd_bus_flush_close_unref(bus);
+}
+END_TEST
+
 START_TEST(without_a_fence_nothing_is_restricted)
 {
         uint32_t id = grant_db(GIB / 2);
@@ -1339,6 +1451,8 @@ int main(void)
         tcase_add_test(t, a_node_that_shrinks_degrades);
         tcase_add_test(t, a_drained_node_is_nobodys);
         tcase_add_test(t, what_cannot_be_drained);
+        tcase_add_test(t, buffers_that_cannot_be);
+        tcase_add_test(t, a_client_that_leaves_while_its_buffers_wait);
         tcase_add_test(t, without_a_fence_nothing_is_restricted);
         tcase_add_test(t, refuses_to_start_where_it_cannot_work);
         tcase_add_test(t, a_machine_without_cdm_nodes);
@@ -1348,6 +1462,7 @@ int main(void)
                 tcase_add_test(u, managing_needs_polkit);
                 tcase_add_test(u, a_caller_who_moved_away_gets_nothing);
                 tcase_add_test(u, questions_of_others_do_not_wait);
+                tcase_add_test(u, buffers_of_others);
                 tcase_add_test(u, polkit_that_hangs_stops_nobody_else);
                 tcase_add_test(u, waiting_for_polkit_has_an_end);
                 tcase_add_test(u, run_moves_a_session_into_a_scope);

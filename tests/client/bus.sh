@@ -214,6 +214,29 @@ for policy in prefer bind interleave; do
         fi
 done
 
+# buffer: the command inherits it, and takes the place of cdmctl
+run 0 buffer 7 5000 -- sh -c 'stat -Lc %s "/proc/self/fd/$CDM_BUFFER_FD"'
+asked 'OpenBuffer 5000'
+says out 8192
+run 0 buffer 7 1M --hugetlb -- true
+asked 'OpenBufferWithOptions 1048576 hugetlb=0'
+run 2 buffer 7 1M -- sh -c 'exit 2'
+run 137 buffer 7 1M -- sh -c 'kill -9 $$'
+run 127 buffer 7 1M -- "$scratch/missing"
+run 126 buffer 7 1M -- "$scratch"
+run 125 buffer 7 65M -- true
+says err 'cdmctl: the reservation has no room'
+run 125 buffer 7 13 -- true
+says err 'cdmctl: not yours'
+run 125 buffer 8 1M -- true
+says err 'cdmctl: '
+run 125 buffer 7 0 -- true
+run 125 buffer 7 50% -- true
+run 125 buffer x 1M -- true
+run 125 buffer 7 1M
+run 125 buffer 7 1M --
+run 125 buffer 7 1M --unit=a -- true
+
 # monitor: a line an event, until it is told to stop
 "$cdmctl" monitor --json >"$scratch/out" 2>"$scratch/err" &
 monitor=$!

@@ -8,7 +8,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <systemd/sd-bus.h>
+#include <unistd.h>
 
 #include "policy/cdm-names.h"
 #include "policy/macro.h"
@@ -278,6 +280,33 @@ static int migrate(sd_bus_message *m, void *userdata, sd_bus_error *error)
         return sd_bus_reply_method_return(m, "tt", UINT64_C(3) << 20, UINT64_C(1) << 20);
 }
 
+/* Any size up to that of the reservation; what is handed out is ordinary memory. */
+static int open_buffer(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+        uint64_t size;
+
+        int r = sd_bus_message_read(m, "t", &size);
+        if (r < 0)
+                return r;
+        printf("%s %llu", sd_bus_message_get_member(m), (unsigned long long)size);
+        if (strcmp(sd_bus_message_get_signature(m, 1), "t") != 0)
+                r = print_options(m);
+        puts("");
+        fflush(stdout);
+        if (r < 0)
+                return r;
+        if (size == 13)
+                return sd_bus_error_setf(error, CDM_ERROR_DENIED, "not yours");
+        if (size > (UINT64_C(64) << 20))
+                return sd_bus_error_setf(error, CDM_ERROR_FULL, "the reservation has no room");
+        int fd = memfd_create("buffer", MFD_CLOEXEC);
+        if (fd < 0 || ftruncate(fd, (off_t)(size + 4095) / 4096 * 4096) < 0)
+                return -errno;
+        r = sd_bus_reply_method_return(m, "h", fd);
+        close(fd);
+        return r;
+}
+
 #define VALUE(name, type)              SD_BUS_PROPERTY(name, type, get_value, 0, 0)
 #define METHOD(name, in, out, handler) SD_BUS_METHOD(name, in, out, handler, SD_BUS_VTABLE_UNPRIVILEGED)
 
@@ -307,6 +336,8 @@ static const sd_bus_vtable reservation_vtable[] = {
         METHOD("Release", "", "", release),
         METHOD("Renew", "t", "", renew),
         METHOD("Migrate", "", "tt", migrate),
+        METHOD("OpenBuffer", "t", "h", open_buffer),
+        METHOD("OpenBufferWithOptions", "ta{sv}", "h", open_buffer),
         VALUE("Id", "u"),
         VALUE("Pool", "s"),
         VALUE("Size", "t"),

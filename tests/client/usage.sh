@@ -19,7 +19,7 @@ for verb in $verbs; do
         says out "cdmctl $verb"
         silent err
         run_status=2
-        [ "$verb" = run ] && run_status=125
+        case $verb in run | buffer) run_status=125 ;; esac
         run "$run_status" "$verb" --no-such-option
         says err 'no-such-option'
         run "$run_status" "$verb" --json=yaml

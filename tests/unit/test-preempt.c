@@ -72,6 +72,18 @@ static void expect(const char *expected)
         ck_assert_str_eq(text, expected);
 }
 
+START_TEST(buffers_are_not_taken_away)
+{
+        Reservation *r = hold(1, "a.service", 0, 100, 0);
+
+        hold(2, "b.service", 10, 0, 100);
+        r->exact_bytes = PAGE;
+        expect("no-room");
+        r->exact_bytes = 0;
+        expect("1");
+}
+END_TEST
+
 START_TEST(strictly_lower_priorities_of_others)
 {
         hold(1, "a.service", 10, 100, 0);
@@ -201,6 +213,7 @@ int main(void)
         TCase *t = tcase_create("preempt");
 
         tcase_add_checked_fixture(t, start, stop);
+        tcase_add_test(t, buffers_are_not_taken_away);
         tcase_add_test(t, strictly_lower_priorities_of_others);
         tcase_add_test(t, as_few_bytes_as_needed);
         tcase_add_test(t, among_equals_the_lower_priority_then_the_younger);

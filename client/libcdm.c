@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* libcdm: each function is one call to cdmd; what comes back is an errno and a sentence. */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <systemd/sd-bus.h>
+#include <unistd.h>
+
+#include "client/cdm.h"
+#include "policy/cdm-names.h"
+#include "policy/macro.h"
+
+#define PUBLIC __attribute__((visibility("default")))
+
+/* As long as the kernel takes to fill a buffer, or a person to type a password. */
+#define TIMEOUT_USEC (UINT64_C(300) * 1000000)
+
+struct Cdm {
+        sd_bus *bus;
+        char *error;
+};
+
+/* A name that ends in '.' stands for all that begin with it. */
+static const struct {
+        const char *name;
+        int error;
+} error_table[] = {
+        { CDM_ERROR_DENIED, -EACCES },
+        { CDM_ERROR_FULL, -ENOSPC },
+        { CDM_ERROR_TIMEOUT, -ETIMEDOUT },
+        { CDM_ERROR_NO_SUCH_POOL, -ENOENT },
+        { CDM_ERROR_NO_SUCH_RESERVATION, -ENOENT },
+        { CDM_ERROR_NO_SUCH_TARGET, -ENOENT },
+        { SD_BUS_ERROR_UNKNOWN_OBJECT, -ENOENT },
+        { CDM_ERROR_STALE, -ESTALE },
+        { CDM_ERROR_INVALID, -EINVAL },
+        { SD_BUS_ERROR_INVALID_ARGS, -EINVAL },
+        { CDM_ERROR_BUSY, -EBUSY },
+        { SD_BUS_ERROR_LIMITS_EXCEEDED, -EBUSY },
+        { CDM_ERROR_NOT_SUPPORTED, -EOPNOTSUPP },
+        { SD_BUS_ERROR_UNKNOWN_METHOD, -EOPNOTSUPP },
+        { SD_BUS_ERROR_ACCESS_DENIED, -EACCES },
+        { SD_BUS_ERROR_INTERACTIVE_AUTHORIZATION_REQUIRED, -EACCES },
+        { SD_BUS_ERROR_SERVICE_UNKNOWN, -ENOTCONN },
+        { SD_BUS_ERROR_NAME_HAS_NO_OWNER, -ENOTCONN },
+        { SD_BUS_ERROR_NO_SERVER, -ENOTCONN },
+        { SD_BUS_ERROR_NO_REPLY, -ENOTCONN },
+        { SD_BUS_ERROR_DISCONNECTED, -ENOTCONN },
+        { "org.freedesktop.DBus.Error.Spawn.", -ENOTCONN },
+        { "org.freedesktop.systemd1.", -ENOTCONN },
+};
+
+static int error_of(const sd_bus_error *e, int r)
+{
+        for (size_t i = 0; e->name && i < ARRAY_SIZE(error_table); i++) {
+                size_t n = strlen(error_table[i].name);
+
+                if (error_table[i].name[n - 1] == '.' ? strncmp(e->name, error_table[i].name, n) == 0
+                                                      : strcmp(e->name, error_table[i].name) == 0)
+                        return error_table[i].error;
+        }
+        return r == -ECONNRESET || r == -EPIPE || r == -ESHUTDOWN ? -ENOTCONN : r;
+}
+
+static int keep_error(Cdm *c, int r, const char *text)
+{
+        free(c->error);
+        c->error = r < 0 ? strdup(text ? text : strerror(-r)) : NULL;
+        return r;
+}
+
+PUBLIC int cdm_open(unsigned flags, Cdm **ret)
+{
+        if ((flags & ~CDM_INTERACTIVE) || !ret)
+                return -EINVAL;
+        Cdm *c = calloc(1, sizeof(*c));
+
+        if (!c)
+                return -ENOMEM;
+        int r = sd_bus_open_system_with_description(&c->bus, "libcdm");
+        if (r >= 0)
+                r = sd_bus_set_allow_interactive_authorization(c->bus, (flags & CDM_INTERACTIVE) != 0);
+        if (r < 0) {
+                cdm_close(c);
+                return r == -ENOMEM ? r : -ENOTCONN;
+        }
+        *ret = c;
+        return 0;
+}
+
+PUBLIC Cdm *cdm_close(Cdm *c)
+{
+        if (!c)
+                return NULL;
+        sd_bus_flush_close_unref(c->bus);
+        free(c->error);
+        free(c);
+        return NULL;
+}
+
+PUBLIC const char *cdm_error(const Cdm *c)
+{
+        return c && c->error ? c->error : "";
+}
+
+static int new_call(Cdm *c, uint32_t id, const char *member, sd_bus_message **ret)
+{
+        char path[64];
+
+        if (id == 0)
+                return sd_bus_message_new_method_call(c->bus, ret, CDM_BUS_NAME, CDM_PATH,
+                                                      CDM_INTERFACE_MANAGER, member);
+        snprintf(path, sizeof(path), CDM_PATH_RESERVATION "/%" PRIu32, id);
+        return sd_bus_message_new_method_call(c->bus, ret, CDM_BUS_NAME, path, CDM_INTERFACE_RESERVATION,
+                                              member);
+}
+
+/* r: whether the message could be made. */
+static int call(Cdm *c, int r, sd_bus_message *m, sd_bus_message **ret_reply)
+{
+        sd_bus_error e = SD_BUS_ERROR_NULL;
+
+        if (r < 0)
+                return keep_error(c, r, NULL);
+        r = sd_bus_call(c->bus, m, TIMEOUT_USEC, &e, ret_reply);
+        if (r < 0)
+                r = keep_error(c, error_of(&e, r), e.message);
+        else
+                r = keep_error(c, 0, NULL);
+        sd_bus_error_free(&e);
+        return r;
+}
+
+static int read_id(sd_bus_message *reply, uint32_t *ret)
+{
+        const char *path;
+        int n = 0;
+
+        int r = sd_bus_message_read(reply, "o", &path);
+        if (r < 0)
+                return r;
+        return sscanf(path, CDM_PATH_RESERVATION "/%" SCNu32 "%n", ret, &n) == 1 && !path[n] ? 0 : -EBADMSG;
+}
+
+PUBLIC int cdm_request(Cdm *c, const char *pool, uint64_t size_bytes, uint32_t *ret_id)
+{
+        sd_bus_message *m = NULL, *reply = NULL;
+        uint32_t id = 0;
+
+        if (!c || !pool || !ret_id)
+                return -EINVAL;
+        /* The message keeps a copy of its own. */
+        int fd = (int)syscall(SYS_pidfd_open, getpid(), 0);
+        int r = fd < 0 ? -errno : new_call(c, 0, "Request", &m);
+        if (r >= 0)
+                r = sd_bus_message_append(m, "sta{sv}", pool, size_bytes, 1, CDM_OPTION_PIDFD, "h", fd);
+        if (fd >= 0)
+                close(fd);
+        r = call(c, r, m, &reply);
+        if (r >= 0)
+                r = keep_error(c, read_id(reply, &id), NULL);
+        if (r >= 0)
+                *ret_id = id;
+        sd_bus_message_unref(m);
+        sd_bus_message_unref(reply);
+        return r;
+}
+
+PUBLIC int cdm_release(Cdm *c, uint32_t id)
+{
+        sd_bus_message *m = NULL;
+
+        if (!c || id == 0)
+                return -EINVAL;
+        int r = new_call(c, id, "Release", &m);
+        r = call(c, r, m, NULL);
+        sd_bus_message_unref(m);
+        return r;
+}
+
+PUBLIC int cdm_buffer(Cdm *c, uint32_t id, uint64_t size_bytes, unsigned flags, int *ret_fd)
+{
+        sd_bus_message *m = NULL, *reply = NULL;
+        int theirs, fd = -EBADF, r;
+
+        if (!c || id == 0 || (flags & ~CDM_HUGETLB) || !ret_fd)
+                return -EINVAL;
+        if (flags & CDM_HUGETLB) {
+                r = new_call(c, id, "OpenBufferWithOptions", &m);
+                if (r >= 0)
+                        r = sd_bus_message_append(m, "ta{sv}", size_bytes, 1, CDM_OPTION_HUGETLB, "t",
+                                                  UINT64_C(0));
+        } else {
+                r = new_call(c, id, "OpenBuffer", &m);
+                if (r >= 0)
+                        r = sd_bus_message_append(m, "t", size_bytes);
+        }
+        r = call(c, r, m, &reply);
+        if (r >= 0)
+                r = keep_error(c, sd_bus_message_read(reply, "h", &theirs), NULL);
+        if (r >= 0) {
+                /* The reply's own goes with it. */
+                fd = fcntl(theirs, F_DUPFD_CLOEXEC, 3);
+                r = keep_error(c, fd < 0 ? -errno : 0, NULL);
+        }
+        if (r >= 0)
+                *ret_fd = fd;
+        sd_bus_message_unref(m);
+        sd_bus_message_unref(reply);
+        return r;
+}

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* What the files manager-buffer*.c share. */
+
+#include "daemon/manager-buffer.h"
+#include "daemon/memory.h"
+
+/* In the order in which it is done. */
+typedef enum Todo {
+        TODO_NOTHING,
+        TODO_DESTROY,
+        TODO_LOOK,
+        TODO_SAMPLE,
+        TODO_ADOPT,
+        TODO_MAKE,
+        _TODO_MAX
+} Todo;
+
+typedef struct Buffer Buffer;
+struct Buffer {
+        BufferSet *set;
+        uint32_t id; /* of the reservation, which outlives it */
+        uint32_t serial;
+        bool huge;
+        BufferLayout layout; /* empty until it is known where it goes */
+        uint64_t here_bytes; /* on its nodes, as seen last; 0 until it is open */
+        bool lost;           /* was told that it could not be moved back */
+        Todo todo, doing;
+        sd_event_source *last_close;
+        bool closed; /* by some user, so perhaps by the last one */
+        /* of the one who asked, until the answer */
+        sd_bus_message *call;
+        sd_bus_track *track;
+        uint64_t asked_bytes, page_bytes;
+        /* the worker's while doing */
+        Memory *memory;
+        MemoryCheck check;
+        int fd, full_node;
+        Job *job;
+        Buffer *prev, *next;
+};
+
+struct BufferSet {
+        Manager *manager;
+        Buffer *buffers;
+        size_t n;
+        uint32_t last_serial;
+        Buffer *working; /* the one that a job is about */
+        bool stopping;
+        sd_event_source *timer; /* looks now and then */
+        sd_event_source *sweep; /* looks for those that nobody has any more */
+        uint64_t sweep_usec;
+};
+
+/* Adds one to the set. */
+int buffer_new(BufferSet *s, uint32_t id, Todo todo, Buffer **ret);
+/* Takes it out; what it holds stays its users'. */
+void buffer_free(Buffer *b);
+bool buffer_is_open(const Buffer *b);
+
+/* Does what is to be done next. */
+void buffers_go_on(BufferSet *s);
+/* The event of a last close may be on its way: those of the reservation (0: of all) that nobody uses are to
+ * be destroyed. */
+void buffers_sweep(BufferSet *s, uint32_t id);
+/* What is certain to be there changed: the reservation's strength follows it. */
+void buffers_update_strength(BufferSet *s, uint32_t id);

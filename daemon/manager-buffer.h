@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* The exact buffers of all reservations: who has them, what they hold, and that they stay where they belong.
+ */
+
+#include "daemon/manager.h"
+
+int buffers_new(Manager *m, BufferSet **ret);
+/* What is open stays open, and comes back with buffers_recover(). */
+BufferSet *buffers_free(BufferSet *s);
+/* Once at start, when the reservations are known: takes what systemd kept. */
+void buffers_recover(BufferSet *s);
+
+/* Replies by itself: with the descriptor, or an error. huge_bytes: the size of the huge pages, 0 is the
+ * default one. */
+int buffers_open(Entry *e, sd_bus_message *call, uint64_t size_bytes, bool huge, uint64_t huge_bytes);
+
+/* A change of some tenant's nodes, or a drain, may have dragged pages away: looks at all that are open. */
+void buffers_look(BufferSet *s);
+
+/* The reservation ends. True: its buffers are still in use; it stays, as `draining`, with what they hold,
+ * and manager_release() is called when the last one went. */
+bool buffers_keep(Entry *e);
+
+/* What all buffers hold of a node (-1: of all). */
+uint64_t buffers_node_bytes(const BufferSet *s, int node, bool huge_too);
+/* What buffers hold of a node (-1: of all), charged to cdmd's cgroup; huge pages are charged to nobody. Of
+ * one reservation; of all of a tenant; of one reservation by node. s may be NULL. */
+uint64_t buffers_bytes(const BufferSet *s, uint32_t id, int node, bool huge_too);
+uint64_t buffers_tenant_bytes(const BufferSet *s, const char *tenant, int node, bool huge_too);
+size_t buffers_shares(const BufferSet *s, uint32_t id, Share out[static SHARES_MAX]);
