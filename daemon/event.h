@@ -33,6 +33,8 @@
         X(EVENT_FENCE_LIFTED, "fence-lifted", LOG_NOTICE, "6e525d7a75504e2f8554249cfb2c965a")               \
         X(EVENT_INTRUDER_DRAINED, "intruder-drained", LOG_WARNING, "2513a599fc764e5ab198fad396de1236")      \
         X(EVENT_REPAIRED, "repaired", LOG_WARNING, "bf628385ccb24ce9b3bae7fff0981e37")                      \
+        X(EVENT_OVERRUN, "overrun", LOG_NOTICE, "75d14f500a954c999ba0a8ee962ca2b5")                         \
+        X(EVENT_OVERRUN_ENDED, "overrun-ended", LOG_NOTICE, "a880cb826ff244ba989c0e4a6b5b2004")             \
         X(EVENT_RECOVERED, "recovered", LOG_INFO, "035fa4ddde6d406eb76862bb9ef7f2bc")
 
 typedef enum EventKind {
@@ -64,6 +66,8 @@ typedef enum EventField {
         EVENT_HAS_EVICTED = 1 << 4,
         EVENT_HAS_RESIDUE = 1 << 5,
         EVENT_HAS_LEFT = 1 << 6,
+        EVENT_HAS_EXCESS = 1 << 7,
+        EVENT_HAS_DURATION = 1 << 8,
 } EventField;
 
 /* Everything is borrowed for the time of the call. In the journal these are the fields CDM_POOL=, CDM_SIZE=,
@@ -83,6 +87,7 @@ typedef struct Event {
         uid_t uid;
         uint64_t moved_bytes, failed_bytes, evicted_bytes, residue_bytes;
         uint64_t left_usec; /* until it is drained */
+        uint64_t excess_bytes, duration_usec;
         const EventHolder *holders;
         size_t n_holders;
 } Event;

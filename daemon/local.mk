@@ -58,6 +58,7 @@ libdaemon_la_SOURCES = \
 	daemon/manager-migrate.c \
 	daemon/manager-near.c \
 	daemon/manager-queue.c \
+	daemon/manager-overrun.c \
 	daemon/manager-release.c \
 	daemon/manager-request.c \
 	daemon/manager-snapshot.c \
