@@ -30,6 +30,8 @@ libdaemon_la_SOURCES = \
 	daemon/cgroup-walk.c \
 	daemon/cgroup.c \
 	daemon/cgroup.h \
+	daemon/drain-maps.c \
+	daemon/drain-maps.h \
 	daemon/drain.c \
 	daemon/drain.h \
 	daemon/event.c \
