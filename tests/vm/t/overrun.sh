@@ -64,6 +64,19 @@ check "the end is told as well" wait_for 60 told train-greedy overrun-ended
 go train-calm b 'exec numactl --preferred=2 vm-hog --local --mb 56'
 check "the neighbour gets its bytes" wait_for 120 at_least train-calm $((88 * mib))
 
+# hot_on_node: bytes of the process that uses its pages all the time
+hot_on_node() {
+        local pages
+        pages=$(grep -oh ' N2=[0-9]*' "/proc/$(pgrep --full 'vm-hog --local --touch')/numa_maps" | cut -d= -f2 | paste -sd+)
+        echo $((${pages:-0} * 4096))
+}
+go train-greedy h 'exec numactl --preferred=2 vm-hog --local --touch --mb 64'
+check "another program of it uses its pages all the time" wait_for 60 pgrep --full 'vm-hog --local --touch'
+check "it is above once more" wait_for 60 sh -c '[ $(journalctl --unit cdmd --quiet CDM_EVENT=overrun CDM_UNIT=train-greedy.service | wc -l) -ge 2 ]'
+check "and pushed back" wait_for 120 at_most train-greedy $((97 * mib))
+check "what is used stays, what is not used went: $(hot_on_node) bytes" test "$(hot_on_node)" -ge $((56 * mib))
+pkill --full 'vm-hog --local --touch'
+
 go train-greedy b 'end=$((SECONDS + 60)); while [ $SECONDS -lt $end ]; do numactl --preferred=2 dd if=/dev/zero of=/dev/null bs=200M count=1 status=none; done; touch ended'
 check "for a minute it allocates as fast as it can" wait_for 240 test -e /run/train-greedy.d/ended
 check "the neighbour still has its bytes" at_least train-calm $((88 * mib))
