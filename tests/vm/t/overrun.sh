@@ -54,14 +54,14 @@ told() {
 tenant train-calm
 tenant train-greedy
 is "both share the node, and are watched" "$(site_list '[.[].strength] | unique | join(" ")')" watched
-go train-calm a 'exec numactl --preferred=2 vm-hog --local --mb 32'
+go train-calm a 'exec numactl --preferred=2 /usr/lib/cdmd-tests/vm-hog --local --mb 32'
 check "the calm one uses 32 MiB" wait_for 60 at_least train-calm $((32 * mib))
 
-go train-greedy a 'exec numactl --preferred=2 vm-hog --local --mb 300'
+go train-greedy a 'exec numactl --preferred=2 /usr/lib/cdmd-tests/vm-hog --local --mb 300'
 check "an overrun is told" wait_for 120 told train-greedy overrun
 check "the greedy one is pushed back to what it reserved" wait_for 120 at_most train-greedy $((97 * mib))
 check "the end is told as well" wait_for 60 told train-greedy overrun-ended
-go train-calm b 'exec numactl --preferred=2 vm-hog --local --mb 56'
+go train-calm b 'exec numactl --preferred=2 /usr/lib/cdmd-tests/vm-hog --local --mb 56'
 check "the neighbour gets its bytes" wait_for 120 at_least train-calm $((88 * mib))
 
 # hot_on_node: bytes of the process that uses its pages all the time
@@ -70,7 +70,7 @@ hot_on_node() {
         pages=$(grep -oh ' N2=[0-9]*' "/proc/$(pgrep --full 'vm-hog --local --touch')/numa_maps" | cut -d= -f2 | paste -sd+)
         echo $((${pages:-0} * 4096))
 }
-go train-greedy h 'exec numactl --preferred=2 vm-hog --local --touch --mb 64'
+go train-greedy h 'exec numactl --preferred=2 /usr/lib/cdmd-tests/vm-hog --local --touch --mb 64'
 check "another program of it uses its pages all the time" wait_for 60 pgrep --full 'vm-hog --local --touch'
 check "it is above once more" wait_for 60 sh -c '[ $(journalctl --unit cdmd --quiet CDM_EVENT=overrun CDM_UNIT=train-greedy.service | wc -l) -ge 2 ]'
 check "and pushed back" wait_for 120 at_most train-greedy $((97 * mib))
@@ -92,7 +92,7 @@ check "and how long it was" test "$longest" -gt 0
 systemctl stop train-greedy
 
 tenant warned
-go warned a 'exec numactl --preferred=2 vm-hog --local --mb 150'
+go warned a 'exec numactl --preferred=2 /usr/lib/cdmd-tests/vm-hog --local --mb 150'
 check "OnOverrun=warn: it is told" wait_for 60 told warned overrun
 check "and nothing is moved" at_least warned $((140 * mib))
 systemctl stop warned
@@ -100,7 +100,7 @@ check "the calm one is alone again" wait_for 60 site_has_one
 is "and exclusive" "$(site_list '.[0].strength')" exclusive
 
 tenant revoked
-go revoked a 'exec numactl --preferred=2 vm-hog --local --mb 150'
+go revoked a 'exec numactl --preferred=2 /usr/lib/cdmd-tests/vm-hog --local --mb 150'
 check "OnOverrun=revoke: the reservation is released" wait_for 120 site_has_one
 is "and the unit fenced" "$(site_mems revoked.service)" 0-1
 check "without a page there" at_most revoked 0
