@@ -8,7 +8,6 @@
 #include "daemon/cgroup.h"
 #include "daemon/fence-scan.h"
 #include "policy/cdm-names.h"
-#include "policy/rule.h"
 
 void fence_leaf_clear(FenceLeaf *leaf)
 {
@@ -212,6 +211,16 @@ NodeSet fence_leaf_reserved(const FenceLeaf *leaf, const Ledger *ledger)
         return nodes;
 }
 
+/* Is `unit` an instance of `name`, as job@7.service is of job@.service? */
+static bool is_instance(const char *unit, const char *name)
+{
+        const char *at = strchr(name, '@'), *dot = strrchr(unit, '.');
+
+        if (!at || at[1] != '.' || !dot)
+                return false;
+        return strncmp(unit, name, (size_t)(at - name) + 1) == 0 && strcmp(dot, at + 1) == 0;
+}
+
 bool fence_unit_is_exempt(const char *unit, const Config *config)
 {
         if (!unit)
@@ -219,7 +228,7 @@ bool fence_unit_is_exempt(const char *unit, const Config *config)
         if (strcmp(unit, CDM_UNIT) == 0)
                 return true;
         for (char **name = config->exempt; name && *name; name++)
-                if (strcmp(unit, *name) == 0 || rule_unit_is_instance(unit, *name))
+                if (strcmp(unit, *name) == 0 || is_instance(unit, *name))
                         return true;
         return false;
 }

@@ -90,25 +90,6 @@ static bool key_matches(char *const *globs, const char *value)
         return !globs || (value && any_glob(globs, value));
 }
 
-bool rule_unit_is_instance(const char *unit, const char *template)
-{
-        const char *at = strchr(template, '@'), *dot = strrchr(unit, '.');
-
-        if (!at || at[1] != '.' || !dot)
-                return false;
-        return strncmp(unit, template, (size_t)(at - template) + 1) == 0 && strcmp(dot, at + 1) == 0;
-}
-
-static bool unit_matches(char *const *globs, const char *unit)
-{
-        if (key_matches(globs, unit))
-                return true;
-        for (char *const *g = globs; unit && *g; g++)
-                if (rule_unit_is_instance(unit, *g))
-                        return true;
-        return false;
-}
-
 /* systemd's names are at most 255 bytes long. */
 #define UNIT_NAME_BYTES_MAX 256
 

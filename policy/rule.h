@@ -73,9 +73,6 @@ bool rule_matches(const Rule *r, const char *pool, const Subject *subject);
 /* The first that matches, or NULL. */
 const Rule *rule_find(Rule *const *rules, size_t n_rules, const char *pool, const Subject *subject);
 
-/* Is `unit` an instance of that template, as job@7.service is of job@.service? */
-bool rule_unit_is_instance(const char *unit, const char *template);
-
 /* The folder below a unit directory whose drop-ins apply to all units that a word of a Static= rule's Unit=
  * stands for, as in "train-.service.d" for "train-*.service"; owned by the caller, NULL when out of memory.
  */

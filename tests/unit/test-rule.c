@@ -89,23 +89,6 @@ START_TEST(matching)
 }
 END_TEST
 
-START_TEST(templates_stand_for_their_instances)
-{
-        ck_assert(rule_unit_is_instance("job@7.service", "job@.service"));
-        ck_assert(rule_unit_is_instance("job@a.b.service", "job@.service"));
-        ck_assert(!rule_unit_is_instance("jobs@7.service", "job@.service"));
-        ck_assert(!rule_unit_is_instance("job@7.scope", "job@.service"));
-        ck_assert(!rule_unit_is_instance("job@7.service", "job@8.service"));
-        ck_assert(!rule_unit_is_instance("job.service", "job.service"));
-
-        Subject s = { .unit = (char *)"job@7.service", .uid = 5 };
-        Rule r = { .units = GLOBS((char *)"job@.service") };
-        ck_assert(rule_matches(&r, "hbm", &s));
-        s.unit = (char *)"jobs.service";
-        ck_assert(!rule_matches(&r, "hbm", &s));
-}
-END_TEST
-
 START_TEST(first_match_decides)
 {
         Rule other = { .pools = GLOBS((char *)"cxl") }, deny = { .deny = true }, late = {};
@@ -164,7 +147,6 @@ int main(void)
         TCase *c = tcase_create("rule");
 
         tcase_add_loop_test(c, matching, 0, ARRAY_SIZE(cases));
-        tcase_add_test(c, templates_stand_for_their_instances);
         tcase_add_test(c, first_match_decides);
         tcase_add_test(c, overlong_slice);
         tcase_add_test(c, lines);
