@@ -24,19 +24,22 @@ at_least() {
         [ "$(on_node "$1")" -ge "$2" ]
 }
 
+# A file, because systemd expands ${...} in a command.
+cat >/run/tenant <<'TENANT'
+cd "/run/$1.d" || exit
+while sleep 0.2; do
+        for f in ./*.go; do
+                [ -e "$f" ] || continue
+                mv "$f" "${f%.go}"
+                bash "${f%.go}" &
+        done
+done
+TENANT
+
 # tenant UNIT: a service that runs what is put into /run/UNIT.d, a file a program, and reserves 96 MiB of node 2
 tenant() {
         mkdir -p "/run/$1.d"
-        # shellcheck disable=SC2016 # expands in the service
-        systemd-run --quiet --collect --unit="$1" bash -c '
-                cd "/run/$0.d"
-                while sleep 0.2; do
-                        for f in ./*.go; do
-                                [ -e "$f" ] || continue
-                                mv "$f" "${f%.go}"
-                                bash "${f%.go}" &
-                        done
-                done' "$1"
+        systemd-run --quiet --collect --unit="$1" bash /run/tenant "$1"
         check "$1 reserves 96 MiB of node 2" cdmctl request hbm 96M --unit "$1.service" --nodes 2
 }
 
@@ -107,5 +110,5 @@ check "without a page there" at_most revoked 0
 systemctl stop revoked train-calm
 check "nothing is left" wait_for 60 site_gone
 site_down
-rm -r /run/{train-calm,train-greedy,warned,revoked}.d
+rm -r /run/tenant /run/{train-calm,train-greedy,warned,revoked}.d
 finish
