@@ -25,6 +25,8 @@ static const struct {
         { "error", "s", offsetof(Event, error) },
         { "moved", "t", offsetof(Event, moved) },
         { "failed", "t", offsetof(Event, failed) },
+        { "excess", "t", offsetof(Event, excess) },
+        { "duration", "t", offsetof(Event, duration_usec) },
         { "evicted", "t", offsetof(Event, evicted) },
         { "residue", "t", offsetof(Event, residue) },
         { "left", "t", offsetof(Event, left) },
@@ -188,6 +190,10 @@ void event_write_text(const Event *e, FILE *out)
                 fprintf(out, "%s%s of residue", sep, size_format(e->residue, buf)), sep = ", ";
         if (e->left > 0)
                 fprintf(out, "%sdrained in %s", sep, timespan_format(e->left, span)), sep = ", ";
+        if (e->excess > 0)
+                fprintf(out, "%s%s above its reservation", sep, size_format(e->excess, buf)), sep = ", ";
+        if (e->duration_usec > 0)
+                fprintf(out, " at most, for %s", timespan_format(e->duration_usec, span));
         if (e->reason && *e->reason)
                 fprintf(out, "%s%s", *sep ? ": " : "", e->reason);
         if (e->policy && *e->policy && !(e->reason && strstr(e->reason, e->policy)))

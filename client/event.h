@@ -22,7 +22,7 @@ typedef struct Event {
         uint32_t id;    /* 0: about no reservation */
         uint32_t given; /* which details came, by their place in the table of event.c */
         const char *pool, *unit, *cgroup, *nodes, *reason, *policy, *error;
-        uint64_t size, moved, failed, evicted, residue, left;
+        uint64_t size, moved, failed, evicted, residue, left, excess, duration_usec;
         uint32_t uid;
         EventHolder *holders;
         size_t n_holders;

@@ -214,10 +214,15 @@ static int do_verify(StepJob *j, int fd)
 static int do_move(StepJob *j, int fd, Job *job)
 {
         uint64_t limit = j->step.kind == STEP_MIGRATE ? j->limit_bytes : j->step.bytes;
+        const NodeSet *from = &j->step.from, *to = &j->step.nodes;
         int r;
 
-        r = drain_move_some(fd, &j->step.from, &j->step.nodes, limit > 0 ? limit : UINT64_MAX, j->bandwidth,
-                            job, &j->moved);
+        if (limit == 0)
+                r = drain_move(fd, from, to, j->bandwidth, job, &j->moved);
+        else if (j->step.kind == STEP_DRAIN)
+                r = drain_move_coldest(fd, from, to, limit, j->bandwidth, job, &j->moved);
+        else
+                r = drain_move_some(fd, from, to, limit, j->bandwidth, job, &j->moved);
         if (r < 0 && r != -ECANCELED)
                 j->message = message_new("cannot move pages of %s: %s", j->cgroup, strerror(-r));
         return r;

@@ -10,7 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "daemon/memory.h"
+#include "daemon/drain-maps.h"
 #include "daemon/pages.h"
 
 /* A pass goes over the cgroup's processes. /proc/PID/numa_maps says which mappings have pages on a node that
@@ -43,6 +43,7 @@ typedef struct Mover {
         const NodeSet *to;
         uint64_t bandwidth;
         uint64_t limit_bytes; /* moves no more than that */
+        bool cold_first;      /* and begins with what was not used lately */
         Job *job;
         uint64_t left_bytes; /* for progress */
         uint64_t moved_bytes;
@@ -58,13 +59,6 @@ typedef struct Mover {
         int node[CHUNK_PAGES];
         int status[CHUNK_PAGES];
 } Mover;
-
-/* One mapping with pages to move. */
-typedef struct Mapping {
-        uint64_t start, end;
-        uint64_t page_bytes;
-        uint64_t pages; /* on `from` */
-} Mapping;
 
 static uint64_t now_usec(void)
 {
@@ -264,7 +258,7 @@ static int add_page(Mover *m, uint64_t address)
 }
 
 /* All present pages of a mapping, by windows of its pagemap. */
-static int move_mapping(Mover *m, const Mapping *mapping, int pagemap)
+static int move_mapping(Mover *m, const DrainMap *mapping, int pagemap)
 {
         const uint64_t small = (uint64_t)sysconf(_SC_PAGESIZE);
         const uint64_t step = mapping->page_bytes / small;
@@ -301,127 +295,24 @@ static int move_mapping(Mover *m, const Mapping *mapping, int pagemap)
         return r;
 }
 
-/* "7f0c prefer:2 anon=4 dirty=4 N0=1 N2=3 kernelpagesize_kB=4": false if it has no page on `from`. */
-static bool parse_numa_maps(char *line, const NodeSet *from, Mapping *ret)
+/* Gone, or nothing that we may touch (a kernel thread): the others still count, and the first error is kept.
+ */
+static int move_maps(Mover *m, const DrainMaps *maps, int *first_error)
 {
-        Mapping mapping = { .page_bytes = 4096 };
-        char *save = NULL, *word, *end;
+        for (size_t i = 0; i < maps->n_items && m->moved_bytes < m->limit_bytes; i++) {
+                const DrainProcess *p = &maps->processes[maps->items[i].process];
+                int r;
 
-        word = strtok_r(line, " \n", &save);
-        if (!word)
-                return false;
-        mapping.start = strtoull(word, &end, 16);
-        if (*end)
-                return false;
-        while ((word = strtok_r(NULL, " \n", &save))) {
-                uint64_t value;
-                int node;
-
-                if (sscanf(word, "kernelpagesize_kB=%" SCNu64, &value) == 1 && value >= 4)
-                        mapping.page_bytes = value * 1024;
-                else if (sscanf(word, "N%d=%" SCNu64, &node, &value) == 2 && node >= 0 && node < NODE_MAX &&
-                         nodeset_contains(from, node))
-                        mapping.pages += value;
+                m->pid = p->pid;
+                r = move_mapping(m, &maps->items[i], p->pagemap);
+                if (r == -ECANCELED)
+                        return r;
+                /* These are of this mapping only: it changed under us. */
+                if (r < 0 && r != -ESRCH && r != -EINVAL && r != -EFAULT && r != -ENOMEM &&
+                    *first_error == 0)
+                        *first_error = r;
         }
-        if (mapping.pages == 0)
-                return false;
-        *ret = mapping;
-        return true;
-}
-
-static FILE *open_proc(pid_t pid, const char *name)
-{
-        char path[64];
-
-        snprintf(path, sizeof(path), "/proc/%d/%s", (int)pid, name);
-        return fopen(path, "re");
-}
-
-/* The mappings with pages on `from`, still without their ends. */
-static int read_numa_maps(pid_t pid, const NodeSet *from, Mapping **ret, size_t *ret_n)
-{
-        _cleanup_free_ Mapping *array = NULL;
-        _cleanup_free_ char *line = NULL;
-        size_t n = 0, size = 0, length = 0;
-        FILE *f = open_proc(pid, "numa_maps");
-        int r = 0;
-
-        if (!f)
-                return -ESRCH;
-        while (r == 0 && getline(&line, &length, f) > 0) {
-                Mapping mapping;
-
-                if (!parse_numa_maps(line, from, &mapping))
-                        continue;
-                if (n == size) {
-                        Mapping *larger = realloc(array, (size = size ? size * 2 : 16) * sizeof(*larger));
-
-                        if (!larger) {
-                                r = -ENOMEM;
-                                break;
-                        }
-                        array = larger;
-                }
-                array[n++] = mapping;
-        }
-        fclose(f);
-        if (r < 0)
-                return r;
-        *ret = TAKE_PTR(array);
-        *ret_n = n;
         return 0;
-}
-
-/* Both files list mappings by ascending address; one that has been unmapped since keeps end 0, and so does
- * an exact buffer, which belongs where it is. */
-static int read_ends(pid_t pid, Mapping *array, size_t n)
-{
-        _cleanup_free_ char *line = NULL;
-        size_t length = 0, i = 0;
-        FILE *f = open_proc(pid, "maps");
-
-        if (!f)
-                return -ESRCH;
-        while (i < n && getline(&line, &length, f) > 0) {
-                uint64_t start, end;
-
-                if (sscanf(line, "%" SCNx64 "-%" SCNx64, &start, &end) != 2)
-                        continue;
-                while (i < n && array[i].start < start)
-                        i++;
-                if (i < n && array[i].start == start) {
-                        array[i].end = memory_is_mapped_by(line) ? 0 : end;
-                        i++;
-                }
-        }
-        fclose(f);
-        return 0;
-}
-
-static int move_process(Mover *m, pid_t pid)
-{
-        _cleanup_free_ Mapping *array = NULL;
-        char path[64];
-        size_t n = 0;
-        int pagemap, r;
-
-        r = read_numa_maps(pid, m->from, &array, &n);
-        if (r == 0 && n > 0)
-                r = read_ends(pid, array, n);
-        if (r < 0 || n == 0)
-                return r;
-        snprintf(path, sizeof(path), "/proc/%d/pagemap", (int)pid);
-        pagemap = open(path, O_RDONLY | O_CLOEXEC);
-        if (pagemap < 0)
-                return errno == ENOENT ? -ESRCH : -errno;
-        m->pid = pid;
-        for (size_t i = 0; i < n && r == 0 && m->moved_bytes < m->limit_bytes; i++) {
-                r = move_mapping(m, &array[i], pagemap);
-                if (r == -EINVAL || r == -EFAULT || r == -ENOMEM)
-                        r = 0; /* this mapping only: it changed under us */
-        }
-        close(pagemap);
-        return r;
 }
 
 /* What processes can map; page cache that nobody maps is for drain_evict(). */
@@ -441,22 +332,29 @@ static int read_left(int cgroup_fd, const NodeSet *from, uint64_t *ret_bytes)
         return 0;
 }
 
+/* Process by process, which holds little and moves what was seen just now; in the order of use all of them
+ * have to be looked at first. */
 static int move_pass(Mover *m, int cgroup_fd)
 {
+        _cleanup_(drain_maps_clear) DrainMaps maps = { 0 };
         _cleanup_free_ pid_t *pids = NULL;
-        size_t n = 0;
         int r, first_error = 0;
+        size_t n = 0;
 
         m->failed_bytes = 0;
         r = cgroup_read_pids(cgroup_fd, &pids, &n);
         for (size_t i = 0; r == 0 && i < n && m->moved_bytes < m->limit_bytes; i++) {
-                r = move_process(m, pids[i]);
-                if (r == -ECANCELED || r == -ENOMEM)
-                        return r;
-                /* Gone, or nothing that we may touch (a kernel thread): the others still count. */
-                if (r < 0 && r != -ESRCH && first_error == 0)
-                        first_error = r;
-                r = 0;
+                r = drain_maps_add(&maps, pids[i], m->from, m->cold_first);
+                if (r == 0 && !m->cold_first) {
+                        r = move_maps(m, &maps, &first_error);
+                        drain_maps_clear(&maps);
+                }
+        }
+        if (r == 0 && m->cold_first) {
+                drain_maps_sort(&maps);
+                r = move_maps(m, &maps, &first_error);
+                for (size_t i = 0; i < maps.n_processes; i++)
+                        drain_maps_forget_use(maps.processes[i].pid);
         }
         return r < 0 ? r : first_error;
 }
@@ -482,20 +380,10 @@ static int move_passes(Mover *m, int cgroup_fd)
         return 0;
 }
 
-int drain_move_some(int cgroup_fd, const NodeSet *from, const NodeSet *to, uint64_t limit_bytes,
-                    uint64_t bandwidth, Job *job, MoveResult *ret)
+static int move(int cgroup_fd, Mover *m, MoveResult *ret)
 {
-        _cleanup_free_ Mover *m = calloc(1, sizeof(*m));
-        int r;
+        int r = find_targets(m);
 
-        if (!m)
-                return -ENOMEM;
-        m->from = from;
-        m->to = to;
-        m->bandwidth = bandwidth;
-        m->limit_bytes = limit_bytes;
-        m->job = job;
-        r = find_targets(m);
         if (r == 0)
                 r = move_passes(m, cgroup_fd);
         free(m->targets);
@@ -506,10 +394,53 @@ int drain_move_some(int cgroup_fd, const NodeSet *from, const NodeSet *to, uint6
         return 0;
 }
 
+static int mover_new(const NodeSet *from, const NodeSet *to, uint64_t bandwidth, Job *job, Mover **ret)
+{
+        Mover *m = calloc(1, sizeof(*m));
+
+        if (!m)
+                return -ENOMEM;
+        m->from = from;
+        m->to = to;
+        m->bandwidth = bandwidth;
+        m->limit_bytes = UINT64_MAX;
+        m->job = job;
+        *ret = m;
+        return 0;
+}
+
 int drain_move(int cgroup_fd, const NodeSet *from, const NodeSet *to, uint64_t bandwidth, Job *job,
                MoveResult *ret)
 {
-        return drain_move_some(cgroup_fd, from, to, UINT64_MAX, bandwidth, job, ret);
+        _cleanup_free_ Mover *m = NULL;
+        int r = mover_new(from, to, bandwidth, job, &m);
+
+        return r < 0 ? r : move(cgroup_fd, m, ret);
+}
+
+int drain_move_some(int cgroup_fd, const NodeSet *from, const NodeSet *to, uint64_t limit_bytes,
+                    uint64_t bandwidth, Job *job, MoveResult *ret)
+{
+        _cleanup_free_ Mover *m = NULL;
+        int r = mover_new(from, to, bandwidth, job, &m);
+
+        if (r < 0)
+                return r;
+        m->limit_bytes = limit_bytes;
+        return move(cgroup_fd, m, ret);
+}
+
+int drain_move_coldest(int cgroup_fd, const NodeSet *from, const NodeSet *to, uint64_t limit_bytes,
+                       uint64_t bandwidth, Job *job, MoveResult *ret)
+{
+        _cleanup_free_ Mover *m = NULL;
+        int r = mover_new(from, to, bandwidth, job, &m);
+
+        if (r < 0)
+                return r;
+        m->limit_bytes = limit_bytes;
+        m->cold_first = true;
+        return move(cgroup_fd, m, ret);
 }
 
 static int read_file_bytes(int cgroup_fd, const NodeSet *from, uint64_t *ret_bytes)

@@ -28,6 +28,12 @@ int drain_move(int cgroup_fd, const NodeSet *from, const NodeSet *to, uint64_t b
 int drain_move_some(int cgroup_fd, const NodeSet *from, const NodeSet *to, uint64_t limit_bytes,
                     uint64_t bandwidth, Job *job, MoveResult *ret);
 
+/* The same for pages that are in excess: those of mappings that were not used since the last such call go
+ * first. Which pages of a mapping, nobody says: idle page tracking and DAMON's addresses need more rights
+ * than cdmd has, and DAMON's sysfs files have one owner a machine. */
+int drain_move_coldest(int cgroup_fd, const NodeSet *from, const NodeSet *to, uint64_t limit_bytes,
+                       uint64_t bandwidth, Job *job, MoveResult *ret);
+
 /* Evicts page cache of the cgroup that stayed on `from`, in chunks no larger than the file bytes there;
  * stops after two useless ones. *ret_evicted_bytes is what left. */
 int drain_evict(int cgroup_fd, const NodeSet *from, Job *job, uint64_t *ret_evicted_bytes);

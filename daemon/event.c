@@ -39,6 +39,8 @@ static const struct {
         { "size", "CDM_SIZE", offsetof(Event, size_bytes), EVENT_HAS_SIZE },
         { "moved", "CDM_MOVED", offsetof(Event, moved_bytes), EVENT_HAS_MOVED },
         { "failed", "CDM_FAILED", offsetof(Event, failed_bytes), EVENT_HAS_FAILED },
+        { "excess", "CDM_EXCESS", offsetof(Event, excess_bytes), EVENT_HAS_EXCESS },
+        { "duration", "CDM_DURATION_USEC", offsetof(Event, duration_usec), EVENT_HAS_DURATION },
         { "evicted", "CDM_EVICTED", offsetof(Event, evicted_bytes), EVENT_HAS_EVICTED },
         { "residue", "CDM_RESIDUE", offsetof(Event, residue_bytes), EVENT_HAS_RESIDUE },
         { "left", "CDM_LEFT_USEC", offsetof(Event, left_usec), EVENT_HAS_LEFT },

@@ -34,6 +34,8 @@
         X(EVENT_INTRUDER_DRAINED, "intruder-drained", LOG_WARNING, "2513a599fc764e5ab198fad396de1236")      \
         X(EVENT_FENCED, "fenced", LOG_NOTICE, "2ff07aa34b614e4cbee93877e312b80c")                           \
         X(EVENT_REPAIRED, "repaired", LOG_WARNING, "bf628385ccb24ce9b3bae7fff0981e37")                      \
+        X(EVENT_OVERRUN, "overrun", LOG_NOTICE, "75d14f500a954c999ba0a8ee962ca2b5")                         \
+        X(EVENT_OVERRUN_ENDED, "overrun-ended", LOG_NOTICE, "a880cb826ff244ba989c0e4a6b5b2004")             \
         X(EVENT_BUFFER_OPENED, "buffer-opened", LOG_INFO, "7c9f0991a1184aeba53218467a56bcf6")               \
         X(EVENT_BUFFER_CLOSED, "buffer-closed", LOG_INFO, "5be3e741a9ef4c7fb3107a4832f0d2de")               \
         X(EVENT_BUFFER_MOVED, "buffer-moved", LOG_NOTICE, "dff67e8b363e42aca172fda8cdedcf23")               \
@@ -77,6 +79,8 @@ typedef enum EventField {
         EVENT_HAS_EVICTED = 1 << 4,
         EVENT_HAS_RESIDUE = 1 << 5,
         EVENT_HAS_LEFT = 1 << 6,
+        EVENT_HAS_EXCESS = 1 << 7,
+        EVENT_HAS_DURATION = 1 << 8,
 } EventField;
 
 /* Everything is borrowed for the time of the call. In the journal these are the fields CDM_POOL=, CDM_SIZE=,
@@ -96,6 +100,7 @@ typedef struct Event {
         uid_t uid;
         uint64_t moved_bytes, failed_bytes, evicted_bytes, residue_bytes;
         uint64_t left_usec; /* until it is drained */
+        uint64_t excess_bytes, duration_usec;
         const EventHolder *holders;
         size_t n_holders;
 } Event;

@@ -30,6 +30,8 @@ libdaemon_la_SOURCES = \
 	daemon/cgroup-walk.c \
 	daemon/cgroup.c \
 	daemon/cgroup.h \
+	daemon/drain-maps.c \
+	daemon/drain-maps.h \
 	daemon/drain.c \
 	daemon/drain.h \
 	daemon/event.c \
@@ -76,6 +78,7 @@ libdaemon_la_SOURCES = \
 	daemon/manager-near.c \
 	daemon/manager-nodes.c \
 	daemon/manager-queue.c \
+	daemon/manager-overrun.c \
 	daemon/manager-release.c \
 	daemon/manager-request.c \
 	daemon/manager-snapshot.c \

@@ -297,6 +297,7 @@ static void on_fence(Fence *f, int error, void *userdata)
         /* Before what follows can load for those that wait, whose fence comes only then. */
         answer_loaded(m);
         manager_fence_settled(m);
+        manager_overrun_arm(m);
         manager_reloads_serve(m);
         manager_nodes_serve(m);
 }

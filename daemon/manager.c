@@ -122,6 +122,7 @@ Manager *manager_free(Manager *m)
         bus_guarded_free(m);
         manager_requests_free(m);
         manager_statics_free(m);
+        manager_overrun_free(m);
         manager_grants_free(m);
         manager_checks_free(m);
         manager_watch_free(m);
@@ -248,6 +249,7 @@ void manager_tell_neighbours(Manager *m, const Reservation *r)
         for (size_t i = 0; i < r->n_shares; i++)
                 if (ledger_node_tenants(m->ledger, r->shares[i].node) <= 2)
                         ledger_foreach_tenant_of_node(m->ledger, r->shares[i].node, tell_tenant, m);
+        manager_overrun_arm(m);
 }
 
 void manager_forget(Entry *e)

@@ -8,6 +8,7 @@
  *   manager-snapshot.c  the moment at which decide() judges
  *   manager-request.c   from a client's call to the permission
  *   manager-grant.c     from the permission to open nodes
+ *   manager-overrun.c   watching nodes that tenants share
  *   manager-near.c      where a tenant computes
  *   manager-machine.c   what the machine is set to
  *   manager-change.c    one change of a tenant's nodes
@@ -79,6 +80,7 @@ typedef enum Degraded {
 typedef struct NodeReading NodeReading;
 typedef struct NodeDrain NodeDrain;
 typedef struct Follow Follow;
+typedef struct Overrun Overrun;
 
 /* One reservation with what the daemon does about it; the Reservation itself belongs to the ledger. */
 struct Entry {
@@ -137,6 +139,7 @@ struct Manager {
         Migration *migrations;
         StaticCall *statics;
         BufferSet *buffers;
+        Overrun *overrun; /* NULL: nobody shares a node */
         UnitCheck *checks;
         sd_bus_slot *unit_events;
 
@@ -444,3 +447,8 @@ void manager_migrations_free(Manager *m);
 void manager_reserve_static(Manager *m, sd_bus_message *call, const char *unit);
 void manager_statics_serve(Manager *m);
 void manager_statics_free(Manager *m);
+
+/* manager-overrun.c. To be called when tenants come to nodes or leave them, or the mode changes: starts or
+ * ends the watching of nodes that several share. */
+void manager_overrun_arm(Manager *m);
+void manager_overrun_free(Manager *m);

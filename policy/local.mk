@@ -36,6 +36,8 @@ libpolicy_la_SOURCES = \
 	policy/macro.h \
 	policy/nodeset.c \
 	policy/nodeset.h \
+	policy/overrun.c \
+	policy/overrun.h \
 	policy/place.c \
 	policy/place.h \
 	policy/plan.c \

@@ -7,7 +7,7 @@
 site_write
 site_rule 25-static 'Pool=hbm' 'Unit=boot-*.service tpl@.service' -- 'Static=64M'
 site_rule 26-strict 'Pool=hbm' 'Unit=strict.service' -- 'Static=100%' 'StaticRequired=yes'
-site_rule 27-alice 'Pool=hbm' 'Unit=hers.service his.service' 'User=alice' -- 'Static=64M'
+site_rule 15-alice 'Pool=hbm' 'Unit=hers.service his.service' 'User=alice' -- 'Static=64M'
 site_up
 
 # unit NAME [SETTING...]: one whose main process first of all writes down what it may use
@@ -15,7 +15,7 @@ unit() {
         local name=$1
         shift
         # shellcheck disable=SC2016 # systemd expands nothing of it, sh does
-        printf '[Service]\nExecStart=sh -c "grep ^Mems_allowed_list: /proc/self/status >>/run/born/%%n; exec sleep infinity"\n' \
+        printf '[Service]\nType=notify\nNotifyAccess=all\nExecStart=sh -c "grep ^Mems_allowed_list: /proc/self/status >>/run/born/%%n; systemd-notify --ready; exec sleep infinity"\n' \
                 >"/run/systemd/system/$name.service"
         [ $# -eq 0 ] || printf '%s\n' "$@" >>"/run/systemd/system/$name.service"
 }
@@ -104,7 +104,7 @@ systemctl stop boot-b
 systemctl unmask --runtime --quiet cdmd
 systemctl start cdmd
 
-rm /etc/cdm/policy.d/2[567]-*.conf
+rm /etc/cdm/policy.d/{15-alice,25-static,26-strict}.conf
 check "without the rules" cdmctl reload
 is "no drop-in is left" "$(find /run/systemd -name '30-cdmd-static.conf')" ""
 systemctl start boot-a
