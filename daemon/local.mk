@@ -56,6 +56,8 @@ libdaemon_la_SOURCES = \
 	daemon/foreign-tree.c \
 	daemon/foreign.c \
 	daemon/foreign.h \
+	daemon/hold.c \
+	daemon/hold.h \
 	daemon/identity.c \
 	daemon/identity.h \
 	daemon/log.c \
@@ -71,6 +73,8 @@ libdaemon_la_SOURCES = \
 	daemon/manager-fight.c \
 	daemon/manager-drain.c \
 	daemon/manager-grant.c \
+	daemon/manager-hold.c \
+	daemon/manager-hold.h \
 	daemon/manager-holders.c \
 	daemon/manager-lease.c \
 	daemon/manager-machine.c \

@@ -13,6 +13,7 @@
 #include "daemon/bus.h"
 #include "daemon/log.h"
 #include "daemon/manager-buffer-internal.h"
+#include "daemon/manager-hold.h"
 
 void buffer_free(Buffer *b)
 {
@@ -197,6 +198,8 @@ void buffers_recover(BufferSet *s)
 
         int n = sd_listen_fds_with_names(1, &names);
         for (int i = 0; i < n; i++) {
+                if (holds_take_descriptor(s->manager->holds, SD_LISTEN_FDS_START + i, names[i]))
+                        continue;
                 int r = recover_one(s, SD_LISTEN_FDS_START + i, names[i]);
                 if (r >= 0)
                         continue;

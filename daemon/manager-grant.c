@@ -20,6 +20,7 @@
 #include "daemon/bus.h"
 #include "daemon/cgroup.h"
 #include "daemon/log.h"
+#include "daemon/manager-hold.h"
 #include "daemon/manager.h"
 #include "policy/cdm-names.h"
 #include "policy/size.h"
@@ -32,6 +33,7 @@ struct Grant {
         uint32_t id;
         bool migrate, bind;
         Turn *turn;
+        HoldWait *room;
         Change *change;
         sd_bus_slot *slot;
         grant_done_t done; /* NULL: nobody waits any more */
@@ -57,6 +59,7 @@ static Grant *grant_free(Grant *g)
 {
         DL_DELETE(g->manager->grants, g);
         change_free(g->change);
+        hold_wait_free(g->room);
         turn_free(g->turn);
         sd_bus_slot_unref(g->slot);
         identity_free(g->identity);
@@ -200,12 +203,31 @@ static void on_changed(const ApplyResult *result, bool changed, void *userdata)
         finish(g, NULL, NULL);
 }
 
-static void start_change(Grant *g)
+static void open_nodes(Grant *g)
 {
         ChangeTerms terms = { .migrate = g->migrate };
 
         int r = change_start(g->manager, g->entry->r, &terms, on_changed, g, &g->change);
         if (r < 0)
+                fail(g, false, SD_BUS_ERROR_FAILED, "The nodes could not be opened", strerror(-r));
+}
+
+static void on_room(void *userdata)
+{
+        Grant *g = userdata;
+
+        g->room = NULL;
+        open_nodes(g);
+}
+
+/* What cdmd holds of its nodes for whoever reserves goes first: it has to find them free. */
+static void start_change(Grant *g)
+{
+        int r = holds_make_room(g->manager->holds, g->entry->r, on_room, g, &g->room);
+
+        if (r > 0)
+                open_nodes(g);
+        else if (r < 0)
                 fail(g, false, SD_BUS_ERROR_FAILED, "The nodes could not be opened", strerror(-r));
 }
 

@@ -30,6 +30,7 @@
 
 #include "daemon/cgroup.h"
 #include "daemon/manager-buffer.h"
+#include "daemon/manager-hold.h"
 #include "daemon/manager.h"
 #include "daemon/topology-read.h"
 
@@ -102,7 +103,10 @@ static uint64_t explained_by_one(Manager *m, int node, uint64_t used)
         uint64_t all;
 
         ledger_foreach_tenant_of_node(m->ledger, node, add_tenant, &s);
-        if (cgroup_bytes("/", node, &all) < 0 || all < s.used_bytes)
+        if (cgroup_bytes("/", node, &all) < 0)
+                all = 0;
+        all = subtract(all, holds_bytes(m->holds, node));
+        if (all < s.used_bytes)
                 all = s.used_bytes;
         return min_u64(ledger_node_reserved(m->ledger, node), s.used_bytes + subtract(used, all));
 }
@@ -125,6 +129,7 @@ void manager_explain_anew(Manager *m)
 
         for (size_t i = 0; i < n; i++)
                 m->explained[i].read_usec = 0;
+        holds_settle(m->holds);
 }
 
 static NodeUse read_use(Manager *m, int node, Explained *cache)
@@ -135,7 +140,8 @@ static NodeUse read_use(Manager *m, int node, Explained *cache)
         if (nodeset_contains(&m->drained, node) ||
             topology_read_meminfo(m->root, node, &size, &free_bytes) < 0)
                 return (NodeUse){ .node = node, .closed = true };
-        uint64_t used = subtract(size, free_bytes);
+        /* What cdmd itself holds there is nobody's use. */
+        uint64_t used = subtract(subtract(size, free_bytes), holds_bytes(m->holds, node));
         if (n_tenants == 1)
                 explained = explained_by_one(m, node, used);
         else if (n_tenants > 1)

@@ -18,6 +18,7 @@
 #include "daemon/bus.h"
 #include "daemon/log.h"
 #include "daemon/manager-buffer.h"
+#include "daemon/manager-hold.h"
 #include "daemon/manager.h"
 
 #define PATIENCE_USEC (UINT64_C(10) * 1000 * 1000)
@@ -140,6 +141,7 @@ static void serve(Manager *m)
         manager_requests_serve(m);
         manager_statics_serve(m);
         manager_queue_look(m);
+        holds_settle(m->holds);
         manager_reloads_serve(m);
         manager_drift_settled(m);
         manager_nodes_serve(m);
@@ -156,6 +158,7 @@ void manager_fence_settled(Manager *m)
 {
         buffers_look(m->buffers); /* it narrows and drains as well */
         if (m->serving) {
+                holds_settle(m->holds);
                 tell_systemd(m, "");
                 /* A new configuration may have moved nodes between pools, or the fence. */
                 check_tenants(m, true, NULL);

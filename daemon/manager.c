@@ -12,6 +12,7 @@
 #include "daemon/bus.h"
 #include "daemon/log.h"
 #include "daemon/manager-buffer.h"
+#include "daemon/manager-hold.h"
 #include "daemon/manager.h"
 #include "policy/cdm-names.h"
 
@@ -66,6 +67,8 @@ static int open_parts(Manager *m)
                 r = queue_new(&m->queue);
         if (r >= 0)
                 r = buffers_new(m, &m->buffers);
+        if (r >= 0)
+                r = holds_new(m, &m->holds);
         if (r < 0)
                 return r;
         r = foreign_new(&m->foreign);
@@ -136,6 +139,7 @@ Manager *manager_free(Manager *m)
         hotplug_free(m->hotplug);
         m->queue_restored = NULL;
         m->buffers = buffers_free(m->buffers);
+        m->holds = holds_free(m->holds);
         HASH_ITER (hh, m->entries, e, next) {
                 HASH_DEL(m->entries, e);
                 entry_free(e);

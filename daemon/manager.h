@@ -26,6 +26,7 @@
  *   manager-drift.c     what is no longer as it was decided
  *   manager-drift-tenant.c  likewise, of tenants
  *   manager-fight.c     and what others set again and again
+ *   manager-hold.c      keeping unreserved bytes (manager-hold.h)
  *   manager-holders.c   who has pages on CDM nodes
  *   manager-buffer.c    exact buffers (manager-buffer.h)
  */
@@ -65,6 +66,7 @@ typedef struct HoldersCall HoldersCall;
 typedef struct UnitCheck UnitCheck;
 typedef struct Migration Migration;
 typedef struct BufferSet BufferSet;
+typedef struct HoldSet HoldSet;
 typedef struct Reload Reload;
 typedef struct UserCount UserCount;
 typedef struct StaticCall StaticCall;
@@ -140,6 +142,7 @@ struct Manager {
         StaticCall *statics;
         BufferSet *buffers;
         Overrun *overrun; /* NULL: nobody shares a node */
+        HoldSet *holds;
         UnitCheck *checks;
         sd_bus_slot *unit_events;
 
