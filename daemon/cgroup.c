@@ -334,7 +334,10 @@ int cgroup_clear_mems(const char *path)
 {
         _cleanup_close_ int fd = cgroup_open(path, NULL);
 
-        return fd < 0 ? fd : write_file(fd, "cpuset.mems", "\n", hierarchy_is_plain ? O_TRUNC : 0);
+        if (fd < 0)
+                return fd;
+        return hierarchy_is_plain ? replace_file(fd, "cpuset.mems", "\n")
+                                  : write_file(fd, "cpuset.mems", "\n");
 }
 
 int cgroup_enable_cpuset(int fd)
@@ -343,7 +346,7 @@ int cgroup_enable_cpuset(int fd)
 
         if (cgroup_read_file(fd, "cgroup.subtree_control", &enabled) >= 0 && has_word(enabled, "cpuset"))
                 return 0;
-        return write_file(fd, "cgroup.subtree_control", "+cpuset", 0);
+        return write_file(fd, "cgroup.subtree_control", "+cpuset");
 }
 
 bool cgroup_is_populated(int fd)

@@ -105,9 +105,9 @@ static int read_numa_maps(DrainMaps *m, pid_t pid, const NodeSet *nodes)
         return r;
 }
 
-/* Both files list mappings by ascending address, as smaps does; an exact buffer keeps end 0, because it belongs
- * where it is. Of smaps, which begins each mapping with its
- * line of maps, Rss and Referenced are used as well. */
+/* Both files list mappings by ascending address, as smaps does; an exact buffer keeps end 0, because it
+ * belongs where it is. Of smaps, which begins each mapping with its line of maps, Rss and Referenced are
+ * used as well. */
 static void read_rest(pid_t pid, const char *file, DrainMap *maps, size_t n)
 {
         _cleanup_free_ char *line = NULL;

@@ -96,9 +96,26 @@ static void answer(StaticCall *c)
                 call_free(c);
 }
 
+static void next_pool(StaticCall *c);
+
+/* What was there may have been what an earlier start left: PID 1 had said that the unit had ended, just
+ * before it started again. Then that reservation is gone by now, and all is done once more. */
 static void on_turn(Turn *t, void *userdata)
 {
-        answer(userdata);
+        StaticCall *c = userdata;
+
+        for (size_t i = 0; i < c->n_ids; i++) {
+                const Entry *e = manager_find(c->manager, c->ids[i]);
+
+                if (e && e->r->state != RESERVATION_DRAINING)
+                        continue;
+                c->turn = turn_free(c->turn);
+                c->n_ids = c->next_pool = 0;
+                c->again = false;
+                next_pool(c);
+                return;
+        }
+        answer(c);
 }
 
 /* The unit restarts, in a new cgroup perhaps. What looks at it and sets its nodes takes a turn of the
@@ -132,8 +149,6 @@ static int find_static(Reservation *r, void *userdata)
         w->id = r->id;
         return 1;
 }
-
-static void next_pool(StaticCall *c);
 
 static void on_granted(const Answer *a, uint32_t id, void *userdata)
 {

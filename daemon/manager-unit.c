@@ -152,8 +152,8 @@ static bool is_scope(const char *unit)
         return suffix && strcmp(suffix, ".scope") == 0;
 }
 
-/* Forgets the tenant's reservations, but those of the cgroup with that inode (0: of none), and those that have
- * no cgroup yet then. */
+/* Forgets the tenant's reservations, but those of the cgroup with that inode (0: of none), and those that
+ * have no cgroup yet then. */
 static void drop(UnitCheck *c, uint64_t alive_id)
 {
         _cleanup_free_ uint32_t *ids = NULL;

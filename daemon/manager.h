@@ -158,13 +158,13 @@ struct Manager {
         void (*queue_restored)(Manager *m);
 
         /* configuration and fence */
-        Watch *watch;
-        FenceNames fresh, due; /* cgroups that appeared */
-        sd_event_source *grace;
         bool fence_busy; /* config and pools must stay what they are */
         Reload *reloads;
         uint64_t intruder_bytes; /* that were told of already */
+        /* the cgroup tree */
         Watch *watch;
+        FenceNames fresh, due; /* cgroups that appeared */
+        sd_event_source *grace;
         bool watch_wanted;
         sd_event_source *recheck; /* where not everything is watched */
         /* drift */
