@@ -53,10 +53,13 @@ static const Verb verb_table[] = {
         { "who", "[POOL|NODE]", "Show who has pages on CDM nodes now", NULL, 0, 1, 0, verb_who },
         { "monitor", "", "Print decisions and events as they happen", NULL, 0, 0, 0, verb_monitor },
         { "reload", "", "Make the daemon read its configuration again", NULL, 0, 0, 0, verb_reload },
-        { "drain", "NODE", "Empty a node for a reset or removal (not supported yet)", NULL, 1, 1, 0,
-          verb_drain },
-        { "undrain", "NODE", "Take a drained node into use again (not supported yet)", NULL, 1, 1, 0,
-          verb_undrain },
+        { "drain", "NODE", "Empty a node for a reset or removal",
+          "Nothing is granted there until it is undrained, and its tenants are moved to ordinary memory. "
+          "Exit\n"
+          "status is 0 when the node is empty, 1 when something is left, which is listed. Ctrl-C ends the\n"
+          "waiting, not the drain.",
+          1, 1, 0, verb_drain },
+        { "undrain", "NODE", "Take a drained node into use again", NULL, 1, 1, 0, verb_undrain },
         { "static", "UNIT", "Reserve what Static= rules say for a unit that starts; systemd runs this", NULL,
           1, 1, 0, verb_static },
 };

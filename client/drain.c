@@ -1,34 +1,258 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* cdmctl drain and undrain: a node is emptied for a reset or removal, and taken into use again. */
+/* cdmctl drain and undrain: a node is emptied for a reset or removal, and taken into use again. The daemon
+ * answers when the node is as empty as it gets, and goes on without us, so waiting can be broken off. */
 
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <systemd/sd-event.h>
+#include <unistd.h>
 
+#include "client/bus-client.h"
 #include "client/cdmctl.h"
+#include "client/text.h"
 #include "policy/cdm-names.h"
 #include "policy/nodeset.h"
+#include "policy/size.h"
 
-static int not_yet(const Args *args, const char *verb)
+DEFINE_CLEANUP(sd_event, sd_event_unref);
+
+#define PROGRESS_USEC UINT64_C(250000)
+
+typedef struct Drain {
+        sd_bus *bus;
+        sd_event *event;
+        uint32_t node;
+        char path[64];
+        uint64_t total_bytes;
+        bool progress; /* a line of it is on the terminal */
+        int interrupted;
+        int status;
+        sd_bus_message *reply;
+} Drain;
+
+static int parse_node(const char *text, uint32_t *ret)
 {
         char *end;
-        unsigned long node = strtoul(args->positional[0], &end, 10);
+        unsigned long node = strtoul(text, &end, 10);
 
-        if (end == args->positional[0] || *end != '\0' || node >= NODE_MAX)
-                return usage_error("'%s' is not a node's number; `cdmctl nodes` shows them",
-                                   args->positional[0]);
-        return fail(
-                CDM_EXIT_FAILED,
-                "`cdmctl %s` is not supported yet. Release the node's reservations instead: `cdmctl list` "
-                "shows them.",
-                verb);
+        if (*text < '0' || *text > '9' || *end != '\0' || node >= NODE_MAX)
+                return usage_error("'%s' is not a node's number; `cdmctl nodes` shows them", text);
+        *ret = (uint32_t)node;
+        return 0;
+}
+
+static int on_reply(sd_bus_message *m, void *userdata, sd_bus_error *error _unused_)
+{
+        const sd_bus_error *e = sd_bus_message_get_error(m);
+        Drain *d = userdata;
+
+        if (d->progress)
+                fputs("\r\033[K", stderr);
+        if (!e)
+                d->reply = sd_bus_message_ref(m);
+        else if (sd_bus_error_has_name(e, SD_BUS_ERROR_NO_REPLY))
+                d->status = fail(CDM_EXIT_NO_DAEMON,
+                                 "cdmd went away meanwhile. The node stays drained; `cdmctl drain %u` looks "
+                                 "again whether it is empty.",
+                                 d->node);
+        else
+                d->status = client_fail(e, -sd_bus_error_get_errno(e));
+        return sd_event_exit(d->event, 0);
+}
+
+static int on_timer(sd_event_source *s, uint64_t usec _unused_, void *userdata)
+{
+        char left_text[SIZE_STR_MAX], total_text[SIZE_STR_MAX];
+        Drain *d = userdata;
+        uint64_t used;
+
+        if (sd_bus_get_property_trivial(d->bus, CDM_BUS_NAME, d->path, CDM_INTERFACE_NODE, "Used", NULL, 't',
+                                        &used) >= 0) {
+                d->total_bytes = used > d->total_bytes ? used : d->total_bytes;
+                fprintf(stderr, "\rdraining node %u: %s of %s left\033[K", d->node,
+                        size_format(used, left_text), size_format(d->total_bytes, total_text));
+                d->progress = true;
+        }
+        (void)sd_event_source_set_time_relative(s, PROGRESS_USEC);
+        return sd_event_source_set_enabled(s, SD_EVENT_ONESHOT);
+}
+
+static int on_signal(sd_event_source *s _unused_, const struct signalfd_siginfo *si, void *userdata)
+{
+        Drain *d = userdata;
+
+        d->interrupted = (int)si->ssi_signo;
+        return sd_event_exit(d->event, 0);
+}
+
+static int watch(Drain *d)
+{
+        static const int signals[] = { SIGINT, SIGTERM, SIGHUP };
+        sigset_t mask;
+
+        int r = sd_event_new(&d->event);
+        if (r >= 0)
+                r = sd_bus_attach_event(d->bus, d->event, SD_EVENT_PRIORITY_NORMAL);
+        if (r >= 0 && isatty(STDERR_FILENO))
+                r = sd_event_add_time_relative(d->event, NULL, CLOCK_MONOTONIC, PROGRESS_USEC, 0, on_timer,
+                                               d);
+        sigemptyset(&mask);
+        for (size_t i = 0; r >= 0 && i < ARRAY_SIZE(signals); i++) {
+                sigaddset(&mask, signals[i]);
+                sigprocmask(SIG_BLOCK, &mask, NULL);
+                r = sd_event_add_signal(d->event, NULL, signals[i], on_signal, d);
+        }
+        return r;
+}
+
+/* However long it takes: page by page, and as slowly as Bandwidth= says. */
+static int call_and_wait(Drain *d)
+{
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+
+        int r = watch(d);
+        if (r >= 0)
+                r = sd_bus_message_new_method_call(d->bus, &m, CDM_BUS_NAME, CDM_PATH, CDM_INTERFACE_MANAGER,
+                                                   "DrainNode");
+        if (r >= 0)
+                r = sd_bus_message_append(m, "u", d->node);
+        if (r >= 0)
+                r = sd_bus_message_set_allow_interactive_authorization(m, isatty(STDIN_FILENO));
+        if (r >= 0)
+                r = sd_bus_call_async(d->bus, NULL, m, on_reply, d, UINT64_MAX);
+        if (r >= 0)
+                r = sd_event_loop(d->event);
+        sd_bus_detach_event(d->bus);
+        d->event = sd_event_unref(d->event);
+        if (r < 0)
+                return client_fail(NULL, r);
+        return d->status;
+}
+
+/* Dies of the signal, so that a shell sees it and stops its script as well. */
+static int tell_interrupted(const Drain *d)
+{
+        sigset_t mask;
+
+        if (d->progress)
+                fputs("\r\033[K", stderr);
+        note("Not waiting any more. The node stays drained, and its pages go on moving; `cdmctl who %u` "
+             "shows "
+             "what is left.",
+             d->node);
+        (void)signal(d->interrupted, SIG_DFL);
+        (void)raise(d->interrupted);
+        sigemptyset(&mask);
+        sigaddset(&mask, d->interrupted);
+        sigprocmask(SIG_UNBLOCK, &mask, NULL);
+        return CDM_EXIT_FAILED;
+}
+
+static int print_holders(sd_bus_message *m, Json *j)
+{
+        const char *cgroup, *kind;
+        char size[SIZE_STR_MAX];
+        uint64_t bytes;
+
+        int r = sd_bus_message_enter_container(m, 'a', "(sst)");
+        while (r >= 0 && (r = sd_bus_message_read(m, "(sst)", &cgroup, &kind, &bytes)) > 0) {
+                _cleanup_free_ char *clean = text_sanitise(cgroup), *clean_kind = text_sanitise(kind);
+
+                if (!j) {
+                        printf("  %s %s in %s\n", size_format(bytes, size), clean_kind ? clean_kind : "?",
+                               clean ? clean : "?");
+                        continue;
+                }
+                json_object_begin(j);
+                json_key(j, "cgroup");
+                json_string(j, cgroup);
+                json_key(j, "kind");
+                json_string(j, kind);
+                json_key(j, "bytes");
+                json_unsigned(j, bytes);
+                json_object_end(j);
+        }
+        return r;
+}
+
+static int print_json(const Drain *d, uint64_t moved, uint64_t evicted, uint64_t left, JsonMode mode)
+{
+        Json j = JSON_WRITER(stdout, mode);
+
+        json_object_begin(&j);
+        json_key(&j, "node");
+        json_unsigned(&j, d->node);
+        json_key(&j, "moved");
+        json_unsigned(&j, moved);
+        json_key(&j, "evicted");
+        json_unsigned(&j, evicted);
+        json_key(&j, "residue");
+        json_unsigned(&j, left);
+        json_key(&j, "holders");
+        json_array_begin(&j);
+        int r = print_holders(d->reply, &j);
+        json_array_end(&j);
+        json_object_end(&j);
+        json_finish(&j);
+        return r;
+}
+
+static int print_result(const Drain *d, JsonMode mode)
+{
+        uint64_t moved, evicted, left;
+        char size[SIZE_STR_MAX];
+
+        int r = sd_bus_message_read(d->reply, "ttt", &moved, &evicted, &left);
+        if (r >= 0 && mode != JSON_OFF)
+                r = print_json(d, moved, evicted, left, mode);
+        else if (r >= 0 && left > 0) {
+                printf("%s could not be moved off node %u:\n", size_format(left, size), d->node);
+                r = print_holders(d->reply, NULL);
+        }
+        if (r < 0)
+                return client_garbled(r);
+        if (left == 0)
+                return CDM_EXIT_DONE;
+        return fail(CDM_EXIT_FAILED,
+                    "Node %u is drained, but not empty: end what is listed, or have it let go of its memory "
+                    "(locked, pinned or shared pages), then run `cdmctl drain %u` again.",
+                    d->node, d->node);
 }
 
 int verb_drain(const Args *args)
 {
-        return not_yet(args, "drain");
+        _cleanup_(sd_bus_flush_close_unref_p) sd_bus *bus = NULL;
+        Drain d = { 0 };
+
+        int status = parse_node(args->positional[0], &d.node);
+        if (status == 0)
+                status = client_open(&bus);
+        if (status != 0)
+                return status;
+        d.bus = bus;
+        snprintf(d.path, sizeof(d.path), CDM_PATH_NODE "/%u", d.node);
+        status = call_and_wait(&d);
+        if (d.interrupted != 0)
+                status = tell_interrupted(&d);
+        else if (status == 0)
+                status = print_result(&d, args->style.json);
+        sd_bus_message_unref(d.reply);
+        return status;
 }
 
 int verb_undrain(const Args *args)
 {
-        return not_yet(args, "undrain");
+        _cleanup_(sd_bus_flush_close_unref_p) sd_bus *bus = NULL;
+        uint32_t node;
+
+        int status = parse_node(args->positional[0], &node);
+        if (status == 0)
+                status = client_open(&bus);
+        if (status != 0)
+                return status;
+        return client_call(bus, CDM_PATH, CDM_INTERFACE_MANAGER, "UndrainNode", NULL, "u", node);
 }

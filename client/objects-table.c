@@ -37,7 +37,8 @@ static const Column node_columns[] = {
         { "USED", "used", true },
         { "RESERVED", "reserved", true },
         { "UNATTRIBUTED", "unattributed", true },
-        { "ONLINE", "online" },
+        { NULL, "online" },
+        { "STATE", NULL },
         { "DEVICE", "device" },
         { "READ MB/S", "read_bandwidth_mbps", true },
         { "READ NS", "read_latency_ns", true },
@@ -156,6 +157,8 @@ int objects_table_nodes(const Objects *o, Table **ret)
                 add_known_bytes(t, x->known, x->reserved);
                 add_known_bytes(t, x->known, x->unattributed);
                 table_bool(t, x->online);
+                table_string(t, x->drained ? "drained" : x->online ? "online" : "offline");
+                table_color(t, x->drained || !x->online ? "yellow" : NULL);
                 table_string_or_null(t, x->device);
                 add_measure(t, x->read_bandwidth_mbps);
                 add_measure(t, x->read_latency_ns);

@@ -54,6 +54,7 @@ static const Property node_properties[] = {
         { "Reserved", "t", offsetof(NodeInfo, reserved) },
         { "Unattributed", "t", offsetof(NodeInfo, unattributed) },
         { "Online", "b", offsetof(NodeInfo, online) },
+        { "Drained", "b", offsetof(NodeInfo, drained) },
         { "Device", "s", offsetof(NodeInfo, device) },
         { "ReadBandwidth", "t", offsetof(NodeInfo, read_bandwidth_mbps) },
         { "ReadLatency", "t", offsetof(NodeInfo, read_latency_ns) },

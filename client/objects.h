@@ -40,7 +40,7 @@ typedef struct NodeInfo {
         uint64_t read_bandwidth_mbps, read_latency_ns; /* 0: unknown */
         NodeSet initiators;
         int32_t tier; /* -1: unknown */
-        bool online;
+        bool online, drained;
         bool known;
 } NodeInfo;
 

@@ -134,6 +134,24 @@ static int method_reserve_static(sd_bus_message *call, void *userdata, sd_bus_er
         return bus_guard(userdata, call, AUTHORIZE_MANAGE, UID_NONE, 0, do_reserve_static);
 }
 
+static int guard_node(sd_bus_message *call, Manager *m, bus_guarded_t fn)
+{
+        uint32_t node;
+
+        int r = sd_bus_message_read(call, "u", &node);
+        return r < 0 ? r : bus_guard(m, call, AUTHORIZE_MANAGE, UID_NONE, node, fn);
+}
+
+static int method_drain_node(sd_bus_message *call, void *userdata, sd_bus_error *error)
+{
+        return guard_node(call, userdata, manager_drain_node);
+}
+
+static int method_undrain_node(sd_bus_message *call, void *userdata, sd_bus_error *error)
+{
+        return guard_node(call, userdata, manager_undrain_node);
+}
+
 static int method_list_holders(sd_bus_message *call, void *userdata, sd_bus_error *error)
 {
         return manager_list_holders(userdata, call);
@@ -188,6 +206,17 @@ static int get_warnings(sd_bus *bus, const char *path, const char *interface, co
         for (size_t i = 0; r >= 0 && i < _FACT_MAX; i++)
                 if (m->facts[i])
                         r = sd_bus_message_append(reply, "s", m->facts[i]);
+        NODESET_FOREACH (node, &m->drained) {
+                char text[128];
+
+                snprintf(text, sizeof(text),
+                         "Node %d is drained: nothing is granted there. `cdmctl undrain %d` takes it into "
+                         "use "
+                         "again.",
+                         node, node);
+                if (r >= 0)
+                        r = sd_bus_message_append(reply, "s", text);
+        }
         return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 
@@ -219,6 +248,11 @@ const sd_bus_vtable bus_manager_vtable[] = {
                                 SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("ReserveStatic", SD_BUS_ARGS("s", unit), SD_BUS_RESULT("ao", reservations),
                                 method_reserve_static, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("DrainNode", SD_BUS_ARGS("u", node),
+                                SD_BUS_RESULT("t", moved, "t", evicted, "t", left, "a(sst)", holders),
+                                method_drain_node, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("UndrainNode", SD_BUS_ARGS("u", node), SD_BUS_NO_RESULT, method_undrain_node,
+                                SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("ListHolders", SD_BUS_NO_ARGS, SD_BUS_RESULT("a" CDM_HOLDER, holders),
                                 method_list_holders, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_PROPERTY("Version", "s", get_version, 0, SD_BUS_VTABLE_PROPERTY_CONST),

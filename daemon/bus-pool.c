@@ -214,6 +214,13 @@ GETTER(node_online)
         return sd_bus_message_append(reply, "b", node_of(userdata, path)->online);
 }
 
+GETTER(node_drained)
+{
+        Manager *m = userdata;
+
+        return sd_bus_message_append(reply, "b", nodeset_contains(&m->drained, node_of(m, path)->id));
+}
+
 GETTER(node_device)
 {
         const Node *n = node_of(userdata, path);
@@ -245,8 +252,8 @@ const sd_bus_vtable bus_pool_vtable[] = {
         SD_BUS_VTABLE_START(0),
         SD_BUS_PROPERTY("Name", "s", get_pool_name, 0, SD_BUS_VTABLE_PROPERTY_CONST),
         SD_BUS_PROPERTY("Description", "s", get_pool_description, 0, 0),
-        SD_BUS_PROPERTY("Nodes", "au", get_pool_nodes, 0, 0),
-        SD_BUS_PROPERTY("Size", "t", get_pool_size, 0, 0),
+        SD_BUS_PROPERTY("Nodes", "au", get_pool_nodes, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+        SD_BUS_PROPERTY("Size", "t", get_pool_size, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("Reserved", "t", get_pool_reserved, 0, 0),
         SD_BUS_PROPERTY("Available", "t", get_pool_available, 0, 0),
         SD_BUS_PROPERTY("Used", "t", get_pool_used, 0, 0),
@@ -258,13 +265,14 @@ const sd_bus_vtable bus_pool_vtable[] = {
 const sd_bus_vtable bus_node_vtable[] = {
         SD_BUS_VTABLE_START(0),
         SD_BUS_PROPERTY("Node", "u", get_node_number, 0, SD_BUS_VTABLE_PROPERTY_CONST),
-        SD_BUS_PROPERTY("Pool", "s", get_node_pool, 0, 0),
-        SD_BUS_PROPERTY("Size", "t", get_node_size, 0, 0),
+        SD_BUS_PROPERTY("Pool", "s", get_node_pool, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+        SD_BUS_PROPERTY("Size", "t", get_node_size, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("Free", "t", get_node_free, 0, 0),
         SD_BUS_PROPERTY("Used", "t", get_node_used, 0, 0),
         SD_BUS_PROPERTY("Reserved", "t", get_node_reserved, 0, 0),
         SD_BUS_PROPERTY("Unattributed", "t", get_node_unattributed, 0, 0),
-        SD_BUS_PROPERTY("Online", "b", get_node_online, 0, 0),
+        SD_BUS_PROPERTY("Online", "b", get_node_online, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+        SD_BUS_PROPERTY("Drained", "b", get_node_drained, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("Device", "s", get_node_device, 0, 0),
         SD_BUS_PROPERTY("ReadBandwidth", "t", get_node_bandwidth, 0, 0),
         SD_BUS_PROPERTY("ReadLatency", "t", get_node_latency, 0, 0),
@@ -286,4 +294,80 @@ int bus_pool_install(sd_bus *bus, Manager *m)
         if (r >= 0)
                 r = sd_bus_add_node_enumerator(bus, NULL, CDM_PATH_NODE, node_enumerate, m);
         return r;
+}
+
+static void node_path(int node, char path[static BUS_PATH_MAX])
+{
+        snprintf(path, BUS_PATH_MAX, CDM_PATH_NODE "/%d", node);
+}
+
+void bus_node_changed(Manager *m, int node, const char *property)
+{
+        char path[BUS_PATH_MAX];
+
+        node_path(node, path);
+        if (node_of(m, path))
+                (void)sd_bus_emit_properties_changed(m->bus, path, CDM_INTERFACE_NODE, property, NULL);
+}
+
+static const char *pool_name_of(const PoolSet *pools, int node)
+{
+        const Pool *p = pool_set_find_node(pools, node);
+
+        return p ? p->name : "";
+}
+
+static void tell_node(Manager *m, const Node *now, const Node *before, const PoolSet *pools_before)
+{
+        char path[BUS_PATH_MAX];
+
+        node_path(now->id, path);
+        if (!before) {
+                (void)sd_bus_emit_interfaces_added(m->bus, path, CDM_INTERFACE_NODE, NULL);
+                return;
+        }
+        if (now->size_bytes != before->size_bytes)
+                bus_node_changed(m, now->id, "Size");
+        if (now->online != before->online)
+                bus_node_changed(m, now->id, "Online");
+        if (strcmp(pool_name_of(m->pools, now->id), pool_name_of(pools_before, now->id)) != 0)
+                bus_node_changed(m, now->id, "Pool");
+}
+
+static void tell_pool(Manager *m, const Pool *now, const Pool *before)
+{
+        _cleanup_free_ char *path = NULL;
+
+        if (sd_bus_path_encode(CDM_PATH_POOL, now->name, &path) < 0)
+                return;
+        if (!before)
+                (void)sd_bus_emit_interfaces_added(m->bus, path, CDM_INTERFACE_POOL, NULL);
+        else if (!nodeset_equal(&now->nodes, &before->nodes) || now->size_bytes != before->size_bytes)
+                (void)sd_bus_emit_properties_changed(m->bus, path, CDM_INTERFACE_POOL, "Nodes", "Size",
+                                                     NULL);
+}
+
+void bus_tell_nodes(Manager *m, const Topology *topology_before, const PoolSet *pools_before)
+{
+        for (size_t i = 0; i < m->topology->n_nodes; i++) {
+                const Node *n = &m->topology->nodes[i];
+
+                tell_node(m, n, topology_find(topology_before, n->id), pools_before);
+        }
+        for (size_t i = 0; i < topology_before->n_nodes; i++) {
+                char path[BUS_PATH_MAX];
+
+                node_path(topology_before->nodes[i].id, path);
+                if (!topology_find(m->topology, topology_before->nodes[i].id))
+                        (void)sd_bus_emit_interfaces_removed(m->bus, path, CDM_INTERFACE_NODE, NULL);
+        }
+        for (size_t i = 0; i < m->pools->n_pools; i++)
+                tell_pool(m, &m->pools->pools[i], pool_set_find(pools_before, m->pools->pools[i].name));
+        for (size_t i = 0; i < pools_before->n_pools; i++) {
+                _cleanup_free_ char *path = NULL;
+
+                if (!pool_set_find(m->pools, pools_before->pools[i].name) &&
+                    sd_bus_path_encode(CDM_PATH_POOL, pools_before->pools[i].name, &path) >= 0)
+                        (void)sd_bus_emit_interfaces_removed(m->bus, path, CDM_INTERFACE_POOL, NULL);
+        }
 }

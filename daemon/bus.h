@@ -44,6 +44,9 @@ void bus_reservation_removed(Manager *m, uint32_t id);
 void bus_reservation_changed(Manager *m, uint32_t id, const char *property);
 /* It will be drained in usec from now. */
 void bus_reservation_revoking(Manager *m, uint32_t id, const char *reason, uint64_t usec);
+void bus_node_changed(Manager *m, int node, const char *property);
+/* Nodes and pools that came, went or changed, compared with what was in force. */
+void bus_tell_nodes(Manager *m, const Topology *topology_before, const PoolSet *pools_before);
 /* One of the manager's properties that say EmitsChangedSignal. */
 void bus_manager_changed(Manager *m, const char *property);
 

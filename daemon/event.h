@@ -36,6 +36,12 @@
         X(EVENT_BUFFER_OPENED, "buffer-opened", LOG_INFO, "7c9f0991a1184aeba53218467a56bcf6")               \
         X(EVENT_BUFFER_CLOSED, "buffer-closed", LOG_INFO, "5be3e741a9ef4c7fb3107a4832f0d2de")               \
         X(EVENT_BUFFER_MOVED, "buffer-moved", LOG_NOTICE, "dff67e8b363e42aca172fda8cdedcf23")               \
+        X(EVENT_NODE_ONLINE, "node-online", LOG_NOTICE, "e417e117d0864ae889e86168a1321d64")                 \
+        X(EVENT_NODE_OFFLINE, "node-offline", LOG_WARNING, "0d50aa13e8bf476499c2e5578e8531d4")              \
+        X(EVENT_NODE_DRAINED, "node-drained", LOG_NOTICE, "5cd6a939152e420789c37279628ab7e5")               \
+        X(EVENT_NODE_UNDRAINED, "node-undrained", LOG_NOTICE, "90d86ec952f3490694a3c9ec0965ded6")           \
+        X(EVENT_DEGRADED, "degraded", LOG_WARNING, "70942de75713456da86f7aa16b6c496e")                      \
+        X(EVENT_RESTORED, "restored", LOG_NOTICE, "17efeac886b64c41bf2da4839f809440")                       \
         X(EVENT_RECOVERED, "recovered", LOG_INFO, "035fa4ddde6d406eb76862bb9ef7f2bc")
 
 typedef enum EventKind {

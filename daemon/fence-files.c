@@ -114,19 +114,15 @@ static char *text_new(const char *section, const char *comment, const NodeSet *n
         return r < 0 ? NULL : text;
 }
 
+/* Which nodes are CDM nodes is not in it: one that comes changes nothing for systemd. */
 static int add_fence(DropIns *d, const PoolSet *pools)
 {
-        _cleanup_free_ char *comment = NULL;
-        char cdm[NODESET_STR_MAX];
+        static const char comment[] =
+                "# Written by cdmd: keeps everyone without a reservation off the CDM nodes, and off nodes "
+                "to come.\n"
+                "# To lift it: Mode=off in /etc/cdm/cdmd.conf, section [Fence], then `cdmctl reload`.\n"
+                "# To lift it for one unit: Exempt= there. See cdmd.conf(5). Do not edit.\n";
 
-        if (asprintf(&comment,
-                     "# Written by cdmd: keeps everyone without a reservation off the CDM nodes %s.\n"
-                     "# To lift it: Mode=off in /etc/cdm/cdmd.conf, section [Fence], then `cdmctl reload`.\n"
-                     "# To lift it for one unit: Exempt= there. See cdmd.conf(5). Do not edit.\n",
-                     nodeset_format(&pools->cdm, cdm)) < 0) {
-                comment = NULL;
-                return -ENOMEM;
-        }
         for (size_t i = 0; i < ARRAY_SIZE(leaf_types); i++) {
                 int r = drop_ins_add(d, leaf_types[i].suffix, CDM_DROPIN_FENCE,
                                      text_new(leaf_types[i].section, comment, &pools->ordinary));
@@ -226,7 +222,7 @@ static int drop_ins_build(const Config *config, const PoolSet *pools, DropIns *d
 {
         int r;
 
-        if (nodeset_is_empty(&pools->cdm))
+        if (!pool_set_needs_fence(pools))
                 return 0;
         if (nodeset_is_empty(&pools->ordinary) || nodeset_intersects(&pools->cdm, &pools->ordinary))
                 return -ENOSPC;

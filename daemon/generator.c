@@ -255,7 +255,7 @@ static int generate(const char *dir)
         r = resolve(topology, config, &pools);
         if (r < 0)
                 return r;
-        if (nodeset_is_empty(&pools->cdm))
+        if (!pool_set_needs_fence(pools))
                 return 0;
         load_rules(config);
         r = fence_files_write(dir, config, pools, &changed);

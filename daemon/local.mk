@@ -45,6 +45,8 @@ libdaemon_la_SOURCES = \
 	daemon/fence-scan.h \
 	daemon/fence.c \
 	daemon/fence.h \
+	daemon/hotplug.c \
+	daemon/hotplug.h \
 	daemon/identity.c \
 	daemon/identity.h \
 	daemon/log.c \
@@ -55,12 +57,14 @@ libdaemon_la_SOURCES = \
 	daemon/manager-buffer.h \
 	daemon/manager-change.c \
 	daemon/manager-config.c \
+	daemon/manager-drain.c \
 	daemon/manager-grant.c \
 	daemon/manager-holders.c \
 	daemon/manager-lease.c \
 	daemon/manager-machine.c \
 	daemon/manager-migrate.c \
 	daemon/manager-near.c \
+	daemon/manager-nodes.c \
 	daemon/manager-queue.c \
 	daemon/manager-release.c \
 	daemon/manager-request.c \

@@ -69,10 +69,11 @@ static void on_applied(Apply *a, const ApplyResult *result, void *userdata)
         c->done(result, c->changed, c->userdata);
 }
 
-/* What the tenant keeps in any case: never empty, never a CDM node, also when pools changed since. */
+/* What the tenant keeps in any case: never empty, never a CDM node, nothing that went offline, also when
+ * pools and nodes changed since. */
 static NodeSet base_of(Manager *m, const Reservation *r)
 {
-        NodeSet base = nodeset_subtract(&r->base, &m->pools->cdm);
+        NodeSet base = nodeset_intersect(&r->base, &m->pools->ordinary);
 
         return nodeset_is_empty(&base) ? m->pools->ordinary : base;
 }
@@ -168,10 +169,13 @@ static uint64_t room_bytes(Manager *m, const Reservation *r)
 {
         uint64_t used = manager_reservation_used(m, r) - buffers_bytes(m->buffers, r->id, -1, true),
                  held = 0;
+        NodeSet shut = ledger_shut_nodes(m->ledger);
 
         for (size_t i = 0; i < r->n_shares; i++) {
                 Held h = { m, r->shares[i].node, 0 };
 
+                if (nodeset_contains(&shut, h.node))
+                        continue;
                 ledger_foreach_of_tenant(m->ledger, ledger_tenant_key(r->target), add_held, &h);
                 held += h.bytes;
         }

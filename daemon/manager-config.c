@@ -25,19 +25,13 @@ struct Reload {
         Reload *prev, *next;
 };
 
-/* What a (re)load makes. */
-typedef struct Fresh {
-        Topology *topology;
-        Config *config;
-        PoolSet *pools;
-} Fresh;
-
-static void fresh_clear(Fresh *f)
+void adoption_clear(Adoption *a)
 {
-        topology_free(f->topology);
-        config_free(f->config);
-        pool_set_free(f->pools);
-        *f = (Fresh){ 0 };
+        topology_free(a->topology);
+        config_free(a->config);
+        pool_set_free(a->pools);
+        free(a->warnings);
+        *a = (Adoption){ 0 };
 }
 
 static void messages_clear(ConfMessages *m)
@@ -65,17 +59,17 @@ static char *join_messages(const ConfMessages *m, ConfSeverity severity)
         return text;
 }
 
-static int resolve(Manager *m, Fresh *f, char **ret_error)
+static int resolve(Adoption *f, char **ret_error)
 {
         return pool_set_resolve(f->topology, (const PoolConfig *const *)f->config->pools, f->config->n_pools,
                                 &f->pools, ret_error);
 }
 
 /* -EBADMSG: *ret_error has a FILE:LINE line for everything that is wrong. */
-static int load(Manager *m, Fresh *ret, char **ret_error, char **ret_warnings)
+static int load(Manager *m, Adoption *ret, char **ret_error)
 {
         _cleanup_(messages_clear) ConfMessages messages = { 0 };
-        _cleanup_(fresh_clear) Fresh f = { 0 };
+        _cleanup_(adoption_clear) Adoption f = { 0 };
 
         int r = topology_read(m->root, &f.topology);
         if (r < 0) {
@@ -88,12 +82,12 @@ static int load(Manager *m, Fresh *ret, char **ret_error, char **ret_warnings)
                 *ret_error = join_messages(&messages, CONF_ERROR);
                 return r;
         }
-        r = resolve(m, &f, ret_error);
+        r = resolve(&f, ret_error);
         if (r < 0)
                 return r;
-        *ret_warnings = join_messages(&messages, CONF_WARNING);
+        f.warnings = join_messages(&messages, CONF_WARNING);
         *ret = f;
-        f = (Fresh){ 0 };
+        f = (Adoption){ 0 };
         return 0;
 }
 
@@ -105,9 +99,42 @@ static void warn_lines(Manager *m, char *lines)
                 manager_warn(m, "%s", l);
 }
 
-static int adopt(Manager *m, Fresh *f, char *warnings)
+/* A unit that could use all ordinary nodes before its first grant goes on to have all there are. */
+static void rebase(Manager *m, const NodeSet *before)
 {
-        size_t n = nodeset_count(&f->pools->cdm);
+        Entry *e, *next;
+
+        if (nodeset_equal(before, &m->pools->ordinary))
+                return;
+        HASH_ITER (hh, m->entries, e, next) {
+                if (!nodeset_equal(&e->r->base, before))
+                        continue;
+                e->r->base = m->pools->ordinary;
+                int r = manager_store(e);
+                if (r < 0)
+                        log_error("Cannot store reservation %" PRIu32 ": %s.", e->id, strerror(-r));
+        }
+}
+
+static void swap_in(Manager *m, Adoption *a)
+{
+        Adoption had = { m->topology, NULL, m->pools, NULL };
+
+        m->topology = a->topology;
+        m->pools = a->pools;
+        if (a->config) {
+                had.config = m->config;
+                m->config = a->config;
+                manager_clear_warnings(m);
+                warn_lines(m, a->warnings);
+                free(a->warnings);
+        }
+        *a = had;
+}
+
+int manager_adopt(Manager *m, Adoption *a)
+{
+        size_t n = nodeset_count(&a->pools->cdm);
         NodeUse *use = calloc(n + 1, sizeof(*use));
         Explained *explained = calloc(n + 1, sizeof(*explained));
 
@@ -120,16 +147,14 @@ static int adopt(Manager *m, Fresh *f, char *warnings)
         free(m->explained);
         m->use = use;
         m->explained = explained;
-        topology_free(m->topology);
-        config_free(m->config);
-        pool_set_free(m->pools);
-        m->topology = f->topology;
-        m->config = f->config;
-        m->pools = f->pools;
-        *f = (Fresh){ 0 };
-        manager_clear_warnings(m);
-        warn_lines(m, warnings);
+        swap_in(m, a);
         manager_look_at_machine(m);
+        manager_shut_nodes(m);
+        m->nodes_stale = m->nodes_stale || m->reading;
+        if (a->pools) {
+                rebase(m, &a->pools->ordinary);
+                bus_tell_nodes(m, a->topology, a->pools);
+        }
         if (m->serving) {
                 manager_leases_arm(m); /* GracePeriod= */
                 manager_queue_look(m);
@@ -138,15 +163,15 @@ static int adopt(Manager *m, Fresh *f, char *warnings)
 }
 
 /* Nothing that the admin wrote is usable: no rules, and the default pools, if they leave ordinary memory. */
-static int load_defaults(Manager *m, bool fence, Fresh *ret)
+static int load_defaults(Manager *m, bool fence, Adoption *ret)
 {
-        _cleanup_(fresh_clear) Fresh f = { 0 };
+        _cleanup_(adoption_clear) Adoption f = { 0 };
         _cleanup_free_ char *error = NULL;
 
         int r = topology_read(m->root, &f.topology);
         if (r >= 0)
                 r = config_new(&f.config);
-        if (r >= 0 && (!fence || resolve(m, &f, &error) < 0)) {
+        if (r >= 0 && (!fence || resolve(&f, &error) < 0)) {
                 f.pools = calloc(1, sizeof(*f.pools));
                 if (!f.pools)
                         return -ENOMEM;
@@ -155,18 +180,28 @@ static int load_defaults(Manager *m, bool fence, Fresh *ret)
         if (r < 0)
                 return r;
         *ret = f;
-        f = (Fresh){ 0 };
+        f = (Adoption){ 0 };
         return 0;
+}
+
+static int refused_warnings(int refused, const char *error, char **ret)
+{
+        return asprintf(
+                ret,
+                "%s%sThe configuration was refused, so no rule is in force and every request is denied. "
+                "Correct it, check it with `cdmctl check`, then run `cdmctl reload`.%s",
+                error ? error : "", error ? "\n" : "",
+                refused == -ENOSPC ? "\nNothing is fenced: every process may use every node." : "");
 }
 
 int manager_load(Manager *m)
 {
-        _cleanup_(fresh_clear) Fresh f = { 0 };
-        _cleanup_free_ char *error = NULL, *warnings = NULL;
+        _cleanup_(adoption_clear) Adoption f = { 0 };
+        _cleanup_free_ char *error = NULL;
 
-        int r = load(m, &f, &error, &warnings);
+        int r = load(m, &f, &error);
         if (r >= 0)
-                return adopt(m, &f, warnings);
+                return manager_adopt(m, &f);
         /* Pools that would take all memory are the one mistake that leaves the machine open, as at boot. */
         int refused = r;
         r = load_defaults(m, refused != -ENOSPC, &f);
@@ -174,17 +209,9 @@ int manager_load(Manager *m)
                 log_error("%s", error ? error : strerror(-r));
                 return r;
         }
-        r = adopt(m, &f, NULL);
-        if (r < 0)
-                return r;
-        warn_lines(m, error);
-        manager_warn(
-                m,
-                "The configuration was refused, so no rule is in force and every request is denied. Correct "
-                "it, check it with `cdmctl check`, then run `cdmctl reload`.");
-        if (refused == -ENOSPC)
-                manager_warn(m, "Nothing is fenced: every process may use every node.");
-        return 0;
+        if (refused_warnings(refused, error, &f.warnings) < 0)
+                f.warnings = NULL;
+        return manager_adopt(m, &f);
 }
 
 static void tell_fence(Manager *m, int error)
@@ -197,7 +224,10 @@ static void tell_fence(Manager *m, int error)
         (void)fence_unfenced(m->fence, &n);
         if (state == FENCE_CLOSED && error >= 0) {
                 e.kind = EVENT_FENCE_CLOSED;
-                event_emit(m->bus, &e, "The fence around the CDM nodes (%s) is closed.", e.nodes);
+                if (*e.nodes)
+                        event_emit(m->bus, &e, "The fence around the CDM nodes (%s) is closed.", e.nodes);
+                else
+                        event_emit(m->bus, &e, "The fence around CDM nodes that may come is closed.");
         } else if (error < 0) {
                 e.kind = EVENT_FENCE_LEAKY;
                 e.reason = strerror(-error);
@@ -208,7 +238,7 @@ static void tell_fence(Manager *m, int error)
                 event_emit(m->bus, &e,
                            "The fence around the CDM nodes (%s) is closed, but for %zu control %s.", e.nodes,
                            n, n == 1 ? "group" : "groups");
-        } else if (nodeset_is_empty(&m->pools->cdm)) {
+        } else if (!pool_set_needs_fence(m->pools)) {
                 e.kind = EVENT_FENCE_LIFTED;
                 event_emit(m->bus, &e, "The fence is lifted: no pool has a node any more.");
         } else if (m->config->mode != FENCE_MODE_ENFORCE) {
@@ -267,15 +297,16 @@ static void on_fence(Fence *f, int error, void *userdata)
         answer_loaded(m);
         manager_fence_settled(m);
         manager_reloads_serve(m);
+        manager_nodes_serve(m);
 }
 
 void manager_fence(Manager *m)
 {
         int r;
 
-        bool wanted = m->config->mode == FENCE_MODE_ENFORCE && !nodeset_is_empty(&m->pools->cdm);
+        bool wanted = m->config->mode == FENCE_MODE_ENFORCE && pool_set_needs_fence(m->pools);
         /* A machine without CDM nodes costs nothing, unless it had some before this configuration. */
-        if (nodeset_is_empty(&m->pools->cdm) && !fence_is_there(m->fence)) {
+        if (!pool_set_needs_fence(m->pools) && !fence_is_there(m->fence)) {
                 answer_loaded(m);
                 manager_fence_settled(m);
                 return;
@@ -311,16 +342,16 @@ static void refuse_pending(Manager *m, const char *error)
 /* All that wait are served by one load. */
 void manager_reloads_serve(Manager *m)
 {
-        _cleanup_(fresh_clear) Fresh f = { 0 };
-        _cleanup_free_ char *error = NULL, *warnings = NULL;
+        _cleanup_(adoption_clear) Adoption f = { 0 };
+        _cleanup_free_ char *error = NULL;
         Event e = { .kind = EVENT_RELOADED };
         Reload *i;
 
         if (m->fence_busy || !m->serving || !m->reloads)
                 return;
-        int r = load(m, &f, &error, &warnings);
+        int r = load(m, &f, &error);
         if (r >= 0)
-                r = adopt(m, &f, warnings);
+                r = manager_adopt(m, &f);
         if (r < 0) {
                 refuse_pending(m, error && *error ? error : strerror(-r));
                 return;
@@ -331,6 +362,7 @@ void manager_reloads_serve(Manager *m)
                    m->pools->n_pools == 1 ? "pool" : "pools", m->config->n_rules,
                    m->config->n_rules == 1 ? "rule" : "rules");
         bus_manager_changed(m, "Mode");
+        manager_judge_all(m, true);
         manager_fence(m);
 }
 

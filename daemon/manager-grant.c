@@ -193,6 +193,8 @@ static void on_changed(const ApplyResult *result, bool changed, void *userdata)
         tell_bus(e);
         manager_tell_neighbours(g->manager, e->r);
         tell_granted(g, result);
+        /* A node may have been drained, or gone, since it was decided. */
+        manager_judge(e, true);
         if (stop_waiting(e) && manager_release(e) < 0)
                 log_error("Reservation %" PRIu32 " is nobody's, and cannot be released now.", e->id);
         finish(g, NULL, NULL);

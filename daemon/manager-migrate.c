@@ -76,7 +76,7 @@ static void on_turn(Turn *t, void *userdata)
         Entry *e = manager_find(g->manager, g->id);
         ChangeTerms terms = { .migrate = true };
 
-        if (!e || e->r->state != RESERVATION_ACTIVE) {
+        if (!e || (e->r->state != RESERVATION_ACTIVE && e->r->state != RESERVATION_DEGRADED)) {
                 finish(g, CDM_ERROR_STALE, "The reservation is not active any more.");
                 return;
         }

@@ -132,7 +132,8 @@ static NodeUse read_use(Manager *m, int node, Explained *cache)
         size_t n_tenants = ledger_node_tenants(m->ledger, node);
         uint64_t size, free_bytes, explained = 0;
 
-        if (topology_read_meminfo(m->root, node, &size, &free_bytes) < 0)
+        if (nodeset_contains(&m->drained, node) ||
+            topology_read_meminfo(m->root, node, &size, &free_bytes) < 0)
                 return (NodeUse){ .node = node, .closed = true };
         uint64_t used = subtract(size, free_bytes);
         if (n_tenants == 1)

@@ -127,13 +127,15 @@ static void serve(Manager *m)
                            n);
         }
         go_on_draining(m);
+        manager_judge_all(m, true);
         manager_leases_arm(m);
-        if (nodeset_is_empty(&m->pools->cdm))
+        if (!pool_set_needs_fence(m->pools))
                 log_notice("This machine has no CDM nodes: there is nothing to manage.");
         manager_requests_serve(m);
         manager_statics_serve(m);
         manager_queue_look(m);
         manager_reloads_serve(m);
+        manager_nodes_serve(m);
         tell_systemd(m, "READY=1\n");
 }
 
@@ -162,6 +164,32 @@ static void on_checked(Manager *m)
                 manager_fence(m);
 }
 
+static int load_drained(Manager *m)
+{
+        Event e = { .kind = EVENT_REPAIRED, .reason = "the list of drained nodes on disk was garbage" };
+
+        int r = store_read_drained(m->store, &m->drained);
+        if (r == -EBADMSG) {
+                event_emit(m->bus, &e,
+                           "The list of drained nodes on disk is garbage, so no node counts as drained. Run "
+                           "`cdmctl drain` again for those that shall be.");
+                r = store_write_drained(m->store, &m->drained);
+        }
+        manager_shut_nodes(m);
+        return r;
+}
+
+/* A machine that cannot be watched is served all the same. */
+static void watch_nodes(Manager *m)
+{
+        int r = manager_watch_nodes(m);
+
+        if (r < 0)
+                manager_warn(m,
+                             "Nodes that come and go are not noticed: %s. Run `cdmctl reload` when one did.",
+                             strerror(-r));
+}
+
 int manager_start(Manager *m)
 {
         static const StoreReader reader = { on_loaded, on_bad_file, on_ids_lost };
@@ -170,19 +198,22 @@ int manager_start(Manager *m)
                                            on_patience, m);
         if (r >= 0)
                 r = store_load(m->store, &reader, m);
+        if (r >= 0)
+                r = load_drained(m);
         if (r < 0) {
                 log_error("The reservations on disk cannot be read: %s.", strerror(-r));
                 return r;
         }
         buffers_recover(m->buffers);
         /* A machine without CDM nodes wants to hear nothing of units. */
-        if (!nodeset_is_empty(&m->pools->cdm) || m->entries) {
+        if (pool_set_needs_fence(m->pools) || m->entries) {
                 r = manager_watch_units(m);
                 if (r < 0) {
                         log_error("systemd cannot be watched: %s.", strerror(-r));
                         return r;
                 }
         }
+        watch_nodes(m);
         m->recovery_pending = 1 + check_tenants(m, false, on_checked);
         on_checked(m);
         return 0;

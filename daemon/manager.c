@@ -117,6 +117,10 @@ Manager *manager_free(Manager *m)
         manager_holders_free(m);
         manager_migrations_free(m);
         manager_reloads_free(m);
+        manager_drains_free(m);
+        manager_follows_free(m);
+        manager_reading_abandon(m);
+        hotplug_free(m->hotplug);
         m->queue_restored = NULL;
         m->buffers = buffers_free(m->buffers);
         HASH_ITER (hh, m->entries, e, next) {
@@ -168,6 +172,12 @@ void manager_warn(Manager *m, const char *format, ...)
         va_end(ap);
         if (r < 0)
                 return;
+        /* The fence closes again whenever nodes come or go, and has the same to say each time. */
+        for (size_t i = 0; i < m->n_warnings; i++)
+                if (strcmp(m->warnings[i], text) == 0) {
+                        free(text);
+                        return;
+                }
         log_warning("%s", text);
         char **w = realloc(m->warnings, sizeof(char *) * (m->n_warnings + 2));
         if (!w) {

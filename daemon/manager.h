@@ -17,6 +17,8 @@
  *   manager-migrate.c   moving pages up
  *   manager-unit.c      units that end and restart
  *   manager-config.c    configuration and fence
+ *   manager-nodes.c     nodes that come and go; degraded reservations
+ *   manager-drain.c     nodes that an admin takes away
  *   manager-start.c     recovery
  *   manager-static.c    reserving as a unit starts
  *   manager-holders.c   who has pages on CDM nodes
@@ -32,6 +34,7 @@
 #include "daemon/apply.h"
 #include "daemon/event.h"
 #include "daemon/fence.h"
+#include "daemon/hotplug.h"
 #include "daemon/identity.h"
 #include "daemon/sender.h"
 #include "daemon/store.h"
@@ -58,6 +61,9 @@ typedef struct BufferSet BufferSet;
 typedef struct Reload Reload;
 typedef struct UserCount UserCount;
 typedef struct StaticCall StaticCall;
+typedef struct NodeReading NodeReading;
+typedef struct NodeDrain NodeDrain;
+typedef struct Follow Follow;
 
 /* One reservation with what the daemon does about it; the Reservation itself belongs to the ledger. */
 struct Entry {
@@ -132,6 +138,13 @@ struct Manager {
         bool fence_busy; /* config and pools must stay what they are */
         Reload *reloads;
         uint64_t intruder_bytes; /* that were told of already */
+        /* nodes */
+        Hotplug *hotplug;
+        bool nodes_stale; /* to be read (again) */
+        NodeReading *reading;
+        NodeSet drained; /* by an admin; on disk */
+        NodeDrain *drains;
+        Follow *follows;
         /* recovery */
         sd_event_source *patience; /* tells systemd that the start goes on */
         unsigned recovery_pending;
@@ -286,6 +299,40 @@ void manager_reloads_serve(Manager *m);
 void manager_reloads_free(Manager *m);
 /* Makes the fence what the configuration says; manager_fence_settled() is called when it is. */
 void manager_fence(Manager *m);
+
+/* Topology and pools are swapped in, and config if there is one: what was in force is handed back. Tells the
+ * bus which objects came and went. Not while the fence is busy. */
+typedef struct Adoption {
+        Topology *topology;
+        Config *config; /* NULL: stays */
+        PoolSet *pools;
+        char *warnings; /* with config: lines about it; may be NULL */
+} Adoption;
+int manager_adopt(Manager *m, Adoption *a);
+void adoption_clear(Adoption *a);
+
+/* manager-nodes.c */
+int manager_watch_nodes(Manager *m);
+/* Reads the nodes where that is due and possible. */
+void manager_nodes_serve(Manager *m);
+void manager_reading_abandon(Manager *m);
+/* Shuts the nodes that are drained or have no memory. */
+void manager_shut_nodes(Manager *m);
+/* A reservation of which a node is shut (or became too small) is `degraded`. follow: its cgroup follows, and
+ * once that is so a whole one is `active` again. */
+void manager_judge(Entry *e, bool follow);
+void manager_judge_all(Manager *m, bool follow);
+/* Takes a turn of the tenant and makes its cgroup follow the ledger; leaving may be NULL. A cgroup that is
+ * gone is no error. done is called once, perhaps at once; not after manager_follows_free(). */
+typedef void (*follow_done_t)(const ApplyResult *result, const char *tenant, void *userdata);
+void manager_follow(Manager *m, const char *tenant, const NodeSet *leaving, follow_done_t done,
+                    void *userdata);
+void manager_follows_free(Manager *m);
+
+/* manager-drain.c. Both reply by themselves. */
+void manager_drain_node(Manager *m, uint32_t node, sd_bus_message *call);
+void manager_undrain_node(Manager *m, uint32_t node, sd_bus_message *call);
+void manager_drains_free(Manager *m);
 
 /* manager-start.c */
 int manager_start(Manager *m);

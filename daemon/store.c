@@ -13,10 +13,11 @@
 
 #include "daemon/store.h"
 
-/* reservation-ID, and next-id: the first id that was not set aside yet. Ids are taken in blocks, so that a
- * grant costs one write; a restart skips what was left of a block. */
+/* reservation-ID, drained, and next-id: the first id that was not set aside yet. Ids are taken in blocks, so
+ * that a grant costs one write; a restart skips what was left of a block. */
 #define STORE_PREFIX    "reservation-"
 #define STORE_NEXT_ID   "next-id"
+#define STORE_DRAINED   "drained"
 #define STORE_BAD       ".bad"
 #define STORE_TEMP      ".tmp"
 #define STORE_ID_BLOCK  16
@@ -183,6 +184,28 @@ int store_remove(Store *s, uint32_t id)
         if (unlinkat(s->fd, name, 0) < 0)
                 return errno == ENOENT ? 0 : -errno;
         return fsync(s->fd) < 0 ? -errno : 0;
+}
+
+int store_write_drained(Store *s, const NodeSet *nodes)
+{
+        char list[NODESET_STR_MAX], text[NODESET_STR_MAX + 1];
+
+        snprintf(text, sizeof(text), "%s\n", nodeset_format(nodes, list));
+        return replace_file(s->fd, STORE_DRAINED, text);
+}
+
+int store_read_drained(Store *s, NodeSet *ret)
+{
+        _cleanup_free_ char *text = NULL;
+
+        int r = read_text(s->fd, STORE_DRAINED, &text);
+        if (r == -ENOENT) {
+                *ret = NODESET_EMPTY;
+                return 0;
+        }
+        if (r < 0)
+                return r;
+        return nodeset_parse(text, ret) < 0 ? -EBADMSG : 0;
 }
 
 /* The number behind the prefix, or 0; also for NAME.bad, whose id must not come back either. */

@@ -50,6 +50,10 @@ typedef struct StoreReader {
 
 int store_load(Store *s, const StoreReader *reader, void *userdata);
 
+/* The nodes that an admin has drained. -EBADMSG: the file is no list of nodes. */
+int store_write_drained(Store *s, const NodeSet *nodes);
+int store_read_drained(Store *s, NodeSet *ret);
+
 /* The text of one file, and back. -EBADMSG: *ret_reason (static) says what is wrong. */
 int store_format(const Reservation *r, StorePhase phase, char **ret);
 int store_parse(const char *text, Reservation **ret, StorePhase *ret_phase, const char **ret_reason);

@@ -222,11 +222,11 @@ static int read_tier(int root_fd, const char *name, void *userdata)
 /* -ENOMEM is the only failure: what else is wrong leaves a value unknown. */
 static int read_node(int root_fd, const NodeSet *has_cpu, const NodeSet *has_memory, size_t n_nodes, Node *n)
 {
-        n->online = true;
         n->tier = TIER_UNKNOWN;
         n->has_cpu = node_has_cpu(root_fd, n->id, has_cpu);
         if (!has_memory || nodeset_contains(has_memory, n->id))
                 read_meminfo(root_fd, n->id, &n->size_bytes, &n->free_bytes);
+        n->online = n->has_cpu || n->size_bytes > 0;
         n->read_bandwidth_mbps = read_performance(root_fd, n->id, "read_bandwidth");
         n->read_latency_ns = read_performance(root_fd, n->id, "read_latency");
         n->initiators = read_initiators(root_fd, n->id);
@@ -273,6 +273,10 @@ int topology_read(const char *root, Topology **ret)
         t = calloc(1, sizeof(*t));
         if (!t)
                 return -ENOMEM;
+        /* No node can be plugged in that is not in this list: the kernel refuses it (add_memory_resource).
+         */
+        if (read_list(root_fd, "possible", &t->possible) < 0)
+                t->possible = NODESET_EMPTY;
         r = read_nodes(root_fd, &online, t);
         if (r < 0)
                 return r;

@@ -19,6 +19,7 @@
 #define CDM_ERROR_TIMEOUT             "org.cdmd1.Error.Timeout"
 #define CDM_ERROR_NO_SUCH_POOL        "org.cdmd1.Error.NoSuchPool"
 #define CDM_ERROR_NO_SUCH_RESERVATION "org.cdmd1.Error.NoSuchReservation"
+#define CDM_ERROR_NO_SUCH_NODE        "org.cdmd1.Error.NoSuchNode"
 #define CDM_ERROR_NO_SUCH_TARGET      "org.cdmd1.Error.NoSuchTarget"
 #define CDM_ERROR_STALE               "org.cdmd1.Error.Stale" /* the target went away meanwhile */
 #define CDM_ERROR_INVALID             "org.cdmd1.Error.Invalid"

@@ -16,12 +16,9 @@
 #include <errno.h>
 #include <string.h>
 
-/* Without memory a hash must refuse, not exit(). */
-#define HASH_NONFATAL_OOM 1
-#include <uthash.h>
 #include <utlist.h>
 
-typedef unsigned __int128 Sum;
+#include "policy/tally.h"
 
 typedef struct Tenant Tenant;
 typedef struct Holding Holding;
@@ -61,14 +58,6 @@ typedef struct NodeSum {
         Holding *holdings;
 } NodeSum;
 
-/* What counts by a key: a user's reservations, a rule's bytes. */
-typedef struct Tally {
-        void *key;
-        Sum bytes;
-        size_t n;
-        UT_hash_handle hh;
-} Tally;
-
 struct Ledger {
         Entry *entries;
         bool unsorted;
@@ -77,6 +66,7 @@ struct Ledger {
         Tally *users; /* by uid */
         Tally *rules; /* by file name */
         NodeSum nodes[NODE_MAX];
+        NodeSet shut;
 };
 
 const char *ledger_tenant_key(const Subject *target)
@@ -176,45 +166,6 @@ static void holdings_prune(Ledger *l, Tenant *t)
                 DL_DELETE(t->holdings, h);
                 free(h);
         }
-}
-
-static Tally *tally_find(Tally *head, const void *key, size_t key_bytes)
-{
-        Tally *t;
-
-        HASH_FIND(hh, head, key, key_bytes, t);
-        return t;
-}
-
-static Tally *tally_get(Tally **head, const void *key, size_t key_bytes)
-{
-        Tally *t = tally_find(*head, key, key_bytes);
-
-        if (t)
-                return t;
-        t = calloc(1, sizeof(Tally));
-        if (!t)
-                return NULL;
-        t->key = malloc(key_bytes);
-        if (t->key) {
-                memcpy(t->key, key, key_bytes);
-                HASH_ADD_KEYPTR(hh, *head, t->key, key_bytes, t);
-        }
-        if (!t->key || !t->hh.tbl) {
-                free(t->key);
-                free(t);
-                return NULL;
-        }
-        return t;
-}
-
-static void tally_prune(Tally **head, Tally *t)
-{
-        if (!t || t->n > 0)
-                return;
-        HASH_DEL(*head, t);
-        free(t->key);
-        free(t);
 }
 
 static Tally *user_find(const Ledger *l, uid_t uid)
@@ -542,7 +493,17 @@ NodeSet ledger_tenant_nodes(const Ledger *l, const char *tenant)
 {
         const Tenant *t = tenant_find(l, tenant);
 
-        return t ? t->open : NODESET_EMPTY;
+        return t ? nodeset_subtract(&t->open, &l->shut) : NODESET_EMPTY;
+}
+
+void ledger_shut(Ledger *l, const NodeSet *nodes)
+{
+        l->shut = *nodes;
+}
+
+NodeSet ledger_shut_nodes(const Ledger *l)
+{
+        return l->shut;
 }
 
 size_t ledger_tenant_count(const Ledger *l, const char *tenant)

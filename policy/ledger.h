@@ -62,9 +62,13 @@ bool ledger_node_is_exclusive(const Ledger *l, int node);
 const char *ledger_tenant_key(const Subject *target);
 
 /* What a tenant holds: bytes of one node, and all nodes that are open to it. O(1). Reservations that are
- * draining count in bytes, but open no node. */
+ * draining count in bytes, but open no node; a node that is shut is open to nobody. */
 uint64_t ledger_tenant_bytes(const Ledger *l, const char *tenant, int node);
 NodeSet ledger_tenant_nodes(const Ledger *l, const char *tenant);
+/* Nodes that nobody may use now, whatever is reserved there: their memory is offline, or they are drained.
+ * What is promised of them stays promised. */
+void ledger_shut(Ledger *l, const NodeSet *nodes);
+NodeSet ledger_shut_nodes(const Ledger *l);
 size_t ledger_tenant_count(const Ledger *l, const char *tenant);
 /* Like ledger_foreach() over one tenant's reservations, or over one node's tenants (key and bytes there). */
 int ledger_foreach_of_tenant(const Ledger *l, const char *tenant, int (*fn)(Reservation *r, void *userdata),

@@ -56,6 +56,8 @@ libpolicy_la_SOURCES = \
 	policy/subject.h \
 	policy/timespan.c \
 	policy/timespan.h \
+	policy/tally.c \
+	policy/tally.h \
 	policy/topology.c \
 	policy/topology.h
 libpolicy_la_LIBADD = $(INIH_LIBS)

@@ -216,10 +216,18 @@ static void sum_sizes(PoolSet *s, const Topology *t)
                 }
 }
 
+static bool has_auto(const PoolConfig *const *configs, size_t n_configs)
+{
+        for (size_t i = 0; i < n_configs; i++)
+                if (configs[i]->nodes_auto)
+                        return true;
+        return false;
+}
+
 static int resolve(PoolSet *s, const Topology *t, const PoolConfig *const *configs, size_t n_configs,
                    char **ret_error)
 {
-        NodeSet memory = topology_memory_nodes(t);
+        NodeSet memory = topology_memory_nodes(t), empty = topology_empty_nodes(t);
         int r;
 
         r = take_listed(s, configs, n_configs, ret_error);
@@ -234,6 +242,7 @@ static int resolve(PoolSet *s, const Topology *t, const PoolConfig *const *confi
                         return refuse_all(s, &memory, configs, n_configs, ret_error);
         }
         sum_sizes(s, t);
+        s->awaited = has_auto(configs, n_configs) && !nodeset_is_empty(&empty);
         return 0;
 }
 
@@ -264,10 +273,15 @@ int pool_set_resolve(const Topology *t, const PoolConfig *const *configs, size_t
         if (r < 0)
                 return r;
         /* A pool that nobody asked for does not show up empty. */
-        if (is_default && nodeset_is_empty(&s->cdm))
+        if (is_default && !pool_set_needs_fence(s))
                 drop_pools(s);
         *ret = TAKE_PTR(s);
         return 0;
+}
+
+bool pool_set_needs_fence(const PoolSet *s)
+{
+        return s->awaited || !nodeset_is_empty(&s->cdm);
 }
 
 const Pool *pool_set_find(const PoolSet *s, const char *name)

@@ -51,6 +51,7 @@ typedef struct PoolSet {
         size_t n_pools;
         NodeSet cdm;      /* every node that belongs to a pool */
         NodeSet ordinary; /* every other node with memory */
+        bool awaited;     /* a node may come that an `auto` pool would take */
 } PoolSet;
 
 PoolSet *pool_set_free(PoolSet *s);
@@ -59,8 +60,8 @@ DEFINE_CLEANUP(PoolSet, pool_set_free);
 /* Settles which node belongs to which pool. Pools with a node list take their nodes first, then `auto` pools
  * in order share what is left: nodes that have memory and no CPU and meet the selectors. Without any pool
  * file there is one pool "cdm" of all such nodes; where that would leave no ordinary memory it takes only
- * those that HMAT, tier, DAX or a driver marks as special. A machine without CDM nodes gives a set without
- * members, which is no error.
+ * those that HMAT, tier, DAX or a driver marks as special. A machine without CDM nodes, and where none can
+ * come, gives a set without members, which is no error.
  *
  * -ENOSPC: pools would take all memory; -EEXIST: two pools name one node. Then *ret_error is a message that
  * starts with FILE:LINE where there is one (owned by the caller). A listed node that is absent is no error:
@@ -70,6 +71,10 @@ int pool_set_resolve(const Topology *t, const PoolConfig *const *configs, size_t
 
 const Pool *pool_set_find(const PoolSet *s, const char *name);
 const Pool *pool_set_find_node(const PoolSet *s, int node);
+
+/* Is there anything to keep everyone off, now or when a node comes? The fence is an allow-list: put up
+ * before, it denies a node from its first byte on. */
+bool pool_set_needs_fence(const PoolSet *s);
 
 /* The headroom of one node of the pool, in bytes. */
 uint64_t pool_headroom_bytes(const Pool *pool, const Node *node);

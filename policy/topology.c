@@ -61,6 +61,16 @@ NodeSet topology_cpu_nodes(const Topology *t)
         return set;
 }
 
+NodeSet topology_empty_nodes(const Topology *t)
+{
+        NodeSet set = t->possible;
+
+        for (size_t i = 0; i < t->n_nodes; i++)
+                if (t->nodes[i].size_bytes > 0 || t->nodes[i].has_cpu)
+                        nodeset_remove(&set, t->nodes[i].id);
+        return set;
+}
+
 unsigned topology_distance(const Topology *t, int from, int to)
 {
         const Node *source = topology_find(t, from), *target = topology_find(t, to);

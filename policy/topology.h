@@ -15,7 +15,7 @@
 
 typedef struct Node {
         int id;
-        bool online;
+        bool online; /* it has memory or CPUs that are online */
         bool has_cpu;
         uint64_t size_bytes;          /* MemTotal of the node; 0 for a node without memory */
         uint64_t free_bytes;          /* MemFree at the time of the snapshot */
@@ -32,6 +32,7 @@ typedef struct Node {
 typedef struct Topology {
         Node *nodes; /* by ascending id; numbers may be sparse */
         size_t n_nodes;
+        NodeSet possible; /* every node that may ever come; empty when unknown */
         /* Facts, which may change while the machine runs: topology_read_facts(). */
         unsigned kernel_major, kernel_minor; /* 0.0 when unknown */
         bool demotion_enabled;               /* /sys/kernel/mm/numa/demotion_enabled */
@@ -52,6 +53,8 @@ Node *topology_get(Topology *t, int node);
 /* All nodes that have memory, and those of them that have CPUs as well. */
 NodeSet topology_memory_nodes(const Topology *t);
 NodeSet topology_cpu_nodes(const Topology *t);
+/* Possible nodes that have neither memory nor CPUs: memory may be plugged in there, or come online again. */
+NodeSet topology_empty_nodes(const Topology *t);
 
 /* SLIT distance from one node to another; 255 (unreachable) when the kernel does not say. */
 unsigned topology_distance(const Topology *t, int from, int to);

@@ -572,17 +572,148 @@ START_TEST(kernel_memory_and_exempt_units_are_no_intruders)
 }
 END_TEST
 
-START_TEST(the_fence_goes_with_the_last_cdm_node)
+/* Nodes 2 and 3 have no memory any more; awaited: they may come back. */
+static void take_nodes(bool awaited)
+{
+        world_put(&w, "/sys/devices/system/node/has_memory", "0-1\n");
+        world_put(&w, "/sys/devices/system/node/online", "0-1\n");
+        if (!awaited)
+                world_put(&w, "/sys/devices/system/node/possible", "0-1\n");
+}
+
+static void assert_fence_is(const char *expected)
 {
         _cleanup_free_ char *state = NULL;
 
-        world_put(&w, "/sys/devices/system/node/has_memory", "0-1\n");
-        world_put(&w, "/sys/devices/system/node/online", "0-1\n");
-        reload();
         ck_assert_int_ge(sd_bus_get_property_string(w.client, CDM_BUS_NAME, CDM_PATH, CDM_INTERFACE_MANAGER,
                                                     "FenceState", NULL, &state),
                          0);
-        ck_assert_str_eq(state, "open");
+        ck_assert_str_eq(state, expected);
+}
+
+START_TEST(the_fence_stays_where_nodes_may_come)
+{
+        uint32_t id = grant_db(GIB);
+
+        take_nodes(true);
+        reload();
+        assert_fence_is("closed");
+        ck_assert_str_ne(world_get(&w, "/run/systemd/system/service.d/10-cdmd-fence.conf"), "");
+        ck_assert_str_eq(world_reservation(&w, id, "State"), "degraded");
+        ck_assert_str_eq(world_get(&w, DB_MEMS), "0-1");
+        /* Nothing of that is forgotten, and it is promised to nobody else. */
+        world_kill_cdmd(&w, SIGKILL);
+        world_start_cdmd(&w);
+        assert_fence_is("closed");
+        ck_assert_str_eq(world_reservation(&w, id, "State"), "degraded");
+        ck_assert_int_lt(world_request(w.client, "cdm", GIB, &id, 1, CDM_OPTION_UNIT, "s", "train.service"),
+                         0);
+        ck_assert_str_eq(world_error, CDM_ERROR_FULL);
+        world_put(&w, "/sys/devices/system/node/has_memory", "0-3\n");
+        world_put(&w, "/sys/devices/system/node/online", "0-3\n");
+        reload();
+        world_wait_event(&w, "restored", id);
+        ck_assert_str_eq(world_reservation(&w, id, "State"), "active");
+        ck_assert_str_eq(world_get(&w, DB_MEMS), "0-2");
+}
+END_TEST
+
+/* Half of a node went: what was promised of it is not there, but what is left may be used. */
+START_TEST(a_node_that_shrinks_degrades)
+{
+        uint32_t id = grant_db(GIB);
+
+        world_put(&w, "/sys/devices/system/node/node2/meminfo",
+                  "Node 2 MemTotal: 524288 kB\nNode 2 MemFree: 524288 kB\n");
+        reload();
+        ck_assert_str_eq(world_reservation(&w, id, "State"), "degraded");
+        ck_assert_str_eq(world_get(&w, DB_MEMS), "0-2");
+        ck_assert_int_eq(world_release(w.client, id), 0);
+        world_wait_event(&w, "released", id);
+}
+END_TEST
+
+static int call_node(const char *member, uint32_t node, sd_bus_message **reply)
+{
+        _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
+
+        int r = sd_bus_call_method(w.client, CDM_BUS_NAME, CDM_PATH, CDM_INTERFACE_MANAGER, member, &error,
+                                   reply, "u", node);
+        snprintf(world_error, sizeof(world_error), "%s", error.name ? error.name : "");
+        return r;
+}
+
+static void assert_left(sd_bus_message *reply, uint64_t expected)
+{
+        uint64_t moved, evicted, left;
+
+        ck_assert_int_ge(sd_bus_message_read(reply, "ttt", &moved, &evicted, &left), 0);
+        ck_assert_uint_eq(left, expected);
+}
+
+START_TEST(a_drained_node_is_nobodys)
+{
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *first = NULL, *second = NULL, *third = NULL;
+        uint32_t id = grant_db(GIB), other;
+        uint64_t available;
+
+        ck_assert_int_ge(call_node("DrainNode", 2, &first), 0);
+        assert_left(first, 0);
+        ck_assert_str_eq(world_get(&w, DB_MEMS), "0-1");
+        ck_assert_str_eq(world_reservation(&w, id, "State"), "degraded");
+        get_u64("/org/cdmd1/pool/cdm", CDM_INTERFACE_POOL, "Available", &available);
+        ck_assert_uint_eq(available, 2 * GIB - (UINT64_C(64) << 20));
+        ck_assert_int_eq(
+                world_request(w.client, "cdm", GIB / 2, &other, 1, CDM_OPTION_UNIT, "s", "train.service"),
+                0);
+        ck_assert_str_eq(world_get(&w, "/sys/fs/cgroup/system.slice/train.service/cpuset.mems"), "0-1,3");
+        /* A restart changes nothing, and draining again looks again. */
+        world_kill_cdmd(&w, SIGKILL);
+        world_start_cdmd(&w);
+        ck_assert_str_eq(world_reservation(&w, id, "State"), "degraded");
+        ck_assert_str_eq(world_get(&w, DB_MEMS), "0-1");
+        ck_assert_int_ge(call_node("DrainNode", 2, &second), 0);
+        world_put(&w, "/sys/fs/cgroup/system.slice/memory.numa_stat",
+                  "anon N0=0 N2=0\nfile N0=0 N2=8388608\n");
+        ck_assert_int_ge(call_node("DrainNode", 2, &third), 0);
+        assert_left(third, 8 << 20);
+        ck_assert_int_ge(call_node("UndrainNode", 2, NULL), 0);
+        world_wait_event(&w, "restored", id);
+        ck_assert_str_eq(world_get(&w, DB_MEMS), "0-2");
+        ck_assert_str_eq(world_reservation(&w, id, "State"), "active");
+}
+END_TEST
+
+START_TEST(what_cannot_be_drained)
+{
+        ck_assert_int_lt(call_node("DrainNode", 0, NULL), 0);
+        ck_assert_str_eq(world_error, CDM_ERROR_INVALID);
+        ck_assert_int_lt(call_node("DrainNode", 9, NULL), 0);
+        ck_assert_str_eq(world_error, CDM_ERROR_NO_SUCH_NODE);
+        ck_assert_int_lt(call_node("DrainNode", UINT32_MAX, NULL), 0);
+        ck_assert_str_eq(world_error, CDM_ERROR_NO_SUCH_NODE);
+        ck_assert_int_lt(call_node("UndrainNode", 2, NULL), 0);
+        ck_assert_str_eq(world_error, CDM_ERROR_INVALID);
+        /* A node that is gone can be undrained. */
+        ck_assert_int_ge(call_node("DrainNode", 2, NULL), 0);
+        take_nodes(true);
+        reload();
+        ck_assert_int_ge(call_node("UndrainNode", 2, NULL), 0);
+        ck_assert_int_lt(call_node("UndrainNode", 2, NULL), 0);
+        ck_assert_str_eq(world_error, CDM_ERROR_NO_SUCH_NODE);
+        /* Garbage instead of the list: said, and none is drained. */
+        world_kill_cdmd(&w, SIGKILL);
+        world_put(&w, "/run/cdmd/drained", "nonsense");
+        world_start_cdmd(&w);
+        ck_assert_str_eq(world_get(&w, "/run/cdmd/drained"), "");
+}
+END_TEST
+
+START_TEST(the_fence_goes_with_the_last_cdm_node)
+{
+        take_nodes(false);
+        reload();
+        assert_fence_is("open");
         ck_assert_str_eq(world_get(&w, "/run/systemd/system/service.d/10-cdmd-fence.conf"), "");
         ck_assert_str_eq(world_get(&w, "/run/cdmd/fence/service.d/10-cdmd-fence.conf"), "");
 }
@@ -799,8 +930,7 @@ START_TEST(a_machine_without_cdm_nodes)
         uint32_t id;
 
         world_kill_cdmd(&w, SIGTERM);
-        world_put(&w, "/sys/devices/system/node/has_memory", "0-1\n");
-        world_put(&w, "/sys/devices/system/node/online", "0-1\n");
+        take_nodes(false);
         world_start_cdmd(&w);
         ck_assert_int_lt(world_request(w.client, "cdm", GIB, &id, 1, CDM_OPTION_UNIT, "s", "db.service"), 0);
         ck_assert_str_eq(world_error, CDM_ERROR_NO_SUCH_POOL);
@@ -1149,6 +1279,10 @@ int main(void)
         tcase_add_test(t, the_fence_goes_with_the_last_cdm_node);
         tcase_add_test(t, buffers_that_cannot_be);
         tcase_add_test(t, a_client_that_leaves_while_its_buffers_wait);
+        tcase_add_test(t, the_fence_stays_where_nodes_may_come);
+        tcase_add_test(t, a_node_that_shrinks_degrades);
+        tcase_add_test(t, a_drained_node_is_nobodys);
+        tcase_add_test(t, what_cannot_be_drained);
         tcase_add_test(t, without_a_fence_nothing_is_restricted);
         tcase_add_test(t, refuses_to_start_where_it_cannot_work);
         tcase_add_test(t, a_machine_without_cdm_nodes);

@@ -134,6 +134,19 @@ run 0 renew 7
 asked 'Renew 0'
 run 0 migrate 7
 says out '3M moved, 1M could not be moved'
+run 0 drain 2
+silent out
+run 0 drain 2 --json=short
+json "d == {'node': 2, 'moved': 64 << 20, 'evicted': 0, 'residue': 0, 'holders': []}"
+run 1 drain 3
+says out '12M could not be moved off node 3'
+says out '12M file in /a?.slice'
+says err 'drained, but not empty'
+run 1 drain 3 --json=short
+json "d['residue'] == 12 << 20 and d['holders'][0]['kind'] == 'file'"
+run 1 drain 9
+says err 'There is no node 9.'
+run 0 undrain 2
 run 1 reload
 says err 'cdmctl: /etc/cdm/cdmd.conf:3: what?'
 says err 'cdmctl: The old one stays.'

@@ -57,6 +57,7 @@ static const struct {
         { CDM_INTERFACE_NODE, "Reserved", "t", NULL, 64 << 20 },
         { CDM_INTERFACE_NODE, "Unattributed", "t", NULL, 0 },
         { CDM_INTERFACE_NODE, "Online", "b", NULL, 1 },
+        { CDM_INTERFACE_NODE, "Drained", "b", NULL, 0 },
         { CDM_INTERFACE_NODE, "Device", "s", "" },
         { CDM_INTERFACE_NODE, "ReadBandwidth", "t", NULL, 0 },
         { CDM_INTERFACE_NODE, "ReadLatency", "t", NULL, 90 },
@@ -180,6 +181,28 @@ static int reload(sd_bus_message *m, void *userdata, sd_bus_error *error)
                                  "/etc/cdm/cdmd.conf:3: what?\nThe old one stays.");
 }
 
+/* Node 2 is empty; of others something is left. */
+static int drain_node(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+        uint32_t node;
+
+        int r = sd_bus_message_read(m, "u", &node);
+        if (r < 0)
+                return r;
+        if (node == 9)
+                return sd_bus_error_set(error, CDM_ERROR_NO_SUCH_NODE, "There is no node 9.");
+        if (node == 2)
+                return sd_bus_reply_method_return(m, "ttta(sst)", UINT64_C(64) << 20, UINT64_C(0),
+                                                  UINT64_C(0), 0);
+        return sd_bus_reply_method_return(m, "ttta(sst)", UINT64_C(64) << 20, UINT64_C(0),
+                                          UINT64_C(12) << 20, 1, "/a\033.slice", "file", UINT64_C(12) << 20);
+}
+
+static int nothing(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+        return sd_bus_reply_method_return(m, "");
+}
+
 static int list_holders(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
         const uint64_t none = 0;
@@ -261,6 +284,8 @@ static const sd_bus_vtable manager_vtable[] = {
         METHOD("Explain", "sta{sv}", "a{sv}", request),
         METHOD("GetReservation", "u", "o", get_reservation),
         METHOD("Reload", "", "", reload),
+        METHOD("DrainNode", "u", "ttta(sst)", drain_node),
+        METHOD("UndrainNode", "u", "", nothing),
         METHOD("ListHolders", "", "a" CDM_HOLDER, list_holders),
         VALUE("Version", "s"),
         VALUE("Mode", "s"),
@@ -305,21 +330,14 @@ static const sd_bus_vtable pool_vtable[] = {
 };
 
 static const sd_bus_vtable node_vtable[] = {
-        SD_BUS_VTABLE_START(0),
-        VALUE("Node", "u"),
-        VALUE("Pool", "s"),
-        VALUE("Size", "t"),
-        VALUE("Free", "t"),
-        VALUE("Used", "t"),
-        VALUE("Reserved", "t"),
-        VALUE("Unattributed", "t"),
-        VALUE("Online", "b"),
-        VALUE("Device", "s"),
-        VALUE("ReadBandwidth", "t"),
-        VALUE("ReadLatency", "t"),
-        SD_BUS_PROPERTY("Initiators", "au", get_nodes, 0, 0),
-        VALUE("Tier", "i"),
-        SD_BUS_VTABLE_END,
+        SD_BUS_VTABLE_START(0),    VALUE("Node", "u"),
+        VALUE("Pool", "s"),        VALUE("Size", "t"),
+        VALUE("Free", "t"),        VALUE("Used", "t"),
+        VALUE("Reserved", "t"),    VALUE("Unattributed", "t"),
+        VALUE("Online", "b"),      VALUE("Drained", "b"),
+        VALUE("Device", "s"),      VALUE("ReadBandwidth", "t"),
+        VALUE("ReadLatency", "t"), SD_BUS_PROPERTY("Initiators", "au", get_nodes, 0, 0),
+        VALUE("Tier", "i"),        SD_BUS_VTABLE_END,
 };
 
 static int publish(sd_bus *bus)

@@ -63,12 +63,12 @@ run 2 request cdm 1G --mem-policy=bind
 run 2 list --unit=a
 run 2 nodes --root=/tmp
 run 2 drain two
-run 1 drain 2
-says err 'not supported yet'
-run 1 undrain 2
+run 2 drain -- -2
+run 2 drain 1024
+run 2 undrain 2x
 
 for verb in status nodes pools list 'show 1' 'request cdm 1G' 'release 1' 'renew 1' 'renew 1 1h' 'migrate 1' \
-        'explain cdm 1G' who 'who cdm' monitor reload; do
+        'explain cdm 1G' who 'who cdm' monitor reload 'drain 2' 'undrain 2'; do
         # shellcheck disable=SC2086
         run 6 $verb
         says err 'cannot be reached'

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Nodes and memory that come and go, as udev tells it. A burst of events (a device of 96 GiB is hundreds of
+ * memory blocks) is one call; while nothing happens it costs nothing. */
+
+#include <systemd/sd-event.h>
+
+#include "policy/macro.h"
+
+typedef struct Hotplug Hotplug;
+
+/* The machine's nodes may have changed: look at them. */
+typedef void (*hotplug_cb)(void *userdata);
+
+int hotplug_new(sd_event *event, hotplug_cb changed, void *userdata, Hotplug **ret);
+Hotplug *hotplug_free(Hotplug *h);
+DEFINE_CLEANUP(Hotplug, hotplug_free);

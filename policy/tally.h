@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* What the ledger counts by a key: a user's reservations, a rule's bytes. */
+
+#include <stddef.h>
+
+/* Without memory a hash must refuse, not exit(). */
+#define HASH_NONFATAL_OOM 1
+#include <uthash.h>
+
+/* Sums of sizes that are each up to 2^63 bytes. */
+typedef unsigned __int128 Sum;
+
+typedef struct Tally {
+        void *key;
+        Sum bytes;
+        size_t n;
+        UT_hash_handle hh;
+} Tally;
+
+/* NULL: there is none. */
+Tally *tally_find(Tally *head, const void *key, size_t key_bytes);
+/* Makes it where it is missing; NULL: no memory. */
+Tally *tally_get(Tally **head, const void *key, size_t key_bytes);
+/* Frees it when nothing is counted by it any more. */
+void tally_prune(Tally **head, Tally *t);
