@@ -219,6 +219,14 @@ int fence_close(Fence *f, const Config *config, const PoolSet *pools, fence_done
         return 0;
 }
 
+void fence_use(Fence *f, const Config *config, const PoolSet *pools)
+{
+        if (!f->pools)
+                return;
+        f->config = config;
+        f->pools = pools;
+}
+
 int fence_lift(Fence *f, const PoolSet *pools, fence_done_t done, void *userdata)
 {
         int r = start(f, true, NULL, pools, done, userdata);

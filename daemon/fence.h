@@ -74,6 +74,10 @@ DEFINE_CLEANUP(Fence, fence_free);
  * next call of fence_close() or the end of fence_lift(): fence_check() needs them. */
 int fence_close(Fence *f, const Config *config, const PoolSet *pools, fence_done_t done, void *userdata);
 
+/* Configuration and pools were replaced while no fence is under way; single cgroups are judged by them from
+ * now on, where the fence is closed. */
+void fence_use(Fence *f, const Config *config, const PoolSet *pools);
+
 /* The mirror image: drop-ins are removed, systemd reloaded, slices poked until leaves inherit again. pools
  * says which nodes they were kept off (it may be the last one that was closed with). -EBUSY from either: one
  * is under way. */

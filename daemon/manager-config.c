@@ -148,6 +148,7 @@ int manager_adopt(Manager *m, Adoption *a)
         m->use = use;
         m->explained = explained;
         swap_in(m, a);
+        fence_use(m->fence, m->config, m->pools);
         manager_look_at_machine(m);
         manager_shut_nodes(m);
         m->nodes_stale = m->nodes_stale || m->reading;

@@ -372,6 +372,8 @@ static int take_over(Manager *m, Topology *topology)
                 manager_judge_all(m, true);
         }
         adoption_clear(&a);
+        if (r >= 0 && pool_set_needs_fence(m->pools))
+                (void)manager_watch_units(m);
         if (r >= 0 && fence)
                 manager_fence(m);
         return r;

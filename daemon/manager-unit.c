@@ -410,5 +410,7 @@ static void on_unit_event(const char *unit, const char *state, void *userdata)
 
 int manager_watch_units(Manager *m)
 {
+        if (m->unit_events)
+                return 0;
         return unit_subscribe(m->bus, on_unit_event, m, &m->unit_events);
 }

@@ -78,9 +78,9 @@ START_TEST(request_and_release)
         ck_assert_str_eq(world_reservation(&w, id, "Unit"), "db.service");
         ck_assert_int_eq(world_release(w.client, id), 0);
         world_wait_event(&w, "released", id);
-        ck_assert_str_eq(world_get(&w, file), "");
         ck_assert_str_eq(world_get(&w, DB_MEMS), "0-1");
         ck_assert_str_eq(world_reservation(&w, id, "State"), "");
+        ck_assert_str_eq(world_get(&w, file), "");
         ck_assert_int_lt(world_release(w.client, id), 0);
 }
 END_TEST
