@@ -134,7 +134,7 @@ static void put_line(const char *line)
 
 static void print_progress(Waiting *w)
 {
-        char line[2 * SIZE_STR_MAX + 64], left_text[SIZE_STR_MAX], total_text[SIZE_STR_MAX];
+        char line[2 * SIZE_STR_MAX + 96], which[64] = "", left_text[SIZE_STR_MAX], total_text[SIZE_STR_MAX];
         uint64_t left = 0, total = 0;
         size_t n = 0;
 
@@ -147,7 +147,9 @@ static void print_progress(Waiting *w)
                 left += job->waiting ? job->left_bytes : 0;
                 n += job->waiting;
         }
-        snprintf(line, sizeof(line), "draining %zu: %s of %s left", n, size_format(left, left_text),
+        if (w->n_jobs > 1)
+                snprintf(which, sizeof(which), " %zu of %zu reservations", n, w->n_jobs);
+        snprintf(line, sizeof(line), "draining%s: %s of %s left", which, size_format(left, left_text),
                  size_format(total, total_text));
         put_line(line);
         w->progress = true;

@@ -121,6 +121,36 @@ asked 'Explain hbm 1073741824 pidfd user=trainer'
 
 run 0 release 7
 silent out
+silent err
+
+# released_on WIDTH: what a release shows on a terminal of that width is what stands on standard input
+released_on() {
+        run 0 request slow 64M
+        script --quiet --return --command "stty cols $1; '$cdmctl' release 7 >'$scratch/out'" /dev/null \
+                </dev/null >"$scratch/shown" || complain "a release on a terminal failed"
+        tr '\r' '\n' <"$scratch/shown" | sed 's/.\[K$//' | diff - "$scratch/line" ||
+                complain "that is what a release shows on a terminal of $1 columns"
+        silent out
+}
+if command -v script >/dev/null; then
+        printf '\ndraining: %s of 64M left' 48M 32M 16M 0B >"$scratch/line"
+        printf '\n' >>"$scratch/line"
+        released_on 80
+        # No row is left for what wraps.
+        sed 's/^\(.\{19\}\).*/\1/' "$scratch/line" >"$scratch/cut" && mv "$scratch/cut" "$scratch/line"
+        released_on 20
+else
+        echo "# progress: not tested, there is no script(1)"
+fi
+# Without a terminal nobody looks at Used but we.
+run 0 request slow 64M
+"$cdmctl" release 7 >"$scratch/shown" 2>&1 &
+released=$!
+until tail -1 "$scratch/log" | grep -qx Release; do sleep 0.1; done
+sleep 0.6
+for _ in 1 2 3 4; do "$cdmctl" show 7 >"$scratch/out"; done
+wait "$released" || complain "a release without a terminal failed"
+[ ! -s "$scratch/shown" ] || complain "progress is shown without a terminal"
 run 0 release 7 --json=short
 json "d == [{'id': 7, 'moved': 64 << 20, 'evicted': 0, 'residue': 0, 'holders': []}]"
 run 1 release 7 8

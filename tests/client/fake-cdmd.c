@@ -19,6 +19,9 @@
 
 static bool sticky;   /* the next release leaves residue */
 static bool demoting; /* the fence is open to demotion */
+/* The next release gets on with each look at Used, and ends with the last. */
+static bool slow;
+static uint64_t slow_left_bytes;
 
 /* Every property that is one value. */
 static const struct {
@@ -38,7 +41,6 @@ static const struct {
         { CDM_INTERFACE_RESERVATION, "ControlGroup", "s", "/system.slice/a.service" },
         { CDM_INTERFACE_RESERVATION, "Uid", "u", NULL, 0 },
         { CDM_INTERFACE_RESERVATION, "Priority", "i", NULL, (uint64_t)-5 },
-        { CDM_INTERFACE_RESERVATION, "Used", "t", NULL, 1 << 20 },
         { CDM_INTERFACE_RESERVATION, "Policy", "s", "/etc/cdm/policy.d/a.conf:2" },
         { CDM_INTERFACE_RESERVATION, "Expires", "t", NULL, UINT64_MAX },
         { CDM_INTERFACE_POOL, "Name", "s", "hbm" },
@@ -63,6 +65,26 @@ static const struct {
         { CDM_INTERFACE_NODE, "ReadLatency", "t", NULL, 90 },
         { CDM_INTERFACE_NODE, "Tier", "i", NULL, (uint64_t)-1 },
 };
+
+static int emit_released(sd_bus *bus)
+{
+        return sd_bus_emit_signal(bus, CDM_PATH, CDM_INTERFACE_MANAGER, "Event", "sua{sv}", "released", 7, 2,
+                                  "moved", "t", UINT64_C(64) << 20, "size", "t", UINT64_C(64) << 20);
+}
+
+static int get_used(sd_bus *bus, const char *path, const char *interface, const char *property,
+                    sd_bus_message *reply, void *userdata, sd_bus_error *error)
+{
+        uint64_t used = slow ? UINT64_C(64) << 20 : UINT64_C(1) << 20;
+
+        if (slow_left_bytes > 0) {
+                used = slow_left_bytes -= UINT64_C(16) << 20;
+                slow = used > 0;
+                if (!slow && emit_released(bus) < 0)
+                        return -EIO;
+        }
+        return sd_bus_message_append(reply, "t", used);
+}
 
 static int get_value(sd_bus *bus, const char *path, const char *interface, const char *property,
                      sd_bus_message *reply, void *userdata, sd_bus_error *error)
@@ -155,6 +177,7 @@ static int request(sd_bus_message *m, void *userdata, sd_bus_error *error)
                 return sd_bus_error_setf(error, CDM_ERROR_NO_SUCH_POOL, "there is no pool none");
         sticky = strcmp(pool, "sticky") == 0;
         demoting = strcmp(pool, "demotion") == 0;
+        slow = strcmp(pool, "slow") == 0;
         if (strcmp(sd_bus_message_get_member(m), "Request") == 0)
                 return sd_bus_reply_method_return(m, "o", CDM_PATH_RESERVATION "/7");
         return sd_bus_reply_method_return(m, "a{sv}", 5, "verdict", "s", "full", "reason", "s", "no room",
@@ -224,10 +247,12 @@ static int release(sd_bus_message *m, void *userdata, sd_bus_error *error)
         r = sd_bus_reply_method_return(m, "");
         if (r < 0)
                 return r;
+        if (slow) {
+                slow_left_bytes = UINT64_C(64) << 20;
+                return 0;
+        }
         if (!sticky)
-                return sd_bus_emit_signal(bus, CDM_PATH, CDM_INTERFACE_MANAGER, "Event", "sua{sv}",
-                                          "released", 7, 2, "moved", "t", UINT64_C(64) << 20, "size", "t",
-                                          UINT64_C(64) << 20);
+                return emit_released(bus);
         return sd_bus_emit_signal(bus, CDM_PATH, CDM_INTERFACE_MANAGER, "Event", "sua{sv}", "residue", 7, 3,
                                   "residue", "t", UINT64_C(12) << 20, "holders", "a(sst)", 1,
                                   "/system.slice", "file", UINT64_C(12) << 20, "unheard-of", "as", 0);
@@ -313,7 +338,7 @@ static const sd_bus_vtable reservation_vtable[] = {
         VALUE("ControlGroup", "s"),
         VALUE("Uid", "u"),
         VALUE("Priority", "i"),
-        VALUE("Used", "t"),
+        SD_BUS_PROPERTY("Used", "t", get_used, 0, 0),
         VALUE("Policy", "s"),
         VALUE("Expires", "t"),
         SD_BUS_PROPERTY("Nodes", "a(ut)", get_nodes, 0, 0),

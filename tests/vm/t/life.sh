@@ -10,6 +10,7 @@ printf '[Service]\nExecStart=sleep infinity\nRestart=on-failure\nRestartSec=1\n'
 systemctl daemon-reload
 systemctl start train-life
 check "a service is granted" cdmctl request hbm 64M --unit train-life.service --nodes 3
+id=$output
 like "node 3 is open to it" "$(site_mems train-life.service)" 3
 systemctl daemon-reload
 like "also after daemon-reload" "$(site_mems train-life.service)" 3
@@ -28,6 +29,10 @@ kill -SEGV "$(site_pid train-life.service)"
 check "a crash with an automatic restart does too" wait_for 20 open_again
 check "with the reservation" wait_for 10 site_has_one
 
+check "what has restarted can be released" cdmctl release "$id"
+is "and is fenced" "$(site_mems train-life.service)" 0-1
+
+check "granted again" cdmctl request hbm 64M --unit train-life.service --nodes 3
 systemctl stop train-life
 check "a stop ends it" wait_for 20 site_gone
 systemctl start train-life

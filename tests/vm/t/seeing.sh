@@ -72,9 +72,9 @@ progress() {
         tr '\r' '\n' </tmp/terminal | sed 's/\x1b\[K$//' | grep .
 }
 check "a release on a terminal" release_on 80
-is "prints nothing but its progress" "$(progress | grep --invert-match --extended-regexp '^draining 1: [0-9.]+[BKM] of [0-9.]+[BKM] left$')" ""
+is "prints nothing but its progress" "$(progress | grep --invert-match --extended-regexp '^draining: [0-9.]+[BKM] of [0-9.]+[BKM] left$')" ""
 # The last bytes are the kernel's, and come and go.
-left=$(progress | sed -nE 's/^draining 1: ([0-9.]+M) of.*/\1/p' | numfmt --from=iec)
+left=$(progress | sed -nE 's/^draining: ([0-9.]+M) of.*/\1/p' | numfmt --from=iec)
 check "several times" test "$(wc --lines <<<"$left")" -ge 3
 is "with less and less left" "$left" "$(sort --numeric-sort --reverse <<<"$left")"
 check "in the end, less than at first" test "$(tail --lines=1 <<<"$left")" -lt "$(head --lines=1 <<<"$left")"
@@ -83,7 +83,7 @@ is "and leaves an empty line" "$(tail --bytes=4 /tmp/terminal)" $'\r\x1b[K'
 is "standard output has none of it" "$(cat /tmp/stdout)" ""
 check "a release on a narrow terminal" release_on 20
 is "keeps within it" "$(progress | awk 'length > 19')" ""
-check "and shows what it can" sh -c 'grep --quiet "draining 1: [0-9]" /tmp/terminal'
+check "and shows what it can" sh -c 'grep --quiet "draining: [0-9]" /tmp/terminal'
 systemctl stop train-see
 site_down
 finish
