@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -85,11 +86,16 @@ static pid_t spawn(World *w, int *ret_out, const char *const *argv)
         return pid;
 }
 
+/* What a program prints. One that is silent for so long is not slow: it was never asked, and the test is to
+ * fail, not to hang. */
+#define SILENT_MS (120 * 1000)
+
 static void read_line(int fd, char *buf, size_t size)
 {
+        struct pollfd p = { .fd = fd, .events = POLLIN };
         size_t n = 0;
 
-        while (n < size - 1 && read(fd, buf + n, 1) == 1 && buf[n] != '\n')
+        while (n < size - 1 && poll(&p, 1, SILENT_MS) == 1 && read(fd, buf + n, 1) == 1 && buf[n] != '\n')
                 n++;
         buf[n] = '\0';
 }
