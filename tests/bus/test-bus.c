@@ -1453,6 +1453,10 @@ int main(void)
         tcase_add_test(t, what_cannot_be_drained);
         tcase_add_test(t, buffers_that_cannot_be);
         tcase_add_test(t, a_client_that_leaves_while_its_buffers_wait);
+        tcase_add_test(t, the_fence_stays_where_nodes_may_come);
+        tcase_add_test(t, a_node_that_shrinks_degrades);
+        tcase_add_test(t, a_drained_node_is_nobodys);
+        tcase_add_test(t, what_cannot_be_drained);
         tcase_add_test(t, without_a_fence_nothing_is_restricted);
         tcase_add_test(t, refuses_to_start_where_it_cannot_work);
         tcase_add_test(t, a_machine_without_cdm_nodes);
