@@ -48,7 +48,7 @@
 #define N_RULES   3
 #define N_UNITS   5
 #define GRACE     (UINT64_C(10) * 1000000)
-#define USER_MAX  8
+#define USER_MAX  6
 
 static const char *const units[N_UNITS] = { "a.service", "b.service", "c.service", "d.service",
                                             "e.service" };
@@ -462,6 +462,24 @@ static void become(Live *l, const Decision *d)
         MUST(!rule->has_quota || rule_live(l->rule) <= rule->quota.value);
 }
 
+/* Is there a reason to send away one that waits? */
+static bool may_end(const Live *l)
+{
+        const Rule *rule = config->rules[l->rule];
+        NodeSet open = nodes_of(l->pool, &l->asked), before = claimed_before(l->priority, l->id);
+
+        open = nodeset_subtract(&open, &before);
+        if (rule->deny || (rule->has_limit && l->size > rule->limit.value) ||
+            (l->lease && l->lease > (rule->lease_usec ? rule->lease_usec : config->default_lease_usec)) ||
+            l->priority > rule->priority || (l->exclusive && !rule->exclusive))
+                return true;
+        if (rule->on_full == ON_FULL_DENY)
+                return true;
+        return !l->patient &&
+               (rule->on_full != ON_FULL_PREEMPT ||
+                fewest_bytes(l->unit, l->priority, l->size, l->exclusive, &open) == UINT64_MAX);
+}
+
 static void serve(void)
 {
         bool again = true;
@@ -497,6 +515,7 @@ static void serve(void)
                                               &open);
                                 revoke_victims(l, s.decision);
                         } else {
+                                MUST(may_end(l));
                                 seen[SEEN_ENDED]++;
                                 forget(l);
                         }
