@@ -86,6 +86,12 @@ static int fd_read_text(int fd, char **ret)
         return 0;
 }
 
+/* O_NONBLOCK: below a --root there may be a FIFO in the place of a file. */
+int attribute_open(int root_fd, const char *path)
+{
+        return open_below(root_fd, path, O_RDONLY | O_NOCTTY | O_NONBLOCK);
+}
+
 int attribute_read(int root_fd, char **ret, const char *format, ...)
 {
         _cleanup_(close_p) int fd = -EBADF;
@@ -100,8 +106,7 @@ int attribute_read(int root_fd, char **ret, const char *format, ...)
                 path = NULL;
                 return -ENOMEM;
         }
-        /* O_NONBLOCK: below a --root there may be a FIFO in the place of a file. */
-        fd = open_below(root_fd, path, O_RDONLY | O_NOCTTY | O_NONBLOCK);
+        fd = attribute_open(root_fd, path);
         return fd < 0 ? fd : fd_read_text(fd, ret);
 }
 

@@ -15,6 +15,9 @@ int attribute_root_open(const char *root);
  * longer than any attribute; -EINVAL: no regular file. */
 int attribute_read(int root_fd, char **ret, const char *format, ...) _printf_(3, 4);
 
+/* For what is longer: the caller reads, and closes the descriptor. */
+int attribute_open(int root_fd, const char *path);
+
 /* 0, or -ENOENT and the like. */
 int attribute_exists(int root_fd, const char *path);
 

@@ -244,9 +244,12 @@ static int append_unattributed(const Observation *o, const NodeObservation *n, u
                 r = append_row(m, &(NumaBytes){ .node = n->node, .other = u.kernel_bytes }, "", "",
                                "unattributed", name);
         }
+        if (r >= 0 && u.cpu_list_bytes > 0)
+                r = append_row(m, &(NumaBytes){ .node = n->node, .other = u.cpu_list_bytes }, "", "",
+                               "unattributed", "free: at hand for single CPUs");
         if (r >= 0 && u.other_bytes > 0)
                 r = append_row(m, &(NumaBytes){ .node = n->node, .other = u.other_bytes }, "", "",
-                               "unattributed", "other: drivers, and free pages that CPUs keep at hand");
+                               "unattributed", "other: drivers, and the kernel's tables of pages");
         return r;
 }
 

@@ -103,6 +103,7 @@ static int observe_nodes(const char *root, const NodeSet *nodes, Observation *o)
                 n->slab_bytes = u.slab_bytes;
                 n->stack_bytes = u.stack_bytes;
                 n->page_table_bytes = u.page_table_bytes;
+                n->cpu_list_bytes = u.cpu_list_bytes;
                 r = topology_read_hugetlb(root, node, &n->hugetlb_bytes, &n->hugetlb_free_bytes);
                 if (r == -ENOMEM)
                         return r;
@@ -174,6 +175,7 @@ uint64_t observation_unattributed(const Observation *o, int node, Unattributed *
         left = total = minus(minus(n->size_bytes, n->free_bytes), attributed);
         ret->hugetlb_bytes = take(minus(n->hugetlb_bytes, hugetlb), &left);
         ret->kernel_bytes = take(minus(n->slab_bytes + n->stack_bytes + n->page_table_bytes, kernel), &left);
+        ret->cpu_list_bytes = take(n->cpu_list_bytes, &left);
         ret->other_bytes = left;
         return total;
 }

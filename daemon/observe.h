@@ -22,13 +22,16 @@ typedef struct NodeObservation {
         uint64_t hugetlb_bytes,
                 hugetlb_free_bytes; /* in the node's pools of huge pages; nobody uses these of them */
         uint64_t slab_bytes, stack_bytes, page_table_bytes; /* the kernel's own, charged to cgroups or not */
+        uint64_t cpu_list_bytes;                            /* free, but at hand for one CPU only */
 } NodeObservation;
 
 /* What no cgroup accounts for, by what else is known of it. */
 typedef struct Unattributed {
         uint64_t hugetlb_bytes; /* huge pages that are free, or used by who is in no hugetlb cgroup */
         uint64_t kernel_bytes;
-        uint64_t other_bytes; /* memory that drivers handed out; free pages that CPUs keep at hand */
+        uint64_t cpu_list_bytes; /* free pages that CPUs keep at hand */
+        uint64_t other_bytes; /* memory that drivers handed out; struct page_ext and other tables of the boot
+                               */
 } Unattributed;
 
 typedef struct Observation {

@@ -302,6 +302,35 @@ int topology_read_meminfo(const char *root, int node, uint64_t *ret_size_bytes, 
         return read_meminfo(root_fd, node, ret_size_bytes, ret_free_bytes);
 }
 
+/* "Node 2, zone   Normal" starts a zone; "    pagesets" a list of CPUs with "count:    378" each. */
+static uint64_t read_cpu_lists(int root_fd, int node)
+{
+        _cleanup_free_ char *line = NULL;
+        bool here = false;
+        uint64_t pages = 0;
+        size_t size = 0;
+        int fd, n;
+        FILE *f;
+
+        fd = attribute_open(root_fd, "proc/zoneinfo");
+        f = fd < 0 ? NULL : fdopen(fd, "r");
+        if (!f) {
+                if (fd >= 0)
+                        close(fd);
+                return 0;
+        }
+        while (getline(&line, &size, f) > 0) {
+                unsigned count;
+
+                if (sscanf(line, "Node %4d, zone", &n) == 1)
+                        here = n == node;
+                else if (here && sscanf(line, " count: %9u", &count) == 1)
+                        pages += count;
+        }
+        fclose(f);
+        return pages * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
 int topology_read_usage(const char *root, int node, NodeUsage *ret)
 {
         _cleanup_(close_p) int root_fd = attribute_root_open(root);
@@ -324,6 +353,7 @@ int topology_read_usage(const char *root, int node, NodeUsage *ret)
         (void)meminfo_value(text, " PageTables:", &page_tables);
         (void)meminfo_value(text, " SecPageTables:", &secondary);
         u.page_table_bytes = page_tables + secondary;
+        u.cpu_list_bytes = read_cpu_lists(root_fd, node);
         *ret = u;
         return 0;
 }

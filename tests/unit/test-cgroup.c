@@ -376,6 +376,13 @@ START_TEST(observation_leaves_no_byte_out)
         tree_write(root, "sys/devices/system/node/node2/hugepages/hugepages-2048kB/nr_hugepages", "3\n");
         tree_write(root, "sys/devices/system/node/node2/hugepages/hugepages-64kB/nr_hugepages", "x\n");
         tree_write(root, "sys/devices/system/node/node2/hugepages/hugepages-2048kB/free_hugepages", "2\n");
+        tree_write(root, "proc/zoneinfo",
+                   "Node 1, zone   Normal\n  pages free     247454\n  pagesets\n    cpu: 0\n              "
+                   "count:    99\n"
+                   "Node 2, zone   Normal\n  pagesets\n    cpu: 0\n              count:    3\n"
+                   "    cpu: 1\n              count:    1\n              high:     4546\n"
+                   "Node 2, zone  Movable\n  pagesets\n    cpu: 0\n              count:    1\n"
+                   "Node 22, zone  Normal\n  pagesets\n    cpu: 0\n              count:    98\n");
         ck_assert_int_eq(observe_all(root, &two, &o), 0);
         ck_assert_uint_eq(o->n_nodes, 1);
         ck_assert_uint_eq(o->nodes[0].size_bytes, 8 << 20);
@@ -399,7 +406,9 @@ START_TEST(observation_leaves_no_byte_out)
         ck_assert_uint_eq(sum + total, (8 << 20) - (500 << 10)); /* all that is used */
         ck_assert_uint_eq(u.hugetlb_bytes, 3 << 21);
         ck_assert_uint_eq(u.kernel_bytes, (300 << 10) - kernel);
-        ck_assert_uint_eq(u.hugetlb_bytes + u.kernel_bytes + u.other_bytes, total);
+        ck_assert_uint_eq(u.cpu_list_bytes, 5 * (uint64_t)sysconf(_SC_PAGESIZE));
+        ck_assert_uint_gt(u.other_bytes, 0);
+        ck_assert_uint_eq(u.hugetlb_bytes + u.kernel_bytes + u.cpu_list_bytes + u.other_bytes, total);
         ck_assert_uint_eq(observation_unattributed(o, 3, &u), 0);
         ck_assert(u.hugetlb_bytes == 0 && u.kernel_bytes == 0 && u.other_bytes == 0);
         observation_free(o);
