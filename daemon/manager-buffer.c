@@ -143,12 +143,24 @@ bool buffer_is_open(const Buffer *b)
         return b->last_close != NULL;
 }
 
+/* What was drained off a node that is taken away must not come back; nor can it where there is no memory. */
+static bool may_move_back(const Buffer *b)
+{
+        NodeSet shut = ledger_shut_nodes(b->set->manager->ledger);
+
+        for (size_t i = 0; i < b->layout.n_parts; i++)
+                if (nodeset_contains(&shut, b->layout.parts[i].node))
+                        return false;
+        return true;
+}
+
 static void look_at_all(BufferSet *s, Todo how)
 {
         Buffer *b;
 
         DL_FOREACH (s->buffers, b)
-                if (buffer_is_open(b) && (b->todo == TODO_NOTHING || b->todo == TODO_SAMPLE))
+                if (buffer_is_open(b) && may_move_back(b) &&
+                    (b->todo == TODO_NOTHING || b->todo == TODO_SAMPLE))
                         b->todo = how;
         buffers_go_on(s);
 }
