@@ -77,7 +77,8 @@ static NodeSet base_of(Manager *m, const Reservation *r, const NodeSet *current)
         NodeSet ordinary = fence_unit_ordinary(r->target->unit, m->config, m->pools),
                 base = nodeset_intersect(current, &ordinary);
 
-        if (!nodeset_is_empty(&base))
+        /* It has all that there was, so it shall have all that there is. */
+        if (!nodeset_is_empty(&base) && !nodeset_equal(&base, &m->ordinary_before))
                 return base;
         base = nodeset_intersect(&r->base, &ordinary);
         return nodeset_is_empty(&base) ? ordinary : base;

@@ -181,7 +181,8 @@ struct Manager {
         Hotplug *hotplug;
         bool nodes_stale; /* to be read (again) */
         NodeReading *reading;
-        NodeSet drained; /* by an admin; on disk */
+        NodeSet drained;         /* by an admin; on disk */
+        NodeSet ordinary_before; /* what was ordinary before nodes or pools changed the last time */
         NodeDrain *drains;
         Follow *follows;
         /* recovery */
