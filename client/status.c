@@ -20,18 +20,26 @@
 typedef struct ManagerInfo {
         char *version, *mode, *fence;
         char **warnings;
-        uint64_t drained; /* bytes of intruders, since cdmd started */
-        bool demoting;    /* the kernel moves pages past the fence ... */
-        uint64_t demoted; /* ... and this much of pools that it can reach belongs to nobody with a
-                             reservation */
+        uint64_t drained;        /* bytes of intruders, since cdmd started */
+        bool demoting;           /* the kernel moves pages past the fence ... */
+        uint64_t demoted;        /* ... and this much of pools that it can reach belongs to nobody with a
+                                    reservation */
+        uint64_t drift_repaired; /* likewise */
         NodeSet ordinary;
         Table *unfenced;
+        Table *fights;
 } ManagerInfo;
 
 static const Column unfenced_columns[] = {
         { "CGROUP", "cgroup" },
         { "UNIT", "unit" },
         { "WHY IT IS NOT FENCED", "reason" },
+};
+
+static const Column fight_columns[] = {
+        { "NODES OF", "what" },
+        { "REPAIRS", "repairs", true },
+        { "WHAT SOMEBODY ELSE SETS AGAIN AND AGAIN", "reason" },
 };
 
 static void manager_info_clear(ManagerInfo *m)
@@ -43,6 +51,7 @@ static void manager_info_clear(ManagerInfo *m)
                 free(*w);
         free(m->warnings);
         m->unfenced = table_free(m->unfenced);
+        m->fights = table_free(m->fights);
 }
 
 static int get_string(sd_bus *bus, const char *property, char **ret, sd_bus_error *error)
@@ -69,6 +78,32 @@ static int get_unfenced(sd_bus *bus, Table **ret, sd_bus_error *error)
                 table_row(t);
                 table_string_or_null(t, cgroup);
                 table_string_or_null(t, unit);
+                table_string(t, reason);
+        }
+        if (r >= 0)
+                *ret = TAKE_PTR(t);
+        return r;
+}
+
+static int get_fights(sd_bus *bus, Table **ret, sd_bus_error *error)
+{
+        _cleanup_(sd_bus_message_unref_p) sd_bus_message *m = NULL;
+        _cleanup_(table_free_p) Table *t = NULL;
+        const char *what, *reason;
+        uint32_t repairs;
+
+        int r = table_new(fight_columns, ARRAY_SIZE(fight_columns), &t);
+        if (r >= 0)
+                r = sd_bus_get_property(bus, CDM_BUS_NAME, CDM_PATH, CDM_INTERFACE_MANAGER, "Fights", error,
+                                        &m, "a(sus)");
+        if (r >= 0)
+                r = sd_bus_message_enter_container(m, 'a', "(sus)");
+        if (r < 0)
+                return r;
+        while ((r = sd_bus_message_read(m, "(sus)", &what, &repairs, &reason)) > 0) {
+                table_row(t);
+                table_string(t, what);
+                table_unsigned(t, repairs);
                 table_string(t, reason);
         }
         if (r >= 0)
@@ -114,6 +149,11 @@ static int read_manager(sd_bus *bus, ManagerInfo *m)
         if (r >= 0)
                 r = sd_bus_get_property_trivial(bus, CDM_BUS_NAME, CDM_PATH, CDM_INTERFACE_MANAGER,
                                                 "IntruderBytesDrained", &error, 't', &m->drained);
+        if (r >= 0)
+                r = sd_bus_get_property_trivial(bus, CDM_BUS_NAME, CDM_PATH, CDM_INTERFACE_MANAGER,
+                                                "DriftRepaired", &error, 't', &m->drift_repaired);
+        if (r >= 0)
+                r = get_fights(bus, &m->fights, &error);
         return r < 0 ? client_fail(&error, r) : 0;
 }
 
@@ -178,6 +218,9 @@ static void print_fence(const ManagerInfo *m)
                        size_format(m->demoted, size));
         if (m->drained > 0)
                 printf("       %s of intruders were moved off CDM nodes\n", size_format(m->drained, size));
+        if (m->drift_repaired > 0)
+                printf("       drift was repaired %" PRIu64 " %s: `journalctl --unit cdmd` tells where\n",
+                       m->drift_repaired, m->drift_repaired == 1 ? "time" : "times");
 }
 
 /* [######..........]: reserved of size, any reservation shows as one mark at least. */
@@ -222,6 +265,8 @@ static int print_human(const ManagerInfo *m, const Objects *o, const TableStyle 
 
         print_fence(m);
         int r = table_print(m->unfenced, style);
+        if (r >= 0)
+                r = table_print(m->fights, style);
         if (r < 0)
                 return r;
         print_pools(o);
@@ -277,6 +322,10 @@ static int print_json(const ManagerInfo *m, const Objects *o, JsonMode mode)
                 json_unsigned(&j, m->demoted);
         else
                 json_null(&j);
+        json_key(&j, "drift_repaired");
+        json_unsigned(&j, m->drift_repaired);
+        json_key(&j, "fights");
+        table_print_json(m->fights, &j);
         json_key(&j, "warnings");
         json_array_begin(&j);
         for (char **w = m->warnings; w && *w; w++)

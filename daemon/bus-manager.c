@@ -236,6 +236,30 @@ static int get_intruder_bytes(sd_bus *bus, const char *path, const char *interfa
         return sd_bus_message_append(reply, "t", fence_intruder_bytes_drained(m->fence));
 }
 
+static int get_drift_repaired(sd_bus *bus, const char *path, const char *interface, const char *property,
+                              sd_bus_message *reply, void *userdata, sd_bus_error *error)
+{
+        Manager *m = userdata;
+
+        return sd_bus_message_append(reply, "t", m->n_drift_repaired);
+}
+
+static void append_fight(const Place *p, void *userdata)
+{
+        (void)sd_bus_message_append(userdata, "(sus)", p->key, (uint32_t)p->fight.n_repairs,
+                                    p->reason ? p->reason : "");
+}
+
+static int get_fights(sd_bus *bus, const char *path, const char *interface, const char *property,
+                      sd_bus_message *reply, void *userdata, sd_bus_error *error)
+{
+        int r = sd_bus_message_open_container(reply, 'a', "(sus)");
+        if (r < 0)
+                return r;
+        manager_foreach_fight(userdata, append_fight, reply);
+        return sd_bus_message_close_container(reply);
+}
+
 const sd_bus_vtable bus_manager_vtable[] = {
         SD_BUS_VTABLE_START(0),
         SD_BUS_METHOD_WITH_ARGS("Request", SD_BUS_ARGS("s", pool, "t", size, "a{sv}", options),
@@ -262,6 +286,8 @@ const sd_bus_vtable bus_manager_vtable[] = {
         SD_BUS_PROPERTY("Warnings", "as", get_warnings, 0, 0),
         SD_BUS_PROPERTY("OrdinaryNodes", "au", get_ordinary, 0, 0),
         SD_BUS_PROPERTY("IntruderBytesDrained", "t", get_intruder_bytes, 0, 0),
+        SD_BUS_PROPERTY("DriftRepaired", "t", get_drift_repaired, 0, 0),
+        SD_BUS_PROPERTY("Fights", "a(sus)", get_fights, 0, 0),
         SD_BUS_SIGNAL_WITH_ARGS("Event", SD_BUS_ARGS("s", kind, "u", id, "a{sv}", details), 0),
         SD_BUS_VTABLE_END,
 };

@@ -238,14 +238,28 @@ int cgroup_read_effective(int fd, NodeSet *ret)
         return read_nodes(fd, "cpuset.mems.effective", ret);
 }
 
-static int write_file(int fd, const char *name, const char *text, int flags)
+static int write_file(int fd, const char *name, const char *text)
 {
-        _cleanup_close_ int file = openat(fd, name, O_WRONLY | O_CLOEXEC | O_NOCTTY | flags);
+        _cleanup_close_ int file = openat(fd, name, O_WRONLY | O_CLOEXEC | O_NOCTTY);
 
         if (file < 0)
                 return errno == ENODEV ? -ENOENT : -errno;
         if (write(file, text, strlen(text)) < 0)
                 return errno == ENODEV ? -ENOENT : -errno;
+        return 0;
+}
+
+/* In one go, as the kernel would: nobody finds it empty. */
+static int replace_file(int fd, const char *name, const char *text)
+{
+        static const char temp[] = ".temp";
+        _cleanup_close_ int file = -1;
+
+        if (faccessat(fd, name, F_OK, 0) < 0)
+                return -errno;
+        file = openat(fd, temp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+        if (file < 0 || write(file, text, strlen(text)) < 0 || renameat(fd, temp, fd, name) < 0)
+                return -errno;
         return 0;
 }
 
@@ -256,8 +270,8 @@ static int write_mems_plain(const char *path, const char *list)
 
         if (fd < 0)
                 return fd;
-        r = write_file(fd, "cpuset.mems", list, O_TRUNC);
-        return r < 0 ? r : write_file(fd, "cpuset.mems.effective", list, O_TRUNC);
+        r = replace_file(fd, "cpuset.mems", list);
+        return r < 0 ? r : replace_file(fd, "cpuset.mems.effective", list);
 }
 
 /* libcgroup reports a failed open as ECGROUPVALUENOTEXIST whatever the reason, the cgroup being gone the
@@ -332,12 +346,12 @@ int cgroup_reclaim(int fd, uint64_t bytes)
 
         if (!atomic_load(&no_swappiness)) {
                 snprintf(text, sizeof(text), "%" PRIu64 " swappiness=0", bytes);
-                r = write_file(fd, "memory.reclaim", text, 0);
+                r = write_file(fd, "memory.reclaim", text);
                 if (r != -EINVAL)
                         return r;
         }
         snprintf(text, sizeof(text), "%" PRIu64, bytes);
-        r = write_file(fd, "memory.reclaim", text, 0);
+        r = write_file(fd, "memory.reclaim", text);
         if (r >= 0 || r == -EAGAIN)
                 atomic_store(&no_swappiness, true);
         return r;

@@ -42,7 +42,10 @@
         X(EVENT_NODE_UNDRAINED, "node-undrained", LOG_NOTICE, "90d86ec952f3490694a3c9ec0965ded6")           \
         X(EVENT_DEGRADED, "degraded", LOG_WARNING, "70942de75713456da86f7aa16b6c496e")                      \
         X(EVENT_RESTORED, "restored", LOG_NOTICE, "17efeac886b64c41bf2da4839f809440")                       \
-        X(EVENT_RECOVERED, "recovered", LOG_INFO, "035fa4ddde6d406eb76862bb9ef7f2bc")
+        X(EVENT_RECOVERED, "recovered", LOG_INFO, "035fa4ddde6d406eb76862bb9ef7f2bc")                       \
+        X(EVENT_DRIFT, "drift", LOG_WARNING, "cea4a0c267344d3eb8be608ff503e667")                            \
+        X(EVENT_FIGHT, "fight", LOG_WARNING, "31a93820a0104743a65440c76cfb3039")                            \
+        X(EVENT_FIGHT_OVER, "fight-over", LOG_NOTICE, "38c49ef75d964ef18b546801b5fa12c5")
 
 typedef enum EventKind {
 #define X(kind, name, priority, id) kind,

@@ -151,10 +151,11 @@ static NodeSet open_of(const Fence *f, const FenceLeaf *leaf)
 /* Nodes that drain for somebody else's sake stay for now. */
 static NodeSet target_of(const Fence *f, const FenceLeaf *leaf, const NodeSet *open)
 {
-        NodeSet kept = nodeset_intersect(&leaf->mems, &f->pools->cdm);
+        NodeSet kept = nodeset_intersect(&leaf->mems, &f->pools->cdm),
+                ordinary = fence_unit_ordinary(leaf->unit, f->config, f->pools);
 
         kept = nodeset_subtract(&kept, open);
-        return fence_target(&leaf->mems, &kept, f->pools);
+        return fence_target(&leaf->mems, &kept, &ordinary);
 }
 
 /* --- on the worker ------------------------------------------------------------------------------------ */

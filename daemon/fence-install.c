@@ -27,7 +27,8 @@ static int find_property(const char *unit, const NodeSet *had, void *userdata)
 {
         Fence *f = userdata;
         NodeSet reserved = ledger_tenant_nodes(f->context.ledger, unit);
-        NodeSet open = nodeset_intersect(had, &f->pools->cdm), target;
+        NodeSet open = nodeset_intersect(had, &f->pools->cdm), target,
+                ordinary = fence_unit_ordinary(unit, f->config, f->pools);
         bool free = f->lifting || fence_unit_is_exempt(unit, f->config);
 
         if (is_of_before(f, had, &reserved, free)) {
@@ -37,7 +38,7 @@ static int find_property(const char *unit, const NodeSet *had, void *userdata)
                 return 0;
         } else {
                 reserved = nodeset_intersect(&reserved, &open);
-                target = fence_target(had, &reserved, f->pools);
+                target = fence_target(had, &reserved, &ordinary);
         }
         return fence_names_add(&f->names, unit, &target);
 }

@@ -93,13 +93,14 @@ static void leaf_job_done(int result, void *userdata)
 /* What the leaf shall have. The ledger is newer than the reading: what was granted since stays. */
 static NodeSet leaf_target(const Fence *f, const FenceLeaf *leaf)
 {
-        NodeSet reserved = fence_leaf_reserved(leaf, f->context.ledger);
+        NodeSet reserved = fence_leaf_reserved(leaf, f->context.ledger),
+                ordinary = fence_unit_ordinary(leaf->unit, f->config, f->pools);
 
         if (fence_leaf_is_free(f, leaf))
                 return nodeset_union(&f->pools->ordinary, &f->pools->cdm);
         if (fence_leaf_is_outdated(f, leaf))
-                return nodeset_union(&f->pools->ordinary, &reserved);
-        return fence_target(&leaf->mems, &reserved, f->pools);
+                return nodeset_union(&ordinary, &reserved);
+        return fence_target(&leaf->mems, &reserved, &ordinary);
 }
 
 static void leaf_job_start(Fence *f, const FenceLeaf *leaf, const NodeSet *from, job_run_t run)

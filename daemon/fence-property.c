@@ -78,3 +78,116 @@ int fence_property_foreach(const char *root, fence_property_t fn, void *userdata
 
         return r < 0 ? r : look_into(root, "/run/systemd/transient", fn, userdata);
 }
+
+/* --- THE LAST WORD ------------------------------------------------------------------------------------ */
+
+/* systemd.unit(5), "System Unit Search Path" */
+static const char *const search_path[] = {
+        "/etc/systemd/system.control",   "/run/systemd/system.control",  "/run/systemd/transient",
+        "/run/systemd/generator.early",  "/etc/systemd/system",          "/etc/systemd/system.attached",
+        "/run/systemd/system",           "/run/systemd/system.attached", "/run/systemd/generator",
+        "/usr/local/lib/systemd/system", "/usr/lib/systemd/system",      "/run/systemd/generator.late",
+};
+
+typedef struct Word {
+        char *file;
+        NodeSet nodes;
+} Word;
+
+static const char *file_of(const char *path)
+{
+        const char *slash = strrchr(path, '/');
+
+        return slash ? slash + 1 : path;
+}
+
+static int hear_file(const char *folder, const char *name, Word *w)
+{
+        _cleanup_free_ char *path = NULL;
+        size_t n = strlen(name);
+        NodeSet nodes;
+
+        if (n < 6 || strcmp(name + n - 5, ".conf") != 0 || (w->file && strcmp(name, file_of(w->file)) <= 0))
+                return 0;
+        if (asprintf(&path, "%s/%s", folder, name) < 0) {
+                path = NULL;
+                return -ENOMEM;
+        }
+        if (read_property(path, &nodes) < 0 || nodeset_is_empty(&nodes))
+                return 0;
+        free(w->file);
+        w->file = TAKE_PTR(path);
+        w->nodes = nodes;
+        return 0;
+}
+
+/* All drop-ins of one name (a unit's, or what stands for many) in every folder. */
+static int hear(const char *root, const char *name, Word *w)
+{
+        int r = 0;
+
+        for (size_t i = 0; r >= 0 && i < ARRAY_SIZE(search_path); i++) {
+                _cleanup_free_ char *folder = NULL;
+                struct dirent *e;
+                DIR *d;
+
+                if (asprintf(&folder, "%s%s/%s.d", root, search_path[i], name) < 0) {
+                        folder = NULL;
+                        return -ENOMEM;
+                }
+                d = opendir(folder);
+                if (!d)
+                        continue;
+                while (r >= 0 && (e = readdir(d)))
+                        r = hear_file(folder, e->d_name, w);
+                closedir(d);
+        }
+        return r;
+}
+
+/* a-b-c@1.service: itself, a-b-c@.service, a-b-.service, a-.service, service */
+static int hear_all(const char *root, const char *unit, Word *w)
+{
+        _cleanup_free_ char *name = strdup(unit);
+        const char *dot = strrchr(unit, '.');
+        char *cut;
+        int r;
+
+        if (!name || !dot || strchr(unit, '/'))
+                return name ? -EINVAL : -ENOMEM;
+        r = hear(root, unit, w);
+        cut = strchr(name, '@');
+        if (r >= 0 && cut) {
+                memmove(cut + 1, dot, strlen(dot) + 1);
+                r = hear(root, name, w);
+        }
+        strcpy(name, unit);
+        name[cut ? cut - name : dot - unit] = '\0';
+        while (r >= 0 && (cut = strrchr(name, '-'))) {
+                _cleanup_free_ char *prefix = NULL;
+
+                *cut = '\0';
+                if (asprintf(&prefix, "%s-%s", name, dot) < 0) {
+                        prefix = NULL;
+                        return -ENOMEM;
+                }
+                r = hear(root, prefix, w);
+        }
+        return r < 0 ? r : hear(root, dot + 1, w);
+}
+
+int fence_property_last_word(const char *root, const char *unit, char **ret_file, NodeSet *ret)
+{
+        Word w = { 0 };
+        int r = hear_all(root, unit, &w);
+
+        if (r >= 0 && !w.file)
+                r = -ENOENT;
+        if (r < 0) {
+                free(w.file);
+                return r;
+        }
+        *ret_file = w.file;
+        *ret = w.nodes;
+        return 0;
+}

@@ -246,11 +246,22 @@ NodeSet fence_leaf_open(const FenceLeaf *leaf, const Config *config, const PoolS
         return nodeset_subtract(&open, &reserved);
 }
 
-NodeSet fence_target(const NodeSet *had, const NodeSet *reserved, const PoolSet *pools)
+NodeSet fence_unit_ordinary(const char *unit, const Config *config, const PoolSet *pools)
 {
-        NodeSet nodes = nodeset_intersect(had, &pools->ordinary);
+        for (size_t i = 0; unit && config && i < config->n_pins; i++) {
+                NodeSet nodes = nodeset_intersect(&config->pins[i].nodes, &pools->ordinary);
+
+                if (strcmp(config->pins[i].unit, unit) == 0 && !nodeset_is_empty(&nodes))
+                        return nodes;
+        }
+        return pools->ordinary;
+}
+
+NodeSet fence_target(const NodeSet *had, const NodeSet *reserved, const NodeSet *ordinary)
+{
+        NodeSet nodes = nodeset_intersect(had, ordinary);
 
         if (nodeset_is_empty(&nodes))
-                nodes = pools->ordinary;
+                nodes = *ordinary;
         return nodeset_union(&nodes, reserved);
 }

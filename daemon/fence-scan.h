@@ -54,5 +54,8 @@ bool fence_unit_is_exempt(const char *unit, const Config *config);
 /* The CDM nodes that are open to the leaf without a reservation; empty for exempt units. */
 NodeSet fence_leaf_open(const FenceLeaf *leaf, const Config *config, const PoolSet *pools,
                         const Ledger *ledger);
-/* What a leaf may have: the ordinary nodes of `had` (all, where that names none) and those reserved. */
-NodeSet fence_target(const NodeSet *had, const NodeSet *reserved, const PoolSet *pools);
+/* The ordinary nodes that the configuration leaves to the unit (NULL: to none in particular): those that
+ * Pin= names, or all. config may be NULL. */
+NodeSet fence_unit_ordinary(const char *unit, const Config *config, const PoolSet *pools);
+/* What a leaf may have: of `ordinary` what it had (all, where that is nothing) and what is reserved. */
+NodeSet fence_target(const NodeSet *had, const NodeSet *reserved, const NodeSet *ordinary);

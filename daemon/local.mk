@@ -58,6 +58,9 @@ libdaemon_la_SOURCES = \
 	daemon/manager-change.c \
 	daemon/manager-config.c \
 	daemon/manager-drain.c \
+	daemon/manager-drift-tenant.c \
+	daemon/manager-drift.c \
+	daemon/manager-fight.c \
 	daemon/manager-grant.c \
 	daemon/manager-holders.c \
 	daemon/manager-lease.c \
@@ -72,6 +75,7 @@ libdaemon_la_SOURCES = \
 	daemon/manager-start.c \
 	daemon/manager-static.c \
 	daemon/manager-unit.c \
+	daemon/manager-watch.c \
 	daemon/manager.c \
 	daemon/manager.h \
 	daemon/memory.c \

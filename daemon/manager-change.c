@@ -12,6 +12,7 @@
 
 #include "daemon/cgroup.h"
 #include "daemon/manager-buffer.h"
+#include "daemon/fence-scan.h"
 #include "daemon/manager.h"
 
 struct Change {
@@ -70,12 +71,17 @@ static void on_applied(Apply *a, const ApplyResult *result, void *userdata)
 }
 
 /* What the tenant keeps in any case: never empty, never a CDM node, nothing that went offline, also when
- * pools and nodes changed since. */
-static NodeSet base_of(Manager *m, const Reservation *r)
+ * pools and nodes changed since. Of what it had before its first grant somebody may have taken a part since,
+ * or given more: that is not cdmd's. */
+static NodeSet base_of(Manager *m, const Reservation *r, const NodeSet *current)
 {
-        NodeSet base = nodeset_intersect(&r->base, &m->pools->ordinary);
+        NodeSet ordinary = fence_unit_ordinary(r->target->unit, m->config, m->pools),
+                base = nodeset_intersect(current, &ordinary);
 
-        return nodeset_is_empty(&base) ? m->pools->ordinary : base;
+        if (!nodeset_is_empty(&base))
+                return base;
+        base = nodeset_intersect(&r->base, &ordinary);
+        return nodeset_is_empty(&base) ? ordinary : base;
 }
 
 static bool plan_has(const Plan *p, StepKind kind)
@@ -92,8 +98,7 @@ static void plan_append(Plan *p, StepKind kind, const NodeSet *from, const NodeS
                 p->steps[p->n_steps++] = (Step){ .kind = kind, .from = *from, .nodes = *nodes };
 }
 
-/* -ESTALE: another cgroup has the name now; -ENOENT: none has. */
-static int read_current(const Subject *target, NodeSet *ret)
+int change_read_current(const Subject *target, NodeSet *ret)
 {
         uint64_t id;
 
@@ -188,7 +193,6 @@ static int make_plan(Manager *m, const Reservation *r, const ChangeTerms *terms,
         NodeSet kept = nodeset_intersect(&terms->leaving, &open);
         Share excess[SHARES_MAX];
         PlanInput in = {
-                .base = base_of(m, r),
                 .wanted = open,
                 .leaving = terms->leaving,
                 .excess = excess,
@@ -197,9 +201,10 @@ static int make_plan(Manager *m, const Reservation *r, const ChangeTerms *terms,
         };
 
         *ret = (Plan){ .n_steps = 0 };
-        int k = read_current(r->target, &in.current);
+        int k = change_read_current(r->target, &in.current);
         if (k < 0)
                 return k;
+        in.base = base_of(m, r, &in.current);
         /* Without a fence nobody is kept off: a leaf that inherits stays as it is, and one that a fence of
          * before left with a set of its own gets all nodes back. */
         if (m->config->mode != FENCE_MODE_ENFORCE) {

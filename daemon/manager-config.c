@@ -312,6 +312,7 @@ void manager_fence(Manager *m)
                 manager_fence_settled(m);
                 return;
         }
+        manager_watch_cgroups(m, wanted);
         m->fence_busy = true;
         (void)sd_notifyf(0, "STATUS=%s the fence.", wanted ? "Closing" : "Lifting");
         if (wanted)

@@ -133,7 +133,7 @@ static void on_followed(const ApplyResult *result, const char *tenant, void *use
                 Entry *e = manager_find(c.manager, c.ids[i]);
                 NodeSet lost = lost_nodes(c.manager, e->r);
 
-                if (nodeset_is_empty(&lost))
+                if (nodeset_is_empty(&lost) && !e->degraded)
                         restore(e);
         }
         free(c.ids);

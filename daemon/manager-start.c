@@ -136,6 +136,7 @@ static void serve(Manager *m)
         manager_queue_look(m);
         manager_reloads_serve(m);
         manager_nodes_serve(m);
+        manager_drift_settled(m);
         tell_systemd(m, "READY=1\n");
 }
 
@@ -152,6 +153,7 @@ void manager_fence_settled(Manager *m)
                 tell_systemd(m, "");
                 /* A new configuration may have moved nodes between pools, or the fence. */
                 check_tenants(m, true, NULL);
+                manager_drift_settled(m);
                 return;
         }
         m->recovery_pending = 1 + check_tenants(m, true, on_repaired);

@@ -195,7 +195,9 @@ static void end_tenant(UnitCheck *c)
                 finish(c);
                 return;
         }
-        in.base = nodeset_subtract(&r->base, &m->pools->cdm);
+        in.base = nodeset_subtract(&c->info->allowed, &m->pools->cdm);
+        if (nodeset_is_empty(&in.base))
+                in.base = nodeset_subtract(&r->base, &m->pools->cdm);
         if (nodeset_is_empty(&in.base))
                 in.base = m->pools->ordinary;
         in.current = c->info->allowed;
@@ -400,7 +402,10 @@ static void on_unit_event(const char *unit, const char *state, void *userdata)
 {
         Manager *m = userdata;
 
-        /* Around a daemon-reload nothing is lost: properties that were set at run time survive it. */
+        /* Properties that were set at run time survive a daemon-reload; what somebody put into files begins
+         * to hold with it. */
+        if (!unit)
+                manager_drift_systemd(m, state);
         if (!unit || ledger_tenant_count(m->ledger, unit) == 0)
                 return;
         int r = manager_check_unit(m, unit, false, NULL);

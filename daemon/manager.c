@@ -69,7 +69,13 @@ static int open_parts(Manager *m)
         if (r < 0)
                 return r;
         m->fence_context = (FenceContext){
-                .bus = m->bus, .worker = m->worker, .turns = m->turns, .ledger = m->ledger, .root = m->root
+                .bus = m->bus,
+                .worker = m->worker,
+                .turns = m->turns,
+                .ledger = m->ledger,
+                .root = m->root,
+                .repaired = manager_drift_repaired,
+                .userdata = m,
         };
         return fence_new(&m->fence_context, &m->fence);
 }
@@ -114,6 +120,8 @@ Manager *manager_free(Manager *m)
         manager_statics_free(m);
         manager_grants_free(m);
         manager_checks_free(m);
+        manager_watch_free(m);
+        manager_drift_free(m);
         manager_holders_free(m);
         manager_migrations_free(m);
         manager_reloads_free(m);
@@ -268,6 +276,26 @@ void manager_set_state(Entry *e, ReservationState state)
         ledger_set_state(e->manager->ledger, e->r, state);
         if (e->known)
                 bus_reservation_changed(e->manager, e->id, "State");
+}
+
+/* What else it may be degraded for is judged where nodes are: it is active again when nothing is left. */
+void manager_degrade(Entry *e, Degraded why, bool on)
+{
+        unsigned now = on ? e->degraded | why : e->degraded & ~(unsigned)why;
+
+        if (now == e->degraded)
+                return;
+        e->degraded = now;
+        if (!now) {
+                manager_judge(e, true);
+                return;
+        }
+        if (e->r->state != RESERVATION_ACTIVE)
+                return;
+        manager_set_state(e, RESERVATION_DEGRADED);
+        int r = manager_store(e);
+        if (r < 0)
+                log_error("Cannot store the state of reservation %" PRIu32 ": %s.", e->id, strerror(-r));
 }
 
 Event manager_event(const Entry *e, EventKind kind, char nodes[static NODESET_STR_MAX],

@@ -21,6 +21,10 @@
  *   manager-drain.c     nodes that an admin takes away
  *   manager-start.c     recovery
  *   manager-static.c    reserving as a unit starts
+ *   manager-watch.c     what is heard of the cgroup tree
+ *   manager-drift.c     what is no longer as it was decided
+ *   manager-drift-tenant.c  likewise, of tenants
+ *   manager-fight.c     and what others set again and again
  *   manager-holders.c   who has pages on CDM nodes
  *   manager-buffer.c    exact buffers (manager-buffer.h)
  */
@@ -39,11 +43,13 @@
 #include "daemon/sender.h"
 #include "daemon/store.h"
 #include "daemon/turn.h"
+#include "daemon/watch.h"
 #include "daemon/worker.h"
 #include "policy/conf-read.h"
 #include "policy/config.h"
 #include "policy/decide.h"
 #include "policy/facts.h"
+#include "policy/fight.h"
 #include "policy/ledger.h"
 #include "policy/pool.h"
 
@@ -64,6 +70,14 @@ typedef struct StaticCall StaticCall;
 typedef struct NodeReading NodeReading;
 typedef struct NodeDrain NodeDrain;
 typedef struct Follow Follow;
+typedef struct Place Place;
+typedef struct TenantLook TenantLook;
+typedef struct LeafLook LeafLook;
+
+/* Why a reservation is degraded, beside nodes that are shut; several may hold. */
+typedef enum Degraded {
+        DEGRADED_FIGHT = 1 << 0, /* somebody else sets the nodes of its cgroup */
+} Degraded;
 
 /* One reservation with what the daemon does about it; the Reservation itself belongs to the ledger. */
 struct Entry {
@@ -74,6 +88,7 @@ struct Entry {
         bool known;             /* clients see it: it was granted, or it waits */
         Waiter *waiter;         /* while it waits, and while what it waited for is being granted */
         sd_event_source *lease; /* the next step towards its end; manager-lease.c */
+        unsigned degraded;      /* Degraded */
         /* while it drains */
         Turn *turn;
         Change *change;
@@ -145,6 +160,19 @@ struct Manager {
         NodeSet drained; /* by an admin; on disk */
         NodeDrain *drains;
         Follow *follows;
+        Watch *watch;
+        bool watch_wanted;
+        sd_event_source *recheck; /* where not everything is watched */
+        /* drift */
+        Place *places;
+        TenantLook *looks;
+        sd_event_source *look_soon; /* at everything */
+        LeafLook *leaf_look;
+        bool look_wanted; /* at everything, when that is possible again */
+        bool systemd_reloading;
+        sd_event_source *drop_ins[16]; /* inotify */
+        sd_bus_slot *drop_ins_asked;
+        uint64_t n_drift_repaired;
         /* recovery */
         sd_event_source *patience; /* tells systemd that the start goes on */
         unsigned recovery_pending;
@@ -184,6 +212,10 @@ void manager_tell_neighbours(Manager *m, const Reservation *r);
 Event manager_event(const Entry *e, EventKind kind, char nodes[static NODESET_STR_MAX],
                     char policy[static 512]);
 
+/* Switches one reason on or off. When none is left it becomes active again, with the event EVENT_RESTORED.
+ */
+void manager_degrade(Entry *e, Degraded why, bool on);
+
 /* manager-snapshot.c. pool: only its nodes are looked at; NULL: all. Valid until the event loop turns. */
 Snapshot manager_snapshot(Manager *m, const Pool *pool);
 /* A reservation went, or got less. */
@@ -205,6 +237,9 @@ typedef struct ChangeTerms {
 /* changed: the kernel's state was not as wanted. Called from the event loop; the Change may be freed there.
  */
 typedef void (*change_done_t)(const ApplyResult *result, bool changed, void *userdata);
+/* What the cgroup's own cpuset.mems allows; empty: it inherits. -ESTALE: another cgroup has the name now;
+ * -ENOENT: none has. */
+int change_read_current(const Subject *target, NodeSet *ret);
 int change_start(Manager *m, const Reservation *r, const ChangeTerms *terms, change_done_t done,
                  void *userdata, Change **ret);
 Change *change_free(Change *c);
@@ -337,6 +372,58 @@ void manager_drains_free(Manager *m);
 /* manager-start.c */
 int manager_start(Manager *m);
 void manager_fence_settled(Manager *m);
+
+/* manager-watch.c. The cgroup tree is watched while there is a fence. */
+void manager_watch_cgroups(Manager *m, bool wanted);
+/* After everything was looked at: when to do so again, if ever. */
+void manager_watch_recheck(Manager *m);
+void manager_watch_free(Manager *m);
+
+/* manager-drift.c. Looks are merged: they may be asked for as often as there is a reason to. */
+/* Anything may have changed: every leaf and the drop-ins are looked at, once the fence is not busy. */
+void manager_drift_look(Manager *m);
+/* What systemd says around a daemon-reload ("reloading", "reloaded"). */
+void manager_drift_systemd(Manager *m, const char *state);
+/* A cgroup of which something was heard, such as that somebody, perhaps cdmd itself, wrote its cpuset.mems.
+ */
+void manager_drift_leaf(Manager *m, const char *path);
+void manager_drift_drop_ins(Manager *m);
+/* The fence is as it shall be: what was noticed while that was worked on is looked at now. */
+void manager_drift_settled(Manager *m);
+/* What was found, and how it came to be as far as anybody can know; owned by the caller. unit may be NULL.
+ */
+char *manager_drift_reason(Manager *m, const char *unit, const NodeSet *found);
+/* A leaf was closed. */
+void manager_drift_repaired(const FenceRepair *repair, void *userdata);
+void manager_drift_free(Manager *m);
+
+/* manager-drift-tenant.c */
+void manager_drift_tenant(Manager *m, const char *tenant);
+void manager_tenant_looks_free(Manager *m);
+
+/* manager-fight.c. What is fought over: a tenant's nodes, a leaf without a reservation, the drop-ins. */
+typedef enum PlaceKind { PLACE_TENANT, PLACE_LEAF, PLACE_DROPINS } PlaceKind;
+struct Place {
+        Manager *manager;
+        PlaceKind kind;
+        char *key; /* tenant, cgroup, or "drop-ins of the fence" */
+        Fight fight;
+        char *reason;   /* what was found the last time, and by whom */
+        bool repairing; /* a leaf: the fence has been asked to close it */
+        sd_event_source *timer;
+        UT_hash_handle hh;
+};
+/* After a look at it, what is to be done. reason: what is not as wanted; NULL when it is. */
+FightAction manager_place_look(Manager *m, PlaceKind kind, const char *key, const char *reason);
+void manager_place_repaired(Manager *m, const char *key);
+/* It was to be repaired, and could not be. */
+void manager_place_failed(Manager *m, const char *key);
+/* It is not there any more. */
+void manager_place_forget(Manager *m, const char *key);
+/* What was found there the last time; "" when nothing was. */
+const char *manager_place_reason(Manager *m, const char *key);
+void manager_foreach_fight(Manager *m, void (*fn)(const Place *p, void *userdata), void *userdata);
+void manager_places_free(Manager *m);
 
 /* manager-holders.c. Replies by itself. */
 int manager_list_holders(Manager *m, sd_bus_message *call);

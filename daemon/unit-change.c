@@ -174,6 +174,18 @@ int unit_daemon_reload(sd_bus *bus, unit_done_cb cb, void *userdata, sd_bus_slot
         return order_start(o, r, ret_slot);
 }
 
+int unit_ping(sd_bus *bus, unit_done_cb cb, void *userdata, sd_bus_slot **ret_slot)
+{
+        Order *o;
+        int r;
+
+        r = order_new(bus, "", cb, userdata, &o);
+        if (r < 0)
+                return r;
+        r = unit_call(bus, &o->lead, SYSTEMD_PATH, "org.freedesktop.DBus.Peer", "Ping", on_reply, o, "");
+        return order_start(o, r, ret_slot);
+}
+
 /* Both the answer to StartTransientUnit and the end of its job are needed; they may come in any order. */
 static int scope_progress(Order *o)
 {

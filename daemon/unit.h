@@ -50,6 +50,9 @@ int unit_start_scope(sd_bus *bus, const char *name, const char *slice, const cha
 /* Reload(). */
 int unit_daemon_reload(sd_bus *bus, unit_done_cb cb, void *userdata, sd_bus_slot **ret_slot);
 
+/* Peer.Ping: PID 1 answers between two pieces of work, so not while it reloads. */
+int unit_ping(sd_bus *bus, unit_done_cb cb, void *userdata, sd_bus_slot **ret_slot);
+
 /* Makes systemd realise the cgroups of one slice's members, which 257 does not do by itself after a reload.
  * -ENOENT: the slice has no members. */
 int unit_poke_slice(sd_bus *bus, const char *slice, unit_done_cb cb, void *userdata, sd_bus_slot **ret_slot);

@@ -27,6 +27,8 @@ libpolicy_la_SOURCES = \
 	policy/decide.h \
 	policy/facts.c \
 	policy/facts.h \
+	policy/fight.c \
+	policy/fight.h \
 	policy/ledger.c \
 	policy/ledger.h \
 	policy/lease.c \

@@ -28,6 +28,7 @@ unit_tests = \
 	tests/unit/test-facts \
 	tests/unit/test-fence-files \
 	tests/unit/test-fence-scan \
+	tests/unit/test-fight \
 	tests/unit/test-generator \
 	tests/unit/test-json \
 	tests/unit/test-lease \

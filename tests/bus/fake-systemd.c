@@ -45,19 +45,22 @@ static Unit *find_unit(const char *name)
 
 static void put(const char *directory, const char *name, const char *text)
 {
-        char path[1024];
+        char path[1024], temp[1040];
 
         snprintf(path, sizeof(path), "%s%s/%s", root, directory, name);
+        snprintf(temp, sizeof(temp), "%s.temp", path);
         for (char *p = path + 1; (p = strchr(p, '/')); p++) {
                 *p = '\0';
                 mkdir(path, 0755);
                 *p = '/';
         }
-        FILE *f = fopen(path, "w");
+        FILE *f = fopen(temp, "w");
         if (!f)
                 abort();
         fputs(text, f);
         fclose(f);
+        if (rename(temp, path) < 0)
+                abort();
 }
 
 static void put_mems(const Unit *u, const NodeSet *nodes)

@@ -303,6 +303,68 @@ START_TEST(rules_for_containers_believe_root_only)
 }
 END_TEST
 
+static uint64_t drift_repaired(void)
+{
+        uint64_t n;
+
+        get_u64(CDM_PATH, CDM_INTERFACE_MANAGER, "DriftRepaired", &n);
+        return n;
+}
+
+START_TEST(what_others_change_is_set_again)
+{
+        uint32_t id = grant_db(GIB / 2);
+
+        world_put(&w, DB_MEMS, "0-1\n");
+        world_wait_event(&w, "drift", 0);
+        ck_assert_str_eq(world_get(&w, DB_MEMS), "0-2");
+        world_put(&w, DB_MEMS, "0-3\n");
+        world_wait_event(&w, "drift", 0);
+        ck_assert_str_eq(world_get(&w, DB_MEMS), "0-2");
+        world_put(&w, DB_MEMS, "1\n"); /* a smaller set of ordinary nodes is respected */
+        world_wait_event(&w, "drift", 0);
+        ck_assert_str_eq(world_get(&w, DB_MEMS), "1-2");
+        ck_assert_uint_eq(drift_repaired(), 3);
+        ck_assert_str_eq(world_reservation(&w, id, "State"), "active");
+
+        world_put(&w, DB_MEMS, "1\n");
+        world_wait_event(&w, "fight", 0);
+        ck_assert_str_eq(world_get(&w, DB_MEMS), "1");
+        ck_assert_str_eq(world_reservation(&w, id, "State"), "degraded");
+        world_put(&w, DB_MEMS, "1-2\n");
+        world_wait_event(&w, "fight-over", 0);
+        ck_assert_str_eq(world_reservation(&w, id, "State"), "active");
+        ck_assert_uint_eq(drift_repaired(), 3);
+
+        ck_assert_int_eq(world_release(w.client, id), 0);
+        world_wait_event(&w, "released", id);
+        ck_assert_str_eq(world_get(&w, DB_MEMS), "1");
+}
+END_TEST
+
+#define TRAIN "/sys/fs/cgroup/system.slice/train.service"
+#define FENCE "/run/systemd/system/service.d/" CDM_DROPIN_FENCE
+
+START_TEST(what_others_open_is_closed_again)
+{
+        char path[128];
+
+        world_put(&w, TRAIN "/cpuset.mems.effective", "0-3\n");
+        world_put(&w, TRAIN "/cpuset.mems", "0-3\n");
+        world_wait_event(&w, "drift", 0);
+        ck_assert_str_eq(world_get(&w, TRAIN "/cpuset.mems"), "0-1");
+        ck_assert_uint_eq(drift_repaired(), 1);
+
+        ck_assert_str_ne(world_get(&w, FENCE), "");
+        snprintf(path, sizeof(path), "%s" FENCE, w.root);
+        ck_assert_int_eq(unlink(path), 0);
+        world_wait_event(&w, "drift", 0);
+        world_wait_event(&w, "fence-closed", 0);
+        ck_assert_str_ne(world_get(&w, FENCE), "");
+        ck_assert_uint_eq(drift_repaired(), 2);
+}
+END_TEST
+
 START_TEST(a_systemd_that_is_busy_is_asked_again)
 {
         uint32_t id = grant_db(GIB / 2);
@@ -1271,6 +1333,8 @@ int main(void)
         tcase_add_test(t, the_end_of_a_unit_ends_it);
         tcase_add_test(t, a_restart_of_a_unit_keeps_it);
         tcase_add_test(t, our_own_questions_are_no_news);
+        tcase_add_test(t, what_others_change_is_set_again);
+        tcase_add_test(t, what_others_open_is_closed_again);
         tcase_add_test(t, a_systemd_that_is_busy_is_asked_again);
         tcase_add_test(t, a_bad_file_keeps_the_policy);
         tcase_add_test(t, a_reload_swaps_the_policy);

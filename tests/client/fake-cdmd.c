@@ -32,6 +32,7 @@ static const struct {
         { CDM_INTERFACE_MANAGER, "Mode", "s", "enforce" },
         { CDM_INTERFACE_MANAGER, "FenceState", "s", "leaky" },
         { CDM_INTERFACE_MANAGER, "IntruderBytesDrained", "t", NULL, 4096 },
+        { CDM_INTERFACE_MANAGER, "DriftRepaired", "t", NULL, 3 },
         { CDM_INTERFACE_RESERVATION, "Id", "u", NULL, 7 },
         { CDM_INTERFACE_RESERVATION, "Pool", "s", "hbm" },
         { CDM_INTERFACE_RESERVATION, "Size", "t", NULL, 64 << 20 },
@@ -113,6 +114,12 @@ static int get_unfenced(sd_bus *bus, const char *path, const char *interface, co
                         sd_bus_message *reply, void *userdata, sd_bus_error *error)
 {
         return sd_bus_message_append(reply, "a(sss)", 1, "/odd.slice", "", "written by a container tool");
+}
+
+static int get_fights(sd_bus *bus, const char *path, const char *interface, const char *property,
+                      sd_bus_message *reply, void *userdata, sd_bus_error *error)
+{
+        return sd_bus_message_append(reply, "a(sus)", 1, "a.service", 4, "it has nodes 0" ESCAPE);
 }
 
 static int get_warnings(sd_bus *bus, const char *path, const char *interface, const char *property,
@@ -316,6 +323,8 @@ static const sd_bus_vtable manager_vtable[] = {
         VALUE("Mode", "s"),
         VALUE("FenceState", "s"),
         VALUE("IntruderBytesDrained", "t"),
+        VALUE("DriftRepaired", "t"),
+        SD_BUS_PROPERTY("Fights", "a(sus)", get_fights, 0, 0),
         SD_BUS_PROPERTY("Unfenced", "a(sss)", get_unfenced, 0, 0),
         SD_BUS_PROPERTY("Warnings", "as", get_warnings, 0, 0),
         SD_BUS_PROPERTY("OrdinaryNodes", "au", get_nodes, 0, 0),

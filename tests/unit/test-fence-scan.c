@@ -82,11 +82,22 @@ START_TEST(what_is_open_and_what_it_becomes)
         assert_list(fence_leaf_open(&leaf, &c, &pools, ledger), "");
 
         had = list("1-2");
-        assert_list(fence_target(&had, &none, &pools), "1");
-        assert_list(fence_target(&had, &reserved, &pools), "1,3");
+        assert_list(fence_target(&had, &none, &pools.ordinary), "1");
+        assert_list(fence_target(&had, &reserved, &pools.ordinary), "1,3");
         had = list("2");
-        assert_list(fence_target(&had, &none, &pools), "0-1"); /* never an empty set: that would be open */
-        assert_list(fence_target(&none, &none, &pools), "0-1");
+        assert_list(fence_target(&had, &none, &pools.ordinary),
+                    "0-1"); /* never an empty set: that would be open */
+        assert_list(fence_target(&none, &none, &pools.ordinary), "0-1");
+
+        Pin pins[] = { { (char *)"db.service", list("1-2") }, { (char *)"odd.service", list("2") } };
+        c.pins = pins;
+        c.n_pins = ARRAY_SIZE(pins);
+        assert_list(fence_unit_ordinary("db.service", &c, &pools), "1");
+        assert_list(fence_unit_ordinary("odd.service", &c, &pools),
+                    "0-1"); /* no ordinary node is left of it */
+        assert_list(fence_unit_ordinary("a.service", &c, &pools), "0-1");
+        assert_list(fence_unit_ordinary(NULL, &c, &pools), "0-1");
+        assert_list(fence_unit_ordinary("db.service", NULL, &pools), "0-1");
 }
 END_TEST
 
@@ -119,6 +130,61 @@ START_TEST(properties_are_found_in_systemds_files)
 }
 END_TEST
 
+/* "FILE=NODES", the file without the root, or "none" */
+static const char *last_word(const char *root, const char *unit)
+{
+        static char text[4200];
+        char buf[NODESET_STR_MAX];
+        NodeSet nodes;
+        char *file;
+
+        if (fence_property_last_word(root, unit, &file, &nodes) == -ENOENT)
+                return "none";
+        snprintf(text, sizeof(text), "%s=%s", file + strlen(root), nodeset_format(&nodes, buf));
+        free(file);
+        return text;
+}
+
+/* Each file is written in turn, and then has the last word, or not. */
+static const struct {
+        const char *file, *nodes, *last;
+} words[] = {
+        { "run/systemd/system/service.d/10-f.conf", "0-1", "/run/systemd/system/service.d/10-f.conf=0-1" },
+        { "usr/lib/systemd/system/a-.service.d/20-x.conf", "1",
+          "/usr/lib/systemd/system/a-.service.d/20-x.conf=1" },
+        { "etc/systemd/system/a-b@.service.d/15-x.conf", "2",
+          "/usr/lib/systemd/system/a-.service.d/20-x.conf=1" },
+        { "etc/systemd/system/a-b@.service.d/90-x.conf", "",
+          "/usr/lib/systemd/system/a-.service.d/20-x.conf=1" },
+        { "run/systemd/system.control/a-b@1.service.d/50-AllowedMemoryNodes.conf", "2",
+          "/run/systemd/system.control/a-b@1.service.d/50-AllowedMemoryNodes.conf=2" },
+        { "etc/systemd/system.control/a-b@1.service.d/50-AllowedMemoryNodes.conf", "3",
+          "/etc/systemd/system.control/a-b@1.service.d/50-AllowedMemoryNodes.conf=3" },
+        { "etc/systemd/system/a-b@1.service.d/60-x", "0",
+          "/etc/systemd/system.control/a-b@1.service.d/50-AllowedMemoryNodes.conf=3" },
+        { "etc/systemd/system/a-b@2.service.d/60-x.conf", "0",
+          "/etc/systemd/system.control/a-b@1.service.d/50-AllowedMemoryNodes.conf=3" },
+        { "etc/systemd/system/a-b@.service.d/60-x.conf", "0",
+          "/etc/systemd/system/a-b@.service.d/60-x.conf=0" },
+};
+
+START_TEST(the_last_word_is_found)
+{
+        char *root = tree_new(), text[128];
+
+        ck_assert_str_eq(last_word(root, "a-b@1.service"), "none");
+        for (size_t i = 0; i < ARRAY_SIZE(words); i++) {
+                snprintf(text, sizeof(text), "[Service]\nAllowedMemoryNodes=\nAllowedMemoryNodes=%s\n",
+                         words[i].nodes);
+                tree_write(root, words[i].file, text);
+                ck_assert_str_eq(last_word(root, "a-b@1.service"), words[i].last);
+        }
+        ck_assert_str_eq(last_word(root, "c.service"), "/run/systemd/system/service.d/10-f.conf=0-1");
+        ck_assert_str_eq(last_word(root, "c.scope"), "none");
+        tree_remove(root);
+}
+END_TEST
+
 static Suite *suite(void)
 {
         Suite *s = suite_create("fence-scan");
@@ -128,6 +194,7 @@ static Suite *suite(void)
         tcase_add_test(c, exempt_are_cdmd_and_whom_the_admin_names);
         tcase_add_test(c, what_is_open_and_what_it_becomes);
         tcase_add_test(c, properties_are_found_in_systemds_files);
+        tcase_add_test(c, the_last_word_is_found);
         suite_add_tcase(s, c);
         return s;
 }

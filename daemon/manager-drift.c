@@ -1,0 +1,444 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Drift: the kernel's state is no longer what cdmd decided. It is noticed by
+ *
+ *   a write to some cpuset.mems (watch.c)         that cgroup is looked at
+ *   systemd's signal Reloading (reload, reexec)   everything is
+ *   a change of the fence's drop-ins (inotify)    they are, when systemd does not write them itself just now
+ *   events that were lost                         everything is
+ *
+ * Who wrote is never asked, what is there is compared with what shall be there: so cdmd's own writes, and
+ * systemd's echo of them, are no drift. A look at one cgroup reads one or two files of it. Everything is
+ * looked at on a worker, once at a time; a reload that comes meanwhile makes it happen once more. */
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/inotify.h>
+#include <unistd.h>
+
+#include "daemon/bus.h"
+#include "daemon/cgroup.h"
+#include "daemon/fence-files.h"
+#include "daemon/fence-property.h"
+#include "daemon/fence-scan.h"
+#include "daemon/log.h"
+#include "daemon/manager.h"
+#include "daemon/unit.h"
+#include "policy/cdm-names.h"
+#include "policy/size.h"
+
+/* Reloads come in bursts: a package manager makes one for each package. */
+#define LOOK_SOON_USEC     (UINT64_C(200) * 1000)
+#define LOOK_ACCURACY_USEC (UINT64_C(50) * 1000)
+
+#define DROP_INS_KEY       "drop-ins of the fence"
+
+/* Without a fence nobody is kept off anything; before that is settled it is being worked on. */
+static bool is_fenced(const Manager *m)
+{
+        return m->serving && m->config->mode == FENCE_MODE_ENFORCE && !nodeset_is_empty(&m->pools->cdm);
+}
+
+static bool can_look(Manager *m)
+{
+        if (is_fenced(m) && !m->fence_busy)
+                return true;
+        m->look_wanted = true;
+        return false;
+}
+
+/* --- ONE LEAF ----------------------------------------------------------------------------------------- */
+
+/* By whom, as far as anybody can know: the kernel does not tell who wrote. `said` is what systemd's files
+ * say, and explains what was found or not. */
+static char *describe_cause(Manager *m, const char *unit, const NodeSet *found)
+{
+        static const char fence[] = "/" CDM_DROPIN_FENCE, property[] = "/50-AllowedMemoryNodes.conf";
+        _cleanup_free_ char *file = NULL;
+        NodeSet said, of_found = nodeset_intersect(found, &m->pools->cdm);
+        char *text = NULL;
+        int r = -ENOENT;
+
+        if (unit)
+                r = fence_property_last_word(m->root, unit, &file, &said);
+        if (r >= 0) {
+                said = nodeset_intersect(&said, &m->pools->cdm);
+                if (!nodeset_equal(&said, &of_found))
+                        r = -ENOENT;
+        }
+        if (r < 0)
+                r = asprintf(&text, "a write to its cpuset.mems; the kernel does not tell whose");
+        else if (strstr(file, fence))
+                r = asprintf(&text,
+                             "its property AllowedMemoryNodes= being removed, as by `systemctl revert`");
+        else if (strstr(file, property))
+                r = asprintf(&text, "its property AllowedMemoryNodes=, as by `systemctl set-property`: %s",
+                             file);
+        else
+                r = asprintf(&text, "the drop-in %s", file);
+        return r < 0 ? NULL : text;
+}
+
+char *manager_drift_reason(Manager *m, const char *unit, const NodeSet *found)
+{
+        _cleanup_free_ char *cause = describe_cause(m, unit, found);
+        char list[NODESET_STR_MAX], *text;
+
+        if (!cause)
+                return NULL;
+        int r = asprintf(&text, "it has %s%s, by %s",
+                         nodeset_is_empty(found) ? "what its parent has" : "nodes ",
+                         nodeset_format(found, list), cause);
+        return r < 0 ? NULL : text;
+}
+
+/* The unit's cgroup, where the path is below one. Not its bytes: those take the kernel longer than the event
+ * loop shall wait. -ENOENT: it is gone, or nothing is restricted there. */
+static int read_leaf(const char *path, FenceLeaf *leaf)
+{
+        int fd, r;
+
+        leaf->path = strdup(path);
+        if (!leaf->path)
+                return -ENOMEM;
+        r = fence_leaf_name(leaf);
+        if (r < 0)
+                return r;
+        fd = cgroup_open(leaf->unit_path ? leaf->unit_path : path, &leaf->id);
+        if (fd < 0)
+                return fd;
+        r = cgroup_read_mems(fd, &leaf->mems);
+        if (r >= 0)
+                r = cgroup_read_effective(fd, &leaf->effective);
+        close(fd);
+        leaf->has_cpuset = r >= 0;
+        return r;
+}
+
+static const char *key_of(const FenceLeaf *leaf)
+{
+        return leaf->unit_path ? leaf->unit_path : leaf->path;
+}
+
+/* NULL: it has no reservation. */
+static const char *tenant_of(Manager *m, const FenceLeaf *leaf)
+{
+        if (leaf->unit && ledger_tenant_count(m->ledger, leaf->unit) > 0)
+                return leaf->unit;
+        return ledger_tenant_count(m->ledger, key_of(leaf)) > 0 ? key_of(leaf) : NULL;
+}
+
+/* An open leaf is drained, narrowed, and systemd is told, unless that is a fight. */
+static void look_at_leaf(Manager *m, const FenceLeaf *leaf)
+{
+        _cleanup_free_ char *reason = NULL;
+        NodeSet open = fence_leaf_open(leaf, m->config, m->pools, m->ledger);
+        int r;
+
+        if (!nodeset_is_empty(&open))
+                reason = manager_drift_reason(m, leaf->unit, &leaf->mems);
+        if (!nodeset_is_empty(&open) && !reason)
+                return;
+        if (manager_place_look(m, PLACE_LEAF, key_of(leaf), reason) != FIGHT_REPAIR)
+                return;
+        r = fence_check(m->fence, key_of(leaf), manager_monotonic_usec(), false);
+        if (r < 0) {
+                log_error("Cannot close %s: %s. `cdmctl reload` tries again.", key_of(leaf), strerror(-r));
+                manager_place_failed(m, key_of(leaf));
+        }
+}
+
+void manager_drift_leaf(Manager *m, const char *path)
+{
+        _cleanup_(fence_leaf_clear) FenceLeaf leaf = { 0 };
+        const char *tenant;
+
+        if (!can_look(m))
+                return;
+        int r = read_leaf(path, &leaf);
+        if (r < 0 && leaf.path)
+                manager_place_forget(m, key_of(&leaf));
+        if (r < 0 || fence_leaf_is_slice(&leaf))
+                return;
+        tenant = tenant_of(m, &leaf);
+        if (tenant) {
+                manager_place_forget(m, key_of(&leaf));
+                manager_drift_tenant(m, tenant);
+        } else
+                look_at_leaf(m, &leaf);
+}
+
+void manager_drift_repaired(const FenceRepair *repair, void *userdata)
+{
+        Manager *m = userdata;
+        char nodes[NODESET_STR_MAX], size[SIZE_STR_MAX];
+        const char *name = repair->unit ? repair->unit : repair->cgroup;
+        Event e = { .kind = EVENT_DRIFT,
+                    .has = EVENT_HAS_MOVED,
+                    .unit = repair->unit,
+                    .cgroup = repair->cgroup,
+                    .nodes = nodeset_format(&repair->nodes, nodes),
+                    .moved_bytes = repair->drained_bytes,
+                    .reason = manager_place_reason(m, repair->cgroup) };
+
+        if (repair->is_open) {
+                e.kind = EVENT_FAILED;
+                event_emit(m->bus, &e, "The nodes %s could not be closed to %s.", nodes, name);
+                manager_place_failed(m, repair->cgroup);
+                return;
+        }
+        m->n_drift_repaired++;
+        manager_place_repaired(m, repair->cgroup);
+        event_emit(m->bus, &e,
+                   "The nodes %s were open to %s without a reservation, and are closed again, "
+                   "with %s moved off: %s.",
+                   nodes, name, size_format(repair->drained_bytes, size), e.reason);
+}
+
+/* --- EVERYTHING --------------------------------------------------------------------------------------- */
+
+/* It outlives the Manager when that ends meanwhile: then manager is NULL. */
+struct LeafLook {
+        Manager *manager;
+        Job *job;
+        NodeSet cdm;
+        FenceScan scan;
+};
+
+static int run_look(Job *job, void *userdata)
+{
+        LeafLook *l = userdata;
+
+        return fence_scan_read(&l->cdm, &l->scan);
+}
+
+/* What the fence could not close is reported already. */
+static bool is_known_open(Manager *m, const char *path)
+{
+        size_t n;
+        const Unfenced *u = fence_unfenced(m->fence, &n);
+
+        for (size_t i = 0; i < n; i++)
+                if (strcmp(u[i].cgroup, path) == 0)
+                        return true;
+        return false;
+}
+
+/* What it shows may be old by now, so whatever looks wrong is looked at again. */
+static void judge(Manager *m, const FenceScan *scan)
+{
+        for (size_t i = 0; i < scan->n_leaves; i++) {
+                const FenceLeaf *leaf = &scan->leaves[i];
+                const char *tenant = tenant_of(m, leaf);
+                NodeSet open = fence_leaf_open(leaf, m->config, m->pools, m->ledger), missing;
+
+                if (tenant && leaf->unit_path && strcmp(leaf->path, leaf->unit_path) != 0)
+                        continue;
+                missing = fence_leaf_reserved(leaf, m->ledger);
+                missing = nodeset_subtract(&missing, &leaf->mems);
+                if (tenant && (!nodeset_is_empty(&missing) || !nodeset_is_empty(&open)))
+                        manager_drift_tenant(m, tenant);
+                else if (!tenant && !nodeset_is_empty(&open) && leaf->has_cpuset &&
+                         !is_known_open(m, leaf->path))
+                        manager_drift_leaf(m, leaf->path);
+        }
+}
+
+static void look_done(int result, void *userdata)
+{
+        LeafLook *l = userdata;
+        Manager *m = l->manager;
+
+        if (m) {
+                m->leaf_look = NULL;
+                if (result < 0)
+                        log_error("Cannot look at all control groups: %s. `cdmctl reload` tries again.",
+                                  strerror(-result));
+                else if (can_look(m))
+                        judge(m, &l->scan);
+        }
+        fence_scan_clear(&l->scan);
+        free(l);
+        if (!m)
+                return;
+        if (m->look_wanted)
+                manager_drift_look(m);
+        else
+                manager_watch_recheck(m);
+}
+
+static int look_start(Manager *m)
+{
+        LeafLook *l = calloc(1, sizeof(*l));
+
+        if (!l)
+                return -ENOMEM;
+        *l = (LeafLook){ .manager = m, .cdm = m->pools->cdm };
+        int r = worker_submit(m->worker, run_look, look_done, NULL, l, &l->job);
+        if (r < 0) {
+                free(l);
+                return r;
+        }
+        m->leaf_look = l;
+        return 0;
+}
+
+static bool look_at_drop_ins(Manager *m);
+
+static int on_look_soon(sd_event_source *source, uint64_t usec, void *userdata)
+{
+        Manager *m = userdata;
+
+        m->look_soon = sd_event_source_disable_unref(m->look_soon);
+        if (m->leaf_look || !can_look(m)) {
+                m->look_wanted = true;
+                return 0;
+        }
+        m->look_wanted = false;
+        /* Where they are missing the fence is closed anew, which looks at everything, too. */
+        if (!look_at_drop_ins(m))
+                return 0;
+        int r = look_start(m);
+        if (r < 0)
+                log_error("Cannot look at all control groups: %s. `cdmctl reload` tries again.",
+                          strerror(-r));
+        return 0;
+}
+
+void manager_drift_look(Manager *m)
+{
+        int r;
+
+        m->look_wanted = true;
+        if (m->look_soon || m->leaf_look || !can_look(m) || m->systemd_reloading)
+                return;
+        r = sd_event_add_time_relative(m->event, &m->look_soon, CLOCK_MONOTONIC, LOOK_SOON_USEC,
+                                       LOOK_ACCURACY_USEC, on_look_soon, m);
+        if (r < 0)
+                log_error("Cannot set a timer: %s. `cdmctl reload` looks at all control groups.",
+                          strerror(-r));
+}
+
+void manager_drift_systemd(Manager *m, const char *state)
+{
+        m->systemd_reloading = strcmp(state, "reloading") == 0;
+        if (!m->systemd_reloading)
+                manager_drift_look(m);
+}
+
+/* --- DROP-INS ----------------------------------------------------------------------------------------- */
+
+static bool is_present(Manager *m, const char *dir)
+{
+        _cleanup_free_ char *path = NULL;
+
+        if (asprintf(&path, "%s%s", m->root, dir) < 0) {
+                path = NULL;
+                return true;
+        }
+        return fence_files_present(path, m->config, m->pools);
+}
+
+static int on_drop_ins(sd_event_source *source, const struct inotify_event *event, void *userdata)
+{
+        manager_drift_drop_ins(userdata);
+        return 0;
+}
+
+static void unwatch_drop_ins(Manager *m)
+{
+        for (size_t i = 0; i < ARRAY_SIZE(m->drop_ins); i++)
+                m->drop_ins[i] = sd_event_source_disable_unref(m->drop_ins[i]);
+}
+
+/* The generator's folders are new ones after each reload, so this is done again. */
+static void watch_drop_ins(Manager *m)
+{
+        static const char *const types[] = { "service.d", "scope.d", "socket.d", "mount.d", "swap.d" };
+        static const char *const dirs[] = { "/run/systemd/system", "/run/systemd/generator",
+                                            CDM_DIR_DECIDED };
+        size_t n = 0;
+
+        unwatch_drop_ins(m);
+        for (size_t i = 0; i < ARRAY_SIZE(dirs); i++)
+                for (size_t k = 0; k < ARRAY_SIZE(types) && n < ARRAY_SIZE(m->drop_ins); k++) {
+                        _cleanup_free_ char *path = NULL;
+
+                        if (asprintf(&path, "%s%s/%s", m->root, dirs[i], types[k]) < 0) {
+                                path = NULL;
+                                return;
+                        }
+                        if (sd_event_add_inotify(m->event, &m->drop_ins[n], path,
+                                                 IN_CLOSE_WRITE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO |
+                                                         IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR,
+                                                 on_drop_ins, m) >= 0)
+                                n++;
+                }
+}
+
+/* True: they are there, or are left as they are. */
+static bool look_at_drop_ins(Manager *m)
+{
+        bool there = (is_present(m, "/run/systemd/generator") || is_present(m, "/run/systemd/system")) &&
+                     is_present(m, CDM_DIR_DECIDED);
+        const char *reason = there ? NULL : "files of cdmd below /run were removed or changed";
+        Event e = { .kind = EVENT_DRIFT, .reason = reason };
+
+        if (manager_place_look(m, PLACE_DROPINS, DROP_INS_KEY, reason) != FIGHT_REPAIR) {
+                watch_drop_ins(m);
+                return true;
+        }
+        m->n_drift_repaired++;
+        event_emit(m->bus, &e, "The %s are written again: %s.", DROP_INS_KEY, reason);
+        manager_fence(m);
+        return false;
+}
+
+static void on_systemd_quiet(int error, const char *message, void *userdata)
+{
+        Manager *m = userdata;
+
+        m->drop_ins_asked = sd_bus_slot_unref(m->drop_ins_asked);
+        if (m->systemd_reloading || !can_look(m))
+                return;
+        (void)look_at_drop_ins(m);
+}
+
+/* systemd itself removes the generator's files, and makes them again, while it reloads; it answers nobody
+ * meanwhile. */
+void manager_drift_drop_ins(Manager *m)
+{
+        if (m->drop_ins_asked || !can_look(m))
+                return;
+        int r = unit_ping(m->bus, on_systemd_quiet, m, &m->drop_ins_asked);
+        if (r < 0)
+                log_error("Cannot look at the %s: %s. `cdmctl reload` looks.", DROP_INS_KEY, strerror(-r));
+}
+
+void manager_drift_settled(Manager *m)
+{
+        if (!is_fenced(m))
+                return;
+        if (m->look_wanted)
+                manager_drift_look(m);
+        else {
+                watch_drop_ins(m);
+                manager_watch_recheck(m);
+        }
+}
+
+void manager_drift_free(Manager *m)
+{
+        unwatch_drop_ins(m);
+        m->drop_ins_asked = sd_bus_slot_unref(m->drop_ins_asked);
+        m->look_soon = sd_event_source_disable_unref(m->look_soon);
+        if (m->leaf_look) {
+                m->leaf_look->manager = NULL;
+                job_cancel(m->leaf_look->job);
+                m->leaf_look = NULL;
+        }
+        manager_tenant_looks_free(m);
+        manager_places_free(m);
+}

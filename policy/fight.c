@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <stddef.h>
+
+#include "policy/fight.h"
+
+static const char *const state_table[_FIGHT_STATE_MAX] = {
+        [FIGHT_NONE] = "none",
+        [FIGHT_NOTED] = "noted",
+        [FIGHT_YIELDED] = "yielded",
+        [FIGHT_PROBING] = "probing",
+};
+
+static const char *const action_table[_FIGHT_ACTION_MAX] = {
+        [FIGHT_NOTHING] = "nothing", [FIGHT_REPAIR] = "repair", [FIGHT_YIELD] = "yield",
+        [FIGHT_WAIT] = "wait",       [FIGHT_PEACE] = "peace",
+};
+
+const char *fight_state_to_string(FightState v)
+{
+        return v < _FIGHT_STATE_MAX ? state_table[v] : NULL;
+}
+
+const char *fight_action_to_string(FightAction v)
+{
+        return v < _FIGHT_ACTION_MAX ? action_table[v] : NULL;
+}
+
+static FightAction note_first(Fight *f, uint64_t now_usec)
+{
+        *f = (Fight){ .state = FIGHT_NOTED,
+                      .n_repairs = 1,
+                      .since_usec = now_usec,
+                      .pause_usec = FIGHT_PAUSE_FIRST_USEC,
+                      .next_usec = now_usec + FIGHT_WINDOW_USEC };
+        return FIGHT_REPAIR;
+}
+
+static FightAction forget(Fight *f, FightAction action)
+{
+        *f = (Fight){ .state = FIGHT_NONE };
+        return action;
+}
+
+static void grow_pause(Fight *f)
+{
+        f->pause_usec *= 2;
+        if (f->pause_usec > FIGHT_PAUSE_LAST_USEC)
+                f->pause_usec = FIGHT_PAUSE_LAST_USEC;
+}
+
+/* Peace needs a whole window, or who comes back every minute would be told of as a new fight every time. */
+static FightAction probe(Fight *f, uint64_t now_usec)
+{
+        f->state = FIGHT_PROBING;
+        f->n_repairs++;
+        grow_pause(f);
+        f->next_usec = now_usec + FIGHT_WINDOW_USEC;
+        return FIGHT_REPAIR;
+}
+
+static FightAction yield(Fight *f, uint64_t now_usec, FightAction action)
+{
+        f->state = FIGHT_YIELDED;
+        f->next_usec = now_usec + f->pause_usec;
+        return action;
+}
+
+FightAction fight_look(Fight *f, bool as_wanted, uint64_t now_usec)
+{
+        bool due = now_usec >= f->next_usec;
+
+        switch (f->state) {
+        case FIGHT_NONE:
+                return as_wanted ? FIGHT_NOTHING : note_first(f, now_usec);
+        case FIGHT_NOTED:
+                /* An old repair has nothing to do with this one. */
+                if (due)
+                        return as_wanted ? forget(f, FIGHT_NOTHING) : note_first(f, now_usec);
+                if (as_wanted)
+                        return FIGHT_NOTHING;
+                if (f->n_repairs >= FIGHT_REPAIRS_MAX)
+                        return yield(f, now_usec, FIGHT_YIELD);
+                f->n_repairs++;
+                return FIGHT_REPAIR;
+        case FIGHT_YIELDED:
+                /* Not by us: the other side gave up. */
+                if (as_wanted)
+                        return forget(f, FIGHT_PEACE);
+                return due ? probe(f, now_usec) : FIGHT_WAIT;
+        case FIGHT_PROBING:
+                if (!as_wanted)
+                        return yield(f, now_usec, FIGHT_WAIT);
+                return due ? forget(f, FIGHT_PEACE) : FIGHT_WAIT;
+        default:
+                return FIGHT_NOTHING;
+        }
+}
+
+void fight_failed(Fight *f, uint64_t now_usec)
+{
+        if (f->state == FIGHT_NONE)
+                (void)note_first(f, now_usec);
+        (void)yield(f, now_usec, FIGHT_WAIT);
+}
+
+bool fight_is_on(const Fight *f)
+{
+        return f->state == FIGHT_YIELDED || f->state == FIGHT_PROBING;
+}

@@ -1,0 +1,184 @@
+#!/bin/bash
+# Whatever others do to the nodes of a cgroup, or to the fence, is noticed, repaired, told of and counted.
+# shellcheck source=tests/vm/lib.sh
+. /usr/lib/cdmd-vm/lib.sh
+# shellcheck source=tests/vm/guest/site.sh
+. /usr/lib/cdmd-vm/site.sh
+
+mkdir -p /etc/cdm
+printf '[Fence]\nPin=pinned.service:1\n' >/etc/cdm/cdmd.conf
+for unit in train-d plain disk; do
+        printf '[Service]\nExecStart=sleep infinity\n' >"/etc/systemd/system/$unit.service"
+done
+site_up
+systemctl start train-d plain disk
+systemd-run --quiet --unit=pinned sleep infinity
+
+# status QUERY: a jq query over the status
+status() {
+        cdmctl status --json=short | jq --raw-output "$1"
+}
+
+# mems UNIT [NODES]: what its cpuset.mems says, or writes it
+mems() {
+        local file
+        file=/sys/fs/cgroup$(vm_cgroup "$1")/cpuset.mems
+        if [ $# -gt 1 ]; then echo "$2" >"$file"; else cat "$file"; fi
+}
+
+# closed: the fence is
+closed() {
+        [ "$(status .fence)" = closed ]
+}
+
+# has UNIT NODES
+has() {
+        [ "$(mems "$1")" = "$2" ]
+}
+
+# counted N: so many repairs
+counted() {
+        [ "$(status .drift_repaired)" -ge "$1" ]
+}
+
+# told UNIT: the reason of the last event "drift" about it
+told() {
+        journalctl --unit cdmd --output=json CDM_EVENT=drift CDM_UNIT="$1" | jq --raw-output .CDM_REASON | tail -n 1
+}
+
+# repaired WHAT UNIT NODES REASON: it has NODES again, which was told with a REASON and counted
+repaired() {
+        check "$1: repaired" wait_for 60 has "$2" "$3"
+        repairs=$((repairs + 1))
+        check "counted" wait_for 60 counted $repairs
+        like "and told with what is known of it" "$(told "$2")" "$4"
+}
+
+# quiet: every look that was due has been made (PID 1 answers, and nothing is repaired for a while)
+quiet() {
+        local before=-1 now
+        now=$(status .drift_repaired)
+        while [ "$now" != "$before" ]; do
+                before=$now
+                sleep 1
+                now=$(status .drift_repaired)
+        done
+}
+
+repairs=$(status .drift_repaired)
+is "nothing has drifted yet" "$repairs" 0
+check "a service is granted" cdmctl request hbm 64M --unit train-d.service --nodes 3
+id=$output
+
+# --- who has no reservation
+check "a service with 48 MiB" vm_eat hog 0 48M
+mems hog.service 0-3
+repaired "an administrator opens a cgroup by hand" hog.service 0-1 "does not tell whose"
+systemctl set-property --runtime plain.service AllowedMemoryNodes=0-2
+repaired "systemctl set-property --runtime opens one" plain.service 0-1 \
+        "/run/systemd/system.control/plain.service.d/50-AllowedMemoryNodes.conf"
+is "and systemd has the same idea" "$(systemctl show --property=AllowedMemoryNodes --value plain)" 0-1
+mems pinned.service 0-3
+repaired "a pinned unit is opened" pinned.service 1 "does not tell whose"
+mems plain.service 1
+quiet
+is "a smaller set is respected" "$(mems plain.service)" 1
+is "and no drift" "$(status .drift_repaired)" $repairs
+
+# --- who has one
+mems train-d.service 0-1
+repaired "a reserved node is taken away" train-d.service 0-1,3 "does not tell whose"
+systemctl set-property --runtime train-d.service AllowedMemoryNodes=0-3
+repaired "a node that is not reserved is opened as well" train-d.service 0-1,3 "set-property"
+mems train-d.service 1,3
+quiet
+is "a smaller set of ordinary nodes is respected" "$(mems train-d.service)" 1,3
+mems train-d.service 0
+repaired "a container runtime sets its own idea" train-d.service 0,3 "does not tell whose"
+is "the reservation is active" "$(cdmctl show "$id" --json=short | jq --raw-output .state)" active
+
+# --- systemd
+before=$(status .drift_repaired)
+systemctl daemon-reload
+systemctl daemon-reexec
+quiet
+is "daemon-reload and daemon-reexec alone change nothing" "$(status .drift_repaired)" "$before"
+like "the grant is as it was" "$(mems train-d.service)" 3
+is "and so is everybody else" "$(site_leaks | grep -v train-d)" ""
+
+mkdir -p /etc/systemd/system/plain.service.d
+printf '[Service]\nAllowedMemoryNodes=0-2\n' >/etc/systemd/system/plain.service.d/90-later.conf
+systemctl daemon-reload
+systemctl restart plain
+repairs=$(status .drift_repaired)
+check "a drop-in that comes later opens a unit: repaired" wait_for 60 has plain.service 0-1
+like "and told with the file" "$(wait_for 30 counted 1; told plain.service)" "/etc/systemd/system/plain.service.d/90-later.conf"
+rm -r /etc/systemd/system/plain.service.d
+systemctl daemon-reload
+
+systemctl set-property disk.service AllowedMemoryNodes=0-2
+check "a persistent set-property opens one: repaired" wait_for 60 has disk.service 0-1
+like "and told with the file" "$(told disk.service)" "/etc/systemd/system.control/disk.service.d/50-AllowedMemoryNodes.conf"
+systemctl daemon-reload
+quiet
+check "also after a daemon-reload" wait_for 60 has disk.service 0-1
+systemctl revert disk.service
+quiet
+
+# --- the fence itself
+repairs=$(status .drift_repaired)
+find /run/systemd/system /run/systemd/generator -name '10-cdmd-fence.conf' -delete
+check "the fence's drop-ins are removed: counted" wait_for 60 counted $((repairs + 1))
+# there: some drop-in of the fence is
+there() {
+        [ -n "$(find /run/systemd/system/service.d /run/systemd/generator/service.d -name 10-cdmd-fence.conf)" ]
+}
+check "and written again" wait_for 60 there
+check "the fence is closed" wait_for 60 closed
+systemd-run --quiet --unit=late sleep infinity
+is "a unit that starts then is fenced" "$(site_mems late.service)" 0-1
+is "nobody is open" "$(site_leaks | grep -v train-d)" ""
+
+like "the status says how often" "$(cdmctl status)" "drift was repaired [0-9]+ times"
+like "the catalog explains it" "$(journalctl --unit cdmd --catalog CDM_EVENT=drift --lines 1 --no-pager)" "systemctl revert"
+
+# --- a fight
+# state: of the reservation
+state() {
+        cdmctl show "$id" --json=short | jq --raw-output .state
+}
+# at_peace: no fight is listed
+at_peace() {
+        [ "$(status '.fights | length')" = 0 ]
+}
+# in_state STATE
+in_state() {
+        [ "$(state)" = "$1" ]
+}
+file=/sys/fs/cgroup$(vm_cgroup train-d.service)/cpuset.mems
+while :; do
+        grep -q 3 "$file" && echo 0-1 >"$file" && echo >>/tmp/taken
+        sleep 0.3
+done &
+opponent=$!
+check "somebody takes the node again and again: the reservation is degraded" wait_for 90 in_state degraded
+is "a fight is listed" "$(status '.fights[].what')" train-d.service
+like "with what is known" "$(cdmctl status)" "train-d.service .*0-1"
+like "and told of" "$(journalctl --unit cdmd CDM_EVENT=fight --output=cat)" "train-d.service are changed again and again"
+taken=$(wc -l </tmp/taken)
+sleep 12
+check "few answers are given in 12 s" test $(($(wc -l </tmp/taken) - taken)) -le 2
+is "it is still listed" "$(status '.fights | length')" 1
+kill $opponent
+wait $opponent
+check "when nobody takes it any more it is active again" wait_for 120 in_state active
+check "with its node" wait_for 10 grep -q 3 "$file"
+check "the fight is over after a while" wait_for 120 at_peace
+like "which is told" "$(journalctl --unit cdmd CDM_EVENT=fight-over --output=cat)" "train-d.service"
+
+systemctl stop train-d plain disk pinned hog late
+rm -f /etc/systemd/system/{train-d,plain,disk}.service
+systemctl daemon-reload
+site_down
+is "no cgroup is kept off a node" "$(site_lifted)" ""
+finish
