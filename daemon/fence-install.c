@@ -3,12 +3,15 @@
 /* The part of the fence that systemd applies: properties that would open it are set back, drop-ins are
  * installed, systemd is reloaded. */
 
+#include <errno.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "daemon/fence-files.h"
 #include "daemon/fence-internal.h"
 #include "daemon/fence-property.h"
 #include "daemon/unit.h"
+#include "policy/cdm-names.h"
 
 /* Is it a property that a fence has set back, or a grant on top of it, and this one leaves something else?
  */
@@ -70,7 +73,7 @@ static void reset_next(Fence *f)
         r = fence_install(f, &changed);
         if (r < 0)
                 fence_finish(f, r);
-        else if (changed || f->lifting) /* the generator's files go with the reload */
+        else if (changed || f->lifting || f->interrupted) /* the generator's files go with the reload */
                 fence_step_reload(f);
         else
                 fence_step_read(f);
@@ -114,6 +117,51 @@ NodeSet fence_ordinary_in_force(const Fence *f)
         return NODESET_EMPTY;
 }
 
+static FILE *open_before(const Fence *f, const char *mode)
+{
+        _cleanup_free_ char *path = below(f, CDM_FENCE_BEFORE);
+
+        return path ? fopen(path, mode) : NULL;
+}
+
+bool fence_before_read(const Fence *f, NodeSet *ret)
+{
+        FILE *file = open_before(f, "re");
+        char line[NODESET_STR_MAX] = "";
+        bool there;
+
+        if (!file)
+                return false;
+        there = fgets(line, sizeof(line), file) && nodeset_parse(line, ret) >= 0 && !nodeset_is_empty(ret);
+        fclose(file);
+        return there;
+}
+
+void fence_before_forget(const Fence *f)
+{
+        _cleanup_free_ char *path = below(f, CDM_FENCE_BEFORE);
+
+        if (path)
+                (void)unlink(path);
+}
+
+/* The files say from then on what shall be, and no more what is. One that was left behind by an interrupted
+ * change stays: units still have what it says. */
+static int write_before(const Fence *f)
+{
+        char list[NODESET_STR_MAX];
+        FILE *file;
+
+        if (f->interrupted || nodeset_is_empty(&f->before) ||
+            (!f->lifting && nodeset_equal(&f->before, &f->pools->ordinary)))
+                return 0;
+        file = open_before(f, "we");
+        if (!file)
+                return -errno;
+        fprintf(file, "%s\n", nodeset_format(&f->before, list));
+        return fclose(file) == 0 ? 0 : -errno;
+}
+
 /* The decision comes first, for the generator of the reload that follows. Its files do when they say the
  * same already; a second set would override later ones of the generator. */
 int fence_install(Fence *f, bool *ret_changed)
@@ -124,6 +172,9 @@ int fence_install(Fence *f, bool *ret_changed)
 
         if (!runtime || !generator)
                 return -ENOMEM;
+        r = write_before(f);
+        if (r < 0)
+                return r;
         r = fence_files_decide(f->context.root, f->lifting ? NULL : f->config, f->lifting ? NULL : f->pools);
         if (r < 0)
                 return r;

@@ -49,6 +49,7 @@ struct Fence {
         /* what is under way */
         Phase phase;
         bool lifting, reloaded, narrowed;
+        bool interrupted;     /* a cdmd before this one ended while it changed the fence */
         const Config *config; /* these two also in between, while a fence is in force */
         const PoolSet *pools;
         NodeSet before;   /* what the fence that was there left to everyone; empty: there was none */
@@ -131,3 +132,6 @@ void fence_step_reload(Fence *f);
 int fence_install(Fence *f, bool *ret_changed);
 /* The nodes that a fence, if there is one, leaves to everyone. */
 NodeSet fence_ordinary_in_force(const Fence *f);
+/* What was left to everyone before a change that has not ended; false: none is under way. */
+bool fence_before_read(const Fence *f, NodeSet *ret);
+void fence_before_forget(const Fence *f);

@@ -81,6 +81,8 @@ void fence_finish(Fence *f, int error)
 
         if (error < 0)
                 (void)fence_report(f, error);
+        else
+                fence_before_forget(f);
         f->phase = PHASE_IDLE;
         f->slot = sd_bus_slot_unref(f->slot);
         fence_names_clear(&f->names);
@@ -171,7 +173,9 @@ static void remember_before(Fence *f)
 {
         NodeSet all = nodeset_union(&f->pools->ordinary, &f->pools->cdm);
 
-        f->before = fence_ordinary_in_force(f);
+        f->interrupted = fence_before_read(f, &f->before);
+        if (!f->interrupted)
+                f->before = fence_ordinary_in_force(f);
         f->kept_off = nodeset_subtract(&all, &f->before);
         if (nodeset_is_empty(&f->before) || nodeset_is_empty(&f->kept_off))
                 f->kept_off = f->pools->cdm;

@@ -51,7 +51,7 @@ static int place_new(Manager *m, PlaceKind kind, const char *key, Place **ret)
 
         if (!p)
                 return -ENOMEM;
-        *p = (Place){ .manager = m, .kind = kind, .key = strdup(key) };
+        *p = (Place){ .manager = m, .kind = kind, .key = strdup(key), .fight.is_open = kind == PLACE_LEAF };
         if (!p->key) {
                 free(p);
                 return -ENOMEM;

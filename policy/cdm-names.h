@@ -68,7 +68,9 @@
 #define CDM_DIR_DECIDED CDM_STATE_DIR "/fence"
 /* Its being there says that the cpuset controller had to be enabled on a running system, until the next
  * boot. */
-#define CDM_FLAG_CPUSET   CDM_STATE_DIR "/cpuset-enabled"
+#define CDM_FLAG_CPUSET CDM_STATE_DIR "/cpuset-enabled"
+/* The ordinary nodes of the fence before this one, while it is changed: systemd may not have followed. */
+#define CDM_FENCE_BEFORE  CDM_STATE_DIR "/fence-before"
 #define CDM_UNIT          "cdmd.service"
 #define CDM_SCOPE_PREFIX  "cdm-" /* cdm-ID.scope */
 #define CDM_DROPIN_FENCE  "10-cdmd-fence.conf"

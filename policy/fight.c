@@ -28,7 +28,8 @@ const char *fight_action_to_string(FightAction v)
 
 static FightAction note_first(Fight *f, uint64_t now_usec)
 {
-        *f = (Fight){ .state = FIGHT_NOTED,
+        *f = (Fight){ .is_open = f->is_open,
+                      .state = FIGHT_NOTED,
                       .n_repairs = 1,
                       .since_usec = now_usec,
                       .pause_usec = FIGHT_PAUSE_FIRST_USEC,
@@ -38,15 +39,17 @@ static FightAction note_first(Fight *f, uint64_t now_usec)
 
 static FightAction forget(Fight *f, FightAction action)
 {
-        *f = (Fight){ .state = FIGHT_NONE };
+        *f = (Fight){ .is_open = f->is_open, .state = FIGHT_NONE };
         return action;
 }
 
 static void grow_pause(Fight *f)
 {
+        uint64_t last_usec = f->is_open ? FIGHT_PAUSE_LAST_OPEN_USEC : FIGHT_PAUSE_LAST_USEC;
+
         f->pause_usec *= 2;
-        if (f->pause_usec > FIGHT_PAUSE_LAST_USEC)
-                f->pause_usec = FIGHT_PAUSE_LAST_USEC;
+        if (f->pause_usec > last_usec)
+                f->pause_usec = last_usec;
 }
 
 /* Peace needs a whole window, or who comes back every minute would be told of as a new fight every time. */

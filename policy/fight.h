@@ -33,6 +33,7 @@ typedef enum FightAction {
 } FightAction;
 
 typedef struct Fight {
+        bool is_open; /* what the other side opens is closed sooner than what it takes is given back */
         FightState state;
         unsigned n_repairs;  /* since the first one that counts */
         uint64_t since_usec; /* when that was */
@@ -53,7 +54,8 @@ void fight_failed(Fight *f, uint64_t now_usec);
 /* Is it one, rather than a repair or two? */
 bool fight_is_on(const Fight *f);
 
-#define FIGHT_REPAIRS_MAX      3 /* in a window */
-#define FIGHT_WINDOW_USEC      (UINT64_C(60) * 1000 * 1000)
-#define FIGHT_PAUSE_FIRST_USEC (UINT64_C(5) * 1000 * 1000)
-#define FIGHT_PAUSE_LAST_USEC  (UINT64_C(640) * 1000 * 1000)
+#define FIGHT_REPAIRS_MAX          3 /* in a window */
+#define FIGHT_WINDOW_USEC          (UINT64_C(60) * 1000 * 1000)
+#define FIGHT_PAUSE_FIRST_USEC     (UINT64_C(5) * 1000 * 1000)
+#define FIGHT_PAUSE_LAST_USEC      (UINT64_C(640) * 1000 * 1000)
+#define FIGHT_PAUSE_LAST_OPEN_USEC (UINT64_C(20) * 1000 * 1000)

@@ -365,6 +365,24 @@ START_TEST(what_others_open_is_closed_again)
 }
 END_TEST
 
+/* Killed after it wrote files that leave more to everyone, before systemd had followed. */
+START_TEST(a_change_of_the_fence_that_was_interrupted_goes_on)
+{
+        world_kill_cdmd(&w, SIGTERM);
+        world_put(&w, "/etc/cdm/pools.d/cdm.conf", "[Pool]\nNodes=3\n");
+        world_start_cdmd(&w);
+        ck_assert_str_eq(world_get(&w, DB_MEMS), "0-2");
+        ck_assert_str_eq(world_get(&w, CDM_FENCE_BEFORE), "");
+        world_kill_cdmd(&w, SIGKILL);
+        world_put(&w, DB_MEMS, "0-1\n");
+        world_put(&w, "/sys/fs/cgroup/system.slice/db.service/cpuset.mems.effective", "0-1\n");
+        world_put(&w, CDM_FENCE_BEFORE, "0-1\n");
+        world_start_cdmd(&w);
+        ck_assert_str_eq(world_get(&w, DB_MEMS), "0-2");
+        ck_assert_str_eq(world_get(&w, CDM_FENCE_BEFORE), "");
+}
+END_TEST
+
 START_TEST(a_systemd_that_is_busy_is_asked_again)
 {
         uint32_t id = grant_db(GIB / 2);
@@ -1335,6 +1353,7 @@ int main(void)
         tcase_add_test(t, our_own_questions_are_no_news);
         tcase_add_test(t, what_others_change_is_set_again);
         tcase_add_test(t, what_others_open_is_closed_again);
+        tcase_add_test(t, a_change_of_the_fence_that_was_interrupted_goes_on);
         tcase_add_test(t, a_systemd_that_is_busy_is_asked_again);
         tcase_add_test(t, a_bad_file_keeps_the_policy);
         tcase_add_test(t, a_reload_swaps_the_policy);

@@ -91,6 +91,21 @@ START_TEST(repairs_are_bounded)
 }
 END_TEST
 
+/* What is open is never left so for long. */
+START_TEST(open_is_closed_sooner)
+{
+        Fight f = { .is_open = true };
+        uint64_t repaired = 0;
+
+        for (uint64_t second = 0; second < 3600; second++) {
+                if (look(&f, false, second) == FIGHT_REPAIR)
+                        repaired = second;
+                MUST(second - repaired <= 2 * FIGHT_PAUSE_LAST_OPEN_USEC / SECOND);
+        }
+        ck_assert(f.is_open);
+}
+END_TEST
+
 /* An opponent that comes every 10 s, as a kubelet does, is one fight and not many. */
 START_TEST(every_ten_seconds)
 {
@@ -124,6 +139,7 @@ int main(void)
         tcase_add_test(c, names);
         tcase_add_test(c, story_is_told);
         tcase_add_test(c, repairs_are_bounded);
+        tcase_add_test(c, open_is_closed_sooner);
         tcase_add_test(c, every_ten_seconds);
         suite_add_tcase(s, c);
         return check_main(s);
