@@ -324,8 +324,11 @@ void manager_drift_look(Manager *m)
 void manager_drift_systemd(Manager *m, const char *state)
 {
         m->systemd_reloading = strcmp(state, "reloading") == 0;
-        if (!m->systemd_reloading)
-                manager_drift_look(m);
+        if (m->systemd_reloading)
+                return;
+        /* What was asked meanwhile may have been lost with a daemon-reexec, and this looks at it all. */
+        m->drop_ins_asked = sd_bus_slot_unref(m->drop_ins_asked);
+        manager_drift_look(m);
 }
 
 /* --- DROP-INS ----------------------------------------------------------------------------------------- */
