@@ -140,7 +140,6 @@ is "a unit that starts then is fenced" "$(site_mems late.service)" 0-1
 is "nobody is open" "$(site_leaks | grep -v train-d)" ""
 
 like "the status says how often" "$(cdmctl status)" "drift was repaired [0-9]+ times"
-like "the catalog explains it" "$(journalctl --unit cdmd --catalog CDM_EVENT=drift --lines 1 --no-pager)" "has set it back"
 
 # --- a fight
 # state: of the reservation
