@@ -71,16 +71,12 @@ static void on_applied(Apply *a, const ApplyResult *result, void *userdata)
 }
 
 /* What the tenant keeps in any case: never empty, never a CDM node, nothing that went offline, also when
- * pools and nodes changed since. Of what it had before its first grant somebody may have taken a part since,
- * or given more: that is not cdmd's. */
-static NodeSet base_of(Manager *m, const Reservation *r, const NodeSet *current)
+ * pools and nodes changed since. */
+static NodeSet base_of(Manager *m, const Reservation *r)
 {
         NodeSet ordinary = fence_unit_ordinary(r->target->unit, m->config, m->pools),
-                base = nodeset_intersect(current, &ordinary);
+                base = nodeset_intersect(&r->base, &ordinary);
 
-        if (!nodeset_is_empty(&base))
-                return base;
-        base = nodeset_intersect(&r->base, &ordinary);
         return nodeset_is_empty(&base) ? ordinary : base;
 }
 
@@ -193,6 +189,7 @@ static int make_plan(Manager *m, const Reservation *r, const ChangeTerms *terms,
         NodeSet kept = nodeset_intersect(&terms->leaving, &open);
         Share excess[SHARES_MAX];
         PlanInput in = {
+                .base = base_of(m, r),
                 .wanted = open,
                 .leaving = terms->leaving,
                 .excess = excess,
@@ -204,7 +201,6 @@ static int make_plan(Manager *m, const Reservation *r, const ChangeTerms *terms,
         int k = change_read_current(r->target, &in.current);
         if (k < 0)
                 return k;
-        in.base = base_of(m, r, &in.current);
         /* Without a fence nobody is kept off: a leaf that inherits stays as it is, and one that a fence of
          * before left with a set of its own gets all nodes back. */
         if (m->config->mode != FENCE_MODE_ENFORCE) {
