@@ -72,6 +72,9 @@ libdaemon_la_SOURCES = \
 	daemon/manager-drift.c \
 	daemon/manager-fight.c \
 	daemon/manager-drain.c \
+	daemon/manager-drift-tenant.c \
+	daemon/manager-drift.c \
+	daemon/manager-fight.c \
 	daemon/manager-grant.c \
 	daemon/manager-hold.c \
 	daemon/manager-hold.h \

@@ -13,6 +13,7 @@
 #include "daemon/cgroup.h"
 #include "daemon/fence-scan.h"
 #include "daemon/manager-buffer.h"
+#include "daemon/fence-scan.h"
 #include "daemon/manager.h"
 
 struct Change {
@@ -75,12 +76,8 @@ static void on_applied(Apply *a, const ApplyResult *result, void *userdata)
 static NodeSet base_of(Manager *m, const Reservation *r, const NodeSet *current)
 {
         NodeSet ordinary = fence_unit_ordinary(r->target->unit, m->config, m->pools),
-                base = nodeset_intersect(current, &ordinary);
+                base = nodeset_intersect(&r->base, &ordinary);
 
-        /* It has all that there was, so it shall have all that there is. */
-        if (!nodeset_is_empty(&base) && !nodeset_equal(&base, &m->ordinary_before))
-                return base;
-        base = nodeset_intersect(&r->base, &ordinary);
         return nodeset_is_empty(&base) ? ordinary : base;
 }
 

@@ -104,7 +104,6 @@ static void rebase(Manager *m, const NodeSet *before)
 {
         Entry *e, *next;
 
-        m->ordinary_before = *before;
         if (nodeset_equal(before, &m->pools->ordinary))
                 return;
         HASH_ITER (hh, m->entries, e, next) {

@@ -109,6 +109,36 @@ static char *find_drift(TenantLook *l, const Terms *t, const NodeSet *found)
         return manager_drift_reason(m, t->first->target->unit, found);
 }
 
+typedef struct Base {
+        Manager *manager;
+        NodeSet nodes;
+} Base;
+
+static int set_base(Reservation *r, void *userdata)
+{
+        Base *b = userdata;
+        Entry *e = manager_find(b->manager, r->id);
+
+        if (!e || nodeset_equal(&r->base, &b->nodes))
+                return 0;
+        r->base = b->nodes;
+        int k = manager_store(e);
+        return k < 0 ? k : 0;
+}
+
+/* Of the ordinary nodes that it had before its first grant somebody has taken a part since, or has given it
+ * more: that is not cdmd's, and stays so. */
+static void adopt_ordinary(TenantLook *l, const NodeSet *found)
+{
+        Base b = { l->manager, nodeset_intersect(found, &l->manager->pools->ordinary) };
+
+        if (nodeset_is_empty(&b.nodes))
+                return;
+        int r = ledger_foreach_of_tenant(l->manager->ledger, l->tenant, set_base, &b);
+        if (r < 0)
+                log_error("Cannot store the ordinary nodes of %s: %s.", l->tenant, strerror(-r));
+}
+
 /* True: a repair is under way, and frees it. */
 static bool look(TenantLook *l)
 {
@@ -129,6 +159,7 @@ static bool look(TenantLook *l)
         l->reason = find_drift(l, &t, &found);
         if (manager_place_look(m, PLACE_TENANT, l->tenant, l->reason) != FIGHT_REPAIR)
                 return false;
+        adopt_ordinary(l, &found);
         r = change_start(m, t.first, &as_reserved, on_repaired, l, &l->change);
         if (r < 0) {
                 tell(l, r, NULL);

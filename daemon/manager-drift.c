@@ -394,15 +394,15 @@ static void watch_drop_ins(Manager *m)
 /* True: they are there, or are left as they are. */
 static bool look_at_drop_ins(Manager *m)
 {
+        /* Before they are read: what changes after that is told. */
+        watch_drop_ins(m);
         bool there = (is_present(m, "/run/systemd/generator") || is_present(m, "/run/systemd/system")) &&
                      is_present(m, CDM_DIR_DECIDED);
         const char *reason = there ? NULL : "files of cdmd below /run were removed or changed";
         Event e = { .kind = EVENT_DRIFT, .reason = reason };
 
-        if (manager_place_look(m, PLACE_DROPINS, DROP_INS_KEY, reason) != FIGHT_REPAIR) {
-                watch_drop_ins(m);
+        if (manager_place_look(m, PLACE_DROPINS, DROP_INS_KEY, reason) != FIGHT_REPAIR)
                 return true;
-        }
         m->n_drift_repaired++;
         event_emit(m->bus, &e, "The %s are written again: %s.", DROP_INS_KEY, reason);
         manager_fence(m);

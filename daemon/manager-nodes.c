@@ -26,7 +26,6 @@
 
 #include "daemon/bus.h"
 #include "daemon/log.h"
-#include "daemon/manager-buffer.h"
 #include "daemon/manager.h"
 #include "daemon/topology-read.h"
 #include "policy/size.h"
@@ -65,6 +64,14 @@ static NodeSet lost_nodes(Manager *m, const Reservation *r)
         return lost;
 }
 
+static void set_state(Entry *e, ReservationState state)
+{
+        manager_set_state(e, state);
+        int r = manager_store(e);
+        if (r < 0)
+                log_error("Cannot store the state of reservation %" PRIu32 ": %s.", e->id, strerror(-r));
+}
+
 static void degrade(Entry *e, const NodeSet *lost)
 {
         char nodes[NODESET_STR_MAX], list[NODESET_STR_MAX], policy[512], reason[NODESET_STR_MAX + 64];
@@ -75,7 +82,7 @@ static void degrade(Entry *e, const NodeSet *lost)
         snprintf(reason, sizeof(reason), "node %s %s", list,
                  nodeset_is_subset(lost, &m->drained) ? "is drained" : "has lost memory");
         ev.reason = reason;
-        manager_degrade(e, DEGRADED_NODE, true);
+        set_state(e, RESERVATION_DEGRADED);
         event_emit(m->bus, &ev, "Reservation %" PRIu32 " of %s is degraded: %s.", e->id,
                    ledger_tenant_key(e->r->target), reason);
 }
@@ -85,7 +92,7 @@ static void restore(Entry *e)
         char nodes[NODESET_STR_MAX], policy[512];
         Event ev = manager_event(e, EVENT_RESTORED, nodes, policy);
 
-        manager_degrade(e, DEGRADED_NODE, false);
+        set_state(e, RESERVATION_ACTIVE);
         event_emit(e->manager->bus, &ev, "Reservation %" PRIu32 " of %s is whole again, on node %s.", e->id,
                    ledger_tenant_key(e->r->target), nodes);
 }
@@ -101,7 +108,7 @@ static int collect_degraded(Reservation *r, void *userdata)
         Restoration *c = userdata;
         Entry *e = manager_find(c->manager, r->id);
 
-        if (e && e->phase == STORE_GRANTED && (e->degraded & DEGRADED_NODE))
+        if (e && e->phase == STORE_GRANTED && r->state == RESERVATION_DEGRADED)
                 c->ids[c->n++] = r->id;
         return 0;
 }
@@ -126,25 +133,23 @@ static void on_followed(const ApplyResult *result, const char *tenant, void *use
                 Entry *e = manager_find(c.manager, c.ids[i]);
                 NodeSet lost = lost_nodes(c.manager, e->r);
 
-                if (nodeset_is_empty(&lost))
+                if (nodeset_is_empty(&lost) && !e->degraded)
                         restore(e);
         }
         free(c.ids);
-        buffers_look(c.manager->buffers); /* theirs go back as well */
 }
 
 void manager_judge(Entry *e, bool follow)
 {
-        ReservationState state = e->r->state;
-        bool before = e->degraded & DEGRADED_NODE;
+        ReservationState before = e->r->state;
 
-        if (e->phase != STORE_GRANTED || (state != RESERVATION_ACTIVE && state != RESERVATION_DEGRADED))
+        if (e->phase != STORE_GRANTED || (before != RESERVATION_ACTIVE && before != RESERVATION_DEGRADED))
                 return;
         NodeSet lost = lost_nodes(e->manager, e->r);
         bool whole = nodeset_is_empty(&lost);
-        if (!before && whole)
+        if (before == RESERVATION_ACTIVE && whole)
                 return;
-        if (!before)
+        if (before == RESERVATION_ACTIVE)
                 degrade(e, &lost);
         else if (!whole)
                 return;

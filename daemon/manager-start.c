@@ -145,6 +145,7 @@ static void serve(Manager *m)
         manager_reloads_serve(m);
         manager_drift_settled(m);
         manager_nodes_serve(m);
+        manager_drift_settled(m);
         tell_systemd(m, "READY=1\n");
 }
 

@@ -289,6 +289,7 @@ void manager_set_state(Entry *e, ReservationState state)
                 bus_reservation_changed(e->manager, e->id, "State");
 }
 
+/* What else it may be degraded for is judged where nodes are: it is active again when nothing is left. */
 void manager_degrade(Entry *e, Degraded why, bool on)
 {
         unsigned now = on ? e->degraded | why : e->degraded & ~(unsigned)why;
@@ -296,9 +297,13 @@ void manager_degrade(Entry *e, Degraded why, bool on)
         if (now == e->degraded)
                 return;
         e->degraded = now;
-        if (e->r->state != RESERVATION_ACTIVE && e->r->state != RESERVATION_DEGRADED)
+        if (!now) {
+                manager_judge(e, true);
                 return;
-        manager_set_state(e, now ? RESERVATION_DEGRADED : RESERVATION_ACTIVE);
+        }
+        if (e->r->state != RESERVATION_ACTIVE)
+                return;
+        manager_set_state(e, RESERVATION_DEGRADED);
         int r = manager_store(e);
         if (r < 0)
                 log_error("Cannot store the state of reservation %" PRIu32 ": %s.", e->id, strerror(-r));

@@ -77,7 +77,6 @@ typedef struct LeafLook LeafLook;
 /* Why a reservation is degraded; several may hold. */
 typedef enum Degraded {
         DEGRADED_FIGHT = 1 << 0, /* somebody else sets the nodes of its cgroup */
-        DEGRADED_NODE = 1 << 1,  /* a node of it is offline, drained, or smaller than before */
 } Degraded;
 typedef struct NodeReading NodeReading;
 typedef struct NodeDrain NodeDrain;
@@ -181,10 +180,22 @@ struct Manager {
         Hotplug *hotplug;
         bool nodes_stale; /* to be read (again) */
         NodeReading *reading;
-        NodeSet drained;         /* by an admin; on disk */
-        NodeSet ordinary_before; /* what was ordinary before nodes or pools changed the last time */
+        NodeSet drained; /* by an admin; on disk */
         NodeDrain *drains;
         Follow *follows;
+        Watch *watch;
+        bool watch_wanted;
+        sd_event_source *recheck; /* where not everything is watched */
+        /* drift */
+        Place *places;
+        TenantLook *looks;
+        sd_event_source *look_soon; /* at everything */
+        LeafLook *leaf_look;
+        bool look_wanted; /* at everything, when that is possible again */
+        bool systemd_reloading;
+        sd_event_source *drop_ins[16]; /* inotify */
+        sd_bus_slot *drop_ins_asked;
+        uint64_t n_drift_repaired;
         /* recovery */
         sd_event_source *patience; /* tells systemd that the start goes on */
         unsigned recovery_pending;
@@ -224,7 +235,8 @@ void manager_tell_neighbours(Manager *m, const Reservation *r);
 Event manager_event(const Entry *e, EventKind kind, char nodes[static NODESET_STR_MAX],
                     char policy[static 512]);
 
-/* Switches one reason on or off, and with it the state between active and degraded. */
+/* Switches one reason on or off. When none is left it becomes active again, with the event EVENT_RESTORED.
+ */
 void manager_degrade(Entry *e, Degraded why, bool on);
 
 /* manager-snapshot.c. pool: only its nodes are looked at; NULL: all. Valid until the event loop turns. */

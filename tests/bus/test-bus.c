@@ -407,6 +407,7 @@ START_TEST(what_others_change_is_set_again)
         ck_assert_str_eq(world_reservation(&w, id, "State"), "degraded");
         world_put(&w, DB_MEMS, "1-2\n");
         world_wait_event(&w, "fight-over", 0);
+        world_wait_event(&w, "restored", id);
         ck_assert_str_eq(world_reservation(&w, id, "State"), "active");
         ck_assert_uint_eq(drift_repaired(), 3);
 
