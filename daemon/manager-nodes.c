@@ -26,6 +26,7 @@
 
 #include "daemon/bus.h"
 #include "daemon/log.h"
+#include "daemon/manager-buffer.h"
 #include "daemon/manager.h"
 #include "daemon/topology-read.h"
 #include "policy/size.h"
@@ -137,6 +138,7 @@ static void on_followed(const ApplyResult *result, const char *tenant, void *use
                         restore(e);
         }
         free(c.ids);
+        buffers_look(c.manager->buffers); /* theirs go back as well */
 }
 
 void manager_judge(Entry *e, bool follow)

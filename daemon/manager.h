@@ -183,19 +183,6 @@ struct Manager {
         NodeSet drained; /* by an admin; on disk */
         NodeDrain *drains;
         Follow *follows;
-        Watch *watch;
-        bool watch_wanted;
-        sd_event_source *recheck; /* where not everything is watched */
-        /* drift */
-        Place *places;
-        TenantLook *looks;
-        sd_event_source *look_soon; /* at everything */
-        LeafLook *leaf_look;
-        bool look_wanted; /* at everything, when that is possible again */
-        bool systemd_reloading;
-        sd_event_source *drop_ins[16]; /* inotify */
-        sd_bus_slot *drop_ins_asked;
-        uint64_t n_drift_repaired;
         /* recovery */
         sd_event_source *patience; /* tells systemd that the start goes on */
         unsigned recovery_pending;
