@@ -279,7 +279,7 @@ START_TEST(a_cgroup_that_systemd_does_not_own)
 
         world_put(&w, "/sys/fs/cgroup/box/cpuset.mems.effective", "0-3\n");
         world_put(&w, BOX_MEMS, "0-3\n"); /* somebody else, too much */
-        world_wait_event(&w, "fenced", 0);
+        world_wait_event(&w, "drift", 0);
         ck_assert_str_eq(world_get(&w, BOX_MEMS), "0-2");
 
         world_kill_cdmd(&w, SIGKILL);
