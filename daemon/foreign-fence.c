@@ -124,7 +124,7 @@ static bool drain_much(Sweep *s)
 
         for (size_t i = 0; i < s->n_victims && !job_is_cancelled(s->job); i++) {
                 const Victim *v = &s->victims[i];
-                MoveResult moved;
+                MoveResult moved = { 0 };
                 int fd;
 
                 if (v->bytes <= MANY_BYTES)
@@ -136,6 +136,7 @@ static bool drain_much(Sweep *s)
                 if (fd < 0)
                         continue;
                 (void)drain_move(fd, &v->open, &s->promises.ordinary, s->bandwidth, s->job, &moved);
+                s->found.drained_bytes += moved.moved_bytes;
                 close(fd);
         }
         if (any)
@@ -148,8 +149,8 @@ static void clean_up(Sweep *s)
 {
         for (size_t i = 0; i < s->n_victims; i++) {
                 const Victim *v = &s->victims[i];
-                uint64_t left, evicted;
-                MoveResult moved;
+                uint64_t evicted = 0;
+                MoveResult moved = { 0 };
                 int fd;
 
                 fd = v->bytes > 0 ? cgroup_open(v->path, NULL) : -ENOENT;
@@ -157,14 +158,30 @@ static void clean_up(Sweep *s)
                         continue;
                 (void)drain_move(fd, &v->open, &s->promises.ordinary, s->bandwidth, s->job, &moved);
                 (void)drain_evict(fd, &v->open, s->job, &evicted);
-                left = bytes_on(fd, &v->open);
+                s->found.drained_bytes += moved.moved_bytes + evicted;
                 close(fd);
-                s->found.drained_bytes += v->bytes > left ? v->bytes - left : 0;
         }
+}
+
+/* What the victims have there now; another sweep may have drained some of it. */
+static uint64_t read_victims(Sweep *s)
+{
+        uint64_t sum = 0;
+
+        for (size_t i = 0; i < s->n_victims; i++) {
+                int fd = cgroup_open(s->victims[i].path, NULL);
+
+                if (fd < 0)
+                        continue;
+                sum += bytes_on(fd, &s->victims[i].open);
+                close(fd);
+        }
+        return sum;
 }
 
 static int fence_locked(Sweep *s, const char *path)
 {
+        uint64_t before, after;
         int r, k;
 
         r = promises_copy(s->foreign, &s->promises);
@@ -182,7 +199,10 @@ static int fence_locked(Sweep *s, const char *path)
         }
         if (r < 0)
                 return r;
+        before = read_victims(s);
         k = groups_write(&s->groups, &s->promises);
+        after = read_victims(s);
+        s->found.drained_bytes += before > after ? before - after : 0;
         if (s->n_victims > 0) {
                 r = read_and_decide(s, path);
                 for (size_t i = 0; r >= 0 && i < s->groups.n; i++)

@@ -162,6 +162,8 @@ void manager_drift_leaf(Manager *m, const char *path)
                 manager_place_forget(m, key_of(&leaf));
         if (r < 0 || fence_leaf_is_slice(&leaf))
                 return;
+        if (!leaf.unit)
+                leaf.promised = foreign_nodes(m->foreign, path);
         tenant = tenant_of(m, &leaf);
         if (tenant) {
                 manager_place_forget(m, key_of(&leaf));
@@ -246,6 +248,10 @@ static void judge(Manager *m, const FenceScan *scan)
 
                 if (tenant && leaf->unit_path && strcmp(leaf->path, leaf->unit_path) != 0)
                         continue;
+                if (!leaf->unit) {
+                        NodeSet promised = foreign_nodes(m->foreign, leaf->path);
+                        open = nodeset_subtract(&open, &promised);
+                }
                 missing = fence_leaf_reserved(leaf, m->ledger);
                 missing = nodeset_subtract(&missing, &leaf->mems);
                 if (tenant && (!nodeset_is_empty(&missing) || !nodeset_is_empty(&open)))
