@@ -64,7 +64,7 @@ release_on() {
         local id
         id=$(cdmctl request hbm 128M --unit train-see.service --migrate --nodes 2) &&
                 script --quiet --return --command "stty cols $1; cdmctl release $id >/tmp/stdout" /tmp/typescript &&
-                tail --lines=+2 /tmp/typescript | sed '/^Script done/d' >/tmp/terminal
+                tail --lines=+2 /tmp/typescript | sed '/^Script done/d' | head --bytes=-1 >/tmp/terminal
 }
 # progress: one line each time it was printed
 progress() {
