@@ -4,9 +4,9 @@
 . /usr/lib/cdmd-vm/lib.sh
 # shellcheck source=tests/vm/guest/site.sh
 . /usr/lib/cdmd-vm/site.sh
-site_write
-printf '[Pool]\nHold=yes\nHeadroom=64M\n' >/etc/cdm/pools.d/hbm.conf
 site_up
+printf '[Pool]\nHold=yes\nHeadroom=64M\n' >/etc/cdm/pools.d/hbm.conf
+check "the pool is held from now on" cdmctl reload
 
 mib=$((1 << 20))
 # free NODE: bytes that the kernel could give to anybody
