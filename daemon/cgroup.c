@@ -220,6 +220,25 @@ int cgroup_open(const char *path, uint64_t *ret_id)
         return TAKE_FD(fd);
 }
 
+bool cgroup_is_made_by_root(const char *path)
+{
+        _cleanup_free_ char *above = strdup(path);
+        bool is_roots = above;
+
+        while (is_roots && above[1]) {
+                struct stat st;
+                char *end = strrchr(above, '/');
+
+                end[end == above] = '\0';
+                int fd = cgroup_open(above, NULL);
+                is_roots = fd >= 0 && fstat(fd, &st) == 0 && st.st_uid == 0 &&
+                           (st.st_mode & (S_IWGRP | S_IWOTH)) == 0;
+                if (fd >= 0)
+                        close(fd);
+        }
+        return is_roots;
+}
+
 static int read_nodes(int fd, const char *name, NodeSet *ret)
 {
         _cleanup_free_ char *text = NULL;

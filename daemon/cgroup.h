@@ -39,6 +39,10 @@ int cgroup_foreach_child(int fd, cgroup_child_t fn, void *userdata);
 /* Did systemd (or who else marks it so) give what is below it to somebody else? */
 bool cgroup_is_delegated(int fd);
 
+/* Can only root have made the cgroup of this path? So it is when each one above it belongs to root, and
+ * nobody else may write to it. */
+bool cgroup_is_made_by_root(const char *path);
+
 /* cpuset.mems (empty: inherits) and cpuset.mems.effective. -ENOENT: the cpuset controller is not enabled
  * there. */
 int cgroup_read_mems(int fd, NodeSet *ret);

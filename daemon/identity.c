@@ -296,6 +296,8 @@ static void with_foreign(IdentityLookup *l, const char *slice)
         s->unit_uid = UID_NONE;
         s->slice = strdup(slice);
         int r = s->slice ? foreign_tenant(path, &s->cgroup, &s->cgroup_id) : -ENOMEM;
+        if (r >= 0 && cgroup_is_made_by_root(s->cgroup))
+                r = subject_set_container(s);
         if (r < 0)
                 refuse(l, r == -ENOENT ? IDENTITY_NO_TARGET : IDENTITY_FAILED,
                        "The control group %s cannot be used: %s.", path, strerror(-r));
