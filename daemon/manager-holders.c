@@ -12,6 +12,7 @@
 
 #include "daemon/fence-scan.h"
 #include "daemon/manager-buffer.h"
+#include "daemon/manager-hold.h"
 #include "daemon/manager.h"
 #include "daemon/observe.h"
 #include "policy/cdm-names.h"
@@ -169,16 +170,16 @@ static uint64_t lesser(uint64_t a, uint64_t b)
         return a < b ? a : b;
 }
 
-/* What exact buffers hold of a node, and what of it was not found in a holder yet. They are charged to
- * cdmd's cgroup, and those that are older than this cdmd to what is above it; huge pages to nobody, where
- * there is no hugetlb controller. Here they have rows of their own, as their reservation's. */
-typedef struct BufferBytes {
+/* What cdmd itself keeps of a node, in exact buffers and for pools with Hold=yes, and what of it was not
+ * found in a holder yet. It is charged to cdmd's cgroup, and what is older than this cdmd to what is above
+ * it; huge pages to nobody, where there is no hugetlb controller. Here it has rows of its own. */
+typedef struct OwnBytes {
         uint64_t shmem, hugetlb;
-} BufferBytes;
+} OwnBytes;
 
 #define CDMD_CGROUP "/system.slice/" CDM_UNIT
 
-static NumaBytes without_buffers(const Holder *h, BufferBytes *left)
+static NumaBytes without_own(const Holder *h, OwnBytes *left)
 {
         NumaBytes b = h->bytes;
 
@@ -187,16 +188,16 @@ static NumaBytes without_buffers(const Holder *h, BufferBytes *left)
         uint64_t shmem = lesser(b.shmem, left->shmem), hugetlb = lesser(b.hugetlb, left->hugetlb);
         b.shmem -= shmem;
         b.hugetlb -= hugetlb;
-        *left = (BufferBytes){ left->shmem - shmem, left->hugetlb - hugetlb };
+        *left = (OwnBytes){ left->shmem - shmem, left->hugetlb - hugetlb };
         return b;
 }
 
-static BufferBytes buffer_bytes(const BufferSet *s, uint32_t id, int node)
+static OwnBytes buffer_bytes(const BufferSet *s, uint32_t id, int node)
 {
         uint64_t shmem = id ? buffers_bytes(s, id, node, false) : buffers_node_bytes(s, node, false);
         uint64_t all = id ? buffers_bytes(s, id, node, true) : buffers_node_bytes(s, node, true);
 
-        return (BufferBytes){ shmem, all - shmem };
+        return (OwnBytes){ shmem, all - shmem };
 }
 
 typedef struct BufferRows {
@@ -212,7 +213,7 @@ static int append_buffers(Reservation *r, void *userdata)
         int k = 0;
 
         for (size_t i = 0; k >= 0 && i < n; i++) {
-                BufferBytes b = buffer_bytes(rows->set, r->id, shares[i].node);
+                OwnBytes b = buffer_bytes(rows->set, r->id, shares[i].node);
                 const NumaBytes row = { .node = shares[i].node, .shmem = b.shmem, .hugetlb = b.hugetlb };
                 k = append_row(rows->m, &row, r->target->cgroup ? r->target->cgroup : "",
                                r->target->unit ? r->target->unit : "",
@@ -253,17 +254,25 @@ static int append_unattributed(const Observation *o, const NodeObservation *n, u
         return r;
 }
 
+static int append_held(const HoldersCall *c, int node, sd_bus_message *m)
+{
+        const NumaBytes row = { .node = node, .shmem = holds_bytes(c->manager->holds, node) };
+
+        return row.shmem > 0 ? append_row(m, &row, CDMD_CGROUP, CDM_UNIT, "held", "") : 0;
+}
+
 /* One node's rows: holders first to last (not included). What is below comes after what is above it, and is
- * where buffers are charged to first. */
+ * where cdmd's own are charged to first. */
 static int append_node(HoldersCall *c, size_t first, size_t last, const NodeObservation *n,
                        sd_bus_message *m)
 {
         _cleanup_free_ NumaBytes *rows = calloc(last - first + 1, sizeof(*rows));
-        BufferBytes left = buffer_bytes(c->manager->buffers, 0, n->node);
+        OwnBytes left = buffer_bytes(c->manager->buffers, 0, n->node);
         int r = rows ? 0 : -ENOMEM;
 
+        left.shmem += holds_bytes(c->manager->holds, n->node);
         for (size_t i = last; rows && i > first; i--)
-                rows[i - 1 - first] = without_buffers(&c->observation->holders[i - 1], &left);
+                rows[i - 1 - first] = without_own(&c->observation->holders[i - 1], &left);
         for (size_t i = first; r >= 0 && i < last; i++) {
                 const Holder *h = &c->observation->holders[i];
                 const Reservation *res = reservation_of(c->manager, h->cgroup);
@@ -272,6 +281,8 @@ static int append_node(HoldersCall *c, size_t first, size_t last, const NodeObse
                         r = append_row(m, &rows[i - first], h->cgroup, unit ? unit : "",
                                        kind_of(c->manager, h, res, unit), "");
         }
+        if (r >= 0)
+                r = append_held(c, n->node, m);
         return r < 0 ? r : append_unattributed(c->observation, n, left.hugetlb, m);
 }
 
