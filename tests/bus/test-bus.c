@@ -375,7 +375,7 @@ START_TEST(rules_for_containers_believe_root_only)
                 world_request(w.client, "cdm", GIB / 2, &id, 1, CDM_OPTION_UNIT, "s", CONTAINER_SCOPE), 0);
         ck_assert_str_eq(world_error, CDM_ERROR_DENIED);
         ck_assert_ptr_nonnull(strstr(world_message, "05-no.conf:"));
-        world_add_unit(&w, users, "user-7.slice", "/user.slice/user-7.slice/x.scope", "");
+        world_add_unit(&w, users, "user-7.slice", "/user.slice/user-7.slice/libpod-0123456789ab.scope", "");
         ck_assert_int_eq(world_request(w.client, "cdm", GIB / 2, &id, 1, CDM_OPTION_UNIT, "s", users), 0);
 }
 END_TEST

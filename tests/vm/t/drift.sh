@@ -148,7 +148,8 @@ like "with what is known" "$(cdmctl status)" "train-d.service .*0-1"
 like "and told of" "$(journalctl --unit cdmd CDM_EVENT=fight --output=cat)" "train-d.service are changed again and again"
 taken=$(wc -l </tmp/taken)
 sleep 12
-check "few answers are given in 12 s" test $(($(wc -l </tmp/taken) - taken)) -le 2
+# An answer may be two writes, the worker's and systemd's; without pauses there would be 40 in that time.
+check "few answers are given in 12 s" test $(($(wc -l </tmp/taken) - taken)) -le 8
 is "it is still listed" "$(status '.fights | length')" 1
 kill $opponent
 wait $opponent

@@ -10,11 +10,13 @@
 
 sys=/sys/devices/system/node
 
-# set_memory NODE online|offline: all its blocks; a busy one is tried again
+# set_memory NODE online|offline: all its blocks; a busy one is tried again. Once no block of the node is in the zone for
+# movable pages any more, a plain `online` would put them where the kernel has data of its own.
 set_memory() {
-        local block
+        local block how=$2
+        [ "$2" = offline ] || how=online_movable
         for block in "$sys/node$1"/memory[0-9]*/state; do
-                [ "$(cat "$block")" = "$2" ] || echo "$2" >"$block" || return
+                [ "$(cat "$block")" = "$2" ] || echo "$how" >"$block" || return
         done
 }
 # try_memory NODE online|offline: within a minute

@@ -31,7 +31,7 @@ log_in() {
 }
 
 cat >/tmp/alice.sh <<'END'
-exec >/tmp/alice.out 2>&1 </dev/null
+exec >>/tmp/alice.out 2>&1 </dev/null
 say() { echo "$1: $2"; }
 say session "$(cat /proc/self/cgroup)"
 say mems "$(grep Mems_allowed_list /proc/self/status)"
