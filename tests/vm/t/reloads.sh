@@ -1,0 +1,98 @@
+#!/bin/bash
+# 200 daemon-reloads while grants and releases go on: in the end every leaf has what the ledger says.
+# own-boot
+# shellcheck source=tests/vm/lib.sh
+. /usr/lib/cdmd-vm/lib.sh
+# shellcheck source=tests/vm/guest/site.sh
+. /usr/lib/cdmd-vm/site.sh
+reloads=200
+
+# What makes a reload slow under emulation is starting a dozen generators of which none matters here.
+mkdir -p /run/systemd/system-generators
+for generator in /usr/lib/systemd/system-generators/*; do
+        [ "${generator##*/}" = cdmd-generator ] || ln -s /dev/null "/run/systemd/system-generators/${generator##*/}"
+done
+site_up
+
+units='train-0 train-1 train-2 train-3'
+printf '[Service]\nExecStart=sleep infinity\n' | tee /run/systemd/system/train-{0,1}.service >/dev/null
+systemctl daemon-reload
+systemctl start train-0 train-1
+for unit in train-2 train-3; do
+        systemd-run --quiet --unit=$unit sleep infinity
+done
+check "a user has his own" systemd-run --quiet --uid=alice --unit=alices sleep infinity
+
+# reload N: one after the other; PID 1 may be busy for longer than busctl waits
+reload() {
+        local i
+        for ((i = 0; i < $1; i++)); do
+                busctl --quiet --timeout=300 call org.freedesktop.systemd1 /org/freedesktop/systemd1 \
+                        org.freedesktop.systemd1.Manager Reload || break
+        done
+        echo "$i" >>/tmp/reloaded
+}
+
+# differ: cgroups that have not what the ledger says
+differ() {
+        local leaf unit expected
+        cdmctl list --json=short | jq --raw-output '.[] | "\(.unit) \(.nodes[].node)"' >/tmp/ledger
+        find /sys/fs/cgroup -name cgroup.procs | while read -r leaf; do
+                leaf=${leaf%/cgroup.procs}
+                [ -s "$leaf/cgroup.procs" ] && [ -e "$leaf/cpuset.mems.effective" ] || continue
+                unit=${leaf##*/}
+                [ "$unit" != cdmd.service ] || continue
+                expected=0-1
+                ! grep -qx "$unit 3" /tmp/ledger || expected=0-1,3
+                ! grep -qx "$unit 2" /tmp/ledger || { [ $expected = 0-1 ] && expected=0-2 || expected=0-3; }
+                [ "$(cat "$leaf/cpuset.mems.effective")" = $expected ] ||
+                        echo "$unit has $(cat "$leaf/cpuset.mems.effective"), not $expected"
+        done
+        return 0
+}
+# none_differs: likewise
+none_differs() {
+        [ -z "$(differ)" ]
+}
+
+start=$SECONDS
+reload $((reloads / 2)) &
+reload $((reloads - reloads / 2)) &
+granted=0 released=0 failed=0 i=0
+ids=()
+while [ -n "$(jobs -rp)" ]; do
+        # shellcheck disable=SC2086 # words
+        set -- $units
+        shift $((i % $#))
+        if id=$(cdmctl request hbm 16M --unit "$1.service" --nodes $((2 + i / 4 % 2)) 2>>/tmp/errors); then
+                granted=$((granted + 1))
+                ids+=("$id")
+        else
+                failed=$((failed + 1))
+        fi
+        if [ ${#ids[@]} -gt 3 ]; then
+                if cdmctl release "${ids[0]}" >>/tmp/errors 2>&1; then released=$((released + 1)); else failed=$((failed + 1)); fi
+                ids=("${ids[@]:1}")
+        fi
+        i=$((i + 1))
+done
+wait
+echo "# $((SECONDS - start)) s for $reloads reloads, $granted grants and $released releases; drift was repaired $(cdmctl status --json=short | jq .drift_repaired) times"
+is "PID 1 reloaded so often" "$(awk '{ n += $1 } END { print n }' /tmp/reloaded)" $reloads
+check "grants and releases went on meanwhile" test $granted -ge 10 -a $released -ge 5
+is "none of them failed" "$failed" 0
+[ $failed = 0 ] || sed 's/^/# /' /tmp/errors
+check "every leaf has what the ledger says" wait_for 60 none_differs
+is "(those that have not)" "$(differ)" ""
+is "the fence is closed" "$(cdmctl status --json=short | jq --raw-output .fence)" closed
+is "there was no fight" "$(cdmctl status --json=short | jq '.fights | length')" 0
+like "reservations are there to be compared" "$(cdmctl list --json=short | jq length)" '^[1-9]'
+
+for id in "${ids[@]}"; do cdmctl release "$id" >/dev/null; done
+is "released, nobody has a node" "$(site_leaks)" ""
+# shellcheck disable=SC2086 # words
+systemctl stop $units alices
+rm -rf /run/systemd/system/train-?.service /run/systemd/system-generators
+systemctl daemon-reload
+site_down
+finish
