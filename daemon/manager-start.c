@@ -38,9 +38,6 @@ static int on_loaded(Reservation *r, StorePhase phase, void *userdata)
 
         if (phase == STORE_GRANTING)
                 r->state = RESERVATION_DRAINING;
-        /* Whether there still is a reason for it is found out anew. */
-        else if (r->state == RESERVATION_DEGRADED)
-                r->state = RESERVATION_ACTIVE;
         NodeSet nodes = reservation_nodes(r);
         int k = r->target->unit ? 0 : foreign_hold(m->foreign, r->target->cgroup, &nodes);
         if (k >= 0)
