@@ -31,6 +31,11 @@ reserved() {
         site_list "[.[] | select(.unit == \"$1.service\") | .size] | add // 0"
 }
 
+# is_told UNIT REGEX: it stands in the unit's journal, which takes a moment
+is_told() {
+        journalctl --unit "$1" --output=cat | grep "$2"
+}
+
 mkdir -p -m 1777 /run/born
 for name in boot-a boot-b tpl@ strict; do unit "$name"; done
 unit hers User=alice
@@ -69,7 +74,7 @@ systemctl stop hers his
 
 check_status 1 "StaticRequired=yes: what does not fit does not start" systemctl start strict
 is "it did not run" "$([ -e /run/born/strict.service ] && echo ran)" ""
-like "its journal says why" "$(journalctl --unit strict --no-pager)" 'cdmctl: '
+check "its journal says why" wait_for 20 is_told strict 'cdmctl: '
 check "the pool is filled" systemd-run --quiet --collect --unit=train-full sleep infinity
 first=$(cdmctl nodes --json=short | jq '[.[] | select(.pool == "hbm") | .node][0]')
 for node in $first $((first + 1)); do
@@ -78,7 +83,7 @@ done
 systemctl start boot-a
 is "no room: the unit starts" "$(systemctl is-active boot-a)" active
 is "fenced" "$(born boot-a)" 0-1
-like "and its journal says so" "$(journalctl --unit boot-a --no-pager --lines 5)" 'boot-a.service gets no CDM memory'
+check "and its journal says so" wait_for 20 is_told boot-a 'boot-a.service gets no CDM memory'
 systemctl stop boot-a train-full
 check "nothing is left" wait_for 60 site_gone
 
@@ -100,7 +105,7 @@ done
 systemctl mask --runtime --now --quiet cdmd
 systemctl start boot-b
 is "without cdmd it starts fenced" "$(born boot-b)" 0-1
-like "and says that cdmd was not there" "$(journalctl --unit boot-b --no-pager --lines 20)" 'cdmd cannot be reached'
+check "and says that cdmd was not there" wait_for 20 is_told boot-b 'cdmd cannot be reached'
 systemctl stop boot-b
 systemctl unmask --runtime --quiet cdmd
 systemctl start cdmd
