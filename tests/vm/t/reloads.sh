@@ -1,5 +1,6 @@
 #!/bin/bash
 # 200 daemon-reloads while grants and releases go on: in the end every leaf has what the ledger says.
+# suites: bookworm
 # own-boot
 # shellcheck source=tests/vm/lib.sh
 . /usr/lib/cdmd-vm/lib.sh
