@@ -7,14 +7,14 @@
  * no name service, and tells what an operator must know to /dev/kmsg. Whatever goes wrong, it ends at once
  * and with success: a machine that boots is worth more than a fence.
  *
- * It acts only where cdmd.service will be started and Mode=enforce. A configuration that cannot be read does
- * not open the machine: then what Nodes=auto finds is fenced. The one exception is a configuration that
- * would take all memory away.
+ * At boot the configuration decides, where cdmd.service will be started and Mode=enforce. One that cannot be
+ * read does not open the machine: then what Nodes=auto finds is fenced. The one exception is a configuration
+ * that would take all memory away.
  *
- * At boot the configuration decides. Once cdmd has run, what it has put in force does, until the next boot:
- * it leaves its drop-ins in /run/cdmd/fence (none, where it has lifted the fence), and these are written
- * again as they are. So a daemon-reload does not put files in force that are half edited and that `cdmctl
- * reload` would refuse. */
+ * Once cdmd has run, what it has put in force does, until the next boot: it leaves its drop-ins in
+ * /run/cdmd/fence (none, where it has lifted the fence), and these are written again as they are. So a
+ * daemon-reload does not put files in force that are half edited and that `cdmctl reload` would refuse, and
+ * to disable or mask cdmd.service, which reloads, opens nothing either. */
 
 #include <dirent.h>
 #include <errno.h>
@@ -165,18 +165,21 @@ static bool is_enabled(int root_fd)
         return false;
 }
 
+/* A container shows its host's nodes, and an initrd has none of the configuration: neither is the place to
+ * fence a machine from. */
+static bool is_on_machine(void)
+{
+        const char *virtualization = getenv("SYSTEMD_VIRTUALIZATION"), *initrd = getenv("SYSTEMD_IN_INITRD");
+
+        return !(virtualization && strncmp(virtualization, "container:", strlen("container:")) == 0) &&
+               !(initrd && strcmp(initrd, "1") == 0);
+}
+
 static bool will_start(void)
 {
         _cleanup_(close_p) int root_fd =
                 open(root_dir[0] ? root_dir : "/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        const char *virtualization = getenv("SYSTEMD_VIRTUALIZATION"), *initrd = getenv("SYSTEMD_IN_INITRD");
 
-        /* A container shows its host's nodes, and an initrd has none of the configuration: neither is the
-         * place to fence a machine from. */
-        if (virtualization && strncmp(virtualization, "container:", strlen("container:")) == 0)
-                return false;
-        if (initrd && strcmp(initrd, "1") == 0)
-                return false;
         return root_fd >= 0 && !is_masked(root_fd) && !is_masked_by_kernel(root_fd) && is_enabled(root_fd);
 }
 
@@ -233,18 +236,14 @@ static int resolve(const Topology *t, const Config *config, PoolSet **ret)
         return r;
 }
 
-static int generate(const char *dir)
+static int generate_configured(const char *dir)
 {
         _cleanup_(config_free_p) Config *config = NULL;
         _cleanup_(topology_free_p) Topology *topology = NULL;
         _cleanup_(pool_set_free_p) PoolSet *pools = NULL;
         bool fallback, changed;
-        int r;
 
-        r = fence_files_copy_decided(root_dir, dir);
-        if (r != -ENOENT)
-                return r;
-        r = load(&config, &fallback);
+        int r = load(&config, &fallback);
         if (r < 0)
                 return r;
         if (config->mode != FENCE_MODE_ENFORCE)
@@ -264,10 +263,18 @@ static int generate(const char *dir)
         return r;
 }
 
+static int generate(const char *dir)
+{
+        if (!is_on_machine())
+                return 0;
+        int r = fence_files_copy_decided(root_dir, dir);
+        if (r != -ENOENT)
+                return r;
+        return will_start() ? generate_configured(dir) : 0;
+}
+
 int main(int argc, char *argv[])
 {
-        int r;
-
         if (argc > 1 && strncmp(argv[1], "--root=", strlen("--root=")) == 0) {
                 root_dir = argv[1] + strlen("--root=");
                 argc--;
@@ -279,9 +286,7 @@ int main(int argc, char *argv[])
                 return EXIT_FAILURE;
         }
         umask(0022);
-        if (!will_start())
-                return EXIT_SUCCESS;
-        r = generate(argv[1]);
+        int r = generate(argv[1]);
         if (r == -ENOSPC)
                 say(LOG_CRIT,
                     "nothing is fenced: no ordinary memory would be left, or %s is full. "

@@ -257,6 +257,11 @@ START_TEST(what_cdmd_decided_is_repeated)
         assert_fence(root, "0-2");
         ck_assert(!tree_exists(root, "out/service.d/50-foreign.conf"));
         ck_assert(!tree_exists(root, "out/mount.d"));
+
+        /* Also when somebody masks it, which reloads before it stops. */
+        tree_write(root, "run/systemd/system/cdmd.service", "");
+        generate(root);
+        assert_fence(root, "0-2");
         tree_remove(root);
 }
 END_TEST

@@ -104,6 +104,7 @@ for delay in 0 0.1 0.3; do
 done
 systemctl mask --runtime --now --quiet cdmd
 systemctl start boot-b
+is "the fence stays for those to come" "$(systemd-run --quiet --wait --pipe grep ^Mems_allowed_list: /proc/self/status | tr -d '[:space:]')" Mems_allowed_list:0-1
 is "without cdmd it starts fenced" "$(born boot-b)" 0-1
 check "and says that cdmd was not there" wait_for 20 is_told boot-b 'cdmd cannot be reached'
 systemctl stop boot-b
