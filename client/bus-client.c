@@ -32,6 +32,7 @@ static const struct {
         /* How an activation fails: cdmd.service is disabled (its alias does not exist), masked or broken. */
         { "org.freedesktop.DBus.Error.Spawn.", CDM_EXIT_NO_DAEMON },
         { "org.freedesktop.systemd1.", CDM_EXIT_NO_DAEMON },
+        { SD_BUS_ERROR_FILE_EXISTS, CDM_EXIT_NO_DAEMON }, /* masked, while its alias is there: 257 */
 };
 
 static bool matches(const char *pattern, const char *name)
