@@ -257,11 +257,22 @@ START_TEST(what_cdmd_decided_is_repeated)
         assert_fence(root, "0-2");
         ck_assert(!tree_exists(root, "out/service.d/50-foreign.conf"));
         ck_assert(!tree_exists(root, "out/mount.d"));
+        tree_remove(root);
+}
+END_TEST
 
-        /* Also when somebody masks it, which reloads before it stops. */
+/* systemctl mask --now reloads, and then stops it. */
+START_TEST(to_mask_a_running_cdmd_opens_nothing)
+{
+        char *root = new_root("hbm4");
+
+        tree_write(root, "run/cdmd/fence/service.d/10-cdmd-fence.conf",
+                   "# by cdmd\n[Service]\nAllowedMemoryNodes=\nAllowedMemoryNodes=0-1\n");
+        tree_write(root, "run/cdmd/fence/scope.d/10-cdmd-fence.conf", "[Scope]\n");
+        tree_write(root, "run/cdmd/fence/cdmd.service.d/20-cdmd-exempt.conf", "[Service]\n");
         tree_write(root, "run/systemd/system/cdmd.service", "");
         generate(root);
-        assert_fence(root, "0-2");
+        assert_fence(root, "0-1");
         tree_remove(root);
 }
 END_TEST
@@ -338,6 +349,7 @@ static Suite *suite(void)
         tcase_add_test(c, pools_that_take_all_memory_fence_nothing_and_say_so);
         tcase_add_test(c, pools_that_name_one_node_twice_fence_what_auto_finds);
         tcase_add_test(c, what_cdmd_decided_is_repeated);
+        tcase_add_test(c, to_mask_a_running_cdmd_opens_nothing);
         tcase_add_test(c, nothing_decided_by_cdmd_is_a_decision);
         tcase_add_test(c, a_late_controller_is_noted_on_a_machine_that_is_up);
         tcase_add_test(c, whatever_is_missing_it_succeeds);
