@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -481,23 +482,39 @@ int memory_fd(const Memory *m)
         return m->fd;
 }
 
+/* The lock goes with the last descriptor and mapping of this file, for where there are no leases. */
 int memory_open(const Memory *m)
 {
-        return reopen(m->fd);
+        int fd = reopen(m->fd);
+
+        if (fd >= 0)
+                (void)flock(fd, LOCK_SH | LOCK_NB);
+        return fd;
 }
 
 /* Linux counts files that are open, not descriptors, and a mapping keeps its file open: 6.1 and 7.3,
- * fs/locks.c, check_conflicting_open(). */
-static bool take_lease(const Memory *m)
+ * fs/locks.c, check_conflicting_open(). Huge pages have no leases any more in 7.3 (EINVAL; 6.1 has them):
+ * there the locks say who has a file that was given out, but not who opened it anew. */
+static int claim(const Memory *m)
 {
-        return fcntl(m->fd, F_SETLEASE, F_WRLCK) == 0;
+        if (fcntl(m->fd, F_SETLEASE, F_WRLCK) == 0)
+                return 0;
+        if (errno == EINVAL && flock(m->fd, LOCK_EX | LOCK_NB) == 0)
+                return 0;
+        return errno == EAGAIN ? -EBUSY : -errno;
+}
+
+static void unclaim(const Memory *m)
+{
+        (void)fcntl(m->fd, F_SETLEASE, F_UNLCK);
+        (void)flock(m->fd, LOCK_UN);
 }
 
 bool memory_is_alone(const Memory *m)
 {
-        if (!take_lease(m))
+        if (claim(m) < 0)
                 return false;
-        (void)fcntl(m->fd, F_SETLEASE, F_UNLCK);
+        unclaim(m);
         return true;
 }
 
@@ -505,16 +522,16 @@ bool memory_is_alone(const Memory *m)
  * lease, which whoever opens it now has to wait for; what he fills in afterwards is charged to himself. */
 int memory_destroy(Memory *m)
 {
-        int r = 0;
+        int r = claim(m);
 
-        if (!take_lease(m))
-                return errno == EAGAIN ? -EBUSY : -errno;
+        if (r < 0)
+                return r;
         if (m->map)
                 (void)munmap(m->map, m->bytes);
         m->map = NULL;
         if (fallocate(m->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, (off_t)m->bytes) < 0)
                 r = -errno;
-        (void)fcntl(m->fd, F_SETLEASE, F_UNLCK);
+        unclaim(m);
         return r;
 }
 

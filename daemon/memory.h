@@ -9,7 +9,8 @@
  * How it is known that nobody uses it any more: the descriptors that are given out are opened anew
  * (/proc/self/fd/N), each a file of its own to the kernel, which lives as long as a descriptor or a mapping
  * of it does, in whichever process. Its last close is an inotify event on cdmd's own descriptor; and a write
- * lease (fcntl(2), F_SETLEASE) is given to cdmd only when nobody but cdmd has it open. */
+ * lease (fcntl(2), F_SETLEASE), or where there are none a lock (flock(2)), is given to cdmd only when nobody
+ * but cdmd has it open. */
 
 #include <stdbool.h>
 #include <stdint.h>
