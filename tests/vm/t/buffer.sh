@@ -101,7 +101,8 @@ like "who names the unit" "$(cdmctl who --no-legend)" 'train-a.service'
 is "nobody intrudes" "$(cdmctl who --json=short | jq '[.[] | select(.kind == "intruder")] | length')" 0
 is "cdmd itself has none of them" "$(cdmctl who --json=short |
         jq '[.[] | select(.unit == "cdmd.service") | .bytes] | add // 0 | . < 8388608')" true
-is "the bytes count once: no fewer are available than before" "$(($(available) > before - 8 * mib))" 1
+# Pages that CPUs keep at hand are not available to anybody: 20 MiB of them were seen on 7.3.
+is "the bytes count once: no fewer are available than before" "$(($(available) > before - 48 * mib))" 1
 
 # Swap
 echo 400M >/sys/fs/cgroup/system.slice/memory.reclaim 2>/dev/null
@@ -166,12 +167,11 @@ systemd-run --quiet --collect --unit=train-e sleep infinity
 check "a service has 256M" cdmctl request hbm 256M --unit train-e.service --nodes 3
 id=$output
 systemctl stop train-d
-systemd-run --quiet --collect --unit=train-f sleep infinity
-check "another has 64M" cdmctl request hbm 64M --unit train-f.service --nodes 3
 kills=$(awk '$1 == "oom_kill" { print $2 }' /proc/vmstat)
-bash -c "echo \$\$ >/sys/fs/cgroup$(vm_cgroup train-f.service)/cgroup.procs; exec vm-hog --node 3 --mb 780 --prefer" >/tmp/fill &
+# From the root cgroup, which nothing fences and nobody watches.
+bash -c 'echo $$ >/sys/fs/cgroup/cgroup.procs; exec vm-hog --node 3 --mb 780 --prefer' >/tmp/fill &
 filler=$!
-check "which takes more than that" wait_for 60 grep -q ready /tmp/fill
+check "a task of the root cgroup takes most of the node" wait_for 60 grep -q ready /tmp/fill
 check_status 125 "a buffer finds no room" cdmctl buffer "$id" 256M -- true
 like "which node, the message says" "$output" 'Node 3 has no room'
 is "nobody was killed for it" "$(awk '$1 == "oom_kill" { print $2 }' /proc/vmstat)" "$kills"
@@ -203,7 +203,7 @@ check "so does a user's" vm_as alice '/usr/lib/cdmd-tests/cdm-example hbm 32'
 check_status 1 "the answer to others" vm_as bob '/usr/lib/cdmd-tests/cdm-example hbm 32'
 like "is why" "$output" 'Permission denied.*10-bob.conf'
 
-systemctl stop train-e train-f
+systemctl stop train-e
 check "nothing is left" wait_for 30 site_gone
 site_down
 swapoff /var/swap
