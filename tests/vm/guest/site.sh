@@ -50,15 +50,22 @@ site_mems() {
         cat "/sys/fs/cgroup/$(vm_cgroup "$1")/cpuset.mems.effective"
 }
 
-# site_leaks: cgroups with processes that may have a CDM node (nodes 2 and up), apart from cdmd's own
-site_leaks() {
-        local leaf
-        find /sys/fs/cgroup -name cgroup.procs | while read -r leaf; do
+# site_leaves: every cgroup with processes, apart from the root and cdmd's own, and what nodes it may have
+site_leaves() {
+        local leaf nodes process
+        find /sys/fs/cgroup -mindepth 2 -name cgroup.procs | while read -r leaf; do
                 leaf=${leaf%/cgroup.procs}
-                [ -s "$leaf/cgroup.procs" ] && [ -e "$leaf/cpuset.mems.effective" ] || continue
                 [ "$leaf" != /sys/fs/cgroup/system.slice/cdmd.service ] || continue
-                [ "$(cat "$leaf/cpuset.mems.effective")" = 0-1 ] || echo "${leaf#/sys/fs/cgroup} $(cat "$leaf/cpuset.mems.effective")"
-        done
+                # The kernel says 0 for the size of this file, whoever is in it.
+                read -r process <"$leaf/cgroup.procs" && [ -n "$process" ] || continue
+                read -r nodes <"$leaf/cpuset.mems.effective" || continue
+                echo "${leaf#/sys/fs/cgroup} $nodes"
+        done 2>/dev/null
+}
+
+# site_leaks: those that may have a CDM node (nodes 2 and up)
+site_leaks() {
+        site_leaves | grep -v ' 0-1$'
 }
 
 # site_lifted: no cgroup is kept off a node; without the cpuset controller none can be
