@@ -1,6 +1,5 @@
 #!/bin/bash
 # Exact buffers: physically there, on their node, whoever drags at them, until their last user is gone.
-# pending: bookworm trixie - not seen to pass there with everything that cdmd does now
 # shellcheck source=tests/vm/lib.sh
 . /usr/lib/cdmd-vm/lib.sh
 # shellcheck source=tests/vm/guest/site.sh

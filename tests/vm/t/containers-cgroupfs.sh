@@ -1,7 +1,6 @@
 #!/bin/bash
 # Containers whose cgroups podman makes itself (--cgroup-manager=cgroupfs), beside systemd: fenced as they appear, granted
 # and released like others.
-# pending: bookworm trixie - not seen to pass there with everything that cdmd does now
 # shellcheck source=tests/vm/lib.sh
 . /usr/lib/cdmd-vm/lib.sh
 # shellcheck source=tests/vm/guest/site.sh

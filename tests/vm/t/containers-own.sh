@@ -1,6 +1,5 @@
 #!/bin/bash
 # What containers, runtimes and users say about nodes and names themselves: it confines further, and opens nothing.
-# pending: trixie - not seen to pass there with everything that cdmd does now
 # shellcheck source=tests/vm/lib.sh
 . /usr/lib/cdmd-vm/lib.sh
 # shellcheck source=tests/vm/guest/site.sh

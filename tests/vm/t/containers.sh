@@ -1,6 +1,5 @@
 #!/bin/bash
 # Containers of podman, as systemd manages them: born fenced, granted while they run, fenced again when they start anew.
-# pending: trixie - not seen to pass there with everything that cdmd does now
 # shellcheck source=tests/vm/lib.sh
 . /usr/lib/cdmd-vm/lib.sh
 # shellcheck source=tests/vm/guest/site.sh

@@ -1,6 +1,5 @@
 #!/bin/bash
 # A node is taken away from its tenants, for a reset or removal, and given back.
-# pending: trixie - not seen to pass there with everything that cdmd does now
 # shellcheck source=tests/vm/lib.sh
 . /usr/lib/cdmd-vm/lib.sh
 # shellcheck source=tests/vm/guest/site.sh

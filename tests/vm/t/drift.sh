@@ -1,6 +1,5 @@
 #!/bin/bash
 # Whatever others do to the nodes of a cgroup, or to the fence, is noticed, repaired, told of and counted.
-# pending: bookworm trixie - not seen to pass there with everything that cdmd does now
 # shellcheck source=tests/vm/lib.sh
 . /usr/lib/cdmd-vm/lib.sh
 # shellcheck source=tests/vm/guest/site.sh

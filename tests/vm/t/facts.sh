@@ -2,7 +2,6 @@
 # What kernel and drivers are set to: warnings that go away with their cause, devices, near ones.
 # topology: slow
 # own-boot
-# pending: bookworm trixie - not seen to pass there with everything that cdmd does now
 # shellcheck source=tests/vm/lib.sh
 . /usr/lib/cdmd-vm/lib.sh
 # shellcheck source=tests/vm/guest/site.sh

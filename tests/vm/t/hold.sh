@@ -1,6 +1,5 @@
 #!/bin/bash
 # Hold=yes: what nobody has reserved of a pool is filled, so that not even a task of the root cgroup can have it.
-# pending: bookworm trixie - not seen to pass there with everything that cdmd does now
 # shellcheck source=tests/vm/lib.sh
 . /usr/lib/cdmd-vm/lib.sh
 # shellcheck source=tests/vm/guest/site.sh

@@ -2,7 +2,6 @@
 # The only CDM node comes after boot, and goes again: the fence is there before it, and stays for when it comes back.
 # topology: none
 # hotplug
-# pending: bookworm trixie - not seen to pass there with everything that cdmd does now
 # shellcheck source=tests/vm/lib.sh
 . /usr/lib/cdmd-vm/lib.sh
 # shellcheck source=tests/vm/guest/site.sh

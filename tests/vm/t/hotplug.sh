@@ -2,7 +2,6 @@
 # Nodes come and go while cdmd runs: nobody has them before it is decided, and nothing fails open.
 # hotplug
 # own-boot
-# pending: trixie - not seen to pass there with everything that cdmd does now
 # shellcheck source=tests/vm/lib.sh
 . /usr/lib/cdmd-vm/lib.sh
 # shellcheck source=tests/vm/guest/site.sh

@@ -1,6 +1,5 @@
 #!/bin/bash
 # A lease ends when it was said, with a warning beforehand, whatever is done to the clock.
-# pending: trixie - not seen to pass there with everything that cdmd does now
 # shellcheck source=tests/vm/lib.sh
 . /usr/lib/cdmd-vm/lib.sh
 # shellcheck source=tests/vm/guest/site.sh

@@ -1,6 +1,5 @@
 #!/bin/bash
 # A full pool: who waits gets it in order, who has the higher priority displaces, and all are told.
-# pending: trixie - not seen to pass there with everything that cdmd does now
 # shellcheck source=tests/vm/lib.sh
 . /usr/lib/cdmd-vm/lib.sh
 # shellcheck source=tests/vm/guest/site.sh

@@ -1,6 +1,5 @@
 #!/bin/bash
 # Ordinary users: what they run in login sessions and below user@.service is fenced, and `cdmctl run` works from both.
-# pending: bookworm trixie - not seen to pass there with everything that cdmd does now
 # shellcheck source=tests/vm/lib.sh
 . /usr/lib/cdmd-vm/lib.sh
 # shellcheck source=tests/vm/guest/site.sh

@@ -1,6 +1,5 @@
 #!/bin/bash
 # Static=: what a unit needs is reserved as it starts, before its main process runs, and given back when it stops.
-# pending: trixie - not seen to pass there with everything that cdmd does now
 # shellcheck source=tests/vm/lib.sh
 . /usr/lib/cdmd-vm/lib.sh
 # shellcheck source=tests/vm/guest/site.sh

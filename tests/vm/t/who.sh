@@ -1,6 +1,5 @@
 #!/bin/bash
 # Who has what on a CDM node: every byte has a name, whatever it is.
-# pending: bookworm trixie - not seen to pass there with everything that cdmd does now
 # shellcheck source=tests/vm/lib.sh
 . /usr/lib/cdmd-vm/lib.sh
 # shellcheck source=tests/vm/guest/site.sh
