@@ -191,3 +191,18 @@ int cgroup_read_numa_all(int fd, const NodeSet *nodes, NumaBytes **ret, size_t *
 {
         return read_numa(fd, nodes, true, ret, ret_n);
 }
+
+int cgroup_sum_numa(int fd, const NodeSet *nodes, uint64_t (*bytes)(const NumaBytes *b), uint64_t *ret)
+{
+        _cleanup_free_ NumaBytes *array = NULL;
+        uint64_t sum = 0;
+        size_t n = 0;
+
+        int r = cgroup_read_numa(fd, nodes, &array, &n);
+        if (r < 0)
+                return r;
+        for (size_t i = 0; i < n; i++)
+                sum += bytes(&array[i]);
+        *ret = sum;
+        return 0;
+}

@@ -75,6 +75,9 @@ uint64_t numa_bytes_all(const NumaBytes *b);
 /* Without `other`: what processes have, which a drain is held to. */
 uint64_t numa_bytes_movable(const NumaBytes *b);
 
+/* One of the functions above, over all nodes of the set. */
+int cgroup_sum_numa(int fd, const NodeSet *nodes, uint64_t (*bytes)(const NumaBytes *b), uint64_t *ret);
+
 /* Only nodes of the set, and only those with any bytes; *ret is owned by the caller. */
 int cgroup_read_numa(int fd, const NodeSet *nodes, NumaBytes **ret, size_t *ret_n);
 

@@ -316,20 +316,9 @@ static int move_maps(Mover *m, const DrainMaps *maps, int *first_error)
 }
 
 /* What processes can map; page cache that nobody maps is for drain_evict(). */
-static int read_left(int cgroup_fd, const NodeSet *from, uint64_t *ret_bytes)
+static uint64_t mappable_bytes(const NumaBytes *b)
 {
-        _cleanup_free_ NumaBytes *array = NULL;
-        uint64_t sum = 0;
-        size_t n = 0;
-        int r;
-
-        r = cgroup_read_numa(cgroup_fd, from, &array, &n);
-        if (r < 0)
-                return r;
-        for (size_t i = 0; i < n; i++)
-                sum += array[i].anon + array[i].shmem;
-        *ret_bytes = sum;
-        return 0;
+        return b->anon + b->shmem;
 }
 
 /* Process by process, which holds little and moves what was seen just now; in the order of use all of them
@@ -366,14 +355,14 @@ static int move_passes(Mover *m, int cgroup_fd)
         for (unsigned pass = 0; pass < PASSES_MAX; pass++) {
                 uint64_t before = m->moved_bytes, left;
 
-                if (read_left(cgroup_fd, m->from, &left) == 0)
+                if (cgroup_sum_numa(cgroup_fd, m->from, mappable_bytes, &left) == 0)
                         m->left_bytes = left;
                 r = move_pass(m, cgroup_fd);
                 if (r < 0)
                         return r;
                 if (m->moved_bytes >= m->limit_bytes || m->moved_bytes == before)
                         return 0;
-                if (read_left(cgroup_fd, m->from, &left) < 0 || left < ENOUGH_BYTES)
+                if (cgroup_sum_numa(cgroup_fd, m->from, mappable_bytes, &left) < 0 || left < ENOUGH_BYTES)
                         return 0;
                 read_room(m);
         }
@@ -443,20 +432,9 @@ int drain_move_coldest(int cgroup_fd, const NodeSet *from, const NodeSet *to, ui
         return move(cgroup_fd, m, ret);
 }
 
-static int read_file_bytes(int cgroup_fd, const NodeSet *from, uint64_t *ret_bytes)
+static uint64_t file_bytes(const NumaBytes *b)
 {
-        _cleanup_free_ NumaBytes *array = NULL;
-        uint64_t sum = 0;
-        size_t n = 0;
-        int r;
-
-        r = cgroup_read_numa(cgroup_fd, from, &array, &n);
-        if (r < 0)
-                return r;
-        for (size_t i = 0; i < n; i++)
-                sum += array[i].file;
-        *ret_bytes = sum;
-        return 0;
+        return b->file;
 }
 
 int drain_evict(int cgroup_fd, const NodeSet *from, Job *job, uint64_t *ret_evicted_bytes)
@@ -465,7 +443,7 @@ int drain_evict(int cgroup_fd, const NodeSet *from, Job *job, uint64_t *ret_evic
         unsigned useless = 0;
         int r;
 
-        r = read_file_bytes(cgroup_fd, from, &before);
+        r = cgroup_sum_numa(cgroup_fd, from, file_bytes, &before);
         if (r < 0)
                 return r;
         while (before > 0 && useless < EVICT_USELESS_MAX) {
@@ -478,7 +456,7 @@ int drain_evict(int cgroup_fd, const NodeSet *from, Job *job, uint64_t *ret_evic
                 r = cgroup_reclaim(cgroup_fd, chunk);
                 if (r < 0 && r != -EAGAIN && r != -EINTR)
                         return r;
-                r = read_file_bytes(cgroup_fd, from, &left);
+                r = cgroup_sum_numa(cgroup_fd, from, file_bytes, &left);
                 if (r < 0)
                         return r;
                 useless = left + chunk / 8 > before ? useless + 1 : 0;

@@ -18,15 +18,9 @@ static void step_tell(Fence *f);
 
 static uint64_t bytes_on(int fd, const NodeSet *nodes)
 {
-        _cleanup_free_ NumaBytes *numa = NULL;
-        uint64_t sum = 0;
-        size_t n = 0;
+        uint64_t bytes;
 
-        if (cgroup_read_numa(fd, nodes, &numa, &n) < 0)
-                return 0;
-        for (size_t i = 0; i < n; i++)
-                sum += numa_bytes_sum(&numa[i]);
-        return sum;
+        return cgroup_sum_numa(fd, nodes, numa_bytes_sum, &bytes) < 0 ? 0 : bytes;
 }
 
 /* Pages first, then the narrowing, which so has little left to move; page cache last, when it cannot come

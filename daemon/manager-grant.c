@@ -356,29 +356,12 @@ static int make_reservation(Manager *m, const Identity *i, const RequestArgs *a,
 {
         _cleanup_(reservation_free_p) Reservation *r = NULL;
 
-        int k = reservation_new(&r);
-        if (k < 0)
-                return k;
-        r->id = id;
-        if (id == 0)
-                k = store_next_id(m->store, &r->id);
-        if (k < 0)
-                return k;
-        r->target = subject_free(r->target);
-        k = subject_copy(i->subject, &r->target);
+        int k = manager_reservation_new(m, i, a, d, id, &r);
         if (k >= 0 && i->move)
                 k = scope_subject(r, i);
         if (k < 0)
                 return k;
-        r->pool = strdup(a->pool);
-        r->rule_file = d->rule ? strdup(d->rule->file) : NULL;
-        if (!r->pool || (d->rule && !r->rule_file))
-                return -ENOMEM;
-        r->rule_line = d->line;
-        r->size_bytes = d->size_bytes;
         r->state = RESERVATION_ACTIVE;
-        r->priority = a->priority;
-        r->exclusive = a->exclusive;
         r->capped = i->move && a->bind;
         r->with_start = a->with_start;
         r->lease_usec = r->term_usec = d->lease_usec;

@@ -251,26 +251,12 @@ static int make_reservation(Manager *m, const Identity *i, const RequestArgs *a,
 {
         _cleanup_(reservation_free_p) Reservation *r = NULL;
 
-        int k = reservation_new(&r);
-        if (k >= 0)
-                k = store_next_id(m->store, &r->id);
-        if (k < 0)
-                return k;
-        r->target = subject_free(r->target);
-        k = subject_copy(i->subject, &r->target);
+        int k = manager_reservation_new(m, i, a, d, 0, &r);
         if (k >= 0)
                 k = make_wait(m, i, a, &r->wait);
         if (k < 0)
                 return k;
-        r->pool = strdup(a->pool);
-        r->rule_file = d->rule ? strdup(d->rule->file) : NULL;
-        if (!r->pool || (d->rule && !r->rule_file))
-                return -ENOMEM;
-        r->rule_line = d->line;
-        r->size_bytes = d->size_bytes;
         r->state = RESERVATION_QUEUED;
-        r->priority = a->priority;
-        r->exclusive = a->exclusive;
         r->lease_usec = a->lease_usec;
         r->expires_usec = TIMESPAN_INFINITY;
         *ret = TAKE_PTR(r);

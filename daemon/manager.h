@@ -266,6 +266,11 @@ typedef struct RequestArgs {
         bool queue, migrate, exclusive, bind, with_start;
         NodeSet nodes, near;
 } RequestArgs;
+
+/* What was decided as a reservation, granted or waiting; id: the one that it had while it waited, or 0. Its
+ * state, times and nodes are left to the caller, as is to add it. */
+int manager_reservation_new(Manager *m, const Identity *i, const RequestArgs *a, const Decision *d,
+                            uint32_t id, Reservation **ret);
 void request_args_clear(RequestArgs *a);
 
 typedef struct RequestResult {
