@@ -24,13 +24,23 @@ granted_on() {
         cdmctl release "$id" >/dev/null
 }
 
-# A driver's /proc, made up: two GPUs, whose memory is nodes.
+# inside COMMAND...: where cdmd sees it; what is mounted over a part of /proc elsewhere need not reach it
+inside() {
+        nsenter --mount --target "$(site_pid cdmd.service)" "$@"
+}
+
+# driver MODE: the /proc of a driver with two GPUs, made up: their memory is nodes, or kept by the driver
 driver() {
-        mkdir -p /proc/driver/nvidia/gpus/0009:01:00.0 /proc/driver/nvidia/gpus/0019:01:00.0
-        printf 'EnableUserNUMAManagement: 1\nCoherentGPUMemoryMode: "%s"\n' "$1" >/proc/driver/nvidia/params
-        [ "$1" = numa ] || { rm -f /proc/driver/nvidia/gpus/*/numa_status; return; }
-        printf 'Node:      2\nStatus:    online\n' >/proc/driver/nvidia/gpus/0009:01:00.0/numa_status
-        printf 'Node:      3\nStatus:    online\n' >/proc/driver/nvidia/gpus/0019:01:00.0/numa_status
+        # shellcheck disable=SC2016 # expands there
+        inside bash -c '
+                mountpoint --quiet /proc/driver || mount -t tmpfs tmpfs /proc/driver
+                cd /proc/driver && mkdir -p nvidia/gpus/0009:01:00.0 nvidia/gpus/0019:01:00.0
+                printf "EnableUserNUMAManagement: 1\nCoherentGPUMemoryMode: \"%s\"\n" "$1" >nvidia/params
+                rm -f nvidia/gpus/*/numa_status
+                [ "$1" = numa ] || exit 0
+                printf "Node:      2\nStatus:    online\n" >nvidia/gpus/0009:01:00.0/numa_status
+                printf "Node:      3\nStatus:    online\n" >nvidia/gpus/0019:01:00.0/numa_status
+        ' driver "$1"
 }
 
 old=no # demotion minds cpusets from 6.16 on
@@ -42,7 +52,6 @@ if [ $old = yes ]; then
         echo 0-1 >/sys/devices/virtual/memory_tiering/memory_tier4/nodelist
         echo 2-3 >/sys/devices/virtual/memory_tiering/memory_tier961/nodelist
 fi
-mount -t tmpfs tmpfs /proc/driver
 echo 0 >$demotion
 sysctl --quiet kernel.numa_balancing=0
 site_up
@@ -107,6 +116,5 @@ like "is told with the pool's" "$output" 'nodes 1-2 are not all in pool hbm, whi
 check_status 2 "no list of nodes" cdmctl request hbm 64M --unit train-near.service --nodes 2-
 is "nothing is left of all this" "$(site_list length)" 0
 systemctl stop train-near
-umount /proc/driver
 site_down
 finish
