@@ -65,7 +65,7 @@ site_leaves() {
 
 # site_leaks: those that may have a CDM node (nodes 2 and up)
 site_leaks() {
-        site_leaves | grep -v ' 0-1$'
+        site_leaves | grep -vE ' (0-1|0|1)$'
 }
 
 # site_lifted: no cgroup is kept off a node; without the cpuset controller none can be
