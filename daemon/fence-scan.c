@@ -182,8 +182,10 @@ static int scan_leaf(const char *path, int fd, void *userdata)
 
         r = leaf_read(&leaf, path, fd, c->cdm);
         /* A slice without members is a leaf of the tree and no leaf of the fence. (One with processes is not
-         * systemd's doing: it puts none there.) */
-        if (r >= 0 && fence_leaf_is_slice(&leaf) && !cgroup_is_populated(fd)) {
+         * systemd's doing: it puts none there.) Neither is what systemd 257 sometimes leaves of a unit that
+         * ended: nobody is in it, and without the controller there is nothing to narrow. */
+        if (r >= 0 && (fence_leaf_is_slice(&leaf) || (leaf.unit && !leaf.has_cpuset)) &&
+            !cgroup_is_populated(fd)) {
                 fence_leaf_clear(&leaf);
                 return 0;
         }

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
+#include "daemon/cgroup.h"
 #include "daemon/fence-property.h"
 #include "daemon/fence-scan.h"
 #include "tests/unit/check-main.h"
 #include "tests/unit/tree.h"
+
+#define CG "sys/fs/cgroup/"
 
 static NodeSet list(const char *text)
 {
@@ -46,6 +49,38 @@ START_TEST(a_leaf_belongs_to_the_first_unit_on_its_path)
                 ck_assert_pstr_eq(leaf->slice, cases[i].slice);
                 fence_scan_clear(&scan);
         }
+}
+END_TEST
+
+START_TEST(what_ended_is_no_leaf)
+{
+        static const char *const leaves[] = { "a.slice/runs.service/", "a.slice/ended.service/",
+                                              "a.slice/old.service/", "a.slice/b.slice/", "made/" };
+        char *root = tree_new(), *error = NULL, path[128];
+        const NodeSet cdm = list("2-3");
+        FenceScan scan = { 0 };
+
+        tree_write(root, CG "cgroup.controllers", "cpuset cpu memory pids\n");
+        for (size_t i = 0; i < ARRAY_SIZE(leaves); i++) {
+                snprintf(path, sizeof(path), CG "%scgroup.events", leaves[i]);
+                tree_write(root, path, i == 0 ? "populated 1\n" : "populated 0\n");
+                snprintf(path, sizeof(path), CG "%scgroup.procs", leaves[i]);
+                tree_write(root, path, i == 0 ? "7\n" : "");
+        }
+        /* One that can be narrowed is, whoever is in it. */
+        tree_write(root, CG "a.slice/old.service/cpuset.mems", "\n");
+        tree_write(root, CG "a.slice/old.service/cpuset.mems.effective", "0-3\n");
+        ck_assert_int_eq(cgroup_setup(root, &error), 0);
+        ck_assert_int_eq(fence_scan_read(&cdm, &scan), 0);
+        path[0] = '\0';
+        for (size_t i = 0; i < scan.n_leaves; i++)
+                snprintf(path + strlen(path), sizeof(path) - strlen(path), "%s ", scan.leaves[i].path);
+        ck_assert_ptr_nonnull(strstr(path, "/a.slice/runs.service "));
+        ck_assert_ptr_nonnull(strstr(path, "/a.slice/old.service "));
+        ck_assert_ptr_nonnull(strstr(path, "/made "));
+        ck_assert_uint_eq(scan.n_leaves, 3);
+        fence_scan_clear(&scan);
+        tree_remove(root);
 }
 END_TEST
 
@@ -191,6 +226,7 @@ static Suite *suite(void)
         TCase *c = tcase_create("scan");
 
         tcase_add_test(c, a_leaf_belongs_to_the_first_unit_on_its_path);
+        tcase_add_test(c, what_ended_is_no_leaf);
         tcase_add_test(c, exempt_are_cdmd_and_whom_the_admin_names);
         tcase_add_test(c, what_is_open_and_what_it_becomes);
         tcase_add_test(c, properties_are_found_in_systemds_files);

@@ -18,7 +18,7 @@ log_in() {
         local status=0 pid
         rm -f /tmp/typed /tmp/typescript
         mkfifo /tmp/typed
-        timeout 300 script --quiet --return --flush --command 'login -f alice' /tmp/typescript </tmp/typed >/dev/null 2>&1 &
+        timeout 300 script --quiet --return --flush --command 'exec login -f alice' /tmp/typescript </tmp/typed >/dev/null 2>&1 &
         pid=$!
         exec 7>/tmp/typed
         wait_for 60 logged_in || status=1
