@@ -145,7 +145,7 @@ check "the buffer stays" wait_for 60 is_at a "2=$((100 * pages)) same"
 check_status 125 "there are no new ones" cdmctl buffer "$id" 4K -- true
 drop a
 check "it ends with its last user" wait_for 30 gone "$id"
-check "and the node is empty again" wait_for 20 node_has 2 $((empty + 16 * mib))
+check "and the node is empty again" wait_for 20 node_has 2 $((empty + 48 * mib))
 echo "# node 2 has $(($(vm_node_used 2) - empty)) bytes more than before; $(cdmctl who 2 --no-legend)"
 is "the pool as well" "$(cdmctl pools --json=short | jq '.[0].reserved')" 0
 
