@@ -1,5 +1,6 @@
 #!/bin/bash
 # What containers, runtimes and users say about nodes and names themselves: it confines further, and opens nothing.
+# suites: trixie
 # shellcheck source=tests/vm/lib.sh
 . /usr/lib/cdmd-vm/lib.sh
 # shellcheck source=tests/vm/guest/site.sh

@@ -1,5 +1,6 @@
 #!/bin/bash
 # The only CDM node comes after boot, and goes again: the fence is there before it, and stays for when it comes back.
+# suites: trixie
 # topology: none
 # hotplug
 # shellcheck source=tests/vm/lib.sh

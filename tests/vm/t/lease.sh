@@ -1,5 +1,6 @@
 #!/bin/bash
 # A lease ends when it was said, with a warning beforehand, whatever is done to the clock.
+# suites: trixie
 # shellcheck source=tests/vm/lib.sh
 . /usr/lib/cdmd-vm/lib.sh
 # shellcheck source=tests/vm/guest/site.sh

@@ -1,5 +1,6 @@
 #!/bin/bash
 # A reservation lives and dies with its unit, and leaves nothing behind that would start it granted.
+# suites: bookworm
 # shellcheck source=tests/vm/lib.sh
 . /usr/lib/cdmd-vm/lib.sh
 # shellcheck source=tests/vm/guest/site.sh

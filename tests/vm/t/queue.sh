@@ -1,5 +1,6 @@
 #!/bin/bash
 # A full pool: who waits gets it in order, who has the higher priority displaces, and all are told.
+# suites: bookworm
 # shellcheck source=tests/vm/lib.sh
 . /usr/lib/cdmd-vm/lib.sh
 # shellcheck source=tests/vm/guest/site.sh
