@@ -226,14 +226,35 @@ static int run_look(Job *job, void *userdata)
         return fence_scan_read(&l->cdm, &l->scan);
 }
 
-/* What the fence could not close is reported already. */
-static bool is_known_open(Manager *m, const char *path)
+static NodeSet open_nodes(Manager *m, const FenceLeaf *leaf)
+{
+        NodeSet open = fence_leaf_open(leaf, m->config, m->pools, m->ledger);
+
+        if (!leaf->unit) {
+                NodeSet promised = foreign_nodes(m->foreign, leaf->path);
+                open = nodeset_subtract(&open, &promised);
+        }
+        return open;
+}
+
+static bool is_open(Manager *m, const FenceScan *scan, const char *path)
+{
+        for (size_t i = 0; i < scan->n_leaves; i++)
+                if (strcmp(scan->leaves[i].path, path) == 0) {
+                        NodeSet open = open_nodes(m, &scan->leaves[i]);
+                        return !nodeset_is_empty(&open);
+                }
+        return false;
+}
+
+/* Is one of those that the fence could not close not open any more? Then it is not as leaky as it says. */
+static bool is_tighter(Manager *m, const FenceScan *scan)
 {
         size_t n;
         const Unfenced *u = fence_unfenced(m->fence, &n);
 
         for (size_t i = 0; i < n; i++)
-                if (strcmp(u[i].cgroup, path) == 0)
+                if (u[i].cgroup[1] && !is_open(m, scan, u[i].cgroup))
                         return true;
         return false;
 }
@@ -244,22 +265,19 @@ static void judge(Manager *m, const FenceScan *scan)
         for (size_t i = 0; i < scan->n_leaves; i++) {
                 const FenceLeaf *leaf = &scan->leaves[i];
                 const char *tenant = tenant_of(m, leaf);
-                NodeSet open = fence_leaf_open(leaf, m->config, m->pools, m->ledger), missing;
+                NodeSet open = open_nodes(m, leaf), missing;
 
                 if (tenant && leaf->unit_path && strcmp(leaf->path, leaf->unit_path) != 0)
                         continue;
-                if (!leaf->unit) {
-                        NodeSet promised = foreign_nodes(m->foreign, leaf->path);
-                        open = nodeset_subtract(&open, &promised);
-                }
                 missing = fence_leaf_reserved(leaf, m->ledger);
                 missing = nodeset_subtract(&missing, &leaf->mems);
                 if (tenant && (!nodeset_is_empty(&missing) || !nodeset_is_empty(&open)))
                         manager_drift_tenant(m, tenant);
-                else if (!tenant && !nodeset_is_empty(&open) && leaf->has_cpuset &&
-                         !is_known_open(m, leaf->path))
+                else if (!tenant && !nodeset_is_empty(&open) && leaf->has_cpuset)
                         manager_drift_leaf(m, leaf->path);
         }
+        if (is_tighter(m, scan))
+                manager_fence(m);
 }
 
 static void look_done(int result, void *userdata)

@@ -145,7 +145,9 @@ static int on_recheck(sd_event_source *source, uint64_t usec, void *userdata)
 
 void manager_watch_recheck(Manager *m)
 {
-        if (m->recheck || !m->watch_wanted || (m->watch && !watch_is_incomplete(m->watch)))
+        bool leaky = fence_state(m->fence) == FENCE_LEAKY;
+
+        if (m->recheck || !m->watch_wanted || (m->watch && !watch_is_incomplete(m->watch) && !leaky))
                 return;
         int r = sd_event_add_time_relative(m->event, &m->recheck, CLOCK_MONOTONIC, RECHECK_USEC,
                                            RECHECK_USEC / 4, on_recheck, m);

@@ -243,16 +243,25 @@ static int start_transient(sd_bus *bus, sd_bus_message *m)
                                   "JobRemoved", "uoss", last_job, job, name, "done");
 }
 
+static void tell_reloading(sd_bus_message *m, int active)
+{
+        (void)sd_bus_emit_signal(sd_bus_message_get_bus(m), "/org/freedesktop/systemd1",
+                                 "org.freedesktop.systemd1.Manager", "Reloading", "b", active);
+}
+
 /* 252 applies the drop-ins to all running units at once. */
 static int reload(sd_bus_message *m)
 {
         NodeSet fence = fence_nodes();
+
+        tell_reloading(m, true);
 
         if (nodeset_is_empty(&fence))
                 (void)nodeset_parse("0-3", &fence);
         for (size_t i = 0; i < n_units; i++)
                 if (nodeset_is_empty(&units[i].allowed))
                         put_mems(&units[i], &fence);
+        tell_reloading(m, false);
         return sd_bus_reply_method_return(m, NULL);
 }
 

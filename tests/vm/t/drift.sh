@@ -26,6 +26,11 @@ mems() {
         if [ $# -gt 1 ]; then echo "$2" >"$file"; else cat "$file"; fi
 }
 
+# closed: the fence is
+closed() {
+        [ "$(status .fence)" = closed ]
+}
+
 # has UNIT NODES
 has() {
         [ "$(mems "$1")" = "$2" ]
@@ -120,6 +125,20 @@ check "also after a daemon-reload" wait_for 60 has disk.service 0-1
 systemctl revert disk.service
 quiet
 
+# --- the fence itself
+repairs=$(status .drift_repaired)
+find /run/systemd/system /run/systemd/generator -name '10-cdmd-fence.conf' -delete
+check "the fence's drop-ins are removed: counted" wait_for 60 counted $((repairs + 1))
+# there: some drop-in of the fence is
+there() {
+        [ -n "$(find /run/systemd/system/service.d /run/systemd/generator/service.d -name 10-cdmd-fence.conf)" ]
+}
+check "and written again" wait_for 60 there
+check "the fence is closed" wait_for 60 closed
+systemd-run --quiet --unit=late sleep infinity
+is "a unit that starts then is fenced" "$(site_mems late.service)" 0-1
+is "nobody is open" "$(site_leaks | grep -v train-d)" ""
+
 like "the status says how often" "$(cdmctl status)" "drift was repaired [0-9]+ times"
 
 # --- a fight
@@ -157,7 +176,7 @@ check "with its node" wait_for 10 grep -q 3 "$file"
 check "the fight is over after a while" wait_for 120 at_peace
 like "which is told" "$(journalctl --unit cdmd CDM_EVENT=fight-over --output=cat)" "train-d.service"
 
-systemctl stop train-d plain disk pinned hog
+systemctl stop train-d plain disk pinned hog late
 rm -f /etc/systemd/system/{train-d,plain,disk}.service
 systemctl daemon-reload
 site_down
