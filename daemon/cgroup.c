@@ -229,7 +229,7 @@ bool cgroup_is_made_by_root(const char *path)
                 struct stat st;
                 char *end = strrchr(above, '/');
 
-                end[end == above] = '\0';
+                end[end == above ? 1 : 0] = '\0'; /* the last one is "/" */
                 int fd = cgroup_open(above, NULL);
                 is_roots = fd >= 0 && fstat(fd, &st) == 0 && st.st_uid == 0 &&
                            (st.st_mode & (S_IWGRP | S_IWOTH)) == 0;

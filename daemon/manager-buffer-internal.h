@@ -7,15 +7,7 @@
 #include "daemon/memory.h"
 
 /* In the order in which it is done. */
-typedef enum Todo {
-        TODO_NOTHING,
-        TODO_DESTROY,
-        TODO_LOOK,
-        TODO_SAMPLE,
-        TODO_ADOPT,
-        TODO_MAKE,
-        _TODO_MAX
-} Todo;
+typedef enum Todo { DO_NOTHING, DO_DESTROY, DO_LOOK, DO_SAMPLE, DO_ADOPT, DO_MAKE, _DO_MAX } Todo;
 
 typedef struct Buffer Buffer;
 struct Buffer {

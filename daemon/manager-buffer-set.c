@@ -174,7 +174,7 @@ static int recover_one(BufferSet *s, int fd, const char *name)
                 s->last_serial = serial;
         if (!manager_find(s->manager, id))
                 return -ENOENT;
-        int r = buffer_new(s, id, TODO_ADOPT, &b);
+        int r = buffer_new(s, id, DO_ADOPT, &b);
         if (r < 0)
                 return r;
         b->serial = serial;

@@ -94,7 +94,7 @@ static int on_sweep(sd_event_source *source, uint64_t usec, void *userdata)
                 if (!b->closed || !buffer_is_open(b))
                         continue;
                 if (b != s->working && memory_is_alone(b->memory))
-                        b->todo = TODO_DESTROY;
+                        b->todo = DO_DESTROY;
                 else
                         left = true;
         }
@@ -159,8 +159,7 @@ static void look_at_all(BufferSet *s, Todo how)
         Buffer *b;
 
         DL_FOREACH (s->buffers, b)
-                if (buffer_is_open(b) && may_move_back(b) &&
-                    (b->todo == TODO_NOTHING || b->todo == TODO_SAMPLE))
+                if (buffer_is_open(b) && may_move_back(b) && (b->todo == DO_NOTHING || b->todo == DO_SAMPLE))
                         b->todo = how;
         buffers_go_on(s);
 }
@@ -171,7 +170,7 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 
         s->timer = sd_event_source_disable_unref(s->timer);
         buffers_sweep(s, 0);
-        look_at_all(s, TODO_SAMPLE);
+        look_at_all(s, DO_SAMPLE);
         set_timer(s);
         return 0;
 }
@@ -194,7 +193,7 @@ static void set_timer(BufferSet *s)
 void buffers_look(BufferSet *s)
 {
         if (s && s->n > 0)
-                look_at_all(s, TODO_LOOK);
+                look_at_all(s, DO_LOOK);
 }
 
 /* --- the steps ---------------------------------------------------------------------------------------- */
@@ -269,7 +268,7 @@ static void on_made(Buffer *b, int result)
                 (void)sd_bus_reply_method_return(b->call, "h", fd);
         }
         /* If it was not taken it goes the way of all: nobody has it open. */
-        b->todo = b->here_bytes > 0 ? TODO_NOTHING : TODO_DESTROY;
+        b->todo = b->here_bytes > 0 ? DO_NOTHING : DO_DESTROY;
         b->call = sd_bus_message_unref(b->call);
         b->track = sd_bus_track_unref(b->track);
         if (fd >= 0)
@@ -286,7 +285,7 @@ static void on_adopted(Buffer *b, int result)
                 buffer_free(b);
                 return;
         }
-        b->todo = memory_is_alone(b->memory) ? TODO_DESTROY : TODO_LOOK;
+        b->todo = memory_is_alone(b->memory) ? DO_DESTROY : DO_LOOK;
 }
 
 static void on_looked(Buffer *b, int result)
@@ -346,19 +345,19 @@ static int run(Job *job, void *userdata)
         int r = -EINVAL;
 
         switch (b->doing) {
-        case TODO_MAKE:
+        case DO_MAKE:
                 r = memory_make(&b->layout, b->huge, job, &b->memory, &b->full_node);
                 break;
-        case TODO_ADOPT:
+        case DO_ADOPT:
                 r = memory_adopt(b->fd, &b->layout, &b->memory);
                 if (r >= 0)
                         TAKE_FD(b->fd);
                 break;
-        case TODO_LOOK:
-        case TODO_SAMPLE:
-                r = memory_check(b->memory, b->doing == TODO_SAMPLE, job, &b->check);
+        case DO_LOOK:
+        case DO_SAMPLE:
+                r = memory_check(b->memory, b->doing == DO_SAMPLE, job, &b->check);
                 break;
-        case TODO_DESTROY:
+        case DO_DESTROY:
                 r = memory_destroy(b->memory);
                 if (r != -EBUSY)
                         b->memory = memory_free(b->memory);
@@ -378,17 +377,17 @@ static void on_done(int result, void *userdata)
 
         s->working = NULL;
         b->job = NULL;
-        b->doing = TODO_NOTHING;
+        b->doing = DO_NOTHING;
         if (s->stopping) { /* what is open stays open */
                 buffer_free(b);
                 free(s);
                 return;
         }
-        if (did == TODO_MAKE)
+        if (did == DO_MAKE)
                 on_made(b, result);
-        else if (did == TODO_ADOPT)
+        else if (did == DO_ADOPT)
                 on_adopted(b, result);
-        else if (did == TODO_DESTROY)
+        else if (did == DO_DESTROY)
                 on_destroyed(b, result);
         else
                 on_looked(b, result);
@@ -435,7 +434,7 @@ static Buffer *pick(BufferSet *s)
 {
         Buffer *b;
 
-        for (Todo t = TODO_NOTHING + 1; t < _TODO_MAX; t++)
+        for (Todo t = DO_NOTHING + 1; t < _DO_MAX; t++)
                 DL_FOREACH (s->buffers, b)
                         if (b->todo == t)
                                 return b;
@@ -448,8 +447,8 @@ void buffers_go_on(BufferSet *s)
 
         while (!s->working && !s->stopping && (b = pick(s))) {
                 b->doing = b->todo;
-                b->todo = TODO_NOTHING;
-                if (b->doing == TODO_MAKE && !lay_out(b)) {
+                b->todo = DO_NOTHING;
+                if (b->doing == DO_MAKE && !lay_out(b)) {
                         buffer_free(b);
                         continue;
                 }
@@ -460,7 +459,7 @@ void buffers_go_on(BufferSet *s)
                         log_error("A buffer of reservation %" PRIu32 " has to wait: %s.", b->id,
                                   strerror(-r));
                         b->todo = b->doing;
-                        b->doing = TODO_NOTHING;
+                        b->doing = DO_NOTHING;
                         return;
                 }
         }
@@ -504,7 +503,7 @@ void buffers_sweep(BufferSet *s, uint32_t id)
         DL_FOREACH (s->buffers, b)
                 if ((id == 0 || b->id == id) && buffer_is_open(b) && b != s->working &&
                     memory_is_alone(b->memory))
-                        b->todo = TODO_DESTROY;
+                        b->todo = DO_DESTROY;
 }
 
 static int refuse_call(sd_bus_message *call, const char *error, const char *text)
@@ -539,7 +538,7 @@ int buffers_open(Entry *e, sd_bus_message *call, uint64_t size_bytes, bool huge,
         if (count(s, e->id) >= BUFFERS_EACH_MAX || s->n >= BUFFERS_MAX)
                 return refuse_call(call, CDM_ERROR_BUSY,
                                    "There are too many buffers already; close some, or open larger ones.");
-        int r = buffer_new(s, e->id, TODO_MAKE, &b);
+        int r = buffer_new(s, e->id, DO_MAKE, &b);
         if (r < 0)
                 return r;
         b->call = sd_bus_message_ref(call);

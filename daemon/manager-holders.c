@@ -177,13 +177,11 @@ typedef struct OwnBytes {
         uint64_t shmem, hugetlb;
 } OwnBytes;
 
-#define CDMD_CGROUP "/system.slice/" CDM_UNIT
-
 static NumaBytes without_own(const Holder *h, OwnBytes *left)
 {
         NumaBytes b = h->bytes;
 
-        if (!is_below(CDMD_CGROUP, h->cgroup))
+        if (!is_below(CDM_UNIT_CGROUP, h->cgroup))
                 return b;
         uint64_t shmem = lesser(b.shmem, left->shmem), hugetlb = lesser(b.hugetlb, left->hugetlb);
         b.shmem -= shmem;
@@ -258,7 +256,7 @@ static int append_held(const HoldersCall *c, int node, sd_bus_message *m)
 {
         const NumaBytes row = { .node = node, .shmem = holds_bytes(c->manager->holds, node) };
 
-        return row.shmem > 0 ? append_row(m, &row, CDMD_CGROUP, CDM_UNIT, "held", "") : 0;
+        return row.shmem > 0 ? append_row(m, &row, CDM_UNIT_CGROUP, CDM_UNIT, "held", "") : 0;
 }
 
 /* One node's rows: holders first to last (not included). What is below comes after what is above it, and is

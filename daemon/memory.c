@@ -477,19 +477,27 @@ int memory_check(Memory *m, bool sample, Job *job, MemoryCheck *ret)
 
 /* --- the end ------------------------------------------------------------------------------------------ */
 
+static bool is_huge(const Memory *m)
+{
+        return m->layout.page_bytes > (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
 int memory_fd(const Memory *m)
 {
         return m->fd;
 }
 
-/* The lock goes with the last descriptor and mapping of this file, for where there are no leases. */
+/* Of huge pages the file is locked as well, for where there are no leases: the lock goes with its last
+ * descriptor and mapping. */
 int memory_open(const Memory *m)
 {
-        int fd = reopen(m->fd);
+        int fd = reopen(m->fd), r;
 
-        if (fd >= 0)
-                (void)flock(fd, LOCK_SH | LOCK_NB);
-        return fd;
+        if (fd < 0 || !is_huge(m) || flock(fd, LOCK_SH | LOCK_NB) == 0)
+                return fd;
+        r = -errno;
+        close(fd);
+        return r;
 }
 
 /* Linux counts files that are open, not descriptors, and a mapping keeps its file open: 6.1 and 7.3,
@@ -499,7 +507,7 @@ static int claim(const Memory *m)
 {
         if (fcntl(m->fd, F_SETLEASE, F_WRLCK) == 0)
                 return 0;
-        if (errno == EINVAL && flock(m->fd, LOCK_EX | LOCK_NB) == 0)
+        if (errno == EINVAL && is_huge(m) && flock(m->fd, LOCK_EX | LOCK_NB) == 0)
                 return 0;
         return errno == EAGAIN ? -EBUSY : -errno;
 }

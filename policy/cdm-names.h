@@ -72,6 +72,7 @@
 /* The ordinary nodes of the fence before this one, while it is changed: systemd may not have followed. */
 #define CDM_FENCE_BEFORE  CDM_STATE_DIR "/fence-before"
 #define CDM_UNIT          "cdmd.service"
+#define CDM_UNIT_CGROUP   "/system.slice/" CDM_UNIT
 #define CDM_SCOPE_PREFIX  "cdm-" /* cdm-ID.scope */
 #define CDM_DROPIN_FENCE  "10-cdmd-fence.conf"
 #define CDM_DROPIN_EXEMPT "20-cdmd-exempt.conf"

@@ -255,7 +255,6 @@ static int reload(sd_bus_message *m)
         NodeSet fence = fence_nodes();
 
         tell_reloading(m, true);
-
         if (nodeset_is_empty(&fence))
                 (void)nodeset_parse("0-3", &fence);
         for (size_t i = 0; i < n_units; i++)

@@ -2,7 +2,10 @@
 #include "tests/unit/check-main.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdbool.h>
+#include <stdio.h>
+#include <sys/stat.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
@@ -274,6 +277,46 @@ START_TEST(populated_is_read_from_events)
 }
 END_TEST
 
+static void set_mode(const char *directory, mode_t mode)
+{
+        char path[PATH_MAX];
+
+        snprintf(path, sizeof(path), "%s/%s", root, directory);
+        ck_assert_int_eq(chmod(path, mode), 0);
+}
+
+/* Whoever may write to a directory can make a cgroup of any name there, so no name below it proves anything.
+ */
+START_TEST(what_others_can_have_made_is_not_roots)
+{
+        static const char *const above[] = { CG, SYS, SYS "sub.slice" };
+        const char *cgroup = "/system.slice/sub.slice/c.service";
+        char path[PATH_MAX];
+
+        if (geteuid() != 0) {
+                fprintf(stderr, "only root can give a directory away: not tested\n");
+                return;
+        }
+        ck_assert(cgroup_is_made_by_root(cgroup));
+        ck_assert(cgroup_is_made_by_root("/system.slice"));
+        for (size_t i = 0; i < ARRAY_SIZE(above); i++) {
+                set_mode(above[i], 0777);
+                ck_assert(!cgroup_is_made_by_root(cgroup));
+                set_mode(above[i], 0775);
+                ck_assert(!cgroup_is_made_by_root(cgroup));
+                set_mode(above[i], 0755);
+                snprintf(path, sizeof(path), "%s/%s", root, above[i]);
+                ck_assert_int_eq(chown(path, 1000, 0), 0);
+                ck_assert(!cgroup_is_made_by_root(cgroup));
+                ck_assert_int_eq(chown(path, 0, 0), 0);
+        }
+        /* Whose it is itself does not matter: root gave it away. */
+        set_mode(SYS "sub.slice/c.service", 0777);
+        ck_assert(cgroup_is_made_by_root(cgroup));
+        ck_assert(!cgroup_is_made_by_root("/system.slice/sub.slice/gone/below"));
+}
+END_TEST
+
 typedef struct Seen {
         char paths[1024];
         unsigned n;
@@ -480,6 +523,7 @@ int main(void)
         tcase_add_test(c, garbled_numa_stat_is_read_as_far_as_it_goes);
         tcase_add_test(c, pids_are_collected_below_and_once);
         tcase_add_test(c, populated_is_read_from_events);
+        tcase_add_test(c, what_others_can_have_made_is_not_roots);
         tcase_add_test(c, leaves_are_found);
         tcase_add_test(c, delegated_cgroups_are_not_entered);
         tcase_add_test(c, inner_cgroups_hold_what_their_children_do_not);

@@ -242,15 +242,26 @@ START_TEST(pools_that_name_one_node_twice_fence_what_auto_finds)
 }
 END_TEST
 
-/* cdmd has run: its drop-ins count, and not what the files say by then. */
+/* cdmd has run, and left its drop-ins. */
+static void decide(const char *root, const char *nodes)
+{
+        char *text = NULL;
+
+        ck_assert_int_ge(
+                asprintf(&text, "# by cdmd\n[Service]\nAllowedMemoryNodes=\nAllowedMemoryNodes=%s\n", nodes),
+                0);
+        tree_write(root, "run/cdmd/fence/service.d/10-cdmd-fence.conf", text);
+        tree_write(root, "run/cdmd/fence/scope.d/10-cdmd-fence.conf", "[Scope]\n");
+        tree_write(root, "run/cdmd/fence/cdmd.service.d/20-cdmd-exempt.conf", "[Service]\n");
+        free(text);
+}
+
+/* These count, and not what the files say by then. */
 START_TEST(what_cdmd_decided_is_repeated)
 {
         char *root = new_root("hbm4");
 
-        tree_write(root, "run/cdmd/fence/service.d/10-cdmd-fence.conf",
-                   "# by cdmd\n[Service]\nAllowedMemoryNodes=\nAllowedMemoryNodes=0-2\n");
-        tree_write(root, "run/cdmd/fence/scope.d/10-cdmd-fence.conf", "[Scope]\n");
-        tree_write(root, "run/cdmd/fence/cdmd.service.d/20-cdmd-exempt.conf", "[Service]\n");
+        decide(root, "0-2");
         tree_write(root, "run/cdmd/fence/service.d/50-foreign.conf", "[Service]\n");
         tree_write(root, "etc/cdm/cdmd.conf", "not a configuration\n");
         generate(root);
@@ -266,10 +277,7 @@ START_TEST(to_mask_a_running_cdmd_opens_nothing)
 {
         char *root = new_root("hbm4");
 
-        tree_write(root, "run/cdmd/fence/service.d/10-cdmd-fence.conf",
-                   "# by cdmd\n[Service]\nAllowedMemoryNodes=\nAllowedMemoryNodes=0-1\n");
-        tree_write(root, "run/cdmd/fence/scope.d/10-cdmd-fence.conf", "[Scope]\n");
-        tree_write(root, "run/cdmd/fence/cdmd.service.d/20-cdmd-exempt.conf", "[Service]\n");
+        decide(root, "0-1");
         tree_write(root, "run/systemd/system/cdmd.service", "");
         generate(root);
         assert_fence(root, "0-1");

@@ -1,6 +1,6 @@
 #!/bin/bash
 # The machine is what the other tests take for granted.
-# topology: fast three
+# topology: fast none three slow
 # shellcheck source=tests/vm/lib.sh
 . /usr/lib/cdmd-vm/lib.sh
 
