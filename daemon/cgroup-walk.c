@@ -72,18 +72,17 @@ static bool has_children(int fd)
 int cgroup_find_child(int fd, bool (*accept)(const char *name), char **ret)
 {
         _cleanup_(closedir_p) DIR *d = open_stream(fd);
-        const char *name = d ? next_child(d) : NULL;
-        char *copy;
 
-        while (name && !accept(name))
-                name = next_child(d);
-        if (!name)
-                return -ENOENT;
-        copy = strdup(name);
-        if (!copy)
-                return -ENOMEM;
-        *ret = copy;
-        return 0;
+        for (const char *name; d && (name = next_child(d));) {
+                int child = accept(name) ? open_child(d, name) : -1;
+                bool is_found = child >= 0 && cgroup_is_populated(child);
+
+                if (child >= 0)
+                        close(child);
+                if (is_found)
+                        return (*ret = strdup(name)) ? 0 : -ENOMEM;
+        }
+        return -ENOENT;
 }
 
 int cgroup_foreach_child(int fd, cgroup_child_t fn, void *userdata)

@@ -20,11 +20,16 @@ static bool is_due(const Snapshot *s, Queue *q, const Request *request)
         return false;
 }
 
-static bool act(Queue *q, const Decision *d, const Request *request, ServeAction *ret)
+static bool act(Queue *q, ServeWalk *walk, const Decision *d, const Request *request, ServeAction *ret)
 {
         switch (d->verdict) {
         case VERDICT_GRANTED:
                 *ret = SERVE_GRANT;
+                /* It may have used up the quota: who waits before it by the same rule then claims nothing
+                 * any more, and those behind must not be judged, displace or be sent away by what he did
+                 * claim. */
+                if (d->rule->has_quota)
+                        *walk = SERVE_WALK_START;
                 return true;
         case VERDICT_QUEUED:
                 queue_claim(q, request->id, &d->claims);
@@ -51,7 +56,7 @@ int serve_next(const Snapshot *s, Queue *q, ServeWalk *walk, Served *ret)
                 r = decide(s, request, &d);
                 if (r < 0)
                         return r;
-                if (!act(q, d, request, &action))
+                if (!act(q, walk, d, request, &action))
                         continue;
                 *ret = (Served){ .action = action, .request = request, .decision = TAKE_PTR(d) };
                 return 1;

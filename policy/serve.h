@@ -20,7 +20,8 @@ typedef struct Served {
         Decision *decision; /* owned by the caller */
 } Served;
 
-/* A walk through the queue, from the front to the end. */
+/* A walk through the queue, from the front to the end; it begins anew where a grant may have changed what
+ * others claim. */
 typedef struct ServeWalk {
         int32_t priority;
         uint32_t id;

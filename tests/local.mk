@@ -45,6 +45,7 @@ unit_tests = \
 	tests/unit/test-queue \
 	tests/unit/test-rule \
 	tests/unit/test-sequences \
+	tests/unit/test-serve \
 	tests/unit/test-size \
 	tests/unit/test-store \
 	tests/unit/test-subject \

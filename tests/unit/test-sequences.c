@@ -992,8 +992,10 @@ int main(void)
         topology_free(topology);
         if (child == 0)
                 _exit(0);
-        if (child > 0 && (waitpid(child, &status, 0) < 0 || status != 0))
+        if (child > 0 && (waitpid(child, &status, 0) < 0 || status != 0)) {
+                printf("not ok - the other half, of the odd sequences, ended with status %#x\n", status);
                 return 1;
+        }
         printf("ok - every invariant held after each step\n");
         return 0;
 }
