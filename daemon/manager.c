@@ -257,6 +257,7 @@ int manager_add(Manager *m, Reservation *r, StorePhase phase, Entry **ret)
                 return k;
         }
         HASH_ADD(hh, m->entries, id, sizeof(e->id), e);
+        manager_queue_look(m); /* who waits for the quota that this one uses claims nothing any more */
         *ret = e;
         return 0;
 }

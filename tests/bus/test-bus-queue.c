@@ -209,6 +209,28 @@ START_TEST(nobody_overtakes)
 }
 END_TEST
 
+/* Who waits for room is in the way of others; as soon as he waits for his quota he is not. */
+START_TEST(who_waits_for_a_quota_is_in_nobodys_way)
+{
+        uint64_t all = available();
+        char text[160];
+
+        snprintf(text, sizeof(text),
+                 "[Match]\nPool=*\nUnit=db.service\n[Grant]\nPriority=100\nOnFull=queue\nQuota=%" PRIu64
+                 "\n",
+                 all / 8 * 7);
+        world_put(&w, "/etc/cdm/policy.d/05-db.conf", text);
+        set_policy(policy_queue);
+        must_ask(w.client, "train.service", all / 2, 0, 0);
+        uint32_t large = must_ask(w.client, "db.service", all / 4 * 3, 0, FOREVER), id;
+        ck_assert_int_lt(ask(w.client, "train.service", all / 8, 0, 0, &id), 0);
+        ck_assert_str_eq(world_error, CDM_ERROR_FULL);
+        must_ask(w.client, "db.service", all / 4, 5, 0);
+        must_ask(w.client, "train.service", all / 8, 0, 0);
+        is_state(large, "queued");
+}
+END_TEST
+
 START_TEST(waiting_ends)
 {
         set_policy(policy_queue);
@@ -362,6 +384,7 @@ int main(void)
         tcase_add_test(t, a_lease_that_ended_meanwhile_is_warned_of_first);
         tcase_add_test(t, one_that_waits_is_granted_when_there_is_room);
         tcase_add_test(t, nobody_overtakes);
+        tcase_add_test(t, who_waits_for_a_quota_is_in_nobodys_way);
         tcase_add_test(t, waiting_ends);
         tcase_add_test(t, the_queue_has_an_end);
         tcase_add_test(t, the_queue_survives_a_kill);
