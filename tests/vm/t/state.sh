@@ -62,9 +62,13 @@ done
 check "after $kills kills only the first reservation is left" wait_for 30 only_a
 is "and nobody else has a node" "$(site_leaks | grep -v train-a)" ""
 
+check "one comes" cdmctl request hbm 64M --unit train-a.service
+last=$output
+check "and goes" cdmctl release "$last"
+systemctl restart cdmd
 check "a new reservation" cdmctl request hbm 64M --unit train-a.service
 new=$output
-check "has an id larger than all before" test "$new" -gt "$b"
+check "has an id larger than all before" test "$new" -gt "$last"
 check "and is released" cdmctl release "$new"
 
 files=$(grep -lrw train-a.service /run/cdmd)
