@@ -72,17 +72,27 @@ static bool has_children(int fd)
 int cgroup_find_child(int fd, bool (*accept)(const char *name), char **ret)
 {
         _cleanup_(closedir_p) DIR *d = open_stream(fd);
+        _cleanup_free_ char *found = NULL;
+        bool is_populated = false;
 
-        for (const char *name; d && (name = next_child(d));) {
+        for (const char *name; d && !is_populated && (name = next_child(d));) {
                 int child = accept(name) ? open_child(d, name) : -1;
-                bool is_found = child >= 0 && cgroup_is_populated(child);
 
-                if (child >= 0)
-                        close(child);
-                if (is_found)
-                        return (*ret = strdup(name)) ? 0 : -ENOMEM;
+                if (child < 0)
+                        continue;
+                is_populated = cgroup_is_populated(child);
+                close(child);
+                if (found && !is_populated)
+                        continue;
+                free(found);
+                found = strdup(name);
+                if (!found)
+                        return -ENOMEM;
         }
-        return -ENOENT;
+        if (!found)
+                return -ENOENT;
+        *ret = TAKE_PTR(found);
+        return 0;
 }
 
 int cgroup_foreach_child(int fd, cgroup_child_t fn, void *userdata)

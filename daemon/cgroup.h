@@ -29,8 +29,8 @@ int cgroup_open(const char *path, uint64_t *ret_id);
  * is gone. */
 int cgroup_read_file(int fd, const char *name, char **ret);
 
-/* The name of the first child cgroup that accept() likes and that has a process in it or below; *ret is
- * owned by the caller. -ENOENT: there is none. */
+/* The name of a child cgroup that accept() likes, of one that has a process in it or below if there is one;
+ * owned by the caller. -ENOENT: it likes none. */
 int cgroup_find_child(int fd, bool (*accept)(const char *name), char **ret);
 
 /* Calls fn with the name of each child cgroup until it returns something other than 0, and returns that. */

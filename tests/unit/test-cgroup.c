@@ -282,14 +282,21 @@ static bool is_service(const char *name)
         return strstr(name, ".service") != NULL;
 }
 
-START_TEST(a_child_is_found_that_has_processes)
+static bool is_nothing(const char *name _unused_)
+{
+        return false;
+}
+
+START_TEST(a_child_is_found_with_processes_if_there_is_one)
 {
         int fd = open_ok("/system.slice");
         char *name = NULL;
 
-        ck_assert_int_eq(cgroup_find_child(fd, is_service, &name), -ENOENT);
+        ck_assert_int_eq(cgroup_find_child(fd, is_nothing, &name), -ENOENT);
         tree_write(root, SYS "sub.slice/cgroup.events", "populated 1\n");
-        ck_assert_int_eq(cgroup_find_child(fd, is_service, &name), -ENOENT);
+        ck_assert_int_eq(cgroup_find_child(fd, is_service, &name), 0);
+        ck_assert(strcmp(name, "a.service") == 0 || strcmp(name, "b.service") == 0);
+        free(name);
         tree_write(root, SYS "a.service/cgroup.events", "populated 0\n");
         tree_write(root, SYS "b.service/cgroup.events", "populated 1\n");
         ck_assert_int_eq(cgroup_find_child(fd, is_service, &name), 0);
@@ -551,7 +558,7 @@ int main(void)
         tcase_add_test(c, garbled_numa_stat_is_read_as_far_as_it_goes);
         tcase_add_test(c, pids_are_collected_below_and_once);
         tcase_add_test(c, populated_is_read_from_events);
-        tcase_add_test(c, a_child_is_found_that_has_processes);
+        tcase_add_test(c, a_child_is_found_with_processes_if_there_is_one);
         tcase_add_test(c, what_others_can_have_made_is_not_roots);
         tcase_add_test(c, leaves_are_found);
         tcase_add_test(c, delegated_cgroups_are_not_entered);
