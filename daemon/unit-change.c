@@ -311,9 +311,9 @@ static int slice_cgroup(const char *slice, char **ret)
  * slice); a transient scope works, but needs a process; any ordinary property works and leaves a drop-in
  * behind in /run/systemd/system.control. The property Markers= is the exception: it exists only in memory.
  * So one member has its Markers read and set to what they were: if there is one, a member with processes,
- * since systemd realises no unit that has ended, whose cgroup may still be there; else one that may be
- * active though all of its processes have ended. On 252, which realises everything on reload, it does no
- * harm. */
+ * since systemd realises no unit that has ended, whose cgroup may still be there; else any, such as a
+ * socket, which is active without a process. On 252, which realises everything on reload, it does no harm.
+ */
 static int on_markers(sd_bus_message *reply, void *userdata, sd_bus_error *error _unused_)
 {
         sd_bus_message *m = NULL;
