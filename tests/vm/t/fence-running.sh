@@ -44,11 +44,6 @@ for unit in free pinned plain; do
         systemd-run --quiet --unit="$unit" sleep infinity
 done
 systemd-run --quiet --unit=below --slice=some-deep.slice sleep infinity
-# A socket has a cgroup, in which nobody is.
-printf '[Socket]\nListenStream=/run/idle.sock\nSlice=some-other.slice\n' >/run/systemd/system/idle.socket
-printf '[Service]\nExecStart=sleep infinity\n' >/run/systemd/system/idle.service
-systemctl daemon-reload
-systemctl start idle.socket
 # What systemd 257 sometimes leaves of units that have ended; to ask it for one of those changes nothing for the others.
 mkdir /sys/fs/cgroup/some.slice/some-deep.slice/ended{1..8}.service
 check "an intruder takes 128 MiB of node 2" vm_eat intruder 2 128M
@@ -70,7 +65,6 @@ is "the session of alice is fenced" "$(cat /sys/fs/cgroup/user.slice/user-1000.s
 is "user@1000.service is fenced" "$(site_mems user@1000.service)" 0-1
 is "a unit below two slices is fenced" "$(site_mems below.service)" 0-1
 rmdir /sys/fs/cgroup/some.slice/some-deep.slice/ended*.service
-is "so is a socket that is alone in its slice" "$(site_mems idle.socket)" 0-1
 is "an exempt unit is not fenced" "$(site_mems free.service)" 0-3
 is "a pinned unit has its node" "$(site_mems pinned.service)" 1
 is "cdmd is not" "$(site_mems cdmd.service)" 0-3
