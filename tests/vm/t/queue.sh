@@ -31,9 +31,14 @@ waits() {
         [ -n "$(queued "$1")" ]
 }
 
-# size PERCENT: of what the pool has left, in bytes. Not all of that is left a moment later: CPUs keep pages at hand.
+# size PERCENT: of what the pool has left, in bytes
 size() {
         echo $(($(cdmctl pools --json=short | jq '.[0].available') * $1 / 100 / 4096 * 4096))
+}
+
+# most: all but 96 MiB of it, because not all of it is left a moment later: CPUs keep pages at hand
+most() {
+        echo $(($(size 100) - (96 << 20)))
 }
 
 # in_background NAME COMMAND...: $! is it; its output and exit status are in /tmp/NAME.*
@@ -84,7 +89,7 @@ like "and its node is open" "$(site_mems train-b.service)" '[23]'
 check "it is released" cdmctl release "$large"
 
 # A user's command waits, and runs in its scope.
-check "a unit takes all but a little of the pool" cdmctl request hbm "$(size 97)" --unit train-a.service
+check "a unit takes all but a little of the pool" cdmctl request hbm "$(most)" --unit train-a.service
 first=$output
 in_background run vm_as alice 'cdmctl run hbm 384M --queue -- cat /proc/self/cgroup'
 scope_waits() {
@@ -98,7 +103,7 @@ check "room is made" cdmctl release "$first"
 check "it runs" wait_for 300 answered run 0
 like "in its scope" "$(cat /tmp/run.out)" "/user.slice/user-$(id -u alice).slice/cdm-[0-9]+.scope"
 check "and is gone" wait_for 300 site_gone
-check "a unit takes all but a little of the pool" cdmctl request hbm "$(size 97)" --unit train-a.service
+check "a unit takes all but a little of the pool" cdmctl request hbm "$(most)" --unit train-a.service
 first=$output
 in_background run vm_as alice 'cdmctl run hbm 384M --queue -- true'
 check "alice's command waits" wait_for 300 scope_waits
@@ -116,7 +121,7 @@ check "it is granted, and its pages move up" cdmctl request hbm 192M --unit trai
 small=$output
 check "one of the same size has a higher priority" cdmctl request hbm 192M --unit train-b.service --priority 5
 other=$output
-check "a large one fills the rest" cdmctl request hbm "$(size 97)" --unit train-c.service --priority 1
+check "a large one fills the rest" cdmctl request hbm "$(most)" --unit train-c.service --priority 1
 big=$output
 check_status 4 "one of priority 0 displaces nobody" cdmctl request hbm 128M --unit vip-a.service
 check_status 4 "nor one that would not fit with all of them gone" \
