@@ -57,7 +57,7 @@ answered() {
 # The queue: the large one at the head is not overtaken, the higher priority passes.
 check "a unit takes most of the pool" cdmctl request hbm "$(size 75)" --unit train-a.service
 first=$output
-check_status 4 "a full pool is exit status 4" cdmctl request hbm "$(($(size 100) + (64 << 20)))" --unit train-b.service
+check_status 4 "a full pool is exit status 4" cdmctl request hbm "$(($(size 100) + (256 << 20)))" --unit train-b.service
 half=$(($(cdmctl pools --json=short | jq '.[0].size') / 2))
 in_background large cdmctl request hbm $half --unit train-b.service --queue
 check "with --queue it waits" wait_for 300 waits train-b.service
