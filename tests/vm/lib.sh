@@ -62,6 +62,19 @@ wait_for() {
         done
 }
 
+# vm_start FILE COMMAND...: in the background, with its output (both streams) in FILE; returns when it has said
+# "ready" there. Its process is $started.
+vm_start() {
+        local file=$1
+        shift
+        # What another one has left there is gone before anybody looks: the shell opens FILE in the child.
+        : >"$file"
+        "$@" >"$file" 2>&1 &
+        # shellcheck disable=SC2034 # for the caller
+        started=$!
+        wait_for 60 grep -q ready "$file" || { cat "$file"; return 1; }
+}
+
 # vm_as USER COMMANDS: shell commands in a login session of USER, as after ssh: in a session-N.scope
 vm_as() {
         runuser --login "$1" --command "$2"

@@ -10,8 +10,7 @@ mib=$((1 << 20)) pages=256
 hold() {
         local name=$1 id=$2 size=$3
         shift 3
-        cdmctl buffer "$id" "$size" "$@" -- vm-buffer >"/tmp/hold.$name" 2>&1 &
-        wait_for 60 grep -q ready "/tmp/hold.$name" || { cat "/tmp/hold.$name"; return 1; }
+        vm_start "/tmp/hold.$name" cdmctl buffer "$id" "$size" "$@" -- vm-buffer
 }
 
 # holder NAME: its process
@@ -171,9 +170,11 @@ id=$output
 systemctl stop train-d
 kills=$(awk '$1 == "oom_kill" { print $2 }' /proc/vmstat)
 # From the root cgroup, which nothing fences and nobody watches.
-bash -c 'echo $$ >/sys/fs/cgroup/cgroup.procs; exec vm-hog --node 3 --mb 780 --prefer' >/tmp/fill &
-filler=$!
-check "a task of the root cgroup takes most of the node" wait_for 60 grep -q ready /tmp/fill
+fill() {
+        vm_start /tmp/fill bash -c 'echo $$ >/sys/fs/cgroup/cgroup.procs; exec vm-hog --node 3 --mb 780 --prefer'
+}
+check "a task of the root cgroup takes most of the node" fill
+filler=$(pgrep --exact vm-hog)
 check_status 125 "a buffer finds no room" cdmctl buffer "$id" 256M -- true
 like "which node, the message says" "$output" 'Node 3 has no room'
 is "nobody was killed for it" "$(awk '$1 == "oom_kill" { print $2 }' /proc/vmstat)" "$kills"

@@ -23,10 +23,9 @@ has() {
 
 # hog CGROUP NODE MIB: a process in there fills memory on a node that it may use
 hog() {
-        bash -c 'echo $$ >"$1/cgroup.procs" && exec vm-hog --prefer --node "$2" --mb "$3"' hog "$top$1" "$2" "$3" >/tmp/hog &
-        hog=$!
+        vm_start /tmp/hog bash -c 'echo $$ >"$1/cgroup.procs" && exec vm-hog --prefer --node "$2" --mb "$3"' hog "$top$1" "$2" "$3"
+        hog=$started
         disown
-        wait_for 60 grep -q ready /tmp/hog
 }
 
 # on CGROUP NODE MIB: it has that much there, at least; off: hardly anything

@@ -42,14 +42,13 @@ is "pools say so" "$(cdmctl pools --json=short | jq '.[0].hold')" true
 check "and still offer it" test "$(cdmctl pools --json=short | jq '.[0].available')" -ge $((512 * mib))
 
 before=$(free 2)
-in_root vm-hog --node 2 --prefer --mb 200 >/tmp/hog &
-check "a task of the root cgroup wants 200 MiB of node 2" wait_for 60 grep -q ready /tmp/hog
+check "a task of the root cgroup wants 200 MiB of node 2" vm_start /tmp/hog in_root vm-hog --node 2 --prefer --mb 200
 hog=$(pgrep --exact vm-hog)
 took=$(taken "$hog" 2)
 check "it had what was free, no page of what is held: $took of $before bytes" test "$took" -le "$before"
 check "all that was held still is" test "$(of_cdmd 2)" -ge "$held"
 kill "$hog"
-wait
+wait_for 20 sh -c "! kill -0 $hog"
 
 systemd-run --quiet --collect --unit=train-a sleep infinity
 check "a grant" cdmctl request hbm 128M --unit train-a.service --nodes 2

@@ -35,6 +35,7 @@ check "then it is warned again" wait_for 120 state "$id" revoking
 check "and drained" wait_for 300 state "$id" ""
 is "no page of it is on the node" "$(vm_node_bytes "$cgroup" 2)" 0
 is "the unit is fenced" "$(site_mems train-lease.service)" 0-1
+wait_for 20 grep -q '"released"' /tmp/events
 kill $monitor
 wait $monitor
 is "the events tell the story" \

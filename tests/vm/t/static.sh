@@ -75,6 +75,7 @@ systemctl stop hers his
 check_status 1 "StaticRequired=yes: what does not fit does not start" systemctl start strict
 is "it did not run" "$([ -e /run/born/strict.service ] && echo ran)" ""
 check "its journal says why" wait_for 20 is_told strict 'cdmctl: '
+systemctl reset-failed strict
 check "the pool is filled" systemd-run --quiet --collect --unit=train-full sleep infinity
 first=$(cdmctl nodes --json=short | jq '[.[] | select(.pool == "hbm") | .node][0]')
 for node in $first $((first + 1)); do
