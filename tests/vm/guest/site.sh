@@ -99,8 +99,8 @@ site_gone() {
 # site_pinged COMMAND...: runs it while PID 1 and cdmd are pinged
 site_pinged() {
         local pid status=0
-        vm-ping org.freedesktop.systemd1 org.cdmd1 >/tmp/pings &
-        pid=$!
+        vm_start /tmp/pings vm-ping org.freedesktop.systemd1 org.cdmd1 || return
+        pid=$started
         "$@" || status=$?
         kill "$pid"
         wait "$pid"

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /* vm-ping NAME...: asks every bus name org.freedesktop.DBus.Peer.Ping again and again until SIGTERM or
- * SIGINT, each on a connection of its own so that one that is slow does not hide the others. Then prints a
- * line a name: "NAME PINGS LONGEST-PAUSE-IN-MICROSECONDS"; a ping that is still unanswered at the end
- * counts. */
+ * SIGINT, each on a connection of its own so that one that is slow does not hide the others. Says "ready"
+ * when each has answered once. At the end it prints a line a name: "NAME PINGS
+ * LONGEST-PAUSE-IN-MICROSECONDS"; a ping that is still unanswered at the end counts. */
 
 #include <errno.h>
 #include <inttypes.h>
@@ -24,6 +24,7 @@ typedef struct Pinger {
 } Pinger;
 
 static atomic_bool stopping;
+static atomic_size_t begun; /* pingers that had their first answer, or will have none */
 
 static uint64_t now_usec(void)
 {
@@ -38,8 +39,10 @@ static void *ping_thread(void *userdata)
         Pinger *p = userdata;
         sd_bus *bus = NULL;
 
-        if (sd_bus_open_system(&bus) < 0)
+        if (sd_bus_open_system(&bus) < 0) {
+                atomic_fetch_add(&begun, 1);
                 return NULL;
+        }
         while (!atomic_load(&stopping)) {
                 uint64_t start = now_usec(), pause;
 
@@ -49,7 +52,8 @@ static void *ping_thread(void *userdata)
                 pause = now_usec() - start;
                 if (pause > p->longest_usec)
                         p->longest_usec = pause;
-                p->pings++;
+                if (p->pings++ == 0)
+                        atomic_fetch_add(&begun, 1);
                 usleep(2000);
         }
         sd_bus_unref(bus);
@@ -76,6 +80,10 @@ int main(int argc, char **argv)
                 if (pthread_create(&threads[i], NULL, ping_thread, &pingers[i]) != 0)
                         return EXIT_FAILURE;
         }
+        while (atomic_load(&begun) < n)
+                usleep(2000);
+        puts("ready");
+        fflush(stdout);
         sigwait(&signals, &sig);
         atomic_store(&stopping, true);
         for (size_t i = 0; i < n; i++) {

@@ -186,6 +186,7 @@ check "the fight is over after a while" wait_for 120 at_peace
 check "which is told" wait_for 30 is_logged fight-over "train-d.service"
 
 systemctl stop train-d plain disk pinned hog late
+check "nothing is left" wait_for 60 site_gone
 rm -f /etc/systemd/system/{train-d,plain,disk}.service
 systemctl daemon-reload
 site_down

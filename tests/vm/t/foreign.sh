@@ -57,12 +57,12 @@ mkdir $top/before $top/narrow
 echo +cpuset >$top/cgroup.subtree_control
 echo 1 >$top/narrow/cpuset.mems
 hog /before 2 128
-check "a process in a cgroup of its own has 128 MiB of node 2" on /before 2 120
+check "a process in a cgroup of its own has 128 MiB of node 2" wait_for 10 on /before 2 120
 systemctl enable --quiet cdmd
 check "cdmd starts" systemctl start cdmd
 is "the fence is closed" "$(cdmctl status --json=short | jq --raw-output .fence)" closed
 is "that cgroup is fenced" "$(mems /before)" 0-1
-check "and its pages have left" off /before 2
+check "and its pages have left" wait_for 10 off /before 2
 is "one with a smaller set of its own has that" "$(own /narrow)" 1
 
 # As they appear
@@ -90,7 +90,7 @@ echo +memory >$top/slow/cgroup.subtree_control
 hog /slow/below 3 100
 kill -CONT "$(site_pid cdmd.service)"
 check "what slipped in while cdmd did not look is drained" wait_for 30 off /slow 3
-is "the new cgroup is fenced, as is what was made in it" "$(mems /slow)" 0-1
+check "the new cgroup is fenced, as is what was made in it" wait_for 30 has /slow 0-1
 check "and told of" wait_for 10 told fenced /slow
 kill_all /slow
 rmdir $top/slow/below $top/slow
@@ -123,7 +123,7 @@ hog /foreign/a 0 48
 check "one gets a reservation by its path" cdmctl request hbm 64M --cgroup /foreign/a --nodes 2 --migrate
 a=$output
 is "its nodes are open to it" "$(mems /foreign/a)" 0-2
-check "its pages were moved there" on /foreign/a 2 40
+check "its pages were moved there" wait_for 10 on /foreign/a 2 40
 is "the one above it was widened" "$(mems /foreign)" 0-2
 is "the one beside it has a fence of its own" "$(mems /foreign/b)" 0-1
 mkdir $top/foreign/late
@@ -145,7 +145,7 @@ is "and all sets" "$(mems /foreign) $(mems /foreign/a) $(mems /foreign/b) $(mems
 
 check "a release" cdmctl release "$a"
 is "closes the node" "$(mems /foreign/a)" 0-1
-check "with what it had there moved off" off /foreign/a 2
+check "with what it had there moved off" wait_for 10 off /foreign/a 2
 is "and those above it, but for what others need" "$(mems /foreign)" 0-1,3
 kill_all /foreign/b
 rmdir $top/foreign/b

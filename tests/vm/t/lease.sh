@@ -70,7 +70,7 @@ check "the lease is what it was" test "$(left "$hour")" -gt 7000
 check "it is released" cdmctl release "$hour"
 
 # The command outlives its lease, on ordinary memory.
-check "a command runs longer than its lease" vm_as alice 'cdmctl run hbm 64M --lease 2s -- bash -c "
+check "a command runs longer than its lease" vm_as alice 'cdmctl run hbm 64M --lease 10s -- bash -c "
         until cdmctl list --json=short | grep -q \"^\\[\\]\"; do sleep 0.2; done
         grep Mems_allowed_list /proc/self/status"'
 like "and is fenced then" "$output" 'Mems_allowed_list:[[:space:]]*0-1'

@@ -6,7 +6,7 @@
 # shellcheck source=tests/vm/guest/site.sh
 . /usr/lib/cdmd-vm/site.sh
 mkdir -p /etc/cdm
-printf '[Reservations]\nGracePeriod=10s\n' >/etc/cdm/cdmd.conf
+printf '[Reservations]\nGracePeriod=20s\n' >/etc/cdm/cdmd.conf
 site_up
 site_rule 20-alice 'Pool=hbm' 'User=alice' -- 'Limit=512M' 'Quota=1G' 'OnFull=queue'
 site_rule 30-train 'Pool=hbm' 'Unit=train-*.service' -- 'OnFull=queue' 'Priority=10'
@@ -123,15 +123,18 @@ check "one of the same size has a higher priority" cdmctl request hbm 192M --uni
 other=$output
 check "a large one fills the rest" cdmctl request hbm "$(most)" --unit train-c.service --priority 1
 big=$output
-check_status 4 "one of priority 0 displaces nobody" cdmctl request hbm 128M --unit vip-a.service
+check_status 4 "one of priority 0 displaces nobody" cdmctl request hbm 192M --unit vip-a.service
 check_status 4 "nor one that would not fit with all of them gone" \
         cdmctl request hbm $((half * 2)) --unit vip-a.service --priority 50 --nodes 2
 check "all are still there" state "$small" active
-check "explain says whom it would displace" cdmctl explain hbm 128M --unit vip-a.service --priority 9
+check "explain says whom it would displace" cdmctl explain hbm 192M --unit vip-a.service --priority 9
 like "by its id" "$output" "displaces reservation $small "
-in_background vip cdmctl request hbm 128M --unit vip-a.service --priority 9
+in_background vip cdmctl request hbm 192M --unit vip-a.service --priority 9
 check "one of priority 9 revokes the one that has the lowest" wait_for 300 state "$small" revoking
-check "its pages are there while it is warned" test "$(vm_node_bytes "$cgroup" 2 anon)" -gt $((128 << 20))
+there() {
+        [ "$(vm_node_bytes "$cgroup" 2 anon)" -gt $((128 << 20)) ]
+}
+check "its pages are there while it is warned" wait_for 5 there
 check "then it is granted" wait_for 300 answered vip 0
 is "the victim's pages have left" "$(vm_node_bytes "$cgroup" 2)" 0
 is "it is fenced" "$(site_mems train-low.service)" 0-1

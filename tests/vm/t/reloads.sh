@@ -87,7 +87,7 @@ is "(those that have not)" "$(differ)" ""
 closed() {
         [ "$(cdmctl status --json=short | jq --raw-output .fence)" = closed ]
 }
-check "the fence is closed" wait_for 90 closed
+check "the fence is closed" wait_for 300 closed
 closed || cdmctl status | sed 's/^/# /'
 is "there was no fight" "$(cdmctl status --json=short | jq '.fights | length')" 0
 like "reservations are there to be compared" "$(cdmctl list --json=short | jq length)" '^[1-9]'

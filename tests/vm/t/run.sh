@@ -57,14 +57,16 @@ check_status 9 "a signal to cdmctl is passed on to the command" vm_as alice 'bas
 rm -f /tmp/signals /tmp/alice.out
 
 runuser --login alice --command 'cdmctl run hbm 64M -- sleep 1000' &
-check "a reservation that is running" wait_for 20 site_has_one
+check "a reservation that is running" wait_for 120 site_has_one
+check "and its command" wait_for 60 pgrep --exact --uid alice sleep
 pkill --signal KILL --exact cdmctl --uid alice
 wait
 check "SIGKILL to cdmctl ends the command as well" wait_for 20 sh -c '! pgrep --exact sleep --uid alice'
 check "and its reservation" wait_for 20 site_gone
 
 runuser --login alice --command 'cdmctl run hbm 64M -- sleep 1000' &
-check "a reservation that is running" wait_for 20 site_has_one
+check "a reservation that is running" wait_for 120 site_has_one
+check "and its command" wait_for 60 pgrep --exact --uid alice sleep
 pkill --exact sleep --uid alice
 wait
 check "ends when the command is killed" wait_for 20 site_gone

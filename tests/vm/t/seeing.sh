@@ -45,7 +45,7 @@ adds_up() {
         off=$(($(cdmctl who 2 --json=short | jq '[.[].bytes] | add') - $(vm_node_used 2)))
         [ ${off#-} -le $((2 << 20)) ]
 }
-check "who accounts for every byte of node 2, within 2 MiB" wait_for 10 adds_up
+check "who accounts for every byte of node 2, within 2 MiB" wait_for 60 adds_up
 
 check "it is released" cdmctl release "$id"
 is "silently where there is no terminal" "$output" ""
@@ -55,7 +55,7 @@ wait "$monitor"
 is "the monitor prints an object a line" "$(jq --slurp length /tmp/monitor)" "$(wc -l </tmp/monitor)"
 
 journalctl --update-catalog
-wait_for 10 sh -c 'journalctl --unit cdmd CDM_EVENT=released --quiet | grep -q .'
+wait_for 60 sh -c "journalctl --unit cdmd CDM_EVENT=released CDM_RESERVATION=$id --quiet | grep -q ."
 explained=$(journalctl --unit cdmd CDM_EVENT=granted --catalog --no-pager --quiet)
 like "the journal explains a grant" "$explained" 'Subject: train-see.service was granted'
 is "and has its reservation as a field" "$(journalctl --unit cdmd CDM_EVENT=released CDM_RESERVATION="$id" --quiet | wc -l)" 1

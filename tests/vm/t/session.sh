@@ -18,11 +18,11 @@ log_in() {
         local status=0 pid
         rm -f /tmp/typed /tmp/typescript
         mkfifo /tmp/typed
-        timeout 300 script --quiet --return --flush --command 'exec login -f alice' /tmp/typescript </tmp/typed >/dev/null 2>&1 &
+        timeout 900 script --quiet --return --flush --command 'exec login -f alice' /tmp/typescript </tmp/typed >/dev/null 2>&1 &
         pid=$!
         exec 7>/tmp/typed
-        wait_for 60 logged_in || status=1
-        wait_for 30 grep -aq '[$] ' /tmp/typescript || status=1
+        wait_for 300 logged_in || status=1
+        wait_for 300 grep -aq '[$] ' /tmp/typescript || status=1
         echo "bash $1; exit" >&7
         wait "$pid" || status=$?
         exec 7>&-

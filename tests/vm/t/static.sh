@@ -52,7 +52,7 @@ is "with the same reservation" "$(site_list '[.[].id] | join(" ")')" "$id"
 systemctl daemon-reload
 like "the drop-in survives a daemon-reload" "$(systemctl cat boot-a)" 'cdmctl static'
 systemctl stop boot-a
-check "it ends as the unit stops" wait_for 20 site_gone
+check "it ends as the unit stops" wait_for 120 site_gone
 missed=0
 for _ in $(seq 12); do
         systemctl start boot-a
@@ -60,7 +60,7 @@ for _ in $(seq 12); do
         systemctl stop boot-a
 done
 is "started 12 times, it never missed its nodes" "$missed" 0
-check "and leaves nothing" wait_for 20 site_gone
+check "and leaves nothing" wait_for 120 site_gone
 
 systemctl start tpl@7
 like "an instance of a template has its nodes" "$(born tpl@7)" '[23]'
@@ -71,6 +71,7 @@ is "and another user's unit is not meant" "$(born his) $(reserved his)" "0-1 0"
 is "whose user owns it" "$(site_list '.[] | select(.unit == "hers.service") | .uid')" "$(id -u alice)"
 check_status 3 "an ordinary user cannot reserve for a unit" vm_as alice 'cdmctl static boot-a.service'
 systemctl stop hers his
+check "theirs end with them" wait_for 60 site_gone
 
 check_status 1 "StaticRequired=yes: what does not fit does not start" systemctl start strict
 is "it did not run" "$([ -e /run/born/strict.service ] && echo ran)" ""
@@ -79,7 +80,7 @@ systemctl reset-failed strict
 check "the pool is filled" systemd-run --quiet --collect --unit=train-full sleep infinity
 first=$(cdmctl nodes --json=short | jq '[.[] | select(.pool == "hbm") | .node][0]')
 for node in $first $((first + 1)); do
-        cdmctl request hbm 1M --unit train-full.service --nodes "$node" --exclusive >/dev/null
+        check "node $node is somebody's" cdmctl request hbm 1M --unit train-full.service --nodes "$node" --exclusive
 done
 systemctl start boot-a
 is "no room: the unit starts" "$(systemctl is-active boot-a)" active
@@ -92,7 +93,7 @@ systemctl stop cdmd
 systemctl start boot-a
 like "cdmd is started for it" "$(born boot-a)" '[23]'
 systemctl stop boot-a
-check "and it ends" wait_for 20 site_gone
+check "and it ends" wait_for 120 site_gone
 for delay in 0 0.1 0.3; do
         systemctl start boot-b &
         sleep $delay
@@ -101,7 +102,7 @@ for delay in 0 0.1 0.3; do
         like "cdmd killed after ${delay}s while the unit starts: it has its nodes" "$(born boot-b)" '[23]'
         is "and one reservation" "$(reserved boot-b)" $((64 << 20))
         systemctl stop boot-b
-        wait_for 20 site_gone
+        wait_for 120 site_gone
 done
 systemctl mask --runtime --now --quiet cdmd
 systemctl start boot-b

@@ -30,7 +30,7 @@ all_add_up() {
         for node in 2 3; do
                 adds_up $node || :
                 echo "# node $node, at once: $off KiB off"
-                if wait_for 10 adds_up $node && adds_up $node; then
+                if wait_for 60 adds_up $node; then
                         ok "$1: node $node adds up ($off KiB)"
                 else
                         fail "$1: node $node adds up" "$off KiB off" "$(cdmctl who $node)"
