@@ -70,6 +70,13 @@ struct CheckJob {
 
 static void check_begin(FenceCheck *c);
 
+/* Not so while it is lifted: then there is nothing to compare a leaf with. */
+static bool is_in_force(const Fence *f)
+{
+        return f->config && f->pools && !f->lifting && !nodeset_is_empty(&f->pools->cdm) &&
+               !nodeset_is_empty(&f->pools->ordinary);
+}
+
 static uint64_t now_usec(void)
 {
         struct timespec t;
@@ -252,7 +259,7 @@ static void on_info(int error _unused_, UnitInfo *info, void *userdata)
         Fence *f = c->fence;
 
         c->slot = sd_bus_slot_unref(c->slot);
-        if (owned && fence_unit_is_to_be_told(owned, &c->target, f->pools) &&
+        if (owned && is_in_force(f) && fence_unit_is_to_be_told(owned, &c->target, f->pools) &&
             unit_set_mems(f->context.bus, c->unit, &c->target, on_told, c, &c->slot) >= 0)
                 return;
         report(c, false);
@@ -305,7 +312,9 @@ static void on_done(int result, void *userdata)
         c->job = NULL;
         c->job_data = NULL;
         c->usec = now_usec() - c->since_usec;
-        if (c->state == CHECK_FOREIGN) {
+        if (!is_in_force(c->fence)) {
+                finish(c);
+        } else if (c->state == CHECK_FOREIGN) {
                 c->open = j->found.nodes;
                 free(c->found);
                 c->found = TAKE_PTR(j->found.cgroup);
@@ -346,17 +355,15 @@ void fence_checks_hold(Fence *f)
 {
         FenceCheck *c;
 
-        DL_FOREACH (f->checks, c)
+        DL_FOREACH (f->checks, c) {
                 if (c->state == CHECK_IN_LINE) {
                         c->turn = turn_free(c->turn);
                         c->state = CHECK_WAITING;
                 }
-}
-
-static bool is_in_force(const Fence *f)
-{
-        return f->config && f->pools && !f->lifting && !nodeset_is_empty(&f->pools->cdm) &&
-               !nodeset_is_empty(&f->pools->ordinary);
+                /* Pages that it moves may go back in a moment. */
+                if (f->lifting && c->job)
+                        job_cancel(c->job);
+        }
 }
 
 void fence_checks_release(Fence *f)

@@ -177,6 +177,7 @@ void manager_drift_repaired(const FenceRepair *repair, void *userdata)
         Manager *m = userdata;
         char nodes[NODESET_STR_MAX], size[SIZE_STR_MAX];
         const char *name = repair->unit ? repair->unit : repair->cgroup;
+        _cleanup_free_ char *reason = NULL;
         Event e = { .kind = EVENT_DRIFT,
                     .has = EVENT_HAS_MOVED,
                     .unit = repair->unit,
@@ -201,12 +202,16 @@ void manager_drift_repaired(const FenceRepair *repair, void *userdata)
                 manager_place_failed(m, repair->cgroup);
                 return;
         }
+        /* Where it has been another cgroup since, the reason was forgotten with that one. */
+        if (!e.reason)
+                e.reason = reason = manager_drift_reason(m, repair->unit, &repair->nodes);
         m->n_drift_repaired++;
         manager_place_repaired(m, repair->cgroup);
         event_emit(m->bus, &e,
                    "The nodes %s were open to %s without a reservation, and are closed again, "
                    "with %s moved off: %s.",
-                   nodes, name, size_format(repair->drained_bytes, size), e.reason);
+                   nodes, name, size_format(repair->drained_bytes, size),
+                   e.reason ? e.reason : "out of memory");
 }
 
 /* --- EVERYTHING --------------------------------------------------------------------------------------- */

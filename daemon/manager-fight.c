@@ -90,7 +90,7 @@ static Event place_event(const Place *p, EventKind kind)
                         .reason = p->reason };
 }
 
-static void tell_fight(const Place *p)
+static void tell_fight(const Place *p, const char *how)
 {
         static const struct {
                 const char *what, *then;
@@ -101,9 +101,8 @@ static void tell_fight(const Place *p)
         };
         Event e = place_event(p, EVENT_FIGHT);
 
-        event_emit(p->manager->bus, &e,
-                   "%s %s are changed again and again (%s): they are left as they are for a while, then %s.",
-                   words[p->kind].what, p->key, p->reason ? p->reason : "", words[p->kind].then);
+        event_emit(p->manager->bus, &e, "%s %s %s (%s): they are left as they are for a while, then %s.",
+                   words[p->kind].what, p->key, how, p->reason ? p->reason : "", words[p->kind].then);
 }
 
 static void tell_peace(const Place *p)
@@ -182,7 +181,7 @@ FightAction manager_place_look(Manager *m, PlaceKind kind, const char *key, cons
 
         p->repairing = kind == PLACE_LEAF && action == FIGHT_REPAIR;
         if (action == FIGHT_YIELD)
-                tell_fight(p);
+                tell_fight(p, "are changed again and again");
         if (action == FIGHT_PEACE)
                 tell_peace(p);
         degrade_all(p);
@@ -200,7 +199,10 @@ void manager_place_failed(Manager *m, const char *key)
         if (!p)
                 return;
         p->repairing = false;
+        bool was_on = fight_is_on(&p->fight);
         fight_failed(&p->fight, manager_monotonic_usec());
+        if (!was_on)
+                tell_fight(p, "could not be repaired");
         degrade_all(p);
         set_timer(p);
 }
@@ -228,7 +230,7 @@ const char *manager_place_reason(Manager *m, const char *key)
 {
         Place *p = place_find(m, key);
 
-        return p && p->reason ? p->reason : "";
+        return p ? p->reason : NULL;
 }
 
 void manager_foreach_fight(Manager *m, void (*fn)(const Place *p, void *userdata), void *userdata)

@@ -32,8 +32,11 @@ static int on_grace(sd_event_source *source, uint64_t usec, void *userdata)
         Manager *m = userdata;
 
         m->grace = sd_event_source_disable_unref(m->grace);
-        for (size_t i = 0; i < m->due.n; i++)
+        for (size_t i = 0; i < m->due.n; i++) {
+                /* As after a write, which tells why; then what that leaves alone, as slices. */
+                manager_drift_leaf(m, m->due.names[i]);
                 check(m, m->due.names[i], false);
+        }
         fence_names_clear(&m->due);
         m->due = m->fresh;
         m->fresh = (FenceNames){ 0 };

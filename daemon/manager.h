@@ -437,7 +437,7 @@ void manager_place_repaired(Manager *m, const char *key);
 void manager_place_failed(Manager *m, const char *key);
 /* It is not there any more. */
 void manager_place_forget(Manager *m, const char *key);
-/* What was found there the last time; "" when nothing was. */
+/* What was found there the last time; NULL: nothing. */
 const char *manager_place_reason(Manager *m, const char *key);
 void manager_foreach_fight(Manager *m, void (*fn)(const Place *p, void *userdata), void *userdata);
 void manager_places_free(Manager *m);

@@ -36,9 +36,12 @@ is_at() {
         [ "$(where "$1")" = "$2" ]
 }
 
-# drop NAME: the process is killed
+# drop NAME: the process is killed, and gone
 drop() {
-        kill -KILL "$(holder "$1")"
+        local pid
+        pid=$(holder "$1")
+        kill -KILL "$pid"
+        wait_for 30 sh -c "! kill -0 $pid"
 }
 
 # node_has NODE BYTES: it has no more used than that

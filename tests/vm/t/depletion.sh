@@ -29,7 +29,7 @@ ended() {
 tenant train-bound "exec $hog --node 2 --bind --mb $too_much"
 check "a bound task on a full node is killed" wait_for 180 ended train-bound
 is "by the OOM killer" "$(systemctl show --property=Result --value train-bound)" oom-kill
-like "although other nodes are free" "$(journalctl --dmesg --no-pager --lines 200)" 'constraint=CONSTRAINT_MEMORY_POLICY'
+like "although other nodes are free" "$(dmesg | tail -n 200)" 'constraint=CONSTRAINT_MEMORY_POLICY'
 systemctl reset-failed train-bound
 check "its reservation ends" wait_for 60 site_gone
 
@@ -44,7 +44,7 @@ check "its reservation ends" wait_for 60 site_gone
 check "a stranger is larger than what comes now" vm_eat stranger 0 192M
 check_status 137 "a bound task under its own limit is killed at that" cdmctl run hbm 64M --mem-policy bind -- "$hog" --local --mb 128
 is "the stranger lives" "$(systemctl is-active stranger)" active
-like "because it met the limit of its scope" "$(journalctl --dmesg --no-pager --lines 100)" 'CONSTRAINT_MEMCG'
+like "because it met the limit of its scope" "$(dmesg | tail -n 100)" 'CONSTRAINT_MEMCG'
 check "and it gave its memory back" wait_for 60 site_gone
 systemctl stop stranger
 site_down

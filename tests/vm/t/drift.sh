@@ -111,6 +111,7 @@ is "the reservation is active" "$(cdmctl show "$id" --json=short | jq --raw-outp
 before=$(status .drift_repaired)
 systemctl daemon-reload
 systemctl daemon-reexec
+check "PID 1 is back" wait_for 60 systemctl show --property=Version
 quiet
 is "daemon-reload and daemon-reexec alone change nothing" "$(status .drift_repaired)" "$before"
 like "the grant is as it was" "$(mems train-d.service)" 3
@@ -159,6 +160,10 @@ state() {
 at_peace() {
         [ "$(status '.fights | length')" = 0 ]
 }
+# fights UNIT: one about it is
+fights() {
+        status '.fights[].what' | grep -qx "$1"
+}
 # in_state STATE
 in_state() {
         [ "$(state)" = "$1" ]
@@ -172,18 +177,51 @@ opponent=$!
 check "somebody takes the node again and again: the reservation is degraded" wait_for 90 in_state degraded
 is "a fight is listed" "$(status '.fights[].what')" train-d.service
 like "with what is known" "$(cdmctl status)" "train-d.service .*0-1"
-check "and told of" wait_for 30 is_logged fight "train-d.service are changed again and again"
+# On a slow machine a repair may be undone before it is verified; then it failed, and is not tried three times.
+check "and told of" wait_for 30 is_logged fight "The reserved nodes of train-d.service "
+# Without a pause: what is closed is open before anybody has seen it closed.
+plain=/sys/fs/cgroup$(vm_cgroup plain.service)/cpuset.mems
+while read -r nodes <"$plain"; do
+        [ "$nodes" = 0-3 ] || echo 0-3 >"$plain"
+done &
+faster=$!
+check "one whose repair fails is a fight as well" wait_for 90 fights plain.service
+check "which is told of" wait_for 30 is_logged fight "The nodes of plain.service "
+kill $faster
+wait $faster
+check "and over when nobody opens it any more" wait_for 120 has plain.service 0-1
 taken=$(wc -l </tmp/taken)
 sleep 12
-# An answer may be two writes, the worker's and systemd's; without pauses there would be 40 in that time.
+# An answer may be two writes, the worker's and systemd's; without pauses there would be more than 20 in that time.
 check "few answers are given in 12 s" test $(($(wc -l </tmp/taken) - taken)) -le 8
-is "it is still listed" "$(status '.fights | length')" 1
+check "it is still listed" fights train-d.service
 kill $opponent
 wait $opponent
 check "when nobody takes it any more it is active again" wait_for 120 in_state active
 check "with its node" wait_for 10 grep -q 3 "$file"
 check "the fight is over after a while" wait_for 120 at_peace
 check "which is told" wait_for 30 is_logged fight-over "train-d.service"
+
+# --- the fence is lifted while a cgroup is being closed
+printf '[Drain]\nBandwidth=16M\n' >/etc/cdm/cdmd.conf
+check "drains are slow" cdmctl reload
+cdmd=$(site_pid cdmd.service)
+kill -STOP "$cdmd"
+mems plain.service 0-3
+plain_takes() {
+        vm_start /tmp/hog bash -c 'echo $$ >"$1" && exec vm-hog --prefer --node 3 --mb 200' hog "${plain%/*}/cgroup.procs"
+}
+check "while cdmd does not look one is opened, and takes 200 MiB" plain_takes
+kill -CONT "$cdmd"
+# draining: some of it has left
+draining() {
+        [ "$(vm_node_bytes "$(vm_cgroup plain.service)" 3 anon)" -lt $((190 << 20)) ]
+}
+check "that is drained" wait_for 60 draining
+printf '[Fence]\nMode=off\n' >/etc/cdm/cdmd.conf
+check "Mode=off meanwhile" cdmctl reload
+is "cdmd goes on" "$(site_pid cdmd.service)" "$cdmd"
+is "and has opened it" "$(site_mems plain.service)" 0-3
 
 systemctl stop train-d plain disk pinned hog late
 check "nothing is left" wait_for 60 site_gone

@@ -81,8 +81,10 @@ fi
 echo 0 >$demotion
 is "without it the fence is closed" "$(fence)" closed
 check "and exclusive requests are granted" granted_on --exclusive
+journalctl --sync
 journal=$(journalctl --unit cdmd --quiet --grep demotion_enabled | wc -l)
 warnings >/dev/null
+journalctl --sync
 is "a warning is journalled when it is news" "$(journalctl --unit cdmd --quiet --grep demotion_enabled | wc -l)" "$journal"
 
 driver driver
