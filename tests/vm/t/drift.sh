@@ -185,8 +185,8 @@ while read -r nodes <"$plain"; do
         [ "$nodes" = 0-3 ] || echo 0-3 >"$plain"
 done &
 faster=$!
-check "one whose repair fails is a fight as well" wait_for 90 fights plain.service
-check "which is told of" wait_for 30 is_logged fight "The nodes of plain.service "
+check "one whose repair fails is a fight as well" wait_for 90 fights /system.slice/plain.service
+check "which is told of" wait_for 30 is_logged fight "The nodes of /system.slice/plain.service "
 kill $faster
 wait $faster
 check "and over when nobody opens it any more" wait_for 120 has plain.service 0-1
