@@ -324,21 +324,17 @@ static int look_start(Manager *m)
         return 0;
 }
 
-static bool look_at_drop_ins(Manager *m);
-
 static int on_look_soon(sd_event_source *source, uint64_t usec, void *userdata)
 {
         Manager *m = userdata;
 
         m->look_soon = sd_event_source_disable_unref(m->look_soon);
-        if (m->leaf_look || !can_look(m)) {
+        if (m->leaf_look || m->systemd_reloading || !can_look(m)) {
                 m->look_wanted = true;
                 return 0;
         }
         m->look_wanted = false;
-        /* Where they are missing the fence is closed anew, which looks at everything, too. */
-        if (!look_at_drop_ins(m))
-                return 0;
+        manager_drift_drop_ins(m);
         int r = look_start(m);
         if (r < 0)
                 log_error("Cannot look at all control groups: %s. `cdmctl reload` tries again.",
@@ -367,6 +363,7 @@ void manager_drift_systemd(Manager *m, const char *state)
                 return;
         /* What was asked meanwhile may have been lost with a daemon-reexec, and this looks at it all. */
         m->drop_ins_asked = sd_bus_slot_unref(m->drop_ins_asked);
+        m->drop_ins_missed = false;
         manager_drift_look(m);
 }
 
@@ -420,32 +417,44 @@ static void watch_drop_ins(Manager *m)
                 }
 }
 
-/* True: they are there, or are left as they are. */
-static bool look_at_drop_ins(Manager *m)
+static bool drop_ins_are_there(Manager *m)
 {
-        /* Before they are read: what changes after that is told. */
-        watch_drop_ins(m);
-        bool there = (is_present(m, "/run/systemd/generator") || is_present(m, "/run/systemd/system")) &&
-                     is_present(m, CDM_DIR_DECIDED);
+        return (is_present(m, "/run/systemd/generator") || is_present(m, "/run/systemd/system")) &&
+               is_present(m, CDM_DIR_DECIDED);
+}
+
+static void judge_drop_ins(Manager *m, bool there)
+{
         const char *reason = there ? NULL : "files of cdmd below /run were removed or changed";
         Event e = { .kind = EVENT_DRIFT, .reason = reason };
 
         if (manager_place_look(m, PLACE_DROPINS, DROP_INS_KEY, reason) != FIGHT_REPAIR)
-                return true;
+                return;
         m->n_drift_repaired++;
         event_emit(m->bus, &e, "The %s are written again: %s.", DROP_INS_KEY, reason);
         manager_fence(m);
-        return false;
 }
 
+/* After an answer it may have begun to reload: so what is missing then has to be missing after the next
+ * answer as well, which it does not give before it has ended. */
 static void on_systemd_quiet(int error, const char *message, void *userdata)
 {
         Manager *m = userdata;
+        bool missed = m->drop_ins_missed;
 
         m->drop_ins_asked = sd_bus_slot_unref(m->drop_ins_asked);
+        m->drop_ins_missed = false;
         if (m->systemd_reloading || !can_look(m))
                 return;
-        (void)look_at_drop_ins(m);
+        /* Before they are read: what changes after that is told. */
+        watch_drop_ins(m);
+        bool there = drop_ins_are_there(m);
+        if (there || missed) {
+                judge_drop_ins(m, there);
+                return;
+        }
+        m->drop_ins_missed = true;
+        manager_drift_drop_ins(m);
 }
 
 /* systemd itself removes the generator's files, and makes them again, while it reloads; it answers nobody

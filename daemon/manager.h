@@ -175,6 +175,7 @@ struct Manager {
         bool systemd_reloading;
         sd_event_source *drop_ins[16]; /* inotify */
         sd_bus_slot *drop_ins_asked;
+        bool drop_ins_missed; /* at the last answer */
         uint64_t n_drift_repaired;
         /* nodes */
         Hotplug *hotplug;
