@@ -109,11 +109,12 @@ is "the reservation is active" "$(cdmctl show "$id" --json=short | jq --raw-outp
 
 # --- systemd
 before=$(status .drift_repaired)
-# The second one begins while cdmd looks at what the first one left.
-for pause in 0 0.1 0.2 0.3; do
-        systemctl daemon-reload
-        sleep $pause
+# The second one waits for PID 1 until the first one has ended, and begins while cdmd looks at what that left.
+for _ in 1 2 3; do
+        systemctl daemon-reload &
+        sleep 0.5
         systemctl daemon-reexec
+        wait
 done
 check "PID 1 is back" wait_for 60 systemctl show --property=Version
 quiet
