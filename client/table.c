@@ -106,7 +106,7 @@ static void add_cell_owned(Table *t, CellKind kind, uint64_t number, const void 
         c->owned = malloc(size > 0 ? size : 1);
         if (!c->owned)
                 t->out_of_memory = true;
-        else
+        else if (size > 0)
                 memcpy(c->owned, data, size);
 }
 

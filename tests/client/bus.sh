@@ -110,6 +110,11 @@ run 0 request hbm 1 --pid=1 --queue
 asked 'Request hbm 1 pid=1 queue=18446744073709551615'
 run 0 request hbm 1 --cgroup=/x.slice --queue=5s --json=short
 json "d['id'] == 7"
+run 4 explain queued 1G
+run 0 list
+says out 'queued'
+run 0 list --json=short
+json "d[0]['state'] == 'queued' and d[0]['nodes'] == []"
 run 4 request full 1G
 run 3 request denied 1G
 says err 'refused by 10-x.conf:3 ?[31m'

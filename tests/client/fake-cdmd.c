@@ -19,6 +19,7 @@
 
 static bool sticky;   /* the next release leaves residue */
 static bool demoting; /* the fence is open to demotion */
+static bool queued;   /* the reservation waits, and has no node */
 /* The next release gets on with each look at Used, and ends with the last. */
 static bool slow;
 static uint64_t slow_left_bytes;
@@ -95,6 +96,8 @@ static int get_value(sd_bus *bus, const char *path, const char *interface, const
                         continue;
                 if (demoting && strcmp(property, "FenceState") == 0)
                         return sd_bus_message_append_basic(reply, 's', CDM_FENCE_OPEN_DEMOTION);
+                if (queued && strcmp(property, "State") == 0)
+                        return sd_bus_message_append_basic(reply, 's', "queued");
                 if (values[i].text)
                         return sd_bus_message_append_basic(reply, 's', values[i].text);
                 return sd_bus_message_append(reply, values[i].type, values[i].number);
@@ -105,6 +108,8 @@ static int get_value(sd_bus *bus, const char *path, const char *interface, const
 static int get_nodes(sd_bus *bus, const char *path, const char *interface, const char *property,
                      sd_bus_message *reply, void *userdata, sd_bus_error *error)
 {
+        if (strcmp(interface, CDM_INTERFACE_RESERVATION) == 0 && queued)
+                return sd_bus_message_append(reply, "a(ut)", 0);
         if (strcmp(interface, CDM_INTERFACE_RESERVATION) == 0)
                 return sd_bus_message_append(reply, "a(ut)", 1, 0, UINT64_C(64) << 20);
         return sd_bus_message_append(reply, "au", 1, 0);
@@ -184,6 +189,7 @@ static int request(sd_bus_message *m, void *userdata, sd_bus_error *error)
                 return sd_bus_error_setf(error, CDM_ERROR_NO_SUCH_POOL, "there is no pool none");
         sticky = strcmp(pool, "sticky") == 0;
         demoting = strcmp(pool, "demotion") == 0;
+        queued = strcmp(pool, "queued") == 0;
         slow = strcmp(pool, "slow") == 0;
         if (strcmp(sd_bus_message_get_member(m), "Request") == 0)
                 return sd_bus_reply_method_return(m, "o", CDM_PATH_RESERVATION "/7");
