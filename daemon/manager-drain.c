@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Taking a node away, for a reset, the unloading of its driver, or its removal:
+/* Emptying a node for a reset, the unloading of its driver, or its removal:
  *
- *   stored as drained, and shut: nothing is granted there any more → every tenant's pages are moved off and
- *   its cgroup is narrowed, each within its turn → whatever else has pages there is moved as well, page
- * cache is evicted → what is left is measured and told
+ *   store the node as drained and shut it: nothing is granted there any more
+ *   → move every tenant's pages off and narrow its cgroup, each within its turn
+ *   → move all other pages, evict page cache
+ *   → measure what is left and report it
  *
  * The node stays drained, also over a restart of cdmd and while it is gone, until it is undrained. Its
  * reservations keep their terms and are `degraded`; that is the business of manager-nodes.c. Being drained

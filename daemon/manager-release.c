@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* The way out of a reservation:
+/* The end of a reservation:
  *
- *   active ── stored as draining ── turn ── plan, apply (drain, narrow, evict, measure) ──┬── nothing left:
- * forgotten └── residue: its shares become what is left, and after a pause that doubles from 1 s to 60 s it
- * is drained and measured again.
+ *   active ── stored as draining ── turn ── plan, apply (drain, narrow, evict, measure)
+ *                                                │
+ *                                                ├── nothing left: the reservation is forgotten
+ *                                                └── residue: the shares become what is left; the drain is
+ *                                                    repeated after a pause that doubles from 1 s to 60 s
  *
- * Its bytes come back to the ledger only with that: while it drains it counts in full. */
+ * A draining reservation counts in full: the ledger gets its bytes back only when they have left the node. */
 
 #include <errno.h>
 #include <inttypes.h>

@@ -2,8 +2,8 @@
 
 /* Start and recovery, which are one: a first start recovers nothing.
  *
- *   read the files → look at every unit: dead ones are dropped → close the fence → compare the nodes of
- * every tenant with the ledger and repair → go on with what was draining → serve
+ *   read the files → look at every unit, drop the reservations of those that ended → close the fence
+ *   → compare the nodes of every tenant with the ledger and repair them → resume drains → serve
  *
  * A reservation that was stored as `granting` was never acknowledged: it goes the way of a released one.
  * Requests that come meanwhile wait; READY=1 is sent when the fence is closed and requests are served, and

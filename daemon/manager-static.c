@@ -4,9 +4,10 @@
  * drop-in of fence-files.c, and waits for it; so the main process is born with its nodes open, or the unit
  * starts fenced and its journal says why, or (StaticRequired=yes) it does not start.
  *
- *   (recovery over?) → which unit, who does it run as → for each pool: does the first rule that matches say
- *   Static=? → granted already, by an earlier start: the nodes are set again; else an ordinary grant →
- * answer
+ *   (recovery over?) → which unit, and which user does it run as
+ *   → for each pool: does the first rule that matches say Static=?
+ *   → granted by an earlier start: set the nodes again; else an ordinary grant
+ *   → answer
  *
  * The reservation belongs to the unit's User=, ends with the unit, and survives its restart, as any other.
  */

@@ -4,9 +4,9 @@
  * took and how long PID 1 left a D-Bus ping unanswered meanwhile. For tests in the guest.
  *
  * vm-apply info UNIT|PID|/CGROUP       what unit_get*() says
- * vm-apply grant UNIT NODES [FROM]     write, tell systemd, verify; with FROM: then move its pages from
- * there up vm-apply release UNIT NODES FROM     drain FROM, narrow to NODES, tell systemd, verify, evict,
- * measure vm-apply narrow UNIT NODES FROM      likewise without drain and without the write of the worker
+ * vm-apply grant UNIT NODES [FROM]     write, tell systemd, verify; with FROM: then move its pages from there up
+ * vm-apply release UNIT NODES FROM     drain FROM, narrow to NODES, tell systemd, verify, evict, measure
+ * vm-apply narrow UNIT NODES FROM      likewise without drain and without the write of the worker
  * vm-apply scope NAME SLICE PID        unit_start_scope()
  * vm-apply poke SLICE | reload         unit_poke_slice(), unit_daemon_reload()
  * vm-apply watch SECONDS               unit_subscribe()
