@@ -43,7 +43,7 @@ typedef struct StepJob {
 } StepJob;
 
 struct Apply {
-        sd_bus *bus;
+        Gate *gate;
         Worker *worker;
         char *unit;
         char *cgroup;
@@ -59,7 +59,7 @@ struct Apply {
         Step step;          /* in flight: the plan's, or an inverse */
         Job *job;
         StepJob *step_job;
-        sd_bus_slot *slot;
+        UnitCall *call;
         ApplyResult result;
         apply_done_t done;
         apply_progress_t progress;
@@ -361,7 +361,7 @@ static void on_property_set(int error, const char *message, void *userdata)
         Apply *a = userdata;
         _cleanup_free_ char *text = NULL;
 
-        a->slot = sd_bus_slot_unref(a->slot);
+        a->call = unit_call_free(a->call);
         if (error < 0)
                 text = message_new("systemd did not set AllowedMemoryNodes= of %s: %s", a->unit,
                                    message ? message : strerror(-error));
@@ -416,9 +416,9 @@ static int start_step(Apply *a)
                 return a->cgroup ? start_job(a) : 1;
         if (!a->unit)
                 return 1;
-        if (!a->bus)
+        if (!a->gate)
                 return -ENOTCONN;
-        return unit_set_mems(a->bus, a->unit, &a->step.nodes, on_property_set, a, &a->slot);
+        return unit_set_mems(a->gate, a->unit, &a->step.nodes, on_property_set, a, &a->call);
 }
 
 /* The inverses in reverse order, but those of writes before all others. Strictly reversed, systemd would be
@@ -515,7 +515,7 @@ static int start_plan(Apply *a)
         return 0;
 }
 
-int apply_start(sd_bus *bus, Worker *worker, const ApplyTarget *target, const Plan *plan, uint64_t bandwidth,
+int apply_start(Gate *gate, Worker *worker, const ApplyTarget *target, const Plan *plan, uint64_t bandwidth,
                 apply_done_t done, apply_progress_t progress, void *userdata, Apply **ret)
 {
         _cleanup_(apply_free_p) Apply *a = calloc(1, sizeof(*a));
@@ -523,7 +523,7 @@ int apply_start(sd_bus *bus, Worker *worker, const ApplyTarget *target, const Pl
 
         if (!a)
                 return -ENOMEM;
-        a->bus = bus;
+        a->gate = gate;
         a->worker = worker;
         a->cgroup_id = target->cgroup_id;
         a->foreign = target->foreign;
@@ -552,7 +552,7 @@ Apply *apply_free(Apply *a)
                 a->step_job->apply = NULL;
         if (a->job)
                 job_cancel(a->job);
-        sd_bus_slot_unref(a->slot);
+        unit_call_free(a->call);
         free(a->unit);
         free(a->cgroup);
         free(a->result.message);

@@ -6,11 +6,11 @@
  * in reverse order. This is the only place that changes what a cgroup may use. */
 
 #include <stdint.h>
-#include <systemd/sd-bus.h>
 
 #include "daemon/cgroup.h"
 #include "daemon/drain.h"
 #include "daemon/foreign.h"
+#include "daemon/gate.h"
 #include "daemon/worker.h"
 #include "policy/plan.h"
 
@@ -38,7 +38,7 @@ typedef struct Apply Apply;
 typedef void (*apply_done_t)(Apply *a, const ApplyResult *result, void *userdata);
 typedef void (*apply_progress_t)(Apply *a, StepKind step, uint64_t bytes_left, void *userdata);
 
-int apply_start(sd_bus *bus, Worker *worker, const ApplyTarget *target, const Plan *plan, uint64_t bandwidth,
+int apply_start(Gate *gate, Worker *worker, const ApplyTarget *target, const Plan *plan, uint64_t bandwidth,
                 apply_done_t done, apply_progress_t progress, void *userdata, Apply **ret);
 /* Cancels: the step in flight ends by itself (a call to systemd is not taken back), the rest is not done,
  * nothing is undone, and done is not called. Does not block. */

@@ -49,7 +49,7 @@ struct FenceCheck {
         Turn *turn;
         Job *job;
         CheckJob *job_data;
-        sd_bus_slot *slot;
+        UnitCall *call;
         FenceCheck *prev, *next;
 };
 
@@ -101,7 +101,7 @@ static void check_free(FenceCheck *c)
                 c->job_data->check = NULL;
                 job_cancel(c->job);
         }
-        sd_bus_slot_unref(c->slot);
+        unit_call_free(c->call);
         turn_free(c->turn);
         free(c->path);
         free(c->unit);
@@ -248,7 +248,7 @@ static void on_told(int error _unused_, const char *message _unused_, void *user
 {
         FenceCheck *c = userdata;
 
-        c->slot = sd_bus_slot_unref(c->slot);
+        c->call = unit_call_free(c->call);
         report(c, false);
 }
 
@@ -258,9 +258,9 @@ static void on_info(int error _unused_, UnitInfo *info, void *userdata)
         FenceCheck *c = userdata;
         Fence *f = c->fence;
 
-        c->slot = sd_bus_slot_unref(c->slot);
+        c->call = unit_call_free(c->call);
         if (owned && is_in_force(f) && fence_unit_is_to_be_told(owned, &c->target, f->pools) &&
-            unit_set_mems(f->context.bus, c->unit, &c->target, on_told, c, &c->slot) >= 0)
+            unit_set_mems(f->context.gate, c->unit, &c->target, on_told, c, &c->call) >= 0)
                 return;
         report(c, false);
 }
@@ -296,7 +296,7 @@ static void judge_again(FenceCheck *c, const FenceLeaf *leaf)
                 return;
         }
         c->state = CHECK_TELLING;
-        if (!c->unit || unit_get(f->context.bus, c->unit, on_info, c, &c->slot) < 0)
+        if (!c->unit || unit_get(f->context.gate, GATE_OWN, c->unit, on_info, c, &c->call) < 0)
                 report(c, false);
 }
 

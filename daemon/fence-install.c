@@ -52,7 +52,7 @@ static void reset_done(int error _unused_, const char *message _unused_, void *u
 {
         Fence *f = userdata;
 
-        f->slot = sd_bus_slot_unref(f->slot);
+        f->call = unit_call_free(f->call);
         reset_next(f);
 }
 
@@ -65,8 +65,8 @@ static void reset_next(Fence *f)
         while (f->next < f->names.n) {
                 size_t i = f->next++;
 
-                if (unit_set_mems(f->context.bus, f->names.names[i], &f->names.sets[i], reset_done, f,
-                                  &f->slot) >= 0)
+                if (unit_set_mems(f->context.gate, f->names.names[i], &f->names.sets[i], reset_done, f,
+                                  &f->call) >= 0)
                         return;
         }
         fence_names_clear(&f->names);
@@ -190,7 +190,7 @@ static void reload_done(int error, const char *message _unused_, void *userdata)
 {
         Fence *f = userdata;
 
-        f->slot = sd_bus_slot_unref(f->slot);
+        f->call = unit_call_free(f->call);
         if (error < 0)
                 fence_finish(f, error);
         else
@@ -203,7 +203,7 @@ void fence_step_reload(Fence *f)
 
         f->phase = PHASE_RELOAD;
         f->reloaded = true;
-        r = unit_daemon_reload(f->context.bus, reload_done, f, &f->slot);
+        r = unit_daemon_reload(f->context.gate, reload_done, f, &f->call);
         if (r < 0)
                 fence_finish(f, r);
 }

@@ -54,7 +54,7 @@ struct Fence {
         size_t n_todo;   /* leaves that were not as they shall be, the last time */
         Job *job;
         FenceJob *job_data;
-        sd_bus_slot *slot;
+        UnitCall *call;
 };
 
 /* What a job works on. It outlives the Fence when that is freed meanwhile: then fence is NULL. */

@@ -160,7 +160,7 @@ static void widen_info(int error _unused_, UnitInfo *info, void *userdata)
         const FenceLeaf *leaf = &f->scan.leaves[f->next - 1];
         NodeSet target = leaf_target(f, leaf), none = NODESET_EMPTY;
 
-        f->slot = sd_bus_slot_unref(f->slot);
+        f->call = unit_call_free(f->call);
         if (owned && (nodeset_is_subset(&target, &owned->allowed) ||
                       (fence_leaf_is_free(f, leaf) && nodeset_is_empty(&owned->allowed))))
                 leaf_job_start(f, leaf, &none, run_narrow);
@@ -191,7 +191,7 @@ void fence_step_narrow(Fence *f)
                         return;
                 }
                 if (is_too_narrow(f, leaf) &&
-                    unit_get(f->context.bus, leaf->unit, widen_info, f, &f->slot) >= 0)
+                    unit_get(f->context.gate, GATE_OWN, leaf->unit, widen_info, f, &f->call) >= 0)
                         return;
         }
         f->next = 0;
@@ -204,7 +204,7 @@ static void tell_done(int error _unused_, const char *message _unused_, void *us
 {
         Fence *f = userdata;
 
-        f->slot = sd_bus_slot_unref(f->slot);
+        f->call = unit_call_free(f->call);
         step_tell(f);
 }
 
@@ -224,9 +224,9 @@ static void tell_info(int error _unused_, UnitInfo *info, void *userdata)
         const char *unit = f->written.names[f->next - 1];
         const NodeSet *target = &f->written.sets[f->next - 1];
 
-        f->slot = sd_bus_slot_unref(f->slot);
+        f->call = unit_call_free(f->call);
         if (owned && fence_unit_is_to_be_told(owned, target, f->pools) &&
-            unit_set_mems(f->context.bus, unit, target, tell_done, f, &f->slot) >= 0)
+            unit_set_mems(f->context.gate, unit, target, tell_done, f, &f->call) >= 0)
                 return;
         step_tell(f);
 }
@@ -238,7 +238,7 @@ static void step_tell(Fence *f)
         while (f->next < f->written.n) {
                 const char *unit = f->written.names[f->next++];
 
-                if (unit_get(f->context.bus, unit, tell_info, f, &f->slot) >= 0)
+                if (unit_get(f->context.gate, GATE_OWN, unit, tell_info, f, &f->call) >= 0)
                         return;
         }
         f->n_todo = 0; /* no poke after this */

@@ -245,7 +245,7 @@ static void poke_done(int error _unused_, const char *message _unused_, void *us
 {
         Fence *f = userdata;
 
-        f->slot = sd_bus_slot_unref(f->slot);
+        f->call = unit_call_free(f->call);
         step_poke(f);
 }
 
@@ -255,7 +255,7 @@ static void step_poke(Fence *f)
         while (f->next < f->names.n) {
                 const char *slice = f->names.names[f->next++];
 
-                if (unit_poke_slice(f->context.bus, slice, poke_done, f, &f->slot) >= 0)
+                if (unit_poke_slice(f->context.gate, slice, poke_done, f, &f->call) >= 0)
                         return;
         }
         fence_step_read(f);

@@ -85,7 +85,7 @@ void fence_finish(Fence *f, int error)
         else
                 fence_before_forget(f);
         f->phase = PHASE_IDLE;
-        f->slot = sd_bus_slot_unref(f->slot);
+        f->call = unit_call_free(f->call);
         fence_names_clear(&f->names);
         fence_names_clear(&f->written);
         fence_scan_clear(&f->scan);
@@ -160,7 +160,7 @@ Fence *fence_free(Fence *f)
                 f->job_data->fence = NULL;
                 job_cancel(f->job);
         }
-        sd_bus_slot_unref(f->slot);
+        unit_call_free(f->call);
         fence_names_clear(&f->names);
         fence_names_clear(&f->written);
         fence_scan_clear(&f->scan);

@@ -8,9 +8,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <systemd/sd-bus.h>
 
 #include "daemon/foreign.h"
+#include "daemon/gate.h"
 #include "daemon/turn.h"
 #include "daemon/worker.h"
 #include "policy/config.h"
@@ -61,7 +61,7 @@ typedef struct FenceRepair {
 
 /* What the fence needs to know while it works; all of it outlives the Fence. */
 typedef struct FenceContext {
-        sd_bus *bus;
+        Gate *gate;
         Worker *worker;
         TurnQueue *turns;
         const Ledger *ledger;

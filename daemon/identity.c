@@ -20,15 +20,14 @@
 
 /* sender → target's unit from PID 1 → is it the caller's own? */
 struct IdentityLookup {
-        sd_bus *bus;
+        Gate *gate;
         char *root;
         TargetKind kind;
         char *unit, *cgroup, *user;
         pid_t asked_pid;
         bool scope;
-        TurnQueue *turns;
-        Turn *lane; /* to ask PID 1 */
-        sd_bus_slot *slot;
+        sd_bus_slot *slot;  /* the bus is asked about the sender */
+        UnitCall *call;     /* PID 1 is asked about the target */
         Identity *identity; /* filled in as the lookup goes on */
         identity_done_t done;
         void *userdata;
@@ -66,8 +65,7 @@ IdentityLookup *identity_lookup_free(IdentityLookup *l)
         if (!l)
                 return NULL;
         sd_bus_slot_unref(l->slot);
-        turn_free(l->lane);
-        sd_bus_unref(l->bus);
+        unit_call_free(l->call);
         free(l->root);
         free(l->unit);
         free(l->cgroup);
@@ -332,8 +330,7 @@ static void on_unit(int error, UnitInfo *info, void *userdata)
         _cleanup_(unit_info_free_p) UnitInfo *u = info;
         IdentityLookup *l = userdata;
 
-        l->slot = sd_bus_slot_unref(l->slot);
-        l->lane = turn_free(l->lane);
+        l->call = unit_call_free(l->call);
         if (error == -ENOENT || error == -ESRCH ? is_foreign_path(l) : error >= 0 && is_foreign(l, u)) {
                 with_foreign(l, u ? u->name : "-.slice");
                 return;
@@ -422,26 +419,19 @@ static bool set_other_user(IdentityLookup *l)
 
 static int ask_unit(IdentityLookup *l)
 {
+        uid_t uid = l->identity->sender_uid;
+
         switch (l->kind) {
         case TARGET_SELF:
-                return unit_get_by_pid(l->bus, l->identity->pid, on_unit, l, &l->slot);
+                return unit_get_by_pid(l->gate, uid, l->identity->pid, on_unit, l, &l->call);
         case TARGET_PID:
-                return unit_get_by_pid(l->bus, l->asked_pid, on_unit, l, &l->slot);
+                return unit_get_by_pid(l->gate, uid, l->asked_pid, on_unit, l, &l->call);
         case TARGET_CGROUP:
-                return unit_get_by_cgroup(l->bus, l->cgroup, on_unit, l, &l->slot);
+                return unit_get_by_cgroup(l->gate, uid, l->cgroup, on_unit, l, &l->call);
         case TARGET_UNIT:
-                return unit_get(l->bus, l->unit, on_unit, l, &l->slot);
+                return unit_get(l->gate, uid, l->unit, on_unit, l, &l->call);
         }
         return -EINVAL;
-}
-
-static void on_lane(Turn *t, void *userdata)
-{
-        IdentityLookup *l = userdata;
-        int r = ask_unit(l);
-
-        if (r < 0)
-                refuse_errno(l, r);
 }
 
 static void with_sender(IdentityLookup *l, const Sender *sender)
@@ -465,7 +455,7 @@ static void with_sender(IdentityLookup *l, const Sender *sender)
                 return;
         if (!s->user)
                 (void)process_user_name(l->root, s->uid, &s->user);
-        int r = turn_take_lane(l->turns, on_lane, l, &l->lane);
+        int r = ask_unit(l);
         if (r < 0)
                 refuse_errno(l, r);
 }
@@ -560,7 +550,7 @@ static int lookup_new(const IdentityQuery *q, const char *root, IdentityLookup *
         return 0;
 }
 
-int identity_start(sd_bus *bus, SenderCache *senders, TurnQueue *turns, const char *root, sd_bus_message *m,
+int identity_start(Gate *gate, SenderCache *senders, const char *root, sd_bus_message *m,
                    const IdentityQuery *query, identity_done_t done, void *userdata, IdentityLookup **ret)
 {
         const char *name = sd_bus_message_get_sender(m);
@@ -571,8 +561,7 @@ int identity_start(sd_bus *bus, SenderCache *senders, TurnQueue *turns, const ch
         int r = lookup_new(query, root, &l);
         if (r < 0)
                 return r;
-        l->bus = sd_bus_ref(bus);
-        l->turns = turns;
+        l->gate = gate;
         l->done = done;
         l->userdata = userdata;
         *ret = l;

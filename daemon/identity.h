@@ -17,8 +17,8 @@
 #include <sys/types.h>
 #include <systemd/sd-bus.h>
 
+#include "daemon/gate.h"
 #include "daemon/sender.h"
-#include "daemon/turn.h"
 #include "daemon/unit.h"
 #include "policy/macro.h"
 #include "policy/subject.h"
@@ -78,7 +78,7 @@ typedef void (*identity_done_t)(IdentityVerdict verdict, const char *message, Id
                                 void *userdata);
 
 /* done may be called before this returns; *ret is set by then. On failure done is not called. */
-int identity_start(sd_bus *bus, SenderCache *senders, TurnQueue *turns, const char *root, sd_bus_message *m,
+int identity_start(Gate *gate, SenderCache *senders, const char *root, sd_bus_message *m,
                    const IdentityQuery *query, identity_done_t done, void *userdata, IdentityLookup **ret);
 IdentityLookup *identity_lookup_free(IdentityLookup *l);
 DEFINE_CLEANUP(IdentityLookup, identity_lookup_free);

@@ -56,6 +56,8 @@ libdaemon_la_SOURCES = \
 	daemon/foreign-tree.c \
 	daemon/foreign.c \
 	daemon/foreign.h \
+	daemon/gate.c \
+	daemon/gate.h \
 	daemon/hold.c \
 	daemon/hold.h \
 	daemon/identity.c \

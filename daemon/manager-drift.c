@@ -362,7 +362,7 @@ void manager_drift_systemd(Manager *m, const char *state)
         if (m->systemd_reloading)
                 return;
         /* What was asked meanwhile may have been lost with a daemon-reexec, and this looks at it all. */
-        m->drop_ins_asked = sd_bus_slot_unref(m->drop_ins_asked);
+        m->drop_ins_asked = unit_call_free(m->drop_ins_asked);
         m->drop_ins_missed = false;
         manager_drift_look(m);
 }
@@ -442,7 +442,7 @@ static void on_systemd_quiet(int error, const char *message, void *userdata)
         Manager *m = userdata;
         bool missed = m->drop_ins_missed;
 
-        m->drop_ins_asked = sd_bus_slot_unref(m->drop_ins_asked);
+        m->drop_ins_asked = unit_call_free(m->drop_ins_asked);
         m->drop_ins_missed = false;
         if (m->systemd_reloading || !can_look(m))
                 return;
@@ -463,7 +463,7 @@ void manager_drift_drop_ins(Manager *m)
 {
         if (m->drop_ins_asked || !can_look(m))
                 return;
-        int r = unit_ping(m->bus, on_systemd_quiet, m, &m->drop_ins_asked);
+        int r = unit_ping(m->gate, on_systemd_quiet, m, &m->drop_ins_asked);
         if (r < 0)
                 log_error("Cannot look at the %s: %s. `cdmctl reload` looks.", DROP_INS_KEY, strerror(-r));
 }
@@ -483,7 +483,7 @@ void manager_drift_settled(Manager *m)
 void manager_drift_free(Manager *m)
 {
         unwatch_drop_ins(m);
-        m->drop_ins_asked = sd_bus_slot_unref(m->drop_ins_asked);
+        m->drop_ins_asked = unit_call_free(m->drop_ins_asked);
         m->look_soon = sd_event_source_disable_unref(m->look_soon);
         if (m->leaf_look) {
                 m->leaf_look->manager = NULL;

@@ -35,7 +35,7 @@ struct Grant {
         Turn *turn;
         HoldWait *room;
         Change *change;
-        sd_bus_slot *slot;
+        UnitCall *call;
         grant_done_t done; /* NULL: nobody waits any more */
         void *userdata;
         Grant *prev, *next;
@@ -61,7 +61,7 @@ static Grant *grant_free(Grant *g)
         change_free(g->change);
         hold_wait_free(g->room);
         turn_free(g->turn);
-        sd_bus_slot_unref(g->slot);
+        unit_call_free(g->call);
         identity_free(g->identity);
         free(g);
         return NULL;
@@ -240,7 +240,7 @@ static void on_scope(int error, UnitInfo *info, void *userdata)
         Grant *g = userdata;
         Subject *target = g->entry->r->target;
 
-        g->slot = sd_bus_slot_unref(g->slot);
+        g->call = unit_call_free(g->call);
         if (error < 0 || !u->cgroup) {
                 fail(g, false, CDM_ERROR_STALE, "The new scope could not be used",
                      error < 0 ? strerror(-error) : "it ended at once");
@@ -266,9 +266,10 @@ static void on_scope_started(int error, const char *message, void *userdata)
 {
         Grant *g = userdata;
 
-        g->slot = sd_bus_slot_unref(g->slot);
+        g->call = unit_call_free(g->call);
         if (error >= 0)
-                error = unit_get(g->manager->bus, g->entry->r->target->unit, on_scope, g, &g->slot);
+                error = unit_get(g->manager->gate, GATE_OWN, g->entry->r->target->unit, on_scope, g,
+                                 &g->call);
         if (error < 0)
                 fail(g, false, SD_BUS_ERROR_FAILED, "systemd did not start the new scope",
                      message ? message : strerror(-error));
@@ -283,9 +284,9 @@ static int start_scope(Grant *g)
                 description = NULL;
                 return -ENOMEM;
         }
-        return unit_start_scope(g->manager->bus, r->target->unit, r->target->slice, description,
+        return unit_start_scope(g->manager->gate, r->target->unit, r->target->slice, description,
                                 g->identity->pid, g->bind ? r->size_bytes : 0, on_scope_started, g,
-                                &g->slot);
+                                &g->call);
 }
 
 static void on_turn(Turn *t, void *userdata)

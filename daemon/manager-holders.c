@@ -38,8 +38,8 @@ struct HoldersCall {
         Job *job;
         char **units; /* one a holder, NULL where not known */
         size_t n_lookups, looking_at;
-        Turn *lane;
-        sd_bus_slot *slot;
+        UnitCall *lookup;
+        bool stopped; /* cdmd stops: nobody is answered */
         HoldersCall *prev, *next;
 };
 
@@ -50,8 +50,7 @@ static void call_free(HoldersCall *c)
         size_t n = c->observation ? c->observation->n_holders : 0;
 
         DL_DELETE(c->manager->holders, c);
-        sd_bus_slot_unref(c->slot);
-        turn_free(c->lane);
+        unit_call_free(c->lookup);
         for (size_t i = 0; c->units && i < n; i++)
                 free(c->units[i]);
         free(c->units);
@@ -67,7 +66,9 @@ void manager_holders_free(Manager *m)
         HoldersCall *c, *next;
 
         DL_FOREACH_SAFE (m->holders, c, next)
-                if (!c->job)
+                if (c->job)
+                        c->stopped = true;
+                else
                         call_free(c);
 }
 
@@ -334,24 +335,13 @@ static void on_unit(int error, UnitInfo *info, void *userdata)
 {
         HoldersCall *c = userdata;
 
-        c->slot = sd_bus_slot_unref(c->slot);
-        c->lane = turn_free(c->lane);
+        c->lookup = unit_call_free(c->lookup);
         if (info) {
                 c->units[c->looking_at] = TAKE_PTR(info->name);
                 unit_info_free(info);
         }
         c->looking_at++;
         look_up_next(c);
-}
-
-static void on_lane(Turn *t, void *userdata)
-{
-        HoldersCall *c = userdata;
-        const Holder *h = &c->observation->holders[c->looking_at];
-
-        int r = unit_get_by_cgroup(c->manager->bus, h->cgroup, on_unit, c, &c->slot);
-        if (r < 0)
-                on_unit(r, NULL, c);
 }
 
 static void look_up_next(HoldersCall *c)
@@ -363,7 +353,8 @@ static void look_up_next(HoldersCall *c)
                 reservation_of(c->manager, o->holders[c->looking_at].cgroup)))
                 c->looking_at++;
         if (c->looking_at == o->n_holders || c->n_lookups++ == LOOKUPS_MAX ||
-            turn_take_lane(c->manager->turns, on_lane, c, &c->lane) < 0)
+            unit_get_by_cgroup(c->manager->gate, GATE_HOLDERS, o->holders[c->looking_at].cgroup, on_unit, c,
+                               &c->lookup) < 0)
                 reply(c);
 }
 
@@ -379,7 +370,7 @@ static void on_observed(int result, void *userdata)
         HoldersCall *c = userdata;
 
         c->job = NULL;
-        if (result == -ECANCELED) { /* cdmd stops */
+        if (c->stopped) {
                 call_free(c);
                 return;
         }

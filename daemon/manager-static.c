@@ -262,8 +262,7 @@ static void begin(StaticCall *c)
         Manager *m = c->manager;
         IdentityQuery q = { .kind = TARGET_UNIT, .unit = c->unit, .pidfd = -EBADF };
 
-        int r = identity_start(m->bus, m->senders, m->turns, m->root, c->call, &q, on_identity, c,
-                               &c->lookup);
+        int r = identity_start(m->gate, m->senders, m->root, c->call, &q, on_identity, c, &c->lookup);
         if (r < 0)
                 refuse_errno(c, r);
 }

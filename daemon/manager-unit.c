@@ -50,9 +50,8 @@ struct UnitCheck {
         bool repair;
         UnitInfo *info; /* NULL: systemd does not know it any more */
         Turn *turn;
-        Turn *lane; /* to ask PID 1 */
         bool asked;
-        sd_bus_slot *slot;
+        UnitCall *call;
         sd_event_source *retry;
         unsigned n_retries;
         Apply *apply;
@@ -70,9 +69,8 @@ static void check_free(UnitCheck *c)
                 c->close->check = NULL;
                 job_cancel(c->job);
         }
-        sd_bus_slot_unref(c->slot);
+        unit_call_free(c->call);
         sd_event_source_disable_unref(c->retry);
-        turn_free(c->lane);
         apply_free(c->apply);
         change_free(c->change);
         turn_free(c->turn);
@@ -221,7 +219,7 @@ static void end_tenant(UnitCheck *c)
         in.current = c->info->allowed;
         int k = plan(&in, &p);
         if (k >= 0)
-                k = apply_start(m->bus, m->worker, &target, &p, 0, on_set_back, NULL, c, &c->apply);
+                k = apply_start(m->gate, m->worker, &target, &p, 0, on_set_back, NULL, c, &c->apply);
         if (k < 0) {
                 ApplyResult result = { .error = k };
                 on_set_back(NULL, &result, c);
@@ -416,23 +414,12 @@ static void on_info(int error, UnitInfo *info, void *userdata)
 {
         UnitCheck *c = userdata;
 
-        c->slot = sd_bus_slot_unref(c->slot);
-        c->lane = turn_free(c->lane);
+        c->call = unit_call_free(c->call);
         c->info = info;
         if (error < 0 && error != -ENOENT)
                 try_later(c, error);
         else
                 act(c);
-}
-
-static void on_lane(Turn *t, void *userdata)
-{
-        UnitCheck *c = userdata;
-        int r = unit_get(c->manager->bus, c->unit, on_info, c, &c->slot);
-
-        c->asked = true;
-        if (r < 0)
-                on_info(r, NULL, c);
 }
 
 static void on_turn(Turn *t, void *userdata)
@@ -449,7 +436,8 @@ static void on_turn(Turn *t, void *userdata)
                 act_on_foreign(c);
                 return;
         }
-        int r = turn_take_lane(c->manager->turns, on_lane, c, &c->lane);
+        c->asked = true;
+        int r = unit_get(c->manager->gate, GATE_OWN, c->unit, on_info, c, &c->call);
         if (r < 0)
                 try_later(c, r);
 }
@@ -504,5 +492,5 @@ int manager_watch_units(Manager *m)
 {
         if (m->unit_events)
                 return 0;
-        return unit_subscribe(m->bus, on_unit_event, m, &m->unit_events);
+        return unit_subscribe(m->gate, on_unit_event, m, &m->unit_events);
 }

@@ -62,6 +62,8 @@ static int open_parts(Manager *m)
         if (r >= 0)
                 r = turn_queue_new(m->event, &m->turns);
         if (r >= 0)
+                r = gate_new(m->event, m->bus, UNIT_TIMEOUT_USEC, &m->gate);
+        if (r >= 0)
                 r = ledger_new(&m->ledger);
         if (r >= 0)
                 r = queue_new(&m->queue);
@@ -75,7 +77,7 @@ static int open_parts(Manager *m)
         if (r < 0)
                 return r;
         m->fence_context = (FenceContext){
-                .bus = m->bus,
+                .gate = m->gate,
                 .worker = m->worker,
                 .turns = m->turns,
                 .ledger = m->ledger,
@@ -144,12 +146,13 @@ Manager *manager_free(Manager *m)
                 HASH_DEL(m->entries, e);
                 entry_free(e);
         }
-        sd_bus_slot_unref(m->unit_events);
+        unit_call_free(m->unit_events);
         sd_event_source_disable_unref(m->patience);
         fence_free(m->fence);
         worker_free(m->worker);
         foreign_free(m->foreign);
         turn_queue_free(m->turns);
+        gate_free(m->gate);
         sender_cache_free(m->senders);
         sd_event_source_disable_unref(m->queue_look);
         sd_event_source_disable_unref(m->queue_again);

@@ -115,6 +115,7 @@ struct Manager {
         Worker *worker;
         SenderCache *senders;
         TurnQueue *turns;
+        Gate *gate; /* to PID 1 */
         Store *store;
         Fence *fence;
         FenceContext fence_context;
@@ -143,7 +144,7 @@ struct Manager {
         Overrun *overrun; /* NULL: nobody shares a node */
         HoldSet *holds;
         UnitCheck *checks;
-        sd_bus_slot *unit_events;
+        UnitCall *unit_events;
 
         NodeUse *use; /* scratch of manager_snapshot() */
         Explained *explained;
@@ -174,7 +175,7 @@ struct Manager {
         bool look_wanted; /* at everything, when that is possible again */
         bool systemd_reloading;
         sd_event_source *drop_ins[16]; /* inotify */
-        sd_bus_slot *drop_ins_asked;
+        UnitCall *drop_ins_asked;
         bool drop_ins_missed; /* at the last answer */
         uint64_t n_drift_repaired;
         /* nodes */

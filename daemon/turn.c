@@ -1,16 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <utlist.h>
 #include <uthash.h>
 
 #include "daemon/turn.h"
-
-/* Five questions of a dozen calls leave half of the bus's 128 to everything else. */
-#define LANES 5
 
 typedef struct Line {
         char *tenant;
@@ -21,7 +17,6 @@ typedef struct Line {
 struct TurnQueue {
         sd_event *event;
         Line *lines;
-        unsigned next_lane;
 };
 
 struct Turn {
@@ -119,15 +114,6 @@ int turn_take(TurnQueue *q, const char *tenant, turn_cb cb, void *userdata, Turn
                 announce(t);
         *ret = t;
         return 0;
-}
-
-/* No unit's name has a blank in it, so a lane is no tenant. */
-int turn_take_lane(TurnQueue *q, turn_cb cb, void *userdata, Turn **ret)
-{
-        char lane[16];
-
-        snprintf(lane, sizeof(lane), "lane %u", q->next_lane++ % LANES);
-        return turn_take(q, lane, cb, userdata, ret);
 }
 
 Turn *turn_free(Turn *t)

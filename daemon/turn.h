@@ -21,9 +21,6 @@ DEFINE_CLEANUP(TurnQueue, turn_queue_free);
 /* cb is called from the event loop, never from within this call, when all earlier turns of the tenant have
  * been freed. */
 int turn_take(TurnQueue *q, const char *tenant, turn_cb cb, void *userdata, Turn **ret);
-/* A turn to ask PID 1 about a unit. One question is a dozen calls, and the bus lets one connection have 128
- * calls open: beyond that it refuses them, so only a few may ask at once. */
-int turn_take_lane(TurnQueue *q, turn_cb cb, void *userdata, Turn **ret);
 /* Ends the turn, or leaves the queue. */
 Turn *turn_free(Turn *t);
 DEFINE_CLEANUP(Turn, turn_free);

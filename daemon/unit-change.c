@@ -10,111 +10,126 @@
 #include "daemon/cgroup.h"
 #include "daemon/unit-internal.h"
 
-/* What we ask systemd to do. As in unit.c, the caller's slot is that of the first call, and freeing it frees
- * the Order; that takes nothing back: what systemd was asked for, it does. */
+/* What we ask systemd to do. As in unit.c, the Order is the caller's UnitCall; freeing it takes nothing
+ * back: what systemd was asked for, it does. The message is made when the gate admits the Order. */
 
-typedef struct Order {
-        sd_bus *bus;
-        sd_bus_slot *lead; /* ours only when the caller did not want it */
-        sd_bus_slot *second, *third;
+typedef struct Order Order;
+
+struct Order {
+        UnitCall call;
+        bool unwanted; /* the caller has no handle */
+        int (*send)(Order *o);
         char *unit;
-        bool started, removed; /* a scope: the call was answered, its job has ended */
-        char *job_result;
+        NodeSet nodes;
         unit_done_cb cb;
         void *userdata;
-} Order;
 
-int unit_call(sd_bus *bus, sd_bus_slot **ret_slot, const char *path, const char *interface,
-              const char *member, sd_bus_message_handler_t cb, void *userdata, const char *types, ...)
+        /* a scope */
+        char *slice, *description;
+        pid_t pid;
+        uint64_t memory_max_bytes;
+        sd_bus_slot *job_removed;
+        bool started, removed; /* the call was answered, its job has ended */
+        char *job_result;
+};
+
+int unit_send(UnitCall *c, const char *path, const char *interface, const char *member, gate_reply_t reply,
+              void *userdata, const char *types, ...)
 {
         sd_bus_message *m = NULL;
         va_list ap;
         int r;
 
-        r = sd_bus_message_new_method_call(bus, &m, SYSTEMD_NAME, path, interface, member);
+        r = sd_bus_message_new_method_call(gate_pass_bus(c->pass), &m, SYSTEMD_NAME, path, interface,
+                                           member);
         if (r < 0)
                 return r;
         va_start(ap, types);
         r = sd_bus_message_appendv(m, types, ap);
         va_end(ap);
         if (r >= 0)
-                r = sd_bus_call_async(bus, ret_slot, m, cb, userdata, SYSTEMD_TIMEOUT_USEC);
+                r = gate_send(c->pass, m, reply, userdata);
         sd_bus_message_unref(m);
         return r < 0 ? r : 0;
 }
 
-static void order_free(Order *o)
+static void order_free(UnitCall *c)
 {
-        sd_bus_slot_unref(o->third);
-        sd_bus_slot_unref(o->second);
-        sd_bus_slot_unref(o->lead);
+        Order *o = (Order *)c;
+
+        gate_leave(o->call.pass);
+        sd_bus_slot_unref(o->job_removed);
         free(o->unit);
+        free(o->slice);
+        free(o->description);
         free(o->job_result);
         free(o);
 }
 
-static void order_destroyed(void *userdata)
+/* The caller may free the Order from within the callback. */
+static void order_finish(Order *o, int error, const char *message)
+{
+        bool unwanted = o->unwanted;
+
+        o->call.pass = gate_leave(o->call.pass);
+        o->job_removed = sd_bus_slot_unref(o->job_removed);
+        o->cb(error, message, o->userdata);
+        if (unwanted)
+                order_free(&o->call);
+}
+
+/* 0, or what is wrong, of which the caller has been told. */
+static int order_check(Order *o, sd_bus_message *reply)
+{
+        const sd_bus_error *e = reply ? sd_bus_message_get_error(reply) : NULL;
+        int r = unit_reply_error(reply);
+
+        if (r < 0)
+                order_finish(o, r, !e ? "it did not answer in time" : e->message ? e->message : e->name);
+        return r;
+}
+
+static void on_reply(sd_bus_message *reply, void *userdata)
+{
+        if (order_check(userdata, reply) == 0)
+                order_finish(userdata, 0, NULL);
+}
+
+static void on_admitted(GatePass *pass _unused_, void *userdata)
 {
         Order *o = userdata;
+        int r = o->send(o);
 
-        o->lead = NULL;
-        order_free(o);
+        if (r < 0)
+                order_finish(o, r, strerror(-r));
 }
 
-static int order_new(sd_bus *bus, const char *unit, unit_done_cb cb, void *userdata, Order **ret)
+/* Takes what `what` says, and a place at the gate. */
+static int order_start(Gate *gate, const Order *what, UnitCall **ret)
 {
         Order *o = calloc(1, sizeof(*o));
+        int r = -ENOMEM;
 
         if (!o)
-                return -ENOMEM;
-        o->bus = bus;
-        o->cb = cb;
-        o->userdata = userdata;
-        o->unit = strdup(unit);
-        if (!o->unit) {
-                free(o);
-                return -ENOMEM;
-        }
-        *ret = o;
-        return 0;
-}
-
-static int order_start(Order *o, int r, sd_bus_slot **ret_slot)
-{
-        if (r < 0) {
-                order_free(o);
                 return r;
-        }
-        if (ret_slot) {
-                sd_bus_slot_set_destroy_callback(o->lead, order_destroyed);
-                *ret_slot = TAKE_PTR(o->lead);
-        }
-        return 0;
+        *o = *what;
+        o->call.free = order_free;
+        o->unwanted = !ret;
+        o->unit = o->slice = o->description = NULL;
+        if (string_copy(what->unit, &o->unit) >= 0 && string_copy(what->slice, &o->slice) >= 0 &&
+            string_copy(what->description, &o->description) >= 0)
+                r = gate_enter(gate, GATE_OWN, 1, on_admitted, o, &o->call.pass);
+        if (r < 0)
+                order_free(&o->call);
+        else if (ret)
+                *ret = &o->call;
+        return r;
 }
 
-/* The caller may free his slot from within the callback, and o with it. */
-static int order_finish(Order *o, int error, const char *message)
+static int message_new(const Order *o, const char *member, sd_bus_message **ret)
 {
-        bool own = o->lead;
-
-        o->cb(error, message, o->userdata);
-        if (own)
-                order_free(o);
-        return 0;
-}
-
-static int order_fail(Order *o, sd_bus_message *reply)
-{
-        const sd_bus_error *e = sd_bus_message_get_error(reply);
-
-        return order_finish(o, unit_error(e), e->message ? e->message : e->name);
-}
-
-static int on_reply(sd_bus_message *reply, void *userdata, sd_bus_error *error _unused_)
-{
-        if (sd_bus_message_is_method_error(reply, NULL))
-                return order_fail(userdata, reply);
-        return order_finish(userdata, 0, NULL);
+        return sd_bus_message_new_method_call(gate_pass_bus(o->call.pass), ret, SYSTEMD_NAME, SYSTEMD_PATH,
+                                              SYSTEMD_INTERFACE_MANAGER, member);
 }
 
 static int append_mems(sd_bus_message *m, const NodeSet *nodes)
@@ -137,67 +152,70 @@ static int append_mems(sd_bus_message *m, const NodeSet *nodes)
         return r;
 }
 
-int unit_set_mems(sd_bus *bus, const char *name, const NodeSet *nodes, unit_done_cb cb, void *userdata,
-                  sd_bus_slot **ret_slot)
+static int send_mems(Order *o)
 {
         sd_bus_message *m = NULL;
-        Order *o;
-        int r;
+        int r = message_new(o, "SetUnitProperties", &m);
+
+        if (r >= 0)
+                r = sd_bus_message_append(m, "sb", o->unit, true);
+        if (r >= 0)
+                r = append_mems(m, &o->nodes);
+        if (r >= 0)
+                r = gate_send(o->call.pass, m, on_reply, o);
+        sd_bus_message_unref(m);
+        return r;
+}
+
+int unit_set_mems(Gate *gate, const char *name, const NodeSet *nodes, unit_done_cb cb, void *userdata,
+                  UnitCall **ret)
+{
+        Order o = {
+                .send = send_mems, .unit = (char *)name, .nodes = *nodes, .cb = cb, .userdata = userdata
+        };
 
         /* systemd would leave the kernel's value as it is. */
-        if (nodeset_is_empty(nodes))
-                return -EINVAL;
-        r = order_new(bus, name, cb, userdata, &o);
-        if (r < 0)
-                return r;
-        r = sd_bus_message_new_method_call(bus, &m, SYSTEMD_NAME, SYSTEMD_PATH, SYSTEMD_INTERFACE_MANAGER,
-                                           "SetUnitProperties");
-        if (r >= 0)
-                r = sd_bus_message_append(m, "sb", name, true);
-        if (r >= 0)
-                r = append_mems(m, nodes);
-        if (r >= 0)
-                r = sd_bus_call_async(bus, &o->lead, m, on_reply, o, SYSTEMD_TIMEOUT_USEC);
-        sd_bus_message_unref(m);
-        return order_start(o, r, ret_slot);
+        return nodeset_is_empty(nodes) ? -EINVAL : order_start(gate, &o, ret);
 }
 
-int unit_daemon_reload(sd_bus *bus, unit_done_cb cb, void *userdata, sd_bus_slot **ret_slot)
+static int send_reload(Order *o)
 {
-        Order *o;
-        int r;
-
-        r = order_new(bus, "", cb, userdata, &o);
-        if (r < 0)
-                return r;
-        r = unit_call(bus, &o->lead, SYSTEMD_PATH, SYSTEMD_INTERFACE_MANAGER, "Reload", on_reply, o, "");
-        return order_start(o, r, ret_slot);
+        return unit_send(&o->call, SYSTEMD_PATH, SYSTEMD_INTERFACE_MANAGER, "Reload", on_reply, o, "");
 }
 
-int unit_ping(sd_bus *bus, unit_done_cb cb, void *userdata, sd_bus_slot **ret_slot)
+int unit_daemon_reload(Gate *gate, unit_done_cb cb, void *userdata, UnitCall **ret)
 {
-        Order *o;
-        int r;
+        Order o = { .send = send_reload, .cb = cb, .userdata = userdata };
 
-        r = order_new(bus, "", cb, userdata, &o);
-        if (r < 0)
-                return r;
-        r = unit_call(bus, &o->lead, SYSTEMD_PATH, "org.freedesktop.DBus.Peer", "Ping", on_reply, o, "");
-        return order_start(o, r, ret_slot);
+        return order_start(gate, &o, ret);
+}
+
+static int send_ping(Order *o)
+{
+        return unit_send(&o->call, SYSTEMD_PATH, "org.freedesktop.DBus.Peer", "Ping", on_reply, o, "");
+}
+
+int unit_ping(Gate *gate, unit_done_cb cb, void *userdata, UnitCall **ret)
+{
+        Order o = { .send = send_ping, .cb = cb, .userdata = userdata };
+
+        return order_start(gate, &o, ret);
 }
 
 /* Both the answer to StartTransientUnit and the end of its job are needed; they may come in any order. */
-static int scope_progress(Order *o)
+static void scope_progress(Order *o)
 {
         _cleanup_free_ char *message = NULL;
 
         if (!o->started || !o->removed)
-                return 0;
-        if (strcmp(o->job_result, "done") == 0)
-                return order_finish(o, 0, NULL);
+                return;
+        if (strcmp(o->job_result, "done") == 0) {
+                order_finish(o, 0, NULL);
+                return;
+        }
         if (asprintf(&message, "systemd's job for %s ended with '%s'", o->unit, o->job_result) < 0)
                 message = NULL;
-        return order_finish(o, strcmp(o->job_result, "timeout") == 0 ? -ETIMEDOUT : -ECANCELED, message);
+        order_finish(o, strcmp(o->job_result, "timeout") == 0 ? -ETIMEDOUT : -ECANCELED, message);
 }
 
 static int on_job_removed(sd_bus_message *m, void *userdata, sd_bus_error *error _unused_)
@@ -211,69 +229,79 @@ static int on_job_removed(sd_bus_message *m, void *userdata, sd_bus_error *error
         if (o->removed)
                 return 0;
         o->job_result = strdup(result);
-        if (!o->job_result)
-                return order_finish(o, -ENOMEM, NULL);
+        if (!o->job_result) {
+                order_finish(o, -ENOMEM, NULL);
+                return 0;
+        }
         o->removed = true;
-        return scope_progress(o);
+        scope_progress(o);
+        return 0;
 }
 
-static int on_scope_started(sd_bus_message *reply, void *userdata, sd_bus_error *error _unused_)
+static void on_scope_started(sd_bus_message *reply, void *userdata)
 {
         Order *o = userdata;
 
-        if (sd_bus_message_is_method_error(reply, NULL))
-                return order_fail(o, reply);
+        if (order_check(o, reply) < 0)
+                return;
+        o->call.pass = gate_leave(o->call.pass); /* the job may take its time */
         o->started = true;
-        return scope_progress(o);
+        scope_progress(o);
 }
 
-static int append_scope(sd_bus_message *m, const char *name, const char *slice, const char *description,
-                        pid_t pid, uint64_t memory_max_bytes)
+static int append_scope(sd_bus_message *m, const Order *o)
 {
         int r;
 
-        r = sd_bus_message_append(m, "ss", name, "fail");
+        r = sd_bus_message_append(m, "ss", o->unit, "fail");
         if (r >= 0)
                 r = sd_bus_message_open_container(m, 'a', "(sv)");
         if (r >= 0)
-                r = sd_bus_message_append(m, "(sv)(sv)(sv)(sv)", "PIDs", "au", 1, (uint32_t)pid, "Slice",
-                                          "s", slice, "Description", "s", description, "CollectMode", "s",
-                                          "inactive-or-failed");
-        if (r >= 0 && memory_max_bytes > 0)
-                r = sd_bus_message_append(m, "(sv)", "MemoryMax", "t", memory_max_bytes);
+                r = sd_bus_message_append(m, "(sv)(sv)(sv)(sv)", "PIDs", "au", 1, (uint32_t)o->pid, "Slice",
+                                          "s", o->slice, "Description", "s", o->description, "CollectMode",
+                                          "s", "inactive-or-failed");
+        if (r >= 0 && o->memory_max_bytes > 0)
+                r = sd_bus_message_append(m, "(sv)", "MemoryMax", "t", o->memory_max_bytes);
         if (r >= 0)
                 r = sd_bus_message_close_container(m);
         return r < 0 ? r : sd_bus_message_append(m, "a(sa(sv))", 0);
 }
 
-int unit_start_scope(sd_bus *bus, const char *name, const char *slice, const char *description, pid_t pid,
-                     uint64_t memory_max_bytes, unit_done_cb cb, void *userdata, sd_bus_slot **ret_slot)
+static int send_scope(Order *o)
 {
         sd_bus_message *m = NULL;
-        Order *o;
         int r;
 
-        if (pid <= 0)
-                return -EINVAL;
-        r = order_new(bus, name, cb, userdata, &o);
-        if (r < 0)
-                return r;
         /* Not with arg2: sd-bus matches no argument that comes after one that is not a string (here the
          * job's number), so the signal would never reach us. The jobs of others wake us for as long as this
          * takes. The match goes out before the call. */
-        r = sd_bus_add_match_async(bus, &o->second,
+        r = sd_bus_add_match_async(gate_pass_bus(o->call.pass), &o->job_removed,
                                    "type='signal',sender='" SYSTEMD_NAME "',path='" SYSTEMD_PATH
                                    "',interface='" SYSTEMD_INTERFACE_MANAGER "',member='JobRemoved'",
                                    on_job_removed, NULL, o);
         if (r >= 0)
-                r = sd_bus_message_new_method_call(bus, &m, SYSTEMD_NAME, SYSTEMD_PATH,
-                                                   SYSTEMD_INTERFACE_MANAGER, "StartTransientUnit");
+                r = message_new(o, "StartTransientUnit", &m);
         if (r >= 0)
-                r = append_scope(m, name, slice, description, pid, memory_max_bytes);
+                r = append_scope(m, o);
         if (r >= 0)
-                r = sd_bus_call_async(bus, &o->lead, m, on_scope_started, o, SYSTEMD_TIMEOUT_USEC);
+                r = gate_send(o->call.pass, m, on_scope_started, o);
         sd_bus_message_unref(m);
-        return order_start(o, r, ret_slot);
+        return r;
+}
+
+int unit_start_scope(Gate *gate, const char *name, const char *slice, const char *description, pid_t pid,
+                     uint64_t memory_max_bytes, unit_done_cb cb, void *userdata, UnitCall **ret)
+{
+        Order o = { .send = send_scope,
+                    .unit = (char *)name,
+                    .slice = (char *)slice,
+                    .description = (char *)description,
+                    .pid = pid,
+                    .memory_max_bytes = memory_max_bytes,
+                    .cb = cb,
+                    .userdata = userdata };
+
+        return pid <= 0 ? -EINVAL : order_start(gate, &o, ret);
 }
 
 /* "a-b.slice" is "/a.slice/a-b.slice", "-.slice" is "/". */
@@ -314,16 +342,11 @@ static int slice_cgroup(const char *slice, char **ret)
  * since systemd realises no unit that has ended, whose cgroup may still be there; else any, such as a
  * socket, which is active without a process. On 252, which realises everything on reload, it does no harm.
  */
-static int on_markers(sd_bus_message *reply, void *userdata, sd_bus_error *error _unused_)
+static int send_markers(Order *o, sd_bus_message *reply)
 {
         sd_bus_message *m = NULL;
-        Order *o = userdata;
-        int r;
+        int r = message_new(o, "SetUnitProperties", &m);
 
-        if (sd_bus_message_is_method_error(reply, NULL))
-                return order_fail(o, reply);
-        r = sd_bus_message_new_method_call(o->bus, &m, SYSTEMD_NAME, SYSTEMD_PATH, SYSTEMD_INTERFACE_MANAGER,
-                                           "SetUnitProperties");
         if (r >= 0)
                 r = sd_bus_message_append(m, "sb", o->unit, true);
         if (r >= 0)
@@ -337,15 +360,35 @@ static int on_markers(sd_bus_message *reply, void *userdata, sd_bus_error *error
         for (unsigned i = 0; i < 2 && r >= 0; i++)
                 r = sd_bus_message_close_container(m);
         if (r >= 0)
-                r = sd_bus_call_async(o->bus, &o->third, m, on_reply, o, SYSTEMD_TIMEOUT_USEC);
+                r = gate_send(o->call.pass, m, on_reply, o);
         sd_bus_message_unref(m);
-        return r < 0 ? order_finish(o, r, strerror(-r)) : 0;
+        return r;
 }
 
-int unit_poke_slice(sd_bus *bus, const char *slice, unit_done_cb cb, void *userdata, sd_bus_slot **ret_slot)
+static void on_markers(sd_bus_message *reply, void *userdata)
 {
-        _cleanup_free_ char *cgroup = NULL, *member = NULL, *path = NULL;
-        Order *o;
+        Order *o = userdata;
+
+        if (order_check(o, reply) < 0)
+                return;
+        int r = send_markers(o, reply);
+        if (r < 0)
+                order_finish(o, r, strerror(-r));
+}
+
+static int ask_markers(Order *o)
+{
+        _cleanup_free_ char *path = NULL;
+        int r = unit_path(o->unit, &path);
+
+        return r < 0 ? r
+                     : unit_send(&o->call, path, "org.freedesktop.DBus.Properties", "Get", on_markers, o,
+                                 "ss", SYSTEMD_INTERFACE_UNIT, "Markers");
+}
+
+int unit_poke_slice(Gate *gate, const char *slice, unit_done_cb cb, void *userdata, UnitCall **ret)
+{
+        _cleanup_free_ char *cgroup = NULL, *member = NULL;
         int fd, r;
 
         r = slice_cgroup(slice, &cgroup);
@@ -358,13 +401,7 @@ int unit_poke_slice(sd_bus *bus, const char *slice, unit_done_cb cb, void *userd
         close(fd);
         if (r < 0)
                 return r;
-        r = unit_path(member, &path);
-        if (r < 0)
-                return r;
-        r = order_new(bus, member, cb, userdata, &o);
-        if (r < 0)
-                return r;
-        r = unit_call(bus, &o->lead, path, "org.freedesktop.DBus.Properties", "Get", on_markers, o, "ss",
-                      SYSTEMD_INTERFACE_UNIT, "Markers");
-        return order_start(o, r, ret_slot);
+        Order o = { .send = ask_markers, .unit = member, .cb = cb, .userdata = userdata };
+
+        return order_start(gate, &o, ret);
 }

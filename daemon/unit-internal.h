@@ -6,22 +6,27 @@
 #include <stdbool.h>
 #include <systemd/sd-bus.h>
 
+#include "daemon/gate.h"
+#include "daemon/unit.h"
+
 #define SYSTEMD_NAME              "org.freedesktop.systemd1"
 #define SYSTEMD_PATH              "/org/freedesktop/systemd1"
 #define SYSTEMD_UNIT_PATH         "/org/freedesktop/systemd1/unit"
 #define SYSTEMD_INTERFACE_MANAGER "org.freedesktop.systemd1.Manager"
 #define SYSTEMD_INTERFACE_UNIT    "org.freedesktop.systemd1.Unit"
 
-/* A kernel with many threads to walk, or a reload of thousands of units, keeps PID 1 away for longer than
- * sd-bus's 25 s. */
-#define SYSTEMD_TIMEOUT_USEC (90ULL * 1000 * 1000)
+/* The part that every kind of call begins with. */
+struct UnitCall {
+        GatePass *pass;
+        void (*free)(UnitCall *c);
+};
 
 /* Sends a method call to systemd. types and the arguments as for sd_bus_message_append(). */
-int unit_call(sd_bus *bus, sd_bus_slot **ret_slot, const char *path, const char *interface,
-              const char *member, sd_bus_message_handler_t cb, void *userdata, const char *types, ...);
+int unit_send(UnitCall *c, const char *path, const char *interface, const char *member, gate_reply_t reply,
+              void *userdata, const char *types, ...);
 
-/* The negative errno for systemd's answer. */
-int unit_error(const sd_bus_error *e);
+/* 0, or the negative errno of an answer. NULL: there was none. */
+int unit_reply_error(sd_bus_message *reply);
 
 /* Is it a unit by its name, and of a type that has a cgroup? */
 bool unit_has_cgroup(const char *name);

@@ -19,27 +19,21 @@
         "'" SYSTEMD_INTERFACE_UNIT "'"
 
 typedef struct Watch {
+        UnitCall call; /* Subscribe() */
         sd_bus_slot *slots[3];
-        sd_bus_slot *lead;
         bool reloading;
         unit_event_cb cb;
         void *userdata;
 } Watch;
 
-static void watch_free(Watch *w)
+static void watch_free(UnitCall *c)
 {
+        Watch *w = (Watch *)c;
+
+        gate_leave(w->call.pass);
         for (size_t i = 0; i < ARRAY_SIZE(w->slots); i++)
                 sd_bus_slot_unref(w->slots[i]);
-        sd_bus_slot_unref(w->lead);
         free(w);
-}
-
-static void watch_destroyed(void *userdata)
-{
-        Watch *w = userdata;
-
-        w->lead = NULL;
-        watch_free(w);
 }
 
 /* Reads s, a{sv} and looks for the one string that matters. */
@@ -101,37 +95,45 @@ static int on_reloading(sd_bus_message *m, void *userdata, sd_bus_error *error _
 }
 
 /* systemd sends signals only while somebody has subscribed; it forgets us when we leave the bus. */
-static int on_subscribed(sd_bus_message *m _unused_, void *userdata _unused_, sd_bus_error *error _unused_)
+static void on_subscribed(sd_bus_message *reply _unused_, void *userdata)
 {
-        return 0;
+        Watch *w = userdata;
+
+        w->call.pass = gate_leave(w->call.pass);
 }
 
-int unit_subscribe(sd_bus *bus, unit_event_cb cb, void *userdata, sd_bus_slot **ret_slot)
+static void on_admitted(GatePass *pass, void *userdata)
 {
+        Watch *w = userdata;
+
+        if (unit_send(&w->call, SYSTEMD_PATH, SYSTEMD_INTERFACE_MANAGER, "Subscribe", on_subscribed, w, "") <
+            0)
+                w->call.pass = gate_leave(pass);
+}
+
+int unit_subscribe(Gate *gate, unit_event_cb cb, void *userdata, UnitCall **ret)
+{
+        sd_bus *bus = gate_bus(gate);
         Watch *w = calloc(1, sizeof(*w));
         int r;
 
         if (!w)
                 return -ENOMEM;
+        w->call.free = watch_free;
         w->cb = cb;
         w->userdata = userdata;
-        r = sd_bus_add_match_async(bus, &w->lead, MATCH_PROPERTIES, on_properties, NULL, w);
+        r = sd_bus_add_match_async(bus, &w->slots[0], MATCH_PROPERTIES, on_properties, NULL, w);
         if (r >= 0)
-                r = sd_bus_add_match_async(bus, &w->slots[0], MATCH_MANAGER("UnitRemoved"), on_removed, NULL,
+                r = sd_bus_add_match_async(bus, &w->slots[1], MATCH_MANAGER("UnitRemoved"), on_removed, NULL,
                                            w);
         if (r >= 0)
-                r = sd_bus_add_match_async(bus, &w->slots[1], MATCH_MANAGER("Reloading"), on_reloading, NULL,
+                r = sd_bus_add_match_async(bus, &w->slots[2], MATCH_MANAGER("Reloading"), on_reloading, NULL,
                                            w);
         if (r >= 0)
-                r = unit_call(bus, &w->slots[2], SYSTEMD_PATH, SYSTEMD_INTERFACE_MANAGER, "Subscribe",
-                              on_subscribed, w, "");
-        if (r < 0) {
-                watch_free(w);
-                return r;
-        }
-        if (ret_slot) {
-                sd_bus_slot_set_destroy_callback(w->lead, watch_destroyed);
-                *ret_slot = TAKE_PTR(w->lead);
-        }
-        return 0;
+                r = gate_enter(gate, GATE_OWN, 1, on_admitted, w, &w->call.pass);
+        if (r < 0)
+                watch_free(&w->call);
+        else if (ret)
+                *ret = &w->call;
+        return r < 0 ? r : 0;
 }

@@ -14,17 +14,22 @@
  * make PID 1 format hundreds of properties that nobody reads. Measured in an emulated guest with systemd
  * 257, ten Gets sent together take 60-80 ms, one GetAll of the Service interface alone 45 ms.
  *
- * The caller gets one slot for all of it: that of the first call. When he frees it, its destroy callback
- * frees the whole Query and with it the slots of the other calls. A Query without a caller's slot frees
- * itself after the callback. */
+ * The Query is the caller's UnitCall. While it waits at the gate it is small: what the answers need is made
+ * when it is admitted. A Query that the caller does not want frees itself after the callback. */
 
-#define N_CALLS_MAX 16
+typedef struct Ask {
+        struct Query *query;
+        const struct Property *property;
+} Ask;
 
 typedef struct Query {
-        sd_bus *bus;
-        sd_bus_slot *lead; /* ours only when the caller did not want it */
-        sd_bus_slot *calls[N_CALLS_MAX];
-        size_t n_calls, n_pending;
+        UnitCall call;
+        bool unwanted; /* the caller has no handle */
+        pid_t pid;     /* of whose unit; 0: */
+        char *cgroup;  /* whose unit; NULL: */
+        char *name;    /* which unit */
+        Ask *asks;     /* one for each property */
+        size_t n_pending;
         UnitInfo *info;
         int error;
         unit_info_cb cb;
@@ -53,7 +58,14 @@ UnitInfo *unit_info_free(UnitInfo *u)
         return NULL;
 }
 
-int unit_error(const sd_bus_error *e)
+UnitCall *unit_call_free(UnitCall *c)
+{
+        if (c)
+                c->free(c);
+        return NULL;
+}
+
+int unit_reply_error(sd_bus_message *reply)
 {
         static const struct {
                 const char *name;
@@ -70,6 +82,12 @@ int unit_error(const sd_bus_error *e)
                 { SD_BUS_ERROR_NO_REPLY, -ETIMEDOUT },
                 { SD_BUS_ERROR_TIMEOUT, -ETIMEDOUT },
         };
+
+        if (!reply)
+                return -ETIMEDOUT;
+        if (!sd_bus_message_is_method_error(reply, NULL))
+                return 0;
+        const sd_bus_error *e = sd_bus_message_get_error(reply);
 
         for (size_t i = 0; i < ARRAY_SIZE(table); i++)
                 if (sd_bus_error_has_name(e, table[i].name))
@@ -211,40 +229,42 @@ static const Property properties[] = {
         { "Delegate", false, "b", set_delegate },
         { "User", false, "s", set_user },
 };
+_Static_assert(ARRAY_SIZE(properties) <= GATE_PASS_MAX, "one pass is for all properties");
 
-static int query_free(Query *q)
+static void query_free(UnitCall *c)
 {
-        for (size_t i = 0; i < q->n_calls; i++)
-                sd_bus_slot_unref(q->calls[i]);
-        sd_bus_slot_unref(q->lead);
+        Query *q = (Query *)c;
+
+        gate_leave(q->call.pass);
         unit_info_free(q->info);
+        free(q->asks);
+        free(q->cgroup);
+        free(q->name);
         free(q);
-        return 0;
 }
 
-static void query_destroyed(void *userdata)
-{
-        Query *q = userdata;
-
-        q->lead = NULL; /* it is the one that is being freed */
-        query_free(q);
-}
-
-/* Tells the caller. He may free his slot from within the callback, and q with it. */
+/* Tells the caller, who may free the Query from within the callback. */
 static void query_finish(Query *q)
 {
         UnitInfo *info = TAKE_PTR(q->info);
-        bool own = q->lead;
+        bool unwanted = q->unwanted;
         int error = q->error;
 
+        q->call.pass = gate_leave(q->call.pass);
         if (error == 0 && info->load_state && strcmp(info->load_state, "not-found") == 0 &&
             info->active_state && strcmp(info->active_state, "inactive") == 0)
                 error = -ENOENT;
         if (error < 0)
                 info = unit_info_free(info);
         q->cb(error, info, q->userdata);
-        if (own)
-                query_free(q);
+        if (unwanted)
+                query_free(&q->call);
+}
+
+static void query_fail(Query *q, int error)
+{
+        q->error = error;
+        query_finish(q);
 }
 
 static int parse_property(Query *q, const Property *p, sd_bus_message *reply)
@@ -254,113 +274,54 @@ static int parse_property(Query *q, const Property *p, sd_bus_message *reply)
         return r < 0 ? r : p->set(q->info, reply);
 }
 
-/* Which property a reply is about is written on the slot of its call. */
-static int on_property(sd_bus_message *reply, void *userdata, sd_bus_error *error _unused_)
+static void on_property(sd_bus_message *reply, void *userdata)
 {
-        Query *q = userdata;
-        sd_bus_slot *slot = sd_bus_get_current_slot(q->bus);
-        const Property *p = NULL;
-        const char *description = NULL;
-        int r;
+        Ask *ask = userdata;
+        Query *q = ask->query;
+        int r = unit_reply_error(reply);
 
-        (void)sd_bus_slot_get_description(slot, &description);
-        for (size_t i = 0; i < ARRAY_SIZE(properties); i++)
-                if (description && strcmp(description, properties[i].name) == 0)
-                        p = &properties[i];
-        if (sd_bus_message_is_method_error(reply, NULL)) {
-                r = unit_error(sd_bus_message_get_error(reply));
-                /* Not every type and version has each of them (a scope has no User=). */
-                if (r == -ENOENT && p && !p->on_unit)
-                        r = 0;
-        } else {
-                r = p ? parse_property(q, p, reply) : -EBADMSG;
-        }
+        /* Not every type and version has each of them (a scope has no User=). */
+        if (r == -ENOENT && !ask->property->on_unit)
+                r = 0;
+        else if (r == 0)
+                r = parse_property(q, ask->property, reply);
         if (r < 0 && q->error == 0)
                 q->error = r;
         if (--q->n_pending == 0)
                 query_finish(q);
-        return 0;
 }
 
-static int ask_property(Query *q, const char *path, const char *interface, const Property *p,
-                        sd_bus_slot **ret_slot)
-{
-        int r;
-
-        r = unit_call(q->bus, ret_slot, path, "org.freedesktop.DBus.Properties", "Get", on_property, q, "ss",
-                      interface, p->name);
-        if (r < 0)
-                return r;
-        q->n_pending++;
-        return sd_bus_slot_set_description(*ret_slot, p->name);
-}
-
-/* Sends all of them. The first one's slot becomes the lead if there is none yet. */
+/* Sends all of them. */
 static int ask_properties(Query *q, const char *path, const char *name)
 {
         const char *interface = cgroup_interface(name);
 
+        q->info = calloc(1, sizeof(*q->info));
+        q->asks = calloc(ARRAY_SIZE(properties), sizeof(*q->asks));
+        if (!q->info || !q->asks)
+                return -ENOMEM;
         for (size_t i = 0; i < ARRAY_SIZE(properties); i++) {
                 const Property *p = &properties[i];
-                sd_bus_slot **slot = q->lead ? &q->calls[q->n_calls] : &q->lead;
                 int r;
 
                 if (!p->on_unit && !interface)
                         continue;
-                r = ask_property(q, path, p->on_unit ? SYSTEMD_INTERFACE_UNIT : interface, p, slot);
-                if (*slot && slot != &q->lead)
-                        q->n_calls++;
+                q->asks[i] = (Ask){ q, p };
+                r = unit_send(&q->call, path, "org.freedesktop.DBus.Properties", "Get", on_property,
+                              &q->asks[i], "ss", p->on_unit ? SYSTEMD_INTERFACE_UNIT : interface, p->name);
                 if (r < 0)
                         return r;
+                q->n_pending++;
         }
         return 0;
 }
 
-static int query_new(sd_bus *bus, unit_info_cb cb, void *userdata, Query **ret)
-{
-        Query *q = calloc(1, sizeof(*q));
-
-        if (!q)
-                return -ENOMEM;
-        q->info = calloc(1, sizeof(*q->info));
-        if (!q->info) {
-                free(q);
-                return -ENOMEM;
-        }
-        q->bus = bus;
-        q->cb = cb;
-        q->userdata = userdata;
-        *ret = q;
-        return 0;
-}
-
-/* After the first calls were sent: r < 0 if that failed. Gives the lead away, if it is wanted. */
-static int query_start(Query *q, int r, sd_bus_slot **ret_slot)
-{
-        if (r < 0) {
-                query_free(q);
-                return r;
-        }
-        if (ret_slot) {
-                sd_bus_slot_set_destroy_callback(q->lead, query_destroyed);
-                *ret_slot = TAKE_PTR(q->lead);
-        }
-        return 0;
-}
-
-int unit_get(sd_bus *bus, const char *name, unit_info_cb cb, void *userdata, sd_bus_slot **ret_slot)
+static int ask_by_name(Query *q)
 {
         _cleanup_free_ char *path = NULL;
-        Query *q;
-        int r;
+        int r = unit_path(q->name, &path);
 
-        r = unit_path(name, &path);
-        if (r < 0)
-                return r;
-        r = query_new(bus, cb, userdata, &q);
-        if (r < 0)
-                return r;
-        return query_start(q, ask_properties(q, path, name), ret_slot);
+        return r < 0 ? r : ask_properties(q, path, q->name);
 }
 
 /* The reply to GetUnitByPID or GetUnitByControlGroup: an object path, which names the unit. */
@@ -368,65 +329,86 @@ static int read_unit_path(Query *q, sd_bus_message *reply)
 {
         _cleanup_free_ char *name = NULL;
         const char *path;
-        sd_bus_slot *lead = q->lead;
         int r;
 
-        if (sd_bus_message_is_method_error(reply, NULL))
-                return unit_error(sd_bus_message_get_error(reply));
+        r = unit_reply_error(reply);
+        if (r < 0)
+                return r;
         r = sd_bus_message_read(reply, "o", &path);
         if (r < 0)
                 return r;
         r = sd_bus_path_decode(path, SYSTEMD_UNIT_PATH, &name);
         if (r <= 0)
                 return r < 0 ? r : -EBADMSG;
-        /* There is a lead already, whoever holds it. */
-        q->lead = lead ? lead : sd_bus_get_current_slot(q->bus);
-        r = ask_properties(q, path, name);
-        q->lead = lead;
-        return r;
+        return ask_properties(q, path, name);
 }
 
-static int on_unit_path(sd_bus_message *reply, void *userdata, sd_bus_error *error _unused_)
+static void on_unit_path(sd_bus_message *reply, void *userdata)
 {
         Query *q = userdata;
         int r = read_unit_path(q, reply);
 
-        if (r < 0) {
-                q->error = r;
-                /* Replies that are still on their way are of no interest. */
-                while (q->n_calls > 0)
-                        sd_bus_slot_unref(q->calls[--q->n_calls]);
-                query_finish(q);
-        }
-        return 0;
+        if (r < 0)
+                query_fail(q, r);
 }
 
-int unit_get_by_pid(sd_bus *bus, pid_t pid, unit_info_cb cb, void *userdata, sd_bus_slot **ret_slot)
+static void on_admitted(GatePass *pass _unused_, void *userdata)
 {
-        Query *q;
+        Query *q = userdata;
         int r;
+
+        if (q->pid > 0)
+                r = unit_send(&q->call, SYSTEMD_PATH, SYSTEMD_INTERFACE_MANAGER, "GetUnitByPID",
+                              on_unit_path, q, "u", (uint32_t)q->pid);
+        else if (q->cgroup)
+                r = unit_send(&q->call, SYSTEMD_PATH, SYSTEMD_INTERFACE_MANAGER, "GetUnitByControlGroup",
+                              on_unit_path, q, "s", q->cgroup);
+        else
+                r = ask_by_name(q);
+        if (r < 0)
+                query_fail(q, r);
+}
+
+static int query_start(Gate *gate, uid_t uid, const Query *what, UnitCall **ret)
+{
+        Query *q = calloc(1, sizeof(*q));
+        int r = -ENOMEM;
+
+        if (!q)
+                return r;
+        *q = (Query){ .call.free = query_free,
+                      .unwanted = !ret,
+                      .pid = what->pid,
+                      .cb = what->cb,
+                      .userdata = what->userdata };
+        if (string_copy(what->cgroup, &q->cgroup) >= 0 && string_copy(what->name, &q->name) >= 0)
+                r = gate_enter(gate, uid, ARRAY_SIZE(properties), on_admitted, q, &q->call.pass);
+        if (r < 0)
+                query_free(&q->call);
+        else if (ret)
+                *ret = &q->call;
+        return r;
+}
+
+int unit_get(Gate *gate, uid_t uid, const char *name, unit_info_cb cb, void *userdata, UnitCall **ret)
+{
+        Query q = { .name = (char *)name, .cb = cb, .userdata = userdata };
+
+        return query_start(gate, uid, &q, ret);
+}
+
+int unit_get_by_pid(Gate *gate, uid_t uid, pid_t pid, unit_info_cb cb, void *userdata, UnitCall **ret)
+{
+        Query q = { .pid = pid, .cb = cb, .userdata = userdata };
 
         /* 0 would mean the caller, and that is us. */
-        if (pid <= 0)
-                return -EINVAL;
-        r = query_new(bus, cb, userdata, &q);
-        if (r < 0)
-                return r;
-        r = unit_call(bus, &q->lead, SYSTEMD_PATH, SYSTEMD_INTERFACE_MANAGER, "GetUnitByPID", on_unit_path,
-                      q, "u", (uint32_t)pid);
-        return query_start(q, r, ret_slot);
+        return pid <= 0 ? -EINVAL : query_start(gate, uid, &q, ret);
 }
 
-int unit_get_by_cgroup(sd_bus *bus, const char *cgroup, unit_info_cb cb, void *userdata,
-                       sd_bus_slot **ret_slot)
+int unit_get_by_cgroup(Gate *gate, uid_t uid, const char *cgroup, unit_info_cb cb, void *userdata,
+                       UnitCall **ret)
 {
-        Query *q;
-        int r;
+        Query q = { .cgroup = (char *)cgroup, .cb = cb, .userdata = userdata };
 
-        r = query_new(bus, cb, userdata, &q);
-        if (r < 0)
-                return r;
-        r = unit_call(bus, &q->lead, SYSTEMD_PATH, SYSTEMD_INTERFACE_MANAGER, "GetUnitByControlGroup",
-                      on_unit_path, q, "s", cgroup);
-        return query_start(q, r, ret_slot);
+        return query_start(gate, uid, &q, ret);
 }

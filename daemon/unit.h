@@ -2,16 +2,28 @@
 #pragma once
 
 /* systemd's side of the kernel: units by name, PID or cgroup; their AllowedMemoryNodes=; scopes; reload. All
- * calls are asynchronous, PID 1 is never waited for. The caller frees a returned slot to drop interest;
- * callbacks then do not come. */
+ * calls are asynchronous, PID 1 is never waited for, and all of them pass the gate (daemon/gate.h): look-ups
+ * on behalf of a user id, all else as cdmd's own work. The caller frees a returned UnitCall to drop
+ * interest; callbacks then do not come. It is to be freed as well after the callback has come, or from
+ * within. */
 
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 #include <systemd/sd-bus.h>
 
+#include "daemon/gate.h"
 #include "policy/macro.h"
 #include "policy/nodeset.h"
+
+/* A kernel with many threads to walk, or a reload of thousands of units, keeps PID 1 away for longer than
+ * sd-bus's 25 s. */
+#define UNIT_TIMEOUT_USEC (UINT64_C(90) * 1000 * 1000)
+
+typedef struct UnitCall UnitCall;
+
+UnitCall *unit_call_free(UnitCall *c);
+DEFINE_CLEANUP(UnitCall, unit_call_free);
 
 typedef struct UnitInfo {
         char *name;
@@ -34,35 +46,36 @@ DEFINE_CLEANUP(UnitInfo, unit_info_free);
 typedef void (*unit_info_cb)(int error, UnitInfo *info, void *userdata);
 typedef void (*unit_done_cb)(int error, const char *message, void *userdata);
 
-int unit_get(sd_bus *bus, const char *name, unit_info_cb cb, void *userdata, sd_bus_slot **ret_slot);
-int unit_get_by_pid(sd_bus *bus, pid_t pid, unit_info_cb cb, void *userdata, sd_bus_slot **ret_slot);
-int unit_get_by_cgroup(sd_bus *bus, const char *cgroup, unit_info_cb cb, void *userdata,
-                       sd_bus_slot **ret_slot);
+/* uid: on whose behalf, or GATE_OWN. */
+int unit_get(Gate *gate, uid_t uid, const char *name, unit_info_cb cb, void *userdata, UnitCall **ret);
+int unit_get_by_pid(Gate *gate, uid_t uid, pid_t pid, unit_info_cb cb, void *userdata, UnitCall **ret);
+int unit_get_by_cgroup(Gate *gate, uid_t uid, const char *cgroup, unit_info_cb cb, void *userdata,
+                       UnitCall **ret);
 
 /* SetUnitProperties(runtime=true, AllowedMemoryNodes). */
-int unit_set_mems(sd_bus *bus, const char *name, const NodeSet *nodes, unit_done_cb cb, void *userdata,
-                  sd_bus_slot **ret_slot);
+int unit_set_mems(Gate *gate, const char *name, const NodeSet *nodes, unit_done_cb cb, void *userdata,
+                  UnitCall **ret);
 
 /* Moves pid into a new scope in slice; done when its job is. memory_max_bytes 0: no limit. */
-int unit_start_scope(sd_bus *bus, const char *name, const char *slice, const char *description, pid_t pid,
-                     uint64_t memory_max_bytes, unit_done_cb cb, void *userdata, sd_bus_slot **ret_slot);
+int unit_start_scope(Gate *gate, const char *name, const char *slice, const char *description, pid_t pid,
+                     uint64_t memory_max_bytes, unit_done_cb cb, void *userdata, UnitCall **ret);
 
 /* Reload(). */
-int unit_daemon_reload(sd_bus *bus, unit_done_cb cb, void *userdata, sd_bus_slot **ret_slot);
+int unit_daemon_reload(Gate *gate, unit_done_cb cb, void *userdata, UnitCall **ret);
 
 /* Peer.Ping: PID 1 answers between two pieces of work, so not while it reloads. */
-int unit_ping(sd_bus *bus, unit_done_cb cb, void *userdata, sd_bus_slot **ret_slot);
+int unit_ping(Gate *gate, unit_done_cb cb, void *userdata, UnitCall **ret);
 
 /* Makes systemd realise the cgroups of one slice's members, which 257 does not do by itself after a reload.
  * -ENOENT: the slice has no members. */
-int unit_poke_slice(sd_bus *bus, const char *slice, unit_done_cb cb, void *userdata, sd_bus_slot **ret_slot);
+int unit_poke_slice(Gate *gate, const char *slice, unit_done_cb cb, void *userdata, UnitCall **ret);
 
 /* What happens to units: cb gets the unit's name and its new active state ("removed" when it is gone from
  * systemd), or NULL and "reloading"/"reloaded" around a daemon-reload. Between those two "removed" is not
  * told, because systemd then says it of every unit: what was lost meanwhile is for the callee to find out at
  * "reloaded". One subscription serves all units. */
 typedef void (*unit_event_cb)(const char *unit, const char *state, void *userdata);
-int unit_subscribe(sd_bus *bus, unit_event_cb cb, void *userdata, sd_bus_slot **ret_slot);
+int unit_subscribe(Gate *gate, unit_event_cb cb, void *userdata, UnitCall **ret);
 
 /* The ancestors-first path of a unit's object on the bus; owned by the caller. */
 int unit_path(const char *name, char **ret);

@@ -30,6 +30,7 @@ unit_tests = \
 	tests/unit/test-fence-scan \
 	tests/unit/test-fight \
 	tests/unit/test-foreign \
+	tests/unit/test-gate \
 	tests/unit/test-generator \
 	tests/unit/test-json \
 	tests/unit/test-lease \

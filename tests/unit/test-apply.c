@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "daemon/apply.h"
+#include "daemon/unit.h"
 #include "tests/unit/tree.h"
 
 /* Steps that need no systemd, on a made-up hierarchy of plain files. */
@@ -286,18 +287,21 @@ START_TEST(systemd_is_told_after_the_worker_wrote)
         Plan p = { .n_steps = 0 };
         Apply *a = NULL;
         sd_bus *client, *server;
+        Gate *gate;
         int fds[2];
 
         ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
         server = end_of_bus(fds[0], true);
         client = end_of_bus(fds[1], false);
+        ck_assert_int_eq(gate_new(event, client, UNIT_TIMEOUT_USEC, &gate), 0);
         step(&p, STEP_WRITE, "0-2", "", "0-1");
         step(&p, STEP_PROPERTY, "0-2", "", "0-1");
         step(&p, STEP_VERIFY, "0-1,3", "", NULL); /* 2 is too many */
-        ck_assert_int_eq(apply_start(client, worker, &target, &p, 0, on_done, NULL, NULL, &a), 0);
+        ck_assert_int_eq(apply_start(gate, worker, &target, &p, 0, on_done, NULL, NULL, &a), 0);
         while (seen.n_done == 0)
                 ck_assert_int_ge(sd_event_run(event, UINT64_MAX), 0);
         apply_free(a);
+        gate_free(gate);
         sd_bus_close_unref(client);
         sd_bus_close_unref(server);
 

@@ -26,6 +26,7 @@
 static sd_event *event;
 static sd_bus *bus, *ping_bus;
 static Worker *worker;
+static Gate *gate;
 static UnitInfo *unit;
 static double started, ping_sent, ping_longest, loop_last, loop_longest;
 static int left;
@@ -126,7 +127,7 @@ static void on_bench(int error, UnitInfo *u, void *userdata)
         if (error < 0 || --left == 0)
                 quit(error < 0);
         else
-                check(unit_get(bus, userdata, on_bench, userdata, NULL), "unit_get");
+                check(unit_get(gate, GATE_OWN, userdata, on_bench, userdata, NULL), "unit_get");
 }
 
 static int on_get_all(sd_bus_message *m, void *userdata, sd_bus_error *error)
@@ -212,7 +213,7 @@ static void apply(char *argv[])
         Apply *a;
         int fd;
 
-        check(unit_get(bus, argv[2], on_unit, NULL, NULL), "unit_get");
+        check(unit_get(gate, GATE_OWN, argv[2], on_unit, NULL, NULL), "unit_get");
         if (sd_event_loop(event) != 0)
                 exit(1);
         sd_event_unref(event);
@@ -226,12 +227,14 @@ static void apply(char *argv[])
 
         /* The first loop has ended; a second one starts afresh. */
         sd_bus_detach_event(bus);
+        gate_free(gate);
         worker_free(worker);
         check(sd_event_new(&event), "event");
         check(sd_bus_attach_event(bus, event, 0), "bus");
         check(worker_new(event, 2, &worker), "worker");
+        check(gate_new(event, bus, UNIT_TIMEOUT_USEC, &gate), "gate");
         start_measuring();
-        check(apply_start(bus, worker,
+        check(apply_start(gate, worker,
                           &(ApplyTarget){
                                   .unit = unit->name, .cgroup = unit->cgroup, .cgroup_id = unit->cgroup_id },
                           &plan, 0, on_applied, NULL, NULL, &a),
@@ -275,7 +278,7 @@ static void watch(const char *seconds)
 {
         sd_event_source *s;
 
-        check(unit_subscribe(bus, on_unit_event, NULL, NULL), "subscribe");
+        check(unit_subscribe(gate, on_unit_event, NULL, NULL), "subscribe");
         check(sd_event_add_time_relative(event, &s, CLOCK_MONOTONIC, strtoull(seconds, NULL, 10) * 1000000,
                                          0, on_time, NULL),
               "timer");
@@ -296,7 +299,7 @@ static void run(char *argv[])
         } else if (strcmp(verb, "bench") == 0) {
                 left = 100;
                 started = now();
-                check(unit_get(bus, argv[2], on_bench, argv[2], NULL), "unit_get");
+                check(unit_get(gate, GATE_OWN, argv[2], on_bench, argv[2], NULL), "unit_get");
         } else if (strcmp(verb, "bench-all") == 0) {
                 left = 101;
                 started = now();
@@ -308,19 +311,20 @@ static void run(char *argv[])
         } else {
                 start_measuring();
                 if (strcmp(verb, "reload") == 0)
-                        check(unit_daemon_reload(bus, on_done, NULL, NULL), "reload");
+                        check(unit_daemon_reload(gate, on_done, NULL, NULL), "reload");
                 else if (strcmp(verb, "poke") == 0)
-                        check(unit_poke_slice(bus, argv[2], on_done, NULL, NULL), "poke");
+                        check(unit_poke_slice(gate, argv[2], on_done, NULL, NULL), "poke");
                 else if (strcmp(verb, "scope") == 0)
-                        check(unit_start_scope(bus, argv[2], argv[3], "a test", (pid_t)atoi(argv[4]), 0,
+                        check(unit_start_scope(gate, argv[2], argv[3], "a test", (pid_t)atoi(argv[4]), 0,
                                                on_done, NULL, NULL),
                               "scope");
                 else if (argv[2][0] == '/')
-                        check(unit_get_by_cgroup(bus, argv[2], on_info, NULL, NULL), "info");
+                        check(unit_get_by_cgroup(gate, GATE_OWN, argv[2], on_info, NULL, NULL), "info");
                 else if (strspn(argv[2], "0123456789") == strlen(argv[2]))
-                        check(unit_get_by_pid(bus, (pid_t)atoi(argv[2]), on_info, NULL, NULL), "info");
+                        check(unit_get_by_pid(gate, GATE_OWN, (pid_t)atoi(argv[2]), on_info, NULL, NULL),
+                              "info");
                 else
-                        check(unit_get(bus, argv[2], on_info, NULL, NULL), "info");
+                        check(unit_get(gate, GATE_OWN, argv[2], on_info, NULL, NULL), "info");
         }
 }
 
@@ -342,9 +346,11 @@ int main(int argc, char *argv[])
         check(sd_bus_set_close_on_exit(bus, false), "bus");
         check(sd_bus_attach_event(bus, event, 0), "bus");
         check(worker_new(event, 2, &worker), "worker");
+        check(gate_new(event, bus, UNIT_TIMEOUT_USEC, &gate), "gate");
         run(argv);
         r = sd_event_loop(event);
         worker_free(worker);
+        gate_free(gate);
         sd_bus_flush_close_unref(ping_bus);
         sd_bus_flush_close_unref(bus);
         sd_event_unref(event);
