@@ -6,6 +6,9 @@
  *   READ - nothing is open: done
  *          else TURN - READ - DRAIN and narrow - READ - TELL systemd - report
  *
+ * Where systemd does not answer it is told later, after a pause that grows: until then its next look at the
+ * unit would open the cgroup again. The turn is given back for the pause and taken anew.
+ *
  * The turn is the tenant's: a grant or a release that is under way goes first, and what it makes of the
  * cgroup is read again. Nodes of a reservation that still drains are not open by mistake: whoever ended it
  * closes them.
@@ -21,6 +24,10 @@
 #include <utlist.h>
 
 #include "daemon/fence-internal.h"
+#include "daemon/log.h"
+
+#define TELL_AGAIN_FIRST_USEC (UINT64_C(500) * 1000)
+#define TELL_AGAIN_DOUBLES    7 /* about a minute is the longest pause */
 
 typedef enum CheckState {
         CHECK_WAITING, /* for the fence */
@@ -30,6 +37,7 @@ typedef enum CheckState {
         CHECK_DRAINING,
         CHECK_READING_BACK,
         CHECK_TELLING,
+        CHECK_PAUSING, /* systemd did not answer */
         CHECK_FOREIGN,
 } CheckState;
 
@@ -50,6 +58,9 @@ struct FenceCheck {
         Job *job;
         CheckJob *job_data;
         UnitCall *call;
+        bool untold; /* the kernel has the target, systemd has not been told */
+        unsigned n_pauses;
+        sd_event_source *pause;
         FenceCheck *prev, *next;
 };
 
@@ -102,6 +113,7 @@ static void check_free(FenceCheck *c)
                 job_cancel(c->job);
         }
         unit_call_free(c->call);
+        sd_event_source_disable_unref(c->pause);
         turn_free(c->turn);
         free(c->path);
         free(c->unit);
@@ -244,25 +256,87 @@ static void on_turn(Turn *t _unused_, void *userdata)
         check_read(userdata, CHECK_READING_IN_TURN);
 }
 
-static void on_told(int error _unused_, const char *message _unused_, void *userdata)
+static void take_turn(FenceCheck *c, const char *tenant)
+{
+        c->state = CHECK_IN_LINE;
+        if (turn_take(c->fence->context.turns, tenant, on_turn, c, &c->turn) < 0)
+                finish(c);
+}
+
+static int on_pause_over(sd_event_source *source _unused_, uint64_t usec _unused_, void *userdata)
+{
+        FenceCheck *c = userdata;
+
+        c->pause = sd_event_source_disable_unref(c->pause);
+        take_turn(c, c->unit);
+        return 0;
+}
+
+static void tell_later(FenceCheck *c, int error)
+{
+        unsigned doubles = c->n_pauses < TELL_AGAIN_DOUBLES ? c->n_pauses : TELL_AGAIN_DOUBLES;
+        uint64_t pause_usec = TELL_AGAIN_FIRST_USEC << doubles;
+        Fence *f = c->fence;
+
+        c->turn = turn_free(c->turn);
+        c->untold = true;
+        c->n_pauses++;
+        c->state = CHECK_PAUSING;
+        log_warning("Cannot tell systemd the memory nodes of %s, and will try again: %s.", c->unit,
+                    strerror(-error));
+        int r = sd_event_add_time_relative(f->context.event, &c->pause, CLOCK_MONOTONIC, pause_usec,
+                                           pause_usec / 4, on_pause_over, c);
+        if (r < 0)
+                report(c, true);
+        else
+                fence_go_on(f);
+}
+
+/* systemd has been told, or needs not be: it does not know the unit, or refuses for good. */
+static void telling_ended(FenceCheck *c, int error)
+{
+        if (unit_error_is_passing(error) && is_in_force(c->fence)) {
+                tell_later(c, error);
+                return;
+        }
+        c->untold = false;
+        report(c, false);
+}
+
+static void on_told(int error, const char *message _unused_, void *userdata)
 {
         FenceCheck *c = userdata;
 
         c->call = unit_call_free(c->call);
-        report(c, false);
+        telling_ended(c, error);
 }
 
-static void on_info(int error _unused_, UnitInfo *info, void *userdata)
+static void on_info(int error, UnitInfo *info, void *userdata)
 {
         _cleanup_(unit_info_free_p) UnitInfo *owned = info;
         FenceCheck *c = userdata;
         Fence *f = c->fence;
+        int r = error;
 
         c->call = unit_call_free(c->call);
-        if (owned && is_in_force(f) && fence_unit_is_to_be_told(owned, &c->target, f->pools) &&
-            unit_set_mems(f->context.gate, c->unit, &c->target, on_told, c, &c->call) >= 0)
+        if (owned && is_in_force(f) && fence_unit_is_to_be_told(owned, &c->target, f->pools)) {
+                r = unit_set_mems(f->context.gate, c->unit, &c->target, on_told, c, &c->call);
+                if (r >= 0)
+                        return;
+        }
+        telling_ended(c, r);
+}
+
+static void tell_systemd(FenceCheck *c)
+{
+        c->state = CHECK_TELLING;
+        if (!c->unit) {
+                report(c, false);
                 return;
-        report(c, false);
+        }
+        int r = unit_get(c->fence->context.gate, GATE_OWN, c->unit, on_info, c, &c->call);
+        if (r < 0)
+                telling_ended(c, r);
 }
 
 static void judge(FenceCheck *c, const FenceLeaf *leaf)
@@ -270,19 +344,20 @@ static void judge(FenceCheck *c, const FenceLeaf *leaf)
         Fence *f = c->fence;
         NodeSet open = open_of(f, leaf);
 
-        if (nodeset_is_empty(&open)) {
+        if (nodeset_is_empty(&open) && !c->untold) {
                 finish(c);
                 return;
         }
         if (c->state == CHECK_READING) {
-                c->state = CHECK_IN_LINE;
-                if (turn_take(f->context.turns, leaf->unit ? leaf->unit : leaf->path, on_turn, c, &c->turn) <
-                    0)
-                        finish(c);
+                take_turn(c, leaf->unit ? leaf->unit : leaf->path);
+                return;
+        }
+        c->target = target_of(f, leaf, &open);
+        if (nodeset_is_empty(&open)) {
+                tell_systemd(c);
                 return;
         }
         c->open = open;
-        c->target = target_of(f, leaf, &open);
         check_job(c, CHECK_DRAINING, leaf);
 }
 
@@ -295,9 +370,7 @@ static void judge_again(FenceCheck *c, const FenceLeaf *leaf)
                 report(c, true);
                 return;
         }
-        c->state = CHECK_TELLING;
-        if (!c->unit || unit_get(f->context.gate, GATE_OWN, c->unit, on_info, c, &c->call) < 0)
-                report(c, false);
+        tell_systemd(c);
 }
 
 static void on_done(int result, void *userdata)
@@ -346,7 +419,7 @@ bool fence_checks_are_idle(const Fence *f)
         const FenceCheck *c;
 
         DL_FOREACH (f->checks, c)
-                if (c->state != CHECK_WAITING)
+                if (c->state != CHECK_WAITING && c->state != CHECK_PAUSING)
                         return false;
         return true;
 }
@@ -356,8 +429,9 @@ void fence_checks_hold(Fence *f)
         FenceCheck *c;
 
         DL_FOREACH (f->checks, c) {
-                if (c->state == CHECK_IN_LINE) {
+                if (c->state == CHECK_IN_LINE || c->state == CHECK_PAUSING) {
                         c->turn = turn_free(c->turn);
+                        c->pause = sd_event_source_disable_unref(c->pause);
                         c->state = CHECK_WAITING;
                 }
                 /* Pages that it moves may go back in a moment. */

@@ -48,11 +48,12 @@ static int find_property(const char *unit, const NodeSet *had, void *userdata)
 
 static void reset_next(Fence *f);
 
-static void reset_done(int error _unused_, const char *message _unused_, void *userdata)
+static void reset_done(int error, const char *message _unused_, void *userdata)
 {
         Fence *f = userdata;
 
         f->call = unit_call_free(f->call);
+        fence_note_told(f, error);
         reset_next(f);
 }
 
@@ -65,9 +66,11 @@ static void reset_next(Fence *f)
         while (f->next < f->names.n) {
                 size_t i = f->next++;
 
-                if (unit_set_mems(f->context.gate, f->names.names[i], &f->names.sets[i], reset_done, f,
-                                  &f->call) >= 0)
+                r = unit_set_mems(f->context.gate, f->names.names[i], &f->names.sets[i], reset_done, f,
+                                  &f->call);
+                if (r >= 0)
                         return;
+                fence_note_told(f, r);
         }
         fence_names_clear(&f->names);
         r = fence_install(f, &changed);

@@ -50,8 +50,10 @@ struct Fence {
         FenceNames names; /* units to set back, slices to poke */
         FenceNames
                 written; /* units whose cgroups a worker wrote, and what: systemd is to have the same idea */
-        size_t next;     /* leaf or name that is next in this phase */
-        size_t n_todo;   /* leaves that were not as they shall be, the last time */
+        bool untold;     /* the last sequence ended with an untold_error, and nothing else was wrong */
+        int untold_error; /* systemd could not be told of one of them, or of a reset, for now */
+        size_t next;      /* leaf or name that is next in this phase */
+        size_t n_todo;    /* leaves that were not as they shall be, the last time */
         Job *job;
         FenceJob *job_data;
         UnitCall *call;
@@ -77,6 +79,10 @@ FenceJob *fence_job_free(FenceJob *j);
 void fence_job_start(Fence *f, FenceJob *j, job_run_t run, job_done_t done);
 /* The Fence of a job that has ended; NULL when it is gone. */
 Fence *fence_job_ended(FenceJob *j);
+
+/* systemd has been told something, or not: what it did not take for now makes the fence leaky, so that it is
+ * closed anew. */
+void fence_note_told(Fence *f, int error);
 
 /* Ends the sequence. On failure the state is leaky, and `unfenced` says what is known to be open. */
 void fence_finish(Fence *f, int error);

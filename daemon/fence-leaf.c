@@ -200,11 +200,12 @@ void fence_step_narrow(Fence *f)
 
 /* --- TELL --------------------------------------------------------------------------------------------- */
 
-static void tell_done(int error _unused_, const char *message _unused_, void *userdata)
+static void tell_done(int error, const char *message _unused_, void *userdata)
 {
         Fence *f = userdata;
 
         f->call = unit_call_free(f->call);
+        fence_note_told(f, error);
         step_tell(f);
 }
 
@@ -217,7 +218,7 @@ bool fence_unit_is_to_be_told(const UnitInfo *info, const NodeSet *target, const
         return nodeset_is_empty(&info->allowed) || !nodeset_is_subset(&open, target);
 }
 
-static void tell_info(int error _unused_, UnitInfo *info, void *userdata)
+static void tell_info(int error, UnitInfo *info, void *userdata)
 {
         _cleanup_(unit_info_free_p) UnitInfo *owned = info;
         Fence *f = userdata;
@@ -225,9 +226,12 @@ static void tell_info(int error _unused_, UnitInfo *info, void *userdata)
         const NodeSet *target = &f->written.sets[f->next - 1];
 
         f->call = unit_call_free(f->call);
-        if (owned && fence_unit_is_to_be_told(owned, target, f->pools) &&
-            unit_set_mems(f->context.gate, unit, target, tell_done, f, &f->call) >= 0)
-                return;
+        if (owned && fence_unit_is_to_be_told(owned, target, f->pools)) {
+                error = unit_set_mems(f->context.gate, unit, target, tell_done, f, &f->call);
+                if (error >= 0)
+                        return;
+        }
+        fence_note_told(f, error);
         step_tell(f);
 }
 
@@ -238,8 +242,10 @@ static void step_tell(Fence *f)
         while (f->next < f->written.n) {
                 const char *unit = f->written.names[f->next++];
 
-                if (unit_get(f->context.gate, GATE_OWN, unit, tell_info, f, &f->call) >= 0)
+                int r = unit_get(f->context.gate, GATE_OWN, unit, tell_info, f, &f->call);
+                if (r >= 0)
                         return;
+                fence_note_told(f, r);
         }
         f->n_todo = 0; /* no poke after this */
         fence_step_read(f);

@@ -120,9 +120,12 @@ static int report_error(Fence *f, int error)
         char *text = NULL;
 
         if (asprintf(&text,
-                     f->lifting ? "lifting the fence has failed half way, cgroups may be fenced or not: %s"
-                                : "closing the fence has failed half way, cgroups that are not listed here "
-                                  "may be open as well: %s",
+                     f->untold ? "systemd did not answer, and may open again what was closed; it will be "
+                                 "told anew: %s"
+                     : f->lifting
+                             ? "lifting the fence has failed half way, cgroups may be fenced or not: %s"
+                             : "closing the fence has failed half way, cgroups that are not listed here "
+                               "may be open as well: %s",
                      strerror(-error)) < 0)
                 text = NULL;
         return add_unfenced(f, "/", NULL, text);

@@ -76,10 +76,20 @@ int fence_names_add(FenceNames *names, const char *name, const NodeSet *set)
         return 0;
 }
 
+void fence_note_told(Fence *f, int error)
+{
+        if (unit_error_is_passing(error) && f->untold_error == 0)
+                f->untold_error = error;
+}
+
 void fence_finish(Fence *f, int error)
 {
         fence_done_t done = f->done;
 
+        f->untold = error >= 0 && f->untold_error < 0;
+        if (f->untold)
+                error = f->untold_error;
+        f->untold_error = 0;
         if (error < 0)
                 (void)fence_report(f, error);
         else
@@ -270,6 +280,11 @@ const Unfenced *fence_unfenced(const Fence *f, size_t *ret_n)
 {
         *ret_n = f->n_unfenced;
         return f->unfenced;
+}
+
+bool fence_is_untold(const Fence *f)
+{
+        return f->untold;
 }
 
 uint64_t fence_intruder_bytes_drained(const Fence *f)

@@ -61,6 +61,7 @@ typedef struct FenceRepair {
 
 /* What the fence needs to know while it works; all of it outlives the Fence. */
 typedef struct FenceContext {
+        sd_event *event;
         Gate *gate;
         Worker *worker;
         TurnQueue *turns;
@@ -109,4 +110,6 @@ bool fence_is_there(const Fence *f);
  * for themselves may have been reset. */
 bool fence_enabled_cpuset(const Fence *f);
 const Unfenced *fence_unfenced(const Fence *f, size_t *ret_n);
+/* All is written, but systemd was too busy to be told: the fence is to be closed once more. */
+bool fence_is_untold(const Fence *f);
 uint64_t fence_intruder_bytes_drained(const Fence *f);

@@ -252,12 +252,15 @@ static bool is_open(Manager *m, const FenceScan *scan, const char *path)
         return false;
 }
 
-/* Is one of those that the fence could not close not open any more? Then it is not as leaky as it says. */
+/* Is one of those that the fence could not close not open any more? Then it is not as leaky as it says. Nor
+ * is it when systemd only did not answer. */
 static bool is_tighter(Manager *m, const FenceScan *scan)
 {
         size_t n;
         const Unfenced *u = fence_unfenced(m->fence, &n);
 
+        if (fence_is_untold(m->fence))
+                return true;
         for (size_t i = 0; i < n; i++)
                 if (u[i].cgroup[1] && !is_open(m, scan, u[i].cgroup))
                         return true;

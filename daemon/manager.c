@@ -77,6 +77,7 @@ static int open_parts(Manager *m)
         if (r < 0)
                 return r;
         m->fence_context = (FenceContext){
+                .event = m->event,
                 .gate = m->gate,
                 .worker = m->worker,
                 .turns = m->turns,

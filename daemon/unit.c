@@ -95,6 +95,12 @@ int unit_reply_error(sd_bus_message *reply)
         return -sd_bus_error_get_errno(e);
 }
 
+bool unit_error_is_passing(int error)
+{
+        return error == -ETIMEDOUT || error == -ENOBUFS || error == -ENOMEM || error == -EAGAIN ||
+               error == -EBUSY;
+}
+
 int unit_path(const char *name, char **ret)
 {
         return sd_bus_path_encode(SYSTEMD_UNIT_PATH, name, ret);

@@ -44,6 +44,8 @@ DEFINE_CLEANUP(UnitInfo, unit_info_free);
 /* error < 0: a negative errno (-ENOENT: no such unit, -ESRCH: no such process, -ETIMEDOUT: PID 1 does not
  * answer), and info is NULL. info belongs to the callee. */
 typedef void (*unit_info_cb)(int error, UnitInfo *info, void *userdata);
+/* PID 1 was too busy: the same call later may do. */
+bool unit_error_is_passing(int error);
 typedef void (*unit_done_cb)(int error, const char *message, void *userdata);
 
 /* uid: on whose behalf, or GATE_OWN. */
