@@ -2,7 +2,7 @@
 
 /* A systemd of a few units for the bus tests: answers what daemon/unit*.c asks, and puts what it is told
  * into the plain files of a made-up cgroup tree below a root, as PID 1 would into cgroupfs. Tests steer it
- * through org.cdmd1.Test: Add, State, Remove, Fail, Hold, Looked.
+ * through org.cdmd1.Test: Add, State, Remove, Fail, Hold, Looked, Stall, Step.
  *
  *   fake-systemd ROOT      prints "ready" when it owns its name */
 
@@ -34,6 +34,9 @@ static uint32_t n_failing; /* so many of the next look-ups fail */
 static uint32_t n_looked;  /* look-ups there were */
 static bool holding;       /* SetUnitProperties is not answered */
 static sd_bus_message *held;
+static bool stalled; /* nothing is answered */
+static sd_bus_message **unanswered;
+static size_t first_unanswered, n_unanswered;
 
 static Unit *find_unit(const char *name)
 {
@@ -396,7 +399,7 @@ static int steer(sd_bus_message *m, const char *what)
         return sd_bus_reply_method_return(m, "u", answer);
 }
 
-static int on_message(sd_bus_message *m, void *userdata, sd_bus_error *error)
+static int serve(sd_bus_message *m)
 {
         sd_bus *bus = sd_bus_message_get_bus(m);
         const char *member = sd_bus_message_get_member(m), *s, *slice, *cgroup, *user;
@@ -433,6 +436,45 @@ static int on_message(sd_bus_message *m, void *userdata, sd_bus_error *error)
         if (strcmp(member, "Remove") == 0)
                 return remove_unit(bus, m) < 0 ? -EIO : 1;
         return 0;
+}
+
+/* Answers so many of those that wait, in the order in which they came. */
+static void serve_unanswered(uint32_t n)
+{
+        for (; n > 0 && first_unanswered < n_unanswered; n--) {
+                sd_bus_message *m = unanswered[first_unanswered++];
+
+                (void)serve(m);
+                sd_bus_message_unref(m);
+        }
+}
+
+/* Stall and Step: see world_steer(). */
+static int stall(sd_bus_message *m, const char *what)
+{
+        uint32_t value;
+
+        sd_bus_message_read(m, "u", &value);
+        if (strcmp(what, "Stall") == 0)
+                stalled = value > 0;
+        serve_unanswered(!stalled ? UINT32_MAX : strcmp(what, "Step") == 0 ? value : 0);
+        return sd_bus_reply_method_return(m, "u", (uint32_t)(n_unanswered - first_unanswered));
+}
+
+static int on_message(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+        const char *interface = sd_bus_message_get_interface(m), *member = sd_bus_message_get_member(m);
+        bool steered = interface && strcmp(interface, "org.cdmd1.Test") == 0;
+
+        if (steered && (strcmp(member, "Stall") == 0 || strcmp(member, "Step") == 0))
+                return stall(m, member) < 0 ? -EIO : 1;
+        if (!stalled || steered || !sd_bus_message_is_method_call(m, NULL, NULL))
+                return serve(m);
+        unanswered = reallocarray(unanswered, n_unanswered + 1, sizeof(sd_bus_message *));
+        if (!unanswered)
+                abort();
+        unanswered[n_unanswered++] = sd_bus_message_ref(m);
+        return 1;
 }
 
 int main(int argc, char **argv)

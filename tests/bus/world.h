@@ -48,7 +48,8 @@ void world_be(World *w, uid_t uid, const char *cgroup);
 void world_add_unit(World *w, const char *name, const char *slice, const char *cgroup, const char *user);
 void world_remove_unit(World *w, const char *name);
 /* Fail: so many of the next look-ups at units fail. Hold: 1 keeps SetUnitProperties unanswered until 0, and
- * returns whether one waits. Looked: how many look-ups there were. */
+ * returns whether one waits. Looked: how many look-ups there were. Stall: 1 leaves everything unanswered until
+ * 0. Step: answers so many of what is unanswered. Both return how many calls are unanswered. */
 uint32_t world_steer(World *w, const char *what, uint32_t value);
 void world_unit_state(World *w, const char *name, const char *state, bool job);
 

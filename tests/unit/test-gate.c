@@ -69,6 +69,8 @@ static void start_with(uint64_t timeout_usec)
 {
         int fds[2];
 
+        first = n_waiting = most_waiting = 0;
+        n_of_alice = n_finished = 0;
         ck_assert_int_ge(sd_event_new(&event), 0);
         ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
         server = end_of_bus(fds[0], true);
