@@ -2,6 +2,8 @@
 
 /* cdmctl list and show: reservations. */
 
+#include <stdlib.h>
+
 #include "client/bus-client.h"
 #include "client/cdmctl.h"
 #include "client/objects.h"
@@ -10,12 +12,14 @@
 int verb_list(const Args *args)
 {
         _cleanup_(sd_bus_flush_close_unref_p) sd_bus *bus = NULL;
-        _cleanup_(objects_free_p) Objects *objects = NULL;
+        _cleanup_(objects_free_p) Objects *objects = calloc(1, sizeof(*objects));
         _cleanup_(table_free_p) Table *t = NULL;
 
+        if (!objects)
+                return fail(CDM_EXIT_FAILED, "Out of memory.");
         int status = client_open(&bus);
         if (status == 0)
-                status = objects_read(bus, &objects);
+                status = objects_read_reservations(bus, objects);
         if (status != 0)
                 return status;
 
@@ -38,6 +42,8 @@ int verb_show(const Args *args)
                 status = client_reservation_path(bus, id, &path);
         if (status == 0)
                 status = reservation_read(bus, path, &info);
+        if (status == 0)
+                status = reservation_read_used(bus, path, &info);
         if (status != 0)
                 return status;
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -215,64 +216,107 @@ static void *grow(void *array, size_t *n, size_t size)
         return memset(grown + (*n)++ * size, 0, size);
 }
 
-static int read_interface(sd_bus_message *m, Objects *o)
-{
-        const Property *table;
-        const char *name;
-        void *object;
+/* --- reservations, page by page ----------------------------------------------------------------------- */
 
-        int r = sd_bus_message_read(m, "s", &name);
+static int read_page(sd_bus_message *m, Objects *o, uint32_t *ret_next)
+{
+        ReservationInfo *info;
+
+        int r = sd_bus_message_enter_container(m, 'a', "(ua{sv})");
         if (r < 0)
                 return r;
-
-        if (strcmp(name, CDM_INTERFACE_RESERVATION) == 0) {
-                table = reservation_properties;
-                object = grow(&o->reservations, &o->n_reservations, sizeof(*o->reservations));
-        } else if (strcmp(name, CDM_INTERFACE_POOL) == 0) {
-                table = pool_properties;
-                object = grow(&o->pools, &o->n_pools, sizeof(*o->pools));
-                if (object)
-                        ((PoolInfo *)object)->known = true;
-        } else if (strcmp(name, CDM_INTERFACE_NODE) == 0) {
-                table = node_properties;
-                object = grow(&o->nodes, &o->n_nodes, sizeof(*o->nodes));
-                if (object)
-                        ((NodeInfo *)object)->known = true;
-        } else {
-                return sd_bus_message_skip(m, "a{sv}");
+        while ((r = sd_bus_message_enter_container(m, 'r', "ua{sv}")) > 0) {
+                if ((r = sd_bus_message_skip(m, "u")) < 0)
+                        return r;
+                info = grow(&o->reservations, &o->n_reservations, sizeof(*o->reservations));
+                if (!info)
+                        return -ENOMEM;
+                if ((r = read_properties(m, reservation_properties, info)) < 0 ||
+                    (r = sd_bus_message_exit_container(m)) < 0)
+                        return r;
         }
-        return object ? read_properties(m, table, object) : -ENOMEM;
-}
-
-static int read_object(sd_bus_message *m, Objects *o)
-{
-        int r = sd_bus_message_skip(m, "o");
         if (r >= 0)
-                r = sd_bus_message_enter_container(m, 'a', "{sa{sv}}");
-        if (r < 0)
-                return r;
-        while ((r = sd_bus_message_enter_container(m, 'e', "sa{sv}")) > 0)
-                if ((r = read_interface(m, o)) < 0 || (r = sd_bus_message_exit_container(m)) < 0)
-                        return r;
-        return r < 0 ? r : sd_bus_message_exit_container(m);
+                r = sd_bus_message_exit_container(m);
+        return r < 0 ? r : sd_bus_message_read(m, "u", ret_next);
 }
 
-static int read_objects(sd_bus_message *m, Objects *o)
+int objects_read_reservations(sd_bus *bus, Objects *o)
 {
-        int r = sd_bus_message_enter_container(m, 'a', "{oa{sa{sv}}}");
-        if (r < 0)
-                return r;
-        while ((r = sd_bus_message_enter_container(m, 'e', "oa{sa{sv}}")) > 0)
-                if ((r = read_object(m, o)) < 0 || (r = sd_bus_message_exit_container(m)) < 0)
-                        return r;
-        return r;
+        uint32_t next = 0;
+
+        do {
+                _cleanup_(sd_bus_message_unref_p) sd_bus_message *reply = NULL;
+
+                int status = client_call(bus, CDM_PATH, CDM_INTERFACE_MANAGER, "ListReservations", &reply,
+                                         "uua{sv}", next, CDM_PAGE_MAX, 1, CDM_FILTER_USED, "b", 1);
+                if (status != 0)
+                        return status;
+                int r = read_page(reply, o, &next);
+                if (r < 0)
+                        return client_garbled(r);
+        } while (next != 0);
+        return 0;
 }
 
-static int by_id(const void *a, const void *b)
-{
-        const ReservationInfo *x = a, *y = b;
+/* --- pools and nodes ---------------------------------------------------------------------------------- */
 
-        return (x->id > y->id) - (x->id < y->id);
+static int get_all(sd_bus *bus, const char *path, const char *interface, const Property *table, void *object)
+{
+        _cleanup_(sd_bus_message_unref_p) sd_bus_message *reply = NULL;
+
+        int status =
+                client_call(bus, path, "org.freedesktop.DBus.Properties", "GetAll", &reply, "s", interface);
+        if (status != 0)
+                return status;
+        int r = read_properties(reply, table, object);
+        return r < 0 ? client_garbled(r) : 0;
+}
+
+static int read_pool(sd_bus *bus, const char *path, Objects *o)
+{
+        PoolInfo *pool = grow(&o->pools, &o->n_pools, sizeof(*o->pools));
+
+        if (!pool)
+                return fail(CDM_EXIT_FAILED, "Out of memory.");
+        pool->known = true;
+        return get_all(bus, path, CDM_INTERFACE_POOL, pool_properties, pool);
+}
+
+static int read_node(sd_bus *bus, const char *path, Objects *o)
+{
+        NodeInfo *node = grow(&o->nodes, &o->n_nodes, sizeof(*o->nodes));
+
+        if (!node)
+                return fail(CDM_EXIT_FAILED, "Out of memory.");
+        node->known = true;
+        return get_all(bus, path, CDM_INTERFACE_NODE, node_properties, node);
+}
+
+/* Calls fn for every object right below path: names in introspection data are letters, digits and '_'. */
+static int foreach_child(sd_bus *bus, const char *path, int (*fn)(sd_bus *bus, const char *path, Objects *o),
+                         Objects *o)
+{
+        static const char tag[] = "<node name=\"";
+        _cleanup_(sd_bus_message_unref_p) sd_bus_message *reply = NULL;
+        const char *xml;
+
+        int status = client_call(bus, path, "org.freedesktop.DBus.Introspectable", "Introspect", &reply, "");
+        if (status != 0)
+                return status;
+        int r = sd_bus_message_read(reply, "s", &xml);
+        if (r < 0)
+                return client_garbled(r);
+        for (const char *p = xml; status == 0 && (p = strstr(p, tag));) {
+                _cleanup_free_ char *child = NULL;
+
+                p += strlen(tag);
+                if (asprintf(&child, "%s/%.*s", path, (int)strcspn(p, "\""), p) < 0) {
+                        child = NULL;
+                        return fail(CDM_EXIT_FAILED, "Out of memory.");
+                }
+                status = fn(bus, child, o);
+        }
+        return status;
 }
 
 static int by_name(const void *a, const void *b)
@@ -291,50 +335,40 @@ static int by_node(const void *a, const void *b)
 
 static void sort(Objects *o)
 {
-        if (o->n_reservations > 0)
-                qsort(o->reservations, o->n_reservations, sizeof(*o->reservations), by_id);
         if (o->n_pools > 0)
                 qsort(o->pools, o->n_pools, sizeof(*o->pools), by_name);
         if (o->n_nodes > 0)
                 qsort(o->nodes, o->n_nodes, sizeof(*o->nodes), by_node);
 }
 
-int objects_read(sd_bus *bus, Objects **ret)
+int objects_read_pools_and_nodes(sd_bus *bus, Objects *o)
 {
-        _cleanup_(sd_bus_message_unref_p) sd_bus_message *reply = NULL;
-        _cleanup_(objects_free_p) Objects *o = calloc(1, sizeof(*o));
+        int status = foreach_child(bus, CDM_PATH_POOL, read_pool, o);
 
-        if (!o)
-                return fail(CDM_EXIT_FAILED, "Out of memory.");
-
-        int status = client_call(bus, CDM_PATH, "org.freedesktop.DBus.ObjectManager", "GetManagedObjects",
-                                 &reply, "");
-        if (status != 0)
-                return status;
-
-        int r = read_objects(reply, o);
-        if (r < 0)
-                return client_garbled(r);
+        if (status == 0)
+                status = foreach_child(bus, CDM_PATH_NODE, read_node, o);
         sort(o);
-        *ret = TAKE_PTR(o);
-        return 0;
+        return status;
 }
+
+/* --- one reservation ---------------------------------------------------------------------------------- */
 
 int reservation_read(sd_bus *bus, const char *path, ReservationInfo *ret_info)
 {
-        _cleanup_(sd_bus_message_unref_p) sd_bus_message *reply = NULL;
-
-        int status = client_call(bus, path, "org.freedesktop.DBus.Properties", "GetAll", &reply, "s",
-                                 CDM_INTERFACE_RESERVATION);
-        if (status != 0)
-                return status;
-
         *ret_info = (ReservationInfo){ 0 };
-        int r = read_properties(reply, reservation_properties, ret_info);
-        if (r >= 0)
-                return 0;
-        reservation_info_clear(ret_info);
-        return client_garbled(r);
+        int status = get_all(bus, path, CDM_INTERFACE_RESERVATION, reservation_properties, ret_info);
+        if (status != 0)
+                reservation_info_clear(ret_info);
+        return status;
+}
+
+int reservation_read_used(sd_bus *bus, const char *path, ReservationInfo *info)
+{
+        _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
+
+        int r = sd_bus_get_property_trivial(bus, CDM_BUS_NAME, path, CDM_INTERFACE_RESERVATION, "Used",
+                                            &error, 't', &info->used);
+        return r < 0 ? client_fail(&error, r) : 0;
 }
 
 const PoolInfo *objects_find_pool(const Objects *o, const char *name)

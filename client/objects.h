@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* The daemon's objects as values, read in one call (GetManagedObjects), and their tables. The same structs
+/* The daemon's objects as values, and their tables. The same structs
  * are filled in from sysfs and configuration with --offline; then `known` is false, and what only the daemon
  * knows is null. */
 
@@ -56,10 +56,12 @@ typedef struct Objects {
 Objects *objects_free(Objects *o);
 DEFINE_CLEANUP(Objects, objects_free);
 
-/* 0 or an exit status. */
-int objects_read(sd_bus *bus, Objects **ret);
-/* One reservation alone; *ret_info is cleared by reservation_info_clear(). */
+/* These return 0 or an exit status. All reservations with what they use, in pages; pools and nodes. */
+int objects_read_reservations(sd_bus *bus, Objects *o);
+int objects_read_pools_and_nodes(sd_bus *bus, Objects *o);
+/* One reservation alone, without what it uses; *ret_info is cleared by reservation_info_clear(). */
 int reservation_read(sd_bus *bus, const char *path, ReservationInfo *ret_info);
+int reservation_read_used(sd_bus *bus, const char *path, ReservationInfo *info);
 void reservation_info_clear(ReservationInfo *info);
 
 const PoolInfo *objects_find_pool(const Objects *o, const char *name);

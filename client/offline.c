@@ -165,6 +165,7 @@ int offline_objects(const Offline *off, Objects **ret)
 int offline_or_bus_objects(const Args *args, Objects **ret)
 {
         _cleanup_(sd_bus_flush_close_unref_p) sd_bus *bus = NULL;
+        _cleanup_(objects_free_p) Objects *objects = NULL;
         _cleanup_(offline_free_p) Offline *o = NULL;
         int status;
 
@@ -172,8 +173,15 @@ int offline_or_bus_objects(const Args *args, Objects **ret)
                 status = offline_new(args->root, &o);
                 return status != 0 ? status : offline_objects(o, ret);
         }
+        objects = calloc(1, sizeof(*objects));
+        if (!objects)
+                return out_of_memory();
         status = client_open(&bus);
-        return status != 0 ? status : objects_read(bus, ret);
+        if (status == 0)
+                status = objects_read_pools_and_nodes(bus, objects);
+        if (status == 0)
+                *ret = TAKE_PTR(objects);
+        return status;
 }
 
 /* Of all nodes of the pool, what is used counts as foreign: which of it belongs to a reservation only the

@@ -17,6 +17,8 @@ static int print_reservation(sd_bus *bus, const char *path, const TableStyle *st
         _cleanup_(table_free_p) Table *t = NULL;
 
         int status = reservation_read(bus, path, &info);
+        if (status == 0)
+                status = reservation_read_used(bus, path, &info);
         if (status != 0)
                 return status;
         int r = objects_table_reservations(&info, 1, &t);

@@ -354,13 +354,17 @@ int verb_status(const Args *args)
 {
         _cleanup_(sd_bus_flush_close_unref_p) sd_bus *bus = NULL;
         _cleanup_(manager_info_clear) ManagerInfo manager = { 0 };
-        _cleanup_(objects_free_p) Objects *objects = NULL;
+        _cleanup_(objects_free_p) Objects *objects = calloc(1, sizeof(*objects));
 
+        if (!objects)
+                return fail(CDM_EXIT_FAILED, "Out of memory.");
         int status = client_open(&bus);
         if (status == 0)
                 status = read_manager(bus, &manager);
         if (status == 0)
-                status = objects_read(bus, &objects);
+                status = objects_read_pools_and_nodes(bus, objects);
+        if (status == 0)
+                status = objects_read_reservations(bus, objects);
         if (status == 0)
                 status = read_escaped(bus, objects, &manager);
         if (status != 0)

@@ -23,10 +23,12 @@ static const Column columns[] = {
 /* A word of digits is a node, anything else a pool. */
 static int find_nodes(sd_bus *bus, const char *what, NodeSet *ret)
 {
-        _cleanup_(objects_free_p) Objects *objects = NULL;
+        _cleanup_(objects_free_p) Objects *objects = calloc(1, sizeof(*objects));
         char *end;
 
-        int status = objects_read(bus, &objects);
+        if (!objects)
+                return fail(CDM_EXIT_FAILED, "Out of memory.");
+        int status = objects_read_pools_and_nodes(bus, objects);
         if (status != 0)
                 return status;
 

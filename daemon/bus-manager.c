@@ -12,6 +12,7 @@
 #include "daemon/authorize.h"
 #include "daemon/bus-options.h"
 #include "daemon/bus.h"
+#include "daemon/manager-holders.h"
 #include "policy/cdm-names.h"
 
 static void on_request(sd_bus_message *call, const Answer *answer, const RequestResult *result)
@@ -154,7 +155,16 @@ static int method_undrain_node(sd_bus_message *call, void *userdata, sd_bus_erro
 
 static int method_list_holders(sd_bus_message *call, void *userdata, sd_bus_error *error)
 {
-        return manager_list_holders(userdata, call);
+        Manager *m = userdata;
+
+        return holders_list(m->holders, call);
+}
+
+static int method_list_reservations(sd_bus_message *call, void *userdata, sd_bus_error *error)
+{
+        Manager *m = userdata;
+
+        return bus_list_reservations(m->lister, call, error);
 }
 
 static int get_version(sd_bus *bus, const char *path, const char *interface, const char *property,
@@ -268,6 +278,9 @@ const sd_bus_vtable bus_manager_vtable[] = {
                                 SD_BUS_RESULT("a{sv}", result), method_explain, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("GetReservation", SD_BUS_ARGS("u", id), SD_BUS_RESULT("o", reservation),
                                 method_get_reservation, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("ListReservations", SD_BUS_ARGS("u", after, "u", max, "a{sv}", filter),
+                                SD_BUS_RESULT("a(ua{sv})", page, "u", next), method_list_reservations,
+                                SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("Reload", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, method_reload,
                                 SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("ReserveStatic", SD_BUS_ARGS("s", unit), SD_BUS_RESULT("ao", reservations),

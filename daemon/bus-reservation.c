@@ -23,17 +23,22 @@ static Entry *find_known(Manager *m, uint32_t id)
 }
 
 /* The path's last part, as written by bus_reservation_path(). */
-static int object_find(sd_bus *bus, const char *path, const char *interface, void *userdata, void **ret,
-                       sd_bus_error *error)
+uint32_t bus_reservation_id(const char *path)
 {
-        Manager *m = userdata;
         char again[BUS_PATH_MAX];
         uint32_t id;
 
         if (sscanf(path, CDM_PATH_RESERVATION "/%" SCNu32, &id) != 1 ||
             strcmp(bus_reservation_path(id, again), path) != 0)
                 return 0;
-        Entry *e = find_known(m, id);
+        return id;
+}
+
+static int object_find(sd_bus *bus, const char *path, const char *interface, void *userdata, void **ret,
+                       sd_bus_error *error)
+{
+        Entry *e = find_known(userdata, bus_reservation_id(path));
+
         if (!e)
                 return 0;
         *ret = e;
@@ -47,6 +52,7 @@ static void strv_free(char ***v)
         free(*v);
 }
 
+/* GetManagedObjects answers with one message, however long it takes. */
 static int enumerate(sd_bus *bus, const char *prefix, void *userdata, char ***ret_nodes, sd_bus_error *error)
 {
         Manager *m = userdata;
@@ -55,6 +61,12 @@ static int enumerate(sd_bus *bus, const char *prefix, void *userdata, char ***re
         size_t n = 0;
         Entry *e, *next;
 
+        if (ledger_count(m->ledger) > CDM_PAGE_MAX)
+                return sd_bus_error_setf(
+                        error, SD_BUS_ERROR_LIMITS_EXCEEDED,
+                        "There are more than %d reservations; read them with " CDM_INTERFACE_MANAGER
+                        ".ListReservations.",
+                        CDM_PAGE_MAX);
         if (!paths)
                 return -ENOMEM;
         HASH_ITER (hh, m->entries, e, next) {
@@ -290,15 +302,19 @@ GETTER(size)
         return sd_bus_message_append(reply, "t", reservation(userdata)->size_bytes);
 }
 
-GETTER(state)
+const char *bus_reservation_state(const Entry *e)
 {
-        const Entry *e = userdata;
         ReservationState state = e->r->state;
 
         /* It is booked already, but not open yet. */
         if (e->phase == STORE_GRANTING && state != RESERVATION_DRAINING)
                 state = RESERVATION_QUEUED;
-        return sd_bus_message_append(reply, "s", reservation_state_to_string(state));
+        return reservation_state_to_string(state);
+}
+
+GETTER(state)
+{
+        return sd_bus_message_append(reply, "s", bus_reservation_state(userdata));
 }
 
 GETTER(strength)
@@ -348,10 +364,10 @@ GETTER(nodes)
         return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 
+/* on_get_used() answers instead: Used is read by a worker. */
 GETTER(used)
 {
-        return sd_bus_message_append(
-                reply, "t", manager_reservation_used(((Entry *)userdata)->manager, reservation(userdata)));
+        return -EOPNOTSUPP;
 }
 
 GETTER(policy)
@@ -393,18 +409,63 @@ const sd_bus_vtable bus_reservation_vtable[] = {
         SD_BUS_PROPERTY("Uid", "u", get_uid, 0, SD_BUS_VTABLE_PROPERTY_CONST),
         SD_BUS_PROPERTY("Priority", "i", get_priority, 0, SD_BUS_VTABLE_PROPERTY_CONST),
         SD_BUS_PROPERTY("Nodes", "a(ut)", get_nodes, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
-        SD_BUS_PROPERTY("Used", "t", get_used, 0, 0),
+        SD_BUS_PROPERTY("Used", "t", get_used, 0, SD_BUS_VTABLE_PROPERTY_EXPLICIT),
         SD_BUS_PROPERTY("Policy", "s", get_policy, 0, SD_BUS_VTABLE_PROPERTY_CONST),
         SD_BUS_PROPERTY("Expires", "t", get_expires, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_SIGNAL_WITH_ARGS("Revoking", SD_BUS_ARGS("s", reason, "t", usec), 0),
         SD_BUS_VTABLE_END,
 };
 
+int bus_reservation_append(Entry *e, sd_bus_message *m)
+{
+        char path[BUS_PATH_MAX];
+        int r = 0;
+
+        bus_reservation_path(e->id, path);
+        for (const sd_bus_vtable *v = bus_reservation_vtable; r >= 0 && v->type != _SD_BUS_VTABLE_END; v++) {
+                if (v->type != _SD_BUS_VTABLE_PROPERTY || v->x.property.get == get_used)
+                        continue;
+                const char *name = v->x.property.member;
+                r = sd_bus_message_open_container(m, 'e', "sv");
+                if (r >= 0)
+                        r = sd_bus_message_append_basic(m, 's', name);
+                if (r >= 0)
+                        r = sd_bus_message_open_container(m, 'v', v->x.property.signature);
+                if (r >= 0)
+                        r = v->x.property.get(e->manager->bus, path, CDM_INTERFACE_RESERVATION, name, m, e,
+                                              NULL);
+                for (int i = 0; r >= 0 && i < 2; i++)
+                        r = sd_bus_message_close_container(m);
+        }
+        return r;
+}
+
+/* Called before the vtable is looked at, for all calls to the path and below. With a callback there sd-bus
+ * takes every path below for an object, so those that are none are refused here. */
+static int on_get_used(sd_bus_message *call, void *userdata, sd_bus_error *error)
+{
+        const char *path = sd_bus_message_get_path(call), *interface, *property;
+        Manager *m = userdata;
+
+        if (strcmp(path, CDM_PATH_RESERVATION) == 0)
+                return 0;
+        if (!find_known(m, bus_reservation_id(path)))
+                return sd_bus_error_setf(error, SD_BUS_ERROR_UNKNOWN_OBJECT, "Unknown object '%s'.", path);
+        if (!sd_bus_message_is_method_call(call, "org.freedesktop.DBus.Properties", "Get"))
+                return 0;
+        int r = sd_bus_message_read(call, "ss", &interface, &property);
+        if (r < 0 || strcmp(interface, CDM_INTERFACE_RESERVATION) != 0 || strcmp(property, "Used") != 0)
+                return 0;
+        return bus_list_get_used(m->lister, call);
+}
+
 int bus_reservation_install(sd_bus *bus, Manager *m)
 {
         int r = sd_bus_add_fallback_vtable(bus, NULL, CDM_PATH_RESERVATION, CDM_INTERFACE_RESERVATION,
                                            bus_reservation_vtable, object_find, m);
 
+        if (r >= 0)
+                r = sd_bus_add_fallback(bus, NULL, CDM_PATH_RESERVATION, on_get_used, m);
         return r < 0 ? r : sd_bus_add_node_enumerator(bus, NULL, CDM_PATH_RESERVATION, enumerate, m);
 }
 

@@ -35,6 +35,18 @@ int bus_guard(Manager *m, sd_bus_message *call, AuthorizeAction action, uid_t ow
               bus_guarded_t fn);
 void bus_guarded_free(Manager *m);
 
+/* bus-list.c. Both reply by themselves. */
+int bus_lister_new(Manager *m, BusLister **ret);
+BusLister *bus_lister_free(BusLister *l);
+int bus_list_reservations(BusLister *l, sd_bus_message *call, sd_bus_error *error);
+/* Properties.Get of Used, on the path of a reservation that exists. */
+int bus_list_get_used(BusLister *l, sd_bus_message *call);
+
+/* All properties but Used, as entries of an a{sv} that is open. */
+int bus_reservation_append(Entry *e, sd_bus_message *m);
+/* The state as clients see it. */
+const char *bus_reservation_state(const Entry *e);
+
 /* au */
 int bus_append_nodes(sd_bus_message *m, const NodeSet *nodes);
 
@@ -53,3 +65,5 @@ void bus_manager_changed(Manager *m, const char *property);
 /* "/org/cdmd1/reservation/ID" */
 #define BUS_PATH_MAX 64
 const char *bus_reservation_path(uint32_t id, char path[static BUS_PATH_MAX]);
+/* The other way round; 0: it is no such path. */
+uint32_t bus_reservation_id(const char *path);

@@ -19,6 +19,7 @@ libdaemon_la_SOURCES = \
 	daemon/authorize.c \
 	daemon/authorize.h \
 	daemon/bus-guard.c \
+	daemon/bus-list.c \
 	daemon/bus-manager.c \
 	daemon/bus-options.c \
 	daemon/bus-options.h \
@@ -26,6 +27,8 @@ libdaemon_la_SOURCES = \
 	daemon/bus-reservation.c \
 	daemon/bus.c \
 	daemon/bus.h \
+	daemon/callers.c \
+	daemon/callers.h \
 	daemon/cgroup-numa.c \
 	daemon/cgroup-walk.c \
 	daemon/cgroup.c \
@@ -80,7 +83,9 @@ libdaemon_la_SOURCES = \
 	daemon/manager-grant.c \
 	daemon/manager-hold.c \
 	daemon/manager-hold.h \
+	daemon/manager-holders-rows.c \
 	daemon/manager-holders.c \
+	daemon/manager-holders.h \
 	daemon/manager-lease.c \
 	daemon/manager-machine.c \
 	daemon/manager-migrate.c \
@@ -117,6 +122,8 @@ libdaemon_la_SOURCES = \
 	daemon/unit-watch.c \
 	daemon/unit.c \
 	daemon/unit.h \
+	daemon/used.c \
+	daemon/used.h \
 	daemon/watch.c \
 	daemon/watch.h \
 	daemon/worker.c \

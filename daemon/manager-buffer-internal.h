@@ -10,9 +10,19 @@
 typedef enum Todo { DO_NOTHING, DO_DESTROY, DO_LOOK, DO_SAMPLE, DO_ADOPT, DO_MAKE, _DO_MAX } Todo;
 
 typedef struct Buffer Buffer;
+
+/* A reservation that has buffers. */
+typedef struct BufferOwner {
+        uint32_t id;
+        Buffer *buffers;
+        size_t n;
+        UT_hash_handle hh;
+} BufferOwner;
+
 struct Buffer {
         BufferSet *set;
         uint32_t id; /* of the reservation, which outlives it */
+        BufferOwner *owner;
         uint32_t serial;
         bool huge;
         BufferLayout layout; /* empty until it is known where it goes */
@@ -31,12 +41,14 @@ struct Buffer {
         int fd, full_node;
         Job *job;
         Buffer *prev, *next;
+        Buffer *owner_prev, *owner_next;
 };
 
 struct BufferSet {
         Manager *manager;
         Buffer *buffers;
         size_t n;
+        BufferOwner *owners; /* by id */
         uint32_t last_serial;
         Buffer *working; /* the one that a job is about */
         bool stopping;
@@ -50,6 +62,8 @@ int buffer_new(BufferSet *s, uint32_t id, Todo todo, Buffer **ret);
 /* Takes it out; what it holds stays its users'. */
 void buffer_free(Buffer *b);
 bool buffer_is_open(const Buffer *b);
+/* NULL: the reservation has none. */
+BufferOwner *buffers_owner(const BufferSet *s, uint32_t id);
 
 /* Does what is to be done next. */
 void buffers_go_on(BufferSet *s);

@@ -15,8 +15,46 @@
 #include "daemon/manager-buffer-internal.h"
 #include "daemon/manager-hold.h"
 
+BufferOwner *buffers_owner(const BufferSet *s, uint32_t id)
+{
+        BufferOwner *o;
+
+        HASH_FIND(hh, s->owners, &id, sizeof(id), o);
+        return o;
+}
+
+static BufferOwner *owner_get(BufferSet *s, uint32_t id)
+{
+        BufferOwner *o = buffers_owner(s, id);
+
+        if (o)
+                return o;
+        o = calloc(1, sizeof(*o));
+        if (!o)
+                return NULL;
+        o->id = id;
+        HASH_ADD(hh, s->owners, id, sizeof(o->id), o);
+        if (!o->hh.tbl) {
+                free(o);
+                return NULL;
+        }
+        return o;
+}
+
+static void owner_remove(Buffer *b)
+{
+        BufferOwner *o = b->owner;
+
+        DL_DELETE2(o->buffers, b, owner_prev, owner_next);
+        if (--o->n > 0)
+                return;
+        HASH_DEL(b->set->owners, o);
+        free(o);
+}
+
 void buffer_free(Buffer *b)
 {
+        owner_remove(b);
         DL_DELETE(b->set->buffers, b);
         b->set->n--;
         sd_event_source_disable_unref(b->last_close);
@@ -34,8 +72,14 @@ int buffer_new(BufferSet *s, uint32_t id, Todo todo, Buffer **ret)
 
         if (!b)
                 return -ENOMEM;
-        *b = (Buffer){ .set = s, .id = id, .todo = todo, .fd = -EBADF };
+        *b = (Buffer){ .set = s, .id = id, .owner = owner_get(s, id), .todo = todo, .fd = -EBADF };
+        if (!b->owner) {
+                free(b);
+                return -ENOMEM;
+        }
         DL_APPEND(s->buffers, b);
+        DL_APPEND2(b->owner->buffers, b, owner_prev, owner_next);
+        b->owner->n++;
         s->n++;
         *ret = b;
         return 0;
@@ -43,29 +87,34 @@ int buffer_new(BufferSet *s, uint32_t id, Todo todo, Buffer **ret)
 
 /* --- sums --------------------------------------------------------------------------------------------- */
 
-/* id 0: of all reservations. */
-static uint64_t sum_of(const BufferSet *s, uint32_t id, int node, bool huge_too)
+static uint64_t bytes_of(const Buffer *b, int node, bool huge_too)
 {
-        uint64_t sum = 0;
-        Buffer *b;
-
-        if (!s)
+        if (b->huge && !huge_too)
                 return 0;
-        DL_FOREACH (s->buffers, b)
-                if ((id == 0 || b->id == id) && (huge_too || !b->huge))
-                        sum += node < 0 ? buffer_layout_bytes(&b->layout)
-                                        : buffer_layout_node_bytes(&b->layout, node);
-        return sum;
+        return node < 0 ? buffer_layout_bytes(&b->layout) : buffer_layout_node_bytes(&b->layout, node);
 }
 
 uint64_t buffers_bytes(const BufferSet *s, uint32_t id, int node, bool huge_too)
 {
-        return sum_of(s, id, node, huge_too);
+        const BufferOwner *o = s ? buffers_owner(s, id) : NULL;
+        uint64_t sum = 0;
+        const Buffer *b;
+
+        if (o)
+                DL_FOREACH2 (o->buffers, b, owner_next)
+                        sum += bytes_of(b, node, huge_too);
+        return sum;
 }
 
 uint64_t buffers_node_bytes(const BufferSet *s, int node, bool huge_too)
 {
-        return sum_of(s, 0, node, huge_too);
+        uint64_t sum = 0;
+        const Buffer *b;
+
+        if (s)
+                DL_FOREACH (s->buffers, b)
+                        sum += bytes_of(b, node, huge_too);
+        return sum;
 }
 
 typedef struct TenantSum {
@@ -86,21 +135,34 @@ static int add_reservation(Reservation *r, void *userdata)
 uint64_t buffers_tenant_bytes(const BufferSet *s, const char *tenant, int node, bool huge_too)
 {
         TenantSum t = { s, node, huge_too, 0 };
+        const Ledger *ledger = s ? s->manager->ledger : NULL;
+        const BufferOwner *o;
 
-        if (s && s->n > 0)
-                ledger_foreach_of_tenant(s->manager->ledger, tenant, add_reservation, &t);
+        if (!s || s->n == 0)
+                return 0;
+        /* Few of the tenant's reservations have buffers, or few of those that have any are the tenant's. */
+        if (ledger_tenant_count(ledger, tenant) <= HASH_COUNT(s->owners)) {
+                ledger_foreach_of_tenant(ledger, tenant, add_reservation, &t);
+                return t.bytes;
+        }
+        for (o = s->owners; o; o = o->hh.next) {
+                Reservation *r = ledger_find(ledger, o->id);
+                if (r && strcmp(ledger_tenant_key(r->target), tenant) == 0)
+                        add_reservation(r, &t);
+        }
         return t.bytes;
 }
 
 size_t buffers_shares(const BufferSet *s, uint32_t id, Share out[static SHARES_MAX])
 {
+        const BufferOwner *o = s ? buffers_owner(s, id) : NULL;
         size_t n = 0;
-        Buffer *b;
+        const Buffer *b;
 
-        if (!s)
+        if (!o)
                 return 0;
-        DL_FOREACH (s->buffers, b)
-                for (size_t i = 0; b->id == id && i < b->layout.n_parts; i++) {
+        DL_FOREACH2 (o->buffers, b, owner_next)
+                for (size_t i = 0; i < b->layout.n_parts; i++) {
                         size_t k = 0;
 
                         while (k < n && out[k].node != b->layout.parts[i].node)
@@ -114,14 +176,21 @@ size_t buffers_shares(const BufferSet *s, uint32_t id, Share out[static SHARES_M
         return n;
 }
 
+void buffers_foreach_owner(const BufferSet *s, void (*fn)(uint32_t id, void *userdata), void *userdata)
+{
+        for (const BufferOwner *o = s->owners; o; o = o->hh.next)
+                fn(o->id, userdata);
+}
+
 void buffers_update_strength(BufferSet *s, uint32_t id)
 {
+        const BufferOwner *o = buffers_owner(s, id);
         Entry *e = manager_find(s->manager, id);
         uint64_t sum = 0;
-        Buffer *b;
+        const Buffer *b;
 
-        DL_FOREACH (s->buffers, b)
-                if (b->id == id)
+        if (o)
+                DL_FOREACH2 (o->buffers, b, owner_next)
                         sum += b->here_bytes;
         if (!e || e->r->exact_bytes == sum)
                 return;

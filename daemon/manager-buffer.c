@@ -467,16 +467,6 @@ void buffers_go_on(BufferSet *s)
 
 /* --- asked for ---------------------------------------------------------------------------------------- */
 
-static size_t count(const BufferSet *s, uint32_t id)
-{
-        size_t n = 0;
-        Buffer *b;
-
-        DL_FOREACH (s->buffers, b)
-                n += b->id == id;
-        return n;
-}
-
 static int on_client_gone(sd_bus_track *t, void *userdata)
 {
         Buffer *b = userdata;
@@ -496,14 +486,23 @@ static int follow_client(Buffer *b)
         return r < 0 ? r : sd_bus_track_add_sender(b->track, b->call);
 }
 
+static void sweep_one(Buffer *b)
+{
+        if (buffer_is_open(b) && b != b->set->working && memory_is_alone(b->memory))
+                b->todo = DO_DESTROY;
+}
+
 void buffers_sweep(BufferSet *s, uint32_t id)
 {
+        BufferOwner *o = buffers_owner(s, id);
         Buffer *b;
 
-        DL_FOREACH (s->buffers, b)
-                if ((id == 0 || b->id == id) && buffer_is_open(b) && b != s->working &&
-                    memory_is_alone(b->memory))
-                        b->todo = DO_DESTROY;
+        if (id == 0)
+                DL_FOREACH (s->buffers, b)
+                        sweep_one(b);
+        else if (o)
+                DL_FOREACH2 (o->buffers, b, owner_next)
+                        sweep_one(b);
 }
 
 static int refuse_call(sd_bus_message *call, const char *error, const char *text)
@@ -535,7 +534,8 @@ int buffers_open(Entry *e, sd_bus_message *call, uint64_t size_bytes, bool huge,
                 return refuse_call(call, CDM_ERROR_INVALID,
                                    "This machine has no huge pages of that size; /sys/kernel/mm/hugepages "
                                    "lists those it has.");
-        if (count(s, e->id) >= BUFFERS_EACH_MAX || s->n >= BUFFERS_MAX)
+        const BufferOwner *owner = buffers_owner(s, e->id);
+        if ((owner && owner->n >= BUFFERS_EACH_MAX) || s->n >= BUFFERS_MAX)
                 return refuse_call(call, CDM_ERROR_BUSY,
                                    "There are too many buffers already; close some, or open larger ones.");
         int r = buffer_new(s, e->id, DO_MAKE, &b);

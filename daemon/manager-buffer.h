@@ -29,4 +29,6 @@ uint64_t buffers_node_bytes(const BufferSet *s, int node, bool huge_too);
  * one reservation; of all of a tenant; of one reservation by node. s may be NULL. */
 uint64_t buffers_bytes(const BufferSet *s, uint32_t id, int node, bool huge_too);
 uint64_t buffers_tenant_bytes(const BufferSet *s, const char *tenant, int node, bool huge_too);
+/* Every reservation that has buffers. fn must not change the buffers. */
+void buffers_foreach_owner(const BufferSet *s, void (*fn)(uint32_t id, void *userdata), void *userdata);
 size_t buffers_shares(const BufferSet *s, uint32_t id, Share out[static SHARES_MAX]);

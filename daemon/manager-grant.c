@@ -238,7 +238,6 @@ static void on_scope(int error, UnitInfo *info, void *userdata)
 {
         _cleanup_(unit_info_free_p) UnitInfo *u = info;
         Grant *g = userdata;
-        Subject *target = g->entry->r->target;
 
         g->call = unit_call_free(g->call);
         if (error < 0 || !u->cgroup) {
@@ -251,11 +250,10 @@ static void on_scope(int error, UnitInfo *info, void *userdata)
                      "the caller ended, or is not in it");
                 return;
         }
-        free(target->cgroup);
-        target->cgroup = TAKE_PTR(u->cgroup);
-        target->cgroup_id = u->cgroup_id;
+        int r = ledger_set_cgroup(g->manager->ledger, g->entry->r, u->cgroup, u->cgroup_id);
         /* One that waited stays on disk as such until it is granted. */
-        int r = g->entry->known ? 0 : manager_store(g->entry);
+        if (r >= 0 && !g->entry->known)
+                r = manager_store(g->entry);
         if (r < 0)
                 fail(g, false, SD_BUS_ERROR_FAILED, "The reservation could not be stored", strerror(-r));
         else

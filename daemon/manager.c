@@ -13,6 +13,7 @@
 #include "daemon/log.h"
 #include "daemon/manager-buffer.h"
 #include "daemon/manager-hold.h"
+#include "daemon/manager-holders.h"
 #include "daemon/manager.h"
 #include "policy/cdm-names.h"
 
@@ -71,6 +72,10 @@ static int open_parts(Manager *m)
                 r = buffers_new(m, &m->buffers);
         if (r >= 0)
                 r = holds_new(m, &m->holds);
+        if (r >= 0)
+                r = bus_lister_new(m, &m->lister);
+        if (r >= 0)
+                r = holders_new(m, &m->holders);
         if (r < 0)
                 return r;
         r = foreign_new(&m->foreign);
@@ -126,6 +131,7 @@ Manager *manager_free(Manager *m)
         if (!m)
                 return NULL;
         bus_guarded_free(m);
+        m->lister = bus_lister_free(m->lister);
         manager_requests_free(m);
         manager_statics_free(m);
         manager_overrun_free(m);
@@ -133,7 +139,7 @@ Manager *manager_free(Manager *m)
         manager_checks_free(m);
         manager_watch_free(m);
         manager_drift_free(m);
-        manager_holders_free(m);
+        m->holders = holders_free(m->holders);
         manager_migrations_free(m);
         manager_reloads_free(m);
         manager_drains_free(m);

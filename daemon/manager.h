@@ -27,7 +27,7 @@
  *   manager-drift-tenant.c  likewise, of tenants
  *   manager-fight.c     and what others set again and again
  *   manager-hold.c      keeping unreserved bytes (manager-hold.h)
- *   manager-holders.c   who has pages on CDM nodes
+ *   manager-holders.c   who has pages on CDM nodes (manager-holders.h)
  *   manager-buffer.c    exact buffers (manager-buffer.h)
  */
 
@@ -62,7 +62,8 @@ typedef struct Grant Grant;
 typedef struct Waiter Waiter;
 typedef struct RequestCall RequestCall;
 typedef struct Guarded Guarded;
-typedef struct HoldersCall HoldersCall;
+typedef struct BusLister BusLister;
+typedef struct HolderSet HolderSet;
 typedef struct UnitCheck UnitCheck;
 typedef struct Migration Migration;
 typedef struct BufferSet BufferSet;
@@ -136,7 +137,8 @@ struct Manager {
         size_t n_requests;
         UserCount *users;
         Grant *grants;
-        HoldersCall *holders;
+        HolderSet *holders;
+        BusLister *lister;
         Guarded *guarded; /* calls that wait for polkit; bus-guard.c */
         Migration *migrations;
         StaticCall *statics;
@@ -443,10 +445,6 @@ void manager_place_forget(Manager *m, const char *key);
 const char *manager_place_reason(Manager *m, const char *key);
 void manager_foreach_fight(Manager *m, void (*fn)(const Place *p, void *userdata), void *userdata);
 void manager_places_free(Manager *m);
-
-/* manager-holders.c. Replies by itself. */
-int manager_list_holders(Manager *m, sd_bus_message *call);
-void manager_holders_free(Manager *m);
 
 /* manager-migrate.c. Replies by itself. */
 int manager_migrate(Entry *e, sd_bus_message *call);

@@ -49,6 +49,15 @@
 #define CDM_OPTION_SCOPE      "scope"      /* b: the caller (pidfd) gets a scope: `cdmctl run` */
 #define CDM_OPTION_MEM_POLICY "mem-policy" /* s: what run sets; "bind" caps the scope */
 
+/* keys of the filter of Manager.ListReservations (a{sv}) */
+#define CDM_FILTER_POOL  "pool"  /* s */
+#define CDM_FILTER_UID   "uid"   /* u: the owner */
+#define CDM_FILTER_UNIT  "unit"  /* s */
+#define CDM_FILTER_STATE "state" /* s */
+#define CDM_FILTER_USED  "used"  /* b: with Used */
+/* The most reservations of one page, and the most for which GetManagedObjects answers. */
+#define CDM_PAGE_MAX 1000
+
 /* One row of ListHolders(): node, cgroup, unit, bytes in all, anon, file, shmem, hugetlb, kind, name */
 #define CDM_HOLDER "(usstttttss)"
 

@@ -4,9 +4,9 @@
  *
  *      Entry (a reservation) --- Tenant (a unit or cgroup) --- Holding (tenant x node) --- NodeSum (a node)
  *
- * Entries hang in their tenant's list, holdings in their tenant's and in their node's. A reservation is
- * booked with weight() of its state: what changes a state or the shares takes the old booking out, changes,
- * and books again.
+ * Entries hang in their tenant's list and in that of their cgroup's path, holdings in their tenant's and in
+ * their node's. A reservation is booked with weight() of its state: what changes a state or the shares takes
+ * the old booking out, changes, and books again.
  *
  * Sums are 128 bits wide: 2^32 reservations of less than 2^64 bytes cannot overflow them, so that taking out
  * is always the exact inverse of putting in, whatever a state file said. Readers get them saturated. */
@@ -18,56 +18,8 @@
 
 #include <utlist.h>
 
+#include "policy/ledger-internal.h"
 #include "policy/tally.h"
-
-typedef struct Tenant Tenant;
-typedef struct Holding Holding;
-
-typedef struct Entry Entry;
-struct Entry {
-        Reservation *r;
-        Tenant *tenant;
-        Entry *prev, *next; /* in its tenant */
-        UT_hash_handle hh;  /* by id */
-};
-
-struct Holding {
-        Tenant *tenant;
-        int node;
-        Sum bytes;
-        size_t n_booked; /* reservations with bytes here */
-        size_t n_open;   /* those of them that open the node */
-        Holding *prev, *next;
-        Holding *node_prev, *node_next;
-};
-
-struct Tenant {
-        char *key;
-        Entry *entries;
-        bool unsorted;
-        size_t n_entries;
-        Holding *holdings;
-        NodeSet open;
-        UT_hash_handle hh;
-};
-
-typedef struct NodeSum {
-        Sum bytes;
-        size_t n_tenants;
-        size_t n_exclusive;
-        Holding *holdings;
-} NodeSum;
-
-struct Ledger {
-        Entry *entries;
-        bool unsorted;
-        uint32_t last_id; /* the highest that was ever added */
-        Tenant *tenants;
-        Tally *users; /* by uid */
-        Tally *rules; /* by file name */
-        NodeSum nodes[NODE_MAX];
-        NodeSet shut;
-};
 
 const char *ledger_tenant_key(const Subject *target)
 {
@@ -76,29 +28,9 @@ const char *ledger_tenant_key(const Subject *target)
         return target->cgroup ? target->cgroup : "";
 }
 
-static uint64_t saturate(Sum sum)
-{
-        return sum > UINT64_MAX ? UINT64_MAX : (uint64_t)sum;
-}
-
-/* Lists are kept in order of id. Ids grow, so that appending keeps the order; only a ledger that is loaded
- * from a directory gets them shuffled, and is sorted once when somebody walks it. */
-static int entry_compare(const Entry *a, const Entry *b)
-{
-        return (a->r->id > b->r->id) - (a->r->id < b->r->id);
-}
-
-static Tenant *tenant_find(const Ledger *l, const char *key)
-{
-        Tenant *t;
-
-        HASH_FIND_STR(l->tenants, key, t);
-        return t;
-}
-
 static Tenant *tenant_get(Ledger *l, const char *key)
 {
-        Tenant *t = tenant_find(l, key);
+        Tenant *t = ledger_tenant_find(l, key);
 
         if (t)
                 return t;
@@ -278,6 +210,7 @@ Ledger *ledger_free(Ledger *l)
                 return NULL;
         HASH_ITER (hh, l->entries, e, tmp)
                 reservation_free(ledger_take(l, e->r->id));
+        free(l->slots);
         free(l);
         return NULL;
 }
@@ -301,10 +234,14 @@ static bool shares_are_sane(const Share *shares, size_t n_shares)
 }
 
 /* Everything an entry hangs in, made before anything is counted. */
-static int add_prepare(Ledger *l, Entry *e)
+static int add_prepare(Ledger *l, Entry *e, Path **ret_path)
 {
         Reservation *r = e->r;
 
+        if (ledger_slots_reserve(l) < 0)
+                return -ENOMEM;
+        if (r->target->cgroup && !(*ret_path = ledger_path_get(l, r->target->cgroup)))
+                return -ENOMEM;
         e->tenant = tenant_get(l, ledger_tenant_key(r->target));
         if (!e->tenant || holdings_prepare(l, e->tenant, r->shares, r->n_shares) < 0 ||
             !tally_get(&l->users, &r->target->uid, sizeof(uid_t)) ||
@@ -326,6 +263,7 @@ static void prune(Ledger *l, Tenant *t, const Reservation *r)
 
 int ledger_add(Ledger *l, Reservation *r)
 {
+        Path *path = NULL;
         Entry *e;
         Tally *rule;
 
@@ -337,15 +275,15 @@ int ledger_add(Ledger *l, Reservation *r)
         if (!e)
                 return -ENOMEM;
         e->r = r;
-        if (add_prepare(l, e) < 0) {
+        if (add_prepare(l, e, &path) < 0) {
                 prune(l, e->tenant, r);
+                ledger_path_prune(l, path);
                 free(e);
                 return -ENOMEM;
         }
-        if (r->id < l->last_id)
-                l->unsorted = e->tenant->unsorted = true;
-        else
-                l->last_id = r->id;
+        ledger_slots_add(l, e);
+        if (path)
+                ledger_path_enter(e, path);
         DL_APPEND(e->tenant->entries, e);
         e->tenant->n_entries++;
         user_find(l, r->target->uid)->n++;
@@ -373,6 +311,8 @@ Reservation *ledger_take(Ledger *l, uint32_t id)
         user_find(l, r->target->uid)->n--;
         e->tenant->n_entries--;
         DL_DELETE(e->tenant->entries, e);
+        ledger_path_leave(l, e);
+        ledger_slots_remove(l, e);
         HASH_DEL(l->entries, e);
         prune(l, e->tenant, r);
         free(e);
@@ -392,11 +332,33 @@ int ledger_set_shares(Ledger *l, Reservation *r, const Share *shares, size_t n_s
         unbook(l, e);
         r->size_bytes = 0;
         for (size_t i = 0; i < n_shares; i++)
-                r->size_bytes = saturate((Sum)r->size_bytes + shares[i].bytes);
+                r->size_bytes = sum_saturate((Sum)r->size_bytes + shares[i].bytes);
         memmove(r->shares, shares, n_shares * sizeof(Share)); /* may be its own */
         r->n_shares = n_shares;
         book(l, e);
         holdings_prune(l, e->tenant);
+        return 0;
+}
+
+int ledger_set_cgroup(Ledger *l, Reservation *r, const char *cgroup, uint64_t cgroup_id)
+{
+        Entry *e = entry_find(l, r->id);
+        Path *path;
+
+        if (!e || e->r != r || !r->target->unit)
+                return -EINVAL;
+        char *copy = strdup(cgroup);
+        if (!copy || !(path = ledger_path_get(l, cgroup))) {
+                free(copy);
+                return -ENOMEM;
+        }
+        if (path != e->path) {
+                ledger_path_leave(l, e);
+                ledger_path_enter(e, path);
+        }
+        free(r->target->cgroup);
+        r->target->cgroup = copy;
+        r->target->cgroup_id = cgroup_id;
         return 0;
 }
 
@@ -441,34 +403,12 @@ uint64_t ledger_rule_bytes(const Ledger *l, const char *rule_file)
 {
         const Tally *t = rule_tally_find(l, rule_file);
 
-        return t ? saturate(t->bytes) : 0;
-}
-
-/* The order in which entries are kept is no part of a ledger's value, hence the cast. */
-static Entry *entries_sorted(const Ledger *l)
-{
-        Ledger *m = (Ledger *)l;
-
-        if (m->unsorted)
-                HASH_SORT(m->entries, entry_compare);
-        m->unsorted = false;
-        return m->entries;
-}
-
-int ledger_foreach(const Ledger *l, int (*fn)(Reservation *r, void *userdata), void *userdata)
-{
-        for (Entry *e = entries_sorted(l); e; e = e->hh.next) {
-                int r = fn(e->r, userdata);
-
-                if (r != 0)
-                        return r;
-        }
-        return 0;
+        return t ? sum_saturate(t->bytes) : 0;
 }
 
 uint64_t ledger_node_reserved(const Ledger *l, int node)
 {
-        return node >= 0 && node < NODE_MAX ? saturate(l->nodes[node].bytes) : 0;
+        return node >= 0 && node < NODE_MAX ? sum_saturate(l->nodes[node].bytes) : 0;
 }
 
 size_t ledger_node_tenants(const Ledger *l, int node)
@@ -483,15 +423,15 @@ bool ledger_node_is_exclusive(const Ledger *l, int node)
 
 uint64_t ledger_tenant_bytes(const Ledger *l, const char *tenant, int node)
 {
-        const Tenant *t = tenant_find(l, tenant);
+        const Tenant *t = ledger_tenant_find(l, tenant);
         const Holding *h = t ? holding_find(t, node) : NULL;
 
-        return h ? saturate(h->bytes) : 0;
+        return h ? sum_saturate(h->bytes) : 0;
 }
 
 NodeSet ledger_tenant_nodes(const Ledger *l, const char *tenant)
 {
-        const Tenant *t = tenant_find(l, tenant);
+        const Tenant *t = ledger_tenant_find(l, tenant);
 
         return t ? nodeset_subtract(&t->open, &l->shut) : NODESET_EMPTY;
 }
@@ -508,46 +448,9 @@ NodeSet ledger_shut_nodes(const Ledger *l)
 
 size_t ledger_tenant_count(const Ledger *l, const char *tenant)
 {
-        const Tenant *t = tenant_find(l, tenant);
+        const Tenant *t = ledger_tenant_find(l, tenant);
 
         return t ? t->n_entries : 0;
-}
-
-int ledger_foreach_of_tenant(const Ledger *l, const char *tenant, int (*fn)(Reservation *r, void *userdata),
-                             void *userdata)
-{
-        Tenant *t = tenant_find(l, tenant);
-        Entry *e;
-
-        if (!t)
-                return 0;
-        if (t->unsorted)
-                DL_SORT(t->entries, entry_compare);
-        t->unsorted = false;
-        DL_FOREACH (t->entries, e) {
-                int r = fn(e->r, userdata);
-
-                if (r != 0)
-                        return r;
-        }
-        return 0;
-}
-
-int ledger_foreach_tenant_of_node(const Ledger *l, int node,
-                                  int (*fn)(const char *tenant, uint64_t bytes, void *userdata),
-                                  void *userdata)
-{
-        Holding *h;
-
-        if (node < 0 || node >= NODE_MAX)
-                return 0;
-        DL_FOREACH2 (l->nodes[node].holdings, h, node_next) {
-                int r = fn(h->tenant->key, saturate(h->bytes), userdata);
-
-                if (r != 0)
-                        return r;
-        }
-        return 0;
 }
 
 bool ledger_is_alone(const Ledger *l, const Reservation *r)

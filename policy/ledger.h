@@ -48,9 +48,18 @@ size_t ledger_count_user(const Ledger *l, uid_t uid);
 /* All live bytes under the rule of that file: for Quota=. */
 uint64_t ledger_rule_bytes(const Ledger *l, const char *rule_file);
 
-/* Calls fn for every reservation in order of id until it returns something else than 0, and returns that. fn
- * must not change the ledger. */
-int ledger_foreach(const Ledger *l, int (*fn)(Reservation *r, void *userdata), void *userdata);
+/* Calls fn for every reservation with a higher id, in order of id, until it returns something else than 0,
+ * and returns that. fn must not change the ledger. The first is found in O(log n). */
+int ledger_foreach_after(const Ledger *l, uint32_t id, int (*fn)(Reservation *r, void *userdata),
+                         void *userdata);
+
+/* The oldest reservation of the cgroup, or of the nearest cgroup above it that has one; NULL: none has. One
+ * look-up a level. */
+const Reservation *ledger_find_above(const Ledger *l, const char *cgroup);
+
+/* How many entries the walks (ledger_foreach_*) and ledger_find_above() have looked at so far: tests prove
+ * with it that a caller does not walk everything. */
+size_t ledger_visited(const Ledger *l);
 
 /* What is promised of a node, and to how many tenants. O(1). */
 uint64_t ledger_node_reserved(const Ledger *l, int node);
@@ -70,12 +79,17 @@ NodeSet ledger_tenant_nodes(const Ledger *l, const char *tenant);
 void ledger_shut(Ledger *l, const NodeSet *nodes);
 NodeSet ledger_shut_nodes(const Ledger *l);
 size_t ledger_tenant_count(const Ledger *l, const char *tenant);
-/* Like ledger_foreach() over one tenant's reservations, or over one node's tenants (key and bytes there). */
+/* Like ledger_foreach_after() over one tenant's reservations, or over one node's tenants (key and bytes
+ * there). */
 int ledger_foreach_of_tenant(const Ledger *l, const char *tenant, int (*fn)(Reservation *r, void *userdata),
                              void *userdata);
 int ledger_foreach_tenant_of_node(const Ledger *l, int node,
                                   int (*fn)(const char *tenant, uint64_t bytes, void *userdata),
                                   void *userdata);
+
+/* The cgroup of a reservation's unit, once it is known. -ENOMEM, and nothing changed. -EINVAL: not in this
+ * ledger, or it has no unit. */
+int ledger_set_cgroup(Ledger *l, Reservation *r, const char *cgroup, uint64_t cgroup_id);
 
 /* Is it the only tenant of all its nodes? */
 bool ledger_is_alone(const Ledger *l, const Reservation *r);

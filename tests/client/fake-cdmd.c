@@ -313,6 +313,8 @@ static int open_buffer(sd_bus_message *m, void *userdata, sd_bus_error *error)
         return r;
 }
 
+static int list_reservations(sd_bus_message *m, void *userdata, sd_bus_error *error);
+
 #define VALUE(name, type)              SD_BUS_PROPERTY(name, type, get_value, 0, 0)
 #define METHOD(name, in, out, handler) SD_BUS_METHOD(name, in, out, handler, SD_BUS_VTABLE_UNPRIVILEGED)
 
@@ -321,6 +323,7 @@ static const sd_bus_vtable manager_vtable[] = {
         METHOD("Request", "sta{sv}", "o", request),
         METHOD("Explain", "sta{sv}", "a{sv}", request),
         METHOD("GetReservation", "u", "o", get_reservation),
+        METHOD("ListReservations", "uua{sv}", "a(ua{sv})u", list_reservations),
         METHOD("Reload", "", "", reload),
         METHOD("DrainNode", "u", "ttta(sst)", drain_node),
         METHOD("UndrainNode", "u", "", nothing),
@@ -359,6 +362,52 @@ static const sd_bus_vtable reservation_vtable[] = {
         SD_BUS_PROPERTY("Nodes", "a(ut)", get_nodes, 0, 0),
         SD_BUS_VTABLE_END,
 };
+
+static int append_property(sd_bus_message *m, const sd_bus_vtable *v)
+{
+        int r = sd_bus_message_open_container(m, 'e', "sv");
+
+        if (r >= 0)
+                r = sd_bus_message_append(m, "s", v->x.property.member);
+        if (r >= 0)
+                r = sd_bus_message_open_container(m, 'v', v->x.property.signature);
+        if (r >= 0)
+                r = v->x.property.get(NULL, NULL, CDM_INTERFACE_RESERVATION, v->x.property.member, m, NULL,
+                                      NULL);
+        if (r >= 0)
+                r = sd_bus_message_close_container(m);
+        return r < 0 ? r : sd_bus_message_close_container(m);
+}
+
+/* Page one is empty, but not the last one. */
+static int list_reservations(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+        uint32_t after, max;
+
+        int r = sd_bus_message_read(m, "uu", &after, &max);
+        if (r < 0)
+                return r;
+        if (after == 0)
+                return sd_bus_reply_method_return(m, "a(ua{sv})u", 0, 3);
+        r = sd_bus_message_new_method_return(m, &reply);
+        if (r >= 0)
+                r = sd_bus_message_open_container(reply, 'a', "(ua{sv})");
+        if (r >= 0)
+                r = sd_bus_message_open_container(reply, 'r', "ua{sv}");
+        if (r >= 0)
+                r = sd_bus_message_append(reply, "u", 7);
+        if (r >= 0)
+                r = sd_bus_message_open_container(reply, 'a', "{sv}");
+        for (const sd_bus_vtable *v = reservation_vtable; r >= 0 && v->type != _SD_BUS_VTABLE_END; v++)
+                if (v->type == _SD_BUS_VTABLE_PROPERTY)
+                        r = append_property(reply, v);
+        for (int i = 0; r >= 0 && i < 3; i++)
+                r = sd_bus_message_close_container(reply);
+        if (r >= 0)
+                r = sd_bus_message_append(reply, "u", 0);
+        return r < 0 ? r : sd_bus_send(NULL, reply, NULL);
+}
 
 static const sd_bus_vtable pool_vtable[] = {
         SD_BUS_VTABLE_START(0),    VALUE("Name", "s"),

@@ -201,12 +201,125 @@ START_TEST(walks_are_in_order_of_id)
         ck_assert_int_eq(ledger_new(&l), 0);
         for (size_t i = 0; i < ARRAY_SIZE(ids); i++)
                 ck_assert_int_eq(ledger_add(l, make(ids[i], "a.service", 0, NULL, 2, MIB)), 0);
-        ck_assert_int_eq(ledger_foreach(l, expect_rising, &last), 42);
+        ck_assert_int_eq(ledger_foreach_after(l, 0, expect_rising, &last), 42);
         ck_assert_uint_eq(last, 9);
         last = 0;
         ck_assert_int_eq(ledger_foreach_of_tenant(l, "a.service", expect_rising, &last), 42);
         last = 0;
         ck_assert_int_eq(ledger_foreach_of_tenant(l, "b.service", expect_rising, &last), 0);
+}
+END_TEST
+
+#define PAGED      1000u
+#define PAGE       50u
+#define VISITS_MAX (PAGE + 1)
+
+typedef struct Page {
+        uint32_t ids[PAGE];
+        size_t n;
+} Page;
+
+static int keep_id(Reservation *r, void *userdata)
+{
+        Page *p = userdata;
+
+        if (p->n == PAGE)
+                return 1;
+        p->ids[p->n++] = r->id;
+        return 0;
+}
+
+/* Reads all ids page by page, and checks that they are those of `present`. */
+static void assert_pages(const Ledger *l, const bool *present)
+{
+        uint32_t after = 0;
+
+        for (;;) {
+                size_t before = ledger_visited(l);
+                Page p = { .n = 0 };
+
+                (void)ledger_foreach_after(l, after, keep_id, &p);
+                ck_assert_uint_le(ledger_visited(l) - before, VISITS_MAX);
+                for (size_t i = 0; i < p.n; i++) {
+                        do
+                                after++;
+                        while (after <= PAGED && !present[after]);
+                        ck_assert_uint_eq(p.ids[i], after);
+                }
+                if (p.n < PAGE)
+                        break;
+        }
+        while (++after <= PAGED)
+                ck_assert(!present[after]);
+}
+
+START_TEST(pages_are_complete_while_reservations_come_and_go)
+{
+        _cleanup_(ledger_free_p) Ledger *l = NULL;
+        bool present[PAGED + 1] = { false };
+        unsigned state = 7;
+
+        ck_assert_int_eq(ledger_new(&l), 0);
+        for (unsigned step = 0; step < 20 * PAGED; step++) {
+                state = state * 1103515245 + 12345;
+                uint32_t id = (state >> 8) % PAGED + 1;
+
+                if (present[id])
+                        drop(l, id);
+                else
+                        ck_assert_int_eq(ledger_add(l, make(id, "a.service", 0, NULL, 2, MIB)), 0);
+                present[id] = !present[id];
+                if (step % 500 == 0)
+                        assert_pages(l, present);
+        }
+        for (uint32_t id = 1; id <= PAGED; id++)
+                if (present[id])
+                        drop(l, id);
+        memset(present, 0, sizeof(present));
+        assert_pages(l, present);
+}
+END_TEST
+
+static void add_at(Ledger *l, uint32_t id, const char *unit, const char *cgroup)
+{
+        Reservation *r = make(id, unit, 0, NULL, 2, MIB);
+
+        r->target->cgroup = strdup(cgroup);
+        ck_assert_int_eq(ledger_add(l, r), 0);
+}
+
+static uint32_t above(const Ledger *l, const char *cgroup)
+{
+        const Reservation *r = ledger_find_above(l, cgroup);
+
+        return r ? r->id : 0;
+}
+
+START_TEST(a_cgroup_belongs_to_the_nearest_tenant_above_it)
+{
+        _cleanup_(ledger_free_p) Ledger *l = NULL;
+
+        ck_assert_int_eq(ledger_new(&l), 0);
+        add_at(l, 1, "a.service", "/system.slice/a.service");
+        add_at(l, 2, "a.service", "/system.slice/a.service");
+        add_at(l, 3, "b", "/system.slice/a.service/b");
+        ck_assert_uint_eq(above(l, "/system.slice/a.service"), 1);
+        ck_assert_uint_eq(above(l, "/system.slice/a.service/x/y"), 1);
+        ck_assert_uint_eq(above(l, "/system.slice/a.service/b"), 3);
+        ck_assert_uint_eq(above(l, "/system.slice/a.service/b/c"), 3);
+        ck_assert_uint_eq(above(l, "/system.slice/a.service/bc"), 1);
+        ck_assert_uint_eq(above(l, "/system.slice/a.services"), 0);
+        ck_assert_uint_eq(above(l, "/system.slice"), 0);
+        ck_assert_uint_eq(above(l, "/"), 0);
+        drop(l, 1);
+        ck_assert_uint_eq(above(l, "/system.slice/a.service"), 2);
+        ck_assert_int_eq(ledger_set_cgroup(l, ledger_find(l, 2), "/x.slice/a.service", 42), 0);
+        ck_assert_uint_eq(above(l, "/system.slice/a.service"), 0);
+        ck_assert_uint_eq(above(l, "/x.slice/a.service/d"), 2);
+        ck_assert_uint_eq(ledger_find(l, 2)->target->cgroup_id, 42);
+        drop(l, 2);
+        drop(l, 3);
+        ck_assert_uint_eq(above(l, "/system.slice/a.service/b"), 0);
 }
 END_TEST
 
@@ -441,7 +554,7 @@ START_TEST(many_reservations)
         ck_assert_uint_eq(ledger_rule_bytes(l, "10.conf"), sum[0] + sum[1] + sum[2] + sum[3]);
         ck_assert_uint_eq(ledger_count_user(l, 1007), MANY_RESERVATIONS / 500);
         ck_assert_uint_eq(ledger_tenant_count(l, "job-7.service"), MANY_RESERVATIONS / MANY_TENANTS);
-        ck_assert_int_eq(ledger_foreach(l, expect_rising, &last), 42);
+        ck_assert_int_eq(ledger_foreach_after(l, 0, expect_rising, &last), 42);
 
         for (uint32_t id = 1; id <= MANY_RESERVATIONS; id += 2) {
                 sum[id % 4] -= id;
@@ -467,6 +580,8 @@ int main(void)
         tcase_add_test(c, nonsense_is_refused);
         tcase_add_test(c, sums_do_not_wrap);
         tcase_add_test(c, walks_are_in_order_of_id);
+        tcase_add_test(c, pages_are_complete_while_reservations_come_and_go);
+        tcase_add_test(c, a_cgroup_belongs_to_the_nearest_tenant_above_it);
         tcase_add_test(c, exclusive_marks_its_nodes);
         tcase_add_test(c, random_sequences_agree_with_the_model);
         tcase_add_test(c, many_reservations);

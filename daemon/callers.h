@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Method calls that wait because the work they ask for is done one piece at a time. The next call is taken
+ * from the user who was served least recently, so no user waits for all calls of another one. A connection
+ * and a user may have a few calls waiting; the next one is refused with CDM_ERROR_BUSY. */
+
+#include <systemd/sd-bus.h>
+
+#include "daemon/sender.h"
+#include "policy/macro.h"
+
+typedef struct Callers Callers;
+
+/* There is a call to take. Never called from within callers_add(), unless the sender is known already. */
+typedef void (*callers_ready_t)(void *userdata);
+
+int callers_new(SenderCache *senders, callers_ready_t ready, void *userdata, Callers **ret);
+/* Calls that wait are dropped without an answer. */
+Callers *callers_free(Callers *c);
+DEFINE_CLEANUP(Callers, callers_free);
+
+/* The call waits, or was refused: 1. Or a negative errno; the caller answers. what: the middle of "Too many
+ * of your ... wait". */
+int callers_add(Callers *c, sd_bus_message *call, const char *what);
+
+/* Takes the next call out; NULL: none waits. The reference is the caller's. */
+sd_bus_message *callers_next(Callers *c);

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* What ledger.c (sums) and ledger-walk.c (finding and walking) share. */
+
+#include "policy/ledger.h"
+#include "policy/tally.h"
+
+typedef struct Tenant Tenant;
+typedef struct Holding Holding;
+
+typedef struct Entry Entry;
+typedef struct Path Path;
+struct Entry {
+        Reservation *r;
+        Tenant *tenant;
+        Path *path;                   /* NULL: its cgroup is not known */
+        size_t slot;                  /* in the array by id */
+        Entry *prev, *next;           /* in its tenant */
+        Entry *path_prev, *path_next; /* in its path */
+        UT_hash_handle hh;            /* by id */
+};
+
+/* The reservations of one cgroup's path. */
+struct Path {
+        char *name;
+        Entry *entries;
+        UT_hash_handle hh;
+};
+
+typedef struct Slot {
+        uint32_t id;
+        Entry *entry; /* NULL: it is gone */
+} Slot;
+
+struct Holding {
+        Tenant *tenant;
+        int node;
+        Sum bytes;
+        size_t n_booked; /* reservations with bytes here */
+        size_t n_open;   /* those of them that open the node */
+        Holding *prev, *next;
+        Holding *node_prev, *node_next;
+};
+
+struct Tenant {
+        char *key;
+        Entry *entries;
+        bool unsorted;
+        size_t n_entries;
+        Holding *holdings;
+        NodeSet open;
+        UT_hash_handle hh;
+};
+
+typedef struct NodeSum {
+        Sum bytes;
+        size_t n_tenants;
+        size_t n_exclusive;
+        Holding *holdings;
+} NodeSum;
+
+struct Ledger {
+        Entry *entries;
+        Slot *slots; /* by id, unless unsorted */
+        size_t n_slots, n_gone, slots_size;
+        bool unsorted;
+        uint32_t last_id; /* the highest that was ever added */
+        size_t n_visited; /* entries that walks looked at, for tests */
+        Tenant *tenants;
+        Path *paths;
+        Tally *users; /* by uid */
+        Tally *rules; /* by file name */
+        NodeSum nodes[NODE_MAX];
+        NodeSet shut;
+};
+
+static inline uint64_t sum_saturate(Sum sum)
+{
+        return sum > UINT64_MAX ? UINT64_MAX : (uint64_t)sum;
+}
+
+Tenant *ledger_tenant_find(const Ledger *l, const char *key);
+
+/* Makes the path when there is none; NULL: out of memory. */
+Path *ledger_path_get(Ledger *l, const char *name);
+/* Forgets it when nothing is there; NULL is fine. */
+void ledger_path_prune(Ledger *l, Path *p);
+void ledger_path_enter(Entry *e, Path *p);
+void ledger_path_leave(Ledger *l, Entry *e);
+
+/* Room for one more, so that adding cannot fail. */
+int ledger_slots_reserve(Ledger *l);
+void ledger_slots_add(Ledger *l, Entry *e);
+void ledger_slots_remove(Ledger *l, const Entry *e);

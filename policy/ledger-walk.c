@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* How entries are found and walked.
+ *
+ * All entries stand in one array in order of id, so that a reader can come back for the next page. Ids grow,
+ * so appending keeps the order; only a ledger that is loaded from a directory gets them shuffled, and is
+ * sorted once when somebody walks it. An entry that goes leaves an empty slot, until half of the slots are
+ * empty. */
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <utlist.h>
+
+#include "policy/ledger-internal.h"
+
+static Path *path_find(const Ledger *l, const char *name, size_t length)
+{
+        Path *p;
+
+        HASH_FIND(hh, l->paths, name, length, p);
+        return p;
+}
+
+Path *ledger_path_get(Ledger *l, const char *name)
+{
+        size_t length = strlen(name);
+        Path *p = path_find(l, name, length);
+
+        if (p)
+                return p;
+        p = calloc(1, sizeof(Path));
+        if (!p)
+                return NULL;
+        p->name = strdup(name);
+        if (p->name)
+                HASH_ADD_KEYPTR(hh, l->paths, p->name, length, p);
+        if (!p->name || !p->hh.tbl) {
+                free(p->name);
+                free(p);
+                return NULL;
+        }
+        return p;
+}
+
+void ledger_path_prune(Ledger *l, Path *p)
+{
+        if (!p || p->entries)
+                return;
+        HASH_DEL(l->paths, p);
+        free(p->name);
+        free(p);
+}
+
+void ledger_path_leave(Ledger *l, Entry *e)
+{
+        if (!e->path)
+                return;
+        DL_DELETE2(e->path->entries, e, path_prev, path_next);
+        ledger_path_prune(l, e->path);
+        e->path = NULL;
+}
+
+void ledger_path_enter(Entry *e, Path *p)
+{
+        e->path = p;
+        DL_APPEND2(p->entries, e, path_prev, path_next);
+}
+
+static int slot_compare(const void *a, const void *b)
+{
+        const Slot *x = a, *y = b;
+
+        return (x->id > y->id) - (x->id < y->id);
+}
+
+static void slots_number(Ledger *l)
+{
+        for (size_t i = 0; i < l->n_slots; i++)
+                if (l->slots[i].entry)
+                        l->slots[i].entry->slot = i;
+}
+
+int ledger_slots_reserve(Ledger *l)
+{
+        if (l->n_slots < l->slots_size)
+                return 0;
+        size_t size = l->slots_size ? 2 * l->slots_size : 64;
+        Slot *larger = reallocarray(l->slots, size, sizeof(*larger));
+        if (!larger)
+                return -ENOMEM;
+        l->slots = larger;
+        l->slots_size = size;
+        return 0;
+}
+
+void ledger_slots_add(Ledger *l, Entry *e)
+{
+        uint32_t id = e->r->id;
+
+        e->slot = l->n_slots;
+        l->slots[l->n_slots++] = (Slot){ id, e };
+        if (id < l->last_id)
+                l->unsorted = e->tenant->unsorted = true;
+        else
+                l->last_id = id;
+}
+
+/* Each removal pays for one slot of the next clean-up: constant on average. */
+void ledger_slots_remove(Ledger *l, const Entry *e)
+{
+        size_t n = 0;
+
+        l->slots[e->slot].entry = NULL;
+        if (++l->n_gone <= l->n_slots / 2)
+                return;
+        for (size_t i = 0; i < l->n_slots; i++)
+                if (l->slots[i].entry)
+                        l->slots[n++] = l->slots[i];
+        l->n_slots = n;
+        l->n_gone = 0;
+        slots_number(l);
+}
+
+Tenant *ledger_tenant_find(const Ledger *l, const char *key)
+{
+        Tenant *t;
+
+        HASH_FIND_STR(l->tenants, key, t);
+        return t;
+}
+
+/* Sorting and counting change nothing that a reader can see, so they are allowed on a const ledger. */
+static void slots_sort(const Ledger *l)
+{
+        Ledger *m = (Ledger *)l;
+
+        if (!m->unsorted)
+                return;
+        qsort(m->slots, m->n_slots, sizeof(*m->slots), slot_compare);
+        slots_number(m);
+        m->unsorted = false;
+}
+
+static void count_visit(const Ledger *l)
+{
+        ((Ledger *)l)->n_visited++;
+}
+
+size_t ledger_visited(const Ledger *l)
+{
+        return l->n_visited;
+}
+
+static size_t slots_find_after(const Ledger *l, uint32_t id)
+{
+        size_t low = 0, high = l->n_slots;
+
+        while (low < high) {
+                size_t middle = low + (high - low) / 2;
+
+                if (l->slots[middle].id <= id)
+                        low = middle + 1;
+                else
+                        high = middle;
+        }
+        return low;
+}
+
+int ledger_foreach_after(const Ledger *l, uint32_t id, int (*fn)(Reservation *r, void *userdata),
+                         void *userdata)
+{
+        slots_sort(l);
+        for (size_t i = slots_find_after(l, id); i < l->n_slots; i++) {
+                if (!l->slots[i].entry)
+                        continue;
+                count_visit(l);
+                int r = fn(l->slots[i].entry->r, userdata);
+                if (r != 0)
+                        return r;
+        }
+        return 0;
+}
+
+/* Tenants are units and what is made below them: nothing is as deep as this. */
+#define LEVELS_MAX 64
+
+const Reservation *ledger_find_above(const Ledger *l, const char *cgroup)
+{
+        const Path *nearest = NULL;
+        const char *end = cgroup;
+
+        for (unsigned level = 0; *end && level < LEVELS_MAX; level++) {
+                const Path *p;
+
+                end += strcspn(end + 1, "/") + 1;
+                p = path_find(l, cgroup, (size_t)(end - cgroup));
+                if (p)
+                        nearest = p;
+        }
+        if (!nearest)
+                return NULL;
+        count_visit(l);
+        return nearest->entries->r;
+}
+
+static int entry_compare(const Entry *a, const Entry *b)
+{
+        return (a->r->id > b->r->id) - (a->r->id < b->r->id);
+}
+
+int ledger_foreach_of_tenant(const Ledger *l, const char *tenant, int (*fn)(Reservation *r, void *userdata),
+                             void *userdata)
+{
+        Tenant *t = ledger_tenant_find(l, tenant);
+        Entry *e;
+
+        if (!t)
+                return 0;
+        if (t->unsorted)
+                DL_SORT(t->entries, entry_compare);
+        t->unsorted = false;
+        DL_FOREACH (t->entries, e) {
+                count_visit(l);
+                int r = fn(e->r, userdata);
+                if (r != 0)
+                        return r;
+        }
+        return 0;
+}
+
+int ledger_foreach_tenant_of_node(const Ledger *l, int node,
+                                  int (*fn)(const char *tenant, uint64_t bytes, void *userdata),
+                                  void *userdata)
+{
+        Holding *h;
+
+        if (node < 0 || node >= NODE_MAX)
+                return 0;
+        DL_FOREACH2 (l->nodes[node].holdings, h, node_next) {
+                count_visit(l);
+                int r = fn(h->tenant->key, sum_saturate(h->bytes), userdata);
+
+                if (r != 0)
+                        return r;
+        }
+        return 0;
+}
