@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
@@ -105,18 +106,29 @@ int cgroup_foreach_child(int fd, cgroup_child_t fn, void *userdata)
         return r;
 }
 
-/* systemd marks what it delegated. trusted.* is beyond the delegatee's reach, but only root can read it. */
+/* Others: neither root nor who runs this, which is root but for tests. */
+static bool may_be_written_by_others(const struct stat *st)
+{
+        bool owner = st->st_uid != 0 && st->st_uid != geteuid();
+        bool group = st->st_mode & S_IWGRP && st->st_gid != 0 && st->st_gid != getegid();
+
+        return owner || group || st->st_mode & S_IWOTH;
+}
+
+/* A cgroup in which others than root can make cgroups, or move processes, is theirs: that does not depend on
+ * a mark which its owner can remove. Where root alone can write, the mark is systemd's, or another of
+ * root's programs set it (Delegate= without User=). */
 bool cgroup_is_delegated(int fd)
 {
-        static const char *const names[] = { "trusted.delegate", "user.delegate" };
+        struct stat st;
+        char value[2];
 
-        for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
-                char value[2];
-
-                if (fgetxattr(fd, names[i], value, sizeof(value)) == 1 && value[0] == '1')
-                        return true;
-        }
-        return false;
+        if (fstat(fd, &st) < 0)
+                return false;
+        if (may_be_written_by_others(&st) ||
+            (fstatat(fd, "cgroup.procs", &st, AT_SYMLINK_NOFOLLOW) == 0 && may_be_written_by_others(&st)))
+                return true;
+        return fgetxattr(fd, "user.delegate", value, sizeof(value)) == 1 && value[0] == '1';
 }
 
 static bool has_own_processes(int fd)

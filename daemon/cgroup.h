@@ -37,7 +37,7 @@ int cgroup_find_child(int fd, bool (*accept)(const char *name), char **ret);
 typedef int (*cgroup_child_t)(const char *name, void *userdata);
 int cgroup_foreach_child(int fd, cgroup_child_t fn, void *userdata);
 
-/* Did systemd (or who else marks it so) give what is below it to somebody else? */
+/* Is what is below it somebody else's: can others than root write to it, or did systemd mark it so? */
 bool cgroup_is_delegated(int fd);
 
 /* Can only root have made the cgroup of this path? So it is when each one above it belongs to root, and

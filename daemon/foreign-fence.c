@@ -223,7 +223,7 @@ static int fence_one(const char *path, void *userdata)
 
 int foreign_fence(Foreign *f, const char *path, uint64_t bandwidth, Job *job, ForeignFound *ret)
 {
-        Sweep s = { .foreign = f, .bandwidth = bandwidth, .job = job };
+        Sweep s = { .foreign = f, .groups = { .marks = f->marks }, .bandwidth = bandwidth, .job = job };
         int r = path ? fence_one(path, &s) : groups_foreach_top("", true, fence_one, &s);
 
         *ret = s.found;
@@ -232,7 +232,7 @@ int foreign_fence(Foreign *f, const char *path, uint64_t bandwidth, Job *job, Fo
 
 int foreign_fence_slice(Foreign *f, const char *slice, uint64_t bandwidth, Job *job, ForeignFound *ret)
 {
-        Sweep s = { .foreign = f, .bandwidth = bandwidth, .job = job };
+        Sweep s = { .foreign = f, .groups = { .marks = f->marks }, .bandwidth = bandwidth, .job = job };
         int r = groups_foreach_top(slice[1] ? slice : "", false, fence_one, &s);
 
         *ret = s.found;

@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "daemon/foreign-mark.h"
 #include "daemon/foreign-plan.h"
 #include "daemon/foreign.h"
 
@@ -15,7 +16,8 @@ struct Foreign {
         size_t n_holds;
         NodeSet ordinary, cdm;
         atomic_bool in_slices;
-        pthread_mutex_t writing; /* one change of the tree at a time */
+        pthread_mutex_t writing; /* one change of the tree at a time; held while marks is used */
+        Marks *marks;
 };
 
 /* foreign.c: a consistent copy of what is promised. */
@@ -30,10 +32,12 @@ void promises_clear(Promises *p);
 
 /* foreign-tree.c: the cgroups concerned, parents first. */
 typedef struct Groups {
+        Marks *marks;
         ForeignGroup *array;
         size_t n, size;
 } Groups;
 
+/* The marks stay. */
 void groups_clear(Groups *g);
 /* Those from the top one down to path, in that order, and what is below path; with everybody beside the way
  * if wanted. -ENOENT: path is gone, and what is above it was read. */
@@ -43,8 +47,7 @@ void groups_decide(Groups *g, const Promises *p);
 int groups_write(Groups *g, const Promises *p);
 /* Notes what was there before, and the ordinary nodes that are set instead. Before the write, as intent.
  * Where it cannot be kept, the fence comes first all the same. */
-void group_mark(const char *path, const NodeSet *was, const NodeSet *set);
-void group_unmark(const char *path);
+void group_mark(Marks *marks, const ForeignGroup *g, const NodeSet *was, const NodeSet *set);
 /* For a foreign cgroup right in a slice of which no unit needs the controller. */
 void group_enable_cpuset(Foreign *f, const char *path);
 

@@ -6,6 +6,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "policy/nodeset.h"
@@ -18,6 +19,7 @@ typedef struct ForeignHold {
 
 typedef struct ForeignGroup {
         char *path;
+        uint64_t id;     /* inode of its directory */
         ssize_t parent;  /* its parent's place in the array, before its own; -1: it is a top one */
         bool has_cpuset; /* else it has what its parent has */
         NodeSet mems, effective;

@@ -2,14 +2,12 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "daemon/cgroup.h"
 #include "daemon/foreign-internal.h"
+#include "daemon/log.h"
 
-#define MARK      "user.cdmd.mems" /* WAS;SET */
-#define MARK_MAX  (2 * NODESET_STR_MAX + 2)
 #define DEPTH_MAX 64
 
 /* --- reading ------------------------------------------------------------------------------------------ */
@@ -19,25 +17,10 @@ void groups_clear(Groups *g)
         for (size_t i = 0; i < g->n; i++)
                 free(g->array[i].path);
         free(g->array);
-        *g = (Groups){ 0 };
+        *g = (Groups){ .marks = g->marks };
 }
 
-static bool read_mark(int fd, NodeSet *ret_was, NodeSet *ret_set)
-{
-        char text[MARK_MAX + 1], *semicolon;
-        ssize_t n = fgetxattr(fd, MARK, text, sizeof(text) - 1);
-
-        if (n < 0)
-                return false;
-        text[n] = '\0';
-        semicolon = strchr(text, ';');
-        if (!semicolon)
-                return false;
-        *semicolon = '\0';
-        return nodeset_parse(text, ret_was) >= 0 && nodeset_parse(semicolon + 1, ret_set) >= 0;
-}
-
-static int groups_add(Groups *g, const char *path, ssize_t parent, int fd)
+static int groups_add(Groups *g, const char *path, ssize_t parent, int fd, uint64_t id)
 {
         ForeignGroup *x;
 
@@ -51,14 +34,14 @@ static int groups_add(Groups *g, const char *path, ssize_t parent, int fd)
                 g->size = size;
         }
         x = &g->array[g->n];
-        *x = (ForeignGroup){ .path = strdup(path), .parent = parent };
+        *x = (ForeignGroup){ .path = strdup(path), .id = id, .parent = parent };
         if (!x->path)
                 return -ENOMEM;
         g->n++;
         x->has_cpuset = cgroup_read_effective(fd, &x->effective) == 0 && cgroup_read_mems(fd, &x->mems) == 0;
         if (!x->has_cpuset && parent >= 0)
                 x->effective = g->array[parent].effective;
-        x->marked = x->has_cpuset && read_mark(fd, &x->was, &x->set);
+        x->marked = x->has_cpuset && marks_get(g->marks, id, path, &x->was, &x->set);
         return 0;
 }
 
@@ -77,12 +60,13 @@ static int read_below(const char *name, void *userdata);
 static int read_group(Groups *g, const char *path, ssize_t parent, bool deep, unsigned depth)
 {
         Below b = { g, path, (ssize_t)g->n, NULL, true, depth + 1 };
+        uint64_t id = 0;
         int fd, r;
 
-        fd = cgroup_open(path, NULL);
+        fd = cgroup_open(path, &id);
         if (fd < 0)
                 return 1;
-        r = groups_add(g, path, parent, fd);
+        r = groups_add(g, path, parent, fd, id);
         if (r == 0 && deep && depth < DEPTH_MAX && !cgroup_is_delegated(fd))
                 r = cgroup_foreach_child(fd, read_below, &b);
         close(fd);
@@ -124,7 +108,12 @@ int groups_read_way(Groups *g, const char *path, bool beside)
                         Below b = { g, at, index, next, false, 0 };
                         int fd = cgroup_open(at, NULL);
 
-                        r = !next ? -ENOMEM : fd < 0 ? 1 : cgroup_foreach_child(fd, read_below, &b);
+                        if (!next)
+                                r = -ENOMEM;
+                        else if (fd < 0)
+                                r = 1;
+                        else if (!cgroup_is_delegated(fd))
+                                r = cgroup_foreach_child(fd, read_below, &b);
                         if (fd >= 0)
                                 close(fd);
                 }
@@ -137,8 +126,6 @@ int groups_read_way(Groups *g, const char *path, bool beside)
 }
 
 /* --- tops --------------------------------------------------------------------------------------------- */
-
-typedef int (*top_t)(const char *path, void *userdata);
 
 typedef struct Tops {
         const char *path;
@@ -186,24 +173,21 @@ static int tops_in(const Tops *t)
 
 /* --- writing ------------------------------------------------------------------------------------------ */
 
-void group_mark(const char *path, const NodeSet *was, const NodeSet *set)
+void group_mark(Marks *marks, const ForeignGroup *g, const NodeSet *was, const NodeSet *set)
 {
-        char a[NODESET_STR_MAX], b[NODESET_STR_MAX], text[MARK_MAX];
-        int fd = cgroup_open(path, NULL);
+        int r = marks_put(marks, g->id, g->path, was, set);
 
-        if (fd < 0)
-                return;
-        snprintf(text, sizeof(text), "%s;%s", nodeset_format(was, a), nodeset_format(set, b));
-        (void)fsetxattr(fd, MARK, text, strlen(text), 0);
-        close(fd);
+        if (r < 0)
+                log_warning("Cannot note what cpuset.mems of %s was: %s. It is not given back later.",
+                            g->path, strerror(-r));
 }
 
-static int write_group(ForeignGroup *g, const NodeSet *value, const Promises *p)
+static int write_group(Marks *marks, ForeignGroup *g, const NodeSet *value, const Promises *p)
 {
         NodeSet set = nodeset_subtract(&g->target, &p->cdm);
         int r;
 
-        group_mark(g->path, &g->before, &set);
+        group_mark(marks, g, &g->before, &set);
         r = cgroup_write_mems(g->path, value);
         if (r < 0)
                 return r == -ENOENT ? 0 : r;
@@ -226,14 +210,14 @@ int groups_write(Groups *g, const Promises *p)
                         less = x->target;
                 if (nodeset_equal(&x->mems, &less))
                         continue;
-                k = write_group(x, &less, p);
+                k = write_group(g->marks, x, &less, p);
                 r = r < 0 ? r : k;
         }
         for (size_t i = 0; r >= 0 && i < g->n; i++) {
                 ForeignGroup *x = &g->array[i];
 
                 if (x->has_cpuset && !nodeset_equal(&x->mems, &x->target))
-                        r = write_group(x, &x->target, p);
+                        r = write_group(g->marks, x, &x->target, p);
         }
         return r;
 }
@@ -255,16 +239,6 @@ void group_enable_cpuset(Foreign *f, const char *path)
                 }
                 *p = '/';
         }
-}
-
-void group_unmark(const char *path)
-{
-        int fd = cgroup_open(path, NULL);
-
-        if (fd < 0)
-                return;
-        (void)fremovexattr(fd, MARK);
-        close(fd);
 }
 
 void groups_decide(Groups *g, const Promises *p)

@@ -22,8 +22,9 @@
  *
  * Below a delegated cgroup nothing is written; it confines what is there.
  *
- * What was there before cdmd wrote is kept as an extended attribute of the cgroup itself, so it is known
- * after a restart, and gone with the cgroup. */
+ * What was there before cdmd wrote is kept in /run/cdmd/foreign: foreign-mark.h. Older versions kept it as
+ * an attribute (user.cdmd.mems) of the cgroup, which is not read any more: what such a cdmd wrote counts as
+ * the cgroup's own set, so it stays fenced, and keeps that set when the fence is lifted. */
 
 #include <errno.h>
 #include <string.h>
@@ -32,12 +33,17 @@
 #include "daemon/cgroup.h"
 #include "daemon/foreign-internal.h"
 
-int foreign_new(Foreign **ret)
+int foreign_new(const char *directory, Foreign **ret)
 {
         Foreign *f = calloc(1, sizeof(*f));
 
         if (!f)
                 return -ENOMEM;
+        int r = marks_new(directory, &f->marks);
+        if (r < 0) {
+                free(f);
+                return r;
+        }
         pthread_mutex_init(&f->data, NULL);
         pthread_mutex_init(&f->writing, NULL);
         *ret = f;
@@ -56,6 +62,7 @@ Foreign *foreign_free(Foreign *f)
         if (!f)
                 return NULL;
         holds_free(f->holds, f->n_holds);
+        marks_free(f->marks);
         pthread_mutex_destroy(&f->data);
         pthread_mutex_destroy(&f->writing);
         free(f);
@@ -201,7 +208,7 @@ static const ForeignGroup *find_group(const Groups *g, const char *path)
 }
 
 /* The tenant's own set is written by others; what was there before is noted here. */
-static void mark_tenant(const ForeignGroup *g, const Promises *p)
+static void mark_tenant(Marks *marks, const ForeignGroup *g, const Promises *p)
 {
         NodeSet set = nodeset_intersect(&g->mems, &p->ordinary), now, before;
 
@@ -211,13 +218,13 @@ static void mark_tenant(const ForeignGroup *g, const Promises *p)
                 return;
         if (nodeset_is_empty(&set))
                 set = p->ordinary;
-        group_mark(g->path, &g->mems, &set);
+        group_mark(marks, g, &g->mems, &set);
 }
 
 static int follow(Foreign *f, const char *path, const Promises *p, const NodeSet *nodes, bool opens)
 {
         const ForeignGroup *tenant;
-        Groups g = { 0 };
+        Groups g = { .marks = f->marks };
         int r;
 
         if (nodeset_is_empty(&p->cdm))
@@ -233,7 +240,7 @@ static int follow(Foreign *f, const char *path, const Promises *p, const NodeSet
         if (r >= 0 && opens && !tenant->has_cpuset)
                 r = -EOPNOTSUPP;
         if (r >= 0 && opens)
-                mark_tenant(tenant, p);
+                mark_tenant(f->marks, tenant, p);
         if (r >= 0 && opens && is_to_be_widened(&g, path, nodes)) {
                 groups_clear(&g);
                 r = groups_read_way(&g, path, true);
@@ -306,7 +313,7 @@ int foreign_close(Foreign *f, const char *path, const NodeSet *nodes)
 
 /* Kernels to 6.x (seen on 6.1) refuse to clear the set of a cgroup with processes; all nodes by name are the
  * same for as long as none is added. */
-static void give_back(const ForeignGroup *g, const NodeSet *all)
+static void give_back(Marks *marks, const ForeignGroup *g, const NodeSet *all)
 {
         NodeSet is, set;
 
@@ -320,28 +327,33 @@ static void give_back(const ForeignGroup *g, const NodeSet *all)
                 else if (cgroup_clear_mems(g->path) < 0)
                         (void)cgroup_write_mems(g->path, all);
         }
-        group_unmark(g->path);
+        marks_remove(marks, g->id);
 }
+
+typedef struct Lift {
+        Marks *marks;
+        const NodeSet *all;
+} Lift;
 
 static int lift_one(const char *path, void *userdata)
 {
-        const NodeSet *all = userdata;
-        Groups g = { 0 };
+        const Lift *l = userdata;
+        Groups g = { .marks = l->marks };
         int r = groups_read_way(&g, path, false);
 
         for (size_t i = 0; r >= 0 && i < g.n; i++)
-                give_back(&g.array[i], all);
+                give_back(l->marks, &g.array[i], l->all);
         groups_clear(&g);
         return r == -ENOMEM ? r : 0;
 }
 
 int foreign_lift(Foreign *f, const NodeSet *all)
 {
-        NodeSet nodes = *all;
+        Lift l = { f->marks, all };
         int r;
 
         pthread_mutex_lock(&f->writing);
-        r = groups_foreach_top("", true, lift_one, &nodes);
+        r = groups_foreach_top("", true, lift_one, &l);
         pthread_mutex_unlock(&f->writing);
         return r;
 }

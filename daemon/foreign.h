@@ -16,7 +16,8 @@
 
 typedef struct Foreign Foreign;
 
-int foreign_new(Foreign **ret);
+/* directory: where it is kept what cpuset.mems was before. */
+int foreign_new(const char *directory, Foreign **ret);
 Foreign *foreign_free(Foreign *f);
 DEFINE_CLEANUP(Foreign, foreign_free);
 

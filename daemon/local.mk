@@ -54,6 +54,8 @@ libdaemon_la_SOURCES = \
 	daemon/hotplug.h \
 	daemon/foreign-fence.c \
 	daemon/foreign-internal.h \
+	daemon/foreign-mark.c \
+	daemon/foreign-mark.h \
 	daemon/foreign-plan.c \
 	daemon/foreign-plan.h \
 	daemon/foreign-tree.c \

@@ -152,6 +152,10 @@ void manager_watch_recheck(Manager *m)
 
         if (m->recheck || !m->watch_wanted || (m->watch && !watch_is_incomplete(m->watch) && !leaky))
                 return;
+        if (m->watch && watch_is_incomplete(m->watch))
+                manager_warn(m, "There are too many control groups to watch them all. Those that are not "
+                                "watched are looked at every minute; more inotify watches (`sysctl "
+                                "fs.inotify.max_user_watches`) may help.");
         int r = sd_event_add_time_relative(m->event, &m->recheck, CLOCK_MONOTONIC, RECHECK_USEC,
                                            RECHECK_USEC / 4, on_recheck, m);
         if (r < 0)

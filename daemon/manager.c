@@ -78,9 +78,16 @@ static int open_parts(Manager *m)
                 r = holders_new(m, &m->holders);
         if (r < 0)
                 return r;
-        r = foreign_new(&m->foreign);
-        if (r < 0)
+        _cleanup_free_ char *marks = NULL;
+        if (asprintf(&marks, "%s" CDM_FOREIGN_DIR, m->root) < 0) {
+                marks = NULL;
+                return -ENOMEM;
+        }
+        r = foreign_new(marks, &m->foreign);
+        if (r < 0) {
+                log_error("Cannot use %s: %s.", marks, strerror(-r));
                 return r;
+        }
         m->fence_context = (FenceContext){
                 .event = m->event,
                 .gate = m->gate,

@@ -24,6 +24,9 @@
 
 #define MASK    (IN_CREATE | IN_DELETE | IN_CLOSE_WRITE | IN_ONLYDIR)
 #define PORTION 256 /* directories read before the event loop goes on */
+/* A watch keeps its directory in the kernel's memory, about 1 KiB, and counts against
+ * fs.inotify.max_user_watches of all of root's programs. More cgroups than this are not watched. */
+#define DIRS_MAX 65536
 
 typedef struct Dir Dir;
 struct Dir {
@@ -150,6 +153,10 @@ static int dir_add(Watch *w, const char *path)
         Dir *d, *old;
         int wd;
 
+        if (HASH_CNT(by_path, w->by_path) >= DIRS_MAX && !find_path(w, path)) {
+                w->incomplete = true;
+                return 0;
+        }
         wd = watch_path(w, path);
         if (wd == -ENOSPC)
                 w->incomplete = true;

@@ -2,7 +2,8 @@
 #pragma once
 
 /* What happens in the cgroup tree, by inotify: cgroups that come and go, and who writes to their files. One
- * watch a cgroup; below those that systemd delegated nothing is watched. While nothing happens, nothing
+ * watch a cgroup; below those that others own, or systemd delegated,
+ * nothing is watched. While nothing happens, nothing
  * wakes up. */
 
 #include <stdbool.h>
@@ -37,5 +38,5 @@ DEFINE_CLEANUP(Watch, watch_free);
 
 /* How many cgroups are watched. */
 size_t watch_count(const Watch *w);
-/* Some cgroup could not be watched: fs.inotify.max_user_watches is used up. */
+/* Some cgroup could not be watched: there are too many, or fs.inotify.max_user_watches is used up. */
 bool watch_is_incomplete(const Watch *w);

@@ -79,7 +79,9 @@
  * boot. */
 #define CDM_FLAG_CPUSET CDM_STATE_DIR "/cpuset-enabled"
 /* The ordinary nodes of the fence before this one, while it is changed: systemd may not have followed. */
-#define CDM_FENCE_BEFORE  CDM_STATE_DIR "/fence-before"
+#define CDM_FENCE_BEFORE CDM_STATE_DIR "/fence-before"
+/* What foreign cgroups had before cdmd wrote to them. */
+#define CDM_FOREIGN_DIR   CDM_STATE_DIR "/foreign"
 #define CDM_UNIT          "cdmd.service"
 #define CDM_UNIT_CGROUP   "/system.slice/" CDM_UNIT
 #define CDM_SCOPE_PREFIX  "cdm-" /* cdm-ID.scope */

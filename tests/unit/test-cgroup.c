@@ -411,6 +411,36 @@ START_TEST(delegated_cgroups_are_not_entered)
 }
 END_TEST
 
+/* The owner can remove systemd's mark, and it may own cgroup.procs alone. */
+START_TEST(what_others_may_write_to_is_delegated)
+{
+        static const char *const given[] = { SYS "sub.slice/c.service",
+                                             SYS "sub.slice/c.service/cgroup.procs" };
+        char path[4096];
+
+        if (geteuid() != 0) {
+                fprintf(stderr, "only root can give a directory away: not tested\n");
+                return;
+        }
+        tree_write(root, SYS "sub.slice/c.service/cgroup.procs", "");
+        for (size_t i = 0; i < ARRAY_SIZE(given); i++) {
+                int fd = cgroup_open("/system.slice/sub.slice/c.service", NULL);
+
+                ck_assert_int_ge(fd, 0);
+                ck_assert(!cgroup_is_delegated(fd));
+                set_mode(given[i], 0777);
+                ck_assert(cgroup_is_delegated(fd));
+                set_mode(given[i], 0755);
+                snprintf(path, sizeof(path), "%s/%s", root, given[i]);
+                ck_assert_int_eq(chown(path, 1000, 1000), 0);
+                ck_assert(cgroup_is_delegated(fd));
+                ck_assert_int_eq(chown(path, 0, 0), 0);
+                ck_assert(!cgroup_is_delegated(fd));
+                close(fd);
+        }
+}
+END_TEST
+
 static int see_inner(const char *path, int fd, const NumaBytes *own, size_t n_own, void *userdata)
 {
         Seen *s = userdata;
@@ -562,6 +592,7 @@ int main(void)
         tcase_add_test(c, what_others_can_have_made_is_not_roots);
         tcase_add_test(c, leaves_are_found);
         tcase_add_test(c, delegated_cgroups_are_not_entered);
+        tcase_add_test(c, what_others_may_write_to_is_delegated);
         tcase_add_test(c, inner_cgroups_hold_what_their_children_do_not);
         tcase_add_test(c, observation_leaves_no_byte_out);
         tcase_add_test(c, drain_refuses_nonsense_and_skips_the_dead);

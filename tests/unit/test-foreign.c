@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "tests/unit/check-main.h"
 
+#include <dirent.h>
 #include <sys/xattr.h>
 
 #include "daemon/cgroup.h"
@@ -253,9 +254,20 @@ static void assert_mems(const char *cgroup, const char *expected)
         free(text);
 }
 
-static void setup(void)
+/* As cdmd starts. */
+static void start(void)
 {
         NodeSet ordinary = list("0-1"), cdm = list("2-3");
+        char *marks = NULL;
+
+        ck_assert_int_ge(asprintf(&marks, "%s/marks", root), 0);
+        ck_assert_int_eq(foreign_new(marks, &foreign), 0);
+        foreign_set_policy(foreign, &ordinary, &cdm);
+        free(marks);
+}
+
+static void setup(void)
+{
         char *error = NULL;
 
         root = tree_new();
@@ -268,27 +280,13 @@ static void setup(void)
         put("m.slice/a.service", "0-3\n", "0-3");
         put("m.slice/a.service/sub", "0-3\n", "0-3");
         ck_assert_int_eq(cgroup_setup(root, &error), 0);
-        ck_assert_int_eq(foreign_new(&foreign), 0);
-        foreign_set_policy(foreign, &ordinary, &cdm);
+        start();
 }
 
 static void teardown(void)
 {
         foreign = foreign_free(foreign);
         tree_remove(root);
-}
-
-static bool keeps_marks(void)
-{
-        char *path = NULL;
-        bool yes;
-
-        ck_assert_int_ge(asprintf(&path, "%s/" TOP, root), 0);
-        yes = setxattr(path, "user.test", "1", 1, 0) == 0;
-        free(path);
-        if (!yes)
-                printf("# skipped: no user.* attributes in %s\n", root);
-        return yes;
 }
 
 static void fence(const char *path, const char *open, bool is_open)
@@ -305,8 +303,6 @@ START_TEST(all_are_fenced_and_get_back_what_they_had)
 {
         NodeSet all = list("0-3");
 
-        if (!keeps_marks())
-                return;
         fence(NULL, "2-3", false);
         assert_mems("t", "0-1");
         assert_mems("t/x", "");
@@ -321,12 +317,120 @@ START_TEST(all_are_fenced_and_get_back_what_they_had)
 }
 END_TEST
 
+/* The cgroup's owner can set attributes. What an older cdmd noted there is not used either. */
+START_TEST(an_attribute_of_the_cgroup_is_not_believed)
+{
+        NodeSet all = list("0-3");
+        char *path = NULL;
+
+        ck_assert_int_ge(asprintf(&path, "%s/" TOP "own", root), 0);
+        int r = setxattr(path, "user.cdmd.mems", "0-1;1", 5, 0);
+        free(path);
+        if (r < 0) {
+                printf("# skipped: no user.* attributes in %s\n", root);
+                return;
+        }
+        fence("/own", "", false);
+        assert_mems("own", "1");
+        ck_assert_int_eq(foreign_lift(foreign, &all), 0);
+        assert_mems("own", "1");
+}
+END_TEST
+
+START_TEST(what_was_there_is_known_after_a_restart)
+{
+        NodeSet all = list("0-3");
+
+        fence(NULL, "2-3", false);
+        foreign = foreign_free(foreign);
+        tree_write(root, "marks/garbage", "1;");
+        tree_write(root, "marks/0123456789abcdef", "1;");
+        start();
+        ck_assert(!tree_exists(root, "marks/garbage"));
+        ck_assert(!tree_exists(root, "marks/0123456789abcdef"));
+        ck_assert_int_eq(foreign_lift(foreign, &all), 0);
+        assert_mems("t", "");
+        assert_mems("m.slice/z", "0-3");
+}
+END_TEST
+
+static void cgroup_name(char buf[static 16], unsigned i)
+{
+        snprintf(buf, 16, "c%u", i);
+}
+
+static unsigned count_marks(void)
+{
+        char *path = NULL;
+        unsigned n = 0;
+
+        ck_assert_int_ge(asprintf(&path, "%s/marks", root), 0);
+        DIR *d = opendir(path);
+        ck_assert_ptr_nonnull(d);
+        for (struct dirent *e; (e = readdir(d));)
+                n += e->d_name[0] != '.';
+        closedir(d);
+        free(path);
+        return n;
+}
+
+/* Another cgroup of the same name has no mark, and the files do not become ever more. */
+START_TEST(a_mark_ends_with_its_cgroup)
+{
+        NodeSet all = list("0-3");
+        char name[16], path[64];
+
+        for (unsigned i = 0; i < 400; i++) {
+                cgroup_name(name, i);
+                put(name, "0-3\n", "0-3");
+                snprintf(path, sizeof(path), "/%s", name);
+                fence(path, "2-3", false);
+                char *gone = NULL;
+                ck_assert_int_ge(asprintf(&gone, "%s/old%u", root, i), 0);
+                char *full = NULL;
+                ck_assert_int_ge(asprintf(&full, "%s/" TOP "%s", root, name), 0);
+                ck_assert_int_eq(rename(full, gone), 0);
+                free(full);
+                free(gone);
+        }
+        ck_assert_uint_ge(count_marks(), 1);
+        ck_assert_uint_le(count_marks(), 100);
+        cgroup_name(name, 399);
+        put(name, "0-1\n", "0-1");
+        ck_assert_int_eq(foreign_lift(foreign, &all), 0);
+        assert_mems(name, "0-1");
+}
+END_TEST
+
+/* Without any mark of systemd's: what a user owns is confined by its top one, which is all that is written
+ * to. */
+START_TEST(below_what_a_user_owns_nothing_is_written)
+{
+        char *path = NULL, *tenant = NULL;
+        uint64_t id;
+
+        if (geteuid() != 0) {
+                printf("# skipped: only root can give a directory away\n");
+                return;
+        }
+        put("t/x/deep", "0-3\n", "0-1");
+        ck_assert_int_ge(asprintf(&path, "%s/" TOP "t", root), 0);
+        ck_assert_int_eq(chown(path, 1000, 1000), 0);
+        free(path);
+        ck_assert_int_eq(foreign_tenant("/t/x", &tenant, &id), 0);
+        ck_assert_str_eq(tenant, "/t");
+        free(tenant);
+        put("t/x", "0-3\n", "0-3");
+        fence("/t", "2-3", false);
+        assert_mems("t", "0-1");
+        assert_mems("t/x", "0-3"); /* of which it has what the one above it has */
+}
+END_TEST
+
 START_TEST(a_grant_and_its_end)
 {
         NodeSet two = list("2"), none = NODESET_EMPTY;
 
-        if (!keeps_marks())
-                return;
         fence("/t", "2-3", false);
         ck_assert_int_eq(foreign_open(foreign, "/t/x", &two), 0);
         assert_mems("t", "0-2");
@@ -348,8 +452,6 @@ START_TEST(one_that_is_gone_leaves_those_above)
 {
         NodeSet two = list("2"), none = NODESET_EMPTY;
 
-        if (!keeps_marks())
-                return;
         fence("/t", "2-3", false);
         ck_assert_int_eq(foreign_open(foreign, "/t/gone", &two), -ENOENT);
         assert_list(foreign_nodes(foreign, "/t"), "");
@@ -393,6 +495,10 @@ static Suite *suite(void)
         suite_add_tcase(s, c);
         tcase_add_checked_fixture(f, setup, teardown);
         tcase_add_test(f, all_are_fenced_and_get_back_what_they_had);
+        tcase_add_test(f, a_mark_ends_with_its_cgroup);
+        tcase_add_test(f, below_what_a_user_owns_nothing_is_written);
+        tcase_add_test(f, what_was_there_is_known_after_a_restart);
+        tcase_add_test(f, an_attribute_of_the_cgroup_is_not_believed);
         tcase_add_test(f, a_grant_and_its_end);
         tcase_add_test(f, one_that_is_gone_leaves_those_above);
         tcase_add_test(f, without_a_fence_nothing_is_written);

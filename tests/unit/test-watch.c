@@ -172,6 +172,26 @@ START_TEST(below_what_is_delegated_nothing_is_watched)
 }
 END_TEST
 
+/* Also where its owner removed systemd's mark. */
+START_TEST(below_what_a_user_owns_nothing_is_watched)
+{
+        char *full = NULL;
+
+        if (geteuid() != 0) {
+                printf("# skipped: only root can give a directory away\n");
+                return;
+        }
+        ck_assert_int_ge(asprintf(&full, "%s/" TOP "system.slice/b.service", root), 0);
+        ck_assert_int_eq(chown(full, 1000, 1000), 0);
+        free(full);
+        start();
+        ck_assert_uint_eq(watch_count(watch), 4);
+        make("system.slice/b.service/own");
+        ck_assert_str_eq(told(), "");
+        ck_assert_uint_eq(watch_count(watch), 4);
+}
+END_TEST
+
 START_TEST(too_much_at_once_is_no_loss)
 {
         char *full = NULL;
@@ -263,6 +283,7 @@ static Suite *suite(void)
         tcase_add_test(c, what_ends_is_forgotten);
         tcase_add_test(c, what_is_made_in_what_was_just_made_is_found);
         tcase_add_test(c, below_what_is_delegated_nothing_is_watched);
+        tcase_add_test(c, below_what_a_user_owns_nothing_is_watched);
         tcase_add_test(c, too_much_at_once_is_no_loss);
         tcase_add_test(c, thousands_of_cgroups);
         tcase_add_test(c, every_event_has_a_name);

@@ -182,6 +182,34 @@ is "which has the node" "$(mems "$deleg")" 0-2
 check "the grant is released" cdmctl release "$output"
 systemctl stop deleg
 
+# What a user owns. alice sets the attribute with which older versions noted what a cgroup had, and makes a cgroup.
+mkdir $top/theirs
+check "a cgroup that is given to a user" wait_for 10 has /theirs 0-1
+echo 1 >$top/theirs/cpuset.mems
+chown -R alice: $top/theirs
+chown root: $top/theirs/cpuset.mems
+vm_as alice "perl -e 'my (\$p, \$n, \$v) = @ARGV; syscall(188, \$p, \$n, \$v, length \$v, 0) == 0 or die \$!' $top/theirs user.cdmd.mems '0-1;1'" # setxattr
+check "its owner makes one in there" vm_as alice "mkdir $top/theirs/sub"
+mkdir $top/marker
+check "and cdmd has looked" wait_for 10 has /marker 0-1
+rmdir $top/marker
+check "also at everything" cdmctl reload
+is "the administrator's set stays" "$(own /theirs)" 1
+watches() {
+        cat /proc/"$(site_pid cdmd.service)"/fdinfo/* 2>/dev/null | grep -c '^inotify'
+}
+systemd-run --quiet --unit=deleg --property=Delegate=yes --property=User=alice sleep infinity
+deleg=$(vm_cgroup deleg)
+check "the owner of a delegated cgroup makes many and removes the mark" vm_as alice \
+        "bash -c 'mkdir -p $top$deleg/{0..99}/{0..9}' && perl -e 'my (\$p, \$n) = @ARGV; syscall(197, \$p, \$n)' $top$deleg user.delegate" # removexattr
+before=$(watches)
+systemctl restart cdmd
+check "cdmd starts again" wait_for 60 cdmctl list
+after=$(watches)
+check "it watches none of those ($before, then $after)" [ "$after" -lt $((before + 100)) ]
+systemctl stop deleg
+rmdir $top/theirs/sub $top/theirs
+
 kill_all /before
 kill_all /foreign
 site_down
