@@ -114,7 +114,10 @@ static int collect_degraded(Reservation *r, void *userdata)
         return 0;
 }
 
-/* The tenant's cgroup has been seen to be as the ledger says. */
+static bool is_due(Manager *m, const char *tenant, follow_done_t done);
+
+/* The tenant's cgroup has been seen to be as the ledger said when the change began. Where the ledger has
+ * changed since, another change waits, and that one tells. */
 static void on_followed(const ApplyResult *result, const char *tenant, void *userdata)
 {
         Restoration c = { .manager = userdata };
@@ -126,6 +129,8 @@ static void on_followed(const ApplyResult *result, const char *tenant, void *use
                            tenant, result->message ? result->message : strerror(-result->error));
                 return;
         }
+        if (is_due(c.manager, tenant, on_followed))
+                return;
         c.ids = malloc(sizeof(uint32_t) * (ledger_tenant_count(c.manager->ledger, tenant) + 1));
         if (!c.ids)
                 return;
