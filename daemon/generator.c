@@ -226,6 +226,7 @@ static int generate_configured(const char *dir)
         _cleanup_(config_free_p) Config *config = NULL;
         _cleanup_(topology_free_p) Topology *topology = NULL;
         _cleanup_(pool_set_free_p) PoolSet *pools = NULL;
+        _cleanup_free_ char *unreadable = NULL;
         ConfMessages messages = { 0 };
         bool changed;
 
@@ -236,9 +237,13 @@ static int generate_configured(const char *dir)
                 return r;
         if (config->mode != FENCE_MODE_ENFORCE)
                 return 0;
-        r = topology_read(root_dir, &topology);
+        r = topology_read_explained(root_dir, &topology, &unreadable);
+        if (unreadable)
+                say(LOG_ERR, "%s", unreadable);
         if (r < 0)
                 return r;
+        if (topology->unread)
+                say(LOG_WARNING, "%s", topology->unread);
         r = resolve(topology, config, &pools);
         if (r < 0)
                 return r;

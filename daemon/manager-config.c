@@ -61,9 +61,11 @@ static char *join_messages(const ConfMessages *m, ConfSeverity severity)
 
 static int read_nodes(Manager *m, Adoption *f, char **ret_error)
 {
-        int r = topology_read(m->root, &f->topology);
+        _cleanup_free_ char *reason = NULL;
 
-        if (r < 0 && asprintf(ret_error, "The machine's nodes cannot be read: %s.", strerror(-r)) < 0)
+        int r = topology_read_explained(m->root, &f->topology, &reason);
+        if (r < 0 && asprintf(ret_error, "The machine's nodes cannot be read: %s.",
+                              reason ? reason : strerror(-r)) < 0)
                 *ret_error = NULL;
         return r;
 }
@@ -149,6 +151,8 @@ int manager_adopt(Manager *m, Adoption *a)
         m->use = use;
         m->explained = explained;
         swap_in(m, a);
+        _cleanup_free_ char *unread = m->topology->unread ? strdup(m->topology->unread) : NULL;
+        warn_lines(m, unread);
         fence_use(m->fence, m->config, m->pools);
         manager_look_at_machine(m);
         manager_shut_nodes(m);
