@@ -64,14 +64,16 @@ static int check_pools(const char *root, const Config *config, size_t *ret_n_poo
 {
         _cleanup_(topology_free_p) Topology *topology = NULL;
         _cleanup_(pool_set_free_p) PoolSet *pools = NULL;
-        _cleanup_free_ char *error = NULL;
+        _cleanup_free_ char *error = NULL, *unreadable = NULL;
 
-        int r = topology_read(root, &topology);
+        int r = topology_read_explained(root, &topology, &unreadable);
         if (r < 0) {
-                note("The machine's nodes cannot be read (%s): pools were not checked against them.",
-                     strerror(-r));
+                note("The machine's nodes cannot be read, so pools were not checked against them: %s.",
+                     unreadable ? unreadable : strerror(-r));
                 return 0;
         }
+        if (topology->unread)
+                note("%s", topology->unread);
 
         r = pool_set_resolve(topology, (const PoolConfig *const *)config->pools, config->n_pools, &pools,
                              &error);

@@ -68,19 +68,17 @@ static int resolve_pools(Offline *o)
 int offline_new(const char *root, Offline **ret)
 {
         _cleanup_(offline_free_p) Offline *o = calloc(1, sizeof(*o));
+        _cleanup_free_ char *unreadable = NULL;
 
         if (!o)
                 return out_of_memory();
 
-        int r = topology_read(root, &o->topology);
-        if (r == -ENOENT)
-                return fail(
-                        CDM_EXIT_FAILED,
-                        "There is no %s/sys/devices/system/node: the kernel has no NUMA support, or --root "
-                        "names the wrong directory.",
-                        root);
+        int r = topology_read_explained(root, &o->topology, &unreadable);
         if (r < 0)
-                return fail(CDM_EXIT_FAILED, "Cannot read the machine's nodes: %s.", strerror(-r));
+                return fail(CDM_EXIT_FAILED, "Cannot read the machine's nodes: %s.",
+                            unreadable ? unreadable : strerror(-r));
+        if (o->topology->unread)
+                note("%s", o->topology->unread);
 
         int status = load_config(root, &o->config);
         if (status == 0)

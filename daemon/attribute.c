@@ -79,6 +79,8 @@ static int fd_read_text(int fd, char **ret)
                 if (n > ATTRIBUTE_BYTES_MAX)
                         return -EFBIG;
         }
+        while (n > 0 && text[n - 1] == '\0')
+                n--;
         text[n] = '\0';
         if (strlen(text) != n)
                 return -EBADMSG;
@@ -108,6 +110,27 @@ int attribute_read(int root_fd, char **ret, const char *format, ...)
         }
         fd = attribute_open(root_fd, path);
         return fd < 0 ? fd : fd_read_text(fd, ret);
+}
+
+const char *attribute_reason(int error)
+{
+        switch (error) {
+        case -EBADMSG:
+                return "holds binary data";
+        case -EFBIG:
+                return "is longer than any attribute of the kernel";
+        case -EINVAL:
+                return "is not a regular file";
+        case -ENOENT:
+        case -ENOTDIR:
+                return "does not exist";
+        case -ELOOP:
+                return "is a link that leads in a circle";
+        case -EACCES:
+                return "may not be read by this user";
+        default:
+                return "cannot be read";
+        }
 }
 
 int attribute_exists(int root_fd, const char *path)

@@ -11,9 +11,12 @@
 /* "" is the machine's. A descriptor, or a negative errno. */
 int attribute_root_open(const char *root);
 
-/* All of the file whose path below root_fd the format gives, owned by the caller. -EBADMSG: binary; -EFBIG:
- * longer than any attribute; -EINVAL: no regular file. */
+/* All of the file whose path below root_fd the format gives, owned by the caller. NUL bytes at its end do
+ * not count: some tools that copy sysfs write one. -EBADMSG: binary; -EFBIG: longer than any attribute;
+ * -EINVAL: no regular file. */
 int attribute_read(int root_fd, char **ret, const char *format, ...) _printf_(3, 4);
+/* How the sentence "FILE ..." goes on, for such an error. */
+const char *attribute_reason(int error);
 
 /* For what is longer: the caller reads, and closes the descriptor. */
 int attribute_open(int root_fd, const char *path);

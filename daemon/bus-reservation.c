@@ -137,11 +137,14 @@ static const Rule *rule_of(Manager *m, const Reservation *r)
         return NULL;
 }
 
-/* The longest lease that its rule gives now. */
+/* The longest lease that its rule gives now; what that was is not known of one that was refused at start, so
+ * none longer than the reservation has. */
 static uint64_t longest_lease(Manager *m, const Reservation *r)
 {
         const Rule *rule = rule_of(m, r);
 
+        if (rule && rule->refused)
+                return r->lease_usec;
         return rule && rule->lease_usec ? rule->lease_usec : m->config->default_lease_usec;
 }
 

@@ -7,9 +7,9 @@
  * no name service, and tells what an operator must know to /dev/kmsg. Whatever goes wrong, it ends at once
  * and with success: a machine that boots is worth more than a fence.
  *
- * At boot the configuration decides, where cdmd.service will be started and Mode=enforce. One that cannot be
- * read does not open the machine: then what Nodes=auto finds is fenced. The one exception is a configuration
- * that would take all memory away.
+ * At boot the configuration decides, where cdmd.service will be started and Mode=enforce. A file that is
+ * refused opens nothing: a rule is then one that denies, in place of a pool what Nodes=auto finds is fenced,
+ * without cdmd.conf or a drop-in Mode=enforce holds. The one exception are pools that would take all memory.
  *
  * Once cdmd has run, what it has put in force does, until the next boot: it leaves its drop-ins in
  * /run/cdmd/fence (none, where it has lifted the fence), and these are written again as they are. So a
@@ -183,56 +183,41 @@ static bool will_start(void)
         return root_fd >= 0 && !is_masked(root_fd) && !is_masked_by_kernel(root_fd) && is_enabled(root_fd);
 }
 
-/* What is configured, or the defaults (which enforce) where that cannot be read. */
-static int load(Config **ret, bool *ret_fallback)
+/* The kernel takes no more than ten lines in five seconds from here. */
+#define ERRORS_SAID_MAX 4
+
+static void say_errors(const ConfMessages *messages)
 {
-        ConfMessages messages = { 0 };
-        int r;
+        size_t n = 0;
 
-        *ret_fallback = false;
-        r = config_load_fence(root_dir, ret, &messages);
-        if (r < 0) {
-                for (size_t i = 0; i < messages.n_messages; i++) {
-                        _cleanup_free_ char *text = conf_message_format(&messages.messages[i]);
+        for (size_t i = 0; i < messages->n_messages; i++) {
+                _cleanup_free_ char *text = conf_message_format(&messages->messages[i]);
 
-                        if (messages.messages[i].severity == CONF_ERROR && text)
-                                say(LOG_ERR, "%s", text);
-                }
-                say(LOG_ERR, "the configuration was refused: fencing the nodes that Nodes=auto finds. "
-                             "Correct the files and run `cdmctl reload`.");
-                *ret_fallback = true;
-                r = config_new(ret);
+                if (messages->messages[i].severity == CONF_ERROR && n++ < ERRORS_SAID_MAX && text)
+                        say(LOG_ERR, "%s", text);
         }
-        conf_messages_clear(&messages);
-        return r;
+        if (n > 0)
+                say(LOG_ERR,
+                    "%zu mistakes in the configuration. What a refused file says does not count: a rule "
+                    "denies "
+                    "what it matches; in place of pools what Nodes=auto finds is fenced; without a "
+                    "cdmd.conf or "
+                    "drop-in Mode=enforce holds. `cdmctl check` shows all; correct them and run `cdmctl "
+                    "reload`.",
+                    n);
 }
 
-/* For Static=. A rule that does not parse is no reason to fence anything else than what was configured. */
-static void load_rules(Config *config)
-{
-        ConfMessages messages = { 0 };
-
-        if (config_load_rules_unresolved(root_dir, config, &messages) < 0)
-                say(LOG_ERR, "the rules were refused, so no unit gets memory reserved as it starts. "
-                             "`cdmctl check` says why.");
-        conf_messages_clear(&messages);
-}
-
-/* Pools as configured; when that contradicts itself, as for files that do not parse: what auto finds. */
+/* Pools as configured; where they contradict each other, all that they name and auto finds. */
 static int resolve(const Topology *t, const Config *config, PoolSet **ret)
 {
-        _cleanup_free_ char *error = NULL, *error_auto = NULL;
-        int r;
+        _cleanup_free_ char *error = NULL;
 
-        r = pool_set_resolve(t, (const PoolConfig *const *)config->pools, config->n_pools, ret, &error);
-        if (r != -EEXIST && r != -ENOSPC)
-                return r;
-        say(LOG_ERR, "%s", error ? error : "the pools cannot be told apart");
-        if (r == -EEXIST) {
-                r = pool_set_resolve(t, NULL, 0, ret, &error_auto);
-                if (r == 0)
-                        say(LOG_ERR, "fencing the nodes that Nodes=auto finds instead");
-        }
+        int r = pool_set_resolve_at_start(t, (const PoolConfig *const *)config->pools, config->n_pools, ret,
+                                          &error);
+        if (error)
+                say(LOG_ERR, "%s", error);
+        if (r == 0 && error)
+                say(LOG_ERR, "fencing what Nodes=auto finds as well");
         return r;
 }
 
@@ -241,22 +226,29 @@ static int generate_configured(const char *dir)
         _cleanup_(config_free_p) Config *config = NULL;
         _cleanup_(topology_free_p) Topology *topology = NULL;
         _cleanup_(pool_set_free_p) PoolSet *pools = NULL;
-        bool fallback, changed;
+        _cleanup_free_ char *unreadable = NULL;
+        ConfMessages messages = { 0 };
+        bool changed;
 
-        int r = load(&config, &fallback);
+        int r = config_load_at_start(root_dir, false, &config, &messages);
+        say_errors(&messages);
+        conf_messages_clear(&messages);
         if (r < 0)
                 return r;
         if (config->mode != FENCE_MODE_ENFORCE)
                 return 0;
-        r = topology_read(root_dir, &topology);
+        r = topology_read_explained(root_dir, &topology, &unreadable);
+        if (unreadable)
+                say(LOG_ERR, "%s", unreadable);
         if (r < 0)
                 return r;
+        if (topology->unread)
+                say(LOG_WARNING, "%s", topology->unread);
         r = resolve(topology, config, &pools);
         if (r < 0)
                 return r;
         if (!pool_set_needs_fence(pools))
                 return 0;
-        load_rules(config);
         r = fence_files_write(dir, config, pools, &changed);
         if (r >= 0)
                 fence_files_note_cpuset(root_dir);

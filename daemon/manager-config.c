@@ -59,10 +59,15 @@ static char *join_messages(const ConfMessages *m, ConfSeverity severity)
         return text;
 }
 
-static int resolve(Adoption *f, char **ret_error)
+static int read_nodes(Manager *m, Adoption *f, char **ret_error)
 {
-        return pool_set_resolve(f->topology, (const PoolConfig *const *)f->config->pools, f->config->n_pools,
-                                &f->pools, ret_error);
+        _cleanup_free_ char *reason = NULL;
+
+        int r = topology_read_explained(m->root, &f->topology, &reason);
+        if (r < 0 && asprintf(ret_error, "The machine's nodes cannot be read: %s.",
+                              reason ? reason : strerror(-r)) < 0)
+                *ret_error = NULL;
+        return r;
 }
 
 /* -EBADMSG: *ret_error has a FILE:LINE line for everything that is wrong. */
@@ -71,18 +76,16 @@ static int load(Manager *m, Adoption *ret, char **ret_error)
         _cleanup_(messages_clear) ConfMessages messages = { 0 };
         _cleanup_(adoption_clear) Adoption f = { 0 };
 
-        int r = topology_read(m->root, &f.topology);
-        if (r < 0) {
-                if (asprintf(ret_error, "The machine's nodes cannot be read: %s.", strerror(-r)) < 0)
-                        *ret_error = NULL;
+        int r = read_nodes(m, &f, ret_error);
+        if (r < 0)
                 return r;
-        }
         r = config_load(m->root, &f.config, &messages);
         if (r < 0) {
                 *ret_error = join_messages(&messages, CONF_ERROR);
                 return r;
         }
-        r = resolve(&f, ret_error);
+        r = pool_set_resolve(f.topology, (const PoolConfig *const *)f.config->pools, f.config->n_pools,
+                             &f.pools, ret_error);
         if (r < 0)
                 return r;
         f.warnings = join_messages(&messages, CONF_WARNING);
@@ -148,6 +151,8 @@ int manager_adopt(Manager *m, Adoption *a)
         m->use = use;
         m->explained = explained;
         swap_in(m, a);
+        _cleanup_free_ char *unread = m->topology->unread ? strdup(m->topology->unread) : NULL;
+        warn_lines(m, unread);
         fence_use(m->fence, m->config, m->pools);
         manager_look_at_machine(m);
         manager_shut_nodes(m);
@@ -163,54 +168,55 @@ int manager_adopt(Manager *m, Adoption *a)
         return 0;
 }
 
-/* Nothing that the admin wrote is usable: no rules, and the default pools, if they leave ordinary memory. */
-static int load_defaults(Manager *m, bool fence, Adoption *ret)
+#define RELOAD_HINT "Mend them, check them with `cdmctl check`, then run `cdmctl reload`."
+
+/* Pools that would take all memory are the one mistake that leaves the machine open, as at boot.
+ * *ret_trouble: what is wrong with the pools, NULL: nothing. */
+static int resolve_at_start(Adoption *f, char **ret_trouble)
 {
-        _cleanup_(adoption_clear) Adoption f = { 0 };
         _cleanup_free_ char *error = NULL;
+        const Config *c = f->config;
+        const char *remedy;
 
-        int r = topology_read(m->root, &f.topology);
-        if (r >= 0)
-                r = config_new(&f.config);
-        if (r >= 0 && (!fence || resolve(&f, &error) < 0)) {
-                f.pools = calloc(1, sizeof(*f.pools));
-                if (!f.pools)
+        int r = pool_set_resolve_at_start(f->topology, (const PoolConfig *const *)c->pools, c->n_pools,
+                                          &f->pools, &error);
+        if (r == -ENOSPC) {
+                remedy = "Nothing is fenced: every process may use every node. " RELOAD_HINT;
+                f->pools = calloc(1, sizeof(*f->pools));
+                if (!f->pools)
                         return -ENOMEM;
-                f.pools->ordinary = topology_memory_nodes(f.topology);
-        }
-        if (r < 0)
+                f->pools->ordinary = topology_memory_nodes(f->topology);
+        } else if (r == 0 && error) {
+                remedy = "The pools contradict each other, so every request is denied, and what Nodes=auto "
+                         "finds is fenced as well. " RELOAD_HINT;
+                r = config_deny_all(f->config, "/etc/" CDM_CONFIG_DIR "/pools.d", 0, error);
+        } else
                 return r;
-        *ret = f;
-        f = (Adoption){ 0 };
-        return 0;
+        if (r < 0 && r != -ENOSPC)
+                return r;
+        return asprintf(ret_trouble, "%s\n%s", error ? error : "", remedy) < 0 ? -ENOMEM : 0;
 }
 
-static int refused_warnings(int refused, const char *error, char **ret)
-{
-        return asprintf(
-                ret,
-                "%s%sThe configuration was refused, so no rule is in force and every request is denied. "
-                "Correct it, check it with `cdmctl check`, then run `cdmctl reload`.%s",
-                error ? error : "", error ? "\n" : "",
-                refused == -ENOSPC ? "\nNothing is fenced: every process may use every node." : "");
-}
-
+/* A start has no policy that could stay in force: what is refused is replaced by what grants nothing. */
 int manager_load(Manager *m)
 {
+        _cleanup_(messages_clear) ConfMessages messages = { 0 };
         _cleanup_(adoption_clear) Adoption f = { 0 };
-        _cleanup_free_ char *error = NULL;
+        _cleanup_free_ char *error = NULL, *trouble = NULL;
 
-        int r = load(m, &f, &error);
+        int r = read_nodes(m, &f, &error);
         if (r >= 0)
-                return manager_adopt(m, &f);
-        /* Pools that would take all memory are the one mistake that leaves the machine open, as at boot. */
-        int refused = r;
-        r = load_defaults(m, refused != -ENOSPC, &f);
+                r = config_load_at_start(m->root, true, &f.config, &messages);
+        if (r >= 0)
+                r = resolve_at_start(&f, &trouble);
         if (r < 0) {
                 log_error("%s", error ? error : strerror(-r));
                 return r;
         }
-        if (refused_warnings(refused, error, &f.warnings) < 0)
+        _cleanup_free_ char *errors = join_messages(&messages, CONF_ERROR);
+        _cleanup_free_ char *warnings = join_messages(&messages, CONF_WARNING);
+        if (asprintf(&f.warnings, "%s\n%s\n%s", trouble ? trouble : "", errors ? errors : "",
+                     warnings ? warnings : "") < 0)
                 f.warnings = NULL;
         return manager_adopt(m, &f);
 }

@@ -362,8 +362,9 @@ static int take_over(Manager *m, Topology *topology)
         _cleanup_free_ char *error = NULL;
         NodeSet before = topology_memory_nodes(m->topology);
 
-        int r = pool_set_resolve(t, (const PoolConfig *const *)m->config->pools, m->config->n_pools, &pools,
-                                 &error);
+        /* The configuration in force may be one that was refused in part at start. */
+        int r = pool_set_resolve_at_start(t, (const PoolConfig *const *)m->config->pools, m->config->n_pools,
+                                          &pools, &error);
         if (r < 0) {
                 log_error("The machine's nodes changed, and the pools do not fit them: %s. The pools stay "
                           "as they were.",

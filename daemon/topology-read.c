@@ -42,24 +42,60 @@ static int read_list(int root_fd, const char *name, NodeSet *ret)
         r = attribute_read(root_fd, &text, NODE_DIR "/%s", name);
         if (r < 0)
                 return r;
-        return nodeset_parse(text, ret);
+        /* The kernel writes at least a newline: a file without a byte was lost. */
+        return text[0] == '\0' ? -ENODATA : nodeset_parse(text, ret);
 }
 
-static int read_online(int root_fd, NodeSet *ret)
+/* Hands the message over; without memory for it the errno has to do. */
+#define set_error(ret, ...) (asprintf((ret), __VA_ARGS__) < 0 ? (void)(*(ret) = NULL) : (void)0)
+
+/* Says why `online` is of no use. */
+static int refuse_online(int root_fd, const char *root, char **ret_error)
+{
+        _cleanup_free_ char *text = NULL;
+        int r = attribute_read(root_fd, &text, NODE_DIR "/online");
+
+        set_error(ret_error,
+                  "%s/" NODE_DIR
+                  "/online %s; write the list of nodes that are online there, such as 0-3, or "
+                  "remove it: then the folders nodeN count",
+                  root,
+                  r < 0          ? attribute_reason(r)
+                  : text[0] == 0 ? "is empty"
+                                 : "is not a list of nodes");
+        return -EIO;
+}
+
+static int read_online(int root_fd, const char *root, NodeSet *ret, char **ret_error)
 {
         NodeSet online = NODESET_EMPTY;
         int r;
 
         r = attribute_exists(root_fd, NODE_DIR);
-        if (r < 0)
+        if (r < 0) {
+                set_error(ret_error,
+                          "%s/" NODE_DIR " %s: the kernel has no NUMA support, or --root names the wrong "
+                          "directory",
+                          root, attribute_reason(r));
                 return r;
+        }
         r = read_list(root_fd, "online", &online);
         if (r == -ENOMEM)
                 return r;
-        if (r == -ENOENT)
+        if (r == -ENOENT) {
                 r = attribute_foreach(root_fd, NODE_DIR, collect_node, &online);
+                if (r < 0)
+                        return r;
+                if (nodeset_is_empty(&online)) {
+                        set_error(ret_error,
+                                  "%s/" NODE_DIR " has neither the file `online` nor a folder nodeN; name a "
+                                  "directory that holds a whole copy of /sys",
+                                  root);
+                        return -EIO;
+                }
+        }
         if (r < 0 || nodeset_is_empty(&online))
-                return -EIO;
+                return refuse_online(root_fd, root, ret_error);
         *ret = online;
         return 0;
 }
@@ -88,18 +124,26 @@ static int meminfo_value(const char *text, const char *key, uint64_t *ret_bytes)
         return 0;
 }
 
-static int read_meminfo(int root_fd, int node, uint64_t *ret_size, uint64_t *ret_free)
+/* ret_reason: NULL, or why the size is unknown. */
+static int read_meminfo(int root_fd, int node, uint64_t *ret_size, uint64_t *ret_free,
+                        const char **ret_reason)
 {
         _cleanup_free_ char *text = NULL;
         uint64_t size, avail;
         int r;
 
         r = attribute_read(root_fd, &text, NODE_DIR "/node%d/meminfo", node);
-        if (r < 0)
+        if (r < 0) {
+                if (ret_reason)
+                        *ret_reason = attribute_reason(r);
                 return r;
+        }
         r = meminfo_value(text, " MemTotal:", &size);
-        if (r < 0)
+        if (r < 0) {
+                if (ret_reason)
+                        *ret_reason = "has no line \"MemTotal: NUMBER kB\"";
                 return r;
+        }
         if (meminfo_value(text, " MemFree:", &avail) < 0)
                 avail = 0;
         *ret_size = size;
@@ -132,7 +176,8 @@ static bool node_has_cpu(int root_fd, int node, const NodeSet *has_cpu)
                 return true;
         if (attribute_read(root_fd, &list, NODE_DIR "/node%d/cpulist", node) < 0)
                 return !has_cpu;
-        return list[strspn(list, " \t\r\n")] != '\0';
+        /* Without a byte it says nothing. */
+        return list[0] == '\0' ? !has_cpu : list[strspn(list, " \t\r\n")] != '\0';
 }
 
 /* The `distance` of a node: one number for each online node, in their order. NULL when it is not that. */
@@ -219,13 +264,33 @@ static int read_tier(int root_fd, const char *name, void *userdata)
         return 0;
 }
 
+static int note_unread(Topology *t, int node, const char *reason)
+{
+        char *lines;
+
+        if (asprintf(&lines,
+                     "%s%sThe size of node %d is unknown, so nothing of it can be reserved, and Nodes=auto "
+                     "leaves it out: /" NODE_DIR "/node%d/meminfo %s.",
+                     t->unread ? t->unread : "", t->unread ? "\n" : "", node, node, reason) < 0)
+                return -ENOMEM;
+        free(t->unread);
+        t->unread = lines;
+        return 0;
+}
+
 /* -ENOMEM is the only failure: what else is wrong leaves a value unknown. */
-static int read_node(int root_fd, const NodeSet *has_cpu, const NodeSet *has_memory, size_t n_nodes, Node *n)
+static int read_node(int root_fd, const NodeSet *has_cpu, const NodeSet *has_memory, Topology *t,
+                     size_t n_nodes, Node *n)
 {
         n->tier = TIER_UNKNOWN;
         n->has_cpu = node_has_cpu(root_fd, n->id, has_cpu);
-        if (!has_memory || nodeset_contains(has_memory, n->id))
-                read_meminfo(root_fd, n->id, &n->size_bytes, &n->free_bytes);
+        if (!has_memory || nodeset_contains(has_memory, n->id)) {
+                const char *reason;
+
+                if (read_meminfo(root_fd, n->id, &n->size_bytes, &n->free_bytes, &reason) < 0 &&
+                    note_unread(t, n->id, reason) < 0)
+                        return -ENOMEM;
+        }
         n->online = n->has_cpu || n->size_bytes > 0;
         n->read_bandwidth_mbps = read_performance(root_fd, n->id, "read_bandwidth");
         n->read_latency_ns = read_performance(root_fd, n->id, "read_latency");
@@ -239,8 +304,9 @@ static int read_nodes(int root_fd, const NodeSet *online, Topology *t)
         bool cpu_known, memory_known;
         size_t n_nodes = nodeset_count(online);
 
-        cpu_known = read_list(root_fd, "has_cpu", &has_cpu) == 0;
-        memory_known = read_list(root_fd, "has_memory", &has_memory) == 0;
+        /* A machine without CPUs or memory is none: an empty list says nothing. */
+        cpu_known = read_list(root_fd, "has_cpu", &has_cpu) == 0 && !nodeset_is_empty(&has_cpu);
+        memory_known = read_list(root_fd, "has_memory", &has_memory) == 0 && !nodeset_is_empty(&has_memory);
         t->nodes = calloc(n_nodes, sizeof(*t->nodes));
         if (!t->nodes)
                 return -ENOMEM;
@@ -249,7 +315,7 @@ static int read_nodes(int root_fd, const NodeSet *online, Topology *t)
                 int r;
 
                 n->id = node;
-                r = read_node(root_fd, cpu_known ? &has_cpu : NULL, memory_known ? &has_memory : NULL,
+                r = read_node(root_fd, cpu_known ? &has_cpu : NULL, memory_known ? &has_memory : NULL, t,
                               n_nodes, n);
                 if (r < 0)
                         return r;
@@ -259,15 +325,28 @@ static int read_nodes(int root_fd, const NodeSet *online, Topology *t)
 
 int topology_read(const char *root, Topology **ret)
 {
+        _cleanup_free_ char *error = NULL;
+
+        return topology_read_explained(root, ret, &error);
+}
+
+int topology_read_explained(const char *root, Topology **ret, char **ret_error)
+{
         _cleanup_(topology_free_p) Topology *t = NULL;
         _cleanup_(close_p) int root_fd = -EBADF;
         NodeSet online;
         int r;
 
         root_fd = attribute_root_open(root);
-        if (root_fd < 0)
+        if (root_fd < 0) {
+                set_error(ret_error,
+                          "there is no %s/" NODE_DIR
+                          ", because %s %s; name a directory that holds a copy of "
+                          "a machine",
+                          root, root, attribute_reason(root_fd));
                 return root_fd;
-        r = read_online(root_fd, &online);
+        }
+        r = read_online(root_fd, root ? root : "", &online, ret_error);
         if (r < 0)
                 return r;
         t = calloc(1, sizeof(*t));
@@ -299,7 +378,7 @@ int topology_read_meminfo(const char *root, int node, uint64_t *ret_size_bytes, 
 
         if (root_fd < 0)
                 return root_fd;
-        return read_meminfo(root_fd, node, ret_size_bytes, ret_free_bytes);
+        return read_meminfo(root_fd, node, ret_size_bytes, ret_free_bytes, NULL);
 }
 
 /* "Node 2, zone   Normal" starts a zone; "    pagesets" a list of CPUs with "count:    378" each. */

@@ -11,6 +11,9 @@
  * node that is only `possible` is left out. -ENOENT: no sys/devices/system/node; -ENOMEM; -EIO: the node
  * list itself is garbled. */
 int topology_read(const char *root, Topology **ret);
+/* Where nothing can be read, *ret_error says which file is to blame and what to do; owned by the caller,
+ * NULL when out of memory. */
+int topology_read_explained(const char *root, Topology **ret, char **ret_error);
 
 /* MemTotal and MemFree of one node again (/sys/devices/system/node/nodeN/meminfo): two numbers, cheap enough
  * for every request. -ENOENT: the node is gone. */

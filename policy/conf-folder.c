@@ -61,15 +61,17 @@ static void dir_close_p(DIR **dir)
                 closedir(*dir);
 }
 
-static int refuse_folder(ConfLoader *l, const char *path, const char *reason)
+static int refuse_folder(ConfLoader *l, ConfKind kind, const char *path, const char *reason)
 {
+        if (l->at_start)
+                return conf_start_refuse_folder(l, kind, path, reason);
         l->refused = true;
         return conf_messages_add(l->messages, CONF_ERROR, path, 0, "%s", reason);
 }
 
 /* Collects the names that end in .conf from one folder; list NULL: only looks whose folder it is. A folder
  * that is missing is empty; one that somebody else can write to is refused like a file. */
-static int list_folder(ConfLoader *l, const char *place, const char *path, Entries *list)
+static int list_folder(ConfLoader *l, ConfKind kind, const char *place, const char *path, Entries *list)
 {
         _cleanup_free_ char *full = conf_full_path(l, path), *text = NULL;
         _cleanup_(dir_close_p) DIR *dir = NULL;
@@ -84,11 +86,11 @@ static int list_folder(ConfLoader *l, const char *place, const char *path, Entri
         if (!dir || fstat(dirfd(dir), &st) < 0) {
                 if (asprintf(&text, "cannot be read: %s", strerror(errno)) < 0)
                         return -ENOMEM;
-                return refuse_folder(l, path, text);
+                return refuse_folder(l, kind, path, text);
         }
         reason = conf_ownership_reason(l, &st);
         if (reason)
-                return refuse_folder(l, path, reason);
+                return refuse_folder(l, kind, path, reason);
 
         if (!list)
                 return 0;
@@ -101,7 +103,7 @@ static int list_folder(ConfLoader *l, const char *place, const char *path, Entri
                 if (entries_add(list, e->d_name, place) < 0)
                         return -ENOMEM;
         }
-        return errno == 0 ? 0 : refuse_folder(l, path, "cannot be read to its end");
+        return errno == 0 ? 0 : refuse_folder(l, kind, path, "cannot be read to its end");
 }
 
 static int load_folder(ConfLoader *l, ConfKind kind, const char *folder)
@@ -114,7 +116,7 @@ static int load_folder(ConfLoader *l, ConfKind kind, const char *folder)
 
                 if (asprintf(&path, "%s/" CDM_CONFIG_DIR "/%s", places[i], folder) < 0)
                         return -ENOMEM;
-                r = list_folder(l, places[i], path, &list);
+                r = list_folder(l, kind, places[i], path, &list);
         }
         if (list.n_entries > 0)
                 qsort(list.entries, list.n_entries, sizeof(*list.entries), compare_entries);
@@ -146,7 +148,7 @@ static int load_main(ConfLoader *l)
                 full = conf_full_path(l, path);
                 if (!full)
                         return -ENOMEM;
-                r = list_folder(l, places[i], folder, NULL);
+                r = list_folder(l, kind, places[i], folder, NULL);
                 if (r < 0 || found || (lstat(full, &st) < 0 && (errno == ENOENT || errno == ENOTDIR)))
                         continue;
                 found = true;
@@ -180,13 +182,6 @@ static int warn_pools(const ConfLoader *l)
         return 0;
 }
 
-static int load_rules(ConfLoader *l)
-{
-        int r = load_folder(l, CONF_POLICY, "policy.d");
-
-        return r == 0 ? warn_pools(l) : r;
-}
-
 /* *ret_base is what l->root points to. */
 static int loader_init(ConfLoader *l, const char *root, ConfMessages *messages, char **ret_base)
 {
@@ -204,7 +199,8 @@ static int loader_init(ConfLoader *l, const char *root, ConfMessages *messages, 
         return 0;
 }
 
-static int load(const char *root, bool rules, Config **ret, ConfMessages *messages)
+/* how: what of the loader is not the same for all. */
+static int load(const char *root, const ConfLoader *how, Config **ret, ConfMessages *messages)
 {
         _cleanup_(config_free_p) Config *config = NULL;
         _cleanup_free_ char *base = NULL;
@@ -218,16 +214,24 @@ static int load(const char *root, bool rules, Config **ret, ConfMessages *messag
         if (r < 0)
                 return r;
         l.config = config;
+        l.at_start = how->at_start;
+        l.unresolved = how->unresolved;
 
         r = load_main(&l);
         if (r == 0)
                 r = load_folder(&l, CONF_MAIN, "cdmd.conf.d");
         if (r == 0)
                 r = load_folder(&l, CONF_POOL, "pools.d");
-        if (r == 0 && rules)
-                r = load_rules(&l);
+        if (r == 0)
+                r = load_folder(&l, CONF_POLICY, "policy.d");
+        if (r == 0)
+                r = warn_pools(&l);
         if (r == 0 && l.refused)
                 r = -EBADMSG;
+        if (r == 0 && l.at_start)
+                r = conf_start_finish(&l);
+        rule_free(l.deny_all);
+        free(l.nameless_pool);
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(config);
@@ -236,33 +240,12 @@ static int load(const char *root, bool rules, Config **ret, ConfMessages *messag
 
 int config_load(const char *root, Config **ret, ConfMessages *messages)
 {
-        return load(root, true, ret, messages);
+        return load(root, &(ConfLoader){ 0 }, ret, messages);
 }
 
-int config_load_fence(const char *root, Config **ret, ConfMessages *messages)
+int config_load_at_start(const char *root, bool resolve_users, Config **ret, ConfMessages *messages)
 {
-        return load(root, false, ret, messages);
-}
-
-int config_load_rules_unresolved(const char *root, Config *config, ConfMessages *messages)
-{
-        _cleanup_free_ char *base = NULL;
-        ConfLoader l;
-        int r = loader_init(&l, root, messages, &base);
-
-        if (r < 0)
-                return r;
-        l.config = config;
-        l.unresolved = true;
-        r = load_folder(&l, CONF_POLICY, "policy.d");
-        if (r == 0 && l.refused)
-                r = -EBADMSG;
-        if (r < 0) {
-                for (size_t i = 0; i < config->n_rules; i++)
-                        rule_free(config->rules[i]);
-                config->n_rules = 0;
-        }
-        return r;
+        return load(root, &(ConfLoader){ .at_start = true, .unresolved = !resolve_users }, ret, messages);
 }
 
 int config_check_files(char *const *paths, size_t n_paths, ConfMessages *messages)

@@ -60,6 +60,7 @@ void conf_file_error(ConfFile *f, unsigned line, const char *format, ...)
         va_list arguments;
         int r;
 
+        f->match_lost = f->match_lost || !f->in_grant;
         if (f->n_errors++ > ERRORS_SHOWN_MAX)
                 return;
         if (f->n_errors > ERRORS_SHOWN_MAX) {
@@ -195,7 +196,7 @@ int conf_file_pool_name(ConfFile *f, char **ret)
         return 0;
 }
 
-static PoolConfig *new_pool(const char *name, const char *path)
+PoolConfig *conf_pool_new(const char *name, const char *path)
 {
         _cleanup_(pool_config_free_p) PoolConfig *pool = calloc(1, sizeof(*pool));
 
@@ -209,7 +210,7 @@ static PoolConfig *new_pool(const char *name, const char *path)
         return pool->name && pool->file ? TAKE_PTR(pool) : NULL;
 }
 
-static Rule *new_rule(const char *path)
+Rule *conf_rule_new(const char *path)
 {
         _cleanup_(rule_free_p) Rule *rule = calloc(1, sizeof(*rule));
 
@@ -226,9 +227,9 @@ int conf_file_init(ConfFile *f, ConfKind kind, const char *path, const char *poo
         if (kind == CONF_MAIN)
                 f->first_pin = config->n_pins;
         else if (kind == CONF_POOL)
-                f->pool = new_pool(pool_name, path);
+                f->pool = conf_pool_new(pool_name, path);
         else
-                f->rule = new_rule(path);
+                f->rule = conf_rule_new(path);
         return kind == CONF_MAIN || f->pool || f->rule ? 0 : -ENOMEM;
 }
 
@@ -238,17 +239,24 @@ void conf_file_clear(ConfFile *f)
         f->rule = rule_free(f->rule);
 }
 
+void conf_file_section_lost(ConfFile *f)
+{
+        f->in_grant = false;
+}
+
 bool conf_file_section(ConfFile *f, const char *name)
 {
         const char *candidates[_SECTION_MAX], *nearest;
         size_t n = 0;
         ConfSection s;
 
+        f->in_grant = false;
         if (find_section(name, &s) < 0) {
                 for (unsigned i = 0; i < _SECTION_MAX; i++)
                         if (sections[i].kind == f->kind)
                                 candidates[n++] = sections[i].name;
                 nearest = conf_text_nearest(name, candidates, n);
+                f->in_grant = nearest && strcmp(nearest, sections[SECTION_GRANT].name) == 0;
                 if (nearest)
                         conf_file_error(f, f->line, "unknown section [%s]; did you mean [%s]?", name,
                                         nearest);
@@ -262,6 +270,7 @@ bool conf_file_section(ConfFile *f, const char *name)
                                 kind_names[sections[s].kind]);
                 return false;
         }
+        f->in_grant = s == SECTION_GRANT;
         if (f->section_line[s] == 0)
                 f->section_line[s] = f->line;
         return true;
@@ -276,6 +285,7 @@ static void report_unknown_key(ConfFile *f, ConfSection s, const char *name)
                 if (keys[i].section == s)
                         candidates[n++] = keys[i].name;
                 else if (strcmp(keys[i].name, name) == 0 && sections[keys[i].section].kind == f->kind) {
+                        f->match_lost = true;
                         conf_file_error(f, f->line, "%s= does not belong into [%s]; move it to [%s]", name,
                                         sections[s].name, sections[keys[i].section].name);
                         return;
@@ -324,8 +334,12 @@ void conf_file_set(ConfFile *f, const char *section, const char *name, const cha
 {
         ConfSection s;
 
-        if (find_section(section, &s) < 0)
+        if (find_section(section, &s) < 0) {
+                for (size_t i = 0; i < ARRAY_SIZE(keys); i++)
+                        if (keys[i].section == SECTION_MATCH && strcmp(keys[i].name, name) == 0)
+                                f->match_lost = true;
                 return;
+        }
         for (size_t i = 0; i < ARRAY_SIZE(keys); i++)
                 if (keys[i].section == s && strcmp(keys[i].name, name) == 0) {
                         set_key(f, i, value);
@@ -385,6 +399,7 @@ static void finish_rule(ConfFile *f)
 {
         bool matches = false;
 
+        f->in_grant = false;
         for (size_t i = 0; i < ARRAY_SIZE(keys); i++)
                 if (keys[i].section == SECTION_MATCH && f->key_line[i] != 0)
                         matches = true;
@@ -403,12 +418,15 @@ static void finish_rule(ConfFile *f)
                               "there is no [Grant] section: this rule grants without any limit; write "
                               "[Grant] with Limit= or Deny=") < 0)
                 f->error = -ENOMEM;
+        /* Whom the rule is for was read, also where Static= cannot work with it. */
+        f->in_grant = true;
         if (f->rule->has_static)
                 finish_static(f);
         else if (f->rule->static_required)
                 conf_file_error(f, conf_file_key_line(f, "StaticRequired"),
                                 "StaticRequired= says how strict Static= is, which is not given; write how "
                                 "much to reserve, as in Static=8G");
+        f->in_grant = false;
 }
 
 void conf_file_finish(ConfFile *f)

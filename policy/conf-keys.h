@@ -30,6 +30,10 @@ typedef struct ConfFile {
         unsigned section_line[CONF_SECTIONS_MAX]; /* where each first appears; 0: not yet */
         unsigned key_line[CONF_KEYS_MAX];
         size_t first_pin; /* those before it are from files read earlier */
+
+        /* What an error does not touch. Everything outside of [Grant] may belong to [Match]. */
+        bool in_grant;
+        bool match_lost; /* an error outside of it */
 } ConfFile;
 
 /* The name of a pool is that of its file (f->path). -EINVAL: none that can be used, and reported. */
@@ -47,11 +51,18 @@ void conf_file_error(ConfFile *f, unsigned line, const char *format, ...) _print
 /* A section starts on f->line; false (and reported) when this kind of file has none of that name. */
 bool conf_file_section(ConfFile *f, const char *section);
 
+/* A section starts on f->line whose name cannot be read. */
+void conf_file_section_lost(ConfFile *f);
+
 /* A setting on f->line. The section is known; everything else is checked. */
 void conf_file_set(ConfFile *f, const char *section, const char *key, const char *value);
 
 /* After the last line: what only the whole file shows (a missing [Match]). */
 void conf_file_finish(ConfFile *f);
+
+/* A rule and a pool with their defaults; NULL when out of memory. */
+Rule *conf_rule_new(const char *path);
+PoolConfig *conf_pool_new(const char *name, const char *path);
 
 /* The line of a key, 0 when it is not given. */
 unsigned conf_file_key_line(const ConfFile *f, const char *key);

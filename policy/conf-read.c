@@ -144,6 +144,7 @@ static int read_text(ConfLoader *l, ConfFile *f, const char *full, char **ret, s
                                 CONF_FILE_BYTES_MAX / 1024);
                 return 0;
         }
+        text[n] = '\0';
         *ret = TAKE_PTR(text);
         *ret_n = n;
         return 1;
@@ -169,8 +170,16 @@ static const char *read_section(LineReader *reader, char *line, const char *name
         return NULL;
 }
 
+/* Also an indented header, or one in a line that is too long: what follows is not in the section before. */
+static bool is_header(const char *line)
+{
+        return line[strspn(line, " \t")] == '[';
+}
+
 static const char *read_bad(LineReader *reader, const char *line, const char *reason)
 {
+        if (is_header(line))
+                conf_file_section_lost(reader->file);
         conf_file_error(reader->file, reader->file->line, "\"%s\" %s", line, reason);
         if (line[0] != '[')
                 return "\n";
@@ -217,11 +226,13 @@ static char *next_line(char *line, int size, void *stream)
         reader->next = newline ? newline + 1 : reader->end;
         reader->file->line++;
 
-        if (n > CONF_LINE_BYTES_MAX || n + 3 > (size_t)size)
+        if (n > CONF_LINE_BYTES_MAX || n + 3 > (size_t)size) {
+                if (is_header(start))
+                        conf_file_section_lost(reader->file);
                 conf_file_error(reader->file, reader->file->line,
                                 "the line is %zu bytes long, %d are allowed; shorten it or split it", n,
                                 CONF_LINE_BYTES_MAX);
-        else {
+        } else {
                 memcpy(line, start, n);
                 line[n] = '\0';
                 instead = read_line(reader, line);
@@ -244,6 +255,33 @@ static void parse_text(ConfFile *f, const char *text, size_t n)
                 conf_file_error(f, r > 0 ? (unsigned)r : 0,
                                 "cannot be parsed; write Key=value below a [Section]");
         conf_file_finish(f);
+}
+
+/* Reads a file for cdmd.conf twice: first into nothing, so that one that is refused leaves nothing. */
+static int parse_main_at_start(ConfLoader *l, ConfFile *f, const char *text, size_t n)
+{
+        _cleanup_(config_free_p) Config *scratch = NULL;
+        ConfMessages unheard = { 0 };
+        int r = config_new(&scratch);
+
+        if (r < 0)
+                return r;
+        r = conf_file_init(f, CONF_MAIN, f->path, NULL, scratch, l->messages);
+        if (r < 0)
+                return r;
+        parse_text(f, text, n);
+        if (f->error != 0 || f->n_errors > 0) {
+                f->config = NULL;
+                return f->error;
+        }
+        r = conf_file_init(f, CONF_MAIN, f->path, NULL, l->config, &unheard);
+        if (r == 0) {
+                parse_text(f, text, n);
+                f->messages = l->messages;
+                r = f->error;
+        }
+        conf_messages_clear(&unheard);
+        return r;
 }
 
 /* Turns checked text into the object it describes. */
@@ -275,11 +313,14 @@ static int parse_file(ConfLoader *l, ConfFile *f, const ConfKind *kind, const ch
                 if (r < 0)
                         return r == -EINVAL ? 0 : r;
         }
+        if (k == CONF_MAIN && l->at_start)
+                return parse_main_at_start(l, f, text, n);
         r = conf_file_init(f, k, f->path, pool, l->config, l->messages);
         if (r < 0)
                 return r;
         parse_text(f, text, n);
-        if (!f->rule || l->unresolved || f->error != 0 || f->n_errors > 0)
+        if (!f->rule || l->unresolved || f->error != 0 ||
+            (f->n_errors > 0 && (f->match_lost || !l->at_start)))
                 return f->error;
         return conf_users_resolve(f, l->root);
 }
@@ -312,7 +353,7 @@ int conf_load_file(ConfLoader *l, const ConfKind *kind, const char *path)
 {
         ConfFile f = { .path = path, .messages = l->messages };
         _cleanup_free_ char *full = conf_full_path(l, path), *text = NULL;
-        size_t n;
+        size_t n, first_message = l->messages->n_messages;
         int r;
 
         if (!full)
@@ -324,7 +365,9 @@ int conf_load_file(ConfLoader *l, const ConfKind *kind, const char *path)
                 r = f.error;
         if (r == 0 && f.n_errors == 0)
                 r = keep_result(l, &f);
-        if (f.n_errors > 0)
+        if (r == 0 && f.n_errors > 0 && l->at_start)
+                r = conf_start_refuse_file(l, &f, *kind, first_message);
+        else if (f.n_errors > 0)
                 l->refused = true;
         conf_file_clear(&f);
         return r;

@@ -50,14 +50,20 @@ int conf_messages_add(ConfMessages *m, ConfSeverity severity, const char *file, 
  * else through NSS. Unknown names are a warning. */
 int config_load(const char *root, Config **ret, ConfMessages *messages);
 
-/* Only what the fence needs, cdmd.conf and the pools: for the generator, which runs when no name service may
- * be asked, and to which a rule that does not parse makes no difference. n_rules is 0; else as
- * config_load(). */
-int config_load_fence(const char *root, Config **ret, ConfMessages *messages);
+/* For a start, which has no policy that could stay in force: a refused file costs no more than it must, and
+ * opens nothing. Its errors are among the messages, and 0 is returned.
+ *
+ * A rule is replaced, in its place, by one that denies what its [Match] says, or everything where that could
+ * not be read whole. Where another file is refused, or a folder, every request is denied. In place of a pool
+ * there is one of the nodes that Nodes=auto finds (`refused` is set). Of cdmd.conf and its drop-ins those
+ * that are good count, but Mode= is then `enforce`.
+ *
+ * resolve_users false: no name service is asked, so User= and Group= resolve to nobody; for the generator.
+ * Negative errno: as config_load(), but never -EBADMSG. */
+int config_load_at_start(const char *root, bool resolve_users, Config **ret, ConfMessages *messages);
 
-/* Adds the rules to such a configuration, for the generator as well: no name service is asked, so User= and
- * Group= resolve to nobody. -EBADMSG: a file was refused, and n_rules stays 0. */
-int config_load_rules_unresolved(const char *root, Config *config, ConfMessages *messages);
+/* Likewise where pools contradict each other: puts a rule before all others that denies every request. */
+int config_deny_all(Config *c, const char *file, unsigned line, const char *reason);
 
 /* Checks single files as given on a command line; their kind follows from the folder (pools.d, policy.d) or
  * else from the first section. Same results as config_load(). */

@@ -220,9 +220,20 @@ static void blame(Case *c, RuleKey key)
 
 static int check_deny(Case *c)
 {
-        if (!c->d->rule->deny)
+        const Rule *rule = c->d->rule;
+        char at[sizeof(":4294967295")] = "";
+
+        if (!rule->deny)
                 return 0;
         blame(c, RULE_KEY_DENY);
+        if (rule->refused_line > 0)
+                snprintf(at, sizeof(at), ":%u", rule->refused_line);
+        if (rule->refused)
+                return decide_answer(
+                        c, VERDICT_DENIED,
+                        "%s%s was refused as cdmd started, and denies this until the administrator mends it "
+                        "and runs \"cdmctl reload\": %s",
+                        rule->file, at, rule->refused);
         return decide_answer(c, VERDICT_DENIED,
                              "Deny=yes of %s:%u refuses this; only the administrator can change that",
                              c->d->rule->file, c->d->line);

@@ -11,6 +11,7 @@ libpolicy_la_SOURCES = \
 	policy/conf-message.c \
 	policy/conf-read.c \
 	policy/conf-read.h \
+	policy/conf-start.c \
 	policy/conf-text.c \
 	policy/conf-text.h \
 	policy/conf-users.c \

@@ -279,6 +279,81 @@ int pool_set_resolve(const Topology *t, const PoolConfig *const *configs, size_t
         return 0;
 }
 
+const char *pool_spare_name(const PoolConfig *const *configs, size_t n_configs,
+                            char buf[static POOL_SPARE_NAME_MAX])
+{
+        size_t i = 0;
+
+        strcpy(buf, POOL_DEFAULT_NAME);
+        for (unsigned n = 1; i < n_configs; n++) {
+                for (i = 0; i < n_configs && strcmp(configs[i]->name, buf) != 0; i++)
+                        ;
+                if (i < n_configs)
+                        snprintf(buf, POOL_SPARE_NAME_MAX, POOL_DEFAULT_NAME "-%u", n);
+        }
+        return buf;
+}
+
+/* Shallow copies for a start: those that say which nodes they want, without what another one has named
+ * before, then those that take what is left. Returns whether two of them named one node. */
+static bool order_for_start(const PoolConfig *const *configs, size_t n_configs, PoolConfig *copies,
+                            const PoolConfig **list, size_t *ret_n_good)
+{
+        NodeSet taken = NODESET_EMPTY;
+        bool contradiction = false;
+        size_t n = 0;
+
+        for (size_t i = 0; i < n_configs; i++) {
+                copies[i] = *configs[i];
+                if (!copies[i].nodes_auto) {
+                        contradiction = contradiction || nodeset_intersects(&copies[i].nodes, &taken);
+                        copies[i].nodes = nodeset_subtract(&copies[i].nodes, &taken);
+                        taken = nodeset_union(&taken, &copies[i].nodes);
+                }
+                if (!copies[i].refused)
+                        list[n++] = &copies[i];
+        }
+        *ret_n_good = n;
+        for (size_t i = 0; i < n_configs; i++)
+                if (copies[i].refused)
+                        list[n++] = &copies[i];
+        return contradiction;
+}
+
+int pool_set_resolve_at_start(const Topology *t, const PoolConfig *const *configs, size_t n_configs,
+                              PoolSet **ret, char **ret_error)
+{
+        _cleanup_free_ PoolConfig *copies = calloc(n_configs + 1, sizeof(*copies));
+        _cleanup_free_ const PoolConfig **list = calloc(n_configs + 1, sizeof(*list));
+        _cleanup_free_ char *contradiction = NULL;
+        char name[POOL_SPARE_NAME_MAX];
+        size_t n = n_configs, n_good;
+        int r;
+
+        if (!copies || !list)
+                return -ENOMEM;
+        if (order_for_start(configs, n_configs, copies, list, &n_good)) {
+                /* Only for its message. */
+                r = pool_set_resolve(t, configs, n_configs, ret, &contradiction);
+                if (r != -EEXIST)
+                        return r;
+                copies[n] = default_pool;
+                copies[n].name = (char *)pool_spare_name(configs, n_configs, name);
+                list[n] = &copies[n];
+                n++;
+        }
+        r = pool_set_resolve(t, list, n, ret, ret_error);
+        /* Rather what is known for sure than nothing. */
+        if (r == -ENOSPC && n_good > 0 && n_good < n) {
+                free(*ret_error);
+                *ret_error = NULL;
+                r = pool_set_resolve(t, list, n_good, ret, ret_error);
+        }
+        if (contradiction && !*ret_error)
+                *ret_error = TAKE_PTR(contradiction);
+        return r;
+}
+
 bool pool_set_needs_fence(const PoolSet *s)
 {
         return s->awaited || !nodeset_is_empty(&s->cdm);

@@ -31,6 +31,7 @@ typedef struct PoolConfig {
         bool dax;
         Size headroom; /* of every node */
         bool hold;
+        bool refused; /* stands for a file that was refused at start: its nodes are not known */
 } PoolConfig;
 
 PoolConfig *pool_config_free(PoolConfig *c);
@@ -68,6 +69,19 @@ DEFINE_CLEANUP(PoolSet, pool_set_free);
  * it may be hotplugged later. */
 int pool_set_resolve(const Topology *t, const PoolConfig *const *configs, size_t n_configs, PoolSet **ret,
                      char **ret_error);
+
+/* For a start: the same, but where pools contradict each other, or a file of theirs was refused, every node
+ * that one of them names or `auto` finds is in a pool, if ordinary memory remains. A node that two pools
+ * name belongs to the first. *ret_error is also set when it was needed to say which pool gives way.
+ *
+ * -ENOSPC: pools would take all memory. */
+int pool_set_resolve_at_start(const Topology *t, const PoolConfig *const *configs, size_t n_configs,
+                              PoolSet **ret, char **ret_error);
+
+#define POOL_SPARE_NAME_MAX 32
+/* A name that none of them has. */
+const char *pool_spare_name(const PoolConfig *const *configs, size_t n_configs,
+                            char buf[static POOL_SPARE_NAME_MAX]);
 
 const Pool *pool_set_find(const PoolSet *s, const char *name);
 const Pool *pool_set_find_node(const PoolSet *s, int node);

@@ -70,6 +70,7 @@ Rule *rule_free(Rule *r)
         strings_free(r->groups);
         free(r->uids);
         free(r->gids);
+        free(r->refused);
         free(r);
         return NULL;
 }

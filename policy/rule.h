@@ -61,6 +61,9 @@ typedef struct Rule {
         Size static_size;
         bool static_required; /* where it cannot be reserved, the unit does not start */
         bool exclusive;
+
+        char *refused; /* why its file was refused at start; it denies what it matches. NULL: it was not */
+        unsigned refused_line; /* 0: the file as a whole */
 } Rule;
 
 Rule *rule_free(Rule *r);

@@ -16,6 +16,7 @@ Topology *topology_free(Topology *t)
         }
         free(t->nodes);
         free(t->cdmm);
+        free(t->unread);
         free(t);
         return NULL;
 }

@@ -42,6 +42,7 @@ typedef struct Topology {
         char *cdmm;    /* the setting that keeps GPU memory out of NUMA (NVIDIA's CDMM mode), or NULL */
         bool gpu_numa; /* an NVIDIA GPU's memory is a node, or meant to become one */
         bool gpu_needs_movable; /* ... and its driver takes nothing but online_movable */
+        char *unread;           /* nodes whose size is unknown, and why: a line each; NULL: none */
 } Topology;
 
 Topology *topology_free(Topology *t);

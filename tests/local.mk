@@ -23,6 +23,7 @@ unit_tests = \
 	tests/unit/test-cgroup \
 	tests/unit/test-conf-corpus \
 	tests/unit/test-conf-read \
+	tests/unit/test-conf-start \
 	tests/unit/test-container \
 	tests/unit/test-decide \
 	tests/unit/test-facts \

@@ -529,6 +529,103 @@ START_TEST(a_bad_file_keeps_the_policy)
 }
 END_TEST
 
+static bool is_warned(const char *part)
+{
+        char **warnings = NULL;
+        bool found = false;
+
+        ck_assert_int_ge(sd_bus_get_property_strv(w.client, CDM_BUS_NAME, CDM_PATH, CDM_INTERFACE_MANAGER,
+                                                  "Warnings", NULL, &warnings),
+                         0);
+        for (char **s = warnings; s && *s; s++) {
+                found = found || strstr(*s, part);
+                free(*s);
+        }
+        free(warnings);
+        return found;
+}
+
+static void expect_denied(const char *unit, const char *part)
+{
+        uint32_t id;
+
+        ck_assert_int_lt(world_request(w.client, "cdm", GIB / 2, &id, 1, CDM_OPTION_UNIT, "s", unit), 0);
+        ck_assert_str_eq(world_error, CDM_ERROR_DENIED);
+        ck_assert_msg(strstr(world_message, part) != NULL, "%s", world_message);
+}
+
+/* Mode=, Exempt= and the other rules stay. */
+START_TEST(at_start_a_bad_rule_costs_that_rule)
+{
+        world_kill_cdmd(&w, SIGTERM);
+        world_put(&w, "/etc/cdm/cdmd.conf", "[Fence]\nMode=observe\nExempt=train.service\n");
+        world_put(&w, "/etc/cdm/policy.d/05-bad.conf", "[Match]\nUnit=train.*\n[Grant]\nLimit=much\n");
+        world_start_cdmd(&w);
+
+        expect_denied("train.service", "05-bad.conf:4 was refused");
+        expect_denied("train.service", "Limit=much is not a size");
+        expect_denied("train.service", "cdmctl reload");
+        uint32_t id = grant_db(GIB / 2);
+        ck_assert_str_eq(world_reservation(&w, id, "Strength"), "advisory");
+        ck_assert_str_eq(world_get(&w, "/sys/fs/cgroup/system.slice/train.service/cpuset.mems"), "0-3");
+        ck_assert(is_warned("05-bad.conf:4: Limit=much is not a size"));
+        ck_assert(is_warned("05-bad.conf:4: the rule was refused: it denies what its [Match] says"));
+
+        /* A reload is strict. */
+        world_put(&w, "/etc/cdm/cdmd.conf", "[Fence]\nMode=enforce\nExempt=train.service\n");
+        ck_assert_int_lt(sd_bus_call_method(w.client, CDM_BUS_NAME, CDM_PATH, CDM_INTERFACE_MANAGER,
+                                            "Reload", NULL, NULL, NULL),
+                         0);
+        ck_assert_str_eq(world_reservation(&w, id, "Strength"), "advisory");
+
+        world_put(&w, "/etc/cdm/policy.d/05-bad.conf", "[Match]\nUnit=train.*\n[Grant]\nLimit=1G\n");
+        ck_assert_int_ge(sd_bus_call_method(w.client, CDM_BUS_NAME, CDM_PATH, CDM_INTERFACE_MANAGER,
+                                            "Reload", NULL, NULL, NULL),
+                         0);
+        ck_assert(!is_warned("05-bad.conf"));
+        ck_assert_str_eq(world_get(&w, "/sys/fs/cgroup/system.slice/train.service/cpuset.mems"), "0-3");
+        ck_assert_int_eq(
+                world_request(w.client, "cdm", GIB / 2, &id, 1, CDM_OPTION_UNIT, "s", "train.service"), 0);
+}
+END_TEST
+
+/* Whom it is for cannot be read: nobody gets anything. */
+START_TEST(at_start_a_rule_without_a_match_denies_everything)
+{
+        world_kill_cdmd(&w, SIGTERM);
+        world_put(&w, "/etc/cdm/policy.d/05-bad.conf", "[Match]\nUnit=train\n[Grant]\nLimit=1G\n");
+        world_start_cdmd(&w);
+        expect_denied("db.service", "05-bad.conf:2 was refused");
+        ck_assert(is_warned("denies every request"));
+        ck_assert_str_eq(world_get(&w, "/sys/fs/cgroup/system.slice/train.service/cpuset.mems"), "0-1");
+}
+END_TEST
+
+START_TEST(at_start_bad_settings_deny_everything_and_close_the_fence)
+{
+        world_kill_cdmd(&w, SIGTERM);
+        world_put(&w, "/etc/cdm/cdmd.conf", "[Fence]\nMode=off\n");
+        world_put(&w, "/etc/cdm/cdmd.conf.d/10-bad.conf", "[Reservations]\nQueueMax=x\n");
+        world_start_cdmd(&w);
+        expect_denied("db.service", "10-bad.conf:2 was refused");
+        ck_assert(is_warned("Mode=enforce holds"));
+        ck_assert_str_eq(world_get(&w, "/sys/fs/cgroup/system.slice/train.service/cpuset.mems"), "0-1");
+}
+END_TEST
+
+/* The first keeps the node; nobody gets anything before that is mended. */
+START_TEST(at_start_pools_that_contradict_each_other_are_fenced)
+{
+        world_kill_cdmd(&w, SIGTERM);
+        world_put(&w, "/etc/cdm/pools.d/cdm.conf", "[Pool]\nNodes=3\n");
+        world_put(&w, "/etc/cdm/pools.d/x.conf", "[Pool]\nNodes=3\n");
+        world_start_cdmd(&w);
+        expect_denied("db.service", "x.conf:2: node 3 is already in pool cdm");
+        ck_assert(is_warned("every request is denied"));
+        ck_assert_str_eq(world_get(&w, "/sys/fs/cgroup/system.slice/train.service/cpuset.mems"), "0-1");
+}
+END_TEST
+
 START_TEST(a_reload_swaps_the_policy)
 {
         uint32_t id;
@@ -1471,6 +1568,10 @@ int main(void)
         tcase_add_test(t, a_change_of_the_fence_that_was_interrupted_goes_on);
         tcase_add_test(t, a_systemd_that_is_busy_is_asked_again);
         tcase_add_test(t, a_bad_file_keeps_the_policy);
+        tcase_add_test(t, at_start_a_bad_rule_costs_that_rule);
+        tcase_add_test(t, at_start_a_rule_without_a_match_denies_everything);
+        tcase_add_test(t, at_start_bad_settings_deny_everything_and_close_the_fence);
+        tcase_add_test(t, at_start_pools_that_contradict_each_other_are_fenced);
         tcase_add_test(t, a_reload_swaps_the_policy);
         tcase_add_test(t, residue_keeps_its_bytes);
         tcase_add_test(t, excess_on_a_node_that_is_kept_is_residue);

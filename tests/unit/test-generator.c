@@ -4,6 +4,7 @@
 
 #include <sys/wait.h>
 
+#include "policy/cdm-names.h"
 #include "tests/unit/check-main.h"
 #include "tests/unit/tree.h"
 
@@ -205,14 +206,88 @@ START_TEST(a_configuration_that_does_not_parse_fences_what_auto_finds)
 }
 END_TEST
 
+/* Of the other rules as well. */
 START_TEST(a_bad_rule_makes_no_difference)
 {
         char *root = new_root("hbm4");
 
         tree_write(root, "etc/cdm/cdmd.conf", "[Fence]\nMode=observe\n");
-        tree_write(root, "etc/cdm/policy.d/10-bad.conf", "[Match]\nNonsense=yes\n");
+        tree_write(root, "etc/cdm/policy.d/10-bad.conf",
+                   "[Match]\nUnit=bad.service\n[Grant]\nStatic=8G\nNonsense=yes\n");
+        tree_write(root, "etc/cdm/policy.d/20-good.conf",
+                   "[Match]\nUnit=good.service\n[Grant]\nStatic=1G\n");
         generate(root);
         ck_assert(!tree_exists(root, FENCE));
+        tree_write(root, "etc/cdm/cdmd.conf", "[Fence]\nExempt=gpu.service\n");
+        tree_write(root, "etc/cdm/pools.d/hbm.conf", "[Pool]\nNodes=3\n");
+        generate(root);
+        assert_fence(root, "0-2");
+        assert_log(root, "10-bad.conf:5:");
+        ck_assert(tree_exists(root, "out/gpu.service.d/20-cdmd-exempt.conf"));
+        ck_assert(tree_exists(root, "out/good.service.d/" CDM_DROPIN_STATIC));
+        ck_assert(!tree_exists(root, "out/bad.service.d/" CDM_DROPIN_STATIC));
+        tree_remove(root);
+}
+END_TEST
+
+/* Its nodes are not known, those of the others are; and what else was said counts. */
+START_TEST(a_bad_pool_costs_no_more_than_it_must)
+{
+        char *root = new_root("hbm4");
+
+        tree_write(root, "etc/cdm/pools.d/a.conf", "[Pool]\nNodes=three\n");
+        tree_write(root, "etc/cdm/pools.d/b.conf", "[Pool]\nNodes=1\n");
+        tree_write(root, "etc/cdm/cdmd.conf", "[Fence]\nExempt=gpu.service\n");
+        generate(root);
+        assert_fence(root, "0");
+        assert_log(root, "a.conf:2:");
+        ck_assert(tree_exists(root, "out/gpu.service.d/20-cdmd-exempt.conf"));
+        tree_remove(root);
+
+        root = new_root("hbm4");
+        tree_write(root, "etc/cdm/pools.d/a.conf", "[Pool]\nNodes=three\n");
+        tree_write(root, "etc/cdm/cdmd.conf", "[Fence]\nMode=observe\n");
+        generate(root);
+        ck_assert(!tree_exists(root, FENCE));
+        tree_remove(root);
+}
+END_TEST
+
+START_TEST(a_bad_drop_in_opens_nothing)
+{
+        char *root = new_root("hbm4");
+
+        tree_write(root, "etc/cdm/cdmd.conf", "[Fence]\nMode=off\nExempt=gpu.service\n");
+        tree_write(root, "etc/cdm/cdmd.conf.d/10-bad.conf", "[Fence]\nExempt=open.service\nMaxPerUser=1\n");
+        tree_write(root, "etc/cdm/pools.d/b.conf", "[Pool]\nNodes=3\n");
+        generate(root);
+        assert_fence(root, "0-2");
+        ck_assert(tree_exists(root, "out/gpu.service.d/20-cdmd-exempt.conf"));
+        ck_assert(!tree_exists(root, "out/open.service.d"));
+        tree_remove(root);
+}
+END_TEST
+
+/* The kernel takes ten lines in five seconds, and the last ones count most. */
+START_TEST(many_mistakes_are_told_in_few_lines)
+{
+        char *root = new_root("hbm4"), *text;
+        size_t n = 0;
+
+        for (int i = 0; i < 30; i++) {
+                char path[64];
+
+                snprintf(path, sizeof(path), "etc/cdm/policy.d/%d.conf", i);
+                tree_write(root, path, "[Match]\nPool=*\n[Grant]\nLimit=much\n");
+        }
+        generate(root);
+        assert_fence(root, "0-1");
+        assert_log(root, "30 mistakes");
+        text = tree_read(root, "log");
+        for (const char *p = text; (p = strchr(p, '\n')); p++)
+                n++;
+        ck_assert_uint_le(n, 6);
+        free(text);
         tree_remove(root);
 }
 END_TEST
@@ -354,6 +429,9 @@ static Suite *suite(void)
         tcase_add_test(c, machines_without_cdm_nodes_get_no_files);
         tcase_add_test(c, a_configuration_that_does_not_parse_fences_what_auto_finds);
         tcase_add_test(c, a_bad_rule_makes_no_difference);
+        tcase_add_test(c, a_bad_pool_costs_no_more_than_it_must);
+        tcase_add_test(c, a_bad_drop_in_opens_nothing);
+        tcase_add_test(c, many_mistakes_are_told_in_few_lines);
         tcase_add_test(c, pools_that_take_all_memory_fence_nothing_and_say_so);
         tcase_add_test(c, pools_that_name_one_node_twice_fence_what_auto_finds);
         tcase_add_test(c, what_cdmd_decided_is_repeated);

@@ -305,6 +305,83 @@ START_TEST(empty_pool)
 }
 END_TEST
 
+/* Without a mistake a start is as any other time. */
+static PoolSet *resolve_at_start(const Topology *t, const PoolConfig *configs, size_t n, const char *part)
+{
+        const PoolConfig *pointers[8];
+        PoolSet *s = NULL;
+        _cleanup_free_ char *error = NULL;
+
+        for (size_t i = 0; i < n; i++)
+                pointers[i] = &configs[i];
+        ck_assert_int_eq(pool_set_resolve_at_start(t, pointers, n, &s, &error), 0);
+        ck_assert_msg(part ? error && strstr(error, part) : !error, "%s", error);
+        return s;
+}
+
+START_TEST(a_start_without_mistakes)
+{
+        _cleanup_(topology_free_p) Topology *t = power9();
+        const PoolConfig configs[] = { config("a", NULL), config("b", "251"), config("c", "8") };
+        _cleanup_(pool_set_free_p) PoolSet *s = resolve_at_start(t, configs, 3, NULL), *none = NULL;
+
+        ck_assert_str_eq(s->pools[0].name, "a");
+        expect_set(&s->pools[0].nodes, "250,252-255");
+        expect_set(&s->cdm, "8,250-255");
+        none = resolve_at_start(t, NULL, 0, NULL);
+        expect_set(&none->cdm, "250-255");
+}
+END_TEST
+
+/* The refused one comes first, and takes what nobody else wants. */
+START_TEST(a_refused_pool_is_fenced_as_well)
+{
+        _cleanup_(topology_free_p) Topology *t = power9();
+        PoolConfig configs[] = { config("a", NULL), config("b", "8"), config("c", NULL) };
+        _cleanup_(pool_set_free_p) PoolSet *s = NULL, *all = NULL;
+
+        configs[0].refused = true;
+        configs[2].max_latency_ns = 1;
+        s = resolve_at_start(t, configs, 3, NULL);
+        expect_set(&s->cdm, "8,250-255");
+        expect_set(&pool_set_find(s, "b")->nodes, "8");
+        expect_set(&pool_set_find(s, "a")->nodes, "250-255");
+
+        /* What is known for sure rather than nothing. */
+        configs[1] = config("b", "0,8");
+        all = resolve_at_start(t, configs, 3, NULL);
+        expect_set(&all->cdm, "0,8");
+        expect_set(&all->ordinary, "250-255");
+}
+END_TEST
+
+START_TEST(pools_that_contradict_each_other_are_all_fenced)
+{
+        _cleanup_(topology_free_p) Topology *t = power9();
+        const PoolConfig configs[] = { config("cdm", "8,250"), config("b", "250-251") };
+        _cleanup_(pool_set_free_p) PoolSet *s =
+                resolve_at_start(t, configs, 2, "node 250 is already in pool cdm");
+
+        expect_set(&pool_set_find(s, "cdm")->nodes, "8,250");
+        expect_set(&pool_set_find(s, "b")->nodes, "251");
+        expect_set(&pool_set_find(s, "cdm-1")->nodes, "252-255");
+        expect_set(&s->cdm, "8,250-255");
+}
+END_TEST
+
+START_TEST(a_start_with_pools_that_take_all)
+{
+        _cleanup_(topology_free_p) Topology *t = power9();
+        const PoolConfig c = config("a", "0,8,250-255"), *list[] = { &c };
+        _cleanup_free_ char *error = NULL;
+        PoolSet *s = NULL;
+
+        ck_assert_int_eq(pool_set_resolve_at_start(t, list, 1, &s, &error), -ENOSPC);
+        ck_assert_ptr_null(s);
+        ck_assert_ptr_nonnull(error);
+}
+END_TEST
+
 int main(void)
 {
         Suite *s = suite_create("pool");
@@ -322,6 +399,10 @@ int main(void)
         tcase_add_test(c, selectors);
         tcase_add_test(c, listed_nodes);
         tcase_add_test(c, empty_pool);
+        tcase_add_test(c, a_start_without_mistakes);
+        tcase_add_test(c, a_refused_pool_is_fenced_as_well);
+        tcase_add_test(c, pools_that_contradict_each_other_are_all_fenced);
+        tcase_add_test(c, a_start_with_pools_that_take_all);
         suite_add_tcase(s, c);
         return check_main(s);
 }

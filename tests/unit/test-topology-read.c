@@ -74,6 +74,35 @@ START_TEST(hbm_machine_is_read_in_full)
 }
 END_TEST
 
+/* Some tools that copy sysfs write a NUL byte at the end of each file. */
+START_TEST(files_that_end_in_nul)
+{
+        _cleanup_(topology_free_p) Topology *t = read_machine("nul"), *as = read_machine("hbm4");
+
+        ck_assert_uint_eq(t->n_nodes, as->n_nodes);
+        ck_assert(nodeset_equal(&t->possible, &as->possible));
+        ck_assert_uint_eq(t->kernel_major, as->kernel_major);
+        ck_assert_int_eq(t->demotion_enabled, as->demotion_enabled);
+        ck_assert_int_eq(t->numa_balancing, as->numa_balancing);
+        ck_assert_str_eq(t->auto_online, as->auto_online);
+        ck_assert_ptr_null(t->unread);
+        for (size_t i = 0; i < t->n_nodes; i++) {
+                const Node *a = &t->nodes[i], *b = &as->nodes[i];
+
+                ck_assert_int_eq(a->id, b->id);
+                ck_assert_int_eq(a->has_cpu, b->has_cpu);
+                ck_assert_int_eq(a->online, b->online);
+                ck_assert_uint_eq(a->size_bytes, b->size_bytes);
+                ck_assert_uint_eq(a->free_bytes, b->free_bytes);
+                ck_assert_uint_eq(a->read_bandwidth_mbps, b->read_bandwidth_mbps);
+                ck_assert_uint_eq(a->read_latency_ns, b->read_latency_ns);
+                ck_assert_int_eq(a->tier, b->tier);
+                ck_assert(nodeset_equal(&a->initiators, &b->initiators));
+                ck_assert_mem_eq(a->distance, b->distance, t->n_nodes * sizeof(*a->distance));
+        }
+}
+END_TEST
+
 START_TEST(machine_without_cdm_has_only_cpu_nodes)
 {
         _cleanup_(topology_free_p) Topology *t = read_machine("plain");
@@ -346,6 +375,91 @@ START_TEST(node_list_decides_whether_there_is_a_topology)
 }
 END_TEST
 
+static void expect_explained(const char *root, const char *part)
+{
+        _cleanup_free_ char *error = NULL;
+        Topology *t = NULL;
+
+        ck_assert_int_lt(topology_read_explained(root, &t, &error), 0);
+        ck_assert_ptr_null(t);
+        ck_assert_msg(error && strstr(error, part), "%s", error);
+}
+
+static void remove_file(const char *root, const char *path)
+{
+        _cleanup_free_ char *full = NULL;
+
+        ck_assert_int_ge(asprintf(&full, "%s/%s", root, path), 0);
+        ck_assert_int_eq(remove(full), 0);
+}
+
+/* What is wrong, where, and what to do. */
+START_TEST(what_is_wrong_with_the_list_is_said)
+{
+        _cleanup_free_ char *big = calloc(1, 1 << 20);
+        char *root = one_node();
+
+        memset(big, '0', 1 << 20);
+        tree_write(root, NODE "online", "zero\n");
+        expect_explained(root, "/" NODE "online is not a list of nodes; write");
+        tree_write(root, NODE "online", "");
+        expect_explained(root, "/" NODE "online is empty");
+        tree_write_bytes(root, NODE "online", "0\0001\n", 4);
+        expect_explained(root, "/" NODE "online holds binary data");
+        tree_write_bytes(root, NODE "online", big, 1 << 20);
+        expect_explained(root, "/" NODE "online is longer than any attribute");
+        remove_file(root, NODE "online");
+        tree_symlink(root, NODE "online", "online");
+        expect_explained(root, "/" NODE "online is a link that leads in a circle");
+        remove_file(root, NODE "online");
+        tree_write(root, NODE "online/x", "");
+        expect_explained(root, "/" NODE "online is not a regular file");
+        tree_remove(root);
+
+        root = tree_new();
+        expect_explained(root, "sys/devices/system/node does not exist: the kernel has no NUMA support");
+        tree_write(root, NODE "has_cpu", "0\n");
+        expect_explained(root, "has neither the file `online` nor a folder nodeN");
+        tree_remove(root);
+        expect_explained("/nonexistent-root", "/nonexistent-root does not exist");
+}
+END_TEST
+
+/* The others are read. Nothing of it is taken for a pool, whatever else is known of it. */
+START_TEST(a_node_that_cannot_be_read_is_named)
+{
+        static const struct {
+                const char *meminfo, *part;
+        } cases[] = {
+                { "", "node3/meminfo has no line \"MemTotal: NUMBER kB\"" },
+                { "\1\2\3", "node3/meminfo has no line" },
+                { NULL, "node3/meminfo does not exist" },
+        };
+
+        for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+                _cleanup_(topology_free_p) Topology *t = NULL;
+                char *root = one_node();
+
+                tree_write(root, NODE "online", "0,3,7");
+                remove_file(root, NODE "has_memory");
+                tree_write(root, NODE "has_cpu", "0");
+                tree_write(root, NODE "node7/meminfo", "Node 7 MemTotal: 2048 kB");
+                tree_write(root, NODE "node7/cpulist", "\n");
+                if (cases[i].meminfo)
+                        tree_write(root, NODE "node3/meminfo", cases[i].meminfo);
+                t = read_tree(root);
+                ck_assert_uint_eq(t->n_nodes, 3);
+                ck_assert_uint_eq(topology_find(t, 3)->size_bytes, 0);
+                assert_list(topology_memory_nodes(t), "0,7");
+                ck_assert(!topology_find(t, 7)->has_cpu && topology_find(t, 0)->has_cpu);
+                ck_assert_ptr_nonnull(t->unread);
+                ck_assert_msg(strstr(t->unread, cases[i].part) != NULL, "%s", t->unread);
+                ck_assert_ptr_null(strchr(t->unread, '\n'));
+                tree_remove(root);
+        }
+}
+END_TEST
+
 START_TEST(no_sysfs_is_enoent_and_no_list_is_replaced_by_the_folders)
 {
         char *empty = tree_new(), *root = one_node(), *online = NULL;
@@ -422,7 +536,7 @@ END_TEST
 START_TEST(a_node_whose_cpus_are_unknown_is_left_alone)
 {
         char *root = one_node(), *path = NULL;
-        _cleanup_(topology_free_p) Topology *t = NULL, *u = NULL, *v = NULL;
+        _cleanup_(topology_free_p) Topology *t = NULL, *u = NULL, *v = NULL, *w = NULL, *x = NULL;
 
         t = read_tree(root);
         ck_assert(!t->nodes[0].has_cpu);
@@ -433,6 +547,14 @@ START_TEST(a_node_whose_cpus_are_unknown_is_left_alone)
         ck_assert_int_eq(unlink(path), 0);
         v = read_tree(root);
         ck_assert(v->nodes[0].has_cpu);
+        /* Without a byte, or with no CPU on the whole machine, they say nothing. */
+        tree_write(root, NODE "has_cpu", "");
+        tree_write(root, NODE "node0/cpulist", "");
+        w = read_tree(root);
+        ck_assert(w->nodes[0].has_cpu);
+        tree_write(root, NODE "has_cpu", "\n");
+        x = read_tree(root);
+        ck_assert(x->nodes[0].has_cpu);
         free(path);
         tree_remove(root);
 }
@@ -476,6 +598,7 @@ static Suite *suite(void)
         tcase_set_timeout(c, 60); /* a tar file is unpacked, on a machine that may be busy */
 
         tcase_add_test(c, hbm_machine_is_read_in_full);
+        tcase_add_test(c, files_that_end_in_nul);
         tcase_add_test(c, machine_without_cdm_has_only_cpu_nodes);
         tcase_add_test(c, sparse_numbers_and_empty_nodes);
         tcase_add_test(c, garbled_attributes_are_unknown_one_by_one);
@@ -487,6 +610,8 @@ static Suite *suite(void)
         tcase_add_test(c, near_a_device);
         tcase_add_test(c, links_stay_below_the_root);
         tcase_add_test(c, node_list_decides_whether_there_is_a_topology);
+        tcase_add_test(c, what_is_wrong_with_the_list_is_said);
+        tcase_add_test(c, a_node_that_cannot_be_read_is_named);
         tcase_add_test(c, no_sysfs_is_enoent_and_no_list_is_replaced_by_the_folders);
         tcase_add_test(c, binary_over_long_and_special_files);
         tcase_add_test(c, sizes_that_cannot_be);

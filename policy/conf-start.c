@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* What takes the place of a file or folder that is refused at start.
+ *
+ *   a rule         a rule that denies what its [Match] says, or everything
+ *   a pool         a pool of what Nodes=auto finds; and every request is denied
+ *   cdmd.conf(.d)  Mode=enforce; and every request is denied
+ *
+ * "Every request is denied" is a rule as well, before all others: so these stay known, and with them what
+ * they say about reservations that are there already. */
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "policy/conf-loader.h"
+
+/* A rule that denies what `match` does, which is taken over; NULL: everything. */
+static int start_make_refused(Rule *match, const char *path, unsigned line, const char *reason, Rule **ret)
+{
+        _cleanup_(rule_free_p) Rule *r = match ? match : conf_rule_new(path);
+
+        if (!r)
+                return -ENOMEM;
+        /* Nothing of [Grant] stays. A file as a whole has no line, but who quotes FILE:LINE needs one. */
+        *r = (Rule){ .file = r->file,
+                     .line = line > 0 ? line : 1,
+                     .pools = r->pools,
+                     .units = r->units,
+                     .slices = r->slices,
+                     .cgroups = r->cgroups,
+                     .containers = r->containers,
+                     .users = r->users,
+                     .groups = r->groups,
+                     .uids = r->uids,
+                     .n_uids = r->n_uids,
+                     .gids = r->gids,
+                     .n_gids = r->n_gids,
+                     .deny = true,
+                     .refused = strdup(reason),
+                     .refused_line = line };
+        if (!r->refused)
+                return -ENOMEM;
+        *ret = TAKE_PTR(r);
+        return 0;
+}
+
+static int start_deny_all(ConfLoader *l, const char *path, unsigned line, const char *reason)
+{
+        if (l->deny_all)
+                return 0;
+        return start_make_refused(NULL, path, line, reason, &l->deny_all);
+}
+
+static int start_refuse_rule(ConfLoader *l, ConfFile *f, unsigned line, const char *reason)
+{
+        Config *c = l->config;
+        Rule **rules = reallocarray(c->rules, c->n_rules + 1, sizeof(*rules));
+        bool readable = f->rule && !f->match_lost;
+        int r;
+
+        if (!rules)
+                return -ENOMEM;
+        c->rules = rules;
+        r = start_make_refused(readable ? TAKE_PTR(f->rule) : NULL, f->path, line, reason,
+                               &rules[c->n_rules]);
+        if (r < 0)
+                return r;
+        c->n_rules++;
+        return conf_messages_add(l->messages, CONF_WARNING, f->path, line,
+                                 "the rule was refused: it denies %s; mend the file, check it with "
+                                 "\"cdmctl check\", then run \"cdmctl reload\"",
+                                 readable ? "what its [Match] says"
+                                          : "every request, because its [Match] cannot be read");
+}
+
+/* Under the name of its file, so that reservations of it go on. One whose name cannot be used gets a name
+ * that no other file has, so it has to wait for the last one. */
+static int start_refuse_pool(ConfLoader *l, const char *name, const char *path)
+{
+        Config *c = l->config;
+        PoolConfig **pools;
+
+        if (!name) {
+                free(l->nameless_pool);
+                l->nameless_pool = strdup(path);
+                return l->nameless_pool ? 0 : -ENOMEM;
+        }
+        pools = reallocarray(c->pools, c->n_pools + 1, sizeof(*pools));
+        if (!pools)
+                return -ENOMEM;
+        c->pools = pools;
+        pools[c->n_pools] = conf_pool_new(name, path);
+        if (!pools[c->n_pools])
+                return -ENOMEM;
+        pools[c->n_pools++]->refused = true;
+        return 0;
+}
+
+/* The remedy is the same for every file but a rule's. */
+static int start_refuse_other(ConfLoader *l, ConfKind kind, const char *path, unsigned line,
+                              const char *reason)
+{
+        int r = start_deny_all(l, path, line, reason);
+
+        if (r < 0)
+                return r;
+        l->main_refused = l->main_refused || kind == CONF_MAIN;
+        return conf_messages_add(l->messages, CONF_WARNING, path, line,
+                                 "this was refused, so every request is denied%s; mend it, check it with "
+                                 "\"cdmctl check\", then run \"cdmctl reload\"",
+                                 kind == CONF_MAIN   ? " and Mode=enforce holds"
+                                 : kind == CONF_POOL ? " and what Nodes=auto finds is fenced as well"
+                                                     : "");
+}
+
+int conf_start_refuse_file(ConfLoader *l, ConfFile *f, ConfKind kind, size_t first_message)
+{
+        const ConfMessages *m = l->messages;
+        _cleanup_free_ char *name = NULL, *reason = NULL;
+        unsigned line = 0;
+        int r = 0;
+
+        for (size_t i = first_message; i < m->n_messages && !reason; i++)
+                if (m->messages[i].severity == CONF_ERROR) {
+                        line = m->messages[i].line;
+                        reason = strdup(m->messages[i].text);
+                        if (!reason)
+                                return -ENOMEM;
+                }
+        if (kind == CONF_POLICY)
+                return start_refuse_rule(l, f, line, reason ? reason : "cannot be used");
+        if (kind == CONF_POOL) {
+                /* Whether its name can be used was told, if it was asked for. */
+                ConfMessages unheard = { 0 };
+                ConfFile named = { .path = f->path, .messages = &unheard };
+
+                r = conf_file_pool_name(&named, &name);
+                conf_messages_clear(&unheard);
+                if (r == 0 || r == -EINVAL)
+                        r = start_refuse_pool(l, name, f->path);
+        }
+        return r < 0 ? r : start_refuse_other(l, kind, f->path, line, reason ? reason : "cannot be used");
+}
+
+/* What is in such a folder may replace and hide what others have. Who can write to the one above can replace
+ * the folders in it. */
+int conf_start_refuse_folder(ConfLoader *l, ConfKind kind, const char *path, const char *reason)
+{
+        int r = conf_messages_add(l->messages, CONF_ERROR, path, 0, "%s", reason);
+
+        if (r == 0 && kind != CONF_POLICY)
+                r = start_refuse_pool(l, NULL, path);
+        return r < 0 ? r : start_refuse_other(l, kind, path, 0, reason);
+}
+
+static int start_put_first(Config *c, Rule **rule)
+{
+        Rule **rules = reallocarray(c->rules, c->n_rules + 1, sizeof(*rules));
+
+        if (!rules)
+                return -ENOMEM;
+        c->rules = rules;
+        memmove(rules + 1, rules, c->n_rules++ * sizeof(*rules));
+        rules[0] = TAKE_PTR(*rule);
+        return 0;
+}
+
+int conf_start_finish(ConfLoader *l)
+{
+        const PoolConfig *const *pools = (const PoolConfig *const *)l->config->pools;
+        char name[POOL_SPARE_NAME_MAX];
+        int r = 0;
+
+        if (l->main_refused)
+                l->config->mode = FENCE_MODE_ENFORCE;
+        if (l->nameless_pool)
+                r = start_refuse_pool(l, pool_spare_name(pools, l->config->n_pools, name), l->nameless_pool);
+        if (r < 0)
+                return r;
+        return l->deny_all ? start_put_first(l->config, &l->deny_all) : 0;
+}
+
+int config_deny_all(Config *c, const char *file, unsigned line, const char *reason)
+{
+        _cleanup_(rule_free_p) Rule *rule = NULL;
+        int r = start_make_refused(NULL, file, line, reason, &rule);
+
+        return r < 0 ? r : start_put_first(c, &rule);
+}
