@@ -2,12 +2,12 @@
 
 /* Manager.ListReservations, and Get of a reservation's Used.
  *
- *   call ── waits for its turn (callers.h) ── collect ids ── a worker reads Used, if wanted ── append ──
- * reply
+ *   call ── waits for its turn (callers.h) ── collect ids ── a worker reads Used ── append ── reply
  *
- * One call is worked on at a time. Collecting and appending are done in slices, one a turn of the event
- * loop, so neither the size of a page nor the number of callers delays other messages. A slice keeps no
- * pointer to a reservation: one that ends meanwhile is left out of the page. */
+ * There are two listers, so that lists without Used do not wait for a worker. Each works on one call at a
+ * time. Collecting and appending are done in slices, one a turn of the event loop, so neither the size of a
+ * page nor the number of callers delays other messages. A slice keeps no pointer to a reservation: one that
+ * ends meanwhile is left out of the page. */
 
 #include <errno.h>
 #include <inttypes.h>
@@ -460,15 +460,18 @@ static int lister_on_slice(sd_event_source *source, void *userdata)
 
 /* --- asked for ---------------------------------------------------------------------------------------- */
 
-int bus_list_reservations(BusLister *l, sd_bus_message *call, sd_bus_error *error)
+int bus_list_reservations(Manager *m, sd_bus_message *call, sd_bus_error *error)
 {
         Query q;
 
         int r = query_read(call, &q, error);
-        return r < 0 ? r : callers_add(l->callers, call, "lists of reservations");
+        if (r < 0)
+                return r;
+        BusLister *l = q.used ? m->lister_used : m->lister;
+        return callers_add(l->callers, call, "lists of reservations");
 }
 
-int bus_list_get_used(BusLister *l, sd_bus_message *call)
+int bus_list_get_used(Manager *m, sd_bus_message *call)
 {
-        return callers_add(l->callers, call, "questions for Used");
+        return callers_add(m->lister_used->callers, call, "questions for Used");
 }

@@ -162,9 +162,7 @@ static int method_list_holders(sd_bus_message *call, void *userdata, sd_bus_erro
 
 static int method_list_reservations(sd_bus_message *call, void *userdata, sd_bus_error *error)
 {
-        Manager *m = userdata;
-
-        return bus_list_reservations(m->lister, call, error);
+        return bus_list_reservations(userdata, call, error);
 }
 
 static int get_version(sd_bus *bus, const char *path, const char *interface, const char *property,

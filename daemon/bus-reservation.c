@@ -459,7 +459,7 @@ static int on_get_used(sd_bus_message *call, void *userdata, sd_bus_error *error
         int r = sd_bus_message_read(call, "ss", &interface, &property);
         if (r < 0 || strcmp(interface, CDM_INTERFACE_RESERVATION) != 0 || strcmp(property, "Used") != 0)
                 return 0;
-        return bus_list_get_used(m->lister, call);
+        return bus_list_get_used(m, call);
 }
 
 int bus_reservation_install(sd_bus *bus, Manager *m)

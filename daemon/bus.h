@@ -38,9 +38,9 @@ void bus_guarded_free(Manager *m);
 /* bus-list.c. Both reply by themselves. */
 int bus_lister_new(Manager *m, BusLister **ret);
 BusLister *bus_lister_free(BusLister *l);
-int bus_list_reservations(BusLister *l, sd_bus_message *call, sd_bus_error *error);
+int bus_list_reservations(Manager *m, sd_bus_message *call, sd_bus_error *error);
 /* Properties.Get of Used, on the path of a reservation that exists. */
-int bus_list_get_used(BusLister *l, sd_bus_message *call);
+int bus_list_get_used(Manager *m, sd_bus_message *call);
 
 /* All properties but Used, as entries of an a{sv} that is open. */
 int bus_reservation_append(Entry *e, sd_bus_message *m);

@@ -75,6 +75,8 @@ static int open_parts(Manager *m)
         if (r >= 0)
                 r = bus_lister_new(m, &m->lister);
         if (r >= 0)
+                r = bus_lister_new(m, &m->lister_used);
+        if (r >= 0)
                 r = holders_new(m, &m->holders);
         if (r < 0)
                 return r;
@@ -139,6 +141,7 @@ Manager *manager_free(Manager *m)
                 return NULL;
         bus_guarded_free(m);
         m->lister = bus_lister_free(m->lister);
+        m->lister_used = bus_lister_free(m->lister_used);
         manager_requests_free(m);
         manager_statics_free(m);
         manager_overrun_free(m);

@@ -138,7 +138,7 @@ struct Manager {
         UserCount *users;
         Grant *grants;
         HolderSet *holders;
-        BusLister *lister;
+        BusLister *lister, *lister_used; /* lists without Used, and with it */
         Guarded *guarded; /* calls that wait for polkit; bus-guard.c */
         Migration *migrations;
         StaticCall *statics;

@@ -18,7 +18,7 @@
 #include "policy/nodeset.h"
 #include "tests/bus/fake.h"
 
-#define UNITS_MAX 64
+#define UNITS_MAX 1100
 
 typedef struct Unit {
         char name[128], slice[128], cgroup[256], user[64], state[32];

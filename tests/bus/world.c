@@ -198,6 +198,41 @@ void world_kill_cdmd(World *w, int signal_number)
         end(&w->cdmd, signal_number);
 }
 
+static void put_reservation(World *w, uint32_t id, unsigned unit)
+{
+        char path[64], cgroup[256], text[1024];
+        struct stat st;
+
+        snprintf(cgroup, sizeof(cgroup), "%s/sys/fs/cgroup/system.slice/bulk-%u.service", w->root, unit);
+        ck_assert_int_eq(stat(cgroup, &st), 0);
+        snprintf(path, sizeof(path), "/run/cdmd/reservation-%" PRIu32, id);
+        snprintf(text, sizeof(text),
+                 "cdmd-reservation 1\nId=%" PRIu32 "\nPhase=granted\nPool=cdm\nSize=%" PRIu64
+                 "\nState=active\n"
+                 "Unit=bulk-%u.service\nSlice=system.slice\nControlGroup=/system.slice/bulk-%u.service\n"
+                 "ControlGroupId=%" PRIu64 "\nUid=0\nUnitUid=0\nPriority=0\nFlags=\nRule=10-all.conf:4\n"
+                 "Lease=%" PRIu64 "\nTerm=%" PRIu64 "\nExpires=%" PRIu64 "\nBase=0-1\nShares=2:%" PRIu64
+                 "\nend\n",
+                 id, BULK_BYTES, unit, unit, (uint64_t)st.st_ino, UINT64_MAX, UINT64_MAX, UINT64_MAX,
+                 BULK_BYTES);
+        world_put(w, path, text);
+}
+
+void world_put_reservations(World *w, uint32_t first, uint32_t last, unsigned n_units)
+{
+        char name[64], cgroup[128];
+
+        for (unsigned i = 0; i < n_units; i++) {
+                snprintf(name, sizeof(name), "bulk-%u.service", i);
+                snprintf(cgroup, sizeof(cgroup), "/system.slice/%s", name);
+                world_add_unit(w, name, "system.slice", cgroup, "");
+        }
+        for (uint32_t id = first; id <= last; id++)
+                put_reservation(w, id, id % n_units);
+        snprintf(name, sizeof(name), "%" PRIu32 "\n", last + 1);
+        world_put(w, "/run/cdmd/next-id", name);
+}
+
 sd_bus *world_connect(World *w, uid_t uid)
 {
         sd_bus *bus;

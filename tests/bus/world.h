@@ -34,6 +34,10 @@ const char *world_get(World *w, const char *path);
 void world_spawn_cdmd(World *w);
 void world_start_cdmd(World *w);
 void world_kill_cdmd(World *w, int signal);
+/* While cdmd does not run: reservations first to last of 64 KiB on node 2, all of which are active, for so
+ * many units bulk-0.service, bulk-1.service, ... in turn, as if it had granted them. */
+#define BULK_BYTES UINT64_C(65536)
+void world_put_reservations(World *w, uint32_t first, uint32_t last, unsigned n_units);
 /* mode: yes, no, hang; NULL: none on the bus. */
 void world_start_polkit(World *w, const char *mode);
 /* Waits for the next question, and returns its action. */
