@@ -20,6 +20,8 @@ libdaemon_la_SOURCES = \
 	daemon/authorize.h \
 	daemon/bus-guard.c \
 	daemon/bus-manager.c \
+	daemon/bus-match.c \
+	daemon/bus-match.h \
 	daemon/bus-options.c \
 	daemon/bus-options.h \
 	daemon/bus-pool.c \
@@ -101,6 +103,8 @@ libdaemon_la_SOURCES = \
 	daemon/observe.h \
 	daemon/pages.c \
 	daemon/pages.h \
+	daemon/peers.c \
+	daemon/peers.h \
 	daemon/process.c \
 	daemon/process.h \
 	daemon/sender.c \
@@ -112,6 +116,7 @@ libdaemon_la_SOURCES = \
 	daemon/turn.h \
 	daemon/unit-change.c \
 	daemon/unit-internal.h \
+	daemon/unit-jobs.c \
 	daemon/unit-watch.c \
 	daemon/unit.c \
 	daemon/unit.h \

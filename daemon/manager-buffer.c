@@ -270,7 +270,7 @@ static void on_made(Buffer *b, int result)
         /* If it was not taken it goes the way of all: nobody has it open. */
         b->todo = b->here_bytes > 0 ? DO_NOTHING : DO_DESTROY;
         b->call = sd_bus_message_unref(b->call);
-        b->track = sd_bus_track_unref(b->track);
+        b->client = peer_watch_free(b->client);
         if (fd >= 0)
                 close(fd);
 }
@@ -477,7 +477,7 @@ static size_t count(const BufferSet *s, uint32_t id)
         return n;
 }
 
-static int on_client_gone(sd_bus_track *t, void *userdata)
+static void on_client_gone(void *userdata)
 {
         Buffer *b = userdata;
 
@@ -486,14 +486,6 @@ static int on_client_gone(sd_bus_track *t, void *userdata)
                 job_cancel(b->job);
         else
                 buffer_free(b);
-        return 0;
-}
-
-static int follow_client(Buffer *b)
-{
-        int r = sd_bus_track_new(b->set->manager->bus, &b->track, on_client_gone, b);
-
-        return r < 0 ? r : sd_bus_track_add_sender(b->track, b->call);
 }
 
 void buffers_sweep(BufferSet *s, uint32_t id)
@@ -545,7 +537,7 @@ int buffers_open(Entry *e, sd_bus_message *call, uint64_t size_bytes, bool huge,
         b->huge = huge;
         b->asked_bytes = size_bytes;
         b->page_bytes = page_bytes;
-        r = follow_client(b);
+        r = peers_watch(s->manager->peers, sd_bus_message_get_sender(call), on_client_gone, b, &b->client);
         if (r < 0) {
                 buffer_free(b);
                 return r;

@@ -283,9 +283,9 @@ static int start_scope(Grant *g)
                 description = NULL;
                 return -ENOMEM;
         }
-        return unit_start_scope(g->manager->bus, r->target->unit, r->target->slice, description,
-                                g->identity->pid, g->bind ? r->size_bytes : 0, on_scope_started, g,
-                                &g->slot);
+        return unit_start_scope(g->manager->bus, g->manager->jobs, r->target->unit, r->target->slice,
+                                description, g->identity->pid, g->bind ? r->size_bytes : 0, on_scope_started,
+                                g, &g->slot);
 }
 
 static void on_turn(Turn *t, void *userdata)

@@ -43,7 +43,8 @@ struct Waiter {
         Entry *entry;
         Request request; /* in the queue; borrows from the reservation */
         Identity *identity;
-        sd_bus_slot *match, *question;
+        PeerWatch *client;
+        sd_bus_slot *question;
         sd_event_source *deadline;
         bool gone;  /* its client is, and it is being granted already */
         bool asked; /* whether its client is still there; the start waits for the answer */
@@ -70,7 +71,7 @@ Waiter *waiter_free(Waiter *w)
         answered(w);
         queue_remove(w->entry->manager->queue, w->entry->id);
         identity_free(w->identity);
-        sd_bus_slot_unref(w->match);
+        peer_watch_free(w->client);
         sd_bus_slot_unref(w->question);
         sd_event_source_disable_unref(w->deadline);
         free(w->victims);
@@ -119,8 +120,10 @@ static int on_deadline(sd_event_source *source, uint64_t usec, void *userdata)
         return 0;
 }
 
-static void client_gone(Waiter *w)
+static void client_gone(void *userdata)
 {
+        Waiter *w = userdata;
+
         if (w->entry->phase == STORE_QUEUED)
                 manager_dequeue(w->entry, CDM_ERROR_STALE, "The client that waited for it went away.");
         else
@@ -139,47 +142,6 @@ void waiter_done(Waiter *w)
 
 /* --- the client ------------------------------------------------------------------------------------------
  */
-
-static int on_owner_changed(sd_bus_message *m, void *userdata, sd_bus_error *error)
-{
-        client_gone(userdata);
-        return 0;
-}
-
-static int on_has_owner(sd_bus_message *reply, void *userdata, sd_bus_error *error)
-{
-        Waiter *w = userdata;
-        int has = 1;
-
-        w->question = sd_bus_slot_unref(w->question);
-        if (!sd_bus_message_is_method_error(reply, NULL))
-                (void)sd_bus_message_read(reply, "b", &has);
-        answered(w);
-        if (!has)
-                client_gone(w);
-        return 0;
-}
-
-/* First the match, then the question: it cannot slip through between them. */
-static int watch_client(Waiter *w, const char *name)
-{
-        Manager *m = w->entry->manager;
-        _cleanup_free_ char *rule = NULL;
-
-        if (asprintf(&rule,
-                     "type='signal',sender='org.freedesktop.DBus',path='/org/freedesktop/DBus',"
-                     "interface='org.freedesktop.DBus',member='NameOwnerChanged',arg0='%s',arg2=''",
-                     name) < 0) {
-                rule = NULL;
-                return -ENOMEM;
-        }
-        int r = sd_bus_add_match_async(m->bus, &w->match, rule, on_owner_changed, NULL, w);
-        if (r >= 0)
-                r = sd_bus_call_method_async(m->bus, &w->question, "org.freedesktop.DBus",
-                                             "/org/freedesktop/DBus", "org.freedesktop.DBus", "NameHasOwner",
-                                             on_has_owner, w, "s", name);
-        return r;
-}
 
 /* The client as it is stored: a bus that was started anew gives the same names to others. */
 static int format_client(Manager *m, const char *name, char **ret)
@@ -291,7 +253,7 @@ static int waiter_new(Entry *e, Identity *identity, const NodeSet *claims, const
                 k = sd_event_add_time(m->event, &w->deadline, CLOCK_BOOTTIME, r->wait->deadline_usec,
                                       ACCURACY, on_deadline, w);
         if (k >= 0 && name)
-                k = watch_client(w, name);
+                k = peers_watch(m->peers, name, client_gone, w, &w->client);
         if (k >= 0)
                 k = queue_add(m->queue, &w->request, claims);
         return k;
@@ -512,8 +474,7 @@ static int restore(Entry *e)
         r = waiter_new(e, identity, pool ? &pool->nodes : &NODESET_EMPTY, name);
         if (r < 0 || !name)
                 return r;
-        /* Asks more than whether it is there. */
-        e->waiter->question = sd_bus_slot_unref(e->waiter->question);
+        /* It may have left before it was watched. Calls to the bus itself are not counted as open. */
         r = sender_fetch(m->senders, name, on_sender, e->waiter, &e->waiter->question);
         if (r >= 0) {
                 e->waiter->asked = true;

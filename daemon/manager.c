@@ -60,6 +60,10 @@ static int open_parts(Manager *m)
         if (r >= 0)
                 r = sender_cache_new(m->bus, &m->senders);
         if (r >= 0)
+                r = peers_new(m->bus, &m->peers);
+        if (r >= 0)
+                r = unit_jobs_new(m->bus, &m->jobs);
+        if (r >= 0)
                 r = turn_queue_new(m->event, &m->turns);
         if (r >= 0)
                 r = ledger_new(&m->ledger);
@@ -151,6 +155,8 @@ Manager *manager_free(Manager *m)
         foreign_free(m->foreign);
         turn_queue_free(m->turns);
         sender_cache_free(m->senders);
+        peers_free(m->peers);
+        unit_jobs_free(m->jobs);
         sd_event_source_disable_unref(m->queue_look);
         sd_event_source_disable_unref(m->queue_again);
         queue_free(m->queue);

@@ -42,9 +42,11 @@
 #include "daemon/fence.h"
 #include "daemon/hotplug.h"
 #include "daemon/identity.h"
+#include "daemon/peers.h"
 #include "daemon/sender.h"
 #include "daemon/store.h"
 #include "daemon/turn.h"
+#include "daemon/unit.h"
 #include "daemon/watch.h"
 #include "daemon/worker.h"
 #include "policy/conf-read.h"
@@ -114,6 +116,8 @@ struct Manager {
         sd_bus *bus;
         Worker *worker;
         SenderCache *senders;
+        Peers *peers;
+        UnitJobs *jobs;
         TurnQueue *turns;
         Store *store;
         Fence *fence;

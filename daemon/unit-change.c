@@ -16,7 +16,8 @@
 typedef struct Order {
         sd_bus *bus;
         sd_bus_slot *lead; /* ours only when the caller did not want it */
-        sd_bus_slot *second, *third;
+        sd_bus_slot *third;
+        UnitJob *job;
         char *unit;
         bool started, removed; /* a scope: the call was answered, its job has ended */
         char *job_result;
@@ -46,7 +47,7 @@ int unit_call(sd_bus *bus, sd_bus_slot **ret_slot, const char *path, const char 
 static void order_free(Order *o)
 {
         sd_bus_slot_unref(o->third);
-        sd_bus_slot_unref(o->second);
+        unit_job_free(o->job);
         sd_bus_slot_unref(o->lead);
         free(o->unit);
         free(o->job_result);
@@ -200,21 +201,16 @@ static int scope_progress(Order *o)
         return order_finish(o, strcmp(o->job_result, "timeout") == 0 ? -ETIMEDOUT : -ECANCELED, message);
 }
 
-static int on_job_removed(sd_bus_message *m, void *userdata, sd_bus_error *error _unused_)
+static void on_job_ended(const char *result, void *userdata)
 {
-        const char *path, *unit, *result;
         Order *o = userdata;
-        uint32_t id;
 
-        if (sd_bus_message_read(m, "uoss", &id, &path, &unit, &result) < 0 || strcmp(unit, o->unit) != 0)
-                return 0;
-        if (o->removed)
-                return 0;
         o->job_result = strdup(result);
-        if (!o->job_result)
-                return order_finish(o, -ENOMEM, NULL);
         o->removed = true;
-        return scope_progress(o);
+        if (o->job_result)
+                (void)scope_progress(o);
+        else
+                (void)order_finish(o, -ENOMEM, NULL);
 }
 
 static int on_scope_started(sd_bus_message *reply, void *userdata, sd_bus_error *error _unused_)
@@ -246,8 +242,9 @@ static int append_scope(sd_bus_message *m, const char *name, const char *slice, 
         return r < 0 ? r : sd_bus_message_append(m, "a(sa(sv))", 0);
 }
 
-int unit_start_scope(sd_bus *bus, const char *name, const char *slice, const char *description, pid_t pid,
-                     uint64_t memory_max_bytes, unit_done_cb cb, void *userdata, sd_bus_slot **ret_slot)
+int unit_start_scope(sd_bus *bus, UnitJobs *jobs, const char *name, const char *slice,
+                     const char *description, pid_t pid, uint64_t memory_max_bytes, unit_done_cb cb,
+                     void *userdata, sd_bus_slot **ret_slot)
 {
         sd_bus_message *m = NULL;
         Order *o;
@@ -258,13 +255,7 @@ int unit_start_scope(sd_bus *bus, const char *name, const char *slice, const cha
         r = order_new(bus, name, cb, userdata, &o);
         if (r < 0)
                 return r;
-        /* Not with arg2: sd-bus matches no argument that comes after one that is not a string (here the
-         * job's number), so the signal would never reach us. The jobs of others wake us for as long as this
-         * takes. The match goes out before the call. */
-        r = sd_bus_add_match_async(bus, &o->second,
-                                   "type='signal',sender='" SYSTEMD_NAME "',path='" SYSTEMD_PATH
-                                   "',interface='" SYSTEMD_INTERFACE_MANAGER "',member='JobRemoved'",
-                                   on_job_removed, NULL, o);
+        r = unit_job_wait(jobs, name, on_job_ended, o, &o->job);
         if (r >= 0)
                 r = sd_bus_message_new_method_call(bus, &m, SYSTEMD_NAME, SYSTEMD_PATH,
                                                    SYSTEMD_INTERFACE_MANAGER, "StartTransientUnit");

@@ -43,9 +43,17 @@ int unit_get_by_cgroup(sd_bus *bus, const char *cgroup, unit_info_cb cb, void *u
 int unit_set_mems(sd_bus *bus, const char *name, const NodeSet *nodes, unit_done_cb cb, void *userdata,
                   sd_bus_slot **ret_slot);
 
-/* Moves pid into a new scope in slice; done when its job is. memory_max_bytes 0: no limit. */
-int unit_start_scope(sd_bus *bus, const char *name, const char *slice, const char *description, pid_t pid,
-                     uint64_t memory_max_bytes, unit_done_cb cb, void *userdata, sd_bus_slot **ret_slot);
+/* One match for the ends of all jobs, however many scopes start at once. */
+typedef struct UnitJobs UnitJobs;
+int unit_jobs_new(sd_bus *bus, UnitJobs **ret);
+/* No scope may be starting any more. */
+UnitJobs *unit_jobs_free(UnitJobs *j);
+
+/* Moves pid into a new scope in slice; done when its job is. memory_max_bytes 0: no limit. -EBUSY: a scope
+ * of that name is starting already. */
+int unit_start_scope(sd_bus *bus, UnitJobs *jobs, const char *name, const char *slice,
+                     const char *description, pid_t pid, uint64_t memory_max_bytes, unit_done_cb cb,
+                     void *userdata, sd_bus_slot **ret_slot);
 
 /* Reload(). */
 int unit_daemon_reload(sd_bus *bus, unit_done_cb cb, void *userdata, sd_bus_slot **ret_slot);

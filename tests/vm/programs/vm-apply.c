@@ -285,6 +285,7 @@ static void watch(const char *seconds)
 static void run(char *argv[])
 {
         const char *verb = argv[1];
+        UnitJobs *jobs;
         char *path;
 
         if (strcmp(verb, "grant") == 0 || strcmp(verb, "release") == 0 || strcmp(verb, "narrow") == 0) {
@@ -311,10 +312,12 @@ static void run(char *argv[])
                         check(unit_daemon_reload(bus, on_done, NULL, NULL), "reload");
                 else if (strcmp(verb, "poke") == 0)
                         check(unit_poke_slice(bus, argv[2], on_done, NULL, NULL), "poke");
-                else if (strcmp(verb, "scope") == 0)
-                        check(unit_start_scope(bus, argv[2], argv[3], "a test", (pid_t)atoi(argv[4]), 0,
+                else if (strcmp(verb, "scope") == 0) {
+                        check(unit_jobs_new(bus, &jobs), "jobs");
+                        check(unit_start_scope(bus, jobs, argv[2], argv[3], "a test", (pid_t)atoi(argv[4]), 0,
                                                on_done, NULL, NULL),
                               "scope");
+                }
                 else if (argv[2][0] == '/')
                         check(unit_get_by_cgroup(bus, argv[2], on_info, NULL, NULL), "info");
                 else if (strspn(argv[2], "0123456789") == strlen(argv[2]))
