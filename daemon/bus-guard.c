@@ -94,8 +94,8 @@ static void with_sender(Guarded *g, const Sender *s)
                        "answered.");
                 return;
         }
-        int r = authorize_start(g->manager->bus, g->manager->turns, g->call, s->uid, g->action,
-                                on_authorized, g, &g->authorize);
+        int r = authorize_start(g->manager->authorizer, g->call, s->uid, g->action, on_authorized, g,
+                                &g->authorize);
         if (r < 0)
                 refuse(g, SD_BUS_ERROR_FAILED, "polkit could not be asked.");
 }

@@ -36,6 +36,8 @@ libdaemon_la_SOURCES = \
 	daemon/drain-maps.h \
 	daemon/drain.c \
 	daemon/drain.h \
+	daemon/event-limit.c \
+	daemon/event-limit.h \
 	daemon/event.c \
 	daemon/event.h \
 	daemon/fence-check.c \

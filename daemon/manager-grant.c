@@ -392,9 +392,10 @@ static void tell_refused(Manager *m, const Identity *i, const RequestArgs *a, co
                 ev.policy = policy;
         }
         snprintf(number, sizeof(number), "%u", ev.uid);
-        event_emit(m->bus, &ev, "%s of %s for %s, asked by user %s: %s", size_format(a->size_bytes, size),
-                   a->pool, ledger_tenant_key(i->subject), i->subject->user ? i->subject->user : number,
-                   d->reason);
+        event_emit_limited(m->bus, m->event_limit, manager_monotonic_usec(), NULL, &ev,
+                           "%s of %s for %s, asked by user %s: %s", size_format(a->size_bytes, size),
+                           a->pool, ledger_tenant_key(i->subject),
+                           i->subject->user ? i->subject->user : number, d->reason);
 }
 
 static int decide_now(Manager *m, const Identity *i, const RequestArgs *a, Decision **ret)

@@ -43,6 +43,7 @@ struct Waiter {
         Entry *entry;
         Request request; /* in the queue; borrows from the reservation */
         Identity *identity;
+        char *name; /* of its client; NULL: it has none */
         PeerWatch *client;
         sd_bus_slot *question;
         sd_event_source *deadline;
@@ -72,6 +73,7 @@ Waiter *waiter_free(Waiter *w)
         queue_remove(w->entry->manager->queue, w->entry->id);
         identity_free(w->identity);
         peer_watch_free(w->client);
+        free(w->name);
         sd_bus_slot_unref(w->question);
         sd_event_source_disable_unref(w->deadline);
         free(w->victims);
@@ -97,14 +99,16 @@ static void keep_victims(Waiter *w)
 
 void manager_dequeue(Entry *e, const char *error, const char *reason)
 {
+        Manager *m = e->manager;
         char nodes[NODESET_STR_MAX], policy[512], size[SIZE_STR_MAX];
         Event ev = manager_event(e, EVENT_DEQUEUED, nodes, policy);
 
         ev.reason = reason;
         ev.error = error;
-        event_emit(e->manager->bus, &ev, "Reservation %" PRIu32 " (%s of %s for %s) waits no more: %s",
-                   e->id, size_format(e->r->size_bytes, size), e->r->pool, ledger_tenant_key(e->r->target),
-                   reason);
+        event_emit_limited(
+                m->bus, m->event_limit, manager_monotonic_usec(), e->waiter ? e->waiter->name : NULL, &ev,
+                "Reservation %" PRIu32 " (%s of %s for %s) waits no more: %s", e->id,
+                size_format(e->r->size_bytes, size), e->r->pool, ledger_tenant_key(e->r->target), reason);
         if (e->waiter)
                 keep_victims(e->waiter);
         manager_forget(e);
@@ -252,6 +256,8 @@ static int waiter_new(Entry *e, Identity *identity, const NodeSet *claims, const
         if (r->wait->deadline_usec != TIMESPAN_INFINITY)
                 k = sd_event_add_time(m->event, &w->deadline, CLOCK_BOOTTIME, r->wait->deadline_usec,
                                       ACCURACY, on_deadline, w);
+        if (k >= 0)
+                k = string_copy(name, &w->name);
         if (k >= 0 && name)
                 k = peers_watch(m->peers, name, client_gone, w, &w->client);
         if (k >= 0)
@@ -265,9 +271,11 @@ static void tell_queued(Entry *e, const Decision *d)
         Event ev = manager_event(e, EVENT_QUEUED, nodes, policy);
 
         ev.reason = d->reason;
-        event_emit(e->manager->bus, &ev, "Reservation %" PRIu32 " (%s of %s for %s) waits as number %zu: %s",
-                   e->id, size_format(e->r->size_bytes, size), e->r->pool, ledger_tenant_key(e->r->target),
-                   queue_position(e->manager->queue, e->id) + 1, d->reason);
+        Manager *m = e->manager;
+        event_emit_limited(m->bus, m->event_limit, manager_monotonic_usec(), NULL, &ev,
+                           "Reservation %" PRIu32 " (%s of %s for %s) waits as number %zu: %s", e->id,
+                           size_format(e->r->size_bytes, size), e->r->pool, ledger_tenant_key(e->r->target),
+                           queue_position(m->queue, e->id) + 1, d->reason);
 }
 
 int manager_enqueue(Manager *m, Identity *identity, const RequestArgs *args, const Decision *d,

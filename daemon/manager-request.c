@@ -142,7 +142,7 @@ static void authorize(RequestCall *c)
                 grant(c);
                 return;
         }
-        int r = authorize_start(m->bus, m->turns, c->call, c->identity->sender_uid, action, on_authorized, c,
+        int r = authorize_start(m->authorizer, c->call, c->identity->sender_uid, action, on_authorized, c,
                                 &c->authorize);
         if (r < 0)
                 answer(c, SD_BUS_ERROR_FAILED, "polkit could not be asked.");

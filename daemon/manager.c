@@ -62,6 +62,10 @@ static int open_parts(Manager *m)
         if (r >= 0)
                 r = peers_new(m->bus, &m->peers);
         if (r >= 0)
+                r = event_limit_new(&m->event_limit);
+        if (r >= 0)
+                r = authorizer_new(m->bus, m->event, &m->authorizer);
+        if (r >= 0)
                 r = unit_jobs_new(m->bus, &m->jobs);
         if (r >= 0)
                 r = turn_queue_new(m->event, &m->turns);
@@ -155,7 +159,9 @@ Manager *manager_free(Manager *m)
         foreign_free(m->foreign);
         turn_queue_free(m->turns);
         sender_cache_free(m->senders);
+        authorizer_free(m->authorizer);
         peers_free(m->peers);
+        event_limit_free(m->event_limit);
         unit_jobs_free(m->jobs);
         sd_event_source_disable_unref(m->queue_look);
         sd_event_source_disable_unref(m->queue_again);
@@ -300,6 +306,8 @@ void manager_forget(Entry *e)
         if (k < 0)
                 log_error("Cannot remove the file of reservation %" PRIu32 ": %s.", e->id, strerror(-k));
         Reservation *r = ledger_take(m->ledger, e->id);
+        if (!r) /* there was no memory to put it back: see replace() */
+                r = e->r;
         manager_explain_anew(m);
         if (e->known) {
                 bus_reservation_removed(m, e->id);

@@ -38,6 +38,7 @@
 #include <uthash.h>
 
 #include "daemon/apply.h"
+#include "daemon/authorize.h"
 #include "daemon/event.h"
 #include "daemon/fence.h"
 #include "daemon/hotplug.h"
@@ -117,6 +118,8 @@ struct Manager {
         Worker *worker;
         SenderCache *senders;
         Peers *peers;
+        EventLimit *event_limit; /* of what callers cause at will */
+        Authorizer *authorizer;
         UnitJobs *jobs;
         TurnQueue *turns;
         Store *store;
