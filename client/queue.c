@@ -77,6 +77,10 @@ static int look(sd_bus *bus, QueueWait *w, bool *ret_queued)
         if (sd_bus_error_has_name(&error, SD_BUS_ERROR_UNKNOWN_OBJECT))
                 return fail(CDM_EXIT_FAILED, "Reservation %u ended before it was granted; ask again.",
                             w->id);
+        if (r < 0 && w->watching && client_exit_status(&error, r) == CDM_EXIT_NO_DAEMON) {
+                *ret_queued = true; /* cdmd restarts: its new connection is told of, and asked then */
+                return 0;
+        }
         if (r < 0)
                 return client_fail(&error, r);
         *ret_queued = strcmp(state, "queued") == 0;

@@ -10,8 +10,8 @@
 #include <stdbool.h>
 #include <sys/types.h>
 #include <systemd/sd-bus.h>
+#include <systemd/sd-event.h>
 
-#include "daemon/turn.h"
 #include "policy/macro.h"
 
 typedef enum AuthorizeAction {
@@ -24,7 +24,14 @@ typedef enum AuthorizeAction {
 
 const char *authorize_action_to_string(AuthorizeAction v);
 
+typedef struct Authorizer Authorizer;
 typedef struct Authorize Authorize;
+
+/* The questions of all callers. Few are open at a time, and users take turns. */
+int authorizer_new(sd_bus *bus, sd_event *event, Authorizer **ret);
+/* Each Authorize must have been freed before. */
+Authorizer *authorizer_free(Authorizer *z);
+DEFINE_CLEANUP(Authorizer, authorizer_free);
 
 /* message says why not; NULL when allowed. The Authorize may be freed from within the callback. */
 typedef void (*authorize_done_t)(bool allowed, const char *message, void *userdata);
@@ -32,8 +39,8 @@ typedef void (*authorize_done_t)(bool allowed, const char *message, void *userda
 bool authorize_is_needed(AuthorizeAction action, uid_t uid);
 
 /* Asks polkit about the sender of m, who is uid, with a password dialog if m allows interactive
- * authorisation. A user has a few questions open at a time; his others wait for these. */
-int authorize_start(sd_bus *bus, TurnQueue *turns, sd_bus_message *m, uid_t uid, AuthorizeAction action,
+ * authorisation. done is called from the event loop, after some minutes at most. */
+int authorize_start(Authorizer *z, sd_bus_message *m, uid_t uid, AuthorizeAction action,
                     authorize_done_t done, void *userdata, Authorize **ret);
 /* Drops interest; polkit is told to take its dialog away. */
 Authorize *authorize_free(Authorize *a);

@@ -21,7 +21,7 @@ struct Guarded {
         uint32_t id;
         bus_guarded_t run;
         sd_bus_slot *slot;
-        sd_bus_track *track;
+        PeerWatch *client;
         Authorize *authorize;
         Guarded *prev, *next;
 };
@@ -30,7 +30,7 @@ static void guarded_free(Guarded *g)
 {
         DL_DELETE(g->manager->guarded, g);
         sd_bus_slot_unref(g->slot);
-        sd_bus_track_unref(g->track);
+        peer_watch_free(g->client);
         authorize_free(g->authorize);
         sd_bus_message_unref(g->call);
         free(g);
@@ -66,10 +66,9 @@ static void on_authorized(bool allowed, const char *message, void *userdata)
                 refuse(g, CDM_ERROR_DENIED, message);
 }
 
-static int on_client_gone(sd_bus_track *t, void *userdata)
+static void on_client_gone(void *userdata)
 {
         guarded_free(userdata);
-        return 0;
 }
 
 static size_t count_waiting(Manager *m, uid_t caller)
@@ -95,12 +94,8 @@ static void with_sender(Guarded *g, const Sender *s)
                        "answered.");
                 return;
         }
-        int r = sd_bus_track_new(g->manager->bus, &g->track, on_client_gone, g);
-        if (r >= 0)
-                r = sd_bus_track_add_sender(g->track, g->call);
-        if (r >= 0)
-                r = authorize_start(g->manager->bus, g->manager->turns, g->call, s->uid, g->action,
-                                    on_authorized, g, &g->authorize);
+        int r = authorize_start(g->manager->authorizer, g->call, s->uid, g->action, on_authorized, g,
+                                &g->authorize);
         if (r < 0)
                 refuse(g, SD_BUS_ERROR_FAILED, "polkit could not be asked.");
 }
@@ -130,12 +125,15 @@ int bus_guard(Manager *m, sd_bus_message *call, AuthorizeAction action, uid_t ow
                         .id = id,
                         .run = fn };
         DL_APPEND(m->guarded, g);
-        const Sender *s = sender_cached(m->senders, sd_bus_message_get_sender(call));
-        if (s) {
+        const char *name = sd_bus_message_get_sender(call);
+        const Sender *s = sender_cached(m->senders, name);
+        int r = peers_watch(m->peers, name, on_client_gone, g, &g->client);
+        if (r >= 0 && s) {
                 with_sender(g, s);
                 return 1;
         }
-        int r = sender_fetch(m->senders, sd_bus_message_get_sender(call), on_sender, g, &g->slot);
+        if (r >= 0)
+                r = sender_fetch(m->senders, name, on_sender, g, &g->slot);
         if (r < 0) {
                 guarded_free(g);
                 return r;

@@ -44,6 +44,7 @@ static const struct {
         { "evicted", "CDM_EVICTED", offsetof(Event, evicted_bytes), EVENT_HAS_EVICTED },
         { "residue", "CDM_RESIDUE", offsetof(Event, residue_bytes), EVENT_HAS_RESIDUE },
         { "left", "CDM_LEFT_USEC", offsetof(Event, left_usec), EVENT_HAS_LEFT },
+        { "left-out", "CDM_LEFT_OUT", offsetof(Event, left_out), EVENT_HAS_LEFT_OUT },
 };
 
 const char *event_kind_to_string(EventKind v)
@@ -162,7 +163,8 @@ static int append_details(sd_bus_message *m, const Event *e)
         return r < 0 ? r : sd_bus_message_close_container(m);
 }
 
-static int emit_signal(sd_bus *bus, const Event *e)
+/* destination NULL: everybody. */
+static int emit_signal(sd_bus *bus, const Event *e, const char *destination)
 {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
 
@@ -171,25 +173,59 @@ static int emit_signal(sd_bus *bus, const Event *e)
                 r = sd_bus_message_append(m, "su", kinds[e->kind].name, e->id);
         if (r >= 0)
                 r = append_details(m, e);
+        if (r >= 0 && destination)
+                r = sd_bus_message_set_destination(m, destination);
         return r < 0 ? r : sd_bus_send(bus, m, NULL);
+}
+
+static void send_signal(sd_bus *bus, const Event *e, const char *destination)
+{
+        int r = bus ? emit_signal(bus, e, destination) : 0;
+
+        if (r < 0)
+                log_warning("Cannot send the signal Event (%s): %s.", kinds[e->kind].name, strerror(-r));
+}
+
+static void emit(sd_bus *bus, const Event *e, const char *message, va_list ap)
+{
+        _cleanup_free_ char *text = NULL, *longer = NULL;
+
+        if (vasprintf(&text, message, ap) < 0) {
+                text = NULL;
+                return;
+        }
+        if ((e->has & EVENT_HAS_LEFT_OUT) &&
+            asprintf(&longer,
+                     "%s (%" PRIu64
+                     " earlier events of user %u are not in the journal: there were too many.)",
+                     text, e->left_out, e->uid) < 0)
+                longer = NULL;
+        emit_journal(e, longer ? longer : text);
+        send_signal(bus, e, NULL);
 }
 
 void event_emit(sd_bus *bus, const Event *e, const char *message, ...)
 {
-        _cleanup_free_ char *text = NULL;
         va_list ap;
 
         va_start(ap, message);
-        int r = vasprintf(&text, message, ap);
+        emit(bus, e, message, ap);
         va_end(ap);
-        if (r < 0) {
-                text = NULL;
+}
+
+void event_emit_limited(sd_bus *bus, EventLimit *limit, uint64_t monotonic_usec, const char *client,
+                        Event *e, const char *message, ...)
+{
+        va_list ap;
+
+        if (e->uid != 0 && !event_limit_take(limit, e->uid, monotonic_usec, &e->left_out)) {
+                if (client)
+                        send_signal(bus, e, client);
                 return;
         }
-        emit_journal(e, text);
-        if (!bus)
-                return;
-        r = emit_signal(bus, e);
-        if (r < 0)
-                log_warning("Cannot send the signal Event (%s): %s.", kinds[e->kind].name, strerror(-r));
+        if (e->left_out > 0)
+                e->has |= EVENT_HAS_LEFT_OUT;
+        va_start(ap, message);
+        emit(bus, e, message, ap);
+        va_end(ap);
 }

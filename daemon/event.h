@@ -4,11 +4,14 @@
 /* What happened, told once: as a structured journal entry and as the signal Event of org.cdmd1.Manager.
  * Every kind has a MESSAGE_ID, by which `journalctl -x` finds the explanation in cdmd.catalog. */
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 #include <syslog.h>
 #include <systemd/sd-bus.h>
+
+#include "daemon/event-limit.h"
 
 /* kind, its name on the bus, journal priority, MESSAGE_ID. tests/ and systemd/cdmd.catalog follow this
  * table.
@@ -81,6 +84,7 @@ typedef enum EventField {
         EVENT_HAS_LEFT = 1 << 6,
         EVENT_HAS_EXCESS = 1 << 7,
         EVENT_HAS_DURATION = 1 << 8,
+        EVENT_HAS_LEFT_OUT = 1 << 9,
 } EventField;
 
 /* Everything is borrowed for the time of the call. In the journal these are the fields CDM_POOL=, CDM_SIZE=,
@@ -101,9 +105,15 @@ typedef struct Event {
         uint64_t moved_bytes, failed_bytes, evicted_bytes, residue_bytes;
         uint64_t left_usec; /* until it is drained */
         uint64_t excess_bytes, duration_usec;
+        uint64_t left_out; /* events of this user before it that nobody was told of */
         const EventHolder *holders;
         size_t n_holders;
 } Event;
+
+/* For events that uid causes and may cause at will; limit and monotonic_usec as for event_limit_take(). One
+ * that is left out is sent to client alone, which waits for it; client may be NULL. Root is not limited. */
+void event_emit_limited(sd_bus *bus, EventLimit *limit, uint64_t monotonic_usec, const char *client,
+                        Event *e, const char *message, ...) __attribute__((format(printf, 6, 7)));
 
 /* bus may be NULL (only the journal is told then). message is what a person reads in the journal. */
 void event_emit(sd_bus *bus, const Event *e, const char *message, ...) __attribute__((format(printf, 3, 4)));

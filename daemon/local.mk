@@ -21,6 +21,8 @@ libdaemon_la_SOURCES = \
 	daemon/bus-guard.c \
 	daemon/bus-list.c \
 	daemon/bus-manager.c \
+	daemon/bus-match.c \
+	daemon/bus-match.h \
 	daemon/bus-options.c \
 	daemon/bus-options.h \
 	daemon/bus-pool.c \
@@ -37,6 +39,8 @@ libdaemon_la_SOURCES = \
 	daemon/drain-maps.h \
 	daemon/drain.c \
 	daemon/drain.h \
+	daemon/event-limit.c \
+	daemon/event-limit.h \
 	daemon/event.c \
 	daemon/event.h \
 	daemon/fence-check.c \
@@ -110,6 +114,8 @@ libdaemon_la_SOURCES = \
 	daemon/observe.h \
 	daemon/pages.c \
 	daemon/pages.h \
+	daemon/peers.c \
+	daemon/peers.h \
 	daemon/process.c \
 	daemon/process.h \
 	daemon/sender.c \
@@ -121,6 +127,7 @@ libdaemon_la_SOURCES = \
 	daemon/turn.h \
 	daemon/unit-change.c \
 	daemon/unit-internal.h \
+	daemon/unit-jobs.c \
 	daemon/unit-watch.c \
 	daemon/unit.c \
 	daemon/unit.h \

@@ -5,6 +5,7 @@
 
 #include "daemon/manager-buffer.h"
 #include "daemon/memory.h"
+#include "daemon/peers.h"
 
 /* In the order in which it is done. */
 typedef enum Todo { DO_NOTHING, DO_DESTROY, DO_LOOK, DO_SAMPLE, DO_ADOPT, DO_MAKE, _DO_MAX } Todo;
@@ -33,7 +34,7 @@ struct Buffer {
         bool closed; /* by some user, so perhaps by the last one */
         /* of the one who asked, until the answer */
         sd_bus_message *call;
-        sd_bus_track *track;
+        PeerWatch *client;
         uint64_t asked_bytes, page_bytes;
         /* the worker's while doing */
         Memory *memory;

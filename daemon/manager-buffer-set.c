@@ -58,7 +58,7 @@ void buffer_free(Buffer *b)
         DL_DELETE(b->set->buffers, b);
         b->set->n--;
         sd_event_source_disable_unref(b->last_close);
-        sd_bus_track_unref(b->track);
+        peer_watch_free(b->client);
         sd_bus_message_unref(b->call);
         memory_free(b->memory);
         if (b->fd >= 0)

@@ -35,6 +35,9 @@
 /* Descriptors, and places in systemd's store (FileDescriptorStoreMax= of the unit). */
 #define BUFFERS_MAX      1000
 #define BUFFERS_EACH_MAX 64 /* of one reservation, those that wait included */
+/* Of all reservations of one user, and of all users but root. */
+#define BUFFERS_USER_MAX  128
+#define BUFFERS_USERS_MAX (BUFFERS_MAX - 128)
 /* Others can drag pages away as well (migratepages(8), a move between cgroups), and nothing tells of it. */
 #define LOOK_USEC          (UINT64_C(10) * 1000 * 1000)
 #define LOOK_ACCURACY_USEC (UINT64_C(5) * 1000 * 1000)
@@ -270,7 +273,7 @@ static void on_made(Buffer *b, int result)
         /* If it was not taken it goes the way of all: nobody has it open. */
         b->todo = b->here_bytes > 0 ? DO_NOTHING : DO_DESTROY;
         b->call = sd_bus_message_unref(b->call);
-        b->track = sd_bus_track_unref(b->track);
+        b->client = peer_watch_free(b->client);
         if (fd >= 0)
                 close(fd);
 }
@@ -467,7 +470,39 @@ void buffers_go_on(BufferSet *s)
 
 /* --- asked for ---------------------------------------------------------------------------------------- */
 
-static int on_client_gone(sd_bus_track *t, void *userdata)
+static uid_t owner_of(const Buffer *b)
+{
+        const Entry *e = manager_find(b->set->manager, b->id);
+
+        return e ? e->r->target->uid : 0;
+}
+
+/* Why there can be no more for e; NULL: there can. */
+static const char *too_many(const BufferSet *s, const Entry *e)
+{
+        const BufferOwner *owner = buffers_owner(s, e->id);
+        uid_t uid = e->r->target->uid;
+        size_t own = 0, users = 0;
+        Buffer *b;
+
+        if (owner && owner->n >= BUFFERS_EACH_MAX)
+                return "This reservation has 64 buffers already; close some, or open larger ones.";
+        if (s->n >= BUFFERS_MAX)
+                return "There are too many buffers already; close some, or open larger ones.";
+        if (uid == 0)
+                return NULL;
+        DL_FOREACH (s->buffers, b) {
+                own += owner_of(b) == uid;
+                users += owner_of(b) != 0;
+        }
+        if (own >= BUFFERS_USER_MAX)
+                return "You have 128 buffers already; close some, or open larger ones.";
+        return users >= BUFFERS_USERS_MAX
+                       ? "The users of this machine have too many buffers already; try again later."
+                       : NULL;
+}
+
+static void on_client_gone(void *userdata)
 {
         Buffer *b = userdata;
 
@@ -476,14 +511,6 @@ static int on_client_gone(sd_bus_track *t, void *userdata)
                 job_cancel(b->job);
         else
                 buffer_free(b);
-        return 0;
-}
-
-static int follow_client(Buffer *b)
-{
-        int r = sd_bus_track_new(b->set->manager->bus, &b->track, on_client_gone, b);
-
-        return r < 0 ? r : sd_bus_track_add_sender(b->track, b->call);
 }
 
 static void sweep_one(Buffer *b)
@@ -534,10 +561,9 @@ int buffers_open(Entry *e, sd_bus_message *call, uint64_t size_bytes, bool huge,
                 return refuse_call(call, CDM_ERROR_INVALID,
                                    "This machine has no huge pages of that size; /sys/kernel/mm/hugepages "
                                    "lists those it has.");
-        const BufferOwner *owner = buffers_owner(s, e->id);
-        if ((owner && owner->n >= BUFFERS_EACH_MAX) || s->n >= BUFFERS_MAX)
-                return refuse_call(call, CDM_ERROR_BUSY,
-                                   "There are too many buffers already; close some, or open larger ones.");
+        const char *why = too_many(s, e);
+        if (why)
+                return refuse_call(call, CDM_ERROR_BUSY, why);
         int r = buffer_new(s, e->id, DO_MAKE, &b);
         if (r < 0)
                 return r;
@@ -545,7 +571,7 @@ int buffers_open(Entry *e, sd_bus_message *call, uint64_t size_bytes, bool huge,
         b->huge = huge;
         b->asked_bytes = size_bytes;
         b->page_bytes = page_bytes;
-        r = follow_client(b);
+        r = peers_watch(s->manager->peers, sd_bus_message_get_sender(call), on_client_gone, b, &b->client);
         if (r < 0) {
                 buffer_free(b);
                 return r;

@@ -282,9 +282,9 @@ static int start_scope(Grant *g)
                 description = NULL;
                 return -ENOMEM;
         }
-        return unit_start_scope(g->manager->gate, r->target->unit, r->target->slice, description,
-                                g->identity->pid, g->bind ? r->size_bytes : 0, on_scope_started, g,
-                                &g->call);
+        return unit_start_scope(g->manager->gate, g->manager->jobs, r->target->unit, r->target->slice,
+                                description, g->identity->pid, g->bind ? r->size_bytes : 0, on_scope_started,
+                                g, &g->call);
 }
 
 static void on_turn(Turn *t, void *userdata)
@@ -391,9 +391,10 @@ static void tell_refused(Manager *m, const Identity *i, const RequestArgs *a, co
                 ev.policy = policy;
         }
         snprintf(number, sizeof(number), "%u", ev.uid);
-        event_emit(m->bus, &ev, "%s of %s for %s, asked by user %s: %s", size_format(a->size_bytes, size),
-                   a->pool, ledger_tenant_key(i->subject), i->subject->user ? i->subject->user : number,
-                   d->reason);
+        event_emit_limited(m->bus, m->event_limit, manager_monotonic_usec(), NULL, &ev,
+                           "%s of %s for %s, asked by user %s: %s", size_format(a->size_bytes, size),
+                           a->pool, ledger_tenant_key(i->subject),
+                           i->subject->user ? i->subject->user : number, d->reason);
 }
 
 static int decide_now(Manager *m, const Identity *i, const RequestArgs *a, Decision **ret)

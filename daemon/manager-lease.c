@@ -88,16 +88,23 @@ int manager_revoke(Entry *e, uint64_t drain_usec, uint32_t for_id)
         return 0;
 }
 
+static void kept(Entry *e)
+{
+        if (e->known)
+                bus_reservation_changed(e->manager, e->id, "State");
+        manager_lease_arm(e);
+        manager_queue_look(e->manager); /* who counted on it */
+}
+
 void manager_keep(Entry *e)
 {
         e->r->revoke_usec = 0;
         e->r->revoked_for = 0;
-        manager_set_state(e, RESERVATION_ACTIVE);
+        ledger_set_state(e->manager->ledger, e->r, RESERVATION_ACTIVE);
         int k = e->phase == STORE_GRANTED ? manager_store(e) : 0;
         if (k < 0)
                 log_error("Cannot store that reservation %" PRIu32 " is kept: %s.", e->id, strerror(-k));
-        manager_lease_arm(e);
-        manager_queue_look(e->manager); /* who counted on it */
+        kept(e);
 }
 
 static void warn(Entry *e, uint64_t now)
@@ -160,22 +167,35 @@ void manager_leases_arm(Manager *m)
 
 int manager_renew(Entry *e, uint64_t usec)
 {
+        Ledger *ledger = e->manager->ledger;
         Reservation *r = e->r;
         uint64_t term_before = r->term_usec, expires_before = r->expires_usec;
+        uint64_t revoke_before = r->revoke_usec;
+        uint32_t for_before = r->revoked_for;
+        bool revoking = r->state == RESERVATION_REVOKING;
 
         r->term_usec = usec;
         r->expires_usec = lease_end(manager_boottime_usec(), usec);
-        int k = 0;
-        if (r->state == RESERVATION_REVOKING)
-                manager_keep(e);
-        else
-                k = manager_store(e);
+        if (revoking) {
+                r->revoke_usec = 0;
+                r->revoked_for = 0;
+                ledger_set_state(ledger, r, RESERVATION_ACTIVE);
+        }
+        int k = manager_store(e);
         if (k < 0) {
                 r->term_usec = term_before;
                 r->expires_usec = expires_before;
+                if (revoking) {
+                        r->revoke_usec = revoke_before;
+                        r->revoked_for = for_before;
+                        ledger_set_state(ledger, r, RESERVATION_REVOKING);
+                }
                 return k;
         }
-        manager_lease_arm(e);
+        if (revoking)
+                kept(e);
+        else
+                manager_lease_arm(e);
         bus_reservation_changed(e->manager, e->id, "Expires");
         return 0;
 }

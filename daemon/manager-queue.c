@@ -43,7 +43,9 @@ struct Waiter {
         Entry *entry;
         Request request; /* in the queue; borrows from the reservation */
         Identity *identity;
-        sd_bus_slot *match, *question;
+        char *name; /* of its client; NULL: it has none */
+        PeerWatch *client;
+        sd_bus_slot *question;
         sd_event_source *deadline;
         bool gone;  /* its client is, and it is being granted already */
         bool asked; /* whether its client is still there; the start waits for the answer */
@@ -70,7 +72,8 @@ Waiter *waiter_free(Waiter *w)
         answered(w);
         queue_remove(w->entry->manager->queue, w->entry->id);
         identity_free(w->identity);
-        sd_bus_slot_unref(w->match);
+        peer_watch_free(w->client);
+        free(w->name);
         sd_bus_slot_unref(w->question);
         sd_event_source_disable_unref(w->deadline);
         free(w->victims);
@@ -96,14 +99,16 @@ static void keep_victims(Waiter *w)
 
 void manager_dequeue(Entry *e, const char *error, const char *reason)
 {
+        Manager *m = e->manager;
         char nodes[NODESET_STR_MAX], policy[512], size[SIZE_STR_MAX];
         Event ev = manager_event(e, EVENT_DEQUEUED, nodes, policy);
 
         ev.reason = reason;
         ev.error = error;
-        event_emit(e->manager->bus, &ev, "Reservation %" PRIu32 " (%s of %s for %s) waits no more: %s",
-                   e->id, size_format(e->r->size_bytes, size), e->r->pool, ledger_tenant_key(e->r->target),
-                   reason);
+        event_emit_limited(
+                m->bus, m->event_limit, manager_monotonic_usec(), e->waiter ? e->waiter->name : NULL, &ev,
+                "Reservation %" PRIu32 " (%s of %s for %s) waits no more: %s", e->id,
+                size_format(e->r->size_bytes, size), e->r->pool, ledger_tenant_key(e->r->target), reason);
         if (e->waiter)
                 keep_victims(e->waiter);
         manager_forget(e);
@@ -119,8 +124,10 @@ static int on_deadline(sd_event_source *source, uint64_t usec, void *userdata)
         return 0;
 }
 
-static void client_gone(Waiter *w)
+static void client_gone(void *userdata)
 {
+        Waiter *w = userdata;
+
         if (w->entry->phase == STORE_QUEUED)
                 manager_dequeue(w->entry, CDM_ERROR_STALE, "The client that waited for it went away.");
         else
@@ -139,47 +146,6 @@ void waiter_done(Waiter *w)
 
 /* --- the client ------------------------------------------------------------------------------------------
  */
-
-static int on_owner_changed(sd_bus_message *m, void *userdata, sd_bus_error *error)
-{
-        client_gone(userdata);
-        return 0;
-}
-
-static int on_has_owner(sd_bus_message *reply, void *userdata, sd_bus_error *error)
-{
-        Waiter *w = userdata;
-        int has = 1;
-
-        w->question = sd_bus_slot_unref(w->question);
-        if (!sd_bus_message_is_method_error(reply, NULL))
-                (void)sd_bus_message_read(reply, "b", &has);
-        answered(w);
-        if (!has)
-                client_gone(w);
-        return 0;
-}
-
-/* First the match, then the question: it cannot slip through between them. */
-static int watch_client(Waiter *w, const char *name)
-{
-        Manager *m = w->entry->manager;
-        _cleanup_free_ char *rule = NULL;
-
-        if (asprintf(&rule,
-                     "type='signal',sender='org.freedesktop.DBus',path='/org/freedesktop/DBus',"
-                     "interface='org.freedesktop.DBus',member='NameOwnerChanged',arg0='%s',arg2=''",
-                     name) < 0) {
-                rule = NULL;
-                return -ENOMEM;
-        }
-        int r = sd_bus_add_match_async(m->bus, &w->match, rule, on_owner_changed, NULL, w);
-        if (r >= 0)
-                r = sd_bus_call_method_async(m->bus, &w->question, "org.freedesktop.DBus",
-                                             "/org/freedesktop/DBus", "org.freedesktop.DBus", "NameHasOwner",
-                                             on_has_owner, w, "s", name);
-        return r;
-}
 
 /* The client as it is stored: a bus that was started anew gives the same names to others. */
 static int format_client(Manager *m, const char *name, char **ret)
@@ -290,8 +256,10 @@ static int waiter_new(Entry *e, Identity *identity, const NodeSet *claims, const
         if (r->wait->deadline_usec != TIMESPAN_INFINITY)
                 k = sd_event_add_time(m->event, &w->deadline, CLOCK_BOOTTIME, r->wait->deadline_usec,
                                       ACCURACY, on_deadline, w);
+        if (k >= 0)
+                k = string_copy(name, &w->name);
         if (k >= 0 && name)
-                k = watch_client(w, name);
+                k = peers_watch(m->peers, name, client_gone, w, &w->client);
         if (k >= 0)
                 k = queue_add(m->queue, &w->request, claims);
         return k;
@@ -303,9 +271,11 @@ static void tell_queued(Entry *e, const Decision *d)
         Event ev = manager_event(e, EVENT_QUEUED, nodes, policy);
 
         ev.reason = d->reason;
-        event_emit(e->manager->bus, &ev, "Reservation %" PRIu32 " (%s of %s for %s) waits as number %zu: %s",
-                   e->id, size_format(e->r->size_bytes, size), e->r->pool, ledger_tenant_key(e->r->target),
-                   queue_position(e->manager->queue, e->id) + 1, d->reason);
+        Manager *m = e->manager;
+        event_emit_limited(m->bus, m->event_limit, manager_monotonic_usec(), NULL, &ev,
+                           "Reservation %" PRIu32 " (%s of %s for %s) waits as number %zu: %s", e->id,
+                           size_format(e->r->size_bytes, size), e->r->pool, ledger_tenant_key(e->r->target),
+                           queue_position(m->queue, e->id) + 1, d->reason);
 }
 
 int manager_enqueue(Manager *m, Identity *identity, const RequestArgs *args, const Decision *d,
@@ -512,8 +482,7 @@ static int restore(Entry *e)
         r = waiter_new(e, identity, pool ? &pool->nodes : &NODESET_EMPTY, name);
         if (r < 0 || !name)
                 return r;
-        /* Asks more than whether it is there. */
-        e->waiter->question = sd_bus_slot_unref(e->waiter->question);
+        /* It may have left before it was watched. Calls to the bus itself are not counted as open. */
         r = sender_fetch(m->senders, name, on_sender, e->waiter, &e->waiter->question);
         if (r >= 0) {
                 e->waiter->asked = true;

@@ -157,6 +157,10 @@ static void tell(Entry *e, EventKind kind, const ApplyResult *result, uint64_t r
                            " (%s of %s for %s) is released, but %s could not be moved off yet.",
                            e->id, size, e->r->pool, ledger_tenant_key(e->r->target),
                            size_format(residue, left));
+        else if (e->phase == STORE_QUEUED)
+                event_emit_limited(e->manager->bus, e->manager->event_limit, manager_monotonic_usec(), NULL,
+                                   &ev, "Reservation %" PRIu32 " (%s of %s for %s) is released.", e->id,
+                                   size, e->r->pool, ledger_tenant_key(e->r->target));
         else
                 event_emit(e->manager->bus, &ev, "Reservation %" PRIu32 " (%s of %s for %s) is released.",
                            e->id, size, e->r->pool, ledger_tenant_key(e->r->target));

@@ -41,7 +41,7 @@ struct RequestCall {
         IdentityLookup *lookup;
         Identity *identity;
         Authorize *authorize;
-        sd_bus_track *track;
+        PeerWatch *client; /* until the grant begins */
         Grant *grant;
         request_done_t done;
         RequestCall *prev, *next;
@@ -75,7 +75,7 @@ static void call_free(RequestCall *c)
         identity_lookup_free(c->lookup);
         identity_free(c->identity);
         authorize_free(c->authorize);
-        sd_bus_track_unref(c->track);
+        peer_watch_free(c->client);
         if (c->grant)
                 grant_abandon(c->grant);
         sd_bus_message_unref(c->call);
@@ -110,6 +110,7 @@ static void on_granted(const Answer *a, uint32_t id, void *userdata)
 
 static void grant(RequestCall *c)
 {
+        c->client = peer_watch_free(c->client);
         int r = grant_start(c->manager, TAKE_PTR(c->identity), &c->args, on_granted, c, &c->grant);
 
         if (r < 0)
@@ -121,17 +122,15 @@ static void on_authorized(bool allowed, const char *message, void *userdata)
         RequestCall *c = userdata;
 
         c->authorize = authorize_free(c->authorize);
-        c->track = sd_bus_track_unref(c->track);
         if (allowed)
                 grant(c);
         else
                 answer(c, CDM_ERROR_DENIED, message ? message : "You may not do that.");
 }
 
-static int on_client_gone(sd_bus_track *t, void *userdata)
+static void on_client_gone(void *userdata)
 {
         call_free(userdata);
-        return 0;
 }
 
 static void authorize(RequestCall *c)
@@ -143,12 +142,8 @@ static void authorize(RequestCall *c)
                 grant(c);
                 return;
         }
-        int r = sd_bus_track_new(m->bus, &c->track, on_client_gone, c);
-        if (r >= 0)
-                r = sd_bus_track_add_sender(c->track, c->call);
-        if (r >= 0)
-                r = authorize_start(m->bus, m->turns, c->call, c->identity->sender_uid, action,
-                                    on_authorized, c, &c->authorize);
+        int r = authorize_start(m->authorizer, c->call, c->identity->sender_uid, action, on_authorized, c,
+                                &c->authorize);
         if (r < 0)
                 answer(c, SD_BUS_ERROR_FAILED, "polkit could not be asked.");
 }
@@ -346,9 +341,12 @@ int manager_request(Manager *m, sd_bus_message *call, RequestArgs *args, bool is
         *args = (RequestArgs){ .target.pidfd = -EBADF };
         DL_APPEND(m->requests, c);
         m->n_requests++;
-        if (string_copy(sd_bus_message_get_sender(call), &c->args.client) < 0) {
+        int r = string_copy(sd_bus_message_get_sender(call), &c->args.client);
+        if (r >= 0)
+                r = peers_watch(m->peers, c->args.client, on_client_gone, c, &c->client);
+        if (r < 0) {
                 call_free(c);
-                return -ENOMEM;
+                return r;
         }
         if (m->n_requests > CALLS_MAX || count_sender(c) < 0)
                 refuse_busy(c);

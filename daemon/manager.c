@@ -61,6 +61,14 @@ static int open_parts(Manager *m)
         if (r >= 0)
                 r = sender_cache_new(m->bus, &m->senders);
         if (r >= 0)
+                r = peers_new(m->bus, &m->peers);
+        if (r >= 0)
+                r = event_limit_new(&m->event_limit);
+        if (r >= 0)
+                r = authorizer_new(m->bus, m->event, &m->authorizer);
+        if (r >= 0)
+                r = unit_jobs_new(m->bus, &m->jobs);
+        if (r >= 0)
                 r = turn_queue_new(m->event, &m->turns);
         if (r >= 0)
                 r = gate_new(m->event, m->bus, UNIT_TIMEOUT_USEC, &m->gate);
@@ -171,6 +179,10 @@ Manager *manager_free(Manager *m)
         turn_queue_free(m->turns);
         gate_free(m->gate);
         sender_cache_free(m->senders);
+        authorizer_free(m->authorizer);
+        peers_free(m->peers);
+        event_limit_free(m->event_limit);
+        unit_jobs_free(m->jobs);
         sd_event_source_disable_unref(m->queue_look);
         sd_event_source_disable_unref(m->queue_again);
         queue_free(m->queue);
@@ -314,6 +326,8 @@ void manager_forget(Entry *e)
         if (k < 0)
                 log_error("Cannot remove the file of reservation %" PRIu32 ": %s.", e->id, strerror(-k));
         Reservation *r = ledger_take(m->ledger, e->id);
+        if (!r) /* there was no memory to put it back: see replace() */
+                r = e->r;
         manager_explain_anew(m);
         if (e->known) {
                 bus_reservation_removed(m, e->id);

@@ -38,13 +38,16 @@
 #include <uthash.h>
 
 #include "daemon/apply.h"
+#include "daemon/authorize.h"
 #include "daemon/event.h"
 #include "daemon/fence.h"
 #include "daemon/hotplug.h"
 #include "daemon/identity.h"
+#include "daemon/peers.h"
 #include "daemon/sender.h"
 #include "daemon/store.h"
 #include "daemon/turn.h"
+#include "daemon/unit.h"
 #include "daemon/watch.h"
 #include "daemon/worker.h"
 #include "policy/conf-read.h"
@@ -115,6 +118,10 @@ struct Manager {
         sd_bus *bus;
         Worker *worker;
         SenderCache *senders;
+        Peers *peers;
+        EventLimit *event_limit; /* of what callers cause at will */
+        Authorizer *authorizer;
+        UnitJobs *jobs;
         TurnQueue *turns;
         Gate *gate; /* to PID 1 */
         Store *store;

@@ -28,7 +28,8 @@ struct Order {
         char *slice, *description;
         pid_t pid;
         uint64_t memory_max_bytes;
-        sd_bus_slot *job_removed;
+        UnitJobs *jobs;
+        UnitJob *job;
         bool started, removed; /* the call was answered, its job has ended */
         char *job_result;
 };
@@ -58,7 +59,7 @@ static void order_free(UnitCall *c)
         Order *o = (Order *)c;
 
         gate_leave(o->call.pass);
-        sd_bus_slot_unref(o->job_removed);
+        unit_job_free(o->job);
         free(o->unit);
         free(o->slice);
         free(o->description);
@@ -72,7 +73,7 @@ static void order_finish(Order *o, int error, const char *message)
         bool unwanted = o->unwanted;
 
         o->call.pass = gate_leave(o->call.pass);
-        o->job_removed = sd_bus_slot_unref(o->job_removed);
+        o->job = unit_job_free(o->job);
         o->cb(error, message, o->userdata);
         if (unwanted)
                 order_free(&o->call);
@@ -218,24 +219,17 @@ static void scope_progress(Order *o)
         order_finish(o, strcmp(o->job_result, "timeout") == 0 ? -ETIMEDOUT : -ECANCELED, message);
 }
 
-static int on_job_removed(sd_bus_message *m, void *userdata, sd_bus_error *error _unused_)
+static void on_job_ended(const char *result, void *userdata)
 {
-        const char *path, *unit, *result;
         Order *o = userdata;
-        uint32_t id;
 
-        if (sd_bus_message_read(m, "uoss", &id, &path, &unit, &result) < 0 || strcmp(unit, o->unit) != 0)
-                return 0;
-        if (o->removed)
-                return 0;
         o->job_result = strdup(result);
         if (!o->job_result) {
                 order_finish(o, -ENOMEM, NULL);
-                return 0;
+                return;
         }
         o->removed = true;
         scope_progress(o);
-        return 0;
 }
 
 static void on_scope_started(sd_bus_message *reply, void *userdata)
@@ -272,13 +266,7 @@ static int send_scope(Order *o)
         sd_bus_message *m = NULL;
         int r;
 
-        /* Not with arg2: sd-bus matches no argument that comes after one that is not a string (here the
-         * job's number), so the signal would never reach us. The jobs of others wake us for as long as this
-         * takes. The match goes out before the call. */
-        r = sd_bus_add_match_async(gate_pass_bus(o->call.pass), &o->job_removed,
-                                   "type='signal',sender='" SYSTEMD_NAME "',path='" SYSTEMD_PATH
-                                   "',interface='" SYSTEMD_INTERFACE_MANAGER "',member='JobRemoved'",
-                                   on_job_removed, NULL, o);
+        r = unit_job_wait(o->jobs, o->unit, on_job_ended, o, &o->job);
         if (r >= 0)
                 r = message_new(o, "StartTransientUnit", &m);
         if (r >= 0)
@@ -289,10 +277,12 @@ static int send_scope(Order *o)
         return r;
 }
 
-int unit_start_scope(Gate *gate, const char *name, const char *slice, const char *description, pid_t pid,
-                     uint64_t memory_max_bytes, unit_done_cb cb, void *userdata, UnitCall **ret)
+int unit_start_scope(Gate *gate, UnitJobs *jobs, const char *name, const char *slice,
+                     const char *description, pid_t pid, uint64_t memory_max_bytes, unit_done_cb cb,
+                     void *userdata, UnitCall **ret)
 {
         Order o = { .send = send_scope,
+                    .jobs = jobs,
                     .unit = (char *)name,
                     .slice = (char *)slice,
                     .description = (char *)description,

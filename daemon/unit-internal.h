@@ -15,6 +15,11 @@
 #define SYSTEMD_INTERFACE_MANAGER "org.freedesktop.systemd1.Manager"
 #define SYSTEMD_INTERFACE_UNIT    "org.freedesktop.systemd1.Unit"
 
+/* Signals of PID 1's Manager object. */
+#define MATCH_MANAGER(member)                                                                               \
+        "type='signal',sender='" SYSTEMD_NAME "',path='" SYSTEMD_PATH                                       \
+        "',interface='" SYSTEMD_INTERFACE_MANAGER "',member='" member "'"
+
 /* The part that every kind of call begins with. */
 struct UnitCall {
         GatePass *pass;
@@ -24,6 +29,13 @@ struct UnitCall {
 /* Sends a method call to systemd. types and the arguments as for sd_bus_message_append(). */
 int unit_send(UnitCall *c, const char *path, const char *interface, const char *member, gate_reply_t reply,
               void *userdata, const char *types, ...);
+
+/* unit-jobs.c. Waits for the end of the unit's next job, which is asked for afterwards. The UnitJob may be
+ * freed from within the callback. -EBUSY: somebody waits for that unit already. */
+typedef struct UnitJob UnitJob;
+typedef void (*unit_job_cb)(const char *result, void *userdata);
+int unit_job_wait(UnitJobs *jobs, const char *unit, unit_job_cb cb, void *userdata, UnitJob **ret);
+UnitJob *unit_job_free(UnitJob *j);
 
 /* 0, or the negative errno of an answer. NULL: there was none. */
 int unit_reply_error(sd_bus_message *reply);

@@ -4,15 +4,13 @@
 #include <errno.h>
 #include <string.h>
 
+#include "daemon/bus-match.h"
 #include "daemon/unit-internal.h"
 
 /* Three matches, narrow enough that the bus sends us only what we use: ActiveState comes with
  * PropertiesChanged of the Unit interface (a second one of the type's own interface is not for us), units
  * that systemd forgets with UnitRemoved, and Reloading. */
 
-#define MATCH_MANAGER(member)                                                                               \
-        "type='signal',sender='" SYSTEMD_NAME "',path='" SYSTEMD_PATH                                       \
-        "',interface='" SYSTEMD_INTERFACE_MANAGER "',member='" member "'"
 #define MATCH_PROPERTIES                                                                                    \
         "type='signal',sender='" SYSTEMD_NAME "',path_namespace='" SYSTEMD_UNIT_PATH                        \
         "',interface='org.freedesktop.DBus.Properties',member='PropertiesChanged',arg0="                    \
@@ -122,13 +120,11 @@ int unit_subscribe(Gate *gate, unit_event_cb cb, void *userdata, UnitCall **ret)
         w->call.free = watch_free;
         w->cb = cb;
         w->userdata = userdata;
-        r = sd_bus_add_match_async(bus, &w->slots[0], MATCH_PROPERTIES, on_properties, NULL, w);
+        r = bus_match(bus, &w->slots[0], MATCH_PROPERTIES, on_properties, w);
         if (r >= 0)
-                r = sd_bus_add_match_async(bus, &w->slots[1], MATCH_MANAGER("UnitRemoved"), on_removed, NULL,
-                                           w);
+                r = bus_match(bus, &w->slots[1], MATCH_MANAGER("UnitRemoved"), on_removed, w);
         if (r >= 0)
-                r = sd_bus_add_match_async(bus, &w->slots[2], MATCH_MANAGER("Reloading"), on_reloading, NULL,
-                                           w);
+                r = bus_match(bus, &w->slots[2], MATCH_MANAGER("Reloading"), on_reloading, w);
         if (r >= 0)
                 r = gate_enter(gate, GATE_OWN, 1, on_admitted, w, &w->call.pass);
         if (r < 0)

@@ -58,9 +58,16 @@ int unit_get_by_cgroup(Gate *gate, uid_t uid, const char *cgroup, unit_info_cb c
 int unit_set_mems(Gate *gate, const char *name, const NodeSet *nodes, unit_done_cb cb, void *userdata,
                   UnitCall **ret);
 
-/* Moves pid into a new scope in slice; done when its job is. memory_max_bytes 0: no limit. */
-int unit_start_scope(Gate *gate, const char *name, const char *slice, const char *description, pid_t pid,
-                     uint64_t memory_max_bytes, unit_done_cb cb, void *userdata, UnitCall **ret);
+/* One match for the ends of all jobs, however many scopes start at once. */
+typedef struct UnitJobs UnitJobs;
+int unit_jobs_new(sd_bus *bus, UnitJobs **ret);
+/* No scope may be starting any more. */
+UnitJobs *unit_jobs_free(UnitJobs *j);
+
+/* Moves pid into a new scope in slice; done when its job is. memory_max_bytes 0: no limit. -EBUSY: a scope
+ * of that name is starting already. */
+int unit_start_scope(Gate *gate, UnitJobs *jobs, const char *name, const char *slice, const char *description,
+                     pid_t pid, uint64_t memory_max_bytes, unit_done_cb cb, void *userdata, UnitCall **ret);
 
 /* Reload(). */
 int unit_daemon_reload(Gate *gate, unit_done_cb cb, void *userdata, UnitCall **ret);

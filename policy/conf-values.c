@@ -57,6 +57,23 @@ int conf_set_unsigned(ConfFile *f, const ConfKey *key, const char *value, void *
         return 0;
 }
 
+/* After a restart the bus is asked about the client of each. */
+#define QUEUE_MAX_MAX 4096
+
+int conf_set_queue_max(ConfFile *f, const ConfKey *key, const char *value, void *field)
+{
+        int64_t number;
+
+        int r = read_number(value, 0, QUEUE_MAX_MAX, &number);
+        if (r == -ERANGE && value[0] != '-')
+                return bad_value(f, key, value,
+                                 "is more than cdmd lets wait; write a number from 0 to 4096");
+        if (r < 0)
+                return bad_value(f, key, value, "is not a number from 0 to 4096");
+        *(unsigned *)field = (unsigned)number;
+        return 0;
+}
+
 int conf_set_priority(ConfFile *f, const ConfKey *key, const char *value, void *field)
 {
         int64_t number;

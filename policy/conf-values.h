@@ -29,6 +29,7 @@ struct ConfKey {
 
 int conf_set_bool(ConfFile *f, const ConfKey *key, const char *value, void *field);
 int conf_set_unsigned(ConfFile *f, const ConfKey *key, const char *value, void *field);
+int conf_set_queue_max(ConfFile *f, const ConfKey *key, const char *value, void *field);
 int conf_set_priority(ConfFile *f, const ConfKey *key, const char *value, void *field);
 int conf_set_tier(ConfFile *f, const ConfKey *key, const char *value, void *field);
 int conf_set_lease(ConfFile *f, const ConfKey *key, const char *value, void *field);

@@ -288,6 +288,7 @@ static void watch(const char *seconds)
 static void run(char *argv[])
 {
         const char *verb = argv[1];
+        UnitJobs *jobs;
         char *path;
 
         if (strcmp(verb, "grant") == 0 || strcmp(verb, "release") == 0 || strcmp(verb, "narrow") == 0) {
@@ -314,11 +315,12 @@ static void run(char *argv[])
                         check(unit_daemon_reload(gate, on_done, NULL, NULL), "reload");
                 else if (strcmp(verb, "poke") == 0)
                         check(unit_poke_slice(gate, argv[2], on_done, NULL, NULL), "poke");
-                else if (strcmp(verb, "scope") == 0)
-                        check(unit_start_scope(gate, argv[2], argv[3], "a test", (pid_t)atoi(argv[4]), 0,
-                                               on_done, NULL, NULL),
+                else if (strcmp(verb, "scope") == 0) {
+                        check(unit_jobs_new(bus, &jobs), "jobs");
+                        check(unit_start_scope(gate, jobs, argv[2], argv[3], "a test", (pid_t)atoi(argv[4]),
+                                               0, on_done, NULL, NULL),
                               "scope");
-                else if (argv[2][0] == '/')
+                } else if (argv[2][0] == '/')
                         check(unit_get_by_cgroup(gate, GATE_OWN, argv[2], on_info, NULL, NULL), "info");
                 else if (strspn(argv[2], "0123456789") == strlen(argv[2]))
                         check(unit_get_by_pid(gate, GATE_OWN, (pid_t)atoi(argv[2]), on_info, NULL, NULL),
