@@ -79,9 +79,7 @@ libdaemon_la_SOURCES = \
 	daemon/manager-buffer.h \
 	daemon/manager-change.c \
 	daemon/manager-config.c \
-	daemon/manager-drift-tenant.c \
-	daemon/manager-drift.c \
-	daemon/manager-fight.c \
+	daemon/manager-decide.c \
 	daemon/manager-drain.c \
 	daemon/manager-drift-tenant.c \
 	daemon/manager-drift.c \

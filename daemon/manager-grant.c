@@ -41,20 +41,6 @@ struct Grant {
         Grant *prev, *next;
 };
 
-static const char *const verdict_errors[_VERDICT_MAX] = {
-        [VERDICT_GRANTED] = NULL,
-        [VERDICT_QUEUED] = NULL,
-        [VERDICT_DENIED] = CDM_ERROR_DENIED,
-        [VERDICT_FULL] = CDM_ERROR_FULL,
-        [VERDICT_NO_POOL] = CDM_ERROR_NO_SUCH_POOL,
-        [VERDICT_INVALID] = CDM_ERROR_INVALID,
-};
-
-const char *decision_error(Verdict v)
-{
-        return v < _VERDICT_MAX ? verdict_errors[v] : CDM_ERROR_INVALID;
-}
-
 static Grant *grant_free(Grant *g)
 {
         DL_DELETE(g->manager->grants, g);
@@ -372,53 +358,6 @@ static int make_reservation(Manager *m, const Identity *i, const RequestArgs *a,
         return 0;
 }
 
-static void tell_refused(Manager *m, const Identity *i, const RequestArgs *a, const Decision *d)
-{
-        char policy[512], size[SIZE_STR_MAX], number[12];
-        Event ev = { .kind = d->verdict == VERDICT_FULL ? EVENT_FULL : EVENT_DENIED,
-                     .has = EVENT_HAS_SIZE | EVENT_HAS_UID,
-                     .pool = a->pool,
-                     .unit = i->subject->unit,
-                     .cgroup = i->subject->cgroup,
-                     .reason = d->reason,
-                     .size_bytes = a->size_bytes,
-                     .uid = i->subject->uid };
-
-        if (d->verdict != VERDICT_FULL && d->verdict != VERDICT_DENIED)
-                return;
-        if (d->rule) {
-                snprintf(policy, sizeof(policy), "%s:%u", d->rule->file, d->line);
-                ev.policy = policy;
-        }
-        snprintf(number, sizeof(number), "%u", ev.uid);
-        event_emit_limited(m->bus, m->event_limit, manager_monotonic_usec(), NULL, &ev,
-                           "%s of %s for %s, asked by user %s: %s", size_format(a->size_bytes, size),
-                           a->pool, ledger_tenant_key(i->subject),
-                           i->subject->user ? i->subject->user : number, d->reason);
-}
-
-static int decide_now(Manager *m, const Identity *i, const RequestArgs *a, Decision **ret)
-{
-        const Pool *pool = pool_set_find(m->pools, a->pool);
-        if (a->exclusive)
-                manager_look_at_machine(m);
-        Snapshot s = manager_snapshot(m, pool);
-        Request q = {
-                .pool = a->pool,
-                .size_bytes = a->size_bytes,
-                .subject = i->subject,
-                .lease_usec = a->lease_usec,
-                .priority = a->priority,
-                .queue = a->queue,
-                .at_once = a->with_start,
-                .exclusive = a->exclusive,
-                .nodes = a->nodes,
-                .near = nodeset_is_empty(&a->near) ? manager_near_cgroup(m, i->subject->cgroup) : a->near,
-        };
-
-        return decide(&s, &q, ret);
-}
-
 static int grant_new(Manager *m, Identity *identity, const RequestArgs *args, grant_done_t done,
                      void *userdata, Grant **ret)
 {
@@ -459,10 +398,10 @@ static int enter(Grant *g, const RequestArgs *args, const Decision *d)
         return k;
 }
 
-int grant_start(Manager *m, Identity *identity, const RequestArgs *args, grant_done_t done, void *userdata,
-                Grant **ret)
+int grant_start(Manager *m, Identity *identity, const RequestArgs *args, bool authorised, grant_done_t done,
+                void *userdata, Grant **ret)
 {
-        _cleanup_(decision_free_p) Decision *d = NULL;
+        _cleanup_(judgement_clear) Judgement j = { 0 };
         Grant *g;
 
         int r = grant_new(m, identity, args, done, userdata, &g);
@@ -476,21 +415,28 @@ int grant_start(Manager *m, Identity *identity, const RequestArgs *args, grant_d
                        "The process that asked ended, or moved to another unit, meanwhile.");
                 return 0;
         }
-        r = decide_now(m, identity, args, &d);
-        if (r >= 0 && d->verdict == VERDICT_QUEUED) {
-                r = manager_enqueue(m, TAKE_PTR(g->identity), args, d, &g->id);
-                finish(g, r < 0 ? SD_BUS_ERROR_FAILED : NULL, r < 0 ? strerror(-r) : NULL);
+        r = request_decide(m, identity, args, authorised, &j);
+        if (r < 0) {
+                finish(g, SD_BUS_ERROR_FAILED, strerror(-r));
                 return 0;
         }
-        if (r >= 0 && d->verdict != VERDICT_GRANTED) {
-                tell_refused(m, identity, args, d);
-                finish(g, decision_error(d->verdict), d->reason);
+        if (judgement_is_refusal(&j)) {
+                request_tell_refused(m, identity, args, j.decision);
+                finish(g, decision_error(j.decision->verdict), j.decision->reason);
                 return 0;
         }
-        if (r >= 0)
-                r = enter(g, args, d);
+        if (!judgement_may_act(&j)) {
+                finish(g, CDM_ERROR_DENIED, "The request was not authorised.");
+                return 0;
+        }
+        if (j.decision->verdict == VERDICT_QUEUED)
+                r = manager_enqueue(m, TAKE_PTR(g->identity), args, j.decision, &g->id);
+        else
+                r = enter(g, args, j.decision);
         if (r < 0)
                 finish(g, SD_BUS_ERROR_FAILED, strerror(-r));
+        else if (!g->entry)
+                finish(g, NULL, NULL);
         return 0;
 }
 

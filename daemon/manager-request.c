@@ -4,9 +4,8 @@
  *
  *   counted → (recovery over?) → pool and size make sense → identity → would policy refuse? → polkit → grant
  *
- * Policy is asked before polkit, so that nobody types a password for what is refused anyway, and again in
- * grant_start(), because minutes may lie between. Every wait is one of sd-bus; a client that goes away while
- * polkit thinks about him takes his call with him. */
+ * A request is judged before polkit and after it (manager-decide.c). Every wait is one of sd-bus; a client
+ * that goes away while polkit thinks about him takes his call with him. */
 
 #include <errno.h>
 #include <stdio.h>
@@ -36,7 +35,8 @@ struct RequestCall {
         sd_bus_message *call;
         RequestArgs args;
         bool explain;
-        bool waiting; /* for the recovery */
+        bool waiting;    /* for the recovery */
+        bool authorised; /* polkit said yes, or did not have to be asked */
         UserCount *user;
         IdentityLookup *lookup;
         Identity *identity;
@@ -111,7 +111,8 @@ static void on_granted(const Answer *a, uint32_t id, void *userdata)
 static void grant(RequestCall *c)
 {
         c->client = peer_watch_free(c->client);
-        int r = grant_start(c->manager, TAKE_PTR(c->identity), &c->args, on_granted, c, &c->grant);
+        int r = grant_start(c->manager, TAKE_PTR(c->identity), &c->args, c->authorised, on_granted, c,
+                            &c->grant);
 
         if (r < 0)
                 answer(c, SD_BUS_ERROR_FAILED, strerror(-r));
@@ -122,6 +123,7 @@ static void on_authorized(bool allowed, const char *message, void *userdata)
         RequestCall *c = userdata;
 
         c->authorize = authorize_free(c->authorize);
+        c->authorised = allowed;
         if (allowed)
                 grant(c);
         else
@@ -139,6 +141,7 @@ static void authorize(RequestCall *c)
         AuthorizeAction action = c->identity->own ? AUTHORIZE_REQUEST : AUTHORIZE_REQUEST_FOR_OTHERS;
 
         if (!authorize_is_needed(action, c->identity->sender_uid)) {
+                c->authorised = true;
                 grant(c);
                 return;
         }
@@ -148,30 +151,6 @@ static void authorize(RequestCall *c)
                 answer(c, SD_BUS_ERROR_FAILED, "polkit could not be asked.");
 }
 
-static int judge(RequestCall *c, Decision **ret)
-{
-        Manager *m = c->manager;
-        const RequestArgs *a = &c->args;
-        /* Whether somebody can be alone depends on what the kernel is set to. */
-        if (a->exclusive)
-                manager_look_at_machine(m);
-        Snapshot s = manager_snapshot(m, pool_set_find(m->pools, a->pool));
-        Request q = {
-                .pool = a->pool,
-                .size_bytes = a->size_bytes,
-                .subject = c->identity->subject,
-                .lease_usec = a->lease_usec,
-                .priority = a->priority,
-                .queue = a->queue,
-                .exclusive = a->exclusive,
-                .nodes = a->nodes,
-                .near = nodeset_is_empty(&a->near) ? manager_near_cgroup(m, c->identity->subject->cgroup)
-                                                   : a->near,
-        };
-
-        return decide(&s, &q, ret);
-}
-
 static void explain(RequestCall *c, const Decision *d)
 {
         Answer a = { NULL, NULL };
@@ -179,6 +158,12 @@ static void explain(RequestCall *c, const Decision *d)
 
         c->done(c->call, &a, &result);
         call_free(c);
+}
+
+static void refuse(RequestCall *c, const Decision *d)
+{
+        request_tell_refused(c->manager, c->identity, &c->args, d);
+        answer(c, decision_error(d->verdict), d->reason);
 }
 
 static const char *identity_error(IdentityVerdict v)
@@ -228,7 +213,7 @@ static void refuse_busy(RequestCall *c)
 
 static void on_identity(IdentityVerdict verdict, const char *message, Identity *identity, void *userdata)
 {
-        _cleanup_(decision_free_p) Decision *d = NULL;
+        _cleanup_(judgement_clear) Judgement j = { 0 };
         RequestCall *c = userdata;
 
         if (verdict != IDENTITY_OK) {
@@ -243,20 +228,18 @@ static void on_identity(IdentityVerdict verdict, const char *message, Identity *
         }
         /* Root is judged once, in grant_start(). */
         if (!c->explain && !authorize_is_needed(AUTHORIZE_REQUEST, identity->sender_uid)) {
-                grant(c);
+                authorize(c);
                 return;
         }
-        int r = judge(c, &d);
+        int r = request_decide(c->manager, identity, &c->args, false, &j);
         if (r < 0)
                 answer(c, SD_BUS_ERROR_FAILED, strerror(-r));
         else if (c->explain)
-                explain(c, d);
-        else if (d->verdict == VERDICT_GRANTED || d->verdict == VERDICT_QUEUED)
-                authorize(c);
-        else if (d->verdict == VERDICT_DENIED || d->verdict == VERDICT_FULL)
-                grant(c); /* which refuses it as well, and says so in the journal */
+                explain(c, j.decision);
+        else if (judgement_is_refusal(&j))
+                refuse(c, j.decision);
         else
-                answer(c, decision_error(d->verdict), d->reason);
+                authorize(c);
 }
 
 static void identify(RequestCall *c)

@@ -180,7 +180,8 @@ static int start_grant(StaticCall *c, const char *pool, uint64_t size_bytes)
                 identity_free(i);
                 return -ENOMEM;
         }
-        return grant_start(c->manager, i, &c->args, on_granted, c, &c->grant);
+        /* The admin has said so in a rule. */
+        return grant_start(c->manager, i, &c->args, true, on_granted, c, &c->grant);
 }
 
 /* A reload may come between two of them: whatever is in force by then counts. */

@@ -7,6 +7,7 @@
  *   manager.c           what cdmd knows; entries; telling the bus and the journal
  *   manager-snapshot.c  the moment at which decide() judges
  *   manager-request.c   from a client's call to the permission
+ *   manager-decide.c    judging a request
  *   manager-grant.c     from the permission to open nodes
  *   manager-overrun.c   watching nodes that tenants share
  *   manager-near.c      where a tenant computes
@@ -295,18 +296,31 @@ int manager_request(Manager *m, sd_bus_message *call, RequestArgs *args, bool ex
 void manager_requests_serve(Manager *m);
 void manager_requests_free(Manager *m);
 
-/* manager-grant.c. Takes identity. *ret is set before done is called; done frees the Grant. */
+/* manager-decide.c. What was decided on a request, and whether its caller was authorised by then. */
+typedef struct Judgement {
+        Decision *decision;
+        bool authorised;
+} Judgement;
+int request_decide(Manager *m, const Identity *i, const RequestArgs *a, bool authorised, Judgement *ret);
+void judgement_clear(Judgement *j);
+bool judgement_is_refusal(const Judgement *j);
+/* Granted or queued, and the caller was authorised: nothing else may be carried out. */
+bool judgement_may_act(const Judgement *j);
+/* To the journal and the bus. */
+void request_tell_refused(Manager *m, const Identity *i, const RequestArgs *a, const Decision *d);
+/* Turns what decide() said into an answer; NULL when granted or queued. */
+const char *decision_error(Verdict v);
+
+/* manager-grant.c. Takes identity. authorised: the caller may have what policy allows. *ret is set before
+ * done is called; done frees the Grant. */
 typedef void (*grant_done_t)(const Answer *answer, uint32_t id, void *userdata);
-int grant_start(Manager *m, Identity *identity, const RequestArgs *args, grant_done_t done, void *userdata,
-                Grant **ret);
+int grant_start(Manager *m, Identity *identity, const RequestArgs *args, bool authorised, grant_done_t done,
+                void *userdata, Grant **ret);
 /* Drops interest of the caller; what is under way goes on and is undone if nobody wants it. */
 void grant_abandon(Grant *g);
 void manager_grants_free(Manager *m);
 /* One that waited, and is out of the queue: it gets what was decided. Takes identity. */
 void grant_waiting(Entry *e, Identity *identity, const Decision *d);
-/* Turns what decide() said into an answer; NULL error when granted. */
-const char *decision_error(Verdict v);
-
 /* manager-queue.c */
 /* It waits, stored, when this returns 0. Takes identity. */
 int manager_enqueue(Manager *m, Identity *identity, const RequestArgs *args, const Decision *d,

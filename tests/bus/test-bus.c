@@ -3,10 +3,14 @@
 /* A whole cdmd as its clients see it. */
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
+#include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -1339,6 +1343,81 @@ START_TEST(others_with_polkit)
 }
 END_TEST
 
+#define NODE2_MEMINFO "/sys/devices/system/node/node2/meminfo"
+#define NODE2_FREE    "Node 2 MemTotal: 2097152 kB\nNode 2 MemFree: 2097152 kB\n"
+#define NODE2_FULL    "Node 2 MemTotal: 2097152 kB\nNode 2 MemFree: 0 kB\n"
+
+/* What is read last when a request is judged. */
+#define DB_CPUS "/sys/fs/cgroup/system.slice/db.service/cpuset.cpus.effective"
+
+/* Waits for the first reader of that file, changes the node behind its back, and lets it go on. */
+static void *change_node(void *meminfo)
+{
+        char path[256], later[256];
+
+        snprintf(path, sizeof(path), "%s" DB_CPUS, w.root);
+        snprintf(later, sizeof(later), "%s/cpus", w.root);
+        int fd = open(path, O_WRONLY | O_CLOEXEC);
+        ck_assert_int_ge(fd, 0);
+        ck_assert_int_eq(rename(later, path), 0);
+        world_put(&w, NODE2_MEMINFO, meminfo);
+        ck_assert_int_eq(write(fd, "0-3\n", 4), 4);
+        close(fd);
+        return NULL;
+}
+
+/* The node is as `first` says for the first judgement, and as `then` says for all later ones. */
+static pthread_t change_between_looks(const char *first, const char *then)
+{
+        char path[256], fifo[256];
+        pthread_t thread;
+
+        world_put(&w, NODE2_MEMINFO, first);
+        world_put(&w, "/cpus", "0-3\n");
+        snprintf(path, sizeof(path), "%s" DB_CPUS, w.root);
+        snprintf(fifo, sizeof(fifo), "%s/cpus.fifo", w.root);
+        ck_assert_int_eq(mkfifo(fifo, 0644), 0);
+        ck_assert_int_eq(rename(fifo, path), 0);
+        ck_assert_int_eq(pthread_create(&thread, NULL, change_node, (void *)then), 0);
+        return thread;
+}
+
+static int ask_for_db(sd_bus *bus, uint32_t *ret_id)
+{
+        return world_request(bus, "cdm", GIB / 4, ret_id, 2, CDM_OPTION_UNIT, "s", "db.service",
+                             CDM_OPTION_NODES, "s", "2");
+}
+
+/* Bytes that are freed right after a request was judged grant nothing that polkit was not asked about; and
+ * bytes that are taken while polkit thinks are not promised. */
+START_TEST(room_that_comes_between_two_looks_needs_polkit)
+{
+        sd_bus *bus = world_connect(&w, USER_NOBODY);
+        uint32_t id;
+
+        world_start_polkit(&w, "no");
+        pthread_t thread = change_between_looks(NODE2_FULL, NODE2_FREE);
+        ck_assert_int_lt(ask_for_db(bus, &id), 0);
+        ck_assert_str_eq(world_error, CDM_ERROR_FULL);
+        ck_assert_int_eq(pthread_join(thread, NULL), 0);
+        world_wait_event(&w, "full", 0);
+        /* polkit has not been asked until now */
+        struct pollfd p = { .fd = w.polkit_out, .events = POLLIN };
+        ck_assert_int_eq(poll(&p, 1, 0), 0);
+        ck_assert_int_lt(ask_for_db(bus, &id), 0);
+        ck_assert_str_eq(world_error, CDM_ERROR_DENIED);
+        ck_assert_str_eq(world_polkit_asked(&w), CDM_ACTION_REQUEST_FOR_OTHERS);
+
+        world_start_polkit(&w, "yes");
+        thread = change_between_looks(NODE2_FREE, NODE2_FULL);
+        ck_assert_int_lt(ask_for_db(bus, &id), 0);
+        ck_assert_str_eq(world_error, CDM_ERROR_FULL);
+        ck_assert_int_eq(pthread_join(thread, NULL), 0);
+        ck_assert_str_eq(world_polkit_asked(&w), CDM_ACTION_REQUEST_FOR_OTHERS);
+        sd_bus_flush_close_unref(bus);
+}
+END_TEST
+
 static int call_manager(sd_bus *bus, const char *member)
 {
         _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
@@ -1604,6 +1683,7 @@ int main(void)
         if (getuid() == 0) {
                 tcase_add_test(u, own_unit_without_polkit);
                 tcase_add_test(u, others_with_polkit);
+                tcase_add_test(u, room_that_comes_between_two_looks_needs_polkit);
                 tcase_add_test(u, managing_needs_polkit);
                 tcase_add_test(u, a_caller_who_moved_away_gets_nothing);
                 tcase_add_test(u, questions_of_others_do_not_wait);
