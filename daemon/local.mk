@@ -8,6 +8,7 @@ libmachine_la_SOURCES = \
 	daemon/topology-device.c \
 	daemon/topology-device.h \
 	daemon/topology-facts.c \
+	daemon/topology-gpu.c \
 	daemon/topology-read.c \
 	daemon/topology-read.h
 
