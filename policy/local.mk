@@ -25,6 +25,10 @@ libpolicy_la_SOURCES = \
 	policy/decide-room.c \
 	policy/decide.c \
 	policy/decide.h \
+	policy/evidence.c \
+	policy/evidence.h \
+	policy/facts-internal.h \
+	policy/facts-pool.c \
 	policy/facts.c \
 	policy/facts.h \
 	policy/fight.c \

@@ -88,6 +88,7 @@ client_tests = \
 	tests/client/check.sh \
 	tests/client/libcdm.sh \
 	tests/client/container.sh \
+	tests/client/machines.sh \
 	tests/client/offline.sh \
 	tests/client/power9.sh \
 	tests/client/usage.sh
