@@ -357,8 +357,8 @@ static int take_over(Manager *m, Topology *topology)
         _cleanup_free_ char *error = NULL;
         NodeSet before = topology_memory_nodes(m->topology);
 
-        int r = pool_set_resolve(t, (const PoolConfig *const *)m->config->pools, m->config->n_pools, &pools,
-                                 &error);
+        int r = pool_set_resolve_again(t, (const PoolConfig *const *)m->config->pools, m->config->n_pools,
+                                       &m->pools->cdm, &pools, &error);
         if (r < 0) {
                 log_error("The machine's nodes changed, and the pools do not fit them: %s. The pools stay "
                           "as they were.",

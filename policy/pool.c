@@ -277,7 +277,7 @@ static void note_unproven(PoolSet *s, const Topology *t, const PoolConfig *const
 }
 
 static int resolve(PoolSet *s, const Topology *t, const PoolConfig *const *configs, size_t n_configs,
-                   char **ret_error)
+                   const NodeSet *held, char **ret_error)
 {
         NodeSet memory = topology_memory_nodes(t), empty = topology_empty_nodes(t),
                 unmarked = evidence_missing(t);
@@ -292,6 +292,7 @@ static int resolve(PoolSet *s, const Topology *t, const PoolConfig *const *confi
         if (takes_all(s, &memory) || s->no_cpu_says_nothing) {
                 NodeSet marked = evidence_nodes(t);
 
+                marked = nodeset_union(&marked, held);
                 take_auto(s, t, configs, n_configs, &marked);
                 if (takes_all(s, &memory))
                         return refuse_all(s, &memory, configs, n_configs, ret_error);
@@ -304,6 +305,12 @@ static int resolve(PoolSet *s, const Topology *t, const PoolConfig *const *confi
 
 int pool_set_resolve(const Topology *t, const PoolConfig *const *configs, size_t n_configs, PoolSet **ret,
                      char **ret_error)
+{
+        return pool_set_resolve_again(t, configs, n_configs, &NODESET_EMPTY, ret, ret_error);
+}
+
+int pool_set_resolve_again(const Topology *t, const PoolConfig *const *configs, size_t n_configs,
+                           const NodeSet *held, PoolSet **ret, char **ret_error)
 {
         static const PoolConfig *const defaults[] = { &default_pool };
         _cleanup_(pool_set_free_p) PoolSet *s = calloc(1, sizeof(PoolSet));
@@ -325,7 +332,7 @@ int pool_set_resolve(const Topology *t, const PoolConfig *const *configs, size_t
                 if (r < 0)
                         return r;
         }
-        r = resolve(s, t, configs, n_configs, ret_error);
+        r = resolve(s, t, configs, n_configs, held, ret_error);
         if (r < 0)
                 return r;
         /* A pool that nobody asked for does not show up empty. */

@@ -86,6 +86,12 @@ DEFINE_CLEANUP(PoolSet, pool_set_free);
 int pool_set_resolve(const Topology *t, const PoolConfig *const *configs, size_t n_configs, PoolSet **ret,
                      char **ret_error);
 
+/* The same while the machine runs and its nodes changed: those that are fenced now (`held`) stay so, also where
+ * what came or went made the nodes without evidence most of the memory. Who reserved one must not find the
+ * fence open because memory was plugged in elsewhere. */
+int pool_set_resolve_again(const Topology *t, const PoolConfig *const *configs, size_t n_configs,
+                           const NodeSet *held, PoolSet **ret, char **ret_error);
+
 const Pool *pool_set_find(const PoolSet *s, const char *name);
 const Pool *pool_set_find_node(const PoolSet *s, int node);
 
