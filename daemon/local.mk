@@ -87,6 +87,7 @@ libdaemon_la_SOURCES = \
 	daemon/manager-nodes.c \
 	daemon/manager-queue.c \
 	daemon/manager-overrun.c \
+	daemon/manager-record.c \
 	daemon/manager-release.c \
 	daemon/manager-request.c \
 	daemon/manager-snapshot.c \

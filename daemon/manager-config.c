@@ -147,8 +147,11 @@ int manager_adopt(Manager *m, Adoption *a)
         free(m->explained);
         m->use = use;
         m->explained = explained;
+        /* By a reload the admin takes the pools as they are. */
+        bool accepted = a->config && m->serving;
         swap_in(m, a);
         fence_use(m->fence, m->config, m->pools);
+        manager_record_keep(m, accepted);
         manager_look_at_machine(m);
         manager_shut_nodes(m);
         m->nodes_stale = m->nodes_stale || m->reading;

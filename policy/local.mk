@@ -46,6 +46,8 @@ libpolicy_la_SOURCES = \
 	policy/place.h \
 	policy/plan.c \
 	policy/plan.h \
+	policy/pool-record.c \
+	policy/pool-record.h \
 	policy/pool.c \
 	policy/pool.h \
 	policy/preempt.c \
