@@ -55,6 +55,7 @@ static const OptionInfo option_table[_OPTION_MAX] = {
                                 "prefer (default), bind, interleave or none" },
         [OPTION_HUGETLB] = { "hugetlb", no_argument, "    --hugetlb",
                              "Of huge pages, where the node has such" },
+        [OPTION_ALL] = { "all", no_argument, "    --all", "Also nodes without memory" },
 };
 
 /* Long options get values that no short option has. */

@@ -34,6 +34,7 @@ typedef enum OptionId {
         OPTION_NEAR,
         OPTION_MEM_POLICY,
         OPTION_HUGETLB,
+        OPTION_ALL,
         _OPTION_MAX,
 } OptionId;
 

@@ -16,8 +16,9 @@ static const Verb verb_table[] = {
         { "status", "", "Show the fence, pools, reservations and warnings on one screen",
           "This is what cdmctl does without a verb.", 0, 0, 0, verb_status },
         { "nodes", "", "List the machine's memory nodes",
-          "With --offline, what only the daemon knows is shown as '-' (null in JSON).", 0, 0,
-          OPTIONS_OFFLINE, verb_nodes },
+          "Nodes without memory are summed up in one line; JSON has them all. With --offline, what only the\n"
+          "daemon knows is shown as '-' (null in JSON).",
+          0, 0, OPTIONS_OFFLINE | OPTION_BIT(OPTION_ALL), verb_nodes },
         { "pools", "", "List the pools",
           "With --offline, what only the daemon knows is shown as '-' (null in JSON).", 0, 0,
           OPTIONS_OFFLINE, verb_pools },

@@ -12,6 +12,7 @@
 #include "daemon/topology-read.h"
 #include "policy/cdm-names.h"
 #include "policy/conf-read.h"
+#include "policy/facts.h"
 #include "policy/pool.h"
 #include "policy/topology.h"
 
@@ -59,8 +60,24 @@ static int tell(const ConfMessages *messages, const TableStyle *style)
         return conf_messages_have_errors(messages) ? CDM_EXIT_FAILED : CDM_EXIT_DONE;
 }
 
+/* What `cdmctl status` would warn of, as far as it follows from these nodes and files. */
+static int advise(const Topology *topology, const PoolSet *pools, ConfMessages *messages)
+{
+        for (Fact f = 0; f < _FACT_MAX; f++) {
+                _cleanup_free_ char *text = NULL;
+
+                int r = fact_is_of_pools(f) ? fact_judge(f, topology, pools, &text) : 0;
+                if (r > 0)
+                        r = conf_messages_add(messages, CONF_WARNING, "/etc/" CDM_CONFIG_DIR "/pools.d", 0,
+                                              "%s", text);
+                if (r < 0)
+                        return fail(CDM_EXIT_FAILED, "Out of memory.");
+        }
+        return 0;
+}
+
 /* Do the pools fit this machine? Their files may be right and still take all of its memory. */
-static int check_pools(const char *root, const Config *config, size_t *ret_n_pools)
+static int check_pools(const char *root, const Config *config, ConfMessages *messages, size_t *ret_n_pools)
 {
         _cleanup_(topology_free_p) Topology *topology = NULL;
         _cleanup_(pool_set_free_p) PoolSet *pools = NULL;
@@ -80,7 +97,7 @@ static int check_pools(const char *root, const Config *config, size_t *ret_n_poo
         if (r < 0)
                 return fail(CDM_EXIT_FAILED, "%s", error ? error : strerror(-r));
         *ret_n_pools = pools->n_pools; /* the default pool has no file */
-        return 0;
+        return advise(topology, pools, messages);
 }
 
 static const char *plural(size_t n)
@@ -118,9 +135,11 @@ static int check_all(const Args *args)
                 return fail(CDM_EXIT_FAILED, "Cannot read the configuration: %s.", strerror(-r));
 
         size_t n_pools = config ? config->n_pools : 0;
-        int status = tell(&messages, &args->style);
-        if (status == 0 && config)
-                status = check_pools(args->root, config, &n_pools);
+        int status = 0;
+        if (config && !conf_messages_have_errors(&messages))
+                status = check_pools(args->root, config, &messages, &n_pools);
+        int told = tell(&messages, &args->style);
+        status = told != 0 ? told : status;
         if (status == 0 && config && args->style.json == JSON_OFF)
                 printf("ok: %zu pool%s, %zu rule%s\n", n_pools, plural(n_pools), config->n_rules,
                        plural(config->n_rules));

@@ -44,6 +44,7 @@ static const Column node_columns[] = {
         { "READ NS", "read_latency_ns", true },
         { "INITIATORS", "initiators" },
         { "TIER", "tier", true },
+        { "EVIDENCE", "evidence" },
 };
 
 static void add_user(Table *t, uint32_t uid)
@@ -137,7 +138,12 @@ static void add_measure(Table *t, uint64_t v)
                 table_null(t);
 }
 
-int objects_table_nodes(const Objects *o, Table **ret)
+bool node_info_is_empty(const NodeInfo *n)
+{
+        return !n->online && n->size == 0 && !n->drained && !(n->pool && *n->pool);
+}
+
+int objects_table_nodes(const Objects *o, bool hide_empty, Table **ret)
 {
         Table *t;
 
@@ -148,6 +154,8 @@ int objects_table_nodes(const Objects *o, Table **ret)
         for (size_t i = 0; i < o->n_nodes; i++) {
                 const NodeInfo *x = &o->nodes[i];
 
+                if (hide_empty && node_info_is_empty(x))
+                        continue;
                 table_row(t);
                 table_unsigned(t, x->node);
                 table_string_or_null(t, x->pool);
@@ -167,6 +175,7 @@ int objects_table_nodes(const Objects *o, Table **ret)
                         table_signed(t, x->tier);
                 else
                         table_null(t);
+                table_string_or_null(t, x->evidence);
         }
         *ret = t;
         return 0;

@@ -61,6 +61,7 @@ static const Property node_properties[] = {
         { "ReadLatency", "t", offsetof(NodeInfo, read_latency_ns) },
         { "Initiators", "au", offsetof(NodeInfo, initiators) },
         { "Tier", "i", offsetof(NodeInfo, tier) },
+        { "Evidence", "s", offsetof(NodeInfo, evidence) },
         {},
 };
 
@@ -90,6 +91,7 @@ Objects *objects_free(Objects *o)
         for (size_t i = 0; i < o->n_nodes; i++) {
                 free(o->nodes[i].pool);
                 free(o->nodes[i].device);
+                free(o->nodes[i].evidence);
         }
         free(o->reservations);
         free(o->pools);

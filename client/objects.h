@@ -35,7 +35,7 @@ typedef struct PoolInfo {
 
 typedef struct NodeInfo {
         uint32_t node;
-        char *pool, *device;
+        char *pool, *device, *evidence;
         uint64_t size, free, used, reserved, unattributed;
         uint64_t read_bandwidth_mbps, read_latency_ns; /* 0: unknown */
         NodeSet initiators;
@@ -70,4 +70,6 @@ const NodeInfo *objects_find_node(const Objects *o, uint32_t node);
 /* The tables, with exactly the JSON keys of the contract. -ENOMEM. */
 int objects_table_reservations(const ReservationInfo *infos, size_t n, Table **ret);
 int objects_table_pools(const Objects *o, Table **ret);
-int objects_table_nodes(const Objects *o, Table **ret);
+/* hide_empty: without nodes that have neither memory nor CPUs and are in no pool. */
+int objects_table_nodes(const Objects *o, bool hide_empty, Table **ret);
+bool node_info_is_empty(const NodeInfo *n);

@@ -129,6 +129,7 @@ static int fill_nodes(const Offline *off, Objects *o)
         for (size_t i = 0; i < off->topology->n_nodes; i++) {
                 const Node *n = &off->topology->nodes[i];
                 const Pool *pool = pool_set_find_node(off->pools, n->id);
+                char evidence[POOL_EVIDENCE_STR_MAX];
 
                 NodeInfo *x = &o->nodes[o->n_nodes++];
                 *x = (NodeInfo){
@@ -143,8 +144,9 @@ static int fill_nodes(const Offline *off, Objects *o)
                         .online = n->online,
                         .pool = strdup(pool ? pool->name : ""),
                         .device = strdup(n->device ? n->device : ""),
+                        .evidence = strdup(pool_evidence(off->pools, off->topology, n->id, evidence)),
                 };
-                if (!x->pool || !x->device)
+                if (!x->pool || !x->device || !x->evidence)
                         return -ENOMEM;
         }
         return 0;

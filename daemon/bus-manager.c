@@ -214,6 +214,8 @@ static int get_warnings(sd_bus *bus, const char *path, const char *interface, co
         for (size_t i = 0; r >= 0 && i < _FACT_MAX; i++)
                 if (m->facts[i])
                         r = sd_bus_message_append(reply, "s", m->facts[i]);
+        if (r >= 0 && m->left_pools)
+                r = sd_bus_message_append(reply, "s", m->left_pools);
         NODESET_FOREACH (node, &m->drained) {
                 char text[128];
 

@@ -248,6 +248,15 @@ GETTER(node_tier)
         return sd_bus_message_append(reply, "i", node_of(userdata, path)->tier);
 }
 
+GETTER(node_evidence)
+{
+        Manager *m = userdata;
+        char text[POOL_EVIDENCE_STR_MAX];
+
+        return sd_bus_message_append(reply, "s",
+                                     pool_evidence(m->pools, m->topology, node_of(m, path)->id, text));
+}
+
 const sd_bus_vtable bus_pool_vtable[] = {
         SD_BUS_VTABLE_START(0),
         SD_BUS_PROPERTY("Name", "s", get_pool_name, 0, SD_BUS_VTABLE_PROPERTY_CONST),
@@ -278,6 +287,7 @@ const sd_bus_vtable bus_node_vtable[] = {
         SD_BUS_PROPERTY("ReadLatency", "t", get_node_latency, 0, 0),
         SD_BUS_PROPERTY("Initiators", "au", get_node_initiators, 0, 0),
         SD_BUS_PROPERTY("Tier", "i", get_node_tier, 0, 0),
+        SD_BUS_PROPERTY("Evidence", "s", get_node_evidence, 0, 0),
         SD_BUS_VTABLE_END,
 };
 

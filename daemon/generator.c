@@ -212,8 +212,8 @@ static int resolve(const Topology *t, const Config *config, PoolSet **ret)
 {
         _cleanup_free_ char *error = NULL;
 
-        int r = pool_set_resolve_at_start(t, (const PoolConfig *const *)config->pools, config->n_pools, ret,
-                                          &error);
+        int r = pool_set_resolve_at_start(t, (const PoolConfig *const *)config->pools, config->n_pools,
+                                          &NODESET_EMPTY, ret, &error);
         if (error)
                 say(LOG_ERR, "%s", error);
         if (r == 0 && error)

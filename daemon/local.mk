@@ -8,6 +8,7 @@ libmachine_la_SOURCES = \
 	daemon/topology-device.c \
 	daemon/topology-device.h \
 	daemon/topology-facts.c \
+	daemon/topology-gpu.c \
 	daemon/topology-read.c \
 	daemon/topology-read.h
 
@@ -97,6 +98,7 @@ libdaemon_la_SOURCES = \
 	daemon/manager-nodes.c \
 	daemon/manager-queue.c \
 	daemon/manager-overrun.c \
+	daemon/manager-record.c \
 	daemon/manager-release.c \
 	daemon/manager-request.c \
 	daemon/manager-snapshot.c \

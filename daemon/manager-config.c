@@ -150,10 +150,13 @@ int manager_adopt(Manager *m, Adoption *a)
         free(m->explained);
         m->use = use;
         m->explained = explained;
+        /* By a reload the admin takes the pools as they are. */
+        bool accepted = a->config && m->serving;
         swap_in(m, a);
         _cleanup_free_ char *unread = m->topology->unread ? strdup(m->topology->unread) : NULL;
         warn_lines(m, unread);
         fence_use(m->fence, m->config, m->pools);
+        manager_record_keep(m, accepted);
         manager_look_at_machine(m);
         manager_shut_nodes(m);
         m->nodes_stale = m->nodes_stale || m->reading;
@@ -179,7 +182,7 @@ static int resolve_at_start(Adoption *f, char **ret_trouble)
         const char *remedy;
 
         int r = pool_set_resolve_at_start(f->topology, (const PoolConfig *const *)c->pools, c->n_pools,
-                                          &f->pools, &error);
+                                          &NODESET_EMPTY, &f->pools, &error);
         if (r == -ENOSPC) {
                 remedy = "Nothing is fenced: every process may use every node. " RELOAD_HINT;
                 f->pools = calloc(1, sizeof(*f->pools));

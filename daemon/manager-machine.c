@@ -26,6 +26,7 @@ void manager_look_at_machine(Manager *m)
                 free(m->facts[f]);
                 m->facts[f] = text;
         }
+        manager_record_judge(m);
 }
 
 const char *manager_fence_state(const Manager *m, const Pool *pool)

@@ -364,7 +364,7 @@ static int take_over(Manager *m, Topology *topology)
 
         /* The configuration in force may be one that was refused in part at start. */
         int r = pool_set_resolve_at_start(t, (const PoolConfig *const *)m->config->pools, m->config->n_pools,
-                                          &pools, &error);
+                                          &m->pools->cdm, &pools, &error);
         if (r < 0) {
                 log_error("The machine's nodes changed, and the pools do not fit them: %s. The pools stay "
                           "as they were.",

@@ -57,6 +57,9 @@ static int open_parts(Manager *m)
                 log_error("Cannot keep reservations in %s: %s.", directory, strerror(-r));
                 return r;
         }
+        r = manager_record_load(m);
+        if (r < 0)
+                return r;
         r = worker_new(m->event, WORKER_THREADS_MAX, &m->worker);
         if (r >= 0)
                 r = sender_cache_new(m->bus, &m->senders);
@@ -163,6 +166,7 @@ Manager *manager_free(Manager *m)
         manager_drains_free(m);
         manager_follows_free(m);
         manager_reading_abandon(m);
+        manager_record_abandon(m);
         hotplug_free(m->hotplug);
         m->queue_restored = NULL;
         m->buffers = buffers_free(m->buffers);
@@ -187,6 +191,7 @@ Manager *manager_free(Manager *m)
         sd_event_source_disable_unref(m->queue_again);
         queue_free(m->queue);
         store_free(m->store);
+        manager_record_free(m);
         ledger_free(m->ledger);
         pool_set_free(m->pools);
         config_free(m->config);

@@ -57,6 +57,7 @@
 #include "policy/facts.h"
 #include "policy/fight.h"
 #include "policy/ledger.h"
+#include "policy/pool-record.h"
 #include "policy/pool.h"
 
 typedef struct Manager Manager;
@@ -73,6 +74,7 @@ typedef struct Migration Migration;
 typedef struct BufferSet BufferSet;
 typedef struct HoldSet HoldSet;
 typedef struct Reload Reload;
+typedef struct RecordWrite RecordWrite;
 typedef struct UserCount UserCount;
 typedef struct StaticCall StaticCall;
 typedef struct Place Place;
@@ -140,6 +142,13 @@ struct Manager {
         size_t n_warnings;
         char *facts[_FACT_MAX]; /* sentences about the machine, as told last; NULL: nothing to tell */
 
+        /* what outlives the boot; manager-record.c */
+        Store *lasting; /* NULL: there is no such directory */
+        PoolRecord *record;
+        RecordWrite *record_write;
+        char *recorded;   /* what is on disk, or will be */
+        char *left_pools; /* a sentence about nodes that are in no pool any more, as told last; or NULL */
+
         bool serving;          /* recovery is over */
         RequestCall *requests; /* under way */
         size_t n_requests;
@@ -147,7 +156,7 @@ struct Manager {
         Grant *grants;
         HolderSet *holders;
         BusLister *lister, *lister_used; /* lists without Used, and with it */
-        Guarded *guarded; /* calls that wait for polkit; bus-guard.c */
+        Guarded *guarded;                /* calls that wait for polkit; bus-guard.c */
         Migration *migrations;
         StaticCall *statics;
         BufferSet *buffers;
@@ -212,6 +221,12 @@ DEFINE_CLEANUP(Manager, manager_free);
 
 void manager_warn(Manager *m, const char *format, ...) _printf_(2, 3);
 void manager_clear_warnings(Manager *m);
+/* manager-record.c. forget: nodes that left their pools are no news any more. */
+int manager_record_load(Manager *m);
+void manager_record_keep(Manager *m, bool forget);
+void manager_record_judge(Manager *m);
+void manager_record_abandon(Manager *m);
+void manager_record_free(Manager *m);
 /* What the machine is set to now: read again, judged, and told to the journal where it is news. */
 void manager_look_at_machine(Manager *m);
 /* fence_state_to_string(), but "open (demotion)" where the kernel itself carries pages past a closed fence.

@@ -18,6 +18,7 @@
 #define STORE_PREFIX    "reservation-"
 #define STORE_NEXT_ID   "next-id"
 #define STORE_DRAINED   "drained"
+#define STORE_POOLS     "pools"
 #define STORE_BAD       ".bad"
 #define STORE_TEMP      ".tmp"
 #define STORE_ID_BLOCK  16
@@ -192,6 +193,20 @@ int store_write_drained(Store *s, const NodeSet *nodes)
 
         snprintf(text, sizeof(text), "%s\n", nodeset_format(nodes, list));
         return replace_file(s->fd, STORE_DRAINED, text);
+}
+
+int store_write_pools(const Store *s, const char *text)
+{
+        return replace_file(s->fd, STORE_POOLS, text);
+}
+
+int store_read_pools(const Store *s, char **ret)
+{
+        int r = read_text(s->fd, STORE_POOLS, ret);
+
+        if (r == -ENOENT)
+                *ret = NULL;
+        return r == -ENOENT ? 0 : r;
 }
 
 int store_read_drained(Store *s, NodeSet *ret)

@@ -54,6 +54,12 @@ int store_load(Store *s, const StoreReader *reader, void *userdata);
 int store_write_drained(Store *s, const NodeSet *nodes);
 int store_read_drained(Store *s, NodeSet *ret);
 
+/* The record of pools (policy/pool-record.h), in the directory that outlives the boot. Reading: *ret is NULL
+ * when there is none. Writing may wait for a disk: for the worker; it uses nothing of the store that
+ * changes. */
+int store_write_pools(const Store *s, const char *text);
+int store_read_pools(const Store *s, char **ret);
+
 /* The text of one file, and back. -EBADMSG: *ret_reason (static) says what is wrong. */
 int store_format(const Reservation *r, StorePhase phase, char **ret);
 int store_parse(const char *text, Reservation **ret, StorePhase *ret_phase, const char **ret_reason);

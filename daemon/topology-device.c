@@ -12,9 +12,7 @@
 
 /* Three sources:
  *
- *   NVIDIA   /proc/driver/nvidia/gpus/DDDD:BB:DD.F/numa_status has "Node: N" where the driver makes, or may
- *            make, the GPU's memory a node; -1 while it has none. In CDMM mode the file does not exist
- *            (open-gpu-kernel-modules, nvidia/nv-procfs.c).
+ *   NVIDIA   topology-gpu.c
  *   DAX      /sys/bus/dax/drivers/kmem has an entry for each device whose memory went to the kernel, and
  *            /sys/bus/dax/devices/daxX.Y/target_node its node (Documentation/ABI/testing/sysfs-bus-dax).
  *   CXL      A DAX device made of CXL memory is .../regionN/dax_regionN/daxN.0 below /sys/devices. Memory
@@ -25,7 +23,6 @@
 
 #define CXL_DIR           "sys/bus/cxl/devices"
 #define DAX_DIR           "sys/bus/dax/devices"
-#define GPU_DIR           "proc/driver/nvidia/gpus"
 #define KMEM_DIR          "sys/bus/dax/drivers/kmem"
 #define PCI_DIR           "sys/bus/pci/devices"
 #define MEM_DIR           "sys/devices/system/memory"
@@ -41,7 +38,7 @@ static bool device_name_is_valid(const char *name)
         return n > 0 && n < DEVICE_NAME_MAX && strspn(name, DEVICE_NAME_CHARS) == n;
 }
 
-static int node_set_device(Node *n, const char *name)
+int topology_set_device(Node *n, const char *name)
 {
         if (n->device || !device_name_is_valid(name))
                 return 0;
@@ -52,29 +49,6 @@ static int node_set_device(Node *n, const char *name)
 static Node *find_node(Topology *t, uint64_t node)
 {
         return node < NODE_MAX ? topology_get(t, (int)node) : NULL;
-}
-
-static int read_gpu(int root_fd, const char *name, void *userdata)
-{
-        _cleanup_free_ char *text = NULL;
-        Topology *t = userdata;
-        const char *line;
-        uint64_t node;
-        char *end;
-        Node *n;
-
-        if (attribute_read(root_fd, &text, GPU_DIR "/%s/numa_status", name) < 0)
-                return 0;
-        line = strstr(text, "Node:");
-        if (!line || (line != text && line[-1] != '\n'))
-                return 0;
-        line += strlen("Node:");
-        end = strchr(line, '\n');
-        if (!end)
-                return 0;
-        text[end - text] = '\0';
-        n = attribute_number(line, &node) < 0 ? NULL : find_node(t, node);
-        return n ? node_set_device(n, name) : 0;
 }
 
 /* The part of a path that starts with prefix and goes on with a digit, such as "region12". */
@@ -154,7 +128,7 @@ static int read_dax(int root_fd, const char *name, void *userdata)
         if (attribute_read_link(root_fd, &link, DAX_DIR "/%s", name) >= 0 &&
             path_component(link, "dax_region", region))
                 region_device(root_fd, region + strlen("dax_"), device);
-        return node_set_device(n, device);
+        return topology_set_device(n, device);
 }
 
 typedef struct BlockNodes {
@@ -168,7 +142,7 @@ static int name_block_node(int root_fd _unused_, const char *name, void *userdat
         int node = attribute_name_number(name, "node");
         Node *n = node < 0 ? NULL : topology_get(b->topology, node);
 
-        return n ? node_set_device(n, b->device) : 0;
+        return n ? topology_set_device(n, b->device) : 0;
 }
 
 static int read_hex(int root_fd, const char *path, uint64_t *ret)
@@ -209,15 +183,88 @@ static int read_region(int root_fd, const char *name, void *userdata)
                                  &(BlockNodes){ .topology = userdata, .device = device });
 }
 
+/* Which blocks of memory does a node have? */
+typedef struct NodeBlocks {
+        uint64_t lowest;
+        bool any, plugged;
+} NodeBlocks;
+
+static int look_at_block(int root_fd, const char *name, void *userdata)
+{
+        _cleanup_free_ char *path = NULL;
+        NodeBlocks *b = userdata;
+        uint64_t block;
+        int n = 0;
+
+        if (sscanf(name, "memory%" SCNu64 "%n", &block, &n) != 1 || n == 0 || name[n] != '\0')
+                return 0;
+        if (!b->any || block < b->lowest)
+                b->lowest = block;
+        b->any = true;
+        if (b->plugged)
+                return 0;
+        if (asprintf(&path, MEM_DIR "/%s/firmware_node", name) < 0) {
+                path = NULL;
+                return -ENOMEM;
+        }
+        b->plugged = attribute_exists(root_fd, path) == 0;
+        return 0;
+}
+
+static int read_blocks(int root_fd, int node, NodeBlocks *ret)
+{
+        _cleanup_free_ char *folder = NULL;
+
+        *ret = (NodeBlocks){ 0 };
+        if (asprintf(&folder, "sys/devices/system/node/node%d", node) < 0) {
+                folder = NULL;
+                return -ENOMEM;
+        }
+        return attribute_foreach(root_fd, folder, look_at_block, ret);
+}
+
+int topology_node_address(int root_fd, int node, uint64_t *ret)
+{
+        uint64_t block_bytes;
+        NodeBlocks b;
+
+        int r = read_blocks(root_fd, node, &b);
+        if (r >= 0)
+                r = read_hex(root_fd, MEM_DIR "/block_size_bytes", &block_bytes);
+        if (r < 0)
+                return r;
+        if (!b.any || block_bytes == 0 || b.lowest > UINT64_MAX / block_bytes)
+                return -ENODATA;
+        *ret = b.lowest * block_bytes;
+        return 0;
+}
+
+/* A device's memory goes when its driver lets go of it. Memory that was plugged in belongs to an ACPI memory
+ * device, to which the kernel links its blocks (acpi_bind_memblk()); that of boot does not. */
+static int read_removable(int root_fd, Node *n)
+{
+        NodeBlocks b;
+        int r;
+
+        n->removable = n->dax || n->device;
+        if (n->removable || n->has_cpu || n->size_bytes == 0)
+                return 0;
+        r = read_blocks(root_fd, n->id, &b);
+        n->removable = r >= 0 && b.plugged;
+        return r == -ENOMEM ? r : 0;
+}
+
 int topology_read_devices(int root_fd, Topology *t)
 {
         int r;
 
-        r = attribute_foreach(root_fd, GPU_DIR, read_gpu, t);
+        r = topology_read_gpus(root_fd, t);
         if (r >= 0)
                 r = attribute_foreach(root_fd, KMEM_DIR, read_dax, t);
         if (r >= 0)
                 r = attribute_foreach(root_fd, CXL_DIR, read_region, t);
+        for (size_t i = 0; r >= 0 && i < t->n_nodes; i++)
+                r = read_removable(root_fd, &t->nodes[i]);
         return r;
 }
 

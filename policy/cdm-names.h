@@ -70,8 +70,9 @@
 #define CDM_ENV_BUFFER_FD "CDM_BUFFER_FD"
 
 /* files, below --root where one is given */
-#define CDM_CONFIG_DIR "cdm" /* in /etc, /run, /usr/lib */
-#define CDM_STATE_DIR  "/run/cdmd"
+#define CDM_CONFIG_DIR  "cdm" /* in /etc, /run, /usr/lib */
+#define CDM_STATE_DIR   "/run/cdmd"
+#define CDM_LASTING_DIR "/var/lib/cdmd" /* outlives the boot: StateDirectory= of cdmd.service */
 /* The drop-ins that cdmd has decided on since boot: the generator writes these again, not what the files of
  * the configuration say by then. Empty: no fence. */
 #define CDM_DIR_DECIDED CDM_STATE_DIR "/fence"

@@ -1,16 +1,28 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "policy/facts.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "policy/facts-internal.h"
 #include "policy/size.h"
 
 static const char *const fact_names[_FACT_MAX] = {
-        [FACT_CDMM] = "cdmm",         [FACT_FENCE_DEMOTION] = "fence-demotion",
-        [FACT_DEMOTION] = "demotion", [FACT_NUMA_BALANCING] = "numa-balancing",
-        [FACT_HUGETLB] = "hugetlb",   [FACT_AUTO_ONLINE] = "auto-online",
+        [FACT_CDMM] = "cdmm",
+        [FACT_FENCE_DEMOTION] = "fence-demotion",
+        [FACT_DEMOTION] = "demotion",
+        [FACT_NUMA_BALANCING] = "numa-balancing",
+        [FACT_HUGETLB] = "hugetlb",
+        [FACT_AUTO_ONLINE] = "auto-online",
+        [FACT_POOL_EMPTY] = "pool-empty",
+        [FACT_NODES_ABSENT] = "nodes-absent",
+        [FACT_SELECTS_ALL] = "selects-all",
+        [FACT_NO_EVIDENCE] = "no-evidence",
+        [FACT_PASSED_OVER] = "passed-over",
+        [FACT_NOT_IN_POOL] = "not-in-pool",
+        [FACT_UNMOVABLE] = "unmovable",
 };
 
 const char *fact_to_string(Fact f)
@@ -18,8 +30,12 @@ const char *fact_to_string(Fact f)
         return f >= 0 && f < _FACT_MAX ? fact_names[f] : NULL;
 }
 
-static int sentence(char **ret, const char *format, ...) _printf_(2, 3);
-static int sentence(char **ret, const char *format, ...)
+bool fact_is_of_pools(Fact f)
+{
+        return f >= FACT_POOL_EMPTY && f < _FACT_MAX;
+}
+
+int fact_sentence(char **ret, const char *format, ...)
 {
         char *text;
         va_list ap;
@@ -64,7 +80,7 @@ static int judge_cdmm(const Topology *t, char **ret)
 {
         if (!t->cdmm)
                 return 0;
-        return sentence(
+        return fact_sentence(
                 ret,
                 "NVIDIA's CDMM mode (%s): on the GPUs there is nothing to manage: the driver keeps GPU "
                 "memory out of NUMA. To have it as nodes, load the nvidia module with "
@@ -100,7 +116,7 @@ static int judge_fence_demotion(const Topology *t, const PoolSet *pools, char **
 
         if (nodeset_is_empty(&nodes))
                 return 0;
-        return sentence(
+        return fact_sentence(
                 ret,
                 "The fence is open to demotion: under pressure %s moves cold pages of any process to the "
                 "slower CDM nodes (%s), whatever its cpuset says; Linux 6.16 and later do not. To close "
@@ -115,17 +131,18 @@ static int judge_demotion(const Topology *t, const PoolSet *pools, char **ret)
 
         if (!t->demotion_enabled || nodeset_is_empty(&pools->cdm) || !nodeset_is_empty(&nodes))
                 return 0;
-        return sentence(ret,
-                        "The kernel's demotion is on: under pressure it moves cold pages of programs to "
-                        "slower nodes, also off the nodes that they reserved. To keep them there, write 0 "
-                        "to /sys/kernel/mm/numa/demotion_enabled.");
+        return fact_sentence(
+                ret, "The kernel's demotion is on: under pressure it moves cold pages of programs to "
+                     "slower nodes, also off the nodes that they reserved. To keep them there, write 0 "
+                     "to /sys/kernel/mm/numa/demotion_enabled.");
 }
 
 static int judge_numa_balancing(const Topology *t, const PoolSet *pools, char **ret)
 {
         if (!t->numa_balancing || nodeset_is_empty(&pools->cdm))
                 return 0;
-        return sentence(ret, "The kernel's NUMA balancing is on: it moves pages of running programs between "
+        return fact_sentence(ret,
+                             "The kernel's NUMA balancing is on: it moves pages of running programs between "
                              "nodes, also off the nodes that they reserved. To switch it off: `sysctl "
                              "kernel.numa_balancing=0`.");
 }
@@ -148,7 +165,7 @@ static int judge_hugetlb(const Topology *t, const PoolSet *pools, char **ret)
         }
         if (bytes == 0)
                 return 0;
-        return sentence(
+        return fact_sentence(
                 ret,
                 "%s of the system's huge pages are on CDM nodes (%s), where no reservation can have that "
                 "memory. Write 0 to /sys/devices/system/node/nodeN/hugepages/hugepages-*/nr_hugepages of "
@@ -164,7 +181,7 @@ static int judge_auto_online(const Topology *t, char **ret)
 {
         if (!t->gpu_needs_movable || !t->auto_online[0] || strcmp(t->auto_online, "online_movable") == 0)
                 return 0;
-        return sentence(
+        return fact_sentence(
                 ret,
                 "/sys/devices/system/memory/auto_online_blocks is %s, and NVIDIA's driver makes GPU memory "
                 "a node with online_movable only. Write that there (and boot with "
@@ -187,6 +204,20 @@ int fact_judge(Fact f, const Topology *t, const PoolSet *pools, char **ret)
                 return judge_hugetlb(t, pools, ret);
         case FACT_AUTO_ONLINE:
                 return judge_auto_online(t, ret);
+        case FACT_POOL_EMPTY:
+                return fact_pool_empty(t, pools, ret);
+        case FACT_NODES_ABSENT:
+                return fact_nodes_absent(t, pools, ret);
+        case FACT_SELECTS_ALL:
+                return fact_selects_all(pools, ret);
+        case FACT_NO_EVIDENCE:
+                return fact_no_evidence(t, pools, ret);
+        case FACT_PASSED_OVER:
+                return fact_passed_over(t, pools, ret);
+        case FACT_NOT_IN_POOL:
+                return fact_not_in_pool(t, pools, ret);
+        case FACT_UNMOVABLE:
+                return fact_unmovable(t, pools, ret);
         case _FACT_MAX:
                 break;
         }

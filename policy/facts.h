@@ -18,10 +18,21 @@ typedef enum Fact {
         FACT_NUMA_BALANCING,
         FACT_HUGETLB,     /* huge pages were taken from CDM nodes */
         FACT_AUTO_ONLINE, /* NVIDIA's driver cannot make nodes */
+        /* of the pools; facts-pool.c */
+        FACT_POOL_EMPTY,   /* a configured pool has no memory */
+        FACT_NODES_ABSENT, /* Nodes= lists nodes without memory */
+        FACT_SELECTS_ALL,  /* selectors that every node meets */
+        FACT_NO_EVIDENCE,  /* nodes taken for nothing but that they have no CPUs */
+        FACT_PASSED_OVER,  /* ... and not taken, because they are most of the memory */
+        FACT_NOT_IN_POOL,  /* a node that could be device memory is open to everybody */
+        FACT_UNMOVABLE,    /* kernel data may come to nodes that are to be removed */
         _FACT_MAX,
 } Fact;
 
 const char *fact_to_string(Fact f);
+
+/* Does it follow from nodes and pool files, so that `cdmctl check` can tell it? */
+bool fact_is_of_pools(Fact f);
 
 /* 1: *ret is a sentence, owned by the caller; 0: all is well in that respect; -ENOMEM. */
 int fact_judge(Fact f, const Topology *t, const PoolSet *pools, char **ret);

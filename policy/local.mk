@@ -26,6 +26,10 @@ libpolicy_la_SOURCES = \
 	policy/decide-room.c \
 	policy/decide.c \
 	policy/decide.h \
+	policy/evidence.c \
+	policy/evidence.h \
+	policy/facts-internal.h \
+	policy/facts-pool.c \
 	policy/facts.c \
 	policy/facts.h \
 	policy/fight.c \
@@ -45,6 +49,8 @@ libpolicy_la_SOURCES = \
 	policy/place.h \
 	policy/plan.c \
 	policy/plan.h \
+	policy/pool-record.c \
+	policy/pool-record.h \
 	policy/pool.c \
 	policy/pool.h \
 	policy/preempt.c \

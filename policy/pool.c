@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /* Two passes. The first takes nodes as configured, where `auto` means every memory node without CPUs. Some
- * firmware puts the CPUs and their own DRAM into different nodes, so that "no CPU" says nothing: if the
- * first pass leaves no ordinary memory, the second takes only nodes that something else marks as special. If
- * that takes all memory as well, the configuration is refused: a fence around everything would be an open
- * one, since the kernel falls back to the parent's nodes where none is left. */
+ * machines put plain DRAM into nodes without CPUs, so that "no CPU" says nothing there: if nodes that nothing
+ * else marks are most of the memory, or if the first pass leaves no ordinary memory, the second takes only
+ * nodes that something marks. If that takes all memory as well, the configuration is refused: a fence around
+ * everything would be an open one, since the kernel falls back to the parent's nodes where none is left. */
 
 #include "policy/pool.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -29,6 +30,7 @@ static void drop_pools(PoolSet *s)
                 free(s->pools[i].name);
                 free(s->pools[i].description);
                 free(s->pools[i].file);
+                free(s->pools[i].selectors);
         }
         free(s->pools);
         s->pools = NULL;
@@ -53,43 +55,6 @@ static const PoolConfig default_pool = {
         .headroom = { .value = POOL_DEFAULT_HEADROOM },
 };
 
-/* Does a driver or a DAX device say whose memory this is? */
-static bool node_is_marked(const Node *n)
-{
-        return n->dax || n->device;
-}
-
-/* Nodes that are marked, and those that are clearly faster than the slowest node that is not: by tier, or by
- * at least half as much bandwidth again, because sockets of one machine differ by a little. Marked nodes are
- * left out of the comparison, or DRAM would count as special beside a CXL expander. */
-static NodeSet special_nodes(const Topology *t)
-{
-        NodeSet special = NODESET_EMPTY;
-        uint64_t slowest_mbps = UINT64_MAX;
-        int slowest_tier = TIER_UNKNOWN;
-
-        for (size_t i = 0; i < t->n_nodes; i++) {
-                const Node *n = &t->nodes[i];
-
-                if (n->size_bytes == 0 || node_is_marked(n))
-                        continue;
-                if (n->tier > slowest_tier)
-                        slowest_tier = n->tier;
-                if (n->read_bandwidth_mbps > 0 && n->read_bandwidth_mbps < slowest_mbps)
-                        slowest_mbps = n->read_bandwidth_mbps;
-        }
-        for (size_t i = 0; i < t->n_nodes; i++) {
-                const Node *n = &t->nodes[i];
-                bool faster_tier = n->tier != TIER_UNKNOWN && n->tier < slowest_tier;
-                bool faster = n->read_bandwidth_mbps > slowest_mbps &&
-                              n->read_bandwidth_mbps - slowest_mbps >= slowest_mbps / 2;
-
-                if (node_is_marked(n) || faster_tier || faster)
-                        nodeset_add(&special, n->id);
-        }
-        return special;
-}
-
 /* An unknown value does not meet a selector: the admin asked for what the firmware vouches for. */
 static bool node_is_selected(const PoolConfig *c, const Node *n)
 {
@@ -102,9 +67,42 @@ static bool node_is_selected(const PoolConfig *c, const Node *n)
         return !c->dax || n->dax;
 }
 
-/* Empty nodes (a GB200 shows 34, most of them empty) and nodes with CPUs are never taken by themselves. */
-static NodeSet auto_nodes(const Topology *t, const PoolConfig *c, const NodeSet *taken, const NodeSet *only)
+static bool has_selectors(const PoolConfig *c)
 {
+        return c->min_bandwidth_mbps > 0 || c->max_latency_ns > 0 || c->tier != TIER_UNKNOWN || c->dax;
+}
+
+/* Do selectors tell device memory from that of CPUs? Those that DRAM meets as well do not. */
+static bool selectors_tell_apart(const PoolConfig *c, const Topology *t)
+{
+        if (!has_selectors(c))
+                return false;
+        for (size_t i = 0; i < t->n_nodes; i++)
+                if (t->nodes[i].has_cpu && t->nodes[i].size_bytes > 0 && node_is_selected(c, &t->nodes[i]))
+                        return false;
+        return true;
+}
+
+static bool selectors_meet_all(const PoolConfig *c, const Topology *t)
+{
+        bool any_cpu = false;
+
+        for (size_t i = 0; i < t->n_nodes; i++) {
+                const Node *n = &t->nodes[i];
+
+                if (n->size_bytes > 0 && !node_is_selected(c, n))
+                        return false;
+                any_cpu |= n->size_bytes > 0 && n->has_cpu;
+        }
+        return has_selectors(c) && any_cpu;
+}
+
+/* Empty nodes (a GB200 shows 34, most of them empty) and nodes with CPUs are never taken by themselves.
+ * `marked`: NULL, or the nodes with evidence, and then no others but those that the selectors tell apart. */
+static NodeSet auto_nodes(const Topology *t, const PoolConfig *c, const NodeSet *taken,
+                          const NodeSet *marked)
+{
+        bool told_apart = selectors_tell_apart(c, t);
         NodeSet nodes = NODESET_EMPTY;
 
         for (size_t i = 0; i < t->n_nodes; i++) {
@@ -112,7 +110,7 @@ static NodeSet auto_nodes(const Topology *t, const PoolConfig *c, const NodeSet 
 
                 if (n->size_bytes == 0 || n->has_cpu || nodeset_contains(taken, n->id))
                         continue;
-                if (only && !nodeset_contains(only, n->id))
+                if (marked && !told_apart && !nodeset_contains(marked, n->id))
                         continue;
                 if (node_is_selected(c, n))
                         nodeset_add(&nodes, n->id);
@@ -120,10 +118,37 @@ static NodeSet auto_nodes(const Topology *t, const PoolConfig *c, const NodeSet 
         return nodes;
 }
 
+/* The units are those of `cdmctl nodes`. */
+static int format_selectors(const PoolConfig *c, char **ret)
+{
+        size_t size;
+        FILE *f = open_memstream(ret, &size);
+
+        if (!f)
+                return -ENOMEM;
+        if (c->min_bandwidth_mbps > 0)
+                fprintf(f, ", MinBandwidth= (at least %" PRIu64 " MB/s)", c->min_bandwidth_mbps);
+        if (c->max_latency_ns > 0)
+                fprintf(f, ", MaxLatency= (at most %" PRIu64 " ns)", c->max_latency_ns);
+        if (c->tier != TIER_UNKNOWN)
+                fprintf(f, ", Tier=%d", c->tier);
+        if (c->dax)
+                fputs(", Dax=yes", f);
+        if (fclose(f) != 0)
+                return -ENOMEM;
+        if (size >= 2)
+                memmove(*ret, *ret + 2, size - 1);
+        return 0;
+}
+
 static int pool_init(Pool *p, const PoolConfig *c)
 {
         p->headroom = c->headroom;
         p->hold = c->hold;
+        p->line = c->nodes_line > 0 ? c->nodes_line : c->line;
+        p->nodes_auto = c->nodes_auto;
+        if (c->nodes_auto && has_selectors(c) && format_selectors(c, &p->selectors) < 0)
+                return -ENOMEM;
         if (string_copy(c->name, &p->name) < 0 || string_copy(c->description, &p->description) < 0 ||
             string_copy(c->file, &p->file) < 0)
                 return -ENOMEM;
@@ -158,9 +183,9 @@ static int take_listed(PoolSet *s, const PoolConfig *const *configs, size_t n_co
         return 0;
 }
 
-/* `only`: NULL, or what auto pools may take. */
+/* `marked`: as for auto_nodes(). */
 static void take_auto(PoolSet *s, const Topology *t, const PoolConfig *const *configs, size_t n_configs,
-                      const NodeSet *only)
+                      const NodeSet *marked)
 {
         s->cdm = NODESET_EMPTY;
         for (size_t i = 0; i < n_configs; i++)
@@ -168,7 +193,7 @@ static void take_auto(PoolSet *s, const Topology *t, const PoolConfig *const *co
                         s->cdm = nodeset_union(&s->cdm, &s->pools[i].nodes);
         for (size_t i = 0; i < n_configs; i++)
                 if (configs[i]->nodes_auto) {
-                        s->pools[i].nodes = auto_nodes(t, configs[i], &s->cdm, only);
+                        s->pools[i].nodes = auto_nodes(t, configs[i], &s->cdm, marked);
                         s->cdm = nodeset_union(&s->cdm, &s->pools[i].nodes);
                 }
 }
@@ -224,23 +249,55 @@ static bool has_auto(const PoolConfig *const *configs, size_t n_configs)
         return false;
 }
 
-static int resolve(PoolSet *s, const Topology *t, const PoolConfig *const *configs, size_t n_configs,
-                   char **ret_error)
+/* Of a machine most of whose memory is in nodes without CPUs, "no CPU" says nothing. */
+static bool is_most_memory(const Topology *t, const NodeSet *nodes)
 {
-        NodeSet memory = topology_memory_nodes(t), empty = topology_empty_nodes(t);
+        uint64_t part = 0, whole = 0;
+
+        for (size_t i = 0; i < t->n_nodes; i++) {
+                whole += t->nodes[i].size_bytes;
+                if (nodeset_contains(nodes, t->nodes[i].id))
+                        part += t->nodes[i].size_bytes;
+        }
+        return part > whole - part;
+}
+
+/* Which of the nodes that nothing marks were taken for all that, and which would have been? */
+static void note_unproven(PoolSet *s, const Topology *t, const PoolConfig *const *configs, size_t n_configs,
+                          const NodeSet *unmarked, const NodeSet *would)
+{
+        for (size_t i = 0; i < n_configs; i++) {
+                s->pools[i].selects_all = configs[i]->nodes_auto && selectors_meet_all(configs[i], t);
+                if (!configs[i]->nodes_auto || selectors_tell_apart(configs[i], t))
+                        continue;
+                NodeSet taken = nodeset_intersect(&s->pools[i].nodes, unmarked);
+                s->unproven = nodeset_union(&s->unproven, &taken);
+        }
+        s->passed_over = nodeset_subtract(would, &s->cdm);
+}
+
+static int resolve(PoolSet *s, const Topology *t, const PoolConfig *const *configs, size_t n_configs,
+                   const NodeSet *held, char **ret_error)
+{
+        NodeSet memory = topology_memory_nodes(t), empty = topology_empty_nodes(t),
+                unmarked = evidence_missing(t);
         int r;
 
         r = take_listed(s, configs, n_configs, ret_error);
         if (r < 0)
                 return r;
         take_auto(s, t, configs, n_configs, NULL);
-        if (takes_all(s, &memory)) {
-                NodeSet special = special_nodes(t);
+        NodeSet would = s->cdm;
+        s->no_cpu_says_nothing = is_most_memory(t, &unmarked);
+        if (takes_all(s, &memory) || s->no_cpu_says_nothing) {
+                NodeSet marked = evidence_nodes(t);
 
-                take_auto(s, t, configs, n_configs, &special);
+                marked = nodeset_union(&marked, held);
+                take_auto(s, t, configs, n_configs, &marked);
                 if (takes_all(s, &memory))
                         return refuse_all(s, &memory, configs, n_configs, ret_error);
         }
+        note_unproven(s, t, configs, n_configs, &unmarked, &would);
         sum_sizes(s, t);
         s->awaited = has_auto(configs, n_configs) && !nodeset_is_empty(&empty);
         return 0;
@@ -248,6 +305,12 @@ static int resolve(PoolSet *s, const Topology *t, const PoolConfig *const *confi
 
 int pool_set_resolve(const Topology *t, const PoolConfig *const *configs, size_t n_configs, PoolSet **ret,
                      char **ret_error)
+{
+        return pool_set_resolve_again(t, configs, n_configs, &NODESET_EMPTY, ret, ret_error);
+}
+
+int pool_set_resolve_again(const Topology *t, const PoolConfig *const *configs, size_t n_configs,
+                           const NodeSet *held, PoolSet **ret, char **ret_error)
 {
         static const PoolConfig *const defaults[] = { &default_pool };
         _cleanup_(pool_set_free_p) PoolSet *s = calloc(1, sizeof(PoolSet));
@@ -269,7 +332,7 @@ int pool_set_resolve(const Topology *t, const PoolConfig *const *configs, size_t
                 if (r < 0)
                         return r;
         }
-        r = resolve(s, t, configs, n_configs, ret_error);
+        r = resolve(s, t, configs, n_configs, held, ret_error);
         if (r < 0)
                 return r;
         /* A pool that nobody asked for does not show up empty. */
@@ -321,7 +384,7 @@ static bool order_for_start(const PoolConfig *const *configs, size_t n_configs, 
 }
 
 int pool_set_resolve_at_start(const Topology *t, const PoolConfig *const *configs, size_t n_configs,
-                              PoolSet **ret, char **ret_error)
+                              const NodeSet *held, PoolSet **ret, char **ret_error)
 {
         _cleanup_free_ PoolConfig *copies = calloc(n_configs + 1, sizeof(*copies));
         _cleanup_free_ const PoolConfig **list = calloc(n_configs + 1, sizeof(*list));
@@ -334,7 +397,7 @@ int pool_set_resolve_at_start(const Topology *t, const PoolConfig *const *config
                 return -ENOMEM;
         if (order_for_start(configs, n_configs, copies, list, &n_good)) {
                 /* Only for its message. */
-                r = pool_set_resolve(t, configs, n_configs, ret, &contradiction);
+                r = pool_set_resolve_again(t, configs, n_configs, held, ret, &contradiction);
                 if (r != -EEXIST)
                         return r;
                 copies[n] = default_pool;
@@ -342,12 +405,12 @@ int pool_set_resolve_at_start(const Topology *t, const PoolConfig *const *config
                 list[n] = &copies[n];
                 n++;
         }
-        r = pool_set_resolve(t, list, n, ret, ret_error);
+        r = pool_set_resolve_again(t, list, n, held, ret, ret_error);
         /* Rather what is known for sure than nothing. */
         if (r == -ENOSPC && n_good > 0 && n_good < n) {
                 free(*ret_error);
                 *ret_error = NULL;
-                r = pool_set_resolve(t, list, n_good, ret, ret_error);
+                r = pool_set_resolve_again(t, list, n_good, held, ret, ret_error);
         }
         if (contradiction && !*ret_error)
                 *ret_error = TAKE_PTR(contradiction);
@@ -375,6 +438,25 @@ const Pool *pool_set_find_node(const PoolSet *s, int node)
                 if (nodeset_contains(&s->pools[i].nodes, node))
                         return &s->pools[i];
         return NULL;
+}
+
+const char *pool_evidence(const PoolSet *s, const Topology *t, int node,
+                          char buf[static POOL_EVIDENCE_STR_MAX])
+{
+        const Pool *p = pool_set_find_node(s, node);
+        const Node *n = topology_find(t, node);
+        EvidenceBase base = evidence_base(t);
+        char known[EVIDENCE_STR_MAX];
+
+        evidence_format(n ? evidence_of(&base, n) : 0, known);
+        if (p && !p->nodes_auto)
+                snprintf(buf, POOL_EVIDENCE_STR_MAX, "list%s%s", known[0] ? "," : "", known);
+        else if (p && !known[0])
+                snprintf(buf, POOL_EVIDENCE_STR_MAX, "%s",
+                         nodeset_contains(&s->unproven, node) ? "no-cpu" : "selector");
+        else
+                snprintf(buf, POOL_EVIDENCE_STR_MAX, "%s", known);
+        return buf;
 }
 
 uint64_t pool_headroom_bytes(const Pool *pool, const Node *node)

@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "policy/evidence.h"
 #include "policy/macro.h"
 #include "policy/nodeset.h"
 #include "policy/size.h"
@@ -14,6 +15,7 @@
 
 #define POOL_DEFAULT_NAME     "cdm"
 #define POOL_DEFAULT_HEADROOM (UINT64_C(64) << 20)
+#define POOL_EVIDENCE_STR_MAX (EVIDENCE_STR_MAX + 16)
 
 /* What one file of pools.d says, as parsed. */
 typedef struct PoolConfig {
@@ -45,6 +47,11 @@ typedef struct Pool {
         uint64_t size_bytes; /* sum over its online nodes */
         Size headroom;
         bool hold;
+        /* how it came by its nodes */
+        unsigned line; /* of Nodes= in file, or of [Pool] */
+        bool nodes_auto;
+        char *selectors;  /* "MinBandwidth= (at least 300000 MB/s)"; NULL without */
+        bool selects_all; /* every node with memory meets them */
 } Pool;
 
 typedef struct PoolSet {
@@ -52,7 +59,11 @@ typedef struct PoolSet {
         size_t n_pools;
         NodeSet cdm;      /* every node that belongs to a pool */
         NodeSet ordinary; /* every other node with memory */
-        bool awaited;     /* a node may come that an `auto` pool would take */
+        /* Nodes without CPUs that neither evidence nor a selector tells from plain DRAM (policy/evidence.h):
+         * an `auto` pool took them all the same; or none did, because they are most of the memory. */
+        NodeSet unproven, passed_over;
+        bool no_cpu_says_nothing; /* nodes without CPUs and evidence are most of the memory */
+        bool awaited;             /* a node may come that an `auto` pool would take */
 } PoolSet;
 
 PoolSet *pool_set_free(PoolSet *s);
@@ -60,9 +71,15 @@ DEFINE_CLEANUP(PoolSet, pool_set_free);
 
 /* Settles which node belongs to which pool. Pools with a node list take their nodes first, then `auto` pools
  * in order share what is left: nodes that have memory and no CPU and meet the selectors. Without any pool
- * file there is one pool "cdm" of all such nodes; where that would leave no ordinary memory it takes only
- * those that HMAT, tier, DAX or a driver marks as special. A machine without CDM nodes, and where none can
- * come, gives a set without members, which is no error.
+ * file there is one pool "cdm" of all such nodes.
+ *
+ * Nodes with evidence (HMAT, tier, DAX, a driver) are taken whatever their share. So are nodes that meet
+ * selectors which no node with CPUs meets: there the admin drew the line. Other nodes are taken as well,
+ * unless they are more than half of the memory, or no ordinary memory would be left: then `auto` takes none
+ * of them. A machine without CDM nodes, and where none can come, gives a set without members, which is no
+ * error.
+ *
+ * The answer depends on nothing but its arguments, so that the generator, cdmd and cdmctl agree.
  *
  * -ENOSPC: pools would take all memory; -EEXIST: two pools name one node. Then *ret_error is a message that
  * starts with FILE:LINE where there is one (owned by the caller). A listed node that is absent is no error:
@@ -70,13 +87,20 @@ DEFINE_CLEANUP(PoolSet, pool_set_free);
 int pool_set_resolve(const Topology *t, const PoolConfig *const *configs, size_t n_configs, PoolSet **ret,
                      char **ret_error);
 
-/* For a start: the same, but where pools contradict each other, or a file of theirs was refused, every node
- * that one of them names or `auto` finds is in a pool, if ordinary memory remains. A node that two pools
- * name belongs to the first. *ret_error is also set when it was needed to say which pool gives way.
+/* The same while the machine runs and its nodes changed: those that are fenced now (`held`) stay so, also where
+ * what came or went made the nodes without evidence most of the memory. Who reserved one must not find the
+ * fence open because memory was plugged in elsewhere. */
+int pool_set_resolve_again(const Topology *t, const PoolConfig *const *configs, size_t n_configs,
+                           const NodeSet *held, PoolSet **ret, char **ret_error);
+
+/* As pool_set_resolve_again() (held is empty at a start), but where pools contradict each other, or a file of
+ * theirs was refused, every node that one of them names or `auto` finds is in a pool, if ordinary memory
+ * remains. A node that two pools name belongs to the first. *ret_error is also set when it was needed to say
+ * which pool gives way.
  *
  * -ENOSPC: pools would take all memory. */
 int pool_set_resolve_at_start(const Topology *t, const PoolConfig *const *configs, size_t n_configs,
-                              PoolSet **ret, char **ret_error);
+                              const NodeSet *held, PoolSet **ret, char **ret_error);
 
 #define POOL_SPARE_NAME_MAX 32
 /* A name that none of them has. */
@@ -89,6 +113,12 @@ const Pool *pool_set_find_node(const PoolSet *s, int node);
 /* Is there anything to keep everyone off, now or when a node comes? The fence is an allow-list: put up
  * before, it denies a node from its first byte on. */
 bool pool_set_needs_fence(const PoolSet *s);
+
+/* On what evidence a node was taken: "list" (Nodes= names it), what evidence_format() says, "selector" (it
+ * meets the selectors, and nodes with CPUs do not), or "no-cpu" (that is all). For a node in no pool, what
+ * is known of it all the same; "" where nothing is. */
+const char *pool_evidence(const PoolSet *s, const Topology *t, int node,
+                          char buf[static POOL_EVIDENCE_STR_MAX]);
 
 /* The headroom of one node of the pool, in bytes. */
 uint64_t pool_headroom_bytes(const Pool *pool, const Node *node);

@@ -43,6 +43,7 @@ unit_tests = \
 	tests/unit/test-plan \
 	tests/unit/test-pool \
 	tests/unit/test-power9 \
+	tests/unit/test-pool-record \
 	tests/unit/test-preempt \
 	tests/unit/test-queue \
 	tests/unit/test-rule \
@@ -76,6 +77,7 @@ bus_tests = \
 	tests/bus/test-bus \
 	tests/bus/test-bus-gate \
 	tests/bus/test-bus-list \
+	tests/bus/test-bus-nodes \
 	tests/bus/test-bus-queue \
 	tests/bus/test-hotplug
 check_PROGRAMS += $(bus_tests) tests/bus/fake-polkit tests/bus/fake-systemd
@@ -87,6 +89,8 @@ tests_bus_test_bus_gate_SOURCES = tests/bus/test-bus-gate.c tests/bus/world.c
 tests_bus_test_bus_gate_CPPFLAGS = $(AM_CPPFLAGS) $(test_paths)
 tests_bus_test_bus_list_SOURCES = tests/bus/test-bus-list.c tests/bus/world.c
 tests_bus_test_bus_list_CPPFLAGS = $(AM_CPPFLAGS) $(test_paths)
+tests_bus_test_bus_nodes_SOURCES = tests/bus/test-bus-nodes.c tests/bus/world.c
+tests_bus_test_bus_nodes_CPPFLAGS = $(AM_CPPFLAGS) $(test_paths)
 tests_bus_test_bus_queue_SOURCES = tests/bus/test-bus-queue.c tests/bus/world.c
 tests_bus_test_bus_queue_CPPFLAGS = $(AM_CPPFLAGS) $(test_paths)
 tests_bus_test_hotplug_SOURCES = tests/bus/test-hotplug.c tests/bus/world.c
@@ -99,6 +103,7 @@ client_tests = \
 	tests/client/check.sh \
 	tests/client/libcdm.sh \
 	tests/client/container.sh \
+	tests/client/machines.sh \
 	tests/client/offline.sh \
 	tests/client/power9.sh \
 	tests/client/usage.sh

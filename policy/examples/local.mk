@@ -6,7 +6,7 @@ examplepolicydir = $(exampledir)/policy.d
 dist_example_DATA = policy/examples/cdmd.conf
 dist_examplepools_DATA = \
 	policy/examples/pools.d/hbm.conf \
-	policy/examples/pools.d/rest.conf
+	policy/examples/pools.d/cxl.conf
 dist_examplepolicy_DATA = \
 	policy/examples/policy.d/10-trainer.conf \
 	policy/examples/policy.d/20-training-services.conf \

@@ -113,6 +113,45 @@ START_TEST(dax_memory_comes_and_its_driver_goes)
 }
 END_TEST
 
+/* More than half of the memory comes without CPUs. */
+static void add_much(void)
+{
+        world_put(&w, NODE "node4/meminfo", "Node 4 MemTotal: 20971520 kB\nNode 4 MemFree: 20971520 kB\n");
+        world_put(&w, NODE "node4/cpulist", "\n");
+        put_lists("0-4\n", "0-4\n", "0-1\n");
+        umockdev_testbed_uevent(testbed, memory_device, "online");
+        world_wait_event(&w, "node-online", 0);
+}
+
+/* MIG is switched, and a node that was empty until now has memory of the GPU. */
+START_TEST(a_gpus_node_that_fills_is_fenced)
+{
+        world_put(&w, "/proc/driver/nvidia/gpus/0009:01:00.0/numa_status",
+                  "Node:      -1\nStatus:    online\n");
+        world_put(&w, NODE "has_generic_initiator", "4\n");
+        add_much();
+        uint32_t id = grant_on_4();
+        ck_assert_str_eq(mems("db.service"), "0-1,4");
+        ck_assert_str_eq(mems("train.service"), "0-1");
+        ck_assert_str_eq(world_reservation(&w, id, "State"), "active");
+}
+END_TEST
+
+START_TEST(much_that_nothing_marks_is_everyones)
+{
+        uint32_t id = 0;
+
+        add_much();
+        world_wait_event(&w, "fence-closed", 0);
+        for (int i = 0; i < 100 && strcmp(mems("train.service"), "0-1,4") != 0; i++)
+                usleep(100000);
+        ck_assert_str_eq(mems("train.service"), "0-1,4");
+        ck_assert_int_lt(world_request(w.client, "cdm", GIB, &id, 2, CDM_OPTION_UNIT, "s", "db.service",
+                                       CDM_OPTION_NODES, "s", "4"),
+                         0);
+}
+END_TEST
+
 START_TEST(a_node_with_cpus_is_everyones)
 {
         uint32_t id = 0;
@@ -157,6 +196,8 @@ int main(int argc _unused_, char **argv)
         tcase_add_checked_fixture(t, start, stop);
         tcase_set_timeout(t, 120);
         tcase_add_test(t, dax_memory_comes_and_its_driver_goes);
+        tcase_add_test(t, a_gpus_node_that_fills_is_fenced);
+        tcase_add_test(t, much_that_nothing_marks_is_everyones);
         tcase_add_test(t, a_node_with_cpus_is_everyones);
         tcase_add_test(t, a_driver_that_is_slow_to_come);
         suite_add_tcase(s, t);

@@ -5,7 +5,7 @@
 . "${srcdir:-.}/tests/client/common.sh"
 
 node_keys="['node','pool','size','free','used','reserved','unattributed','online','device',
-'read_bandwidth_mbps','read_latency_ns','initiators','tier']"
+'read_bandwidth_mbps','read_latency_ns','initiators','tier','evidence']"
 pool_keys="['name','nodes','size','reserved','available','used','hold']"
 
 make_root hbm4

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "policy/pool.h"
@@ -286,6 +287,144 @@ START_TEST(listed_nodes)
 }
 END_TEST
 
+static PoolSet *resolve_again(const Topology *t, const char *held)
+{
+        NodeSet nodes = set(held);
+        PoolSet *s = NULL;
+        _cleanup_free_ char *error = NULL;
+
+        ck_assert_int_eq(pool_set_resolve_again(t, NULL, 0, &nodes, &s, &error), 0);
+        return s;
+}
+
+/* Plain DRAM may be in nodes without CPUs; if that is most of the memory, all of it is taken for that. */
+START_TEST(most_memory_without_cpus)
+{
+        _cleanup_(topology_free_p) Topology *t = machine_new();
+        _cleanup_(pool_set_free_p) PoolSet *s = NULL;
+        PoolConfig fast = config("fast", NULL);
+        char buf[POOL_EVIDENCE_STR_MAX];
+
+        machine_add(t, 0, 8 * GIB, true);
+        machine_add(t, 1, 4 * GIB, false);
+        machine_add(t, 2, 4 * GIB, false);
+        s = resolve(t, NULL, 0); /* just half of it */
+        expect_set(&s->cdm, "1-2");
+        expect_set(&s->unproven, "1-2");
+        ck_assert_str_eq(pool_evidence(s, t, 1, buf), "no-cpu");
+        ck_assert_str_eq(pool_evidence(s, t, 0, buf), "");
+        t->nodes[2].size_bytes++;
+        pool_set_free(s);
+        s = resolve(t, NULL, 0);
+        ck_assert(nodeset_is_empty(&s->cdm));
+        expect_set(&s->passed_over, "1-2");
+        ck_assert(nodeset_is_empty(&s->unproven));
+        /* Of those, what something marks is taken all the same, whatever its share. */
+        t->nodes[2].device = strdup("0009:01:00.0");
+        t->nodes[2].size_bytes = 900 * GIB;
+        pool_set_free(s);
+        s = resolve(t, NULL, 0);
+        expect_set(&s->cdm, "1-2");
+        expect_set(&s->unproven, "1");
+        ck_assert_str_eq(pool_evidence(s, t, 2, buf), "driver");
+        t->nodes[1].size_bytes = 910 * GIB;
+        pool_set_free(s);
+        s = resolve(t, NULL, 0);
+        expect_set(&s->cdm, "2");
+        expect_set(&s->passed_over, "1");
+        /* So is what meets a selector that memory with CPUs does not meet. */
+        fast.max_latency_ns = 90;
+        t->nodes[1].read_latency_ns = 80;
+        t->nodes[0].read_latency_ns = 100;
+        pool_set_free(s);
+        s = resolve(t, &fast, 1);
+        expect_set(&s->cdm, "1");
+        ck_assert_str_eq(pool_evidence(s, t, 1, buf), "selector");
+        ck_assert(nodeset_is_empty(&s->passed_over));
+        t->nodes[0].read_latency_ns = 90;
+        t->nodes[2].read_latency_ns = 90;
+        pool_set_free(s);
+        s = resolve(t, &fast, 1);
+        expect_set(&s->cdm, "2");
+        expect_set(&s->passed_over, "1");
+        ck_assert(s->pools[0].selects_all);
+}
+END_TEST
+
+/* Memory that is plugged in elsewhere, or goes, opens no node that is fenced. */
+START_TEST(what_is_fenced_stays_so_while_the_machine_runs)
+{
+        _cleanup_(topology_free_p) Topology *t = machine_new();
+        _cleanup_(pool_set_free_p) PoolSet *s = NULL;
+
+        machine_add(t, 0, 8 * GIB, true);
+        machine_add(t, 1, 4 * GIB, false);
+        machine_add(t, 2, 40 * GIB, false);
+        s = resolve_again(t, "1");
+        expect_set(&s->cdm, "1");
+        expect_set(&s->unproven, "1");
+        expect_set(&s->passed_over, "2");
+        pool_set_free(s);
+        t->nodes[1].size_bytes = 0;
+        s = resolve_again(t, "1");
+        ck_assert(nodeset_is_empty(&s->cdm));
+        pool_set_free(s);
+        t->nodes[1].size_bytes = 4 * GIB;
+        s = resolve_again(t, "");
+        ck_assert(nodeset_is_empty(&s->cdm));
+}
+END_TEST
+
+static const struct {
+        const char *what, *evidence;
+        int tier;      /* of node 2; DRAM's is 4 */
+        uint64_t mbps; /* of node 2; DRAM's is 100000 and 90000 */
+        bool dax;
+        const char *device;
+} kinds[] = {
+        { "nothing", "no-cpu", TIER_UNKNOWN, 0, false, NULL },
+        { "like DRAM", "no-cpu", 4, 100000, false, NULL },
+        { "a bit faster", "no-cpu", 4, 130000, false, NULL },
+        { "a bit slower", "no-cpu", 4, 61000, false, NULL },
+        { "HBM", "hmat", TIER_UNKNOWN, 400000, false, NULL },
+        { "HBM by tier", "tier", 1, 0, false, NULL },
+        { "CXL", "hmat", TIER_UNKNOWN, 30000, false, NULL },
+        { "CXL by tier", "tier", 22, 0, false, NULL },
+        { "CXL by DAX", "dax", TIER_UNKNOWN, 0, true, "dax0.0" },
+        { "CXL by DAX and region", "driver,dax", TIER_UNKNOWN, 0, true, "mem0" },
+        { "all", "driver,dax,tier,hmat", 22, 30000, true, "region0" },
+};
+
+START_TEST(evidence)
+{
+        _cleanup_(topology_free_p) Topology *t = machine_new();
+        _cleanup_(pool_set_free_p) PoolSet *s = NULL;
+        char buf[POOL_EVIDENCE_STR_MAX], list[POOL_EVIDENCE_STR_MAX];
+        PoolConfig c = config("listed", "2");
+
+        machine_add(t, 0, 8 * GIB, true);
+        machine_add(t, 1, 8 * GIB, true);
+        machine_add(t, 2, GIB, false);
+        t->nodes[0].tier = t->nodes[1].tier = 4;
+        t->nodes[0].read_bandwidth_mbps = 100000;
+        t->nodes[1].read_bandwidth_mbps = 90000;
+        t->nodes[2].tier = kinds[_i].tier;
+        t->nodes[2].read_bandwidth_mbps = kinds[_i].mbps;
+        t->nodes[2].dax = kinds[_i].dax;
+        t->nodes[2].device = kinds[_i].device ? strdup(kinds[_i].device) : NULL;
+        s = resolve(t, NULL, 0);
+        ck_assert_str_eq(pool_evidence(s, t, 2, buf), kinds[_i].evidence);
+        ck_assert_str_eq(pool_evidence(s, t, 1, list), "");
+        pool_set_free(s);
+        s = resolve(t, &c, 1);
+        if (strcmp(kinds[_i].evidence, "no-cpu") == 0)
+                snprintf(list, sizeof(list), "list");
+        else
+                snprintf(list, sizeof(list), "list,%s", kinds[_i].evidence);
+        ck_assert_str_eq(pool_evidence(s, t, 2, buf), list);
+}
+END_TEST
+
 /* A pool that somebody asked for is there, even when it is empty; only its online nodes count. */
 START_TEST(empty_pool)
 {
@@ -314,7 +453,7 @@ static PoolSet *resolve_at_start(const Topology *t, const PoolConfig *configs, s
 
         for (size_t i = 0; i < n; i++)
                 pointers[i] = &configs[i];
-        ck_assert_int_eq(pool_set_resolve_at_start(t, pointers, n, &s, &error), 0);
+        ck_assert_int_eq(pool_set_resolve_at_start(t, pointers, n, &NODESET_EMPTY, &s, &error), 0);
         ck_assert_msg(part ? error && strstr(error, part) : !error, "%s", error);
         return s;
 }
@@ -376,7 +515,7 @@ START_TEST(a_start_with_pools_that_take_all)
         _cleanup_free_ char *error = NULL;
         PoolSet *s = NULL;
 
-        ck_assert_int_eq(pool_set_resolve_at_start(t, list, 1, &s, &error), -ENOSPC);
+        ck_assert_int_eq(pool_set_resolve_at_start(t, list, 1, &NODESET_EMPTY, &s, &error), -ENOSPC);
         ck_assert_ptr_null(s);
         ck_assert_ptr_nonnull(error);
 }
@@ -398,6 +537,9 @@ int main(void)
         tcase_add_test(c, lists_and_auto);
         tcase_add_test(c, selectors);
         tcase_add_test(c, listed_nodes);
+        tcase_add_test(c, most_memory_without_cpus);
+        tcase_add_test(c, what_is_fenced_stays_so_while_the_machine_runs);
+        tcase_add_loop_test(c, evidence, 0, ARRAY_SIZE(kinds));
         tcase_add_test(c, empty_pool);
         tcase_add_test(c, a_start_without_mistakes);
         tcase_add_test(c, a_refused_pool_is_fenced_as_well);

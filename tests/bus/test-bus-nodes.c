@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* What a whole cdmd tells of its nodes: on what evidence they are in their pools, and which ones left. */
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "policy/cdm-names.h"
+#include "policy/macro.h"
+#include "tests/bus/world.h"
+#include "tests/unit/check-main.h"
+
+#define NODE   "/sys/devices/system/node/"
+#define POOL   "/etc/cdm/pools.d/cdm.conf"
+#define RECORD CDM_LASTING_DIR "/pools"
+
+static World w;
+
+static void start(void)
+{
+        world_start(&w);
+}
+
+static void stop(void)
+{
+        world_stop(&w);
+}
+
+static char *all_warnings(void)
+{
+        _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
+        char **list = NULL, *text = NULL;
+        size_t size;
+        FILE *f = open_memstream(&text, &size);
+
+        ck_assert_ptr_nonnull(f);
+        ck_assert_int_ge(sd_bus_get_property_strv(w.client, CDM_BUS_NAME, CDM_PATH, CDM_INTERFACE_MANAGER,
+                                                  "Warnings", &error, &list),
+                         0);
+        for (char **s = list; s && *s; s++) {
+                fprintf(f, "%s\n", *s);
+                free(*s);
+        }
+        free(list);
+        fclose(f);
+        return text;
+}
+
+static void expect_warning(const char *words, bool there)
+{
+        _cleanup_free_ char *text = all_warnings();
+
+        ck_assert_msg((strstr(text, words) != NULL) == there, "'%s' is %s: %s", words,
+                      there ? "missing" : "there", text);
+}
+
+static void expect_evidence(int node, const char *evidence)
+{
+        _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
+        _cleanup_free_ char *text = NULL;
+        char path[64];
+
+        snprintf(path, sizeof(path), CDM_PATH_NODE "/%d", node);
+        ck_assert_int_ge(sd_bus_get_property_string(w.client, CDM_BUS_NAME, path, CDM_INTERFACE_NODE,
+                                                    "Evidence", &error, &text),
+                         0);
+        ck_assert_str_eq(text, evidence);
+}
+
+static void restart(void)
+{
+        world_kill_cdmd(&w, SIGTERM);
+        world_start_cdmd(&w);
+}
+
+static void reload(void)
+{
+        _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
+        int r = sd_bus_call_method(w.client, CDM_BUS_NAME, CDM_PATH, CDM_INTERFACE_MANAGER, "Reload", &error,
+                                   NULL, NULL);
+
+        ck_assert_msg(r >= 0, "%s", error.message);
+}
+
+START_TEST(a_node_that_left_its_pool_is_told_over_restarts)
+{
+        restart(); /* stops when the worker has written */
+        ck_assert_str_eq(world_get(&w, RECORD), "cdm 2-3");
+        expect_evidence(3, "dax,tier,hmat");
+        expect_evidence(0, "");
+        world_put(&w, POOL, "[Pool]\nNodes=2\n");
+        for (int boot = 0; boot < 2; boot++) {
+                restart();
+                expect_warning("Node 3 was in pool cdm before and is in none now", true);
+                expect_warning("Node 3 (2G) has memory and no CPUs, could be device memory", true);
+                expect_evidence(2, "list,dax,tier,hmat");
+                expect_evidence(3, "dax,tier,hmat");
+        }
+        reload();
+        expect_warning("was in pool", false);
+        restart();
+        expect_warning("was in pool", false);
+        ck_assert_str_eq(world_get(&w, RECORD), "cdm 2");
+}
+END_TEST
+
+START_TEST(a_damaged_record_is_written_anew)
+{
+        world_kill_cdmd(&w, SIGTERM);
+        world_put(&w, RECORD, "cdm\n");
+        world_start_cdmd(&w);
+        expect_warning("was in pool", false);
+        restart();
+        ck_assert_str_eq(world_get(&w, RECORD), "cdm 2-3");
+}
+END_TEST
+
+START_TEST(what_pools_and_nodes_say_of_each_other_is_told)
+{
+        world_put(&w, POOL, "[Pool]\nNodes=auto\nMinBandwidth=90T\n");
+        world_put(&w, "/etc/cdm/pools.d/far.conf", "[Pool]\nNodes=2,7\n");
+        reload();
+        expect_warning("Pool cdm (/etc/cdm/pools.d/cdm.conf:2) is empty", true);
+        expect_warning("Pool far (/etc/cdm/pools.d/far.conf:2) lists node 7", true);
+        expect_warning("Node 3 (2G) has memory and no CPUs, could be device memory, and is in no pool",
+                       true);
+        world_put(&w, POOL, "[Pool]\nNodes=3\n");
+        world_put(&w, "/etc/cdm/pools.d/far.conf", "[Pool]\nNodes=2\n");
+        reload();
+        expect_warning("pool", false);
+}
+END_TEST
+
+int main(void)
+{
+        Suite *s = suite_create("bus-nodes");
+        TCase *t = tcase_create("nodes");
+
+        tcase_add_checked_fixture(t, start, stop);
+        tcase_set_timeout(t, 120);
+        tcase_add_test(t, a_node_that_left_its_pool_is_told_over_restarts);
+        tcase_add_test(t, a_damaged_record_is_written_anew);
+        tcase_add_test(t, what_pools_and_nodes_say_of_each_other_is_told);
+        suite_add_tcase(s, t);
+        return check_main(s);
+}
