@@ -25,6 +25,7 @@ unit_tests = \
 	tests/unit/test-conf-read \
 	tests/unit/test-container \
 	tests/unit/test-decide \
+	tests/unit/test-event-limit \
 	tests/unit/test-facts \
 	tests/unit/test-fence-files \
 	tests/unit/test-fence-scan \
@@ -70,12 +71,14 @@ tests_unit_test_power9_CPPFLAGS = $(AM_CPPFLAGS) $(test_paths)
 tests_unit_test_topology_read_CPPFLAGS = $(AM_CPPFLAGS) $(test_paths)
 
 # A whole cdmd on a private bus, with a made-up systemd and polkit.
-bus_tests = tests/bus/test-bus tests/bus/test-bus-queue tests/bus/test-hotplug
+bus_tests = tests/bus/test-bus tests/bus/test-bus-limits tests/bus/test-bus-queue tests/bus/test-hotplug
 check_PROGRAMS += $(bus_tests) tests/bus/fake-polkit tests/bus/fake-systemd
 tests_bus_fake_polkit_SOURCES = tests/bus/fake-polkit.c tests/bus/fake.c
 tests_bus_fake_systemd_SOURCES = tests/bus/fake-systemd.c tests/bus/fake.c
 tests_bus_test_bus_SOURCES = tests/bus/test-bus.c tests/bus/world.c
 tests_bus_test_bus_CPPFLAGS = $(AM_CPPFLAGS) $(test_paths)
+tests_bus_test_bus_limits_SOURCES = tests/bus/test-bus-limits.c tests/bus/world.c
+tests_bus_test_bus_limits_CPPFLAGS = $(AM_CPPFLAGS) $(test_paths)
 tests_bus_test_bus_queue_SOURCES = tests/bus/test-bus-queue.c tests/bus/world.c
 tests_bus_test_bus_queue_CPPFLAGS = $(AM_CPPFLAGS) $(test_paths)
 tests_bus_test_hotplug_SOURCES = tests/bus/test-hotplug.c tests/bus/world.c

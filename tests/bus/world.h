@@ -34,6 +34,8 @@ const char *world_get(World *w, const char *path);
 void world_spawn_cdmd(World *w);
 void world_start_cdmd(World *w);
 void world_kill_cdmd(World *w, int signal);
+/* Ends its connection to the bus. */
+void world_cut_cdmd(World *w);
 /* mode: yes, no, hang; NULL: none on the bus. */
 void world_start_polkit(World *w, const char *mode);
 /* Waits for the next question, and returns its action. */
@@ -48,7 +50,8 @@ void world_be(World *w, uid_t uid, const char *cgroup);
 void world_add_unit(World *w, const char *name, const char *slice, const char *cgroup, const char *user);
 void world_remove_unit(World *w, const char *name);
 /* Fail: so many of the next look-ups at units fail. Hold: 1 keeps SetUnitProperties unanswered until 0, and
- * returns whether one waits. Looked: how many look-ups there were. */
+ * returns whether one waits. Looked: how many look-ups there were. HoldJobs: 1 keeps the jobs of new scopes,
+ * 0 ends them. Scopes: how many scopes were asked for. */
 uint32_t world_steer(World *w, const char *what, uint32_t value);
 void world_unit_state(World *w, const char *name, const char *state, bool job);
 
