@@ -20,8 +20,9 @@ typedef struct AuthorizeUser AuthorizeUser;
 
 #define POLKIT_FLAG_INTERACTIVE UINT32_C(1)
 
-/* A person needs time to find the password; a polkit that hangs must not keep an operation for ever. */
-#define ANSWER_USEC      (UINT64_C(25) * 1000 * 1000)
+/* A person needs time to find the password; a polkit that hangs must not keep an operation for ever, and the
+ * caller is to hear of it before it gives up by itself, which is after 25 s with most libraries. */
+#define ANSWER_USEC      (UINT64_C(20) * 1000 * 1000)
 #define INTERACTIVE_USEC (UINT64_C(150) * 1000 * 1000)
 
 /* The bus lets cdmd have 128 calls open and counts each until it is answered, also when cdmd waits no

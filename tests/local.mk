@@ -26,6 +26,7 @@ unit_tests = \
 	tests/unit/test-conf-start \
 	tests/unit/test-container \
 	tests/unit/test-decide \
+	tests/unit/test-event-limit \
 	tests/unit/test-facts \
 	tests/unit/test-fence-files \
 	tests/unit/test-fence-scan \
@@ -76,6 +77,7 @@ tests_unit_test_topology_read_CPPFLAGS = $(AM_CPPFLAGS) $(test_paths)
 bus_tests = \
 	tests/bus/test-bus \
 	tests/bus/test-bus-gate \
+	tests/bus/test-bus-limits \
 	tests/bus/test-bus-list \
 	tests/bus/test-bus-nodes \
 	tests/bus/test-bus-queue \
@@ -91,6 +93,8 @@ tests_bus_test_bus_list_SOURCES = tests/bus/test-bus-list.c tests/bus/world.c
 tests_bus_test_bus_list_CPPFLAGS = $(AM_CPPFLAGS) $(test_paths)
 tests_bus_test_bus_nodes_SOURCES = tests/bus/test-bus-nodes.c tests/bus/world.c
 tests_bus_test_bus_nodes_CPPFLAGS = $(AM_CPPFLAGS) $(test_paths)
+tests_bus_test_bus_limits_SOURCES = tests/bus/test-bus-limits.c tests/bus/world.c
+tests_bus_test_bus_limits_CPPFLAGS = $(AM_CPPFLAGS) $(test_paths)
 tests_bus_test_bus_queue_SOURCES = tests/bus/test-bus-queue.c tests/bus/world.c
 tests_bus_test_bus_queue_CPPFLAGS = $(AM_CPPFLAGS) $(test_paths)
 tests_bus_test_hotplug_SOURCES = tests/bus/test-hotplug.c tests/bus/world.c

@@ -2,7 +2,7 @@
 
 /* A systemd of a few units for the bus tests: answers what daemon/unit*.c asks, and puts what it is told
  * into the plain files of a made-up cgroup tree below a root, as PID 1 would into cgroupfs. Tests steer it
- * through org.cdmd1.Test: Add, State, Remove, Fail, Hold, Looked, Stall, Step.
+ * through org.cdmd1.Test: Add, State, Remove, Fail, Hold, Looked, Stall, Step, HoldJobs, Scopes.
  *
  *   fake-systemd ROOT      prints "ready" when it owns its name */
 
@@ -37,6 +37,17 @@ static sd_bus_message *held;
 static bool stalled; /* nothing is answered */
 static sd_bus_message **unanswered;
 static size_t first_unanswered, n_unanswered;
+
+/* A scope that starts: its process is in it when the job has ended. */
+typedef struct Job {
+        uint32_t id, pid;
+        char unit[128], cgroup[256];
+} Job;
+
+static bool holding_jobs;
+static Job jobs[UNITS_MAX];
+static size_t n_jobs;
+static uint32_t n_scopes;
 
 static Unit *find_unit(const char *name)
 {
@@ -211,11 +222,23 @@ static Unit *add_unit(const char *name, const char *slice, const char *cgroup, c
         return u;
 }
 
+static int end_job(sd_bus *bus, const Job *j)
+{
+        char directory[64], line[300], path[64];
+
+        snprintf(directory, sizeof(directory), "/proc/%u", j->pid);
+        snprintf(line, sizeof(line), "0::%s\n", j->cgroup);
+        put(directory, "cgroup", line);
+        snprintf(path, sizeof(path), "/org/freedesktop/systemd1/job/%u", j->id);
+        return sd_bus_emit_signal(bus, "/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager",
+                                  "JobRemoved", "uoss", j->id, path, j->unit, "done");
+}
+
 static int start_transient(sd_bus *bus, sd_bus_message *m)
 {
         const char *name, *mode, *property, *slice = "system.slice";
-        char cgroup[256], directory[64], line[300], job[64];
-        uint32_t pid = 0;
+        char job[64];
+        Job j = { .id = ++last_job };
         size_t n;
 
         sd_bus_message_read(m, "ss", &name, &mode);
@@ -226,7 +249,7 @@ static int start_transient(sd_bus *bus, sd_bus_message *m)
                 if (strcmp(property, "PIDs") == 0) {
                         sd_bus_message_enter_container(m, 'v', "au");
                         sd_bus_message_read_array(m, 'u', &pids, &n);
-                        memcpy(&pid, pids, sizeof(pid));
+                        memcpy(&j.pid, pids, sizeof(j.pid));
                         sd_bus_message_exit_container(m);
                 } else if (strcmp(property, "Slice") == 0)
                         sd_bus_message_read(m, "v", "s", &slice);
@@ -234,16 +257,17 @@ static int start_transient(sd_bus *bus, sd_bus_message *m)
                         sd_bus_message_skip(m, "v");
                 sd_bus_message_exit_container(m);
         }
-        snprintf(cgroup, sizeof(cgroup), "/%s%s/%s", strncmp(slice, "user-", 5) == 0 ? "user.slice/" : "",
-                 slice, name);
-        add_unit(name, slice, cgroup, "", false);
-        snprintf(directory, sizeof(directory), "/proc/%u", pid);
-        snprintf(line, sizeof(line), "0::%s\n", cgroup);
-        put(directory, "cgroup", line);
-        snprintf(job, sizeof(job), "/org/freedesktop/systemd1/job/%u", ++last_job);
+        snprintf(j.unit, sizeof(j.unit), "%s", name);
+        snprintf(j.cgroup, sizeof(j.cgroup), "/%s%s/%s",
+                 strncmp(slice, "user-", 5) == 0 ? "user.slice/" : "", slice, name);
+        add_unit(name, slice, j.cgroup, "", false);
+        n_scopes++;
+        snprintf(job, sizeof(job), "/org/freedesktop/systemd1/job/%u", j.id);
         sd_bus_reply_method_return(m, "o", job);
-        return sd_bus_emit_signal(bus, "/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager",
-                                  "JobRemoved", "uoss", last_job, job, name, "done");
+        if (!holding_jobs)
+                return end_job(bus, &j);
+        jobs[n_jobs++] = j;
+        return 0;
 }
 
 static void tell_reloading(sd_bus_message *m, int active)
@@ -379,7 +403,7 @@ static int remove_unit(sd_bus *bus, sd_bus_message *m)
         return sd_bus_reply_method_return(m, NULL);
 }
 
-/* Fail, Hold and Looked: see world_steer(). */
+/* See world_steer(). */
 static int steer(sd_bus_message *m, const char *what)
 {
         uint32_t value, answer = held != NULL;
@@ -389,7 +413,13 @@ static int steer(sd_bus_message *m, const char *what)
                 n_failing = value;
         else if (strcmp(what, "Looked") == 0)
                 answer = n_looked;
-        else {
+        else if (strcmp(what, "Scopes") == 0)
+                answer = n_scopes;
+        else if (strcmp(what, "HoldJobs") == 0) {
+                holding_jobs = value;
+                for (; !holding_jobs && n_jobs > 0; n_jobs--)
+                        (void)end_job(sd_bus_message_get_bus(m), &jobs[n_jobs - 1]);
+        } else {
                 holding = value;
                 if (!holding && held) {
                         set_properties(held);
@@ -431,7 +461,8 @@ static int serve(sd_bus_message *m)
         }
         if (strcmp(member, "State") == 0)
                 return set_state(bus, m) < 0 ? -EIO : 1;
-        if (strcmp(member, "Fail") == 0 || strcmp(member, "Hold") == 0 || strcmp(member, "Looked") == 0)
+        if (strcmp(member, "Fail") == 0 || strcmp(member, "Hold") == 0 || strcmp(member, "Looked") == 0 ||
+            strcmp(member, "HoldJobs") == 0 || strcmp(member, "Scopes") == 0)
                 return steer(m, member) < 0 ? -EIO : 1;
         if (strcmp(member, "Remove") == 0)
                 return remove_unit(bus, m) < 0 ? -EIO : 1;

@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "policy/cdm-names.h"
@@ -82,6 +83,29 @@ START_TEST(a_renewal_keeps_what_is_revoked)
         world_wait_event(&w, "revoking", id);
         world_wait_event(&w, "released", id);
         ck_assert_int_lt(renew(id, 0), 0);
+}
+END_TEST
+
+/* What cannot be stored is not acknowledged, and nothing has changed. */
+START_TEST(a_renewal_that_cannot_be_stored_fails)
+{
+        uint32_t id = lease_db(60 * SEC);
+        char temp[128];
+
+        world_put(&w, "/etc/cdm/cdmd.conf", "[Reservations]\nGracePeriod=1h\n");
+        ck_assert_int_ge(sd_bus_call_method(w.client, CDM_BUS_NAME, CDM_PATH, CDM_INTERFACE_MANAGER,
+                                            "Reload", NULL, NULL, ""),
+                         0);
+        ck_assert_int_ge(renew(id, 2 * SEC), 0);
+        ck_assert_int_ge(renew(id, 40 * SEC), 0);
+        world_wait_event(&w, "revoking", id);
+        snprintf(temp, sizeof(temp), "%s/run/cdmd/.reservation-%" PRIu32 ".tmp", w.root, id);
+        ck_assert_int_eq(mkdir(temp, 0755), 0);
+        ck_assert_int_lt(renew(id, 3600 * SEC), 0);
+        ck_assert_str_eq(world_reservation(&w, id, "State"), "revoking");
+        ck_assert_int_eq(rmdir(temp), 0);
+        ck_assert_int_ge(renew(id, 3600 * SEC), 0);
+        ck_assert_str_eq(world_reservation(&w, id, "State"), "active");
 }
 END_TEST
 
@@ -380,6 +404,7 @@ int main(void)
         tcase_add_checked_fixture(t, start, stop);
         tcase_add_test(t, a_lease_is_warned_of_and_ends);
         tcase_add_test(t, a_renewal_keeps_what_is_revoked);
+        tcase_add_test(t, a_renewal_that_cannot_be_stored_fails);
         tcase_add_test(t, a_lease_survives_a_kill);
         tcase_add_test(t, a_lease_that_ended_meanwhile_is_warned_of_first);
         tcase_add_test(t, one_that_waits_is_granted_when_there_is_room);

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <dirent.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -13,6 +14,7 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -231,6 +233,45 @@ void world_put_reservations(World *w, uint32_t first, uint32_t last, unsigned n_
                 put_reservation(w, id, id % n_units);
         snprintf(name, sizeof(name), "%" PRIu32 "\n", last + 1);
         world_put(w, "/run/cdmd/next-id", name);
+}
+
+/* A copy of that descriptor of cdmd, if it is the connection to the bus; else -1. */
+static int bus_socket(World *w, int pidfd, int number)
+{
+        struct sockaddr_un a = { 0 };
+        socklen_t size = sizeof(a);
+        int fd = (int)syscall(SYS_pidfd_getfd, pidfd, number, 0);
+
+        if (fd < 0)
+                return -1;
+        if (getpeername(fd, (struct sockaddr *)&a, &size) == 0 && strstr(w->address, a.sun_path) &&
+            a.sun_path[0])
+                return fd;
+        close(fd);
+        return -1;
+}
+
+void world_cut_cdmd(World *w)
+{
+        int pidfd = (int)syscall(SYS_pidfd_open, w->cdmd, 0);
+        struct dirent *entry;
+        unsigned n = 0;
+        char path[64];
+
+        snprintf(path, sizeof(path), "/proc/%d/fd", w->cdmd);
+        DIR *d = opendir(path);
+        ck_assert_ptr_nonnull(d);
+        while ((entry = readdir(d))) {
+                int fd = bus_socket(w, pidfd, atoi(entry->d_name));
+                if (fd < 0)
+                        continue;
+                ck_assert_int_eq(shutdown(fd, SHUT_RDWR), 0);
+                close(fd);
+                n++;
+        }
+        closedir(d);
+        close(pidfd);
+        ck_assert_uint_eq(n, 1);
 }
 
 sd_bus *world_connect(World *w, uid_t uid)

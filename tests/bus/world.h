@@ -38,6 +38,8 @@ void world_kill_cdmd(World *w, int signal);
  * many units bulk-0.service, bulk-1.service, ... in turn, as if it had granted them. */
 #define BULK_BYTES UINT64_C(65536)
 void world_put_reservations(World *w, uint32_t first, uint32_t last, unsigned n_units);
+/* Ends its connection to the bus. */
+void world_cut_cdmd(World *w);
 /* mode: yes, no, hang; NULL: none on the bus. */
 void world_start_polkit(World *w, const char *mode);
 /* Waits for the next question, and returns its action. */
@@ -53,7 +55,8 @@ void world_add_unit(World *w, const char *name, const char *slice, const char *c
 void world_remove_unit(World *w, const char *name);
 /* Fail: so many of the next look-ups at units fail. Hold: 1 keeps SetUnitProperties unanswered until 0, and
  * returns whether one waits. Looked: how many look-ups there were. Stall: 1 leaves everything unanswered until
- * 0. Step: answers so many of what is unanswered. Both return how many calls are unanswered. */
+ * 0. Step: answers so many of what is unanswered. Both return how many calls are unanswered. HoldJobs: 1 keeps
+ * the jobs of new scopes, 0 ends them. Scopes: how many scopes were asked for. */
 uint32_t world_steer(World *w, const char *what, uint32_t value);
 void world_unit_state(World *w, const char *name, const char *state, bool job);
 

@@ -1,0 +1,562 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* A hostile number of everything, on a bus with the limits of the system bus: 512 matches and 128 open calls
+ * a connection (the defaults of dbus-daemon, which the private bus has as well). Whatever comes, cdmd keeps
+ * its connection, others are served, and calls are answered. */
+
+#include <errno.h>
+#include <inttypes.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "daemon/event-limit.h"
+#include "daemon/peers.h"
+#include "policy/cdm-names.h"
+#include "policy/macro.h"
+#include "tests/bus/world.h"
+#include "tests/unit/check-main.h"
+
+/* Fewer than the 128 that the bus allows each. */
+#define OPEN_MAX 120
+
+static World w;
+
+static void start(void)
+{
+        world_start(&w);
+}
+
+static void stop(void)
+{
+        world_stop(&w);
+}
+
+/* --- many calls -------------------------------------------------------------------------------------------
+ */
+
+/* What came back from calls that were sent without waiting. */
+typedef struct Tally {
+        unsigned sent, ok, failed;
+        char error[128], message[512]; /* of the last that failed */
+} Tally;
+
+static int on_reply(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+        const sd_bus_error *e = sd_bus_message_get_error(m);
+        Tally *t = userdata;
+
+        if (e) {
+                t->failed++;
+                snprintf(t->error, sizeof(t->error), "%s", e->name);
+                snprintf(t->message, sizeof(t->message), "%s", e->message ? e->message : "");
+        } else
+                t->ok++;
+        return 0;
+}
+
+static void send_request(sd_bus *bus, Tally *t, const char *unit, uint64_t size)
+{
+        ck_assert_int_ge(sd_bus_call_method_async(bus, NULL, CDM_BUS_NAME, CDM_PATH, CDM_INTERFACE_MANAGER,
+                                                  "Request", on_reply, t, "sta{sv}", "cdm", size, 1,
+                                                  CDM_OPTION_UNIT, "s", unit),
+                         0);
+        t->sent++;
+}
+
+static void send_reload(sd_bus *bus, Tally *t)
+{
+        ck_assert_int_ge(sd_bus_call_method_async(bus, NULL, CDM_BUS_NAME, CDM_PATH, CDM_INTERFACE_MANAGER,
+                                                  "Reload", on_reply, t, NULL),
+                         0);
+        t->sent++;
+}
+
+static void process(sd_bus *bus)
+{
+        int r = sd_bus_process(bus, NULL);
+
+        ck_assert_int_ge(r, 0);
+        if (r == 0)
+                ck_assert_int_ge(sd_bus_wait(bus, 1000), 0);
+}
+
+static void wait_answers(sd_bus *bus, const Tally *t, unsigned n)
+{
+        while (t->ok + t->failed < n)
+                process(bus);
+}
+
+static void assert_alive(void)
+{
+        int status;
+
+        ck_assert_msg(waitpid(w.cdmd, &status, WNOHANG) == 0, "cdmd has ended");
+}
+
+static uint32_t grant(const char *unit)
+{
+        uint32_t id = 0;
+        int r = world_request(w.client, "cdm", GIB / 64, &id, 1, CDM_OPTION_UNIT, "s", unit);
+
+        ck_assert_msg(r == 0, "%s: %s", world_error, world_message);
+        return id;
+}
+
+/* Some user of this machine but root: the bus knows no others. */
+static uid_t some_user(unsigned i)
+{
+        unsigned k = 0;
+
+        for (;;) {
+                struct passwd *p;
+                setpwent();
+                while ((p = getpwent()))
+                        if (p->pw_uid != 0 && k++ == i)
+                                return p->pw_uid;
+                ck_assert_uint_ge(k, 6);
+        }
+}
+
+static void close_all(sd_bus **bus, size_t n)
+{
+        for (size_t i = 0; i < n; i++)
+                sd_bus_flush_close_unref(bus[i]);
+}
+
+/* cdmd has read whatever was sent on this connection before. */
+static void ping(sd_bus *bus)
+{
+        ck_assert_int_ge(sd_bus_call_method(bus, CDM_BUS_NAME, CDM_PATH, "org.freedesktop.DBus.Peer", "Ping",
+                                            NULL, NULL, NULL),
+                         0);
+}
+
+/* Calls that wait for a polkit that hangs: more than the bus allows matches. requests: of one user for
+ * another's unit; else reloads of many users. */
+static void wait_for_polkit(bool requests)
+{
+        enum { BUSES = 5 };
+        Tally t[BUSES] = { 0 };
+        sd_bus *bus[BUSES];
+
+        world_start_polkit(&w, "hang");
+        for (int b = 0; b < BUSES; b++) {
+                bus[b] = world_connect(&w, requests ? USER_NOBODY : some_user((unsigned)b));
+                for (int i = 0; i < OPEN_MAX; i++)
+                        if (requests)
+                                send_request(bus[b], &t[b], "db.service", GIB / 64);
+                        else
+                                send_reload(bus[b], &t[b]);
+                ping(bus[b]);
+                grant("train.service");
+                assert_alive();
+        }
+        /* They go, and cdmd has nothing to do with them any more. */
+        close_all(bus, BUSES);
+        grant("train.service");
+        ck_assert_str_eq(world_get(&w, "/sys/fs/cgroup/system.slice/db.service/cpuset.mems"), "0-1");
+        assert_alive();
+}
+
+START_TEST(requests_without_number_wait_for_polkit)
+{
+        wait_for_polkit(true);
+}
+END_TEST
+
+START_TEST(reloads_without_number_wait_for_polkit)
+{
+        wait_for_polkit(false);
+}
+END_TEST
+
+/* A question that polkit does not answer is open at the bus for as long as polkit is there, also when the
+ * one who asked went away: users and their connections come and go, and PID 1 must stay within reach. */
+START_TEST(questions_that_nobody_answers_stay_few)
+{
+        enum { USERS = 60, EACH = 6 };
+
+        world_start_polkit(&w, "hang");
+        for (int u = 0; u < USERS; u++) {
+                sd_bus *bus = world_connect(&w, some_user((unsigned)u));
+                Tally t = { 0 };
+
+                for (int i = 0; i < EACH; i++)
+                        send_reload(bus, &t);
+                ck_assert_int_ge(sd_bus_flush(bus), 0);
+                if (u < 6) /* the places that there are */
+                        for (int i = 0; i < 4; i++)
+                                ck_assert_str_eq(world_polkit_asked(&w), CDM_ACTION_MANAGE);
+                uint32_t id = grant("train.service");
+                ck_assert_int_eq(world_release(w.client, id), 0);
+                world_wait_event(&w, "released", id);
+                sd_bus_flush_close_unref(bus);
+        }
+        assert_alive();
+        /* polkit is started anew, and all is well. */
+        world_start_polkit(&w, "yes");
+        sd_bus *bus = world_connect(&w, USER_NOBODY);
+        uint32_t id;
+        ck_assert_int_eq(world_request(bus, "cdm", GIB / 64, &id, 1, CDM_OPTION_UNIT, "s", "db.service"), 0);
+        sd_bus_flush_close_unref(bus);
+}
+END_TEST
+
+/* Nobody waits for ever: each is told what to look at. */
+START_TEST(who_waits_for_a_polkit_that_hangs_is_told_so)
+{
+        enum { N = 8 };
+        sd_bus *bus = world_connect(&w, USER_NOBODY);
+        Tally t = { 0 };
+
+        world_start_polkit(&w, "hang");
+        /* Later than cdmd. */
+        ck_assert_int_ge(sd_bus_set_method_call_timeout(bus, UINT64_C(120) * 1000 * 1000), 0);
+        for (int i = 0; i < N; i++)
+                send_reload(bus, &t);
+        wait_answers(bus, &t, N);
+        ck_assert_uint_eq(t.failed, N);
+        ck_assert_str_eq(t.error, CDM_ERROR_DENIED);
+        ck_assert_msg(strstr(t.message, "systemctl status polkit"), "%s", t.message);
+        assert_alive();
+        sd_bus_flush_close_unref(bus);
+}
+END_TEST
+
+/* --- many that wait ---------------------------------------------------------------------------------------
+ */
+
+enum { WAITERS = 560 };
+
+static uint64_t available(void)
+{
+        uint64_t v;
+
+        ck_assert_int_ge(sd_bus_get_property_trivial(w.client, CDM_BUS_NAME, CDM_PATH_POOL "/cdm",
+                                                     CDM_INTERFACE_POOL, "Available", NULL, 't', &v),
+                         0);
+        return v;
+}
+
+static void set_policy(const char *text)
+{
+        world_put(&w, "/etc/cdm/policy.d/10-all.conf", text);
+        ck_assert_int_ge(sd_bus_call_method(w.client, CDM_BUS_NAME, CDM_PATH, CDM_INTERFACE_MANAGER,
+                                            "Reload", NULL, NULL, ""),
+                         0);
+}
+
+/* All of the pool is db's; WAITERS requests wait for it, of as many connections as that takes. */
+static uint32_t fill_queue(sd_bus *bus, unsigned n)
+{
+        uint32_t first = 0, id;
+
+        world_put(&w, "/etc/cdm/cdmd.conf", "[Reservations]\nQueueMax=4096\nMaxPerUser=4096\n");
+        set_policy("[Match]\nPool=*\n[Grant]\nPriority=100\nOnFull=queue\n");
+        ck_assert_int_eq(
+                world_request(w.client, "cdm", available(), &first, 1, CDM_OPTION_UNIT, "s", "db.service"),
+                0);
+        for (unsigned i = 0; i < n; i++) {
+                int r = world_request(bus, "cdm", GIB / 64, &id, 2, CDM_OPTION_UNIT, "s", "train.service",
+                                      CDM_OPTION_QUEUE, "t", UINT64_MAX);
+                ck_assert_msg(r == 0, "waiter %u: %s: %s", i, world_error, world_message);
+        }
+        return first;
+}
+
+static unsigned count_state(const char *state)
+{
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+        const char *path, *interface, *key, *value;
+        unsigned n = 0;
+
+        ck_assert_int_ge(sd_bus_call_method(w.client, CDM_BUS_NAME, CDM_PATH,
+                                            "org.freedesktop.DBus.ObjectManager", "GetManagedObjects", NULL,
+                                            &m, NULL),
+                         0);
+        ck_assert_int_ge(sd_bus_message_enter_container(m, 'a', "{oa{sa{sv}}}"), 0);
+        while (sd_bus_message_enter_container(m, 'e', "oa{sa{sv}}") > 0) {
+                ck_assert_int_ge(sd_bus_message_read(m, "o", &path), 0);
+                ck_assert_int_ge(sd_bus_message_enter_container(m, 'a', "{sa{sv}}"), 0);
+                while (sd_bus_message_enter_container(m, 'e', "sa{sv}") > 0) {
+                        ck_assert_int_ge(sd_bus_message_read(m, "s", &interface), 0);
+                        ck_assert_int_ge(sd_bus_message_enter_container(m, 'a', "{sv}"), 0);
+                        while (sd_bus_message_enter_container(m, 'e', "sv") > 0) {
+                                ck_assert_int_ge(sd_bus_message_read(m, "s", &key), 0);
+                                if (strcmp(interface, CDM_INTERFACE_RESERVATION) == 0 &&
+                                    strcmp(key, "State") == 0) {
+                                        ck_assert_int_ge(sd_bus_message_read(m, "v", "s", &value), 0);
+                                        n += strcmp(value, state) == 0;
+                                } else
+                                        ck_assert_int_ge(sd_bus_message_skip(m, "v"), 0);
+                                ck_assert_int_ge(sd_bus_message_exit_container(m), 0);
+                        }
+                        ck_assert_int_ge(sd_bus_message_exit_container(m), 0);
+                        ck_assert_int_ge(sd_bus_message_exit_container(m), 0);
+                }
+                ck_assert_int_ge(sd_bus_message_exit_container(m), 0);
+                ck_assert_int_ge(sd_bus_message_exit_container(m), 0);
+        }
+        return n;
+}
+
+/* More than the bus allows matches, and after a restart more than it allows open calls. */
+START_TEST(waiters_without_number)
+{
+        sd_bus *bus = world_connect(&w, geteuid());
+
+        fill_queue(bus, WAITERS);
+        ck_assert_uint_eq(count_state("queued"), WAITERS);
+        assert_alive();
+        world_kill_cdmd(&w, SIGKILL);
+        world_start_cdmd(&w);
+        ck_assert_uint_eq(count_state("queued"), WAITERS);
+        assert_alive();
+        /* They all end with their client, of which the bus tells once. */
+        sd_bus_flush_close_unref(bus);
+        while (count_state("queued") > 0)
+                ;
+        assert_alive();
+}
+END_TEST
+
+/* The bus drops cdmd: it ends, is started again as systemd would, and has lost nobody who waits. */
+START_TEST(a_connection_that_is_lost)
+{
+        int status;
+        uint32_t first = fill_queue(w.client, 3);
+
+        world_cut_cdmd(&w);
+        ck_assert_int_eq(waitpid(w.cdmd, &status, 0), w.cdmd);
+        ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == 1, "%x", (unsigned)status);
+        world_start_cdmd(&w);
+        ck_assert_uint_eq(count_state("queued"), 3);
+        ck_assert_int_eq(world_release(w.client, first), 0);
+        while (count_state("active") < 3)
+                ;
+}
+END_TEST
+
+/* --- many scopes ------------------------------------------------------------------------------------------
+ */
+
+/* cdmctl run, again and again, while PID 1 has so much to do that no job ends. */
+START_TEST(scopes_without_number)
+{
+        enum { SCOPES = 600, BUSES = SCOPES / OPEN_MAX };
+        int pidfd = (int)syscall(SYS_pidfd_open, getpid(), 0);
+        sd_bus *bus[BUSES];
+        Tally t[BUSES] = { 0 };
+        unsigned n = 0;
+
+        set_policy("[Match]\nPool=*\n");
+        world_add_unit(&w, "session-4.scope", "user-0.slice", "/user.slice/user-0.slice/session-4.scope",
+                       "");
+        world_be(&w, 0, "/user.slice/user-0.slice/session-4.scope");
+        world_steer(&w, "HoldJobs", 1);
+        for (int b = 0; b < BUSES; b++) {
+                bus[b] = world_connect(&w, 0);
+                for (int i = 0; i < OPEN_MAX; i++) {
+                        ck_assert_int_ge(sd_bus_call_method_async(bus[b], NULL, CDM_BUS_NAME, CDM_PATH,
+                                                                  CDM_INTERFACE_MANAGER, "Request", on_reply,
+                                                                  &t[b], "sta{sv}", "cdm",
+                                                                  UINT64_C(64) << 10, 2, CDM_OPTION_PIDFD,
+                                                                  "h", pidfd, CDM_OPTION_SCOPE, "b", 1),
+                                         0);
+                        ck_assert_int_ge(sd_bus_flush(bus[b]), 0);
+                        n++;
+                        while (world_steer(&w, "Scopes", 0) < n && t[b].failed == 0)
+                                ck_assert_int_ge(sd_bus_process(bus[b], NULL), 0);
+                        ck_assert_msg(t[b].failed == 0, "scope %u: %s: %s", n, t[b].error, t[b].message);
+                }
+        }
+        assert_alive();
+        world_steer(&w, "HoldJobs", 0);
+        for (int b = 0; b < BUSES; b++)
+                /* Only one process asks, which can be in one scope at the end: the others are refused. */
+                wait_answers(bus[b], &t[b], OPEN_MAX);
+        assert_alive();
+        grant("train.service");
+        close_all(bus, BUSES);
+        close(pidfd);
+}
+END_TEST
+
+/* --- many events ------------------------------------------------------------------------------------------
+ */
+
+static unsigned n_denied;
+static uint64_t n_left_out;
+
+static int on_event(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+        const char *kind, *key;
+        uint32_t id;
+
+        ck_assert_int_ge(sd_bus_message_read(m, "su", &kind, &id), 0);
+        if (strcmp(kind, "denied") != 0)
+                return 0;
+        n_denied++;
+        ck_assert_int_ge(sd_bus_message_enter_container(m, 'a', "{sv}"), 0);
+        while (sd_bus_message_enter_container(m, 'e', "sv") > 0) {
+                uint64_t v = 0;
+                ck_assert_int_ge(sd_bus_message_read(m, "s", &key), 0);
+                if (strcmp(key, "left-out") == 0)
+                        ck_assert_int_ge(sd_bus_message_read(m, "v", "t", &v), 0);
+                else
+                        ck_assert_int_ge(sd_bus_message_skip(m, "v"), 0);
+                n_left_out += v;
+                ck_assert_int_ge(sd_bus_message_exit_container(m), 0);
+        }
+        return 0;
+}
+
+/* One who is refused without end is told so each time; everybody else hears of it now and then, and how
+ * often it was. */
+START_TEST(refusals_without_number)
+{
+        enum { N = 300 };
+        sd_bus *bus = world_connect(&w, USER_NOBODY);
+        unsigned n = 0;
+
+        ck_assert_int_ge(sd_bus_match_signal(w.client, NULL, CDM_BUS_NAME, CDM_PATH, CDM_INTERFACE_MANAGER,
+                                             "Event", on_event, NULL),
+                         0);
+        world_start_polkit(&w, "yes");
+        set_policy("[Match]\nPool=*\nUnit=db.service\n[Grant]\nLimit=1G\n");
+        n_denied = 0;
+        n_left_out = 0;
+        uint32_t id;
+        time_t before = time(NULL);
+        for (; n < N; n++) {
+                ck_assert_int_lt(
+                        world_request(bus, "cdm", GIB, &id, 1, CDM_OPTION_UNIT, "s", "train.service"), 0);
+                ck_assert_str_eq(world_error, CDM_ERROR_DENIED);
+        }
+        (void)world_reservation(&w, 1000, "State"); /* all signals have come before this answer */
+        while (sd_bus_process(w.client, NULL) > 0)
+                ;
+        ck_assert_uint_ge(n_denied, EVENT_LIMIT_BURST);
+        ck_assert_uint_le(n_denied, EVENT_LIMIT_BURST + (unsigned)(time(NULL) - before) + 1);
+        /* A second later the next one gets through. */
+        while (n_left_out == 0) {
+                usleep(100 * 1000);
+                (void)world_request(bus, "cdm", GIB, &id, 1, CDM_OPTION_UNIT, "s", "train.service");
+                n++;
+                (void)world_reservation(&w, 1000, "State");
+                while (sd_bus_process(w.client, NULL) > 0)
+                        ;
+        }
+        ck_assert_uint_le(n_left_out + n_denied, n);
+        sd_bus_flush_close_unref(bus);
+}
+END_TEST
+
+/* --- the limits of the bus itself -------------------------------------------------------------------------
+ */
+
+/* What daemon/ relies on: calls to the bus itself are not counted as open. */
+START_TEST(questions_to_the_bus_are_not_counted)
+{
+        enum { N = 2000 };
+        Tally t = { 0 };
+        const char *name;
+
+        ck_assert_int_ge(sd_bus_get_unique_name(w.client, &name), 0);
+        for (int i = 0; i < N; i++)
+                ck_assert_int_ge(sd_bus_call_method_async(w.client, NULL, "org.freedesktop.DBus",
+                                                          "/org/freedesktop/DBus", "org.freedesktop.DBus",
+                                                          "GetConnectionCredentials", on_reply, &t, "s",
+                                                          name),
+                                 0);
+        ck_assert_int_ge(sd_bus_flush(w.client), 0);
+        wait_answers(w.client, &t, N);
+        ck_assert_uint_eq(t.ok, N);
+}
+END_TEST
+
+/* --- peers ------------------------------------------------------------------------------------------------
+ */
+
+enum { WATCHES = 8 };
+
+static struct {
+        Peers *peers;
+        PeerWatch *watch[WATCHES];
+        unsigned n_gone;
+} p;
+
+static void on_gone(void *userdata)
+{
+        p.n_gone++;
+}
+
+/* Frees its neighbours, itself, and those of all that are left. */
+static void on_gone_free(void *userdata)
+{
+        size_t i = (size_t)((PeerWatch **)userdata - p.watch);
+
+        on_gone(NULL);
+        for (size_t k = i > 0 ? i - 1 : 0; k <= i + 1 && k < WATCHES; k++)
+                p.watch[k] = peer_watch_free(p.watch[k]);
+        if (p.n_gone > 1)
+                for (size_t k = 0; k < WATCHES; k++)
+                        p.watch[k] = peer_watch_free(p.watch[k]);
+}
+
+START_TEST(watches_of_one_peer_free_each_other)
+{
+        sd_bus *bus = world_connect(&w, geteuid());
+        const char *name;
+        PeerWatch *last;
+
+        p.n_gone = 0;
+        ck_assert_int_ge(sd_bus_get_unique_name(bus, &name), 0);
+        ck_assert_int_ge(peers_new(w.client, &p.peers), 0);
+        for (size_t i = 0; i < WATCHES; i++)
+                ck_assert_int_ge(peers_watch(p.peers, name, on_gone_free, &p.watch[i], &p.watch[i]), 0);
+        /* One that is freed before is never called. */
+        ck_assert_int_ge(peers_watch(p.peers, name, on_gone, NULL, &last), 0);
+        ck_assert_ptr_null(peer_watch_free(last));
+        /* The match is in place when this is answered. */
+        (void)world_reservation(&w, 1000, "State");
+        sd_bus_flush_close_unref(bus);
+        while (p.n_gone == 0)
+                process(w.client);
+        ck_assert_uint_eq(p.n_gone, 2);
+        for (size_t i = 0; i < WATCHES; i++)
+                ck_assert_ptr_null(p.watch[i]);
+        peers_free(p.peers);
+}
+END_TEST
+
+int main(void)
+{
+        Suite *s = suite_create("limits");
+        TCase *t = tcase_create("limits");
+
+        /* No time limit: a slow machine is no failure. */
+        tcase_set_timeout(t, 0);
+        tcase_add_checked_fixture(t, start, stop);
+        tcase_add_test(t, questions_to_the_bus_are_not_counted);
+        tcase_add_test(t, watches_of_one_peer_free_each_other);
+        tcase_add_test(t, waiters_without_number);
+        tcase_add_test(t, a_connection_that_is_lost);
+        if (getuid() == 0) {
+                tcase_add_test(t, requests_without_number_wait_for_polkit);
+                tcase_add_test(t, reloads_without_number_wait_for_polkit);
+                tcase_add_test(t, questions_that_nobody_answers_stay_few);
+                tcase_add_test(t, who_waits_for_a_polkit_that_hangs_is_told_so);
+                tcase_add_test(t, scopes_without_number);
+                tcase_add_test(t, refusals_without_number);
+        } else
+                puts("# the tests with another user were left out: they need root");
+        suite_add_tcase(s, t);
+        return check_main(s);
+}
