@@ -395,7 +395,7 @@ static void start_next(Manager *m)
         DL_FOREACH (c->next, i)
                 i->leader = c;
         c->nodes = m->pools->cdm;
-        int r = worker_submit(m->worker, on_worker, on_observed, NULL, c, &c->job);
+        int r = worker_submit(m->reader, on_worker, on_observed, NULL, c, &c->job);
         if (r < 0)
                 finish_error(c, r);
 }

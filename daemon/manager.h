@@ -112,7 +112,7 @@ struct Manager {
         char *root; /* "" for the machine */
         sd_event *event;
         sd_bus *bus;
-        Worker *worker;
+        Worker *worker, *mover, *filler, *reader; /* see manager.c */
         SenderCache *senders;
         TurnQueue *turns;
         Gate *gate; /* to PID 1 */
