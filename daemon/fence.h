@@ -39,7 +39,8 @@ typedef struct Unfenced {
 typedef struct FenceNames {
         char **names;
         NodeSet *sets;
-        size_t n;
+        size_t n, n_allocated;
+        struct FenceName *by_name;
 } FenceNames;
 
 void fence_names_clear(FenceNames *names);
@@ -63,7 +64,8 @@ typedef struct FenceRepair {
 typedef struct FenceContext {
         sd_event *event;
         Gate *gate;
-        Worker *worker;
+        Worker *worker; /* for what is short */
+        Worker *mover;  /* for what moves pages */
         TurnQueue *turns;
         const Ledger *ledger;
         Foreign *foreign;

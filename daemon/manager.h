@@ -119,7 +119,7 @@ struct Manager {
         char *root; /* "" for the machine */
         sd_event *event;
         sd_bus *bus;
-        Worker *worker;
+        Worker *worker, *mover, *filler, *reader; /* see manager.c */
         SenderCache *senders;
         Peers *peers;
         EventLimit *event_limit; /* of what callers cause at will */
@@ -162,7 +162,7 @@ struct Manager {
         BufferSet *buffers;
         Overrun *overrun; /* NULL: nobody shares a node */
         HoldSet *holds;
-        UnitCheck *checks;
+        UnitCheck *checks, *checks_due; /* all; by unit, those that have not asked yet */
         UnitCall *unit_events;
 
         NodeUse *use; /* scratch of manager_snapshot() */
