@@ -212,7 +212,7 @@ static void load_rules(Config *config)
 {
         ConfMessages messages = { 0 };
 
-        if (config_load_rules_unresolved(root_dir, config, &messages) < 0)
+        if (config_load_rules(root_dir, config, &messages) < 0)
                 say(LOG_ERR, "the rules were refused, so no unit gets memory reserved as it starts. "
                              "`cdmctl check` says why.");
         conf_messages_clear(&messages);

@@ -58,6 +58,8 @@ static int open_parts(Manager *m)
         }
         r = worker_new(m->event, WORKER_THREADS_MAX, &m->worker);
         if (r >= 0)
+                r = names_new(m->event, m->root, name_lookup, NAMES_PATIENCE_USEC, &m->names);
+        if (r >= 0)
                 r = sender_cache_new(m->bus, &m->senders);
         if (r >= 0)
                 r = turn_queue_new(m->event, &m->turns);
@@ -153,11 +155,13 @@ Manager *manager_free(Manager *m)
         }
         sd_bus_slot_unref(m->unit_events);
         sd_event_source_disable_unref(m->patience);
+        sd_event_source_disable_unref(m->names_wait);
         fence_free(m->fence);
         worker_free(m->worker);
         foreign_free(m->foreign);
         turn_queue_free(m->turns);
         sender_cache_free(m->senders);
+        names_free(m->names);
         sd_event_source_disable_unref(m->queue_look);
         sd_event_source_disable_unref(m->queue_again);
         queue_free(m->queue);
@@ -212,6 +216,18 @@ void manager_warn(Manager *m, const char *format, ...)
         m->warnings = w;
         w[m->n_warnings++] = text;
         w[m->n_warnings] = NULL;
+}
+
+void manager_unwarn(Manager *m, const char *text)
+{
+        for (size_t i = 0; i < m->n_warnings; i++) {
+                if (strcmp(m->warnings[i], text) != 0)
+                        continue;
+                free(m->warnings[i]);
+                memmove(&m->warnings[i], &m->warnings[i + 1], (m->n_warnings - i) * sizeof(char *));
+                m->n_warnings--;
+                return;
+        }
 }
 
 Entry *manager_find(Manager *m, uint32_t id)

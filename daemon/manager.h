@@ -42,6 +42,8 @@
 #include "daemon/fence.h"
 #include "daemon/hotplug.h"
 #include "daemon/identity.h"
+#include "daemon/names.h"
+#include "daemon/rule-names.h"
 #include "daemon/sender.h"
 #include "daemon/store.h"
 #include "daemon/turn.h"
@@ -67,6 +69,7 @@ typedef struct UnitCheck UnitCheck;
 typedef struct Migration Migration;
 typedef struct BufferSet BufferSet;
 typedef struct HoldSet HoldSet;
+typedef struct Load Load;
 typedef struct Reload Reload;
 typedef struct UserCount UserCount;
 typedef struct StaticCall StaticCall;
@@ -114,6 +117,7 @@ struct Manager {
         sd_bus *bus;
         Worker *worker;
         SenderCache *senders;
+        Names *names;
         TurnQueue *turns;
         Store *store;
         Fence *fence;
@@ -159,6 +163,9 @@ struct Manager {
         /* configuration and fence */
         bool fence_busy; /* config and pools must stay what they are */
         Reload *reloads;
+        Load *load;              /* of what a reload has read */
+        RuleNames *rule_names;   /* of config */
+        char *name_warnings;     /* lines about those */
         uint64_t intruder_bytes; /* that were told of already */
         /* the cgroup tree */
         Watch *watch;
@@ -187,6 +194,8 @@ struct Manager {
         /* recovery */
         sd_event_source *patience; /* tells systemd that the start goes on */
         unsigned recovery_pending;
+        sd_event_source *names_wait; /* all but the names of rules is there to serve */
+        bool names_waited;
 };
 
 /* How calls end: error is NULL or one of CDM_ERROR_*, text a sentence for the user. */
@@ -200,6 +209,8 @@ Manager *manager_free(Manager *m);
 DEFINE_CLEANUP(Manager, manager_free);
 
 void manager_warn(Manager *m, const char *format, ...) _printf_(2, 3);
+/* That is no longer so. */
+void manager_unwarn(Manager *m, const char *text);
 void manager_clear_warnings(Manager *m);
 /* What the machine is set to now: read again, judged, and told to the journal where it is news. */
 void manager_look_at_machine(Manager *m);
@@ -388,6 +399,8 @@ void manager_drains_free(Manager *m);
 /* manager-start.c */
 int manager_start(Manager *m);
 void manager_fence_settled(Manager *m);
+/* What could be looked up of the names that rules have is in force. */
+void manager_names_settled(Manager *m);
 
 /* manager-watch.c. The cgroup tree is watched while there is a fence. */
 void manager_watch_cgroups(Manager *m, bool wanted);

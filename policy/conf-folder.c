@@ -244,7 +244,7 @@ int config_load_fence(const char *root, Config **ret, ConfMessages *messages)
         return load(root, false, ret, messages);
 }
 
-int config_load_rules_unresolved(const char *root, Config *config, ConfMessages *messages)
+int config_load_rules(const char *root, Config *config, ConfMessages *messages)
 {
         _cleanup_free_ char *base = NULL;
         ConfLoader l;
@@ -253,7 +253,6 @@ int config_load_rules_unresolved(const char *root, Config *config, ConfMessages 
         if (r < 0)
                 return r;
         l.config = config;
-        l.unresolved = true;
         r = load_folder(&l, CONF_POLICY, "policy.d");
         if (r == 0 && l.refused)
                 r = -EBADMSG;
@@ -265,7 +264,8 @@ int config_load_rules_unresolved(const char *root, Config *config, ConfMessages 
         return r;
 }
 
-int config_check_files(char *const *paths, size_t n_paths, ConfMessages *messages)
+int config_check_files(char *const *paths, size_t n_paths, config_find_t find, void *userdata,
+                       ConfMessages *messages)
 {
         bool refused = false;
 
@@ -278,6 +278,8 @@ int config_check_files(char *const *paths, size_t n_paths, ConfMessages *message
                         return r;
                 l.config = config;
                 r = conf_load_file(&l, NULL, paths[i]);
+                if (r >= 0)
+                        r = config_resolve_names(config, find, userdata, messages);
                 if (r < 0)
                         return r;
                 refused = refused || l.refused;

@@ -15,8 +15,7 @@ typedef struct ConfLoader {
         bool own_files;   /* files of the one who calls are as good as root's */
         Config *config;
         ConfMessages *messages;
-        bool refused;    /* a file was */
-        bool unresolved; /* ask nobody who the users are */
+        bool refused; /* a file was */
 } ConfLoader;
 
 /* Owned by the caller; NULL when out of memory. */

@@ -279,9 +279,9 @@ static int parse_file(ConfLoader *l, ConfFile *f, const ConfKind *kind, const ch
         if (r < 0)
                 return r;
         parse_text(f, text, n);
-        if (!f->rule || l->unresolved || f->error != 0 || f->n_errors > 0)
-                return f->error;
-        return conf_users_resolve(f, l->root);
+        if (f->rule && f->error == 0 && f->n_errors == 0)
+                return conf_users_init(f);
+        return f->error;
 }
 
 /* Hands what the file describes to the configuration. */

@@ -46,8 +46,8 @@ int conf_messages_add(ConfMessages *m, ConfSeverity severity, const char *file, 
  * every mistake. 0: *ret is set, messages may hold warnings. -EBADMSG: at least one file was refused; *ret
  * is untouched. Other negative errno: nothing could be read at all.
  *
- * User= and Group= are resolved by the passwd and group databases: those of root where it has etc/passwd,
- * else through NSS. Unknown names are a warning. */
+ * No name service is asked: until config_resolve_names() User= and Group= match numbers only, and it is
+ * unknown whether a rule with names matches. */
 int config_load(const char *root, Config **ret, ConfMessages *messages);
 
 /* Only what the fence needs, cdmd.conf and the pools: for the generator, which runs when no name service may
@@ -55,10 +55,19 @@ int config_load(const char *root, Config **ret, ConfMessages *messages);
  * config_load(). */
 int config_load_fence(const char *root, Config **ret, ConfMessages *messages);
 
-/* Adds the rules to such a configuration, for the generator as well: no name service is asked, so User= and
- * Group= resolve to nobody. -EBADMSG: a file was refused, and n_rules stays 0. */
-int config_load_rules_unresolved(const char *root, Config *config, ConfMessages *messages);
+/* Adds the rules to such a configuration, for the generator as well. -EBADMSG: a file was refused, and
+ * n_rules stays 0. */
+int config_load_rules(const char *root, Config *config, ConfMessages *messages);
+
+/* Finds the number of a user or group by name. -ENOENT: there is none; any other error: that cannot be told
+ * now. */
+typedef int (*config_find_t)(bool group, const char *name, uint32_t *ret, void *userdata);
+
+/* Fills in what User= and Group= of all rules stand for, in place of what was there. A name that is unknown
+ * is a warning and left out; for one that cannot be looked up see rule_may_match(). -ENOMEM. */
+int config_resolve_names(Config *c, config_find_t find, void *userdata, ConfMessages *messages);
 
 /* Checks single files as given on a command line; their kind follows from the folder (pools.d, policy.d) or
- * else from the first section. Same results as config_load(). */
-int config_check_files(char *const *paths, size_t n_paths, ConfMessages *messages);
+ * else from the first section. Names are looked up. Same results as config_load(). */
+int config_check_files(char *const *paths, size_t n_paths, config_find_t find, void *userdata,
+                       ConfMessages *messages);
