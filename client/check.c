@@ -9,6 +9,7 @@
 
 #include "client/cdmctl.h"
 #include "client/text.h"
+#include "daemon/name-lookup.h"
 #include "daemon/topology-read.h"
 #include "policy/cdm-names.h"
 #include "policy/conf-read.h"
@@ -131,6 +132,8 @@ static int check_all(const Args *args)
         if (r != 0)
                 return r;
         r = config_load(args->root, &config, &messages);
+        if (r >= 0)
+                r = config_resolve_names(config, name_find, (void *)args->root, &messages);
         if (r < 0 && r != -EBADMSG)
                 return fail(CDM_EXIT_FAILED, "Cannot read the configuration: %s.", strerror(-r));
 
@@ -151,7 +154,7 @@ static int check_files(const Args *args)
         _cleanup_(conf_messages_clear) ConfMessages messages = { 0 };
         size_t n = (size_t)args->n_positional;
 
-        int r = config_check_files(args->positional, n, &messages);
+        int r = config_check_files(args->positional, n, name_find, (void *)"", &messages);
         if (r < 0 && r != -EBADMSG)
                 return fail(CDM_EXIT_FAILED, "Cannot read the files: %s.", strerror(-r));
 

@@ -10,6 +10,7 @@
 #include "client/bus-client.h"
 #include "client/cdmctl.h"
 #include "client/offline.h"
+#include "daemon/name-lookup.h"
 #include "daemon/topology-device.h"
 #include "daemon/topology-read.h"
 #include "policy/cdm-names.h"
@@ -40,6 +41,8 @@ static int load_config(const char *root, Config **ret)
         ConfMessages messages = { 0 };
 
         int r = config_load(root, ret, &messages);
+        if (r >= 0)
+                r = config_resolve_names(*ret, name_find, (void *)root, &messages);
         for (size_t i = 0; i < messages.n_messages; i++) {
                 _cleanup_free_ char *text = conf_message_format(&messages.messages[i]);
 

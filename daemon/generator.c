@@ -230,7 +230,7 @@ static int generate_configured(const char *dir)
         ConfMessages messages = { 0 };
         bool changed;
 
-        int r = config_load_at_start(root_dir, false, &config, &messages);
+        int r = config_load_at_start(root_dir, &config, &messages);
         say_errors(&messages);
         conf_messages_clear(&messages);
         if (r < 0)

@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,25 +9,28 @@
 #include <unistd.h>
 
 #include "daemon/cgroup.h"
+#include "daemon/foreign-plan.h"
 #include "daemon/foreign.h"
+#include "daemon/identity-unit.h"
 #include "daemon/identity.h"
 #include "daemon/process.h"
 #include "policy/cdm-names.h"
 
-#define UNIT_NAME_MAX 255
-#define GROUPS_MAX    64
-
-/* sender → target's unit from PID 1 → is it the caller's own? */
+/* sender → (another user's groups) → target's unit from PID 1 → names → is it the caller's own? */
 struct IdentityLookup {
         Gate *gate;
         char *root;
         TargetKind kind;
         char *unit, *cgroup, *user;
         pid_t asked_pid;
-        bool scope;
-        sd_bus_slot *slot;  /* the bus is asked about the sender */
-        UnitCall *call;     /* PID 1 is asked about the target */
-        Identity *identity; /* filled in as the lookup goes on */
+        bool scope, as_unit;
+        Names *names;
+        NamesCall *name;
+        sd_bus_slot *slot;   /* the bus is asked about the sender */
+        UnitCall *call;      /* PID 1 is asked about the target */
+        int unit_error;      /* what PID 1 said, while names are looked up */
+        UnitInfo *unit_info; /* NULL: nothing */
+        Identity *identity;  /* filled in as the lookup goes on */
         identity_done_t done;
         void *userdata;
 };
@@ -66,6 +68,8 @@ IdentityLookup *identity_lookup_free(IdentityLookup *l)
                 return NULL;
         sd_bus_slot_unref(l->slot);
         unit_call_free(l->call);
+        names_call_free(l->name);
+        unit_info_free(l->unit_info);
         free(l->root);
         free(l->unit);
         free(l->cgroup);
@@ -73,21 +77,6 @@ IdentityLookup *identity_lookup_free(IdentityLookup *l)
         identity_free(l->identity);
         free(l);
         return NULL;
-}
-
-static bool has_suffix(const char *s, const char *suffix)
-{
-        size_t n = strlen(s), k = strlen(suffix);
-
-        return n > k && strcmp(s + n - k, suffix) == 0;
-}
-
-/* Is path this cgroup, or below it? */
-static bool is_below(const char *path, const char *cgroup)
-{
-        size_t n = strlen(cgroup);
-
-        return strncmp(path, cgroup, n) == 0 && (path[n] == '\0' || path[n] == '/');
 }
 
 int identity_check(const Identity *i, const char *root, const char *cgroup)
@@ -100,7 +89,7 @@ int identity_check(const Identity *i, const char *root, const char *cgroup)
         int r = process_cgroup(root, i->pid, &path);
         if (r < 0 || !process_is_alive(i->pidfd))
                 return -ESTALE;
-        return is_below(path, cgroup) ? 0 : -ESTALE;
+        return foreign_is_below(path, cgroup) ? 0 : -ESTALE;
 }
 
 /* The lookup may be freed by done(), so this is the last thing that touches it. */
@@ -120,9 +109,7 @@ static void refuse(IdentityLookup *l, IdentityVerdict verdict, const char *forma
 static void refuse_errno(IdentityLookup *l, int error)
 {
         if (error == -ENOENT)
-                refuse(l, IDENTITY_NO_TARGET,
-                       "There is no such unit on this machine; `systemctl list-units` shows those that "
-                       "run.");
+                refuse(l, IDENTITY_NO_TARGET, "There is no such unit; `systemctl list-units` shows all.");
         else if (error == -ESRCH)
                 refuse(l, IDENTITY_NO_TARGET, "There is no such process, or it is in no unit.");
         else if (error == -ETIMEDOUT)
@@ -131,80 +118,15 @@ static void refuse_errno(IdentityLookup *l, int error)
                 refuse(l, IDENTITY_FAILED, "systemd cannot say which unit that is: %s.", strerror(-error));
 }
 
-/* The unit of a target has to be something that runs processes of its own, now. */
-static bool refuse_unusable(IdentityLookup *l, const UnitInfo *u)
-{
-        if (!has_suffix(u->name, ".service") && !has_suffix(u->name, ".scope")) {
-                refuse(l, IDENTITY_NO_TARGET,
-                       "%s is neither a service nor a scope; only those can have a reservation.", u->name);
-                return true;
-        }
-        if (strcmp(u->name, CDM_UNIT) == 0) {
-                refuse(l, IDENTITY_NO_TARGET, "cdmd itself cannot have a reservation.");
-                return true;
-        }
-        if (u->load_state && strcmp(u->load_state, "loaded") != 0) {
-                refuse(l, IDENTITY_NO_TARGET, "There is no unit %s (systemd says: %s).", u->name,
-                       u->load_state);
-                return true;
-        }
-        if (!u->cgroup || !*u->cgroup || !u->active_state ||
-            (strcmp(u->active_state, "active") != 0 && strcmp(u->active_state, "reloading") != 0 &&
-             strcmp(u->active_state, "activating") != 0)) {
-                refuse(l, IDENTITY_NO_TARGET, "%s is not running; start it first.", u->name);
-                return true;
-        }
-        return false;
-}
-
-static bool is_user_manager(const char *unit)
-{
-        return strncmp(unit, "user@", 5) == 0 && has_suffix(unit, ".service");
-}
-
-/* Does the unit belong to that user, so that he may ask for it? */
-static bool unit_is_of_user(const UnitInfo *u, uid_t unit_uid, uid_t uid)
-{
-        char slice[32];
-
-        if (has_suffix(u->name, ".service"))
-                return !is_user_manager(u->name) && unit_uid == uid;
-        snprintf(slice, sizeof(slice), "user-%u.slice", uid);
-        if (!u->slice || strcmp(u->slice, slice) != 0)
-                return false;
-        return strncmp(u->name, "session-", 8) == 0 || strncmp(u->name, CDM_SCOPE_PREFIX, 4) == 0;
-}
-
-/* Only a caller whose unit is nobody's service and nobody's delegated subtree is taken out of it. */
-static bool may_move(const UnitInfo *u, const char *own_cgroup, uid_t unit_uid, uid_t uid)
-{
-        char manager[40];
-
-        snprintf(manager, sizeof(manager), "user@%u.service", uid);
-        if (strcmp(u->name, manager) == 0)
-                return true;
-        if (u->delegate || strcmp(own_cgroup, u->cgroup) != 0)
-                return false;
-        if (has_suffix(u->name, ".scope"))
-                return uid == 0 || unit_is_of_user(u, unit_uid, uid);
-        return uid == 0 && !u->user;
-}
-
+/* unit_uid is known by now. */
 static int set_subject(IdentityLookup *l, UnitInfo *u)
 {
         Subject *s = l->identity->subject;
-        uid_t uid;
-        gid_t gid;
 
         s->unit = TAKE_PTR(u->name);
         s->slice = TAKE_PTR(u->slice);
         s->cgroup = TAKE_PTR(u->cgroup);
         s->cgroup_id = u->cgroup_id;
-        s->unit_uid = UID_NONE;
-        if (u->user && process_user(l->root, u->user, &uid, &gid) >= 0)
-                s->unit_uid = uid;
-        else if (!u->user && has_suffix(s->unit, ".service"))
-                s->unit_uid = 0;
         return subject_set_container(s);
 }
 
@@ -213,19 +135,16 @@ static bool judge_self(IdentityLookup *l, const UnitInfo *u)
 {
         _cleanup_free_ char *cgroup = NULL;
         Identity *i = l->identity;
-        uid_t uid = i->sender_uid, unit_uid = UID_NONE;
-        gid_t gid;
+        uid_t uid = i->sender_uid, unit_uid = i->subject->unit_uid;
 
         int r = process_cgroup(l->root, i->pid, &cgroup);
         int same = process_has_only_uid(l->root, i->pid, uid);
-        if (r < 0 || same < 0 || !process_is_alive(i->pidfd) || !is_below(cgroup, u->cgroup)) {
+        if (r < 0 || same < 0 || !process_is_alive(i->pidfd) || !foreign_is_below(cgroup, u->cgroup)) {
                 refuse(l, IDENTITY_STALE,
                        "The process that asked ended, or moved to another unit, meanwhile.");
                 return false;
         }
-        if (u->user && process_user(l->root, u->user, &unit_uid, &gid) < 0)
-                unit_uid = UID_NONE;
-        if (l->scope && same && may_move(u, cgroup, unit_uid, uid)) {
+        if (l->scope && same && unit_may_move_caller(u, cgroup, unit_uid, uid)) {
                 i->own = i->move = true;
                 r = uid == 0 ? asprintf(&i->scope_slice, "system.slice")
                              : asprintf(&i->scope_slice, "user-%u.slice", uid);
@@ -236,7 +155,7 @@ static bool judge_self(IdentityLookup *l, const UnitInfo *u)
                 }
                 return true;
         }
-        if (is_user_manager(u->name)) {
+        if (unit_is_user_manager(u->name)) {
                 refuse(l, IDENTITY_DENIED,
                        "The caller runs below %s, where systemd's user instance is in charge; use `cdmctl "
                        "run`.",
@@ -250,7 +169,7 @@ static bool judge_self(IdentityLookup *l, const UnitInfo *u)
 /* --cgroup: the path has to be a unit's own, or below one that systemd delegated (which then gets it). */
 static bool judge_cgroup(IdentityLookup *l, const UnitInfo *u)
 {
-        if (strcmp(l->cgroup, u->cgroup) == 0 || (u->delegate && is_below(l->cgroup, u->cgroup)))
+        if (strcmp(l->cgroup, u->cgroup) == 0 || (u->delegate && foreign_is_below(l->cgroup, u->cgroup)))
                 return true;
         refuse(l, IDENTITY_NO_TARGET, "%s is not the control group of a unit; the nearest one is %s (%s).",
                l->cgroup, u->name, u->cgroup);
@@ -306,7 +225,7 @@ static void with_foreign(IdentityLookup *l, const char *slice)
 /* PID 1 names the slice that it would be in, at last the root's. */
 static bool is_foreign(const IdentityLookup *l, const UnitInfo *u)
 {
-        if (l->kind == TARGET_UNIT || !has_suffix(u->name, ".slice"))
+        if (l->kind == TARGET_UNIT || !unit_has_type(u->name, ".slice"))
                 return false;
         return l->kind != TARGET_CGROUP ||
                (strcmp(l->cgroup, u->cgroup ? u->cgroup : "/") != 0 && l->cgroup[1]);
@@ -325,22 +244,11 @@ static bool is_foreign_path(const IdentityLookup *l)
         return process_cgroup(l->root, pid, &path) >= 0 && foreign_top(path) > 0;
 }
 
-static void on_unit(int error, UnitInfo *info, void *userdata)
+/* The last step: all that was asked for is there. */
+static void identity_judge(IdentityLookup *l)
 {
-        _cleanup_(unit_info_free_p) UnitInfo *u = info;
-        IdentityLookup *l = userdata;
+        UnitInfo *u = l->unit_info;
 
-        l->call = unit_call_free(l->call);
-        if (error == -ENOENT || error == -ESRCH ? is_foreign_path(l) : error >= 0 && is_foreign(l, u)) {
-                with_foreign(l, u ? u->name : "-.slice");
-                return;
-        }
-        if (error < 0) {
-                refuse_errno(l, error);
-                return;
-        }
-        if (refuse_unusable(l, u))
-                return;
         if (l->kind == TARGET_SELF && !judge_self(l, u))
                 return;
         if (l->kind == TARGET_CGROUP && !judge_cgroup(l, u))
@@ -350,6 +258,109 @@ static void on_unit(int error, UnitInfo *info, void *userdata)
                 return;
         }
         l->done(IDENTITY_OK, NULL, TAKE_PTR(l->identity), l->userdata);
+}
+
+static void refuse_name(IdentityLookup *l, const char *user, int error)
+{
+        refuse(l, IDENTITY_FAILED, "The user %s cannot be looked up now: %s. Try again later.", user,
+               strerror(-error));
+}
+
+static int become_user(Subject *s, const NameRecord *user)
+{
+        return subject_become(s, user->id, user->name, user->gids, user->n_gids);
+}
+
+/* An unknown user is nobody's: neither the caller's nor root's. */
+static void identity_on_unit_user(int error, const NameRecord *user, void *userdata)
+{
+        IdentityLookup *l = userdata;
+        Subject *s = l->identity->subject;
+        const char *name = l->unit_info->user;
+
+        l->name = NULL;
+        if (error < 0 && error != -ENOENT) {
+                refuse_name(l, name ? name : "root", error);
+                return;
+        }
+        s->unit_uid = user ? user->id : UID_NONE;
+        int r = !l->as_unit ? 0 : user ? become_user(s, user) : subject_become(s, UID_NONE, NULL, NULL, 0);
+        if (r < 0) {
+                refuse(l, IDENTITY_FAILED, "Out of memory.");
+                return;
+        }
+        identity_judge(l);
+}
+
+static void identity_ask_unit_user(IdentityLookup *l)
+{
+        Subject *s = l->identity->subject;
+        const UnitInfo *u = l->unit_info;
+        const char *name = u->user;
+
+        s->unit_uid = UID_NONE;
+        if (!name && unit_has_type(u->name, ".service")) {
+                s->unit_uid = 0;
+                name = l->as_unit ? "0" : NULL;
+        }
+        if (!name) {
+                if (l->as_unit)
+                        identity_on_unit_user(-ENOENT, NULL, l);
+                else
+                        identity_judge(l);
+                return;
+        }
+        int r = names_ask(l->names, l->as_unit ? NAME_MEMBER : NAME_USER, name, l->identity->sender_uid,
+                          identity_on_unit_user, l, &l->name);
+        if (r < 0)
+                refuse_name(l, name, r);
+}
+
+/* PID 1 has answered, and what it takes to name the caller is there. */
+static void identity_go_on(IdentityLookup *l)
+{
+        _cleanup_free_ char *reason = NULL;
+        const UnitInfo *u = l->unit_info;
+        int error = l->unit_error;
+
+        if (error == -ENOENT || error == -ESRCH ? is_foreign_path(l) : error >= 0 && is_foreign(l, u))
+                with_foreign(l, u ? u->name : "-.slice");
+        else if (error < 0)
+                refuse_errno(l, error);
+        else if (!unit_is_usable(u, &reason))
+                refuse(l, IDENTITY_NO_TARGET, "%s", reason ? reason : "Out of memory.");
+        else
+                identity_ask_unit_user(l);
+}
+
+/* The name is for messages: without it the number is shown. */
+static void identity_on_sender_name(int error, const NameRecord *user, void *userdata)
+{
+        IdentityLookup *l = userdata;
+
+        l->name = NULL;
+        if (user && user->name)
+                l->identity->subject->user = strdup(user->name);
+        identity_go_on(l);
+}
+
+static void on_unit(int error, UnitInfo *info, void *userdata)
+{
+        IdentityLookup *l = userdata;
+        const Subject *s = l->identity->subject;
+        char number[16];
+
+        l->call = unit_call_free(l->call);
+        l->unit_error = error;
+        l->unit_info = info;
+        if (s->user || l->as_unit) {
+                identity_go_on(l);
+                return;
+        }
+        snprintf(number, sizeof(number), "%u", s->uid);
+        if (names_ask(l->names, NAME_UID, number, l->identity->sender_uid, identity_on_sender_name, l,
+                      &l->name) < 0)
+                identity_go_on(l);
 }
 
 /* The pidfd that came along has to be the sender's. False: refused. */
@@ -373,50 +384,6 @@ static bool check_pidfd(IdentityLookup *l, const Sender *sender)
         return false;
 }
 
-int identity_set_user(const char *root, const char *user, Subject *s)
-{
-        gid_t gid, groups[GROUPS_MAX], *copy;
-        int n = GROUPS_MAX;
-        uid_t uid;
-
-        if (process_user(root, user, &uid, &gid) < 0)
-                return -ENOENT;
-        if (*root || getgrouplist(user, gid, groups, &n) < 0) {
-                groups[0] = gid;
-                n = 1;
-        }
-        copy = malloc(sizeof(gid_t) * (size_t)n);
-        if (!copy)
-                return -ENOMEM;
-        memcpy(copy, groups, sizeof(gid_t) * (size_t)n);
-        free(s->gids);
-        s->gids = copy;
-        s->n_gids = (size_t)n;
-        s->uid = uid;
-        free(s->user);
-        s->user = strdup(user);
-        return 0;
-}
-
-/* Explain only: another one's UID and groups in place of the sender's. False: refused. */
-static bool set_other_user(IdentityLookup *l)
-{
-        /* Name services may take their time, which others would notice: not for everybody. */
-        if (l->identity->sender_uid != 0) {
-                refuse(l, IDENTITY_DENIED, "Only root may ask what another user would get.");
-                return false;
-        }
-        int r = identity_set_user(l->root, l->user, l->identity->subject);
-        if (r < 0) {
-                refuse(l, r == -ENOENT ? IDENTITY_INVALID : IDENTITY_FAILED,
-                       r == -ENOENT ? "There is no user %s."
-                                    : "Out of memory: the user %s was not looked up.",
-                       l->user);
-                return false;
-        }
-        return true;
-}
-
 static int ask_unit(IdentityLookup *l)
 {
         uid_t uid = l->identity->sender_uid;
@@ -432,6 +399,42 @@ static int ask_unit(IdentityLookup *l)
                 return unit_get(l->gate, uid, l->unit, on_unit, l, &l->call);
         }
         return -EINVAL;
+}
+
+static void identity_ask_unit(IdentityLookup *l)
+{
+        int r = ask_unit(l);
+
+        if (r < 0)
+                refuse_errno(l, r);
+}
+
+static void identity_on_other_user(int error, const NameRecord *user, void *userdata)
+{
+        IdentityLookup *l = userdata;
+
+        l->name = NULL;
+        if (error == -ENOENT)
+                refuse(l, IDENTITY_INVALID, "There is no user %s.", l->user);
+        else if (error < 0)
+                refuse_name(l, l->user, error);
+        else if (become_user(l->identity->subject, user) < 0)
+                refuse(l, IDENTITY_FAILED, "Out of memory.");
+        else
+                identity_ask_unit(l);
+}
+
+/* Explain only: another one's UID and groups in place of the sender's. */
+static void identity_ask_other_user(IdentityLookup *l)
+{
+        /* Anybody could have every name looked up, and occupy all threads with those that take long. */
+        if (l->identity->sender_uid != 0) {
+                refuse(l, IDENTITY_DENIED, "Only root may ask what another user would get.");
+                return;
+        }
+        int r = names_ask(l->names, NAME_MEMBER, l->user, 0, identity_on_other_user, l, &l->name);
+        if (r < 0)
+                refuse_name(l, l->user, r);
 }
 
 static void with_sender(IdentityLookup *l, const Sender *sender)
@@ -451,13 +454,10 @@ static void with_sender(IdentityLookup *l, const Sender *sender)
         }
         if (l->kind == TARGET_SELF && !check_pidfd(l, sender))
                 return;
-        if (l->user && !set_other_user(l))
-                return;
-        if (!s->user)
-                (void)process_user_name(l->root, s->uid, &s->user);
-        int r = ask_unit(l);
-        if (r < 0)
-                refuse_errno(l, r);
+        if (l->user)
+                identity_ask_other_user(l);
+        else
+                identity_ask_unit(l);
 }
 
 static void on_sender(int error, const Sender *sender, void *userdata)
@@ -469,15 +469,6 @@ static void on_sender(int error, const Sender *sender, void *userdata)
                 refuse(l, IDENTITY_NO_SENDER, "The bus does not know who asked.");
         else
                 with_sender(l, sender);
-}
-
-static bool is_unit_name(const char *s)
-{
-        static const char allowed[] =
-                "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789:-_.\\@";
-        size_t n = strlen(s);
-
-        return n > 0 && n <= UNIT_NAME_MAX && strspn(s, allowed) == n;
 }
 
 /* What can be refused by looking at the words alone. */
@@ -494,8 +485,7 @@ static bool refuse_words(IdentityLookup *l)
                        "unit.");
                 return true;
         case TARGET_UNIT:
-                if (is_unit_name(l->unit) &&
-                    (has_suffix(l->unit, ".service") || has_suffix(l->unit, ".scope")))
+                if (unit_name_can_be_target(l->unit))
                         return false;
                 refuse(l, IDENTITY_NO_TARGET,
                        "That is not the name of a service or scope; only those can have a reservation.");
@@ -541,6 +531,7 @@ static int lookup_new(const IdentityQuery *q, const char *root, IdentityLookup *
         l->kind = q->kind;
         l->asked_pid = q->pid;
         l->scope = q->scope;
+        l->as_unit = q->as_unit;
         if (q->kind == TARGET_SELF && q->pidfd >= 0) {
                 l->identity->pidfd = fcntl(q->pidfd, F_DUPFD_CLOEXEC, 3);
                 if (l->identity->pidfd < 0)
@@ -550,7 +541,7 @@ static int lookup_new(const IdentityQuery *q, const char *root, IdentityLookup *
         return 0;
 }
 
-int identity_start(Gate *gate, SenderCache *senders, const char *root, sd_bus_message *m,
+int identity_start(Gate *gate, SenderCache *senders, Names *names, const char *root, sd_bus_message *m,
                    const IdentityQuery *query, identity_done_t done, void *userdata, IdentityLookup **ret)
 {
         const char *name = sd_bus_message_get_sender(m);
@@ -562,6 +553,7 @@ int identity_start(Gate *gate, SenderCache *senders, const char *root, sd_bus_me
         if (r < 0)
                 return r;
         l->gate = gate;
+        l->names = names;
         l->done = done;
         l->userdata = userdata;
         *ret = l;

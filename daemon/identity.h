@@ -10,6 +10,9 @@
  * it is in; that unit is the user's session scope, a scope that cdmd made, or a service with that User=; and
  * the process still lived after all of that. Everything else is a request for others.
  *
+ * The name of User= and the caller's own are looked up by names.c after PID 1 has answered. A User= that
+ * cannot be looked up ends the request: it counts neither as the caller's nor as another's.
+ *
  * A cgroup that systemd does not own is a target by its path: Subject.unit is NULL then, and slice the one
  * that it is in. */
 
@@ -18,6 +21,7 @@
 #include <systemd/sd-bus.h>
 
 #include "daemon/gate.h"
+#include "daemon/names.h"
 #include "daemon/sender.h"
 #include "daemon/unit.h"
 #include "policy/macro.h"
@@ -33,7 +37,8 @@ typedef struct IdentityQuery {
         pid_t pid;
         int pidfd;        /* of the caller; -EBADF: none. Duplicated. */
         bool scope;       /* move the caller into a scope of its own, if it may be moved */
-        const char *user; /* Explain: as if he asked (root only, unless it is himself) */
+        const char *user; /* Explain: as if this user asked (root only) */
+        bool as_unit;     /* Static=: as if the unit's User= asked (root only) */
 } IdentityQuery;
 
 typedef enum IdentityVerdict {
@@ -43,7 +48,7 @@ typedef enum IdentityVerdict {
         IDENTITY_INVALID,
         IDENTITY_DENIED,
         IDENTITY_STALE,
-        IDENTITY_FAILED, /* PID 1 or the kernel did not answer */
+        IDENTITY_FAILED, /* PID 1, the kernel or the name service did not answer */
         _IDENTITY_VERDICT_MAX,
 } IdentityVerdict;
 
@@ -51,7 +56,7 @@ const char *identity_verdict_to_string(IdentityVerdict v);
 
 typedef struct Identity {
         Subject *subject; /* the target; where `move` is set the unit that the caller comes from */
-        uid_t sender_uid; /* differs from subject->uid only with IdentityQuery.user */
+        uid_t sender_uid; /* differs from subject->uid only with IdentityQuery.user and as_unit */
         bool own;
         bool move; /* to be put into a new scope in scope_slice */
         char *scope_slice;
@@ -66,10 +71,6 @@ DEFINE_CLEANUP(Identity, identity_free);
  * 0 or -ESTALE; always 0 when the target is not the caller itself. cgroup: where it must be, or below. */
 int identity_check(const Identity *i, const char *root, const char *cgroup);
 
-/* Makes the subject ask as a user: his UID, name and groups. Name services may take their time. -ENOENT:
- * there is no such user. */
-int identity_set_user(const char *root, const char *user, Subject *s);
-
 typedef struct IdentityLookup IdentityLookup;
 
 /* message is a sentence for the user; NULL when IDENTITY_OK. identity belongs to the callee. The lookup may
@@ -78,7 +79,7 @@ typedef void (*identity_done_t)(IdentityVerdict verdict, const char *message, Id
                                 void *userdata);
 
 /* done may be called before this returns; *ret is set by then. On failure done is not called. */
-int identity_start(Gate *gate, SenderCache *senders, const char *root, sd_bus_message *m,
+int identity_start(Gate *gate, SenderCache *senders, Names *names, const char *root, sd_bus_message *m,
                    const IdentityQuery *query, identity_done_t done, void *userdata, IdentityLookup **ret);
 IdentityLookup *identity_lookup_free(IdentityLookup *l);
 DEFINE_CLEANUP(IdentityLookup, identity_lookup_free);

@@ -5,6 +5,8 @@ libmachine_la_SOURCES = \
 	daemon/attribute.h \
 	daemon/fence-files.c \
 	daemon/fence-files.h \
+	daemon/name-lookup.c \
+	daemon/name-lookup.h \
 	daemon/topology-device.c \
 	daemon/topology-device.h \
 	daemon/topology-facts.c \
@@ -70,6 +72,8 @@ libdaemon_la_SOURCES = \
 	daemon/gate.h \
 	daemon/hold.c \
 	daemon/hold.h \
+	daemon/identity-unit.c \
+	daemon/identity-unit.h \
 	daemon/identity.c \
 	daemon/identity.h \
 	daemon/log.c \
@@ -110,6 +114,8 @@ libdaemon_la_SOURCES = \
 	daemon/manager.h \
 	daemon/memory.c \
 	daemon/memory.h \
+	daemon/names.c \
+	daemon/names.h \
 	daemon/observe.c \
 	daemon/observe.h \
 	daemon/pages.c \
@@ -118,6 +124,8 @@ libdaemon_la_SOURCES = \
 	daemon/peers.h \
 	daemon/process.c \
 	daemon/process.h \
+	daemon/rule-names.c \
+	daemon/rule-names.h \
 	daemon/sender.c \
 	daemon/sender.h \
 	daemon/store-text.c \

@@ -9,12 +9,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <systemd/sd-daemon.h>
+#include <unistd.h>
 
 #include "build-config.h"
 #include "daemon/bus.h"
 #include "daemon/cgroup.h"
 #include "daemon/log.h"
 #include "daemon/manager.h"
+#include "daemon/names.h"
 
 typedef struct Daemon {
         const char *root;
@@ -169,11 +171,15 @@ static int run(Daemon *d)
 
 int main(int argc, char **argv)
 {
-        _cleanup_(daemon_clear) Daemon d = { 0 };
+        Daemon d = { 0 };
 
         int r = parse_arguments(argc, argv, &d);
         if (r != 0)
                 return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
         log_init();
-        return run(&d) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+        int status = run(&d) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+        daemon_clear(&d);
+        if (names_are_left())
+                _exit(status);
+        return status;
 }

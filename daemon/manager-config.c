@@ -2,7 +2,12 @@
 
 /* Configuration and fence. A new configuration is read whole into fresh objects and swapped in whole, or not
  * at all. The fence works with the one in force for as long as it takes, so a reload that comes meanwhile
- * waits. */
+ * waits.
+ *
+ *   reload  read the files → look up users and groups (rule-names.h) → read the nodes → swap in → fence
+ *   start   read the files and nodes → use them → fence; users and groups are looked up beside that
+ *
+ * A request for which a name counts that could not be looked up is denied: rule_may_match(). */
 
 #include <errno.h>
 #include <inttypes.h>
@@ -21,9 +26,28 @@
 
 struct Reload {
         sd_bus_message *call; /* NULL: SIGHUP */
+        bool read;            /* what Load has read is what it asked for */
         bool loaded;          /* waits for the fence */
         Reload *prev, *next;
 };
+
+/* Files that were read, while their users and groups are looked up. */
+struct Load {
+        Config *config;
+        char *warnings;
+        RuleNames *names;
+};
+
+static Load *load_free(Load *l)
+{
+        if (!l)
+                return NULL;
+        rule_names_free(l->names);
+        config_free(l->config);
+        free(l->warnings);
+        free(l);
+        return NULL;
+}
 
 void adoption_clear(Adoption *a)
 {
@@ -71,27 +95,27 @@ static int read_nodes(Manager *m, Adoption *f, char **ret_error)
 }
 
 /* -EBADMSG: *ret_error has a FILE:LINE line for everything that is wrong. */
-static int load(Manager *m, Adoption *ret, char **ret_error)
+static int read_files(Manager *m, Config **ret, char **ret_warnings, char **ret_error)
 {
         _cleanup_(messages_clear) ConfMessages messages = { 0 };
-        _cleanup_(adoption_clear) Adoption f = { 0 };
 
-        int r = read_nodes(m, &f, ret_error);
+        int r = config_load(m->root, ret, &messages);
         if (r < 0)
-                return r;
-        r = config_load(m->root, &f.config, &messages);
-        if (r < 0) {
                 *ret_error = join_messages(&messages, CONF_ERROR);
-                return r;
-        }
-        r = pool_set_resolve(f.topology, (const PoolConfig *const *)f.config->pools, f.config->n_pools,
-                             &f.pools, ret_error);
+        else
+                *ret_warnings = join_messages(&messages, CONF_WARNING);
+        return r;
+}
+
+/* Fills in topology and pools. */
+static int read_machine(Manager *m, Adoption *f, char **ret_error)
+{
+        int r = read_nodes(m, f, ret_error);
+
         if (r < 0)
                 return r;
-        f.warnings = join_messages(&messages, CONF_WARNING);
-        *ret = f;
-        f = (Adoption){ 0 };
-        return 0;
+        return pool_set_resolve(f->topology, (const PoolConfig *const *)f->config->pools, f->config->n_pools,
+                                &f->pools, ret_error);
 }
 
 static void warn_lines(Manager *m, char *lines)
@@ -129,6 +153,8 @@ static void swap_in(Manager *m, Adoption *a)
                 had.config = m->config;
                 m->config = a->config;
                 manager_clear_warnings(m);
+                free(m->name_warnings);
+                m->name_warnings = NULL;
                 warn_lines(m, a->warnings);
                 free(a->warnings);
         }
@@ -200,6 +226,52 @@ static int resolve_at_start(Adoption *f, char **ret_trouble)
         return asprintf(ret_trouble, "%s\n%s", error ? error : "", remedy) < 0 ? -ENOMEM : 0;
 }
 
+/* --- names -------------------------------------------------------------------------------------------- */
+
+static void warn_of_names(Manager *m, char *lines)
+{
+        char *save = NULL, *had = m->name_warnings;
+
+        if (had && lines && strcmp(had, lines) == 0) {
+                free(lines);
+                return;
+        }
+        m->name_warnings = lines ? strdup(lines) : NULL;
+        for (char *l = had ? strtok_r(had, "\n", &save) : NULL; l; l = strtok_r(NULL, "\n", &save))
+                manager_unwarn(m, l);
+        warn_lines(m, lines);
+        free(had);
+        free(lines);
+}
+
+/* As far as names could be looked up. *ret_warnings is owned by the caller. */
+static int resolve_names(Config *config, RuleNames *names, char **ret_warnings)
+{
+        _cleanup_(messages_clear) ConfMessages messages = { 0 };
+
+        int r = config_resolve_names(config, rule_names_find, names, &messages);
+        if (r >= 0)
+                *ret_warnings = join_messages(&messages, CONF_WARNING);
+        return r;
+}
+
+/* There is something new about the names of the configuration in force, or of the one that was read. */
+static void on_names(void *userdata)
+{
+        Manager *m = userdata;
+        char *warnings = NULL;
+
+        if (m->rule_names && rule_names_is_ready(m->rule_names)) {
+                int r = resolve_names(m->config, m->rule_names, &warnings);
+                if (r < 0)
+                        log_error("Users and groups of rules cannot be used: %s.", strerror(-r));
+                else
+                        warn_of_names(m, warnings);
+                manager_names_settled(m);
+        }
+        manager_reloads_serve(m);
+}
+
 /* A start has no policy that could stay in force: what is refused is replaced by what grants nothing. */
 int manager_load(Manager *m)
 {
@@ -209,7 +281,7 @@ int manager_load(Manager *m)
 
         int r = read_nodes(m, &f, &error);
         if (r >= 0)
-                r = config_load_at_start(m->root, true, &f.config, &messages);
+                r = config_load_at_start(m->root, &f.config, &messages);
         if (r >= 0)
                 r = resolve_at_start(&f, &trouble);
         if (r < 0) {
@@ -221,7 +293,8 @@ int manager_load(Manager *m)
         if (asprintf(&f.warnings, "%s\n%s\n%s", trouble ? trouble : "", errors ? errors : "",
                      warnings ? warnings : "") < 0)
                 f.warnings = NULL;
-        return manager_adopt(m, &f);
+        r = manager_adopt(m, &f);
+        return r < 0 ? r : rule_names_new(m->names, m->event, m->config, on_names, m, &m->rule_names);
 }
 
 static void tell_fence(Manager *m, int error)
@@ -341,7 +414,7 @@ static void refuse_pending(Manager *m, const char *error)
 
         event_emit(m->bus, &e, "The new configuration was refused; the one in force stays.\n%s", error);
         DL_FOREACH_SAFE (m->reloads, r, next) {
-                if (r->loaded)
+                if (r->loaded || !r->read)
                         continue;
                 if (r->call)
                         (void)bus_answer(r->call, &a);
@@ -351,31 +424,79 @@ static void refuse_pending(Manager *m, const char *error)
         }
 }
 
-/* All that wait are served by one load. */
-void manager_reloads_serve(Manager *m)
+/* All that wait by now are served by one load. */
+static int load_begin(Manager *m, char **ret_error)
+{
+        Load *l = calloc(1, sizeof(*l));
+        Reload *i;
+
+        DL_FOREACH (m->reloads, i)
+                i->read = true;
+        if (!l)
+                return -ENOMEM;
+        int r = read_files(m, &l->config, &l->warnings, ret_error);
+        names_forget(m->names);
+        if (r >= 0)
+                r = rule_names_new(m->names, m->event, l->config, on_names, m, &l->names);
+        if (r < 0)
+                load_free(l);
+        else
+                m->load = l;
+        return r;
+}
+
+static int load_finish(Manager *m, char **ret_error)
 {
         _cleanup_(adoption_clear) Adoption f = { 0 };
-        _cleanup_free_ char *error = NULL;
+        _cleanup_free_ char *names = NULL;
+        Load *l = m->load;
+
+        f.config = TAKE_PTR(l->config);
+        f.warnings = TAKE_PTR(l->warnings);
+        int r = read_machine(m, &f, ret_error);
+        if (r >= 0)
+                r = resolve_names(f.config, l->names, &names);
+        if (r >= 0)
+                r = manager_adopt(m, &f);
+        if (r >= 0) {
+                rule_names_free(m->rule_names);
+                m->rule_names = TAKE_PTR(l->names);
+                warn_of_names(m, TAKE_PTR(names));
+        }
+        m->load = load_free(l);
+        return r;
+}
+
+static void tell_reloaded(Manager *m)
+{
         Event e = { .kind = EVENT_RELOADED };
         Reload *i;
 
-        if (m->fence_busy || !m->serving || !m->reloads)
-                return;
-        int r = load(m, &f, &error);
-        if (r >= 0)
-                r = manager_adopt(m, &f);
-        if (r < 0) {
-                refuse_pending(m, error && *error ? error : strerror(-r));
-                return;
-        }
         DL_FOREACH (m->reloads, i)
-                i->loaded = true;
+                i->loaded = i->loaded || i->read;
         event_emit(m->bus, &e, "The configuration was read again: %zu %s, %zu %s.", m->pools->n_pools,
                    m->pools->n_pools == 1 ? "pool" : "pools", m->config->n_rules,
                    m->config->n_rules == 1 ? "rule" : "rules");
         bus_manager_changed(m, "Mode");
         manager_judge_all(m, true);
         manager_fence(m);
+}
+
+void manager_reloads_serve(Manager *m)
+{
+        while (!m->fence_busy && m->serving && (m->load || m->reloads)) {
+                _cleanup_free_ char *error = NULL;
+                int r = m->load ? 0 : load_begin(m, &error);
+
+                if (r >= 0 && !rule_names_is_ready(m->load->names))
+                        return;
+                if (r >= 0)
+                        r = load_finish(m, &error);
+                if (r < 0)
+                        refuse_pending(m, error && *error ? error : strerror(-r));
+                else
+                        tell_reloaded(m);
+        }
 }
 
 void manager_reload(Manager *m, sd_bus_message *call)
@@ -397,6 +518,10 @@ void manager_reloads_free(Manager *m)
 {
         Reload *r, *next;
 
+        m->load = load_free(m->load);
+        m->rule_names = rule_names_free(m->rule_names);
+        free(m->name_warnings);
+        m->name_warnings = NULL;
         DL_FOREACH_SAFE (m->reloads, r, next) {
                 DL_DELETE(m->reloads, r);
                 sd_bus_message_unref(r->call);

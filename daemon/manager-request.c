@@ -249,8 +249,8 @@ static void identify(RequestCall *c)
         c->args.target.unit = c->args.unit;
         c->args.target.cgroup = c->args.cgroup;
         c->args.target.user = c->args.user;
-        int r = identity_start(m->gate, m->senders, m->root, c->call, &c->args.target, on_identity, c,
-                               &c->lookup);
+        int r = identity_start(m->gate, m->senders, m->names, m->root, c->call, &c->args.target, on_identity,
+                               c, &c->lookup);
         if (r < 0)
                 answer(c, SD_BUS_ERROR_FAILED, strerror(-r));
 }

@@ -22,6 +22,8 @@
 #include "daemon/manager.h"
 
 #define PATIENCE_USEC (UINT64_C(10) * 1000 * 1000)
+/* A name service that answers at all does so by then; one that does not must not delay the start. */
+#define NAMES_USEC (UINT64_C(1) * 1000 * 1000)
 
 static int on_patience(sd_event_source *source, uint64_t usec, void *userdata)
 {
@@ -119,9 +121,25 @@ static void tell_systemd(Manager *m, const char *ready)
                          n == 1 ? "pool" : "pools");
 }
 
+static int on_names_wait(sd_event_source *source, uint64_t usec, void *userdata);
+
+/* Requests would be denied for want of a name that is about to come. The fence is closed by now, and what
+ * was reserved is repaired. */
+static bool wait_for_names(Manager *m)
+{
+        if (m->names_waited || rule_names_is_ready(m->rule_names))
+                return false;
+        m->names_waited = true;
+        return sd_event_add_time_relative(m->event, &m->names_wait, CLOCK_MONOTONIC, NAMES_USEC, 0,
+                                          on_names_wait, m) >= 0;
+}
+
 static void serve(Manager *m)
 {
         size_t n = ledger_count(m->ledger);
+
+        if (wait_for_names(m))
+                return;
 
         m->patience = sd_event_source_disable_unref(m->patience);
         if (n > 0) {
@@ -144,6 +162,21 @@ static void serve(Manager *m)
         manager_nodes_serve(m);
         manager_drift_settled(m);
         tell_systemd(m, "READY=1\n");
+}
+
+static int on_names_wait(sd_event_source *source, uint64_t usec, void *userdata)
+{
+        manager_names_settled(userdata);
+        return 0;
+}
+
+void manager_names_settled(Manager *m)
+{
+        if (m->names_wait) {
+                m->names_wait = sd_event_source_disable_unref(m->names_wait);
+                serve(m);
+        } else if (m->serving)
+                manager_queue_look(m);
 }
 
 static void on_repaired(Manager *m)

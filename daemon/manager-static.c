@@ -19,7 +19,6 @@
 
 #include "daemon/bus.h"
 #include "daemon/manager.h"
-#include "daemon/process.h"
 #include "policy/cdm-names.h"
 
 struct StaticCall {
@@ -198,6 +197,11 @@ static void next_pool(StaticCall *c)
 
                 if (!rule || !rule->has_static)
                         continue;
+                if (!rule_matches(rule, name, s)) {
+                        refuse(c, SD_BUS_ERROR_FAILED,
+                               "A user or group of the rule could not be looked up yet.");
+                        return;
+                }
                 if (ledger_foreach_of_tenant(m->ledger, s->unit, find_static, &w) == 1) {
                         c->ids[c->n_ids++] = w.id;
                         c->again = true;
@@ -227,18 +231,6 @@ static int remember_pools(StaticCall *c)
         return 0;
 }
 
-/* Rules see the one whom the unit runs as, not root, who asks for everybody here. */
-static void ask_as_unit(const char *root, Subject *s)
-{
-        _cleanup_free_ char *name = NULL;
-
-        if (s->unit_uid != UID_NONE && process_user_name(root, s->unit_uid, &name) >= 0 &&
-            identity_set_user(root, name, s) >= 0)
-                return;
-        s->uid = s->unit_uid;
-        s->n_gids = 0;
-}
-
 static void on_identity(IdentityVerdict verdict, const char *message, Identity *identity, void *userdata)
 {
         StaticCall *c = userdata;
@@ -250,7 +242,6 @@ static void on_identity(IdentityVerdict verdict, const char *message, Identity *
         }
         c->identity = identity;
         c->lookup = identity_lookup_free(c->lookup);
-        ask_as_unit(c->manager->root, identity->subject);
         int r = remember_pools(c);
         if (r < 0)
                 refuse_errno(c, r);
@@ -258,12 +249,14 @@ static void on_identity(IdentityVerdict verdict, const char *message, Identity *
                 next_pool(c);
 }
 
+/* Rules see the user that the unit runs as, not root, which asks for all units here. */
 static void begin(StaticCall *c)
 {
         Manager *m = c->manager;
-        IdentityQuery q = { .kind = TARGET_UNIT, .unit = c->unit, .pidfd = -EBADF };
+        IdentityQuery q = { .kind = TARGET_UNIT, .unit = c->unit, .pidfd = -EBADF, .as_unit = true };
 
-        int r = identity_start(m->gate, m->senders, m->root, c->call, &q, on_identity, c, &c->lookup);
+        int r = identity_start(m->gate, m->senders, m->names, m->root, c->call, &q, on_identity, c,
+                               &c->lookup);
         if (r < 0)
                 refuse_errno(c, r);
 }

@@ -75,6 +75,7 @@ static int open_parts(Manager *m)
                 r = worker_new(m->event, FILLER_THREADS_MAX, &m->filler);
         if (r >= 0)
                 r = worker_new(m->event, READER_THREADS_MAX, &m->reader);
+        r = names_new(m->event, m->root, name_lookup, NAMES_PATIENCE_USEC, &m->names);
         if (r >= 0)
                 r = sender_cache_new(m->bus, &m->senders);
         if (r >= 0)
@@ -192,6 +193,7 @@ Manager *manager_free(Manager *m)
         }
         unit_call_free(m->unit_events);
         sd_event_source_disable_unref(m->patience);
+        sd_event_source_disable_unref(m->names_wait);
         fence_free(m->fence);
         worker_free(m->worker);
         worker_free(m->mover);
@@ -205,6 +207,7 @@ Manager *manager_free(Manager *m)
         peers_free(m->peers);
         event_limit_free(m->event_limit);
         unit_jobs_free(m->jobs);
+        names_free(m->names);
         sd_event_source_disable_unref(m->queue_look);
         sd_event_source_disable_unref(m->queue_again);
         queue_free(m->queue);
@@ -260,6 +263,18 @@ void manager_warn(Manager *m, const char *format, ...)
         m->warnings = w;
         w[m->n_warnings++] = text;
         w[m->n_warnings] = NULL;
+}
+
+void manager_unwarn(Manager *m, const char *text)
+{
+        for (size_t i = 0; i < m->n_warnings; i++) {
+                if (strcmp(m->warnings[i], text) != 0)
+                        continue;
+                free(m->warnings[i]);
+                memmove(&m->warnings[i], &m->warnings[i + 1], (m->n_warnings - i) * sizeof(char *));
+                m->n_warnings--;
+                return;
+        }
 }
 
 Entry *manager_find(Manager *m, uint32_t id)

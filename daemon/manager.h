@@ -45,6 +45,8 @@
 #include "daemon/hotplug.h"
 #include "daemon/identity.h"
 #include "daemon/peers.h"
+#include "daemon/names.h"
+#include "daemon/rule-names.h"
 #include "daemon/sender.h"
 #include "daemon/store.h"
 #include "daemon/turn.h"
@@ -73,6 +75,7 @@ typedef struct UnitCheck UnitCheck;
 typedef struct Migration Migration;
 typedef struct BufferSet BufferSet;
 typedef struct HoldSet HoldSet;
+typedef struct Load Load;
 typedef struct Reload Reload;
 typedef struct RecordWrite RecordWrite;
 typedef struct UserCount UserCount;
@@ -125,6 +128,7 @@ struct Manager {
         EventLimit *event_limit; /* of what callers cause at will */
         Authorizer *authorizer;
         UnitJobs *jobs;
+        Names *names;
         TurnQueue *turns;
         Gate *gate; /* to PID 1 */
         Store *store;
@@ -179,6 +183,9 @@ struct Manager {
         /* configuration and fence */
         bool fence_busy; /* config and pools must stay what they are */
         Reload *reloads;
+        Load *load;              /* of what a reload has read */
+        RuleNames *rule_names;   /* of config */
+        char *name_warnings;     /* lines about those */
         uint64_t intruder_bytes; /* that were told of already */
         /* the cgroup tree */
         Watch *watch;
@@ -207,6 +214,8 @@ struct Manager {
         /* recovery */
         sd_event_source *patience; /* tells systemd that the start goes on */
         unsigned recovery_pending;
+        sd_event_source *names_wait; /* all but the names of rules is there to serve */
+        bool names_waited;
 };
 
 /* How calls end: error is NULL or one of CDM_ERROR_*, text a sentence for the user. */
@@ -220,6 +229,8 @@ Manager *manager_free(Manager *m);
 DEFINE_CLEANUP(Manager, manager_free);
 
 void manager_warn(Manager *m, const char *format, ...) _printf_(2, 3);
+/* That is no longer so. */
+void manager_unwarn(Manager *m, const char *text);
 void manager_clear_warnings(Manager *m);
 /* manager-record.c. forget: nodes that left their pools are no news any more. */
 int manager_record_load(Manager *m);
@@ -427,6 +438,8 @@ void manager_drains_free(Manager *m);
 /* manager-start.c */
 int manager_start(Manager *m);
 void manager_fence_settled(Manager *m);
+/* What could be looked up of the names that rules have is in force. */
+void manager_names_settled(Manager *m);
 
 /* manager-watch.c. The cgroup tree is watched while there is a fence. */
 void manager_watch_cgroups(Manager *m, bool wanted);

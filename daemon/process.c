@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <poll.h>
-#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -116,85 +115,4 @@ int process_cgroup(const char *root, pid_t pid, char **ret)
                 return 0;
         }
         return -ENODATA;
-}
-
-static int open_passwd(const char *root, FILE **ret)
-{
-        _cleanup_free_ char *path = NULL;
-
-        if (asprintf(&path, "%s/etc/passwd", root) < 0) {
-                path = NULL;
-                return -ENOMEM;
-        }
-        *ret = fopen(path, "re");
-        return *ret ? 0 : -errno;
-}
-
-static int passwd_of_root(const char *root, const char *user, uid_t *ret_uid, gid_t *ret_gid)
-{
-        _cleanup_(file_close) FILE *f = NULL;
-        struct passwd *p;
-
-        int r = open_passwd(root, &f);
-        if (r == -ENOMEM)
-                return r;
-        while (f && (p = fgetpwent(f)))
-                if (strcmp(p->pw_name, user) == 0) {
-                        *ret_uid = p->pw_uid;
-                        *ret_gid = p->pw_gid;
-                        return 0;
-                }
-        return -ENOENT;
-}
-
-/* It goes into D-Bus strings, which have to be UTF-8. */
-static bool is_plain(const char *name)
-{
-        for (; *name; name++)
-                if (*name <= ' ' || *name > '~')
-                        return false;
-        return true;
-}
-
-int process_user_name(const char *root, uid_t uid, char **ret)
-{
-        _cleanup_(file_close) FILE *f = NULL;
-        struct passwd *p;
-
-        int r = open_passwd(root, &f);
-        if (r < 0)
-                return r;
-        while ((p = fgetpwent(f))) {
-                if (p->pw_uid != uid || !is_plain(p->pw_name))
-                        continue;
-                char *name = strdup(p->pw_name);
-                if (!name)
-                        return -ENOMEM;
-                *ret = name;
-                return 0;
-        }
-        return -ENOENT;
-}
-
-int process_user(const char *root, const char *user, uid_t *ret_uid, gid_t *ret_gid)
-{
-        char buf[4096], *end;
-        struct passwd pw, *p = NULL;
-
-        if (*user >= '0' && *user <= '9') {
-                errno = 0;
-                unsigned long v = strtoul(user, &end, 10);
-                if (errno || *end || v >= UINT32_MAX)
-                        return -ENOENT;
-                *ret_uid = (uid_t)v;
-                *ret_gid = (gid_t)v;
-                return 0;
-        }
-        if (*root)
-                return passwd_of_root(root, user, ret_uid, ret_gid);
-        if (getpwnam_r(user, &pw, buf, sizeof(buf), &p) != 0 || !p)
-                return -ENOENT;
-        *ret_uid = p->pw_uid;
-        *ret_gid = p->pw_gid;
-        return 0;
 }

@@ -22,10 +22,3 @@ int process_start_time(const char *root, pid_t pid, uint64_t *ret);
 
 /* Its cgroup (v2), owned by the caller. -ESRCH: no such process; -ENODATA: it is in no cgroup v2. */
 int process_cgroup(const char *root, pid_t pid, char **ret);
-
-/* A user's UID: digits, or a name in root's etc/passwd (NSS when root is ""). -ENOENT: no such user. */
-int process_user(const char *root, const char *user, uid_t *ret_uid, gid_t *ret_gid);
-
-/* A user's name, for messages: by /etc/passwd alone, because other name services may keep the event loop
- * waiting. -ENOENT: it is not in there, or not in ASCII. */
-int process_user_name(const char *root, uid_t uid, char **ret);

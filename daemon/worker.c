@@ -451,6 +451,33 @@ Worker *worker_free(Worker *w)
         return NULL;
 }
 
+_Bool worker_leave(Worker *w)
+{
+        bool runs;
+
+        if (!w)
+                return false;
+        pthread_mutex_lock(&w->lock);
+        w->stopping = true;
+        for (Job *job = w->running.first; job; job = job->next)
+                atomic_store(&job->cancelled, true);
+        while (w->waiting.first)
+                finish(w->waiting.first, -ECANCELED);
+        runs = w->running.first;
+        for (unsigned i = 0; runs && i < w->n_threads_max; i++)
+                if (w->used[i])
+                        pthread_detach(w->threads[i]);
+        pthread_cond_broadcast(&w->work);
+        pthread_mutex_unlock(&w->lock);
+        if (!runs) {
+                worker_free(w);
+                return false;
+        }
+        w->source = sd_event_source_disable_unref(w->source);
+        dispatch_finished(w, SIZE_MAX);
+        return true;
+}
+
 static int submit(Worker *w, bool first, job_run_t run, job_done_t done, job_progress_t progress,
                   void *userdata, Job **ret)
 {

@@ -29,6 +29,10 @@ int worker_new(sd_event *event, unsigned n_threads_max, Worker **ret);
 Worker *worker_free(Worker *w);
 DEFINE_CLEANUP(Worker, worker_free);
 
+/* For jobs that may never end: drops what waits and does not wait for what runs. done of a job that runs is
+ * not called, and its userdata and the Worker stay allocated. Returns whether there is such a job. */
+_Bool worker_leave(Worker *w);
+
 int worker_submit(Worker *w, job_run_t run, job_done_t done, job_progress_t progress, void *userdata,
                   Job **ret);
 

@@ -215,7 +215,6 @@ static int load(const char *root, const ConfLoader *how, Config **ret, ConfMessa
                 return r;
         l.config = config;
         l.at_start = how->at_start;
-        l.unresolved = how->unresolved;
 
         r = load_main(&l);
         if (r == 0)
@@ -243,12 +242,13 @@ int config_load(const char *root, Config **ret, ConfMessages *messages)
         return load(root, &(ConfLoader){ 0 }, ret, messages);
 }
 
-int config_load_at_start(const char *root, bool resolve_users, Config **ret, ConfMessages *messages)
+int config_load_at_start(const char *root, Config **ret, ConfMessages *messages)
 {
-        return load(root, &(ConfLoader){ .at_start = true, .unresolved = !resolve_users }, ret, messages);
+        return load(root, &(ConfLoader){ .at_start = true }, ret, messages);
 }
 
-int config_check_files(char *const *paths, size_t n_paths, ConfMessages *messages)
+int config_check_files(char *const *paths, size_t n_paths, config_find_t find, void *userdata,
+                       ConfMessages *messages)
 {
         bool refused = false;
 
@@ -261,6 +261,8 @@ int config_check_files(char *const *paths, size_t n_paths, ConfMessages *message
                         return r;
                 l.config = config;
                 r = conf_load_file(&l, NULL, paths[i]);
+                if (r >= 0)
+                        r = config_resolve_names(config, find, userdata, messages);
                 if (r < 0)
                         return r;
                 refused = refused || l.refused;

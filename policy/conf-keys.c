@@ -108,8 +108,8 @@ static const ConfKey keys[] = {
         { SECTION_MATCH, "Slice", conf_set_words, RULE(slices), .check = conf_check_slice_glob },
         { SECTION_MATCH, "CGroup", conf_set_words, RULE(cgroups), .check = conf_check_cgroup_glob },
         { SECTION_MATCH, "Container", conf_set_words, RULE(containers), .check = conf_check_container_glob },
-        { SECTION_MATCH, "User", conf_set_words, RULE(users), .check = conf_check_user },
-        { SECTION_MATCH, "Group", conf_set_words, RULE(groups), .check = conf_check_user },
+        { SECTION_MATCH, "User", conf_set_words, RULE(users), RULE_LINE(USER), .check = conf_check_user },
+        { SECTION_MATCH, "Group", conf_set_words, RULE(groups), RULE_LINE(GROUP), .check = conf_check_user },
 
         { SECTION_GRANT, "Deny", conf_set_bool, RULE(deny), RULE_LINE(DENY) },
         { SECTION_GRANT, "Limit", conf_set_size, RULE(limit), RULE_LINE(LIMIT), .has_offset = RULE(has_limit),

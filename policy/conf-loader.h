@@ -17,7 +17,6 @@ typedef struct ConfLoader {
         Config *config;
         ConfMessages *messages;
         bool refused;        /* a file was */
-        bool unresolved;     /* ask nobody who the users are */
         bool at_start;       /* replace what is refused, instead of refusing all */
         bool main_refused;   /* at_start: one that may say Mode= */
         char *nameless_pool; /* at_start: the last file or folder of pools that gives no name; owned */

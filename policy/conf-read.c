@@ -319,10 +319,9 @@ static int parse_file(ConfLoader *l, ConfFile *f, const ConfKind *kind, const ch
         if (r < 0)
                 return r;
         parse_text(f, text, n);
-        if (!f->rule || l->unresolved || f->error != 0 ||
-            (f->n_errors > 0 && (f->match_lost || !l->at_start)))
+        if (!f->rule || f->error != 0 || (f->n_errors > 0 && (f->match_lost || !l->at_start)))
                 return f->error;
-        return conf_users_resolve(f, l->root);
+        return conf_users_init(f);
 }
 
 /* Hands what the file describes to the configuration. */

@@ -46,8 +46,8 @@ int conf_messages_add(ConfMessages *m, ConfSeverity severity, const char *file, 
  * every mistake. 0: *ret is set, messages may hold warnings. -EBADMSG: at least one file was refused; *ret
  * is untouched. Other negative errno: nothing could be read at all.
  *
- * User= and Group= are resolved by the passwd and group databases: those of root where it has etc/passwd,
- * else through NSS. Unknown names are a warning. */
+ * No name service is asked: until config_resolve_names() User= and Group= match numbers only, and it is
+ * unknown whether a rule with names matches. */
 int config_load(const char *root, Config **ret, ConfMessages *messages);
 
 /* For a start, which has no policy that could stay in force: a refused file costs no more than it must, and
@@ -58,13 +58,21 @@ int config_load(const char *root, Config **ret, ConfMessages *messages);
  * there is one of the nodes that Nodes=auto finds (`refused` is set). Of cdmd.conf and its drop-ins those
  * that are good count, but Mode= is then `enforce`.
  *
- * resolve_users false: no name service is asked, so User= and Group= resolve to nobody; for the generator.
- * Negative errno: as config_load(), but never -EBADMSG. */
-int config_load_at_start(const char *root, bool resolve_users, Config **ret, ConfMessages *messages);
+ * Names are as after config_load(). Negative errno: as config_load(), but never -EBADMSG. */
+int config_load_at_start(const char *root, Config **ret, ConfMessages *messages);
 
 /* Likewise where pools contradict each other: puts a rule before all others that denies every request. */
 int config_deny_all(Config *c, const char *file, unsigned line, const char *reason);
 
+/* Finds the number of a user or group by name. -ENOENT: there is none; any other error: that cannot be told
+ * now. */
+typedef int (*config_find_t)(bool group, const char *name, uint32_t *ret, void *userdata);
+
+/* Fills in what User= and Group= of all rules stand for, in place of what was there. A name that is unknown
+ * is a warning and left out; for one that cannot be looked up see rule_may_match(). -ENOMEM. */
+int config_resolve_names(Config *c, config_find_t find, void *userdata, ConfMessages *messages);
+
 /* Checks single files as given on a command line; their kind follows from the folder (pools.d, policy.d) or
- * else from the first section. Same results as config_load(). */
-int config_check_files(char *const *paths, size_t n_paths, ConfMessages *messages);
+ * else from the first section. Names are looked up. Same results as config_load(). */
+int config_check_files(char *const *paths, size_t n_paths, config_find_t find, void *userdata,
+                       ConfMessages *messages);

@@ -1,102 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include <errno.h>
-#include <fcntl.h>
-#include <grp.h>
-#include <pwd.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
+#include "policy/conf-read.h"
 #include "policy/conf-users.h"
-
-/* The longest group that is still read: a million members. */
-#define ENTRY_BYTES_MAX ((size_t)64 * 1024 * 1024)
 
 _Static_assert(sizeof(uid_t) == sizeof(uint32_t) && sizeof(gid_t) == sizeof(uint32_t), "ids have 32 bits");
 
-static void file_close_p(FILE **file)
-{
-        if (*file)
-                fclose(*file);
-}
-
-/* NULL: there is no such regular file. */
-static FILE *open_database(const char *root, const char *name)
-{
-        _cleanup_free_ char *path = NULL;
-        struct stat st;
-        FILE *file;
-        int fd;
-
-        if (root[0] == '\0' || asprintf(&path, "%s/etc/%s", root, name) < 0)
-                return NULL;
-        fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-        if (fd < 0)
-                return NULL;
-        file = fstat(fd, &st) == 0 && S_ISREG(st.st_mode) ? fdopen(fd, "r") : NULL;
-        if (!file)
-                close(fd);
-        return file;
-}
-
-/* Each finds one name: -ENOENT when there is none, else why the database cannot be asked. */
-static int find_user(const char *root, const char *name, uint32_t *ret)
-{
-        _cleanup_(file_close_p) FILE *file = open_database(root, "passwd");
-        struct passwd entry, *found = NULL;
-
-        if (file) {
-                while ((found = fgetpwent(file)) && strcmp(found->pw_name, name) != 0)
-                        ;
-                if (!found)
-                        return -ENOENT;
-                *ret = found->pw_uid;
-                return 0;
-        }
-        for (size_t n = 1024; n <= ENTRY_BYTES_MAX; n *= 4) {
-                _cleanup_free_ char *buffer = malloc(n);
-                int r = buffer ? getpwnam_r(name, &entry, buffer, n, &found) : ENOMEM;
-
-                if (r == ERANGE)
-                        continue;
-                if (found)
-                        *ret = entry.pw_uid;
-                return found ? 0 : r == 0 ? -ENOENT : -r;
-        }
-        return -ERANGE;
-}
-
-static int find_group(const char *root, const char *name, uint32_t *ret)
-{
-        _cleanup_(file_close_p) FILE *file = open_database(root, "group");
-        struct group entry, *found = NULL;
-
-        if (file) {
-                while ((found = fgetgrent(file)) && strcmp(found->gr_name, name) != 0)
-                        ;
-                if (!found)
-                        return -ENOENT;
-                *ret = found->gr_gid;
-                return 0;
-        }
-        for (size_t n = 1024; n <= ENTRY_BYTES_MAX; n *= 4) {
-                _cleanup_free_ char *buffer = malloc(n);
-                int r = buffer ? getgrnam_r(name, &entry, buffer, n, &found) : ENOMEM;
-
-                if (r == ERANGE)
-                        continue;
-                if (found)
-                        *ret = entry.gr_gid;
-                return found ? 0 : r == 0 ? -ENOENT : -r;
-        }
-        return -ERANGE;
-}
-
-/* A number is itself; the highest means "nobody" to the kernel. */
-static int read_id(const char *word, uint32_t *ret)
+/* A number is itself; the highest means "nobody" to the kernel. -EINVAL: it is a name. */
+static int users_read_id(const char *word, uint32_t *ret)
 {
         unsigned long long id;
 
@@ -110,61 +24,119 @@ static int read_id(const char *word, uint32_t *ret)
         return 0;
 }
 
-typedef struct Names {
-        const char *key, *noun;
-        char **words;
-        int (*find)(const char *root, const char *name, uint32_t *ret);
-} Names;
-
-static int resolve(ConfFile *f, const char *root, const Names *names, uint32_t **ids, size_t *n_ids)
+static void users_check(ConfFile *f, const char *key, const char *noun, char *const *words)
 {
-        unsigned line = conf_file_key_line(f, names->key);
-        size_t n = 0;
+        uint32_t id;
 
-        while (names->words && names->words[n])
-                n++;
-        if (n == 0)
-                return 0;
-        *ids = calloc(n, sizeof(**ids));
-        if (!*ids)
-                return -ENOMEM;
-        for (char **word = names->words; *word; word++) {
-                int r = read_id(*word, &(*ids)[*n_ids]);
-
-                if (r == -ERANGE) {
-                        conf_file_error(f, line, "%s=: \"%s\" is too high for the number of a %s",
-                                        names->key, *word, names->noun);
-                        continue;
-                }
-                if (r < 0)
-                        r = names->find(root, *word, &(*ids)[*n_ids]);
-                if (r == 0) {
-                        ++*n_ids;
-                        continue;
-                }
-                r = r == -ENOENT ? conf_messages_add(
-                                           f->messages, CONF_WARNING, f->path, line,
-                                           "%s=: there is no %s \"%s\", so it matches nobody; create it and "
-                                           "run \"cdmctl reload\", or remove it",
-                                           names->key, names->noun, *word)
-                                 : conf_messages_add(
-                                           f->messages, CONF_WARNING, f->path, line,
-                                           "%s=: the %s \"%s\" cannot be looked up, so it matches nobody "
-                                           "until \"cdmctl reload\": %s",
-                                           names->key, names->noun, *word, strerror(-r));
-                if (r < 0)
-                        return r;
-        }
-        return f->error;
+        for (; words && *words; words++)
+                if (users_read_id(*words, &id) == -ERANGE)
+                        conf_file_error(f, conf_file_key_line(f, key),
+                                        "%s=: \"%s\" is too high for the number of a %s", key, *words, noun);
 }
 
-int conf_users_resolve(ConfFile *f, const char *root)
-{
-        const Names users = { "User", "user", f->rule->users, find_user };
-        const Names groups = { "Group", "group", f->rule->groups, find_group };
-        int r = resolve(f, root, &users, &f->rule->uids, &f->rule->n_uids);
+/* One key of one rule. */
+typedef struct UserKey {
+        const Rule *rule;
+        RuleKey key;
+        const char *name, *noun;
+        bool group;
+        char *const *words;
+} UserKey;
 
-        if (r < 0)
-                return r;
-        return resolve(f, root, &groups, &f->rule->gids, &f->rule->n_gids);
+typedef struct UserIds {
+        uint32_t *array;
+        size_t n;
+        const char *unknown;
+} UserIds;
+
+static int users_warn(const UserKey *k, const char *word, int error, ConfMessages *messages)
+{
+        unsigned line = rule_line(k->rule, k->key);
+
+        if (error == -ENOENT)
+                return conf_messages_add(messages, CONF_WARNING, k->rule->file, line,
+                                         "%s=: there is no %s \"%s\", so it matches nobody; create it and "
+                                         "run \"cdmctl reload\", or remove it",
+                                         k->name, k->noun, word);
+        return conf_messages_add(messages, CONF_WARNING, k->rule->file, line,
+                                 "%s=: the %s \"%s\" cannot be looked up, so requests for which this rule "
+                                 "could count are denied until it can: %s",
+                                 k->name, k->noun, word, strerror(-error));
+}
+
+static int users_resolve(const UserKey *k, config_find_t find, void *userdata, ConfMessages *messages,
+                         UserIds *ret)
+{
+        UserIds ids = { 0 };
+        size_t n = 0;
+
+        while (k->words && k->words[n])
+                n++;
+        ids.array = calloc(n + 1, sizeof(*ids.array));
+        if (!ids.array)
+                return -ENOMEM;
+        for (size_t i = 0; i < n; i++) {
+                uint32_t id;
+                int r = users_read_id(k->words[i], &id);
+
+                if (r < 0)
+                        r = find(k->group, k->words[i], &id, userdata);
+                if (r >= 0) {
+                        ids.array[ids.n++] = id;
+                        continue;
+                }
+                if (r != -ENOENT && !ids.unknown)
+                        ids.unknown = k->words[i];
+                if (messages && users_warn(k, k->words[i], r, messages) < 0) {
+                        free(ids.array);
+                        return -ENOMEM;
+                }
+        }
+        *ret = ids;
+        return 0;
+}
+
+static int rule_resolve(Rule *r, config_find_t find, void *userdata, ConfMessages *messages)
+{
+        UserKey users = { r, RULE_KEY_USER, "User", "user", false, r->users };
+        UserKey groups = { r, RULE_KEY_GROUP, "Group", "group", true, r->groups };
+        UserIds uids = { 0 }, gids = { 0 };
+        int k = users_resolve(&users, find, userdata, messages, &uids);
+
+        if (k >= 0)
+                k = users_resolve(&groups, find, userdata, messages, &gids);
+        if (k < 0) {
+                free(uids.array);
+                return k;
+        }
+        free(r->uids);
+        free(r->gids);
+        r->uids = uids.array;
+        r->n_uids = uids.n;
+        r->unknown_user = uids.unknown;
+        r->gids = gids.array;
+        r->n_gids = gids.n;
+        r->unknown_group = gids.unknown;
+        return 0;
+}
+
+static int users_not_yet(bool group, const char *name, uint32_t *ret, void *userdata)
+{
+        return -EAGAIN;
+}
+
+int conf_users_init(ConfFile *f)
+{
+        users_check(f, "User", "user", f->rule->users);
+        users_check(f, "Group", "group", f->rule->groups);
+        return rule_resolve(f->rule, users_not_yet, NULL, NULL);
+}
+
+int config_resolve_names(Config *c, config_find_t find, void *userdata, ConfMessages *messages)
+{
+        int r = 0;
+
+        for (size_t i = 0; r >= 0 && i < c->n_rules; i++)
+                r = rule_resolve(c->rules[i], find, userdata, messages);
+        return r;
 }

@@ -194,6 +194,20 @@ static const char *format_user(const Subject *s, char number[static USER_NUMBER_
         return number;
 }
 
+/* Whether the rule is meant for the one who asks cannot be said. A request that waits goes on waiting. */
+static int answer_unknown_name(Case *c)
+{
+        const Rule *rule = c->d->rule;
+        bool user = rule->unknown_user;
+
+        c->d->line = rule_line(rule, user ? RULE_KEY_USER : RULE_KEY_GROUP);
+        return decide_answer(c, c->q->id ? VERDICT_QUEUED : VERDICT_DENIED,
+                             "the %s \"%s\" of %s:%u could not be looked up yet, so it is not known whether "
+                             "that rule counts here; try again later",
+                             user ? "user" : "group", user ? rule->unknown_user : rule->unknown_group,
+                             rule->file, c->d->line);
+}
+
 static int check_rule(Case *c)
 {
         const Config *config = c->s->config;
@@ -203,7 +217,7 @@ static int check_rule(Case *c)
         c->d->rule = rule_find(config->rules, config->n_rules, c->pool->name, subject);
         if (c->d->rule) {
                 c->d->line = c->d->rule->line;
-                return 0;
+                return rule_matches(c->d->rule, c->pool->name, subject) ? 0 : answer_unknown_name(c);
         }
         return decide_answer(
                 c, VERDICT_DENIED,

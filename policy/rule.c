@@ -154,18 +154,29 @@ static bool group_matches(const Rule *r, const Subject *subject)
         return false;
 }
 
-bool rule_matches(const Rule *r, const char *pool, const Subject *subject)
+static bool target_matches(const Rule *r, const char *pool, const Subject *subject)
 {
         return key_matches(r->pools, pool) && unit_matches(r->units, subject->unit) &&
                slice_matches(r->slices, subject->slice) && key_matches(r->cgroups, subject->cgroup) &&
-               key_matches(r->containers, subject->container) && user_matches(r, subject->uid) &&
+               key_matches(r->containers, subject->container);
+}
+
+bool rule_matches(const Rule *r, const char *pool, const Subject *subject)
+{
+        return target_matches(r, pool, subject) && user_matches(r, subject->uid) &&
                group_matches(r, subject);
+}
+
+bool rule_may_match(const Rule *r, const char *pool, const Subject *subject)
+{
+        return target_matches(r, pool, subject) && (r->unknown_user || user_matches(r, subject->uid)) &&
+               (r->unknown_group || group_matches(r, subject));
 }
 
 const Rule *rule_find(Rule *const *rules, size_t n_rules, const char *pool, const Subject *subject)
 {
         for (size_t i = 0; i < n_rules; i++)
-                if (rule_matches(rules[i], pool, subject))
+                if (rule_may_match(rules[i], pool, subject))
                         return rules[i];
         return NULL;
 }

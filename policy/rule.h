@@ -35,6 +35,8 @@ typedef enum RuleKey {
         RULE_KEY_PRIORITY,
         RULE_KEY_EXCLUSIVE,
         RULE_KEY_ON_FULL,
+        RULE_KEY_USER,
+        RULE_KEY_GROUP,
         _RULE_KEY_MAX,
 } RuleKey;
 
@@ -49,6 +51,8 @@ typedef struct Rule {
         size_t n_uids;
         gid_t *gids;
         size_t n_gids;
+        /* One of the names that could not be looked up, which is not the same as unknown; NULL: none. */
+        const char *unknown_user, *unknown_group;
 
         bool deny;
         bool has_limit, has_quota;
@@ -73,7 +77,12 @@ DEFINE_CLEANUP(Rule, rule_free);
  * for "/". Slice= matches the subject's slice and each of its ancestors. */
 bool rule_matches(const Rule *r, const char *pool, const Subject *subject);
 
-/* The first that matches, or NULL. */
+/* Also true if only a name that could not be looked up stands against it: the rule may be meant for the
+ * subject or not. */
+bool rule_may_match(const Rule *r, const char *pool, const Subject *subject);
+
+/* The first that may match, or NULL. Where rule_matches() is false for it, no rule can be said to decide: to
+ * pass over a rule that may deny would be wrong, as would be to grant what it may not be meant to grant. */
 const Rule *rule_find(Rule *const *rules, size_t n_rules, const char *pool, const Subject *subject);
 
 /* The folder below a unit directory whose drop-ins apply to all units that a word of a Static= rule's Unit=

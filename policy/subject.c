@@ -51,6 +51,27 @@ int subject_copy(const Subject *s, Subject **ret)
 
 #define USER_SLICE "/user.slice/"
 
+int subject_become(Subject *s, uid_t uid, const char *name, const gid_t *gids, size_t n_gids)
+{
+        gid_t *copy = calloc(n_gids + 1, sizeof(*copy));
+        char *user = name ? strdup(name) : NULL;
+
+        if (!copy || (name && !user)) {
+                free(copy);
+                free(user);
+                return -ENOMEM;
+        }
+        if (n_gids > 0)
+                memcpy(copy, gids, n_gids * sizeof(*copy));
+        free(s->gids);
+        free(s->user);
+        s->uid = uid;
+        s->user = user;
+        s->gids = copy;
+        s->n_gids = n_gids;
+        return 0;
+}
+
 int subject_set_container(Subject *s)
 {
         const char *name = s->unit ? s->unit : s->cgroup;

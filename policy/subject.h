@@ -31,6 +31,9 @@ DEFINE_CLEANUP(Subject, subject_free);
 
 int subject_copy(const Subject *s, Subject **ret);
 
+/* It asks as that user. name may be NULL. -ENOMEM. */
+int subject_become(Subject *s, uid_t uid, const char *name, const gid_t *gids, size_t n_gids);
+
 /* Fills in `container` from unit and cgroup. Only for what root made: a name is a proof only where others
  * cannot give it. PID 1's scopes are root's, apart from those below user.slice; a scope of a user's own
  * manager is no unit of PID 1's, and is user@UID.service here. */

@@ -38,6 +38,7 @@ unit_tests = \
 	tests/unit/test-lease \
 	tests/unit/test-ledger \
 	tests/unit/test-memory \
+	tests/unit/test-names \
 	tests/unit/test-nodeset \
 	tests/unit/test-offline \
 	tests/unit/test-overrun \

@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "policy/cdm-names.h"
@@ -1320,6 +1321,169 @@ START_TEST(own_unit_without_polkit)
 }
 END_TEST
 
+/* A name service that hangs: etc/passwd is a FIFO, and reading waits for what is written. Returns its
+ * writing end once cdmd reads. */
+static void passwd_hangs(void)
+{
+        char path[128], other[128];
+
+        snprintf(path, sizeof(path), "%s/etc/passwd", w.root);
+        snprintf(other, sizeof(other), "%s/etc/passwd.fifo", w.root);
+        ck_assert_int_eq(mkfifo(other, 0644), 0);
+        ck_assert_int_eq(rename(other, path), 0);
+}
+
+static int passwd_is_read(void)
+{
+        char path[128];
+
+        snprintf(path, sizeof(path), "%s/etc/passwd", w.root);
+        int fd = open(path, O_WRONLY | O_CLOEXEC);
+        ck_assert_int_ge(fd, 0);
+        return fd;
+}
+
+static void ping(void)
+{
+        ck_assert_int_ge(sd_bus_call_method(w.client, CDM_BUS_NAME, CDM_PATH, "org.freedesktop.DBus.Peer",
+                                            "Ping", NULL, NULL, ""),
+                         0);
+}
+
+static int keep_message(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+        const sd_bus_error *e = sd_bus_message_get_error(m);
+
+        snprintf(userdata, 256, "%s", e && e->message ? e->message : "no error");
+        return 0;
+}
+
+static void wait_message(sd_bus *bus, const char *message)
+{
+        while (!*message) {
+                int r = sd_bus_process(bus, NULL);
+                ck_assert_int_ge(r, 0);
+                if (r == 0)
+                        ck_assert_int_ge(sd_bus_wait(bus, UINT64_MAX), 0);
+        }
+}
+
+/* The one who needs the name service is told that it fails, and nobody else waits for it; nor does the end
+ * of cdmd. */
+START_TEST(a_name_service_that_hangs)
+{
+        sd_bus *bus = world_connect(&w, USER_NOBODY);
+        int pidfd = (int)syscall(SYS_pidfd_open, getpid(), 0);
+        char message[256] = "";
+        uint32_t id;
+
+        world_add_unit(&w, "mine.service", "system.slice", "/system.slice/mine.service", "nobody");
+        world_be(&w, USER_NOBODY, "/system.slice/mine.service");
+        passwd_hangs();
+        ck_assert_int_ge(sd_bus_call_method_async(bus, NULL, CDM_BUS_NAME, CDM_PATH, CDM_INTERFACE_MANAGER,
+                                                  "Request", keep_message, message, "sta{sv}", "cdm",
+                                                  GIB / 4, 1, CDM_OPTION_PIDFD, "h", pidfd),
+                         0);
+        ck_assert_int_ge(sd_bus_flush(bus), 0);
+        int fifo = passwd_is_read();
+        ping();
+        id = grant_db(GIB / 4);
+        ck_assert_str_eq(world_reservation(&w, id, "Unit"), "db.service");
+        ck_assert_str_eq(message, "");
+        wait_message(bus, message);
+        ck_assert_msg(strstr(message, "user nobody cannot be looked up"), "%s", message);
+        world_kill_cdmd(&w, SIGTERM);
+        close(fifo);
+        close(pidfd);
+        sd_bus_flush_close_unref(bus);
+}
+END_TEST
+
+/* The start waits for no name. Until it is known, no rule is passed over for want of it. */
+START_TEST(a_start_without_names)
+{
+        static const char passwd[] = "root:x:0:0::/:/bin/sh\nnobody:x:65534:65534::/:/bin/sh\n";
+        sd_bus *bus = world_connect(&w, USER_NOBODY);
+        struct sigaction ignore = { .sa_handler = SIG_IGN }, before;
+        char path[128];
+        uint32_t id;
+        int r;
+
+        world_kill_cdmd(&w, SIGTERM);
+        world_put(&w, "/etc/cdm/policy.d/05-deny.conf", "[Match]\nPool=*\nUser=nobody\n[Grant]\nDeny=yes\n");
+        world_add_unit(&w, "mine.service", "system.slice", "/system.slice/mine.service", "65534");
+        world_be(&w, USER_NOBODY, "/system.slice/mine.service");
+        passwd_hangs();
+        world_start_cdmd(&w);
+        ping();
+        (void)ask_as_nobody(bus, &r);
+        ck_assert_int_lt(r, 0);
+        ck_assert_str_eq(world_error, CDM_ERROR_DENIED);
+        ck_assert_msg(strstr(world_message, "could not be looked up yet"), "%s", world_message);
+
+        int fifo = passwd_is_read();
+        snprintf(path, sizeof(path), "%s/etc/passwd", w.root);
+        ck_assert_int_eq(unlink(path), 0);
+        world_put(&w, "/etc/passwd", passwd);
+        /* Each of those that read gets all lines, until none is left. */
+        ck_assert_int_eq(sigaction(SIGPIPE, &ignore, &before), 0);
+        while (write(fifo, passwd, strlen(passwd)) > 0)
+                ;
+        ck_assert_int_eq(errno, EPIPE);
+        ck_assert_int_eq(sigaction(SIGPIPE, &before, NULL), 0);
+        close(fifo);
+        do
+                (void)ask_as_nobody(bus, &r);
+        while (r < 0 && strstr(world_message, "could not be looked up yet"));
+        ck_assert_int_lt(r, 0);
+        ck_assert_msg(strstr(world_message, "Deny=yes"), "%s", world_message);
+        ck_assert_int_eq(world_request(w.client, "cdm", GIB / 4, &id, 1, CDM_OPTION_UNIT, "s", "db.service"),
+                         0);
+        sd_bus_flush_close_unref(bus);
+}
+END_TEST
+
+/* Rules are in force when their names are known, and not before; who asks meanwhile is answered. */
+START_TEST(a_reload_waits_for_names)
+{
+        char message[256] = "";
+
+        world_put(&w, "/etc/cdm/policy.d/05-deny.conf", "[Match]\nPool=*\nUser=root\n[Grant]\nDeny=yes\n");
+        passwd_hangs();
+        ck_assert_int_ge(sd_bus_call_method_async(w.client, NULL, CDM_BUS_NAME, CDM_PATH,
+                                                  CDM_INTERFACE_MANAGER, "Reload", keep_message, message,
+                                                  NULL),
+                         0);
+        ck_assert_int_ge(sd_bus_flush(w.client), 0);
+        int fifo = passwd_is_read();
+        ping();
+        grant_db(GIB / 4);
+        ck_assert_str_eq(message, "");
+        close(fifo); /* an empty file: there is no such user */
+        wait_message(w.client, message);
+        ck_assert_str_eq(message, "no error");
+}
+END_TEST
+
+/* What was refused at the start had no names at all. */
+START_TEST(a_reload_after_a_bad_start)
+{
+        char message[256] = "";
+
+        world_kill_cdmd(&w, SIGTERM);
+        world_put(&w, "/etc/cdm/policy.d/05-bad.conf", "[Match]\nNonsense=1\n");
+        world_start_cdmd(&w);
+        world_put(&w, "/etc/cdm/policy.d/05-bad.conf", "[Match]\nPool=*\nUser=root\n[Grant]\nLimit=1G\n");
+        ck_assert_int_ge(sd_bus_call_method_async(w.client, NULL, CDM_BUS_NAME, CDM_PATH,
+                                                  CDM_INTERFACE_MANAGER, "Reload", keep_message, message,
+                                                  NULL),
+                         0);
+        wait_message(w.client, message);
+        ck_assert_str_eq(message, "no error");
+        grant_db(GIB / 4);
+}
+END_TEST
+
 START_TEST(others_with_polkit)
 {
         sd_bus *bus = world_connect(&w, USER_NOBODY);
@@ -1652,6 +1816,8 @@ int main(void)
         tcase_add_test(t, at_start_bad_settings_deny_everything_and_close_the_fence);
         tcase_add_test(t, at_start_pools_that_contradict_each_other_are_fenced);
         tcase_add_test(t, a_reload_swaps_the_policy);
+        tcase_add_test(t, a_reload_waits_for_names);
+        tcase_add_test(t, a_reload_after_a_bad_start);
         tcase_add_test(t, residue_keeps_its_bytes);
         tcase_add_test(t, excess_on_a_node_that_is_kept_is_residue);
         tcase_add_test(t, spare_room_is_no_residue);
@@ -1682,6 +1848,8 @@ int main(void)
         tcase_add_test(t, a_machine_without_cdm_nodes);
         if (getuid() == 0) {
                 tcase_add_test(u, own_unit_without_polkit);
+                tcase_add_test(u, a_name_service_that_hangs);
+                tcase_add_test(u, a_start_without_names);
                 tcase_add_test(u, others_with_polkit);
                 tcase_add_test(u, room_that_comes_between_two_looks_needs_polkit);
                 tcase_add_test(u, managing_needs_polkit);

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "daemon/name-lookup.h"
 #include "policy/conf-read.h"
 #include "tests/unit/check-main.h"
 #include "tests/unit/temp-root.h"
@@ -59,7 +60,7 @@ static int check_copy(const char *set, const char *file)
         snprintf(to, sizeof(to), "/%s", file);
         write_bytes(to, text, n);
         paths[0] = (char *)at(to);
-        return config_check_files(paths, 1, &messages);
+        return config_check_files(paths, 1, name_find, (char *)"", &messages);
 }
 
 START_TEST(good_files)

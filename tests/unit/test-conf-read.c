@@ -11,6 +11,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "daemon/name-lookup.h"
 #include "policy/conf-read.h"
 #include "policy/timespan.h"
 #include "tests/unit/check-main.h"
@@ -41,6 +42,8 @@ static void load(int expected)
         Config *before = config;
         int r = config_load(root, &config, &messages);
 
+        if (r >= 0)
+                r = config_resolve_names(config, name_find, root, &messages);
         if (r != expected)
                 for (size_t i = 0; i < messages.n_messages; i++)
                         fprintf(stderr, "%s:%u: %s\n", messages.messages[i].file, messages.messages[i].line,
@@ -371,6 +374,40 @@ START_TEST(users_below_root)
 }
 END_TEST
 
+static int cannot_tell(bool group, const char *name, uint32_t *ret, void *userdata)
+{
+        return -ETIMEDOUT;
+}
+
+/* A name service that does not answer makes nobody match, and no rule be passed over. */
+START_TEST(names_that_cannot_be_looked_up)
+{
+        Subject other = { .uid = 55, .unit_uid = UID_NONE }, anybody = { .uid = 1, .unit_uid = UID_NONE };
+
+        put("/etc/passwd", "trainer:x:1234:1::/:/bin/sh\n");
+        put("/etc/cdm/policy.d/10-a.conf", "[Match]\nPool=cdm\nUser=trainer 55\n[Grant]\nDeny=yes\n");
+        put("/etc/cdm/policy.d/20-b.conf", "[Match]\nPool=cdm\n[Grant]\nLimit=1G\n");
+        ck_assert_int_eq(config_load(root, &config, &messages), 0);
+        for (unsigned i = 0; i < 2; i++) {
+                Rule *r = config->rules[0];
+
+                ck_assert(rule_matches(r, "cdm", &other));
+                ck_assert(!rule_matches(r, "cdm", &anybody));
+                ck_assert(rule_may_match(r, "cdm", &anybody));
+                ck_assert(!rule_may_match(r, "hbm", &anybody));
+                ck_assert_ptr_eq(rule_find(config->rules, 2, "cdm", &anybody), r);
+                ck_assert_uint_eq(messages.n_messages, i);
+                ck_assert_int_eq(config_resolve_names(config, cannot_tell, NULL, &messages), 0);
+        }
+        assert_message(0, CONF_WARNING, "/etc/cdm/policy.d/10-a.conf", 3,
+                       "User=: the user \"trainer\" cannot be looked up*");
+        ck_assert_int_eq(config_resolve_names(config, name_find, root, &messages), 0);
+        ck_assert_ptr_eq(rule_find(config->rules, 2, "cdm", &anybody), config->rules[1]);
+        anybody.uid = 1234;
+        ck_assert(rule_matches(config->rules[0], "cdm", &anybody));
+}
+END_TEST
+
 /* All names unknown must not mean "everyone". */
 START_TEST(unknown_users_match_nobody)
 {
@@ -545,9 +582,9 @@ START_TEST(check_files)
         put("/policy.d/bad.conf", "[Match]\nPool=*\n[Grant]\nLimt=1G\n");
         paths[1] = strdup(at("/policy.d/bad.conf"));
         paths[2] = strdup(at("/missing.conf"));
-        ck_assert_int_eq(config_check_files(paths, 1, &messages), 0);
+        ck_assert_int_eq(config_check_files(paths, 1, name_find, (char *)"", &messages), 0);
         ck_assert_uint_eq(messages.n_messages, 0);
-        ck_assert_int_eq(config_check_files(paths, 3, &messages), -EBADMSG);
+        ck_assert_int_eq(config_check_files(paths, 3, name_find, (char *)"", &messages), -EBADMSG);
         ck_assert_uint_eq(messages.n_messages, 2);
         assert_message(0, CONF_ERROR, paths[1], 4, "*did you mean \"Limit\"?");
         assert_message(1, CONF_ERROR, paths[2], 0, "does not exist*");
@@ -593,6 +630,7 @@ int main(void)
                 users_below_root,
                 unknown_users_match_nobody,
                 users_through_nss,
+                names_that_cannot_be_looked_up,
                 directory,
                 fifo,
                 unix_socket,

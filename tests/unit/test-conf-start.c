@@ -36,7 +36,7 @@ static void load(void)
 {
         config = config_free(config);
         conf_messages_clear(&messages);
-        ck_assert_int_eq(config_load_at_start(root, true, &config, &messages), 0);
+        ck_assert_int_eq(config_load_at_start(root, &config, &messages), 0);
 }
 
 /* Nobody whom a file of the corpus names. */
@@ -313,7 +313,7 @@ END_TEST
 
 START_TEST(a_root_that_is_missing)
 {
-        ck_assert_int_eq(config_load_at_start("/nonexistent", true, &config, &messages), -ENOENT);
+        ck_assert_int_eq(config_load_at_start("/nonexistent", &config, &messages), -ENOENT);
 }
 END_TEST
 

@@ -382,7 +382,7 @@ START_TEST(a_mark_ends_with_its_cgroup)
         NodeSet all = list("0-3");
         char name[16], path[64];
 
-        for (unsigned i = 0; i < 400; i++) {
+        for (unsigned i = 0; i < 150; i++) {
                 cgroup_name(name, i);
                 put(name, "0-3\n", "0-3");
                 snprintf(path, sizeof(path), "/%s", name);
@@ -396,8 +396,8 @@ START_TEST(a_mark_ends_with_its_cgroup)
                 free(gone);
         }
         ck_assert_uint_ge(count_marks(), 1);
-        ck_assert_uint_le(count_marks(), 100);
-        cgroup_name(name, 399);
+        ck_assert_uint_le(count_marks(), 70);
+        cgroup_name(name, 149);
         put(name, "0-1\n", "0-1");
         ck_assert_int_eq(foreign_lift(foreign, &all), 0);
         assert_mems(name, "0-1");
@@ -496,6 +496,7 @@ static Suite *suite(void)
         tcase_add_test(c, without_the_controller_there_is_nothing_to_write);
         suite_add_tcase(s, c);
         tcase_add_checked_fixture(f, setup, teardown);
+        tcase_set_timeout(f, 0); /* files are slow on some disks */
         tcase_add_test(f, all_are_fenced_and_get_back_what_they_had);
         tcase_add_test(f, a_mark_ends_with_its_cgroup);
         tcase_add_test(f, below_what_a_user_owns_nothing_is_written);

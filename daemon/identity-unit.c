@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "daemon/identity-unit.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "policy/cdm-names.h"
+
+#define UNIT_NAME_MAX 255
+
+bool unit_has_type(const char *name, const char *suffix)
+{
+        size_t n = strlen(name), k = strlen(suffix);
+
+        return n > k && strcmp(name + n - k, suffix) == 0;
+}
+
+bool unit_name_can_be_target(const char *name)
+{
+        static const char allowed[] =
+                "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789:-_.\\@";
+        size_t n = strlen(name);
+
+        return n <= UNIT_NAME_MAX && strspn(name, allowed) == n &&
+               (unit_has_type(name, ".service") || unit_has_type(name, ".scope"));
+}
+
+bool unit_is_user_manager(const char *unit)
+{
+        return strncmp(unit, "user@", 5) == 0 && unit_has_type(unit, ".service");
+}
+
+bool unit_is_of_user(const UnitInfo *u, uid_t unit_uid, uid_t uid)
+{
+        char slice[32];
+
+        if (unit_has_type(u->name, ".service"))
+                return !unit_is_user_manager(u->name) && unit_uid == uid;
+        snprintf(slice, sizeof(slice), "user-%u.slice", uid);
+        if (!u->slice || strcmp(u->slice, slice) != 0)
+                return false;
+        return strncmp(u->name, "session-", 8) == 0 || strncmp(u->name, CDM_SCOPE_PREFIX, 4) == 0;
+}
+
+bool unit_may_move_caller(const UnitInfo *u, const char *own_cgroup, uid_t unit_uid, uid_t uid)
+{
+        char manager[40];
+
+        snprintf(manager, sizeof(manager), "user@%u.service", uid);
+        if (strcmp(u->name, manager) == 0)
+                return true;
+        if (u->delegate || strcmp(own_cgroup, u->cgroup) != 0)
+                return false;
+        if (unit_has_type(u->name, ".scope"))
+                return uid == 0 || unit_is_of_user(u, unit_uid, uid);
+        return uid == 0 && !u->user;
+}
+
+bool unit_is_usable(const UnitInfo *u, char **ret_reason)
+{
+        bool runs = u->active_state &&
+                    (strcmp(u->active_state, "active") == 0 || strcmp(u->active_state, "reloading") == 0 ||
+                     strcmp(u->active_state, "activating") == 0);
+        int r = 0;
+
+        if (!unit_has_type(u->name, ".service") && !unit_has_type(u->name, ".scope"))
+                r = asprintf(ret_reason,
+                             "%s is neither a service nor a scope; only those can have a reservation.",
+                             u->name);
+        else if (strcmp(u->name, CDM_UNIT) == 0)
+                r = asprintf(ret_reason, "cdmd itself cannot have a reservation.");
+        else if (u->load_state && strcmp(u->load_state, "loaded") != 0)
+                r = asprintf(ret_reason, "There is no unit %s (systemd says: %s).", u->name, u->load_state);
+        else if (!u->cgroup || !*u->cgroup || !runs)
+                r = asprintf(ret_reason, "%s is not running; start it first.", u->name);
+        if (r < 0)
+                *ret_reason = NULL;
+        return r == 0;
+}
