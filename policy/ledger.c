@@ -4,6 +4,9 @@
  *
  *      Entry (a reservation) --- Tenant (a unit or cgroup) --- Holding (tenant x node) --- NodeSum (a node)
  *
+ * A node also keeps what is active there in order of priority: whom a request may displace must be found
+ * without a look at all others.
+ *
  * Entries hang in their tenant's list, holdings in their tenant's and in their node's. A reservation is
  * booked with weight() of its state: what changes a state or the shares takes the old booking out, changes,
  * and books again.
@@ -18,6 +21,7 @@
 
 #include <utlist.h>
 
+#include "policy/order.h"
 #include "policy/tally.h"
 
 typedef struct Tenant Tenant;
@@ -29,6 +33,9 @@ struct Entry {
         Tenant *tenant;
         Entry *prev, *next; /* in its tenant */
         UT_hash_handle hh;  /* by id */
+        OrderNode *slots;   /* one a share, in the order of its node */
+        size_t n_slots;
+        bool stays; /* as it was booked */
 };
 
 struct Holding {
@@ -37,6 +44,7 @@ struct Holding {
         Sum bytes;
         size_t n_booked; /* reservations with bytes here */
         size_t n_open;   /* those of them that open the node */
+        size_t n_stay, n_stay_exclusive;
         Holding *prev, *next;
         Holding *node_prev, *node_next;
 };
@@ -55,6 +63,9 @@ typedef struct NodeSum {
         Sum bytes;
         size_t n_tenants;
         size_t n_exclusive;
+        Sum stay_bytes;
+        size_t n_stay, n_stay_exclusive;
+        OrderNode *displaceable;
         Holding *holdings;
 } NodeSum;
 
@@ -202,6 +213,22 @@ static Weight weight(ReservationState state)
         }
 }
 
+static bool is_displaceable(const Reservation *r)
+{
+        return r->state == RESERVATION_ACTIVE || r->state == RESERVATION_DEGRADED;
+}
+
+/* by: 1 or -1 */
+static void count_stay(NodeSum *n, Holding *h, const Reservation *r, size_t by)
+{
+        n->n_stay += by;
+        h->n_stay += by;
+        if (r->exclusive) {
+                n->n_stay_exclusive += by;
+                h->n_stay_exclusive += by;
+        }
+}
+
 static void book_share(Ledger *l, const Entry *e, const Share *share, bool open)
 {
         Holding *h = holding_find(e->tenant, share->node);
@@ -214,6 +241,16 @@ static void book_share(Ledger *l, const Entry *e, const Share *share, bool open)
                 n->n_tenants++;
         if (open && h->n_open++ == 0)
                 nodeset_add(&e->tenant->open, share->node);
+        if (e->stays) {
+                n->stay_bytes += share->bytes;
+                count_stay(n, h, e->r, 1);
+        }
+        if (is_displaceable(e->r)) {
+                OrderNode *slot = &e->slots[share - e->r->shares];
+
+                *slot = (OrderNode){ .priority = e->r->priority, .id = e->r->id, .data = e->r };
+                order_add(&n->displaceable, slot);
+        }
 }
 
 static void unbook_share(Ledger *l, const Entry *e, const Share *share, bool open)
@@ -228,6 +265,12 @@ static void unbook_share(Ledger *l, const Entry *e, const Share *share, bool ope
                 n->n_tenants--;
         if (open && --h->n_open == 0)
                 nodeset_remove(&e->tenant->open, share->node);
+        if (e->stays) {
+                n->stay_bytes -= share->bytes;
+                count_stay(n, h, e->r, (size_t)-1);
+        }
+        if (is_displaceable(e->r))
+                order_remove(&n->displaceable, &e->slots[share - e->r->shares]);
 }
 
 /* Puts a reservation into the sums of nodes and rules. Shares of 0 bytes hold nothing. */
@@ -238,6 +281,8 @@ static void book(Ledger *l, Entry *e)
 
         if (!w.booked)
                 return;
+        e->stays =
+                e->r->state != RESERVATION_REVOKING && (e->r->state != RESERVATION_DRAINING || e->r->stuck);
         if (rule)
                 rule->bytes += e->r->size_bytes;
         for (size_t i = 0; i < e->r->n_shares; i++)
@@ -306,7 +351,9 @@ static int add_prepare(Ledger *l, Entry *e)
         Reservation *r = e->r;
 
         e->tenant = tenant_get(l, ledger_tenant_key(r->target));
-        if (!e->tenant || holdings_prepare(l, e->tenant, r->shares, r->n_shares) < 0 ||
+        e->n_slots = r->n_shares;
+        e->slots = calloc(e->n_slots + 1, sizeof(*e->slots));
+        if (!e->tenant || !e->slots || holdings_prepare(l, e->tenant, r->shares, r->n_shares) < 0 ||
             !tally_get(&l->users, &r->target->uid, sizeof(uid_t)) ||
             (r->rule_file && !tally_get(&l->rules, r->rule_file, strlen(r->rule_file) + 1)))
                 return -ENOMEM;
@@ -339,6 +386,7 @@ int ledger_add(Ledger *l, Reservation *r)
         e->r = r;
         if (add_prepare(l, e) < 0) {
                 prune(l, e->tenant, r);
+                free(e->slots);
                 free(e);
                 return -ENOMEM;
         }
@@ -375,6 +423,7 @@ Reservation *ledger_take(Ledger *l, uint32_t id)
         DL_DELETE(e->tenant->entries, e);
         HASH_DEL(l->entries, e);
         prune(l, e->tenant, r);
+        free(e->slots);
         free(e);
         return r;
 }
@@ -383,13 +432,23 @@ int ledger_set_shares(Ledger *l, Reservation *r, const Share *shares, size_t n_s
 {
         Entry *e = entry_find(l, r->id);
 
+        OrderNode *slots = NULL;
+
         if (!e || e->r != r || !shares_are_sane(shares, n_shares))
                 return -EINVAL;
-        if (holdings_prepare(l, e->tenant, shares, n_shares) < 0) {
+        if (n_shares > e->n_slots)
+                slots = calloc(n_shares, sizeof(*slots));
+        if ((n_shares > e->n_slots && !slots) || holdings_prepare(l, e->tenant, shares, n_shares) < 0) {
                 holdings_prune(l, e->tenant);
+                free(slots);
                 return -ENOMEM;
         }
         unbook(l, e);
+        if (slots) {
+                free(e->slots);
+                e->slots = slots;
+                e->n_slots = n_shares;
+        }
         r->size_bytes = 0;
         for (size_t i = 0; i < n_shares; i++)
                 r->size_bytes = saturate((Sum)r->size_bytes + shares[i].bytes);
@@ -400,6 +459,22 @@ int ledger_set_shares(Ledger *l, Reservation *r, const Share *shares, size_t n_s
         return 0;
 }
 
+/* What leaves the queue has got its shares meanwhile; it was not booked, so nothing is in order yet. */
+static int slots_prepare(Entry *e, size_t n)
+{
+        OrderNode *slots;
+
+        if (n <= e->n_slots)
+                return 0;
+        slots = calloc(n, sizeof(*slots));
+        if (!slots)
+                return -ENOMEM;
+        free(e->slots);
+        e->slots = slots;
+        e->n_slots = n;
+        return 0;
+}
+
 int ledger_set_state(Ledger *l, Reservation *r, ReservationState state)
 {
         Entry *e = entry_find(l, r->id);
@@ -407,7 +482,8 @@ int ledger_set_state(Ledger *l, Reservation *r, ReservationState state)
         if (!e || e->r != r || state >= _RESERVATION_STATE_MAX)
                 return -EINVAL;
         /* Only what leaves the queue has none yet. */
-        if (holdings_prepare(l, e->tenant, r->shares, r->n_shares) < 0) {
+        if (slots_prepare(e, r->n_shares) < 0 ||
+            holdings_prepare(l, e->tenant, r->shares, r->n_shares) < 0) {
                 holdings_prune(l, e->tenant);
                 return -ENOMEM;
         }
@@ -548,6 +624,37 @@ int ledger_foreach_tenant_of_node(const Ledger *l, int node,
                         return r;
         }
         return 0;
+}
+
+LedgerStay ledger_node_staying(const Ledger *l, int node, const char *tenant)
+{
+        const Tenant *t = tenant_find(l, tenant);
+        const Holding *h = t ? holding_find(t, node) : NULL;
+        const NodeSum *n = &l->nodes[node];
+
+        return (LedgerStay){ .bytes = n->stay_bytes,
+                             .n_others = n->n_stay - (h ? h->n_stay : 0),
+                             .n_exclusive = n->n_stay_exclusive - (h ? h->n_stay_exclusive : 0) };
+}
+
+typedef struct Visit {
+        int (*fn)(Reservation *r, void *userdata);
+        void *userdata;
+} Visit;
+
+static int visit(const OrderNode *n, void *userdata)
+{
+        const Visit *v = userdata;
+
+        return v->fn(n->data, v->userdata);
+}
+
+int ledger_foreach_displaceable(const Ledger *l, int node, int (*fn)(Reservation *r, void *userdata),
+                                void *userdata)
+{
+        Visit v = { fn, userdata };
+
+        return order_foreach(l->nodes[node].displaceable, visit, &v);
 }
 
 bool ledger_is_alone(const Ledger *l, const Reservation *r)

@@ -77,6 +77,20 @@ int ledger_foreach_tenant_of_node(const Ledger *l, int node,
                                   int (*fn)(const char *tenant, uint64_t bytes, void *userdata),
                                   void *userdata);
 
+/* What stays on a node, as seen by a tenant: without what is on its way out (revoking, or draining and not
+ * stuck). A `stuck` that changes counts from the next change of state or shares. O(1). */
+typedef struct LedgerStay {
+        unsigned __int128 bytes;
+        size_t n_others;    /* reservations of others */
+        size_t n_exclusive; /* those of them that keep the node for themselves */
+} LedgerStay;
+LedgerStay ledger_node_staying(const Ledger *l, int node, const char *tenant);
+
+/* Calls fn for what is active or degraded on a node, the lowest priority first and of equal ones the
+ * youngest, until it returns something else than 0, and returns that. O(log n) and what is visited. */
+int ledger_foreach_displaceable(const Ledger *l, int node, int (*fn)(Reservation *r, void *userdata),
+                                void *userdata);
+
 /* Is it the only tenant of all its nodes? */
 bool ledger_is_alone(const Ledger *l, const Reservation *r);
 

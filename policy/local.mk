@@ -37,6 +37,8 @@ libpolicy_la_SOURCES = \
 	policy/macro.h \
 	policy/nodeset.c \
 	policy/nodeset.h \
+	policy/order.c \
+	policy/order.h \
 	policy/overrun.c \
 	policy/overrun.h \
 	policy/place.c \
