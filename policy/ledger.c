@@ -19,92 +19,13 @@
 #include <errno.h>
 #include <string.h>
 
-#include <utlist.h>
-
-#include "policy/order.h"
-#include "policy/tally.h"
-
-typedef struct Tenant Tenant;
-typedef struct Holding Holding;
-
-typedef struct Entry Entry;
-struct Entry {
-        Reservation *r;
-        Tenant *tenant;
-        Entry *prev, *next; /* in its tenant */
-        UT_hash_handle hh;  /* by id */
-        OrderNode *slots;   /* one a share, in the order of its node */
-        size_t n_slots;
-        bool stays; /* as it was booked */
-};
-
-struct Holding {
-        Tenant *tenant;
-        int node;
-        Sum bytes;
-        size_t n_booked; /* reservations with bytes here */
-        size_t n_open;   /* those of them that open the node */
-        size_t n_stay, n_stay_exclusive;
-        Holding *prev, *next;
-        Holding *node_prev, *node_next;
-};
-
-struct Tenant {
-        char *key;
-        Entry *entries;
-        bool unsorted;
-        size_t n_entries;
-        Holding *holdings;
-        NodeSet open;
-        UT_hash_handle hh;
-};
-
-typedef struct NodeSum {
-        Sum bytes;
-        size_t n_tenants;
-        size_t n_exclusive;
-        Sum stay_bytes;
-        size_t n_stay, n_stay_exclusive;
-        OrderNode *displaceable;
-        Holding *holdings;
-} NodeSum;
-
-struct Ledger {
-        Entry *entries;
-        bool unsorted;
-        uint32_t last_id; /* the highest that was ever added */
-        Tenant *tenants;
-        Tally *users; /* by uid */
-        Tally *rules; /* by file name */
-        NodeSum nodes[NODE_MAX];
-        NodeSet shut;
-};
+#include "policy/ledger-internal.h"
 
 const char *ledger_tenant_key(const Subject *target)
 {
         if (target->unit)
                 return target->unit;
         return target->cgroup ? target->cgroup : "";
-}
-
-static uint64_t saturate(Sum sum)
-{
-        return sum > UINT64_MAX ? UINT64_MAX : (uint64_t)sum;
-}
-
-/* Lists are kept in order of id. Ids grow, so that appending keeps the order; only a ledger that is loaded
- * from a directory gets them shuffled, and is sorted once when somebody walks it. */
-static int entry_compare(const Entry *a, const Entry *b)
-{
-        return (a->r->id > b->r->id) - (a->r->id < b->r->id);
-}
-
-static Tenant *tenant_find(const Ledger *l, const char *key)
-{
-        Tenant *t;
-
-        HASH_FIND_STR(l->tenants, key, t);
-        return t;
 }
 
 static Tenant *tenant_get(Ledger *l, const char *key)
@@ -134,16 +55,6 @@ static void tenant_prune(Ledger *l, Tenant *t)
         HASH_DEL(l->tenants, t);
         free(t->key);
         free(t);
-}
-
-static Holding *holding_find(const Tenant *t, int node)
-{
-        Holding *h;
-
-        DL_FOREACH (t->holdings, h)
-                if (h->node == node)
-                        return h;
-        return NULL;
 }
 
 /* A holding of its own for every share, so that booking cannot fail. */
@@ -177,17 +88,6 @@ static void holdings_prune(Ledger *l, Tenant *t)
                 DL_DELETE(t->holdings, h);
                 free(h);
         }
-}
-
-static Tally *user_find(const Ledger *l, uid_t uid)
-{
-        return tally_find(l->users, &uid, sizeof(uid));
-}
-
-/* With its NUL: an empty name is a key like any other. */
-static Tally *rule_tally_find(const Ledger *l, const char *file)
-{
-        return file ? tally_find(l->rules, file, strlen(file) + 1) : NULL;
 }
 
 /* How a reservation counts. The branches are the states:
@@ -325,14 +225,6 @@ Ledger *ledger_free(Ledger *l)
                 reservation_free(ledger_take(l, e->r->id));
         free(l);
         return NULL;
-}
-
-static Entry *entry_find(const Ledger *l, uint32_t id)
-{
-        Entry *e;
-
-        HASH_FIND(hh, l->entries, &id, sizeof(id), e);
-        return e;
 }
 
 static bool shares_are_sane(const Share *shares, size_t n_shares)
@@ -492,177 +384,4 @@ int ledger_set_state(Ledger *l, Reservation *r, ReservationState state)
         book(l, e);
         holdings_prune(l, e->tenant);
         return 0;
-}
-
-Reservation *ledger_find(const Ledger *l, uint32_t id)
-{
-        Entry *e = entry_find(l, id);
-
-        return e ? e->r : NULL;
-}
-
-size_t ledger_count(const Ledger *l)
-{
-        return HASH_COUNT(l->entries);
-}
-
-size_t ledger_count_user(const Ledger *l, uid_t uid)
-{
-        const Tally *u = user_find(l, uid);
-
-        return u ? u->n : 0;
-}
-
-uint64_t ledger_rule_bytes(const Ledger *l, const char *rule_file)
-{
-        const Tally *t = rule_tally_find(l, rule_file);
-
-        return t ? saturate(t->bytes) : 0;
-}
-
-/* The order in which entries are kept is no part of a ledger's value, hence the cast. */
-static Entry *entries_sorted(const Ledger *l)
-{
-        Ledger *m = (Ledger *)l;
-
-        if (m->unsorted)
-                HASH_SORT(m->entries, entry_compare);
-        m->unsorted = false;
-        return m->entries;
-}
-
-int ledger_foreach(const Ledger *l, int (*fn)(Reservation *r, void *userdata), void *userdata)
-{
-        for (Entry *e = entries_sorted(l); e; e = e->hh.next) {
-                int r = fn(e->r, userdata);
-
-                if (r != 0)
-                        return r;
-        }
-        return 0;
-}
-
-uint64_t ledger_node_reserved(const Ledger *l, int node)
-{
-        return node >= 0 && node < NODE_MAX ? saturate(l->nodes[node].bytes) : 0;
-}
-
-size_t ledger_node_tenants(const Ledger *l, int node)
-{
-        return node >= 0 && node < NODE_MAX ? l->nodes[node].n_tenants : 0;
-}
-
-bool ledger_node_is_exclusive(const Ledger *l, int node)
-{
-        return node >= 0 && node < NODE_MAX && l->nodes[node].n_exclusive > 0;
-}
-
-uint64_t ledger_tenant_bytes(const Ledger *l, const char *tenant, int node)
-{
-        const Tenant *t = tenant_find(l, tenant);
-        const Holding *h = t ? holding_find(t, node) : NULL;
-
-        return h ? saturate(h->bytes) : 0;
-}
-
-NodeSet ledger_tenant_nodes(const Ledger *l, const char *tenant)
-{
-        const Tenant *t = tenant_find(l, tenant);
-
-        return t ? nodeset_subtract(&t->open, &l->shut) : NODESET_EMPTY;
-}
-
-void ledger_shut(Ledger *l, const NodeSet *nodes)
-{
-        l->shut = *nodes;
-}
-
-NodeSet ledger_shut_nodes(const Ledger *l)
-{
-        return l->shut;
-}
-
-size_t ledger_tenant_count(const Ledger *l, const char *tenant)
-{
-        const Tenant *t = tenant_find(l, tenant);
-
-        return t ? t->n_entries : 0;
-}
-
-int ledger_foreach_of_tenant(const Ledger *l, const char *tenant, int (*fn)(Reservation *r, void *userdata),
-                             void *userdata)
-{
-        Tenant *t = tenant_find(l, tenant);
-        Entry *e;
-
-        if (!t)
-                return 0;
-        if (t->unsorted)
-                DL_SORT(t->entries, entry_compare);
-        t->unsorted = false;
-        DL_FOREACH (t->entries, e) {
-                int r = fn(e->r, userdata);
-
-                if (r != 0)
-                        return r;
-        }
-        return 0;
-}
-
-int ledger_foreach_tenant_of_node(const Ledger *l, int node,
-                                  int (*fn)(const char *tenant, uint64_t bytes, void *userdata),
-                                  void *userdata)
-{
-        Holding *h;
-
-        if (node < 0 || node >= NODE_MAX)
-                return 0;
-        DL_FOREACH2 (l->nodes[node].holdings, h, node_next) {
-                int r = fn(h->tenant->key, saturate(h->bytes), userdata);
-
-                if (r != 0)
-                        return r;
-        }
-        return 0;
-}
-
-LedgerStay ledger_node_staying(const Ledger *l, int node, const char *tenant)
-{
-        const Tenant *t = tenant_find(l, tenant);
-        const Holding *h = t ? holding_find(t, node) : NULL;
-        const NodeSum *n = &l->nodes[node];
-
-        return (LedgerStay){ .bytes = n->stay_bytes,
-                             .n_others = n->n_stay - (h ? h->n_stay : 0),
-                             .n_exclusive = n->n_stay_exclusive - (h ? h->n_stay_exclusive : 0) };
-}
-
-typedef struct Visit {
-        int (*fn)(Reservation *r, void *userdata);
-        void *userdata;
-} Visit;
-
-static int visit(const OrderNode *n, void *userdata)
-{
-        const Visit *v = userdata;
-
-        return v->fn(n->data, v->userdata);
-}
-
-int ledger_foreach_displaceable(const Ledger *l, int node, int (*fn)(Reservation *r, void *userdata),
-                                void *userdata)
-{
-        Visit v = { fn, userdata };
-
-        return order_foreach(l->nodes[node].displaceable, visit, &v);
-}
-
-bool ledger_is_alone(const Ledger *l, const Reservation *r)
-{
-        NodeSet nodes = reservation_nodes(r);
-
-        NODESET_FOREACH (node, &nodes)
-                if (ledger_node_tenants(l, node) != 1)
-                        return false;
-        return !nodeset_is_empty(&nodes);
 }
