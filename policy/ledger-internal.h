@@ -1,9 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What ledger.c (sums) and ledger-walk.c (finding and walking) share. */
+/* What a ledger is made of. ledger.c changes the sums, ledger-read.c answers questions, ledger-walk.c finds and walks
+ * entries. */
+
+#include <string.h>
+#include <utlist.h>
 
 #include "policy/ledger.h"
+#include "policy/order.h"
 #include "policy/tally.h"
 
 typedef struct Tenant Tenant;
@@ -19,6 +24,9 @@ struct Entry {
         Entry *prev, *next;           /* in its tenant */
         Entry *path_prev, *path_next; /* in its path */
         UT_hash_handle hh;            /* by id */
+        OrderNode *ranks;             /* one a share, in the order of its node */
+        size_t n_ranks;
+        bool stays; /* as it was booked */
 };
 
 /* The reservations of one cgroup's path. */
@@ -39,6 +47,7 @@ struct Holding {
         Sum bytes;
         size_t n_booked; /* reservations with bytes here */
         size_t n_open;   /* those of them that open the node */
+        size_t n_stay, n_stay_exclusive;
         Holding *prev, *next;
         Holding *node_prev, *node_next;
 };
@@ -57,6 +66,9 @@ typedef struct NodeSum {
         Sum bytes;
         size_t n_tenants;
         size_t n_exclusive;
+        Sum stay_bytes;
+        size_t n_stay, n_stay_exclusive;
+        OrderNode *displaceable;
         Holding *holdings;
 } NodeSum;
 
@@ -93,3 +105,32 @@ void ledger_path_leave(Ledger *l, Entry *e);
 int ledger_slots_reserve(Ledger *l);
 void ledger_slots_add(Ledger *l, Entry *e);
 void ledger_slots_remove(Ledger *l, const Entry *e);
+
+static inline Holding *holding_find(const Tenant *t, int node)
+{
+        Holding *h;
+
+        DL_FOREACH (t->holdings, h)
+                if (h->node == node)
+                        return h;
+        return NULL;
+}
+
+static inline Tally *user_find(const Ledger *l, uid_t uid)
+{
+        return tally_find(l->users, &uid, sizeof(uid));
+}
+
+/* With its NUL: an empty name is a key like any other. */
+static inline Tally *rule_tally_find(const Ledger *l, const char *file)
+{
+        return file ? tally_find(l->rules, file, strlen(file) + 1) : NULL;
+}
+
+static inline Entry *entry_find(const Ledger *l, uint32_t id)
+{
+        Entry *e;
+
+        HASH_FIND(hh, l->entries, &id, sizeof(id), e);
+        return e;
+}

@@ -4,6 +4,9 @@
  *
  *      Entry (a reservation) --- Tenant (a unit or cgroup) --- Holding (tenant x node) --- NodeSum (a node)
  *
+ * A node also keeps what is active there in order of priority: which reservations a request may displace must
+ * be found without a look at all others.
+ *
  * Entries hang in their tenant's list and in that of their cgroup's path, holdings in their tenant's and in
  * their node's. A reservation is booked with weight() of its state: what changes a state or the shares takes
  * the old booking out, changes, and books again.
@@ -16,10 +19,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include <utlist.h>
-
 #include "policy/ledger-internal.h"
-#include "policy/tally.h"
 
 const char *ledger_tenant_key(const Subject *target)
 {
@@ -57,16 +57,6 @@ static void tenant_prune(Ledger *l, Tenant *t)
         free(t);
 }
 
-static Holding *holding_find(const Tenant *t, int node)
-{
-        Holding *h;
-
-        DL_FOREACH (t->holdings, h)
-                if (h->node == node)
-                        return h;
-        return NULL;
-}
-
 /* A holding of its own for every share, so that booking cannot fail. */
 static int holdings_prepare(Ledger *l, Tenant *t, const Share *shares, size_t n_shares)
 {
@@ -100,17 +90,6 @@ static void holdings_prune(Ledger *l, Tenant *t)
         }
 }
 
-static Tally *user_find(const Ledger *l, uid_t uid)
-{
-        return tally_find(l->users, &uid, sizeof(uid));
-}
-
-/* With its NUL: an empty name is a key like any other. */
-static Tally *rule_tally_find(const Ledger *l, const char *file)
-{
-        return file ? tally_find(l->rules, file, strlen(file) + 1) : NULL;
-}
-
 /* How a reservation counts. The branches are the states:
  *   queued: holds nothing yet;
  *   active, degraded, revoking: its bytes are promised and its nodes are open;
@@ -134,6 +113,22 @@ static Weight weight(ReservationState state)
         }
 }
 
+static bool is_displaceable(const Reservation *r)
+{
+        return r->state == RESERVATION_ACTIVE || r->state == RESERVATION_DEGRADED;
+}
+
+/* by: 1 or -1 */
+static void count_stay(NodeSum *n, Holding *h, const Reservation *r, size_t by)
+{
+        n->n_stay += by;
+        h->n_stay += by;
+        if (r->exclusive) {
+                n->n_stay_exclusive += by;
+                h->n_stay_exclusive += by;
+        }
+}
+
 static void book_share(Ledger *l, const Entry *e, const Share *share, bool open)
 {
         Holding *h = holding_find(e->tenant, share->node);
@@ -146,6 +141,16 @@ static void book_share(Ledger *l, const Entry *e, const Share *share, bool open)
                 n->n_tenants++;
         if (open && h->n_open++ == 0)
                 nodeset_add(&e->tenant->open, share->node);
+        if (e->stays) {
+                n->stay_bytes += share->bytes;
+                count_stay(n, h, e->r, 1);
+        }
+        if (is_displaceable(e->r)) {
+                OrderNode *slot = &e->ranks[share - e->r->shares];
+
+                *slot = (OrderNode){ .priority = e->r->priority, .id = e->r->id, .data = e->r };
+                order_add(&n->displaceable, slot);
+        }
 }
 
 static void unbook_share(Ledger *l, const Entry *e, const Share *share, bool open)
@@ -160,6 +165,12 @@ static void unbook_share(Ledger *l, const Entry *e, const Share *share, bool ope
                 n->n_tenants--;
         if (open && --h->n_open == 0)
                 nodeset_remove(&e->tenant->open, share->node);
+        if (e->stays) {
+                n->stay_bytes -= share->bytes;
+                count_stay(n, h, e->r, (size_t)-1);
+        }
+        if (is_displaceable(e->r))
+                order_remove(&n->displaceable, &e->ranks[share - e->r->shares]);
 }
 
 /* Puts a reservation into the sums of nodes and rules. Shares of 0 bytes hold nothing. */
@@ -170,6 +181,8 @@ static void book(Ledger *l, Entry *e)
 
         if (!w.booked)
                 return;
+        e->stays =
+                e->r->state != RESERVATION_REVOKING && (e->r->state != RESERVATION_DRAINING || e->r->stuck);
         if (rule)
                 rule->bytes += e->r->size_bytes;
         for (size_t i = 0; i < e->r->n_shares; i++)
@@ -215,14 +228,6 @@ Ledger *ledger_free(Ledger *l)
         return NULL;
 }
 
-static Entry *entry_find(const Ledger *l, uint32_t id)
-{
-        Entry *e;
-
-        HASH_FIND(hh, l->entries, &id, sizeof(id), e);
-        return e;
-}
-
 static bool shares_are_sane(const Share *shares, size_t n_shares)
 {
         if (n_shares > SHARES_MAX)
@@ -243,7 +248,9 @@ static int add_prepare(Ledger *l, Entry *e, Path **ret_path)
         if (r->target->cgroup && !(*ret_path = ledger_path_get(l, r->target->cgroup)))
                 return -ENOMEM;
         e->tenant = tenant_get(l, ledger_tenant_key(r->target));
-        if (!e->tenant || holdings_prepare(l, e->tenant, r->shares, r->n_shares) < 0 ||
+        e->n_ranks = r->n_shares;
+        e->ranks = calloc(e->n_ranks + 1, sizeof(*e->ranks));
+        if (!e->tenant || !e->ranks || holdings_prepare(l, e->tenant, r->shares, r->n_shares) < 0 ||
             !tally_get(&l->users, &r->target->uid, sizeof(uid_t)) ||
             (r->rule_file && !tally_get(&l->rules, r->rule_file, strlen(r->rule_file) + 1)))
                 return -ENOMEM;
@@ -278,6 +285,7 @@ int ledger_add(Ledger *l, Reservation *r)
         if (add_prepare(l, e, &path) < 0) {
                 prune(l, e->tenant, r);
                 ledger_path_prune(l, path);
+                free(e->ranks);
                 free(e);
                 return -ENOMEM;
         }
@@ -315,6 +323,7 @@ Reservation *ledger_take(Ledger *l, uint32_t id)
         ledger_slots_remove(l, e);
         HASH_DEL(l->entries, e);
         prune(l, e->tenant, r);
+        free(e->ranks);
         free(e);
         return r;
 }
@@ -323,13 +332,23 @@ int ledger_set_shares(Ledger *l, Reservation *r, const Share *shares, size_t n_s
 {
         Entry *e = entry_find(l, r->id);
 
+        OrderNode *slots = NULL;
+
         if (!e || e->r != r || !shares_are_sane(shares, n_shares))
                 return -EINVAL;
-        if (holdings_prepare(l, e->tenant, shares, n_shares) < 0) {
+        if (n_shares > e->n_ranks)
+                slots = calloc(n_shares, sizeof(*slots));
+        if ((n_shares > e->n_ranks && !slots) || holdings_prepare(l, e->tenant, shares, n_shares) < 0) {
                 holdings_prune(l, e->tenant);
+                free(slots);
                 return -ENOMEM;
         }
         unbook(l, e);
+        if (slots) {
+                free(e->ranks);
+                e->ranks = slots;
+                e->n_ranks = n_shares;
+        }
         r->size_bytes = 0;
         for (size_t i = 0; i < n_shares; i++)
                 r->size_bytes = sum_saturate((Sum)r->size_bytes + shares[i].bytes);
@@ -362,6 +381,22 @@ int ledger_set_cgroup(Ledger *l, Reservation *r, const char *cgroup, uint64_t cg
         return 0;
 }
 
+/* What leaves the queue has got its shares meanwhile; it was not booked, so nothing is in order yet. */
+static int ranks_prepare(Entry *e, size_t n)
+{
+        OrderNode *ranks;
+
+        if (n <= e->n_ranks)
+                return 0;
+        ranks = calloc(n, sizeof(*ranks));
+        if (!ranks)
+                return -ENOMEM;
+        free(e->ranks);
+        e->ranks = ranks;
+        e->n_ranks = n;
+        return 0;
+}
+
 int ledger_set_state(Ledger *l, Reservation *r, ReservationState state)
 {
         Entry *e = entry_find(l, r->id);
@@ -369,7 +404,8 @@ int ledger_set_state(Ledger *l, Reservation *r, ReservationState state)
         if (!e || e->r != r || state >= _RESERVATION_STATE_MAX)
                 return -EINVAL;
         /* Only what leaves the queue has none yet. */
-        if (holdings_prepare(l, e->tenant, r->shares, r->n_shares) < 0) {
+        if (ranks_prepare(e, r->n_shares) < 0 ||
+            holdings_prepare(l, e->tenant, r->shares, r->n_shares) < 0) {
                 holdings_prune(l, e->tenant);
                 return -ENOMEM;
         }
@@ -378,87 +414,4 @@ int ledger_set_state(Ledger *l, Reservation *r, ReservationState state)
         book(l, e);
         holdings_prune(l, e->tenant);
         return 0;
-}
-
-Reservation *ledger_find(const Ledger *l, uint32_t id)
-{
-        Entry *e = entry_find(l, id);
-
-        return e ? e->r : NULL;
-}
-
-size_t ledger_count(const Ledger *l)
-{
-        return HASH_COUNT(l->entries);
-}
-
-size_t ledger_count_user(const Ledger *l, uid_t uid)
-{
-        const Tally *u = user_find(l, uid);
-
-        return u ? u->n : 0;
-}
-
-uint64_t ledger_rule_bytes(const Ledger *l, const char *rule_file)
-{
-        const Tally *t = rule_tally_find(l, rule_file);
-
-        return t ? sum_saturate(t->bytes) : 0;
-}
-
-uint64_t ledger_node_reserved(const Ledger *l, int node)
-{
-        return node >= 0 && node < NODE_MAX ? sum_saturate(l->nodes[node].bytes) : 0;
-}
-
-size_t ledger_node_tenants(const Ledger *l, int node)
-{
-        return node >= 0 && node < NODE_MAX ? l->nodes[node].n_tenants : 0;
-}
-
-bool ledger_node_is_exclusive(const Ledger *l, int node)
-{
-        return node >= 0 && node < NODE_MAX && l->nodes[node].n_exclusive > 0;
-}
-
-uint64_t ledger_tenant_bytes(const Ledger *l, const char *tenant, int node)
-{
-        const Tenant *t = ledger_tenant_find(l, tenant);
-        const Holding *h = t ? holding_find(t, node) : NULL;
-
-        return h ? sum_saturate(h->bytes) : 0;
-}
-
-NodeSet ledger_tenant_nodes(const Ledger *l, const char *tenant)
-{
-        const Tenant *t = ledger_tenant_find(l, tenant);
-
-        return t ? nodeset_subtract(&t->open, &l->shut) : NODESET_EMPTY;
-}
-
-void ledger_shut(Ledger *l, const NodeSet *nodes)
-{
-        l->shut = *nodes;
-}
-
-NodeSet ledger_shut_nodes(const Ledger *l)
-{
-        return l->shut;
-}
-
-size_t ledger_tenant_count(const Ledger *l, const char *tenant)
-{
-        const Tenant *t = ledger_tenant_find(l, tenant);
-
-        return t ? t->n_entries : 0;
-}
-
-bool ledger_is_alone(const Ledger *l, const Reservation *r)
-{
-        NodeSet nodes = reservation_nodes(r);
-
-        NODESET_FOREACH (node, &nodes)
-                if (ledger_node_tenants(l, node) != 1)
-                        return false;
-        return !nodeset_is_empty(&nodes);
 }

@@ -90,6 +90,19 @@ int ledger_foreach_tenant_of_node(const Ledger *l, int node,
 /* The cgroup of a reservation's unit, once it is known. -ENOMEM, and nothing changed. -EINVAL: not in this
  * ledger, or it has no unit. */
 int ledger_set_cgroup(Ledger *l, Reservation *r, const char *cgroup, uint64_t cgroup_id);
+/* What stays on a node, as seen by a tenant: without what is on its way out (revoking, or draining and not
+ * stuck). A `stuck` that changes counts from the next change of state or shares. O(1). */
+typedef struct LedgerStay {
+        unsigned __int128 bytes;
+        size_t n_others;    /* reservations of others */
+        size_t n_exclusive; /* those of them that keep the node for themselves */
+} LedgerStay;
+LedgerStay ledger_node_staying(const Ledger *l, int node, const char *tenant);
+
+/* Calls fn for what is active or degraded on a node, the lowest priority first and of equal ones the
+ * youngest, until it returns something else than 0, and returns that. O(log n) and what is visited. */
+int ledger_foreach_displaceable(const Ledger *l, int node, int (*fn)(Reservation *r, void *userdata),
+                                void *userdata);
 
 /* Is it the only tenant of all its nodes? */
 bool ledger_is_alone(const Ledger *l, const Reservation *r);

@@ -35,6 +35,7 @@ libpolicy_la_SOURCES = \
 	policy/fight.c \
 	policy/fight.h \
 	policy/ledger-internal.h \
+	policy/ledger-read.c \
 	policy/ledger-walk.c \
 	policy/ledger.c \
 	policy/ledger.h \
@@ -43,6 +44,8 @@ libpolicy_la_SOURCES = \
 	policy/macro.h \
 	policy/nodeset.c \
 	policy/nodeset.h \
+	policy/order.c \
+	policy/order.h \
 	policy/overrun.c \
 	policy/overrun.h \
 	policy/place.c \

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /* What a node can give is a sum over the reservations that stay there, so leaving one more out never makes
- * room smaller. The search starts with all candidates displaced and spares them one by one, the largest
- * first, as long as the rest is enough: that gives a set from which nobody can be left out. For a few
- * candidates it then goes on through all sets, and turns back where a set cannot get better than the best.
+ * room smaller. The ledger keeps these sums, and those that may be displaced in order of priority, so that
+ * others cost nothing here. The search starts with all candidates displaced and spares them one by one, the
+ * largest first, as long as the rest is enough: that gives a set from which nobody can be left out. For a
+ * few candidates it then goes on through all sets, and turns back where a set cannot get better than the
+ * best.
  *
  *      room(n) = capacity(n) - what stays there     (whole pages; 0 while somebody who stays keeps it alone)
  */
@@ -14,8 +16,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SEARCH_MAX 48
-#define STEPS_MAX  (UINT64_C(1) << 16)
+/* So few that all sets can be tried, and how many sets at most. */
+#define SEARCH_MAX 16
+#define STEPS_MAX  2048
+
+/* How many are looked at: those of the lowest priorities on each node, as many of each, and with those that
+ * cannot be displaced (of the tenant that asks, or with an exact buffer) no more than four times that. */
+#define CANDIDATES_MAX       512
+#define CANDIDATES_NODE_MIN  16
+#define VISITS_PER_CANDIDATE 4
 
 typedef struct Candidates {
         const Reservation **list;
@@ -38,7 +47,7 @@ typedef struct Search {
         unsigned __int128 cost, best_cost;
         int32_t best_highest;
         bool found;
-        uint64_t n_steps;
+        size_t n_steps, n_visits;
 } Search;
 
 static Room *room_of(Search *s, int node)
@@ -56,11 +65,9 @@ static uint64_t room_bytes(const PreemptInput *in, const Room *r)
         return (uint64_t)(r->capacity - r->stay) & ~(in->page_bytes - 1);
 }
 
-/* by: 1 it stays, -1 it goes */
+/* One of another tenant. by: 1 it stays, -1 it goes */
 static void put(Search *s, const Reservation *r, int by)
 {
-        bool own = strcmp(ledger_tenant_key(r->target), s->in->tenant) == 0;
-
         for (size_t i = 0; i < r->n_shares; i++) {
                 Room *room = r->shares[i].bytes > 0 ? room_of(s, r->shares[i].node) : NULL;
 
@@ -70,8 +77,6 @@ static void put(Search *s, const Reservation *r, int by)
                         room->stay += r->shares[i].bytes;
                 else
                         room->stay -= r->shares[i].bytes;
-                if (own)
-                        continue;
                 room->n_stay += (size_t)by;
                 if (r->exclusive)
                         room->n_alone += (size_t)by;
@@ -91,11 +96,6 @@ static bool is_enough(const Search *s)
                         nodes[n++] = (Candidate){ .node = s->rooms[i].node, .available_bytes = bytes };
         }
         return place(nodes, n, s->in->size_bytes, s->in->whole, &p);
-}
-
-static bool leaves(const Reservation *r)
-{
-        return r->state == RESERVATION_REVOKING || (r->state == RESERVATION_DRAINING && !r->stuck);
 }
 
 /* Nobody takes an exact buffer away from its users: to displace its reservation would free nothing for sure.
@@ -121,36 +121,61 @@ static int remember(Candidates *c, const Reservation *r)
         return 0;
 }
 
-static bool is_first_of_rooms(Search *s, const Reservation *r, int node)
-{
-        for (size_t i = 0; i < r->n_shares; i++)
-                if (r->shares[i].bytes > 0 && room_of(s, r->shares[i].node))
-                        return r->shares[i].node == node;
-        return false;
-}
-
 typedef struct Walk {
         Search *s;
-        int node;
+        size_t n_left, n_visits_left;
 } Walk;
 
-/* One that has bytes on several nodes is met on each of them, and counted on the first. */
+/* 1: no more of this node. */
 static int meet(Reservation *r, void *userdata)
 {
         Walk *w = userdata;
-        const Reservation *x = r;
 
-        if (x->state == RESERVATION_QUEUED || leaves(x) || !is_first_of_rooms(w->s, x, w->node))
+        if (r->priority >= w->s->in->priority || w->n_left == 0 || w->n_visits_left == 0)
+                return 1;
+        w->n_visits_left--;
+        w->s->n_visits++;
+        if (!may_be_displaced(w->s->in, r))
                 return 0;
-        put(w->s, x, 1);
-        return may_be_displaced(w->s->in, x) ? remember(&w->s->c, x) : 0;
+        w->n_left--;
+        return remember(&w->s->c, r);
 }
 
-static int meet_tenant(const char *tenant, uint64_t bytes, void *userdata)
+static int compare_candidate_id(const void *a, const void *b)
 {
-        Walk *w = userdata;
+        const Reservation *x = *(const Reservation *const *)a, *y = *(const Reservation *const *)b;
 
-        return ledger_foreach_of_tenant(w->s->in->ledger, tenant, meet, w);
+        return (x->id > y->id) - (x->id < y->id);
+}
+
+/* One that has bytes on several nodes was met on each of them. */
+static void drop_twins(Candidates *c)
+{
+        size_t n = 0;
+
+        if (c->n > 0)
+                qsort(c->list, c->n, sizeof(*c->list), compare_candidate_id);
+        for (size_t i = 0; i < c->n; i++)
+                if (i == 0 || c->list[i] != c->list[i - 1])
+                        c->list[n++] = c->list[i];
+        c->n = n;
+}
+
+static int collect(Search *s)
+{
+        size_t each = s->in->n_nodes > 0 ? CANDIDATES_MAX / s->in->n_nodes : 0;
+
+        if (each < CANDIDATES_NODE_MIN)
+                each = CANDIDATES_NODE_MIN;
+        for (size_t i = 0; i < s->in->n_nodes; i++) {
+                Walk w = { s, each, each * VISITS_PER_CANDIDATE };
+                int r = ledger_foreach_displaceable(s->in->ledger, s->in->nodes[i].node, meet, &w);
+
+                if (r < 0)
+                        return r;
+        }
+        drop_twins(&s->c);
+        return 0;
 }
 
 /* Whom to spare first: the largest, then the more important, then the older. */
@@ -241,6 +266,9 @@ static int choose(Search *s, PreemptVerdict *ret_verdict, Victim **ret, size_t *
         *ret_verdict = PREEMPT_WAIT;
         if (is_enough(s))
                 return 0;
+        int r = collect(s);
+        if (r < 0)
+                return r;
         s->displaced = calloc(s->c.n + 1, sizeof(bool));
         s->best = calloc(s->c.n + 1, sizeof(bool));
         if (!s->displaced || !s->best)
@@ -273,15 +301,17 @@ int preempt(const PreemptInput *in, PreemptVerdict *ret_verdict, Victim **ret, s
 
         *ret = NULL;
         *ret_n = 0;
-        for (size_t i = 0; r == 0 && i < in->n_nodes; i++)
-                s.rooms[i] = (Room){ .node = in->nodes[i].node, .capacity = in->nodes[i].capacity_bytes };
         for (size_t i = 0; r == 0 && i < in->n_nodes; i++) {
-                Walk w = { &s, in->nodes[i].node };
+                const PreemptNode *n = &in->nodes[i];
+                LedgerStay stay = ledger_node_staying(in->ledger, n->node, in->tenant);
 
-                r = ledger_foreach_tenant_of_node(in->ledger, w.node, meet_tenant, &w);
+                s.rooms[i] =
+                        (Room){ n->node, n->capacity_bytes, stay.bytes, stay.n_others, stay.n_exclusive };
         }
         if (r == 0)
                 r = choose(&s, ret_verdict, ret, ret_n);
+        if (in->ret_n_visits)
+                *in->ret_n_visits = s.n_visits;
         free(s.rooms);
         free(s.c.list);
         free(s.displaced);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Whom a request displaces: reservations of strictly lower priority, of other tenants, and of all sets of
- * them that make enough room the one with the fewest bytes. Nobody is displaced when not even all of them
+/* Whom a request displaces: reservations of strictly lower priority, of other tenants, and of the sets of
+ * them that make enough room one with few bytes. Nobody is displaced when not even all of them
  * would make enough. */
 
 #include <stdbool.h>
@@ -28,7 +28,8 @@ typedef struct PreemptInput {
         int32_t priority;
         uint64_t size_bytes; /* in whole pages */
         uint64_t page_bytes;
-        bool whole; /* charges whole nodes, which nobody else may be on */
+        bool whole;           /* charges whole nodes, which nobody else may be on */
+        size_t *ret_n_visits; /* NULL, or takes how many reservations were looked at */
 } PreemptInput;
 
 typedef struct Victim {
@@ -48,7 +49,8 @@ typedef enum PreemptVerdict {
  * displaced for it, unless what is left of them is stuck. *ret: in order of id, owned by the caller.
  * -ENOMEM, or 0.
  *
- * Up to 48 candidates the set is the smallest there is, but for a limit of steps that only a made-up machine
- * reaches; of more, one from which nobody can be left out. Of sets of the same size the one whose members
- * have the lower priorities, then the younger members. */
+ * Of each node those of the lowest priorities are candidates, 512 in all. Up to 16 candidates the set is the
+ * smallest there is, but for a limit of steps that only a made-up machine reaches; of more, one from which
+ * nobody can be left out. Of sets of the same size the one whose members have the lower priorities, then the
+ * younger members. */
 int preempt(const PreemptInput *in, PreemptVerdict *ret_verdict, Victim **ret, size_t *ret_n);

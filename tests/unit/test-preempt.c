@@ -144,6 +144,7 @@ START_TEST(who_leaves_already_makes_room)
         ck_assert_int_eq(ledger_set_state(ledger, a, RESERVATION_DRAINING), 0);
         expect("wait");
         a->stuck = true;
+        ck_assert_int_eq(ledger_set_shares(ledger, a, a->shares, a->n_shares), 0);
         expect("2");
         b->priority = 10;
         expect("no-room");
@@ -207,6 +208,42 @@ START_TEST(of_many_none_can_be_left_out)
 }
 END_TEST
 
+/* Those that may not be displaced cost nothing, and of those that may be only some are looked at. */
+static size_t visits(uint32_t n, int32_t priority)
+{
+        size_t n_visits = SIZE_MAX, n_victims;
+        PreemptVerdict verdict;
+        Victim *v;
+
+        for (uint32_t id = 1; id <= n; id++) {
+                char unit[32];
+
+                snprintf(unit, sizeof(unit), "u%u.service", id);
+                hold(id, unit, priority, 1, 1);
+        }
+        nodes[0].capacity_bytes = nodes[1].capacity_bytes = n * PAGE;
+        in.size_bytes = 5 * PAGE;
+        in.ret_n_visits = &n_visits;
+        ck_assert_int_eq(preempt(&in, &verdict, &v, &n_victims), 0);
+        ck_assert_int_eq(verdict, priority < in.priority ? PREEMPT_DISPLACE : PREEMPT_NO_ROOM);
+        ck_assert_uint_eq(n_victims, priority < in.priority ? 3 : 0);
+        free(v);
+        stop();
+        start();
+        return n_visits;
+}
+
+START_TEST(the_cost_does_not_grow)
+{
+        ck_assert_uint_eq(visits(1000, 10), 0);
+        ck_assert_uint_eq(visits(100000, 11), 0);
+        size_t few = visits(10000, 9);
+        ck_assert_uint_gt(few, 0);
+        ck_assert_uint_le(few, 512);
+        ck_assert_uint_eq(visits(100000, 9), few);
+}
+END_TEST
+
 int main(void)
 {
         Suite *s = suite_create("preempt");
@@ -221,6 +258,8 @@ int main(void)
         tcase_add_test(t, whole_nodes);
         tcase_add_test(t, who_has_a_node_for_himself);
         tcase_add_test(t, of_many_none_can_be_left_out);
+        tcase_add_test(t, the_cost_does_not_grow);
+        tcase_set_timeout(t, 0);
         suite_add_tcase(s, t);
         return check_main(s);
 }
