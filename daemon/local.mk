@@ -110,6 +110,8 @@ libdaemon_la_SOURCES = \
 	daemon/process.h \
 	daemon/sender.c \
 	daemon/sender.h \
+	daemon/slice.c \
+	daemon/slice.h \
 	daemon/store-text.c \
 	daemon/store.c \
 	daemon/store.h \

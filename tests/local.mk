@@ -31,6 +31,7 @@ unit_tests = \
 	tests/unit/test-fight \
 	tests/unit/test-foreign \
 	tests/unit/test-generator \
+	tests/unit/test-holders \
 	tests/unit/test-json \
 	tests/unit/test-lease \
 	tests/unit/test-ledger \
