@@ -138,7 +138,7 @@ struct Manager {
         Grant *grants;
         HolderSet *holders;
         BusLister *lister, *lister_used; /* lists without Used, and with it */
-        Guarded *guarded; /* calls that wait for polkit; bus-guard.c */
+        Guarded *guarded;                /* calls that wait for polkit; bus-guard.c */
         Migration *migrations;
         StaticCall *statics;
         BufferSet *buffers;
