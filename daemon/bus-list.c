@@ -16,16 +16,16 @@
 
 #include "daemon/bus.h"
 #include "daemon/callers.h"
-#include "daemon/log.h"
 #include "daemon/manager-buffer.h"
+#include "daemon/slice.h"
 #include "daemon/used.h"
 #include "policy/cdm-names.h"
 
 /* A filter may match next to nothing: a call looks at no more reservations than this, and tells where the
  * next one is to go on. */
 #define VISITS_MAX   4096
-#define VISITS_SLICE 256
-#define ROWS_SLICE   16
+#define VISITS_SLICE 128
+#define ROWS_SLICE   8
 
 /* Strings belong to the message. */
 typedef struct Query {
@@ -45,7 +45,7 @@ typedef enum Phase {
 struct BusLister {
         Manager *manager;
         Callers *callers;
-        sd_event_source *slice;
+        Slice *slice;
         /* of the call that is worked on; NULL: none */
         sd_bus_message *call, *reply;
         Phase phase;
@@ -61,7 +61,7 @@ struct BusLister {
         bool stopping;
 };
 
-static int lister_on_slice(sd_event_source *source, void *userdata);
+static void lister_on_slice(void *userdata);
 
 static void lister_clear(BusLister *l)
 {
@@ -76,20 +76,12 @@ static void lister_clear(BusLister *l)
         };
 }
 
-static void lister_set_slice(BusLister *l, bool on)
-{
-        int r = sd_event_source_set_enabled(l->slice, on ? SD_EVENT_ON : SD_EVENT_OFF);
-
-        if (r < 0)
-                log_error("Cannot go on with a list of reservations: %s.", strerror(-r));
-}
-
 static void lister_on_ready(void *userdata)
 {
         BusLister *l = userdata;
 
         if (!l->call)
-                lister_set_slice(l, true);
+                slice_set(l->slice, true);
 }
 
 int bus_lister_new(Manager *m, BusLister **ret)
@@ -101,12 +93,9 @@ int bus_lister_new(Manager *m, BusLister **ret)
         l->manager = m;
         int r = callers_new(m->senders, lister_on_ready, l, &l->callers);
         if (r >= 0)
-                r = sd_event_add_defer(m->event, &l->slice, lister_on_slice, l);
-        if (r >= 0)
-                r = sd_event_source_set_enabled(l->slice, SD_EVENT_OFF);
+                r = slice_new(m->event, lister_on_slice, l, &l->slice);
         if (r < 0) {
                 callers_free(l->callers);
-                sd_event_source_disable_unref(l->slice);
                 free(l);
                 return r;
         }
@@ -122,7 +111,7 @@ BusLister *bus_lister_free(BusLister *l)
                 return NULL;
         l->stopping = true;
         l->callers = callers_free(l->callers);
-        l->slice = sd_event_source_disable_unref(l->slice);
+        l->slice = slice_free(l->slice);
         if (!l->job) {
                 lister_clear(l);
                 free(l);
@@ -243,15 +232,15 @@ static int take_id(BusLister *l, const Reservation *r)
         return 0;
 }
 
-typedef struct Slice {
+typedef struct Visit {
         BusLister *lister;
         unsigned n_visits;
-} Slice;
+} Visit;
 
 /* 1: enough for this slice; 2: the page is full. */
 static int collect_one(Reservation *r, void *userdata)
 {
-        Slice *s = userdata;
+        Visit *s = userdata;
         BusLister *l = s->lister;
         const Entry *e = manager_find(l->manager, r->id);
         bool is_match = e && matches(&l->query, e);
@@ -271,7 +260,7 @@ static int collect_one(Reservation *r, void *userdata)
 /* 1: all are collected. */
 static int lister_collect(BusLister *l)
 {
-        Slice s = { l, 0 };
+        Visit s = { l, 0 };
 
         int r = ledger_foreach_after(l->manager->ledger, l->position, collect_one, &s);
         if (r < 0)
@@ -361,7 +350,7 @@ static void lister_finish(BusLister *l, int error)
         if (error < 0)
                 (void)sd_bus_reply_method_errno(l->call, error, NULL);
         lister_clear(l);
-        lister_set_slice(l, true); /* for the next call, if there is one */
+        slice_set(l->slice, true); /* for the next call, if there is one */
 }
 
 static int lister_on_worker(Job *job, void *userdata)
@@ -385,12 +374,12 @@ static void lister_on_read(int result, void *userdata)
         if (result < 0)
                 lister_finish(l, result);
         else
-                lister_set_slice(l, true);
+                slice_set(l->slice, true);
 }
 
 static int lister_read(BusLister *l)
 {
-        lister_set_slice(l, false);
+        slice_set(l->slice, false);
         l->phase = PHASE_READ;
         return worker_submit(l->manager->reader, lister_on_worker, lister_on_read, NULL, l, &l->job);
 }
@@ -444,18 +433,17 @@ static int lister_step(BusLister *l)
         }
 }
 
-static int lister_on_slice(sd_event_source *source, void *userdata)
+static void lister_on_slice(void *userdata)
 {
         BusLister *l = userdata;
 
         if (!l->call && !(l->call = callers_next(l->callers))) {
-                lister_set_slice(l, false);
-                return 0;
+                slice_set(l->slice, false);
+                return;
         }
         int r = lister_step(l);
         if (r != 0)
                 lister_finish(l, r);
-        return 0;
 }
 
 /* --- asked for ---------------------------------------------------------------------------------------- */

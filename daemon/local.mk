@@ -128,6 +128,8 @@ libdaemon_la_SOURCES = \
 	daemon/rule-names.h \
 	daemon/sender.c \
 	daemon/sender.h \
+	daemon/slice.c \
+	daemon/slice.h \
 	daemon/store-text.c \
 	daemon/store.c \
 	daemon/store.h \

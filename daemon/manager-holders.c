@@ -16,8 +16,8 @@
 
 #include "daemon/callers.h"
 #include "daemon/fence-scan.h"
-#include "daemon/log.h"
 #include "daemon/manager-holders.h"
+#include "daemon/slice.h"
 #include "policy/cdm-names.h"
 
 /* Of holders without a reservation, so many are looked up at PID 1, one after the other; the rest are shown
@@ -25,7 +25,7 @@
 #define LOOKUPS_MAX   128
 
 #define LOOKUPS_SLICE 64
-#define ROWS_SLICE    32
+#define ROWS_SLICE    16
 
 typedef enum Phase {
         PHASE_IDLE,
@@ -38,7 +38,7 @@ typedef enum Phase {
 struct HolderSet {
         Manager *manager;
         Callers *callers;
-        sd_event_source *slice;
+        Slice *slice;
         bool stopping;
         /* of the look under way */
         Phase phase;
@@ -79,14 +79,6 @@ static void look_clear(HolderSet *s)
                           .root = s->root };
 }
 
-static void holders_set_slice(HolderSet *s, bool on)
-{
-        int r = sd_event_source_set_enabled(s->slice, on ? SD_EVENT_ON : SD_EVENT_OFF);
-
-        if (r < 0)
-                log_error("Cannot go on with a list of holders: %s.", strerror(-r));
-}
-
 static void holders_free_all(HolderSet *s)
 {
         look_clear(s);
@@ -102,7 +94,7 @@ HolderSet *holders_free(HolderSet *s)
                 return NULL;
         s->stopping = true;
         s->callers = callers_free(s->callers);
-        s->slice = sd_event_source_disable_unref(s->slice);
+        s->slice = slice_free(s->slice);
         if (!s->job)
                 holders_free_all(s);
         return NULL;
@@ -114,7 +106,7 @@ static void look_finish(HolderSet *s, int error)
         for (size_t i = s->next_call; error < 0 && i < s->n_calls; i++)
                 (void)sd_bus_reply_method_errno(s->calls[i], error, NULL);
         look_clear(s);
-        holders_set_slice(s, true);
+        slice_set(s->slice, true);
 }
 
 static void holders_on_ready(void *userdata)
@@ -122,7 +114,7 @@ static void holders_on_ready(void *userdata)
         HolderSet *s = userdata;
 
         if (s->phase == PHASE_IDLE)
-                holders_set_slice(s, true);
+                slice_set(s->slice, true);
 }
 
 /* --- the look ----------------------------------------------------------------------------------------- */
@@ -160,7 +152,7 @@ static void look_on_read(int result, void *userdata)
         if (result < 0)
                 look_finish(s, result);
         else
-                holders_set_slice(s, true);
+                slice_set(s->slice, true);
 }
 
 static int take_calls(HolderSet *s)
@@ -183,7 +175,7 @@ static int look_begin(HolderSet *s)
 {
         int r = take_calls(s);
 
-        holders_set_slice(s, false);
+        slice_set(s->slice, false);
         if (r <= 0)
                 return r;
         s->phase = PHASE_READ;
@@ -203,7 +195,7 @@ static void on_unit(int error, UnitInfo *info, void *userdata)
                 unit_info_free(info);
         }
         c->looking_at++;
-        holders_set_slice(c, true);
+        slice_set(c->slice, true);
 }
 
 static bool needs_look_up(const HolderSet *s, const Holder *h)
@@ -226,7 +218,7 @@ static void look_up(HolderSet *c)
                                &c->lookup) < 0)
                 c->phase = PHASE_MAKE;
         else
-                holders_set_slice(c, false);
+                slice_set(c->slice, false);
 }
 
 /* --- rows and replies --------------------------------------------------------------------------------- */
@@ -296,14 +288,13 @@ static int look_step(HolderSet *s)
         }
 }
 
-static int holders_on_slice(sd_event_source *source, void *userdata)
+static void holders_on_slice(void *userdata)
 {
         HolderSet *s = userdata;
 
         int r = look_step(s);
         if (r != 0)
                 look_finish(s, r);
-        return 0;
 }
 
 int holders_new(Manager *m, HolderSet **ret)
@@ -316,9 +307,7 @@ int holders_new(Manager *m, HolderSet **ret)
         s->root = strdup(m->root);
         int r = s->root ? callers_new(m->senders, holders_on_ready, s, &s->callers) : -ENOMEM;
         if (r >= 0)
-                r = sd_event_add_defer(m->event, &s->slice, holders_on_slice, s);
-        if (r >= 0)
-                r = sd_event_source_set_enabled(s->slice, SD_EVENT_OFF);
+                r = slice_new(m->event, holders_on_slice, s, &s->slice);
         if (r < 0) {
                 holders_free(s);
                 return r;

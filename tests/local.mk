@@ -34,6 +34,7 @@ unit_tests = \
 	tests/unit/test-foreign \
 	tests/unit/test-gate \
 	tests/unit/test-generator \
+	tests/unit/test-holders \
 	tests/unit/test-json \
 	tests/unit/test-lease \
 	tests/unit/test-ledger \

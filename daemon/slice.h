@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Work of the event loop that is done in slices, one a turn: messages and other events are served in
+ * between, in the order in which they came. */
+
+#include <stdbool.h>
+#include <systemd/sd-event.h>
+
+typedef struct Slice Slice;
+
+typedef void (*slice_run_t)(void *userdata);
+
+/* It is off. */
+int slice_new(sd_event *event, slice_run_t run, void *userdata, Slice **ret);
+Slice *slice_free(Slice *s);
+/* On: run is called once a turn, until it is off. Never from within this call. */
+void slice_set(Slice *s, bool on);
