@@ -281,6 +281,8 @@ int topology_read(const char *root, Topology **ret)
         if (r < 0)
                 return r;
         r = topology_read_devices(root_fd, t);
+        if (r >= 0)
+                r = topology_read_zones(root_fd, t);
         if (r < 0)
                 return r;
         r = attribute_foreach(root_fd, TIER_DIR, read_tier, t);
