@@ -12,6 +12,7 @@ libmachine_la_SOURCES = \
 	daemon/topology-facts.c \
 	daemon/topology-gpu.c \
 	daemon/topology-read.c \
+	daemon/topology-zone.c \
 	daemon/topology-read.h
 
 # Everything of the daemon but its main(): cdmd and the tests link it.

@@ -292,6 +292,7 @@ static bool same_node(const Node *a, const Node *b)
 {
         return a->id == b->id && a->online == b->online && a->has_cpu == b->has_cpu &&
                a->size_bytes == b->size_bytes && a->tier == b->tier && a->dax == b->dax &&
+               a->removable == b->removable && a->kernel_zone == b->kernel_zone &&
                a->read_bandwidth_mbps == b->read_bandwidth_mbps &&
                a->read_latency_ns == b->read_latency_ns &&
                strcmp(a->device ? a->device : "", b->device ? b->device : "") == 0;

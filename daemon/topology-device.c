@@ -183,75 +183,32 @@ static int read_region(int root_fd, const char *name, void *userdata)
                                  &(BlockNodes){ .topology = userdata, .device = device });
 }
 
-/* Which blocks of memory does a node have? */
-typedef struct NodeBlocks {
-        uint64_t lowest;
-        bool any, plugged;
-} NodeBlocks;
-
-static int look_at_block(int root_fd, const char *name, void *userdata)
+static int find_lowest_block(int root_fd _unused_, const char *name, void *userdata)
 {
-        _cleanup_free_ char *path = NULL;
-        NodeBlocks *b = userdata;
-        uint64_t block;
+        uint64_t *lowest = userdata, block;
         int n = 0;
 
-        if (sscanf(name, "memory%" SCNu64 "%n", &block, &n) != 1 || n == 0 || name[n] != '\0')
-                return 0;
-        if (!b->any || block < b->lowest)
-                b->lowest = block;
-        b->any = true;
-        if (b->plugged)
-                return 0;
-        if (asprintf(&path, MEM_DIR "/%s/firmware_node", name) < 0) {
-                path = NULL;
-                return -ENOMEM;
-        }
-        b->plugged = attribute_exists(root_fd, path) == 0;
+        if (sscanf(name, "memory%" SCNu64 "%n", &block, &n) == 1 && n > 0 && name[n] == '\0' &&
+            block < *lowest)
+                *lowest = block;
         return 0;
-}
-
-static int read_blocks(int root_fd, int node, NodeBlocks *ret)
-{
-        _cleanup_free_ char *folder = NULL;
-
-        *ret = (NodeBlocks){ 0 };
-        if (asprintf(&folder, "sys/devices/system/node/node%d", node) < 0) {
-                folder = NULL;
-                return -ENOMEM;
-        }
-        return attribute_foreach(root_fd, folder, look_at_block, ret);
 }
 
 int topology_node_address(int root_fd, int node, uint64_t *ret)
 {
-        uint64_t block_bytes;
-        NodeBlocks b;
+        uint64_t lowest = UINT64_MAX, block_bytes;
+        char folder[64];
 
-        int r = read_blocks(root_fd, node, &b);
+        snprintf(folder, sizeof(folder), "sys/devices/system/node/node%d", node);
+        int r = attribute_foreach(root_fd, folder, find_lowest_block, &lowest);
         if (r >= 0)
                 r = read_hex(root_fd, MEM_DIR "/block_size_bytes", &block_bytes);
         if (r < 0)
                 return r;
-        if (!b.any || block_bytes == 0 || b.lowest > UINT64_MAX / block_bytes)
+        if (block_bytes == 0 || lowest > UINT64_MAX / block_bytes)
                 return -ENODATA;
-        *ret = b.lowest * block_bytes;
+        *ret = lowest * block_bytes;
         return 0;
-}
-
-/* A device's memory goes when its driver lets go of it. Memory that was plugged in belongs to an ACPI memory
- * device, to which the kernel links its blocks (acpi_bind_memblk()); that of boot does not. */
-static int read_removable(int root_fd, Node *n)
-{
-        NodeBlocks b;
-        int r;
-
-        n->removable = n->dax || n->device;
-        if (n->removable || n->has_cpu || n->size_bytes == 0)
-                return 0;
-        r = read_blocks(root_fd, n->id, &b);
-        n->removable = r >= 0 && b.plugged;
-        return r == -ENOMEM ? r : 0;
 }
 
 int topology_read_devices(int root_fd, Topology *t)
@@ -263,8 +220,6 @@ int topology_read_devices(int root_fd, Topology *t)
                 r = attribute_foreach(root_fd, KMEM_DIR, read_dax, t);
         if (r >= 0)
                 r = attribute_foreach(root_fd, CXL_DIR, read_region, t);
-        for (size_t i = 0; r >= 0 && i < t->n_nodes; i++)
-                r = read_removable(root_fd, &t->nodes[i]);
         return r;
 }
 

@@ -5,7 +5,7 @@
 
 #include "policy/topology.h"
 
-/* Fills in `device`, `dax` and `removable` of the nodes. Best source first, and the first that names a device stays:
+/* Fills in `device` and `dax` of the nodes. Best source first, and the first that names a device stays:
  * NVIDIA's driver ("0004:04:00.0"), CXL ("mem0", or "region0" when that is interleaved over several), other
  * devices of the dax bus ("dax0.0"). -ENOMEM is the only failure. */
 int topology_read_devices(int root_fd, Topology *t);
@@ -14,6 +14,9 @@ int topology_read_devices(int root_fd, Topology *t);
  * that it is attached to (sys/bus/pci/devices/ADDRESS/numa_node); empty when the kernel does not know.
  * -EINVAL: no PCI address; -ENOENT: no such device here. */
 int topology_read_near(const char *root, const Topology *t, const char *pci, NodeSet *ret);
+
+/* `removable` and `kernel_zone`, when devices are known. -ENOMEM is the only failure. */
+int topology_read_zones(int root_fd, Topology *t);
 
 /* Between topology-*.c: gives a node its device, unless it has one or the name is no device's (-ENOMEM); the
  * nodes of NVIDIA's GPUs (-ENOMEM); where a node's memory begins, by its blocks (negative errno: unknown).

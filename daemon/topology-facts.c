@@ -169,76 +169,6 @@ int topology_read_hugetlb(const char *root, int node, uint64_t *ret_bytes, uint6
         return r;
 }
 
-/* "Node 2, zone   Normal" starts a zone of /proc/zoneinfo; "        managed  262144" are its pages. */
-static void read_zones(int root_fd, Topology *t, NodeSet *ret_known)
-{
-        int fd = attribute_open(root_fd, "proc/zoneinfo");
-        FILE *f = fd < 0 ? NULL : fdopen(fd, "r");
-        _cleanup_free_ char *line = NULL;
-        Node *n = NULL;
-        char zone[16] = "";
-        size_t size = 0;
-        int node;
-
-        if (!f) {
-                if (fd >= 0)
-                        close(fd);
-                return;
-        }
-        while (getline(&line, &size, f) > 0) {
-                unsigned long long managed;
-
-                if (sscanf(line, "Node %4d, zone %15s", &node, zone) == 2) {
-                        n = topology_get(t, node);
-                        if (n)
-                                nodeset_add(ret_known, node);
-                } else if (n && sscanf(line, " managed %llu", &managed) == 1 && managed > 0 &&
-                           strcmp(zone, "Movable") != 0 && strcmp(zone, "Device") != 0) {
-                        n->kernel_zone = true;
-                }
-        }
-        fclose(f);
-}
-
-/* valid_zones of a block that is online names the one that it is in. */
-static int look_at_zone(int root_fd, const char *name, void *userdata)
-{
-        _cleanup_free_ char *state = NULL, *zones = NULL;
-
-        if (strncmp(name, "memory", strlen("memory")) != 0)
-                return 0;
-        if (attribute_read(root_fd, &state, "sys/devices/system/memory/%s/state", name) == 0 &&
-            strncmp(state, "online", 6) != 0)
-                return 0;
-        if (attribute_read(root_fd, &zones, "sys/devices/system/memory/%s/valid_zones", name) < 0)
-                return 0;
-        if (strncmp(zones, "Movable", 7) != 0 && strncmp(zones, "none", 4) != 0)
-                *(bool *)userdata = true;
-        return 0;
-}
-
-/* One file for all nodes where the kernel has it; else (a copy of a machine, a file kept from cdmctl's
- * user) block by block, for the nodes to which it matters. */
-static int read_kernel_zones(int root_fd, Topology *t)
-{
-        NodeSet known = NODESET_EMPTY;
-        int r = 0;
-
-        for (size_t i = 0; i < t->n_nodes; i++)
-                t->nodes[i].kernel_zone = false;
-        read_zones(root_fd, t, &known);
-        for (size_t i = 0; r >= 0 && i < t->n_nodes; i++) {
-                char folder[sizeof(NODE_DIR "/nodeXXXXXXXXXXX")];
-                Node *n = &t->nodes[i];
-
-                if (!n->removable || n->size_bytes == 0 || nodeset_contains(&known, n->id))
-                        continue;
-                snprintf(folder, sizeof(folder), NODE_DIR "/node%d", n->id);
-                r = attribute_foreach(root_fd, folder, look_at_zone, &n->kernel_zone);
-        }
-        return r;
-}
-
 int topology_read_facts(const char *root, Topology *t)
 {
         int root_fd = attribute_root_open(root), r;
@@ -250,8 +180,6 @@ int topology_read_facts(const char *root, Topology *t)
         r = read_nvidia(root_fd, t);
         for (size_t i = 0; r >= 0 && i < t->n_nodes; i++)
                 r = read_hugetlb(root_fd, t->nodes[i].id, "nr_hugepages", &t->nodes[i].hugetlb_bytes);
-        if (r >= 0)
-                r = read_kernel_zones(root_fd, t);
         close(root_fd);
         return r;
 }

@@ -360,6 +360,8 @@ int topology_read_explained(const char *root, Topology **ret, char **ret_error)
         if (r < 0)
                 return r;
         r = topology_read_devices(root_fd, t);
+        if (r >= 0)
+                r = topology_read_zones(root_fd, t);
         if (r < 0)
                 return r;
         r = attribute_foreach(root_fd, TIER_DIR, read_tier, t);

@@ -26,7 +26,7 @@ typedef struct Node {
         bool dax;                     /* memory that a dax/kmem device put online */
         char *device;           /* "0004:04:00.0", "dax0.0", "mem0" ... or NULL: the device it belongs to */
         bool removable;         /* it was plugged in, or a driver put it online: it may be taken out again */
-        bool kernel_zone;       /* some of it is in a zone that kernel data may come to (not ZONE_MOVABLE) */
+        bool kernel_zone;       /* ... and some of that is in a zone for kernel data (not ZONE_MOVABLE) */
         uint64_t hugetlb_bytes; /* in the pools of huge pages there, used or not */
         uint16_t *distance;     /* n entries in the order of Topology.nodes, or NULL */
 } Node;

@@ -216,18 +216,24 @@ pool hbm Nodes=2-3
 for node in 0 1 2 3; do zoneinfo $node Normal; done
 mkdir -p "$root/sys/devices/system/node/node2/memory64" "$root/sys/devices/system/node/node3/memory96" \
         "$root/sys/devices/system/memory/memory64" "$root/sys/devices/system/memory/memory96"
+for block in 64 96; do
+        echo online >"$root/sys/devices/system/memory/memory$block/state"
+        echo Normal >"$root/sys/devices/system/memory/memory$block/valid_zones"
+done
 quiet
 ln -s ../../../LNXSYSTM:00/LNXSYBUS:00/PNP0C80:00 "$root/sys/devices/system/memory/memory96/firmware_node"
 mkdir -p "$root/sys/devices/LNXSYSTM:00/LNXSYBUS:00/PNP0C80:00"
 warns 'Memory of node 3 was put online in a zone for kernel data'
-# a copy of a machine without /proc/zoneinfo, block by block; what is offline says where it could go
-rm "$root/proc/zoneinfo"
-echo online >"$root/sys/devices/system/memory/memory96/state"
-echo Normal >"$root/sys/devices/system/memory/memory96/valid_zones"
-warns 'Memory of node 3 was put online in a zone for kernel data'
 echo Movable >"$root/sys/devices/system/memory/memory96/valid_zones"
 quiet
+# what is offline says where it could go
 echo offline >"$root/sys/devices/system/memory/memory96/state"
 echo 'Normal Movable' >"$root/sys/devices/system/memory/memory96/valid_zones"
 quiet
+# a copy of a machine without /proc/zoneinfo: a device's memory block by block
+bare_root mig
+quiet
+mkdir -p "$root/sys/devices/system/node/node3/memory8544" "$root/sys/devices/system/memory/memory8544"
+echo Normal >"$root/sys/devices/system/memory/memory8544/valid_zones"
+warns 'Memory of node 3 was put online in a zone for kernel data'
 finish

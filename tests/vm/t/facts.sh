@@ -117,6 +117,21 @@ check_status 1 "a node outside of the pool" cdmctl request hbm 64M --unit train-
 like "is told with the pool's" "$output" 'nodes 1-2 are not all in pool hbm, which has 2-3'
 check_status 2 "no list of nodes" cdmctl request hbm 64M --unit train-near.service --nodes 2-
 is "nothing is left of all this" "$(site_list length)" 0
+
+is "which nodes are in which pool is noted for the next boot" "$(cat /var/lib/cdmd/pools)" "hbm 2-3"
+inside umount /proc/driver
+check "reload without the driver" cdmctl reload
+is "the nodes are there on the firmware's word" "$(cdmctl nodes --json=short | jq --compact-output 'map(.evidence | . != null and test("tier|hmat"))')" '[false,false,true,true]'
+is "no zone matters of memory that stays until the end" "$(warnings | grep 'zone for kernel data')" ""
+zone_is_told() {
+        warnings | grep -q 'Memory of node 3 was put online in a zone for kernel data'
+}
+online=$(cat /sys/devices/system/memory/auto_online_blocks)
+echo online >/sys/devices/system/memory/auto_online_blocks
+check "a DIMM is plugged into node 3" vm-monitor object_add memory-backend-ram,id=hz,size=256M
+check "(the DIMM)" vm-monitor device_add pc-dimm,id=dz,memdev=hz,node=3
+check "that kernel data may come to it is told" wait_for 60 zone_is_told
+echo "$online" >/sys/devices/system/memory/auto_online_blocks
 systemctl stop train-near
 site_down
 finish
