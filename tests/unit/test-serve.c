@@ -40,10 +40,11 @@ static Rule *rule_new(const char *file, const char *first, const char *second, O
 
 static void start(void)
 {
-        PoolConfig hbm = { .name = (char *)"hbm", .nodes_auto = true, .tier = TIER_UNKNOWN };
+        PoolConfig hbm = { .name = (char *)"hbm", .nodes = nodeset_of(2), .tier = TIER_UNKNOWN };
         const PoolConfig *configs[] = { &hbm };
         char *error = NULL;
 
+        nodeset_add(&hbm.nodes, 3);
         topology = machine_new();
         machine_add(topology, 0, 100 * PAGE, true);
         machine_add(topology, 2, 100 * PAGE, false);
