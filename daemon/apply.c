@@ -36,15 +36,16 @@ typedef struct StepJob {
 
         /* what came of it */
         char *message;
+        DrainMove *move; /* STEP_MIGRATE, STEP_DRAIN: under way */
         MoveResult moved;
-        uint64_t evicted_bytes;
+        DrainEvict evict;
         NumaBytes *residue;
         size_t n_residue;
 } StepJob;
 
 struct Apply {
         Gate *gate;
-        Worker *worker;
+        Worker *worker, *mover;
         char *unit;
         char *cgroup;
         uint64_t cgroup_id;
@@ -87,6 +88,7 @@ static StepJob *step_job_free(StepJob *j)
         free(j->cgroup);
         free(j->message);
         free(j->residue);
+        drain_move_free(j->move);
         free(j);
         return NULL;
 }
@@ -214,15 +216,16 @@ static int do_verify(StepJob *j, int fd)
 static int do_move(StepJob *j, int fd, Job *job)
 {
         uint64_t limit = j->step.kind == STEP_MIGRATE ? j->limit_bytes : j->step.bytes;
-        const NodeSet *from = &j->step.from, *to = &j->step.nodes;
-        int r;
+        bool cold_first = limit > 0 && j->step.kind == STEP_DRAIN;
+        int r = 0;
 
-        if (limit == 0)
-                r = drain_move(fd, from, to, j->bandwidth, job, &j->moved);
-        else if (j->step.kind == STEP_DRAIN)
-                r = drain_move_coldest(fd, from, to, limit, j->bandwidth, job, &j->moved);
-        else
-                r = drain_move_some(fd, from, to, limit, j->bandwidth, job, &j->moved);
+        if (!j->move)
+                r = drain_move_new(&j->step.from, &j->step.nodes, limit > 0 ? limit : UINT64_MAX, cold_first,
+                                   j->bandwidth, &j->move);
+        if (r >= 0)
+                r = drain_move_run(j->move, fd, job);
+        if (r == 0)
+                j->moved = drain_move_result(j->move);
         if (r < 0 && r != -ECANCELED)
                 j->message = message_new("cannot move pages of %s: %s", j->cgroup, strerror(-r));
         return r;
@@ -252,7 +255,7 @@ static int run_step(Job *job, void *userdata)
                 r = do_move(j, fd, job);
                 break;
         case STEP_EVICT:
-                r = drain_evict(fd, &j->step.from, job, &j->evicted_bytes);
+                r = drain_evict(fd, &j->step.from, job, &j->evict);
                 break;
         case STEP_MEASURE:
                 r = cgroup_read_numa(fd, &j->step.from, &j->residue, &j->n_residue);
@@ -327,7 +330,7 @@ static void collect(Apply *a, StepJob *j)
 {
         a->result.moved_bytes += j->moved.moved_bytes;
         a->result.failed_bytes += j->moved.failed_bytes;
-        a->result.evicted_bytes += j->evicted_bytes;
+        a->result.evicted_bytes += j->evict.evicted_bytes;
         if (j->step.kind == STEP_MEASURE) {
                 free(a->result.residue);
                 a->result.residue = TAKE_PTR(j->residue);
@@ -385,6 +388,34 @@ static NodeSet opened_nodes(const Apply *a)
         return nodeset_intersect(&opened, &a->step.nodes);
 }
 
+/* Does the write take nodes away? An inverse is not compared with anything: most often it does. */
+static bool narrows(const Step *s)
+{
+        return !s->has_inverse || !nodeset_is_subset(&s->inverse_nodes, &s->nodes);
+}
+
+/* What moves pages has threads of its own, and pauses there (daemon/drain.h), so that nothing else waits for
+ * it. A narrowing may move up to 64 MiB that a drain has left, and with many threads it keeps the thread for
+ * seconds: it goes there as well, so that it does not stand in the way of what only reads or widens. But it
+ * goes there before all drains, since it closes something; those give the thread back after a tenth of a
+ * second. */
+static int submit_step(Apply *a, StepJob *j)
+{
+        switch (j->step.kind) {
+        case STEP_MIGRATE:
+        case STEP_DRAIN:
+        case STEP_EVICT:
+                return worker_submit(a->mover, run_step, on_job_done, on_job_progress, j, &a->job);
+        case STEP_WRITE:
+                if (narrows(&j->step))
+                        return worker_submit_first(a->mover, run_step, on_job_done, on_job_progress, j,
+                                                   &a->job);
+                /* fall through */
+        default:
+                return worker_submit(a->worker, run_step, on_job_done, on_job_progress, j, &a->job);
+        }
+}
+
 static int start_job(Apply *a)
 {
         _cleanup_(step_job_free_p) StepJob *j = calloc(1, sizeof(*j));
@@ -402,7 +433,7 @@ static int start_job(Apply *a)
         j->cgroup = strdup(a->cgroup);
         if (!j->cgroup)
                 return -ENOMEM;
-        r = worker_submit(a->worker, run_step, on_job_done, on_job_progress, j, &a->job);
+        r = submit_step(a, j);
         if (r < 0)
                 return r;
         a->step_job = TAKE_PTR(j);
@@ -515,8 +546,9 @@ static int start_plan(Apply *a)
         return 0;
 }
 
-int apply_start(Gate *gate, Worker *worker, const ApplyTarget *target, const Plan *plan, uint64_t bandwidth,
-                apply_done_t done, apply_progress_t progress, void *userdata, Apply **ret)
+int apply_start(Gate *gate, Worker *worker, Worker *mover, const ApplyTarget *target, const Plan *plan,
+                uint64_t bandwidth, apply_done_t done, apply_progress_t progress, void *userdata,
+                Apply **ret)
 {
         _cleanup_(apply_free_p) Apply *a = calloc(1, sizeof(*a));
         int r;
@@ -525,6 +557,7 @@ int apply_start(Gate *gate, Worker *worker, const ApplyTarget *target, const Pla
                 return -ENOMEM;
         a->gate = gate;
         a->worker = worker;
+        a->mover = mover;
         a->cgroup_id = target->cgroup_id;
         a->foreign = target->foreign;
         a->limit_bytes = target->migrate_max_bytes;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Carries out a plan for one tenant, step by step: blocking steps on a worker, property steps on the bus.
+/* Carries out a plan for one tenant, step by step: blocking steps on workers, property steps on the bus.
  * When a step fails, the inverses of those done before run: writes first, as on the way there, each kind
  * in reverse order. This is the only place that changes what a cgroup may use. */
 
@@ -38,8 +38,10 @@ typedef struct Apply Apply;
 typedef void (*apply_done_t)(Apply *a, const ApplyResult *result, void *userdata);
 typedef void (*apply_progress_t)(Apply *a, StepKind step, uint64_t bytes_left, void *userdata);
 
-int apply_start(Gate *gate, Worker *worker, const ApplyTarget *target, const Plan *plan, uint64_t bandwidth,
-                apply_done_t done, apply_progress_t progress, void *userdata, Apply **ret);
+/* worker: for what is short; mover: for what moves pages. */
+int apply_start(Gate *gate, Worker *worker, Worker *mover, const ApplyTarget *target, const Plan *plan,
+                uint64_t bandwidth, apply_done_t done, apply_progress_t progress, void *userdata,
+                Apply **ret);
 /* Cancels: the step in flight ends by itself (a call to systemd is not taken back), the rest is not done,
  * nothing is undone, and done is not called. Does not block. */
 Apply *apply_free(Apply *a);

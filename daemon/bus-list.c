@@ -392,7 +392,7 @@ static int lister_read(BusLister *l)
 {
         lister_set_slice(l, false);
         l->phase = PHASE_READ;
-        return worker_submit(l->manager->worker, lister_on_worker, lister_on_read, NULL, l, &l->job);
+        return worker_submit(l->manager->reader, lister_on_worker, lister_on_read, NULL, l, &l->job);
 }
 
 /* The question was read before, so nonsense does not come this far. */

@@ -12,10 +12,33 @@
 #include "daemon/memory.h"
 #include "policy/macro.h"
 
+static int open_pagemap(pid_t pid)
+{
+        char path[64];
+
+        snprintf(path, sizeof(path), "/proc/%d/pagemap", (int)pid);
+        int fd = open(path, O_RDONLY | O_CLOEXEC);
+        return fd < 0 ? -errno : fd;
+}
+
+int drain_maps_reopen(DrainProcess *p)
+{
+        p->pagemap = open_pagemap(p->pid);
+        return p->pagemap;
+}
+
+void drain_maps_close(DrainMaps *m)
+{
+        for (size_t i = 0; i < m->n_processes; i++) {
+                if (m->processes[i].pagemap >= 0)
+                        close(m->processes[i].pagemap);
+                m->processes[i].pagemap = -EBADF;
+        }
+}
+
 void drain_maps_clear(DrainMaps *m)
 {
-        for (size_t i = 0; i < m->n_processes; i++)
-                close(m->processes[i].pagemap);
+        drain_maps_close(m);
         free(m->processes);
         free(m->items);
         *m = (DrainMaps){ 0 };
@@ -143,10 +166,8 @@ static void read_rest(pid_t pid, const char *file, DrainMap *maps, size_t n)
 int drain_maps_add(DrainMaps *m, pid_t pid, const NodeSet *nodes, bool by_use)
 {
         size_t first = m->n_items;
-        char path[64];
 
-        snprintf(path, sizeof(path), "/proc/%d/pagemap", (int)pid);
-        int fd = open(path, O_RDONLY | O_CLOEXEC);
+        int fd = open_pagemap(pid);
         if (fd < 0)
                 return 0;
         int r = read_numa_maps(m, pid, nodes);

@@ -35,6 +35,11 @@ typedef struct DrainMaps {
 
 void drain_maps_clear(DrainMaps *m);
 
+/* For a pause: the maps stay, the files do not. */
+void drain_maps_close(DrainMaps *m);
+/* Of the process that has the number now. The descriptor, or a negative errno. */
+int drain_maps_reopen(DrainProcess *p);
+
 /* Adds those of a process; by_use: `used` is filled in as well. 0 for one that is gone, or that cannot be
  * read.
  */

@@ -20,6 +20,11 @@
  * bandwidth is kept. (migrate_pages(2) would isolate all pages of a process at once, with its address space
  * locked.)
  *
+ * To keep the bandwidth, and where others wait for the thread, the move pauses between two chunks: its state
+ * is all in DrainMove, drain_move_run() returns JOB_PAUSED and goes on when it is called again. Thousands may
+ * be paused, so that no file stays open meanwhile; a process is looked at again only if the cgroup still has
+ * it, since its number may be another one's by then.
+ *
  * Whatever vanishes meanwhile, a page, a mapping or a process, needs no draining any more. What comes in
  * meanwhile, by fork or by allocation, is caught by the next pass. */
 
@@ -31,34 +36,56 @@
 #define SPARE_BYTES       (16ULL << 20) /* left free on a target */
 #define EVICT_CHUNK_BYTES (32ULL << 20)
 #define EVICT_USELESS_MAX 2
-#define SLEEP_SLICE_USEC  100000
+#define SLICE_USEC        100000 /* after that others have the thread, if any wait */
+#define NAP_USEC          2000   /* is not worth a timer */
 
 typedef struct Target {
         int node;
         uint64_t room_bytes;
 } Target;
 
-typedef struct Mover {
-        const NodeSet *from;
-        const NodeSet *to;
-        uint64_t bandwidth;
-        uint64_t limit_bytes; /* moves no more than that */
-        bool cold_first;      /* and begins with what was not used lately */
-        Job *job;
-        uint64_t left_bytes; /* for progress */
-        uint64_t moved_bytes;
-        uint64_t failed_bytes; /* of this pass */
-        Target *targets;
-        size_t n_targets;
-
-        /* the chunk */
+/* What is collected and then moved at once. */
+typedef struct Chunk {
         pid_t pid;
         uint64_t page_bytes; /* of the mapping: hugetlb has its own */
         size_t n;
         void *page[CHUNK_PAGES];
         int node[CHUNK_PAGES];
         int status[CHUNK_PAGES];
-} Mover;
+} Chunk;
+
+struct DrainMove {
+        NodeSet from, to;
+        uint64_t bandwidth;
+        uint64_t limit_bytes; /* moves no more than that */
+        bool cold_first;      /* and begins with what was not used lately */
+        uint64_t left_bytes;  /* for progress */
+        uint64_t moved_bytes;
+        uint64_t failed_bytes; /* of this pass */
+        Target *targets;
+        size_t n_targets;
+
+        /* how far it is */
+        unsigned pass;
+        uint64_t moved_before; /* this pass */
+        pid_t *pids;           /* of this pass; NULL: it has not begun */
+        size_t n_pids, at_pid;
+        DrainMaps maps;
+        bool has_maps; /* of the process, or of all of them */
+        size_t at_map;
+        uint64_t at_address;  /* 0: at its start */
+        uint64_t seen_before; /* this mapping */
+        int first_error;
+
+        /* while it runs */
+        Job *job;
+        Chunk *chunk;
+        uint64_t slice_started_usec;
+        int cgroup_fd;
+        pid_t *members; /* after a pause: who is in the cgroup now */
+        size_t n_members;
+        bool was_paused;
+};
 
 static uint64_t now_usec(void)
 {
@@ -68,23 +95,21 @@ static uint64_t now_usec(void)
         return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
 }
 
-/* Sleeps in slices, so that a cancelled job ends soon. */
-static int keep_bandwidth(const Mover *m, uint64_t bytes, uint64_t started_usec)
+/* After a chunk. Without a job there is nobody to give the thread back to. */
+static int keep_bandwidth(const DrainMove *m, uint64_t bytes, uint64_t started_usec)
 {
-        uint64_t due, now;
+        uint64_t due_usec = started_usec, at_usec = now_usec();
 
         if (job_is_cancelled(m->job))
                 return -ECANCELED;
-        if (m->bandwidth == 0)
-                return 0;
-        due = started_usec + (uint64_t)((double)bytes * 1e6 / (double)m->bandwidth);
-        while ((now = now_usec()) < due) {
-                uint64_t slice = due - now < SLEEP_SLICE_USEC ? due - now : SLEEP_SLICE_USEC;
-
-                usleep((useconds_t)slice);
-                if (job_is_cancelled(m->job))
-                        return -ECANCELED;
-        }
+        if (m->bandwidth > 0)
+                due_usec += (uint64_t)((double)bytes * 1e6 / (double)m->bandwidth);
+        if (m->job && due_usec > at_usec + NAP_USEC)
+                return job_pause(m->job, due_usec);
+        if (due_usec > at_usec)
+                usleep((useconds_t)(due_usec - at_usec));
+        if (m->job && at_usec > m->slice_started_usec + SLICE_USEC && job_others_wait(m->job))
+                return job_pause(m->job, 0);
         return 0;
 }
 
@@ -129,7 +154,7 @@ static uint64_t read_free_bytes(int node)
         return kib * 1024;
 }
 
-static void read_room(Mover *m)
+static void read_room(DrainMove *m)
 {
         for (size_t i = 0; i < m->n_targets; i++) {
                 uint64_t free_bytes = read_free_bytes(m->targets[i].node);
@@ -138,19 +163,19 @@ static void read_room(Mover *m)
         }
 }
 
-static int find_targets(Mover *m)
+static int find_targets(DrainMove *m)
 {
         int distance[NODE_MAX] = { 0 };
         size_t n = 0;
 
-        m->n_targets = nodeset_count(m->to);
-        if (m->n_targets == 0 || nodeset_is_empty(m->from) || nodeset_intersects(m->from, m->to))
+        m->n_targets = nodeset_count(&m->to);
+        if (m->n_targets == 0 || nodeset_is_empty(&m->from) || nodeset_intersects(&m->from, &m->to))
                 return -EINVAL;
         m->targets = calloc(m->n_targets, sizeof(*m->targets));
         if (!m->targets)
                 return -ENOMEM;
-        read_distances(nodeset_next(m->from, 0), distance);
-        NODESET_FOREACH (node, m->to) {
+        read_distances(nodeset_next(&m->from, 0), distance);
+        NODESET_FOREACH (node, &m->to) {
                 size_t i = n++;
 
                 for (; i > 0 && distance[m->targets[i - 1].node] > distance[node]; i--)
@@ -162,52 +187,54 @@ static int find_targets(Mover *m)
 }
 
 /* The nearest with room. When none has, the nearest: the kernel then reclaims there, or refuses. */
-static int pick_target(Mover *m)
+static int pick_target(DrainMove *m)
 {
         for (size_t i = 0; i < m->n_targets; i++) {
-                if (m->targets[i].room_bytes < m->page_bytes)
+                if (m->targets[i].room_bytes < m->chunk->page_bytes)
                         continue;
-                m->targets[i].room_bytes -= m->page_bytes;
+                m->targets[i].room_bytes -= m->chunk->page_bytes;
                 return m->targets[i].node;
         }
         return m->targets[0].node;
 }
 
-static bool on_source(const Mover *m, int node)
+static bool on_source(const DrainMove *m, int node)
 {
-        return node >= 0 && node < NODE_MAX && nodeset_contains(m->from, node);
+        return node >= 0 && node < NODE_MAX && nodeset_contains(&m->from, node);
 }
 
-static int query_chunk(Mover *m)
+static int query_chunk(Chunk *c)
 {
-        return pages_locate(m->pid, m->n, m->page, m->status);
+        return pages_locate(c->pid, c->n, c->page, c->status);
 }
 
 /* Asks where the pages of the chunk are and keeps those on `from`. */
-static int select_pages(Mover *m)
+static int select_pages(DrainMove *m)
 {
-        uint64_t budget = (m->limit_bytes - m->moved_bytes) / m->page_bytes;
+        Chunk *c = m->chunk;
+        uint64_t budget = (m->limit_bytes - m->moved_bytes) / c->page_bytes;
         size_t kept = 0;
         int r;
 
-        r = query_chunk(m);
+        r = query_chunk(c);
         if (r < 0)
                 return r;
-        for (size_t i = 0; i < m->n && kept < budget; i++)
-                if (on_source(m, m->status[i]))
-                        m->page[kept++] = m->page[i];
-        m->n = kept;
+        for (size_t i = 0; i < c->n && kept < budget; i++)
+                if (on_source(m, c->status[i]))
+                        c->page[kept++] = c->page[i];
+        c->n = kept;
         for (size_t i = 0; i < kept; i++)
-                m->node[i] = pick_target(m);
+                c->node[i] = pick_target(m);
         return 0;
 }
 
 /* Moves the selected pages and counts those that stayed. A positive answer, -ENOMEM or -EBUSY mean that some
  * did. Which ones, the status does not say reliably (tail pages of a huge page report errors although they
  * went with their head), so it is asked again unless all is well. */
-static int move_selected(Mover *m, uint64_t *ret_stayed)
+static int move_selected(DrainMove *m, uint64_t *ret_stayed)
 {
-        long answer = pages_move(m->pid, m->n, m->page, m->node, m->status);
+        Chunk *c = m->chunk;
+        long answer = pages_move(c->pid, c->n, c->page, c->node, c->status);
         bool all = answer == 0;
         uint64_t stayed = 0;
         int r;
@@ -215,102 +242,137 @@ static int move_selected(Mover *m, uint64_t *ret_stayed)
         if (answer == -ESRCH || answer == -EPERM || answer == -EACCES || answer == -EINVAL ||
             answer == -ENODEV)
                 return (int)answer;
-        for (size_t i = 0; all && i < m->n; i++)
-                all = m->status[i] == m->node[i];
+        for (size_t i = 0; all && i < c->n; i++)
+                all = c->status[i] == c->node[i];
         if (!all) {
-                r = query_chunk(m);
+                r = query_chunk(c);
                 if (r < 0)
                         return r;
-                for (size_t i = 0; i < m->n; i++)
-                        stayed += on_source(m, m->status[i]);
+                for (size_t i = 0; i < c->n; i++)
+                        stayed += on_source(m, c->status[i]);
         }
         *ret_stayed = stayed;
         return 0;
 }
 
-/* Moves what the chunk has collected. -ESRCH: the process is gone. */
-static int flush_chunk(Mover *m)
+/* Moves what the chunk has collected. -ESRCH: the process is gone. JOB_PAUSED: it is moved all the same. */
+static int flush_chunk(DrainMove *m)
 {
+        Chunk *c = m->chunk;
         uint64_t started_usec = now_usec(), tried, stayed = 0, moved_bytes;
         int r;
 
-        if (m->n == 0)
+        if (c->n == 0)
                 return 0;
         r = select_pages(m);
-        tried = m->n;
+        tried = c->n;
         if (r == 0 && tried > 0)
                 r = move_selected(m, &stayed);
-        m->n = 0;
+        c->n = 0;
         if (r < 0)
                 return r;
-        moved_bytes = (tried - stayed) * m->page_bytes;
-        m->failed_bytes += stayed * m->page_bytes;
+        moved_bytes = (tried - stayed) * c->page_bytes;
+        m->failed_bytes += stayed * c->page_bytes;
         m->moved_bytes += moved_bytes;
         m->left_bytes -= m->left_bytes < moved_bytes ? m->left_bytes : moved_bytes;
         job_progress(m->job, m->left_bytes);
-        return keep_bandwidth(m, tried * m->page_bytes, started_usec);
+        return keep_bandwidth(m, tried * c->page_bytes, started_usec);
 }
 
-static int add_page(Mover *m, uint64_t address)
+static int add_page(DrainMove *m, uint64_t address)
 {
-        m->page[m->n++] = (void *)(uintptr_t)address;
-        return m->n == CHUNK_PAGES || m->n * m->page_bytes >= 64ULL << 20 ? flush_chunk(m) : 0;
+        Chunk *c = m->chunk;
+
+        c->page[c->n++] = (void *)(uintptr_t)address;
+        return c->n == CHUNK_PAGES || c->n * c->page_bytes >= 64ULL << 20 ? flush_chunk(m) : 0;
+}
+
+/* One window of a mapping's pagemap, from at_address on. Goes on behind the page after which it stopped. */
+static int move_window(DrainMove *m, const DrainMap *mapping, const uint64_t *entries, uint64_t n)
+{
+        const uint64_t small = (uint64_t)sysconf(_SC_PAGESIZE);
+        const uint64_t step = mapping->page_bytes / small, at = m->at_address;
+        int r = 0;
+
+        m->at_address = at + n * small;
+        /* A huge page may be larger than the window: then its first entry is in some window. */
+        for (uint64_t i = (step - (at - mapping->start) / small % step) % step; r == 0 && i < n; i += step) {
+                if (!(entries[i] & PAGEMAP_PRESENT))
+                        continue;
+                r = add_page(m, at + i * small);
+                if (r == JOB_PAUSED)
+                        m->at_address = at + (i + step) * small;
+        }
+        return r;
 }
 
 /* All present pages of a mapping, by windows of its pagemap. */
-static int move_mapping(Mover *m, const DrainMap *mapping, int pagemap)
+static int move_mapping(DrainMove *m, const DrainMap *mapping, pid_t pid, int pagemap)
 {
         const uint64_t small = (uint64_t)sysconf(_SC_PAGESIZE);
-        const uint64_t step = mapping->page_bytes / small;
         uint64_t entries[PAGEMAP_WINDOW];
-        uint64_t seen_before = m->moved_bytes + m->failed_bytes;
         int r = 0;
 
-        m->page_bytes = mapping->page_bytes;
-        for (uint64_t at = mapping->start; r == 0 && at < mapping->end;) {
-                uint64_t n = (mapping->end - at) / small;
+        m->chunk->pid = pid;
+        m->chunk->page_bytes = mapping->page_bytes;
+        if (m->at_address == 0) {
+                m->at_address = mapping->start;
+                m->seen_before = m->moved_bytes + m->failed_bytes;
+        }
+        while (r == 0 && m->at_address < mapping->end) {
+                uint64_t n = (mapping->end - m->at_address) / small;
                 ssize_t got;
 
-                if (m->moved_bytes >= m->limit_bytes ||
-                    m->moved_bytes + m->failed_bytes - seen_before >= mapping->pages * mapping->page_bytes)
+                if (m->moved_bytes >= m->limit_bytes || m->moved_bytes + m->failed_bytes - m->seen_before >=
+                                                                mapping->pages * mapping->page_bytes)
                         break;
                 n = n < PAGEMAP_WINDOW ? n : PAGEMAP_WINDOW;
                 got = pread(pagemap, entries, n * sizeof(entries[0]),
-                            (off_t)(at / small * sizeof(entries[0])));
+                            (off_t)(m->at_address / small * sizeof(entries[0])));
                 if (got <= 0)
                         break; /* the process is gone, or its end of the address space */
-                n = (uint64_t)got / sizeof(entries[0]);
-                /* A huge page may be larger than the window: then its first entry is in some window. */
-                for (uint64_t i = (step - (at - mapping->start) / small % step) % step; r == 0 && i < n;
-                     i += step)
-                        if (entries[i] & PAGEMAP_PRESENT)
-                                r = add_page(m, at + i * small);
-                at += n * small;
-                if (job_is_cancelled(m->job))
+                r = move_window(m, mapping, entries, (uint64_t)got / sizeof(entries[0]));
+                if (r == 0 && job_is_cancelled(m->job))
                         r = -ECANCELED;
         }
         if (r == 0)
                 r = flush_chunk(m);
-        m->n = 0;
+        m->chunk->n = 0;
         return r;
+}
+
+/* After a pause it has to be opened again, which only those are that the cgroup still has. */
+static int open_pagemap(DrainMove *m, DrainProcess *p)
+{
+        bool found = false;
+
+        if (p->pagemap >= 0 || !m->was_paused)
+                return p->pagemap;
+        if (!m->members && cgroup_read_pids(m->cgroup_fd, &m->members, &m->n_members) < 0)
+                return -ENOENT;
+        for (size_t i = 0; i < m->n_members && !found; i++)
+                found = m->members[i] == p->pid;
+        return found ? drain_maps_reopen(p) : -ESRCH;
 }
 
 /* Gone, or nothing that we may touch (a kernel thread): the others still count, and the first error is kept.
  */
-static int move_maps(Mover *m, const DrainMaps *maps, int *first_error)
+static int move_maps(DrainMove *m)
 {
-        for (size_t i = 0; i < maps->n_items && m->moved_bytes < m->limit_bytes; i++) {
-                const DrainProcess *p = &maps->processes[maps->items[i].process];
-                int r;
+        for (; m->at_map < m->maps.n_items && m->moved_bytes < m->limit_bytes; m->at_map++) {
+                const DrainMap *map = &m->maps.items[m->at_map];
+                DrainProcess *p = &m->maps.processes[map->process];
+                int pagemap = open_pagemap(m, p), r = -ESRCH;
 
-                m->pid = p->pid;
-                r = move_mapping(m, &maps->items[i], p->pagemap);
-                if (r == -ECANCELED)
+                if (pagemap >= 0)
+                        r = move_mapping(m, map, p->pid, pagemap);
+                if (r == -ECANCELED || r == JOB_PAUSED)
                         return r;
+                m->at_address = 0;
                 /* These are of this mapping only: it changed under us. */
                 if (r < 0 && r != -ESRCH && r != -EINVAL && r != -EFAULT && r != -ENOMEM &&
-                    *first_error == 0)
-                        *first_error = r;
+                    m->first_error == 0)
+                        m->first_error = r;
         }
         return 0;
 }
@@ -321,115 +383,154 @@ static uint64_t mappable_bytes(const NumaBytes *b)
         return b->anon + b->shmem;
 }
 
-/* Process by process, which holds little and moves what was seen just now; in the order of use all of them
- * have to be looked at first. */
-static int move_pass(Mover *m, int cgroup_fd)
+static void forget_maps(DrainMove *m)
 {
-        _cleanup_(drain_maps_clear) DrainMaps maps = { 0 };
-        _cleanup_free_ pid_t *pids = NULL;
-        int r, first_error = 0;
-        size_t n = 0;
-
-        m->failed_bytes = 0;
-        r = cgroup_read_pids(cgroup_fd, &pids, &n);
-        for (size_t i = 0; r == 0 && i < n && m->moved_bytes < m->limit_bytes; i++) {
-                r = drain_maps_add(&maps, pids[i], m->from, m->cold_first);
-                if (r == 0 && !m->cold_first) {
-                        r = move_maps(m, &maps, &first_error);
-                        drain_maps_clear(&maps);
-                }
-        }
-        if (r == 0 && m->cold_first) {
-                drain_maps_sort(&maps);
-                r = move_maps(m, &maps, &first_error);
-                for (size_t i = 0; i < maps.n_processes; i++)
-                        drain_maps_forget_use(maps.processes[i].pid);
-        }
-        return r < 0 ? r : first_error;
+        drain_maps_clear(&m->maps);
+        m->has_maps = false;
+        m->at_map = 0;
+        m->at_address = 0;
 }
 
-static int move_passes(Mover *m, int cgroup_fd)
+/* Process by process, which holds little and moves what was seen just now. */
+static int move_by_process(DrainMove *m)
 {
         int r = 0;
 
-        for (unsigned pass = 0; pass < PASSES_MAX; pass++) {
-                uint64_t before = m->moved_bytes, left;
-
-                if (cgroup_sum_numa(cgroup_fd, m->from, mappable_bytes, &left) == 0)
-                        m->left_bytes = left;
-                r = move_pass(m, cgroup_fd);
-                if (r < 0)
+        for (; r == 0 && m->at_pid < m->n_pids && m->moved_bytes < m->limit_bytes; m->at_pid++) {
+                if (!m->has_maps)
+                        r = drain_maps_add(&m->maps, m->pids[m->at_pid], &m->from, false);
+                m->has_maps = true;
+                if (r == 0)
+                        r = move_maps(m);
+                if (r == JOB_PAUSED)
                         return r;
-                if (m->moved_bytes >= m->limit_bytes || m->moved_bytes == before)
+                forget_maps(m);
+        }
+        return r;
+}
+
+/* In the order of use all of them have to be looked at first. */
+static int move_by_use(DrainMove *m)
+{
+        int r = 0;
+
+        if (!m->has_maps) {
+                for (size_t i = 0; r == 0 && i < m->n_pids; i++)
+                        r = drain_maps_add(&m->maps, m->pids[i], &m->from, true);
+                drain_maps_sort(&m->maps);
+                m->has_maps = true;
+        }
+        if (r == 0)
+                r = move_maps(m);
+        if (r == JOB_PAUSED)
+                return r;
+        for (size_t i = 0; r == 0 && i < m->maps.n_processes; i++)
+                drain_maps_forget_use(m->maps.processes[i].pid);
+        forget_maps(m);
+        return r;
+}
+
+static int pass_begin(DrainMove *m)
+{
+        uint64_t left;
+
+        m->moved_before = m->moved_bytes;
+        if (cgroup_sum_numa(m->cgroup_fd, &m->from, mappable_bytes, &left) == 0)
+                m->left_bytes = left;
+        m->failed_bytes = 0;
+        m->first_error = 0;
+        m->at_pid = 0;
+        return cgroup_read_pids(m->cgroup_fd, &m->pids, &m->n_pids);
+}
+
+static int move_pass(DrainMove *m)
+{
+        int r = m->was_paused ? 0 : pass_begin(m);
+
+        if (r == 0)
+                r = m->cold_first ? move_by_use(m) : move_by_process(m);
+        if (r == JOB_PAUSED)
+                return r;
+        m->was_paused = false;
+        free(m->pids);
+        m->pids = NULL;
+        return r < 0 ? r : m->first_error;
+}
+
+static int move_passes(DrainMove *m)
+{
+        for (; m->pass < PASSES_MAX; m->pass++) {
+                uint64_t left;
+                int r = move_pass(m);
+
+                if (r != 0)
+                        return r;
+                if (m->moved_bytes >= m->limit_bytes || m->moved_bytes == m->moved_before)
                         return 0;
-                if (cgroup_sum_numa(cgroup_fd, m->from, mappable_bytes, &left) < 0 || left < ENOUGH_BYTES)
+                if (cgroup_sum_numa(m->cgroup_fd, &m->from, mappable_bytes, &left) < 0 ||
+                    left < ENOUGH_BYTES)
                         return 0;
                 read_room(m);
         }
         return 0;
 }
 
-static int move(int cgroup_fd, Mover *m, MoveResult *ret)
+int drain_move_new(const NodeSet *from, const NodeSet *to, uint64_t limit_bytes, bool cold_first,
+                   uint64_t bandwidth, DrainMove **ret)
 {
-        int r = find_targets(m);
-
-        if (r == 0)
-                r = move_passes(m, cgroup_fd);
-        free(m->targets);
-        if (r < 0)
-                return r;
-        ret->moved_bytes = m->moved_bytes;
-        ret->failed_bytes = m->failed_bytes;
-        return 0;
-}
-
-static int mover_new(const NodeSet *from, const NodeSet *to, uint64_t bandwidth, Job *job, Mover **ret)
-{
-        Mover *m = calloc(1, sizeof(*m));
+        _cleanup_(drain_move_free_p) DrainMove *m = calloc(1, sizeof(*m));
 
         if (!m)
                 return -ENOMEM;
-        m->from = from;
-        m->to = to;
-        m->bandwidth = bandwidth;
-        m->limit_bytes = UINT64_MAX;
-        m->job = job;
-        *ret = m;
+        *m = (DrainMove){ .from = *from,
+                          .to = *to,
+                          .bandwidth = bandwidth,
+                          .limit_bytes = limit_bytes,
+                          .cold_first = cold_first };
+        int r = find_targets(m);
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(m);
         return 0;
 }
 
-int drain_move(int cgroup_fd, const NodeSet *from, const NodeSet *to, uint64_t bandwidth, Job *job,
-               MoveResult *ret)
+DrainMove *drain_move_free(DrainMove *m)
 {
-        _cleanup_free_ Mover *m = NULL;
-        int r = mover_new(from, to, bandwidth, job, &m);
-
-        return r < 0 ? r : move(cgroup_fd, m, ret);
+        if (!m)
+                return NULL;
+        drain_maps_clear(&m->maps);
+        free(m->pids);
+        free(m->members);
+        free(m->targets);
+        free(m);
+        return NULL;
 }
 
-int drain_move_some(int cgroup_fd, const NodeSet *from, const NodeSet *to, uint64_t limit_bytes,
-                    uint64_t bandwidth, Job *job, MoveResult *ret)
+int drain_move_run(DrainMove *m, int cgroup_fd, Job *job)
 {
-        _cleanup_free_ Mover *m = NULL;
-        int r = mover_new(from, to, bandwidth, job, &m);
+        _cleanup_free_ Chunk *chunk = malloc(sizeof(*chunk));
 
-        if (r < 0)
-                return r;
-        m->limit_bytes = limit_bytes;
-        return move(cgroup_fd, m, ret);
+        if (!chunk)
+                return -ENOMEM;
+        chunk->n = 0;
+        m->chunk = chunk;
+        m->job = job;
+        m->cgroup_fd = cgroup_fd;
+        m->slice_started_usec = now_usec();
+        int r = move_passes(m);
+        if (r == JOB_PAUSED) {
+                drain_maps_close(&m->maps);
+                m->was_paused = true;
+        }
+        free(m->members);
+        m->members = NULL;
+        m->chunk = NULL;
+        return r;
 }
 
-int drain_move_coldest(int cgroup_fd, const NodeSet *from, const NodeSet *to, uint64_t limit_bytes,
-                       uint64_t bandwidth, Job *job, MoveResult *ret)
+MoveResult drain_move_result(const DrainMove *m)
 {
-        _cleanup_free_ Mover *m = NULL;
-        int r = mover_new(from, to, bandwidth, job, &m);
-
-        if (r < 0)
-                return r;
-        m->limit_bytes = limit_bytes;
-        m->cold_first = true;
-        return move(cgroup_fd, m, ret);
+        return (MoveResult){ m->moved_bytes, m->failed_bytes };
 }
 
 static uint64_t file_bytes(const NumaBytes *b)
@@ -437,20 +538,24 @@ static uint64_t file_bytes(const NumaBytes *b)
         return b->file;
 }
 
-int drain_evict(int cgroup_fd, const NodeSet *from, Job *job, uint64_t *ret_evicted_bytes)
+int drain_evict(int cgroup_fd, const NodeSet *from, Job *job, DrainEvict *e)
 {
-        uint64_t before, left, evicted = 0;
-        unsigned useless = 0;
-        int r;
+        uint64_t started_usec = now_usec(), left;
+        int r = 0;
 
-        r = cgroup_sum_numa(cgroup_fd, from, file_bytes, &before);
+        if (!e->begun)
+                r = cgroup_sum_numa(cgroup_fd, from, file_bytes, &e->left_bytes);
         if (r < 0)
                 return r;
-        while (before > 0 && useless < EVICT_USELESS_MAX) {
-                uint64_t chunk = before < EVICT_CHUNK_BYTES ? before : EVICT_CHUNK_BYTES;
+        e->begun = true;
+        while (e->left_bytes > 0 && e->n_useless < EVICT_USELESS_MAX) {
+                uint64_t before = e->left_bytes,
+                         chunk = before < EVICT_CHUNK_BYTES ? before : EVICT_CHUNK_BYTES;
 
                 if (job_is_cancelled(job))
                         return -ECANCELED;
+                if (job && now_usec() > started_usec + SLICE_USEC && job_others_wait(job))
+                        return job_pause(job, 0);
                 /* The kernel takes from all nodes of the cgroup, there is no way to name one; -EAGAIN: it
                  * found less than that. Only what left the node counts as useful. */
                 r = cgroup_reclaim(cgroup_fd, chunk);
@@ -459,11 +564,10 @@ int drain_evict(int cgroup_fd, const NodeSet *from, Job *job, uint64_t *ret_evic
                 r = cgroup_sum_numa(cgroup_fd, from, file_bytes, &left);
                 if (r < 0)
                         return r;
-                useless = left + chunk / 8 > before ? useless + 1 : 0;
-                evicted += before > left ? before - left : 0;
-                before = left;
+                e->n_useless = left + chunk / 8 > before ? e->n_useless + 1 : 0;
+                e->evicted_bytes += before > left ? before - left : 0;
+                e->left_bytes = left;
                 job_progress(job, left);
         }
-        *ret_evicted_bytes = evicted;
         return 0;
 }

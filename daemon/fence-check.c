@@ -14,7 +14,8 @@
  * closes them.
  *
  * What systemd does not own is daemon/foreign.c's, which looks, drains and narrows in one go; of a slice
- * those in it.
+ * those in it. The first go leaves what has much to be moved; if there is such a one, a second follows, where
+ * pages are moved.
  *
  * A check asked for while one of the same cgroup waits is that one; while it works, it looks once more. */
 
@@ -39,6 +40,7 @@ typedef enum CheckState {
         CHECK_TELLING,
         CHECK_PAUSING, /* systemd did not answer */
         CHECK_FOREIGN,
+        CHECK_FOREIGN_MOVING,
 } CheckState;
 
 typedef struct CheckJob CheckJob;
@@ -73,9 +75,9 @@ struct CheckJob {
         FenceDrain what;
         Foreign *foreign;
         bool is_slice;
+        ForeignSweep *sweep;
         ForeignFound found;
         char *unit_path;
-        uint64_t drained_bytes;
         FenceLeaf leaf; /* what was read */
 };
 
@@ -100,6 +102,8 @@ static void job_free(CheckJob *j)
 {
         fence_leaf_clear(&j->leaf);
         free(j->found.cgroup);
+        foreign_sweep_free(j->sweep);
+        drain_move_free(j->what.move);
         free(j->path);
         free(j->unit_path);
         free(j);
@@ -193,16 +197,25 @@ static NodeSet target_of(const Fence *f, const FenceLeaf *leaf, const NodeSet *o
 static int run(Job *job, void *userdata)
 {
         CheckJob *j = userdata;
+        ForeignSweep **sweep = j->drain ? &j->sweep : NULL;
 
         if (j->foreign && j->is_slice)
-                return foreign_fence_slice(j->foreign, j->path, j->what.bandwidth, job, &j->found);
+                return foreign_fence_slice(j->foreign, j->path, j->what.bandwidth, job, sweep, &j->found);
         if (j->foreign)
-                return foreign_fence(j->foreign, j->path, j->what.bandwidth, job, &j->found);
-        return j->drain ? fence_leaf_drain(job, &j->what, &j->drained_bytes)
-                        : fence_leaf_read(j->path, &j->cdm, &j->leaf);
+                return foreign_fence(j->foreign, j->path, j->what.bandwidth, job, sweep, &j->found);
+        return j->drain ? fence_leaf_drain(job, &j->what) : fence_leaf_read(j->path, &j->cdm, &j->leaf);
 }
 
 static void on_done(int result, void *userdata);
+
+/* What is drained here belongs to nobody who may have it there: before what tenants give back. */
+static int submit(FenceCheck *c, CheckJob *j)
+{
+        const FenceContext *x = &c->fence->context;
+
+        return j->drain ? worker_submit_first(x->mover, run, on_done, NULL, j, &c->job)
+                        : worker_submit(x->worker, run, on_done, NULL, j, &c->job);
+}
 
 static void check_job(FenceCheck *c, CheckState state, const FenceLeaf *leaf)
 {
@@ -217,20 +230,20 @@ static void check_job(FenceCheck *c, CheckState state, const FenceLeaf *leaf)
                 j->what.bandwidth = f->config->drain_bandwidth;
                 j->is_slice = c->is_slice;
                 j->foreign = c->is_foreign ? f->context.foreign : NULL;
+                j->drain = state == CHECK_FOREIGN_MOVING;
         }
         if (j && leaf) {
                 j->drain = true;
                 j->unit_path = strdup(leaf->unit_path ? leaf->unit_path : leaf->path);
-                j->what = (FenceDrain){ j->path,
-                                        j->unit_path,
-                                        leaf->id,
-                                        c->open,
-                                        f->pools->ordinary,
-                                        c->target,
-                                        f->config->drain_bandwidth };
+                j->what = (FenceDrain){ .path = j->path,
+                                        .unit_path = j->unit_path,
+                                        .id = leaf->id,
+                                        .from = c->open,
+                                        .to = f->pools->ordinary,
+                                        .target = c->target,
+                                        .bandwidth = f->config->drain_bandwidth };
         }
-        if (!j || !j->path || (leaf && !j->unit_path) ||
-            worker_submit(f->context.worker, run, on_done, NULL, j, &c->job) < 0) {
+        if (!j || !j->path || (leaf && !j->unit_path) || submit(c, j) < 0) {
                 if (j)
                         job_free(j);
                 finish(c);
@@ -246,6 +259,10 @@ static void check_read(FenceCheck *c, CheckState state)
 
 static void check_begin(FenceCheck *c)
 {
+        c->open = NODESET_EMPTY;
+        free(c->found);
+        c->found = NULL;
+        c->drained_bytes = 0;
         check_read(c, c->is_foreign ? CHECK_FOREIGN : CHECK_READING);
 }
 
@@ -373,6 +390,15 @@ static void judge_again(FenceCheck *c, const FenceLeaf *leaf)
         tell_systemd(c);
 }
 
+/* Of the first go and the second. */
+static void collect_foreign(FenceCheck *c, CheckJob *j)
+{
+        c->open = nodeset_union(&c->open, &j->found.nodes);
+        if (!c->found)
+                c->found = TAKE_PTR(j->found.cgroup);
+        c->drained_bytes += j->found.drained_bytes;
+}
+
 static void on_done(int result, void *userdata)
 {
         CheckJob *j = userdata;
@@ -387,17 +413,16 @@ static void on_done(int result, void *userdata)
         c->usec = now_usec() - c->since_usec;
         if (!is_in_force(c->fence)) {
                 finish(c);
-        } else if (c->state == CHECK_FOREIGN) {
-                c->open = j->found.nodes;
-                free(c->found);
-                c->found = TAKE_PTR(j->found.cgroup);
-                c->drained_bytes = j->found.drained_bytes;
-                if (nodeset_is_empty(&c->open))
+        } else if (c->state == CHECK_FOREIGN || c->state == CHECK_FOREIGN_MOVING) {
+                collect_foreign(c, j);
+                if (result == -EAGAIN && c->state == CHECK_FOREIGN)
+                        check_read(c, CHECK_FOREIGN_MOVING);
+                else if (nodeset_is_empty(&c->open))
                         finish(c);
                 else
                         report(c, j->found.is_open);
         } else if (c->state == CHECK_DRAINING) {
-                c->drained_bytes = j->drained_bytes;
+                c->drained_bytes = j->what.drained_bytes;
                 if (result < 0)
                         finish(c);
                 else

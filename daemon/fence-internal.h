@@ -3,6 +3,7 @@
 
 /* What the parts of the fence share; for daemon/fence*.c alone. fence.c has the sequence. */
 
+#include "daemon/drain.h"
 #include "daemon/fence-scan.h"
 #include "daemon/fence.h"
 #include "daemon/unit.h"
@@ -59,6 +60,21 @@ struct Fence {
         UnitCall *call;
 };
 
+/* On a worker: moves what the cgroup has on `from` to `to`, narrows unit_path to target, evicts page cache
+ * that stayed. Nothing is done to a cgroup with another inode. It pauses as drain_move_run() does. */
+typedef struct FenceDrain {
+        const char *path, *unit_path;
+        uint64_t id;
+        NodeSet from, to, target;
+        uint64_t bandwidth;
+        /* how far it is */
+        DrainMove *move;
+        bool narrowed;
+        uint64_t before_bytes;
+        DrainEvict evict;
+        uint64_t drained_bytes; /* when it has ended */
+} FenceDrain;
+
 /* What a job works on. It outlives the Fence when that is freed meanwhile: then fence is NULL. */
 struct FenceJob {
         Fence *fence;
@@ -68,15 +84,17 @@ struct FenceJob {
         char *path, *unit_path;
         uint64_t id;
         uint64_t bandwidth;
+        FenceDrain drain;
         Foreign *foreign;
+        ForeignSweep *sweep;
+        ForeignFound found;
         bool fence_foreign, lift_foreign; /* READ: those that systemd does not own, before */
         NodeSet all;
-        uint64_t drained_bytes;
 };
 
 FenceJob *fence_job_free(FenceJob *j);
-/* Owns j from then on; on failure the sequence ends. */
-void fence_job_start(Fence *f, FenceJob *j, job_run_t run, job_done_t done);
+/* Owns j from then on; on failure the sequence ends. moves: it may move pages. */
+void fence_job_start(Fence *f, FenceJob *j, bool moves, job_run_t run, job_done_t done);
 /* The Fence of a job that has ended; NULL when it is gone. */
 Fence *fence_job_ended(FenceJob *j);
 
@@ -111,15 +129,7 @@ void fence_checks_free(Fence *f);
 void fence_go_on(Fence *f);
 
 /* fence-leaf.c */
-/* On a worker: moves what the cgroup has on `from` to `to`, narrows unit_path to target, evicts page cache
- * that stayed. Nothing is done to a cgroup with another inode. */
-typedef struct FenceDrain {
-        const char *path, *unit_path;
-        uint64_t id;
-        NodeSet from, to, target;
-        uint64_t bandwidth;
-} FenceDrain;
-int fence_leaf_drain(Job *job, const FenceDrain *what, uint64_t *ret_drained_bytes);
+int fence_leaf_drain(Job *job, FenceDrain *d);
 /* Has systemd an idea of the unit that opens more than target? */
 bool fence_unit_is_to_be_told(const UnitInfo *info, const NodeSet *target, const PoolSet *pools);
 void fence_step_drain(Fence *f);

@@ -25,10 +25,27 @@ static uint64_t bytes_on(int fd, const NodeSet *nodes)
 
 /* Pages first, then the narrowing, which so has little left to move; page cache last, when it cannot come
  * back. What fails here shows in the reading at the end. */
-int fence_leaf_drain(Job *job, const FenceDrain *d, uint64_t *ret_drained_bytes)
+static int drain_and_narrow(Job *job, FenceDrain *d, int fd)
 {
-        uint64_t before, after, id, evicted;
-        MoveResult moved;
+        int r = 0;
+
+        if (!d->move) {
+                d->before_bytes = bytes_on(fd, &d->from);
+                r = drain_move_new(&d->from, &d->to, UINT64_MAX, false, d->bandwidth, &d->move);
+        }
+        if (r >= 0 && !d->narrowed)
+                r = drain_move_run(d->move, fd, job);
+        if (r == -ECANCELED || r == JOB_PAUSED)
+                return r;
+        if (!d->narrowed)
+                (void)cgroup_write_mems(d->unit_path, &d->target);
+        d->narrowed = true;
+        return drain_evict(fd, &d->from, job, &d->evict);
+}
+
+int fence_leaf_drain(Job *job, FenceDrain *d)
+{
+        uint64_t after, id;
         int fd, r;
 
         fd = cgroup_open(d->path, &id);
@@ -38,24 +55,18 @@ int fence_leaf_drain(Job *job, const FenceDrain *d, uint64_t *ret_drained_bytes)
                 close(fd);
                 return 0;
         }
-        before = bytes_on(fd, &d->from);
-        r = drain_move(fd, &d->from, &d->to, d->bandwidth, job, &moved);
-        if (r != -ECANCELED) {
-                (void)cgroup_write_mems(d->unit_path, &d->target);
-                r = drain_evict(fd, &d->from, job, &evicted);
-        }
+        r = drain_and_narrow(job, d, fd);
         after = bytes_on(fd, &d->from);
-        *ret_drained_bytes = before > after ? before - after : 0;
+        d->drained_bytes = d->before_bytes > after ? d->before_bytes - after : 0;
         close(fd);
-        return r == -ECANCELED ? r : 0;
+        return r == -ECANCELED || r == JOB_PAUSED ? r : 0;
 }
 
 static int run_drain(Job *job, void *userdata)
 {
         FenceJob *j = userdata;
-        FenceDrain d = { j->path, j->unit_path, j->id, j->from, j->to, j->target, j->bandwidth };
 
-        return fence_leaf_drain(job, &d, &j->drained_bytes);
+        return fence_leaf_drain(job, &j->drain);
 }
 
 static int run_narrow(Job *job _unused_, void *userdata)
@@ -72,7 +83,7 @@ static void leaf_job_done(int result, void *userdata)
         Fence *f = fence_job_ended(j);
 
         if (f)
-                f->drained_bytes += j->drained_bytes;
+                f->drained_bytes += j->drain.drained_bytes;
         fence_job_free(j);
         if (!f)
                 return;
@@ -116,7 +127,14 @@ static void leaf_job_start(Fence *f, const FenceLeaf *leaf, const NodeSet *from,
         j->from = *from;
         j->to = f->pools->ordinary;
         j->bandwidth = f->config ? f->config->drain_bandwidth : 0; /* lifting drains nothing */
-        fence_job_start(f, j, run, leaf_job_done);
+        j->drain = (FenceDrain){ .path = j->path,
+                                 .unit_path = j->unit_path,
+                                 .id = j->id,
+                                 .from = j->from,
+                                 .to = j->to,
+                                 .target = j->target,
+                                 .bandwidth = j->bandwidth };
+        fence_job_start(f, j, run == run_drain, run, leaf_job_done);
 }
 
 /* Nodes on which the leaf has pages and no promise of any kind: a reservation that is on its way out still

@@ -13,15 +13,14 @@
 static int run_scan(Job *job, void *userdata)
 {
         FenceJob *j = userdata;
-        ForeignFound found = { 0 };
         int r = 0;
 
         if (j->fence_foreign)
-                r = foreign_fence(j->foreign, NULL, j->bandwidth, job, &found);
+                r = foreign_fence(j->foreign, NULL, j->bandwidth, job, &j->sweep, &j->found);
         else if (j->lift_foreign)
                 r = foreign_lift(j->foreign, &j->all);
-        free(found.cgroup);
-        j->drained_bytes = found.drained_bytes;
+        if (r == JOB_PAUSED)
+                return r;
         if (r >= 0)
                 r = fence_scan_read(&j->cdm, &j->scan);
         for (size_t i = 0; r >= 0 && i < j->scan.n_leaves; i++)
@@ -198,7 +197,7 @@ static void scan_done(int result, void *userdata)
         if (f) {
                 fence_scan_clear(&f->scan);
                 f->scan = j->scan;
-                f->drained_bytes += j->drained_bytes;
+                f->drained_bytes += j->found.drained_bytes;
                 j->scan = (FenceScan){ 0 };
         }
         fence_job_free(j);
@@ -231,7 +230,7 @@ static void scan_start(Fence *f, Phase phase)
                 j->lift_foreign = f->lifting;
                 f->foreign_done = true;
         }
-        fence_job_start(f, j, run_scan, scan_done);
+        fence_job_start(f, j, j->fence_foreign || j->lift_foreign, run_scan, scan_done);
 }
 
 void fence_step_scan(Fence *f)

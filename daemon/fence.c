@@ -119,18 +119,25 @@ FenceJob *fence_job_free(FenceJob *j)
         if (!j)
                 return NULL;
         fence_scan_clear(&j->scan);
+        drain_move_free(j->drain.move);
+        foreign_sweep_free(j->sweep);
+        free(j->found.cgroup);
         free(j->path);
         free(j->unit_path);
         free(j);
         return NULL;
 }
 
-void fence_job_start(Fence *f, FenceJob *j, job_run_t run, job_done_t done)
+void fence_job_start(Fence *f, FenceJob *j, bool moves, job_run_t run, job_done_t done)
 {
         int r;
 
         j->fence = f;
-        r = worker_submit(f->context.worker, run, done, NULL, j, &f->job);
+        /* What is moved here is in somebody's way who may not have it: before what tenants give back. */
+        if (moves)
+                r = worker_submit_first(f->context.mover, run, done, NULL, j, &f->job);
+        else
+                r = worker_submit(f->context.worker, run, done, NULL, j, &f->job);
         if (r < 0) {
                 fence_job_free(j);
                 fence_finish(f, r);

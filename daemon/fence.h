@@ -63,7 +63,8 @@ typedef struct FenceRepair {
 typedef struct FenceContext {
         sd_event *event;
         Gate *gate;
-        Worker *worker;
+        Worker *worker; /* for what is short */
+        Worker *mover;  /* for what moves pages */
         TurnQueue *turns;
         const Ledger *ledger;
         Foreign *foreign;

@@ -3,8 +3,10 @@
  * has just appeared is narrowed at once. */
 
 #include <errno.h>
+#include <stdbool.h>
 #include <string.h>
 #include <unistd.h>
+#include <uthash.h>
 
 #include "daemon/cgroup.h"
 #include "daemon/drain.h"
@@ -19,6 +21,19 @@ typedef struct Victim {
         uint64_t bytes;
 } Victim;
 
+/* A cgroup that was drained, as far as it could be. */
+typedef struct Drained {
+        UT_hash_handle hh;
+        char path[];
+} Drained;
+
+/* What has to outlast a pause. All else is read again afterwards. */
+struct ForeignSweep {
+        Drained *drained;
+        char *path; /* is being drained */
+        DrainMove *move;
+};
+
 typedef struct Sweep {
         Foreign *foreign;
         uint64_t bandwidth;
@@ -27,7 +42,9 @@ typedef struct Sweep {
         Groups groups;
         Victim *victims;
         size_t n_victims;
-        ForeignFound found;
+        ForeignSweep *state; /* NULL: nothing that takes long */
+        bool left_much;
+        ForeignFound *found;
 } Sweep;
 
 static uint64_t bytes_on(int fd, const NodeSet *nodes)
@@ -59,9 +76,9 @@ static int find_victims(Sweep *s)
 
                 if (nodeset_is_empty(&x->open))
                         continue;
-                s->found.nodes = nodeset_union(&s->found.nodes, &x->open);
-                if (!s->found.cgroup)
-                        s->found.cgroup = strdup(x->path);
+                s->found->nodes = nodeset_union(&s->found->nodes, &x->open);
+                if (!s->found->cgroup)
+                        s->found->cgroup = strdup(x->path);
                 if (x->parent >= 0 && nodeset_is_subset(&x->open, &s->groups.array[x->parent].open))
                         continue;
                 fd = cgroup_open(x->path, NULL);
@@ -111,48 +128,101 @@ static int read_and_decide(Sweep *s, const char *path)
         return r;
 }
 
-/* What has much there is drained before the narrowing, and others may write meanwhile. */
-static bool drain_much(Sweep *s)
+static bool is_drained(const ForeignSweep *state, const char *path)
 {
-        bool any = false;
+        const Drained *d;
 
-        for (size_t i = 0; i < s->n_victims && !job_is_cancelled(s->job); i++) {
+        HASH_FIND_STR(state->drained, path, d);
+        return d;
+}
+
+static void move_ended(ForeignSweep *state)
+{
+        state->move = drain_move_free(state->move);
+        free(state->path);
+        state->path = NULL;
+}
+
+static int note_drained(ForeignSweep *state, const char *path)
+{
+        size_t n = strlen(path);
+        Drained *d = calloc(1, sizeof(*d) + n + 1);
+
+        if (!d)
+                return -ENOMEM;
+        memcpy(d->path, path, n + 1);
+        HASH_ADD_STR(state->drained, path, d);
+        return 0;
+}
+
+/* 0 also when it could not be: then the narrowing has more to move. */
+static int drain_victim(Sweep *s, const Victim *v)
+{
+        ForeignSweep *state = s->state;
+        int r = 0;
+
+        int fd = cgroup_open(v->path, NULL);
+        if (fd < 0)
+                return note_drained(state, v->path);
+        if (!state->path || strcmp(state->path, v->path) != 0) {
+                move_ended(state);
+                state->path = strdup(v->path);
+                r = !state->path ? -ENOMEM
+                                 : drain_move_new(&v->open, &s->promises.ordinary, UINT64_MAX, false,
+                                                  s->bandwidth, &state->move);
+        }
+        if (r >= 0)
+                r = drain_move_run(state->move, fd, s->job);
+        close(fd);
+        if (r == JOB_PAUSED)
+                return r;
+        if (state->move)
+                s->found->drained_bytes += drain_move_result(state->move).moved_bytes;
+        move_ended(state);
+        return note_drained(state, v->path);
+}
+
+/* What has much there is drained before the narrowing, and others may write meanwhile. *ret_any: somebody was. */
+static int drain_much(Sweep *s, bool *ret_any)
+{
+        int r = 0;
+
+        for (size_t i = 0; r == 0 && i < s->n_victims && !job_is_cancelled(s->job); i++) {
                 const Victim *v = &s->victims[i];
-                MoveResult moved = { 0 };
-                int fd;
 
                 if (v->bytes <= MANY_BYTES)
                         continue;
-                if (!any)
-                        pthread_mutex_unlock(&s->foreign->writing);
-                any = true;
-                fd = cgroup_open(v->path, NULL);
-                if (fd < 0)
+                if (!s->state)
+                        return -EAGAIN;
+                if (is_drained(s->state, v->path))
                         continue;
-                (void)drain_move(fd, &v->open, &s->promises.ordinary, s->bandwidth, s->job, &moved);
-                s->found.drained_bytes += moved.moved_bytes;
-                close(fd);
-        }
-        if (any)
+                *ret_any = true;
+                pthread_mutex_unlock(&s->foreign->writing);
+                r = drain_victim(s, v);
                 pthread_mutex_lock(&s->foreign->writing);
-        return any;
+        }
+        return r;
 }
 
-/* The narrowing has moved what is mapped; page cache is evicted now that it cannot come back. */
+/* The narrowing has moved what is mapped, but for what others map as well; page cache is evicted now that it
+ * cannot come back. */
 static void clean_up(Sweep *s)
 {
         for (size_t i = 0; i < s->n_victims; i++) {
+                _cleanup_(drain_move_free_p) DrainMove *move = NULL;
                 const Victim *v = &s->victims[i];
-                uint64_t evicted = 0;
-                MoveResult moved = { 0 };
+                DrainEvict evict = { 0 };
                 int fd;
 
                 fd = v->bytes > 0 ? cgroup_open(v->path, NULL) : -ENOENT;
                 if (fd < 0)
                         continue;
-                (void)drain_move(fd, &v->open, &s->promises.ordinary, s->bandwidth, s->job, &moved);
-                (void)drain_evict(fd, &v->open, s->job, &evicted);
-                s->found.drained_bytes += moved.moved_bytes + evicted;
+                if (drain_move_new(&v->open, &s->promises.ordinary, UINT64_MAX, false, 0, &move) >= 0) {
+                        (void)drain_move_run(move, fd, NULL);
+                        s->found->drained_bytes += drain_move_result(move).moved_bytes;
+                }
+                (void)drain_evict(fd, &v->open, NULL, &evict);
+                s->found->drained_bytes += evict.evicted_bytes;
                 close(fd);
         }
 }
@@ -176,6 +246,7 @@ static uint64_t read_victims(Sweep *s)
 static int fence_locked(Sweep *s, const char *path)
 {
         uint64_t before, after;
+        bool any = false;
         int r, k;
 
         r = promises_copy(s->foreign, &s->promises);
@@ -184,7 +255,11 @@ static int fence_locked(Sweep *s, const char *path)
         r = read_and_decide(s, path);
         if (r >= 0)
                 r = find_victims(s);
-        if (r >= 0 && drain_much(s)) {
+        if (r >= 0)
+                r = drain_much(s, &any);
+        if (r == JOB_PAUSED)
+                return r;
+        if (r >= 0 && any) {
                 promises_clear(&s->promises);
                 s->promises = (Promises){ 0 };
                 r = promises_copy(s->foreign, &s->promises);
@@ -196,11 +271,11 @@ static int fence_locked(Sweep *s, const char *path)
         before = read_victims(s);
         k = groups_write(&s->groups, &s->promises);
         after = read_victims(s);
-        s->found.drained_bytes += before > after ? before - after : 0;
+        s->found->drained_bytes += before > after ? before - after : 0;
         if (s->n_victims > 0) {
                 r = read_and_decide(s, path);
                 for (size_t i = 0; r >= 0 && i < s->groups.n; i++)
-                        s->found.is_open |= !nodeset_is_empty(&s->groups.array[i].open);
+                        s->found->is_open |= !nodeset_is_empty(&s->groups.array[i].open);
         }
         return k < 0 ? k : r;
 }
@@ -215,26 +290,63 @@ static int fence_one(const char *path, void *userdata)
         pthread_mutex_lock(&s->foreign->writing);
         r = fence_locked(s, path);
         pthread_mutex_unlock(&s->foreign->writing);
-        clean_up(s);
+        if (r == -EAGAIN)
+                s->left_much = true;
+        else if (r != JOB_PAUSED)
+                clean_up(s);
         forget(s);
         /* What is gone, or refuses to be written, must not keep the others open. */
-        return r == -ENOMEM ? r : 0;
+        return r == -ENOMEM || r == JOB_PAUSED ? r : 0;
 }
 
-int foreign_fence(Foreign *f, const char *path, uint64_t bandwidth, Job *job, ForeignFound *ret)
+/* Those that were fenced before a pause are read once more, and found well. */
+static int sweep_all(Sweep *s, ForeignSweep **sweep, const char *slice, bool deep, const char *path)
 {
-        Sweep s = { .foreign = f, .groups = { .marks = f->marks }, .bandwidth = bandwidth, .job = job };
-        int r = path ? fence_one(path, &s) : groups_foreach_top("", true, fence_one, &s);
-
-        *ret = s.found;
-        return r;
+        if (sweep && !*sweep) {
+                *sweep = calloc(1, sizeof(**sweep));
+                if (!*sweep)
+                        return -ENOMEM;
+        }
+        s->state = sweep ? *sweep : NULL;
+        int r = path ? fence_one(path, s) : groups_foreach_top(slice, deep, fence_one, s);
+        return r == 0 && s->left_much ? -EAGAIN : r;
 }
 
-int foreign_fence_slice(Foreign *f, const char *slice, uint64_t bandwidth, Job *job, ForeignFound *ret)
+int foreign_fence(Foreign *f, const char *path, uint64_t bandwidth, Job *job, ForeignSweep **sweep,
+                  ForeignFound *found)
 {
-        Sweep s = { .foreign = f, .groups = { .marks = f->marks }, .bandwidth = bandwidth, .job = job };
-        int r = groups_foreach_top(slice[1] ? slice : "", false, fence_one, &s);
+        Sweep s = { .foreign = f,
+                    .groups = { .marks = f->marks },
+                    .bandwidth = bandwidth,
+                    .job = job,
+                    .found = found };
 
-        *ret = s.found;
-        return r;
+        return sweep_all(&s, sweep, "", true, path);
+}
+
+int foreign_fence_slice(Foreign *f, const char *slice, uint64_t bandwidth, Job *job, ForeignSweep **sweep,
+                        ForeignFound *found)
+{
+        Sweep s = { .foreign = f,
+                    .groups = { .marks = f->marks },
+                    .bandwidth = bandwidth,
+                    .job = job,
+                    .found = found };
+
+        return sweep_all(&s, sweep, slice[1] ? slice : "", false, NULL);
+}
+
+ForeignSweep *foreign_sweep_free(ForeignSweep *s)
+{
+        Drained *d, *next;
+
+        if (!s)
+                return NULL;
+        HASH_ITER (hh, s->drained, d, next) {
+                HASH_DEL(s->drained, d);
+                free(d);
+        }
+        move_ended(s);
+        free(s);
+        return NULL;
 }

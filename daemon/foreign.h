@@ -54,9 +54,18 @@ typedef struct ForeignFound {
         bool is_open; /* still: it could not be written */
 } ForeignFound;
 
-/* Fences one with those below it, or (NULL) all: what is open is drained and narrowed. job may be NULL. */
-int foreign_fence(Foreign *f, const char *path, uint64_t bandwidth, Job *job, ForeignFound *ret);
+/* How far it is with what has much to be drained. NULL in the beginning. */
+typedef struct ForeignSweep ForeignSweep;
+ForeignSweep *foreign_sweep_free(ForeignSweep *s);
+
+/* Fences one with those below it, or (NULL) all: what is open is drained and narrowed. found: is added to.
+ *
+ * sweep NULL: what has much is left as it is, and the answer is -EAGAIN; so nothing takes long. Else it is
+ * drained, and the answer may be JOB_PAUSED: then this is to be called again with the same sweep. */
+int foreign_fence(Foreign *f, const char *path, uint64_t bandwidth, Job *job, ForeignSweep **sweep,
+                  ForeignFound *found);
 /* Those directly in a slice, or the root. */
-int foreign_fence_slice(Foreign *f, const char *slice, uint64_t bandwidth, Job *job, ForeignFound *ret);
+int foreign_fence_slice(Foreign *f, const char *slice, uint64_t bandwidth, Job *job, ForeignSweep **sweep,
+                        ForeignFound *found);
 /* Gives all of them back what they had before; all: every memory node. */
 int foreign_lift(Foreign *f, const NodeSet *all);

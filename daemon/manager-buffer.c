@@ -455,7 +455,7 @@ void buffers_go_on(BufferSet *s)
                         buffer_free(b);
                         continue;
                 }
-                int r = worker_submit(s->manager->worker, run, on_done, NULL, b, &b->job);
+                int r = worker_submit(s->manager->filler, run, on_done, NULL, b, &b->job);
                 if (r >= 0)
                         s->working = b;
                 else {

@@ -252,8 +252,8 @@ int change_start(Manager *m, const Reservation *r, const ChangeTerms *terms, cha
                 c->changed = plan_has(&p, STEP_WRITE) || plan_has(&p, STEP_PROPERTY);
                 target = (ApplyTarget){ c->unit, c->cgroup, r->target->cgroup_id, m->foreign,
                                         room_bytes(m, r) };
-                k = apply_start(m->gate, m->worker, &target, &p, m->config->drain_bandwidth, on_applied,
-                                NULL, c, &c->apply);
+                k = apply_start(m->gate, m->worker, m->mover, &target, &p, m->config->drain_bandwidth,
+                                on_applied, NULL, c, &c->apply);
         }
         if (k < 0)
                 return k;

@@ -47,6 +47,12 @@ typedef struct Sweep {
         uint64_t bandwidth, tolerated_bytes;
         uint64_t moved_bytes, evicted_bytes;
         Observation *left;
+        /* how far it is */
+        bool begun, moved;
+        size_t at_holder;
+        DrainMove *move;
+        DrainEvict evict;
+        int n_tries;
 } Sweep;
 
 struct NodeDrain {
@@ -98,6 +104,7 @@ static Sweep *sweep_free(Sweep *s)
         if (!s)
                 return NULL;
         observation_free(s->left);
+        drain_move_free(s->move);
         free(s->root);
         free(s);
         return NULL;
@@ -140,23 +147,42 @@ static void reclaim_node(Sweep *s, uint64_t bytes)
         close(fd);
 }
 
+/* Goes on where it paused. */
+static int move_and_evict(Sweep *s, Job *job, const Holder *h, int fd)
+{
+        int r = 0;
+
+        /* Of an inner cgroup these are the bytes of cgroups that ended: there is no process to move. */
+        if (!h->inner && !s->moved) {
+                if (!s->move)
+                        r = drain_move_new(&s->node, &s->to, UINT64_MAX, false, s->bandwidth, &s->move);
+                if (r >= 0)
+                        r = drain_move_run(s->move, fd, job);
+        }
+        if (r == -ECANCELED || r == JOB_PAUSED)
+                return r;
+        s->moved = true;
+        return h->bytes.file > 0 ? drain_evict(fd, &s->node, job, &s->evict) : 0;
+}
+
 static int sweep_holder(Sweep *s, Job *job, const Holder *h)
 {
-        MoveResult moved = { 0 };
-        uint64_t id, evicted = 0;
+        uint64_t id;
         int r = 0;
 
         int fd = cgroup_open(h->cgroup, &id);
-        if (fd < 0)
-                return 0;
-        /* Of an inner cgroup these are the bytes of cgroups that ended: there is no process to move. */
-        if (!h->inner)
-                r = drain_move(fd, &s->node, &s->to, s->bandwidth, job, &moved);
-        if (r != -ECANCELED && h->bytes.file > 0)
-                r = drain_evict(fd, &s->node, job, &evicted);
-        close(fd);
-        s->moved_bytes += moved.moved_bytes;
-        s->evicted_bytes += evicted;
+        if (fd >= 0) {
+                r = move_and_evict(s, job, h, fd);
+                close(fd);
+        }
+        if (r == JOB_PAUSED)
+                return r;
+        if (s->move)
+                s->moved_bytes += drain_move_result(s->move).moved_bytes;
+        s->evicted_bytes += s->evict.evicted_bytes;
+        s->move = drain_move_free(s->move);
+        s->evict = (DrainEvict){ 0 };
+        s->moved = false;
         return r == -ECANCELED ? r : 0;
 }
 
@@ -172,27 +198,38 @@ static int look_again(Sweep *s)
         return 0;
 }
 
-static int run_sweep(Job *job, void *userdata)
+static int sweep_begin(Sweep *s)
 {
-        Sweep *s = userdata;
-
         int r = look_again(s);
+
         if (r >= 0 && file_bytes(s->left) > 0) {
                 reclaim_node(s, file_bytes(s->left));
                 r = look_again(s);
         }
-        for (size_t i = 0; r >= 0 && i < s->left->n_holders; i++)
-                if (numa_bytes_movable(&s->left->holders[i].bytes) > 0)
-                        r = sweep_holder(s, job, &s->left->holders[i]);
-        if (r >= 0)
-                r = look_again(s);
-        for (int i = 0; r >= 0 && i < SETTLE_TRIES && left_bytes(s->left) > 0 &&
-                        left_bytes(s->left) <= s->tolerated_bytes && !job_is_cancelled(job);
-             i++) {
-                usleep(SETTLE_USEC);
-                r = look_again(s);
-        }
+        s->begun = true;
         return r;
+}
+
+static int run_sweep(Job *job, void *userdata)
+{
+        Sweep *s = userdata;
+        int r = s->begun ? 0 : sweep_begin(s);
+
+        for (; r == 0 && s->at_holder < s->left->n_holders; s->at_holder++) {
+                const Holder *h = &s->left->holders[s->at_holder];
+
+                if (numa_bytes_movable(&h->bytes) > 0)
+                        r = sweep_holder(s, job, h);
+                if (r == JOB_PAUSED)
+                        return r;
+        }
+        if (r == 0)
+                r = look_again(s);
+        if (r < 0 || left_bytes(s->left) == 0 || left_bytes(s->left) > s->tolerated_bytes ||
+            s->n_tries++ == SETTLE_TRIES)
+                return r;
+        s->at_holder = SIZE_MAX; /* all are done, and only what is left is looked at */
+        return job_pause(job, manager_monotonic_usec() + SETTLE_USEC);
 }
 
 /* --- the end ------------------------------------------------------------------------------------------- */
@@ -299,7 +336,7 @@ static void sweep(NodeDrain *d)
                 s->to = m->pools->ordinary;
                 s->bandwidth = m->config->drain_bandwidth;
                 s->tolerated_bytes = BATCH_PAGES * m->page_bytes * (uint64_t)sysconf(_SC_NPROCESSORS_ONLN);
-                r = worker_submit(m->worker, run_sweep, on_swept, NULL, s, &d->job);
+                r = worker_submit(m->mover, run_sweep, on_swept, NULL, s, &d->job);
         }
         if (r < 0) {
                 sweep_free(s);

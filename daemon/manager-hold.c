@@ -253,7 +253,7 @@ static int on_defer(sd_event_source *source, void *userdata)
                 serve(s);
                 return 0;
         }
-        int r = worker_submit(s->manager->worker, run, on_done, NULL, s, &s->job);
+        int r = worker_submit(s->manager->filler, run, on_done, NULL, s, &s->job);
         if (r < 0) {
                 log_error("What is held of the nodes cannot be changed: %s.", strerror(-r));
                 serve(s);

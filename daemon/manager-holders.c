@@ -188,7 +188,7 @@ static int look_begin(HolderSet *s)
                 return r;
         s->phase = PHASE_READ;
         s->nodes = s->manager->pools->cdm;
-        return worker_submit(s->manager->worker, look_on_worker, look_on_read, NULL, s, &s->job);
+        return worker_submit(s->manager->reader, look_on_worker, look_on_read, NULL, s, &s->job);
 }
 
 /* --- units -------------------------------------------------------------------------------------------- */

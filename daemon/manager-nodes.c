@@ -428,7 +428,7 @@ void manager_nodes_serve(Manager *m)
 
         m->nodes_stale = false;
         if (r && (r->root = strdup(m->root)))
-                k = worker_submit(m->worker, run_reading, on_read, NULL, r, &r->job);
+                k = worker_submit(m->reader, run_reading, on_read, NULL, r, &r->job);
         if (k < 0) {
                 log_error("The machine's nodes cannot be read: %s. `cdmctl reload` tries again.",
                           strerror(-k));

@@ -453,7 +453,7 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
         j->overrun = o;
         int r = collect(o->manager, j);
         if (r >= 0)
-                r = worker_submit(o->manager->worker, run_look, on_looked, NULL, j, &o->job);
+                r = worker_submit(o->manager->reader, run_look, on_looked, NULL, j, &o->job);
         if (r >= 0) {
                 o->job_data = j;
                 return 0;

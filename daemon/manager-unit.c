@@ -219,7 +219,8 @@ static void end_tenant(UnitCheck *c)
         in.current = c->info->allowed;
         int k = plan(&in, &p);
         if (k >= 0)
-                k = apply_start(m->gate, m->worker, &target, &p, 0, on_set_back, NULL, c, &c->apply);
+                k = apply_start(m->gate, m->worker, m->mover, &target, &p, 0, on_set_back, NULL, c,
+                                &c->apply);
         if (k < 0) {
                 ApplyResult result = { .error = k };
                 on_set_back(NULL, &result, c);

@@ -17,9 +17,17 @@
 #include "daemon/manager.h"
 #include "policy/cdm-names.h"
 
-/* Blocking steps of different tenants run beside each other; more threads would only fight for the same
- * memory bandwidth. */
+/* Four pools, so that what is short never waits for what takes long.
+ *
+ * worker: reads and writes of a few files. mover: moves pages; its jobs pause, so that all of them get on,
+ * and what closes something goes first. filler: buffers and held memory, which take as long as they are
+ * large. reader: looks at all cgroups, on behalf of callers or from time to time.
+ *
+ * More threads would only fight for the same memory bandwidth. */
 #define WORKER_THREADS_MAX 4
+#define MOVER_THREADS_MAX  4
+#define FILLER_THREADS_MAX 2
+#define READER_THREADS_MAX 2
 
 static uint64_t clock_usec(clockid_t clock)
 {
@@ -61,6 +69,12 @@ static int open_parts(Manager *m)
         if (r < 0)
                 return r;
         r = worker_new(m->event, WORKER_THREADS_MAX, &m->worker);
+        if (r >= 0)
+                r = worker_new(m->event, MOVER_THREADS_MAX, &m->mover);
+        if (r >= 0)
+                r = worker_new(m->event, FILLER_THREADS_MAX, &m->filler);
+        if (r >= 0)
+                r = worker_new(m->event, READER_THREADS_MAX, &m->reader);
         if (r >= 0)
                 r = sender_cache_new(m->bus, &m->senders);
         if (r >= 0)
@@ -105,6 +119,7 @@ static int open_parts(Manager *m)
                 .event = m->event,
                 .gate = m->gate,
                 .worker = m->worker,
+                .mover = m->mover,
                 .turns = m->turns,
                 .ledger = m->ledger,
                 .foreign = m->foreign,
@@ -179,6 +194,9 @@ Manager *manager_free(Manager *m)
         sd_event_source_disable_unref(m->patience);
         fence_free(m->fence);
         worker_free(m->worker);
+        worker_free(m->mover);
+        worker_free(m->filler);
+        worker_free(m->reader);
         foreign_free(m->foreign);
         turn_queue_free(m->turns);
         gate_free(m->gate);

@@ -119,7 +119,7 @@ struct Manager {
         char *root; /* "" for the machine */
         sd_event *event;
         sd_bus *bus;
-        Worker *worker;
+        Worker *worker, *mover, *filler, *reader; /* see manager.c */
         SenderCache *senders;
         Peers *peers;
         EventLimit *event_limit; /* of what callers cause at will */

@@ -11,15 +11,20 @@
 #include <time.h>
 #include <unistd.h>
 
-/* A job is in exactly one of three lists, all of them under the lock: waiting -> running -> finished. A
- * thread takes it from the first to the last; the event loop, woken through an eventfd, takes it from there,
- * calls done and frees it. So a Job that its owner has not been told the end of is always a valid pointer.
+/* A job is in exactly one list, all of them under the lock: waiting -> running -> finished. A thread takes it
+ * from the first to the last; the event loop, woken through an eventfd, takes it from there, calls done and
+ * frees it. So a Job that its owner has not been told the end of is always a valid pointer.
+ *
+ * A job that pauses goes from `running` to `pausing`. The event loop finds it there, makes a timer for it,
+ * puts it into `paused`, and when the time has come back into a list of those that wait. So a paused job
+ * costs a timer and no thread, however many there are.
  *
  * Threads come when a job finds none idle and go after IDLE_SEC without work; the eventfd then wakes the
  * loop once more to join them. Nothing in here wakes up periodically. */
 
-#define IDLE_SEC     10
-#define DISPATCH_MAX 64
+#define IDLE_SEC            10
+#define DISPATCH_MAX        64
+#define PAUSE_ACCURACY_USEC 1000
 
 typedef struct JobList {
         Job *first, *last;
@@ -28,6 +33,10 @@ typedef struct JobList {
 
 struct Job {
         Worker *worker;
+        bool first;
+        bool pausing; /* set while it runs */
+        uint64_t until_usec;
+        sd_event_source *timer; /* of the event loop */
         JobList *list;
         Job *prev, *next;
         job_run_t run;
@@ -41,9 +50,11 @@ struct Job {
 };
 
 struct Worker {
+        sd_event *event;
         pthread_mutex_t lock;
         pthread_cond_t work; /* something waits, or the threads shall end */
-        JobList waiting, running, finished;
+        JobList first, waiting, running, finished;
+        JobList pausing, paused;
         unsigned n_threads, n_idle, n_threads_max;
         bool stopping;
         pthread_t *threads; /* n_threads_max slots; those of `gone` end by themselves and are to be joined */
@@ -98,18 +109,51 @@ static void finish(Job *job, int result)
         wake_loop(job->worker);
 }
 
+/* With the lock held. */
+static Job *next_waiting(const Worker *w)
+{
+        return w->first.first ? w->first.first : w->waiting.first;
+}
+
+static void wait_in_line(Job *job)
+{
+        list_append(job->first ? &job->worker->first : &job->worker->waiting, job);
+}
+
+/* With the lock held. */
+static void pause_now(Job *job)
+{
+        Worker *w = job->worker;
+
+        list_remove(job);
+        if (job->until_usec == 0) {
+                wait_in_line(job); /* this thread looks for work anyway */
+                return;
+        }
+        list_append(&w->pausing, job);
+        wake_loop(w);
+}
+
 /* With the lock held, which is released while the job runs. */
 static void run_one(Worker *w)
 {
-        Job *job = w->waiting.first;
+        Job *job = next_waiting(w);
         int r;
 
         list_remove(job);
         list_append(&w->running, job);
+        job->pausing = false;
+        if (job->progress_pending)
+                wake_loop(w); /* it was not looked for while it waited */
         pthread_mutex_unlock(&w->lock);
         r = job->run(job, job->userdata);
         pthread_mutex_lock(&w->lock);
-        finish(job, r);
+        if (!job->pausing)
+                finish(job, r);
+        else if (atomic_load(&job->cancelled))
+                finish(job, -ECANCELED);
+        else
+                pause_now(job);
 }
 
 /* With the lock held. False when nothing came for IDLE_SEC. */
@@ -121,10 +165,10 @@ static bool wait_for_work(Worker *w)
         clock_gettime(CLOCK_MONOTONIC, &until);
         until.tv_sec += IDLE_SEC;
         w->n_idle++;
-        while (!w->waiting.first && !w->stopping && r != ETIMEDOUT)
+        while (!next_waiting(w) && !w->stopping && r != ETIMEDOUT)
                 r = pthread_cond_timedwait(&w->work, &w->lock, &until);
         w->n_idle--;
-        return w->waiting.first || w->stopping;
+        return next_waiting(w) || w->stopping;
 }
 
 static void *thread_main(void *userdata)
@@ -133,7 +177,7 @@ static void *thread_main(void *userdata)
 
         pthread_mutex_lock(&w->lock);
         for (;;) {
-                if (w->waiting.first)
+                if (next_waiting(w))
                         run_one(w);
                 else if (w->stopping || !wait_for_work(w))
                         break;
@@ -190,6 +234,7 @@ static void call_done(Job *job)
 {
         if (job->progress_pending && job->progress)
                 job->progress(job->progress_value, job->userdata);
+        sd_event_source_disable_unref(job->timer);
         job->done(job->result, job->userdata);
         free(job);
 }
@@ -238,6 +283,67 @@ static void dispatch_progress(Worker *w)
         }
 }
 
+/* With the lock held. Idle threads may already have been signalled for jobs that still wait. Fails when no
+ * thread will come to what waits. */
+static int call_thread(Worker *w)
+{
+        int r = 0;
+
+        if (w->first.n + w->waiting.n > w->n_idle && w->n_threads < w->n_threads_max)
+                r = start_thread(w);
+        pthread_cond_signal(&w->work);
+        return w->n_threads > 0 ? 0 : r; /* one of those that run will come to it */
+}
+
+static int on_pause_over(sd_event_source *source _unused_, uint64_t usec _unused_, void *userdata)
+{
+        Job *job = userdata;
+        Worker *w = job->worker;
+
+        job->timer = sd_event_source_disable_unref(job->timer);
+        pthread_mutex_lock(&w->lock);
+        list_remove(job);
+        wait_in_line(job);
+        int r = call_thread(w);
+        if (r < 0)
+                finish(job, r);
+        pthread_mutex_unlock(&w->lock);
+        return 0;
+}
+
+/* With the lock held. Returns the job when it has progress to tell. */
+static Job *set_timer(Job *job)
+{
+        Worker *w = job->worker;
+        bool progress = job->progress_pending;
+
+        list_remove(job);
+        list_append(&w->paused, job);
+        job->progress_pending = false;
+        int r = sd_event_add_time(w->event, &job->timer, CLOCK_MONOTONIC, job->until_usec,
+                                  PAUSE_ACCURACY_USEC, on_pause_over, job);
+        if (r < 0)
+                finish(job, r);
+        return progress ? job : NULL;
+}
+
+static void dispatch_pausing(Worker *w)
+{
+        bool more = true;
+
+        while (more) {
+                Job *job = NULL;
+
+                pthread_mutex_lock(&w->lock);
+                if (w->pausing.first)
+                        job = set_timer(w->pausing.first);
+                more = w->pausing.first;
+                pthread_mutex_unlock(&w->lock);
+                if (job)
+                        job->progress(job->progress_value, job->userdata);
+        }
+}
+
 static int on_event(sd_event_source *source, int fd, uint32_t revents, void *userdata)
 {
         Worker *w = userdata;
@@ -247,6 +353,7 @@ static int on_event(sd_event_source *source, int fd, uint32_t revents, void *use
         pthread_mutex_lock(&w->lock);
         join_gone(w);
         pthread_mutex_unlock(&w->lock);
+        dispatch_pausing(w);
         dispatch_progress(w);
         dispatch_finished(w, DISPATCH_MAX);
         return 0;
@@ -293,6 +400,7 @@ int worker_new(sd_event *event, unsigned n_threads_max, Worker **ret)
         if (!w->threads || !w->used || !w->gone)
                 return -ENOMEM;
         w->n_threads_max = n_threads_max;
+        w->event = sd_event_ref(event);
         w->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
         if (w->event_fd < 0)
                 return -errno;
@@ -304,6 +412,13 @@ int worker_new(sd_event *event, unsigned n_threads_max, Worker **ret)
         return 0;
 }
 
+/* With the lock held. */
+static void cancel_all(JobList *list)
+{
+        while (list->first)
+                finish(list->first, -ECANCELED);
+}
+
 Worker *worker_free(Worker *w)
 {
         if (!w)
@@ -312,8 +427,10 @@ Worker *worker_free(Worker *w)
         w->stopping = true;
         for (Job *job = w->running.first; job; job = job->next)
                 atomic_store(&job->cancelled, true);
-        while (w->waiting.first)
-                finish(w->waiting.first, -ECANCELED);
+        cancel_all(&w->first);
+        cancel_all(&w->waiting);
+        cancel_all(&w->pausing);
+        cancel_all(&w->paused);
         pthread_cond_broadcast(&w->work);
         pthread_mutex_unlock(&w->lock);
         for (unsigned i = 0; i < w->n_threads_max; i++)
@@ -322,6 +439,7 @@ Worker *worker_free(Worker *w)
 
         sd_event_source_disable_unref(w->source);
         dispatch_finished(w, SIZE_MAX);
+        sd_event_unref(w->event);
         if (w->event_fd >= 0)
                 close(w->event_fd);
         pthread_cond_destroy(&w->work);
@@ -333,8 +451,8 @@ Worker *worker_free(Worker *w)
         return NULL;
 }
 
-int worker_submit(Worker *w, job_run_t run, job_done_t done, job_progress_t progress, void *userdata,
-                  Job **ret)
+static int submit(Worker *w, bool first, job_run_t run, job_done_t done, job_progress_t progress,
+                  void *userdata, Job **ret)
 {
         _cleanup_free_ Job *job = calloc(1, sizeof(*job));
         int r = 0;
@@ -342,6 +460,7 @@ int worker_submit(Worker *w, job_run_t run, job_done_t done, job_progress_t prog
         if (!job)
                 return -ENOMEM;
         job->worker = w;
+        job->first = first;
         job->run = run;
         job->done = done;
         job->progress = progress;
@@ -352,16 +471,11 @@ int worker_submit(Worker *w, job_run_t run, job_done_t done, job_progress_t prog
         if (w->stopping) {
                 r = -ESHUTDOWN;
         } else {
-                list_append(&w->waiting, job);
-                /* Idle threads may already have been signalled for jobs that still wait. */
-                if (w->waiting.n > w->n_idle && w->n_threads < w->n_threads_max)
-                        r = start_thread(w);
-                if (r < 0 && w->n_threads > 0)
-                        r = 0; /* one of those that run will come to it */
+                wait_in_line(job);
+                r = call_thread(w);
                 if (r < 0)
                         list_remove(job);
         }
-        pthread_cond_signal(&w->work);
         pthread_mutex_unlock(&w->lock);
         if (r < 0)
                 return r;
@@ -369,6 +483,35 @@ int worker_submit(Worker *w, job_run_t run, job_done_t done, job_progress_t prog
                 *ret = job;
         TAKE_PTR(job);
         return 0;
+}
+
+int worker_submit(Worker *w, job_run_t run, job_done_t done, job_progress_t progress, void *userdata,
+                  Job **ret)
+{
+        return submit(w, false, run, done, progress, userdata, ret);
+}
+
+int worker_submit_first(Worker *w, job_run_t run, job_done_t done, job_progress_t progress, void *userdata,
+                        Job **ret)
+{
+        return submit(w, true, run, done, progress, userdata, ret);
+}
+
+int job_pause(Job *job, uint64_t until_usec)
+{
+        job->until_usec = until_usec;
+        job->pausing = true;
+        return JOB_PAUSED;
+}
+
+_Bool job_others_wait(Job *job)
+{
+        Worker *w = job->worker;
+
+        pthread_mutex_lock(&w->lock);
+        bool wait = next_waiting(w);
+        pthread_mutex_unlock(&w->lock);
+        return wait;
 }
 
 void job_progress(Job *job, uint64_t value)
@@ -397,8 +540,9 @@ void job_cancel(Job *job)
         Worker *w = job->worker;
 
         atomic_store(&job->cancelled, true);
+        job->timer = sd_event_source_disable_unref(job->timer);
         pthread_mutex_lock(&w->lock);
-        if (job->list == &w->waiting)
+        if (job->list != &w->running && job->list != &w->finished)
                 finish(job, -ECANCELED);
         pthread_mutex_unlock(&w->lock);
 }

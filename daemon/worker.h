@@ -13,7 +13,8 @@
 typedef struct Worker Worker;
 typedef struct Job Job;
 
-/* Runs on a thread; must not touch anything the event loop owns. Returns 0 or a negative errno. */
+/* Runs on a thread; must not touch anything the event loop owns. Returns 0 or a negative errno, or what
+ * job_pause() returned. */
 typedef int (*job_run_t)(Job *job, void *userdata);
 /* Run on the event loop. done is called exactly once, also after job_cancel(), after which userdata is the
  * caller's again. progress may be NULL; values that come faster than the loop turns are merged into the
@@ -30,6 +31,19 @@ DEFINE_CLEANUP(Worker, worker_free);
 
 int worker_submit(Worker *w, job_run_t run, job_done_t done, job_progress_t progress, void *userdata,
                   Job **ret);
+
+/* As worker_submit(), but before all jobs that were submitted without this: for what closes something. */
+int worker_submit_first(Worker *w, job_run_t run, job_done_t done, job_progress_t progress, void *userdata,
+                        Job **ret);
+
+/* For a running job that has to wait, or has run for long while others wait: gives the thread back. run then
+ * returns JOB_PAUSED and is called again, by any thread, not before until_usec (CLOCK_MONOTONIC; 0: after
+ * those that wait). A paused job keeps its state in userdata: whatever is scarce, as open files, should not be
+ * part of it, since thousands of jobs may be paused. When it is cancelled, run is not called any more. */
+#define JOB_PAUSED 1
+int job_pause(Job *job, uint64_t until_usec);
+/* Do others wait for a thread? */
+_Bool job_others_wait(Job *job);
 
 /* For the running job: tell the loop; has somebody cancelled? */
 void job_progress(Job *job, uint64_t value);

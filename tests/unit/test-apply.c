@@ -93,7 +93,7 @@ static void apply(const ApplyTarget *target, const Plan *plan)
 {
         Apply *a = NULL;
 
-        ck_assert_int_eq(apply_start(NULL, worker, target, plan, 0, on_done, NULL, NULL, &a), 0);
+        ck_assert_int_eq(apply_start(NULL, worker, worker, target, plan, 0, on_done, NULL, NULL, &a), 0);
         ck_assert_uint_eq(seen.n_done, 0); /* never from within the call */
         while (seen.n_done == 0)
                 ck_assert_int_ge(sd_event_run(event, UINT64_MAX), 0);
@@ -297,7 +297,7 @@ START_TEST(systemd_is_told_after_the_worker_wrote)
         step(&p, STEP_WRITE, "0-2", "", "0-1");
         step(&p, STEP_PROPERTY, "0-2", "", "0-1");
         step(&p, STEP_VERIFY, "0-1,3", "", NULL); /* 2 is too many */
-        ck_assert_int_eq(apply_start(gate, worker, &target, &p, 0, on_done, NULL, NULL, &a), 0);
+        ck_assert_int_eq(apply_start(gate, worker, worker, &target, &p, 0, on_done, NULL, NULL, &a), 0);
         while (seen.n_done == 0)
                 ck_assert_int_ge(sd_event_run(event, UINT64_MAX), 0);
         apply_free(a);
@@ -322,7 +322,7 @@ START_TEST(freed_in_flight)
 
         step(&p, STEP_WRITE, "0-2", "", "0-1");
         for (int i = 0; i < 20; i++) {
-                ck_assert_int_eq(apply_start(NULL, worker, TARGET, &p, 0, on_done, NULL, NULL, &a), 0);
+                ck_assert_int_eq(apply_start(NULL, worker, worker, TARGET, &p, 0, on_done, NULL, NULL, &a), 0);
                 ck_assert_ptr_null(apply_free(a));
                 if (i % 3 == 0)
                         ck_assert_int_ge(sd_event_run(event, 0), 0);

@@ -546,27 +546,39 @@ START_TEST(observation_leaves_no_byte_out)
 }
 END_TEST
 
+static int move(int fd, const NodeSet *from, const NodeSet *to, MoveResult *ret)
+{
+        _cleanup_(drain_move_free_p) DrainMove *m = NULL;
+        int r = drain_move_new(from, to, UINT64_MAX, false, 0, &m);
+
+        if (r >= 0)
+                r = drain_move_run(m, fd, NULL);
+        if (r >= 0)
+                *ret = drain_move_result(m);
+        return r;
+}
+
 START_TEST(drain_refuses_nonsense_and_skips_the_dead)
 {
         NodeSet two = nodes_of("2"), zero = nodes_of("0"), both = nodes_of("0,2"), empty = NODESET_EMPTY;
         int fd = open_ok("/system.slice/a.service");
         MoveResult result = { 1, 1 };
-        uint64_t evicted = 1;
+        DrainEvict evict = { 0 };
         char *text;
 
-        ck_assert_int_eq(drain_move(fd, &two, &empty, 0, NULL, &result), -EINVAL);
-        ck_assert_int_eq(drain_move(fd, &empty, &zero, 0, NULL, &result), -EINVAL);
-        ck_assert_int_eq(drain_move(fd, &two, &both, 0, NULL, &result), -EINVAL);
+        ck_assert_int_eq(move(fd, &two, &empty, &result), -EINVAL);
+        ck_assert_int_eq(move(fd, &empty, &zero, &result), -EINVAL);
+        ck_assert_int_eq(move(fd, &two, &both, &result), -EINVAL);
         ck_assert_uint_eq(result.moved_bytes, 1);
         tree_write(root, SYS "a.service/cgroup.procs", "4194303\n4194304\n");
-        ck_assert_int_eq(drain_move(fd, &two, &zero, 0, NULL, &result), 0);
+        ck_assert_int_eq(move(fd, &two, &zero, &result), 0);
         ck_assert_uint_eq(result.moved_bytes, 0);
         ck_assert_uint_eq(result.failed_bytes, 0);
 
         /* Nothing ever leaves a plain file: two useless chunks, no larger than what is there. */
         tree_write(root, SYS "a.service/memory.reclaim", "");
-        ck_assert_int_eq(drain_evict(fd, &two, NULL, &evicted), 0);
-        ck_assert_uint_eq(evicted, 0);
+        ck_assert_int_eq(drain_evict(fd, &two, NULL, &evict), 0);
+        ck_assert_uint_eq(evict.evicted_bytes, 0);
         text = tree_read(root, SYS "a.service/memory.reclaim");
         ck_assert_int_eq(strncmp(text, "8192 swappiness=0", 17), 0);
         free(text);

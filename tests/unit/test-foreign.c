@@ -291,9 +291,11 @@ static void teardown(void)
 
 static void fence(const char *path, const char *open, bool is_open)
 {
+        ForeignSweep *sweep = NULL;
         ForeignFound found = { 0 };
 
-        ck_assert_int_eq(foreign_fence(foreign, path, 0, NULL, &found), 0);
+        ck_assert_int_eq(foreign_fence(foreign, path, 0, NULL, &sweep, &found), 0);
+        foreign_sweep_free(sweep);
         assert_list(found.nodes, open);
         ck_assert_int_eq(found.is_open, is_open);
         free(found.cgroup);

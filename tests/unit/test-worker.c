@@ -7,6 +7,8 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "daemon/worker.h"
@@ -42,6 +44,14 @@ static void task_init(Task *t, int returns)
 {
         *t = (Task){ .returns = returns, .result = 12345 };
         sem_init(&t->go, 0, 0);
+}
+
+static uint64_t now_usec(void)
+{
+        struct timespec t;
+
+        clock_gettime(CLOCK_MONOTONIC, &t);
+        return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
 }
 
 static void wait_for(sem_t *s)
@@ -275,6 +285,170 @@ START_TEST(free_ends_what_runs_and_what_waits)
 }
 END_TEST
 
+#define FOREVER_USEC (UINT64_C(3600) * 1000 * 1000)
+
+typedef struct Pauser {
+        unsigned n_pauses; /* so often */
+        uint64_t for_usec; /* so long; 0: after the others */
+        Task *until;       /* or until that one is done */
+        unsigned n_runs;
+        Job *job;
+        int result;
+        unsigned n_done;
+} Pauser;
+
+static atomic_uint n_running, most_running, n_pausers_done;
+
+static int run_and_pause(Job *job, void *userdata)
+{
+        Pauser *p = userdata;
+        unsigned n = atomic_fetch_add(&n_running, 1) + 1;
+        bool again = p->until ? atomic_load(&n_pausers_done) == 0 : p->n_runs < p->n_pauses;
+
+        if (n > atomic_load(&most_running))
+                atomic_store(&most_running, n);
+        p->n_runs++;
+        atomic_fetch_sub(&n_running, 1);
+        return again ? job_pause(job, p->for_usec ? now_usec() + p->for_usec : 0) : 0;
+}
+
+static void on_pauser_done(int result, void *userdata)
+{
+        Pauser *p = userdata;
+
+        p->result = result;
+        p->n_done++;
+        atomic_fetch_add(&n_pausers_done, 1);
+}
+
+static void submit_pauser(Pauser *p)
+{
+        MUST(worker_submit(worker, run_and_pause, on_pauser_done, NULL, p, &p->job) == 0);
+}
+
+START_TEST(a_paused_job_keeps_no_thread)
+{
+        enum { N = 20 };
+        static Pauser p[N];
+        Task t;
+
+        for (int i = 0; i < N; i++) {
+                p[i] = (Pauser){ .n_pauses = 1, .for_usec = FOREVER_USEC };
+                submit_pauser(&p[i]);
+        }
+        task_init(&t, 0);
+        sem_post(&t.go);
+        ck_assert_int_eq(worker_submit(worker, run, on_done, NULL, &t, &t.job), 0);
+        turn_until_done(&t); /* on one of the two threads */
+        for (int i = 0; i < N; i++) {
+                ck_assert_uint_eq(p[i].n_done, 0);
+                ck_assert_uint_eq(p[i].n_runs, 1);
+                job_cancel(p[i].job);
+        }
+        while (n_pausers_done < N)
+                ck_assert_int_ge(sd_event_run(event, UINT64_MAX), 0);
+        for (int i = 0; i < N; i++) {
+                ck_assert_int_eq(p[i].result, -ECANCELED);
+                ck_assert_uint_eq(p[i].n_runs, 1);
+        }
+}
+END_TEST
+
+START_TEST(thousands_pause_on_few_threads)
+{
+        enum { N = 10000 };
+        static Pauser p[N];
+
+        for (int i = 0; i < N; i++) {
+                p[i] = (Pauser){ .n_pauses = 3, .for_usec = 1000 };
+                submit_pauser(&p[i]);
+        }
+        while (n_pausers_done < N)
+                MUST(sd_event_run(event, UINT64_MAX) >= 0);
+        for (int i = 0; i < N; i++) {
+                MUST(p[i].n_done == 1 && p[i].result == 0);
+                MUST(p[i].n_runs == 4);
+        }
+        ck_assert_uint_le(most_running, 2);
+}
+END_TEST
+
+/* One that never ends by itself lets the others pass, also on the only thread. */
+START_TEST(who_gives_way_is_behind_those_that_wait)
+{
+        enum { N = 5 };
+        static Pauser all[N + 1];
+        Task any;
+
+        worker_free(worker);
+        ck_assert_int_eq(worker_new(event, 1, &worker), 0);
+        all[0].until = &any;
+        for (int i = 0; i <= N; i++)
+                submit_pauser(&all[i]);
+        while (n_pausers_done < N + 1)
+                ck_assert_int_ge(sd_event_run(event, UINT64_MAX), 0);
+        ck_assert_uint_ge(all[0].n_runs, 2);
+}
+END_TEST
+
+static char order[8];
+
+static int run_in_order(Job *job, void *userdata)
+{
+        strncat(order, userdata, 1); /* on the only thread */
+        return 0;
+}
+
+static unsigned n_ordered;
+
+static void on_ordered(int result, void *userdata)
+{
+        ck_assert_int_eq(result, 0);
+        n_ordered++;
+}
+
+START_TEST(what_closes_goes_first)
+{
+        Task t;
+
+        worker_free(worker);
+        ck_assert_int_eq(worker_new(event, 1, &worker), 0);
+        task_init(&t, 0);
+        ck_assert_int_eq(worker_submit(worker, run, on_done, NULL, &t, &t.job), 0);
+        for (int i = 0; i < 2; i++) {
+                const char *normal = i ? "b" : "a", *first = i ? "2" : "1";
+
+                ck_assert_int_eq(worker_submit(worker, run_in_order, on_ordered, NULL, (void *)normal, NULL),
+                                 0);
+                ck_assert_int_eq(
+                        worker_submit_first(worker, run_in_order, on_ordered, NULL, (void *)first, NULL), 0);
+        }
+        sem_post(&t.go);
+        while (n_ordered < 4)
+                ck_assert_int_ge(sd_event_run(event, UINT64_MAX), 0);
+        /* t may have waited as well, behind those. */
+        ck_assert_str_eq(order, "12ab");
+}
+END_TEST
+
+START_TEST(free_ends_what_is_paused)
+{
+        static Pauser p[4];
+
+        for (int i = 0; i < 4; i++) {
+                p[i] = (Pauser){ .n_pauses = 1, .for_usec = FOREVER_USEC };
+                submit_pauser(&p[i]);
+        }
+        for (int i = 0; i < 3; i++) /* with and without a timer */
+                ck_assert_int_ge(sd_event_run(event, UINT64_MAX), 0);
+        worker = worker_free(worker);
+        for (int i = 0; i < 4; i++) {
+                ck_assert_uint_eq(p[i].n_done, 1);
+                ck_assert_int_eq(p[i].result, -ECANCELED);
+        }
+}
+END_TEST
+
 START_TEST(no_threads_is_refused)
 {
         Worker *w = NULL;
@@ -301,6 +475,11 @@ int main(void)
         tcase_add_test(c, a_job_that_had_finished_keeps_its_result);
         tcase_add_test(c, done_may_submit);
         tcase_add_test(c, free_ends_what_runs_and_what_waits);
+        tcase_add_test(c, a_paused_job_keeps_no_thread);
+        tcase_add_test(c, thousands_pause_on_few_threads);
+        tcase_add_test(c, who_gives_way_is_behind_those_that_wait);
+        tcase_add_test(c, what_closes_goes_first);
+        tcase_add_test(c, free_ends_what_is_paused);
         tcase_add_test(c, no_threads_is_refused);
         suite_add_tcase(s, c);
         return check_main(s);

@@ -234,7 +234,7 @@ static void apply(char *argv[])
         check(worker_new(event, 2, &worker), "worker");
         check(gate_new(event, bus, UNIT_TIMEOUT_USEC, &gate), "gate");
         start_measuring();
-        check(apply_start(gate, worker,
+        check(apply_start(gate, worker, worker,
                           &(ApplyTarget){
                                   .unit = unit->name, .cgroup = unit->cgroup, .cgroup_id = unit->cgroup_id },
                           &plan, 0, on_applied, NULL, NULL, &a),
