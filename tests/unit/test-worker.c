@@ -439,8 +439,8 @@ START_TEST(free_ends_what_is_paused)
                 p[i] = (Pauser){ .n_pauses = 1, .for_usec = FOREVER_USEC };
                 submit_pauser(&p[i]);
         }
-        for (int i = 0; i < 3; i++) /* with and without a timer */
-                ck_assert_int_ge(sd_event_run(event, UINT64_MAX), 0);
+        /* Some have a timer by then, and some perhaps not yet. */
+        ck_assert_int_ge(sd_event_run(event, UINT64_MAX), 0);
         worker = worker_free(worker);
         for (int i = 0; i < 4; i++) {
                 ck_assert_uint_eq(p[i].n_done, 1);
