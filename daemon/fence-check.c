@@ -22,6 +22,7 @@
 #include <errno.h>
 #include <string.h>
 #include <time.h>
+#include <uthash.h>
 #include <utlist.h>
 
 #include "daemon/fence-internal.h"
@@ -64,6 +65,7 @@ struct FenceCheck {
         unsigned n_pauses;
         sd_event_source *pause;
         FenceCheck *prev, *next;
+        UT_hash_handle hh;
 };
 
 /* What the worker touches; it outlives the check when that is freed meanwhile. */
@@ -112,6 +114,7 @@ static void job_free(CheckJob *j)
 static void check_free(FenceCheck *c)
 {
         DL_DELETE(c->fence->checks, c);
+        HASH_DEL(c->fence->checks_by_path, c);
         if (c->job_data) {
                 c->job_data->check = NULL;
                 job_cancel(c->job);
@@ -481,10 +484,8 @@ static FenceCheck *find(Fence *f, const char *path)
 {
         FenceCheck *c;
 
-        DL_FOREACH (f->checks, c)
-                if (strcmp(c->path, path) == 0)
-                        return c;
-        return NULL;
+        HASH_FIND_STR(f->checks_by_path, path, c);
+        return c;
 }
 
 /* Cgroups below a unit's are its own affair, it confines them. */
@@ -515,6 +516,7 @@ static int check_new(Fence *f, FenceLeaf *leaf, FenceCheck **ret)
         c->path = TAKE_PTR(leaf->unit_path);
         c->unit = TAKE_PTR(leaf->unit);
         DL_APPEND(f->checks, c);
+        HASH_ADD_KEYPTR(hh, f->checks_by_path, c->path, strlen(c->path), c);
         *ret = c;
         return 0;
 }

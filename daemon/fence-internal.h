@@ -34,7 +34,7 @@ struct Fence {
         size_t n_unfenced;
         uint64_t drained_bytes;
 
-        FenceCheck *checks;
+        FenceCheck *checks, *checks_by_path;
 
         /* what is under way */
         Phase phase;

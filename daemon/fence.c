@@ -28,6 +28,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
+#include <uthash.h>
 
 #include "daemon/fence-internal.h"
 #include "policy/cdm-names.h"
@@ -44,8 +45,20 @@ const char *fence_state_to_string(FenceState v)
         return v >= 0 && v < _FENCE_STATE_MAX ? state_names[v] : NULL;
 }
 
+/* Says that a name is there; it is owned by `names`. */
+typedef struct FenceName {
+        char *name;
+        UT_hash_handle hh;
+} FenceName;
+
 void fence_names_clear(FenceNames *names)
 {
+        FenceName *x, *next;
+
+        HASH_ITER (hh, names->by_name, x, next) {
+                HASH_DEL(names->by_name, x);
+                free(x);
+        }
         for (size_t i = 0; i < names->n; i++)
                 free(names->names[i]);
         free(names->names);
@@ -53,26 +66,44 @@ void fence_names_clear(FenceNames *names)
         *names = (FenceNames){ 0 };
 }
 
-int fence_names_add(FenceNames *names, const char *name, const NodeSet *set)
+static int names_grow(FenceNames *names)
 {
+        size_t n = names->n_allocated ? 2 * names->n_allocated : 16;
         NodeSet *sets;
         char **array;
 
-        for (size_t i = 0; i < names->n; i++)
-                if (strcmp(names->names[i], name) == 0)
-                        return 0;
-        array = reallocarray(names->names, names->n + 1, sizeof(*array));
+        array = reallocarray(names->names, n, sizeof(*array));
         if (!array)
                 return -ENOMEM;
         names->names = array;
-        sets = reallocarray(names->sets, names->n + 1, sizeof(*sets));
+        sets = reallocarray(names->sets, n, sizeof(*sets));
         if (!sets)
                 return -ENOMEM;
         names->sets = sets;
-        array[names->n] = strdup(name);
-        if (!array[names->n])
+        names->n_allocated = n;
+        return 0;
+}
+
+int fence_names_add(FenceNames *names, const char *name, const NodeSet *set)
+{
+        FenceName *x;
+
+        HASH_FIND_STR(names->by_name, name, x);
+        if (x)
+                return 0;
+        if (names->n == names->n_allocated && names_grow(names) < 0)
                 return -ENOMEM;
-        sets[names->n++] = set ? *set : NODESET_EMPTY;
+        x = calloc(1, sizeof(*x));
+        if (!x)
+                return -ENOMEM;
+        x->name = strdup(name);
+        if (!x->name) {
+                free(x);
+                return -ENOMEM;
+        }
+        HASH_ADD_KEYPTR(hh, names->by_name, x->name, strlen(x->name), x);
+        names->names[names->n] = x->name;
+        names->sets[names->n++] = set ? *set : NODESET_EMPTY;
         return 0;
 }
 

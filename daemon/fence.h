@@ -39,7 +39,8 @@ typedef struct Unfenced {
 typedef struct FenceNames {
         char **names;
         NodeSet *sets;
-        size_t n;
+        size_t n, n_allocated;
+        struct FenceName *by_name;
 } FenceNames;
 
 void fence_names_clear(FenceNames *names);

@@ -22,6 +22,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include <uthash.h>
 #include <utlist.h>
 
 #include "daemon/bus.h"
@@ -50,7 +51,6 @@ struct UnitCheck {
         bool repair;
         UnitInfo *info; /* NULL: systemd does not know it any more */
         Turn *turn;
-        bool asked;
         UnitCall *call;
         sd_event_source *retry;
         unsigned n_retries;
@@ -60,10 +60,33 @@ struct UnitCheck {
         CloseJob *close;
         unit_check_done_t done;
         UnitCheck *prev, *next;
+        bool is_due; /* in checks_due: PID 1 has not been asked yet */
+        UT_hash_handle hh;
 };
+
+/* The next event makes another check. */
+static void no_longer_due(UnitCheck *c)
+{
+        if (c->is_due)
+                HASH_DEL(c->manager->checks_due, c);
+        c->is_due = false;
+}
+
+/* One of a unit is enough. */
+static void due_again(UnitCheck *c)
+{
+        UnitCheck *other;
+
+        HASH_FIND_STR(c->manager->checks_due, c->unit, other);
+        if (other)
+                return;
+        HASH_ADD_KEYPTR(hh, c->manager->checks_due, c->unit, strlen(c->unit), c);
+        c->is_due = true;
+}
 
 static void check_free(UnitCheck *c)
 {
+        no_longer_due(c);
         DL_DELETE(c->manager->checks, c);
         if (c->close) {
                 c->close->check = NULL;
@@ -395,7 +418,7 @@ static void try_later(UnitCheck *c, int error)
         int r = -ETIMEDOUT;
 
         c->turn = turn_free(c->turn);
-        c->asked = false;
+        due_again(c);
         c->done = NULL;
         if (c->n_retries < RETRIES_MAX)
                 r = sd_event_add_time_relative(m->event, &c->retry, CLOCK_MONOTONIC,
@@ -432,12 +455,11 @@ static void on_turn(Turn *t, void *userdata)
                 finish(c);
                 return;
         }
+        no_longer_due(c);
         if (c->unit[0] == '/') {
-                c->asked = true;
                 act_on_foreign(c);
                 return;
         }
-        c->asked = true;
         int r = unit_get(c->manager->gate, GATE_OWN, c->unit, on_info, c, &c->call);
         if (r < 0)
                 try_later(c, r);
@@ -449,13 +471,10 @@ static bool is_due(Manager *m, const char *unit)
 {
         UnitCheck *c;
 
-        DL_FOREACH (m->checks, c)
-                if (!c->asked && strcmp(c->unit, unit) == 0) {
-                        if (c->retry)
-                                (void)sd_event_source_set_time_relative(c->retry, 0);
-                        return true;
-                }
-        return false;
+        HASH_FIND_STR(m->checks_due, unit, c);
+        if (c && c->retry)
+                (void)sd_event_source_set_time_relative(c->retry, 0);
+        return c;
 }
 
 int manager_check_unit(Manager *m, const char *unit, bool repair, unit_check_done_t done)
@@ -468,6 +487,8 @@ int manager_check_unit(Manager *m, const char *unit, bool repair, unit_check_don
                 return -ENOMEM;
         *c = (UnitCheck){ .manager = m, .unit = strdup(unit), .repair = repair, .done = done };
         DL_APPEND(m->checks, c);
+        if (c->unit)
+                due_again(c);
         int r = c->unit ? turn_take(m->turns, unit, on_turn, c, &c->turn) : -ENOMEM;
         if (r < 0)
                 check_free(c);

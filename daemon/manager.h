@@ -162,7 +162,7 @@ struct Manager {
         BufferSet *buffers;
         Overrun *overrun; /* NULL: nobody shares a node */
         HoldSet *holds;
-        UnitCheck *checks;
+        UnitCheck *checks, *checks_due; /* all; by unit, those that have not asked yet */
         UnitCall *unit_events;
 
         NodeUse *use; /* scratch of manager_snapshot() */

@@ -20,10 +20,11 @@
  * 7.3: a write(2) to a file of cgroupfs is told as any other, and mkdir and rmdir are. For a cgroup that is
  * removed no IN_IGNORED comes on 6.1; its parent's IN_DELETE does.)
  *
- * The tree may be large, so that what is still to be read waits in a list and is read in portions. */
+ * The tree may be large, so that what is still to be read or to be watched waits in two lists and is done in
+ * portions, also in the beginning: what happens before all of it is watched is told as WATCH_LOST. */
 
 #define MASK    (IN_CREATE | IN_DELETE | IN_CLOSE_WRITE | IN_ONLYDIR)
-#define PORTION 256 /* directories read before the event loop goes on */
+#define PORTION 256 /* directories read or watched before the event loop goes on */
 /* A watch keeps its directory in the kernel's memory, about 1 KiB, and counts against
  * fs.inotify.max_user_watches of all of root's programs. More cgroups than this are not watched. */
 #define DIRS_MAX 65536
@@ -36,6 +37,14 @@ struct Dir {
         unsigned generation;
         UT_hash_handle by_wd, by_path;
         Dir *prev, *next; /* in `pending` */
+        Dir *parent, *children, *older, *younger;
+        char path[];
+};
+
+/* A directory was read, and has this in it. */
+typedef struct Found Found;
+struct Found {
+        Found *prev, *next;
         char path[];
 };
 
@@ -44,9 +53,10 @@ struct Watch {
         int fd;
         Dir *by_wd, *by_path;
         Dir *pending;
+        Found *found;
         unsigned generation; /* of the look at everything that is under way, or was the last */
         bool sweeping;       /* it has still to find out what is gone */
-        bool silent;
+        bool silent;         /* the first look is not over */
         bool incomplete;
         watch_event_cb cb;
         void *userdata;
@@ -87,8 +97,26 @@ static Dir *find_wd(Watch *w, int wd)
         return d;
 }
 
+static Dir *find_parent(Watch *w, const char *path)
+{
+        const char *slash = strrchr(path, '/');
+        size_t n = slash > path ? (size_t)(slash - path) : 1;
+        Dir *d;
+
+        if (!path[1])
+                return NULL;
+        HASH_FIND(by_path, w->by_path, path, n, d);
+        return d;
+}
+
 static void dir_free(Watch *w, Dir *d)
 {
+        Dir *child, *next;
+
+        if (d->parent)
+                DL_DELETE2(d->parent->children, d, older, younger);
+        DL_FOREACH_SAFE2(d->children, child, next, younger)
+        child->parent = NULL;
         HASH_DELETE(by_wd, w->by_wd, d);
         HASH_DELETE(by_path, w->by_path, d);
         if (d->pending)
@@ -141,6 +169,9 @@ static int dir_new(Watch *w, const char *path, int wd)
         memcpy(d->path, path, n + 1);
         d->wd = wd;
         d->generation = w->generation;
+        d->parent = find_parent(w, path);
+        if (d->parent)
+                DL_APPEND2(d->parent->children, d, older, younger);
         HASH_ADD(by_wd, w->by_wd, wd, sizeof(d->wd), d);
         HASH_ADD(by_path, w->by_path, path, n, d);
         look_at(w, d);
@@ -181,6 +212,24 @@ typedef struct Parent {
         const char *path;
 } Parent;
 
+static int found_add(Watch *w, const char *path)
+{
+        size_t n = strlen(path);
+        Found *f = calloc(1, sizeof(*f) + n + 1);
+
+        if (!f)
+                return -ENOMEM;
+        memcpy(f->path, path, n + 1);
+        DL_APPEND(w->found, f);
+        return 0;
+}
+
+static void found_free(Watch *w, Found *f)
+{
+        DL_DELETE(w->found, f);
+        free(f);
+}
+
 static int read_child(const char *name, void *userdata)
 {
         const Parent *p = userdata;
@@ -192,15 +241,25 @@ static int read_child(const char *name, void *userdata)
                 return -ENOMEM;
         }
         known = find_path(p->watch, path);
-        return known && known->generation == p->watch->generation ? 0 : dir_add(p->watch, path);
+        return known && known->generation == p->watch->generation ? 0 : found_add(p->watch, path);
+}
+
+static void forget_below(Watch *w, Dir *d)
+{
+        while (d->children) {
+                Dir *lowest = d->children;
+
+                while (lowest->children)
+                        lowest = lowest->children;
+                (void)inotify_rm_watch(w->fd, lowest->wd);
+                dir_free(w, lowest);
+        }
 }
 
 /* What is below a delegated cgroup is the delegatee's. systemd marks it some time after it has made it, and
  * the delegatee begins after that. */
 static bool is_delegated(Watch *w, Dir *d)
 {
-        size_t n = strlen(d->path);
-        Dir *child, *next;
         int fd;
 
         if (d->delegated)
@@ -212,11 +271,7 @@ static bool is_delegated(Watch *w, Dir *d)
         close(fd);
         if (!d->delegated)
                 return false;
-        HASH_ITER (by_path, w->by_path, child, next)
-                if (strncmp(child->path, d->path, n) == 0 && child->path[n] == '/') {
-                        (void)inotify_rm_watch(w->fd, child->wd);
-                        dir_free(w, child);
-                }
+        forget_below(w, d);
         return true;
 }
 
@@ -248,22 +303,45 @@ static void sweep(Watch *w)
                         dir_remove(w, d);
 }
 
+/* Unless it is below what turned out to be delegated meanwhile. */
+static int watch_found(Watch *w)
+{
+        Found *f = w->found;
+        const Dir *parent = find_parent(w, f->path);
+        int r = parent && !parent->delegated ? dir_add(w, f->path) : 0;
+
+        found_free(w, f);
+        return r;
+}
+
+static int read_next(Watch *w)
+{
+        Dir *d = w->pending;
+
+        DL_DELETE(w->pending, d);
+        d->pending = false;
+        return dir_read(w, d);
+}
+
 /* Out of memory: what was not read is read with the next look at everything, of which nobody knows when it
  * comes; `incomplete` says so. */
 static void read_pending(Watch *w, size_t n_max)
 {
-        for (size_t n = 0; w->pending && n < n_max; n++) {
-                Dir *d = w->pending;
+        for (size_t n = 0; (w->found || w->pending) && n < n_max; n++) {
+                int r = w->found ? watch_found(w) : read_next(w);
 
-                DL_DELETE(w->pending, d);
-                d->pending = false;
-                if (dir_read(w, d) < 0)
+                if (r < 0)
                         w->incomplete = true;
         }
-        if (!w->pending && w->sweeping)
+        bool more = w->found || w->pending;
+        if (!more && w->sweeping)
                 sweep(w);
         if (w->defer)
-                (void)sd_event_source_set_enabled(w->defer, w->pending ? SD_EVENT_ON : SD_EVENT_OFF);
+                (void)sd_event_source_set_enabled(w->defer, more ? SD_EVENT_ON : SD_EVENT_OFF);
+        if (!more && w->silent && w->defer) {
+                w->silent = false;
+                tell(w, WATCH_LOST, "/");
+        }
 }
 
 static int on_defer(sd_event_source *source _unused_, void *userdata)
@@ -353,15 +431,15 @@ int watch_new(sd_event *event, watch_event_cb cb, void *userdata, Watch **ret)
         r = dir_add(w, "/");
         if (r < 0)
                 return r;
-        read_pending(w, SIZE_MAX);
+        read_pending(w, PORTION);
+        w->silent = w->found || w->pending;
         r = sd_event_add_io(event, &w->io, w->fd, EPOLLIN, on_io, w);
         if (r >= 0)
                 r = sd_event_add_defer(event, &w->defer, on_defer, w);
         if (r >= 0)
-                r = sd_event_source_set_enabled(w->defer, SD_EVENT_OFF);
+                r = sd_event_source_set_enabled(w->defer, w->silent ? SD_EVENT_ON : SD_EVENT_OFF);
         if (r < 0)
                 return r;
-        w->silent = false;
         *ret = TAKE_PTR(w);
         return 0;
 }
@@ -376,6 +454,8 @@ Watch *watch_free(Watch *w)
         sd_event_source_disable_unref(w->defer);
         HASH_ITER (by_path, w->by_path, d, next)
                 dir_free(w, d);
+        while (w->found)
+                found_free(w, w->found);
         if (w->fd >= 0)
                 close(w->fd);
         free(w);

@@ -30,8 +30,9 @@ typedef struct Watch Watch;
  * name, and one that was created may be gone. Must not free the Watch. */
 typedef void (*watch_event_cb)(WatchEvent event, const char *path, void *userdata);
 
-/* The tree as it is now is looked at before this returns, and nothing is told of it: whoever reads the tree
- * afterwards misses nothing. -EMFILE: fs.inotify.max_user_instances is used up. */
+/* Nothing is told of the tree as it is now. A small one is looked at before this returns: whoever reads the tree
+ * afterwards misses nothing. Of a large one the rest is looked at by the event loop, in portions; then
+ * WATCH_LOST is told once, because until then nothing was. -EMFILE: fs.inotify.max_user_instances is used up. */
 int watch_new(sd_event *event, watch_event_cb cb, void *userdata, Watch **ret);
 Watch *watch_free(Watch *w);
 DEFINE_CLEANUP(Watch, watch_free);

@@ -192,6 +192,35 @@ START_TEST(below_what_a_user_owns_nothing_is_watched)
 }
 END_TEST
 
+/* Many cgroups, flat and deep: the event loop turns before all of them are looked at; what happened meanwhile
+ * is not lost. */
+START_TEST(a_large_tree_is_looked_at_in_portions)
+{
+        enum { N = 2000 };
+        char path[64];
+
+        for (int i = 0; i < N; i++) {
+                snprintf(path, sizeof(path), "system.slice/%d", i);
+                make(path);
+                if (i % 2)
+                        continue;
+                snprintf(path, sizeof(path), "system.slice/%d/below", i);
+                make(path);
+        }
+        start();
+        ck_assert_uint_lt(watch_count(watch), N / 4);
+        ck_assert_int_gt(sd_event_run(event, 0), 0);
+        ck_assert_uint_lt(watch_count(watch), N / 2);
+        make("new");
+        unmake("system.slice/1");
+        ck_assert_int_eq(strncmp(told(), "lost /;", 7), 0); /* /new may be told as well */
+        ck_assert_uint_eq(watch_count(watch), 5 + N + N / 2);
+        ck_assert(!watch_is_incomplete(watch));
+        make("new/er");
+        ck_assert_str_eq(told(), "created /new/er;");
+}
+END_TEST
+
 START_TEST(too_much_at_once_is_no_loss)
 {
         char *full = NULL;
@@ -284,6 +313,7 @@ static Suite *suite(void)
         tcase_add_test(c, what_is_made_in_what_was_just_made_is_found);
         tcase_add_test(c, below_what_is_delegated_nothing_is_watched);
         tcase_add_test(c, below_what_a_user_owns_nothing_is_watched);
+        tcase_add_test(c, a_large_tree_is_looked_at_in_portions);
         tcase_add_test(c, too_much_at_once_is_no_loss);
         tcase_add_test(c, thousands_of_cgroups);
         tcase_add_test(c, every_event_has_a_name);
