@@ -322,7 +322,8 @@ START_TEST(freed_in_flight)
 
         step(&p, STEP_WRITE, "0-2", "", "0-1");
         for (int i = 0; i < 20; i++) {
-                ck_assert_int_eq(apply_start(NULL, worker, worker, TARGET, &p, 0, on_done, NULL, NULL, &a), 0);
+                ck_assert_int_eq(apply_start(NULL, worker, worker, TARGET, &p, 0, on_done, NULL, NULL, &a),
+                                 0);
                 ck_assert_ptr_null(apply_free(a));
                 if (i % 3 == 0)
                         ck_assert_int_ge(sd_event_run(event, 0), 0);
