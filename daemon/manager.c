@@ -75,7 +75,8 @@ static int open_parts(Manager *m)
                 r = worker_new(m->event, FILLER_THREADS_MAX, &m->filler);
         if (r >= 0)
                 r = worker_new(m->event, READER_THREADS_MAX, &m->reader);
-        r = names_new(m->event, m->root, name_lookup, NAMES_PATIENCE_USEC, &m->names);
+        if (r >= 0)
+                r = names_new(m->event, m->root, name_lookup, NAMES_PATIENCE_USEC, &m->names);
         if (r >= 0)
                 r = sender_cache_new(m->bus, &m->senders);
         if (r >= 0)

@@ -66,8 +66,9 @@ UnitJobs *unit_jobs_free(UnitJobs *j);
 
 /* Moves pid into a new scope in slice; done when its job is. memory_max_bytes 0: no limit. -EBUSY: a scope
  * of that name is starting already. */
-int unit_start_scope(Gate *gate, UnitJobs *jobs, const char *name, const char *slice, const char *description,
-                     pid_t pid, uint64_t memory_max_bytes, unit_done_cb cb, void *userdata, UnitCall **ret);
+int unit_start_scope(Gate *gate, UnitJobs *jobs, const char *name, const char *slice,
+                     const char *description, pid_t pid, uint64_t memory_max_bytes, unit_done_cb cb,
+                     void *userdata, UnitCall **ret);
 
 /* Reload(). */
 int unit_daemon_reload(Gate *gate, unit_done_cb cb, void *userdata, UnitCall **ret);
