@@ -314,11 +314,10 @@ static void run(char *argv[])
                         check(unit_poke_slice(bus, argv[2], on_done, NULL, NULL), "poke");
                 else if (strcmp(verb, "scope") == 0) {
                         check(unit_jobs_new(bus, &jobs), "jobs");
-                        check(unit_start_scope(bus, jobs, argv[2], argv[3], "a test", (pid_t)atoi(argv[4]), 0,
-                                               on_done, NULL, NULL),
+                        check(unit_start_scope(bus, jobs, argv[2], argv[3], "a test", (pid_t)atoi(argv[4]),
+                                               0, on_done, NULL, NULL),
                               "scope");
-                }
-                else if (argv[2][0] == '/')
+                } else if (argv[2][0] == '/')
                         check(unit_get_by_cgroup(bus, argv[2], on_info, NULL, NULL), "info");
                 else if (strspn(argv[2], "0123456789") == strlen(argv[2]))
                         check(unit_get_by_pid(bus, (pid_t)atoi(argv[2]), on_info, NULL, NULL), "info");
