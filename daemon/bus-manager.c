@@ -188,6 +188,9 @@ static int get_fence_state(sd_bus *bus, const char *path, const char *interface,
         return sd_bus_message_append(reply, "s", manager_fence_state(m, NULL));
 }
 
+/* Rows of a property that grows with what runs on the machine. A reply above 32 MiB ends the connection. */
+#define ROWS_MAX 10000
+
 static int get_unfenced(sd_bus *bus, const char *path, const char *interface, const char *property,
                         sd_bus_message *reply, void *userdata, sd_bus_error *error)
 {
@@ -196,9 +199,15 @@ static int get_unfenced(sd_bus *bus, const char *path, const char *interface, co
         const Unfenced *u = fence_unfenced(m->fence, &n);
 
         int r = sd_bus_message_open_container(reply, 'a', "(sss)");
-        for (size_t i = 0; r >= 0 && i < n; i++)
+        for (size_t i = 0; r >= 0 && i < n && i < ROWS_MAX; i++)
                 r = sd_bus_message_append(reply, "(sss)", u[i].cgroup ? u[i].cgroup : "",
                                           u[i].unit ? u[i].unit : "", u[i].reason ? u[i].reason : "");
+        if (r >= 0 && n > ROWS_MAX) {
+                char text[48];
+
+                snprintf(text, sizeof(text), "and %zu more", n - ROWS_MAX);
+                r = sd_bus_message_append(reply, "(sss)", "", "", text);
+        }
         return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 
@@ -254,10 +263,18 @@ static int get_drift_repaired(sd_bus *bus, const char *path, const char *interfa
         return sd_bus_message_append(reply, "t", m->n_drift_repaired);
 }
 
+typedef struct FightList {
+        sd_bus_message *reply;
+        size_t n;
+} FightList;
+
 static void append_fight(const Place *p, void *userdata)
 {
-        (void)sd_bus_message_append(userdata, "(sus)", p->key, (uint32_t)p->fight.n_repairs,
-                                    p->reason ? p->reason : "");
+        FightList *l = userdata;
+
+        if (l->n++ < ROWS_MAX)
+                (void)sd_bus_message_append(l->reply, "(sus)", p->key, (uint32_t)p->fight.n_repairs,
+                                            p->reason ? p->reason : "");
 }
 
 static int get_fights(sd_bus *bus, const char *path, const char *interface, const char *property,
@@ -266,8 +283,15 @@ static int get_fights(sd_bus *bus, const char *path, const char *interface, cons
         int r = sd_bus_message_open_container(reply, 'a', "(sus)");
         if (r < 0)
                 return r;
-        manager_foreach_fight(userdata, append_fight, reply);
-        return sd_bus_message_close_container(reply);
+        FightList l = { reply, 0 };
+        manager_foreach_fight(userdata, append_fight, &l);
+        if (l.n > ROWS_MAX) {
+                char text[48];
+
+                snprintf(text, sizeof(text), "and %zu more", l.n - ROWS_MAX);
+                r = sd_bus_message_append(reply, "(sus)", "", UINT32_C(0), text);
+        }
+        return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 
 const sd_bus_vtable bus_manager_vtable[] = {

@@ -306,6 +306,20 @@ static unsigned count_state(const char *state)
         return n;
 }
 
+/* What cdmctl says of them. */
+static unsigned count_listed(void)
+{
+        unsigned n = 0;
+        char line[512];
+        FILE *f = popen(BUILD_DIR "/cdmctl list --no-legend --no-pager", "r");
+
+        ck_assert_ptr_nonnull(f);
+        while (fgets(line, sizeof(line), f))
+                n += strstr(line, "queued") != NULL;
+        ck_assert_int_eq(pclose(f), 0);
+        return n;
+}
+
 /* More than the bus allows matches, and after a restart more than it allows open calls. */
 START_TEST(waiters_without_number)
 {
@@ -317,6 +331,7 @@ START_TEST(waiters_without_number)
         world_kill_cdmd(&w, SIGKILL);
         world_start_cdmd(&w);
         ck_assert_uint_eq(count_state("queued"), WAITERS);
+        ck_assert_uint_eq(count_listed(), WAITERS);
         assert_alive();
         /* They all end with their client, of which the bus tells once. */
         sd_bus_flush_close_unref(bus);
@@ -340,6 +355,34 @@ START_TEST(a_connection_that_is_lost)
         ck_assert_int_eq(world_release(w.client, first), 0);
         while (count_state("active") < 3)
                 ;
+}
+END_TEST
+
+/* cdmctl waits, cdmd comes and goes twice, and then there is room. */
+START_TEST(cdmctl_waits_through_restarts)
+{
+        uint32_t first = fill_queue(w.client, 0);
+        int status;
+
+        pid_t pid = fork();
+        ck_assert_int_ge(pid, 0);
+        if (pid == 0) {
+                execl(BUILD_DIR "/cdmctl", "cdmctl", "request", "cdm", "16M", "--unit", "train.service",
+                      "--queue", NULL);
+                _exit(127);
+        }
+        while (count_state("queued") < 1)
+                ;
+        for (int i = 0; i < 2; i++) {
+                world_kill_cdmd(&w, SIGKILL);
+                world_start_cdmd(&w);
+                ck_assert_uint_eq(count_state("queued"), 1);
+        }
+        ck_assert_int_eq(waitpid(pid, &status, WNOHANG), 0);
+        ck_assert_int_eq(world_release(w.client, first), 0);
+        ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+        ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == 0, "%x", (unsigned)status);
+        ck_assert_uint_eq(count_state("active"), 1);
 }
 END_TEST
 
@@ -548,6 +591,7 @@ int main(void)
         tcase_add_test(t, watches_of_one_peer_free_each_other);
         tcase_add_test(t, waiters_without_number);
         tcase_add_test(t, a_connection_that_is_lost);
+        tcase_add_test(t, cdmctl_waits_through_restarts);
         if (getuid() == 0) {
                 tcase_add_test(t, requests_without_number_wait_for_polkit);
                 tcase_add_test(t, reloads_without_number_wait_for_polkit);
