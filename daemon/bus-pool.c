@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* org.cdmd1.Pool at /org/cdmd1/pool/NAME and org.cdmd1.Node at /org/cdmd1/node/N. What the kernel counts is
- * read afresh whenever it is asked for. */
+/* org.cdmd1.Pool at /org/cdmd1/pool/NAME and org.cdmd1.Node at /org/cdmd1/node/N. No file of a
+ * cgroup is read for a property: what cgroups account for is as observed last (usage.h). */
 
 #include <errno.h>
 #include <stdio.h>
@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "daemon/bus.h"
+#include "daemon/usage.h"
 #include "policy/cdm-names.h"
 
 #define GETTER(name)                                                                                        \
@@ -127,6 +128,11 @@ static uint64_t pool_sum(Manager *m, const char *path, uint64_t (*bytes)(Manager
         return sum;
 }
 
+static uint64_t used_bytes(Manager *m, int node)
+{
+        return usage_show_node(m->usage, node).used_bytes;
+}
+
 static uint64_t reserved_bytes(Manager *m, int node)
 {
         return ledger_node_reserved(m->ledger, node);
@@ -141,14 +147,14 @@ GETTER(pool_available)
 {
         Manager *m = userdata;
         const Pool *p = pool_of(m, path);
-        Snapshot s = manager_snapshot(m, p);
+        Snapshot s = manager_snapshot_to_show(m, p);
 
         return sd_bus_message_append(reply, "t", decide_pool_available(&s, p));
 }
 
 GETTER(pool_used)
 {
-        return sd_bus_message_append(reply, "t", pool_sum(userdata, path, manager_node_used));
+        return sd_bus_message_append(reply, "t", pool_sum(userdata, path, used_bytes));
 }
 
 GETTER(pool_hold)
@@ -183,7 +189,7 @@ GETTER(node_free)
 {
         Manager *m = userdata;
         const Node *n = node_of(m, path);
-        uint64_t used = manager_node_used(m, n->id);
+        uint64_t used = used_bytes(m, n->id);
 
         return sd_bus_message_append(reply, "t", n->size_bytes > used ? n->size_bytes - used : 0);
 }
@@ -192,7 +198,7 @@ GETTER(node_used)
 {
         Manager *m = userdata;
 
-        return sd_bus_message_append(reply, "t", manager_node_used(m, node_of(m, path)->id));
+        return sd_bus_message_append(reply, "t", used_bytes(m, node_of(m, path)->id));
 }
 
 GETTER(node_reserved)
@@ -206,7 +212,8 @@ GETTER(node_unattributed)
 {
         Manager *m = userdata;
 
-        return sd_bus_message_append(reply, "t", manager_node_unattributed(m, node_of(m, path)->id));
+        return sd_bus_message_append(reply, "t",
+                                     usage_show_node(m->usage, node_of(m, path)->id).unattributed_bytes);
 }
 
 GETTER(node_online)

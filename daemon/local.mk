@@ -80,7 +80,7 @@ libdaemon_la_SOURCES = \
 	daemon/manager-lease.c \
 	daemon/manager-machine.c \
 	daemon/manager-migrate.c \
-	daemon/manager-near.c \
+	daemon/manager-neighbours.c \
 	daemon/manager-nodes.c \
 	daemon/manager-queue.c \
 	daemon/manager-overrun.c \
@@ -95,6 +95,8 @@ libdaemon_la_SOURCES = \
 	daemon/manager.h \
 	daemon/memory.c \
 	daemon/memory.h \
+	daemon/near.c \
+	daemon/near.h \
 	daemon/observe.c \
 	daemon/observe.h \
 	daemon/pages.c \
@@ -106,6 +108,8 @@ libdaemon_la_SOURCES = \
 	daemon/store-text.c \
 	daemon/store.c \
 	daemon/store.h \
+	daemon/tenant-read.c \
+	daemon/tenant-read.h \
 	daemon/turn.c \
 	daemon/turn.h \
 	daemon/unit-change.c \
@@ -113,6 +117,8 @@ libdaemon_la_SOURCES = \
 	daemon/unit-watch.c \
 	daemon/unit.c \
 	daemon/unit.h \
+	daemon/usage.c \
+	daemon/usage.h \
 	daemon/watch.c \
 	daemon/watch.h \
 	daemon/worker.c \

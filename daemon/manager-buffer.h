@@ -29,4 +29,8 @@ uint64_t buffers_node_bytes(const BufferSet *s, int node, bool huge_too);
  * one reservation; of all of a tenant; of one reservation by node. s may be NULL. */
 uint64_t buffers_bytes(const BufferSet *s, uint32_t id, int node, bool huge_too);
 uint64_t buffers_tenant_bytes(const BufferSet *s, const char *tenant, int node, bool huge_too);
+/* A mark of now; and what the buffers that were filled by then, and still are, hold of nodes. */
+uint32_t buffers_mark(const BufferSet *s);
+typedef void (*buffers_part_t)(const char *tenant, int node, uint64_t bytes, bool huge, void *userdata);
+void buffers_foreach(const BufferSet *s, uint32_t mark, buffers_part_t fn, void *userdata);
 size_t buffers_shares(const BufferSet *s, uint32_t id, Share out[static SHARES_MAX]);

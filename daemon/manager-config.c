@@ -134,19 +134,6 @@ static void swap_in(Manager *m, Adoption *a)
 
 int manager_adopt(Manager *m, Adoption *a)
 {
-        size_t n = nodeset_count(&a->pools->cdm);
-        NodeUse *use = calloc(n + 1, sizeof(*use));
-        Explained *explained = calloc(n + 1, sizeof(*explained));
-
-        if (!use || !explained) {
-                free(use);
-                free(explained);
-                return -ENOMEM;
-        }
-        free(m->use);
-        free(m->explained);
-        m->use = use;
-        m->explained = explained;
         swap_in(m, a);
         fence_use(m->fence, m->config, m->pools);
         manager_look_at_machine(m);

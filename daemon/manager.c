@@ -14,6 +14,7 @@
 #include "daemon/manager-buffer.h"
 #include "daemon/manager-hold.h"
 #include "daemon/manager.h"
+#include "daemon/usage.h"
 #include "policy/cdm-names.h"
 
 /* Blocking steps of different tenants run beside each other; more threads would only fight for the same
@@ -69,6 +70,14 @@ static int open_parts(Manager *m)
                 r = buffers_new(m, &m->buffers);
         if (r >= 0)
                 r = holds_new(m, &m->holds);
+        if (r < 0)
+                return r;
+        UsageContext usage = { .root = m->root,
+                               .event = m->event,
+                               .worker = m->worker,
+                               .ledger = m->ledger,
+                               .buffers = m->buffers };
+        r = usage_new(&usage, &m->usage);
         if (r < 0)
                 return r;
         r = foreign_new(&m->foreign);
@@ -147,11 +156,12 @@ Manager *manager_free(Manager *m)
         sd_bus_slot_unref(m->unit_events);
         sd_event_source_disable_unref(m->patience);
         fence_free(m->fence);
+        manager_neighbours_free(m);
+        usage_free(m->usage);
         worker_free(m->worker);
         foreign_free(m->foreign);
         turn_queue_free(m->turns);
         sender_cache_free(m->senders);
-        sd_event_source_disable_unref(m->queue_look);
         sd_event_source_disable_unref(m->queue_again);
         queue_free(m->queue);
         store_free(m->store);
@@ -163,8 +173,6 @@ Manager *manager_free(Manager *m)
         free(m->warnings);
         for (size_t i = 0; i < _FACT_MAX; i++)
                 free(m->facts[i]);
-        free(m->use);
-        free(m->explained);
         free(m->root);
         sd_bus_unref(m->bus);
         sd_event_unref(m->event);
@@ -262,30 +270,6 @@ int manager_add(Manager *m, Reservation *r, StorePhase phase, Entry **ret)
         return 0;
 }
 
-static int tell_neighbour(Reservation *r, void *userdata)
-{
-        Manager *m = userdata;
-
-        bus_reservation_changed(m, r->id, "Strength");
-        return 0;
-}
-
-static int tell_tenant(const char *tenant, uint64_t bytes, void *userdata)
-{
-        Manager *m = userdata;
-
-        return ledger_foreach_of_tenant(m->ledger, tenant, tell_neighbour, m);
-}
-
-/* A node's first and second tenant change each other's strength; for the tenth nothing is new. */
-void manager_tell_neighbours(Manager *m, const Reservation *r)
-{
-        for (size_t i = 0; i < r->n_shares; i++)
-                if (ledger_node_tenants(m->ledger, r->shares[i].node) <= 2)
-                        ledger_foreach_tenant_of_node(m->ledger, r->shares[i].node, tell_tenant, m);
-        manager_overrun_arm(m);
-}
-
 void manager_forget(Entry *e)
 {
         Manager *m = e->manager;
@@ -294,7 +278,7 @@ void manager_forget(Entry *e)
         if (k < 0)
                 log_error("Cannot remove the file of reservation %" PRIu32 ": %s.", e->id, strerror(-k));
         Reservation *r = ledger_take(m->ledger, e->id);
-        manager_explain_anew(m);
+        holds_settle(m->holds);
         if (e->known) {
                 bus_reservation_removed(m, e->id);
                 manager_tell_neighbours(m, r);

@@ -35,6 +35,8 @@ struct Holding {
         Tenant *tenant;
         int node;
         Sum bytes;
+        uint64_t used_bytes; /* as observed last */
+        bool observed;
         size_t n_booked; /* reservations with bytes here */
         size_t n_open;   /* those of them that open the node */
         Holding *prev, *next;
@@ -53,9 +55,10 @@ struct Tenant {
 
 typedef struct NodeSum {
         Sum bytes;
+        Sum explained; /* of what its tenants use, what they have reserved */
         size_t n_tenants;
         size_t n_exclusive;
-        Holding *holdings;
+        Holding *holdings; /* those that were not observed yet first */
 } NodeSum;
 
 struct Ledger {
@@ -150,7 +153,7 @@ static int holdings_prepare(Ledger *l, Tenant *t, const Share *shares, size_t n_
                 h->tenant = t;
                 h->node = node;
                 DL_APPEND(t->holdings, h);
-                DL_APPEND2(l->nodes[node].holdings, h, node_prev, node_next);
+                DL_PREPEND2(l->nodes[node].holdings, h, node_prev, node_next);
         }
         return 0;
 }
@@ -202,12 +205,19 @@ static Weight weight(ReservationState state)
         }
 }
 
+static Sum explained(const Holding *h)
+{
+        return h->bytes < h->used_bytes ? h->bytes : h->used_bytes;
+}
+
 static void book_share(Ledger *l, const Entry *e, const Share *share, bool open)
 {
         Holding *h = holding_find(e->tenant, share->node);
         NodeSum *n = &l->nodes[share->node];
 
+        n->explained -= explained(h);
         h->bytes += share->bytes;
+        n->explained += explained(h);
         n->bytes += share->bytes;
         n->n_exclusive += e->r->exclusive;
         if (h->n_booked++ == 0)
@@ -221,7 +231,9 @@ static void unbook_share(Ledger *l, const Entry *e, const Share *share, bool ope
         Holding *h = holding_find(e->tenant, share->node);
         NodeSum *n = &l->nodes[share->node];
 
+        n->explained -= explained(h);
         h->bytes -= share->bytes;
+        n->explained += explained(h);
         n->bytes -= share->bytes;
         n->n_exclusive -= e->r->exclusive;
         if (--h->n_booked == 0)
@@ -489,6 +501,45 @@ uint64_t ledger_tenant_bytes(const Ledger *l, const char *tenant, int node)
         return h ? saturate(h->bytes) : 0;
 }
 
+void ledger_observe(Ledger *l, const char *tenant, int node, uint64_t used_bytes)
+{
+        const Tenant *t = tenant_find(l, tenant);
+        Holding *h = t ? holding_find(t, node) : NULL;
+        NodeSum *n = &l->nodes[h ? h->node : 0];
+
+        if (!h)
+                return;
+        n->explained -= explained(h);
+        h->used_bytes = used_bytes;
+        n->explained += explained(h);
+        if (h->observed)
+                return;
+        h->observed = true;
+        DL_DELETE2(n->holdings, h, node_prev, node_next);
+        DL_APPEND2(n->holdings, h, node_prev, node_next);
+}
+
+uint64_t ledger_tenant_used(const Ledger *l, const char *tenant, int node)
+{
+        const Tenant *t = tenant_find(l, tenant);
+        const Holding *h = t ? holding_find(t, node) : NULL;
+
+        return h ? h->used_bytes : 0;
+}
+
+uint64_t ledger_node_explained(const Ledger *l, int node)
+{
+        return node >= 0 && node < NODE_MAX ? saturate(l->nodes[node].explained) : 0;
+}
+
+size_t ledger_tenant_shares(const Ledger *l, const char *tenant, int node)
+{
+        const Tenant *t = tenant_find(l, tenant);
+        const Holding *h = t ? holding_find(t, node) : NULL;
+
+        return h ? h->n_booked : 0;
+}
+
 NodeSet ledger_tenant_nodes(const Ledger *l, const char *tenant)
 {
         const Tenant *t = tenant_find(l, tenant);
@@ -533,21 +584,36 @@ int ledger_foreach_of_tenant(const Ledger *l, const char *tenant, int (*fn)(Rese
         return 0;
 }
 
-int ledger_foreach_tenant_of_node(const Ledger *l, int node,
-                                  int (*fn)(const char *tenant, uint64_t bytes, void *userdata),
-                                  void *userdata)
+static int foreach_holding(const Ledger *l, int node, bool all,
+                           int (*fn)(const char *tenant, uint64_t bytes, void *userdata), void *userdata)
 {
         Holding *h;
 
         if (node < 0 || node >= NODE_MAX)
                 return 0;
         DL_FOREACH2 (l->nodes[node].holdings, h, node_next) {
+                if (!all && h->observed)
+                        return 0;
                 int r = fn(h->tenant->key, saturate(h->bytes), userdata);
 
                 if (r != 0)
                         return r;
         }
         return 0;
+}
+
+int ledger_foreach_tenant_of_node(const Ledger *l, int node,
+                                  int (*fn)(const char *tenant, uint64_t bytes, void *userdata),
+                                  void *userdata)
+{
+        return foreach_holding(l, node, true, fn, userdata);
+}
+
+int ledger_foreach_new_tenant_of_node(const Ledger *l, int node,
+                                      int (*fn)(const char *tenant, uint64_t bytes, void *userdata),
+                                      void *userdata)
+{
+        return foreach_holding(l, node, false, fn, userdata);
 }
 
 bool ledger_is_alone(const Ledger *l, const Reservation *r)
