@@ -288,6 +288,124 @@ const sd_bus_vtable bus_node_vtable[] = {
         SD_BUS_VTABLE_END,
 };
 
+/* --- all at once, after a look ------------------------------------------------------------------------- */
+
+/* One call of ListPools or ListNodes; it is answered when the look is there, whatever its client does. */
+typedef struct ListCall {
+        Manager *manager;
+        sd_bus_message *call;
+        bool nodes;
+} ListCall;
+
+static int append_properties(Manager *m, sd_bus_message *reply, const char *path, const char *interface,
+                             const sd_bus_vtable *vtable)
+{
+        int r = sd_bus_message_open_container(reply, 'a', "{sv}");
+
+        for (const sd_bus_vtable *v = vtable; r >= 0 && v->type != _SD_BUS_VTABLE_END; v++) {
+                if (v->type != _SD_BUS_VTABLE_PROPERTY)
+                        continue;
+                const char *name = v->x.property.member;
+                r = sd_bus_message_open_container(reply, 'e', "sv");
+                if (r >= 0)
+                        r = sd_bus_message_append(reply, "s", name);
+                if (r >= 0)
+                        r = sd_bus_message_open_container(reply, 'v', v->x.property.signature);
+                if (r >= 0)
+                        r = v->x.property.get(m->bus, path, interface, name, reply, m, NULL);
+                if (r >= 0)
+                        r = sd_bus_message_close_container(reply);
+                if (r >= 0)
+                        r = sd_bus_message_close_container(reply);
+        }
+        return r < 0 ? r : sd_bus_message_close_container(reply);
+}
+
+static int append_pools(Manager *m, sd_bus_message *reply)
+{
+        int r = 0;
+
+        for (size_t i = 0; r >= 0 && i < m->pools->n_pools; i++) {
+                _cleanup_free_ char *path = NULL;
+
+                r = sd_bus_path_encode(CDM_PATH_POOL, m->pools->pools[i].name, &path);
+                if (r >= 0)
+                        r = append_properties(m, reply, path, CDM_INTERFACE_POOL, bus_pool_vtable);
+        }
+        return r;
+}
+
+static int append_nodes(Manager *m, sd_bus_message *reply)
+{
+        char path[BUS_PATH_MAX];
+        int r = 0;
+
+        for (size_t i = 0; r >= 0 && i < m->topology->n_nodes; i++) {
+                snprintf(path, sizeof(path), CDM_PATH_NODE "/%d", m->topology->nodes[i].id);
+                r = append_properties(m, reply, path, CDM_INTERFACE_NODE, bus_node_vtable);
+        }
+        return r;
+}
+
+static int reply_list(ListCall *c)
+{
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+
+        int r = sd_bus_message_new_method_return(c->call, &reply);
+        if (r >= 0)
+                r = sd_bus_message_open_container(reply, 'a', "a{sv}");
+        if (r >= 0)
+                r = c->nodes ? append_nodes(c->manager, reply) : append_pools(c->manager, reply);
+        if (r >= 0)
+                r = sd_bus_message_close_container(reply);
+        return r < 0 ? r : sd_bus_send(NULL, reply, NULL);
+}
+
+static void list_free(void *userdata)
+{
+        ListCall *c = userdata;
+
+        sd_bus_message_unref(c->call);
+        free(c);
+}
+
+static void list_on_look(int error, const UsageTarget *target, void *userdata)
+{
+        ListCall *c = userdata;
+
+        int r = error < 0 ? error : reply_list(c);
+        if (r < 0)
+                (void)sd_bus_reply_method_errno(c->call, r, NULL);
+        list_free(c);
+}
+
+static int list_start(Manager *m, sd_bus_message *call, bool nodes)
+{
+        ListCall *c = calloc(1, sizeof(*c));
+        UsageLook *look;
+
+        if (!c)
+                return -ENOMEM;
+        *c = (ListCall){ m, sd_bus_message_ref(call), nodes };
+        int r = manager_look(m, NULL, list_on_look, c, &look);
+        if (r < 0) {
+                list_free(c);
+                return r;
+        }
+        usage_look_leave(look, list_free);
+        return 1;
+}
+
+int bus_list_pools(sd_bus_message *call, void *userdata, sd_bus_error *error)
+{
+        return list_start(userdata, call, false);
+}
+
+int bus_list_nodes(sd_bus_message *call, void *userdata, sd_bus_error *error)
+{
+        return list_start(userdata, call, true);
+}
+
 int bus_pool_install(sd_bus *bus, Manager *m)
 {
         int r = sd_bus_add_fallback_vtable(bus, NULL, CDM_PATH_POOL, CDM_INTERFACE_POOL, bus_pool_vtable,

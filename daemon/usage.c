@@ -58,6 +58,7 @@ struct UsageLook {
         char *cgroup;
         UsageTarget target;
         usage_done_t done;
+        void (*dropped)(void *userdata); /* NULL: the owner frees it */
         void *userdata;
         UsageLook *prev, *next;
 };
@@ -94,6 +95,8 @@ static uint64_t subtract(uint64_t a, uint64_t b)
 
 static void look_release(UsageLook *l)
 {
+        if (l->dropped)
+                l->dropped(l->userdata);
         free(l->cgroup);
         free(l);
 }
@@ -347,6 +350,7 @@ static void usage_serve_one(UsageLook **list, int error)
         bool wanted = l->usage != NULL;
 
         DL_DELETE(*list, l);
+        l->dropped = NULL;
         look_release(l);
         if (wanted && done)
                 done(error, &target, userdata);
@@ -449,6 +453,11 @@ UsageLook *usage_look_free(UsageLook *l)
         return NULL;
 }
 
+void usage_look_leave(UsageLook *l, void (*dropped)(void *userdata))
+{
+        l->dropped = dropped;
+}
+
 /* --- answers -------------------------------------------------------------------------------------------- */
 
 static int first_tenant(const char *tenant, uint64_t bytes, void *userdata)
@@ -507,6 +516,8 @@ UsageNumbers usage_show_node(Usage *u, int node)
 
         if (!u->running && (!s.known || usage_now() - s.read_usec > FRESH_USEC))
                 (void)usage_look(u, &set, NULL, NULL, NULL, NULL, NULL);
+        /* Before the first look no tenant explains anything. */
+        s.known = true;
         s.used_bytes = 0;
         observe_node(u->context.root, node, &s);
         uint64_t used = s.failed ? 0 : s.used_bytes + s.held_bytes;

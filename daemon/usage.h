@@ -66,6 +66,8 @@ typedef void (*usage_done_t)(int error, const UsageTarget *target, void *userdat
 int usage_look(Usage *u, const NodeSet *nodes, const char *cgroup, const NodeSet *with_cpu,
                usage_done_t done, void *userdata, UsageLook **ret);
 UsageLook *usage_look_free(UsageLook *l);
+/* Nobody keeps the look: dropped frees its userdata if it is never called. */
+void usage_look_leave(UsageLook *l, void (*dropped)(void *userdata));
 
 /* What was observed last, against the ledger as it is now. Valid until the next call. closed: of
  * these nothing is available. show: as
