@@ -18,70 +18,13 @@
 
 #include <utlist.h>
 
-#include "policy/tally.h"
-
-typedef struct Tenant Tenant;
-typedef struct Holding Holding;
-
-typedef struct Entry Entry;
-struct Entry {
-        Reservation *r;
-        Tenant *tenant;
-        Entry *prev, *next; /* in its tenant */
-        UT_hash_handle hh;  /* by id */
-};
-
-struct Holding {
-        Tenant *tenant;
-        int node;
-        Sum bytes;
-        uint64_t used_bytes; /* as observed last */
-        bool observed;
-        size_t n_booked; /* reservations with bytes here */
-        size_t n_open;   /* those of them that open the node */
-        Holding *prev, *next;
-        Holding *node_prev, *node_next;
-};
-
-struct Tenant {
-        char *key;
-        Entry *entries;
-        bool unsorted;
-        size_t n_entries;
-        Holding *holdings;
-        NodeSet open;
-        UT_hash_handle hh;
-};
-
-typedef struct NodeSum {
-        Sum bytes;
-        Sum explained; /* of what its tenants use, what they have reserved */
-        size_t n_tenants;
-        size_t n_exclusive;
-        Holding *holdings; /* those that were not observed yet first */
-} NodeSum;
-
-struct Ledger {
-        Entry *entries;
-        bool unsorted;
-        uint32_t last_id; /* the highest that was ever added */
-        Tenant *tenants;
-        Tally *users; /* by uid */
-        Tally *rules; /* by file name */
-        NodeSum nodes[NODE_MAX];
-        NodeSet shut;
-};
+#include "policy/ledger-internal.h"
 
 const char *ledger_tenant_key(const Subject *target)
 {
         if (target->unit)
                 return target->unit;
         return target->cgroup ? target->cgroup : "";
-}
-
-static uint64_t saturate(Sum sum)
-{
-        return sum > UINT64_MAX ? UINT64_MAX : (uint64_t)sum;
 }
 
 /* Lists are kept in order of id. Ids grow, so that appending keeps the order; only a ledger that is loaded
@@ -136,6 +79,13 @@ static Holding *holding_find(const Tenant *t, int node)
                 if (h->node == node)
                         return h;
         return NULL;
+}
+
+Holding *ledger_holding(const Ledger *l, const char *tenant, int node)
+{
+        const Tenant *t = tenant_find(l, tenant);
+
+        return t ? holding_find(t, node) : NULL;
 }
 
 /* A holding of its own for every share, so that booking cannot fail. */
@@ -205,19 +155,14 @@ static Weight weight(ReservationState state)
         }
 }
 
-static Sum explained(const Holding *h)
-{
-        return h->bytes < h->used_bytes ? h->bytes : h->used_bytes;
-}
-
 static void book_share(Ledger *l, const Entry *e, const Share *share, bool open)
 {
         Holding *h = holding_find(e->tenant, share->node);
         NodeSum *n = &l->nodes[share->node];
 
-        n->explained -= explained(h);
+        n->explained -= holding_explained(h);
         h->bytes += share->bytes;
-        n->explained += explained(h);
+        n->explained += holding_explained(h);
         n->bytes += share->bytes;
         n->n_exclusive += e->r->exclusive;
         if (h->n_booked++ == 0)
@@ -231,9 +176,9 @@ static void unbook_share(Ledger *l, const Entry *e, const Share *share, bool ope
         Holding *h = holding_find(e->tenant, share->node);
         NodeSum *n = &l->nodes[share->node];
 
-        n->explained -= explained(h);
+        n->explained -= holding_explained(h);
         h->bytes -= share->bytes;
-        n->explained += explained(h);
+        n->explained += holding_explained(h);
         n->bytes -= share->bytes;
         n->n_exclusive -= e->r->exclusive;
         if (--h->n_booked == 0)
@@ -495,49 +440,9 @@ bool ledger_node_is_exclusive(const Ledger *l, int node)
 
 uint64_t ledger_tenant_bytes(const Ledger *l, const char *tenant, int node)
 {
-        const Tenant *t = tenant_find(l, tenant);
-        const Holding *h = t ? holding_find(t, node) : NULL;
+        const Holding *h = ledger_holding(l, tenant, node);
 
         return h ? saturate(h->bytes) : 0;
-}
-
-void ledger_observe(Ledger *l, const char *tenant, int node, uint64_t used_bytes)
-{
-        const Tenant *t = tenant_find(l, tenant);
-        Holding *h = t ? holding_find(t, node) : NULL;
-        NodeSum *n = &l->nodes[h ? h->node : 0];
-
-        if (!h)
-                return;
-        n->explained -= explained(h);
-        h->used_bytes = used_bytes;
-        n->explained += explained(h);
-        if (h->observed)
-                return;
-        h->observed = true;
-        DL_DELETE2(n->holdings, h, node_prev, node_next);
-        DL_APPEND2(n->holdings, h, node_prev, node_next);
-}
-
-uint64_t ledger_tenant_used(const Ledger *l, const char *tenant, int node)
-{
-        const Tenant *t = tenant_find(l, tenant);
-        const Holding *h = t ? holding_find(t, node) : NULL;
-
-        return h ? h->used_bytes : 0;
-}
-
-uint64_t ledger_node_explained(const Ledger *l, int node)
-{
-        return node >= 0 && node < NODE_MAX ? saturate(l->nodes[node].explained) : 0;
-}
-
-size_t ledger_tenant_shares(const Ledger *l, const char *tenant, int node)
-{
-        const Tenant *t = tenant_find(l, tenant);
-        const Holding *h = t ? holding_find(t, node) : NULL;
-
-        return h ? h->n_booked : 0;
 }
 
 NodeSet ledger_tenant_nodes(const Ledger *l, const char *tenant)

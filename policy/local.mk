@@ -29,6 +29,8 @@ libpolicy_la_SOURCES = \
 	policy/facts.h \
 	policy/fight.c \
 	policy/fight.h \
+	policy/ledger-internal.h \
+	policy/ledger-observe.c \
 	policy/ledger.c \
 	policy/ledger.h \
 	policy/lease.c \
