@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "daemon/bus-options.h"
+#include "daemon/topology-device.h"
 #include "policy/cdm-names.h"
 
 typedef struct Draft {
@@ -176,7 +177,7 @@ static int check_values(Draft *d, sd_bus_error *error)
         if (d->nodes && (nodeset_parse(d->nodes, &a->nodes) < 0 || nodeset_is_empty(&a->nodes)))
                 return sd_bus_error_set(error, CDM_ERROR_INVALID,
                                         "The option nodes is a list of node numbers, such as 2-3.");
-        int r = d->near ? manager_near_device(d->manager, d->near, &a->near) : 0;
+        int r = d->near ? topology_read_near(d->manager->root, d->manager->topology, d->near, &a->near) : 0;
         if (r == -EINVAL)
                 return sd_bus_error_set(
                         error, CDM_ERROR_INVALID,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* org.cdmd1.Pool at /org/cdmd1/pool/NAME and org.cdmd1.Node at /org/cdmd1/node/N. What the kernel counts is
- * read afresh whenever it is asked for. */
+/* org.cdmd1.Pool at /org/cdmd1/pool/NAME and org.cdmd1.Node at /org/cdmd1/node/N. No file of a
+ * cgroup is read for a property: what cgroups account for is as observed last (usage.h). */
 
 #include <errno.h>
 #include <stdio.h>
@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "daemon/bus.h"
+#include "daemon/usage.h"
 #include "policy/cdm-names.h"
 
 #define GETTER(name)                                                                                        \
@@ -127,6 +128,11 @@ static uint64_t pool_sum(Manager *m, const char *path, uint64_t (*bytes)(Manager
         return sum;
 }
 
+static uint64_t used_bytes(Manager *m, int node)
+{
+        return usage_show_node(m->usage, node).used_bytes;
+}
+
 static uint64_t reserved_bytes(Manager *m, int node)
 {
         return ledger_node_reserved(m->ledger, node);
@@ -141,14 +147,14 @@ GETTER(pool_available)
 {
         Manager *m = userdata;
         const Pool *p = pool_of(m, path);
-        Snapshot s = manager_snapshot(m, p);
+        Snapshot s = manager_snapshot_to_show(m, p);
 
         return sd_bus_message_append(reply, "t", decide_pool_available(&s, p));
 }
 
 GETTER(pool_used)
 {
-        return sd_bus_message_append(reply, "t", pool_sum(userdata, path, manager_node_used));
+        return sd_bus_message_append(reply, "t", pool_sum(userdata, path, used_bytes));
 }
 
 GETTER(pool_hold)
@@ -183,7 +189,7 @@ GETTER(node_free)
 {
         Manager *m = userdata;
         const Node *n = node_of(m, path);
-        uint64_t used = manager_node_used(m, n->id);
+        uint64_t used = used_bytes(m, n->id);
 
         return sd_bus_message_append(reply, "t", n->size_bytes > used ? n->size_bytes - used : 0);
 }
@@ -192,7 +198,7 @@ GETTER(node_used)
 {
         Manager *m = userdata;
 
-        return sd_bus_message_append(reply, "t", manager_node_used(m, node_of(m, path)->id));
+        return sd_bus_message_append(reply, "t", used_bytes(m, node_of(m, path)->id));
 }
 
 GETTER(node_reserved)
@@ -206,7 +212,8 @@ GETTER(node_unattributed)
 {
         Manager *m = userdata;
 
-        return sd_bus_message_append(reply, "t", manager_node_unattributed(m, node_of(m, path)->id));
+        return sd_bus_message_append(reply, "t",
+                                     usage_show_node(m->usage, node_of(m, path)->id).unattributed_bytes);
 }
 
 GETTER(node_online)
@@ -290,6 +297,124 @@ const sd_bus_vtable bus_node_vtable[] = {
         SD_BUS_PROPERTY("Evidence", "s", get_node_evidence, 0, 0),
         SD_BUS_VTABLE_END,
 };
+
+/* --- all at once, after a look ------------------------------------------------------------------------- */
+
+/* One call of ListPools or ListNodes; it is answered when the look is there, whatever its client does. */
+typedef struct ListCall {
+        Manager *manager;
+        sd_bus_message *call;
+        bool nodes;
+} ListCall;
+
+static int append_properties(Manager *m, sd_bus_message *reply, const char *path, const char *interface,
+                             const sd_bus_vtable *vtable)
+{
+        int r = sd_bus_message_open_container(reply, 'a', "{sv}");
+
+        for (const sd_bus_vtable *v = vtable; r >= 0 && v->type != _SD_BUS_VTABLE_END; v++) {
+                if (v->type != _SD_BUS_VTABLE_PROPERTY)
+                        continue;
+                const char *name = v->x.property.member;
+                r = sd_bus_message_open_container(reply, 'e', "sv");
+                if (r >= 0)
+                        r = sd_bus_message_append(reply, "s", name);
+                if (r >= 0)
+                        r = sd_bus_message_open_container(reply, 'v', v->x.property.signature);
+                if (r >= 0)
+                        r = v->x.property.get(m->bus, path, interface, name, reply, m, NULL);
+                if (r >= 0)
+                        r = sd_bus_message_close_container(reply);
+                if (r >= 0)
+                        r = sd_bus_message_close_container(reply);
+        }
+        return r < 0 ? r : sd_bus_message_close_container(reply);
+}
+
+static int append_pools(Manager *m, sd_bus_message *reply)
+{
+        int r = 0;
+
+        for (size_t i = 0; r >= 0 && i < m->pools->n_pools; i++) {
+                _cleanup_free_ char *path = NULL;
+
+                r = sd_bus_path_encode(CDM_PATH_POOL, m->pools->pools[i].name, &path);
+                if (r >= 0)
+                        r = append_properties(m, reply, path, CDM_INTERFACE_POOL, bus_pool_vtable);
+        }
+        return r;
+}
+
+static int append_nodes(Manager *m, sd_bus_message *reply)
+{
+        char path[BUS_PATH_MAX];
+        int r = 0;
+
+        for (size_t i = 0; r >= 0 && i < m->topology->n_nodes; i++) {
+                snprintf(path, sizeof(path), CDM_PATH_NODE "/%d", m->topology->nodes[i].id);
+                r = append_properties(m, reply, path, CDM_INTERFACE_NODE, bus_node_vtable);
+        }
+        return r;
+}
+
+static int reply_list(ListCall *c)
+{
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+
+        int r = sd_bus_message_new_method_return(c->call, &reply);
+        if (r >= 0)
+                r = sd_bus_message_open_container(reply, 'a', "a{sv}");
+        if (r >= 0)
+                r = c->nodes ? append_nodes(c->manager, reply) : append_pools(c->manager, reply);
+        if (r >= 0)
+                r = sd_bus_message_close_container(reply);
+        return r < 0 ? r : sd_bus_send(NULL, reply, NULL);
+}
+
+static void list_free(void *userdata)
+{
+        ListCall *c = userdata;
+
+        sd_bus_message_unref(c->call);
+        free(c);
+}
+
+static void list_on_look(int error, const UsageTarget *target, void *userdata)
+{
+        ListCall *c = userdata;
+
+        int r = error < 0 ? error : reply_list(c);
+        if (r < 0)
+                (void)sd_bus_reply_method_errno(c->call, r, NULL);
+        list_free(c);
+}
+
+static int list_start(Manager *m, sd_bus_message *call, bool nodes)
+{
+        ListCall *c = calloc(1, sizeof(*c));
+        UsageLook *look;
+
+        if (!c)
+                return -ENOMEM;
+        *c = (ListCall){ m, sd_bus_message_ref(call), nodes };
+        int r = manager_look(m, NULL, list_on_look, c, &look);
+        if (r < 0) {
+                list_free(c);
+                return r;
+        }
+        usage_look_leave(look, list_free);
+        return 1;
+}
+
+int bus_list_pools(sd_bus_message *call, void *userdata, sd_bus_error *error)
+{
+        return list_start(userdata, call, false);
+}
+
+int bus_list_nodes(sd_bus_message *call, void *userdata, sd_bus_error *error)
+{
+        return list_start(userdata, call, true);
+}
 
 int bus_pool_install(sd_bus *bus, Manager *m)
 {

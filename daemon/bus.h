@@ -23,6 +23,8 @@ extern const sd_bus_vtable bus_node_vtable[];
 int bus_manager_install(sd_bus *bus, Manager *m);
 int bus_reservation_install(sd_bus *bus, Manager *m);
 int bus_pool_install(sd_bus *bus, Manager *m);
+int bus_list_pools(sd_bus_message *call, void *userdata, sd_bus_error *error);
+int bus_list_nodes(sd_bus_message *call, void *userdata, sd_bus_error *error);
 
 /* Replies to the call: with nothing, or with the error. */
 int bus_answer(sd_bus_message *call, const Answer *answer);

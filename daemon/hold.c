@@ -10,6 +10,7 @@
 
 #include "daemon/pages.h"
 #include "daemon/topology-read.h"
+#include "policy/nodeset.h"
 
 #ifndef MFD_NOEXEC_SEAL /* Linux 6.3 */
 #define MFD_NOEXEC_SEAL 0x0008U
@@ -34,6 +35,20 @@ uint64_t hold_bytes(const Hold *h)
         return h->bytes;
 }
 
+/* Of each node there is one Hold. The table is lowered before pages go, and raised when they are there. */
+static _Atomic uint64_t node_bytes[NODE_MAX];
+
+uint64_t hold_node_bytes(int node)
+{
+        return node >= 0 && node < NODE_MAX ? node_bytes[node] : 0;
+}
+
+static void hold_tell(const Hold *h, uint64_t bytes)
+{
+        if (h->node >= 0 && h->node < NODE_MAX)
+                node_bytes[h->node] = bytes;
+}
+
 int hold_fd(const Hold *h)
 {
         return h->fd;
@@ -43,6 +58,7 @@ Hold *hold_free(Hold *h)
 {
         if (!h)
                 return NULL;
+        hold_tell(h, 0);
         if (h->map)
                 (void)munmap(h->map, h->capacity_bytes);
         if (h->fd >= 0)
@@ -77,6 +93,7 @@ static int hold_from(int fd, int node, uint64_t capacity_bytes, uint64_t bytes, 
         h->bytes = bytes;
         h->populated = bytes == 0;
         int r = map(h);
+        hold_tell(h, bytes);
         if (r < 0) {
                 h->fd = -EBADF; /* still the caller's */
                 hold_free(h);
@@ -178,8 +195,11 @@ int hold_resize(Hold *h, uint64_t bytes, Job *job)
         step_max = step_max < STEP_BYTES ? step_max : STEP_BYTES;
         bytes = bytes < h->capacity_bytes ? bytes : h->capacity_bytes;
         bytes -= bytes % page_bytes;
-        if (bytes < h->bytes)
+        if (bytes < h->bytes) {
+                hold_tell(h, bytes);
                 r = set_size(h, bytes);
+                hold_tell(h, h->bytes);
+        }
         /* Locked again, after a restart. */
         if (r == 0 && !h->populated && h->bytes > 0)
                 h->populated = madvise(h->map, h->bytes, MADV_POPULATE_WRITE) == 0;
@@ -191,6 +211,7 @@ int hold_resize(Hold *h, uint64_t bytes, Job *job)
                 if (!has_room(h, step))
                         break;
                 r = grow(h, step);
+                hold_tell(h, h->bytes);
         }
         return r == -ENOSPC ? 0 : r;
 }

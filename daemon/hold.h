@@ -30,3 +30,5 @@ int hold_resize(Hold *h, uint64_t bytes, Job *job);
 /* These do not. */
 uint64_t hold_bytes(const Hold *h);
 int hold_fd(const Hold *h);
+/* What this process holds of a node, never more than is there; for any thread, whatever becomes of the Hold. */
+uint64_t hold_node_bytes(int node);

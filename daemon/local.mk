@@ -99,7 +99,7 @@ libdaemon_la_SOURCES = \
 	daemon/manager-lease.c \
 	daemon/manager-machine.c \
 	daemon/manager-migrate.c \
-	daemon/manager-near.c \
+	daemon/manager-neighbours.c \
 	daemon/manager-nodes.c \
 	daemon/manager-queue.c \
 	daemon/manager-overrun.c \
@@ -117,6 +117,8 @@ libdaemon_la_SOURCES = \
 	daemon/memory.h \
 	daemon/names.c \
 	daemon/names.h \
+	daemon/near.c \
+	daemon/near.h \
 	daemon/observe.c \
 	daemon/observe.h \
 	daemon/pages.c \
@@ -134,6 +136,8 @@ libdaemon_la_SOURCES = \
 	daemon/store-text.c \
 	daemon/store.c \
 	daemon/store.h \
+	daemon/tenant-read.c \
+	daemon/tenant-read.h \
 	daemon/turn.c \
 	daemon/turn.h \
 	daemon/unit-change.c \
@@ -142,6 +146,8 @@ libdaemon_la_SOURCES = \
 	daemon/unit-watch.c \
 	daemon/unit.c \
 	daemon/unit.h \
+	daemon/usage.c \
+	daemon/usage.h \
 	daemon/used.c \
 	daemon/used.h \
 	daemon/watch.c \

@@ -153,6 +153,28 @@ uint64_t buffers_tenant_bytes(const BufferSet *s, const char *tenant, int node, 
         return t.bytes;
 }
 
+uint32_t buffers_mark(const BufferSet *s)
+{
+        return s ? s->last_serial : 0;
+}
+
+void buffers_foreach(const BufferSet *s, uint32_t mark, buffers_part_t fn, void *userdata)
+{
+        const Buffer *b;
+
+        if (!s)
+                return;
+        DL_FOREACH (s->buffers, b) {
+                const Reservation *r = ledger_find(s->manager->ledger, b->id);
+
+                if (!r || b->serial > mark || b->doing == DO_MAKE)
+                        continue;
+                for (size_t i = 0; i < b->layout.n_parts; i++)
+                        fn(ledger_tenant_key(r->target), b->layout.parts[i].node, b->layout.parts[i].bytes,
+                           b->huge, userdata);
+        }
+}
+
 size_t buffers_shares(const BufferSet *s, uint32_t id, Share out[static SHARES_MAX])
 {
         const BufferOwner *o = s ? buffers_owner(s, id) : NULL;
@@ -218,7 +240,7 @@ bool buffers_keep(Entry *e)
         if (r < 0)
                 log_error("Cannot store what the buffers of reservation %" PRIu32 " hold: %s.", e->id,
                           strerror(-r));
-        manager_explain_anew(m);
+        holds_settle(m->holds);
         manager_queue_look(m);
         if (news) {
                 bus_reservation_changed(m, e->id, "State");

@@ -28,6 +28,7 @@
 #include "daemon/bus.h"
 #include "daemon/log.h"
 #include "daemon/manager-buffer-internal.h"
+#include "daemon/manager-hold.h"
 #include "policy/cdm-names.h"
 #include "policy/facts.h"
 #include "policy/size.h"
@@ -394,7 +395,7 @@ static void on_done(int result, void *userdata)
                 on_destroyed(b, result);
         else
                 on_looked(b, result);
-        manager_explain_anew(s->manager);
+        holds_settle(s->manager->holds);
         buffers_update_strength(s, id);
         set_timer(s);
         buffers_go_on(s);

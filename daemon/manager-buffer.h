@@ -31,4 +31,8 @@ uint64_t buffers_bytes(const BufferSet *s, uint32_t id, int node, bool huge_too)
 uint64_t buffers_tenant_bytes(const BufferSet *s, const char *tenant, int node, bool huge_too);
 /* Every reservation that has buffers. fn must not change the buffers. */
 void buffers_foreach_owner(const BufferSet *s, void (*fn)(uint32_t id, void *userdata), void *userdata);
+/* A mark of now; and what the buffers that were filled by then, and still are, hold of nodes. */
+uint32_t buffers_mark(const BufferSet *s);
+typedef void (*buffers_part_t)(const char *tenant, int node, uint64_t bytes, bool huge, void *userdata);
+void buffers_foreach(const BufferSet *s, uint32_t mark, buffers_part_t fn, void *userdata);
 size_t buffers_shares(const BufferSet *s, uint32_t id, Share out[static SHARES_MAX]);

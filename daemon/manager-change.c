@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* One change of one tenant: what its cgroup allows now, and what the ledger says it shall have, become a
- * plan, and the plan is applied. Grant, release, repair and migration are all this, with the ledger changed
+/* One change of one tenant: what its cgroup allows and has now (read by the worker), and what the ledger says
+ * it shall have by then, become a plan, and the plan is applied. Grant, release, repair and migration are all this, with the ledger changed
  * before.
  */
 
@@ -10,15 +10,17 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "daemon/cgroup.h"
-#include "daemon/fence-scan.h"
 #include "daemon/manager-buffer.h"
 #include "daemon/fence-scan.h"
 #include "daemon/manager.h"
 
 struct Change {
         Manager *manager;
-        char *unit, *cgroup;
+        char *tenant, *unit, *cgroup; /* of the reservation, like what follows: it may go meanwhile */
+        uint64_t cgroup_id;
+        NodeSet nodes, base;
+        ChangeTerms terms;
+        TenantRead *read;
         Apply *apply;
         sd_event_source *defer; /* for what is done at once */
         int early_error;
@@ -32,8 +34,10 @@ Change *change_free(Change *c)
 {
         if (!c)
                 return NULL;
+        tenant_read_free(c->read);
         apply_free(c->apply);
         sd_event_source_disable_unref(c->defer);
+        free(c->tenant);
         free(c->unit);
         free(c->cgroup);
         free(c);
@@ -54,11 +58,11 @@ static int on_early(sd_event_source *source, void *userdata)
         return 0;
 }
 
-static int finish_early(Manager *m, Change *c, int error, const char *message)
+static int finish_early(Change *c, int error, const char *message)
 {
         c->early_error = error;
         c->early_message = message;
-        return sd_event_add_defer(m->event, &c->defer, on_early, c);
+        return sd_event_add_defer(c->manager->event, &c->defer, on_early, c);
 }
 
 static void on_applied(Apply *a, const ApplyResult *result, void *userdata)
@@ -73,10 +77,10 @@ static void on_applied(Apply *a, const ApplyResult *result, void *userdata)
 
 /* What the tenant keeps in any case: never empty, never a CDM node, also when pools changed since. Of what
  * it had before its first grant somebody may have taken a part since, or given more: that is not cdmd's. */
-static NodeSet base_of(Manager *m, const Reservation *r, const NodeSet *current)
+static NodeSet base_of(const Change *c)
 {
-        NodeSet ordinary = fence_unit_ordinary(r->target->unit, m->config, m->pools),
-                base = nodeset_intersect(&r->base, &ordinary);
+        NodeSet ordinary = fence_unit_ordinary(c->unit, c->manager->config, c->manager->pools),
+                base = nodeset_intersect(&c->base, &ordinary);
 
         return nodeset_is_empty(&base) ? ordinary : base;
 }
@@ -93,27 +97,6 @@ static void plan_append(Plan *p, StepKind kind, const NodeSet *from, const NodeS
 {
         if (p->n_steps < PLAN_STEPS_MAX)
                 p->steps[p->n_steps++] = (Step){ .kind = kind, .from = *from, .nodes = *nodes };
-}
-
-int change_read_current(const Subject *target, NodeSet *ret)
-{
-        uint64_t id;
-
-        int fd = cgroup_open(target->cgroup, &id);
-        if (fd < 0)
-                return fd;
-        if (target->cgroup_id && id != target->cgroup_id) {
-                close(fd);
-                return -ESTALE;
-        }
-        int r = cgroup_read_mems(fd, ret);
-        close(fd);
-        /* The controller is not enabled there: nothing is restricted, which is what an empty set says. */
-        if (r == -ENOENT) {
-                *ret = NODESET_EMPTY;
-                return 0;
-        }
-        return r;
 }
 
 typedef struct Held {
@@ -138,71 +121,62 @@ static int add_held(Reservation *r, void *userdata)
 
 /* What it has on nodes that it gives up but that another reservation of it keeps open, above what all those
  * hold there. Kernel memory cannot be moved, and does not count. */
-static int find_excess(Manager *m, const Reservation *r, const NodeSet *nodes, Share *ret, size_t *ret_n)
+static size_t find_excess(const Change *c, const TenantReading *now, const NodeSet *nodes, Share *ret)
 {
-        _cleanup_free_ NumaBytes *array = NULL;
-        uint64_t id;
-        size_t n = 0, n_excess = 0;
+        size_t n = 0;
 
-        int fd = cgroup_open(r->target->cgroup, &id);
-        if (fd < 0)
-                return fd;
-        int k = cgroup_read_numa(fd, nodes, &array, &n);
-        close(fd);
-        /* The memory controller is not enabled there (or it is gone, which the steps will find). */
-        if (k == -ENOENT)
-                k = 0;
-        for (size_t i = 0; k >= 0 && i < n && n_excess < SHARES_MAX; i++) {
-                uint64_t bytes = numa_bytes_movable(&array[i]);
-                Held held = { m, array[i].node, 0 };
+        for (size_t i = 0; i < now->n_bytes && n < SHARES_MAX; i++) {
+                uint64_t bytes = numa_bytes_movable(&now->bytes[i]);
+                Held held = { c->manager, now->bytes[i].node, 0 };
 
-                ledger_foreach_of_tenant(m->ledger, ledger_tenant_key(r->target), add_held, &held);
+                if (!nodeset_contains(nodes, held.node))
+                        continue;
+                ledger_foreach_of_tenant(c->manager->ledger, c->tenant, add_held, &held);
                 if (bytes > held.bytes)
-                        ret[n_excess++] = (Share){ held.node, bytes - held.bytes };
+                        ret[n++] = (Share){ held.node, bytes - held.bytes };
         }
-        if (k >= 0)
-                *ret_n = n_excess;
-        return k;
+        return n;
 }
 
 /* Pages are moved up into what the tenant has reserved on those nodes, by this reservation and its others,
  * not beyond. 0 would mean without limit. */
-static uint64_t room_bytes(Manager *m, const Reservation *r)
+static uint64_t room_bytes(const Change *c, const TenantReading *now)
 {
-        uint64_t used = manager_reservation_used(m, r) - buffers_bytes(m->buffers, r->id, -1, true),
-                 held = 0;
-        NodeSet shut = ledger_shut_nodes(m->ledger);
+        uint64_t page_bytes = c->manager->page_bytes, used = 0, held = 0;
+        NodeSet shut = ledger_shut_nodes(c->manager->ledger);
 
-        for (size_t i = 0; i < r->n_shares; i++) {
-                Held h = { m, r->shares[i].node, 0 };
+        for (size_t i = 0; i < now->n_bytes; i++)
+                if (nodeset_contains(&c->nodes, now->bytes[i].node))
+                        used += numa_bytes_sum(&now->bytes[i]);
+        NODESET_FOREACH (node, &c->nodes) {
+                Held h = { c->manager, node, 0 };
 
-                if (nodeset_contains(&shut, h.node))
+                if (nodeset_contains(&shut, node))
                         continue;
-                ledger_foreach_of_tenant(m->ledger, ledger_tenant_key(r->target), add_held, &h);
+                ledger_foreach_of_tenant(c->manager->ledger, c->tenant, add_held, &h);
                 held += h.bytes;
         }
-        return held > used + m->page_bytes ? held - used : m->page_bytes;
+        return held > used + page_bytes ? held - used : page_bytes;
 }
 
-static int make_plan(Manager *m, const Reservation *r, const ChangeTerms *terms, Plan *ret)
+static int make_plan(const Change *c, const TenantReading *now, Plan *ret)
 {
-        NodeSet open = ledger_tenant_nodes(m->ledger, ledger_tenant_key(r->target));
-        NodeSet kept = nodeset_intersect(&terms->leaving, &open);
+        Manager *m = c->manager;
+        NodeSet open = ledger_tenant_nodes(m->ledger, c->tenant);
+        NodeSet kept = nodeset_intersect(&c->terms.leaving, &open);
         Share excess[SHARES_MAX];
         PlanInput in = {
+                .current = now->mems,
+                .base = base_of(c),
                 .wanted = open,
-                .leaving = terms->leaving,
+                .leaving = c->terms.leaving,
                 .excess = excess,
-                .migrate_up = terms->migrate,
-                .has_property = r->target->unit != NULL,
-                .has_way = !r->target->unit,
+                .migrate_up = c->terms.migrate,
+                .has_property = c->unit != NULL,
+                .has_way = !c->unit,
         };
 
         *ret = (Plan){ .n_steps = 0 };
-        int k = change_read_current(r->target, &in.current);
-        if (k < 0)
-                return k;
-        in.base = base_of(m, r, &in.current);
         /* Without a fence nobody is kept off: a leaf that inherits stays as it is, and one that a fence of
          * before left with a set of its own gets all nodes back. */
         if (m->config->mode != FENCE_MODE_ENFORCE) {
@@ -210,51 +184,81 @@ static int make_plan(Manager *m, const Reservation *r, const ChangeTerms *terms,
                 in.migrate_up = false;
                 /* The end of the fence has given it back what it had; a new one shall know of it. */
                 if (in.has_way)
-                        return foreign_hold(m->foreign, r->target->cgroup, &open);
-        } else if (!nodeset_is_empty(&kept)) {
-                k = find_excess(m, r, &kept, excess, &in.n_excess);
-                if (k < 0)
-                        return k;
+                        return foreign_hold(m->foreign, c->cgroup, &open);
+        } else {
+                in.n_excess = find_excess(c, now, &kept, excess);
         }
         if (m->config->mode == FENCE_MODE_ENFORCE || !nodeset_is_empty(&in.current)) {
-                k = plan(&in, ret);
+                int k = plan(&in, ret);
                 if (k < 0)
                         return k;
         }
-        if (terms->migrate && !plan_has(ret, STEP_MIGRATE) && !nodeset_is_empty(&open))
+        if (c->terms.migrate && !plan_has(ret, STEP_MIGRATE) && !nodeset_is_empty(&open))
                 plan_append(ret, STEP_MIGRATE, &in.base, &open);
         return 0;
+}
+
+static void finish_now(Change *c, int error, const char *message)
+{
+        ApplyResult result = { .error = error, .message = (char *)message };
+
+        c->done(&result, false, c->userdata);
+}
+
+static void on_read(const TenantReading *now, void *userdata)
+{
+        Change *c = userdata;
+        Manager *m = c->manager;
+        Plan p;
+
+        c->read = tenant_read_free(c->read);
+        int k = now->error < 0 ? now->error : make_plan(c, now, &p);
+        if (k < 0) {
+                finish_now(c, k, "the control group is not there any more");
+                return;
+        }
+        if (p.n_steps == 0) {
+                finish_now(c, 0, NULL);
+                return;
+        }
+        c->changed = plan_has(&p, STEP_WRITE) || plan_has(&p, STEP_PROPERTY);
+        ApplyTarget target = { c->unit, c->cgroup, c->cgroup_id, m->foreign, room_bytes(c, now) };
+        k = apply_start(m->gate, m->worker, m->mover, &target, &p, m->config->drain_bandwidth, on_applied,
+                        NULL, c, &c->apply);
+        if (k < 0)
+                finish_now(c, k, NULL);
+}
+
+static int change_copy(Change *c, const Reservation *r)
+{
+        c->cgroup_id = r->target->cgroup_id;
+        c->nodes = reservation_nodes(r);
+        c->base = r->base;
+        int k = string_copy(ledger_tenant_key(r->target), &c->tenant);
+        if (k >= 0)
+                k = string_copy(r->target->unit, &c->unit);
+        /* A scope that was never started has none. */
+        if (k >= 0)
+                k = string_copy(r->target->cgroup, &c->cgroup);
+        return k;
 }
 
 int change_start(Manager *m, const Reservation *r, const ChangeTerms *terms, change_done_t done,
                  void *userdata, Change **ret)
 {
         _cleanup_(change_free_p) Change *c = calloc(1, sizeof(*c));
-        ApplyTarget target;
-        Plan p;
 
         if (!c)
                 return -ENOMEM;
-        c->manager = m;
-        c->done = done;
-        c->userdata = userdata;
-        c->unit = r->target->unit ? strdup(r->target->unit) : NULL;
-        /* A scope that was never started has none. */
-        c->cgroup = r->target->cgroup ? strdup(r->target->cgroup) : NULL;
-        if ((r->target->cgroup && !c->cgroup) || (r->target->unit && !c->unit))
-                return -ENOMEM;
-        int k = c->cgroup ? make_plan(m, r, terms, &p) : -ENOENT;
+        *c = (Change){ .manager = m, .terms = *terms, .done = done, .userdata = userdata };
+        int k = change_copy(c, r);
         if (k < 0)
-                k = finish_early(m, c, k, "the control group is not there any more");
-        else if (p.n_steps == 0)
-                k = finish_early(m, c, 0, NULL);
-        else {
-                c->changed = plan_has(&p, STEP_WRITE) || plan_has(&p, STEP_PROPERTY);
-                target = (ApplyTarget){ c->unit, c->cgroup, r->target->cgroup_id, m->foreign,
-                                        room_bytes(m, r) };
-                k = apply_start(m->gate, m->worker, m->mover, &target, &p, m->config->drain_bandwidth,
-                                on_applied, NULL, c, &c->apply);
-        }
+                return k;
+        NodeSet nodes = nodeset_union(&c->nodes, &terms->leaving);
+        if (c->cgroup)
+                k = tenant_read_start(m->worker, c->cgroup, c->cgroup_id, &nodes, on_read, c, &c->read);
+        else
+                k = finish_early(c, -ENOENT, "the control group is not there any more");
         if (k < 0)
                 return k;
         *ret = TAKE_PTR(c);

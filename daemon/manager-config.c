@@ -163,19 +163,6 @@ static void swap_in(Manager *m, Adoption *a)
 
 int manager_adopt(Manager *m, Adoption *a)
 {
-        size_t n = nodeset_count(&a->pools->cdm);
-        NodeUse *use = calloc(n + 1, sizeof(*use));
-        Explained *explained = calloc(n + 1, sizeof(*explained));
-
-        if (!use || !explained) {
-                free(use);
-                free(explained);
-                return -ENOMEM;
-        }
-        free(m->use);
-        free(m->explained);
-        m->use = use;
-        m->explained = explained;
         /* By a reload the admin takes the pools as they are. */
         bool accepted = a->config && m->serving;
         swap_in(m, a);

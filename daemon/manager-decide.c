@@ -10,6 +10,7 @@
 #include <stdio.h>
 
 #include "daemon/manager.h"
+#include "daemon/usage.h"
 #include "policy/cdm-names.h"
 #include "policy/size.h"
 
@@ -43,7 +44,8 @@ bool judgement_may_act(const Judgement *j)
         return j->authorised && !judgement_is_refusal(j);
 }
 
-int request_decide(Manager *m, const Identity *i, const RequestArgs *a, bool authorised, Judgement *ret)
+int request_decide(Manager *m, const Identity *i, const RequestArgs *a, const UsageTarget *target,
+                   bool authorised, Judgement *ret)
 {
         /* Whether a tenant can be alone depends on the settings of the kernel. */
         if (a->exclusive)
@@ -59,7 +61,7 @@ int request_decide(Manager *m, const Identity *i, const RequestArgs *a, bool aut
                 .at_once = a->with_start,
                 .exclusive = a->exclusive,
                 .nodes = a->nodes,
-                .near = nodeset_is_empty(&a->near) ? manager_near_cgroup(m, i->subject->cgroup) : a->near,
+                .near = nodeset_is_empty(&a->near) ? target->near : a->near,
         };
 
         *ret = (Judgement){ .authorised = authorised };

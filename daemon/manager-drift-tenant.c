@@ -21,6 +21,7 @@ struct TenantLook {
         char *reason;
         Turn *turn;
         bool looked;
+        TenantRead *read;
         Change *change;
         TenantLook *prev, *next;
 };
@@ -28,6 +29,7 @@ struct TenantLook {
 static void look_free(TenantLook *l)
 {
         DL_DELETE(l->manager->looks, l);
+        tenant_read_free(l->read);
         change_free(l->change);
         turn_free(l->turn);
         free(l->tenant);
@@ -140,32 +142,52 @@ static void adopt_ordinary(TenantLook *l, const NodeSet *found)
 }
 
 /* True: a repair is under way, and frees it. */
-static bool look(TenantLook *l)
+static bool judge(TenantLook *l, const NodeSet *found)
 {
-        Terms t = { .manager = l->manager }, *terms = &t;
+        Terms t = { .manager = l->manager };
         ChangeTerms as_reserved = { .migrate = false };
         Manager *m = l->manager;
-        NodeSet found;
 
-        ledger_foreach_of_tenant(m->ledger, l->tenant, add_terms, terms);
+        ledger_foreach_of_tenant(m->ledger, l->tenant, add_terms, &t);
         if (!t.first || m->config->mode != FENCE_MODE_ENFORCE) {
                 manager_place_forget(m, l->tenant);
                 return false;
         }
-        int r = change_read_current(t.first->target, &found);
-        /* It restarted or ended, which PID 1 tells of. */
-        if (r < 0)
-                return false;
-        l->reason = find_drift(l, &t, &found);
+        l->reason = find_drift(l, &t, found);
         if (manager_place_look(m, PLACE_TENANT, l->tenant, l->reason) != FIGHT_REPAIR)
                 return false;
-        adopt_ordinary(l, &found);
-        r = change_start(m, t.first, &as_reserved, on_repaired, l, &l->change);
+        adopt_ordinary(l, found);
+        int r = change_start(m, t.first, &as_reserved, on_repaired, l, &l->change);
         if (r < 0) {
                 tell(l, r, NULL);
                 manager_place_failed(m, l->tenant);
         }
         return r >= 0;
+}
+
+static void on_read(const TenantReading *now, void *userdata)
+{
+        TenantLook *l = userdata;
+
+        l->read = tenant_read_free(l->read);
+        /* It restarted or ended, which PID 1 tells of. */
+        if (now->error < 0 || !judge(l, &now->mems))
+                look_free(l);
+}
+
+static bool look(TenantLook *l)
+{
+        Terms t = { .manager = l->manager };
+        Manager *m = l->manager;
+
+        ledger_foreach_of_tenant(m->ledger, l->tenant, add_terms, &t);
+        if (!t.first || m->config->mode != FENCE_MODE_ENFORCE) {
+                manager_place_forget(m, l->tenant);
+                return false;
+        }
+        const Subject *target = t.first->target;
+        return tenant_read_start(m->worker, target->cgroup, target->cgroup_id, &NODESET_EMPTY, on_read, l,
+                                 &l->read) >= 0;
 }
 
 static void on_turn(Turn *t, void *userdata)

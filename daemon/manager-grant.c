@@ -2,7 +2,7 @@
 
 /* From the permission to open nodes:
  *
- *   check that the caller still is who he was → snapshot → decide → ledger and intent on disk → turn
+ *   look → check that the caller still is who he was → decide → ledger and intent on disk → turn
  *   → [cdmctl run: scope, and is the caller really in it?] → change → result on disk → answer
  *
  * The ledger counts the reservation from the decision on, so of two that are under way only one gets the
@@ -14,14 +14,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 #include <utlist.h>
 
 #include "daemon/bus.h"
-#include "daemon/cgroup.h"
 #include "daemon/log.h"
 #include "daemon/manager-hold.h"
 #include "daemon/manager.h"
+#include "daemon/usage.h"
 #include "policy/cdm-names.h"
 #include "policy/size.h"
 #include "policy/timespan.h"
@@ -31,7 +30,11 @@ struct Grant {
         Identity *identity;
         Entry *entry; /* NULL until it is decided */
         uint32_t id;
+        const RequestArgs *args; /* until it is decided */
+        bool authorised;
         bool migrate, bind;
+        UsageLook *look;
+        TenantRead *read;
         Turn *turn;
         HoldWait *room;
         Change *change;
@@ -44,6 +47,8 @@ struct Grant {
 static Grant *grant_free(Grant *g)
 {
         DL_DELETE(g->manager->grants, g);
+        usage_look_free(g->look);
+        tenant_read_free(g->read);
         change_free(g->change);
         hold_wait_free(g->room);
         turn_free(g->turn);
@@ -56,6 +61,8 @@ static Grant *grant_free(Grant *g)
 void grant_abandon(Grant *g)
 {
         g->done = NULL;
+        if (g->look)
+                grant_free(g); /* nothing is decided yet */
 }
 
 void manager_grants_free(Manager *m)
@@ -273,6 +280,58 @@ static int start_scope(Grant *g)
                                 g, &g->call);
 }
 
+static int first_base(Reservation *r, void *userdata)
+{
+        *(NodeSet *)userdata = r->base;
+        return 1;
+}
+
+/* The ordinary nodes that the unit keeps: those it had before its first reservation, when it had mems. */
+static NodeSet find_base(Manager *m, const Subject *target, const NodeSet *mems)
+{
+        NodeSet base = NODESET_EMPTY;
+
+        if (ledger_foreach_of_tenant(m->ledger, ledger_tenant_key(target), first_base, &base) == 1)
+                return base;
+        base = nodeset_intersect(mems, &m->pools->ordinary);
+        return nodeset_is_empty(&base) ? m->pools->ordinary : base;
+}
+
+/* Is there another reservation of its tenant that knows the base? */
+static int other_base(Reservation *r, void *userdata)
+{
+        const Reservation *own = userdata;
+
+        return r != own && r->state != RESERVATION_QUEUED;
+}
+
+static void on_base(const TenantReading *reading, void *userdata)
+{
+        Grant *g = userdata;
+        Reservation *r = g->entry->r;
+
+        g->read = tenant_read_free(g->read);
+        NodeSet base = nodeset_intersect(&reading->mems, &g->manager->pools->ordinary);
+        if (reading->error >= 0 && !nodeset_is_empty(&base))
+                r->base = base;
+        start_change(g);
+}
+
+/* What waited was decided without a look at its cgroup. */
+static void read_base(Grant *g)
+{
+        Manager *m = g->manager;
+        Reservation *r = g->entry->r;
+        int k = -ENOENT;
+
+        if (g->entry->waiter && r->target->cgroup &&
+            ledger_foreach_of_tenant(m->ledger, ledger_tenant_key(r->target), other_base, r) == 0)
+                k = tenant_read_start(m->worker, r->target->cgroup, r->target->cgroup_id, &NODESET_EMPTY,
+                                      on_base, g, &g->read);
+        if (k < 0)
+                start_change(g);
+}
+
 static void on_turn(Turn *t, void *userdata)
 {
         Grant *g = userdata;
@@ -285,7 +344,7 @@ static void on_turn(Turn *t, void *userdata)
                 return;
         }
         if (!r->scope) {
-                start_change(g);
+                read_base(g);
                 return;
         }
         int k = start_scope(g);
@@ -311,33 +370,9 @@ static int scope_subject(Reservation *r, const Identity *i)
         return s->unit && s->slice ? 0 : -ENOMEM;
 }
 
-static int first_base(Reservation *r, void *userdata)
-{
-        *(NodeSet *)userdata = r->base;
-        return 1;
-}
-
-/* The ordinary nodes that the unit keeps: those it had before its first reservation. */
-static NodeSet find_base(Manager *m, const Subject *target)
-{
-        NodeSet base = NODESET_EMPTY;
-        uint64_t id;
-
-        if (ledger_foreach_of_tenant(m->ledger, ledger_tenant_key(target), first_base, &base) == 1)
-                return base;
-        int fd = target->cgroup ? cgroup_open(target->cgroup, &id) : -ENOENT;
-        if (fd >= 0) {
-                if (cgroup_read_mems(fd, &base) < 0)
-                        base = NODESET_EMPTY;
-                close(fd);
-        }
-        base = nodeset_intersect(&base, &m->pools->ordinary);
-        return nodeset_is_empty(&base) ? m->pools->ordinary : base;
-}
-
 /* id: the one that it had while it waited, or 0. */
 static int make_reservation(Manager *m, const Identity *i, const RequestArgs *a, const Decision *d,
-                            uint32_t id, Reservation **ret)
+                            const NodeSet *mems, uint32_t id, Reservation **ret)
 {
         _cleanup_(reservation_free_p) Reservation *r = NULL;
 
@@ -351,7 +386,7 @@ static int make_reservation(Manager *m, const Identity *i, const RequestArgs *a,
         r->with_start = a->with_start;
         r->lease_usec = r->term_usec = d->lease_usec;
         r->expires_usec = d->expires_usec;
-        r->base = find_base(m, r->target);
+        r->base = find_base(m, r->target, i->move ? &NODESET_EMPTY : mems);
         memcpy(r->shares, d->shares, sizeof(r->shares));
         r->n_shares = d->n_shares;
         *ret = TAKE_PTR(r);
@@ -367,6 +402,7 @@ static int grant_new(Manager *m, Identity *identity, const RequestArgs *args, gr
                 return -ENOMEM;
         *g = (Grant){ .manager = m,
                       .identity = identity,
+                      .args = args,
                       .migrate = args->migrate,
                       .bind = args->bind,
                       .done = done,
@@ -377,12 +413,12 @@ static int grant_new(Manager *m, Identity *identity, const RequestArgs *args, gr
 }
 
 /* Ledger, disk, turn. On failure nothing is left behind. */
-static int enter(Grant *g, const RequestArgs *args, const Decision *d)
+static int enter(Grant *g, const Decision *d, const NodeSet *mems)
 {
         _cleanup_(reservation_free_p) Reservation *r = NULL;
         Manager *m = g->manager;
 
-        int k = make_reservation(m, g->identity, args, d, 0, &r);
+        int k = make_reservation(m, g->identity, g->args, d, mems, 0, &r);
         if (k < 0)
                 return k;
         g->id = r->id;
@@ -398,10 +434,48 @@ static int enter(Grant *g, const RequestArgs *args, const Decision *d)
         return k;
 }
 
+static void on_look(int error, const UsageTarget *target, void *userdata)
+{
+        _cleanup_(judgement_clear) Judgement j = { 0 };
+        Grant *g = userdata;
+        Manager *m = g->manager;
+
+        g->look = NULL;
+        if (identity_check(g->identity, m->root, g->identity->subject->cgroup) < 0) {
+                finish(g, CDM_ERROR_STALE,
+                       "The process that asked ended, or moved to another unit, meanwhile.");
+                return;
+        }
+        if (error >= 0)
+                error = request_decide(m, g->identity, g->args, target, g->authorised, &j);
+        if (error < 0) {
+                finish(g, SD_BUS_ERROR_FAILED, strerror(-error));
+                return;
+        }
+        if (judgement_is_refusal(&j)) {
+                request_tell_refused(m, g->identity, g->args, j.decision);
+                finish(g, decision_error(j.decision->verdict), j.decision->reason);
+                return;
+        }
+        if (!judgement_may_act(&j)) {
+                finish(g, CDM_ERROR_DENIED, "The request was not authorised.");
+                return;
+        }
+        if (j.decision->verdict == VERDICT_QUEUED)
+                error = manager_enqueue(m, TAKE_PTR(g->identity), g->args, j.decision, &target->near,
+                                        &g->id);
+        else
+                error = enter(g, j.decision, &target->mems);
+        g->args = NULL;
+        if (error < 0)
+                finish(g, SD_BUS_ERROR_FAILED, strerror(-error));
+        else if (!g->entry)
+                finish(g, NULL, NULL);
+}
+
 int grant_start(Manager *m, Identity *identity, const RequestArgs *args, bool authorised, grant_done_t done,
                 void *userdata, Grant **ret)
 {
-        _cleanup_(judgement_clear) Judgement j = { 0 };
         Grant *g;
 
         int r = grant_new(m, identity, args, done, userdata, &g);
@@ -409,35 +483,13 @@ int grant_start(Manager *m, Identity *identity, const RequestArgs *args, bool au
                 identity_free(identity);
                 return r;
         }
-        *ret = g;
-        if (identity_check(identity, m->root, identity->subject->cgroup) < 0) {
-                finish(g, CDM_ERROR_STALE,
-                       "The process that asked ended, or moved to another unit, meanwhile.");
-                return 0;
-        }
-        r = request_decide(m, identity, args, authorised, &j);
-        if (r < 0) {
-                finish(g, SD_BUS_ERROR_FAILED, strerror(-r));
-                return 0;
-        }
-        if (judgement_is_refusal(&j)) {
-                request_tell_refused(m, identity, args, j.decision);
-                finish(g, decision_error(j.decision->verdict), j.decision->reason);
-                return 0;
-        }
-        if (!judgement_may_act(&j)) {
-                finish(g, CDM_ERROR_DENIED, "The request was not authorised.");
-                return 0;
-        }
-        if (j.decision->verdict == VERDICT_QUEUED)
-                r = manager_enqueue(m, TAKE_PTR(g->identity), args, j.decision, &g->id);
-        else
-                r = enter(g, args, j.decision);
+        g->authorised = authorised;
+        r = manager_look(m, identity->subject->cgroup, on_look, g, &g->look);
         if (r < 0)
-                finish(g, SD_BUS_ERROR_FAILED, strerror(-r));
-        else if (!g->entry)
-                finish(g, NULL, NULL);
-        return 0;
+                grant_free(g);
+        else
+                *ret = g;
+        return r;
 }
 
 /* What waited becomes what was granted, under its id. */
@@ -470,7 +522,7 @@ static int begin(Grant *g, Entry *e, const RequestArgs *a, const Decision *d)
                 return k;
         if (identity_check(g->identity, m->root, g->identity->subject->cgroup) < 0)
                 return -ESTALE;
-        k = make_reservation(m, g->identity, a, d, e->id, &r);
+        k = make_reservation(m, g->identity, a, d, &NODESET_EMPTY, e->id, &r);
         if (k >= 0)
                 k = turn_take(m->turns, ledger_tenant_key(r->target), on_turn, g, &g->turn);
         if (k >= 0)

@@ -4,7 +4,8 @@
  * nor less. So a grant that is in the ledger makes it less, before the grant is acknowledged; an end makes
  * it more.
  *
- *   something changed → targets → worker: all that shrink, then all that grow → those that wait for room
+ *   something changed → look → targets → worker: all that shrink, then all that grow → those that wait for
+ *   room
  *
  * One job at a time. A change that comes while it grows cancels it, so a grant never waits for more than one
  * step of a few MiB. Nothing is timed: a node where nothing changes costs nothing. Bytes that somebody else
@@ -23,6 +24,7 @@
 #include "daemon/hold.h"
 #include "daemon/log.h"
 #include "daemon/manager-hold.h"
+#include "daemon/usage.h"
 
 #define NAME_FORMAT "hold-%d"
 
@@ -47,6 +49,7 @@ struct HoldSet {
         Held *helds;
         HoldWait *waits;
         sd_event_source *defer;
+        UsageLook *look;
         Job *job;
         bool again;    /* targets have changed since it was started */
         bool stopping; /* the job's end frees the set */
@@ -232,38 +235,68 @@ static void on_done(int result, void *userdata)
         drop_empty(s);
         if (s->again)
                 holds_settle(s);
-        /* Targets from before somebody began to wait say nothing about his room. */
-        if (!s->defer)
+        /* Targets from before a grant began to wait say nothing about its room. */
+        if (!s->defer && !s->look)
                 serve(s);
 }
 
 /* The worker walks the list of nodes, so it is left alone until the job has ended. */
-static int on_defer(sd_event_source *source, void *userdata)
+static void act(HoldSet *s)
 {
-        HoldSet *s = userdata;
-
-        s->defer = sd_event_source_disable_unref(s->defer);
         if (s->job) {
                 s->again = true;
                 job_cancel(s->job);
-                return 0;
+                return;
         }
         s->again = false;
         if (!set_targets(s)) {
                 serve(s);
-                return 0;
+                return;
         }
         int r = worker_submit(s->manager->filler, run, on_done, NULL, s, &s->job);
         if (r < 0) {
                 log_error("What is held of the nodes cannot be changed: %s.", strerror(-r));
                 serve(s);
         }
+}
+
+static void on_look(int error, const UsageTarget *target, void *userdata)
+{
+        HoldSet *s = userdata;
+
+        s->look = NULL;
+        if (error < 0)
+                log_error("What is held of the nodes cannot be changed: %s.", strerror(-error));
+        else if (!s->defer) /* else something changed since the look began */
+                act(s);
+}
+
+/* Who waits for room is served after a look that began after it did. */
+static int on_defer(sd_event_source *source, void *userdata)
+{
+        HoldSet *s = userdata;
+
+        s->defer = sd_event_source_disable_unref(s->defer);
+        s->look = usage_look_free(s->look);
+        int r = manager_look(s->manager, NULL, on_look, s, &s->look);
+        if (r < 0)
+                log_error("What is held of the nodes cannot be changed: %s.", strerror(-r));
         return 0;
+}
+
+static bool holds_something(const HoldSet *s)
+{
+        const PoolSet *pools = s->manager->pools;
+
+        for (size_t i = 0; i < pools->n_pools; i++)
+                if (pools->pools[i].hold)
+                        return true;
+        return s->helds || s->waits;
 }
 
 void holds_settle(HoldSet *s)
 {
-        if (!s || s->defer || !s->manager->serving)
+        if (!s || s->defer || !s->manager->serving || !holds_something(s))
                 return;
         int r = sd_event_add_defer(s->manager->event, &s->defer, on_defer, s);
         if (r < 0)
@@ -344,6 +377,7 @@ HoldSet *holds_free(HoldSet *s)
         while (s->waits)
                 hold_wait_free(s->waits);
         s->defer = sd_event_source_disable_unref(s->defer);
+        s->look = usage_look_free(s->look);
         if (s->job) {
                 s->stopping = true;
                 job_cancel(s->job);

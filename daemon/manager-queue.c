@@ -28,6 +28,7 @@
 #include "daemon/log.h"
 #include "daemon/manager.h"
 #include "daemon/process.h"
+#include "daemon/usage.h"
 #include "policy/cdm-names.h"
 #include "policy/lease.h"
 #include "policy/serve.h"
@@ -191,7 +192,7 @@ static void revoke_victims(Waiter *w, const Decision *d)
         }
 }
 
-static int make_wait(Manager *m, const Identity *i, const RequestArgs *a, Wait **ret)
+static int make_wait(Manager *m, const Identity *i, const RequestArgs *a, const NodeSet *near, Wait **ret)
 {
         Wait *w = calloc(1, sizeof(*w));
 
@@ -199,7 +200,7 @@ static int make_wait(Manager *m, const Identity *i, const RequestArgs *a, Wait *
                 return -ENOMEM;
         *ret = w;
         w->nodes = a->nodes;
-        w->near = nodeset_is_empty(&a->near) ? manager_near_cgroup(m, i->subject->cgroup) : a->near;
+        w->near = nodeset_is_empty(&a->near) ? *near : a->near;
         w->patient = a->queue;
         w->migrate = a->migrate;
         w->bind = a->bind;
@@ -213,13 +214,13 @@ static int make_wait(Manager *m, const Identity *i, const RequestArgs *a, Wait *
 }
 
 static int make_reservation(Manager *m, const Identity *i, const RequestArgs *a, const Decision *d,
-                            Reservation **ret)
+                            const NodeSet *near, Reservation **ret)
 {
         _cleanup_(reservation_free_p) Reservation *r = NULL;
 
         int k = manager_reservation_new(m, i, a, d, 0, &r);
         if (k >= 0)
-                k = make_wait(m, i, a, &r->wait);
+                k = make_wait(m, i, a, near, &r->wait);
         if (k < 0)
                 return k;
         r->state = RESERVATION_QUEUED;
@@ -279,12 +280,12 @@ static void tell_queued(Entry *e, const Decision *d)
 }
 
 int manager_enqueue(Manager *m, Identity *identity, const RequestArgs *args, const Decision *d,
-                    uint32_t *ret_id)
+                    const NodeSet *near, uint32_t *ret_id)
 {
         _cleanup_(reservation_free_p) Reservation *r = NULL;
         Entry *e;
 
-        int k = make_reservation(m, identity, args, d, &r);
+        int k = make_reservation(m, identity, args, d, near, &r);
         if (k >= 0)
                 k = manager_add(m, r, STORE_QUEUED, &e);
         if (k < 0) {
@@ -342,11 +343,14 @@ static void look_later(Manager *m)
                 m->queue_pause_usec = AGAIN_LAST_USEC;
 }
 
-/* Each step changes what the next one is decided on, so each has a snapshot of its own. */
-static void look(Manager *m)
+/* One observation serves the whole walk: a grant is in the ledger at once, and makes less available. */
+static void on_look(int error, const UsageTarget *target, void *userdata)
 {
         ServeWalk walk = SERVE_WALK_START;
-        int r = 1;
+        Manager *m = userdata;
+        int r = error < 0 ? error : 1;
+
+        m->queue_look = NULL;
 
         while (r > 0 && queue_count(m->queue) > 0) {
                 Served served;
@@ -363,29 +367,25 @@ static void look(Manager *m)
         look_later(m);
 }
 
+static void look(Manager *m)
+{
+        if (!m->serving || m->queue_look || queue_count(m->queue) == 0)
+                return;
+        int r = manager_look(m, NULL, on_look, m, &m->queue_look);
+        if (r < 0)
+                log_error("The queue cannot be served now: %s.", strerror(-r));
+}
+
 static int on_again(sd_event_source *source, uint64_t usec, void *userdata)
 {
         look(userdata);
         return 0;
 }
 
-static int on_look(sd_event_source *source, void *userdata)
-{
-        Manager *m = userdata;
-
-        m->queue_look = sd_event_source_disable_unref(m->queue_look);
-        look(m);
-        return 0;
-}
-
 void manager_queue_look(Manager *m)
 {
         m->queue_pause_usec = AGAIN_FIRST_USEC;
-        if (!m->serving || m->queue_look || queue_count(m->queue) == 0)
-                return;
-        int r = sd_event_add_defer(m->event, &m->queue_look, on_look, m);
-        if (r < 0)
-                log_error("The queue cannot be served now: %s.", strerror(-r));
+        look(m);
 }
 
 /* --- after a restart -------------------------------------------------------------------------------------

@@ -18,6 +18,7 @@
 #include "daemon/bus.h"
 #include "daemon/log.h"
 #include "daemon/manager-buffer.h"
+#include "daemon/manager-hold.h"
 #include "daemon/manager.h"
 #include "policy/cdm-names.h"
 #include "policy/size.h"
@@ -176,7 +177,7 @@ static void keep_residue(Entry *e, const ApplyResult *result, const Share *share
                 before += e->r->shares[i].bytes;
         e->r->stuck = true;
         int r = ledger_set_shares(e->manager->ledger, e->r, shares, n);
-        manager_explain_anew(e->manager);
+        holds_settle(e->manager->holds);
         if (r >= 0)
                 r = manager_store(e);
         if (r < 0)

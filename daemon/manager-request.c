@@ -2,7 +2,8 @@
 
 /* From a client's call to the permission:
  *
- *   counted → (recovery over?) → pool and size make sense → identity → would policy refuse? → polkit → grant
+ *   counted → (recovery over?) → pool and size make sense → identity → look → would policy refuse? → polkit
+ *   → grant
  *
  * A request is judged before polkit and after it (manager-decide.c). Every wait is one of sd-bus; a client
  * that goes away while polkit thinks about him takes his call with him. */
@@ -16,6 +17,7 @@
 
 #include "daemon/authorize.h"
 #include "daemon/manager.h"
+#include "daemon/usage.h"
 #include "policy/cdm-names.h"
 
 /* Calls under way, of everybody and of one user: hostile clients must neither fill cdmd's memory (some 2 KiB
@@ -40,6 +42,7 @@ struct RequestCall {
         UserCount *user;
         IdentityLookup *lookup;
         Identity *identity;
+        UsageLook *look;
         Authorize *authorize;
         PeerWatch *client; /* until the grant begins */
         Grant *grant;
@@ -74,6 +77,7 @@ static void call_free(RequestCall *c)
         uncount(m, c->user);
         identity_lookup_free(c->lookup);
         identity_free(c->identity);
+        usage_look_free(c->look);
         authorize_free(c->authorize);
         peer_watch_free(c->client);
         if (c->grant)
@@ -211,9 +215,26 @@ static void refuse_busy(RequestCall *c)
         answer(c, CDM_ERROR_BUSY, "Too many requests are under way; try again when some are answered.");
 }
 
-static void on_identity(IdentityVerdict verdict, const char *message, Identity *identity, void *userdata)
+static void on_look(int error, const UsageTarget *target, void *userdata)
 {
         _cleanup_(judgement_clear) Judgement j = { 0 };
+        RequestCall *c = userdata;
+
+        c->look = NULL;
+        if (error >= 0)
+                error = request_decide(c->manager, c->identity, &c->args, target, false, &j);
+        if (error < 0)
+                answer(c, SD_BUS_ERROR_FAILED, strerror(-error));
+        else if (c->explain)
+                explain(c, j.decision);
+        else if (judgement_is_refusal(&j))
+                refuse(c, j.decision);
+        else
+                authorize(c);
+}
+
+static void on_identity(IdentityVerdict verdict, const char *message, Identity *identity, void *userdata)
+{
         RequestCall *c = userdata;
 
         if (verdict != IDENTITY_OK) {
@@ -231,15 +252,9 @@ static void on_identity(IdentityVerdict verdict, const char *message, Identity *
                 authorize(c);
                 return;
         }
-        int r = request_decide(c->manager, identity, &c->args, false, &j);
+        int r = manager_look(c->manager, identity->subject->cgroup, on_look, c, &c->look);
         if (r < 0)
                 answer(c, SD_BUS_ERROR_FAILED, strerror(-r));
-        else if (c->explain)
-                explain(c, j.decision);
-        else if (judgement_is_refusal(&j))
-                refuse(c, j.decision);
-        else
-                authorize(c);
 }
 
 static void identify(RequestCall *c)

@@ -157,6 +157,7 @@ static void serve(Manager *m)
         manager_statics_serve(m);
         manager_queue_look(m);
         holds_settle(m->holds);
+        (void)manager_look(m, NULL, NULL, NULL, NULL); /* for those who only ask what there is */
         manager_reloads_serve(m);
         manager_drift_settled(m);
         manager_nodes_serve(m);

@@ -54,6 +54,7 @@ struct UnitCheck {
         UnitCall *call;
         sd_event_source *retry;
         unsigned n_retries;
+        TenantRead *read;
         Apply *apply;
         Change *change;
         Job *job;
@@ -94,6 +95,7 @@ static void check_free(UnitCheck *c)
         }
         unit_call_free(c->call);
         sd_event_source_disable_unref(c->retry);
+        tenant_read_free(c->read);
         apply_free(c->apply);
         change_free(c->change);
         turn_free(c->turn);
@@ -363,20 +365,28 @@ static void close_way(UnitCheck *c)
         finish(c);
 }
 
-static void act_on_foreign(UnitCheck *c)
+static void on_read(const TenantReading *now, void *userdata)
 {
-        uint64_t id = 0;
-        int fd = cgroup_open(c->unit, &id);
+        UnitCheck *c = userdata;
 
-        if (fd >= 0)
-                close(fd);
-        drop(c, id);
+        c->read = tenant_read_free(c->read);
+        drop(c, now->id);
         if (ledger_tenant_count(c->manager->ledger, c->unit) == 0)
                 close_way(c);
-        else if (c->repair && fd >= 0)
+        else if (c->repair && now->id != 0)
                 repair_tenant(c);
         else
                 finish(c);
+}
+
+static void act_on_foreign(UnitCheck *c)
+{
+        int r = tenant_read_start(c->manager->worker, c->unit, 0, &NODESET_EMPTY, on_read, c, &c->read);
+
+        if (r < 0) {
+                log_error("Cannot look at %s: %s.", c->unit, strerror(-r));
+                finish(c);
+        }
 }
 
 static void act(UnitCheck *c)

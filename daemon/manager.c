@@ -15,6 +15,7 @@
 #include "daemon/manager-hold.h"
 #include "daemon/manager-holders.h"
 #include "daemon/manager.h"
+#include "daemon/usage.h"
 #include "policy/cdm-names.h"
 
 /* Four pools, so that what is short never waits for what takes long.
@@ -107,6 +108,14 @@ static int open_parts(Manager *m)
                 r = holders_new(m, &m->holders);
         if (r < 0)
                 return r;
+        UsageContext usage = { .root = m->root,
+                               .event = m->event,
+                               .worker = m->worker,
+                               .ledger = m->ledger,
+                               .buffers = m->buffers };
+        r = usage_new(&usage, &m->usage);
+        if (r < 0)
+                return r;
         _cleanup_free_ char *marks = NULL;
         if (asprintf(&marks, "%s" CDM_FOREIGN_DIR, m->root) < 0) {
                 marks = NULL;
@@ -196,6 +205,8 @@ Manager *manager_free(Manager *m)
         sd_event_source_disable_unref(m->patience);
         sd_event_source_disable_unref(m->names_wait);
         fence_free(m->fence);
+        manager_neighbours_free(m);
+        usage_free(m->usage);
         worker_free(m->worker);
         worker_free(m->mover);
         worker_free(m->filler);
@@ -209,7 +220,6 @@ Manager *manager_free(Manager *m)
         event_limit_free(m->event_limit);
         unit_jobs_free(m->jobs);
         names_free(m->names);
-        sd_event_source_disable_unref(m->queue_look);
         sd_event_source_disable_unref(m->queue_again);
         queue_free(m->queue);
         store_free(m->store);
@@ -222,8 +232,6 @@ Manager *manager_free(Manager *m)
         free(m->warnings);
         for (size_t i = 0; i < _FACT_MAX; i++)
                 free(m->facts[i]);
-        free(m->use);
-        free(m->explained);
         free(m->root);
         sd_bus_unref(m->bus);
         sd_event_unref(m->event);
@@ -333,30 +341,6 @@ int manager_add(Manager *m, Reservation *r, StorePhase phase, Entry **ret)
         return 0;
 }
 
-static int tell_neighbour(Reservation *r, void *userdata)
-{
-        Manager *m = userdata;
-
-        bus_reservation_changed(m, r->id, "Strength");
-        return 0;
-}
-
-static int tell_tenant(const char *tenant, uint64_t bytes, void *userdata)
-{
-        Manager *m = userdata;
-
-        return ledger_foreach_of_tenant(m->ledger, tenant, tell_neighbour, m);
-}
-
-/* A node's first and second tenant change each other's strength; for the tenth nothing is new. */
-void manager_tell_neighbours(Manager *m, const Reservation *r)
-{
-        for (size_t i = 0; i < r->n_shares; i++)
-                if (ledger_node_tenants(m->ledger, r->shares[i].node) <= 2)
-                        ledger_foreach_tenant_of_node(m->ledger, r->shares[i].node, tell_tenant, m);
-        manager_overrun_arm(m);
-}
-
 void manager_forget(Entry *e)
 {
         Manager *m = e->manager;
@@ -367,7 +351,7 @@ void manager_forget(Entry *e)
         Reservation *r = ledger_take(m->ledger, e->id);
         if (!r) /* there was no memory to put it back: see replace() */
                 r = e->r;
-        manager_explain_anew(m);
+        holds_settle(m->holds);
         if (e->known) {
                 bus_reservation_removed(m, e->id);
                 manager_tell_neighbours(m, r);

@@ -9,8 +9,8 @@
  *   manager-request.c   from a client's call to the permission
  *   manager-decide.c    judging a request
  *   manager-grant.c     from the permission to open nodes
+ *   manager-neighbours.c  telling of a strength that changed
  *   manager-overrun.c   watching nodes that tenants share
- *   manager-near.c      where a tenant computes
  *   manager-machine.c   what the machine is set to
  *   manager-change.c    one change of a tenant's nodes
  *   manager-lease.c     leases that end, reservations that are displaced
@@ -49,6 +49,7 @@
 #include "daemon/rule-names.h"
 #include "daemon/sender.h"
 #include "daemon/store.h"
+#include "daemon/tenant-read.h"
 #include "daemon/turn.h"
 #include "daemon/unit.h"
 #include "daemon/watch.h"
@@ -74,6 +75,10 @@ typedef struct HolderSet HolderSet;
 typedef struct UnitCheck UnitCheck;
 typedef struct Migration Migration;
 typedef struct BufferSet BufferSet;
+typedef struct Usage Usage;
+typedef struct UsageLook UsageLook;
+typedef struct UsageTarget UsageTarget;
+typedef struct Neighbours Neighbours;
 typedef struct HoldSet HoldSet;
 typedef struct Load Load;
 typedef struct Reload Reload;
@@ -111,12 +116,6 @@ struct Entry {
         uint64_t moved_bytes, failed_bytes, evicted_bytes;
         UT_hash_handle hh;
 };
-
-/* What the tenants of a node explain of its used bytes, for nodes with many tenants. */
-typedef struct Explained {
-        uint64_t bytes;
-        uint64_t read_usec; /* CLOCK_MONOTONIC */
-} Explained;
 
 struct Manager {
         char *root; /* "" for the machine */
@@ -169,13 +168,14 @@ struct Manager {
         UnitCheck *checks, *checks_due; /* all; by unit, those that have not asked yet */
         UnitCall *unit_events;
 
-        NodeUse *use; /* scratch of manager_snapshot() */
-        Explained *explained;
+        Usage *usage;
+        Neighbours *neighbours; /* NULL: nobody is to be told */
         uint64_t page_bytes;
 
         /* those who wait */
         Queue *queue;
-        sd_event_source *queue_look, *queue_again;
+        UsageLook *queue_look;
+        sd_event_source *queue_again;
         uint64_t queue_pause_usec;
         unsigned queue_pending; /* whose clients the start asks about */
         void (*queue_restored)(Manager *m);
@@ -254,8 +254,10 @@ int manager_add(Manager *m, Reservation *r, StorePhase phase, Entry **ret);
 void manager_forget(Entry *e);
 int manager_store(Entry *e);
 void manager_set_state(Entry *e, ReservationState state);
-/* Something about it changed for other reservations of its nodes (strength). */
+/* manager-neighbours.c. r came to its nodes, or has left them (it is not in the ledger): clients of those
+ * whose strength that changed are told, soon. */
 void manager_tell_neighbours(Manager *m, const Reservation *r);
+void manager_neighbours_free(Manager *m);
 /* Fills in what the reservation says; kind, numbers and reason are the caller's. */
 Event manager_event(const Entry *e, EventKind kind, char nodes[static NODESET_STR_MAX],
                     char policy[static 512]);
@@ -264,17 +266,16 @@ Event manager_event(const Entry *e, EventKind kind, char nodes[static NODESET_ST
  */
 void manager_degrade(Entry *e, Degraded why, bool on);
 
-/* manager-snapshot.c. pool: only its nodes are looked at; NULL: all. Valid until the event loop turns. */
+/* manager-snapshot.c. pool: of its nodes; NULL: of all. What is used of them is as observed last: to decide,
+ * a look is asked for before. Valid until the next one is made. */
 Snapshot manager_snapshot(Manager *m, const Pool *pool);
-/* A reservation went, or got less. */
-void manager_explain_anew(Manager *m);
-uint64_t manager_node_used(Manager *m, int node);
-uint64_t manager_node_unattributed(Manager *m, int node);
+/* Reads MemFree of the pool's nodes, and begins a look where the last one is old (usage_show_node()). */
+Snapshot manager_snapshot_to_show(Manager *m, const Pool *pool);
+/* usage_look() at all CDM nodes; cgroup: at that as well. */
+int manager_look(Manager *m, const char *cgroup,
+                 void (*done)(int error, const UsageTarget *, void *userdata), void *userdata,
+                 UsageLook **ret);
 uint64_t manager_reservation_used(Manager *m, const Reservation *r); /* its buffers included */
-/* Nodes whose CPUs the cgroup may use, when that is not all of them; else empty. */
-NodeSet manager_near_cgroup(Manager *m, const char *cgroup);
-/* As topology_read_near(). */
-int manager_near_device(Manager *m, const char *pci, NodeSet *ret);
 
 /* manager-change.c. To be called within a turn of the tenant: makes its cgroup follow the ledger. */
 typedef struct ChangeTerms {
@@ -285,9 +286,6 @@ typedef struct ChangeTerms {
 /* changed: the kernel's state was not as wanted. Called from the event loop; the Change may be freed there.
  */
 typedef void (*change_done_t)(const ApplyResult *result, bool changed, void *userdata);
-/* What the cgroup's own cpuset.mems allows; empty: it inherits. -ESTALE: another cgroup has the name now;
- * -ENOENT: none has. */
-int change_read_current(const Subject *target, NodeSet *ret);
 int change_start(Manager *m, const Reservation *r, const ChangeTerms *terms, change_done_t done,
                  void *userdata, Change **ret);
 Change *change_free(Change *c);
@@ -327,7 +325,9 @@ typedef struct Judgement {
         Decision *decision;
         bool authorised;
 } Judgement;
-int request_decide(Manager *m, const Identity *i, const RequestArgs *a, bool authorised, Judgement *ret);
+/* target: what a look that began for this request found of the target's cgroup. */
+int request_decide(Manager *m, const Identity *i, const RequestArgs *a, const UsageTarget *target,
+                   bool authorised, Judgement *ret);
 void judgement_clear(Judgement *j);
 bool judgement_is_refusal(const Judgement *j);
 /* Granted or queued, and the caller was authorised: nothing else may be carried out. */
@@ -337,7 +337,8 @@ void request_tell_refused(Manager *m, const Identity *i, const RequestArgs *a, c
 /* Turns what decide() said into an answer; NULL when granted or queued. */
 const char *decision_error(Verdict v);
 
-/* manager-grant.c. Takes identity. authorised: the caller may have what policy allows. *ret is set before
+/* manager-grant.c. Takes identity; args stay the caller's, until done or grant_abandon(). authorised: the
+ * caller may have what policy allows. *ret is set before
  * done is called; done frees the Grant. */
 typedef void (*grant_done_t)(const Answer *answer, uint32_t id, void *userdata);
 int grant_start(Manager *m, Identity *identity, const RequestArgs *args, bool authorised, grant_done_t done,
@@ -350,7 +351,7 @@ void grant_waiting(Entry *e, Identity *identity, const Decision *d);
 /* manager-queue.c */
 /* It waits, stored, when this returns 0. Takes identity. */
 int manager_enqueue(Manager *m, Identity *identity, const RequestArgs *args, const Decision *d,
-                    uint32_t *ret_id);
+                    const NodeSet *near, uint32_t *ret_id);
 /* It waits no more; error: what its client is told it failed with. The entry is gone. */
 void manager_dequeue(Entry *e, const char *error, const char *reason);
 /* Something changed that those who wait may have waited for: they are looked at soon. */

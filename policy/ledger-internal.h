@@ -45,6 +45,8 @@ struct Holding {
         Tenant *tenant;
         int node;
         Sum bytes;
+        uint64_t used_bytes; /* as observed last */
+        bool observed;
         size_t n_booked; /* reservations with bytes here */
         size_t n_open;   /* those of them that open the node */
         size_t n_stay, n_stay_exclusive;
@@ -64,12 +66,13 @@ struct Tenant {
 
 typedef struct NodeSum {
         Sum bytes;
+        Sum explained; /* of what its tenants use, what they have reserved */
         size_t n_tenants;
         size_t n_exclusive;
         Sum stay_bytes;
         size_t n_stay, n_stay_exclusive;
         OrderNode *displaceable;
-        Holding *holdings;
+        Holding *holdings; /* those that were not observed yet first */
 } NodeSum;
 
 struct Ledger {
@@ -92,7 +95,14 @@ static inline uint64_t sum_saturate(Sum sum)
         return sum > UINT64_MAX ? UINT64_MAX : (uint64_t)sum;
 }
 
+/* Of what it uses, what is promised to it. */
+static inline Sum holding_explained(const Holding *h)
+{
+        return h->bytes < h->used_bytes ? h->bytes : h->used_bytes;
+}
+
 Tenant *ledger_tenant_find(const Ledger *l, const char *key);
+Holding *ledger_holding(const Ledger *l, const char *tenant, int node);
 
 /* Makes the path when there is none; NULL: out of memory. */
 Path *ledger_path_get(Ledger *l, const char *name);

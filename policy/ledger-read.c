@@ -45,10 +45,16 @@ bool ledger_node_is_exclusive(const Ledger *l, int node)
         return node >= 0 && node < NODE_MAX && l->nodes[node].n_exclusive > 0;
 }
 
-uint64_t ledger_tenant_bytes(const Ledger *l, const char *tenant, int node)
+Holding *ledger_holding(const Ledger *l, const char *tenant, int node)
 {
         const Tenant *t = ledger_tenant_find(l, tenant);
-        const Holding *h = t ? holding_find(t, node) : NULL;
+
+        return t ? holding_find(t, node) : NULL;
+}
+
+uint64_t ledger_tenant_bytes(const Ledger *l, const char *tenant, int node)
+{
+        const Holding *h = ledger_holding(l, tenant, node);
 
         return h ? sum_saturate(h->bytes) : 0;
 }

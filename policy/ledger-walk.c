@@ -229,15 +229,16 @@ int ledger_foreach_of_tenant(const Ledger *l, const char *tenant, int (*fn)(Rese
         return 0;
 }
 
-int ledger_foreach_tenant_of_node(const Ledger *l, int node,
-                                  int (*fn)(const char *tenant, uint64_t bytes, void *userdata),
-                                  void *userdata)
+static int foreach_holding(const Ledger *l, int node, bool all,
+                           int (*fn)(const char *tenant, uint64_t bytes, void *userdata), void *userdata)
 {
         Holding *h;
 
         if (node < 0 || node >= NODE_MAX)
                 return 0;
         DL_FOREACH2 (l->nodes[node].holdings, h, node_next) {
+                if (!all && h->observed)
+                        return 0;
                 count_visit(l);
                 int r = fn(h->tenant->key, sum_saturate(h->bytes), userdata);
 
@@ -245,4 +246,18 @@ int ledger_foreach_tenant_of_node(const Ledger *l, int node,
                         return r;
         }
         return 0;
+}
+
+int ledger_foreach_tenant_of_node(const Ledger *l, int node,
+                                  int (*fn)(const char *tenant, uint64_t bytes, void *userdata),
+                                  void *userdata)
+{
+        return foreach_holding(l, node, true, fn, userdata);
+}
+
+int ledger_foreach_new_tenant_of_node(const Ledger *l, int node,
+                                      int (*fn)(const char *tenant, uint64_t bytes, void *userdata),
+                                      void *userdata)
+{
+        return foreach_holding(l, node, false, fn, userdata);
 }

@@ -72,7 +72,7 @@ static int holdings_prepare(Ledger *l, Tenant *t, const Share *shares, size_t n_
                 h->tenant = t;
                 h->node = node;
                 DL_APPEND(t->holdings, h);
-                DL_APPEND2(l->nodes[node].holdings, h, node_prev, node_next);
+                DL_PREPEND2(l->nodes[node].holdings, h, node_prev, node_next);
         }
         return 0;
 }
@@ -134,7 +134,9 @@ static void book_share(Ledger *l, const Entry *e, const Share *share, bool open)
         Holding *h = holding_find(e->tenant, share->node);
         NodeSum *n = &l->nodes[share->node];
 
+        n->explained -= holding_explained(h);
         h->bytes += share->bytes;
+        n->explained += holding_explained(h);
         n->bytes += share->bytes;
         n->n_exclusive += e->r->exclusive;
         if (h->n_booked++ == 0)
@@ -158,7 +160,9 @@ static void unbook_share(Ledger *l, const Entry *e, const Share *share, bool ope
         Holding *h = holding_find(e->tenant, share->node);
         NodeSum *n = &l->nodes[share->node];
 
+        n->explained -= holding_explained(h);
         h->bytes -= share->bytes;
+        n->explained += holding_explained(h);
         n->bytes -= share->bytes;
         n->n_exclusive -= e->r->exclusive;
         if (--h->n_booked == 0)

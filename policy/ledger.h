@@ -86,6 +86,20 @@ int ledger_foreach_of_tenant(const Ledger *l, const char *tenant, int (*fn)(Rese
 int ledger_foreach_tenant_of_node(const Ledger *l, int node,
                                   int (*fn)(const char *tenant, uint64_t bytes, void *userdata),
                                   void *userdata);
+/* Likewise, those only that ledger_observe() has not been told of yet. O(those). */
+int ledger_foreach_new_tenant_of_node(const Ledger *l, int node,
+                                      int (*fn)(const char *tenant, uint64_t bytes, void *userdata),
+                                      void *userdata);
+
+/* What a tenant was seen to use of a node. Unknown tenants and nodes that it does not hold are ignored: what
+ * was observed goes with the last reservation there. O(nodes of the tenant). */
+void ledger_observe(Ledger *l, const char *tenant, int node, uint64_t used_bytes);
+uint64_t ledger_tenant_used(const Ledger *l, const char *tenant, int node);
+/* Sum over the node's tenants of the smaller of what each has reserved there and was seen to use there. It
+ * follows each change of the ledger: nothing has to be observed again for it. O(1). */
+uint64_t ledger_node_explained(const Ledger *l, int node);
+/* How many of the tenant's reservations hold bytes of the node. */
+size_t ledger_tenant_shares(const Ledger *l, const char *tenant, int node);
 
 /* The cgroup of a reservation's unit, once it is known. -ENOMEM, and nothing changed. -EINVAL: not in this
  * ledger, or it has no unit. */

@@ -35,6 +35,7 @@ libpolicy_la_SOURCES = \
 	policy/fight.c \
 	policy/fight.h \
 	policy/ledger-internal.h \
+	policy/ledger-observe.c \
 	policy/ledger-read.c \
 	policy/ledger-walk.c \
 	policy/ledger.c \

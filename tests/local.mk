@@ -58,6 +58,7 @@ unit_tests = \
 	tests/unit/test-timespan \
 	tests/unit/test-topology \
 	tests/unit/test-topology-read \
+	tests/unit/test-usage \
 	tests/unit/test-watch \
 	tests/unit/test-worker
 check_PROGRAMS += $(unit_tests)

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-
-/* Where a tenant computes: the nodes of the CPUs that its cgroup may use, or the node that a PCI device
- * hangs on. Placement prefers CDM nodes near to those. */
+#include "daemon/near.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -10,9 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "daemon/cgroup.h"
-#include "daemon/manager.h"
-#include "daemon/topology-device.h"
+#include "policy/macro.h"
 
 /* "0-3,8-11" of up to 8192 CPUs, every second one, fits. */
 #define LIST_BYTES_MAX 49152
@@ -62,37 +58,26 @@ static bool lists_intersect(const char *a, const char *b)
         return false;
 }
 
-static bool node_has_one_of(Manager *m, int node, const char *cpus)
+static bool node_has_one_of(const char *root, int node, const char *cpus)
 {
         _cleanup_free_ char *path = NULL, *list = NULL;
 
-        if (asprintf(&path, "%s/sys/devices/system/node/node%d/cpulist", m->root, node) < 0) {
+        if (asprintf(&path, "%s/sys/devices/system/node/node%d/cpulist", root, node) < 0) {
                 path = NULL;
                 return false;
         }
         return read_at(AT_FDCWD, path, &list) >= 0 && lists_intersect(list, cpus);
 }
 
-NodeSet manager_near_cgroup(Manager *m, const char *cgroup)
+NodeSet near_of_cgroup(const char *root, const NodeSet *with_cpu, int cgroup_fd)
 {
         _cleanup_free_ char *cpus = NULL;
-        NodeSet with_cpu = topology_cpu_nodes(m->topology), near = NODESET_EMPTY;
-        uint64_t id;
+        NodeSet near = NODESET_EMPTY;
 
-        int fd = cgroup ? cgroup_open(cgroup, &id) : -EINVAL;
-        if (fd < 0)
+        if (read_at(cgroup_fd, "cpuset.cpus.effective", &cpus) < 0)
                 return NODESET_EMPTY;
-        int r = read_at(fd, "cpuset.cpus.effective", &cpus);
-        close(fd);
-        if (r < 0)
-                return NODESET_EMPTY;
-        NODESET_FOREACH (node, &with_cpu)
-                if (node_has_one_of(m, node, cpus))
+        NODESET_FOREACH (node, with_cpu)
+                if (node_has_one_of(root, node, cpus))
                         nodeset_add(&near, node);
-        return nodeset_equal(&near, &with_cpu) ? NODESET_EMPTY : near;
-}
-
-int manager_near_device(Manager *m, const char *pci, NodeSet *ret)
-{
-        return topology_read_near(m->root, m->topology, pci, ret);
+        return nodeset_equal(&near, with_cpu) ? NODESET_EMPTY : near;
 }

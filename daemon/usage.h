@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* What is used of the nodes, as decide() wants to know it. The files are read by the worker, never on the
+ * event loop: who wants to decide asks for a look, and is called when an observation is there that began
+ * after the question. Looks are merged: one job runs at a time, and all who ask while it runs are served by
+ * the next one.
+ *
+ * How many bytes of a node are used although no reservation explains them (`foreign`)? Those count against
+ * what is available, so that the ledger never promises them twice.
+ *
+ *   used = MemTotal - MemFree of the node, without what cdmd itself holds there
+ *   T    = what the tenants' cgroups account for there (memory.numa_stat), and their exact buffers, which
+ *          are charged to cdmd's own cgroup
+ *   R    = what is reserved for them
+ *   A    = what all cgroups account for (the root's memory.numa_stat)
+ *   U    = used - A: unattributed (driver, hugetlb, kernel)
+ *
+ *   no tenant:  foreign = used
+ *   one:        foreign = used - min(R, T + U). The driver's allocations for the only tenant are its own, up
+ *               to what it reserved; A - T are intruders and always foreign.
+ *   several:    foreign = used - sum of min(R_i, T_i). U has no owner.
+ *
+ * Buffers of huge pages are charged to no cgroup: they are a part of U, and of T where U has no owner. Bytes
+ * above a reservation (T > R) are foreign as well: a tenant may use spare room, but it is promised to others
+ * only when it is empty. Where the root's numbers cannot be read, A = T is assumed.
+ *
+ * The ledger keeps each T and the sum (ledger_observe()), so R is always that of now: a reservation that
+ * leaves takes what it explained with it, and a new tenant explains nothing until it was observed. Both err to
+ * "less is available". A node that was never observed has nothing available.
+ *
+ * Of a node with many tenants all are read at most once a second, beside those that are new; `used` is read
+ * each time. What they allocate meanwhile counts as foreign; what they free, and others take meanwhile, could
+ * hide for that second, but the fence lets no others in. */
+
+#include "daemon/manager-buffer.h"
+#include "daemon/worker.h"
+#include "policy/decide.h"
+
+typedef struct Usage Usage;
+typedef struct UsageLook UsageLook;
+
+typedef struct UsageContext {
+        const char *root;
+        sd_event *event;
+        Worker *worker;
+        Ledger *ledger;
+        const BufferSet *buffers; /* may be NULL */
+} UsageContext;
+
+int usage_new(const UsageContext *context, Usage **ret);
+/* Those who wait for a look are not called any more. */
+Usage *usage_free(Usage *u);
+DEFINE_CLEANUP(Usage, usage_free);
+
+/* A control group that is looked at on the way. */
+typedef struct UsageTarget {
+        NodeSet near; /* nodes whose CPUs it may use, when that is not all of them; else empty */
+        NodeSet mems; /* its own cpuset.mems; empty: it inherits */
+} UsageTarget;
+
+/* From the event loop, once; the look may be freed there. error < 0: nothing could be observed. */
+typedef void (*usage_done_t)(int error, const UsageTarget *target, void *userdata);
+
+/* nodes: what is observed. cgroup: may be NULL. with_cpu: the nodes that have CPUs. */
+int usage_look(Usage *u, const NodeSet *nodes, const char *cgroup, const NodeSet *with_cpu,
+               usage_done_t done, void *userdata, UsageLook **ret);
+UsageLook *usage_look_free(UsageLook *l);
+/* Nobody keeps the look: dropped frees its userdata if it is never called. */
+void usage_look_leave(UsageLook *l, void (*dropped)(void *userdata));
+
+/* What was observed last, against the ledger as it is now. Valid until the next call. closed: of
+ * these nothing is available. show: as
+ * usage_show_node(). */
+const NodeUse *usage_of_nodes(Usage *u, const NodeSet *nodes, const NodeSet *closed, bool show,
+                              size_t *ret_n);
+/* Likewise, to be shown: MemFree is read anew, and a look is begun where the last one is older than a second,
+ * so that the next answer is right. */
+typedef struct UsageNumbers {
+        uint64_t used_bytes, unattributed_bytes;
+        NodeUse use;
+} UsageNumbers;
+UsageNumbers usage_show_node(Usage *u, int node);
+
+/* How many observations there were. */
+uint64_t usage_count(const Usage *u);

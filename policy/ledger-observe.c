@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* What tenants were seen to use, beside what is promised to them. */
+
+#include "policy/ledger.h"
+
+#include <utlist.h>
+
+#include "policy/ledger-internal.h"
+
+void ledger_observe(Ledger *l, const char *tenant, int node, uint64_t used_bytes)
+{
+        Holding *h = ledger_holding(l, tenant, node);
+        NodeSum *n = &l->nodes[h ? h->node : 0];
+
+        if (!h)
+                return;
+        n->explained -= holding_explained(h);
+        h->used_bytes = used_bytes;
+        n->explained += holding_explained(h);
+        if (h->observed)
+                return;
+        h->observed = true;
+        DL_DELETE2(n->holdings, h, node_prev, node_next);
+        DL_APPEND2(n->holdings, h, node_prev, node_next);
+}
+
+uint64_t ledger_tenant_used(const Ledger *l, const char *tenant, int node)
+{
+        const Holding *h = ledger_holding(l, tenant, node);
+
+        return h ? h->used_bytes : 0;
+}
+
+uint64_t ledger_node_explained(const Ledger *l, int node)
+{
+        return node >= 0 && node < NODE_MAX ? sum_saturate(l->nodes[node].explained) : 0;
+}
+
+size_t ledger_tenant_shares(const Ledger *l, const char *tenant, int node)
+{
+        const Holding *h = ledger_holding(l, tenant, node);
+
+        return h ? h->n_booked : 0;
+}
