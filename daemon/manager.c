@@ -53,7 +53,7 @@ uint64_t manager_monotonic_usec(void)
         return clock_usec(CLOCK_MONOTONIC);
 }
 
-static int open_parts(Manager *m)
+static int open_store(Manager *m)
 {
         _cleanup_free_ char *directory = NULL;
 
@@ -62,24 +62,29 @@ static int open_parts(Manager *m)
                 return -ENOMEM;
         }
         int r = store_open(directory, &m->store);
-        if (r < 0) {
-                log_error("Cannot keep reservations in %s: %s.", directory, strerror(-r));
-                return r;
-        }
-        r = manager_record_load(m);
         if (r < 0)
-                return r;
-        r = worker_new(m->event, WORKER_THREADS_MAX, &m->worker);
+                log_error("Cannot keep reservations in %s: %s.", directory, strerror(-r));
+        return r < 0 ? r : manager_record_load(m);
+}
+
+static int open_workers(Manager *m)
+{
+        int r = worker_new(m->event, WORKER_THREADS_MAX, &m->worker);
+
         if (r >= 0)
                 r = worker_new(m->event, MOVER_THREADS_MAX, &m->mover);
         if (r >= 0)
                 r = worker_new(m->event, FILLER_THREADS_MAX, &m->filler);
         if (r >= 0)
                 r = worker_new(m->event, READER_THREADS_MAX, &m->reader);
-        if (r >= 0)
-                r = names_new(m->event, m->root, name_lookup, NAMES_PATIENCE_USEC, &m->names);
-        if (r >= 0)
-                r = sender_cache_new(m->bus, &m->senders);
+        return r < 0 ? r : names_new(m->event, m->root, name_lookup, NAMES_PATIENCE_USEC, &m->names);
+}
+
+/* What bounds and orders the calls of clients, and those to PID 1 and polkit. */
+static int open_calls(Manager *m)
+{
+        int r = sender_cache_new(m->bus, &m->senders);
+
         if (r >= 0)
                 r = peers_new(m->bus, &m->peers);
         if (r >= 0)
@@ -90,10 +95,13 @@ static int open_parts(Manager *m)
                 r = unit_jobs_new(m->bus, &m->jobs);
         if (r >= 0)
                 r = turn_queue_new(m->event, &m->turns);
-        if (r >= 0)
-                r = gate_new(m->event, m->bus, UNIT_TIMEOUT_USEC, &m->gate);
-        if (r >= 0)
-                r = ledger_new(&m->ledger);
+        return r < 0 ? r : gate_new(m->event, m->bus, UNIT_TIMEOUT_USEC, &m->gate);
+}
+
+static int open_books(Manager *m)
+{
+        int r = ledger_new(&m->ledger);
+
         if (r >= 0)
                 r = queue_new(&m->queue);
         if (r >= 0)
@@ -113,15 +121,18 @@ static int open_parts(Manager *m)
                                .worker = m->worker,
                                .ledger = m->ledger,
                                .buffers = m->buffers };
-        r = usage_new(&usage, &m->usage);
-        if (r < 0)
-                return r;
+        return usage_new(&usage, &m->usage);
+}
+
+static int open_fence(Manager *m)
+{
         _cleanup_free_ char *marks = NULL;
+
         if (asprintf(&marks, "%s" CDM_FOREIGN_DIR, m->root) < 0) {
                 marks = NULL;
                 return -ENOMEM;
         }
-        r = foreign_new(marks, &m->foreign);
+        int r = foreign_new(marks, &m->foreign);
         if (r < 0) {
                 log_error("Cannot use %s: %s.", marks, strerror(-r));
                 return r;
@@ -139,6 +150,19 @@ static int open_parts(Manager *m)
                 .userdata = m,
         };
         return fence_new(&m->fence_context, &m->fence);
+}
+
+static int open_parts(Manager *m)
+{
+        int r = open_store(m);
+
+        if (r >= 0)
+                r = open_workers(m);
+        if (r >= 0)
+                r = open_calls(m);
+        if (r >= 0)
+                r = open_books(m);
+        return r < 0 ? r : open_fence(m);
 }
 
 int manager_new(const char *root, sd_event *event, sd_bus *bus, Manager **ret)
