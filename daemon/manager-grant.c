@@ -461,6 +461,10 @@ static void on_look(int error, const UsageTarget *target, void *userdata)
                 finish(g, CDM_ERROR_DENIED, "The request was not authorised.");
                 return;
         }
+        if (j.decision->verdict == VERDICT_QUEUED && g->args->client_left) {
+                finish(g, CDM_ERROR_STALE, "The client that would wait has left the bus.");
+                return;
+        }
         if (j.decision->verdict == VERDICT_QUEUED)
                 error = manager_enqueue(m, TAKE_PTR(g->identity), g->args, j.decision, &target->near,
                                         &g->id);

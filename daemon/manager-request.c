@@ -114,7 +114,6 @@ static void on_granted(const Answer *a, uint32_t id, void *userdata)
 
 static void grant(RequestCall *c)
 {
-        c->client = peer_watch_free(c->client);
         int r = grant_start(c->manager, TAKE_PTR(c->identity), &c->args, c->authorised, on_granted, c,
                             &c->grant);
 
@@ -134,9 +133,17 @@ static void on_authorized(bool allowed, const char *message, void *userdata)
                 answer(c, CDM_ERROR_DENIED, message ? message : "You may not do that.");
 }
 
+/* What is being granted belongs to its unit, and goes on; only a place in the queue needs its client. */
 static void on_client_gone(void *userdata)
 {
-        call_free(userdata);
+        RequestCall *c = userdata;
+
+        if (!c->grant) {
+                call_free(c);
+                return;
+        }
+        c->client = peer_watch_free(c->client);
+        c->args.client_left = true;
 }
 
 static void authorize(RequestCall *c)
