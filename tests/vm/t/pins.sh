@@ -14,11 +14,15 @@ pages=$((16 * 256))
 told() {
         grep -q -x "$1" /tmp/pin
 }
+# pid: vm-pin's
+pid() {
+        awk '$1 == "ready" { print $2 }' /tmp/pin
+}
 # now: where its pages are
 now() {
         local n
         n=$(grep -c '^now ' /tmp/pin)
-        kill -USR1 "$(awk '$1 == "ready" { print $2 }' /tmp/pin)"
+        kill -USR1 "$(pid)"
         wait_for 30 sh -c "[ \$(grep -c '^now ' /tmp/pin) -gt $n ]"
         grep '^now ' /tmp/pin | tail -n 1
 }
@@ -52,7 +56,7 @@ check "ordinary zones: a reservation on node 2" cdmctl request hbm 64M --unit tr
 id=$output
 check "its buffer is pinned" vm_start /tmp/pin cdmctl buffer "$id" 16M -- vm-pin
 check "and stays where it is" told "after 2=$pages"
-kill "$started"
+kill "$(pid)"
 check "it is given back" wait_for 60 no_buffer
 check "that reservation ends" cdmctl release "$id"
 
@@ -62,12 +66,12 @@ check "its buffer is pinned" vm_start /tmp/pin cdmctl buffer "$id" 16M -- vm-pin
 check "it was there before" told "before 4=$pages"
 check "the kernel has moved it off to pin it" told "after [01]=.*"
 check "status warns of it" wait_for 60 warns
-check "the journal tells" wait_for 10 journalctl --quiet --boot --grep '16M are still elsewhere' MESSAGE_ID=dff67e8b363e42aca172fda8cdedcf23
-kill -USR2 "$(awk '$1 == "ready" { print $2 }' /tmp/pin)"
+check "the journal tells" wait_for 20 journalctl --quiet --boot --unit cdmd --grep 'are still elsewhere'
+kill -USR2 "$(pid)"
 check "once it is unpinned" wait_for 30 told unpinned
 check "it comes back" wait_for 60 now_is "4=$pages"
 check "and status warns no more" wait_for 30 warns_not
-kill "$started"
+kill "$(pid)"
 check "it is given back" wait_for 60 no_buffer
 check "that reservation ends" cdmctl release "$id"
 systemctl stop train-a
