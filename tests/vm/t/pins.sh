@@ -82,20 +82,20 @@ pins() {
         rm -f /run/go
         systemd-run --quiet --collect --unit=train-b --property=StandardOutput=truncate:/tmp/pin \
                 sh -c "until [ -e /run/go ]; do sleep 0.1; done; exec /usr/lib/cdmd-tests/vm-pin $((pages * 4096)) $1"
-        id=$(cdmctl request hbm 64M --unit train-b.service --nodes "$1") || return
+        cdmctl request hbm 64M --unit train-b.service --nodes "$1" || return
         touch /run/go
         wait_for 60 told 'ready .*'
 }
 check "ordinary zones: a unit pins what it has on node 2" pins 2
 check "which stays there" told "after 2=$pages"
-check "a release leaves it" cdmctl release "$id"
+check "a release leaves it" cdmctl release "$(site_list '.[] | select(.unit == "train-b.service") | .id')"
 like "and says so" "$output" 'could not be moved'
 like "by the name of the unit" "$(cdmctl who --no-legend)" 'train-b.service .* residue'
 systemctl stop train-b
 check "with the unit it goes" wait_for 60 site_gone
 check "movable zone: a unit pins what it has on node 4" pins 4
 check "which leaves for that" told "after [01]=.*"
-check "so a release finds the node empty" cdmctl release "$id"
+check "so a release finds the node empty" cdmctl release "$(site_list '.[] | select(.unit == "train-b.service") | .id')"
 check "and node 4 can be drained" cdmctl drain 4
 systemctl stop train-b
 check "nothing is left" wait_for 60 site_gone
