@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* cdmctl static: what Static= rules reserve for a unit that starts. systemd runs it (see cdm-policy(5)), in
- * the unit's own cgroup and with the unit's journal as its output. */
+/* cdmctl static: what Static= rules reserve for a unit that is about to start. systemd runs it (see
+ * cdm-policy(5)), as cdmd-static@UNIT.service, whose output is in the journal of UNIT as well. */
 
 #include <stdio.h>
 #include <unistd.h>

@@ -12,6 +12,7 @@
 #include "daemon/authorize.h"
 #include "daemon/bus-options.h"
 #include "daemon/bus.h"
+#include "daemon/manager-buffer.h"
 #include "daemon/manager-holders.h"
 #include "policy/cdm-names.h"
 
@@ -211,6 +212,13 @@ static int get_unfenced(sd_bus *bus, const char *path, const char *interface, co
         return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 
+static int append_buffers_warning(sd_bus_message *reply, Manager *m)
+{
+        _cleanup_free_ char *text = buffers_warning(m->buffers);
+
+        return text ? sd_bus_message_append(reply, "s", text) : 0;
+}
+
 static int get_warnings(sd_bus *bus, const char *path, const char *interface, const char *property,
                         sd_bus_message *reply, void *userdata, sd_bus_error *error)
 {
@@ -223,6 +231,8 @@ static int get_warnings(sd_bus *bus, const char *path, const char *interface, co
         for (size_t i = 0; r >= 0 && i < _FACT_MAX; i++)
                 if (m->facts[i])
                         r = sd_bus_message_append(reply, "s", m->facts[i]);
+        if (r >= 0)
+                r = append_buffers_warning(reply, m);
         if (r >= 0 && m->left_pools)
                 r = sd_bus_message_append(reply, "s", m->left_pools);
         NODESET_FOREACH (node, &m->drained) {

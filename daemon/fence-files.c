@@ -100,15 +100,20 @@ static int drop_ins_add(DropIns *d, const char *unit, const char *name, char *te
 }
 
 /* The assignment is a list that adds up, so every file starts with an empty one: what the unit's own file
- * says does not count. */
+ * says does not count. StartupAllowedMemoryNodes= is in force in place of the other while the machine starts
+ * and stops. It is only reset, and in this file: systemd thinks that a unit has changed on disk if a drop-in
+ * sorts after the one of a property that is set later (50-AllowedMemoryNodes.conf, which every grant
+ * writes). */
 static char *text_new(const char *section, const char *comment, const NodeSet *nodes)
 {
         char list[NODESET_STR_MAX], *text = NULL;
         int r;
 
         if (nodes)
-                r = asprintf(&text, "%s[%s]\nAllowedMemoryNodes=\nAllowedMemoryNodes=%s\n", comment, section,
-                             nodeset_format(nodes, list));
+                r = asprintf(
+                        &text,
+                        "%s[%s]\nStartupAllowedMemoryNodes=\nAllowedMemoryNodes=\nAllowedMemoryNodes=%s\n",
+                        comment, section, nodeset_format(nodes, list));
         else
                 r = asprintf(&text, "%s[%s]\nAllowedMemoryNodes=\n", comment, section);
         return r < 0 ? NULL : text;
@@ -175,10 +180,11 @@ static int add_pin(DropIns *d, const Pin *pin, const PoolSet *pools)
                          &nodes));
 }
 
-/* Reserving as a unit starts cannot be left to somebody who watches units start: its main process would race
- * with him. systemd itself runs what reserves, after the unit's cgroup is made and before its main process
- * is, and waits for it. Where a more special folder (train-a.service.d) and a more general one
- * (train-.service.d) apply to one unit, systemd takes the file of that name from the special one. */
+/* Reserving as a unit starts cannot be left to a program that watches units start: the main process would
+ * race with it. An ExecStartPre= would be subject to what the unit says: its root, its namespaces, its
+ * memory policy. So systemd starts another unit first, and waits for it. Where a more special folder
+ * (train-a.service.d) and a more general one (train-.service.d) apply to one unit, systemd takes the file of
+ * that name from the special one. */
 static int add_static(DropIns *d, const Rule *rule, const char *unit)
 {
         char *folder = rule_static_folder(unit), *text;
@@ -192,11 +198,12 @@ static int add_static(DropIns *d, const Rule *rule, const char *unit)
         }
         folder[strlen(folder) - strlen(".d")] = '\0';
         if (asprintf(&text,
-                     "# Written by cdmd: Static= in %s reserves memory before the main process starts.\n"
+                     "# Written by cdmd: Static= in %s reserves memory before the unit starts.\n"
                      "# Do not edit; change the rule, then `cdmctl reload`. See cdm-policy(5).\n"
-                     "[Unit]\nWants=" CDM_UNIT "\nAfter=" CDM_UNIT "\n"
-                     "[Service]\nExecStartPre=%s" CDM_CDMCTL " static -- %%n\n",
-                     rule->file, rule->static_required ? "+" : "-+") < 0)
+                     "[Unit]\n%s@%%n.service\nAfter=%s@%%n.service\n",
+                     rule->file,
+                     rule->static_required ? "Requires=" CDM_UNIT_REQUIRED : "Wants=" CDM_UNIT_STATIC,
+                     rule->static_required ? CDM_UNIT_REQUIRED : CDM_UNIT_STATIC) < 0)
                 text = NULL;
         r = drop_ins_add(d, folder, CDM_DROPIN_STATIC, text);
         free(folder);

@@ -46,6 +46,16 @@ static int find_property(const char *unit, const NodeSet *had, void *userdata)
         return fence_names_add(&f->names, unit, &target);
 }
 
+/* No grant has a part in this one. */
+static int find_startup(const char *unit, const NodeSet *had, void *userdata)
+{
+        Fence *f = userdata;
+
+        if (f->lifting || fence_unit_is_exempt(unit, f->config) || !nodeset_intersects(had, &f->pools->cdm))
+                return 0;
+        return fence_names_add(&f->startups, unit, NULL);
+}
+
 static void reset_next(Fence *f);
 
 static void reset_done(int error, const char *message _unused_, void *userdata)
@@ -72,7 +82,16 @@ static void reset_next(Fence *f)
                         return;
                 fence_note_told(f, r);
         }
+        while (f->next < f->names.n + f->startups.n) {
+                size_t i = f->next++ - f->names.n;
+
+                r = unit_reset_startup_mems(f->context.gate, f->startups.names[i], reset_done, f, &f->call);
+                if (r >= 0)
+                        return;
+                fence_note_told(f, r);
+        }
         fence_names_clear(&f->names);
+        fence_names_clear(&f->startups);
         r = fence_install(f, &changed);
         if (r < 0)
                 fence_finish(f, r);
@@ -90,6 +109,8 @@ void fence_step_reset(Fence *f)
         fence_names_clear(&f->names);
         f->next = 0;
         r = fence_property_foreach(f->context.root, find_property, f);
+        if (r >= 0)
+                r = fence_property_foreach_startup(f->context.root, find_startup, f);
         if (r < 0)
                 fence_finish(f, r);
         else

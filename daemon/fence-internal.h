@@ -48,7 +48,8 @@ struct Fence {
         fence_done_t done;
         void *userdata;
         FenceScan scan;
-        FenceNames names; /* units to set back, slices to poke */
+        FenceNames startups; /* units whose StartupAllowedMemoryNodes= is reset */
+        FenceNames names;    /* units to set back, slices to poke */
         FenceNames
                 written; /* units whose cgroups a worker wrote, and what: systemd is to have the same idea */
         bool untold;     /* the last sequence ended with an untold_error, and nothing else was wrong */

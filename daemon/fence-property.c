@@ -8,8 +8,12 @@
 #include "daemon/fence-property.h"
 #include "policy/macro.h"
 
-/* The last list that a 50-AllowedMemoryNodes.conf of systemd's assigns. */
-static int read_property(const char *path, NodeSet *ret)
+/* What the files that this is about assign: to property= in 50-property.conf. */
+#define ALLOWED "AllowedMemoryNodes"
+#define STARTUP "StartupAllowedMemoryNodes"
+
+/* The last list that a file of systemd's assigns. */
+static int read_assignment(const char *path, const char *key, NodeSet *ret)
 {
         NodeSet nodes = NODESET_EMPTY;
         char line[8192];
@@ -18,7 +22,6 @@ static int read_property(const char *path, NodeSet *ret)
         if (!file)
                 return -errno;
         while (fgets(line, sizeof(line), file)) {
-                static const char key[] = "AllowedMemoryNodes=";
                 NodeSet more;
 
                 if (strncmp(line, key, strlen(key)) != 0)
@@ -35,23 +38,36 @@ static int read_property(const char *path, NodeSet *ret)
         return 0;
 }
 
-static int look_at(const char *dir, const char *folder, fence_property_t fn, void *userdata)
+static int read_property(const char *path, NodeSet *ret)
+{
+        return read_assignment(path, ALLOWED "=", ret);
+}
+
+typedef struct Look {
+        const char *property;
+        fence_property_t fn;
+        void *userdata;
+} Look;
+
+static int look_at(const char *dir, const char *folder, const Look *l)
 {
         _cleanup_free_ char *path = NULL, *unit = NULL;
         size_t n = strlen(folder);
+        char key[64];
         NodeSet nodes;
 
         if (folder[0] == '.' || n < 3 || strcmp(folder + n - 2, ".d") != 0)
                 return 0;
         unit = strndup(folder, n - 2);
-        if (!unit || asprintf(&path, "%s/%s/50-AllowedMemoryNodes.conf", dir, folder) < 0) {
+        if (!unit || asprintf(&path, "%s/%s/50-%s.conf", dir, folder, l->property) < 0) {
                 path = NULL;
                 return -ENOMEM;
         }
-        return read_property(path, &nodes) < 0 ? 0 : fn(unit, &nodes, userdata);
+        snprintf(key, sizeof(key), "%s=", l->property);
+        return read_assignment(path, key, &nodes) < 0 ? 0 : l->fn(unit, &nodes, l->userdata);
 }
 
-static int look_into(const char *root, const char *dir, fence_property_t fn, void *userdata)
+static int look_into(const char *root, const char *dir, const Look *l)
 {
         _cleanup_free_ char *path = NULL;
         struct dirent *e;
@@ -66,7 +82,7 @@ static int look_into(const char *root, const char *dir, fence_property_t fn, voi
         if (!d)
                 return errno == ENOENT ? 0 : -errno;
         while (r >= 0 && (e = readdir(d)))
-                r = look_at(path, e->d_name, fn, userdata);
+                r = look_at(path, e->d_name, l);
         closedir(d);
         return r < 0 ? r : 0;
 }
@@ -74,9 +90,20 @@ static int look_into(const char *root, const char *dir, fence_property_t fn, voi
 /* Properties of transient units are kept beside these. */
 int fence_property_foreach(const char *root, fence_property_t fn, void *userdata)
 {
-        int r = look_into(root, "/run/systemd/system.control", fn, userdata);
+        const Look l = { ALLOWED, fn, userdata };
+        int r = look_into(root, "/run/systemd/system.control", &l);
 
-        return r < 0 ? r : look_into(root, "/run/systemd/transient", fn, userdata);
+        return r < 0 ? r : look_into(root, "/run/systemd/transient", &l);
+}
+
+int fence_property_foreach_startup(const char *root, fence_property_t fn, void *userdata)
+{
+        const Look l = { STARTUP, fn, userdata };
+        int r = look_into(root, "/etc/systemd/system.control", &l);
+
+        if (r >= 0)
+                r = look_into(root, "/run/systemd/system.control", &l);
+        return r < 0 ? r : look_into(root, "/run/systemd/transient", &l);
 }
 
 /* --- THE LAST WORD ------------------------------------------------------------------------------------ */

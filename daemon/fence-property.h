@@ -12,6 +12,9 @@
 typedef int (*fence_property_t)(const char *unit, const NodeSet *nodes, void *userdata);
 int fence_property_foreach(const char *root, fence_property_t fn, void *userdata);
 
+/* Likewise for StartupAllowedMemoryNodes=, also where it was set for good. */
+int fence_property_foreach_startup(const char *root, fence_property_t fn, void *userdata);
+
 /* The file that has the last word about a unit's AllowedMemoryNodes=, and what it assigns: the one whose
  * name sorts last among the drop-ins of its name, its template, its prefixes and its type that assign any;
  * of files with the same name systemd takes the one from the first of its folders. -ENOENT: none does. */

@@ -105,7 +105,10 @@ static char *unfenced_reason(const FenceLeaf *leaf, int error)
                                ? NULL
                                : text;
         if (!leaf->has_cpuset)
-                return strdup("the cpuset controller is not enabled there");
+                return strdup(
+                        leaf->unit ? "the cpuset controller is not enabled there: see DisableControllers= "
+                                     "of the slices that it is in"
+                                   : "the cpuset controller is not enabled there");
         if (!leaf->unit)
                 return strdup("systemd does not own it, and its cpuset.mems could not be written");
         return strdup(

@@ -128,6 +128,7 @@ void fence_finish(Fence *f, int error)
         f->phase = PHASE_IDLE;
         f->call = unit_call_free(f->call);
         fence_names_clear(&f->names);
+        fence_names_clear(&f->startups);
         fence_names_clear(&f->written);
         fence_scan_clear(&f->scan);
         if (error < 0 || f->n_unfenced > 0)
@@ -210,6 +211,7 @@ Fence *fence_free(Fence *f)
         }
         unit_call_free(f->call);
         fence_names_clear(&f->names);
+        fence_names_clear(&f->startups);
         fence_names_clear(&f->written);
         fence_scan_clear(&f->scan);
         fence_unfenced_clear(f);

@@ -56,9 +56,9 @@ bool unit_may_move_caller(const UnitInfo *u, const char *own_cgroup, uid_t unit_
         return uid == 0 && !u->user;
 }
 
-bool unit_is_usable(const UnitInfo *u, char **ret_reason)
+bool unit_is_usable(const UnitInfo *u, bool starting, char **ret_reason)
 {
-        bool runs = u->active_state &&
+        bool runs = u->cgroup && *u->cgroup && u->active_state &&
                     (strcmp(u->active_state, "active") == 0 || strcmp(u->active_state, "reloading") == 0 ||
                      strcmp(u->active_state, "activating") == 0);
         int r = 0;
@@ -71,7 +71,7 @@ bool unit_is_usable(const UnitInfo *u, char **ret_reason)
                 r = asprintf(ret_reason, "cdmd itself cannot have a reservation.");
         else if (u->load_state && strcmp(u->load_state, "loaded") != 0)
                 r = asprintf(ret_reason, "There is no unit %s (systemd says: %s).", u->name, u->load_state);
-        else if (!u->cgroup || !*u->cgroup || !runs)
+        else if (!runs && !(starting && u->job_pending))
                 r = asprintf(ret_reason, "%s is not running; start it first.", u->name);
         if (r < 0)
                 *ret_reason = NULL;

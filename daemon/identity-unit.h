@@ -19,6 +19,6 @@ bool unit_is_of_user(const UnitInfo *u, uid_t unit_uid, uid_t uid);
 /* May a caller in own_cgroup be moved out of it into a scope? Only if the unit is nobody's service and
  * nobody's delegated subtree. */
 bool unit_may_move_caller(const UnitInfo *u, const char *own_cgroup, uid_t unit_uid, uid_t uid);
-/* Does it run processes of its own now? False: *ret_reason is a sentence, owned by the caller; NULL when out
+/* Does it run processes of its own now, or (starting) at once? False: *ret_reason is a sentence, owned by the caller; NULL when out
  * of memory. */
-bool unit_is_usable(const UnitInfo *u, char **ret_reason);
+bool unit_is_usable(const UnitInfo *u, bool starting, char **ret_reason);

@@ -123,10 +123,12 @@ static int set_subject(IdentityLookup *l, UnitInfo *u)
 {
         Subject *s = l->identity->subject;
 
+        s->cgroup = u->cgroup ? TAKE_PTR(u->cgroup) : unit_future_cgroup(u);
+        if (!s->cgroup)
+                return -ENOMEM;
+        s->cgroup_id = u->cgroup_id;
         s->unit = TAKE_PTR(u->name);
         s->slice = TAKE_PTR(u->slice);
-        s->cgroup = TAKE_PTR(u->cgroup);
-        s->cgroup_id = u->cgroup_id;
         return subject_set_container(s);
 }
 
@@ -327,7 +329,7 @@ static void identity_go_on(IdentityLookup *l)
                 with_foreign(l, u ? u->name : "-.slice");
         else if (error < 0)
                 refuse_errno(l, error);
-        else if (!unit_is_usable(u, &reason))
+        else if (!unit_is_usable(u, l->as_unit, &reason))
                 refuse(l, IDENTITY_NO_TARGET, "%s", reason ? reason : "Out of memory.");
         else
                 identity_ask_unit_user(l);

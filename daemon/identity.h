@@ -38,7 +38,8 @@ typedef struct IdentityQuery {
         int pidfd;        /* of the caller; -EBADF: none. Duplicated. */
         bool scope;       /* move the caller into a scope of its own, if it may be moved */
         const char *user; /* Explain: as if this user asked (root only) */
-        bool as_unit;     /* Static=: as if the unit's User= asked (root only) */
+        bool as_unit; /* Static=: as if the unit's User= asked (root only); it may have no more than a start
+                           * job, and no cgroup yet */
 } IdentityQuery;
 
 typedef enum IdentityVerdict {

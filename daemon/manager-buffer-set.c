@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <systemd/sd-daemon.h>
@@ -14,6 +15,7 @@
 #include "daemon/log.h"
 #include "daemon/manager-buffer-internal.h"
 #include "daemon/manager-hold.h"
+#include "policy/size.h"
 
 BufferOwner *buffers_owner(const BufferSet *s, uint32_t id)
 {
@@ -196,6 +198,48 @@ size_t buffers_shares(const BufferSet *s, uint32_t id, Share out[static SHARES_M
                         out[k].bytes += b->layout.parts[i].bytes;
                 }
         return n;
+}
+
+#define WARNED_MAX 8
+
+/* An id once, in the order of the buffers. */
+static void add_warned(uint32_t ids[static WARNED_MAX], size_t *n, uint32_t id)
+{
+        for (size_t i = 0; i < *n; i++)
+                if (ids[i] == id)
+                        return;
+        if (*n < WARNED_MAX)
+                ids[(*n)++] = id;
+}
+
+char *buffers_warning(const BufferSet *s)
+{
+        uint32_t ids[WARNED_MAX];
+        char size[SIZE_STR_MAX], list[WARNED_MAX * 12] = "", *text;
+        uint64_t bytes = 0;
+        size_t n = 0, at = 0;
+        const Buffer *b;
+
+        if (!s)
+                return NULL;
+        DL_FOREACH (s->buffers, b)
+                if (b->lost) {
+                        bytes += buffer_layout_bytes(&b->layout) - b->here_bytes;
+                        add_warned(ids, &n, b->id);
+                }
+        for (size_t i = 0; i < n; i++)
+                at += (size_t)snprintf(list + at, sizeof(list) - at, "%s%" PRIu32, i > 0 ? ", " : "",
+                                       ids[i]);
+        if (n == 0 ||
+            asprintf(&text,
+                     "%s of exact buffers (of reservation %s%s) are off their nodes and could not be moved "
+                     "back: "
+                     "the node has no room, or a program has pinned them (RDMA, io_uring, VFIO), which the "
+                     "kernel "
+                     "does elsewhere where the node's memory is online_movable. See cdm_buffer(3).",
+                     size_format(bytes, size), list, n == WARNED_MAX ? " and others" : "") < 0)
+                return NULL;
+        return text;
 }
 
 void buffers_foreach_owner(const BufferSet *s, void (*fn)(uint32_t id, void *userdata), void *userdata)

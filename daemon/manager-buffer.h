@@ -29,6 +29,9 @@ uint64_t buffers_node_bytes(const BufferSet *s, int node, bool huge_too);
  * one reservation; of all of a tenant; of one reservation by node. s may be NULL. */
 uint64_t buffers_bytes(const BufferSet *s, uint32_t id, int node, bool huge_too);
 uint64_t buffers_tenant_bytes(const BufferSet *s, const char *tenant, int node, bool huge_too);
+/* A sentence about those whose pages are elsewhere and could not be moved back; NULL when there are none, or
+ * no memory for it. The caller frees it. */
+char *buffers_warning(const BufferSet *s);
 /* Every reservation that has buffers. fn must not change the buffers. */
 void buffers_foreach_owner(const BufferSet *s, void (*fn)(uint32_t id, void *userdata), void *userdata);
 /* A mark of now; and what the buffers that were filled by then, and still are, hold of nodes. */

@@ -159,6 +159,24 @@ static uint64_t room_bytes(const Change *c, const TenantReading *now)
         return held > used + page_bytes ? held - used : page_bytes;
 }
 
+/* A unit that is about to start (Static=) has a path and no cgroup yet. Nothing can be read back before it starts;
+ * what follows its start does that. -EPERM: a slice that it will be in does not allow all of those nodes. */
+static int plan_unborn(const Change *c, const TenantReading *now, Plan *ret)
+{
+        Manager *m = c->manager;
+        PlanInput in = { .base = base_of(c),
+                         .wanted = ledger_tenant_nodes(m->ledger, c->tenant),
+                         .has_property = true,
+                         .unborn = true };
+
+        *ret = (Plan){ .n_steps = 0 };
+        if (m->config->mode != FENCE_MODE_ENFORCE)
+                return 0;
+        if (!nodeset_is_empty(&now->above) && !nodeset_is_subset(&in.wanted, &now->above))
+                return -EPERM;
+        return plan(&in, ret);
+}
+
 static int make_plan(const Change *c, const TenantReading *now, Plan *ret)
 {
         Manager *m = c->manager;
@@ -212,9 +230,16 @@ static void on_read(const TenantReading *now, void *userdata)
         Plan p;
 
         c->read = tenant_read_free(c->read);
-        int k = now->error < 0 ? now->error : make_plan(c, now, &p);
+        bool unborn = now->error == -ENOENT && c->unit && c->cgroup_id == 0;
+        int k = now->error;
+        if (unborn)
+                k = plan_unborn(c, now, &p);
+        else if (k >= 0)
+                k = make_plan(c, now, &p);
         if (k < 0) {
-                finish_now(c, k, "the control group is not there any more");
+                finish_now(c, k,
+                           unborn && k == -EPERM ? "a slice that the unit is in does not allow those nodes"
+                                                 : "the control group is not there any more");
                 return;
         }
         if (p.n_steps == 0) {

@@ -1,13 +1,18 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Reserving as a unit starts (Static=). PID 1 runs `cdmctl static UNIT` before the unit's main process, by a
- * drop-in of fence-files.c, and waits for it; so the main process is born with its nodes open, or the unit
- * starts fenced and its journal says why, or (StaticRequired=yes) it does not start.
+/* Reserving as a unit starts (Static=). A drop-in of fence-files.c makes each start of such a unit start
+ * cdmd-static@UNIT.service first, which runs `cdmctl static UNIT`. The unit has a job and no cgroup then, so
+ * the grant is its property alone: systemd makes the cgroup with the nodes open, before anything of the unit
+ * runs. No setting of the unit can get in the way. Or the unit starts fenced and its journal says why, or
+ * (StaticRequired=yes) it does not start.
  *
  *   (recovery over?) → which unit, and which user does it run as
  *   → for each pool: does the first rule that matches say Static=?
  *   → granted by an earlier start: set the nodes again; else an ordinary grant
- *   → answer
+ *   → is the unit still about to start? → answer
+ *
+ * Systemd tells nothing when a job that waits is cancelled before there is a reservation. So the unit is
+ * looked at once more after the grant: what was granted to a unit that does not start any more ends there.
  *
  * The reservation belongs to the unit's User=, ends with the unit, and survives its restart, as any other.
  */
@@ -33,7 +38,7 @@ struct StaticCall {
         size_t n_pools, next_pool;
         uint32_t *ids;
         size_t n_ids;
-        bool again; /* one of them was there before: the unit restarts */
+        bool again; /* what was there before had ended meanwhile: asked for once more */
         Grant *grant;
         Turn *turn;
         StaticCall *prev, *next;
@@ -96,10 +101,26 @@ static void answer(StaticCall *c)
                 call_free(c);
 }
 
-static void next_pool(StaticCall *c);
+static void begin(StaticCall *c);
+
+static void start_over(StaticCall *c)
+{
+        c->turn = turn_free(c->turn);
+        c->identity = identity_free(c->identity);
+        for (size_t i = 0; i < c->n_pools; i++)
+                free(c->pools[i]);
+        free(c->pools);
+        free(c->ids);
+        c->pools = NULL;
+        c->ids = NULL;
+        c->n_pools = c->next_pool = c->n_ids = 0;
+        c->again = true;
+        begin(c);
+}
 
 /* What was there may have been what an earlier start left: PID 1 had said that the unit had ended, just
- * before it started again. Then that reservation is gone by now, and all is done once more. */
+ * before it started again. Then that reservation is gone by now, and all is done once more. A unit that does
+ * not start any more is refused there. */
 static void on_turn(Turn *t, void *userdata)
 {
         StaticCall *c = userdata;
@@ -109,22 +130,23 @@ static void on_turn(Turn *t, void *userdata)
 
                 if (e && e->r->state != RESERVATION_DRAINING)
                         continue;
-                c->turn = turn_free(c->turn);
-                c->n_ids = c->next_pool = 0;
-                c->again = false;
-                next_pool(c);
+                if (c->again)
+                        refuse(c, CDM_ERROR_STALE, "The unit ended, or does not start any more.");
+                else
+                        start_over(c);
                 return;
         }
         answer(c);
 }
 
-/* The unit restarts, in a new cgroup perhaps. What looks at it and sets its nodes takes a turn of the
- * tenant, so our own turn comes when that is done. */
-static void finish(StaticCall *c)
+/* What looks at the unit and sets its nodes takes a turn of the tenant, so our own turn comes when that is
+ * done.
+ */
+static void static_finish(StaticCall *c)
 {
         Manager *m = c->manager;
 
-        if (!c->again) {
+        if (c->n_ids == 0) {
                 answer(c);
                 return;
         }
@@ -149,6 +171,8 @@ static int find_static(Reservation *r, void *userdata)
         w->id = r->id;
         return 1;
 }
+
+static void next_pool(StaticCall *c);
 
 static void on_granted(const Answer *a, uint32_t id, void *userdata)
 {
@@ -204,7 +228,6 @@ static void next_pool(StaticCall *c)
                 }
                 if (ledger_foreach_of_tenant(m->ledger, s->unit, find_static, &w) == 1) {
                         c->ids[c->n_ids++] = w.id;
-                        c->again = true;
                         continue;
                 }
                 int r = start_grant(c, name, size_resolve(&rule->static_size, pool->size_bytes));
@@ -212,7 +235,7 @@ static void next_pool(StaticCall *c)
                         refuse_errno(c, r);
                 return;
         }
-        finish(c);
+        static_finish(c);
 }
 
 static int remember_pools(StaticCall *c)

@@ -306,6 +306,24 @@ static bool follow_cgroup(UnitCheck *c)
         return moved;
 }
 
+/* It is about to start, and what runs in its cgroup by then has it from its property (see plan_unborn() in
+ * manager-change.c). */
+static void await_birth(UnitCheck *c)
+{
+        _cleanup_free_ uint32_t *ids = NULL;
+        Ids i;
+
+        if (tenant_ids(c->manager, c->unit, &i) < 0)
+                return;
+        ids = i.ids;
+        for (size_t k = 0; k < i.n; k++) {
+                Entry *e = manager_find(c->manager, ids[k]);
+
+                if (e && e->r->state != RESERVATION_DRAINING)
+                        e->r->target->cgroup_id = 0;
+        }
+}
+
 static void repair_tenant(UnitCheck *c)
 {
         ChangeTerms terms = { .migrate = false };
@@ -398,7 +416,9 @@ static void act(UnitCheck *c)
         /* A scope does not restart: one of the same name with another cgroup is another. */
         if (is_scope(c->unit) && c->info->cgroup_id != 0)
                 drop(c, c->info->cgroup_id);
-        bool moved = c->info->cgroup && *c->info->cgroup && follow_cgroup(c);
+        bool has_cgroup = c->info->cgroup && *c->info->cgroup, moved = has_cgroup && follow_cgroup(c);
+        if (!has_cgroup && c->repair)
+                await_birth(c);
         if (moved || c->repair)
                 repair_tenant(c);
         else

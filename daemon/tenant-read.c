@@ -54,11 +54,33 @@ static int read_open_cgroup(TenantRead *t, int fd)
         return r == -ENOENT ? 0 : r;
 }
 
+/* Where nobody needs the controller yet, what is further above decides. */
+static void read_above(TenantRead *t)
+{
+        char *path = strdup(t->cgroup), *slash;
+        int r = -ENOENT;
+
+        while (path && r == -ENOENT && (slash = strrchr(path, '/')) && slash > path) {
+                uint64_t id;
+
+                *slash = '\0';
+                int fd = cgroup_open(path, &id);
+                r = fd >= 0 ? cgroup_read_effective(fd, &t->reading.above) : fd;
+                if (fd >= 0)
+                        close(fd);
+        }
+        if (r < 0)
+                t->reading.above = NODESET_EMPTY;
+        free(path);
+}
+
 static int read_run(Job *job, void *userdata)
 {
         TenantRead *t = userdata;
 
         int fd = cgroup_open(t->cgroup, &t->reading.id);
+        if (fd == -ENOENT && t->wanted_id == 0)
+                read_above(t);
         if (fd < 0)
                 return fd;
         int r = t->wanted_id && t->reading.id != t->wanted_id ? -ESTALE : read_open_cgroup(t, fd);

@@ -9,9 +9,10 @@
 typedef struct TenantRead TenantRead;
 
 typedef struct TenantReading {
-        int error;    /* -ENOENT: there is no such cgroup; -ESTALE: it is not the one that was meant */
-        uint64_t id;  /* of the cgroup that has the name now; 0: none */
-        NodeSet mems; /* cpuset.mems; empty: it inherits, or has no cpuset controller */
+        int error;     /* -ENOENT: there is no such cgroup; -ESTALE: it is not the one that was meant */
+        uint64_t id;   /* of the cgroup that has the name now; 0: none */
+        NodeSet above; /* -ENOENT: what the nearest cgroup above allows; empty: unknown */
+        NodeSet mems;  /* cpuset.mems; empty: it inherits, or has no cpuset controller */
         NumaBytes *bytes;
         size_t n_bytes;
 } TenantReading;

@@ -20,6 +20,7 @@ struct Order {
         bool unwanted; /* the caller has no handle */
         int (*send)(Order *o);
         char *unit;
+        const char *property;
         NodeSet nodes;
         unit_done_cb cb;
         void *userdata;
@@ -133,7 +134,7 @@ static int message_new(const Order *o, const char *member, sd_bus_message **ret)
                                               SYSTEMD_INTERFACE_MANAGER, member);
 }
 
-static int append_mems(sd_bus_message *m, const NodeSet *nodes)
+static int append_mems(sd_bus_message *m, const char *property, const NodeSet *nodes)
 {
         uint8_t bytes[NODESET_BYTES_MAX];
         size_t n = nodeset_to_bytes(nodes, bytes);
@@ -143,7 +144,7 @@ static int append_mems(sd_bus_message *m, const NodeSet *nodes)
         if (r >= 0)
                 r = sd_bus_message_open_container(m, 'r', "sv");
         if (r >= 0)
-                r = sd_bus_message_append(m, "s", "AllowedMemoryNodes");
+                r = sd_bus_message_append(m, "s", property);
         if (r >= 0)
                 r = sd_bus_message_open_container(m, 'v', "ay");
         if (r >= 0)
@@ -161,7 +162,7 @@ static int send_mems(Order *o)
         if (r >= 0)
                 r = sd_bus_message_append(m, "sb", o->unit, true);
         if (r >= 0)
-                r = append_mems(m, &o->nodes);
+                r = append_mems(m, o->property, &o->nodes);
         if (r >= 0)
                 r = gate_send(o->call.pass, m, on_reply, o);
         sd_bus_message_unref(m);
@@ -172,11 +173,27 @@ int unit_set_mems(Gate *gate, const char *name, const NodeSet *nodes, unit_done_
                   UnitCall **ret)
 {
         Order o = {
-                .send = send_mems, .unit = (char *)name, .nodes = *nodes, .cb = cb, .userdata = userdata
+                .send = send_mems,
+                .unit = (char *)name,
+                .property = "AllowedMemoryNodes",
+                .nodes = *nodes,
+                .cb = cb,
+                .userdata = userdata,
         };
 
         /* systemd would leave the kernel's value as it is. */
         return nodeset_is_empty(nodes) ? -EINVAL : order_start(gate, &o, ret);
+}
+
+int unit_reset_startup_mems(Gate *gate, const char *name, unit_done_cb cb, void *userdata, UnitCall **ret)
+{
+        Order o = { .send = send_mems,
+                    .unit = (char *)name,
+                    .property = "StartupAllowedMemoryNodes",
+                    .cb = cb,
+                    .userdata = userdata };
+
+        return order_start(gate, &o, ret);
 }
 
 static int send_reload(Order *o)
@@ -318,6 +335,16 @@ static int slice_cgroup(const char *slice, char **ret)
         }
         *ret = TAKE_PTR(path);
         return 0;
+}
+
+char *unit_future_cgroup(const UnitInfo *u)
+{
+        _cleanup_free_ char *slice = NULL;
+        char *path;
+
+        if (slice_cgroup(u->slice ? u->slice : "-.slice", &slice) < 0)
+                return NULL;
+        return asprintf(&path, "%s/%s", slice[1] ? slice : "", u->name) < 0 ? NULL : path;
 }
 
 /* Poking.

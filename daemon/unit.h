@@ -41,6 +41,9 @@ typedef struct UnitInfo {
 UnitInfo *unit_info_free(UnitInfo *u);
 DEFINE_CLEANUP(UnitInfo, unit_info_free);
 
+/* Where its cgroup will be once it starts; owned by the caller, NULL: out of memory. */
+char *unit_future_cgroup(const UnitInfo *u);
+
 /* error < 0: a negative errno (-ENOENT: no such unit, -ESRCH: no such process, -ETIMEDOUT: PID 1 does not
  * answer), and info is NULL. info belongs to the callee. */
 typedef void (*unit_info_cb)(int error, UnitInfo *info, void *userdata);
@@ -57,6 +60,10 @@ int unit_get_by_cgroup(Gate *gate, uid_t uid, const char *cgroup, unit_info_cb c
 /* SetUnitProperties(runtime=true, AllowedMemoryNodes). */
 int unit_set_mems(Gate *gate, const char *name, const NodeSet *nodes, unit_done_cb cb, void *userdata,
                   UnitCall **ret);
+
+/* SetUnitProperties(runtime=true, StartupAllowedMemoryNodes), to nothing: the other one then counts always.
+ */
+int unit_reset_startup_mems(Gate *gate, const char *name, unit_done_cb cb, void *userdata, UnitCall **ret);
 
 /* One match for the ends of all jobs, however many scopes start at once. */
 typedef struct UnitJobs UnitJobs;

@@ -82,8 +82,11 @@
 /* The ordinary nodes of the fence before this one, while it is changed: systemd may not have followed. */
 #define CDM_FENCE_BEFORE CDM_STATE_DIR "/fence-before"
 /* What foreign cgroups had before cdmd wrote to them. */
-#define CDM_FOREIGN_DIR   CDM_STATE_DIR "/foreign"
-#define CDM_UNIT          "cdmd.service"
+#define CDM_FOREIGN_DIR CDM_STATE_DIR "/foreign"
+#define CDM_UNIT        "cdmd.service"
+/* templates of the units that run `cdmctl static`, before the unit that their instance names */
+#define CDM_UNIT_STATIC   "cdmd-static"
+#define CDM_UNIT_REQUIRED "cdmd-static-required"
 #define CDM_UNIT_CGROUP   "/system.slice/" CDM_UNIT
 #define CDM_SCOPE_PREFIX  "cdm-" /* cdm-ID.scope */
 #define CDM_DROPIN_FENCE  "10-cdmd-fence.conf"

@@ -326,5 +326,10 @@ const char *conf_check_static_unit(const char *word)
         if (strcmp(word, CDM_UNIT) == 0 || strcmp(word, "dbus.service") == 0 ||
             strcmp(word, "dbus-broker.service") == 0)
                 return "has to run before cdmd can reserve anything; name a service that starts later";
+        /* What would apply to the units that reserve would have them wait for others of their kind. */
+        if (strncmp(word, "cdmd-", strlen("cdmd-")) == 0)
+                return "is or would be one of cdmd's own units; name another service";
+        if (n > UNIT_NAME_MAX - strlen(CDM_UNIT_REQUIRED "@.service"))
+                return "is too long: " CDM_UNIT_REQUIRED "@NAME.service must be the name of a unit";
         return conf_check_unit(name);
 }

@@ -154,6 +154,15 @@ static void migrate_up(Plan *p, const PlanInput *in, const Change *c)
                 add_from(p, STEP_MIGRATE, &in->base, to);
 }
 
+/* systemd makes the cgroup with what the property says, before anything runs in it. */
+static void plan_unborn(Plan *p, const PlanInput *in)
+{
+        NodeSet target = nodeset_union(&in->base, &in->wanted);
+
+        if (in->has_property)
+                add_undone(p, STEP_PROPERTY, &target, &in->base);
+}
+
 static void plan_living(Plan *p, const PlanInput *in)
 {
         Change c = change_of(in);
@@ -189,10 +198,12 @@ int plan(const PlanInput *in, Plan *ret)
                 return -EINVAL;
         /* Without a cgroup there is nothing to write, drain or measure. The property is set all the same:
          * the next start of the unit would be born with what it says. */
-        if (!in->ended)
-                plan_living(&p, in);
-        else if (in->has_property)
+        if (in->ended && in->has_property)
                 add(&p, STEP_PROPERTY, &in->base);
+        else if (in->unborn)
+                plan_unborn(&p, in);
+        else if (!in->ended)
+                plan_living(&p, in);
         *ret = p;
         return 0;
 }

@@ -78,6 +78,7 @@ typedef struct PlanInput {
         bool has_way;      /* systemd does not own it: those above it carry a fence */
         bool has_property; /* systemd owns the cgroup: STEP_PROPERTY is needed */
         bool ended;        /* the unit is gone: only its property is set back, to base */
+        bool unborn;       /* the unit is about to start, and has no cgroup yet: only its property is set */
 } PlanInput;
 
 /* -EINVAL: base is empty or holds a wanted node (a set of CDM nodes alone would make the kernel fall back to

@@ -142,6 +142,7 @@ vm_programs = \
 	tests/vm/programs/vm-buffer \
 	tests/vm/programs/vm-hog \
 	tests/vm/programs/vm-hostile \
+	tests/vm/programs/vm-pin \
 	tests/vm/programs/vm-ping
 EXTRA_PROGRAMS = $(vm_programs)
 CLEANFILES += $(vm_programs)
@@ -151,6 +152,7 @@ examples_cdm_example_LDADD = libcdm.la
 tests_vm_programs_vm_buffer_LDADD = $(NUMA_LIBS)
 tests_vm_programs_vm_hog_LDADD = $(NUMA_LIBS) -lpthread
 tests_vm_programs_vm_hostile_LDADD = $(SYSTEMD_LIBS)
+tests_vm_programs_vm_pin_LDADD = $(NUMA_LIBS)
 tests_vm_programs_vm_ping_LDADD = $(SYSTEMD_LIBS) -lpthread
 
 vm-programs: $(vm_programs)

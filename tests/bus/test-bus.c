@@ -321,6 +321,90 @@ START_TEST(another_cgroup_of_the_same_name_has_no_reservation)
 }
 END_TEST
 
+static int reserve_static(const char *unit, uint32_t *ret_id)
+{
+        _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+        const char *path = "";
+        int r = sd_bus_call_method(w.client, CDM_BUS_NAME, CDM_PATH, CDM_INTERFACE_MANAGER, "ReserveStatic",
+                                   &error, &reply, "s", unit);
+
+        snprintf(world_error, sizeof(world_error), "%s", error.name ? error.name : "");
+        snprintf(world_message, sizeof(world_message), "%s", error.message ? error.message : "");
+        if (r < 0)
+                return r;
+        ck_assert_int_ge(sd_bus_message_enter_container(reply, 'a', "o"), 0);
+        ck_assert_int_gt(sd_bus_message_read(reply, "o", &path), 0);
+        *ret_id = (uint32_t)strtoul(strrchr(path, '/') + 1, NULL, 10);
+        return 0;
+}
+
+/* db.service has a Static= rule, and is not there. */
+static void set_static(void)
+{
+        world_put(&w, "/etc/cdm/policy.d/05-static.conf",
+                  "[Match]\nUnit=db.service\n[Grant]\nStatic=512M\n");
+        ck_assert_int_ge(sd_bus_call_method(w.client, CDM_BUS_NAME, CDM_PATH, CDM_INTERFACE_MANAGER,
+                                            "Reload", NULL, NULL, NULL),
+                         0);
+        world_unit_state(&w, "db.service", "inactive", false);
+}
+
+START_TEST(a_unit_that_is_about_to_start_is_born_with_its_nodes)
+{
+        uint32_t id, again;
+
+        set_static();
+        ck_assert_int_lt(reserve_static("db.service", &id), 0);
+        ck_assert_str_eq(world_error, CDM_ERROR_NO_SUCH_TARGET);
+        world_unit_state(&w, "db.service", "inactive", true);
+        ck_assert_msg(reserve_static("db.service", &id) == 0, "%s", world_message);
+        ck_assert_str_eq(world_reservation(&w, id, "ControlGroup"), "/system.slice/db.service");
+        ck_assert_str_eq(world_get(&w, DB_MEMS), "");
+        world_unit_state(&w, "db.service", "active", false);
+        ck_assert_str_eq(world_get(&w, DB_MEMS), "0-2");
+        /* It restarts. */
+        world_unit_state(&w, "db.service", "inactive", true);
+        ck_assert_msg(reserve_static("db.service", &again) == 0, "%s", world_message);
+        ck_assert_uint_eq(again, id);
+        world_unit_state(&w, "db.service", "active", false);
+        ck_assert_str_eq(world_get(&w, DB_MEMS), "0-2");
+        world_unit_state(&w, "db.service", "inactive", false);
+        world_wait_event(&w, "ended", id);
+        world_unit_state(&w, "db.service", "active", false);
+        ck_assert_str_eq(world_get(&w, DB_MEMS), "0-1");
+}
+END_TEST
+
+START_TEST(a_start_that_is_given_up_leaves_nothing)
+{
+        uint32_t id;
+
+        set_static();
+        world_unit_state(&w, "db.service", "inactive", true);
+        ck_assert_msg(reserve_static("db.service", &id) == 0, "%s", world_message);
+        world_unit_state(&w, "db.service", "inactive", false);
+        world_wait_event(&w, "ended", id);
+        ck_assert_str_eq(world_reservation(&w, id, "State"), "");
+        world_unit_state(&w, "db.service", "active", false);
+        ck_assert_str_eq(world_get(&w, DB_MEMS), "0-1");
+}
+END_TEST
+
+START_TEST(a_slice_that_does_not_allow_the_nodes_is_named)
+{
+        uint32_t id;
+
+        set_static();
+        world_put(&w, "/sys/fs/cgroup/system.slice/cpuset.mems.effective", "0-1\n");
+        world_unit_state(&w, "db.service", "inactive", true);
+        ck_assert_int_lt(reserve_static("db.service", &id), 0);
+        ck_assert_ptr_nonnull(strstr(world_message, "a slice that the unit is in"));
+        world_unit_state(&w, "db.service", "active", false);
+        ck_assert_str_eq(world_get(&w, DB_MEMS), "0-1");
+}
+END_TEST
+
 START_TEST(a_restart_of_a_unit_keeps_it)
 {
         uint32_t id = grant_db(GIB / 2);
@@ -1869,6 +1953,9 @@ int main(void)
         tcase_add_test(t, a_cgroup_that_systemd_does_not_own);
         tcase_add_test(t, another_cgroup_of_the_same_name_has_no_reservation);
         tcase_add_test(t, a_restart_of_a_unit_keeps_it);
+        tcase_add_test(t, a_unit_that_is_about_to_start_is_born_with_its_nodes);
+        tcase_add_test(t, a_start_that_is_given_up_leaves_nothing);
+        tcase_add_test(t, a_slice_that_does_not_allow_the_nodes_is_named);
         tcase_add_test(t, our_own_questions_are_no_news);
         tcase_add_test(t, what_others_change_is_set_again);
         tcase_add_test(t, what_others_open_is_closed_again);

@@ -49,15 +49,21 @@ START_TEST(every_type_of_leaf_is_fenced_and_cdmd_is_not)
 
         ck_assert(!fence_files_present(dir, &c, &p));
         ck_assert(write_files(dir, &c, &p));
-        assert_ends_with(dir, "service.d/" FENCE,
-                         "\n[Service]\nAllowedMemoryNodes=\nAllowedMemoryNodes=0-1,8\n");
-        assert_ends_with(dir, "scope.d/" FENCE,
-                         "\n[Scope]\nAllowedMemoryNodes=\nAllowedMemoryNodes=0-1,8\n");
-        assert_ends_with(dir, "mount.d/" FENCE,
-                         "\n[Mount]\nAllowedMemoryNodes=\nAllowedMemoryNodes=0-1,8\n");
-        assert_ends_with(dir, "socket.d/" FENCE,
-                         "\n[Socket]\nAllowedMemoryNodes=\nAllowedMemoryNodes=0-1,8\n");
-        assert_ends_with(dir, "swap.d/" FENCE, "\n[Swap]\nAllowedMemoryNodes=\nAllowedMemoryNodes=0-1,8\n");
+        assert_ends_with(
+                dir, "service.d/" FENCE,
+                "\n[Service]\nStartupAllowedMemoryNodes=\nAllowedMemoryNodes=\nAllowedMemoryNodes=0-1,8\n");
+        assert_ends_with(
+                dir, "scope.d/" FENCE,
+                "\n[Scope]\nStartupAllowedMemoryNodes=\nAllowedMemoryNodes=\nAllowedMemoryNodes=0-1,8\n");
+        assert_ends_with(
+                dir, "mount.d/" FENCE,
+                "\n[Mount]\nStartupAllowedMemoryNodes=\nAllowedMemoryNodes=\nAllowedMemoryNodes=0-1,8\n");
+        assert_ends_with(
+                dir, "socket.d/" FENCE,
+                "\n[Socket]\nStartupAllowedMemoryNodes=\nAllowedMemoryNodes=\nAllowedMemoryNodes=0-1,8\n");
+        assert_ends_with(
+                dir, "swap.d/" FENCE,
+                "\n[Swap]\nStartupAllowedMemoryNodes=\nAllowedMemoryNodes=\nAllowedMemoryNodes=0-1,8\n");
         assert_ends_with(dir, "cdmd.service.d/" EXEMPT, "\n[Service]\nAllowedMemoryNodes=\n");
         ck_assert(!tree_exists(dir, "slice.d"));
         ck_assert(fence_files_present(dir, &c, &p));
@@ -79,8 +85,9 @@ START_TEST(exempt_and_pinned_units)
         assert_ends_with(dir, "gpu.service.d/" EXEMPT, "\n[Service]\nAllowedMemoryNodes=\n");
         assert_ends_with(dir, "job.scope.d/" EXEMPT, "\n[Scope]\nAllowedMemoryNodes=\n");
         assert_ends_with(dir, "t@1.service.d/" EXEMPT, "\n[Service]\nAllowedMemoryNodes=\n");
-        assert_ends_with(dir, "db.service.d/" PIN,
-                         "\n[Service]\nAllowedMemoryNodes=\nAllowedMemoryNodes=1\n");
+        assert_ends_with(
+                dir, "db.service.d/" PIN,
+                "\n[Service]\nStartupAllowedMemoryNodes=\nAllowedMemoryNodes=\nAllowedMemoryNodes=1\n");
         /* a pin to nothing but CDM nodes leaves the unit in the fence, it does not open it */
         ck_assert(!tree_exists(dir, "far.service.d"));
         ck_assert(fence_files_present(dir, &c, &p));
@@ -88,8 +95,9 @@ START_TEST(exempt_and_pinned_units)
 }
 END_TEST
 
-START_TEST(static_rules_reserve_before_the_main_process)
+START_TEST(static_rules_reserve_before_the_unit_starts)
 {
+        static const char wants[] = "\n[Unit]\nWants=cdmd-static@%n.service\nAfter=cdmd-static@%n.service\n";
         char *dir = tree_new();
         char *names[] = { (char *)"job.service", (char *)"t@.service", (char *)"train-*.service", NULL };
         char *again[] = { (char *)"job.service", (char *)"strict.service", NULL };
@@ -105,13 +113,14 @@ START_TEST(static_rules_reserve_before_the_main_process)
         char *text;
 
         ck_assert(write_files(dir, &c, &p));
-        assert_ends_with(dir, "t@.service.d/" STATIC, "\nExecStartPre=-+" CDM_CDMCTL " static -- %n\n");
-        assert_ends_with(dir, "train-.service.d/" STATIC, "\nExecStartPre=-+" CDM_CDMCTL " static -- %n\n");
-        assert_ends_with(dir, "strict.service.d/" STATIC, "\nExecStartPre=+" CDM_CDMCTL " static -- %n\n");
+        assert_ends_with(dir, "t@.service.d/" STATIC, wants);
+        assert_ends_with(dir, "train-.service.d/" STATIC, wants);
+        assert_ends_with(dir, "strict.service.d/" STATIC,
+                         "\n[Unit]\nRequires=cdmd-static-required@%n.service\n"
+                         "After=cdmd-static-required@%n.service\n");
         /* the first rule that names it decides, as everywhere */
-        assert_ends_with(dir, "job.service.d/" STATIC, "\nExecStartPre=-+" CDM_CDMCTL " static -- %n\n");
+        assert_ends_with(dir, "job.service.d/" STATIC, wants);
         text = tree_read(dir, "job.service.d/" STATIC);
-        ck_assert_ptr_nonnull(strstr(text, "\n[Unit]\nWants=cdmd.service\nAfter=cdmd.service\n[Service]\n"));
         ck_assert_ptr_nonnull(strstr(text, "/etc/cdm/policy.d/a.conf"));
         free(text);
         ck_assert(fence_files_present(dir, &c, &p));
@@ -285,7 +294,7 @@ static Suite *suite(void)
 
         tcase_add_test(c, every_type_of_leaf_is_fenced_and_cdmd_is_not);
         tcase_add_test(c, exempt_and_pinned_units);
-        tcase_add_test(c, static_rules_reserve_before_the_main_process);
+        tcase_add_test(c, static_rules_reserve_before_the_unit_starts);
         tcase_add_test(c, names_that_are_no_units_write_nothing);
         tcase_add_test(c, another_configuration_replaces_the_files);
         tcase_add_test(c, lifting_removes_what_was_written_and_nothing_else);

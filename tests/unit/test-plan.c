@@ -174,6 +174,26 @@ START_TEST(steps)
 }
 END_TEST
 
+START_TEST(a_unit_that_has_no_cgroup_yet_has_only_a_property)
+{
+        PlanInput in = { .base = set("0-1"),
+                         .wanted = set("2"),
+                         .leaving = set("3"),
+                         .unborn = true,
+                         .migrate_up = true };
+        _cleanup_free_ char *text = NULL, *none = NULL;
+        Plan p;
+
+        ck_assert_int_eq(plan(&in, &p), 0);
+        none = describe(&p);
+        ck_assert_str_eq(none, "");
+        in.has_property = true;
+        ck_assert_int_eq(plan(&in, &p), 0);
+        text = describe(&p);
+        ck_assert_str_eq(text, "property 0-2 <0-1");
+}
+END_TEST
+
 START_TEST(the_way_is_opened_first_and_closed_after)
 {
         static const struct {
@@ -384,6 +404,7 @@ int main(void)
         tcase_set_timeout(c, 0);
         tcase_add_loop_test(c, steps, 0, ARRAY_SIZE(cases));
         tcase_add_test(c, the_way_is_opened_first_and_closed_after);
+        tcase_add_test(c, a_unit_that_has_no_cgroup_yet_has_only_a_property);
         tcase_add_test(c, nonsense_is_refused);
         tcase_add_test(c, invariants);
         tcase_add_test(c, excess_on_many_nodes);

@@ -27,7 +27,7 @@ systemctl restart cdmd
 check "Mode=off" cdmctl reload
 check "lifts the fence" site_lifted
 systemctl disable --quiet --now cdmd
-rm -r /etc/cdm /run/cdm /usr/sbin/cdmd /usr/lib/systemd/system-generators/cdmd-generator /usr/lib/systemd/system/cdmd.service
+rm -r /etc/cdm /run/cdm /usr/sbin/cdmd /usr/lib/systemd/system-generators/cdmd-generator /usr/lib/systemd/system/cdmd{,-static@,-static-required@}.service
 systemctl daemon-reload
 check "without cdmd nothing comes back" site_lifted
 is "and no drop-in is left" "$(find /run/systemd /etc/systemd -name '*cdmd*.conf')" ""

@@ -9,6 +9,7 @@ site_write
 site_rule 25-static 'Pool=hbm' 'Unit=boot-*.service tpl@.service' -- 'Static=64M'
 site_rule 26-strict 'Pool=hbm' 'Unit=strict.service' -- 'Static=100%' 'StaticRequired=yes'
 site_rule 15-alice 'Pool=hbm' 'Unit=hers.service his.service' 'User=alice' -- 'Static=64M'
+site_rule 05-settings 'Pool=hbm' 'Unit=set-*.service' -- 'Static=16M'
 site_up
 
 # unit NAME [SETTING...]: one whose main process first of all writes down what it may use
@@ -23,7 +24,7 @@ unit() {
 
 # born UNIT: what the last main process of the unit could use when it was born
 born() {
-        tail -n 1 "/run/born/$1.service" | tr -d '[:space:]' | cut -d: -f2
+        tail -n 1 "/run/born/$1.service" 2>/dev/null | tr -d '[:space:]' | cut -d: -f2
 }
 
 # reserved UNIT: how many bytes it has
@@ -50,7 +51,7 @@ systemctl restart boot-a
 like "so it is after a restart" "$(born boot-a)" '[23]'
 is "with the same reservation" "$(site_list '[.[].id] | join(" ")')" "$id"
 systemctl daemon-reload
-like "the drop-in survives a daemon-reload" "$(systemctl cat boot-a)" 'cdmctl static'
+like "the drop-in survives a daemon-reload" "$(systemctl cat boot-a)" 'Wants=cdmd-static@'
 systemctl stop boot-a
 check "it ends as the unit stops" wait_for 120 site_gone
 missed=0
@@ -76,7 +77,7 @@ check "theirs end with them" wait_for 60 site_gone
 check_status 1 "StaticRequired=yes: what does not fit does not start" systemctl start strict
 is "it did not run" "$([ -e /run/born/strict.service ] && echo ran)" ""
 check "its journal says why" wait_for 20 is_told strict 'cdmctl: '
-systemctl reset-failed strict
+systemctl reset-failed cdmd-static-required@strict.service.service
 check "the pool is filled" systemd-run --quiet --collect --unit=train-full sleep infinity
 first=$(cdmctl nodes --json=short | jq '[.[] | select(.pool == "hbm") | .node][0]')
 for node in $first $((first + 1)); do
@@ -88,6 +89,119 @@ is "fenced" "$(born boot-a)" 0-1
 check "and its journal says so" wait_for 20 is_told boot-a 'boot-a.service gets no CDM memory'
 systemctl stop boot-a train-full
 check "nothing is left" wait_for 60 site_gone
+
+# What a unit says of itself is in nobody's way, because the unit itself reserves nothing.
+# settings NAME SETTING...: such a unit, which tells its nodes on standard output
+settings() {
+        local name=$1
+        shift
+        printf '[Service]\nExecStart=/bin/sh -c "grep ^Mems_allowed_list: /proc/self/status"\nStandardOutput=append:/run/born/%%n\n' \
+                >"/run/systemd/system/$name.service"
+        printf '%s\n' "$@" >>"/run/systemd/system/$name.service"
+}
+# has_started_right NAME: such a unit, started, had its nodes
+has_started_right() {
+        systemctl start "$1" && [[ $(born "$1") == *[23]* ]]
+}
+# is_closed UNIT: the next start would be fenced
+is_closed() {
+        [ "$(systemctl show --property=AllowedMemoryNodes --value "$1.service")" = 0-1 ]
+}
+settings set-policy Type=oneshot NUMAPolicy=bind NUMAMask=2-3
+settings set-private Type=oneshot DynamicUser=yes PrivateUsers=yes PrivateNetwork=yes PrivateMounts=yes ProtectSystem=strict \
+        RestrictAddressFamilies=none SystemCallFilter=@system-service IPAddressDeny=any InaccessiblePaths=/run/dbus /run/cdmd
+settings set-root Type=oneshot RootDirectory=/var/born-root MountAPIVFS=yes BindReadOnlyPaths=/usr
+settings set-several Type=oneshot 'ExecStart=/bin/true' 'ExecStartPre=/bin/true' 'ExecCondition=/bin/true'
+settings set-exec Type=exec User=alice RemainAfterExit=yes
+settings set-idle Type=idle RemainAfterExit=yes
+settings set-forking Type=forking
+settings set-byname Type=oneshot
+mkdir -p /var/born-root/{usr,proc,sys,dev,run,tmp}
+for name in bin lib lib64; do ln -s usr/$name /var/born-root/$name; done
+systemctl daemon-reload
+for name in policy private root several exec idle forking; do
+        check "set-$name.service starts with its nodes" wait_for 20 has_started_right set-$name
+        systemctl stop set-$name
+        check "and it is closed when it has ended" wait_for 30 is_closed set-$name
+done
+check "nothing is left of them" wait_for 60 site_gone
+
+# What starts it, and what keeps it from starting
+settings set-never Type=oneshot 'ExecCondition=/bin/false'
+settings set-unmet Type=oneshot
+printf '[Unit]\nConditionPathExists=/nonexistent\n' >>/run/systemd/system/set-unmet.service
+settings set-broken Type=oneshot 'ExecStartPre=/bin/false'
+settings set-needy Type=oneshot
+printf '[Unit]\nRequires=set-never-there.service\nAfter=set-never-there.service\n' >>/run/systemd/system/set-needy.service
+printf '[Service]\nType=oneshot\nExecStart=/bin/false\n' >/run/systemd/system/set-never-there.service
+printf '[Timer]\nOnActiveSec=1\nAccuracySec=1ms\nUnit=set-byname.service\n' >/run/systemd/system/by-timer.timer
+printf '[Socket]\nListenFIFO=/run/by-socket\nService=set-idle.service\n' >/run/systemd/system/by-socket.socket
+systemctl daemon-reload
+for name in never unmet broken needy; do
+        systemctl start set-$name 2>/dev/null
+        check "set-$name.service does not start: nothing is reserved for it" wait_for 60 site_gone
+        check "and it is closed" wait_for 30 is_closed set-$name
+        like "though it was asked for" "$(journalctl --unit set-$name --output=cat)" 'is granted|gets no CDM memory'
+done
+systemctl start by-timer.timer
+has_come() { [[ $(born set-byname) == *[23]* ]]; }
+check "started by a timer it has its nodes" wait_for 60 has_come
+rm /run/born/set-idle.service
+systemctl start by-socket.socket
+echo >/run/by-socket &
+has_come_by_socket() { [[ $(born set-idle) == *[23]* ]]; }
+check "started by a socket as well" wait_for 60 has_come_by_socket
+wait
+systemctl stop by-timer.timer by-socket.socket set-idle
+check "nothing is left" wait_for 60 site_gone
+
+# Restart=: the same reservation, and nodes from birth
+settings set-again Restart=on-failure RestartSec=100ms
+sed -i 's,^ExecStart=.*,ExecStart=/bin/sh -c "grep ^Mems_allowed_list: /proc/self/status; exec sleep infinity",' /run/systemd/system/set-again.service
+systemctl daemon-reload
+systemctl start set-again
+id=$(site_list '.[0].id')
+for _ in 1 2 3; do
+        before=$(wc -l </run/born/set-again.service)
+        # restarted: one more main process has written
+        restarted() { [ "$(wc -l </run/born/set-again.service)" -gt "$before" ]; }
+        systemctl kill --signal=KILL set-again
+        check "it restarts by itself" wait_for 30 restarted
+        like "with its nodes" "$(born set-again)" '[23]'
+done
+is "and the same reservation" "$(site_list '[.[].id] | join(" ")')" "$id"
+systemctl stop set-again
+check "it ends" wait_for 60 site_gone
+check "closed" wait_for 30 is_closed set-again
+
+# A start that is given up
+mkdir -p /run/systemd/system/cdmd-static@set-again.service.service.d
+printf '[Service]\nExecStartPost=/bin/sleep infinity\n' >/run/systemd/system/cdmd-static@set-again.service.service.d/wait.conf
+systemctl daemon-reload
+systemctl start --no-block set-again
+check "reserved, and it waits for its start" wait_for 60 site_has_one
+systemctl stop set-again
+check "given up before it started: nothing is left" wait_for 60 site_gone
+check "and it is closed" wait_for 30 is_closed set-again
+systemctl stop cdmd-static@set-again.service.service
+rm -r /run/systemd/system/cdmd-static@set-again.service.service.d
+check_status 1 "what does not start gets nothing" cdmctl static set-again.service
+systemctl daemon-reload
+
+# A slice that keeps them off
+mkdir -p /run/systemd/system/narrow.slice.d
+printf '[Slice]\nAllowedMemoryNodes=0-1\n' >/run/systemd/system/narrow.slice
+settings set-slice Type=oneshot Slice=narrow.slice
+systemctl daemon-reload
+systemd-run --quiet --collect --unit=keep --slice=narrow.slice sleep infinity
+systemctl start set-slice
+is "in a slice without those nodes it starts fenced" "$(born set-slice)" 0-1
+check "and says why" wait_for 20 is_told set-slice 'a slice that the unit is in'
+systemctl stop keep
+check "with nothing left" wait_for 60 site_gone
+rm -r /run/systemd/system/{narrow.slice,narrow.slice.d,by-timer.timer,by-socket.socket,set-*.service} /var/born-root
+rm /etc/cdm/policy.d/05-settings.conf
+check "the rule is taken away" cdmctl reload
 
 systemctl stop cdmd
 systemctl start boot-a

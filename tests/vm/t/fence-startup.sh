@@ -1,0 +1,41 @@
+#!/bin/bash
+# The fence while the machine starts and stops, when StartupAllowedMemoryNodes= has precedence in systemd.
+# own-boot
+# before-boot: mkdir -p /etc/cdm /etc/systemd/system/multi-user.target.wants /etc/systemd/system/sysinit.target.wants /etc/systemd/system.control/sup-set.service.d; printf '[Fence]\nMode=enforce\n' >/etc/cdm/cdmd.conf; ln -s /usr/lib/systemd/system/cdmd.service /etc/systemd/system/multi-user.target.wants/; for n in sup sup-set; do printf '[Unit]\nDefaultDependencies=no\nAfter=local-fs.target\n[Service]\nExecStart=bash -c "while read -r _ now < <(grep ^Mems_allowed_list: /proc/self/status); do if [ $now != $last ]; then echo $now >>/run/%%p; fi; last=$now; sleep 0.1; done"\nEnvironment=last=-\nKillMode=process\nExecStop=sleep 30\n' >/etc/systemd/system/$n.service; ln -s ../$n.service /etc/systemd/system/sysinit.target.wants/; done; echo 'StartupAllowedMemoryNodes=2' >>/etc/systemd/system/sup.service; printf '[Service]\nStartupAllowedMemoryNodes=\nStartupAllowedMemoryNodes=3\n' >/etc/systemd/system.control/sup-set.service.d/50-StartupAllowedMemoryNodes.conf
+# shellcheck source=tests/vm/lib.sh
+. /usr/lib/cdmd-vm/lib.sh
+# shellcheck source=tests/vm/guest/site.sh
+. /usr/lib/cdmd-vm/site.sh
+
+has_started() {
+        [[ $(systemctl is-system-running) =~ running|degraded ]]
+}
+stops() {
+        [ "$(systemctl is-system-running)" = stopping ]
+}
+# saw NAME: every set that it had
+saw() {
+        sort -u "/run/$1" | tr '\n' ' '
+}
+
+check "the machine has started" wait_for 300 has_started
+check "cdmd runs" wait_for 120 systemctl is-active cdmd
+is "a unit's own StartupAllowedMemoryNodes= opened nothing meanwhile" "$(saw sup)" '0-1 '
+is "a property that was set for good is reset" "$(tail -n 1 /run/sup-set) $(systemctl show --property=StartupAllowedMemoryNodes --value sup-set)" '0-1 '
+is "no leaf is open" "$(site_leaks)" ""
+is "the fence is closed" "$(cdmctl status --json=short | jq --raw-output .fence)" closed
+
+# This job outlives the beginning of the end: it is not told of it, and systemd waits for it.
+mkdir -p /run/systemd/system/cdmd-vm-job@.service.d
+printf '[Service]\nKillSignal=SIGCONT\nTimeoutStopSec=300\n' >/run/systemd/system/cdmd-vm-job@.service.d/stay.conf
+systemctl daemon-reload
+systemctl poweroff --no-block
+check "the machine stops" wait_for 120 stops
+open=0
+for _ in $(seq 20); do
+        nodes=$(cat /sys/fs/cgroup/system.slice/sup.service/cpuset.mems.effective) || continue
+        [ "$nodes" = 0-1 ] || open=$((open + 1))
+        sleep 0.2
+done
+is "the unit is not open while it does" "$open $(saw sup)" '0 0-1 '
+finish
