@@ -13,6 +13,9 @@
  * unique name, which the bus never uses twice, and the bus by its id. Its process, where that is the target,
  * is opened again and must have started when it did.
  *
+ * A walk through the queue is done in slices, one a turn of the event loop: however many wait, messages are
+ * answered in between.
+ *
  * What strangers hold goes away without a word: while somebody waits we look again by ourselves, ever more
  * seldom. */
 
@@ -28,6 +31,7 @@
 #include "daemon/log.h"
 #include "daemon/manager.h"
 #include "daemon/process.h"
+#include "daemon/slice.h"
 #include "daemon/usage.h"
 #include "policy/cdm-names.h"
 #include "policy/lease.h"
@@ -38,6 +42,7 @@
 #define AGAIN_FIRST_USEC (UINT64_C(100) * 1000)
 #define AGAIN_LAST_USEC  (UINT64_C(30) * 1000 * 1000)
 #define ACCURACY         (UINT64_C(100) * 1000)
+#define SEEN_USEC        (UINT64_C(1000) * 1000)
 
 /* What cdmd does about one that waits. */
 struct Waiter {
@@ -343,35 +348,91 @@ static void look_later(Manager *m)
                 m->queue_pause_usec = AGAIN_LAST_USEC;
 }
 
-/* One observation serves the whole walk: a grant is in the ledger at once, and makes less available. */
-static void on_look(int error, const UsageTarget *target, void *userdata)
+static void look(Manager *m);
+
+static void queue_walk_end(Manager *m, int error)
 {
-        ServeWalk walk = SERVE_WALK_START;
-        Manager *m = userdata;
-        int r = error < 0 ? error : 1;
+        bool again = m->queue_changed;
 
-        m->queue_look = NULL;
-
-        while (r > 0 && queue_count(m->queue) > 0) {
-                Served served;
-                Snapshot s = manager_snapshot(m, NULL);
-                r = serve_next(&s, m->queue, &walk, &served);
-                if (r <= 0)
-                        break;
-                Entry *e = manager_find(m, served.request->id);
-                serve_one(e, &served);
-                decision_free(served.decision);
-        }
-        if (r < 0)
-                log_error("The queue cannot be served now: %s.", strerror(-r));
+        if (error < 0)
+                log_error("The queue cannot be served now: %s.", strerror(-error));
+        m->queue_walking = m->queue_changed = false;
+        slice_set(m->queue_slice, false);
+        if (again)
+                look(m);
         look_later(m);
 }
 
+/* One slice of the walk. A grant is in the ledger at once, and makes less available. */
+static void queue_serve(Manager *m)
+{
+        int r;
+
+        do {
+                Served served;
+                Snapshot s = manager_snapshot(m, NULL);
+                r = serve_next(&s, m->queue, &m->queue_walk, &served);
+                if (r > 0) {
+                        serve_one(manager_find(m, served.request->id), &served);
+                        decision_free(served.decision);
+                }
+        } while (r > 0);
+        if (r == -EAGAIN)
+                slice_set(m->queue_slice, true);
+        else
+                queue_walk_end(m, r);
+}
+
+static void on_look(int error, const UsageTarget *target, void *userdata)
+{
+        Manager *m = userdata;
+
+        m->queue_look = NULL;
+        m->queue_seen_usec = manager_monotonic_usec();
+        if (error < 0)
+                queue_walk_end(m, error);
+        else
+                queue_serve(m);
+}
+
+static int queue_ask(Manager *m)
+{
+        return manager_look(m, NULL, on_look, m, &m->queue_look);
+}
+
+/* One observation serves the walk for a while; then it goes on with a new one. */
+static void queue_on_slice(void *userdata)
+{
+        Manager *m = userdata;
+
+        if (manager_monotonic_usec() - m->queue_seen_usec <= SEEN_USEC) {
+                queue_serve(m);
+                return;
+        }
+        slice_set(m->queue_slice, false);
+        int r = queue_ask(m);
+        if (r < 0)
+                queue_walk_end(m, r);
+}
+
+/* A walk that is under way is finished first, so that those at the end are reached whatever changes. */
 static void look(Manager *m)
 {
-        if (!m->serving || m->queue_look || queue_count(m->queue) == 0)
+        int r = 0;
+
+        if (!m->serving || queue_count(m->queue) == 0)
                 return;
-        int r = manager_look(m, NULL, on_look, m, &m->queue_look);
+        if (m->queue_walking) {
+                if (!m->queue_look || m->queue_walk.id != 0)
+                        m->queue_changed = true;
+                return;
+        }
+        if (!m->queue_slice)
+                r = slice_new(m->event, queue_on_slice, m, &m->queue_slice);
+        m->queue_walk = SERVE_WALK_START;
+        if (r >= 0)
+                r = queue_ask(m);
+        m->queue_walking = r >= 0;
         if (r < 0)
                 log_error("The queue cannot be served now: %s.", strerror(-r));
 }

@@ -15,6 +15,7 @@
 #include "daemon/manager-hold.h"
 #include "daemon/manager-holders.h"
 #include "daemon/manager.h"
+#include "daemon/slice.h"
 #include "daemon/usage.h"
 #include "policy/cdm-names.h"
 
@@ -244,6 +245,7 @@ Manager *manager_free(Manager *m)
         event_limit_free(m->event_limit);
         unit_jobs_free(m->jobs);
         names_free(m->names);
+        slice_free(m->queue_slice);
         sd_event_source_disable_unref(m->queue_again);
         queue_free(m->queue);
         store_free(m->store);

@@ -48,6 +48,7 @@
 #include "daemon/names.h"
 #include "daemon/rule-names.h"
 #include "daemon/sender.h"
+#include "daemon/slice.h"
 #include "daemon/store.h"
 #include "daemon/tenant-read.h"
 #include "daemon/turn.h"
@@ -62,6 +63,7 @@
 #include "policy/ledger.h"
 #include "policy/pool-record.h"
 #include "policy/pool.h"
+#include "policy/serve.h"
 
 typedef struct Manager Manager;
 typedef struct Entry Entry;
@@ -175,6 +177,11 @@ struct Manager {
         /* those who wait */
         Queue *queue;
         UsageLook *queue_look;
+        bool queue_walking; /* from the question to the end of the walk */
+        bool queue_changed; /* since then: another walk is needed */
+        ServeWalk queue_walk;
+        Slice *queue_slice; /* NULL: nobody has waited yet */
+        uint64_t queue_seen_usec;
         sd_event_source *queue_again;
         uint64_t queue_pause_usec;
         unsigned queue_pending; /* whose clients the start asks about */

@@ -1,161 +1,286 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* An array in order, with the union of the claims up to each place: a new request asks for one of them,
- * which must be quick, while the queue changes seldom and is as long as QueueMax= at most. */
+/* A treap: a search tree by (priority, id) and a heap by a mixed id, so that it stays about as deep as a
+ * balanced one. Each waiter carries the number and the claims of all that is below it in the tree, so that
+ * the claims before a place are the union of those along one way from the root. */
 
 #include "policy/queue.h"
 
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
+#include <uthash.h>
 
 #include "policy/decide.h"
 
-typedef struct Waiting {
+typedef struct Waiting Waiting;
+struct Waiting {
         const Request *request;
+        uint32_t id;
+        uint32_t heap;
         NodeSet claims;
-        NodeSet upto; /* its own claims and those of all before it */
-} Waiting;
+        /* of itself and all below it */
+        NodeSet below;
+        size_t n;
+        Waiting *left, *right;
+        UT_hash_handle hh; /* by id */
+};
 
 struct Queue {
-        Waiting *waiting;
-        size_t n, n_allocated;
+        Waiting *root;
+        Waiting *by_id;
+        size_t *n_visited; /* for tests; of its own, so that questions count as well */
 };
 
 int queue_new(Queue **ret)
 {
-        Queue *q = calloc(1, sizeof(*q));
+        _cleanup_(queue_free_p) Queue *q = calloc(1, sizeof(*q));
 
         if (!q)
                 return -ENOMEM;
-        *ret = q;
+        q->n_visited = calloc(1, sizeof(*q->n_visited));
+        if (!q->n_visited)
+                return -ENOMEM;
+        *ret = TAKE_PTR(q);
         return 0;
 }
 
 Queue *queue_free(Queue *q)
 {
+        Waiting *w, *next;
+
         if (!q)
                 return NULL;
-        free(q->waiting);
+        HASH_ITER (hh, q->by_id, w, next) {
+                HASH_DEL(q->by_id, w);
+                free(w);
+        }
+        free(q->n_visited);
         free(q);
         return NULL;
 }
 
+/* --- the tree ------------------------------------------------------------------------------------------- */
+
 /* Does a place come before another? A new request (id 0) comes behind all of its priority. */
-static bool before(int32_t priority, uint32_t id, int32_t other_priority, uint32_t other_id)
+static bool queue_before(int32_t priority, uint32_t id, int32_t other_priority, uint32_t other_id)
 {
         if (priority != other_priority)
                 return priority > other_priority;
         return id != 0 && (other_id == 0 || id < other_id);
 }
 
-/* How many come before that place. */
-static size_t count_before(const Queue *q, int32_t priority, uint32_t id)
+static bool queue_is_before(const Waiting *w, int32_t priority, uint32_t id)
 {
-        size_t low = 0, high = q->n;
+        return queue_before(w->request->priority, w->id, priority, id);
+}
 
-        while (low < high) {
-                size_t middle = low + (high - low) / 2;
-                const Request *r = q->waiting[middle].request;
+/* Ids grow one by one; mixed, they are as good as random ones (the finalizer of MurmurHash3). */
+static uint32_t queue_heap(uint32_t id)
+{
+        id = (id ^ id >> 16) * UINT32_C(0x85ebca6b);
+        id = (id ^ id >> 13) * UINT32_C(0xc2b2ae35);
+        return id ^ id >> 16;
+}
 
-                if (before(r->priority, r->id, priority, id))
-                        low = middle + 1;
-                else
-                        high = middle;
+static void queue_sum(Queue *q, Waiting *w)
+{
+        ++*q->n_visited;
+        w->n = 1;
+        w->below = w->claims;
+        if (w->left) {
+                w->n += w->left->n;
+                w->below = nodeset_union(&w->below, &w->left->below);
         }
-        return low;
+        if (w->right) {
+                w->n += w->right->n;
+                w->below = nodeset_union(&w->below, &w->right->below);
+        }
 }
 
-static Waiting *find(const Queue *q, uint32_t id)
+/* What comes before the place of w, and the rest. */
+static void queue_split(Queue *q, Waiting *t, const Waiting *w, Waiting **ret_less, Waiting **ret_rest)
 {
-        for (size_t i = 0; i < q->n; i++)
-                if (q->waiting[i].request->id == id)
-                        return &q->waiting[i];
-        return NULL;
+        if (!t) {
+                *ret_less = *ret_rest = NULL;
+                return;
+        }
+        if (queue_is_before(t, w->request->priority, w->id)) {
+                queue_split(q, t->right, w, &t->right, ret_rest);
+                *ret_less = t;
+        } else {
+                queue_split(q, t->left, w, ret_less, &t->left);
+                *ret_rest = t;
+        }
+        queue_sum(q, t);
 }
 
-static void add_up(Queue *q, size_t from)
+static Waiting *queue_join(Queue *q, Waiting *a, Waiting *b)
 {
-        for (size_t i = from; i < q->n; i++)
-                q->waiting[i].upto = i == 0 ? q->waiting[i].claims
-                                            : nodeset_union(&q->waiting[i - 1].upto, &q->waiting[i].claims);
+        if (!a || !b)
+                return a ? a : b;
+        if (a->heap >= b->heap) {
+                a->right = queue_join(q, a->right, b);
+                queue_sum(q, a);
+                return a;
+        }
+        b->left = queue_join(q, a, b->left);
+        queue_sum(q, b);
+        return b;
+}
+
+static Waiting *queue_insert(Queue *q, Waiting *t, Waiting *w)
+{
+        if (!t || t->heap < w->heap) {
+                queue_split(q, t, w, &w->left, &w->right);
+                queue_sum(q, w);
+                return w;
+        }
+        if (queue_is_before(t, w->request->priority, w->id))
+                t->right = queue_insert(q, t->right, w);
+        else
+                t->left = queue_insert(q, t->left, w);
+        queue_sum(q, t);
+        return t;
+}
+
+static Waiting *queue_delete(Queue *q, Waiting *t, const Waiting *w)
+{
+        if (t == w)
+                return queue_join(q, t->left, t->right);
+        if (queue_is_before(t, w->request->priority, w->id))
+                t->right = queue_delete(q, t->right, w);
+        else
+                t->left = queue_delete(q, t->left, w);
+        queue_sum(q, t);
+        return t;
+}
+
+/* From w up to the root. */
+static void queue_sum_way(Queue *q, Waiting *t, const Waiting *w)
+{
+        if (t != w)
+                queue_sum_way(q, queue_is_before(t, w->request->priority, w->id) ? t->right : t->left, w);
+        queue_sum(q, t);
+}
+
+/* --- waiters -------------------------------------------------------------------------------------------- */
+
+static Waiting *queue_waiting(const Queue *q, uint32_t id)
+{
+        Waiting *w;
+
+        HASH_FIND(hh, q->by_id, &id, sizeof(id), w);
+        return w;
 }
 
 int queue_add(Queue *q, const Request *request, const NodeSet *claims)
 {
         if (request->id == 0)
                 return -EINVAL;
-        if (find(q, request->id))
+        if (queue_waiting(q, request->id))
                 return -EEXIST;
-        if (q->n == q->n_allocated) {
-                size_t n = q->n_allocated ? q->n_allocated * 2 : 16;
-                Waiting *w = realloc(q->waiting, n * sizeof(*w));
-
-                if (!w)
-                        return -ENOMEM;
-                q->waiting = w;
-                q->n_allocated = n;
+        Waiting *w = calloc(1, sizeof(*w));
+        if (!w)
+                return -ENOMEM;
+        w->request = request;
+        w->id = request->id;
+        w->heap = queue_heap(w->id);
+        w->claims = *claims;
+        HASH_ADD(hh, q->by_id, id, sizeof(w->id), w);
+        if (!w->hh.tbl) {
+                free(w);
+                return -ENOMEM;
         }
-        size_t at = count_before(q, request->priority, request->id);
-        memmove(&q->waiting[at + 1], &q->waiting[at], (q->n - at) * sizeof(Waiting));
-        q->waiting[at] = (Waiting){ .request = request, .claims = *claims };
-        q->n++;
-        add_up(q, at);
+        q->root = queue_insert(q, q->root, w);
         return 0;
 }
 
 void queue_remove(Queue *q, uint32_t id)
 {
-        Waiting *w = find(q, id);
+        Waiting *w = queue_waiting(q, id);
 
         if (!w)
                 return;
-        size_t at = (size_t)(w - q->waiting);
-        memmove(w, w + 1, (q->n - at - 1) * sizeof(Waiting));
-        q->n--;
-        add_up(q, at);
+        q->root = queue_delete(q, q->root, w);
+        HASH_DEL(q->by_id, w);
+        free(w);
 }
 
 void queue_claim(Queue *q, uint32_t id, const NodeSet *claims)
 {
-        Waiting *w = find(q, id);
+        Waiting *w = queue_waiting(q, id);
 
         if (!w || nodeset_equal(&w->claims, claims))
                 return;
         w->claims = *claims;
-        add_up(q, (size_t)(w - q->waiting));
+        queue_sum_way(q, q->root, w);
 }
 
 size_t queue_count(const Queue *q)
 {
-        return q->n;
+        return q->root ? q->root->n : 0;
 }
 
 const Request *queue_find(const Queue *q, uint32_t id)
 {
-        Waiting *w = find(q, id);
+        Waiting *w = queue_waiting(q, id);
 
         return w ? w->request : NULL;
 }
 
 size_t queue_position(const Queue *q, uint32_t id)
 {
-        Waiting *w = find(q, id);
+        const Waiting *w = queue_waiting(q, id);
+        size_t n = 0;
 
-        return w ? (size_t)(w - q->waiting) : q->n;
+        if (!w)
+                return queue_count(q);
+        for (const Waiting *t = q->root; t;) {
+                ++*q->n_visited;
+                if (queue_is_before(t, w->request->priority, id)) {
+                        n += 1 + (t->left ? t->left->n : 0);
+                        t = t->right;
+                } else
+                        t = t->left;
+        }
+        return n;
 }
 
 const Request *queue_next(const Queue *q, int32_t priority, uint32_t id)
 {
-        for (size_t i = id == 0 ? 0 : count_before(q, priority, id); i < q->n; i++)
-                if (q->waiting[i].request->id != id)
-                        return q->waiting[i].request;
-        return NULL;
+        const Request *next = NULL;
+
+        for (const Waiting *t = q->root; t;) {
+                ++*q->n_visited;
+                if (id != 0 && (t->id == id || queue_is_before(t, priority, id)))
+                        t = t->right;
+                else {
+                        next = t->request;
+                        t = t->left;
+                }
+        }
+        return next;
 }
 
 NodeSet queue_claimed(const Queue *q, int32_t priority, uint32_t id)
 {
-        size_t n = count_before(q, priority, id);
+        NodeSet claimed = NODESET_EMPTY;
 
-        return n > 0 ? q->waiting[n - 1].upto : NODESET_EMPTY;
+        for (const Waiting *t = q->root; t;) {
+                ++*q->n_visited;
+                if (!queue_is_before(t, priority, id)) {
+                        t = t->left;
+                        continue;
+                }
+                claimed = nodeset_union(&claimed, &t->claims);
+                if (t->left)
+                        claimed = nodeset_union(&claimed, &t->left->below);
+                t = t->right;
+        }
+        return claimed;
+}
+
+size_t queue_visited(const Queue *q)
+{
+        return *q->n_visited;
 }

@@ -29,7 +29,7 @@ static bool act(Queue *q, ServeWalk *walk, const Decision *d, const Request *req
                  * any more, and those behind must not be judged, displace or be sent away by what he did
                  * claim. */
                 if (d->rule->has_quota)
-                        *walk = SERVE_WALK_START;
+                        *walk = (ServeWalk){ .cost = walk->cost };
                 return true;
         case VERDICT_QUEUED:
                 queue_claim(q, request->id, &d->claims);
@@ -50,9 +50,14 @@ int serve_next(const Snapshot *s, Queue *q, ServeWalk *walk, Served *ret)
                 ServeAction action;
                 int r;
 
-                *walk = (ServeWalk){ request->priority, request->id };
+                if (walk->cost >= SERVE_SLICE) {
+                        walk->cost = 0;
+                        return -EAGAIN;
+                }
+                *walk = (ServeWalk){ request->priority, request->id, walk->cost + 1 };
                 if (!is_due(s, q, request))
                         continue;
+                walk->cost += SERVE_DECISION - 1;
                 r = decide(s, request, &d);
                 if (r < 0)
                         return r;

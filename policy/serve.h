@@ -21,14 +21,20 @@ typedef struct Served {
 } Served;
 
 /* A walk through the queue, from the front to the end; it begins anew where a grant may have changed what
- * others claim. */
+ * others claim. It is a place, not a waiter: waiters may come and go between two calls. */
 typedef struct ServeWalk {
         int32_t priority;
         uint32_t id;
+        unsigned cost; /* of this slice so far */
 } ServeWalk;
 #define SERVE_WALK_START ((ServeWalk){ .id = 0 })
 
-/* 1: *ret is the next thing to do; 0: nothing more. Claims are brought up to date on the way. One whose
- * nodes are all claimed by others before him is passed over without being judged, so that a walk costs one
- * decision for each that is served or has something to wait for, not one for each that waits. */
+/* The walk pauses after that much work. A waiter that is passed over costs 1, a decision SERVE_DECISION. */
+#define SERVE_SLICE    64
+#define SERVE_DECISION 8
+
+/* 1: *ret is the next thing to do; 0: nothing more; -EAGAIN: this slice is over, and another call goes on with
+ * the next one. Claims are brought up to date on the way. One whose nodes are all claimed by others before him
+ * is passed over without being judged, so that a walk costs one decision for each that is served or has
+ * something to wait for, not one for each that waits. */
 int serve_next(const Snapshot *s, Queue *q, ServeWalk *walk, Served *ret);

@@ -112,6 +112,52 @@ START_TEST(a_walk_goes_on_while_the_queue_changes)
 }
 END_TEST
 
+/* A question or a change looks at the way to one place, not at all who wait; and the claims are those of a
+ * plain sum. Of 4096 in a treap of random heap no way is longer than MOST. */
+#define MANY 4096
+#define MOST 100
+
+START_TEST(no_call_walks_the_whole_queue)
+{
+        static Request many[MANY];
+        NodeSet sum = NODESET_EMPTY, none = NODESET_EMPTY;
+        size_t before;
+
+        for (uint32_t i = 0; i < MANY; i++) {
+                NodeSet set = nodeset_of((int)(i % NODE_MAX));
+
+                many[i] = (Request){ .id = i + 1, .priority = (int32_t)(i % 3) };
+                before = queue_visited(q);
+                ck_assert_int_eq(queue_add(q, &many[i], &set), 0);
+                ck_assert_uint_le(queue_visited(q) - before, MOST);
+        }
+        size_t n = 0;
+        const Request *r = queue_next(q, 0, 0);
+        for (; r; n++) {
+                NodeSet claims = queue_claimed(q, r->priority, r->id);
+
+                ck_assert(nodeset_equal(&claims, &sum));
+                ck_assert_uint_eq(queue_position(q, r->id), n);
+                before = queue_visited(q);
+                if (r->id % 2)
+                        queue_claim(q, r->id, &none);
+                else
+                        nodeset_add(&sum, (int)((r->id - 1) % NODE_MAX));
+                queue_position(q, r->id);
+                queue_claimed(q, r->priority, r->id);
+                r = queue_next(q, r->priority, r->id);
+                ck_assert_uint_le(queue_visited(q) - before, 4 * MOST);
+        }
+        ck_assert_uint_eq(n, MANY);
+        for (uint32_t i = 0; i < MANY; i++) {
+                before = queue_visited(q);
+                queue_remove(q, i * 5 % MANY + 1);
+                ck_assert_uint_le(queue_visited(q) - before, MOST);
+                ck_assert_uint_eq(queue_count(q), MANY - i - 1);
+        }
+}
+END_TEST
+
 START_TEST(nonsense)
 {
         Request none = { .id = 0 };
@@ -133,6 +179,7 @@ int main(void)
         tcase_add_test(t, by_priority_then_first_come);
         tcase_add_test(t, what_is_claimed_before_a_place);
         tcase_add_test(t, a_walk_goes_on_while_the_queue_changes);
+        tcase_add_test(t, no_call_walks_the_whole_queue);
         tcase_add_test(t, nonsense);
         suite_add_tcase(s, t);
         return check_main(s);

@@ -20,6 +20,7 @@
  *
  * CDM_TEST_SEED and CDM_TEST_SEQUENCES: a failure says which sequence it was. */
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -494,6 +495,8 @@ static void serve(void)
                         Snapshot snap = snapshot();
 
                         r = serve_next(&snap, queue, &walk, &s);
+                        if (r == -EAGAIN)
+                                continue;
                         if (r <= 0)
                                 break;
                         again = true;

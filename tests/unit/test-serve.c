@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -106,24 +107,32 @@ static void waits(uint32_t id, unsigned unit, int32_t priority, int node, unsign
         ck_assert_int_eq(queue_add(queue, &requests[id], &NODESET_EMPTY), 0);
 }
 
+static Snapshot snapshot(void)
+{
+        return (Snapshot){ .topology = topology,
+                           .pools = pools,
+                           .config = config,
+                           .ledger = ledger,
+                           .queue = queue,
+                           .use = use,
+                           .page_bytes = PAGE,
+                           .now_usec = 1000000 };
+}
+
 /* What is next, "nothing" included; grants are booked, and who is sent away is. */
 static void next(const char *expected)
 {
         static const char *const names[] = {
                 [SERVE_GRANT] = "grant", [SERVE_DISPLACE] = "displace for", [SERVE_END] = "end"
         };
-        Snapshot s = { .topology = topology,
-                       .pools = pools,
-                       .config = config,
-                       .ledger = ledger,
-                       .queue = queue,
-                       .use = use,
-                       .page_bytes = PAGE,
-                       .now_usec = 1000000 };
+        Snapshot s = snapshot();
         char text[64] = "nothing";
         Served served;
 
-        int r = serve_next(&s, queue, &walk, &served);
+        int r;
+        do
+                r = serve_next(&s, queue, &walk, &served);
+        while (r == -EAGAIN);
         ck_assert_int_ge(r, 0);
         if (r > 0) {
                 const Decision *d = served.decision;
@@ -196,6 +205,75 @@ START_TEST(a_quota_that_is_used_up_frees_what_was_claimed)
 }
 END_TEST
 
+/* As many as QueueMax= can be, who all wait for node 2 or for a quota; one at the end fits on node 3. No call
+ * looks at more than a slice of them, and all are reached although waiters come and go between two calls. */
+#define MANY 4096
+#define MOST (SERVE_SLICE * 200) /* each waiter is looked up a few times, in O(log n) */
+
+static void many_wait(bool quota)
+{
+        static Request many[MANY + 2];
+        Request *last = &many[MANY], *ahead = &many[MANY + 1];
+        unsigned n_calls = 0;
+        Served served;
+        int r;
+
+        hold(7, 2, RESERVATION_ACTIVE, 2, 100);
+        for (unsigned i = 0; i <= MANY + 1; i++)
+                many[i] = (Request){ .id = 100 + i,
+                                     .pool = "hbm",
+                                     .size_bytes = 10 * PAGE,
+                                     .subject = &units[1],
+                                     .queue = true,
+                                     .nodes = nodeset_of(2) };
+        if (quota) {
+                config->rules[0]->has_quota = true;
+                config->rules[0]->quota = (Size){ .value = 5 * PAGE };
+        }
+        last->nodes = nodeset_of(3);
+        last->size_bytes = 4 * PAGE;
+        ahead->priority = 9;
+        for (unsigned i = 0; i <= MANY; i++)
+                ck_assert_int_eq(queue_add(queue, &many[i], &NODESET_EMPTY), 0);
+        for (;;) {
+                Snapshot s = snapshot();
+                size_t visited = queue_visited(queue);
+
+                r = serve_next(&s, queue, &walk, &served);
+                ck_assert_uint_le(queue_visited(queue) - visited, MOST);
+                if (r != -EAGAIN)
+                        break;
+                /* the one where the walk is goes, and one enters before it */
+                if (n_calls++ == 5) {
+                        queue_remove(queue, walk.id);
+                        ck_assert_int_eq(queue_add(queue, ahead, &NODESET_EMPTY), 0);
+                }
+        }
+        ck_assert_int_eq(r, 1);
+        ck_assert_int_eq(served.action, SERVE_GRANT);
+        ck_assert_uint_eq(served.request->id, last->id);
+        decision_free(served.decision);
+        /* a decision costs more than one that is passed over */
+        ck_assert_uint_ge(n_calls, MANY / SERVE_SLICE * (quota ? SERVE_DECISION : 1));
+        ck_assert_uint_le(n_calls, MANY / SERVE_SLICE * (quota ? SERVE_DECISION : 1) + 1);
+        queue_remove(queue, last->id);
+        Snapshot s = snapshot();
+        /* the quota is used up now, so the walk began anew */
+        ck_assert_int_eq(serve_next(&s, queue, &walk, &served), quota ? -EAGAIN : 0);
+}
+
+START_TEST(many_that_are_passed_over_are_looked_at_in_slices)
+{
+        many_wait(false);
+}
+END_TEST
+
+START_TEST(many_decisions_are_made_in_slices)
+{
+        many_wait(true);
+}
+END_TEST
+
 int main(void)
 {
         Suite *s = suite_create("serve");
@@ -205,6 +283,8 @@ int main(void)
         tcase_add_test(c, from_the_front_to_the_end);
         tcase_add_test(c, displaces_once_and_sends_away);
         tcase_add_test(c, a_quota_that_is_used_up_frees_what_was_claimed);
+        tcase_add_test(c, many_that_are_passed_over_are_looked_at_in_slices);
+        tcase_add_test(c, many_decisions_are_made_in_slices);
         suite_add_tcase(s, c);
         return check_main(s);
 }
