@@ -262,63 +262,46 @@ int objects_read_reservations(sd_bus *bus, Objects *o)
 
 /* --- pools and nodes ---------------------------------------------------------------------------------- */
 
-static int get_all(sd_bus *bus, const char *path, const char *interface, const Property *table, void *object)
+/* Reads aa{sv}. The daemon looks before it answers, so that the numbers are of now. */
+static int read_pools(sd_bus_message *m, Objects *o)
 {
-        _cleanup_(sd_bus_message_unref_p) sd_bus_message *reply = NULL;
+        int r = sd_bus_message_enter_container(m, 'a', "a{sv}");
 
-        int status =
-                client_call(bus, path, "org.freedesktop.DBus.Properties", "GetAll", &reply, "s", interface);
-        if (status != 0)
-                return status;
-        int r = read_properties(reply, table, object);
-        return r < 0 ? client_garbled(r) : 0;
-}
+        while (r >= 0 && (r = sd_bus_message_at_end(m, false)) == 0) {
+                PoolInfo *pool = grow(&o->pools, &o->n_pools, sizeof(*o->pools));
 
-static int read_pool(sd_bus *bus, const char *path, Objects *o)
-{
-        PoolInfo *pool = grow(&o->pools, &o->n_pools, sizeof(*o->pools));
-
-        if (!pool)
-                return fail(CDM_EXIT_FAILED, "Out of memory.");
-        pool->known = true;
-        return get_all(bus, path, CDM_INTERFACE_POOL, pool_properties, pool);
-}
-
-static int read_node(sd_bus *bus, const char *path, Objects *o)
-{
-        NodeInfo *node = grow(&o->nodes, &o->n_nodes, sizeof(*o->nodes));
-
-        if (!node)
-                return fail(CDM_EXIT_FAILED, "Out of memory.");
-        node->known = true;
-        return get_all(bus, path, CDM_INTERFACE_NODE, node_properties, node);
-}
-
-/* Calls fn for every object right below path: names in introspection data are letters, digits and '_'. */
-static int foreach_child(sd_bus *bus, const char *path, int (*fn)(sd_bus *bus, const char *path, Objects *o),
-                         Objects *o)
-{
-        static const char tag[] = "<node name=\"";
-        _cleanup_(sd_bus_message_unref_p) sd_bus_message *reply = NULL;
-        const char *xml;
-
-        int status = client_call(bus, path, "org.freedesktop.DBus.Introspectable", "Introspect", &reply, "");
-        if (status != 0)
-                return status;
-        int r = sd_bus_message_read(reply, "s", &xml);
-        if (r < 0)
-                return client_garbled(r);
-        for (const char *p = xml; status == 0 && (p = strstr(p, tag));) {
-                _cleanup_free_ char *child = NULL;
-
-                p += strlen(tag);
-                if (asprintf(&child, "%s/%.*s", path, (int)strcspn(p, "\""), p) < 0) {
-                        child = NULL;
-                        return fail(CDM_EXIT_FAILED, "Out of memory.");
-                }
-                status = fn(bus, child, o);
+                if (!pool)
+                        return -ENOMEM;
+                pool->known = true;
+                r = read_properties(m, pool_properties, pool);
         }
-        return status;
+        return r;
+}
+
+static int read_all_nodes(sd_bus_message *m, Objects *o)
+{
+        int r = sd_bus_message_enter_container(m, 'a', "a{sv}");
+
+        while (r >= 0 && (r = sd_bus_message_at_end(m, false)) == 0) {
+                NodeInfo *node = grow(&o->nodes, &o->n_nodes, sizeof(*o->nodes));
+
+                if (!node)
+                        return -ENOMEM;
+                node->known = true;
+                r = read_properties(m, node_properties, node);
+        }
+        return r;
+}
+
+static int read_list(sd_bus *bus, const char *method, int (*read)(sd_bus_message *m, Objects *o), Objects *o)
+{
+        _cleanup_(sd_bus_message_unref_p) sd_bus_message *reply = NULL;
+
+        int status = client_call(bus, CDM_PATH, CDM_INTERFACE_MANAGER, method, &reply, "");
+        if (status != 0)
+                return status;
+        int r = read(reply, o);
+        return r < 0 ? client_garbled(r) : 0;
 }
 
 static int by_name(const void *a, const void *b)
@@ -345,10 +328,10 @@ static void sort(Objects *o)
 
 int objects_read_pools_and_nodes(sd_bus *bus, Objects *o)
 {
-        int status = foreach_child(bus, CDM_PATH_POOL, read_pool, o);
+        int status = read_list(bus, "ListPools", read_pools, o);
 
         if (status == 0)
-                status = foreach_child(bus, CDM_PATH_NODE, read_node, o);
+                status = read_list(bus, "ListNodes", read_all_nodes, o);
         sort(o);
         return status;
 }
@@ -357,11 +340,17 @@ int objects_read_pools_and_nodes(sd_bus *bus, Objects *o)
 
 int reservation_read(sd_bus *bus, const char *path, ReservationInfo *ret_info)
 {
+        _cleanup_(sd_bus_message_unref_p) sd_bus_message *reply = NULL;
+
         *ret_info = (ReservationInfo){ 0 };
-        int status = get_all(bus, path, CDM_INTERFACE_RESERVATION, reservation_properties, ret_info);
+        int status = client_call(bus, path, "org.freedesktop.DBus.Properties", "GetAll", &reply, "s",
+                                 CDM_INTERFACE_RESERVATION);
         if (status != 0)
+                return status;
+        int r = read_properties(reply, reservation_properties, ret_info);
+        if (r < 0)
                 reservation_info_clear(ret_info);
-        return status;
+        return r < 0 ? client_garbled(r) : 0;
 }
 
 int reservation_read_used(sd_bus *bus, const char *path, ReservationInfo *info)

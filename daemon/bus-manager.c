@@ -185,7 +185,7 @@ static int get_fence_state(sd_bus *bus, const char *path, const char *interface,
 {
         Manager *m = userdata;
 
-        manager_look_at_machine(m);
+        manager_look_at_machine_again(m);
         return sd_bus_message_append(reply, "s", manager_fence_state(m, NULL));
 }
 
@@ -224,7 +224,7 @@ static int get_warnings(sd_bus *bus, const char *path, const char *interface, co
 {
         Manager *m = userdata;
 
-        manager_look_at_machine(m);
+        manager_look_at_machine_again(m);
         int r = sd_bus_message_open_container(reply, 'a', "s");
         for (char **w = m->warnings; r >= 0 && *w; w++)
                 r = sd_bus_message_append(reply, "s", *w);

@@ -49,7 +49,7 @@ int request_decide(Manager *m, const Identity *i, const RequestArgs *a, const Us
 {
         /* Whether a tenant can be alone depends on the settings of the kernel. */
         if (a->exclusive)
-                manager_look_at_machine(m);
+                manager_look_at_machine_again(m);
         Snapshot s = manager_snapshot(m, pool_set_find(m->pools, a->pool));
         Request q = {
                 .pool = a->pool,

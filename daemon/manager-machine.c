@@ -2,7 +2,8 @@
 
 /* What the kernel and the drivers are set to. There is no event for any of it, so it is read when somebody
  * asks: a warning is gone as soon as its advice was followed. A dozen small files; sysfs and procfs do not
- * block. */
+ * block. Those who ask again and again get what was read up to MACHINE_FRESH_USEC ago, so that they leave the
+ * event loop to others. */
 
 #include <errno.h>
 #include <stdlib.h>
@@ -13,8 +14,12 @@
 #include "daemon/topology-read.h"
 #include "policy/cdm-names.h"
 
+/* Shorter than anybody needs to follow an advice and ask again. */
+#define MACHINE_FRESH_USEC UINT64_C(10000)
+
 void manager_look_at_machine(Manager *m)
 {
+        m->machine_read_usec = manager_monotonic_usec();
         (void)topology_read_facts(m->root, m->topology);
         for (Fact f = 0; f < _FACT_MAX; f++) {
                 char *text = NULL;
@@ -27,6 +32,12 @@ void manager_look_at_machine(Manager *m)
                 m->facts[f] = text;
         }
         manager_record_judge(m);
+}
+
+void manager_look_at_machine_again(Manager *m)
+{
+        if (manager_monotonic_usec() - m->machine_read_usec >= MACHINE_FRESH_USEC)
+                manager_look_at_machine(m);
 }
 
 const char *manager_fence_state(const Manager *m, const Pool *pool)

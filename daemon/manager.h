@@ -145,6 +145,7 @@ struct Manager {
 
         char **warnings; /* sentences about the configuration; the last is NULL */
         size_t n_warnings;
+        uint64_t machine_read_usec;
         char *facts[_FACT_MAX]; /* sentences about the machine, as told last; NULL: nothing to tell */
 
         /* what outlives the boot; manager-record.c */
@@ -247,6 +248,8 @@ void manager_record_abandon(Manager *m);
 void manager_record_free(Manager *m);
 /* What the machine is set to now: read again, judged, and told to the journal where it is news. */
 void manager_look_at_machine(Manager *m);
+/* Unless that was a moment ago. */
+void manager_look_at_machine_again(Manager *m);
 /* fence_state_to_string(), but "open (demotion)" where the kernel itself carries pages past a closed fence.
  * pool: of its nodes; NULL: of any pool. */
 const char *manager_fence_state(const Manager *m, const Pool *pool);

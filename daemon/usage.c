@@ -66,6 +66,8 @@ struct UsageLook {
 struct Usage {
         UsageContext context;
         Sight sights[NODE_MAX];
+        Sight shown[NODE_MAX]; /* read to be shown, in a turn of the event loop */
+        uint64_t shown_usec[NODE_MAX];
         UsageLook *waiting;   /* for the next observation */
         Observation *running; /* until all its looks were served */
         Job *job;
@@ -509,17 +511,30 @@ const NodeUse *usage_of_nodes(Usage *u, const NodeSet *nodes, const NodeSet *clo
         return u->use;
 }
 
+/* One answer has several properties that follow from the same file. */
+static Sight read_to_show(Usage *u, int node)
+{
+        uint64_t turn = 0;
+
+        (void)sd_event_now(u->context.event, CLOCK_MONOTONIC, &turn);
+        if (turn == 0 || turn != u->shown_usec[node]) {
+                u->shown[node] = u->sights[node];
+                u->shown[node].used_bytes = 0;
+                observe_node(u->context.root, node, &u->shown[node]);
+                u->shown_usec[node] = turn;
+        }
+        return u->shown[node];
+}
+
 UsageNumbers usage_show_node(Usage *u, int node)
 {
-        Sight s = u->sights[node];
+        Sight s = read_to_show(u, node);
         NodeSet set = nodeset_of(node);
 
         if (!u->running && (!s.known || usage_now() - s.read_usec > FRESH_USEC))
                 (void)usage_look(u, &set, NULL, NULL, NULL, NULL, NULL);
         /* Before the first look no tenant explains anything. */
         s.known = true;
-        s.used_bytes = 0;
-        observe_node(u->context.root, node, &s);
         uint64_t used = s.failed ? 0 : s.used_bytes + s.held_bytes;
         return (UsageNumbers){ .used_bytes = used,
                                .unattributed_bytes = subtract(s.used_bytes, s.all_bytes),

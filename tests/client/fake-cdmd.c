@@ -314,6 +314,8 @@ static int open_buffer(sd_bus_message *m, void *userdata, sd_bus_error *error)
 }
 
 static int list_reservations(sd_bus_message *m, void *userdata, sd_bus_error *error);
+static int list_pools(sd_bus_message *m, void *userdata, sd_bus_error *error);
+static int list_nodes(sd_bus_message *m, void *userdata, sd_bus_error *error);
 
 #define VALUE(name, type)              SD_BUS_PROPERTY(name, type, get_value, 0, 0)
 #define METHOD(name, in, out, handler) SD_BUS_METHOD(name, in, out, handler, SD_BUS_VTABLE_UNPRIVILEGED)
@@ -324,6 +326,8 @@ static const sd_bus_vtable manager_vtable[] = {
         METHOD("Explain", "sta{sv}", "a{sv}", request),
         METHOD("GetReservation", "u", "o", get_reservation),
         METHOD("ListReservations", "uua{sv}", "a(ua{sv})u", list_reservations),
+        METHOD("ListPools", "", "aa{sv}", list_pools),
+        METHOD("ListNodes", "", "aa{sv}", list_nodes),
         METHOD("Reload", "", "", reload),
         METHOD("DrainNode", "u", "ttta(sst)", drain_node),
         METHOD("UndrainNode", "u", "", nothing),
@@ -363,7 +367,7 @@ static const sd_bus_vtable reservation_vtable[] = {
         SD_BUS_VTABLE_END,
 };
 
-static int append_property(sd_bus_message *m, const sd_bus_vtable *v)
+static int append_property(sd_bus_message *m, const char *interface, const sd_bus_vtable *v)
 {
         int r = sd_bus_message_open_container(m, 'e', "sv");
 
@@ -372,10 +376,19 @@ static int append_property(sd_bus_message *m, const sd_bus_vtable *v)
         if (r >= 0)
                 r = sd_bus_message_open_container(m, 'v', v->x.property.signature);
         if (r >= 0)
-                r = v->x.property.get(NULL, NULL, CDM_INTERFACE_RESERVATION, v->x.property.member, m, NULL,
-                                      NULL);
+                r = v->x.property.get(NULL, NULL, interface, v->x.property.member, m, NULL, NULL);
         if (r >= 0)
                 r = sd_bus_message_close_container(m);
+        return r < 0 ? r : sd_bus_message_close_container(m);
+}
+
+static int append_properties(sd_bus_message *m, const char *interface, const sd_bus_vtable *v)
+{
+        int r = sd_bus_message_open_container(m, 'a', "{sv}");
+
+        for (; r >= 0 && v->type != _SD_BUS_VTABLE_END; v++)
+                if (v->type == _SD_BUS_VTABLE_PROPERTY)
+                        r = append_property(m, interface, v);
         return r < 0 ? r : sd_bus_message_close_container(m);
 }
 
@@ -398,11 +411,8 @@ static int list_reservations(sd_bus_message *m, void *userdata, sd_bus_error *er
         if (r >= 0)
                 r = sd_bus_message_append(reply, "u", 7);
         if (r >= 0)
-                r = sd_bus_message_open_container(reply, 'a', "{sv}");
-        for (const sd_bus_vtable *v = reservation_vtable; r >= 0 && v->type != _SD_BUS_VTABLE_END; v++)
-                if (v->type == _SD_BUS_VTABLE_PROPERTY)
-                        r = append_property(reply, v);
-        for (int i = 0; r >= 0 && i < 3; i++)
+                r = append_properties(reply, CDM_INTERFACE_RESERVATION, reservation_vtable);
+        for (int i = 0; r >= 0 && i < 2; i++)
                 r = sd_bus_message_close_container(reply);
         if (r >= 0)
                 r = sd_bus_message_append(reply, "u", 0);
@@ -429,6 +439,30 @@ static const sd_bus_vtable node_vtable[] = {
         VALUE("Tier", "i"),        SD_BUS_VTABLE_END,
 };
 
+static int reply_one(sd_bus_message *m, const char *interface, const sd_bus_vtable *vtable)
+{
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+
+        int r = sd_bus_message_new_method_return(m, &reply);
+        if (r >= 0)
+                r = sd_bus_message_open_container(reply, 'a', "a{sv}");
+        if (r >= 0)
+                r = append_properties(reply, interface, vtable);
+        if (r >= 0)
+                r = sd_bus_message_close_container(reply);
+        return r < 0 ? r : sd_bus_send(NULL, reply, NULL);
+}
+
+static int list_pools(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+        return reply_one(m, CDM_INTERFACE_POOL, pool_vtable);
+}
+
+static int list_nodes(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+        return reply_one(m, CDM_INTERFACE_NODE, node_vtable);
+}
+
 static int publish(sd_bus *bus)
 {
         int r = sd_bus_add_object_manager(bus, NULL, CDM_PATH);
@@ -441,9 +475,6 @@ static int publish(sd_bus *bus)
         if (r >= 0)
                 r = sd_bus_add_object_vtable(bus, NULL, CDM_PATH_POOL "/hbm", CDM_INTERFACE_POOL,
                                              pool_vtable, NULL);
-        if (r >= 0)
-                r = sd_bus_add_object_vtable(bus, NULL, CDM_PATH_NODE "/0", CDM_INTERFACE_NODE, node_vtable,
-                                             NULL);
         return r < 0 ? r : sd_bus_request_name(bus, CDM_BUS_NAME, 0);
 }
 
