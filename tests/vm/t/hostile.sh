@@ -1,5 +1,6 @@
 #!/bin/bash
 # polkit hangs, and users send more calls than the bus allows a connection matches: cdmd lives and serves others.
+# suites: bookworm
 # shellcheck source=tests/vm/lib.sh
 . /usr/lib/cdmd-vm/lib.sh
 # shellcheck source=tests/vm/guest/site.sh
@@ -33,17 +34,15 @@ done_with() {
 }
 
 check "alice asks 720 times for a unit that is not hers" vm_start /tmp/requests runuser -u alice -- /usr/lib/cdmd-tests/vm-hostile request victim.service 6
-requests=$started
 serves "720 requests"
 for user in alice bob; do
         check "$user asks for 300 reloads and more" vm_start "/tmp/reloads-$user" runuser -u "$user" -- /usr/lib/cdmd-tests/vm-hostile reload 3
 done
 serves "720 requests and 720 reloads"
-check "all requests are answered" wait_for 120 done_with /tmp/requests
+check "all requests are answered" wait_for 300 done_with /tmp/requests
 for user in alice bob; do
-        check "all reloads of $user are answered" wait_for 120 done_with "/tmp/reloads-$user"
+        check "all reloads of $user are answered" wait_for 300 done_with "/tmp/reloads-$user"
 done
-wait "$requests"
 like "nobody got anything" "$(tail -n 1 /tmp/requests)" '^0 720 '
 like "and the answer says where to look" "$(tail -n 1 /tmp/requests)" 'org.cdmd1.Error.Denied: .*polkit'
 check "cdmd lives, after all" alive
@@ -52,6 +51,7 @@ check_status 3 "polkit answers again: alice is denied" vm_as alice 'cdmctl reque
 like "by polkit" "$output" 'request-for-others'
 check "cdmd was never restarted" alive
 is "no connection was lost" "$(journalctl --unit cdmd --no-pager --grep 'disconnect|LimitsExceeded' --quiet | wc -l)" 0
+rm -f /tmp/requests /tmp/reloads-*
 systemctl stop victim train-a
 site_down
 finish
