@@ -282,7 +282,8 @@ static int set_cgroup(Entry *e, const UnitInfo *u)
         return manager_store(e);
 }
 
-/* The unit has another cgroup than when it was granted: it restarted. True: it had. */
+/* The unit has another cgroup than when it was granted: it restarted. True: it had. What is between two cgroups
+ * has none that can be followed. Without an inode the next of a scope could not be told from this one. */
 static bool follow_cgroup(UnitCheck *c)
 {
         _cleanup_free_ uint32_t *ids = NULL;
@@ -294,7 +295,7 @@ static bool follow_cgroup(UnitCheck *c)
         ids = i.ids;
         for (size_t k = 0; k < i.n; k++) {
                 Entry *e = manager_find(c->manager, ids[k]);
-                if (!e || e->r->target->cgroup_id == c->info->cgroup_id ||
+                if (!e || c->info->cgroup_id == 0 || e->r->target->cgroup_id == c->info->cgroup_id ||
                     (e->phase == STORE_GRANTING && e->r->state != RESERVATION_DRAINING))
                         continue;
                 moved = true;

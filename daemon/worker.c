@@ -419,6 +419,15 @@ static void cancel_all(JobList *list)
                 finish(list->first, -ECANCELED);
 }
 
+/* With the lock held. What is on no thread. */
+static void cancel_idle(Worker *w)
+{
+        cancel_all(&w->first);
+        cancel_all(&w->waiting);
+        cancel_all(&w->pausing);
+        cancel_all(&w->paused);
+}
+
 Worker *worker_free(Worker *w)
 {
         if (!w)
@@ -427,10 +436,7 @@ Worker *worker_free(Worker *w)
         w->stopping = true;
         for (Job *job = w->running.first; job; job = job->next)
                 atomic_store(&job->cancelled, true);
-        cancel_all(&w->first);
-        cancel_all(&w->waiting);
-        cancel_all(&w->pausing);
-        cancel_all(&w->paused);
+        cancel_idle(w);
         pthread_cond_broadcast(&w->work);
         pthread_mutex_unlock(&w->lock);
         for (unsigned i = 0; i < w->n_threads_max; i++)
@@ -461,8 +467,7 @@ _Bool worker_leave(Worker *w)
         w->stopping = true;
         for (Job *job = w->running.first; job; job = job->next)
                 atomic_store(&job->cancelled, true);
-        while (w->waiting.first)
-                finish(w->waiting.first, -ECANCELED);
+        cancel_idle(w);
         runs = w->running.first;
         for (unsigned i = 0; runs && i < w->n_threads_max; i++)
                 if (w->used[i])

@@ -25,11 +25,11 @@ typedef void (*job_progress_t)(uint64_t value, void *userdata);
 /* Threads are started on demand, up to n_threads_max, and end when idle for a while: an idle cdmd has one
  * thread. */
 int worker_new(sd_event *event, unsigned n_threads_max, Worker **ret);
-/* Cancels what runs, waits for it, and drops what waits. */
+/* Cancels what runs, waits for it, and drops what waits or is paused. */
 Worker *worker_free(Worker *w);
 DEFINE_CLEANUP(Worker, worker_free);
 
-/* For jobs that may never end: drops what waits and does not wait for what runs. done of a job that runs is
+/* For jobs that may never end: drops what waits or is paused, and does not wait for what runs. done of a job that runs is
  * not called, and its userdata and the Worker stay allocated. Returns whether there is such a job. */
 _Bool worker_leave(Worker *w);
 

@@ -450,6 +450,32 @@ START_TEST(a_container_that_starts_anew_has_nothing)
 }
 END_TEST
 
+/* PID 1 was asked while the scope had no cgroup. */
+START_TEST(a_container_seen_without_a_cgroup_is_another_then)
+{
+        static const char scope[] = "/machine.slice/" CONTAINER_SCOPE;
+        char command[400];
+        uint32_t id, other;
+
+        world_add_unit(&w, CONTAINER_SCOPE, "machine.slice", scope, "");
+        ck_assert_int_eq(
+                world_request(w.client, "cdm", GIB / 2, &id, 1, CDM_OPTION_UNIT, "s", CONTAINER_SCOPE), 0);
+        snprintf(command, sizeof(command), "cd %s && mv sys/fs/cgroup%s old", w.root, scope);
+        ck_assert_int_eq(system(command), 0);
+        world_unit_state(&w, CONTAINER_SCOPE, "active", false);
+        /* Its turn comes when that was looked at. */
+        ck_assert_int_lt(
+                world_request(w.client, "cdm", GIB / 4, &other, 1, CDM_OPTION_UNIT, "s", CONTAINER_SCOPE),
+                0);
+        ck_assert_str_eq(world_reservation(&w, id, "State"), "active");
+        snprintf(command, sizeof(command), "cd %s && cp -r old sys/fs/cgroup%s", w.root, scope);
+        ck_assert_int_eq(system(command), 0);
+        world_unit_state(&w, CONTAINER_SCOPE, "active", false);
+        world_wait_event(&w, "ended", id);
+        ck_assert_str_eq(world_reservation(&w, id, "State"), "");
+}
+END_TEST
+
 START_TEST(rules_for_containers_believe_root_only)
 {
         static const char users[] = "libpod-0123456789ab.scope";
@@ -1940,6 +1966,7 @@ int main(void)
         tcase_add_checked_fixture(u, start, stop);
         tcase_add_checked_fixture(c, start, stop);
         tcase_add_test(c, a_container_that_starts_anew_has_nothing);
+        tcase_add_test(c, a_container_seen_without_a_cgroup_is_another_then);
         tcase_add_test(c, rules_for_containers_believe_root_only);
         tcase_add_test(t, request_and_release);
         tcase_add_test(t, full_and_limits);

@@ -208,6 +208,10 @@ START_TEST(the_end_waits_for_none)
         static const char *const hung[] = { "hang1", "hang2", "hang3", "hang4", "hang5" };
         Asked a[ARRAY_SIZE(hung)] = { 0 };
 
+        /* The fixture has made the event loop, which a Worker that is left keeps. */
+        leaks_allowed(true);
+        event = sd_event_unref(event);
+        ck_assert_int_ge(sd_event_new(&event), 0);
         start(FOREVER);
         for (size_t i = 0; i < ARRAY_SIZE(hung); i++)
                 ck_assert_int_eq(ask(&a[i], hung[i], 1), 0);
@@ -220,6 +224,7 @@ START_TEST(the_end_waits_for_none)
                 sem_post(&go);
                 wait_for(&gone);
         }
+        leaks_allowed(false);
         ck_assert_uint_eq(n_lookups, 4);
 }
 END_TEST

@@ -86,8 +86,8 @@ int main(void)
                 printf("skipped: there is no %s\n", FIXTURE);
                 return 77;
         }
-        tcase_add_unchecked_fixture(c, setup, teardown); /* once: unpacking takes its time */
-        tcase_set_timeout(c, 60);
+        tcase_add_checked_fixture(c, setup, teardown);
+        tcase_set_timeout(c, 0); /* a tar file is unpacked, on a machine that may be busy */
         tcase_add_test(c, nodes_belong_to_gpus);
         tcase_add_test(c, a_gpu_is_nearest_to_its_own_memory);
         tcase_add_test(c, nothing_to_complain_of_the_gpus);

@@ -449,6 +449,63 @@ START_TEST(free_ends_what_is_paused)
 }
 END_TEST
 
+static sem_t hung_begun, hung_go, hung_gone;
+
+static int run_hung(Job *job, void *userdata)
+{
+        sem_post(&hung_begun);
+        wait_for(&hung_go);
+        sem_post(&hung_gone);
+        return 0;
+}
+
+static void submit_hung(Task *t)
+{
+        task_init(t, 0);
+        ck_assert_int_eq(worker_submit(worker, run_hung, on_done, NULL, t, &t->job), 0);
+        wait_for(&hung_begun);
+}
+
+/* What hangs is left alone; all others are told, and none of them begins any more. */
+START_TEST(leave_ends_all_but_what_runs)
+{
+        Pauser paused = { .n_pauses = 1, .for_usec = FOREVER_USEC }, pausing = paused;
+        Task hung[2], waiting, first;
+
+        sem_init(&hung_begun, 0, 0);
+        sem_init(&hung_go, 0, 0);
+        sem_init(&hung_gone, 0, 0);
+        leaks_allowed(true);
+        worker = worker_free(worker);
+        event = sd_event_unref(event);
+        setup();
+        submit_hung(&hung[0]);
+        submit_pauser(&paused);
+        ck_assert_int_ge(sd_event_run(event, UINT64_MAX), 0); /* it has a timer then */
+        submit_pauser(&pausing);
+        submit_hung(&hung[1]); /* on the thread that has let go of it */
+        task_init(&waiting, 0);
+        task_init(&first, 0);
+        ck_assert_int_eq(worker_submit(worker, run_hung, on_done, NULL, &waiting, NULL), 0);
+        ck_assert_int_eq(worker_submit_first(worker, run_hung, on_done, NULL, &first, NULL), 0);
+
+        ck_assert(worker_leave(worker));
+        worker = NULL;
+        ck_assert_uint_eq(paused.n_done, 1);
+        ck_assert_int_eq(paused.result, -ECANCELED);
+        ck_assert_uint_eq(pausing.n_done, 1);
+        ck_assert_int_eq(pausing.result, -ECANCELED);
+        ck_assert_int_eq(waiting.result, -ECANCELED);
+        ck_assert_int_eq(first.result, -ECANCELED);
+        ck_assert_uint_eq(hung[0].n_done + hung[1].n_done, 0);
+        leaks_allowed(false);
+        for (int i = 0; i < 2; i++) {
+                sem_post(&hung_go);
+                wait_for(&hung_gone);
+        }
+}
+END_TEST
+
 START_TEST(no_threads_is_refused)
 {
         Worker *w = NULL;
@@ -480,6 +537,7 @@ int main(void)
         tcase_add_test(c, who_gives_way_is_behind_those_that_wait);
         tcase_add_test(c, what_closes_goes_first);
         tcase_add_test(c, free_ends_what_is_paused);
+        tcase_add_test(c, leave_ends_all_but_what_runs);
         tcase_add_test(c, no_threads_is_refused);
         suite_add_tcase(s, c);
         return check_main(s);
