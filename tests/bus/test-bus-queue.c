@@ -308,6 +308,24 @@ START_TEST(the_queue_has_an_end)
 }
 END_TEST
 
+/* More than one turn of the event loop looks at: the last one is reached as well. */
+START_TEST(a_long_queue_is_served_to_its_end)
+{
+        enum { N = 100 };
+        uint32_t ids[N];
+
+        world_put(&w, "/etc/cdm/cdmd.conf", "[Reservations]\nQueueMax=200\n");
+        set_policy(policy_queue);
+        uint32_t first = must_ask(w.client, "db.service", available(), 0, 0);
+        for (size_t i = 0; i < N; i++)
+                ids[i] = must_ask(w.client, "train.service", GIB, 0, FOREVER);
+        set_policy("[Match]\nPool=*\nUnit=db.service\n[Grant]\nOnFull=queue\n");
+        for (size_t i = 0; i < N; i++)
+                world_wait_event(&w, "dequeued", ids[i]);
+        is_state(first, "active");
+}
+END_TEST
+
 START_TEST(the_queue_survives_a_kill)
 {
         set_policy(policy_queue);
@@ -412,6 +430,7 @@ int main(void)
         tcase_add_test(t, who_waits_for_a_quota_is_in_nobodys_way);
         tcase_add_test(t, waiting_ends);
         tcase_add_test(t, the_queue_has_an_end);
+        tcase_add_test(t, a_long_queue_is_served_to_its_end);
         tcase_add_test(t, the_queue_survives_a_kill);
         tcase_add_test(t, a_lower_priority_is_displaced);
         tcase_add_test(t, who_is_not_needed_any_more_stays);
