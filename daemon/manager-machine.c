@@ -2,8 +2,8 @@
 
 /* What the kernel and the drivers are set to. There is no event for any of it, so it is read when somebody
  * asks: a warning is gone as soon as its advice was followed. A dozen small files; sysfs and procfs do not
- * block. Those who ask again and again get what was read up to MACHINE_FRESH_USEC ago, so that they leave the
- * event loop to others. */
+ * block. Those who ask again and again get what was read up to MACHINE_FRESH_USEC ago, so that they leave
+ * the event loop to others. */
 
 #include <errno.h>
 #include <stdlib.h>

@@ -6,9 +6,10 @@
  *
  *   bench-bus [RESERVATIONS [SECONDS [METHOD]]]     10,000 of 1,000 units, 2 seconds a figure, all methods
  *
- * The bus carries all this on one thread, and shares the machine with the clients. The column `bus` tells what
- * is not cdmd's: p99 of a Ping of another connection under the same load, which passes cdmd by. Two more rows
- * are for comparison: the ten clients call Peer.Ping of that connection, and of cdmd itself. The kernel's files and systemd are made up (tests/bus): what they cost is not in the figures. */
+ * The bus carries all this on one thread, and shares the machine with the clients. The column `bus` tells
+ * what is not cdmd's: p99 of a Ping of another connection under the same load, which passes cdmd by. Two more
+ * rows are for comparison: the ten clients call Peer.Ping of that connection, and of cdmd itself. The
+ * kernel's files and systemd are made up (tests/bus): what they cost is not in the figures. */
 
 #include <check.h>
 #include <errno.h>
