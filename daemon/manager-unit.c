@@ -270,14 +270,10 @@ static void on_repaired(const ApplyResult *result, bool changed, void *userdata)
 
 static int set_cgroup(Entry *e, const UnitInfo *u)
 {
-        Subject *s = e->r->target;
-        char *cgroup = strdup(u->cgroup);
+        int r = ledger_set_cgroup(e->manager->ledger, e->r, u->cgroup, u->cgroup_id);
 
-        if (!cgroup)
-                return -ENOMEM;
-        free(s->cgroup);
-        s->cgroup = cgroup;
-        s->cgroup_id = u->cgroup_id;
+        if (r < 0)
+                return r;
         bus_reservation_changed(e->manager, e->id, "ControlGroup");
         return manager_store(e);
 }

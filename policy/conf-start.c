@@ -36,6 +36,8 @@ static int start_make_refused(Rule *match, const char *path, unsigned line, cons
                      .n_uids = r->n_uids,
                      .gids = r->gids,
                      .n_gids = r->n_gids,
+                     .unknown_user = r->unknown_user,
+                     .unknown_group = r->unknown_group,
                      .deny = true,
                      .refused = strdup(reason),
                      .refused_line = line };

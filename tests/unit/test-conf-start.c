@@ -102,6 +102,11 @@ static void put_corpus(const char *file)
         write_bytes(FILE_BAD, text, n);
 }
 
+static int find_nobody(bool group, const char *name, uint32_t *ret, void *userdata)
+{
+        return -ENOENT;
+}
+
 START_TEST(rules)
 {
         _cleanup_free_ char *index = corpus("start/index"), *line = NULL;
@@ -120,6 +125,7 @@ START_TEST(rules)
                 ck_assert_int_eq(sscanf(line, "%127s %u %15s", file, &at, whom), 3);
                 put_corpus(file);
                 load();
+                ck_assert_int_eq(config_resolve_names(config, find_nobody, NULL, NULL), 0);
                 ck_assert_msg(config->n_rules == 3, "%s: %zu rules", file, config->n_rules);
                 ck_assert_ptr_null(config->rules[0]->refused);
                 ck_assert_msg(config->rules[1]->refused_line == at, "%s: line %u: %s", file,
@@ -152,6 +158,23 @@ START_TEST(whom_it_matches_is_kept)
         ck_assert_ptr_eq(rule_find(config->rules, config->n_rules, "cdm", &s), config->rules[0]);
         s.uid = 13;
         ck_assert_ptr_eq(rule_find(config->rules, config->n_rules, "cdm", &s), config->rules[1]);
+}
+END_TEST
+
+/* Its users and groups are looked up later: until then it may be meant for anybody. */
+START_TEST(whom_it_may_match_is_not_passed_over)
+{
+        static const char *const match[] = { "User=alice\n", "Group=staff\n", "User=alice\nGroup=staff\n" };
+
+        for (size_t i = 0; i < 3; i++) {
+                char text[128];
+
+                snprintf(text, sizeof(text), "[Match]\n%s[Grant]\nLimit=many\n", match[i]);
+                put(FILE_BAD, text);
+                put(FILE_AFTER, GOOD_RULE);
+                load();
+                assert_refused(find(), FILE_BAD, i == 2 ? 5 : 4, "*");
+        }
 }
 END_TEST
 
@@ -322,6 +345,7 @@ int main(void)
         const TTest *const tests[] = {
                 rules,
                 whom_it_matches_is_kept,
+                whom_it_may_match_is_not_passed_over,
                 files_that_cannot_be_believed,
                 a_folder_of_rules,
                 a_pool,

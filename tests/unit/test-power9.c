@@ -79,13 +79,13 @@ END_TEST
 
 int main(void)
 {
-        Suite *s = suite_create("power9");
-        TCase *c = tcase_create("read");
-
         if (access(FIXTURE, R_OK) < 0) {
                 printf("skipped: there is no %s\n", FIXTURE);
                 return 77;
         }
+        Suite *s = suite_create("power9");
+        TCase *c = tcase_create("read");
+
         tcase_add_checked_fixture(c, setup, teardown);
         tcase_set_timeout(c, 0); /* a tar file is unpacked, on a machine that may be busy */
         tcase_add_test(c, nodes_belong_to_gpus);
