@@ -18,6 +18,7 @@ struct Change {
         Manager *manager;
         char *tenant, *unit, *cgroup; /* of the reservation, like what follows: it may go meanwhile */
         uint64_t cgroup_id;
+        bool with_start; /* Static=: its unit may not have started yet */
         NodeSet nodes, base;
         ChangeTerms terms;
         TenantRead *read;
@@ -230,7 +231,7 @@ static void on_read(const TenantReading *now, void *userdata)
         Plan p;
 
         c->read = tenant_read_free(c->read);
-        bool unborn = now->error == -ENOENT && c->unit && c->cgroup_id == 0;
+        bool unborn = now->error == -ENOENT && c->unit && c->with_start && c->cgroup_id == 0;
         int k = now->error;
         if (unborn)
                 k = plan_unborn(c, now, &p);
@@ -259,6 +260,7 @@ static int change_copy(Change *c, const Reservation *r)
         c->cgroup_id = r->target->cgroup_id;
         c->nodes = reservation_nodes(r);
         c->base = r->base;
+        c->with_start = r->with_start;
         int k = string_copy(ledger_tenant_key(r->target), &c->tenant);
         if (k >= 0)
                 k = string_copy(r->target->unit, &c->unit);
