@@ -29,6 +29,8 @@
  * meanwhile, by fork or by allocation, is caught by the next pass. */
 
 #define CHUNK_PAGES       2048
+#define CHUNK_BYTES_MAX   (64ULL << 20)
+#define CHUNK_BYTES_MIN   (256ULL << 10)
 #define PASSES_MAX        3
 #define ENOUGH_BYTES      (64ULL << 20) /* the narrowing that follows moves that much quickly enough */
 #define PAGEMAP_WINDOW    4096          /* entries read at once */
@@ -93,6 +95,15 @@ static uint64_t now_usec(void)
 
         clock_gettime(CLOCK_MONOTONIC, &t);
         return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+}
+
+/* With Bandwidth= a chunk is what may be moved in a second, so that no pause is much longer than that: a drain
+ * that is not needed any more ends soon, and the pages leave evenly. */
+static uint64_t chunk_bytes_max(const DrainMove *m)
+{
+        if (m->bandwidth == 0 || m->bandwidth > CHUNK_BYTES_MAX)
+                return CHUNK_BYTES_MAX;
+        return m->bandwidth < CHUNK_BYTES_MIN ? CHUNK_BYTES_MIN : m->bandwidth;
 }
 
 /* After a chunk. Without a job there is nobody to give the thread back to. */
@@ -284,7 +295,7 @@ static int add_page(DrainMove *m, uint64_t address)
         Chunk *c = m->chunk;
 
         c->page[c->n++] = (void *)(uintptr_t)address;
-        return c->n == CHUNK_PAGES || c->n * c->page_bytes >= 64ULL << 20 ? flush_chunk(m) : 0;
+        return c->n == CHUNK_PAGES || c->n * c->page_bytes >= chunk_bytes_max(m) ? flush_chunk(m) : 0;
 }
 
 /* One window of a mapping's pagemap, from at_address on. Goes on behind the page after which it stopped. */

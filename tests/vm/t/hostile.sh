@@ -23,9 +23,9 @@ alive() {
 # serves WHAT: others are served meanwhile
 serves() {
         check "cdmd lives: $1" alive
-        check "root reserves meanwhile: $1" cdmctl request hbm 16M --unit train-a.service
-        check "and releases: $1" cdmctl release "$output"
-        check "another user looks at it: $1" vm_as bob 'cdmctl status'
+        check "root reserves meanwhile: $1" timeout 120 cdmctl request hbm 16M --unit train-a.service
+        check "and releases: $1" timeout 120 cdmctl release "$output"
+        check "another user looks at it: $1" timeout 120 runuser --login bob --command 'cdmctl status'
 }
 
 # done_with FILE: all calls have been answered

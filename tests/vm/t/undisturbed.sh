@@ -10,11 +10,11 @@ slow='train-slow-1 train-slow-2 train-slow-3 train-slow-4 train-slow-5'
 n_slow=5 # one more than threads that move pages
 new=/sys/fs/cgroup/newcomer
 
-# on_cdm UNIT: 30 MiB of it at least are on CDM nodes; off_cdm: hardly anything is
+# on_cdm UNIT MIB: so much of it at least is on CDM nodes; off_cdm: hardly anything is
 on_cdm() {
         local group
         group=$(vm_cgroup "$1.service")
-        [ $(($(vm_node_bytes "$group" 2) + $(vm_node_bytes "$group" 3))) -ge $((30 << 20)) ]
+        [ $(($(vm_node_bytes "$group" 2) + $(vm_node_bytes "$group" 3))) -ge $(($2 << 20)) ]
 }
 off_cdm() {
         local group
@@ -50,14 +50,14 @@ site_up
 systemd-run --quiet --unit=train-quick sleep infinity
 ids=
 for unit in $slow; do
-        vm_eat "$unit" 0 32M
-        ids="$ids $(cdmctl request hbm 40M --unit "$unit.service" --migrate)"
-        check "$unit has its memory on CDM nodes" wait_for 60 on_cdm "$unit"
+        vm_eat "$unit" 0 250M
+        ids="$ids $(cdmctl request hbm 260M --unit "$unit.service" --migrate)"
+        check "$unit has its memory on CDM nodes" wait_for 60 on_cdm "$unit" 240
 done
 
-# Slow: a chunk of 8 MiB is followed by a pause of minutes.
+# Four minutes for each.
 mkdir -p /etc/cdm
-printf '[Drain]\nBandwidth=40K\n' >/etc/cdm/cdmd.conf
+printf '[Drain]\nBandwidth=1M\n' >/etc/cdm/cdmd.conf
 check "drains are slowed down" cdmctl reload
 for id in $ids; do
         release "$id"
@@ -71,7 +71,7 @@ check "a cgroup that appears is fenced" wait_for 300 mems_of $new 0-1
 check "who has what is told" timeout 300 cdmctl who
 is "all of those drains still run" "$(n_draining)" "$n_slow"
 
-# A pause ends as soon as nobody needs the drain any more.
+# A drain ends soon when its unit does.
 # shellcheck disable=SC2086 # several
 systemctl stop $slow
 check "what has ended drains no more" wait_for 300 site_gone
@@ -81,7 +81,7 @@ printf '[Drain]\nBandwidth=0\n' >/etc/cdm/cdmd.conf
 check "drains are fast again" cdmctl reload
 vm_eat train-slow-1 0 32M
 id=$(cdmctl request hbm 40M --unit train-slow-1.service --migrate)
-check "train-slow-1 is there once more" wait_for 60 on_cdm train-slow-1
+check "train-slow-1 is there once more" wait_for 60 on_cdm train-slow-1 30
 printf '[Drain]\nBandwidth=16M\n' >/etc/cdm/cdmd.conf
 check "drains are slowed down a little" cdmctl reload
 check "a drain with pauses moves all pages" cdmctl release "$id"
