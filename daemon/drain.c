@@ -30,7 +30,7 @@
 
 #define CHUNK_PAGES       2048
 #define CHUNK_BYTES_MAX   (64ULL << 20)
-#define CHUNK_BYTES_MIN   (256ULL << 10)
+#define CHUNK_BYTES_MIN   (4ULL << 20)
 #define PASSES_MAX        3
 #define ENOUGH_BYTES      (64ULL << 20) /* the narrowing that follows moves that much quickly enough */
 #define PAGEMAP_WINDOW    4096          /* entries read at once */
@@ -97,8 +97,9 @@ static uint64_t now_usec(void)
         return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
 }
 
-/* With Bandwidth= a chunk is what may be moved in a second, so that no pause is much longer than that: a drain
- * that is not needed any more ends soon, and the pages leave evenly. */
+/* With Bandwidth= a chunk is what may be moved in a second, so that pauses are short: a drain that is not needed
+ * any more ends soon, and the pages leave evenly. No less than two huge pages, which the kernel moves whole
+ * where one page of them is asked for: the rest of them would not be counted. */
 static uint64_t chunk_bytes_max(const DrainMove *m)
 {
         if (m->bandwidth == 0 || m->bandwidth > CHUNK_BYTES_MAX)
