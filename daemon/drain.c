@@ -31,6 +31,7 @@
 #define CHUNK_PAGES       2048
 #define CHUNK_BYTES_MAX   (64ULL << 20)
 #define CHUNK_BYTES_MIN   (4ULL << 20)
+#define HUGE_PAGE_BYTES   (2ULL << 20) /* the smallest that is common */
 #define PASSES_MAX        3
 #define ENOUGH_BYTES      (64ULL << 20) /* the narrowing that follows moves that much quickly enough */
 #define PAGEMAP_WINDOW    4096          /* entries read at once */
@@ -291,12 +292,16 @@ static int flush_chunk(DrainMove *m)
         return keep_bandwidth(m, tried * c->page_bytes, started_usec);
 }
 
+/* A chunk ends where a huge page does, since the kernel moves such a page whole. */
 static int add_page(DrainMove *m, uint64_t address)
 {
         Chunk *c = m->chunk;
+        bool is_large = c->n * c->page_bytes >= chunk_bytes_max(m);
 
         c->page[c->n++] = (void *)(uintptr_t)address;
-        return c->n == CHUNK_PAGES || c->n * c->page_bytes >= chunk_bytes_max(m) ? flush_chunk(m) : 0;
+        if (c->n < CHUNK_PAGES && !(is_large && (address + c->page_bytes) % HUGE_PAGE_BYTES == 0))
+                return 0;
+        return flush_chunk(m);
 }
 
 /* One window of a mapping's pagemap, from at_address on. Goes on behind the page after which it stopped. */
