@@ -3,10 +3,6 @@
 /* The moment at which decide() judges: what was observed of the nodes last (usage.h), and everything else as
  * it is now. No file is read here, so a look has to be asked for before. */
 
-#include <unistd.h>
-
-#include "daemon/cgroup.h"
-#include "daemon/manager-buffer.h"
 #include "daemon/manager.h"
 #include "daemon/usage.h"
 
@@ -43,19 +39,4 @@ int manager_look(Manager *m, const char *cgroup, usage_done_t done, void *userda
         NodeSet with_cpu = topology_cpu_nodes(m->topology);
 
         return usage_look(m->usage, &m->pools->cdm, cgroup, &with_cpu, done, userdata, ret);
-}
-
-uint64_t manager_reservation_used(Manager *m, const Reservation *r)
-{
-        uint64_t sum = buffers_bytes(m->buffers, r->id, -1, true), id;
-        NodeSet nodes = reservation_nodes(r);
-        uint64_t bytes = 0;
-
-        int fd = r->target->cgroup ? cgroup_open(r->target->cgroup, &id) : -1;
-        if (fd < 0)
-                return sum;
-        if (cgroup_sum_numa(fd, &nodes, numa_bytes_sum, &bytes) < 0)
-                bytes = 0;
-        close(fd);
-        return sum + bytes;
 }

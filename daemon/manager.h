@@ -285,7 +285,6 @@ Snapshot manager_snapshot_to_show(Manager *m, const Pool *pool);
 int manager_look(Manager *m, const char *cgroup,
                  void (*done)(int error, const UsageTarget *, void *userdata), void *userdata,
                  UsageLook **ret);
-uint64_t manager_reservation_used(Manager *m, const Reservation *r); /* its buffers included */
 
 /* manager-change.c. To be called within a turn of the tenant: makes its cgroup follow the ledger. */
 typedef struct ChangeTerms {
