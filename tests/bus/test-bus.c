@@ -503,14 +503,6 @@ static uint64_t drift_repaired(void)
         return n;
 }
 
-/* The file comes to say so. What the kernel tells of one write can come after the next one. */
-static void await(const char *path, const char *text)
-{
-        for (int i = 0; i < 400 && strcmp(world_get(&w, path), text) != 0; i++)
-                usleep(50000);
-        ck_assert_str_eq(world_get(&w, path), text);
-}
-
 START_TEST(what_others_change_is_set_again)
 {
         uint32_t id = grant_db(GIB / 2);
@@ -523,7 +515,7 @@ START_TEST(what_others_change_is_set_again)
         ck_assert_str_eq(world_get(&w, DB_MEMS), "0-2");
         world_put(&w, DB_MEMS, "1\n"); /* a smaller set of ordinary nodes is respected */
         world_wait_event(&w, "drift", 0);
-        await(DB_MEMS, "1-2");
+        world_wait_file(&w, DB_MEMS, "1-2");
         ck_assert_uint_eq(drift_repaired(), 3);
         ck_assert_str_eq(world_reservation(&w, id, "State"), "active");
 
@@ -1014,14 +1006,6 @@ START_TEST(kernel_memory_and_exempt_units_are_no_intruders)
 }
 END_TEST
 
-/* A cgroup that follows by itself: the file may be read while it is written. */
-static void assert_becomes(const char *path, const char *expected)
-{
-        for (int i = 0; i < 300 && strcmp(world_get(&w, path), expected) != 0; i++)
-                usleep(100000);
-        ck_assert_str_eq(world_get(&w, path), expected);
-}
-
 /* Nodes 2 and 3 have no memory any more; awaited: they may come back. */
 static void take_nodes(bool awaited)
 {
@@ -1065,7 +1049,7 @@ START_TEST(the_fence_stays_where_nodes_may_come)
         assert_fence_is("closed");
         ck_assert_str_ne(world_get(&w, "/run/systemd/system/service.d/10-cdmd-fence.conf"), "");
         ck_assert_str_eq(world_reservation(&w, id, "State"), "degraded");
-        assert_becomes(DB_MEMS, "0-1");
+        world_wait_file(&w, DB_MEMS, "0-1");
         /* Nothing of that is forgotten, and it is promised to nobody else. */
         world_kill_cdmd(&w, SIGKILL);
         world_start_cdmd(&w);
@@ -1079,7 +1063,7 @@ START_TEST(the_fence_stays_where_nodes_may_come)
         reload();
         world_wait_event(&w, "restored", id);
         ck_assert_str_eq(world_reservation(&w, id, "State"), "active");
-        assert_becomes(DB_MEMS, "0-2");
+        world_wait_file(&w, DB_MEMS, "0-2");
 }
 END_TEST
 
@@ -1092,7 +1076,7 @@ START_TEST(a_node_that_shrinks_degrades)
                   "Node 2 MemTotal: 524288 kB\nNode 2 MemFree: 524288 kB\n");
         reload();
         ck_assert_str_eq(world_reservation(&w, id, "State"), "degraded");
-        assert_becomes(DB_MEMS, "0-2");
+        world_wait_file(&w, DB_MEMS, "0-2");
         ck_assert_int_eq(world_release(w.client, id), 0);
         world_wait_event(&w, "released", id);
 }
@@ -1124,7 +1108,7 @@ START_TEST(a_drained_node_is_nobodys)
 
         ck_assert_int_ge(call_node("DrainNode", 2, &first), 0);
         assert_left(first, 0);
-        assert_becomes(DB_MEMS, "0-1");
+        world_wait_file(&w, DB_MEMS, "0-1");
         ck_assert_str_eq(world_reservation(&w, id, "State"), "degraded");
         get_u64("/org/cdmd1/pool/cdm", CDM_INTERFACE_POOL, "Available", &available);
         ck_assert_uint_eq(available, 2 * GIB - (UINT64_C(64) << 20));
@@ -1136,7 +1120,7 @@ START_TEST(a_drained_node_is_nobodys)
         world_kill_cdmd(&w, SIGKILL);
         world_start_cdmd(&w);
         ck_assert_str_eq(world_reservation(&w, id, "State"), "degraded");
-        assert_becomes(DB_MEMS, "0-1");
+        world_wait_file(&w, DB_MEMS, "0-1");
         ck_assert_int_ge(call_node("DrainNode", 2, &second), 0);
         world_put(&w, "/sys/fs/cgroup/system.slice/memory.numa_stat",
                   "anon N0=0 N2=0\nfile N0=0 N2=8388608\n");
@@ -1144,7 +1128,7 @@ START_TEST(a_drained_node_is_nobodys)
         assert_left(third, 8 << 20);
         ck_assert_int_ge(call_node("UndrainNode", 2, NULL), 0);
         world_wait_event(&w, "restored", id);
-        assert_becomes(DB_MEMS, "0-2");
+        world_wait_file(&w, DB_MEMS, "0-2");
         ck_assert_str_eq(world_reservation(&w, id, "State"), "active");
 }
 END_TEST
@@ -1222,9 +1206,8 @@ START_TEST(a_leaky_fence_is_looked_at_again)
                                             "/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager",
                                             "Reload", NULL, NULL, NULL),
                          0);
-        for (int i = 0; i < 400 && !fence_is("closed"); i++)
-                usleep(50000);
-        assert_fence_is("closed");
+        while (!fence_is("closed"))
+                usleep(20000);
 }
 END_TEST
 

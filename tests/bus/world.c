@@ -69,6 +69,13 @@ const char *world_get(World *w, const char *path)
         return text;
 }
 
+void world_wait_file(World *w, const char *path, const char *text)
+{
+        for (int i = 0; i < 15000 && strcmp(world_get(w, path), text) != 0; i++)
+                usleep(20000);
+        ck_assert_str_eq(world_get(w, path), text);
+}
+
 /* Starts a program; *ret_out gets its stdout when it is not NULL. */
 static pid_t spawn(World *w, int *ret_out, const char *const *argv)
 {

@@ -32,6 +32,8 @@ void world_stop(World *w);
 void world_put(World *w, const char *path, const char *text);
 /* "" when there is no such file; valid until the next call. */
 const char *world_get(World *w, const char *path);
+/* Waits until the first line of the file is text; fails after five minutes. */
+void world_wait_file(World *w, const char *path, const char *text);
 
 /* Without waiting for cdmd to be ready. */
 void world_spawn_cdmd(World *w);
