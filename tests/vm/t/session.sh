@@ -1,5 +1,6 @@
 #!/bin/bash
 # Ordinary users: what they run in login sessions and below user@.service is fenced, and `cdmctl run` works from both.
+# suites: trixie
 # shellcheck source=tests/vm/lib.sh
 . /usr/lib/cdmd-vm/lib.sh
 # shellcheck source=tests/vm/guest/site.sh
