@@ -566,6 +566,32 @@ START_TEST(what_others_open_is_closed_again)
 }
 END_TEST
 
+START_TEST(what_others_write_is_read_by_a_worker)
+{
+        char path[256], later[256];
+        uint64_t n;
+
+        snprintf(path, sizeof(path), "%s" TRAIN "/cpuset.mems.effective", w.root);
+        snprintf(later, sizeof(later), "%s/later", w.root);
+        world_put(&w, "/later", "0-3\n");
+        ck_assert_int_eq(unlink(path), 0);
+        ck_assert_int_eq(mkfifo(path, 0644), 0);
+        world_put(&w, TRAIN "/cpuset.mems", "0-3\n");
+        /* Returns when cdmd has opened it. */
+        int fd = open(path, O_WRONLY | O_CLOEXEC);
+        ck_assert_int_ge(fd, 0);
+        get_u64("/org/cdmd1/pool/cdm", CDM_INTERFACE_POOL, "Reserved", &n);
+        ck_assert_uint_eq(drift_repaired(), 0);
+        ck_assert_int_eq(rename(later, path), 0);
+        ck_assert_int_eq(write(fd, "0-3\n", 4), 4);
+        close(fd);
+        world_wait_event(&w, "drift", 0);
+        ck_assert_str_ne(world_reason, "");
+        ck_assert_str_eq(world_get(&w, TRAIN "/cpuset.mems"), "0-1");
+        ck_assert_uint_eq(drift_repaired(), 1);
+}
+END_TEST
+
 /* Killed after it wrote files that leave more to everyone, before systemd had followed. */
 START_TEST(a_change_of_the_fence_that_was_interrupted_goes_on)
 {
@@ -1986,6 +2012,7 @@ int main(void)
         tcase_add_test(t, our_own_questions_are_no_news);
         tcase_add_test(t, what_others_change_is_set_again);
         tcase_add_test(t, what_others_open_is_closed_again);
+        tcase_add_test(t, what_others_write_is_read_by_a_worker);
         tcase_add_test(t, a_change_of_the_fence_that_was_interrupted_goes_on);
         tcase_add_test(t, a_systemd_that_is_busy_is_asked_again);
         tcase_add_test(t, a_bad_file_keeps_the_policy);
