@@ -796,6 +796,43 @@ START_TEST(residue_keeps_its_bytes)
 }
 END_TEST
 
+/* The drain waits until another grant to its unit has ended; the fence is closed anew meanwhile. */
+START_TEST(a_reload_leaves_open_what_still_drains)
+{
+        uint32_t id = grant_db(GIB / 2);
+        sd_bus_message *reply = NULL;
+        sd_bus_slot *slot;
+
+        world_steer(&w, "Hold", 1);
+        ck_assert_int_ge(sd_bus_call_method_async(w.client, &slot, CDM_BUS_NAME, CDM_PATH,
+                                                  CDM_INTERFACE_MANAGER, "Request", keep_reply, &reply,
+                                                  "sta{sv}", "cdm", GIB / 4, 2, "unit", "s", "db.service",
+                                                  CDM_OPTION_NODES, "s", "3"),
+                         0);
+        while (world_steer(&w, "Hold", 1) == 0)
+                ;
+        ck_assert_int_ge(sd_bus_call_method(w.client, CDM_BUS_NAME, "/org/cdmd1/reservation/1",
+                                            CDM_INTERFACE_RESERVATION, "Release", NULL, NULL, NULL),
+                         0);
+        ck_assert_str_eq(world_reservation(&w, id, "State"), "draining");
+        ck_assert_int_ge(sd_bus_call_method(w.client, CDM_BUS_NAME, CDM_PATH, CDM_INTERFACE_MANAGER,
+                                            "Reload", NULL, NULL, NULL),
+                         0);
+        ck_assert_str_eq(world_reservation(&w, id, "State"), "draining");
+        ck_assert_str_eq(world_get(&w, DB_MEMS), "0-3");
+        world_wait_event(&w, "fence-closed", 0);
+        world_steer(&w, "Hold", 0);
+        world_wait_event(&w, "released", id);
+        while (!reply)
+                if (sd_bus_process(w.client, NULL) == 0)
+                        sd_bus_wait(w.client, UINT64_MAX);
+        ck_assert(!sd_bus_message_is_method_error(reply, NULL));
+        ck_assert_str_eq(world_get(&w, DB_MEMS), "0-1,3");
+        sd_bus_message_unref(reply);
+        sd_bus_slot_unref(slot);
+}
+END_TEST
+
 #define DB_NUMA "/sys/fs/cgroup/system.slice/db.service/memory.numa_stat"
 
 static uint64_t size_of(uint32_t id)
@@ -2024,6 +2061,7 @@ int main(void)
         tcase_add_test(t, a_reload_waits_for_names);
         tcase_add_test(t, a_reload_after_a_bad_start);
         tcase_add_test(t, residue_keeps_its_bytes);
+        tcase_add_test(t, a_reload_leaves_open_what_still_drains);
         tcase_add_test(t, excess_on_a_node_that_is_kept_is_residue);
         tcase_add_test(t, spare_room_is_no_residue);
         tcase_add_test(t, without_excess_a_release_is_done_at_once);
