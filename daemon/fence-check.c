@@ -172,17 +172,9 @@ static void report(FenceCheck *c, bool is_open)
         finish(c);
 }
 
-/* CDM nodes that are open to it and that it has no promise of, of whatever kind. */
 static NodeSet open_of(const Fence *f, const FenceLeaf *leaf)
 {
-        NodeSet open = fence_leaf_open(leaf, f->config, f->pools, f->context.ledger), promised;
-
-        promised = NODESET_EMPTY;
-        NODESET_FOREACH (node, &open)
-                if ((leaf->unit && ledger_tenant_bytes(f->context.ledger, leaf->unit, node) > 0) ||
-                    ledger_tenant_bytes(f->context.ledger, leaf->path, node) > 0)
-                        nodeset_add(&promised, node);
-        return nodeset_subtract(&open, &promised);
+        return fence_leaf_open(leaf, f->config, f->pools, f->context.ledger);
 }
 
 /* Nodes that drain for somebody else's sake stay for now. */

@@ -95,11 +95,16 @@ static void leaf_job_done(int result, void *userdata)
                 fence_step_narrow(f);
 }
 
-/* What the leaf shall have. The ledger is newer than the reading: what was granted since stays. */
+/* What the leaf shall have. The ledger is newer than the reading: what was granted since stays, and what
+ * drains stays where it is open. */
 static NodeSet leaf_target(const Fence *f, const FenceLeaf *leaf)
 {
         NodeSet reserved = fence_leaf_reserved(leaf, f->context.ledger),
+                kept = fence_leaf_promised(leaf, &f->pools->cdm, f->context.ledger),
                 ordinary = fence_unit_ordinary(leaf->unit, f->config, f->pools);
+
+        kept = nodeset_intersect(&kept, &leaf->mems);
+        reserved = nodeset_union(&reserved, &kept);
 
         if (fence_leaf_is_free(f, leaf))
                 return nodeset_union(&f->pools->ordinary, &f->pools->cdm);
@@ -141,16 +146,12 @@ static void leaf_job_start(Fence *f, const FenceLeaf *leaf, const NodeSet *from,
  * has one, and is drained by whoever ended it. */
 static NodeSet intruding(const Fence *f, const FenceLeaf *leaf)
 {
-        NodeSet nodes = NODESET_EMPTY;
+        NodeSet promised;
 
         if (!leaf->unit || fence_unit_is_exempt(leaf->unit, f->config))
-                return nodes;
-        NODESET_FOREACH (node, &leaf->held) {
-                if (ledger_tenant_bytes(f->context.ledger, leaf->unit, node) == 0 &&
-                    ledger_tenant_bytes(f->context.ledger, leaf->path, node) == 0)
-                        nodeset_add(&nodes, node);
-        }
-        return nodes;
+                return NODESET_EMPTY;
+        promised = fence_leaf_promised(leaf, &leaf->held, f->context.ledger);
+        return nodeset_subtract(&leaf->held, &promised);
 }
 
 void fence_step_drain(Fence *f)

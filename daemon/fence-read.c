@@ -42,13 +42,13 @@ bool fence_leaf_is_held_back(const Fence *f, const FenceLeaf *leaf)
 
 bool fence_leaf_is_outdated(const Fence *f, const FenceLeaf *leaf)
 {
-        NodeSet reserved, base;
+        NodeSet promised, base;
 
         if (!leaf->unit || !leaf->has_cpuset || nodeset_is_empty(&f->before) ||
             nodeset_equal(&f->before, &f->pools->ordinary))
                 return false;
-        reserved = fence_leaf_reserved(leaf, f->context.ledger);
-        base = nodeset_subtract(&leaf->mems, &reserved);
+        promised = fence_leaf_promised(leaf, &f->pools->cdm, f->context.ledger);
+        base = nodeset_subtract(&leaf->mems, &promised);
         return nodeset_equal(&base, &f->before);
 }
 

@@ -233,6 +233,29 @@ NodeSet fence_leaf_reserved(const FenceLeaf *leaf, const Ledger *ledger)
         return nodes;
 }
 
+NodeSet fence_tenant_promised(const char *tenant, const NodeSet *cdm, const Ledger *ledger)
+{
+        NodeSet nodes = ledger_tenant_nodes(ledger, tenant);
+
+        NODESET_FOREACH (node, cdm)
+                if (ledger_tenant_bytes(ledger, tenant, node) > 0)
+                        nodeset_add(&nodes, node);
+        return nodes;
+}
+
+NodeSet fence_leaf_promised(const FenceLeaf *leaf, const NodeSet *cdm, const Ledger *ledger)
+{
+        NodeSet nodes = fence_tenant_promised(leaf->path, cdm, ledger);
+
+        nodes = nodeset_union(&nodes, &leaf->promised);
+        if (leaf->unit) {
+                NodeSet of_unit = fence_tenant_promised(leaf->unit, cdm, ledger);
+
+                nodes = nodeset_union(&nodes, &of_unit);
+        }
+        return nodes;
+}
+
 /* Is `unit` an instance of `name`, as job@7.service is of job@.service? */
 static bool is_instance(const char *unit, const char *name)
 {
@@ -258,14 +281,14 @@ bool fence_unit_is_exempt(const char *unit, const Config *config)
 NodeSet fence_leaf_open(const FenceLeaf *leaf, const Config *config, const PoolSet *pools,
                         const Ledger *ledger)
 {
-        NodeSet reserved, open;
+        NodeSet promised, open;
 
         /* A unit that gets its exemption and cannot be read back is none of the fence's business. */
         if (fence_unit_is_exempt(leaf->unit, config))
                 return NODESET_EMPTY;
-        reserved = fence_leaf_reserved(leaf, ledger);
         open = nodeset_intersect(&leaf->effective, &pools->cdm);
-        return nodeset_subtract(&open, &reserved);
+        promised = fence_leaf_promised(leaf, &open, ledger);
+        return nodeset_subtract(&open, &promised);
 }
 
 NodeSet fence_unit_ordinary(const char *unit, const Config *config, const PoolSet *pools)

@@ -50,9 +50,13 @@ int fence_leaf_name(FenceLeaf *leaf);
 
 /* CDM nodes that reservations open to the leaf. */
 NodeSet fence_leaf_reserved(const FenceLeaf *leaf, const Ledger *ledger);
+/* Of the nodes cdm those that a tenant, or a leaf, has a promise of: they are reserved, or a reservation that
+ * drains (or whose node is shut) still holds bytes there, and whoever ended it closes them. */
+NodeSet fence_tenant_promised(const char *tenant, const NodeSet *cdm, const Ledger *ledger);
+NodeSet fence_leaf_promised(const FenceLeaf *leaf, const NodeSet *cdm, const Ledger *ledger);
 /* Does the configuration (or being cdmd) lift the fence for the unit? */
 bool fence_unit_is_exempt(const char *unit, const Config *config);
-/* The CDM nodes that are open to the leaf without a reservation; empty for exempt units. */
+/* The CDM nodes that are open to the leaf without a promise; empty for exempt units. */
 NodeSet fence_leaf_open(const FenceLeaf *leaf, const Config *config, const PoolSet *pools,
                         const Ledger *ledger);
 /* The ordinary nodes that the configuration leaves to the unit (NULL: to none in particular): those that

@@ -77,6 +77,8 @@ libdaemon_la_SOURCES = \
 	daemon/identity-unit.h \
 	daemon/identity.c \
 	daemon/identity.h \
+	daemon/leaf-reader.c \
+	daemon/leaf-reader.h \
 	daemon/log.c \
 	daemon/log.h \
 	daemon/manager-buffer-internal.h \

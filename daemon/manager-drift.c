@@ -8,8 +8,9 @@
  *   events that were lost                         everything is
  *
  * Who wrote is never asked, what is there is compared with what shall be there: so cdmd's own writes, and
- * systemd's echo of them, are no drift. A look at one cgroup reads one or two files of it. Everything is
- * looked at on a worker, once at a time; a reload that comes meanwhile makes it happen once more. */
+ * systemd's echo of them, are no drift. A look at one cgroup reads one or two files of it, and is
+ * leaf-reader.c's. Everything is looked at once at a time; a reload that comes meanwhile makes it happen once
+ * more. Both are read on a worker. */
 
 #include <errno.h>
 #include <stdio.h>
@@ -94,29 +95,6 @@ char *manager_drift_reason(Manager *m, const char *unit, const NodeSet *found)
         return r < 0 ? NULL : text;
 }
 
-/* The unit's cgroup, where the path is below one. Not its bytes: those take the kernel longer than the event
- * loop shall wait. -ENOENT: it is gone, or nothing is restricted there. */
-static int read_leaf(const char *path, FenceLeaf *leaf)
-{
-        int fd, r;
-
-        leaf->path = strdup(path);
-        if (!leaf->path)
-                return -ENOMEM;
-        r = fence_leaf_name(leaf);
-        if (r < 0)
-                return r;
-        fd = cgroup_open(leaf->unit_path ? leaf->unit_path : path, &leaf->id);
-        if (fd < 0)
-                return fd;
-        r = cgroup_read_mems(fd, &leaf->mems);
-        if (r >= 0)
-                r = cgroup_read_effective(fd, &leaf->effective);
-        close(fd);
-        leaf->has_cpuset = r >= 0;
-        return r;
-}
-
 static const char *key_of(const FenceLeaf *leaf)
 {
         return leaf->unit_path ? leaf->unit_path : leaf->path;
@@ -150,26 +128,87 @@ static void look_at_leaf(Manager *m, const FenceLeaf *leaf)
         }
 }
 
-void manager_drift_leaf(Manager *m, const char *path)
+static void check_leaf(Manager *m, const char *path)
 {
-        _cleanup_(fence_leaf_clear) FenceLeaf leaf = { 0 };
-        const char *tenant;
+        int r = fence_check(m->fence, path, manager_monotonic_usec(), false);
 
-        if (!can_look(m))
-                return;
-        int r = read_leaf(path, &leaf);
-        if (r < 0 && leaf.path)
-                manager_place_forget(m, key_of(&leaf));
-        if (r < 0 || fence_leaf_is_slice(&leaf))
-                return;
-        if (!leaf.unit)
-                leaf.promised = foreign_nodes(m->foreign, path);
-        tenant = tenant_of(m, &leaf);
+        if (r < 0)
+                log_error("Cannot look at %s: %s. `cdmctl reload` looks at all control groups.", path,
+                          strerror(-r));
+}
+
+/* What has a reservation is looked at within its tenant's turn. */
+static bool look_as_tenant(Manager *m, const FenceLeaf *leaf)
+{
+        const char *tenant = tenant_of(m, leaf);
+
         if (tenant) {
-                manager_place_forget(m, key_of(&leaf));
+                manager_place_forget(m, key_of(leaf));
                 manager_drift_tenant(m, tenant);
-        } else
-                look_at_leaf(m, &leaf);
+        }
+        return tenant;
+}
+
+static void judge_reading(Manager *m, LeafReading *reading)
+{
+        FenceLeaf *leaf = &reading->leaf;
+
+        if (reading->error == -ENOMEM)
+                log_error("Cannot look at %s: %s. `cdmctl reload` looks at all control groups.", leaf->path,
+                          strerror(ENOMEM));
+        if (reading->error < 0) {
+                manager_place_forget(m, key_of(leaf));
+                return;
+        }
+        if (!leaf->unit)
+                leaf->promised = foreign_nodes(m->foreign, leaf->path);
+        if (!look_as_tenant(m, leaf))
+                look_at_leaf(m, leaf);
+}
+
+static void on_leaf_read(LeafReading *reading, void *userdata)
+{
+        const char *path = reading->leaf.path;
+        Manager *m = userdata;
+
+        /* It shows what has been repaired meanwhile. */
+        if (reading->usec <= manager_place_repaired_usec(m, key_of(&reading->leaf))) {
+                manager_drift_leaf(m, path, reading->check);
+                return;
+        }
+        if (can_look(m))
+                judge_reading(m, reading);
+        if (reading->check)
+                check_leaf(m, path);
+}
+
+/* Does its name say that nothing is to be read of it? */
+static bool is_known_by_name(Manager *m, const char *path)
+{
+        _cleanup_(fence_leaf_clear) FenceLeaf leaf = { .path = strdup(path) };
+
+        if (!leaf.path || fence_leaf_name(&leaf) < 0)
+                return false;
+        return fence_leaf_is_slice(&leaf) || look_as_tenant(m, &leaf);
+}
+
+void manager_drift_leaf(Manager *m, const char *path, bool check)
+{
+        int r = 0;
+
+        if (can_look(m) && !is_known_by_name(m, path)) {
+                if (!m->leaf_reader)
+                        r = leaf_reader_new(m->worker, on_leaf_read, m, &m->leaf_reader);
+                if (r >= 0)
+                        r = leaf_reader_add(m->leaf_reader, path, check);
+                if (r >= 0)
+                        return;
+                log_debug("Cannot look at %s alone (%s), looking at all control groups.", path,
+                          strerror(-r));
+                manager_drift_look(m);
+        }
+        if (check)
+                check_leaf(m, path);
 }
 
 void manager_drift_repaired(const FenceRepair *repair, void *userdata)
@@ -282,7 +321,7 @@ static void judge(Manager *m, const FenceScan *scan)
                 if (tenant && (!nodeset_is_empty(&missing) || !nodeset_is_empty(&open)))
                         manager_drift_tenant(m, tenant);
                 else if (!tenant && !nodeset_is_empty(&open) && leaf->has_cpuset)
-                        manager_drift_leaf(m, leaf->path);
+                        manager_drift_leaf(m, leaf->path, false);
         }
         if (is_tighter(m, scan))
                 manager_fence(m);
@@ -493,6 +532,7 @@ void manager_drift_free(Manager *m)
                 job_cancel(m->leaf_look->job);
                 m->leaf_look = NULL;
         }
+        m->leaf_reader = leaf_reader_free(m->leaf_reader);
         manager_tenant_looks_free(m);
         manager_places_free(m);
 }

@@ -121,7 +121,7 @@ static void look_again(Place *p)
                 manager_drift_tenant(p->manager, p->key);
                 break;
         case PLACE_LEAF:
-                manager_drift_leaf(p->manager, p->key);
+                manager_drift_leaf(p->manager, p->key, false);
                 break;
         case PLACE_DROPINS:
                 manager_drift_drop_ins(p->manager);
@@ -222,8 +222,17 @@ void manager_place_repaired(Manager *m, const char *key)
 {
         Place *p = place_find(m, key);
 
-        if (p)
-                p->repairing = false;
+        if (!p)
+                return;
+        p->repairing = false;
+        p->repaired_usec = manager_monotonic_usec();
+}
+
+uint64_t manager_place_repaired_usec(Manager *m, const char *key)
+{
+        Place *p = place_find(m, key);
+
+        return p ? p->repaired_usec : 0;
 }
 
 const char *manager_place_reason(Manager *m, const char *key)

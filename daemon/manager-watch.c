@@ -34,8 +34,7 @@ static int on_grace(sd_event_source *source, uint64_t usec, void *userdata)
         m->grace = sd_event_source_disable_unref(m->grace);
         for (size_t i = 0; i < m->due.n; i++) {
                 /* As after a write, which tells why; then what that leaves alone, as slices. */
-                manager_drift_leaf(m, m->due.names[i]);
-                check(m, m->due.names[i], false);
+                manager_drift_leaf(m, m->due.names[i], true);
         }
         fence_names_clear(&m->due);
         m->due = m->fresh;
@@ -94,7 +93,7 @@ static void on_watch(WatchEvent event, const char *path, void *userdata)
                 if (foreign_top(path) > 0 && ledger_tenant_count(m->ledger, path) == 0)
                         check(m, path, false);
                 else
-                        manager_drift_leaf(m, path);
+                        manager_drift_leaf(m, path, false);
                 break;
         case WATCH_LOST:
                 manager_drift_look(m);

@@ -44,6 +44,7 @@
 #include "daemon/fence.h"
 #include "daemon/hotplug.h"
 #include "daemon/identity.h"
+#include "daemon/leaf-reader.h"
 #include "daemon/peers.h"
 #include "daemon/names.h"
 #include "daemon/rule-names.h"
@@ -206,7 +207,8 @@ struct Manager {
         TenantLook *looks;
         sd_event_source *look_soon; /* at everything */
         LeafLook *leaf_look;
-        bool look_wanted; /* at everything, when that is possible again */
+        LeafReader *leaf_reader; /* NULL: nothing was heard of yet */
+        bool look_wanted;        /* at everything, when that is possible again */
         bool systemd_reloading;
         sd_event_source *drop_ins[16]; /* inotify */
         UnitCall *drop_ins_asked;
@@ -466,8 +468,8 @@ void manager_drift_look(Manager *m);
 /* What systemd says around a daemon-reload ("reloading", "reloaded"). */
 void manager_drift_systemd(Manager *m, const char *state);
 /* A cgroup of which something was heard, such as that somebody, perhaps cdmd itself, wrote its cpuset.mems.
- */
-void manager_drift_leaf(Manager *m, const char *path);
+ * It is read soon. check: fence_check() is called as well, afterwards, so that the cause of a drift is known. */
+void manager_drift_leaf(Manager *m, const char *path, bool check);
 void manager_drift_drop_ins(Manager *m);
 /* The fence is as it shall be: what was noticed while that was worked on is looked at now. */
 void manager_drift_settled(Manager *m);
@@ -489,14 +491,16 @@ struct Place {
         PlaceKind kind;
         char *key; /* tenant, cgroup, or "drop-ins of the fence" */
         Fight fight;
-        char *reason;   /* what was found the last time, and by whom */
-        bool repairing; /* a leaf: the fence has been asked to close it */
+        char *reason;           /* what was found the last time, and by whom */
+        bool repairing;         /* a leaf: the fence has been asked to close it */
+        uint64_t repaired_usec; /* when the fence last did; CLOCK_MONOTONIC, 0: never */
         sd_event_source *timer;
         UT_hash_handle hh;
 };
 /* After a look at it, what is to be done. reason: what is not as wanted; NULL when it is. */
 FightAction manager_place_look(Manager *m, PlaceKind kind, const char *key, const char *reason);
 void manager_place_repaired(Manager *m, const char *key);
+uint64_t manager_place_repaired_usec(Manager *m, const char *key);
 /* It was to be repaired, and could not be. */
 void manager_place_failed(Manager *m, const char *key);
 /* It is not there any more. */

@@ -36,6 +36,7 @@ unit_tests = \
 	tests/unit/test-generator \
 	tests/unit/test-holders \
 	tests/unit/test-json \
+	tests/unit/test-leaf-reader \
 	tests/unit/test-lease \
 	tests/unit/test-ledger \
 	tests/unit/test-memory \

@@ -558,6 +558,32 @@ START_TEST(what_others_open_is_closed_again)
 }
 END_TEST
 
+START_TEST(what_others_write_is_read_by_a_worker)
+{
+        char path[256], later[256];
+        uint64_t n;
+
+        snprintf(path, sizeof(path), "%s" TRAIN "/cpuset.mems.effective", w.root);
+        snprintf(later, sizeof(later), "%s/later", w.root);
+        world_put(&w, "/later", "0-3\n");
+        ck_assert_int_eq(unlink(path), 0);
+        ck_assert_int_eq(mkfifo(path, 0644), 0);
+        world_put(&w, TRAIN "/cpuset.mems", "0-3\n");
+        /* Returns when cdmd has opened it. */
+        int fd = open(path, O_WRONLY | O_CLOEXEC);
+        ck_assert_int_ge(fd, 0);
+        get_u64("/org/cdmd1/pool/cdm", CDM_INTERFACE_POOL, "Reserved", &n);
+        ck_assert_uint_eq(drift_repaired(), 0);
+        ck_assert_int_eq(rename(later, path), 0);
+        ck_assert_int_eq(write(fd, "0-3\n", 4), 4);
+        close(fd);
+        world_wait_event(&w, "drift", 0);
+        ck_assert_str_ne(world_reason, "");
+        ck_assert_str_eq(world_get(&w, TRAIN "/cpuset.mems"), "0-1");
+        ck_assert_uint_eq(drift_repaired(), 1);
+}
+END_TEST
+
 /* Killed after it wrote files that leave more to everyone, before systemd had followed. */
 START_TEST(a_change_of_the_fence_that_was_interrupted_goes_on)
 {
@@ -759,6 +785,43 @@ START_TEST(residue_keeps_its_bytes)
         ck_assert_str_eq(world_reservation(&w, id, "State"), "draining");
         world_put(&w, "/sys/fs/cgroup/system.slice/db.service/memory.numa_stat", "anon N0=0 N2=0\n");
         world_wait_event(&w, "released", id);
+}
+END_TEST
+
+/* The drain waits until another grant to its unit has ended; the fence is closed anew meanwhile. */
+START_TEST(a_reload_leaves_open_what_still_drains)
+{
+        uint32_t id = grant_db(GIB / 2);
+        sd_bus_message *reply = NULL;
+        sd_bus_slot *slot;
+
+        world_steer(&w, "Hold", 1);
+        ck_assert_int_ge(sd_bus_call_method_async(w.client, &slot, CDM_BUS_NAME, CDM_PATH,
+                                                  CDM_INTERFACE_MANAGER, "Request", keep_reply, &reply,
+                                                  "sta{sv}", "cdm", GIB / 4, 2, "unit", "s", "db.service",
+                                                  CDM_OPTION_NODES, "s", "3"),
+                         0);
+        while (world_steer(&w, "Hold", 1) == 0)
+                ;
+        ck_assert_int_ge(sd_bus_call_method(w.client, CDM_BUS_NAME, "/org/cdmd1/reservation/1",
+                                            CDM_INTERFACE_RESERVATION, "Release", NULL, NULL, NULL),
+                         0);
+        ck_assert_str_eq(world_reservation(&w, id, "State"), "draining");
+        ck_assert_int_ge(sd_bus_call_method(w.client, CDM_BUS_NAME, CDM_PATH, CDM_INTERFACE_MANAGER,
+                                            "Reload", NULL, NULL, NULL),
+                         0);
+        ck_assert_str_eq(world_reservation(&w, id, "State"), "draining");
+        ck_assert_str_eq(world_get(&w, DB_MEMS), "0-3");
+        world_wait_event(&w, "fence-closed", 0);
+        world_steer(&w, "Hold", 0);
+        world_wait_event(&w, "released", id);
+        while (!reply)
+                if (sd_bus_process(w.client, NULL) == 0)
+                        sd_bus_wait(w.client, UINT64_MAX);
+        ck_assert(!sd_bus_message_is_method_error(reply, NULL));
+        ck_assert_str_eq(world_get(&w, DB_MEMS), "0-1,3");
+        sd_bus_message_unref(reply);
+        sd_bus_slot_unref(slot);
 }
 END_TEST
 
@@ -1969,6 +2032,7 @@ int main(void)
         tcase_add_test(t, our_own_questions_are_no_news);
         tcase_add_test(t, what_others_change_is_set_again);
         tcase_add_test(t, what_others_open_is_closed_again);
+        tcase_add_test(t, what_others_write_is_read_by_a_worker);
         tcase_add_test(t, a_change_of_the_fence_that_was_interrupted_goes_on);
         tcase_add_test(t, a_systemd_that_is_busy_is_asked_again);
         tcase_add_test(t, a_bad_file_keeps_the_policy);
@@ -1980,6 +2044,7 @@ int main(void)
         tcase_add_test(t, a_reload_waits_for_names);
         tcase_add_test(t, a_reload_after_a_bad_start);
         tcase_add_test(t, residue_keeps_its_bytes);
+        tcase_add_test(t, a_reload_leaves_open_what_still_drains);
         tcase_add_test(t, excess_on_a_node_that_is_kept_is_residue);
         tcase_add_test(t, spare_room_is_no_residue);
         tcase_add_test(t, without_excess_a_release_is_done_at_once);
