@@ -22,19 +22,24 @@ libdaemon_la_SOURCES = \
 	daemon/apply.h \
 	daemon/authorize.c \
 	daemon/authorize.h \
+	daemon/bus-call.c \
+	daemon/bus-call.h \
+	daemon/bus-event.c \
 	daemon/bus-guard.c \
+	daemon/bus-holders.c \
+	daemon/bus-internal.h \
 	daemon/bus-list.c \
 	daemon/bus-manager.c \
-	daemon/bus-match.c \
-	daemon/bus-match.h \
+	daemon/match.c \
+	daemon/match.h \
 	daemon/bus-options.c \
 	daemon/bus-options.h \
 	daemon/bus-pool.c \
 	daemon/bus-reservation.c \
 	daemon/bus.c \
 	daemon/bus.h \
-	daemon/callers.c \
-	daemon/callers.h \
+	daemon/bus-callers.c \
+	daemon/bus-callers.h \
 	daemon/cgroup-numa.c \
 	daemon/cgroup-walk.c \
 	daemon/cgroup.c \
@@ -119,6 +124,8 @@ libdaemon_la_SOURCES = \
 	daemon/names.h \
 	daemon/near.c \
 	daemon/near.h \
+	daemon/notify.c \
+	daemon/notify.h \
 	daemon/observe.c \
 	daemon/observe.h \
 	daemon/pages.c \

@@ -87,7 +87,7 @@ void request_tell_refused(Manager *m, const Identity *i, const RequestArgs *a, c
                 ev.policy = policy;
         }
         snprintf(number, sizeof(number), "%u", ev.uid);
-        event_emit_limited(m->bus, m->event_limit, manager_monotonic_usec(), NULL, &ev,
+        event_emit_limited(m->notify, m->event_limit, manager_monotonic_usec(), NULL, &ev,
                            "%s of %s for %s, asked by user %s: %s", size_format(a->size_bytes, size),
                            a->pool, ledger_tenant_key(i->subject),
                            i->subject->user ? i->subject->user : number, d->reason);

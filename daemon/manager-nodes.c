@@ -24,7 +24,6 @@
 #include <string.h>
 #include <utlist.h>
 
-#include "daemon/bus.h"
 #include "daemon/log.h"
 #include "daemon/manager-buffer.h"
 #include "daemon/manager.h"
@@ -84,7 +83,7 @@ static void degrade(Entry *e, const NodeSet *lost)
                  nodeset_is_subset(lost, &m->drained) ? "is drained" : "has lost memory");
         ev.reason = reason;
         set_state(e, RESERVATION_DEGRADED);
-        event_emit(m->bus, &ev, "Reservation %" PRIu32 " of %s is degraded: %s.", e->id,
+        event_emit(m->notify, &ev, "Reservation %" PRIu32 " of %s is degraded: %s.", e->id,
                    ledger_tenant_key(e->r->target), reason);
 }
 
@@ -94,8 +93,8 @@ static void restore(Entry *e)
         Event ev = manager_event(e, EVENT_RESTORED, nodes, policy);
 
         set_state(e, RESERVATION_ACTIVE);
-        event_emit(e->manager->bus, &ev, "Reservation %" PRIu32 " of %s is whole again, on node %s.", e->id,
-                   ledger_tenant_key(e->r->target), nodes);
+        event_emit(e->manager->notify, &ev, "Reservation %" PRIu32 " of %s is whole again, on node %s.",
+                   e->id, ledger_tenant_key(e->r->target), nodes);
 }
 
 typedef struct Restoration {
@@ -124,7 +123,7 @@ static void on_followed(const ApplyResult *result, const char *tenant, void *use
         Event ev = { .kind = EVENT_FAILED, .unit = tenant, .reason = result->message };
 
         if (result->error < 0) {
-                event_emit(c.manager->bus, &ev,
+                event_emit(c.manager->notify, &ev,
                            "The nodes of %s could not be set as reserved: %s. `cdmctl reload` tries again.",
                            tenant, result->message ? result->message : strerror(-result->error));
                 return;
@@ -320,10 +319,10 @@ static void tell_online(Manager *m, const Node *n)
                     .size_bytes = n->size_bytes };
 
         if (p)
-                event_emit(m->bus, &e, "Node %d has %s of memory now and belongs to pool %s.", n->id,
+                event_emit(m->notify, &e, "Node %d has %s of memory now and belongs to pool %s.", n->id,
                            size_format(n->size_bytes, size), p->name);
         else
-                event_emit(m->bus, &e, "Node %d has %s of memory now, which everybody may use.", n->id,
+                event_emit(m->notify, &e, "Node %d has %s of memory now, which everybody may use.", n->id,
                            size_format(n->size_bytes, size));
 }
 
@@ -333,7 +332,7 @@ static void tell_offline(Manager *m, int node, const char *pool)
         NodeSet set = nodeset_of(node);
         Event e = { .kind = EVENT_NODE_OFFLINE, .nodes = nodeset_format(&set, list), .pool = pool };
 
-        event_emit(m->bus, &e, "The memory of node %d is offline.", node);
+        event_emit(m->notify, &e, "The memory of node %d is offline.", node);
 }
 
 static void tell_nodes(Manager *m, const NodeSet *before, const PoolSet *pools_before)

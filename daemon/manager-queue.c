@@ -27,7 +27,6 @@
 #include <sys/pidfd.h>
 #include <unistd.h>
 
-#include "daemon/bus.h"
 #include "daemon/log.h"
 #include "daemon/manager.h"
 #include "daemon/process.h"
@@ -112,7 +111,7 @@ void manager_dequeue(Entry *e, const char *error, const char *reason)
         ev.reason = reason;
         ev.error = error;
         event_emit_limited(
-                m->bus, m->event_limit, manager_monotonic_usec(), e->waiter ? e->waiter->name : NULL, &ev,
+                m->notify, m->event_limit, manager_monotonic_usec(), e->waiter ? e->waiter->name : NULL, &ev,
                 "Reservation %" PRIu32 " (%s of %s for %s) waits no more: %s", e->id,
                 size_format(e->r->size_bytes, size), e->r->pool, ledger_tenant_key(e->r->target), reason);
         if (e->waiter)
@@ -278,7 +277,7 @@ static void tell_queued(Entry *e, const Decision *d)
 
         ev.reason = d->reason;
         Manager *m = e->manager;
-        event_emit_limited(m->bus, m->event_limit, manager_monotonic_usec(), NULL, &ev,
+        event_emit_limited(m->notify, m->event_limit, manager_monotonic_usec(), NULL, &ev,
                            "Reservation %" PRIu32 " (%s of %s for %s) waits as number %zu: %s", e->id,
                            size_format(e->r->size_bytes, size), e->r->pool, ledger_tenant_key(e->r->target),
                            queue_position(m->queue, e->id) + 1, d->reason);
@@ -307,7 +306,7 @@ int manager_enqueue(Manager *m, Identity *identity, const RequestArgs *args, con
                 return k;
         }
         *ret_id = e->id;
-        bus_reservation_added(m, e->id);
+        notify_reservation_added(m->notify, e->id);
         tell_queued(e, d);
         revoke_victims(e->waiter, d);
         manager_queue_look(m);

@@ -15,7 +15,6 @@
 #include <string.h>
 #include <systemd/sd-daemon.h>
 
-#include "daemon/bus.h"
 #include "daemon/log.h"
 #include "daemon/manager-buffer.h"
 #include "daemon/manager-hold.h"
@@ -54,7 +53,7 @@ static void on_bad_file(const char *file, const char *reason, void *userdata)
         Manager *m = userdata;
         Event e = { .kind = EVENT_REPAIRED, .reason = reason };
 
-        event_emit(m->bus, &e,
+        event_emit(m->notify, &e,
                    "The state file %s cannot be used: %s. It was renamed to %s.bad; what it reserved is "
                    "closed.",
                    file, reason, file);
@@ -66,7 +65,7 @@ static void on_ids_lost(const char *reason, uint32_t next_id, void *userdata)
         Event e = { .kind = EVENT_REPAIRED, .reason = reason };
 
         event_emit(
-                m->bus, &e,
+                m->notify, &e,
                 "The state file next-id cannot be used: %s. Reservations are not affected; the ids of new "
                 "ones go on from %" PRIu32 ", so that none is used twice.",
                 reason, next_id);
@@ -144,7 +143,7 @@ static void serve(Manager *m)
         m->patience = sd_event_source_disable_unref(m->patience);
         if (n > 0) {
                 Event e = { .kind = EVENT_RECOVERED };
-                event_emit(m->bus, &e,
+                event_emit(m->notify, &e,
                            n == 1 ? "%zu reservation was recovered." : "%zu reservations were recovered.",
                            n);
         }
@@ -213,7 +212,7 @@ static int load_drained(Manager *m)
 
         int r = store_read_drained(m->store, &m->drained);
         if (r == -EBADMSG) {
-                event_emit(m->bus, &e,
+                event_emit(m->notify, &e,
                            "The list of drained nodes on disk is garbage, so no node counts as drained. Run "
                            "`cdmctl drain` again for those that shall be.");
                 r = store_write_drained(m->store, &m->drained);

@@ -9,7 +9,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "daemon/bus.h"
 #include "daemon/log.h"
 #include "daemon/manager-buffer.h"
 #include "daemon/manager-hold.h"
@@ -84,8 +83,10 @@ static int open_workers(Manager *m)
 /* What bounds and orders the calls of clients, and those to PID 1 and polkit. */
 static int open_calls(Manager *m)
 {
-        int r = sender_cache_new(m->bus, &m->senders);
+        int r = notify_new(&m->notify);
 
+        if (r >= 0)
+                r = sender_cache_new(m->bus, &m->senders);
         if (r >= 0)
                 r = peers_new(m->bus, &m->peers);
         if (r >= 0)
@@ -109,10 +110,6 @@ static int open_books(Manager *m)
                 r = buffers_new(m, &m->buffers);
         if (r >= 0)
                 r = holds_new(m, &m->holds);
-        if (r >= 0)
-                r = bus_lister_new(m, &m->lister);
-        if (r >= 0)
-                r = bus_lister_new(m, &m->lister_used);
         if (r >= 0)
                 r = holders_new(m, &m->holders);
         if (r < 0)
@@ -201,9 +198,6 @@ Manager *manager_free(Manager *m)
 
         if (!m)
                 return NULL;
-        bus_guarded_free(m);
-        m->lister = bus_lister_free(m->lister);
-        m->lister_used = bus_lister_free(m->lister_used);
         manager_requests_free(m);
         manager_statics_free(m);
         manager_overrun_free(m);
@@ -259,6 +253,7 @@ Manager *manager_free(Manager *m)
         for (size_t i = 0; i < _FACT_MAX; i++)
                 free(m->facts[i]);
         free(m->root);
+        notify_free(m->notify);
         sd_bus_unref(m->bus);
         sd_event_unref(m->event);
         free(m);
@@ -379,7 +374,7 @@ void manager_forget(Entry *e)
                 r = e->r;
         holds_settle(m->holds);
         if (e->known) {
-                bus_reservation_removed(m, e->id);
+                notify_reservation_removed(m->notify, e->id);
                 manager_tell_neighbours(m, r);
         }
         reservation_free(r);
@@ -399,7 +394,7 @@ void manager_set_state(Entry *e, ReservationState state)
                 return;
         ledger_set_state(e->manager->ledger, e->r, state);
         if (e->known)
-                bus_reservation_changed(e->manager, e->id, "State");
+                notify_reservation_changed(e->manager->notify, e->id, RESERVATION_CHANGED_STATE);
 }
 
 /* What else it may be degraded for is judged where nodes are: it is active again when nothing is left. */

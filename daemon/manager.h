@@ -46,6 +46,7 @@
 #include "daemon/identity.h"
 #include "daemon/peers.h"
 #include "daemon/names.h"
+#include "daemon/notify.h"
 #include "daemon/rule-names.h"
 #include "daemon/sender.h"
 #include "daemon/slice.h"
@@ -71,8 +72,6 @@ typedef struct Change Change;
 typedef struct Grant Grant;
 typedef struct Waiter Waiter;
 typedef struct RequestCall RequestCall;
-typedef struct Guarded Guarded;
-typedef struct BusLister BusLister;
 typedef struct HolderSet HolderSet;
 typedef struct UnitCheck UnitCheck;
 typedef struct Migration Migration;
@@ -124,6 +123,7 @@ struct Manager {
         sd_event *event;
         sd_bus *bus;
         Worker *worker, *mover, *filler, *reader; /* see manager.c */
+        Notify *notify;
         SenderCache *senders;
         Peers *peers;
         EventLimit *event_limit; /* of what callers cause at will */
@@ -161,8 +161,6 @@ struct Manager {
         UserCount *users;
         Grant *grants;
         HolderSet *holders;
-        BusLister *lister, *lister_used; /* lists without Used, and with it */
-        Guarded *guarded;                /* calls that wait for polkit; bus-guard.c */
         Migration *migrations;
         StaticCall *statics;
         BufferSet *buffers;
@@ -404,9 +402,10 @@ void manager_checks_free(Manager *m);
 /* manager-config.c. At start there is no policy to keep: a configuration that does not parse leaves one
  * without any rule, whose fence takes what Nodes=auto finds. */
 int manager_load(Manager *m);
-/* Answers the call (which may be NULL) when the new configuration is in force and the fence follows it, or
- * when it was refused. */
-void manager_reload(Manager *m, sd_bus_message *call);
+/* done is called when the new configuration is in force and the fence follows it, or when it was refused;
+ * perhaps at once. It may be NULL. */
+typedef void (*reload_done_t)(const Answer *answer, void *userdata);
+void manager_reload(Manager *m, reload_done_t done, void *userdata);
 void manager_reloads_serve(Manager *m);
 void manager_reloads_free(Manager *m);
 /* Makes the fence what the configuration says; manager_fence_settled() is called when it is. */
@@ -441,9 +440,16 @@ void manager_follow(Manager *m, const char *tenant, const NodeSet *leaving, foll
                     void *userdata);
 void manager_follows_free(Manager *m);
 
-/* manager-drain.c. Both reply by themselves. */
-void manager_drain_node(Manager *m, uint32_t node, sd_bus_message *call);
-void manager_undrain_node(Manager *m, uint32_t node, sd_bus_message *call);
+/* manager-drain.c. done is called once, perhaps at once. report: what came of the drain; NULL with an error,
+ * and where nothing was drained. */
+typedef struct DrainReport {
+        uint64_t moved_bytes, evicted_bytes, left_bytes;
+        const EventHolder *holders; /* of what is left */
+        size_t n_holders;
+} DrainReport;
+typedef void (*drain_done_t)(const Answer *answer, const DrainReport *report, void *userdata);
+void manager_drain_node(Manager *m, uint32_t node, drain_done_t done, void *userdata);
+void manager_undrain_node(Manager *m, uint32_t node, drain_done_t done, void *userdata);
 void manager_drains_free(Manager *m);
 
 /* manager-start.c */
@@ -506,13 +512,17 @@ const char *manager_place_reason(Manager *m, const char *key);
 void manager_foreach_fight(Manager *m, void (*fn)(const Place *p, void *userdata), void *userdata);
 void manager_places_free(Manager *m);
 
-/* manager-migrate.c. Replies by itself. */
-int manager_migrate(Entry *e, sd_bus_message *call);
+/* manager-migrate.c. done is called once, perhaps at once; not if a negative errno is returned. */
+typedef void (*migrate_done_t)(const Answer *answer, uint64_t moved_bytes, uint64_t failed_bytes,
+                               void *userdata);
+int manager_migrate(Entry *e, migrate_done_t done, void *userdata);
 void manager_migrations_free(Manager *m);
 
-/* manager-static.c. What Static= rules say for a unit that starts: reserved when the call is answered, which
- * it is by itself, with the reservations' paths. */
-void manager_reserve_static(Manager *m, sd_bus_message *call, const char *unit);
+/* manager-static.c. What Static= rules say for a unit that starts. caller: the call of the one that asks. done
+ * is called once, perhaps at once, with the reservations that the unit has then. */
+typedef void (*static_done_t)(const Answer *answer, const uint32_t *ids, size_t n_ids, void *userdata);
+void manager_reserve_static(Manager *m, sd_bus_message *caller, const char *unit, static_done_t done,
+                            void *userdata);
 void manager_statics_serve(Manager *m);
 void manager_statics_free(Manager *m);
 
