@@ -92,6 +92,8 @@ static void bus_on_notice(const Notice *n, void *userdata)
         case NOTICE_FENCE_STATE:
                 bus_manager_on_notice(b, n);
                 return;
+        default:
+                return;
         }
 }
 

@@ -20,6 +20,8 @@ noinst_LTLIBRARIES += libdaemon.la
 libdaemon_la_SOURCES = \
 	daemon/apply.c \
 	daemon/apply.h \
+	daemon/assembly.c \
+	daemon/assembly.h \
 	daemon/authorize.c \
 	daemon/authorize.h \
 	daemon/bus-call.c \
@@ -115,6 +117,7 @@ libdaemon_la_SOURCES = \
 	daemon/manager-start.c \
 	daemon/manager-static.c \
 	daemon/manager-unit.c \
+	daemon/manager-wait.c \
 	daemon/manager-watch.c \
 	daemon/manager.c \
 	daemon/manager.h \

@@ -12,10 +12,10 @@
 #include <unistd.h>
 
 #include "build-config.h"
+#include "daemon/assembly.h"
 #include "daemon/bus.h"
 #include "daemon/cgroup.h"
 #include "daemon/log.h"
-#include "daemon/manager.h"
 #include "daemon/names.h"
 
 typedef struct Daemon {

@@ -303,7 +303,7 @@ bool buffers_keep(Entry *e)
                 log_error("Cannot store what the buffers of reservation %" PRIu32 " hold: %s.", e->id,
                           strerror(-r));
         holds_settle(m->holds);
-        manager_queue_look(m);
+        notify_room(m->notify);
         if (news)
                 notify_reservation_changed(m->notify, e->id,
                                            RESERVATION_CHANGED_STATE | RESERVATION_CHANGED_SIZE |

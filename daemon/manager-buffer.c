@@ -352,7 +352,7 @@ static void on_destroyed(Buffer *b, int result)
         Entry *e = manager_find(m, id);
         if (!e || e->r->state != RESERVATION_DRAINING)
                 return;
-        int r = manager_release(e);
+        int r = e->manager->release(e);
         if (r < 0)
                 log_error("Reservation %" PRIu32 " cannot go on draining: %s.", id, strerror(-r));
 }

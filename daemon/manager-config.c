@@ -181,7 +181,7 @@ int manager_adopt(Manager *m, Adoption *a)
         }
         if (m->serving) {
                 manager_leases_arm(m); /* GracePeriod= */
-                manager_queue_look(m);
+                notify_room(m->notify);
         }
         return 0;
 }

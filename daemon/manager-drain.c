@@ -508,6 +508,6 @@ void manager_undrain_node(Manager *m, uint32_t node, drain_done_t done, void *us
         Event e = { .kind = EVENT_NODE_UNDRAINED, .nodes = nodeset_format(&set, list) };
         event_emit(m->notify, &e, "Node %" PRIu32 " is in use again.", node);
         manager_judge_all(m, true);
-        manager_queue_look(m);
+        notify_room(m->notify);
         done(&(Answer){ 0 }, NULL, userdata);
 }

@@ -182,7 +182,7 @@ static void on_changed(const ApplyResult *result, bool changed, void *userdata)
         }
         manager_lease_arm(e);
         tell_clients(e);
-        manager_tell_neighbours(g->manager, e->r);
+        notify_tell(g->manager->notify, &(Notice){ .kind = NOTICE_RESERVATION_CAME, .entry = e });
         tell_granted(g, result);
         /* A node may have been drained, or gone, since it was decided. */
         manager_judge(e, true);

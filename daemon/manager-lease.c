@@ -95,7 +95,7 @@ static void kept(Entry *e)
         if (e->known)
                 notify_reservation_changed(e->manager->notify, e->id, RESERVATION_CHANGED_STATE);
         manager_lease_arm(e);
-        manager_queue_look(e->manager); /* who counted on it */
+        notify_room(e->manager->notify); /* who counted on it */
 }
 
 void manager_keep(Entry *e)
@@ -130,7 +130,7 @@ static int on_due(sd_event_source *source, uint64_t usec, void *userdata)
         if (is_live(e->r))
                 warn(e, now);
         else if (e->r->state == RESERVATION_REVOKING)
-                k = manager_release(e);
+                k = e->manager->release(e);
         if (k < 0)
                 log_error("Reservation %" PRIu32 " cannot be drained now, and will be: %s.", e->id,
                           strerror(-k));

@@ -163,6 +163,26 @@ void manager_judge(Entry *e, bool follow)
                 manager_follow(e->manager, ledger_tenant_key(e->r->target), NULL, on_followed, e->manager);
 }
 
+/* What else it may be degraded for is judged where nodes are: it is active again when nothing is left. */
+void manager_degrade(Entry *e, Degraded why, bool on)
+{
+        unsigned now = on ? e->degraded | why : e->degraded & ~(unsigned)why;
+
+        if (now == e->degraded)
+                return;
+        e->degraded = now;
+        if (!now) {
+                manager_judge(e, true);
+                return;
+        }
+        if (e->r->state != RESERVATION_ACTIVE)
+                return;
+        manager_set_state(e, RESERVATION_DEGRADED);
+        int r = manager_store(e);
+        if (r < 0)
+                log_error("Cannot store the state of reservation %" PRIu32 ": %s.", e->id, strerror(-r));
+}
+
 void manager_judge_all(Manager *m, bool follow)
 {
         Entry *e, *next;

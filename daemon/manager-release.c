@@ -183,7 +183,7 @@ static void keep_residue(Entry *e, const ApplyResult *result, const Share *share
                 log_error("Cannot store the residue of reservation %" PRIu32 ": %s.", e->id, strerror(-r));
         notify_reservation_changed(e->manager->notify, e->id,
                                    RESERVATION_CHANGED_SIZE | RESERVATION_CHANGED_NODES);
-        manager_queue_look(e->manager);
+        notify_room(e->manager->notify);
         /* Said once, and again when it got less: a pinned page is no news every minute. */
         if (e->retry_usec == 0 || sum < before)
                 tell(e, EVENT_RESIDUE, result, sum);

@@ -14,7 +14,8 @@
  *   manager-machine.c   what the machine is set to
  *   manager-change.c    one change of a tenant's nodes
  *   manager-lease.c     leases that end, reservations that are displaced
- *   manager-queue.c     those who wait for room
+ *   manager-wait.c      those who wait for room
+ *   manager-queue.c     serving them
  *   manager-release.c   draining, residue, forgetting
  *   manager-migrate.c   moving pages up
  *   manager-unit.c      units that end and restart
@@ -164,7 +165,8 @@ struct Manager {
         Migration *migrations;
         StaticCall *statics;
         BufferSet *buffers;
-        Overrun *overrun; /* NULL: nobody shares a node */
+        int (*release)(Entry *e); /* manager_release(), for what it uses itself */
+        Overrun *overrun;         /* NULL: nobody shares a node */
         HoldSet *holds;
         UnitCheck *checks, *checks_due; /* all; by unit, those that have not asked yet */
         UnitCall *unit_events;
@@ -230,10 +232,6 @@ typedef struct Answer {
         const char *text;
 } Answer;
 
-int manager_new(const char *root, sd_event *event, sd_bus *bus, Manager **ret);
-Manager *manager_free(Manager *m);
-DEFINE_CLEANUP(Manager, manager_free);
-
 void manager_warn(Manager *m, const char *format, ...) _printf_(2, 3);
 /* That is no longer so. */
 void manager_unwarn(Manager *m, const char *text);
@@ -260,6 +258,8 @@ Entry *manager_find(Manager *m, uint32_t id);
 int manager_add(Manager *m, Reservation *r, StorePhase phase, Entry **ret);
 /* From everywhere: ledger, disk, bus. */
 void manager_forget(Entry *e);
+/* As cdmd stops: what is on disk stays. */
+void manager_entries_free(Manager *m);
 int manager_store(Entry *e);
 void manager_set_state(Entry *e, ReservationState state);
 /* manager-neighbours.c. r came to its nodes, or has left them (it is not in the ledger): clients of those
@@ -269,10 +269,6 @@ void manager_neighbours_free(Manager *m);
 /* Fills in what the reservation says; kind, numbers and reason are the caller's. */
 Event manager_event(const Entry *e, EventKind kind, char nodes[static NODESET_STR_MAX],
                     char policy[static 512]);
-
-/* Switches one reason on or off. When none is left it becomes active again, with the event EVENT_RESTORED.
- */
-void manager_degrade(Entry *e, Degraded why, bool on);
 
 /* manager-snapshot.c. pool: of its nodes; NULL: of all. What is used of them is as observed last: to decide,
  * a look is asked for before. Valid until the next one is made. */
@@ -356,14 +352,12 @@ void grant_abandon(Grant *g);
 void manager_grants_free(Manager *m);
 /* One that waited, and is out of the queue: it gets what was decided. Takes identity. */
 void grant_waiting(Entry *e, Identity *identity, const Decision *d);
-/* manager-queue.c */
+/* manager-wait.c */
 /* It waits, stored, when this returns 0. Takes identity. */
 int manager_enqueue(Manager *m, Identity *identity, const RequestArgs *args, const Decision *d,
                     const NodeSet *near, uint32_t *ret_id);
 /* It waits no more; error: what its client is told it failed with. The entry is gone. */
 void manager_dequeue(Entry *e, const char *error, const char *reason);
-/* Something changed that those who wait may have waited for: they are looked at soon. */
-void manager_queue_look(Manager *m);
 /* After a restart: who of them still has a client? done is called when that is known. */
 void manager_queue_restore(Manager *m, void (*done)(Manager *m));
 Waiter *waiter_free(Waiter *w);
@@ -371,6 +365,13 @@ Waiter *waiter_free(Waiter *w);
 bool waiter_is_gone(const Waiter *w);
 /* It needs nobody to leave any more. */
 void waiter_done(Waiter *w);
+/* It is next: out of the queue, and its time is not over any more. Its identity is the caller's. */
+Identity *waiter_take(Waiter *w);
+/* Those that are displaced for it. */
+void waiter_revoke_victims(Waiter *w, const Decision *d);
+
+/* manager-queue.c. Something changed that those who wait may have waited for: they are looked at soon. */
+void manager_queue_look(Manager *m);
 
 /* manager-release.c. Stored as draining when it returns 0; the rest is told by events. */
 int manager_release(Entry *e);
@@ -433,6 +434,9 @@ void manager_shut_nodes(Manager *m);
  * once that is so a whole one is `active` again. */
 void manager_judge(Entry *e, bool follow);
 void manager_judge_all(Manager *m, bool follow);
+/* Switches one reason on or off. When none is left it becomes active again, with the event EVENT_RESTORED.
+ */
+void manager_degrade(Entry *e, Degraded why, bool on);
 /* Takes a turn of the tenant and makes its cgroup follow the ledger; leaving may be NULL. A cgroup that is
  * gone is no error. done is called once, perhaps at once; not after manager_follows_free(). */
 typedef void (*follow_done_t)(const ApplyResult *result, const char *tenant, void *userdata);

@@ -67,3 +67,8 @@ void notify_reservation_changed(const Notify *n, uint32_t id, unsigned changed)
 {
         notify_tell(n, &(Notice){ .kind = NOTICE_RESERVATION_CHANGED, .id = id, .changed = changed });
 }
+
+void notify_room(const Notify *n)
+{
+        notify_tell(n, &(Notice){ .kind = NOTICE_ROOM });
+}

@@ -13,8 +13,10 @@
 
 #include "policy/macro.h"
 #include "policy/pool.h"
+#include "policy/reservation.h"
 #include "policy/topology.h"
 
+typedef struct Entry Entry;
 typedef struct Event Event;
 
 typedef enum NoticeKind {
@@ -27,6 +29,9 @@ typedef enum NoticeKind {
         NOTICE_NODES,                /* topology_before, pools_before: others are in force now */
         NOTICE_MODE,                 /* Mode= was read again */
         NOTICE_FENCE_STATE,          /* the fence was worked on */
+        NOTICE_RESERVATION_CAME,     /* entry: it is granted, its nodes are open */
+        NOTICE_RESERVATION_LEFT, /* entry, reservation: not in the ledger any more, and about to be freed */
+        NOTICE_ROOM,             /* who waits may have waited for what changed */
 } NoticeKind;
 
 /* What of a reservation changed; several may be given. */
@@ -48,6 +53,8 @@ typedef struct Notice {
         int node;
         const char *reason;
         uint64_t usec; /* until it is drained */
+        Entry *entry;
+        const Reservation *reservation;
         const Topology *topology_before;
         const PoolSet *pools_before;
         const Event *event;
@@ -70,3 +77,4 @@ void notify_tell(const Notify *n, const Notice *notice);
 void notify_reservation_added(const Notify *n, uint32_t id);
 void notify_reservation_removed(const Notify *n, uint32_t id);
 void notify_reservation_changed(const Notify *n, uint32_t id, unsigned changed);
+void notify_room(const Notify *n);
