@@ -144,6 +144,12 @@ static void assembly_on_notice(const Notice *n, void *userdata)
                 entry_stop(n->entry);
                 n->entry->waiter = waiter_free(n->entry->waiter);
                 return;
+        case NOTICE_FENCE_BEGINS:
+                manager_watch_cgroups(m, n->wanted);
+                return;
+        case NOTICE_SYSTEMD:
+                manager_drift_systemd(m, n->reason);
+                return;
         case NOTICE_ROOM:
                 manager_queue_look(m);
                 return;

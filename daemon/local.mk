@@ -93,6 +93,7 @@ libdaemon_la_SOURCES = \
 	daemon/manager-change.c \
 	daemon/manager-config.c \
 	daemon/manager-decide.c \
+	daemon/manager-degrade.c \
 	daemon/manager-drain.c \
 	daemon/manager-drift-tenant.c \
 	daemon/manager-drift.c \

@@ -256,7 +256,7 @@ static void on_names(void *userdata)
                         log_error("Users and groups of rules cannot be used: %s.", strerror(-r));
                 else
                         warn_of_names(m, warnings);
-                manager_names_settled(m);
+                m->names_settled(m);
         }
         manager_reloads_serve(m);
 }
@@ -370,10 +370,7 @@ static void on_fence(Fence *f, int error, void *userdata)
         notify_tell(m->notify, &(Notice){ .kind = NOTICE_FENCE_STATE });
         /* Before what follows can load for those that wait, whose fence comes only then. */
         answer_loaded(m);
-        manager_fence_settled(m);
-        manager_overrun_arm(m);
-        manager_reloads_serve(m);
-        manager_nodes_serve(m);
+        m->fence_settled(m, true);
 }
 
 void manager_fence(Manager *m)
@@ -384,10 +381,10 @@ void manager_fence(Manager *m)
         /* A machine without CDM nodes costs nothing, unless it had some before this configuration. */
         if (!pool_set_needs_fence(m->pools) && !fence_is_there(m->fence)) {
                 answer_loaded(m);
-                manager_fence_settled(m);
+                m->fence_settled(m, false);
                 return;
         }
-        manager_watch_cgroups(m, wanted);
+        notify_tell(m->notify, &(Notice){ .kind = NOTICE_FENCE_BEGINS, .wanted = wanted });
         m->fence_busy = true;
         (void)sd_notifyf(0, "STATUS=%s the fence.", wanted ? "Closing" : "Lifting");
         if (wanted)

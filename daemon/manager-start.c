@@ -164,13 +164,15 @@ static void serve(Manager *m)
         tell_systemd(m, "READY=1\n");
 }
 
+static void names_settled(Manager *m);
+
 static int on_names_wait(sd_event_source *source, uint64_t usec, void *userdata)
 {
-        manager_names_settled(userdata);
+        names_settled(userdata);
         return 0;
 }
 
-void manager_names_settled(Manager *m)
+static void names_settled(Manager *m)
 {
         if (m->names_wait) {
                 m->names_wait = sd_event_source_disable_unref(m->names_wait);
@@ -185,7 +187,8 @@ static void on_repaired(Manager *m)
                 manager_queue_restore(m, serve);
 }
 
-void manager_fence_settled(Manager *m)
+/* What was reserved is compared with what is there. */
+static void repair_all(Manager *m)
 {
         buffers_look(m->buffers); /* it narrows and drains as well */
         if (m->serving) {
@@ -198,6 +201,17 @@ void manager_fence_settled(Manager *m)
         }
         m->recovery_pending = 1 + check_tenants(m, true, on_repaired);
         on_repaired(m);
+}
+
+/* worked: the fence was not left as it is. What waited for it goes on. */
+static void fence_settled(Manager *m, bool worked)
+{
+        repair_all(m);
+        if (!worked)
+                return;
+        manager_overrun_arm(m);
+        manager_reloads_serve(m);
+        manager_nodes_serve(m);
 }
 
 static void on_checked(Manager *m)
@@ -236,6 +250,8 @@ int manager_start(Manager *m)
 {
         static const StoreReader reader = { on_loaded, on_bad_file, on_ids_lost };
 
+        m->fence_settled = fence_settled;
+        m->names_settled = names_settled;
         int r = sd_event_add_time_relative(m->event, &m->patience, CLOCK_MONOTONIC, PATIENCE_USEC, 0,
                                            on_patience, m);
         if (r >= 0)

@@ -528,7 +528,7 @@ static void on_unit_event(const char *unit, const char *state, void *userdata)
         /* Properties that were set at run time survive a daemon-reload; what somebody put into files begins
          * to hold with it. */
         if (!unit)
-                manager_drift_systemd(m, state);
+                notify_tell(m->notify, &(Notice){ .kind = NOTICE_SYSTEMD, .reason = state });
         if (!unit || ledger_tenant_count(m->ledger, unit) == 0)
                 return;
         int r = manager_check_unit(m, unit, false, NULL);

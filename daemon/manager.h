@@ -20,7 +20,8 @@
  *   manager-migrate.c   moving pages up
  *   manager-unit.c      units that end and restart
  *   manager-config.c    configuration and fence
- *   manager-nodes.c     nodes that come and go; degraded reservations
+ *   manager-nodes.c     nodes that come and go
+ *   manager-degrade.c   what shut nodes mean for reservations
  *   manager-drain.c     nodes that an admin takes away
  *   manager-start.c     recovery
  *   manager-static.c    reserving as a unit starts
@@ -165,6 +166,9 @@ struct Manager {
         Migration *migrations;
         StaticCall *statics;
         BufferSet *buffers;
+        /* manager-start.c; called by the parts that manager-start.c uses itself */
+        void (*fence_settled)(Manager *m, bool worked);
+        void (*names_settled)(Manager *m);
         int (*release)(Entry *e); /* manager_release(), for what it uses itself */
         Overrun *overrun;         /* NULL: nobody shares a node */
         HoldSet *holds;
@@ -409,7 +413,7 @@ typedef void (*reload_done_t)(const Answer *answer, void *userdata);
 void manager_reload(Manager *m, reload_done_t done, void *userdata);
 void manager_reloads_serve(Manager *m);
 void manager_reloads_free(Manager *m);
-/* Makes the fence what the configuration says; manager_fence_settled() is called when it is. */
+/* Makes the fence what the configuration says; m->fence_settled() is called when it is. */
 void manager_fence(Manager *m);
 
 /* Topology and pools are swapped in, and config if there is one: what was in force is handed back. Tells the
@@ -428,6 +432,8 @@ int manager_watch_nodes(Manager *m);
 /* Reads the nodes where that is due and possible. */
 void manager_nodes_serve(Manager *m);
 void manager_reading_abandon(Manager *m);
+
+/* manager-degrade.c */
 /* Shuts the nodes that are drained or have no memory. */
 void manager_shut_nodes(Manager *m);
 /* A reservation of which a node is shut (or became too small) is `degraded`. follow: its cgroup follows, and
@@ -458,9 +464,6 @@ void manager_drains_free(Manager *m);
 
 /* manager-start.c */
 int manager_start(Manager *m);
-void manager_fence_settled(Manager *m);
-/* What could be looked up of the names that rules have is in force. */
-void manager_names_settled(Manager *m);
 
 /* manager-watch.c. The cgroup tree is watched while there is a fence. */
 void manager_watch_cgroups(Manager *m, bool wanted);

@@ -9,6 +9,7 @@
  * timers and remember what there is to do later. It must not tell another notice, add or end a reservation,
  * or change nodes, pools or the ledger. */
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "policy/macro.h"
@@ -31,6 +32,8 @@ typedef enum NoticeKind {
         NOTICE_FENCE_STATE,          /* the fence was worked on */
         NOTICE_RESERVATION_CAME,     /* entry: it is granted, its nodes are open */
         NOTICE_RESERVATION_LEFT, /* entry, reservation: not in the ledger any more, and about to be freed */
+        NOTICE_FENCE_BEGINS,     /* wanted: the fence is about to be closed, or lifted */
+        NOTICE_SYSTEMD,          /* reason: what systemd says around a daemon-reload */
         NOTICE_ROOM,             /* who waits may have waited for what changed */
 } NoticeKind;
 
@@ -51,6 +54,7 @@ typedef struct Notice {
         uint32_t id;
         unsigned changed; /* ReservationChange */
         int node;
+        bool wanted;
         const char *reason;
         uint64_t usec; /* until it is drained */
         Entry *entry;
