@@ -7,135 +7,137 @@
 #include <string.h>
 #include <utlist.h>
 
-#include "daemon/bus.h"
+#include "daemon/bus-internal.h"
 #include "policy/cdm-names.h"
 
 /* Calls of one user that wait for polkit, where each waits for minutes; the others are answered at once. */
 #define WAITING_USER_MAX 256
 
 struct Guarded {
-        Manager *manager;
-        sd_bus_message *call;
+        Bus *bus;
+        BusCall *call;
         AuthorizeAction action;
         uid_t owner, caller;
         uint32_t id;
         bus_guarded_t run;
         sd_bus_slot *slot;
-        PeerWatch *client;
         Authorize *authorize;
         Guarded *prev, *next;
 };
 
-static void guarded_free(Guarded *g)
+/* Hands back the call. */
+static BusCall *guarded_end(Guarded *g)
 {
-        DL_DELETE(g->manager->guarded, g);
+        BusCall *call = g->call;
+
+        DL_DELETE(g->bus->guarded, g);
+        bus_call_on_gone(call, NULL, NULL);
         sd_bus_slot_unref(g->slot);
-        peer_watch_free(g->client);
         authorize_free(g->authorize);
-        sd_bus_message_unref(g->call);
         free(g);
+        return call;
 }
 
-void bus_guarded_free(Manager *m)
+void bus_guarded_free(Bus *b)
 {
-        while (m->guarded)
-                guarded_free(m->guarded);
+        while (b->guarded)
+                bus_call_free(guarded_end(b->guarded));
 }
 
-static void refuse(Guarded *g, const char *error, const char *text)
+static void guarded_refuse(Guarded *g, const char *error, const char *text)
 {
-        Answer a = { error, text };
-
-        (void)bus_answer(g->call, &a);
-        guarded_free(g);
+        bus_call_refuse(guarded_end(g), error, text);
 }
 
-static void run(Guarded *g)
+static void guarded_run(Guarded *g)
 {
-        g->run(g->manager, g->id, g->call);
-        guarded_free(g);
+        Bus *b = g->bus;
+        uint32_t id = g->id;
+        bus_guarded_t run = g->run;
+
+        run(b, id, guarded_end(g));
 }
 
-static void on_authorized(bool allowed, const char *message, void *userdata)
+static void guarded_on_authorized(bool allowed, const char *message, void *userdata)
 {
         Guarded *g = userdata;
 
         if (allowed)
-                run(g);
+                guarded_run(g);
         else
-                refuse(g, CDM_ERROR_DENIED, message);
+                guarded_refuse(g, CDM_ERROR_DENIED, message);
 }
 
-static void on_client_gone(void *userdata)
+static void guarded_on_gone(BusCall *call, void *userdata)
 {
-        guarded_free(userdata);
+        bus_call_free(guarded_end(userdata));
 }
 
-static size_t count_waiting(Manager *m, uid_t caller)
+static size_t count_waiting(Bus *b, uid_t caller)
 {
         Guarded *g;
         size_t n = 0;
 
-        DL_FOREACH (m->guarded, g)
+        DL_FOREACH (b->guarded, g)
                 n += g->authorize && g->caller == caller;
         return n;
 }
 
-static void with_sender(Guarded *g, const Sender *s)
+static void guarded_with_sender(Guarded *g, const Sender *s)
 {
         if (s->uid == g->owner || !authorize_is_needed(g->action, s->uid)) {
-                run(g);
+                guarded_run(g);
                 return;
         }
         g->caller = s->uid;
-        if (count_waiting(g->manager, s->uid) >= WAITING_USER_MAX) {
-                refuse(g, CDM_ERROR_BUSY,
-                       "Too many of your calls wait for polkit; try again when some are "
-                       "answered.");
+        if (count_waiting(g->bus, s->uid) >= WAITING_USER_MAX) {
+                guarded_refuse(g, CDM_ERROR_BUSY,
+                               "Too many of your calls wait for polkit; try again when some are answered.");
                 return;
         }
-        int r = authorize_start(g->manager->authorizer, g->call, s->uid, g->action, on_authorized, g,
-                                &g->authorize);
+        int r = authorize_start(g->bus->manager->authorizer, bus_call_message(g->call), s->uid, g->action,
+                                guarded_on_authorized, g, &g->authorize);
         if (r < 0)
-                refuse(g, SD_BUS_ERROR_FAILED, "polkit could not be asked.");
+                guarded_refuse(g, SD_BUS_ERROR_FAILED, "polkit could not be asked.");
 }
 
-static void on_sender(int error, const Sender *s, void *userdata)
+static void guarded_on_sender(int error, const Sender *s, void *userdata)
 {
         Guarded *g = userdata;
 
         g->slot = sd_bus_slot_unref(g->slot);
         if (error < 0)
-                refuse(g, CDM_ERROR_STALE, "The bus does not know who asked.");
+                guarded_refuse(g, CDM_ERROR_STALE, "The bus does not know who asked.");
         else
-                with_sender(g, s);
+                guarded_with_sender(g, s);
 }
 
-int bus_guard(Manager *m, sd_bus_message *call, AuthorizeAction action, uid_t owner, uint32_t id,
+int bus_guard(Bus *b, sd_bus_message *message, AuthorizeAction action, uid_t owner, uint32_t id,
               bus_guarded_t fn)
 {
+        const char *name = sd_bus_message_get_sender(message);
         Guarded *g = calloc(1, sizeof(*g));
+        BusCall *call;
+        int r;
 
         if (!g)
                 return -ENOMEM;
-        *g = (Guarded){ .manager = m,
-                        .call = sd_bus_message_ref(call),
-                        .action = action,
-                        .owner = owner,
-                        .id = id,
-                        .run = fn };
-        DL_APPEND(m->guarded, g);
-        const char *name = sd_bus_message_get_sender(call);
-        const Sender *s = sender_cached(m->senders, name);
-        int r = peers_watch(m->peers, name, on_client_gone, g, &g->client);
-        if (r >= 0 && s) {
-                with_sender(g, s);
+        r = bus_call_new(b, message, &call);
+        if (r < 0) {
+                free(g);
+                return r;
+        }
+        *g = (Guarded){ .bus = b, .call = call, .action = action, .owner = owner, .id = id, .run = fn };
+        DL_APPEND(b->guarded, g);
+        bus_call_on_gone(call, guarded_on_gone, g);
+        const Sender *s = sender_cached(b->manager->senders, name);
+        if (s) {
+                guarded_with_sender(g, s);
                 return 1;
         }
-        if (r >= 0)
-                r = sender_fetch(m->senders, name, on_sender, g, &g->slot);
+        r = sender_fetch(b->manager->senders, name, guarded_on_sender, g, &g->slot);
         if (r < 0) {
-                guarded_free(g);
+                bus_call_free(guarded_end(g));
                 return r;
         }
         return 1;

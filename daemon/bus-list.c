@@ -2,7 +2,7 @@
 
 /* Manager.ListReservations, and Get of a reservation's Used.
  *
- *   call ── waits for its turn (callers.h) ── collect ids ── a worker reads Used ── append ── reply
+ *   call ── waits for its turn (bus-callers.h) ── collect ids ── a worker reads Used ── append ── reply
  *
  * There are two listers, so that lists without Used do not wait for a worker. Each works on one call at a
  * time. Collecting and appending are done in slices, one a turn of the event loop, so neither the size of a
@@ -14,8 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "daemon/bus.h"
-#include "daemon/callers.h"
+#include "daemon/bus-internal.h"
+#include "daemon/bus-callers.h"
 #include "daemon/manager-buffer.h"
 #include "daemon/slice.h"
 #include "daemon/used.h"
@@ -49,7 +49,7 @@ typedef enum Phase {
 
 struct BusLister {
         Manager *manager;
-        Callers *callers;
+        BusCallers *callers;
         Slice *slice;
         /* of the call that is worked on; NULL: none */
         sd_bus_message *call, *reply;
@@ -97,11 +97,11 @@ int bus_lister_new(Manager *m, BusLister **ret)
         if (!l)
                 return -ENOMEM;
         l->manager = m;
-        int r = callers_new(m->senders, lister_on_ready, l, &l->callers);
+        int r = bus_callers_new(m->senders, lister_on_ready, l, &l->callers);
         if (r >= 0)
                 r = slice_new(m->event, lister_on_slice, l, &l->slice);
         if (r < 0) {
-                callers_free(l->callers);
+                bus_callers_free(l->callers);
                 free(l);
                 return r;
         }
@@ -116,7 +116,7 @@ BusLister *bus_lister_free(BusLister *l)
         if (!l)
                 return NULL;
         l->stopping = true;
-        l->callers = callers_free(l->callers);
+        l->callers = bus_callers_free(l->callers);
         l->slice = slice_free(l->slice);
         if (!l->job) {
                 lister_clear(l);
@@ -455,7 +455,7 @@ static void lister_on_slice(void *userdata)
 {
         BusLister *l = userdata;
 
-        if (!l->call && !(l->call = callers_next(l->callers))) {
+        if (!l->call && !(l->call = bus_callers_next(l->callers))) {
                 slice_set(l->slice, false);
                 return;
         }
@@ -466,18 +466,18 @@ static void lister_on_slice(void *userdata)
 
 /* --- asked for ---------------------------------------------------------------------------------------- */
 
-int bus_list_reservations(Manager *m, sd_bus_message *call, sd_bus_error *error)
+int bus_list_reservations(Bus *b, sd_bus_message *message, sd_bus_error *error)
 {
         Query q;
 
-        int r = query_read(call, &q, error);
+        int r = query_read(message, &q, error);
         if (r < 0)
                 return r;
-        BusLister *l = q.used ? m->lister_used : m->lister;
-        return callers_add(l->callers, call, "lists of reservations");
+        BusLister *l = q.used ? b->lister_used : b->lister;
+        return bus_callers_add(l->callers, message, "lists of reservations");
 }
 
-int bus_list_get_used(Manager *m, sd_bus_message *call)
+int bus_list_get_used(Bus *b, sd_bus_message *message)
 {
-        return callers_add(m->lister_used->callers, call, "questions for Used");
+        return bus_callers_add(b->lister_used->callers, message, "questions for Used");
 }

@@ -9,12 +9,16 @@
 #include <string.h>
 
 #include "build-config.h"
-#include "daemon/authorize.h"
 #include "daemon/bus-options.h"
-#include "daemon/bus.h"
+#include "daemon/bus-internal.h"
 #include "daemon/manager-buffer.h"
-#include "daemon/manager-holders.h"
 #include "policy/cdm-names.h"
+
+/* The vtable's userdata. */
+static Manager *manager_of(void *userdata)
+{
+        return ((Bus *)userdata)->manager;
+}
 
 static void on_request(sd_bus_message *call, const Answer *answer, const RequestResult *result)
 {
@@ -28,7 +32,7 @@ static void on_request(sd_bus_message *call, const Answer *answer, const Request
 
 static int method_request(sd_bus_message *call, void *userdata, sd_bus_error *error)
 {
-        Manager *m = userdata;
+        Manager *m = manager_of(userdata);
         RequestArgs args;
 
         int r = bus_options_read(m, call, false, &args, error);
@@ -84,7 +88,7 @@ static void on_explain(sd_bus_message *call, const Answer *answer, const Request
 
 static int method_explain(sd_bus_message *call, void *userdata, sd_bus_error *error)
 {
-        Manager *m = userdata;
+        Manager *m = manager_of(userdata);
         RequestArgs args;
 
         int r = bus_options_read(m, call, true, &args, error);
@@ -95,7 +99,7 @@ static int method_explain(sd_bus_message *call, void *userdata, sd_bus_error *er
 
 static int method_get_reservation(sd_bus_message *call, void *userdata, sd_bus_error *error)
 {
-        Manager *m = userdata;
+        Manager *m = manager_of(userdata);
         char path[BUS_PATH_MAX];
         uint32_t id;
 
@@ -110,9 +114,14 @@ static int method_get_reservation(sd_bus_message *call, void *userdata, sd_bus_e
         return sd_bus_reply_method_return(call, "o", bus_reservation_path(id, path));
 }
 
-static void do_reload(Manager *m, uint32_t id, sd_bus_message *call)
+static void on_reloaded(const Answer *answer, void *userdata)
 {
-        manager_reload(m, call);
+        bus_call_answer(userdata, answer);
+}
+
+static void do_reload(Bus *b, uint32_t id, BusCall *call)
+{
+        manager_reload(b->manager, on_reloaded, call);
 }
 
 static int method_reload(sd_bus_message *call, void *userdata, sd_bus_error *error)
@@ -120,15 +129,36 @@ static int method_reload(sd_bus_message *call, void *userdata, sd_bus_error *err
         return bus_guard(userdata, call, AUTHORIZE_MANAGE, UID_NONE, 0, do_reload);
 }
 
-static void do_reserve_static(Manager *m, uint32_t id, sd_bus_message *call)
+static void on_reserved(const Answer *answer, const uint32_t *ids, size_t n_ids, void *userdata)
 {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+        char path[BUS_PATH_MAX];
+        BusCall *call = userdata;
+
+        if (answer->error) {
+                bus_call_answer(call, answer);
+                return;
+        }
+        int r = sd_bus_message_new_method_return(bus_call_message(call), &reply);
+        if (r >= 0)
+                r = sd_bus_message_open_container(reply, 'a', "o");
+        for (size_t i = 0; r >= 0 && i < n_ids; i++)
+                r = sd_bus_message_append(reply, "o", bus_reservation_path(ids[i], path));
+        if (r >= 0)
+                r = sd_bus_message_close_container(reply);
+        bus_call_send(call, reply, r);
+}
+
+static void do_reserve_static(Bus *b, uint32_t id, BusCall *call)
+{
+        sd_bus_message *message = bus_call_message(call);
         const char *unit;
-        int r = sd_bus_message_read(call, "s", &unit);
+        int r = sd_bus_message_read(message, "s", &unit);
 
         if (r < 0)
-                (void)sd_bus_reply_method_errno(call, r, NULL);
+                bus_call_refuse_errno(call, r);
         else
-                manager_reserve_static(m, call, unit);
+                manager_reserve_static(b->manager, message, unit, on_reserved, call);
 }
 
 static int method_reserve_static(sd_bus_message *call, void *userdata, sd_bus_error *error)
@@ -136,29 +166,64 @@ static int method_reserve_static(sd_bus_message *call, void *userdata, sd_bus_er
         return bus_guard(userdata, call, AUTHORIZE_MANAGE, UID_NONE, 0, do_reserve_static);
 }
 
-static int guard_node(sd_bus_message *call, Manager *m, bus_guarded_t fn)
+static void on_drained(const Answer *answer, const DrainReport *report, void *userdata)
+{
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+        BusCall *call = userdata;
+
+        if (answer->error) {
+                bus_call_answer(call, answer);
+                return;
+        }
+        int r = sd_bus_message_new_method_return(bus_call_message(call), &reply);
+        if (r >= 0)
+                r = sd_bus_message_append(reply, "ttt", report->moved_bytes, report->evicted_bytes,
+                                          report->left_bytes);
+        if (r >= 0)
+                r = sd_bus_message_open_container(reply, 'a', "(sst)");
+        if (r >= 0)
+                r = bus_append_holder_kinds(reply, report->holders, report->n_holders);
+        if (r >= 0)
+                r = sd_bus_message_close_container(reply);
+        bus_call_send(call, reply, r);
+}
+
+static void on_undrained(const Answer *answer, const DrainReport *report, void *userdata)
+{
+        bus_call_answer(userdata, answer);
+}
+
+static void do_drain_node(Bus *b, uint32_t node, BusCall *call)
+{
+        manager_drain_node(b->manager, node, on_drained, call);
+}
+
+static void do_undrain_node(Bus *b, uint32_t node, BusCall *call)
+{
+        manager_undrain_node(b->manager, node, on_undrained, call);
+}
+
+static int guard_node(sd_bus_message *call, Bus *b, bus_guarded_t fn)
 {
         uint32_t node;
 
         int r = sd_bus_message_read(call, "u", &node);
-        return r < 0 ? r : bus_guard(m, call, AUTHORIZE_MANAGE, UID_NONE, node, fn);
+        return r < 0 ? r : bus_guard(b, call, AUTHORIZE_MANAGE, UID_NONE, node, fn);
 }
 
 static int method_drain_node(sd_bus_message *call, void *userdata, sd_bus_error *error)
 {
-        return guard_node(call, userdata, manager_drain_node);
+        return guard_node(call, userdata, do_drain_node);
 }
 
 static int method_undrain_node(sd_bus_message *call, void *userdata, sd_bus_error *error)
 {
-        return guard_node(call, userdata, manager_undrain_node);
+        return guard_node(call, userdata, do_undrain_node);
 }
 
 static int method_list_holders(sd_bus_message *call, void *userdata, sd_bus_error *error)
 {
-        Manager *m = userdata;
-
-        return holders_list(m->holders, call);
+        return bus_list_holders(userdata, call);
 }
 
 static int method_list_reservations(sd_bus_message *call, void *userdata, sd_bus_error *error)
@@ -175,7 +240,7 @@ static int get_version(sd_bus *bus, const char *path, const char *interface, con
 static int get_mode(sd_bus *bus, const char *path, const char *interface, const char *property,
                     sd_bus_message *reply, void *userdata, sd_bus_error *error)
 {
-        Manager *m = userdata;
+        Manager *m = manager_of(userdata);
 
         return sd_bus_message_append(reply, "s", fence_mode_to_string(m->config->mode));
 }
@@ -183,7 +248,7 @@ static int get_mode(sd_bus *bus, const char *path, const char *interface, const 
 static int get_fence_state(sd_bus *bus, const char *path, const char *interface, const char *property,
                            sd_bus_message *reply, void *userdata, sd_bus_error *error)
 {
-        Manager *m = userdata;
+        Manager *m = manager_of(userdata);
 
         manager_look_at_machine_again(m);
         return sd_bus_message_append(reply, "s", manager_fence_state(m, NULL));
@@ -195,7 +260,7 @@ static int get_fence_state(sd_bus *bus, const char *path, const char *interface,
 static int get_unfenced(sd_bus *bus, const char *path, const char *interface, const char *property,
                         sd_bus_message *reply, void *userdata, sd_bus_error *error)
 {
-        Manager *m = userdata;
+        Manager *m = manager_of(userdata);
         size_t n = 0;
         const Unfenced *u = fence_unfenced(m->fence, &n);
 
@@ -222,7 +287,7 @@ static int append_buffers_warning(sd_bus_message *reply, Manager *m)
 static int get_warnings(sd_bus *bus, const char *path, const char *interface, const char *property,
                         sd_bus_message *reply, void *userdata, sd_bus_error *error)
 {
-        Manager *m = userdata;
+        Manager *m = manager_of(userdata);
 
         manager_look_at_machine_again(m);
         int r = sd_bus_message_open_container(reply, 'a', "s");
@@ -252,7 +317,7 @@ static int get_warnings(sd_bus *bus, const char *path, const char *interface, co
 static int get_ordinary(sd_bus *bus, const char *path, const char *interface, const char *property,
                         sd_bus_message *reply, void *userdata, sd_bus_error *error)
 {
-        Manager *m = userdata;
+        Manager *m = manager_of(userdata);
 
         return bus_append_nodes(reply, &m->pools->ordinary);
 }
@@ -260,7 +325,7 @@ static int get_ordinary(sd_bus *bus, const char *path, const char *interface, co
 static int get_intruder_bytes(sd_bus *bus, const char *path, const char *interface, const char *property,
                               sd_bus_message *reply, void *userdata, sd_bus_error *error)
 {
-        Manager *m = userdata;
+        Manager *m = manager_of(userdata);
 
         return sd_bus_message_append(reply, "t", fence_intruder_bytes_drained(m->fence));
 }
@@ -268,7 +333,7 @@ static int get_intruder_bytes(sd_bus *bus, const char *path, const char *interfa
 static int get_drift_repaired(sd_bus *bus, const char *path, const char *interface, const char *property,
                               sd_bus_message *reply, void *userdata, sd_bus_error *error)
 {
-        Manager *m = userdata;
+        Manager *m = manager_of(userdata);
 
         return sd_bus_message_append(reply, "t", m->n_drift_repaired);
 }
@@ -294,7 +359,7 @@ static int get_fights(sd_bus *bus, const char *path, const char *interface, cons
         if (r < 0)
                 return r;
         FightList l = { reply, 0 };
-        manager_foreach_fight(userdata, append_fight, &l);
+        manager_foreach_fight(manager_of(userdata), append_fight, &l);
         if (l.n > ROWS_MAX) {
                 char text[48];
 
@@ -343,12 +408,14 @@ const sd_bus_vtable bus_manager_vtable[] = {
         SD_BUS_VTABLE_END,
 };
 
-int bus_manager_install(sd_bus *bus, Manager *m)
+int bus_manager_install(Bus *b)
 {
-        return sd_bus_add_object_vtable(bus, NULL, CDM_PATH, CDM_INTERFACE_MANAGER, bus_manager_vtable, m);
+        return sd_bus_add_object_vtable(b->bus, NULL, CDM_PATH, CDM_INTERFACE_MANAGER, bus_manager_vtable,
+                                        b);
 }
 
-void bus_manager_changed(Manager *m, const char *property)
+void bus_manager_on_notice(Bus *b, const Notice *n)
 {
-        (void)sd_bus_emit_properties_changed(m->bus, CDM_PATH, CDM_INTERFACE_MANAGER, property, NULL);
+        (void)sd_bus_emit_properties_changed(b->bus, CDM_PATH, CDM_INTERFACE_MANAGER,
+                                             n->kind == NOTICE_MODE ? "Mode" : "FenceState", NULL);
 }

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "daemon/bus.h"
+#include "daemon/bus-internal.h"
 #include "daemon/usage.h"
 #include "policy/cdm-names.h"
 
@@ -300,13 +300,6 @@ const sd_bus_vtable bus_node_vtable[] = {
 
 /* --- all at once, after a look ------------------------------------------------------------------------- */
 
-/* One call of ListPools or ListNodes; it is answered when the look is there, whatever its client does. */
-typedef struct ListCall {
-        Manager *manager;
-        sd_bus_message *call;
-        bool nodes;
-} ListCall;
-
 static int append_properties(Manager *m, sd_bus_message *reply, const char *path, const char *interface,
                              const sd_bus_vtable *vtable)
 {
@@ -357,77 +350,81 @@ static int append_nodes(Manager *m, sd_bus_message *reply)
         return r;
 }
 
-static int reply_list(ListCall *c)
+static void list_reply(BusCall *call, int (*append)(Manager *m, sd_bus_message *reply))
 {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
 
-        int r = sd_bus_message_new_method_return(c->call, &reply);
+        int r = sd_bus_message_new_method_return(bus_call_message(call), &reply);
         if (r >= 0)
                 r = sd_bus_message_open_container(reply, 'a', "a{sv}");
         if (r >= 0)
-                r = c->nodes ? append_nodes(c->manager, reply) : append_pools(c->manager, reply);
+                r = append(bus_call_bus(call)->manager, reply);
         if (r >= 0)
                 r = sd_bus_message_close_container(reply);
-        return r < 0 ? r : sd_bus_send(NULL, reply, NULL);
+        bus_call_send(call, reply, r);
 }
 
-static void list_free(void *userdata)
+static void list_pools_on_look(int error, const UsageTarget *target, void *userdata)
 {
-        ListCall *c = userdata;
-
-        sd_bus_message_unref(c->call);
-        free(c);
+        if (error < 0)
+                bus_call_refuse_errno(userdata, error);
+        else
+                list_reply(userdata, append_pools);
 }
 
-static void list_on_look(int error, const UsageTarget *target, void *userdata)
+static void list_nodes_on_look(int error, const UsageTarget *target, void *userdata)
 {
-        ListCall *c = userdata;
-
-        int r = error < 0 ? error : reply_list(c);
-        if (r < 0)
-                (void)sd_bus_reply_method_errno(c->call, r, NULL);
-        list_free(c);
+        if (error < 0)
+                bus_call_refuse_errno(userdata, error);
+        else
+                list_reply(userdata, append_nodes);
 }
 
-static int list_start(Manager *m, sd_bus_message *call, bool nodes)
+/* The call was freed before, with the Bus. */
+static void list_on_stop(void *userdata)
 {
-        ListCall *c = calloc(1, sizeof(*c));
+}
+
+static int list_start(Bus *b, sd_bus_message *message, usage_done_t done)
+{
         UsageLook *look;
+        BusCall *call;
 
-        if (!c)
-                return -ENOMEM;
-        *c = (ListCall){ m, sd_bus_message_ref(call), nodes };
-        int r = manager_look(m, NULL, list_on_look, c, &look);
+        int r = bus_call_new(b, message, &call);
+        if (r < 0)
+                return r;
+        r = manager_look(b->manager, NULL, done, call, &look);
         if (r < 0) {
-                list_free(c);
+                bus_call_free(call);
                 return r;
         }
-        usage_look_leave(look, list_free);
+        usage_look_leave(look, list_on_stop);
         return 1;
 }
 
-int bus_list_pools(sd_bus_message *call, void *userdata, sd_bus_error *error)
+int bus_list_pools(sd_bus_message *message, void *userdata, sd_bus_error *error)
 {
-        return list_start(userdata, call, false);
+        return list_start(userdata, message, list_pools_on_look);
 }
 
-int bus_list_nodes(sd_bus_message *call, void *userdata, sd_bus_error *error)
+int bus_list_nodes(sd_bus_message *message, void *userdata, sd_bus_error *error)
 {
-        return list_start(userdata, call, true);
+        return list_start(userdata, message, list_nodes_on_look);
 }
 
-int bus_pool_install(sd_bus *bus, Manager *m)
+int bus_pool_install(Bus *b)
 {
-        int r = sd_bus_add_fallback_vtable(bus, NULL, CDM_PATH_POOL, CDM_INTERFACE_POOL, bus_pool_vtable,
+        Manager *m = b->manager;
+        int r = sd_bus_add_fallback_vtable(b->bus, NULL, CDM_PATH_POOL, CDM_INTERFACE_POOL, bus_pool_vtable,
                                            pool_find, m);
 
         if (r >= 0)
-                r = sd_bus_add_node_enumerator(bus, NULL, CDM_PATH_POOL, pool_enumerate, m);
+                r = sd_bus_add_node_enumerator(b->bus, NULL, CDM_PATH_POOL, pool_enumerate, m);
         if (r >= 0)
-                r = sd_bus_add_fallback_vtable(bus, NULL, CDM_PATH_NODE, CDM_INTERFACE_NODE, bus_node_vtable,
-                                               node_find, m);
+                r = sd_bus_add_fallback_vtable(b->bus, NULL, CDM_PATH_NODE, CDM_INTERFACE_NODE,
+                                               bus_node_vtable, node_find, m);
         if (r >= 0)
-                r = sd_bus_add_node_enumerator(bus, NULL, CDM_PATH_NODE, node_enumerate, m);
+                r = sd_bus_add_node_enumerator(b->bus, NULL, CDM_PATH_NODE, node_enumerate, m);
         return r;
 }
 
@@ -436,13 +433,13 @@ static void node_path(int node, char path[static BUS_PATH_MAX])
         snprintf(path, BUS_PATH_MAX, CDM_PATH_NODE "/%d", node);
 }
 
-void bus_node_changed(Manager *m, int node, const char *property)
+static void tell_node_changed(Bus *b, int node, const char *property)
 {
         char path[BUS_PATH_MAX];
 
         node_path(node, path);
-        if (node_of(m, path))
-                (void)sd_bus_emit_properties_changed(m->bus, path, CDM_INTERFACE_NODE, property, NULL);
+        if (node_of(b->manager, path))
+                (void)sd_bus_emit_properties_changed(b->bus, path, CDM_INTERFACE_NODE, property, NULL);
 }
 
 static const char *pool_name_of(const PoolSet *pools, int node)
@@ -452,57 +449,68 @@ static const char *pool_name_of(const PoolSet *pools, int node)
         return p ? p->name : "";
 }
 
-static void tell_node(Manager *m, const Node *now, const Node *before, const PoolSet *pools_before)
+static void tell_node(Bus *b, const Node *now, const Node *before, const PoolSet *pools_before)
 {
         char path[BUS_PATH_MAX];
 
         node_path(now->id, path);
         if (!before) {
-                (void)sd_bus_emit_interfaces_added(m->bus, path, CDM_INTERFACE_NODE, NULL);
+                (void)sd_bus_emit_interfaces_added(b->bus, path, CDM_INTERFACE_NODE, NULL);
                 return;
         }
         if (now->size_bytes != before->size_bytes)
-                bus_node_changed(m, now->id, "Size");
+                tell_node_changed(b, now->id, "Size");
         if (now->online != before->online)
-                bus_node_changed(m, now->id, "Online");
-        if (strcmp(pool_name_of(m->pools, now->id), pool_name_of(pools_before, now->id)) != 0)
-                bus_node_changed(m, now->id, "Pool");
+                tell_node_changed(b, now->id, "Online");
+        if (strcmp(pool_name_of(b->manager->pools, now->id), pool_name_of(pools_before, now->id)) != 0)
+                tell_node_changed(b, now->id, "Pool");
 }
 
-static void tell_pool(Manager *m, const Pool *now, const Pool *before)
+static void tell_pool(Bus *b, const Pool *now, const Pool *before)
 {
         _cleanup_free_ char *path = NULL;
 
         if (sd_bus_path_encode(CDM_PATH_POOL, now->name, &path) < 0)
                 return;
         if (!before)
-                (void)sd_bus_emit_interfaces_added(m->bus, path, CDM_INTERFACE_POOL, NULL);
+                (void)sd_bus_emit_interfaces_added(b->bus, path, CDM_INTERFACE_POOL, NULL);
         else if (!nodeset_equal(&now->nodes, &before->nodes) || now->size_bytes != before->size_bytes)
-                (void)sd_bus_emit_properties_changed(m->bus, path, CDM_INTERFACE_POOL, "Nodes", "Size",
+                (void)sd_bus_emit_properties_changed(b->bus, path, CDM_INTERFACE_POOL, "Nodes", "Size",
                                                      NULL);
 }
 
-void bus_tell_nodes(Manager *m, const Topology *topology_before, const PoolSet *pools_before)
+/* Compared with what was in force. */
+static void tell_nodes(Bus *b, const Topology *topology_before, const PoolSet *pools_before)
 {
+        const Manager *m = b->manager;
+
         for (size_t i = 0; i < m->topology->n_nodes; i++) {
                 const Node *n = &m->topology->nodes[i];
 
-                tell_node(m, n, topology_find(topology_before, n->id), pools_before);
+                tell_node(b, n, topology_find(topology_before, n->id), pools_before);
         }
         for (size_t i = 0; i < topology_before->n_nodes; i++) {
                 char path[BUS_PATH_MAX];
 
                 node_path(topology_before->nodes[i].id, path);
                 if (!topology_find(m->topology, topology_before->nodes[i].id))
-                        (void)sd_bus_emit_interfaces_removed(m->bus, path, CDM_INTERFACE_NODE, NULL);
+                        (void)sd_bus_emit_interfaces_removed(b->bus, path, CDM_INTERFACE_NODE, NULL);
         }
         for (size_t i = 0; i < m->pools->n_pools; i++)
-                tell_pool(m, &m->pools->pools[i], pool_set_find(pools_before, m->pools->pools[i].name));
+                tell_pool(b, &m->pools->pools[i], pool_set_find(pools_before, m->pools->pools[i].name));
         for (size_t i = 0; i < pools_before->n_pools; i++) {
                 _cleanup_free_ char *path = NULL;
 
                 if (!pool_set_find(m->pools, pools_before->pools[i].name) &&
                     sd_bus_path_encode(CDM_PATH_POOL, pools_before->pools[i].name, &path) >= 0)
-                        (void)sd_bus_emit_interfaces_removed(m->bus, path, CDM_INTERFACE_POOL, NULL);
+                        (void)sd_bus_emit_interfaces_removed(b->bus, path, CDM_INTERFACE_POOL, NULL);
         }
+}
+
+void bus_pool_on_notice(Bus *b, const Notice *n)
+{
+        if (n->kind == NOTICE_NODE_DRAINED)
+                tell_node_changed(b, n->node, "Drained");
+        else
+                tell_nodes(b, n->topology_before, n->pools_before);
 }

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "daemon/bus.h"
+#include "daemon/bus-internal.h"
 #include "daemon/log.h"
 #include "daemon/manager-buffer.h"
 #include "policy/cdm-names.h"
@@ -37,7 +37,7 @@ uint32_t bus_reservation_id(const char *path)
 static int object_find(sd_bus *bus, const char *path, const char *interface, void *userdata, void **ret,
                        sd_bus_error *error)
 {
-        Entry *e = find_known(userdata, bus_reservation_id(path));
+        Entry *e = find_known(((Bus *)userdata)->manager, bus_reservation_id(path));
 
         if (!e)
                 return 0;
@@ -55,7 +55,7 @@ static void strv_free(char ***v)
 /* GetManagedObjects answers with one message, however long it takes. */
 static int enumerate(sd_bus *bus, const char *prefix, void *userdata, char ***ret_nodes, sd_bus_error *error)
 {
-        Manager *m = userdata;
+        Manager *m = ((Bus *)userdata)->manager;
         _cleanup_(strv_free) char **paths = calloc(ledger_count(m->ledger) + 1, sizeof(char *));
         char path[BUS_PATH_MAX];
         size_t n = 0;
@@ -81,52 +81,58 @@ static int enumerate(sd_bus *bus, const char *prefix, void *userdata, char ***re
         return 0;
 }
 
-static void refuse(sd_bus_message *call, const char *error, const char *text)
-{
-        Answer a = { error, text };
-
-        (void)bus_answer(call, &a);
-}
-
 /* While polkit thought about it the reservation may have ended. */
-static Entry *find_or_refuse(Manager *m, uint32_t id, sd_bus_message *call)
+static Entry *find_or_refuse(Bus *b, uint32_t id, BusCall *call)
 {
-        Entry *e = find_known(m, id);
+        Entry *e = find_known(b->manager, id);
 
         if (!e)
-                refuse(call, CDM_ERROR_NO_SUCH_RESERVATION, "The reservation ended meanwhile.");
+                bus_call_refuse(call, CDM_ERROR_NO_SUCH_RESERVATION, "The reservation ended meanwhile.");
         return e;
 }
 
-static void do_release(Manager *m, uint32_t id, sd_bus_message *call)
+static void answer_errno(BusCall *call, int r)
 {
-        Entry *e = find_or_refuse(m, id, call);
+        if (r < 0)
+                bus_call_refuse_errno(call, r);
+        else
+                bus_call_return(call, "");
+}
+
+static void do_release(Bus *b, uint32_t id, BusCall *call)
+{
+        Entry *e = find_or_refuse(b, id, call);
 
         if (!e)
                 return;
         /* Its owner's will, whatever else would have ended it. */
         if (e->r->state == RESERVATION_REVOKING)
                 e->r->revoke_usec = e->r->revoked_for = 0;
-        int r = manager_release(e);
-        if (r < 0)
-                (void)sd_bus_reply_method_errno(call, r, NULL);
-        else
-                (void)sd_bus_reply_method_return(call, NULL);
+        answer_errno(call, manager_release(e));
 }
 
-static void do_migrate(Manager *m, uint32_t id, sd_bus_message *call)
+static void on_migrated(const Answer *answer, uint64_t moved_bytes, uint64_t failed_bytes, void *userdata)
 {
-        Entry *e = find_or_refuse(m, id, call);
+        if (answer->error)
+                bus_call_answer(userdata, answer);
+        else
+                bus_call_return(userdata, "tt", moved_bytes, failed_bytes);
+}
+
+static void do_migrate(Bus *b, uint32_t id, BusCall *call)
+{
+        Entry *e = find_or_refuse(b, id, call);
 
         if (!e)
                 return;
         if (e->phase != STORE_GRANTED) {
-                refuse(call, CDM_ERROR_STALE, "The reservation still waits; its nodes are not open yet.");
+                bus_call_refuse(call, CDM_ERROR_STALE,
+                                "The reservation still waits; its nodes are not open yet.");
                 return;
         }
-        int r = manager_migrate(e, call);
+        int r = manager_migrate(e, on_migrated, call);
         if (r < 0)
-                (void)sd_bus_reply_method_errno(call, r, NULL);
+                bus_call_refuse_errno(call, r);
 }
 
 static const Rule *rule_of(Manager *m, const Reservation *r)
@@ -148,7 +154,7 @@ static uint64_t longest_lease(Manager *m, const Reservation *r)
         return rule && rule->lease_usec ? rule->lease_usec : m->config->default_lease_usec;
 }
 
-static void renew(Manager *m, Entry *e, uint64_t usec, sd_bus_message *call)
+static void renew(Manager *m, Entry *e, uint64_t usec, BusCall *call)
 {
         uint64_t longest = longest_lease(m, e->r);
 
@@ -157,18 +163,15 @@ static void renew(Manager *m, Entry *e, uint64_t usec, sd_bus_message *call)
         if (usec > longest) {
                 const Rule *rule = rule_of(m, e->r);
                 char text[TIMESPAN_STR_MAX];
-                (void)sd_bus_reply_method_errorf(
-                        call, CDM_ERROR_DENIED,
-                        "The longest lease is %s (%s:%u); ask for no more than that.",
-                        timespan_format(longest, text), rule ? rule->file : "cdmd.conf",
-                        rule ? rule_line(rule, RULE_KEY_LEASE) : 0);
+                _cleanup_free_ char *sentence = NULL;
+                if (asprintf(&sentence, "The longest lease is %s (%s:%u); ask for no more than that.",
+                             timespan_format(longest, text), rule ? rule->file : "cdmd.conf",
+                             rule ? rule_line(rule, RULE_KEY_LEASE) : 0) < 0)
+                        sentence = NULL;
+                bus_call_refuse(call, CDM_ERROR_DENIED, sentence);
                 return;
         }
-        int r = manager_renew(e, usec);
-        if (r < 0)
-                (void)sd_bus_reply_method_errno(call, r, NULL);
-        else
-                (void)sd_bus_reply_method_return(call, NULL);
+        answer_errno(call, manager_renew(e, usec));
 }
 
 /* Why it cannot be renewed, or NULL. */
@@ -186,27 +189,32 @@ static const char *unrenewable(const Reservation *r)
         }
 }
 
-static void do_renew(Manager *m, uint32_t id, sd_bus_message *call)
+static void do_renew(Bus *b, uint32_t id, BusCall *call)
 {
-        Entry *e = find_or_refuse(m, id, call);
+        Entry *e = find_or_refuse(b, id, call);
+        sd_bus_message *message;
         uint64_t usec;
 
         if (!e)
                 return;
-        if (sd_bus_message_rewind(call, 1) < 0 || sd_bus_message_read(call, "t", &usec) < 0)
-                refuse(call, CDM_ERROR_INVALID, "Renew takes a time in microseconds.");
+        message = bus_call_message(call);
+        if (sd_bus_message_rewind(message, 1) < 0 || sd_bus_message_read(message, "t", &usec) < 0)
+                bus_call_refuse(call, CDM_ERROR_INVALID, "Renew takes a time in microseconds.");
         else if (e->phase != STORE_GRANTED)
-                refuse(call, CDM_ERROR_STALE,
-                       "The reservation still waits; its lease starts when it is granted.");
+                bus_call_refuse(call, CDM_ERROR_STALE,
+                                "The reservation still waits; its lease starts when it is granted.");
         else if (unrenewable(e->r))
-                refuse(call, CDM_ERROR_STALE, unrenewable(e->r));
+                bus_call_refuse(call, CDM_ERROR_STALE, unrenewable(e->r));
         else
-                renew(m, e, usec, call);
+                renew(b->manager, e, usec, call);
 }
 
-static int guard(Entry *e, sd_bus_message *call, bus_guarded_t fn)
+/* The object's userdata is the Entry, that of its vtable the Bus. */
+static int guard(Entry *e, sd_bus_message *message, bus_guarded_t fn)
 {
-        return bus_guard(e->manager, call, AUTHORIZE_RELEASE_OTHERS, e->r->target->uid, e->id, fn);
+        Bus *b = sd_bus_slot_get_userdata(sd_bus_get_current_slot(sd_bus_message_get_bus(message)));
+
+        return bus_guard(b, message, AUTHORIZE_RELEASE_OTHERS, e->r->target->uid, e->id, fn);
 }
 
 static int method_release(sd_bus_message *call, void *userdata, sd_bus_error *error)
@@ -224,51 +232,78 @@ static int method_migrate(sd_bus_message *call, void *userdata, sd_bus_error *er
         return guard(userdata, call, do_migrate);
 }
 
-/* The options of OpenBufferWithOptions. 0, or a negative errno after the call was refused. */
-static int read_buffer_options(sd_bus_message *call, bool *ret_huge, uint64_t *ret_huge_bytes)
+/* The options of OpenBufferWithOptions. 0, or a negative errno with *ret_key: where it went wrong. */
+static int read_buffer_options(sd_bus_message *message, bool *ret_huge, uint64_t *ret_huge_bytes,
+                               const char **ret_key)
 {
-        const char *key = "";
-        int r = sd_bus_message_enter_container(call, 'a', "{sv}");
+        int r = sd_bus_message_enter_container(message, 'a', "{sv}");
 
-        while (r >= 0 && (r = sd_bus_message_enter_container(call, 'e', "sv")) > 0) {
-                r = sd_bus_message_read(call, "s", &key);
+        *ret_key = "";
+        while (r >= 0 && (r = sd_bus_message_enter_container(message, 'e', "sv")) > 0) {
+                r = sd_bus_message_read(message, "s", ret_key);
                 if (r >= 0)
-                        r = strcmp(key, CDM_OPTION_HUGETLB) == 0 && !*ret_huge
-                                    ? sd_bus_message_read(call, "v", "t", ret_huge_bytes)
+                        r = strcmp(*ret_key, CDM_OPTION_HUGETLB) == 0 && !*ret_huge
+                                    ? sd_bus_message_read(message, "v", "t", ret_huge_bytes)
                                     : -EINVAL;
                 if (r < 0)
                         break;
                 *ret_huge = true;
-                r = sd_bus_message_exit_container(call);
+                r = sd_bus_message_exit_container(message);
         }
-        if (r >= 0)
-                return 0;
-        (void)sd_bus_reply_method_errorf(
-                call, CDM_ERROR_INVALID,
-                "The option '%s' is not one of OpenBufferWithOptions, is given twice, "
-                "or has a value of another type; see org.cdmd1(5).",
-                key);
-        return r;
+        return r < 0 ? r : 0;
 }
 
-static void do_open_buffer(Manager *m, uint32_t id, sd_bus_message *call)
+static void refuse_buffer_option(BusCall *call, const char *key)
 {
-        Entry *e = find_or_refuse(m, id, call);
+        _cleanup_free_ char *text = NULL;
+
+        if (asprintf(
+                    &text,
+                    "The option '%s' is not one of OpenBufferWithOptions, is given twice, or has a value of "
+                    "another type; see org.cdmd1(5).",
+                    key) < 0)
+                text = NULL;
+        bus_call_refuse(call, CDM_ERROR_INVALID, text);
+}
+
+static void on_buffer(const Answer *answer, int fd, void *userdata)
+{
+        if (answer->error)
+                bus_call_answer(userdata, answer);
+        else
+                bus_call_return(userdata, "h", fd);
+}
+
+static void on_buffer_unwanted(BusCall *call, void *userdata)
+{
+        buffers_abandon(userdata, call);
+        bus_call_free(call);
+}
+
+static void do_open_buffer(Bus *b, uint32_t id, BusCall *call)
+{
+        Entry *e = find_or_refuse(b, id, call);
+        sd_bus_message *message;
         uint64_t size_bytes, huge_bytes = 0;
+        const char *key;
         bool huge = false;
 
         if (!e)
                 return;
-        if (sd_bus_message_rewind(call, 1) < 0 || sd_bus_message_read(call, "t", &size_bytes) < 0) {
-                refuse(call, CDM_ERROR_INVALID, "OpenBuffer takes a size in bytes.");
+        message = bus_call_message(call);
+        if (sd_bus_message_rewind(message, 1) < 0 || sd_bus_message_read(message, "t", &size_bytes) < 0) {
+                bus_call_refuse(call, CDM_ERROR_INVALID, "OpenBuffer takes a size in bytes.");
                 return;
         }
-        if (strcmp(sd_bus_message_get_signature(call, 1), "t") != 0 &&
-            read_buffer_options(call, &huge, &huge_bytes) < 0)
+        if (strcmp(sd_bus_message_get_signature(message, 1), "t") != 0 &&
+            read_buffer_options(message, &huge, &huge_bytes, &key) < 0) {
+                refuse_buffer_option(call, key);
                 return;
-        int r = buffers_open(e, call, size_bytes, huge, huge_bytes);
+        }
+        bus_call_on_gone(call, on_buffer_unwanted, b->manager->buffers);
+        int r = buffers_open(e, size_bytes, huge, huge_bytes, on_buffer, call);
         if (r < 0)
-                (void)sd_bus_reply_method_errno(call, r, NULL);
+                bus_call_refuse_errno(call, r);
 }
 
 static int method_open_buffer(sd_bus_message *call, void *userdata, sd_bus_error *error)
@@ -448,61 +483,74 @@ int bus_reservation_append(Entry *e, sd_bus_message *m)
 static int on_get_used(sd_bus_message *call, void *userdata, sd_bus_error *error)
 {
         const char *path = sd_bus_message_get_path(call), *interface, *property;
-        Manager *m = userdata;
+        Bus *b = userdata;
 
         if (strcmp(path, CDM_PATH_RESERVATION) == 0)
                 return 0;
-        if (!find_known(m, bus_reservation_id(path)))
+        if (!find_known(b->manager, bus_reservation_id(path)))
                 return sd_bus_error_setf(error, SD_BUS_ERROR_UNKNOWN_OBJECT, "Unknown object '%s'.", path);
         if (!sd_bus_message_is_method_call(call, "org.freedesktop.DBus.Properties", "Get"))
                 return 0;
         int r = sd_bus_message_read(call, "ss", &interface, &property);
         if (r < 0 || strcmp(interface, CDM_INTERFACE_RESERVATION) != 0 || strcmp(property, "Used") != 0)
                 return 0;
-        return bus_list_get_used(m, call);
+        return bus_list_get_used(b, call);
 }
 
-int bus_reservation_install(sd_bus *bus, Manager *m)
+int bus_reservation_install(Bus *b)
 {
-        int r = sd_bus_add_fallback_vtable(bus, NULL, CDM_PATH_RESERVATION, CDM_INTERFACE_RESERVATION,
-                                           bus_reservation_vtable, object_find, m);
+        int r = sd_bus_add_fallback_vtable(b->bus, NULL, CDM_PATH_RESERVATION, CDM_INTERFACE_RESERVATION,
+                                           bus_reservation_vtable, object_find, b);
 
         if (r >= 0)
-                r = sd_bus_add_fallback(bus, NULL, CDM_PATH_RESERVATION, on_get_used, m);
-        return r < 0 ? r : sd_bus_add_node_enumerator(bus, NULL, CDM_PATH_RESERVATION, enumerate, m);
+                r = sd_bus_add_fallback(b->bus, NULL, CDM_PATH_RESERVATION, on_get_used, b);
+        return r < 0 ? r : sd_bus_add_node_enumerator(b->bus, NULL, CDM_PATH_RESERVATION, enumerate, b);
 }
 
-void bus_reservation_added(Manager *m, uint32_t id)
+static void tell_changed(Bus *b, uint32_t id, const char *path, unsigned changed)
+{
+        static const struct {
+                ReservationChange change;
+                const char *property;
+        } properties[] = {
+                { RESERVATION_CHANGED_STATE, "State" },     { RESERVATION_CHANGED_SIZE, "Size" },
+                { RESERVATION_CHANGED_NODES, "Nodes" },     { RESERVATION_CHANGED_STRENGTH, "Strength" },
+                { RESERVATION_CHANGED_UNIT, "Unit" },       { RESERVATION_CHANGED_CGROUP, "ControlGroup" },
+                { RESERVATION_CHANGED_EXPIRES, "Expires" },
+        };
+
+        if (!find_known(b->manager, id))
+                return;
+        for (size_t i = 0; i < ARRAY_SIZE(properties); i++)
+                if (changed & properties[i].change)
+                        (void)sd_bus_emit_properties_changed(b->bus, path, CDM_INTERFACE_RESERVATION,
+                                                             properties[i].property, NULL);
+}
+
+/* The object of a reservation appears when it is granted or begins to wait. */
+void bus_reservation_on_notice(Bus *b, const Notice *n)
 {
         char path[BUS_PATH_MAX];
+        int r = 0;
 
-        int r = sd_bus_emit_interfaces_added(m->bus, bus_reservation_path(id, path),
-                                             CDM_INTERFACE_RESERVATION, NULL);
+        bus_reservation_path(n->id, path);
+        switch (n->kind) {
+        case NOTICE_RESERVATION_ADDED:
+                r = sd_bus_emit_interfaces_added(b->bus, path, CDM_INTERFACE_RESERVATION, NULL);
+                break;
+        case NOTICE_RESERVATION_REMOVED:
+                (void)sd_bus_emit_interfaces_removed(b->bus, path, CDM_INTERFACE_RESERVATION, NULL);
+                break;
+        case NOTICE_RESERVATION_CHANGED:
+                tell_changed(b, n->id, path, n->changed);
+                break;
+        case NOTICE_RESERVATION_REVOKING:
+                (void)sd_bus_emit_signal(b->bus, path, CDM_INTERFACE_RESERVATION, "Revoking", "st",
+                                         n->reason, n->usec);
+                break;
+        default:
+                break;
+        }
         if (r < 0)
-                log_warning("Cannot tell the bus of reservation %" PRIu32 ": %s.", id, strerror(-r));
-}
-
-void bus_reservation_removed(Manager *m, uint32_t id)
-{
-        char path[BUS_PATH_MAX];
-
-        (void)sd_bus_emit_interfaces_removed(m->bus, bus_reservation_path(id, path),
-                                             CDM_INTERFACE_RESERVATION, NULL);
-}
-
-void bus_reservation_changed(Manager *m, uint32_t id, const char *property)
-{
-        char path[BUS_PATH_MAX];
-
-        if (find_known(m, id))
-                (void)sd_bus_emit_properties_changed(m->bus, bus_reservation_path(id, path),
-                                                     CDM_INTERFACE_RESERVATION, property, NULL);
-}
-
-void bus_reservation_revoking(Manager *m, uint32_t id, const char *reason, uint64_t usec)
-{
-        char path[BUS_PATH_MAX];
-
-        (void)sd_bus_emit_signal(m->bus, bus_reservation_path(id, path), CDM_INTERFACE_RESERVATION,
-                                 "Revoking", "st", reason, usec);
+                log_warning("Cannot tell the bus of reservation %" PRIu32 ": %s.", n->id, strerror(-r));
 }

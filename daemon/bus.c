@@ -2,9 +2,10 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-#include "daemon/bus.h"
+#include "daemon/bus-internal.h"
 #include "daemon/log.h"
 #include "policy/cdm-names.h"
 
@@ -69,22 +70,87 @@ static const sd_bus_vtable log_control[] = {
         SD_BUS_VTABLE_END,
 };
 
-int bus_publish(sd_bus *bus, Manager *m)
+static void bus_on_notice(const Notice *n, void *userdata)
 {
-        int r = sd_bus_add_object_vtable(bus, NULL, LOG_CONTROL_PATH, LOG_CONTROL_INTERFACE, log_control,
+        Bus *b = userdata;
+
+        switch (n->kind) {
+        case NOTICE_EVENT:
+                bus_event_emit(b, n->event, n->client);
+                return;
+        case NOTICE_RESERVATION_ADDED:
+        case NOTICE_RESERVATION_REMOVED:
+        case NOTICE_RESERVATION_CHANGED:
+        case NOTICE_RESERVATION_REVOKING:
+                bus_reservation_on_notice(b, n);
+                return;
+        case NOTICE_NODE_DRAINED:
+        case NOTICE_NODES:
+                bus_pool_on_notice(b, n);
+                return;
+        case NOTICE_MODE:
+        case NOTICE_FENCE_STATE:
+                bus_manager_on_notice(b, n);
+                return;
+        default:
+                return;
+        }
+}
+
+static int publish(Bus *b)
+{
+        int r = sd_bus_add_object_vtable(b->bus, NULL, LOG_CONTROL_PATH, LOG_CONTROL_INTERFACE, log_control,
                                          NULL);
 
         if (r >= 0)
-                r = sd_bus_add_object_manager(bus, NULL, CDM_PATH);
+                r = sd_bus_add_object_manager(b->bus, NULL, CDM_PATH);
         if (r >= 0)
-                r = bus_manager_install(bus, m);
+                r = bus_manager_install(b);
         if (r >= 0)
-                r = bus_reservation_install(bus, m);
+                r = bus_reservation_install(b);
         if (r >= 0)
-                r = bus_pool_install(bus, m);
+                r = bus_pool_install(b);
         if (r < 0)
                 log_error("Cannot put the objects of %s on the bus: %s.", CDM_BUS_NAME, strerror(-r));
         return r;
+}
+
+int bus_new(sd_bus *bus, Manager *m, Bus **ret)
+{
+        _cleanup_(bus_free_p) Bus *b = calloc(1, sizeof(*b));
+
+        if (!b)
+                return -ENOMEM;
+        b->bus = sd_bus_ref(bus);
+        b->manager = m;
+        int r = bus_lister_new(m, &b->lister);
+        if (r >= 0)
+                r = bus_lister_new(m, &b->lister_used);
+        if (r >= 0)
+                r = bus_holders_new(m, &b->holders);
+        if (r >= 0)
+                r = notify_subscribe(m->notify, bus_on_notice, b);
+        if (r >= 0)
+                r = publish(b);
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(b);
+        return 0;
+}
+
+Bus *bus_free(Bus *b)
+{
+        if (!b)
+                return NULL;
+        notify_unsubscribe(b->manager->notify, bus_on_notice, b);
+        bus_guarded_free(b);
+        bus_calls_free(b);
+        bus_lister_free(b->lister);
+        bus_lister_free(b->lister_used);
+        bus_holders_free(b->holders);
+        sd_bus_unref(b->bus);
+        free(b);
+        return NULL;
 }
 
 int bus_request_name(sd_bus *bus)
@@ -97,14 +163,6 @@ int bus_request_name(sd_bus *bus)
                 log_error("The bus does not give out the name %s: %s. Is the bus policy of cdmd installed?",
                           CDM_BUS_NAME, strerror(-r));
         return r;
-}
-
-int bus_answer(sd_bus_message *call, const Answer *answer)
-{
-        if (!answer->error)
-                return sd_bus_reply_method_return(call, NULL);
-        return sd_bus_reply_method_errorf(call, answer->error, "%s",
-                                          answer->text ? answer->text : "It failed.");
 }
 
 const char *bus_reservation_path(uint32_t id, char path[static BUS_PATH_MAX])

@@ -9,7 +9,6 @@
 
 #include "daemon/event.h"
 #include "daemon/log.h"
-#include "policy/cdm-names.h"
 #include "policy/macro.h"
 
 static const struct {
@@ -129,64 +128,26 @@ static void emit_journal(const Event *e, const char *message)
                 free(fields[i].iov_base);
 }
 
-static int append_holders(sd_bus_message *m, const Event *e)
+bool event_detail(const Event *e, size_t i, EventDetail *ret)
 {
-        int r = sd_bus_message_open_container(m, 'e', "sv");
-        if (r >= 0)
-                r = sd_bus_message_append(m, "s", "holders");
-        if (r >= 0)
-                r = sd_bus_message_open_container(m, 'v', "a(sst)");
-        if (r >= 0)
-                r = sd_bus_message_open_container(m, 'a', "(sst)");
-        for (size_t i = 0; r >= 0 && i < e->n_holders; i++)
-                r = sd_bus_message_append(m, "(sst)", e->holders[i].cgroup, e->holders[i].kind,
-                                          e->holders[i].bytes);
-        for (int i = 0; r >= 0 && i < 3; i++)
-                r = sd_bus_message_close_container(m);
-        return r;
-}
-
-static int append_details(sd_bus_message *m, const Event *e)
-{
-        int r = sd_bus_message_open_container(m, 'a', "{sv}");
-
-        for (size_t i = 0; r >= 0 && i < ARRAY_SIZE(details); i++) {
-                if (details[i].has == 0 && detail_string(e, i))
-                        r = sd_bus_message_append(m, "{sv}", details[i].key, "s", detail_string(e, i));
-                else if (details[i].has & e->has)
-                        r = sd_bus_message_append(m, "{sv}", details[i].key, "t", detail_number(e, i));
+        if (i >= ARRAY_SIZE(details))
+                return false;
+        *ret = (EventDetail){ .key = details[i].key };
+        if (details[i].has == 0)
+                ret->text = detail_string(e, i);
+        else if (details[i].has & e->has) {
+                ret->has_number = true;
+                ret->number = detail_number(e, i);
         }
-        if (r >= 0 && (e->has & EVENT_HAS_UID))
-                r = sd_bus_message_append(m, "{sv}", "uid", "u", (uint32_t)e->uid);
-        if (r >= 0 && e->n_holders > 0)
-                r = append_holders(m, e);
-        return r < 0 ? r : sd_bus_message_close_container(m);
+        return true;
 }
 
-/* destination NULL: everybody. */
-static int emit_signal(sd_bus *bus, const Event *e, const char *destination)
+static void event_notify(const Notify *n, const Event *e, const char *client)
 {
-        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
-
-        int r = sd_bus_message_new_signal(bus, &m, CDM_PATH, CDM_INTERFACE_MANAGER, "Event");
-        if (r >= 0)
-                r = sd_bus_message_append(m, "su", kinds[e->kind].name, e->id);
-        if (r >= 0)
-                r = append_details(m, e);
-        if (r >= 0 && destination)
-                r = sd_bus_message_set_destination(m, destination);
-        return r < 0 ? r : sd_bus_send(bus, m, NULL);
+        notify_tell(n, &(Notice){ .kind = NOTICE_EVENT, .event = e, .client = client });
 }
 
-static void send_signal(sd_bus *bus, const Event *e, const char *destination)
-{
-        int r = bus ? emit_signal(bus, e, destination) : 0;
-
-        if (r < 0)
-                log_warning("Cannot send the signal Event (%s): %s.", kinds[e->kind].name, strerror(-r));
-}
-
-static void emit(sd_bus *bus, const Event *e, const char *message, va_list ap)
+static void event_tell(const Notify *notify, const Event *e, const char *message, va_list ap)
 {
         _cleanup_free_ char *text = NULL, *longer = NULL;
 
@@ -201,31 +162,31 @@ static void emit(sd_bus *bus, const Event *e, const char *message, va_list ap)
                      text, e->left_out, e->uid) < 0)
                 longer = NULL;
         emit_journal(e, longer ? longer : text);
-        send_signal(bus, e, NULL);
+        event_notify(notify, e, NULL);
 }
 
-void event_emit(sd_bus *bus, const Event *e, const char *message, ...)
+void event_emit(const Notify *notify, const Event *e, const char *message, ...)
 {
         va_list ap;
 
         va_start(ap, message);
-        emit(bus, e, message, ap);
+        event_tell(notify, e, message, ap);
         va_end(ap);
 }
 
-void event_emit_limited(sd_bus *bus, EventLimit *limit, uint64_t monotonic_usec, const char *client,
+void event_emit_limited(const Notify *notify, EventLimit *limit, uint64_t monotonic_usec, const char *client,
                         Event *e, const char *message, ...)
 {
         va_list ap;
 
         if (e->uid != 0 && !event_limit_take(limit, e->uid, monotonic_usec, &e->left_out)) {
                 if (client)
-                        send_signal(bus, e, client);
+                        event_notify(notify, e, client);
                 return;
         }
         if (e->left_out > 0)
                 e->has |= EVENT_HAS_LEFT_OUT;
         va_start(ap, message);
-        emit(bus, e, message, ap);
+        event_tell(notify, e, message, ap);
         va_end(ap);
 }

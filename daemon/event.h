@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What happened, told once: as a structured journal entry and as the signal Event of org.cdmd1.Manager.
+/* What happened, told once: as a structured journal entry, and as a notice, of which bus-event.c makes the
+ * signal Event of org.cdmd1.Manager.
  * Every kind has a MESSAGE_ID, by which `journalctl -x` finds the explanation in cdmd.catalog. */
 
 #include <stdbool.h>
@@ -9,9 +10,9 @@
 #include <stdint.h>
 #include <sys/types.h>
 #include <syslog.h>
-#include <systemd/sd-bus.h>
 
 #include "daemon/event-limit.h"
+#include "daemon/notify.h"
 
 /* kind, its name on the bus, journal priority, MESSAGE_ID. tests/ and systemd/cdmd.catalog follow this
  * table.
@@ -89,7 +90,7 @@ typedef enum EventField {
 
 /* Everything is borrowed for the time of the call. In the journal these are the fields CDM_POOL=, CDM_SIZE=,
  * CDM_UNIT= and so on; on the bus the keys "pool", "size", "unit" of `details`. */
-typedef struct Event {
+struct Event {
         EventKind kind;
         uint32_t id; /* the reservation, or 0 */
         unsigned has;
@@ -108,12 +109,23 @@ typedef struct Event {
         uint64_t left_out; /* events of this user before it that nobody was told of */
         const EventHolder *holders;
         size_t n_holders;
-} Event;
+};
+
+/* The detail with number i of an event: its key on the bus, and its text or number; neither: the event says
+ * nothing of it. False: there is no such detail. uid and holders are not among them. */
+typedef struct EventDetail {
+        const char *key;
+        const char *text;
+        bool has_number;
+        uint64_t number;
+} EventDetail;
+bool event_detail(const Event *e, size_t i, EventDetail *ret);
 
 /* For events that uid causes and may cause at will; limit and monotonic_usec as for event_limit_take(). One
  * that is left out is sent to client alone, which waits for it; client may be NULL. Root is not limited. */
-void event_emit_limited(sd_bus *bus, EventLimit *limit, uint64_t monotonic_usec, const char *client,
+void event_emit_limited(const Notify *notify, EventLimit *limit, uint64_t monotonic_usec, const char *client,
                         Event *e, const char *message, ...) __attribute__((format(printf, 6, 7)));
 
-/* bus may be NULL (only the journal is told then). message is what a person reads in the journal. */
-void event_emit(sd_bus *bus, const Event *e, const char *message, ...) __attribute__((format(printf, 3, 4)));
+/* notify may be NULL (only the journal is told then). message is what a person reads in the journal. */
+void event_emit(const Notify *notify, const Event *e, const char *message, ...)
+        __attribute__((format(printf, 3, 4)));

@@ -20,21 +20,28 @@ noinst_LTLIBRARIES += libdaemon.la
 libdaemon_la_SOURCES = \
 	daemon/apply.c \
 	daemon/apply.h \
+	daemon/assembly.c \
+	daemon/assembly.h \
 	daemon/authorize.c \
 	daemon/authorize.h \
+	daemon/bus-call.c \
+	daemon/bus-call.h \
+	daemon/bus-event.c \
 	daemon/bus-guard.c \
+	daemon/bus-holders.c \
+	daemon/bus-internal.h \
 	daemon/bus-list.c \
 	daemon/bus-manager.c \
-	daemon/bus-match.c \
-	daemon/bus-match.h \
+	daemon/match.c \
+	daemon/match.h \
 	daemon/bus-options.c \
 	daemon/bus-options.h \
 	daemon/bus-pool.c \
 	daemon/bus-reservation.c \
 	daemon/bus.c \
 	daemon/bus.h \
-	daemon/callers.c \
-	daemon/callers.h \
+	daemon/bus-callers.c \
+	daemon/bus-callers.h \
 	daemon/cgroup-numa.c \
 	daemon/cgroup-walk.c \
 	daemon/cgroup.c \
@@ -88,6 +95,7 @@ libdaemon_la_SOURCES = \
 	daemon/manager-change.c \
 	daemon/manager-config.c \
 	daemon/manager-decide.c \
+	daemon/manager-degrade.c \
 	daemon/manager-drain.c \
 	daemon/manager-drift-tenant.c \
 	daemon/manager-drift.c \
@@ -112,6 +120,7 @@ libdaemon_la_SOURCES = \
 	daemon/manager-start.c \
 	daemon/manager-static.c \
 	daemon/manager-unit.c \
+	daemon/manager-wait.c \
 	daemon/manager-watch.c \
 	daemon/manager.c \
 	daemon/manager.h \
@@ -121,6 +130,8 @@ libdaemon_la_SOURCES = \
 	daemon/names.h \
 	daemon/near.c \
 	daemon/near.h \
+	daemon/notify.c \
+	daemon/notify.h \
 	daemon/observe.c \
 	daemon/observe.h \
 	daemon/pages.c \

@@ -12,10 +12,10 @@
 #include <unistd.h>
 
 #include "build-config.h"
+#include "daemon/assembly.h"
 #include "daemon/bus.h"
 #include "daemon/cgroup.h"
 #include "daemon/log.h"
-#include "daemon/manager.h"
 #include "daemon/names.h"
 
 typedef struct Daemon {
@@ -23,10 +23,12 @@ typedef struct Daemon {
         sd_event *event;
         sd_bus *bus;
         Manager *manager;
+        Bus *surface;
 } Daemon;
 
 static void daemon_clear(Daemon *d)
 {
+        bus_free(d->surface);
         manager_free(d->manager);
         if (d->bus)
                 sd_bus_flush_close_unref(d->bus);
@@ -85,7 +87,7 @@ static int on_stop(sd_event_source *source, const struct signalfd_siginfo *si, v
 
 static int on_hangup(sd_event_source *source, const struct signalfd_siginfo *si, void *userdata)
 {
-        manager_reload(userdata, NULL);
+        manager_reload(userdata, NULL, NULL);
         return 0;
 }
 
@@ -143,7 +145,7 @@ static int set_up(Daemon *d)
         if (r >= 0)
                 r = manager_load(d->manager);
         if (r >= 0)
-                r = bus_publish(d->bus, d->manager);
+                r = bus_new(d->bus, d->manager, &d->surface);
         if (r >= 0)
                 r = sd_event_add_signal(d->event, NULL, SIGTERM, on_stop, NULL);
         if (r >= 0)

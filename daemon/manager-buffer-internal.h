@@ -5,7 +5,6 @@
 
 #include "daemon/manager-buffer.h"
 #include "daemon/memory.h"
-#include "daemon/peers.h"
 
 /* In the order in which it is done. */
 typedef enum Todo { DO_NOTHING, DO_DESTROY, DO_LOOK, DO_SAMPLE, DO_ADOPT, DO_MAKE, _DO_MAX } Todo;
@@ -33,8 +32,8 @@ struct Buffer {
         sd_event_source *last_close;
         bool closed; /* by some user, so perhaps by the last one */
         /* of the one who asked, until the answer */
-        sd_bus_message *call;
-        PeerWatch *client;
+        buffer_done_t done; /* NULL: nobody waits */
+        void *userdata;
         uint64_t asked_bytes, page_bytes;
         /* the worker's while doing */
         Memory *memory;

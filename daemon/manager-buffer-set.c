@@ -11,7 +11,6 @@
 #include <unistd.h>
 #include <utlist.h>
 
-#include "daemon/bus.h"
 #include "daemon/log.h"
 #include "daemon/manager-buffer-internal.h"
 #include "daemon/manager-hold.h"
@@ -60,8 +59,6 @@ void buffer_free(Buffer *b)
         DL_DELETE(b->set->buffers, b);
         b->set->n--;
         sd_event_source_disable_unref(b->last_close);
-        peer_watch_free(b->client);
-        sd_bus_message_unref(b->call);
         memory_free(b->memory);
         if (b->fd >= 0)
                 close(b->fd);
@@ -261,7 +258,28 @@ void buffers_update_strength(BufferSet *s, uint32_t id)
         if (!e || e->r->exact_bytes == sum)
                 return;
         e->r->exact_bytes = sum;
-        bus_reservation_changed(s->manager, id, "Strength");
+        notify_reservation_changed(s->manager->notify, id, RESERVATION_CHANGED_STRENGTH);
+}
+
+/* --- those that nobody uses ---------------------------------------------------------------------------- */
+
+static void sweep_one(Buffer *b)
+{
+        if (buffer_is_open(b) && b != b->set->working && memory_is_alone(b->memory))
+                b->todo = DO_DESTROY;
+}
+
+void buffers_sweep(BufferSet *s, uint32_t id)
+{
+        BufferOwner *o = buffers_owner(s, id);
+        Buffer *b;
+
+        if (id == 0)
+                DL_FOREACH (s->buffers, b)
+                        sweep_one(b);
+        else if (o)
+                DL_FOREACH2 (o->buffers, b, owner_next)
+                        sweep_one(b);
 }
 
 /* --- reservations that end ---------------------------------------------------------------------------- */
@@ -285,12 +303,11 @@ bool buffers_keep(Entry *e)
                 log_error("Cannot store what the buffers of reservation %" PRIu32 " hold: %s.", e->id,
                           strerror(-r));
         holds_settle(m->holds);
-        manager_queue_look(m);
-        if (news) {
-                bus_reservation_changed(m, e->id, "State");
-                bus_reservation_changed(m, e->id, "Nodes");
-                bus_reservation_changed(m, e->id, "Size");
-        }
+        notify_room(m->notify);
+        if (news)
+                notify_reservation_changed(m->notify, e->id,
+                                           RESERVATION_CHANGED_STATE | RESERVATION_CHANGED_SIZE |
+                                                   RESERVATION_CHANGED_NODES);
         buffers_go_on(m->buffers);
         return true;
 }

@@ -25,7 +25,6 @@
 #include <unistd.h>
 #include <utlist.h>
 
-#include "daemon/bus.h"
 #include "daemon/log.h"
 #include "daemon/manager-buffer-internal.h"
 #include "daemon/manager-hold.h"
@@ -48,16 +47,28 @@
 
 /* --- one buffer --------------------------------------------------------------------------------------- */
 
-static void refuse(Buffer *b, const char *error, const char *format, ...) _printf_(3, 4);
-static void refuse(Buffer *b, const char *error, const char *format, ...)
+static void buffer_answer(Buffer *b, const Answer *a, int fd)
 {
+        buffer_done_t done = b->done;
+
+        b->done = NULL;
+        if (done)
+                done(a, fd, b->userdata);
+}
+
+static void buffer_refuse(Buffer *b, const char *error, const char *format, ...) _printf_(3, 4);
+static void buffer_refuse(Buffer *b, const char *error, const char *format, ...)
+{
+        _cleanup_free_ char *text = NULL;
         va_list ap;
 
-        if (!b->call)
+        if (!b->done)
                 return;
         va_start(ap, format);
-        (void)sd_bus_reply_method_errorfv(b->call, error, format, ap);
+        if (vasprintf(&text, format, ap) < 0)
+                text = NULL;
         va_end(ap);
+        buffer_answer(b, &(Answer){ error, text }, -EBADF);
 }
 
 static void tell(Buffer *b, EventKind kind, uint64_t moved, const char *what)
@@ -74,7 +85,7 @@ static void tell(Buffer *b, EventKind kind, uint64_t moved, const char *what)
                 ev.moved_bytes = moved;
                 ev.residue_bytes = ev.size_bytes - b->here_bytes;
         }
-        event_emit(b->set->manager->bus, &ev, "A buffer of %s of reservation %" PRIu32 " (%s) %s.",
+        event_emit(b->set->manager->notify, &ev, "A buffer of %s of reservation %" PRIu32 " (%s) %s.",
                    size_format(ev.size_bytes, size), b->id, ledger_tenant_key(e->r->target), what);
 }
 
@@ -230,25 +241,28 @@ static void on_made(Buffer *b, int result)
 
         size_format(buffer_layout_bytes(&b->layout), size);
         if (result == -ENOSPC && b->full_node < 0)
-                refuse(b, CDM_ERROR_FULL,
-                       "The machine gives cdmd no room for a buffer of %s: its service or a slice above it "
-                       "has "
-                       "a limit (MemoryMax=, MemoryHigh=). Have the administrator lift that.",
-                       size);
+                buffer_refuse(
+                        b, CDM_ERROR_FULL,
+                        "The machine gives cdmd no room for a buffer of %s: its service or a slice above it "
+                        "has "
+                        "a limit (MemoryMax=, MemoryHigh=). Have the administrator lift that.",
+                        size);
         else if (result == -ENOSPC && b->huge)
-                refuse(b, CDM_ERROR_FULL,
-                       "Node %d has no %s of free huge pages of %s. Have the administrator add some to its "
-                       "nr_hugepages, or ask for a buffer of ordinary pages.",
-                       b->full_node, size, size_format(b->page_bytes, page));
+                buffer_refuse(
+                        b, CDM_ERROR_FULL,
+                        "Node %d has no %s of free huge pages of %s. Have the administrator add some to its "
+                        "nr_hugepages, or ask for a buffer of ordinary pages.",
+                        b->full_node, size, size_format(b->page_bytes, page));
         else if (result == -ENOSPC)
-                refuse(b, CDM_ERROR_FULL,
-                       "Node %d has no room for a buffer of %s now. `cdmctl who %d` shows who is there: it "
-                       "may "
-                       "be your own unit that uses what is reserved.",
-                       b->full_node, size, b->full_node);
+                buffer_refuse(
+                        b, CDM_ERROR_FULL,
+                        "Node %d has no room for a buffer of %s now. `cdmctl who %d` shows who is there: it "
+                        "may "
+                        "be your own unit that uses what is reserved.",
+                        b->full_node, size, b->full_node);
         else if (result < 0)
-                refuse(b, SD_BUS_ERROR_FAILED, "A buffer of %s could not be made: %s.", size,
-                       strerror(-result));
+                buffer_refuse(b, SD_BUS_ERROR_FAILED, "A buffer of %s could not be made: %s.", size,
+                              strerror(-result));
         if (result < 0) {
                 buffer_free(b);
                 return;
@@ -263,18 +277,18 @@ static void on_made(Buffer *b, int result)
                 r = fd < 0 ? fd : 0;
         }
         if (r < 0)
-                refuse(b, SD_BUS_ERROR_FAILED, "A buffer of %s could not be made: %s.", size, strerror(-r));
-        else if (b->call && (!e || e->r->state != RESERVATION_ACTIVE))
-                refuse(b, CDM_ERROR_STALE, "The reservation was released meanwhile; ask for a new one.");
-        else if (b->call) {
+                buffer_refuse(b, SD_BUS_ERROR_FAILED, "A buffer of %s could not be made: %s.", size,
+                              strerror(-r));
+        else if (b->done && (!e || e->r->state != RESERVATION_ACTIVE))
+                buffer_refuse(b, CDM_ERROR_STALE,
+                              "The reservation was released meanwhile; ask for a new one.");
+        else if (b->done) {
                 b->here_bytes = buffer_layout_bytes(&b->layout);
                 tell(b, EVENT_BUFFER_OPENED, 0, "is open");
-                (void)sd_bus_reply_method_return(b->call, "h", fd);
+                buffer_answer(b, &(Answer){ 0 }, fd);
         }
         /* If it was not taken it goes the way of all: nobody has it open. */
         b->todo = b->here_bytes > 0 ? DO_NOTHING : DO_DESTROY;
-        b->call = sd_bus_message_unref(b->call);
-        b->client = peer_watch_free(b->client);
         if (fd >= 0)
                 close(fd);
 }
@@ -338,7 +352,7 @@ static void on_destroyed(Buffer *b, int result)
         Entry *e = manager_find(m, id);
         if (!e || e->r->state != RESERVATION_DRAINING)
                 return;
-        int r = manager_release(e);
+        int r = e->manager->release(e);
         if (r < 0)
                 log_error("Reservation %" PRIu32 " cannot go on draining: %s.", id, strerror(-r));
 }
@@ -410,7 +424,8 @@ static bool lay_out(Buffer *b)
         uint64_t room_bytes;
 
         if (!e || e->r->state != RESERVATION_ACTIVE) {
-                refuse(b, CDM_ERROR_STALE, "The reservation was released meanwhile; ask for a new one.");
+                buffer_refuse(b, CDM_ERROR_STALE,
+                              "The reservation was released meanwhile; ask for a new one.");
                 return false;
         }
         size_t n = buffers_shares(b->set, b->id, taken);
@@ -419,17 +434,17 @@ static bool lay_out(Buffer *b)
         case BUFFER_FITS:
                 return true;
         case BUFFER_SCATTERED:
-                refuse(b, CDM_ERROR_INVALID,
-                       "The buffer would lie on more than %d nodes; open several that are smaller.",
-                       BUFFER_PARTS_MAX);
+                buffer_refuse(b, CDM_ERROR_INVALID,
+                              "The buffer would lie on more than %d nodes; open several that are smaller.",
+                              BUFFER_PARTS_MAX);
                 return false;
         default:
-                refuse(b, CDM_ERROR_FULL,
-                       "Reservation %" PRIu32
-                       " is of %s, and its open buffers leave %s of that in pages of %s. "
-                       "Ask for no more than that, or close a buffer first.",
-                       b->id, size_format(e->r->size_bytes, size), size_format(room_bytes, room),
-                       size_format(b->page_bytes, page));
+                buffer_refuse(b, CDM_ERROR_FULL,
+                              "Reservation %" PRIu32
+                              " is of %s, and its open buffers leave %s of that in pages of %s. "
+                              "Ask for no more than that, or close a buffer first.",
+                              b->id, size_format(e->r->size_bytes, size), size_format(room_bytes, room),
+                              size_format(b->page_bytes, page));
                 return false;
         }
 }
@@ -503,81 +518,71 @@ static const char *too_many(const BufferSet *s, const Entry *e)
                        : NULL;
 }
 
-static void on_client_gone(void *userdata)
+void buffers_abandon(BufferSet *s, void *userdata)
 {
-        Buffer *b = userdata;
+        Buffer *b, *next;
 
-        b->call = sd_bus_message_unref(b->call);
-        if (b->set->working == b)
-                job_cancel(b->job);
-        else
-                buffer_free(b);
+        DL_FOREACH_SAFE (s->buffers, b, next) {
+                if (!b->done || b->userdata != userdata)
+                        continue;
+                b->done = NULL;
+                if (s->working == b)
+                        job_cancel(b->job);
+                else
+                        buffer_free(b);
+                return;
+        }
 }
 
-static void sweep_one(Buffer *b)
+/* Why there can be no such buffer; no error: there can. *page_bytes: of ordinary pages, or of huge ones. */
+static Answer buffer_judge(const Entry *e, uint64_t size_bytes, bool huge, uint64_t huge_bytes,
+                           uint64_t *page_bytes)
 {
-        if (buffer_is_open(b) && b != b->set->working && memory_is_alone(b->memory))
-                b->todo = DO_DESTROY;
+        const Manager *m = e->manager;
+        const Pool *pool = pool_set_find(m->pools, e->r->pool);
+        const char *text;
+
+        if (size_bytes == 0)
+                return (Answer){ CDM_ERROR_INVALID, "A buffer of 0 bytes holds nothing; ask for more." };
+        if (e->r->state != RESERVATION_ACTIVE)
+                return (Answer){ CDM_ERROR_STALE,
+                                 "The reservation is not active any more; ask for a new one." };
+        if (pool && facts_pool_takes_demotions(m->topology, &m->pools->ordinary, &pool->nodes))
+                return (Answer){
+                        CDM_ERROR_DENIED,
+                        "The kernel (before Linux 6.16) may demote anybody's pages to the nodes of this "
+                        "pool, so nothing there can be exact. Write 0 to "
+                        "/sys/kernel/mm/numa/demotion_enabled, or do without a buffer."
+                };
+        if (huge && memory_huge_page(huge_bytes, page_bytes) < 0)
+                return (Answer){ CDM_ERROR_INVALID,
+                                 "This machine has no huge pages of that size; /sys/kernel/mm/hugepages "
+                                 "lists those it has." };
+        text = too_many(m->buffers, e);
+        return (Answer){ text ? CDM_ERROR_BUSY : NULL, text };
 }
 
-void buffers_sweep(BufferSet *s, uint32_t id)
-{
-        BufferOwner *o = buffers_owner(s, id);
-        Buffer *b;
-
-        if (id == 0)
-                DL_FOREACH (s->buffers, b)
-                        sweep_one(b);
-        else if (o)
-                DL_FOREACH2 (o->buffers, b, owner_next)
-                        sweep_one(b);
-}
-
-static int refuse_call(sd_bus_message *call, const char *error, const char *text)
-{
-        return bus_answer(call, &(Answer){ error, text });
-}
-
-int buffers_open(Entry *e, sd_bus_message *call, uint64_t size_bytes, bool huge, uint64_t huge_bytes)
+int buffers_open(Entry *e, uint64_t size_bytes, bool huge, uint64_t huge_bytes, buffer_done_t done,
+                 void *userdata)
 {
         BufferSet *s = e->manager->buffers;
         uint64_t page_bytes = e->manager->page_bytes;
+        Answer a = buffer_judge(e, size_bytes, huge, huge_bytes, &page_bytes);
         Buffer *b;
 
-        if (size_bytes == 0)
-                return refuse_call(call, CDM_ERROR_INVALID,
-                                   "A buffer of 0 bytes holds nothing; ask for more.");
-        if (e->r->state != RESERVATION_ACTIVE)
-                return refuse_call(call, CDM_ERROR_STALE,
-                                   "The reservation is not active any more; ask for a new one.");
-        const Pool *pool = pool_set_find(e->manager->pools, e->r->pool);
-        if (pool &&
-            facts_pool_takes_demotions(e->manager->topology, &e->manager->pools->ordinary, &pool->nodes))
-                return refuse_call(
-                        call, CDM_ERROR_DENIED,
-                        "The kernel (before Linux 6.16) may demote anybody's pages to the nodes of this "
-                        "pool, so nothing there can be exact. Write 0 to "
-                        "/sys/kernel/mm/numa/demotion_enabled, or do without a buffer.");
-        if (huge && memory_huge_page(huge_bytes, &page_bytes) < 0)
-                return refuse_call(call, CDM_ERROR_INVALID,
-                                   "This machine has no huge pages of that size; /sys/kernel/mm/hugepages "
-                                   "lists those it has.");
-        const char *why = too_many(s, e);
-        if (why)
-                return refuse_call(call, CDM_ERROR_BUSY, why);
+        if (a.error) {
+                done(&a, -EBADF, userdata);
+                return 0;
+        }
         int r = buffer_new(s, e->id, DO_MAKE, &b);
         if (r < 0)
                 return r;
-        b->call = sd_bus_message_ref(call);
         b->huge = huge;
         b->asked_bytes = size_bytes;
         b->page_bytes = page_bytes;
-        r = peers_watch(s->manager->peers, sd_bus_message_get_sender(call), on_client_gone, b, &b->client);
-        if (r < 0) {
-                buffer_free(b);
-                return r;
-        }
+        b->done = done;
+        b->userdata = userdata;
         buffers_sweep(s, e->id);
         buffers_go_on(s);
-        return 1;
+        return 0;
 }

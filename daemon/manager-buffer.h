@@ -12,9 +12,13 @@ BufferSet *buffers_free(BufferSet *s);
 /* Once at start, when the reservations are known: takes what systemd kept. */
 void buffers_recover(BufferSet *s);
 
-/* Replies by itself: with the descriptor, or an error. huge_bytes: the size of the huge pages, 0 is the
- * default one. */
-int buffers_open(Entry *e, sd_bus_message *call, uint64_t size_bytes, bool huge, uint64_t huge_bytes);
+/* huge_bytes: the size of the huge pages, 0 is the default one. done is called once, perhaps at once, with a
+ * descriptor, which stays the callee's, or with an error; not if a negative errno is returned, nor after
+ * buffers_abandon() for the same userdata. */
+typedef void (*buffer_done_t)(const Answer *answer, int fd, void *userdata);
+int buffers_open(Entry *e, uint64_t size_bytes, bool huge, uint64_t huge_bytes, buffer_done_t done,
+                 void *userdata);
+void buffers_abandon(BufferSet *s, void *userdata);
 
 /* A change of some tenant's nodes, or a drain, may have dragged pages away: looks at all that are open. */
 void buffers_look(BufferSet *s);

@@ -17,7 +17,6 @@
 #include <systemd/sd-daemon.h>
 #include <utlist.h>
 
-#include "daemon/bus.h"
 #include "daemon/log.h"
 #include "daemon/manager.h"
 #include "daemon/topology-read.h"
@@ -25,9 +24,10 @@
 #include "policy/size.h"
 
 struct Reload {
-        sd_bus_message *call; /* NULL: SIGHUP */
-        bool read;            /* what Load has read is what it asked for */
-        bool loaded;          /* waits for the fence */
+        reload_done_t done; /* NULL: nobody waits */
+        void *userdata;
+        bool read;   /* what Load has read is what it asked for */
+        bool loaded; /* waits for the fence */
         Reload *prev, *next;
 };
 
@@ -175,11 +175,13 @@ int manager_adopt(Manager *m, Adoption *a)
         m->nodes_stale = m->nodes_stale || m->reading;
         if (a->pools) {
                 rebase(m, &a->pools->ordinary);
-                bus_tell_nodes(m, a->topology, a->pools);
+                notify_tell(m->notify, &(Notice){ .kind = NOTICE_NODES,
+                                                  .topology_before = a->topology,
+                                                  .pools_before = a->pools });
         }
         if (m->serving) {
                 manager_leases_arm(m); /* GracePeriod= */
-                manager_queue_look(m);
+                notify_room(m->notify);
         }
         return 0;
 }
@@ -254,7 +256,7 @@ static void on_names(void *userdata)
                         log_error("Users and groups of rules cannot be used: %s.", strerror(-r));
                 else
                         warn_of_names(m, warnings);
-                manager_names_settled(m);
+                m->names_settled(m);
         }
         manager_reloads_serve(m);
 }
@@ -295,25 +297,25 @@ static void tell_fence(Manager *m, int error)
         if (state == FENCE_CLOSED && error >= 0) {
                 e.kind = EVENT_FENCE_CLOSED;
                 if (*e.nodes)
-                        event_emit(m->bus, &e, "The fence around the CDM nodes (%s) is closed.", e.nodes);
+                        event_emit(m->notify, &e, "The fence around the CDM nodes (%s) is closed.", e.nodes);
                 else
-                        event_emit(m->bus, &e, "The fence around CDM nodes that may come is closed.");
+                        event_emit(m->notify, &e, "The fence around CDM nodes that may come is closed.");
         } else if (error < 0) {
                 e.kind = EVENT_FENCE_LEAKY;
                 e.reason = strerror(-error);
-                event_emit(m->bus, &e, "The fence around the CDM nodes (%s) could not be changed: %s.",
+                event_emit(m->notify, &e, "The fence around the CDM nodes (%s) could not be changed: %s.",
                            e.nodes, e.reason);
         } else if (state == FENCE_LEAKY) {
                 e.kind = EVENT_FENCE_LEAKY;
-                event_emit(m->bus, &e,
+                event_emit(m->notify, &e,
                            "The fence around the CDM nodes (%s) is closed, but for %zu control %s.", e.nodes,
                            n, n == 1 ? "group" : "groups");
         } else if (!pool_set_needs_fence(m->pools)) {
                 e.kind = EVENT_FENCE_LIFTED;
-                event_emit(m->bus, &e, "The fence is lifted: no pool has a node any more.");
+                event_emit(m->notify, &e, "The fence is lifted: no pool has a node any more.");
         } else if (m->config->mode != FENCE_MODE_ENFORCE) {
                 e.kind = EVENT_FENCE_LIFTED;
-                event_emit(m->bus, &e, "There is no fence around the CDM nodes (%s): Mode=%s.", e.nodes,
+                event_emit(m->notify, &e, "There is no fence around the CDM nodes (%s): Mode=%s.", e.nodes,
                            fence_mode_to_string(m->config->mode));
         }
         uint64_t drained = fence_intruder_bytes_drained(m->fence);
@@ -323,11 +325,19 @@ static void tell_fence(Manager *m, int error)
                 e.reason = NULL;
                 e.has = EVENT_HAS_MOVED;
                 e.moved_bytes = drained - m->intruder_bytes;
-                event_emit(m->bus, &e,
+                event_emit(m->notify, &e,
                            "%s of processes without a reservation were moved off the CDM nodes (%s).",
                            size_format(e.moved_bytes, size), e.nodes);
                 m->intruder_bytes = drained;
         }
+}
+
+static void reload_end(Manager *m, Reload *r, const Answer *a)
+{
+        DL_DELETE(m->reloads, r);
+        if (r->done)
+                r->done(a, r->userdata);
+        free(r);
 }
 
 static void answer_loaded(Manager *m)
@@ -335,13 +345,8 @@ static void answer_loaded(Manager *m)
         Reload *r, *next;
 
         DL_FOREACH_SAFE (m->reloads, r, next) {
-                if (!r->loaded)
-                        continue;
-                if (r->call)
-                        (void)sd_bus_reply_method_return(r->call, NULL);
-                DL_DELETE(m->reloads, r);
-                sd_bus_message_unref(r->call);
-                free(r);
+                if (r->loaded)
+                        reload_end(m, r, &(Answer){ 0 });
         }
 }
 
@@ -362,13 +367,10 @@ static void on_fence(Fence *f, int error, void *userdata)
                         m,
                         "The cpuset controller had to be enabled on a running system, which can reset CPU "
                         "affinities that services had set for themselves; restart such services.");
-        bus_manager_changed(m, "FenceState");
+        notify_tell(m->notify, &(Notice){ .kind = NOTICE_FENCE_STATE });
         /* Before what follows can load for those that wait, whose fence comes only then. */
         answer_loaded(m);
-        manager_fence_settled(m);
-        manager_overrun_arm(m);
-        manager_reloads_serve(m);
-        manager_nodes_serve(m);
+        m->fence_settled(m, true);
 }
 
 void manager_fence(Manager *m)
@@ -379,10 +381,10 @@ void manager_fence(Manager *m)
         /* A machine without CDM nodes costs nothing, unless it had some before this configuration. */
         if (!pool_set_needs_fence(m->pools) && !fence_is_there(m->fence)) {
                 answer_loaded(m);
-                manager_fence_settled(m);
+                m->fence_settled(m, false);
                 return;
         }
-        manager_watch_cgroups(m, wanted);
+        notify_tell(m->notify, &(Notice){ .kind = NOTICE_FENCE_BEGINS, .wanted = wanted });
         m->fence_busy = true;
         (void)sd_notifyf(0, "STATUS=%s the fence.", wanted ? "Closing" : "Lifting");
         if (wanted)
@@ -399,15 +401,10 @@ static void refuse_pending(Manager *m, const char *error)
         Answer a = { CDM_ERROR_BAD_CONFIG, error };
         Reload *r, *next;
 
-        event_emit(m->bus, &e, "The new configuration was refused; the one in force stays.\n%s", error);
+        event_emit(m->notify, &e, "The new configuration was refused; the one in force stays.\n%s", error);
         DL_FOREACH_SAFE (m->reloads, r, next) {
-                if (r->loaded || !r->read)
-                        continue;
-                if (r->call)
-                        (void)bus_answer(r->call, &a);
-                DL_DELETE(m->reloads, r);
-                sd_bus_message_unref(r->call);
-                free(r);
+                if (!r->loaded && r->read)
+                        reload_end(m, r, &a);
         }
 }
 
@@ -461,10 +458,10 @@ static void tell_reloaded(Manager *m)
 
         DL_FOREACH (m->reloads, i)
                 i->loaded = i->loaded || i->read;
-        event_emit(m->bus, &e, "The configuration was read again: %zu %s, %zu %s.", m->pools->n_pools,
+        event_emit(m->notify, &e, "The configuration was read again: %zu %s, %zu %s.", m->pools->n_pools,
                    m->pools->n_pools == 1 ? "pool" : "pools", m->config->n_rules,
                    m->config->n_rules == 1 ? "rule" : "rules");
-        bus_manager_changed(m, "Mode");
+        notify_tell(m->notify, &(Notice){ .kind = NOTICE_MODE });
         manager_judge_all(m, true);
         manager_fence(m);
 }
@@ -486,17 +483,18 @@ void manager_reloads_serve(Manager *m)
         }
 }
 
-void manager_reload(Manager *m, sd_bus_message *call)
+void manager_reload(Manager *m, reload_done_t done, void *userdata)
 {
         Reload *r = calloc(1, sizeof(*r));
 
         if (!r) {
                 log_error("Out of memory: the configuration is not read again.");
-                if (call)
-                        (void)sd_bus_reply_method_errno(call, -ENOMEM, NULL);
+                if (done)
+                        done(&(Answer){ SD_BUS_ERROR_NO_MEMORY, strerror(ENOMEM) }, userdata);
                 return;
         }
-        r->call = sd_bus_message_ref(call);
+        r->done = done;
+        r->userdata = userdata;
         DL_APPEND(m->reloads, r);
         manager_reloads_serve(m);
 }
@@ -511,7 +509,6 @@ void manager_reloads_free(Manager *m)
         m->name_warnings = NULL;
         DL_FOREACH_SAFE (m->reloads, r, next) {
                 DL_DELETE(m->reloads, r);
-                sd_bus_message_unref(r->call);
                 free(r);
         }
 }

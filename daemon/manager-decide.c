@@ -87,8 +87,37 @@ void request_tell_refused(Manager *m, const Identity *i, const RequestArgs *a, c
                 ev.policy = policy;
         }
         snprintf(number, sizeof(number), "%u", ev.uid);
-        event_emit_limited(m->bus, m->event_limit, manager_monotonic_usec(), NULL, &ev,
+        event_emit_limited(m->notify, m->event_limit, manager_monotonic_usec(), NULL, &ev,
                            "%s of %s for %s, asked by user %s: %s", size_format(a->size_bytes, size),
                            a->pool, ledger_tenant_key(i->subject),
                            i->subject->user ? i->subject->user : number, d->reason);
+}
+
+int manager_reservation_new(Manager *m, const Identity *i, const RequestArgs *a, const Decision *d,
+                            uint32_t id, Reservation **ret)
+{
+        _cleanup_(reservation_free_p) Reservation *r = NULL;
+
+        int k = reservation_new(&r);
+        if (k < 0)
+                return k;
+        r->id = id;
+        if (id == 0)
+                k = store_next_id(m->store, &r->id);
+        if (k < 0)
+                return k;
+        r->target = subject_free(r->target);
+        k = subject_copy(i->subject, &r->target);
+        if (k < 0)
+                return k;
+        r->pool = strdup(a->pool);
+        r->rule_file = d->rule ? strdup(d->rule->file) : NULL;
+        if (!r->pool || (d->rule && !r->rule_file))
+                return -ENOMEM;
+        r->rule_line = d->line;
+        r->size_bytes = d->size_bytes;
+        r->priority = a->priority;
+        r->exclusive = a->exclusive;
+        *ret = TAKE_PTR(r);
+        return 0;
 }

@@ -20,7 +20,6 @@
 #include <unistd.h>
 #include <utlist.h>
 
-#include "daemon/bus.h"
 #include "daemon/cgroup.h"
 #include "daemon/drain.h"
 #include "daemon/log.h"
@@ -35,7 +34,7 @@
 #define SETTLE_TRIES 12
 #define SETTLE_USEC  250000
 /* Callers of one drain that wait for its end. */
-#define CALLS_MAX    64
+#define WAITING_MAX  64
 
 #define NODE_RECLAIM "/sys/devices/system/node/node%d/reclaim"
 
@@ -55,11 +54,17 @@ typedef struct Sweep {
         int n_tries;
 } Sweep;
 
+/* One that waits for the answer. */
+typedef struct Asker {
+        drain_done_t done;
+        void *userdata;
+} Asker;
+
 struct NodeDrain {
         Manager *manager;
         int node;
-        sd_bus_message *calls[CALLS_MAX];
-        size_t n_calls;
+        Asker waiting[WAITING_MAX];
+        size_t n_waiting;
         size_t n_pending; /* tenants */
         uint64_t moved_bytes, evicted_bytes;
         char *error; /* the first tenant that could not be narrowed */
@@ -68,15 +73,13 @@ struct NodeDrain {
         NodeDrain *prev, *next;
 };
 
-static void drain_free(NodeDrain *d)
+static void node_drain_free(NodeDrain *d)
 {
         DL_DELETE(d->manager->drains, d);
         if (d->sweep) {
                 d->sweep->drain = NULL;
                 job_cancel(d->job);
         }
-        for (size_t i = 0; i < d->n_calls; i++)
-                sd_bus_message_unref(d->calls[i]);
         free(d->error);
         free(d);
 }
@@ -84,7 +87,7 @@ static void drain_free(NodeDrain *d)
 void manager_drains_free(Manager *m)
 {
         while (m->drains)
-                drain_free(m->drains);
+                node_drain_free(m->drains);
 }
 
 static NodeDrain *find_drain(Manager *m, int node)
@@ -234,13 +237,18 @@ static int run_sweep(Job *job, void *userdata)
 
 /* --- the end ------------------------------------------------------------------------------------------- */
 
-static void refuse(NodeDrain *d, const char *error, const char *text)
+static void node_drain_answer(NodeDrain *d, const Answer *a, const DrainReport *report)
+{
+        for (size_t i = 0; i < d->n_waiting; i++)
+                d->waiting[i].done(a, report, d->waiting[i].userdata);
+        node_drain_free(d);
+}
+
+static void node_drain_refuse(NodeDrain *d, const char *error, const char *text)
 {
         Answer a = { error, text };
 
-        for (size_t i = 0; i < d->n_calls; i++)
-                (void)bus_answer(d->calls[i], &a);
-        drain_free(d);
+        node_drain_answer(d, &a, NULL);
 }
 
 static size_t holders_of(const Observation *o, EventHolder *out, size_t n_max)
@@ -259,23 +267,7 @@ static size_t holders_of(const Observation *o, EventHolder *out, size_t n_max)
         return n;
 }
 
-static int reply(NodeDrain *d, sd_bus_message *call, uint64_t left, const EventHolder *holders, size_t n)
-{
-        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
-
-        int r = sd_bus_message_new_method_return(call, &m);
-        if (r >= 0)
-                r = sd_bus_message_append(m, "ttt", d->moved_bytes, d->evicted_bytes, left);
-        if (r >= 0)
-                r = sd_bus_message_open_container(m, 'a', "(sst)");
-        for (size_t i = 0; r >= 0 && i < n; i++)
-                r = sd_bus_message_append(m, "(sst)", holders[i].cgroup, holders[i].kind, holders[i].bytes);
-        if (r >= 0)
-                r = sd_bus_message_close_container(m);
-        return r < 0 ? r : sd_bus_send(NULL, m, NULL);
-}
-
-static void finish(NodeDrain *d, const Observation *o)
+static void node_drain_finish(NodeDrain *d, const Observation *o)
 {
         uint64_t left = left_bytes(o);
         char list[NODESET_STR_MAX], moved[SIZE_STR_MAX], rest[SIZE_STR_MAX];
@@ -292,21 +284,21 @@ static void finish(NodeDrain *d, const Observation *o)
 
         size_format(d->moved_bytes, moved);
         if (left == 0)
-                event_emit(d->manager->bus, &e, "Node %d is drained: %s were moved off, nothing is left.",
+                event_emit(d->manager->notify, &e, "Node %d is drained: %s were moved off, nothing is left.",
                            d->node, moved);
         else
-                event_emit(d->manager->bus, &e,
+                event_emit(d->manager->notify, &e,
                            "Node %d is drained: %s were moved off, but %s could not be.", d->node, moved,
                            size_format(left, rest));
-        for (size_t i = 0; i < d->n_calls; i++) {
-                int r = reply(d, d->calls[i], left, holders, e.n_holders);
-                if (r < 0)
-                        (void)sd_bus_reply_method_errno(d->calls[i], r, NULL);
-        }
-        drain_free(d);
+        DrainReport report = { .moved_bytes = d->moved_bytes,
+                               .evicted_bytes = d->evicted_bytes,
+                               .left_bytes = left,
+                               .holders = holders,
+                               .n_holders = e.n_holders };
+        node_drain_answer(d, &(Answer){ 0 }, &report);
 }
 
-static void on_swept(int result, void *userdata)
+static void node_drain_on_swept(int result, void *userdata)
 {
         Sweep *s = userdata;
         NodeDrain *d = s->drain;
@@ -316,16 +308,17 @@ static void on_swept(int result, void *userdata)
                 d->moved_bytes += s->moved_bytes;
                 d->evicted_bytes += s->evicted_bytes;
                 if (d->error)
-                        refuse(d, SD_BUS_ERROR_FAILED, d->error);
+                        node_drain_refuse(d, SD_BUS_ERROR_FAILED, d->error);
                 else if (result < 0)
-                        refuse(d, SD_BUS_ERROR_FAILED, "What is left on the node could not be read.");
+                        node_drain_refuse(d, SD_BUS_ERROR_FAILED,
+                                          "What is left on the node could not be read.");
                 else
-                        finish(d, s->left);
+                        node_drain_finish(d, s->left);
         }
         sweep_free(s);
 }
 
-static void sweep(NodeDrain *d)
+static void node_drain_sweep(NodeDrain *d)
 {
         Manager *m = d->manager;
         Sweep *s = calloc(1, sizeof(*s));
@@ -336,11 +329,11 @@ static void sweep(NodeDrain *d)
                 s->to = m->pools->ordinary;
                 s->bandwidth = m->config->drain_bandwidth;
                 s->tolerated_bytes = BATCH_PAGES * m->page_bytes * (uint64_t)sysconf(_SC_NPROCESSORS_ONLN);
-                r = worker_submit(m->mover, run_sweep, on_swept, NULL, s, &d->job);
+                r = worker_submit(m->mover, run_sweep, node_drain_on_swept, NULL, s, &d->job);
         }
         if (r < 0) {
                 sweep_free(s);
-                refuse(d, SD_BUS_ERROR_FAILED, strerror(-r));
+                node_drain_refuse(d, SD_BUS_ERROR_FAILED, strerror(-r));
                 return;
         }
         s->drain = d;
@@ -349,7 +342,7 @@ static void sweep(NodeDrain *d)
 
 /* --- the tenants --------------------------------------------------------------------------------------- */
 
-static void on_followed(const ApplyResult *result, const char *tenant, void *userdata)
+static void node_drain_on_followed(const ApplyResult *result, const char *tenant, void *userdata)
 {
         NodeDrain *d = userdata;
 
@@ -363,7 +356,7 @@ static void on_followed(const ApplyResult *result, const char *tenant, void *use
                      d->node) < 0)
                 d->error = NULL;
         if (--d->n_pending == 0)
-                sweep(d);
+                node_drain_sweep(d);
 }
 
 typedef struct Tenants {
@@ -390,12 +383,12 @@ static void move_tenants(NodeDrain *d)
         /* One more, so that nothing ends while they are started. */
         d->n_pending = 1 + (r < 0 ? 0 : t.n);
         for (size_t i = 0; r >= 0 && i < t.n; i++)
-                manager_follow(m, t.names[i], &leaving, on_followed, d);
+                manager_follow(m, t.names[i], &leaving, node_drain_on_followed, d);
         for (size_t i = 0; i < t.n; i++)
                 free(t.names[i]);
         free(t.names);
         ApplyResult none = { .error = r };
-        on_followed(&none, "A tenant", d);
+        node_drain_on_followed(&none, "A tenant", d);
 }
 
 static int set_drained(Manager *m, int node, bool drained)
@@ -412,106 +405,109 @@ static int set_drained(Manager *m, int node, bool drained)
                 return r;
         }
         manager_shut_nodes(m);
-        bus_node_changed(m, node, "Drained");
+        notify_tell(m->notify, &(Notice){ .kind = NOTICE_NODE_DRAINED, .node = node });
         return 0;
 }
 
-static void answer(sd_bus_message *call, const char *error, const char *format, ...) _printf_(3, 4);
-static void answer(sd_bus_message *call, const char *error, const char *format, ...)
+static void tell_asker(const Asker *a, const char *error, const char *format, ...) _printf_(3, 4);
+static void tell_asker(const Asker *a, const char *error, const char *format, ...)
 {
         _cleanup_free_ char *text = NULL;
-        Answer a = { .error = error };
         va_list ap;
 
         va_start(ap, format);
         if (vasprintf(&text, format, ap) < 0)
                 text = NULL;
         va_end(ap);
-        a.text = text;
-        (void)bus_answer(call, &a);
+        a->done(&(Answer){ error, text }, NULL, a->userdata);
 }
 
 /* Told the caller why not. A node that is gone may still be drained, and be undrained. */
-static bool is_refused(Manager *m, uint32_t node, sd_bus_message *call)
+static bool node_drain_is_refused(Manager *m, uint32_t node, const Asker *asker)
 {
         bool is_drained = node < NODE_MAX && nodeset_contains(&m->drained, (int)node);
         bool is_cdm = node < NODE_MAX && nodeset_contains(&m->pools->cdm, (int)node);
         const Node *n = node < NODE_MAX ? topology_find(m->topology, (int)node) : NULL;
 
         if (!m->serving)
-                answer(call, CDM_ERROR_BUSY, "cdmd is starting; try again when it has.");
+                tell_asker(asker, CDM_ERROR_BUSY, "cdmd is starting; try again when it has.");
         else if (is_drained || is_cdm)
                 return false;
         else if (!n)
-                answer(call, CDM_ERROR_NO_SUCH_NODE,
-                       "There is no node %" PRIu32 "; `cdmctl nodes` shows those that exist.", node);
+                tell_asker(asker, CDM_ERROR_NO_SUCH_NODE,
+                           "There is no node %" PRIu32 "; `cdmctl nodes` shows those that exist.", node);
         else if (n->size_bytes == 0)
-                answer(call, CDM_ERROR_INVALID, "Node %" PRIu32 " has no memory online, and is in no pool.",
-                       node);
+                tell_asker(asker, CDM_ERROR_INVALID,
+                           "Node %" PRIu32 " has no memory online, and is in no pool.", node);
         else
-                answer(call, CDM_ERROR_INVALID,
-                       "Node %" PRIu32
-                       " is ordinary memory: it is in no pool, and cdmd gives it to everyone. "
-                       "`cdmctl nodes` shows the nodes of pools.",
-                       node);
+                tell_asker(asker, CDM_ERROR_INVALID,
+                           "Node %" PRIu32
+                           " is ordinary memory: it is in no pool, and cdmd gives it to everyone. "
+                           "`cdmctl nodes` shows the nodes of pools.",
+                           node);
         return true;
 }
 
-void manager_drain_node(Manager *m, uint32_t node, sd_bus_message *call)
+void manager_drain_node(Manager *m, uint32_t node, drain_done_t done, void *userdata)
 {
-        if (is_refused(m, node, call))
+        Asker asker = { done, userdata };
+
+        if (node_drain_is_refused(m, node, &asker))
                 return;
         NodeDrain *d = find_drain(m, (int)node);
-        if (d && d->n_calls == CALLS_MAX) {
-                answer(call, CDM_ERROR_BUSY, "Too many wait for node %" PRIu32 " to be drained already.",
-                       node);
+        if (d && d->n_waiting == WAITING_MAX) {
+                tell_asker(&asker, CDM_ERROR_BUSY,
+                           "Too many wait for node %" PRIu32 " to be drained already.", node);
                 return;
         }
         if (d) {
-                d->calls[d->n_calls++] = sd_bus_message_ref(call);
+                d->waiting[d->n_waiting++] = asker;
                 return;
         }
         d = calloc(1, sizeof(*d));
         int r = d ? set_drained(m, (int)node, true) : -ENOMEM;
         if (r < 0) {
                 free(d);
-                answer(call, SD_BUS_ERROR_FAILED, "Node %" PRIu32 " was not drained: %s.", node,
-                       strerror(-r));
+                tell_asker(&asker, SD_BUS_ERROR_FAILED, "Node %" PRIu32 " was not drained: %s.", node,
+                           strerror(-r));
                 return;
         }
         d->manager = m;
         d->node = (int)node;
-        d->calls[d->n_calls++] = sd_bus_message_ref(call);
+        d->waiting[d->n_waiting++] = asker;
         DL_APPEND(m->drains, d);
         manager_judge_all(m, false);
         move_tenants(d);
 }
 
-void manager_undrain_node(Manager *m, uint32_t node, sd_bus_message *call)
+void manager_undrain_node(Manager *m, uint32_t node, drain_done_t done, void *userdata)
 {
+        Asker asker = { done, userdata };
+
         char list[NODESET_STR_MAX];
         NodeSet set;
 
-        if (is_refused(m, node, call))
+        if (node_drain_is_refused(m, node, &asker))
                 return;
         set = nodeset_of((int)node);
         if (!nodeset_contains(&m->drained, (int)node)) {
-                answer(call, CDM_ERROR_INVALID, "Node %" PRIu32 " is not drained.", node);
+                tell_asker(&asker, CDM_ERROR_INVALID, "Node %" PRIu32 " is not drained.", node);
                 return;
         }
         if (find_drain(m, (int)node)) {
-                answer(call, CDM_ERROR_BUSY, "Node %" PRIu32 " is still being drained; wait for that.",
-                       node);
+                tell_asker(&asker, CDM_ERROR_BUSY, "Node %" PRIu32 " is still being drained; wait for that.",
+                           node);
                 return;
         }
         int r = set_drained(m, (int)node, false);
         if (r < 0) {
-                answer(call, SD_BUS_ERROR_FAILED, "Node %" PRIu32 " stays drained: %s.", node, strerror(-r));
+                tell_asker(&asker, SD_BUS_ERROR_FAILED, "Node %" PRIu32 " stays drained: %s.", node,
+                           strerror(-r));
                 return;
         }
         Event e = { .kind = EVENT_NODE_UNDRAINED, .nodes = nodeset_format(&set, list) };
-        event_emit(m->bus, &e, "Node %" PRIu32 " is in use again.", node);
+        event_emit(m->notify, &e, "Node %" PRIu32 " is in use again.", node);
         manager_judge_all(m, true);
-        manager_queue_look(m);
-        (void)sd_bus_reply_method_return(call, NULL);
+        notify_room(m->notify);
+        done(&(Answer){ 0 }, NULL, userdata);
 }

@@ -75,11 +75,11 @@ static void tell(TenantLook *l, int error, const char *message)
                     .reason = error < 0 ? message : l->reason };
 
         if (error < 0)
-                event_emit(l->manager->bus, &e, "The nodes of %s could not be set as reserved: %s.",
+                event_emit(l->manager->notify, &e, "The nodes of %s could not be set as reserved: %s.",
                            l->tenant, message ? message : strerror(-error));
         else
-                event_emit(l->manager->bus, &e, "The nodes of %s are set as reserved again: %s.", l->tenant,
-                           l->reason);
+                event_emit(l->manager->notify, &e, "The nodes of %s are set as reserved again: %s.",
+                           l->tenant, l->reason);
 }
 
 static void on_repaired(const ApplyResult *result, bool changed, void *userdata)

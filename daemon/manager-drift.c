@@ -19,7 +19,6 @@
 #include <sys/inotify.h>
 #include <unistd.h>
 
-#include "daemon/bus.h"
 #include "daemon/cgroup.h"
 #include "daemon/fence-files.h"
 #include "daemon/fence-property.h"
@@ -237,7 +236,7 @@ void manager_drift_repaired(const FenceRepair *repair, void *userdata)
         }
         if (repair->is_open) {
                 e.kind = EVENT_FAILED;
-                event_emit(m->bus, &e, "The nodes %s could not be closed to %s.", nodes, name);
+                event_emit(m->notify, &e, "The nodes %s could not be closed to %s.", nodes, name);
                 manager_place_failed(m, repair->cgroup);
                 return;
         }
@@ -246,7 +245,7 @@ void manager_drift_repaired(const FenceRepair *repair, void *userdata)
                 e.reason = reason = manager_drift_reason(m, repair->unit, &repair->nodes);
         m->n_drift_repaired++;
         manager_place_repaired(m, repair->cgroup);
-        event_emit(m->bus, &e,
+        event_emit(m->notify, &e,
                    "The nodes %s were open to %s without a reservation, and are closed again, "
                    "with %s moved off: %s.",
                    nodes, name, size_format(repair->drained_bytes, size),
@@ -473,7 +472,7 @@ static void judge_drop_ins(Manager *m, bool there)
         if (manager_place_look(m, PLACE_DROPINS, DROP_INS_KEY, reason) != FIGHT_REPAIR)
                 return;
         m->n_drift_repaired++;
-        event_emit(m->bus, &e, "The %s are written again: %s.", DROP_INS_KEY, reason);
+        event_emit(m->notify, &e, "The %s are written again: %s.", DROP_INS_KEY, reason);
         manager_fence(m);
 }
 

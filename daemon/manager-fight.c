@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "daemon/bus.h"
 #include "daemon/log.h"
 #include "daemon/manager.h"
 
@@ -101,7 +100,7 @@ static void tell_fight(const Place *p, const char *how)
         };
         Event e = place_event(p, EVENT_FIGHT);
 
-        event_emit(p->manager->bus, &e, "%s %s %s (%s): they are left as they are for a while, then %s.",
+        event_emit(p->manager->notify, &e, "%s %s %s (%s): they are left as they are for a while, then %s.",
                    words[p->kind].what, p->key, how, p->reason ? p->reason : "", words[p->kind].then);
 }
 
@@ -109,7 +108,7 @@ static void tell_peace(const Place *p)
 {
         Event e = place_event(p, EVENT_FIGHT_OVER);
 
-        event_emit(p->manager->bus, &e, "Nobody changes %s any more.", p->key);
+        event_emit(p->manager->notify, &e, "Nobody changes %s any more.", p->key);
 }
 
 /* --- LOOKING ------------------------------------------------------------------------------------------ */

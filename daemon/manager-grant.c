@@ -16,7 +16,6 @@
 #include <string.h>
 #include <utlist.h>
 
-#include "daemon/bus.h"
 #include "daemon/log.h"
 #include "daemon/manager-hold.h"
 #include "daemon/manager.h"
@@ -118,7 +117,7 @@ static void fail(Grant *g, bool maybe_open, const char *error, const char *what,
                 text = NULL;
         ev.reason = text;
         ev.error = error;
-        event_emit(g->manager->bus, &ev, "Reservation %" PRIu32 " for %s was not granted. %s", g->id,
+        event_emit(g->manager->notify, &ev, "Reservation %" PRIu32 " for %s was not granted. %s", g->id,
                    ledger_tenant_key(g->entry->r->target), text ? text : "");
         stop_waiting(g->entry);
         undo(g, maybe_open);
@@ -135,24 +134,20 @@ static void tell_granted(Grant *g, const ApplyResult *result)
                 ev.moved_bytes = result->moved_bytes;
                 ev.failed_bytes = result->failed_bytes;
         }
-        event_emit(g->manager->bus, &ev,
+        event_emit(g->manager->notify, &ev,
                    "Reservation %" PRIu32 ": %s of %s granted to %s on node %s, by %s.", g->id,
                    size_format(g->entry->r->size_bytes, size), g->entry->r->pool,
                    ledger_tenant_key(g->entry->r->target), ev.nodes, ev.policy ? ev.policy : "no rule");
 }
 
-static void tell_bus(Entry *e)
+static void tell_clients(Entry *e)
 {
-        static const char *const changed[] = { "State", "Size",         "Nodes",  "Strength",
-                                               "Unit",  "ControlGroup", "Expires" };
-
         if (!e->known) {
                 e->known = true;
-                bus_reservation_added(e->manager, e->id);
+                notify_reservation_added(e->manager->notify, e->id);
                 return;
         }
-        for (size_t i = 0; i < ARRAY_SIZE(changed); i++)
-                bus_reservation_changed(e->manager, e->id, changed[i]);
+        notify_reservation_changed(e->manager->notify, e->id, RESERVATION_CHANGED_ALL);
 }
 
 static void on_changed(const ApplyResult *result, bool changed, void *userdata)
@@ -186,8 +181,8 @@ static void on_changed(const ApplyResult *result, bool changed, void *userdata)
                 return;
         }
         manager_lease_arm(e);
-        tell_bus(e);
-        manager_tell_neighbours(g->manager, e->r);
+        tell_clients(e);
+        notify_tell(g->manager->notify, &(Notice){ .kind = NOTICE_RESERVATION_CAME, .entry = e });
         tell_granted(g, result);
         /* A node may have been drained, or gone, since it was decided. */
         manager_judge(e, true);

@@ -1,24 +1,20 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /* Who has pages on CDM nodes: a worker reads every control group, PID 1 names those of its units, and the
- * rows are made and sent.
+ * rows are made.
  *
- *   calls wait (callers.h) ── look: a worker reads ── units are looked up ── rows are made ── replies
+ *   a worker reads ── units are looked up ── rows are made ── they are lent to the one that asked
  *
- * One look at a time serves all callers that waited when it began: many callers keep one worker busy, and
- * none waits for more than two looks. What the event loop does about a look is done in slices, one a turn.
- */
+ * What the event loop does about a look is done in slices, one a turn. */
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "daemon/callers.h"
 #include "daemon/fence-scan.h"
 #include "daemon/manager-holders.h"
 #include "daemon/slice.h"
-#include "policy/cdm-names.h"
 
 /* Of holders without a reservation, so many are looked up at PID 1, one after the other; the rest are shown
  * by their cgroup. */
@@ -32,19 +28,18 @@ typedef enum Phase {
         PHASE_READ,    /* a worker reads the control groups */
         PHASE_LOOK_UP, /* PID 1 is asked for units */
         PHASE_MAKE,    /* rows */
-        PHASE_REPLY,
+        PHASE_LENT,
 } Phase;
 
 struct HolderSet {
         Manager *manager;
-        Callers *callers;
         Slice *slice;
+        char *root;
         bool stopping;
         /* of the look under way */
         Phase phase;
-        sd_bus_message **calls;
-        size_t n_calls, next_call;
-        char *root;
+        holders_done_t done;
+        void *userdata;
         NodeSet nodes;
         Observation *observation; /* these two are written by the worker until it is done */
         Unattributed *unattributed;
@@ -53,8 +48,6 @@ struct HolderSet {
         size_t n_lookups, looking_at;
         UnitCall *lookup;
         HolderRows *rows;
-        sd_bus_message *reply;
-        size_t next_row;
 };
 
 static void look_clear(HolderSet *s)
@@ -68,15 +61,9 @@ static void look_clear(HolderSet *s)
         free(s->units);
         free(s->unattributed);
         observation_free(s->observation);
-        for (size_t i = 0; i < s->n_calls; i++)
-                sd_bus_message_unref(s->calls[i]);
-        free(s->calls);
-        sd_bus_message_unref(s->reply);
-        *s = (HolderSet){ .manager = s->manager,
-                          .callers = s->callers,
-                          .slice = s->slice,
-                          .stopping = s->stopping,
-                          .root = s->root };
+        *s = (HolderSet){
+                .manager = s->manager, .slice = s->slice, .stopping = s->stopping, .root = s->root
+        };
 }
 
 static void holders_free_all(HolderSet *s)
@@ -93,28 +80,35 @@ HolderSet *holders_free(HolderSet *s)
         if (!s)
                 return NULL;
         s->stopping = true;
-        s->callers = callers_free(s->callers);
         s->slice = slice_free(s->slice);
         if (!s->job)
                 holders_free_all(s);
         return NULL;
 }
 
-/* Calls that came meanwhile start the next look. */
-static void look_finish(HolderSet *s, int error)
+static void look_fail(HolderSet *s, int error)
 {
-        for (size_t i = s->next_call; error < 0 && i < s->n_calls; i++)
-                (void)sd_bus_reply_method_errno(s->calls[i], error, NULL);
+        holders_done_t done = s->done;
+        void *userdata = s->userdata;
+
+        slice_set(s->slice, false);
         look_clear(s);
-        slice_set(s->slice, true);
+        done(error, NULL, 0, userdata);
 }
 
-static void holders_on_ready(void *userdata)
+static void look_lend(HolderSet *s)
 {
-        HolderSet *s = userdata;
+        size_t n_rows;
+        const HolderRow *rows = holder_rows(s->rows, &n_rows);
 
-        if (s->phase == PHASE_IDLE)
-                slice_set(s->slice, true);
+        slice_set(s->slice, false);
+        s->phase = PHASE_LENT;
+        s->done(0, rows, n_rows, s->userdata);
+}
+
+void holders_end(HolderSet *s)
+{
+        look_clear(s);
 }
 
 /* --- the look ----------------------------------------------------------------------------------------- */
@@ -150,42 +144,28 @@ static void look_on_read(int result, void *userdata)
         }
         s->phase = PHASE_LOOK_UP;
         if (result < 0)
-                look_finish(s, result);
+                look_fail(s, result);
         else
                 slice_set(s->slice, true);
 }
 
-static int take_calls(HolderSet *s)
+int holders_look(HolderSet *s, holders_done_t done, void *userdata)
 {
-        sd_bus_message *call;
-
-        while ((call = callers_next(s->callers))) {
-                sd_bus_message **larger = reallocarray(s->calls, s->n_calls + 1, sizeof(*larger));
-                if (!larger) {
-                        sd_bus_message_unref(call);
-                        return -ENOMEM;
-                }
-                s->calls = larger;
-                s->calls[s->n_calls++] = call;
-        }
-        return s->n_calls > 0;
-}
-
-static int look_begin(HolderSet *s)
-{
-        int r = take_calls(s);
-
-        slice_set(s->slice, false);
-        if (r <= 0)
+        if (s->phase != PHASE_IDLE)
+                return -EBUSY;
+        s->nodes = s->manager->pools->cdm;
+        int r = worker_submit(s->manager->reader, look_on_worker, look_on_read, NULL, s, &s->job);
+        if (r < 0)
                 return r;
         s->phase = PHASE_READ;
-        s->nodes = s->manager->pools->cdm;
-        return worker_submit(s->manager->reader, look_on_worker, look_on_read, NULL, s, &s->job);
+        s->done = done;
+        s->userdata = userdata;
+        return 0;
 }
 
 /* --- units -------------------------------------------------------------------------------------------- */
 
-static void on_unit(int error, UnitInfo *info, void *userdata)
+static void look_on_unit(int error, UnitInfo *info, void *userdata)
 {
         HolderSet *c = userdata;
 
@@ -214,87 +194,38 @@ static void look_up(HolderSet *c)
                         return;
         }
         if (c->looking_at == o->n_holders || c->n_lookups++ == LOOKUPS_MAX ||
-            unit_get_by_cgroup(c->manager->gate, GATE_HOLDERS, o->holders[c->looking_at].cgroup, on_unit, c,
-                               &c->lookup) < 0)
+            unit_get_by_cgroup(c->manager->gate, GATE_HOLDERS, o->holders[c->looking_at].cgroup,
+                               look_on_unit, c, &c->lookup) < 0)
                 c->phase = PHASE_MAKE;
         else
                 slice_set(c->slice, false);
 }
 
-/* --- rows and replies --------------------------------------------------------------------------------- */
+/* --- rows --------------------------------------------------------------------------------------------- */
 
+/* 1: all are made. */
 static int look_make(HolderSet *s)
 {
         int r = 0;
 
         if (!s->rows)
                 r = holder_rows_new(s->manager, s->observation, s->units, s->unattributed, &s->rows);
-        if (r >= 0)
-                r = holder_rows_make(s->rows);
-        if (r > 0)
-                s->phase = PHASE_REPLY;
-        return r < 0 ? r : 0;
-}
-
-static int append_row(sd_bus_message *m, const HolderRow *row)
-{
-        const NumaBytes *b = &row->bytes;
-
-        return sd_bus_message_append(m, CDM_HOLDER, (uint32_t)b->node, row->cgroup,
-                                     row->unit ? row->unit : "", numa_bytes_all(b), b->anon, b->file,
-                                     b->shmem, b->hugetlb, row->kind, row->name ? row->name : "");
-}
-
-/* 1: all were answered. */
-static int look_reply(HolderSet *s)
-{
-        size_t n_rows;
-        const HolderRow *rows = holder_rows(s->rows, &n_rows);
-        int r = 0;
-
-        if (!s->reply) {
-                r = sd_bus_message_new_method_return(s->calls[s->next_call], &s->reply);
-                if (r >= 0)
-                        r = sd_bus_message_open_container(s->reply, 'a', CDM_HOLDER);
-        }
-        for (size_t n = 0; r >= 0 && n < ROWS_SLICE && s->next_row < n_rows; n++)
-                r = append_row(s->reply, &rows[s->next_row++]);
-        if (r < 0 || s->next_row < n_rows)
-                return r < 0 ? r : 0;
-        r = sd_bus_message_close_container(s->reply);
-        if (r >= 0)
-                r = sd_bus_send(NULL, s->reply, NULL);
-        if (r < 0)
-                return r;
-        s->reply = sd_bus_message_unref(s->reply);
-        s->next_row = 0;
-        return ++s->next_call == s->n_calls;
-}
-
-static int look_step(HolderSet *s)
-{
-        switch (s->phase) {
-        case PHASE_IDLE:
-                return look_begin(s);
-        case PHASE_LOOK_UP:
-                look_up(s);
-                return 0;
-        case PHASE_MAKE:
-                return look_make(s);
-        case PHASE_REPLY:
-                return look_reply(s);
-        default:
-                return 0;
-        }
+        return r < 0 ? r : holder_rows_make(s->rows);
 }
 
 static void holders_on_slice(void *userdata)
 {
         HolderSet *s = userdata;
+        int r = 0;
 
-        int r = look_step(s);
-        if (r != 0)
-                look_finish(s, r);
+        if (s->phase == PHASE_LOOK_UP)
+                look_up(s);
+        else if (s->phase == PHASE_MAKE)
+                r = look_make(s);
+        if (r < 0)
+                look_fail(s, r);
+        else if (r > 0)
+                look_lend(s);
 }
 
 int holders_new(Manager *m, HolderSet **ret)
@@ -305,18 +236,11 @@ int holders_new(Manager *m, HolderSet **ret)
                 return -ENOMEM;
         s->manager = m;
         s->root = strdup(m->root);
-        int r = s->root ? callers_new(m->senders, holders_on_ready, s, &s->callers) : -ENOMEM;
-        if (r >= 0)
-                r = slice_new(m->event, holders_on_slice, s, &s->slice);
+        int r = s->root ? slice_new(m->event, holders_on_slice, s, &s->slice) : -ENOMEM;
         if (r < 0) {
                 holders_free(s);
                 return r;
         }
         *ret = s;
         return 0;
-}
-
-int holders_list(HolderSet *s, sd_bus_message *call)
-{
-        return callers_add(s->callers, call, "lists of holders");
 }

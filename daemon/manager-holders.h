@@ -1,18 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Who has pages on CDM nodes: Manager.ListHolders. */
+/* Who has pages on CDM nodes. */
 
 #include "daemon/manager.h"
 #include "daemon/observe.h"
 
-int holders_new(Manager *m, HolderSet **ret);
-/* Callers that wait get no answer. */
-HolderSet *holders_free(HolderSet *s);
-/* Replies by itself. 1, or a negative errno. */
-int holders_list(HolderSet *s, sd_bus_message *call);
-
-/* manager-holders-rows.c: the rows of one answer. */
 typedef struct HolderRow {
         NumaBytes bytes;
         const char *cgroup; /* of the observation */
@@ -21,6 +14,16 @@ typedef struct HolderRow {
         char *name; /* NULL: none */
 } HolderRow;
 
+int holders_new(Manager *m, HolderSet **ret);
+/* A look that is under way is not told of any more. */
+HolderSet *holders_free(HolderSet *s);
+/* One look at a time: -EBUSY. done is called later, with a negative errno, or with rows that are lent until
+ * holders_end(). */
+typedef void (*holders_done_t)(int error, const HolderRow *rows, size_t n_rows, void *userdata);
+int holders_look(HolderSet *s, holders_done_t done, void *userdata);
+void holders_end(HolderSet *s);
+
+/* manager-holders-rows.c: the rows of one look. */
 typedef struct HolderRows HolderRows;
 
 /* Of an observation, with one unit a holder (NULL where not known) and one Unattributed a node. All three

@@ -16,7 +16,6 @@
 #include <string.h>
 #include <time.h>
 
-#include "daemon/bus.h"
 #include "daemon/log.h"
 #include "daemon/manager.h"
 #include "policy/lease.h"
@@ -58,11 +57,14 @@ static void tell_revoking(Entry *e, uint64_t now)
         ev.left_usec = left;
         /* Whole seconds read better, and nobody is promised the rest. */
         timespan_format(left < 1000000 ? left : left - left % 1000000, span);
-        event_emit(e->manager->bus, &ev, "Reservation %" PRIu32 " of %s will be drained in %s: %s.%s", e->id,
-                   ledger_tenant_key(r->target), span, why,
+        event_emit(e->manager->notify, &ev, "Reservation %" PRIu32 " of %s will be drained in %s: %s.%s",
+                   e->id, ledger_tenant_key(r->target), span, why,
                    r->revoked_for ? "" : " `cdmctl renew` keeps it.");
         if (e->phase == STORE_GRANTED)
-                bus_reservation_revoking(e->manager, e->id, why, left);
+                notify_tell(e->manager->notify, &(Notice){ .kind = NOTICE_RESERVATION_REVOKING,
+                                                           .id = e->id,
+                                                           .reason = why,
+                                                           .usec = left });
 }
 
 int manager_revoke(Entry *e, uint64_t drain_usec, uint32_t for_id)
@@ -91,9 +93,9 @@ int manager_revoke(Entry *e, uint64_t drain_usec, uint32_t for_id)
 static void kept(Entry *e)
 {
         if (e->known)
-                bus_reservation_changed(e->manager, e->id, "State");
+                notify_reservation_changed(e->manager->notify, e->id, RESERVATION_CHANGED_STATE);
         manager_lease_arm(e);
-        manager_queue_look(e->manager); /* who counted on it */
+        notify_room(e->manager->notify); /* who counted on it */
 }
 
 void manager_keep(Entry *e)
@@ -128,7 +130,7 @@ static int on_due(sd_event_source *source, uint64_t usec, void *userdata)
         if (is_live(e->r))
                 warn(e, now);
         else if (e->r->state == RESERVATION_REVOKING)
-                k = manager_release(e);
+                k = e->manager->release(e);
         if (k < 0)
                 log_error("Reservation %" PRIu32 " cannot be drained now, and will be: %s.", e->id,
                           strerror(-k));
@@ -196,6 +198,6 @@ int manager_renew(Entry *e, uint64_t usec)
                 kept(e);
         else
                 manager_lease_arm(e);
-        bus_reservation_changed(e->manager, e->id, "Expires");
+        notify_reservation_changed(e->manager->notify, e->id, RESERVATION_CHANGED_EXPIRES);
         return 0;
 }

@@ -4,11 +4,11 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <utlist.h>
 
-#include "daemon/bus.h"
 #include "daemon/manager.h"
 #include "policy/cdm-names.h"
 #include "policy/size.h"
@@ -20,7 +20,8 @@
 struct Migration {
         Manager *manager;
         uint32_t id;
-        sd_bus_message *call;
+        migrate_done_t done;
+        void *userdata;
         Turn *turn;
         Change *change;
         Migration *prev, *next;
@@ -31,7 +32,6 @@ static void migration_free(Migration *g)
         DL_DELETE(g->manager->migrations, g);
         change_free(g->change);
         turn_free(g->turn);
-        sd_bus_message_unref(g->call);
         free(g);
 }
 
@@ -41,48 +41,48 @@ void manager_migrations_free(Manager *m)
                 migration_free(m->migrations);
 }
 
-static void finish(Migration *g, const char *error, const char *text)
+static void migration_refuse(Migration *g, const char *error, const char *text)
 {
         Answer a = { error, text };
 
-        (void)bus_answer(g->call, &a);
+        g->done(&a, 0, 0, g->userdata);
         migration_free(g);
 }
 
-static void on_changed(const ApplyResult *result, bool changed, void *userdata)
+static void migration_on_changed(const ApplyResult *result, bool changed, void *userdata)
 {
         char nodes[NODESET_STR_MAX], policy[512], moved[SIZE_STR_MAX];
         Migration *g = userdata;
         Entry *e = manager_find(g->manager, g->id);
 
         if (result->error < 0 || !e) {
-                finish(g, e ? SD_BUS_ERROR_FAILED : CDM_ERROR_STALE,
-                       result->message ? result->message : "The reservation ended meanwhile.");
+                migration_refuse(g, e ? SD_BUS_ERROR_FAILED : CDM_ERROR_STALE,
+                                 result->message ? result->message : "The reservation ended meanwhile.");
                 return;
         }
         Event ev = manager_event(e, EVENT_MIGRATED, nodes, policy);
         ev.has |= EVENT_HAS_MOVED | EVENT_HAS_FAILED;
         ev.moved_bytes = result->moved_bytes;
         ev.failed_bytes = result->failed_bytes;
-        event_emit(g->manager->bus, &ev, "%s of %s were moved to node %s.",
+        event_emit(g->manager->notify, &ev, "%s of %s were moved to node %s.",
                    size_format(result->moved_bytes, moved), ledger_tenant_key(e->r->target), ev.nodes);
-        (void)sd_bus_reply_method_return(g->call, "tt", result->moved_bytes, result->failed_bytes);
+        g->done(&(Answer){ 0 }, result->moved_bytes, result->failed_bytes, g->userdata);
         migration_free(g);
 }
 
-static void on_turn(Turn *t, void *userdata)
+static void migration_on_turn(Turn *t, void *userdata)
 {
         Migration *g = userdata;
         Entry *e = manager_find(g->manager, g->id);
         ChangeTerms terms = { .migrate = true };
 
         if (!e || (e->r->state != RESERVATION_ACTIVE && e->r->state != RESERVATION_DEGRADED)) {
-                finish(g, CDM_ERROR_STALE, "The reservation is not active any more.");
+                migration_refuse(g, CDM_ERROR_STALE, "The reservation is not active any more.");
                 return;
         }
-        int r = change_start(g->manager, e->r, &terms, on_changed, g, &g->change);
+        int r = change_start(g->manager, e->r, &terms, migration_on_changed, g, &g->change);
         if (r < 0)
-                finish(g, SD_BUS_ERROR_FAILED, strerror(-r));
+                migration_refuse(g, SD_BUS_ERROR_FAILED, strerror(-r));
 }
 
 static size_t count_waiting(const Entry *e)
@@ -95,22 +95,30 @@ static size_t count_waiting(const Entry *e)
         return n;
 }
 
-int manager_migrate(Entry *e, sd_bus_message *call)
+static void refuse_busy(const Entry *e, migrate_done_t done, void *userdata)
+{
+        char text[128];
+
+        snprintf(text, sizeof(text),
+                 "The pages of reservation %" PRIu32 " are being moved already; wait for that.", e->id);
+        done(&(Answer){ CDM_ERROR_BUSY, text }, 0, 0, userdata);
+}
+
+int manager_migrate(Entry *e, migrate_done_t done, void *userdata)
 {
         Manager *m = e->manager;
 
-        if (count_waiting(e) >= WAITING_MAX)
-                return sd_bus_reply_method_errorf(call, CDM_ERROR_BUSY,
-                                                  "The pages of reservation %" PRIu32
-                                                  " are being moved already; wait for that.",
-                                                  e->id);
+        if (count_waiting(e) >= WAITING_MAX) {
+                refuse_busy(e, done, userdata);
+                return 0;
+        }
         Migration *g = calloc(1, sizeof(*g));
 
         if (!g)
                 return -ENOMEM;
-        *g = (Migration){ .manager = m, .id = e->id, .call = sd_bus_message_ref(call) };
+        *g = (Migration){ .manager = m, .id = e->id, .done = done, .userdata = userdata };
         DL_APPEND(m->migrations, g);
-        int r = turn_take(m->turns, ledger_tenant_key(e->r->target), on_turn, g, &g->turn);
+        int r = turn_take(m->turns, ledger_tenant_key(e->r->target), migration_on_turn, g, &g->turn);
         if (r < 0)
                 migration_free(g);
         return r;

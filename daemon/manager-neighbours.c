@@ -12,7 +12,6 @@
 #include <string.h>
 #include <utlist.h>
 
-#include "daemon/bus.h"
 #include "daemon/log.h"
 #include "daemon/manager.h"
 
@@ -59,7 +58,7 @@ static int neighbours_on_turn(sd_event_source *source, void *userdata)
                 Entry *e = t->next < t->n ? manager_find(m, t->ids[t->next]) : NULL;
 
                 if (e && e->known)
-                        bus_reservation_changed(m, e->id, "Strength");
+                        notify_reservation_changed(m->notify, e->id, RESERVATION_CHANGED_STRENGTH);
                 if (++t->next >= t->n)
                         told_free(n, t);
         }

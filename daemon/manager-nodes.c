@@ -5,9 +5,7 @@
  *   uevents → sysfs is read on a worker → the pools of the configuration in force are resolved anew → taken
  *   over as a reload would → the fence follows where the set of ordinary or of CDM nodes is another one
  *
- * A node without memory is shut: the ledger opens it to nobody. Its reservations keep their terms and become
- * `degraded`, their cgroups are narrowed off it, and when its memory is back (perhaps less of it) they are
- * widened and verified before they are `active` again. A node that an admin drains is shut just so.
+ * What that means for reservations is the business of manager-degrade.c.
  *
  * An `auto` pool loses a node with its memory, a pool with a list of nodes keeps it. Reservations remember
  * their nodes by number, so neither matters to them. The fence stays where nodes may come
@@ -18,15 +16,10 @@
  * The fence, which then runs again, finds and closes both. */
 
 #include <errno.h>
-#include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <utlist.h>
 
-#include "daemon/bus.h"
 #include "daemon/log.h"
-#include "daemon/manager-buffer.h"
 #include "daemon/manager.h"
 #include "daemon/topology-read.h"
 #include "policy/size.h"
@@ -37,240 +30,6 @@ struct NodeReading {
         Topology *topology; /* written by the worker until it is done */
         Job *job;
 };
-
-/* --- what the nodes mean for reservations ------------------------------------------------------------- */
-
-void manager_shut_nodes(Manager *m)
-{
-        NodeSet memory = topology_memory_nodes(m->topology), shut = m->drained;
-
-        for (int node = 0; node < NODE_MAX; node++)
-                if (!nodeset_contains(&memory, node))
-                        nodeset_add(&shut, node);
-        ledger_shut(m->ledger, &shut);
-}
-
-/* Nodes that do not give what was promised of them: shut, or with less memory than before. */
-static NodeSet lost_nodes(Manager *m, const Reservation *r)
-{
-        NodeSet nodes = reservation_nodes(r), shut = ledger_shut_nodes(m->ledger),
-                lost = nodeset_intersect(&nodes, &shut);
-
-        NODESET_FOREACH (node, &nodes) {
-                const Node *n = topology_find(m->topology, node);
-
-                if (!n || n->size_bytes < ledger_node_reserved(m->ledger, node))
-                        nodeset_add(&lost, node);
-        }
-        return lost;
-}
-
-static void set_state(Entry *e, ReservationState state)
-{
-        manager_set_state(e, state);
-        int r = manager_store(e);
-        if (r < 0)
-                log_error("Cannot store the state of reservation %" PRIu32 ": %s.", e->id, strerror(-r));
-}
-
-static void degrade(Entry *e, const NodeSet *lost)
-{
-        char nodes[NODESET_STR_MAX], list[NODESET_STR_MAX], policy[512], reason[NODESET_STR_MAX + 64];
-        Manager *m = e->manager;
-        Event ev = manager_event(e, EVENT_DEGRADED, nodes, policy);
-
-        nodeset_format(lost, list);
-        snprintf(reason, sizeof(reason), "node %s %s", list,
-                 nodeset_is_subset(lost, &m->drained) ? "is drained" : "has lost memory");
-        ev.reason = reason;
-        set_state(e, RESERVATION_DEGRADED);
-        event_emit(m->bus, &ev, "Reservation %" PRIu32 " of %s is degraded: %s.", e->id,
-                   ledger_tenant_key(e->r->target), reason);
-}
-
-static void restore(Entry *e)
-{
-        char nodes[NODESET_STR_MAX], policy[512];
-        Event ev = manager_event(e, EVENT_RESTORED, nodes, policy);
-
-        set_state(e, RESERVATION_ACTIVE);
-        event_emit(e->manager->bus, &ev, "Reservation %" PRIu32 " of %s is whole again, on node %s.", e->id,
-                   ledger_tenant_key(e->r->target), nodes);
-}
-
-typedef struct Restoration {
-        Manager *manager;
-        size_t n;
-        uint32_t *ids;
-} Restoration;
-
-static int collect_degraded(Reservation *r, void *userdata)
-{
-        Restoration *c = userdata;
-        Entry *e = manager_find(c->manager, r->id);
-
-        if (e && e->phase == STORE_GRANTED && r->state == RESERVATION_DEGRADED)
-                c->ids[c->n++] = r->id;
-        return 0;
-}
-
-static bool is_due(Manager *m, const char *tenant, follow_done_t done);
-
-/* The tenant's cgroup has been seen to be as the ledger said when the change began. Where the ledger has
- * changed since, another change waits, and that one tells. */
-static void on_followed(const ApplyResult *result, const char *tenant, void *userdata)
-{
-        Restoration c = { .manager = userdata };
-        Event ev = { .kind = EVENT_FAILED, .unit = tenant, .reason = result->message };
-
-        if (result->error < 0) {
-                event_emit(c.manager->bus, &ev,
-                           "The nodes of %s could not be set as reserved: %s. `cdmctl reload` tries again.",
-                           tenant, result->message ? result->message : strerror(-result->error));
-                return;
-        }
-        if (is_due(c.manager, tenant, on_followed))
-                return;
-        c.ids = malloc(sizeof(uint32_t) * (ledger_tenant_count(c.manager->ledger, tenant) + 1));
-        if (!c.ids)
-                return;
-        ledger_foreach_of_tenant(c.manager->ledger, tenant, collect_degraded, &c);
-        for (size_t i = 0; i < c.n; i++) {
-                Entry *e = manager_find(c.manager, c.ids[i]);
-                NodeSet lost = lost_nodes(c.manager, e->r);
-
-                if (nodeset_is_empty(&lost) && !e->degraded)
-                        restore(e);
-        }
-        free(c.ids);
-        buffers_look(c.manager->buffers); /* theirs go back as well */
-}
-
-void manager_judge(Entry *e, bool follow)
-{
-        ReservationState before = e->r->state;
-
-        if (e->phase != STORE_GRANTED || (before != RESERVATION_ACTIVE && before != RESERVATION_DEGRADED))
-                return;
-        NodeSet lost = lost_nodes(e->manager, e->r);
-        bool whole = nodeset_is_empty(&lost);
-        if (before == RESERVATION_ACTIVE && whole)
-                return;
-        if (before == RESERVATION_ACTIVE)
-                degrade(e, &lost);
-        else if (!whole)
-                return;
-        if (follow)
-                manager_follow(e->manager, ledger_tenant_key(e->r->target), NULL, on_followed, e->manager);
-}
-
-void manager_judge_all(Manager *m, bool follow)
-{
-        Entry *e, *next;
-
-        HASH_ITER (hh, m->entries, e, next)
-                manager_judge(e, follow);
-}
-
-/* --- a tenant's cgroup follows the ledger ------------------------------------------------------------- */
-
-struct Follow {
-        Manager *manager;
-        char *tenant;
-        NodeSet leaving;
-        Turn *turn;
-        Change *change;
-        follow_done_t done;
-        void *userdata;
-        Follow *prev, *next;
-};
-
-static void follow_free(Follow *f)
-{
-        DL_DELETE(f->manager->follows, f);
-        change_free(f->change);
-        turn_free(f->turn);
-        free(f->tenant);
-        free(f);
-}
-
-void manager_follows_free(Manager *m)
-{
-        while (m->follows)
-                follow_free(m->follows);
-}
-
-static void on_changed(const ApplyResult *result, bool changed _unused_, void *userdata)
-{
-        static const ApplyResult gone = { .error = 0 };
-        Follow *f = userdata;
-        bool is_gone = result->error == -ENOENT || result->error == -ESTALE;
-
-        /* It ended, or it restarted and has another cgroup; PID 1 knows. */
-        if (is_gone && f->tenant[0] != '/')
-                (void)manager_check_unit(f->manager, f->tenant, true, NULL);
-        f->done(is_gone ? &gone : result, f->tenant, f->userdata);
-        follow_free(f);
-}
-
-static int with_cgroup(Reservation *r, void *userdata)
-{
-        if (!r->target->cgroup)
-                return 0;
-        *(Reservation **)userdata = r;
-        return 1;
-}
-
-static void on_turn(Turn *t _unused_, void *userdata)
-{
-        Follow *f = userdata;
-        ChangeTerms terms = { .leaving = f->leaving };
-        ApplyResult result = { .error = 0 };
-        Reservation *r = NULL;
-
-        ledger_foreach_of_tenant(f->manager->ledger, f->tenant, with_cgroup, &r);
-        if (r)
-                result.error = change_start(f->manager, r, &terms, on_changed, f, &f->change);
-        if (!r || result.error < 0)
-                on_changed(&result, false, f);
-}
-
-/* One that waits for its turn does what a second one would. */
-static bool is_due(Manager *m, const char *tenant, follow_done_t done)
-{
-        Follow *f;
-
-        DL_FOREACH (m->follows, f)
-                if (f->done == done && !f->change && strcmp(f->tenant, tenant) == 0)
-                        return true;
-        return false;
-}
-
-void manager_follow(Manager *m, const char *tenant, const NodeSet *leaving, follow_done_t done,
-                    void *userdata)
-{
-        ApplyResult result = { .error = -ENOMEM };
-
-        if (!leaving && is_due(m, tenant, done))
-                return;
-        Follow *f = calloc(1, sizeof(*f));
-        if (!f) {
-                done(&result, tenant, userdata);
-                return;
-        }
-        *f = (Follow){ .manager = m, .tenant = strdup(tenant), .done = done, .userdata = userdata };
-        if (leaving)
-                f->leaving = *leaving;
-        DL_APPEND(m->follows, f);
-        int r = f->tenant ? turn_take(m->turns, tenant, on_turn, f, &f->turn) : -ENOMEM;
-        if (r < 0) {
-                result.error = r;
-                follow_free(f);
-                done(&result, tenant, userdata);
-        }
-}
-
-/* --- reading ------------------------------------------------------------------------------------------ */
 
 static NodeReading *reading_free(NodeReading *r)
 {
@@ -320,10 +79,10 @@ static void tell_online(Manager *m, const Node *n)
                     .size_bytes = n->size_bytes };
 
         if (p)
-                event_emit(m->bus, &e, "Node %d has %s of memory now and belongs to pool %s.", n->id,
+                event_emit(m->notify, &e, "Node %d has %s of memory now and belongs to pool %s.", n->id,
                            size_format(n->size_bytes, size), p->name);
         else
-                event_emit(m->bus, &e, "Node %d has %s of memory now, which everybody may use.", n->id,
+                event_emit(m->notify, &e, "Node %d has %s of memory now, which everybody may use.", n->id,
                            size_format(n->size_bytes, size));
 }
 
@@ -333,7 +92,7 @@ static void tell_offline(Manager *m, int node, const char *pool)
         NodeSet set = nodeset_of(node);
         Event e = { .kind = EVENT_NODE_OFFLINE, .nodes = nodeset_format(&set, list), .pool = pool };
 
-        event_emit(m->bus, &e, "The memory of node %d is offline.", node);
+        event_emit(m->notify, &e, "The memory of node %d is offline.", node);
 }
 
 static void tell_nodes(Manager *m, const NodeSet *before, const PoolSet *pools_before)

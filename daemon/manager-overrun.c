@@ -322,13 +322,14 @@ static void tell(Overrun *o, const Look *l, const Strictest *s, EventKind kind, 
         ev.excess_bytes = e->worst_bytes;
         if (kind == EVENT_OVERRUN) {
                 ev.reason = what[s->answer];
-                event_emit(m->bus, &ev, "%s uses %s more of node %s, which it shares, than it reserved: %s.",
-                           l->tenant, size_format(e->worst_bytes, size), ev.nodes, ev.reason);
+                event_emit(m->notify, &ev,
+                           "%s uses %s more of node %s, which it shares, than it reserved: %s.", l->tenant,
+                           size_format(e->worst_bytes, size), ev.nodes, ev.reason);
                 return;
         }
         ev.has |= EVENT_HAS_DURATION;
         ev.duration_usec = e->duration_usec;
-        event_emit(m->bus, &ev,
+        event_emit(m->notify, &ev,
                    "%s is within what it reserved of node %s again; it was above by %s at most, for %s.",
                    l->tenant, ev.nodes, size_format(e->worst_bytes, size),
                    timespan_format(e->duration_usec, span));

@@ -15,7 +15,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "daemon/bus.h"
 #include "daemon/log.h"
 #include "daemon/manager-buffer.h"
 #include "daemon/manager-hold.h"
@@ -153,17 +152,17 @@ static void tell(Entry *e, EventKind kind, const ApplyResult *result, uint64_t r
         ev.n_holders = residue ? holders_of(e, result, holders, ARRAY_SIZE(holders)) : 0;
         size_format(e->r->size_bytes, size);
         if (residue)
-                event_emit(e->manager->bus, &ev,
+                event_emit(e->manager->notify, &ev,
                            "Reservation %" PRIu32
                            " (%s of %s for %s) is released, but %s could not be moved off yet.",
                            e->id, size, e->r->pool, ledger_tenant_key(e->r->target),
                            size_format(residue, left));
         else if (e->phase == STORE_QUEUED)
-                event_emit_limited(e->manager->bus, e->manager->event_limit, manager_monotonic_usec(), NULL,
-                                   &ev, "Reservation %" PRIu32 " (%s of %s for %s) is released.", e->id,
-                                   size, e->r->pool, ledger_tenant_key(e->r->target));
+                event_emit_limited(e->manager->notify, e->manager->event_limit, manager_monotonic_usec(),
+                                   NULL, &ev, "Reservation %" PRIu32 " (%s of %s for %s) is released.",
+                                   e->id, size, e->r->pool, ledger_tenant_key(e->r->target));
         else
-                event_emit(e->manager->bus, &ev, "Reservation %" PRIu32 " (%s of %s for %s) is released.",
+                event_emit(e->manager->notify, &ev, "Reservation %" PRIu32 " (%s of %s for %s) is released.",
                            e->id, size, e->r->pool, ledger_tenant_key(e->r->target));
 }
 
@@ -182,9 +181,9 @@ static void keep_residue(Entry *e, const ApplyResult *result, const Share *share
                 r = manager_store(e);
         if (r < 0)
                 log_error("Cannot store the residue of reservation %" PRIu32 ": %s.", e->id, strerror(-r));
-        bus_reservation_changed(e->manager, e->id, "Nodes");
-        bus_reservation_changed(e->manager, e->id, "Size");
-        manager_queue_look(e->manager);
+        notify_reservation_changed(e->manager->notify, e->id,
+                                   RESERVATION_CHANGED_SIZE | RESERVATION_CHANGED_NODES);
+        notify_room(e->manager->notify);
         /* Said once, and again when it got less: a pinned page is no news every minute. */
         if (e->retry_usec == 0 || sum < before)
                 tell(e, EVENT_RESIDUE, result, sum);
@@ -201,7 +200,7 @@ static void on_failed(Entry *e, const ApplyResult *result)
         } else {
                 Event ev = manager_event(e, EVENT_FAILED, nodes, policy);
                 ev.reason = result->message;
-                event_emit(e->manager->bus, &ev,
+                event_emit(e->manager->notify, &ev,
                            "Draining reservation %" PRIu32 " failed, and is tried again: %s.", e->id,
                            result->message ? result->message : strerror(-result->error));
         }
@@ -281,10 +280,10 @@ int manager_release(Entry *e)
                 manager_lease_arm(e);
         }
         if (e->known && before != RESERVATION_DRAINING) {
-                bus_reservation_changed(e->manager, e->id, "State");
+                notify_reservation_changed(e->manager->notify, e->id, RESERVATION_CHANGED_STATE);
                 Event ev = manager_event(e, EVENT_DRAINING, nodes, policy);
                 ev.reason = manager_revoked_why(e->r, why);
-                event_emit(e->manager->bus, &ev, "Reservation %" PRIu32 " of %s is being drained%s%s.",
+                event_emit(e->manager->notify, &ev, "Reservation %" PRIu32 " of %s is being drained%s%s.",
                            e->id, ledger_tenant_key(e->r->target), ev.reason ? ": " : "",
                            ev.reason ? ev.reason : "");
         }

@@ -15,7 +15,6 @@
 #include <string.h>
 #include <systemd/sd-daemon.h>
 
-#include "daemon/bus.h"
 #include "daemon/log.h"
 #include "daemon/manager-buffer.h"
 #include "daemon/manager-hold.h"
@@ -54,7 +53,7 @@ static void on_bad_file(const char *file, const char *reason, void *userdata)
         Manager *m = userdata;
         Event e = { .kind = EVENT_REPAIRED, .reason = reason };
 
-        event_emit(m->bus, &e,
+        event_emit(m->notify, &e,
                    "The state file %s cannot be used: %s. It was renamed to %s.bad; what it reserved is "
                    "closed.",
                    file, reason, file);
@@ -66,7 +65,7 @@ static void on_ids_lost(const char *reason, uint32_t next_id, void *userdata)
         Event e = { .kind = EVENT_REPAIRED, .reason = reason };
 
         event_emit(
-                m->bus, &e,
+                m->notify, &e,
                 "The state file next-id cannot be used: %s. Reservations are not affected; the ids of new "
                 "ones go on from %" PRIu32 ", so that none is used twice.",
                 reason, next_id);
@@ -144,7 +143,7 @@ static void serve(Manager *m)
         m->patience = sd_event_source_disable_unref(m->patience);
         if (n > 0) {
                 Event e = { .kind = EVENT_RECOVERED };
-                event_emit(m->bus, &e,
+                event_emit(m->notify, &e,
                            n == 1 ? "%zu reservation was recovered." : "%zu reservations were recovered.",
                            n);
         }
@@ -165,13 +164,15 @@ static void serve(Manager *m)
         tell_systemd(m, "READY=1\n");
 }
 
+static void names_settled(Manager *m);
+
 static int on_names_wait(sd_event_source *source, uint64_t usec, void *userdata)
 {
-        manager_names_settled(userdata);
+        names_settled(userdata);
         return 0;
 }
 
-void manager_names_settled(Manager *m)
+static void names_settled(Manager *m)
 {
         if (m->names_wait) {
                 m->names_wait = sd_event_source_disable_unref(m->names_wait);
@@ -186,7 +187,8 @@ static void on_repaired(Manager *m)
                 manager_queue_restore(m, serve);
 }
 
-void manager_fence_settled(Manager *m)
+/* What was reserved is compared with what is there. */
+static void repair_all(Manager *m)
 {
         buffers_look(m->buffers); /* it narrows and drains as well */
         if (m->serving) {
@@ -201,6 +203,17 @@ void manager_fence_settled(Manager *m)
         on_repaired(m);
 }
 
+/* worked: the fence was not left as it is. What waited for it goes on. */
+static void fence_settled(Manager *m, bool worked)
+{
+        repair_all(m);
+        if (!worked)
+                return;
+        manager_overrun_arm(m);
+        manager_reloads_serve(m);
+        manager_nodes_serve(m);
+}
+
 static void on_checked(Manager *m)
 {
         if (--m->recovery_pending == 0)
@@ -213,7 +226,7 @@ static int load_drained(Manager *m)
 
         int r = store_read_drained(m->store, &m->drained);
         if (r == -EBADMSG) {
-                event_emit(m->bus, &e,
+                event_emit(m->notify, &e,
                            "The list of drained nodes on disk is garbage, so no node counts as drained. Run "
                            "`cdmctl drain` again for those that shall be.");
                 r = store_write_drained(m->store, &m->drained);
@@ -237,6 +250,8 @@ int manager_start(Manager *m)
 {
         static const StoreReader reader = { on_loaded, on_bad_file, on_ids_lost };
 
+        m->fence_settled = fence_settled;
+        m->names_settled = names_settled;
         int r = sd_event_add_time_relative(m->event, &m->patience, CLOCK_MONOTONIC, PATIENCE_USEC, 0,
                                            on_patience, m);
         if (r >= 0)

@@ -22,13 +22,14 @@
 #include <string.h>
 #include <utlist.h>
 
-#include "daemon/bus.h"
 #include "daemon/manager.h"
 #include "policy/cdm-names.h"
 
 struct StaticCall {
         Manager *manager;
-        sd_bus_message *call;
+        sd_bus_message *caller;
+        static_done_t done;
+        void *userdata;
         char *unit;
         bool waiting; /* for the recovery */
         IdentityLookup *lookup;
@@ -44,7 +45,7 @@ struct StaticCall {
         StaticCall *prev, *next;
 };
 
-static void call_free(StaticCall *c)
+static void static_call_free(StaticCall *c)
 {
         DL_DELETE(c->manager->statics, c);
         identity_lookup_free(c->lookup);
@@ -52,7 +53,7 @@ static void call_free(StaticCall *c)
         turn_free(c->turn);
         if (c->grant)
                 grant_abandon(c->grant);
-        sd_bus_message_unref(c->call);
+        sd_bus_message_unref(c->caller);
         for (size_t i = 0; i < c->n_pools; i++)
                 free(c->pools[i]);
         free(c->pools);
@@ -65,45 +66,31 @@ static void call_free(StaticCall *c)
 void manager_statics_free(Manager *m)
 {
         while (m->statics)
-                call_free(m->statics);
+                static_call_free(m->statics);
 }
 
-static void refuse(StaticCall *c, const char *error, const char *text)
+static void static_refuse(StaticCall *c, const char *error, const char *text)
 {
         Answer a = { error, text };
 
-        (void)bus_answer(c->call, &a);
-        call_free(c);
+        c->done(&a, NULL, 0, c->userdata);
+        static_call_free(c);
 }
 
-static void refuse_errno(StaticCall *c, int error)
+static void static_refuse_errno(StaticCall *c, int error)
 {
-        refuse(c, SD_BUS_ERROR_FAILED, strerror(-error));
+        static_refuse(c, SD_BUS_ERROR_FAILED, strerror(-error));
 }
 
-static void answer(StaticCall *c)
+static void static_answer(StaticCall *c)
 {
-        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
-        char path[BUS_PATH_MAX];
-
-        int r = sd_bus_message_new_method_return(c->call, &m);
-        if (r >= 0)
-                r = sd_bus_message_open_container(m, 'a', "o");
-        for (size_t i = 0; r >= 0 && i < c->n_ids; i++)
-                r = sd_bus_message_append(m, "o", bus_reservation_path(c->ids[i], path));
-        if (r >= 0)
-                r = sd_bus_message_close_container(m);
-        if (r >= 0)
-                r = sd_bus_send(NULL, m, NULL);
-        if (r < 0)
-                refuse_errno(c, r);
-        else
-                call_free(c);
+        c->done(&(Answer){ 0 }, c->ids, c->n_ids, c->userdata);
+        static_call_free(c);
 }
 
-static void begin(StaticCall *c);
+static void static_begin(StaticCall *c);
 
-static void start_over(StaticCall *c)
+static void static_start_over(StaticCall *c)
 {
         c->turn = turn_free(c->turn);
         c->identity = identity_free(c->identity);
@@ -115,13 +102,13 @@ static void start_over(StaticCall *c)
         c->ids = NULL;
         c->n_pools = c->next_pool = c->n_ids = 0;
         c->again = true;
-        begin(c);
+        static_begin(c);
 }
 
 /* What was there may have been what an earlier start left: PID 1 had said that the unit had ended, just
  * before it started again. Then that reservation is gone by now, and all is done once more. A unit that does
  * not start any more is refused there. */
-static void on_turn(Turn *t, void *userdata)
+static void static_on_turn(Turn *t, void *userdata)
 {
         StaticCall *c = userdata;
 
@@ -131,12 +118,12 @@ static void on_turn(Turn *t, void *userdata)
                 if (e && e->r->state != RESERVATION_DRAINING)
                         continue;
                 if (c->again)
-                        refuse(c, CDM_ERROR_STALE, "The unit ended, or does not start any more.");
+                        static_refuse(c, CDM_ERROR_STALE, "The unit ended, or does not start any more.");
                 else
-                        start_over(c);
+                        static_start_over(c);
                 return;
         }
-        answer(c);
+        static_answer(c);
 }
 
 /* What looks at the unit and sets its nodes takes a turn of the tenant, so our own turn comes when that is
@@ -147,14 +134,14 @@ static void static_finish(StaticCall *c)
         Manager *m = c->manager;
 
         if (c->n_ids == 0) {
-                answer(c);
+                static_answer(c);
                 return;
         }
         int r = manager_check_unit(m, c->unit, true, NULL);
         if (r >= 0)
-                r = turn_take(m->turns, c->unit, on_turn, c, &c->turn);
+                r = turn_take(m->turns, c->unit, static_on_turn, c, &c->turn);
         if (r < 0)
-                refuse_errno(c, r);
+                static_refuse_errno(c, r);
 }
 
 typedef struct Wanted {
@@ -162,7 +149,7 @@ typedef struct Wanted {
         uint32_t id;
 } Wanted;
 
-static int find_static(Reservation *r, void *userdata)
+static int static_find_reservation(Reservation *r, void *userdata)
 {
         Wanted *w = userdata;
 
@@ -172,23 +159,23 @@ static int find_static(Reservation *r, void *userdata)
         return 1;
 }
 
-static void next_pool(StaticCall *c);
+static void static_next_pool(StaticCall *c);
 
-static void on_granted(const Answer *a, uint32_t id, void *userdata)
+static void static_on_granted(const Answer *a, uint32_t id, void *userdata)
 {
         StaticCall *c = userdata;
 
         c->grant = NULL;
         if (a->error) {
                 /* What was granted from another pool ends with the unit, should it not start. */
-                refuse(c, a->error, a->text);
+                static_refuse(c, a->error, a->text);
                 return;
         }
         c->ids[c->n_ids++] = id;
-        next_pool(c);
+        static_next_pool(c);
 }
 
-static int start_grant(StaticCall *c, const char *pool, uint64_t size_bytes)
+static int static_start_grant(StaticCall *c, const char *pool, uint64_t size_bytes)
 {
         Identity *i = calloc(1, sizeof(*i));
 
@@ -204,11 +191,11 @@ static int start_grant(StaticCall *c, const char *pool, uint64_t size_bytes)
                 return -ENOMEM;
         }
         /* The admin has said so in a rule. */
-        return grant_start(c->manager, i, &c->args, true, on_granted, c, &c->grant);
+        return grant_start(c->manager, i, &c->args, true, static_on_granted, c, &c->grant);
 }
 
 /* A reload may come between two of them: whatever is in force by then counts. */
-static void next_pool(StaticCall *c)
+static void static_next_pool(StaticCall *c)
 {
         Manager *m = c->manager;
         const Subject *s = c->identity->subject;
@@ -222,23 +209,23 @@ static void next_pool(StaticCall *c)
                 if (!rule || !rule->has_static)
                         continue;
                 if (!rule_matches(rule, name, s)) {
-                        refuse(c, SD_BUS_ERROR_FAILED,
-                               "A user or group of the rule could not be looked up yet.");
+                        static_refuse(c, SD_BUS_ERROR_FAILED,
+                                      "A user or group of the rule could not be looked up yet.");
                         return;
                 }
-                if (ledger_foreach_of_tenant(m->ledger, s->unit, find_static, &w) == 1) {
+                if (ledger_foreach_of_tenant(m->ledger, s->unit, static_find_reservation, &w) == 1) {
                         c->ids[c->n_ids++] = w.id;
                         continue;
                 }
-                int r = start_grant(c, name, size_resolve(&rule->static_size, pool->size_bytes));
+                int r = static_start_grant(c, name, size_resolve(&rule->static_size, pool->size_bytes));
                 if (r < 0)
-                        refuse_errno(c, r);
+                        static_refuse_errno(c, r);
                 return;
         }
         static_finish(c);
 }
 
-static int remember_pools(StaticCall *c)
+static int static_remember_pools(StaticCall *c)
 {
         const PoolSet *pools = c->manager->pools;
 
@@ -254,34 +241,36 @@ static int remember_pools(StaticCall *c)
         return 0;
 }
 
-static void on_identity(IdentityVerdict verdict, const char *message, Identity *identity, void *userdata)
+static void static_on_identity(IdentityVerdict verdict, const char *message, Identity *identity,
+                               void *userdata)
 {
         StaticCall *c = userdata;
 
         if (verdict != IDENTITY_OK) {
-                refuse(c, verdict == IDENTITY_NO_TARGET ? CDM_ERROR_NO_SUCH_TARGET : SD_BUS_ERROR_FAILED,
-                       message);
+                static_refuse(c,
+                              verdict == IDENTITY_NO_TARGET ? CDM_ERROR_NO_SUCH_TARGET : SD_BUS_ERROR_FAILED,
+                              message);
                 return;
         }
         c->identity = identity;
         c->lookup = identity_lookup_free(c->lookup);
-        int r = remember_pools(c);
+        int r = static_remember_pools(c);
         if (r < 0)
-                refuse_errno(c, r);
+                static_refuse_errno(c, r);
         else
-                next_pool(c);
+                static_next_pool(c);
 }
 
 /* Rules see the user that the unit runs as, not root, which asks for all units here. */
-static void begin(StaticCall *c)
+static void static_begin(StaticCall *c)
 {
         Manager *m = c->manager;
         IdentityQuery q = { .kind = TARGET_UNIT, .unit = c->unit, .pidfd = -EBADF, .as_unit = true };
 
-        int r = identity_start(m->gate, m->senders, m->names, m->root, c->call, &q, on_identity, c,
+        int r = identity_start(m->gate, m->senders, m->names, m->root, c->caller, &q, static_on_identity, c,
                                &c->lookup);
         if (r < 0)
-                refuse_errno(c, r);
+                static_refuse_errno(c, r);
 }
 
 void manager_statics_serve(Manager *m)
@@ -292,26 +281,29 @@ void manager_statics_serve(Manager *m)
                 if (!c->waiting)
                         continue;
                 c->waiting = false;
-                begin(c);
+                static_begin(c);
         }
 }
 
-void manager_reserve_static(Manager *m, sd_bus_message *call, const char *unit)
+void manager_reserve_static(Manager *m, sd_bus_message *caller, const char *unit, static_done_t done,
+                            void *userdata)
 {
         StaticCall *c = calloc(1, sizeof(*c));
 
         if (!c) {
-                (void)sd_bus_reply_method_errno(call, -ENOMEM, NULL);
+                done(&(Answer){ SD_BUS_ERROR_NO_MEMORY, strerror(ENOMEM) }, NULL, 0, userdata);
                 return;
         }
         *c = (StaticCall){ .manager = m,
-                           .call = sd_bus_message_ref(call),
+                           .caller = sd_bus_message_ref(caller),
+                           .done = done,
+                           .userdata = userdata,
                            .unit = strdup(unit),
                            .args = { .target.pidfd = -EBADF },
                            .waiting = !m->serving };
         DL_APPEND(m->statics, c);
         if (!c->unit)
-                refuse_errno(c, -ENOMEM);
+                static_refuse_errno(c, -ENOMEM);
         else if (!c->waiting)
-                begin(c);
+                static_begin(c);
 }

@@ -25,7 +25,6 @@
 #include <uthash.h>
 #include <utlist.h>
 
-#include "daemon/bus.h"
 #include "daemon/cgroup.h"
 #include "daemon/log.h"
 #include "daemon/manager-buffer.h"
@@ -164,7 +163,7 @@ static void tell_ended(Entry *e)
                 ev.has |= EVENT_HAS_MOVED | EVENT_HAS_RESIDUE;
                 ev.moved_bytes = e->moved_bytes;
         }
-        event_emit(e->manager->bus, &ev, "Reservation %" PRIu32 " ended, because %s did.", e->id,
+        event_emit(e->manager->notify, &ev, "Reservation %" PRIu32 " ended, because %s did.", e->id,
                    ledger_tenant_key(e->r->target));
 }
 
@@ -261,10 +260,10 @@ static void on_repaired(const ApplyResult *result, bool changed, void *userdata)
                                                  : "its nodes were not those of the ledger" };
 
         if (result->error < 0)
-                event_emit(c->manager->bus, &ev, "The nodes of %s could not be set as reserved: %s.",
+                event_emit(c->manager->notify, &ev, "The nodes of %s could not be set as reserved: %s.",
                            c->unit, result->message ? result->message : strerror(-result->error));
         else if (changed)
-                event_emit(c->manager->bus, &ev, "The nodes of %s were set as reserved again.", c->unit);
+                event_emit(c->manager->notify, &ev, "The nodes of %s were set as reserved again.", c->unit);
         finish(c);
 }
 
@@ -274,7 +273,7 @@ static int set_cgroup(Entry *e, const UnitInfo *u)
 
         if (r < 0)
                 return r;
-        bus_reservation_changed(e->manager, e->id, "ControlGroup");
+        notify_reservation_changed(e->manager->notify, e->id, RESERVATION_CHANGED_CGROUP);
         return manager_store(e);
 }
 
@@ -529,7 +528,7 @@ static void on_unit_event(const char *unit, const char *state, void *userdata)
         /* Properties that were set at run time survive a daemon-reload; what somebody put into files begins
          * to hold with it. */
         if (!unit)
-                manager_drift_systemd(m, state);
+                notify_tell(m->notify, &(Notice){ .kind = NOTICE_SYSTEMD, .reason = state });
         if (!unit || ledger_tenant_count(m->ledger, unit) == 0)
                 return;
         int r = manager_check_unit(m, unit, false, NULL);

@@ -123,7 +123,7 @@ void manager_watch_repaired(Manager *m, const FenceRepair *r)
         if (r->is_open) {
                 e.kind = EVENT_FAILED;
                 e.reason = "its cpuset.mems could not be written";
-                event_emit(m->bus, &e,
+                event_emit(m->notify, &e,
                            "%s may use CDM nodes (%s) without a reservation, and could not be fenced. "
                            "`cdmctl reload` tries again.",
                            name, nodes);
@@ -131,7 +131,7 @@ void manager_watch_repaired(Manager *m, const FenceRepair *r)
         }
         snprintf(reason, sizeof(reason), "%s for %" PRIu64 " us", r->is_new ? "new, and open" : "open",
                  r->usec);
-        event_emit(m->bus, &e,
+        event_emit(m->notify, &e,
                    "%s was fenced: CDM nodes (%s) had been open to it for %" PRIu64 " us; %s moved off.",
                    name, nodes, r->usec, size_format(r->drained_bytes, size));
 }

@@ -14,12 +14,14 @@
  *   manager-machine.c   what the machine is set to
  *   manager-change.c    one change of a tenant's nodes
  *   manager-lease.c     leases that end, reservations that are displaced
- *   manager-queue.c     those who wait for room
+ *   manager-wait.c      those who wait for room
+ *   manager-queue.c     serving them
  *   manager-release.c   draining, residue, forgetting
  *   manager-migrate.c   moving pages up
  *   manager-unit.c      units that end and restart
  *   manager-config.c    configuration and fence
- *   manager-nodes.c     nodes that come and go; degraded reservations
+ *   manager-nodes.c     nodes that come and go
+ *   manager-degrade.c   what shut nodes mean for reservations
  *   manager-drain.c     nodes that an admin takes away
  *   manager-start.c     recovery
  *   manager-static.c    reserving as a unit starts
@@ -47,6 +49,7 @@
 #include "daemon/leaf-reader.h"
 #include "daemon/peers.h"
 #include "daemon/names.h"
+#include "daemon/notify.h"
 #include "daemon/rule-names.h"
 #include "daemon/sender.h"
 #include "daemon/slice.h"
@@ -72,8 +75,6 @@ typedef struct Change Change;
 typedef struct Grant Grant;
 typedef struct Waiter Waiter;
 typedef struct RequestCall RequestCall;
-typedef struct Guarded Guarded;
-typedef struct BusLister BusLister;
 typedef struct HolderSet HolderSet;
 typedef struct UnitCheck UnitCheck;
 typedef struct Migration Migration;
@@ -125,6 +126,7 @@ struct Manager {
         sd_event *event;
         sd_bus *bus;
         Worker *worker, *mover, *filler, *reader; /* see manager.c */
+        Notify *notify;
         SenderCache *senders;
         Peers *peers;
         EventLimit *event_limit; /* of what callers cause at will */
@@ -162,12 +164,14 @@ struct Manager {
         UserCount *users;
         Grant *grants;
         HolderSet *holders;
-        BusLister *lister, *lister_used; /* lists without Used, and with it */
-        Guarded *guarded;                /* calls that wait for polkit; bus-guard.c */
         Migration *migrations;
         StaticCall *statics;
         BufferSet *buffers;
-        Overrun *overrun; /* NULL: nobody shares a node */
+        /* manager-start.c; called by the parts that manager-start.c uses itself */
+        void (*fence_settled)(Manager *m, bool worked);
+        void (*names_settled)(Manager *m);
+        int (*release)(Entry *e); /* manager_release(), for what it uses itself */
+        Overrun *overrun;         /* NULL: nobody shares a node */
         HoldSet *holds;
         UnitCheck *checks, *checks_due; /* all; by unit, those that have not asked yet */
         UnitCall *unit_events;
@@ -234,10 +238,6 @@ typedef struct Answer {
         const char *text;
 } Answer;
 
-int manager_new(const char *root, sd_event *event, sd_bus *bus, Manager **ret);
-Manager *manager_free(Manager *m);
-DEFINE_CLEANUP(Manager, manager_free);
-
 void manager_warn(Manager *m, const char *format, ...) _printf_(2, 3);
 /* That is no longer so. */
 void manager_unwarn(Manager *m, const char *text);
@@ -264,6 +264,8 @@ Entry *manager_find(Manager *m, uint32_t id);
 int manager_add(Manager *m, Reservation *r, StorePhase phase, Entry **ret);
 /* From everywhere: ledger, disk, bus. */
 void manager_forget(Entry *e);
+/* As cdmd stops: what is on disk stays. */
+void manager_entries_free(Manager *m);
 int manager_store(Entry *e);
 void manager_set_state(Entry *e, ReservationState state);
 /* manager-neighbours.c. r came to its nodes, or has left them (it is not in the ledger): clients of those
@@ -273,10 +275,6 @@ void manager_neighbours_free(Manager *m);
 /* Fills in what the reservation says; kind, numbers and reason are the caller's. */
 Event manager_event(const Entry *e, EventKind kind, char nodes[static NODESET_STR_MAX],
                     char policy[static 512]);
-
-/* Switches one reason on or off. When none is left it becomes active again, with the event EVENT_RESTORED.
- */
-void manager_degrade(Entry *e, Degraded why, bool on);
 
 /* manager-snapshot.c. pool: of its nodes; NULL: of all. What is used of them is as observed last: to decide,
  * a look is asked for before. Valid until the next one is made. */
@@ -360,14 +358,12 @@ void grant_abandon(Grant *g);
 void manager_grants_free(Manager *m);
 /* One that waited, and is out of the queue: it gets what was decided. Takes identity. */
 void grant_waiting(Entry *e, Identity *identity, const Decision *d);
-/* manager-queue.c */
+/* manager-wait.c */
 /* It waits, stored, when this returns 0. Takes identity. */
 int manager_enqueue(Manager *m, Identity *identity, const RequestArgs *args, const Decision *d,
                     const NodeSet *near, uint32_t *ret_id);
 /* It waits no more; error: what its client is told it failed with. The entry is gone. */
 void manager_dequeue(Entry *e, const char *error, const char *reason);
-/* Something changed that those who wait may have waited for: they are looked at soon. */
-void manager_queue_look(Manager *m);
 /* After a restart: who of them still has a client? done is called when that is known. */
 void manager_queue_restore(Manager *m, void (*done)(Manager *m));
 Waiter *waiter_free(Waiter *w);
@@ -375,6 +371,13 @@ Waiter *waiter_free(Waiter *w);
 bool waiter_is_gone(const Waiter *w);
 /* It needs nobody to leave any more. */
 void waiter_done(Waiter *w);
+/* It is next: out of the queue, and its time is not over any more. Its identity is the caller's. */
+Identity *waiter_take(Waiter *w);
+/* Those that are displaced for it. */
+void waiter_revoke_victims(Waiter *w, const Decision *d);
+
+/* manager-queue.c. Something changed that those who wait may have waited for: they are looked at soon. */
+void manager_queue_look(Manager *m);
 
 /* manager-release.c. Stored as draining when it returns 0; the rest is told by events. */
 int manager_release(Entry *e);
@@ -406,12 +409,13 @@ void manager_checks_free(Manager *m);
 /* manager-config.c. At start there is no policy to keep: a configuration that does not parse leaves one
  * without any rule, whose fence takes what Nodes=auto finds. */
 int manager_load(Manager *m);
-/* Answers the call (which may be NULL) when the new configuration is in force and the fence follows it, or
- * when it was refused. */
-void manager_reload(Manager *m, sd_bus_message *call);
+/* done is called when the new configuration is in force and the fence follows it, or when it was refused;
+ * perhaps at once. It may be NULL. */
+typedef void (*reload_done_t)(const Answer *answer, void *userdata);
+void manager_reload(Manager *m, reload_done_t done, void *userdata);
 void manager_reloads_serve(Manager *m);
 void manager_reloads_free(Manager *m);
-/* Makes the fence what the configuration says; manager_fence_settled() is called when it is. */
+/* Makes the fence what the configuration says; m->fence_settled() is called when it is. */
 void manager_fence(Manager *m);
 
 /* Topology and pools are swapped in, and config if there is one: what was in force is handed back. Tells the
@@ -430,12 +434,17 @@ int manager_watch_nodes(Manager *m);
 /* Reads the nodes where that is due and possible. */
 void manager_nodes_serve(Manager *m);
 void manager_reading_abandon(Manager *m);
+
+/* manager-degrade.c */
 /* Shuts the nodes that are drained or have no memory. */
 void manager_shut_nodes(Manager *m);
 /* A reservation of which a node is shut (or became too small) is `degraded`. follow: its cgroup follows, and
  * once that is so a whole one is `active` again. */
 void manager_judge(Entry *e, bool follow);
 void manager_judge_all(Manager *m, bool follow);
+/* Switches one reason on or off. When none is left it becomes active again, with the event EVENT_RESTORED.
+ */
+void manager_degrade(Entry *e, Degraded why, bool on);
 /* Takes a turn of the tenant and makes its cgroup follow the ledger; leaving may be NULL. A cgroup that is
  * gone is no error. done is called once, perhaps at once; not after manager_follows_free(). */
 typedef void (*follow_done_t)(const ApplyResult *result, const char *tenant, void *userdata);
@@ -443,16 +452,20 @@ void manager_follow(Manager *m, const char *tenant, const NodeSet *leaving, foll
                     void *userdata);
 void manager_follows_free(Manager *m);
 
-/* manager-drain.c. Both reply by themselves. */
-void manager_drain_node(Manager *m, uint32_t node, sd_bus_message *call);
-void manager_undrain_node(Manager *m, uint32_t node, sd_bus_message *call);
+/* manager-drain.c. done is called once, perhaps at once. report: what came of the drain; NULL with an error,
+ * and where nothing was drained. */
+typedef struct DrainReport {
+        uint64_t moved_bytes, evicted_bytes, left_bytes;
+        const EventHolder *holders; /* of what is left */
+        size_t n_holders;
+} DrainReport;
+typedef void (*drain_done_t)(const Answer *answer, const DrainReport *report, void *userdata);
+void manager_drain_node(Manager *m, uint32_t node, drain_done_t done, void *userdata);
+void manager_undrain_node(Manager *m, uint32_t node, drain_done_t done, void *userdata);
 void manager_drains_free(Manager *m);
 
 /* manager-start.c */
 int manager_start(Manager *m);
-void manager_fence_settled(Manager *m);
-/* What could be looked up of the names that rules have is in force. */
-void manager_names_settled(Manager *m);
 
 /* manager-watch.c. The cgroup tree is watched while there is a fence. */
 void manager_watch_cgroups(Manager *m, bool wanted);
@@ -510,13 +523,17 @@ const char *manager_place_reason(Manager *m, const char *key);
 void manager_foreach_fight(Manager *m, void (*fn)(const Place *p, void *userdata), void *userdata);
 void manager_places_free(Manager *m);
 
-/* manager-migrate.c. Replies by itself. */
-int manager_migrate(Entry *e, sd_bus_message *call);
+/* manager-migrate.c. done is called once, perhaps at once; not if a negative errno is returned. */
+typedef void (*migrate_done_t)(const Answer *answer, uint64_t moved_bytes, uint64_t failed_bytes,
+                               void *userdata);
+int manager_migrate(Entry *e, migrate_done_t done, void *userdata);
 void manager_migrations_free(Manager *m);
 
-/* manager-static.c. What Static= rules say for a unit that starts: reserved when the call is answered, which
- * it is by itself, with the reservations' paths. */
-void manager_reserve_static(Manager *m, sd_bus_message *call, const char *unit);
+/* manager-static.c. What Static= rules say for a unit that starts. caller: the call of the one that asks. done
+ * is called once, perhaps at once, with the reservations that the unit has then. */
+typedef void (*static_done_t)(const Answer *answer, const uint32_t *ids, size_t n_ids, void *userdata);
+void manager_reserve_static(Manager *m, sd_bus_message *caller, const char *unit, static_done_t done,
+                            void *userdata);
 void manager_statics_serve(Manager *m);
 void manager_statics_free(Manager *m);
 

@@ -6,7 +6,7 @@
 #include <uthash.h>
 #include <utlist.h>
 
-#include "daemon/bus-match.h"
+#include "daemon/match.h"
 #include "daemon/peers.h"
 
 /* arg2 is the new owner: empty when a name is lost. */
@@ -73,7 +73,7 @@ int peers_new(sd_bus *bus, Peers **ret)
 
         if (!p)
                 return -ENOMEM;
-        int r = bus_match(bus, &p->match, MATCH_NAME_LOST, peers_on_name_lost, p);
+        int r = match_add(bus, &p->match, MATCH_NAME_LOST, peers_on_name_lost, p);
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(p);

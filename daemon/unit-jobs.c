@@ -9,7 +9,7 @@
 #include <string.h>
 #include <uthash.h>
 
-#include "daemon/bus-match.h"
+#include "daemon/match.h"
 #include "daemon/unit-internal.h"
 
 struct UnitJob {
@@ -55,7 +55,7 @@ int unit_jobs_new(sd_bus *bus, UnitJobs **ret)
 
         if (!j)
                 return -ENOMEM;
-        int r = bus_match(bus, &j->match, MATCH_MANAGER("JobRemoved"), unit_jobs_on_removed, j);
+        int r = match_add(bus, &j->match, MATCH_MANAGER("JobRemoved"), unit_jobs_on_removed, j);
         if (r < 0) {
                 free(j);
                 return r;

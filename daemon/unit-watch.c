@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "daemon/bus-match.h"
+#include "daemon/match.h"
 #include "daemon/unit-internal.h"
 
 /* Three matches, narrow enough that the bus sends us only what we use: ActiveState comes with
@@ -120,11 +120,11 @@ int unit_subscribe(Gate *gate, unit_event_cb cb, void *userdata, UnitCall **ret)
         w->call.free = watch_free;
         w->cb = cb;
         w->userdata = userdata;
-        r = bus_match(bus, &w->slots[0], MATCH_PROPERTIES, on_properties, w);
+        r = match_add(bus, &w->slots[0], MATCH_PROPERTIES, on_properties, w);
         if (r >= 0)
-                r = bus_match(bus, &w->slots[1], MATCH_MANAGER("UnitRemoved"), on_removed, w);
+                r = match_add(bus, &w->slots[1], MATCH_MANAGER("UnitRemoved"), on_removed, w);
         if (r >= 0)
-                r = bus_match(bus, &w->slots[2], MATCH_MANAGER("Reloading"), on_reloading, w);
+                r = match_add(bus, &w->slots[2], MATCH_MANAGER("Reloading"), on_reloading, w);
         if (r >= 0)
                 r = gate_enter(gate, GATE_OWN, 1, on_admitted, w, &w->call.pass);
         if (r < 0)

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/*   callers_add ── uid not known yet ── asked of the bus ──┐
+/*   bus_callers_add ── uid not known yet ── asked of the bus ──┐
  *        │                                                │
- *        └────────── uid known ───────────────────────────┴── waits in its user's list ── callers_next
+ *        └────────── uid known ───────────────────────────┴── waits in its user's list ── bus_callers_next
  *
  * Users with calls that wait stand in a ring: the first one is served, and goes to the end. */
 
-#include "daemon/callers.h"
+#include "daemon/bus-callers.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -22,7 +22,7 @@ typedef struct User User;
 typedef struct Caller Caller;
 
 struct Caller {
-        Callers *set;
+        BusCallers *set;
         sd_bus_message *call;
         const char *what;
         sd_bus_slot *slot; /* while the bus is asked for the user */
@@ -37,26 +37,26 @@ struct User {
         User *prev, *next;
 };
 
-struct Callers {
+struct BusCallers {
         SenderCache *senders;
-        callers_ready_t ready;
+        bus_callers_ready_t ready;
         void *userdata;
         Caller *unknown;
         User *users;
 };
 
-int callers_new(SenderCache *senders, callers_ready_t ready, void *userdata, Callers **ret)
+int bus_callers_new(SenderCache *senders, bus_callers_ready_t ready, void *userdata, BusCallers **ret)
 {
-        Callers *c = calloc(1, sizeof(*c));
+        BusCallers *c = calloc(1, sizeof(*c));
 
         if (!c)
                 return -ENOMEM;
-        *c = (Callers){ .senders = senders, .ready = ready, .userdata = userdata };
+        *c = (BusCallers){ .senders = senders, .ready = ready, .userdata = userdata };
         *ret = c;
         return 0;
 }
 
-static void user_prune(Callers *c, User *u)
+static void user_prune(BusCallers *c, User *u)
 {
         if (u->callers)
                 return;
@@ -67,7 +67,7 @@ static void user_prune(Callers *c, User *u)
 /* Takes it out of its list; the message stays the caller's. */
 static void caller_free(Caller *i)
 {
-        Callers *c = i->set;
+        BusCallers *c = i->set;
 
         if (i->user) {
                 DL_DELETE(i->user->callers, i);
@@ -85,7 +85,7 @@ static void caller_drop(Caller *i)
         caller_free(i);
 }
 
-Callers *callers_free(Callers *c)
+BusCallers *bus_callers_free(BusCallers *c)
 {
         if (!c)
                 return NULL;
@@ -104,7 +104,7 @@ static void caller_refuse(Caller *i)
         caller_drop(i);
 }
 
-static User *user_get(Callers *c, uid_t uid)
+static User *user_get(BusCallers *c, uid_t uid)
 {
         User *u;
 
@@ -131,7 +131,7 @@ static size_t count_connection(const Caller *list, const char *sender)
 
 static void caller_set_user(Caller *i, uid_t uid)
 {
-        Callers *c = i->set;
+        BusCallers *c = i->set;
         User *u = user_get(c, uid);
 
         if (!u || u->n >= USER_MAX ||
@@ -159,7 +159,7 @@ static void on_sender(int error, const Sender *s, void *userdata)
                 caller_set_user(i, s->uid);
 }
 
-int callers_add(Callers *c, sd_bus_message *call, const char *what)
+int bus_callers_add(BusCallers *c, sd_bus_message *call, const char *what)
 {
         const char *name = sd_bus_message_get_sender(call);
         Caller *i = calloc(1, sizeof(*i));
@@ -183,7 +183,7 @@ int callers_add(Callers *c, sd_bus_message *call, const char *what)
         return 1;
 }
 
-sd_bus_message *callers_next(Callers *c)
+sd_bus_message *bus_callers_next(BusCallers *c)
 {
         User *u = c->users;
 

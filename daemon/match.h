@@ -6,5 +6,5 @@
 
 #include <systemd/sd-bus.h>
 
-int bus_match(sd_bus *bus, sd_bus_slot **ret_slot, const char *rule, sd_bus_message_handler_t cb,
+int match_add(sd_bus *bus, sd_bus_slot **ret_slot, const char *rule, sd_bus_message_handler_t cb,
               void *userdata);

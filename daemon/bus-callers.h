@@ -10,19 +10,19 @@
 #include "daemon/sender.h"
 #include "policy/macro.h"
 
-typedef struct Callers Callers;
+typedef struct BusCallers BusCallers;
 
-/* There is a call to take. Never called from within callers_add(), unless the sender is known already. */
-typedef void (*callers_ready_t)(void *userdata);
+/* There is a call to take. Never called from within bus_callers_add(), unless the sender is known already. */
+typedef void (*bus_callers_ready_t)(void *userdata);
 
-int callers_new(SenderCache *senders, callers_ready_t ready, void *userdata, Callers **ret);
+int bus_callers_new(SenderCache *senders, bus_callers_ready_t ready, void *userdata, BusCallers **ret);
 /* Calls that wait are dropped without an answer. */
-Callers *callers_free(Callers *c);
-DEFINE_CLEANUP(Callers, callers_free);
+BusCallers *bus_callers_free(BusCallers *c);
+DEFINE_CLEANUP(BusCallers, bus_callers_free);
 
 /* The call waits, or was refused: 1. Or a negative errno; the caller answers. what: the middle of "Too many
  * of your ... wait". */
-int callers_add(Callers *c, sd_bus_message *call, const char *what);
+int bus_callers_add(BusCallers *c, sd_bus_message *call, const char *what);
 
 /* Takes the next call out; NULL: none waits. The reference is the caller's. */
-sd_bus_message *callers_next(Callers *c);
+sd_bus_message *bus_callers_next(BusCallers *c);

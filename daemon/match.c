@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-#include "daemon/bus-match.h"
+#include "daemon/match.h"
 #include "daemon/log.h"
 
 /* userdata is that of the match, which this knows nothing of. */
-static int bus_match_on_installed(sd_bus_message *m, void *userdata, sd_bus_error *error)
+static int match_on_installed(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
         const sd_bus_error *e = sd_bus_message_get_error(m);
 
@@ -14,8 +14,8 @@ static int bus_match_on_installed(sd_bus_message *m, void *userdata, sd_bus_erro
         return 0;
 }
 
-int bus_match(sd_bus *bus, sd_bus_slot **ret_slot, const char *rule, sd_bus_message_handler_t cb,
+int match_add(sd_bus *bus, sd_bus_slot **ret_slot, const char *rule, sd_bus_message_handler_t cb,
               void *userdata)
 {
-        return sd_bus_add_match_async(bus, ret_slot, rule, cb, bus_match_on_installed, userdata);
+        return sd_bus_add_match_async(bus, ret_slot, rule, cb, match_on_installed, userdata);
 }

@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Makes all parts of the manager and frees them, and says what follows from what: the only file that knows
+ * every part. */
+
+#include "daemon/assembly.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "daemon/log.h"
+#include "daemon/manager-buffer.h"
+#include "daemon/manager-hold.h"
+#include "daemon/manager-holders.h"
+#include "daemon/slice.h"
+#include "daemon/usage.h"
+#include "policy/cdm-names.h"
+
+/* Four pools, so that what is short never waits for what takes long.
+ *
+ * worker: reads and writes of a few files. mover: moves pages; its jobs pause, so that all of them get on,
+ * and what closes something goes first. filler: buffers and held memory, which take as long as they are
+ * large. reader: looks at all cgroups, on behalf of callers or from time to time.
+ *
+ * More threads would only fight for the same memory bandwidth. */
+#define WORKER_THREADS_MAX 4
+#define MOVER_THREADS_MAX  4
+#define FILLER_THREADS_MAX 2
+#define READER_THREADS_MAX 2
+
+static int open_store(Manager *m)
+{
+        _cleanup_free_ char *directory = NULL;
+
+        if (asprintf(&directory, "%s" CDM_STATE_DIR, m->root) < 0) {
+                directory = NULL;
+                return -ENOMEM;
+        }
+        int r = store_open(directory, &m->store);
+        if (r < 0)
+                log_error("Cannot keep reservations in %s: %s.", directory, strerror(-r));
+        return r < 0 ? r : manager_record_load(m);
+}
+
+static int open_workers(Manager *m)
+{
+        int r = worker_new(m->event, WORKER_THREADS_MAX, &m->worker);
+
+        if (r >= 0)
+                r = worker_new(m->event, MOVER_THREADS_MAX, &m->mover);
+        if (r >= 0)
+                r = worker_new(m->event, FILLER_THREADS_MAX, &m->filler);
+        if (r >= 0)
+                r = worker_new(m->event, READER_THREADS_MAX, &m->reader);
+        return r < 0 ? r : names_new(m->event, m->root, name_lookup, NAMES_PATIENCE_USEC, &m->names);
+}
+
+/* What bounds and orders the calls of clients, and those to PID 1 and polkit. */
+static int open_calls(Manager *m)
+{
+        int r = notify_new(&m->notify);
+
+        if (r >= 0)
+                r = sender_cache_new(m->bus, &m->senders);
+        if (r >= 0)
+                r = peers_new(m->bus, &m->peers);
+        if (r >= 0)
+                r = event_limit_new(&m->event_limit);
+        if (r >= 0)
+                r = authorizer_new(m->bus, m->event, &m->authorizer);
+        if (r >= 0)
+                r = unit_jobs_new(m->bus, &m->jobs);
+        if (r >= 0)
+                r = turn_queue_new(m->event, &m->turns);
+        return r < 0 ? r : gate_new(m->event, m->bus, UNIT_TIMEOUT_USEC, &m->gate);
+}
+
+static int open_books(Manager *m)
+{
+        int r = ledger_new(&m->ledger);
+
+        if (r >= 0)
+                r = queue_new(&m->queue);
+        if (r >= 0)
+                r = buffers_new(m, &m->buffers);
+        if (r >= 0)
+                r = holds_new(m, &m->holds);
+        if (r >= 0)
+                r = holders_new(m, &m->holders);
+        if (r < 0)
+                return r;
+        UsageContext usage = { .root = m->root,
+                               .event = m->event,
+                               .worker = m->worker,
+                               .ledger = m->ledger,
+                               .buffers = m->buffers };
+        return usage_new(&usage, &m->usage);
+}
+
+static int open_fence(Manager *m)
+{
+        _cleanup_free_ char *marks = NULL;
+
+        if (asprintf(&marks, "%s" CDM_FOREIGN_DIR, m->root) < 0) {
+                marks = NULL;
+                return -ENOMEM;
+        }
+        int r = foreign_new(marks, &m->foreign);
+        if (r < 0) {
+                log_error("Cannot use %s: %s.", marks, strerror(-r));
+                return r;
+        }
+        m->fence_context = (FenceContext){
+                .event = m->event,
+                .gate = m->gate,
+                .worker = m->worker,
+                .mover = m->mover,
+                .turns = m->turns,
+                .ledger = m->ledger,
+                .foreign = m->foreign,
+                .root = m->root,
+                .repaired = manager_drift_repaired,
+                .userdata = m,
+        };
+        return fence_new(&m->fence_context, &m->fence);
+}
+
+/* What follows from what. */
+static void assembly_on_notice(const Notice *n, void *userdata)
+{
+        Manager *m = userdata;
+
+        switch (n->kind) {
+        case NOTICE_RESERVATION_CAME:
+                manager_tell_neighbours(m, n->entry->r);
+                return;
+        case NOTICE_RESERVATION_LEFT:
+                holds_settle(m->holds);
+                if (n->entry->known)
+                        manager_tell_neighbours(m, n->reservation);
+                entry_stop(n->entry);
+                n->entry->waiter = waiter_free(n->entry->waiter);
+                return;
+        case NOTICE_FENCE_BEGINS:
+                manager_watch_cgroups(m, n->wanted);
+                return;
+        case NOTICE_SYSTEMD:
+                manager_drift_systemd(m, n->reason);
+                return;
+        case NOTICE_ROOM:
+                manager_queue_look(m);
+                return;
+        default:
+                return;
+        }
+}
+
+static int open_parts(Manager *m)
+{
+        int r = open_store(m);
+
+        if (r >= 0)
+                r = open_workers(m);
+        if (r >= 0)
+                r = open_calls(m);
+        if (r >= 0)
+                r = open_books(m);
+        if (r >= 0)
+                r = open_fence(m);
+        return r < 0 ? r : notify_subscribe(m->notify, assembly_on_notice, m);
+}
+
+int manager_new(const char *root, sd_event *event, sd_bus *bus, Manager **ret)
+{
+        _cleanup_(manager_free_p) Manager *m = calloc(1, sizeof(*m));
+
+        if (!m)
+                return -ENOMEM;
+        m->root = strdup(root);
+        m->warnings = calloc(1, sizeof(char *));
+        if (!m->root || !m->warnings)
+                return -ENOMEM;
+        m->event = sd_event_ref(event);
+        m->bus = sd_bus_ref(bus);
+        m->release = manager_release;
+        m->page_bytes = (uint64_t)sysconf(_SC_PAGESIZE);
+        int r = open_parts(m);
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(m);
+        return 0;
+}
+
+/* Stopping leaves the fence and all grants as they are: this frees memory and touches nothing else. */
+Manager *manager_free(Manager *m)
+{
+        Entry *e, *next;
+
+        if (!m)
+                return NULL;
+        manager_requests_free(m);
+        manager_statics_free(m);
+        manager_overrun_free(m);
+        manager_grants_free(m);
+        manager_checks_free(m);
+        manager_watch_free(m);
+        manager_drift_free(m);
+        m->holders = holders_free(m->holders);
+        manager_migrations_free(m);
+        manager_reloads_free(m);
+        manager_drains_free(m);
+        manager_follows_free(m);
+        manager_reading_abandon(m);
+        manager_record_abandon(m);
+        hotplug_free(m->hotplug);
+        m->queue_restored = NULL;
+        m->buffers = buffers_free(m->buffers);
+        m->holds = holds_free(m->holds);
+        HASH_ITER (hh, m->entries, e, next) {
+                entry_stop(e);
+                e->waiter = waiter_free(e->waiter);
+        }
+        manager_entries_free(m);
+        unit_call_free(m->unit_events);
+        sd_event_source_disable_unref(m->patience);
+        sd_event_source_disable_unref(m->names_wait);
+        fence_free(m->fence);
+        manager_neighbours_free(m);
+        usage_free(m->usage);
+        worker_free(m->worker);
+        worker_free(m->mover);
+        worker_free(m->filler);
+        worker_free(m->reader);
+        foreign_free(m->foreign);
+        turn_queue_free(m->turns);
+        gate_free(m->gate);
+        sender_cache_free(m->senders);
+        authorizer_free(m->authorizer);
+        peers_free(m->peers);
+        event_limit_free(m->event_limit);
+        unit_jobs_free(m->jobs);
+        names_free(m->names);
+        slice_free(m->queue_slice);
+        sd_event_source_disable_unref(m->queue_again);
+        queue_free(m->queue);
+        store_free(m->store);
+        manager_record_free(m);
+        ledger_free(m->ledger);
+        pool_set_free(m->pools);
+        config_free(m->config);
+        topology_free(m->topology);
+        manager_clear_warnings(m);
+        free(m->warnings);
+        for (size_t i = 0; i < _FACT_MAX; i++)
+                free(m->facts[i]);
+        free(m->root);
+        notify_free(m->notify);
+        sd_bus_unref(m->bus);
+        sd_event_unref(m->event);
+        free(m);
+        return NULL;
+}
