@@ -254,14 +254,40 @@ static void poke_done(int error _unused_, const char *message _unused_, void *us
         step_poke(f);
 }
 
+static int run_find_member(Job *job _unused_, void *userdata)
+{
+        FenceJob *j = userdata;
+
+        return unit_find_member(j->path, &j->unit_path);
+}
+
+static void member_found(int result, void *userdata)
+{
+        FenceJob *j = userdata;
+        Fence *f = fence_job_ended(j);
+
+        if (f && result >= 0)
+                result = unit_poke(f->context.gate, j->unit_path, poke_done, f, &f->call);
+        fence_job_free(j);
+        if (f && result < 0)
+                step_poke(f);
+}
+
 static void step_poke(Fence *f)
 {
         f->phase = PHASE_POKE;
-        while (f->next < f->names.n) {
-                const char *slice = f->names.names[f->next++];
-
-                if (unit_poke_slice(f->context.gate, slice, poke_done, f, &f->call) >= 0)
-                        return;
+        if (f->next == f->names.n) {
+                fence_step_read(f);
+                return;
         }
-        fence_step_read(f);
+        FenceJob *j = calloc(1, sizeof(*j));
+
+        if (j)
+                j->path = strdup(f->names.names[f->next++]);
+        if (!j || !j->path) {
+                fence_job_free(j);
+                fence_finish(f, -ENOMEM);
+                return;
+        }
+        fence_job_start(f, j, false, run_find_member, member_found);
 }

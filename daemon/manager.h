@@ -224,7 +224,7 @@ struct Manager {
         NodeReading *reading;
         NodeSet drained; /* by an admin; on disk */
         NodeDrain *drains;
-        Follow *follows;
+        Follow *follows, *follows_due;
         /* recovery */
         sd_event_source *patience; /* tells systemd that the start goes on */
         unsigned recovery_pending;

@@ -83,9 +83,12 @@ int unit_daemon_reload(Gate *gate, unit_done_cb cb, void *userdata, UnitCall **r
 /* Peer.Ping: PID 1 answers between two pieces of work, so not while it reloads. */
 int unit_ping(Gate *gate, unit_done_cb cb, void *userdata, UnitCall **ret);
 
-/* Makes systemd realise the cgroups of one slice's members, which 257 does not do by itself after a reload.
- * -ENOENT: the slice has no members. */
-int unit_poke_slice(Gate *gate, const char *slice, unit_done_cb cb, void *userdata, UnitCall **ret);
+/* Makes systemd realise the cgroups of all members of the slice that this one is in, which 257 does not do by
+ * itself after a reload. */
+int unit_poke(Gate *gate, const char *member, unit_done_cb cb, void *userdata, UnitCall **ret);
+/* The member to do that with; reads the slice's cgroup, so it is for a worker. -ENOENT: the slice has no members.
+ */
+int unit_find_member(const char *slice, char **ret);
 
 /* What happens to units: cb gets the unit's name and its new active state ("removed" when it is gone from
  * systemd), or NULL and "reloading"/"reloaded" around a daemon-reload. Between those two "removed" is not
