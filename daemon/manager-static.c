@@ -278,8 +278,7 @@ static void begin(StaticCall *c)
         Manager *m = c->manager;
         IdentityQuery q = { .kind = TARGET_UNIT, .unit = c->unit, .pidfd = -EBADF, .as_unit = true };
 
-        int r = identity_start(m->gate, m->senders, m->names, m->root, c->call, &q, on_identity, c,
-                               &c->lookup);
+        int r = identity_start(&m->identity_context, c->call, &q, on_identity, c, &c->lookup);
         if (r < 0)
                 refuse_errno(c, r);
 }

@@ -132,6 +132,7 @@ struct Manager {
         Names *names;
         TurnQueue *turns;
         Gate *gate; /* to PID 1 */
+        IdentityContext identity_context;
         Store *store;
         Fence *fence;
         FenceContext fence_context;
