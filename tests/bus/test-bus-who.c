@@ -2,9 +2,11 @@
 
 /* Who asks from where, and who may do what: a row for each line of the tables in cdmctl(1) and cdmd(8). */
 
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -330,6 +332,48 @@ START_TEST(named_targets_are_others)
 }
 END_TEST
 
+static int keep_reply(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+        *(sd_bus_message **)userdata = sd_bus_message_ref(m);
+        return 0;
+}
+
+/* What is read of a caller's process is a FIFO, on which its reader waits. */
+START_TEST(a_look_at_one_caller_holds_up_nobody)
+{
+        const struct Row row = { &session, WHO_USER, OWN, USER_SCOPE };
+        int pidfd = (int)syscall(SYS_pidfd_open, getpid(), 0);
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+        char path[128], text[256];
+
+        make_place(&session);
+        be_there(&row);
+        snprintf(path, sizeof(path), "%s/proc/%d/status", w.root, getpid());
+        ck_assert_int_eq(unlink(path), 0);
+        ck_assert_int_eq(mkfifo(path, 0644), 0);
+        ck_assert_int_ge(sd_bus_call_method_async(buses[WHO_USER], NULL, CDM_BUS_NAME, CDM_PATH,
+                                                  CDM_INTERFACE_MANAGER, "Request", keep_reply, &reply,
+                                                  "sta{sv}", "cdm", GIB / 64, 1, CDM_OPTION_PIDFD, "h",
+                                                  pidfd),
+                         0);
+        ck_assert_int_ge(sd_bus_flush(buses[WHO_USER]), 0);
+        int fifo = open(path, O_WRONLY | O_CLOEXEC); /* waits for the reader */
+        ck_assert_int_ge(fifo, 0);
+        ck_assert_int_ge(sd_bus_call_method(w.client, CDM_BUS_NAME, CDM_PATH, "org.freedesktop.DBus.Peer",
+                                            "Ping", NULL, NULL, ""),
+                         0);
+        ck_assert_ptr_null(reply);
+        snprintf(text, sizeof(text), "Uid:\t%u\t%u\t%u\t%u\n", USER, USER, USER, USER);
+        ck_assert_int_eq(write(fifo, text, strlen(text)), (ssize_t)strlen(text));
+        close(fifo);
+        while (!reply)
+                if (sd_bus_process(buses[WHO_USER], NULL) == 0)
+                        sd_bus_wait(buses[WHO_USER], UINT64_MAX);
+        ck_assert(!sd_bus_message_is_method_error(reply, NULL));
+        close(pidfd);
+}
+END_TEST
+
 /* What a user may do with cdmd and with root's reservation: the rows of the table in cdmd(8), several of which are
  * for more than one call. */
 static const struct {
@@ -476,6 +520,7 @@ int main(void)
                 tcase_add_test(t, each_refusal_says_how_else);
                 tcase_add_test(t, named_targets_are_others);
                 tcase_add_test(t, what_needs_which_action);
+                tcase_add_test(t, a_look_at_one_caller_holds_up_nobody);
         } else
                 puts("# the tests with another user were left out: they need root");
         tcase_add_test(p, the_pages_have_the_same_rows);
