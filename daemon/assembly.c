@@ -75,7 +75,14 @@ static int open_calls(Manager *m)
                 r = unit_jobs_new(m->bus, &m->jobs);
         if (r >= 0)
                 r = turn_queue_new(m->event, &m->turns);
-        return r < 0 ? r : gate_new(m->event, m->bus, UNIT_TIMEOUT_USEC, &m->gate);
+        if (r >= 0)
+                r = gate_new(m->event, m->bus, UNIT_TIMEOUT_USEC, &m->gate);
+        m->identity_context = (IdentityContext){ .gate = m->gate,
+                                                 .senders = m->senders,
+                                                 .names = m->names,
+                                                 .worker = m->worker,
+                                                 .root = m->root };
+        return r;
 }
 
 static int open_books(Manager *m)

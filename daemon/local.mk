@@ -80,6 +80,8 @@ libdaemon_la_SOURCES = \
 	daemon/gate.h \
 	daemon/hold.c \
 	daemon/hold.h \
+	daemon/identity-read.c \
+	daemon/identity-read.h \
 	daemon/identity-unit.c \
 	daemon/identity-unit.h \
 	daemon/identity.c \

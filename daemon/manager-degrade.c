@@ -92,7 +92,7 @@ static int collect_degraded(Reservation *r, void *userdata)
         return 0;
 }
 
-static bool follow_is_due(Manager *m, const char *tenant, follow_done_t done);
+static bool follow_is_due(Manager *m, const char *tenant);
 
 /* The tenant's cgroup has been seen to be as the ledger said when the change began. Where the ledger has
  * changed since, another change waits, and that one tells. */

@@ -135,6 +135,7 @@ struct Manager {
         Names *names;
         TurnQueue *turns;
         Gate *gate; /* to PID 1 */
+        IdentityContext identity_context;
         Store *store;
         Fence *fence;
         FenceContext fence_context;

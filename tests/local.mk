@@ -85,6 +85,7 @@ bus_tests = \
 	tests/bus/test-bus-list \
 	tests/bus/test-bus-nodes \
 	tests/bus/test-bus-queue \
+	tests/bus/test-bus-who \
 	tests/bus/test-hotplug
 check_PROGRAMS += $(bus_tests) tests/bus/fake-polkit tests/bus/fake-systemd
 tests_bus_fake_polkit_SOURCES = tests/bus/fake-polkit.c tests/bus/fake.c
@@ -101,6 +102,10 @@ tests_bus_test_bus_limits_SOURCES = tests/bus/test-bus-limits.c tests/bus/world.
 tests_bus_test_bus_limits_CPPFLAGS = $(AM_CPPFLAGS) $(test_paths)
 tests_bus_test_bus_queue_SOURCES = tests/bus/test-bus-queue.c tests/bus/world.c
 tests_bus_test_bus_queue_CPPFLAGS = $(AM_CPPFLAGS) $(test_paths)
+tests_bus_test_bus_who_SOURCES = tests/bus/test-bus-who.c tests/bus/world.c
+tests_bus_test_bus_who_CPPFLAGS = $(AM_CPPFLAGS) $(test_paths) \
+	-DCDMCTL_PAGE='"$(abs_top_srcdir)/man/cdmctl.1"' \
+	-DCDMD_PAGE='"$(abs_top_srcdir)/man/cdmd.8"'
 tests_bus_test_hotplug_SOURCES = tests/bus/test-hotplug.c tests/bus/world.c
 tests_bus_test_hotplug_CPPFLAGS = $(AM_CPPFLAGS) $(UMOCKDEV_CFLAGS) $(test_paths)
 tests_bus_test_hotplug_LDADD = $(LDADD) $(UMOCKDEV_LIBS)

@@ -326,9 +326,15 @@ static void test_call(World *w, const char *member, const char *types, ...)
         ck_assert_int_ge(sd_bus_call(w->client, m, 0, NULL, NULL), 0);
 }
 
+void world_add_unit_delegate(World *w, const char *name, const char *slice, const char *cgroup,
+                             const char *user, bool delegate)
+{
+        test_call(w, "Add", "ssssb", name, slice, cgroup, user, (int)delegate);
+}
+
 void world_add_unit(World *w, const char *name, const char *slice, const char *cgroup, const char *user)
 {
-        test_call(w, "Add", "ssssb", name, slice, cgroup, user, 0);
+        world_add_unit_delegate(w, name, slice, cgroup, user, false);
 }
 
 void world_unit_state(World *w, const char *name, const char *state, bool job)

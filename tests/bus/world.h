@@ -57,6 +57,9 @@ void world_be(World *w, uid_t uid, const char *cgroup);
 
 /* Steers fake-systemd. */
 void world_add_unit(World *w, const char *name, const char *slice, const char *cgroup, const char *user);
+/* Likewise, with Delegate=. */
+void world_add_unit_delegate(World *w, const char *name, const char *slice, const char *cgroup,
+                             const char *user, bool delegate);
 void world_remove_unit(World *w, const char *name);
 /* Fail: so many of the next look-ups at units fail. Hold: 1 keeps SetUnitProperties unanswered until 0, and
  * returns whether one waits. Looked: how many look-ups there were. Stall: 1 leaves everything unanswered until
