@@ -124,6 +124,7 @@ file_tests = \
 	tests/check-bus-files \
 	tests/check-catalog \
 	tests/check-cli-doc \
+	tests/check-completion \
 	tests/check-conf-doc \
 	tests/check-examples \
 	tests/check-format \
