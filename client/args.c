@@ -137,7 +137,7 @@ static int parse_unit(Args *a, const char *text)
         free(a->unit);
         if (asprintf(&a->unit, "%s%s", text, has_suffix ? "" : ".service") < 0) {
                 a->unit = NULL;
-                return fail(CDM_EXIT_FAILED, "Out of memory.");
+                return fail(CDM_EXIT_FAILED, "out of memory");
         }
         return 0;
 }

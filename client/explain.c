@@ -137,7 +137,7 @@ static int explain_offline(const Args *args, const char *pool, const Size *size)
         else if (asprintf(&answer.policy, "%s:%u", d->rule->file, d->line) < 0)
                 answer.policy = NULL;
         if (!answer.verdict || !answer.reason || !answer.policy)
-                return fail(CDM_EXIT_FAILED, "Out of memory.");
+                return fail(CDM_EXIT_FAILED, "out of memory");
 
         answer.size = d->size_bytes;
         answer.n_shares = d->n_shares;

@@ -119,7 +119,7 @@ int reserve_message(sd_bus *bus, const char *member, const Args *a, bool scope, 
         if (r >= 0)
                 r = sd_bus_message_close_container(m);
         if (r == -EINVAL)
-                return usage_error("The arguments are not valid UTF-8, or no names that the bus takes");
+                return usage_error("the arguments are not valid UTF-8, or no names that the bus takes");
         if (r < 0)
                 return client_fail(NULL, r);
         *ret = TAKE_PTR(m);
@@ -148,7 +148,7 @@ int reserve(sd_bus *bus, const Args *a, bool scope, char **ret_path)
                 return client_garbled(r);
         copy = strdup(path);
         if (!copy)
-                return fail(CDM_EXIT_FAILED, "Out of memory.");
+                return fail(CDM_EXIT_FAILED, "out of memory");
 
         status = queue_wait(bus, &wait, copy, args_given(a, OPTION_QUEUE) ? a->queue_usec : UINT64_MAX);
         if (status == 0)

@@ -33,7 +33,7 @@ static _printf_(1, 0) void complain(const char *format, va_list ap)
 
         if (vasprintf(&text, format, ap) < 0)
                 text = NULL;
-        print_lines("cdmctl: ", text ? text : "Out of memory.");
+        print_lines("cdmctl: ", text ? text : "out of memory");
 }
 
 int fail(int status, const char *format, ...)

@@ -41,7 +41,7 @@ static int find_nodes(sd_bus *bus, const char *what, NodeSet *ret)
         char *end;
 
         if (!objects)
-                return fail(CDM_EXIT_FAILED, "Out of memory.");
+                return fail(CDM_EXIT_FAILED, "out of memory");
         int status = objects_read_pools_and_nodes(bus, objects);
         if (status != 0)
                 return status;

@@ -109,9 +109,11 @@ static void refuse(IdentityLookup *l, IdentityVerdict verdict, const char *forma
 static void refuse_errno(IdentityLookup *l, int error)
 {
         if (error == -ENOENT)
-                refuse(l, IDENTITY_NO_TARGET, "There is no such unit; `systemctl list-units` shows all.");
+                refuse(l, IDENTITY_NO_TARGET, "There is no unit %s; `systemctl list-units` shows all.",
+                       l->unit ? l->unit : "of that name");
         else if (error == -ESRCH)
-                refuse(l, IDENTITY_NO_TARGET, "There is no such process, or it is in no unit.");
+                refuse(l, IDENTITY_NO_TARGET, "There is no process %d, or it is in no unit.",
+                       (int)l->asked_pid);
         else if (error == -ETIMEDOUT)
                 refuse(l, IDENTITY_FAILED, "systemd does not answer; try again.");
         else
@@ -159,8 +161,8 @@ static bool judge_self(IdentityLookup *l, const UnitInfo *u)
         }
         if (unit_is_user_manager(u->name)) {
                 refuse(l, IDENTITY_DENIED,
-                       "The caller runs below %s, where systemd's user instance is in charge; use `cdmctl "
-                       "run`.",
+                       "The caller is inside %s, whose processes share one control group. Use `cdmctl run`, "
+                       "which starts a scope of its own.",
                        u->name);
                 return false;
         }
@@ -483,8 +485,7 @@ static bool refuse_words(IdentityLookup *l)
                 if (l->identity->pidfd >= 0)
                         return false;
                 refuse(l, IDENTITY_INVALID,
-                       "Say for whom: with unit, cgroup or pid, or with a pidfd of the caller for its own "
-                       "unit.");
+                       "No target given: pass unit, cgroup or pid, or a pidfd of the caller for its own unit.");
                 return true;
         case TARGET_UNIT:
                 if (unit_name_can_be_target(l->unit))
@@ -501,7 +502,8 @@ static bool refuse_words(IdentityLookup *l)
                 refuse(l, fd == -EINVAL ? IDENTITY_INVALID : IDENTITY_NO_TARGET,
                        fd == -EINVAL ? "A control group is a path that starts with '/' and has no '.' or "
                                        "'..' in it."
-                                     : "There is no such control group.");
+                                     : "There is no control group %s; `systemd-cgls` lists them.",
+                       l->cgroup);
                 return true;
         case TARGET_PID:
                 if (l->asked_pid > 0)

@@ -129,6 +129,8 @@ file_tests = \
 	tests/check-examples \
 	tests/check-format \
 	tests/check-man \
+	tests/check-readme \
+	tests/check-recipes \
 	tests/check-rooms \
 	tests/check-unit
 check_PROGRAMS += tests/bus-introspect
