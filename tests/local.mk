@@ -8,8 +8,10 @@ noinst_HEADERS = \
 	tests/unit/tree.h
 EXTRA_DIST += \
 	tests/client/common.sh \
+	tests/client/json-keys \
 	tests/data/conf \
 	tests/data/container-paths \
+	tests/data/json \
 	tests/data/machine \
 	tests/vm
 

@@ -52,6 +52,14 @@ asked() {
         tail -1 "$scratch/log" | grep -qxF -- "$1" || complain "asked for '$(tail -1 "$scratch/log")', not '$1'"
 }
 
+# keeps NAME: what was printed last has the keys that it always had, and cdmctl(1) has them all
+keeps() {
+        "$srcdir/tests/client/json-keys" "$srcdir/tests/data/json/$1" "$srcdir/man/cdmctl.1" <"$scratch/out" >"$scratch/keys" || {
+                complain "the JSON of $1:"
+                cat "$scratch/keys"
+        }
+}
+
 keys="['id','pool','size','state','strength','unit','cgroup','uid','priority','nodes','used','policy','expires']"
 run 0 list --json=short
 json "len(d) == 1 and list(d[0]) == $keys"
@@ -262,6 +270,28 @@ run 0 undrain 2
 run 1 reload
 says err 'cdmctl: /etc/cdm/cdmd.conf:3: what?'
 says err 'cdmctl: The old one stays.'
+
+# The promise about keys, for every command that prints JSON.
+run 0 request hbm 1M
+for verb in list 'show 7' nodes pools who status 'request hbm 1M' 'migrate 7' 'drain 2' explain-warning; do
+        # shellcheck disable=SC2086
+        run 0 $verb --json=short
+        keeps "${verb%% *}"
+done
+run 1 drain 3 --json=short
+keeps drain
+run 1 status --check --json=short
+keeps status-check
+run 4 explain hbm 1G --json=short
+keeps explain
+run 0 request sticky 1M
+run 0 release 7 --json=short
+keeps release
+make_root plain
+printf '[Match]\nPool=cdm\nUser=nobody-here\n[Grant]\nLimit=1G\n' >"$root/etc/cdm/policy.d/50-x.conf"
+chmod go-w "$root/etc/cdm/policy.d/50-x.conf"
+run 0 check --root="$root" --json=short
+keeps check
 
 # run: the status of the command, its signals, its release
 run 0 run hbm 1M --mem-policy=none -- true
