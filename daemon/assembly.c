@@ -187,8 +187,7 @@ int manager_new(const char *root, sd_event *event, sd_bus *bus, Manager **ret)
         if (!m)
                 return -ENOMEM;
         m->root = strdup(root);
-        m->warnings = calloc(1, sizeof(char *));
-        if (!m->root || !m->warnings)
+        if (!m->root)
                 return -ENOMEM;
         m->event = sd_event_ref(event);
         m->bus = sd_bus_ref(bus);

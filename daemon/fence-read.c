@@ -111,9 +111,8 @@ static char *unfenced_reason(const FenceLeaf *leaf, int error)
                                    : "the cpuset controller is not enabled there");
         if (!leaf->unit)
                 return strdup("systemd does not own it, and its cpuset.mems could not be written");
-        return strdup(
-                "something names CDM nodes for it after the fence does, a drop-in or a property of the "
-                "unit: see systemctl cat");
+        return strdup("a later drop-in or a property of the unit sets AllowedMemoryNodes= to CDM nodes; see "
+                      "`systemctl cat` of it");
 }
 
 /* An end that came too early leaves more to be said than the last reading shows. */

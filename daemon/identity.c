@@ -97,9 +97,11 @@ static void refuse(IdentityLookup *l, IdentityVerdict verdict, const char *forma
 static void refuse_errno(IdentityLookup *l, int error)
 {
         if (error == -ENOENT)
-                refuse(l, IDENTITY_NO_TARGET, "There is no such unit; `systemctl list-units` shows all.");
+                refuse(l, IDENTITY_NO_TARGET, "There is no unit %s; `systemctl list-units` shows all.",
+                       l->unit ? l->unit : "of that name");
         else if (error == -ESRCH)
-                refuse(l, IDENTITY_NO_TARGET, "There is no such process, or it is in no unit.");
+                refuse(l, IDENTITY_NO_TARGET, "There is no process %d, or it is in no unit.",
+                       (int)l->asked_pid);
         else if (error == -ETIMEDOUT)
                 refuse(l, IDENTITY_FAILED, "systemd does not answer; try again.");
         else
@@ -361,7 +363,8 @@ static void identity_on_read(IdentityReading *reading, void *userdata)
         if (l->kind == TARGET_SELF && !check_pidfd(l))
                 return;
         if (l->kind == TARGET_CGROUP && reading->path_error < 0)
-                refuse(l, IDENTITY_NO_TARGET, "There is no such control group.");
+                refuse(l, IDENTITY_NO_TARGET, "There is no control group %s; `systemd-cgls` lists them.",
+                       l->cgroup);
         else
                 identity_go_on(l);
 }
@@ -517,8 +520,7 @@ static bool refuse_words(IdentityLookup *l)
                 if (l->identity->pidfd >= 0)
                         return false;
                 refuse(l, IDENTITY_INVALID,
-                       "Say for whom: with unit, cgroup or pid, or with a pidfd of the caller for its own "
-                       "unit.");
+                       "No target given: pass unit, cgroup or pid, or a pidfd of the caller for its own unit.");
                 return true;
         case TARGET_UNIT:
                 if (unit_name_can_be_target(l->unit))

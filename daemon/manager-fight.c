@@ -94,13 +94,13 @@ static void tell_fight(const Place *p, const char *how)
         static const struct {
                 const char *what, *then;
         } words[] = {
-                [PLACE_TENANT] = { "The reserved nodes of", "set as reserved again" },
-                [PLACE_LEAF] = { "The nodes of", "closed again" },
-                [PLACE_DROPINS] = { "The", "written again" },
+                [PLACE_TENANT] = { "The reserved nodes of", "sets them as reserved" },
+                [PLACE_LEAF] = { "The nodes of", "closes them" },
+                [PLACE_DROPINS] = { "The", "writes them" },
         };
         Event e = place_event(p, EVENT_FIGHT);
 
-        event_emit(p->manager->notify, &e, "%s %s %s (%s): they are left as they are for a while, then %s.",
+        event_emit(p->manager->notify, &e, "%s %s %s (%s). cdmd backs off, and %s again after a while.",
                    words[p->kind].what, p->key, how, p->reason ? p->reason : "", words[p->kind].then);
 }
 

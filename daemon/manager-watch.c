@@ -11,6 +11,7 @@
 #include "daemon/manager.h"
 #include "daemon/watch.h"
 #include "policy/size.h"
+#include "policy/warning.h"
 
 #define RECHECK_USEC (UINT64_C(60) * 1000 * 1000)
 #define GRACE_USEC   (UINT64_C(2) * 1000 * 1000)
@@ -152,9 +153,10 @@ void manager_watch_recheck(Manager *m)
         if (m->recheck || !m->watch_wanted || (m->watch && !watch_is_incomplete(m->watch) && !leaky))
                 return;
         if (m->watch && watch_is_incomplete(m->watch))
-                manager_warn(m, "There are too many control groups to watch them all. Those that are not "
-                                "watched are looked at every minute; more inotify watches (`sysctl "
-                                "fs.inotify.max_user_watches`) may help.");
+                manager_warn(m, WARNING_CGROUPS_UNWATCHED,
+                             "There are too many control groups to watch them all. Those that are not "
+                             "watched are looked at every minute; more inotify watches (`sysctl "
+                             "fs.inotify.max_user_watches`) may help.");
         int r = sd_event_add_time_relative(m->event, &m->recheck, CLOCK_MONOTONIC, RECHECK_USEC,
                                            RECHECK_USEC / 4, on_recheck, m);
         if (r < 0)
@@ -173,7 +175,7 @@ void manager_watch_cgroups(Manager *m, bool wanted)
         int r = watch_new(m->event, on_watch, m, &m->watch);
         if (r < 0)
                 manager_warn(
-                        m,
+                        m, WARNING_CGROUPS_UNWATCHED,
                         "Changes to control groups cannot be watched: %s. They are looked at every minute "
                         "instead; more inotify instances (`sysctl fs.inotify.max_user_instances`) and a "
                         "restart of cdmd help.",

@@ -69,6 +69,12 @@
 #include "policy/pool.h"
 #include "policy/serve.h"
 
+/* Sentences about the configuration and the fence; name is one of policy/warning.h. */
+typedef struct ManagerWarning {
+        const char *name;
+        char *text;
+} ManagerWarning;
+
 typedef struct Manager Manager;
 typedef struct Entry Entry;
 typedef struct Change Change;
@@ -147,7 +153,7 @@ struct Manager {
         Ledger *ledger;
         Entry *entries;
 
-        char **warnings; /* sentences about the configuration; the last is NULL */
+        ManagerWarning *warnings; /* what is no fact about the machine */
         size_t n_warnings;
         uint64_t machine_read_usec;
         char *facts[_FACT_MAX]; /* sentences about the machine, as told last; NULL: nothing to tell */
@@ -239,7 +245,7 @@ typedef struct Answer {
         const char *text;
 } Answer;
 
-void manager_warn(Manager *m, const char *format, ...) _printf_(2, 3);
+void manager_warn(Manager *m, const char *name, const char *format, ...) _printf_(3, 4);
 /* That is no longer so. */
 void manager_unwarn(Manager *m, const char *text);
 void manager_clear_warnings(Manager *m);
@@ -425,7 +431,8 @@ typedef struct Adoption {
         Topology *topology;
         Config *config; /* NULL: stays */
         PoolSet *pools;
-        char *warnings; /* with config: lines about it; may be NULL */
+        char *faults;   /* with config: lines about files that were refused; may be NULL */
+        char *warnings; /* likewise about what is odd */
 } Adoption;
 int manager_adopt(Manager *m, Adoption *a);
 void adoption_clear(Adoption *a);

@@ -8,8 +8,10 @@ noinst_HEADERS = \
 	tests/unit/tree.h
 EXTRA_DIST += \
 	tests/client/common.sh \
+	tests/client/json-keys \
 	tests/data/conf \
 	tests/data/container-paths \
+	tests/data/json \
 	tests/data/machine \
 	tests/vm
 
@@ -130,10 +132,13 @@ file_tests = \
 	tests/check-bus-files \
 	tests/check-catalog \
 	tests/check-cli-doc \
+	tests/check-completion \
 	tests/check-conf-doc \
 	tests/check-examples \
 	tests/check-format \
 	tests/check-man \
+	tests/check-readme \
+	tests/check-recipes \
 	tests/check-rooms \
 	tests/check-unit
 check_PROGRAMS += tests/bus-introspect
