@@ -3,6 +3,7 @@
 # whatever this systemd needs to apply them to what is there.
 # topology: fast
 # own-boot
+# suites: trixie
 # seconds: 220
 # shellcheck source=tests/vm/lib.sh
 . /usr/lib/cdmd-vm/lib.sh
