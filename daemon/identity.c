@@ -13,6 +13,7 @@
 #include "daemon/foreign.h"
 #include "daemon/identity-unit.h"
 #include "daemon/identity.h"
+#include "daemon/owner.h"
 #include "daemon/process.h"
 #include "policy/cdm-names.h"
 
@@ -212,6 +213,9 @@ static void with_foreign(IdentityLookup *l, const char *slice)
 
         if (!path)
                 return;
+        /* PID 1 was asked for this very path, so the answer says whose it is as well. */
+        if (l->kind == TARGET_CGROUP && l->unit_info)
+                (void)owner_learn(path, slice);
         s->unit_uid = UID_NONE;
         s->slice = strdup(slice);
         int r = s->slice ? foreign_tenant(path, &s->cgroup, &s->cgroup_id) : -ENOMEM;

@@ -41,7 +41,7 @@ static bool is_fenced(const Manager *m)
         return m->serving && m->config->mode == FENCE_MODE_ENFORCE && !nodeset_is_empty(&m->pools->cdm);
 }
 
-static bool can_look(Manager *m)
+bool manager_drift_can_look(Manager *m)
 {
         if (is_fenced(m) && !m->fence_busy)
                 return true;
@@ -150,18 +150,33 @@ static void look_at_leaf(Manager *m, const FenceLeaf *leaf)
         }
 }
 
+/* Has a unit CDM nodes that it has not reserved, and of which its own set says nothing? */
+static bool is_opened_above(Manager *m, const FenceLeaf *leaf)
+{
+        NodeSet open = fence_leaf_open(leaf, m->config, m->pools, m->ledger);
+
+        return leaf->unit && leaf->has_cpuset && !nodeset_is_empty(&leaf->mems) &&
+               !nodeset_is_subset(&open, &leaf->mems);
+}
+
 void manager_drift_leaf(Manager *m, const char *path)
 {
         _cleanup_(fence_leaf_clear) FenceLeaf leaf = { 0 };
         const char *tenant;
 
-        if (!can_look(m))
+        if (!manager_drift_can_look(m))
                 return;
         int r = read_leaf(path, &leaf);
         if (r < 0 && leaf.path)
                 manager_place_forget(m, key_of(&leaf));
+        if (fence_leaf_is_slice(&leaf))
+                manager_drift_slice(m, path);
         if (r < 0 || fence_leaf_is_slice(&leaf))
                 return;
+        if (is_opened_above(m, &leaf)) {
+                manager_drift_above(m, key_of(&leaf));
+                return;
+        }
         if (!leaf.unit)
                 leaf.promised = foreign_nodes(m->foreign, path);
         tenant = tenant_of(m, &leaf);
@@ -200,6 +215,9 @@ void manager_drift_repaired(const FenceRepair *repair, void *userdata)
                 e.kind = EVENT_FAILED;
                 event_emit(m->bus, &e, "The nodes %s could not be closed to %s.", nodes, name);
                 manager_place_failed(m, repair->cgroup);
+                /* What is open by that is listed then. */
+                if (repair->is_widened && fence_state(m->fence) == FENCE_CLOSED)
+                        manager_fence(m);
                 return;
         }
         /* Where it has been another cgroup since, the reason was forgotten with that one. */
@@ -207,6 +225,13 @@ void manager_drift_repaired(const FenceRepair *repair, void *userdata)
                 e.reason = reason = manager_drift_reason(m, repair->unit, &repair->nodes);
         m->n_drift_repaired++;
         manager_place_repaired(m, repair->cgroup);
+        if (repair->is_widened) {
+                event_emit(m->bus, &e,
+                           "The nodes %s were open to all units in %s, which has ordinary nodes again: %s.",
+                           nodes, name, e.reason ? e.reason : "out of memory");
+                manager_drift_look(m); /* what that has not closed */
+                return;
+        }
         event_emit(m->bus, &e,
                    "The nodes %s were open to %s without a reservation, and are closed again, "
                    "with %s moved off: %s.",
@@ -275,6 +300,10 @@ static void judge(Manager *m, const FenceScan *scan)
                 const char *tenant = tenant_of(m, leaf);
                 NodeSet open = open_nodes(m, leaf), missing;
 
+                if (is_opened_above(m, leaf)) {
+                        manager_drift_above(m, key_of(leaf));
+                        continue;
+                }
                 if (tenant && leaf->unit_path && strcmp(leaf->path, leaf->unit_path) != 0)
                         continue;
                 missing = fence_leaf_reserved(leaf, m->ledger);
@@ -298,7 +327,7 @@ static void look_done(int result, void *userdata)
                 if (result < 0)
                         log_error("Cannot look at all control groups: %s. `cdmctl reload` tries again.",
                                   strerror(-result));
-                else if (can_look(m))
+                else if (manager_drift_can_look(m))
                         judge(m, &l->scan);
         }
         fence_scan_clear(&l->scan);
@@ -332,7 +361,7 @@ static int on_look_soon(sd_event_source *source, uint64_t usec, void *userdata)
         Manager *m = userdata;
 
         m->look_soon = sd_event_source_disable_unref(m->look_soon);
-        if (m->leaf_look || m->systemd_reloading || !can_look(m)) {
+        if (m->leaf_look || m->systemd_reloading || !manager_drift_can_look(m)) {
                 m->look_wanted = true;
                 return 0;
         }
@@ -350,7 +379,7 @@ void manager_drift_look(Manager *m)
         int r;
 
         m->look_wanted = true;
-        if (m->look_soon || m->leaf_look || !can_look(m) || m->systemd_reloading)
+        if (m->look_soon || m->leaf_look || !manager_drift_can_look(m) || m->systemd_reloading)
                 return;
         r = sd_event_add_time_relative(m->event, &m->look_soon, CLOCK_MONOTONIC, LOOK_SOON_USEC,
                                        LOOK_ACCURACY_USEC, on_look_soon, m);
@@ -447,7 +476,7 @@ static void on_systemd_quiet(int error, const char *message, void *userdata)
 
         m->drop_ins_asked = unit_call_free(m->drop_ins_asked);
         m->drop_ins_missed = false;
-        if (m->systemd_reloading || !can_look(m))
+        if (m->systemd_reloading || !manager_drift_can_look(m))
                 return;
         /* Before they are read: what changes after that is told. */
         watch_drop_ins(m);
@@ -464,7 +493,7 @@ static void on_systemd_quiet(int error, const char *message, void *userdata)
  * meanwhile. */
 void manager_drift_drop_ins(Manager *m)
 {
-        if (m->drop_ins_asked || !can_look(m))
+        if (m->drop_ins_asked || !manager_drift_can_look(m))
                 return;
         int r = unit_ping(m->gate, on_systemd_quiet, m, &m->drop_ins_asked);
         if (r < 0)
@@ -494,5 +523,6 @@ void manager_drift_free(Manager *m)
                 m->leaf_look = NULL;
         }
         manager_tenant_looks_free(m);
+        manager_slice_looks_free(m);
         manager_places_free(m);
 }
