@@ -104,6 +104,13 @@ static char *unfenced_reason(const FenceLeaf *leaf, int error)
                                 strerror(-error)) < 0
                                ? NULL
                                : text;
+        if (leaf->way.cgroup)
+                return asprintf(&text,
+                                "%s above it allows none of the ordinary nodes, so that it has all "
+                                "nodes of that one; its set could not be changed",
+                                leaf->way.cgroup) < 0
+                               ? NULL
+                               : text;
         if (!leaf->has_cpuset)
                 return strdup(
                         leaf->unit ? "the cpuset controller is not enabled there: see DisableControllers= "
@@ -209,7 +216,7 @@ static void scan_done(int result, void *userdata)
         if (result < 0)
                 fence_finish(f, result);
         else if (f->phase == PHASE_SCAN)
-                fence_step_drain(f);
+                fence_step_ask(f);
         else
                 judge(f);
 }

@@ -8,6 +8,7 @@
 #include "daemon/cgroup.h"
 #include "daemon/fence-scan.h"
 #include "daemon/foreign.h"
+#include "daemon/owner.h"
 #include "policy/cdm-names.h"
 
 void fence_leaf_clear(FenceLeaf *leaf)
@@ -16,6 +17,7 @@ void fence_leaf_clear(FenceLeaf *leaf)
         free(leaf->unit);
         free(leaf->unit_path);
         free(leaf->slice);
+        fence_way_clear(&leaf->way);
         *leaf = (FenceLeaf){ 0 };
 }
 
@@ -56,6 +58,8 @@ int fence_leaf_name(FenceLeaf *leaf)
                 size_t n = strcspn(name, "/");
 
                 p = name + n;
+                if (owner_is_foreign(leaf->path, (size_t)(p - leaf->path)))
+                        return 0;
                 if (has_suffix(name, n, ".slice")) {
                         free(slice);
                         slice = strndup(name, n);
@@ -94,7 +98,11 @@ size_t foreign_top(const char *path)
                 size_t n = strcspn(name, "/");
 
                 p = name + n;
-                if (is_leaf_unit(name, n) || n == 0)
+                if (n == 0)
+                        return 0;
+                if (owner_is_foreign(path, (size_t)(p - path)))
+                        return (size_t)(p - path);
+                if (is_leaf_unit(name, n))
                         return 0;
                 if (!has_suffix(name, n, ".slice"))
                         return (size_t)(p - path);
@@ -125,6 +133,19 @@ static int inherited(const char *path, const NodeSet *cdm, NodeSet *ret)
         return 0;
 }
 
+static bool leaf_is_doubtful(const FenceLeaf *leaf, int fd)
+{
+        bool doubtful;
+
+        if (strcmp(leaf->unit_path, leaf->path) == 0)
+                return owner_is_doubtful(fd);
+        fd = cgroup_open(leaf->unit_path, NULL);
+        doubtful = fd >= 0 && owner_is_doubtful(fd);
+        if (fd >= 0)
+                close(fd);
+        return doubtful;
+}
+
 static int leaf_read(FenceLeaf *leaf, const char *path, int fd, const NodeSet *cdm)
 {
         _cleanup_free_ NumaBytes *numa = NULL;
@@ -142,6 +163,9 @@ static int leaf_read(FenceLeaf *leaf, const char *path, int fd, const NodeSet *c
                 cgroup_read_effective(fd, &leaf->effective) == 0 && cgroup_read_mems(fd, &leaf->mems) == 0;
         if (!leaf->has_cpuset && inherited(path, cdm, &leaf->effective) < 0)
                 return -ENOMEM;
+        if (nodeset_intersects(&leaf->effective, cdm) && !nodeset_is_subset(&leaf->effective, &leaf->mems) &&
+            fence_way_read(path, false, cdm, &leaf->way) == -ENOMEM)
+                return -ENOMEM;
         r = cgroup_read_numa(fd, cdm, &numa, &n);
         if (r == -ENOMEM)
                 return r;
@@ -149,7 +173,9 @@ static int leaf_read(FenceLeaf *leaf, const char *path, int fd, const NodeSet *c
                 nodeset_add(&leaf->held, numa[i].node);
                 leaf->bytes += numa_bytes_sum(&numa[i]);
         }
-        return fence_leaf_name(leaf);
+        r = fence_leaf_name(leaf);
+        leaf->doubtful = r >= 0 && leaf->unit && leaf_is_doubtful(leaf, fd);
+        return r;
 }
 
 bool fence_leaf_is_slice(const FenceLeaf *leaf)
@@ -300,6 +326,13 @@ NodeSet fence_unit_ordinary(const char *unit, const Config *config, const PoolSe
                         return nodes;
         }
         return pools->ordinary;
+}
+
+NodeSet fence_leaf_allowed(const FenceLeaf *leaf, const NodeSet *ordinary)
+{
+        NodeSet nodes = nodeset_intersect(ordinary, &leaf->way.room);
+
+        return nodeset_is_empty(&nodes) ? *ordinary : nodes;
 }
 
 NodeSet fence_target(const NodeSet *had, const NodeSet *reserved, const NodeSet *ordinary)

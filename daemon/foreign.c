@@ -368,6 +368,17 @@ int foreign_close(Foreign *f, const char *path, const NodeSet *nodes)
         return r;
 }
 
+void foreign_note(Foreign *f, const char *path, uint64_t id, const NodeSet *was, const NodeSet *set)
+{
+        ForeignGroup g = { .path = (char *)path, .id = id };
+        NodeSet had, given;
+
+        pthread_mutex_lock(&f->writing);
+        if (!marks_get(f->marks, id, path, &had, &given))
+                group_mark(f->marks, &g, was, set);
+        pthread_mutex_unlock(&f->writing);
+}
+
 /* --- lift --------------------------------------------------------------------------------------------- */
 
 /* Kernels to 6.x (seen on 6.1) refuse to clear the set of a cgroup with processes; all nodes by name are the

@@ -8,13 +8,14 @@
 
 #include "daemon/cgroup.h"
 #include "daemon/foreign.h"
+#include "daemon/owner.h"
 #include "daemon/process.h"
 
 /* While the job runs, this is the job's; an IdentityRead that is freed meanwhile is an orphan, and the end of
  * the job frees it. */
 struct IdentityRead {
         IdentityReading reading;
-        char *root, *cgroup;
+        char *root, *cgroup, *nearest;
         identity_read_done_t done;
         void *userdata;
         Job *job; /* NULL: it has ended */
@@ -29,6 +30,7 @@ static void identity_read_destroy(IdentityRead *r)
         free(r->reading.tenant);
         free(r->root);
         free(r->cgroup);
+        free(r->nearest);
         free(r);
 }
 
@@ -66,6 +68,8 @@ static int identity_read_run(Job *job _unused_, void *userdata)
         if (r->pid > 0)
                 r->only_uid = process_has_only_uid(r->root, r->pid, r->uid);
         if (r->foreign && r->path_error >= 0 && r->path[1]) {
+                if (r->cgroup && r->nearest)
+                        (void)owner_learn(r->path, r->nearest);
                 r->tenant_error = foreign_tenant(r->path, &r->tenant, &r->tenant_id);
                 r->made_by_root = r->tenant_error >= 0 && cgroup_is_made_by_root(r->tenant);
         }
@@ -96,9 +100,11 @@ int identity_read_start(Worker *worker, const IdentityReading *what, identity_re
         if (!r)
                 return k;
         *r = (IdentityRead){ .reading = *what, .done = done, .userdata = userdata };
-        if (string_copy(what->root, &r->root) >= 0 && string_copy(what->cgroup, &r->cgroup) >= 0) {
+        if (string_copy(what->root, &r->root) >= 0 && string_copy(what->cgroup, &r->cgroup) >= 0 &&
+            string_copy(what->nearest, &r->nearest) >= 0) {
                 r->reading.root = r->root;
                 r->reading.cgroup = r->cgroup;
+                r->reading.nearest = r->nearest;
                 k = worker_submit(worker, identity_read_run, identity_read_on_done, NULL, r, &r->job);
         }
         if (k < 0) {

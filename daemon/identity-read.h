@@ -15,11 +15,12 @@ typedef struct IdentityRead IdentityRead;
 typedef struct IdentityReading {
         /* what is asked; pidfd belongs to the reading while it runs */
         const char *root;
-        pid_t pid;          /* whose cgroup; 0: nobody's */
-        int pidfd;          /* of that process; -EBADF: none */
-        uid_t uid;          /* do all UIDs of the process equal this one? */
-        const char *cgroup; /* does this one exist? NULL: pid is given */
-        bool foreign;       /* PID 1 knows no unit there: is there a cgroup that can be a tenant? */
+        pid_t pid;           /* whose cgroup; 0: nobody's */
+        int pidfd;           /* of that process; -EBADF: none */
+        uid_t uid;           /* do all UIDs of the process equal this one? */
+        const char *cgroup;  /* does this one exist? NULL: pid is given */
+        const char *nearest; /* PID 1 was asked for cgroup, and named this unit; NULL: none */
+        bool foreign;        /* PID 1 knows no unit there: is there a cgroup that can be a tenant? */
         /* what was found */
         int pidfd_error; /* -ESRCH: the process has ended; -EINVAL: it is no pidfd */
         pid_t pidfd_pid;
@@ -36,7 +37,7 @@ typedef struct IdentityReading {
 /* Called from the event loop. The callee may take pidfd, path and tenant, and free the IdentityRead. */
 typedef void (*identity_read_done_t)(IdentityReading *reading, void *userdata);
 
-/* Copies root and cgroup; takes pidfd, unless it fails. */
+/* Copies root, cgroup and nearest; takes pidfd, unless it fails. */
 int identity_read_start(Worker *worker, const IdentityReading *what, identity_read_done_t done,
                         void *userdata, IdentityRead **ret);
 /* At any time; done is not called after that. */

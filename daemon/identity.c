@@ -377,6 +377,7 @@ static void identity_read(IdentityLookup *l)
                                  .pidfd = i->pidfd,
                                  .uid = i->sender_uid,
                                  .cgroup = l->cgroup,
+                                 .nearest = l->unit_info ? l->unit_info->name : NULL,
                                  .foreign = may_be_foreign(l) };
 
         if (l->kind == TARGET_UNIT) {

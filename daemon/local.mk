@@ -58,11 +58,14 @@ libdaemon_la_SOURCES = \
 	daemon/fence-install.c \
 	daemon/fence-internal.h \
 	daemon/fence-leaf.c \
+	daemon/fence-owner.c \
 	daemon/fence-property.c \
 	daemon/fence-property.h \
 	daemon/fence-read.c \
 	daemon/fence-scan.c \
 	daemon/fence-scan.h \
+	daemon/fence-way.c \
+	daemon/fence-way.h \
 	daemon/fence.c \
 	daemon/fence.h \
 	daemon/hotplug.c \
@@ -99,6 +102,7 @@ libdaemon_la_SOURCES = \
 	daemon/manager-decide.c \
 	daemon/manager-degrade.c \
 	daemon/manager-drain.c \
+	daemon/manager-drift-slice.c \
 	daemon/manager-drift-tenant.c \
 	daemon/manager-drift.c \
 	daemon/manager-fight.c \
@@ -115,6 +119,7 @@ libdaemon_la_SOURCES = \
 	daemon/manager-nodes.c \
 	daemon/manager-queue.c \
 	daemon/manager-overrun.c \
+	daemon/manager-owner.c \
 	daemon/manager-record.c \
 	daemon/manager-release.c \
 	daemon/manager-request.c \
@@ -136,6 +141,8 @@ libdaemon_la_SOURCES = \
 	daemon/notify.h \
 	daemon/observe.c \
 	daemon/observe.h \
+	daemon/owner.c \
+	daemon/owner.h \
 	daemon/pages.c \
 	daemon/pages.h \
 	daemon/peers.c \
@@ -158,6 +165,7 @@ libdaemon_la_SOURCES = \
 	daemon/unit-change.c \
 	daemon/unit-internal.h \
 	daemon/unit-jobs.c \
+	daemon/unit-owner.c \
 	daemon/unit-watch.c \
 	daemon/unit.c \
 	daemon/unit.h \

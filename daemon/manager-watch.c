@@ -9,6 +9,7 @@
 
 #include "daemon/log.h"
 #include "daemon/manager.h"
+#include "daemon/owner.h"
 #include "daemon/watch.h"
 #include "policy/size.h"
 #include "policy/warning.h"
@@ -56,14 +57,15 @@ static void start_grace(Manager *m)
                           strerror(-r));
 }
 
-/* systemd makes a cgroup, and fences it before it puts anybody in. But not all that has the name of a unit
- * is systemd's: these are looked at when it must be done. */
+/* systemd makes a cgroup, and fences it before it puts anybody in: that must be done when it is looked at. Not
+ * all that has the name of a unit is systemd's, of which it is asked. */
 static void on_created(Manager *m, const char *path)
 {
         if (foreign_top(path) > 0) {
                 check(m, path, true);
                 return;
         }
+        manager_owner_ask(m, path);
         if (fence_names_add(&m->fresh, path, NULL) >= 0)
                 start_grace(m);
 }
@@ -72,6 +74,7 @@ static void on_removed(Manager *m, const char *path)
 {
         int r = 0;
 
+        owner_forget(path);
         if (ledger_tenant_count(m->ledger, path) > 0)
                 r = manager_check_unit(m, path, false, NULL);
         if (r < 0)
@@ -187,6 +190,7 @@ void manager_watch_free(Manager *m)
         m->watch = watch_free(m->watch);
         m->recheck = sd_event_source_disable_unref(m->recheck);
         m->grace = sd_event_source_disable_unref(m->grace);
+        manager_owner_free(m);
         fence_names_clear(&m->fresh);
         fence_names_clear(&m->due);
 }

@@ -98,6 +98,8 @@ typedef struct StaticCall StaticCall;
 typedef struct Place Place;
 typedef struct TenantLook TenantLook;
 typedef struct LeafLook LeafLook;
+typedef struct SliceLook SliceLook;
+typedef struct OwnerAsk OwnerAsk;
 
 /* Why a reservation is degraded; several may hold. */
 typedef enum Degraded {
@@ -213,13 +215,17 @@ struct Manager {
         sd_event_source *grace;
         bool watch_wanted;
         sd_event_source *recheck; /* where not everything is watched */
+        OwnerAsk *owner_asks, *owner_asks_by_path;
+        size_t n_owner_asks_open;
+        sd_event_source *owner_pause;
         /* drift */
         Place *places;
         TenantLook *looks;
         sd_event_source *look_soon; /* at everything */
         LeafLook *leaf_look;
         LeafReader *leaf_reader; /* NULL: nothing was heard of yet */
-        bool look_wanted;        /* at everything, when that is possible again */
+        SliceLook *slice_looks;
+        bool look_wanted; /* at everything, when that is possible again */
         bool systemd_reloading;
         sd_event_source *drop_ins[16]; /* inotify */
         UnitCall *drop_ins_asked;
@@ -483,6 +489,12 @@ void manager_watch_repaired(Manager *m, const FenceRepair *r);
 void manager_watch_recheck(Manager *m);
 void manager_watch_free(Manager *m);
 
+/* manager-owner.c. A cgroup of this name has appeared: if it is not systemd's, it is fenced as that. */
+void manager_owner_ask(Manager *m, const char *path);
+/* systemd tells something of a unit, which may have taken over a cgroup that was not its own. */
+void manager_owner_unit(Manager *m, const char *unit);
+void manager_owner_free(Manager *m);
+
 /* manager-drift.c. Looks are merged: they may be asked for as often as there is a reason to. */
 /* Anything may have changed: every leaf and the drop-ins are looked at, once the fence is not busy. */
 void manager_drift_look(Manager *m);
@@ -500,6 +512,17 @@ char *manager_drift_reason(Manager *m, const char *unit, const NodeSet *found);
 /* A leaf was closed. */
 void manager_drift_repaired(const FenceRepair *repair, void *userdata);
 void manager_drift_free(Manager *m);
+
+/* Is there a fence that stays as it is for now? Else everything is looked at when there is. */
+bool manager_drift_can_look(Manager *m);
+
+/* manager-drift-slice.c */
+/* A slice of which something was heard. */
+void manager_drift_slice(Manager *m, const char *path);
+/* A leaf has CDM nodes of which its own set says nothing: it is closed by way of the slices that it is in, or
+ * of its own set. */
+void manager_drift_above(Manager *m, const char *leaf);
+void manager_slice_looks_free(Manager *m);
 
 /* manager-drift-tenant.c */
 void manager_drift_tenant(Manager *m, const char *tenant);

@@ -57,6 +57,11 @@ int unit_get_by_pid(Gate *gate, uid_t uid, pid_t pid, unit_info_cb cb, void *use
 int unit_get_by_cgroup(Gate *gate, uid_t uid, const char *cgroup, unit_info_cb cb, void *userdata,
                        UnitCall **ret);
 
+/* Which unit's cgroup is this, or the nearest one above? unit: its name, valid during the call; NULL: error
+ * says why. -ENOENT: no unit's. As cdmd's own work. */
+typedef void (*unit_owner_cb)(int error, const char *unit, void *userdata);
+int unit_get_owner(Gate *gate, const char *cgroup, unit_owner_cb cb, void *userdata, UnitCall **ret);
+
 /* SetUnitProperties(runtime=true, AllowedMemoryNodes). */
 int unit_set_mems(Gate *gate, const char *name, const NodeSet *nodes, unit_done_cb cb, void *userdata,
                   UnitCall **ret);

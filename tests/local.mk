@@ -47,6 +47,7 @@ unit_tests = \
 	tests/unit/test-nodeset \
 	tests/unit/test-offline \
 	tests/unit/test-overrun \
+	tests/unit/test-owner \
 	tests/unit/test-plan \
 	tests/unit/test-pool \
 	tests/unit/test-power9 \
