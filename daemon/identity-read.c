@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "daemon/cgroup.h"
+#include "daemon/foreign-plan.h"
 #include "daemon/foreign.h"
 #include "daemon/owner.h"
 #include "daemon/process.h"
@@ -74,6 +75,17 @@ static int identity_read_run(Job *job _unused_, void *userdata)
                 r->made_by_root = r->tenant_error >= 0 && cgroup_is_made_by_root(r->tenant);
         }
         return 0;
+}
+
+int identity_read_check(const char *root, pid_t pid, int pidfd, const char *cgroup)
+{
+        _cleanup_free_ char *path = NULL;
+
+        /* Read first, look at the pidfd afterwards: as long as it lives the PID cannot be another's. */
+        int r = process_cgroup(root, pid, &path);
+        if (r < 0 || !process_is_alive(pidfd))
+                return -ESTALE;
+        return foreign_is_below(path, cgroup) ? 0 : -ESTALE;
 }
 
 static void identity_read_on_done(int result, void *userdata)

@@ -40,5 +40,7 @@ typedef void (*identity_read_done_t)(IdentityReading *reading, void *userdata);
 /* Copies root, cgroup and nearest; takes pidfd, unless it fails. */
 int identity_read_start(Worker *worker, const IdentityReading *what, identity_read_done_t done,
                         void *userdata, IdentityRead **ret);
+/* Is the process still alive, and in this cgroup or below it? 0 or -ESTALE. */
+int identity_read_check(const char *root, pid_t pid, int pidfd, const char *cgroup);
 /* At any time; done is not called after that. */
 IdentityRead *identity_read_free(IdentityRead *r);

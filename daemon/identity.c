@@ -69,15 +69,7 @@ IdentityLookup *identity_lookup_free(IdentityLookup *l)
 
 int identity_check(const Identity *i, const char *root, const char *cgroup)
 {
-        _cleanup_free_ char *path = NULL;
-
-        if (i->pid == 0)
-                return 0;
-        /* Read first, look at the pidfd afterwards: as long as it lives the PID cannot be another's. */
-        int r = process_cgroup(root, i->pid, &path);
-        if (r < 0 || !process_is_alive(i->pidfd))
-                return -ESTALE;
-        return foreign_is_below(path, cgroup) ? 0 : -ESTALE;
+        return i->pid == 0 ? 0 : identity_read_check(root, i->pid, i->pidfd, cgroup);
 }
 
 /* The lookup may be freed by done(), so this is the last thing that touches it. */
