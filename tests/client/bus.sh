@@ -271,6 +271,19 @@ run 1 reload
 says err 'cdmctl: /etc/cdm/cdmd.conf:3: what?'
 says err 'cdmctl: The old one stays.'
 
+# The Python example. A library with sanitizers cannot be loaded by a program without them.
+if [ -z "${SANITIZE_CFLAGS-}" ] && [ -e .libs/libcdm.so.0 ]; then
+        LIBCDM=$PWD/.libs/libcdm.so.0
+        export LIBCDM
+        python3 "$srcdir/examples/cdm_example.py" hbm 4 >"$scratch/out" || complain "the Python example failed"
+        says out '4194304 bytes of device memory'
+        asked Release
+        python3 "$srcdir/examples/cdm_example.py" full 4 2>"$scratch/err" && complain "a full pool went unnoticed"
+        says err 'pool full is full'
+else
+        echo "# the Python example: not tested, there is no libcdm.so.0 without sanitizers"
+fi
+
 # The promise about keys, for every command that prints JSON.
 run 0 request hbm 1M
 for verb in list 'show 7' nodes pools who status 'request hbm 1M' 'migrate 7' 'drain 2' explain-warning; do
