@@ -78,6 +78,16 @@ static int open_calls(Manager *m)
         return r < 0 ? r : gate_new(m->event, m->bus, UNIT_TIMEOUT_USEC, &m->gate);
 }
 
+static uint32_t usage_mark_buffers(const void *set)
+{
+        return buffers_mark(set);
+}
+
+static void usage_foreach_buffer(const void *set, uint32_t mark, usage_buffer_t fn, void *userdata)
+{
+        buffers_foreach(set, mark, fn, userdata);
+}
+
 static int open_books(Manager *m)
 {
         int r = ledger_new(&m->ledger);
@@ -92,11 +102,12 @@ static int open_books(Manager *m)
                 r = holders_new(m, &m->holders);
         if (r < 0)
                 return r;
+        m->usage_buffers = (UsageBuffers){ usage_mark_buffers, usage_foreach_buffer, m->buffers };
         UsageContext usage = { .root = m->root,
                                .event = m->event,
                                .worker = m->worker,
                                .ledger = m->ledger,
-                               .buffers = m->buffers };
+                               .buffers = &m->usage_buffers };
         return usage_new(&usage, &m->usage);
 }
 

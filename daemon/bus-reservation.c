@@ -22,18 +22,6 @@ static Entry *find_known(Manager *m, uint32_t id)
         return e && e->known ? e : NULL;
 }
 
-/* The path's last part, as written by bus_reservation_path(). */
-uint32_t bus_reservation_id(const char *path)
-{
-        char again[BUS_PATH_MAX];
-        uint32_t id;
-
-        if (sscanf(path, CDM_PATH_RESERVATION "/%" SCNu32, &id) != 1 ||
-            strcmp(bus_reservation_path(id, again), path) != 0)
-                return 0;
-        return id;
-}
-
 static int object_find(sd_bus *bus, const char *path, const char *interface, void *userdata, void **ret,
                        sd_bus_error *error)
 {
@@ -402,7 +390,7 @@ GETTER(nodes)
         return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 
-/* on_get_used() answers instead: Used is read by a worker. */
+/* bus-list.c answers instead: Used is read by a worker. */
 GETTER(used)
 {
         return -EOPNOTSUPP;
@@ -478,32 +466,11 @@ int bus_reservation_append(Entry *e, sd_bus_message *m)
         return r;
 }
 
-/* Called before the vtable is looked at, for all calls to the path and below. With a callback there sd-bus
- * takes every path below for an object, so those that are none are refused here. */
-static int on_get_used(sd_bus_message *call, void *userdata, sd_bus_error *error)
-{
-        const char *path = sd_bus_message_get_path(call), *interface, *property;
-        Bus *b = userdata;
-
-        if (strcmp(path, CDM_PATH_RESERVATION) == 0)
-                return 0;
-        if (!find_known(b->manager, bus_reservation_id(path)))
-                return sd_bus_error_setf(error, SD_BUS_ERROR_UNKNOWN_OBJECT, "Unknown object '%s'.", path);
-        if (!sd_bus_message_is_method_call(call, "org.freedesktop.DBus.Properties", "Get"))
-                return 0;
-        int r = sd_bus_message_read(call, "ss", &interface, &property);
-        if (r < 0 || strcmp(interface, CDM_INTERFACE_RESERVATION) != 0 || strcmp(property, "Used") != 0)
-                return 0;
-        return bus_list_get_used(b, call);
-}
-
 int bus_reservation_install(Bus *b)
 {
         int r = sd_bus_add_fallback_vtable(b->bus, NULL, CDM_PATH_RESERVATION, CDM_INTERFACE_RESERVATION,
                                            bus_reservation_vtable, object_find, b);
 
-        if (r >= 0)
-                r = sd_bus_add_fallback(b->bus, NULL, CDM_PATH_RESERVATION, on_get_used, b);
         return r < 0 ? r : sd_bus_add_node_enumerator(b->bus, NULL, CDM_PATH_RESERVATION, enumerate, b);
 }
 

@@ -10,7 +10,11 @@ libmachine_la_SOURCES = \
 	daemon/topology-device.c \
 	daemon/topology-device.h \
 	daemon/topology-facts.c \
+	daemon/topology-facts.h \
 	daemon/topology-gpu.c \
+	daemon/topology-gpu.h \
+	daemon/topology-node.c \
+	daemon/topology-node.h \
 	daemon/topology-read.c \
 	daemon/topology-zone.c \
 	daemon/topology-read.h
@@ -38,6 +42,8 @@ libdaemon_la_SOURCES = \
 	daemon/bus-options.h \
 	daemon/bus-pool.c \
 	daemon/bus-reservation.c \
+	daemon/bus-text.c \
+	daemon/bus-text.h \
 	daemon/bus.c \
 	daemon/bus.h \
 	daemon/bus-callers.c \
@@ -87,7 +93,9 @@ libdaemon_la_SOURCES = \
 	daemon/log.c \
 	daemon/log.h \
 	daemon/manager-buffer-internal.h \
+	daemon/manager-buffer-keep.c \
 	daemon/manager-buffer-set.c \
+	daemon/manager-buffer-set.h \
 	daemon/manager-buffer.c \
 	daemon/manager-buffer.h \
 	daemon/manager-change.c \
@@ -102,6 +110,7 @@ libdaemon_la_SOURCES = \
 	daemon/manager-hold.c \
 	daemon/manager-hold.h \
 	daemon/manager-holders-rows.c \
+	daemon/manager-holders-rows.h \
 	daemon/manager-holders.c \
 	daemon/manager-holders.h \
 	daemon/manager-lease.c \
@@ -145,6 +154,7 @@ libdaemon_la_SOURCES = \
 	daemon/slice.c \
 	daemon/slice.h \
 	daemon/store-text.c \
+	daemon/store-text.h \
 	daemon/store.c \
 	daemon/store.h \
 	daemon/tenant-read.c \
@@ -152,7 +162,9 @@ libdaemon_la_SOURCES = \
 	daemon/turn.c \
 	daemon/turn.h \
 	daemon/unit-change.c \
-	daemon/unit-internal.h \
+	daemon/unit-call.c \
+	daemon/unit-call.h \
+	daemon/unit-jobs.h \
 	daemon/unit-jobs.c \
 	daemon/unit-watch.c \
 	daemon/unit.c \

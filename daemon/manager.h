@@ -56,6 +56,7 @@
 #include "daemon/tenant-read.h"
 #include "daemon/turn.h"
 #include "daemon/unit.h"
+#include "daemon/usage.h"
 #include "daemon/watch.h"
 #include "daemon/worker.h"
 #include "policy/conf-read.h"
@@ -78,9 +79,6 @@ typedef struct HolderSet HolderSet;
 typedef struct UnitCheck UnitCheck;
 typedef struct Migration Migration;
 typedef struct BufferSet BufferSet;
-typedef struct Usage Usage;
-typedef struct UsageLook UsageLook;
-typedef struct UsageTarget UsageTarget;
 typedef struct Neighbours Neighbours;
 typedef struct HoldSet HoldSet;
 typedef struct Load Load;
@@ -176,6 +174,7 @@ struct Manager {
         UnitCall *unit_events;
 
         Usage *usage;
+        UsageBuffers usage_buffers;
         Neighbours *neighbours; /* NULL: nobody is to be told */
         uint64_t page_bytes;
 
@@ -235,6 +234,9 @@ typedef struct Answer {
         const char *error;
         const char *text;
 } Answer;
+
+/* An answer to one who asked for a buffer; fd: of it, stays the callee's. */
+typedef void (*buffer_done_t)(const Answer *answer, int fd, void *userdata);
 
 void manager_warn(Manager *m, const char *format, ...) _printf_(2, 3);
 /* That is no longer so. */
