@@ -15,6 +15,8 @@
 #include "daemon/manager-buffer.h"
 #include "daemon/manager-hold.h"
 #include "daemon/manager-holders.h"
+#include "daemon/neighbours.h"
+#include "daemon/record.h"
 #include "daemon/slice.h"
 #include "daemon/usage.h"
 #include "policy/cdm-names.h"
@@ -42,7 +44,7 @@ static int open_store(Manager *m)
         int r = store_open(directory, &m->store);
         if (r < 0)
                 log_error("Cannot keep reservations in %s: %s.", directory, strerror(-r));
-        return r < 0 ? r : manager_record_load(m);
+        return r;
 }
 
 static int open_workers(Manager *m)
@@ -55,6 +57,8 @@ static int open_workers(Manager *m)
                 r = worker_new(m->event, FILLER_THREADS_MAX, &m->filler);
         if (r >= 0)
                 r = worker_new(m->event, READER_THREADS_MAX, &m->reader);
+        if (r >= 0)
+                r = record_new(m->root, m->worker, &m->record);
         return r < 0 ? r : names_new(m->event, m->root, name_lookup, NAMES_PATIENCE_USEC, &m->names);
 }
 
@@ -98,6 +102,8 @@ static int open_books(Manager *m)
                 r = buffers_new(m, &m->buffers);
         if (r >= 0)
                 r = holds_new(m, &m->holds);
+        if (r >= 0)
+                r = neighbours_new(m->event, m->ledger, m->notify, &m->neighbours);
         if (r >= 0)
                 r = holders_new(m, &m->holders);
         if (r < 0)
@@ -146,12 +152,15 @@ static void assembly_on_notice(const Notice *n, void *userdata)
 
         switch (n->kind) {
         case NOTICE_RESERVATION_CAME:
-                manager_tell_neighbours(m, n->entry->r);
+                neighbours_tell(m->neighbours, n->entry->r);
+                manager_overrun_arm(m);
                 return;
         case NOTICE_RESERVATION_LEFT:
                 holds_settle(m->holds);
-                if (n->entry->known)
-                        manager_tell_neighbours(m, n->reservation);
+                if (n->entry->known) {
+                        neighbours_tell(m->neighbours, n->reservation);
+                        manager_overrun_arm(m);
+                }
                 entry_stop(n->entry);
                 n->entry->waiter = waiter_free(n->entry->waiter);
                 return;
@@ -225,7 +234,7 @@ Manager *manager_free(Manager *m)
         manager_drains_free(m);
         manager_follows_free(m);
         manager_reading_abandon(m);
-        manager_record_abandon(m);
+        m->record = record_free(m->record);
         hotplug_free(m->hotplug);
         m->queue_restored = NULL;
         m->buffers = buffers_free(m->buffers);
@@ -239,7 +248,7 @@ Manager *manager_free(Manager *m)
         sd_event_source_disable_unref(m->patience);
         sd_event_source_disable_unref(m->names_wait);
         fence_free(m->fence);
-        manager_neighbours_free(m);
+        neighbours_free(m->neighbours);
         usage_free(m->usage);
         worker_free(m->worker);
         worker_free(m->mover);
@@ -258,7 +267,6 @@ Manager *manager_free(Manager *m)
         sd_event_source_disable_unref(m->queue_again);
         queue_free(m->queue);
         store_free(m->store);
-        manager_record_free(m);
         ledger_free(m->ledger);
         pool_set_free(m->pools);
         config_free(m->config);

@@ -12,6 +12,7 @@
 #include "daemon/bus-options.h"
 #include "daemon/bus-internal.h"
 #include "daemon/manager-buffer.h"
+#include "daemon/record.h"
 #include "policy/cdm-names.h"
 
 /* The vtable's userdata. */
@@ -298,8 +299,9 @@ static int get_warnings(sd_bus *bus, const char *path, const char *interface, co
                         r = sd_bus_message_append(reply, "s", m->facts[i]);
         if (r >= 0)
                 r = append_buffers_warning(reply, m);
-        if (r >= 0 && m->left_pools)
-                r = sd_bus_message_append(reply, "s", m->left_pools);
+        const char *left = record_warning(m->record);
+        if (r >= 0 && left)
+                r = sd_bus_message_append(reply, "s", left);
         NODESET_FOREACH (node, &m->drained) {
                 char text[128];
 

@@ -116,11 +116,9 @@ libdaemon_la_SOURCES = \
 	daemon/manager-lease.c \
 	daemon/manager-machine.c \
 	daemon/manager-migrate.c \
-	daemon/manager-neighbours.c \
 	daemon/manager-nodes.c \
 	daemon/manager-queue.c \
 	daemon/manager-overrun.c \
-	daemon/manager-record.c \
 	daemon/manager-release.c \
 	daemon/manager-request.c \
 	daemon/manager-snapshot.c \
@@ -137,6 +135,8 @@ libdaemon_la_SOURCES = \
 	daemon/names.h \
 	daemon/near.c \
 	daemon/near.h \
+	daemon/neighbours.c \
+	daemon/neighbours.h \
 	daemon/notify.c \
 	daemon/notify.h \
 	daemon/observe.c \
@@ -147,6 +147,8 @@ libdaemon_la_SOURCES = \
 	daemon/peers.h \
 	daemon/process.c \
 	daemon/process.h \
+	daemon/record.c \
+	daemon/record.h \
 	daemon/rule-names.c \
 	daemon/rule-names.h \
 	daemon/sender.c \

@@ -9,7 +9,6 @@
  *   manager-request.c   from a client's call to the permission
  *   manager-decide.c    judging a request
  *   manager-grant.c     from the permission to open nodes
- *   manager-neighbours.c  telling of a strength that changed
  *   manager-overrun.c   watching nodes that tenants share
  *   manager-machine.c   what the machine is set to
  *   manager-change.c    one change of a tenant's nodes
@@ -65,7 +64,6 @@
 #include "policy/facts.h"
 #include "policy/fight.h"
 #include "policy/ledger.h"
-#include "policy/pool-record.h"
 #include "policy/pool.h"
 #include "policy/serve.h"
 
@@ -83,7 +81,7 @@ typedef struct Neighbours Neighbours;
 typedef struct HoldSet HoldSet;
 typedef struct Load Load;
 typedef struct Reload Reload;
-typedef struct RecordWrite RecordWrite;
+typedef struct Record Record;
 typedef struct UserCount UserCount;
 typedef struct StaticCall StaticCall;
 typedef struct Place Place;
@@ -148,12 +146,7 @@ struct Manager {
         uint64_t machine_read_usec;
         char *facts[_FACT_MAX]; /* sentences about the machine, as told last; NULL: nothing to tell */
 
-        /* what outlives the boot; manager-record.c */
-        Store *lasting; /* NULL: there is no such directory */
-        PoolRecord *record;
-        RecordWrite *record_write;
-        char *recorded;   /* what is on disk, or will be */
-        char *left_pools; /* a sentence about nodes that are in no pool any more, as told last; or NULL */
+        Record *record;
 
         bool serving;          /* recovery is over */
         RequestCall *requests; /* under way */
@@ -175,7 +168,7 @@ struct Manager {
 
         Usage *usage;
         UsageBuffers usage_buffers;
-        Neighbours *neighbours; /* NULL: nobody is to be told */
+        Neighbours *neighbours;
         uint64_t page_bytes;
 
         /* those who wait */
@@ -242,12 +235,6 @@ void manager_warn(Manager *m, const char *format, ...) _printf_(2, 3);
 /* That is no longer so. */
 void manager_unwarn(Manager *m, const char *text);
 void manager_clear_warnings(Manager *m);
-/* manager-record.c. forget: nodes that left their pools are no news any more. */
-int manager_record_load(Manager *m);
-void manager_record_keep(Manager *m, bool forget);
-void manager_record_judge(Manager *m);
-void manager_record_abandon(Manager *m);
-void manager_record_free(Manager *m);
 /* What the machine is set to now: read again, judged, and told to the journal where it is news. */
 void manager_look_at_machine(Manager *m);
 /* Unless that was a moment ago. */
@@ -268,10 +255,6 @@ void manager_forget(Entry *e);
 void manager_entries_free(Manager *m);
 int manager_store(Entry *e);
 void manager_set_state(Entry *e, ReservationState state);
-/* manager-neighbours.c. r came to its nodes, or has left them (it is not in the ledger): clients of those
- * whose strength that changed are told, soon. */
-void manager_tell_neighbours(Manager *m, const Reservation *r);
-void manager_neighbours_free(Manager *m);
 /* Fills in what the reservation says; kind, numbers and reason are the caller's. */
 Event manager_event(const Entry *e, EventKind kind, char nodes[static NODESET_STR_MAX],
                     char policy[static 512]);
