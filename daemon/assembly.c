@@ -16,6 +16,7 @@
 #include "daemon/manager-hold.h"
 #include "daemon/manager-holders.h"
 #include "daemon/neighbours.h"
+#include "daemon/queue-server.h"
 #include "daemon/record.h"
 #include "daemon/slice.h"
 #include "daemon/usage.h"
@@ -103,6 +104,8 @@ static int open_books(Manager *m)
         if (r >= 0)
                 r = holds_new(m, &m->holds);
         if (r >= 0)
+                r = queue_server_new(m, &m->queue_server);
+        if (r >= 0)
                 r = neighbours_new(m->event, m->ledger, m->notify, &m->neighbours);
         if (r >= 0)
                 r = holders_new(m, &m->holders);
@@ -171,7 +174,7 @@ static void assembly_on_notice(const Notice *n, void *userdata)
                 manager_drift_systemd(m, n->reason);
                 return;
         case NOTICE_ROOM:
-                manager_queue_look(m);
+                queue_server_look(m->queue_server);
                 return;
         default:
                 return;
@@ -221,6 +224,7 @@ Manager *manager_free(Manager *m)
 
         if (!m)
                 return NULL;
+        notify_unsubscribe(m->notify, assembly_on_notice, m); /* from here on nothing follows */
         manager_requests_free(m);
         manager_statics_free(m);
         manager_overrun_free(m);
@@ -237,6 +241,7 @@ Manager *manager_free(Manager *m)
         m->record = record_free(m->record);
         hotplug_free(m->hotplug);
         m->queue_restored = NULL;
+        m->queue_server = queue_server_free(m->queue_server);
         m->buffers = buffers_free(m->buffers);
         m->holds = holds_free(m->holds);
         HASH_ITER (hh, m->entries, e, next) {
@@ -263,8 +268,6 @@ Manager *manager_free(Manager *m)
         event_limit_free(m->event_limit);
         unit_jobs_free(m->jobs);
         names_free(m->names);
-        slice_free(m->queue_slice);
-        sd_event_source_disable_unref(m->queue_again);
         queue_free(m->queue);
         store_free(m->store);
         ledger_free(m->ledger);

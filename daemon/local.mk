@@ -117,7 +117,6 @@ libdaemon_la_SOURCES = \
 	daemon/manager-machine.c \
 	daemon/manager-migrate.c \
 	daemon/manager-nodes.c \
-	daemon/manager-queue.c \
 	daemon/manager-overrun.c \
 	daemon/manager-release.c \
 	daemon/manager-request.c \
@@ -147,6 +146,8 @@ libdaemon_la_SOURCES = \
 	daemon/peers.h \
 	daemon/process.c \
 	daemon/process.h \
+	daemon/queue-server.c \
+	daemon/queue-server.h \
 	daemon/record.c \
 	daemon/record.h \
 	daemon/rule-names.c \

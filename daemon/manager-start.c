@@ -154,7 +154,7 @@ static void serve(Manager *m)
                 log_notice("This machine has no CDM nodes: there is nothing to manage.");
         manager_requests_serve(m);
         manager_statics_serve(m);
-        manager_queue_look(m);
+        notify_room(m->notify);
         holds_settle(m->holds);
         (void)manager_look(m, NULL, NULL, NULL, NULL); /* for those who only ask what there is */
         manager_reloads_serve(m);
@@ -178,7 +178,7 @@ static void names_settled(Manager *m)
                 m->names_wait = sd_event_source_disable_unref(m->names_wait);
                 serve(m);
         } else if (m->serving)
-                manager_queue_look(m);
+                notify_room(m->notify);
 }
 
 static void on_repaired(Manager *m)

@@ -14,7 +14,6 @@
  *   manager-change.c    one change of a tenant's nodes
  *   manager-lease.c     leases that end, reservations that are displaced
  *   manager-wait.c      those who wait for room
- *   manager-queue.c     serving them
  *   manager-release.c   draining, residue, forgetting
  *   manager-migrate.c   moving pages up
  *   manager-unit.c      units that end and restart
@@ -71,6 +70,7 @@ typedef struct Manager Manager;
 typedef struct Entry Entry;
 typedef struct Change Change;
 typedef struct Grant Grant;
+typedef struct QueueServer QueueServer;
 typedef struct Waiter Waiter;
 typedef struct RequestCall RequestCall;
 typedef struct HolderSet HolderSet;
@@ -173,14 +173,7 @@ struct Manager {
 
         /* those who wait */
         Queue *queue;
-        UsageLook *queue_look;
-        bool queue_walking; /* from the question to the end of the walk */
-        bool queue_changed; /* since then: another walk is needed */
-        ServeWalk queue_walk;
-        Slice *queue_slice; /* NULL: nobody has waited yet */
-        uint64_t queue_seen_usec;
-        sd_event_source *queue_again;
-        uint64_t queue_pause_usec;
+        QueueServer *queue_server;
         unsigned queue_pending; /* whose clients the start asks about */
         void (*queue_restored)(Manager *m);
 
@@ -358,9 +351,6 @@ void waiter_done(Waiter *w);
 Identity *waiter_take(Waiter *w);
 /* Those that are displaced for it. */
 void waiter_revoke_victims(Waiter *w, const Decision *d);
-
-/* manager-queue.c. Something changed that those who wait may have waited for: they are looked at soon. */
-void manager_queue_look(Manager *m);
 
 /* manager-release.c. Stored as draining when it returns 0; the rest is told by events. */
 int manager_release(Entry *e);
