@@ -15,6 +15,9 @@
 #include "daemon/manager-buffer.h"
 #include "daemon/manager-hold.h"
 #include "daemon/manager-holders.h"
+#include "daemon/manager-migrate.h"
+#include "daemon/manager-overrun.h"
+#include "daemon/manager-static.h"
 #include "daemon/neighbours.h"
 #include "daemon/queue-server.h"
 #include "daemon/record.h"
@@ -106,6 +109,12 @@ static int open_books(Manager *m)
         if (r >= 0)
                 r = queue_server_new(m, &m->queue_server);
         if (r >= 0)
+                r = statics_new(m, &m->statics);
+        if (r >= 0)
+                r = migrations_new(m, &m->migrations);
+        if (r >= 0)
+                r = overruns_new(m, &m->overrun);
+        if (r >= 0)
                 r = neighbours_new(m->event, m->ledger, m->notify, &m->neighbours);
         if (r >= 0)
                 r = holders_new(m, &m->holders);
@@ -156,13 +165,13 @@ static void assembly_on_notice(const Notice *n, void *userdata)
         switch (n->kind) {
         case NOTICE_RESERVATION_CAME:
                 neighbours_tell(m->neighbours, n->entry->r);
-                manager_overrun_arm(m);
+                overruns_arm(m->overrun);
                 return;
         case NOTICE_RESERVATION_LEFT:
                 holds_settle(m->holds);
                 if (n->entry->known) {
                         neighbours_tell(m->neighbours, n->reservation);
-                        manager_overrun_arm(m);
+                        overruns_arm(m->overrun);
                 }
                 entry_stop(n->entry);
                 n->entry->waiter = waiter_free(n->entry->waiter);
@@ -226,14 +235,14 @@ Manager *manager_free(Manager *m)
                 return NULL;
         notify_unsubscribe(m->notify, assembly_on_notice, m); /* from here on nothing follows */
         manager_requests_free(m);
-        manager_statics_free(m);
-        manager_overrun_free(m);
+        m->statics = statics_free(m->statics);
+        m->overrun = overruns_free(m->overrun);
         manager_grants_free(m);
         manager_checks_free(m);
         manager_watch_free(m);
         manager_drift_free(m);
         m->holders = holders_free(m->holders);
-        manager_migrations_free(m);
+        m->migrations = migrations_free(m->migrations);
         manager_reloads_free(m);
         manager_drains_free(m);
         manager_follows_free(m);

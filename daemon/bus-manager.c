@@ -12,6 +12,7 @@
 #include "daemon/bus-options.h"
 #include "daemon/bus-internal.h"
 #include "daemon/manager-buffer.h"
+#include "daemon/manager-static.h"
 #include "daemon/record.h"
 #include "policy/cdm-names.h"
 
@@ -159,7 +160,7 @@ static void do_reserve_static(Bus *b, uint32_t id, BusCall *call)
         if (r < 0)
                 bus_call_refuse_errno(call, r);
         else
-                manager_reserve_static(b->manager, message, unit, on_reserved, call);
+                statics_reserve(b->manager->statics, message, unit, on_reserved, call);
 }
 
 static int method_reserve_static(sd_bus_message *call, void *userdata, sd_bus_error *error)

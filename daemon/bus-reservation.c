@@ -11,6 +11,7 @@
 #include "daemon/bus-internal.h"
 #include "daemon/log.h"
 #include "daemon/manager-buffer.h"
+#include "daemon/manager-migrate.h"
 #include "policy/cdm-names.h"
 #include "policy/lease.h"
 #include "policy/timespan.h"
@@ -118,7 +119,7 @@ static void do_migrate(Bus *b, uint32_t id, BusCall *call)
                                 "The reservation still waits; its nodes are not open yet.");
                 return;
         }
-        int r = manager_migrate(e, on_migrated, call);
+        int r = migrations_start(b->manager->migrations, e, on_migrated, call);
         if (r < 0)
                 bus_call_refuse_errno(call, r);
 }

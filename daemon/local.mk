@@ -116,13 +116,16 @@ libdaemon_la_SOURCES = \
 	daemon/manager-lease.c \
 	daemon/manager-machine.c \
 	daemon/manager-migrate.c \
+	daemon/manager-migrate.h \
 	daemon/manager-nodes.c \
 	daemon/manager-overrun.c \
+	daemon/manager-overrun.h \
 	daemon/manager-release.c \
 	daemon/manager-request.c \
 	daemon/manager-snapshot.c \
 	daemon/manager-start.c \
 	daemon/manager-static.c \
+	daemon/manager-static.h \
 	daemon/manager-unit.c \
 	daemon/manager-wait.c \
 	daemon/manager-watch.c \

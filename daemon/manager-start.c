@@ -18,6 +18,8 @@
 #include "daemon/log.h"
 #include "daemon/manager-buffer.h"
 #include "daemon/manager-hold.h"
+#include "daemon/manager-overrun.h"
+#include "daemon/manager-static.h"
 #include "daemon/manager.h"
 
 #define PATIENCE_USEC (UINT64_C(10) * 1000 * 1000)
@@ -153,7 +155,7 @@ static void serve(Manager *m)
         if (!pool_set_needs_fence(m->pools))
                 log_notice("This machine has no CDM nodes: there is nothing to manage.");
         manager_requests_serve(m);
-        manager_statics_serve(m);
+        statics_serve(m->statics);
         notify_room(m->notify);
         holds_settle(m->holds);
         (void)manager_look(m, NULL, NULL, NULL, NULL); /* for those who only ask what there is */
@@ -209,7 +211,7 @@ static void fence_settled(Manager *m, bool worked)
         repair_all(m);
         if (!worked)
                 return;
-        manager_overrun_arm(m);
+        overruns_arm(m->overrun);
         manager_reloads_serve(m);
         manager_nodes_serve(m);
 }

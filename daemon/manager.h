@@ -75,7 +75,7 @@ typedef struct Waiter Waiter;
 typedef struct RequestCall RequestCall;
 typedef struct HolderSet HolderSet;
 typedef struct UnitCheck UnitCheck;
-typedef struct Migration Migration;
+typedef struct MigrationSet MigrationSet;
 typedef struct BufferSet BufferSet;
 typedef struct Neighbours Neighbours;
 typedef struct HoldSet HoldSet;
@@ -83,7 +83,7 @@ typedef struct Load Load;
 typedef struct Reload Reload;
 typedef struct Record Record;
 typedef struct UserCount UserCount;
-typedef struct StaticCall StaticCall;
+typedef struct StaticSet StaticSet;
 typedef struct Place Place;
 typedef struct TenantLook TenantLook;
 typedef struct LeafLook LeafLook;
@@ -154,14 +154,14 @@ struct Manager {
         UserCount *users;
         Grant *grants;
         HolderSet *holders;
-        Migration *migrations;
-        StaticCall *statics;
+        MigrationSet *migrations;
+        StaticSet *statics;
         BufferSet *buffers;
         /* manager-start.c; called by the parts that manager-start.c uses itself */
         void (*fence_settled)(Manager *m, bool worked);
         void (*names_settled)(Manager *m);
         int (*release)(Entry *e); /* manager_release(), for what it uses itself */
-        Overrun *overrun;         /* NULL: nobody shares a node */
+        Overrun *overrun;
         HoldSet *holds;
         UnitCheck *checks, *checks_due; /* all; by unit, those that have not asked yet */
         UnitCall *unit_events;
@@ -493,22 +493,3 @@ void manager_place_forget(Manager *m, const char *key);
 const char *manager_place_reason(Manager *m, const char *key);
 void manager_foreach_fight(Manager *m, void (*fn)(const Place *p, void *userdata), void *userdata);
 void manager_places_free(Manager *m);
-
-/* manager-migrate.c. done is called once, perhaps at once; not if a negative errno is returned. */
-typedef void (*migrate_done_t)(const Answer *answer, uint64_t moved_bytes, uint64_t failed_bytes,
-                               void *userdata);
-int manager_migrate(Entry *e, migrate_done_t done, void *userdata);
-void manager_migrations_free(Manager *m);
-
-/* manager-static.c. What Static= rules say for a unit that starts. caller: the call of the one that asks. done
- * is called once, perhaps at once, with the reservations that the unit has then. */
-typedef void (*static_done_t)(const Answer *answer, const uint32_t *ids, size_t n_ids, void *userdata);
-void manager_reserve_static(Manager *m, sd_bus_message *caller, const char *unit, static_done_t done,
-                            void *userdata);
-void manager_statics_serve(Manager *m);
-void manager_statics_free(Manager *m);
-
-/* manager-overrun.c. To be called when tenants come to nodes or leave them, or the mode changes: starts or
- * ends the watching of nodes that several share. */
-void manager_overrun_arm(Manager *m);
-void manager_overrun_free(Manager *m);
