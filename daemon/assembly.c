@@ -15,6 +15,12 @@
 #include "daemon/manager-buffer.h"
 #include "daemon/manager-hold.h"
 #include "daemon/manager-holders.h"
+#include "daemon/manager-migrate.h"
+#include "daemon/manager-overrun.h"
+#include "daemon/manager-static.h"
+#include "daemon/neighbours.h"
+#include "daemon/queue-server.h"
+#include "daemon/record.h"
 #include "daemon/slice.h"
 #include "daemon/usage.h"
 #include "policy/cdm-names.h"
@@ -42,7 +48,7 @@ static int open_store(Manager *m)
         int r = store_open(directory, &m->store);
         if (r < 0)
                 log_error("Cannot keep reservations in %s: %s.", directory, strerror(-r));
-        return r < 0 ? r : manager_record_load(m);
+        return r;
 }
 
 static int open_workers(Manager *m)
@@ -55,6 +61,8 @@ static int open_workers(Manager *m)
                 r = worker_new(m->event, FILLER_THREADS_MAX, &m->filler);
         if (r >= 0)
                 r = worker_new(m->event, READER_THREADS_MAX, &m->reader);
+        if (r >= 0)
+                r = record_new(m->root, m->worker, &m->record);
         return r < 0 ? r : names_new(m->event, m->root, name_lookup, NAMES_PATIENCE_USEC, &m->names);
 }
 
@@ -85,6 +93,16 @@ static int open_calls(Manager *m)
         return r;
 }
 
+static uint32_t usage_mark_buffers(const void *set)
+{
+        return buffers_mark(set);
+}
+
+static void usage_foreach_buffer(const void *set, uint32_t mark, usage_buffer_t fn, void *userdata)
+{
+        buffers_foreach(set, mark, fn, userdata);
+}
+
 static int open_books(Manager *m)
 {
         int r = ledger_new(&m->ledger);
@@ -96,14 +114,25 @@ static int open_books(Manager *m)
         if (r >= 0)
                 r = holds_new(m, &m->holds);
         if (r >= 0)
+                r = queue_server_new(m, &m->queue_server);
+        if (r >= 0)
+                r = statics_new(m, &m->statics);
+        if (r >= 0)
+                r = migrations_new(m, &m->migrations);
+        if (r >= 0)
+                r = overruns_new(m, &m->overrun);
+        if (r >= 0)
+                r = neighbours_new(m->event, m->ledger, m->notify, &m->neighbours);
+        if (r >= 0)
                 r = holders_new(m, &m->holders);
         if (r < 0)
                 return r;
+        m->usage_buffers = (UsageBuffers){ usage_mark_buffers, usage_foreach_buffer, m->buffers };
         UsageContext usage = { .root = m->root,
                                .event = m->event,
                                .worker = m->worker,
                                .ledger = m->ledger,
-                               .buffers = m->buffers };
+                               .buffers = &m->usage_buffers };
         return usage_new(&usage, &m->usage);
 }
 
@@ -142,12 +171,15 @@ static void assembly_on_notice(const Notice *n, void *userdata)
 
         switch (n->kind) {
         case NOTICE_RESERVATION_CAME:
-                manager_tell_neighbours(m, n->entry->r);
+                neighbours_tell(m->neighbours, n->entry->r);
+                overruns_arm(m->overrun);
                 return;
         case NOTICE_RESERVATION_LEFT:
                 holds_settle(m->holds);
-                if (n->entry->known)
-                        manager_tell_neighbours(m, n->reservation);
+                if (n->entry->known) {
+                        neighbours_tell(m->neighbours, n->reservation);
+                        overruns_arm(m->overrun);
+                }
                 entry_stop(n->entry);
                 n->entry->waiter = waiter_free(n->entry->waiter);
                 return;
@@ -158,7 +190,7 @@ static void assembly_on_notice(const Notice *n, void *userdata)
                 manager_drift_systemd(m, n->reason);
                 return;
         case NOTICE_ROOM:
-                manager_queue_look(m);
+                queue_server_look(m->queue_server);
                 return;
         default:
                 return;
@@ -207,22 +239,24 @@ Manager *manager_free(Manager *m)
 
         if (!m)
                 return NULL;
+        notify_unsubscribe(m->notify, assembly_on_notice, m); /* from here on nothing follows */
         manager_requests_free(m);
-        manager_statics_free(m);
-        manager_overrun_free(m);
+        m->statics = statics_free(m->statics);
+        m->overrun = overruns_free(m->overrun);
         manager_grants_free(m);
         manager_checks_free(m);
         manager_watch_free(m);
         manager_drift_free(m);
         m->holders = holders_free(m->holders);
-        manager_migrations_free(m);
+        m->migrations = migrations_free(m->migrations);
         manager_reloads_free(m);
         manager_drains_free(m);
         manager_follows_free(m);
         manager_reading_abandon(m);
-        manager_record_abandon(m);
+        m->record = record_free(m->record);
         hotplug_free(m->hotplug);
         m->queue_restored = NULL;
+        m->queue_server = queue_server_free(m->queue_server);
         m->buffers = buffers_free(m->buffers);
         m->holds = holds_free(m->holds);
         HASH_ITER (hh, m->entries, e, next) {
@@ -234,7 +268,7 @@ Manager *manager_free(Manager *m)
         sd_event_source_disable_unref(m->patience);
         sd_event_source_disable_unref(m->names_wait);
         fence_free(m->fence);
-        manager_neighbours_free(m);
+        neighbours_free(m->neighbours);
         usage_free(m->usage);
         worker_free(m->worker);
         worker_free(m->mover);
@@ -249,11 +283,8 @@ Manager *manager_free(Manager *m)
         event_limit_free(m->event_limit);
         unit_jobs_free(m->jobs);
         names_free(m->names);
-        slice_free(m->queue_slice);
-        sd_event_source_disable_unref(m->queue_again);
         queue_free(m->queue);
         store_free(m->store);
-        manager_record_free(m);
         ledger_free(m->ledger);
         pool_set_free(m->pools);
         config_free(m->config);

@@ -7,10 +7,16 @@
 #include <stdlib.h>
 #include <utlist.h>
 
-#include "daemon/bus-internal.h"
+#include "daemon/peers.h"
+
+struct BusCalls {
+        Bus *bus;
+        Peers *peers;
+        BusCall *calls;
+};
 
 struct BusCall {
-        Bus *bus;
+        BusCalls *set;
         sd_bus_message *message;
         PeerWatch *client; /* NULL: it has left */
         void (*gone)(BusCall *c, void *userdata);
@@ -27,16 +33,16 @@ static void bus_call_on_client_gone(void *userdata)
                 c->gone(c, c->userdata);
 }
 
-int bus_call_new(Bus *b, sd_bus_message *message, BusCall **ret)
+int bus_call_new(BusCalls *s, sd_bus_message *message, BusCall **ret)
 {
         BusCall *c = calloc(1, sizeof(*c));
 
         if (!c)
                 return -ENOMEM;
-        *c = (BusCall){ .bus = b, .message = sd_bus_message_ref(message) };
-        DL_APPEND(b->calls, c);
-        int r = peers_watch(b->manager->peers, sd_bus_message_get_sender(message), bus_call_on_client_gone,
-                            c, &c->client);
+        *c = (BusCall){ .set = s, .message = sd_bus_message_ref(message) };
+        DL_APPEND(s->calls, c);
+        int r = peers_watch(s->peers, sd_bus_message_get_sender(message), bus_call_on_client_gone, c,
+                            &c->client);
         if (r < 0) {
                 bus_call_free(c);
                 return r;
@@ -49,17 +55,32 @@ BusCall *bus_call_free(BusCall *c)
 {
         if (!c)
                 return NULL;
-        DL_DELETE(c->bus->calls, c);
+        DL_DELETE(c->set->calls, c);
         peer_watch_free(c->client);
         sd_bus_message_unref(c->message);
         free(c);
         return NULL;
 }
 
-void bus_calls_free(Bus *b)
+int bus_calls_new(Bus *b, Peers *peers, BusCalls **ret)
 {
-        while (b->calls)
-                bus_call_free(b->calls);
+        BusCalls *s = calloc(1, sizeof(*s));
+
+        if (!s)
+                return -ENOMEM;
+        *s = (BusCalls){ .bus = b, .peers = peers };
+        *ret = s;
+        return 0;
+}
+
+BusCalls *bus_calls_free(BusCalls *s)
+{
+        if (!s)
+                return NULL;
+        while (s->calls)
+                bus_call_free(s->calls);
+        free(s);
+        return NULL;
 }
 
 sd_bus_message *bus_call_message(const BusCall *c)
@@ -69,7 +90,7 @@ sd_bus_message *bus_call_message(const BusCall *c)
 
 Bus *bus_call_bus(const BusCall *c)
 {
-        return c->bus;
+        return c->set->bus;
 }
 
 void bus_call_on_gone(BusCall *c, void (*gone)(BusCall *c, void *userdata), void *userdata)

@@ -10,13 +10,17 @@
 #include "daemon/manager.h"
 
 typedef struct Bus Bus;
+typedef struct BusCalls BusCalls;
 typedef struct BusCall BusCall;
 
+int bus_calls_new(Bus *b, Peers *peers, BusCalls **ret);
+/* Those that still wait get no answer. */
+BusCalls *bus_calls_free(BusCalls *s);
+
 /* message is one that a vtable's method was given. */
-int bus_call_new(Bus *b, sd_bus_message *message, BusCall **ret);
+int bus_call_new(BusCalls *s, sd_bus_message *message, BusCall **ret);
 /* Without an answer. */
 BusCall *bus_call_free(BusCall *c);
-void bus_calls_free(Bus *b);
 
 sd_bus_message *bus_call_message(const BusCall *c);
 Bus *bus_call_bus(const BusCall *c);

@@ -8,15 +8,6 @@
 #include "daemon/log.h"
 #include "policy/cdm-names.h"
 
-int bus_append_holder_kinds(sd_bus_message *m, const EventHolder *holders, size_t n)
-{
-        int r = 0;
-
-        for (size_t i = 0; r >= 0 && i < n; i++)
-                r = sd_bus_message_append(m, "(sst)", holders[i].cgroup, holders[i].kind, holders[i].bytes);
-        return r;
-}
-
 static int append_holders(sd_bus_message *m, const Event *e)
 {
         int r = sd_bus_message_open_container(m, 'e', "sv");

@@ -122,7 +122,7 @@ int bus_guard(Bus *b, sd_bus_message *message, AuthorizeAction action, uid_t own
 
         if (!g)
                 return -ENOMEM;
-        r = bus_call_new(b, message, &call);
+        r = bus_call_new(b->calls, message, &call);
         if (r < 0) {
                 free(g);
                 return r;

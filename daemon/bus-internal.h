@@ -7,8 +7,15 @@
 
 #include "daemon/authorize.h"
 #include "daemon/bus-call.h"
-#include "daemon/bus.h"
+#include "daemon/bus-text.h"
 
+/* What the objects look like; tests/bus-introspect prints it. */
+extern const sd_bus_vtable bus_manager_vtable[];
+extern const sd_bus_vtable bus_reservation_vtable[];
+extern const sd_bus_vtable bus_pool_vtable[];
+extern const sd_bus_vtable bus_node_vtable[];
+
+typedef struct Bus Bus;
 typedef struct BusLister BusLister;
 typedef struct BusHolders BusHolders;
 typedef struct Guarded Guarded;
@@ -16,7 +23,7 @@ typedef struct Guarded Guarded;
 struct Bus {
         sd_bus *bus;
         Manager *manager;
-        BusCall *calls;                  /* that wait for an answer; bus-call.c */
+        BusCalls *calls;                 /* that wait for an answer; bus-call.c */
         Guarded *guarded;                /* that wait for polkit; bus-guard.c */
         BusLister *lister, *lister_used; /* lists without Used, and with it */
         BusHolders *holders;
@@ -49,8 +56,8 @@ int bus_list_nodes(sd_bus_message *message, void *userdata, sd_bus_error *error)
 int bus_lister_new(Manager *m, BusLister **ret);
 BusLister *bus_lister_free(BusLister *l);
 int bus_list_reservations(Bus *b, sd_bus_message *message, sd_bus_error *error);
-/* Properties.Get of Used, on the path of a reservation that exists. */
-int bus_list_get_used(Bus *b, sd_bus_message *message);
+/* Answers Get of Used instead of the reservation's vtable. */
+int bus_list_install(Bus *b);
 
 /* bus-holders.c. ListHolders; replies by itself. */
 int bus_holders_new(Manager *m, BusHolders **ret);
@@ -61,14 +68,3 @@ int bus_list_holders(Bus *b, sd_bus_message *message);
 int bus_reservation_append(Entry *e, sd_bus_message *m);
 /* The state as clients see it. */
 const char *bus_reservation_state(const Entry *e);
-
-/* au */
-int bus_append_nodes(sd_bus_message *m, const NodeSet *nodes);
-/* a(sst), without the container around it. */
-int bus_append_holder_kinds(sd_bus_message *m, const EventHolder *holders, size_t n);
-
-/* "/org/cdmd1/reservation/ID" */
-#define BUS_PATH_MAX 64
-const char *bus_reservation_path(uint32_t id, char path[static BUS_PATH_MAX]);
-/* The other way round; 0: it is no such path. */
-uint32_t bus_reservation_id(const char *path);

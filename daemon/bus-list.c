@@ -477,7 +477,27 @@ int bus_list_reservations(Bus *b, sd_bus_message *message, sd_bus_error *error)
         return bus_callers_add(l->callers, message, "lists of reservations");
 }
 
-int bus_list_get_used(Bus *b, sd_bus_message *message)
+/* Called before the vtable is looked at, for all calls to the path and below. With a callback there sd-bus
+ * takes every path below for an object, so those that are none are refused here. */
+static int lister_on_get(sd_bus_message *call, void *userdata, sd_bus_error *error)
 {
-        return bus_callers_add(b->lister_used->callers, message, "questions for Used");
+        const char *path = sd_bus_message_get_path(call), *interface, *property;
+        Bus *b = userdata;
+
+        if (strcmp(path, CDM_PATH_RESERVATION) == 0)
+                return 0;
+        Entry *e = manager_find(b->manager, bus_reservation_id(path));
+        if (!e || !e->known)
+                return sd_bus_error_setf(error, SD_BUS_ERROR_UNKNOWN_OBJECT, "Unknown object '%s'.", path);
+        if (!sd_bus_message_is_method_call(call, "org.freedesktop.DBus.Properties", "Get"))
+                return 0;
+        int r = sd_bus_message_read(call, "ss", &interface, &property);
+        if (r < 0 || strcmp(interface, CDM_INTERFACE_RESERVATION) != 0 || strcmp(property, "Used") != 0)
+                return 0;
+        return bus_callers_add(b->lister_used->callers, call, "questions for Used");
+}
+
+int bus_list_install(Bus *b)
+{
+        return sd_bus_add_fallback(b->bus, NULL, CDM_PATH_RESERVATION, lister_on_get, b);
 }

@@ -12,6 +12,8 @@
 #include "daemon/bus-options.h"
 #include "daemon/bus-internal.h"
 #include "daemon/manager-buffer.h"
+#include "daemon/manager-static.h"
+#include "daemon/record.h"
 #include "policy/cdm-names.h"
 #include "policy/warning.h"
 
@@ -159,7 +161,7 @@ static void do_reserve_static(Bus *b, uint32_t id, BusCall *call)
         if (r < 0)
                 bus_call_refuse_errno(call, r);
         else
-                manager_reserve_static(b->manager, message, unit, on_reserved, call);
+                statics_reserve(b->manager->statics, message, unit, on_reserved, call);
 }
 
 static int method_reserve_static(sd_bus_message *call, void *userdata, sd_bus_error *error)
@@ -317,8 +319,9 @@ static int append_warnings(sd_bus_message *reply, const char *type, Manager *m)
                         r = append_warning(reply, type, fact_to_string(f), m->facts[f]);
         if (r >= 0 && buffers)
                 r = append_warning(reply, type, WARNING_BUFFERS, buffers);
-        if (r >= 0 && m->left_pools)
-                r = append_warning(reply, type, WARNING_NODES_LEFT, m->left_pools);
+        const char *left = record_warning(m->record);
+        if (r >= 0 && left)
+                r = append_warning(reply, type, WARNING_NODES_LEFT, left);
         if (r >= 0)
                 r = append_drained(reply, type, &m->drained);
         return r < 0 ? r : sd_bus_message_close_container(reply);

@@ -390,7 +390,7 @@ static int list_start(Bus *b, sd_bus_message *message, usage_done_t done)
         UsageLook *look;
         BusCall *call;
 
-        int r = bus_call_new(b, message, &call);
+        int r = bus_call_new(b->calls, message, &call);
         if (r < 0)
                 return r;
         r = manager_look(b->manager, NULL, done, call, &look);

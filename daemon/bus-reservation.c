@@ -11,6 +11,7 @@
 #include "daemon/bus-internal.h"
 #include "daemon/log.h"
 #include "daemon/manager-buffer.h"
+#include "daemon/manager-migrate.h"
 #include "policy/cdm-names.h"
 #include "policy/lease.h"
 #include "policy/timespan.h"
@@ -20,18 +21,6 @@ static Entry *find_known(Manager *m, uint32_t id)
         Entry *e = manager_find(m, id);
 
         return e && e->known ? e : NULL;
-}
-
-/* The path's last part, as written by bus_reservation_path(). */
-uint32_t bus_reservation_id(const char *path)
-{
-        char again[BUS_PATH_MAX];
-        uint32_t id;
-
-        if (sscanf(path, CDM_PATH_RESERVATION "/%" SCNu32, &id) != 1 ||
-            strcmp(bus_reservation_path(id, again), path) != 0)
-                return 0;
-        return id;
 }
 
 static int object_find(sd_bus *bus, const char *path, const char *interface, void *userdata, void **ret,
@@ -130,7 +119,7 @@ static void do_migrate(Bus *b, uint32_t id, BusCall *call)
                                 "The reservation still waits; its nodes are not open yet.");
                 return;
         }
-        int r = manager_migrate(e, on_migrated, call);
+        int r = migrations_start(b->manager->migrations, e, on_migrated, call);
         if (r < 0)
                 bus_call_refuse_errno(call, r);
 }
@@ -402,7 +391,7 @@ GETTER(nodes)
         return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 
-/* on_get_used() answers instead: Used is read by a worker. */
+/* bus-list.c answers instead: Used is read by a worker. */
 GETTER(used)
 {
         return -EOPNOTSUPP;
@@ -478,32 +467,11 @@ int bus_reservation_append(Entry *e, sd_bus_message *m)
         return r;
 }
 
-/* Called before the vtable is looked at, for all calls to the path and below. With a callback there sd-bus
- * takes every path below for an object, so those that are none are refused here. */
-static int on_get_used(sd_bus_message *call, void *userdata, sd_bus_error *error)
-{
-        const char *path = sd_bus_message_get_path(call), *interface, *property;
-        Bus *b = userdata;
-
-        if (strcmp(path, CDM_PATH_RESERVATION) == 0)
-                return 0;
-        if (!find_known(b->manager, bus_reservation_id(path)))
-                return sd_bus_error_setf(error, SD_BUS_ERROR_UNKNOWN_OBJECT, "Unknown object '%s'.", path);
-        if (!sd_bus_message_is_method_call(call, "org.freedesktop.DBus.Properties", "Get"))
-                return 0;
-        int r = sd_bus_message_read(call, "ss", &interface, &property);
-        if (r < 0 || strcmp(interface, CDM_INTERFACE_RESERVATION) != 0 || strcmp(property, "Used") != 0)
-                return 0;
-        return bus_list_get_used(b, call);
-}
-
 int bus_reservation_install(Bus *b)
 {
         int r = sd_bus_add_fallback_vtable(b->bus, NULL, CDM_PATH_RESERVATION, CDM_INTERFACE_RESERVATION,
                                            bus_reservation_vtable, object_find, b);
 
-        if (r >= 0)
-                r = sd_bus_add_fallback(b->bus, NULL, CDM_PATH_RESERVATION, on_get_used, b);
         return r < 0 ? r : sd_bus_add_node_enumerator(b->bus, NULL, CDM_PATH_RESERVATION, enumerate, b);
 }
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/bus.h"
 #include "daemon/bus-internal.h"
 #include "daemon/log.h"
 #include "policy/cdm-names.h"
@@ -109,6 +109,8 @@ static int publish(Bus *b)
         if (r >= 0)
                 r = bus_reservation_install(b);
         if (r >= 0)
+                r = bus_list_install(b);
+        if (r >= 0)
                 r = bus_pool_install(b);
         if (r < 0)
                 log_error("Cannot put the objects of %s on the bus: %s.", CDM_BUS_NAME, strerror(-r));
@@ -123,7 +125,9 @@ int bus_new(sd_bus *bus, Manager *m, Bus **ret)
                 return -ENOMEM;
         b->bus = sd_bus_ref(bus);
         b->manager = m;
-        int r = bus_lister_new(m, &b->lister);
+        int r = bus_calls_new(b, m->peers, &b->calls);
+        if (r >= 0)
+                r = bus_lister_new(m, &b->lister);
         if (r >= 0)
                 r = bus_lister_new(m, &b->lister_used);
         if (r >= 0)
@@ -144,7 +148,7 @@ Bus *bus_free(Bus *b)
                 return NULL;
         notify_unsubscribe(b->manager->notify, bus_on_notice, b);
         bus_guarded_free(b);
-        bus_calls_free(b);
+        bus_calls_free(b->calls);
         bus_lister_free(b->lister);
         bus_lister_free(b->lister_used);
         bus_holders_free(b->holders);
@@ -163,20 +167,4 @@ int bus_request_name(sd_bus *bus)
                 log_error("The bus does not give out the name %s: %s. Is the bus policy of cdmd installed?",
                           CDM_BUS_NAME, strerror(-r));
         return r;
-}
-
-const char *bus_reservation_path(uint32_t id, char path[static BUS_PATH_MAX])
-{
-        snprintf(path, BUS_PATH_MAX, CDM_PATH_RESERVATION "/%u", id);
-        return path;
-}
-
-int bus_append_nodes(sd_bus_message *m, const NodeSet *nodes)
-{
-        int r = sd_bus_message_open_container(m, 'a', "u");
-
-        NODESET_FOREACH (node, nodes)
-                if (r >= 0)
-                        r = sd_bus_message_append(m, "u", (uint32_t)node);
-        return r < 0 ? r : sd_bus_message_close_container(m);
 }

@@ -18,9 +18,3 @@ int bus_new(sd_bus *bus, Manager *m, Bus **ret);
 Bus *bus_free(Bus *b);
 DEFINE_CLEANUP(Bus, bus_free);
 int bus_request_name(sd_bus *bus);
-
-/* What the objects look like; tests/bus-introspect prints it. */
-extern const sd_bus_vtable bus_manager_vtable[];
-extern const sd_bus_vtable bus_reservation_vtable[];
-extern const sd_bus_vtable bus_pool_vtable[];
-extern const sd_bus_vtable bus_node_vtable[];

@@ -10,7 +10,11 @@ libmachine_la_SOURCES = \
 	daemon/topology-device.c \
 	daemon/topology-device.h \
 	daemon/topology-facts.c \
+	daemon/topology-facts.h \
 	daemon/topology-gpu.c \
+	daemon/topology-gpu.h \
+	daemon/topology-node.c \
+	daemon/topology-node.h \
 	daemon/topology-read.c \
 	daemon/topology-zone.c \
 	daemon/topology-read.h
@@ -38,6 +42,8 @@ libdaemon_la_SOURCES = \
 	daemon/bus-options.h \
 	daemon/bus-pool.c \
 	daemon/bus-reservation.c \
+	daemon/bus-text.c \
+	daemon/bus-text.h \
 	daemon/bus.c \
 	daemon/bus.h \
 	daemon/bus-callers.c \
@@ -94,7 +100,9 @@ libdaemon_la_SOURCES = \
 	daemon/log.c \
 	daemon/log.h \
 	daemon/manager-buffer-internal.h \
+	daemon/manager-buffer-keep.c \
 	daemon/manager-buffer-set.c \
+	daemon/manager-buffer-set.h \
 	daemon/manager-buffer.c \
 	daemon/manager-buffer.h \
 	daemon/manager-change.c \
@@ -110,22 +118,23 @@ libdaemon_la_SOURCES = \
 	daemon/manager-hold.c \
 	daemon/manager-hold.h \
 	daemon/manager-holders-rows.c \
+	daemon/manager-holders-rows.h \
 	daemon/manager-holders.c \
 	daemon/manager-holders.h \
 	daemon/manager-lease.c \
 	daemon/manager-machine.c \
 	daemon/manager-migrate.c \
-	daemon/manager-neighbours.c \
+	daemon/manager-migrate.h \
 	daemon/manager-nodes.c \
-	daemon/manager-queue.c \
 	daemon/manager-overrun.c \
+	daemon/manager-overrun.h \
 	daemon/manager-owner.c \
-	daemon/manager-record.c \
 	daemon/manager-release.c \
 	daemon/manager-request.c \
 	daemon/manager-snapshot.c \
 	daemon/manager-start.c \
 	daemon/manager-static.c \
+	daemon/manager-static.h \
 	daemon/manager-unit.c \
 	daemon/manager-wait.c \
 	daemon/manager-watch.c \
@@ -137,6 +146,8 @@ libdaemon_la_SOURCES = \
 	daemon/names.h \
 	daemon/near.c \
 	daemon/near.h \
+	daemon/neighbours.c \
+	daemon/neighbours.h \
 	daemon/notify.c \
 	daemon/notify.h \
 	daemon/observe.c \
@@ -149,6 +160,10 @@ libdaemon_la_SOURCES = \
 	daemon/peers.h \
 	daemon/process.c \
 	daemon/process.h \
+	daemon/queue-server.c \
+	daemon/queue-server.h \
+	daemon/record.c \
+	daemon/record.h \
 	daemon/rule-names.c \
 	daemon/rule-names.h \
 	daemon/sender.c \
@@ -156,6 +171,7 @@ libdaemon_la_SOURCES = \
 	daemon/slice.c \
 	daemon/slice.h \
 	daemon/store-text.c \
+	daemon/store-text.h \
 	daemon/store.c \
 	daemon/store.h \
 	daemon/tenant-read.c \
@@ -163,7 +179,9 @@ libdaemon_la_SOURCES = \
 	daemon/turn.c \
 	daemon/turn.h \
 	daemon/unit-change.c \
-	daemon/unit-internal.h \
+	daemon/unit-call.c \
+	daemon/unit-call.h \
+	daemon/unit-jobs.h \
 	daemon/unit-jobs.c \
 	daemon/unit-owner.c \
 	daemon/unit-watch.c \

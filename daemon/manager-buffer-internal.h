@@ -3,7 +3,7 @@
 
 /* What the files manager-buffer*.c share. */
 
-#include "daemon/manager-buffer.h"
+#include "daemon/manager.h"
 #include "daemon/memory.h"
 
 /* In the order in which it is done. */

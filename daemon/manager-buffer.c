@@ -27,6 +27,7 @@
 
 #include "daemon/log.h"
 #include "daemon/manager-buffer-internal.h"
+#include "daemon/manager-buffer.h"
 #include "daemon/manager-hold.h"
 #include "policy/cdm-names.h"
 #include "policy/facts.h"
@@ -152,11 +153,6 @@ static int watch(Buffer *b)
 /* --- looking now and then ----------------------------------------------------------------------------- */
 
 static void set_timer(BufferSet *s);
-
-bool buffer_is_open(const Buffer *b)
-{
-        return b->last_close != NULL;
-}
 
 /* What was drained off a node that is taken away must not come back; nor can it where there is no memory. */
 static bool may_move_back(const Buffer *b)

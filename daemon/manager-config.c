@@ -19,6 +19,7 @@
 
 #include "daemon/log.h"
 #include "daemon/manager.h"
+#include "daemon/record.h"
 #include "daemon/topology-read.h"
 #include "policy/cdm-names.h"
 #include "policy/size.h"
@@ -173,7 +174,7 @@ int manager_adopt(Manager *m, Adoption *a)
         _cleanup_free_ char *unread = m->topology->unread ? strdup(m->topology->unread) : NULL;
         warn_lines(m, WARNING_NODES_UNREAD, unread);
         fence_use(m->fence, m->config, m->pools);
-        manager_record_keep(m, accepted);
+        record_keep(m->record, m->topology, m->pools, accepted);
         manager_look_at_machine(m);
         manager_shut_nodes(m);
         m->nodes_stale = m->nodes_stale || m->reading;

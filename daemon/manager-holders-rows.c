@@ -12,7 +12,7 @@
 #include "daemon/fence-scan.h"
 #include "daemon/manager-buffer.h"
 #include "daemon/manager-hold.h"
-#include "daemon/manager-holders.h"
+#include "daemon/manager-holders-rows.h"
 #include "policy/cdm-names.h"
 #include "policy/size.h"
 

@@ -3,16 +3,8 @@
 
 /* Who has pages on CDM nodes. */
 
+#include "daemon/manager-holders-rows.h"
 #include "daemon/manager.h"
-#include "daemon/observe.h"
-
-typedef struct HolderRow {
-        NumaBytes bytes;
-        const char *cgroup; /* of the observation */
-        char *unit;         /* NULL: none */
-        const char *kind;
-        char *name; /* NULL: none */
-} HolderRow;
 
 int holders_new(Manager *m, HolderSet **ret);
 /* A look that is under way is not told of any more. */
@@ -22,17 +14,3 @@ HolderSet *holders_free(HolderSet *s);
 typedef void (*holders_done_t)(int error, const HolderRow *rows, size_t n_rows, void *userdata);
 int holders_look(HolderSet *s, holders_done_t done, void *userdata);
 void holders_end(HolderSet *s);
-
-/* manager-holders-rows.c: the rows of one look. */
-typedef struct HolderRows HolderRows;
-
-/* Of an observation, with one unit a holder (NULL where not known) and one Unattributed a node. All three
- * have to outlive the rows. The observation's bytes get less by what cdmd itself keeps. */
-int holder_rows_new(Manager *m, Observation *o, char *const *units, const Unattributed *unattributed,
-                    HolderRows **ret);
-HolderRows *holder_rows_free(HolderRows *rows);
-DEFINE_CLEANUP(HolderRows, holder_rows_free);
-
-/* Makes the next rows: a slice of work for one turn of the event loop. 1: all are made. */
-int holder_rows_make(HolderRows *rows);
-const HolderRow *holder_rows(const HolderRows *rows, size_t *ret_n);

@@ -11,6 +11,7 @@
 
 #include "daemon/log.h"
 #include "daemon/manager.h"
+#include "daemon/record.h"
 #include "daemon/topology-read.h"
 #include "policy/cdm-names.h"
 
@@ -31,7 +32,7 @@ void manager_look_at_machine(Manager *m)
                 free(m->facts[f]);
                 m->facts[f] = text;
         }
-        manager_record_judge(m);
+        record_judge(m->record, m->topology, m->pools);
 }
 
 void manager_look_at_machine_again(Manager *m)

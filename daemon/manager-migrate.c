@@ -9,7 +9,7 @@
 #include <string.h>
 #include <utlist.h>
 
-#include "daemon/manager.h"
+#include "daemon/manager-migrate.h"
 #include "policy/cdm-names.h"
 #include "policy/size.h"
 
@@ -17,28 +17,48 @@
 #define WAITING_MAX 16
 
 /* On its own: the reservation may be forgotten while this runs, so only its id is kept. */
-struct Migration {
-        Manager *manager;
+typedef struct Migration {
+        MigrationSet *set;
         uint32_t id;
         migrate_done_t done;
         void *userdata;
         Turn *turn;
         Change *change;
-        Migration *prev, *next;
+        struct Migration *prev, *next;
+} Migration;
+
+struct MigrationSet {
+        Manager *manager;
+        Migration *migrations;
 };
 
 static void migration_free(Migration *g)
 {
-        DL_DELETE(g->manager->migrations, g);
+        DL_DELETE(g->set->migrations, g);
         change_free(g->change);
         turn_free(g->turn);
         free(g);
 }
 
-void manager_migrations_free(Manager *m)
+int migrations_new(Manager *m, MigrationSet **ret)
 {
-        while (m->migrations)
-                migration_free(m->migrations);
+        MigrationSet *s = calloc(1, sizeof(*s));
+
+        if (!s)
+                return -ENOMEM;
+        s->manager = m;
+        *ret = s;
+        return 0;
+}
+
+MigrationSet *migrations_free(MigrationSet *s)
+{
+        if (!s)
+                return NULL;
+        while (s->migrations)
+                migration_free(s->migrations);
+        free(s);
+        return NULL;
 }
 
 static void migration_refuse(Migration *g, const char *error, const char *text)
@@ -53,7 +73,7 @@ static void migration_on_changed(const ApplyResult *result, bool changed, void *
 {
         char nodes[NODESET_STR_MAX], policy[512], moved[SIZE_STR_MAX];
         Migration *g = userdata;
-        Entry *e = manager_find(g->manager, g->id);
+        Entry *e = manager_find(g->set->manager, g->id);
 
         if (result->error < 0 || !e) {
                 migration_refuse(g, e ? SD_BUS_ERROR_FAILED : CDM_ERROR_STALE,
@@ -64,7 +84,7 @@ static void migration_on_changed(const ApplyResult *result, bool changed, void *
         ev.has |= EVENT_HAS_MOVED | EVENT_HAS_FAILED;
         ev.moved_bytes = result->moved_bytes;
         ev.failed_bytes = result->failed_bytes;
-        event_emit(g->manager->notify, &ev, "%s of %s were moved to node %s.",
+        event_emit(g->set->manager->notify, &ev, "%s of %s were moved to node %s.",
                    size_format(result->moved_bytes, moved), ledger_tenant_key(e->r->target), ev.nodes);
         g->done(&(Answer){ 0 }, result->moved_bytes, result->failed_bytes, g->userdata);
         migration_free(g);
@@ -73,24 +93,24 @@ static void migration_on_changed(const ApplyResult *result, bool changed, void *
 static void migration_on_turn(Turn *t, void *userdata)
 {
         Migration *g = userdata;
-        Entry *e = manager_find(g->manager, g->id);
+        Entry *e = manager_find(g->set->manager, g->id);
         ChangeTerms terms = { .migrate = true };
 
         if (!e || (e->r->state != RESERVATION_ACTIVE && e->r->state != RESERVATION_DEGRADED)) {
                 migration_refuse(g, CDM_ERROR_STALE, "The reservation is not active any more.");
                 return;
         }
-        int r = change_start(g->manager, e->r, &terms, migration_on_changed, g, &g->change);
+        int r = change_start(g->set->manager, e->r, &terms, migration_on_changed, g, &g->change);
         if (r < 0)
                 migration_refuse(g, SD_BUS_ERROR_FAILED, strerror(-r));
 }
 
-static size_t count_waiting(const Entry *e)
+static size_t count_waiting(const MigrationSet *s, const Entry *e)
 {
         Migration *g;
         size_t n = 0;
 
-        DL_FOREACH (e->manager->migrations, g)
+        DL_FOREACH (s->migrations, g)
                 n += g->id == e->id;
         return n;
 }
@@ -104,11 +124,9 @@ static void refuse_busy(const Entry *e, migrate_done_t done, void *userdata)
         done(&(Answer){ CDM_ERROR_BUSY, text }, 0, 0, userdata);
 }
 
-int manager_migrate(Entry *e, migrate_done_t done, void *userdata)
+int migrations_start(MigrationSet *s, Entry *e, migrate_done_t done, void *userdata)
 {
-        Manager *m = e->manager;
-
-        if (count_waiting(e) >= WAITING_MAX) {
+        if (count_waiting(s, e) >= WAITING_MAX) {
                 refuse_busy(e, done, userdata);
                 return 0;
         }
@@ -116,9 +134,10 @@ int manager_migrate(Entry *e, migrate_done_t done, void *userdata)
 
         if (!g)
                 return -ENOMEM;
-        *g = (Migration){ .manager = m, .id = e->id, .done = done, .userdata = userdata };
-        DL_APPEND(m->migrations, g);
-        int r = turn_take(m->turns, ledger_tenant_key(e->r->target), migration_on_turn, g, &g->turn);
+        *g = (Migration){ .set = s, .id = e->id, .done = done, .userdata = userdata };
+        DL_APPEND(s->migrations, g);
+        int r = turn_take(s->manager->turns, ledger_tenant_key(e->r->target), migration_on_turn, g,
+                          &g->turn);
         if (r < 0)
                 migration_free(g);
         return r;

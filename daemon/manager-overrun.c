@@ -20,7 +20,7 @@
 #include "daemon/cgroup.h"
 #include "daemon/log.h"
 #include "daemon/manager-buffer.h"
-#include "daemon/manager.h"
+#include "daemon/manager-overrun.h"
 #include "policy/overrun.h"
 #include "policy/size.h"
 #include "policy/timespan.h"
@@ -102,24 +102,30 @@ static void seen_free(Overrun *o, Seen *s)
         free(s);
 }
 
-void manager_overrun_free(Manager *m)
+/* Nobody shares a node: what was seen is no news for later. */
+static void overruns_reset(Overrun *o)
 {
-        Overrun *o = m->overrun;
         Seen *s, *next;
 
+        HASH_ITER (hh, o->seen, s, next)
+                seen_free(o, s);
+        o->timer = sd_event_source_disable_unref(o->timer);
+        o->pause_usec = 0;
+}
+
+Overrun *overruns_free(Overrun *o)
+{
         if (!o)
-                return;
+                return NULL;
         if (o->job_data) {
                 o->job_data->overrun = NULL;
                 job_cancel(o->job);
         }
         while (o->pushes)
                 push_free(o->pushes);
-        HASH_ITER (hh, o->seen, s, next)
-                seen_free(o, s);
-        sd_event_source_disable_unref(o->timer);
+        overruns_reset(o);
         free(o);
-        m->overrun = NULL;
+        return NULL;
 }
 
 /* --- looking ------------------------------------------------------------------------------------------ */
@@ -440,7 +446,7 @@ static void on_looked(int result, void *userdata)
         o->pause_usec = pause > COST_FACTOR * j->took_usec ? pause : COST_FACTOR * j->took_usec;
         forget_unseen(o);
         job_free(j);
-        manager_overrun_arm(o->manager);
+        overruns_arm(o);
 }
 
 static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
@@ -461,7 +467,7 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
         }
         job_free(j);
 again:
-        manager_overrun_arm(o->manager);
+        overruns_arm(o);
         return 0;
 }
 
@@ -475,36 +481,33 @@ static bool is_needed(const Manager *m)
         return false;
 }
 
-static Overrun *overrun_new(Manager *m)
+int overruns_new(Manager *m, Overrun **ret)
 {
         Overrun *o = calloc(1, sizeof(*o));
 
         if (!o)
-                return NULL;
+                return -ENOMEM;
         o->manager = m;
         o->slack_bytes = (uint64_t)sysconf(_SC_NPROCESSORS_ONLN) * STAT_BATCH_PAGES * m->page_bytes;
-        return o;
+        *ret = o;
+        return 0;
 }
 
 /* A look that is under way arms the next one, or not. */
-void manager_overrun_arm(Manager *m)
+void overruns_arm(Overrun *o)
 {
-        Overrun *o = m->overrun;
-
-        if (!is_needed(m)) {
-                if (o && !o->job_data && !o->pushes)
-                        manager_overrun_free(m);
-                else if (o)
+        if (!is_needed(o->manager)) {
+                if (!o->job_data && !o->pushes)
+                        overruns_reset(o);
+                else
                         o->timer = sd_event_source_disable_unref(o->timer);
                 return;
         }
-        if (!o)
-                o = m->overrun = overrun_new(m);
-        if (!o || o->timer || o->job_data)
+        if (o->timer || o->job_data)
                 return;
         if (o->pause_usec == 0)
                 o->pause_usec = OVERRUN_PAUSE_MIN_USEC;
-        int r = sd_event_add_time_relative(m->event, &o->timer, CLOCK_MONOTONIC, o->pause_usec,
+        int r = sd_event_add_time_relative(o->manager->event, &o->timer, CLOCK_MONOTONIC, o->pause_usec,
                                            o->pause_usec / 4, on_timer, o);
         if (r < 0)
                 log_error("Shared nodes cannot be watched: %s. A tenant may use more than it reserved.",

@@ -18,6 +18,8 @@
 #include "daemon/log.h"
 #include "daemon/manager-buffer.h"
 #include "daemon/manager-hold.h"
+#include "daemon/manager-overrun.h"
+#include "daemon/manager-static.h"
 #include "daemon/manager.h"
 #include "policy/warning.h"
 
@@ -154,8 +156,8 @@ static void serve(Manager *m)
         if (!pool_set_needs_fence(m->pools))
                 log_notice("This machine has no CDM nodes: there is nothing to manage.");
         manager_requests_serve(m);
-        manager_statics_serve(m);
-        manager_queue_look(m);
+        statics_serve(m->statics);
+        notify_room(m->notify);
         holds_settle(m->holds);
         (void)manager_look(m, NULL, NULL, NULL, NULL); /* for those who only ask what there is */
         manager_reloads_serve(m);
@@ -179,7 +181,7 @@ static void names_settled(Manager *m)
                 m->names_wait = sd_event_source_disable_unref(m->names_wait);
                 serve(m);
         } else if (m->serving)
-                manager_queue_look(m);
+                notify_room(m->notify);
 }
 
 static void on_repaired(Manager *m)
@@ -210,7 +212,7 @@ static void fence_settled(Manager *m, bool worked)
         repair_all(m);
         if (!worked)
                 return;
-        manager_overrun_arm(m);
+        overruns_arm(m->overrun);
         manager_reloads_serve(m);
         manager_nodes_serve(m);
 }

@@ -22,11 +22,11 @@
 #include <string.h>
 #include <utlist.h>
 
-#include "daemon/manager.h"
+#include "daemon/manager-static.h"
 #include "policy/cdm-names.h"
 
-struct StaticCall {
-        Manager *manager;
+typedef struct StaticCall {
+        StaticSet *set;
         sd_bus_message *caller;
         static_done_t done;
         void *userdata;
@@ -42,12 +42,17 @@ struct StaticCall {
         bool again; /* what was there before had ended meanwhile: asked for once more */
         Grant *grant;
         Turn *turn;
-        StaticCall *prev, *next;
+        struct StaticCall *prev, *next;
+} StaticCall;
+
+struct StaticSet {
+        Manager *manager;
+        StaticCall *calls;
 };
 
 static void static_call_free(StaticCall *c)
 {
-        DL_DELETE(c->manager->statics, c);
+        DL_DELETE(c->set->calls, c);
         identity_lookup_free(c->lookup);
         identity_free(c->identity);
         turn_free(c->turn);
@@ -63,10 +68,25 @@ static void static_call_free(StaticCall *c)
         free(c);
 }
 
-void manager_statics_free(Manager *m)
+int statics_new(Manager *m, StaticSet **ret)
 {
-        while (m->statics)
-                static_call_free(m->statics);
+        StaticSet *s = calloc(1, sizeof(*s));
+
+        if (!s)
+                return -ENOMEM;
+        s->manager = m;
+        *ret = s;
+        return 0;
+}
+
+StaticSet *statics_free(StaticSet *s)
+{
+        if (!s)
+                return NULL;
+        while (s->calls)
+                static_call_free(s->calls);
+        free(s);
+        return NULL;
 }
 
 static void static_refuse(StaticCall *c, const char *error, const char *text)
@@ -113,7 +133,7 @@ static void static_on_turn(Turn *t, void *userdata)
         StaticCall *c = userdata;
 
         for (size_t i = 0; i < c->n_ids; i++) {
-                const Entry *e = manager_find(c->manager, c->ids[i]);
+                const Entry *e = manager_find(c->set->manager, c->ids[i]);
 
                 if (e && e->r->state != RESERVATION_DRAINING)
                         continue;
@@ -131,7 +151,7 @@ static void static_on_turn(Turn *t, void *userdata)
  */
 static void static_finish(StaticCall *c)
 {
-        Manager *m = c->manager;
+        Manager *m = c->set->manager;
 
         if (c->n_ids == 0) {
                 static_answer(c);
@@ -191,13 +211,13 @@ static int static_start_grant(StaticCall *c, const char *pool, uint64_t size_byt
                 return -ENOMEM;
         }
         /* The admin has said so in a rule. */
-        return grant_start(c->manager, i, &c->args, true, static_on_granted, c, &c->grant);
+        return grant_start(c->set->manager, i, &c->args, true, static_on_granted, c, &c->grant);
 }
 
 /* A reload may come between two of them: whatever is in force by then counts. */
 static void static_next_pool(StaticCall *c)
 {
-        Manager *m = c->manager;
+        Manager *m = c->set->manager;
         const Subject *s = c->identity->subject;
 
         while (c->next_pool < c->n_pools) {
@@ -227,7 +247,7 @@ static void static_next_pool(StaticCall *c)
 
 static int static_remember_pools(StaticCall *c)
 {
-        const PoolSet *pools = c->manager->pools;
+        const PoolSet *pools = c->set->manager->pools;
 
         c->pools = calloc(pools->n_pools + 1, sizeof(*c->pools));
         c->ids = calloc(pools->n_pools + 1, sizeof(*c->ids));
@@ -264,7 +284,7 @@ static void static_on_identity(IdentityVerdict verdict, const char *message, Ide
 /* Rules see the user that the unit runs as, not root, which asks for all units here. */
 static void static_begin(StaticCall *c)
 {
-        Manager *m = c->manager;
+        Manager *m = c->set->manager;
         IdentityQuery q = { .kind = TARGET_UNIT, .unit = c->unit, .pidfd = -EBADF, .as_unit = true };
 
         int r = identity_start(&m->identity_context, c->caller, &q, static_on_identity, c, &c->lookup);
@@ -272,11 +292,11 @@ static void static_begin(StaticCall *c)
                 static_refuse_errno(c, r);
 }
 
-void manager_statics_serve(Manager *m)
+void statics_serve(StaticSet *s)
 {
         StaticCall *c, *next;
 
-        DL_FOREACH_SAFE (m->statics, c, next) {
+        DL_FOREACH_SAFE (s->calls, c, next) {
                 if (!c->waiting)
                         continue;
                 c->waiting = false;
@@ -284,8 +304,8 @@ void manager_statics_serve(Manager *m)
         }
 }
 
-void manager_reserve_static(Manager *m, sd_bus_message *caller, const char *unit, static_done_t done,
-                            void *userdata)
+void statics_reserve(StaticSet *s, sd_bus_message *caller, const char *unit, static_done_t done,
+                     void *userdata)
 {
         StaticCall *c = calloc(1, sizeof(*c));
 
@@ -293,14 +313,14 @@ void manager_reserve_static(Manager *m, sd_bus_message *caller, const char *unit
                 done(&(Answer){ SD_BUS_ERROR_NO_MEMORY, strerror(ENOMEM) }, NULL, 0, userdata);
                 return;
         }
-        *c = (StaticCall){ .manager = m,
+        *c = (StaticCall){ .set = s,
                            .caller = sd_bus_message_ref(caller),
                            .done = done,
                            .userdata = userdata,
                            .unit = strdup(unit),
                            .args = { .target.pidfd = -EBADF },
-                           .waiting = !m->serving };
-        DL_APPEND(m->statics, c);
+                           .waiting = !s->manager->serving };
+        DL_APPEND(s->calls, c);
         if (!c->unit)
                 static_refuse_errno(c, -ENOMEM);
         else if (!c->waiting)

@@ -2,7 +2,7 @@
 
 /* Those who wait for room: how each came to wait, and what ends it.
  *
- *   request ── queued, on disk ── next, and there is room (manager-queue.c) ── the way of any grant
+ *   request ── queued, on disk ── next, and there is room (queue-server.c) ── the way of any grant
  *                  │
  *                  ├── OnFull=preempt: victims are revoked (manager-lease.c); when they have left it is next
  *                  └── its time is over, its client went away, its unit ended, it was released, policy

@@ -9,13 +9,11 @@
  *   manager-request.c   from a client's call to the permission
  *   manager-decide.c    judging a request
  *   manager-grant.c     from the permission to open nodes
- *   manager-neighbours.c  telling of a strength that changed
  *   manager-overrun.c   watching nodes that tenants share
  *   manager-machine.c   what the machine is set to
  *   manager-change.c    one change of a tenant's nodes
  *   manager-lease.c     leases that end, reservations that are displaced
  *   manager-wait.c      those who wait for room
- *   manager-queue.c     serving them
  *   manager-release.c   draining, residue, forgetting
  *   manager-migrate.c   moving pages up
  *   manager-unit.c      units that end and restart
@@ -57,6 +55,7 @@
 #include "daemon/tenant-read.h"
 #include "daemon/turn.h"
 #include "daemon/unit.h"
+#include "daemon/usage.h"
 #include "daemon/watch.h"
 #include "daemon/worker.h"
 #include "policy/conf-read.h"
@@ -65,7 +64,6 @@
 #include "policy/facts.h"
 #include "policy/fight.h"
 #include "policy/ledger.h"
-#include "policy/pool-record.h"
 #include "policy/pool.h"
 #include "policy/serve.h"
 
@@ -79,22 +77,20 @@ typedef struct Manager Manager;
 typedef struct Entry Entry;
 typedef struct Change Change;
 typedef struct Grant Grant;
+typedef struct QueueServer QueueServer;
 typedef struct Waiter Waiter;
 typedef struct RequestCall RequestCall;
 typedef struct HolderSet HolderSet;
 typedef struct UnitCheck UnitCheck;
-typedef struct Migration Migration;
+typedef struct MigrationSet MigrationSet;
 typedef struct BufferSet BufferSet;
-typedef struct Usage Usage;
-typedef struct UsageLook UsageLook;
-typedef struct UsageTarget UsageTarget;
 typedef struct Neighbours Neighbours;
 typedef struct HoldSet HoldSet;
 typedef struct Load Load;
 typedef struct Reload Reload;
-typedef struct RecordWrite RecordWrite;
+typedef struct Record Record;
 typedef struct UserCount UserCount;
-typedef struct StaticCall StaticCall;
+typedef struct StaticSet StaticSet;
 typedef struct Place Place;
 typedef struct TenantLook TenantLook;
 typedef struct LeafLook LeafLook;
@@ -160,12 +156,7 @@ struct Manager {
         uint64_t machine_read_usec;
         char *facts[_FACT_MAX]; /* sentences about the machine, as told last; NULL: nothing to tell */
 
-        /* what outlives the boot; manager-record.c */
-        Store *lasting; /* NULL: there is no such directory */
-        PoolRecord *record;
-        RecordWrite *record_write;
-        char *recorded;   /* what is on disk, or will be */
-        char *left_pools; /* a sentence about nodes that are in no pool any more, as told last; or NULL */
+        Record *record;
 
         bool serving;          /* recovery is over */
         RequestCall *requests; /* under way */
@@ -173,32 +164,26 @@ struct Manager {
         UserCount *users;
         Grant *grants;
         HolderSet *holders;
-        Migration *migrations;
-        StaticCall *statics;
+        MigrationSet *migrations;
+        StaticSet *statics;
         BufferSet *buffers;
         /* manager-start.c; called by the parts that manager-start.c uses itself */
         void (*fence_settled)(Manager *m, bool worked);
         void (*names_settled)(Manager *m);
         int (*release)(Entry *e); /* manager_release(), for what it uses itself */
-        Overrun *overrun;         /* NULL: nobody shares a node */
+        Overrun *overrun;
         HoldSet *holds;
         UnitCheck *checks, *checks_due; /* all; by unit, those that have not asked yet */
         UnitCall *unit_events;
 
         Usage *usage;
-        Neighbours *neighbours; /* NULL: nobody is to be told */
+        UsageBuffers usage_buffers;
+        Neighbours *neighbours;
         uint64_t page_bytes;
 
         /* those who wait */
         Queue *queue;
-        UsageLook *queue_look;
-        bool queue_walking; /* from the question to the end of the walk */
-        bool queue_changed; /* since then: another walk is needed */
-        ServeWalk queue_walk;
-        Slice *queue_slice; /* NULL: nobody has waited yet */
-        uint64_t queue_seen_usec;
-        sd_event_source *queue_again;
-        uint64_t queue_pause_usec;
+        QueueServer *queue_server;
         unsigned queue_pending; /* whose clients the start asks about */
         void (*queue_restored)(Manager *m);
 
@@ -251,16 +236,13 @@ typedef struct Answer {
         const char *text;
 } Answer;
 
+/* An answer to one who asked for a buffer; fd: of it, stays the callee's. */
+typedef void (*buffer_done_t)(const Answer *answer, int fd, void *userdata);
+
 void manager_warn(Manager *m, const char *name, const char *format, ...) _printf_(3, 4);
 /* That is no longer so. */
 void manager_unwarn(Manager *m, const char *text);
 void manager_clear_warnings(Manager *m);
-/* manager-record.c. forget: nodes that left their pools are no news any more. */
-int manager_record_load(Manager *m);
-void manager_record_keep(Manager *m, bool forget);
-void manager_record_judge(Manager *m);
-void manager_record_abandon(Manager *m);
-void manager_record_free(Manager *m);
 /* What the machine is set to now: read again, judged, and told to the journal where it is news. */
 void manager_look_at_machine(Manager *m);
 /* Unless that was a moment ago. */
@@ -281,10 +263,6 @@ void manager_forget(Entry *e);
 void manager_entries_free(Manager *m);
 int manager_store(Entry *e);
 void manager_set_state(Entry *e, ReservationState state);
-/* manager-neighbours.c. r came to its nodes, or has left them (it is not in the ledger): clients of those
- * whose strength that changed are told, soon. */
-void manager_tell_neighbours(Manager *m, const Reservation *r);
-void manager_neighbours_free(Manager *m);
 /* Fills in what the reservation says; kind, numbers and reason are the caller's. */
 Event manager_event(const Entry *e, EventKind kind, char nodes[static NODESET_STR_MAX],
                     char policy[static 512]);
@@ -388,9 +366,6 @@ void waiter_done(Waiter *w);
 Identity *waiter_take(Waiter *w);
 /* Those that are displaced for it. */
 void waiter_revoke_victims(Waiter *w, const Decision *d);
-
-/* manager-queue.c. Something changed that those who wait may have waited for: they are looked at soon. */
-void manager_queue_look(Manager *m);
 
 /* manager-release.c. Stored as draining when it returns 0; the rest is told by events. */
 int manager_release(Entry *e);
@@ -553,22 +528,3 @@ void manager_place_forget(Manager *m, const char *key);
 const char *manager_place_reason(Manager *m, const char *key);
 void manager_foreach_fight(Manager *m, void (*fn)(const Place *p, void *userdata), void *userdata);
 void manager_places_free(Manager *m);
-
-/* manager-migrate.c. done is called once, perhaps at once; not if a negative errno is returned. */
-typedef void (*migrate_done_t)(const Answer *answer, uint64_t moved_bytes, uint64_t failed_bytes,
-                               void *userdata);
-int manager_migrate(Entry *e, migrate_done_t done, void *userdata);
-void manager_migrations_free(Manager *m);
-
-/* manager-static.c. What Static= rules say for a unit that starts. caller: the call of the one that asks. done
- * is called once, perhaps at once, with the reservations that the unit has then. */
-typedef void (*static_done_t)(const Answer *answer, const uint32_t *ids, size_t n_ids, void *userdata);
-void manager_reserve_static(Manager *m, sd_bus_message *caller, const char *unit, static_done_t done,
-                            void *userdata);
-void manager_statics_serve(Manager *m);
-void manager_statics_free(Manager *m);
-
-/* manager-overrun.c. To be called when tenants come to nodes or leave them, or the mode changes: starts or
- * ends the watching of nodes that several share. */
-void manager_overrun_arm(Manager *m);
-void manager_overrun_free(Manager *m);

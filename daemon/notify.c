@@ -41,10 +41,11 @@ void notify_unsubscribe(Notify *n, notify_listener_t listener, void *userdata)
 {
         size_t kept = 0;
 
-        for (size_t i = 0; i < n->n_listeners; i++)
+        for (size_t i = 0; n && i < n->n_listeners; i++)
                 if (n->listeners[i].call != listener || n->listeners[i].userdata != userdata)
                         n->listeners[kept++] = n->listeners[i];
-        n->n_listeners = kept;
+        if (n)
+                n->n_listeners = kept;
 }
 
 void notify_tell(const Notify *n, const Notice *notice)

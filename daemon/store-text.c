@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "daemon/store.h"
+#include "daemon/store-text.h"
 #include "policy/nodeset.h"
 #include "policy/timespan.h"
 

@@ -14,13 +14,9 @@
 
 #include <stdint.h>
 
+#include "daemon/store-text.h"
 #include "policy/ledger.h"
 #include "policy/macro.h"
-
-typedef enum StorePhase { STORE_GRANTING, STORE_GRANTED, STORE_QUEUED, _STORE_PHASE_MAX } StorePhase;
-
-const char *store_phase_to_string(StorePhase v);
-int store_phase_from_string(const char *s, StorePhase *ret);
 
 typedef struct Store Store;
 
@@ -59,7 +55,3 @@ int store_read_drained(Store *s, NodeSet *ret);
  * changes. */
 int store_write_pools(const Store *s, const char *text);
 int store_read_pools(const Store *s, char **ret);
-
-/* The text of one file, and back. -EBADMSG: *ret_reason (static) says what is wrong. */
-int store_format(const Reservation *r, StorePhase phase, char **ret);
-int store_parse(const char *text, Reservation **ret, StorePhase *ret_phase, const char **ret_reason);

@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "daemon/attribute.h"
-#include "daemon/topology-read.h"
+#include "daemon/topology-facts.h"
 
 #define NODE_DIR   "sys/devices/system/node"
 #define NVIDIA_DIR "proc/driver/nvidia"

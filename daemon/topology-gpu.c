@@ -23,7 +23,8 @@
 #include <string.h>
 
 #include "daemon/attribute.h"
-#include "daemon/topology-device.h"
+#include "daemon/topology-gpu.h"
+#include "daemon/topology-node.h"
 
 #define GPU_DIR       "proc/driver/nvidia/gpus"
 #define GPU_NODES_MAX 8

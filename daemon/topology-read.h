@@ -4,6 +4,7 @@
 /* Fills in a Topology from sysfs and procfs below a root directory: cdmd, cdmctl --offline and the generator
  * all see the machine through this. */
 
+#include "daemon/topology-facts.h"
 #include "policy/topology.h"
 
 /* root: "" for the machine itself, else a directory that holds sys/ and proc/. Every single attribute may be
@@ -28,11 +29,3 @@ typedef struct NodeUsage {
         uint64_t cpu_list_bytes;
 } NodeUsage;
 int topology_read_usage(const char *root, int node, NodeUsage *ret);
-
-/* The facts of a Topology again, in place: kernel, switches, drivers, huge pages. -ENOMEM; what cannot be
- * read is unknown. */
-int topology_read_facts(const char *root, Topology *t);
-
-/* Bytes in the pools of huge pages of a node (nodeN/hugepages), and how many of them nobody uses; 0 without.
- */
-int topology_read_hugetlb(const char *root, int node, uint64_t *ret_bytes, uint64_t *ret_free_bytes);

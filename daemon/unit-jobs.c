@@ -10,7 +10,8 @@
 #include <uthash.h>
 
 #include "daemon/match.h"
-#include "daemon/unit-internal.h"
+#include "daemon/unit-call.h"
+#include "daemon/unit-jobs.h"
 
 struct UnitJob {
         UnitJobs *jobs; /* NULL: it has ended */

@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "daemon/cgroup.h"
-#include "daemon/unit-internal.h"
+#include "daemon/unit-call.h"
 
 /* One question about a unit is several calls, sent at once without waiting for each other: a Get for each
  * property that we need. The alternative is two GetAll, of the unit's and of its type's interface, which
@@ -58,47 +58,17 @@ UnitInfo *unit_info_free(UnitInfo *u)
         return NULL;
 }
 
+bool unit_error_is_passing(int error)
+{
+        return error == -ETIMEDOUT || error == -ENOBUFS || error == -ENOMEM || error == -EAGAIN ||
+               error == -EBUSY;
+}
+
 UnitCall *unit_call_free(UnitCall *c)
 {
         if (c)
                 c->free(c);
         return NULL;
-}
-
-int unit_reply_error(sd_bus_message *reply)
-{
-        static const struct {
-                const char *name;
-                int error;
-        } table[] = {
-                { "org.freedesktop.systemd1.NoSuchUnit", -ENOENT },
-                { "org.freedesktop.systemd1.NoUnitForPID", -ESRCH },
-                { "org.freedesktop.systemd1.NoSuchProcess", -ESRCH },
-                { "org.freedesktop.systemd1.UnitExists", -EEXIST },
-                { "org.freedesktop.systemd1.LoadFailed", -EIO },
-                { SD_BUS_ERROR_UNKNOWN_OBJECT, -ENOENT },
-                { SD_BUS_ERROR_UNKNOWN_PROPERTY, -ENOENT },
-                { SD_BUS_ERROR_UNKNOWN_INTERFACE, -ENOENT },
-                { SD_BUS_ERROR_NO_REPLY, -ETIMEDOUT },
-                { SD_BUS_ERROR_TIMEOUT, -ETIMEDOUT },
-        };
-
-        if (!reply)
-                return -ETIMEDOUT;
-        if (!sd_bus_message_is_method_error(reply, NULL))
-                return 0;
-        const sd_bus_error *e = sd_bus_message_get_error(reply);
-
-        for (size_t i = 0; i < ARRAY_SIZE(table); i++)
-                if (sd_bus_error_has_name(e, table[i].name))
-                        return table[i].error;
-        return -sd_bus_error_get_errno(e);
-}
-
-bool unit_error_is_passing(int error)
-{
-        return error == -ETIMEDOUT || error == -ENOBUFS || error == -ENOMEM || error == -EAGAIN ||
-               error == -EBUSY;
 }
 
 int unit_path(const char *name, char **ret)

@@ -104,3 +104,6 @@ int unit_subscribe(Gate *gate, unit_event_cb cb, void *userdata, UnitCall **ret)
 
 /* The ancestors-first path of a unit's object on the bus; owned by the caller. */
 int unit_path(const char *name, char **ret);
+
+/* Is it a unit by its name, and of a type that has a cgroup? */
+bool unit_has_cgroup(const char *name);

@@ -45,7 +45,7 @@ typedef struct Observation {
         char *root;
         NodeSet nodes, all_tenants;
         uint64_t began_usec;
-        uint32_t buffers_mark;
+        uint32_t mark;
         Sight sights[NODE_MAX];
         Reading *readings;
         UsageLook *looks;
@@ -259,6 +259,7 @@ static int collect_node(Usage *u, Observation *o, int node)
 static int observation_new(Usage *u, Observation **ret)
 {
         Observation *o = calloc(1, sizeof(*o));
+        const UsageBuffers *b = u->context.buffers;
         UsageLook *l;
         int r = 0;
 
@@ -271,7 +272,8 @@ static int observation_new(Usage *u, Observation **ret)
         }
         o->usage = u;
         o->began_usec = usage_now();
-        o->buffers_mark = buffers_mark(u->context.buffers);
+        if (b)
+                o->mark = b->mark(b->set);
         DL_FOREACH (u->waiting, l)
                 o->nodes = nodeset_union(&o->nodes, &l->nodes);
         NODESET_FOREACH (node, &o->nodes)
@@ -315,7 +317,10 @@ static void add_buffer(const char *tenant, int node, uint64_t bytes, bool huge, 
 
 static void take_over(Usage *u, Observation *o)
 {
-        buffers_foreach(u->context.buffers, o->buffers_mark, add_buffer, o);
+        const UsageBuffers *b = u->context.buffers;
+
+        if (b)
+                b->foreach(b->set, o->mark, add_buffer, o);
         for (Reading *r = o->readings; r; r = r->hh.next) {
                 NODESET_FOREACH (node, &r->nodes) {
                         uint64_t bytes = 0;

@@ -33,19 +33,27 @@
  * each time. What they allocate meanwhile counts as foreign; what they free, and others take meanwhile, could
  * hide for that second, but the fence lets no others in. */
 
-#include "daemon/manager-buffer.h"
 #include "daemon/worker.h"
 #include "policy/decide.h"
 
 typedef struct Usage Usage;
 typedef struct UsageLook UsageLook;
 
+/* Exact buffers, which are charged to cdmd's own cgroup: a mark of now; and what the buffers that were filled
+ * by then, and still are, hold of nodes. */
+typedef void (*usage_buffer_t)(const char *tenant, int node, uint64_t bytes, bool huge, void *userdata);
+typedef struct UsageBuffers {
+        uint32_t (*mark)(const void *set);
+        void (*foreach)(const void *set, uint32_t mark, usage_buffer_t fn, void *userdata);
+        const void *set;
+} UsageBuffers;
+
 typedef struct UsageContext {
         const char *root;
         sd_event *event;
         Worker *worker;
         Ledger *ledger;
-        const BufferSet *buffers; /* may be NULL */
+        const UsageBuffers *buffers; /* NULL: there are none */
 } UsageContext;
 
 int usage_new(const UsageContext *context, Usage **ret);

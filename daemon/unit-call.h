@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What unit.c, unit-change.c and unit-watch.c share. */
+/* One call of a method of PID 1, through the gate: what unit*.c share. */
 
 #include <stdbool.h>
 #include <systemd/sd-bus.h>
 
 #include "daemon/gate.h"
-#include "daemon/unit.h"
 
 #define SYSTEMD_NAME              "org.freedesktop.systemd1"
 #define SYSTEMD_PATH              "/org/freedesktop/systemd1"
@@ -20,6 +19,8 @@
         "type='signal',sender='" SYSTEMD_NAME "',path='" SYSTEMD_PATH                                       \
         "',interface='" SYSTEMD_INTERFACE_MANAGER "',member='" member "'"
 
+typedef struct UnitCall UnitCall;
+
 /* The part that every kind of call begins with. */
 struct UnitCall {
         GatePass *pass;
@@ -30,15 +31,5 @@ struct UnitCall {
 int unit_send(UnitCall *c, const char *path, const char *interface, const char *member, gate_reply_t reply,
               void *userdata, const char *types, ...);
 
-/* unit-jobs.c. Waits for the end of the unit's next job, which is asked for afterwards. The UnitJob may be
- * freed from within the callback. -EBUSY: somebody waits for that unit already. */
-typedef struct UnitJob UnitJob;
-typedef void (*unit_job_cb)(const char *result, void *userdata);
-int unit_job_wait(UnitJobs *jobs, const char *unit, unit_job_cb cb, void *userdata, UnitJob **ret);
-UnitJob *unit_job_free(UnitJob *j);
-
 /* 0, or the negative errno of an answer. NULL: there was none. */
 int unit_reply_error(sd_bus_message *reply);
-
-/* Is it a unit by its name, and of a type that has a cgroup? */
-bool unit_has_cgroup(const char *name);

@@ -7,13 +7,14 @@
  * The other may have very many reservations there. They are remembered, and their clients told from the event
  * loop, SLICE in a turn. */
 
+#include "daemon/neighbours.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <utlist.h>
 
 #include "daemon/log.h"
-#include "daemon/manager.h"
 
 #define SLICE 32
 
@@ -24,8 +25,11 @@ typedef struct Told {
 } Told;
 
 struct Neighbours {
+        sd_event *event;
+        const Ledger *ledger;
+        const Notify *notify;
         Told *list;
-        sd_event_source *source;
+        sd_event_source *source; /* NULL: nobody is to be told */
 };
 
 static void told_free(Neighbours *n, Told *t)
@@ -35,37 +39,44 @@ static void told_free(Neighbours *n, Told *t)
         free(t);
 }
 
-void manager_neighbours_free(Manager *m)
+Neighbours *neighbours_free(Neighbours *n)
 {
-        Neighbours *n = m->neighbours;
-
         if (!n)
-                return;
+                return NULL;
         while (n->list)
                 told_free(n, n->list);
         sd_event_source_disable_unref(n->source);
         free(n);
-        m->neighbours = NULL;
+        return NULL;
+}
+
+int neighbours_new(sd_event *event, const Ledger *ledger, const Notify *notify, Neighbours **ret)
+{
+        Neighbours *n = calloc(1, sizeof(*n));
+
+        if (!n)
+                return -ENOMEM;
+        *n = (Neighbours){ .event = event, .ledger = ledger, .notify = notify };
+        *ret = n;
+        return 0;
 }
 
 static int neighbours_on_turn(sd_event_source *source, void *userdata)
 {
-        Manager *m = userdata;
-        Neighbours *n = m->neighbours;
+        Neighbours *n = userdata;
 
         for (unsigned i = 0; i < SLICE && n->list; i++) {
                 Told *t = n->list;
-                Entry *e = t->next < t->n ? manager_find(m, t->ids[t->next]) : NULL;
 
-                if (e && e->known)
-                        notify_reservation_changed(m->notify, e->id, RESERVATION_CHANGED_STRENGTH);
+                if (t->next < t->n)
+                        notify_reservation_changed(n->notify, t->ids[t->next], RESERVATION_CHANGED_STRENGTH);
                 if (++t->next >= t->n)
                         told_free(n, t);
         }
         if (n->list)
                 (void)sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
         else
-                manager_neighbours_free(m);
+                n->source = sd_event_source_disable_unref(n->source);
         return 0;
 }
 
@@ -86,25 +97,20 @@ static int remember(Reservation *r, void *userdata)
         return 0;
 }
 
-static int neighbours_arm(Manager *m)
+static int neighbours_arm(Neighbours *n)
 {
-        if (m->neighbours)
-                return 0;
-        m->neighbours = calloc(1, sizeof(*m->neighbours));
-        if (!m->neighbours)
-                return -ENOMEM;
-        return sd_event_add_defer(m->event, &m->neighbours->source, neighbours_on_turn, m);
+        return n->source ? 0 : sd_event_add_defer(n->event, &n->source, neighbours_on_turn, n);
 }
 
-static void tell_tenant(Manager *m, const char *tenant)
+static void tell_tenant(Neighbours *n, const char *tenant)
 {
         Told *t = calloc(1, sizeof(*t));
-        int r = t ? neighbours_arm(m) : -ENOMEM;
+        int r = t ? neighbours_arm(n) : -ENOMEM;
 
         if (r >= 0)
-                r = ledger_foreach_of_tenant(m->ledger, tenant, remember, t);
+                r = ledger_foreach_of_tenant(n->ledger, tenant, remember, t);
         if (r >= 0) {
-                DL_APPEND2(m->neighbours->list, t, prev_list, next_list);
+                DL_APPEND2(n->list, t, prev_list, next_list);
                 return;
         }
         log_error("Clients of %s are not told that its strength changed: out of memory.", tenant);
@@ -128,10 +134,10 @@ static int find_other(const char *tenant, uint64_t bytes, void *userdata)
         return 1;
 }
 
-void manager_tell_neighbours(Manager *m, const Reservation *r)
+void neighbours_tell(Neighbours *n, const Reservation *r)
 {
         const char *tenant = ledger_tenant_key(r->target);
-        bool is_in_ledger = ledger_find(m->ledger, r->id) == r;
+        bool is_in_ledger = ledger_find(n->ledger, r->id) == r;
         size_t n_before = is_in_ledger ? 1 : 0;
         const char *told = NULL;
 
@@ -140,13 +146,12 @@ void manager_tell_neighbours(Manager *m, const Reservation *r)
                 Other o = { .not_this = tenant };
 
                 /* The tenant has come with this reservation, or gone with it, and there is one other. */
-                if (ledger_tenant_shares(m->ledger, tenant, node) != n_before ||
-                    ledger_node_tenants(m->ledger, node) != 1 + n_before)
+                if (ledger_tenant_shares(n->ledger, tenant, node) != n_before ||
+                    ledger_node_tenants(n->ledger, node) != 1 + n_before)
                         continue;
-                ledger_foreach_tenant_of_node(m->ledger, node, find_other, &o);
+                ledger_foreach_tenant_of_node(n->ledger, node, find_other, &o);
                 if (o.tenant && (!told || strcmp(told, o.tenant) != 0))
-                        tell_tenant(m, o.tenant);
+                        tell_tenant(n, o.tenant);
                 told = o.tenant ? o.tenant : told;
         }
-        manager_overrun_arm(m);
 }
