@@ -11,6 +11,9 @@ libmachine_la_SOURCES = \
 	daemon/topology-device.h \
 	daemon/topology-facts.c \
 	daemon/topology-gpu.c \
+	daemon/topology-gpu.h \
+	daemon/topology-node.c \
+	daemon/topology-node.h \
 	daemon/topology-read.c \
 	daemon/topology-zone.c \
 	daemon/topology-read.h
@@ -141,8 +144,10 @@ libdaemon_la_SOURCES = \
 	daemon/turn.c \
 	daemon/turn.h \
 	daemon/unit-change.c \
-	daemon/unit-internal.h \
+	daemon/unit-call.c \
+	daemon/unit-call.h \
 	daemon/unit-jobs.c \
+	daemon/unit-jobs.h \
 	daemon/unit-watch.c \
 	daemon/unit.c \
 	daemon/unit.h \

@@ -9,6 +9,8 @@
 #include <unistd.h>
 
 #include "daemon/attribute.h"
+#include "daemon/topology-gpu.h"
+#include "daemon/topology-node.h"
 
 /* Three sources:
  *
@@ -21,30 +23,10 @@
  *            decoder, which is below its endpoint, whose `uport` links to the memdev
  *            (Documentation/ABI/testing/sysfs-bus-cxl). */
 
-#define CXL_DIR           "sys/bus/cxl/devices"
-#define DAX_DIR           "sys/bus/dax/devices"
-#define KMEM_DIR          "sys/bus/dax/drivers/kmem"
-#define PCI_DIR           "sys/bus/pci/devices"
-#define MEM_DIR           "sys/devices/system/memory"
-
-#define DEVICE_NAME_CHARS "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.:-_"
-#define DEVICE_NAME_MAX   64
-
-/* A name of the kernel's that goes to terminals and JSON: nothing but what device names are made of. */
-static bool device_name_is_valid(const char *name)
-{
-        size_t n = strlen(name);
-
-        return n > 0 && n < DEVICE_NAME_MAX && strspn(name, DEVICE_NAME_CHARS) == n;
-}
-
-int topology_set_device(Node *n, const char *name)
-{
-        if (n->device || !device_name_is_valid(name))
-                return 0;
-        n->device = strdup(name);
-        return n->device ? 0 : -ENOMEM;
-}
+#define CXL_DIR              "sys/bus/cxl/devices"
+#define DAX_DIR              "sys/bus/dax/devices"
+#define KTOPOLOGY_MEMORY_DIR "sys/bus/dax/drivers/kmem"
+#define PCI_DIR              "sys/bus/pci/devices"
 
 static Node *find_node(Topology *t, uint64_t node)
 {
@@ -83,7 +65,7 @@ static int decoder_memdev(int root_fd, const char *decoder, char ret[static DEVI
         _cleanup_free_ char *link = NULL, *memdev = NULL;
         char endpoint[DEVICE_NAME_MAX];
 
-        if (!device_name_is_valid(decoder) ||
+        if (!topology_device_name_is_valid(decoder) ||
             attribute_read_link(root_fd, &link, CXL_DIR "/%s", decoder) < 0 ||
             !path_component(link, "endpoint", endpoint) ||
             attribute_read_link(root_fd, &memdev, CXL_DIR "/%s/uport", endpoint) < 0 ||
@@ -115,7 +97,7 @@ static int read_dax(int root_fd, const char *name, void *userdata)
         uint64_t node;
         Node *n;
 
-        if (strncmp(name, "dax", 3) != 0 || !device_name_is_valid(name) ||
+        if (strncmp(name, "dax", 3) != 0 || !topology_device_name_is_valid(name) ||
             attribute_read(root_fd, &text, DAX_DIR "/%s/target_node", name) < 0 ||
             attribute_number(text, &node) < 0)
                 return 0;
@@ -145,70 +127,29 @@ static int name_block_node(int root_fd _unused_, const char *name, void *userdat
         return n ? topology_set_device(n, b->device) : 0;
 }
 
-static int read_hex(int root_fd, const char *path, uint64_t *ret)
-{
-        _cleanup_free_ char *text = NULL;
-        char *end;
-        int r;
-
-        r = attribute_read(root_fd, &text, "%s", path);
-        if (r < 0)
-                return r;
-        errno = 0;
-        *ret = strtoull(text, &end, 16);
-        return errno || end == text || end[strspn(end, " \t\r\n")] != '\0' ? -EINVAL : 0;
-}
-
 static int read_region(int root_fd, const char *name, void *userdata)
 {
         _cleanup_free_ char *path = NULL, *block = NULL;
         char device[DEVICE_NAME_MAX];
         uint64_t address, block_bytes;
 
-        if (strncmp(name, "region", 6) != 0 || !device_name_is_valid(name))
+        if (strncmp(name, "region", 6) != 0 || !topology_device_name_is_valid(name))
                 return 0;
         if (asprintf(&path, CXL_DIR "/%s/resource", name) < 0) {
                 path = NULL;
                 return -ENOMEM;
         }
-        if (read_hex(root_fd, path, &address) < 0 ||
-            read_hex(root_fd, MEM_DIR "/block_size_bytes", &block_bytes) < 0 || block_bytes == 0)
+        if (topology_read_hex(root_fd, path, &address) < 0 ||
+            topology_read_hex(root_fd, TOPOLOGY_MEMORY_DIR "/block_size_bytes", &block_bytes) < 0 ||
+            block_bytes == 0)
                 return 0;
         region_device(root_fd, name, device);
-        if (asprintf(&block, MEM_DIR "/memory%" PRIu64, address / block_bytes) < 0) {
+        if (asprintf(&block, TOPOLOGY_MEMORY_DIR "/memory%" PRIu64, address / block_bytes) < 0) {
                 block = NULL;
                 return -ENOMEM;
         }
         return attribute_foreach(root_fd, block, name_block_node,
                                  &(BlockNodes){ .topology = userdata, .device = device });
-}
-
-static int find_lowest_block(int root_fd _unused_, const char *name, void *userdata)
-{
-        uint64_t *lowest = userdata, block;
-        int n = 0;
-
-        if (sscanf(name, "memory%" SCNu64 "%n", &block, &n) == 1 && n > 0 && name[n] == '\0' &&
-            block < *lowest)
-                *lowest = block;
-        return 0;
-}
-
-int topology_node_address(int root_fd, int node, uint64_t *ret)
-{
-        uint64_t lowest = UINT64_MAX, block_bytes;
-        char folder[64];
-
-        snprintf(folder, sizeof(folder), "sys/devices/system/node/node%d", node);
-        int r = attribute_foreach(root_fd, folder, find_lowest_block, &lowest);
-        if (r >= 0)
-                r = read_hex(root_fd, MEM_DIR "/block_size_bytes", &block_bytes);
-        if (r < 0)
-                return r;
-        if (block_bytes == 0 || lowest > UINT64_MAX / block_bytes)
-                return -ENODATA;
-        *ret = lowest * block_bytes;
-        return 0;
 }
 
 int topology_read_devices(int root_fd, Topology *t)
@@ -217,7 +158,7 @@ int topology_read_devices(int root_fd, Topology *t)
 
         r = topology_read_gpus(root_fd, t);
         if (r >= 0)
-                r = attribute_foreach(root_fd, KMEM_DIR, read_dax, t);
+                r = attribute_foreach(root_fd, KTOPOLOGY_MEMORY_DIR, read_dax, t);
         if (r >= 0)
                 r = attribute_foreach(root_fd, CXL_DIR, read_region, t);
         return r;

@@ -17,10 +17,3 @@ int topology_read_near(const char *root, const Topology *t, const char *pci, Nod
 
 /* `removable` and `kernel_zone`, when devices are known. -ENOMEM is the only failure. */
 int topology_read_zones(int root_fd, Topology *t);
-
-/* Between topology-*.c: gives a node its device, unless it has one or the name is no device's (-ENOMEM); the
- * nodes of NVIDIA's GPUs (-ENOMEM); where a node's memory begins, by its blocks (negative errno: unknown).
- */
-int topology_set_device(Node *n, const char *name);
-int topology_read_gpus(int root_fd, Topology *t);
-int topology_node_address(int root_fd, int node, uint64_t *ret);

@@ -16,6 +16,8 @@
  * So a node is a GPU's if the driver says so, or its memory is where that GPU's is, or else by its place
  * among the generic initiators, where that fits what the driver says. */
 
+#include "daemon/topology-gpu.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -23,7 +25,7 @@
 #include <string.h>
 
 #include "daemon/attribute.h"
-#include "daemon/topology-device.h"
+#include "daemon/topology-node.h"
 
 #define GPU_DIR       "proc/driver/nvidia/gpus"
 #define GPU_NODES_MAX 8

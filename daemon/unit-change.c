@@ -2,13 +2,13 @@
 #include "daemon/unit.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "daemon/cgroup.h"
-#include "daemon/unit-internal.h"
+#include "daemon/unit-call.h"
+#include "daemon/unit-jobs.h"
 
 /* What we ask systemd to do. As in unit.c, the Order is the caller's UnitCall; freeing it takes nothing
  * back: what systemd was asked for, it does. The message is made when the gate admits the Order. */
@@ -34,26 +34,6 @@ struct Order {
         bool started, removed; /* the call was answered, its job has ended */
         char *job_result;
 };
-
-int unit_send(UnitCall *c, const char *path, const char *interface, const char *member, gate_reply_t reply,
-              void *userdata, const char *types, ...)
-{
-        sd_bus_message *m = NULL;
-        va_list ap;
-        int r;
-
-        r = sd_bus_message_new_method_call(gate_pass_bus(c->pass), &m, SYSTEMD_NAME, path, interface,
-                                           member);
-        if (r < 0)
-                return r;
-        va_start(ap, types);
-        r = sd_bus_message_appendv(m, types, ap);
-        va_end(ap);
-        if (r >= 0)
-                r = gate_send(c->pass, m, reply, userdata);
-        sd_bus_message_unref(m);
-        return r < 0 ? r : 0;
-}
 
 static void order_free(UnitCall *c)
 {

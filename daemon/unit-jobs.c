@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "daemon/unit-jobs.h"
 
 /* Jobs of PID 1 that cdmd waits for, by the name of their unit. The match has no arg2: sd-bus matches no
  * argument that comes after one that is not a string, and the first is the job's number. So the ends of all
@@ -10,7 +11,7 @@
 #include <uthash.h>
 
 #include "daemon/bus-match.h"
-#include "daemon/unit-internal.h"
+#include "daemon/unit-call.h"
 
 struct UnitJob {
         UnitJobs *jobs; /* NULL: it has ended */

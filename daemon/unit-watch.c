@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "daemon/bus-match.h"
-#include "daemon/unit-internal.h"
+#include "daemon/unit-call.h"
 
 /* Three matches, narrow enough that the bus sends us only what we use: ActiveState comes with
  * PropertiesChanged of the Unit interface (a second one of the type's own interface is not for us), units

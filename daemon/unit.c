@@ -4,10 +4,8 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "daemon/cgroup.h"
-#include "daemon/unit-internal.h"
+#include "daemon/unit-call.h"
 
 /* One question about a unit is several calls, sent at once without waiting for each other: a Get for each
  * property that we need. The alternative is two GetAll, of the unit's and of its type's interface, which
@@ -58,76 +56,10 @@ UnitInfo *unit_info_free(UnitInfo *u)
         return NULL;
 }
 
-UnitCall *unit_call_free(UnitCall *c)
-{
-        if (c)
-                c->free(c);
-        return NULL;
-}
-
-int unit_reply_error(sd_bus_message *reply)
-{
-        static const struct {
-                const char *name;
-                int error;
-        } table[] = {
-                { "org.freedesktop.systemd1.NoSuchUnit", -ENOENT },
-                { "org.freedesktop.systemd1.NoUnitForPID", -ESRCH },
-                { "org.freedesktop.systemd1.NoSuchProcess", -ESRCH },
-                { "org.freedesktop.systemd1.UnitExists", -EEXIST },
-                { "org.freedesktop.systemd1.LoadFailed", -EIO },
-                { SD_BUS_ERROR_UNKNOWN_OBJECT, -ENOENT },
-                { SD_BUS_ERROR_UNKNOWN_PROPERTY, -ENOENT },
-                { SD_BUS_ERROR_UNKNOWN_INTERFACE, -ENOENT },
-                { SD_BUS_ERROR_NO_REPLY, -ETIMEDOUT },
-                { SD_BUS_ERROR_TIMEOUT, -ETIMEDOUT },
-        };
-
-        if (!reply)
-                return -ETIMEDOUT;
-        if (!sd_bus_message_is_method_error(reply, NULL))
-                return 0;
-        const sd_bus_error *e = sd_bus_message_get_error(reply);
-
-        for (size_t i = 0; i < ARRAY_SIZE(table); i++)
-                if (sd_bus_error_has_name(e, table[i].name))
-                        return table[i].error;
-        return -sd_bus_error_get_errno(e);
-}
-
 bool unit_error_is_passing(int error)
 {
         return error == -ETIMEDOUT || error == -ENOBUFS || error == -ENOMEM || error == -EAGAIN ||
                error == -EBUSY;
-}
-
-int unit_path(const char *name, char **ret)
-{
-        return sd_bus_path_encode(SYSTEMD_UNIT_PATH, name, ret);
-}
-
-/* The interface with the cgroup properties; NULL for units without a cgroup (targets, timers, devices). */
-static const char *cgroup_interface(const char *name)
-{
-        static const char *const table[][2] = {
-                { ".service", "org.freedesktop.systemd1.Service" },
-                { ".scope", "org.freedesktop.systemd1.Scope" },
-                { ".slice", "org.freedesktop.systemd1.Slice" },
-                { ".socket", "org.freedesktop.systemd1.Socket" },
-                { ".mount", "org.freedesktop.systemd1.Mount" },
-                { ".swap", "org.freedesktop.systemd1.Swap" },
-        };
-        const char *dot = strrchr(name, '.');
-
-        for (size_t i = 0; dot && i < ARRAY_SIZE(table); i++)
-                if (strcmp(dot, table[i][0]) == 0)
-                        return table[i][1];
-        return NULL;
-}
-
-bool unit_has_cgroup(const char *name)
-{
-        return cgroup_interface(name);
 }
 
 static int set_string(char **field, sd_bus_message *m)
@@ -300,7 +232,7 @@ static void on_property(sd_bus_message *reply, void *userdata)
 /* Sends all of them. */
 static int ask_properties(Query *q, const char *path, const char *name)
 {
-        const char *interface = cgroup_interface(name);
+        const char *interface = unit_cgroup_interface(name);
 
         q->info = calloc(1, sizeof(*q->info));
         q->asks = calloc(ARRAY_SIZE(properties), sizeof(*q->asks));

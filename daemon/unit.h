@@ -13,17 +13,10 @@
 #include <systemd/sd-bus.h>
 
 #include "daemon/gate.h"
+#include "daemon/unit-call.h"
+#include "daemon/unit-jobs.h"
 #include "policy/macro.h"
 #include "policy/nodeset.h"
-
-/* A kernel with many threads to walk, or a reload of thousands of units, keeps PID 1 away for longer than
- * sd-bus's 25 s. */
-#define UNIT_TIMEOUT_USEC (UINT64_C(90) * 1000 * 1000)
-
-typedef struct UnitCall UnitCall;
-
-UnitCall *unit_call_free(UnitCall *c);
-DEFINE_CLEANUP(UnitCall, unit_call_free);
 
 typedef struct UnitInfo {
         char *name;
@@ -65,12 +58,6 @@ int unit_set_mems(Gate *gate, const char *name, const NodeSet *nodes, unit_done_
  */
 int unit_reset_startup_mems(Gate *gate, const char *name, unit_done_cb cb, void *userdata, UnitCall **ret);
 
-/* One match for the ends of all jobs, however many scopes start at once. */
-typedef struct UnitJobs UnitJobs;
-int unit_jobs_new(sd_bus *bus, UnitJobs **ret);
-/* No scope may be starting any more. */
-UnitJobs *unit_jobs_free(UnitJobs *j);
-
 /* Moves pid into a new scope in slice; done when its job is. memory_max_bytes 0: no limit. -EBUSY: a scope
  * of that name is starting already. */
 int unit_start_scope(Gate *gate, UnitJobs *jobs, const char *name, const char *slice,
@@ -93,6 +80,3 @@ int unit_poke_slice(Gate *gate, const char *slice, unit_done_cb cb, void *userda
  * "reloaded". One subscription serves all units. */
 typedef void (*unit_event_cb)(const char *unit, const char *state, void *userdata);
 int unit_subscribe(Gate *gate, unit_event_cb cb, void *userdata, UnitCall **ret);
-
-/* The ancestors-first path of a unit's object on the bus; owned by the caller. */
-int unit_path(const char *name, char **ret);

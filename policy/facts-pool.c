@@ -5,10 +5,26 @@
  * nobody's wish, so that they may be empty. */
 
 #include <errno.h>
+#include <stdarg.h>
 #include <stdio.h>
 
-#include "policy/facts-internal.h"
+#include "policy/facts-pool.h"
 #include "policy/size.h"
+
+int fact_sentence(char **ret, const char *format, ...)
+{
+        char *text;
+        va_list ap;
+        int r;
+
+        va_start(ap, format);
+        r = vasprintf(&text, format, ap);
+        va_end(ap);
+        if (r < 0)
+                return -ENOMEM;
+        *ret = text;
+        return 1;
+}
 
 static uint64_t fact_bytes(const Topology *t, const NodeSet *nodes)
 {

@@ -2,11 +2,10 @@
 #include "policy/facts.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "policy/facts-internal.h"
+#include "policy/facts-pool.h"
 #include "policy/size.h"
 
 static const char *const fact_names[_FACT_MAX] = {
@@ -33,21 +32,6 @@ const char *fact_to_string(Fact f)
 bool fact_is_of_pools(Fact f)
 {
         return f >= FACT_POOL_EMPTY && f < _FACT_MAX;
-}
-
-int fact_sentence(char **ret, const char *format, ...)
-{
-        char *text;
-        va_list ap;
-        int r;
-
-        va_start(ap, format);
-        r = vasprintf(&text, format, ap);
-        va_end(ap);
-        if (r < 0)
-                return -ENOMEM;
-        *ret = text;
-        return 1;
 }
 
 static bool kernel_is_before(const Topology *t, unsigned major, unsigned minor)

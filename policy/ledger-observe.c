@@ -6,7 +6,7 @@
 
 #include <utlist.h>
 
-#include "policy/ledger-internal.h"
+#include "policy/ledger-data.h"
 
 void ledger_observe(Ledger *l, const char *tenant, int node, uint64_t used_bytes)
 {

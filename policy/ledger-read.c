@@ -2,7 +2,8 @@
 
 /* The questions that a ledger answers; none of them changes what it says. */
 
-#include "policy/ledger-internal.h"
+#include "policy/ledger-data.h"
+#include "policy/ledger.h"
 
 Reservation *ledger_find(const Ledger *l, uint32_t id)
 {
@@ -43,13 +44,6 @@ size_t ledger_node_tenants(const Ledger *l, int node)
 bool ledger_node_is_exclusive(const Ledger *l, int node)
 {
         return node >= 0 && node < NODE_MAX && l->nodes[node].n_exclusive > 0;
-}
-
-Holding *ledger_holding(const Ledger *l, const char *tenant, int node)
-{
-        const Tenant *t = ledger_tenant_find(l, tenant);
-
-        return t ? holding_find(t, node) : NULL;
 }
 
 uint64_t ledger_tenant_bytes(const Ledger *l, const char *tenant, int node)

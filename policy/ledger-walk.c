@@ -12,7 +12,8 @@
 #include <string.h>
 #include <utlist.h>
 
-#include "policy/ledger-internal.h"
+#include "policy/ledger-data.h"
+#include "policy/ledger-walk.h"
 
 static Path *path_find(const Ledger *l, const char *name, size_t length)
 {
@@ -128,6 +129,13 @@ Tenant *ledger_tenant_find(const Ledger *l, const char *key)
 
         HASH_FIND_STR(l->tenants, key, t);
         return t;
+}
+
+Holding *ledger_holding(const Ledger *l, const char *tenant, int node)
+{
+        const Tenant *t = ledger_tenant_find(l, tenant);
+
+        return t ? holding_find(t, node) : NULL;
 }
 
 /* Sorting and counting change nothing that a reader can see, so they are allowed on a const ledger. */

@@ -19,7 +19,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "policy/ledger-internal.h"
+#include "policy/ledger-data.h"
 
 const char *ledger_tenant_key(const Subject *target)
 {

@@ -17,12 +17,11 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "policy/ledger-walk.h"
 #include "policy/macro.h"
 #include "policy/nodeset.h"
 #include "policy/reservation.h"
 #include "policy/subject.h"
-
-typedef struct Ledger Ledger;
 
 int ledger_new(Ledger **ret);
 Ledger *ledger_free(Ledger *l);
@@ -48,19 +47,6 @@ size_t ledger_count_user(const Ledger *l, uid_t uid);
 /* All live bytes under the rule of that file: for Quota=. */
 uint64_t ledger_rule_bytes(const Ledger *l, const char *rule_file);
 
-/* Calls fn for every reservation with a higher id, in order of id, until it returns something else than 0,
- * and returns that. fn must not change the ledger. The first is found in O(log n). */
-int ledger_foreach_after(const Ledger *l, uint32_t id, int (*fn)(Reservation *r, void *userdata),
-                         void *userdata);
-
-/* The oldest reservation of the cgroup, or of the nearest cgroup above it that has one; NULL: none has. One
- * look-up a level. */
-const Reservation *ledger_find_above(const Ledger *l, const char *cgroup);
-
-/* How many entries the walks (ledger_foreach_*) and ledger_find_above() have looked at so far: tests prove
- * with it that a caller does not walk everything. */
-size_t ledger_visited(const Ledger *l);
-
 /* What is promised of a node, and to how many tenants. O(1). */
 uint64_t ledger_node_reserved(const Ledger *l, int node);
 size_t ledger_node_tenants(const Ledger *l, int node);
@@ -79,18 +65,6 @@ NodeSet ledger_tenant_nodes(const Ledger *l, const char *tenant);
 void ledger_shut(Ledger *l, const NodeSet *nodes);
 NodeSet ledger_shut_nodes(const Ledger *l);
 size_t ledger_tenant_count(const Ledger *l, const char *tenant);
-/* Like ledger_foreach_after() over one tenant's reservations, or over one node's tenants (key and bytes
- * there). */
-int ledger_foreach_of_tenant(const Ledger *l, const char *tenant, int (*fn)(Reservation *r, void *userdata),
-                             void *userdata);
-int ledger_foreach_tenant_of_node(const Ledger *l, int node,
-                                  int (*fn)(const char *tenant, uint64_t bytes, void *userdata),
-                                  void *userdata);
-/* Likewise, those only that ledger_observe() has not been told of yet. O(those). */
-int ledger_foreach_new_tenant_of_node(const Ledger *l, int node,
-                                      int (*fn)(const char *tenant, uint64_t bytes, void *userdata),
-                                      void *userdata);
-
 /* What a tenant was seen to use of a node. Unknown tenants and nodes that it does not hold are ignored: what
  * was observed goes with the last reservation there. O(nodes of the tenant). */
 void ledger_observe(Ledger *l, const char *tenant, int node, uint64_t used_bytes);

@@ -303,14 +303,8 @@ static int resolve(PoolSet *s, const Topology *t, const PoolConfig *const *confi
         return 0;
 }
 
-int pool_set_resolve(const Topology *t, const PoolConfig *const *configs, size_t n_configs, PoolSet **ret,
-                     char **ret_error)
-{
-        return pool_set_resolve_again(t, configs, n_configs, &NODESET_EMPTY, ret, ret_error);
-}
-
-int pool_set_resolve_again(const Topology *t, const PoolConfig *const *configs, size_t n_configs,
-                           const NodeSet *held, PoolSet **ret, char **ret_error)
+static int pool_set_resolve_strictly(const Topology *t, const PoolConfig *const *configs, size_t n_configs,
+                                     const NodeSet *held, PoolSet **ret, char **ret_error)
 {
         static const PoolConfig *const defaults[] = { &default_pool };
         _cleanup_(pool_set_free_p) PoolSet *s = calloc(1, sizeof(PoolSet));
@@ -340,6 +334,12 @@ int pool_set_resolve_again(const Topology *t, const PoolConfig *const *configs, 
                 drop_pools(s);
         *ret = TAKE_PTR(s);
         return 0;
+}
+
+int pool_set_resolve(const Topology *t, const PoolConfig *const *configs, size_t n_configs, PoolSet **ret,
+                     char **ret_error)
+{
+        return pool_set_resolve_strictly(t, configs, n_configs, &NODESET_EMPTY, ret, ret_error);
 }
 
 const char *pool_spare_name(const PoolConfig *const *configs, size_t n_configs,
@@ -397,7 +397,7 @@ int pool_set_resolve_at_start(const Topology *t, const PoolConfig *const *config
                 return -ENOMEM;
         if (order_for_start(configs, n_configs, copies, list, &n_good)) {
                 /* Only for its message. */
-                r = pool_set_resolve_again(t, configs, n_configs, held, ret, &contradiction);
+                r = pool_set_resolve_strictly(t, configs, n_configs, held, ret, &contradiction);
                 if (r != -EEXIST)
                         return r;
                 copies[n] = default_pool;
@@ -405,12 +405,12 @@ int pool_set_resolve_at_start(const Topology *t, const PoolConfig *const *config
                 list[n] = &copies[n];
                 n++;
         }
-        r = pool_set_resolve_again(t, list, n, held, ret, ret_error);
+        r = pool_set_resolve_strictly(t, list, n, held, ret, ret_error);
         /* Rather what is known for sure than nothing. */
         if (r == -ENOSPC && n_good > 0 && n_good < n) {
                 free(*ret_error);
                 *ret_error = NULL;
-                r = pool_set_resolve_again(t, list, n_good, held, ret, ret_error);
+                r = pool_set_resolve_strictly(t, list, n_good, held, ret, ret_error);
         }
         if (contradiction && !*ret_error)
                 *ret_error = TAKE_PTR(contradiction);

@@ -87,16 +87,12 @@ DEFINE_CLEANUP(PoolSet, pool_set_free);
 int pool_set_resolve(const Topology *t, const PoolConfig *const *configs, size_t n_configs, PoolSet **ret,
                      char **ret_error);
 
-/* The same while the machine runs and its nodes changed: those that are fenced now (`held`) stay so, also where
- * what came or went made the nodes without evidence most of the memory. Who reserved one must not find the
- * fence open because memory was plugged in elsewhere. */
-int pool_set_resolve_again(const Topology *t, const PoolConfig *const *configs, size_t n_configs,
-                           const NodeSet *held, PoolSet **ret, char **ret_error);
-
-/* As pool_set_resolve_again() (held is empty at a start), but where pools contradict each other, or a file of
- * theirs was refused, every node that one of them names or `auto` finds is in a pool, if ordinary memory
- * remains. A node that two pools name belongs to the first. *ret_error is also set when it was needed to say
- * which pool gives way.
+/* As pool_set_resolve(), for a fence that must stand in any case. Nodes of `held` are fenced now, and stay
+ * fenced even if hotplug made the nodes without evidence most of the memory; `held` is empty at a start.
+ *
+ * Where pools contradict each other, or one of their files was refused, every node that a pool names or
+ * `auto` finds still belongs to a pool, if ordinary memory remains. A node that two pools name belongs to
+ * the first. *ret_error can be set on success as well: it then says which pool gives way.
  *
  * -ENOSPC: pools would take all memory. */
 int pool_set_resolve_at_start(const Topology *t, const PoolConfig *const *configs, size_t n_configs,

@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What a ledger is made of. ledger.c changes the sums, ledger-read.c answers questions, ledger-walk.c finds and walks
- * entries. */
+/* The parts of a ledger. ledger-walk.c finds and walks entries, ledger.c keeps the sums, ledger-read.c and
+ * ledger-observe.c answer questions. Only these files include this header. */
 
 #include <string.h>
 #include <utlist.h>
 
-#include "policy/ledger.h"
+#include "policy/nodeset.h"
 #include "policy/order.h"
+#include "policy/reservation.h"
 #include "policy/tally.h"
 
+typedef struct Ledger Ledger;
 typedef struct Tenant Tenant;
 typedef struct Holding Holding;
 
@@ -100,21 +102,6 @@ static inline Sum holding_explained(const Holding *h)
 {
         return h->bytes < h->used_bytes ? h->bytes : h->used_bytes;
 }
-
-Tenant *ledger_tenant_find(const Ledger *l, const char *key);
-Holding *ledger_holding(const Ledger *l, const char *tenant, int node);
-
-/* Makes the path when there is none; NULL: out of memory. */
-Path *ledger_path_get(Ledger *l, const char *name);
-/* Forgets it when nothing is there; NULL is fine. */
-void ledger_path_prune(Ledger *l, Path *p);
-void ledger_path_enter(Entry *e, Path *p);
-void ledger_path_leave(Ledger *l, Entry *e);
-
-/* Room for one more, so that adding cannot fail. */
-int ledger_slots_reserve(Ledger *l);
-void ledger_slots_add(Ledger *l, Entry *e);
-void ledger_slots_remove(Ledger *l, const Entry *e);
 
 static inline Holding *holding_find(const Tenant *t, int node)
 {
