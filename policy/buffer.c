@@ -137,7 +137,8 @@ int buffer_name_parse(const char *name, uint32_t *ret_id, uint32_t *ret_serial, 
                 return -EINVAL;
         for (const char *s = name + n; *s && r == 0;)
                 r = parse_part(&s, &l);
-        /* Only what was written like this: no signs, spaces, or numbers that wrapped around. */
+        /* Accept only names that buffer_name_format() could have written: no signs, spaces or wrapped
+         * numbers. */
         if (r < 0 || l.n_parts == 0 || strcmp(buffer_name_format(id, serial, &l, again), name) != 0)
                 return -EINVAL;
         *ret_id = id;

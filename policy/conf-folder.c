@@ -11,7 +11,7 @@
 #include "policy/cdm-names.h"
 #include "policy/conf-loader.h"
 
-/* First come, first taken. */
+/* The first folder that has a file name wins. */
 static const char *const places[] = { "/etc", "/run", "/usr/lib" };
 
 typedef struct Entry {
@@ -69,8 +69,8 @@ static int refuse_folder(ConfLoader *l, ConfKind kind, const char *path, const c
         return conf_messages_add(l->messages, CONF_ERROR, path, 0, "%s", reason);
 }
 
-/* Collects the names that end in .conf from one folder; list NULL: only looks whose folder it is. A folder
- * that is missing is empty; one that somebody else can write to is refused like a file. */
+/* Collects the names that end in .conf from one folder; list NULL: only checks the owner of the folder. A
+ * missing folder counts as empty. A folder that others can write to is refused like a file. */
 static int list_folder(ConfLoader *l, ConfKind kind, const char *place, const char *path, Entries *list)
 {
         _cleanup_free_ char *full = conf_full_path(l, path), *text = NULL;
@@ -131,7 +131,7 @@ static int load_folder(ConfLoader *l, ConfKind kind, const char *folder)
         return r;
 }
 
-/* cdmd.conf itself: the first that is there, also when it is a mask. */
+/* Finds cdmd.conf: the first file that exists, which may be a mask. */
 static int load_main(ConfLoader *l)
 {
         const ConfKind kind = CONF_MAIN;
@@ -157,7 +157,7 @@ static int load_main(ConfLoader *l)
         return r;
 }
 
-/* A rule for a pool that is not there is most often a slip of the pen. */
+/* A rule that names an unknown pool is probably a typing error. */
 static int warn_pools(const ConfLoader *l)
 {
         static const char *const default_pool = POOL_DEFAULT_NAME;
@@ -199,7 +199,7 @@ static int loader_init(ConfLoader *l, const char *root, ConfMessages *messages, 
         return 0;
 }
 
-/* how: what of the loader is not the same for all. */
+/* how: the settings of the loader that differ between its users. */
 static int load(const char *root, const ConfLoader *how, Config **ret, ConfMessages *messages)
 {
         _cleanup_(config_free_p) Config *config = NULL;

@@ -418,7 +418,7 @@ static void finish_rule(ConfFile *f)
                               "there is no [Grant] section: this rule grants without any limit; write "
                               "[Grant] with Limit= or Deny=") < 0)
                 f->error = -ENOMEM;
-        /* Whom the rule is for was read, also where Static= cannot work with it. */
+        /* [Match] was read correctly, even if Static= cannot work with it. */
         f->in_grant = true;
         if (f->rule->has_static)
                 finish_static(f);

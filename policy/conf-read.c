@@ -66,8 +66,8 @@ static void report_errno(ConfFile *f, int error)
                 conf_file_error(f, 0, "cannot be read: %s", strerror(error));
 }
 
-/* What a link to /dev/null is: by its words, because below --root there may be no /dev, else by where it
- * ends. */
+/* Recognizes a link to /dev/null. First by the text of the link, because /dev may not exist below --root;
+ * then by its target. */
 static bool is_mask(const char *full, const struct stat *st)
 {
         char target[sizeof("/dev/null")];
@@ -80,9 +80,8 @@ static bool is_mask(const char *full, const struct stat *st)
         return st && S_ISCHR(st->st_mode) && st->st_rdev == makedev(1, 3);
 }
 
-/* Opens the file if it is one that root alone can have written. 1: it is open; 0: it is masked, or was
- * reported and refused. It is looked at before it is opened as well as after: opening a device can do
- * something. */
+/* Opens a file that only root can have written. 1: opened; 0: masked, or refused and reported. The file is
+ * checked before open() as well as after: opening a device can have side effects. */
 static int open_checked(ConfLoader *l, ConfFile *f, const char *full, int *ret_fd)
 {
         _cleanup_(fd_close_p) int fd = -EBADF;
@@ -150,8 +149,8 @@ static int read_text(ConfLoader *l, ConfFile *f, const char *full, char **ret, s
         return 1;
 }
 
-/* inih's source of lines. It sees nothing but clean sections and settings; whatever is refused reaches it as
- * an empty line, so that its count of lines stays right. */
+/* The source of lines for inih, which receives only valid sections and settings. A refused line is passed as
+ * an empty line, so that inih's line numbers stay correct. */
 typedef struct LineReader {
         ConfFile *file;
         const char *next, *end;
@@ -170,7 +169,7 @@ static const char *read_section(LineReader *reader, char *line, const char *name
         return NULL;
 }
 
-/* Also an indented header, or one in a line that is too long: what follows is not in the section before. */
+/* An indented header, or one in a line that is too long, still ends the previous section. */
 static bool is_header(const char *line)
 {
         return line[strspn(line, " \t")] == '[';
@@ -187,7 +186,7 @@ static const char *read_bad(LineReader *reader, const char *line, const char *re
         return SECTION_SKIPPED;
 }
 
-/* What inih shall see instead of the line, or NULL when the line itself will do. */
+/* The text that inih gets instead of the line, or NULL to pass the line itself. */
 static const char *read_line(LineReader *reader, char *line)
 {
         const char *detail;
@@ -257,7 +256,8 @@ static void parse_text(ConfFile *f, const char *text, size_t n)
         conf_file_finish(f);
 }
 
-/* Reads a file for cdmd.conf twice: first into nothing, so that one that is refused leaves nothing. */
+/* Reads a file for cdmd.conf twice. The first result is discarded, so that a refused file changes nothing.
+ */
 static int parse_main_at_start(ConfLoader *l, ConfFile *f, const char *text, size_t n)
 {
         _cleanup_(config_free_p) Config *scratch = NULL;

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* What takes the place of a file or folder that is refused at start.
+/* The replacements of files and folders that are refused at start.
  *
  *   a rule         a rule that denies what its [Match] says, or everything
  *   a pool         a pool of what Nodes=auto finds; and every request is denied
  *   cdmd.conf(.d)  Mode=enforce; and every request is denied
  *
- * "Every request is denied" is a rule as well, before all others: so these stay known, and with them what
- * they say about reservations that are there already. */
+ * "Every request is denied" is a rule as well, placed before all others. The other rules stay known, because
+ * existing reservations refer to them. */
 
 #include <errno.h>
 #include <stdlib.h>
@@ -15,14 +15,16 @@
 
 #include "policy/conf-loader.h"
 
-/* A rule that denies what `match` does, which is taken over; NULL: everything. */
+/* Makes a rule that denies what `match` matches, and takes ownership of `match`; NULL: the rule denies
+ * everything. */
 static int start_make_refused(Rule *match, const char *path, unsigned line, const char *reason, Rule **ret)
 {
         _cleanup_(rule_free_p) Rule *r = match ? match : conf_rule_new(path);
 
         if (!r)
                 return -ENOMEM;
-        /* Nothing of [Grant] stays. A file as a whole has no line, but who quotes FILE:LINE needs one. */
+        /* Removes everything of [Grant]. An error of the whole file has no line, but messages quote
+         * FILE:LINE. */
         *r = (Rule){ .file = r->file,
                      .line = line > 0 ? line : 1,
                      .pools = r->pools,
@@ -76,8 +78,8 @@ static int start_refuse_rule(ConfLoader *l, ConfFile *f, unsigned line, const ch
                                           : "every request, because its [Match] cannot be read");
 }
 
-/* Under the name of its file, so that reservations of it go on. One whose name cannot be used gets a name
- * that no other file has, so it has to wait for the last one. */
+/* The replacement has the name of its file, so that reservations of the pool continue. If that name is
+ * unusable, it gets a name that no other file has, and therefore is added after the last file. */
 static int start_refuse_pool(ConfLoader *l, const char *name, const char *path)
 {
         Config *c = l->config;
@@ -99,7 +101,7 @@ static int start_refuse_pool(ConfLoader *l, const char *name, const char *path)
         return 0;
 }
 
-/* The remedy is the same for every file but a rule's. */
+/* The advice is the same for every file that is not a rule. */
 static int start_refuse_other(ConfLoader *l, ConfKind kind, const char *path, unsigned line,
                               const char *reason)
 {
@@ -145,8 +147,8 @@ int conf_start_refuse_file(ConfLoader *l, ConfFile *f, ConfKind kind, size_t fir
         return r < 0 ? r : start_refuse_other(l, kind, f->path, line, reason ? reason : "cannot be used");
 }
 
-/* What is in such a folder may replace and hide what others have. Who can write to the one above can replace
- * the folders in it. */
+/* Files of such a folder can replace and mask files of the other folders. A user who can write to the folder
+ * above can replace the folders in it. */
 int conf_start_refuse_folder(ConfLoader *l, ConfKind kind, const char *path, const char *reason)
 {
         int r = conf_messages_add(l->messages, CONF_ERROR, path, 0, "%s", reason);

@@ -12,7 +12,7 @@
 
 #define UNIT_NAME_MAX 255 /* as in systemd */
 #define POOL_NAME_MAX 64
-#define WORD_MAX      32 /* what a key or section may be long to be compared */
+#define WORD_MAX      32 /* longest key or section that is compared */
 #define LETTERS       "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 #define DIGITS        "0123456789"
 #define GLOB          "*?[]!^"
@@ -20,7 +20,7 @@
 #define POOL_CHARS    LETTERS DIGITS "-_."
 #define BLANKS        " \t"
 
-/* How many bytes the character at p takes; 0 for what is no UTF-8 (overlong, surrogate, beyond U+10FFFF). */
+/* The length of the UTF-8 character at p; 0 if it is invalid (overlong, surrogate, beyond U+10FFFF). */
 static size_t read_utf8(const unsigned char *p, size_t n, uint32_t *ret)
 {
         static const uint32_t smallest[] = { 0, 0, 0x80, 0x800, 0x10000 };
@@ -156,7 +156,7 @@ const char *conf_text_nearest(const char *word, const char *const *candidates, s
         for (size_t i = 0; i < n; i++) {
                 unsigned d = distance(word, candidates[i]);
 
-                /* Two slips in a short word leave nothing of it. */
+                /* Less than half of a word may differ, or every short word would be near to another. */
                 if (d < best && d * 2 < strlen(candidates[i])) {
                         best = d;
                         nearest = candidates[i];
@@ -213,8 +213,8 @@ static bool is_glob(const char *word)
         return strpbrk(word, "*?[") != NULL;
 }
 
-/* fnmatch(3) takes a bracket that is not closed as an ordinary character: then the pattern means something
- * else than it seems to. */
+/* fnmatch(3) treats an unclosed bracket as an ordinary character, which is not what the author of the
+ * pattern meant. */
 static const char *check_glob(const char *word, const char *chars, const char *reason)
 {
         const char *bracket = strchr(word, '[');
@@ -326,7 +326,8 @@ const char *conf_check_static_unit(const char *word)
         if (strcmp(word, CDM_UNIT) == 0 || strcmp(word, "dbus.service") == 0 ||
             strcmp(word, "dbus-broker.service") == 0)
                 return "has to run before cdmd can reserve anything; name a service that starts later";
-        /* What would apply to the units that reserve would have them wait for others of their kind. */
+        /* A drop-in that also applied to the units of `cdmctl static` would make these wait for each other.
+         */
         if (strncmp(word, "cdmd-", strlen("cdmd-")) == 0)
                 return "is or would be one of cdmd's own units; name another service";
         if (n > UNIT_NAME_MAX - strlen(CDM_UNIT_REQUIRED "@.service"))

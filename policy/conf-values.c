@@ -57,7 +57,7 @@ int conf_set_unsigned(ConfFile *f, const ConfKey *key, const char *value, void *
         return 0;
 }
 
-/* After a restart the bus is asked about the client of each. */
+/* After a restart cdmd asks the bus about the client of each waiter. */
 #define QUEUE_MAX_MAX 4096
 
 int conf_set_queue_max(ConfFile *f, const ConfKey *key, const char *value, void *field)
@@ -182,7 +182,7 @@ int conf_set_bytes(ConfFile *f, const ConfKey *key, const char *value, void *fie
         return 0;
 }
 
-/* HMAT's unit is MB/s; a selector that is not 0 stays one. */
+/* HMAT's unit is MB/s. A value that is not 0 must not be rounded to 0, which means "any". */
 int conf_set_bandwidth_mbps(ConfFile *f, const ConfKey *key, const char *value, void *field)
 {
         Size size;
@@ -319,7 +319,7 @@ static void drop_pin(Config *c, size_t i)
         memmove(&c->pins[i], &c->pins[i + 1], (--c->n_pins - i) * sizeof(*c->pins));
 }
 
-/* A pin of a file read earlier is replaced; two in one file contradict each other. Takes unit. */
+/* Replaces a pin from an earlier file; two pins in one file are a contradiction. Takes ownership of unit. */
 static int add_pin(ConfFile *f, char *unit, const NodeSet *nodes)
 {
         Config *c = f->config;

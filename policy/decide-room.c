@@ -16,7 +16,7 @@ NodeSet decide_allowed_nodes(const Request *request, const Pool *pool)
         return nodeset_is_empty(&request->nodes) ? pool->nodes : request->nodes;
 }
 
-/* Without what others who go before wait for. */
+/* Excludes nodes that are claimed by earlier waiters. */
 static NodeSet open_nodes(const Case *c)
 {
         NodeSet allowed = decide_allowed_nodes(c->q, c->pool), claimed;
@@ -34,8 +34,8 @@ static size_t count_others(const Case *c, int node)
         return n > 0 && ledger_tenant_bytes(c->s->ledger, c->tenant, node) > 0 ? n - 1 : n;
 }
 
-/* Who has a node for himself keeps it so, also when room appears there later; and who asks for one does not
- * get one that others are on. */
+/* An exclusive node is never given to others, even when room appears there later. An exclusive request never
+ * gets a node with other tenants. */
 static bool may_use(const Case *c, int node, size_t n_others)
 {
         return n_others == 0 || (!c->q->exclusive && !ledger_node_is_exclusive(c->s->ledger, node));
@@ -65,7 +65,7 @@ static size_t find_candidates(const Case *c, Candidate candidates[static NODE_MA
         return n;
 }
 
-/* What all the allowed nodes could hold if they were empty. */
+/* The capacity of all allowed nodes, as if they had no reservations. */
 static uint64_t allowed_capacity(const Case *c)
 {
         NodeSet allowed = decide_allowed_nodes(c->q, c->pool);
@@ -98,7 +98,7 @@ static int format_room(const Case *c, const Candidate *candidates, size_t n, cha
                         size_format(allowed_capacity(c), whole), n, n > 1 ? "s" : "", alone, c->pool->name);
 }
 
-/* What may be displaced lies on nodes that nobody waits for who goes before. */
+/* Only displace reservations on nodes that no earlier waiter has claimed. */
 static int ask_preempt(const Case *c, PreemptVerdict *ret_verdict, Victim **ret, size_t *ret_n)
 {
         PreemptNode nodes[NODE_MAX];
@@ -143,7 +143,7 @@ static int format_victims(const Victim *v, size_t n, char **ret)
         return 0;
 }
 
-/* It waits, and claims what it could use. */
+/* The request waits, and claims the nodes that it could use. */
 static int queue_answer(Case *c, const char *asked, const char *room, const char *why)
 {
         c->d->size_bytes = c->size_bytes;
@@ -151,7 +151,7 @@ static int queue_answer(Case *c, const char *asked, const char *room, const char
         return decide_answer(c, VERDICT_QUEUED, "%s does not fit now: %s; %s", asked, room, why);
 }
 
-/* OnFull=preempt. Without an answer when that leads to nothing. */
+/* OnFull=preempt. Sets no answer if preemption cannot make enough room. */
 static int displace(Case *c, const char *asked, const char *room)
 {
         _cleanup_free_ char *list = NULL, *why = NULL;
@@ -176,7 +176,8 @@ static int displace(Case *c, const char *asked, const char *room)
         return queue_answer(c, asked, room, why);
 }
 
-/* Nobody waits for what is not there at all; but who waits already may wait for a node to come back. */
+/* A new request cannot wait for more than the nodes can hold. A request that already waits may wait for a
+ * node to come back. */
 static int hopeless_answer(Case *c, const char *asked)
 {
         uint64_t capacity = allowed_capacity(c);

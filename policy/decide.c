@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* A request passes a row of checks; the first that has an answer writes it into the record and ends the row.
+/* A request passes a list of checks. The first check with an answer writes it into the record and ends the
+ * list.
  *
  * Quota=, Limit= and the room are all checked against what will be charged. That is the size in whole pages,
  * and with --exclusive the whole of the nodes, which is known only once they are chosen: so such a request
@@ -194,7 +195,7 @@ static const char *format_user(const Subject *s, char number[static USER_NUMBER_
         return number;
 }
 
-/* Whether the rule is meant for the one who asks cannot be said. A request that waits goes on waiting. */
+/* It is unknown whether the rule applies to this user. A request that already waits keeps waiting. */
 static int answer_unknown_name(Case *c)
 {
         const Rule *rule = c->d->rule;
@@ -259,7 +260,7 @@ static uint64_t rule_bytes(const Case *c, const Size *size)
         return size_round_up(size_resolve(size, c->pool->size_bytes), c->s->page_bytes);
 }
 
-/* Says why more is charged than was asked for, where that is so. */
+/* Explains why more is charged than was requested, if that is the case. */
 static const char *charged_why(const Case *c, uint64_t bytes)
 {
         return bytes > c->size_bytes ? " (exclusive reservations are charged with whole nodes)" : "";
@@ -290,8 +291,8 @@ static int check_limit(Case *c)
         return decide_limit(c, c->size_bytes);
 }
 
-/* The longest lease is that of the rule, else the default of cdmd.conf; it is also what one gets who did not
- * ask for any. */
+/* The maximum lease is that of the rule, else the default of cdmd.conf. A request without a lease gets the
+ * maximum. */
 static int check_lease(Case *c)
 {
         const Rule *rule = c->d->rule;
@@ -351,14 +352,14 @@ static int check_exclusive(Case *c)
         return 0;
 }
 
-/* root is who would have to repair it when users have used up theirs. */
+/* root is not limited: root must be able to reserve after users have reached their limits. */
 static int check_user(Case *c)
 {
         uid_t uid = c->q->subject->uid;
         size_t n = ledger_count_user(c->s->ledger, uid);
         char number[USER_NUMBER_MAX];
 
-        /* Who waits was counted when he came. */
+        /* A waiting request was counted when it was queued. */
         if (uid == 0 || c->q->id != 0 || n < c->s->config->max_per_user)
                 return 0;
         return decide_answer(
@@ -368,7 +369,7 @@ static int check_user(Case *c)
                 format_user(c->q->subject, number), n, c->s->config->max_per_user);
 }
 
-/* Who waits already goes on waiting for it, and is in nobody's way. */
+/* A request that already waits keeps waiting, and blocks no other request. */
 int decide_quota(Case *c, uint64_t bytes)
 {
         const Rule *rule = c->d->rule;
@@ -421,7 +422,7 @@ int decide(const Snapshot *s, const Request *request, Decision **ret)
 
 Strength decide_strength(const Snapshot *s, const Reservation *r)
 {
-        /* Physically there, whatever anybody enforces. */
+        /* The size in hardware, independent of any limit. */
         if (r->size_bytes > 0 && r->exact_bytes >= r->size_bytes)
                 return STRENGTH_EXACT;
         if (s->config->mode != FENCE_MODE_ENFORCE)

@@ -108,7 +108,7 @@ static int judge_fence_demotion(const Topology *t, const PoolSet *pools, char **
                 kernel_version(t, version), nodeset_format(&nodes, list));
 }
 
-/* Where the kernel minds cpusets, a tenant's pages still leave the fast node that it reserved. */
+/* Demotion that respects cpusets still moves a tenant's pages off the fast node that it reserved. */
 static int judge_demotion(const Topology *t, const PoolSet *pools, char **ret)
 {
         NodeSet nodes = demotion_targets(t, pools);
@@ -131,8 +131,8 @@ static int judge_numa_balancing(const Topology *t, const PoolSet *pools, char **
                              "kernel.numa_balancing=0`.");
 }
 
-/* vm.nr_hugepages takes from all nodes that the writer may use, evenly; the pages are nobody's until they
- * are mapped, and cannot be drained. */
+/* vm.nr_hugepages takes memory evenly from all nodes that the writer may use. Pages of the pool that are not
+ * mapped belong to no process, and cannot be drained. */
 static int judge_hugetlb(const Topology *t, const PoolSet *pools, char **ret)
 {
         char list[NODESET_STR_MAX], size[SIZE_STR_MAX];

@@ -52,7 +52,8 @@ static void grow_pause(Fight *f)
                 f->pause_usec = last_usec;
 }
 
-/* Peace needs a whole window, or who comes back every minute would be told of as a new fight every time. */
+/* Peace needs a whole window. Otherwise a program that writes every minute would be reported as a new fight
+ * each time. */
 static FightAction probe(Fight *f, uint64_t now_usec)
 {
         f->state = FIGHT_PROBING;
@@ -77,7 +78,7 @@ FightAction fight_look(Fight *f, bool as_wanted, uint64_t now_usec)
         case FIGHT_NONE:
                 return as_wanted ? FIGHT_NOTHING : note_first(f, now_usec);
         case FIGHT_NOTED:
-                /* An old repair has nothing to do with this one. */
+                /* Repairs before the window do not count. */
                 if (due)
                         return as_wanted ? forget(f, FIGHT_NOTHING) : note_first(f, now_usec);
                 if (as_wanted)
@@ -87,7 +88,7 @@ FightAction fight_look(Fight *f, bool as_wanted, uint64_t now_usec)
                 f->n_repairs++;
                 return FIGHT_REPAIR;
         case FIGHT_YIELDED:
-                /* Not by us: the other side gave up. */
+                /* Not repaired by cdmd: the other side gave up. */
                 if (as_wanted)
                         return forget(f, FIGHT_PEACE);
                 return due ? probe(f, now_usec) : FIGHT_WAIT;

@@ -68,13 +68,13 @@ struct Tenant {
 
 typedef struct NodeSum {
         Sum bytes;
-        Sum explained; /* of what its tenants use, what they have reserved */
+        Sum explained; /* sum over its tenants of min(used, reserved) */
         size_t n_tenants;
         size_t n_exclusive;
         Sum stay_bytes;
         size_t n_stay, n_stay_exclusive;
         OrderNode *displaceable;
-        Holding *holdings; /* those that were not observed yet first */
+        Holding *holdings; /* unobserved ones first */
 } NodeSum;
 
 struct Ledger {
@@ -97,7 +97,7 @@ static inline uint64_t sum_saturate(Sum sum)
         return sum > UINT64_MAX ? UINT64_MAX : (uint64_t)sum;
 }
 
-/* Of what it uses, what is promised to it. */
+/* The part of the used bytes that the reservations explain. */
 static inline Sum holding_explained(const Holding *h)
 {
         return h->bytes < h->used_bytes ? h->bytes : h->used_bytes;
@@ -118,7 +118,7 @@ static inline Tally *user_find(const Ledger *l, uid_t uid)
         return tally_find(l->users, &uid, sizeof(uid));
 }
 
-/* With its NUL: an empty name is a key like any other. */
+/* The key includes the NUL, so that an empty name is a valid key. */
 static inline Tally *rule_tally_find(const Ledger *l, const char *file)
 {
         return file ? tally_find(l->rules, file, strlen(file) + 1) : NULL;

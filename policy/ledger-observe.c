@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* What tenants were seen to use, beside what is promised to them. */
+/* Observed use of tenants, beside their reservations. */
 
 #include "policy/ledger.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* The questions that a ledger answers; none of them changes what it says. */
+/* Queries of a ledger. */
 
 #include "policy/ledger-data.h"
 #include "policy/ledger.h"

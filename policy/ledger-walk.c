@@ -2,10 +2,10 @@
 
 /* How entries are found and walked.
  *
- * All entries stand in one array in order of id, so that a reader can come back for the next page. Ids grow,
- * so appending keeps the order; only a ledger that is loaded from a directory gets them shuffled, and is
- * sorted once when somebody walks it. An entry that goes leaves an empty slot, until half of the slots are
- * empty. */
+ * All entries are in one array in order of id, so that a reader can continue with the next page. Ids grow,
+ * so appending keeps the order. Only a ledger that is loaded from a directory gets its entries out of order;
+ * the first walk sorts it. A removed entry leaves an empty slot. The array is compacted when more than half
+ * of the slots are empty. */
 
 #include <errno.h>
 #include <stdlib.h>
@@ -107,7 +107,7 @@ void ledger_slots_add(Ledger *l, Entry *e)
                 l->last_id = id;
 }
 
-/* Each removal pays for one slot of the next clean-up: constant on average. */
+/* Compacting costs O(1) per removal on average. */
 void ledger_slots_remove(Ledger *l, const Entry *e)
 {
         size_t n = 0;
@@ -138,7 +138,8 @@ Holding *ledger_holding(const Ledger *l, const char *tenant, int node)
         return t ? holding_find(t, node) : NULL;
 }
 
-/* Sorting and counting change nothing that a reader can see, so they are allowed on a const ledger. */
+/* Sorting and counting visits do not change the contents of the ledger, so they are allowed on a const
+ * ledger. */
 static void slots_sort(const Ledger *l)
 {
         Ledger *m = (Ledger *)l;
@@ -190,7 +191,7 @@ int ledger_foreach_after(const Ledger *l, uint32_t id, int (*fn)(Reservation *r,
         return 0;
 }
 
-/* Tenants are units and what is made below them: nothing is as deep as this. */
+/* Tenants are units and cgroups below units. None is nested this deeply. */
 #define LEVELS_MAX 64
 
 const Reservation *ledger_find_above(const Ledger *l, const char *cgroup)

@@ -15,12 +15,12 @@ typedef struct Ledger Ledger;
 int ledger_foreach_after(const Ledger *l, uint32_t id, int (*fn)(Reservation *r, void *userdata),
                          void *userdata);
 
-/* The oldest reservation of the cgroup, or of the nearest cgroup above it that has one; NULL: none has. One
- * look-up a level. */
+/* The oldest reservation of the cgroup or of its nearest ancestor with a reservation; NULL: there is none.
+ * Costs one lookup per level. */
 const Reservation *ledger_find_above(const Ledger *l, const char *cgroup);
 
-/* How many entries the walks (ledger_foreach_*) and ledger_find_above() have looked at so far: tests prove
- * with it that a caller does not walk everything. */
+/* The number of entries that ledger_foreach_*() and ledger_find_above() have visited so far. Tests use it to
+ * prove that a caller does not walk everything. */
 size_t ledger_visited(const Ledger *l);
 
 /* Like ledger_foreach_after() over one tenant's reservations, or over one node's tenants (key and bytes
@@ -30,7 +30,8 @@ int ledger_foreach_of_tenant(const Ledger *l, const char *tenant, int (*fn)(Rese
 int ledger_foreach_tenant_of_node(const Ledger *l, int node,
                                   int (*fn)(const char *tenant, uint64_t bytes, void *userdata),
                                   void *userdata);
-/* Likewise, those only that ledger_observe() has not been told of yet. O(those). */
+/* Like ledger_foreach_tenant_of_node(), but only tenants without an observation of that node. O(their
+ * number). */
 int ledger_foreach_new_tenant_of_node(const Ledger *l, int node,
                                       int (*fn)(const char *tenant, uint64_t bytes, void *userdata),
                                       void *userdata);
@@ -44,14 +45,14 @@ struct Tenant;
 struct Tenant *ledger_tenant_find(const Ledger *l, const char *key);
 struct Holding *ledger_holding(const Ledger *l, const char *tenant, int node);
 
-/* Makes the path when there is none; NULL: out of memory. */
+/* Creates a missing path. NULL: out of memory. */
 struct Path *ledger_path_get(Ledger *l, const char *name);
-/* Forgets it when nothing is there; NULL is fine. */
+/* Frees a path without entries. p may be NULL. */
 void ledger_path_prune(Ledger *l, struct Path *p);
 void ledger_path_enter(struct Entry *e, struct Path *p);
 void ledger_path_leave(Ledger *l, struct Entry *e);
 
-/* Room for one more, so that adding cannot fail. */
+/* Reserves a slot, so that ledger_slots_add() cannot fail. */
 int ledger_slots_reserve(Ledger *l);
 void ledger_slots_add(Ledger *l, struct Entry *e);
 void ledger_slots_remove(Ledger *l, const struct Entry *e);

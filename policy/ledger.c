@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Every sum that a request needs is kept, not computed: per node, per tenant and node, per user, per rule.
+/* All sums that a request needs are kept up to date: per node, per tenant and node, per user, per rule.
  *
  *      Entry (a reservation) --- Tenant (a unit or cgroup) --- Holding (tenant x node) --- NodeSum (a node)
  *
- * A node also keeps what is active there in order of priority: which reservations a request may displace must
- * be found without a look at all others.
+ * A node also keeps its active reservations in order of priority, to find candidates for preemption without
+ * walking all reservations.
  *
- * Entries hang in their tenant's list and in that of their cgroup's path, holdings in their tenant's and in
- * their node's. A reservation is booked with weight() of its state: what changes a state or the shares takes
- * the old booking out, changes, and books again.
+ * An entry is in the list of its tenant and in the list of its cgroup's path. A holding is in the list of
+ * its tenant and in the list of its node. A reservation is booked with the weight of its state. Every change
+ * of a state or of shares unbooks the reservation, changes it, and books it again.
  *
- * Sums are 128 bits wide: 2^32 reservations of less than 2^64 bytes cannot overflow them, so that taking out
- * is always the exact inverse of putting in, whatever a state file said. Readers get them saturated. */
+ * Sums are 128 bits wide: 2^32 reservations of less than 2^64 bytes cannot overflow them, so that unbooking
+ * is always the exact inverse of booking, whatever a state file said. Queries return saturated values. */
 
 #include "policy/ledger.h"
 
@@ -57,7 +57,7 @@ static void tenant_prune(Ledger *l, Tenant *t)
         free(t);
 }
 
-/* A holding of its own for every share, so that booking cannot fail. */
+/* Allocates the missing holdings of all shares, so that booking cannot fail. */
 static int holdings_prepare(Ledger *l, Tenant *t, const Share *shares, size_t n_shares)
 {
         for (size_t i = 0; i < n_shares; i++) {
@@ -177,7 +177,7 @@ static void unbook_share(Ledger *l, const Entry *e, const Share *share, bool ope
                 order_remove(&n->displaceable, &e->ranks[share - e->r->shares]);
 }
 
-/* Puts a reservation into the sums of nodes and rules. Shares of 0 bytes hold nothing. */
+/* Adds a reservation to the sums of nodes and rules. Shares of 0 bytes do not count. */
 static void book(Ledger *l, Entry *e)
 {
         Weight w = weight(e->r->state);
@@ -194,7 +194,7 @@ static void book(Ledger *l, Entry *e)
                         book_share(l, e, &e->r->shares[i], w.open);
 }
 
-/* The exact inverse; holdings that are empty then stay until holdings_prune(). */
+/* The exact inverse of booking. Holdings that became empty stay until they are pruned. */
 static void unbook(Ledger *l, Entry *e)
 {
         Weight w = weight(e->r->state);
@@ -242,7 +242,7 @@ static bool shares_are_sane(const Share *shares, size_t n_shares)
         return true;
 }
 
-/* Everything an entry hangs in, made before anything is counted. */
+/* Allocates everything that an entry needs, before any sum changes. */
 static int add_prepare(Ledger *l, Entry *e, Path **ret_path)
 {
         Reservation *r = e->r;
@@ -385,7 +385,8 @@ int ledger_set_cgroup(Ledger *l, Reservation *r, const char *cgroup, uint64_t cg
         return 0;
 }
 
-/* What leaves the queue has got its shares meanwhile; it was not booked, so nothing is in order yet. */
+/* A reservation that leaves the queue has got its shares since ledger_add(). It was not booked, so its ranks
+ * are unused. */
 static int ranks_prepare(Entry *e, size_t n)
 {
         OrderNode *ranks;
@@ -407,7 +408,7 @@ int ledger_set_state(Ledger *l, Reservation *r, ReservationState state)
 
         if (!e || e->r != r || state >= _RESERVATION_STATE_MAX)
                 return -EINVAL;
-        /* Only what leaves the queue has none yet. */
+        /* Needed for reservations that leave the queue. */
         if (ranks_prepare(e, r->n_shares) < 0 ||
             holdings_prepare(l, e->tenant, r->shares, r->n_shares) < 0) {
                 holdings_prune(l, e->tenant);

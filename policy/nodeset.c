@@ -119,8 +119,8 @@ int nodeset_next(const NodeSet *set, int from)
         return (int)(i * 64) + __builtin_ctzll(rest);
 }
 
-/* Reads one number and moves *p behind it. Numbers that are too big still are numbers: the whole of them is
- * read, so that "99999x" is told to be no list rather than out of range. */
+/* Reads one number and moves *p behind it. All digits of a number that is too large are read, so that the
+ * error for "99999x" is "not a list" and not "out of range". */
 static int read_node(const char **p, int *ret)
 {
         int node = 0;

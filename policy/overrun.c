@@ -42,7 +42,7 @@ static uint64_t clamp(uint64_t v, uint64_t low, uint64_t high)
 uint64_t overrun_pause_usec(uint64_t left_bytes, uint64_t headroom_bytes, uint64_t bandwidth_mbps,
                             bool moving, uint64_t last_usec)
 {
-        /* MB/s are bytes a microsecond. */
+        /* 1 MB/s is 1 byte per microsecond. */
         uint64_t rate = bandwidth_mbps > 0 ? bandwidth_mbps : OVERRUN_BANDWIDTH_MBPS;
         uint64_t fill = left_bytes / rate + headroom_bytes / rate;
 

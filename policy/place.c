@@ -2,7 +2,8 @@
 
 #include "policy/place.h"
 
-/* The node that holds the rest with least to spare; where none does, the largest, so that few are needed. */
+/* Chooses the node that fits the rest most tightly. If no node can hold the rest, chooses the largest, so
+ * that few nodes are needed. */
 static int compare_fit(const Candidate *a, const Candidate *b, uint64_t left_bytes)
 {
         bool a_holds = a->available_bytes >= left_bytes, b_holds = b->available_bytes >= left_bytes;
@@ -101,7 +102,7 @@ bool place(Candidate *candidates, size_t n, uint64_t size_bytes, bool whole, Pla
                 add_share(ret, single, size_bytes, whole);
                 return true;
         }
-        /* Preferences cost nodes; when they cost more than a reservation can name, size alone counts. */
+        /* Preferences can need more nodes. If they need more than SHARES_MAX, only the size counts. */
         return place_several(candidates, n, size_bytes, whole, false, ret) ||
                place_several(candidates, n, size_bytes, whole, true, ret);
 }

@@ -15,18 +15,18 @@ const char *step_kind_to_string(StepKind v)
         return v < _STEP_KIND_MAX ? step_kind_table[v] : NULL;
 }
 
-/* What follows from the input. */
+/* Values derived from the input. */
 typedef struct Change {
         NodeSet target;  /* base and wanted */
-        NodeSet wide;    /* what is allowed before anything is taken away */
+        NodeSet wide;    /* nodes allowed before any node is taken away */
         NodeSet added;   /* target - current */
         NodeSet removed; /* current - target */
-        NodeSet leaving; /* removed, and what the caller says is given up */
-        NodeSet excess;  /* kept, but with more on them than is held */
-        NodeSet back;    /* what a failed widening returns to */
+        NodeSet leaving; /* removed nodes, and those that the caller gives up */
+        NodeSet excess;  /* kept nodes with more bytes than the tenant holds there */
+        NodeSet back;    /* the set that a failed widening restores */
 } Change;
 
-/* `back` is current, but for two things. Nodes that are being taken away are not in it: when the narrowing
+/* `back` is `current` with two exceptions. Nodes that are being taken away are not in it: when the narrowing
  * half of a swap fails, undoing the widening must not open again what had just been closed. And it keeps an
  * ordinary node even where current has none, since a set of CDM nodes alone is what must never be written.
  */
@@ -70,7 +70,7 @@ static void add_undone(Plan *p, StepKind kind, const NodeSet *nodes, const NodeS
         s->inverse_nodes = *back;
 }
 
-/* Also where nothing is to be widened: somebody may have narrowed those above. */
+/* Needed even if the leaf is not widened: another program may have narrowed the ancestors. */
 static void open_way(Plan *p, const PlanInput *in, const NodeSet *to, const NodeSet *back)
 {
         NodeSet way = nodeset_intersect(to, &in->wanted);
@@ -84,7 +84,7 @@ static void open_way(Plan *p, const PlanInput *in, const NodeSet *to, const Node
         s->inverse_nodes = nodeset_intersect(back, &in->wanted);
 }
 
-/* The worker writes first, so that what systemd then writes is no change for the kernel. */
+/* The worker writes first, so that systemd's write of the same set changes nothing in the kernel. */
 static void widen(Plan *p, const PlanInput *in, const Change *c)
 {
         open_way(p, in, &c->wide, &c->back);
@@ -94,8 +94,8 @@ static void widen(Plan *p, const PlanInput *in, const Change *c)
         add(p, STEP_VERIFY, &c->wide);
 }
 
-/* No inverse: what was closed stays closed, whatever fails after it. Pages go to ordinary nodes and not to
- * CDM nodes that the tenant keeps: those have room for what was reserved there, no more. */
+/* No inverse: a closed node stays closed, whatever fails later. Pages go to ordinary nodes, not to CDM nodes
+ * that the tenant keeps: those have room for their reservations only. */
 static void narrow(Plan *p, const PlanInput *in, const Change *c)
 {
         add_from(p, STEP_DRAIN, &c->leaving, &in->base);
@@ -111,7 +111,7 @@ static void narrow(Plan *p, const PlanInput *in, const Change *c)
         add_from(p, STEP_EVICT, &c->leaving, &in->base);
 }
 
-/* A step a node: what may be moved off one of them says nothing of another. */
+/* One step per node: the limits of the nodes are independent. */
 static void drain_excess(Plan *p, const PlanInput *in, const Change *c)
 {
         size_t n = 0;
@@ -144,7 +144,7 @@ static void close_inherited(Plan *p, const PlanInput *in, const Change *c)
         add(p, STEP_VERIFY, &c->target);
 }
 
-/* Up to the nodes that are new; to all it has when it only asked for the migration. */
+/* Move pages to the new nodes; if only the migration was requested, to all CDM nodes of the tenant. */
 static void migrate_up(Plan *p, const PlanInput *in, const Change *c)
 {
         NodeSet fresh = nodeset_intersect(&c->added, &in->wanted);
@@ -154,7 +154,7 @@ static void migrate_up(Plan *p, const PlanInput *in, const Change *c)
                 add_from(p, STEP_MIGRATE, &in->base, to);
 }
 
-/* systemd makes the cgroup with what the property says, before anything runs in it. */
+/* systemd applies the property when it creates the cgroup, before any process runs there. */
 static void plan_unborn(Plan *p, const PlanInput *in)
 {
         NodeSet target = nodeset_union(&in->base, &in->wanted);
@@ -184,7 +184,7 @@ static void plan_living(Plan *p, const PlanInput *in)
         drain_excess(p, in, &c);
         if (narrows)
                 narrow(p, in, &c);
-        /* The last of all, so that one measurement tells what the whole change has left. */
+        /* The last step, so that one measurement covers the whole change. */
         measured = nodeset_union(&c.leaving, &c.excess);
         if (!nodeset_is_empty(&measured))
                 add_from(p, STEP_MEASURE, &measured, &in->base);
@@ -196,8 +196,8 @@ int plan(const PlanInput *in, Plan *ret)
 
         if (nodeset_is_empty(&in->base) || nodeset_intersects(&in->base, &in->wanted))
                 return -EINVAL;
-        /* Without a cgroup there is nothing to write, drain or measure. The property is set all the same:
-         * the next start of the unit would be born with what it says. */
+        /* Without a cgroup there is nothing to write, drain or measure. The property is still set, because
+         * it applies at the next start of the unit. */
         if (in->ended && in->has_property)
                 add(&p, STEP_PROPERTY, &in->base);
         else if (in->unborn)

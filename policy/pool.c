@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /* Two passes. The first takes nodes as configured, where `auto` means every memory node without CPUs. Some
- * machines put plain DRAM into nodes without CPUs, so that "no CPU" says nothing there: if nodes that nothing
- * else marks are most of the memory, or if the first pass leaves no ordinary memory, the second takes only
- * nodes that something marks. If that takes all memory as well, the configuration is refused: a fence around
- * everything would be an open one, since the kernel falls back to the parent's nodes where none is left. */
+ * machines put plain DRAM into nodes without CPUs. So if nodes without evidence are most of the memory, or
+ * if the first pass leaves no ordinary memory, the second pass takes only nodes with evidence. If that takes
+ * all memory as well, the configuration is refused: with an empty set of nodes the kernel falls back to the
+ * parent's nodes, so such a fence would be open. */
 
 #include "policy/pool.h"
 
@@ -46,7 +46,7 @@ PoolSet *pool_set_free(PoolSet *s)
         return NULL;
 }
 
-/* What stands for "no file in pools.d". */
+/* The pool of a configuration without any file in pools.d. */
 static const PoolConfig default_pool = {
         .name = (char *)POOL_DEFAULT_NAME,
         .description = (char *)"coherent device memory",
@@ -55,7 +55,7 @@ static const PoolConfig default_pool = {
         .headroom = { .value = POOL_DEFAULT_HEADROOM },
 };
 
-/* An unknown value does not meet a selector: the admin asked for what the firmware vouches for. */
+/* An unknown value does not meet a selector: the admin asked for a value that the firmware confirms. */
 static bool node_is_selected(const PoolConfig *c, const Node *n)
 {
         if (c->min_bandwidth_mbps > 0 && n->read_bandwidth_mbps < c->min_bandwidth_mbps)
@@ -72,7 +72,7 @@ static bool has_selectors(const PoolConfig *c)
         return c->min_bandwidth_mbps > 0 || c->max_latency_ns > 0 || c->tier != TIER_UNKNOWN || c->dax;
 }
 
-/* Do selectors tell device memory from that of CPUs? Those that DRAM meets as well do not. */
+/* True if the selectors distinguish device memory from the memory of CPUs: no node with CPUs meets them. */
 static bool selectors_tell_apart(const PoolConfig *c, const Topology *t)
 {
         if (!has_selectors(c))
@@ -97,8 +97,9 @@ static bool selectors_meet_all(const PoolConfig *c, const Topology *t)
         return has_selectors(c) && any_cpu;
 }
 
-/* Empty nodes (a GB200 shows 34, most of them empty) and nodes with CPUs are never taken by themselves.
- * `marked`: NULL, or the nodes with evidence, and then no others but those that the selectors tell apart. */
+/* Empty nodes (a GB200 shows 34, most of them empty) and nodes with CPUs are never taken automatically.
+ * `marked`: NULL, or the nodes with evidence. Then nodes without evidence are taken only if the selectors
+ * distinguish them. */
 static NodeSet auto_nodes(const Topology *t, const PoolConfig *c, const NodeSet *taken,
                           const NodeSet *marked)
 {
@@ -155,7 +156,7 @@ static int pool_init(Pool *p, const PoolConfig *c)
         return 0;
 }
 
-/* Hands the message over; without memory for it the errno has to do. */
+/* Sets the message. If memory is short, it stays NULL and the caller has only the errno. */
 #define set_error(ret, ...) (asprintf((ret), __VA_ARGS__) < 0 ? (void)(*(ret) = NULL) : (void)0)
 
 static int take_listed(PoolSet *s, const PoolConfig *const *configs, size_t n_configs, char **ret_error)
@@ -204,7 +205,7 @@ static bool takes_all(PoolSet *s, const NodeSet *memory)
         return nodeset_is_empty(&s->ordinary) && !nodeset_is_empty(&s->cdm);
 }
 
-/* Names the last pool that took any memory: it is the one too many. */
+/* The message names the last pool that took memory. */
 static int refuse_all(const PoolSet *s, const NodeSet *memory, const PoolConfig *const *configs,
                       size_t n_configs, char **ret_error)
 {
@@ -249,7 +250,7 @@ static bool has_auto(const PoolConfig *const *configs, size_t n_configs)
         return false;
 }
 
-/* Of a machine most of whose memory is in nodes without CPUs, "no CPU" says nothing. */
+/* If most of the memory is in nodes without CPUs, "no CPU" is no evidence. */
 static bool is_most_memory(const Topology *t, const NodeSet *nodes)
 {
         uint64_t part = 0, whole = 0;
@@ -262,7 +263,8 @@ static bool is_most_memory(const Topology *t, const NodeSet *nodes)
         return part > whole - part;
 }
 
-/* Which of the nodes that nothing marks were taken for all that, and which would have been? */
+/* Records which nodes without evidence were taken, and which were passed over (`would`: nodes of the first
+ * pass). */
 static void note_unproven(PoolSet *s, const Topology *t, const PoolConfig *const *configs, size_t n_configs,
                           const NodeSet *unmarked, const NodeSet *would)
 {
@@ -329,7 +331,7 @@ static int pool_set_resolve_strictly(const Topology *t, const PoolConfig *const 
         r = resolve(s, t, configs, n_configs, held, ret_error);
         if (r < 0)
                 return r;
-        /* A pool that nobody asked for does not show up empty. */
+        /* An empty default pool is not shown. */
         if (is_default && !pool_set_needs_fence(s))
                 drop_pools(s);
         *ret = TAKE_PTR(s);
@@ -357,8 +359,8 @@ const char *pool_spare_name(const PoolConfig *const *configs, size_t n_configs,
         return buf;
 }
 
-/* Shallow copies for a start: those that say which nodes they want, without what another one has named
- * before, then those that take what is left. Returns whether two of them named one node. */
+/* Makes shallow copies for a start. A node that two pools list stays with the first one. Refused pools,
+ * which take the rest, are moved to the end. Returns true if two pools list the same node. */
 static bool order_for_start(const PoolConfig *const *configs, size_t n_configs, PoolConfig *copies,
                             const PoolConfig **list, size_t *ret_n_good)
 {
@@ -396,7 +398,7 @@ int pool_set_resolve_at_start(const Topology *t, const PoolConfig *const *config
         if (!copies || !list)
                 return -ENOMEM;
         if (order_for_start(configs, n_configs, copies, list, &n_good)) {
-                /* Only for its message. */
+                /* Called only for its error message. */
                 r = pool_set_resolve_strictly(t, configs, n_configs, held, ret, &contradiction);
                 if (r != -EEXIST)
                         return r;
@@ -406,7 +408,7 @@ int pool_set_resolve_at_start(const Topology *t, const PoolConfig *const *config
                 n++;
         }
         r = pool_set_resolve_strictly(t, list, n, held, ret, ret_error);
-        /* Rather what is known for sure than nothing. */
+        /* Retry without the refused pools, whose nodes are a guess. */
         if (r == -ENOSPC && n_good > 0 && n_good < n) {
                 free(*ret_error);
                 *ret_error = NULL;

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* What a node can give is a sum over the reservations that stay there, so leaving one more out never makes
- * room smaller. The ledger keeps these sums, and those that may be displaced in order of priority, so that
- * others cost nothing here. The search starts with all candidates displaced and spares them one by one, the
- * largest first, as long as the rest is enough: that gives a set from which nobody can be left out. For a
- * few candidates it then goes on through all sets, and turns back where a set cannot get better than the
- * best.
+/* The room of a node is its capacity minus the reservations that stay there, so displacing one more never
+ * makes the room smaller. The ledger keeps these sums, and keeps the displaceable reservations in order of
+ * priority, so that other reservations cost nothing here. The search starts with all candidates displaced
+ * and spares them one by one, the largest first, as long as the rest is enough. The result is a minimal set:
+ * each of its members is needed. With few candidates the search then tries all sets (branch and bound).
  *
  *      room(n) = capacity(n) - what stays there     (whole pages; 0 while somebody who stays keeps it alone)
  */
@@ -20,8 +19,9 @@
 #define SEARCH_MAX 16
 #define STEPS_MAX  2048
 
-/* How many are looked at: those of the lowest priorities on each node, as many of each, and with those that
- * cannot be displaced (of the tenant that asks, or with an exact buffer) no more than four times that. */
+/* The number of candidates: those of the lowest priorities, an equal number from each node. Together with
+ * those that cannot be displaced (of the requesting tenant, or with an exact buffer) at most four times as
+ * many are visited. */
 #define CANDIDATES_MAX       512
 #define CANDIDATES_NODE_MIN  16
 #define VISITS_PER_CANDIDATE 4
@@ -65,7 +65,7 @@ static uint64_t room_bytes(const PreemptInput *in, const Room *r)
         return (uint64_t)(r->capacity - r->stay) & ~(in->page_bytes - 1);
 }
 
-/* One of another tenant. by: 1 it stays, -1 it goes */
+/* Counts a reservation of another tenant. by: 1 it stays, -1 it goes */
 static void put(Search *s, const Reservation *r, int by)
 {
         for (size_t i = 0; i < r->n_shares; i++) {
@@ -98,8 +98,7 @@ static bool is_enough(const Search *s)
         return place(nodes, n, s->in->size_bytes, s->in->whole, &p);
 }
 
-/* Nobody takes an exact buffer away from its users: to displace its reservation would free nothing for sure.
- */
+/* An exact buffer is never taken away from its users, so displacing its reservation may free nothing. */
 static bool may_be_displaced(const PreemptInput *in, const Reservation *r)
 {
         return r->exact_bytes == 0 && (r->state == RESERVATION_ACTIVE || r->state == RESERVATION_DEGRADED) &&
@@ -148,7 +147,7 @@ static int compare_candidate_id(const void *a, const void *b)
         return (x->id > y->id) - (x->id < y->id);
 }
 
-/* One that has bytes on several nodes was met on each of them. */
+/* Removes duplicates: a reservation on several nodes was visited on each of them. */
 static void drop_twins(Candidates *c)
 {
         size_t n = 0;
@@ -178,7 +177,7 @@ static int collect(Search *s)
         return 0;
 }
 
-/* Whom to spare first: the largest, then the more important, then the older. */
+/* The order in which candidates are spared: the largest, then the more important, then the older. */
 static int compare(const void *a, const void *b)
 {
         const Reservation *x = *(const Reservation *const *)a, *y = *(const Reservation *const *)b;

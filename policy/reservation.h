@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Bytes of a pool promised to one cgroup. A plain record: what follows from many of them is the ledger's. */
+/* Bytes of a pool that are reserved for one cgroup. A plain record; the ledger keeps the sums. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -74,7 +74,7 @@ typedef struct Reservation {
         uint64_t expires_usec; /* CLOCK_BOOTTIME; TIMESPAN_INFINITY */
         uint64_t revoke_usec;  /* CLOCK_BOOTTIME: when a revoking one is drained; 0: none */
         uint32_t revoked_for;  /* the reservation that displaces it; 0: its lease ends */
-        bool stuck;            /* drained, and what is left of it could not be moved */
+        bool stuck;            /* drained, and the rest of it could not be moved */
         NodeSet base;          /* the ordinary nodes the unit had before its first grant */
         Wait *wait;            /* while it is queued; lease_usec is then what was asked for, 0: nothing */
         Share shares[SHARES_MAX];

@@ -114,7 +114,7 @@ static bool unit_matches(char *const *globs, const char *unit)
         return false;
 }
 
-/* Works on the stack: running out of memory here would let a Deny= rule be passed over. */
+/* Works on the stack: with an allocation that fails, a Deny= rule would be skipped. */
 static bool slice_matches(char *const *globs, const char *slice)
 {
         char ancestor[UNIT_NAME_BYTES_MAX];
@@ -130,7 +130,8 @@ static bool slice_matches(char *const *globs, const char *slice)
         return false;
 }
 
-/* Whoever wrote User= meant somebody: where none of the names exists, uids is empty and nobody matches. */
+/* A rule with User= is never a rule for everybody: if none of the names exists, uids is empty and no user
+ * matches. */
 static bool user_matches(const Rule *r, uid_t uid)
 {
         if (!r->users)

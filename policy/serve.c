@@ -4,7 +4,7 @@
 
 #include <errno.h>
 
-/* Is there a node for it that nobody before it waits for? */
+/* True if a node of its pool is not claimed by an earlier waiter. */
 static bool is_due(const Snapshot *s, Queue *q, const Request *request)
 {
         const Pool *pool = pool_set_find(s->pools, request->pool);
@@ -25,9 +25,8 @@ static bool act(Queue *q, ServeWalk *walk, const Decision *d, const Request *req
         switch (d->verdict) {
         case VERDICT_GRANTED:
                 *ret = SERVE_GRANT;
-                /* It may have used up the quota: who waits before it by the same rule then claims nothing
-                 * any more, and those behind must not be judged, displace or be sent away by what he did
-                 * claim. */
+                /* The grant may have used up the quota. Then earlier waiters of the same rule lose their
+                 * claims, and later waiters must not be judged by the old claims. */
                 if (d->rule->has_quota)
                         *walk = (ServeWalk){ .cost = walk->cost };
                 return true;

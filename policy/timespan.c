@@ -62,7 +62,7 @@ static int find_unit(const char *name, size_t n, uint64_t *ret)
 }
 
 /* Adds one component ("30min", "1.5 h") to *usec and moves *p behind it and the white space there. A bare
- * number is seconds, but only on its own: what "1h 30" means is anybody's guess. */
+ * number is seconds, but only on its own: "1h 30" is ambiguous and refused. */
 static int read_component(const char **p, bool first, bool *too_big, unsigned __int128 *usec)
 {
         unsigned __int128 whole = 0, fraction = 0, scale = 1;
