@@ -72,21 +72,21 @@ const char *event_kind_message_id(EventKind v)
         return kinds[v].message_id;
 }
 
-static const char *detail_string(const Event *e, size_t i)
+static const char *event_detail_string(const Event *e, size_t i)
 {
         return *(const char *const *)((const char *)e + details[i].offset);
 }
 
-static uint64_t detail_number(const Event *e, size_t i)
+static uint64_t event_detail_number(const Event *e, size_t i)
 {
         return *(const uint64_t *)((const char *)e + details[i].offset);
 }
 
 #define FIELDS_MAX (ARRAY_SIZE(details) + 8)
 
-static void add_field(struct iovec *fields, size_t *n, const char *name, const char *format, ...)
+static void event_add_field(struct iovec *fields, size_t *n, const char *name, const char *format, ...)
         _printf_(4, 5);
-static void add_field(struct iovec *fields, size_t *n, const char *name, const char *format, ...)
+static void event_add_field(struct iovec *fields, size_t *n, const char *name, const char *format, ...)
 {
         _cleanup_free_ char *value = NULL;
         char *line;
@@ -105,31 +105,31 @@ static void add_field(struct iovec *fields, size_t *n, const char *name, const c
         fields[(*n)++] = (struct iovec){ line, (size_t)r };
 }
 
-static void emit_journal(const Event *e, const char *message)
+static void event_emit_journal(const Event *e, const char *message)
 {
         struct iovec fields[FIELDS_MAX];
         size_t n = 0;
 
-        add_field(fields, &n, "MESSAGE", "%s", message);
-        add_field(fields, &n, "MESSAGE_ID", "%s", kinds[e->kind].message_id);
-        add_field(fields, &n, "PRIORITY", "%i", kinds[e->kind].priority);
-        add_field(fields, &n, "CDM_EVENT", "%s", kinds[e->kind].name);
+        event_add_field(fields, &n, "MESSAGE", "%s", message);
+        event_add_field(fields, &n, "MESSAGE_ID", "%s", kinds[e->kind].message_id);
+        event_add_field(fields, &n, "PRIORITY", "%i", kinds[e->kind].priority);
+        event_add_field(fields, &n, "CDM_EVENT", "%s", kinds[e->kind].name);
         if (e->id)
-                add_field(fields, &n, "CDM_RESERVATION", "%" PRIu32, e->id);
+                event_add_field(fields, &n, "CDM_RESERVATION", "%" PRIu32, e->id);
         if (e->has & EVENT_HAS_UID)
-                add_field(fields, &n, "CDM_UID", "%u", e->uid);
+                event_add_field(fields, &n, "CDM_UID", "%u", e->uid);
         for (size_t i = 0; i < ARRAY_SIZE(details); i++) {
-                if (details[i].has == 0 && detail_string(e, i))
-                        add_field(fields, &n, details[i].field, "%s", detail_string(e, i));
+                if (details[i].has == 0 && event_detail_string(e, i))
+                        event_add_field(fields, &n, details[i].field, "%s", event_detail_string(e, i));
                 else if (details[i].has & e->has)
-                        add_field(fields, &n, details[i].field, "%" PRIu64, detail_number(e, i));
+                        event_add_field(fields, &n, details[i].field, "%" PRIu64, event_detail_number(e, i));
         }
         log_fields(kinds[e->kind].priority, message, fields, n);
         for (size_t i = 0; i < n; i++)
                 free(fields[i].iov_base);
 }
 
-static int append_holders(sd_bus_message *m, const Event *e)
+static int event_append_holders(sd_bus_message *m, const Event *e)
 {
         int r = sd_bus_message_open_container(m, 'e', "sv");
         if (r >= 0)
@@ -146,25 +146,25 @@ static int append_holders(sd_bus_message *m, const Event *e)
         return r;
 }
 
-static int append_details(sd_bus_message *m, const Event *e)
+static int event_append_details(sd_bus_message *m, const Event *e)
 {
         int r = sd_bus_message_open_container(m, 'a', "{sv}");
 
         for (size_t i = 0; r >= 0 && i < ARRAY_SIZE(details); i++) {
-                if (details[i].has == 0 && detail_string(e, i))
-                        r = sd_bus_message_append(m, "{sv}", details[i].key, "s", detail_string(e, i));
+                if (details[i].has == 0 && event_detail_string(e, i))
+                        r = sd_bus_message_append(m, "{sv}", details[i].key, "s", event_detail_string(e, i));
                 else if (details[i].has & e->has)
-                        r = sd_bus_message_append(m, "{sv}", details[i].key, "t", detail_number(e, i));
+                        r = sd_bus_message_append(m, "{sv}", details[i].key, "t", event_detail_number(e, i));
         }
         if (r >= 0 && (e->has & EVENT_HAS_UID))
                 r = sd_bus_message_append(m, "{sv}", "uid", "u", (uint32_t)e->uid);
         if (r >= 0 && e->n_holders > 0)
-                r = append_holders(m, e);
+                r = event_append_holders(m, e);
         return r < 0 ? r : sd_bus_message_close_container(m);
 }
 
 /* destination NULL: everybody. */
-static int emit_signal(sd_bus *bus, const Event *e, const char *destination)
+static int event_emit_signal(sd_bus *bus, const Event *e, const char *destination)
 {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
 
@@ -172,21 +172,21 @@ static int emit_signal(sd_bus *bus, const Event *e, const char *destination)
         if (r >= 0)
                 r = sd_bus_message_append(m, "su", kinds[e->kind].name, e->id);
         if (r >= 0)
-                r = append_details(m, e);
+                r = event_append_details(m, e);
         if (r >= 0 && destination)
                 r = sd_bus_message_set_destination(m, destination);
         return r < 0 ? r : sd_bus_send(bus, m, NULL);
 }
 
-static void send_signal(sd_bus *bus, const Event *e, const char *destination)
+static void event_send_signal(sd_bus *bus, const Event *e, const char *destination)
 {
-        int r = bus ? emit_signal(bus, e, destination) : 0;
+        int r = bus ? event_emit_signal(bus, e, destination) : 0;
 
         if (r < 0)
                 log_warning("Cannot send the signal Event (%s): %s.", kinds[e->kind].name, strerror(-r));
 }
 
-static void emit(sd_bus *bus, const Event *e, const char *message, va_list ap)
+static void event_emit_to(sd_bus *bus, const Event *e, const char *message, va_list ap)
 {
         _cleanup_free_ char *text = NULL, *longer = NULL;
 
@@ -200,8 +200,8 @@ static void emit(sd_bus *bus, const Event *e, const char *message, va_list ap)
                      " earlier events of user %u are not in the journal: there were too many.)",
                      text, e->left_out, e->uid) < 0)
                 longer = NULL;
-        emit_journal(e, longer ? longer : text);
-        send_signal(bus, e, NULL);
+        event_emit_journal(e, longer ? longer : text);
+        event_send_signal(bus, e, NULL);
 }
 
 void event_emit(sd_bus *bus, const Event *e, const char *message, ...)
@@ -209,7 +209,7 @@ void event_emit(sd_bus *bus, const Event *e, const char *message, ...)
         va_list ap;
 
         va_start(ap, message);
-        emit(bus, e, message, ap);
+        event_emit_to(bus, e, message, ap);
         va_end(ap);
 }
 
@@ -220,12 +220,12 @@ void event_emit_limited(sd_bus *bus, EventLimit *limit, uint64_t monotonic_usec,
 
         if (e->uid != 0 && !event_limit_take(limit, e->uid, monotonic_usec, &e->left_out)) {
                 if (client)
-                        send_signal(bus, e, client);
+                        event_send_signal(bus, e, client);
                 return;
         }
         if (e->left_out > 0)
                 e->has |= EVENT_HAS_LEFT_OUT;
         va_start(ap, message);
-        emit(bus, e, message, ap);
+        event_emit_to(bus, e, message, ap);
         va_end(ap);
 }

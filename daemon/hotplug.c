@@ -30,7 +30,7 @@ struct Hotplug {
         void *userdata;
 };
 
-static int on_timer(sd_event_source *source _unused_, uint64_t usec _unused_, void *userdata)
+static int hotplug_on_timer(sd_event_source *source _unused_, uint64_t usec _unused_, void *userdata)
 {
         Hotplug *h = userdata;
 
@@ -39,12 +39,12 @@ static int on_timer(sd_event_source *source _unused_, uint64_t usec _unused_, vo
         return 0;
 }
 
-static int on_device(sd_device_monitor *monitor _unused_, sd_device *device _unused_, void *userdata)
+static int hotplug_on_device(sd_device_monitor *monitor _unused_, sd_device *device _unused_, void *userdata)
 {
         Hotplug *h = userdata;
 
         if (!h->timer && sd_event_add_time_relative(h->event, &h->timer, CLOCK_MONOTONIC, SETTLE_USEC,
-                                                    ACCURACY_USEC, on_timer, h) < 0)
+                                                    ACCURACY_USEC, hotplug_on_timer, h) < 0)
                 h->changed(h->userdata);
         return 0;
 }
@@ -68,7 +68,7 @@ int hotplug_new(sd_event *event, hotplug_cb changed, void *userdata, Hotplug **r
         if (r < 0)
                 return r;
         (void)sd_device_monitor_set_receive_buffer_size(h->monitor, BUFFER_BYTES);
-        r = sd_device_monitor_start(h->monitor, on_device, h);
+        r = sd_device_monitor_start(h->monitor, hotplug_on_device, h);
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(h);

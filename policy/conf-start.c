@@ -17,7 +17,8 @@
 
 /* Makes a rule that denies what `match` matches, and takes ownership of `match`; NULL: the rule denies
  * everything. */
-static int start_make_refused(Rule *match, const char *path, unsigned line, const char *reason, Rule **ret)
+static int conf_start_make_refused(Rule *match, const char *path, unsigned line, const char *reason,
+                                   Rule **ret)
 {
         _cleanup_(rule_free_p) Rule *r = match ? match : conf_rule_new(path);
 
@@ -49,14 +50,14 @@ static int start_make_refused(Rule *match, const char *path, unsigned line, cons
         return 0;
 }
 
-static int start_deny_all(ConfLoader *l, const char *path, unsigned line, const char *reason)
+static int conf_start_deny_all(ConfLoader *l, const char *path, unsigned line, const char *reason)
 {
         if (l->deny_all)
                 return 0;
-        return start_make_refused(NULL, path, line, reason, &l->deny_all);
+        return conf_start_make_refused(NULL, path, line, reason, &l->deny_all);
 }
 
-static int start_refuse_rule(ConfLoader *l, ConfFile *f, unsigned line, const char *reason)
+static int conf_start_refuse_rule(ConfLoader *l, ConfFile *f, unsigned line, const char *reason)
 {
         Config *c = l->config;
         Rule **rules = reallocarray(c->rules, c->n_rules + 1, sizeof(*rules));
@@ -66,8 +67,8 @@ static int start_refuse_rule(ConfLoader *l, ConfFile *f, unsigned line, const ch
         if (!rules)
                 return -ENOMEM;
         c->rules = rules;
-        r = start_make_refused(readable ? TAKE_PTR(f->rule) : NULL, f->path, line, reason,
-                               &rules[c->n_rules]);
+        r = conf_start_make_refused(readable ? TAKE_PTR(f->rule) : NULL, f->path, line, reason,
+                                    &rules[c->n_rules]);
         if (r < 0)
                 return r;
         c->n_rules++;
@@ -80,7 +81,7 @@ static int start_refuse_rule(ConfLoader *l, ConfFile *f, unsigned line, const ch
 
 /* The replacement has the name of its file, so that reservations of the pool continue. If that name is
  * unusable, it gets a name that no other file has, and therefore is added after the last file. */
-static int start_refuse_pool(ConfLoader *l, const char *name, const char *path)
+static int conf_start_refuse_pool(ConfLoader *l, const char *name, const char *path)
 {
         Config *c = l->config;
         PoolConfig **pools;
@@ -102,10 +103,10 @@ static int start_refuse_pool(ConfLoader *l, const char *name, const char *path)
 }
 
 /* The advice is the same for every file that is not a rule. */
-static int start_refuse_other(ConfLoader *l, ConfKind kind, const char *path, unsigned line,
-                              const char *reason)
+static int conf_start_refuse_other(ConfLoader *l, ConfKind kind, const char *path, unsigned line,
+                                   const char *reason)
 {
-        int r = start_deny_all(l, path, line, reason);
+        int r = conf_start_deny_all(l, path, line, reason);
 
         if (r < 0)
                 return r;
@@ -133,7 +134,7 @@ int conf_start_refuse_file(ConfLoader *l, ConfFile *f, ConfKind kind, size_t fir
                                 return -ENOMEM;
                 }
         if (kind == CONF_POLICY)
-                return start_refuse_rule(l, f, line, reason ? reason : "cannot be used");
+                return conf_start_refuse_rule(l, f, line, reason ? reason : "cannot be used");
         if (kind == CONF_POOL) {
                 /* Whether its name can be used was told, if it was asked for. */
                 ConfMessages unheard = { 0 };
@@ -142,9 +143,10 @@ int conf_start_refuse_file(ConfLoader *l, ConfFile *f, ConfKind kind, size_t fir
                 r = conf_file_pool_name(&named, &name);
                 conf_messages_clear(&unheard);
                 if (r == 0 || r == -EINVAL)
-                        r = start_refuse_pool(l, name, f->path);
+                        r = conf_start_refuse_pool(l, name, f->path);
         }
-        return r < 0 ? r : start_refuse_other(l, kind, f->path, line, reason ? reason : "cannot be used");
+        return r < 0 ? r
+                     : conf_start_refuse_other(l, kind, f->path, line, reason ? reason : "cannot be used");
 }
 
 /* Files of such a folder can replace and mask files of the other folders. A user who can write to the folder
@@ -154,11 +156,11 @@ int conf_start_refuse_folder(ConfLoader *l, ConfKind kind, const char *path, con
         int r = conf_messages_add(l->messages, CONF_ERROR, path, 0, "%s", reason);
 
         if (r == 0 && kind != CONF_POLICY)
-                r = start_refuse_pool(l, NULL, path);
-        return r < 0 ? r : start_refuse_other(l, kind, path, 0, reason);
+                r = conf_start_refuse_pool(l, NULL, path);
+        return r < 0 ? r : conf_start_refuse_other(l, kind, path, 0, reason);
 }
 
-static int start_put_first(Config *c, Rule **rule)
+static int conf_start_put_first(Config *c, Rule **rule)
 {
         Rule **rules = reallocarray(c->rules, c->n_rules + 1, sizeof(*rules));
 
@@ -179,16 +181,17 @@ int conf_start_finish(ConfLoader *l)
         if (l->main_refused)
                 l->config->mode = FENCE_MODE_ENFORCE;
         if (l->nameless_pool)
-                r = start_refuse_pool(l, pool_spare_name(pools, l->config->n_pools, name), l->nameless_pool);
+                r = conf_start_refuse_pool(l, pool_spare_name(pools, l->config->n_pools, name),
+                                           l->nameless_pool);
         if (r < 0)
                 return r;
-        return l->deny_all ? start_put_first(l->config, &l->deny_all) : 0;
+        return l->deny_all ? conf_start_put_first(l->config, &l->deny_all) : 0;
 }
 
 int config_deny_all(Config *c, const char *file, unsigned line, const char *reason)
 {
         _cleanup_(rule_free_p) Rule *rule = NULL;
-        int r = start_make_refused(NULL, file, line, reason, &rule);
+        int r = conf_start_make_refused(NULL, file, line, reason, &rule);
 
-        return r < 0 ? r : start_put_first(c, &rule);
+        return r < 0 ? r : conf_start_put_first(c, &rule);
 }

@@ -13,38 +13,38 @@
 #include "policy/tally.h"
 
 typedef struct Ledger Ledger;
-typedef struct Tenant Tenant;
-typedef struct Holding Holding;
+typedef struct LedgerTenant LedgerTenant;
+typedef struct LedgerHolding LedgerHolding;
 
-typedef struct Entry Entry;
-typedef struct Path Path;
-struct Entry {
+typedef struct LedgerEntry LedgerEntry;
+typedef struct LedgerPath LedgerPath;
+struct LedgerEntry {
         Reservation *r;
-        Tenant *tenant;
-        Path *path;                   /* NULL: its cgroup is not known */
-        size_t slot;                  /* in the array by id */
-        Entry *prev, *next;           /* in its tenant */
-        Entry *path_prev, *path_next; /* in its path */
-        UT_hash_handle hh;            /* by id */
-        OrderNode *ranks;             /* one a share, in the order of its node */
+        LedgerTenant *tenant;
+        LedgerPath *path;                   /* NULL: its cgroup is not known */
+        size_t slot;                        /* in the array by id */
+        LedgerEntry *prev, *next;           /* in its tenant */
+        LedgerEntry *path_prev, *path_next; /* in its path */
+        UT_hash_handle hh;                  /* by id */
+        OrderNode *ranks;                   /* one a share, in the order of its node */
         size_t n_ranks;
         bool stays; /* as it was booked */
 };
 
 /* The reservations of one cgroup's path. */
-struct Path {
+struct LedgerPath {
         char *name;
-        Entry *entries;
+        LedgerEntry *entries;
         UT_hash_handle hh;
 };
 
-typedef struct Slot {
+typedef struct LedgerSlot {
         uint32_t id;
-        Entry *entry; /* NULL: it is gone */
-} Slot;
+        LedgerEntry *entry; /* NULL: it is gone */
+} LedgerSlot;
 
-struct Holding {
-        Tenant *tenant;
+struct LedgerHolding {
+        LedgerTenant *tenant;
         int node;
         Sum bytes;
         uint64_t used_bytes; /* as observed last */
@@ -52,16 +52,16 @@ struct Holding {
         size_t n_booked; /* reservations with bytes here */
         size_t n_open;   /* those of them that open the node */
         size_t n_stay, n_stay_exclusive;
-        Holding *prev, *next;
-        Holding *node_prev, *node_next;
+        LedgerHolding *prev, *next;
+        LedgerHolding *node_prev, *node_next;
 };
 
-struct Tenant {
+struct LedgerTenant {
         char *key;
-        Entry *entries;
+        LedgerEntry *entries;
         bool unsorted;
         size_t n_entries;
-        Holding *holdings;
+        LedgerHolding *holdings;
         NodeSet open;
         UT_hash_handle hh;
 };
@@ -74,18 +74,18 @@ typedef struct NodeSum {
         Sum stay_bytes;
         size_t n_stay, n_stay_exclusive;
         OrderNode *displaceable;
-        Holding *holdings; /* unobserved ones first */
+        LedgerHolding *holdings; /* unobserved ones first */
 } NodeSum;
 
 struct Ledger {
-        Entry *entries;
-        Slot *slots; /* by id, unless unsorted */
+        LedgerEntry *entries;
+        LedgerSlot *slots; /* by id, unless unsorted */
         size_t n_slots, n_gone, slots_size;
         bool unsorted;
         uint32_t last_id; /* the highest that was ever added */
         size_t n_visited; /* entries that walks looked at, for tests */
-        Tenant *tenants;
-        Path *paths;
+        LedgerTenant *tenants;
+        LedgerPath *paths;
         Tally *users; /* by uid */
         Tally *rules; /* by file name */
         NodeSum nodes[NODE_MAX];
@@ -98,14 +98,14 @@ static inline uint64_t sum_saturate(Sum sum)
 }
 
 /* The part of the used bytes that the reservations explain. */
-static inline Sum holding_explained(const Holding *h)
+static inline Sum holding_explained(const LedgerHolding *h)
 {
         return h->bytes < h->used_bytes ? h->bytes : h->used_bytes;
 }
 
-static inline Holding *holding_find(const Tenant *t, int node)
+static inline LedgerHolding *holding_find(const LedgerTenant *t, int node)
 {
-        Holding *h;
+        LedgerHolding *h;
 
         DL_FOREACH (t->holdings, h)
                 if (h->node == node)
@@ -124,9 +124,9 @@ static inline Tally *rule_tally_find(const Ledger *l, const char *file)
         return file ? tally_find(l->rules, file, strlen(file) + 1) : NULL;
 }
 
-static inline Entry *entry_find(const Ledger *l, uint32_t id)
+static inline LedgerEntry *entry_find(const Ledger *l, uint32_t id)
 {
-        Entry *e;
+        LedgerEntry *e;
 
         HASH_FIND(hh, l->entries, &id, sizeof(id), e);
         return e;

@@ -37,22 +37,22 @@ int ledger_foreach_new_tenant_of_node(const Ledger *l, int node,
                                       void *userdata);
 
 /* For the files of the ledger only (policy/ledger-data.h): */
-struct Entry;
-struct Holding;
-struct Path;
-struct Tenant;
+struct LedgerEntry;
+struct LedgerHolding;
+struct LedgerPath;
+struct LedgerTenant;
 
-struct Tenant *ledger_tenant_find(const Ledger *l, const char *key);
-struct Holding *ledger_holding(const Ledger *l, const char *tenant, int node);
+struct LedgerTenant *ledger_tenant_find(const Ledger *l, const char *key);
+struct LedgerHolding *ledger_holding(const Ledger *l, const char *tenant, int node);
 
 /* Creates a missing path. NULL: out of memory. */
-struct Path *ledger_path_get(Ledger *l, const char *name);
+struct LedgerPath *ledger_path_get(Ledger *l, const char *name);
 /* Frees a path without entries. p may be NULL. */
-void ledger_path_prune(Ledger *l, struct Path *p);
-void ledger_path_enter(struct Entry *e, struct Path *p);
-void ledger_path_leave(Ledger *l, struct Entry *e);
+void ledger_path_prune(Ledger *l, struct LedgerPath *p);
+void ledger_path_enter(struct LedgerEntry *e, struct LedgerPath *p);
+void ledger_path_leave(Ledger *l, struct LedgerEntry *e);
 
 /* Reserves a slot, so that ledger_slots_add() cannot fail. */
 int ledger_slots_reserve(Ledger *l);
-void ledger_slots_add(Ledger *l, struct Entry *e);
-void ledger_slots_remove(Ledger *l, const struct Entry *e);
+void ledger_slots_add(Ledger *l, struct LedgerEntry *e);
+void ledger_slots_remove(Ledger *l, const struct LedgerEntry *e);

@@ -34,7 +34,7 @@ OverrunChange overrun_look(OverrunEpisode *e, uint64_t used_bytes, uint64_t held
         return OVERRUN_ENDED;
 }
 
-static uint64_t clamp(uint64_t v, uint64_t low, uint64_t high)
+static uint64_t overrun_clamp(uint64_t v, uint64_t low, uint64_t high)
 {
         return v < low ? low : v > high ? high : v;
 }
@@ -48,5 +48,5 @@ uint64_t overrun_pause_usec(uint64_t left_bytes, uint64_t headroom_bytes, uint64
 
         if (!moving && last_usec > 0 && fill < 2 * last_usec)
                 fill = 2 * last_usec;
-        return clamp(fill, OVERRUN_PAUSE_MIN_USEC, OVERRUN_PAUSE_MAX_USEC);
+        return overrun_clamp(fill, OVERRUN_PAUSE_MIN_USEC, OVERRUN_PAUSE_MAX_USEC);
 }

@@ -24,7 +24,7 @@ PoolConfig *pool_config_free(PoolConfig *c)
         return NULL;
 }
 
-static void drop_pools(PoolSet *s)
+static void pool_set_drop(PoolSet *s)
 {
         for (size_t i = 0; i < s->n_pools; i++) {
                 free(s->pools[i].name);
@@ -41,7 +41,7 @@ PoolSet *pool_set_free(PoolSet *s)
 {
         if (!s)
                 return NULL;
-        drop_pools(s);
+        pool_set_drop(s);
         free(s);
         return NULL;
 }
@@ -56,7 +56,7 @@ static const PoolConfig default_pool = {
 };
 
 /* An unknown value does not meet a selector: the admin asked for a value that the firmware confirms. */
-static bool node_is_selected(const PoolConfig *c, const Node *n)
+static bool pool_node_is_selected(const PoolConfig *c, const Node *n)
 {
         if (c->min_bandwidth_mbps > 0 && n->read_bandwidth_mbps < c->min_bandwidth_mbps)
                 return false;
@@ -67,43 +67,44 @@ static bool node_is_selected(const PoolConfig *c, const Node *n)
         return !c->dax || n->dax;
 }
 
-static bool has_selectors(const PoolConfig *c)
+static bool pool_has_selectors(const PoolConfig *c)
 {
         return c->min_bandwidth_mbps > 0 || c->max_latency_ns > 0 || c->tier != TIER_UNKNOWN || c->dax;
 }
 
 /* True if the selectors distinguish device memory from the memory of CPUs: no node with CPUs meets them. */
-static bool selectors_tell_apart(const PoolConfig *c, const Topology *t)
+static bool pool_selectors_tell_apart(const PoolConfig *c, const Topology *t)
 {
-        if (!has_selectors(c))
+        if (!pool_has_selectors(c))
                 return false;
         for (size_t i = 0; i < t->n_nodes; i++)
-                if (t->nodes[i].has_cpu && t->nodes[i].size_bytes > 0 && node_is_selected(c, &t->nodes[i]))
+                if (t->nodes[i].has_cpu && t->nodes[i].size_bytes > 0 &&
+                    pool_node_is_selected(c, &t->nodes[i]))
                         return false;
         return true;
 }
 
-static bool selectors_meet_all(const PoolConfig *c, const Topology *t)
+static bool pool_selectors_meet_all(const PoolConfig *c, const Topology *t)
 {
         bool any_cpu = false;
 
         for (size_t i = 0; i < t->n_nodes; i++) {
                 const Node *n = &t->nodes[i];
 
-                if (n->size_bytes > 0 && !node_is_selected(c, n))
+                if (n->size_bytes > 0 && !pool_node_is_selected(c, n))
                         return false;
                 any_cpu |= n->size_bytes > 0 && n->has_cpu;
         }
-        return has_selectors(c) && any_cpu;
+        return pool_has_selectors(c) && any_cpu;
 }
 
 /* Empty nodes (a GB200 shows 34, most of them empty) and nodes with CPUs are never taken automatically.
  * `marked`: NULL, or the nodes with evidence. Then nodes without evidence are taken only if the selectors
  * distinguish them. */
-static NodeSet auto_nodes(const Topology *t, const PoolConfig *c, const NodeSet *taken,
-                          const NodeSet *marked)
+static NodeSet pool_auto_nodes(const Topology *t, const PoolConfig *c, const NodeSet *taken,
+                               const NodeSet *marked)
 {
-        bool told_apart = selectors_tell_apart(c, t);
+        bool told_apart = pool_selectors_tell_apart(c, t);
         NodeSet nodes = NODESET_EMPTY;
 
         for (size_t i = 0; i < t->n_nodes; i++) {
@@ -113,14 +114,14 @@ static NodeSet auto_nodes(const Topology *t, const PoolConfig *c, const NodeSet 
                         continue;
                 if (marked && !told_apart && !nodeset_contains(marked, n->id))
                         continue;
-                if (node_is_selected(c, n))
+                if (pool_node_is_selected(c, n))
                         nodeset_add(&nodes, n->id);
         }
         return nodes;
 }
 
 /* The units are those of `cdmctl nodes`. */
-static int format_selectors(const PoolConfig *c, char **ret)
+static int pool_format_selectors(const PoolConfig *c, char **ret)
 {
         size_t size;
         FILE *f = open_memstream(ret, &size);
@@ -148,7 +149,7 @@ static int pool_init(Pool *p, const PoolConfig *c)
         p->hold = c->hold;
         p->line = c->nodes_line > 0 ? c->nodes_line : c->line;
         p->nodes_auto = c->nodes_auto;
-        if (c->nodes_auto && has_selectors(c) && format_selectors(c, &p->selectors) < 0)
+        if (c->nodes_auto && pool_has_selectors(c) && pool_format_selectors(c, &p->selectors) < 0)
                 return -ENOMEM;
         if (string_copy(c->name, &p->name) < 0 || string_copy(c->description, &p->description) < 0 ||
             string_copy(c->file, &p->file) < 0)
@@ -159,7 +160,7 @@ static int pool_init(Pool *p, const PoolConfig *c)
 /* Sets the message. If memory is short, it stays NULL and the caller has only the errno. */
 #define set_error(ret, ...) (asprintf((ret), __VA_ARGS__) < 0 ? (void)(*(ret) = NULL) : (void)0)
 
-static int take_listed(PoolSet *s, const PoolConfig *const *configs, size_t n_configs, char **ret_error)
+static int pool_take_listed(PoolSet *s, const PoolConfig *const *configs, size_t n_configs, char **ret_error)
 {
         for (size_t i = 0; i < n_configs; i++) {
                 const PoolConfig *c = configs[i];
@@ -184,9 +185,9 @@ static int take_listed(PoolSet *s, const PoolConfig *const *configs, size_t n_co
         return 0;
 }
 
-/* `marked`: as for auto_nodes(). */
-static void take_auto(PoolSet *s, const Topology *t, const PoolConfig *const *configs, size_t n_configs,
-                      const NodeSet *marked)
+/* `marked`: as for pool_auto_nodes(). */
+static void pool_take_auto(PoolSet *s, const Topology *t, const PoolConfig *const *configs, size_t n_configs,
+                           const NodeSet *marked)
 {
         s->cdm = NODESET_EMPTY;
         for (size_t i = 0; i < n_configs; i++)
@@ -194,20 +195,20 @@ static void take_auto(PoolSet *s, const Topology *t, const PoolConfig *const *co
                         s->cdm = nodeset_union(&s->cdm, &s->pools[i].nodes);
         for (size_t i = 0; i < n_configs; i++)
                 if (configs[i]->nodes_auto) {
-                        s->pools[i].nodes = auto_nodes(t, configs[i], &s->cdm, marked);
+                        s->pools[i].nodes = pool_auto_nodes(t, configs[i], &s->cdm, marked);
                         s->cdm = nodeset_union(&s->cdm, &s->pools[i].nodes);
                 }
 }
 
-static bool takes_all(PoolSet *s, const NodeSet *memory)
+static bool pool_takes_all(PoolSet *s, const NodeSet *memory)
 {
         s->ordinary = nodeset_subtract(memory, &s->cdm);
         return nodeset_is_empty(&s->ordinary) && !nodeset_is_empty(&s->cdm);
 }
 
 /* The message names the last pool that took memory. */
-static int refuse_all(const PoolSet *s, const NodeSet *memory, const PoolConfig *const *configs,
-                      size_t n_configs, char **ret_error)
+static int pool_refuse_all(const PoolSet *s, const NodeSet *memory, const PoolConfig *const *configs,
+                           size_t n_configs, char **ret_error)
 {
         char list[NODESET_STR_MAX];
         const PoolConfig *last = configs[0];
@@ -231,7 +232,7 @@ static int refuse_all(const PoolSet *s, const NodeSet *memory, const PoolConfig 
         return -ENOSPC;
 }
 
-static void sum_sizes(PoolSet *s, const Topology *t)
+static void pool_sum_sizes(PoolSet *s, const Topology *t)
 {
         for (size_t i = 0; i < s->n_pools; i++)
                 NODESET_FOREACH (id, &s->pools[i].nodes) {
@@ -242,7 +243,7 @@ static void sum_sizes(PoolSet *s, const Topology *t)
                 }
 }
 
-static bool has_auto(const PoolConfig *const *configs, size_t n_configs)
+static bool pool_has_auto(const PoolConfig *const *configs, size_t n_configs)
 {
         for (size_t i = 0; i < n_configs; i++)
                 if (configs[i]->nodes_auto)
@@ -251,7 +252,7 @@ static bool has_auto(const PoolConfig *const *configs, size_t n_configs)
 }
 
 /* If most of the memory is in nodes without CPUs, "no CPU" is no evidence. */
-static bool is_most_memory(const Topology *t, const NodeSet *nodes)
+static bool pool_is_most_memory(const Topology *t, const NodeSet *nodes)
 {
         uint64_t part = 0, whole = 0;
 
@@ -265,12 +266,12 @@ static bool is_most_memory(const Topology *t, const NodeSet *nodes)
 
 /* Records which nodes without evidence were taken, and which were passed over (`would`: nodes of the first
  * pass). */
-static void note_unproven(PoolSet *s, const Topology *t, const PoolConfig *const *configs, size_t n_configs,
-                          const NodeSet *unmarked, const NodeSet *would)
+static void pool_note_unproven(PoolSet *s, const Topology *t, const PoolConfig *const *configs,
+                               size_t n_configs, const NodeSet *unmarked, const NodeSet *would)
 {
         for (size_t i = 0; i < n_configs; i++) {
-                s->pools[i].selects_all = configs[i]->nodes_auto && selectors_meet_all(configs[i], t);
-                if (!configs[i]->nodes_auto || selectors_tell_apart(configs[i], t))
+                s->pools[i].selects_all = configs[i]->nodes_auto && pool_selectors_meet_all(configs[i], t);
+                if (!configs[i]->nodes_auto || pool_selectors_tell_apart(configs[i], t))
                         continue;
                 NodeSet taken = nodeset_intersect(&s->pools[i].nodes, unmarked);
                 s->unproven = nodeset_union(&s->unproven, &taken);
@@ -278,30 +279,30 @@ static void note_unproven(PoolSet *s, const Topology *t, const PoolConfig *const
         s->passed_over = nodeset_subtract(would, &s->cdm);
 }
 
-static int resolve(PoolSet *s, const Topology *t, const PoolConfig *const *configs, size_t n_configs,
-                   const NodeSet *held, char **ret_error)
+static int pool_resolve(PoolSet *s, const Topology *t, const PoolConfig *const *configs, size_t n_configs,
+                        const NodeSet *held, char **ret_error)
 {
         NodeSet memory = topology_memory_nodes(t), empty = topology_empty_nodes(t),
                 unmarked = evidence_missing(t);
         int r;
 
-        r = take_listed(s, configs, n_configs, ret_error);
+        r = pool_take_listed(s, configs, n_configs, ret_error);
         if (r < 0)
                 return r;
-        take_auto(s, t, configs, n_configs, NULL);
+        pool_take_auto(s, t, configs, n_configs, NULL);
         NodeSet would = s->cdm;
-        s->no_cpu_says_nothing = is_most_memory(t, &unmarked);
-        if (takes_all(s, &memory) || s->no_cpu_says_nothing) {
+        s->no_cpu_says_nothing = pool_is_most_memory(t, &unmarked);
+        if (pool_takes_all(s, &memory) || s->no_cpu_says_nothing) {
                 NodeSet marked = evidence_nodes(t);
 
                 marked = nodeset_union(&marked, held);
-                take_auto(s, t, configs, n_configs, &marked);
-                if (takes_all(s, &memory))
-                        return refuse_all(s, &memory, configs, n_configs, ret_error);
+                pool_take_auto(s, t, configs, n_configs, &marked);
+                if (pool_takes_all(s, &memory))
+                        return pool_refuse_all(s, &memory, configs, n_configs, ret_error);
         }
-        note_unproven(s, t, configs, n_configs, &unmarked, &would);
-        sum_sizes(s, t);
-        s->awaited = has_auto(configs, n_configs) && !nodeset_is_empty(&empty);
+        pool_note_unproven(s, t, configs, n_configs, &unmarked, &would);
+        pool_sum_sizes(s, t);
+        s->awaited = pool_has_auto(configs, n_configs) && !nodeset_is_empty(&empty);
         return 0;
 }
 
@@ -328,12 +329,12 @@ static int pool_set_resolve_strictly(const Topology *t, const PoolConfig *const 
                 if (r < 0)
                         return r;
         }
-        r = resolve(s, t, configs, n_configs, held, ret_error);
+        r = pool_resolve(s, t, configs, n_configs, held, ret_error);
         if (r < 0)
                 return r;
         /* An empty default pool is not shown. */
         if (is_default && !pool_set_needs_fence(s))
-                drop_pools(s);
+                pool_set_drop(s);
         *ret = TAKE_PTR(s);
         return 0;
 }
@@ -361,8 +362,8 @@ const char *pool_spare_name(const PoolConfig *const *configs, size_t n_configs,
 
 /* Makes shallow copies for a start. A node that two pools list stays with the first one. Refused pools,
  * which take the rest, are moved to the end. Returns true if two pools list the same node. */
-static bool order_for_start(const PoolConfig *const *configs, size_t n_configs, PoolConfig *copies,
-                            const PoolConfig **list, size_t *ret_n_good)
+static bool pool_order_for_start(const PoolConfig *const *configs, size_t n_configs, PoolConfig *copies,
+                                 const PoolConfig **list, size_t *ret_n_good)
 {
         NodeSet taken = NODESET_EMPTY;
         bool contradiction = false;
@@ -397,7 +398,7 @@ int pool_set_resolve_at_start(const Topology *t, const PoolConfig *const *config
 
         if (!copies || !list)
                 return -ENOMEM;
-        if (order_for_start(configs, n_configs, copies, list, &n_good)) {
+        if (pool_order_for_start(configs, n_configs, copies, list, &n_good)) {
                 /* Called only for its error message. */
                 r = pool_set_resolve_strictly(t, configs, n_configs, held, ret, &contradiction);
                 if (r != -EEXIST)

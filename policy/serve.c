@@ -5,7 +5,7 @@
 #include <errno.h>
 
 /* True if a node of its pool is not claimed by an earlier waiter. */
-static bool is_due(const Snapshot *s, Queue *q, const Request *request)
+static bool serve_is_due(const Snapshot *s, Queue *q, const Request *request)
 {
         const Pool *pool = pool_set_find(s->pools, request->pool);
         NodeSet allowed, claimed;
@@ -20,7 +20,7 @@ static bool is_due(const Snapshot *s, Queue *q, const Request *request)
         return false;
 }
 
-static bool act(Queue *q, ServeWalk *walk, const Decision *d, const Request *request, ServeAction *ret)
+static bool serve_act(Queue *q, ServeWalk *walk, const Decision *d, const Request *request, ServeAction *ret)
 {
         switch (d->verdict) {
         case VERDICT_GRANTED:
@@ -54,13 +54,13 @@ int serve_next(const Snapshot *s, Queue *q, ServeWalk *walk, Served *ret)
                         return -EAGAIN;
                 }
                 *walk = (ServeWalk){ request->priority, request->id, walk->cost + 1 };
-                if (!is_due(s, q, request))
+                if (!serve_is_due(s, q, request))
                         continue;
                 walk->cost += SERVE_DECISION - 1;
                 r = decide(s, request, &d);
                 if (r < 0)
                         return r;
-                if (!act(q, walk, d, request, &action))
+                if (!serve_act(q, walk, d, request, &action))
                         continue;
                 *ret = (Served){ .action = action, .request = request, .decision = TAKE_PTR(d) };
                 return 1;
