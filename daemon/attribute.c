@@ -17,8 +17,8 @@
 
 #include "policy/nodeset.h"
 
-/* The longest attribute that is read here is the distance list of 1024 nodes (under 5 KiB). sysfs itself
- * does not give out more than a page. What is longer is not what it claims to be. */
+/* The longest attribute is the distance list of 1024 nodes (under 5 KiB). A longer file is not a sysfs
+ * attribute and is refused. */
 #define ATTRIBUTE_BYTES_MAX ((size_t)16 * 1024)
 
 /* openat2(2) answers EAGAIN when something on the machine was renamed or mounted while it followed "..". */

@@ -32,7 +32,7 @@ typedef struct AuthorizeUser AuthorizeUser;
 #define OPEN_INTERACTIVE_MAX 16
 #define OPEN_USER_MAX        4
 
-/* The whole of what is allowed to whom; anything that is not in here is denied. */
+/* All actions and their defaults; an action that is not listed is denied. */
 static const struct {
         const char *polkit;
         bool without_polkit; /* to everyone, where polkit is not installed: the policy files still decide */
@@ -50,7 +50,7 @@ static const struct {
  * anybody still wants the answer. */
 struct Question {
         AuthorizeUser *user;
-        Authorize *authorize; /* NULL: nobody wants the answer */
+        Authorize *authorize; /* NULL: the answer is no longer wanted */
         bool interactive;
         char cancellation_id[32];
         sd_bus_slot *slot;
@@ -60,7 +60,7 @@ struct Question {
 struct AuthorizeUser {
         Authorizer *authorizer;
         uid_t uid;
-        size_t n_refs; /* each Authorize and each Question has one */
+        size_t n_refs; /* the number of Authorize and Question objects */
         size_t n_open;
         Authorize *waiting[2]; /* [interactive], in the order in which they came */
         AuthorizeUser *prev, *next;
@@ -70,7 +70,7 @@ struct AuthorizeUser {
 struct Authorizer {
         sd_bus *bus;
         sd_event *event;
-        sd_event_source *send; /* on: there may be a place for one that waits */
+        sd_event_source *send; /* on: there may be a place for a waiting question */
         AuthorizeUser *users;
         AuthorizeUser *rotation; /* those with something waiting; the first is next */
         Question *questions;
@@ -100,7 +100,7 @@ bool authorize_is_needed(AuthorizeAction action, uid_t uid)
         return uid != 0;
 }
 
-/* polkit is not there, as opposed to there and broken: nobody owns the name and nobody can be started. */
+/* True if polkit is absent, as opposed to broken: the name has no owner and cannot be activated. */
 static bool authorize_is_absent(const sd_bus_error *e)
 {
         return sd_bus_error_has_name(e, SD_BUS_ERROR_SERVICE_UNKNOWN) ||
@@ -231,7 +231,7 @@ static void authorize_question_free(Question *q)
         authorizer_send_soon(z);
 }
 
-/* polkit takes its dialog away and then answers the question. Nothing waits for the answer to this call. */
+/* polkit closes its dialog and then answers the question. The reply to this call is ignored. */
 static void question_abandon(Question *q)
 {
         q->authorize = NULL;
@@ -329,7 +329,7 @@ static int authorize_ask(Authorize *a)
         return 0;
 }
 
-/* The first user in the rotation who may have one more question open. */
+/* The first user in the rotation that may have one more question open. */
 static Authorize *authorizer_pick(Authorizer *z)
 {
         AuthorizeUser *u;

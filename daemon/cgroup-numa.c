@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* How many bytes of which kind a cgroup has on a node, from memory.numa_stat and the hugetlb controller. */
+/* Bytes of a cgroup on a node by kind, from memory.numa_stat and the hugetlb controller. */
 
 #include <dirent.h>
 #include <errno.h>
@@ -122,7 +122,7 @@ static bool numa_has_hugetlb_controller(int fd)
         return cgroup_read_file(fd, "cgroup.controllers", &text) >= 0 && strstr(text, "hugetlb") != NULL;
 }
 
-/* The controller counts every huge page, so what the memory controller said of them is replaced. */
+/* The hugetlb controller counts every huge page, so its value replaces that of the memory controller. */
 static void numa_add_hugetlb(int fd, NumaBytes *array, size_t n)
 {
         DIR *d;

@@ -13,9 +13,9 @@
 /* The tree, depth first. A cgroup may vanish at any time: what can no longer be opened or read is passed
  * over.
  *
- * The owner of a delegated subtree can nest as deep as he likes, while every level costs us a file
- * descriptor: below DEPTH_MAX we look no further. That loses nothing that matters, for nobody is fenced or
- * drained by what is found there: the unit above confines all of it. */
+ * The owner of a delegated subtree can nest cgroups to any depth, and each level costs us a file descriptor.
+ * So the walk does not go below DEPTH_MAX. Nothing important is lost: the unit above confines all cgroups
+ * there. */
 
 #define DEPTH_MAX 64
 
@@ -106,7 +106,7 @@ int cgroup_foreach_child(int fd, cgroup_child_t fn, void *userdata)
         return r;
 }
 
-/* Others: neither root nor who runs this, which is root but for tests. */
+/* Others: neither root nor the user of this process, which is root except in tests. */
 static bool walk_may_be_written_by_others(const struct stat *st)
 {
         bool owner = st->st_uid != 0 && st->st_uid != geteuid();
@@ -115,9 +115,9 @@ static bool walk_may_be_written_by_others(const struct stat *st)
         return owner || group || st->st_mode & S_IWOTH;
 }
 
-/* A cgroup in which others than root can make cgroups, or move processes, is theirs: that does not depend on
- * a mark which its owner can remove. Where root alone can write, the mark is systemd's, or another of
- * root's programs set it (Delegate= without User=). */
+/* A cgroup in which other users can make cgroups or move processes counts as delegated, independent of a
+ * mark, which its owner can remove. If only root can write, the mark was set by systemd or another program
+ * of root (Delegate= without User=). */
 bool cgroup_is_delegated(int fd)
 {
         struct stat st;
@@ -237,9 +237,9 @@ static int walk_children(const TreeWalk *w, const char *path, int fd, unsigned d
         return r;
 }
 
-/* A cgroup is a leaf for us when what runs in and below it is confined by it alone: it has no children,
- * systemd delegated it, or it has processes beside its children. The root has kernel threads of its own and
- * cannot be confined, so it is never a leaf. */
+/* A cgroup counts as a leaf if it alone confines the processes in and below it: it has no children, systemd
+ * delegated it, or it has processes beside its children. The root has kernel threads of its own and cannot
+ * be confined, so it is never a leaf. */
 static int walk_below(const TreeWalk *w, const char *path, int fd, unsigned depth)
 {
         ChildSums sums = { 0 };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "daemon/cgroup.h"
 
-/* libcgroup's name for its own initialisation; ours is cgroup_setup(). */
+/* cgroup_init() is a function of libcgroup; ours is cgroup_setup(). */
 #include <libcgroup.h>
 
 #include <errno.h>
@@ -15,12 +15,12 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
-/* Reading goes through file descriptors of directories, so that a cgroup that is replaced by another of the
- * same name is not read by mistake. Writing of cpuset.mems goes through libcgroup, which wants paths: the
- * caller compares inodes before and after.
+/* Reads use file descriptors of directories, so that a cgroup that replaced another one of the same name is
+ * not read by mistake. Writes of cpuset.mems use libcgroup, which takes paths: the caller compares inodes
+ * before and after.
  *
- * Below a root directory given for tests, sys/fs/cgroup is a tree of plain files. The one thing that we do
- * there on the kernel's behalf is to repeat a write of cpuset.mems in cpuset.mems.effective. */
+ * Below a root directory given for tests, sys/fs/cgroup is a tree of plain files. There we imitate the
+ * kernel in one point: a write of cpuset.mems is copied to cpuset.mems.effective. */
 
 #define CGROUP_MOUNT   "/sys/fs/cgroup"
 #define ATTRIBUTE_MAX  (16U << 20) /* bytes: cgroup.procs of a million processes still fits */
@@ -126,7 +126,7 @@ static int cgroup_check_controllers(int fd, const char *where, char **ret_error)
         return 0;
 }
 
-/* What is mounted there on the real machine: only one answer will do. */
+/* Checks the file system on the real machine: only cgroup v2 is accepted. */
 static int cgroup_check_mount(int fd, char **ret_error)
 {
         struct statfs fs;
@@ -268,7 +268,7 @@ static int cgroup_write_file(int fd, const char *name, const char *text)
         return 0;
 }
 
-/* In one go, as the kernel would: nobody finds it empty. */
+/* Replaces the file atomically, as the kernel would: no reader finds it empty. */
 static int cgroup_replace_file(int fd, const char *name, const char *text)
 {
         static const char temp[] = ".temp";
@@ -341,7 +341,7 @@ int cgroup_write_mems(const char *path, const NodeSet *nodes)
 
         if (hierarchy_fd < 0)
                 return -ENODEV;
-        /* An empty set is the parent's set: never what a caller means. The root has no such file. */
+        /* An empty set means the parent's set, which no caller wants. The root has no such file. */
         if (!cgroup_path_is_normal(path) || !path[1] || nodeset_is_empty(nodes))
                 return -EINVAL;
         nodeset_format(nodes, list);

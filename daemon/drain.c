@@ -13,20 +13,20 @@
 #include "daemon/drain-maps.h"
 #include "daemon/pages.h"
 
-/* A pass goes over the cgroup's processes. /proc/PID/numa_maps says which mappings have pages on a node that
- * is to be emptied, /proc/PID/maps how far they reach, and /proc/PID/pagemap skips their holes. The pages
- * found are moved by chunks of CHUNK_PAGES: move_pages(2) is asked where each of them is and then to move
- * those on `from`. Between two chunks the process runs freely, we look whether somebody cancelled, and the
- * bandwidth is kept. (migrate_pages(2) would isolate all pages of a process at once, with its address space
+/* A pass goes over the cgroup's processes. /proc/PID/numa_maps lists the mappings with pages on a node to be
+ * emptied, /proc/PID/maps gives their length, and /proc/PID/pagemap shows their holes. The pages found are
+ * moved by chunks of CHUNK_PAGES: move_pages(2) is asked where each of them is and then to move those on
+ * `from`. Between two chunks the process runs freely, the job checks for cancellation, and the bandwidth
+ * limit is applied. (migrate_pages(2) would isolate all pages of a process at once, with its address space
  * locked.)
  *
  * To keep the bandwidth, and where others wait for the thread, the move pauses between two chunks: its state
- * is all in DrainMove, drain_move_run() returns JOB_PAUSED and goes on when it is called again. Thousands may
- * be paused, so that no file stays open meanwhile; a process is looked at again only if the cgroup still has
- * it, since its number may be another one's by then.
+ * is all in DrainMove, drain_move_run() returns JOB_PAUSED and goes on when it is called again. Thousands of
+ * moves may be paused, so no file stays open during a pause. A process is continued only if the cgroup still
+ * has it, since its PID may have been reused.
  *
- * Whatever vanishes meanwhile, a page, a mapping or a process, needs no draining any more. What comes in
- * meanwhile, by fork or by allocation, is caught by the next pass. */
+ * A page, a mapping or a process that vanishes meanwhile needs no draining. New pages and processes are
+ * handled by the next pass. */
 
 #define CHUNK_PAGES       2048
 #define CHUNK_BYTES_MAX   (64ULL << 20)
@@ -39,8 +39,8 @@
 #define SPARE_BYTES       (16ULL << 20) /* left free on a target */
 #define EVICT_CHUNK_BYTES (32ULL << 20)
 #define EVICT_USELESS_MAX 2
-#define SLICE_USEC        100000 /* after that others have the thread, if any wait */
-#define NAP_USEC          2000   /* is not worth a timer */
+#define SLICE_USEC        100000 /* then the thread is given to other jobs, if any wait */
+#define NAP_USEC          2000   /* too short for a timer */
 
 typedef struct Target {
         int node;
@@ -68,7 +68,7 @@ struct DrainMove {
         Target *targets;
         size_t n_targets;
 
-        /* how far it is */
+        /* its progress */
         unsigned pass;
         uint64_t moved_before; /* this pass */
         pid_t *pids;           /* of this pass; NULL: it has not begun */
@@ -85,7 +85,7 @@ struct DrainMove {
         DrainChunk *chunk;
         uint64_t slice_started_usec;
         int cgroup_fd;
-        pid_t *members; /* after a pause: who is in the cgroup now */
+        pid_t *members; /* after a pause: the processes of the cgroup */
         size_t n_members;
         bool was_paused;
 };
@@ -108,7 +108,7 @@ static uint64_t chunk_bytes_max(const DrainMove *m)
         return m->bandwidth < CHUNK_BYTES_MIN ? CHUNK_BYTES_MIN : m->bandwidth;
 }
 
-/* After a chunk. Without a job there is nobody to give the thread back to. */
+/* After a chunk. Without a job it sleeps, because there is no thread to give back. */
 static int drain_keep_bandwidth(const DrainMove *m, uint64_t bytes, uint64_t started_usec)
 {
         uint64_t due_usec = started_usec, at_usec = drain_now_usec();
@@ -242,8 +242,8 @@ static int drain_select_pages(DrainMove *m)
 }
 
 /* Moves the selected pages and counts those that stayed. A positive answer, -ENOMEM or -EBUSY mean that some
- * did. Which ones, the status does not say reliably (tail pages of a huge page report errors although they
- * went with their head), so it is asked again unless all is well. */
+ * did. The status does not reliably say which ones (tail pages of a huge page report errors although they
+ * were moved with their head). So their nodes are read again, unless the call succeeded. */
 static int drain_move_selected(DrainMove *m, uint64_t *ret_stayed)
 {
         DrainChunk *c = m->chunk;
@@ -394,7 +394,7 @@ static int drain_move_maps(DrainMove *m)
         return 0;
 }
 
-/* What processes can map; page cache that nobody maps is for drain_evict(). */
+/* Bytes that processes can map. Page cache that no process maps is left to drain_evict(). */
 static uint64_t drain_mappable_bytes(const NumaBytes *b)
 {
         return b->anon + b->shmem;
@@ -408,7 +408,7 @@ static void drain_forget_maps(DrainMove *m)
         m->at_address = 0;
 }
 
-/* Process by process, which holds little and moves what was seen just now. */
+/* Moves process by process. This needs little memory and moves pages that were found just before. */
 static int drain_move_by_process(DrainMove *m)
 {
         int r = 0;

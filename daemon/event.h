@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What happened, told once: as a structured journal entry and as the signal Event of org.cdmd1.Manager.
- * Every kind has a MESSAGE_ID, by which `journalctl -x` finds the explanation in cdmd.catalog. */
+/* Reports an event once, as a structured journal entry and as the signal Event of org.cdmd1.Manager. Every
+ * kind has a MESSAGE_ID, by which `journalctl -x` finds the explanation in cdmd.catalog. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -66,7 +66,7 @@ int event_kind_priority(EventKind v);
 /* 32 hex digits. */
 const char *event_kind_message_id(EventKind v);
 
-/* Who still holds bytes, and of which kind ("anon", "file", "shmem", "other"). */
+/* The cgroups that still hold bytes, and the kind of bytes ("anon", "file", "shmem", "other"). */
 typedef struct EventHolder {
         const char *cgroup;
         const char *kind;
@@ -105,13 +105,13 @@ typedef struct Event {
         uint64_t moved_bytes, failed_bytes, evicted_bytes, residue_bytes;
         uint64_t left_usec; /* until it is drained */
         uint64_t excess_bytes, duration_usec;
-        uint64_t left_out; /* events of this user before it that nobody was told of */
+        uint64_t left_out; /* suppressed events of this user before this one */
         const EventHolder *holders;
         size_t n_holders;
 } Event;
 
-/* For events that uid causes and may cause at will; limit and monotonic_usec as for event_limit_take(). One
- * that is left out is sent to client alone, which waits for it; client may be NULL. Root is not limited. */
+/* For events that uid causes and may cause at will; limit and monotonic_usec as for event_limit_take(). A
+ * suppressed event is sent to client only, which waits for it; client may be NULL. Root is not limited. */
 void event_emit_limited(sd_bus *bus, EventLimit *limit, uint64_t monotonic_usec, const char *client,
                         Event *e, const char *message, ...) __attribute__((format(printf, 6, 7)));
 

@@ -223,8 +223,8 @@ static int fence_files_add_statics(DropIns *d, const Config *config)
         return r;
 }
 
-/* In the order in which they are written: should that fail half way (a full disk), then rather a unit is
- * exempt from a fence that is not there than cdmd behind one. */
+/* In the order in which they are written: exemptions come before the fence. If writing fails halfway (a full
+ * disk), an exemption without a fence is harmless, and cdmd behind a fence is not. */
 static int drop_ins_build(const Config *config, const PoolSet *pools, DropIns *d)
 {
         int r;
@@ -362,7 +362,7 @@ static int fence_files_foreach_stale(int dir_fd, const DropIns *wanted, stale_t 
                         if (faccessat(folder_fd, names[i], F_OK, AT_SYMLINK_NOFOLLOW) < 0 ||
                             drop_ins_have(wanted, e->d_name, names[i]))
                                 continue;
-                        /* All are tried: one that cannot be removed is no reason to leave the others. */
+                        /* Tries all files, even if one cannot be removed. */
                         k = fn(dir_fd, folder_fd, e->d_name, names[i], userdata);
                         if (k < 0)
                                 r = k;
@@ -379,7 +379,7 @@ static int fence_files_stale_remove(int dir_fd, int folder_fd, const char *folde
         if (unlinkat(folder_fd, name, 0) < 0)
                 return -errno;
         *changed = true;
-        /* Not empty means that it is somebody else's as well. */
+        /* A folder that is not empty has files of other programs. */
         (void)unlinkat(dir_fd, folder, AT_REMOVEDIR);
         return 0;
 }

@@ -8,7 +8,7 @@
 #include "daemon/fence-property.h"
 #include "policy/macro.h"
 
-/* What the files that this is about assign: to property= in 50-property.conf. */
+/* The files of interest assign property= in 50-PROPERTY.conf. */
 #define ALLOWED "AllowedMemoryNodes"
 #define STARTUP "StartupAllowedMemoryNodes"
 

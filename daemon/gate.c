@@ -20,7 +20,7 @@
  * An admitted pass counts as all the messages that it was taken for. */
 
 #define OPEN_MAX    64  /* half of the bus's 128 */
-#define CLASS_MAX   48  /* of either class: what is left is enough for one pass of the other */
+#define CLASS_MAX   48  /* of either class: the rest is enough for one pass of the other class */
 #define BUS_MAX     120 /* with those that are late */
 #define ADMIT_BATCH 64  /* in one turn of the loop */
 
@@ -37,7 +37,7 @@ typedef struct GateLine {
 
 typedef struct GateCall {
         Gate *gate;
-        GatePass *pass; /* NULL: nobody waits for the answer any more */
+        GatePass *pass; /* NULL: the reply is no longer wanted */
         GateClass class;
         bool late;
         uint64_t due_usec;
@@ -79,7 +79,7 @@ static bool gate_has_room(const Gate *g, unsigned n)
         return n_open + n <= OPEN_MAX && n_open + n + g->n_late <= BUS_MAX;
 }
 
-/* Which pass is to be admitted; NULL: none waits, or the first one has to wait for room. */
+/* Chooses the pass to admit; NULL: none waits, or the first one must wait for room. */
 static GatePass *gate_next(const Gate *g)
 {
         GatePass *p = g->own.head;

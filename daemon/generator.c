@@ -31,7 +31,7 @@
 #include "policy/cdm-names.h"
 #include "policy/conf-read.h"
 
-/* Where unit files are looked for, the strongest first. */
+/* The folders of unit files, highest priority first. */
 static const char *const unit_dirs[] = {
         "etc/systemd/system",
         "run/systemd/system",
@@ -47,7 +47,7 @@ static void generator_close_p(int *fd)
                 close(*fd);
 }
 
-/* Below a --root it is not this machine that boots: then to stderr. */
+/* With --root another machine is examined: then messages go to stderr. */
 static void generator_say(int priority, const char *format, ...) _printf_(2, 3);
 static void generator_say(int priority, const char *format, ...)
 {
@@ -99,8 +99,8 @@ static bool generator_is_masked(int root_fd)
         return false;
 }
 
-/* The way out at the boot loader: systemd.mask=cdmd.service keeps cdmd from starting, and with it the fence
- * from being closed. */
+/* The emergency exit at the boot loader: systemd.mask=cdmd.service keeps cdmd from starting, and with it the
+ * fence from being closed. */
 static bool generator_is_masked_by_kernel(int root_fd)
 {
         _cleanup_(generator_close_p) int fd =
@@ -185,7 +185,7 @@ static bool generator_will_start(void)
                generator_is_enabled(root_fd);
 }
 
-/* The kernel takes no more than ten lines in five seconds from here. */
+/* The kernel accepts at most ten lines in five seconds. */
 #define ERRORS_SAID_MAX 4
 
 static void generator_say_errors(const ConfMessages *messages)
@@ -202,15 +202,13 @@ static void generator_say_errors(const ConfMessages *messages)
                 generator_say(
                         LOG_ERR,
                         "%zu mistakes in the configuration. What a refused file says does not count: a rule "
-                        "denies "
-                        "what it matches; in place of pools what Nodes=auto finds is fenced; without a "
-                        "cdmd.conf or "
-                        "drop-in Mode=enforce holds. `cdmctl check` shows all; correct them and run `cdmctl "
-                        "reload`.",
+                        "denies what it matches; in place of pools what Nodes=auto finds is fenced; without "
+                        "a cdmd.conf or drop-in Mode=enforce holds. `cdmctl check` shows all; correct them "
+                        "and run `cdmctl reload`.",
                         n);
 }
 
-/* Pools as configured; where they contradict each other, all that they name and auto finds. */
+/* Pools as configured. If they contradict each other: all nodes that they list or that auto finds. */
 static int generator_resolve(const Topology *t, const Config *config, PoolSet **ret)
 {
         _cleanup_free_ char *error = NULL;

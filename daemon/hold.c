@@ -67,8 +67,8 @@ Hold *hold_free(Hold *h)
         return NULL;
 }
 
-/* The mapping is longer than the file. What the file does not reach cannot be touched, so nothing is locked
- * there before it grows (MLOCK_ONFAULT). */
+/* The mapping is longer than the file. Memory beyond the end of the file cannot be touched, so it is not
+ * locked before the file grows (MLOCK_ONFAULT). */
 static int hold_map(Hold *h)
 {
         void *address = mmap(NULL, h->capacity_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, h->fd, 0);
@@ -135,8 +135,7 @@ static int hold_set_size(Hold *h, uint64_t bytes)
         return 0;
 }
 
-/* How many of the pages of [at, at + bytes) are not on the node, after those that can be were moved there.
- */
+/* Moves the misplaced pages of [at, at + bytes) to the node. Returns how many could not be moved. */
 static int hold_count_away(Hold *h, uint64_t at, uint64_t bytes, uint64_t page_bytes, size_t *ret)
 {
         void *page[STEP_PAGES];

@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /* The kernel tells of a node by `add` and `remove` (subsystem node), and of its memory by `add`, `online`,
- * `offline` and `remove` of each block (subsystem memory). What they say is not looked at: they only make us
- * look at sysfs, so that one that gets lost in a flood does no harm as long as a later one arrives. For that
- * the look comes some time after the first event, and events that come meanwhile or after it lead to another
- * one.
+ * `offline` and `remove` of each block (subsystem memory). The contents of events are ignored: an event only
+ * causes a scan of sysfs, so a lost event does no harm as long as a later one arrives. The scan comes some
+ * time after the first event. Later events cause another scan.
  *
- * libsystemd listens to udev, which passes events on when it has dealt with them. That is late enough for
- * what udev does itself (rules that put memory online) to be over. Nothing is open meanwhile: the fence is
- * an allow-list. */
+ * libsystemd listens to udev, which passes events on when it has dealt with them. By then udev's own rules,
+ * such as those that put memory online, have run. The new node is not open meanwhile: the fence is an
+ * allow-list. */
 
 #include <errno.h>
 #include <stdint.h>

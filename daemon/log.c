@@ -64,7 +64,7 @@ int log_level_from_string(const char *s, int *ret)
 }
 
 /* systemd names the socket of its own journal stream by device and inode; anything else, such as a file or a
- * terminal that was put over stderr, means that a person wants to read it there. */
+ * terminal that was put over stderr, means that the messages are meant to be read there. */
 static bool log_stderr_is_journal(void)
 {
         const char *e = getenv("JOURNAL_STREAM");

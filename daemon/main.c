@@ -99,7 +99,7 @@ static int main_block_signals(void)
         sigaddset(&set, SIGINT);
         sigaddset(&set, SIGHUP);
         sigaddset(&set, SIGPIPE);
-        sigaddset(&set, SIGIO); /* somebody opens what we have a lease on: memory.c */
+        sigaddset(&set, SIGIO); /* a process opens a file on which we have a lease: memory.c */
         return sigprocmask(SIG_BLOCK, &set, NULL) < 0 ? -errno : 0;
 }
 
@@ -115,8 +115,7 @@ static int main_open_bus(Daemon *d)
                 r = sd_bus_set_exit_on_disconnect(d->bus, 1);
         if (r < 0)
                 log_error("The system bus cannot be reached: %s. cdmd needs it to be asked and to tell "
-                          "systemd; is "
-                          "dbus running?",
+                          "systemd; is dbus running?",
                           strerror(-r));
         return r;
 }
@@ -157,7 +156,7 @@ static int main_run(Daemon *d)
 {
         int r = main_set_up(d);
 
-        /* The name first: who calls while recovery goes on waits for its end instead of failing. */
+        /* Request the name first: calls during recovery then wait for its end instead of failing. */
         if (r >= 0)
                 r = bus_request_name(d->bus);
         if (r >= 0)

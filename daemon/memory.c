@@ -232,8 +232,8 @@ static void memory_delist(Memory *m)
         pthread_mutex_unlock(&all_lock);
 }
 
-/* "7f00-7f10 rw-s 00000000 00:01 1034 /memfd:cdm-buffer (deleted)". Anybody may give that name to what is
- * his: only the inode counts. */
+/* "7f00-7f10 rw-s 00000000 00:01 1034 /memfd:cdm-buffer (deleted)". Any process can use that name: only the
+ * inode counts. */
 bool memory_is_mapped_by(const char *maps_line)
 {
         unsigned device_major, device_minor;
@@ -503,7 +503,7 @@ int memory_open(const Memory *m)
 
 /* Linux counts files that are open, not descriptors, and a mapping keeps its file open: 6.1 and 7.3,
  * fs/locks.c, check_conflicting_open(). Huge pages have no leases any more in 7.3 (EINVAL; 6.1 has them):
- * there the locks say who has a file that was given out, but not who opened it anew. */
+ * there the locks show users of a file that was given out, but not of one that was opened anew. */
 static int memory_claim(const Memory *m)
 {
         if (fcntl(m->fd, F_SETLEASE, F_WRLCK) == 0)
@@ -527,8 +527,9 @@ bool memory_is_alone(const Memory *m)
         return true;
 }
 
-/* An O_PATH descriptor is not counted and keeps the object. So the pages are taken out of it, under the
- * lease, which whoever opens it now has to wait for; what he fills in afterwards is charged to himself. */
+/* An O_PATH descriptor is not counted and keeps the object. So its pages are freed under the lease. A
+ * process that opens it now waits for the lease; pages that it allocates afterwards are charged to its own
+ * cgroup. */
 int memory_destroy(Memory *m)
 {
         int r = memory_claim(m);

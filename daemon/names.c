@@ -29,8 +29,8 @@ typedef struct NamesJob {
 typedef struct NamesQuestion {
         Names *names;
         bool busy;      /* its job is not done */
-        bool answering; /* the job is, and those who wait are told */
-        bool forgotten; /* the answer is for those who wait only */
+        bool answering; /* the job is done, and the waiting calls are being answered */
+        bool forgotten; /* the answer is for the waiting calls only */
         int error;
         NameRecord record;
         uint64_t until_usec; /* 0: there is no answer */
@@ -146,8 +146,7 @@ static int names_run(Job *job, void *userdata)
 
 static int names_question_look_up(NamesQuestion *q);
 
-/* Those who wait may ask again, or free other calls, from within done. Those who are to wait are at the end
- * of the list. */
+/* A callback may make new calls or free other calls. New calls are added to the end of the list. */
 static void names_question_answer(NamesQuestion *q, int error, const NameRecord *record)
 {
         q->answering = true;
@@ -193,7 +192,7 @@ static void names_on_done(int error, void *userdata)
         name_record_clear(&q->record);
         q->record = record;
         q->error = error;
-        /* A failure is told to those who wait, and is not kept. */
+        /* A failure is passed to the waiting calls and not cached. */
         q->until_usec = error >= 0 || error == -ENOENT ? names_now_usec() + ANSWER_USEC : 0;
         if (q->forgotten)
                 q->until_usec = 0;

@@ -96,7 +96,7 @@ static int observe_all_nodes(const char *root, const NodeSet *nodes, Observation
                 r = topology_read_usage(root, node, &u);
                 if (r == -ENOMEM)
                         return r;
-                if (r < 0) /* it went away, and everything on it */
+                if (r < 0) /* the node was removed with all its memory */
                         continue;
                 n->size_bytes = u.size_bytes;
                 n->free_bytes = u.free_bytes;
@@ -146,7 +146,7 @@ static uint64_t observe_minus(uint64_t a, uint64_t b)
         return a > b ? a - b : 0;
 }
 
-/* The smaller of what is known of and what is left; that much less is left. */
+/* Returns min(known, *left) and subtracts it from *left. */
 static uint64_t observe_take(uint64_t known, uint64_t *left)
 {
         uint64_t bytes = known < *left ? known : *left;

@@ -86,7 +86,8 @@ int process_start_time(const char *root, pid_t pid, uint64_t *ret)
                 return r;
         size_t n = fread(text, 1, sizeof(text) - 1, f);
         text[n] = '\0';
-        /* The name in brackets is the second field and may hold anything; the 22nd is what we look for. */
+        /* The second field is the name in parentheses, which may contain any character. The start time is
+         * field 22. */
         const char *p = strrchr(text, ')');
         for (int field = 2; p && field < 22; field++)
                 p = strchr(p + 1, ' ');

@@ -9,7 +9,7 @@
 #define ROUND_USEC     (UINT64_C(10) * 1000 * 1000)
 #define AGAIN_USEC_MIN (UINT64_C(30) * 1000 * 1000)
 #define AGAIN_USEC_MAX (UINT64_C(600) * 1000 * 1000)
-/* Names that hang must leave threads to others. */
+/* Lookups that hang must leave threads for other lookups. */
 #define OPEN_MAX 2
 
 typedef struct RuleName {

@@ -23,7 +23,7 @@
 #define STORE_TEMP      ".tmp"
 #define STORE_ID_BLOCK  16
 #define STORE_BYTES_MAX ((size_t)64 * 1024)
-/* When next-id itself is lost, nobody knows which ids were used: go on far from those that still live. */
+/* If next-id is lost, the used ids are unknown: continue far above the ids of the live reservations. */
 #define STORE_ID_JUMP 65536
 
 struct Store {

@@ -54,7 +54,7 @@ static int tenant_read_open_cgroup(TenantRead *t, int fd)
         return r == -ENOENT ? 0 : r;
 }
 
-/* Where nobody needs the controller yet, what is further above decides. */
+/* Without the controller there, the nearest ancestor with it decides. */
 static void tenant_read_above(TenantRead *t)
 {
         char *path = strdup(t->cgroup), *slash;

@@ -166,7 +166,7 @@ int topology_read_devices(int root_fd, Topology *t)
 
 #define PCI_ADDRESS_SHAPE "xxxx:xx:xx.x"
 
-/* DDDD:BB:DD.F, or BB:DD.F of domain 0, in lower case as sysfs has it; and nothing that could leave the
+/* DDDD:BB:DD.F, or BB:DD.F of domain 0, in lower case as in sysfs. Rejects everything that could leave the
  * directory. Domains beyond ffff (of virtual root ports) have five digits or more, and no GPU. */
 static int device_pci_address(const char *text, char ret[static sizeof(PCI_ADDRESS_SHAPE)])
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* What the kernel and the drivers are set to, as far as it touches CDM nodes. Admins change these while the
- * machine runs, so they are read again whenever somebody asks. */
+/* Settings of the kernel and of drivers that affect CDM nodes. Admins change them while the machine runs, so
+ * they are read again for each query. */
 
 #include <errno.h>
 #include <inttypes.h>

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /* The machine's nodes, from sysfs and procfs. Every attribute is read on its own and may be missing, cut off
- * or nonsense (old kernels, support bundles, firmware): then that one value is unknown. Where a value
- * decides whether a node is taken from everybody, unknown means "leave it alone": a node counts as one with
- * CPUs unless the kernel says clearly that it has none. */
+ * or nonsense (old kernels, support bundles, firmware): then that value is unknown. If a value decides
+ * whether a node is fenced, unknown means no fence: a node counts as one with CPUs unless the kernel clearly
+ * says that it has none. */
 
 #include <ctype.h>
 #include <errno.h>
@@ -49,7 +49,7 @@ static int topology_read_list(int root_fd, const char *name, NodeSet *ret)
 /* Hands the message over; without memory for it the errno has to do. */
 #define set_error(ret, ...) (asprintf((ret), __VA_ARGS__) < 0 ? (void)(*(ret) = NULL) : (void)0)
 
-/* Says why `online` is of no use. */
+/* Explains why `online` is unusable. */
 static int topology_refuse_online(int root_fd, const char *root, char **ret_error)
 {
         _cleanup_free_ char *text = NULL;
@@ -159,7 +159,7 @@ static int topology_collect_cpu(int root_fd _unused_, const char *name, void *us
 }
 
 /* has_cpu and cpulist know only CPUs that are online; the links cpuN stay for those that an admin has taken
- * offline. A DRAM node whose CPUs sleep must not become precious by that. */
+ * offline. A DRAM node whose CPUs are offline must not become a CDM node. */
 static bool topology_node_has_cpu(int root_fd, int node, const NodeSet *has_cpu)
 {
         _cleanup_free_ char *list = NULL, *folder = NULL;
@@ -180,7 +180,7 @@ static bool topology_node_has_cpu(int root_fd, int node, const NodeSet *has_cpu)
         return list[0] == '\0' ? !has_cpu : list[strspn(list, " \t\r\n")] != '\0';
 }
 
-/* The `distance` of a node: one number for each online node, in their order. NULL when it is not that. */
+/* Parses the `distance` of a node: one number for each online node, in their order. NULL: invalid. */
 static int topology_read_distance(int root_fd, int node, size_t n_nodes, uint16_t **ret)
 {
         _cleanup_free_ uint16_t *distance = NULL;

@@ -10,8 +10,8 @@
 #include "daemon/unit-call.h"
 #include "daemon/unit-jobs.h"
 
-/* What we ask systemd to do. As in unit.c, the UnitOrder is the caller's UnitCall; freeing it takes nothing
- * back: what systemd was asked for, it does. The message is made when the gate admits the UnitOrder. */
+/* Requests to systemd. As in unit.c, the UnitOrder is the caller's UnitCall; freeing it does not cancel the
+ * request to systemd. The message is made when the gate admits the UnitOrder. */
 
 typedef struct UnitOrder UnitOrder;
 
@@ -60,7 +60,7 @@ static void order_finish(UnitOrder *o, int error, const char *message)
                 order_free(&o->call);
 }
 
-/* 0, or what is wrong, of which the caller has been told. */
+/* 0, or the error, which the callback has got. */
 static int order_check(UnitOrder *o, sd_bus_message *reply)
 {
         const sd_bus_error *e = reply ? sd_bus_message_get_error(reply) : NULL;
@@ -86,7 +86,7 @@ static void unit_change_on_admitted(GatePass *pass _unused_, void *userdata)
                 order_finish(o, r, strerror(-r));
 }
 
-/* Takes what `what` says, and a place at the gate. */
+/* Copies `what` and enters the gate. */
 static int order_start(Gate *gate, const UnitOrder *what, UnitCall **ret)
 {
         UnitOrder *o = calloc(1, sizeof(*o));
@@ -327,11 +327,11 @@ char *unit_future_cgroup(const UnitInfo *u)
         return asprintf(&path, "%s/%s", slice[1] ? slice : "", u->name) < 0 ? NULL : path;
 }
 
-/* Poking.
+/* Poking a slice.
  *
  * After a daemon-reload systemd 257 knows the new AllowedMemoryNodes= of the running units, and applies it
  * to none of them (init.scope excepted). It does so for all members of a slice as soon as one of them is
- * realised again, which setting any property of a member causes. What was tried on 257: an empty list of
+ * realised again, which setting any property of a member causes. Other ways on 257: an empty list of
  * properties does nothing, neither does a property of the slice itself (that realises the siblings of the
  * slice); a transient scope works, but needs a process; any ordinary property works and leaves a drop-in
  * behind in /run/systemd/system.control. The property Markers= is the exception: it exists only in memory.

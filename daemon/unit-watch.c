@@ -7,9 +7,9 @@
 #include "daemon/bus-match.h"
 #include "daemon/unit-call.h"
 
-/* Three matches, narrow enough that the bus sends us only what we use: ActiveState comes with
- * PropertiesChanged of the Unit interface (a second one of the type's own interface is not for us), units
- * that systemd forgets with UnitRemoved, and Reloading. */
+/* Three matches, narrow enough that the bus sends only the signals that we use: ActiveState comes with
+ * PropertiesChanged of the Unit interface (the one of the type's own interface is not matched), units that
+ * systemd forgets with UnitRemoved, and Reloading. */
 
 #define MATCH_PROPERTIES                                                                                    \
         "type='signal',sender='" SYSTEMD_NAME "',path_namespace='" SYSTEMD_UNIT_PATH                        \

@@ -7,13 +7,14 @@
 
 #include "daemon/unit-call.h"
 
-/* One question about a unit is several calls, sent at once without waiting for each other: a Get for each
- * property that we need. The alternative is two GetAll, of the unit's and of its type's interface, which
- * make PID 1 format hundreds of properties that nobody reads. Measured in an emulated guest with systemd
- * 257, ten Gets sent together take 60-80 ms, one GetAll of the Service interface alone 45 ms.
+/* A query about a unit is several method calls that are sent at once: one Get for each property that we
+ * need. The alternative is two GetAll, of the unit's and of its type's interface, which make PID 1 format
+ * hundreds of properties that nobody reads. Measured in an emulated guest with systemd 257, ten Gets sent
+ * together take 60-80 ms, one GetAll of the Service interface alone 45 ms.
  *
- * The UnitQuery is the caller's UnitCall. While it waits at the gate it is small: what the answers need is made
- * when it is admitted. A UnitQuery that the caller does not want frees itself after the callback. */
+ * The UnitQuery is the caller's UnitCall. While it waits at the gate it is small: the memory for the replies
+ * is allocated when it is admitted. A UnitQuery that the caller does not want frees itself after the
+ * callback. */
 
 typedef struct UnitAsk {
         struct UnitQuery *query;
@@ -34,7 +35,7 @@ typedef struct UnitQuery {
         void *userdata;
 } UnitQuery;
 
-/* What is read of a unit: on which interface, and into which field. */
+/* A property of a unit: its interface and its field. */
 typedef struct UnitProperty {
         const char *name;
         bool on_unit;     /* of every unit; else of those types that have a cgroup */
@@ -181,7 +182,7 @@ static void query_free(UnitCall *c)
         free(q);
 }
 
-/* Tells the caller, who may free the UnitQuery from within the callback. */
+/* Calls the callback, which may free the UnitQuery from within the callback. */
 static void query_finish(UnitQuery *q)
 {
         UnitInfo *info = TAKE_PTR(q->info);

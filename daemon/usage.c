@@ -66,7 +66,7 @@ struct UsageLook {
 struct Usage {
         UsageContext context;
         Sight sights[NODE_MAX];
-        Sight shown[NODE_MAX]; /* read to be shown, in a turn of the event loop */
+        Sight shown[NODE_MAX]; /* read for display, once per turn of the event loop */
         uint64_t shown_usec[NODE_MAX];
         UsageLook *waiting;        /* for the next observation */
         UsageObservation *running; /* until all its looks were served */
@@ -74,7 +74,7 @@ struct Usage {
         int result;
         sd_event_source *serve;
         uint64_t n_observations;
-        NodeUse use[NODE_MAX]; /* what was handed out last */
+        NodeUse use[NODE_MAX]; /* the last answer */
 };
 
 static uint64_t usage_now(void)
@@ -125,7 +125,8 @@ static void observation_free(UsageObservation *o)
 
 /* --- on the worker -------------------------------------------------------------------------------------- */
 
-/* What cdmd holds changes meanwhile: the smaller of two counts. Of two readings the larger one counts. */
+/* The bytes that cdmd holds can change meanwhile. The smaller of two held values counts, and the larger of
+ * two readings. */
 static void usage_observe_node(const char *root, int node, Sight *s)
 {
         uint64_t size, free_bytes, held = hold_node_bytes(node), used;
@@ -342,7 +343,7 @@ static void usage_take_over(Usage *u, UsageObservation *o)
 
 static int usage_start(Usage *u);
 
-/* Each that is called may free others, or ask for another look. */
+/* A callback may free other looks, or request a new one. */
 static void usage_serve_one(UsageLook **list, int error)
 {
         UsageLook *l = *list;
@@ -358,7 +359,7 @@ static void usage_serve_one(UsageLook **list, int error)
                 done(error, &target, userdata);
 }
 
-/* In slices: a burst of requests does not hold the event loop. */
+/* In slices, so that a burst of requests does not block the event loop. */
 static int usage_on_serve(sd_event_source *source, void *userdata)
 {
         Usage *u = userdata;
@@ -405,7 +406,7 @@ static int usage_start(Usage *u)
         if (r < 0) {
                 UsageLook *l;
 
-                /* They are told, or take themselves back. */
+                /* The looks are called, or their owners free them. */
                 DL_FOREACH (u->running->looks, l)
                         l->observed = false;
                 u->waiting = u->running->looks;

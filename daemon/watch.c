@@ -12,16 +12,18 @@
 
 #include "daemon/cgroup.h"
 
-/* A directory is watched first and read afterwards: what is made in between is found twice, and told once. A
- * directory that shows up is read likewise, since what is made in it before the watch sits tells nobody.
+/* A directory is watched first and read afterwards: a cgroup that is made in between is found twice and
+ * reported once. A new directory is read as well, since there is no event for cgroups that were made in it
+ * before the watch.
  *
  * IN_CLOSE_WRITE and not IN_MODIFY: the kernel sends the latter by itself for cgroup.events and
  * memory.events, which would wake us for every process that comes or goes anywhere. (Measured on 6.1 and
  * 7.3: a write(2) to a file of cgroupfs is told as any other, and mkdir and rmdir are. For a cgroup that is
  * removed no IN_IGNORED comes on 6.1; its parent's IN_DELETE does.)
  *
- * The tree may be large, so that what is still to be read or to be watched waits in two lists and is done in
- * portions, also in the beginning: what happens before all of it is watched is told as WATCH_LOST. */
+ * The tree may be large. Directories that are still to be read or watched wait in two lists and are
+ * processed in portions, at the start as well. Events before the whole tree is watched are reported as
+ * WATCH_LOST. */
 
 #define MASK    (IN_CREATE | IN_DELETE | IN_CLOSE_WRITE | IN_ONLYDIR)
 #define PORTION 256 /* directories read or watched before the event loop goes on */
@@ -41,7 +43,7 @@ struct Dir {
         char path[];
 };
 
-/* A directory was read, and has this in it. */
+/* Called for each entry of a directory that was read. */
 typedef struct Found Found;
 struct Found {
         Found *prev, *next;
@@ -54,9 +56,9 @@ struct Watch {
         Dir *by_wd, *by_path;
         Dir *pending;
         Found *found;
-        unsigned generation; /* of the look at everything that is under way, or was the last */
-        bool sweeping;       /* it has still to find out what is gone */
-        bool silent;         /* the first look is not over */
+        unsigned generation; /* number of the current or last full scan */
+        bool sweeping;       /* the scan has not yet removed vanished cgroups */
+        bool silent;         /* the first scan is not complete */
         bool incomplete;
         watch_event_cb cb;
         void *userdata;
@@ -142,8 +144,8 @@ static void watch_look_at(Watch *w, Dir *d)
         DL_APPEND(w->pending, d);
 }
 
-/* By its descriptor: what the path names may change, and what is read afterwards has to be what is watched.
- * -ENOENT: it is gone again. */
+/* Adds the watch by descriptor: the path may name another cgroup later, and the directory that is read must
+ * be the one that is watched. -ENOENT: it is gone. */
 static int watch_path(Watch *w, const char *path)
 {
         char self[32];
@@ -201,7 +203,7 @@ static int dir_add(Watch *w, const char *path)
                 }
                 return 0;
         }
-        old = watch_find_path(w, path); /* its successor is here before the word of its end */
+        old = watch_find_path(w, path); /* the new cgroup was seen before the IN_DELETE of the old one */
         if (old)
                 dir_remove(w, old);
         return dir_new(w, path, wd);
@@ -256,8 +258,8 @@ static void watch_forget_below(Watch *w, Dir *d)
         }
 }
 
-/* What is below a delegated cgroup is the delegatee's. systemd marks it some time after it has made it, and
- * the delegatee begins after that. */
+/* Cgroups below a delegated one belong to the delegatee. systemd sets the mark some time after it has made
+ * the cgroup, and before the delegatee starts. */
 static bool watch_is_delegated(Watch *w, Dir *d)
 {
         int fd;
@@ -277,7 +279,7 @@ static bool watch_is_delegated(Watch *w, Dir *d)
 
 static int dir_read(Watch *w, Dir *d)
 {
-        _cleanup_free_ char *path = strdup(d->path); /* d may go while its children are told of */
+        _cleanup_free_ char *path = strdup(d->path); /* d may be freed while its children are reported */
         Parent p = { w, path };
         int fd, r;
 
@@ -323,8 +325,8 @@ static int watch_read_next(Watch *w)
         return dir_read(w, d);
 }
 
-/* Out of memory: what was not read is read with the next look at everything, of which nobody knows when it
- * comes; `incomplete` says so. */
+/* Out of memory: the missing directories are read by the next full scan, whose time is unknown; `incomplete`
+ * says so. */
 static void watch_read_pending(Watch *w, size_t n_max)
 {
         for (size_t n = 0; (w->found || w->pending) && n < n_max; n++) {

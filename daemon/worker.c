@@ -11,16 +11,16 @@
 #include <time.h>
 #include <unistd.h>
 
-/* A job is in exactly one list, all of them under the lock: waiting -> running -> finished. A thread takes it
- * from the first to the last; the event loop, woken through an eventfd, takes it from there, calls done and
- * frees it. So a Job that its owner has not been told the end of is always a valid pointer.
+/* A job is in exactly one list, all of them under the lock: waiting -> running -> finished. A thread takes
+ * it from the first to the last; the event loop, woken through an eventfd, takes it from there, calls done
+ * and frees it. So a Job is a valid pointer until its done callback was called.
  *
  * A job that pauses goes from `running` to `pausing`. The event loop finds it there, makes a timer for it,
  * puts it into `paused`, and when the time has come back into a list of those that wait. So a paused job
  * costs a timer and no thread, however many there are.
  *
- * Threads come when a job finds none idle and go after IDLE_SEC without work; the eventfd then wakes the
- * loop once more to join them. Nothing in here wakes up periodically. */
+ * A thread is started when a job finds none idle, and ends after IDLE_SEC without work; the eventfd then
+ * wakes the loop once more to join them. Nothing in here wakes up periodically. */
 
 #define IDLE_SEC            10
 #define DISPATCH_MAX        64
@@ -127,7 +127,7 @@ static void worker_pause_now(Job *job)
 
         worker_list_remove(job);
         if (job->until_usec == 0) {
-                worker_wait_in_line(job); /* this thread looks for work anyway */
+                worker_wait_in_line(job); /* this thread checks for work anyway */
                 return;
         }
         worker_list_append(&w->pausing, job);
@@ -144,7 +144,7 @@ static void worker_run_one(Worker *w)
         worker_list_append(&w->running, job);
         job->pausing = false;
         if (job->progress_pending)
-                worker_wake_loop(w); /* it was not looked for while it waited */
+                worker_wake_loop(w); /* a waiting job was not checked for cancellation */
         pthread_mutex_unlock(&w->lock);
         r = job->run(job, job->userdata);
         pthread_mutex_lock(&w->lock);
@@ -191,8 +191,8 @@ static void *worker_thread_main(void *userdata)
         return NULL;
 }
 
-/* With the lock held. A thread that is `gone` needs it only for its last instruction, so it is let go while
- * we wait for it. */
+/* With the lock held. A thread that is `gone` needs the lock only for its last instruction. So the lock is
+ * released while we join the thread. */
 static void worker_join_gone(Worker *w)
 {
         for (unsigned i = 0; i < w->n_threads_max; i++) {
@@ -283,8 +283,8 @@ static void worker_dispatch_progress(Worker *w)
         }
 }
 
-/* With the lock held. Idle threads may already have been signalled for jobs that still wait. Fails when no
- * thread will come to what waits. */
+/* With the lock held. Idle threads may already have been signalled for jobs that still wait. Fails if no
+ * thread will run the waiting jobs. */
 static int worker_call_thread(Worker *w)
 {
         int r = 0;
@@ -419,7 +419,7 @@ static void worker_cancel_all(JobList *list)
                 worker_finish(list->first, -ECANCELED);
 }
 
-/* With the lock held. What is on no thread. */
+/* With the lock held. Cancels the jobs that no thread runs. */
 static void worker_cancel_idle(Worker *w)
 {
         worker_cancel_all(&w->first);

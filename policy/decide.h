@@ -89,9 +89,8 @@ DEFINE_CLEANUP(Decision, decision_free);
 /* -ENOMEM, or 0 with a record. The order: request makes sense, pool exists, first rule that matches, Deny=,
  * Limit=, Lease=, Priority=, Exclusive=, MaxPerUser= (for everybody but root), Quota=, room. An exclusive
  * request must stay within Limit= and Quota= with the whole nodes that it is charged. Queued: asked for,
- * allowed by OnFull=, and it would fit if others released; or OnFull=preempt, and it will fit once what
- * leaves has left and the victims have. Nodes that are claimed in the queue by others who go before count as
- * full.
+ * allowed by OnFull=, and it would fit if others released; or OnFull=preempt, and it will fit once the
+ * leaving reservations and the victims have left. Nodes that earlier waiters claim count as full.
  *
  * Placement: one node that holds all of it and has no other tenant; else one node that holds it; else
  * several nodes, those without other tenants first. Among equals the one nearest to request->near, then the
