@@ -5,8 +5,8 @@
  * requests a look, and its callback runs after an observation that began after the request. Looks are
  * merged: one job runs at a time, and all requests made while it runs are served by the next job.
  *
- * How many bytes of a node are used although no reservation explains them (`foreign`)? Those count against
- * what is available, so that the ledger never promises them twice.
+ * Bytes that are used but not explained by a reservation are `foreign`. They reduce what is available, so
+ * that the ledger never promises them twice.
  *
  *   used = MemTotal - MemFree of the node, without what cdmd itself holds there
  *   T    = what the tenants' cgroups account for there (memory.numa_stat), and their exact buffers, which
@@ -22,15 +22,15 @@
  *
  * Buffers of huge pages are charged to no cgroup: they are a part of U, and of T where U has no owner. Bytes
  * above a reservation (T > R) are foreign as well: a tenant may use spare room, but it is promised to others
- * only when it is empty. Where the root's numbers cannot be read, A = T is assumed.
+ * only when it is empty. If the root's numbers cannot be read, A = T is assumed.
  *
- * The ledger keeps each T and the sum (ledger_observe()), so R is always that of now: a reservation that
- * leaves takes what it explained with it, and a new tenant explains nothing until it was observed. Both err
- * to "less is available". A node that was never observed has nothing available.
+ * The ledger keeps each T and the sum (ledger_observe()), so R is always current: when a reservation leaves,
+ * the bytes that it explained become foreign, and a new tenant explains nothing until it was observed. Both
+ * err to "less is available". A node that was never observed has nothing available.
  *
- * Of a node with many tenants all are read at most once a second, beside those that are new; `used` is read
- * each time. What they allocate meanwhile counts as foreign; what they free, and others take meanwhile,
- * could hide for that second, but the fence lets no others in. */
+ * On a node with many tenants, all are read at most once a second. New tenants and `used` are read each
+ * time. Bytes that a tenant allocates in between count as foreign. Bytes that a tenant frees and another
+ * cgroup takes in between would stay hidden for that second, but the fence keeps other cgroups out. */
 
 #include "daemon/manager-buffer.h"
 #include "daemon/worker.h"

@@ -2,8 +2,8 @@
 
 /* All sums that a request needs are kept up to date: per node, per tenant and node, per user, per rule.
  *
- *      LedgerEntry --- LedgerTenant ------------- LedgerHolding --- NodeSum
- *      a reservation   a unit or cgroup         tenant x node     a node
+ *      LedgerEntry --- LedgerTenant --- LedgerHolding --- NodeSum
+ *      reservation     unit or cgroup   tenant x node     node
  *
  * A node also keeps its active reservations in order of priority, to find candidates for preemption without
  * walking all reservations.

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* The few language helpers that every file may use: scope-bound cleanup and array sizes. Nothing here knows
- * what cdmd is about. */
+/* The few language helpers that every file may use: scope-bound cleanup and array sizes. Nothing here is
+ * specific to cdmd. */
 
 #include <errno.h>
 #include <stddef.h>

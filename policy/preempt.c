@@ -6,8 +6,7 @@
  * and spares them one by one, the largest first, as long as the rest is enough. The result is a minimal set:
  * each of its members is needed. With few candidates the search then tries all sets (branch and bound).
  *
- *      room(n) = capacity(n) - what stays there     (whole pages; 0 while somebody who stays keeps it alone)
- */
+ *      room(n) = capacity(n) - bytes that stay there   (whole pages; 0 while an exclusive one stays) */
 
 #include "policy/preempt.h"
 

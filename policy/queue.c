@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* A treap: a search tree by (priority, id) and a heap by a mixed id, so that it stays about as deep as a
- * balanced one. Each waiter carries the number and the claims of all that is below it in the tree, so that
- * the claims before a place are the union along one path from the root. */
+/* A treap: a search tree by (priority, id) and a heap by a mixed id, so that its depth stays close to that
+ * of a balanced tree. Each waiter carries the number and the claims of all that is below it in the tree, so
+ * that the claims before a place are the union along one path from the root. */
 
 #include "policy/queue.h"
 

@@ -135,7 +135,7 @@ const char *size_format(uint64_t bytes, char buf[static SIZE_STR_MAX])
                 return buf;
         }
 
-        /* Cut, not rounded: what is printed as free is there. */
+        /* Truncated, not rounded, so that the printed amount is really free. */
         tenths = (unsigned)((bytes >> (10 * (unit - 1))) % 1024 * 10 / 1024);
         snprintf(buf, SIZE_STR_MAX, "%llu.%u", (unsigned long long)(bytes >> (10 * unit)), tenths);
         if (tenths == 0)
