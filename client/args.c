@@ -6,11 +6,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "client/args.h"
 #include "client/cdmctl.h"
 #include "client/container.h"
 #include "policy/cdm-names.h"
+#include "policy/conf-text.h"
 #include "policy/macro.h"
 #include "policy/timespan.h"
 
@@ -24,7 +26,7 @@ typedef struct OptionInfo {
 static const OptionInfo option_table[_OPTION_MAX] = {
         [OPTION_HELP] = { "help", no_argument, "-h, --help", "Show this help" },
         [OPTION_VERSION] = { "version", no_argument, "    --version", "Show the version" },
-        [OPTION_JSON] = { "json", optional_argument, "    --json[=MODE]",
+        [OPTION_JSON] = { "json", optional_argument, "-j, --json[=MODE]",
                           "Print JSON: pretty (the default), short, or off" },
         [OPTION_NO_LEGEND] = { "no-legend", no_argument, "    --no-legend", "Print no headings" },
         [OPTION_NO_PAGER] = { "no-pager", no_argument, "    --no-pager",
@@ -33,13 +35,14 @@ static const OptionInfo option_table[_OPTION_MAX] = {
                              "Read sysfs and configuration, ask no daemon" },
         [OPTION_ROOT] = { "root", required_argument, "    --root=DIR",
                           "Read below DIR; only with --offline or check" },
-        [OPTION_UNIT] = { "unit", required_argument, "    --unit=UNIT", "For this unit" },
+        [OPTION_UNIT] = { "unit", required_argument, "    --unit=UNIT", "For, or of, this unit" },
         [OPTION_CGROUP] = { "cgroup", required_argument, "    --cgroup=PATH",
                             "For this control group, as below /sys/fs/cgroup" },
         [OPTION_PID] = { "pid", required_argument, "    --pid=PID", "For the unit of this process" },
         [OPTION_CONTAINER] = { "container", required_argument, "    --container=ID",
                                "For this container, by id or by name" },
-        [OPTION_USER] = { "user", required_argument, "    --user=USER", "As if this user asked" },
+        [OPTION_USER] = { "user", required_argument, "    --user=USER",
+                          "Of this user; for explain: as if this user asked" },
         [OPTION_LEASE] = { "lease", required_argument, "    --lease=TIME",
                            "For how long: 90s, 1h 30min, infinity" },
         [OPTION_PRIORITY] = { "priority", required_argument, "    --priority=N", "Higher wins; default 0" },
@@ -55,7 +58,17 @@ static const OptionInfo option_table[_OPTION_MAX] = {
                                 "prefer (default), bind, interleave or none" },
         [OPTION_HUGETLB] = { "hugetlb", no_argument, "    --hugetlb",
                              "Of huge pages, where the node has such" },
-        [OPTION_ALL] = { "all", no_argument, "    --all", "Also nodes without memory" },
+        [OPTION_ALL] = { "all", no_argument, "    --all", "Everything; see above" },
+        [OPTION_FULL] = { "full", no_argument, "-l, --full", "Cut and leave out nothing on a terminal" },
+        [OPTION_OUTPUT] = { "output", required_argument, "-o, --output=COL,...", "Show these columns" },
+        [OPTION_QUIET] = { "quiet", no_argument, "-q, --quiet",
+                           "Print only what was asked for, and errors" },
+        [OPTION_POOL] = { "pool", required_argument, "    --pool=POOL", "Of this pool" },
+        [OPTION_STATE] = { "state", required_argument, "    --state=STATE",
+                           "queued, active, degraded, revoking or draining" },
+        [OPTION_CHECK] = { "check", no_argument, "    --check", "Exit with 1 where there is a fault" },
+        [OPTION_IGNORE] = { "ignore", required_argument, "    --ignore=NAME",
+                            "Not this fault; may be repeated" },
 };
 
 /* Long options get values that no short option has. */
@@ -124,7 +137,7 @@ static int parse_unit(Args *a, const char *text)
         free(a->unit);
         if (asprintf(&a->unit, "%s%s", text, has_suffix ? "" : ".service") < 0) {
                 a->unit = NULL;
-                return fail(CDM_EXIT_FAILED, "Out of memory.");
+                return fail(CDM_EXIT_FAILED, "out of memory");
         }
         return 0;
 }
@@ -164,7 +177,58 @@ static int parse_json(Args *a, const char *text)
         return 0;
 }
 
-static int parse_option(Args *a, OptionId id, const char *text)
+static int parse_state(Args *a, const char *text)
+{
+        static const char *const states[] = { "queued", "active", "degraded", "revoking", "draining" };
+
+        for (size_t i = 0; i < ARRAY_SIZE(states); i++)
+                if (strcmp(states[i], text) == 0) {
+                        a->state = text;
+                        return 0;
+                }
+        return usage_error("--state=%s: it is one of queued, active, degraded, revoking and draining", text);
+}
+
+static int add_ignored(Args *a, char *name)
+{
+        size_t n = 0;
+
+        while (a->ignored && a->ignored[n])
+                n++;
+        char **ignored = reallocarray(a->ignored, n + 2, sizeof(*ignored));
+        if (!ignored)
+                return fail(CDM_EXIT_FAILED, "out of memory");
+        a->ignored = ignored;
+        ignored[n] = name;
+        ignored[n + 1] = NULL;
+        return 0;
+}
+
+static int parse_view_option(Args *a, OptionId id, char *text)
+{
+        switch (id) {
+        case OPTION_FULL:
+                a->style.full = true;
+                return 0;
+        case OPTION_OUTPUT:
+                a->style.columns = text;
+                return 0;
+        case OPTION_QUIET:
+                a->style.quiet = true;
+                return 0;
+        case OPTION_POOL:
+                a->pool = text;
+                return 0;
+        case OPTION_STATE:
+                return parse_state(a, text);
+        case OPTION_IGNORE:
+                return add_ignored(a, text);
+        default: /* flags: that they are given is all there is to know */
+                return 0;
+        }
+}
+
+static int parse_option(Args *a, OptionId id, char *text)
 {
         a->given |= OPTION_BIT(id);
 
@@ -208,8 +272,47 @@ static int parse_option(Args *a, OptionId id, const char *text)
                         return usage_error("--mem-policy=%s: it is one of prefer, bind, interleave and none",
                                            text);
                 return 0;
-        default: /* flags: that they are given is all there is to know */
+        default:
+                return parse_view_option(a, id, text);
+        }
+}
+
+const char *args_nearest_option(const char *name)
+{
+        const char *names[_OPTION_MAX];
+
+        for (int i = 0; i < _OPTION_MAX; i++)
+                names[i] = option_table[i].name;
+        return conf_text_nearest(name, names, _OPTION_MAX);
+}
+
+static int unknown_option(const char *word)
+{
+        _cleanup_free_ char *name = strndup(word + 2, strcspn(word + 2, "="));
+        const char *nearest = name ? args_nearest_option(name) : NULL;
+
+        if (nearest)
+                return usage_error("unknown option %s; did you mean --%s?", word, nearest);
+        return usage_error("unknown option %s", word);
+}
+
+static int parse_short(Args *a, int c, char *text)
+{
+        switch (c) {
+        case 'h':
+                return parse_option(a, OPTION_HELP, NULL);
+        case 'j':
+                a->given |= OPTION_BIT(OPTION_JSON);
+                a->style.json = isatty(STDOUT_FILENO) ? JSON_PRETTY : JSON_SHORT;
                 return 0;
+        case 'l':
+                return parse_option(a, OPTION_FULL, NULL);
+        case 'o':
+                return parse_option(a, OPTION_OUTPUT, text);
+        case 'q':
+                return parse_option(a, OPTION_QUIET, NULL);
+        default:
+                return usage_error("unknown option -%c", c);
         }
 }
 
@@ -220,21 +323,19 @@ static int parse_options(int argc, char **argv, Args *a)
 
         fill_getopt(longs);
         opterr = 0;
-        while ((c = getopt_long(argc, argv, ":h", longs, NULL)) >= 0) {
+        while ((c = getopt_long(argc, argv, ":hjlo:q", longs, NULL)) >= 0) {
                 int r;
 
-                if (c == 'h')
-                        r = parse_option(a, OPTION_HELP, NULL);
-                else if (c >= VALUE_BASE)
+                if (c >= VALUE_BASE)
                         r = parse_option(a, (OptionId)(c - VALUE_BASE), optarg);
                 else if (c == ':')
                         r = usage_error("option %s needs a value", argv[optind - 1]);
                 else if (optopt >= VALUE_BASE)
                         r = usage_error("option %s takes no value", argv[optind - 1]);
-                else if (optopt != 0)
-                        r = usage_error("unknown option -%c", optopt);
+                else if (c == '?' && optopt == 0)
+                        r = unknown_option(argv[optind - 1]);
                 else
-                        r = usage_error("unknown option %s", argv[optind - 1]);
+                        r = parse_short(a, c == '?' ? optopt : c, optarg);
                 if (r != 0)
                         return r;
         }
@@ -258,12 +359,65 @@ bool args_verb_runs(const char *verb)
         return strcmp(verb, "run") == 0 || strcmp(verb, "buffer") == 0;
 }
 
+/* Does it take its value from the next word? */
+static bool takes_next_word(const char *word)
+{
+        if (strcmp(word, "-o") == 0)
+                return true;
+        for (int i = 0; i < _OPTION_MAX; i++)
+                if (strncmp(word, "--", 2) == 0 && strcmp(option_table[i].name, word + 2) == 0)
+                        return option_table[i].has_arg == required_argument;
+        return false;
+}
+
+/* `cdmctl run hbm 1G ls -l`: the commonest slip. getopt would complain of -l, so it is looked for before. */
+static int check_dashes(int argc, char **argv, const Args *a)
+{
+        char line[256] = "cdmctl";
+        int n_words = 0;
+
+        for (int i = 1; i < argc && !a->command; i++) {
+                bool option = argv[i][0] == '-' && argv[i][1] != '\0';
+
+                if (option && (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0))
+                        return 0;
+                if (!option && n_words++ == 0 && !args_verb_runs(argv[i]))
+                        return 0;
+                if (n_words == 4) {
+                        size_t n = strlen(line);
+                        int more = argc > i + 1;
+
+                        snprintf(line + n, sizeof(line) - n, " -- %s%s", argv[i], more ? " ..." : "");
+                        return usage_error("put -- before the command: %s", line);
+                }
+                size_t n = strlen(line);
+                snprintf(line + n, sizeof(line) - n, " %s", argv[i]);
+                if (option && takes_next_word(argv[i]) && i + 1 < argc) {
+                        n = strlen(line);
+                        snprintf(line + n, sizeof(line) - n, " %s", argv[++i]);
+                }
+        }
+        return 0;
+}
+
+static void find_bare_option(int argc, char **argv, Args *a)
+{
+        for (int i = 1; i + 1 < argc; i++)
+                if ((strcmp(argv[i], "--queue") == 0 || strcmp(argv[i], "--json") == 0) &&
+                    argv[i + 1][0] != '-') {
+                        a->bare_option = argv[i];
+                        a->bare_value = argv[i + 1];
+                }
+}
+
 static int check_together(const Args *a)
 {
         int n = (a->unit != NULL) + (a->cgroup != NULL) + (a->pid != 0) + (a->container != NULL);
 
         if (n > 1)
                 return usage_error("--unit, --cgroup, --pid and --container exclude each other");
+        if (a->style.columns && a->style.json != JSON_OFF)
+                return usage_error("-o is for tables; JSON always has all keys");
         return container_check(a);
 }
 
@@ -282,7 +436,10 @@ int args_parse(int argc, char **argv, Args *a, const char **ret_verb)
         }
 
         *ret_verb = NULL;
-        int r = parse_options(argc, argv, a);
+        find_bare_option(argc, argv, a);
+        int r = check_dashes(argc, argv, a);
+        if (r == 0)
+                r = parse_options(argc, argv, a);
         if (r != 0)
                 return r;
 
@@ -298,16 +455,18 @@ void args_clear(Args *a)
 {
         free(a->unit);
         a->unit = NULL;
+        free(a->ignored);
+        a->ignored = NULL;
 }
 
-const char *args_misplaced(const Args *a, uint32_t allowed)
+const char *args_misplaced(const Args *a, uint64_t allowed)
 {
-        uint32_t wrong = a->given & ~allowed;
+        uint64_t wrong = a->given & ~allowed;
 
-        return wrong ? option_table[__builtin_ctz(wrong)].name : NULL;
+        return wrong ? option_table[__builtin_ctzll(wrong)].name : NULL;
 }
 
-void args_print_help(uint32_t options)
+void args_print_help(uint64_t options)
 {
         for (int i = 0; i < _OPTION_MAX; i++)
                 if (options & OPTION_BIT(i))
@@ -330,11 +489,11 @@ int args_parse_size(const char *text, Size *ret)
 
         int r = size_parse(text, &size);
         if (r == -ERANGE)
-                return usage_error("'%s' is too much: a size ends at 2^63 - 1 bytes or 100%%", text);
+                return usage_error("'%s': a size ends at 2^63 - 1 bytes or 100%%", text);
         if (r < 0)
                 return usage_error("'%s' is not a size; write 16G, 512M, bytes or 50%%", text);
         if (size.value == 0)
-                return usage_error("'%s': it takes at least one byte", text);
+                return usage_error("'%s': a size is at least 1 byte", text);
         *ret = size;
         return 0;
 }
@@ -348,7 +507,7 @@ int args_parse_pool_size(const Args *a, const char **ret_pool, Size *ret_size)
         if (status != 0)
                 return status;
         if (!*pool)
-                return usage_error("The name of the pool is empty");
+                return usage_error("the name of the pool is empty");
 
         *ret_pool = pool;
         *ret_size = size;

@@ -35,13 +35,25 @@ typedef enum OptionId {
         OPTION_MEM_POLICY,
         OPTION_HUGETLB,
         OPTION_ALL,
+        OPTION_FULL,
+        OPTION_OUTPUT,
+        OPTION_QUIET,
+        OPTION_POOL,
+        OPTION_STATE,
+        OPTION_CHECK,
+        OPTION_IGNORE,
         _OPTION_MAX,
 } OptionId;
 
-#define OPTION_BIT(id) (UINT32_C(1) << (id))
+#define OPTION_BIT(id) (UINT64_C(1) << (id))
 #define OPTIONS_GLOBAL                                                                                      \
         (OPTION_BIT(OPTION_HELP) | OPTION_BIT(OPTION_VERSION) | OPTION_BIT(OPTION_JSON) |                   \
-         OPTION_BIT(OPTION_NO_LEGEND) | OPTION_BIT(OPTION_NO_PAGER))
+         OPTION_BIT(OPTION_NO_LEGEND) | OPTION_BIT(OPTION_NO_PAGER) | OPTION_BIT(OPTION_QUIET))
+#define OPTIONS_TABLE (OPTION_BIT(OPTION_FULL) | OPTION_BIT(OPTION_OUTPUT))
+/* Which reservations. */
+#define OPTIONS_FILTER                                                                                      \
+        (OPTION_BIT(OPTION_POOL) | OPTION_BIT(OPTION_USER) | OPTION_BIT(OPTION_UNIT) |                      \
+         OPTION_BIT(OPTION_STATE))
 #define OPTIONS_OFFLINE (OPTION_BIT(OPTION_OFFLINE) | OPTION_BIT(OPTION_ROOT))
 #define OPTIONS_TARGET                                                                                      \
         (OPTION_BIT(OPTION_UNIT) | OPTION_BIT(OPTION_CGROUP) | OPTION_BIT(OPTION_PID) |                     \
@@ -52,7 +64,7 @@ typedef enum OptionId {
          OPTION_BIT(OPTION_NEAR))
 
 typedef struct Args {
-        uint32_t given; /* OPTION_BIT()s */
+        uint64_t given; /* OPTION_BIT()s */
 
         TableStyle style;
         bool offline;
@@ -63,6 +75,8 @@ typedef struct Args {
         uint32_t pid; /* 0: not given */
         const char *container;
         const char *user;
+        const char *pool, *state;
+        char **ignored; /* names of warnings; NULL-terminated, or NULL */
 
         uint64_t lease_usec; /* these count only when given */
         int32_t priority;
@@ -74,6 +88,8 @@ typedef struct Args {
 
         char **positional; /* without the verb; NULL-terminated */
         int n_positional;
+        /* The word after --queue or --json without "=", which the user may have taken for its value. */
+        const char *bare_option, *bare_value;
         char **command; /* `run` and `buffer` only: what follows "--"; NULL: no "--" */
 } Args;
 
@@ -91,11 +107,14 @@ static inline bool args_given(const Args *args, OptionId id)
  * keeps low exit statuses for that. */
 bool args_verb_runs(const char *verb);
 
+/* The option that was probably meant, without its dashes; NULL: none is near. */
+const char *args_nearest_option(const char *name);
+
 /* The first option given that is not among `allowed`, with its dashes; NULL: none. */
-const char *args_misplaced(const Args *args, uint32_t allowed);
+const char *args_misplaced(const Args *args, uint64_t allowed);
 
 /* A line each for the options in the set. */
-void args_print_help(uint32_t options);
+void args_print_help(uint64_t options);
 
 /* A reservation's id, from a positional argument. 0 or CDM_EXIT_USAGE. */
 int args_parse_id(const char *text, uint32_t *ret);

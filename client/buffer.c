@@ -21,12 +21,12 @@ static int open_buffer(uint32_t id, uint64_t size_bytes, unsigned flags, int *re
 
         int r = cdm_open(isatty(STDIN_FILENO) ? CDM_INTERACTIVE : 0, &c);
         if (r < 0)
-                return fail(CDM_EXIT_RUN_FAILED, "cdmd cannot be reached: there is no system bus.");
+                return fail(CDM_EXIT_RUN_FAILED, "cdmd cannot be reached: there is no system bus");
         r = cdm_buffer(c, id, size_bytes, flags, ret_fd);
         if (r == -ENOTCONN)
                 (void)fail(CDM_EXIT_RUN_FAILED,
                            "cdmd cannot be reached: %s\n"
-                           "See `systemctl status %s`; `systemctl enable --now %s` starts it.",
+                           "see `systemctl status %s`; `systemctl enable --now %s` starts it",
                            cdm_error(c), CDM_UNIT, CDM_UNIT);
         else if (r < 0)
                 (void)fail(CDM_EXIT_RUN_FAILED, "%s", cdm_error(c));
@@ -40,7 +40,7 @@ static int run(char **command, int fd)
 
         snprintf(number, sizeof(number), "%d", fd);
         if (fcntl(fd, F_SETFD, 0) < 0 || setenv(CDM_ENV_BUFFER_FD, number, 1) < 0)
-                return fail(CDM_EXIT_RUN_FAILED, "The buffer cannot be handed over: %s.", strerror(errno));
+                return fail(CDM_EXIT_RUN_FAILED, "the buffer cannot be handed over: %s", strerror(errno));
         fflush(NULL);
         execvp(command[0], command);
         return fail(errno == ENOENT ? CDM_EXIT_RUN_NOT_FOUND : CDM_EXIT_RUN_CANNOT, "Cannot run %s: %s.",
@@ -61,7 +61,7 @@ int verb_buffer(const Args *args)
                 return CDM_EXIT_RUN_FAILED;
         }
         if (!args->command || !args->command[0]) {
-                (void)usage_error("Which command? Usage: cdmctl buffer [OPTIONS] ID SIZE -- CMD...");
+                (void)usage_error("which command? Usage: cdmctl buffer [OPTIONS] ID SIZE -- CMD..");
                 return CDM_EXIT_RUN_FAILED;
         }
         int status = open_buffer(id, size.value, flags, &fd);

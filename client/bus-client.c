@@ -72,7 +72,7 @@ int client_fail(const sd_bus_error *error, int r)
         if (status == CDM_EXIT_NO_DAEMON)
                 return fail(status,
                             "cdmd cannot be reached: %s\n"
-                            "See `systemctl status %s`; `systemctl enable --now %s` starts it.",
+                            "see `systemctl status %s`; `systemctl enable --now %s` starts it",
                             reason, CDM_UNIT, CDM_UNIT);
         return fail(status, "%s", reason);
 }
@@ -89,10 +89,11 @@ int client_open(sd_bus **ret)
 
         int r = sd_bus_open_system_with_description(&bus, "cdmctl");
         if (r < 0)
-                return fail(CDM_EXIT_NO_DAEMON,
-                            "cdmd cannot be reached: there is no system bus (%s).\n"
-                            "nodes, pools, explain and check work without it: add --offline.",
-                            strerror(-r));
+                return fail(
+                        CDM_EXIT_NO_DAEMON,
+                        "cdmd cannot be reached: there is no system bus (%s)\n"
+                        "start dbus; `cdmctl --offline nodes`, pools and explain, and check need neither",
+                        strerror(-r));
         *ret = bus;
         return 0;
 }
@@ -140,7 +141,7 @@ int client_reservation_path(sd_bus *bus, uint32_t id, char **ret_path)
                 return client_garbled(r);
 
         *ret_path = strdup(path);
-        return *ret_path ? 0 : fail(CDM_EXIT_FAILED, "Out of memory.");
+        return *ret_path ? 0 : fail(CDM_EXIT_FAILED, "out of memory");
 }
 
 uint32_t client_path_to_id(const char *path)

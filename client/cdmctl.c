@@ -12,57 +12,76 @@
 #include "client/cdmctl.h"
 #include "policy/cdm-names.h"
 
+/* As wide as the widest verb with its arguments. */
+#define HELP_COLUMN 27
+
 static const Verb verb_table[] = {
-        { "status", "", "Show the fence, pools, reservations and warnings on one screen",
-          "This is what cdmctl does without a verb.", 0, 0, 0, verb_status },
-        { "nodes", "", "List the machine's memory nodes",
-          "Nodes without memory are summed up in one line; JSON has them all. With --offline, what only the\n"
+        { VERB_LOOK, "status", "", "Show the fence, pools, reservations and warnings on one screen",
+          "This is what cdmctl does without a verb. --check prints only faults, and exits with 0 when there are\n"
+          "none and the fence is as Mode= wants it, else with 1. `cdmctl explain-warning NAME` says more.",
+          0, 0, OPTION_BIT(OPTION_CHECK) | OPTION_BIT(OPTION_IGNORE) | OPTION_BIT(OPTION_FULL),
+          verb_status },
+        { VERB_LOOK, "explain-warning", "[NAME]", "Say what a warning of status means and what to do",
+          "Without NAME it lists them.", 0, 1, 0, verb_explain_warning },
+        { VERB_LOOK, "nodes", "", "List the machine's memory nodes",
+          "Nodes without memory are summed up in one line; --all and JSON have them. With --offline, what only the\n"
           "daemon knows is shown as '-' (null in JSON).",
-          0, 0, OPTIONS_OFFLINE | OPTION_BIT(OPTION_ALL), verb_nodes },
-        { "pools", "", "List the pools",
+          0, 0, OPTIONS_OFFLINE | OPTIONS_TABLE | OPTION_BIT(OPTION_ALL), verb_nodes },
+        { VERB_LOOK, "pools", "", "List the pools",
           "With --offline, what only the daemon knows is shown as '-' (null in JSON).", 0, 0,
-          OPTIONS_OFFLINE, verb_pools },
-        { "list", "", "List the reservations", NULL, 0, 0, 0, verb_list },
-        { "show", "ID", "Show one reservation", NULL, 1, 1, 0, verb_show },
-        { "request", "POOL SIZE", "Reserve SIZE bytes of POOL and print the new id",
+          OPTIONS_OFFLINE | OPTIONS_TABLE, verb_pools },
+        { VERB_LOOK, "list", "", "List the reservations", "Options choose among them.", 0, 0,
+          OPTIONS_TABLE | OPTIONS_FILTER, verb_list },
+        { VERB_LOOK, "show", "ID", "Show one reservation", NULL, 1, 1, 0, verb_show },
+        { VERB_LOOK, "who", "[POOL|NODE]", "Show who has pages on CDM nodes now",
+          "Control groups that use the nodes, by bytes; --all adds the kernel's own.", 0, 1,
+          OPTIONS_TABLE | OPTION_BIT(OPTION_ALL), verb_who },
+        { VERB_LOOK, "monitor", "", "Print decisions and events as they happen", NULL, 0, 0, 0,
+          verb_monitor },
+        { VERB_RESERVE, "request", "POOL SIZE", "Reserve SIZE bytes of POOL and print the new id",
           "The reservation is for the caller's own unit, or the target named. It ends with the unit, with "
           "its\n"
           "lease, or when it is released. SIZE is 16G, 512M, bytes, or 50% of the pool.",
           2, 2, OPTIONS_TARGET | OPTIONS_REQUEST, verb_request },
-        { "release", "ID...", "Release reservations and wait until their bytes left the nodes",
-          "Ctrl-C ends the waiting, not the release.", 1, -1, 0, verb_release },
-        { "run", "POOL SIZE -- CMD...", "Run CMD with a reservation of its own",
+        { VERB_RESERVE, "release", "ID...", "Release reservations and wait until their bytes left the nodes",
+          "Instead of ids, --all takes all that the caller owns, or --user=, --pool=, --unit= and --state=\n"
+          "choose. Ctrl-C ends the waiting, not the release.",
+          0, -1, OPTIONS_FILTER | OPTION_BIT(OPTION_ALL), verb_release },
+        { VERB_RESERVE, "run", "POOL SIZE -- CMD...", "Run CMD with a reservation of its own",
           "The reservation is released when CMD ends. Exit status is that of CMD; 125 when cdmctl failed or "
           "was\n"
           "refused, 126 or 127 when CMD cannot be run or found, 128+N when signal N ended it.",
           2, 2, OPTIONS_REQUEST | OPTION_BIT(OPTION_MEM_POLICY), verb_run },
-        { "buffer", "ID SIZE -- CMD...", "Run CMD with a buffer of a reservation that is physically there",
+        { VERB_RESERVE, "buffer", "ID SIZE -- CMD...",
+          "Run CMD with a buffer of a reservation that is physically there",
           "CMD inherits a descriptor of it, whose number is in CDM_BUFFER_FD. Exit statuses are those of "
           "run.",
           2, 2, OPTION_BIT(OPTION_HUGETLB), verb_buffer },
-        { "renew", "ID [TIME]", "Extend a lease by the time first asked for, or by TIME", NULL, 1, 2, 0,
-          verb_renew },
-        { "migrate", "ID", "Move a reservation's pages up to its nodes now", NULL, 1, 1, 0, verb_migrate },
-        { "explain", "POOL SIZE",
+        { VERB_RESERVE, "renew", "ID [TIME]", "Extend a lease by the time first asked for, or by TIME", NULL,
+          1, 2, 0, verb_renew },
+        { VERB_RESERVE, "migrate", "ID", "Move a reservation's pages up to its nodes now", NULL, 1, 1, 0,
+          verb_migrate },
+        { VERB_ASK, "explain", "POOL SIZE",
           "Tell which rule decides a request and what would be done; changes nothing",
           "Exits as the request would. With --offline, live reservations do not count, and a service is "
           "taken\n"
           "to be in its default slice.",
           2, 2, OPTIONS_TARGET | OPTIONS_REQUEST | OPTIONS_OFFLINE | OPTION_BIT(OPTION_USER), verb_explain },
-        { "check", "[FILE...]", "Check the configuration, or single files, without a daemon", NULL, 0, -1,
-          OPTIONS_OFFLINE, verb_check },
-        { "who", "[POOL|NODE]", "Show who has pages on CDM nodes now", NULL, 0, 1, 0, verb_who },
-        { "monitor", "", "Print decisions and events as they happen", NULL, 0, 0, 0, verb_monitor },
-        { "reload", "", "Make the daemon read its configuration again", NULL, 0, 0, 0, verb_reload },
-        { "drain", "NODE", "Empty a node for a reset or removal",
+        { VERB_ASK, "check", "[FILE...]", "Check the configuration, or single files, without a daemon", NULL,
+          0, -1, OPTIONS_OFFLINE, verb_check },
+        { VERB_MANAGE, "reload", "", "Make the daemon read its configuration again", NULL, 0, 0, 0,
+          verb_reload },
+        { VERB_MANAGE, "drain", "NODE", "Empty a node for a reset or removal",
           "Nothing is granted there until it is undrained, and its tenants are moved to ordinary memory. "
           "Exit\n"
           "status is 0 when the node is empty, 1 when something is left, which is listed. Ctrl-C ends the\n"
           "waiting, not the drain.",
           1, 1, 0, verb_drain },
-        { "undrain", "NODE", "Take a drained node into use again", NULL, 1, 1, 0, verb_undrain },
-        { "static", "UNIT", "Reserve what Static= rules say for a unit that starts; systemd runs this", NULL,
-          1, 1, 0, verb_static },
+        { VERB_MANAGE, "undrain", "NODE", "Take a drained node into use again", NULL, 1, 1, 0,
+          verb_undrain },
+        { VERB_MANAGE, "static", "UNIT",
+          "Reserve what Static= rules say for a unit that starts; systemd runs this", NULL, 1, 1, 0,
+          verb_static },
 };
 
 static const Verb *find_verb(const char *name)
@@ -75,12 +94,24 @@ static const Verb *find_verb(const char *name)
 
 static void help_all(void)
 {
-        printf("cdmctl [OPTIONS] [VERB ...]\n\nReserve coherent device memory and see who has "
-               "it.\n\nVerbs:\n");
-        for (size_t i = 0; i < ARRAY_SIZE(verb_table); i++) {
-                int n = printf("  %s %s", verb_table[i].name, verb_table[i].usage);
+        static const char *const headings[_VERB_GROUP_MAX] = {
+                [VERB_LOOK] = "Looking",
+                [VERB_RESERVE] = "Reserving",
+                [VERB_ASK] = "Asking beforehand",
+                [VERB_MANAGE] = "Managing",
+        };
 
-                printf("%*s %s\n", n < 24 ? 24 - n : 0, "", verb_table[i].help);
+        puts("cdmctl [OPTIONS] [VERB ...]\n\nReserve coherent device memory and see who has it.\n\n"
+             "Example: run a program with 2 GiB of the pool hbm\n  $ cdmctl run hbm 2G -- ./train");
+        for (VerbGroup g = 0; g < _VERB_GROUP_MAX; g++) {
+                printf("\n%s:\n", headings[g]);
+                for (size_t i = 0; i < ARRAY_SIZE(verb_table); i++) {
+                        if (verb_table[i].group != g)
+                                continue;
+                        int n = printf("  %s %s", verb_table[i].name, verb_table[i].usage);
+
+                        printf("%*s %s\n", n < HELP_COLUMN ? HELP_COLUMN - n : 0, "", verb_table[i].help);
+                }
         }
         puts("\nOptions everywhere:");
         args_print_help(OPTIONS_GLOBAL);
@@ -103,25 +134,75 @@ static void help_verb(const Verb *v)
         args_print_help(OPTIONS_GLOBAL);
 }
 
+static int too_few(const Verb *v, const Args *a)
+{
+        const char *word = v->usage;
+
+        /* The first word of the usage that nothing was given for. */
+        for (int i = 0; i < a->n_positional; i++)
+                word += strcspn(word, " ") + 1;
+        return usage_error("%.*s is missing; write: cdmctl %s %s", (int)strcspn(word, " ."), word, v->name,
+                           v->usage);
+}
+
+static int too_many(const Verb *v, const Args *a)
+{
+        const char *word = a->positional[v->max_args];
+
+        if (a->bare_option)
+                return usage_error("unexpected argument '%s'; write %s=%s", a->bare_value, a->bare_option,
+                                   a->bare_value);
+        return usage_error("unexpected argument '%s'; write: cdmctl %s%s%s", word, v->name,
+                           *v->usage ? " " : "", v->usage);
+}
+
 static int check_line(const Verb *v, const Args *a)
 {
         const char *misplaced = args_misplaced(a, v->options | OPTIONS_GLOBAL);
 
         if (misplaced)
-                return usage_error("--%s is no option of `cdmctl %s`", misplaced, v->name);
-        if (a->n_positional < v->min_args || (v->max_args >= 0 && a->n_positional > v->max_args))
-                return usage_error("Usage: cdmctl %s %s", v->name, v->usage);
+                return usage_error("`cdmctl %s` has no option --%s", v->name, misplaced);
+        if (v->max_args >= 0 && a->n_positional > v->max_args)
+                return too_many(v, a);
+        if (a->n_positional < v->min_args)
+                return too_few(v, a);
         if (*a->root && !a->offline && v->run != verb_check)
                 return usage_error("--root needs --offline: a daemon reads the machine that it runs on");
         return 0;
+}
+
+static int unknown_verb(const char *name)
+{
+        const char *names[ARRAY_SIZE(verb_table)];
+        char hint[DID_YOU_MEAN_MAX];
+
+        for (size_t i = 0; i < ARRAY_SIZE(verb_table); i++)
+                names[i] = verb_table[i].name;
+        return usage_error("unknown verb '%s'%s", name, did_you_mean(name, names, ARRAY_SIZE(names), hint));
+}
+
+/* `cdmctl help` and `cdmctl help VERB`. */
+static int help_word(const Args *a)
+{
+        const Verb *v = a->n_positional > 0 ? find_verb(a->positional[0]) : NULL;
+
+        if (a->n_positional > 0 && !v)
+                return unknown_verb(a->positional[0]);
+        if (v)
+                help_verb(v);
+        else
+                help_all();
+        return CDM_EXIT_DONE;
 }
 
 static int dispatch(const char *name, const Args *a)
 {
         const Verb *v = find_verb(name ? name : "status");
 
+        if (!v && strcmp(name, "help") == 0)
+                return help_word(a);
         if (!v)
-                return usage_error("There is no verb '%s'", name);
+                return unknown_verb(name);
         if (args_given(a, OPTION_HELP)) {
                 help_verb(v);
                 return CDM_EXIT_DONE;
@@ -138,16 +219,16 @@ static int flush_output(int status)
 {
         if (fflush(stdout) == 0 && !ferror(stdout))
                 return status;
-        return status == CDM_EXIT_DONE ? fail(CDM_EXIT_FAILED, "Cannot write the output.") : status;
+        return status == CDM_EXIT_DONE ? fail(CDM_EXIT_FAILED, "cannot write the output") : status;
 }
 
-/* A line that cannot be parsed is of a verb as well. */
-static bool is_run(int argc, char **argv)
+/* A line that cannot be parsed is of a verb as well. NULL: of none. */
+static const Verb *guess_verb(int argc, char **argv)
 {
         for (int i = 1; i < argc && argv[i] && strcmp(argv[i], "--") != 0; i++)
                 if (argv[i][0] != '-')
-                        return args_verb_runs(argv[i]);
-        return false;
+                        return find_verb(argv[i]);
+        return NULL;
 }
 
 int main(int argc, char **argv)
@@ -157,10 +238,11 @@ int main(int argc, char **argv)
 
         setlocale(LC_CTYPE, "");
 
-        bool run = is_run(argc, argv);
+        const Verb *guess = guess_verb(argc, argv);
+        tell_set_verb(guess ? guess->name : NULL);
         int status = args_parse(argc, argv, &args, &verb);
         if (status != 0)
-                status = run ? CDM_EXIT_RUN_FAILED : status;
+                status = guess && args_verb_runs(guess->name) ? CDM_EXIT_RUN_FAILED : status;
         else if (args_given(&args, OPTION_VERSION))
                 puts("cdmctl " PACKAGE_VERSION);
         else if (args_given(&args, OPTION_HELP) && !verb)

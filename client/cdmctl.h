@@ -9,13 +9,16 @@
 
 typedef int (*verb_run_t)(const Args *args);
 
+typedef enum VerbGroup { VERB_LOOK, VERB_RESERVE, VERB_ASK, VERB_MANAGE, _VERB_GROUP_MAX } VerbGroup;
+
 typedef struct Verb {
+        VerbGroup group;
         const char *name;
         const char *usage; /* its arguments */
         const char *help;  /* a line */
         const char *more;  /* what else --help says, or NULL */
         int min_args, max_args;
-        uint32_t options; /* besides OPTIONS_GLOBAL */
+        uint64_t options; /* besides OPTIONS_GLOBAL */
         verb_run_t run;
 } Verb;
 
@@ -24,8 +27,15 @@ typedef struct Verb {
 int fail(int status, const char *format, ...) _printf_(2, 3);
 /* Likewise, for what is no failure. */
 void note(const char *format, ...) _printf_(1, 2);
-/* Likewise, with a hint at --help; returns CDM_EXIT_USAGE. */
+/* Likewise, with a hint at the --help of the verb; returns CDM_EXIT_USAGE. */
 int usage_error(const char *format, ...) _printf_(1, 2);
+
+/* Whose --help usage_error() names; NULL: that of cdmctl. */
+void tell_set_verb(const char *verb);
+/* "; did you mean 'WORD'?", or "" where no candidate is near. */
+#define DID_YOU_MEAN_MAX 320
+const char *did_you_mean(const char *word, const char *const *candidates, size_t n,
+                         char buf[static DID_YOU_MEAN_MAX]);
 
 /* The result of table_print() and the like as an exit status. */
 int printed(int r);
@@ -48,4 +58,5 @@ int verb_monitor(const Args *args);
 int verb_reload(const Args *args);
 int verb_drain(const Args *args);
 int verb_undrain(const Args *args);
+int verb_explain_warning(const Args *args);
 int verb_static(const Args *args);

@@ -72,7 +72,7 @@ static int advise(const Topology *topology, const PoolSet *pools, ConfMessages *
                         r = conf_messages_add(messages, CONF_WARNING, "/etc/" CDM_CONFIG_DIR "/pools.d", 0,
                                               "%s", text);
                 if (r < 0)
-                        return fail(CDM_EXIT_FAILED, "Out of memory.");
+                        return fail(CDM_EXIT_FAILED, "out of memory");
         }
         return 0;
 }
@@ -86,7 +86,7 @@ static int check_pools(const char *root, const Config *config, ConfMessages *mes
 
         int r = topology_read_explained(root, &topology, &unreadable);
         if (r < 0) {
-                note("The machine's nodes cannot be read, so pools were not checked against them: %s.",
+                note("the machine's nodes cannot be read, so pools were not checked against them: %s",
                      unreadable ? unreadable : strerror(-r));
                 return 0;
         }
@@ -115,11 +115,11 @@ static int check_root(const char *root)
                 return 0;
         if (stat(root, &st) < 0)
                 return fail(CDM_EXIT_FAILED,
-                            "--root=%s: %s; name a directory that holds a copy of a machine.", root,
+                            "--root=%s: %s; name a directory that holds a copy of a machine", root,
                             strerror(errno));
         if (!S_ISDIR(st.st_mode))
                 return fail(CDM_EXIT_FAILED,
-                            "--root=%s is not a directory; name one that holds a copy of a machine.", root);
+                            "--root=%s is not a directory; name one that holds a copy of a machine", root);
         return 0;
 }
 
@@ -135,7 +135,7 @@ static int check_all(const Args *args)
         if (r >= 0)
                 r = config_resolve_names(config, name_find, (void *)args->root, &messages);
         if (r < 0 && r != -EBADMSG)
-                return fail(CDM_EXIT_FAILED, "Cannot read the configuration: %s.", strerror(-r));
+                return fail(CDM_EXIT_FAILED, "cannot read the configuration: %s", strerror(-r));
 
         size_t n_pools = config ? config->n_pools : 0;
         int status = 0;
@@ -156,7 +156,7 @@ static int check_files(const Args *args)
 
         int r = config_check_files(args->positional, n, name_find, (void *)"", &messages);
         if (r < 0 && r != -EBADMSG)
-                return fail(CDM_EXIT_FAILED, "Cannot read the files: %s.", strerror(-r));
+                return fail(CDM_EXIT_FAILED, "cannot read the files: %s", strerror(-r));
 
         int status = tell(&messages, &args->style);
         if (r == 0 && status == 0 && args->style.json == JSON_OFF)

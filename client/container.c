@@ -74,7 +74,7 @@ static int search_init(Search *s, const Args *args)
                 _cleanup_free_ char *name = strndup(s->word, (size_t)(colon - s->word));
 
                 if (!name)
-                        return fail(CDM_EXIT_FAILED, "Out of memory.");
+                        return fail(CDM_EXIT_FAILED, "out of memory");
                 if (container_runtime_from_string(name, &s->runtime) < 0)
                         return usage_error(
                                 "--container=%s: the runtime is one of podman, docker, containerd "
@@ -157,12 +157,12 @@ static int look_for_id(Search *s, const char *id)
         s->id = id;
         if (asprintf(&top, "%s%s", s->root, CGROUP_ROOT) < 0) {
                 top = NULL;
-                return fail(CDM_EXIT_FAILED, "Out of memory.");
+                return fail(CDM_EXIT_FAILED, "out of memory");
         }
         int fd = open(top, O_DIRECTORY | O_CLOEXEC);
         if (fd < 0 && errno != ENOENT)
-                return fail(CDM_EXIT_FAILED, "Cannot look for containers in %s: %s.", top, strerror(errno));
-        return walk(s, fd, "") < 0 ? fail(CDM_EXIT_FAILED, "Out of memory.") : 0;
+                return fail(CDM_EXIT_FAILED, "cannot look for containers in %s: %s", top, strerror(errno));
+        return walk(s, fd, "") < 0 ? fail(CDM_EXIT_FAILED, "out of memory") : 0;
 }
 
 static int fail_ambiguous(const Search *s)
@@ -172,14 +172,14 @@ static int fail_ambiguous(const Search *s)
         FILE *f = open_memstream(&text, &size);
 
         if (!f)
-                return fail(CDM_EXIT_FAILED, "Out of memory.");
+                return fail(CDM_EXIT_FAILED, "out of memory");
         for (size_t i = 0; i < s->n_found && i < CANDIDATES_MAX; i++)
                 fprintf(f, "\n  %s:%s in %s", container_runtime_to_string(s->found[i].container.runtime),
                         s->found[i].container.id, s->found[i].cgroup);
         if (s->n_found > CANDIDATES_MAX)
                 fprintf(f, "\n  and %zu more", s->n_found - CANDIDATES_MAX);
         if (fclose(f) != 0)
-                return fail(CDM_EXIT_FAILED, "Out of memory.");
+                return fail(CDM_EXIT_FAILED, "out of memory");
         return fail(CDM_EXIT_FAILED, "'%s' may be one of several containers; write more of the id:%s",
                     s->word, text);
 }
@@ -329,7 +329,7 @@ static int fail_unknown(const Search *s, const Asked *a)
                         "id, or --unit or --cgroup.",
                         s->word);
         return fail(CDM_EXIT_FAILED,
-                    "There is no container '%s'; `podman ps` or the like shows those that run.%s", s->word,
+                    "there is no container '%s'; `podman ps` or the like shows those that run.%s", s->word,
                     a->complaints ? a->complaints : "");
 }
 
@@ -343,18 +343,18 @@ static int look_for_name(Search *s)
                     s->runtime == commands[i].runtimes[1])
                         r = ask(&a, commands[i].argv, s->word);
         if (r < 0)
-                status = fail(CDM_EXIT_FAILED, "Out of memory.");
+                status = fail(CDM_EXIT_FAILED, "out of memory");
         else if (a.n_ids == 0)
                 status = fail_unknown(s, &a);
         else if (a.n_ids > 1)
                 status = fail(CDM_EXIT_FAILED,
-                              "Several containers have the name '%s' (%.12s, %.12s); give the id, or "
-                              "RUNTIME:NAME.",
+                              "several containers have the name '%s' (%.12s, %.12s); give the id, or "
+                              "RUNTIME:NAME",
                               s->word, a.ids[0], a.ids[1]);
         else
                 status = look_for_id(s, a.ids[0]);
         if (status == 0 && s->n_found == 0)
-                status = fail(CDM_EXIT_FAILED, "The container %s (%.12s) does not run; start it first.",
+                status = fail(CDM_EXIT_FAILED, "the container %s (%.12s) does not run; start it first",
                               s->word, a.ids[0]);
         s->id = NULL;
         free(a.complaints);
@@ -371,8 +371,8 @@ int container_find(const Args *args, char **ret_cgroup)
         if (status == 0 && s.n_found == 0 && *s.root)
                 status =
                         fail(CDM_EXIT_FAILED,
-                             "No container below %s has an id that starts with '%s'; names are known to the "
-                             "machine's own runtime only.",
+                             "no container below %s has an id that starts with '%s'; names are known to the "
+                             "machine's own runtime only",
                              s.root, s.word);
         if (status == 0 && s.n_found == 0)
                 status = look_for_name(&s);

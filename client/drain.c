@@ -13,6 +13,7 @@
 
 #include "client/bus-client.h"
 #include "client/cdmctl.h"
+#include "client/progress.h"
 #include "client/text.h"
 #include "policy/cdm-names.h"
 #include "policy/nodeset.h"
@@ -20,15 +21,14 @@
 
 DEFINE_CLEANUP(sd_event, sd_event_unref);
 
-#define PROGRESS_USEC UINT64_C(250000)
-
 typedef struct Drain {
         sd_bus *bus;
         sd_event *event;
         uint32_t node;
         char path[64];
         uint64_t total_bytes;
-        bool progress; /* a line of it is on the terminal */
+        bool show_progress;
+        Progress progress;
         int interrupted;
         int status;
         sd_bus_message *reply;
@@ -50,15 +50,15 @@ static int on_reply(sd_bus_message *m, void *userdata, sd_bus_error *error _unus
         const sd_bus_error *e = sd_bus_message_get_error(m);
         Drain *d = userdata;
 
-        if (d->progress)
-                fputs("\r\033[K", stderr);
+        progress_clear(&d->progress);
         if (!e)
                 d->reply = sd_bus_message_ref(m);
         else if (sd_bus_error_has_name(e, SD_BUS_ERROR_NO_REPLY))
-                d->status = fail(CDM_EXIT_NO_DAEMON,
-                                 "cdmd went away meanwhile. The node stays drained; `cdmctl drain %u` looks "
-                                 "again whether it is empty.",
-                                 d->node);
+                d->status = fail(
+                        CDM_EXIT_NO_DAEMON,
+                        "cdmd went away; node %u stays drained, and `cdmctl drain %u` looks again whether "
+                        "it is empty",
+                        d->node, d->node);
         else
                 d->status = client_fail(e, -sd_bus_error_get_errno(e));
         return sd_event_exit(d->event, 0);
@@ -66,16 +66,15 @@ static int on_reply(sd_bus_message *m, void *userdata, sd_bus_error *error _unus
 
 static int on_timer(sd_event_source *s, uint64_t usec _unused_, void *userdata)
 {
-        char left_text[SIZE_STR_MAX], total_text[SIZE_STR_MAX];
         Drain *d = userdata;
         uint64_t used;
+        char what[48];
 
         if (sd_bus_get_property_trivial(d->bus, CDM_BUS_NAME, d->path, CDM_INTERFACE_NODE, "Used", NULL, 't',
                                         &used) >= 0) {
                 d->total_bytes = used > d->total_bytes ? used : d->total_bytes;
-                fprintf(stderr, "\rdraining node %u: %s of %s left\033[K", d->node,
-                        size_format(used, left_text), size_format(d->total_bytes, total_text));
-                d->progress = true;
+                snprintf(what, sizeof(what), "draining node %u", d->node);
+                progress_show(&d->progress, what, used, d->total_bytes);
         }
         (void)sd_event_source_set_time_relative(s, PROGRESS_USEC);
         return sd_event_source_set_enabled(s, SD_EVENT_ONESHOT);
@@ -97,7 +96,7 @@ static int watch(Drain *d)
         int r = sd_event_new(&d->event);
         if (r >= 0)
                 r = sd_bus_attach_event(d->bus, d->event, SD_EVENT_PRIORITY_NORMAL);
-        if (r >= 0 && isatty(STDERR_FILENO))
+        if (r >= 0 && d->show_progress)
                 r = sd_event_add_time_relative(d->event, NULL, CLOCK_MONOTONIC, PROGRESS_USEC, 0, on_timer,
                                                d);
         sigemptyset(&mask);
@@ -134,16 +133,14 @@ static int call_and_wait(Drain *d)
 }
 
 /* Dies of the signal, so that a shell sees it and stops its script as well. */
-static int tell_interrupted(const Drain *d)
+static int tell_interrupted(Drain *d)
 {
         sigset_t mask;
 
-        if (d->progress)
-                fputs("\r\033[K", stderr);
-        note("Not waiting any more. The node stays drained, and its pages go on moving; `cdmctl who %u` "
-             "shows "
-             "what is left.",
-             d->node);
+        progress_clear(&d->progress);
+        note("interrupted; node %u stays drained and its pages go on moving, `cdmctl who %u` shows what is "
+             "left",
+             d->node, d->node);
         (void)signal(d->interrupted, SIG_DFL);
         (void)raise(d->interrupted);
         sigemptyset(&mask);
@@ -218,15 +215,15 @@ static int print_result(const Drain *d, JsonMode mode)
         if (left == 0)
                 return CDM_EXIT_DONE;
         return fail(CDM_EXIT_FAILED,
-                    "Node %u is drained, but not empty: end what is listed, or have it let go of its memory "
-                    "(locked, pinned or shared pages), then run `cdmctl drain %u` again.",
+                    "node %u is drained, but not empty: end what is listed, or have it let go of its memory "
+                    "(locked, pinned or shared pages), then run `cdmctl drain %u` again",
                     d->node, d->node);
 }
 
 int verb_drain(const Args *args)
 {
         _cleanup_(sd_bus_flush_close_unref_p) sd_bus *bus = NULL;
-        Drain d = { 0 };
+        Drain d = { .show_progress = progress_is_wanted(&args->style) };
 
         int status = parse_node(args->positional[0], &d.node);
         if (status == 0)

@@ -9,6 +9,7 @@
 
 #include "client/bus-client.h"
 #include "client/cdmctl.h"
+#include "client/filter.h"
 #include "client/offline.h"
 #include "client/reserve.h"
 #include "client/text.h"
@@ -136,7 +137,7 @@ static int explain_offline(const Args *args, const char *pool, const Size *size)
         else if (asprintf(&answer.policy, "%s:%u", d->rule->file, d->line) < 0)
                 answer.policy = NULL;
         if (!answer.verdict || !answer.reason || !answer.policy)
-                return fail(CDM_EXIT_FAILED, "Out of memory.");
+                return fail(CDM_EXIT_FAILED, "out of memory");
 
         answer.size = d->size_bytes;
         answer.n_shares = d->n_shares;
@@ -221,7 +222,12 @@ static int explain_online(const Args *args)
                 return status;
 
         int r = read_answer(reply, &answer);
-        return r < 0 ? client_garbled(r) : tell(&answer, &args->style);
+        if (r < 0)
+                return client_garbled(r);
+        status = tell(&answer, &args->style);
+        if (status == CDM_EXIT_FAILED && args->style.json == JSON_OFF)
+                hint_at_names(bus, args->positional[0], args->unit);
+        return status;
 }
 
 int verb_explain(const Args *args)

@@ -6,6 +6,7 @@
 
 #include "client/bus-client.h"
 #include "client/cdmctl.h"
+#include "client/filter.h"
 #include "client/objects.h"
 #include "policy/cdm-names.h"
 
@@ -14,12 +15,17 @@ int verb_list(const Args *args)
         _cleanup_(sd_bus_flush_close_unref_p) sd_bus *bus = NULL;
         _cleanup_(objects_free_p) Objects *objects = calloc(1, sizeof(*objects));
         _cleanup_(table_free_p) Table *t = NULL;
+        ReservationFilter filter;
 
         if (!objects)
-                return fail(CDM_EXIT_FAILED, "Out of memory.");
-        int status = client_open(&bus);
+                return fail(CDM_EXIT_FAILED, "out of memory");
+        int status = filter_from_args(args, &filter);
         if (status == 0)
-                status = objects_read_reservations(bus, objects);
+                status = client_open(&bus);
+        if (status == 0)
+                status = objects_read_reservations(bus, &filter, objects);
+        if (status == 0 && objects->n_reservations == 0)
+                status = filter_tell_none(bus, args);
         if (status != 0)
                 return status;
 

@@ -25,6 +25,8 @@ libclient_la_SOURCES = \
 	client/drain.c \
 	client/event.c \
 	client/event.h \
+	client/filter.c \
+	client/filter.h \
 	client/explain.c \
 	client/holders.c \
 	client/holders.h \
@@ -43,6 +45,8 @@ libclient_la_SOURCES = \
 	client/offline.c \
 	client/offline.h \
 	client/pools.c \
+	client/progress.c \
+	client/progress.h \
 	client/release.c \
 	client/release.h \
 	client/reload.c \
@@ -55,11 +59,15 @@ libclient_la_SOURCES = \
 	client/run.c \
 	client/static.c \
 	client/status.c \
+	client/table-human.c \
+	client/table-internal.h \
 	client/table.c \
 	client/table.h \
 	client/tell.c \
 	client/text.c \
 	client/text.h \
+	client/warnings.c \
+	client/warnings.h \
 	client/who.c
 libclient_la_LIBADD = libcdm.la libmachine.la libpolicy.la $(SYSTEMD_LIBS) $(SMARTCOLS_LIBS) $(NUMA_LIBS)
 
@@ -73,3 +81,12 @@ bashcompletion_DATA = client/bash-completion/cdmctl
 CLEANFILES += client/bash-completion/cdmctl
 client/bash-completion/cdmctl: client/cdmctl.bash-completion
 	$(AM_V_GEN)$(MKDIR_P) $(@D) && cp $(srcdir)/client/cdmctl.bash-completion $@
+
+EXTRA_DIST += client/cdmctl.fish-completion client/cdmctl.zsh-completion
+zshcompletion_DATA = client/zsh-completion/_cdmctl
+fishcompletion_DATA = client/fish-completion/cdmctl.fish
+CLEANFILES += $(zshcompletion_DATA) $(fishcompletion_DATA)
+client/zsh-completion/_cdmctl: client/cdmctl.zsh-completion
+	$(AM_V_GEN)$(MKDIR_P) $(@D) && cp $(srcdir)/client/cdmctl.zsh-completion $@
+client/fish-completion/cdmctl.fish: client/cdmctl.fish-completion
+	$(AM_V_GEN)$(MKDIR_P) $(@D) && cp $(srcdir)/client/cdmctl.fish-completion $@

@@ -73,7 +73,7 @@ static int on_event(sd_bus_message *m, void *userdata, sd_bus_error *error)
 
 static int on_disconnected(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
-        (void)fail(CDM_EXIT_NO_DAEMON, "The system bus went away.");
+        (void)fail(CDM_EXIT_NO_DAEMON, "the system bus went away");
         return sd_event_exit(sd_bus_get_event(sd_bus_message_get_bus(m)), CDM_EXIT_NO_DAEMON);
 }
 
@@ -119,5 +119,5 @@ int verb_monitor(const Args *args)
         if (r >= 0)
                 r = sd_event_loop(event);
         sd_bus_detach_event(bus);
-        return r < 0 ? fail(CDM_EXIT_FAILED, "Cannot listen to the bus: %s.", strerror(-r)) : r;
+        return r < 0 ? fail(CDM_EXIT_FAILED, "cannot listen to the bus: %s", strerror(-r)) : r;
 }

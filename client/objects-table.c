@@ -9,13 +9,13 @@
 #include "client/objects.h"
 
 static const Column reservation_columns[] = {
-        { "ID", "id", true },       { "POOL", "pool" },
-        { "SIZE", "size", true },   { "STATE", "state" },
-        { "STRENGTH", "strength" }, { "UNIT", "unit" },
-        { NULL, "cgroup" },         { NULL, "uid" },
-        { "USER", NULL },           { "PRIO", "priority", true },
-        { "NODES", "nodes" },       { "USED", "used", true },
-        { "POLICY", "policy" },     { "EXPIRES", "expires" },
+        { "ID", "id", .right = true },       { "POOL", "pool", .cut = true },
+        { "SIZE", "size", .right = true },   { "STATE", "state" },
+        { "STRENGTH", "strength" },          { "UNIT", "unit", .cut = true },
+        { NULL, "cgroup", .cut = true },     { NULL, "uid", .right = true },
+        { "USER", NULL, .cut = true },       { "PRIO", "priority", .right = true },
+        { "NODES", "nodes", .cut = true },   { "USED", "used", .right = true },
+        { "POLICY", "policy", .cut = true }, { "EXPIRES", "expires" },
 };
 
 static const Column pool_columns[] = {
@@ -26,7 +26,7 @@ static const Column pool_columns[] = {
         { "AVAILABLE", "available", true },
         { "USED", "used", true },
         { "HOLD", "hold" },
-        { "DESCRIPTION", NULL },
+        { "DESCRIPTION", NULL, .cut = true },
 };
 
 static const Column node_columns[] = {
@@ -36,15 +36,15 @@ static const Column node_columns[] = {
         { "FREE", "free", true },
         { "USED", "used", true },
         { "RESERVED", "reserved", true },
-        { "UNATTRIBUTED", "unattributed", true },
+        { "UNATTRIBUTED", "unattributed", .right = true, .hide_zero = true },
         { NULL, "online" },
         { "STATE", NULL },
-        { "DEVICE", "device" },
-        { "READ MB/S", "read_bandwidth_mbps", true },
-        { "READ NS", "read_latency_ns", true },
-        { "INITIATORS", "initiators" },
+        { "DEVICE", "device", .cut = true },
+        { "MB/S", "read_bandwidth_mbps", true },
+        { "NS", "read_latency_ns", true },
+        { "CPUS", "initiators" },
         { "TIER", "tier", true },
-        { "EVIDENCE", "evidence" },
+        { "EVIDENCE", "evidence", .cut = true },
 };
 
 static void add_user(Table *t, uint32_t uid)

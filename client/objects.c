@@ -242,18 +242,42 @@ static int read_page(sd_bus_message *m, Objects *o, uint32_t *ret_next)
         return r < 0 ? r : sd_bus_message_read(m, "u", ret_next);
 }
 
-int objects_read_reservations(sd_bus *bus, Objects *o)
+static int append_filter(sd_bus_message *m, const ReservationFilter *f)
+{
+        int r = sd_bus_message_open_container(m, 'a', "{sv}");
+
+        if (r >= 0)
+                r = sd_bus_message_append(m, "{sv}", CDM_FILTER_USED, "b", 1);
+        if (r >= 0 && f && f->pool)
+                r = sd_bus_message_append(m, "{sv}", CDM_FILTER_POOL, "s", f->pool);
+        if (r >= 0 && f && f->unit)
+                r = sd_bus_message_append(m, "{sv}", CDM_FILTER_UNIT, "s", f->unit);
+        if (r >= 0 && f && f->state)
+                r = sd_bus_message_append(m, "{sv}", CDM_FILTER_STATE, "s", f->state);
+        if (r >= 0 && f && f->by_uid)
+                r = sd_bus_message_append(m, "{sv}", CDM_FILTER_UID, "u", f->uid);
+        return r < 0 ? r : sd_bus_message_close_container(m);
+}
+
+int objects_read_reservations(sd_bus *bus, const ReservationFilter *filter, Objects *o)
 {
         uint32_t next = 0;
 
         do {
-                _cleanup_(sd_bus_message_unref_p) sd_bus_message *reply = NULL;
+                _cleanup_(sd_bus_message_unref_p) sd_bus_message *m = NULL, *reply = NULL;
 
-                int status = client_call(bus, CDM_PATH, CDM_INTERFACE_MANAGER, "ListReservations", &reply,
-                                         "uua{sv}", next, CDM_PAGE_MAX, 1, CDM_FILTER_USED, "b", 1);
+                int r = sd_bus_message_new_method_call(bus, &m, CDM_BUS_NAME, CDM_PATH,
+                                                       CDM_INTERFACE_MANAGER, "ListReservations");
+                if (r >= 0)
+                        r = sd_bus_message_append(m, "uu", next, CDM_PAGE_MAX);
+                if (r >= 0)
+                        r = append_filter(m, filter);
+                if (r < 0)
+                        return client_fail(NULL, r);
+                int status = client_send(bus, m, &reply);
                 if (status != 0)
                         return status;
-                int r = read_page(reply, o, &next);
+                r = read_page(reply, o, &next);
                 if (r < 0)
                         return client_garbled(r);
         } while (next != 0);

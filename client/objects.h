@@ -56,8 +56,15 @@ typedef struct Objects {
 Objects *objects_free(Objects *o);
 DEFINE_CLEANUP(Objects, objects_free);
 
-/* These return 0 or an exit status. All reservations with what they use, in pages; pools and nodes. */
-int objects_read_reservations(sd_bus *bus, Objects *o);
+/* Which reservations: those that meet all that is set. */
+typedef struct ReservationFilter {
+        const char *pool, *unit, *state; /* NULL: any */
+        bool by_uid;
+        uint32_t uid;
+} ReservationFilter;
+
+/* These return 0 or an exit status. Reservations (filter NULL: all) with what they use, page by page; pools and nodes. */
+int objects_read_reservations(sd_bus *bus, const ReservationFilter *filter, Objects *o);
 int objects_read_pools_and_nodes(sd_bus *bus, Objects *o);
 /* One reservation alone, without what it uses; *ret_info is cleared by reservation_info_clear(). */
 int reservation_read(sd_bus *bus, const char *path, ReservationInfo *ret_info);

@@ -162,7 +162,7 @@ static int set_user(const Args *args, Subject *s)
         const struct passwd *pw = find_user(args->root, user);
 
         if (!pw && args->user)
-                return fail(CDM_EXIT_FAILED, "There is no user '%s' here.", args->user);
+                return fail(CDM_EXIT_FAILED, "there is no user '%s' here", args->user);
         s->uid = pw ? pw->pw_uid : geteuid();
         if (!pw)
                 return 0;
@@ -170,13 +170,13 @@ static int set_user(const Args *args, Subject *s)
         name = strdup(pw->pw_name);
         s->user = strdup(pw->pw_name);
         if (!name || !s->user || add_gid(s, pw->pw_gid) < 0)
-                return fail(CDM_EXIT_FAILED, "Out of memory.");
+                return fail(CDM_EXIT_FAILED, "out of memory");
 
         FILE *f = open_below(args->root, "etc/group");
         int r = f ? groups_below(f, name, s) : groups_nss(name, s->gids[0], s);
         if (f)
                 fclose(f);
-        return r < 0 ? fail(CDM_EXIT_FAILED, "Out of memory.") : 0;
+        return r < 0 ? fail(CDM_EXIT_FAILED, "out of memory") : 0;
 }
 
 /* --- units --- */
@@ -209,16 +209,16 @@ int offline_subject(const Args *args, Subject **ret)
         _cleanup_(subject_free_p) Subject *s = calloc(1, sizeof(*s));
 
         if (!s)
-                return fail(CDM_EXIT_FAILED, "Out of memory.");
+                return fail(CDM_EXIT_FAILED, "out of memory");
         s->unit_uid = UID_NONE;
 
         int r = set_target(args, s);
         if (r >= 0)
                 r = subject_set_container(s);
         if (r == -ENOMEM)
-                return fail(CDM_EXIT_FAILED, "Out of memory.");
+                return fail(CDM_EXIT_FAILED, "out of memory");
         if (r < 0)
-                return fail(CDM_EXIT_FAILED, "There is no process %u here.", args->pid);
+                return fail(CDM_EXIT_FAILED, "there is no process %u here", args->pid);
 
         int status = set_user(args, s);
         if (status != 0)

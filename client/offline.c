@@ -19,7 +19,7 @@
 
 static int out_of_memory(void)
 {
-        return fail(CDM_EXIT_FAILED, "Out of memory.");
+        return fail(CDM_EXIT_FAILED, "out of memory");
 }
 
 Offline *offline_free(Offline *o)
@@ -46,14 +46,14 @@ static int load_config(const char *root, Config **ret)
         for (size_t i = 0; i < messages.n_messages; i++) {
                 _cleanup_free_ char *text = conf_message_format(&messages.messages[i]);
 
-                note("%s", text ? text : "Out of memory.");
+                note("%s", text ? text : "out of memory");
         }
         conf_messages_clear(&messages);
 
         if (r == -EBADMSG)
-                return fail(CDM_EXIT_FAILED, "The configuration has errors; cdmd would refuse it.");
+                return fail(CDM_EXIT_FAILED, "the configuration has errors; cdmd would refuse it");
         if (r < 0)
-                return fail(CDM_EXIT_FAILED, "Cannot read the configuration: %s.", strerror(-r));
+                return fail(CDM_EXIT_FAILED, "cannot read the configuration: %s", strerror(-r));
         return 0;
 }
 
@@ -78,7 +78,7 @@ int offline_new(const char *root, Offline **ret)
 
         int r = topology_read_explained(root, &o->topology, &unreadable);
         if (r < 0)
-                return fail(CDM_EXIT_FAILED, "Cannot read the machine's nodes: %s.",
+                return fail(CDM_EXIT_FAILED, "cannot read the machine's nodes: %s",
                             unreadable ? unreadable : strerror(-r));
         if (o->topology->unread)
                 note("%s", o->topology->unread);
@@ -209,10 +209,10 @@ static int find_near(const Offline *o, const char *root, const char *pci, NodeSe
         int r = topology_read_near(root, o->topology, pci, ret);
 
         if (r == -EINVAL)
-                return usage_error("--near=%s is no PCI address such as 0000:65:00.0 or 65:00.0.", pci);
+                return usage_error("--near=%s is no PCI address such as 0000:65:00.0 or 65:00.0", pci);
         if (r < 0)
                 return fail(CDM_EXIT_FAILED,
-                            "There is no PCI device %s here; lspci -D shows those there are.", pci);
+                            "there is no PCI device %s here; lspci -D shows those there are", pci);
         return 0;
 }
 

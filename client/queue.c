@@ -75,8 +75,7 @@ static int look(sd_bus *bus, QueueWait *w, bool *ret_queued)
                         return w->status;
         }
         if (sd_bus_error_has_name(&error, SD_BUS_ERROR_UNKNOWN_OBJECT))
-                return fail(CDM_EXIT_FAILED, "Reservation %u ended before it was granted; ask again.",
-                            w->id);
+                return fail(CDM_EXIT_FAILED, "reservation %u ended before it was granted; ask again", w->id);
         if (r < 0 && w->watching && client_exit_status(&error, r) == CDM_EXIT_NO_DAEMON) {
                 *ret_queued = true; /* cdmd restarts: its new connection is told of, and asked then */
                 return 0;
@@ -152,8 +151,9 @@ static int wait_ended(sd_bus *bus, QueueWait *w, int signals, uint64_t due_usec)
                         return 128 + signal_number;
                 }
                 if (now_usec() >= due_usec)
-                        return fail(CDM_EXIT_TIMEOUT,
-                                    "The pool stayed full for as long as was to be waited.");
+                        return fail(
+                                CDM_EXIT_TIMEOUT,
+                                "timed out waiting for room in the pool; ask again, for longer or for less");
         }
 }
 

@@ -9,13 +9,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <systemd/sd-event.h>
 #include <unistd.h>
 
 #include "client/bus-client.h"
 #include "client/cdmctl.h"
+#include "client/filter.h"
 #include "client/objects.h"
+#include "client/progress.h"
 #include "client/release.h"
 #include "client/text.h"
 #include "policy/cdm-names.h"
@@ -23,15 +24,13 @@
 
 DEFINE_CLEANUP(sd_event, sd_event_unref);
 
-#define PROGRESS_USEC UINT64_C(250000)
-
 typedef struct Waiting {
         sd_bus *bus;
         sd_event *event;
         Release *jobs;
         size_t n_jobs;
         ReleaseMode mode;
-        bool progress; /* a line of it is on the terminal */
+        Progress progress;
         int interrupted;
 } Waiting;
 
@@ -84,7 +83,8 @@ static int on_event(sd_bus_message *m, void *userdata, sd_bus_error *error)
                 job->waiting = false;
                 /* The daemon tries again, for as long as it takes: nothing to wait for here. */
                 if (failed)
-                        job->status = fail(CDM_EXIT_FAILED, "Draining %u failed, and is tried again: %s",
+                        job->status = fail(CDM_EXIT_FAILED,
+                                           "reservation %u could not be drained (%s); cdmd tries again",
                                            e.id, e.reason ? e.reason : "no reason given");
                 job->moved_bytes = e.moved;
                 job->evicted_bytes = e.evicted;
@@ -106,7 +106,7 @@ static int update(Waiting *w, Release *job)
                 return 0;
         if (client_exit_status(&error, r) == CDM_EXIT_NO_DAEMON) {
                 job->status = client_fail(&error, r);
-                note("A release that was told to a daemon goes on when it is back.");
+                note("the release goes on when cdmd runs again; `cdmctl list` shows it");
         }
         /* Otherwise the object is gone: released, and its event went by while nobody listened. */
         job->waiting = false;
@@ -121,21 +121,10 @@ static int update_all(Waiting *w)
         return 0;
 }
 
-/* A line that wraps could not be written over: only its last row would be. */
-static void put_line(const char *line)
-{
-        struct winsize size;
-        int width = (int)strlen(line);
-
-        if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 && width >= size.ws_col)
-                width = size.ws_col - 1;
-        fprintf(stderr, "\r%.*s\033[K", width, line);
-}
-
 static void print_progress(Waiting *w)
 {
-        char line[2 * SIZE_STR_MAX + 96], which[64] = "", left_text[SIZE_STR_MAX], total_text[SIZE_STR_MAX];
         uint64_t left = 0, total = 0;
+        char what[64] = "draining";
         size_t n = 0;
 
         for (size_t i = 0; i < w->n_jobs; i++) {
@@ -148,11 +137,8 @@ static void print_progress(Waiting *w)
                 n += job->waiting;
         }
         if (w->n_jobs > 1)
-                snprintf(which, sizeof(which), " %zu of %zu reservations", n, w->n_jobs);
-        snprintf(line, sizeof(line), "draining%s: %s of %s left", which, size_format(left, left_text),
-                 size_format(total, total_text));
-        put_line(line);
-        w->progress = true;
+                snprintf(what, sizeof(what), "draining %zu of %zu reservations", n, w->n_jobs);
+        progress_show(&w->progress, what, left, total);
 }
 
 static int on_timer(sd_event_source *s, uint64_t usec, void *userdata)
@@ -200,7 +186,7 @@ static int watch(Waiting *w)
                 r = sd_event_new(&w->event);
         if (r >= 0)
                 r = sd_bus_attach_event(w->bus, w->event, SD_EVENT_PRIORITY_NORMAL);
-        if (r >= 0 && w->mode == RELEASE_TELL && isatty(STDERR_FILENO))
+        if (r >= 0 && w->mode == RELEASE_TELL)
                 r = sd_event_add_time_relative(w->event, NULL, CLOCK_MONOTONIC, PROGRESS_USEC, 0, on_timer,
                                                w);
 
@@ -226,7 +212,7 @@ static int start(Waiting *w, Release *job)
                                           NULL, 't', &job->total_bytes);
         job->left_bytes = job->total_bytes;
 
-        if (w->mode == RELEASE_TELL) {
+        if (w->mode != RELEASE_QUIET) {
                 int status = client_call(w->bus, job->path, CDM_INTERFACE_RESERVATION, "Release", NULL, "");
                 job->waiting = status == 0;
                 return status;
@@ -245,7 +231,7 @@ static void tell_interrupted(Waiting *w)
 {
         sigset_t mask;
 
-        note("Not waiting any more. The release goes on; `cdmctl list` shows when it is done.");
+        note("interrupted; the release goes on, and `cdmctl list` shows when it is done");
 
         /* Die of the signal, so that a shell sees it and stops its script as well. */
         (void)signal(w->interrupted, SIG_DFL);
@@ -271,12 +257,11 @@ int release_all(sd_bus *bus, Release *jobs, size_t n_jobs, ReleaseMode mode)
         sd_bus_detach_event(bus);
         sd_event_unref(w.event);
 
-        if (w.progress)
-                fputs("\r\033[K", stderr);
+        progress_clear(&w.progress);
         if (w.interrupted != 0)
                 tell_interrupted(&w);
         if (r < 0)
-                return fail(CDM_EXIT_FAILED, "Cannot wait for the release: %s.", strerror(-r));
+                return fail(CDM_EXIT_FAILED, "cannot wait for the release: %s", strerror(-r));
         for (size_t i = 0; i < n_jobs; i++)
                 worst = jobs[i].status > worst ? jobs[i].status : worst;
         return worst;
@@ -288,8 +273,8 @@ void release_print_residue(const Release *r, FILE *out)
 
         if (r->residue_bytes == 0)
                 return;
-        fprintf(out, "%u: %s could not be moved and stay reserved until they leave the node\n", r->id,
-                size_format(r->residue_bytes, size));
+        fprintf(out, "reservation %u: %s could not be moved; they stay reserved until they leave the node\n",
+                r->id, size_format(r->residue_bytes, size));
         for (size_t i = 0; i < r->n_holders; i++) {
                 const ResidueHolder *h = &r->holders[i];
                 _cleanup_free_ char *cgroup = h->cgroup ? text_sanitise(h->cgroup) : NULL;
@@ -336,25 +321,79 @@ static void print_json(const Release *jobs, size_t n_jobs, JsonMode mode)
         json_finish(&j);
 }
 
+/* Those that the options choose, instead of ids. Draining ones are waited for like the others. */
+static int choose_jobs(sd_bus *bus, const Args *args, Release **ret_jobs, size_t *ret_n)
+{
+        _cleanup_(objects_free_p) Objects *objects = calloc(1, sizeof(*objects));
+        ReservationFilter filter = { 0 };
+
+        if (!objects)
+                return fail(CDM_EXIT_FAILED, "out of memory");
+        int status = filter_from_args(args, &filter);
+        if (status == 0 && args_given(args, OPTION_ALL) && !args->user) {
+                filter.by_uid = true;
+                filter.uid = getuid();
+        }
+        if (status == 0)
+                status = objects_read_reservations(bus, &filter, objects);
+        if (status == 0 && objects->n_reservations == 0)
+                status = filter_tell_none(bus, args);
+        if (status != 0)
+                return status;
+
+        *ret_jobs = calloc(objects->n_reservations + 1, sizeof(**ret_jobs));
+        if (!*ret_jobs)
+                return fail(CDM_EXIT_FAILED, "out of memory");
+        for (size_t i = 0; i < objects->n_reservations; i++)
+                (*ret_jobs)[i].id = objects->reservations[i].id;
+        *ret_n = objects->n_reservations;
+        return 0;
+}
+
+static int parse_jobs(const Args *args, Release **ret_jobs, size_t *ret_n)
+{
+        int status = 0;
+
+        *ret_jobs = calloc((size_t)args->n_positional, sizeof(**ret_jobs));
+        if (!*ret_jobs)
+                return fail(CDM_EXIT_FAILED, "out of memory");
+        for (int i = 0; i < args->n_positional && status == 0; i++)
+                status = args_parse_id(args->positional[i], &(*ret_jobs)[i].id);
+        *ret_n = (size_t)args->n_positional;
+        return status;
+}
+
+static int check_choice(const Args *args)
+{
+        bool chosen = (args->given & (OPTIONS_FILTER | OPTION_BIT(OPTION_ALL))) != 0;
+
+        if (chosen && args->n_positional > 0)
+                return usage_error("ids and --all, --user, --pool, --unit or --state exclude each other");
+        if (!chosen && args->n_positional == 0)
+                return usage_error("ID is missing; write: cdmctl release ID..., or --all for all of yours");
+        return 0;
+}
+
 int verb_release(const Args *args)
 {
         _cleanup_(sd_bus_flush_close_unref_p) sd_bus *bus = NULL;
-        size_t n = (size_t)args->n_positional;
-        int status = 0;
+        bool human = args->style.json == JSON_OFF;
+        Release *jobs = NULL;
+        size_t n = 0;
 
-        Release *jobs = calloc(n, sizeof(*jobs));
-        if (!jobs)
-                return fail(CDM_EXIT_FAILED, "Out of memory.");
-
-        for (size_t i = 0; i < n && status == 0; i++)
-                status = args_parse_id(args->positional[i], &jobs[i].id);
+        int status = check_choice(args);
+        if (status == 0 && args->n_positional > 0)
+                status = parse_jobs(args, &jobs, &n);
         if (status == 0)
                 status = client_open(&bus);
+        if (status == 0 && args->n_positional == 0)
+                status = choose_jobs(bus, args, &jobs, &n);
         if (status == 0) {
-                status = release_all(bus, jobs, n, RELEASE_TELL);
-                if (args->style.json != JSON_OFF)
+                status = release_all(bus, jobs, n,
+                                     progress_is_wanted(&args->style) ? RELEASE_TELL : RELEASE_WAIT);
+                if (!human)
                         print_json(jobs, n, args->style.json);
-                for (size_t i = 0; args->style.json == JSON_OFF && i < n; i++)
+                for (size_t i = 0; human && !args->style.quiet && i < n; i++)
                         release_print_residue(&jobs[i], stdout);
         }
 

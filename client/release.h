@@ -28,6 +28,7 @@ typedef struct Release {
 
 typedef enum ReleaseMode {
         RELEASE_TELL,  /* for people and scripts: progress on a terminal, Ctrl-C ends the waiting */
+        RELEASE_WAIT,  /* the same without progress */
         RELEASE_QUIET, /* for run: a reservation that is gone already is no failure */
 } ReleaseMode;
 

@@ -8,6 +8,7 @@
 
 #include "client/bus-client.h"
 #include "client/cdmctl.h"
+#include "client/filter.h"
 #include "client/queue.h"
 #include "client/container.h"
 #include "client/reserve.h"
@@ -28,8 +29,7 @@ static int read_pool_size(sd_bus *bus, const char *pool, uint64_t *ret_bytes)
         if (sd_bus_error_has_name(&error, SD_BUS_ERROR_UNKNOWN_OBJECT) ||
             sd_bus_error_has_name(&error, SD_BUS_ERROR_UNKNOWN_INTERFACE) ||
             sd_bus_error_has_name(&error, SD_BUS_ERROR_UNKNOWN_PROPERTY))
-                return fail(CDM_EXIT_FAILED, "There is no pool '%s'; `cdmctl pools` shows those there are.",
-                            pool);
+                return fail(CDM_EXIT_FAILED, "no pool '%s'; `cdmctl pools` shows those there are", pool);
         return client_fail(&error, r);
 }
 
@@ -119,7 +119,7 @@ int reserve_message(sd_bus *bus, const char *member, const Args *a, bool scope, 
         if (r >= 0)
                 r = sd_bus_message_close_container(m);
         if (r == -EINVAL)
-                return usage_error("The arguments are not valid UTF-8, or no names that the bus takes");
+                return usage_error("the arguments are not valid UTF-8, or no names that the bus takes");
         if (r < 0)
                 return client_fail(NULL, r);
         *ret = TAKE_PTR(m);
@@ -136,8 +136,11 @@ int reserve(sd_bus *bus, const Args *a, bool scope, char **ret_path)
         int status = reserve_message(bus, "Request", a, scope, &m);
         if (status == 0 && args_given(a, OPTION_QUEUE))
                 status = queue_watch(bus, &wait);
-        if (status == 0)
+        if (status == 0) {
                 status = client_send(bus, m, &reply);
+                if (status == CDM_EXIT_FAILED)
+                        hint_at_names(bus, a->positional[0], a->unit);
+        }
         if (status != 0)
                 return status;
         int r = sd_bus_message_read(reply, "o", &path);
@@ -145,7 +148,7 @@ int reserve(sd_bus *bus, const Args *a, bool scope, char **ret_path)
                 return client_garbled(r);
         copy = strdup(path);
         if (!copy)
-                return fail(CDM_EXIT_FAILED, "Out of memory.");
+                return fail(CDM_EXIT_FAILED, "out of memory");
 
         status = queue_wait(bus, &wait, copy, args_given(a, OPTION_QUEUE) ? a->queue_usec : UINT64_MAX);
         if (status == 0)

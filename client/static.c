@@ -46,6 +46,6 @@ int verb_static(const Args *args)
                 status = reserve_static(unit);
         }
         if (status != CDM_EXIT_DONE)
-                note("%s gets no CDM memory as it starts: it is kept off the CDM nodes.", unit);
+                note("%s gets no CDM memory as it starts: it is kept off the CDM nodes", unit);
         return status;
 }

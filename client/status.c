@@ -12,14 +12,16 @@
 #include "client/holders.h"
 #include "client/objects.h"
 #include "client/text.h"
+#include "client/warnings.h"
 #include "policy/cdm-names.h"
 #include "policy/size.h"
+#include "policy/warning.h"
 
 #define BAR_WIDTH 24
 
 typedef struct ManagerInfo {
         char *version, *mode, *fence;
-        char **warnings;
+        WarningList warnings;
         uint64_t drained;        /* bytes of intruders, since cdmd started */
         bool demoting;           /* the kernel moves pages past the fence ... */
         uint64_t demoted;        /* ... and this much of pools that it can reach belongs to nobody with a
@@ -33,15 +35,15 @@ typedef struct ManagerInfo {
 } ManagerInfo;
 
 static const Column unfenced_columns[] = {
-        { "CGROUP", "cgroup" },
-        { "UNIT", "unit" },
-        { "WHY IT IS NOT FENCED", "reason" },
+        { "UNFENCED", "cgroup", .cut = true },
+        { "UNIT", "unit", .cut = true },
+        { "REASON", "reason", .cut = true },
 };
 
 static const Column fight_columns[] = {
-        { "NODES OF", "what" },
-        { "REPAIRS", "repairs", true },
-        { "WHAT SOMEBODY ELSE SETS AGAIN AND AGAIN", "reason" },
+        { "TARGET", "what", .cut = true },
+        { "REPAIRS", "repairs", .right = true },
+        { "CONFLICT", "reason", .cut = true },
 };
 
 static void manager_info_clear(ManagerInfo *m)
@@ -49,9 +51,7 @@ static void manager_info_clear(ManagerInfo *m)
         free(m->version);
         free(m->mode);
         free(m->fence);
-        for (char **w = m->warnings; w && *w; w++)
-                free(*w);
-        free(m->warnings);
+        warning_list_clear(&m->warnings);
         m->unfenced = table_free(m->unfenced);
         m->fights = table_free(m->fights);
 }
@@ -144,8 +144,7 @@ static int read_manager(sd_bus *bus, ManagerInfo *m)
         if (r >= 0)
                 r = get_unfenced(bus, &m->unfenced, &error);
         if (r >= 0)
-                r = sd_bus_get_property_strv(bus, CDM_BUS_NAME, CDM_PATH, CDM_INTERFACE_MANAGER, "Warnings",
-                                             &error, &m->warnings);
+                r = warning_list_read(bus, &m->warnings, &error);
         if (r >= 0)
                 r = get_ordinary(bus, &m->ordinary, &error);
         if (r >= 0)
@@ -288,10 +287,7 @@ static int print_human(const ManagerInfo *m, const Objects *o, const TableStyle 
         if (r < 0)
                 return r;
 
-        if (m->warnings && *m->warnings)
-                puts("\nWarnings:");
-        for (char **w = m->warnings; w && *w; w++)
-                print_clean("  %s\n", *w);
+        warning_list_print(&m->warnings, style->full);
         return 0;
 }
 
@@ -341,13 +337,92 @@ static int print_json(const ManagerInfo *m, const Objects *o, JsonMode mode)
                 json_null(&j);
         json_key(&j, "warnings");
         json_array_begin(&j);
-        for (char **w = m->warnings; w && *w; w++)
-                json_string(&j, *w);
+        for (size_t i = 0; i < m->warnings.n_items; i++)
+                json_string(&j, m->warnings.items[i].text);
         json_array_end(&j);
         print_json_tables(o, &j);
+        json_key(&j, "named_warnings");
+        warning_list_print_json(&m->warnings, &j);
         json_object_end(&j);
         json_finish(&j);
         return ferror(stdout) ? -EIO : 0;
+}
+
+/* --- status --check ------------------------------------------------------------------------------------- */
+
+static bool is_ignored(const Args *args, const char *name)
+{
+        for (char **i = args->ignored; i && *i; i++)
+                if (strcmp(*i, name) == 0)
+                        return true;
+        return false;
+}
+
+static int check_ignored(const Args *args)
+{
+        for (char **i = args->ignored; i && *i; i++) {
+                const char *names[64];
+                char hint[DID_YOU_MEAN_MAX];
+                size_t n;
+                const WarningInfo *all = warning_all(&n);
+
+                if (warning_find(*i))
+                        continue;
+                n = n < ARRAY_SIZE(names) ? n : ARRAY_SIZE(names);
+                for (size_t k = 0; k < n; k++)
+                        names[k] = all[k].name;
+                did_you_mean(*i, names, n, hint);
+                return usage_error("--ignore=%s: no warning is named so%s", *i,
+                                   *hint ? hint : "; `cdmctl explain-warning` lists them");
+        }
+        if (args->ignored && !args_given(args, OPTION_CHECK))
+                return usage_error("--ignore needs --check");
+        return 0;
+}
+
+/* A fence that is not as Mode= wants it is a fault like those that the daemon names. */
+static int add_fence_fault(ManagerInfo *m)
+{
+        bool enforced = strcmp(m->mode, "enforce") == 0;
+        _cleanup_free_ char *text = NULL;
+
+        /* That it is open to demotion is a fault with a name of its own. */
+        if (strcmp(m->fence, CDM_FENCE_OPEN_DEMOTION) == 0 ||
+            strcmp(m->fence, enforced ? "closed" : "open") == 0)
+                return 0;
+        if (asprintf(&text, "The fence is %s, and Mode=%s wants it to be %s; `cdmctl status` shows where.",
+                     m->fence, m->mode, enforced ? "closed" : "open") < 0)
+                return -ENOMEM;
+        return warning_list_add(&m->warnings, WARNING_FENCE, true, text);
+}
+
+static int check(ManagerInfo *m, const Args *args)
+{
+        WarningList faults = { 0 };
+
+        int r = add_fence_fault(m);
+        for (size_t i = 0; r >= 0 && i < m->warnings.n_items; i++)
+                if (m->warnings.items[i].fault && !is_ignored(args, m->warnings.items[i].name))
+                        r = warning_list_add(&faults, m->warnings.items[i].name, true,
+                                             m->warnings.items[i].text);
+        if (r < 0) {
+                warning_list_clear(&faults);
+                return fail(CDM_EXIT_FAILED, "out of memory");
+        }
+
+        int status = faults.n_items > 0 ? CDM_EXIT_FAILED : CDM_EXIT_DONE;
+        if (args->style.json != JSON_OFF) {
+                Json j = JSON_WRITER(stdout, args->style.json);
+
+                warning_list_print_json(&faults, &j);
+                json_finish(&j);
+        }
+        for (size_t i = 0; args->style.json == JSON_OFF && !args->style.quiet && i < faults.n_items; i++) {
+                print_clean("%s: ", faults.items[i].name);
+                print_clean("%s\n", faults.items[i].text);
+        }
+        warning_list_clear(&faults);
+        return status;
 }
 
 int verb_status(const Args *args)
@@ -357,14 +432,18 @@ int verb_status(const Args *args)
         _cleanup_(objects_free_p) Objects *objects = calloc(1, sizeof(*objects));
 
         if (!objects)
-                return fail(CDM_EXIT_FAILED, "Out of memory.");
-        int status = client_open(&bus);
+                return fail(CDM_EXIT_FAILED, "out of memory");
+        int status = check_ignored(args);
+        if (status == 0)
+                status = client_open(&bus);
         if (status == 0)
                 status = read_manager(bus, &manager);
+        if (status == 0 && args_given(args, OPTION_CHECK))
+                return check(&manager, args);
         if (status == 0)
                 status = objects_read_pools_and_nodes(bus, objects);
         if (status == 0)
-                status = objects_read_reservations(bus, objects);
+                status = objects_read_reservations(bus, NULL, objects);
         if (status == 0)
                 status = read_escaped(bus, objects, &manager);
         if (status != 0)

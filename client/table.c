@@ -2,47 +2,13 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <libsmartcols.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "client/table.h"
+#include "client/table-internal.h"
 #include "client/text.h"
 #include "policy/size.h"
-
-typedef enum CellKind {
-        CELL_NULL,
-        CELL_STRING,
-        CELL_BYTES,
-        CELL_UNSIGNED,
-        CELL_SIGNED,
-        CELL_BOOL,
-        CELL_TIME,
-        CELL_NODES,
-        CELL_SHARES,
-} CellKind;
-
-typedef struct Cell {
-        CellKind kind;
-        const char *color;
-        uint64_t number; /* also the count of shares, and a signed number's bits */
-        union {
-                char *string;
-                NodeSet *nodes;
-                Share *shares;
-                void *owned;
-        };
-} Cell;
-
-struct Table {
-        const Column *columns;
-        size_t n_columns;
-        Cell *cells; /* row after row */
-        size_t n_cells, n_allocated;
-        size_t n_rows;
-        bool out_of_memory;
-};
 
 int table_new(const Column *columns, size_t n_columns, Table **ret)
 {
@@ -65,6 +31,11 @@ Table *table_free(Table *t)
         free(t->cells);
         free(t);
         return NULL;
+}
+
+void table_set_order(Table *t, const char *order)
+{
+        t->order = order;
 }
 
 void table_row(Table *t)
@@ -259,7 +230,7 @@ static void write_human(const Cell *c, FILE *out)
         }
 }
 
-static char *cell_to_text(const Cell *c)
+char *cell_to_text(const Cell *c)
 {
         char *text = NULL;
         size_t size;
@@ -280,69 +251,6 @@ bool table_wants_color(void)
         const char *no_color = getenv("NO_COLOR"), *term = getenv("TERM");
 
         return isatty(STDOUT_FILENO) && !(no_color && *no_color) && term && strcmp(term, "dumb") != 0;
-}
-
-static int fill_line(const Table *t, size_t row, struct libscols_line *line)
-{
-        const Cell *cells = t->cells + row * t->n_columns;
-
-        for (size_t i = 0, n = 0; i < t->n_columns; i++) {
-                if (!t->columns[i].title)
-                        continue;
-
-                char *text = cell_to_text(&cells[i]);
-                if (!text)
-                        return -ENOMEM;
-                if (scols_line_refer_data(line, n, text) != 0) {
-                        free(text);
-                        return -ENOMEM;
-                }
-                if (cells[i].color && scols_cell_set_color(scols_line_get_cell(line, n), cells[i].color) < 0)
-                        return -ENOMEM;
-                n++;
-        }
-        return 0;
-}
-
-static int fill_table(const Table *t, struct libscols_table *st)
-{
-        for (size_t i = 0; i < t->n_columns; i++) {
-                const Column *c = &t->columns[i];
-
-                if (c->title && !scols_table_new_column(st, c->title, 0, c->right ? SCOLS_FL_RIGHT : 0))
-                        return -ENOMEM;
-        }
-
-        for (size_t i = 0; i < t->n_rows; i++) {
-                struct libscols_line *line = scols_table_new_line(st, NULL);
-                if (!line)
-                        return -ENOMEM;
-
-                int r = fill_line(t, i, line);
-                if (r < 0)
-                        return r;
-        }
-        return 0;
-}
-
-static int print_human(const Table *t, bool legend)
-{
-        /* libsmartcols prints nothing at all for a table without lines. */
-        if (t->n_rows == 0)
-                return 0;
-
-        struct libscols_table *st = scols_new_table();
-        if (!st)
-                return -ENOMEM;
-
-        scols_table_enable_noheadings(st, !legend);
-        scols_table_enable_colors(st, table_wants_color());
-
-        int r = fill_table(t, st);
-        if (r >= 0 && scols_print_table(st) != 0)
-                r = -EIO;
-        scols_unref_table(st);
-        return r;
 }
 
 static void write_json_row(const Table *t, size_t row, Json *j)
@@ -375,7 +283,7 @@ int table_print(const Table *t, const TableStyle *style)
         if (!is_complete(t))
                 return -ENOMEM;
         if (style->json == JSON_OFF)
-                return print_human(t, style->legend);
+                return table_print_human(t, style);
 
         Json j = JSON_WRITER(stdout, style->json);
         table_print_json(t, &j);

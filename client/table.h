@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Rows of typed values with one description for both faces: a table for people (the only user of
- * libsmartcols) and JSON for programs. A column without a title is in the JSON only, one without a key only
- * in the table.
+/* Rows of typed values with one description for both faces: a table for people and JSON for programs. A
+ * column without a title is in the JSON only, unless -o asks for it by its key; one without a key is only in
+ * the table.
+ *
+ * On a terminal a table fits: columns without any value are left out, long values lose their middle, and
+ * where even this does not help, each row becomes lines of "TITLE: value". With --full, and where the output
+ * is no terminal, nothing is cut or left out.
  *
  * Rows are filled in cell by cell, in the order of the columns. Running out of memory is remembered and told
  * by table_print(), so that code which fills in rows is not cluttered with checks. */
@@ -21,6 +25,8 @@ typedef struct Column {
         const char *title;
         const char *key;
         bool right;
+        bool cut;       /* may lose its middle where the terminal is narrow */
+        bool hide_zero; /* vanishes from a terminal when it has nothing but zeros */
 } Column;
 
 typedef struct Table Table;
@@ -29,6 +35,9 @@ typedef struct Table Table;
 int table_new(const Column *columns, size_t n_columns, Table **ret);
 Table *table_free(Table *t);
 DEFINE_CLEANUP(Table, table_free);
+
+/* The order in which people see the columns, as names with commas; borrowed. JSON keeps its own. */
+void table_set_order(Table *t, const char *order);
 
 void table_row(Table *t);
 void table_null(Table *t);
@@ -46,10 +55,14 @@ void table_color(Table *t, const char *color);
 
 typedef struct TableStyle {
         JsonMode json;
-        bool legend; /* headings */
+        bool legend;         /* headings */
+        bool full;           /* nothing is cut or left out */
+        bool quiet;          /* nothing but results and errors */
+        const char *columns; /* of -o: names with commas; NULL: the usual ones */
 } TableStyle;
 
-/* Prints to stdout: a table, or a JSON array. Negative errno: -ENOMEM, -EIO. */
+/* Prints to stdout: a table, or a JSON array. Negative errno: -ENOMEM, -EIO. CDM_EXIT_USAGE, after the user
+ * was told: -o names a column that does not exist. */
 int table_print(const Table *t, const TableStyle *style);
 /* The first row alone: "Title: value" lines, or one JSON object. */
 int table_print_record(const Table *t, const TableStyle *style);

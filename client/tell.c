@@ -10,6 +10,9 @@
 #include "client/cdmctl.h"
 #include "client/text.h"
 #include "policy/cdm-names.h"
+#include "policy/conf-text.h"
+
+static const char *tell_verb;
 
 static void print_lines(const char *prefix, const char *text)
 {
@@ -30,7 +33,7 @@ static _printf_(1, 0) void complain(const char *format, va_list ap)
 
         if (vasprintf(&text, format, ap) < 0)
                 text = NULL;
-        print_lines("cdmctl: ", text ? text : "Out of memory.");
+        print_lines("cdmctl: ", text ? text : "out of memory");
 }
 
 int fail(int status, const char *format, ...)
@@ -59,13 +62,29 @@ int usage_error(const char *format, ...)
         va_start(ap, format);
         complain(format, ap);
         va_end(ap);
-        fputs("Try 'cdmctl --help'.\n", stderr);
+        fprintf(stderr, "Try 'cdmctl %s%s--help'.\n", tell_verb ? tell_verb : "", tell_verb ? " " : "");
         return CDM_EXIT_USAGE;
+}
+
+void tell_set_verb(const char *verb)
+{
+        tell_verb = verb;
+}
+
+const char *did_you_mean(const char *word, const char *const *candidates, size_t n,
+                         char buf[static DID_YOU_MEAN_MAX])
+{
+        const char *nearest = conf_text_nearest(word, candidates, n);
+
+        buf[0] = '\0';
+        if (nearest)
+                snprintf(buf, DID_YOU_MEAN_MAX, "; did you mean '%s'?", nearest);
+        return buf;
 }
 
 int printed(int r)
 {
-        if (r == 0)
-                return CDM_EXIT_DONE;
-        return fail(CDM_EXIT_FAILED, "Cannot print the result: %s.", strerror(-r));
+        if (r >= 0)
+                return r;
+        return fail(CDM_EXIT_FAILED, "cannot print the result: %s", strerror(-r));
 }

@@ -1,9 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
+#include <langinfo.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+#include <wchar.h>
 
 #include "client/text.h"
+#include "policy/macro.h"
 
 static size_t sequence_length(unsigned char lead, uint32_t *ret_bits)
 {
@@ -81,4 +86,86 @@ char *text_sanitise(const char *s)
         }
         *out = '\0';
         return copy;
+}
+
+/* One character at s: its bytes and its columns. What is no character here counts as one column a byte. */
+static size_t text_step(const char *s, size_t *ret_columns)
+{
+        uint32_t code;
+        size_t n = text_decode(s, &code);
+        int columns = n > 0 ? wcwidth((wchar_t)code) : 1;
+
+        *ret_columns = columns < 0 ? 1 : (size_t)columns;
+        return n > 0 ? n : 1;
+}
+
+size_t text_width(const char *s)
+{
+        size_t width = 0, columns;
+
+        while (*s) {
+                s += text_step(s, &columns);
+                width += columns;
+        }
+        return width;
+}
+
+char *text_cut(const char *s, size_t width)
+{
+        const char *mark = strcmp(nl_langinfo(CODESET), "UTF-8") == 0 ? "\u2026" : "..";
+        size_t whole = text_width(s), mark_width = mark[0] == '.' ? 2 : 1, columns, n, used = 0;
+
+        if (whole <= width || width < mark_width)
+                return strdup(s);
+
+        const char *head = s, *tail = s;
+        while (used + (n = text_step(head, &columns), columns) <= (width - mark_width) / 2) {
+                used += columns;
+                head += n;
+        }
+        size_t room = width - mark_width - used;
+        for (size_t left = whole; left > room; left -= columns)
+                tail += text_step(tail, &columns);
+
+        size_t size = (size_t)(head - s) + strlen(mark) + strlen(tail) + 1;
+        char *copy = malloc(size);
+        if (copy)
+                snprintf(copy, size, "%.*s%s%s", (int)(head - s), s, mark, tail);
+        return copy;
+}
+
+void text_wrap(FILE *out, const char *s, size_t indent, size_t width)
+{
+        size_t column = indent;
+
+        while (*s) {
+                size_t n = strcspn(s, " ");
+                _cleanup_free_ char *word = strndup(s, n);
+                size_t word_width = word ? text_width(word) : n;
+
+                if (column > indent && width > 0 && column + 1 + word_width > width) {
+                        fprintf(out, "\n%*s", (int)indent, "");
+                        column = indent;
+                } else if (column > indent) {
+                        fputc(' ', out);
+                        column++;
+                }
+                fwrite(s, 1, n, out);
+                column += word_width;
+                s += n + (s[n] == ' ');
+        }
+        fputc('\n', out);
+}
+
+size_t text_terminal_width(void)
+{
+        const char *columns = getenv("COLUMNS");
+        struct winsize size;
+
+        if (!isatty(STDOUT_FILENO))
+                return 0;
+        if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0)
+                return size.ws_col;
+        unsigned long n = columns ? strtoul(columns, NULL, 10) : 0;
+        return n > 0 && n < 10000 ? n : 80;
 }

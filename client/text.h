@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 /* What is printed for a byte or character that must not be. */
 #define TEXT_REPLACEMENT "?"
@@ -22,3 +23,17 @@ bool text_is_printable(uint32_t code);
 /* A copy that is valid UTF-8 on one line: everything else is replaced, a byte or character each. Owned by
  * the caller; NULL when out of memory. */
 char *text_sanitise(const char *s);
+
+/* How many columns it takes on a terminal. The text is sanitised already. */
+size_t text_width(const char *s);
+
+/* A copy of at most `width` columns: what is too long loses its middle, in whose place there is a mark. Both
+ * ends of a path say more than its middle. Owned by the caller; NULL when out of memory. */
+char *text_cut(const char *s, size_t width);
+
+/* Prints words in lines of at most `width` columns (0: one line), each after `indent` blanks but the first,
+ * which starts where the caller left off at that column. */
+void text_wrap(FILE *out, const char *s, size_t indent, size_t width);
+
+/* The width of the terminal on standard output; 0: it is none. */
+size_t text_terminal_width(void);

@@ -83,7 +83,14 @@ static int open_calls(Manager *m)
                 r = unit_jobs_new(m->bus, &m->jobs);
         if (r >= 0)
                 r = turn_queue_new(m->event, &m->turns);
-        return r < 0 ? r : gate_new(m->event, m->bus, UNIT_TIMEOUT_USEC, &m->gate);
+        if (r >= 0)
+                r = gate_new(m->event, m->bus, UNIT_TIMEOUT_USEC, &m->gate);
+        m->identity_context = (IdentityContext){ .gate = m->gate,
+                                                 .senders = m->senders,
+                                                 .names = m->names,
+                                                 .worker = m->worker,
+                                                 .root = m->root };
+        return r;
 }
 
 static uint32_t usage_mark_buffers(const void *set)
@@ -212,8 +219,7 @@ int manager_new(const char *root, sd_event *event, sd_bus *bus, Manager **ret)
         if (!m)
                 return -ENOMEM;
         m->root = strdup(root);
-        m->warnings = calloc(1, sizeof(char *));
-        if (!m->root || !m->warnings)
+        if (!m->root)
                 return -ENOMEM;
         m->event = sd_event_ref(event);
         m->bus = sd_bus_ref(bus);

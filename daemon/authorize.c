@@ -201,7 +201,7 @@ static void answer_reply(Authorize *a, sd_bus_message *m)
                 answer_error(a, sd_bus_message_get_error(m));
         else if (sd_bus_message_enter_container(m, 'r', "bba{ss}") < 0 ||
                  sd_bus_message_read(m, "bb", &authorized, &challenge) < 0)
-                answer(a, false, "polkit's answer is garbled");
+                answer(a, false, "polkit sent an unexpected reply; see journalctl -u polkit");
         else if (!authorized && challenge)
                 answer(a, false, "it needs authentication, and the client did not allow to ask for it");
         else

@@ -27,6 +27,11 @@
 #define VISITS_SLICE 128
 #define ROWS_SLICE   8
 
+/* While the bus carries a long message nobody else's goes through. A page ends with the row that makes it
+ * longer than that, so that it has one in any case. */
+#define PAGE_BYTES (UINT64_C(64) << 10)
+#define ROW_BYTES  448 /* of what is the same in all rows */
+
 /* Strings belong to the message. */
 typedef struct Query {
         uint32_t after, max;
@@ -55,8 +60,9 @@ struct BusLister {
         size_t n_ids, n_used, next_row;
         uint32_t position; /* the last id that was looked at */
         unsigned n_visits;
-        bool is_get;   /* only Used of the one behind query.after is asked for */
-        bool complete; /* there is nothing behind the page */
+        uint64_t n_bytes; /* of the page, about */
+        bool is_get;      /* only Used of the one behind query.after is asked for */
+        bool complete;    /* there is nothing behind the page */
         Job *job;
         bool stopping;
 };
@@ -218,6 +224,17 @@ static bool matches(const Query *q, const Entry *e)
                (!q->state || strcmp(q->state, bus_reservation_state(e)) == 0);
 }
 
+static size_t text_bytes(const char *s)
+{
+        return s ? strlen(s) : 0;
+}
+
+static uint64_t row_bytes(const Reservation *r)
+{
+        return ROW_BYTES + r->n_shares * sizeof(Share) + text_bytes(r->pool) + text_bytes(r->rule_file) +
+               text_bytes(r->target->unit) + text_bytes(r->target->cgroup);
+}
+
 static int take_id(BusLister *l, const Reservation *r)
 {
         if (l->used) {
@@ -229,6 +246,7 @@ static int take_id(BusLister *l, const Reservation *r)
                 l->n_used++;
         }
         l->ids[l->n_ids++] = r->id;
+        l->n_bytes += row_bytes(r);
         return 0;
 }
 
@@ -245,7 +263,7 @@ static int collect_one(Reservation *r, void *userdata)
         const Entry *e = manager_find(l->manager, r->id);
         bool is_match = e && matches(&l->query, e);
 
-        if (is_match && l->n_ids == l->query.max)
+        if (is_match && (l->n_ids == l->query.max || l->n_bytes >= PAGE_BYTES))
                 return 2;
         int k = is_match ? take_id(l, r) : 0;
         if (k < 0)

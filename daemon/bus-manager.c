@@ -15,6 +15,7 @@
 #include "daemon/manager-static.h"
 #include "daemon/record.h"
 #include "policy/cdm-names.h"
+#include "policy/warning.h"
 
 /* The vtable's userdata. */
 static Manager *manager_of(void *userdata)
@@ -279,42 +280,63 @@ static int get_unfenced(sd_bus *bus, const char *path, const char *interface, co
         return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 
-static int append_buffers_warning(sd_bus_message *reply, Manager *m)
+/* What a warning becomes in a reply: a sentence, or its name and weight as well. */
+static int append_warning(sd_bus_message *reply, const char *type, const char *name, const char *text)
 {
-        _cleanup_free_ char *text = buffers_warning(m->buffers);
+        if (strcmp(type, "s") == 0)
+                return sd_bus_message_append(reply, "s", text);
+        return sd_bus_message_append(reply, "(sss)", name, warning_is_fault(name) ? "fault" : "advice",
+                                     text);
+}
 
-        return text ? sd_bus_message_append(reply, "s", text) : 0;
+static int append_drained(sd_bus_message *reply, const char *type, const NodeSet *drained)
+{
+        int r = 0;
+
+        NODESET_FOREACH (node, drained) {
+                char text[128];
+
+                snprintf(text, sizeof(text),
+                         "Node %d is drained: nothing is granted there. `cdmctl undrain %d` takes it into "
+                         "use again.",
+                         node, node);
+                if (r >= 0)
+                        r = append_warning(reply, type, WARNING_NODE_DRAINED, text);
+        }
+        return r;
+}
+
+static int append_warnings(sd_bus_message *reply, const char *type, Manager *m)
+{
+        _cleanup_free_ char *buffers = buffers_warning(m->buffers);
+
+        manager_look_at_machine_again(m);
+        int r = sd_bus_message_open_container(reply, 'a', type);
+        for (size_t i = 0; r >= 0 && i < m->n_warnings; i++)
+                r = append_warning(reply, type, m->warnings[i].name, m->warnings[i].text);
+        for (Fact f = 0; r >= 0 && f < _FACT_MAX; f++)
+                if (m->facts[f])
+                        r = append_warning(reply, type, fact_to_string(f), m->facts[f]);
+        if (r >= 0 && buffers)
+                r = append_warning(reply, type, WARNING_BUFFERS, buffers);
+        const char *left = record_warning(m->record);
+        if (r >= 0 && left)
+                r = append_warning(reply, type, WARNING_NODES_LEFT, left);
+        if (r >= 0)
+                r = append_drained(reply, type, &m->drained);
+        return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 
 static int get_warnings(sd_bus *bus, const char *path, const char *interface, const char *property,
                         sd_bus_message *reply, void *userdata, sd_bus_error *error)
 {
-        Manager *m = manager_of(userdata);
+        return append_warnings(reply, "s", manager_of(userdata));
+}
 
-        manager_look_at_machine_again(m);
-        int r = sd_bus_message_open_container(reply, 'a', "s");
-        for (char **w = m->warnings; r >= 0 && *w; w++)
-                r = sd_bus_message_append(reply, "s", *w);
-        for (size_t i = 0; r >= 0 && i < _FACT_MAX; i++)
-                if (m->facts[i])
-                        r = sd_bus_message_append(reply, "s", m->facts[i]);
-        if (r >= 0)
-                r = append_buffers_warning(reply, m);
-        const char *left = record_warning(m->record);
-        if (r >= 0 && left)
-                r = sd_bus_message_append(reply, "s", left);
-        NODESET_FOREACH (node, &m->drained) {
-                char text[128];
-
-                snprintf(text, sizeof(text),
-                         "Node %d is drained: nothing is granted there. `cdmctl undrain %d` takes it into "
-                         "use "
-                         "again.",
-                         node, node);
-                if (r >= 0)
-                        r = sd_bus_message_append(reply, "s", text);
-        }
-        return r < 0 ? r : sd_bus_message_close_container(reply);
+static int get_named_warnings(sd_bus *bus, const char *path, const char *interface, const char *property,
+                              sd_bus_message *reply, void *userdata, sd_bus_error *error)
+{
+        return append_warnings(reply, "(sss)", manager_of(userdata));
 }
 
 static int get_ordinary(sd_bus *bus, const char *path, const char *interface, const char *property,
@@ -403,6 +425,7 @@ const sd_bus_vtable bus_manager_vtable[] = {
         SD_BUS_PROPERTY("FenceState", "s", get_fence_state, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("Unfenced", "a(sss)", get_unfenced, 0, 0),
         SD_BUS_PROPERTY("Warnings", "as", get_warnings, 0, 0),
+        SD_BUS_PROPERTY("NamedWarnings", "a(sss)", get_named_warnings, 0, 0),
         SD_BUS_PROPERTY("OrdinaryNodes", "au", get_ordinary, 0, 0),
         SD_BUS_PROPERTY("IntruderBytesDrained", "t", get_intruder_bytes, 0, 0),
         SD_BUS_PROPERTY("DriftRepaired", "t", get_drift_repaired, 0, 0),

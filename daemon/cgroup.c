@@ -183,8 +183,7 @@ int cgroup_setup(const char *root, char **ret_error)
         return 0;
 }
 
-/* "/" or "/a/b": a second way to write the same cgroup would be a second name for its reservation. */
-static bool path_is_normal(const char *path)
+bool cgroup_path_is_normal(const char *path)
 {
         if (path[0] != '/')
                 return false;
@@ -207,7 +206,7 @@ int cgroup_open(const char *path, uint64_t *ret_id)
 
         if (hierarchy_fd < 0)
                 return -ENODEV;
-        if (!path_is_normal(path))
+        if (!cgroup_path_is_normal(path))
                 return -EINVAL;
         fd = openat(hierarchy_fd, path[1] ? path + 1 : ".", O_DIRECTORY | O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
         if (fd < 0)
@@ -342,7 +341,7 @@ int cgroup_write_mems(const char *path, const NodeSet *nodes)
         if (hierarchy_fd < 0)
                 return -ENODEV;
         /* An empty set is the parent's set: never what a caller means. The root has no such file. */
-        if (!path_is_normal(path) || !path[1] || nodeset_is_empty(nodes))
+        if (!cgroup_path_is_normal(path) || !path[1] || nodeset_is_empty(nodes))
                 return -EINVAL;
         nodeset_format(nodes, list);
         return hierarchy_is_plain ? write_mems_plain(path, list) : write_mems_libcgroup(path, list);

@@ -20,6 +20,9 @@
  * that is libcgroup's.) */
 int cgroup_setup(const char *root, char **ret_error);
 
+/* "/" or "/a/b": a second way to write the same cgroup would be a second name for its reservation. */
+bool cgroup_path_is_normal(const char *path);
+
 /* Opens the directory of a cgroup (O_DIRECTORY|O_CLOEXEC). Refuses paths that are not absolute or have "."
  * or ".." components with -EINVAL. -ENOENT: no such cgroup. *ret_id is its inode, by which it is told from a
  * later one of the same name. */

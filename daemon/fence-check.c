@@ -40,6 +40,8 @@ typedef enum CheckState {
         CHECK_READING_BACK,
         CHECK_TELLING,
         CHECK_PAUSING, /* systemd did not answer */
+        CHECK_WAY,     /* of a slice: what it and those above it allow */
+        CHECK_WIDENING,
         CHECK_FOREIGN,
         CHECK_FOREIGN_MOVING,
 } CheckState;
@@ -53,7 +55,7 @@ struct FenceCheck {
         char *unit;
         char *found;               /* which one was open, of those in a slice */
         bool is_foreign, is_slice; /* those in the slice */
-        bool is_new, again;
+        bool is_new, again, widened;
         uint64_t since_usec;
         NodeSet open, target;
         uint64_t drained_bytes, usec;
@@ -81,6 +83,8 @@ struct CheckJob {
         ForeignFound found;
         char *unit_path;
         FenceLeaf leaf; /* what was read */
+        CheckState state;
+        FenceWay way;
 };
 
 static void check_begin(FenceCheck *c);
@@ -103,6 +107,7 @@ static uint64_t now_usec(void)
 static void job_free(CheckJob *j)
 {
         fence_leaf_clear(&j->leaf);
+        fence_way_clear(&j->way);
         free(j->found.cgroup);
         foreign_sweep_free(j->sweep);
         drain_move_free(j->what.move);
@@ -163,8 +168,10 @@ static void report(FenceCheck *c, bool is_open)
                 .usec = c->usec,
                 .is_new = c->is_new,
                 .is_open = is_open,
+                .is_widened = c->widened,
         };
 
+        c->widened = false;
         f->drained_bytes += c->drained_bytes;
         if (f->context.repaired)
                 f->context.repaired(&r, f->context.userdata);
@@ -172,17 +179,9 @@ static void report(FenceCheck *c, bool is_open)
         finish(c);
 }
 
-/* CDM nodes that are open to it and that it has no promise of, of whatever kind. */
 static NodeSet open_of(const Fence *f, const FenceLeaf *leaf)
 {
-        NodeSet open = fence_leaf_open(leaf, f->config, f->pools, f->context.ledger), promised;
-
-        promised = NODESET_EMPTY;
-        NODESET_FOREACH (node, &open)
-                if ((leaf->unit && ledger_tenant_bytes(f->context.ledger, leaf->unit, node) > 0) ||
-                    ledger_tenant_bytes(f->context.ledger, leaf->path, node) > 0)
-                        nodeset_add(&promised, node);
-        return nodeset_subtract(&open, &promised);
+        return fence_leaf_open(leaf, f->config, f->pools, f->context.ledger);
 }
 
 /* Nodes that drain for somebody else's sake stay for now. */
@@ -191,6 +190,7 @@ static NodeSet target_of(const Fence *f, const FenceLeaf *leaf, const NodeSet *o
         NodeSet kept = nodeset_intersect(&leaf->mems, &f->pools->cdm),
                 ordinary = fence_unit_ordinary(leaf->unit, f->config, f->pools);
 
+        ordinary = fence_leaf_allowed(leaf, &ordinary);
         kept = nodeset_subtract(&kept, open);
         return fence_target(&leaf->mems, &kept, &ordinary);
 }
@@ -202,6 +202,10 @@ static int run(Job *job, void *userdata)
         CheckJob *j = userdata;
         ForeignSweep **sweep = j->drain ? &j->sweep : NULL;
 
+        if (j->state == CHECK_WIDENING)
+                return cgroup_write_mems(j->unit_path, &j->what.target);
+        if (j->state == CHECK_WAY)
+                return fence_way_read(j->path, true, &j->cdm, &j->way);
         if (j->foreign && j->is_slice)
                 return foreign_fence_slice(j->foreign, j->path, j->what.bandwidth, job, sweep, &j->found);
         if (j->foreign)
@@ -222,6 +226,7 @@ static int submit(FenceCheck *c, CheckJob *j)
 
 static void check_job(FenceCheck *c, CheckState state, const FenceLeaf *leaf)
 {
+        const char *unit_path = !leaf ? c->found : leaf->unit_path ? leaf->unit_path : leaf->path;
         Fence *f = c->fence;
         CheckJob *j = calloc(1, sizeof(*j));
 
@@ -233,11 +238,13 @@ static void check_job(FenceCheck *c, CheckState state, const FenceLeaf *leaf)
                 j->what.bandwidth = f->config->drain_bandwidth;
                 j->is_slice = c->is_slice;
                 j->foreign = c->is_foreign ? f->context.foreign : NULL;
-                j->drain = state == CHECK_FOREIGN_MOVING;
+                j->state = state;
+                j->drain = state == CHECK_FOREIGN_MOVING || state == CHECK_WIDENING;
+                j->what.target = c->target;
+                j->unit_path = unit_path ? strdup(unit_path) : NULL;
         }
         if (j && leaf) {
                 j->drain = true;
-                j->unit_path = strdup(leaf->unit_path ? leaf->unit_path : leaf->path);
                 j->what = (FenceDrain){ .path = j->path,
                                         .unit_path = j->unit_path,
                                         .id = leaf->id,
@@ -245,8 +252,9 @@ static void check_job(FenceCheck *c, CheckState state, const FenceLeaf *leaf)
                                         .to = f->pools->ordinary,
                                         .target = c->target,
                                         .bandwidth = f->config->drain_bandwidth };
+                fence_drain_note(f, leaf, &j->what);
         }
-        if (!j || !j->path || (leaf && !j->unit_path) || submit(c, j) < 0) {
+        if (!j || !j->path || ((leaf || state == CHECK_WIDENING) && !j->unit_path) || submit(c, j) < 0) {
                 if (j)
                         job_free(j);
                 finish(c);
@@ -266,14 +274,21 @@ static void check_begin(FenceCheck *c)
         free(c->found);
         c->found = NULL;
         c->drained_bytes = 0;
-        check_read(c, c->is_foreign ? CHECK_FOREIGN : CHECK_READING);
+        check_read(c, c->is_slice ? CHECK_WAY : c->is_foreign ? CHECK_FOREIGN : CHECK_READING);
 }
 
 /* --- on the event loop -------------------------------------------------------------------------------- */
 
+static void tell_systemd(FenceCheck *c);
+
 static void on_turn(Turn *t _unused_, void *userdata)
 {
-        check_read(userdata, CHECK_READING_IN_TURN);
+        FenceCheck *c = userdata;
+
+        if (c->is_slice)
+                tell_systemd(c);
+        else
+                check_read(c, CHECK_READING_IN_TURN);
 }
 
 static void take_turn(FenceCheck *c, const char *tenant)
@@ -368,6 +383,11 @@ static void judge(FenceCheck *c, const FenceLeaf *leaf)
                 finish(c);
                 return;
         }
+        if (leaf->way.cgroup) { /* no set of its own closes it */
+                (void)fence_check(f, leaf->way.cgroup, c->since_usec, false);
+                finish(c);
+                return;
+        }
         if (c->state == CHECK_READING) {
                 take_turn(c, leaf->unit ? leaf->unit : leaf->path);
                 return;
@@ -386,11 +406,27 @@ static void judge_again(FenceCheck *c, const FenceLeaf *leaf)
         Fence *f = c->fence;
         NodeSet open = open_of(f, leaf);
 
-        if (!nodeset_is_empty(&open)) {
+        if (nodeset_is_empty(&open))
+                tell_systemd(c);
+        else
                 report(c, true);
+}
+
+/* A slice that leaves nothing ordinary to what is in it gets the ordinary nodes as well: that closes all of it,
+ * and the kernel moves the pages. */
+static void judge_way(FenceCheck *c, CheckJob *j)
+{
+        if (!j->way.cgroup) {
+                check_read(c, CHECK_FOREIGN);
                 return;
         }
-        tell_systemd(c);
+        free(c->unit);
+        c->unit = strdup(strrchr(j->way.cgroup, '/') + 1);
+        c->found = TAKE_PTR(j->way.cgroup);
+        c->target = j->way.target;
+        c->open = nodeset_intersect(&j->way.mems, &c->fence->pools->cdm);
+        c->widened = true;
+        check_read(c, CHECK_WIDENING);
 }
 
 /* Of the first go and the second. */
@@ -424,6 +460,12 @@ static void on_done(int result, void *userdata)
                         finish(c);
                 else
                         report(c, j->found.is_open);
+        } else if (c->state == CHECK_WAY) {
+                judge_way(c, j);
+        } else if (c->state == CHECK_WIDENING && result == 0) {
+                tell_systemd(c);
+        } else if (c->state == CHECK_WIDENING && result != -ENOENT) {
+                report(c, true);
         } else if (c->state == CHECK_DRAINING) {
                 c->drained_bytes = j->what.drained_bytes;
                 if (result < 0)

@@ -29,7 +29,7 @@ static bool is_of_before(const Fence *f, const NodeSet *had, const NodeSet *rese
 static int find_property(const char *unit, const NodeSet *had, void *userdata)
 {
         Fence *f = userdata;
-        NodeSet reserved = ledger_tenant_nodes(f->context.ledger, unit);
+        NodeSet reserved = fence_tenant_promised(unit, &f->pools->cdm, f->context.ledger);
         NodeSet open = nodeset_intersect(had, &f->pools->cdm), target,
                 ordinary = fence_unit_ordinary(unit, f->config, f->pools);
         bool free = f->lifting || fence_unit_is_exempt(unit, f->config);

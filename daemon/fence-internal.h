@@ -15,6 +15,7 @@ typedef enum Phase {
         PHASE_IDLE,
         PHASE_WAIT, /* for checks that are under way */
         PHASE_SCAN,
+        PHASE_ASK,
         PHASE_DRAIN,
         PHASE_RESET,
         PHASE_RELOAD,
@@ -68,6 +69,8 @@ typedef struct FenceDrain {
         uint64_t id;
         NodeSet from, to, target;
         uint64_t bandwidth;
+        Foreign *foreign; /* it may be none of systemd's: then `was` is noted as its own; NULL: it is not */
+        NodeSet was;
         /* how far it is */
         DrainMove *move;
         bool narrowed;
@@ -129,8 +132,13 @@ void fence_checks_free(Fence *f);
 /* A check has ended while the phase is PHASE_WAIT. */
 void fence_go_on(Fence *f);
 
+/* fence-owner.c */
+void fence_step_ask(Fence *f);
+
 /* fence-leaf.c */
 int fence_leaf_drain(Job *job, FenceDrain *d);
+/* Fills in the two fields for a leaf that is written as a unit's, and whose owner is not known. */
+void fence_drain_note(const Fence *f, const FenceLeaf *leaf, FenceDrain *d);
 /* Has systemd an idea of the unit that opens more than target? */
 bool fence_unit_is_to_be_told(const UnitInfo *info, const NodeSet *target, const PoolSet *pools);
 void fence_step_drain(Fence *f);

@@ -23,6 +23,21 @@ static uint64_t bytes_on(int fd, const NodeSet *nodes)
         return cgroup_sum_numa(fd, nodes, numa_bytes_sum, &bytes) < 0 ? 0 : bytes;
 }
 
+static void narrow(const FenceDrain *d)
+{
+        if (d->foreign)
+                foreign_note(d->foreign, d->path, d->id, &d->was, &d->target);
+        (void)cgroup_write_mems(d->unit_path, &d->target);
+}
+
+void fence_drain_note(const Fence *f, const FenceLeaf *leaf, FenceDrain *d)
+{
+        if (!leaf->doubtful || !d->path || !d->unit_path || strcmp(d->path, d->unit_path) != 0)
+                return;
+        d->foreign = f->context.foreign;
+        d->was = leaf->mems;
+}
+
 /* Pages first, then the narrowing, which so has little left to move; page cache last, when it cannot come
  * back. What fails here shows in the reading at the end. */
 static int drain_and_narrow(Job *job, FenceDrain *d, int fd)
@@ -38,7 +53,7 @@ static int drain_and_narrow(Job *job, FenceDrain *d, int fd)
         if (r == -ECANCELED || r == JOB_PAUSED)
                 return r;
         if (!d->narrowed)
-                (void)cgroup_write_mems(d->unit_path, &d->target);
+                narrow(d);
         d->narrowed = true;
         return drain_evict(fd, &d->from, job, &d->evict);
 }
@@ -73,7 +88,7 @@ static int run_narrow(Job *job _unused_, void *userdata)
 {
         FenceJob *j = userdata;
 
-        (void)cgroup_write_mems(j->unit_path, &j->target);
+        narrow(&j->drain);
         return 0;
 }
 
@@ -95,12 +110,17 @@ static void leaf_job_done(int result, void *userdata)
                 fence_step_narrow(f);
 }
 
-/* What the leaf shall have. The ledger is newer than the reading: what was granted since stays. */
+/* What the leaf shall have. The ledger is newer than the reading: what was granted since stays, and what
+ * drains stays where it is open. */
 static NodeSet leaf_target(const Fence *f, const FenceLeaf *leaf)
 {
         NodeSet reserved = fence_leaf_reserved(leaf, f->context.ledger),
+                kept = fence_leaf_promised(leaf, &f->pools->cdm, f->context.ledger),
                 ordinary = fence_unit_ordinary(leaf->unit, f->config, f->pools);
 
+        kept = nodeset_intersect(&kept, &leaf->mems);
+        reserved = nodeset_union(&reserved, &kept);
+        ordinary = fence_leaf_allowed(leaf, &ordinary);
         if (fence_leaf_is_free(f, leaf))
                 return nodeset_union(&f->pools->ordinary, &f->pools->cdm);
         if (fence_leaf_is_outdated(f, leaf))
@@ -111,14 +131,16 @@ static NodeSet leaf_target(const Fence *f, const FenceLeaf *leaf)
 static void leaf_job_start(Fence *f, const FenceLeaf *leaf, const NodeSet *from, job_run_t run)
 {
         FenceJob *j = calloc(1, sizeof(*j));
+        const char *above = leaf->way.cgroup;
 
         if (j) {
                 j->path = strdup(leaf->path);
-                j->unit_path = strdup(leaf->unit_path);
-                j->target = leaf_target(f, leaf);
+                j->unit_path = strdup(above ? above : leaf->unit_path);
+                j->target = above ? leaf->way.target : leaf_target(f, leaf);
         }
         if (!j || !j->path || !j->unit_path ||
-            (!fence_leaf_is_free(f, leaf) && fence_names_add(&f->written, leaf->unit, &j->target) < 0)) {
+            (!fence_leaf_is_free(f, leaf) &&
+             fence_names_add(&f->written, above ? strrchr(above, '/') + 1 : leaf->unit, &j->target) < 0)) {
                 fence_job_free(j);
                 fence_finish(f, -ENOMEM);
                 return;
@@ -134,6 +156,8 @@ static void leaf_job_start(Fence *f, const FenceLeaf *leaf, const NodeSet *from,
                                  .to = j->to,
                                  .target = j->target,
                                  .bandwidth = j->bandwidth };
+        if (!fence_leaf_is_free(f, leaf))
+                fence_drain_note(f, leaf, &j->drain);
         fence_job_start(f, j, run == run_drain, run, leaf_job_done);
 }
 
@@ -141,16 +165,12 @@ static void leaf_job_start(Fence *f, const FenceLeaf *leaf, const NodeSet *from,
  * has one, and is drained by whoever ended it. */
 static NodeSet intruding(const Fence *f, const FenceLeaf *leaf)
 {
-        NodeSet nodes = NODESET_EMPTY;
+        NodeSet promised;
 
         if (!leaf->unit || fence_unit_is_exempt(leaf->unit, f->config))
-                return nodes;
-        NODESET_FOREACH (node, &leaf->held) {
-                if (ledger_tenant_bytes(f->context.ledger, leaf->unit, node) == 0 &&
-                    ledger_tenant_bytes(f->context.ledger, leaf->path, node) == 0)
-                        nodeset_add(&nodes, node);
-        }
-        return nodes;
+                return NODESET_EMPTY;
+        promised = fence_leaf_promised(leaf, &leaf->held, f->context.ledger);
+        return nodeset_subtract(&leaf->held, &promised);
 }
 
 void fence_step_drain(Fence *f)
@@ -227,13 +247,18 @@ static void tell_done(int error, const char *message _unused_, void *userdata)
         step_tell(f);
 }
 
-/* A unit that systemd itself thinks confined is left to it: it may well be narrower than what was written.
- */
+/* A unit that systemd itself thinks confined is left to it: it may well be narrower than what was written. A
+ * slice is widened, never narrowed. */
 bool fence_unit_is_to_be_told(const UnitInfo *info, const NodeSet *target, const PoolSet *pools)
 {
         NodeSet open = nodeset_intersect(&info->allowed, &pools->cdm);
 
-        return nodeset_is_empty(&info->allowed) || !nodeset_is_subset(&open, target);
+        const char *dot = strrchr(info->name, '.');
+
+        if (strcmp(dot ? dot : "", ".slice") == 0)
+                return !nodeset_is_empty(&info->allowed) && !nodeset_is_subset(target, &info->allowed);
+        return nodeset_is_empty(&info->allowed) || !nodeset_is_subset(&open, target) ||
+               !nodeset_intersects(&info->allowed, target);
 }
 
 static void tell_info(int error, UnitInfo *info, void *userdata)

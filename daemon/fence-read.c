@@ -42,13 +42,13 @@ bool fence_leaf_is_held_back(const Fence *f, const FenceLeaf *leaf)
 
 bool fence_leaf_is_outdated(const Fence *f, const FenceLeaf *leaf)
 {
-        NodeSet reserved, base;
+        NodeSet promised, base;
 
         if (!leaf->unit || !leaf->has_cpuset || nodeset_is_empty(&f->before) ||
             nodeset_equal(&f->before, &f->pools->ordinary))
                 return false;
-        reserved = fence_leaf_reserved(leaf, f->context.ledger);
-        base = nodeset_subtract(&leaf->mems, &reserved);
+        promised = fence_leaf_promised(leaf, &f->pools->cdm, f->context.ledger);
+        base = nodeset_subtract(&leaf->mems, &promised);
         return nodeset_equal(&base, &f->before);
 }
 
@@ -104,6 +104,13 @@ static char *unfenced_reason(const FenceLeaf *leaf, int error)
                                 strerror(-error)) < 0
                                ? NULL
                                : text;
+        if (leaf->way.cgroup)
+                return asprintf(&text,
+                                "%s above it allows none of the ordinary nodes, so that it has all "
+                                "nodes of that one; its set could not be changed",
+                                leaf->way.cgroup) < 0
+                               ? NULL
+                               : text;
         if (!leaf->has_cpuset)
                 return strdup(
                         leaf->unit ? "the cpuset controller is not enabled there: see DisableControllers= "
@@ -111,9 +118,8 @@ static char *unfenced_reason(const FenceLeaf *leaf, int error)
                                    : "the cpuset controller is not enabled there");
         if (!leaf->unit)
                 return strdup("systemd does not own it, and its cpuset.mems could not be written");
-        return strdup(
-                "something names CDM nodes for it after the fence does, a drop-in or a property of the "
-                "unit: see systemctl cat");
+        return strdup("a later drop-in or a property of the unit sets AllowedMemoryNodes= to CDM nodes; see "
+                      "`systemctl cat` of it");
 }
 
 /* An end that came too early leaves more to be said than the last reading shows. */
@@ -210,7 +216,7 @@ static void scan_done(int result, void *userdata)
         if (result < 0)
                 fence_finish(f, result);
         else if (f->phase == PHASE_SCAN)
-                fence_step_drain(f);
+                fence_step_ask(f);
         else
                 judge(f);
 }
@@ -254,14 +260,40 @@ static void poke_done(int error _unused_, const char *message _unused_, void *us
         step_poke(f);
 }
 
+static int run_find_member(Job *job _unused_, void *userdata)
+{
+        FenceJob *j = userdata;
+
+        return unit_find_member(j->path, &j->unit_path);
+}
+
+static void member_found(int result, void *userdata)
+{
+        FenceJob *j = userdata;
+        Fence *f = fence_job_ended(j);
+
+        if (f && result >= 0)
+                result = unit_poke(f->context.gate, j->unit_path, poke_done, f, &f->call);
+        fence_job_free(j);
+        if (f && result < 0)
+                step_poke(f);
+}
+
 static void step_poke(Fence *f)
 {
         f->phase = PHASE_POKE;
-        while (f->next < f->names.n) {
-                const char *slice = f->names.names[f->next++];
-
-                if (unit_poke_slice(f->context.gate, slice, poke_done, f, &f->call) >= 0)
-                        return;
+        if (f->next == f->names.n) {
+                fence_step_read(f);
+                return;
         }
-        fence_step_read(f);
+        FenceJob *j = calloc(1, sizeof(*j));
+
+        if (j)
+                j->path = strdup(f->names.names[f->next++]);
+        if (!j || !j->path) {
+                fence_job_free(j);
+                fence_finish(f, -ENOMEM);
+                return;
+        }
+        fence_job_start(f, j, false, run_find_member, member_found);
 }

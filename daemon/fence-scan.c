@@ -8,6 +8,7 @@
 #include "daemon/cgroup.h"
 #include "daemon/fence-scan.h"
 #include "daemon/foreign.h"
+#include "daemon/owner.h"
 #include "policy/cdm-names.h"
 
 void fence_leaf_clear(FenceLeaf *leaf)
@@ -16,6 +17,7 @@ void fence_leaf_clear(FenceLeaf *leaf)
         free(leaf->unit);
         free(leaf->unit_path);
         free(leaf->slice);
+        fence_way_clear(&leaf->way);
         *leaf = (FenceLeaf){ 0 };
 }
 
@@ -56,6 +58,8 @@ int fence_leaf_name(FenceLeaf *leaf)
                 size_t n = strcspn(name, "/");
 
                 p = name + n;
+                if (owner_is_foreign(leaf->path, (size_t)(p - leaf->path)))
+                        return 0;
                 if (has_suffix(name, n, ".slice")) {
                         free(slice);
                         slice = strndup(name, n);
@@ -94,7 +98,11 @@ size_t foreign_top(const char *path)
                 size_t n = strcspn(name, "/");
 
                 p = name + n;
-                if (is_leaf_unit(name, n) || n == 0)
+                if (n == 0)
+                        return 0;
+                if (owner_is_foreign(path, (size_t)(p - path)))
+                        return (size_t)(p - path);
+                if (is_leaf_unit(name, n))
                         return 0;
                 if (!has_suffix(name, n, ".slice"))
                         return (size_t)(p - path);
@@ -125,6 +133,19 @@ static int inherited(const char *path, const NodeSet *cdm, NodeSet *ret)
         return 0;
 }
 
+static bool leaf_is_doubtful(const FenceLeaf *leaf, int fd)
+{
+        bool doubtful;
+
+        if (strcmp(leaf->unit_path, leaf->path) == 0)
+                return owner_is_doubtful(fd);
+        fd = cgroup_open(leaf->unit_path, NULL);
+        doubtful = fd >= 0 && owner_is_doubtful(fd);
+        if (fd >= 0)
+                close(fd);
+        return doubtful;
+}
+
 static int leaf_read(FenceLeaf *leaf, const char *path, int fd, const NodeSet *cdm)
 {
         _cleanup_free_ NumaBytes *numa = NULL;
@@ -142,6 +163,9 @@ static int leaf_read(FenceLeaf *leaf, const char *path, int fd, const NodeSet *c
                 cgroup_read_effective(fd, &leaf->effective) == 0 && cgroup_read_mems(fd, &leaf->mems) == 0;
         if (!leaf->has_cpuset && inherited(path, cdm, &leaf->effective) < 0)
                 return -ENOMEM;
+        if (nodeset_intersects(&leaf->effective, cdm) && !nodeset_is_subset(&leaf->effective, &leaf->mems) &&
+            fence_way_read(path, false, cdm, &leaf->way) == -ENOMEM)
+                return -ENOMEM;
         r = cgroup_read_numa(fd, cdm, &numa, &n);
         if (r == -ENOMEM)
                 return r;
@@ -149,7 +173,9 @@ static int leaf_read(FenceLeaf *leaf, const char *path, int fd, const NodeSet *c
                 nodeset_add(&leaf->held, numa[i].node);
                 leaf->bytes += numa_bytes_sum(&numa[i]);
         }
-        return fence_leaf_name(leaf);
+        r = fence_leaf_name(leaf);
+        leaf->doubtful = r >= 0 && leaf->unit && leaf_is_doubtful(leaf, fd);
+        return r;
 }
 
 bool fence_leaf_is_slice(const FenceLeaf *leaf)
@@ -233,6 +259,29 @@ NodeSet fence_leaf_reserved(const FenceLeaf *leaf, const Ledger *ledger)
         return nodes;
 }
 
+NodeSet fence_tenant_promised(const char *tenant, const NodeSet *cdm, const Ledger *ledger)
+{
+        NodeSet nodes = ledger_tenant_nodes(ledger, tenant);
+
+        NODESET_FOREACH (node, cdm)
+                if (ledger_tenant_bytes(ledger, tenant, node) > 0)
+                        nodeset_add(&nodes, node);
+        return nodes;
+}
+
+NodeSet fence_leaf_promised(const FenceLeaf *leaf, const NodeSet *cdm, const Ledger *ledger)
+{
+        NodeSet nodes = fence_tenant_promised(leaf->path, cdm, ledger);
+
+        nodes = nodeset_union(&nodes, &leaf->promised);
+        if (leaf->unit) {
+                NodeSet of_unit = fence_tenant_promised(leaf->unit, cdm, ledger);
+
+                nodes = nodeset_union(&nodes, &of_unit);
+        }
+        return nodes;
+}
+
 /* Is `unit` an instance of `name`, as job@7.service is of job@.service? */
 static bool is_instance(const char *unit, const char *name)
 {
@@ -258,14 +307,14 @@ bool fence_unit_is_exempt(const char *unit, const Config *config)
 NodeSet fence_leaf_open(const FenceLeaf *leaf, const Config *config, const PoolSet *pools,
                         const Ledger *ledger)
 {
-        NodeSet reserved, open;
+        NodeSet promised, open;
 
         /* A unit that gets its exemption and cannot be read back is none of the fence's business. */
         if (fence_unit_is_exempt(leaf->unit, config))
                 return NODESET_EMPTY;
-        reserved = fence_leaf_reserved(leaf, ledger);
         open = nodeset_intersect(&leaf->effective, &pools->cdm);
-        return nodeset_subtract(&open, &reserved);
+        promised = fence_leaf_promised(leaf, &open, ledger);
+        return nodeset_subtract(&open, &promised);
 }
 
 NodeSet fence_unit_ordinary(const char *unit, const Config *config, const PoolSet *pools)
@@ -277,6 +326,13 @@ NodeSet fence_unit_ordinary(const char *unit, const Config *config, const PoolSe
                         return nodes;
         }
         return pools->ordinary;
+}
+
+NodeSet fence_leaf_allowed(const FenceLeaf *leaf, const NodeSet *ordinary)
+{
+        NodeSet nodes = nodeset_intersect(ordinary, &leaf->way.room);
+
+        return nodeset_is_empty(&nodes) ? *ordinary : nodes;
 }
 
 NodeSet fence_target(const NodeSet *had, const NodeSet *reserved, const NodeSet *ordinary)

@@ -4,7 +4,7 @@
  * either a job on a worker (reading or writing cgroups, moving pages) or a call to PID 1, and starts the
  * next when it has ended:
  *
- *   close:  SCAN - DRAIN (leaf by leaf) - RESET (property by property) - INSTALL - RELOAD - READ
+ *   close:  SCAN - ASK (whose it is) - DRAIN (leaf by leaf) - RESET (property by property) - INSTALL - RELOAD - READ
  *             READ: all fenced: closed
  *                   else POKE (slice by slice) - READ, as long as that fences more leaves,
  *                   then NARROW what systemd thinks is narrow already - TELL - READ, once,
@@ -22,7 +22,7 @@
  * is at work, and checks that come meanwhile wait.
  *
  * Here: the object, its jobs, beginning and end. fence-read.c: SCAN, READ, POKE and what follows from them;
- * fence-leaf.c: DRAIN, NARROW, TELL; fence-install.c: RESET, INSTALL, RELOAD. */
+ * fence-owner.c: ASK; fence-leaf.c: DRAIN, NARROW, TELL; fence-install.c: RESET, INSTALL, RELOAD. */
 
 #include <errno.h>
 #include <stdio.h>

@@ -58,6 +58,8 @@ typedef struct FenceRepair {
         uint64_t usec; /* from the event to the last write */
         bool is_new;   /* the cgroup had just appeared */
         bool is_open;  /* still: something else keeps it open */
+        /* It is a slice, of which the set had no ordinary node, which opened the nodes to all that is in it. */
+        bool is_widened;
 } FenceRepair;
 
 /* What the fence needs to know while it works; all of it outlives the Fence. */

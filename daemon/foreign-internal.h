@@ -12,8 +12,8 @@
 
 struct Foreign {
         pthread_mutex_t data; /* what follows; never held while something blocks */
-        ForeignHold *holds;
-        size_t n_holds;
+        ForeignHold *holds;   /* in the order of compare_paths() */
+        size_t n_holds, n_allocated;
         NodeSet ordinary, cdm;
         atomic_bool in_slices;
         pthread_mutex_t writing; /* one change of the tree at a time; held while marks is used */

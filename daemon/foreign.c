@@ -77,29 +77,76 @@ void foreign_set_policy(Foreign *f, const NodeSet *ordinary, const NodeSet *cdm)
         pthread_mutex_unlock(&f->data);
 }
 
+/* A cgroup comes right before those below it, so that these are next to each other: '/' before all else. */
+static int compare_paths(const char *a, const char *b)
+{
+        while (*a && *a == *b) {
+                a++;
+                b++;
+        }
+        int x = *a == '/' ? 1 : (unsigned char)*a, y = *b == '/' ? 1 : (unsigned char)*b;
+
+        return x - y;
+}
+
+/* The place of the first one that is not before path. */
+static size_t place_of(const Foreign *f, const char *path)
+{
+        size_t low = 0, high = f->n_holds;
+
+        while (low < high) {
+                size_t middle = low + (high - low) / 2;
+
+                if (compare_paths(f->holds[middle].path, path) < 0)
+                        low = middle + 1;
+                else
+                        high = middle;
+        }
+        return low;
+}
+
+static ForeignHold *find_hold(const Foreign *f, const char *path)
+{
+        size_t i = place_of(f, path);
+
+        return i < f->n_holds && strcmp(f->holds[i].path, path) == 0 ? &f->holds[i] : NULL;
+}
+
+static int add_hold(Foreign *f, const char *path, const NodeSet *nodes)
+{
+        ForeignHold new = { strdup(path), *nodes }, *larger;
+        size_t i = place_of(f, path);
+
+        if (f->n_holds == f->n_allocated) {
+                size_t n = f->n_allocated ? 2 * f->n_allocated : 16;
+
+                larger = reallocarray(f->holds, n, sizeof(*larger));
+                if (larger) {
+                        f->holds = larger;
+                        f->n_allocated = n;
+                }
+        }
+        if (!new.path || f->n_holds == f->n_allocated) {
+                free(new.path);
+                return -ENOMEM;
+        }
+        memmove(&f->holds[i + 1], &f->holds[i], (f->n_holds - i) * sizeof(*f->holds));
+        f->holds[i] = new;
+        f->n_holds++;
+        return 0;
+}
+
 static int set_hold(Foreign *f, const char *path, const NodeSet *nodes, bool add)
 {
-        ForeignHold *h = f->holds, *larger;
+        ForeignHold *h = find_hold(f, path);
 
-        while (h < f->holds + f->n_holds && strcmp(h->path, path) != 0)
-                h++;
-        if (h == f->holds + f->n_holds) {
-                if (nodeset_is_empty(nodes))
-                        return 0;
-                larger = reallocarray(f->holds, f->n_holds + 1, sizeof(*larger));
-                if (!larger)
-                        return -ENOMEM;
-                f->holds = larger;
-                h = &larger[f->n_holds];
-                *h = (ForeignHold){ .path = strdup(path) };
-                if (!h->path)
-                        return -ENOMEM;
-                f->n_holds++;
-        }
+        if (!h)
+                return nodeset_is_empty(nodes) ? 0 : add_hold(f, path, nodes);
         h->nodes = add ? nodeset_union(&h->nodes, nodes) : *nodes;
         if (nodeset_is_empty(&h->nodes)) {
                 free(h->path);
-                *h = f->holds[--f->n_holds];
+                f->n_holds--;
+                memmove(h, h + 1, (size_t)(&f->holds[f->n_holds] - h) * sizeof(*h));
         }
         return 0;
 }
@@ -144,12 +191,25 @@ bool foreign_is_in_slices(Foreign *f)
         return atomic_load(&f->in_slices);
 }
 
+/* As foreign_promised(), which looks at all. */
 NodeSet foreign_nodes(Foreign *f, const char *path)
 {
-        NodeSet nodes;
+        _cleanup_free_ char *above = strdup(path);
+        NodeSet nodes = NODESET_EMPTY;
+        const ForeignHold *h;
 
         pthread_mutex_lock(&f->data);
-        nodes = foreign_promised(path, f->holds, f->n_holds);
+        if (!above) /* it is not kept off what may be promised to it */
+                nodes = foreign_promised(path, f->holds, f->n_holds);
+        for (char *slash; above && (slash = strrchr(above, '/'));) {
+                *slash = '\0';
+                h = find_hold(f, above);
+                if (h)
+                        nodes = nodeset_union(&nodes, &h->nodes);
+        }
+        for (size_t i = place_of(f, path);
+             above && i < f->n_holds && foreign_is_below(f->holds[i].path, path); i++)
+                nodes = nodeset_union(&nodes, &f->holds[i].nodes);
         pthread_mutex_unlock(&f->data);
         return nodes;
 }
@@ -274,12 +334,11 @@ static int change_hold(Foreign *f, const char *path, const NodeSet *nodes, bool 
 
 static NodeSet hold_of(Foreign *f, const char *path)
 {
-        NodeSet nodes = NODESET_EMPTY;
+        const ForeignHold *h;
 
         pthread_mutex_lock(&f->data);
-        for (size_t i = 0; i < f->n_holds; i++)
-                if (strcmp(f->holds[i].path, path) == 0)
-                        nodes = f->holds[i].nodes;
+        h = find_hold(f, path);
+        NodeSet nodes = h ? h->nodes : NODESET_EMPTY;
         pthread_mutex_unlock(&f->data);
         return nodes;
 }
@@ -307,6 +366,17 @@ int foreign_close(Foreign *f, const char *path, const NodeSet *nodes)
         r = change_hold(f, path, nodes, false);
         pthread_mutex_unlock(&f->writing);
         return r;
+}
+
+void foreign_note(Foreign *f, const char *path, uint64_t id, const NodeSet *was, const NodeSet *set)
+{
+        ForeignGroup g = { .path = (char *)path, .id = id };
+        NodeSet had, given;
+
+        pthread_mutex_lock(&f->writing);
+        if (!marks_get(f->marks, id, path, &had, &given))
+                group_mark(f->marks, &g, was, set);
+        pthread_mutex_unlock(&f->writing);
 }
 
 /* --- lift --------------------------------------------------------------------------------------------- */

@@ -42,18 +42,67 @@ bool unit_is_of_user(const UnitInfo *u, uid_t unit_uid, uid_t uid)
         return strncmp(u->name, "session-", 8) == 0 || strncmp(u->name, CDM_SCOPE_PREFIX, 4) == 0;
 }
 
-bool unit_may_move_caller(const UnitInfo *u, const char *own_cgroup, uid_t unit_uid, uid_t uid)
+static bool unit_is_manager_of(const char *unit, uid_t uid)
 {
         char manager[40];
 
         snprintf(manager, sizeof(manager), "user@%u.service", uid);
-        if (strcmp(u->name, manager) == 0)
-                return true;
-        if (u->delegate || strcmp(own_cgroup, u->cgroup) != 0)
+        return strcmp(unit, manager) == 0;
+}
+
+/* A process may leave the units of its user, and root's may leave all but services with User= and delegated
+ * subtrees of others than users' managers: those set limits that are meant for whatever runs there. No other
+ * user may leave another one's: with the UIDs of a user namespace one person would be many users, with a
+ * quota each. */
+static bool unit_may_move_caller(const UnitInfo *u, uid_t unit_uid, const Caller *c)
+{
+        if (unit_is_user_manager(u->name))
+                return c->uid == 0 || unit_is_manager_of(u->name, c->uid);
+        if (u->delegate || strcmp(c->cgroup, u->cgroup) != 0)
                 return false;
         if (unit_has_type(u->name, ".scope"))
-                return uid == 0 || unit_is_of_user(u, unit_uid, uid);
-        return uid == 0 && !u->user;
+                return c->uid == 0 || unit_is_of_user(u, unit_uid, c->uid);
+        return c->uid == 0 && !u->user;
+}
+
+CallerPlace unit_place_caller(const UnitInfo *u, uid_t unit_uid, const Caller *c)
+{
+        if (c->scope && c->only_uid && unit_may_move_caller(u, unit_uid, c))
+                return CALLER_MOVE;
+        if (unit_is_user_manager(u->name))
+                return CALLER_REFUSED;
+        return c->only_uid && unit_is_of_user(u, unit_uid, c->uid) ? CALLER_OWN : CALLER_OTHERS;
+}
+
+char *unit_advise_caller(const UnitInfo *u, const Caller *c)
+{
+        char *text;
+        int r;
+
+        if (!c->only_uid)
+                r = asprintf(
+                        &text,
+                        "A process with several user IDs, such as that of a set-user-ID program, has no "
+                        "unit of its own; ask from a process that has one user ID.");
+        else if (!unit_is_user_manager(u->name))
+                r = asprintf(
+                        &text,
+                        "The caller runs in %s, which is not its own unit; use `cdmctl run` in a session "
+                        "of your own or below your own service manager (`systemd-run --user`), or let "
+                        "root ask with --unit %s.",
+                        u->name, u->name);
+        else if (c->uid == 0 || unit_is_manager_of(u->name, c->uid))
+                r = asprintf(&text,
+                             "The caller runs below %s, where systemd's user instance is in charge; use "
+                             "`cdmctl run`.",
+                             u->name);
+        else
+                r = asprintf(
+                        &text,
+                        "The caller runs below %s, which belongs to another user; use `cdmctl run` in a "
+                        "session of your own or below your own service manager (`systemd-run --user`).",
+                        u->name);
+        return r < 0 ? NULL : text;
 }
 
 bool unit_is_usable(const UnitInfo *u, bool starting, char **ret_reason)

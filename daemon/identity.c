@@ -11,44 +11,31 @@
 #include "daemon/cgroup.h"
 #include "daemon/foreign-plan.h"
 #include "daemon/foreign.h"
+#include "daemon/identity-read.h"
 #include "daemon/identity-unit.h"
 #include "daemon/identity.h"
 #include "daemon/process.h"
 #include "policy/cdm-names.h"
 
-/* sender → (another user's groups) → target's unit from PID 1 → names → is it the caller's own? */
+/* sender → (another user's groups) → target's unit from PID 1 → names → what the kernel says (a worker) → the
+ * unit's user → is it the caller's own? */
 struct IdentityLookup {
-        Gate *gate;
-        char *root;
+        IdentityContext context;
         TargetKind kind;
         char *unit, *cgroup, *user;
         pid_t asked_pid;
         bool scope, as_unit;
-        Names *names;
         NamesCall *name;
         sd_bus_slot *slot;   /* the bus is asked about the sender */
         UnitCall *call;      /* PID 1 is asked about the target */
         int unit_error;      /* what PID 1 said, while names are looked up */
         UnitInfo *unit_info; /* NULL: nothing */
-        Identity *identity;  /* filled in as the lookup goes on */
+        IdentityRead *read;
+        IdentityReading *reading; /* NULL: not yet, or not for TARGET_UNIT; part of read */
+        Identity *identity;       /* filled in as the lookup goes on */
         identity_done_t done;
         void *userdata;
 };
-
-static const char *const verdict_names[_IDENTITY_VERDICT_MAX] = {
-        [IDENTITY_OK] = "ok",
-        [IDENTITY_NO_SENDER] = "no-sender",
-        [IDENTITY_NO_TARGET] = "no-target",
-        [IDENTITY_INVALID] = "invalid",
-        [IDENTITY_DENIED] = "denied",
-        [IDENTITY_STALE] = "stale",
-        [IDENTITY_FAILED] = "failed",
-};
-
-const char *identity_verdict_to_string(IdentityVerdict v)
-{
-        return v < _IDENTITY_VERDICT_MAX ? verdict_names[v] : NULL;
-}
 
 Identity *identity_free(Identity *i)
 {
@@ -56,6 +43,7 @@ Identity *identity_free(Identity *i)
                 return NULL;
         subject_free(i->subject);
         free(i->scope_slice);
+        free(i->advice);
         if (i->pidfd >= 0)
                 close(i->pidfd);
         free(i);
@@ -70,7 +58,7 @@ IdentityLookup *identity_lookup_free(IdentityLookup *l)
         unit_call_free(l->call);
         names_call_free(l->name);
         unit_info_free(l->unit_info);
-        free(l->root);
+        identity_read_free(l->read);
         free(l->unit);
         free(l->cgroup);
         free(l->user);
@@ -81,15 +69,7 @@ IdentityLookup *identity_lookup_free(IdentityLookup *l)
 
 int identity_check(const Identity *i, const char *root, const char *cgroup)
 {
-        _cleanup_free_ char *path = NULL;
-
-        if (i->pid == 0)
-                return 0;
-        /* Read first, look at the pidfd afterwards: as long as it lives the PID cannot be another's. */
-        int r = process_cgroup(root, i->pid, &path);
-        if (r < 0 || !process_is_alive(i->pidfd))
-                return -ESTALE;
-        return foreign_is_below(path, cgroup) ? 0 : -ESTALE;
+        return i->pid == 0 ? 0 : identity_read_check(root, i->pid, i->pidfd, cgroup);
 }
 
 /* The lookup may be freed by done(), so this is the last thing that touches it. */
@@ -109,9 +89,11 @@ static void refuse(IdentityLookup *l, IdentityVerdict verdict, const char *forma
 static void refuse_errno(IdentityLookup *l, int error)
 {
         if (error == -ENOENT)
-                refuse(l, IDENTITY_NO_TARGET, "There is no such unit; `systemctl list-units` shows all.");
+                refuse(l, IDENTITY_NO_TARGET, "There is no unit %s; `systemctl list-units` shows all.",
+                       l->unit ? l->unit : "of that name");
         else if (error == -ESRCH)
-                refuse(l, IDENTITY_NO_TARGET, "There is no such process, or it is in no unit.");
+                refuse(l, IDENTITY_NO_TARGET, "There is no process %d, or it is in no unit.",
+                       (int)l->asked_pid);
         else if (error == -ETIMEDOUT)
                 refuse(l, IDENTITY_FAILED, "systemd does not answer; try again.");
         else
@@ -132,40 +114,59 @@ static int set_subject(IdentityLookup *l, UnitInfo *u)
         return subject_set_container(s);
 }
 
-/* TARGET_SELF: fills in own, move and scope_slice. False: it was refused. */
+/* Not its own unit: a reason and a way to ask, in case that this is denied. */
+static bool advise(IdentityLookup *l, const UnitInfo *u, const Caller *c)
+{
+        l->identity->advice = unit_advise_caller(u, c);
+        if (!l->identity->advice)
+                refuse(l, IDENTITY_FAILED, "Out of memory.");
+        return l->identity->advice;
+}
+
+static bool set_scope_slice(IdentityLookup *l)
+{
+        Identity *i = l->identity;
+
+        int r = i->sender_uid == 0 ? asprintf(&i->scope_slice, "system.slice")
+                                   : asprintf(&i->scope_slice, "user-%u.slice", i->sender_uid);
+        if (r >= 0)
+                return true;
+        i->scope_slice = NULL;
+        refuse(l, IDENTITY_FAILED, "Out of memory.");
+        return false;
+}
+
+/* TARGET_SELF: fills in own, move, scope_slice and advice. False: it was refused. */
 static bool judge_self(IdentityLookup *l, const UnitInfo *u)
 {
-        _cleanup_free_ char *cgroup = NULL;
+        const IdentityReading *reading = l->reading;
         Identity *i = l->identity;
-        uid_t uid = i->sender_uid, unit_uid = i->subject->unit_uid;
+        Caller c = { .uid = i->sender_uid,
+                     .only_uid = reading->only_uid > 0,
+                     .scope = l->scope,
+                     .cgroup = reading->path };
 
-        int r = process_cgroup(l->root, i->pid, &cgroup);
-        int same = process_has_only_uid(l->root, i->pid, uid);
-        if (r < 0 || same < 0 || !process_is_alive(i->pidfd) || !foreign_is_below(cgroup, u->cgroup)) {
+        if (!c.cgroup || reading->only_uid < 0 || !process_is_alive(i->pidfd) ||
+            !foreign_is_below(c.cgroup, u->cgroup)) {
                 refuse(l, IDENTITY_STALE,
                        "The process that asked ended, or moved to another unit, meanwhile.");
                 return false;
         }
-        if (l->scope && same && unit_may_move_caller(u, cgroup, unit_uid, uid)) {
+        switch (unit_place_caller(u, i->subject->unit_uid, &c)) {
+        case CALLER_MOVE:
                 i->own = i->move = true;
-                r = uid == 0 ? asprintf(&i->scope_slice, "system.slice")
-                             : asprintf(&i->scope_slice, "user-%u.slice", uid);
-                if (r < 0) {
-                        i->scope_slice = NULL;
-                        refuse(l, IDENTITY_FAILED, "Out of memory.");
-                        return false;
-                }
+                return set_scope_slice(l);
+        case CALLER_OWN:
+                i->own = true;
                 return true;
-        }
-        if (unit_is_user_manager(u->name)) {
-                refuse(l, IDENTITY_DENIED,
-                       "The caller runs below %s, where systemd's user instance is in charge; use `cdmctl "
-                       "run`.",
-                       u->name);
+        case CALLER_OTHERS:
+                return advise(l, u, &c);
+        case CALLER_REFUSED:
+                if (advise(l, u, &c))
+                        refuse(l, IDENTITY_DENIED, "%s", i->advice);
                 return false;
         }
-        i->own = same && unit_is_of_user(u, unit_uid, uid);
-        return true;
+        return false;
 }
 
 /* --cgroup: the path has to be a unit's own, or below one that systemd delegated (which then gets it). */
@@ -178,48 +179,43 @@ static bool judge_cgroup(IdentityLookup *l, const UnitInfo *u)
         return false;
 }
 
-/* Where the target is in none of PID 1's units, but perhaps in a slice: it is asked for by its path. NULL:
- * refused. */
-static char *foreign_path(IdentityLookup *l)
+/* Where the target is in none of PID 1's units, but perhaps in a slice: it is asked for by its path. */
+static void with_foreign(IdentityLookup *l, const char *slice)
 {
-        pid_t pid = l->kind == TARGET_SELF ? l->identity->pid : l->asked_pid;
-        char *path = NULL;
+        IdentityReading *reading = l->reading;
+        Identity *i = l->identity;
+        Subject *s = i->subject;
 
-        if (l->kind == TARGET_CGROUP)
-                path = strdup(l->cgroup);
-        else if (process_cgroup(l->root, pid, &path) < 0 ||
-                 (l->kind == TARGET_SELF && !process_is_alive(l->identity->pidfd))) {
-                free(path);
+        if (!reading->path || (l->kind == TARGET_SELF && !process_is_alive(i->pidfd))) {
                 refuse(l, IDENTITY_NO_TARGET, "There is no such process any more.");
-                return NULL;
+                return;
         }
-        if (!path)
-                refuse(l, IDENTITY_FAILED, "Out of memory.");
-        else if (path[1])
-                return path;
-        else
+        if (!reading->path[1]) {
                 refuse(l, IDENTITY_NO_TARGET,
                        "That is the root control group, which cannot be fenced, nor be given anything; move "
                        "the process into one of its own first.");
-        free(path);
-        return NULL;
-}
-
-static void with_foreign(IdentityLookup *l, const char *slice)
-{
-        _cleanup_free_ char *path = foreign_path(l);
-        Subject *s = l->identity->subject;
-
-        if (!path)
                 return;
+        }
         s->unit_uid = UID_NONE;
         s->slice = strdup(slice);
-        int r = s->slice ? foreign_tenant(path, &s->cgroup, &s->cgroup_id) : -ENOMEM;
-        if (r >= 0 && cgroup_is_made_by_root(s->cgroup))
+        s->cgroup = TAKE_PTR(reading->tenant);
+        s->cgroup_id = reading->tenant_id;
+        int r = s->slice ? reading->tenant_error : -ENOMEM;
+        if (r >= 0 && reading->made_by_root)
                 r = subject_set_container(s);
+        if (r >= 0 && l->kind == TARGET_SELF &&
+            asprintf(
+                    &i->advice,
+                    "The caller runs in a control group that is no unit; use `cdmctl run` in a session of "
+                    "your own or below your own service manager (`systemd-run --user`), or let root ask with "
+                    "--cgroup %s.",
+                    s->cgroup) < 0) {
+                i->advice = NULL;
+                r = -ENOMEM;
+        }
         if (r < 0)
                 refuse(l, r == -ENOENT ? IDENTITY_NO_TARGET : IDENTITY_FAILED,
-                       "The control group %s cannot be used: %s.", path, strerror(-r));
+                       "The control group %s cannot be used: %s.", reading->path, strerror(-r));
         else
                 l->done(IDENTITY_OK, NULL, TAKE_PTR(l->identity), l->userdata);
 }
@@ -233,17 +229,13 @@ static bool is_foreign(const IdentityLookup *l, const UnitInfo *u)
                (strcmp(l->cgroup, u->cgroup ? u->cgroup : "/") != 0 && l->cgroup[1]);
 }
 
-/* Likewise where PID 1 names nothing at all. */
-static bool is_foreign_path(const IdentityLookup *l)
+static bool may_be_foreign(const IdentityLookup *l)
 {
-        pid_t pid = l->kind == TARGET_SELF ? l->identity->pid : l->asked_pid;
-        _cleanup_free_ char *path = NULL;
+        int error = l->unit_error;
 
-        if (l->kind == TARGET_UNIT)
-                return false;
-        if (l->kind == TARGET_CGROUP)
-                return foreign_top(l->cgroup) > 0;
-        return process_cgroup(l->root, pid, &path) >= 0 && foreign_top(path) > 0;
+        if (error == -ENOENT || error == -ESRCH)
+                return l->kind != TARGET_UNIT;
+        return error >= 0 && is_foreign(l, l->unit_info);
 }
 
 /* The last step: all that was asked for is there. */
@@ -312,8 +304,8 @@ static void identity_ask_unit_user(IdentityLookup *l)
                         identity_judge(l);
                 return;
         }
-        int r = names_ask(l->names, l->as_unit ? NAME_MEMBER : NAME_USER, name, l->identity->sender_uid,
-                          identity_on_unit_user, l, &l->name);
+        int r = names_ask(l->context.names, l->as_unit ? NAME_MEMBER : NAME_USER, name,
+                          l->identity->sender_uid, identity_on_unit_user, l, &l->name);
         if (r < 0)
                 refuse_name(l, name, r);
 }
@@ -325,7 +317,7 @@ static void identity_go_on(IdentityLookup *l)
         const UnitInfo *u = l->unit_info;
         int error = l->unit_error;
 
-        if (error == -ENOENT || error == -ESRCH ? is_foreign_path(l) : error >= 0 && is_foreign(l, u))
+        if (may_be_foreign(l) && (u || (l->reading->path && foreign_top(l->reading->path) > 0)))
                 with_foreign(l, u ? u->name : "-.slice");
         else if (error < 0)
                 refuse_errno(l, error);
@@ -333,6 +325,62 @@ static void identity_go_on(IdentityLookup *l)
                 refuse(l, IDENTITY_NO_TARGET, "%s", reason ? reason : "Out of memory.");
         else
                 identity_ask_unit_user(l);
+}
+
+/* The pidfd that came along has to be the sender's. False: refused. */
+static bool check_pidfd(IdentityLookup *l)
+{
+        const IdentityReading *reading = l->reading;
+
+        if (reading->pidfd_error == -ESRCH)
+                refuse(l, IDENTITY_STALE, "The process that asked has ended.");
+        else if (reading->pidfd_error < 0)
+                refuse(l, IDENTITY_INVALID, "The option %s is not a pidfd.", CDM_OPTION_PIDFD);
+        else if (reading->pidfd_pid != l->identity->pid)
+                refuse(l, IDENTITY_DENIED,
+                       "The pidfd is of process %d, but the request came from process %d; name the target "
+                       "with --unit, --cgroup or --pid.",
+                       reading->pidfd_pid, l->identity->pid);
+        else
+                return true;
+        return false;
+}
+
+static void identity_on_read(IdentityReading *reading, void *userdata)
+{
+        IdentityLookup *l = userdata;
+
+        l->reading = reading;
+        l->identity->pidfd = TAKE_FD(reading->pidfd);
+        if (l->kind == TARGET_SELF && !check_pidfd(l))
+                return;
+        if (l->kind == TARGET_CGROUP && reading->path_error < 0)
+                refuse(l, IDENTITY_NO_TARGET, "There is no control group %s; `systemd-cgls` lists them.",
+                       l->cgroup);
+        else
+                identity_go_on(l);
+}
+
+static void identity_read(IdentityLookup *l)
+{
+        Identity *i = l->identity;
+        IdentityReading what = { .root = l->context.root,
+                                 .pid = l->kind == TARGET_SELF ? i->pid : l->asked_pid,
+                                 .pidfd = i->pidfd,
+                                 .uid = i->sender_uid,
+                                 .cgroup = l->cgroup,
+                                 .nearest = l->unit_info ? l->unit_info->name : NULL,
+                                 .foreign = may_be_foreign(l) };
+
+        if (l->kind == TARGET_UNIT) {
+                identity_go_on(l);
+                return;
+        }
+        int r = identity_read_start(l->context.worker, &what, identity_on_read, l, &l->read);
+        if (r < 0)
+                refuse(l, IDENTITY_FAILED, "The caller cannot be looked at now: %s.", strerror(-r));
+        else
+                i->pidfd = -EBADF;
 }
 
 /* The name is for messages: without it the number is shown. */
@@ -343,7 +391,7 @@ static void identity_on_sender_name(int error, const NameRecord *user, void *use
         l->name = NULL;
         if (user && user->name)
                 l->identity->subject->user = strdup(user->name);
-        identity_go_on(l);
+        identity_read(l);
 }
 
 static void on_unit(int error, UnitInfo *info, void *userdata)
@@ -356,57 +404,35 @@ static void on_unit(int error, UnitInfo *info, void *userdata)
         l->unit_error = error;
         l->unit_info = info;
         if (s->user || l->as_unit) {
-                identity_go_on(l);
+                identity_read(l);
                 return;
         }
         snprintf(number, sizeof(number), "%u", s->uid);
-        if (names_ask(l->names, NAME_UID, number, l->identity->sender_uid, identity_on_sender_name, l,
-                      &l->name) < 0)
-                identity_go_on(l);
-}
-
-/* The pidfd that came along has to be the sender's. False: refused. */
-static bool check_pidfd(IdentityLookup *l, const Sender *sender)
-{
-        Identity *i = l->identity;
-        int r = process_of_pidfd(i->pidfd, &i->pid);
-
-        if (r == -ESRCH)
-                refuse(l, IDENTITY_STALE, "The process that asked has ended.");
-        else if (r < 0)
-                refuse(l, IDENTITY_INVALID, "The option %s is not a pidfd.", CDM_OPTION_PIDFD);
-        else if (sender->pid != i->pid)
-                refuse(l, IDENTITY_DENIED,
-                       "The pidfd is of process %d, but the request came from process %d; name the target "
-                       "with "
-                       "--unit, --cgroup or --pid.",
-                       i->pid, sender->pid);
-        else
-                return true;
-        return false;
-}
-
-static int ask_unit(IdentityLookup *l)
-{
-        uid_t uid = l->identity->sender_uid;
-
-        switch (l->kind) {
-        case TARGET_SELF:
-                return unit_get_by_pid(l->gate, uid, l->identity->pid, on_unit, l, &l->call);
-        case TARGET_PID:
-                return unit_get_by_pid(l->gate, uid, l->asked_pid, on_unit, l, &l->call);
-        case TARGET_CGROUP:
-                return unit_get_by_cgroup(l->gate, uid, l->cgroup, on_unit, l, &l->call);
-        case TARGET_UNIT:
-                return unit_get(l->gate, uid, l->unit, on_unit, l, &l->call);
-        }
-        return -EINVAL;
+        if (names_ask(l->context.names, NAME_UID, number, l->identity->sender_uid, identity_on_sender_name,
+                      l, &l->name) < 0)
+                identity_read(l);
 }
 
 static void identity_ask_unit(IdentityLookup *l)
 {
-        int r = ask_unit(l);
+        uid_t uid = l->identity->sender_uid;
+        Gate *gate = l->context.gate;
+        int r = -EINVAL;
 
+        switch (l->kind) {
+        case TARGET_SELF:
+                r = unit_get_by_pid(gate, uid, l->identity->pid, on_unit, l, &l->call);
+                break;
+        case TARGET_PID:
+                r = unit_get_by_pid(gate, uid, l->asked_pid, on_unit, l, &l->call);
+                break;
+        case TARGET_CGROUP:
+                r = unit_get_by_cgroup(gate, uid, l->cgroup, on_unit, l, &l->call);
+                break;
+        case TARGET_UNIT:
+                r = unit_get(gate, uid, l->unit, on_unit, l, &l->call);
+                break;
+        }
         if (r < 0)
                 refuse_errno(l, r);
 }
@@ -434,7 +460,7 @@ static void identity_ask_other_user(IdentityLookup *l)
                 refuse(l, IDENTITY_DENIED, "Only root may ask what another user would get.");
                 return;
         }
-        int r = names_ask(l->names, NAME_MEMBER, l->user, 0, identity_on_other_user, l, &l->name);
+        int r = names_ask(l->context.names, NAME_MEMBER, l->user, 0, identity_on_other_user, l, &l->name);
         if (r < 0)
                 refuse_name(l, l->user, r);
 }
@@ -454,8 +480,14 @@ static void with_sender(IdentityLookup *l, const Sender *sender)
                 memcpy(s->gids, sender->gids, sizeof(gid_t) * sender->n_gids);
                 s->n_gids = sender->n_gids;
         }
-        if (l->kind == TARGET_SELF && !check_pidfd(l, sender))
+        /* Whether the pidfd is that of this process is asked when PID 1 has said where it is. */
+        if (l->kind == TARGET_SELF && sender->pid <= 0) {
+                refuse(l, IDENTITY_DENIED,
+                       "The bus cannot say which process asks; name the target with --unit, --cgroup or --pid.");
                 return;
+        }
+        if (l->kind == TARGET_SELF)
+                l->identity->pid = sender->pid;
         if (l->user)
                 identity_ask_other_user(l);
         else
@@ -476,15 +508,12 @@ static void on_sender(int error, const Sender *sender, void *userdata)
 /* What can be refused by looking at the words alone. */
 static bool refuse_words(IdentityLookup *l)
 {
-        int fd;
-
         switch (l->kind) {
         case TARGET_SELF:
                 if (l->identity->pidfd >= 0)
                         return false;
                 refuse(l, IDENTITY_INVALID,
-                       "Say for whom: with unit, cgroup or pid, or with a pidfd of the caller for its own "
-                       "unit.");
+                       "No target given: pass unit, cgroup or pid, or a pidfd of the caller for its own unit.");
                 return true;
         case TARGET_UNIT:
                 if (unit_name_can_be_target(l->unit))
@@ -493,15 +522,10 @@ static bool refuse_words(IdentityLookup *l)
                        "That is not the name of a service or scope; only those can have a reservation.");
                 return true;
         case TARGET_CGROUP:
-                fd = cgroup_open(l->cgroup, &(uint64_t){ 0 });
-                if (fd >= 0) {
-                        close(fd);
+                if (cgroup_path_is_normal(l->cgroup))
                         return false;
-                }
-                refuse(l, fd == -EINVAL ? IDENTITY_INVALID : IDENTITY_NO_TARGET,
-                       fd == -EINVAL ? "A control group is a path that starts with '/' and has no '.' or "
-                                       "'..' in it."
-                                     : "There is no such control group.");
+                refuse(l, IDENTITY_INVALID,
+                       "A control group is a path that starts with '/' and has no '.' or '..' in it.");
                 return true;
         case TARGET_PID:
                 if (l->asked_pid > 0)
@@ -512,7 +536,7 @@ static bool refuse_words(IdentityLookup *l)
         return true;
 }
 
-static int lookup_new(const IdentityQuery *q, const char *root, IdentityLookup **ret)
+static int lookup_new(const IdentityQuery *q, IdentityLookup **ret)
 {
         _cleanup_(identity_lookup_free_p) IdentityLookup *l = calloc(1, sizeof(*l));
 
@@ -523,11 +547,10 @@ static int lookup_new(const IdentityQuery *q, const char *root, IdentityLookup *
                 return -ENOMEM;
         l->identity->pidfd = -EBADF;
         l->identity->subject = calloc(1, sizeof(*l->identity->subject));
-        l->root = strdup(root);
         l->unit = q->unit ? strdup(q->unit) : NULL;
         l->cgroup = q->cgroup ? strdup(q->cgroup) : NULL;
         l->user = q->user ? strdup(q->user) : NULL;
-        if (!l->identity->subject || !l->root || (q->unit && !l->unit) || (q->cgroup && !l->cgroup) ||
+        if (!l->identity->subject || (q->unit && !l->unit) || (q->cgroup && !l->cgroup) ||
             (q->user && !l->user))
                 return -ENOMEM;
         l->kind = q->kind;
@@ -543,30 +566,29 @@ static int lookup_new(const IdentityQuery *q, const char *root, IdentityLookup *
         return 0;
 }
 
-int identity_start(Gate *gate, SenderCache *senders, Names *names, const char *root, sd_bus_message *m,
-                   const IdentityQuery *query, identity_done_t done, void *userdata, IdentityLookup **ret)
+int identity_start(const IdentityContext *context, sd_bus_message *m, const IdentityQuery *query,
+                   identity_done_t done, void *userdata, IdentityLookup **ret)
 {
         const char *name = sd_bus_message_get_sender(m);
         IdentityLookup *l = NULL;
 
         if (!name)
                 return -ENXIO;
-        int r = lookup_new(query, root, &l);
+        int r = lookup_new(query, &l);
         if (r < 0)
                 return r;
-        l->gate = gate;
-        l->names = names;
+        l->context = *context;
         l->done = done;
         l->userdata = userdata;
         *ret = l;
         if (refuse_words(l))
                 return 0;
-        const Sender *sender = sender_cached(senders, name);
+        const Sender *sender = sender_cached(context->senders, name);
         if (sender) {
                 with_sender(l, sender);
                 return 0;
         }
-        r = sender_fetch(senders, name, on_sender, l, &l->slot);
+        r = sender_fetch(context->senders, name, on_sender, l, &l->slot);
         if (r < 0)
                 refuse_errno(l, r);
         return 0;

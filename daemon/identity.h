@@ -24,6 +24,7 @@
 #include "daemon/names.h"
 #include "daemon/sender.h"
 #include "daemon/unit.h"
+#include "daemon/worker.h"
 #include "policy/macro.h"
 #include "policy/subject.h"
 
@@ -50,10 +51,7 @@ typedef enum IdentityVerdict {
         IDENTITY_DENIED,
         IDENTITY_STALE,
         IDENTITY_FAILED, /* PID 1, the kernel or the name service did not answer */
-        _IDENTITY_VERDICT_MAX,
 } IdentityVerdict;
-
-const char *identity_verdict_to_string(IdentityVerdict v);
 
 typedef struct Identity {
         Subject *subject; /* the target; where `move` is set the unit that the caller comes from */
@@ -61,8 +59,9 @@ typedef struct Identity {
         bool own;
         bool move; /* to be put into a new scope in scope_slice */
         char *scope_slice;
-        pid_t pid; /* the caller; 0 unless TARGET_SELF */
-        int pidfd; /* -EBADF unless TARGET_SELF */
+        pid_t pid;    /* the caller; 0 unless TARGET_SELF */
+        int pidfd;    /* -EBADF unless TARGET_SELF */
+        char *advice; /* a sentence for a caller that may not ask for others; NULL: there is none */
 } Identity;
 
 Identity *identity_free(Identity *i);
@@ -74,13 +73,22 @@ int identity_check(const Identity *i, const char *root, const char *cgroup);
 
 typedef struct IdentityLookup IdentityLookup;
 
+/* Who is asked. Copied, but for what it points to. */
+typedef struct IdentityContext {
+        Gate *gate;
+        SenderCache *senders;
+        Names *names;
+        Worker *worker;
+        const char *root; /* as for process_cgroup() */
+} IdentityContext;
+
 /* message is a sentence for the user; NULL when IDENTITY_OK. identity belongs to the callee. The lookup may
  * be freed from within the callback. */
 typedef void (*identity_done_t)(IdentityVerdict verdict, const char *message, Identity *identity,
                                 void *userdata);
 
 /* done may be called before this returns; *ret is set by then. On failure done is not called. */
-int identity_start(Gate *gate, SenderCache *senders, Names *names, const char *root, sd_bus_message *m,
-                   const IdentityQuery *query, identity_done_t done, void *userdata, IdentityLookup **ret);
+int identity_start(const IdentityContext *context, sd_bus_message *m, const IdentityQuery *query,
+                   identity_done_t done, void *userdata, IdentityLookup **ret);
 IdentityLookup *identity_lookup_free(IdentityLookup *l);
 DEFINE_CLEANUP(IdentityLookup, identity_lookup_free);

@@ -64,11 +64,14 @@ libdaemon_la_SOURCES = \
 	daemon/fence-install.c \
 	daemon/fence-internal.h \
 	daemon/fence-leaf.c \
+	daemon/fence-owner.c \
 	daemon/fence-property.c \
 	daemon/fence-property.h \
 	daemon/fence-read.c \
 	daemon/fence-scan.c \
 	daemon/fence-scan.h \
+	daemon/fence-way.c \
+	daemon/fence-way.h \
 	daemon/fence.c \
 	daemon/fence.h \
 	daemon/hotplug.c \
@@ -86,10 +89,14 @@ libdaemon_la_SOURCES = \
 	daemon/gate.h \
 	daemon/hold.c \
 	daemon/hold.h \
+	daemon/identity-read.c \
+	daemon/identity-read.h \
 	daemon/identity-unit.c \
 	daemon/identity-unit.h \
 	daemon/identity.c \
 	daemon/identity.h \
+	daemon/leaf-reader.c \
+	daemon/leaf-reader.h \
 	daemon/log.c \
 	daemon/log.h \
 	daemon/manager-buffer-internal.h \
@@ -103,6 +110,7 @@ libdaemon_la_SOURCES = \
 	daemon/manager-decide.c \
 	daemon/manager-degrade.c \
 	daemon/manager-drain.c \
+	daemon/manager-drift-slice.c \
 	daemon/manager-drift-tenant.c \
 	daemon/manager-drift.c \
 	daemon/manager-fight.c \
@@ -120,6 +128,7 @@ libdaemon_la_SOURCES = \
 	daemon/manager-nodes.c \
 	daemon/manager-overrun.c \
 	daemon/manager-overrun.h \
+	daemon/manager-owner.c \
 	daemon/manager-release.c \
 	daemon/manager-request.c \
 	daemon/manager-snapshot.c \
@@ -143,6 +152,8 @@ libdaemon_la_SOURCES = \
 	daemon/notify.h \
 	daemon/observe.c \
 	daemon/observe.h \
+	daemon/owner.c \
+	daemon/owner.h \
 	daemon/pages.c \
 	daemon/pages.h \
 	daemon/peers.c \
@@ -172,6 +183,7 @@ libdaemon_la_SOURCES = \
 	daemon/unit-call.h \
 	daemon/unit-jobs.h \
 	daemon/unit-jobs.c \
+	daemon/unit-owner.c \
 	daemon/unit-watch.c \
 	daemon/unit.c \
 	daemon/unit.h \

@@ -23,6 +23,7 @@
 #include "daemon/topology-read.h"
 #include "policy/cdm-names.h"
 #include "policy/size.h"
+#include "policy/warning.h"
 
 struct Reload {
         reload_done_t done; /* NULL: nobody waits */
@@ -55,6 +56,7 @@ void adoption_clear(Adoption *a)
         topology_free(a->topology);
         config_free(a->config);
         pool_set_free(a->pools);
+        free(a->faults);
         free(a->warnings);
         *a = (Adoption){ 0 };
 }
@@ -119,12 +121,12 @@ static int read_machine(Manager *m, Adoption *f, char **ret_error)
                                 &f->pools, ret_error);
 }
 
-static void warn_lines(Manager *m, char *lines)
+static void warn_lines(Manager *m, const char *name, char *lines)
 {
         char *save = NULL;
 
         for (char *l = lines ? strtok_r(lines, "\n", &save) : NULL; l; l = strtok_r(NULL, "\n", &save))
-                manager_warn(m, "%s", l);
+                manager_warn(m, name, "%s", l);
 }
 
 /* A unit that could use all ordinary nodes before its first grant goes on to have all there are. */
@@ -146,7 +148,7 @@ static void rebase(Manager *m, const NodeSet *before)
 
 static void swap_in(Manager *m, Adoption *a)
 {
-        Adoption had = { m->topology, NULL, m->pools, NULL };
+        Adoption had = { .topology = m->topology, .pools = m->pools };
 
         m->topology = a->topology;
         m->pools = a->pools;
@@ -156,7 +158,9 @@ static void swap_in(Manager *m, Adoption *a)
                 manager_clear_warnings(m);
                 free(m->name_warnings);
                 m->name_warnings = NULL;
-                warn_lines(m, a->warnings);
+                warn_lines(m, WARNING_CONFIGURATION, a->faults);
+                warn_lines(m, WARNING_CONFIGURATION_HINT, a->warnings);
+                free(a->faults);
                 free(a->warnings);
         }
         *a = had;
@@ -168,7 +172,7 @@ int manager_adopt(Manager *m, Adoption *a)
         bool accepted = a->config && m->serving;
         swap_in(m, a);
         _cleanup_free_ char *unread = m->topology->unread ? strdup(m->topology->unread) : NULL;
-        warn_lines(m, unread);
+        warn_lines(m, WARNING_NODES_UNREAD, unread);
         fence_use(m->fence, m->config, m->pools);
         record_keep(m->record, m->topology, m->pools, accepted);
         manager_look_at_machine(m);
@@ -229,7 +233,7 @@ static void warn_of_names(Manager *m, char *lines)
         m->name_warnings = lines ? strdup(lines) : NULL;
         for (char *l = had ? strtok_r(had, "\n", &save) : NULL; l; l = strtok_r(NULL, "\n", &save))
                 manager_unwarn(m, l);
-        warn_lines(m, lines);
+        warn_lines(m, WARNING_CONFIGURATION_HINT, lines);
         free(had);
         free(lines);
 }
@@ -279,10 +283,9 @@ int manager_load(Manager *m)
                 return r;
         }
         _cleanup_free_ char *errors = join_messages(&messages, CONF_ERROR);
-        _cleanup_free_ char *warnings = join_messages(&messages, CONF_WARNING);
-        if (asprintf(&f.warnings, "%s\n%s\n%s", trouble ? trouble : "", errors ? errors : "",
-                     warnings ? warnings : "") < 0)
-                f.warnings = NULL;
+        f.warnings = join_messages(&messages, CONF_WARNING);
+        if (asprintf(&f.faults, "%s\n%s", trouble ? trouble : "", errors ? errors : "") < 0)
+                f.faults = NULL;
         r = manager_adopt(m, &f);
         return r < 0 ? r : rule_names_new(m->names, m->event, m->config, on_names, m, &m->rule_names);
 }
@@ -357,7 +360,7 @@ static void on_fence(Fence *f, int error, void *userdata)
 
         m->fence_busy = false;
         if (error < 0)
-                manager_warn(m,
+                manager_warn(m, WARNING_FENCE,
                              "The fence could not be changed: %s. `cdmctl status` shows its state; `cdmctl "
                              "reload` "
                              "tries again.",
@@ -365,7 +368,7 @@ static void on_fence(Fence *f, int error, void *userdata)
         tell_fence(m, error);
         if (fence_enabled_cpuset(f))
                 manager_warn(
-                        m,
+                        m, WARNING_CPUSET_ENABLED,
                         "The cpuset controller had to be enabled on a running system, which can reset CPU "
                         "affinities that services had set for themselves; restart such services.");
         notify_tell(m->notify, &(Notice){ .kind = NOTICE_FENCE_STATE });

@@ -92,7 +92,7 @@ static int collect_degraded(Reservation *r, void *userdata)
         return 0;
 }
 
-static bool follow_is_due(Manager *m, const char *tenant, follow_done_t done);
+static bool follow_is_due(Manager *m, const char *tenant);
 
 /* The tenant's cgroup has been seen to be as the ledger said when the change began. Where the ledger has
  * changed since, another change waits, and that one tells. */
@@ -107,7 +107,7 @@ static void degrade_on_followed(const ApplyResult *result, const char *tenant, v
                            tenant, result->message ? result->message : strerror(-result->error));
                 return;
         }
-        if (follow_is_due(c.manager, tenant, degrade_on_followed))
+        if (follow_is_due(c.manager, tenant))
                 return;
         c.ids = malloc(sizeof(uint32_t) * (ledger_tenant_count(c.manager->ledger, tenant) + 1));
         if (!c.ids)
@@ -181,11 +181,21 @@ struct Follow {
         Change *change;
         follow_done_t done;
         void *userdata;
+        bool due; /* one without `leaving` that waits for its turn: it does what a second one would */
         Follow *prev, *next;
+        UT_hash_handle hh; /* of those that are due, by tenant */
 };
+
+static void follow_not_due(Follow *f)
+{
+        if (f->due)
+                HASH_DEL(f->manager->follows_due, f);
+        f->due = false;
+}
 
 static void follow_free(Follow *f)
 {
+        follow_not_due(f);
         DL_DELETE(f->manager->follows, f);
         change_free(f->change);
         turn_free(f->turn);
@@ -228,21 +238,20 @@ static void follow_on_turn(Turn *t _unused_, void *userdata)
         Reservation *r = NULL;
 
         ledger_foreach_of_tenant(f->manager->ledger, f->tenant, with_cgroup, &r);
-        if (r)
+        if (r) {
+                follow_not_due(f);
                 result.error = change_start(f->manager, r, &terms, follow_on_changed, f, &f->change);
+        }
         if (!r || result.error < 0)
                 follow_on_changed(&result, false, f);
 }
 
-/* One that waits for its turn does what a second one would. */
-static bool follow_is_due(Manager *m, const char *tenant, follow_done_t done)
+static bool follow_is_due(Manager *m, const char *tenant)
 {
         Follow *f;
 
-        DL_FOREACH (m->follows, f)
-                if (f->done == done && !f->change && strcmp(f->tenant, tenant) == 0)
-                        return true;
-        return false;
+        HASH_FIND_STR(m->follows_due, tenant, f);
+        return f;
 }
 
 void manager_follow(Manager *m, const char *tenant, const NodeSet *leaving, follow_done_t done,
@@ -250,7 +259,7 @@ void manager_follow(Manager *m, const char *tenant, const NodeSet *leaving, foll
 {
         ApplyResult result = { .error = -ENOMEM };
 
-        if (!leaving && follow_is_due(m, tenant, done))
+        if (!leaving && follow_is_due(m, tenant))
                 return;
         Follow *f = calloc(1, sizeof(*f));
         if (!f) {
@@ -261,6 +270,10 @@ void manager_follow(Manager *m, const char *tenant, const NodeSet *leaving, foll
         if (leaving)
                 f->leaving = *leaving;
         DL_APPEND(m->follows, f);
+        if (f->tenant && !leaving) {
+                f->due = true;
+                HASH_ADD_KEYPTR(hh, m->follows_due, f->tenant, strlen(f->tenant), f);
+        }
         int r = f->tenant ? turn_take(m->turns, tenant, follow_on_turn, f, &f->turn) : -ENOMEM;
         if (r < 0) {
                 result.error = r;

@@ -8,8 +8,9 @@
  *   events that were lost                         everything is
  *
  * Who wrote is never asked, what is there is compared with what shall be there: so cdmd's own writes, and
- * systemd's echo of them, are no drift. A look at one cgroup reads one or two files of it. Everything is
- * looked at on a worker, once at a time; a reload that comes meanwhile makes it happen once more. */
+ * systemd's echo of them, are no drift. A look at one cgroup reads one or two files of it, and is
+ * leaf-reader.c's. Everything is looked at once at a time; a reload that comes meanwhile makes it happen once
+ * more. Both are read on a worker. */
 
 #include <errno.h>
 #include <stdio.h>
@@ -40,7 +41,7 @@ static bool is_fenced(const Manager *m)
         return m->serving && m->config->mode == FENCE_MODE_ENFORCE && !nodeset_is_empty(&m->pools->cdm);
 }
 
-static bool can_look(Manager *m)
+bool manager_drift_can_look(Manager *m)
 {
         if (is_fenced(m) && !m->fence_busy)
                 return true;
@@ -93,29 +94,6 @@ char *manager_drift_reason(Manager *m, const char *unit, const NodeSet *found)
         return r < 0 ? NULL : text;
 }
 
-/* The unit's cgroup, where the path is below one. Not its bytes: those take the kernel longer than the event
- * loop shall wait. -ENOENT: it is gone, or nothing is restricted there. */
-static int read_leaf(const char *path, FenceLeaf *leaf)
-{
-        int fd, r;
-
-        leaf->path = strdup(path);
-        if (!leaf->path)
-                return -ENOMEM;
-        r = fence_leaf_name(leaf);
-        if (r < 0)
-                return r;
-        fd = cgroup_open(leaf->unit_path ? leaf->unit_path : path, &leaf->id);
-        if (fd < 0)
-                return fd;
-        r = cgroup_read_mems(fd, &leaf->mems);
-        if (r >= 0)
-                r = cgroup_read_effective(fd, &leaf->effective);
-        close(fd);
-        leaf->has_cpuset = r >= 0;
-        return r;
-}
-
 static const char *key_of(const FenceLeaf *leaf)
 {
         return leaf->unit_path ? leaf->unit_path : leaf->path;
@@ -149,26 +127,103 @@ static void look_at_leaf(Manager *m, const FenceLeaf *leaf)
         }
 }
 
-void manager_drift_leaf(Manager *m, const char *path)
+/* Has a unit CDM nodes that it has not reserved, and of which its own set says nothing? */
+static bool is_opened_above(Manager *m, const FenceLeaf *leaf)
 {
-        _cleanup_(fence_leaf_clear) FenceLeaf leaf = { 0 };
-        const char *tenant;
+        NodeSet open = fence_leaf_open(leaf, m->config, m->pools, m->ledger);
 
-        if (!can_look(m))
-                return;
-        int r = read_leaf(path, &leaf);
-        if (r < 0 && leaf.path)
-                manager_place_forget(m, key_of(&leaf));
-        if (r < 0 || fence_leaf_is_slice(&leaf))
-                return;
-        if (!leaf.unit)
-                leaf.promised = foreign_nodes(m->foreign, path);
-        tenant = tenant_of(m, &leaf);
+        return leaf->unit && leaf->has_cpuset && !nodeset_is_empty(&leaf->mems) &&
+               !nodeset_is_subset(&open, &leaf->mems);
+}
+
+static void check_leaf(Manager *m, const char *path)
+{
+        int r = fence_check(m->fence, path, manager_monotonic_usec(), false);
+
+        if (r < 0)
+                log_error("Cannot look at %s: %s. `cdmctl reload` looks at all control groups.", path,
+                          strerror(-r));
+}
+
+/* What has a reservation is looked at within its tenant's turn. */
+static bool look_as_tenant(Manager *m, const FenceLeaf *leaf)
+{
+        const char *tenant = tenant_of(m, leaf);
+
         if (tenant) {
-                manager_place_forget(m, key_of(&leaf));
+                manager_place_forget(m, key_of(leaf));
                 manager_drift_tenant(m, tenant);
-        } else
-                look_at_leaf(m, &leaf);
+        }
+        return tenant;
+}
+
+static void judge_reading(Manager *m, LeafReading *reading)
+{
+        FenceLeaf *leaf = &reading->leaf;
+
+        if (reading->error == -ENOMEM)
+                log_error("Cannot look at %s: %s. `cdmctl reload` looks at all control groups.", leaf->path,
+                          strerror(ENOMEM));
+        if (reading->error < 0) {
+                manager_place_forget(m, key_of(leaf));
+                return;
+        }
+        if (is_opened_above(m, leaf)) {
+                manager_drift_above(m, key_of(leaf));
+                return;
+        }
+        if (!leaf->unit)
+                leaf->promised = foreign_nodes(m->foreign, leaf->path);
+        if (!look_as_tenant(m, leaf))
+                look_at_leaf(m, leaf);
+}
+
+static void on_leaf_read(LeafReading *reading, void *userdata)
+{
+        const char *path = reading->leaf.path;
+        Manager *m = userdata;
+
+        /* It shows what has been repaired meanwhile. */
+        if (reading->usec <= manager_place_repaired_usec(m, key_of(&reading->leaf))) {
+                manager_drift_leaf(m, path, reading->check);
+                return;
+        }
+        if (manager_drift_can_look(m))
+                judge_reading(m, reading);
+        if (reading->check)
+                check_leaf(m, path);
+}
+
+/* Does its name say that nothing is to be read of it? */
+static bool is_known_by_name(Manager *m, const char *path)
+{
+        _cleanup_(fence_leaf_clear) FenceLeaf leaf = { .path = strdup(path) };
+
+        if (!leaf.path || fence_leaf_name(&leaf) < 0)
+                return false;
+        if (!fence_leaf_is_slice(&leaf))
+                return false;
+        manager_drift_slice(m, path);
+        return true;
+}
+
+void manager_drift_leaf(Manager *m, const char *path, bool check)
+{
+        int r = 0;
+
+        if (manager_drift_can_look(m) && !is_known_by_name(m, path)) {
+                if (!m->leaf_reader)
+                        r = leaf_reader_new(m->worker, on_leaf_read, m, &m->leaf_reader);
+                if (r >= 0)
+                        r = leaf_reader_add(m->leaf_reader, path, check);
+                if (r >= 0)
+                        return;
+                log_debug("Cannot look at %s alone (%s), looking at all control groups.", path,
+                          strerror(-r));
+                manager_drift_look(m);
+        }
+        if (check)
+                check_leaf(m, path);
 }
 
 void manager_drift_repaired(const FenceRepair *repair, void *userdata)
@@ -199,6 +254,9 @@ void manager_drift_repaired(const FenceRepair *repair, void *userdata)
                 e.kind = EVENT_FAILED;
                 event_emit(m->notify, &e, "The nodes %s could not be closed to %s.", nodes, name);
                 manager_place_failed(m, repair->cgroup);
+                /* What is open by that is listed then. */
+                if (repair->is_widened && fence_state(m->fence) == FENCE_CLOSED)
+                        manager_fence(m);
                 return;
         }
         /* Where it has been another cgroup since, the reason was forgotten with that one. */
@@ -206,6 +264,13 @@ void manager_drift_repaired(const FenceRepair *repair, void *userdata)
                 e.reason = reason = manager_drift_reason(m, repair->unit, &repair->nodes);
         m->n_drift_repaired++;
         manager_place_repaired(m, repair->cgroup);
+        if (repair->is_widened) {
+                event_emit(m->notify, &e,
+                           "The nodes %s were open to all units in %s, which has ordinary nodes again: %s.",
+                           nodes, name, e.reason ? e.reason : "out of memory");
+                manager_drift_look(m); /* what that has not closed */
+                return;
+        }
         event_emit(m->notify, &e,
                    "The nodes %s were open to %s without a reservation, and are closed again, "
                    "with %s moved off: %s.",
@@ -274,6 +339,10 @@ static void judge(Manager *m, const FenceScan *scan)
                 const char *tenant = tenant_of(m, leaf);
                 NodeSet open = open_nodes(m, leaf), missing;
 
+                if (is_opened_above(m, leaf)) {
+                        manager_drift_above(m, key_of(leaf));
+                        continue;
+                }
                 if (tenant && leaf->unit_path && strcmp(leaf->path, leaf->unit_path) != 0)
                         continue;
                 missing = fence_leaf_reserved(leaf, m->ledger);
@@ -281,7 +350,7 @@ static void judge(Manager *m, const FenceScan *scan)
                 if (tenant && (!nodeset_is_empty(&missing) || !nodeset_is_empty(&open)))
                         manager_drift_tenant(m, tenant);
                 else if (!tenant && !nodeset_is_empty(&open) && leaf->has_cpuset)
-                        manager_drift_leaf(m, leaf->path);
+                        manager_drift_leaf(m, leaf->path, false);
         }
         if (is_tighter(m, scan))
                 manager_fence(m);
@@ -297,7 +366,7 @@ static void look_done(int result, void *userdata)
                 if (result < 0)
                         log_error("Cannot look at all control groups: %s. `cdmctl reload` tries again.",
                                   strerror(-result));
-                else if (can_look(m))
+                else if (manager_drift_can_look(m))
                         judge(m, &l->scan);
         }
         fence_scan_clear(&l->scan);
@@ -331,7 +400,7 @@ static int on_look_soon(sd_event_source *source, uint64_t usec, void *userdata)
         Manager *m = userdata;
 
         m->look_soon = sd_event_source_disable_unref(m->look_soon);
-        if (m->leaf_look || m->systemd_reloading || !can_look(m)) {
+        if (m->leaf_look || m->systemd_reloading || !manager_drift_can_look(m)) {
                 m->look_wanted = true;
                 return 0;
         }
@@ -349,7 +418,7 @@ void manager_drift_look(Manager *m)
         int r;
 
         m->look_wanted = true;
-        if (m->look_soon || m->leaf_look || !can_look(m) || m->systemd_reloading)
+        if (m->look_soon || m->leaf_look || !manager_drift_can_look(m) || m->systemd_reloading)
                 return;
         r = sd_event_add_time_relative(m->event, &m->look_soon, CLOCK_MONOTONIC, LOOK_SOON_USEC,
                                        LOOK_ACCURACY_USEC, on_look_soon, m);
@@ -446,7 +515,7 @@ static void on_systemd_quiet(int error, const char *message, void *userdata)
 
         m->drop_ins_asked = unit_call_free(m->drop_ins_asked);
         m->drop_ins_missed = false;
-        if (m->systemd_reloading || !can_look(m))
+        if (m->systemd_reloading || !manager_drift_can_look(m))
                 return;
         /* Before they are read: what changes after that is told. */
         watch_drop_ins(m);
@@ -463,7 +532,7 @@ static void on_systemd_quiet(int error, const char *message, void *userdata)
  * meanwhile. */
 void manager_drift_drop_ins(Manager *m)
 {
-        if (m->drop_ins_asked || !can_look(m))
+        if (m->drop_ins_asked || !manager_drift_can_look(m))
                 return;
         int r = unit_ping(m->gate, on_systemd_quiet, m, &m->drop_ins_asked);
         if (r < 0)
@@ -492,6 +561,8 @@ void manager_drift_free(Manager *m)
                 job_cancel(m->leaf_look->job);
                 m->leaf_look = NULL;
         }
+        m->leaf_reader = leaf_reader_free(m->leaf_reader);
         manager_tenant_looks_free(m);
+        manager_slice_looks_free(m);
         manager_places_free(m);
 }

@@ -94,13 +94,13 @@ static void tell_fight(const Place *p, const char *how)
         static const struct {
                 const char *what, *then;
         } words[] = {
-                [PLACE_TENANT] = { "The reserved nodes of", "set as reserved again" },
-                [PLACE_LEAF] = { "The nodes of", "closed again" },
-                [PLACE_DROPINS] = { "The", "written again" },
+                [PLACE_TENANT] = { "The reserved nodes of", "sets them as reserved" },
+                [PLACE_LEAF] = { "The nodes of", "closes them" },
+                [PLACE_DROPINS] = { "The", "writes them" },
         };
         Event e = place_event(p, EVENT_FIGHT);
 
-        event_emit(p->manager->notify, &e, "%s %s %s (%s): they are left as they are for a while, then %s.",
+        event_emit(p->manager->notify, &e, "%s %s %s (%s). cdmd backs off, and %s again after a while.",
                    words[p->kind].what, p->key, how, p->reason ? p->reason : "", words[p->kind].then);
 }
 
@@ -120,7 +120,7 @@ static void look_again(Place *p)
                 manager_drift_tenant(p->manager, p->key);
                 break;
         case PLACE_LEAF:
-                manager_drift_leaf(p->manager, p->key);
+                manager_drift_leaf(p->manager, p->key, false);
                 break;
         case PLACE_DROPINS:
                 manager_drift_drop_ins(p->manager);
@@ -221,8 +221,17 @@ void manager_place_repaired(Manager *m, const char *key)
 {
         Place *p = place_find(m, key);
 
-        if (p)
-                p->repairing = false;
+        if (!p)
+                return;
+        p->repairing = false;
+        p->repaired_usec = manager_monotonic_usec();
+}
+
+uint64_t manager_place_repaired_usec(Manager *m, const char *key)
+{
+        Place *p = place_find(m, key);
+
+        return p ? p->repaired_usec : 0;
 }
 
 const char *manager_place_reason(Manager *m, const char *key)

@@ -248,10 +248,9 @@ static int add_unattributed(HolderRows *rows, const NodeObservation *n, const Un
                 r = add_unattributed_row(rows, &b, name);
         b.other = u->cpu_list_bytes;
         if (r >= 0)
-                r = add_unattributed_row(rows, &b, "free: at hand for single CPUs");
+                r = add_unattributed_row(rows, &b, "free: in lists of single CPUs");
         b.other = u->other_bytes;
-        return r < 0 ? r
-                     : add_unattributed_row(rows, &b, "other: drivers, and the kernel's tables of pages");
+        return r < 0 ? r : add_unattributed_row(rows, &b, "other: drivers, struct page");
 }
 
 static int end_node(HolderRows *rows)

@@ -123,14 +123,18 @@ static void grant(RequestCall *c)
 
 static void on_authorized(bool allowed, const char *message, void *userdata)
 {
+        _cleanup_free_ char *advised = NULL;
         RequestCall *c = userdata;
 
         c->authorize = authorize_free(c->authorize);
         c->authorised = allowed;
-        if (allowed)
+        if (allowed) {
                 grant(c);
-        else
-                answer(c, CDM_ERROR_DENIED, message ? message : "You may not do that.");
+                return;
+        }
+        if (message && c->identity->advice && asprintf(&advised, "%s %s", message, c->identity->advice) < 0)
+                advised = NULL;
+        answer(c, CDM_ERROR_DENIED, advised ? advised : message ? message : "You may not do that.");
 }
 
 /* What is being granted belongs to its unit, and goes on; only a place in the queue needs its client. */
@@ -271,8 +275,7 @@ static void identify(RequestCall *c)
         c->args.target.unit = c->args.unit;
         c->args.target.cgroup = c->args.cgroup;
         c->args.target.user = c->args.user;
-        int r = identity_start(m->gate, m->senders, m->names, m->root, c->call, &c->args.target, on_identity,
-                               c, &c->lookup);
+        int r = identity_start(&m->identity_context, c->call, &c->args.target, on_identity, c, &c->lookup);
         if (r < 0)
                 answer(c, SD_BUS_ERROR_FAILED, strerror(-r));
 }

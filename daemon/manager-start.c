@@ -21,6 +21,7 @@
 #include "daemon/manager-overrun.h"
 #include "daemon/manager-static.h"
 #include "daemon/manager.h"
+#include "policy/warning.h"
 
 #define PATIENCE_USEC (UINT64_C(10) * 1000 * 1000)
 /* A name service that answers at all does so by then; one that does not must not delay the start. */
@@ -243,7 +244,7 @@ static void watch_nodes(Manager *m)
         int r = manager_watch_nodes(m);
 
         if (r < 0)
-                manager_warn(m,
+                manager_warn(m, WARNING_NODES_UNWATCHED,
                              "Nodes that come and go are not noticed: %s. Run `cdmctl reload` when one did.",
                              strerror(-r));
 }

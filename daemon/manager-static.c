@@ -287,8 +287,7 @@ static void static_begin(StaticCall *c)
         Manager *m = c->set->manager;
         IdentityQuery q = { .kind = TARGET_UNIT, .unit = c->unit, .pidfd = -EBADF, .as_unit = true };
 
-        int r = identity_start(m->gate, m->senders, m->names, m->root, c->caller, &q, static_on_identity, c,
-                               &c->lookup);
+        int r = identity_start(&m->identity_context, c->caller, &q, static_on_identity, c, &c->lookup);
         if (r < 0)
                 static_refuse_errno(c, r);
 }

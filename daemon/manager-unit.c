@@ -529,6 +529,8 @@ static void on_unit_event(const char *unit, const char *state, void *userdata)
          * to hold with it. */
         if (!unit)
                 notify_tell(m->notify, &(Notice){ .kind = NOTICE_SYSTEMD, .reason = state });
+        else
+                manager_owner_unit(m, unit);
         if (!unit || ledger_tenant_count(m->ledger, unit) == 0)
                 return;
         int r = manager_check_unit(m, unit, false, NULL);

@@ -108,8 +108,7 @@ static int on_deadline(sd_event_source *source, uint64_t usec, void *userdata)
         Waiter *w = userdata;
 
         manager_dequeue(w->entry, CDM_ERROR_TIMEOUT,
-                        "The pool stayed full for as long as was to be waited; ask again, for longer or for "
-                        "less.");
+                        "Timed out waiting for room in the pool; ask again, for longer or for less.");
         return 0;
 }
 
@@ -118,7 +117,8 @@ static void client_gone(void *userdata)
         Waiter *w = userdata;
 
         if (w->entry->phase == STORE_QUEUED)
-                manager_dequeue(w->entry, CDM_ERROR_STALE, "The client that waited for it went away.");
+                manager_dequeue(w->entry, CDM_ERROR_STALE,
+                                "Cancelled: the client that waited for it disconnected.");
         else
                 w->gone = true;
 }
@@ -427,7 +427,8 @@ void manager_queue_restore(Manager *m, void (*done)(Manager *m))
         HASH_ITER (hh, m->entries, e, next) {
                 int r = e->phase == STORE_QUEUED ? restore(e) : 0;
                 if (r < 0)
-                        manager_dequeue(e, CDM_ERROR_STALE, "The client that waited for it went away.");
+                        manager_dequeue(e, CDM_ERROR_STALE,
+                                        "Cancelled: the client that waited for it disconnected.");
         }
         HASH_ITER (hh, m->entries, e, next)
                 restore_victim(e);

@@ -9,8 +9,10 @@
 
 #include "daemon/log.h"
 #include "daemon/manager.h"
+#include "daemon/owner.h"
 #include "daemon/watch.h"
 #include "policy/size.h"
+#include "policy/warning.h"
 
 #define RECHECK_USEC (UINT64_C(60) * 1000 * 1000)
 #define GRACE_USEC   (UINT64_C(2) * 1000 * 1000)
@@ -34,8 +36,7 @@ static int on_grace(sd_event_source *source, uint64_t usec, void *userdata)
         m->grace = sd_event_source_disable_unref(m->grace);
         for (size_t i = 0; i < m->due.n; i++) {
                 /* As after a write, which tells why; then what that leaves alone, as slices. */
-                manager_drift_leaf(m, m->due.names[i]);
-                check(m, m->due.names[i], false);
+                manager_drift_leaf(m, m->due.names[i], true);
         }
         fence_names_clear(&m->due);
         m->due = m->fresh;
@@ -56,14 +57,15 @@ static void start_grace(Manager *m)
                           strerror(-r));
 }
 
-/* systemd makes a cgroup, and fences it before it puts anybody in. But not all that has the name of a unit
- * is systemd's: these are looked at when it must be done. */
+/* systemd makes a cgroup, and fences it before it puts anybody in: that must be done when it is looked at. Not
+ * all that has the name of a unit is systemd's, of which it is asked. */
 static void on_created(Manager *m, const char *path)
 {
         if (foreign_top(path) > 0) {
                 check(m, path, true);
                 return;
         }
+        manager_owner_ask(m, path);
         if (fence_names_add(&m->fresh, path, NULL) >= 0)
                 start_grace(m);
 }
@@ -72,6 +74,7 @@ static void on_removed(Manager *m, const char *path)
 {
         int r = 0;
 
+        owner_forget(path);
         if (ledger_tenant_count(m->ledger, path) > 0)
                 r = manager_check_unit(m, path, false, NULL);
         if (r < 0)
@@ -94,7 +97,7 @@ static void on_watch(WatchEvent event, const char *path, void *userdata)
                 if (foreign_top(path) > 0 && ledger_tenant_count(m->ledger, path) == 0)
                         check(m, path, false);
                 else
-                        manager_drift_leaf(m, path);
+                        manager_drift_leaf(m, path, false);
                 break;
         case WATCH_LOST:
                 manager_drift_look(m);
@@ -153,9 +156,10 @@ void manager_watch_recheck(Manager *m)
         if (m->recheck || !m->watch_wanted || (m->watch && !watch_is_incomplete(m->watch) && !leaky))
                 return;
         if (m->watch && watch_is_incomplete(m->watch))
-                manager_warn(m, "There are too many control groups to watch them all. Those that are not "
-                                "watched are looked at every minute; more inotify watches (`sysctl "
-                                "fs.inotify.max_user_watches`) may help.");
+                manager_warn(m, WARNING_CGROUPS_UNWATCHED,
+                             "There are too many control groups to watch them all. Those that are not "
+                             "watched are looked at every minute; more inotify watches (`sysctl "
+                             "fs.inotify.max_user_watches`) may help.");
         int r = sd_event_add_time_relative(m->event, &m->recheck, CLOCK_MONOTONIC, RECHECK_USEC,
                                            RECHECK_USEC / 4, on_recheck, m);
         if (r < 0)
@@ -174,7 +178,7 @@ void manager_watch_cgroups(Manager *m, bool wanted)
         int r = watch_new(m->event, on_watch, m, &m->watch);
         if (r < 0)
                 manager_warn(
-                        m,
+                        m, WARNING_CGROUPS_UNWATCHED,
                         "Changes to control groups cannot be watched: %s. They are looked at every minute "
                         "instead; more inotify instances (`sysctl fs.inotify.max_user_instances`) and a "
                         "restart of cdmd help.",
@@ -186,6 +190,7 @@ void manager_watch_free(Manager *m)
         m->watch = watch_free(m->watch);
         m->recheck = sd_event_source_disable_unref(m->recheck);
         m->grace = sd_event_source_disable_unref(m->grace);
+        manager_owner_free(m);
         fence_names_clear(&m->fresh);
         fence_names_clear(&m->due);
 }

@@ -40,12 +40,11 @@ uint64_t manager_monotonic_usec(void)
 void manager_clear_warnings(Manager *m)
 {
         for (size_t i = 0; i < m->n_warnings; i++)
-                free(m->warnings[i]);
+                free(m->warnings[i].text);
         m->n_warnings = 0;
-        m->warnings[0] = NULL;
 }
 
-void manager_warn(Manager *m, const char *format, ...)
+void manager_warn(Manager *m, const char *name, const char *format, ...)
 {
         char *text;
         va_list ap;
@@ -57,29 +56,28 @@ void manager_warn(Manager *m, const char *format, ...)
                 return;
         /* The fence closes again whenever nodes come or go, and has the same to say each time. */
         for (size_t i = 0; i < m->n_warnings; i++)
-                if (strcmp(m->warnings[i], text) == 0) {
+                if (strcmp(m->warnings[i].text, text) == 0) {
                         free(text);
                         return;
                 }
         log_warning("%s", text);
-        char **w = realloc(m->warnings, sizeof(char *) * (m->n_warnings + 2));
+        ManagerWarning *w = reallocarray(m->warnings, m->n_warnings + 1, sizeof(*w));
         if (!w) {
                 free(text);
                 return;
         }
         m->warnings = w;
-        w[m->n_warnings++] = text;
-        w[m->n_warnings] = NULL;
+        w[m->n_warnings++] = (ManagerWarning){ name, text };
 }
 
 void manager_unwarn(Manager *m, const char *text)
 {
         for (size_t i = 0; i < m->n_warnings; i++) {
-                if (strcmp(m->warnings[i], text) != 0)
+                if (strcmp(m->warnings[i].text, text) != 0)
                         continue;
-                free(m->warnings[i]);
-                memmove(&m->warnings[i], &m->warnings[i + 1], (m->n_warnings - i) * sizeof(char *));
+                free(m->warnings[i].text);
                 m->n_warnings--;
+                memmove(&m->warnings[i], &m->warnings[i + 1], (m->n_warnings - i) * sizeof(*m->warnings));
                 return;
         }
 }

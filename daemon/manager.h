@@ -44,6 +44,7 @@
 #include "daemon/fence.h"
 #include "daemon/hotplug.h"
 #include "daemon/identity.h"
+#include "daemon/leaf-reader.h"
 #include "daemon/peers.h"
 #include "daemon/names.h"
 #include "daemon/notify.h"
@@ -66,6 +67,12 @@
 #include "policy/pool.h"
 #include "policy/serve.h"
 
+/* Sentences about the configuration and the fence; name is one of policy/warning.h. */
+typedef struct ManagerWarning {
+        const char *name;
+        char *text;
+} ManagerWarning;
+
 typedef struct Manager Manager;
 typedef struct Entry Entry;
 typedef struct Change Change;
@@ -87,6 +94,8 @@ typedef struct StaticSet StaticSet;
 typedef struct Place Place;
 typedef struct TenantLook TenantLook;
 typedef struct LeafLook LeafLook;
+typedef struct SliceLook SliceLook;
+typedef struct OwnerAsk OwnerAsk;
 
 /* Why a reservation is degraded; several may hold. */
 typedef enum Degraded {
@@ -130,6 +139,7 @@ struct Manager {
         Names *names;
         TurnQueue *turns;
         Gate *gate; /* to PID 1 */
+        IdentityContext identity_context;
         Store *store;
         Fence *fence;
         FenceContext fence_context;
@@ -141,7 +151,7 @@ struct Manager {
         Ledger *ledger;
         Entry *entries;
 
-        char **warnings; /* sentences about the configuration; the last is NULL */
+        ManagerWarning *warnings; /* what is no fact about the machine */
         size_t n_warnings;
         uint64_t machine_read_usec;
         char *facts[_FACT_MAX]; /* sentences about the machine, as told last; NULL: nothing to tell */
@@ -190,11 +200,16 @@ struct Manager {
         sd_event_source *grace;
         bool watch_wanted;
         sd_event_source *recheck; /* where not everything is watched */
+        OwnerAsk *owner_asks, *owner_asks_by_path;
+        size_t n_owner_asks_open;
+        sd_event_source *owner_pause;
         /* drift */
         Place *places;
         TenantLook *looks;
         sd_event_source *look_soon; /* at everything */
         LeafLook *leaf_look;
+        LeafReader *leaf_reader; /* NULL: nothing was heard of yet */
+        SliceLook *slice_looks;
         bool look_wanted; /* at everything, when that is possible again */
         bool systemd_reloading;
         sd_event_source *drop_ins[16]; /* inotify */
@@ -207,7 +222,7 @@ struct Manager {
         NodeReading *reading;
         NodeSet drained; /* by an admin; on disk */
         NodeDrain *drains;
-        Follow *follows;
+        Follow *follows, *follows_due;
         /* recovery */
         sd_event_source *patience; /* tells systemd that the start goes on */
         unsigned recovery_pending;
@@ -224,7 +239,7 @@ typedef struct Answer {
 /* An answer to one who asked for a buffer; fd: of it, stays the callee's. */
 typedef void (*buffer_done_t)(const Answer *answer, int fd, void *userdata);
 
-void manager_warn(Manager *m, const char *format, ...) _printf_(2, 3);
+void manager_warn(Manager *m, const char *name, const char *format, ...) _printf_(3, 4);
 /* That is no longer so. */
 void manager_unwarn(Manager *m, const char *text);
 void manager_clear_warnings(Manager *m);
@@ -397,7 +412,8 @@ typedef struct Adoption {
         Topology *topology;
         Config *config; /* NULL: stays */
         PoolSet *pools;
-        char *warnings; /* with config: lines about it; may be NULL */
+        char *faults;   /* with config: lines about files that were refused; may be NULL */
+        char *warnings; /* likewise about what is odd */
 } Adoption;
 int manager_adopt(Manager *m, Adoption *a);
 void adoption_clear(Adoption *a);
@@ -448,14 +464,20 @@ void manager_watch_repaired(Manager *m, const FenceRepair *r);
 void manager_watch_recheck(Manager *m);
 void manager_watch_free(Manager *m);
 
+/* manager-owner.c. A cgroup of this name has appeared: if it is not systemd's, it is fenced as that. */
+void manager_owner_ask(Manager *m, const char *path);
+/* systemd tells something of a unit, which may have taken over a cgroup that was not its own. */
+void manager_owner_unit(Manager *m, const char *unit);
+void manager_owner_free(Manager *m);
+
 /* manager-drift.c. Looks are merged: they may be asked for as often as there is a reason to. */
 /* Anything may have changed: every leaf and the drop-ins are looked at, once the fence is not busy. */
 void manager_drift_look(Manager *m);
 /* What systemd says around a daemon-reload ("reloading", "reloaded"). */
 void manager_drift_systemd(Manager *m, const char *state);
 /* A cgroup of which something was heard, such as that somebody, perhaps cdmd itself, wrote its cpuset.mems.
- */
-void manager_drift_leaf(Manager *m, const char *path);
+ * It is read soon. check: fence_check() is called as well, afterwards, so that the cause of a drift is known. */
+void manager_drift_leaf(Manager *m, const char *path, bool check);
 void manager_drift_drop_ins(Manager *m);
 /* The fence is as it shall be: what was noticed while that was worked on is looked at now. */
 void manager_drift_settled(Manager *m);
@@ -465,6 +487,17 @@ char *manager_drift_reason(Manager *m, const char *unit, const NodeSet *found);
 /* A leaf was closed. */
 void manager_drift_repaired(const FenceRepair *repair, void *userdata);
 void manager_drift_free(Manager *m);
+
+/* Is there a fence that stays as it is for now? Else everything is looked at when there is. */
+bool manager_drift_can_look(Manager *m);
+
+/* manager-drift-slice.c */
+/* A slice of which something was heard. */
+void manager_drift_slice(Manager *m, const char *path);
+/* A leaf has CDM nodes of which its own set says nothing: it is closed by way of the slices that it is in, or
+ * of its own set. */
+void manager_drift_above(Manager *m, const char *leaf);
+void manager_slice_looks_free(Manager *m);
 
 /* manager-drift-tenant.c */
 void manager_drift_tenant(Manager *m, const char *tenant);
@@ -477,14 +510,16 @@ struct Place {
         PlaceKind kind;
         char *key; /* tenant, cgroup, or "drop-ins of the fence" */
         Fight fight;
-        char *reason;   /* what was found the last time, and by whom */
-        bool repairing; /* a leaf: the fence has been asked to close it */
+        char *reason;           /* what was found the last time, and by whom */
+        bool repairing;         /* a leaf: the fence has been asked to close it */
+        uint64_t repaired_usec; /* when the fence last did; CLOCK_MONOTONIC, 0: never */
         sd_event_source *timer;
         UT_hash_handle hh;
 };
 /* After a look at it, what is to be done. reason: what is not as wanted; NULL when it is. */
 FightAction manager_place_look(Manager *m, PlaceKind kind, const char *key, const char *reason);
 void manager_place_repaired(Manager *m, const char *key);
+uint64_t manager_place_repaired_usec(Manager *m, const char *key);
 /* It was to be repaired, and could not be. */
 void manager_place_failed(Manager *m, const char *key);
 /* It is not there any more. */

@@ -383,9 +383,9 @@ static int ask_markers(Order *o)
                                  "ss", SYSTEMD_INTERFACE_UNIT, "Markers");
 }
 
-int unit_poke_slice(Gate *gate, const char *slice, unit_done_cb cb, void *userdata, UnitCall **ret)
+int unit_find_member(const char *slice, char **ret)
 {
-        _cleanup_free_ char *cgroup = NULL, *member = NULL;
+        _cleanup_free_ char *cgroup = NULL;
         int fd, r;
 
         r = slice_cgroup(slice, &cgroup);
@@ -394,11 +394,14 @@ int unit_poke_slice(Gate *gate, const char *slice, unit_done_cb cb, void *userda
         fd = cgroup_open(cgroup, NULL);
         if (fd < 0)
                 return fd;
-        r = cgroup_find_child(fd, unit_has_cgroup, &member);
+        r = cgroup_find_child(fd, unit_has_cgroup, ret);
         close(fd);
-        if (r < 0)
-                return r;
-        Order o = { .send = ask_markers, .unit = member, .cb = cb, .userdata = userdata };
+        return r;
+}
+
+int unit_poke(Gate *gate, const char *member, unit_done_cb cb, void *userdata, UnitCall **ret)
+{
+        Order o = { .send = ask_markers, .unit = (char *)member, .cb = cb, .userdata = userdata };
 
         return order_start(gate, &o, ret);
 }

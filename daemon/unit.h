@@ -57,6 +57,11 @@ int unit_get_by_pid(Gate *gate, uid_t uid, pid_t pid, unit_info_cb cb, void *use
 int unit_get_by_cgroup(Gate *gate, uid_t uid, const char *cgroup, unit_info_cb cb, void *userdata,
                        UnitCall **ret);
 
+/* Which unit's cgroup is this, or the nearest one above? unit: its name, valid during the call; NULL: error
+ * says why. -ENOENT: no unit's. As cdmd's own work. */
+typedef void (*unit_owner_cb)(int error, const char *unit, void *userdata);
+int unit_get_owner(Gate *gate, const char *cgroup, unit_owner_cb cb, void *userdata, UnitCall **ret);
+
 /* SetUnitProperties(runtime=true, AllowedMemoryNodes). */
 int unit_set_mems(Gate *gate, const char *name, const NodeSet *nodes, unit_done_cb cb, void *userdata,
                   UnitCall **ret);
@@ -83,9 +88,12 @@ int unit_daemon_reload(Gate *gate, unit_done_cb cb, void *userdata, UnitCall **r
 /* Peer.Ping: PID 1 answers between two pieces of work, so not while it reloads. */
 int unit_ping(Gate *gate, unit_done_cb cb, void *userdata, UnitCall **ret);
 
-/* Makes systemd realise the cgroups of one slice's members, which 257 does not do by itself after a reload.
- * -ENOENT: the slice has no members. */
-int unit_poke_slice(Gate *gate, const char *slice, unit_done_cb cb, void *userdata, UnitCall **ret);
+/* Makes systemd realise the cgroups of all members of the slice that this one is in, which 257 does not do by
+ * itself after a reload. */
+int unit_poke(Gate *gate, const char *member, unit_done_cb cb, void *userdata, UnitCall **ret);
+/* The member to do that with; reads the slice's cgroup, so it is for a worker. -ENOENT: the slice has no members.
+ */
+int unit_find_member(const char *slice, char **ret);
 
 /* What happens to units: cb gets the unit's name and its new active state ("removed" when it is gone from
  * systemd), or NULL and "reloading"/"reloaded" around a daemon-reload. Between those two "removed" is not

@@ -1,6 +1,7 @@
 # One page a command, file format and bus interface.
 dist_man_MANS = \
 	man/cdm.3 \
+	man/cdm.7 \
 	man/cdm_buffer.3 \
 	man/cdm-policy.5 \
 	man/cdm-pool.5 \

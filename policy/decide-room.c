@@ -188,10 +188,11 @@ static int hopeless_answer(Case *c, const char *asked)
         if (capacity == 0)
                 return decide_answer(c, VERDICT_FULL, "none of the nodes %s of pool %s has memory online",
                                      nodeset_format(&allowed, list), c->pool->name);
-        return decide_answer(c, VERDICT_FULL,
-                             "%s never fits: nodes %s of pool %s can hold %s in all; ask for that or less",
-                             asked, nodeset_format(&allowed, list), c->pool->name,
-                             size_format(capacity, whole));
+        return decide_answer(
+                c, VERDICT_FULL,
+                "%s never fits: nodes %s of pool %s can hold %s in all, without Headroom=; ask for "
+                "that or less",
+                asked, nodeset_format(&allowed, list), c->pool->name, size_format(capacity, whole));
 }
 
 static bool queue_is_full(const Case *c)

@@ -223,7 +223,7 @@ static int check_rule(Case *c)
                 c, VERDICT_DENIED,
                 "no file in policy.d matches pool %s, %s and user %s; the administrator can "
                 "allow it with a rule in a file such as /etc/" CDM_CONFIG_DIR "/policy.d/50-NAME.conf",
-                c->pool->name, *c->tenant ? c->tenant : "an unknown unit", format_user(subject, number));
+                c->pool->name, *c->tenant ? c->tenant : "no unit", format_user(subject, number));
 }
 
 /* The answer of a key of the rule: the record points to its line. */

@@ -76,5 +76,7 @@ libpolicy_la_SOURCES = \
 	policy/tally.c \
 	policy/tally.h \
 	policy/topology.c \
-	policy/topology.h
+	policy/topology.h \
+	policy/warning.c \
+	policy/warning.h
 libpolicy_la_LIBADD = $(INIH_LIBS)

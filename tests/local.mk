@@ -8,8 +8,10 @@ noinst_HEADERS = \
 	tests/unit/tree.h
 EXTRA_DIST += \
 	tests/client/common.sh \
+	tests/client/json-keys \
 	tests/data/conf \
 	tests/data/container-paths \
+	tests/data/json \
 	tests/data/machine \
 	tests/vm
 
@@ -20,6 +22,7 @@ LDADD = libdaemon.la libmachine.la libpolicy.la $(CHECK_LIBS) $(SYSTEMD_LIBS) -l
 unit_tests = \
 	tests/unit/test-apply \
 	tests/unit/test-buffer \
+	tests/unit/test-callers \
 	tests/unit/test-cgroup \
 	tests/unit/test-conf-corpus \
 	tests/unit/test-conf-read \
@@ -36,6 +39,7 @@ unit_tests = \
 	tests/unit/test-generator \
 	tests/unit/test-holders \
 	tests/unit/test-json \
+	tests/unit/test-leaf-reader \
 	tests/unit/test-lease \
 	tests/unit/test-ledger \
 	tests/unit/test-memory \
@@ -43,6 +47,7 @@ unit_tests = \
 	tests/unit/test-nodeset \
 	tests/unit/test-offline \
 	tests/unit/test-overrun \
+	tests/unit/test-owner \
 	tests/unit/test-plan \
 	tests/unit/test-pool \
 	tests/unit/test-power9 \
@@ -84,6 +89,7 @@ bus_tests = \
 	tests/bus/test-bus-list \
 	tests/bus/test-bus-nodes \
 	tests/bus/test-bus-queue \
+	tests/bus/test-bus-who \
 	tests/bus/test-hotplug
 check_PROGRAMS += $(bus_tests) tests/bus/fake-polkit tests/bus/fake-systemd
 tests_bus_fake_polkit_SOURCES = tests/bus/fake-polkit.c tests/bus/fake.c
@@ -100,6 +106,10 @@ tests_bus_test_bus_limits_SOURCES = tests/bus/test-bus-limits.c tests/bus/world.
 tests_bus_test_bus_limits_CPPFLAGS = $(AM_CPPFLAGS) $(test_paths)
 tests_bus_test_bus_queue_SOURCES = tests/bus/test-bus-queue.c tests/bus/world.c
 tests_bus_test_bus_queue_CPPFLAGS = $(AM_CPPFLAGS) $(test_paths)
+tests_bus_test_bus_who_SOURCES = tests/bus/test-bus-who.c tests/bus/world.c
+tests_bus_test_bus_who_CPPFLAGS = $(AM_CPPFLAGS) $(test_paths) \
+	-DCDMCTL_PAGE='"$(abs_top_srcdir)/man/cdmctl.1"' \
+	-DCDMD_PAGE='"$(abs_top_srcdir)/man/cdmd.8"'
 tests_bus_test_hotplug_SOURCES = tests/bus/test-hotplug.c tests/bus/world.c
 tests_bus_test_hotplug_CPPFLAGS = $(AM_CPPFLAGS) $(UMOCKDEV_CFLAGS) $(test_paths)
 tests_bus_test_hotplug_LDADD = $(LDADD) $(UMOCKDEV_LIBS)
@@ -124,10 +134,13 @@ file_tests = \
 	tests/check-bus-files \
 	tests/check-catalog \
 	tests/check-cli-doc \
+	tests/check-completion \
 	tests/check-conf-doc \
 	tests/check-examples \
 	tests/check-format \
 	tests/check-man \
+	tests/check-readme \
+	tests/check-recipes \
 	tests/check-rooms \
 	tests/check-unit
 check_PROGRAMS += tests/bus-introspect

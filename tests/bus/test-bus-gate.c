@@ -73,8 +73,7 @@ START_TEST(a_systemd_that_stands_still_refuses_nothing)
         /* The kernel's part needs no systemd. */
         for (int i = 0; i < N_UNITS; i++) {
                 snprintf(path, sizeof(path), "/sys/fs/cgroup" UNIT_PATH "/cpuset.mems", i);
-                while (strcmp(world_get(&w, path), "0-1") != 0)
-                        usleep(20000);
+                world_wait_file(&w, path, "0-1");
         }
         ck_assert_uint_lt(world_steer(&w, "Stall", 1), BUS_LIMIT);
         world_steer(&w, "Stall", 0);
@@ -192,8 +191,7 @@ START_TEST(cdmds_own_work_does_not_wait_for_users)
         ask_much(buses, &n_of_nobody);
         world_put(&w, TRAIN "/cpuset.mems.effective", ALL_OPEN);
         world_put(&w, TRAIN "/cpuset.mems", ALL_OPEN);
-        while (strcmp(world_get(&w, TRAIN "/cpuset.mems"), "0-1") != 0)
-                usleep(20000);
+        world_wait_file(&w, TRAIN "/cpuset.mems", "0-1");
         while (!saw_drift())
                 step(buses, N_BUSES);
         ck_assert_uint_lt(n_of_nobody, N_BUSES * N_EACH / 10);

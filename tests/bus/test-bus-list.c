@@ -166,6 +166,64 @@ START_TEST(pages_are_complete_and_in_order)
 }
 END_TEST
 
+/* All, page by page: nothing is missing, and nothing is there twice. Returns how many are on the first page. */
+static size_t read_all(void)
+{
+        uint32_t next = 0, id = 0;
+        size_t n_first = 0;
+        Page p;
+
+        do {
+                ck_assert_int_ge(ask(next, CDM_PAGE_MAX, &p, "", ""), 0);
+                if (n_first == 0)
+                        n_first = p.n;
+                ck_assert_uint_gt(p.n, 0);
+                for (size_t k = 0; k < p.n; k++)
+                        MUST(p.ids[k] == ++id);
+                next = p.next;
+                ck_assert(next == 0 || next == id);
+        } while (next);
+        ck_assert_uint_eq(id, MANY);
+        return n_first;
+}
+
+/* Each has been granted by a rule whose file has such a name. */
+static void name_rules(const char *file)
+{
+        for (uint32_t id = 1; id <= MANY; id++) {
+                char path[64], full[128], old[1024], text[2048];
+
+                snprintf(path, sizeof(path), "/run/cdmd/reservation-%u", id);
+                snprintf(full, sizeof(full), "%s%s", w.root, path);
+                FILE *f = fopen(full, "r");
+                MUST(f);
+                old[fread(old, 1, sizeof(old) - 1, f)] = '\0';
+                fclose(f);
+                char *rule = strstr(old, "Rule=");
+                MUST(rule);
+                snprintf(text, sizeof(text), "%.*sRule=%s:4%s", (int)(rule - old), old, file,
+                         strchr(rule, '\n'));
+                world_put(&w, path, text);
+        }
+}
+
+START_TEST(a_page_ends_by_its_bytes)
+{
+        char name[200];
+        size_t n_short = read_all(), n_long;
+
+        ck_assert_uint_lt(n_short, 200);
+        world_kill_cdmd(&w, SIGTERM);
+        memset(name, 'a', sizeof(name));
+        memcpy(name + sizeof(name) - 6, ".conf", 6);
+        name_rules(name);
+        world_start_cdmd(&w);
+        n_long = read_all();
+        ck_assert_uint_lt(n_long, n_short);
+        ck_assert_uint_gt(n_long, n_short / 2);
+}
+END_TEST
+
 START_TEST(the_last_page_may_be_full)
 {
         Page p;
@@ -207,11 +265,12 @@ START_TEST(filters)
 {
         Page p;
 
-        ck_assert_int_ge(ask(0, 1000, &p, CDM_FILTER_UNIT, "s", "bulk-3.service"), 0);
-        ck_assert_uint_eq(p.n, (MANY + UNITS - 3) / UNITS);
-        ck_assert_uint_eq(p.ids[0], 3);
-        ck_assert_uint_eq(p.ids[1], 3 + UNITS);
-        ck_assert_uint_eq(p.next, 0);
+        for (uint32_t next = 0, id = 3; id <= MANY; next = p.next) {
+                ck_assert_int_ge(ask(next, 1000, &p, CDM_FILTER_UNIT, "s", "bulk-3.service"), 0);
+                for (size_t k = 0; k < p.n; k++, id += UNITS)
+                        ck_assert_uint_eq(p.ids[k], id);
+                ck_assert(p.next != 0 || id > MANY);
+        }
         ck_assert_int_ge(ask(0, 1000, &p, CDM_FILTER_UNIT, "s", "other.service"), 0);
         ck_assert_uint_eq(p.n, 0);
         ck_assert_int_ge(ask(0, 5, &p, CDM_FILTER_POOL, "s", "cdm"), 0);
@@ -547,6 +606,7 @@ int main(void)
         tcase_add_checked_fixture(many, start_many, stop);
         tcase_add_checked_fixture(few, start, stop_slow);
         tcase_add_test(many, pages_are_complete_and_in_order);
+        tcase_add_test(many, a_page_ends_by_its_bytes);
         tcase_add_test(many, the_last_page_may_be_full);
         tcase_add_test(many, what_ends_meanwhile_is_left_out);
         tcase_add_test(many, filters);

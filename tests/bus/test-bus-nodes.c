@@ -139,7 +139,6 @@ int main(void)
         TCase *t = tcase_create("nodes");
 
         tcase_add_checked_fixture(t, start, stop);
-        tcase_set_timeout(t, 120);
         tcase_add_test(t, a_node_that_left_its_pool_is_told_over_restarts);
         tcase_add_test(t, a_damaged_record_is_written_anew);
         tcase_add_test(t, what_pools_and_nodes_say_of_each_other_is_told);

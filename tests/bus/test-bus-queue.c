@@ -54,6 +54,37 @@ static int renew(uint32_t id, uint64_t usec)
         return r;
 }
 
+static uint64_t expires(uint32_t id)
+{
+        char path[64];
+        uint64_t usec;
+
+        snprintf(path, sizeof(path), CDM_PATH_RESERVATION "/%" PRIu32, id);
+        ck_assert_int_ge(sd_bus_get_property_trivial(w.client, CDM_BUS_NAME, path, CDM_INTERFACE_RESERVATION,
+                                                     "Expires", NULL, 't', &usec),
+                         0);
+        return usec;
+}
+
+/* When the lease ends, on the clock that nobody can set, as the state file has it. The property is on the wall
+ * clock: the distance of the two clocks is read anew for each answer, and differs by a microsecond now and then. */
+static uint64_t stored_expires(uint32_t id)
+{
+        char path[1024], line[256];
+        uint64_t usec = 0;
+        FILE *f;
+
+        snprintf(path, sizeof(path), "%s/run/cdmd/reservation-%" PRIu32, w.root, id);
+        f = fopen(path, "r");
+        ck_assert_ptr_nonnull(f);
+        while (usec == 0 && fgets(line, sizeof(line), f))
+                if (sscanf(line, "Expires=%" SCNu64, &usec) != 1)
+                        usec = 0;
+        fclose(f);
+        ck_assert_uint_ne(usec, 0);
+        return usec;
+}
+
 START_TEST(a_lease_is_warned_of_and_ends)
 {
         uint32_t id = lease_db(600 * MSEC);
@@ -69,7 +100,8 @@ END_TEST
 
 START_TEST(a_renewal_keeps_what_is_revoked)
 {
-        uint32_t id = lease_db(4 * SEC);
+        uint32_t id = lease_db(8 * SEC);
+        uint64_t later;
 
         world_wait_event(&w, "revoking", id);
         ck_assert_str_eq(world_reservation(&w, id, "State"), "revoking");
@@ -78,8 +110,11 @@ START_TEST(a_renewal_keeps_what_is_revoked)
         ck_assert_str_eq(world_error, CDM_ERROR_DENIED);
         ck_assert_int_ge(renew(id, 3600 * SEC), 0);
         ck_assert_str_eq(world_reservation(&w, id, "State"), "active");
+        later = expires(id);
         /* by the time first asked for */
         ck_assert_int_ge(renew(id, 0), 0);
+        ck_assert_uint_lt(expires(id), later - 1800 * SEC);
+        ck_assert_int_ge(renew(id, 600 * MSEC), 0);
         world_wait_event(&w, "revoking", id);
         world_wait_event(&w, "released", id);
         ck_assert_int_lt(renew(id, 0), 0);
@@ -111,11 +146,16 @@ END_TEST
 
 START_TEST(a_lease_survives_a_kill)
 {
-        uint32_t id = lease_db(6 * SEC);
+        uint32_t id = lease_db(3600 * SEC);
+        uint64_t end = stored_expires(id);
 
         world_kill_cdmd(&w, SIGKILL);
         world_start_cdmd(&w);
         ck_assert_str_eq(world_reservation(&w, id, "State"), "active");
+        ck_assert_uint_eq(stored_expires(id), end);
+        ck_assert_int_ge(renew(id, 1800 * SEC), 0);
+        ck_assert_uint_ne(stored_expires(id), end);
+        ck_assert_int_ge(renew(id, 3 * SEC), 0);
         world_wait_event(&w, "revoking", id);
         /* as warned of before the kill */
         world_kill_cdmd(&w, SIGKILL);

@@ -503,14 +503,6 @@ static uint64_t drift_repaired(void)
         return n;
 }
 
-/* The file comes to say so. What the kernel tells of one write can come after the next one. */
-static void await(const char *path, const char *text)
-{
-        for (int i = 0; i < 400 && strcmp(world_get(&w, path), text) != 0; i++)
-                usleep(50000);
-        ck_assert_str_eq(world_get(&w, path), text);
-}
-
 START_TEST(what_others_change_is_set_again)
 {
         uint32_t id = grant_db(GIB / 2);
@@ -523,7 +515,7 @@ START_TEST(what_others_change_is_set_again)
         ck_assert_str_eq(world_get(&w, DB_MEMS), "0-2");
         world_put(&w, DB_MEMS, "1\n"); /* a smaller set of ordinary nodes is respected */
         world_wait_event(&w, "drift", 0);
-        await(DB_MEMS, "1-2");
+        world_wait_file(&w, DB_MEMS, "1-2");
         ck_assert_uint_eq(drift_repaired(), 3);
         ck_assert_str_eq(world_reservation(&w, id, "State"), "active");
 
@@ -563,6 +555,32 @@ START_TEST(what_others_open_is_closed_again)
         world_wait_event(&w, "fence-closed", 0);
         ck_assert_str_ne(world_get(&w, FENCE), "");
         ck_assert_uint_eq(drift_repaired(), 2);
+}
+END_TEST
+
+START_TEST(what_others_write_is_read_by_a_worker)
+{
+        char path[256], later[256];
+        uint64_t n;
+
+        snprintf(path, sizeof(path), "%s" TRAIN "/cpuset.mems.effective", w.root);
+        snprintf(later, sizeof(later), "%s/later", w.root);
+        world_put(&w, "/later", "0-3\n");
+        ck_assert_int_eq(unlink(path), 0);
+        ck_assert_int_eq(mkfifo(path, 0644), 0);
+        world_put(&w, TRAIN "/cpuset.mems", "0-3\n");
+        /* Returns when cdmd has opened it. */
+        int fd = open(path, O_WRONLY | O_CLOEXEC);
+        ck_assert_int_ge(fd, 0);
+        get_u64("/org/cdmd1/pool/cdm", CDM_INTERFACE_POOL, "Reserved", &n);
+        ck_assert_uint_eq(drift_repaired(), 0);
+        ck_assert_int_eq(rename(later, path), 0);
+        ck_assert_int_eq(write(fd, "0-3\n", 4), 4);
+        close(fd);
+        world_wait_event(&w, "drift", 0);
+        ck_assert_str_ne(world_reason, "");
+        ck_assert_str_eq(world_get(&w, TRAIN "/cpuset.mems"), "0-1");
+        ck_assert_uint_eq(drift_repaired(), 1);
 }
 END_TEST
 
@@ -767,6 +785,43 @@ START_TEST(residue_keeps_its_bytes)
         ck_assert_str_eq(world_reservation(&w, id, "State"), "draining");
         world_put(&w, "/sys/fs/cgroup/system.slice/db.service/memory.numa_stat", "anon N0=0 N2=0\n");
         world_wait_event(&w, "released", id);
+}
+END_TEST
+
+/* The drain waits until another grant to its unit has ended; the fence is closed anew meanwhile. */
+START_TEST(a_reload_leaves_open_what_still_drains)
+{
+        uint32_t id = grant_db(GIB / 2);
+        sd_bus_message *reply = NULL;
+        sd_bus_slot *slot;
+
+        world_steer(&w, "Hold", 1);
+        ck_assert_int_ge(sd_bus_call_method_async(w.client, &slot, CDM_BUS_NAME, CDM_PATH,
+                                                  CDM_INTERFACE_MANAGER, "Request", keep_reply, &reply,
+                                                  "sta{sv}", "cdm", GIB / 4, 2, "unit", "s", "db.service",
+                                                  CDM_OPTION_NODES, "s", "3"),
+                         0);
+        while (world_steer(&w, "Hold", 1) == 0)
+                ;
+        ck_assert_int_ge(sd_bus_call_method(w.client, CDM_BUS_NAME, "/org/cdmd1/reservation/1",
+                                            CDM_INTERFACE_RESERVATION, "Release", NULL, NULL, NULL),
+                         0);
+        ck_assert_str_eq(world_reservation(&w, id, "State"), "draining");
+        ck_assert_int_ge(sd_bus_call_method(w.client, CDM_BUS_NAME, CDM_PATH, CDM_INTERFACE_MANAGER,
+                                            "Reload", NULL, NULL, NULL),
+                         0);
+        ck_assert_str_eq(world_reservation(&w, id, "State"), "draining");
+        ck_assert_str_eq(world_get(&w, DB_MEMS), "0-3");
+        world_wait_event(&w, "fence-closed", 0);
+        world_steer(&w, "Hold", 0);
+        world_wait_event(&w, "released", id);
+        while (!reply)
+                if (sd_bus_process(w.client, NULL) == 0)
+                        sd_bus_wait(w.client, UINT64_MAX);
+        ck_assert(!sd_bus_message_is_method_error(reply, NULL));
+        ck_assert_str_eq(world_get(&w, DB_MEMS), "0-1,3");
+        sd_bus_message_unref(reply);
+        sd_bus_slot_unref(slot);
 }
 END_TEST
 
@@ -1014,14 +1069,6 @@ START_TEST(kernel_memory_and_exempt_units_are_no_intruders)
 }
 END_TEST
 
-/* A cgroup that follows by itself: the file may be read while it is written. */
-static void assert_becomes(const char *path, const char *expected)
-{
-        for (int i = 0; i < 300 && strcmp(world_get(&w, path), expected) != 0; i++)
-                usleep(100000);
-        ck_assert_str_eq(world_get(&w, path), expected);
-}
-
 /* Nodes 2 and 3 have no memory any more; awaited: they may come back. */
 static void take_nodes(bool awaited)
 {
@@ -1065,7 +1112,7 @@ START_TEST(the_fence_stays_where_nodes_may_come)
         assert_fence_is("closed");
         ck_assert_str_ne(world_get(&w, "/run/systemd/system/service.d/10-cdmd-fence.conf"), "");
         ck_assert_str_eq(world_reservation(&w, id, "State"), "degraded");
-        assert_becomes(DB_MEMS, "0-1");
+        world_wait_file(&w, DB_MEMS, "0-1");
         /* Nothing of that is forgotten, and it is promised to nobody else. */
         world_kill_cdmd(&w, SIGKILL);
         world_start_cdmd(&w);
@@ -1079,7 +1126,7 @@ START_TEST(the_fence_stays_where_nodes_may_come)
         reload();
         world_wait_event(&w, "restored", id);
         ck_assert_str_eq(world_reservation(&w, id, "State"), "active");
-        assert_becomes(DB_MEMS, "0-2");
+        world_wait_file(&w, DB_MEMS, "0-2");
 }
 END_TEST
 
@@ -1092,7 +1139,7 @@ START_TEST(a_node_that_shrinks_degrades)
                   "Node 2 MemTotal: 524288 kB\nNode 2 MemFree: 524288 kB\n");
         reload();
         ck_assert_str_eq(world_reservation(&w, id, "State"), "degraded");
-        assert_becomes(DB_MEMS, "0-2");
+        world_wait_file(&w, DB_MEMS, "0-2");
         ck_assert_int_eq(world_release(w.client, id), 0);
         world_wait_event(&w, "released", id);
 }
@@ -1124,7 +1171,7 @@ START_TEST(a_drained_node_is_nobodys)
 
         ck_assert_int_ge(call_node("DrainNode", 2, &first), 0);
         assert_left(first, 0);
-        assert_becomes(DB_MEMS, "0-1");
+        world_wait_file(&w, DB_MEMS, "0-1");
         ck_assert_str_eq(world_reservation(&w, id, "State"), "degraded");
         get_u64("/org/cdmd1/pool/cdm", CDM_INTERFACE_POOL, "Available", &available);
         ck_assert_uint_eq(available, 2 * GIB - (UINT64_C(64) << 20));
@@ -1136,7 +1183,7 @@ START_TEST(a_drained_node_is_nobodys)
         world_kill_cdmd(&w, SIGKILL);
         world_start_cdmd(&w);
         ck_assert_str_eq(world_reservation(&w, id, "State"), "degraded");
-        assert_becomes(DB_MEMS, "0-1");
+        world_wait_file(&w, DB_MEMS, "0-1");
         ck_assert_int_ge(call_node("DrainNode", 2, &second), 0);
         world_put(&w, "/sys/fs/cgroup/system.slice/memory.numa_stat",
                   "anon N0=0 N2=0\nfile N0=0 N2=8388608\n");
@@ -1144,7 +1191,7 @@ START_TEST(a_drained_node_is_nobodys)
         assert_left(third, 8 << 20);
         ck_assert_int_ge(call_node("UndrainNode", 2, NULL), 0);
         world_wait_event(&w, "restored", id);
-        assert_becomes(DB_MEMS, "0-2");
+        world_wait_file(&w, DB_MEMS, "0-2");
         ck_assert_str_eq(world_reservation(&w, id, "State"), "active");
 }
 END_TEST
@@ -1222,9 +1269,8 @@ START_TEST(a_leaky_fence_is_looked_at_again)
                                             "/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager",
                                             "Reload", NULL, NULL, NULL),
                          0);
-        for (int i = 0; i < 400 && !fence_is("closed"); i++)
-                usleep(50000);
-        assert_fence_is("closed");
+        while (!fence_is("closed"))
+                usleep(20000);
 }
 END_TEST
 
@@ -1986,6 +2032,7 @@ int main(void)
         tcase_add_test(t, our_own_questions_are_no_news);
         tcase_add_test(t, what_others_change_is_set_again);
         tcase_add_test(t, what_others_open_is_closed_again);
+        tcase_add_test(t, what_others_write_is_read_by_a_worker);
         tcase_add_test(t, a_change_of_the_fence_that_was_interrupted_goes_on);
         tcase_add_test(t, a_systemd_that_is_busy_is_asked_again);
         tcase_add_test(t, a_bad_file_keeps_the_policy);
@@ -1997,6 +2044,7 @@ int main(void)
         tcase_add_test(t, a_reload_waits_for_names);
         tcase_add_test(t, a_reload_after_a_bad_start);
         tcase_add_test(t, residue_keeps_its_bytes);
+        tcase_add_test(t, a_reload_leaves_open_what_still_drains);
         tcase_add_test(t, excess_on_a_node_that_is_kept_is_residue);
         tcase_add_test(t, spare_room_is_no_residue);
         tcase_add_test(t, without_excess_a_release_is_done_at_once);

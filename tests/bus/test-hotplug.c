@@ -28,8 +28,8 @@ int main(void)
 #include "tests/bus/world.h"
 #include "tests/unit/check-main.h"
 
-#define NODE    "/sys/devices/system/node/"
-#define PRELOAD "libumockdev-preload.so.0"
+#define NODE       "/sys/devices/system/node/"
+#define PRELOAD    "libumockdev-preload.so.0"
 
 static World w;
 static UMockdevTestbed *testbed;
@@ -79,13 +79,7 @@ static uint32_t grant_on_4(void)
         return id;
 }
 
-static const char *mems(const char *unit)
-{
-        char path[256];
-
-        snprintf(path, sizeof(path), "/sys/fs/cgroup/system.slice/%s/cpuset.mems", unit);
-        return world_get(&w, path);
-}
+#define MEMS(unit) "/sys/fs/cgroup/system.slice/" unit "/cpuset.mems"
 
 START_TEST(dax_memory_comes_and_its_driver_goes)
 {
@@ -94,8 +88,8 @@ START_TEST(dax_memory_comes_and_its_driver_goes)
         add_node4("\n");
         world_wait_event(&w, "node-online", 0);
         uint32_t id = grant_on_4();
-        ck_assert_str_eq(mems("db.service"), "0-1,4");
-        ck_assert_str_eq(mems("train.service"), "0-1");
+        ck_assert_str_eq(world_get(&w, MEMS("db.service")), "0-1,4");
+        ck_assert_str_eq(world_get(&w, MEMS("train.service")), "0-1");
         /* daxctl offlines its blocks one by one, then the driver lets go, and the node is gone. */
         put_lists("0-4\n", "0-3\n", "0-1\n");
         for (int i = 0; i < 8; i++)
@@ -109,7 +103,7 @@ START_TEST(dax_memory_comes_and_its_driver_goes)
         add_node4("\n");
         world_wait_event(&w, "restored", id);
         ck_assert_str_eq(world_reservation(&w, id, "State"), "active");
-        ck_assert_str_eq(mems("db.service"), "0-1,4");
+        ck_assert_str_eq(world_get(&w, MEMS("db.service")), "0-1,4");
 }
 END_TEST
 
@@ -131,8 +125,8 @@ START_TEST(a_gpus_node_that_fills_is_fenced)
         world_put(&w, NODE "has_generic_initiator", "4\n");
         add_much();
         uint32_t id = grant_on_4();
-        ck_assert_str_eq(mems("db.service"), "0-1,4");
-        ck_assert_str_eq(mems("train.service"), "0-1");
+        ck_assert_str_eq(world_get(&w, MEMS("db.service")), "0-1,4");
+        ck_assert_str_eq(world_get(&w, MEMS("train.service")), "0-1");
         ck_assert_str_eq(world_reservation(&w, id, "State"), "active");
 }
 END_TEST
@@ -143,9 +137,7 @@ START_TEST(much_that_nothing_marks_is_everyones)
 
         add_much();
         world_wait_event(&w, "fence-closed", 0);
-        for (int i = 0; i < 100 && strcmp(mems("train.service"), "0-1,4") != 0; i++)
-                usleep(100000);
-        ck_assert_str_eq(mems("train.service"), "0-1,4");
+        world_wait_file(&w, MEMS("train.service"), "0-1,4");
         ck_assert_int_lt(world_request(w.client, "cdm", GIB, &id, 2, CDM_OPTION_UNIT, "s", "db.service",
                                        CDM_OPTION_NODES, "s", "4"),
                          0);
@@ -159,12 +151,8 @@ START_TEST(a_node_with_cpus_is_everyones)
         ck_assert_int_eq(world_request(w.client, "cdm", GIB, &id, 1, CDM_OPTION_UNIT, "s", "db.service"), 0);
         add_node4("8-11\n");
         world_wait_event(&w, "fence-closed", 0);
-        for (int i = 0; i < 100 && strcmp(mems("train.service"), "0-1,4") != 0; i++)
-                usleep(100000);
-        ck_assert_str_eq(mems("train.service"), "0-1,4");
-        for (int i = 0; i < 100 && strcmp(mems("db.service"), "0-2,4") != 0; i++)
-                usleep(100000);
-        ck_assert_str_eq(mems("db.service"), "0-2,4");
+        world_wait_file(&w, MEMS("train.service"), "0-1,4");
+        world_wait_file(&w, MEMS("db.service"), "0-2,4");
         ck_assert_str_eq(world_reservation(&w, id, "State"), "active");
 }
 END_TEST
@@ -194,7 +182,6 @@ int main(int argc _unused_, char **argv)
                 return EXIT_FAILURE;
         }
         tcase_add_checked_fixture(t, start, stop);
-        tcase_set_timeout(t, 120);
         tcase_add_test(t, dax_memory_comes_and_its_driver_goes);
         tcase_add_test(t, a_gpus_node_that_fills_is_fenced);
         tcase_add_test(t, much_that_nothing_marks_is_everyones);

@@ -69,6 +69,13 @@ const char *world_get(World *w, const char *path)
         return text;
 }
 
+void world_wait_file(World *w, const char *path, const char *text)
+{
+        for (int i = 0; i < 15000 && strcmp(world_get(w, path), text) != 0; i++)
+                usleep(20000);
+        ck_assert_str_eq(world_get(w, path), text);
+}
+
 /* Starts a program; *ret_out gets its stdout when it is not NULL. */
 static pid_t spawn(World *w, int *ret_out, const char *const *argv)
 {
@@ -319,9 +326,15 @@ static void test_call(World *w, const char *member, const char *types, ...)
         ck_assert_int_ge(sd_bus_call(w->client, m, 0, NULL, NULL), 0);
 }
 
+void world_add_unit_delegate(World *w, const char *name, const char *slice, const char *cgroup,
+                             const char *user, bool delegate)
+{
+        test_call(w, "Add", "ssssb", name, slice, cgroup, user, (int)delegate);
+}
+
 void world_add_unit(World *w, const char *name, const char *slice, const char *cgroup, const char *user)
 {
-        test_call(w, "Add", "ssssb", name, slice, cgroup, user, 0);
+        world_add_unit_delegate(w, name, slice, cgroup, user, false);
 }
 
 void world_unit_state(World *w, const char *name, const char *state, bool job)

@@ -32,6 +32,8 @@ void world_stop(World *w);
 void world_put(World *w, const char *path, const char *text);
 /* "" when there is no such file; valid until the next call. */
 const char *world_get(World *w, const char *path);
+/* Waits until the first line of the file is text; fails after five minutes. */
+void world_wait_file(World *w, const char *path, const char *text);
 
 /* Without waiting for cdmd to be ready. */
 void world_spawn_cdmd(World *w);
@@ -55,6 +57,9 @@ void world_be(World *w, uid_t uid, const char *cgroup);
 
 /* Steers fake-systemd. */
 void world_add_unit(World *w, const char *name, const char *slice, const char *cgroup, const char *user);
+/* Likewise, with Delegate=. */
+void world_add_unit_delegate(World *w, const char *name, const char *slice, const char *cgroup,
+                             const char *user, bool delegate);
 void world_remove_unit(World *w, const char *name);
 /* Fail: so many of the next look-ups at units fail. Hold: 1 keeps SetUnitProperties unanswered until 0, and
  * returns whether one waits. Looked: how many look-ups there were. Stall: 1 leaves everything unanswered until

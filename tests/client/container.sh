@@ -58,7 +58,7 @@ explain="explain --offline --root=$root cdm 512M"
         run 1 $explain --container "$(id ab | cut -c1-2)"
         run 1 $explain --container ab
         run 1 $explain --container abcd
-        says err "No container below $root"
+        says err "no container below $root"
         run 1 $explain --container docker:abc
         run 1 $explain --container dead
         run 1 $explain --container bad
@@ -113,11 +113,11 @@ says err 'is not in PATH'
 tool podman "echo 'Error: no such container' >&2; exit 125"
 asks 1 web
 called 'podman container inspect --format {{.Id}} -- web'
-says err "There is no container 'web'"
+says err "there is no container 'web'"
 says err 'podman: Error: no such container'
 tool podman "echo $(id 123456)"
 asks 1 web
-says err "The container web (123456000000) does not run; start it first."
+says err "the container web (123456000000) does not run; start it first"
 tool docker "echo 'cannot connect' >&2; exit 1"
 asks 1 web
 says err 'does not run'
@@ -126,7 +126,7 @@ asks 1 web
 says err 'does not run'
 tool docker "echo $(id 654321)"
 asks 1 web
-says err "Several containers have the name 'web'"
+says err "several containers have the name 'web'"
 asks 1 docker:web
 says err '(654321000000) does not run'
 if grep -q podman "$scratch/calls"; then complain "podman was asked for docker's"; fi
@@ -142,7 +142,7 @@ says err 'failed and did not say why'
 tool crictl "echo $(id 123456); echo $(id 654321)"
 asks 1 crio:web.1
 called 'crictl ps --quiet --no-trunc --name ^web[.]1$'
-says err 'Several containers'
+says err 'several containers'
 rm "$tools"/*
 asks 2 '$(id)'
 finish

@@ -133,6 +133,16 @@ static int get_warnings(sd_bus *bus, const char *path, const char *interface, co
         return sd_bus_message_append(reply, "as", 1, "demotion is on " ESCAPE);
 }
 
+/* One of each weight; with Mode=enforce and a leaky fence the client finds one more fault. */
+static int get_named_warnings(sd_bus *bus, const char *path, const char *interface, const char *property,
+                              sd_bus_message *reply, void *userdata, sd_bus_error *error)
+{
+        return sd_bus_message_append(reply, "a(sss)", 2, "demotion", "advice", "demotion is on " ESCAPE,
+                                     "pool-empty", "fault",
+                                     "Pool far (/etc/cdm/pools.d/far.conf:1) is empty: node 9 has no memory "
+                                     "here. `cdmctl nodes` shows those that have.");
+}
+
 static int print_options(sd_bus_message *m)
 {
         const char *key, *type;
@@ -340,6 +350,7 @@ static const sd_bus_vtable manager_vtable[] = {
         SD_BUS_PROPERTY("Fights", "a(sus)", get_fights, 0, 0),
         SD_BUS_PROPERTY("Unfenced", "a(sss)", get_unfenced, 0, 0),
         SD_BUS_PROPERTY("Warnings", "as", get_warnings, 0, 0),
+        SD_BUS_PROPERTY("NamedWarnings", "a(sss)", get_named_warnings, 0, 0),
         SD_BUS_PROPERTY("OrdinaryNodes", "au", get_nodes, 0, 0),
         SD_BUS_VTABLE_END,
 };
@@ -399,6 +410,12 @@ static int list_reservations(sd_bus_message *m, void *userdata, sd_bus_error *er
         uint32_t after, max;
 
         int r = sd_bus_message_read(m, "uu", &after, &max);
+        if (r < 0)
+                return r;
+        printf("ListReservations");
+        r = print_options(m);
+        puts("");
+        fflush(stdout);
         if (r < 0)
                 return r;
         if (after == 0)

@@ -85,7 +85,7 @@ explain="explain --offline --root=$root cdm 512M --unit other --user guest --jso
         run 0 $explain --near 0019:01:00.0 --nodes 2
         json "[n['node'] for n in d['nodes']] == [2]"
         run 1 $explain --near 0000:67:00.0
-        says err 'There is no PCI device 0000:67:00.0'
+        says err 'there is no PCI device 0000:67:00.0'
         run 2 $explain --near 67
         says err 'no PCI address'
         run 1 $explain --nodes 0-2

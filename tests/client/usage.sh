@@ -12,7 +12,7 @@ says out 'Exit status'
 run 0 -h
 run 0 --version
 says out 'cdmctl '
-verbs=$("$cdmctl" --help | sed -n '/^Verbs:/,/^$/s/^  \([a-z]*\).*/\1/p')
+verbs=$("$cdmctl" --help | sed -n 's/^  \([a-z][a-z-]*\) .*/\1/p')
 [ "$(echo "$verbs" | wc -w)" -gt 10 ] || complain "--help lists no verbs"
 for verb in $verbs; do
         run 0 "$verb" --help
@@ -26,6 +26,49 @@ for verb in $verbs; do
 done
 
 run 2 frobnicate
+says err "unknown verb 'frobnicate'"
+run 2 reqest cdm 1G
+says err "unknown verb 'reqest'; did you mean 'request'?"
+run 2 request cdm 1G --prioritty=3
+says err 'unknown option --prioritty=3; did you mean --priority?'
+says err "Try 'cdmctl request --help'."
+run 0 help
+says out 'Reserving:'
+run 0 help run
+says out 'cdmctl run'
+run 2 help runn
+says err "did you mean 'run'?"
+run 2 request cdm 1G --queue 10m
+says err "unexpected argument '10m'; write --queue=10m"
+run 2 list --json short
+says err "unexpected argument 'short'; write --json=short"
+run 2 request cdm
+says err 'SIZE is missing; write: cdmctl request POOL SIZE'
+run 125 run cdm 1G ls -l
+says err 'put -- before the command: cdmctl run cdm 1G -- ls ...'
+run 125 run --lease 1h cdm 1G env
+says err 'put -- before the command: cdmctl run --lease 1h cdm 1G -- env'
+run 125 buffer 7 1M ./train --deep
+says err 'put -- before the command: cdmctl buffer 7 1M -- ./train ...'
+run 6 list -o id,used
+run 2 list -o id -j
+says err '-o is for tables'
+run 2 list --state=actve
+run 2 list --unit=a/b
+run 1 list --user=nobody-of-that-name
+run 2 status --ignore=fence
+run 2 status --check --ignore=fance
+says err "did you mean 'fence'?"
+run 6 status --check
+run 0 explain-warning
+says out 'fence-demotion'
+run 0 explain-warning pool-empty
+says out 'pool-empty (fault)'
+run 1 explain-warning pool-emty
+says err "did you mean 'pool-empty'?"
+run 2 release --all 7
+run 6 release --all
+run 6 release --unit=a
 run 2 list extra
 run 2 show
 run 2 show seven
@@ -60,7 +103,7 @@ run 2 request cdm 1G --unit=a --pid=1
 run 2 request cdm 1G --lease
 run 2 request cdm 1G --offline
 run 2 request cdm 1G --mem-policy=bind
-run 2 list --unit=a
+run 2 show 7 --unit=a
 run 2 nodes --root=/tmp
 run 2 drain two
 run 2 drain -- -2

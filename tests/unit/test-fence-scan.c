@@ -136,6 +136,45 @@ START_TEST(what_is_open_and_what_it_becomes)
 }
 END_TEST
 
+static Reservation *reserve(Ledger *ledger, uint32_t id, int node)
+{
+        Reservation *r;
+
+        ck_assert_int_eq(reservation_new(&r), 0);
+        r->id = id;
+        r->pool = strdup("cdm");
+        r->target = calloc(1, sizeof(*r->target));
+        ck_assert_ptr_nonnull(r->target);
+        r->target->unit = strdup("a.service");
+        r->target->cgroup = strdup("/system.slice/a.service");
+        r->state = RESERVATION_ACTIVE;
+        r->size_bytes = 4096;
+        r->shares[0] = (Share){ node, 4096 };
+        r->n_shares = 1;
+        ck_assert_int_eq(ledger_add(ledger, r), 0);
+        return r;
+}
+
+START_TEST(what_drains_is_promised_and_not_reserved)
+{
+        PoolSet pools = { .ordinary = list("0-1"), .cdm = list("2-4") };
+        FenceLeaf leaf = { .path = (char *)"/system.slice/a.service", .unit = (char *)"a.service" };
+        _cleanup_(ledger_free_p) Ledger *ledger = NULL;
+        Config c = { 0 };
+
+        ck_assert_int_eq(ledger_new(&ledger), 0);
+        leaf.effective = list("0-4");
+        reserve(ledger, 1, 2);
+        Reservation *drains = reserve(ledger, 2, 3);
+        assert_list(fence_leaf_open(&leaf, &c, &pools, ledger), "4");
+        ck_assert_int_eq(ledger_set_state(ledger, drains, RESERVATION_DRAINING), 0);
+        assert_list(fence_leaf_reserved(&leaf, ledger), "2");
+        assert_list(fence_leaf_promised(&leaf, &pools.cdm, ledger), "2-3");
+        assert_list(fence_tenant_promised("b.service", &pools.cdm, ledger), "");
+        assert_list(fence_leaf_open(&leaf, &c, &pools, ledger), "4");
+}
+END_TEST
+
 static int note_property(const char *unit, const NodeSet *nodes, void *userdata)
 {
         char buf[NODESET_STR_MAX], *text = userdata;
@@ -229,6 +268,7 @@ static Suite *suite(void)
         tcase_add_test(c, what_ended_is_no_leaf);
         tcase_add_test(c, exempt_are_cdmd_and_whom_the_admin_names);
         tcase_add_test(c, what_is_open_and_what_it_becomes);
+        tcase_add_test(c, what_drains_is_promised_and_not_reserved);
         tcase_add_test(c, properties_are_found_in_systemds_files);
         tcase_add_test(c, the_last_word_is_found);
         suite_add_tcase(s, c);

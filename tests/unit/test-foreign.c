@@ -301,6 +301,46 @@ static void fence(const char *path, const char *open, bool is_open)
         free(found.cgroup);
 }
 
+/* Each cgroup of a tree of three levels, whose names sort around '/', is promised something and gives it back,
+ * in an order of its own. What is found of each is what a look at all finds. */
+START_TEST(promises_are_found_among_many)
+{
+        static const char *const names[] = { "x", "x!", "x-", "x.1", "xx", "y" };
+        ForeignHold all[512];
+        unsigned n = 0;
+
+        for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+                for (size_t k = 0; k <= ARRAY_SIZE(names); k++)
+                        for (size_t l = 0; l <= (k ? ARRAY_SIZE(names) : 0); l++) {
+                                char *path = NULL;
+
+                                ck_assert_int_ge(asprintf(&path, "/%s%s%s%s%s", names[i], k ? "/" : "",
+                                                          k ? names[k - 1] : "", l ? "/" : "",
+                                                          l ? names[l - 1] : ""),
+                                                 0);
+                                all[n++] = (ForeignHold){ path, NODESET_EMPTY };
+                        }
+        for (unsigned step = 0; step < 2 * n; step++) {
+                /* 197 and n have no common divisor, so that each has its turn once, then once more. */
+                ForeignHold *h = &all[step * 197 % n];
+                NodeSet nodes = nodeset_of((int)(step % 40));
+
+                if (step % 3 == 0)
+                        nodes = NODESET_EMPTY;
+                ck_assert_int_eq(foreign_close(foreign, h->path, &nodes), 0);
+                h->nodes = nodes;
+                for (unsigned i = step % 7; i < n; i += 7) {
+                        NodeSet found = foreign_nodes(foreign, all[i].path),
+                                expected = foreign_promised(all[i].path, all, n);
+
+                        MUST(nodeset_equal(&found, &expected));
+                }
+        }
+        for (unsigned i = 0; i < n; i++)
+                free(all[i].path);
+}
+END_TEST
+
 START_TEST(all_are_fenced_and_get_back_what_they_had)
 {
         NodeSet all = list("0-3");
@@ -497,6 +537,7 @@ static Suite *suite(void)
         suite_add_tcase(s, c);
         tcase_add_checked_fixture(f, setup, teardown);
         tcase_set_timeout(f, 0); /* files are slow on some disks */
+        tcase_add_test(f, promises_are_found_among_many);
         tcase_add_test(f, all_are_fenced_and_get_back_what_they_had);
         tcase_add_test(f, a_mark_ends_with_its_cgroup);
         tcase_add_test(f, below_what_a_user_owns_nothing_is_written);

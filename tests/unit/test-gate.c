@@ -333,7 +333,6 @@ int main(void)
         Suite *s = suite_create("gate");
         TCase *t = tcase_create("gate");
 
-        tcase_set_timeout(t, 120);
         tcase_add_checked_fixture(t, start, stop);
         tcase_add_test(t, the_limit_of_the_bus_is_kept);
         tcase_add_test(t, one_question_does_not_wait_for_thousands);

@@ -595,8 +595,6 @@ static Suite *suite(void)
         Suite *s = suite_create("topology-read");
         TCase *c = tcase_create("read");
 
-        tcase_set_timeout(c, 60); /* a tar file is unpacked, on a machine that may be busy */
-
         tcase_add_test(c, hbm_machine_is_read_in_full);
         tcase_add_test(c, files_that_end_in_nul);
         tcase_add_test(c, machine_without_cdm_has_only_cpu_nodes);

@@ -218,7 +218,6 @@ int main(void)
         TCase *t = tcase_create("usage");
 
         tcase_add_checked_fixture(t, setup, teardown);
-        tcase_set_timeout(t, 120);
         tcase_add_test(t, what_was_never_observed_has_nothing);
         tcase_add_test(t, formulas);
         tcase_add_test(t, the_ledger_changes_after_an_observation);

@@ -306,7 +306,6 @@ static Suite *suite(void)
         TCase *c = tcase_create("watch");
 
         tcase_add_checked_fixture(c, setup, teardown);
-        tcase_set_timeout(c, 60);
         tcase_add_test(c, what_is_there_is_not_told);
         tcase_add_test(c, what_comes_and_goes_is);
         tcase_add_test(c, what_ends_is_forgotten);

@@ -291,7 +291,8 @@ typedef struct Pauser {
         unsigned n_pauses; /* so often */
         uint64_t for_usec; /* so long; 0: after the others */
         Task *until;       /* or until that one is done */
-        unsigned n_runs;
+        atomic_uint n_runs;
+        sem_t *ran; /* posted by each run */
         Job *job;
         int result;
         unsigned n_done;
@@ -302,12 +303,14 @@ static atomic_uint n_running, most_running, n_pausers_done;
 static int run_and_pause(Job *job, void *userdata)
 {
         Pauser *p = userdata;
-        unsigned n = atomic_fetch_add(&n_running, 1) + 1;
+        unsigned n = atomic_fetch_add(&n_running, 1) + 1, most = atomic_load(&most_running);
         bool again = p->until ? atomic_load(&n_pausers_done) == 0 : p->n_runs < p->n_pauses;
 
-        if (n > atomic_load(&most_running))
-                atomic_store(&most_running, n);
-        p->n_runs++;
+        while (n > most && !atomic_compare_exchange_weak(&most_running, &most, n))
+                ;
+        atomic_fetch_add(&p->n_runs, 1);
+        if (p->ran)
+                sem_post(p->ran);
         atomic_fetch_sub(&n_running, 1);
         return again ? job_pause(job, p->for_usec ? now_usec() + p->for_usec : 0) : 0;
 }
@@ -330,12 +333,17 @@ START_TEST(a_paused_job_keeps_no_thread)
 {
         enum { N = 20 };
         static Pauser p[N];
+        sem_t ran;
         Task t;
 
+        sem_init(&ran, 0, 0);
         for (int i = 0; i < N; i++) {
-                p[i] = (Pauser){ .n_pauses = 1, .for_usec = FOREVER_USEC };
+                p[i] = (Pauser){ .n_pauses = 1, .for_usec = FOREVER_USEC, .ran = &ran };
                 submit_pauser(&p[i]);
         }
+        /* The two threads may come to the jobs in any order, also to the Task before the last of these. */
+        for (int i = 0; i < N; i++)
+                wait_for(&ran);
         task_init(&t, 0);
         sem_post(&t.go);
         ck_assert_int_eq(worker_submit(worker, run, on_done, NULL, &t, &t.job), 0);

@@ -56,12 +56,14 @@ run systemd-run --quiet --unit=intruder vm-hog --node 2 --mb 200
 wait_for 60 vm_unit_has intruder.service $((200 << 20))
 run grep '^anon ' /sys/fs/cgroup/system.slice/intruder.service/memory.numa_stat
 
-say "The admin says who may have how much."
+say "The admin says which memory it is, and who may have how much."
 mkdir -p /etc/cdm/pools.d /etc/cdm/policy.d
 printf '[Pool]\nDescription=HBM of the accelerator\nNodes=auto\n' >/etc/cdm/pools.d/hbm.conf
 printf '[Match]\nPool=hbm\nUser=trainer\n[Grant]\nLimit=512M\n' >/etc/cdm/policy.d/20-trainer.conf
-printf '[Match]\nPool=hbm\nUnit=train-*.service\n[Grant]\nOnFull=deny\n' >/etc/cdm/policy.d/30-services.conf
-run head -n 9 /etc/cdm/policy.d/20-trainer.conf
+printf '[Match]\nPool=hbm\nUnit=train-*.service\n[Grant]\nLimit=1G\n' >/etc/cdm/policy.d/30-services.conf
+run cat /etc/cdm/pools.d/hbm.conf
+run cat /etc/cdm/policy.d/20-trainer.conf
+run cat /etc/cdm/policy.d/30-services.conf
 run cdmctl check
 
 say "cdmd starts: the intruder is moved off, and everybody is kept out."

@@ -52,9 +52,10 @@ like() {
         if [[ $2 =~ $3 ]]; then ok "$1"; else fail "$1" "is:         $2" "should match: $3"; fi
 }
 
-# wait_for SECONDS COMMAND...: tries COMMAND until it succeeds; fails when the time is over
+# wait_for SECONDS COMMAND...: tries COMMAND until it succeeds. It should within SECONDS, and fails after five times as
+# long, because the host may be busy.
 wait_for() {
-        local end=$((SECONDS + $1))
+        local end=$((SECONDS + 5 * $1))
         shift
         until "$@" >/dev/null 2>&1; do
                 [ $SECONDS -lt $end ] || return 1

@@ -8,7 +8,7 @@
  * vm-apply release UNIT NODES FROM     drain FROM, narrow to NODES, tell systemd, verify, evict, measure
  * vm-apply narrow UNIT NODES FROM      likewise without drain and without the write of the worker
  * vm-apply scope NAME SLICE PID        unit_start_scope()
- * vm-apply poke SLICE | reload         unit_poke_slice(), unit_daemon_reload()
+ * vm-apply poke SLICE | reload         unit_poke(), unit_daemon_reload()
  * vm-apply watch SECONDS               unit_subscribe()
  * vm-apply observe NODES               observe_all()
  * vm-apply bench UNIT                  100 times unit_get() */
@@ -313,9 +313,10 @@ static void run(char *argv[])
                 start_measuring();
                 if (strcmp(verb, "reload") == 0)
                         check(unit_daemon_reload(gate, on_done, NULL, NULL), "reload");
-                else if (strcmp(verb, "poke") == 0)
-                        check(unit_poke_slice(gate, argv[2], on_done, NULL, NULL), "poke");
-                else if (strcmp(verb, "scope") == 0) {
+                else if (strcmp(verb, "poke") == 0) {
+                        check(unit_find_member(argv[2], &path), "member");
+                        check(unit_poke(gate, path, on_done, NULL, NULL), "poke");
+                } else if (strcmp(verb, "scope") == 0) {
                         check(unit_jobs_new(bus, &jobs), "jobs");
                         check(unit_start_scope(gate, jobs, argv[2], argv[3], "a test", (pid_t)atoi(argv[4]),
                                                0, on_done, NULL, NULL),

@@ -1,6 +1,7 @@
 #!/bin/bash
 # A node is taken away from its tenants, for a reset or removal, and given back.
 # suites: bookworm
+# seconds: 150
 # shellcheck source=tests/vm/lib.sh
 . /usr/lib/cdmd-vm/lib.sh
 # shellcheck source=tests/vm/guest/site.sh
@@ -78,7 +79,7 @@ gone() {
 back() {
         cdmctl nodes --json=short | jq --exit-status '.[] | select(.node == 2) | .online'
 }
-if wait_for 10 set_memory offline; then
+if wait_for 2 set_memory offline; then
         check "cdmd sees that its memory is offline" wait_for 60 gone
         check "and online again" wait_for 60 set_memory online
         check "cdmd sees that as well" wait_for 60 back

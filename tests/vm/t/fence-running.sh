@@ -3,6 +3,8 @@
 # whatever this systemd needs to apply them to what is there.
 # topology: fast
 # own-boot
+# suites: trixie
+# seconds: 220
 # shellcheck source=tests/vm/lib.sh
 . /usr/lib/cdmd-vm/lib.sh
 # shellcheck source=tests/vm/guest/site.sh

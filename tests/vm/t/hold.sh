@@ -1,5 +1,6 @@
 #!/bin/bash
 # Hold=yes: what nobody has reserved of a pool is filled, so that not even a task of the root cgroup can have it.
+# suites: bookworm
 # shellcheck source=tests/vm/lib.sh
 . /usr/lib/cdmd-vm/lib.sh
 # shellcheck source=tests/vm/guest/site.sh

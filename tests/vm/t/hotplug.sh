@@ -2,6 +2,8 @@
 # Nodes come and go while cdmd runs: nobody has them before it is decided, and nothing fails open.
 # hotplug
 # own-boot
+# suites: bookworm
+# seconds: 190
 # shellcheck source=tests/vm/lib.sh
 . /usr/lib/cdmd-vm/lib.sh
 # shellcheck source=tests/vm/guest/site.sh

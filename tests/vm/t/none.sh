@@ -1,6 +1,7 @@
 #!/bin/bash
 # A machine without CDM nodes: cdmd runs, says so, and costs nothing.
 # topology: none
+# suites: bookworm
 # shellcheck source=tests/vm/lib.sh
 . /usr/lib/cdmd-vm/lib.sh
 # shellcheck source=tests/vm/guest/site.sh

@@ -1,6 +1,7 @@
 #!/bin/bash
 # Two tenants on one node, one of them greedy: what it takes beyond its reservation goes back to ordinary memory, the
 # neighbour has its bytes, and how far it went is told.
+# suites: trixie
 # shellcheck source=tests/vm/lib.sh
 . /usr/lib/cdmd-vm/lib.sh
 # shellcheck source=tests/vm/guest/site.sh

@@ -1,6 +1,7 @@
 #!/bin/bash
 # cdmd as a package: started by the bus only where it is enabled, well sealed off, and gone without a trace.
 # own-boot
+# suites: trixie
 # shellcheck source=tests/vm/lib.sh
 . /usr/lib/cdmd-vm/lib.sh
 # shellcheck source=tests/vm/guest/site.sh

@@ -90,7 +90,7 @@ check "ordinary zones: a unit pins what it has on node 2" pins 2
 check "which stays there" told "after 2=$pages"
 check "a release leaves it" cdmctl release "$(site_list '.[] | select(.unit == "train-b.service") | .id')"
 like "and says so" "$output" 'could not be moved'
-like "by the name of the unit" "$(cdmctl who --no-legend)" 'train-b.service .* residue'
+like "by the name of the unit" "$(cdmctl who --no-legend)" 'residue .*train-b.service'
 systemctl stop train-b
 check "with the unit it goes" wait_for 60 site_gone
 check "movable zone: a unit pins what it has on node 4" pins 4

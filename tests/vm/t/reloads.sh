@@ -1,12 +1,14 @@
 #!/bin/bash
-# 200 daemon-reloads while grants and releases go on: in the end every leaf has what the ledger says.
+# Many daemon-reloads while grants and releases go on: in the end every leaf has what the ledger says.
 # suites: bookworm
 # own-boot
+# seconds: 150
 # shellcheck source=tests/vm/lib.sh
 . /usr/lib/cdmd-vm/lib.sh
 # shellcheck source=tests/vm/guest/site.sh
 . /usr/lib/cdmd-vm/site.sh
-reloads=200
+reloads=40
+[ -z "$CDMD_SOAK" ] || reloads=200
 
 # What makes a reload slow under emulation is starting a dozen generators of which none matters here.
 mkdir -p /run/systemd/system-generators
@@ -24,10 +26,11 @@ for unit in train-2 train-3; do
 done
 check "a user has his own" systemd-run --quiet --uid=alice --unit=alices sleep infinity
 
-# reload N: one after the other; PID 1 may be busy for longer than busctl waits
+# reload N: at least so many, one after the other, until enough was granted; PID 1 may be busy for longer than busctl waits
 reload() {
         local i
-        for ((i = 0; i < $1; i++)); do
+        for ((i = 0;; i++)); do
+                [ $i -lt "$1" ] || [ ! -e /tmp/enough ] || break
                 busctl --quiet --timeout=300 call org.freedesktop.systemd1 /org/freedesktop/systemd1 \
                         org.freedesktop.systemd1.Manager Reload || break
         done
@@ -72,12 +75,15 @@ while [ -n "$(jobs -rp)" ]; do
                 ids=("${ids[@]:1}")
         fi
         i=$((i + 1))
+        [ $granted -lt 10 ] || [ $released -lt 5 ] || touch /tmp/enough
+        # Without this a request that fails each time would never end.
+        [ $failed -lt 50 ] || touch /tmp/enough
 done
 wait
 echo "# $((SECONDS - start)) s for $reloads reloads, $granted grants and $released releases; drift was repaired $(cdmctl status --json=short | jq .drift_repaired) times"
 cdmctl status | sed 's/^/# /'
 like "there are leaves to compare, open ones too" "$(site_leaves)" 'train-[0-3]\.service 0-(2|3|1,3)'
-is "PID 1 reloaded so often" "$(awk '{ n += $1 } END { print n }' /tmp/reloaded)" $reloads
+check "PID 1 reloaded $reloads times or more" test "$(awk '{ n += $1 } END { print n }' /tmp/reloaded)" -ge $reloads
 check "grants and releases went on meanwhile" test $granted -ge 10 -a $released -ge 5
 is "none of them failed" "$failed" 0
 [ $failed = 0 ] || sed 's/^/# /' /tmp/errors
@@ -96,7 +102,7 @@ for id in "${ids[@]}"; do cdmctl release "$id" >/dev/null; done
 is "released, nobody has a node" "$(site_leaks)" ""
 # shellcheck disable=SC2086 # words
 systemctl stop $units alices
-rm -rf /run/systemd/system/train-?.service /run/systemd/system-generators
+rm -rf /tmp/{enough,reloaded,errors,ledger} /run/systemd/system/train-?.service /run/systemd/system-generators
 systemctl daemon-reload
 site_down
 finish

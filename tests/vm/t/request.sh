@@ -1,5 +1,6 @@
 #!/bin/bash
 # Who may have how much: grants, refusals and bad input, with the exit status a script relies on.
+# suites: bookworm
 # shellcheck source=tests/vm/lib.sh
 . /usr/lib/cdmd-vm/lib.sh
 # shellcheck source=tests/vm/guest/site.sh

@@ -1,5 +1,7 @@
 #!/bin/bash
 # cdmctl run: a command gets its memory for as long as it lives, whoever starts it and however it ends.
+# suites: trixie
+# seconds: 130
 # shellcheck source=tests/vm/lib.sh
 . /usr/lib/cdmd-vm/lib.sh
 # shellcheck source=tests/vm/guest/site.sh

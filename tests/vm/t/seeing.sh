@@ -1,6 +1,7 @@
 #!/bin/bash
 # What an operator sees: tables, JSON, events as they happen, the journal with its explanations.
 # suites: trixie
+# seconds: 105
 # shellcheck source=tests/vm/lib.sh
 . /usr/lib/cdmd-vm/lib.sh
 # shellcheck source=tests/vm/guest/site.sh

@@ -1,11 +1,15 @@
 #!/bin/bash
 # Ordinary users: what they run in login sessions and below user@.service is fenced, and `cdmctl run` works from both.
+# suites: trixie
 # shellcheck source=tests/vm/lib.sh
 . /usr/lib/cdmd-vm/lib.sh
 # shellcheck source=tests/vm/guest/site.sh
 . /usr/lib/cdmd-vm/site.sh
 site_up
 uid=$(id -u alice)
+# login(1) ends after a minute by default, within which it may not get to a shell here.
+cp -p /etc/login.defs /tmp/login.defs
+sed -i '/^LOGIN_TIMEOUT/d; $aLOGIN_TIMEOUT 900' /etc/login.defs
 
 # logged_in: she has a session on a terminal
 logged_in() {
@@ -82,5 +86,6 @@ is "no other cgroup is open" "$(site_leaks)" ""
 check "all is given back" wait_for 60 site_gone
 [ "$vm_failed" -eq 0 ] || { sed 's/^/# /' /tmp/alice.out; tail -n 20 /tmp/typescript | sed 's/^/# /'; }
 rm -f /tmp/alice* /tmp/typed /tmp/typescript
+cp -p /tmp/login.defs /etc/login.defs
 site_down
 finish

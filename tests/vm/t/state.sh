@@ -1,5 +1,6 @@
 #!/bin/bash
 # Nothing is forgotten: cdmd is killed, restarted and stopped while workloads go on.
+# suites: bookworm
 # shellcheck source=tests/vm/lib.sh
 . /usr/lib/cdmd-vm/lib.sh
 # shellcheck source=tests/vm/guest/site.sh

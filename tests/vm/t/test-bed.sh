@@ -1,6 +1,6 @@
 #!/bin/bash
 # The machine is what the other tests take for granted.
-# topology: fast none three slow
+# topology: fast none@bookworm three@trixie slow@bookworm
 # shellcheck source=tests/vm/lib.sh
 . /usr/lib/cdmd-vm/lib.sh
 

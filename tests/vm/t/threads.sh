@@ -1,6 +1,7 @@
 #!/bin/bash
 # A process with 1,000 threads: Linux 6.1 walks its memory once a thread on every write to cpuset.mems. PID 1 must not
 # wait for that.
+# suites: bookworm
 # shellcheck source=tests/vm/lib.sh
 . /usr/lib/cdmd-vm/lib.sh
 # shellcheck source=tests/vm/guest/site.sh

@@ -1,5 +1,6 @@
 #!/bin/bash
 # Who has what on a CDM node: every byte has a name, whatever it is.
+# suites: trixie
 # shellcheck source=tests/vm/lib.sh
 . /usr/lib/cdmd-vm/lib.sh
 # shellcheck source=tests/vm/guest/site.sh

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* The one line on a terminal that says how far a drain has come, at what rate and for how long still. */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "client/cdmctl.h"
+
+#define PROGRESS_USEC UINT64_C(250000)
+
+typedef struct Progress {
+        uint64_t begin_usec; /* CLOCK_MONOTONIC, when the first line was shown */
+        uint64_t begin_bytes;
+        bool shown;
+} Progress;
+
+/* Is there somebody to show it to? */
+bool progress_is_wanted(const TableStyle *style);
+/* "WHAT: 48M of 64M left, 1.2G/s, 3s to go". */
+void progress_show(Progress *p, const char *what, uint64_t left_bytes, uint64_t total_bytes);
+void progress_clear(Progress *p);
+
+/* The line's end: ", 1.2G/s, 3s to go"; "" before there is a rate. */
+#define PROGRESS_RATE_MAX 64
+const char *progress_rate(uint64_t moved_bytes, uint64_t usec, uint64_t left_bytes,
+                          char buf[static PROGRESS_RATE_MAX]);

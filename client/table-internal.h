@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* What a table is made of; for the files that print tables. */
+
+#include <stdio.h>
+
+#include "client/table.h"
+
+typedef enum CellKind {
+        CELL_NULL,
+        CELL_STRING,
+        CELL_BYTES,
+        CELL_UNSIGNED,
+        CELL_SIGNED,
+        CELL_BOOL,
+        CELL_TIME,
+        CELL_NODES,
+        CELL_SHARES,
+} CellKind;
+
+typedef struct Cell {
+        CellKind kind;
+        const char *color;
+        uint64_t number; /* also the count of shares, and a signed number's bits */
+        union {
+                char *string;
+                NodeSet *nodes;
+                Share *shares;
+                void *owned;
+        };
+} Cell;
+
+struct Table {
+        const Column *columns;
+        size_t n_columns;
+        Cell *cells; /* row after row */
+        size_t n_cells, n_allocated;
+        size_t n_rows;
+        const char *order; /* columns as people see them, or NULL */
+        bool out_of_memory;
+};
+
+/* As people read it. Owned by the caller; NULL: out of memory. */
+char *cell_to_text(const Cell *c);
+
+/* The rows as a table for people. 0, an exit status after the user was told, or a negative errno. */
+int table_print_human(const Table *t, const TableStyle *style);

@@ -1,0 +1,87 @@
+#!/bin/bash
+# What an ancestor of a unit allows: a slice, or a cgroup of somebody else's, without an ordinary node opens those below it.
+# shellcheck source=tests/vm/lib.sh
+. /usr/lib/cdmd-vm/lib.sh
+# shellcheck source=tests/vm/guest/site.sh
+. /usr/lib/cdmd-vm/site.sh
+top=/sys/fs/cgroup
+dir=$top/ex.slice/ex-in.slice
+
+# has CGROUP NODES: what it can have
+has() {
+        [ "$(cat "$top$1/cpuset.mems.effective")" = "$2" ]
+}
+# own CGROUP NODES: what its cpuset.mems says
+own() {
+        [ "$(cat "$top$1/cpuset.mems")" = "$2" ]
+}
+# allows UNIT NODES: what systemd thinks
+allows() {
+        [ "$(systemctl show --property=AllowedMemoryNodes --value "$1")" = "$2" ]
+}
+# told UNIT REGEX: the reason of an event "drift" about it
+told() {
+        journalctl --unit cdmd --output=json CDM_EVENT=drift CDM_UNIT="$1" | jq --raw-output .CDM_REASON | grep -Eq "$2"
+}
+# status QUERY: a jq query over the status
+status() {
+        cdmctl status --json=short | jq --raw-output "$1"
+}
+
+site_write
+site_rule 05-ex 'Pool=hbm' 'Unit=ex-*.service' -- 'Limit=256M'
+systemctl enable --quiet cdmd
+check "cdmd starts" systemctl start cdmd
+systemd-run --quiet --unit=ex-one --slice=ex-in.slice sleep infinity
+systemd-run --quiet --unit=ex-two --slice=ex.slice sleep infinity
+one=/ex.slice/ex-in.slice/ex-one.service two=/ex.slice/ex-two.service
+check "two units are fenced" wait_for 30 has $one 0-1
+has $two 0-1 || fail "both of them"
+
+systemctl set-property --runtime ex.slice AllowedMemoryNodes=2
+check "a slice that is left a device's node only is closed" wait_for 30 has $one 0-1
+check "for all that is in it" wait_for 30 has $two 0-1
+is "it keeps what it was given, with ordinary nodes" "$(cat $top/ex.slice/cpuset.mems)" 0-2
+check "systemd has the same idea" wait_for 30 allows ex.slice 0-2
+check "the slice is told of" wait_for 30 told ex.slice "no ordinary node"
+is "the units are not" "$(journalctl --unit cdmd CDM_UNIT=ex-one.service CDM_UNIT=ex-two.service --output=cat)" ""
+systemctl daemon-reload
+check "it stays so over a daemon-reload" wait_for 30 own /ex.slice 0-2
+is "and closed" "$(status .fence)" closed
+
+check "a node of it can be had" cdmctl request hbm 64M --unit ex-two.service --nodes 2
+is "as reserved" "$(cat $top$two/cpuset.mems.effective)" 0-2
+check "and given back" cdmctl release "$output"
+
+echo 3 >$dir/cpuset.mems
+check "one in it that is written to by hand is closed" wait_for 30 has $one 0-1
+check "and told of" wait_for 30 told ex-in.slice "no ordinary node"
+is "with what was written" "$(cat $dir/cpuset.mems)" 0-1,3
+
+# What a slice leaves of the ordinary nodes is a will of its own.
+systemctl set-property --runtime ex.slice AllowedMemoryNodes=1-2
+check "a slice may leave some ordinary nodes only" wait_for 30 has $two 1
+echo 0 >$top$two/cpuset.mems
+check "a unit of which it allows none gets those of the slice" wait_for 30 own $two 1
+is "which stays as it is" "$(cat $top/ex.slice/cpuset.mems)" 1-2
+
+systemctl stop ex-one ex-two
+wait_for 30 has /ex.slice 1-2
+echo 2-3 >$top/ex.slice/cpuset.mems
+check "a slice in which nothing runs is closed, too" wait_for 30 own /ex.slice 0-3
+
+# cpuset partitions change CPUs only.
+systemd-run --quiet --unit=part-one --slice=part.slice sleep infinity
+systemctl set-property --runtime part.slice AllowedCPUs=1
+echo root >$top/part.slice/cpuset.cpus.partition
+check "a partition changes nothing" has /part.slice/part-one.service 0-1
+echo "# it is: $(cat $top/part.slice/cpuset.cpus.partition)"
+echo member >$top/part.slice/cpuset.cpus.partition
+systemctl stop part-one
+
+is "nobody fights" "$(status '.fights | length')" 0
+systemctl stop ex.slice part.slice
+rm -rf /run/systemd/system.control/ex.slice.d /run/systemd/system.control/ex-in.slice.d /run/systemd/system.control/part.slice.d
+systemctl daemon-reload
+site_down
+finish
