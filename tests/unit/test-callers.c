@@ -7,7 +7,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "daemon/callers.h"
+#include "daemon/bus-callers.h"
 #include "policy/cdm-names.h"
 
 /* Calls come through a socket, whose other end writes the sender's name into them: ":UID.CONNECTION". */
@@ -18,7 +18,7 @@
 
 static sd_event *event;
 static sd_bus *client, *server;
-static Callers *callers;
+static BusCallers *callers;
 static unsigned n_added, n_refused, n_ready;
 
 /* In place of daemon/sender.c. Of UIDs from 2000 on the bus has to be asked, which answers in answer_all(). */
@@ -80,7 +80,7 @@ static int on_call(sd_bus_message *m, void *userdata _unused_, sd_bus_error *err
 {
         if (!sd_bus_message_is_method_call(m, NULL, "Ask"))
                 return 0;
-        MUST(callers_add(callers, m, "questions") == 1);
+        MUST(bus_callers_add(callers, m, "questions") == 1);
         n_added++;
         return 1;
 }
@@ -125,13 +125,13 @@ static void setup(void)
         ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
         server = end_of_bus(fds[0], true);
         client = end_of_bus(fds[1], false);
-        ck_assert_int_eq(callers_new(NULL, on_ready, NULL, &callers), 0);
+        ck_assert_int_eq(bus_callers_new(NULL, on_ready, NULL, &callers), 0);
         n_added = n_refused = n_ready = 0;
 }
 
 static void teardown(void)
 {
-        callers = callers_free(callers);
+        callers = bus_callers_free(callers);
         sd_bus_close_unref(client);
         sd_bus_close_unref(server);
         sd_event_unref(event);
@@ -157,7 +157,7 @@ static void ask(unsigned uid, unsigned connection, unsigned n)
 /* Whose call is next; 0: none waits. */
 static unsigned next(void)
 {
-        sd_bus_message *m = callers_next(callers);
+        sd_bus_message *m = bus_callers_next(callers);
         unsigned uid = 0;
 
         if (m)
