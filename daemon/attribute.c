@@ -17,14 +17,14 @@
 
 #include "policy/nodeset.h"
 
-/* The longest attribute that is read here is the distance list of 1024 nodes (under 5 KiB). sysfs itself
- * does not give out more than a page. What is longer is not what it claims to be. */
+/* The longest attribute is the distance list of 1024 nodes (under 5 KiB). A longer file is not a sysfs
+ * attribute and is refused. */
 #define ATTRIBUTE_BYTES_MAX ((size_t)16 * 1024)
 
 /* openat2(2) answers EAGAIN when something on the machine was renamed or mounted while it followed "..". */
 #define TRIES_MAX 1000
 
-static void close_p(int *fd)
+static void attribute_close_p(int *fd)
 {
         if (*fd >= 0)
                 close(*fd);
@@ -37,7 +37,7 @@ int attribute_root_open(const char *root)
         return fd < 0 ? -errno : fd;
 }
 
-static int open_below(int root_fd, const char *path, int flags)
+static int attribute_open_below(int root_fd, const char *path, int flags)
 {
         struct open_how how = { .flags = (uint64_t)(unsigned)flags | O_CLOEXEC, .resolve = RESOLVE_IN_ROOT };
         long fd = -1;
@@ -54,7 +54,7 @@ static int open_below(int root_fd, const char *path, int flags)
 }
 
 /* Reads all of a small file. */
-static int fd_read_text(int fd, char **ret)
+static int attribute_fd_read_text(int fd, char **ret)
 {
         _cleanup_free_ char *text = malloc(ATTRIBUTE_BYTES_MAX + 1);
         struct stat st;
@@ -91,12 +91,12 @@ static int fd_read_text(int fd, char **ret)
 /* O_NONBLOCK: below a --root there may be a FIFO in the place of a file. */
 int attribute_open(int root_fd, const char *path)
 {
-        return open_below(root_fd, path, O_RDONLY | O_NOCTTY | O_NONBLOCK);
+        return attribute_open_below(root_fd, path, O_RDONLY | O_NOCTTY | O_NONBLOCK);
 }
 
 int attribute_read(int root_fd, char **ret, const char *format, ...)
 {
-        _cleanup_(close_p) int fd = -EBADF;
+        _cleanup_(attribute_close_p) int fd = -EBADF;
         _cleanup_free_ char *path = NULL;
         va_list ap;
         int r;
@@ -109,7 +109,7 @@ int attribute_read(int root_fd, char **ret, const char *format, ...)
                 return -ENOMEM;
         }
         fd = attribute_open(root_fd, path);
-        return fd < 0 ? fd : fd_read_text(fd, ret);
+        return fd < 0 ? fd : attribute_fd_read_text(fd, ret);
 }
 
 const char *attribute_reason(int error)
@@ -135,14 +135,14 @@ const char *attribute_reason(int error)
 
 int attribute_exists(int root_fd, const char *path)
 {
-        _cleanup_(close_p) int fd = open_below(root_fd, path, O_PATH);
+        _cleanup_(attribute_close_p) int fd = attribute_open_below(root_fd, path, O_PATH);
 
         return fd < 0 ? fd : 0;
 }
 
 int attribute_read_link(int root_fd, char **ret, const char *format, ...)
 {
-        _cleanup_(close_p) int fd = -EBADF;
+        _cleanup_(attribute_close_p) int fd = -EBADF;
         _cleanup_free_ char *path = NULL;
         char target[PATH_MAX];
         va_list ap;
@@ -156,7 +156,7 @@ int attribute_read_link(int root_fd, char **ret, const char *format, ...)
                 path = NULL;
                 return -ENOMEM;
         }
-        fd = open_below(root_fd, path, O_PATH | O_NOFOLLOW);
+        fd = attribute_open_below(root_fd, path, O_PATH | O_NOFOLLOW);
         if (fd < 0)
                 return fd;
         n = readlinkat(fd, "", target, sizeof(target));
@@ -197,20 +197,20 @@ int attribute_name_number(const char *name, const char *prefix)
         return (int)v;
 }
 
-static int is_visible(const struct dirent *e)
+static int attribute_is_visible(const struct dirent *e)
 {
         return e->d_name[0] != '.';
 }
 
 int attribute_foreach(int root_fd, const char *path, attribute_entry_t fn, void *userdata)
 {
-        _cleanup_(close_p) int fd = open_below(root_fd, path, O_RDONLY | O_DIRECTORY);
+        _cleanup_(attribute_close_p) int fd = attribute_open_below(root_fd, path, O_RDONLY | O_DIRECTORY);
         struct dirent **entries = NULL;
         int n, r = 0;
 
         if (fd < 0)
                 return fd == -ENOMEM ? fd : 0;
-        n = scandirat(fd, ".", &entries, is_visible, versionsort);
+        n = scandirat(fd, ".", &entries, attribute_is_visible, versionsort);
         if (n < 0)
                 return errno == ENOMEM ? -ENOMEM : 0;
         for (int i = 0; i < n; i++) {

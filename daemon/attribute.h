@@ -2,7 +2,7 @@
 #pragma once
 
 /* Small files of sysfs and procfs below a root directory: the machine's own, or a copy of another one's.
- * Links are followed as they would be there, absolute ones and ".." within the root. */
+ * Symbolic links are resolved within the root, absolute ones and ".." as well. */
 
 #include <stdint.h>
 
@@ -18,13 +18,13 @@ int attribute_read(int root_fd, char **ret, const char *format, ...) _printf_(3,
 /* How the sentence "FILE ..." goes on, for such an error. */
 const char *attribute_reason(int error);
 
-/* For what is longer: the caller reads, and closes the descriptor. */
+/* For longer files: the caller reads and closes the descriptor. */
 int attribute_open(int root_fd, const char *path);
 
 /* 0, or -ENOENT and the like. */
 int attribute_exists(int root_fd, const char *path);
 
-/* Where a link points to, unresolved: the path below /sys/devices says what a device is part of. */
+/* The target of a link, unresolved: the path below /sys/devices names the parents of a device. */
 int attribute_read_link(int root_fd, char **ret, const char *format, ...) _printf_(3, 4);
 
 /* A decimal number and nothing else but white space around it. -EINVAL, -ERANGE. */
@@ -34,8 +34,8 @@ int attribute_number(const char *text, uint64_t *ret);
  */
 int attribute_name_number(const char *name, const char *prefix);
 
-/* Calls fn for every entry of a folder, dax2.0 before dax10.0; no folder is no entry. Stops at the first
- * negative return, which it returns. */
+/* Calls fn for every entry of a folder, dax2.0 before dax10.0. A missing folder counts as empty. Stops at
+ * the first negative return, which it returns. */
 typedef int (*attribute_entry_t)(int root_fd, const char *name, void *userdata);
 int attribute_foreach(int root_fd, const char *path, attribute_entry_t fn, void *userdata);
 

@@ -32,7 +32,7 @@ typedef struct AuthorizeUser AuthorizeUser;
 #define OPEN_INTERACTIVE_MAX 16
 #define OPEN_USER_MAX        4
 
-/* The whole of what is allowed to whom; anything that is not in here is denied. */
+/* All actions and their defaults; an action that is not listed is denied. */
 static const struct {
         const char *polkit;
         bool without_polkit; /* to everyone, where polkit is not installed: the policy files still decide */
@@ -50,7 +50,7 @@ static const struct {
  * anybody still wants the answer. */
 struct Question {
         AuthorizeUser *user;
-        Authorize *authorize; /* NULL: nobody wants the answer */
+        Authorize *authorize; /* NULL: the answer is no longer wanted */
         bool interactive;
         char cancellation_id[32];
         sd_bus_slot *slot;
@@ -60,7 +60,7 @@ struct Question {
 struct AuthorizeUser {
         Authorizer *authorizer;
         uid_t uid;
-        size_t n_refs; /* each Authorize and each Question has one */
+        size_t n_refs; /* the number of Authorize and Question objects */
         size_t n_open;
         Authorize *waiting[2]; /* [interactive], in the order in which they came */
         AuthorizeUser *prev, *next;
@@ -70,7 +70,7 @@ struct AuthorizeUser {
 struct Authorizer {
         sd_bus *bus;
         sd_event *event;
-        sd_event_source *send; /* on: there may be a place for one that waits */
+        sd_event_source *send; /* on: there may be a place for a waiting question */
         AuthorizeUser *users;
         AuthorizeUser *rotation; /* those with something waiting; the first is next */
         Question *questions;
@@ -100,8 +100,8 @@ bool authorize_is_needed(AuthorizeAction action, uid_t uid)
         return uid != 0;
 }
 
-/* polkit is not there, as opposed to there and broken: nobody owns the name and nobody can be started. */
-static bool is_absent(const sd_bus_error *e)
+/* True if polkit is absent, as opposed to broken: the name has no owner and cannot be activated. */
+static bool authorize_is_absent(const sd_bus_error *e)
 {
         return sd_bus_error_has_name(e, SD_BUS_ERROR_SERVICE_UNKNOWN) ||
                sd_bus_error_has_name(e, SD_BUS_ERROR_NAME_HAS_NO_OWNER) ||
@@ -112,12 +112,12 @@ static bool is_absent(const sd_bus_error *e)
 /* --- users ------------------------------------------------------------------------------------------------
  */
 
-static bool user_waits(const AuthorizeUser *u)
+static bool authorize_user_waits(const AuthorizeUser *u)
 {
         return u->waiting[false] || u->waiting[true];
 }
 
-static int user_ref(Authorizer *z, uid_t uid, AuthorizeUser **ret)
+static int authorize_user_ref(Authorizer *z, uid_t uid, AuthorizeUser **ret)
 {
         AuthorizeUser *u;
 
@@ -135,7 +135,7 @@ static int user_ref(Authorizer *z, uid_t uid, AuthorizeUser **ret)
         return 0;
 }
 
-static void user_unref(AuthorizeUser *u)
+static void authorize_user_unref(AuthorizeUser *u)
 {
         if (!u || --u->n_refs > 0)
                 return;
@@ -143,35 +143,35 @@ static void user_unref(AuthorizeUser *u)
         free(u);
 }
 
-static bool is_interactive(const Authorize *a)
+static bool authorize_is_interactive(const Authorize *a)
 {
         return sd_bus_message_get_allow_interactive_authorization(a->call) > 0;
 }
 
-static void user_enqueue(Authorize *a)
+static void authorize_user_enqueue(Authorize *a)
 {
         AuthorizeUser *u = a->user;
 
-        if (!user_waits(u))
+        if (!authorize_user_waits(u))
                 DL_APPEND(u->authorizer->rotation, u);
-        DL_APPEND(u->waiting[is_interactive(a)], a);
+        DL_APPEND(u->waiting[authorize_is_interactive(a)], a);
         a->waits = true;
 }
 
-static void user_dequeue(Authorize *a)
+static void authorize_user_dequeue(Authorize *a)
 {
         AuthorizeUser *u = a->user;
 
-        DL_DELETE(u->waiting[is_interactive(a)], a);
+        DL_DELETE(u->waiting[authorize_is_interactive(a)], a);
         a->waits = false;
-        if (!user_waits(u))
+        if (!authorize_user_waits(u))
                 DL_DELETE(u->authorizer->rotation, u);
 }
 
 /* --- answers ----------------------------------------------------------------------------------------------
  */
 
-static void answer(Authorize *a, bool allowed, const char *why)
+static void authorize_answer(Authorize *a, bool allowed, const char *why)
 {
         _cleanup_free_ char *message = NULL;
 
@@ -182,30 +182,33 @@ static void answer(Authorize *a, bool allowed, const char *why)
         a->done(allowed, message, a->userdata);
 }
 
-static void answer_error(Authorize *a, const sd_bus_error *e)
+static void authorize_answer_error(Authorize *a, const sd_bus_error *e)
 {
-        if (is_absent(e))
-                answer(a, actions[a->action].without_polkit, "polkit is not running, so only root may");
+        if (authorize_is_absent(e))
+                authorize_answer(a, actions[a->action].without_polkit,
+                                 "polkit is not running, so only root may");
         else if (sd_bus_error_has_name(e, SD_BUS_ERROR_NO_REPLY) ||
                  sd_bus_error_has_name(e, SD_BUS_ERROR_TIMEOUT))
-                answer(a, false, "polkit did not answer in time; look at `systemctl status polkit`");
+                authorize_answer(a, false,
+                                 "polkit did not answer in time; look at `systemctl status polkit`");
         else
-                answer(a, false, "polkit refused the question; look at `journalctl -u polkit`");
+                authorize_answer(a, false, "polkit refused the question; look at `journalctl -u polkit`");
 }
 
-static void answer_reply(Authorize *a, sd_bus_message *m)
+static void authorize_answer_reply(Authorize *a, sd_bus_message *m)
 {
         int authorized, challenge;
 
         if (sd_bus_message_is_method_error(m, NULL))
-                answer_error(a, sd_bus_message_get_error(m));
+                authorize_answer_error(a, sd_bus_message_get_error(m));
         else if (sd_bus_message_enter_container(m, 'r', "bba{ss}") < 0 ||
                  sd_bus_message_read(m, "bb", &authorized, &challenge) < 0)
-                answer(a, false, "polkit sent an unexpected reply; see journalctl -u polkit");
+                authorize_answer(a, false, "polkit sent an unexpected reply; see journalctl -u polkit");
         else if (!authorized && challenge)
-                answer(a, false, "it needs authentication, and the client did not allow to ask for it");
+                authorize_answer(a, false,
+                                 "it needs authentication, and the client did not allow to ask for it");
         else
-                answer(a, authorized, "polkit says no");
+                authorize_answer(a, authorized, "polkit says no");
 }
 
 static void authorizer_send_soon(Authorizer *z)
@@ -214,7 +217,7 @@ static void authorizer_send_soon(Authorizer *z)
                 (void)sd_event_source_set_enabled(z->send, SD_EVENT_ONESHOT);
 }
 
-static void question_free(Question *q)
+static void authorize_question_free(Question *q)
 {
         Authorizer *z = q->user->authorizer;
 
@@ -222,13 +225,13 @@ static void question_free(Question *q)
         z->n_open--;
         z->n_interactive -= q->interactive;
         q->user->n_open--;
-        user_unref(q->user);
+        authorize_user_unref(q->user);
         sd_bus_slot_unref(q->slot);
         free(q);
         authorizer_send_soon(z);
 }
 
-/* polkit takes its dialog away and then answers the question. Nothing waits for the answer to this call. */
+/* polkit closes its dialog and then answers the question. The reply to this call is ignored. */
 static void question_abandon(Question *q)
 {
         q->authorize = NULL;
@@ -242,10 +245,10 @@ static int question_on_reply(sd_bus_message *m, void *userdata, sd_bus_error *er
         Question *q = userdata;
         Authorize *a = q->authorize;
 
-        question_free(q);
+        authorize_question_free(q);
         if (a) {
                 a->question = NULL;
-                answer_reply(a, m);
+                authorize_answer_reply(a, m);
         }
         return 0;
 }
@@ -257,12 +260,14 @@ static int authorize_on_patience(sd_event_source *source, uint64_t usec, void *u
         if (a->question) {
                 question_abandon(a->question);
                 a->question = NULL;
-                answer(a, false, "polkit did not answer in time; look at `systemctl status polkit`");
+                authorize_answer(a, false,
+                                 "polkit did not answer in time; look at `systemctl status polkit`");
         } else {
-                user_dequeue(a);
-                answer(a, false,
-                       "too many questions to polkit are open; try again, or look at `systemctl status "
-                       "polkit`");
+                authorize_user_dequeue(a);
+                authorize_answer(
+                        a, false,
+                        "too many questions to polkit are open; try again, or look at `systemctl status "
+                        "polkit`");
         }
         return 0;
 }
@@ -272,7 +277,7 @@ static int authorize_on_patience(sd_event_source *source, uint64_t usec, void *u
 
 static int authorize_set_patience(Authorize *a)
 {
-        uint64_t usec = is_interactive(a) ? INTERACTIVE_USEC : ANSWER_USEC;
+        uint64_t usec = authorize_is_interactive(a) ? INTERACTIVE_USEC : ANSWER_USEC;
 
         a->patience = sd_event_source_disable_unref(a->patience);
         return sd_event_add_time_relative(a->user->authorizer->event, &a->patience, CLOCK_MONOTONIC, usec,
@@ -306,7 +311,7 @@ static int authorize_ask(Authorize *a)
 
         if (!q)
                 return -ENOMEM;
-        *q = (Question){ .user = a->user, .authorize = a, .interactive = is_interactive(a) };
+        *q = (Question){ .user = a->user, .authorize = a, .interactive = authorize_is_interactive(a) };
         snprintf(q->cancellation_id, sizeof(q->cancellation_id), "cdmd-%" PRIu64, ++z->last_id);
         DL_APPEND(z->questions, q);
         z->n_open++;
@@ -317,14 +322,14 @@ static int authorize_ask(Authorize *a)
         if (r >= 0)
                 r = question_send(q, a);
         if (r < 0) {
-                question_free(q);
+                authorize_question_free(q);
                 return r;
         }
         a->question = q;
         return 0;
 }
 
-/* The first user in the rotation who may have one more question open. */
+/* The first user in the rotation that may have one more question open. */
 static Authorize *authorizer_pick(Authorizer *z)
 {
         AuthorizeUser *u;
@@ -349,13 +354,13 @@ static int authorizer_on_send(sd_event_source *source, void *userdata)
 
         while ((a = authorizer_pick(z))) {
                 AuthorizeUser *u = a->user;
-                user_dequeue(a);
-                if (user_waits(u)) { /* the others are next */
+                authorize_user_dequeue(a);
+                if (authorize_user_waits(u)) { /* the others are next */
                         DL_DELETE(z->rotation, u);
                         DL_APPEND(z->rotation, u);
                 }
                 if (authorize_ask(a) < 0)
-                        answer(a, false, "polkit could not be asked");
+                        authorize_answer(a, false, "polkit could not be asked");
         }
         return 0;
 }
@@ -382,7 +387,7 @@ Authorizer *authorizer_free(Authorizer *z)
         if (!z)
                 return NULL;
         while (z->questions)
-                question_free(z->questions);
+                authorize_question_free(z->questions);
         sd_event_source_disable_unref(z->send);
         sd_event_unref(z->event);
         sd_bus_unref(z->bus);
@@ -400,14 +405,14 @@ int authorize_start(Authorizer *z, sd_bus_message *m, uid_t uid, AuthorizeAction
         *a = (Authorize){
                 .call = sd_bus_message_ref(m), .action = action, .done = done, .userdata = userdata
         };
-        int r = user_ref(z, uid, &a->user);
+        int r = authorize_user_ref(z, uid, &a->user);
         if (r >= 0)
                 r = authorize_set_patience(a);
         if (r < 0) {
                 authorize_free(a);
                 return r;
         }
-        user_enqueue(a);
+        authorize_user_enqueue(a);
         authorizer_send_soon(z);
         *ret = a;
         return 0;
@@ -418,11 +423,11 @@ Authorize *authorize_free(Authorize *a)
         if (!a)
                 return NULL;
         if (a->waits)
-                user_dequeue(a);
+                authorize_user_dequeue(a);
         if (a->question)
                 question_abandon(a->question);
         sd_event_source_disable_unref(a->patience);
-        user_unref(a->user);
+        authorize_user_unref(a->user);
         sd_bus_message_unref(a->call);
         free(a);
         return NULL;

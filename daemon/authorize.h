@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* May this client do that? polkit is asked, asynchronously; whatever is not a clear yes is a no. Root needs
- * no polkit. Where polkit is not on the bus at all, only what the table below says is left.
+/* Authorization by polkit, asynchronously. Every answer but a clear yes is a no. Root needs no polkit. Where
+ * polkit is not on the bus at all, the table of defaults decides.
  *
  * The answer may come after minutes (a person types a password), so the caller has to establish again what
  * it knew before it asked. */
@@ -27,21 +27,22 @@ const char *authorize_action_to_string(AuthorizeAction v);
 typedef struct Authorizer Authorizer;
 typedef struct Authorize Authorize;
 
-/* The questions of all callers. Few are open at a time, and users take turns. */
+/* The questions of all callers. Few are open at a time, and users are served in turn. */
 int authorizer_new(sd_bus *bus, sd_event *event, Authorizer **ret);
 /* Each Authorize must have been freed before. */
 Authorizer *authorizer_free(Authorizer *z);
 DEFINE_CLEANUP(Authorizer, authorizer_free);
 
-/* message says why not; NULL when allowed. The Authorize may be freed from within the callback. */
+/* message: the reason of a denial; NULL when allowed. The Authorize may be freed from within the callback.
+ */
 typedef void (*authorize_done_t)(bool allowed, const char *message, void *userdata);
 
 bool authorize_is_needed(AuthorizeAction action, uid_t uid);
 
-/* Asks polkit about the sender of m, who is uid, with a password dialog if m allows interactive
+/* Asks polkit about the sender of m, whose user id is uid, with a password dialog if m allows interactive
  * authorisation. done is called from the event loop, after some minutes at most. */
 int authorize_start(Authorizer *z, sd_bus_message *m, uid_t uid, AuthorizeAction action,
                     authorize_done_t done, void *userdata, Authorize **ret);
-/* Drops interest; polkit is told to take its dialog away. */
+/* Cancels the question; polkit is told to close its dialog. */
 Authorize *authorize_free(Authorize *a);
 DEFINE_CLEANUP(Authorize, authorize_free);

@@ -119,7 +119,7 @@ static User *user_get(BusCallers *c, uid_t uid)
         return u;
 }
 
-static size_t count_connection(const Caller *list, const char *sender)
+static size_t callers_count_connection(const Caller *list, const char *sender)
 {
         const Caller *i;
         size_t n = 0;
@@ -135,7 +135,7 @@ static void caller_set_user(Caller *i, uid_t uid)
         User *u = user_get(c, uid);
 
         if (!u || u->n >= USER_MAX ||
-            count_connection(u->callers, sd_bus_message_get_sender(i->call)) >= CONNECTION_MAX) {
+            callers_count_connection(u->callers, sd_bus_message_get_sender(i->call)) >= CONNECTION_MAX) {
                 if (u)
                         user_prune(c, u);
                 caller_refuse(i);
@@ -148,7 +148,7 @@ static void caller_set_user(Caller *i, uid_t uid)
         c->ready(c->userdata);
 }
 
-static void on_sender(int error, const Sender *s, void *userdata)
+static void callers_on_sender(int error, const Sender *s, void *userdata)
 {
         Caller *i = userdata;
 
@@ -171,10 +171,10 @@ int bus_callers_add(BusCallers *c, sd_bus_message *call, const char *what)
         const Sender *s = sender_cached(c->senders, name);
         if (s)
                 caller_set_user(i, s->uid);
-        else if (count_connection(c->unknown, name) > CONNECTION_MAX)
+        else if (callers_count_connection(c->unknown, name) > CONNECTION_MAX)
                 caller_refuse(i);
         else {
-                int r = sender_fetch(c->senders, name, on_sender, i, &i->slot);
+                int r = sender_fetch(c->senders, name, callers_on_sender, i, &i->slot);
                 if (r < 0) {
                         caller_drop(i);
                         return r;

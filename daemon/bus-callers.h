@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Method calls that wait because the work they ask for is done one piece at a time. The next call is taken
- * from the user who was served least recently, so no user waits for all calls of another one. A connection
- * and a user may have a few calls waiting; the next one is refused with CDM_ERROR_BUSY. */
+/* Method calls that wait because the work they ask for is done one piece at a time. The next call comes from
+ * the user that was served least recently, so no user waits for all calls of another one. A connection and a
+ * user may have a few calls waiting; the next one is refused with CDM_ERROR_BUSY. */
 
 #include <systemd/sd-bus.h>
 
@@ -12,7 +12,8 @@
 
 typedef struct BusCallers BusCallers;
 
-/* There is a call to take. Never called from within bus_callers_add(), unless the sender is known already. */
+/* Called when there is a call to take. Never called from within bus_callers_add(), unless the sender is known
+ * already. */
 typedef void (*bus_callers_ready_t)(void *userdata);
 
 int bus_callers_new(SenderCache *senders, bus_callers_ready_t ready, void *userdata, BusCallers **ret);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* How many bytes of which kind a cgroup has on a node, from memory.numa_stat and the hugetlb controller. */
+/* Bytes of a cgroup on a node by kind, from memory.numa_stat and the hugetlb controller. */
 
 #include <dirent.h>
 #include <errno.h>
@@ -48,7 +48,7 @@ static uint64_t *numa_field(NumaBytes *b, const char *key, size_t n)
 }
 
 /* "N12=4096"; false: something else. */
-static bool parse_node_bytes(const char *word, int *ret_node, uint64_t *ret_bytes)
+static bool numa_parse_node_bytes(const char *word, int *ret_node, uint64_t *ret_bytes)
 {
         unsigned long node;
         char *end;
@@ -86,7 +86,7 @@ static void numa_parse_line(char *line, NumaBytes *array, size_t n)
                 uint64_t bytes;
                 int node;
 
-                if (!parse_node_bytes(word, &node, &bytes))
+                if (!numa_parse_node_bytes(word, &node, &bytes))
                         continue;
                 b = numa_find(array, n, node);
                 if (b)
@@ -95,7 +95,7 @@ static void numa_parse_line(char *line, NumaBytes *array, size_t n)
 }
 
 /* "hugetlb.2MB.numa_stat" has one line for all below it: "total=4194304 N0=0 N2=4194304" (since 5.17). */
-static void add_hugetlb_file(int fd, const char *name, NumaBytes *array, size_t n)
+static void numa_add_hugetlb_file(int fd, const char *name, NumaBytes *array, size_t n)
 {
         _cleanup_free_ char *text = NULL;
         char *save = NULL;
@@ -107,7 +107,7 @@ static void add_hugetlb_file(int fd, const char *name, NumaBytes *array, size_t 
                 uint64_t bytes;
                 int node;
 
-                if (!parse_node_bytes(word, &node, &bytes))
+                if (!numa_parse_node_bytes(word, &node, &bytes))
                         continue;
                 b = numa_find(array, n, node);
                 if (b)
@@ -115,20 +115,20 @@ static void add_hugetlb_file(int fd, const char *name, NumaBytes *array, size_t 
         }
 }
 
-static bool has_hugetlb_controller(int fd)
+static bool numa_has_hugetlb_controller(int fd)
 {
         _cleanup_free_ char *text = NULL;
 
         return cgroup_read_file(fd, "cgroup.controllers", &text) >= 0 && strstr(text, "hugetlb") != NULL;
 }
 
-/* The controller counts every huge page, so what the memory controller said of them is replaced. */
-static void add_hugetlb(int fd, NumaBytes *array, size_t n)
+/* The hugetlb controller counts every huge page, so its value replaces that of the memory controller. */
+static void numa_add_hugetlb(int fd, NumaBytes *array, size_t n)
 {
         DIR *d;
         int copy;
 
-        if (!has_hugetlb_controller(fd))
+        if (!numa_has_hugetlb_controller(fd))
                 return;
         copy = openat(fd, ".", O_DIRECTORY | O_RDONLY | O_CLOEXEC);
         d = copy < 0 ? NULL : fdopendir(copy);
@@ -144,12 +144,12 @@ static void add_hugetlb(int fd, NumaBytes *array, size_t n)
 
                 if (strncmp(e->d_name, "hugetlb.", 8) == 0 && length > tail &&
                     strcmp(e->d_name + length - tail, ".numa_stat") == 0)
-                        add_hugetlb_file(fd, e->d_name, array, n);
+                        numa_add_hugetlb_file(fd, e->d_name, array, n);
         }
         closedir(d);
 }
 
-static int read_numa(int fd, const NodeSet *nodes, bool all, NumaBytes **ret, size_t *ret_n)
+static int numa_read_stat(int fd, const NodeSet *nodes, bool all, NumaBytes **ret, size_t *ret_n)
 {
         _cleanup_free_ char *text = NULL;
         _cleanup_free_ NumaBytes *array = NULL;
@@ -168,7 +168,7 @@ static int read_numa(int fd, const NodeSet *nodes, bool all, NumaBytes **ret, si
         for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save))
                 numa_parse_line(line, array, n);
         if (all)
-                add_hugetlb(fd, array, n);
+                numa_add_hugetlb(fd, array, n);
         for (size_t i = 0; i < n; i++) {
                 /* The kernel counts shmem in `file` as well. */
                 array[i].file -= array[i].file < array[i].shmem ? array[i].file : array[i].shmem;
@@ -184,12 +184,12 @@ static int read_numa(int fd, const NodeSet *nodes, bool all, NumaBytes **ret, si
 
 int cgroup_read_numa(int fd, const NodeSet *nodes, NumaBytes **ret, size_t *ret_n)
 {
-        return read_numa(fd, nodes, false, ret, ret_n);
+        return numa_read_stat(fd, nodes, false, ret, ret_n);
 }
 
 int cgroup_read_numa_all(int fd, const NodeSet *nodes, NumaBytes **ret, size_t *ret_n)
 {
-        return read_numa(fd, nodes, true, ret, ret_n);
+        return numa_read_stat(fd, nodes, true, ret, ret_n);
 }
 
 int cgroup_sum_numa(int fd, const NodeSet *nodes, uint64_t (*bytes)(const NumaBytes *b), uint64_t *ret)

@@ -13,27 +13,27 @@
 /* The tree, depth first. A cgroup may vanish at any time: what can no longer be opened or read is passed
  * over.
  *
- * The owner of a delegated subtree can nest as deep as he likes, while every level costs us a file
- * descriptor: below DEPTH_MAX we look no further. That loses nothing that matters, for nobody is fenced or
- * drained by what is found there: the unit above confines all of it. */
+ * The owner of a delegated subtree can nest cgroups to any depth, and each level costs us a file descriptor.
+ * So the walk does not go below DEPTH_MAX. Nothing important is lost: the unit above confines all cgroups
+ * there. */
 
 #define DEPTH_MAX 64
 
-typedef struct Walk {
+typedef struct TreeWalk {
         cgroup_leaf_t leaf;
         cgroup_inner_t inner;
         const NodeSet *nodes;
         void *userdata;
-} Walk;
+} TreeWalk;
 
-static void closedir_p(DIR **d)
+static void walk_closedir_p(DIR **d)
 {
         if (*d)
                 closedir(*d);
 }
 
 /* A stream over the directory of fd, from its first entry on; fd itself stays open. */
-static DIR *open_stream(int fd)
+static DIR *walk_open_stream(int fd)
 {
         int copy = openat(fd, ".", O_DIRECTORY | O_RDONLY | O_CLOEXEC);
         DIR *d;
@@ -47,7 +47,7 @@ static DIR *open_stream(int fd)
 }
 
 /* The next child cgroup, or NULL. */
-static const char *next_child(DIR *d)
+static const char *walk_next_child(DIR *d)
 {
         for (struct dirent *e; (e = readdir(d));) {
                 if (e->d_type != DT_DIR || e->d_name[0] == '\0')
@@ -58,26 +58,26 @@ static const char *next_child(DIR *d)
         return NULL;
 }
 
-static int open_child(DIR *d, const char *name)
+static int walk_open_child(DIR *d, const char *name)
 {
         return openat(dirfd(d), name, O_DIRECTORY | O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 }
 
-static bool has_children(int fd)
+static bool walk_has_children(int fd)
 {
-        _cleanup_(closedir_p) DIR *d = open_stream(fd);
+        _cleanup_(walk_closedir_p) DIR *d = walk_open_stream(fd);
 
-        return d && next_child(d);
+        return d && walk_next_child(d);
 }
 
 int cgroup_find_child(int fd, bool (*accept)(const char *name), char **ret)
 {
-        _cleanup_(closedir_p) DIR *d = open_stream(fd);
+        _cleanup_(walk_closedir_p) DIR *d = walk_open_stream(fd);
         _cleanup_free_ char *found = NULL;
         bool is_populated = false;
 
-        for (const char *name; d && !is_populated && (name = next_child(d));) {
-                int child = accept(name) ? open_child(d, name) : -1;
+        for (const char *name; d && !is_populated && (name = walk_next_child(d));) {
+                int child = accept(name) ? walk_open_child(d, name) : -1;
 
                 if (child < 0)
                         continue;
@@ -98,16 +98,16 @@ int cgroup_find_child(int fd, bool (*accept)(const char *name), char **ret)
 
 int cgroup_foreach_child(int fd, cgroup_child_t fn, void *userdata)
 {
-        _cleanup_(closedir_p) DIR *d = open_stream(fd);
+        _cleanup_(walk_closedir_p) DIR *d = walk_open_stream(fd);
         int r = 0;
 
-        for (const char *name; d && r == 0 && (name = next_child(d));)
+        for (const char *name; d && r == 0 && (name = walk_next_child(d));)
                 r = fn(name, userdata);
         return r;
 }
 
-/* Others: neither root nor who runs this, which is root but for tests. */
-static bool may_be_written_by_others(const struct stat *st)
+/* Others: neither root nor the user of this process, which is root except in tests. */
+static bool walk_may_be_written_by_others(const struct stat *st)
 {
         bool owner = st->st_uid != 0 && st->st_uid != geteuid();
         bool group = st->st_mode & S_IWGRP && st->st_gid != 0 && st->st_gid != getegid();
@@ -115,9 +115,9 @@ static bool may_be_written_by_others(const struct stat *st)
         return owner || group || st->st_mode & S_IWOTH;
 }
 
-/* A cgroup in which others than root can make cgroups, or move processes, is theirs: that does not depend on
- * a mark which its owner can remove. Where root alone can write, the mark is systemd's, or another of
- * root's programs set it (Delegate= without User=). */
+/* A cgroup in which other users can make cgroups or move processes counts as delegated, independent of a
+ * mark, which its owner can remove. If only root can write, the mark was set by systemd or another program
+ * of root (Delegate= without User=). */
 bool cgroup_is_delegated(int fd)
 {
         struct stat st;
@@ -125,20 +125,21 @@ bool cgroup_is_delegated(int fd)
 
         if (fstat(fd, &st) < 0)
                 return false;
-        if (may_be_written_by_others(&st) ||
-            (fstatat(fd, "cgroup.procs", &st, AT_SYMLINK_NOFOLLOW) == 0 && may_be_written_by_others(&st)))
+        if (walk_may_be_written_by_others(&st) ||
+            (fstatat(fd, "cgroup.procs", &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+             walk_may_be_written_by_others(&st)))
                 return true;
         return fgetxattr(fd, "user.delegate", value, sizeof(value)) == 1 && value[0] == '1';
 }
 
-static bool has_own_processes(int fd)
+static bool walk_has_own_processes(int fd)
 {
         _cleanup_free_ char *text = NULL;
 
         return cgroup_read_file(fd, "cgroup.procs", &text) >= 0 && text[0] != '\0';
 }
 
-static void numa_add(NumaBytes *sum, const NumaBytes *b)
+static void walk_numa_add(NumaBytes *sum, const NumaBytes *b)
 {
         sum->anon += b->anon;
         sum->file += b->file;
@@ -147,7 +148,7 @@ static void numa_add(NumaBytes *sum, const NumaBytes *b)
         sum->hugetlb += b->hugetlb;
 }
 
-static uint64_t minus(uint64_t a, uint64_t b)
+static uint64_t walk_minus(uint64_t a, uint64_t b)
 {
         return a > b ? a - b : 0;
 }
@@ -179,25 +180,25 @@ static int child_sums_add(ChildSums *sums, int fd, const NodeSet *nodes)
                         sums->array = larger;
                         sums->array[sums->n++] = (NumaBytes){ .node = b[i].node };
                 }
-                numa_add(&sums->array[j], &b[i]);
+                walk_numa_add(&sums->array[j], &b[i]);
         }
         return 0;
 }
 
-static void subtract_children(NumaBytes *b, const ChildSums *sums)
+static void walk_subtract_children(NumaBytes *b, const ChildSums *sums)
 {
         for (size_t j = 0; j < sums->n; j++) {
                 if (sums->array[j].node != b->node)
                         continue;
-                b->anon = minus(b->anon, sums->array[j].anon);
-                b->file = minus(b->file, sums->array[j].file);
-                b->shmem = minus(b->shmem, sums->array[j].shmem);
-                b->other = minus(b->other, sums->array[j].other);
-                b->hugetlb = minus(b->hugetlb, sums->array[j].hugetlb);
+                b->anon = walk_minus(b->anon, sums->array[j].anon);
+                b->file = walk_minus(b->file, sums->array[j].file);
+                b->shmem = walk_minus(b->shmem, sums->array[j].shmem);
+                b->other = walk_minus(b->other, sums->array[j].other);
+                b->hugetlb = walk_minus(b->hugetlb, sums->array[j].hugetlb);
         }
 }
 
-static int call_inner(const Walk *w, const char *path, int fd, const ChildSums *sums)
+static int walk_call_inner(const TreeWalk *w, const char *path, int fd, const ChildSums *sums)
 {
         _cleanup_free_ NumaBytes *own = NULL;
         size_t n = 0, kept = 0;
@@ -205,30 +206,30 @@ static int call_inner(const Walk *w, const char *path, int fd, const ChildSums *
         if (cgroup_read_numa_all(fd, w->nodes, &own, &n) < 0)
                 return 0;
         for (size_t i = 0; i < n; i++) {
-                subtract_children(&own[i], sums);
+                walk_subtract_children(&own[i], sums);
                 if (numa_bytes_all(&own[i]) > 0)
                         own[kept++] = own[i];
         }
         return w->inner(path, fd, own, kept, w->userdata);
 }
 
-static int walk(const Walk *w, const char *path, int fd, unsigned depth);
+static int walk_below(const TreeWalk *w, const char *path, int fd, unsigned depth);
 
-static int walk_children(const Walk *w, const char *path, int fd, unsigned depth, ChildSums *sums)
+static int walk_children(const TreeWalk *w, const char *path, int fd, unsigned depth, ChildSums *sums)
 {
-        _cleanup_(closedir_p) DIR *d = open_stream(fd);
+        _cleanup_(walk_closedir_p) DIR *d = walk_open_stream(fd);
         int r = 0;
 
-        for (const char *name; d && r == 0 && (name = next_child(d));) {
+        for (const char *name; d && r == 0 && (name = walk_next_child(d));) {
                 _cleanup_free_ char *child = NULL;
-                int child_fd = open_child(d, name);
+                int child_fd = walk_open_child(d, name);
 
                 if (child_fd < 0)
                         continue;
                 if (asprintf(&child, "%s/%s", path[1] ? path : "", name) < 0)
                         r = -ENOMEM;
                 if (r == 0)
-                        r = walk(w, child, child_fd, depth + 1);
+                        r = walk_below(w, child, child_fd, depth + 1);
                 if (r == 0 && w->inner)
                         r = child_sums_add(sums, child_fd, w->nodes);
                 close(child_fd);
@@ -236,10 +237,10 @@ static int walk_children(const Walk *w, const char *path, int fd, unsigned depth
         return r;
 }
 
-/* A cgroup is a leaf for us when what runs in and below it is confined by it alone: it has no children,
- * systemd delegated it, or it has processes beside its children. The root has kernel threads of its own and
- * cannot be confined, so it is never a leaf. */
-static int walk(const Walk *w, const char *path, int fd, unsigned depth)
+/* A cgroup counts as a leaf if it alone confines the processes in and below it: it has no children, systemd
+ * delegated it, or it has processes beside its children. The root has kernel threads of its own and cannot
+ * be confined, so it is never a leaf. */
+static int walk_below(const TreeWalk *w, const char *path, int fd, unsigned depth)
 {
         ChildSums sums = { 0 };
         bool is_root = path[1] == '\0';
@@ -247,34 +248,34 @@ static int walk(const Walk *w, const char *path, int fd, unsigned depth)
 
         if (depth > DEPTH_MAX)
                 return 0;
-        if (!is_root && (!has_children(fd) || cgroup_is_delegated(fd) || has_own_processes(fd)))
+        if (!is_root && (!walk_has_children(fd) || cgroup_is_delegated(fd) || walk_has_own_processes(fd)))
                 return w->leaf ? w->leaf(path, fd, w->userdata) : 0;
         r = walk_children(w, path, fd, depth, &sums);
         if (r == 0 && w->inner)
-                r = call_inner(w, path, fd, &sums);
+                r = walk_call_inner(w, path, fd, &sums);
         free(sums.array);
         return r;
 }
 
-static int walk_all(const Walk *w)
+static int walk_all(const TreeWalk *w)
 {
         int fd = cgroup_open("/", NULL), r;
 
         if (fd < 0)
                 return fd;
-        r = walk(w, "/", fd, 0);
+        r = walk_below(w, "/", fd, 0);
         close(fd);
         return r;
 }
 
 int cgroup_foreach_leaf(cgroup_leaf_t fn, void *userdata)
 {
-        return walk_all(&(Walk){ .leaf = fn, .userdata = userdata });
+        return walk_all(&(TreeWalk){ .leaf = fn, .userdata = userdata });
 }
 
 int cgroup_foreach_inner(const NodeSet *nodes, cgroup_inner_t fn, void *userdata)
 {
-        return walk_all(&(Walk){ .inner = fn, .nodes = nodes, .userdata = userdata });
+        return walk_all(&(TreeWalk){ .inner = fn, .nodes = nodes, .userdata = userdata });
 }
 
 typedef struct PidList {
@@ -299,7 +300,7 @@ static int pid_add(PidList *list, pid_t pid)
 
 /* 0 stands for a process of another PID namespace. cgroup.procs of a threaded cgroup answers EOPNOTSUPP: its
  * processes are listed above. */
-static int read_own_pids(int fd, PidList *list)
+static int walk_read_own_pids(int fd, PidList *list)
 {
         _cleanup_free_ char *text = NULL;
         int r;
@@ -317,27 +318,27 @@ static int read_own_pids(int fd, PidList *list)
         }
 }
 
-static int collect_pids(int fd, unsigned depth, PidList *list)
+static int walk_collect_pids(int fd, unsigned depth, PidList *list)
 {
-        _cleanup_(closedir_p) DIR *d = NULL;
+        _cleanup_(walk_closedir_p) DIR *d = NULL;
         int r;
 
-        r = read_own_pids(fd, list);
+        r = walk_read_own_pids(fd, list);
         if (r < 0 || depth > DEPTH_MAX)
                 return r;
-        d = open_stream(fd);
-        for (const char *name; d && r == 0 && (name = next_child(d));) {
-                int child_fd = open_child(d, name);
+        d = walk_open_stream(fd);
+        for (const char *name; d && r == 0 && (name = walk_next_child(d));) {
+                int child_fd = walk_open_child(d, name);
 
                 if (child_fd < 0)
                         continue;
-                r = collect_pids(child_fd, depth + 1, list);
+                r = walk_collect_pids(child_fd, depth + 1, list);
                 close(child_fd);
         }
         return r;
 }
 
-static int compare_pids(const void *a, const void *b)
+static int walk_compare_pids(const void *a, const void *b)
 {
         pid_t x = *(const pid_t *)a, y = *(const pid_t *)b;
 
@@ -350,13 +351,13 @@ int cgroup_read_pids(int fd, pid_t **ret, size_t *ret_n)
         size_t kept = 0;
         int r;
 
-        r = collect_pids(fd, 0, &list);
+        r = walk_collect_pids(fd, 0, &list);
         if (r < 0) {
                 free(list.pids);
                 return r;
         }
         if (list.n > 0)
-                qsort(list.pids, list.n, sizeof(*list.pids), compare_pids);
+                qsort(list.pids, list.n, sizeof(*list.pids), walk_compare_pids);
         /* A process that moved while we looked is listed twice. */
         for (size_t i = 0; i < list.n; i++)
                 if (kept == 0 || list.pids[kept - 1] != list.pids[i])

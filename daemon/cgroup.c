@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "daemon/cgroup.h"
 
-/* libcgroup's name for its own initialisation; ours is cgroup_setup(). */
+/* cgroup_init() is a function of libcgroup; ours is cgroup_setup(). */
 #include <libcgroup.h>
 
 #include <errno.h>
@@ -15,12 +15,12 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
-/* Reading goes through file descriptors of directories, so that a cgroup that is replaced by another of the
- * same name is not read by mistake. Writing of cpuset.mems goes through libcgroup, which wants paths: the
- * caller compares inodes before and after.
+/* Reads use file descriptors of directories, so that a cgroup that replaced another one of the same name is
+ * not read by mistake. Writes of cpuset.mems use libcgroup, which takes paths: the caller compares inodes
+ * before and after.
  *
- * Below a root directory given for tests, sys/fs/cgroup is a tree of plain files. The one thing that we do
- * there on the kernel's behalf is to repeat a write of cpuset.mems in cpuset.mems.effective. */
+ * Below a root directory given for tests, sys/fs/cgroup is a tree of plain files. There we imitate the
+ * kernel in one point: a write of cpuset.mems is copied to cpuset.mems.effective. */
 
 #define CGROUP_MOUNT   "/sys/fs/cgroup"
 #define ATTRIBUTE_MAX  (16U << 20) /* bytes: cgroup.procs of a million processes still fits */
@@ -30,12 +30,12 @@
 static int hierarchy_fd = -EBADF;
 static bool hierarchy_is_plain;
 
-static void close_p(int *fd)
+static void cgroup_close_p(int *fd)
 {
         if (*fd >= 0)
                 close(*fd);
 }
-#define _cleanup_close_ _cleanup_(close_p)
+#define _cleanup_close_ _cleanup_(cgroup_close_p)
 
 _printf_(2, 3) static void set_error(char **ret_error, const char *format, ...)
 {
@@ -89,7 +89,7 @@ int cgroup_read_file(int fd, const char *name, char **ret)
         return 0;
 }
 
-static bool has_word(const char *list, const char *word)
+static bool cgroup_has_word(const char *list, const char *word)
 {
         size_t n = strlen(word);
 
@@ -99,7 +99,7 @@ static bool has_word(const char *list, const char *word)
         return false;
 }
 
-static int check_controllers(int fd, const char *where, char **ret_error)
+static int cgroup_check_controllers(int fd, const char *where, char **ret_error)
 {
         static const char *const needed[] = { "cpuset", "memory" };
         _cleanup_free_ char *controllers = NULL;
@@ -115,7 +115,7 @@ static int check_controllers(int fd, const char *where, char **ret_error)
                 return r;
         }
         for (size_t i = 0; i < ARRAY_SIZE(needed); i++) {
-                if (has_word(controllers, needed[i]))
+                if (cgroup_has_word(controllers, needed[i]))
                         continue;
                 set_error(ret_error,
                           "the %s controller is not available in %s: the kernel was built without it, it is "
@@ -126,8 +126,8 @@ static int check_controllers(int fd, const char *where, char **ret_error)
         return 0;
 }
 
-/* What is mounted there on the real machine: only one answer will do. */
-static int check_mount(int fd, char **ret_error)
+/* Checks the file system on the real machine: only cgroup v2 is accepted. */
+static int cgroup_check_mount(int fd, char **ret_error)
 {
         struct statfs fs;
 
@@ -144,7 +144,7 @@ static int check_mount(int fd, char **ret_error)
         return -EOPNOTSUPP;
 }
 
-static int start_libcgroup(char **ret_error)
+static int cgroup_start_libcgroup(char **ret_error)
 {
         int r = cgroup_init();
 
@@ -169,11 +169,11 @@ int cgroup_setup(const char *root, char **ret_error)
                 set_error(ret_error, "there is no cgroup hierarchy in %s: %s", where, strerror(errno));
                 return -EOPNOTSUPP;
         }
-        r = plain ? 0 : check_mount(fd, ret_error);
+        r = plain ? 0 : cgroup_check_mount(fd, ret_error);
         if (r >= 0)
-                r = check_controllers(fd, where, ret_error);
+                r = cgroup_check_controllers(fd, where, ret_error);
         if (r >= 0 && !plain)
-                r = start_libcgroup(ret_error);
+                r = cgroup_start_libcgroup(ret_error);
         if (r < 0)
                 return r;
         if (hierarchy_fd >= 0)
@@ -238,7 +238,7 @@ bool cgroup_is_made_by_root(const char *path)
         return is_roots;
 }
 
-static int read_nodes(int fd, const char *name, NodeSet *ret)
+static int cgroup_read_nodes(int fd, const char *name, NodeSet *ret)
 {
         _cleanup_free_ char *text = NULL;
         int r = cgroup_read_file(fd, name, &text);
@@ -248,15 +248,15 @@ static int read_nodes(int fd, const char *name, NodeSet *ret)
 
 int cgroup_read_mems(int fd, NodeSet *ret)
 {
-        return read_nodes(fd, "cpuset.mems", ret);
+        return cgroup_read_nodes(fd, "cpuset.mems", ret);
 }
 
 int cgroup_read_effective(int fd, NodeSet *ret)
 {
-        return read_nodes(fd, "cpuset.mems.effective", ret);
+        return cgroup_read_nodes(fd, "cpuset.mems.effective", ret);
 }
 
-static int write_file(int fd, const char *name, const char *text)
+static int cgroup_write_file(int fd, const char *name, const char *text)
 {
         _cleanup_close_ int file = openat(fd, name, O_WRONLY | O_CLOEXEC | O_NOCTTY);
 
@@ -267,8 +267,8 @@ static int write_file(int fd, const char *name, const char *text)
         return 0;
 }
 
-/* In one go, as the kernel would: nobody finds it empty. */
-static int replace_file(int fd, const char *name, const char *text)
+/* Replaces the file atomically, as the kernel would: no reader finds it empty. */
+static int cgroup_replace_file(int fd, const char *name, const char *text)
 {
         static const char temp[] = ".temp";
         _cleanup_close_ int file = -1;
@@ -281,20 +281,20 @@ static int replace_file(int fd, const char *name, const char *text)
         return 0;
 }
 
-static int write_mems_plain(const char *path, const char *list)
+static int cgroup_write_mems_plain(const char *path, const char *list)
 {
         _cleanup_close_ int fd = cgroup_open(path, NULL);
         int r;
 
         if (fd < 0)
                 return fd;
-        r = replace_file(fd, "cpuset.mems", list);
-        return r < 0 ? r : replace_file(fd, "cpuset.mems.effective", list);
+        r = cgroup_replace_file(fd, "cpuset.mems", list);
+        return r < 0 ? r : cgroup_replace_file(fd, "cpuset.mems.effective", list);
 }
 
 /* libcgroup reports a failed open as ECGROUPVALUENOTEXIST whatever the reason, the cgroup being gone the
  * most likely one; a failed write is ECGOTHER with the real errno kept aside. */
-static int error_from_libcgroup(int error)
+static int cgroup_error_from_libcgroup(int error)
 {
         int saved = cgroup_get_last_errno();
 
@@ -316,7 +316,7 @@ static int error_from_libcgroup(int error)
         }
 }
 
-static int write_mems_libcgroup(const char *path, const char *list)
+static int cgroup_write_mems_libcgroup(const char *path, const char *list)
 {
         struct cgroup_controller *controller;
         struct cgroup *group;
@@ -329,7 +329,7 @@ static int write_mems_libcgroup(const char *path, const char *list)
         r = controller ? cgroup_set_value_string(controller, "cpuset.mems", list) : ECGFAIL;
         if (r == 0)
                 r = cgroup_modify_cgroup(group);
-        r = error_from_libcgroup(r);
+        r = cgroup_error_from_libcgroup(r);
         cgroup_free(&group);
         return r;
 }
@@ -340,11 +340,12 @@ int cgroup_write_mems(const char *path, const NodeSet *nodes)
 
         if (hierarchy_fd < 0)
                 return -ENODEV;
-        /* An empty set is the parent's set: never what a caller means. The root has no such file. */
+        /* An empty set means the parent's set, which no caller wants. The root has no such file. */
         if (!cgroup_path_is_normal(path) || !path[1] || nodeset_is_empty(nodes))
                 return -EINVAL;
         nodeset_format(nodes, list);
-        return hierarchy_is_plain ? write_mems_plain(path, list) : write_mems_libcgroup(path, list);
+        return hierarchy_is_plain ? cgroup_write_mems_plain(path, list)
+                                  : cgroup_write_mems_libcgroup(path, list);
 }
 
 /* libcgroup has no way to write an empty value. */
@@ -354,17 +355,18 @@ int cgroup_clear_mems(const char *path)
 
         if (fd < 0)
                 return fd;
-        return hierarchy_is_plain ? replace_file(fd, "cpuset.mems", "\n")
-                                  : write_file(fd, "cpuset.mems", "\n");
+        return hierarchy_is_plain ? cgroup_replace_file(fd, "cpuset.mems", "\n")
+                                  : cgroup_write_file(fd, "cpuset.mems", "\n");
 }
 
 int cgroup_enable_cpuset(int fd)
 {
         _cleanup_free_ char *enabled = NULL;
 
-        if (cgroup_read_file(fd, "cgroup.subtree_control", &enabled) >= 0 && has_word(enabled, "cpuset"))
+        if (cgroup_read_file(fd, "cgroup.subtree_control", &enabled) >= 0 &&
+            cgroup_has_word(enabled, "cpuset"))
                 return 0;
-        return write_file(fd, "cgroup.subtree_control", "+cpuset");
+        return cgroup_write_file(fd, "cgroup.subtree_control", "+cpuset");
 }
 
 bool cgroup_is_populated(int fd)
@@ -384,12 +386,12 @@ int cgroup_reclaim(int fd, uint64_t bytes)
 
         if (!atomic_load(&no_swappiness)) {
                 snprintf(text, sizeof(text), "%" PRIu64 " swappiness=0", bytes);
-                r = write_file(fd, "memory.reclaim", text);
+                r = cgroup_write_file(fd, "memory.reclaim", text);
                 if (r != -EINVAL)
                         return r;
         }
         snprintf(text, sizeof(text), "%" PRIu64, bytes);
-        r = write_file(fd, "memory.reclaim", text);
+        r = cgroup_write_file(fd, "memory.reclaim", text);
         if (r >= 0 || r == -EAGAIN)
                 atomic_store(&no_swappiness, true);
         return r;

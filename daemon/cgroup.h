@@ -13,11 +13,11 @@
 #include "policy/macro.h"
 #include "policy/nodeset.h"
 
-/* Once, before anything else: finds the cgroup v2 hierarchy and asks whether it can fence. root: "" for the
- * machine (writes go through libcgroup), else a directory whose sys/fs/cgroup is a tree of plain files
- * (tests: everything else behaves the same). -EOPNOTSUPP: cgroup v1 or hybrid; -ENOENT: the cpuset or memory
- * controller is missing. *ret_error says which, and what to do; owned by the caller. (Not cgroup_init():
- * that is libcgroup's.) */
+/* Call it once, before the other functions: finds the cgroup v2 hierarchy and checks its controllers. root:
+ * "" for the machine (writes go through libcgroup), else a directory whose sys/fs/cgroup is a tree of plain
+ * files (tests: everything else behaves the same). -EOPNOTSUPP: cgroup v1 or hybrid; -ENOENT: the cpuset or
+ * memory controller is missing. *ret_error says which, and what to do; owned by the caller. (Not
+ * cgroup_init(): that is libcgroup's.) */
 int cgroup_setup(const char *root, char **ret_error);
 
 /* "/" or "/a/b": a second way to write the same cgroup would be a second name for its reservation. */
@@ -40,11 +40,12 @@ int cgroup_find_child(int fd, bool (*accept)(const char *name), char **ret);
 typedef int (*cgroup_child_t)(const char *name, void *userdata);
 int cgroup_foreach_child(int fd, cgroup_child_t fn, void *userdata);
 
-/* Is what is below it somebody else's: can others than root write to it, or did systemd mark it so? */
+/* True if the subtree belongs to another user or program: users other than root can write to it, or systemd
+ * marked it as delegated. */
 bool cgroup_is_delegated(int fd);
 
-/* Can only root have made the cgroup of this path? So it is when each one above it belongs to root, and
- * nobody else may write to it. */
+/* True if only root can have made the cgroup of this path: each ancestor belongs to root, and no other user
+ * can write to it. */
 bool cgroup_is_made_by_root(const char *path);
 
 /* cpuset.mems (empty: inherits) and cpuset.mems.effective. -ENOENT: the cpuset controller is not enabled
@@ -56,7 +57,8 @@ int cgroup_read_effective(int fd, NodeSet *ret);
  * there. -EINVAL: an empty set (it would mean the parent's), the root, or a node that is not there. */
 int cgroup_write_mems(const char *path, const NodeSet *nodes);
 
-/* Makes it inherit again. -ENOSPC: the kernel does not let a cgroup with processes. */
+/* Clears cpuset.mems, so that the cgroup inherits. -ENOSPC: the kernel refuses this for a cgroup with
+ * processes. */
 int cgroup_clear_mems(const char *path);
 /* Enables the cpuset controller for its children. 0: it is, now or already. */
 int cgroup_enable_cpuset(int fd);
@@ -68,15 +70,15 @@ typedef struct NumaBytes {
         uint64_t file;  /* page cache, without shmem */
         uint64_t shmem; /* tmpfs, memfd, SysV */
         uint64_t other; /* kernel memory charged to it: stacks, page tables, slab */
-        /* Huge pages of a pool: no sum but numa_bytes_all() has them. They move and go only with who mapped
-         * them. */
+        /* Huge pages of a pool: no sum but numa_bytes_all() has them. They are freed only by the processes
+         * that map them. */
         uint64_t hugetlb;
 } NumaBytes;
 
 /* What memory.numa_stat says, huge pages aside. */
 uint64_t numa_bytes_sum(const NumaBytes *b);
 uint64_t numa_bytes_all(const NumaBytes *b);
-/* Without `other`: what processes have, which a drain is held to. */
+/* Without `other`: the bytes of processes, which a drain must move. */
 uint64_t numa_bytes_movable(const NumaBytes *b);
 
 /* One of the functions above, over all nodes of the set. */
@@ -92,7 +94,7 @@ int cgroup_read_numa_all(int fd, const NodeSet *nodes, NumaBytes **ret, size_t *
 /* Its processes, those of descendants included (cgroup.procs, walked). Threads of one process once. */
 int cgroup_read_pids(int fd, pid_t **ret, size_t *ret_n);
 
-/* Is a process in it or below? (cgroup.events) */
+/* True if the cgroup or a descendant has a process (cgroup.events). */
 bool cgroup_is_populated(int fd);
 
 /* Asks the kernel to reclaim from this cgroup (memory.reclaim), page cache first where it understands

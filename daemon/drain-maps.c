@@ -12,7 +12,7 @@
 #include "daemon/memory.h"
 #include "policy/macro.h"
 
-static int open_pagemap(pid_t pid)
+static int drain_maps_open_pagemap(pid_t pid)
 {
         char path[64];
 
@@ -23,7 +23,7 @@ static int open_pagemap(pid_t pid)
 
 int drain_maps_reopen(DrainProcess *p)
 {
-        p->pagemap = open_pagemap(p->pid);
+        p->pagemap = drain_maps_open_pagemap(p->pid);
         return p->pagemap;
 }
 
@@ -45,7 +45,7 @@ void drain_maps_clear(DrainMaps *m)
 }
 
 /* "7f0c prefer:2 anon=4 dirty=4 N0=1 N2=3 kernelpagesize_kB=4": false if it has no page on `from`. */
-static bool parse_numa_maps(char *line, const NodeSet *from, DrainMap *ret)
+static bool drain_maps_parse_numa_maps(char *line, const NodeSet *from, DrainMap *ret)
 {
         DrainMap mapping = { .page_bytes = 4096 };
         char *save = NULL, *word, *end;
@@ -72,7 +72,7 @@ static bool parse_numa_maps(char *line, const NodeSet *from, DrainMap *ret)
         return true;
 }
 
-static FILE *open_proc(pid_t pid, const char *name)
+static FILE *drain_maps_open_proc(pid_t pid, const char *name)
 {
         char path[64];
 
@@ -80,7 +80,7 @@ static FILE *open_proc(pid_t pid, const char *name)
         return fopen(path, "re");
 }
 
-static int add(DrainMaps *m, const DrainMap *map)
+static int drain_maps_add_entry(DrainMaps *m, const DrainMap *map)
 {
         if (m->n_items == m->n_allocated) {
                 size_t n = m->n_allocated ? 2 * m->n_allocated : 64;
@@ -95,7 +95,7 @@ static int add(DrainMaps *m, const DrainMap *map)
         return 0;
 }
 
-static int add_process(DrainMaps *m, pid_t pid, int pagemap)
+static int drain_maps_add_process(DrainMaps *m, pid_t pid, int pagemap)
 {
         DrainProcess *processes = reallocarray(m->processes, m->n_processes + 1, sizeof(*processes));
 
@@ -107,11 +107,11 @@ static int add_process(DrainMaps *m, pid_t pid, int pagemap)
 }
 
 /* Without ends and use. */
-static int read_numa_maps(DrainMaps *m, pid_t pid, const NodeSet *nodes)
+static int drain_maps_read_numa_maps(DrainMaps *m, pid_t pid, const NodeSet *nodes)
 {
         _cleanup_free_ char *line = NULL;
         size_t length = 0;
-        FILE *f = open_proc(pid, "numa_maps");
+        FILE *f = drain_maps_open_proc(pid, "numa_maps");
         int r = 0;
 
         if (!f)
@@ -119,10 +119,10 @@ static int read_numa_maps(DrainMaps *m, pid_t pid, const NodeSet *nodes)
         while (r == 0 && getline(&line, &length, f) > 0) {
                 DrainMap map;
 
-                if (!parse_numa_maps(line, nodes, &map))
+                if (!drain_maps_parse_numa_maps(line, nodes, &map))
                         continue;
                 map.process = m->n_processes;
-                r = add(m, &map);
+                r = drain_maps_add_entry(m, &map);
         }
         fclose(f);
         return r;
@@ -131,13 +131,13 @@ static int read_numa_maps(DrainMaps *m, pid_t pid, const NodeSet *nodes)
 /* Both files list mappings by ascending address, as smaps does; an exact buffer keeps end 0, because it
  * belongs where it is. Of smaps, which begins each mapping with its line of maps, Rss and Referenced are
  * used as well. */
-static void read_rest(pid_t pid, const char *file, DrainMap *maps, size_t n)
+static void drain_maps_read_rest(pid_t pid, const char *file, DrainMap *maps, size_t n)
 {
         _cleanup_free_ char *line = NULL;
         size_t length = 0, i = 0;
         DrainMap *current = NULL;
         uint64_t rss = 0, value;
-        FILE *f = open_proc(pid, file);
+        FILE *f = drain_maps_open_proc(pid, file);
 
         if (!f)
                 return;
@@ -167,13 +167,13 @@ int drain_maps_add(DrainMaps *m, pid_t pid, const NodeSet *nodes, bool by_use)
 {
         size_t first = m->n_items;
 
-        int fd = open_pagemap(pid);
+        int fd = drain_maps_open_pagemap(pid);
         if (fd < 0)
                 return 0;
-        int r = read_numa_maps(m, pid, nodes);
+        int r = drain_maps_read_numa_maps(m, pid, nodes);
         if (r >= 0 && m->n_items > first) {
-                read_rest(pid, by_use ? "smaps" : "maps", m->items + first, m->n_items - first);
-                r = add_process(m, pid, fd);
+                drain_maps_read_rest(pid, by_use ? "smaps" : "maps", m->items + first, m->n_items - first);
+                r = drain_maps_add_process(m, pid, fd);
                 if (r >= 0)
                         return 0;
         }
@@ -182,7 +182,7 @@ int drain_maps_add(DrainMaps *m, pid_t pid, const NodeSet *nodes, bool by_use)
         return r;
 }
 
-static int compare_use(const void *a, const void *b)
+static int drain_maps_compare_use(const void *a, const void *b)
 {
         const DrainMap *x = a, *y = b;
 
@@ -196,7 +196,7 @@ static int compare_use(const void *a, const void *b)
 void drain_maps_sort(DrainMaps *m)
 {
         if (m->n_items > 1)
-                qsort(m->items, m->n_items, sizeof(*m->items), compare_use);
+                qsort(m->items, m->n_items, sizeof(*m->items), drain_maps_compare_use);
 }
 
 void drain_maps_forget_use(pid_t pid)

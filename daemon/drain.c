@@ -13,20 +13,20 @@
 #include "daemon/drain-maps.h"
 #include "daemon/pages.h"
 
-/* A pass goes over the cgroup's processes. /proc/PID/numa_maps says which mappings have pages on a node that
- * is to be emptied, /proc/PID/maps how far they reach, and /proc/PID/pagemap skips their holes. The pages
- * found are moved by chunks of CHUNK_PAGES: move_pages(2) is asked where each of them is and then to move
- * those on `from`. Between two chunks the process runs freely, we look whether somebody cancelled, and the
- * bandwidth is kept. (migrate_pages(2) would isolate all pages of a process at once, with its address space
+/* A pass goes over the cgroup's processes. /proc/PID/numa_maps lists the mappings with pages on a node to be
+ * emptied, /proc/PID/maps gives their length, and /proc/PID/pagemap shows their holes. The pages found are
+ * moved by chunks of CHUNK_PAGES: move_pages(2) is asked where each of them is and then to move those on
+ * `from`. Between two chunks the process runs freely, the job checks for cancellation, and the bandwidth
+ * limit is applied. (migrate_pages(2) would isolate all pages of a process at once, with its address space
  * locked.)
  *
  * To keep the bandwidth, and where others wait for the thread, the move pauses between two chunks: its state
- * is all in DrainMove, drain_move_run() returns JOB_PAUSED and goes on when it is called again. Thousands may
- * be paused, so that no file stays open meanwhile; a process is looked at again only if the cgroup still has
- * it, since its number may be another one's by then.
+ * is all in DrainMove, drain_move_run() returns JOB_PAUSED and goes on when it is called again. Thousands of
+ * moves may be paused, so no file stays open during a pause. A process is continued only if the cgroup still
+ * has it, since its PID may have been reused.
  *
- * Whatever vanishes meanwhile, a page, a mapping or a process, needs no draining any more. What comes in
- * meanwhile, by fork or by allocation, is caught by the next pass. */
+ * A page, a mapping or a process that vanishes meanwhile needs no draining. New pages and processes are
+ * handled by the next pass. */
 
 #define CHUNK_PAGES       2048
 #define CHUNK_BYTES_MAX   (64ULL << 20)
@@ -39,8 +39,8 @@
 #define SPARE_BYTES       (16ULL << 20) /* left free on a target */
 #define EVICT_CHUNK_BYTES (32ULL << 20)
 #define EVICT_USELESS_MAX 2
-#define SLICE_USEC        100000 /* after that others have the thread, if any wait */
-#define NAP_USEC          2000   /* is not worth a timer */
+#define SLICE_USEC        100000 /* then the thread is given to other jobs, if any wait */
+#define NAP_USEC          2000   /* too short for a timer */
 
 typedef struct Target {
         int node;
@@ -48,14 +48,14 @@ typedef struct Target {
 } Target;
 
 /* What is collected and then moved at once. */
-typedef struct Chunk {
+typedef struct DrainChunk {
         pid_t pid;
         uint64_t page_bytes; /* of the mapping: hugetlb has its own */
         size_t n;
         void *page[CHUNK_PAGES];
         int node[CHUNK_PAGES];
         int status[CHUNK_PAGES];
-} Chunk;
+} DrainChunk;
 
 struct DrainMove {
         NodeSet from, to;
@@ -68,7 +68,7 @@ struct DrainMove {
         Target *targets;
         size_t n_targets;
 
-        /* how far it is */
+        /* its progress */
         unsigned pass;
         uint64_t moved_before; /* this pass */
         pid_t *pids;           /* of this pass; NULL: it has not begun */
@@ -82,15 +82,15 @@ struct DrainMove {
 
         /* while it runs */
         Job *job;
-        Chunk *chunk;
+        DrainChunk *chunk;
         uint64_t slice_started_usec;
         int cgroup_fd;
-        pid_t *members; /* after a pause: who is in the cgroup now */
+        pid_t *members; /* after a pause: the processes of the cgroup */
         size_t n_members;
         bool was_paused;
 };
 
-static uint64_t now_usec(void)
+static uint64_t drain_now_usec(void)
 {
         struct timespec t;
 
@@ -108,10 +108,10 @@ static uint64_t chunk_bytes_max(const DrainMove *m)
         return m->bandwidth < CHUNK_BYTES_MIN ? CHUNK_BYTES_MIN : m->bandwidth;
 }
 
-/* After a chunk. Without a job there is nobody to give the thread back to. */
-static int keep_bandwidth(const DrainMove *m, uint64_t bytes, uint64_t started_usec)
+/* After a chunk. Without a job it sleeps, because there is no thread to give back. */
+static int drain_keep_bandwidth(const DrainMove *m, uint64_t bytes, uint64_t started_usec)
 {
-        uint64_t due_usec = started_usec, at_usec = now_usec();
+        uint64_t due_usec = started_usec, at_usec = drain_now_usec();
 
         if (job_is_cancelled(m->job))
                 return -ECANCELED;
@@ -127,7 +127,7 @@ static int keep_bandwidth(const DrainMove *m, uint64_t bytes, uint64_t started_u
 }
 
 /* Nearest to the first of `from` first: on such machines that is the socket of the CPUs that use them. */
-static void read_distances(int from, int *distance)
+static void drain_read_distances(int from, int *distance)
 {
         char path[64];
         int n = 0, value;
@@ -150,7 +150,7 @@ static void read_distances(int from, int *distance)
         fclose(f);
 }
 
-static uint64_t read_free_bytes(int node)
+static uint64_t drain_read_free_bytes(int node)
 {
         char path[64], line[256];
         uint64_t kib = 0;
@@ -167,16 +167,16 @@ static uint64_t read_free_bytes(int node)
         return kib * 1024;
 }
 
-static void read_room(DrainMove *m)
+static void drain_read_room(DrainMove *m)
 {
         for (size_t i = 0; i < m->n_targets; i++) {
-                uint64_t free_bytes = read_free_bytes(m->targets[i].node);
+                uint64_t free_bytes = drain_read_free_bytes(m->targets[i].node);
 
                 m->targets[i].room_bytes = free_bytes > SPARE_BYTES ? free_bytes - SPARE_BYTES : 0;
         }
 }
 
-static int find_targets(DrainMove *m)
+static int drain_find_targets(DrainMove *m)
 {
         int distance[NODE_MAX] = { 0 };
         size_t n = 0;
@@ -187,7 +187,7 @@ static int find_targets(DrainMove *m)
         m->targets = calloc(m->n_targets, sizeof(*m->targets));
         if (!m->targets)
                 return -ENOMEM;
-        read_distances(nodeset_next(&m->from, 0), distance);
+        drain_read_distances(nodeset_next(&m->from, 0), distance);
         NODESET_FOREACH (node, &m->to) {
                 size_t i = n++;
 
@@ -195,12 +195,12 @@ static int find_targets(DrainMove *m)
                         m->targets[i] = m->targets[i - 1];
                 m->targets[i] = (Target){ .node = node };
         }
-        read_room(m);
+        drain_read_room(m);
         return 0;
 }
 
 /* The nearest with room. When none has, the nearest: the kernel then reclaims there, or refuses. */
-static int pick_target(DrainMove *m)
+static int drain_pick_target(DrainMove *m)
 {
         for (size_t i = 0; i < m->n_targets; i++) {
                 if (m->targets[i].room_bytes < m->chunk->page_bytes)
@@ -211,42 +211,42 @@ static int pick_target(DrainMove *m)
         return m->targets[0].node;
 }
 
-static bool on_source(const DrainMove *m, int node)
+static bool drain_on_source(const DrainMove *m, int node)
 {
         return node >= 0 && node < NODE_MAX && nodeset_contains(&m->from, node);
 }
 
-static int query_chunk(Chunk *c)
+static int drain_query_chunk(DrainChunk *c)
 {
         return pages_locate(c->pid, c->n, c->page, c->status);
 }
 
 /* Asks where the pages of the chunk are and keeps those on `from`. */
-static int select_pages(DrainMove *m)
+static int drain_select_pages(DrainMove *m)
 {
-        Chunk *c = m->chunk;
+        DrainChunk *c = m->chunk;
         uint64_t budget = (m->limit_bytes - m->moved_bytes) / c->page_bytes;
         size_t kept = 0;
         int r;
 
-        r = query_chunk(c);
+        r = drain_query_chunk(c);
         if (r < 0)
                 return r;
         for (size_t i = 0; i < c->n && kept < budget; i++)
-                if (on_source(m, c->status[i]))
+                if (drain_on_source(m, c->status[i]))
                         c->page[kept++] = c->page[i];
         c->n = kept;
         for (size_t i = 0; i < kept; i++)
-                c->node[i] = pick_target(m);
+                c->node[i] = drain_pick_target(m);
         return 0;
 }
 
 /* Moves the selected pages and counts those that stayed. A positive answer, -ENOMEM or -EBUSY mean that some
- * did. Which ones, the status does not say reliably (tail pages of a huge page report errors although they
- * went with their head), so it is asked again unless all is well. */
-static int move_selected(DrainMove *m, uint64_t *ret_stayed)
+ * did. The status does not reliably say which ones (tail pages of a huge page report errors although they
+ * were moved with their head). So their nodes are read again, unless the call succeeded. */
+static int drain_move_selected(DrainMove *m, uint64_t *ret_stayed)
 {
-        Chunk *c = m->chunk;
+        DrainChunk *c = m->chunk;
         long answer = pages_move(c->pid, c->n, c->page, c->node, c->status);
         bool all = answer == 0;
         uint64_t stayed = 0;
@@ -258,29 +258,29 @@ static int move_selected(DrainMove *m, uint64_t *ret_stayed)
         for (size_t i = 0; all && i < c->n; i++)
                 all = c->status[i] == c->node[i];
         if (!all) {
-                r = query_chunk(c);
+                r = drain_query_chunk(c);
                 if (r < 0)
                         return r;
                 for (size_t i = 0; i < c->n; i++)
-                        stayed += on_source(m, c->status[i]);
+                        stayed += drain_on_source(m, c->status[i]);
         }
         *ret_stayed = stayed;
         return 0;
 }
 
 /* Moves what the chunk has collected. -ESRCH: the process is gone. JOB_PAUSED: it is moved all the same. */
-static int flush_chunk(DrainMove *m)
+static int drain_flush_chunk(DrainMove *m)
 {
-        Chunk *c = m->chunk;
-        uint64_t started_usec = now_usec(), tried, stayed = 0, moved_bytes;
+        DrainChunk *c = m->chunk;
+        uint64_t started_usec = drain_now_usec(), tried, stayed = 0, moved_bytes;
         int r;
 
         if (c->n == 0)
                 return 0;
-        r = select_pages(m);
+        r = drain_select_pages(m);
         tried = c->n;
         if (r == 0 && tried > 0)
-                r = move_selected(m, &stayed);
+                r = drain_move_selected(m, &stayed);
         c->n = 0;
         if (r < 0)
                 return r;
@@ -289,23 +289,23 @@ static int flush_chunk(DrainMove *m)
         m->moved_bytes += moved_bytes;
         m->left_bytes -= m->left_bytes < moved_bytes ? m->left_bytes : moved_bytes;
         job_progress(m->job, m->left_bytes);
-        return keep_bandwidth(m, tried * c->page_bytes, started_usec);
+        return drain_keep_bandwidth(m, tried * c->page_bytes, started_usec);
 }
 
 /* A chunk ends where a huge page does, since the kernel moves such a page whole. */
-static int add_page(DrainMove *m, uint64_t address)
+static int drain_add_page(DrainMove *m, uint64_t address)
 {
-        Chunk *c = m->chunk;
+        DrainChunk *c = m->chunk;
         bool is_large = c->n * c->page_bytes >= chunk_bytes_max(m);
 
         c->page[c->n++] = (void *)(uintptr_t)address;
         if (c->n < CHUNK_PAGES && !(is_large && (address + c->page_bytes) % HUGE_PAGE_BYTES == 0))
                 return 0;
-        return flush_chunk(m);
+        return drain_flush_chunk(m);
 }
 
 /* One window of a mapping's pagemap, from at_address on. Goes on behind the page after which it stopped. */
-static int move_window(DrainMove *m, const DrainMap *mapping, const uint64_t *entries, uint64_t n)
+static int drain_move_window(DrainMove *m, const DrainMap *mapping, const uint64_t *entries, uint64_t n)
 {
         const uint64_t small = (uint64_t)sysconf(_SC_PAGESIZE);
         const uint64_t step = mapping->page_bytes / small, at = m->at_address;
@@ -316,7 +316,7 @@ static int move_window(DrainMove *m, const DrainMap *mapping, const uint64_t *en
         for (uint64_t i = (step - (at - mapping->start) / small % step) % step; r == 0 && i < n; i += step) {
                 if (!(entries[i] & PAGEMAP_PRESENT))
                         continue;
-                r = add_page(m, at + i * small);
+                r = drain_add_page(m, at + i * small);
                 if (r == JOB_PAUSED)
                         m->at_address = at + (i + step) * small;
         }
@@ -324,7 +324,7 @@ static int move_window(DrainMove *m, const DrainMap *mapping, const uint64_t *en
 }
 
 /* All present pages of a mapping, by windows of its pagemap. */
-static int move_mapping(DrainMove *m, const DrainMap *mapping, pid_t pid, int pagemap)
+static int drain_move_mapping(DrainMove *m, const DrainMap *mapping, pid_t pid, int pagemap)
 {
         const uint64_t small = (uint64_t)sysconf(_SC_PAGESIZE);
         uint64_t entries[PAGEMAP_WINDOW];
@@ -348,18 +348,18 @@ static int move_mapping(DrainMove *m, const DrainMap *mapping, pid_t pid, int pa
                             (off_t)(m->at_address / small * sizeof(entries[0])));
                 if (got <= 0)
                         break; /* the process is gone, or its end of the address space */
-                r = move_window(m, mapping, entries, (uint64_t)got / sizeof(entries[0]));
+                r = drain_move_window(m, mapping, entries, (uint64_t)got / sizeof(entries[0]));
                 if (r == 0 && job_is_cancelled(m->job))
                         r = -ECANCELED;
         }
         if (r == 0)
-                r = flush_chunk(m);
+                r = drain_flush_chunk(m);
         m->chunk->n = 0;
         return r;
 }
 
 /* After a pause it has to be opened again, which only those are that the cgroup still has. */
-static int open_pagemap(DrainMove *m, DrainProcess *p)
+static int drain_open_pagemap(DrainMove *m, DrainProcess *p)
 {
         bool found = false;
 
@@ -374,15 +374,15 @@ static int open_pagemap(DrainMove *m, DrainProcess *p)
 
 /* Gone, or nothing that we may touch (a kernel thread): the others still count, and the first error is kept.
  */
-static int move_maps(DrainMove *m)
+static int drain_move_maps(DrainMove *m)
 {
         for (; m->at_map < m->maps.n_items && m->moved_bytes < m->limit_bytes; m->at_map++) {
                 const DrainMap *map = &m->maps.items[m->at_map];
                 DrainProcess *p = &m->maps.processes[map->process];
-                int pagemap = open_pagemap(m, p), r = -ESRCH;
+                int pagemap = drain_open_pagemap(m, p), r = -ESRCH;
 
                 if (pagemap >= 0)
-                        r = move_mapping(m, map, p->pid, pagemap);
+                        r = drain_move_mapping(m, map, p->pid, pagemap);
                 if (r == -ECANCELED || r == JOB_PAUSED)
                         return r;
                 m->at_address = 0;
@@ -394,13 +394,13 @@ static int move_maps(DrainMove *m)
         return 0;
 }
 
-/* What processes can map; page cache that nobody maps is for drain_evict(). */
-static uint64_t mappable_bytes(const NumaBytes *b)
+/* Bytes that processes can map. Page cache that no process maps is left to drain_evict(). */
+static uint64_t drain_mappable_bytes(const NumaBytes *b)
 {
         return b->anon + b->shmem;
 }
 
-static void forget_maps(DrainMove *m)
+static void drain_forget_maps(DrainMove *m)
 {
         drain_maps_clear(&m->maps);
         m->has_maps = false;
@@ -408,8 +408,8 @@ static void forget_maps(DrainMove *m)
         m->at_address = 0;
 }
 
-/* Process by process, which holds little and moves what was seen just now. */
-static int move_by_process(DrainMove *m)
+/* Moves process by process. This needs little memory and moves pages that were found just before. */
+static int drain_move_by_process(DrainMove *m)
 {
         int r = 0;
 
@@ -418,16 +418,16 @@ static int move_by_process(DrainMove *m)
                         r = drain_maps_add(&m->maps, m->pids[m->at_pid], &m->from, false);
                 m->has_maps = true;
                 if (r == 0)
-                        r = move_maps(m);
+                        r = drain_move_maps(m);
                 if (r == JOB_PAUSED)
                         return r;
-                forget_maps(m);
+                drain_forget_maps(m);
         }
         return r;
 }
 
 /* In the order of use all of them have to be looked at first. */
-static int move_by_use(DrainMove *m)
+static int drain_move_by_use(DrainMove *m)
 {
         int r = 0;
 
@@ -438,21 +438,21 @@ static int move_by_use(DrainMove *m)
                 m->has_maps = true;
         }
         if (r == 0)
-                r = move_maps(m);
+                r = drain_move_maps(m);
         if (r == JOB_PAUSED)
                 return r;
         for (size_t i = 0; r == 0 && i < m->maps.n_processes; i++)
                 drain_maps_forget_use(m->maps.processes[i].pid);
-        forget_maps(m);
+        drain_forget_maps(m);
         return r;
 }
 
-static int pass_begin(DrainMove *m)
+static int drain_pass_begin(DrainMove *m)
 {
         uint64_t left;
 
         m->moved_before = m->moved_bytes;
-        if (cgroup_sum_numa(m->cgroup_fd, &m->from, mappable_bytes, &left) == 0)
+        if (cgroup_sum_numa(m->cgroup_fd, &m->from, drain_mappable_bytes, &left) == 0)
                 m->left_bytes = left;
         m->failed_bytes = 0;
         m->first_error = 0;
@@ -460,12 +460,12 @@ static int pass_begin(DrainMove *m)
         return cgroup_read_pids(m->cgroup_fd, &m->pids, &m->n_pids);
 }
 
-static int move_pass(DrainMove *m)
+static int drain_move_pass(DrainMove *m)
 {
-        int r = m->was_paused ? 0 : pass_begin(m);
+        int r = m->was_paused ? 0 : drain_pass_begin(m);
 
         if (r == 0)
-                r = m->cold_first ? move_by_use(m) : move_by_process(m);
+                r = m->cold_first ? drain_move_by_use(m) : drain_move_by_process(m);
         if (r == JOB_PAUSED)
                 return r;
         m->was_paused = false;
@@ -474,20 +474,20 @@ static int move_pass(DrainMove *m)
         return r < 0 ? r : m->first_error;
 }
 
-static int move_passes(DrainMove *m)
+static int drain_move_passes(DrainMove *m)
 {
         for (; m->pass < PASSES_MAX; m->pass++) {
                 uint64_t left;
-                int r = move_pass(m);
+                int r = drain_move_pass(m);
 
                 if (r != 0)
                         return r;
                 if (m->moved_bytes >= m->limit_bytes || m->moved_bytes == m->moved_before)
                         return 0;
-                if (cgroup_sum_numa(m->cgroup_fd, &m->from, mappable_bytes, &left) < 0 ||
+                if (cgroup_sum_numa(m->cgroup_fd, &m->from, drain_mappable_bytes, &left) < 0 ||
                     left < ENOUGH_BYTES)
                         return 0;
-                read_room(m);
+                drain_read_room(m);
         }
         return 0;
 }
@@ -504,7 +504,7 @@ int drain_move_new(const NodeSet *from, const NodeSet *to, uint64_t limit_bytes,
                           .bandwidth = bandwidth,
                           .limit_bytes = limit_bytes,
                           .cold_first = cold_first };
-        int r = find_targets(m);
+        int r = drain_find_targets(m);
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(m);
@@ -525,7 +525,7 @@ DrainMove *drain_move_free(DrainMove *m)
 
 int drain_move_run(DrainMove *m, int cgroup_fd, Job *job)
 {
-        _cleanup_free_ Chunk *chunk = malloc(sizeof(*chunk));
+        _cleanup_free_ DrainChunk *chunk = malloc(sizeof(*chunk));
 
         if (!chunk)
                 return -ENOMEM;
@@ -533,8 +533,8 @@ int drain_move_run(DrainMove *m, int cgroup_fd, Job *job)
         m->chunk = chunk;
         m->job = job;
         m->cgroup_fd = cgroup_fd;
-        m->slice_started_usec = now_usec();
-        int r = move_passes(m);
+        m->slice_started_usec = drain_now_usec();
+        int r = drain_move_passes(m);
         if (r == JOB_PAUSED) {
                 drain_maps_close(&m->maps);
                 m->was_paused = true;
@@ -550,18 +550,18 @@ MoveResult drain_move_result(const DrainMove *m)
         return (MoveResult){ m->moved_bytes, m->failed_bytes };
 }
 
-static uint64_t file_bytes(const NumaBytes *b)
+static uint64_t drain_file_bytes(const NumaBytes *b)
 {
         return b->file;
 }
 
 int drain_evict(int cgroup_fd, const NodeSet *from, Job *job, DrainEvict *e)
 {
-        uint64_t started_usec = now_usec(), left;
+        uint64_t started_usec = drain_now_usec(), left;
         int r = 0;
 
         if (!e->begun)
-                r = cgroup_sum_numa(cgroup_fd, from, file_bytes, &e->left_bytes);
+                r = cgroup_sum_numa(cgroup_fd, from, drain_file_bytes, &e->left_bytes);
         if (r < 0)
                 return r;
         e->begun = true;
@@ -571,14 +571,14 @@ int drain_evict(int cgroup_fd, const NodeSet *from, Job *job, DrainEvict *e)
 
                 if (job_is_cancelled(job))
                         return -ECANCELED;
-                if (job && now_usec() > started_usec + SLICE_USEC && job_others_wait(job))
+                if (job && drain_now_usec() > started_usec + SLICE_USEC && job_others_wait(job))
                         return job_pause(job, 0);
                 /* The kernel takes from all nodes of the cgroup, there is no way to name one; -EAGAIN: it
                  * found less than that. Only what left the node counts as useful. */
                 r = cgroup_reclaim(cgroup_fd, chunk);
                 if (r < 0 && r != -EAGAIN && r != -EINTR)
                         return r;
-                r = cgroup_sum_numa(cgroup_fd, from, file_bytes, &left);
+                r = cgroup_sum_numa(cgroup_fd, from, drain_file_bytes, &left);
                 if (r < 0)
                         return r;
                 e->n_useless = left + chunk / 8 > before ? e->n_useless + 1 : 0;

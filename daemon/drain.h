@@ -40,7 +40,7 @@ DEFINE_CLEANUP(DrainMove, drain_move_free);
 int drain_move_run(DrainMove *m, int cgroup_fd, Job *job);
 MoveResult drain_move_result(const DrainMove *m);
 
-/* How far an eviction is; all zero in the beginning. */
+/* The progress of an eviction; all zero at first. */
 typedef struct DrainEvict {
         bool begun;
         uint64_t left_bytes;

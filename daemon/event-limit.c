@@ -58,7 +58,7 @@ static void bucket_fill(Bucket *b, uint64_t now_usec)
                 b->filled_usec = now_usec;
 }
 
-static void drop_full(EventLimit *l, uint64_t now_usec)
+static void event_limit_drop_full(EventLimit *l, uint64_t now_usec)
 {
         Bucket *b, *next;
 
@@ -77,7 +77,7 @@ static Bucket *bucket_get(EventLimit *l, uid_t uid, uint64_t now_usec)
         if (b)
                 return b;
         if (HASH_COUNT(l->buckets) >= BUCKETS_KEPT)
-                drop_full(l, now_usec);
+                event_limit_drop_full(l, now_usec);
         b = calloc(1, sizeof(*b));
         if (!b)
                 return NULL;

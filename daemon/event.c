@@ -71,21 +71,21 @@ const char *event_kind_message_id(EventKind v)
         return kinds[v].message_id;
 }
 
-static const char *detail_string(const Event *e, size_t i)
+static const char *event_detail_string(const Event *e, size_t i)
 {
         return *(const char *const *)((const char *)e + details[i].offset);
 }
 
-static uint64_t detail_number(const Event *e, size_t i)
+static uint64_t event_detail_number(const Event *e, size_t i)
 {
         return *(const uint64_t *)((const char *)e + details[i].offset);
 }
 
 #define FIELDS_MAX (ARRAY_SIZE(details) + 8)
 
-static void add_field(struct iovec *fields, size_t *n, const char *name, const char *format, ...)
+static void event_add_field(struct iovec *fields, size_t *n, const char *name, const char *format, ...)
         _printf_(4, 5);
-static void add_field(struct iovec *fields, size_t *n, const char *name, const char *format, ...)
+static void event_add_field(struct iovec *fields, size_t *n, const char *name, const char *format, ...)
 {
         _cleanup_free_ char *value = NULL;
         char *line;
@@ -104,24 +104,24 @@ static void add_field(struct iovec *fields, size_t *n, const char *name, const c
         fields[(*n)++] = (struct iovec){ line, (size_t)r };
 }
 
-static void emit_journal(const Event *e, const char *message)
+static void event_emit_journal(const Event *e, const char *message)
 {
         struct iovec fields[FIELDS_MAX];
         size_t n = 0;
 
-        add_field(fields, &n, "MESSAGE", "%s", message);
-        add_field(fields, &n, "MESSAGE_ID", "%s", kinds[e->kind].message_id);
-        add_field(fields, &n, "PRIORITY", "%i", kinds[e->kind].priority);
-        add_field(fields, &n, "CDM_EVENT", "%s", kinds[e->kind].name);
+        event_add_field(fields, &n, "MESSAGE", "%s", message);
+        event_add_field(fields, &n, "MESSAGE_ID", "%s", kinds[e->kind].message_id);
+        event_add_field(fields, &n, "PRIORITY", "%i", kinds[e->kind].priority);
+        event_add_field(fields, &n, "CDM_EVENT", "%s", kinds[e->kind].name);
         if (e->id)
-                add_field(fields, &n, "CDM_RESERVATION", "%" PRIu32, e->id);
+                event_add_field(fields, &n, "CDM_RESERVATION", "%" PRIu32, e->id);
         if (e->has & EVENT_HAS_UID)
-                add_field(fields, &n, "CDM_UID", "%u", e->uid);
+                event_add_field(fields, &n, "CDM_UID", "%u", e->uid);
         for (size_t i = 0; i < ARRAY_SIZE(details); i++) {
-                if (details[i].has == 0 && detail_string(e, i))
-                        add_field(fields, &n, details[i].field, "%s", detail_string(e, i));
+                if (details[i].has == 0 && event_detail_string(e, i))
+                        event_add_field(fields, &n, details[i].field, "%s", event_detail_string(e, i));
                 else if (details[i].has & e->has)
-                        add_field(fields, &n, details[i].field, "%" PRIu64, detail_number(e, i));
+                        event_add_field(fields, &n, details[i].field, "%" PRIu64, event_detail_number(e, i));
         }
         log_fields(kinds[e->kind].priority, message, fields, n);
         for (size_t i = 0; i < n; i++)
@@ -134,10 +134,10 @@ bool event_detail(const Event *e, size_t i, EventDetail *ret)
                 return false;
         *ret = (EventDetail){ .key = details[i].key };
         if (details[i].has == 0)
-                ret->text = detail_string(e, i);
+                ret->text = event_detail_string(e, i);
         else if (details[i].has & e->has) {
                 ret->has_number = true;
-                ret->number = detail_number(e, i);
+                ret->number = event_detail_number(e, i);
         }
         return true;
 }
@@ -161,7 +161,7 @@ static void event_tell(const Notify *notify, const Event *e, const char *message
                      " earlier events of user %u are not in the journal: there were too many.)",
                      text, e->left_out, e->uid) < 0)
                 longer = NULL;
-        emit_journal(e, longer ? longer : text);
+        event_emit_journal(e, longer ? longer : text);
         event_notify(notify, e, NULL);
 }
 

@@ -67,7 +67,7 @@ int event_kind_priority(EventKind v);
 /* 32 hex digits. */
 const char *event_kind_message_id(EventKind v);
 
-/* Who still holds bytes, and of which kind ("anon", "file", "shmem", "other"). */
+/* The cgroups that still hold bytes, and the kind of bytes ("anon", "file", "shmem", "other"). */
 typedef struct EventHolder {
         const char *cgroup;
         const char *kind;
@@ -106,7 +106,7 @@ struct Event {
         uint64_t moved_bytes, failed_bytes, evicted_bytes, residue_bytes;
         uint64_t left_usec; /* until it is drained */
         uint64_t excess_bytes, duration_usec;
-        uint64_t left_out; /* events of this user before it that nobody was told of */
+        uint64_t left_out; /* suppressed events of this user before this one */
         const EventHolder *holders;
         size_t n_holders;
 };
@@ -121,8 +121,8 @@ typedef struct EventDetail {
 } EventDetail;
 bool event_detail(const Event *e, size_t i, EventDetail *ret);
 
-/* For events that uid causes and may cause at will; limit and monotonic_usec as for event_limit_take(). One
- * that is left out is sent to client alone, which waits for it; client may be NULL. Root is not limited. */
+/* For events that uid causes and may cause at will; limit and monotonic_usec as for event_limit_take(). A
+ * suppressed event is sent to client only, which waits for it; client may be NULL. Root is not limited. */
 void event_emit_limited(const Notify *notify, EventLimit *limit, uint64_t monotonic_usec, const char *client,
                         Event *e, const char *message, ...) __attribute__((format(printf, 6, 7)));
 

@@ -51,13 +51,13 @@ static void drop_ins_clear(DropIns *d)
         *d = (DropIns){ 0 };
 }
 
-static void close_p(int *fd)
+static void fence_files_close_p(int *fd)
 {
         if (*fd >= 0)
                 close(*fd);
 }
 
-static void closedir_p(DIR **d)
+static void fence_files_closedir_p(DIR **d)
 {
         if (*d)
                 closedir(*d);
@@ -65,7 +65,7 @@ static void closedir_p(DIR **d)
 
 /* The section of a unit's file that holds AllowedMemoryNodes=; NULL for what is no leaf's name. The name
  * becomes a folder's, so nothing but the characters of a unit name may be in it. */
-static const char *unit_section(const char *unit)
+static const char *fence_files_unit_section(const char *unit)
 {
         const char *dot = strrchr(unit, '.');
         size_t n = strlen(unit);
@@ -104,7 +104,7 @@ static int drop_ins_add(DropIns *d, const char *unit, const char *name, char *te
  * and stops. It is only reset, and in this file: systemd thinks that a unit has changed on disk if a drop-in
  * sorts after the one of a property that is set later (50-AllowedMemoryNodes.conf, which every grant
  * writes). */
-static char *text_new(const char *section, const char *comment, const NodeSet *nodes)
+static char *fence_files_text_new(const char *section, const char *comment, const NodeSet *nodes)
 {
         char list[NODESET_STR_MAX], *text = NULL;
         int r;
@@ -120,7 +120,7 @@ static char *text_new(const char *section, const char *comment, const NodeSet *n
 }
 
 /* Which nodes are CDM nodes is not in it: one that comes changes nothing for systemd. */
-static int add_fence(DropIns *d, const PoolSet *pools)
+static int fence_files_add_fence(DropIns *d, const PoolSet *pools)
 {
         static const char comment[] =
                 "# Written by cdmd: keeps everyone without a reservation off the CDM nodes, and off nodes "
@@ -130,7 +130,7 @@ static int add_fence(DropIns *d, const PoolSet *pools)
 
         for (size_t i = 0; i < ARRAY_SIZE(leaf_types); i++) {
                 int r = drop_ins_add(d, leaf_types[i].suffix, CDM_DROPIN_FENCE,
-                                     text_new(leaf_types[i].section, comment, &pools->ordinary));
+                                     fence_files_text_new(leaf_types[i].section, comment, &pools->ordinary));
 
                 if (r < 0)
                         return r;
@@ -154,30 +154,30 @@ static bool drop_ins_have_unit(const DropIns *d, const char *unit, const char *n
         return drop_ins_have(d, folder, name);
 }
 
-static int add_exempt(DropIns *d, const char *unit, const char *comment)
+static int fence_files_add_exempt(DropIns *d, const char *unit, const char *comment)
 {
-        const char *section = unit_section(unit);
+        const char *section = fence_files_unit_section(unit);
 
         if (!section || drop_ins_have_unit(d, unit, CDM_DROPIN_EXEMPT))
                 return 0;
-        return drop_ins_add(d, unit, CDM_DROPIN_EXEMPT, text_new(section, comment, NULL));
+        return drop_ins_add(d, unit, CDM_DROPIN_EXEMPT, fence_files_text_new(section, comment, NULL));
 }
 
-static int add_pin(DropIns *d, const Pin *pin, const PoolSet *pools)
+static int fence_files_add_pin(DropIns *d, const Pin *pin, const PoolSet *pools)
 {
         NodeSet nodes = nodeset_intersect(&pin->nodes, &pools->ordinary);
-        const char *section = unit_section(pin->unit);
+        const char *section = fence_files_unit_section(pin->unit);
 
         /* A pin gives back ordinary nodes, never CDM ones. When none is left (it went offline), the unit
          * has the fence's set: an empty one would be no fence at all. */
         if (!section || nodeset_is_empty(&nodes) || drop_ins_have_unit(d, pin->unit, CDM_DROPIN_PIN))
                 return 0;
-        return drop_ins_add(
-                d, pin->unit, CDM_DROPIN_PIN,
-                text_new(section,
-                         "# Written by cdmd: Pin= in the section [Fence] of cdmd.conf names this "
-                         "unit. Do not edit.\n",
-                         &nodes));
+        return drop_ins_add(d, pin->unit, CDM_DROPIN_PIN,
+                            fence_files_text_new(
+                                    section,
+                                    "# Written by cdmd: Pin= in the section [Fence] of cdmd.conf names this "
+                                    "unit. Do not edit.\n",
+                                    &nodes));
 }
 
 /* Reserving as a unit starts cannot be left to a program that watches units start: the main process would
@@ -185,7 +185,7 @@ static int add_pin(DropIns *d, const Pin *pin, const PoolSet *pools)
  * memory policy. So systemd starts another unit first, and waits for it. Where a more special folder
  * (train-a.service.d) and a more general one (train-.service.d) apply to one unit, systemd takes the file of
  * that name from the special one. */
-static int add_static(DropIns *d, const Rule *rule, const char *unit)
+static int fence_files_add_static(DropIns *d, const Rule *rule, const char *unit)
 {
         char *folder = rule_static_folder(unit), *text;
         int r;
@@ -210,7 +210,7 @@ static int add_static(DropIns *d, const Rule *rule, const char *unit)
         return r;
 }
 
-static int add_statics(DropIns *d, const Config *config)
+static int fence_files_add_statics(DropIns *d, const Config *config)
 {
         int r = 0;
 
@@ -218,13 +218,13 @@ static int add_statics(DropIns *d, const Config *config)
                 const Rule *rule = config->rules[i];
 
                 for (char **unit = rule->units; r >= 0 && rule->has_static && unit && *unit; unit++)
-                        r = add_static(d, rule, *unit);
+                        r = fence_files_add_static(d, rule, *unit);
         }
         return r;
 }
 
-/* In the order in which they are written: should that fail half way (a full disk), then rather a unit is
- * exempt from a fence that is not there than cdmd behind one. */
+/* In the order in which they are written: exemptions come before the fence. If writing fails halfway (a full
+ * disk), an exemption without a fence is harmless, and cdmd behind a fence is not. */
 static int drop_ins_build(const Config *config, const PoolSet *pools, DropIns *d)
 {
         int r;
@@ -233,30 +233,32 @@ static int drop_ins_build(const Config *config, const PoolSet *pools, DropIns *d
                 return 0;
         if (nodeset_is_empty(&pools->ordinary) || nodeset_intersects(&pools->cdm, &pools->ordinary))
                 return -ENOSPC;
-        r = add_exempt(
+        r = fence_files_add_exempt(
                 d, CDM_UNIT,
                 "# Written by cdmd, which has to reach every node to move pages there. Do not edit.\n");
         if (r < 0)
                 return r;
         for (char **unit = config->exempt; unit && *unit; unit++) {
-                r = add_exempt(d, *unit,
-                               "# Written by cdmd: Exempt= in the section [Fence] of cdmd.conf names this "
-                               "unit. Do not edit.\n");
+                r = fence_files_add_exempt(
+                        d, *unit,
+                        "# Written by cdmd: Exempt= in the section [Fence] of cdmd.conf names this "
+                        "unit. Do not edit.\n");
                 if (r < 0)
                         return r;
         }
         for (size_t i = 0; i < config->n_pins; i++) {
-                r = add_pin(d, &config->pins[i], pools);
+                r = fence_files_add_pin(d, &config->pins[i], pools);
                 if (r < 0)
                         return r;
         }
-        r = add_statics(d, config);
-        return r < 0 ? r : add_fence(d, pools);
+        r = fence_files_add_statics(d, config);
+        return r < 0 ? r : fence_files_add_fence(d, pools);
 }
 
-static bool file_is(int folder_fd, const char *name, const char *text)
+static bool fence_files_file_is(int folder_fd, const char *name, const char *text)
 {
-        _cleanup_(close_p) int fd = openat(folder_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+        _cleanup_(fence_files_close_p) int fd =
+                openat(folder_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
         char buf[DROPIN_BYTES_MAX];
         size_t n = strlen(text);
         ssize_t got;
@@ -267,7 +269,7 @@ static bool file_is(int folder_fd, const char *name, const char *text)
         return got >= 0 && (size_t)got == n && memcmp(buf, text, n) == 0;
 }
 
-static int write_all(int fd, const char *text)
+static int fence_files_write_all(int fd, const char *text)
 {
         size_t n = strlen(text);
 
@@ -286,9 +288,9 @@ static int write_all(int fd, const char *text)
 
 /* systemd reads these folders at any time: it sees the old file or the new one, and none of the hidden name
  * in between. */
-static int file_replace(int folder_fd, const char *name, const char *text)
+static int fence_files_file_replace(int folder_fd, const char *name, const char *text)
 {
-        _cleanup_(close_p) int fd = -EBADF;
+        _cleanup_(fence_files_close_p) int fd = -EBADF;
         char temp[64];
         int r;
 
@@ -298,7 +300,7 @@ static int file_replace(int folder_fd, const char *name, const char *text)
         fd = openat(folder_fd, temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0644);
         if (fd < 0)
                 return -errno;
-        r = write_all(fd, text);
+        r = fence_files_write_all(fd, text);
         if (r >= 0 && fchmod(fd, 0644) < 0)
                 r = -errno;
         if (r >= 0 && renameat(folder_fd, temp, folder_fd, name) < 0)
@@ -310,7 +312,7 @@ static int file_replace(int folder_fd, const char *name, const char *text)
 
 static int drop_in_write(int dir_fd, const DropIn *item, bool *changed)
 {
-        _cleanup_(close_p) int fd = -EBADF;
+        _cleanup_(fence_files_close_p) int fd = -EBADF;
         int r;
 
         if (mkdirat(dir_fd, item->folder, 0755) < 0 && errno != EEXIST)
@@ -318,9 +320,9 @@ static int drop_in_write(int dir_fd, const DropIn *item, bool *changed)
         fd = openat(dir_fd, item->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         if (fd < 0)
                 return -errno;
-        if (file_is(fd, item->name, item->text))
+        if (fence_files_file_is(fd, item->name, item->text))
                 return 0;
-        r = file_replace(fd, item->name, item->text);
+        r = fence_files_file_replace(fd, item->name, item->text);
         if (r >= 0)
                 *changed = true;
         return r;
@@ -329,11 +331,11 @@ static int drop_in_write(int dir_fd, const DropIn *item, bool *changed)
 /* Calls fn for each file of ours in dir that the list does not have. */
 typedef int (*stale_t)(int dir_fd, int folder_fd, const char *folder, const char *name, void *userdata);
 
-static int foreach_stale(int dir_fd, const DropIns *wanted, stale_t fn, void *userdata)
+static int fence_files_foreach_stale(int dir_fd, const DropIns *wanted, stale_t fn, void *userdata)
 {
         static const char *const names[] = { CDM_DROPIN_FENCE, CDM_DROPIN_EXEMPT, CDM_DROPIN_PIN,
                                              CDM_DROPIN_STATIC };
-        _cleanup_(closedir_p) DIR *dir = NULL;
+        _cleanup_(fence_files_closedir_p) DIR *dir = NULL;
         struct dirent *e;
         int fd, r = 0;
 
@@ -346,7 +348,7 @@ static int foreach_stale(int dir_fd, const DropIns *wanted, stale_t fn, void *us
                 return -ENOMEM;
         }
         while ((e = readdir(dir))) {
-                _cleanup_(close_p) int folder_fd = -EBADF;
+                _cleanup_(fence_files_close_p) int folder_fd = -EBADF;
                 size_t n = strlen(e->d_name);
 
                 if (e->d_name[0] == '.' || n < 3 || strcmp(e->d_name + n - 2, ".d") != 0)
@@ -360,7 +362,7 @@ static int foreach_stale(int dir_fd, const DropIns *wanted, stale_t fn, void *us
                         if (faccessat(folder_fd, names[i], F_OK, AT_SYMLINK_NOFOLLOW) < 0 ||
                             drop_ins_have(wanted, e->d_name, names[i]))
                                 continue;
-                        /* All are tried: one that cannot be removed is no reason to leave the others. */
+                        /* Tries all files, even if one cannot be removed. */
                         k = fn(dir_fd, folder_fd, e->d_name, names[i], userdata);
                         if (k < 0)
                                 r = k;
@@ -369,20 +371,21 @@ static int foreach_stale(int dir_fd, const DropIns *wanted, stale_t fn, void *us
         return r;
 }
 
-static int stale_remove(int dir_fd, int folder_fd, const char *folder, const char *name, void *userdata)
+static int fence_files_stale_remove(int dir_fd, int folder_fd, const char *folder, const char *name,
+                                    void *userdata)
 {
         bool *changed = userdata;
 
         if (unlinkat(folder_fd, name, 0) < 0)
                 return -errno;
         *changed = true;
-        /* Not empty means that it is somebody else's as well. */
+        /* A folder that is not empty has files of other programs. */
         (void)unlinkat(dir_fd, folder, AT_REMOVEDIR);
         return 0;
 }
 
-static int stale_notice(int dir_fd _unused_, int folder_fd _unused_, const char *folder _unused_,
-                        const char *name _unused_, void *userdata)
+static int fence_files_stale_notice(int dir_fd _unused_, int folder_fd _unused_, const char *folder _unused_,
+                                    const char *name _unused_, void *userdata)
 {
         bool *found = userdata;
 
@@ -394,7 +397,7 @@ static int stale_notice(int dir_fd _unused_, int folder_fd _unused_, const char 
 int fence_files_write(const char *dir, const Config *config, const PoolSet *pools, bool *ret_changed)
 {
         _cleanup_(drop_ins_clear) DropIns wanted = { 0 };
-        _cleanup_(close_p) int dir_fd = -EBADF;
+        _cleanup_(fence_files_close_p) int dir_fd = -EBADF;
         bool changed = false;
         int r;
 
@@ -411,7 +414,7 @@ int fence_files_write(const char *dir, const Config *config, const PoolSet *pool
                 if (r < 0)
                         return r;
         }
-        r = foreach_stale(dir_fd, &wanted, stale_remove, &changed);
+        r = fence_files_foreach_stale(dir_fd, &wanted, fence_files_stale_remove, &changed);
         if (r < 0)
                 return r;
         *ret_changed = changed;
@@ -420,14 +423,14 @@ int fence_files_write(const char *dir, const Config *config, const PoolSet *pool
 
 int fence_files_remove(const char *dir, bool *ret_changed)
 {
-        _cleanup_(close_p) int dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        _cleanup_(fence_files_close_p) int dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         bool changed = false;
         int r;
 
         if (dir_fd < 0 && errno != ENOENT)
                 return -errno;
         if (dir_fd >= 0) {
-                r = foreach_stale(dir_fd, &(DropIns){ 0 }, stale_remove, &changed);
+                r = fence_files_foreach_stale(dir_fd, &(DropIns){ 0 }, fence_files_stale_remove, &changed);
                 if (r < 0)
                         return r;
         }
@@ -438,7 +441,7 @@ int fence_files_remove(const char *dir, bool *ret_changed)
 bool fence_files_present(const char *dir, const Config *config, const PoolSet *pools)
 {
         _cleanup_(drop_ins_clear) DropIns wanted = { 0 };
-        _cleanup_(close_p) int dir_fd = -EBADF;
+        _cleanup_(fence_files_close_p) int dir_fd = -EBADF;
         bool stale = false;
 
         if (drop_ins_build(config, pools, &wanted) < 0)
@@ -448,17 +451,19 @@ bool fence_files_present(const char *dir, const Config *config, const PoolSet *p
                 return errno == ENOENT && wanted.n_items == 0;
         for (size_t i = 0; i < wanted.n_items; i++) {
                 const DropIn *item = &wanted.items[i];
-                _cleanup_(close_p) int fd = openat(dir_fd, item->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+                _cleanup_(fence_files_close_p) int fd =
+                        openat(dir_fd, item->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
-                if (fd < 0 || !file_is(fd, item->name, item->text))
+                if (fd < 0 || !fence_files_file_is(fd, item->name, item->text))
                         return false;
         }
-        return foreach_stale(dir_fd, &wanted, stale_notice, &stale) == 0 && !stale;
+        return fence_files_foreach_stale(dir_fd, &wanted, fence_files_stale_notice, &stale) == 0 && !stale;
 }
 
-static int file_read(int folder_fd, const char *name, char **ret)
+static int fence_files_file_read(int folder_fd, const char *name, char **ret)
 {
-        _cleanup_(close_p) int fd = openat(folder_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+        _cleanup_(fence_files_close_p) int fd =
+                openat(folder_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
         _cleanup_free_ char *text = NULL;
         ssize_t n;
 
@@ -480,13 +485,13 @@ static int file_read(int folder_fd, const char *name, char **ret)
 int fence_files_ordinary(const char *dir, NodeSet *ret)
 {
         static const char key[] = "\nAllowedMemoryNodes=";
-        _cleanup_(close_p) int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        _cleanup_(fence_files_close_p) int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         _cleanup_free_ char *text = NULL;
         int r;
 
         if (fd < 0)
                 return -errno;
-        r = file_read(fd, "service.d/" CDM_DROPIN_FENCE, &text);
+        r = fence_files_file_read(fd, "service.d/" CDM_DROPIN_FENCE, &text);
         if (r < 0)
                 return r;
         for (char *p = text; (p = strstr(p, key));) {
@@ -504,7 +509,7 @@ int fence_files_ordinary(const char *dir, NodeSet *ret)
 
 /* --- what cdmd has decided ---------------------------------------------------------------------------- */
 
-static char *below(const char *root, const char *dir)
+static char *fence_files_below(const char *root, const char *dir)
 {
         char *path;
 
@@ -515,8 +520,9 @@ static char *below(const char *root, const char *dir)
  * at once, and never from a fence to a smaller one by way of none. */
 int fence_files_decide(const char *root, const Config *config, const PoolSet *pools)
 {
-        _cleanup_free_ char *state = below(root, CDM_STATE_DIR), *decided = below(root, CDM_DIR_DECIDED),
-                            *fresh = below(root, DIR_DECIDED_NEW);
+        _cleanup_free_ char *state = fence_files_below(root, CDM_STATE_DIR),
+                            *decided = fence_files_below(root, CDM_DIR_DECIDED),
+                            *fresh = fence_files_below(root, DIR_DECIDED_NEW);
         const PoolSet none = { 0 };
         const char *dir;
         bool changed;
@@ -533,10 +539,11 @@ int fence_files_decide(const char *root, const Config *config, const PoolSet *po
         return r;
 }
 
-static int copy_one(int dir_fd _unused_, int folder_fd, const char *folder, const char *name, void *userdata)
+static int fence_files_copy_one(int dir_fd _unused_, int folder_fd, const char *folder, const char *name,
+                                void *userdata)
 {
         _cleanup_free_ char *text = NULL, *copy = strdup(folder);
-        int r = file_read(folder_fd, name, &text);
+        int r = fence_files_file_read(folder_fd, name, &text);
         bool changed;
 
         if (r >= 0 && !copy)
@@ -548,8 +555,8 @@ static int copy_one(int dir_fd _unused_, int folder_fd, const char *folder, cons
 
 int fence_files_copy_decided(const char *root, const char *dir)
 {
-        _cleanup_free_ char *decided = below(root, CDM_DIR_DECIDED);
-        _cleanup_(close_p) int from_fd = -EBADF, to_fd = -EBADF;
+        _cleanup_free_ char *decided = fence_files_below(root, CDM_DIR_DECIDED);
+        _cleanup_(fence_files_close_p) int from_fd = -EBADF, to_fd = -EBADF;
 
         if (!decided)
                 return -ENOMEM;
@@ -561,22 +568,23 @@ int fence_files_copy_decided(const char *root, const char *dir)
         to_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         if (to_fd < 0)
                 return -errno;
-        return foreach_stale(from_fd, &(DropIns){ 0 }, copy_one, &to_fd);
+        return fence_files_foreach_stale(from_fd, &(DropIns){ 0 }, fence_files_copy_one, &to_fd);
 }
 
 /* The bus tells a machine that runs from one that boots: generators run before it, and an initrd whose
  * cgroups are still there has none. */
 void fence_files_note_cpuset(const char *root)
 {
-        _cleanup_free_ char *bus = below(root, "/run/dbus/system_bus_socket"), *text = NULL,
-                            *slice = below(root, "/sys/fs/cgroup/system.slice"),
-                            *state = below(root, CDM_STATE_DIR), *flag = below(root, CDM_FLAG_CPUSET);
-        _cleanup_(close_p) int slice_fd = -EBADF, fd = -EBADF;
+        _cleanup_free_ char *bus = fence_files_below(root, "/run/dbus/system_bus_socket"), *text = NULL,
+                            *slice = fence_files_below(root, "/sys/fs/cgroup/system.slice"),
+                            *state = fence_files_below(root, CDM_STATE_DIR),
+                            *flag = fence_files_below(root, CDM_FLAG_CPUSET);
+        _cleanup_(fence_files_close_p) int slice_fd = -EBADF, fd = -EBADF;
 
         if (!bus || !slice || !state || !flag || access(bus, F_OK) < 0)
                 return;
         slice_fd = open(slice, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        if (slice_fd < 0 || file_read(slice_fd, "cgroup.subtree_control", &text) < 0 ||
+        if (slice_fd < 0 || fence_files_file_read(slice_fd, "cgroup.subtree_control", &text) < 0 ||
             strstr(text, "cpuset"))
                 return;
         (void)mkdir(state, 0755);

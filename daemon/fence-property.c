@@ -8,12 +8,12 @@
 #include "daemon/fence-property.h"
 #include "policy/macro.h"
 
-/* What the files that this is about assign: to property= in 50-property.conf. */
+/* The files of interest assign property= in 50-PROPERTY.conf. */
 #define ALLOWED "AllowedMemoryNodes"
 #define STARTUP "StartupAllowedMemoryNodes"
 
 /* The last list that a file of systemd's assigns. */
-static int read_assignment(const char *path, const char *key, NodeSet *ret)
+static int property_read_assignment(const char *path, const char *key, NodeSet *ret)
 {
         NodeSet nodes = NODESET_EMPTY;
         char line[8192];
@@ -38,18 +38,18 @@ static int read_assignment(const char *path, const char *key, NodeSet *ret)
         return 0;
 }
 
-static int read_property(const char *path, NodeSet *ret)
+static int property_read_value(const char *path, NodeSet *ret)
 {
-        return read_assignment(path, ALLOWED "=", ret);
+        return property_read_assignment(path, ALLOWED "=", ret);
 }
 
-typedef struct Look {
+typedef struct PropertyLook {
         const char *property;
         fence_property_t fn;
         void *userdata;
-} Look;
+} PropertyLook;
 
-static int look_at(const char *dir, const char *folder, const Look *l)
+static int property_look_at(const char *dir, const char *folder, const PropertyLook *l)
 {
         _cleanup_free_ char *path = NULL, *unit = NULL;
         size_t n = strlen(folder);
@@ -64,10 +64,10 @@ static int look_at(const char *dir, const char *folder, const Look *l)
                 return -ENOMEM;
         }
         snprintf(key, sizeof(key), "%s=", l->property);
-        return read_assignment(path, key, &nodes) < 0 ? 0 : l->fn(unit, &nodes, l->userdata);
+        return property_read_assignment(path, key, &nodes) < 0 ? 0 : l->fn(unit, &nodes, l->userdata);
 }
 
-static int look_into(const char *root, const char *dir, const Look *l)
+static int look_into(const char *root, const char *dir, const PropertyLook *l)
 {
         _cleanup_free_ char *path = NULL;
         struct dirent *e;
@@ -82,7 +82,7 @@ static int look_into(const char *root, const char *dir, const Look *l)
         if (!d)
                 return errno == ENOENT ? 0 : -errno;
         while (r >= 0 && (e = readdir(d)))
-                r = look_at(path, e->d_name, l);
+                r = property_look_at(path, e->d_name, l);
         closedir(d);
         return r < 0 ? r : 0;
 }
@@ -90,7 +90,7 @@ static int look_into(const char *root, const char *dir, const Look *l)
 /* Properties of transient units are kept beside these. */
 int fence_property_foreach(const char *root, fence_property_t fn, void *userdata)
 {
-        const Look l = { ALLOWED, fn, userdata };
+        const PropertyLook l = { ALLOWED, fn, userdata };
         int r = look_into(root, "/run/systemd/system.control", &l);
 
         return r < 0 ? r : look_into(root, "/run/systemd/transient", &l);
@@ -98,7 +98,7 @@ int fence_property_foreach(const char *root, fence_property_t fn, void *userdata
 
 int fence_property_foreach_startup(const char *root, fence_property_t fn, void *userdata)
 {
-        const Look l = { STARTUP, fn, userdata };
+        const PropertyLook l = { STARTUP, fn, userdata };
         int r = look_into(root, "/etc/systemd/system.control", &l);
 
         if (r >= 0)
@@ -121,26 +121,27 @@ typedef struct Word {
         NodeSet nodes;
 } Word;
 
-static const char *file_of(const char *path)
+static const char *property_file_of(const char *path)
 {
         const char *slash = strrchr(path, '/');
 
         return slash ? slash + 1 : path;
 }
 
-static int hear_file(const char *folder, const char *name, Word *w)
+static int property_hear_file(const char *folder, const char *name, Word *w)
 {
         _cleanup_free_ char *path = NULL;
         size_t n = strlen(name);
         NodeSet nodes;
 
-        if (n < 6 || strcmp(name + n - 5, ".conf") != 0 || (w->file && strcmp(name, file_of(w->file)) <= 0))
+        if (n < 6 || strcmp(name + n - 5, ".conf") != 0 ||
+            (w->file && strcmp(name, property_file_of(w->file)) <= 0))
                 return 0;
         if (asprintf(&path, "%s/%s", folder, name) < 0) {
                 path = NULL;
                 return -ENOMEM;
         }
-        if (read_property(path, &nodes) < 0 || nodeset_is_empty(&nodes))
+        if (property_read_value(path, &nodes) < 0 || nodeset_is_empty(&nodes))
                 return 0;
         free(w->file);
         w->file = TAKE_PTR(path);
@@ -149,7 +150,7 @@ static int hear_file(const char *folder, const char *name, Word *w)
 }
 
 /* All drop-ins of one name (a unit's, or what stands for many) in every folder. */
-static int hear(const char *root, const char *name, Word *w)
+static int property_hear(const char *root, const char *name, Word *w)
 {
         int r = 0;
 
@@ -166,14 +167,14 @@ static int hear(const char *root, const char *name, Word *w)
                 if (!d)
                         continue;
                 while (r >= 0 && (e = readdir(d)))
-                        r = hear_file(folder, e->d_name, w);
+                        r = property_hear_file(folder, e->d_name, w);
                 closedir(d);
         }
         return r;
 }
 
 /* a-b-c@1.service: itself, a-b-c@.service, a-b-.service, a-.service, service */
-static int hear_all(const char *root, const char *unit, Word *w)
+static int property_hear_all(const char *root, const char *unit, Word *w)
 {
         _cleanup_free_ char *name = strdup(unit);
         const char *dot = strrchr(unit, '.');
@@ -182,11 +183,11 @@ static int hear_all(const char *root, const char *unit, Word *w)
 
         if (!name || !dot || strchr(unit, '/'))
                 return name ? -EINVAL : -ENOMEM;
-        r = hear(root, unit, w);
+        r = property_hear(root, unit, w);
         cut = strchr(name, '@');
         if (r >= 0 && cut) {
                 memmove(cut + 1, dot, strlen(dot) + 1);
-                r = hear(root, name, w);
+                r = property_hear(root, name, w);
         }
         strcpy(name, unit);
         name[cut ? cut - name : dot - unit] = '\0';
@@ -198,15 +199,15 @@ static int hear_all(const char *root, const char *unit, Word *w)
                         prefix = NULL;
                         return -ENOMEM;
                 }
-                r = hear(root, prefix, w);
+                r = property_hear(root, prefix, w);
         }
-        return r < 0 ? r : hear(root, dot + 1, w);
+        return r < 0 ? r : property_hear(root, dot + 1, w);
 }
 
 int fence_property_last_word(const char *root, const char *unit, char **ret_file, NodeSet *ret)
 {
         Word w = { 0 };
-        int r = hear_all(root, unit, &w);
+        int r = property_hear_all(root, unit, &w);
 
         if (r >= 0 && !w.file)
                 r = -ENOENT;

@@ -20,7 +20,7 @@
  * An admitted pass counts as all the messages that it was taken for. */
 
 #define OPEN_MAX    64  /* half of the bus's 128 */
-#define CLASS_MAX   48  /* of either class: what is left is enough for one pass of the other */
+#define CLASS_MAX   48  /* of either class: the rest is enough for one pass of the other class */
 #define BUS_MAX     120 /* with those that are late */
 #define ADMIT_BATCH 64  /* in one turn of the loop */
 
@@ -37,7 +37,7 @@ typedef struct GateLine {
 
 typedef struct GateCall {
         Gate *gate;
-        GatePass *pass; /* NULL: nobody waits for the answer any more */
+        GatePass *pass; /* NULL: the reply is no longer wanted */
         GateClass class;
         bool late;
         uint64_t due_usec;
@@ -79,7 +79,7 @@ static bool gate_has_room(const Gate *g, unsigned n)
         return n_open + n <= OPEN_MAX && n_open + n + g->n_late <= BUS_MAX;
 }
 
-/* Which pass is to be admitted; NULL: none waits, or the first one has to wait for room. */
+/* Chooses the pass to admit; NULL: none waits, or the first one must wait for room. */
 static GatePass *gate_next(const Gate *g)
 {
         GatePass *p = g->own.head;
@@ -97,7 +97,7 @@ static void gate_wake(Gate *g)
                 (void)sd_event_source_set_enabled(g->admit, SD_EVENT_ONESHOT);
 }
 
-static int line_get(Gate *g, uid_t uid, GateLine **ret)
+static int gate_line_get(Gate *g, uid_t uid, GateLine **ret)
 {
         GateLine *l;
 
@@ -119,7 +119,7 @@ static int line_get(Gate *g, uid_t uid, GateLine **ret)
 }
 
 /* Takes a pass out of its line. served: the line then goes to the end of the round. */
-static void line_remove(GatePass *p, bool served)
+static void gate_line_remove(GatePass *p, bool served)
 {
         Gate *g = p->gate;
         GateLine *l = p->line;
@@ -138,13 +138,13 @@ static void line_remove(GatePass *p, bool served)
         }
 }
 
-static int on_admit(sd_event_source *source _unused_, void *userdata)
+static int gate_on_admit(sd_event_source *source _unused_, void *userdata)
 {
         Gate *g = userdata;
         GatePass *p;
 
         for (size_t i = 0; i < ADMIT_BATCH && (p = gate_next(g)); i++) {
-                line_remove(p, true);
+                gate_line_remove(p, true);
                 g->n_open[p->class] += p->n_max;
                 p->open(p, p->userdata); /* may leave p */
         }
@@ -153,7 +153,7 @@ static int on_admit(sd_event_source *source _unused_, void *userdata)
 }
 
 /* One timer for all: the first call that was sent is the first one that is due. */
-static void timer_set(Gate *g)
+static void gate_timer_set(Gate *g)
 {
         int r = g->open ? sd_event_source_set_time(g->timer, g->open->due_usec) : 0;
 
@@ -162,7 +162,7 @@ static void timer_set(Gate *g)
 }
 
 /* Takes the call from its pass. Without one the room that it took is given back. */
-static void call_detach(GateCall *c)
+static void gate_call_detach(GateCall *c)
 {
         if (c->pass) {
                 DL_DELETE2(c->pass->calls, c, pass_prev, pass_next);
@@ -173,7 +173,7 @@ static void call_detach(GateCall *c)
         }
 }
 
-static int on_timer(sd_event_source *source _unused_, uint64_t usec, void *userdata)
+static int gate_on_timer(sd_event_source *source _unused_, uint64_t usec, void *userdata)
 {
         Gate *g = userdata;
 
@@ -181,7 +181,7 @@ static int on_timer(sd_event_source *source _unused_, uint64_t usec, void *userd
                 GateCall *c = g->open;
                 bool wanted = c->pass;
 
-                call_detach(c);
+                gate_call_detach(c);
                 DL_DELETE(g->open, c);
                 DL_APPEND(g->late, c);
                 c->late = true;
@@ -189,18 +189,18 @@ static int on_timer(sd_event_source *source _unused_, uint64_t usec, void *userd
                 if (wanted)
                         c->reply(NULL, c->userdata);
         }
-        timer_set(g);
+        gate_timer_set(g);
         gate_wake(g);
         return 0;
 }
 
-static void call_free(GateCall *c)
+static void gate_call_free(GateCall *c)
 {
         sd_bus_slot_unref(c->slot);
         free(c);
 }
 
-static int on_reply(sd_bus_message *m, void *userdata, sd_bus_error *error _unused_)
+static int gate_on_reply(sd_bus_message *m, void *userdata, sd_bus_error *error _unused_)
 {
         GateCall *c = userdata;
         Gate *g = c->gate;
@@ -210,13 +210,13 @@ static int on_reply(sd_bus_message *m, void *userdata, sd_bus_error *error _unus
                 DL_DELETE(g->late, c);
                 g->n_late--;
         } else {
-                call_detach(c);
+                gate_call_detach(c);
                 DL_DELETE(g->open, c);
-                timer_set(g);
+                gate_timer_set(g);
         }
         if (wanted)
                 c->reply(m, c->userdata);
-        call_free(c);
+        gate_call_free(c);
         gate_wake(g);
         return 0;
 }
@@ -230,11 +230,11 @@ int gate_new(sd_event *event, sd_bus *bus, uint64_t timeout_usec, Gate **ret)
         g->event = sd_event_ref(event);
         g->bus = sd_bus_ref(bus);
         g->timeout_usec = timeout_usec;
-        int r = sd_event_add_defer(event, &g->admit, on_admit, g);
+        int r = sd_event_add_defer(event, &g->admit, gate_on_admit, g);
         if (r >= 0)
                 r = sd_event_source_set_enabled(g->admit, SD_EVENT_OFF);
         if (r >= 0)
-                r = sd_event_add_time(event, &g->timer, CLOCK_MONOTONIC, 0, 0, on_timer, g);
+                r = sd_event_add_time(event, &g->timer, CLOCK_MONOTONIC, 0, 0, gate_on_timer, g);
         if (r >= 0)
                 r = sd_event_source_set_enabled(g->timer, SD_EVENT_OFF);
         if (r < 0)
@@ -244,13 +244,13 @@ int gate_new(sd_event *event, sd_bus *bus, uint64_t timeout_usec, Gate **ret)
         return 0;
 }
 
-static void calls_free(GateCall **calls)
+static void gate_calls_free(GateCall **calls)
 {
         while (*calls) {
                 GateCall *c = *calls;
 
                 DL_DELETE(*calls, c);
-                call_free(c);
+                gate_call_free(c);
         }
 }
 
@@ -258,8 +258,8 @@ Gate *gate_free(Gate *g)
 {
         if (!g)
                 return NULL;
-        calls_free(&g->open);
-        calls_free(&g->late);
+        gate_calls_free(&g->open);
+        gate_calls_free(&g->late);
         sd_event_source_disable_unref(g->admit);
         sd_event_source_disable_unref(g->timer);
         sd_bus_unref(g->bus);
@@ -291,7 +291,7 @@ int gate_enter(Gate *g, uid_t uid, unsigned n_messages, gate_open_t open, void *
                          .n_max = n_messages,
                          .open = open,
                          .userdata = userdata };
-        int r = line_get(g, uid, &p->line);
+        int r = gate_line_get(g, uid, &p->line);
         if (r < 0) {
                 free(p);
                 return r;
@@ -323,7 +323,7 @@ int gate_send(GatePass *p, sd_bus_message *m, gate_reply_t reply, void *userdata
                          .reply = reply,
                          .userdata = userdata };
         /* Without a timeout of sd-bus's, after which a late answer would not be seen. */
-        r = sd_bus_call_async(g->bus, &c->slot, m, on_reply, c, UINT64_MAX);
+        r = sd_bus_call_async(g->bus, &c->slot, m, gate_on_reply, c, UINT64_MAX);
         if (r < 0) {
                 free(c);
                 return r;
@@ -332,7 +332,7 @@ int gate_send(GatePass *p, sd_bus_message *m, gate_reply_t reply, void *userdata
         DL_APPEND2(p->calls, c, pass_prev, pass_next);
         p->n_open++;
         if (g->open == c)
-                timer_set(g);
+                gate_timer_set(g);
         return 0;
 }
 
@@ -344,7 +344,7 @@ GatePass *gate_leave(GatePass *p)
         GateCall *c;
 
         if (p->line) {
-                line_remove(p, false);
+                gate_line_remove(p, false);
         } else {
                 /* What is open counts by itself from now on. */
                 DL_FOREACH2 (p->calls, c, pass_next)

@@ -4,15 +4,15 @@
 /* The gate to PID 1: every method call to org.freedesktop.systemd1 passes it.
  *
  * dbus-daemon lets one connection have 128 calls open and refuses the next one with LimitsExceeded. So only
- * OPEN_MAX messages are open at once. Whoever wants to ask PID 1 something takes a pass for as many messages
- * as will be open at a time, and waits until the pass is admitted. There is one queue for each user id on
- * whose behalf cdmd asks; the queues are served in turn, one pass at a time. So a user with one question
- * waits for one question of each other user, however many those have queued. cdmd's own work (fence, drift,
- * release, repair) has a queue that is served before those of users. Each of the two classes has a reserved
- * share, so that neither can keep the other out.
+ * OPEN_MAX messages are open at once. A caller takes a pass for the number of messages that it will have
+ * open at a time, and waits until the pass is admitted. There is one queue for each user id on whose behalf
+ * cdmd calls; the queues are served in turn, one pass at a time. So a user with one question waits for one
+ * question of each other user, however many those have queued. cdmd's own work (fence, drift, release,
+ * repair) has a queue that is served before those of users. Each of the two classes has a reserved share, so
+ * that neither can keep the other out.
  *
  * A message that was sent stays open on the bus until PID 1 answers, whether or not the answer is still
- * wanted. So it is counted until then, also after its pass was left and after its timeout. */
+ * wanted. So it counts until then, even after its pass was left and after its timeout. */
 
 #include <stdint.h>
 #include <sys/types.h>
@@ -20,7 +20,7 @@
 
 #include "policy/macro.h"
 
-/* Instead of a user id: cdmd's own work. */
+/* Used instead of a user id for cdmd's own work. */
 #define GATE_OWN ((uid_t)-1)
 /* The look-ups of ListHolders, which are made for several callers at once. */
 #define GATE_HOLDERS ((uid_t)-2)

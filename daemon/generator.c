@@ -31,7 +31,7 @@
 #include "policy/cdm-names.h"
 #include "policy/conf-read.h"
 
-/* Where unit files are looked for, the strongest first. */
+/* The folders of unit files, highest priority first. */
 static const char *const unit_dirs[] = {
         "etc/systemd/system",
         "run/systemd/system",
@@ -41,17 +41,17 @@ static const char *const unit_dirs[] = {
 
 static const char *root_dir = "";
 
-static void close_p(int *fd)
+static void generator_close_p(int *fd)
 {
         if (*fd >= 0)
                 close(*fd);
 }
 
-/* Below a --root it is not this machine that boots: then to stderr. */
-static void say(int priority, const char *format, ...) _printf_(2, 3);
-static void say(int priority, const char *format, ...)
+/* With --root another machine is examined: then messages go to stderr. */
+static void generator_say(int priority, const char *format, ...) _printf_(2, 3);
+static void generator_say(int priority, const char *format, ...)
 {
-        _cleanup_(close_p) int fd = -EBADF;
+        _cleanup_(generator_close_p) int fd = -EBADF;
         char text[768], line[800];
         va_list ap;
         int n;
@@ -69,7 +69,7 @@ static void say(int priority, const char *format, ...)
 typedef enum Link { LINK_NONE, LINK_THERE, LINK_MASKED } Link;
 
 /* What systemd sees at a path: a link to /dev/null and an empty file both mask. */
-static Link link_read(int root_fd, const char *path)
+static Link generator_link_read(int root_fd, const char *path)
 {
         char target[16];
         struct stat st;
@@ -85,25 +85,26 @@ static Link link_read(int root_fd, const char *path)
         return LINK_THERE;
 }
 
-static bool is_masked(int root_fd)
+static bool generator_is_masked(int root_fd)
 {
         for (size_t i = 0; i < ARRAY_SIZE(unit_dirs); i++) {
                 char path[256];
                 Link l;
 
                 snprintf(path, sizeof(path), "%s/" CDM_UNIT, unit_dirs[i]);
-                l = link_read(root_fd, path);
+                l = generator_link_read(root_fd, path);
                 if (l != LINK_NONE)
                         return l == LINK_MASKED;
         }
         return false;
 }
 
-/* The way out at the boot loader: systemd.mask=cdmd.service keeps cdmd from starting, and with it the fence
- * from being closed. */
-static bool is_masked_by_kernel(int root_fd)
+/* The emergency exit at the boot loader: systemd.mask=cdmd.service keeps cdmd from starting, and with it the
+ * fence from being closed. */
+static bool generator_is_masked_by_kernel(int root_fd)
 {
-        _cleanup_(close_p) int fd = openat(root_fd, "proc/cmdline", O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+        _cleanup_(generator_close_p) int fd =
+                openat(root_fd, "proc/cmdline", O_RDONLY | O_CLOEXEC | O_NONBLOCK);
         char text[4096], *state = NULL;
         ssize_t n;
 
@@ -117,7 +118,7 @@ static bool is_masked_by_kernel(int root_fd)
         return false;
 }
 
-static bool has_suffix(const char *s, const char *suffix)
+static bool generator_has_suffix(const char *s, const char *suffix)
 {
         size_t n = strlen(s), m = strlen(suffix);
 
@@ -126,24 +127,24 @@ static bool has_suffix(const char *s, const char *suffix)
 
 /* Is `folder` (multi-user.target.wants) the place of a link to cdmd that counts, seen from unit_dirs[dir]?
  */
-static bool is_wanted_by(int root_fd, size_t dir, const char *folder)
+static bool generator_is_wanted_by(int root_fd, size_t dir, const char *folder)
 {
-        if (!has_suffix(folder, ".wants") && !has_suffix(folder, ".requires") &&
-            !has_suffix(folder, ".upholds"))
+        if (!generator_has_suffix(folder, ".wants") && !generator_has_suffix(folder, ".requires") &&
+            !generator_has_suffix(folder, ".upholds"))
                 return false;
         for (size_t i = 0; i <= dir; i++) {
                 char path[512];
                 Link l;
 
                 snprintf(path, sizeof(path), "%s/%s/" CDM_UNIT, unit_dirs[i], folder);
-                l = link_read(root_fd, path);
+                l = generator_link_read(root_fd, path);
                 if (l != LINK_NONE)
                         return l == LINK_THERE;
         }
         return false;
 }
 
-static bool is_enabled(int root_fd)
+static bool generator_is_enabled(int root_fd)
 {
         for (size_t i = 0; i < ARRAY_SIZE(unit_dirs); i++) {
                 int fd = openat(root_fd, unit_dirs[i], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -157,7 +158,7 @@ static bool is_enabled(int root_fd)
                         continue;
                 }
                 while (!found && (e = readdir(dir)))
-                        found = is_wanted_by(root_fd, i, e->d_name);
+                        found = generator_is_wanted_by(root_fd, i, e->d_name);
                 closedir(dir);
                 if (found)
                         return true;
@@ -167,7 +168,7 @@ static bool is_enabled(int root_fd)
 
 /* A container shows its host's nodes, and an initrd has none of the configuration: neither is the place to
  * fence a machine from. */
-static bool is_on_machine(void)
+static bool generator_is_on_machine(void)
 {
         const char *virtualization = getenv("SYSTEMD_VIRTUALIZATION"), *initrd = getenv("SYSTEMD_IN_INITRD");
 
@@ -175,18 +176,19 @@ static bool is_on_machine(void)
                !(initrd && strcmp(initrd, "1") == 0);
 }
 
-static bool will_start(void)
+static bool generator_will_start(void)
 {
-        _cleanup_(close_p) int root_fd =
+        _cleanup_(generator_close_p) int root_fd =
                 open(root_dir[0] ? root_dir : "/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
-        return root_fd >= 0 && !is_masked(root_fd) && !is_masked_by_kernel(root_fd) && is_enabled(root_fd);
+        return root_fd >= 0 && !generator_is_masked(root_fd) && !generator_is_masked_by_kernel(root_fd) &&
+               generator_is_enabled(root_fd);
 }
 
-/* The kernel takes no more than ten lines in five seconds from here. */
+/* The kernel accepts at most ten lines in five seconds. */
 #define ERRORS_SAID_MAX 4
 
-static void say_errors(const ConfMessages *messages)
+static void generator_say_errors(const ConfMessages *messages)
 {
         size_t n = 0;
 
@@ -194,34 +196,33 @@ static void say_errors(const ConfMessages *messages)
                 _cleanup_free_ char *text = conf_message_format(&messages->messages[i]);
 
                 if (messages->messages[i].severity == CONF_ERROR && n++ < ERRORS_SAID_MAX && text)
-                        say(LOG_ERR, "%s", text);
+                        generator_say(LOG_ERR, "%s", text);
         }
         if (n > 0)
-                say(LOG_ERR,
-                    "%zu mistakes in the configuration. What a refused file says does not count: a rule "
-                    "denies "
-                    "what it matches; in place of pools what Nodes=auto finds is fenced; without a "
-                    "cdmd.conf or "
-                    "drop-in Mode=enforce holds. `cdmctl check` shows all; correct them and run `cdmctl "
-                    "reload`.",
-                    n);
+                generator_say(
+                        LOG_ERR,
+                        "%zu mistakes in the configuration. What a refused file says does not count: a rule "
+                        "denies what it matches; in place of pools what Nodes=auto finds is fenced; without "
+                        "a cdmd.conf or drop-in Mode=enforce holds. `cdmctl check` shows all; correct them "
+                        "and run `cdmctl reload`.",
+                        n);
 }
 
-/* Pools as configured; where they contradict each other, all that they name and auto finds. */
-static int resolve(const Topology *t, const Config *config, PoolSet **ret)
+/* Pools as configured. If they contradict each other: all nodes that they list or that auto finds. */
+static int generator_resolve(const Topology *t, const Config *config, PoolSet **ret)
 {
         _cleanup_free_ char *error = NULL;
 
         int r = pool_set_resolve_at_start(t, (const PoolConfig *const *)config->pools, config->n_pools,
                                           &NODESET_EMPTY, ret, &error);
         if (error)
-                say(LOG_ERR, "%s", error);
+                generator_say(LOG_ERR, "%s", error);
         if (r == 0 && error)
-                say(LOG_ERR, "fencing what Nodes=auto finds as well");
+                generator_say(LOG_ERR, "fencing what Nodes=auto finds as well");
         return r;
 }
 
-static int generate_configured(const char *dir)
+static int generator_generate_configured(const char *dir)
 {
         _cleanup_(config_free_p) Config *config = NULL;
         _cleanup_(topology_free_p) Topology *topology = NULL;
@@ -231,7 +232,7 @@ static int generate_configured(const char *dir)
         bool changed;
 
         int r = config_load_at_start(root_dir, &config, &messages);
-        say_errors(&messages);
+        generator_say_errors(&messages);
         conf_messages_clear(&messages);
         if (r < 0)
                 return r;
@@ -239,12 +240,12 @@ static int generate_configured(const char *dir)
                 return 0;
         r = topology_read_explained(root_dir, &topology, &unreadable);
         if (unreadable)
-                say(LOG_ERR, "%s", unreadable);
+                generator_say(LOG_ERR, "%s", unreadable);
         if (r < 0)
                 return r;
         if (topology->unread)
-                say(LOG_WARNING, "%s", topology->unread);
-        r = resolve(topology, config, &pools);
+                generator_say(LOG_WARNING, "%s", topology->unread);
+        r = generator_resolve(topology, config, &pools);
         if (r < 0)
                 return r;
         if (!pool_set_needs_fence(pools))
@@ -255,14 +256,14 @@ static int generate_configured(const char *dir)
         return r;
 }
 
-static int generate(const char *dir)
+static int generator_write_fence(const char *dir)
 {
-        if (!is_on_machine())
+        if (!generator_is_on_machine())
                 return 0;
         int r = fence_files_copy_decided(root_dir, dir);
         if (r != -ENOENT)
                 return r;
-        return will_start() ? generate_configured(dir) : 0;
+        return generator_will_start() ? generator_generate_configured(dir) : 0;
 }
 
 int main(int argc, char *argv[])
@@ -278,13 +279,14 @@ int main(int argc, char *argv[])
                 return EXIT_FAILURE;
         }
         umask(0022);
-        int r = generate(argv[1]);
+        int r = generator_write_fence(argv[1]);
         if (r == -ENOSPC)
-                say(LOG_CRIT,
-                    "nothing is fenced: no ordinary memory would be left, or %s is full. "
-                    "Every process may use every node.",
-                    argv[1]);
+                generator_say(LOG_CRIT,
+                              "nothing is fenced: no ordinary memory would be left, or %s is full. "
+                              "Every process may use every node.",
+                              argv[1]);
         else if (r < 0)
-                say(LOG_CRIT, "nothing is fenced: %s. Every process may use every node.", strerror(-r));
+                generator_say(LOG_CRIT, "nothing is fenced: %s. Every process may use every node.",
+                              strerror(-r));
         return EXIT_SUCCESS;
 }

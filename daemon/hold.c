@@ -67,9 +67,9 @@ Hold *hold_free(Hold *h)
         return NULL;
 }
 
-/* The mapping is longer than the file. What the file does not reach cannot be touched, so nothing is locked
- * there before it grows (MLOCK_ONFAULT). */
-static int map(Hold *h)
+/* The mapping is longer than the file. Memory beyond the end of the file cannot be touched, so it is not
+ * locked before the file grows (MLOCK_ONFAULT). */
+static int hold_map(Hold *h)
 {
         void *address = mmap(NULL, h->capacity_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, h->fd, 0);
 
@@ -92,7 +92,7 @@ static int hold_from(int fd, int node, uint64_t capacity_bytes, uint64_t bytes, 
         h->capacity_bytes = capacity_bytes;
         h->bytes = bytes;
         h->populated = bytes == 0;
-        int r = map(h);
+        int r = hold_map(h);
         hold_tell(h, bytes);
         if (r < 0) {
                 h->fd = -EBADF; /* still the caller's */
@@ -127,7 +127,7 @@ int hold_adopt(int fd, int node, uint64_t capacity_bytes, Hold **ret)
         return hold_from(fd, node, capacity_bytes, (uint64_t)st.st_size, ret);
 }
 
-static int set_size(Hold *h, uint64_t bytes)
+static int hold_set_size(Hold *h, uint64_t bytes)
 {
         if (ftruncate(h->fd, (off_t)bytes) < 0)
                 return -errno;
@@ -135,9 +135,8 @@ static int set_size(Hold *h, uint64_t bytes)
         return 0;
 }
 
-/* How many of the pages of [at, at + bytes) are not on the node, after those that can be were moved there.
- */
-static int count_away(Hold *h, uint64_t at, uint64_t bytes, uint64_t page_bytes, size_t *ret)
+/* Moves the misplaced pages of [at, at + bytes) to the node. Returns how many could not be moved. */
+static int hold_count_away(Hold *h, uint64_t at, uint64_t bytes, uint64_t page_bytes, size_t *ret)
 {
         void *page[STEP_PAGES];
         int status[STEP_PAGES], node[STEP_PAGES];
@@ -162,24 +161,24 @@ static int count_away(Hold *h, uint64_t at, uint64_t bytes, uint64_t page_bytes,
         return r;
 }
 
-static int grow(Hold *h, uint64_t step)
+static int hold_grow(Hold *h, uint64_t step)
 {
         uint64_t at = h->bytes, page_bytes = (uint64_t)sysconf(_SC_PAGESIZE);
         size_t away = 0;
 
-        int r = set_size(h, at + step);
+        int r = hold_set_size(h, at + step);
         if (r == 0 && madvise(h->map + at, step, MADV_POPULATE_WRITE) < 0)
                 r = errno == ENOMEM || errno == EFAULT ? -ENOSPC : -errno;
         if (r == 0)
-                r = count_away(h, at, step, page_bytes, &away);
+                r = hold_count_away(h, at, step, page_bytes, &away);
         if (r == 0 && away > 0)
                 r = -ENOSPC;
         if (r < 0)
-                (void)set_size(h, at);
+                (void)hold_set_size(h, at);
         return r;
 }
 
-static bool has_room(const Hold *h, uint64_t step)
+static bool hold_has_room(const Hold *h, uint64_t step)
 {
         uint64_t size, free_bytes;
 
@@ -197,7 +196,7 @@ int hold_resize(Hold *h, uint64_t bytes, Job *job)
         bytes -= bytes % page_bytes;
         if (bytes < h->bytes) {
                 hold_tell(h, bytes);
-                r = set_size(h, bytes);
+                r = hold_set_size(h, bytes);
                 hold_tell(h, h->bytes);
         }
         /* Locked again, after a restart. */
@@ -208,9 +207,9 @@ int hold_resize(Hold *h, uint64_t bytes, Job *job)
 
                 if (job_is_cancelled(job))
                         return -ECANCELED;
-                if (!has_room(h, step))
+                if (!hold_has_room(h, step))
                         break;
-                r = grow(h, step);
+                r = hold_grow(h, step);
                 hold_tell(h, h->bytes);
         }
         return r == -ENOSPC ? 0 : r;

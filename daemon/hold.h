@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Memory of one node that is held so that nobody else can have it: a memfd that is as long as what is held,
+/* Memory of one node that is held so that no other program can have it: a memfd as long as the held amount,
  * with its pages on the node. cdmd has it mapped and locked, so it is charged to cdmd's cgroup and neither
- * swapped nor demoted. To shrink the file gives pages back; nothing is copied. */
+ * swapped nor demoted. Shrinking the file frees pages; nothing is copied. */
 
 #include <stdint.h>
 

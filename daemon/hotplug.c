@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /* The kernel tells of a node by `add` and `remove` (subsystem node), and of its memory by `add`, `online`,
- * `offline` and `remove` of each block (subsystem memory). What they say is not looked at: they only make us
- * look at sysfs, so that one that gets lost in a flood does no harm as long as a later one arrives. For that
- * the look comes some time after the first event, and events that come meanwhile or after it lead to another
- * one.
+ * `offline` and `remove` of each block (subsystem memory). The contents of events are ignored: an event only
+ * causes a scan of sysfs, so a lost event does no harm as long as a later one arrives. The scan comes some
+ * time after the first event. Later events cause another scan.
  *
- * libsystemd listens to udev, which passes events on when it has dealt with them. That is late enough for
- * what udev does itself (rules that put memory online) to be over. Nothing is open meanwhile: the fence is
- * an allow-list. */
+ * libsystemd listens to udev, which passes events on when it has dealt with them. By then udev's own rules,
+ * such as those that put memory online, have run. The new node is not open meanwhile: the fence is an
+ * allow-list. */
 
 #include <errno.h>
 #include <stdint.h>
@@ -30,7 +29,7 @@ struct Hotplug {
         void *userdata;
 };
 
-static int on_timer(sd_event_source *source _unused_, uint64_t usec _unused_, void *userdata)
+static int hotplug_on_timer(sd_event_source *source _unused_, uint64_t usec _unused_, void *userdata)
 {
         Hotplug *h = userdata;
 
@@ -39,12 +38,12 @@ static int on_timer(sd_event_source *source _unused_, uint64_t usec _unused_, vo
         return 0;
 }
 
-static int on_device(sd_device_monitor *monitor _unused_, sd_device *device _unused_, void *userdata)
+static int hotplug_on_device(sd_device_monitor *monitor _unused_, sd_device *device _unused_, void *userdata)
 {
         Hotplug *h = userdata;
 
         if (!h->timer && sd_event_add_time_relative(h->event, &h->timer, CLOCK_MONOTONIC, SETTLE_USEC,
-                                                    ACCURACY_USEC, on_timer, h) < 0)
+                                                    ACCURACY_USEC, hotplug_on_timer, h) < 0)
                 h->changed(h->userdata);
         return 0;
 }
@@ -68,7 +67,7 @@ int hotplug_new(sd_event *event, hotplug_cb changed, void *userdata, Hotplug **r
         if (r < 0)
                 return r;
         (void)sd_device_monitor_set_receive_buffer_size(h->monitor, BUFFER_BYTES);
-        r = sd_device_monitor_start(h->monitor, on_device, h);
+        r = sd_device_monitor_start(h->monitor, hotplug_on_device, h);
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(h);

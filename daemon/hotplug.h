@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Nodes and memory that come and go, as udev tells it. A burst of events (a device of 96 GiB is hundreds of
+/* Hotplug of nodes and memory, as reported by udev. A burst of events (a device of 96 GiB is hundreds of
  * memory blocks) is one call; while nothing happens it costs nothing. */
 
 #include <systemd/sd-event.h>
@@ -10,7 +10,7 @@
 
 typedef struct Hotplug Hotplug;
 
-/* The machine's nodes may have changed: look at them. */
+/* The machine's nodes may have changed: read them again. */
 typedef void (*hotplug_cb)(void *userdata);
 
 int hotplug_new(sd_event *event, hotplug_cb changed, void *userdata, Hotplug **ret);

@@ -181,8 +181,8 @@ libdaemon_la_SOURCES = \
 	daemon/unit-change.c \
 	daemon/unit-call.c \
 	daemon/unit-call.h \
-	daemon/unit-jobs.h \
 	daemon/unit-jobs.c \
+	daemon/unit-jobs.h \
 	daemon/unit-owner.c \
 	daemon/unit-watch.c \
 	daemon/unit.c \

@@ -64,8 +64,8 @@ int log_level_from_string(const char *s, int *ret)
 }
 
 /* systemd names the socket of its own journal stream by device and inode; anything else, such as a file or a
- * terminal that was put over stderr, means that a person wants to read it there. */
-static bool stderr_is_journal(void)
+ * terminal that was put over stderr, means that the messages are meant to be read there. */
+static bool log_stderr_is_journal(void)
 {
         const char *e = getenv("JOURNAL_STREAM");
         unsigned long long device, inode;
@@ -80,7 +80,7 @@ void log_init(void)
 {
         const char *e = getenv("CDMD_LOG_LEVEL");
 
-        if (stderr_is_journal())
+        if (log_stderr_is_journal())
                 log_target = LOG_TARGET_JOURNAL;
         if (e && log_level_from_string(e, &log_level) < 0)
                 log_warning(

@@ -35,7 +35,7 @@ static void daemon_clear(Daemon *d)
         sd_event_unref(d->event);
 }
 
-static void usage(void)
+static void main_usage(void)
 {
         printf("cdmd [OPTION...]\n\n"
                "Decides who may use coherent device memory, and makes the kernel keep to it.\n\n"
@@ -46,7 +46,7 @@ static void usage(void)
 }
 
 /* 0: go on; 1: done; -EINVAL: usage. */
-static int parse_arguments(int argc, char **argv, Daemon *d)
+static int main_parse_arguments(int argc, char **argv, Daemon *d)
 {
         static const struct option options[] = {
                 { "root", required_argument, NULL, 'r' },
@@ -63,7 +63,7 @@ static int parse_arguments(int argc, char **argv, Daemon *d)
                         d->root = strcmp(optarg, "/") == 0 ? "" : optarg;
                         break;
                 case 'h':
-                        usage();
+                        main_usage();
                         return 1;
                 case 'v':
                         puts("cdmd " PACKAGE_VERSION);
@@ -78,21 +78,21 @@ static int parse_arguments(int argc, char **argv, Daemon *d)
         return 0;
 }
 
-static int on_stop(sd_event_source *source, const struct signalfd_siginfo *si, void *userdata)
+static int main_on_stop(sd_event_source *source, const struct signalfd_siginfo *si, void *userdata)
 {
         (void)sd_notify(0, "STOPPING=1\nSTATUS=Stopping; fence and reservations stay.");
         log_info("Stopping; the fence and all reservations stay as they are.");
         return sd_event_exit(sd_event_source_get_event(source), 0);
 }
 
-static int on_hangup(sd_event_source *source, const struct signalfd_siginfo *si, void *userdata)
+static int main_on_hangup(sd_event_source *source, const struct signalfd_siginfo *si, void *userdata)
 {
         manager_reload(userdata, NULL, NULL);
         return 0;
 }
 
 /* Blocked before the first thread exists, so that every thread has them blocked. */
-static int block_signals(void)
+static int main_block_signals(void)
 {
         sigset_t set;
 
@@ -101,11 +101,11 @@ static int block_signals(void)
         sigaddset(&set, SIGINT);
         sigaddset(&set, SIGHUP);
         sigaddset(&set, SIGPIPE);
-        sigaddset(&set, SIGIO); /* somebody opens what we have a lease on: memory.c */
+        sigaddset(&set, SIGIO); /* a process opens a file on which we have a lease: memory.c */
         return sigprocmask(SIG_BLOCK, &set, NULL) < 0 ? -errno : 0;
 }
 
-static int open_bus(Daemon *d)
+static int main_open_bus(Daemon *d)
 {
         int r = sd_bus_open_system(&d->bus);
 
@@ -117,17 +117,16 @@ static int open_bus(Daemon *d)
                 r = sd_bus_set_exit_on_disconnect(d->bus, 1);
         if (r < 0)
                 log_error("The system bus cannot be reached: %s. cdmd needs it to be asked and to tell "
-                          "systemd; is "
-                          "dbus running?",
+                          "systemd; is dbus running?",
                           strerror(-r));
         return r;
 }
 
-static int set_up(Daemon *d)
+static int main_set_up(Daemon *d)
 {
         _cleanup_free_ char *error = NULL;
 
-        int r = block_signals();
+        int r = main_block_signals();
         if (r >= 0)
                 r = sd_event_default(&d->event);
         if (r < 0) {
@@ -139,7 +138,7 @@ static int set_up(Daemon *d)
                 log_error("%s", error ? error : strerror(-r));
                 return r;
         }
-        r = open_bus(d);
+        r = main_open_bus(d);
         if (r >= 0)
                 r = manager_new(d->root, d->event, d->bus, &d->manager);
         if (r >= 0)
@@ -147,19 +146,19 @@ static int set_up(Daemon *d)
         if (r >= 0)
                 r = bus_new(d->bus, d->manager, &d->surface);
         if (r >= 0)
-                r = sd_event_add_signal(d->event, NULL, SIGTERM, on_stop, NULL);
+                r = sd_event_add_signal(d->event, NULL, SIGTERM, main_on_stop, NULL);
         if (r >= 0)
-                r = sd_event_add_signal(d->event, NULL, SIGINT, on_stop, NULL);
+                r = sd_event_add_signal(d->event, NULL, SIGINT, main_on_stop, NULL);
         if (r >= 0)
-                r = sd_event_add_signal(d->event, NULL, SIGHUP, on_hangup, d->manager);
+                r = sd_event_add_signal(d->event, NULL, SIGHUP, main_on_hangup, d->manager);
         return r;
 }
 
-static int run(Daemon *d)
+static int main_run(Daemon *d)
 {
-        int r = set_up(d);
+        int r = main_set_up(d);
 
-        /* The name first: who calls while recovery goes on waits for its end instead of failing. */
+        /* Request the name first: calls during recovery then wait for its end instead of failing. */
         if (r >= 0)
                 r = bus_request_name(d->bus);
         if (r >= 0)
@@ -175,11 +174,11 @@ int main(int argc, char **argv)
 {
         Daemon d = { 0 };
 
-        int r = parse_arguments(argc, argv, &d);
+        int r = main_parse_arguments(argc, argv, &d);
         if (r != 0)
                 return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
         log_init();
-        int status = run(&d) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+        int status = main_run(&d) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
         daemon_clear(&d);
         if (names_are_left())
                 _exit(status);

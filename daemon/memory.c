@@ -51,16 +51,16 @@ static Memory *all;
 static pthread_mutex_t all_lock = PTHREAD_MUTEX_INITIALIZER;
 
 /* The pages of one call to the kernel. */
-typedef struct Chunk {
+typedef struct MemoryChunk {
         size_t n;
         void *page[CHUNK_PAGES];
         int node[CHUNK_PAGES]; /* where it belongs */
         int status[CHUNK_PAGES];
-} Chunk;
+} MemoryChunk;
 
 /* --- what there is room for --------------------------------------------------------------------------- */
 
-static int read_number(const char *path, uint64_t *ret)
+static int memory_read_number(const char *path, uint64_t *ret)
 {
         FILE *f = fopen(path, "re");
 
@@ -71,7 +71,7 @@ static int read_number(const char *path, uint64_t *ret)
         return n == 1 ? 0 : -EIO;
 }
 
-static uint64_t node_room(int node, uint64_t huge_bytes)
+static uint64_t memory_node_room(int node, uint64_t huge_bytes)
 {
         uint64_t size, free_bytes, pages;
         char path[128];
@@ -81,10 +81,10 @@ static uint64_t node_room(int node, uint64_t huge_bytes)
         snprintf(path, sizeof(path),
                  "/sys/devices/system/node/node%d/hugepages/hugepages-%" PRIu64 "kB/free_hugepages", node,
                  huge_bytes / 1024);
-        return read_number(path, &pages) < 0 ? 0 : pages * huge_bytes;
+        return memory_read_number(path, &pages) < 0 ? 0 : pages * huge_bytes;
 }
 
-static uint64_t limit_of(int fd, const char *name)
+static uint64_t memory_limit_of(int fd, const char *name)
 {
         _cleanup_free_ char *text = NULL;
 
@@ -95,7 +95,7 @@ static uint64_t limit_of(int fd, const char *name)
 
 /* Beyond its memory.max a cgroup has the OOM killer look for a victim in it: for cdmd's, or a slice above
  * it, somebody has set one against the advice of its unit file. */
-static bool cgroup_has_room(uint64_t bytes)
+static bool memory_cgroup_has_room(uint64_t bytes)
 {
         char path[4096];
         uint64_t id;
@@ -110,8 +110,8 @@ static bool cgroup_has_room(uint64_t bytes)
 
                 if (fd < 0)
                         return true;
-                uint64_t max = limit_of(fd, "memory.max"), high = limit_of(fd, "memory.high");
-                uint64_t used = limit_of(fd, "memory.current");
+                uint64_t max = memory_limit_of(fd, "memory.max"), high = memory_limit_of(fd, "memory.high");
+                uint64_t used = memory_limit_of(fd, "memory.current");
                 close(fd);
                 max = high < max ? high : max;
                 if (max != UINT64_MAX && (used > max || max - used < bytes + SPARE_BYTES))
@@ -122,14 +122,14 @@ static bool cgroup_has_room(uint64_t bytes)
         return true;
 }
 
-static int check_room(const BufferLayout *l, bool huge, int *ret_node)
+static int memory_check_room(const BufferLayout *l, bool huge, int *ret_node)
 {
         for (size_t i = 0; i < l->n_parts; i++)
-                if (node_room(l->parts[i].node, huge ? l->page_bytes : 0) < l->parts[i].bytes) {
+                if (memory_node_room(l->parts[i].node, huge ? l->page_bytes : 0) < l->parts[i].bytes) {
                         *ret_node = l->parts[i].node;
                         return -ENOSPC;
                 }
-        if (!huge && !cgroup_has_room(buffer_layout_bytes(l))) {
+        if (!huge && !memory_cgroup_has_room(buffer_layout_bytes(l))) {
                 *ret_node = -1;
                 return -ENOSPC;
         }
@@ -161,7 +161,7 @@ int memory_huge_page(uint64_t huge_bytes, uint64_t *ret_bytes)
 
 /* --- where pages are ---------------------------------------------------------------------------------- */
 
-static int locate(Chunk *c, size_t *ret_away)
+static int memory_locate(MemoryChunk *c, size_t *ret_away)
 {
         size_t away = 0;
         int r = pages_locate(0, c->n, c->page, c->status);
@@ -174,7 +174,8 @@ static int locate(Chunk *c, size_t *ret_away)
 }
 
 /* Pages of one part, at most a chunk of them, from `at` on. */
-static uint64_t collect(const Memory *m, const Share *part, uint64_t start, uint64_t at, Chunk *c)
+static uint64_t memory_collect(const Memory *m, const Share *part, uint64_t start, uint64_t at,
+                               MemoryChunk *c)
 {
         for (c->n = 0; c->n < CHUNK_PAGES && at < part->bytes; c->n++, at += m->layout.page_bytes) {
                 c->page[c->n] = m->map + start + at;
@@ -184,9 +185,9 @@ static uint64_t collect(const Memory *m, const Share *part, uint64_t start, uint
 }
 
 /* *ret_away: how many pages of the chunk are elsewhere after they were moved. */
-static int bring_back(const Memory *m, Chunk *c, size_t *ret_away)
+static int memory_bring_back(const Memory *m, MemoryChunk *c, size_t *ret_away)
 {
-        Chunk *some;
+        MemoryChunk *some;
         int r = 0;
 
         some = calloc(1, sizeof(*some));
@@ -204,12 +205,12 @@ static int bring_back(const Memory *m, Chunk *c, size_t *ret_away)
         if (r == 0)
                 (void)pages_move(0, some->n, some->page, some->node, some->status);
         free(some);
-        return locate(c, ret_away);
+        return memory_locate(c, ret_away);
 }
 
 /* --- all of them -------------------------------------------------------------------------------------- */
 
-static int enlist(Memory *m)
+static int memory_enlist(Memory *m)
 {
         struct stat st;
 
@@ -223,7 +224,7 @@ static int enlist(Memory *m)
         return 0;
 }
 
-static void delist(Memory *m)
+static void memory_delist(Memory *m)
 {
         pthread_mutex_lock(&all_lock);
         if (m->prev)
@@ -231,8 +232,8 @@ static void delist(Memory *m)
         pthread_mutex_unlock(&all_lock);
 }
 
-/* "7f00-7f10 rw-s 00000000 00:01 1034 /memfd:cdm-buffer (deleted)". Anybody may give that name to what is
- * his: only the inode counts. */
+/* "7f00-7f10 rw-s 00000000 00:01 1034 /memfd:cdm-buffer (deleted)". Any process can use that name: only the
+ * inode counts. */
 bool memory_is_mapped_by(const char *maps_line)
 {
         unsigned device_major, device_minor;
@@ -252,7 +253,7 @@ bool memory_is_mapped_by(const char *maps_line)
 
 /* --- making ------------------------------------------------------------------------------------------- */
 
-static int new_memfd(const BufferLayout *l, bool huge)
+static int memory_new_memfd(const BufferLayout *l, bool huge)
 {
         unsigned flags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
 
@@ -266,7 +267,7 @@ static int new_memfd(const BufferLayout *l, bool huge)
 
 /* The file that memfd_create() gives is one that the kernel does not count as open for writing, so that no
  * lease would ever be given on it; one that was opened is. */
-static int reopen(int fd)
+static int memory_reopen(int fd)
 {
         char path[64];
 
@@ -275,7 +276,7 @@ static int reopen(int fd)
         return new_fd < 0 ? -errno : new_fd;
 }
 
-static int map(Memory *m)
+static int memory_map(Memory *m)
 {
         void *address = mmap(NULL, m->bytes, PROT_READ | PROT_WRITE, MAP_SHARED, m->fd, 0);
 
@@ -286,7 +287,7 @@ static int map(Memory *m)
         return 0;
 }
 
-static int fill_part(Memory *m, const Share *part, uint64_t start, Chunk *c, Job *job)
+static int memory_fill_part(Memory *m, const Share *part, uint64_t start, MemoryChunk *c, Job *job)
 {
         const uint64_t step = m->layout.page_bytes > CHUNK_BYTES ? m->layout.page_bytes : CHUNK_BYTES;
         size_t away = 0;
@@ -301,25 +302,25 @@ static int fill_part(Memory *m, const Share *part, uint64_t start, Chunk *c, Job
                 if (madvise(m->map + start + at, bytes, MADV_POPULATE_WRITE) < 0)
                         /* -EFAULT: what a process would get SIGBUS for. */
                         return errno == ENOMEM || errno == EFAULT ? -ENOSPC : -errno;
-                collect(m, &here, start, at, c);
-                r = locate(c, &away);
+                memory_collect(m, &here, start, at, c);
+                r = memory_locate(c, &away);
                 if (r == 0 && away > 0)
-                        r = bring_back(m, c, &away);
+                        r = memory_bring_back(m, c, &away);
                 if (r == 0 && away > 0)
                         return -ENOSPC;
         }
         return r;
 }
 
-static int fill(Memory *m, Job *job, int *ret_node)
+static int memory_fill(Memory *m, Job *job, int *ret_node)
 {
-        _cleanup_free_ Chunk *c = calloc(1, sizeof(*c));
+        _cleanup_free_ MemoryChunk *c = calloc(1, sizeof(*c));
         uint64_t start = 0;
 
         if (!c)
                 return -ENOMEM;
         for (size_t i = 0; i < m->layout.n_parts; i++) {
-                int r = fill_part(m, &m->layout.parts[i], start, c, job);
+                int r = memory_fill_part(m, &m->layout.parts[i], start, c, job);
                 if (r < 0) {
                         *ret_node = m->layout.parts[i].node;
                         return r;
@@ -329,14 +330,14 @@ static int fill(Memory *m, Job *job, int *ret_node)
         return mlock(m->map, m->bytes) < 0 ? -errno : 0;
 }
 
-static int make_fd(Memory *m, bool huge)
+static int memory_make_fd(Memory *m, bool huge)
 {
-        int fd = new_memfd(&m->layout, huge);
+        int fd = memory_new_memfd(&m->layout, huge);
 
         if (fd < 0)
                 return fd;
         int r = ftruncate(fd, (off_t)m->bytes) < 0 || fcntl(fd, F_ADD_SEALS, SEALS) < 0 ? -errno
-                                                                                        : reopen(fd);
+                                                                                        : memory_reopen(fd);
         close(fd);
         if (r >= 0)
                 m->fd = r;
@@ -359,19 +360,19 @@ int memory_make(const BufferLayout *layout, bool huge, Job *job, Memory **ret, i
         _cleanup_(memory_free_p) Memory *m = NULL;
 
         *ret_node = -1;
-        int r = check_room(layout, huge, ret_node);
+        int r = memory_check_room(layout, huge, ret_node);
         if (r == 0)
                 r = memory_new(layout, &m);
         if (r == 0)
-                r = make_fd(m, huge);
+                r = memory_make_fd(m, huge);
         if (r == 0)
-                r = enlist(m);
+                r = memory_enlist(m);
         if (r == 0) {
                 *ret_node = layout->parts[0].node;
-                r = map(m);
+                r = memory_map(m);
         }
         if (r == 0)
-                r = fill(m, job, ret_node);
+                r = memory_fill(m, job, ret_node);
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(m);
@@ -391,9 +392,9 @@ int memory_adopt(int fd, const BufferLayout *layout, Memory **ret)
         if (r < 0)
                 return r;
         m->fd = fd;
-        r = enlist(m);
+        r = memory_enlist(m);
         if (r == 0)
-                r = map(m);
+                r = memory_map(m);
         if (r == 0 && mlock(m->map, m->bytes) < 0)
                 r = -errno;
         if (r < 0) {
@@ -407,7 +408,7 @@ int memory_adopt(int fd, const BufferLayout *layout, Memory **ret)
 /* --- looking after it --------------------------------------------------------------------------------- */
 
 /* A drag takes all pages of a mapping, so a few that are evenly spread tell. */
-static int sample_away(const Memory *m, Chunk *c, size_t *ret_away)
+static int memory_sample_away(const Memory *m, MemoryChunk *c, size_t *ret_away)
 {
         uint64_t start = 0, step = m->bytes / SAMPLES;
 
@@ -424,11 +425,11 @@ static int sample_away(const Memory *m, Chunk *c, size_t *ret_away)
                 }
                 start += part->bytes;
         }
-        return locate(c, ret_away);
+        return memory_locate(c, ret_away);
 }
 
-static int check_part(const Memory *m, const Share *part, uint64_t start, Chunk *c, Job *job,
-                      MemoryCheck *sum)
+static int memory_check_part(const Memory *m, const Share *part, uint64_t start, MemoryChunk *c, Job *job,
+                             MemoryCheck *sum)
 {
         size_t away, left;
         int r = 0;
@@ -436,11 +437,11 @@ static int check_part(const Memory *m, const Share *part, uint64_t start, Chunk 
         for (uint64_t at = 0; r == 0 && at < part->bytes;) {
                 if (job_is_cancelled(job))
                         return -ECANCELED;
-                at = collect(m, part, start, at, c);
-                r = locate(c, &away);
+                at = memory_collect(m, part, start, at, c);
+                r = memory_locate(c, &away);
                 left = away;
                 if (r == 0 && away > 0)
-                        r = bring_back(m, c, &left);
+                        r = memory_bring_back(m, c, &left);
                 if (r == 0) {
                         sum->here_bytes += (c->n - left) * m->layout.page_bytes;
                         sum->moved_bytes += left < away ? (away - left) * m->layout.page_bytes : 0;
@@ -451,7 +452,7 @@ static int check_part(const Memory *m, const Share *part, uint64_t start, Chunk 
 
 int memory_check(Memory *m, bool sample, Job *job, MemoryCheck *ret)
 {
-        _cleanup_free_ Chunk *c = calloc(1, sizeof(*c));
+        _cleanup_free_ MemoryChunk *c = calloc(1, sizeof(*c));
         MemoryCheck sum = { 0 };
         uint64_t start = 0;
         size_t away;
@@ -460,14 +461,14 @@ int memory_check(Memory *m, bool sample, Job *job, MemoryCheck *ret)
         if (!c)
                 return -ENOMEM;
         if (sample) {
-                r = sample_away(m, c, &away);
+                r = memory_sample_away(m, c, &away);
                 if (r == 0 && away == 0) {
                         *ret = (MemoryCheck){ m->bytes, 0 };
                         return 0;
                 }
         }
         for (size_t i = 0; i < m->layout.n_parts && r == 0; i++) {
-                r = check_part(m, &m->layout.parts[i], start, c, job, &sum);
+                r = memory_check_part(m, &m->layout.parts[i], start, c, job, &sum);
                 start += m->layout.parts[i].bytes;
         }
         if (r == 0)
@@ -477,7 +478,7 @@ int memory_check(Memory *m, bool sample, Job *job, MemoryCheck *ret)
 
 /* --- the end ------------------------------------------------------------------------------------------ */
 
-static bool is_huge(const Memory *m)
+static bool memory_is_huge(const Memory *m)
 {
         return m->layout.page_bytes > (uint64_t)sysconf(_SC_PAGESIZE);
 }
@@ -491,9 +492,9 @@ int memory_fd(const Memory *m)
  * descriptor and mapping. */
 int memory_open(const Memory *m)
 {
-        int fd = reopen(m->fd), r;
+        int fd = memory_reopen(m->fd), r;
 
-        if (fd < 0 || !is_huge(m) || flock(fd, LOCK_SH | LOCK_NB) == 0)
+        if (fd < 0 || !memory_is_huge(m) || flock(fd, LOCK_SH | LOCK_NB) == 0)
                 return fd;
         r = -errno;
         close(fd);
@@ -502,17 +503,17 @@ int memory_open(const Memory *m)
 
 /* Linux counts files that are open, not descriptors, and a mapping keeps its file open: 6.1 and 7.3,
  * fs/locks.c, check_conflicting_open(). Huge pages have no leases any more in 7.3 (EINVAL; 6.1 has them):
- * there the locks say who has a file that was given out, but not who opened it anew. */
-static int claim(const Memory *m)
+ * there the locks show users of a file that was given out, but not of one that was opened anew. */
+static int memory_claim(const Memory *m)
 {
         if (fcntl(m->fd, F_SETLEASE, F_WRLCK) == 0)
                 return 0;
-        if (errno == EINVAL && is_huge(m) && flock(m->fd, LOCK_EX | LOCK_NB) == 0)
+        if (errno == EINVAL && memory_is_huge(m) && flock(m->fd, LOCK_EX | LOCK_NB) == 0)
                 return 0;
         return errno == EAGAIN ? -EBUSY : -errno;
 }
 
-static void unclaim(const Memory *m)
+static void memory_unclaim(const Memory *m)
 {
         (void)fcntl(m->fd, F_SETLEASE, F_UNLCK);
         (void)flock(m->fd, LOCK_UN);
@@ -520,17 +521,18 @@ static void unclaim(const Memory *m)
 
 bool memory_is_alone(const Memory *m)
 {
-        if (claim(m) < 0)
+        if (memory_claim(m) < 0)
                 return false;
-        unclaim(m);
+        memory_unclaim(m);
         return true;
 }
 
-/* An O_PATH descriptor is not counted and keeps the object. So the pages are taken out of it, under the
- * lease, which whoever opens it now has to wait for; what he fills in afterwards is charged to himself. */
+/* An O_PATH descriptor is not counted and keeps the object. So its pages are freed under the lease. A
+ * process that opens it now waits for the lease; pages that it allocates afterwards are charged to its own
+ * cgroup. */
 int memory_destroy(Memory *m)
 {
-        int r = claim(m);
+        int r = memory_claim(m);
 
         if (r < 0)
                 return r;
@@ -539,7 +541,7 @@ int memory_destroy(Memory *m)
         m->map = NULL;
         if (fallocate(m->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, (off_t)m->bytes) < 0)
                 r = -errno;
-        unclaim(m);
+        memory_unclaim(m);
         return r;
 }
 
@@ -547,7 +549,7 @@ Memory *memory_free(Memory *m)
 {
         if (!m)
                 return NULL;
-        delist(m);
+        memory_delist(m);
         if (m->map)
                 (void)munmap(m->map, m->bytes);
         if (m->fd >= 0)

@@ -6,7 +6,7 @@
  * swapped nor demoted (locked pages are not reclaimed), and cdmd can look where its pages are and move them
  * back.
  *
- * How it is known that nobody uses it any more: the descriptors that are given out are opened anew
+ * How cdmd detects that a buffer is unused: the descriptors that are given out are opened anew
  * (/proc/self/fd/N), each a file of its own to the kernel, which lives as long as a descriptor or a mapping
  * of it does, in whichever process. Its last close is an inotify event on cdmd's own descriptor; and a write
  * lease (fcntl(2), F_SETLEASE), or where there are none a lock (flock(2)), is given to cdmd only when nobody
@@ -21,7 +21,7 @@
 
 typedef struct Memory Memory;
 
-/* SIGIO has to be blocked or ignored: who opens the object while cdmd has the lease causes one.
+/* SIGIO must be blocked or ignored: opening the object while cdmd has the lease causes one.
  *
  * These block. memory_make: -ENOSPC: a node has no room for its part, or (huge pages) its pool has none,
  * *ret_node says which node, -1 when it is cdmd's own cgroup that has a limit; -ECANCELED. It never calls
@@ -37,13 +37,14 @@ typedef struct MemoryCheck {
         uint64_t moved_bytes; /* moved back there */
 } MemoryCheck;
 
-/* Where are its pages? Those that were dragged away are moved back, those that a user punched out are filled
- * again, as far as there is room. sample: a few hundred pages tell whether all are looked at. */
+/* Checks where its pages are. Pages that were moved away are moved back, and holes that a user punched are
+ * filled again, as far as there is room. sample: check a few hundred pages first, and all pages only if one
+ * of them is misplaced. */
 int memory_check(Memory *m, bool sample, Job *job, MemoryCheck *ret);
-/* Gives the pages back, also those of an O_PATH descriptor that somebody kept. -EBUSY: somebody uses it.
- * Then only memory_free() is left to be done with it. */
+/* Frees the pages, even if a process kept an O_PATH descriptor. -EBUSY: it is in use. After this call only
+ * memory_free() is allowed. */
 int memory_destroy(Memory *m);
-/* Unmaps and closes; its users keep it. NULL is fine. */
+/* Unmaps and closes it; its users keep the memory. NULL is allowed. */
 Memory *memory_free(Memory *m);
 DEFINE_CLEANUP(Memory, memory_free);
 

@@ -25,14 +25,14 @@ void name_record_clear(NameRecord *r)
         *r = (NameRecord){ 0 };
 }
 
-static void lookup_close(FILE **f)
+static void name_lookup_close(FILE **f)
 {
         if (*f)
                 fclose(*f);
 }
 
 /* -ENOENT: there is no such file. */
-static int lookup_open(const char *root, const char *file, FILE **ret)
+static int name_lookup_open(const char *root, const char *file, FILE **ret)
 {
         _cleanup_free_ char *path = NULL;
 
@@ -45,7 +45,7 @@ static int lookup_open(const char *root, const char *file, FILE **ret)
 }
 
 /* 0 and UINT32_MAX - 1 at most; the highest number means "nobody" to the kernel. */
-static bool read_number(const char *s, uint32_t *ret)
+static bool name_read_number(const char *s, uint32_t *ret)
 {
         char *end;
 
@@ -60,7 +60,7 @@ static bool read_number(const char *s, uint32_t *ret)
 }
 
 /* It goes into D-Bus strings, which have to be UTF-8, and into log lines. */
-static bool is_plain(const char *name)
+static bool name_is_plain(const char *name)
 {
         for (; *name; name++)
                 if (*name <= ' ' || *name > '~')
@@ -71,18 +71,18 @@ static bool is_plain(const char *name)
 /* --- one entry ---------------------------------------------------------------------------------------- */
 
 /* An entry with the memory that it points to. */
-typedef struct Entry {
+typedef struct NameEntry {
         struct passwd pw;
         struct group gr;
         char *buffer;
         size_t size;
-} Entry;
+} NameEntry;
 
-typedef int (*entry_next_t)(FILE *f, Entry *e, void **found);
-typedef bool (*entry_is_t)(const Entry *e, const void *key);
-typedef int (*entry_nss_t)(const void *key, Entry *e, void **found);
+typedef int (*entry_next_t)(FILE *f, NameEntry *e, void **found);
+typedef bool (*entry_is_t)(const NameEntry *e, const void *key);
+typedef int (*entry_nss_t)(const void *key, NameEntry *e, void **found);
 
-static int next_user(FILE *f, Entry *e, void **found)
+static int name_next_user(FILE *f, NameEntry *e, void **found)
 {
         struct passwd *p = NULL;
         int r = fgetpwent_r(f, &e->pw, e->buffer, e->size, &p);
@@ -91,7 +91,7 @@ static int next_user(FILE *f, Entry *e, void **found)
         return r;
 }
 
-static int next_group(FILE *f, Entry *e, void **found)
+static int name_next_group(FILE *f, NameEntry *e, void **found)
 {
         struct group *p = NULL;
         int r = fgetgrent_r(f, &e->gr, e->buffer, e->size, &p);
@@ -100,22 +100,22 @@ static int next_group(FILE *f, Entry *e, void **found)
         return r;
 }
 
-static bool user_has_name(const Entry *e, const void *key)
+static bool name_user_has_name(const NameEntry *e, const void *key)
 {
         return strcmp(e->pw.pw_name, key) == 0;
 }
 
-static bool user_has_uid(const Entry *e, const void *key)
+static bool name_user_has_uid(const NameEntry *e, const void *key)
 {
-        return e->pw.pw_uid == *(const uint32_t *)key && is_plain(e->pw.pw_name);
+        return e->pw.pw_uid == *(const uint32_t *)key && name_is_plain(e->pw.pw_name);
 }
 
-static bool group_has_name(const Entry *e, const void *key)
+static bool name_group_has_name(const NameEntry *e, const void *key)
 {
         return strcmp(e->gr.gr_name, key) == 0;
 }
 
-static int nss_user_by_name(const void *key, Entry *e, void **found)
+static int name_nss_user_by_name(const void *key, NameEntry *e, void **found)
 {
         struct passwd *p = NULL;
         int r = getpwnam_r(key, &e->pw, e->buffer, e->size, &p);
@@ -124,7 +124,7 @@ static int nss_user_by_name(const void *key, Entry *e, void **found)
         return r;
 }
 
-static int nss_user_by_uid(const void *key, Entry *e, void **found)
+static int name_nss_user_by_uid(const void *key, NameEntry *e, void **found)
 {
         struct passwd *p = NULL;
         int r = getpwuid_r(*(const uint32_t *)key, &e->pw, e->buffer, e->size, &p);
@@ -133,7 +133,7 @@ static int nss_user_by_uid(const void *key, Entry *e, void **found)
         return r;
 }
 
-static int nss_group_by_name(const void *key, Entry *e, void **found)
+static int name_nss_group_by_name(const void *key, NameEntry *e, void **found)
 {
         struct group *p = NULL;
         int r = getgrnam_r(key, &e->gr, e->buffer, e->size, &p);
@@ -142,7 +142,7 @@ static int nss_group_by_name(const void *key, Entry *e, void **found)
         return r;
 }
 
-static int grow(Entry *e)
+static int name_grow(NameEntry *e)
 {
         size_t size = e->size ? 4 * e->size : BUFFER_BYTES_MIN;
         char *larger = size <= BUFFER_BYTES_MAX ? realloc(e->buffer, size) : NULL;
@@ -154,9 +154,9 @@ static int grow(Entry *e)
         return 0;
 }
 
-static int find_in_file(FILE *f, entry_next_t next, entry_is_t is, const void *key, Entry *e)
+static int name_find_in_file(FILE *f, entry_next_t next, entry_is_t is, const void *key, NameEntry *e)
 {
-        int r = e->size ? 0 : grow(e);
+        int r = e->size ? 0 : name_grow(e);
 
         while (r >= 0) {
                 void *found = NULL;
@@ -164,7 +164,7 @@ static int find_in_file(FILE *f, entry_next_t next, entry_is_t is, const void *k
                 int k = next(f, e, &found);
 
                 if (k == ERANGE) { /* the same line again */
-                        r = grow(e);
+                        r = name_grow(e);
                         if (r >= 0 && fseek(f, at, SEEK_SET) < 0)
                                 r = -errno;
                 } else if (!found)
@@ -175,13 +175,13 @@ static int find_in_file(FILE *f, entry_next_t next, entry_is_t is, const void *k
         return r;
 }
 
-static int find_in_nss(entry_nss_t ask, const void *key, Entry *e)
+static int name_find_in_nss(entry_nss_t ask, const void *key, NameEntry *e)
 {
         void *found = NULL;
         int k, r = 0;
 
         do
-                r = grow(e);
+                r = name_grow(e);
         while (r >= 0 && (k = ask(key, e, &found)) == ERANGE);
         if (r < 0)
                 return r;
@@ -193,30 +193,31 @@ static int find_in_nss(entry_nss_t ask, const void *key, Entry *e)
 
 /* --- users and groups --------------------------------------------------------------------------------- */
 
-static int find_user(const char *root, const char *name, const uint32_t *uid, bool files, Entry *e)
+static int name_find_user(const char *root, const char *name, const uint32_t *uid, bool files, NameEntry *e)
 {
-        _cleanup_(lookup_close) FILE *f = NULL;
+        _cleanup_(name_lookup_close) FILE *f = NULL;
         const void *key = uid ? (const void *)uid : name;
-        int r = *root || files ? lookup_open(root, "passwd", &f) : -ENOENT;
+        int r = *root || files ? name_lookup_open(root, "passwd", &f) : -ENOENT;
 
         if (f)
-                return find_in_file(f, next_user, uid ? user_has_uid : user_has_name, key, e);
+                return name_find_in_file(f, name_next_user, uid ? name_user_has_uid : name_user_has_name,
+                                         key, e);
         if (files || r != -ENOENT)
                 return r;
-        return find_in_nss(uid ? nss_user_by_uid : nss_user_by_name, key, e);
+        return name_find_in_nss(uid ? name_nss_user_by_uid : name_nss_user_by_name, key, e);
 }
 
-static int find_group(const char *root, const char *name, Entry *e)
+static int name_find_group(const char *root, const char *name, NameEntry *e)
 {
-        _cleanup_(lookup_close) FILE *f = NULL;
-        int r = *root ? lookup_open(root, "group", &f) : -ENOENT;
+        _cleanup_(name_lookup_close) FILE *f = NULL;
+        int r = *root ? name_lookup_open(root, "group", &f) : -ENOENT;
 
         if (f)
-                return find_in_file(f, next_group, group_has_name, name, e);
-        return r != -ENOENT ? r : find_in_nss(nss_group_by_name, name, e);
+                return name_find_in_file(f, name_next_group, name_group_has_name, name, e);
+        return r != -ENOENT ? r : name_find_in_nss(name_nss_group_by_name, name, e);
 }
 
-static int add_group(NameRecord *r, gid_t gid)
+static int name_add_group(NameRecord *r, gid_t gid)
 {
         gid_t *larger = reallocarray(r->gids, r->n_gids + 1, sizeof(*larger));
 
@@ -227,7 +228,7 @@ static int add_group(NameRecord *r, gid_t gid)
         return 0;
 }
 
-static bool has_member(const Entry *e, const void *name)
+static bool name_has_member(const NameEntry *e, const void *name)
 {
         for (char **m = e->gr.gr_mem; m && *m; m++)
                 if (strcmp(*m, name) == 0)
@@ -235,13 +236,14 @@ static bool has_member(const Entry *e, const void *name)
         return false;
 }
 
-static int groups_of_root(FILE *f, const char *user, NameRecord *ret)
+static int name_groups_of_root(FILE *f, const char *user, NameRecord *ret)
 {
-        Entry e = { 0 };
+        NameEntry e = { 0 };
         int r;
 
-        while ((r = find_in_file(f, next_group, has_member, user, &e)) == 0 && ret->n_gids < GROUPS_MAX) {
-                r = add_group(ret, e.gr.gr_gid);
+        while ((r = name_find_in_file(f, name_next_group, name_has_member, user, &e)) == 0 &&
+               ret->n_gids < GROUPS_MAX) {
+                r = name_add_group(ret, e.gr.gr_gid);
                 if (r < 0)
                         break;
         }
@@ -249,7 +251,7 @@ static int groups_of_root(FILE *f, const char *user, NameRecord *ret)
         return r == -ENOENT ? 0 : r;
 }
 
-static int groups_of_nss(const char *user, gid_t gid, NameRecord *ret)
+static int name_groups_of_nss(const char *user, gid_t gid, NameRecord *ret)
 {
         for (int n = GROUPS_FIRST; n <= GROUPS_MAX;) {
                 int size = n;
@@ -268,66 +270,66 @@ static int groups_of_nss(const char *user, gid_t gid, NameRecord *ret)
         return -ERANGE;
 }
 
-static int groups_of(const char *root, const char *user, gid_t gid, NameRecord *ret)
+static int name_groups_of(const char *root, const char *user, gid_t gid, NameRecord *ret)
 {
-        _cleanup_(lookup_close) FILE *f = NULL;
-        int r = *root ? lookup_open(root, "group", &f) : -ENOENT;
+        _cleanup_(name_lookup_close) FILE *f = NULL;
+        int r = *root ? name_lookup_open(root, "group", &f) : -ENOENT;
 
         if (!*root)
-                return groups_of_nss(user, gid, ret);
+                return name_groups_of_nss(user, gid, ret);
         if (r < 0 && r != -ENOENT)
                 return r;
-        r = add_group(ret, gid);
-        return r < 0 || !f ? r : groups_of_root(f, user, ret);
+        r = name_add_group(ret, gid);
+        return r < 0 || !f ? r : name_groups_of_root(f, user, ret);
 }
 
-static int set_name(NameRecord *r, const char *name)
+static int name_set_name(NameRecord *r, const char *name)
 {
-        if (!is_plain(name))
+        if (!name_is_plain(name))
                 return 0;
         r->name = strdup(name);
         return r->name ? 0 : -ENOMEM;
 }
 
 /* A number without a name is a user with no other group, as for systemd. */
-static int look_up_member(const char *root, const char *name, Entry *e, NameRecord *ret)
+static int name_look_up_member(const char *root, const char *name, NameEntry *e, NameRecord *ret)
 {
         uint32_t uid;
-        bool is_number = read_number(name, &uid);
-        int r = find_user(root, name, is_number ? &uid : NULL, false, e);
+        bool is_number = name_read_number(name, &uid);
+        int r = name_find_user(root, name, is_number ? &uid : NULL, false, e);
 
         if (r == -ENOENT && is_number) {
                 ret->id = uid;
-                return add_group(ret, uid);
+                return name_add_group(ret, uid);
         }
         if (r < 0)
                 return r;
         ret->id = e->pw.pw_uid;
-        r = set_name(ret, e->pw.pw_name);
-        return r < 0 ? r : groups_of(root, e->pw.pw_name, e->pw.pw_gid, ret);
+        r = name_set_name(ret, e->pw.pw_name);
+        return r < 0 ? r : name_groups_of(root, e->pw.pw_name, e->pw.pw_gid, ret);
 }
 
-static int look_up(const char *root, NameKind kind, const char *name, Entry *e, NameRecord *ret)
+static int name_look_up(const char *root, NameKind kind, const char *name, NameEntry *e, NameRecord *ret)
 {
-        bool is_number = read_number(name, &ret->id);
+        bool is_number = name_read_number(name, &ret->id);
         int r;
 
         switch (kind) {
         case NAME_USER:
-                r = is_number ? 0 : find_user(root, name, NULL, false, e);
+                r = is_number ? 0 : name_find_user(root, name, NULL, false, e);
                 if (r >= 0 && !is_number)
                         ret->id = e->pw.pw_uid;
                 return r;
         case NAME_GROUP:
-                r = is_number ? 0 : find_group(root, name, e);
+                r = is_number ? 0 : name_find_group(root, name, e);
                 if (r >= 0 && !is_number)
                         ret->id = e->gr.gr_gid;
                 return r;
         case NAME_UID:
-                r = is_number ? find_user(root, NULL, &ret->id, true, e) : -EINVAL;
-                return r < 0 ? r : set_name(ret, e->pw.pw_name);
+                r = is_number ? name_find_user(root, NULL, &ret->id, true, e) : -EINVAL;
+                return r < 0 ? r : name_set_name(ret, e->pw.pw_name);
         case NAME_MEMBER:
-                return look_up_member(root, name, e, ret);
+                return name_look_up_member(root, name, e, ret);
         default:
                 return -EINVAL;
         }
@@ -336,8 +338,8 @@ static int look_up(const char *root, NameKind kind, const char *name, Entry *e, 
 int name_lookup(const char *root, NameKind kind, const char *name, NameRecord *ret)
 {
         NameRecord found = { 0 };
-        Entry e = { 0 };
-        int r = look_up(root, kind, name, &e, &found);
+        NameEntry e = { 0 };
+        int r = name_look_up(root, kind, name, &e, &found);
 
         free(e.buffer);
         if (r < 0) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* The only file that asks for users and groups. It blocks, for minutes if the name service (sssd, LDAP, a
+/* The only file that looks up users and groups. It blocks, for minutes if the name service (sssd, LDAP, a
  * home directory service) does: cdmd calls it on threads of names.c only. */
 
 #include <stdbool.h>
@@ -27,8 +27,8 @@ typedef struct NameRecord {
 void name_record_clear(NameRecord *r);
 
 /* Asks etc/passwd and etc/group below root where root is given and has them, else NSS. -ENOENT: there is no
- * such user or group. Any other error: the name service cannot tell now. For NAME_USER and NAME_GROUP digits
- * are the number itself, whether it has a name or not. */
+ * such user or group. Any other error: the name service failed. For NAME_USER and NAME_GROUP digits are the
+ * number itself, whether it has a name or not. */
 int name_lookup(const char *root, NameKind kind, const char *name, NameRecord *ret);
 
 /* For config_resolve_names(), where blocking does no harm. userdata: root. */

@@ -29,8 +29,8 @@ typedef struct NamesJob {
 typedef struct NamesQuestion {
         Names *names;
         bool busy;      /* its job is not done */
-        bool answering; /* the job is, and those who wait are told */
-        bool forgotten; /* the answer is for those who wait only */
+        bool answering; /* the job is done, and the waiting calls are being answered */
+        bool forgotten; /* the answer is for the waiting calls only */
         int error;
         NameRecord record;
         uint64_t until_usec; /* 0: there is no answer */
@@ -77,7 +77,7 @@ static uint64_t names_now_usec(void)
 
 /* --- questions ---------------------------------------------------------------------------------------- */
 
-static void question_free(NamesQuestion *q)
+static void names_question_free(NamesQuestion *q)
 {
         HASH_DELETE(hh, q->names->by_key, q);
         DL_DELETE(q->names->questions, q);
@@ -85,7 +85,7 @@ static void question_free(NamesQuestion *q)
         free(q);
 }
 
-static bool question_is_idle(const NamesQuestion *q)
+static bool names_question_is_idle(const NamesQuestion *q)
 {
         return !q->busy && !q->calls;
 }
@@ -98,14 +98,14 @@ static bool names_make_room(Names *n)
         if (HASH_COUNT(n->by_key) < QUESTIONS_MAX)
                 return true;
         DL_FOREACH_SAFE (n->questions, q, next)
-                if (question_is_idle(q)) {
-                        question_free(q);
+                if (names_question_is_idle(q)) {
+                        names_question_free(q);
                         return true;
                 }
         return false;
 }
 
-static int question_get(Names *n, NameKind kind, const char *name, NamesQuestion **ret)
+static int names_question_get(Names *n, NameKind kind, const char *name, NamesQuestion **ret)
 {
         size_t size = strlen(name) + 2;
         NamesQuestion *q = calloc(1, sizeof(*q) + size), *known;
@@ -144,11 +144,10 @@ static int names_run(Job *job, void *userdata)
         return j->lookup(j->root, j->kind, j->name, &j->record);
 }
 
-static int question_look_up(NamesQuestion *q);
+static int names_question_look_up(NamesQuestion *q);
 
-/* Those who wait may ask again, or free other calls, from within done. Those who are to wait are at the end
- * of the list. */
-static void question_answer(NamesQuestion *q, int error, const NameRecord *record)
+/* A callback may make new calls or free other calls. New calls are added to the end of the list. */
+static void names_question_answer(NamesQuestion *q, int error, const NameRecord *record)
 {
         q->answering = true;
         while (q->calls && !q->calls->again) {
@@ -163,7 +162,7 @@ static void question_answer(NamesQuestion *q, int error, const NameRecord *recor
 }
 
 /* Nobody else frees a question that is busy. */
-static void question_go_on(NamesQuestion *q)
+static void names_question_go_on(NamesQuestion *q)
 {
         NamesCall *c;
         int r = 0;
@@ -172,14 +171,14 @@ static void question_go_on(NamesQuestion *q)
         if (q->calls) {
                 DL_FOREACH (q->calls, c)
                         c->again = false;
-                r = question_look_up(q);
+                r = names_question_look_up(q);
                 q->busy = true;
                 if (r < 0)
-                        question_answer(q, r, NULL);
+                        names_question_answer(q, r, NULL);
                 q->busy = r >= 0;
         }
-        if (question_is_idle(q) && q->until_usec == 0)
-                question_free(q);
+        if (names_question_is_idle(q) && q->until_usec == 0)
+                names_question_free(q);
 }
 
 static void names_on_done(int error, void *userdata)
@@ -193,15 +192,15 @@ static void names_on_done(int error, void *userdata)
         name_record_clear(&q->record);
         q->record = record;
         q->error = error;
-        /* A failure is told to those who wait, and is not kept. */
+        /* A failure is passed to the waiting calls and not cached. */
         q->until_usec = error >= 0 || error == -ENOENT ? names_now_usec() + ANSWER_USEC : 0;
         if (q->forgotten)
                 q->until_usec = 0;
-        question_answer(q, error, &q->record);
-        question_go_on(q);
+        names_question_answer(q, error, &q->record);
+        names_question_go_on(q);
 }
 
-static int question_look_up(NamesQuestion *q)
+static int names_question_look_up(NamesQuestion *q)
 {
         size_t size = strlen(q->key);
         NamesJob *j = calloc(1, sizeof(*j) + size);
@@ -229,7 +228,7 @@ static int question_look_up(NamesQuestion *q)
 
 /* --- calls -------------------------------------------------------------------------------------------- */
 
-static int call_count(NamesCall *c, Names *n, uid_t asker)
+static int names_call_count(NamesCall *c, Names *n, uid_t asker)
 {
         NamesUser *u;
 
@@ -276,7 +275,7 @@ static int names_on_patience(sd_event_source *source, uint64_t usec, void *userd
         return 0;
 }
 
-static int call_new(NamesQuestion *q, uid_t asker, names_done_t done, void *userdata, NamesCall **ret)
+static int names_call_new(NamesQuestion *q, uid_t asker, names_done_t done, void *userdata, NamesCall **ret)
 {
         NamesCall *c = calloc(1, sizeof(*c));
 
@@ -289,7 +288,7 @@ static int call_new(NamesQuestion *q, uid_t asker, names_done_t done, void *user
         uint64_t usec = q->names->patience_usec;
         if (q->key[0] == 'a' + NAME_UID) /* of no more use than the number */
                 usec /= 10;
-        int r = call_count(c, q->names, asker);
+        int r = names_call_count(c, q->names, asker);
         if (r >= 0)
                 r = sd_event_add_time_relative(q->names->event, &c->patience, CLOCK_MONOTONIC, usec, 0,
                                                names_on_patience, c);
@@ -307,22 +306,22 @@ int names_ask(Names *n, NameKind kind, const char *name, uid_t asker, names_done
         NamesQuestion *q = NULL;
         NamesCall *c = NULL;
 
-        int r = question_get(n, kind, name, &q);
+        int r = names_question_get(n, kind, name, &q);
         if (r < 0)
                 return r;
         if (q->until_usec > names_now_usec()) {
                 done(q->error, q->error < 0 ? NULL : &q->record, userdata);
                 return 1;
         }
-        r = call_new(q, asker, done, userdata, &c);
+        r = names_call_new(q, asker, done, userdata, &c);
         if (r >= 0 && q->busy)
                 c->again = q->answering || q->forgotten;
         else if (r >= 0)
-                r = question_look_up(q);
+                r = names_question_look_up(q);
         if (r < 0) {
                 names_call_free(c);
-                if (question_is_idle(q))
-                        question_free(q);
+                if (names_question_is_idle(q))
+                        names_question_free(q);
                 return r;
         }
         *ret = c;
@@ -336,8 +335,8 @@ void names_forget(Names *n)
         DL_FOREACH_SAFE (n->questions, q, next) {
                 q->forgotten = q->busy;
                 q->until_usec = 0;
-                if (question_is_idle(q))
-                        question_free(q);
+                if (names_question_is_idle(q))
+                        names_question_free(q);
         }
 }
 
@@ -377,7 +376,7 @@ Names *names_free(Names *n)
         DL_FOREACH_SAFE (n->questions, q, next) {
                 while (q->calls)
                         names_call_free(q->calls);
-                question_free(q);
+                names_question_free(q);
         }
         sd_event_unref(n->event);
         free(n->root);

@@ -31,7 +31,8 @@ typedef int (*names_lookup_t)(const char *root, NameKind kind, const char *name,
 int names_new(sd_event *event, const char *root, names_lookup_t lookup, uint64_t patience_usec, Names **ret);
 /* Does not wait for look-ups: their threads are left to themselves. All calls must have been freed. */
 Names *names_free(Names *n);
-/* Was a look-up under way then? Its thread may hold locks of libraries that exit(3) takes: use _exit(2). */
+/* Returns true if a lookup was still running. Its thread may hold library locks that exit(3) takes: use
+ * _exit(2). */
 bool names_are_left(void);
 DEFINE_CLEANUP(Names, names_free);
 
@@ -47,5 +48,5 @@ int names_ask(Names *n, NameKind kind, const char *name, uid_t asker, names_done
 NamesCall *names_call_free(NamesCall *c);
 DEFINE_CLEANUP(NamesCall, names_call_free);
 
-/* What is known counts no longer: every name is looked up anew. */
+/* Drops all cached answers. */
 void names_forget(Names *n);

@@ -13,7 +13,7 @@
 /* "0-3,8-11" of up to 8192 CPUs, every second one, fits. */
 #define LIST_BYTES_MAX 49152
 
-static int read_at(int directory, const char *path, char **ret)
+static int near_read_at(int directory, const char *path, char **ret)
 {
         char *buf = malloc(LIST_BYTES_MAX);
         int fd = openat(directory, path, O_RDONLY | O_CLOEXEC);
@@ -31,7 +31,7 @@ static int read_at(int directory, const char *path, char **ret)
 }
 
 /* One range of a CPU list; moves *s behind it. */
-static bool next_range(const char **s, unsigned *from, unsigned *to)
+static bool near_next_range(const char **s, unsigned *from, unsigned *to)
 {
         int n = 0;
 
@@ -47,18 +47,18 @@ static bool next_range(const char **s, unsigned *from, unsigned *to)
         return true;
 }
 
-static bool lists_intersect(const char *a, const char *b)
+static bool near_lists_intersect(const char *a, const char *b)
 {
         unsigned a0, a1, b0, b1;
 
-        while (next_range(&a, &a0, &a1))
-                for (const char *s = b; next_range(&s, &b0, &b1);)
+        while (near_next_range(&a, &a0, &a1))
+                for (const char *s = b; near_next_range(&s, &b0, &b1);)
                         if (a0 <= b1 && b0 <= a1)
                                 return true;
         return false;
 }
 
-static bool node_has_one_of(const char *root, int node, const char *cpus)
+static bool near_node_has_one_of(const char *root, int node, const char *cpus)
 {
         _cleanup_free_ char *path = NULL, *list = NULL;
 
@@ -66,7 +66,7 @@ static bool node_has_one_of(const char *root, int node, const char *cpus)
                 path = NULL;
                 return false;
         }
-        return read_at(AT_FDCWD, path, &list) >= 0 && lists_intersect(list, cpus);
+        return near_read_at(AT_FDCWD, path, &list) >= 0 && near_lists_intersect(list, cpus);
 }
 
 NodeSet near_of_cgroup(const char *root, const NodeSet *with_cpu, int cgroup_fd)
@@ -74,10 +74,10 @@ NodeSet near_of_cgroup(const char *root, const NodeSet *with_cpu, int cgroup_fd)
         _cleanup_free_ char *cpus = NULL;
         NodeSet near = NODESET_EMPTY;
 
-        if (read_at(cgroup_fd, "cpuset.cpus.effective", &cpus) < 0)
+        if (near_read_at(cgroup_fd, "cpuset.cpus.effective", &cpus) < 0)
                 return NODESET_EMPTY;
         NODESET_FOREACH (node, with_cpu)
-                if (node_has_one_of(root, node, cpus))
+                if (near_node_has_one_of(root, node, cpus))
                         nodeset_add(&near, node);
         return nodeset_equal(&near, with_cpu) ? NODESET_EMPTY : near;
 }

@@ -9,11 +9,11 @@
 /* A walk over all leaves, one over what is above them, and a few numbers a node. Leaves and inner cgroups
  * never count the same byte twice: what is said of an inner one is its own, without its children's. */
 
-typedef struct Collect {
+typedef struct ObserveCollect {
         Observation *o;
         const NodeSet *nodes;
         size_t size; /* room in o->holders */
-} Collect;
+} ObserveCollect;
 
 Observation *observation_free(Observation *o)
 {
@@ -27,7 +27,7 @@ Observation *observation_free(Observation *o)
         return NULL;
 }
 
-static int add_holder(Collect *c, const char *path, bool inner, const NumaBytes *bytes)
+static int observe_add_holder(ObserveCollect *c, const char *path, bool inner, const NumaBytes *bytes)
 {
         Observation *o = c->o;
         char *copy;
@@ -51,7 +51,7 @@ static int add_holder(Collect *c, const char *path, bool inner, const NumaBytes 
 static int collect_leaf(const char *path, int fd, void *userdata)
 {
         _cleanup_free_ NumaBytes *bytes = NULL;
-        Collect *c = userdata;
+        ObserveCollect *c = userdata;
         size_t n = 0;
         int r = 0;
 
@@ -59,7 +59,7 @@ static int collect_leaf(const char *path, int fd, void *userdata)
         if (cgroup_read_numa_all(fd, c->nodes, &bytes, &n) < 0)
                 return 0;
         for (size_t i = 0; i < n && r == 0; i++)
-                r = add_holder(c, path, false, &bytes[i]);
+                r = observe_add_holder(c, path, false, &bytes[i]);
         return r;
 }
 
@@ -74,15 +74,15 @@ const NodeObservation *observation_find_node(const Observation *o, int node)
 static int collect_inner(const char *path, int fd _unused_, const NumaBytes *own, size_t n_own,
                          void *userdata)
 {
-        Collect *c = userdata;
+        ObserveCollect *c = userdata;
         int r = 0;
 
         for (size_t i = 0; i < n_own && r == 0; i++)
-                r = add_holder(c, path, path[1] != '\0', &own[i]);
+                r = observe_add_holder(c, path, path[1] != '\0', &own[i]);
         return r;
 }
 
-static int observe_nodes(const char *root, const NodeSet *nodes, Observation *o)
+static int observe_all_nodes(const char *root, const NodeSet *nodes, Observation *o)
 {
         o->nodes = calloc(nodeset_count(nodes) + 1, sizeof(*o->nodes));
         if (!o->nodes)
@@ -96,7 +96,7 @@ static int observe_nodes(const char *root, const NodeSet *nodes, Observation *o)
                 r = topology_read_usage(root, node, &u);
                 if (r == -ENOMEM)
                         return r;
-                if (r < 0) /* it went away, and everything on it */
+                if (r < 0) /* the node was removed with all its memory */
                         continue;
                 n->size_bytes = u.size_bytes;
                 n->free_bytes = u.free_bytes;
@@ -111,7 +111,7 @@ static int observe_nodes(const char *root, const NodeSet *nodes, Observation *o)
         return 0;
 }
 
-static int compare_holders(const void *a, const void *b)
+static int observe_compare_holders(const void *a, const void *b)
 {
         const Holder *x = a, *y = b;
 
@@ -123,7 +123,7 @@ static int compare_holders(const void *a, const void *b)
 int observe_all(const char *root, const NodeSet *nodes, Observation **ret)
 {
         _cleanup_(observation_free_p) Observation *o = calloc(1, sizeof(*o));
-        Collect c = { .o = o, .nodes = nodes };
+        ObserveCollect c = { .o = o, .nodes = nodes };
         int r;
 
         if (!o)
@@ -132,22 +132,22 @@ int observe_all(const char *root, const NodeSet *nodes, Observation **ret)
         if (r == 0)
                 r = cgroup_foreach_inner(nodes, collect_inner, &c);
         if (r == 0)
-                r = observe_nodes(root, nodes, o);
+                r = observe_all_nodes(root, nodes, o);
         if (r < 0)
                 return r;
         if (o->n_holders > 0)
-                qsort(o->holders, o->n_holders, sizeof(*o->holders), compare_holders);
+                qsort(o->holders, o->n_holders, sizeof(*o->holders), observe_compare_holders);
         *ret = TAKE_PTR(o);
         return 0;
 }
 
-static uint64_t minus(uint64_t a, uint64_t b)
+static uint64_t observe_minus(uint64_t a, uint64_t b)
 {
         return a > b ? a - b : 0;
 }
 
-/* The smaller of what is known of and what is left; that much less is left. */
-static uint64_t take(uint64_t known, uint64_t *left)
+/* Returns min(known, *left) and subtracts it from *left. */
+static uint64_t observe_take(uint64_t known, uint64_t *left)
 {
         uint64_t bytes = known < *left ? known : *left;
 
@@ -172,10 +172,11 @@ uint64_t observation_unattributed(const Observation *o, int node, Unattributed *
                 kernel += b->other;
                 hugetlb += b->hugetlb;
         }
-        left = total = minus(minus(n->size_bytes, n->free_bytes), attributed);
-        ret->hugetlb_bytes = take(minus(n->hugetlb_bytes, hugetlb), &left);
-        ret->kernel_bytes = take(minus(n->slab_bytes + n->stack_bytes + n->page_table_bytes, kernel), &left);
-        ret->cpu_list_bytes = take(n->cpu_list_bytes, &left);
+        left = total = observe_minus(observe_minus(n->size_bytes, n->free_bytes), attributed);
+        ret->hugetlb_bytes = observe_take(observe_minus(n->hugetlb_bytes, hugetlb), &left);
+        ret->kernel_bytes = observe_take(
+                observe_minus(n->slab_bytes + n->stack_bytes + n->page_table_bytes, kernel), &left);
+        ret->cpu_list_bytes = observe_take(n->cpu_list_bytes, &left);
         ret->other_bytes = left;
         return total;
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Who has pages on CDM nodes now. Values only: the ledger decides what is reserved and what an intruder. */
+/* Lists the cgroups with pages on CDM nodes. Values only: the ledger tells reserved bytes from those of
+ * intruders. */
 
 #include <stddef.h>
 #include <stdint.h>
@@ -20,16 +21,16 @@ typedef struct NodeObservation {
         int node;
         uint64_t size_bytes, free_bytes;
         uint64_t hugetlb_bytes,
-                hugetlb_free_bytes; /* in the node's pools of huge pages; nobody uses these of them */
+                hugetlb_free_bytes; /* in the node's pools of huge pages; the unused ones of these */
         uint64_t slab_bytes, stack_bytes, page_table_bytes; /* the kernel's own, charged to cgroups or not */
-        uint64_t cpu_list_bytes;                            /* free, but at hand for one CPU only */
+        uint64_t cpu_list_bytes;                            /* free pages on per-CPU lists */
 } NodeObservation;
 
-/* What no cgroup accounts for, by what else is known of it. */
+/* Bytes that no cgroup accounts for, by origin. */
 typedef struct Unattributed {
-        uint64_t hugetlb_bytes; /* huge pages that are free, or used by who is in no hugetlb cgroup */
+        uint64_t hugetlb_bytes; /* huge pages that are free, or used outside of any hugetlb cgroup */
         uint64_t kernel_bytes;
-        uint64_t cpu_list_bytes; /* free pages that CPUs keep at hand */
+        uint64_t cpu_list_bytes; /* free pages on per-CPU lists */
         uint64_t other_bytes; /* memory that drivers handed out; struct page_ext and other tables of the boot
                                */
 } Unattributed;

@@ -17,7 +17,7 @@ int pages_locate(pid_t pid, size_t n, void **page, int *status);
  * (mm/page_alloc.c). */
 long pages_move(pid_t pid, size_t n, void **page, const int *node, int *status);
 
-/* What is allocated there from now on comes from that node where it has room, else from another. On a shared
- * mapping of a memfd that is a property of the memfd, for whoever maps it. It is not bound: what is bound
- * and finds no room has the OOM killer kill somebody. */
+/* Sets the preferred node of future allocations; a full node falls back to another one. For a shared mapping
+ * of a memfd the policy belongs to the memfd and applies to every process that maps it. The policy is not
+ * MPOL_BIND: a bound allocation without room calls the OOM killer. */
 int pages_prefer(void *address, uint64_t bytes, int node);

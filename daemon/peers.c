@@ -15,7 +15,7 @@
         "interface='org.freedesktop.DBus',member='NameOwnerChanged',arg2=''"
 
 typedef struct Peer {
-        Peers *peers; /* NULL: it has left, and is no longer in the table */
+        Peers *peers; /* NULL: the peer has left, and is no longer in the table */
         char *name;
         PeerWatch *watches;
         UT_hash_handle hh;

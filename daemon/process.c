@@ -12,7 +12,7 @@
 #include "daemon/process.h"
 #include "policy/macro.h"
 
-static void file_close(FILE **f)
+static void process_file_close(FILE **f)
 {
         if (*f)
                 fclose(*f);
@@ -20,7 +20,7 @@ static void file_close(FILE **f)
 
 int process_of_pidfd(int pidfd, pid_t *ret)
 {
-        _cleanup_(file_close) FILE *f = NULL;
+        _cleanup_(process_file_close) FILE *f = NULL;
         char path[64], line[128];
         int pid;
 
@@ -47,7 +47,7 @@ bool process_is_alive(int pidfd)
         return poll(&p, 1, 0) == 0;
 }
 
-static int open_proc(const char *root, pid_t pid, const char *file, FILE **ret)
+static int process_open_proc(const char *root, pid_t pid, const char *file, FILE **ret)
 {
         _cleanup_free_ char *path = NULL;
 
@@ -63,11 +63,11 @@ static int open_proc(const char *root, pid_t pid, const char *file, FILE **ret)
 
 int process_has_only_uid(const char *root, pid_t pid, uid_t uid)
 {
-        _cleanup_(file_close) FILE *f = NULL;
+        _cleanup_(process_file_close) FILE *f = NULL;
         char line[256];
         unsigned u[4];
 
-        int r = open_proc(root, pid, "status", &f);
+        int r = process_open_proc(root, pid, "status", &f);
         if (r < 0)
                 return r;
         while (fgets(line, sizeof(line), f))
@@ -78,15 +78,16 @@ int process_has_only_uid(const char *root, pid_t pid, uid_t uid)
 
 int process_start_time(const char *root, pid_t pid, uint64_t *ret)
 {
-        _cleanup_(file_close) FILE *f = NULL;
+        _cleanup_(process_file_close) FILE *f = NULL;
         char text[1024];
 
-        int r = open_proc(root, pid, "stat", &f);
+        int r = process_open_proc(root, pid, "stat", &f);
         if (r < 0)
                 return r;
         size_t n = fread(text, 1, sizeof(text) - 1, f);
         text[n] = '\0';
-        /* The name in brackets is the second field and may hold anything; the 22nd is what we look for. */
+        /* The second field is the name in parentheses, which may contain any character. The start time is
+         * field 22. */
         const char *p = strrchr(text, ')');
         for (int field = 2; p && field < 22; field++)
                 p = strchr(p + 1, ' ');
@@ -95,12 +96,12 @@ int process_start_time(const char *root, pid_t pid, uint64_t *ret)
 
 int process_cgroup(const char *root, pid_t pid, char **ret)
 {
-        _cleanup_(file_close) FILE *f = NULL;
+        _cleanup_(process_file_close) FILE *f = NULL;
         _cleanup_free_ char *line = NULL;
         size_t size = 0;
         ssize_t n;
 
-        int r = open_proc(root, pid, "cgroup", &f);
+        int r = process_open_proc(root, pid, "cgroup", &f);
         if (r < 0)
                 return r;
         while ((n = getline(&line, &size, f)) > 0) {

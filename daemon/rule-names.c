@@ -9,7 +9,7 @@
 #define ROUND_USEC     (UINT64_C(10) * 1000 * 1000)
 #define AGAIN_USEC_MIN (UINT64_C(30) * 1000 * 1000)
 #define AGAIN_USEC_MAX (UINT64_C(600) * 1000 * 1000)
-/* Names that hang must leave threads to others. */
+/* Lookups that hang must leave threads for other lookups. */
 #define OPEN_MAX 2
 
 typedef struct RuleName {
@@ -94,7 +94,7 @@ static void rule_names_on_answer(int error, const NameRecord *record, void *user
                 rule_names_go_on(r);
 }
 
-static bool is_known(const RuleName *x)
+static bool rule_names_is_known(const RuleName *x)
 {
         return x->error == 0 || x->error == -ENOENT;
 }
@@ -113,7 +113,7 @@ static void rule_names_end_round(RuleNames *r)
                 }
                 if (x->error == -EAGAIN)
                         x->error = -ETIMEDOUT;
-                missing |= !is_known(x);
+                missing |= !rule_names_is_known(x);
         }
         r->n_open = 0;
         r->next = NULL;
@@ -145,7 +145,7 @@ static void rule_names_go_on(RuleNames *r)
                 NameKind kind = x->key[0] == 'g' ? NAME_GROUP : NAME_USER;
 
                 r->next = x->hh.next;
-                if (is_known(x))
+                if (rule_names_is_known(x))
                         continue;
                 r->n_open++;
                 int k = names_ask(r->names, kind, x->key + 1, 0, rule_names_on_answer, x, &x->call);

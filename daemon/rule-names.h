@@ -3,8 +3,8 @@
 
 /* The users and groups that the rules of one configuration name.
  *
- * They are looked up in a round, which ends when all have an answer, or after some seconds. Those that could
- * not be looked up by then are asked for again in later rounds, ever more rarely. */
+ * They are looked up in a round, which ends when all have an answer, or after some seconds. Names that
+ * failed are looked up again in later rounds, with growing pauses. */
 
 #include <systemd/sd-event.h>
 
@@ -23,7 +23,7 @@ int rule_names_new(Names *names, sd_event *event, const Config *config, rule_nam
 RuleNames *rule_names_free(RuleNames *r);
 DEFINE_CLEANUP(RuleNames, rule_names_free);
 
-/* Is the first round over? It is at once where rules name nobody. NULL: there are no rules. */
+/* True if the first round is over. It is over at once if no rule has names. NULL: there are no rules. */
 bool rule_names_is_ready(const RuleNames *r);
 
 /* A config_find_t; userdata: RuleNames. Does not block. */

@@ -6,7 +6,7 @@
 
 #include "daemon/sender.h"
 
-/* Direct-mapped: one client of a row pushes out the one before. */
+/* Direct-mapped: a new client replaces the previous one of the same row. */
 #define SENDERS_MAX 64
 
 struct SenderCache {
@@ -50,7 +50,7 @@ SenderCache *sender_cache_free(SenderCache *c)
         return NULL;
 }
 
-static size_t row_of(const char *name)
+static size_t sender_row_of(const char *name)
 {
         size_t h = 5381;
 
@@ -61,12 +61,12 @@ static size_t row_of(const char *name)
 
 const Sender *sender_cached(const SenderCache *c, const char *name)
 {
-        const Sender *s = &c->row[row_of(name)];
+        const Sender *s = &c->row[sender_row_of(name)];
 
         return s->name && strcmp(s->name, name) == 0 ? s : NULL;
 }
 
-static int read_groups(sd_bus_message *m, Sender *s)
+static int sender_read_groups(sd_bus_message *m, Sender *s)
 {
         const void *data;
         size_t size;
@@ -87,13 +87,13 @@ static int read_groups(sd_bus_message *m, Sender *s)
         return sd_bus_message_exit_container(m);
 }
 
-static int read_u32(sd_bus_message *m, uint32_t *ret)
+static int sender_read_u32(sd_bus_message *m, uint32_t *ret)
 {
         return sd_bus_message_read(m, "v", "u", ret);
 }
 
-/* a{sv} of GetConnectionCredentials; without a user id it is no answer. */
-static int read_credentials(sd_bus_message *m, Sender *s)
+/* Parses the a{sv} of GetConnectionCredentials. A reply without a user id is an error. */
+static int sender_read_credentials(sd_bus_message *m, Sender *s)
 {
         const char *key;
         uint32_t v;
@@ -105,13 +105,13 @@ static int read_credentials(sd_bus_message *m, Sender *s)
                 if (r < 0)
                         return r;
                 if (strcmp(key, "UnixUserID") == 0) {
-                        r = read_u32(m, &v);
+                        r = sender_read_u32(m, &v);
                         s->uid = v;
                 } else if (strcmp(key, "ProcessID") == 0) {
-                        r = read_u32(m, &v);
+                        r = sender_read_u32(m, &v);
                         s->pid = (pid_t)v;
                 } else if (strcmp(key, "UnixGroupIDs") == 0)
-                        r = read_groups(m, s);
+                        r = sender_read_groups(m, s);
                 else
                         r = sd_bus_message_skip(m, "v");
                 if (r >= 0)
@@ -122,13 +122,13 @@ static int read_credentials(sd_bus_message *m, Sender *s)
         return s->uid == (uid_t)-1 ? -ENODATA : 0;
 }
 
-static int on_credentials(sd_bus_message *m, void *userdata, sd_bus_error *error)
+static int sender_on_credentials(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
         Fetch *f = userdata;
         Sender s = { 0 };
 
         int r = sd_bus_message_is_method_error(m, NULL) ? -sd_bus_message_get_errno(m)
-                                                        : read_credentials(m, &s);
+                                                        : sender_read_credentials(m, &s);
         if (r >= 0) {
                 s.name = strdup(f->name);
                 r = s.name ? 0 : -ENOMEM;
@@ -138,7 +138,7 @@ static int on_credentials(sd_bus_message *m, void *userdata, sd_bus_error *error
                 f->cb(r, NULL, f->userdata);
                 return 0;
         }
-        Sender *row = &f->cache->row[row_of(f->name)];
+        Sender *row = &f->cache->row[sender_row_of(f->name)];
         sender_clear(row);
         *row = s;
         f->cb(0, row, f->userdata);
@@ -166,8 +166,8 @@ int sender_fetch(SenderCache *c, const char *name, sender_cb cb, void *userdata,
                 return -ENOMEM;
         }
         int r = sd_bus_call_method_async(c->bus, &slot, "org.freedesktop.DBus", "/org/freedesktop/DBus",
-                                         "org.freedesktop.DBus", "GetConnectionCredentials", on_credentials,
-                                         f, "s", name);
+                                         "org.freedesktop.DBus", "GetConnectionCredentials",
+                                         sender_on_credentials, f, "s", name);
         if (r < 0) {
                 fetch_free(f);
                 return r;

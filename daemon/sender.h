@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Who is at the other end of the bus: the EUID, groups and PID that the bus driver recorded as the client
- * connected. They are asked of the driver itself; what sd-bus calls augmented credentials is read from /proc
- * later and is unfit for authorisation. A unique name is never used twice and its credentials never change,
- * so they are remembered for the clients that ask often. */
+/* The credentials of a bus client: the EUID, groups and PID that the bus driver recorded when the client
+ * connected. cdmd asks the driver itself; sd-bus's augmented credentials are read from /proc later and are
+ * unfit for authorization. A unique name is never used twice and its credentials never change, so they are
+ * remembered for the clients that ask often. */
 
 #include <stdint.h>
 #include <sys/types.h>

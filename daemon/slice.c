@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* A timer that is due at once. A defer source would not do: it counts as pending since it was made, so that
- * sd-event dispatches it before everything else of its priority, turn after turn. */
+/* Uses a timer that is due at once. A defer source does not work: it counts as pending since it was made, so
+ * sd-event would dispatch it before all other sources of its priority in each turn. */
 
 #include "daemon/slice.h"
 

@@ -14,5 +14,6 @@ typedef void (*slice_run_t)(void *userdata);
 /* It is off. */
 int slice_new(sd_event *event, slice_run_t run, void *userdata, Slice **ret);
 Slice *slice_free(Slice *s);
-/* On: run is called once a turn, until it is off. Never from within this call. */
+/* Switches it on: run is called once per turn of the loop until it is switched off, and never from within
+ * this call. */
 void slice_set(Slice *s, bool on);

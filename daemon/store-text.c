@@ -39,12 +39,12 @@ int store_phase_from_string(const char *s, StorePhase *ret)
 }
 
 /* What is being read; the phase is not a part of the reservation. */
-typedef struct Draft {
+typedef struct StoreDraft {
         Reservation *r;
         StorePhase phase;
-} Draft;
+} StoreDraft;
 
-static int parse_u64(const char *s, uint64_t *ret)
+static int store_text_parse_u64(const char *s, uint64_t *ret)
 {
         char *end;
 
@@ -58,11 +58,11 @@ static int parse_u64(const char *s, uint64_t *ret)
         return 0;
 }
 
-static int parse_u32(const char *s, uint32_t *ret)
+static int store_text_parse_u32(const char *s, uint32_t *ret)
 {
         uint64_t v;
 
-        if (parse_u64(s, &v) < 0 || v > UINT32_MAX)
+        if (store_text_parse_u64(s, &v) < 0 || v > UINT32_MAX)
                 return -EINVAL;
         *ret = (uint32_t)v;
         return 0;
@@ -70,7 +70,7 @@ static int parse_u32(const char *s, uint32_t *ret)
 
 /* Names may hold anything but NUL: a line feed, a backslash and what is not printable are written as \xNN.
  */
-static void print_escaped(FILE *f, const char *key, const char *value)
+static void store_text_print_escaped(FILE *f, const char *key, const char *value)
 {
         if (!value)
                 return;
@@ -83,7 +83,7 @@ static void print_escaped(FILE *f, const char *key, const char *value)
         fputc('\n', f);
 }
 
-static int unescape(const char *s, char **ret)
+static int store_text_unescape(const char *s, char **ret)
 {
         char *out = malloc(strlen(s) + 1), *o = out;
         unsigned v;
@@ -107,91 +107,91 @@ static int unescape(const char *s, char **ret)
         return 0;
 }
 
-static int set_id(Draft *d, const char *v)
+static int store_text_set_id(StoreDraft *d, const char *v)
 {
-        int r = parse_u32(v, &d->r->id);
+        int r = store_text_parse_u32(v, &d->r->id);
         return r < 0 || d->r->id == 0 ? -EINVAL : 0;
 }
 
-static int set_phase(Draft *d, const char *v)
+static int store_text_set_phase(StoreDraft *d, const char *v)
 {
         return store_phase_from_string(v, &d->phase);
 }
 
-static int set_pool(Draft *d, const char *v)
+static int store_text_set_pool(StoreDraft *d, const char *v)
 {
-        return unescape(v, &d->r->pool);
+        return store_text_unescape(v, &d->r->pool);
 }
 
-static int set_size(Draft *d, const char *v)
+static int store_text_set_size(StoreDraft *d, const char *v)
 {
-        return parse_u64(v, &d->r->size_bytes);
+        return store_text_parse_u64(v, &d->r->size_bytes);
 }
 
-static int set_state(Draft *d, const char *v)
+static int store_text_set_state(StoreDraft *d, const char *v)
 {
         return reservation_state_from_string(v, &d->r->state);
 }
 
-static int set_unit(Draft *d, const char *v)
+static int store_text_set_unit(StoreDraft *d, const char *v)
 {
-        return unescape(v, &d->r->target->unit);
+        return store_text_unescape(v, &d->r->target->unit);
 }
 
-static int set_slice(Draft *d, const char *v)
+static int store_text_set_slice(StoreDraft *d, const char *v)
 {
-        return unescape(v, &d->r->target->slice);
+        return store_text_unescape(v, &d->r->target->slice);
 }
 
-static int set_cgroup(Draft *d, const char *v)
+static int store_text_set_cgroup(StoreDraft *d, const char *v)
 {
-        return unescape(v, &d->r->target->cgroup);
+        return store_text_unescape(v, &d->r->target->cgroup);
 }
 
-static int set_cgroup_id(Draft *d, const char *v)
+static int store_text_set_cgroup_id(StoreDraft *d, const char *v)
 {
-        return parse_u64(v, &d->r->target->cgroup_id);
+        return store_text_parse_u64(v, &d->r->target->cgroup_id);
 }
 
-static int set_container(Draft *d, const char *v)
+static int store_text_set_container(StoreDraft *d, const char *v)
 {
-        return unescape(v, &d->r->target->container);
+        return store_text_unescape(v, &d->r->target->container);
 }
 
-static int set_uid(Draft *d, const char *v)
+static int store_text_set_uid(StoreDraft *d, const char *v)
 {
-        return parse_u32(v, &d->r->target->uid);
+        return store_text_parse_u32(v, &d->r->target->uid);
 }
 
-static int set_unit_uid(Draft *d, const char *v)
+static int store_text_set_unit_uid(StoreDraft *d, const char *v)
 {
-        return parse_u32(v, &d->r->target->unit_uid);
+        return store_text_parse_u32(v, &d->r->target->unit_uid);
 }
 
-static int set_priority(Draft *d, const char *v)
+static int store_text_set_priority(StoreDraft *d, const char *v)
 {
         bool negative = *v == '-';
         uint32_t n;
 
-        if (parse_u32(v + negative, &n) < 0 || n > INT32_MAX)
+        if (store_text_parse_u32(v + negative, &n) < 0 || n > INT32_MAX)
                 return -EINVAL;
         d->r->priority = negative ? -(int32_t)n : (int32_t)n;
         return 0;
 }
 
-static Wait *wait_of(Draft *d)
+static Wait *store_text_wait_of(StoreDraft *d)
 {
         if (!d->r->wait)
                 d->r->wait = calloc(1, sizeof(Wait));
         return d->r->wait;
 }
 
-static bool set_wait_flag(Draft *d, const char *word)
+static bool store_text_set_wait_flag(StoreDraft *d, const char *word)
 {
         bool patient = strcmp(word, "patient") == 0, migrate = strcmp(word, "migrate") == 0,
              bind = strcmp(word, "bind") == 0;
 
-        if ((!patient && !migrate && !bind) || !wait_of(d))
+        if ((!patient && !migrate && !bind) || !store_text_wait_of(d))
                 return false;
         d->r->wait->patient |= patient;
         d->r->wait->migrate |= migrate;
@@ -199,37 +199,37 @@ static bool set_wait_flag(Draft *d, const char *word)
         return true;
 }
 
-static int set_wait_nodes(Draft *d, const char *v)
+static int store_text_set_wait_nodes(StoreDraft *d, const char *v)
 {
-        return wait_of(d) ? nodeset_parse(v, &d->r->wait->nodes) : -ENOMEM;
+        return store_text_wait_of(d) ? nodeset_parse(v, &d->r->wait->nodes) : -ENOMEM;
 }
 
-static int set_wait_near(Draft *d, const char *v)
+static int store_text_set_wait_near(StoreDraft *d, const char *v)
 {
-        return wait_of(d) ? nodeset_parse(v, &d->r->wait->near) : -ENOMEM;
+        return store_text_wait_of(d) ? nodeset_parse(v, &d->r->wait->near) : -ENOMEM;
 }
 
-static int set_deadline(Draft *d, const char *v)
+static int store_text_set_deadline(StoreDraft *d, const char *v)
 {
-        return wait_of(d) ? parse_u64(v, &d->r->wait->deadline_usec) : -ENOMEM;
+        return store_text_wait_of(d) ? store_text_parse_u64(v, &d->r->wait->deadline_usec) : -ENOMEM;
 }
 
-static int set_client(Draft *d, const char *v)
+static int store_text_set_client(StoreDraft *d, const char *v)
 {
-        return wait_of(d) ? unescape(v, &d->r->wait->client) : -ENOMEM;
+        return store_text_wait_of(d) ? store_text_unescape(v, &d->r->wait->client) : -ENOMEM;
 }
 
-static int set_client_scope(Draft *d, const char *v)
+static int store_text_set_client_scope(StoreDraft *d, const char *v)
 {
-        return wait_of(d) ? unescape(v, &d->r->wait->scope_slice) : -ENOMEM;
+        return store_text_wait_of(d) ? store_text_unescape(v, &d->r->wait->scope_slice) : -ENOMEM;
 }
 
 /* Its number, and when it started. */
-static int set_client_process(Draft *d, const char *v)
+static int store_text_set_client_process(StoreDraft *d, const char *v)
 {
         int pid, n;
 
-        if (!wait_of(d))
+        if (!store_text_wait_of(d))
                 return -ENOMEM;
         if (sscanf(v, "%d %" SCNu64 "%n", &pid, &d->r->wait->pid_start, &n) != 2 || v[n] || pid <= 0)
                 return -EINVAL;
@@ -239,13 +239,13 @@ static int set_client_process(Draft *d, const char *v)
 
 /* exclusive, capped, scope, with-start, and of one that waits patient, migrate, bind: those that are set, by
  * name. */
-static int set_flags(Draft *d, const char *v)
+static int store_text_set_flags(StoreDraft *d, const char *v)
 {
         char word[16];
         int n;
 
         for (; sscanf(v, " %15s%n", word, &n) == 1; v += n)
-                if (set_wait_flag(d, word))
+                if (store_text_set_wait_flag(d, word))
                         continue;
                 else if (strcmp(word, "exclusive") == 0)
                         d->r->exclusive = true;
@@ -260,33 +260,33 @@ static int set_flags(Draft *d, const char *v)
         return 0;
 }
 
-static int set_rule(Draft *d, const char *v)
+static int store_text_set_rule(StoreDraft *d, const char *v)
 {
         const char *colon = strrchr(v, ':');
 
-        if (!colon || parse_u32(colon + 1, &d->r->rule_line) < 0)
+        if (!colon || store_text_parse_u32(colon + 1, &d->r->rule_line) < 0)
                 return -EINVAL;
         _cleanup_free_ char *file = strndup(v, (size_t)(colon - v));
-        return file ? unescape(file, &d->r->rule_file) : -ENOMEM;
+        return file ? store_text_unescape(file, &d->r->rule_file) : -ENOMEM;
 }
 
-static int set_lease(Draft *d, const char *v)
+static int store_text_set_lease(StoreDraft *d, const char *v)
 {
-        return parse_u64(v, &d->r->lease_usec);
+        return store_text_parse_u64(v, &d->r->lease_usec);
 }
 
-static int set_expires(Draft *d, const char *v)
+static int store_text_set_expires(StoreDraft *d, const char *v)
 {
-        return parse_u64(v, &d->r->expires_usec);
+        return store_text_parse_u64(v, &d->r->expires_usec);
 }
 
-static int set_term(Draft *d, const char *v)
+static int store_text_set_term(StoreDraft *d, const char *v)
 {
-        return parse_u64(v, &d->r->term_usec);
+        return store_text_parse_u64(v, &d->r->term_usec);
 }
 
 /* When, and for which reservation. */
-static int set_revoke(Draft *d, const char *v)
+static int store_text_set_revoke(StoreDraft *d, const char *v)
 {
         int n;
 
@@ -295,13 +295,13 @@ static int set_revoke(Draft *d, const char *v)
         return 0;
 }
 
-static int set_base(Draft *d, const char *v)
+static int store_text_set_base(StoreDraft *d, const char *v)
 {
         return nodeset_parse(v, &d->r->base);
 }
 
 /* NODE:BYTES, separated by a space. */
-static int set_shares(Draft *d, const char *v)
+static int store_text_set_shares(StoreDraft *d, const char *v)
 {
         int n;
 
@@ -323,47 +323,47 @@ static int set_shares(Draft *d, const char *v)
 static const struct {
         const char *key;
         bool required;
-        int (*set)(Draft *d, const char *value);
+        int (*set)(StoreDraft *d, const char *value);
 } keys[] = {
-        { "Id", true, set_id },
-        { "Phase", true, set_phase },
-        { "Pool", true, set_pool },
-        { "Size", true, set_size },
-        { "State", true, set_state },
-        { "Unit", false, set_unit },
-        { "Slice", false, set_slice },
-        { "ControlGroup", false, set_cgroup },
-        { "ControlGroupId", true, set_cgroup_id },
-        { "Container", false, set_container },
-        { "Uid", true, set_uid },
-        { "UnitUid", true, set_unit_uid },
-        { "Priority", true, set_priority },
-        { "Flags", true, set_flags },
-        { "Rule", false, set_rule },
-        { "Lease", true, set_lease },
-        { "Term", true, set_term },
-        { "Expires", true, set_expires },
-        { "Revoke", false, set_revoke },
-        { "Base", true, set_base },
-        { "Shares", true, set_shares },
-        { "Deadline", false, set_deadline },
-        { "Nodes", false, set_wait_nodes },
-        { "Near", false, set_wait_near },
-        { "Client", false, set_client },
-        { "ClientProcess", false, set_client_process },
-        { "ClientScope", false, set_client_scope },
+        { "Id", true, store_text_set_id },
+        { "Phase", true, store_text_set_phase },
+        { "Pool", true, store_text_set_pool },
+        { "Size", true, store_text_set_size },
+        { "State", true, store_text_set_state },
+        { "Unit", false, store_text_set_unit },
+        { "Slice", false, store_text_set_slice },
+        { "ControlGroup", false, store_text_set_cgroup },
+        { "ControlGroupId", true, store_text_set_cgroup_id },
+        { "Container", false, store_text_set_container },
+        { "Uid", true, store_text_set_uid },
+        { "UnitUid", true, store_text_set_unit_uid },
+        { "Priority", true, store_text_set_priority },
+        { "Flags", true, store_text_set_flags },
+        { "Rule", false, store_text_set_rule },
+        { "Lease", true, store_text_set_lease },
+        { "Term", true, store_text_set_term },
+        { "Expires", true, store_text_set_expires },
+        { "Revoke", false, store_text_set_revoke },
+        { "Base", true, store_text_set_base },
+        { "Shares", true, store_text_set_shares },
+        { "Deadline", false, store_text_set_deadline },
+        { "Nodes", false, store_text_set_wait_nodes },
+        { "Near", false, store_text_set_wait_near },
+        { "Client", false, store_text_set_client },
+        { "ClientProcess", false, store_text_set_client_process },
+        { "ClientScope", false, store_text_set_client_scope },
 };
 
-static void print_wait(FILE *f, const Wait *w)
+static void store_text_print_wait(FILE *f, const Wait *w)
 {
         char list[NODESET_STR_MAX];
 
         fprintf(f, "Deadline=%" PRIu64 "\nNodes=%s\n", w->deadline_usec, nodeset_format(&w->nodes, list));
         fprintf(f, "Near=%s\n", nodeset_format(&w->near, list));
-        print_escaped(f, "Client", w->client);
+        store_text_print_escaped(f, "Client", w->client);
         if (w->pid > 0)
                 fprintf(f, "ClientProcess=%d %" PRIu64 "\n", w->pid, w->pid_start);
-        print_escaped(f, "ClientScope", w->scope_slice);
+        store_text_print_escaped(f, "ClientScope", w->scope_slice);
 }
 
 _Static_assert(ARRAY_SIZE(keys) <= 64, "a bit of `seen` a key");
@@ -378,13 +378,13 @@ int store_format(const Reservation *r, StorePhase phase, char **ret)
         if (!f)
                 return -ENOMEM;
         fprintf(f, STORE_HEADER "\nId=%" PRIu32 "\nPhase=%s\n", r->id, store_phase_to_string(phase));
-        print_escaped(f, "Pool", r->pool);
+        store_text_print_escaped(f, "Pool", r->pool);
         fprintf(f, "Size=%" PRIu64 "\nState=%s\n", r->size_bytes, reservation_state_to_string(r->state));
-        print_escaped(f, "Unit", r->target->unit);
-        print_escaped(f, "Slice", r->target->slice);
-        print_escaped(f, "ControlGroup", r->target->cgroup);
+        store_text_print_escaped(f, "Unit", r->target->unit);
+        store_text_print_escaped(f, "Slice", r->target->slice);
+        store_text_print_escaped(f, "ControlGroup", r->target->cgroup);
         fprintf(f, "ControlGroupId=%" PRIu64 "\n", r->target->cgroup_id);
-        print_escaped(f, "Container", r->target->container);
+        store_text_print_escaped(f, "Container", r->target->container);
         fprintf(f, "Uid=%u\nUnitUid=%u\nPriority=%" PRIi32 "\n", r->target->uid, r->target->unit_uid,
                 r->priority);
         fprintf(f, "Flags=%s%s%s%s", r->exclusive ? "exclusive " : "", r->capped ? "capped " : "",
@@ -397,7 +397,7 @@ int store_format(const Reservation *r, StorePhase phase, char **ret)
                 _cleanup_free_ char *rule = NULL;
                 if (asprintf(&rule, "%s:%u", r->rule_file, r->rule_line) < 0)
                         rule = NULL;
-                print_escaped(f, "Rule", rule);
+                store_text_print_escaped(f, "Rule", rule);
         }
         fprintf(f, "Lease=%" PRIu64 "\nTerm=%" PRIu64 "\nExpires=%" PRIu64 "\n", r->lease_usec, r->term_usec,
                 r->expires_usec);
@@ -408,7 +408,7 @@ int store_format(const Reservation *r, StorePhase phase, char **ret)
                 fprintf(f, "%s%d:%" PRIu64, i ? " " : "", r->shares[i].node, r->shares[i].bytes);
         fputc('\n', f);
         if (r->wait)
-                print_wait(f, r->wait);
+                store_text_print_wait(f, r->wait);
         fprintf(f, STORE_TRAILER "\n");
         if (fclose(f) != 0) {
                 free(text);
@@ -418,7 +418,7 @@ int store_format(const Reservation *r, StorePhase phase, char **ret)
         return 0;
 }
 
-static int parse_line(Draft *d, char *line, uint64_t *seen, const char **ret_reason)
+static int store_text_parse_line(StoreDraft *d, char *line, uint64_t *seen, const char **ret_reason)
 {
         char *value = strchr(line, '=');
 
@@ -441,7 +441,7 @@ static int parse_line(Draft *d, char *line, uint64_t *seen, const char **ret_rea
         return -EBADMSG;
 }
 
-static int check_whole(const Draft *d, uint64_t seen, bool ended, const char **ret_reason)
+static int store_text_check_whole(const StoreDraft *d, uint64_t seen, bool ended, const char **ret_reason)
 {
         *ret_reason = "it is cut off";
         if (!ended)
@@ -464,7 +464,7 @@ int store_parse(const char *text, Reservation **ret, StorePhase *ret_phase, cons
 {
         _cleanup_(reservation_free_p) Reservation *r = NULL;
         _cleanup_free_ char *copy = strdup(text);
-        Draft d = { 0 };
+        StoreDraft d = { 0 };
         uint64_t seen = 0;
         bool first = true, ended = false;
         char *save = NULL;
@@ -486,13 +486,13 @@ int store_parse(const char *text, Reservation **ret, StorePhase *ret_phase, cons
                 if (!first && strcmp(line, STORE_TRAILER) == 0)
                         ended = true;
                 else if (!first) {
-                        int k = parse_line(&d, line, &seen, ret_reason);
+                        int k = store_text_parse_line(&d, line, &seen, ret_reason);
                         if (k < 0)
                                 return k;
                 }
                 first = false;
         }
-        int c = check_whole(&d, seen, ended, ret_reason);
+        int c = store_text_check_whole(&d, seen, ended, ret_reason);
         if (c < 0)
                 return c;
         *ret = TAKE_PTR(r);

@@ -23,7 +23,7 @@
 #define STORE_TEMP      ".tmp"
 #define STORE_ID_BLOCK  16
 #define STORE_BYTES_MAX ((size_t)64 * 1024)
-/* When next-id itself is lost, nobody knows which ids were used: go on far from those that still live. */
+/* If next-id is lost, the used ids are unknown: continue far above the ids of the live reservations. */
 #define STORE_ID_JUMP 65536
 
 struct Store {
@@ -32,13 +32,13 @@ struct Store {
         uint32_t id_end; /* ids below it are set aside on disk */
 };
 
-static void fd_close(int *fd)
+static void store_fd_close(int *fd)
 {
         if (*fd >= 0)
                 close(*fd);
 }
 
-static int make_directory(const char *path)
+static int store_make_directory(const char *path)
 {
         char buf[PATH_MAX];
 
@@ -59,9 +59,10 @@ static int make_directory(const char *path)
 }
 
 /* *ret is the file's text, NUL-terminated. -EBADMSG: too long, or it has a NUL itself. */
-static int read_text(int directory, const char *name, char **ret)
+static int store_read_text(int directory, const char *name, char **ret)
 {
-        _cleanup_(fd_close) int fd = openat(directory, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+        _cleanup_(store_fd_close) int fd =
+                openat(directory, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
         _cleanup_free_ char *buf = malloc(STORE_BYTES_MAX + 1);
         size_t n = 0;
         ssize_t k;
@@ -82,7 +83,7 @@ static int read_text(int directory, const char *name, char **ret)
         return 0;
 }
 
-static int write_all(int fd, const char *text)
+static int store_write_all(int fd, const char *text)
 {
         size_t left = strlen(text);
 
@@ -98,16 +99,16 @@ static int write_all(int fd, const char *text)
         return 0;
 }
 
-static int replace_file(int directory, const char *name, const char *text)
+static int store_replace_file(int directory, const char *name, const char *text)
 {
         char temp[64];
 
         snprintf(temp, sizeof(temp), ".%s" STORE_TEMP, name);
-        _cleanup_(fd_close) int fd =
+        _cleanup_(store_fd_close) int fd =
                 openat(directory, temp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
         if (fd < 0)
                 return -errno;
-        int r = write_all(fd, text);
+        int r = store_write_all(fd, text);
         if (r >= 0 && fsync(fd) < 0)
                 r = -errno;
         if (r >= 0 && renameat(directory, temp, directory, name) < 0)
@@ -126,7 +127,7 @@ int store_open(const char *directory, Store **ret)
         if (!s)
                 return -ENOMEM;
         s->fd = -EBADF;
-        int r = make_directory(directory);
+        int r = store_make_directory(directory);
         if (r < 0)
                 return r;
         s->fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -156,7 +157,7 @@ int store_next_id(Store *s, uint32_t *ret)
                 if (s->id_end > UINT32_MAX - STORE_ID_BLOCK)
                         return -ENOSPC;
                 snprintf(text, sizeof(text), "%" PRIu32 "\n", s->id_end + STORE_ID_BLOCK);
-                int r = replace_file(s->fd, STORE_NEXT_ID, text);
+                int r = store_replace_file(s->fd, STORE_NEXT_ID, text);
                 if (r < 0)
                         return r;
                 s->id_end += STORE_ID_BLOCK;
@@ -174,7 +175,7 @@ int store_write(Store *s, const Reservation *r, StorePhase phase)
         if (k < 0)
                 return k;
         snprintf(name, sizeof(name), STORE_PREFIX "%" PRIu32, r->id);
-        return replace_file(s->fd, name, text);
+        return store_replace_file(s->fd, name, text);
 }
 
 int store_remove(Store *s, uint32_t id)
@@ -192,17 +193,17 @@ int store_write_drained(Store *s, const NodeSet *nodes)
         char list[NODESET_STR_MAX], text[NODESET_STR_MAX + 1];
 
         snprintf(text, sizeof(text), "%s\n", nodeset_format(nodes, list));
-        return replace_file(s->fd, STORE_DRAINED, text);
+        return store_replace_file(s->fd, STORE_DRAINED, text);
 }
 
 int store_write_pools(const Store *s, const char *text)
 {
-        return replace_file(s->fd, STORE_POOLS, text);
+        return store_replace_file(s->fd, STORE_POOLS, text);
 }
 
 int store_read_pools(const Store *s, char **ret)
 {
-        int r = read_text(s->fd, STORE_POOLS, ret);
+        int r = store_read_text(s->fd, STORE_POOLS, ret);
 
         if (r == -ENOENT)
                 *ret = NULL;
@@ -213,7 +214,7 @@ int store_read_drained(Store *s, NodeSet *ret)
 {
         _cleanup_free_ char *text = NULL;
 
-        int r = read_text(s->fd, STORE_DRAINED, &text);
+        int r = store_read_text(s->fd, STORE_DRAINED, &text);
         if (r == -ENOENT) {
                 *ret = NODESET_EMPTY;
                 return 0;
@@ -224,7 +225,7 @@ int store_read_drained(Store *s, NodeSet *ret)
 }
 
 /* The number behind the prefix, or 0; also for NAME.bad, whose id must not come back either. */
-static uint32_t name_id(const char *name, bool *ret_bad)
+static uint32_t store_name_id(const char *name, bool *ret_bad)
 {
         char *end;
 
@@ -239,7 +240,7 @@ static uint32_t name_id(const char *name, bool *ret_bad)
         return errno || v > UINT32_MAX || (*end && !*ret_bad) ? 0 : (uint32_t)v;
 }
 
-static void set_aside(Store *s, const char *name)
+static void store_set_aside(Store *s, const char *name)
 {
         char bad[NAME_MAX + sizeof(STORE_BAD)];
 
@@ -247,22 +248,22 @@ static void set_aside(Store *s, const char *name)
         (void)renameat(s->fd, name, s->fd, bad);
 }
 
-/* What replace_file() makes, of reservation-ID as of next-id. */
-static bool is_temp(const char *name)
+/* What store_replace_file() makes, of reservation-ID as of next-id. */
+static bool store_is_temp(const char *name)
 {
         size_t n = strlen(name), k = strlen(STORE_TEMP);
 
         return name[0] == '.' && n > k && strcmp(name + n - k, STORE_TEMP) == 0;
 }
 
-static int load_one(Store *s, const char *name, uint32_t id, const StoreReader *reader, void *userdata)
+static int store_load_one(Store *s, const char *name, uint32_t id, const StoreReader *reader, void *userdata)
 {
         _cleanup_(reservation_free_p) Reservation *r = NULL;
         _cleanup_free_ char *text = NULL;
         const char *reason = "it cannot be read";
         StorePhase phase;
 
-        int k = read_text(s->fd, name, &text);
+        int k = store_read_text(s->fd, name, &text);
         if (k >= 0)
                 k = store_parse(text, &r, &phase, &reason);
         if (k == -ENOMEM || k == -ENOENT)
@@ -272,7 +273,7 @@ static int load_one(Store *s, const char *name, uint32_t id, const StoreReader *
                 k = -EBADMSG;
         }
         if (k < 0) {
-                set_aside(s, name);
+                store_set_aside(s, name);
                 reader->bad(name, reason, userdata);
                 return 0;
         }
@@ -280,13 +281,13 @@ static int load_one(Store *s, const char *name, uint32_t id, const StoreReader *
 }
 
 /* Ids go on behind those that were set aside, and behind every one that is seen on disk. */
-static int load_next_id(Store *s, uint32_t highest, const StoreReader *reader, void *userdata)
+static int store_load_next_id(Store *s, uint32_t highest, const StoreReader *reader, void *userdata)
 {
         _cleanup_free_ char *text = NULL;
         uint32_t next = 0;
         char rest;
 
-        int r = read_text(s->fd, STORE_NEXT_ID, &text);
+        int r = store_read_text(s->fd, STORE_NEXT_ID, &text);
         if (r == -ENOENT && highest == 0)
                 next = 1;
         else if (r >= 0 && sscanf(text, "%" SCNu32 "%c", &next, &rest) == 2 && rest == '\n' &&
@@ -296,7 +297,7 @@ static int load_next_id(Store *s, uint32_t highest, const StoreReader *reader, v
                 return r;
         else {
                 next = highest > UINT32_MAX - STORE_ID_JUMP ? UINT32_MAX : highest + STORE_ID_JUMP;
-                set_aside(s, STORE_NEXT_ID);
+                store_set_aside(s, STORE_NEXT_ID);
                 reader->ids_lost(r == -ENOENT ? "it is missing"
                                  : r < 0      ? "it cannot be read"
                                               : "it does not hold a number above the ids that were used",
@@ -306,7 +307,7 @@ static int load_next_id(Store *s, uint32_t highest, const StoreReader *reader, v
         return 0;
 }
 
-static void close_dir(DIR **d)
+static void store_close_dir(DIR **d)
 {
         if (*d)
                 closedir(*d);
@@ -314,7 +315,7 @@ static void close_dir(DIR **d)
 
 int store_load(Store *s, const StoreReader *reader, void *userdata)
 {
-        _cleanup_(close_dir) DIR *d = NULL;
+        _cleanup_(store_close_dir) DIR *d = NULL;
         uint32_t highest = 0;
         struct dirent *e;
 
@@ -328,16 +329,16 @@ int store_load(Store *s, const StoreReader *reader, void *userdata)
         }
         while ((e = readdir(d))) {
                 bool bad = false;
-                if (is_temp(e->d_name))
+                if (store_is_temp(e->d_name))
                         (void)unlinkat(s->fd, e->d_name, 0);
-                uint32_t id = name_id(e->d_name, &bad);
+                uint32_t id = store_name_id(e->d_name, &bad);
                 if (id > highest)
                         highest = id;
                 if (id == 0 || bad)
                         continue;
-                int r = load_one(s, e->d_name, id, reader, userdata);
+                int r = store_load_one(s, e->d_name, id, reader, userdata);
                 if (r < 0)
                         return r;
         }
-        return load_next_id(s, highest, reader, userdata);
+        return store_load_next_id(s, highest, reader, userdata);
 }

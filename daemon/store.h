@@ -28,9 +28,9 @@ DEFINE_CLEANUP(Store, store_free);
 /* An id that was never handed out since boot, also not by an earlier cdmd. */
 int store_next_id(Store *s, uint32_t *ret);
 
-/* On failure the file is what it was. */
+/* On failure the file is unchanged. */
 int store_write(Store *s, const Reservation *r, StorePhase phase);
-/* 0 also when there is none. */
+/* 0 if there is no such file. */
 int store_remove(Store *s, uint32_t id);
 
 typedef struct StoreReader {
@@ -39,7 +39,7 @@ typedef struct StoreReader {
         /* The file could not be used and was renamed to NAME.bad; its unit is closed like any that has no
          * reservation. reason is a phrase without a full stop. */
         void (*bad)(const char *file, const char *reason, void *userdata);
-        /* Nothing tells any more which ids were used, so they go on from next_id, far behind all that live.
+        /* The used ids are unknown, so new ids start at next_id, far above those of the live reservations.
          */
         void (*ids_lost)(const char *reason, uint32_t next_id, void *userdata);
 } StoreReader;

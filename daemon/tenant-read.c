@@ -20,7 +20,7 @@ struct TenantRead {
         bool in_done, orphan;
 };
 
-static void read_free(TenantRead *t)
+static void tenant_read_release(TenantRead *t)
 {
         free(t->reading.bytes);
         free(t->cgroup);
@@ -35,11 +35,11 @@ TenantRead *tenant_read_free(TenantRead *t)
         if (t->job)
                 job_cancel(t->job);
         else if (!t->in_done)
-                read_free(t);
+                tenant_read_release(t);
         return NULL;
 }
 
-static int read_open_cgroup(TenantRead *t, int fd)
+static int tenant_read_open_cgroup(TenantRead *t, int fd)
 {
         int r = cgroup_read_mems(fd, &t->reading.mems);
 
@@ -54,8 +54,8 @@ static int read_open_cgroup(TenantRead *t, int fd)
         return r == -ENOENT ? 0 : r;
 }
 
-/* Where nobody needs the controller yet, what is further above decides. */
-static void read_above(TenantRead *t)
+/* Without the controller there, the nearest ancestor with it decides. */
+static void tenant_read_above(TenantRead *t)
 {
         char *path = strdup(t->cgroup), *slash;
         int r = -ENOENT;
@@ -74,21 +74,21 @@ static void read_above(TenantRead *t)
         free(path);
 }
 
-static int read_run(Job *job, void *userdata)
+static int tenant_read_run(Job *job, void *userdata)
 {
         TenantRead *t = userdata;
 
         int fd = cgroup_open(t->cgroup, &t->reading.id);
         if (fd == -ENOENT && t->wanted_id == 0)
-                read_above(t);
+                tenant_read_above(t);
         if (fd < 0)
                 return fd;
-        int r = t->wanted_id && t->reading.id != t->wanted_id ? -ESTALE : read_open_cgroup(t, fd);
+        int r = t->wanted_id && t->reading.id != t->wanted_id ? -ESTALE : tenant_read_open_cgroup(t, fd);
         close(fd);
         return r;
 }
 
-static void read_on_done(int result, void *userdata)
+static void tenant_read_on_done(int result, void *userdata)
 {
         TenantRead *t = userdata;
 
@@ -99,7 +99,7 @@ static void read_on_done(int result, void *userdata)
                 t->done(&t->reading, t->userdata);
         t->in_done = false;
         if (t->orphan)
-                read_free(t);
+                tenant_read_release(t);
 }
 
 int tenant_read_start(Worker *worker, const char *cgroup, uint64_t id, const NodeSet *nodes,
@@ -114,9 +114,10 @@ int tenant_read_start(Worker *worker, const char *cgroup, uint64_t id, const Nod
                            .nodes = *nodes,
                            .done = done,
                            .userdata = userdata };
-        int r = t->cgroup ? worker_submit(worker, read_run, read_on_done, NULL, t, &t->job) : -ENOMEM;
+        int r = t->cgroup ? worker_submit(worker, tenant_read_run, tenant_read_on_done, NULL, t, &t->job)
+                          : -ENOMEM;
         if (r < 0)
-                read_free(t);
+                tenant_read_release(t);
         else
                 *ret = t;
         return r;

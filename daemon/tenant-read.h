@@ -9,7 +9,7 @@
 typedef struct TenantRead TenantRead;
 
 typedef struct TenantReading {
-        int error;     /* -ENOENT: there is no such cgroup; -ESTALE: it is not the one that was meant */
+        int error;     /* -ENOENT: there is no such cgroup; -ESTALE: another cgroup has the name now */
         uint64_t id;   /* of the cgroup that has the name now; 0: none */
         NodeSet above; /* -ENOENT: what the nearest cgroup above allows; empty: unknown */
         NodeSet mems;  /* cpuset.mems; empty: it inherits, or has no cpuset controller */
@@ -23,5 +23,5 @@ typedef void (*tenant_read_done_t)(const TenantReading *reading, void *userdata)
 /* id: of the cgroup that is meant; 0: any of that name. nodes: whose bytes are read. */
 int tenant_read_start(Worker *worker, const char *cgroup, uint64_t id, const NodeSet *nodes,
                       tenant_read_done_t done, void *userdata, TenantRead **ret);
-/* At any time; done is not called after that. */
+/* May be called at any time; done is not called afterwards. */
 TenantRead *tenant_read_free(TenantRead *t);

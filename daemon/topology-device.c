@@ -23,19 +23,18 @@
  *            decoder, which is below its endpoint, whose `uport` links to the memdev
  *            (Documentation/ABI/testing/sysfs-bus-cxl). */
 
-#define CXL_DIR  "sys/bus/cxl/devices"
-#define DAX_DIR  "sys/bus/dax/devices"
-#define KMEM_DIR "sys/bus/dax/drivers/kmem"
-#define PCI_DIR  "sys/bus/pci/devices"
-#define MEM_DIR  "sys/devices/system/memory"
+#define CXL_DIR              "sys/bus/cxl/devices"
+#define DAX_DIR              "sys/bus/dax/devices"
+#define KTOPOLOGY_MEMORY_DIR "sys/bus/dax/drivers/kmem"
+#define PCI_DIR              "sys/bus/pci/devices"
 
-static Node *find_node(Topology *t, uint64_t node)
+static Node *device_find_node(Topology *t, uint64_t node)
 {
         return node < NODE_MAX ? topology_get(t, (int)node) : NULL;
 }
 
 /* The part of a path that starts with prefix and goes on with a digit, such as "region12". */
-static bool path_component(const char *path, const char *prefix, char ret[static DEVICE_NAME_MAX])
+static bool device_path_component(const char *path, const char *prefix, char ret[static DEVICE_NAME_MAX])
 {
         for (const char *p = path; *p;) {
                 size_t n = strcspn(p, "/"), k = strlen(prefix);
@@ -53,7 +52,7 @@ static bool path_component(const char *path, const char *prefix, char ret[static
 }
 
 /* The last part of a path. */
-static const char *path_last(const char *path)
+static const char *device_path_last(const char *path)
 {
         const char *slash = strrchr(path, '/');
 
@@ -61,22 +60,22 @@ static const char *path_last(const char *path)
 }
 
 /* "mem0" of the endpoint decoder that a region's target names. */
-static int decoder_memdev(int root_fd, const char *decoder, char ret[static DEVICE_NAME_MAX])
+static int device_decoder_memdev(int root_fd, const char *decoder, char ret[static DEVICE_NAME_MAX])
 {
         _cleanup_free_ char *link = NULL, *memdev = NULL;
         char endpoint[DEVICE_NAME_MAX];
 
         if (!topology_device_name_is_valid(decoder) ||
             attribute_read_link(root_fd, &link, CXL_DIR "/%s", decoder) < 0 ||
-            !path_component(link, "endpoint", endpoint) ||
+            !device_path_component(link, "endpoint", endpoint) ||
             attribute_read_link(root_fd, &memdev, CXL_DIR "/%s/uport", endpoint) < 0 ||
-            !path_component(path_last(memdev), "mem", ret))
+            !device_path_component(device_path_last(memdev), "mem", ret))
                 return -ENOENT;
         return 0;
 }
 
 /* The one memdev that a region is made of; the region's own name when they are several, or not known. */
-static void region_device(int root_fd, const char *region, char ret[static DEVICE_NAME_MAX])
+static void device_region_device(int root_fd, const char *region, char ret[static DEVICE_NAME_MAX])
 {
         _cleanup_free_ char *first = NULL, *second = NULL;
         char memdev[DEVICE_NAME_MAX];
@@ -86,11 +85,11 @@ static void region_device(int root_fd, const char *region, char ret[static DEVIC
             attribute_read(root_fd, &second, CXL_DIR "/%s/target1", region) != -ENOENT)
                 return;
         first[strcspn(first, " \t\r\n")] = '\0';
-        if (decoder_memdev(root_fd, first, memdev) == 0)
+        if (device_decoder_memdev(root_fd, first, memdev) == 0)
                 memcpy(ret, memdev, sizeof(memdev));
 }
 
-static int read_dax(int root_fd, const char *name, void *userdata)
+static int device_read_dax(int root_fd, const char *name, void *userdata)
 {
         _cleanup_free_ char *text = NULL, *link = NULL;
         char device[DEVICE_NAME_MAX], region[DEVICE_NAME_MAX];
@@ -102,15 +101,15 @@ static int read_dax(int root_fd, const char *name, void *userdata)
             attribute_read(root_fd, &text, DAX_DIR "/%s/target_node", name) < 0 ||
             attribute_number(text, &node) < 0)
                 return 0;
-        n = find_node(t, node);
+        n = device_find_node(t, node);
         if (!n)
                 return 0;
         n->dax = true;
         snprintf(device, sizeof(device), "%s", name);
         /* dax_regionN is a device of the CXL bus only; persistent memory has a regionN as well. */
         if (attribute_read_link(root_fd, &link, DAX_DIR "/%s", name) >= 0 &&
-            path_component(link, "dax_region", region))
-                region_device(root_fd, region + strlen("dax_"), device);
+            device_path_component(link, "dax_region", region))
+                device_region_device(root_fd, region + strlen("dax_"), device);
         return topology_set_device(n, device);
 }
 
@@ -119,7 +118,7 @@ typedef struct BlockNodes {
         const char *device;
 } BlockNodes;
 
-static int name_block_node(int root_fd _unused_, const char *name, void *userdata)
+static int device_name_block_node(int root_fd _unused_, const char *name, void *userdata)
 {
         BlockNodes *b = userdata;
         int node = attribute_name_number(name, "node");
@@ -128,7 +127,7 @@ static int name_block_node(int root_fd _unused_, const char *name, void *userdat
         return n ? topology_set_device(n, b->device) : 0;
 }
 
-static int read_region(int root_fd, const char *name, void *userdata)
+static int device_read_region(int root_fd, const char *name, void *userdata)
 {
         _cleanup_free_ char *path = NULL, *block = NULL;
         char device[DEVICE_NAME_MAX];
@@ -140,15 +139,16 @@ static int read_region(int root_fd, const char *name, void *userdata)
                 path = NULL;
                 return -ENOMEM;
         }
-        if (attribute_read_hex(root_fd, path, &address) < 0 ||
-            attribute_read_hex(root_fd, MEM_DIR "/block_size_bytes", &block_bytes) < 0 || block_bytes == 0)
+        if (topology_read_hex(root_fd, path, &address) < 0 ||
+            topology_read_hex(root_fd, TOPOLOGY_MEMORY_DIR "/block_size_bytes", &block_bytes) < 0 ||
+            block_bytes == 0)
                 return 0;
-        region_device(root_fd, name, device);
-        if (asprintf(&block, MEM_DIR "/memory%" PRIu64, address / block_bytes) < 0) {
+        device_region_device(root_fd, name, device);
+        if (asprintf(&block, TOPOLOGY_MEMORY_DIR "/memory%" PRIu64, address / block_bytes) < 0) {
                 block = NULL;
                 return -ENOMEM;
         }
-        return attribute_foreach(root_fd, block, name_block_node,
+        return attribute_foreach(root_fd, block, device_name_block_node,
                                  &(BlockNodes){ .topology = userdata, .device = device });
 }
 
@@ -158,17 +158,17 @@ int topology_read_devices(int root_fd, Topology *t)
 
         r = topology_read_gpus(root_fd, t);
         if (r >= 0)
-                r = attribute_foreach(root_fd, KMEM_DIR, read_dax, t);
+                r = attribute_foreach(root_fd, KTOPOLOGY_MEMORY_DIR, device_read_dax, t);
         if (r >= 0)
-                r = attribute_foreach(root_fd, CXL_DIR, read_region, t);
+                r = attribute_foreach(root_fd, CXL_DIR, device_read_region, t);
         return r;
 }
 
 #define PCI_ADDRESS_SHAPE "xxxx:xx:xx.x"
 
-/* DDDD:BB:DD.F, or BB:DD.F of domain 0, in lower case as sysfs has it; and nothing that could leave the
+/* DDDD:BB:DD.F, or BB:DD.F of domain 0, in lower case as in sysfs. Rejects everything that could leave the
  * directory. Domains beyond ffff (of virtual root ports) have five digits or more, and no GPU. */
-static int pci_address(const char *text, char ret[static sizeof(PCI_ADDRESS_SHAPE)])
+static int device_pci_address(const char *text, char ret[static sizeof(PCI_ADDRESS_SHAPE)])
 {
         static const char shape[] = PCI_ADDRESS_SHAPE;
         char full[2 * sizeof(shape)];
@@ -187,7 +187,7 @@ static int pci_address(const char *text, char ret[static sizeof(PCI_ADDRESS_SHAP
 }
 
 /* Is a CXL memdev part of this PCI device? Its link is .../0000:0d:00.0/mem0. */
-static bool memdev_is_of(int root_fd, const char *memdev, const char *pci)
+static bool device_memdev_is_of(int root_fd, const char *memdev, const char *pci)
 {
         _cleanup_free_ char *link = NULL;
 
@@ -203,7 +203,7 @@ int topology_read_near(const char *root, const Topology *t, const char *pci, Nod
         uint64_t node;
         int root_fd, r;
 
-        if (pci_address(pci, address) < 0)
+        if (device_pci_address(pci, address) < 0)
                 return -EINVAL;
         root_fd = attribute_root_open(root);
         if (root_fd < 0)
@@ -212,7 +212,7 @@ int topology_read_near(const char *root, const Topology *t, const char *pci, Nod
                 const Node *n = &t->nodes[i];
 
                 if (n->device &&
-                    (strcmp(n->device, address) == 0 || memdev_is_of(root_fd, n->device, address)))
+                    (strcmp(n->device, address) == 0 || device_memdev_is_of(root_fd, n->device, address)))
                         nodeset_add(&nodes, n->id);
         }
         r = attribute_read(root_fd, &text, PCI_DIR "/%s/numa_node", address);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* What the kernel and the drivers are set to, as far as it touches CDM nodes. Admins change these while the
- * machine runs, so they are read again whenever somebody asks. */
+/* Settings of the kernel and of drivers that affect CDM nodes. Admins change them while the machine runs, so
+ * they are read again for each query. */
 
 #include <errno.h>
 #include <inttypes.h>
@@ -16,7 +16,7 @@
 #define NVIDIA_DIR "proc/driver/nvidia"
 
 /* "6.1.0-18-amd64" is 6.1. */
-static void read_kernel(int root_fd, Topology *t)
+static void facts_read_kernel(int root_fd, Topology *t)
 {
         _cleanup_free_ char *text = NULL;
         unsigned major, minor;
@@ -29,7 +29,7 @@ static void read_kernel(int root_fd, Topology *t)
         }
 }
 
-static void read_switches(int root_fd, Topology *t)
+static void facts_read_switches(int root_fd, Topology *t)
 {
         _cleanup_free_ char *demotion = NULL, *balancing = NULL, *online = NULL;
         uint64_t v;
@@ -51,7 +51,7 @@ static void read_switches(int root_fd, Topology *t)
 }
 
 /* The value of a line `Name: value` of the driver's params; NULL when it has no such line. */
-static const char *param(const char *text, const char *name, char value[static 32])
+static const char *facts_param(const char *text, const char *name, char value[static 32])
 {
         size_t n = strlen(name);
 
@@ -75,7 +75,7 @@ typedef struct Gpus {
         bool offline; /* ... but is none now */
 } Gpus;
 
-static int look_at_gpu(int root_fd, const char *name, void *userdata)
+static int facts_look_at_gpu(int root_fd, const char *name, void *userdata)
 {
         _cleanup_free_ char *text = NULL;
         Gpus *g = userdata;
@@ -93,7 +93,7 @@ static int look_at_gpu(int root_fd, const char *name, void *userdata)
  * otherwise): /proc/driver/nvidia/params has `CoherentGPUMemoryMode: "driver"`, which means
  * `EnableUserNUMAManagement: 0`; without a preference of the admin's only the latter says so
  * (open-gpu-kernel-modules, nvidia/os-registry.c). Then no GPU has a numa_status. */
-static int read_nvidia(int root_fd, Topology *t)
+static int facts_read_nvidia(int root_fd, Topology *t)
 {
         _cleanup_free_ char *params = NULL;
         char mode[32] = "", manage[32] = "";
@@ -102,20 +102,20 @@ static int read_nvidia(int root_fd, Topology *t)
 
         free(t->cdmm);
         t->cdmm = NULL;
-        r = attribute_foreach(root_fd, NVIDIA_DIR "/gpus", look_at_gpu, &g);
+        r = attribute_foreach(root_fd, NVIDIA_DIR "/gpus", facts_look_at_gpu, &g);
         if (r < 0)
                 return r;
         t->gpu_numa = g.numa;
         if (!g.any || attribute_read(root_fd, &params, NVIDIA_DIR "/params") < 0)
                 return 0;
         /* POWER9's driver has its own way to put memory online, and no such parameter. */
-        bool coherent = param(params, "CoherentGPUMemoryMode", mode) != NULL;
+        bool coherent = facts_param(params, "CoherentGPUMemoryMode", mode) != NULL;
         t->gpu_needs_movable = g.numa && (coherent || g.offline);
         if (g.numa)
                 return 0;
         if (strcmp(mode, "driver") == 0)
                 t->cdmm = strdup("CoherentGPUMemoryMode=driver");
-        else if (param(params, "EnableUserNUMAManagement", manage) && strcmp(manage, "0") == 0)
+        else if (facts_param(params, "EnableUserNUMAManagement", manage) && strcmp(manage, "0") == 0)
                 t->cdmm = strdup("EnableUserNUMAManagement=0");
         else
                 return 0;
@@ -128,7 +128,7 @@ typedef struct Hugetlb {
         uint64_t bytes;
 } Hugetlb;
 
-static int add_hugetlb(int root_fd, const char *name, void *userdata)
+static int facts_add_hugetlb(int root_fd, const char *name, void *userdata)
 {
         _cleanup_free_ char *text = NULL;
         Hugetlb *h = userdata;
@@ -143,14 +143,14 @@ static int add_hugetlb(int root_fd, const char *name, void *userdata)
         return 0;
 }
 
-static int read_hugetlb(int root_fd, int node, const char *file, uint64_t *ret_bytes)
+static int facts_read_hugetlb(int root_fd, int node, const char *file, uint64_t *ret_bytes)
 {
         char folder[sizeof(NODE_DIR "/nodeXXXXXXXXXXX/hugepages")];
         Hugetlb h = { .folder = folder, .file = file };
         int r;
 
         snprintf(folder, sizeof(folder), NODE_DIR "/node%d/hugepages", node);
-        r = attribute_foreach(root_fd, folder, add_hugetlb, &h);
+        r = attribute_foreach(root_fd, folder, facts_add_hugetlb, &h);
         if (r >= 0)
                 *ret_bytes = h.bytes;
         return r;
@@ -162,9 +162,9 @@ int topology_read_hugetlb(const char *root, int node, uint64_t *ret_bytes, uint6
 
         if (root_fd < 0)
                 return root_fd;
-        r = read_hugetlb(root_fd, node, "nr_hugepages", ret_bytes);
+        r = facts_read_hugetlb(root_fd, node, "nr_hugepages", ret_bytes);
         if (r >= 0)
-                r = read_hugetlb(root_fd, node, "free_hugepages", ret_free_bytes);
+                r = facts_read_hugetlb(root_fd, node, "free_hugepages", ret_free_bytes);
         close(root_fd);
         return r;
 }
@@ -175,11 +175,11 @@ int topology_read_facts(const char *root, Topology *t)
 
         if (root_fd < 0)
                 return root_fd;
-        read_kernel(root_fd, t);
-        read_switches(root_fd, t);
-        r = read_nvidia(root_fd, t);
+        facts_read_kernel(root_fd, t);
+        facts_read_switches(root_fd, t);
+        r = facts_read_nvidia(root_fd, t);
         for (size_t i = 0; r >= 0 && i < t->n_nodes; i++)
-                r = read_hugetlb(root_fd, t->nodes[i].id, "nr_hugepages", &t->nodes[i].hugetlb_bytes);
+                r = facts_read_hugetlb(root_fd, t->nodes[i].id, "nr_hugepages", &t->nodes[i].hugetlb_bytes);
         close(root_fd);
         return r;
 }

@@ -13,8 +13,10 @@
  * all memory is in the first, with MIG each instance puts its memory into one that is free. Until then they
  * are nodes with neither memory nor CPUs, which are online as generic initiators.
  *
- * So a node is a GPU's if the driver says so, or its memory is where that GPU's is, or else by its place
- * among the generic initiators, where that fits what the driver says. */
+ * So a node belongs to a GPU if the driver says so, or if its memory is in the GPU's address range.
+ * Otherwise its position among the generic initiators decides, if that agrees with the driver. */
+
+#include "daemon/topology-gpu.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -23,7 +25,6 @@
 #include <string.h>
 
 #include "daemon/attribute.h"
-#include "daemon/topology-gpu.h"
 #include "daemon/topology-node.h"
 
 #define GPU_DIR       "proc/driver/nvidia/gpus"
@@ -127,7 +128,7 @@ static int gpu_name_known(int root_fd, Topology *t, const GpuList *l)
 }
 
 /* Generic initiators without CPUs; where the kernel does not list them, nodes that are online and have
- * nothing. With those of which the driver spoke. */
+ * nothing. Plus the nodes that the driver named. */
 static NodeSet gpu_candidates(int root_fd, const Topology *t)
 {
         _cleanup_free_ char *text = NULL;
@@ -146,7 +147,7 @@ static NodeSet gpu_candidates(int root_fd, const Topology *t)
         return nodes;
 }
 
-/* Equal shares of the nodes in the order of the GPUs, if no node that is known already says otherwise. */
+/* Assigns equal shares of the nodes in the order of the GPUs, unless a known node contradicts. */
 static int gpu_name_by_place(Topology *t, const GpuList *l, const NodeSet *nodes)
 {
         size_t n = nodeset_count(nodes), share = n / l->n_gpus, i = 0;

@@ -3,5 +3,5 @@
 
 #include "policy/topology.h"
 
-/* Fills in `device` of the nodes of NVIDIA's GPUs. -ENOMEM is the only failure. */
+/* Names the GPU of each node that belongs to NVIDIA's driver. -ENOMEM is the only failure. */
 int topology_read_gpus(int root_fd, Topology *t);

@@ -1,19 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-
 #include "daemon/topology-node.h"
 
 #include <errno.h>
 #include <inttypes.h>
-#include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "daemon/attribute.h"
 
-#define MEM_DIR           "sys/devices/system/memory"
 #define DEVICE_NAME_CHARS "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.:-_"
 
-/* A name of the kernel's that goes to terminals and JSON: nothing but what device names are made of. */
 bool topology_device_name_is_valid(const char *name)
 {
         size_t n = strlen(name);
@@ -29,7 +26,21 @@ int topology_set_device(Node *n, const char *name)
         return n->device ? 0 : -ENOMEM;
 }
 
-static int find_lowest_block(int root_fd _unused_, const char *name, void *userdata)
+int topology_read_hex(int root_fd, const char *path, uint64_t *ret)
+{
+        _cleanup_free_ char *text = NULL;
+        char *end;
+        int r;
+
+        r = attribute_read(root_fd, &text, "%s", path);
+        if (r < 0)
+                return r;
+        errno = 0;
+        *ret = strtoull(text, &end, 16);
+        return errno || end == text || end[strspn(end, " \t\r\n")] != '\0' ? -EINVAL : 0;
+}
+
+static int topology_find_lowest_block(int root_fd _unused_, const char *name, void *userdata)
 {
         uint64_t *lowest = userdata, block;
         int n = 0;
@@ -46,9 +57,9 @@ int topology_node_address(int root_fd, int node, uint64_t *ret)
         char folder[64];
 
         snprintf(folder, sizeof(folder), "sys/devices/system/node/node%d", node);
-        int r = attribute_foreach(root_fd, folder, find_lowest_block, &lowest);
+        int r = attribute_foreach(root_fd, folder, topology_find_lowest_block, &lowest);
         if (r >= 0)
-                r = attribute_read_hex(root_fd, MEM_DIR "/block_size_bytes", &block_bytes);
+                r = topology_read_hex(root_fd, TOPOLOGY_MEMORY_DIR "/block_size_bytes", &block_bytes);
         if (r < 0)
                 return r;
         if (block_bytes == 0 || lowest > UINT64_MAX / block_bytes)

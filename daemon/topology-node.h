@@ -1,18 +1,24 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What the readers of devices (topology-device.c, topology-gpu.c) share. */
+/* What the readers of devices share: the name and the address of a node's memory. */
 
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "policy/topology.h"
 
-#define DEVICE_NAME_MAX 64
+#define DEVICE_NAME_MAX     64
+#define TOPOLOGY_MEMORY_DIR "sys/devices/system/memory"
 
-/* Is it made of what names of devices are made of? It goes to terminals and JSON. */
+/* Names go to terminals and into JSON, so that only the characters of device names are accepted. */
 bool topology_device_name_is_valid(const char *name);
-/* Gives a node its device, unless it has one or the name is no device's. -ENOMEM. */
+
+/* Sets the device of a node. A node that has a device keeps it, and an invalid name is ignored. -ENOMEM. */
 int topology_set_device(Node *n, const char *name);
-/* Where a node's memory begins, by its blocks. Negative errno: unknown. */
+
+/* The first address of a node's memory, from its memory blocks. Negative errno: unknown. */
 int topology_node_address(int root_fd, int node, uint64_t *ret);
+
+/* Reads one hexadecimal number without 0x. */
+int topology_read_hex(int root_fd, const char *path, uint64_t *ret);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /* The machine's nodes, from sysfs and procfs. Every attribute is read on its own and may be missing, cut off
- * or nonsense (old kernels, support bundles, firmware): then that one value is unknown. Where a value
- * decides whether a node is taken from everybody, unknown means "leave it alone": a node counts as one with
- * CPUs unless the kernel says clearly that it has none. */
+ * or nonsense (old kernels, support bundles, firmware): then that value is unknown. If a value decides
+ * whether a node is fenced, unknown means no fence: a node counts as one with CPUs unless the kernel clearly
+ * says that it has none. */
 
 #include <ctype.h>
 #include <errno.h>
@@ -18,13 +18,13 @@
 #define NODE_DIR "sys/devices/system/node"
 #define TIER_DIR "sys/devices/virtual/memory_tiering"
 
-static void close_p(int *fd)
+static void topology_close_p(int *fd)
 {
         if (*fd >= 0)
                 close(*fd);
 }
 
-static int collect_node(int root_fd _unused_, const char *name, void *userdata)
+static int topology_collect_node(int root_fd _unused_, const char *name, void *userdata)
 {
         int node = attribute_name_number(name, "node");
 
@@ -34,7 +34,7 @@ static int collect_node(int root_fd _unused_, const char *name, void *userdata)
 }
 
 /* A list of nodes, such as `online`. -ENOENT: no such file; other errors: unusable. */
-static int read_list(int root_fd, const char *name, NodeSet *ret)
+static int topology_read_list(int root_fd, const char *name, NodeSet *ret)
 {
         _cleanup_free_ char *text = NULL;
         int r;
@@ -49,8 +49,8 @@ static int read_list(int root_fd, const char *name, NodeSet *ret)
 /* Hands the message over; without memory for it the errno has to do. */
 #define set_error(ret, ...) (asprintf((ret), __VA_ARGS__) < 0 ? (void)(*(ret) = NULL) : (void)0)
 
-/* Says why `online` is of no use. */
-static int refuse_online(int root_fd, const char *root, char **ret_error)
+/* Explains why `online` is unusable. */
+static int topology_refuse_online(int root_fd, const char *root, char **ret_error)
 {
         _cleanup_free_ char *text = NULL;
         int r = attribute_read(root_fd, &text, NODE_DIR "/online");
@@ -66,7 +66,7 @@ static int refuse_online(int root_fd, const char *root, char **ret_error)
         return -EIO;
 }
 
-static int read_online(int root_fd, const char *root, NodeSet *ret, char **ret_error)
+static int topology_read_online(int root_fd, const char *root, NodeSet *ret, char **ret_error)
 {
         NodeSet online = NODESET_EMPTY;
         int r;
@@ -79,11 +79,11 @@ static int read_online(int root_fd, const char *root, NodeSet *ret, char **ret_e
                           root, attribute_reason(r));
                 return r;
         }
-        r = read_list(root_fd, "online", &online);
+        r = topology_read_list(root_fd, "online", &online);
         if (r == -ENOMEM)
                 return r;
         if (r == -ENOENT) {
-                r = attribute_foreach(root_fd, NODE_DIR, collect_node, &online);
+                r = attribute_foreach(root_fd, NODE_DIR, topology_collect_node, &online);
                 if (r < 0)
                         return r;
                 if (nodeset_is_empty(&online)) {
@@ -95,13 +95,13 @@ static int read_online(int root_fd, const char *root, NodeSet *ret, char **ret_e
                 }
         }
         if (r < 0 || nodeset_is_empty(&online))
-                return refuse_online(root_fd, root, ret_error);
+                return topology_refuse_online(root_fd, root, ret_error);
         *ret = online;
         return 0;
 }
 
 /* One line of meminfo: "Node 250 MemTotal:       15728640 kB". */
-static int meminfo_value(const char *text, const char *key, uint64_t *ret_bytes)
+static int topology_meminfo_value(const char *text, const char *key, uint64_t *ret_bytes)
 {
         const char *p = strstr(text, key);
         unsigned long long kib;
@@ -125,8 +125,8 @@ static int meminfo_value(const char *text, const char *key, uint64_t *ret_bytes)
 }
 
 /* ret_reason: NULL, or why the size is unknown. */
-static int read_meminfo(int root_fd, int node, uint64_t *ret_size, uint64_t *ret_free,
-                        const char **ret_reason)
+static int topology_read_node_meminfo(int root_fd, int node, uint64_t *ret_size, uint64_t *ret_free,
+                                      const char **ret_reason)
 {
         _cleanup_free_ char *text = NULL;
         uint64_t size, avail;
@@ -138,20 +138,20 @@ static int read_meminfo(int root_fd, int node, uint64_t *ret_size, uint64_t *ret
                         *ret_reason = attribute_reason(r);
                 return r;
         }
-        r = meminfo_value(text, " MemTotal:", &size);
+        r = topology_meminfo_value(text, " MemTotal:", &size);
         if (r < 0) {
                 if (ret_reason)
                         *ret_reason = "has no line \"MemTotal: NUMBER kB\"";
                 return r;
         }
-        if (meminfo_value(text, " MemFree:", &avail) < 0)
+        if (topology_meminfo_value(text, " MemFree:", &avail) < 0)
                 avail = 0;
         *ret_size = size;
         *ret_free = avail < size ? avail : size;
         return 0;
 }
 
-static int collect_cpu(int root_fd _unused_, const char *name, void *userdata)
+static int topology_collect_cpu(int root_fd _unused_, const char *name, void *userdata)
 {
         if (strncmp(name, "cpu", 3) == 0 && isdigit((unsigned char)name[3]))
                 *(bool *)userdata = true;
@@ -159,8 +159,8 @@ static int collect_cpu(int root_fd _unused_, const char *name, void *userdata)
 }
 
 /* has_cpu and cpulist know only CPUs that are online; the links cpuN stay for those that an admin has taken
- * offline. A DRAM node whose CPUs sleep must not become precious by that. */
-static bool node_has_cpu(int root_fd, int node, const NodeSet *has_cpu)
+ * offline. A DRAM node whose CPUs are offline must not become a CDM node. */
+static bool topology_node_has_cpu(int root_fd, int node, const NodeSet *has_cpu)
 {
         _cleanup_free_ char *list = NULL, *folder = NULL;
         bool link = false;
@@ -171,7 +171,7 @@ static bool node_has_cpu(int root_fd, int node, const NodeSet *has_cpu)
                 folder = NULL;
                 return true;
         }
-        attribute_foreach(root_fd, folder, collect_cpu, &link);
+        attribute_foreach(root_fd, folder, topology_collect_cpu, &link);
         if (link)
                 return true;
         if (attribute_read(root_fd, &list, NODE_DIR "/node%d/cpulist", node) < 0)
@@ -180,8 +180,8 @@ static bool node_has_cpu(int root_fd, int node, const NodeSet *has_cpu)
         return list[0] == '\0' ? !has_cpu : list[strspn(list, " \t\r\n")] != '\0';
 }
 
-/* The `distance` of a node: one number for each online node, in their order. NULL when it is not that. */
-static int read_distance(int root_fd, int node, size_t n_nodes, uint16_t **ret)
+/* Parses the `distance` of a node: one number for each online node, in their order. NULL: invalid. */
+static int topology_read_distance(int root_fd, int node, size_t n_nodes, uint16_t **ret)
 {
         _cleanup_free_ uint16_t *distance = NULL;
         _cleanup_free_ char *text = NULL;
@@ -214,7 +214,7 @@ static int read_distance(int root_fd, int node, size_t n_nodes, uint16_t **ret)
 
 /* HMAT as the kernel shows it: access class 1 is about CPUs only, class 0 about any initiator (a GPU's own
  * copy engine as well), so the former comes first. */
-static uint64_t read_performance(int root_fd, int node, const char *name)
+static uint64_t topology_read_performance(int root_fd, int node, const char *name)
 {
         for (int level = 1; level >= 0; level--) {
                 _cleanup_free_ char *text = NULL;
@@ -229,7 +229,7 @@ static uint64_t read_performance(int root_fd, int node, const char *name)
         return 0;
 }
 
-static NodeSet read_initiators(int root_fd, int node)
+static NodeSet topology_read_initiators(int root_fd, int node)
 {
         NodeSet nodes = NODESET_EMPTY;
 
@@ -240,12 +240,12 @@ static NodeSet read_initiators(int root_fd, int node)
                         folder = NULL;
                         break;
                 }
-                attribute_foreach(root_fd, folder, collect_node, &nodes);
+                attribute_foreach(root_fd, folder, topology_collect_node, &nodes);
         }
         return nodes;
 }
 
-static int read_tier(int root_fd, const char *name, void *userdata)
+static int topology_read_tier(int root_fd, const char *name, void *userdata)
 {
         _cleanup_free_ char *text = NULL;
         int tier = attribute_name_number(name, "memory_tier");
@@ -264,7 +264,7 @@ static int read_tier(int root_fd, const char *name, void *userdata)
         return 0;
 }
 
-static int note_unread(Topology *t, int node, const char *reason)
+static int topology_note_unread(Topology *t, int node, const char *reason)
 {
         char *lines;
 
@@ -279,34 +279,36 @@ static int note_unread(Topology *t, int node, const char *reason)
 }
 
 /* -ENOMEM is the only failure: what else is wrong leaves a value unknown. */
-static int read_node(int root_fd, const NodeSet *has_cpu, const NodeSet *has_memory, Topology *t,
-                     size_t n_nodes, Node *n)
+static int topology_read_node(int root_fd, const NodeSet *has_cpu, const NodeSet *has_memory, Topology *t,
+                              size_t n_nodes, Node *n)
 {
         n->tier = TIER_UNKNOWN;
-        n->has_cpu = node_has_cpu(root_fd, n->id, has_cpu);
+        n->has_cpu = topology_node_has_cpu(root_fd, n->id, has_cpu);
         if (!has_memory || nodeset_contains(has_memory, n->id)) {
                 const char *reason;
 
-                if (read_meminfo(root_fd, n->id, &n->size_bytes, &n->free_bytes, &reason) < 0 &&
-                    note_unread(t, n->id, reason) < 0)
+                if (topology_read_node_meminfo(root_fd, n->id, &n->size_bytes, &n->free_bytes, &reason) <
+                            0 &&
+                    topology_note_unread(t, n->id, reason) < 0)
                         return -ENOMEM;
         }
         n->online = n->has_cpu || n->size_bytes > 0;
-        n->read_bandwidth_mbps = read_performance(root_fd, n->id, "read_bandwidth");
-        n->read_latency_ns = read_performance(root_fd, n->id, "read_latency");
-        n->initiators = read_initiators(root_fd, n->id);
-        return read_distance(root_fd, n->id, n_nodes, &n->distance);
+        n->read_bandwidth_mbps = topology_read_performance(root_fd, n->id, "read_bandwidth");
+        n->read_latency_ns = topology_read_performance(root_fd, n->id, "read_latency");
+        n->initiators = topology_read_initiators(root_fd, n->id);
+        return topology_read_distance(root_fd, n->id, n_nodes, &n->distance);
 }
 
-static int read_nodes(int root_fd, const NodeSet *online, Topology *t)
+static int topology_read_nodes(int root_fd, const NodeSet *online, Topology *t)
 {
         NodeSet has_cpu, has_memory;
         bool cpu_known, memory_known;
         size_t n_nodes = nodeset_count(online);
 
         /* A machine without CPUs or memory is none: an empty list says nothing. */
-        cpu_known = read_list(root_fd, "has_cpu", &has_cpu) == 0 && !nodeset_is_empty(&has_cpu);
-        memory_known = read_list(root_fd, "has_memory", &has_memory) == 0 && !nodeset_is_empty(&has_memory);
+        cpu_known = topology_read_list(root_fd, "has_cpu", &has_cpu) == 0 && !nodeset_is_empty(&has_cpu);
+        memory_known = topology_read_list(root_fd, "has_memory", &has_memory) == 0 &&
+                       !nodeset_is_empty(&has_memory);
         t->nodes = calloc(n_nodes, sizeof(*t->nodes));
         if (!t->nodes)
                 return -ENOMEM;
@@ -315,8 +317,8 @@ static int read_nodes(int root_fd, const NodeSet *online, Topology *t)
                 int r;
 
                 n->id = node;
-                r = read_node(root_fd, cpu_known ? &has_cpu : NULL, memory_known ? &has_memory : NULL, t,
-                              n_nodes, n);
+                r = topology_read_node(root_fd, cpu_known ? &has_cpu : NULL,
+                                       memory_known ? &has_memory : NULL, t, n_nodes, n);
                 if (r < 0)
                         return r;
         }
@@ -333,7 +335,7 @@ int topology_read(const char *root, Topology **ret)
 int topology_read_explained(const char *root, Topology **ret, char **ret_error)
 {
         _cleanup_(topology_free_p) Topology *t = NULL;
-        _cleanup_(close_p) int root_fd = -EBADF;
+        _cleanup_(topology_close_p) int root_fd = -EBADF;
         NodeSet online;
         int r;
 
@@ -346,7 +348,7 @@ int topology_read_explained(const char *root, Topology **ret, char **ret_error)
                           root, root, attribute_reason(root_fd));
                 return root_fd;
         }
-        r = read_online(root_fd, root ? root : "", &online, ret_error);
+        r = topology_read_online(root_fd, root ? root : "", &online, ret_error);
         if (r < 0)
                 return r;
         t = calloc(1, sizeof(*t));
@@ -354,9 +356,9 @@ int topology_read_explained(const char *root, Topology **ret, char **ret_error)
                 return -ENOMEM;
         /* No node can be plugged in that is not in this list: the kernel refuses it (add_memory_resource).
          */
-        if (read_list(root_fd, "possible", &t->possible) < 0)
+        if (topology_read_list(root_fd, "possible", &t->possible) < 0)
                 t->possible = NODESET_EMPTY;
-        r = read_nodes(root_fd, &online, t);
+        r = topology_read_nodes(root_fd, &online, t);
         if (r < 0)
                 return r;
         r = topology_read_devices(root_fd, t);
@@ -364,7 +366,7 @@ int topology_read_explained(const char *root, Topology **ret, char **ret_error)
                 r = topology_read_zones(root_fd, t);
         if (r < 0)
                 return r;
-        r = attribute_foreach(root_fd, TIER_DIR, read_tier, t);
+        r = attribute_foreach(root_fd, TIER_DIR, topology_read_tier, t);
         if (r < 0)
                 return r;
         r = topology_read_facts(root, t);
@@ -376,15 +378,15 @@ int topology_read_explained(const char *root, Topology **ret, char **ret_error)
 
 int topology_read_meminfo(const char *root, int node, uint64_t *ret_size_bytes, uint64_t *ret_free_bytes)
 {
-        _cleanup_(close_p) int root_fd = attribute_root_open(root);
+        _cleanup_(topology_close_p) int root_fd = attribute_root_open(root);
 
         if (root_fd < 0)
                 return root_fd;
-        return read_meminfo(root_fd, node, ret_size_bytes, ret_free_bytes, NULL);
+        return topology_read_node_meminfo(root_fd, node, ret_size_bytes, ret_free_bytes, NULL);
 }
 
 /* "Node 2, zone   Normal" starts a zone; "    pagesets" a list of CPUs with "count:    378" each. */
-static uint64_t read_cpu_lists(int root_fd, int node)
+static uint64_t topology_read_cpu_lists(int root_fd, int node)
 {
         _cleanup_free_ char *line = NULL;
         bool here = false;
@@ -414,7 +416,7 @@ static uint64_t read_cpu_lists(int root_fd, int node)
 
 int topology_read_usage(const char *root, int node, NodeUsage *ret)
 {
-        _cleanup_(close_p) int root_fd = attribute_root_open(root);
+        _cleanup_(topology_close_p) int root_fd = attribute_root_open(root);
         _cleanup_free_ char *text = NULL;
         uint64_t page_tables = 0, secondary = 0;
         NodeUsage u = { 0 };
@@ -425,16 +427,16 @@ int topology_read_usage(const char *root, int node, NodeUsage *ret)
         r = attribute_read(root_fd, &text, NODE_DIR "/node%d/meminfo", node);
         if (r < 0)
                 return r;
-        r = meminfo_value(text, " MemTotal:", &u.size_bytes);
+        r = topology_meminfo_value(text, " MemTotal:", &u.size_bytes);
         if (r < 0)
                 return r;
-        (void)meminfo_value(text, " MemFree:", &u.free_bytes);
-        (void)meminfo_value(text, " Slab:", &u.slab_bytes);
-        (void)meminfo_value(text, " KernelStack:", &u.stack_bytes);
-        (void)meminfo_value(text, " PageTables:", &page_tables);
-        (void)meminfo_value(text, " SecPageTables:", &secondary);
+        (void)topology_meminfo_value(text, " MemFree:", &u.free_bytes);
+        (void)topology_meminfo_value(text, " Slab:", &u.slab_bytes);
+        (void)topology_meminfo_value(text, " KernelStack:", &u.stack_bytes);
+        (void)topology_meminfo_value(text, " PageTables:", &page_tables);
+        (void)topology_meminfo_value(text, " SecPageTables:", &secondary);
         u.page_table_bytes = page_tables + secondary;
-        u.cpu_list_bytes = read_cpu_lists(root_fd, node);
+        u.cpu_list_bytes = topology_read_cpu_lists(root_fd, node);
         *ret = u;
         return 0;
 }

@@ -20,12 +20,12 @@ int topology_read_explained(const char *root, Topology **ret, char **ret_error);
  * for every request. -ENOENT: the node is gone. */
 int topology_read_meminfo(const char *root, int node, uint64_t *ret_size_bytes, uint64_t *ret_free_bytes);
 
-/* The same, and what of it the kernel has for itself. */
+/* The same, and the memory that the kernel uses itself. */
 typedef struct NodeUsage {
         uint64_t size_bytes, free_bytes;
         uint64_t slab_bytes, stack_bytes, page_table_bytes; /* 0 where the kernel does not say */
-        /* Free pages in the lists of CPUs (/proc/zoneinfo, pagesets), which MemFree does not count: measured
-         * up to 30 MiB of a node of 1 GiB with two CPUs (7.3). */
+        /* Free pages on per-CPU lists (/proc/zoneinfo, pagesets), which MemFree does not count: measured up
+         * to 30 MiB of a node of 1 GiB with two CPUs (7.3). */
         uint64_t cpu_list_bytes;
 } NodeUsage;
 int topology_read_usage(const char *root, int node, NodeUsage *ret);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Which nodes have memory that may be taken out again, and is any of it in a zone for kernel data? Blocks that go
- * online or offline make an event, after which all is read again, so that this is right without being read for
- * every caller. */
+/* Finds the nodes with removable memory, and whether any of it is in a zone for kernel data. A block that
+ * goes online or offline causes an event, after which everything is read again. So the values are current
+ * without a read for every caller. */
 
 #include <errno.h>
 #include <inttypes.h>

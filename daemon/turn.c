@@ -48,7 +48,7 @@ TurnQueue *turn_queue_free(TurnQueue *q)
         return NULL;
 }
 
-static int on_turn(sd_event_source *source, void *userdata)
+static int turn_on_source(sd_event_source *source, void *userdata)
 {
         Turn *t = userdata;
 
@@ -58,12 +58,12 @@ static int on_turn(sd_event_source *source, void *userdata)
 
 /* Failing here would leave the tenant stuck, so the source is made when the turn is taken and only switched
  * on now, which cannot fail. */
-static void announce(Turn *t)
+static void turn_announce(Turn *t)
 {
         (void)sd_event_source_set_enabled(t->source, SD_EVENT_ONESHOT);
 }
 
-static int line_get(TurnQueue *q, const char *tenant, Line **ret)
+static int turn_line_get(TurnQueue *q, const char *tenant, Line **ret)
 {
         Line *l;
 
@@ -99,11 +99,11 @@ int turn_take(TurnQueue *q, const char *tenant, turn_cb cb, void *userdata, Turn
         if (!t)
                 return -ENOMEM;
         *t = (Turn){ .queue = q, .cb = cb, .userdata = userdata };
-        int r = sd_event_add_defer(q->event, &t->source, on_turn, t);
+        int r = sd_event_add_defer(q->event, &t->source, turn_on_source, t);
         if (r >= 0)
                 r = sd_event_source_set_enabled(t->source, SD_EVENT_OFF);
         if (r >= 0)
-                r = line_get(q, tenant, &t->line);
+                r = turn_line_get(q, tenant, &t->line);
         if (r < 0) {
                 sd_event_source_disable_unref(t->source);
                 free(t);
@@ -111,7 +111,7 @@ int turn_take(TurnQueue *q, const char *tenant, turn_cb cb, void *userdata, Turn
         }
         DL_APPEND(t->line->head, t);
         if (t->line->head == t)
-                announce(t);
+                turn_announce(t);
         *ret = t;
         return 0;
 }
@@ -125,7 +125,7 @@ Turn *turn_free(Turn *t)
 
         DL_DELETE(l->head, t);
         if (was_head && l->head)
-                announce(l->head);
+                turn_announce(l->head);
         line_drop_if_empty(t->queue, l);
         sd_event_source_disable_unref(t->source);
         free(t);

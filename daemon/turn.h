@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* One thing at a time for each tenant: a change of its nodes takes a turn and keeps it until the kernel has
- * followed. Tenants do not wait for one another. */
+/* Serializes the changes of each tenant: a change of its nodes takes a turn and keeps it until the kernel
+ * has applied the change. Different tenants do not wait for one another. */
 
 #include <systemd/sd-event.h>
 

@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-
 #include "daemon/unit-call.h"
 
 #include <errno.h>
 #include <stdarg.h>
 #include <string.h>
 
-#include "policy/macro.h"
+UnitCall *unit_call_free(UnitCall *c)
+{
+        if (c)
+                c->free(c);
+        return NULL;
+}
 
 int unit_send(UnitCall *c, const char *path, const char *interface, const char *member, gate_reply_t reply,
               void *userdata, const char *types, ...)
@@ -56,4 +60,32 @@ int unit_reply_error(sd_bus_message *reply)
                 if (sd_bus_error_has_name(e, table[i].name))
                         return table[i].error;
         return -sd_bus_error_get_errno(e);
+}
+
+int unit_path(const char *name, char **ret)
+{
+        return sd_bus_path_encode(SYSTEMD_UNIT_PATH, name, ret);
+}
+
+const char *unit_cgroup_interface(const char *name)
+{
+        static const char *const table[][2] = {
+                { ".service", "org.freedesktop.systemd1.Service" },
+                { ".scope", "org.freedesktop.systemd1.Scope" },
+                { ".slice", "org.freedesktop.systemd1.Slice" },
+                { ".socket", "org.freedesktop.systemd1.Socket" },
+                { ".mount", "org.freedesktop.systemd1.Mount" },
+                { ".swap", "org.freedesktop.systemd1.Swap" },
+        };
+        const char *dot = strrchr(name, '.');
+
+        for (size_t i = 0; dot && i < ARRAY_SIZE(table); i++)
+                if (strcmp(dot, table[i][0]) == 0)
+                        return table[i][1];
+        return NULL;
+}
+
+bool unit_has_cgroup(const char *name)
+{
+        return unit_cgroup_interface(name) != NULL;
 }

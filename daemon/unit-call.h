@@ -1,12 +1,23 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* One call of a method of PID 1, through the gate: what unit*.c share. */
+/* One call to PID 1: how it is sent, how its reply is read, how the caller drops it. All kinds of calls
+ * (unit.c, unit-change.c, unit-watch.c) begin with a UnitCall. */
 
 #include <stdbool.h>
 #include <systemd/sd-bus.h>
 
 #include "daemon/gate.h"
+#include "policy/macro.h"
+
+/* A kernel with many threads to walk, or a reload of thousands of units, keeps PID 1 away for longer than
+ * sd-bus's 25 s. */
+#define UNIT_TIMEOUT_USEC (UINT64_C(90) * 1000 * 1000)
+
+typedef struct UnitCall UnitCall;
+
+UnitCall *unit_call_free(UnitCall *c);
+DEFINE_CLEANUP(UnitCall, unit_call_free);
 
 #define SYSTEMD_NAME              "org.freedesktop.systemd1"
 #define SYSTEMD_PATH              "/org/freedesktop/systemd1"
@@ -19,9 +30,6 @@
         "type='signal',sender='" SYSTEMD_NAME "',path='" SYSTEMD_PATH                                       \
         "',interface='" SYSTEMD_INTERFACE_MANAGER "',member='" member "'"
 
-typedef struct UnitCall UnitCall;
-
-/* The part that every kind of call begins with. */
 struct UnitCall {
         GatePass *pass;
         void (*free)(UnitCall *c);
@@ -33,3 +41,13 @@ int unit_send(UnitCall *c, const char *path, const char *interface, const char *
 
 /* 0, or the negative errno of an answer. NULL: there was none. */
 int unit_reply_error(sd_bus_message *reply);
+
+/* The object path of a unit; owned by the caller. */
+int unit_path(const char *name, char **ret);
+
+/* The interface with the cgroup properties of the unit's type. NULL: units of that type have no cgroup
+ * (targets, timers, devices). */
+const char *unit_cgroup_interface(const char *name);
+
+/* Is it the name of a unit, of a type that has a cgroup? */
+bool unit_has_cgroup(const char *name);

@@ -10,15 +10,15 @@
 #include "daemon/unit-call.h"
 #include "daemon/unit-jobs.h"
 
-/* What we ask systemd to do. As in unit.c, the Order is the caller's UnitCall; freeing it takes nothing
- * back: what systemd was asked for, it does. The message is made when the gate admits the Order. */
+/* Requests to systemd. As in unit.c, the UnitOrder is the caller's UnitCall; freeing it does not cancel the
+ * request to systemd. The message is made when the gate admits the UnitOrder. */
 
-typedef struct Order Order;
+typedef struct UnitOrder UnitOrder;
 
-struct Order {
+struct UnitOrder {
         UnitCall call;
         bool unwanted; /* the caller has no handle */
-        int (*send)(Order *o);
+        int (*send)(UnitOrder *o);
         char *unit;
         const char *property;
         NodeSet nodes;
@@ -37,7 +37,7 @@ struct Order {
 
 static void order_free(UnitCall *c)
 {
-        Order *o = (Order *)c;
+        UnitOrder *o = (UnitOrder *)c;
 
         gate_leave(o->call.pass);
         unit_job_free(o->job);
@@ -48,8 +48,8 @@ static void order_free(UnitCall *c)
         free(o);
 }
 
-/* The caller may free the Order from within the callback. */
-static void order_finish(Order *o, int error, const char *message)
+/* The caller may free the UnitOrder from within the callback. */
+static void order_finish(UnitOrder *o, int error, const char *message)
 {
         bool unwanted = o->unwanted;
 
@@ -60,8 +60,8 @@ static void order_finish(Order *o, int error, const char *message)
                 order_free(&o->call);
 }
 
-/* 0, or what is wrong, of which the caller has been told. */
-static int order_check(Order *o, sd_bus_message *reply)
+/* 0, or the error, which the callback has got. */
+static int order_check(UnitOrder *o, sd_bus_message *reply)
 {
         const sd_bus_error *e = reply ? sd_bus_message_get_error(reply) : NULL;
         int r = unit_reply_error(reply);
@@ -71,25 +71,25 @@ static int order_check(Order *o, sd_bus_message *reply)
         return r;
 }
 
-static void on_reply(sd_bus_message *reply, void *userdata)
+static void unit_on_reply(sd_bus_message *reply, void *userdata)
 {
         if (order_check(userdata, reply) == 0)
                 order_finish(userdata, 0, NULL);
 }
 
-static void on_admitted(GatePass *pass _unused_, void *userdata)
+static void unit_change_on_admitted(GatePass *pass _unused_, void *userdata)
 {
-        Order *o = userdata;
+        UnitOrder *o = userdata;
         int r = o->send(o);
 
         if (r < 0)
                 order_finish(o, r, strerror(-r));
 }
 
-/* Takes what `what` says, and a place at the gate. */
-static int order_start(Gate *gate, const Order *what, UnitCall **ret)
+/* Copies `what` and enters the gate. */
+static int order_start(Gate *gate, const UnitOrder *what, UnitCall **ret)
 {
-        Order *o = calloc(1, sizeof(*o));
+        UnitOrder *o = calloc(1, sizeof(*o));
         int r = -ENOMEM;
 
         if (!o)
@@ -100,7 +100,7 @@ static int order_start(Gate *gate, const Order *what, UnitCall **ret)
         o->unit = o->slice = o->description = NULL;
         if (string_copy(what->unit, &o->unit) >= 0 && string_copy(what->slice, &o->slice) >= 0 &&
             string_copy(what->description, &o->description) >= 0)
-                r = gate_enter(gate, GATE_OWN, 1, on_admitted, o, &o->call.pass);
+                r = gate_enter(gate, GATE_OWN, 1, unit_change_on_admitted, o, &o->call.pass);
         if (r < 0)
                 order_free(&o->call);
         else if (ret)
@@ -108,13 +108,13 @@ static int order_start(Gate *gate, const Order *what, UnitCall **ret)
         return r;
 }
 
-static int message_new(const Order *o, const char *member, sd_bus_message **ret)
+static int unit_message_new(const UnitOrder *o, const char *member, sd_bus_message **ret)
 {
         return sd_bus_message_new_method_call(gate_pass_bus(o->call.pass), ret, SYSTEMD_NAME, SYSTEMD_PATH,
                                               SYSTEMD_INTERFACE_MANAGER, member);
 }
 
-static int append_mems(sd_bus_message *m, const char *property, const NodeSet *nodes)
+static int unit_append_mems(sd_bus_message *m, const char *property, const NodeSet *nodes)
 {
         uint8_t bytes[NODESET_BYTES_MAX];
         size_t n = nodeset_to_bytes(nodes, bytes);
@@ -134,17 +134,17 @@ static int append_mems(sd_bus_message *m, const char *property, const NodeSet *n
         return r;
 }
 
-static int send_mems(Order *o)
+static int unit_send_mems(UnitOrder *o)
 {
         sd_bus_message *m = NULL;
-        int r = message_new(o, "SetUnitProperties", &m);
+        int r = unit_message_new(o, "SetUnitProperties", &m);
 
         if (r >= 0)
                 r = sd_bus_message_append(m, "sb", o->unit, true);
         if (r >= 0)
-                r = append_mems(m, o->property, &o->nodes);
+                r = unit_append_mems(m, o->property, &o->nodes);
         if (r >= 0)
-                r = gate_send(o->call.pass, m, on_reply, o);
+                r = gate_send(o->call.pass, m, unit_on_reply, o);
         sd_bus_message_unref(m);
         return r;
 }
@@ -152,8 +152,8 @@ static int send_mems(Order *o)
 int unit_set_mems(Gate *gate, const char *name, const NodeSet *nodes, unit_done_cb cb, void *userdata,
                   UnitCall **ret)
 {
-        Order o = {
-                .send = send_mems,
+        UnitOrder o = {
+                .send = unit_send_mems,
                 .unit = (char *)name,
                 .property = "AllowedMemoryNodes",
                 .nodes = *nodes,
@@ -167,41 +167,41 @@ int unit_set_mems(Gate *gate, const char *name, const NodeSet *nodes, unit_done_
 
 int unit_reset_startup_mems(Gate *gate, const char *name, unit_done_cb cb, void *userdata, UnitCall **ret)
 {
-        Order o = { .send = send_mems,
-                    .unit = (char *)name,
-                    .property = "StartupAllowedMemoryNodes",
-                    .cb = cb,
-                    .userdata = userdata };
+        UnitOrder o = { .send = unit_send_mems,
+                        .unit = (char *)name,
+                        .property = "StartupAllowedMemoryNodes",
+                        .cb = cb,
+                        .userdata = userdata };
 
         return order_start(gate, &o, ret);
 }
 
-static int send_reload(Order *o)
+static int unit_send_reload(UnitOrder *o)
 {
-        return unit_send(&o->call, SYSTEMD_PATH, SYSTEMD_INTERFACE_MANAGER, "Reload", on_reply, o, "");
+        return unit_send(&o->call, SYSTEMD_PATH, SYSTEMD_INTERFACE_MANAGER, "Reload", unit_on_reply, o, "");
 }
 
 int unit_daemon_reload(Gate *gate, unit_done_cb cb, void *userdata, UnitCall **ret)
 {
-        Order o = { .send = send_reload, .cb = cb, .userdata = userdata };
+        UnitOrder o = { .send = unit_send_reload, .cb = cb, .userdata = userdata };
 
         return order_start(gate, &o, ret);
 }
 
-static int send_ping(Order *o)
+static int unit_send_ping(UnitOrder *o)
 {
-        return unit_send(&o->call, SYSTEMD_PATH, "org.freedesktop.DBus.Peer", "Ping", on_reply, o, "");
+        return unit_send(&o->call, SYSTEMD_PATH, "org.freedesktop.DBus.Peer", "Ping", unit_on_reply, o, "");
 }
 
 int unit_ping(Gate *gate, unit_done_cb cb, void *userdata, UnitCall **ret)
 {
-        Order o = { .send = send_ping, .cb = cb, .userdata = userdata };
+        UnitOrder o = { .send = unit_send_ping, .cb = cb, .userdata = userdata };
 
         return order_start(gate, &o, ret);
 }
 
 /* Both the answer to StartTransientUnit and the end of its job are needed; they may come in any order. */
-static void scope_progress(Order *o)
+static void unit_scope_progress(UnitOrder *o)
 {
         _cleanup_free_ char *message = NULL;
 
@@ -216,9 +216,9 @@ static void scope_progress(Order *o)
         order_finish(o, strcmp(o->job_result, "timeout") == 0 ? -ETIMEDOUT : -ECANCELED, message);
 }
 
-static void on_job_ended(const char *result, void *userdata)
+static void unit_on_job_ended(const char *result, void *userdata)
 {
-        Order *o = userdata;
+        UnitOrder *o = userdata;
 
         o->job_result = strdup(result);
         if (!o->job_result) {
@@ -226,21 +226,21 @@ static void on_job_ended(const char *result, void *userdata)
                 return;
         }
         o->removed = true;
-        scope_progress(o);
+        unit_scope_progress(o);
 }
 
-static void on_scope_started(sd_bus_message *reply, void *userdata)
+static void unit_on_scope_started(sd_bus_message *reply, void *userdata)
 {
-        Order *o = userdata;
+        UnitOrder *o = userdata;
 
         if (order_check(o, reply) < 0)
                 return;
         o->call.pass = gate_leave(o->call.pass); /* the job may take its time */
         o->started = true;
-        scope_progress(o);
+        unit_scope_progress(o);
 }
 
-static int append_scope(sd_bus_message *m, const Order *o)
+static int unit_append_scope(sd_bus_message *m, const UnitOrder *o)
 {
         int r;
 
@@ -258,18 +258,18 @@ static int append_scope(sd_bus_message *m, const Order *o)
         return r < 0 ? r : sd_bus_message_append(m, "a(sa(sv))", 0);
 }
 
-static int send_scope(Order *o)
+static int unit_send_scope(UnitOrder *o)
 {
         sd_bus_message *m = NULL;
         int r;
 
-        r = unit_job_wait(o->jobs, o->unit, on_job_ended, o, &o->job);
+        r = unit_job_wait(o->jobs, o->unit, unit_on_job_ended, o, &o->job);
         if (r >= 0)
-                r = message_new(o, "StartTransientUnit", &m);
+                r = unit_message_new(o, "StartTransientUnit", &m);
         if (r >= 0)
-                r = append_scope(m, o);
+                r = unit_append_scope(m, o);
         if (r >= 0)
-                r = gate_send(o->call.pass, m, on_scope_started, o);
+                r = gate_send(o->call.pass, m, unit_on_scope_started, o);
         sd_bus_message_unref(m);
         return r;
 }
@@ -278,21 +278,21 @@ int unit_start_scope(Gate *gate, UnitJobs *jobs, const char *name, const char *s
                      const char *description, pid_t pid, uint64_t memory_max_bytes, unit_done_cb cb,
                      void *userdata, UnitCall **ret)
 {
-        Order o = { .send = send_scope,
-                    .jobs = jobs,
-                    .unit = (char *)name,
-                    .slice = (char *)slice,
-                    .description = (char *)description,
-                    .pid = pid,
-                    .memory_max_bytes = memory_max_bytes,
-                    .cb = cb,
-                    .userdata = userdata };
+        UnitOrder o = { .send = unit_send_scope,
+                        .jobs = jobs,
+                        .unit = (char *)name,
+                        .slice = (char *)slice,
+                        .description = (char *)description,
+                        .pid = pid,
+                        .memory_max_bytes = memory_max_bytes,
+                        .cb = cb,
+                        .userdata = userdata };
 
         return pid <= 0 ? -EINVAL : order_start(gate, &o, ret);
 }
 
 /* "a-b.slice" is "/a.slice/a-b.slice", "-.slice" is "/". */
-static int slice_cgroup(const char *slice, char **ret)
+static int unit_slice_cgroup(const char *slice, char **ret)
 {
         _cleanup_free_ char *path = NULL;
         size_t n = strlen(slice);
@@ -322,16 +322,16 @@ char *unit_future_cgroup(const UnitInfo *u)
         _cleanup_free_ char *slice = NULL;
         char *path;
 
-        if (slice_cgroup(u->slice ? u->slice : "-.slice", &slice) < 0)
+        if (unit_slice_cgroup(u->slice ? u->slice : "-.slice", &slice) < 0)
                 return NULL;
         return asprintf(&path, "%s/%s", slice[1] ? slice : "", u->name) < 0 ? NULL : path;
 }
 
-/* Poking.
+/* Poking a slice.
  *
  * After a daemon-reload systemd 257 knows the new AllowedMemoryNodes= of the running units, and applies it
  * to none of them (init.scope excepted). It does so for all members of a slice as soon as one of them is
- * realised again, which setting any property of a member causes. What was tried on 257: an empty list of
+ * realised again, which setting any property of a member causes. Other ways on 257: an empty list of
  * properties does nothing, neither does a property of the slice itself (that realises the siblings of the
  * slice); a transient scope works, but needs a process; any ordinary property works and leaves a drop-in
  * behind in /run/systemd/system.control. The property Markers= is the exception: it exists only in memory.
@@ -339,10 +339,10 @@ char *unit_future_cgroup(const UnitInfo *u)
  * since systemd realises no unit that has ended, whose cgroup may still be there; else any, such as a
  * socket, which is active without a process. On 252, which realises everything on reload, it does no harm.
  */
-static int send_markers(Order *o, sd_bus_message *reply)
+static int unit_send_markers(UnitOrder *o, sd_bus_message *reply)
 {
         sd_bus_message *m = NULL;
-        int r = message_new(o, "SetUnitProperties", &m);
+        int r = unit_message_new(o, "SetUnitProperties", &m);
 
         if (r >= 0)
                 r = sd_bus_message_append(m, "sb", o->unit, true);
@@ -357,30 +357,30 @@ static int send_markers(Order *o, sd_bus_message *reply)
         for (unsigned i = 0; i < 2 && r >= 0; i++)
                 r = sd_bus_message_close_container(m);
         if (r >= 0)
-                r = gate_send(o->call.pass, m, on_reply, o);
+                r = gate_send(o->call.pass, m, unit_on_reply, o);
         sd_bus_message_unref(m);
         return r;
 }
 
-static void on_markers(sd_bus_message *reply, void *userdata)
+static void unit_on_markers(sd_bus_message *reply, void *userdata)
 {
-        Order *o = userdata;
+        UnitOrder *o = userdata;
 
         if (order_check(o, reply) < 0)
                 return;
-        int r = send_markers(o, reply);
+        int r = unit_send_markers(o, reply);
         if (r < 0)
                 order_finish(o, r, strerror(-r));
 }
 
-static int ask_markers(Order *o)
+static int unit_ask_markers(UnitOrder *o)
 {
         _cleanup_free_ char *path = NULL;
         int r = unit_path(o->unit, &path);
 
         return r < 0 ? r
-                     : unit_send(&o->call, path, "org.freedesktop.DBus.Properties", "Get", on_markers, o,
-                                 "ss", SYSTEMD_INTERFACE_UNIT, "Markers");
+                     : unit_send(&o->call, path, "org.freedesktop.DBus.Properties", "Get", unit_on_markers,
+                                 o, "ss", SYSTEMD_INTERFACE_UNIT, "Markers");
 }
 
 int unit_find_member(const char *slice, char **ret)
@@ -388,7 +388,7 @@ int unit_find_member(const char *slice, char **ret)
         _cleanup_free_ char *cgroup = NULL;
         int fd, r;
 
-        r = slice_cgroup(slice, &cgroup);
+        r = unit_slice_cgroup(slice, &cgroup);
         if (r < 0)
                 return r;
         fd = cgroup_open(cgroup, NULL);
@@ -401,7 +401,7 @@ int unit_find_member(const char *slice, char **ret)
 
 int unit_poke(Gate *gate, const char *member, unit_done_cb cb, void *userdata, UnitCall **ret)
 {
-        Order o = { .send = ask_markers, .unit = (char *)member, .cb = cb, .userdata = userdata };
+        UnitOrder o = { .send = unit_ask_markers, .unit = (char *)member, .cb = cb, .userdata = userdata };
 
         return order_start(gate, &o, ret);
 }

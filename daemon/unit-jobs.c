@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "daemon/unit-jobs.h"
 
-/* Jobs of PID 1 that cdmd waits for, by the name of their unit. The match has no arg2: sd-bus matches no
- * argument that comes after one that is not a string, and the first is the job's number. So the ends of all
- * jobs wake cdmd, and the table says at once whether anybody waits for one. */
+/* The jobs of PID 1 that cdmd waits for, by unit name. The match has no arg2: sd-bus matches no argument
+ * that comes after one that is not a string, and the first is the job's number. So the end of every job
+ * wakes cdmd, and one lookup in the table tells whether it is awaited. */
 
 #include <errno.h>
 #include <stdlib.h>
@@ -11,7 +12,6 @@
 
 #include "daemon/match.h"
 #include "daemon/unit-call.h"
-#include "daemon/unit-jobs.h"
 
 struct UnitJob {
         UnitJobs *jobs; /* NULL: it has ended */

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "daemon/unit-call.h"
 #include "daemon/unit.h"
+#include "policy/macro.h"
 
 /* One message, because it may be asked of many cgroups. The answer names the nearest unit at or above the
  * cgroup; unit_get_by_cgroup() goes on to read that unit. */

@@ -7,26 +7,26 @@
 #include "daemon/match.h"
 #include "daemon/unit-call.h"
 
-/* Three matches, narrow enough that the bus sends us only what we use: ActiveState comes with
- * PropertiesChanged of the Unit interface (a second one of the type's own interface is not for us), units
- * that systemd forgets with UnitRemoved, and Reloading. */
+/* Three matches, narrow enough that the bus sends only the signals that we use: ActiveState comes with
+ * PropertiesChanged of the Unit interface (the one of the type's own interface is not matched), units that
+ * systemd forgets with UnitRemoved, and Reloading. */
 
 #define MATCH_PROPERTIES                                                                                    \
         "type='signal',sender='" SYSTEMD_NAME "',path_namespace='" SYSTEMD_UNIT_PATH                        \
         "',interface='org.freedesktop.DBus.Properties',member='PropertiesChanged',arg0="                    \
         "'" SYSTEMD_INTERFACE_UNIT "'"
 
-typedef struct Watch {
+typedef struct UnitWatch {
         UnitCall call; /* Subscribe() */
         sd_bus_slot *slots[3];
         bool reloading;
         unit_event_cb cb;
         void *userdata;
-} Watch;
+} UnitWatch;
 
-static void watch_free(UnitCall *c)
+static void unit_watch_free(UnitCall *c)
 {
-        Watch *w = (Watch *)c;
+        UnitWatch *w = (UnitWatch *)c;
 
         gate_leave(w->call.pass);
         for (size_t i = 0; i < ARRAY_SIZE(w->slots); i++)
@@ -35,7 +35,7 @@ static void watch_free(UnitCall *c)
 }
 
 /* Reads s, a{sv} and looks for the one string that matters. */
-static int read_active_state(sd_bus_message *m, const char **ret)
+static int unit_watch_read_active_state(sd_bus_message *m, const char **ret)
 {
         const char *name;
         int r;
@@ -56,23 +56,23 @@ static int read_active_state(sd_bus_message *m, const char **ret)
         return r;
 }
 
-static int on_properties(sd_bus_message *m, void *userdata, sd_bus_error *error _unused_)
+static int unit_watch_on_properties(sd_bus_message *m, void *userdata, sd_bus_error *error _unused_)
 {
         _cleanup_free_ char *name = NULL;
         const char *state;
-        Watch *w = userdata;
+        UnitWatch *w = userdata;
 
-        if (read_active_state(m, &state) < 0 || !state)
+        if (unit_watch_read_active_state(m, &state) < 0 || !state)
                 return 0;
         if (sd_bus_path_decode(sd_bus_message_get_path(m), SYSTEMD_UNIT_PATH, &name) > 0)
                 w->cb(name, state, w->userdata);
         return 0;
 }
 
-static int on_removed(sd_bus_message *m, void *userdata, sd_bus_error *error _unused_)
+static int unit_watch_on_removed(sd_bus_message *m, void *userdata, sd_bus_error *error _unused_)
 {
         const char *name, *path;
-        Watch *w = userdata;
+        UnitWatch *w = userdata;
 
         /* A daemon-reload announces the removal of every unit, and then adds those that exist anew. */
         if (!w->reloading && sd_bus_message_read(m, "so", &name, &path) >= 0)
@@ -80,9 +80,9 @@ static int on_removed(sd_bus_message *m, void *userdata, sd_bus_error *error _un
         return 0;
 }
 
-static int on_reloading(sd_bus_message *m, void *userdata, sd_bus_error *error _unused_)
+static int unit_watch_on_reloading(sd_bus_message *m, void *userdata, sd_bus_error *error _unused_)
 {
-        Watch *w = userdata;
+        UnitWatch *w = userdata;
         int active;
 
         if (sd_bus_message_read(m, "b", &active) < 0)
@@ -93,42 +93,42 @@ static int on_reloading(sd_bus_message *m, void *userdata, sd_bus_error *error _
 }
 
 /* systemd sends signals only while somebody has subscribed; it forgets us when we leave the bus. */
-static void on_subscribed(sd_bus_message *reply _unused_, void *userdata)
+static void unit_watch_on_subscribed(sd_bus_message *reply _unused_, void *userdata)
 {
-        Watch *w = userdata;
+        UnitWatch *w = userdata;
 
         w->call.pass = gate_leave(w->call.pass);
 }
 
-static void on_admitted(GatePass *pass, void *userdata)
+static void unit_watch_on_admitted(GatePass *pass, void *userdata)
 {
-        Watch *w = userdata;
+        UnitWatch *w = userdata;
 
-        if (unit_send(&w->call, SYSTEMD_PATH, SYSTEMD_INTERFACE_MANAGER, "Subscribe", on_subscribed, w, "") <
-            0)
+        if (unit_send(&w->call, SYSTEMD_PATH, SYSTEMD_INTERFACE_MANAGER, "Subscribe",
+                      unit_watch_on_subscribed, w, "") < 0)
                 w->call.pass = gate_leave(pass);
 }
 
 int unit_subscribe(Gate *gate, unit_event_cb cb, void *userdata, UnitCall **ret)
 {
         sd_bus *bus = gate_bus(gate);
-        Watch *w = calloc(1, sizeof(*w));
+        UnitWatch *w = calloc(1, sizeof(*w));
         int r;
 
         if (!w)
                 return -ENOMEM;
-        w->call.free = watch_free;
+        w->call.free = unit_watch_free;
         w->cb = cb;
         w->userdata = userdata;
-        r = match_add(bus, &w->slots[0], MATCH_PROPERTIES, on_properties, w);
+        r = match_add(bus, &w->slots[0], MATCH_PROPERTIES, unit_watch_on_properties, w);
         if (r >= 0)
-                r = match_add(bus, &w->slots[1], MATCH_MANAGER("UnitRemoved"), on_removed, w);
+                r = match_add(bus, &w->slots[1], MATCH_MANAGER("UnitRemoved"), unit_watch_on_removed, w);
         if (r >= 0)
-                r = match_add(bus, &w->slots[2], MATCH_MANAGER("Reloading"), on_reloading, w);
+                r = match_add(bus, &w->slots[2], MATCH_MANAGER("Reloading"), unit_watch_on_reloading, w);
         if (r >= 0)
-                r = gate_enter(gate, GATE_OWN, 1, on_admitted, w, &w->call.pass);
+                r = gate_enter(gate, GATE_OWN, 1, unit_watch_on_admitted, w, &w->call.pass);
         if (r < 0)
-                watch_free(&w->call);
+                unit_watch_free(&w->call);
         else if (ret)
                 *ret = &w->call;
         return r < 0 ? r : 0;

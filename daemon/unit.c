@@ -4,45 +4,44 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "daemon/cgroup.h"
 #include "daemon/unit-call.h"
 
-/* One question about a unit is several calls, sent at once without waiting for each other: a Get for each
- * property that we need. The alternative is two GetAll, of the unit's and of its type's interface, which
- * make PID 1 format hundreds of properties that nobody reads. Measured in an emulated guest with systemd
- * 257, ten Gets sent together take 60-80 ms, one GetAll of the Service interface alone 45 ms.
+/* A query about a unit is several method calls that are sent at once: one Get for each property that we
+ * need. The alternative is two GetAll, of the unit's and of its type's interface, which make PID 1 format
+ * hundreds of properties that nobody reads. Measured in an emulated guest with systemd 257, ten Gets sent
+ * together take 60-80 ms, one GetAll of the Service interface alone 45 ms.
  *
- * The Query is the caller's UnitCall. While it waits at the gate it is small: what the answers need is made
- * when it is admitted. A Query that the caller does not want frees itself after the callback. */
+ * The UnitQuery is the caller's UnitCall. While it waits at the gate it is small: the memory for the replies
+ * is allocated when it is admitted. A UnitQuery that the caller does not want frees itself after the
+ * callback. */
 
-typedef struct Ask {
-        struct Query *query;
-        const struct Property *property;
-} Ask;
+typedef struct UnitAsk {
+        struct UnitQuery *query;
+        const struct UnitProperty *property;
+} UnitAsk;
 
-typedef struct Query {
+typedef struct UnitQuery {
         UnitCall call;
         bool unwanted; /* the caller has no handle */
         pid_t pid;     /* of whose unit; 0: */
         char *cgroup;  /* whose unit; NULL: */
         char *name;    /* which unit */
-        Ask *asks;     /* one for each property */
+        UnitAsk *asks; /* one for each property */
         size_t n_pending;
         UnitInfo *info;
         int error;
         unit_info_cb cb;
         void *userdata;
-} Query;
+} UnitQuery;
 
-/* What is read of a unit: on which interface, and into which field. */
-typedef struct Property {
+/* A property of a unit: its interface and its field. */
+typedef struct UnitProperty {
         const char *name;
         bool on_unit;     /* of every unit; else of those types that have a cgroup */
         const char *type; /* its signature */
         int (*set)(UnitInfo *info, sd_bus_message *value);
-} Property;
+} UnitProperty;
 
 UnitInfo *unit_info_free(UnitInfo *u)
 {
@@ -64,43 +63,7 @@ bool unit_error_is_passing(int error)
                error == -EBUSY;
 }
 
-UnitCall *unit_call_free(UnitCall *c)
-{
-        if (c)
-                c->free(c);
-        return NULL;
-}
-
-int unit_path(const char *name, char **ret)
-{
-        return sd_bus_path_encode(SYSTEMD_UNIT_PATH, name, ret);
-}
-
-/* The interface with the cgroup properties; NULL for units without a cgroup (targets, timers, devices). */
-static const char *cgroup_interface(const char *name)
-{
-        static const char *const table[][2] = {
-                { ".service", "org.freedesktop.systemd1.Service" },
-                { ".scope", "org.freedesktop.systemd1.Scope" },
-                { ".slice", "org.freedesktop.systemd1.Slice" },
-                { ".socket", "org.freedesktop.systemd1.Socket" },
-                { ".mount", "org.freedesktop.systemd1.Mount" },
-                { ".swap", "org.freedesktop.systemd1.Swap" },
-        };
-        const char *dot = strrchr(name, '.');
-
-        for (size_t i = 0; dot && i < ARRAY_SIZE(table); i++)
-                if (strcmp(dot, table[i][0]) == 0)
-                        return table[i][1];
-        return NULL;
-}
-
-bool unit_has_cgroup(const char *name)
-{
-        return cgroup_interface(name);
-}
-
-static int set_string(char **field, sd_bus_message *m)
+static int unit_set_string(char **field, sd_bus_message *m)
 {
         const char *text;
         char *copy;
@@ -117,23 +80,23 @@ static int set_string(char **field, sd_bus_message *m)
         return 0;
 }
 
-static int set_id(UnitInfo *u, sd_bus_message *m)
+static int unit_set_id(UnitInfo *u, sd_bus_message *m)
 {
-        return set_string(&u->name, m);
+        return unit_set_string(&u->name, m);
 }
 
-static int set_load_state(UnitInfo *u, sd_bus_message *m)
+static int unit_set_load_state(UnitInfo *u, sd_bus_message *m)
 {
-        return set_string(&u->load_state, m);
+        return unit_set_string(&u->load_state, m);
 }
 
-static int set_active_state(UnitInfo *u, sd_bus_message *m)
+static int unit_set_active_state(UnitInfo *u, sd_bus_message *m)
 {
-        return set_string(&u->active_state, m);
+        return unit_set_string(&u->active_state, m);
 }
 
 /* "auto-restart", since systemd 254 also "auto-restart-queued" */
-static int set_sub_state(UnitInfo *u, sd_bus_message *m)
+static int unit_set_sub_state(UnitInfo *u, sd_bus_message *m)
 {
         const char *text;
         int r = sd_bus_message_read(m, "s", &text);
@@ -144,7 +107,7 @@ static int set_sub_state(UnitInfo *u, sd_bus_message *m)
 }
 
 /* (uo): 0 when there is no job. A job of a unit that is not active can only be a start. */
-static int set_job(UnitInfo *u, sd_bus_message *m)
+static int unit_set_job(UnitInfo *u, sd_bus_message *m)
 {
         const char *path;
         uint32_t id;
@@ -155,22 +118,22 @@ static int set_job(UnitInfo *u, sd_bus_message *m)
         return r;
 }
 
-static int set_slice(UnitInfo *u, sd_bus_message *m)
+static int unit_set_slice(UnitInfo *u, sd_bus_message *m)
 {
-        return set_string(&u->slice, m);
+        return unit_set_string(&u->slice, m);
 }
 
-static int set_cgroup(UnitInfo *u, sd_bus_message *m)
+static int unit_set_cgroup(UnitInfo *u, sd_bus_message *m)
 {
-        return set_string(&u->cgroup, m);
+        return unit_set_string(&u->cgroup, m);
 }
 
-static int set_cgroup_id(UnitInfo *u, sd_bus_message *m)
+static int unit_set_cgroup_id(UnitInfo *u, sd_bus_message *m)
 {
         return sd_bus_message_read(m, "t", &u->cgroup_id);
 }
 
-static int set_delegate(UnitInfo *u, sd_bus_message *m)
+static int unit_set_delegate(UnitInfo *u, sd_bus_message *m)
 {
         int delegate = 0, r = sd_bus_message_read(m, "b", &delegate);
 
@@ -178,12 +141,12 @@ static int set_delegate(UnitInfo *u, sd_bus_message *m)
         return r;
 }
 
-static int set_user(UnitInfo *u, sd_bus_message *m)
+static int unit_set_user(UnitInfo *u, sd_bus_message *m)
 {
-        return set_string(&u->user, m);
+        return unit_set_string(&u->user, m);
 }
 
-static int set_allowed(UnitInfo *u, sd_bus_message *m)
+static int unit_set_allowed(UnitInfo *u, sd_bus_message *m)
 {
         const void *bytes;
         size_t n;
@@ -192,24 +155,24 @@ static int set_allowed(UnitInfo *u, sd_bus_message *m)
         return r < 0 ? r : nodeset_from_bytes(bytes, n, &u->allowed);
 }
 
-static const Property properties[] = {
-        { "Id", true, "s", set_id },
-        { "LoadState", true, "s", set_load_state },
-        { "ActiveState", true, "s", set_active_state },
-        { "SubState", true, "s", set_sub_state },
-        { "Job", true, "(uo)", set_job },
-        { "Slice", false, "s", set_slice },
-        { "ControlGroup", false, "s", set_cgroup },
-        { "ControlGroupId", false, "t", set_cgroup_id },
-        { "AllowedMemoryNodes", false, "ay", set_allowed },
-        { "Delegate", false, "b", set_delegate },
-        { "User", false, "s", set_user },
+static const UnitProperty properties[] = {
+        { "Id", true, "s", unit_set_id },
+        { "LoadState", true, "s", unit_set_load_state },
+        { "ActiveState", true, "s", unit_set_active_state },
+        { "SubState", true, "s", unit_set_sub_state },
+        { "Job", true, "(uo)", unit_set_job },
+        { "Slice", false, "s", unit_set_slice },
+        { "ControlGroup", false, "s", unit_set_cgroup },
+        { "ControlGroupId", false, "t", unit_set_cgroup_id },
+        { "AllowedMemoryNodes", false, "ay", unit_set_allowed },
+        { "Delegate", false, "b", unit_set_delegate },
+        { "User", false, "s", unit_set_user },
 };
 _Static_assert(ARRAY_SIZE(properties) <= GATE_PASS_MAX, "one pass is for all properties");
 
 static void query_free(UnitCall *c)
 {
-        Query *q = (Query *)c;
+        UnitQuery *q = (UnitQuery *)c;
 
         gate_leave(q->call.pass);
         unit_info_free(q->info);
@@ -219,8 +182,8 @@ static void query_free(UnitCall *c)
         free(q);
 }
 
-/* Tells the caller, who may free the Query from within the callback. */
-static void query_finish(Query *q)
+/* Calls the callback, which may free the UnitQuery from within the callback. */
+static void query_finish(UnitQuery *q)
 {
         UnitInfo *info = TAKE_PTR(q->info);
         bool unwanted = q->unwanted;
@@ -237,30 +200,30 @@ static void query_finish(Query *q)
                 query_free(&q->call);
 }
 
-static void query_fail(Query *q, int error)
+static void query_fail(UnitQuery *q, int error)
 {
         q->error = error;
         query_finish(q);
 }
 
-static int parse_property(Query *q, const Property *p, sd_bus_message *reply)
+static int unit_parse_property(UnitQuery *q, const UnitProperty *p, sd_bus_message *reply)
 {
         int r = sd_bus_message_enter_container(reply, 'v', p->type);
 
         return r < 0 ? r : p->set(q->info, reply);
 }
 
-static void on_property(sd_bus_message *reply, void *userdata)
+static void unit_on_property(sd_bus_message *reply, void *userdata)
 {
-        Ask *ask = userdata;
-        Query *q = ask->query;
+        UnitAsk *ask = userdata;
+        UnitQuery *q = ask->query;
         int r = unit_reply_error(reply);
 
         /* Not every type and version has each of them (a scope has no User=). */
         if (r == -ENOENT && !ask->property->on_unit)
                 r = 0;
         else if (r == 0)
-                r = parse_property(q, ask->property, reply);
+                r = unit_parse_property(q, ask->property, reply);
         if (r < 0 && q->error == 0)
                 q->error = r;
         if (--q->n_pending == 0)
@@ -268,22 +231,22 @@ static void on_property(sd_bus_message *reply, void *userdata)
 }
 
 /* Sends all of them. */
-static int ask_properties(Query *q, const char *path, const char *name)
+static int ask_properties(UnitQuery *q, const char *path, const char *name)
 {
-        const char *interface = cgroup_interface(name);
+        const char *interface = unit_cgroup_interface(name);
 
         q->info = calloc(1, sizeof(*q->info));
         q->asks = calloc(ARRAY_SIZE(properties), sizeof(*q->asks));
         if (!q->info || !q->asks)
                 return -ENOMEM;
         for (size_t i = 0; i < ARRAY_SIZE(properties); i++) {
-                const Property *p = &properties[i];
+                const UnitProperty *p = &properties[i];
                 int r;
 
                 if (!p->on_unit && !interface)
                         continue;
-                q->asks[i] = (Ask){ q, p };
-                r = unit_send(&q->call, path, "org.freedesktop.DBus.Properties", "Get", on_property,
+                q->asks[i] = (UnitAsk){ q, p };
+                r = unit_send(&q->call, path, "org.freedesktop.DBus.Properties", "Get", unit_on_property,
                               &q->asks[i], "ss", p->on_unit ? SYSTEMD_INTERFACE_UNIT : interface, p->name);
                 if (r < 0)
                         return r;
@@ -292,7 +255,7 @@ static int ask_properties(Query *q, const char *path, const char *name)
         return 0;
 }
 
-static int ask_by_name(Query *q)
+static int ask_by_name(UnitQuery *q)
 {
         _cleanup_free_ char *path = NULL;
         int r = unit_path(q->name, &path);
@@ -301,7 +264,7 @@ static int ask_by_name(Query *q)
 }
 
 /* The reply to GetUnitByPID or GetUnitByControlGroup: an object path, which names the unit. */
-static int read_unit_path(Query *q, sd_bus_message *reply)
+static int unit_read_unit_path(UnitQuery *q, sd_bus_message *reply)
 {
         _cleanup_free_ char *name = NULL;
         const char *path;
@@ -319,46 +282,46 @@ static int read_unit_path(Query *q, sd_bus_message *reply)
         return ask_properties(q, path, name);
 }
 
-static void on_unit_path(sd_bus_message *reply, void *userdata)
+static void unit_on_unit_path(sd_bus_message *reply, void *userdata)
 {
-        Query *q = userdata;
-        int r = read_unit_path(q, reply);
+        UnitQuery *q = userdata;
+        int r = unit_read_unit_path(q, reply);
 
         if (r < 0)
                 query_fail(q, r);
 }
 
-static void on_admitted(GatePass *pass _unused_, void *userdata)
+static void unit_on_admitted(GatePass *pass _unused_, void *userdata)
 {
-        Query *q = userdata;
+        UnitQuery *q = userdata;
         int r;
 
         if (q->pid > 0)
                 r = unit_send(&q->call, SYSTEMD_PATH, SYSTEMD_INTERFACE_MANAGER, "GetUnitByPID",
-                              on_unit_path, q, "u", (uint32_t)q->pid);
+                              unit_on_unit_path, q, "u", (uint32_t)q->pid);
         else if (q->cgroup)
                 r = unit_send(&q->call, SYSTEMD_PATH, SYSTEMD_INTERFACE_MANAGER, "GetUnitByControlGroup",
-                              on_unit_path, q, "s", q->cgroup);
+                              unit_on_unit_path, q, "s", q->cgroup);
         else
                 r = ask_by_name(q);
         if (r < 0)
                 query_fail(q, r);
 }
 
-static int query_start(Gate *gate, uid_t uid, const Query *what, UnitCall **ret)
+static int query_start(Gate *gate, uid_t uid, const UnitQuery *what, UnitCall **ret)
 {
-        Query *q = calloc(1, sizeof(*q));
+        UnitQuery *q = calloc(1, sizeof(*q));
         int r = -ENOMEM;
 
         if (!q)
                 return r;
-        *q = (Query){ .call.free = query_free,
-                      .unwanted = !ret,
-                      .pid = what->pid,
-                      .cb = what->cb,
-                      .userdata = what->userdata };
+        *q = (UnitQuery){ .call.free = query_free,
+                          .unwanted = !ret,
+                          .pid = what->pid,
+                          .cb = what->cb,
+                          .userdata = what->userdata };
         if (string_copy(what->cgroup, &q->cgroup) >= 0 && string_copy(what->name, &q->name) >= 0)
-                r = gate_enter(gate, uid, ARRAY_SIZE(properties), on_admitted, q, &q->call.pass);
+                r = gate_enter(gate, uid, ARRAY_SIZE(properties), unit_on_admitted, q, &q->call.pass);
         if (r < 0)
                 query_free(&q->call);
         else if (ret)
@@ -368,14 +331,14 @@ static int query_start(Gate *gate, uid_t uid, const Query *what, UnitCall **ret)
 
 int unit_get(Gate *gate, uid_t uid, const char *name, unit_info_cb cb, void *userdata, UnitCall **ret)
 {
-        Query q = { .name = (char *)name, .cb = cb, .userdata = userdata };
+        UnitQuery q = { .name = (char *)name, .cb = cb, .userdata = userdata };
 
         return query_start(gate, uid, &q, ret);
 }
 
 int unit_get_by_pid(Gate *gate, uid_t uid, pid_t pid, unit_info_cb cb, void *userdata, UnitCall **ret)
 {
-        Query q = { .pid = pid, .cb = cb, .userdata = userdata };
+        UnitQuery q = { .pid = pid, .cb = cb, .userdata = userdata };
 
         /* 0 would mean the caller, and that is us. */
         return pid <= 0 ? -EINVAL : query_start(gate, uid, &q, ret);
@@ -384,7 +347,7 @@ int unit_get_by_pid(Gate *gate, uid_t uid, pid_t pid, unit_info_cb cb, void *use
 int unit_get_by_cgroup(Gate *gate, uid_t uid, const char *cgroup, unit_info_cb cb, void *userdata,
                        UnitCall **ret)
 {
-        Query q = { .cgroup = (char *)cgroup, .cb = cb, .userdata = userdata };
+        UnitQuery q = { .cgroup = (char *)cgroup, .cb = cb, .userdata = userdata };
 
         return query_start(gate, uid, &q, ret);
 }

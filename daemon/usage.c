@@ -40,7 +40,7 @@ typedef struct Reading {
 } Reading;
 
 /* What the job reads and finds; the loop leaves it alone while the job runs. */
-typedef struct Observation {
+typedef struct UsageObservation {
         Usage *usage; /* NULL: nobody wants it any more */
         char *root;
         NodeSet nodes, all_tenants;
@@ -49,7 +49,7 @@ typedef struct Observation {
         Sight sights[NODE_MAX];
         Reading *readings;
         UsageLook *looks;
-} Observation;
+} UsageObservation;
 
 struct UsageLook {
         Usage *usage;  /* NULL: freed, and left to the end of the observation */
@@ -66,15 +66,15 @@ struct UsageLook {
 struct Usage {
         UsageContext context;
         Sight sights[NODE_MAX];
-        Sight shown[NODE_MAX]; /* read to be shown, in a turn of the event loop */
+        Sight shown[NODE_MAX]; /* read for display, once per turn of the event loop */
         uint64_t shown_usec[NODE_MAX];
-        UsageLook *waiting;   /* for the next observation */
-        Observation *running; /* until all its looks were served */
+        UsageLook *waiting;        /* for the next observation */
+        UsageObservation *running; /* until all its looks were served */
         Job *job;
         int result;
         sd_event_source *serve;
         uint64_t n_observations;
-        NodeUse use[NODE_MAX]; /* what was handed out last */
+        NodeUse use[NODE_MAX]; /* the last answer */
 };
 
 static uint64_t usage_now(void)
@@ -85,17 +85,17 @@ static uint64_t usage_now(void)
         return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
 }
 
-static uint64_t min_u64(uint64_t a, uint64_t b)
+static uint64_t usage_min_u64(uint64_t a, uint64_t b)
 {
         return a < b ? a : b;
 }
 
-static uint64_t subtract(uint64_t a, uint64_t b)
+static uint64_t usage_subtract(uint64_t a, uint64_t b)
 {
         return a > b ? a - b : 0;
 }
 
-static void look_release(UsageLook *l)
+static void usage_look_release(UsageLook *l)
 {
         if (l->dropped)
                 l->dropped(l->userdata);
@@ -103,7 +103,7 @@ static void look_release(UsageLook *l)
         free(l);
 }
 
-static void observation_free(Observation *o)
+static void observation_free(UsageObservation *o)
 {
         Reading *r, *next_reading;
         UsageLook *l, *next;
@@ -117,7 +117,7 @@ static void observation_free(Observation *o)
         }
         DL_FOREACH_SAFE (o->looks, l, next) {
                 DL_DELETE(o->looks, l);
-                look_release(l);
+                usage_look_release(l);
         }
         free(o->root);
         free(o);
@@ -125,27 +125,28 @@ static void observation_free(Observation *o)
 
 /* --- on the worker -------------------------------------------------------------------------------------- */
 
-/* What cdmd holds changes meanwhile: the smaller of two counts. Of two readings the larger one counts. */
-static void observe_node(const char *root, int node, Sight *s)
+/* The bytes that cdmd holds can change meanwhile. The smaller of two held values counts, and the larger of
+ * two readings. */
+static void usage_observe_node(const char *root, int node, Sight *s)
 {
         uint64_t size, free_bytes, held = hold_node_bytes(node), used;
 
         s->failed = topology_read_meminfo(root, node, &size, &free_bytes) < 0;
         if (s->failed)
                 return;
-        s->held_bytes = min_u64(held, hold_node_bytes(node));
-        used = subtract(subtract(size, free_bytes), s->held_bytes);
+        s->held_bytes = usage_min_u64(held, hold_node_bytes(node));
+        used = usage_subtract(usage_subtract(size, free_bytes), s->held_bytes);
         if (used > s->used_bytes)
                 s->used_bytes = used;
 }
 
-static void observe_nodes(Observation *o)
+static void usage_observe_nodes(UsageObservation *o)
 {
         NODESET_FOREACH (node, &o->nodes)
-                observe_node(o->root, node, &o->sights[node]);
+                usage_observe_node(o->root, node, &o->sights[node]);
 }
 
-static int read_numa(const char *cgroup, const NodeSet *nodes, NumaBytes **ret, size_t *ret_n)
+static int usage_read_numa_stat(const char *cgroup, const NodeSet *nodes, NumaBytes **ret, size_t *ret_n)
 {
         uint64_t id;
 
@@ -157,21 +158,21 @@ static int read_numa(const char *cgroup, const NodeSet *nodes, NumaBytes **ret, 
         return r;
 }
 
-static void observe_all_cgroups(Observation *o)
+static void usage_observe_all_cgroups(UsageObservation *o)
 {
         _cleanup_free_ NumaBytes *bytes = NULL;
         size_t n = 0;
 
-        if (read_numa("/", &o->nodes, &bytes, &n) < 0)
+        if (usage_read_numa_stat("/", &o->nodes, &bytes, &n) < 0)
                 return;
         for (size_t i = 0; i < n; i++) {
                 Sight *s = &o->sights[bytes[i].node];
 
-                s->all_bytes = subtract(numa_bytes_sum(&bytes[i]), s->held_bytes);
+                s->all_bytes = usage_subtract(numa_bytes_sum(&bytes[i]), s->held_bytes);
         }
 }
 
-static void observe_target(const Observation *o, UsageLook *l)
+static void usage_observe_target(const UsageObservation *o, UsageLook *l)
 {
         uint64_t id;
 
@@ -187,37 +188,37 @@ static void observe_target(const Observation *o, UsageLook *l)
 /* `used` is read before and after T, so that it has what a tenant allocates or frees in between. */
 static int usage_run(Job *job, void *userdata)
 {
-        Observation *o = userdata;
+        UsageObservation *o = userdata;
 
-        observe_nodes(o);
+        usage_observe_nodes(o);
         for (Reading *r = o->readings; r && !job_is_cancelled(job); r = r->hh.next)
-                if (r->cgroup && read_numa(r->cgroup, &r->nodes, &r->bytes, &r->n_bytes) < 0)
+                if (r->cgroup && usage_read_numa_stat(r->cgroup, &r->nodes, &r->bytes, &r->n_bytes) < 0)
                         r->n_bytes = 0;
-        observe_all_cgroups(o);
-        observe_nodes(o);
+        usage_observe_all_cgroups(o);
+        usage_observe_nodes(o);
         for (UsageLook *l = o->looks; l && !job_is_cancelled(job); l = l->next)
                 if (l->cgroup)
-                        observe_target(o, l);
+                        usage_observe_target(o, l);
         return job_is_cancelled(job) ? -ECANCELED : 0;
 }
 
 /* --- what is to be read --------------------------------------------------------------------------------- */
 
-typedef struct Collect {
+typedef struct UsageCollect {
         Usage *usage;
-        Observation *observation;
+        UsageObservation *observation;
         int node;
-} Collect;
+} UsageCollect;
 
-static int first_cgroup(Reservation *r, void *userdata)
+static int usage_first_cgroup(Reservation *r, void *userdata)
 {
         *(const char **)userdata = r->target->cgroup;
         return 1;
 }
 
-static int collect_tenant(const char *tenant, uint64_t bytes, void *userdata)
+static int usage_collect_tenant(const char *tenant, uint64_t bytes, void *userdata)
 {
-        Collect *c = userdata;
+        UsageCollect *c = userdata;
         const char *cgroup = NULL;
         Reading *r;
 
@@ -229,7 +230,7 @@ static int collect_tenant(const char *tenant, uint64_t bytes, void *userdata)
         r = calloc(1, sizeof(*r));
         if (!r)
                 return -ENOMEM;
-        ledger_foreach_of_tenant(c->usage->context.ledger, tenant, first_cgroup, &cgroup);
+        ledger_foreach_of_tenant(c->usage->context.ledger, tenant, usage_first_cgroup, &cgroup);
         *r = (Reading){ .tenant = strdup(tenant),
                         .cgroup = cgroup ? strdup(cgroup) : NULL,
                         .nodes = nodeset_of(c->node) };
@@ -243,22 +244,22 @@ static int collect_tenant(const char *tenant, uint64_t bytes, void *userdata)
         return 0;
 }
 
-static int collect_node(Usage *u, Observation *o, int node)
+static int usage_collect_node(Usage *u, UsageObservation *o, int node)
 {
-        Collect c = { u, o, node };
+        UsageCollect c = { u, o, node };
         Ledger *l = u->context.ledger;
         const Sight *s = &u->sights[node];
 
         if (ledger_node_tenants(l, node) > FEW_TENANTS && s->all_tenants_usec &&
             o->began_usec - s->all_tenants_usec < FRESH_USEC)
-                return ledger_foreach_new_tenant_of_node(l, node, collect_tenant, &c);
+                return ledger_foreach_new_tenant_of_node(l, node, usage_collect_tenant, &c);
         nodeset_add(&o->all_tenants, node);
-        return ledger_foreach_tenant_of_node(l, node, collect_tenant, &c);
+        return ledger_foreach_tenant_of_node(l, node, usage_collect_tenant, &c);
 }
 
-static int observation_new(Usage *u, Observation **ret)
+static int observation_new(Usage *u, UsageObservation **ret)
 {
-        Observation *o = calloc(1, sizeof(*o));
+        UsageObservation *o = calloc(1, sizeof(*o));
         const UsageBuffers *b = u->context.buffers;
         UsageLook *l;
         int r = 0;
@@ -277,7 +278,7 @@ static int observation_new(Usage *u, Observation **ret)
         DL_FOREACH (u->waiting, l)
                 o->nodes = nodeset_union(&o->nodes, &l->nodes);
         NODESET_FOREACH (node, &o->nodes)
-                r = r < 0 ? r : collect_node(u, o, node);
+                r = r < 0 ? r : usage_collect_node(u, o, node);
         if (r < 0) {
                 observation_free(o);
                 return r;
@@ -293,9 +294,9 @@ static int observation_new(Usage *u, Observation **ret)
 /* --- what was read -------------------------------------------------------------------------------------- */
 
 /* Exact buffers that were there all the while. */
-static void add_buffer(const char *tenant, int node, uint64_t bytes, bool huge, void *userdata)
+static void usage_add_buffer(const char *tenant, int node, uint64_t bytes, bool huge, void *userdata)
 {
-        Observation *o = userdata;
+        UsageObservation *o = userdata;
         Reading *r;
 
         if (huge && nodeset_contains(&o->nodes, node))
@@ -315,12 +316,12 @@ static void add_buffer(const char *tenant, int node, uint64_t bytes, bool huge, 
         r->bytes[r->n_bytes++] = (NumaBytes){ .node = node, .other = bytes };
 }
 
-static void take_over(Usage *u, Observation *o)
+static void usage_take_over(Usage *u, UsageObservation *o)
 {
         const UsageBuffers *b = u->context.buffers;
 
         if (b)
-                b->foreach(b->set, o->mark, add_buffer, o);
+                b->foreach(b->set, o->mark, usage_add_buffer, o);
         for (Reading *r = o->readings; r; r = r->hh.next) {
                 NODESET_FOREACH (node, &r->nodes) {
                         uint64_t bytes = 0;
@@ -347,7 +348,7 @@ static void take_over(Usage *u, Observation *o)
 
 static int usage_start(Usage *u);
 
-/* Each that is called may free others, or ask for another look. */
+/* A callback may free other looks, or request a new one. */
 static void usage_serve_one(UsageLook **list, int error)
 {
         UsageLook *l = *list;
@@ -358,16 +359,16 @@ static void usage_serve_one(UsageLook **list, int error)
 
         DL_DELETE(*list, l);
         l->dropped = NULL;
-        look_release(l);
+        usage_look_release(l);
         if (wanted && done)
                 done(error, &target, userdata);
 }
 
-/* In slices: a burst of requests does not hold the event loop. */
+/* In slices, so that a burst of requests does not block the event loop. */
 static int usage_on_serve(sd_event_source *source, void *userdata)
 {
         Usage *u = userdata;
-        Observation *o = u->running;
+        UsageObservation *o = u->running;
 
         for (unsigned i = 0; i < SERVE_MAX && o->looks; i++)
                 usage_serve_one(&o->looks, u->result);
@@ -385,7 +386,7 @@ static int usage_on_serve(sd_event_source *source, void *userdata)
 
 static void usage_on_done(int result, void *userdata)
 {
-        Observation *o = userdata;
+        UsageObservation *o = userdata;
         Usage *u = o->usage;
 
         if (!u) {
@@ -396,7 +397,7 @@ static void usage_on_done(int result, void *userdata)
         u->result = result;
         u->n_observations++;
         if (result >= 0)
-                take_over(u, o);
+                usage_take_over(u, o);
         (void)sd_event_source_set_enabled(u->serve, SD_EVENT_ONESHOT);
 }
 
@@ -410,7 +411,7 @@ static int usage_start(Usage *u)
         if (r < 0) {
                 UsageLook *l;
 
-                /* They are told, or take themselves back. */
+                /* The looks are called, or their owners free them. */
                 DL_FOREACH (u->running->looks, l)
                         l->observed = false;
                 u->waiting = u->running->looks;
@@ -455,7 +456,7 @@ UsageLook *usage_look_free(UsageLook *l)
                 l->usage = NULL;
         else {
                 DL_DELETE(l->usage->waiting, l);
-                look_release(l);
+                usage_look_release(l);
         }
         return NULL;
 }
@@ -467,26 +468,26 @@ void usage_look_leave(UsageLook *l, void (*dropped)(void *userdata))
 
 /* --- answers -------------------------------------------------------------------------------------------- */
 
-static int first_tenant(const char *tenant, uint64_t bytes, void *userdata)
+static int usage_first_tenant(const char *tenant, uint64_t bytes, void *userdata)
 {
         *(const char **)userdata = tenant;
         return 1;
 }
 
-static uint64_t explained_by_one(const Usage *u, int node, const Sight *s)
+static uint64_t usage_explained_by_one(const Usage *u, int node, const Sight *s)
 {
         const Ledger *l = u->context.ledger;
         const char *tenant = NULL;
 
-        ledger_foreach_tenant_of_node(l, node, first_tenant, &tenant);
+        ledger_foreach_tenant_of_node(l, node, usage_first_tenant, &tenant);
         if (!tenant)
                 return 0;
-        uint64_t own = subtract(ledger_tenant_used(l, tenant, node), s->huge_bytes);
+        uint64_t own = usage_subtract(ledger_tenant_used(l, tenant, node), s->huge_bytes);
         uint64_t all = s->all_bytes > own ? s->all_bytes : own;
-        return min_u64(ledger_node_reserved(l, node), own + subtract(s->used_bytes, all));
+        return usage_min_u64(ledger_node_reserved(l, node), own + usage_subtract(s->used_bytes, all));
 }
 
-static NodeUse judge_sight(const Usage *u, int node, const Sight *s)
+static NodeUse usage_judge_sight(const Usage *u, int node, const Sight *s)
 {
         const Ledger *l = u->context.ledger;
         size_t n_tenants = ledger_node_tenants(l, node);
@@ -495,10 +496,10 @@ static NodeUse judge_sight(const Usage *u, int node, const Sight *s)
         if (!s->known || s->failed)
                 return (NodeUse){ .node = node, .closed = true };
         if (n_tenants == 1)
-                explained = explained_by_one(u, node, s);
+                explained = usage_explained_by_one(u, node, s);
         else if (n_tenants > 1)
                 explained = ledger_node_explained(l, node);
-        return (NodeUse){ .node = node, .foreign_bytes = subtract(s->used_bytes, explained) };
+        return (NodeUse){ .node = node, .foreign_bytes = usage_subtract(s->used_bytes, explained) };
 }
 
 const NodeUse *usage_of_nodes(Usage *u, const NodeSet *nodes, const NodeSet *closed, bool show,
@@ -507,7 +508,8 @@ const NodeUse *usage_of_nodes(Usage *u, const NodeSet *nodes, const NodeSet *clo
         size_t n = 0;
 
         NODESET_FOREACH (node, nodes) {
-                u->use[n] = show ? usage_show_node(u, node).use : judge_sight(u, node, &u->sights[node]);
+                u->use[n] =
+                        show ? usage_show_node(u, node).use : usage_judge_sight(u, node, &u->sights[node]);
                 if (nodeset_contains(closed, node))
                         u->use[n].closed = true;
                 n++;
@@ -517,7 +519,7 @@ const NodeUse *usage_of_nodes(Usage *u, const NodeSet *nodes, const NodeSet *clo
 }
 
 /* One answer has several properties that follow from the same file. */
-static Sight read_to_show(Usage *u, int node)
+static Sight usage_read_to_show(Usage *u, int node)
 {
         uint64_t turn = 0;
 
@@ -525,7 +527,7 @@ static Sight read_to_show(Usage *u, int node)
         if (turn == 0 || turn != u->shown_usec[node]) {
                 u->shown[node] = u->sights[node];
                 u->shown[node].used_bytes = 0;
-                observe_node(u->context.root, node, &u->shown[node]);
+                usage_observe_node(u->context.root, node, &u->shown[node]);
                 u->shown_usec[node] = turn;
         }
         return u->shown[node];
@@ -533,7 +535,7 @@ static Sight read_to_show(Usage *u, int node)
 
 UsageNumbers usage_show_node(Usage *u, int node)
 {
-        Sight s = read_to_show(u, node);
+        Sight s = usage_read_to_show(u, node);
         NodeSet set = nodeset_of(node);
 
         if (!u->running && (!s.known || usage_now() - s.read_usec > FRESH_USEC))
@@ -542,8 +544,8 @@ UsageNumbers usage_show_node(Usage *u, int node)
         s.known = true;
         uint64_t used = s.failed ? 0 : s.used_bytes + s.held_bytes;
         return (UsageNumbers){ .used_bytes = used,
-                               .unattributed_bytes = subtract(s.used_bytes, s.all_bytes),
-                               .use = judge_sight(u, node, &s) };
+                               .unattributed_bytes = usage_subtract(s.used_bytes, s.all_bytes),
+                               .use = usage_judge_sight(u, node, &s) };
 }
 
 uint64_t usage_count(const Usage *u)
@@ -576,7 +578,7 @@ Usage *usage_free(Usage *u)
         if (!u)
                 return NULL;
         DL_FOREACH_SAFE (u->waiting, l, next)
-                look_release(l);
+                usage_look_release(l);
         if (u->job) {
                 u->running->usage = NULL;
                 job_cancel(u->job);

@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What is used of the nodes, as decide() wants to know it. The files are read by the worker, never on the
- * event loop: who wants to decide asks for a look, and is called when an observation is there that began
- * after the question. Looks are merged: one job runs at a time, and all who ask while it runs are served by
- * the next one.
+/* The used bytes of the nodes, for decide(). The worker reads the files, never the event loop. A caller
+ * requests a look, and its callback runs after an observation that began after the request. Looks are
+ * merged: one job runs at a time, and all requests made while it runs are served by the next job.
  *
- * How many bytes of a node are used although no reservation explains them (`foreign`)? Those count against
- * what is available, so that the ledger never promises them twice.
+ * Bytes that are used but not explained by a reservation are `foreign`. They reduce what is available, so
+ * that the ledger never promises them twice.
  *
  *   used = MemTotal - MemFree of the node, without what cdmd itself holds there
  *   T    = what the tenants' cgroups account for there (memory.numa_stat), and their exact buffers, which
@@ -23,15 +22,15 @@
  *
  * Buffers of huge pages are charged to no cgroup: they are a part of U, and of T where U has no owner. Bytes
  * above a reservation (T > R) are foreign as well: a tenant may use spare room, but it is promised to others
- * only when it is empty. Where the root's numbers cannot be read, A = T is assumed.
+ * only when it is empty. If the root's numbers cannot be read, A = T is assumed.
  *
- * The ledger keeps each T and the sum (ledger_observe()), so R is always that of now: a reservation that
- * leaves takes what it explained with it, and a new tenant explains nothing until it was observed. Both err to
- * "less is available". A node that was never observed has nothing available.
+ * The ledger keeps each T and the sum (ledger_observe()), so R is always current: when a reservation leaves,
+ * the bytes that it explained become foreign, and a new tenant explains nothing until it was observed. Both
+ * err to "less is available". A node that was never observed has nothing available.
  *
- * Of a node with many tenants all are read at most once a second, beside those that are new; `used` is read
- * each time. What they allocate meanwhile counts as foreign; what they free, and others take meanwhile, could
- * hide for that second, but the fence lets no others in. */
+ * On a node with many tenants, all are read at most once a second. New tenants and `used` are read each
+ * time. Bytes that a tenant allocates in between count as foreign. Bytes that a tenant frees and another
+ * cgroup takes in between would stay hidden for that second, but the fence keeps other cgroups out. */
 
 #include "daemon/worker.h"
 #include "policy/decide.h"
@@ -57,11 +56,11 @@ typedef struct UsageContext {
 } UsageContext;
 
 int usage_new(const UsageContext *context, Usage **ret);
-/* Those who wait for a look are not called any more. */
+/* Pending looks are dropped without a callback. */
 Usage *usage_free(Usage *u);
 DEFINE_CLEANUP(Usage, usage_free);
 
-/* A control group that is looked at on the way. */
+/* A control group that is read in the same job. */
 typedef struct UsageTarget {
         NodeSet near; /* nodes whose CPUs it may use, when that is not all of them; else empty */
         NodeSet mems; /* its own cpuset.mems; empty: it inherits */
@@ -74,12 +73,11 @@ typedef void (*usage_done_t)(int error, const UsageTarget *target, void *userdat
 int usage_look(Usage *u, const NodeSet *nodes, const char *cgroup, const NodeSet *with_cpu,
                usage_done_t done, void *userdata, UsageLook **ret);
 UsageLook *usage_look_free(UsageLook *l);
-/* Nobody keeps the look: dropped frees its userdata if it is never called. */
+/* The caller does not keep the look. dropped frees userdata if the callback is never called. */
 void usage_look_leave(UsageLook *l, void (*dropped)(void *userdata));
 
-/* What was observed last, against the ledger as it is now. Valid until the next call. closed: of
- * these nothing is available. show: as
- * usage_show_node(). */
+/* The last observation, combined with the current ledger. Valid until the next call. closed: of these
+ * nothing is available. show: as usage_show_node(). */
 const NodeUse *usage_of_nodes(Usage *u, const NodeSet *nodes, const NodeSet *closed, bool show,
                               size_t *ret_n);
 /* Likewise, to be shown: MemFree is read anew, and a look is begun where the last one is older than a second,
@@ -90,5 +88,5 @@ typedef struct UsageNumbers {
 } UsageNumbers;
 UsageNumbers usage_show_node(Usage *u, int node);
 
-/* How many observations there were. */
+/* The number of observations so far. */
 uint64_t usage_count(const Usage *u);

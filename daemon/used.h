@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What the cgroups of reservations use of their nodes now, read from memory.numa_stat. Blocks: for a worker.
- */
+/* The bytes that the cgroups of reservations use on their nodes now, from memory.numa_stat. Blocks: for a
+ * worker. */
 
 #include <stddef.h>
 #include <stdint.h>

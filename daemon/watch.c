@@ -12,16 +12,18 @@
 
 #include "daemon/cgroup.h"
 
-/* A directory is watched first and read afterwards: what is made in between is found twice, and told once. A
- * directory that shows up is read likewise, since what is made in it before the watch sits tells nobody.
+/* A directory is watched first and read afterwards: a cgroup that is made in between is found twice and
+ * reported once. A new directory is read as well, since there is no event for cgroups that were made in it
+ * before the watch.
  *
  * IN_CLOSE_WRITE and not IN_MODIFY: the kernel sends the latter by itself for cgroup.events and
  * memory.events, which would wake us for every process that comes or goes anywhere. (Measured on 6.1 and
  * 7.3: a write(2) to a file of cgroupfs is told as any other, and mkdir and rmdir are. For a cgroup that is
  * removed no IN_IGNORED comes on 6.1; its parent's IN_DELETE does.)
  *
- * The tree may be large, so that what is still to be read or to be watched waits in two lists and is done in
- * portions, also in the beginning: what happens before all of it is watched is told as WATCH_LOST. */
+ * The tree may be large. Directories that are still to be read or watched wait in two lists and are
+ * processed in portions, at the start as well. Events before the whole tree is watched are reported as
+ * WATCH_LOST. */
 
 #define MASK    (IN_CREATE | IN_DELETE | IN_CLOSE_WRITE | IN_ONLYDIR)
 #define PORTION 256 /* directories read or watched before the event loop goes on */
@@ -41,7 +43,7 @@ struct Dir {
         char path[];
 };
 
-/* A directory was read, and has this in it. */
+/* Called for each entry of a directory that was read. */
 typedef struct Found Found;
 struct Found {
         Found *prev, *next;
@@ -54,9 +56,9 @@ struct Watch {
         Dir *by_wd, *by_path;
         Dir *pending;
         Found *found;
-        unsigned generation; /* of the look at everything that is under way, or was the last */
-        bool sweeping;       /* it has still to find out what is gone */
-        bool silent;         /* the first look is not over */
+        unsigned generation; /* number of the current or last full scan */
+        bool sweeping;       /* the scan has not yet removed vanished cgroups */
+        bool silent;         /* the first scan is not complete */
         bool incomplete;
         watch_event_cb cb;
         void *userdata;
@@ -75,13 +77,13 @@ const char *watch_event_to_string(WatchEvent v)
         return v < _WATCH_EVENT_MAX ? event_names[v] : NULL;
 }
 
-static void tell(Watch *w, WatchEvent event, const char *path)
+static void watch_tell(Watch *w, WatchEvent event, const char *path)
 {
         if (!w->silent)
                 w->cb(event, path, w->userdata);
 }
 
-static Dir *find_path(Watch *w, const char *path)
+static Dir *watch_find_path(Watch *w, const char *path)
 {
         Dir *d;
 
@@ -89,7 +91,7 @@ static Dir *find_path(Watch *w, const char *path)
         return d;
 }
 
-static Dir *find_wd(Watch *w, int wd)
+static Dir *watch_find_wd(Watch *w, int wd)
 {
         Dir *d;
 
@@ -97,7 +99,7 @@ static Dir *find_wd(Watch *w, int wd)
         return d;
 }
 
-static Dir *find_parent(Watch *w, const char *path)
+static Dir *watch_find_parent(Watch *w, const char *path)
 {
         const char *slash = strrchr(path, '/');
         size_t n = slash > path ? (size_t)(slash - path) : 1;
@@ -131,10 +133,10 @@ static void dir_remove(Watch *w, Dir *d)
         (void)inotify_rm_watch(w->fd, d->wd);
         dir_free(w, d);
         if (path)
-                tell(w, WATCH_REMOVED, path);
+                watch_tell(w, WATCH_REMOVED, path);
 }
 
-static void look_at(Watch *w, Dir *d)
+static void watch_look_at(Watch *w, Dir *d)
 {
         if (d->pending)
                 return;
@@ -142,8 +144,8 @@ static void look_at(Watch *w, Dir *d)
         DL_APPEND(w->pending, d);
 }
 
-/* By its descriptor: what the path names may change, and what is read afterwards has to be what is watched.
- * -ENOENT: it is gone again. */
+/* Adds the watch by descriptor: the path may name another cgroup later, and the directory that is read must
+ * be the one that is watched. -ENOENT: it is gone. */
 static int watch_path(Watch *w, const char *path)
 {
         char self[32];
@@ -169,13 +171,13 @@ static int dir_new(Watch *w, const char *path, int wd)
         memcpy(d->path, path, n + 1);
         d->wd = wd;
         d->generation = w->generation;
-        d->parent = find_parent(w, path);
+        d->parent = watch_find_parent(w, path);
         if (d->parent)
                 DL_APPEND2(d->parent->children, d, older, younger);
         HASH_ADD(by_wd, w->by_wd, wd, sizeof(d->wd), d);
         HASH_ADD(by_path, w->by_path, path, n, d);
-        look_at(w, d);
-        tell(w, WATCH_CREATED, path);
+        watch_look_at(w, d);
+        watch_tell(w, WATCH_CREATED, path);
         return 0;
 }
 
@@ -184,7 +186,7 @@ static int dir_add(Watch *w, const char *path)
         Dir *d, *old;
         int wd;
 
-        if (HASH_CNT(by_path, w->by_path) >= DIRS_MAX && !find_path(w, path)) {
+        if (HASH_CNT(by_path, w->by_path) >= DIRS_MAX && !watch_find_path(w, path)) {
                 w->incomplete = true;
                 return 0;
         }
@@ -193,15 +195,15 @@ static int dir_add(Watch *w, const char *path)
                 w->incomplete = true;
         if (wd < 0)
                 return wd == -ENOMEM ? wd : 0;
-        d = find_wd(w, wd);
+        d = watch_find_wd(w, wd);
         if (d) { /* known: a look at everything has come by */
                 if (d->generation != w->generation) {
                         d->generation = w->generation;
-                        look_at(w, d);
+                        watch_look_at(w, d);
                 }
                 return 0;
         }
-        old = find_path(w, path); /* its successor is here before the word of its end */
+        old = watch_find_path(w, path); /* the new cgroup was seen before the IN_DELETE of the old one */
         if (old)
                 dir_remove(w, old);
         return dir_new(w, path, wd);
@@ -230,7 +232,7 @@ static void found_free(Watch *w, Found *f)
         free(f);
 }
 
-static int read_child(const char *name, void *userdata)
+static int watch_read_child(const char *name, void *userdata)
 {
         const Parent *p = userdata;
         _cleanup_free_ char *path = NULL;
@@ -240,11 +242,11 @@ static int read_child(const char *name, void *userdata)
                 path = NULL;
                 return -ENOMEM;
         }
-        known = find_path(p->watch, path);
+        known = watch_find_path(p->watch, path);
         return known && known->generation == p->watch->generation ? 0 : found_add(p->watch, path);
 }
 
-static void forget_below(Watch *w, Dir *d)
+static void watch_forget_below(Watch *w, Dir *d)
 {
         while (d->children) {
                 Dir *lowest = d->children;
@@ -256,9 +258,9 @@ static void forget_below(Watch *w, Dir *d)
         }
 }
 
-/* What is below a delegated cgroup is the delegatee's. systemd marks it some time after it has made it, and
- * the delegatee begins after that. */
-static bool is_delegated(Watch *w, Dir *d)
+/* Cgroups below a delegated one belong to the delegatee. systemd sets the mark some time after it has made
+ * the cgroup, and before the delegatee starts. */
+static bool watch_is_delegated(Watch *w, Dir *d)
 {
         int fd;
 
@@ -271,29 +273,29 @@ static bool is_delegated(Watch *w, Dir *d)
         close(fd);
         if (!d->delegated)
                 return false;
-        forget_below(w, d);
+        watch_forget_below(w, d);
         return true;
 }
 
 static int dir_read(Watch *w, Dir *d)
 {
-        _cleanup_free_ char *path = strdup(d->path); /* d may go while its children are told of */
+        _cleanup_free_ char *path = strdup(d->path); /* d may be freed while its children are reported */
         Parent p = { w, path };
         int fd, r;
 
         if (!path)
                 return -ENOMEM;
-        if (is_delegated(w, d))
+        if (watch_is_delegated(w, d))
                 return 0;
         fd = cgroup_open(path, NULL);
         if (fd < 0)
                 return 0;
-        r = cgroup_foreach_child(fd, read_child, &p);
+        r = cgroup_foreach_child(fd, watch_read_child, &p);
         close(fd);
         return r;
 }
 
-static void sweep(Watch *w)
+static void watch_sweep(Watch *w)
 {
         Dir *d, *next;
 
@@ -307,14 +309,14 @@ static void sweep(Watch *w)
 static int watch_found(Watch *w)
 {
         Found *f = w->found;
-        const Dir *parent = find_parent(w, f->path);
+        const Dir *parent = watch_find_parent(w, f->path);
         int r = parent && !parent->delegated ? dir_add(w, f->path) : 0;
 
         found_free(w, f);
         return r;
 }
 
-static int read_next(Watch *w)
+static int watch_read_next(Watch *w)
 {
         Dir *d = w->pending;
 
@@ -323,47 +325,47 @@ static int read_next(Watch *w)
         return dir_read(w, d);
 }
 
-/* Out of memory: what was not read is read with the next look at everything, of which nobody knows when it
- * comes; `incomplete` says so. */
-static void read_pending(Watch *w, size_t n_max)
+/* Out of memory: the missing directories are read by the next full scan, whose time is unknown; `incomplete`
+ * says so. */
+static void watch_read_pending(Watch *w, size_t n_max)
 {
         for (size_t n = 0; (w->found || w->pending) && n < n_max; n++) {
-                int r = w->found ? watch_found(w) : read_next(w);
+                int r = w->found ? watch_found(w) : watch_read_next(w);
 
                 if (r < 0)
                         w->incomplete = true;
         }
         bool more = w->found || w->pending;
         if (!more && w->sweeping)
-                sweep(w);
+                watch_sweep(w);
         if (w->defer)
                 (void)sd_event_source_set_enabled(w->defer, more ? SD_EVENT_ON : SD_EVENT_OFF);
         if (!more && w->silent && w->defer) {
                 w->silent = false;
-                tell(w, WATCH_LOST, "/");
+                watch_tell(w, WATCH_LOST, "/");
         }
 }
 
-static int on_defer(sd_event_source *source _unused_, void *userdata)
+static int watch_on_defer(sd_event_source *source _unused_, void *userdata)
 {
-        read_pending(userdata, PORTION);
+        watch_read_pending(userdata, PORTION);
         return 0;
 }
 
-static void lost(Watch *w)
+static void watch_lost(Watch *w)
 {
-        Dir *root = find_path(w, "/");
+        Dir *root = watch_find_path(w, "/");
 
         w->generation++;
         w->sweeping = true;
         if (root) {
                 root->generation = w->generation;
-                look_at(w, root);
+                watch_look_at(w, root);
         }
-        tell(w, WATCH_LOST, "/");
+        watch_tell(w, WATCH_LOST, "/");
 }
 
-static void child_came_or_went(Watch *w, Dir *d, const struct inotify_event *e)
+static void watch_child_came_or_went(Watch *w, Dir *d, const struct inotify_event *e)
 {
         _cleanup_free_ char *path = NULL;
         Dir *child;
@@ -374,34 +376,34 @@ static void child_came_or_went(Watch *w, Dir *d, const struct inotify_event *e)
                 return;
         }
         if (e->mask & IN_CREATE) {
-                if (!is_delegated(w, d) && dir_add(w, path) < 0)
+                if (!watch_is_delegated(w, d) && dir_add(w, path) < 0)
                         w->incomplete = true;
                 return;
         }
-        child = find_path(w, path);
+        child = watch_find_path(w, path);
         if (child)
                 dir_remove(w, child);
 }
 
-static void on_event(Watch *w, const struct inotify_event *e)
+static void watch_on_event(Watch *w, const struct inotify_event *e)
 {
-        Dir *d = find_wd(w, e->wd);
+        Dir *d = watch_find_wd(w, e->wd);
 
         if (e->mask & IN_Q_OVERFLOW)
-                lost(w);
+                watch_lost(w);
         else if (!d) /* it was removed already */
                 return;
         else if (e->mask & IN_IGNORED)
                 dir_remove(w, d);
         else if (e->mask & IN_ISDIR && e->len > 0)
-                child_came_or_went(w, d, e);
+                watch_child_came_or_went(w, d, e);
         else if (e->mask & IN_CLOSE_WRITE && e->len > 0 && strcmp(e->name, "cpuset.mems") == 0)
-                tell(w, WATCH_MEMS_WRITTEN, d->path);
+                watch_tell(w, WATCH_MEMS_WRITTEN, d->path);
         else if (e->mask & IN_CLOSE_WRITE && e->len > 0 && strcmp(e->name, "cgroup.subtree_control") == 0)
-                tell(w, WATCH_CONTROLLERS_WRITTEN, d->path);
+                watch_tell(w, WATCH_CONTROLLERS_WRITTEN, d->path);
 }
 
-static int on_io(sd_event_source *source _unused_, int fd, uint32_t revents _unused_, void *userdata)
+static int watch_on_io(sd_event_source *source _unused_, int fd, uint32_t revents _unused_, void *userdata)
 {
         _Alignas(struct inotify_event) char buffer[16384];
         Watch *w = userdata;
@@ -411,9 +413,9 @@ static int on_io(sd_event_source *source _unused_, int fd, uint32_t revents _unu
                 const struct inotify_event *e = (const void *)p;
 
                 p += sizeof(*e) + e->len;
-                on_event(w, e);
+                watch_on_event(w, e);
         }
-        read_pending(w, PORTION);
+        watch_read_pending(w, PORTION);
         return 0;
 }
 
@@ -431,11 +433,11 @@ int watch_new(sd_event *event, watch_event_cb cb, void *userdata, Watch **ret)
         r = dir_add(w, "/");
         if (r < 0)
                 return r;
-        read_pending(w, PORTION);
+        watch_read_pending(w, PORTION);
         w->silent = w->found || w->pending;
-        r = sd_event_add_io(event, &w->io, w->fd, EPOLLIN, on_io, w);
+        r = sd_event_add_io(event, &w->io, w->fd, EPOLLIN, watch_on_io, w);
         if (r >= 0)
-                r = sd_event_add_defer(event, &w->defer, on_defer, w);
+                r = sd_event_add_defer(event, &w->defer, watch_on_defer, w);
         if (r >= 0)
                 r = sd_event_source_set_enabled(w->defer, w->silent ? SD_EVENT_ON : SD_EVENT_OFF);
         if (r < 0)

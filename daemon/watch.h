@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What happens in the cgroup tree, by inotify: cgroups that come and go, and who writes to their files. One
- * watch a cgroup; below those that others own, or systemd delegated,
- * nothing is watched. While nothing happens, nothing
- * wakes up. */
+/* Watches the cgroup tree with inotify: cgroups that come and go, and writes to their files. There is one
+ * watch per cgroup. Cgroups below those that other users own, or that systemd delegated, are not watched.
+ * Without events there are no wake-ups. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -15,10 +14,9 @@
 typedef enum WatchEvent {
         WATCH_CREATED,
         WATCH_REMOVED,
-        WATCH_MEMS_WRITTEN,        /* somebody, perhaps cdmd itself, wrote its cpuset.mems */
+        WATCH_MEMS_WRITTEN,        /* its cpuset.mems was written, perhaps by cdmd itself */
         WATCH_CONTROLLERS_WRITTEN, /* likewise cgroup.subtree_control: what its children have */
-        WATCH_LOST, /* too much happened at once: look at everything. What came or went is told all the same,
-                     * what was written is not. path is "/". */
+        WATCH_LOST, /* events were lost: scan everything. Creations and removals are still reported, writes are not. path is "/". */
         _WATCH_EVENT_MAX,
 } WatchEvent;
 
@@ -30,14 +28,15 @@ typedef struct Watch Watch;
  * name, and one that was created may be gone. Must not free the Watch. */
 typedef void (*watch_event_cb)(WatchEvent event, const char *path, void *userdata);
 
-/* Nothing is told of the tree as it is now. A small one is looked at before this returns: whoever reads the tree
- * afterwards misses nothing. Of a large one the rest is looked at by the event loop, in portions; then
- * WATCH_LOST is told once, because until then nothing was. -EMFILE: fs.inotify.max_user_instances is used up. */
+/* Existing cgroups are not reported. A small tree is scanned before this returns, so a caller that reads the
+ * tree afterwards misses nothing. The rest of a large tree is scanned by the event loop in portions. Then
+ * WATCH_LOST is reported once, because earlier events were not. -EMFILE: fs.inotify.max_user_instances is
+ * used up. */
 int watch_new(sd_event *event, watch_event_cb cb, void *userdata, Watch **ret);
 Watch *watch_free(Watch *w);
 DEFINE_CLEANUP(Watch, watch_free);
 
-/* How many cgroups are watched. */
+/* The number of watched cgroups. */
 size_t watch_count(const Watch *w);
-/* Some cgroup could not be watched: there are too many, or fs.inotify.max_user_watches is used up. */
+/* True if a cgroup could not be watched: there are too many, or fs.inotify.max_user_watches is used up. */
 bool watch_is_incomplete(const Watch *w);

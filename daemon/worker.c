@@ -11,16 +11,16 @@
 #include <time.h>
 #include <unistd.h>
 
-/* A job is in exactly one list, all of them under the lock: waiting -> running -> finished. A thread takes it
- * from the first to the last; the event loop, woken through an eventfd, takes it from there, calls done and
- * frees it. So a Job that its owner has not been told the end of is always a valid pointer.
+/* A job is in exactly one list, all of them under the lock: waiting -> running -> finished. A thread takes
+ * it from the first to the last; the event loop, woken through an eventfd, takes it from there, calls done
+ * and frees it. So a Job is a valid pointer until its done callback was called.
  *
  * A job that pauses goes from `running` to `pausing`. The event loop finds it there, makes a timer for it,
  * puts it into `paused`, and when the time has come back into a list of those that wait. So a paused job
  * costs a timer and no thread, however many there are.
  *
- * Threads come when a job finds none idle and go after IDLE_SEC without work; the eventfd then wakes the
- * loop once more to join them. Nothing in here wakes up periodically. */
+ * A thread is started when a job finds none idle, and ends after IDLE_SEC without work; the eventfd then
+ * wakes the loop once more to join them. Nothing in here wakes up periodically. */
 
 #define IDLE_SEC            10
 #define DISPATCH_MAX        64
@@ -63,7 +63,7 @@ struct Worker {
         sd_event_source *source;
 };
 
-static void list_append(JobList *list, Job *job)
+static void worker_list_append(JobList *list, Job *job)
 {
         job->list = list;
         job->prev = list->last;
@@ -76,7 +76,7 @@ static void list_append(JobList *list, Job *job)
         list->n++;
 }
 
-static void list_remove(Job *job)
+static void worker_list_remove(Job *job)
 {
         JobList *list = job->list;
 
@@ -92,7 +92,7 @@ static void list_remove(Job *job)
         job->list = NULL;
 }
 
-static void wake_loop(Worker *w)
+static void worker_wake_loop(Worker *w)
 {
         uint64_t one = 1;
 
@@ -101,63 +101,63 @@ static void wake_loop(Worker *w)
 }
 
 /* With the lock held. */
-static void finish(Job *job, int result)
+static void worker_finish(Job *job, int result)
 {
         job->result = result;
-        list_remove(job);
-        list_append(&job->worker->finished, job);
-        wake_loop(job->worker);
+        worker_list_remove(job);
+        worker_list_append(&job->worker->finished, job);
+        worker_wake_loop(job->worker);
 }
 
 /* With the lock held. */
-static Job *next_waiting(const Worker *w)
+static Job *worker_next_waiting(const Worker *w)
 {
         return w->first.first ? w->first.first : w->waiting.first;
 }
 
-static void wait_in_line(Job *job)
+static void worker_wait_in_line(Job *job)
 {
-        list_append(job->first ? &job->worker->first : &job->worker->waiting, job);
+        worker_list_append(job->first ? &job->worker->first : &job->worker->waiting, job);
 }
 
 /* With the lock held. */
-static void pause_now(Job *job)
+static void worker_pause_now(Job *job)
 {
         Worker *w = job->worker;
 
-        list_remove(job);
+        worker_list_remove(job);
         if (job->until_usec == 0) {
-                wait_in_line(job); /* this thread looks for work anyway */
+                worker_wait_in_line(job); /* this thread checks for work anyway */
                 return;
         }
-        list_append(&w->pausing, job);
-        wake_loop(w);
+        worker_list_append(&w->pausing, job);
+        worker_wake_loop(w);
 }
 
 /* With the lock held, which is released while the job runs. */
-static void run_one(Worker *w)
+static void worker_run_one(Worker *w)
 {
-        Job *job = next_waiting(w);
+        Job *job = worker_next_waiting(w);
         int r;
 
-        list_remove(job);
-        list_append(&w->running, job);
+        worker_list_remove(job);
+        worker_list_append(&w->running, job);
         job->pausing = false;
         if (job->progress_pending)
-                wake_loop(w); /* it was not looked for while it waited */
+                worker_wake_loop(w); /* a waiting job was not checked for cancellation */
         pthread_mutex_unlock(&w->lock);
         r = job->run(job, job->userdata);
         pthread_mutex_lock(&w->lock);
         if (!job->pausing)
-                finish(job, r);
+                worker_finish(job, r);
         else if (atomic_load(&job->cancelled))
-                finish(job, -ECANCELED);
+                worker_finish(job, -ECANCELED);
         else
-                pause_now(job);
+                worker_pause_now(job);
 }
 
 /* With the lock held. False when nothing came for IDLE_SEC. */
-static bool wait_for_work(Worker *w)
+static bool worker_wait_for_work(Worker *w)
 {
         struct timespec until;
         int r = 0;
@@ -165,35 +165,35 @@ static bool wait_for_work(Worker *w)
         clock_gettime(CLOCK_MONOTONIC, &until);
         until.tv_sec += IDLE_SEC;
         w->n_idle++;
-        while (!next_waiting(w) && !w->stopping && r != ETIMEDOUT)
+        while (!worker_next_waiting(w) && !w->stopping && r != ETIMEDOUT)
                 r = pthread_cond_timedwait(&w->work, &w->lock, &until);
         w->n_idle--;
-        return next_waiting(w) || w->stopping;
+        return worker_next_waiting(w) || w->stopping;
 }
 
-static void *thread_main(void *userdata)
+static void *worker_thread_main(void *userdata)
 {
         Worker *w = userdata;
 
         pthread_mutex_lock(&w->lock);
         for (;;) {
-                if (next_waiting(w))
-                        run_one(w);
-                else if (w->stopping || !wait_for_work(w))
+                if (worker_next_waiting(w))
+                        worker_run_one(w);
+                else if (w->stopping || !worker_wait_for_work(w))
                         break;
         }
         w->n_threads--;
         for (unsigned i = 0; i < w->n_threads_max; i++)
                 if (w->used[i] && pthread_equal(w->threads[i], pthread_self()))
                         w->gone[i] = true;
-        wake_loop(w);
+        worker_wake_loop(w);
         pthread_mutex_unlock(&w->lock);
         return NULL;
 }
 
-/* With the lock held. A thread that is `gone` needs it only for its last instruction, so it is let go while
- * we wait for it. */
-static void join_gone(Worker *w)
+/* With the lock held. A thread that is `gone` needs the lock only for its last instruction. So the lock is
+ * released while we join the thread. */
+static void worker_join_gone(Worker *w)
 {
         for (unsigned i = 0; i < w->n_threads_max; i++) {
                 pthread_t t = w->threads[i];
@@ -209,7 +209,7 @@ static void join_gone(Worker *w)
 }
 
 /* With the lock held. Signals are the event loop's (signalfd): a thread gets none. */
-static int start_thread(Worker *w)
+static int worker_start_thread(Worker *w)
 {
         sigset_t all, before;
         unsigned i = 0;
@@ -221,7 +221,7 @@ static int start_thread(Worker *w)
                 return -EAGAIN;
         sigfillset(&all);
         pthread_sigmask(SIG_SETMASK, &all, &before);
-        r = pthread_create(&w->threads[i], NULL, thread_main, w);
+        r = pthread_create(&w->threads[i], NULL, worker_thread_main, w);
         pthread_sigmask(SIG_SETMASK, &before, NULL);
         if (r)
                 return -r;
@@ -230,7 +230,7 @@ static int start_thread(Worker *w)
         return 0;
 }
 
-static void call_done(Job *job)
+static void worker_call_done(Job *job)
 {
         if (job->progress_pending && job->progress)
                 job->progress(job->progress_value, job->userdata);
@@ -241,7 +241,7 @@ static void call_done(Job *job)
 
 /* Calls done for what has finished, for at most max jobs so that the loop gets on with other things; done
  * may submit and cancel. */
-static void dispatch_finished(Worker *w, size_t max)
+static void worker_dispatch_finished(Worker *w, size_t max)
 {
         for (size_t i = 0;; i++) {
                 Job *job;
@@ -249,21 +249,21 @@ static void dispatch_finished(Worker *w, size_t max)
                 pthread_mutex_lock(&w->lock);
                 job = w->finished.first;
                 if (job && i < max)
-                        list_remove(job);
+                        worker_list_remove(job);
                 pthread_mutex_unlock(&w->lock);
                 if (!job)
                         return;
                 if (i >= max) {
-                        wake_loop(w);
+                        worker_wake_loop(w);
                         return;
                 }
-                call_done(job);
+                worker_call_done(job);
         }
 }
 
 /* At most one call for each running job in a turn of the loop, whatever comes in meanwhile. Only this thread
  * frees jobs, so one that is picked under the lock stays valid without it. */
-static void dispatch_progress(Worker *w)
+static void worker_dispatch_progress(Worker *w)
 {
         for (unsigned i = 0; i < w->n_threads_max; i++) {
                 uint64_t value = 0;
@@ -283,51 +283,51 @@ static void dispatch_progress(Worker *w)
         }
 }
 
-/* With the lock held. Idle threads may already have been signalled for jobs that still wait. Fails when no
- * thread will come to what waits. */
-static int call_thread(Worker *w)
+/* With the lock held. Idle threads may already have been signalled for jobs that still wait. Fails if no
+ * thread will run the waiting jobs. */
+static int worker_call_thread(Worker *w)
 {
         int r = 0;
 
         if (w->first.n + w->waiting.n > w->n_idle && w->n_threads < w->n_threads_max)
-                r = start_thread(w);
+                r = worker_start_thread(w);
         pthread_cond_signal(&w->work);
         return w->n_threads > 0 ? 0 : r; /* one of those that run will come to it */
 }
 
-static int on_pause_over(sd_event_source *source _unused_, uint64_t usec _unused_, void *userdata)
+static int worker_on_pause_over(sd_event_source *source _unused_, uint64_t usec _unused_, void *userdata)
 {
         Job *job = userdata;
         Worker *w = job->worker;
 
         job->timer = sd_event_source_disable_unref(job->timer);
         pthread_mutex_lock(&w->lock);
-        list_remove(job);
-        wait_in_line(job);
-        int r = call_thread(w);
+        worker_list_remove(job);
+        worker_wait_in_line(job);
+        int r = worker_call_thread(w);
         if (r < 0)
-                finish(job, r);
+                worker_finish(job, r);
         pthread_mutex_unlock(&w->lock);
         return 0;
 }
 
 /* With the lock held. Returns the job when it has progress to tell. */
-static Job *set_timer(Job *job)
+static Job *worker_set_timer(Job *job)
 {
         Worker *w = job->worker;
         bool progress = job->progress_pending;
 
-        list_remove(job);
-        list_append(&w->paused, job);
+        worker_list_remove(job);
+        worker_list_append(&w->paused, job);
         job->progress_pending = false;
         int r = sd_event_add_time(w->event, &job->timer, CLOCK_MONOTONIC, job->until_usec,
-                                  PAUSE_ACCURACY_USEC, on_pause_over, job);
+                                  PAUSE_ACCURACY_USEC, worker_on_pause_over, job);
         if (r < 0)
-                finish(job, r);
+                worker_finish(job, r);
         return progress ? job : NULL;
 }
 
-static void dispatch_pausing(Worker *w)
+static void worker_dispatch_pausing(Worker *w)
 {
         bool more = true;
 
@@ -336,7 +336,7 @@ static void dispatch_pausing(Worker *w)
 
                 pthread_mutex_lock(&w->lock);
                 if (w->pausing.first)
-                        job = set_timer(w->pausing.first);
+                        job = worker_set_timer(w->pausing.first);
                 more = w->pausing.first;
                 pthread_mutex_unlock(&w->lock);
                 if (job)
@@ -344,22 +344,22 @@ static void dispatch_pausing(Worker *w)
         }
 }
 
-static int on_event(sd_event_source *source, int fd, uint32_t revents, void *userdata)
+static int worker_on_event(sd_event_source *source, int fd, uint32_t revents, void *userdata)
 {
         Worker *w = userdata;
         uint64_t count;
 
         (void)!read(fd, &count, sizeof(count));
         pthread_mutex_lock(&w->lock);
-        join_gone(w);
+        worker_join_gone(w);
         pthread_mutex_unlock(&w->lock);
-        dispatch_pausing(w);
-        dispatch_progress(w);
-        dispatch_finished(w, DISPATCH_MAX);
+        worker_dispatch_pausing(w);
+        worker_dispatch_progress(w);
+        worker_dispatch_finished(w, DISPATCH_MAX);
         return 0;
 }
 
-static int init_locks(Worker *w)
+static int worker_init_locks(Worker *w)
 {
         pthread_condattr_t attr;
         int r;
@@ -388,7 +388,7 @@ int worker_new(sd_event *event, unsigned n_threads_max, Worker **ret)
         if (!made)
                 return -ENOMEM;
         made->event_fd = -EBADF;
-        r = init_locks(made);
+        r = worker_init_locks(made);
         if (r < 0) {
                 free(made);
                 return r;
@@ -404,7 +404,7 @@ int worker_new(sd_event *event, unsigned n_threads_max, Worker **ret)
         w->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
         if (w->event_fd < 0)
                 return -errno;
-        r = sd_event_add_io(event, &w->source, w->event_fd, EPOLLIN, on_event, w);
+        r = sd_event_add_io(event, &w->source, w->event_fd, EPOLLIN, worker_on_event, w);
         if (r < 0)
                 return r;
         (void)sd_event_source_set_description(w->source, "worker");
@@ -413,19 +413,19 @@ int worker_new(sd_event *event, unsigned n_threads_max, Worker **ret)
 }
 
 /* With the lock held. */
-static void cancel_all(JobList *list)
+static void worker_cancel_all(JobList *list)
 {
         while (list->first)
-                finish(list->first, -ECANCELED);
+                worker_finish(list->first, -ECANCELED);
 }
 
-/* With the lock held. What is on no thread. */
-static void cancel_idle(Worker *w)
+/* With the lock held. Cancels the jobs that no thread runs. */
+static void worker_cancel_idle(Worker *w)
 {
-        cancel_all(&w->first);
-        cancel_all(&w->waiting);
-        cancel_all(&w->pausing);
-        cancel_all(&w->paused);
+        worker_cancel_all(&w->first);
+        worker_cancel_all(&w->waiting);
+        worker_cancel_all(&w->pausing);
+        worker_cancel_all(&w->paused);
 }
 
 Worker *worker_free(Worker *w)
@@ -436,7 +436,7 @@ Worker *worker_free(Worker *w)
         w->stopping = true;
         for (Job *job = w->running.first; job; job = job->next)
                 atomic_store(&job->cancelled, true);
-        cancel_idle(w);
+        worker_cancel_idle(w);
         pthread_cond_broadcast(&w->work);
         pthread_mutex_unlock(&w->lock);
         for (unsigned i = 0; i < w->n_threads_max; i++)
@@ -444,7 +444,7 @@ Worker *worker_free(Worker *w)
                         pthread_join(w->threads[i], NULL);
 
         sd_event_source_disable_unref(w->source);
-        dispatch_finished(w, SIZE_MAX);
+        worker_dispatch_finished(w, SIZE_MAX);
         sd_event_unref(w->event);
         if (w->event_fd >= 0)
                 close(w->event_fd);
@@ -467,7 +467,7 @@ _Bool worker_leave(Worker *w)
         w->stopping = true;
         for (Job *job = w->running.first; job; job = job->next)
                 atomic_store(&job->cancelled, true);
-        cancel_idle(w);
+        worker_cancel_idle(w);
         runs = w->running.first;
         for (unsigned i = 0; runs && i < w->n_threads_max; i++)
                 if (w->used[i])
@@ -479,12 +479,12 @@ _Bool worker_leave(Worker *w)
                 return false;
         }
         w->source = sd_event_source_disable_unref(w->source);
-        dispatch_finished(w, SIZE_MAX);
+        worker_dispatch_finished(w, SIZE_MAX);
         return true;
 }
 
-static int submit(Worker *w, bool first, job_run_t run, job_done_t done, job_progress_t progress,
-                  void *userdata, Job **ret)
+static int worker_enqueue(Worker *w, bool first, job_run_t run, job_done_t done, job_progress_t progress,
+                          void *userdata, Job **ret)
 {
         _cleanup_free_ Job *job = calloc(1, sizeof(*job));
         int r = 0;
@@ -503,10 +503,10 @@ static int submit(Worker *w, bool first, job_run_t run, job_done_t done, job_pro
         if (w->stopping) {
                 r = -ESHUTDOWN;
         } else {
-                wait_in_line(job);
-                r = call_thread(w);
+                worker_wait_in_line(job);
+                r = worker_call_thread(w);
                 if (r < 0)
-                        list_remove(job);
+                        worker_list_remove(job);
         }
         pthread_mutex_unlock(&w->lock);
         if (r < 0)
@@ -520,13 +520,13 @@ static int submit(Worker *w, bool first, job_run_t run, job_done_t done, job_pro
 int worker_submit(Worker *w, job_run_t run, job_done_t done, job_progress_t progress, void *userdata,
                   Job **ret)
 {
-        return submit(w, false, run, done, progress, userdata, ret);
+        return worker_enqueue(w, false, run, done, progress, userdata, ret);
 }
 
 int worker_submit_first(Worker *w, job_run_t run, job_done_t done, job_progress_t progress, void *userdata,
                         Job **ret)
 {
-        return submit(w, true, run, done, progress, userdata, ret);
+        return worker_enqueue(w, true, run, done, progress, userdata, ret);
 }
 
 int job_pause(Job *job, uint64_t until_usec)
@@ -541,7 +541,7 @@ _Bool job_others_wait(Job *job)
         Worker *w = job->worker;
 
         pthread_mutex_lock(&w->lock);
-        bool wait = next_waiting(w);
+        bool wait = worker_next_waiting(w);
         pthread_mutex_unlock(&w->lock);
         return wait;
 }
@@ -557,7 +557,7 @@ void job_progress(Job *job, uint64_t value)
         job->progress_value = value;
         if (!job->progress_pending) {
                 job->progress_pending = true;
-                wake_loop(w);
+                worker_wake_loop(w);
         }
         pthread_mutex_unlock(&w->lock);
 }
@@ -575,6 +575,6 @@ void job_cancel(Job *job)
         job->timer = sd_event_source_disable_unref(job->timer);
         pthread_mutex_lock(&w->lock);
         if (job->list != &w->running && job->list != &w->finished)
-                finish(job, -ECANCELED);
+                worker_finish(job, -ECANCELED);
         pthread_mutex_unlock(&w->lock);
 }

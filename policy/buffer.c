@@ -21,7 +21,7 @@ const char *buffer_verdict_to_string(BufferVerdict v)
         return v < _BUFFER_VERDICT_MAX ? buffer_verdict_table[v] : NULL;
 }
 
-static uint64_t sum_of(const Share *shares, size_t n, int node)
+static uint64_t buffer_sum_of(const Share *shares, size_t n, int node)
 {
         uint64_t sum = 0;
 
@@ -33,22 +33,22 @@ static uint64_t sum_of(const Share *shares, size_t n, int node)
 
 uint64_t buffer_layout_bytes(const BufferLayout *l)
 {
-        return sum_of(l->parts, l->n_parts, -1);
+        return buffer_sum_of(l->parts, l->n_parts, -1);
 }
 
 uint64_t buffer_layout_node_bytes(const BufferLayout *l, int node)
 {
-        return sum_of(l->parts, l->n_parts, node);
+        return buffer_sum_of(l->parts, l->n_parts, node);
 }
 
 /* What is left of each share, in whole pages, and of all together. */
-static uint64_t rooms_of(const Share *shares, size_t n_shares, const Share *taken, size_t n_taken,
-                         uint64_t page_bytes, Share rooms[static SHARES_MAX])
+static uint64_t buffer_rooms_of(const Share *shares, size_t n_shares, const Share *taken, size_t n_taken,
+                                uint64_t page_bytes, Share rooms[static SHARES_MAX])
 {
         uint64_t all = 0;
 
         for (size_t i = 0; i < n_shares; i++) {
-                uint64_t used = sum_of(taken, n_taken, shares[i].node);
+                uint64_t used = buffer_sum_of(taken, n_taken, shares[i].node);
                 uint64_t left = shares[i].bytes > used ? shares[i].bytes - used : 0;
 
                 rooms[i] = (Share){ shares[i].node, left - left % page_bytes };
@@ -57,7 +57,7 @@ static uint64_t rooms_of(const Share *shares, size_t n_shares, const Share *take
         return all;
 }
 
-static BufferVerdict spread(const Share *rooms, size_t n_rooms, uint64_t bytes, BufferLayout *l)
+static BufferVerdict buffer_spread(const Share *rooms, size_t n_rooms, uint64_t bytes, BufferLayout *l)
 {
         for (size_t i = 0; i < n_rooms; i++)
                 if (rooms[i].bytes >= bytes) {
@@ -83,7 +83,7 @@ BufferVerdict buffer_lay_out(const Share *shares, size_t n_shares, const Share *
 {
         BufferLayout l = { .page_bytes = page_bytes };
         Share rooms[SHARES_MAX];
-        uint64_t room = rooms_of(shares, n_shares, taken, n_taken, page_bytes, rooms);
+        uint64_t room = buffer_rooms_of(shares, n_shares, taken, n_taken, page_bytes, rooms);
 
         if (ret_room_bytes)
                 *ret_room_bytes = room;
@@ -92,7 +92,7 @@ BufferVerdict buffer_lay_out(const Share *shares, size_t n_shares, const Share *
         /* Compared before it is rounded, which could overflow; the room is whole pages. */
         if (size_bytes > room)
                 return BUFFER_TOO_BIG;
-        BufferVerdict v = spread(rooms, n_shares, size_round_up(size_bytes, page_bytes), &l);
+        BufferVerdict v = buffer_spread(rooms, n_shares, size_round_up(size_bytes, page_bytes), &l);
         if (v == BUFFER_FITS)
                 *ret = l;
         return v;
@@ -110,7 +110,7 @@ const char *buffer_name_format(uint32_t id, uint32_t serial, const BufferLayout 
         return name;
 }
 
-static int parse_part(const char **s, BufferLayout *l)
+static int buffer_parse_part(const char **s, BufferLayout *l)
 {
         Share part;
         int n = 0;
@@ -136,8 +136,9 @@ int buffer_name_parse(const char *name, uint32_t *ret_id, uint32_t *ret_serial, 
             l.page_bytes == 0)
                 return -EINVAL;
         for (const char *s = name + n; *s && r == 0;)
-                r = parse_part(&s, &l);
-        /* Only what was written like this: no signs, spaces, or numbers that wrapped around. */
+                r = buffer_parse_part(&s, &l);
+        /* Accept only names that buffer_name_format() could have written: no signs, spaces or wrapped
+         * numbers. */
         if (r < 0 || l.n_parts == 0 || strcmp(buffer_name_format(id, serial, &l, again), name) != 0)
                 return -EINVAL;
         *ret_id = id;

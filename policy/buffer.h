@@ -1,20 +1,20 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Exact buffers as arithmetic. The bytes of a buffer are those of its reservation: together the buffers of
- * one never hold more of a node than it has reserved there. */
+/* The arithmetic of exact buffers. A buffer takes its bytes from a reservation: the buffers of one
+ * reservation together never hold more of a node than the reservation has there. */
 
 #include <stddef.h>
 #include <stdint.h>
 
 #include "policy/reservation.h"
 
-/* A buffer lies in parts, one a node, in this order. So many fit into the name of a descriptor that is kept
- * by systemd (255 bytes). */
+/* A buffer consists of parts, one for each node, in this order. The maximum is what fits into the name of a
+ * descriptor in systemd's store (255 bytes). */
 #define BUFFER_PARTS_MAX 9
 
 typedef struct BufferLayout {
-        uint64_t page_bytes; /* a huge page where it is made of these */
+        uint64_t page_bytes; /* the huge page size of a buffer of huge pages */
         Share parts[BUFFER_PARTS_MAX];
         size_t n_parts;
 } BufferLayout;
@@ -22,7 +22,7 @@ typedef struct BufferLayout {
 typedef enum BufferVerdict {
         BUFFER_FITS,
         BUFFER_EMPTY,     /* a size of 0 */
-        BUFFER_TOO_BIG,   /* for what other buffers leave of the reservation */
+        BUFFER_TOO_BIG,   /* larger than what the other buffers leave of the reservation */
         BUFFER_SCATTERED, /* it would need more than BUFFER_PARTS_MAX nodes */
         _BUFFER_VERDICT_MAX,
 } BufferVerdict;
@@ -33,15 +33,16 @@ uint64_t buffer_layout_bytes(const BufferLayout *l);
 /* Of that node only. */
 uint64_t buffer_layout_node_bytes(const BufferLayout *l, int node);
 
-/* Where size_bytes, rounded up to whole pages, go: onto the first node that has room for all, else over the
- * nodes in the order of the reservation's shares. taken: what other buffers of it hold. *ret_room_bytes (may
- * be NULL) is what they leave, in whole pages; ret is filled in for BUFFER_FITS only. */
+/* Chooses the nodes of a buffer of size_bytes, rounded up to whole pages: the first node with room for all
+ * of it, else several nodes in the order of the reservation's shares. taken: bytes of the reservation's
+ * other buffers. *ret_room_bytes (may be NULL): what those leave, in whole pages. ret is set for BUFFER_FITS
+ * only. */
 BufferVerdict buffer_lay_out(const Share *shares, size_t n_shares, const Share *taken, size_t n_taken,
                              uint64_t size_bytes, uint64_t page_bytes, BufferLayout *ret,
                              uint64_t *ret_room_bytes);
 
-/* "buffer-ID-SERIAL-PAGE-NODE.BYTES...", numbers in hex but for ID, SERIAL and NODE: all that a later cdmd
- * has to know of it. */
+/* "buffer-ID-SERIAL-PAGE-NODE.BYTES...", numbers in hex but for ID, SERIAL and NODE: everything that a
+ * restarted cdmd needs to know about the buffer. */
 #define BUFFER_NAME_MAX 256
 const char *buffer_name_format(uint32_t id, uint32_t serial, const BufferLayout *l,
                                char name[static BUFFER_NAME_MAX]);

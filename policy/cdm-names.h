@@ -55,7 +55,7 @@
 #define CDM_FILTER_UNIT  "unit"  /* s */
 #define CDM_FILTER_STATE "state" /* s */
 #define CDM_FILTER_USED  "used"  /* b: with Used */
-/* The most reservations of one page, and the most for which GetManagedObjects answers. */
+/* The largest page of ListReservations, and the most reservations that GetManagedObjects returns. */
 #define CDM_PAGE_MAX 1000
 
 /* One row of ListHolders(): node, cgroup, unit, bytes in all, anon, file, shmem, hugetlb, kind, name */
@@ -73,15 +73,15 @@
 #define CDM_CONFIG_DIR  "cdm" /* in /etc, /run, /usr/lib */
 #define CDM_STATE_DIR   "/run/cdmd"
 #define CDM_LASTING_DIR "/var/lib/cdmd" /* outlives the boot: StateDirectory= of cdmd.service */
-/* The drop-ins that cdmd has decided on since boot: the generator writes these again, not what the files of
- * the configuration say by then. Empty: no fence. */
+/* The drop-ins that cdmd has put in force since boot. The generator copies them and ignores the
+ * configuration files, which may have changed. An empty folder: no fence. */
 #define CDM_DIR_DECIDED CDM_STATE_DIR "/fence"
-/* Its being there says that the cpuset controller had to be enabled on a running system, until the next
- * boot. */
+/* A flag file. It exists until the next boot if cdmd enabled the cpuset controller on a running system. */
 #define CDM_FLAG_CPUSET CDM_STATE_DIR "/cpuset-enabled"
-/* The ordinary nodes of the fence before this one, while it is changed: systemd may not have followed. */
+/* The ordinary nodes of the previous fence, while the fence is being changed: systemd may still apply the
+ * previous one. */
 #define CDM_FENCE_BEFORE CDM_STATE_DIR "/fence-before"
-/* What foreign cgroups had before cdmd wrote to them. */
+/* The cpuset.mems of foreign cgroups before cdmd wrote to them. */
 #define CDM_FOREIGN_DIR CDM_STATE_DIR "/foreign"
 #define CDM_UNIT        "cdmd.service"
 /* templates of the units that run `cdmctl static`, before the unit that their instance names */

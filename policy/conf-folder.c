@@ -11,16 +11,16 @@
 #include "policy/cdm-names.h"
 #include "policy/conf-loader.h"
 
-/* First come, first taken. */
+/* The first folder that has a file name wins. */
 static const char *const places[] = { "/etc", "/run", "/usr/lib" };
 
-typedef struct Entry {
+typedef struct FolderEntry {
         char *name;
         const char *place;
-} Entry;
+} FolderEntry;
 
 typedef struct Entries {
-        Entry *entries;
+        FolderEntry *entries;
         size_t n_entries;
 } Entries;
 
@@ -33,7 +33,7 @@ static void entries_clear(Entries *list)
 
 static int entries_add(Entries *list, const char *name, const char *place)
 {
-        Entry *entries;
+        FolderEntry *entries;
         char *copy;
 
         for (size_t i = 0; i < list->n_entries; i++)
@@ -46,22 +46,22 @@ static int entries_add(Entries *list, const char *name, const char *place)
         copy = strdup(name);
         if (!copy)
                 return -ENOMEM;
-        entries[list->n_entries++] = (Entry){ copy, place };
+        entries[list->n_entries++] = (FolderEntry){ copy, place };
         return 0;
 }
 
-static int compare_entries(const void *a, const void *b)
+static int folder_compare_entries(const void *a, const void *b)
 {
-        return strcmp(((const Entry *)a)->name, ((const Entry *)b)->name);
+        return strcmp(((const FolderEntry *)a)->name, ((const FolderEntry *)b)->name);
 }
 
-static void dir_close_p(DIR **dir)
+static void folder_dir_close_p(DIR **dir)
 {
         if (*dir)
                 closedir(*dir);
 }
 
-static int refuse_folder(ConfLoader *l, ConfKind kind, const char *path, const char *reason)
+static int folder_refuse(ConfLoader *l, ConfKind kind, const char *path, const char *reason)
 {
         if (l->at_start)
                 return conf_start_refuse_folder(l, kind, path, reason);
@@ -69,12 +69,12 @@ static int refuse_folder(ConfLoader *l, ConfKind kind, const char *path, const c
         return conf_messages_add(l->messages, CONF_ERROR, path, 0, "%s", reason);
 }
 
-/* Collects the names that end in .conf from one folder; list NULL: only looks whose folder it is. A folder
- * that is missing is empty; one that somebody else can write to is refused like a file. */
-static int list_folder(ConfLoader *l, ConfKind kind, const char *place, const char *path, Entries *list)
+/* Collects the names that end in .conf from one folder; list NULL: only checks the owner of the folder. A
+ * missing folder counts as empty. A folder that others can write to is refused like a file. */
+static int folder_list(ConfLoader *l, ConfKind kind, const char *place, const char *path, Entries *list)
 {
         _cleanup_free_ char *full = conf_full_path(l, path), *text = NULL;
-        _cleanup_(dir_close_p) DIR *dir = NULL;
+        _cleanup_(folder_dir_close_p) DIR *dir = NULL;
         const char *reason;
         struct stat st;
 
@@ -86,11 +86,11 @@ static int list_folder(ConfLoader *l, ConfKind kind, const char *place, const ch
         if (!dir || fstat(dirfd(dir), &st) < 0) {
                 if (asprintf(&text, "cannot be read: %s", strerror(errno)) < 0)
                         return -ENOMEM;
-                return refuse_folder(l, kind, path, text);
+                return folder_refuse(l, kind, path, text);
         }
         reason = conf_ownership_reason(l, &st);
         if (reason)
-                return refuse_folder(l, kind, path, reason);
+                return folder_refuse(l, kind, path, reason);
 
         if (!list)
                 return 0;
@@ -103,10 +103,10 @@ static int list_folder(ConfLoader *l, ConfKind kind, const char *place, const ch
                 if (entries_add(list, e->d_name, place) < 0)
                         return -ENOMEM;
         }
-        return errno == 0 ? 0 : refuse_folder(l, kind, path, "cannot be read to its end");
+        return errno == 0 ? 0 : folder_refuse(l, kind, path, "cannot be read to its end");
 }
 
-static int load_folder(ConfLoader *l, ConfKind kind, const char *folder)
+static int folder_load_all(ConfLoader *l, ConfKind kind, const char *folder)
 {
         _cleanup_(entries_clear) Entries list = { 0 };
         int r = 0;
@@ -116,10 +116,10 @@ static int load_folder(ConfLoader *l, ConfKind kind, const char *folder)
 
                 if (asprintf(&path, "%s/" CDM_CONFIG_DIR "/%s", places[i], folder) < 0)
                         return -ENOMEM;
-                r = list_folder(l, kind, places[i], path, &list);
+                r = folder_list(l, kind, places[i], path, &list);
         }
         if (list.n_entries > 0)
-                qsort(list.entries, list.n_entries, sizeof(*list.entries), compare_entries);
+                qsort(list.entries, list.n_entries, sizeof(*list.entries), folder_compare_entries);
         for (size_t i = 0; i < list.n_entries && r == 0; i++) {
                 _cleanup_free_ char *path = NULL;
 
@@ -131,8 +131,8 @@ static int load_folder(ConfLoader *l, ConfKind kind, const char *folder)
         return r;
 }
 
-/* cdmd.conf itself: the first that is there, also when it is a mask. */
-static int load_main(ConfLoader *l)
+/* Finds cdmd.conf: the first file that exists, which may be a mask. */
+static int folder_load_main(ConfLoader *l)
 {
         const ConfKind kind = CONF_MAIN;
         bool found = false;
@@ -148,7 +148,7 @@ static int load_main(ConfLoader *l)
                 full = conf_full_path(l, path);
                 if (!full)
                         return -ENOMEM;
-                r = list_folder(l, kind, places[i], folder, NULL);
+                r = folder_list(l, kind, places[i], folder, NULL);
                 if (r < 0 || found || (lstat(full, &st) < 0 && (errno == ENOENT || errno == ENOTDIR)))
                         continue;
                 found = true;
@@ -157,8 +157,8 @@ static int load_main(ConfLoader *l)
         return r;
 }
 
-/* A rule for a pool that is not there is most often a slip of the pen. */
-static int warn_pools(const ConfLoader *l)
+/* A rule that names an unknown pool is probably a typing error. */
+static int folder_warn_pools(const ConfLoader *l)
 {
         static const char *const default_pool = POOL_DEFAULT_NAME;
         const Config *c = l->config;
@@ -183,7 +183,7 @@ static int warn_pools(const ConfLoader *l)
 }
 
 /* *ret_base is what l->root points to. */
-static int loader_init(ConfLoader *l, const char *root, ConfMessages *messages, char **ret_base)
+static int folder_loader_init(ConfLoader *l, const char *root, ConfMessages *messages, char **ret_base)
 {
         _cleanup_free_ char *base = strdup(root ? root : "");
         struct stat st;
@@ -199,15 +199,15 @@ static int loader_init(ConfLoader *l, const char *root, ConfMessages *messages, 
         return 0;
 }
 
-/* how: what of the loader is not the same for all. */
-static int load(const char *root, const ConfLoader *how, Config **ret, ConfMessages *messages)
+/* how: the settings of the loader that differ between its users. */
+static int folder_load(const char *root, const ConfLoader *how, Config **ret, ConfMessages *messages)
 {
         _cleanup_(config_free_p) Config *config = NULL;
         _cleanup_free_ char *base = NULL;
         ConfLoader l;
         int r;
 
-        r = loader_init(&l, root, messages, &base);
+        r = folder_loader_init(&l, root, messages, &base);
         if (r < 0)
                 return r;
         r = config_new(&config);
@@ -216,15 +216,15 @@ static int load(const char *root, const ConfLoader *how, Config **ret, ConfMessa
         l.config = config;
         l.at_start = how->at_start;
 
-        r = load_main(&l);
+        r = folder_load_main(&l);
         if (r == 0)
-                r = load_folder(&l, CONF_MAIN, "cdmd.conf.d");
+                r = folder_load_all(&l, CONF_MAIN, "cdmd.conf.d");
         if (r == 0)
-                r = load_folder(&l, CONF_POOL, "pools.d");
+                r = folder_load_all(&l, CONF_POOL, "pools.d");
         if (r == 0)
-                r = load_folder(&l, CONF_POLICY, "policy.d");
+                r = folder_load_all(&l, CONF_POLICY, "policy.d");
         if (r == 0)
-                r = warn_pools(&l);
+                r = folder_warn_pools(&l);
         if (r == 0 && l.refused)
                 r = -EBADMSG;
         if (r == 0 && l.at_start)
@@ -239,12 +239,12 @@ static int load(const char *root, const ConfLoader *how, Config **ret, ConfMessa
 
 int config_load(const char *root, Config **ret, ConfMessages *messages)
 {
-        return load(root, &(ConfLoader){ 0 }, ret, messages);
+        return folder_load(root, &(ConfLoader){ 0 }, ret, messages);
 }
 
 int config_load_at_start(const char *root, Config **ret, ConfMessages *messages)
 {
-        return load(root, &(ConfLoader){ .at_start = true }, ret, messages);
+        return folder_load(root, &(ConfLoader){ .at_start = true }, ret, messages);
 }
 
 int config_check_files(char *const *paths, size_t n_paths, config_find_t find, void *userdata,

@@ -45,7 +45,7 @@ static const char *const kind_sections[_CONF_KIND_MAX] = {
         [CONF_POLICY] = "[Match] and [Grant]",
 };
 
-static void *field_at(const ConfFile *f, size_t offset)
+static void *conf_keys_field_at(const ConfFile *f, size_t offset)
 {
         char *base = f->kind == CONF_MAIN   ? (char *)f->config
                      : f->kind == CONF_POOL ? (char *)f->pool
@@ -130,7 +130,7 @@ static const ConfKey keys[] = {
 _Static_assert(ARRAY_SIZE(keys) <= CONF_KEYS_MAX, "CONF_KEYS_MAX");
 _Static_assert(_SECTION_MAX <= CONF_SECTIONS_MAX, "CONF_SECTIONS_MAX");
 
-static int find_section(const char *name, ConfSection *ret)
+static int conf_keys_find_section(const char *name, ConfSection *ret)
 {
         for (unsigned i = 0; i < _SECTION_MAX; i++)
                 if (strcmp(sections[i].name, name) == 0) {
@@ -167,7 +167,7 @@ int conf_kind_of_file(const char *path, const char *text, size_t n, ConfKind *re
                 if (!line)
                         return -ENOMEM;
                 if (line[0] == '[' && conf_line_classify(line, &section) == CONF_LINE_SECTION &&
-                    find_section(section, &s) == 0) {
+                    conf_keys_find_section(section, &s) == 0) {
                         *ret = sections[s].kind;
                         return 0;
                 }
@@ -251,7 +251,7 @@ bool conf_file_section(ConfFile *f, const char *name)
         ConfSection s;
 
         f->in_grant = false;
-        if (find_section(name, &s) < 0) {
+        if (conf_keys_find_section(name, &s) < 0) {
                 for (unsigned i = 0; i < _SECTION_MAX; i++)
                         if (sections[i].kind == f->kind)
                                 candidates[n++] = sections[i].name;
@@ -276,7 +276,7 @@ bool conf_file_section(ConfFile *f, const char *name)
         return true;
 }
 
-static void report_unknown_key(ConfFile *f, ConfSection s, const char *name)
+static void conf_keys_report_unknown_key(ConfFile *f, ConfSection s, const char *name)
 {
         const char *candidates[ARRAY_SIZE(keys)], *nearest;
         size_t n = 0;
@@ -304,7 +304,7 @@ static void report_unknown_key(ConfFile *f, ConfSection s, const char *name)
                                                        : "cdm-policy(5)");
 }
 
-static void set_key(ConfFile *f, size_t i, const char *value)
+static void conf_keys_set_key(ConfFile *f, size_t i, const char *value)
 {
         const ConfKey *key = &keys[i];
         int r;
@@ -321,20 +321,20 @@ static void set_key(ConfFile *f, size_t i, const char *value)
                                 key->name);
                 return;
         }
-        r = key->set(f, key, value, field_at(f, key->offset));
+        r = key->set(f, key, value, conf_keys_field_at(f, key->offset));
         if (r < 0)
                 f->error = r;
         if (key->line_offset != 0)
-                *(unsigned *)field_at(f, key->line_offset) = f->line;
+                *(unsigned *)conf_keys_field_at(f, key->line_offset) = f->line;
         if (key->has_offset != 0)
-                *(bool *)field_at(f, key->has_offset) = true;
+                *(bool *)conf_keys_field_at(f, key->has_offset) = true;
 }
 
 void conf_file_set(ConfFile *f, const char *section, const char *name, const char *value)
 {
         ConfSection s;
 
-        if (find_section(section, &s) < 0) {
+        if (conf_keys_find_section(section, &s) < 0) {
                 for (size_t i = 0; i < ARRAY_SIZE(keys); i++)
                         if (keys[i].section == SECTION_MATCH && strcmp(keys[i].name, name) == 0)
                                 f->match_lost = true;
@@ -342,10 +342,10 @@ void conf_file_set(ConfFile *f, const char *section, const char *name, const cha
         }
         for (size_t i = 0; i < ARRAY_SIZE(keys); i++)
                 if (keys[i].section == s && strcmp(keys[i].name, name) == 0) {
-                        set_key(f, i, value);
+                        conf_keys_set_key(f, i, value);
                         return;
                 }
-        report_unknown_key(f, s, name);
+        conf_keys_report_unknown_key(f, s, name);
 }
 
 unsigned conf_file_key_line(const ConfFile *f, const char *name)
@@ -356,7 +356,7 @@ unsigned conf_file_key_line(const ConfFile *f, const char *name)
         return 0;
 }
 
-static void finish_pool(ConfFile *f)
+static void conf_keys_finish_pool(ConfFile *f)
 {
         static const char *const selectors[] = { "MinBandwidth", "MaxLatency", "Tier", "Dax" };
 
@@ -376,7 +376,7 @@ static void finish_pool(ConfFile *f)
         }
 }
 
-static void finish_static(ConfFile *f)
+static void conf_keys_finish_static(ConfFile *f)
 {
         const Rule *rule = f->rule;
         unsigned line = conf_file_key_line(f, "Static");
@@ -395,7 +395,7 @@ static void finish_static(ConfFile *f)
         }
 }
 
-static void finish_rule(ConfFile *f)
+static void conf_keys_finish_rule(ConfFile *f)
 {
         bool matches = false;
 
@@ -418,10 +418,10 @@ static void finish_rule(ConfFile *f)
                               "there is no [Grant] section: this rule grants without any limit; write "
                               "[Grant] with Limit= or Deny=") < 0)
                 f->error = -ENOMEM;
-        /* Whom the rule is for was read, also where Static= cannot work with it. */
+        /* [Match] was read correctly, even if Static= cannot work with it. */
         f->in_grant = true;
         if (f->rule->has_static)
-                finish_static(f);
+                conf_keys_finish_static(f);
         else if (f->rule->static_required)
                 conf_file_error(f, conf_file_key_line(f, "StaticRequired"),
                                 "StaticRequired= says how strict Static= is, which is not given; write how "
@@ -432,7 +432,7 @@ static void finish_rule(ConfFile *f)
 void conf_file_finish(ConfFile *f)
 {
         if (f->kind == CONF_POOL)
-                finish_pool(f);
+                conf_keys_finish_pool(f);
         else if (f->kind == CONF_POLICY)
-                finish_rule(f);
+                conf_keys_finish_rule(f);
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What every section and key of a configuration file means: one table row a key. Pure: conf-read.c opens the
- * files and hands over sections, keys and values; mistakes become messages with FILE:LINE, and reading goes
- * on so that one run shows them all. */
+/* What every section and key of a configuration file means: one table row a key. No I/O: conf-read.c opens
+ * the files and passes sections, keys and values. A mistake becomes a message with FILE:LINE. Reading
+ * continues after a mistake, so that one run shows them all. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -31,12 +31,12 @@ typedef struct ConfFile {
         unsigned key_line[CONF_KEYS_MAX];
         size_t first_pin; /* those before it are from files read earlier */
 
-        /* What an error does not touch. Everything outside of [Grant] may belong to [Match]. */
+        /* Which parts have no error. Everything outside of [Grant] may belong to [Match]. */
         bool in_grant;
         bool match_lost; /* an error outside of it */
 } ConfFile;
 
-/* The name of a pool is that of its file (f->path). -EINVAL: none that can be used, and reported. */
+/* The name of a pool is that of its file (f->path). -EINVAL: the name is unusable, and this was reported. */
 int conf_file_pool_name(ConfFile *f, char **ret);
 
 /* Makes the object that a file of this kind describes, with its defaults. pool_name: for CONF_POOL only.
@@ -57,7 +57,7 @@ void conf_file_section_lost(ConfFile *f);
 /* A setting on f->line. The section is known; everything else is checked. */
 void conf_file_set(ConfFile *f, const char *section, const char *key, const char *value);
 
-/* After the last line: what only the whole file shows (a missing [Match]). */
+/* Called after the last line. Checks what only the whole file shows, such as a missing [Match]. */
 void conf_file_finish(ConfFile *f);
 
 /* A rule and a pool with their defaults; NULL when out of memory. */

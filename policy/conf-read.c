@@ -15,7 +15,7 @@
 #include "policy/conf-text.h"
 #include "policy/conf-users.h"
 
-static void fd_close_p(int *fd)
+static void conf_fd_close_p(int *fd)
 {
         if (*fd >= 0)
                 close(*fd);
@@ -39,7 +39,7 @@ const char *conf_ownership_reason(const ConfLoader *l, const struct stat *st)
         return NULL;
 }
 
-static const char *type_reason(mode_t mode)
+static const char *conf_type_reason(mode_t mode)
 {
         switch (mode & S_IFMT) {
         case S_IFREG:
@@ -55,7 +55,7 @@ static const char *type_reason(mode_t mode)
         }
 }
 
-static void report_errno(ConfFile *f, int error)
+static void conf_report_errno(ConfFile *f, int error)
 {
         if (error == ELOOP)
                 conf_file_error(f, 0,
@@ -66,9 +66,9 @@ static void report_errno(ConfFile *f, int error)
                 conf_file_error(f, 0, "cannot be read: %s", strerror(error));
 }
 
-/* What a link to /dev/null is: by its words, because below --root there may be no /dev, else by where it
- * ends. */
-static bool is_mask(const char *full, const struct stat *st)
+/* Recognizes a link to /dev/null. First by the text of the link, because /dev may not exist below --root;
+ * then by its target. */
+static bool conf_is_mask(const char *full, const struct stat *st)
 {
         char target[sizeof("/dev/null")];
         ssize_t n = readlink(full, target, sizeof(target));
@@ -80,31 +80,30 @@ static bool is_mask(const char *full, const struct stat *st)
         return st && S_ISCHR(st->st_mode) && st->st_rdev == makedev(1, 3);
 }
 
-/* Opens the file if it is one that root alone can have written. 1: it is open; 0: it is masked, or was
- * reported and refused. It is looked at before it is opened as well as after: opening a device can do
- * something. */
-static int open_checked(ConfLoader *l, ConfFile *f, const char *full, int *ret_fd)
+/* Opens a file that only root can have written. 1: opened; 0: masked, or refused and reported. The file is
+ * checked before open() as well as after: opening a device can have side effects. */
+static int conf_open_checked(ConfLoader *l, ConfFile *f, const char *full, int *ret_fd)
 {
-        _cleanup_(fd_close_p) int fd = -EBADF;
+        _cleanup_(conf_fd_close_p) int fd = -EBADF;
         const char *reason;
         struct stat st;
         bool found = stat(full, &st) == 0;
         int error = errno;
 
-        if (is_mask(full, found ? &st : NULL))
+        if (conf_is_mask(full, found ? &st : NULL))
                 return 0;
         if (!found) {
-                report_errno(f, error);
+                conf_report_errno(f, error);
                 return 0;
         }
-        reason = type_reason(st.st_mode);
+        reason = conf_type_reason(st.st_mode);
         if (!reason) {
                 fd = open(full, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
                 if (fd < 0 || fstat(fd, &st) < 0) {
-                        report_errno(f, errno);
+                        conf_report_errno(f, errno);
                         return 0;
                 }
-                reason = type_reason(st.st_mode);
+                reason = conf_type_reason(st.st_mode);
         }
         if (!reason)
                 reason = conf_ownership_reason(l, &st);
@@ -116,10 +115,10 @@ static int open_checked(ConfLoader *l, ConfFile *f, const char *full, int *ret_f
         return 1;
 }
 
-/* Reads the whole file. Results as open_checked(). */
-static int read_text(ConfLoader *l, ConfFile *f, const char *full, char **ret, size_t *ret_n)
+/* Reads the whole file. Results as conf_open_checked(). */
+static int conf_read_text(ConfLoader *l, ConfFile *f, const char *full, char **ret, size_t *ret_n)
 {
-        _cleanup_(fd_close_p) int fd = -EBADF;
+        _cleanup_(conf_fd_close_p) int fd = -EBADF;
         _cleanup_free_ char *text = malloc(CONF_FILE_BYTES_MAX + 1);
         size_t n = 0;
         ssize_t part;
@@ -127,13 +126,13 @@ static int read_text(ConfLoader *l, ConfFile *f, const char *full, char **ret, s
 
         if (!text)
                 return -ENOMEM;
-        r = open_checked(l, f, full, &fd);
+        r = conf_open_checked(l, f, full, &fd);
         if (r <= 0)
                 return r;
         do {
                 part = read(fd, text + n, CONF_FILE_BYTES_MAX + 1 - n);
                 if (part < 0 && errno != EINTR) {
-                        report_errno(f, errno);
+                        conf_report_errno(f, errno);
                         return 0;
                 }
                 n += part > 0 ? (size_t)part : 0;
@@ -150,8 +149,8 @@ static int read_text(ConfLoader *l, ConfFile *f, const char *full, char **ret, s
         return 1;
 }
 
-/* inih's source of lines. It sees nothing but clean sections and settings; whatever is refused reaches it as
- * an empty line, so that its count of lines stays right. */
+/* The source of lines for inih, which receives only valid sections and settings. A refused line is passed as
+ * an empty line, so that inih's line numbers stay correct. */
 typedef struct LineReader {
         ConfFile *file;
         const char *next, *end;
@@ -160,7 +159,7 @@ typedef struct LineReader {
 
 #define SECTION_SKIPPED "[?]\n"
 
-static const char *read_section(LineReader *reader, char *line, const char *name)
+static const char *conf_read_section(LineReader *reader, char *line, const char *name)
 {
         reader->in_section = true;
         if (!conf_file_section(reader->file, name))
@@ -170,15 +169,15 @@ static const char *read_section(LineReader *reader, char *line, const char *name
         return NULL;
 }
 
-/* Also an indented header, or one in a line that is too long: what follows is not in the section before. */
-static bool is_header(const char *line)
+/* An indented header, or one in a line that is too long, still ends the previous section. */
+static bool conf_is_header(const char *line)
 {
         return line[strspn(line, " \t")] == '[';
 }
 
-static const char *read_bad(LineReader *reader, const char *line, const char *reason)
+static const char *conf_read_bad(LineReader *reader, const char *line, const char *reason)
 {
-        if (is_header(line))
+        if (conf_is_header(line))
                 conf_file_section_lost(reader->file);
         conf_file_error(reader->file, reader->file->line, "\"%s\" %s", line, reason);
         if (line[0] != '[')
@@ -187,8 +186,8 @@ static const char *read_bad(LineReader *reader, const char *line, const char *re
         return SECTION_SKIPPED;
 }
 
-/* What inih shall see instead of the line, or NULL when the line itself will do. */
-static const char *read_line(LineReader *reader, char *line)
+/* The text that inih gets instead of the line, or NULL to pass the line itself. */
+static const char *conf_read_line(LineReader *reader, char *line)
 {
         const char *detail;
 
@@ -196,9 +195,9 @@ static const char *read_line(LineReader *reader, char *line)
         case CONF_LINE_BLANK:
                 return "\n";
         case CONF_LINE_SECTION:
-                return read_section(reader, line, detail);
+                return conf_read_section(reader, line, detail);
         case CONF_LINE_BAD:
-                return read_bad(reader, line, detail);
+                return conf_read_bad(reader, line, detail);
         case CONF_LINE_KEY:
                 break;
         }
@@ -213,7 +212,7 @@ static const char *read_line(LineReader *reader, char *line)
         return NULL;
 }
 
-static char *next_line(char *line, int size, void *stream)
+static char *conf_next_line(char *line, int size, void *stream)
 {
         LineReader *reader = stream;
         const char *start = reader->next, *instead = "\n", *newline;
@@ -227,7 +226,7 @@ static char *next_line(char *line, int size, void *stream)
         reader->file->line++;
 
         if (n > CONF_LINE_BYTES_MAX || n + 3 > (size_t)size) {
-                if (is_header(start))
+                if (conf_is_header(start))
                         conf_file_section_lost(reader->file);
                 conf_file_error(reader->file, reader->file->line,
                                 "the line is %zu bytes long, %d are allowed; shorten it or split it", n,
@@ -235,21 +234,21 @@ static char *next_line(char *line, int size, void *stream)
         } else {
                 memcpy(line, start, n);
                 line[n] = '\0';
-                instead = read_line(reader, line);
+                instead = conf_read_line(reader, line);
         }
         return instead ? strcpy(line, instead) : line;
 }
 
-static int on_setting(void *user, const char *section, const char *name, const char *value)
+static int conf_on_setting(void *user, const char *section, const char *name, const char *value)
 {
         conf_file_set(user, section, name, value);
         return 1;
 }
 
-static void parse_text(ConfFile *f, const char *text, size_t n)
+static void conf_parse_text(ConfFile *f, const char *text, size_t n)
 {
         LineReader reader = { .file = f, .next = text, .end = text + n };
-        int r = ini_parse_stream(next_line, &reader, on_setting, f);
+        int r = ini_parse_stream(conf_next_line, &reader, conf_on_setting, f);
 
         if (r != 0 && f->n_errors == 0)
                 conf_file_error(f, r > 0 ? (unsigned)r : 0,
@@ -257,8 +256,9 @@ static void parse_text(ConfFile *f, const char *text, size_t n)
         conf_file_finish(f);
 }
 
-/* Reads a file for cdmd.conf twice: first into nothing, so that one that is refused leaves nothing. */
-static int parse_main_at_start(ConfLoader *l, ConfFile *f, const char *text, size_t n)
+/* Reads a file for cdmd.conf twice. The first result is discarded, so that a refused file changes nothing.
+ */
+static int conf_parse_main_at_start(ConfLoader *l, ConfFile *f, const char *text, size_t n)
 {
         _cleanup_(config_free_p) Config *scratch = NULL;
         ConfMessages unheard = { 0 };
@@ -269,14 +269,14 @@ static int parse_main_at_start(ConfLoader *l, ConfFile *f, const char *text, siz
         r = conf_file_init(f, CONF_MAIN, f->path, NULL, scratch, l->messages);
         if (r < 0)
                 return r;
-        parse_text(f, text, n);
+        conf_parse_text(f, text, n);
         if (f->error != 0 || f->n_errors > 0) {
                 f->config = NULL;
                 return f->error;
         }
         r = conf_file_init(f, CONF_MAIN, f->path, NULL, l->config, &unheard);
         if (r == 0) {
-                parse_text(f, text, n);
+                conf_parse_text(f, text, n);
                 f->messages = l->messages;
                 r = f->error;
         }
@@ -285,7 +285,7 @@ static int parse_main_at_start(ConfLoader *l, ConfFile *f, const char *text, siz
 }
 
 /* Turns checked text into the object it describes. */
-static int parse_file(ConfLoader *l, ConfFile *f, const ConfKind *kind, const char *text, size_t n)
+static int conf_parse_file(ConfLoader *l, ConfFile *f, const ConfKind *kind, const char *text, size_t n)
 {
         _cleanup_free_ char *pool = NULL;
         const char *reason;
@@ -314,18 +314,18 @@ static int parse_file(ConfLoader *l, ConfFile *f, const ConfKind *kind, const ch
                         return r == -EINVAL ? 0 : r;
         }
         if (k == CONF_MAIN && l->at_start)
-                return parse_main_at_start(l, f, text, n);
+                return conf_parse_main_at_start(l, f, text, n);
         r = conf_file_init(f, k, f->path, pool, l->config, l->messages);
         if (r < 0)
                 return r;
-        parse_text(f, text, n);
+        conf_parse_text(f, text, n);
         if (!f->rule || f->error != 0 || (f->n_errors > 0 && (f->match_lost || !l->at_start)))
                 return f->error;
         return conf_users_init(f);
 }
 
 /* Hands what the file describes to the configuration. */
-static int keep_result(ConfLoader *l, ConfFile *f)
+static int conf_keep_result(ConfLoader *l, ConfFile *f)
 {
         Config *c = l->config;
 
@@ -357,13 +357,13 @@ int conf_load_file(ConfLoader *l, const ConfKind *kind, const char *path)
 
         if (!full)
                 return -ENOMEM;
-        r = read_text(l, &f, full, &text, &n);
+        r = conf_read_text(l, &f, full, &text, &n);
         if (r > 0)
-                r = parse_file(l, &f, kind, text, n);
+                r = conf_parse_file(l, &f, kind, text, n);
         if (r == 0)
                 r = f.error;
         if (r == 0 && f.n_errors == 0)
-                r = keep_result(l, &f);
+                r = conf_keep_result(l, &f);
         if (r == 0 && f.n_errors > 0 && l->at_start)
                 r = conf_start_refuse_file(l, &f, *kind, first_message);
         else if (f.n_errors > 0)

@@ -28,7 +28,7 @@ typedef struct ConfMessage {
         char *text;    /* the reason and what to do, without FILE:LINE */
 } ConfMessage;
 
-/* What was wrong, in the order in which it was found. */
+/* The mistakes, in the order in which they were found. */
 typedef struct ConfMessages {
         ConfMessage *messages;
         size_t n_messages;
@@ -50,26 +50,26 @@ int conf_messages_add(ConfMessages *m, ConfSeverity severity, const char *file, 
  * unknown whether a rule with names matches. */
 int config_load(const char *root, Config **ret, ConfMessages *messages);
 
-/* For a start, which has no policy that could stay in force: a refused file costs no more than it must, and
- * opens nothing. Its errors are among the messages, and 0 is returned.
+/* For a start, when no earlier policy can stay in force. A refused file opens nothing and affects as little
+ * else as possible. Its errors are in the messages, and the result is 0.
  *
- * A rule is replaced, in its place, by one that denies what its [Match] says, or everything where that could
- * not be read whole. Where another file is refused, or a folder, every request is denied. In place of a pool
- * there is one of the nodes that Nodes=auto finds (`refused` is set). Of cdmd.conf and its drop-ins those
- * that are good count, but Mode= is then `enforce`.
+ * A refused rule is replaced by a rule that denies what its [Match] says, or everything if [Match] has
+ * errors. If another file or a folder is refused, every request is denied. A refused pool is replaced by a
+ * pool of the nodes that Nodes=auto finds (`refused` is set). If cdmd.conf or a drop-in of it is refused,
+ * the remaining ones count, and Mode= is `enforce`.
  *
  * Names are as after config_load(). Negative errno: as config_load(), but never -EBADMSG. */
 int config_load_at_start(const char *root, Config **ret, ConfMessages *messages);
 
-/* Likewise where pools contradict each other: puts a rule before all others that denies every request. */
+/* For pools that contradict each other: adds a rule before all others that denies every request. */
 int config_deny_all(Config *c, const char *file, unsigned line, const char *reason);
 
-/* Finds the number of a user or group by name. -ENOENT: there is none; any other error: that cannot be told
- * now. */
+/* Finds the number of a user or group by name. -ENOENT: there is none; any other error: the lookup failed,
+ * the name may exist. */
 typedef int (*config_find_t)(bool group, const char *name, uint32_t *ret, void *userdata);
 
-/* Fills in what User= and Group= of all rules stand for, in place of what was there. A name that is unknown
- * is a warning and left out; for one that cannot be looked up see rule_may_match(). -ENOMEM. */
+/* Resolves User= and Group= of all rules, and replaces earlier results. An unknown name causes a warning and
+ * is left out. For a name that cannot be looked up see rule_may_match(). -ENOMEM. */
 int config_resolve_names(Config *c, config_find_t find, void *userdata, ConfMessages *messages);
 
 /* Checks single files as given on a command line; their kind follows from the folder (pools.d, policy.d) or

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* What takes the place of a file or folder that is refused at start.
+/* The replacements of files and folders that are refused at start.
  *
  *   a rule         a rule that denies what its [Match] says, or everything
  *   a pool         a pool of what Nodes=auto finds; and every request is denied
  *   cdmd.conf(.d)  Mode=enforce; and every request is denied
  *
- * "Every request is denied" is a rule as well, before all others: so these stay known, and with them what
- * they say about reservations that are there already. */
+ * "Every request is denied" is a rule as well, placed before all others. The other rules stay known, because
+ * existing reservations refer to them. */
 
 #include <errno.h>
 #include <stdlib.h>
@@ -15,14 +15,17 @@
 
 #include "policy/conf-loader.h"
 
-/* A rule that denies what `match` does, which is taken over; NULL: everything. */
-static int start_make_refused(Rule *match, const char *path, unsigned line, const char *reason, Rule **ret)
+/* Makes a rule that denies what `match` matches, and takes ownership of `match`; NULL: the rule denies
+ * everything. */
+static int conf_start_make_refused(Rule *match, const char *path, unsigned line, const char *reason,
+                                   Rule **ret)
 {
         _cleanup_(rule_free_p) Rule *r = match ? match : conf_rule_new(path);
 
         if (!r)
                 return -ENOMEM;
-        /* Nothing of [Grant] stays. A file as a whole has no line, but who quotes FILE:LINE needs one. */
+        /* Removes everything of [Grant]. An error of the whole file has no line, but messages quote
+         * FILE:LINE. */
         *r = (Rule){ .file = r->file,
                      .line = line > 0 ? line : 1,
                      .pools = r->pools,
@@ -47,14 +50,14 @@ static int start_make_refused(Rule *match, const char *path, unsigned line, cons
         return 0;
 }
 
-static int start_deny_all(ConfLoader *l, const char *path, unsigned line, const char *reason)
+static int conf_start_deny_all(ConfLoader *l, const char *path, unsigned line, const char *reason)
 {
         if (l->deny_all)
                 return 0;
-        return start_make_refused(NULL, path, line, reason, &l->deny_all);
+        return conf_start_make_refused(NULL, path, line, reason, &l->deny_all);
 }
 
-static int start_refuse_rule(ConfLoader *l, ConfFile *f, unsigned line, const char *reason)
+static int conf_start_refuse_rule(ConfLoader *l, ConfFile *f, unsigned line, const char *reason)
 {
         Config *c = l->config;
         Rule **rules = reallocarray(c->rules, c->n_rules + 1, sizeof(*rules));
@@ -64,8 +67,8 @@ static int start_refuse_rule(ConfLoader *l, ConfFile *f, unsigned line, const ch
         if (!rules)
                 return -ENOMEM;
         c->rules = rules;
-        r = start_make_refused(readable ? TAKE_PTR(f->rule) : NULL, f->path, line, reason,
-                               &rules[c->n_rules]);
+        r = conf_start_make_refused(readable ? TAKE_PTR(f->rule) : NULL, f->path, line, reason,
+                                    &rules[c->n_rules]);
         if (r < 0)
                 return r;
         c->n_rules++;
@@ -76,9 +79,9 @@ static int start_refuse_rule(ConfLoader *l, ConfFile *f, unsigned line, const ch
                                           : "every request, because its [Match] cannot be read");
 }
 
-/* Under the name of its file, so that reservations of it go on. One whose name cannot be used gets a name
- * that no other file has, so it has to wait for the last one. */
-static int start_refuse_pool(ConfLoader *l, const char *name, const char *path)
+/* The replacement has the name of its file, so that reservations of the pool continue. If that name is
+ * unusable, it gets a name that no other file has, and therefore is added after the last file. */
+static int conf_start_refuse_pool(ConfLoader *l, const char *name, const char *path)
 {
         Config *c = l->config;
         PoolConfig **pools;
@@ -99,11 +102,11 @@ static int start_refuse_pool(ConfLoader *l, const char *name, const char *path)
         return 0;
 }
 
-/* The remedy is the same for every file but a rule's. */
-static int start_refuse_other(ConfLoader *l, ConfKind kind, const char *path, unsigned line,
-                              const char *reason)
+/* The advice is the same for every file that is not a rule. */
+static int conf_start_refuse_other(ConfLoader *l, ConfKind kind, const char *path, unsigned line,
+                                   const char *reason)
 {
-        int r = start_deny_all(l, path, line, reason);
+        int r = conf_start_deny_all(l, path, line, reason);
 
         if (r < 0)
                 return r;
@@ -131,7 +134,7 @@ int conf_start_refuse_file(ConfLoader *l, ConfFile *f, ConfKind kind, size_t fir
                                 return -ENOMEM;
                 }
         if (kind == CONF_POLICY)
-                return start_refuse_rule(l, f, line, reason ? reason : "cannot be used");
+                return conf_start_refuse_rule(l, f, line, reason ? reason : "cannot be used");
         if (kind == CONF_POOL) {
                 /* Whether its name can be used was told, if it was asked for. */
                 ConfMessages unheard = { 0 };
@@ -140,23 +143,24 @@ int conf_start_refuse_file(ConfLoader *l, ConfFile *f, ConfKind kind, size_t fir
                 r = conf_file_pool_name(&named, &name);
                 conf_messages_clear(&unheard);
                 if (r == 0 || r == -EINVAL)
-                        r = start_refuse_pool(l, name, f->path);
+                        r = conf_start_refuse_pool(l, name, f->path);
         }
-        return r < 0 ? r : start_refuse_other(l, kind, f->path, line, reason ? reason : "cannot be used");
+        return r < 0 ? r
+                     : conf_start_refuse_other(l, kind, f->path, line, reason ? reason : "cannot be used");
 }
 
-/* What is in such a folder may replace and hide what others have. Who can write to the one above can replace
- * the folders in it. */
+/* Files of such a folder can replace and mask files of the other folders. A user who can write to the folder
+ * above can replace the folders in it. */
 int conf_start_refuse_folder(ConfLoader *l, ConfKind kind, const char *path, const char *reason)
 {
         int r = conf_messages_add(l->messages, CONF_ERROR, path, 0, "%s", reason);
 
         if (r == 0 && kind != CONF_POLICY)
-                r = start_refuse_pool(l, NULL, path);
-        return r < 0 ? r : start_refuse_other(l, kind, path, 0, reason);
+                r = conf_start_refuse_pool(l, NULL, path);
+        return r < 0 ? r : conf_start_refuse_other(l, kind, path, 0, reason);
 }
 
-static int start_put_first(Config *c, Rule **rule)
+static int conf_start_put_first(Config *c, Rule **rule)
 {
         Rule **rules = reallocarray(c->rules, c->n_rules + 1, sizeof(*rules));
 
@@ -177,16 +181,17 @@ int conf_start_finish(ConfLoader *l)
         if (l->main_refused)
                 l->config->mode = FENCE_MODE_ENFORCE;
         if (l->nameless_pool)
-                r = start_refuse_pool(l, pool_spare_name(pools, l->config->n_pools, name), l->nameless_pool);
+                r = conf_start_refuse_pool(l, pool_spare_name(pools, l->config->n_pools, name),
+                                           l->nameless_pool);
         if (r < 0)
                 return r;
-        return l->deny_all ? start_put_first(l->config, &l->deny_all) : 0;
+        return l->deny_all ? conf_start_put_first(l->config, &l->deny_all) : 0;
 }
 
 int config_deny_all(Config *c, const char *file, unsigned line, const char *reason)
 {
         _cleanup_(rule_free_p) Rule *rule = NULL;
-        int r = start_make_refused(NULL, file, line, reason, &rule);
+        int r = conf_start_make_refused(NULL, file, line, reason, &rule);
 
-        return r < 0 ? r : start_put_first(c, &rule);
+        return r < 0 ? r : conf_start_put_first(c, &rule);
 }

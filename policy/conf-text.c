@@ -12,7 +12,7 @@
 
 #define UNIT_NAME_MAX 255 /* as in systemd */
 #define POOL_NAME_MAX 64
-#define WORD_MAX      32 /* what a key or section may be long to be compared */
+#define WORD_MAX      32 /* longest key or section that is compared */
 #define LETTERS       "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 #define DIGITS        "0123456789"
 #define GLOB          "*?[]!^"
@@ -20,8 +20,8 @@
 #define POOL_CHARS    LETTERS DIGITS "-_."
 #define BLANKS        " \t"
 
-/* How many bytes the character at p takes; 0 for what is no UTF-8 (overlong, surrogate, beyond U+10FFFF). */
-static size_t read_utf8(const unsigned char *p, size_t n, uint32_t *ret)
+/* The length of the UTF-8 character at p; 0 if it is invalid (overlong, surrogate, beyond U+10FFFF). */
+static size_t conf_text_read_utf8(const unsigned char *p, size_t n, uint32_t *ret)
 {
         static const uint32_t smallest[] = { 0, 0, 0x80, 0x800, 0x10000 };
         size_t length = p[0] < 0x80 ? 1 : p[0] >> 5 == 6 ? 2 : p[0] >> 4 == 14 ? 3 : p[0] >> 3 == 30 ? 4 : 0;
@@ -50,7 +50,7 @@ const char *conf_text_check(const char *text, size_t n, unsigned *ret_line)
                 return "the file starts with a byte order mark; save it as UTF-8 without one";
         while (p < end) {
                 uint32_t c = 0;
-                size_t length = read_utf8(p, (size_t)(end - p), &c);
+                size_t length = conf_text_read_utf8(p, (size_t)(end - p), &c);
 
                 if (length == 0)
                         return "the line is not valid UTF-8; save the file as UTF-8";
@@ -68,7 +68,7 @@ const char *conf_text_check(const char *text, size_t n, unsigned *ret_line)
         return NULL;
 }
 
-static void cut_comment(char *line)
+static void conf_text_cut_comment(char *line)
 {
         for (char *p = line; *p != '\0'; p++)
                 if (strchr("#;", *p) && (p == line || strchr(BLANKS, p[-1]))) {
@@ -79,7 +79,7 @@ static void cut_comment(char *line)
                 line[n - 1] = '\0';
 }
 
-static ConfLineKind classify_section(char *line, const char **ret)
+static ConfLineKind conf_text_classify_section(char *line, const char **ret)
 {
         size_t n = strspn(line + 1, LETTERS DIGITS);
 
@@ -98,7 +98,7 @@ ConfLineKind conf_line_classify(char *line, const char **ret)
         bool indented = strchr(BLANKS, line[0]) != NULL;
         size_t n;
 
-        cut_comment(line);
+        conf_text_cut_comment(line);
         *ret = NULL;
         if (line[0] == '\0')
                 return CONF_LINE_BLANK;
@@ -108,7 +108,7 @@ ConfLineKind conf_line_classify(char *line, const char **ret)
                 return CONF_LINE_BAD;
         }
         if (line[0] == '[')
-                return classify_section(line, ret);
+                return conf_text_classify_section(line, ret);
 
         n = strspn(line, LETTERS DIGITS);
         if (n > 0 && line[n + strspn(line + n, BLANKS)] == '=') {
@@ -121,7 +121,7 @@ ConfLineKind conf_line_classify(char *line, const char **ret)
 }
 
 /* Levenshtein's distance, letters compared without case. */
-static unsigned distance(const char *a, const char *b)
+static unsigned conf_text_distance(const char *a, const char *b)
 {
         unsigned row[WORD_MAX + 1];
         size_t n = strlen(b);
@@ -154,9 +154,9 @@ const char *conf_text_nearest(const char *word, const char *const *candidates, s
         if (strlen(word) > WORD_MAX)
                 return NULL;
         for (size_t i = 0; i < n; i++) {
-                unsigned d = distance(word, candidates[i]);
+                unsigned d = conf_text_distance(word, candidates[i]);
 
-                /* Two slips in a short word leave nothing of it. */
+                /* Less than half of a word may differ, or every short word would be near to another. */
                 if (d < best && d * 2 < strlen(candidates[i])) {
                         best = d;
                         nearest = candidates[i];
@@ -196,32 +196,32 @@ int conf_words_split(const char *value, char ***ret)
         return 0;
 }
 
-static bool consists_of(const char *word, const char *chars)
+static bool conf_text_consists_of(const char *word, const char *chars)
 {
         return word[0] != '\0' && word[strspn(word, chars)] == '\0';
 }
 
-static bool ends_with(const char *word, const char *suffix)
+static bool conf_text_ends_with(const char *word, const char *suffix)
 {
         size_t n = strlen(word), m = strlen(suffix);
 
         return n > m && strcmp(word + n - m, suffix) == 0;
 }
 
-static bool is_glob(const char *word)
+static bool conf_text_is_glob(const char *word)
 {
         return strpbrk(word, "*?[") != NULL;
 }
 
-/* fnmatch(3) takes a bracket that is not closed as an ordinary character: then the pattern means something
- * else than it seems to. */
-static const char *check_glob(const char *word, const char *chars, const char *reason)
+/* fnmatch(3) treats an unclosed bracket as an ordinary character, which is not what the author of the
+ * pattern meant. */
+static const char *conf_text_check_glob(const char *word, const char *chars, const char *reason)
 {
         const char *bracket = strchr(word, '[');
 
         if (strchr(word, ','))
                 return "holds a comma; separate alternatives with spaces";
-        if (!consists_of(word, chars))
+        if (!conf_text_consists_of(word, chars))
                 return reason;
         if (bracket && !strchr(bracket, ']'))
                 return "has a [ without a ]";
@@ -230,57 +230,60 @@ static const char *check_glob(const char *word, const char *chars, const char *r
 
 const char *conf_check_unit(const char *word)
 {
-        if (is_glob(word))
+        if (conf_text_is_glob(word))
                 return "is a pattern; name the unit itself";
-        if (!consists_of(word, UNIT_CHARS) || word[0] == '@' || word[0] == '.' ||
+        if (!conf_text_consists_of(word, UNIT_CHARS) || word[0] == '@' || word[0] == '.' ||
             strlen(word) > UNIT_NAME_MAX)
                 return "is not a unit's name";
-        if (!ends_with(word, ".service") && !ends_with(word, ".scope"))
+        if (!conf_text_ends_with(word, ".service") && !conf_text_ends_with(word, ".scope"))
                 return "is neither a service nor a scope; write it in full, as in example.service";
         return NULL;
 }
 
 const char *conf_check_pool_name(const char *word)
 {
-        if (!consists_of(word, POOL_CHARS) || word[0] == '.' || strlen(word) > POOL_NAME_MAX)
+        if (!conf_text_consists_of(word, POOL_CHARS) || word[0] == '.' || strlen(word) > POOL_NAME_MAX)
                 return "cannot be a pool's name; use at most 64 letters, digits, \"-\", \"_\" and \".\"";
         return NULL;
 }
 
 const char *conf_check_unit_glob(const char *word)
 {
-        const char *reason = check_glob(word, UNIT_CHARS GLOB, "is not a unit's name or a pattern of one");
+        const char *reason =
+                conf_text_check_glob(word, UNIT_CHARS GLOB, "is not a unit's name or a pattern of one");
 
         if (reason)
                 return reason;
-        if (ends_with(word, ".slice"))
+        if (conf_text_ends_with(word, ".slice"))
                 return "is a slice; use Slice= for what is below it";
-        if (!is_glob(word) && !ends_with(word, ".service") && !ends_with(word, ".scope"))
+        if (!conf_text_is_glob(word) && !conf_text_ends_with(word, ".service") &&
+            !conf_text_ends_with(word, ".scope"))
                 return "is neither a service nor a scope; write it in full, as in example.service";
         return NULL;
 }
 
 const char *conf_check_slice_glob(const char *word)
 {
-        const char *reason = check_glob(word, UNIT_CHARS GLOB, "is not a slice's name or a pattern of one");
+        const char *reason =
+                conf_text_check_glob(word, UNIT_CHARS GLOB, "is not a slice's name or a pattern of one");
 
         if (reason)
                 return reason;
-        if (!is_glob(word) && !ends_with(word, ".slice"))
+        if (!conf_text_is_glob(word) && !conf_text_ends_with(word, ".slice"))
                 return "is not a slice; write it in full, as in example.slice";
         return NULL;
 }
 
 const char *conf_check_pool_glob(const char *word)
 {
-        return check_glob(word, POOL_CHARS GLOB, "is not a pool's name or a pattern of one");
+        return conf_text_check_glob(word, POOL_CHARS GLOB, "is not a pool's name or a pattern of one");
 }
 
 const char *conf_check_cgroup_glob(const char *word)
 {
         if (word[0] != '/' && word[0] != '*')
                 return "is not a cgroup's path; write it from the cgroup root on, as in /example/job-*";
-        if (strstr(word, "/../") || ends_with(word, "/.."))
+        if (strstr(word, "/../") || conf_text_ends_with(word, "/.."))
                 return "leads upwards; write the path without \"..\"";
         return strchr(word, '[') && !strchr(strchr(word, '['), ']') ? "has a [ without a ]" : NULL;
 }
@@ -291,12 +294,12 @@ const char *conf_check_container_glob(const char *word)
 
         if (!colon || colon == word || colon[1] == '\0')
                 return "is not RUNTIME:ID; write for example podman:* for every container of podman";
-        return check_glob(word, UNIT_CHARS GLOB, "is not RUNTIME:ID or a pattern of it");
+        return conf_text_check_glob(word, UNIT_CHARS GLOB, "is not RUNTIME:ID or a pattern of it");
 }
 
 const char *conf_check_user(const char *word)
 {
-        if (is_glob(word))
+        if (conf_text_is_glob(word))
                 return "is a pattern; write names or numbers here, or leave the key out for everyone";
         if (strchr(word, ',') || strchr(word, ':') || strchr(word, '/'))
                 return "is not a name; separate several with spaces";
@@ -309,7 +312,7 @@ const char *conf_check_static_unit(const char *word)
         size_t n = strlen(word);
         const char *star = strchr(word, '*');
 
-        if (!ends_with(word, ".service") || n > UNIT_NAME_MAX)
+        if (!conf_text_ends_with(word, ".service") || n > UNIT_NAME_MAX)
                 return "is not a service; Static= is for services";
         memcpy(name, word, n + 1);
         if (star) {
@@ -320,13 +323,14 @@ const char *conf_check_static_unit(const char *word)
                                "template (name@.service) or prefix-*.service";
                 memmove(name + (star - word), star + 1, strlen(star + 1) + 1);
         }
-        if (is_glob(name))
+        if (conf_text_is_glob(name))
                 return "cannot be known before it starts; with Static= write a service in full, a template "
                        "(name@.service) or prefix-*.service";
         if (strcmp(word, CDM_UNIT) == 0 || strcmp(word, "dbus.service") == 0 ||
             strcmp(word, "dbus-broker.service") == 0)
                 return "has to run before cdmd can reserve anything; name a service that starts later";
-        /* What would apply to the units that reserve would have them wait for others of their kind. */
+        /* A drop-in that also applied to the units of `cdmctl static` would make these wait for each other.
+         */
         if (strncmp(word, "cdmd-", strlen("cdmd-")) == 0)
                 return "is or would be one of cdmd's own units; name another service";
         if (n > UNIT_NAME_MAX - strlen(CDM_UNIT_REQUIRED "@.service"))

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What configuration text may look like, before anybody asks what it means: bytes, lines, words, names.
- * Pure; conf-read.c feeds it, conf-keys.c gives the meaning. */
+/* The syntax of configuration files: bytes, lines, words, names. No I/O. conf-read.c passes the text,
+ * conf-keys.c knows the meaning. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -18,15 +18,15 @@ typedef enum ConfLineKind { CONF_LINE_BLANK, CONF_LINE_SECTION, CONF_LINE_KEY, C
  * line, *ret is what to do about it. */
 ConfLineKind conf_line_classify(char *line, const char **ret);
 
-/* The candidate that was probably meant: same letters in another case, or at most two slips away. NULL: none
- * is near. */
+/* The candidate that was probably meant: equal except for case, or at most two edits away. NULL: there is
+ * none. */
 const char *conf_text_nearest(const char *word, const char *const *candidates, size_t n);
 
 /* Cuts a value at white space into a NULL-terminated array that the caller frees with conf_words_free(). */
 int conf_words_split(const char *value, char ***ret);
 char **conf_words_free(char **words);
 
-/* Each answers NULL when the word is fine, else how the sentence `"WORD" ...` goes on. */
+/* Each returns NULL if the word is valid, else the rest of the sentence `"WORD" ...`. */
 const char *conf_check_unit(const char *word);
 const char *conf_check_pool_name(const char *word);
 const char *conf_check_unit_glob(const char *word);

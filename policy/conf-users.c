@@ -96,7 +96,7 @@ static int users_resolve(const UserKey *k, config_find_t find, void *userdata, C
         return 0;
 }
 
-static int rule_resolve(Rule *r, config_find_t find, void *userdata, ConfMessages *messages)
+static int conf_users_rule_resolve(Rule *r, config_find_t find, void *userdata, ConfMessages *messages)
 {
         UserKey users = { r, RULE_KEY_USER, "User", "user", false, r->users };
         UserKey groups = { r, RULE_KEY_GROUP, "Group", "group", true, r->groups };
@@ -129,7 +129,7 @@ int conf_users_init(ConfFile *f)
 {
         users_check(f, "User", "user", f->rule->users);
         users_check(f, "Group", "group", f->rule->groups);
-        return rule_resolve(f->rule, users_not_yet, NULL, NULL);
+        return conf_users_rule_resolve(f->rule, users_not_yet, NULL, NULL);
 }
 
 int config_resolve_names(Config *c, config_find_t find, void *userdata, ConfMessages *messages)
@@ -137,6 +137,6 @@ int config_resolve_names(Config *c, config_find_t find, void *userdata, ConfMess
         int r = 0;
 
         for (size_t i = 0; r >= 0 && i < c->n_rules; i++)
-                r = rule_resolve(c->rules[i], find, userdata, messages);
+                r = conf_users_rule_resolve(c->rules[i], find, userdata, messages);
         return r;
 }

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* The numbers that User= and Group= stand for. Names are looked up by the caller: config_resolve_names(). */
+/* User and group ids of User= and Group=. The caller looks up names: config_resolve_names(). */
 
 #include "policy/conf-keys.h"
 
-/* Numbers are filled in, names cannot be looked up yet. A number that is too high for a user or group is a
- * mistake. -ENOMEM. */
+/* Fills in the values that are numbers. A number that is too high for a user or group is reported. -ENOMEM.
+ */
 int conf_users_init(ConfFile *f);

@@ -9,7 +9,7 @@
 #include "policy/conf-values.h"
 
 /* "KEY=VALUE reason" */
-static int bad_value(ConfFile *f, const ConfKey *key, const char *value, const char *reason)
+static int conf_value_bad_value(ConfFile *f, const ConfKey *key, const char *value, const char *reason)
 {
         conf_file_error(f, f->line, "%s=%s %s", key->name, value, reason);
         return 0;
@@ -28,11 +28,11 @@ int conf_set_bool(ConfFile *f, const ConfKey *key, const char *value, void *fiel
                         return 0;
                 }
         }
-        return bad_value(f, key, value, "is neither yes nor no; write one of them");
+        return conf_value_bad_value(f, key, value, "is neither yes nor no; write one of them");
 }
 
 /* Reads a decimal number with an optional minus in front. */
-static int read_number(const char *value, int64_t min, int64_t max, int64_t *ret)
+static int conf_value_read_number(const char *value, int64_t min, int64_t max, int64_t *ret)
 {
         long long number;
 
@@ -51,25 +51,25 @@ int conf_set_unsigned(ConfFile *f, const ConfKey *key, const char *value, void *
 {
         int64_t number;
 
-        if (read_number(value, 0, UINT32_MAX, &number) < 0)
-                return bad_value(f, key, value, "is not a number from 0 to 4294967295");
+        if (conf_value_read_number(value, 0, UINT32_MAX, &number) < 0)
+                return conf_value_bad_value(f, key, value, "is not a number from 0 to 4294967295");
         *(unsigned *)field = (unsigned)number;
         return 0;
 }
 
-/* After a restart the bus is asked about the client of each. */
+/* After a restart cdmd asks the bus about the client of each waiter. */
 #define QUEUE_MAX_MAX 4096
 
 int conf_set_queue_max(ConfFile *f, const ConfKey *key, const char *value, void *field)
 {
         int64_t number;
 
-        int r = read_number(value, 0, QUEUE_MAX_MAX, &number);
+        int r = conf_value_read_number(value, 0, QUEUE_MAX_MAX, &number);
         if (r == -ERANGE && value[0] != '-')
-                return bad_value(f, key, value,
-                                 "is more than cdmd lets wait; write a number from 0 to 4096");
+                return conf_value_bad_value(f, key, value,
+                                            "is more than cdmd lets wait; write a number from 0 to 4096");
         if (r < 0)
-                return bad_value(f, key, value, "is not a number from 0 to 4096");
+                return conf_value_bad_value(f, key, value, "is not a number from 0 to 4096");
         *(unsigned *)field = (unsigned)number;
         return 0;
 }
@@ -78,8 +78,9 @@ int conf_set_priority(ConfFile *f, const ConfKey *key, const char *value, void *
 {
         int64_t number;
 
-        if (read_number(value, INT32_MIN, INT32_MAX, &number) < 0)
-                return bad_value(f, key, value, "is not a whole number from -2147483648 to 2147483647");
+        if (conf_value_read_number(value, INT32_MIN, INT32_MAX, &number) < 0)
+                return conf_value_bad_value(f, key, value,
+                                            "is not a whole number from -2147483648 to 2147483647");
         *(int32_t *)field = (int32_t)number;
         return 0;
 }
@@ -88,10 +89,10 @@ int conf_set_tier(ConfFile *f, const ConfKey *key, const char *value, void *fiel
 {
         int64_t number;
 
-        if (read_number(value, 0, INT32_MAX, &number) < 0)
-                return bad_value(f, key, value,
-                                 "is not a memory tier; write the number N of a memory_tierN in "
-                                 "/sys/devices/virtual/memory_tiering");
+        if (conf_value_read_number(value, 0, INT32_MAX, &number) < 0)
+                return conf_value_bad_value(f, key, value,
+                                            "is not a memory tier; write the number N of a memory_tierN in "
+                                            "/sys/devices/virtual/memory_tiering");
         *(int *)field = (int)number;
         return 0;
 }
@@ -102,12 +103,14 @@ int conf_set_lease(ConfFile *f, const ConfKey *key, const char *value, void *fie
         int r = timespan_parse(value, &usec);
 
         if (r == -ERANGE)
-                return bad_value(f, key, value, "is too long; write infinity for no end");
+                return conf_value_bad_value(f, key, value, "is too long; write infinity for no end");
         if (r < 0)
-                return bad_value(f, key, value,
-                                 "is not a time span; write for example 90s, 8h, 1h 30min or infinity");
+                return conf_value_bad_value(
+                        f, key, value,
+                        "is not a time span; write for example 90s, 8h, 1h 30min or infinity");
         if (usec == 0)
-                return bad_value(f, key, value, "would end at once; write at least 1s, or infinity");
+                return conf_value_bad_value(f, key, value,
+                                            "would end at once; write at least 1s, or infinity");
         *(uint64_t *)field = usec;
         return 0;
 }
@@ -117,8 +120,8 @@ int conf_set_grace(ConfFile *f, const ConfKey *key, const char *value, void *fie
         uint64_t usec;
 
         if (timespan_parse(value, &usec) < 0 || usec == TIMESPAN_INFINITY)
-                return bad_value(f, key, value,
-                                 "is no time to wait; write for example 10s, or 0 for no warning");
+                return conf_value_bad_value(
+                        f, key, value, "is no time to wait; write for example 10s, or 0 for no warning");
         *(uint64_t *)field = usec;
         return 0;
 }
@@ -134,32 +137,36 @@ int conf_set_nanoseconds(ConfFile *f, const ConfKey *key, const char *value, voi
                 return -ENOMEM;
         if (n > 2 && strcmp(digits + n - 2, "ns") == 0)
                 digits[n - 2] = '\0';
-        if (read_number(digits, 1, INT64_MAX, &number) < 0)
-                return bad_value(f, key, value, "is not a latency in nanoseconds; write for example 150ns");
+        if (conf_value_read_number(digits, 1, INT64_MAX, &number) < 0)
+                return conf_value_bad_value(f, key, value,
+                                            "is not a latency in nanoseconds; write for example 150ns");
         *(uint64_t *)field = (uint64_t)number;
         return 0;
 }
 
-static bool read_size(ConfFile *f, const ConfKey *key, const char *value, Size *ret)
+static bool conf_value_read_size(ConfFile *f, const ConfKey *key, const char *value, Size *ret)
 {
         Size size;
         int r = size_parse(value, &size);
 
         if (r == -ERANGE)
-                bad_value(f, key, value,
-                          strchr(value, '%') ? "is more than 100%" : "is more than 2^63-1 bytes");
+                conf_value_bad_value(f, key, value,
+                                     strchr(value, '%') ? "is more than 100%" : "is more than 2^63-1 bytes");
         else if (r < 0 && value[0] == '-')
-                bad_value(f, key, value, "is negative; sizes start at 0");
+                conf_value_bad_value(f, key, value, "is negative; sizes start at 0");
         else if (r < 0 && key->flags & KEY_PERCENT)
-                bad_value(f, key, value, "is not a size; write bytes, or for example 512M, 16G or 50%");
+                conf_value_bad_value(f, key, value,
+                                     "is not a size; write bytes, or for example 512M, 16G or 50%");
         else if (r < 0)
-                bad_value(f, key, value, "is not a size; write bytes, or for example 512M or 16G");
+                conf_value_bad_value(f, key, value,
+                                     "is not a size; write bytes, or for example 512M or 16G");
         else if (size.percent && !(key->flags & KEY_PERCENT))
-                bad_value(f, key, value, "is a percentage, but there is nothing to take it of; write bytes");
+                conf_value_bad_value(f, key, value,
+                                     "is a percentage, but there is nothing to take it of; write bytes");
         else if (size.value == 0 && key->flags & KEY_NONZERO)
-                bad_value(f, key, value,
-                          "leaves nothing; to refuse requests write Deny=yes, else leave "
-                          "the key out");
+                conf_value_bad_value(f, key, value,
+                                     "leaves nothing; to refuse requests write Deny=yes, else leave "
+                                     "the key out");
         else {
                 *ret = size;
                 return true;
@@ -169,7 +176,7 @@ static bool read_size(ConfFile *f, const ConfKey *key, const char *value, Size *
 
 int conf_set_size(ConfFile *f, const ConfKey *key, const char *value, void *field)
 {
-        read_size(f, key, value, field);
+        conf_value_read_size(f, key, value, field);
         return 0;
 }
 
@@ -177,17 +184,17 @@ int conf_set_bytes(ConfFile *f, const ConfKey *key, const char *value, void *fie
 {
         Size size;
 
-        if (read_size(f, key, value, &size))
+        if (conf_value_read_size(f, key, value, &size))
                 *(uint64_t *)field = size.value;
         return 0;
 }
 
-/* HMAT's unit is MB/s; a selector that is not 0 stays one. */
+/* HMAT's unit is MB/s. A value that is not 0 must not be rounded to 0, which means "any". */
 int conf_set_bandwidth_mbps(ConfFile *f, const ConfKey *key, const char *value, void *field)
 {
         Size size;
 
-        if (read_size(f, key, value, &size))
+        if (conf_value_read_size(f, key, value, &size))
                 *(uint64_t *)field = size_round_up(size.value, UINT64_C(1) << 20) >> 20;
         return 0;
 }
@@ -206,35 +213,37 @@ int conf_set_string(ConfFile *f, const ConfKey *key, const char *value, void *fi
 int conf_set_mode(ConfFile *f, const ConfKey *key, const char *value, void *field)
 {
         if (fence_mode_from_string(value, field) < 0)
-                return bad_value(f, key, value, "is no mode; write enforce, observe or off");
+                return conf_value_bad_value(f, key, value, "is no mode; write enforce, observe or off");
         return 0;
 }
 
 int conf_set_on_full(ConfFile *f, const ConfKey *key, const char *value, void *field)
 {
         if (on_full_from_string(value, field) < 0)
-                return bad_value(f, key, value, "is not known; write deny, queue or preempt");
+                return conf_value_bad_value(f, key, value, "is not known; write deny, queue or preempt");
         return 0;
 }
 
 int conf_set_on_overrun(ConfFile *f, const ConfKey *key, const char *value, void *field)
 {
         if (on_overrun_from_string(value, field) < 0)
-                return bad_value(f, key, value, "is not known; write push-back, warn or revoke");
+                return conf_value_bad_value(f, key, value, "is not known; write push-back, warn or revoke");
         return 0;
 }
 
 /* A list of nodes as such, for Nodes= and Pin=. */
-static bool read_nodes(ConfFile *f, const ConfKey *key, const char *value, const char *list, NodeSet *ret)
+static bool conf_value_read_nodes(ConfFile *f, const ConfKey *key, const char *value, const char *list,
+                                  NodeSet *ret)
 {
         NodeSet set = NODESET_EMPTY;
         int r = nodeset_parse(list, &set);
 
         if (r == -ERANGE)
-                bad_value(f, key, value, "names a node above 1023, or a range that runs backwards");
+                conf_value_bad_value(f, key, value,
+                                     "names a node above 1023, or a range that runs backwards");
         else if (r < 0 || nodeset_is_empty(&set))
-                bad_value(f, key, value,
-                          "is not a list of nodes; write for example 2-3 or 0,2 without spaces");
+                conf_value_bad_value(f, key, value,
+                                     "is not a list of nodes; write for example 2-3 or 0,2 without spaces");
         else {
                 *ret = set;
                 return true;
@@ -246,7 +255,7 @@ int conf_set_nodes(ConfFile *f, const ConfKey *key, const char *value, void *fie
 {
         f->pool->nodes_auto = strcmp(value, "auto") == 0;
         if (!f->pool->nodes_auto)
-                read_nodes(f, key, value, value, field);
+                conf_value_read_nodes(f, key, value, value, field);
         return 0;
 }
 
@@ -267,7 +276,7 @@ int conf_set_words(ConfFile *f, const ConfKey *key, const char *value, void *fie
         return 0;
 }
 
-static bool words_contain(char *const *words, const char *word)
+static bool conf_value_words_contain(char *const *words, const char *word)
 {
         for (; words && *words; words++)
                 if (strcmp(*words, word) == 0)
@@ -275,7 +284,7 @@ static bool words_contain(char *const *words, const char *word)
         return false;
 }
 
-static int append_word(char ***words, const char *word)
+static int conf_value_append_word(char ***words, const char *word)
 {
         size_t n = 0;
         char **longer;
@@ -306,21 +315,21 @@ int conf_set_exempt(ConfFile *f, const ConfKey *key, const char *value, void *fi
 
                 if (reason)
                         conf_file_error(f, f->line, "%s=: \"%s\" %s", key->name, *word, reason);
-                else if (!words_contain(*exempt, *word))
-                        r = append_word(exempt, *word);
+                else if (!conf_value_words_contain(*exempt, *word))
+                        r = conf_value_append_word(exempt, *word);
         }
         conf_words_free(words);
         return r;
 }
 
-static void drop_pin(Config *c, size_t i)
+static void conf_value_drop_pin(Config *c, size_t i)
 {
         free(c->pins[i].unit);
         memmove(&c->pins[i], &c->pins[i + 1], (--c->n_pins - i) * sizeof(*c->pins));
 }
 
-/* A pin of a file read earlier is replaced; two in one file contradict each other. Takes unit. */
-static int add_pin(ConfFile *f, char *unit, const NodeSet *nodes)
+/* Replaces a pin from an earlier file; two pins in one file are a contradiction. Takes ownership of unit. */
+static int conf_value_add_pin(ConfFile *f, char *unit, const NodeSet *nodes)
 {
         Config *c = f->config;
         Pin *pins;
@@ -333,7 +342,7 @@ static int add_pin(ConfFile *f, char *unit, const NodeSet *nodes)
                                         unit);
                 else
                         f->first_pin--;
-                drop_pin(c, i);
+                conf_value_drop_pin(c, i);
                 break;
         }
         pins = reallocarray(c->pins, c->n_pins + 1, sizeof(*pins));
@@ -347,14 +356,15 @@ static int add_pin(ConfFile *f, char *unit, const NodeSet *nodes)
 }
 
 /* UNIT:NODES; a unit's name may hold colons, a node list never does. */
-static int set_pin_word(ConfFile *f, const ConfKey *key, const char *word)
+static int conf_value_set_pin_word(ConfFile *f, const ConfKey *key, const char *word)
 {
         const char *colon = strrchr(word, ':'), *reason;
         _cleanup_free_ char *unit = NULL;
         NodeSet nodes;
 
         if (!colon)
-                return bad_value(f, key, word, "is not UNIT:NODES; write for example db.service:1");
+                return conf_value_bad_value(f, key, word,
+                                            "is not UNIT:NODES; write for example db.service:1");
         unit = strndup(word, (size_t)(colon - word));
         if (!unit)
                 return -ENOMEM;
@@ -363,9 +373,9 @@ static int set_pin_word(ConfFile *f, const ConfKey *key, const char *word)
                 conf_file_error(f, f->line, "%s=: \"%s\" %s", key->name, unit, reason);
                 return 0;
         }
-        if (!read_nodes(f, key, word, colon + 1, &nodes))
+        if (!conf_value_read_nodes(f, key, word, colon + 1, &nodes))
                 return 0;
-        return add_pin(f, TAKE_PTR(unit), &nodes);
+        return conf_value_add_pin(f, TAKE_PTR(unit), &nodes);
 }
 
 int conf_set_pin(ConfFile *f, const ConfKey *key, const char *value, void *field)
@@ -375,13 +385,13 @@ int conf_set_pin(ConfFile *f, const ConfKey *key, const char *value, void *field
 
         if (value[0] == '\0') {
                 while (f->config->n_pins > 0)
-                        drop_pin(f->config, f->config->n_pins - 1);
+                        conf_value_drop_pin(f->config, f->config->n_pins - 1);
                 f->first_pin = 0;
                 return 0;
         }
         r = conf_words_split(value, &words);
         for (char **word = words; r == 0 && *word; word++)
-                r = set_pin_word(f, key, *word);
+                r = conf_value_set_pin_word(f, key, *word);
         conf_words_free(words);
         return r;
 }

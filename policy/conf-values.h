@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* How the value of one key is read: a setter a type. Each puts the value into field, or reports on f->line
- * why it cannot; -ENOMEM is the only failure. */
+/* How the value of a key is parsed: one setter for each type. A setter stores the value in field, or reports
+ * on f->line what is wrong. -ENOMEM is the only failure. */
 
 #include <stddef.h>
 

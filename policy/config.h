@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Everything that an admin can say, parsed: cdmd.conf, the pools, the rules. One fresh object per (re)load;
- * it is swapped in whole or not at all. */
+/* The parsed configuration: cdmd.conf, the pools, the rules. Each (re)load makes a new object, which
+ * replaces the old one as a whole or not at all. */
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -49,7 +49,7 @@ static const struct {
         { CONTAINER_CONTAINERD, "k8s.io", "", "" },
 };
 
-static bool is_id(const char *s, size_t n)
+static bool container_is_id(const char *s, size_t n)
 {
         if (n < CONTAINER_ID_MIN || n > CONTAINER_ID_MAX)
                 return false;
@@ -59,7 +59,7 @@ static bool is_id(const char *s, size_t n)
         return true;
 }
 
-static bool has_name(const char *s, size_t n, const char *name)
+static bool container_has_name(const char *s, size_t n, const char *name)
 {
         size_t k = strlen(name);
 
@@ -69,16 +69,16 @@ static bool has_name(const char *s, size_t n, const char *name)
 }
 
 /* name: a component of a path, of n bytes; parent: the one before it, empty when there is none. */
-static bool match(const char *name, size_t n, const char *parent, size_t n_parent, Container *ret)
+static bool container_match(const char *name, size_t n, const char *parent, size_t n_parent, Container *ret)
 {
         for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
                 size_t before = strlen(names[i].prefix), after = strlen(names[i].suffix);
 
                 if (n <= before + after || memcmp(name, names[i].prefix, before) != 0 ||
                     memcmp(name + n - after, names[i].suffix, after) != 0 ||
-                    !is_id(name + before, n - before - after))
+                    !container_is_id(name + before, n - before - after))
                         continue;
-                if (names[i].parent && !has_name(parent, n_parent, names[i].parent))
+                if (names[i].parent && !container_has_name(parent, n_parent, names[i].parent))
                         continue;
                 *ret = (Container){ .runtime = names[i].runtime };
                 memcpy(ret->id, name + before, n - before - after);
@@ -95,7 +95,7 @@ bool container_of_cgroup(const char *path, Container *ret, size_t *ret_len)
         for (const char *p = path; *(p += strspn(p, "/")); p += n_parent) {
                 size_t n = strcspn(p, "/");
 
-                if (match(p, n, parent, n_parent, ret)) {
+                if (container_match(p, n, parent, n_parent, ret)) {
                         if (ret_len)
                                 *ret_len = (size_t)(p - path) + n;
                         return true;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Which container a control group belongs to, by the names that container runtimes give to theirs. The names
- * alone prove nothing: whoever grants has to know who made the cgroup (daemon/identity.c). */
+/* Which container a control group belongs to, by the names that container runtimes give to theirs. The name
+ * alone proves nothing: the caller must know that root made the cgroup (daemon/identity.c). */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -29,9 +29,9 @@ typedef struct Container {
         char id[CONTAINER_ID_MAX + 1];
 } Container;
 
-/* The container that has this cgroup, or one above it; of containers within a container the outermost. A
- * scope's name alone does as well. *ret_len: the length of the container's own path. False: there is none; a
- * container's monitor is none. */
+/* Finds the container of this cgroup or of a cgroup above it; of nested containers the outermost. The name
+ * of a scope is accepted instead of a path. *ret_len: the length of the container's own path. False: it is
+ * not in a container. The monitor process of a container is not in it. */
 bool container_of_cgroup(const char *path, Container *ret, size_t *ret_len);
 
 /* "RUNTIME:ID", as a policy's Container= has it; owned by the caller. NULL: out of memory. */

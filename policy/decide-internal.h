@@ -19,16 +19,16 @@ typedef struct Case {
 /* Ends the row of checks. */
 int decide_answer(Case *c, Verdict verdict, const char *format, ...) _printf_(3, 4);
 
-/* Two sizes that are compared must not look alike: what a short form would blur is written in bytes. */
+/* Formats two sizes that are compared: in bytes, if their short forms would be equal. */
 #define SIZE_EXACT_MAX (SIZE_STR_MAX + 16)
 const char *decide_format_exact(uint64_t bytes, char buf[static SIZE_EXACT_MAX]);
 
-/* What the node could give to reservations if nobody else were there. */
+/* The bytes of the node that reservations could have if there were no others. */
 uint64_t decide_node_capacity(const Pool *pool, const Node *n);
 
 /* Limit= and Quota= against what would be charged. */
 int decide_limit(Case *c, uint64_t bytes);
 int decide_quota(Case *c, uint64_t bytes);
 
-/* The last check, which always has an answer. */
+/* The last check, which always sets an answer. */
 int decide_room(Case *c);

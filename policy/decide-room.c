@@ -16,8 +16,8 @@ NodeSet decide_allowed_nodes(const Request *request, const Pool *pool)
         return nodeset_is_empty(&request->nodes) ? pool->nodes : request->nodes;
 }
 
-/* Without what others who go before wait for. */
-static NodeSet open_nodes(const Case *c)
+/* Excludes nodes that are claimed by earlier waiters. */
+static NodeSet decide_open_nodes(const Case *c)
 {
         NodeSet allowed = decide_allowed_nodes(c->q, c->pool), claimed;
 
@@ -27,32 +27,32 @@ static NodeSet open_nodes(const Case *c)
         return nodeset_subtract(&allowed, &claimed);
 }
 
-static size_t count_others(const Case *c, int node)
+static size_t decide_count_others(const Case *c, int node)
 {
         size_t n = ledger_node_tenants(c->s->ledger, node);
 
         return n > 0 && ledger_tenant_bytes(c->s->ledger, c->tenant, node) > 0 ? n - 1 : n;
 }
 
-/* Who has a node for himself keeps it so, also when room appears there later; and who asks for one does not
- * get one that others are on. */
-static bool may_use(const Case *c, int node, size_t n_others)
+/* An exclusive node is never given to others, even when room appears there later. An exclusive request never
+ * gets a node with other tenants. */
+static bool decide_may_use(const Case *c, int node, size_t n_others)
 {
         return n_others == 0 || (!c->q->exclusive && !ledger_node_is_exclusive(c->s->ledger, node));
 }
 
 /* Only whole pages can be promised. */
-static size_t find_candidates(const Case *c, Candidate candidates[static NODE_MAX])
+static size_t decide_find_candidates(const Case *c, Candidate candidates[static NODE_MAX])
 {
-        NodeSet open = open_nodes(c);
+        NodeSet open = decide_open_nodes(c);
         size_t n = 0;
 
         NODESET_FOREACH (node, &open) {
                 const Node *info = topology_find(c->s->topology, node);
                 uint64_t available = decide_node_available(c->s, node) & ~(c->s->page_bytes - 1);
-                size_t n_others = count_others(c, node);
+                size_t n_others = decide_count_others(c, node);
 
-                if (!info || available == 0 || !may_use(c, node, n_others))
+                if (!info || available == 0 || !decide_may_use(c, node, n_others))
                         continue;
                 candidates[n++] = (Candidate){
                         .node = node,
@@ -65,8 +65,8 @@ static size_t find_candidates(const Case *c, Candidate candidates[static NODE_MA
         return n;
 }
 
-/* What all the allowed nodes could hold if they were empty. */
-static uint64_t allowed_capacity(const Case *c)
+/* The capacity of all allowed nodes, as if they had no reservations. */
+static uint64_t decide_allowed_capacity(const Case *c)
 {
         NodeSet allowed = decide_allowed_nodes(c->q, c->pool);
         uint64_t bytes = 0;
@@ -81,11 +81,11 @@ static uint64_t allowed_capacity(const Case *c)
 }
 
 /* "12G of 16G is available on 2 nodes of pool hbm" */
-static int format_room(const Case *c, const Candidate *candidates, size_t n, char **ret)
+static int decide_format_room(const Case *c, const Candidate *candidates, size_t n, char **ret)
 {
         char room[SIZE_STR_MAX], whole[SIZE_STR_MAX];
         const char *alone = c->q->exclusive ? " without other tenants" : "";
-        NodeSet open = open_nodes(c);
+        NodeSet open = decide_open_nodes(c);
         uint64_t bytes = 0;
 
         if (nodeset_is_empty(&open))
@@ -95,14 +95,15 @@ static int format_room(const Case *c, const Candidate *candidates, size_t n, cha
         for (size_t i = 0; i < n; i++)
                 bytes += candidates[i].available_bytes;
         return asprintf(ret, "%s of %s is available on %zu node%s%s of pool %s", size_format(bytes, room),
-                        size_format(allowed_capacity(c), whole), n, n > 1 ? "s" : "", alone, c->pool->name);
+                        size_format(decide_allowed_capacity(c), whole), n, n > 1 ? "s" : "", alone,
+                        c->pool->name);
 }
 
-/* What may be displaced lies on nodes that nobody waits for who goes before. */
-static int ask_preempt(const Case *c, PreemptVerdict *ret_verdict, Victim **ret, size_t *ret_n)
+/* Only displace reservations on nodes that no earlier waiter has claimed. */
+static int decide_ask_preempt(const Case *c, PreemptVerdict *ret_verdict, Victim **ret, size_t *ret_n)
 {
         PreemptNode nodes[NODE_MAX];
-        NodeSet open = open_nodes(c);
+        NodeSet open = decide_open_nodes(c);
         PreemptInput in = {
                 .ledger = c->s->ledger,
                 .nodes = nodes,
@@ -123,7 +124,7 @@ static int ask_preempt(const Case *c, PreemptVerdict *ret_verdict, Victim **ret,
 }
 
 /* "5 (1G), 7 (512M)" */
-static int format_victims(const Victim *v, size_t n, char **ret)
+static int decide_format_victims(const Victim *v, size_t n, char **ret)
 {
         char *text = NULL, size[SIZE_STR_MAX];
         size_t n_text;
@@ -143,16 +144,16 @@ static int format_victims(const Victim *v, size_t n, char **ret)
         return 0;
 }
 
-/* It waits, and claims what it could use. */
-static int queue_answer(Case *c, const char *asked, const char *room, const char *why)
+/* The request waits, and claims the nodes that it could use. */
+static int decide_queue_answer(Case *c, const char *asked, const char *room, const char *why)
 {
         c->d->size_bytes = c->size_bytes;
         c->d->claims = decide_allowed_nodes(c->q, c->pool);
         return decide_answer(c, VERDICT_QUEUED, "%s does not fit now: %s; %s", asked, room, why);
 }
 
-/* OnFull=preempt. Without an answer when that leads to nothing. */
-static int displace(Case *c, const char *asked, const char *room)
+/* OnFull=preempt. Sets no answer if preemption cannot make enough room. */
+static int decide_displace(Case *c, const char *asked, const char *room)
 {
         _cleanup_free_ char *list = NULL, *why = NULL;
         PreemptVerdict verdict;
@@ -160,26 +161,28 @@ static int displace(Case *c, const char *asked, const char *room)
         size_t n;
         int r;
 
-        r = ask_preempt(c, &verdict, &victims, &n);
+        r = decide_ask_preempt(c, &verdict, &victims, &n);
         if (r < 0)
                 return r;
         if (verdict == PREEMPT_NO_ROOM)
                 return 0;
         if (verdict == PREEMPT_WAIT)
-                return queue_answer(c, asked, room, "reservations that are on their way out make room");
+                return decide_queue_answer(c, asked, room,
+                                           "reservations that are on their way out make room");
         c->d->victims = victims;
         c->d->n_victims = n;
-        if (format_victims(victims, n, &list) < 0 ||
+        if (decide_format_victims(victims, n, &list) < 0 ||
             asprintf(&why, "%s:%u displaces reservation%s %s of lower priority for it", c->d->rule->file,
                      rule_line(c->d->rule, RULE_KEY_ON_FULL), n > 1 ? "s" : "", list) < 0)
                 return -ENOMEM;
-        return queue_answer(c, asked, room, why);
+        return decide_queue_answer(c, asked, room, why);
 }
 
-/* Nobody waits for what is not there at all; but who waits already may wait for a node to come back. */
-static int hopeless_answer(Case *c, const char *asked)
+/* A new request cannot wait for more than the nodes can hold. A request that already waits may wait for a
+ * node to come back. */
+static int decide_hopeless_answer(Case *c, const char *asked)
 {
-        uint64_t capacity = allowed_capacity(c);
+        uint64_t capacity = decide_allowed_capacity(c);
         NodeSet allowed = decide_allowed_nodes(c->q, c->pool);
         char whole[SIZE_STR_MAX], list[NODESET_STR_MAX];
 
@@ -195,12 +198,12 @@ static int hopeless_answer(Case *c, const char *asked)
                 asked, nodeset_format(&allowed, list), c->pool->name, size_format(capacity, whole));
 }
 
-static bool queue_is_full(const Case *c)
+static bool decide_queue_is_full(const Case *c)
 {
         return c->q->id == 0 && c->s->queue && queue_count(c->s->queue) >= c->s->config->queue_max;
 }
 
-static int full_answer(Case *c, const Candidate *candidates, size_t n)
+static int decide_full_answer(Case *c, const Candidate *candidates, size_t n)
 {
         const Rule *rule = c->d->rule;
         bool preempts = rule->on_full == ON_FULL_PREEMPT && !c->q->at_once;
@@ -209,18 +212,18 @@ static int full_answer(Case *c, const Candidate *candidates, size_t n)
         int r;
 
         decide_format_exact(c->size_bytes, asked);
-        r = hopeless_answer(c, asked);
+        r = decide_hopeless_answer(c, asked);
         if (r < 0 || c->d->reason)
                 return r;
-        if (format_room(c, candidates, n, &room) < 0)
+        if (decide_format_room(c, candidates, n, &room) < 0)
                 return -ENOMEM;
-        if ((c->q->queue || preempts) && queue_is_full(c))
+        if ((c->q->queue || preempts) && decide_queue_is_full(c))
                 return decide_answer(c, VERDICT_FULL,
                                      "%s does not fit now: %s; it cannot be queued, because QueueMax=%u of "
                                      "cdmd.conf wait already; ask again later",
                                      asked, room, c->s->config->queue_max);
         if (preempts) {
-                r = displace(c, asked, room);
+                r = decide_displace(c, asked, room);
                 if (r < 0 || c->d->reason)
                         return r;
         }
@@ -237,10 +240,10 @@ static int full_answer(Case *c, const Candidate *candidates, size_t n)
                         "OnFull=queue; ask again when others have released",
                         asked, room, rule->file, c->d->line);
         }
-        return queue_answer(c, asked, room, "it waits until others release");
+        return decide_queue_answer(c, asked, room, "it waits until others release");
 }
 
-static int grant(Case *c, const Placement *p)
+static int decide_grant(Case *c, const Placement *p)
 {
         Decision *d = c->d;
         char size[SIZE_EXACT_MAX];
@@ -261,17 +264,17 @@ static int grant(Case *c, const Placement *p)
 int decide_room(Case *c)
 {
         Candidate candidates[NODE_MAX];
-        size_t n = find_candidates(c, candidates);
+        size_t n = decide_find_candidates(c, candidates);
         Placement p;
         int r;
 
         if (!place(candidates, n, c->size_bytes, c->q->exclusive, &p))
-                return full_answer(c, candidates, n);
+                return decide_full_answer(c, candidates, n);
         r = decide_limit(c, p.total_bytes);
         if (r < 0 || c->d->reason)
                 return r;
         r = decide_quota(c, p.total_bytes);
         if (r < 0 || c->d->reason)
                 return r;
-        return grant(c, &p);
+        return decide_grant(c, &p);
 }

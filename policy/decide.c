@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* A request passes a row of checks; the first that has an answer writes it into the record and ends the row.
+/* A request passes a list of checks. The first check with an answer writes it into the record and ends the
+ * list.
  *
  * Quota=, Limit= and the room are all checked against what will be charged. That is the size in whole pages,
  * and with --exclusive the whole of the nodes, which is known only once they are chosen: so such a request
@@ -74,7 +75,7 @@ const char *decide_format_exact(uint64_t bytes, char buf[static SIZE_EXACT_MAX])
 }
 
 /* "Limit=8G", "Quota=50% (8G)": as the admin wrote it. */
-static int format_setting(const char *key, const Size *size, uint64_t bytes, char **ret)
+static int decide_format_setting(const char *key, const Size *size, uint64_t bytes, char **ret)
 {
         char buf[SIZE_EXACT_MAX];
 
@@ -84,12 +85,12 @@ static int format_setting(const char *key, const Size *size, uint64_t bytes, cha
         return asprintf(ret, "%s=%s", key, buf);
 }
 
-static uint64_t subtract(uint64_t a, uint64_t b)
+static uint64_t decide_subtract(uint64_t a, uint64_t b)
 {
         return a > b ? a - b : 0;
 }
 
-static const NodeUse *find_use(const Snapshot *s, int node)
+static const NodeUse *decide_find_use(const Snapshot *s, int node)
 {
         for (size_t i = 0; i < s->n_use; i++)
                 if (s->use[i].node == node)
@@ -99,25 +100,25 @@ static const NodeUse *find_use(const Snapshot *s, int node)
 
 uint64_t decide_node_capacity(const Pool *pool, const Node *n)
 {
-        return subtract(n->size_bytes, pool_headroom_bytes(pool, n));
+        return decide_subtract(n->size_bytes, pool_headroom_bytes(pool, n));
 }
 
 uint64_t decide_node_promisable(const Snapshot *s, int node)
 {
         const Node *n = topology_find(s->topology, node);
         const Pool *pool = pool_set_find_node(s->pools, node);
-        const NodeUse *use = find_use(s, node);
+        const NodeUse *use = decide_find_use(s, node);
         uint64_t bytes;
 
         if (!n || !n->online || !pool || (use && use->closed))
                 return 0;
         bytes = decide_node_capacity(pool, n);
-        return use ? subtract(bytes, use->foreign_bytes) : bytes;
+        return use ? decide_subtract(bytes, use->foreign_bytes) : bytes;
 }
 
 uint64_t decide_node_available(const Snapshot *s, int node)
 {
-        return subtract(decide_node_promisable(s, node), ledger_node_reserved(s->ledger, node));
+        return decide_subtract(decide_node_promisable(s, node), ledger_node_reserved(s->ledger, node));
 }
 
 uint64_t decide_pool_available(const Snapshot *s, const Pool *pool)
@@ -132,7 +133,7 @@ uint64_t decide_pool_available(const Snapshot *s, const Pool *pool)
 /* --- does it make sense? --------------------------------------------------------------------------------
  */
 
-static int check_size(Case *c)
+static int decide_check_size(Case *c)
 {
         if (c->q->size_bytes == 0)
                 return decide_answer(c, VERDICT_INVALID,
@@ -145,7 +146,7 @@ static int check_size(Case *c)
         return 0;
 }
 
-static int check_pool(Case *c)
+static int decide_check_pool(Case *c)
 {
         const PoolSet *pools = c->s->pools;
         _cleanup_free_ char *names = NULL;
@@ -171,7 +172,7 @@ static int check_pool(Case *c)
                              names);
 }
 
-static int check_nodes(Case *c)
+static int decide_check_nodes(Case *c)
 {
         char asked[NODESET_STR_MAX], has[NODESET_STR_MAX];
 
@@ -186,7 +187,7 @@ static int check_nodes(Case *c)
  */
 
 /* "alice", or "1003" when the name is not known. */
-static const char *format_user(const Subject *s, char number[static USER_NUMBER_MAX])
+static const char *decide_format_user(const Subject *s, char number[static USER_NUMBER_MAX])
 {
         if (s->user)
                 return s->user;
@@ -194,8 +195,8 @@ static const char *format_user(const Subject *s, char number[static USER_NUMBER_
         return number;
 }
 
-/* Whether the rule is meant for the one who asks cannot be said. A request that waits goes on waiting. */
-static int answer_unknown_name(Case *c)
+/* It is unknown whether the rule applies to this user. A request that already waits keeps waiting. */
+static int decide_answer_unknown_name(Case *c)
 {
         const Rule *rule = c->d->rule;
         bool user = rule->unknown_user;
@@ -208,7 +209,7 @@ static int answer_unknown_name(Case *c)
                              rule->file, c->d->line);
 }
 
-static int check_rule(Case *c)
+static int decide_check_rule(Case *c)
 {
         const Config *config = c->s->config;
         const Subject *subject = c->q->subject;
@@ -217,29 +218,29 @@ static int check_rule(Case *c)
         c->d->rule = rule_find(config->rules, config->n_rules, c->pool->name, subject);
         if (c->d->rule) {
                 c->d->line = c->d->rule->line;
-                return rule_matches(c->d->rule, c->pool->name, subject) ? 0 : answer_unknown_name(c);
+                return rule_matches(c->d->rule, c->pool->name, subject) ? 0 : decide_answer_unknown_name(c);
         }
         return decide_answer(
                 c, VERDICT_DENIED,
                 "no file in policy.d matches pool %s, %s and user %s; the administrator can "
                 "allow it with a rule in a file such as /etc/" CDM_CONFIG_DIR "/policy.d/50-NAME.conf",
-                c->pool->name, *c->tenant ? c->tenant : "no unit", format_user(subject, number));
+                c->pool->name, *c->tenant ? c->tenant : "no unit", decide_format_user(subject, number));
 }
 
 /* The answer of a key of the rule: the record points to its line. */
-static void blame(Case *c, RuleKey key)
+static void decide_blame(Case *c, RuleKey key)
 {
         c->d->line = rule_line(c->d->rule, key);
 }
 
-static int check_deny(Case *c)
+static int decide_check_deny(Case *c)
 {
         const Rule *rule = c->d->rule;
         char at[sizeof(":4294967295")] = "";
 
         if (!rule->deny)
                 return 0;
-        blame(c, RULE_KEY_DENY);
+        decide_blame(c, RULE_KEY_DENY);
         if (rule->refused_line > 0)
                 snprintf(at, sizeof(at), ":%u", rule->refused_line);
         if (rule->refused)
@@ -254,13 +255,13 @@ static int check_deny(Case *c)
 }
 
 /* A rule's size in whole pages, as all sizes are. */
-static uint64_t rule_bytes(const Case *c, const Size *size)
+static uint64_t decide_rule_bytes(const Case *c, const Size *size)
 {
         return size_round_up(size_resolve(size, c->pool->size_bytes), c->s->page_bytes);
 }
 
-/* Says why more is charged than was asked for, where that is so. */
-static const char *charged_why(const Case *c, uint64_t bytes)
+/* Explains why more is charged than was requested, if that is the case. */
+static const char *decide_charged_why(const Case *c, uint64_t bytes)
 {
         return bytes > c->size_bytes ? " (exclusive reservations are charged with whole nodes)" : "";
 }
@@ -274,25 +275,25 @@ int decide_limit(Case *c, uint64_t bytes)
 
         if (!rule->has_limit)
                 return 0;
-        limit = rule_bytes(c, &rule->limit);
+        limit = decide_rule_bytes(c, &rule->limit);
         if (bytes <= limit)
                 return 0;
-        if (format_setting("Limit", &rule->limit, limit, &setting) < 0)
+        if (decide_format_setting("Limit", &rule->limit, limit, &setting) < 0)
                 return -ENOMEM;
-        blame(c, RULE_KEY_LIMIT);
+        decide_blame(c, RULE_KEY_LIMIT);
         return decide_answer(c, VERDICT_DENIED, "%s%s is over %s of %s:%u; ask for %s or less",
-                             decide_format_exact(bytes, asked), charged_why(c, bytes), setting, rule->file,
-                             c->d->line, decide_format_exact(limit, most));
+                             decide_format_exact(bytes, asked), decide_charged_why(c, bytes), setting,
+                             rule->file, c->d->line, decide_format_exact(limit, most));
 }
 
-static int check_limit(Case *c)
+static int decide_check_limit(Case *c)
 {
         return decide_limit(c, c->size_bytes);
 }
 
-/* The longest lease is that of the rule, else the default of cdmd.conf; it is also what one gets who did not
- * ask for any. */
-static int check_lease(Case *c)
+/* The maximum lease is that of the rule, else the default of cdmd.conf. A request without a lease gets the
+ * maximum. */
+static int decide_check_lease(Case *c)
 {
         const Rule *rule = c->d->rule;
         uint64_t most = rule->lease_usec > 0 ? rule->lease_usec : c->s->config->default_lease_usec;
@@ -303,7 +304,7 @@ static int check_lease(Case *c)
                 return 0;
         timespan_format(c->q->lease_usec, asked);
         timespan_format(most, longest);
-        blame(c, RULE_KEY_LEASE);
+        decide_blame(c, RULE_KEY_LEASE);
         if (rule->lease_usec > 0)
                 return decide_answer(
                         c, VERDICT_DENIED,
@@ -316,26 +317,26 @@ static int check_lease(Case *c)
                 asked, longest, rule->file, c->d->line, longest);
 }
 
-static int check_priority(Case *c)
+static int decide_check_priority(Case *c)
 {
         const Rule *rule = c->d->rule;
 
         if (c->q->priority <= rule->priority)
                 return 0;
-        blame(c, RULE_KEY_PRIORITY);
+        decide_blame(c, RULE_KEY_PRIORITY);
         return decide_answer(
                 c, VERDICT_DENIED, "priority %d is over Priority=%d of %s:%u; ask for %d or less",
                 (int)c->q->priority, (int)rule->priority, rule->file, c->d->line, (int)rule->priority);
 }
 
-static int check_exclusive(Case *c)
+static int decide_check_exclusive(Case *c)
 {
         const Rule *rule = c->d->rule;
 
         if (!c->q->exclusive)
                 return 0;
         if (!rule->exclusive) {
-                blame(c, RULE_KEY_EXCLUSIVE);
+                decide_blame(c, RULE_KEY_EXCLUSIVE);
                 return decide_answer(
                         c, VERDICT_DENIED,
                         "%s:%u does not allow exclusive reservations (Exclusive=yes); ask without",
@@ -351,24 +352,24 @@ static int check_exclusive(Case *c)
         return 0;
 }
 
-/* root is who would have to repair it when users have used up theirs. */
-static int check_user(Case *c)
+/* root is not limited: root must be able to reserve after users have reached their limits. */
+static int decide_check_user(Case *c)
 {
         uid_t uid = c->q->subject->uid;
         size_t n = ledger_count_user(c->s->ledger, uid);
         char number[USER_NUMBER_MAX];
 
-        /* Who waits was counted when he came. */
+        /* A waiting request was counted when it was queued. */
         if (uid == 0 || c->q->id != 0 || n < c->s->config->max_per_user)
                 return 0;
         return decide_answer(
                 c, VERDICT_DENIED,
                 "user %s has %zu reservations already, and MaxPerUser=%u of cdmd.conf allows no more; "
                 "release one first",
-                format_user(c->q->subject, number), n, c->s->config->max_per_user);
+                decide_format_user(c->q->subject, number), n, c->s->config->max_per_user);
 }
 
-/* Who waits already goes on waiting for it, and is in nobody's way. */
+/* A request that already waits keeps waiting, and blocks no other request. */
 int decide_quota(Case *c, uint64_t bytes)
 {
         const Rule *rule = c->d->rule;
@@ -378,22 +379,22 @@ int decide_quota(Case *c, uint64_t bytes)
 
         if (!rule->has_quota)
                 return 0;
-        quota = rule_bytes(c, &rule->quota);
+        quota = decide_rule_bytes(c, &rule->quota);
         live = ledger_rule_bytes(c->s->ledger, rule->file);
         if (live <= quota && bytes <= quota - live)
                 return 0;
-        if (format_setting("Quota", &rule->quota, quota, &setting) < 0)
+        if (decide_format_setting("Quota", &rule->quota, quota, &setting) < 0)
                 return -ENOMEM;
-        blame(c, RULE_KEY_QUOTA);
+        decide_blame(c, RULE_KEY_QUOTA);
         return decide_answer(
                 c, c->q->id ? VERDICT_QUEUED : VERDICT_DENIED,
                 "%s%s more would be over %s of %s:%u, of which %s is in use; release some first, or ask "
                 "for less",
-                decide_format_exact(bytes, asked), charged_why(c, bytes), setting, rule->file, c->d->line,
-                decide_format_exact(live, used));
+                decide_format_exact(bytes, asked), decide_charged_why(c, bytes), setting, rule->file,
+                c->d->line, decide_format_exact(live, used));
 }
 
-static int check_quota(Case *c)
+static int decide_check_quota(Case *c)
 {
         return decide_quota(c, c->size_bytes);
 }
@@ -401,8 +402,9 @@ static int check_quota(Case *c)
 int decide(const Snapshot *s, const Request *request, Decision **ret)
 {
         static const check_t checks[] = {
-                check_size,  check_pool,     check_nodes,     check_rule, check_deny,  check_limit,
-                check_lease, check_priority, check_exclusive, check_user, check_quota, decide_room,
+                decide_check_size,      decide_check_pool,  decide_check_nodes, decide_check_rule,
+                decide_check_deny,      decide_check_limit, decide_check_lease, decide_check_priority,
+                decide_check_exclusive, decide_check_user,  decide_check_quota, decide_room,
         };
         _cleanup_(decision_free_p) Decision *d = calloc(1, sizeof(Decision));
         Case c = { .s = s, .q = request, .tenant = ledger_tenant_key(request->subject), .d = d };
@@ -421,7 +423,7 @@ int decide(const Snapshot *s, const Request *request, Decision **ret)
 
 Strength decide_strength(const Snapshot *s, const Reservation *r)
 {
-        /* Physically there, whatever anybody enforces. */
+        /* The size in hardware, independent of any limit. */
         if (r->size_bytes > 0 && r->exact_bytes >= r->size_bytes)
                 return STRENGTH_EXACT;
         if (s->config->mode != FENCE_MODE_ENFORCE)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* The one place that answers a request: topology, pools, rules, ledger and the request go in, a record comes
- * out. Nothing is changed: the caller acts on the record. */
+/* The one place that answers a request: the input is topology, pools, rules, ledger and the request, the
+ * output is a record. decide() changes nothing: the caller acts on the record. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -38,7 +38,7 @@ struct Request {
         uint64_t lease_usec; /* 0: not asked for */
         int32_t priority;
         bool queue;
-        bool at_once; /* it cannot wait, so nobody is displaced for it either: Static= */
+        bool at_once; /* it cannot wait, and therefore cannot preempt: Static= */
         bool exclusive;
         NodeSet nodes; /* only these; empty: any of the pool */
         NodeSet near;  /* nodes whose CPUs the cgroup may use; empty: no preference */
@@ -47,9 +47,9 @@ struct Request {
 /* One CDM node as observed just now. */
 typedef struct NodeUse {
         int node;
-        uint64_t foreign_bytes; /* used there, and no reservation explains it: intruders, residue,
-                                   unattributed */
-        bool closed;            /* offline or drained by the admin: no new grants */
+        uint64_t
+                foreign_bytes; /* used bytes that no reservation explains: intruders, residue, unattributed */
+        bool closed;           /* offline or drained by the admin: no new grants */
 } NodeUse;
 
 typedef struct Snapshot {
@@ -78,8 +78,8 @@ typedef struct Decision {
         size_t n_shares;
 
         /* When queued: */
-        NodeSet claims;  /* what it could use, and nobody behind it gets; empty: it waits for its quota */
-        Victim *victims; /* whom it displaces, those that leave already not among them */
+        NodeSet claims; /* nodes that it could use, closed to later waiters; empty: it waits for its quota */
+        Victim *victims; /* reservations to preempt, without those that already leave */
         size_t n_victims;
 } Decision;
 
@@ -89,14 +89,13 @@ DEFINE_CLEANUP(Decision, decision_free);
 /* -ENOMEM, or 0 with a record. The order: request makes sense, pool exists, first rule that matches, Deny=,
  * Limit=, Lease=, Priority=, Exclusive=, MaxPerUser= (for everybody but root), Quota=, room. An exclusive
  * request must stay within Limit= and Quota= with the whole nodes that it is charged. Queued: asked for,
- * allowed by OnFull=, and it would fit if others released; or OnFull=preempt, and it will fit once what
- * leaves has left and the victims have. Nodes that are claimed in the queue by others who go before count as
- * full.
+ * allowed by OnFull=, and it would fit if others released; or OnFull=preempt, and it will fit once the
+ * leaving reservations and the victims have left. Nodes that earlier waiters claim count as full.
  *
  * Placement: one node that holds all of it and has no other tenant; else one node that holds it; else
  * several nodes, those without other tenants first. Among equals the one nearest to request->near, then the
- * faster, then the one that fits tightest, then the lowest number. A node that somebody has for himself is
- * not given to others, even when room appears there. */
+ * faster, then the one that fits tightest, then the lowest number. An exclusive node is not given to others,
+ * even when room appears there. */
 int decide(const Snapshot *s, const Request *request, Decision **ret);
 
 /* Of the pool, or those that it names. */
@@ -108,5 +107,5 @@ uint64_t decide_node_available(const Snapshot *s, int node);
 uint64_t decide_node_promisable(const Snapshot *s, int node);
 uint64_t decide_pool_available(const Snapshot *s, const Pool *pool);
 
-/* What stands behind the size of a reservation now. */
+/* The memory that backs the reservation now. */
 Strength decide_strength(const Snapshot *s, const Reservation *r);

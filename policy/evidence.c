@@ -23,7 +23,7 @@ static unsigned evidence_marks(const Node *n)
         return (driver ? EVIDENCE_DRIVER : 0u) | (n->dax ? EVIDENCE_DAX : 0u);
 }
 
-/* Marked nodes do not count as ordinary, or DRAM would look special beside a CXL expander. */
+/* Nodes with evidence do not count as ordinary. Otherwise DRAM would look special beside a CXL expander. */
 EvidenceBase evidence_base(const Topology *t)
 {
         NodeSet with_cpu = topology_cpu_nodes(t);

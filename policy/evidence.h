@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What says that a node is device memory. That it has no CPUs says little: LPARs, emulated NUMA, small
- * boards and some firmware put plain DRAM into nodes without CPUs. Evidence is what somebody who knows says:
- * a driver, a DAX device, the kernel's memory tiers, or the firmware's HMAT. */
+/* Evidence that a node is device memory. The lack of CPUs is weak evidence: LPARs, emulated NUMA, small
+ * boards and some firmware put plain DRAM into nodes without CPUs. Evidence comes from a driver, a DAX
+ * device, the kernel's memory tiers, or the firmware's HMAT. */
 
 #include "policy/topology.h"
 
 typedef enum Evidence {
         EVIDENCE_DRIVER = 1 << 0, /* a driver or a CXL region names the device that it belongs to */
         EVIDENCE_DAX = 1 << 1,    /* a DAX device put it online */
-        EVIDENCE_TIER = 1 << 2,   /* its memory tier is another one than that of ordinary memory */
-        EVIDENCE_HMAT = 1 << 3, /* its read bandwidth is clearly another one than that of ordinary memory */
+        EVIDENCE_TIER = 1 << 2,   /* its memory tier differs from that of ordinary memory */
+        EVIDENCE_HMAT = 1 << 3,   /* its read bandwidth clearly differs from that of ordinary memory */
 } Evidence;
 
 #define EVIDENCE_STR_MAX 64

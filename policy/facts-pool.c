@@ -1,14 +1,30 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* What pool files and nodes say of each other. Nothing of this is an error: each is a machine that may be
- * meant to be so, but where memory would silently be open to all, or closed to all. Pools without a file are
- * nobody's wish, so that they may be empty. */
+/* Compares pool files with the nodes of the machine. None of these facts is an error: the configuration may
+ * be intended. But memory would silently be open to all, or closed to all. The default pool, which has no
+ * file, may be empty. */
 
 #include <errno.h>
+#include <stdarg.h>
 #include <stdio.h>
 
-#include "policy/facts-internal.h"
+#include "policy/facts-pool.h"
 #include "policy/size.h"
+
+int fact_sentence(char **ret, const char *format, ...)
+{
+        char *text;
+        va_list ap;
+        int r;
+
+        va_start(ap, format);
+        r = vasprintf(&text, format, ap);
+        va_end(ap);
+        if (r < 0)
+                return -ENOMEM;
+        *ret = text;
+        return 1;
+}
 
 static uint64_t fact_bytes(const Topology *t, const NodeSet *nodes)
 {
@@ -51,7 +67,7 @@ static int fact_text_end(FactText *f, char **ret)
         return 1;
 }
 
-/* Where the next sentence goes. */
+/* Returns the file for the next sentence. */
 static FILE *fact_text_more(FactText *f)
 {
         if (ftell(f->file) > 0)
@@ -71,7 +87,7 @@ static NodeSet fact_candidates(const Topology *t, const PoolSet *pools)
         return nodes;
 }
 
-/* No line of HMAT about any of these: the usual reason why selectors match nothing. */
+/* True if HMAT describes none of the nodes: the usual reason why selectors match nothing. */
 static bool fact_is_without_hmat(const Topology *t, const NodeSet *nodes)
 {
         NODESET_FOREACH (node, nodes) {
@@ -213,7 +229,7 @@ int fact_passed_over(const Topology *t, const PoolSet *pools, char **ret)
                 size_format(fact_bytes(t, &memory), whole), list);
 }
 
-/* Those that were passed over are told already. */
+/* Nodes that were passed over have a fact of their own. */
 int fact_not_in_pool(const Topology *t, const PoolSet *pools, char **ret)
 {
         NodeSet with_cpu = topology_cpu_nodes(t), open = nodeset_subtract(&pools->ordinary, &with_cpu);
@@ -236,8 +252,8 @@ int fact_not_in_pool(const Topology *t, const PoolSet *pools, char **ret)
                 list, size_format(fact_bytes(t, &open), size), list);
 }
 
-/* Boot memory of a node can never be taken out, so kernel data there is in nobody's way: only what was
- * plugged in, or put online by a driver, is told. */
+/* Boot memory of a node cannot be removed, so kernel data there does no harm. Only memory that was plugged
+ * in, or put online by a driver, is reported. */
 int fact_unmovable(const Topology *t, const PoolSet *pools, char **ret)
 {
         char list[NODESET_STR_MAX], now[64] = "";

@@ -2,11 +2,10 @@
 #include "policy/facts.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "policy/facts-internal.h"
+#include "policy/facts-pool.h"
 #include "policy/size.h"
 
 static const char *const fact_names[_FACT_MAX] = {
@@ -35,22 +34,7 @@ bool fact_is_of_pools(Fact f)
         return f >= FACT_POOL_EMPTY && f < _FACT_MAX;
 }
 
-int fact_sentence(char **ret, const char *format, ...)
-{
-        char *text;
-        va_list ap;
-        int r;
-
-        va_start(ap, format);
-        r = vasprintf(&text, format, ap);
-        va_end(ap);
-        if (r < 0)
-                return -ENOMEM;
-        *ret = text;
-        return 1;
-}
-
-static bool kernel_is_before(const Topology *t, unsigned major, unsigned minor)
+static bool fact_kernel_is_before(const Topology *t, unsigned major, unsigned minor)
 {
         return t->kernel_major < major || (t->kernel_major == major && t->kernel_minor < minor);
 }
@@ -59,7 +43,7 @@ bool facts_pool_takes_demotions(const Topology *t, const NodeSet *ordinary, cons
 {
         int fastest = TIER_UNKNOWN;
 
-        if (!t->demotion_enabled || !kernel_is_before(t, 6, 16))
+        if (!t->demotion_enabled || !fact_kernel_is_before(t, 6, 16))
                 return false;
         NODESET_FOREACH (node, ordinary) {
                 const Node *n = topology_find(t, node);
@@ -76,7 +60,7 @@ bool facts_pool_takes_demotions(const Topology *t, const NodeSet *ordinary, cons
         return false;
 }
 
-static int judge_cdmm(const Topology *t, char **ret)
+static int fact_judge_cdmm(const Topology *t, char **ret)
 {
         if (!t->cdmm)
                 return 0;
@@ -88,7 +72,7 @@ static int judge_cdmm(const Topology *t, char **ret)
                 t->cdmm);
 }
 
-static const char *kernel_version(const Topology *t, char text[static 32])
+static const char *fact_kernel_version(const Topology *t, char text[static 32])
 {
         if (t->kernel_major == 0)
                 return "This kernel";
@@ -96,7 +80,7 @@ static const char *kernel_version(const Topology *t, char text[static 32])
         return text;
 }
 
-static NodeSet demotion_targets(const Topology *t, const PoolSet *pools)
+static NodeSet fact_demotion_targets(const Topology *t, const PoolSet *pools)
 {
         NodeSet nodes = NODESET_EMPTY;
 
@@ -109,9 +93,9 @@ static NodeSet demotion_targets(const Topology *t, const PoolSet *pools)
         return nodes;
 }
 
-static int judge_fence_demotion(const Topology *t, const PoolSet *pools, char **ret)
+static int fact_judge_fence_demotion(const Topology *t, const PoolSet *pools, char **ret)
 {
-        NodeSet nodes = demotion_targets(t, pools);
+        NodeSet nodes = fact_demotion_targets(t, pools);
         char list[NODESET_STR_MAX], version[32];
 
         if (nodeset_is_empty(&nodes))
@@ -121,13 +105,13 @@ static int judge_fence_demotion(const Topology *t, const PoolSet *pools, char **
                 "The fence is open to demotion: under pressure %s moves cold pages of any process to the "
                 "slower CDM nodes (%s), whatever its cpuset says; Linux 6.16 and later do not. To close "
                 "it, write 0 to /sys/kernel/mm/numa/demotion_enabled.",
-                kernel_version(t, version), nodeset_format(&nodes, list));
+                fact_kernel_version(t, version), nodeset_format(&nodes, list));
 }
 
-/* Where the kernel minds cpusets, a tenant's pages still leave the fast node that it reserved. */
-static int judge_demotion(const Topology *t, const PoolSet *pools, char **ret)
+/* Demotion that respects cpusets still moves a tenant's pages off the fast node that it reserved. */
+static int fact_judge_demotion(const Topology *t, const PoolSet *pools, char **ret)
 {
-        NodeSet nodes = demotion_targets(t, pools);
+        NodeSet nodes = fact_demotion_targets(t, pools);
 
         if (!t->demotion_enabled || nodeset_is_empty(&pools->cdm) || !nodeset_is_empty(&nodes))
                 return 0;
@@ -137,7 +121,7 @@ static int judge_demotion(const Topology *t, const PoolSet *pools, char **ret)
                      "to /sys/kernel/mm/numa/demotion_enabled.");
 }
 
-static int judge_numa_balancing(const Topology *t, const PoolSet *pools, char **ret)
+static int fact_judge_numa_balancing(const Topology *t, const PoolSet *pools, char **ret)
 {
         if (!t->numa_balancing || nodeset_is_empty(&pools->cdm))
                 return 0;
@@ -147,9 +131,9 @@ static int judge_numa_balancing(const Topology *t, const PoolSet *pools, char **
                              "kernel.numa_balancing=0`.");
 }
 
-/* vm.nr_hugepages takes from all nodes that the writer may use, evenly; the pages are nobody's until they
- * are mapped, and cannot be drained. */
-static int judge_hugetlb(const Topology *t, const PoolSet *pools, char **ret)
+/* vm.nr_hugepages takes memory evenly from all nodes that the writer may use. Pages of the pool that are not
+ * mapped belong to no process, and cannot be drained. */
+static int fact_judge_hugetlb(const Topology *t, const PoolSet *pools, char **ret)
 {
         char list[NODESET_STR_MAX], size[SIZE_STR_MAX];
         NodeSet nodes = NODESET_EMPTY;
@@ -177,7 +161,7 @@ static int judge_hugetlb(const Topology *t, const PoolSet *pools, char **ret)
 /* The driver refuses other zones than ZONE_MOVABLE and tells in the kernel's log (open-gpu-kernel-modules,
  * nvidia/os-interface.c: os_numa_verify_gpu_memory_zone()): kernel data there would keep the GPU from ever
  * being reset. */
-static int judge_auto_online(const Topology *t, char **ret)
+static int fact_judge_auto_online(const Topology *t, char **ret)
 {
         if (!t->gpu_needs_movable || !t->auto_online[0] || strcmp(t->auto_online, "online_movable") == 0)
                 return 0;
@@ -193,17 +177,17 @@ int fact_judge(Fact f, const Topology *t, const PoolSet *pools, char **ret)
 {
         switch (f) {
         case FACT_CDMM:
-                return judge_cdmm(t, ret);
+                return fact_judge_cdmm(t, ret);
         case FACT_FENCE_DEMOTION:
-                return judge_fence_demotion(t, pools, ret);
+                return fact_judge_fence_demotion(t, pools, ret);
         case FACT_DEMOTION:
-                return judge_demotion(t, pools, ret);
+                return fact_judge_demotion(t, pools, ret);
         case FACT_NUMA_BALANCING:
-                return judge_numa_balancing(t, pools, ret);
+                return fact_judge_numa_balancing(t, pools, ret);
         case FACT_HUGETLB:
-                return judge_hugetlb(t, pools, ret);
+                return fact_judge_hugetlb(t, pools, ret);
         case FACT_AUTO_ONLINE:
-                return judge_auto_online(t, ret);
+                return fact_judge_auto_online(t, ret);
         case FACT_POOL_EMPTY:
                 return fact_pool_empty(t, pools, ret);
         case FACT_NODES_ABSENT:

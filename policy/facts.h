@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What the kernel and the drivers are set to, judged: each setting that is in the way of what cdmd promises
+/* Judges the settings of the kernel and of drivers. Each setting that conflicts with what cdmd promises
  * becomes a sentence that says what to do. */
 
 #include <stdbool.h>
@@ -22,7 +22,7 @@ typedef enum Fact {
         FACT_POOL_EMPTY,   /* a configured pool has no memory */
         FACT_NODES_ABSENT, /* Nodes= lists nodes without memory */
         FACT_SELECTS_ALL,  /* selectors that every node meets */
-        FACT_NO_EVIDENCE,  /* nodes taken for nothing but that they have no CPUs */
+        FACT_NO_EVIDENCE,  /* nodes taken only because they have no CPUs */
         FACT_PASSED_OVER,  /* ... and not taken, because they are most of the memory */
         FACT_NOT_IN_POOL,  /* a node that could be device memory is open to everybody */
         FACT_UNMOVABLE,    /* kernel data may come to nodes that are to be removed */
@@ -31,15 +31,16 @@ typedef enum Fact {
 
 const char *fact_to_string(Fact f);
 
-/* Does it follow from nodes and pool files, so that `cdmctl check` can tell it? */
+/* True for facts that follow from nodes and pool files, which `cdmctl check` reports. */
 bool fact_is_of_pools(Fact f);
 
-/* 1: *ret is a sentence, owned by the caller; 0: all is well in that respect; -ENOMEM. */
+/* 1: *ret is a sentence, owned by the caller; 0: nothing to report; -ENOMEM. */
 int fact_judge(Fact f, const Topology *t, const PoolSet *pools, char **ret);
 
-/* May reclaim push anybody's pages onto these nodes, past every cpuset? The kernel's demotion goes from a
- * node to those of slower tiers, and asks for cpusets from Linux 6.16 on (7d709f49babc, "vmscan,cgroup:
- * apply mems_effective to reclaim"). Until 7.0 (1aceed565ff1, "mm/vmscan: fix demotion targets checks in
- * reclaim/demotion") it asks only for the nearest target, so that who may use one slow node can still come
- * to another one; nobody else can. A kernel of unknown version counts as an old one. */
+/* True if reclaim can move pages of any process onto these nodes, whatever its cpuset. The kernel's demotion
+ * goes from a node to those of slower tiers, and asks for cpusets from Linux 6.16 on (7d709f49babc,
+ * "vmscan,cgroup: apply mems_effective to reclaim"). Until 7.0 (1aceed565ff1, "mm/vmscan: fix demotion
+ * targets checks in reclaim/demotion") it checks the nearest target only, so that a process that may use one
+ * slow node can still reach another one; no other process can. A kernel of unknown version counts as an old
+ * one. */
 bool facts_pool_takes_demotions(const Topology *t, const NodeSet *ordinary, const NodeSet *pool_nodes);

@@ -26,7 +26,7 @@ const char *fight_action_to_string(FightAction v)
         return v < _FIGHT_ACTION_MAX ? action_table[v] : NULL;
 }
 
-static FightAction note_first(Fight *f, uint64_t now_usec)
+static FightAction fight_note_first(Fight *f, uint64_t now_usec)
 {
         *f = (Fight){ .is_open = f->is_open,
                       .state = FIGHT_NOTED,
@@ -37,13 +37,13 @@ static FightAction note_first(Fight *f, uint64_t now_usec)
         return FIGHT_REPAIR;
 }
 
-static FightAction forget(Fight *f, FightAction action)
+static FightAction fight_forget(Fight *f, FightAction action)
 {
         *f = (Fight){ .is_open = f->is_open, .state = FIGHT_NONE };
         return action;
 }
 
-static void grow_pause(Fight *f)
+static void fight_grow_pause(Fight *f)
 {
         uint64_t last_usec = f->is_open ? FIGHT_PAUSE_LAST_OPEN_USEC : FIGHT_PAUSE_LAST_USEC;
 
@@ -52,17 +52,18 @@ static void grow_pause(Fight *f)
                 f->pause_usec = last_usec;
 }
 
-/* Peace needs a whole window, or who comes back every minute would be told of as a new fight every time. */
-static FightAction probe(Fight *f, uint64_t now_usec)
+/* Peace needs a whole window. Otherwise a program that writes every minute would be reported as a new fight
+ * each time. */
+static FightAction fight_probe(Fight *f, uint64_t now_usec)
 {
         f->state = FIGHT_PROBING;
         f->n_repairs++;
-        grow_pause(f);
+        fight_grow_pause(f);
         f->next_usec = now_usec + FIGHT_WINDOW_USEC;
         return FIGHT_REPAIR;
 }
 
-static FightAction yield(Fight *f, uint64_t now_usec, FightAction action)
+static FightAction fight_yield(Fight *f, uint64_t now_usec, FightAction action)
 {
         f->state = FIGHT_YIELDED;
         f->next_usec = now_usec + f->pause_usec;
@@ -75,26 +76,26 @@ FightAction fight_look(Fight *f, bool as_wanted, uint64_t now_usec)
 
         switch (f->state) {
         case FIGHT_NONE:
-                return as_wanted ? FIGHT_NOTHING : note_first(f, now_usec);
+                return as_wanted ? FIGHT_NOTHING : fight_note_first(f, now_usec);
         case FIGHT_NOTED:
-                /* An old repair has nothing to do with this one. */
+                /* Repairs before the window do not count. */
                 if (due)
-                        return as_wanted ? forget(f, FIGHT_NOTHING) : note_first(f, now_usec);
+                        return as_wanted ? fight_forget(f, FIGHT_NOTHING) : fight_note_first(f, now_usec);
                 if (as_wanted)
                         return FIGHT_NOTHING;
                 if (f->n_repairs >= FIGHT_REPAIRS_MAX)
-                        return yield(f, now_usec, FIGHT_YIELD);
+                        return fight_yield(f, now_usec, FIGHT_YIELD);
                 f->n_repairs++;
                 return FIGHT_REPAIR;
         case FIGHT_YIELDED:
-                /* Not by us: the other side gave up. */
+                /* Not repaired by cdmd: the other side gave up. */
                 if (as_wanted)
-                        return forget(f, FIGHT_PEACE);
-                return due ? probe(f, now_usec) : FIGHT_WAIT;
+                        return fight_forget(f, FIGHT_PEACE);
+                return due ? fight_probe(f, now_usec) : FIGHT_WAIT;
         case FIGHT_PROBING:
                 if (!as_wanted)
-                        return yield(f, now_usec, FIGHT_WAIT);
-                return due ? forget(f, FIGHT_PEACE) : FIGHT_WAIT;
+                        return fight_yield(f, now_usec, FIGHT_WAIT);
+                return due ? fight_forget(f, FIGHT_PEACE) : FIGHT_WAIT;
         default:
                 return FIGHT_NOTHING;
         }
@@ -103,8 +104,8 @@ FightAction fight_look(Fight *f, bool as_wanted, uint64_t now_usec)
 void fight_failed(Fight *f, uint64_t now_usec)
 {
         if (f->state == FIGHT_NONE)
-                (void)note_first(f, now_usec);
-        (void)yield(f, now_usec, FIGHT_WAIT);
+                (void)fight_note_first(f, now_usec);
+        (void)fight_yield(f, now_usec, FIGHT_WAIT);
 }
 
 bool fight_is_on(const Fight *f)

@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Drift is repaired, but not for ever: a program that sets its own idea again each time (a kubelet that
- * reconciles every 10 s, a runtime) would be answered with a write for every write of its own. What is taken
- * away too often within a window is left to the other side for a pause that grows, and then tried again.
+/* Drift is repaired, with back-off: a program that sets its own value again each time (a kubelet that
+ * reconciles every 10 s, a runtime) would otherwise cause one write of cdmd for each of its writes. If a
+ * value is changed too often within a window, cdmd leaves it alone for a pause that grows, and then tries
+ * again.
  *
  *   none     differs: REPAIR, noted
  *   noted    differs: REPAIR, or where that was too often YIELD, yielded; when the window is over: none
  *   yielded  as wanted (the other side gave up): PEACE, none; the pause is over: REPAIR, probing
  *   probing  differs: yielded, for longer than before; as wanted for a whole window: PEACE, none
  *
- * One Fight a thing that is fought over: a tenant's nodes, a cgroup without a reservation, the drop-ins. */
+ * There is one Fight for each contested object: a tenant's nodes, a cgroup without a reservation, the
+ * drop-ins. */
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -26,14 +28,14 @@ typedef enum FightState {
 typedef enum FightAction {
         FIGHT_NOTHING,
         FIGHT_REPAIR,
-        FIGHT_YIELD, /* a fight begins: it is to be told of */
+        FIGHT_YIELD, /* a fight begins: report it */
         FIGHT_WAIT,  /* it goes on */
         FIGHT_PEACE, /* it is over */
         _FIGHT_ACTION_MAX,
 } FightAction;
 
 typedef struct Fight {
-        bool is_open; /* what the other side opens is closed sooner than what it takes is given back */
+        bool is_open; /* the other side opens nodes: retry sooner than where it takes nodes away */
         FightState state;
         unsigned n_repairs;  /* since the first one that counts */
         uint64_t since_usec; /* when that was */
@@ -44,14 +46,14 @@ typedef struct Fight {
 const char *fight_state_to_string(FightState v);
 const char *fight_action_to_string(FightAction v);
 
-/* What is to be done after a look at now_usec (any clock that does not go back) that found things as wanted,
- * or not. Looks may come as often as they like. */
+/* Returns the action after a check at now_usec (a monotonic clock) that found the wanted value, or another
+ * one. Checks may come at any rate. */
 FightAction fight_look(Fight *f, bool as_wanted, uint64_t now_usec);
 
-/* The repair did not succeed: it is tried again after the same pauses. */
+/* Call it when a repair failed: the next try has the same pauses. */
 void fight_failed(Fight *f, uint64_t now_usec);
 
-/* Is it one, rather than a repair or two? */
+/* True for a fight, as opposed to one or two repairs. */
 bool fight_is_on(const Fight *f);
 
 #define FIGHT_REPAIRS_MAX          3 /* in a window */

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* What tenants were seen to use, beside what is promised to them. */
+/* Observed use of tenants, beside their reservations. */
 
 #include "policy/ledger.h"
 
 #include <utlist.h>
 
-#include "policy/ledger-internal.h"
+#include "policy/ledger-data.h"
 
 void ledger_observe(Ledger *l, const char *tenant, int node, uint64_t used_bytes)
 {
-        Holding *h = ledger_holding(l, tenant, node);
+        LedgerHolding *h = ledger_holding(l, tenant, node);
         NodeSum *n = &l->nodes[h ? h->node : 0];
 
         if (!h)
@@ -27,7 +27,7 @@ void ledger_observe(Ledger *l, const char *tenant, int node, uint64_t used_bytes
 
 uint64_t ledger_tenant_used(const Ledger *l, const char *tenant, int node)
 {
-        const Holding *h = ledger_holding(l, tenant, node);
+        const LedgerHolding *h = ledger_holding(l, tenant, node);
 
         return h ? h->used_bytes : 0;
 }
@@ -39,7 +39,7 @@ uint64_t ledger_node_explained(const Ledger *l, int node)
 
 size_t ledger_tenant_shares(const Ledger *l, const char *tenant, int node)
 {
-        const Holding *h = ledger_holding(l, tenant, node);
+        const LedgerHolding *h = ledger_holding(l, tenant, node);
 
         return h ? h->n_booked : 0;
 }

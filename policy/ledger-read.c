@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* The questions that a ledger answers; none of them changes what it says. */
+/* Queries of a ledger. */
 
-#include "policy/ledger-internal.h"
+#include "policy/ledger-data.h"
+#include "policy/ledger.h"
 
 Reservation *ledger_find(const Ledger *l, uint32_t id)
 {
-        Entry *e = entry_find(l, id);
+        LedgerEntry *e = entry_find(l, id);
 
         return e ? e->r : NULL;
 }
@@ -45,23 +46,16 @@ bool ledger_node_is_exclusive(const Ledger *l, int node)
         return node >= 0 && node < NODE_MAX && l->nodes[node].n_exclusive > 0;
 }
 
-Holding *ledger_holding(const Ledger *l, const char *tenant, int node)
-{
-        const Tenant *t = ledger_tenant_find(l, tenant);
-
-        return t ? holding_find(t, node) : NULL;
-}
-
 uint64_t ledger_tenant_bytes(const Ledger *l, const char *tenant, int node)
 {
-        const Holding *h = ledger_holding(l, tenant, node);
+        const LedgerHolding *h = ledger_holding(l, tenant, node);
 
         return h ? sum_saturate(h->bytes) : 0;
 }
 
 NodeSet ledger_tenant_nodes(const Ledger *l, const char *tenant)
 {
-        const Tenant *t = ledger_tenant_find(l, tenant);
+        const LedgerTenant *t = ledger_tenant_find(l, tenant);
 
         return t ? nodeset_subtract(&t->open, &l->shut) : NODESET_EMPTY;
 }
@@ -78,15 +72,15 @@ NodeSet ledger_shut_nodes(const Ledger *l)
 
 size_t ledger_tenant_count(const Ledger *l, const char *tenant)
 {
-        const Tenant *t = ledger_tenant_find(l, tenant);
+        const LedgerTenant *t = ledger_tenant_find(l, tenant);
 
         return t ? t->n_entries : 0;
 }
 
 LedgerStay ledger_node_staying(const Ledger *l, int node, const char *tenant)
 {
-        const Tenant *t = ledger_tenant_find(l, tenant);
-        const Holding *h = t ? holding_find(t, node) : NULL;
+        const LedgerTenant *t = ledger_tenant_find(l, tenant);
+        const LedgerHolding *h = t ? holding_find(t, node) : NULL;
         const NodeSum *n = &l->nodes[node];
 
         return (LedgerStay){ .bytes = n->stay_bytes,
@@ -94,14 +88,14 @@ LedgerStay ledger_node_staying(const Ledger *l, int node, const char *tenant)
                              .n_exclusive = n->n_stay_exclusive - (h ? h->n_stay_exclusive : 0) };
 }
 
-typedef struct Visit {
+typedef struct LedgerVisit {
         int (*fn)(Reservation *r, void *userdata);
         void *userdata;
-} Visit;
+} LedgerVisit;
 
-static int visit(const OrderNode *n, void *userdata)
+static int ledger_visit(const OrderNode *n, void *userdata)
 {
-        const Visit *v = userdata;
+        const LedgerVisit *v = userdata;
 
         return v->fn(n->data, v->userdata);
 }
@@ -109,9 +103,9 @@ static int visit(const OrderNode *n, void *userdata)
 int ledger_foreach_displaceable(const Ledger *l, int node, int (*fn)(Reservation *r, void *userdata),
                                 void *userdata)
 {
-        Visit v = { fn, userdata };
+        LedgerVisit v = { fn, userdata };
 
-        return order_foreach(l->nodes[node].displaceable, visit, &v);
+        return order_foreach(l->nodes[node].displaceable, ledger_visit, &v);
 }
 
 bool ledger_is_alone(const Ledger *l, const Reservation *r)

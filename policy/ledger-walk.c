@@ -2,34 +2,35 @@
 
 /* How entries are found and walked.
  *
- * All entries stand in one array in order of id, so that a reader can come back for the next page. Ids grow,
- * so appending keeps the order; only a ledger that is loaded from a directory gets them shuffled, and is
- * sorted once when somebody walks it. An entry that goes leaves an empty slot, until half of the slots are
- * empty. */
+ * All entries are in one array in order of id, so that a reader can continue with the next page. Ids grow,
+ * so appending keeps the order. Only a ledger that is loaded from a directory gets its entries out of order;
+ * the first walk sorts it. A removed entry leaves an empty slot. The array is compacted when more than half
+ * of the slots are empty. */
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <utlist.h>
 
-#include "policy/ledger-internal.h"
+#include "policy/ledger-data.h"
+#include "policy/ledger-walk.h"
 
-static Path *path_find(const Ledger *l, const char *name, size_t length)
+static LedgerPath *ledger_path_find(const Ledger *l, const char *name, size_t length)
 {
-        Path *p;
+        LedgerPath *p;
 
         HASH_FIND(hh, l->paths, name, length, p);
         return p;
 }
 
-Path *ledger_path_get(Ledger *l, const char *name)
+LedgerPath *ledger_path_get(Ledger *l, const char *name)
 {
         size_t length = strlen(name);
-        Path *p = path_find(l, name, length);
+        LedgerPath *p = ledger_path_find(l, name, length);
 
         if (p)
                 return p;
-        p = calloc(1, sizeof(Path));
+        p = calloc(1, sizeof(LedgerPath));
         if (!p)
                 return NULL;
         p->name = strdup(name);
@@ -43,7 +44,7 @@ Path *ledger_path_get(Ledger *l, const char *name)
         return p;
 }
 
-void ledger_path_prune(Ledger *l, Path *p)
+void ledger_path_prune(Ledger *l, LedgerPath *p)
 {
         if (!p || p->entries)
                 return;
@@ -52,7 +53,7 @@ void ledger_path_prune(Ledger *l, Path *p)
         free(p);
 }
 
-void ledger_path_leave(Ledger *l, Entry *e)
+void ledger_path_leave(Ledger *l, LedgerEntry *e)
 {
         if (!e->path)
                 return;
@@ -61,20 +62,20 @@ void ledger_path_leave(Ledger *l, Entry *e)
         e->path = NULL;
 }
 
-void ledger_path_enter(Entry *e, Path *p)
+void ledger_path_enter(LedgerEntry *e, LedgerPath *p)
 {
         e->path = p;
         DL_APPEND2(p->entries, e, path_prev, path_next);
 }
 
-static int slot_compare(const void *a, const void *b)
+static int ledger_slot_compare(const void *a, const void *b)
 {
-        const Slot *x = a, *y = b;
+        const LedgerSlot *x = a, *y = b;
 
         return (x->id > y->id) - (x->id < y->id);
 }
 
-static void slots_number(Ledger *l)
+static void ledger_slots_number(Ledger *l)
 {
         for (size_t i = 0; i < l->n_slots; i++)
                 if (l->slots[i].entry)
@@ -86,7 +87,7 @@ int ledger_slots_reserve(Ledger *l)
         if (l->n_slots < l->slots_size)
                 return 0;
         size_t size = l->slots_size ? 2 * l->slots_size : 64;
-        Slot *larger = reallocarray(l->slots, size, sizeof(*larger));
+        LedgerSlot *larger = reallocarray(l->slots, size, sizeof(*larger));
         if (!larger)
                 return -ENOMEM;
         l->slots = larger;
@@ -94,20 +95,20 @@ int ledger_slots_reserve(Ledger *l)
         return 0;
 }
 
-void ledger_slots_add(Ledger *l, Entry *e)
+void ledger_slots_add(Ledger *l, LedgerEntry *e)
 {
         uint32_t id = e->r->id;
 
         e->slot = l->n_slots;
-        l->slots[l->n_slots++] = (Slot){ id, e };
+        l->slots[l->n_slots++] = (LedgerSlot){ id, e };
         if (id < l->last_id)
                 l->unsorted = e->tenant->unsorted = true;
         else
                 l->last_id = id;
 }
 
-/* Each removal pays for one slot of the next clean-up: constant on average. */
-void ledger_slots_remove(Ledger *l, const Entry *e)
+/* Compacting costs O(1) per removal on average. */
+void ledger_slots_remove(Ledger *l, const LedgerEntry *e)
 {
         size_t n = 0;
 
@@ -119,30 +120,38 @@ void ledger_slots_remove(Ledger *l, const Entry *e)
                         l->slots[n++] = l->slots[i];
         l->n_slots = n;
         l->n_gone = 0;
-        slots_number(l);
+        ledger_slots_number(l);
 }
 
-Tenant *ledger_tenant_find(const Ledger *l, const char *key)
+LedgerTenant *ledger_tenant_find(const Ledger *l, const char *key)
 {
-        Tenant *t;
+        LedgerTenant *t;
 
         HASH_FIND_STR(l->tenants, key, t);
         return t;
 }
 
-/* Sorting and counting change nothing that a reader can see, so they are allowed on a const ledger. */
-static void slots_sort(const Ledger *l)
+LedgerHolding *ledger_holding(const Ledger *l, const char *tenant, int node)
+{
+        const LedgerTenant *t = ledger_tenant_find(l, tenant);
+
+        return t ? holding_find(t, node) : NULL;
+}
+
+/* Sorting and counting visits do not change the contents of the ledger, so they are allowed on a const
+ * ledger. */
+static void ledger_slots_sort(const Ledger *l)
 {
         Ledger *m = (Ledger *)l;
 
         if (!m->unsorted)
                 return;
-        qsort(m->slots, m->n_slots, sizeof(*m->slots), slot_compare);
-        slots_number(m);
+        qsort(m->slots, m->n_slots, sizeof(*m->slots), ledger_slot_compare);
+        ledger_slots_number(m);
         m->unsorted = false;
 }
 
-static void count_visit(const Ledger *l)
+static void ledger_count_visit(const Ledger *l)
 {
         ((Ledger *)l)->n_visited++;
 }
@@ -152,7 +161,7 @@ size_t ledger_visited(const Ledger *l)
         return l->n_visited;
 }
 
-static size_t slots_find_after(const Ledger *l, uint32_t id)
+static size_t ledger_slots_find_after(const Ledger *l, uint32_t id)
 {
         size_t low = 0, high = l->n_slots;
 
@@ -170,11 +179,11 @@ static size_t slots_find_after(const Ledger *l, uint32_t id)
 int ledger_foreach_after(const Ledger *l, uint32_t id, int (*fn)(Reservation *r, void *userdata),
                          void *userdata)
 {
-        slots_sort(l);
-        for (size_t i = slots_find_after(l, id); i < l->n_slots; i++) {
+        ledger_slots_sort(l);
+        for (size_t i = ledger_slots_find_after(l, id); i < l->n_slots; i++) {
                 if (!l->slots[i].entry)
                         continue;
-                count_visit(l);
+                ledger_count_visit(l);
                 int r = fn(l->slots[i].entry->r, userdata);
                 if (r != 0)
                         return r;
@@ -182,29 +191,29 @@ int ledger_foreach_after(const Ledger *l, uint32_t id, int (*fn)(Reservation *r,
         return 0;
 }
 
-/* Tenants are units and what is made below them: nothing is as deep as this. */
+/* Tenants are units and cgroups below units. None is nested this deeply. */
 #define LEVELS_MAX 64
 
 const Reservation *ledger_find_above(const Ledger *l, const char *cgroup)
 {
-        const Path *nearest = NULL;
+        const LedgerPath *nearest = NULL;
         const char *end = cgroup;
 
         for (unsigned level = 0; *end && level < LEVELS_MAX; level++) {
-                const Path *p;
+                const LedgerPath *p;
 
                 end += strcspn(end + 1, "/") + 1;
-                p = path_find(l, cgroup, (size_t)(end - cgroup));
+                p = ledger_path_find(l, cgroup, (size_t)(end - cgroup));
                 if (p)
                         nearest = p;
         }
         if (!nearest)
                 return NULL;
-        count_visit(l);
+        ledger_count_visit(l);
         return nearest->entries->r;
 }
 
-static int entry_compare(const Entry *a, const Entry *b)
+static int ledger_entry_compare(const LedgerEntry *a, const LedgerEntry *b)
 {
         return (a->r->id > b->r->id) - (a->r->id < b->r->id);
 }
@@ -212,16 +221,16 @@ static int entry_compare(const Entry *a, const Entry *b)
 int ledger_foreach_of_tenant(const Ledger *l, const char *tenant, int (*fn)(Reservation *r, void *userdata),
                              void *userdata)
 {
-        Tenant *t = ledger_tenant_find(l, tenant);
-        Entry *e;
+        LedgerTenant *t = ledger_tenant_find(l, tenant);
+        LedgerEntry *e;
 
         if (!t)
                 return 0;
         if (t->unsorted)
-                DL_SORT(t->entries, entry_compare);
+                DL_SORT(t->entries, ledger_entry_compare);
         t->unsorted = false;
         DL_FOREACH (t->entries, e) {
-                count_visit(l);
+                ledger_count_visit(l);
                 int r = fn(e->r, userdata);
                 if (r != 0)
                         return r;
@@ -229,17 +238,18 @@ int ledger_foreach_of_tenant(const Ledger *l, const char *tenant, int (*fn)(Rese
         return 0;
 }
 
-static int foreach_holding(const Ledger *l, int node, bool all,
-                           int (*fn)(const char *tenant, uint64_t bytes, void *userdata), void *userdata)
+static int ledger_foreach_holding(const Ledger *l, int node, bool all,
+                                  int (*fn)(const char *tenant, uint64_t bytes, void *userdata),
+                                  void *userdata)
 {
-        Holding *h;
+        LedgerHolding *h;
 
         if (node < 0 || node >= NODE_MAX)
                 return 0;
         DL_FOREACH2 (l->nodes[node].holdings, h, node_next) {
                 if (!all && h->observed)
                         return 0;
-                count_visit(l);
+                ledger_count_visit(l);
                 int r = fn(h->tenant->key, sum_saturate(h->bytes), userdata);
 
                 if (r != 0)
@@ -252,12 +262,12 @@ int ledger_foreach_tenant_of_node(const Ledger *l, int node,
                                   int (*fn)(const char *tenant, uint64_t bytes, void *userdata),
                                   void *userdata)
 {
-        return foreach_holding(l, node, true, fn, userdata);
+        return ledger_foreach_holding(l, node, true, fn, userdata);
 }
 
 int ledger_foreach_new_tenant_of_node(const Ledger *l, int node,
                                       int (*fn)(const char *tenant, uint64_t bytes, void *userdata),
                                       void *userdata)
 {
-        return foreach_holding(l, node, false, fn, userdata);
+        return ledger_foreach_holding(l, node, false, fn, userdata);
 }

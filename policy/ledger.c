@@ -1,25 +1,26 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Every sum that a request needs is kept, not computed: per node, per tenant and node, per user, per rule.
+/* All sums that a request needs are kept up to date: per node, per tenant and node, per user, per rule.
  *
- *      Entry (a reservation) --- Tenant (a unit or cgroup) --- Holding (tenant x node) --- NodeSum (a node)
+ *      LedgerEntry --- LedgerTenant --- LedgerHolding --- NodeSum
+ *      reservation     unit or cgroup   tenant x node     node
  *
- * A node also keeps what is active there in order of priority: which reservations a request may displace must
- * be found without a look at all others.
+ * A node also keeps its active reservations in order of priority, to find candidates for preemption without
+ * walking all reservations.
  *
- * Entries hang in their tenant's list and in that of their cgroup's path, holdings in their tenant's and in
- * their node's. A reservation is booked with weight() of its state: what changes a state or the shares takes
- * the old booking out, changes, and books again.
+ * An entry is in the list of its tenant and in the list of its cgroup's path. A holding is in the list of
+ * its tenant and in the list of its node. A reservation is booked with the weight of its state. Every change
+ * of a state or of shares unbooks the reservation, changes it, and books it again.
  *
- * Sums are 128 bits wide: 2^32 reservations of less than 2^64 bytes cannot overflow them, so that taking out
- * is always the exact inverse of putting in, whatever a state file said. Readers get them saturated. */
+ * Sums are 128 bits wide: 2^32 reservations of less than 2^64 bytes cannot overflow them, so that unbooking
+ * is always the exact inverse of booking, whatever a state file said. Queries return saturated values. */
 
 #include "policy/ledger.h"
 
 #include <errno.h>
 #include <string.h>
 
-#include "policy/ledger-internal.h"
+#include "policy/ledger-data.h"
 
 const char *ledger_tenant_key(const Subject *target)
 {
@@ -28,13 +29,13 @@ const char *ledger_tenant_key(const Subject *target)
         return target->cgroup ? target->cgroup : "";
 }
 
-static Tenant *tenant_get(Ledger *l, const char *key)
+static LedgerTenant *ledger_tenant_get(Ledger *l, const char *key)
 {
-        Tenant *t = ledger_tenant_find(l, key);
+        LedgerTenant *t = ledger_tenant_find(l, key);
 
         if (t)
                 return t;
-        t = calloc(1, sizeof(Tenant));
+        t = calloc(1, sizeof(LedgerTenant));
         if (!t)
                 return NULL;
         t->key = strdup(key);
@@ -48,7 +49,7 @@ static Tenant *tenant_get(Ledger *l, const char *key)
         return t;
 }
 
-static void tenant_prune(Ledger *l, Tenant *t)
+static void ledger_tenant_prune(Ledger *l, LedgerTenant *t)
 {
         if (t->entries)
                 return;
@@ -57,16 +58,16 @@ static void tenant_prune(Ledger *l, Tenant *t)
         free(t);
 }
 
-/* A holding of its own for every share, so that booking cannot fail. */
-static int holdings_prepare(Ledger *l, Tenant *t, const Share *shares, size_t n_shares)
+/* Allocates the missing holdings of all shares, so that booking cannot fail. */
+static int ledger_holdings_prepare(Ledger *l, LedgerTenant *t, const Share *shares, size_t n_shares)
 {
         for (size_t i = 0; i < n_shares; i++) {
                 int node = shares[i].node;
-                Holding *h;
+                LedgerHolding *h;
 
                 if (holding_find(t, node))
                         continue;
-                h = calloc(1, sizeof(Holding));
+                h = calloc(1, sizeof(LedgerHolding));
                 if (!h)
                         return -ENOMEM;
                 h->tenant = t;
@@ -77,9 +78,9 @@ static int holdings_prepare(Ledger *l, Tenant *t, const Share *shares, size_t n_
         return 0;
 }
 
-static void holdings_prune(Ledger *l, Tenant *t)
+static void ledger_holdings_prune(Ledger *l, LedgerTenant *t)
 {
-        Holding *h, *tmp;
+        LedgerHolding *h, *tmp;
 
         DL_FOREACH_SAFE (t->holdings, h, tmp) {
                 if (h->n_booked > 0)
@@ -99,7 +100,7 @@ typedef struct Weight {
         bool open;
 } Weight;
 
-static Weight weight(ReservationState state)
+static Weight ledger_weight(ReservationState state)
 {
         switch (state) {
         case RESERVATION_ACTIVE:
@@ -113,13 +114,13 @@ static Weight weight(ReservationState state)
         }
 }
 
-static bool is_displaceable(const Reservation *r)
+static bool ledger_is_displaceable(const Reservation *r)
 {
         return r->state == RESERVATION_ACTIVE || r->state == RESERVATION_DEGRADED;
 }
 
 /* by: 1 or -1 */
-static void count_stay(NodeSum *n, Holding *h, const Reservation *r, size_t by)
+static void ledger_count_stay(NodeSum *n, LedgerHolding *h, const Reservation *r, size_t by)
 {
         n->n_stay += by;
         h->n_stay += by;
@@ -129,9 +130,9 @@ static void count_stay(NodeSum *n, Holding *h, const Reservation *r, size_t by)
         }
 }
 
-static void book_share(Ledger *l, const Entry *e, const Share *share, bool open)
+static void ledger_book_share(Ledger *l, const LedgerEntry *e, const Share *share, bool open)
 {
-        Holding *h = holding_find(e->tenant, share->node);
+        LedgerHolding *h = holding_find(e->tenant, share->node);
         NodeSum *n = &l->nodes[share->node];
 
         n->explained -= holding_explained(h);
@@ -145,9 +146,9 @@ static void book_share(Ledger *l, const Entry *e, const Share *share, bool open)
                 nodeset_add(&e->tenant->open, share->node);
         if (e->stays) {
                 n->stay_bytes += share->bytes;
-                count_stay(n, h, e->r, 1);
+                ledger_count_stay(n, h, e->r, 1);
         }
-        if (is_displaceable(e->r)) {
+        if (ledger_is_displaceable(e->r)) {
                 OrderNode *slot = &e->ranks[share - e->r->shares];
 
                 *slot = (OrderNode){ .priority = e->r->priority, .id = e->r->id, .data = e->r };
@@ -155,9 +156,9 @@ static void book_share(Ledger *l, const Entry *e, const Share *share, bool open)
         }
 }
 
-static void unbook_share(Ledger *l, const Entry *e, const Share *share, bool open)
+static void ledger_unbook_share(Ledger *l, const LedgerEntry *e, const Share *share, bool open)
 {
-        Holding *h = holding_find(e->tenant, share->node);
+        LedgerHolding *h = holding_find(e->tenant, share->node);
         NodeSum *n = &l->nodes[share->node];
 
         n->explained -= holding_explained(h);
@@ -171,16 +172,16 @@ static void unbook_share(Ledger *l, const Entry *e, const Share *share, bool ope
                 nodeset_remove(&e->tenant->open, share->node);
         if (e->stays) {
                 n->stay_bytes -= share->bytes;
-                count_stay(n, h, e->r, (size_t)-1);
+                ledger_count_stay(n, h, e->r, (size_t)-1);
         }
-        if (is_displaceable(e->r))
+        if (ledger_is_displaceable(e->r))
                 order_remove(&n->displaceable, &e->ranks[share - e->r->shares]);
 }
 
-/* Puts a reservation into the sums of nodes and rules. Shares of 0 bytes hold nothing. */
-static void book(Ledger *l, Entry *e)
+/* Adds a reservation to the sums of nodes and rules. Shares of 0 bytes do not count. */
+static void ledger_book(Ledger *l, LedgerEntry *e)
 {
-        Weight w = weight(e->r->state);
+        Weight w = ledger_weight(e->r->state);
         Tally *rule = rule_tally_find(l, e->r->rule_file);
 
         if (!w.booked)
@@ -191,13 +192,13 @@ static void book(Ledger *l, Entry *e)
                 rule->bytes += e->r->size_bytes;
         for (size_t i = 0; i < e->r->n_shares; i++)
                 if (e->r->shares[i].bytes > 0)
-                        book_share(l, e, &e->r->shares[i], w.open);
+                        ledger_book_share(l, e, &e->r->shares[i], w.open);
 }
 
-/* The exact inverse; holdings that are empty then stay until holdings_prune(). */
-static void unbook(Ledger *l, Entry *e)
+/* The exact inverse of booking. Holdings that became empty stay until they are pruned. */
+static void ledger_unbook(Ledger *l, LedgerEntry *e)
 {
-        Weight w = weight(e->r->state);
+        Weight w = ledger_weight(e->r->state);
         Tally *rule = rule_tally_find(l, e->r->rule_file);
 
         if (!w.booked)
@@ -206,7 +207,7 @@ static void unbook(Ledger *l, Entry *e)
                 rule->bytes -= e->r->size_bytes;
         for (size_t i = 0; i < e->r->n_shares; i++)
                 if (e->r->shares[i].bytes > 0)
-                        unbook_share(l, e, &e->r->shares[i], w.open);
+                        ledger_unbook_share(l, e, &e->r->shares[i], w.open);
 }
 
 int ledger_new(Ledger **ret)
@@ -221,7 +222,7 @@ int ledger_new(Ledger **ret)
 
 Ledger *ledger_free(Ledger *l)
 {
-        Entry *e, *tmp;
+        LedgerEntry *e, *tmp;
 
         if (!l)
                 return NULL;
@@ -232,7 +233,7 @@ Ledger *ledger_free(Ledger *l)
         return NULL;
 }
 
-static bool shares_are_sane(const Share *shares, size_t n_shares)
+static bool ledger_shares_are_sane(const Share *shares, size_t n_shares)
 {
         if (n_shares > SHARES_MAX)
                 return false;
@@ -242,8 +243,8 @@ static bool shares_are_sane(const Share *shares, size_t n_shares)
         return true;
 }
 
-/* Everything an entry hangs in, made before anything is counted. */
-static int add_prepare(Ledger *l, Entry *e, Path **ret_path)
+/* Allocates everything that an entry needs, before any sum changes. */
+static int ledger_add_prepare(Ledger *l, LedgerEntry *e, LedgerPath **ret_path)
 {
         Reservation *r = e->r;
 
@@ -251,10 +252,10 @@ static int add_prepare(Ledger *l, Entry *e, Path **ret_path)
                 return -ENOMEM;
         if (r->target->cgroup && !(*ret_path = ledger_path_get(l, r->target->cgroup)))
                 return -ENOMEM;
-        e->tenant = tenant_get(l, ledger_tenant_key(r->target));
+        e->tenant = ledger_tenant_get(l, ledger_tenant_key(r->target));
         e->n_ranks = r->n_shares;
         e->ranks = calloc(e->n_ranks + 1, sizeof(*e->ranks));
-        if (!e->tenant || !e->ranks || holdings_prepare(l, e->tenant, r->shares, r->n_shares) < 0 ||
+        if (!e->tenant || !e->ranks || ledger_holdings_prepare(l, e->tenant, r->shares, r->n_shares) < 0 ||
             !tally_get(&l->users, &r->target->uid, sizeof(uid_t)) ||
             (r->rule_file && !tally_get(&l->rules, r->rule_file, strlen(r->rule_file) + 1)))
                 return -ENOMEM;
@@ -262,11 +263,11 @@ static int add_prepare(Ledger *l, Entry *e, Path **ret_path)
         return e->hh.tbl ? 0 : -ENOMEM;
 }
 
-static void prune(Ledger *l, Tenant *t, const Reservation *r)
+static void ledger_prune(Ledger *l, LedgerTenant *t, const Reservation *r)
 {
         if (t) {
-                holdings_prune(l, t);
-                tenant_prune(l, t);
+                ledger_holdings_prune(l, t);
+                ledger_tenant_prune(l, t);
         }
         tally_prune(&l->users, user_find(l, r->target->uid));
         tally_prune(&l->rules, rule_tally_find(l, r->rule_file));
@@ -274,20 +275,20 @@ static void prune(Ledger *l, Tenant *t, const Reservation *r)
 
 int ledger_add(Ledger *l, Reservation *r)
 {
-        Path *path = NULL;
-        Entry *e;
+        LedgerPath *path = NULL;
+        LedgerEntry *e;
         Tally *rule;
 
-        if (r->id == 0 || !r->target || !shares_are_sane(r->shares, r->n_shares))
+        if (r->id == 0 || !r->target || !ledger_shares_are_sane(r->shares, r->n_shares))
                 return -EINVAL;
         if (entry_find(l, r->id))
                 return -EEXIST;
-        e = calloc(1, sizeof(Entry));
+        e = calloc(1, sizeof(LedgerEntry));
         if (!e)
                 return -ENOMEM;
         e->r = r;
-        if (add_prepare(l, e, &path) < 0) {
-                prune(l, e->tenant, r);
+        if (ledger_add_prepare(l, e, &path) < 0) {
+                ledger_prune(l, e->tenant, r);
                 ledger_path_prune(l, path);
                 free(e->ranks);
                 free(e);
@@ -302,21 +303,21 @@ int ledger_add(Ledger *l, Reservation *r)
         rule = rule_tally_find(l, r->rule_file);
         if (rule)
                 rule->n++;
-        book(l, e);
-        holdings_prune(l, e->tenant);
+        ledger_book(l, e);
+        ledger_holdings_prune(l, e->tenant);
         return 0;
 }
 
 Reservation *ledger_take(Ledger *l, uint32_t id)
 {
-        Entry *e = entry_find(l, id);
+        LedgerEntry *e = entry_find(l, id);
         Reservation *r;
         Tally *rule;
 
         if (!e)
                 return NULL;
         r = e->r;
-        unbook(l, e);
+        ledger_unbook(l, e);
         rule = rule_tally_find(l, r->rule_file);
         if (rule)
                 rule->n--;
@@ -326,7 +327,7 @@ Reservation *ledger_take(Ledger *l, uint32_t id)
         ledger_path_leave(l, e);
         ledger_slots_remove(l, e);
         HASH_DEL(l->entries, e);
-        prune(l, e->tenant, r);
+        ledger_prune(l, e->tenant, r);
         free(e->ranks);
         free(e);
         return r;
@@ -334,20 +335,21 @@ Reservation *ledger_take(Ledger *l, uint32_t id)
 
 int ledger_set_shares(Ledger *l, Reservation *r, const Share *shares, size_t n_shares)
 {
-        Entry *e = entry_find(l, r->id);
+        LedgerEntry *e = entry_find(l, r->id);
 
         OrderNode *slots = NULL;
 
-        if (!e || e->r != r || !shares_are_sane(shares, n_shares))
+        if (!e || e->r != r || !ledger_shares_are_sane(shares, n_shares))
                 return -EINVAL;
         if (n_shares > e->n_ranks)
                 slots = calloc(n_shares, sizeof(*slots));
-        if ((n_shares > e->n_ranks && !slots) || holdings_prepare(l, e->tenant, shares, n_shares) < 0) {
-                holdings_prune(l, e->tenant);
+        if ((n_shares > e->n_ranks && !slots) ||
+            ledger_holdings_prepare(l, e->tenant, shares, n_shares) < 0) {
+                ledger_holdings_prune(l, e->tenant);
                 free(slots);
                 return -ENOMEM;
         }
-        unbook(l, e);
+        ledger_unbook(l, e);
         if (slots) {
                 free(e->ranks);
                 e->ranks = slots;
@@ -358,15 +360,15 @@ int ledger_set_shares(Ledger *l, Reservation *r, const Share *shares, size_t n_s
                 r->size_bytes = sum_saturate((Sum)r->size_bytes + shares[i].bytes);
         memmove(r->shares, shares, n_shares * sizeof(Share)); /* may be its own */
         r->n_shares = n_shares;
-        book(l, e);
-        holdings_prune(l, e->tenant);
+        ledger_book(l, e);
+        ledger_holdings_prune(l, e->tenant);
         return 0;
 }
 
 int ledger_set_cgroup(Ledger *l, Reservation *r, const char *cgroup, uint64_t cgroup_id)
 {
-        Entry *e = entry_find(l, r->id);
-        Path *path;
+        LedgerEntry *e = entry_find(l, r->id);
+        LedgerPath *path;
 
         if (!e || e->r != r || !r->target->unit)
                 return -EINVAL;
@@ -385,8 +387,9 @@ int ledger_set_cgroup(Ledger *l, Reservation *r, const char *cgroup, uint64_t cg
         return 0;
 }
 
-/* What leaves the queue has got its shares meanwhile; it was not booked, so nothing is in order yet. */
-static int ranks_prepare(Entry *e, size_t n)
+/* A reservation that leaves the queue has got its shares since ledger_add(). It was not booked, so its ranks
+ * are unused. */
+static int ledger_ranks_prepare(LedgerEntry *e, size_t n)
 {
         OrderNode *ranks;
 
@@ -403,19 +406,19 @@ static int ranks_prepare(Entry *e, size_t n)
 
 int ledger_set_state(Ledger *l, Reservation *r, ReservationState state)
 {
-        Entry *e = entry_find(l, r->id);
+        LedgerEntry *e = entry_find(l, r->id);
 
         if (!e || e->r != r || state >= _RESERVATION_STATE_MAX)
                 return -EINVAL;
-        /* Only what leaves the queue has none yet. */
-        if (ranks_prepare(e, r->n_shares) < 0 ||
-            holdings_prepare(l, e->tenant, r->shares, r->n_shares) < 0) {
-                holdings_prune(l, e->tenant);
+        /* Needed for reservations that leave the queue. */
+        if (ledger_ranks_prepare(e, r->n_shares) < 0 ||
+            ledger_holdings_prepare(l, e->tenant, r->shares, r->n_shares) < 0) {
+                ledger_holdings_prune(l, e->tenant);
                 return -ENOMEM;
         }
-        unbook(l, e);
+        ledger_unbook(l, e);
         r->state = state;
-        book(l, e);
-        holdings_prune(l, e->tenant);
+        ledger_book(l, e);
+        ledger_holdings_prune(l, e->tenant);
         return 0;
 }

@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* The ledger: every live reservation, and what is promised of every node. It never overcommits: available is
- * what is left of a node's capacity after headroom, all reservations and all foreign bytes; arithmetic
- * saturates at 0.
+/* The ledger knows every live reservation and the reserved bytes of every node. It never overcommits:
+ * available = capacity - headroom - all reservations - all foreign bytes, at least 0.
  *
- * A reservation counts in full from the decision on (before the kernel has been told), so that two requests
- * that are under way at once cannot both get the last bytes. A released one is `draining`, and counts, until
- * its bytes have left the node.
+ * A reservation counts in full from the decision on, before cpuset.mems is written, so that two concurrent
+ * requests cannot both get the last bytes. A released reservation is `draining` and counts until its bytes
+ * have left the node.
  *
  * A tenant is a cgroup with reservations. Its reservations add up; a node is open to it while one of them
  * holds it. */
@@ -17,12 +16,11 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "policy/ledger-walk.h"
 #include "policy/macro.h"
 #include "policy/nodeset.h"
 #include "policy/reservation.h"
 #include "policy/subject.h"
-
-typedef struct Ledger Ledger;
 
 int ledger_new(Ledger **ret);
 Ledger *ledger_free(Ledger *l);
@@ -33,7 +31,7 @@ DEFINE_CLEANUP(Ledger, ledger_free);
  * that cannot exist; -ENOMEM: nothing changed. O(shares). */
 int ledger_add(Ledger *l, Reservation *r);
 
-/* Forgets the reservation and hands it back to the caller; NULL when there is none. O(shares). */
+/* Removes the reservation and returns it to the caller; NULL: unknown id. O(shares). */
 Reservation *ledger_take(Ledger *l, uint32_t id);
 
 /* Replaces what a reservation holds (shares and their sum, the size): for residue, which holds only what
@@ -48,23 +46,11 @@ size_t ledger_count_user(const Ledger *l, uid_t uid);
 /* All live bytes under the rule of that file: for Quota=. */
 uint64_t ledger_rule_bytes(const Ledger *l, const char *rule_file);
 
-/* Calls fn for every reservation with a higher id, in order of id, until it returns something else than 0,
- * and returns that. fn must not change the ledger. The first is found in O(log n). */
-int ledger_foreach_after(const Ledger *l, uint32_t id, int (*fn)(Reservation *r, void *userdata),
-                         void *userdata);
-
-/* The oldest reservation of the cgroup, or of the nearest cgroup above it that has one; NULL: none has. One
- * look-up a level. */
-const Reservation *ledger_find_above(const Ledger *l, const char *cgroup);
-
-/* How many entries the walks (ledger_foreach_*) and ledger_find_above() have looked at so far: tests prove
- * with it that a caller does not walk everything. */
-size_t ledger_visited(const Ledger *l);
-
-/* What is promised of a node, and to how many tenants. O(1). */
+/* The reserved bytes of a node, and its number of tenants. O(1). */
 uint64_t ledger_node_reserved(const Ledger *l, int node);
 size_t ledger_node_tenants(const Ledger *l, int node);
-/* Does a reservation with `exclusive` hold it? Then nobody else is placed there, even when room appears. */
+/* True if an exclusive reservation holds the node. Then no other reservation is placed there, even when room
+ * appears. */
 bool ledger_node_is_exclusive(const Ledger *l, int node);
 
 /* The key under which a tenant's reservations add up: its unit, or the cgroup where there is none. */
@@ -74,29 +60,18 @@ const char *ledger_tenant_key(const Subject *target);
  * draining count in bytes, but open no node; a node that is shut is open to nobody. */
 uint64_t ledger_tenant_bytes(const Ledger *l, const char *tenant, int node);
 NodeSet ledger_tenant_nodes(const Ledger *l, const char *tenant);
-/* Nodes that nobody may use now, whatever is reserved there: their memory is offline, or they are drained.
- * What is promised of them stays promised. */
+/* Closes nodes to all tenants, because their memory is offline or the admin drains them. Reservations of
+ * these nodes continue. */
 void ledger_shut(Ledger *l, const NodeSet *nodes);
 NodeSet ledger_shut_nodes(const Ledger *l);
 size_t ledger_tenant_count(const Ledger *l, const char *tenant);
-/* Like ledger_foreach_after() over one tenant's reservations, or over one node's tenants (key and bytes
- * there). */
-int ledger_foreach_of_tenant(const Ledger *l, const char *tenant, int (*fn)(Reservation *r, void *userdata),
-                             void *userdata);
-int ledger_foreach_tenant_of_node(const Ledger *l, int node,
-                                  int (*fn)(const char *tenant, uint64_t bytes, void *userdata),
-                                  void *userdata);
-/* Likewise, those only that ledger_observe() has not been told of yet. O(those). */
-int ledger_foreach_new_tenant_of_node(const Ledger *l, int node,
-                                      int (*fn)(const char *tenant, uint64_t bytes, void *userdata),
-                                      void *userdata);
-
-/* What a tenant was seen to use of a node. Unknown tenants and nodes that it does not hold are ignored: what
- * was observed goes with the last reservation there. O(nodes of the tenant). */
+/* Records the observed use of a tenant on a node. Unknown tenants and nodes without a reservation of the
+ * tenant are ignored. The observation ends with the tenant's last reservation there. O(nodes of the tenant).
+ */
 void ledger_observe(Ledger *l, const char *tenant, int node, uint64_t used_bytes);
 uint64_t ledger_tenant_used(const Ledger *l, const char *tenant, int node);
-/* Sum over the node's tenants of the smaller of what each has reserved there and was seen to use there. It
- * follows each change of the ledger: nothing has to be observed again for it. O(1). */
+/* Sum over the node's tenants of min(reserved, observed use). It is updated with each change of the ledger,
+ * without a new observation. O(1). */
 uint64_t ledger_node_explained(const Ledger *l, int node);
 /* How many of the tenant's reservations hold bytes of the node. */
 size_t ledger_tenant_shares(const Ledger *l, const char *tenant, int node);
@@ -104,8 +79,9 @@ size_t ledger_tenant_shares(const Ledger *l, const char *tenant, int node);
 /* The cgroup of a reservation's unit, once it is known. -ENOMEM, and nothing changed. -EINVAL: not in this
  * ledger, or it has no unit. */
 int ledger_set_cgroup(Ledger *l, Reservation *r, const char *cgroup, uint64_t cgroup_id);
-/* What stays on a node, as seen by a tenant: without what is on its way out (revoking, or draining and not
- * stuck). A `stuck` that changes counts from the next change of state or shares. O(1). */
+/* What stays on a node, from the view of a tenant: all reservations that do not leave. Revoking ones leave,
+ * and draining ones that are not stuck. A `stuck` that changes counts from the next change of state or
+ * shares. O(1). */
 typedef struct LedgerStay {
         unsigned __int128 bytes;
         size_t n_others;    /* reservations of others */
@@ -113,12 +89,13 @@ typedef struct LedgerStay {
 } LedgerStay;
 LedgerStay ledger_node_staying(const Ledger *l, int node, const char *tenant);
 
-/* Calls fn for what is active or degraded on a node, the lowest priority first and of equal ones the
- * youngest, until it returns something else than 0, and returns that. O(log n) and what is visited. */
+/* Calls fn for the active and degraded reservations of a node, the lowest priority first and the youngest
+ * first within a priority, until fn returns something else than 0, and returns that. O(log n) and what is
+ * visited. */
 int ledger_foreach_displaceable(const Ledger *l, int node, int (*fn)(Reservation *r, void *userdata),
                                 void *userdata);
 
-/* Is it the only tenant of all its nodes? */
+/* True if the reservation's tenant is the only tenant of all its nodes. */
 bool ledger_is_alone(const Ledger *l, const Reservation *r);
 
 /* Queued reservations count for their user only. -ENOMEM, and nothing changed: only when leaving the queue.

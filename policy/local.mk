@@ -28,16 +28,17 @@ libpolicy_la_SOURCES = \
 	policy/decide.h \
 	policy/evidence.c \
 	policy/evidence.h \
-	policy/facts-internal.h \
 	policy/facts-pool.c \
+	policy/facts-pool.h \
 	policy/facts.c \
 	policy/facts.h \
 	policy/fight.c \
 	policy/fight.h \
-	policy/ledger-internal.h \
+	policy/ledger-data.h \
 	policy/ledger-observe.c \
 	policy/ledger-read.c \
 	policy/ledger-walk.c \
+	policy/ledger-walk.h \
 	policy/ledger.c \
 	policy/ledger.h \
 	policy/lease.c \

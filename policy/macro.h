@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* The few language helpers that every file may use: scope-bound cleanup and array sizes. Nothing here knows
- * what cdmd is about. */
+/* The few language helpers that every file may use: scope-bound cleanup and array sizes. Nothing here is
+ * specific to cdmd. */
 
 #include <errno.h>
 #include <stddef.h>
@@ -16,7 +16,7 @@
 #define _pure_         __attribute__((pure))
 #define _unused_       __attribute__((unused))
 
-/* Hands the pointer to the caller and forgets it here, so that a cleanup attribute does not free it. */
+/* Returns the pointer and sets the variable to NULL, so that a cleanup attribute does not free it. */
 #define TAKE_PTR(p)                                                                                         \
         ({                                                                                                  \
                 __typeof__(p) *_pp = &(p);                                                                  \
@@ -49,7 +49,7 @@ static inline void free_p(void *p)
 }
 #define _cleanup_free_ _cleanup_(free_p)
 
-/* strdup() that takes NULL for NULL: strings that may be absent are copied alike. */
+/* strdup() that copies NULL as NULL. */
 static inline int string_copy(const char *s, char **ret)
 {
         char *copy = s ? strdup(s) : NULL;

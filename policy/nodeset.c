@@ -119,9 +119,9 @@ int nodeset_next(const NodeSet *set, int from)
         return (int)(i * 64) + __builtin_ctzll(rest);
 }
 
-/* Reads one number and moves *p behind it. Numbers that are too big still are numbers: the whole of them is
- * read, so that "99999x" is told to be no list rather than out of range. */
-static int read_node(const char **p, int *ret)
+/* Reads one number and moves *p behind it. All digits of a number that is too large are read, so that the
+ * error for "99999x" is "not a list" and not "out of range". */
+static int nodeset_read_node(const char **p, int *ret)
 {
         int node = 0;
 
@@ -143,12 +143,12 @@ int nodeset_parse(const char *list, NodeSet *ret)
         while (*p != '\0') {
                 int first, last;
 
-                if (read_node(&p, &first) < 0)
+                if (nodeset_read_node(&p, &first) < 0)
                         return -EINVAL;
                 last = first;
                 if (*p == '-') {
                         p++;
-                        if (read_node(&p, &last) < 0)
+                        if (nodeset_read_node(&p, &last) < 0)
                                 return -EINVAL;
                 }
                 if (last >= NODE_MAX || first > last)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* A set of NUMA node numbers: a value type, copied by assignment, needs no freeing. */
+/* A set of NUMA node numbers: a value type that is copied by assignment and needs no freeing. */
 
 #include <stdbool.h>
 #include <stddef.h>

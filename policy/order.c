@@ -12,7 +12,7 @@ static bool order_before(const OrderNode *a, const OrderNode *b)
         return a->id != b->id ? a->id > b->id : (uintptr_t)a < (uintptr_t)b;
 }
 
-/* Ids grow one by one; mixed, they are as good as random ones (the finalizer of MurmurHash3). */
+/* Ids are consecutive. The finalizer of MurmurHash3 makes them look random. */
 static uint32_t order_heap(const OrderNode *n)
 {
         uint32_t h = n->id;
@@ -22,7 +22,7 @@ static uint32_t order_heap(const OrderNode *n)
         return h ^ h >> 16;
 }
 
-/* What comes before n, and the rest. */
+/* Splits the tree into the nodes before n and the rest. */
 static void order_split(OrderNode *t, const OrderNode *n, OrderNode **ret_less, OrderNode **ret_rest)
 {
         while (t)

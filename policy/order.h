@@ -2,8 +2,8 @@
 #pragma once
 
 /* A set in order: by priority, the lowest first, and within one by id, the highest first. A treap: a search
- * tree by (priority, id) and a heap by a mixed id, so that it stays about as deep as a balanced one. The
- * nodes are the caller's, so nothing here can fail. Several may have the same key. */
+ * tree by (priority, id) and a heap by a mixed id, so that its depth stays close to that of a balanced tree.
+ * The nodes are the caller's, so nothing here can fail. Several may have the same key. */
 
 #include <stdint.h>
 

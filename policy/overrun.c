@@ -34,7 +34,7 @@ OverrunChange overrun_look(OverrunEpisode *e, uint64_t used_bytes, uint64_t held
         return OVERRUN_ENDED;
 }
 
-static uint64_t clamp(uint64_t v, uint64_t low, uint64_t high)
+static uint64_t overrun_clamp(uint64_t v, uint64_t low, uint64_t high)
 {
         return v < low ? low : v > high ? high : v;
 }
@@ -42,11 +42,11 @@ static uint64_t clamp(uint64_t v, uint64_t low, uint64_t high)
 uint64_t overrun_pause_usec(uint64_t left_bytes, uint64_t headroom_bytes, uint64_t bandwidth_mbps,
                             bool moving, uint64_t last_usec)
 {
-        /* MB/s are bytes a microsecond. */
+        /* 1 MB/s is 1 byte per microsecond. */
         uint64_t rate = bandwidth_mbps > 0 ? bandwidth_mbps : OVERRUN_BANDWIDTH_MBPS;
         uint64_t fill = left_bytes / rate + headroom_bytes / rate;
 
         if (!moving && last_usec > 0 && fill < 2 * last_usec)
                 fill = 2 * last_usec;
-        return clamp(fill, OVERRUN_PAUSE_MIN_USEC, OVERRUN_PAUSE_MAX_USEC);
+        return overrun_clamp(fill, OVERRUN_PAUSE_MIN_USEC, OVERRUN_PAUSE_MAX_USEC);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Nodes that tenants share: how often to look, and what has happened since the last look. The kernel has no
- * limit for a cgroup and a node, so one tenant can use more than it reserved until somebody looks. */
+/* Shared nodes: how often to check them, and what has happened since the last check. The kernel has no limit
+ * per cgroup and node, so a tenant can use more than it reserved until cdmd checks. */
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -27,24 +27,25 @@ typedef enum OverrunChange {
         OVERRUN_UNCHANGED,
         OVERRUN_BEGAN,
         OVERRUN_GOES_ON,
-        OVERRUN_ENDED, /* worst_bytes and duration_usec tell of what is over */
+        OVERRUN_ENDED, /* worst_bytes and duration_usec describe the overrun that ended */
         _OVERRUN_CHANGE_MAX,
 } OverrunChange;
 
-/* The one transition: a look at a tenant's bytes on a node. slack_bytes: what the kernel's count may be off
- * by; an overrun begins above it, and ends when no byte is too many by more than that. */
+/* The transition function, called with a tenant's bytes on a node. slack_bytes: the error of the kernel's
+ * counter. An overrun begins when the excess is above slack_bytes, and ends when it is not. */
 OverrunChange overrun_look(OverrunEpisode *e, uint64_t used_bytes, uint64_t held_bytes, uint64_t slack_bytes,
                            uint64_t now_usec);
 
-/* When to look again at the soonest. Nobody can use more than he reserved before he has filled what he has
- * left of it, and nobody else is harmed before the pool's headroom is full as well; how long that takes, the
- * node's bandwidth says. While nothing moves, each pause is twice the one before, up to
- * OVERRUN_PAUSE_MAX_USEC: a tenant that starts to allocate after a long rest is found that much later. */
+/* The time until the next check. A tenant must fill the rest of its reservation before it can overrun, and
+ * the pool's headroom before it harms others. The node's bandwidth gives the shortest time for that. While
+ * no usage changes, each pause is twice the previous one, up to OVERRUN_PAUSE_MAX_USEC. A tenant that starts
+ * to allocate after a long rest is detected that much later. */
 #define OVERRUN_PAUSE_MIN_USEC (UINT64_C(50) * 1000)
 #define OVERRUN_PAUSE_MAX_USEC (UINT64_C(2) * 1000 * 1000)
-/* Where HMAT does not say: what one DDR5 channel does. */
+/* Used if HMAT has no value: the bandwidth of one DDR5 channel. */
 #define OVERRUN_BANDWIDTH_MBPS UINT64_C(38400)
 
-/* left_bytes: of the tenant that has least left. bandwidth_mbps 0: unknown. last_usec: the pause before. */
+/* left_bytes: the smallest unused rest of any tenant. bandwidth_mbps 0: unknown. last_usec: the pause
+ * before. */
 uint64_t overrun_pause_usec(uint64_t left_bytes, uint64_t headroom_bytes, uint64_t bandwidth_mbps,
                             bool moving, uint64_t last_usec);

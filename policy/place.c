@@ -2,8 +2,9 @@
 
 #include "policy/place.h"
 
-/* The node that holds the rest with least to spare; where none does, the largest, so that few are needed. */
-static int compare_fit(const Candidate *a, const Candidate *b, uint64_t left_bytes)
+/* Chooses the node that fits the rest most tightly. If no node can hold the rest, chooses the largest, so
+ * that few nodes are needed. */
+static int place_compare_fit(const Candidate *a, const Candidate *b, uint64_t left_bytes)
 {
         bool a_holds = a->available_bytes >= left_bytes, b_holds = b->available_bytes >= left_bytes;
 
@@ -15,7 +16,7 @@ static int compare_fit(const Candidate *a, const Candidate *b, uint64_t left_byt
 }
 
 /* Negative: a is the better place for left_bytes. */
-static int compare(const Candidate *a, const Candidate *b, uint64_t left_bytes)
+static int place_compare(const Candidate *a, const Candidate *b, uint64_t left_bytes)
 {
         int fit;
 
@@ -25,24 +26,24 @@ static int compare(const Candidate *a, const Candidate *b, uint64_t left_bytes)
                 return a->distance < b->distance ? -1 : 1;
         if (a->bandwidth_mbps != b->bandwidth_mbps)
                 return a->bandwidth_mbps > b->bandwidth_mbps ? -1 : 1;
-        fit = compare_fit(a, b, left_bytes);
+        fit = place_compare_fit(a, b, left_bytes);
         return fit != 0 ? fit : a->node - b->node;
 }
 
-static Candidate *best_single(Candidate *candidates, size_t n, uint64_t size_bytes)
+static Candidate *place_best_single(Candidate *candidates, size_t n, uint64_t size_bytes)
 {
         Candidate *best = NULL;
 
         for (size_t i = 0; i < n; i++) {
                 Candidate *c = &candidates[i];
 
-                if (c->available_bytes >= size_bytes && (!best || compare(c, best, size_bytes) < 0))
+                if (c->available_bytes >= size_bytes && (!best || place_compare(c, best, size_bytes) < 0))
                         best = c;
         }
         return best;
 }
 
-static Candidate *best_next(Candidate *candidates, size_t n, uint64_t left_bytes, bool largest_first)
+static Candidate *place_best_next(Candidate *candidates, size_t n, uint64_t left_bytes, bool largest_first)
 {
         Candidate *best = NULL;
 
@@ -55,14 +56,14 @@ static Candidate *best_next(Candidate *candidates, size_t n, uint64_t left_bytes
                 if (largest_first)
                         better = !best || c->available_bytes > best->available_bytes;
                 else
-                        better = !best || compare(c, best, left_bytes) < 0;
+                        better = !best || place_compare(c, best, left_bytes) < 0;
                 if (better)
                         best = c;
         }
         return best;
 }
 
-static void add_share(Placement *p, Candidate *c, uint64_t left_bytes, bool whole)
+static void place_add_share(Placement *p, Candidate *c, uint64_t left_bytes, bool whole)
 {
         uint64_t bytes = whole || c->available_bytes < left_bytes ? c->available_bytes : left_bytes;
 
@@ -80,11 +81,11 @@ static bool place_several(Candidate *candidates, size_t n, uint64_t size_bytes, 
                 candidates[i].taken = false;
         while (p.total_bytes < size_bytes && p.n_shares < SHARES_MAX) {
                 uint64_t left_bytes = size_bytes - p.total_bytes;
-                Candidate *c = best_next(candidates, n, left_bytes, largest_first);
+                Candidate *c = place_best_next(candidates, n, left_bytes, largest_first);
 
                 if (!c)
                         return false;
-                add_share(&p, c, left_bytes, whole);
+                place_add_share(&p, c, left_bytes, whole);
         }
         if (p.total_bytes < size_bytes)
                 return false;
@@ -94,14 +95,14 @@ static bool place_several(Candidate *candidates, size_t n, uint64_t size_bytes, 
 
 bool place(Candidate *candidates, size_t n, uint64_t size_bytes, bool whole, Placement *ret)
 {
-        Candidate *single = best_single(candidates, n, size_bytes);
+        Candidate *single = place_best_single(candidates, n, size_bytes);
 
         if (single) {
                 *ret = (Placement){ .n_shares = 0 };
-                add_share(ret, single, size_bytes, whole);
+                place_add_share(ret, single, size_bytes, whole);
                 return true;
         }
-        /* Preferences cost nodes; when they cost more than a reservation can name, size alone counts. */
+        /* Preferences can need more nodes. If they need more than SHARES_MAX, only the size counts. */
         return place_several(candidates, n, size_bytes, whole, false, ret) ||
                place_several(candidates, n, size_bytes, whole, true, ret);
 }

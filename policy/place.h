@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Which nodes a reservation gets, given what is free on each. */
+/* Chooses the nodes of a reservation, given the free bytes of each node. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -13,8 +13,8 @@
 typedef struct Candidate {
         int node;
         uint64_t available_bytes;
-        size_t n_others;         /* tenants other than the one that asks */
-        unsigned distance;       /* from the CPUs of the one that asks */
+        size_t n_others;         /* tenants other than the requesting one */
+        unsigned distance;       /* from the CPUs of the requesting tenant */
         uint64_t bandwidth_mbps; /* 0: unknown, counts as slowest */
         bool taken;              /* for place() itself */
 } Candidate;

@@ -15,24 +15,24 @@ const char *step_kind_to_string(StepKind v)
         return v < _STEP_KIND_MAX ? step_kind_table[v] : NULL;
 }
 
-/* What follows from the input. */
-typedef struct Change {
+/* Values derived from the input. */
+typedef struct PlanChange {
         NodeSet target;  /* base and wanted */
-        NodeSet wide;    /* what is allowed before anything is taken away */
+        NodeSet wide;    /* nodes allowed before any node is taken away */
         NodeSet added;   /* target - current */
         NodeSet removed; /* current - target */
-        NodeSet leaving; /* removed, and what the caller says is given up */
-        NodeSet excess;  /* kept, but with more on them than is held */
-        NodeSet back;    /* what a failed widening returns to */
-} Change;
+        NodeSet leaving; /* removed nodes, and those that the caller gives up */
+        NodeSet excess;  /* kept nodes with more bytes than the tenant holds there */
+        NodeSet back;    /* the set that a failed widening restores */
+} PlanChange;
 
-/* `back` is current, but for two things. Nodes that are being taken away are not in it: when the narrowing
+/* `back` is `current` with two exceptions. Nodes that are being taken away are not in it: when the narrowing
  * half of a swap fails, undoing the widening must not open again what had just been closed. And it keeps an
  * ordinary node even where current has none, since a set of CDM nodes alone is what must never be written.
  */
-static Change change_of(const PlanInput *in)
+static PlanChange change_of(const PlanInput *in)
 {
-        Change c = { .target = nodeset_union(&in->base, &in->wanted) };
+        PlanChange c = { .target = nodeset_union(&in->base, &in->wanted) };
 
         c.wide = nodeset_union(&in->current, &c.target);
         c.added = nodeset_subtract(&c.target, &in->current);
@@ -48,7 +48,7 @@ static Change change_of(const PlanInput *in)
         return c;
 }
 
-static Step *add(Plan *p, StepKind kind, const NodeSet *nodes)
+static Step *plan_add(Plan *p, StepKind kind, const NodeSet *nodes)
 {
         Step *s = &p->steps[p->n_steps++];
 
@@ -56,63 +56,63 @@ static Step *add(Plan *p, StepKind kind, const NodeSet *nodes)
         return s;
 }
 
-static void add_from(Plan *p, StepKind kind, const NodeSet *from, const NodeSet *nodes)
+static void plan_add_from(Plan *p, StepKind kind, const NodeSet *from, const NodeSet *nodes)
 {
-        add(p, kind, nodes)->from = *from;
+        plan_add(p, kind, nodes)->from = *from;
 }
 
-static void add_undone(Plan *p, StepKind kind, const NodeSet *nodes, const NodeSet *back)
+static void plan_add_undone(Plan *p, StepKind kind, const NodeSet *nodes, const NodeSet *back)
 {
-        Step *s = add(p, kind, nodes);
+        Step *s = plan_add(p, kind, nodes);
 
         s->has_inverse = true;
         s->inverse_kind = kind;
         s->inverse_nodes = *back;
 }
 
-/* Also where nothing is to be widened: somebody may have narrowed those above. */
-static void open_way(Plan *p, const PlanInput *in, const NodeSet *to, const NodeSet *back)
+/* Needed even if the leaf is not widened: another program may have narrowed the ancestors. */
+static void plan_open_way(Plan *p, const PlanInput *in, const NodeSet *to, const NodeSet *back)
 {
         NodeSet way = nodeset_intersect(to, &in->wanted);
         Step *s;
 
         if (!in->has_way)
                 return;
-        s = add(p, STEP_OPEN_WAY, &way);
+        s = plan_add(p, STEP_OPEN_WAY, &way);
         s->has_inverse = true;
         s->inverse_kind = STEP_CLOSE_WAY;
         s->inverse_nodes = nodeset_intersect(back, &in->wanted);
 }
 
-/* The worker writes first, so that what systemd then writes is no change for the kernel. */
-static void widen(Plan *p, const PlanInput *in, const Change *c)
+/* The worker writes first, so that systemd's write of the same set changes nothing in the kernel. */
+static void plan_widen(Plan *p, const PlanInput *in, const PlanChange *c)
 {
-        open_way(p, in, &c->wide, &c->back);
-        add_undone(p, STEP_WRITE, &c->wide, &c->back);
+        plan_open_way(p, in, &c->wide, &c->back);
+        plan_add_undone(p, STEP_WRITE, &c->wide, &c->back);
         if (in->has_property)
-                add_undone(p, STEP_PROPERTY, &c->wide, &c->back);
-        add(p, STEP_VERIFY, &c->wide);
+                plan_add_undone(p, STEP_PROPERTY, &c->wide, &c->back);
+        plan_add(p, STEP_VERIFY, &c->wide);
 }
 
-/* No inverse: what was closed stays closed, whatever fails after it. Pages go to ordinary nodes and not to
- * CDM nodes that the tenant keeps: those have room for what was reserved there, no more. */
-static void narrow(Plan *p, const PlanInput *in, const Change *c)
+/* No inverse: a closed node stays closed, whatever fails later. Pages go to ordinary nodes, not to CDM nodes
+ * that the tenant keeps: those have room for their reservations only. */
+static void plan_narrow(Plan *p, const PlanInput *in, const PlanChange *c)
 {
-        add_from(p, STEP_DRAIN, &c->leaving, &in->base);
-        add(p, STEP_WRITE, &c->target);
+        plan_add_from(p, STEP_DRAIN, &c->leaving, &in->base);
+        plan_add(p, STEP_WRITE, &c->target);
         if (in->has_property)
-                add(p, STEP_PROPERTY, &c->target);
+                plan_add(p, STEP_PROPERTY, &c->target);
         if (in->has_way) {
                 NodeSet way = nodeset_intersect(&c->target, &in->wanted);
 
-                add(p, STEP_CLOSE_WAY, &way);
+                plan_add(p, STEP_CLOSE_WAY, &way);
         }
-        add(p, STEP_VERIFY, &c->target);
-        add_from(p, STEP_EVICT, &c->leaving, &in->base);
+        plan_add(p, STEP_VERIFY, &c->target);
+        plan_add_from(p, STEP_EVICT, &c->leaving, &in->base);
 }
 
-/* A step a node: what may be moved off one of them says nothing of another. */
-static void drain_excess(Plan *p, const PlanInput *in, const Change *c)
+/* One step per node: the limits of the nodes are independent. */
+static void plan_drain_excess(Plan *p, const PlanInput *in, const PlanChange *c)
 {
         size_t n = 0;
 
@@ -122,7 +122,7 @@ static void drain_excess(Plan *p, const PlanInput *in, const Change *c)
                 if (in->excess[i].bytes == 0 || !nodeset_contains(&c->excess, in->excess[i].node))
                         continue;
                 from = nodeset_of(in->excess[i].node);
-                add_from(p, STEP_DRAIN, &from, &in->base);
+                plan_add_from(p, STEP_DRAIN, &from, &in->base);
                 p->steps[p->n_steps - 1].bytes = in->excess[i].bytes;
                 n++;
         }
@@ -131,63 +131,63 @@ static void drain_excess(Plan *p, const PlanInput *in, const Change *c)
 /* An empty cpuset.mems inherits, that is, it is open. It cannot be returned to: clearing would open it again
  * (and fails on a populated cgroup of an older kernel). What inherits from a fenced one is not open, and its
  * grant can be undone. */
-static void close_inherited(Plan *p, const PlanInput *in, const Change *c)
+static void plan_close_inherited(Plan *p, const PlanInput *in, const PlanChange *c)
 {
         if (in->has_way) {
-                open_way(p, in, &c->target, &in->base);
-                add_undone(p, STEP_WRITE, &c->target, &in->base);
+                plan_open_way(p, in, &c->target, &in->base);
+                plan_add_undone(p, STEP_WRITE, &c->target, &in->base);
         } else {
-                add(p, STEP_WRITE, &c->target);
+                plan_add(p, STEP_WRITE, &c->target);
         }
         if (in->has_property)
-                add(p, STEP_PROPERTY, &c->target);
-        add(p, STEP_VERIFY, &c->target);
+                plan_add(p, STEP_PROPERTY, &c->target);
+        plan_add(p, STEP_VERIFY, &c->target);
 }
 
-/* Up to the nodes that are new; to all it has when it only asked for the migration. */
-static void migrate_up(Plan *p, const PlanInput *in, const Change *c)
+/* Move pages to the new nodes; if only the migration was requested, to all CDM nodes of the tenant. */
+static void plan_migrate_up(Plan *p, const PlanInput *in, const PlanChange *c)
 {
         NodeSet fresh = nodeset_intersect(&c->added, &in->wanted);
         const NodeSet *to = nodeset_is_empty(&fresh) ? &in->wanted : &fresh;
 
         if (!nodeset_is_empty(to))
-                add_from(p, STEP_MIGRATE, &in->base, to);
+                plan_add_from(p, STEP_MIGRATE, &in->base, to);
 }
 
-/* systemd makes the cgroup with what the property says, before anything runs in it. */
-static void plan_unborn(Plan *p, const PlanInput *in)
+/* systemd applies the property when it creates the cgroup, before any process runs there. */
+static void plan_for_unborn(Plan *p, const PlanInput *in)
 {
         NodeSet target = nodeset_union(&in->base, &in->wanted);
 
         if (in->has_property)
-                add_undone(p, STEP_PROPERTY, &target, &in->base);
+                plan_add_undone(p, STEP_PROPERTY, &target, &in->base);
 }
 
 static void plan_living(Plan *p, const PlanInput *in)
 {
-        Change c = change_of(in);
+        PlanChange c = change_of(in);
         bool inherits = nodeset_is_empty(&in->current);
         bool widens = !inherits && !nodeset_is_empty(&c.added);
         bool narrows = !nodeset_is_empty(&c.leaving);
         NodeSet measured;
 
         if (widens)
-                widen(p, in, &c);
+                plan_widen(p, in, &c);
         else if (inherits && !narrows)
-                close_inherited(p, in, &c);
+                plan_close_inherited(p, in, &c);
         else if (!narrows) {
-                open_way(p, in, &c.target, &c.target);
-                add(p, STEP_VERIFY, &c.target);
+                plan_open_way(p, in, &c.target, &c.target);
+                plan_add(p, STEP_VERIFY, &c.target);
         }
         if (in->migrate_up)
-                migrate_up(p, in, &c);
-        drain_excess(p, in, &c);
+                plan_migrate_up(p, in, &c);
+        plan_drain_excess(p, in, &c);
         if (narrows)
-                narrow(p, in, &c);
-        /* The last of all, so that one measurement tells what the whole change has left. */
+                plan_narrow(p, in, &c);
+        /* The last step, so that one measurement covers the whole change. */
         measured = nodeset_union(&c.leaving, &c.excess);
         if (!nodeset_is_empty(&measured))
-                add_from(p, STEP_MEASURE, &measured, &in->base);
+                plan_add_from(p, STEP_MEASURE, &measured, &in->base);
 }
 
 int plan(const PlanInput *in, Plan *ret)
@@ -196,12 +196,12 @@ int plan(const PlanInput *in, Plan *ret)
 
         if (nodeset_is_empty(&in->base) || nodeset_intersects(&in->base, &in->wanted))
                 return -EINVAL;
-        /* Without a cgroup there is nothing to write, drain or measure. The property is set all the same:
-         * the next start of the unit would be born with what it says. */
+        /* Without a cgroup there is nothing to write, drain or measure. The property is still set, because
+         * it applies at the next start of the unit. */
         if (in->ended && in->has_property)
-                add(&p, STEP_PROPERTY, &in->base);
+                plan_add(&p, STEP_PROPERTY, &in->base);
         else if (in->unborn)
-                plan_unborn(&p, in);
+                plan_for_unborn(&p, in);
         else if (!in->ended)
                 plan_living(&p, in);
         *ret = p;

@@ -16,10 +16,10 @@
  * Excess is what a tenant has on a node that it keeps, above what it still holds there. Its page cache is
  * not evicted: the kernel evicts from a cgroup, on whatever node, and would take what may stay.
  *
- * The way is what is above a cgroup that systemd does not own: there those above are fenced as well.
+ * "The way" means the ancestors of a cgroup that systemd does not own: these are fenced as well.
  *
- * Each write and each property holds an ordinary node. Widening has an inverse, narrowing has none: closing
- * is never undone into open. */
+ * Each write and each property holds an ordinary node. Widening has an inverse, narrowing has none: a closed
+ * node is never reopened by an undo. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -31,17 +31,17 @@
 #include "policy/reservation.h"
 
 typedef enum StepKind {
-        STEP_OPEN_WAY,  /* those above the cgroup are widened to hold the CDM nodes of `nodes` */
-        STEP_CLOSE_WAY, /* those above it are narrowed to what others need, and it (the CDM nodes of `nodes`)
+        STEP_OPEN_WAY, /* widen the ancestors to include the CDM nodes of `nodes` */
+        STEP_CLOSE_WAY, /* narrow the ancestors to the union of what other tenants and this one (`nodes`) still need
                          */
-        STEP_WRITE,     /* the worker writes the leaf's cpuset.mems */
-        STEP_PROPERTY,  /* systemd is told the same set (AllowedMemoryNodes=) */
-        STEP_VERIFY,    /* cpuset.mems.effective is what `nodes` says, or a part of it that holds an ordinary
+        STEP_WRITE,    /* the worker writes the leaf's cpuset.mems */
+        STEP_PROPERTY, /* systemd is told the same set (AllowedMemoryNodes=) */
+        STEP_VERIFY,   /* cpuset.mems.effective is what `nodes` says, or a part of it that holds an ordinary
                            node */
-        STEP_MIGRATE,   /* pages on `from` are moved to `nodes` */
-        STEP_DRAIN,     /* pages on `from` are moved to `nodes` in paced chunks */
-        STEP_EVICT,     /* page cache that stayed on `from` is evicted */
-        STEP_MEASURE,   /* what is left on `from` is counted: the residue */
+        STEP_MIGRATE,  /* pages on `from` are moved to `nodes` */
+        STEP_DRAIN,    /* pages on `from` are moved to `nodes` in paced chunks */
+        STEP_EVICT,    /* page cache that stayed on `from` is evicted */
+        STEP_MEASURE,  /* what is left on `from` is counted: the residue */
         _STEP_KIND_MAX,
 } StepKind;
 
@@ -66,21 +66,22 @@ typedef struct Plan {
         size_t n_steps;
 } Plan;
 
-/* What a tenant looks like now, and what it shall have. */
+/* The current and the wanted state of a tenant. */
 typedef struct PlanInput {
         NodeSet current; /* what its leaf allows (own setting, not effective) */
         NodeSet base;    /* ordinary nodes it keeps in any case; never empty */
         NodeSet wanted;  /* CDM nodes it shall have */
-        NodeSet leaving; /* nodes it gives up: drained and measured also where current lacks them already */
+        NodeSet leaving; /* nodes it gives up: drained and measured even if `current` no longer has them */
         const Share *excess; /* bytes to drain from nodes that it keeps; of other nodes: ignored */
         size_t n_excess;
         bool migrate_up;   /* move its pages to the new nodes */
         bool has_way;      /* systemd does not own it: those above it carry a fence */
         bool has_property; /* systemd owns the cgroup: STEP_PROPERTY is needed */
-        bool ended;        /* the unit is gone: only its property is set back, to base */
+        bool ended;        /* the unit is gone: only its property is reset to base */
         bool unborn;       /* the unit is about to start, and has no cgroup yet: only its property is set */
 } PlanInput;
 
 /* -EINVAL: base is empty or holds a wanted node (a set of CDM nodes alone would make the kernel fall back to
- * the parent's set, which is open). An input that is already as wanted gives only a verification. */
+ * the parent's set, which is open). If the current state is the wanted one, the plan is only a verification.
+ */
 int plan(const PlanInput *in, Plan *ret);

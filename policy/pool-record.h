@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Which nodes were in which pool, kept over reboots, so that none leaves its pool silently: a firmware that
- * lost its HMAT, a driver that does not load, or a configuration that reads otherwise would open it to all.
+/* A record of the nodes of each pool, kept over reboots. It reveals nodes that left their pool: after a
+ * firmware update without HMAT, a driver that did not load, or a changed configuration, such a node would
+ * silently be open to all.
  *
- * The record only tells. It does not decide: the generator runs before /var is mounted, and what it, cdmd and
- * `cdmctl --offline` say of a machine must be the same. A node that left stays in the record until the admin
- * has seen it: `cdmctl reload` takes the pools as they are then. */
+ * The record is used for messages only. It decides nothing: the generator runs before /var is mounted, and
+ * the generator, cdmd and `cdmctl --offline` must agree about a machine. A node that left stays in the
+ * record until `cdmctl reload` accepts the pools as they are. */
 
 #include "policy/macro.h"
 #include "policy/pool.h"
@@ -22,8 +23,8 @@ DEFINE_CLEANUP(PoolRecord, pool_record_free);
 int pool_record_parse(const char *text, PoolRecord **ret);
 int pool_record_format(const PoolRecord *r, char **ret);
 
-/* Nodes with memory that are in a pool now are entered there. forget: those that left are taken out. */
+/* Adds the nodes with memory that are in a pool now. forget: also removes the nodes that left. */
 int pool_record_update(PoolRecord *r, const Topology *t, const PoolSet *pools, bool forget);
 
-/* 1: *ret tells which nodes left, and what to do; 0: none did; -ENOMEM. */
+/* 1: *ret is a message that names the nodes that left and says what to do; 0: no node left; -ENOMEM. */
 int pool_record_judge(const PoolRecord *r, const Topology *t, const PoolSet *pools, char **ret);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /* Two passes. The first takes nodes as configured, where `auto` means every memory node without CPUs. Some
- * machines put plain DRAM into nodes without CPUs, so that "no CPU" says nothing there: if nodes that nothing
- * else marks are most of the memory, or if the first pass leaves no ordinary memory, the second takes only
- * nodes that something marks. If that takes all memory as well, the configuration is refused: a fence around
- * everything would be an open one, since the kernel falls back to the parent's nodes where none is left. */
+ * machines put plain DRAM into nodes without CPUs. So if nodes without evidence are most of the memory, or
+ * if the first pass leaves no ordinary memory, the second pass takes only nodes with evidence. If that takes
+ * all memory as well, the configuration is refused: with an empty set of nodes the kernel falls back to the
+ * parent's nodes, so such a fence would be open. */
 
 #include "policy/pool.h"
 
@@ -24,7 +24,7 @@ PoolConfig *pool_config_free(PoolConfig *c)
         return NULL;
 }
 
-static void drop_pools(PoolSet *s)
+static void pool_set_drop(PoolSet *s)
 {
         for (size_t i = 0; i < s->n_pools; i++) {
                 free(s->pools[i].name);
@@ -41,12 +41,12 @@ PoolSet *pool_set_free(PoolSet *s)
 {
         if (!s)
                 return NULL;
-        drop_pools(s);
+        pool_set_drop(s);
         free(s);
         return NULL;
 }
 
-/* What stands for "no file in pools.d". */
+/* The pool of a configuration without any file in pools.d. */
 static const PoolConfig default_pool = {
         .name = (char *)POOL_DEFAULT_NAME,
         .description = (char *)"coherent device memory",
@@ -55,8 +55,8 @@ static const PoolConfig default_pool = {
         .headroom = { .value = POOL_DEFAULT_HEADROOM },
 };
 
-/* An unknown value does not meet a selector: the admin asked for what the firmware vouches for. */
-static bool node_is_selected(const PoolConfig *c, const Node *n)
+/* An unknown value does not meet a selector: the admin asked for a value that the firmware confirms. */
+static bool pool_node_is_selected(const PoolConfig *c, const Node *n)
 {
         if (c->min_bandwidth_mbps > 0 && n->read_bandwidth_mbps < c->min_bandwidth_mbps)
                 return false;
@@ -67,42 +67,44 @@ static bool node_is_selected(const PoolConfig *c, const Node *n)
         return !c->dax || n->dax;
 }
 
-static bool has_selectors(const PoolConfig *c)
+static bool pool_has_selectors(const PoolConfig *c)
 {
         return c->min_bandwidth_mbps > 0 || c->max_latency_ns > 0 || c->tier != TIER_UNKNOWN || c->dax;
 }
 
-/* Do selectors tell device memory from that of CPUs? Those that DRAM meets as well do not. */
-static bool selectors_tell_apart(const PoolConfig *c, const Topology *t)
+/* True if the selectors distinguish device memory from the memory of CPUs: no node with CPUs meets them. */
+static bool pool_selectors_tell_apart(const PoolConfig *c, const Topology *t)
 {
-        if (!has_selectors(c))
+        if (!pool_has_selectors(c))
                 return false;
         for (size_t i = 0; i < t->n_nodes; i++)
-                if (t->nodes[i].has_cpu && t->nodes[i].size_bytes > 0 && node_is_selected(c, &t->nodes[i]))
+                if (t->nodes[i].has_cpu && t->nodes[i].size_bytes > 0 &&
+                    pool_node_is_selected(c, &t->nodes[i]))
                         return false;
         return true;
 }
 
-static bool selectors_meet_all(const PoolConfig *c, const Topology *t)
+static bool pool_selectors_meet_all(const PoolConfig *c, const Topology *t)
 {
         bool any_cpu = false;
 
         for (size_t i = 0; i < t->n_nodes; i++) {
                 const Node *n = &t->nodes[i];
 
-                if (n->size_bytes > 0 && !node_is_selected(c, n))
+                if (n->size_bytes > 0 && !pool_node_is_selected(c, n))
                         return false;
                 any_cpu |= n->size_bytes > 0 && n->has_cpu;
         }
-        return has_selectors(c) && any_cpu;
+        return pool_has_selectors(c) && any_cpu;
 }
 
-/* Empty nodes (a GB200 shows 34, most of them empty) and nodes with CPUs are never taken by themselves.
- * `marked`: NULL, or the nodes with evidence, and then no others but those that the selectors tell apart. */
-static NodeSet auto_nodes(const Topology *t, const PoolConfig *c, const NodeSet *taken,
-                          const NodeSet *marked)
+/* Empty nodes (a GB200 shows 34, most of them empty) and nodes with CPUs are never taken automatically.
+ * `marked`: NULL, or the nodes with evidence. Then nodes without evidence are taken only if the selectors
+ * distinguish them. */
+static NodeSet pool_auto_nodes(const Topology *t, const PoolConfig *c, const NodeSet *taken,
+                               const NodeSet *marked)
 {
-        bool told_apart = selectors_tell_apart(c, t);
+        bool told_apart = pool_selectors_tell_apart(c, t);
         NodeSet nodes = NODESET_EMPTY;
 
         for (size_t i = 0; i < t->n_nodes; i++) {
@@ -112,14 +114,14 @@ static NodeSet auto_nodes(const Topology *t, const PoolConfig *c, const NodeSet 
                         continue;
                 if (marked && !told_apart && !nodeset_contains(marked, n->id))
                         continue;
-                if (node_is_selected(c, n))
+                if (pool_node_is_selected(c, n))
                         nodeset_add(&nodes, n->id);
         }
         return nodes;
 }
 
 /* The units are those of `cdmctl nodes`. */
-static int format_selectors(const PoolConfig *c, char **ret)
+static int pool_format_selectors(const PoolConfig *c, char **ret)
 {
         size_t size;
         FILE *f = open_memstream(ret, &size);
@@ -147,7 +149,7 @@ static int pool_init(Pool *p, const PoolConfig *c)
         p->hold = c->hold;
         p->line = c->nodes_line > 0 ? c->nodes_line : c->line;
         p->nodes_auto = c->nodes_auto;
-        if (c->nodes_auto && has_selectors(c) && format_selectors(c, &p->selectors) < 0)
+        if (c->nodes_auto && pool_has_selectors(c) && pool_format_selectors(c, &p->selectors) < 0)
                 return -ENOMEM;
         if (string_copy(c->name, &p->name) < 0 || string_copy(c->description, &p->description) < 0 ||
             string_copy(c->file, &p->file) < 0)
@@ -155,10 +157,10 @@ static int pool_init(Pool *p, const PoolConfig *c)
         return 0;
 }
 
-/* Hands the message over; without memory for it the errno has to do. */
+/* Sets the message. If memory is short, it stays NULL and the caller has only the errno. */
 #define set_error(ret, ...) (asprintf((ret), __VA_ARGS__) < 0 ? (void)(*(ret) = NULL) : (void)0)
 
-static int take_listed(PoolSet *s, const PoolConfig *const *configs, size_t n_configs, char **ret_error)
+static int pool_take_listed(PoolSet *s, const PoolConfig *const *configs, size_t n_configs, char **ret_error)
 {
         for (size_t i = 0; i < n_configs; i++) {
                 const PoolConfig *c = configs[i];
@@ -183,9 +185,9 @@ static int take_listed(PoolSet *s, const PoolConfig *const *configs, size_t n_co
         return 0;
 }
 
-/* `marked`: as for auto_nodes(). */
-static void take_auto(PoolSet *s, const Topology *t, const PoolConfig *const *configs, size_t n_configs,
-                      const NodeSet *marked)
+/* `marked`: as for pool_auto_nodes(). */
+static void pool_take_auto(PoolSet *s, const Topology *t, const PoolConfig *const *configs, size_t n_configs,
+                           const NodeSet *marked)
 {
         s->cdm = NODESET_EMPTY;
         for (size_t i = 0; i < n_configs; i++)
@@ -193,20 +195,20 @@ static void take_auto(PoolSet *s, const Topology *t, const PoolConfig *const *co
                         s->cdm = nodeset_union(&s->cdm, &s->pools[i].nodes);
         for (size_t i = 0; i < n_configs; i++)
                 if (configs[i]->nodes_auto) {
-                        s->pools[i].nodes = auto_nodes(t, configs[i], &s->cdm, marked);
+                        s->pools[i].nodes = pool_auto_nodes(t, configs[i], &s->cdm, marked);
                         s->cdm = nodeset_union(&s->cdm, &s->pools[i].nodes);
                 }
 }
 
-static bool takes_all(PoolSet *s, const NodeSet *memory)
+static bool pool_takes_all(PoolSet *s, const NodeSet *memory)
 {
         s->ordinary = nodeset_subtract(memory, &s->cdm);
         return nodeset_is_empty(&s->ordinary) && !nodeset_is_empty(&s->cdm);
 }
 
-/* Names the last pool that took any memory: it is the one too many. */
-static int refuse_all(const PoolSet *s, const NodeSet *memory, const PoolConfig *const *configs,
-                      size_t n_configs, char **ret_error)
+/* The message names the last pool that took memory. */
+static int pool_refuse_all(const PoolSet *s, const NodeSet *memory, const PoolConfig *const *configs,
+                           size_t n_configs, char **ret_error)
 {
         char list[NODESET_STR_MAX];
         const PoolConfig *last = configs[0];
@@ -230,7 +232,7 @@ static int refuse_all(const PoolSet *s, const NodeSet *memory, const PoolConfig 
         return -ENOSPC;
 }
 
-static void sum_sizes(PoolSet *s, const Topology *t)
+static void pool_sum_sizes(PoolSet *s, const Topology *t)
 {
         for (size_t i = 0; i < s->n_pools; i++)
                 NODESET_FOREACH (id, &s->pools[i].nodes) {
@@ -241,7 +243,7 @@ static void sum_sizes(PoolSet *s, const Topology *t)
                 }
 }
 
-static bool has_auto(const PoolConfig *const *configs, size_t n_configs)
+static bool pool_has_auto(const PoolConfig *const *configs, size_t n_configs)
 {
         for (size_t i = 0; i < n_configs; i++)
                 if (configs[i]->nodes_auto)
@@ -249,8 +251,8 @@ static bool has_auto(const PoolConfig *const *configs, size_t n_configs)
         return false;
 }
 
-/* Of a machine most of whose memory is in nodes without CPUs, "no CPU" says nothing. */
-static bool is_most_memory(const Topology *t, const NodeSet *nodes)
+/* If most of the memory is in nodes without CPUs, "no CPU" is no evidence. */
+static bool pool_is_most_memory(const Topology *t, const NodeSet *nodes)
 {
         uint64_t part = 0, whole = 0;
 
@@ -262,13 +264,14 @@ static bool is_most_memory(const Topology *t, const NodeSet *nodes)
         return part > whole - part;
 }
 
-/* Which of the nodes that nothing marks were taken for all that, and which would have been? */
-static void note_unproven(PoolSet *s, const Topology *t, const PoolConfig *const *configs, size_t n_configs,
-                          const NodeSet *unmarked, const NodeSet *would)
+/* Records which nodes without evidence were taken, and which were passed over (`would`: nodes of the first
+ * pass). */
+static void pool_note_unproven(PoolSet *s, const Topology *t, const PoolConfig *const *configs,
+                               size_t n_configs, const NodeSet *unmarked, const NodeSet *would)
 {
         for (size_t i = 0; i < n_configs; i++) {
-                s->pools[i].selects_all = configs[i]->nodes_auto && selectors_meet_all(configs[i], t);
-                if (!configs[i]->nodes_auto || selectors_tell_apart(configs[i], t))
+                s->pools[i].selects_all = configs[i]->nodes_auto && pool_selectors_meet_all(configs[i], t);
+                if (!configs[i]->nodes_auto || pool_selectors_tell_apart(configs[i], t))
                         continue;
                 NodeSet taken = nodeset_intersect(&s->pools[i].nodes, unmarked);
                 s->unproven = nodeset_union(&s->unproven, &taken);
@@ -276,41 +279,35 @@ static void note_unproven(PoolSet *s, const Topology *t, const PoolConfig *const
         s->passed_over = nodeset_subtract(would, &s->cdm);
 }
 
-static int resolve(PoolSet *s, const Topology *t, const PoolConfig *const *configs, size_t n_configs,
-                   const NodeSet *held, char **ret_error)
+static int pool_resolve(PoolSet *s, const Topology *t, const PoolConfig *const *configs, size_t n_configs,
+                        const NodeSet *held, char **ret_error)
 {
         NodeSet memory = topology_memory_nodes(t), empty = topology_empty_nodes(t),
                 unmarked = evidence_missing(t);
         int r;
 
-        r = take_listed(s, configs, n_configs, ret_error);
+        r = pool_take_listed(s, configs, n_configs, ret_error);
         if (r < 0)
                 return r;
-        take_auto(s, t, configs, n_configs, NULL);
+        pool_take_auto(s, t, configs, n_configs, NULL);
         NodeSet would = s->cdm;
-        s->no_cpu_says_nothing = is_most_memory(t, &unmarked);
-        if (takes_all(s, &memory) || s->no_cpu_says_nothing) {
+        s->no_cpu_says_nothing = pool_is_most_memory(t, &unmarked);
+        if (pool_takes_all(s, &memory) || s->no_cpu_says_nothing) {
                 NodeSet marked = evidence_nodes(t);
 
                 marked = nodeset_union(&marked, held);
-                take_auto(s, t, configs, n_configs, &marked);
-                if (takes_all(s, &memory))
-                        return refuse_all(s, &memory, configs, n_configs, ret_error);
+                pool_take_auto(s, t, configs, n_configs, &marked);
+                if (pool_takes_all(s, &memory))
+                        return pool_refuse_all(s, &memory, configs, n_configs, ret_error);
         }
-        note_unproven(s, t, configs, n_configs, &unmarked, &would);
-        sum_sizes(s, t);
-        s->awaited = has_auto(configs, n_configs) && !nodeset_is_empty(&empty);
+        pool_note_unproven(s, t, configs, n_configs, &unmarked, &would);
+        pool_sum_sizes(s, t);
+        s->awaited = pool_has_auto(configs, n_configs) && !nodeset_is_empty(&empty);
         return 0;
 }
 
-int pool_set_resolve(const Topology *t, const PoolConfig *const *configs, size_t n_configs, PoolSet **ret,
-                     char **ret_error)
-{
-        return pool_set_resolve_again(t, configs, n_configs, &NODESET_EMPTY, ret, ret_error);
-}
-
-int pool_set_resolve_again(const Topology *t, const PoolConfig *const *configs, size_t n_configs,
-                           const NodeSet *held, PoolSet **ret, char **ret_error)
+static int pool_set_resolve_strictly(const Topology *t, const PoolConfig *const *configs, size_t n_configs,
+                                     const NodeSet *held, PoolSet **ret, char **ret_error)
 {
         static const PoolConfig *const defaults[] = { &default_pool };
         _cleanup_(pool_set_free_p) PoolSet *s = calloc(1, sizeof(PoolSet));
@@ -332,14 +329,20 @@ int pool_set_resolve_again(const Topology *t, const PoolConfig *const *configs, 
                 if (r < 0)
                         return r;
         }
-        r = resolve(s, t, configs, n_configs, held, ret_error);
+        r = pool_resolve(s, t, configs, n_configs, held, ret_error);
         if (r < 0)
                 return r;
-        /* A pool that nobody asked for does not show up empty. */
+        /* An empty default pool is not shown. */
         if (is_default && !pool_set_needs_fence(s))
-                drop_pools(s);
+                pool_set_drop(s);
         *ret = TAKE_PTR(s);
         return 0;
+}
+
+int pool_set_resolve(const Topology *t, const PoolConfig *const *configs, size_t n_configs, PoolSet **ret,
+                     char **ret_error)
+{
+        return pool_set_resolve_strictly(t, configs, n_configs, &NODESET_EMPTY, ret, ret_error);
 }
 
 const char *pool_spare_name(const PoolConfig *const *configs, size_t n_configs,
@@ -357,10 +360,10 @@ const char *pool_spare_name(const PoolConfig *const *configs, size_t n_configs,
         return buf;
 }
 
-/* Shallow copies for a start: those that say which nodes they want, without what another one has named
- * before, then those that take what is left. Returns whether two of them named one node. */
-static bool order_for_start(const PoolConfig *const *configs, size_t n_configs, PoolConfig *copies,
-                            const PoolConfig **list, size_t *ret_n_good)
+/* Makes shallow copies for a start. A node that two pools list stays with the first one. Refused pools,
+ * which take the rest, are moved to the end. Returns true if two pools list the same node. */
+static bool pool_order_for_start(const PoolConfig *const *configs, size_t n_configs, PoolConfig *copies,
+                                 const PoolConfig **list, size_t *ret_n_good)
 {
         NodeSet taken = NODESET_EMPTY;
         bool contradiction = false;
@@ -395,9 +398,9 @@ int pool_set_resolve_at_start(const Topology *t, const PoolConfig *const *config
 
         if (!copies || !list)
                 return -ENOMEM;
-        if (order_for_start(configs, n_configs, copies, list, &n_good)) {
-                /* Only for its message. */
-                r = pool_set_resolve_again(t, configs, n_configs, held, ret, &contradiction);
+        if (pool_order_for_start(configs, n_configs, copies, list, &n_good)) {
+                /* Called only for its error message. */
+                r = pool_set_resolve_strictly(t, configs, n_configs, held, ret, &contradiction);
                 if (r != -EEXIST)
                         return r;
                 copies[n] = default_pool;
@@ -405,12 +408,12 @@ int pool_set_resolve_at_start(const Topology *t, const PoolConfig *const *config
                 list[n] = &copies[n];
                 n++;
         }
-        r = pool_set_resolve_again(t, list, n, held, ret, ret_error);
-        /* Rather what is known for sure than nothing. */
+        r = pool_set_resolve_strictly(t, list, n, held, ret, ret_error);
+        /* Retry without the refused pools, whose nodes are a guess. */
         if (r == -ENOSPC && n_good > 0 && n_good < n) {
                 free(*ret_error);
                 *ret_error = NULL;
-                r = pool_set_resolve_again(t, list, n_good, held, ret, ret_error);
+                r = pool_set_resolve_strictly(t, list, n_good, held, ret, ret_error);
         }
         if (contradiction && !*ret_error)
                 *ret_error = TAKE_PTR(contradiction);

@@ -69,17 +69,17 @@ typedef struct PoolSet {
 PoolSet *pool_set_free(PoolSet *s);
 DEFINE_CLEANUP(PoolSet, pool_set_free);
 
-/* Settles which node belongs to which pool. Pools with a node list take their nodes first, then `auto` pools
- * in order share what is left: nodes that have memory and no CPU and meet the selectors. Without any pool
- * file there is one pool "cdm" of all such nodes.
+/* Determines which node belongs to which pool. Pools with a node list take their nodes first, then `auto`
+ * pools in order share what is left: nodes that have memory and no CPU and meet the selectors. Without any
+ * pool file there is one pool "cdm" of all such nodes.
  *
  * Nodes with evidence (HMAT, tier, DAX, a driver) are taken whatever their share. So are nodes that meet
- * selectors which no node with CPUs meets: there the admin drew the line. Other nodes are taken as well,
- * unless they are more than half of the memory, or no ordinary memory would be left: then `auto` takes none
- * of them. A machine without CDM nodes, and where none can come, gives a set without members, which is no
- * error.
+ * selectors which no node with CPUs meets: there the admin has distinguished them. Other nodes are taken as
+ * well, unless they are more than half of the memory, or no ordinary memory would be left: then `auto` takes
+ * none of them. A machine without CDM nodes, and where none can come, gives a set without members, which is
+ * no error.
  *
- * The answer depends on nothing but its arguments, so that the generator, cdmd and cdmctl agree.
+ * The result depends only on the arguments, so that the generator, cdmd and cdmctl agree.
  *
  * -ENOSPC: pools would take all memory; -EEXIST: two pools name one node. Then *ret_error is a message that
  * starts with FILE:LINE where there is one (owned by the caller). A listed node that is absent is no error:
@@ -87,16 +87,12 @@ DEFINE_CLEANUP(PoolSet, pool_set_free);
 int pool_set_resolve(const Topology *t, const PoolConfig *const *configs, size_t n_configs, PoolSet **ret,
                      char **ret_error);
 
-/* The same while the machine runs and its nodes changed: those that are fenced now (`held`) stay so, also where
- * what came or went made the nodes without evidence most of the memory. Who reserved one must not find the
- * fence open because memory was plugged in elsewhere. */
-int pool_set_resolve_again(const Topology *t, const PoolConfig *const *configs, size_t n_configs,
-                           const NodeSet *held, PoolSet **ret, char **ret_error);
-
-/* As pool_set_resolve_again() (held is empty at a start), but where pools contradict each other, or a file of
- * theirs was refused, every node that one of them names or `auto` finds is in a pool, if ordinary memory
- * remains. A node that two pools name belongs to the first. *ret_error is also set when it was needed to say
- * which pool gives way.
+/* As pool_set_resolve(), for a fence that must stand in any case. Nodes of `held` are fenced now, and stay
+ * fenced even if hotplug made the nodes without evidence most of the memory; `held` is empty at a start.
+ *
+ * Where pools contradict each other, or one of their files was refused, every node that a pool names or
+ * `auto` finds still belongs to a pool, if ordinary memory remains. A node that two pools name belongs to
+ * the first. *ret_error can be set on success as well: it then says which pool gives way.
  *
  * -ENOSPC: pools would take all memory. */
 int pool_set_resolve_at_start(const Topology *t, const PoolConfig *const *configs, size_t n_configs,
@@ -110,13 +106,13 @@ const char *pool_spare_name(const PoolConfig *const *configs, size_t n_configs,
 const Pool *pool_set_find(const PoolSet *s, const char *name);
 const Pool *pool_set_find_node(const PoolSet *s, int node);
 
-/* Is there anything to keep everyone off, now or when a node comes? The fence is an allow-list: put up
- * before, it denies a node from its first byte on. */
+/* True if a fence is needed, now or when a node comes. The fence is an allow-list: if it exists before the
+ * node, it denies the node from the first byte on. */
 bool pool_set_needs_fence(const PoolSet *s);
 
-/* On what evidence a node was taken: "list" (Nodes= names it), what evidence_format() says, "selector" (it
- * meets the selectors, and nodes with CPUs do not), or "no-cpu" (that is all). For a node in no pool, what
- * is known of it all the same; "" where nothing is. */
+/* The evidence on which a node was taken: "list" (Nodes= names it), the text of evidence_format(),
+ * "selector" (it meets the selectors, and nodes with CPUs do not), or "no-cpu" (no other evidence). For a
+ * node in no pool: its evidence, or "". */
 const char *pool_evidence(const PoolSet *s, const Topology *t, int node,
                           char buf[static POOL_EVIDENCE_STR_MAX]);
 

@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* What a node can give is a sum over the reservations that stay there, so leaving one more out never makes
- * room smaller. The ledger keeps these sums, and those that may be displaced in order of priority, so that
- * others cost nothing here. The search starts with all candidates displaced and spares them one by one, the
- * largest first, as long as the rest is enough: that gives a set from which nobody can be left out. For a
- * few candidates it then goes on through all sets, and turns back where a set cannot get better than the
- * best.
+/* The room of a node is its capacity minus the reservations that stay there, so displacing one more never
+ * makes the room smaller. The ledger keeps these sums, and keeps the displaceable reservations in order of
+ * priority, so that other reservations cost nothing here. The search starts with all candidates displaced
+ * and spares them one by one, the largest first, as long as the rest is enough. The result is a minimal set:
+ * each of its members is needed. With few candidates the search then tries all sets (branch and bound).
  *
- *      room(n) = capacity(n) - what stays there     (whole pages; 0 while somebody who stays keeps it alone)
- */
+ *      room(n) = capacity(n) - bytes that stay there   (whole pages; 0 while an exclusive one stays) */
 
 #include "policy/preempt.h"
 
@@ -20,8 +18,9 @@
 #define SEARCH_MAX 16
 #define STEPS_MAX  2048
 
-/* How many are looked at: those of the lowest priorities on each node, as many of each, and with those that
- * cannot be displaced (of the tenant that asks, or with an exact buffer) no more than four times that. */
+/* The number of candidates: those of the lowest priorities, an equal number from each node. Together with
+ * those that cannot be displaced (of the requesting tenant, or with an exact buffer) at most four times as
+ * many are visited. */
 #define CANDIDATES_MAX       512
 #define CANDIDATES_NODE_MIN  16
 #define VISITS_PER_CANDIDATE 4
@@ -58,15 +57,15 @@ static Room *room_of(Search *s, int node)
         return NULL;
 }
 
-static uint64_t room_bytes(const PreemptInput *in, const Room *r)
+static uint64_t preempt_room_bytes(const PreemptInput *in, const Room *r)
 {
         if (r->capacity <= r->stay || r->n_alone > 0 || (in->whole && r->n_stay > 0))
                 return 0;
         return (uint64_t)(r->capacity - r->stay) & ~(in->page_bytes - 1);
 }
 
-/* One of another tenant. by: 1 it stays, -1 it goes */
-static void put(Search *s, const Reservation *r, int by)
+/* Counts a reservation of another tenant. by: 1 it stays, -1 it goes */
+static void preempt_put(Search *s, const Reservation *r, int by)
 {
         for (size_t i = 0; i < r->n_shares; i++) {
                 Room *room = r->shares[i].bytes > 0 ? room_of(s, r->shares[i].node) : NULL;
@@ -83,14 +82,14 @@ static void put(Search *s, const Reservation *r, int by)
         }
 }
 
-static bool is_enough(const Search *s)
+static bool preempt_is_enough(const Search *s)
 {
         Candidate nodes[NODE_MAX];
         Placement p;
         size_t n = 0;
 
         for (size_t i = 0; i < s->in->n_nodes; i++) {
-                uint64_t bytes = room_bytes(s->in, &s->rooms[i]);
+                uint64_t bytes = preempt_room_bytes(s->in, &s->rooms[i]);
 
                 if (bytes > 0)
                         nodes[n++] = (Candidate){ .node = s->rooms[i].node, .available_bytes = bytes };
@@ -98,15 +97,14 @@ static bool is_enough(const Search *s)
         return place(nodes, n, s->in->size_bytes, s->in->whole, &p);
 }
 
-/* Nobody takes an exact buffer away from its users: to displace its reservation would free nothing for sure.
- */
-static bool may_be_displaced(const PreemptInput *in, const Reservation *r)
+/* An exact buffer is never taken away from its users, so displacing its reservation may free nothing. */
+static bool preempt_may_be_displaced(const PreemptInput *in, const Reservation *r)
 {
         return r->exact_bytes == 0 && (r->state == RESERVATION_ACTIVE || r->state == RESERVATION_DEGRADED) &&
                r->priority < in->priority && strcmp(ledger_tenant_key(r->target), in->tenant) != 0;
 }
 
-static int remember(Candidates *c, const Reservation *r)
+static int preempt_remember(Candidates *c, const Reservation *r)
 {
         if (c->n == c->n_allocated) {
                 size_t n = c->n_allocated ? c->n_allocated * 2 : 32;
@@ -121,65 +119,65 @@ static int remember(Candidates *c, const Reservation *r)
         return 0;
 }
 
-typedef struct Walk {
+typedef struct PreemptWalk {
         Search *s;
         size_t n_left, n_visits_left;
-} Walk;
+} PreemptWalk;
 
 /* 1: no more of this node. */
-static int meet(Reservation *r, void *userdata)
+static int preempt_meet(Reservation *r, void *userdata)
 {
-        Walk *w = userdata;
+        PreemptWalk *w = userdata;
 
         if (r->priority >= w->s->in->priority || w->n_left == 0 || w->n_visits_left == 0)
                 return 1;
         w->n_visits_left--;
         w->s->n_visits++;
-        if (!may_be_displaced(w->s->in, r))
+        if (!preempt_may_be_displaced(w->s->in, r))
                 return 0;
         w->n_left--;
-        return remember(&w->s->c, r);
+        return preempt_remember(&w->s->c, r);
 }
 
-static int compare_candidate_id(const void *a, const void *b)
+static int preempt_compare_candidate_id(const void *a, const void *b)
 {
         const Reservation *x = *(const Reservation *const *)a, *y = *(const Reservation *const *)b;
 
         return (x->id > y->id) - (x->id < y->id);
 }
 
-/* One that has bytes on several nodes was met on each of them. */
-static void drop_twins(Candidates *c)
+/* Removes duplicates: a reservation on several nodes was visited on each of them. */
+static void preempt_drop_twins(Candidates *c)
 {
         size_t n = 0;
 
         if (c->n > 0)
-                qsort(c->list, c->n, sizeof(*c->list), compare_candidate_id);
+                qsort(c->list, c->n, sizeof(*c->list), preempt_compare_candidate_id);
         for (size_t i = 0; i < c->n; i++)
                 if (i == 0 || c->list[i] != c->list[i - 1])
                         c->list[n++] = c->list[i];
         c->n = n;
 }
 
-static int collect(Search *s)
+static int preempt_collect(Search *s)
 {
         size_t each = s->in->n_nodes > 0 ? CANDIDATES_MAX / s->in->n_nodes : 0;
 
         if (each < CANDIDATES_NODE_MIN)
                 each = CANDIDATES_NODE_MIN;
         for (size_t i = 0; i < s->in->n_nodes; i++) {
-                Walk w = { s, each, each * VISITS_PER_CANDIDATE };
-                int r = ledger_foreach_displaceable(s->in->ledger, s->in->nodes[i].node, meet, &w);
+                PreemptWalk w = { s, each, each * VISITS_PER_CANDIDATE };
+                int r = ledger_foreach_displaceable(s->in->ledger, s->in->nodes[i].node, preempt_meet, &w);
 
                 if (r < 0)
                         return r;
         }
-        drop_twins(&s->c);
+        preempt_drop_twins(&s->c);
         return 0;
 }
 
-/* Whom to spare first: the largest, then the more important, then the older. */
-static int compare(const void *a, const void *b)
+/* The order in which candidates are spared: the largest, then the more important, then the older. */
+static int preempt_compare(const void *a, const void *b)
 {
         const Reservation *x = *(const Reservation *const *)a, *y = *(const Reservation *const *)b;
 
@@ -190,21 +188,21 @@ static int compare(const void *a, const void *b)
         return x->id < y->id ? -1 : 1;
 }
 
-static void displace(Search *s, size_t i)
+static void preempt_displace(Search *s, size_t i)
 {
-        put(s, s->c.list[i], -1);
+        preempt_put(s, s->c.list[i], -1);
         s->displaced[i] = true;
         s->cost += s->c.list[i]->size_bytes;
 }
 
-static void spare(Search *s, size_t i)
+static void preempt_spare(Search *s, size_t i)
 {
-        put(s, s->c.list[i], 1);
+        preempt_put(s, s->c.list[i], 1);
         s->displaced[i] = false;
         s->cost -= s->c.list[i]->size_bytes;
 }
 
-static void keep_if_better(Search *s)
+static void preempt_keep_if_better(Search *s)
 {
         int32_t highest = INT32_MIN;
 
@@ -220,29 +218,29 @@ static void keep_if_better(Search *s)
 }
 
 /* All from i on are displaced and may be spared; `fixed` bytes are displaced for good. */
-static void search(Search *s, size_t i, unsigned __int128 fixed)
+static void preempt_search(Search *s, size_t i, unsigned __int128 fixed)
 {
         if (++s->n_steps > STEPS_MAX || (s->found && fixed > s->best_cost))
                 return;
         if (i == s->c.n) {
-                keep_if_better(s);
+                preempt_keep_if_better(s);
                 return;
         }
-        spare(s, i);
-        if (is_enough(s))
-                search(s, i + 1, fixed);
-        displace(s, i);
-        search(s, i + 1, fixed + s->c.list[i]->size_bytes);
+        preempt_spare(s, i);
+        if (preempt_is_enough(s))
+                preempt_search(s, i + 1, fixed);
+        preempt_displace(s, i);
+        preempt_search(s, i + 1, fixed + s->c.list[i]->size_bytes);
 }
 
-static int compare_id(const void *a, const void *b)
+static int preempt_compare_id(const void *a, const void *b)
 {
         const Victim *x = a, *y = b;
 
         return (x->id > y->id) - (x->id < y->id);
 }
 
-static int hand_over(const Search *s, Victim **ret, size_t *ret_n)
+static int preempt_hand_over(const Search *s, Victim **ret, size_t *ret_n)
 {
         Victim *v = calloc(s->c.n + 1, sizeof(*v));
         size_t n = 0;
@@ -255,18 +253,18 @@ static int hand_over(const Search *s, Victim **ret, size_t *ret_n)
                 if (s->best[i])
                         v[n++] = (Victim){ r->id, r->priority, r->size_bytes };
         }
-        qsort(v, n, sizeof(*v), compare_id);
+        qsort(v, n, sizeof(*v), preempt_compare_id);
         *ret = v;
         *ret_n = n;
         return 0;
 }
 
-static int choose(Search *s, PreemptVerdict *ret_verdict, Victim **ret, size_t *ret_n)
+static int preempt_choose(Search *s, PreemptVerdict *ret_verdict, Victim **ret, size_t *ret_n)
 {
         *ret_verdict = PREEMPT_WAIT;
-        if (is_enough(s))
+        if (preempt_is_enough(s))
                 return 0;
-        int r = collect(s);
+        int r = preempt_collect(s);
         if (r < 0)
                 return r;
         s->displaced = calloc(s->c.n + 1, sizeof(bool));
@@ -274,24 +272,24 @@ static int choose(Search *s, PreemptVerdict *ret_verdict, Victim **ret, size_t *
         if (!s->displaced || !s->best)
                 return -ENOMEM;
         if (s->c.n > 0)
-                qsort(s->c.list, s->c.n, sizeof(*s->c.list), compare);
+                qsort(s->c.list, s->c.n, sizeof(*s->c.list), preempt_compare);
         for (size_t i = 0; i < s->c.n; i++)
-                displace(s, i);
+                preempt_displace(s, i);
         *ret_verdict = PREEMPT_NO_ROOM;
-        if (!is_enough(s))
+        if (!preempt_is_enough(s))
                 return 0;
         *ret_verdict = PREEMPT_DISPLACE;
         if (s->c.n <= SEARCH_MAX)
-                search(s, 0, 0);
+                preempt_search(s, 0, 0);
         else {
                 for (size_t i = 0; i < s->c.n; i++) {
-                        spare(s, i);
-                        if (!is_enough(s))
-                                displace(s, i);
+                        preempt_spare(s, i);
+                        if (!preempt_is_enough(s))
+                                preempt_displace(s, i);
                 }
-                keep_if_better(s);
+                preempt_keep_if_better(s);
         }
-        return hand_over(s, ret, ret_n);
+        return preempt_hand_over(s, ret, ret_n);
 }
 
 int preempt(const PreemptInput *in, PreemptVerdict *ret_verdict, Victim **ret, size_t *ret_n)
@@ -309,7 +307,7 @@ int preempt(const PreemptInput *in, PreemptVerdict *ret_verdict, Victim **ret, s
                         (Room){ n->node, n->capacity_bytes, stay.bytes, stay.n_others, stay.n_exclusive };
         }
         if (r == 0)
-                r = choose(&s, ret_verdict, ret, ret_n);
+                r = preempt_choose(&s, ret_verdict, ret, ret_n);
         if (in->ret_n_visits)
                 *in->ret_n_visits = s.n_visits;
         free(s.rooms);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Whom a request displaces: reservations of strictly lower priority, of other tenants, and of the sets of
- * them that make enough room one with few bytes. Nobody is displaced when not even all of them
- * would make enough. */
+/* Preemption: chooses the reservations that a request displaces. Candidates have a strictly lower priority
+ * and belong to other tenants. Of the sets that make enough room, one with few bytes is chosen. If all
+ * candidates together do not make enough room, none is displaced. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -12,7 +12,7 @@
 #include "policy/ledger.h"
 #include "policy/place.h"
 
-/* A node that the request could use, as it is. */
+/* A node that the request could use, in its current state. */
 typedef struct PreemptNode {
         int node;
         /* capacity - headroom - foreign: what reservations may hold there, of which those that stay are
@@ -28,8 +28,8 @@ typedef struct PreemptInput {
         int32_t priority;
         uint64_t size_bytes; /* in whole pages */
         uint64_t page_bytes;
-        bool whole;           /* charges whole nodes, which nobody else may be on */
-        size_t *ret_n_visits; /* NULL, or takes how many reservations were looked at */
+        bool whole;           /* charges whole nodes, which must have no other tenants */
+        size_t *ret_n_visits; /* NULL, or receives the number of visited reservations */
 } PreemptInput;
 
 typedef struct Victim {
@@ -40,7 +40,7 @@ typedef struct Victim {
 
 typedef enum PreemptVerdict {
         PREEMPT_NO_ROOM, /* not even with all of them gone */
-        PREEMPT_WAIT,    /* what leaves already is enough */
+        PREEMPT_WAIT,    /* the reservations that already leave are enough */
         PREEMPT_DISPLACE,
         _PREEMPT_VERDICT_MAX,
 } PreemptVerdict;

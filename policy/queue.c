@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* A treap: a search tree by (priority, id) and a heap by a mixed id, so that it stays about as deep as a
- * balanced one. Each waiter carries the number and the claims of all that is below it in the tree, so that
- * the claims before a place are the union of those along one way from the root. */
+/* A treap: a search tree by (priority, id) and a heap by a mixed id, so that its depth stays close to that
+ * of a balanced tree. Each waiter carries the number and the claims of all that is below it in the tree, so
+ * that the claims before a place are the union along one path from the root. */
 
 #include "policy/queue.h"
 
@@ -28,7 +28,7 @@ struct Waiting {
 struct Queue {
         Waiting *root;
         Waiting *by_id;
-        size_t *n_visited; /* for tests; of its own, so that questions count as well */
+        size_t *n_visited; /* for tests; a pointer, so that const queries count as well */
 };
 
 int queue_new(Queue **ret)
@@ -61,7 +61,7 @@ Queue *queue_free(Queue *q)
 
 /* --- the tree ------------------------------------------------------------------------------------------- */
 
-/* Does a place come before another? A new request (id 0) comes behind all of its priority. */
+/* True if a place comes before another. A new request (id 0) comes after all waiters of its priority. */
 static bool queue_before(int32_t priority, uint32_t id, int32_t other_priority, uint32_t other_id)
 {
         if (priority != other_priority)
@@ -74,7 +74,7 @@ static bool queue_is_before(const Waiting *w, int32_t priority, uint32_t id)
         return queue_before(w->request->priority, w->id, priority, id);
 }
 
-/* Ids grow one by one; mixed, they are as good as random ones (the finalizer of MurmurHash3). */
+/* Ids are consecutive. The finalizer of MurmurHash3 makes them look random. */
 static uint32_t queue_heap(uint32_t id)
 {
         id = (id ^ id >> 16) * UINT32_C(0x85ebca6b);
@@ -97,7 +97,7 @@ static void queue_sum(Queue *q, Waiting *w)
         }
 }
 
-/* What comes before the place of w, and the rest. */
+/* Splits the tree into the waiters before the place of w and the rest. */
 static void queue_split(Queue *q, Waiting *t, const Waiting *w, Waiting **ret_less, Waiting **ret_rest)
 {
         if (!t) {

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* The order of those who wait: by priority, and within one by their ids, which grow, so that who came first
- * is served first.
+/* The order of the waiters: by priority, and within a priority by id. Ids grow, so the oldest waiter is
+ * served first.
  *
- * Nobody overtakes. Each who waits lays claim to the nodes that he could use, and no byte of those is given
- * to anybody behind him: not to others who wait, nor to a new request of the same or a lower priority. So a
- * large request at the head is not starved by small ones that would always fit; the price is room that stays
- * empty until it is large enough. Requests for other nodes or pools, and of higher priority, pass. */
+ * There is no overtaking. Each waiter claims the nodes that it could use, and no byte of those is given to a
+ * later waiter or to a new request of the same or a lower priority. So small requests cannot starve a large
+ * one at the head of the queue. The price is room that stays empty until it is large enough. Requests for
+ * other nodes or pools, and requests of higher priority, are not blocked. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -29,22 +29,22 @@ DEFINE_CLEANUP(Queue, queue_free);
  * -EEXIST: that id waits already; -EINVAL: id 0; -ENOMEM. */
 int queue_add(Queue *q, const Request *request, const NodeSet *claims);
 void queue_remove(Queue *q, uint32_t id);
-/* What it claims from now on; one that waits for something else than room claims nothing. */
+/* Sets the claims of a waiter. A waiter that waits for something else than room claims nothing. */
 void queue_claim(Queue *q, uint32_t id, const NodeSet *claims);
 
 size_t queue_count(const Queue *q);
 /* NULL: that id does not wait. */
 const Request *queue_find(const Queue *q, uint32_t id);
-/* How many go before it. */
+/* The number of waiters before it. */
 size_t queue_position(const Queue *q, uint32_t id);
-/* The first behind a place, NULL at the end. To walk the queue while it changes: start with id 0, go on with
- * the priority and id of the one before. */
+/* The first waiter after a place, NULL at the end. To walk the queue while it changes: start with id 0, go
+ * on with the priority and id of the one before. */
 const Request *queue_next(const Queue *q, int32_t priority, uint32_t id);
 
-/* All that is claimed by those who go before that place. id 0 is a new request, behind all of its priority.
- */
+/* The union of the claims of all waiters before that place. id 0 is a new request, after all waiters of its
+ * priority. */
 NodeSet queue_claimed(const Queue *q, int32_t priority, uint32_t id);
 
-/* How many waiters all calls together have looked at so far: tests prove with it that nothing walks the
+/* The number of waiters that all calls have visited so far. Tests use it to prove that no call walks the
  * whole queue. */
 size_t queue_visited(const Queue *q);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Bytes of a pool promised to one cgroup. A plain record: what follows from many of them is the ledger's. */
+/* Bytes of a pool that are reserved for one cgroup. A plain record; the ledger keeps the sums. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -14,7 +14,7 @@
 typedef enum ReservationState {
         RESERVATION_QUEUED,
         RESERVATION_ACTIVE,
-        RESERVATION_DEGRADED, /* a node of it is offline, or its grant was found missing */
+        RESERVATION_DEGRADED, /* one of its nodes is offline, or its grant was found missing */
         RESERVATION_REVOKING, /* told to leave, not drained yet */
         RESERVATION_DRAINING, /* released; its pages are still on the way out */
         _RESERVATION_STATE_MAX,
@@ -42,7 +42,7 @@ typedef struct Share {
 
 #define SHARES_MAX 64
 
-/* What one that waits has asked for beyond what its reservation says, and who waits for it. */
+/* The request of a waiting reservation beyond the fields of Reservation, and its client. */
 typedef struct Wait {
         NodeSet nodes, near;
         uint64_t deadline_usec; /* CLOCK_BOOTTIME; TIMESPAN_INFINITY */
@@ -61,7 +61,7 @@ typedef struct Reservation {
         char *pool;
         uint64_t size_bytes;
         ReservationState state;
-        Subject *target; /* whom it is for; target->uid is the one who asked and owns it */
+        Subject *target; /* its target; target->uid is the user who requested and owns it */
         int32_t priority;
         bool exclusive; /* --exclusive: charges its nodes whole */
         bool capped;
@@ -74,17 +74,17 @@ typedef struct Reservation {
         uint64_t expires_usec; /* CLOCK_BOOTTIME; TIMESPAN_INFINITY */
         uint64_t revoke_usec;  /* CLOCK_BOOTTIME: when a revoking one is drained; 0: none */
         uint32_t revoked_for;  /* the reservation that displaces it; 0: its lease ends */
-        bool stuck;            /* drained, and what is left of it could not be moved */
+        bool stuck;            /* drained, and the rest of it could not be moved */
         NodeSet base;          /* the ordinary nodes the unit had before its first grant */
         Wait *wait;            /* while it is queued; lease_usec is then what was asked for, 0: nothing */
         Share shares[SHARES_MAX];
         size_t n_shares;
-        uint64_t exact_bytes; /* in exact buffers, seen to be on their nodes; not stored */
+        uint64_t exact_bytes; /* bytes of exact buffers that are on their nodes; not stored */
 } Reservation;
 
 int reservation_new(Reservation **ret);
 Reservation *reservation_free(Reservation *r);
 DEFINE_CLEANUP(Reservation, reservation_free);
 
-/* The nodes that it holds bytes of. */
+/* The nodes on which it holds bytes. */
 NodeSet reservation_nodes(const Reservation *r);

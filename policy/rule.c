@@ -49,7 +49,7 @@ int on_overrun_from_string(const char *s, OnOverrun *ret)
         return -EINVAL;
 }
 
-static void strings_free(char **strings)
+static void rule_strings_free(char **strings)
 {
         for (char **s = strings; s && *s; s++)
                 free(*s);
@@ -61,13 +61,13 @@ Rule *rule_free(Rule *r)
         if (!r)
                 return NULL;
         free(r->file);
-        strings_free(r->pools);
-        strings_free(r->units);
-        strings_free(r->slices);
-        strings_free(r->cgroups);
-        strings_free(r->containers);
-        strings_free(r->users);
-        strings_free(r->groups);
+        rule_strings_free(r->pools);
+        rule_strings_free(r->units);
+        rule_strings_free(r->slices);
+        rule_strings_free(r->cgroups);
+        rule_strings_free(r->containers);
+        rule_strings_free(r->users);
+        rule_strings_free(r->groups);
         free(r->uids);
         free(r->gids);
         free(r->refused);
@@ -77,7 +77,7 @@ Rule *rule_free(Rule *r)
 
 /* Flags 0: a star also stands for a path of several levels, and a name that starts with a dot is a name like
  * any other. */
-static bool any_glob(char *const *globs, const char *value)
+static bool rule_any_glob(char *const *globs, const char *value)
 {
         for (char *const *g = globs; *g; g++)
                 if (fnmatch(*g, value, 0) == 0)
@@ -86,9 +86,9 @@ static bool any_glob(char *const *globs, const char *value)
 }
 
 /* A key that is not given matches everything; one that is given needs a value to match. */
-static bool key_matches(char *const *globs, const char *value)
+static bool rule_key_matches(char *const *globs, const char *value)
 {
-        return !globs || (value && any_glob(globs, value));
+        return !globs || (value && rule_any_glob(globs, value));
 }
 
 /* systemd's names are at most 255 bytes long. */
@@ -96,11 +96,11 @@ static bool key_matches(char *const *globs, const char *value)
 
 /* A template (name@.service) never runs, its instances do: it means name@*.service. On the stack, as below.
  */
-static bool unit_matches(char *const *globs, const char *unit)
+static bool rule_unit_matches(char *const *globs, const char *unit)
 {
         char glob[UNIT_NAME_BYTES_MAX + 1];
 
-        if (key_matches(globs, unit))
+        if (rule_key_matches(globs, unit))
                 return true;
         for (char *const *g = globs; unit && *g; g++) {
                 const char *at = strstr(*g, "@.");
@@ -114,8 +114,8 @@ static bool unit_matches(char *const *globs, const char *unit)
         return false;
 }
 
-/* Works on the stack: running out of memory here would let a Deny= rule be passed over. */
-static bool slice_matches(char *const *globs, const char *slice)
+/* Works on the stack: with an allocation that fails, a Deny= rule would be skipped. */
+static bool rule_slice_matches(char *const *globs, const char *slice)
 {
         char ancestor[UNIT_NAME_BYTES_MAX];
 
@@ -125,13 +125,14 @@ static bool slice_matches(char *const *globs, const char *slice)
                 return false;
         strcpy(ancestor, slice);
         for (char *s = ancestor; s; s = subject_slice_parent(s, s))
-                if (any_glob(globs, s))
+                if (rule_any_glob(globs, s))
                         return true;
         return false;
 }
 
-/* Whoever wrote User= meant somebody: where none of the names exists, uids is empty and nobody matches. */
-static bool user_matches(const Rule *r, uid_t uid)
+/* A rule with User= is never a rule for everybody: if none of the names exists, uids is empty and no user
+ * matches. */
+static bool rule_user_matches(const Rule *r, uid_t uid)
 {
         if (!r->users)
                 return true;
@@ -143,7 +144,7 @@ static bool user_matches(const Rule *r, uid_t uid)
         return false;
 }
 
-static bool group_matches(const Rule *r, const Subject *subject)
+static bool rule_group_matches(const Rule *r, const Subject *subject)
 {
         if (!r->groups)
                 return true;
@@ -154,23 +155,25 @@ static bool group_matches(const Rule *r, const Subject *subject)
         return false;
 }
 
-static bool target_matches(const Rule *r, const char *pool, const Subject *subject)
+static bool rule_target_matches(const Rule *r, const char *pool, const Subject *subject)
 {
-        return key_matches(r->pools, pool) && unit_matches(r->units, subject->unit) &&
-               slice_matches(r->slices, subject->slice) && key_matches(r->cgroups, subject->cgroup) &&
-               key_matches(r->containers, subject->container);
+        return rule_key_matches(r->pools, pool) && rule_unit_matches(r->units, subject->unit) &&
+               rule_slice_matches(r->slices, subject->slice) &&
+               rule_key_matches(r->cgroups, subject->cgroup) &&
+               rule_key_matches(r->containers, subject->container);
 }
 
 bool rule_matches(const Rule *r, const char *pool, const Subject *subject)
 {
-        return target_matches(r, pool, subject) && user_matches(r, subject->uid) &&
-               group_matches(r, subject);
+        return rule_target_matches(r, pool, subject) && rule_user_matches(r, subject->uid) &&
+               rule_group_matches(r, subject);
 }
 
 bool rule_may_match(const Rule *r, const char *pool, const Subject *subject)
 {
-        return target_matches(r, pool, subject) && (r->unknown_user || user_matches(r, subject->uid)) &&
-               (r->unknown_group || group_matches(r, subject));
+        return rule_target_matches(r, pool, subject) &&
+               (r->unknown_user || rule_user_matches(r, subject->uid)) &&
+               (r->unknown_group || rule_group_matches(r, subject));
 }
 
 const Rule *rule_find(Rule *const *rules, size_t n_rules, const char *pool, const Subject *subject)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* One policy file: whom it matches and what it grants. */
+/* One policy file: which requests it matches and what it grants. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -77,12 +77,13 @@ DEFINE_CLEANUP(Rule, rule_free);
  * for "/". Slice= matches the subject's slice and each of its ancestors. */
 bool rule_matches(const Rule *r, const char *pool, const Subject *subject);
 
-/* Also true if only a name that could not be looked up stands against it: the rule may be meant for the
- * subject or not. */
+/* Also true if the only mismatch is a name that could not be looked up: then it is unknown whether the rule
+ * matches. */
 bool rule_may_match(const Rule *r, const char *pool, const Subject *subject);
 
-/* The first that may match, or NULL. Where rule_matches() is false for it, no rule can be said to decide: to
- * pass over a rule that may deny would be wrong, as would be to grant what it may not be meant to grant. */
+/* The first rule that may match, or NULL. If rule_matches() is false for it, it is unknown which rule
+ * decides. Skipping the rule could miss a denial, and applying it could grant what was not meant for the
+ * subject. */
 const Rule *rule_find(Rule *const *rules, size_t n_rules, const char *pool, const Subject *subject);
 
 /* The folder below a unit directory whose drop-ins apply to all units that a word of a Static= rule's Unit=

@@ -4,8 +4,8 @@
 
 #include <errno.h>
 
-/* Is there a node for it that nobody before it waits for? */
-static bool is_due(const Snapshot *s, Queue *q, const Request *request)
+/* True if a node of its pool is not claimed by an earlier waiter. */
+static bool serve_is_due(const Snapshot *s, Queue *q, const Request *request)
 {
         const Pool *pool = pool_set_find(s->pools, request->pool);
         NodeSet allowed, claimed;
@@ -20,14 +20,13 @@ static bool is_due(const Snapshot *s, Queue *q, const Request *request)
         return false;
 }
 
-static bool act(Queue *q, ServeWalk *walk, const Decision *d, const Request *request, ServeAction *ret)
+static bool serve_act(Queue *q, ServeWalk *walk, const Decision *d, const Request *request, ServeAction *ret)
 {
         switch (d->verdict) {
         case VERDICT_GRANTED:
                 *ret = SERVE_GRANT;
-                /* It may have used up the quota: who waits before it by the same rule then claims nothing
-                 * any more, and those behind must not be judged, displace or be sent away by what he did
-                 * claim. */
+                /* The grant may have used up the quota. Then earlier waiters of the same rule lose their
+                 * claims, and later waiters must not be judged by the old claims. */
                 if (d->rule->has_quota)
                         *walk = (ServeWalk){ .cost = walk->cost };
                 return true;
@@ -55,13 +54,13 @@ int serve_next(const Snapshot *s, Queue *q, ServeWalk *walk, Served *ret)
                         return -EAGAIN;
                 }
                 *walk = (ServeWalk){ request->priority, request->id, walk->cost + 1 };
-                if (!is_due(s, q, request))
+                if (!serve_is_due(s, q, request))
                         continue;
                 walk->cost += SERVE_DECISION - 1;
                 r = decide(s, request, &d);
                 if (r < 0)
                         return r;
-                if (!act(q, walk, d, request, &action))
+                if (!serve_act(q, walk, d, request, &action))
                         continue;
                 *ret = (Served){ .action = action, .request = request, .decision = TAKE_PTR(d) };
                 return 1;

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Who of those that wait is next, when something has changed: bytes came back, a reservation ended, nodes or
- * rules are others. The caller acts on each record before it asks for the next one. */
+/* Serves the queue after a change: bytes were freed, a reservation ended, or nodes or rules changed. The
+ * caller acts on each record before it asks for the next one. */
 
 #include "policy/decide.h"
 #include "policy/queue.h"
 
 typedef enum ServeAction {
         SERVE_GRANT,    /* the decision says where; the caller takes it out of the queue and books it */
-        SERVE_DISPLACE, /* the decision says whom; it goes on waiting */
-        SERVE_END,      /* policy allows it no more, or it would wait in vain; the caller takes it out */
+        SERVE_DISPLACE, /* the decision names the victims; the waiter keeps waiting */
+        SERVE_END,      /* policy no longer allows it, or it can never fit; the caller removes it */
         _SERVE_ACTION_MAX,
 } ServeAction;
 
@@ -20,8 +20,8 @@ typedef struct Served {
         Decision *decision; /* owned by the caller */
 } Served;
 
-/* A walk through the queue, from the front to the end; it begins anew where a grant may have changed what
- * others claim. It is a place, not a waiter: waiters may come and go between two calls. */
+/* A walk from the front to the end of the queue. It restarts when a grant may have changed the claims of
+ * others. It stores a place, not a waiter: waiters may come and go between two calls. */
 typedef struct ServeWalk {
         int32_t priority;
         uint32_t id;
@@ -33,8 +33,8 @@ typedef struct ServeWalk {
 #define SERVE_SLICE    64
 #define SERVE_DECISION 8
 
-/* 1: *ret is the next thing to do; 0: nothing more; -EAGAIN: this slice is over, and another call goes on with
- * the next one. Claims are brought up to date on the way. One whose nodes are all claimed by others before him
- * is passed over without being judged, so that a walk costs one decision for each that is served or has
- * something to wait for, not one for each that waits. */
+/* 1: *ret is the next thing to do; 0: nothing more; -EAGAIN: this slice is over, and another call goes on
+ * with the next one. The walk updates the claims. It skips a waiter if earlier waiters claim all its nodes,
+ * without a decision. So a walk costs one decision for each waiter that is served or has unclaimed nodes,
+ * not one for each waiter. */
 int serve_next(const Snapshot *s, Queue *q, ServeWalk *walk, Served *ret);

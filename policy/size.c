@@ -22,7 +22,7 @@ typedef struct Decimal {
 /* 10^18 fits 64 bits, and times 2^60 it still fits 128. */
 #define FRACTION_DIGITS_MAX 18
 
-static int read_decimal(const char **p, Decimal *ret)
+static int size_read_decimal(const char **p, Decimal *ret)
 {
         Decimal d = { .fraction_scale = 1 };
         unsigned digits = 0;
@@ -50,7 +50,7 @@ static int read_decimal(const char **p, Decimal *ret)
 }
 
 /* Reads "", "B", "G", "GB" or "GiB" to the end of the text. */
-static int read_suffix(const char *p, unsigned *ret_shift)
+static int size_read_suffix(const char *p, unsigned *ret_shift)
 {
         const char *unit = *p != '\0' ? strchr(units, *p) : NULL;
         unsigned shift = 0;
@@ -69,7 +69,7 @@ static int read_suffix(const char *p, unsigned *ret_shift)
         return 0;
 }
 
-static int parse_percent(const Decimal *d, Size *ret)
+static int size_parse_percent(const Decimal *d, Size *ret)
 {
         if (d->has_fraction)
                 return -EINVAL;
@@ -86,12 +86,12 @@ int size_parse(const char *text, Size *ret)
         Decimal d;
         int r;
 
-        r = read_decimal(&text, &d);
+        r = size_read_decimal(&text, &d);
         if (r < 0)
                 return r;
         if (strcmp(text, "%") == 0)
-                return parse_percent(&d, ret);
-        r = read_suffix(text, &shift);
+                return size_parse_percent(&d, ret);
+        r = size_read_suffix(text, &shift);
         if (r < 0)
                 return r;
         if (d.has_fraction && shift == 0)
@@ -135,7 +135,7 @@ const char *size_format(uint64_t bytes, char buf[static SIZE_STR_MAX])
                 return buf;
         }
 
-        /* Cut, not rounded: what is printed as free is there. */
+        /* Truncated, not rounded, so that the printed amount is really free. */
         tenths = (unsigned)((bytes >> (10 * (unit - 1))) % 1024 * 10 / 1024);
         snprintf(buf, SIZE_STR_MAX, "%llu.%u", (unsigned long long)(bytes >> (10 * unit)), tenths);
         if (tenths == 0)

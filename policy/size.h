@@ -19,7 +19,7 @@ typedef struct Size {
  * makes sense. */
 int size_parse(const char *text, Size *ret);
 
-/* The bytes meant, where whole is 100%. */
+/* The size in bytes, where 100% means whole_bytes. */
 uint64_t size_resolve(const Size *size, uint64_t whole_bytes);
 
 /* Rounds up to a multiple of page_bytes (a power of two); UINT64_MAX when it does not fit. */

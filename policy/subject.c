@@ -20,7 +20,7 @@ Subject *subject_free(Subject *s)
         return NULL;
 }
 
-static int copy_gids(const Subject *s, Subject *to)
+static int subject_copy_gids(const Subject *s, Subject *to)
 {
         if (s->n_gids == 0)
                 return 0;
@@ -40,7 +40,7 @@ int subject_copy(const Subject *s, Subject **ret)
                 return -ENOMEM;
         if (string_copy(s->unit, &copy->unit) < 0 || string_copy(s->slice, &copy->slice) < 0 ||
             string_copy(s->cgroup, &copy->cgroup) < 0 || string_copy(s->container, &copy->container) < 0 ||
-            string_copy(s->user, &copy->user) < 0 || copy_gids(s, copy) < 0)
+            string_copy(s->user, &copy->user) < 0 || subject_copy_gids(s, copy) < 0)
                 return -ENOMEM;
         copy->cgroup_id = s->cgroup_id;
         copy->uid = s->uid;
@@ -92,7 +92,7 @@ int subject_set_container(Subject *s)
 
 /* The length of the part before ".slice"; 0 for the root ("-.slice") and for what is no slice. As in systemd
  * a dash separates levels, so none may stand at an end or beside another. */
-static size_t slice_stem(const char *slice)
+static size_t subject_slice_stem(const char *slice)
 {
         size_t len = strlen(slice);
 
@@ -109,7 +109,7 @@ static size_t slice_stem(const char *slice)
 
 char *subject_slice_parent(const char *slice, char *buf)
 {
-        size_t len = slice_stem(slice), cut = len;
+        size_t len = subject_slice_stem(slice), cut = len;
 
         if (len == 0)
                 return NULL;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Who a reservation is for, and who asks for it: established by daemon/identity.c from the kernel and PID 1,
- * never taken from a client's words. */
+/* The target of a reservation and the user who requests it. daemon/identity.c determines both from the
+ * kernel and PID 1. Nothing is taken from what the client says. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -19,9 +19,9 @@ typedef struct Subject {
         char *cgroup;       /* path below the cgroup root, starts with '/'; NULL when unknown (offline) */
         uint64_t cgroup_id; /* inode of the cgroup's directory; 0 when unknown */
         char *container;    /* "RUNTIME:ID" or NULL; what root made only */
-        uid_t uid;          /* the one who asks: EUID on the bus */
-        char *user;         /* his name, for people to read; NULL when unknown */
-        gid_t *gids;        /* his groups */
+        uid_t uid;          /* the requesting user: EUID of the bus connection */
+        char *user;         /* the user's name, for messages; NULL when unknown */
+        gid_t *gids;        /* the user's groups */
         size_t n_gids;
         uid_t unit_uid; /* the unit's User=, UID_NONE when unknown */
 } Subject;
@@ -31,12 +31,12 @@ DEFINE_CLEANUP(Subject, subject_free);
 
 int subject_copy(const Subject *s, Subject **ret);
 
-/* It asks as that user. name may be NULL. -ENOMEM. */
+/* Sets the requesting user. name may be NULL. -ENOMEM. */
 int subject_become(Subject *s, uid_t uid, const char *name, const gid_t *gids, size_t n_gids);
 
-/* Fills in `container` from unit and cgroup. Only for what root made: a name is a proof only where others
- * cannot give it. PID 1's scopes are root's, apart from those below user.slice; a scope of a user's own
- * manager is no unit of PID 1's, and is user@UID.service here. */
+/* Fills in `container` from unit and cgroup. Only for cgroups that root made: the name is a proof only if no
+ * other user could have chosen it. PID 1's scopes are root's, apart from those below user.slice; a scope of
+ * a user's own manager is no unit of PID 1's, and is user@UID.service here. */
 int subject_set_container(Subject *s);
 
 /* Puts the name of the parent of a slice into buf ("a-b.slice" -> "a.slice" -> "-.slice") and returns it;

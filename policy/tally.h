@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What the ledger counts by a key: a user's reservations, a rule's bytes. */
+/* Counters of the ledger by key: reservations by user, bytes by rule. */
 
 #include <stddef.h>
 
-/* Without memory a hash must refuse, not exit(). */
+/* uthash must report a failed allocation instead of calling exit(). */
 #define HASH_NONFATAL_OOM 1
 #include <uthash.h>
 
@@ -23,5 +23,5 @@ typedef struct Tally {
 Tally *tally_find(Tally *head, const void *key, size_t key_bytes);
 /* Makes it where it is missing; NULL: no memory. */
 Tally *tally_get(Tally **head, const void *key, size_t key_bytes);
-/* Frees it when nothing is counted by it any more. */
+/* Frees a counter that is 0. */
 void tally_prune(Tally **head, Tally *t);

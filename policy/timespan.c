@@ -51,7 +51,7 @@ static const struct {
         { "years", 31557600 * USEC_PER_SEC },
 };
 
-static int find_unit(const char *name, size_t n, uint64_t *ret)
+static int timespan_find_unit(const char *name, size_t n, uint64_t *ret)
 {
         for (size_t i = 0; i < ARRAY_SIZE(units); i++)
                 if (strlen(units[i].name) == n && memcmp(units[i].name, name, n) == 0) {
@@ -62,8 +62,8 @@ static int find_unit(const char *name, size_t n, uint64_t *ret)
 }
 
 /* Adds one component ("30min", "1.5 h") to *usec and moves *p behind it and the white space there. A bare
- * number is seconds, but only on its own: what "1h 30" means is anybody's guess. */
-static int read_component(const char **p, bool first, bool *too_big, unsigned __int128 *usec)
+ * number is seconds, but only on its own: "1h 30" is ambiguous and refused. */
+static int timespan_read_component(const char **p, bool first, bool *too_big, unsigned __int128 *usec)
 {
         unsigned __int128 whole = 0, fraction = 0, scale = 1;
         uint64_t unit = USEC_PER_SEC;
@@ -90,7 +90,7 @@ static int read_component(const char **p, bool first, bool *too_big, unsigned __
         name = *p;
         for (n = 0; isalpha((unsigned char)name[n]) || (unsigned char)name[n] >= 0x80; n++)
                 ;
-        if (n > 0 ? find_unit(name, n, &unit) < 0 : !first || *name != '\0')
+        if (n > 0 ? timespan_find_unit(name, n, &unit) < 0 : !first || *name != '\0')
                 return -EINVAL;
         *p += n;
         *p += strspn(*p, " \t");
@@ -115,7 +115,7 @@ int timespan_parse(const char *text, uint64_t *ret_usec)
                 return 0;
         }
         for (bool first = true; first || *p != '\0'; first = false) {
-                int r = read_component(&p, first, &too_big, &usec);
+                int r = timespan_read_component(&p, first, &too_big, &usec);
 
                 if (r < 0)
                         return r;

@@ -21,7 +21,7 @@ Topology *topology_free(Topology *t)
         return NULL;
 }
 
-static int compare_id(const void *key, const void *member)
+static int topology_compare_id(const void *key, const void *member)
 {
         int id = *(const int *)key, other = ((const Node *)member)->id;
 
@@ -32,7 +32,7 @@ const Node *topology_find(const Topology *t, int node)
 {
         if (t->n_nodes == 0)
                 return NULL;
-        return bsearch(&node, t->nodes, t->n_nodes, sizeof(Node), compare_id);
+        return bsearch(&node, t->nodes, t->n_nodes, sizeof(Node), topology_compare_id);
 }
 
 Node *topology_get(Topology *t, int node)

@@ -34,12 +34,12 @@ typedef struct Node {
 typedef struct Topology {
         Node *nodes; /* by ascending id; numbers may be sparse */
         size_t n_nodes;
-        NodeSet possible; /* every node that may ever come; empty when unknown */
-        /* Facts, which may change while the machine runs: topology_read_facts(). */
+        NodeSet possible; /* nodes that may ever exist; empty when unknown */
+        /* The following may change while the machine runs: topology_read_facts(). */
         unsigned kernel_major, kernel_minor; /* 0.0 when unknown */
         bool demotion_enabled;               /* /sys/kernel/mm/numa/demotion_enabled */
         bool numa_balancing;                 /* /proc/sys/kernel/numa_balancing is not 0 */
-        char auto_online[16]; /* what becomes of new memory: "offline", "online", "online_kernel",
+        char auto_online[16];                /* policy for new memory: "offline", "online", "online_kernel",
                                  "online_movable"; "" when unknown */
         char *cdmm;    /* the setting that keeps GPU memory out of NUMA (NVIDIA's CDMM mode), or NULL */
         bool gpu_numa; /* an NVIDIA GPU's memory is a node, or meant to become one */

@@ -1055,6 +1055,31 @@ static void assert_train_is(const char *expected)
         ck_assert_str_eq(found, expected);
 }
 
+/* Its cgroup has another path from then on, by which its holders are found. */
+START_TEST(a_unit_that_restarts_in_another_slice_keeps_it)
+{
+        static const char path[] = "/other.slice/train.service";
+        uint32_t id;
+
+        ck_assert_int_eq(
+                world_request(w.client, "cdm", GIB / 2, &id, 1, CDM_OPTION_UNIT, "s", "train.service"), 0);
+        world_unit_state(&w, "train.service", "inactive", true);
+        ck_assert_str_eq(world_reservation(&w, id, "State"), "active");
+        world_add_unit(&w, "train.service", "other.slice", path, "");
+        world_unit_state(&w, "train.service", "active", false);
+        for (int i = 0; i < 400 && strcmp(world_reservation(&w, id, "ControlGroup"), path) != 0; i++)
+                usleep(50000);
+        ck_assert_str_eq(world_reservation(&w, id, "ControlGroup"), path);
+        ck_assert_str_eq(world_reservation(&w, id, "State"), "active");
+        world_put(&w, "/sys/fs/cgroup/other.slice/train.service/memory.numa_stat", "anon N2=4096\n");
+        assert_train_is("reserved");
+        world_put(&w, "/sys/fs/cgroup/other.slice/train.service/memory.numa_stat", "anon N2=0\n");
+        ck_assert_int_eq(world_release(w.client, id), 0);
+        world_wait_event(&w, "released", id);
+        ck_assert_str_eq(world_get(&w, "/sys/fs/cgroup/other.slice/train.service/cpuset.mems"), "0-1");
+}
+END_TEST
+
 START_TEST(kernel_memory_and_exempt_units_are_no_intruders)
 {
         world_put(&w, "/sys/fs/cgroup/system.slice/train.service/memory.numa_stat",
@@ -2026,6 +2051,7 @@ int main(void)
         tcase_add_test(t, a_cgroup_that_systemd_does_not_own);
         tcase_add_test(t, another_cgroup_of_the_same_name_has_no_reservation);
         tcase_add_test(t, a_restart_of_a_unit_keeps_it);
+        tcase_add_test(t, a_unit_that_restarts_in_another_slice_keeps_it);
         tcase_add_test(t, a_unit_that_is_about_to_start_is_born_with_its_nodes);
         tcase_add_test(t, a_start_that_is_given_up_leaves_nothing);
         tcase_add_test(t, a_slice_that_does_not_allow_the_nodes_is_named);

@@ -287,13 +287,13 @@ START_TEST(listed_nodes)
 }
 END_TEST
 
-static PoolSet *resolve_again(const Topology *t, const char *held)
+static PoolSet *resolve_held(const Topology *t, const char *held)
 {
         NodeSet nodes = set(held);
         PoolSet *s = NULL;
         _cleanup_free_ char *error = NULL;
 
-        ck_assert_int_eq(pool_set_resolve_again(t, NULL, 0, &nodes, &s, &error), 0);
+        ck_assert_int_eq(pool_set_resolve_at_start(t, NULL, 0, &nodes, &s, &error), 0);
         return s;
 }
 
@@ -360,17 +360,17 @@ START_TEST(what_is_fenced_stays_so_while_the_machine_runs)
         machine_add(t, 0, 8 * GIB, true);
         machine_add(t, 1, 4 * GIB, false);
         machine_add(t, 2, 40 * GIB, false);
-        s = resolve_again(t, "1");
+        s = resolve_held(t, "1");
         expect_set(&s->cdm, "1");
         expect_set(&s->unproven, "1");
         expect_set(&s->passed_over, "2");
         pool_set_free(s);
         t->nodes[1].size_bytes = 0;
-        s = resolve_again(t, "1");
+        s = resolve_held(t, "1");
         ck_assert(nodeset_is_empty(&s->cdm));
         pool_set_free(s);
         t->nodes[1].size_bytes = 4 * GIB;
-        s = resolve_again(t, "");
+        s = resolve_held(t, "");
         ck_assert(nodeset_is_empty(&s->cdm));
 }
 END_TEST

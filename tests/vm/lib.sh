@@ -81,21 +81,14 @@ vm_as() {
         runuser --login "$1" --command "$2"
 }
 
-# vm_eat UNIT NODE SIZE [OPTION...]: starts service UNIT, which fills and keeps SIZE (as 512M) of anonymous memory,
-# on NODE if it may have that, else where it may; returns when it has it. OPTIONs are for systemd-run.
+# vm_eat UNIT NODE SIZE [OPTION...]: starts service UNIT, which fills and keeps SIZE (as 512M) of anonymous memory in small
+# pages, on NODE if it may have that, else where it may; returns when it has it. OPTIONS are for systemd-run.
 # `systemctl stop UNIT` ends it.
 vm_eat() {
-        local unit=${1%.service} node=$2 size=$3 bytes
+        local unit=${1%.service} node=$2 size=$3
         shift 3
-        bytes=$(numfmt --from=iec "$size")
-        # tail keeps everything that has no line ends; numactl refuses a node outside of its cpuset.
-        # shellcheck disable=SC2016 # expands in the service
-        systemd-run --quiet --collect --unit="$unit" "$@" bash -c '
-                prefer="numactl --preferred=$1"
-                $prefer true 2>/dev/null || prefer=
-                { head --bytes="$2" /dev/zero; exec sleep infinity; } | $prefer tail
-        ' eat "$node" "$bytes" || return
-        wait_for 120 vm_unit_has "$unit.service" "$bytes"
+        systemd-run --quiet --collect --unit="$unit" --property=Type=notify "$@" /usr/lib/cdmd-tests/vm-hog --prefer \
+                --node "$node" --mb $(($(numfmt --from=iec "$size") >> 20)) --small
 }
 
 # vm_unit_has UNIT BYTES: whether that much memory is charged to it

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Uses memory on a node, says "ready PID" and waits for a signal. For tests in the guest.
+/* Uses memory on a node, says "ready PID", also to systemd, and waits for a signal. For tests in the guest.
  *
- * vm-hog --node N --mb M [--bind | --prefer | --local] [--threads T] [--shm] [--huge] [--file PATH]
+ * vm-hog --node N --mb M [--bind | --prefer | --local] [--threads T] [--shm] [--huge | --small] [--file PATH]
  *
  * --bind (default) and --prefer are the policy of the pages; --local allocates wherever the kernel likes.
- * --shm: a shared mapping instead of a private one. --huge: of huge pages of the system's pool. --file: M
+ * --bind fails where the process may not have the node, --prefer takes what it may have.
+ * --shm: a shared mapping instead of a private one. --huge: of huge pages of the system's pool. --small: of
+ * small pages only, which are filled by one call because each fault takes long under emulation. --file: M
  * MiB of page cache of a file that is written and read with that policy, instead of mapped memory.
  * --threads: as many threads that sleep. --touch: writes to its pages for ever and tells at the end
  * (SIGTERM) how long the longest single write took. */
@@ -17,10 +19,13 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -83,6 +88,26 @@ static void fill_file(const char *path, size_t bytes)
         close(fd);
 }
 
+/* To systemd, of a service with Type=notify: libsystemd is not in the containers that this runs in. */
+static void notify_ready(void)
+{
+        static const char text[] = "READY=1";
+        const char *path = getenv("NOTIFY_SOCKET");
+        struct sockaddr_un address = { .sun_family = AF_UNIX };
+        int fd;
+
+        if (!path || strlen(path) >= sizeof(address.sun_path))
+                return;
+        strcpy(address.sun_path, path);
+        fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+        if (fd < 0)
+                die("socket");
+        if (sendto(fd, text, sizeof(text) - 1, 0, (struct sockaddr *)&address,
+                   (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(path))) < 0)
+                die(path);
+        close(fd);
+}
+
 static double now(void)
 {
         struct timespec t;
@@ -111,17 +136,24 @@ int main(int argc, char *argv[])
 {
         enum { BIND = MPOL_BIND, PREFER = MPOL_PREFERRED, LOCAL = MPOL_DEFAULT };
         static const struct option options[] = {
-                { "node", required_argument, NULL, 'n' },    { "mb", required_argument, NULL, 'm' },
-                { "threads", required_argument, NULL, 't' }, { "file", required_argument, NULL, 'f' },
-                { "shm", no_argument, NULL, 's' },           { "huge", no_argument, NULL, 'H' },
-                { "bind", no_argument, NULL, 'b' },          { "prefer", no_argument, NULL, 'p' },
-                { "local", no_argument, NULL, 'l' },         { "touch", no_argument, NULL, 'w' },
-                { "hold", no_argument, NULL, 'h' },          { NULL, 0, NULL, 0 },
+                { "node", required_argument, NULL, 'n' },
+                { "mb", required_argument, NULL, 'm' },
+                { "threads", required_argument, NULL, 't' },
+                { "file", required_argument, NULL, 'f' },
+                { "shm", no_argument, NULL, 's' },
+                { "huge", no_argument, NULL, 'H' },
+                { "bind", no_argument, NULL, 'b' },
+                { "prefer", no_argument, NULL, 'p' },
+                { "local", no_argument, NULL, 'l' },
+                { "touch", no_argument, NULL, 'w' },
+                { "hold", no_argument, NULL, 'h' },
+                { "small", no_argument, NULL, 'S' },
+                { NULL, 0, NULL, 0 },
         };
         long node = 0, mb = 1, threads = 0;
         unsigned long mask[16] = { 0 };
         const char *file = NULL;
-        bool shared = false, touch = false;
+        bool shared = false, touch = false, small = false;
         int mode = BIND, huge = 0, c;
         char *memory = NULL;
         size_t bytes;
@@ -158,6 +190,9 @@ int main(int argc, char *argv[])
                 case 'w':
                         touch = true;
                         break;
+                case 'S':
+                        small = true;
+                        break;
                 case 'h': /* what it does anyway */
                         break;
                 default:
@@ -179,12 +214,18 @@ int main(int argc, char *argv[])
                               MAP_ANONYMOUS | huge | (shared ? MAP_SHARED : MAP_PRIVATE), -1, 0);
                 if (memory == MAP_FAILED)
                         die("mmap");
-                if (mode != LOCAL && mbind(memory, bytes, mode, mask, sizeof(mask) * 8, 0) < 0)
+                if (mode != LOCAL && mbind(memory, bytes, mode, mask, sizeof(mask) * 8, 0) < 0 &&
+                    (mode != PREFER || errno != EINVAL))
                         die("mbind");
-                memset(memory, 1, bytes);
+                if (small && (madvise(memory, bytes, MADV_NOHUGEPAGE) < 0 ||
+                              madvise(memory, bytes, MADV_POPULATE_WRITE) < 0))
+                        die("madvise");
+                if (!small)
+                        memset(memory, 1, bytes);
         }
         printf("ready %d\n", (int)getpid());
         fflush(stdout);
+        notify_ready();
         if (touch && memory)
                 touch_until_stopped(memory, bytes);
         while (!stopped)

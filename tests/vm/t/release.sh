@@ -1,7 +1,7 @@
 #!/bin/bash
 # A release takes every page back and stops nobody: PID 1 and cdmd answer all the while.
 # suites: trixie
-# seconds: 180
+# seconds: 100
 # shellcheck source=tests/vm/lib.sh
 . /usr/lib/cdmd-vm/lib.sh
 # shellcheck source=tests/vm/guest/site.sh

@@ -1,7 +1,7 @@
 #!/bin/bash
 # Static=: what a unit needs is reserved as it starts, before its main process runs, and given back when it stops.
 # suites: trixie
-# seconds: 300
+# seconds: 250
 # shellcheck source=tests/vm/lib.sh
 . /usr/lib/cdmd-vm/lib.sh
 # shellcheck source=tests/vm/guest/site.sh

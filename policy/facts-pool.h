@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Between the files that judge facts: each function is one Fact and returns what fact_judge() does. */
+/* The facts that follow from pool files and nodes. Each function judges one Fact, and returns 1, 0 or
+ * -ENOMEM as fact_judge() does. */
 
-#include "policy/facts.h"
+#include "policy/macro.h"
+#include "policy/pool.h"
+#include "policy/topology.h"
 
+/* 1, and *ret is the formatted text, owned by the caller; or -ENOMEM. */
 int fact_sentence(char **ret, const char *format, ...) _printf_(2, 3);
 
 int fact_pool_empty(const Topology *t, const PoolSet *pools, char **ret);

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Walks over a ledger's entries. Users of a ledger include policy/ledger.h. */
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "policy/reservation.h"
+
+typedef struct Ledger Ledger;
+
+/* Calls fn for every reservation with a higher id, in order of id, until it returns something else than 0,
+ * and returns that. fn must not change the ledger. The first is found in O(log n). */
+int ledger_foreach_after(const Ledger *l, uint32_t id, int (*fn)(Reservation *r, void *userdata),
+                         void *userdata);
+
+/* The oldest reservation of the cgroup or of its nearest ancestor with a reservation; NULL: there is none.
+ * Costs one lookup per level. */
+const Reservation *ledger_find_above(const Ledger *l, const char *cgroup);
+
+/* The number of entries that ledger_foreach_*() and ledger_find_above() have visited so far. Tests use it to
+ * prove that a caller does not walk everything. */
+size_t ledger_visited(const Ledger *l);
+
+/* Like ledger_foreach_after() over one tenant's reservations, or over one node's tenants (key and bytes
+ * there). */
+int ledger_foreach_of_tenant(const Ledger *l, const char *tenant, int (*fn)(Reservation *r, void *userdata),
+                             void *userdata);
+int ledger_foreach_tenant_of_node(const Ledger *l, int node,
+                                  int (*fn)(const char *tenant, uint64_t bytes, void *userdata),
+                                  void *userdata);
+/* Like ledger_foreach_tenant_of_node(), but only tenants without an observation of that node. O(their
+ * number). */
+int ledger_foreach_new_tenant_of_node(const Ledger *l, int node,
+                                      int (*fn)(const char *tenant, uint64_t bytes, void *userdata),
+                                      void *userdata);
+
+/* For the files of the ledger only (policy/ledger-data.h): */
+struct LedgerEntry;
+struct LedgerHolding;
+struct LedgerPath;
+struct LedgerTenant;
+
+struct LedgerTenant *ledger_tenant_find(const Ledger *l, const char *key);
+struct LedgerHolding *ledger_holding(const Ledger *l, const char *tenant, int node);
+
+/* Creates a missing path. NULL: out of memory. */
+struct LedgerPath *ledger_path_get(Ledger *l, const char *name);
+/* Frees a path without entries. p may be NULL. */
+void ledger_path_prune(Ledger *l, struct LedgerPath *p);
+void ledger_path_enter(struct LedgerEntry *e, struct LedgerPath *p);
+void ledger_path_leave(Ledger *l, struct LedgerEntry *e);
+
+/* Reserves a slot, so that ledger_slots_add() cannot fail. */
+int ledger_slots_reserve(Ledger *l);
+void ledger_slots_add(Ledger *l, struct LedgerEntry *e);
+void ledger_slots_remove(Ledger *l, const struct LedgerEntry *e);
