@@ -47,7 +47,7 @@ void fence_step_ask(Fence *f)
         while (f->next < f->scan.n_leaves) {
                 FenceLeaf *leaf = &f->scan.leaves[f->next];
 
-                if (leaf->unit && foreign_top(leaf->path) > 0)
+                if (leaf->unit && owner_top(leaf->path) > 0)
                         ask_forget_unit(f, leaf);
                 f->next++;
                 if (!leaf->unit || !leaf->doubtful)

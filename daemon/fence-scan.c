@@ -29,23 +29,6 @@ void fence_scan_clear(FenceScan *s)
         *s = (FenceScan){ 0 };
 }
 
-static bool has_suffix(const char *s, size_t n, const char *suffix)
-{
-        size_t m = strlen(suffix);
-
-        return n > m && memcmp(s + n - m, suffix, m) == 0;
-}
-
-static bool is_leaf_unit(const char *name, size_t n)
-{
-        static const char *const suffixes[] = { ".service", ".scope", ".socket", ".mount", ".swap" };
-
-        for (size_t i = 0; i < ARRAY_SIZE(suffixes); i++)
-                if (has_suffix(name, n, suffixes[i]))
-                        return true;
-        return false;
-}
-
 int fence_leaf_name(FenceLeaf *leaf)
 {
         _cleanup_free_ char *slice = strdup("-.slice"), *unit = NULL, *unit_path = NULL;
@@ -60,14 +43,14 @@ int fence_leaf_name(FenceLeaf *leaf)
                 p = name + n;
                 if (owner_is_foreign(leaf->path, (size_t)(p - leaf->path)))
                         return 0;
-                if (has_suffix(name, n, ".slice")) {
+                if (owner_name_is_slice(name, n)) {
                         free(slice);
                         slice = strndup(name, n);
                         if (!slice)
                                 return -ENOMEM;
                         continue;
                 }
-                if (!is_leaf_unit(name, n))
+                if (!owner_name_is_unit(name, n))
                         return 0;
                 unit = strndup(name, n);
                 unit_path = strndup(leaf->path, (size_t)(p - leaf->path));
@@ -86,27 +69,6 @@ int fence_leaf_name(FenceLeaf *leaf)
         leaf->unit = TAKE_PTR(unit);
         leaf->unit_path = TAKE_PTR(unit_path);
         leaf->slice = TAKE_PTR(slice);
-        return 0;
-}
-
-size_t foreign_top(const char *path)
-{
-        const char *p = path;
-
-        while (*p == '/') {
-                const char *name = p + 1;
-                size_t n = strcspn(name, "/");
-
-                p = name + n;
-                if (n == 0)
-                        return 0;
-                if (owner_is_foreign(path, (size_t)(p - path)))
-                        return (size_t)(p - path);
-                if (is_leaf_unit(name, n))
-                        return 0;
-                if (!has_suffix(name, n, ".slice"))
-                        return (size_t)(p - path);
-        }
         return 0;
 }
 
@@ -180,7 +142,7 @@ static int leaf_read(FenceLeaf *leaf, const char *path, int fd, const NodeSet *c
 
 bool fence_leaf_is_slice(const FenceLeaf *leaf)
 {
-        return leaf->unit && has_suffix(leaf->unit, strlen(leaf->unit), ".slice");
+        return leaf->unit && owner_name_is_slice(leaf->unit, strlen(leaf->unit));
 }
 
 int fence_leaf_read(const char *path, const NodeSet *cdm, FenceLeaf *ret)

@@ -7,6 +7,7 @@
 #include "daemon/cgroup.h"
 #include "daemon/foreign-internal.h"
 #include "daemon/log.h"
+#include "daemon/owner.h"
 
 #define DEPTH_MAX 64
 
@@ -92,7 +93,7 @@ static int read_below(const char *name, void *userdata)
 int groups_read_way(Groups *g, const char *path, bool beside)
 {
         _cleanup_free_ char *at = strdup(path);
-        size_t top = foreign_top(path), length = strlen(path);
+        size_t top = owner_top(path), length = strlen(path);
         ssize_t parent = -1;
         int r = 0;
 
@@ -153,7 +154,7 @@ static int top_child(const char *name, void *userdata)
                 path = NULL;
                 return -ENOMEM;
         }
-        if (foreign_top(path) > 0)
+        if (owner_top(path) > 0)
                 return t->fn(path, t->userdata);
         if (t->deep && is_slice(name) && t->depth < DEPTH_MAX)
                 return tops_in(&(Tops){ path, true, t->fn, t->userdata, t->depth + 1 });

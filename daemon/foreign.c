@@ -32,6 +32,7 @@
 
 #include "daemon/cgroup.h"
 #include "daemon/foreign-internal.h"
+#include "daemon/owner.h"
 
 int foreign_new(const char *directory, Foreign **ret)
 {
@@ -164,7 +165,7 @@ int foreign_hold(Foreign *f, const char *path, const NodeSet *nodes)
 int foreign_tenant(const char *path, char **ret, uint64_t *ret_id)
 {
         _cleanup_free_ char *at = strdup(path);
-        size_t n = foreign_top(path);
+        size_t n = owner_top(path);
 
         if (!at)
                 return -ENOMEM;
@@ -291,7 +292,7 @@ static int follow(Foreign *f, const char *path, const Promises *p, const NodeSet
                 return 0;
         r = groups_read_way(&g, path, false);
         tenant = find_group(&g, path);
-        if (r >= 0 && opens && tenant && !tenant->has_cpuset && foreign_top(path) == strlen(path)) {
+        if (r >= 0 && opens && tenant && !tenant->has_cpuset && owner_top(path) == strlen(path)) {
                 group_enable_cpuset(f, path);
                 groups_clear(&g);
                 r = groups_read_way(&g, path, false);

@@ -21,10 +21,6 @@ int foreign_new(const char *directory, Foreign **ret);
 Foreign *foreign_free(Foreign *f);
 DEFINE_CLEANUP(Foreign, foreign_free);
 
-/* The length of the part of path that names the top one: its first component that is neither a slice nor a
- * unit. 0: path is a slice's or unit's, or below a unit's. */
-size_t foreign_top(const char *path);
-
 /* Who gets a reservation that is asked for path: the cgroup itself; below a delegated one that one, which
  * confines it and is the last that is written to. -ENOENT: there is no such cgroup. */
 int foreign_tenant(const char *path, char **ret, uint64_t *ret_id);

@@ -14,6 +14,7 @@
 #include "daemon/identity-read.h"
 #include "daemon/identity-unit.h"
 #include "daemon/identity.h"
+#include "daemon/owner.h"
 #include "daemon/process.h"
 #include "policy/cdm-names.h"
 
@@ -317,7 +318,7 @@ static void identity_go_on(IdentityLookup *l)
         const UnitInfo *u = l->unit_info;
         int error = l->unit_error;
 
-        if (may_be_foreign(l) && (u || (l->reading->path && foreign_top(l->reading->path) > 0)))
+        if (may_be_foreign(l) && (u || (l->reading->path && owner_top(l->reading->path) > 0)))
                 with_foreign(l, u ? u->name : "-.slice");
         else if (error < 0)
                 refuse_errno(l, error);

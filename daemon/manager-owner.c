@@ -121,7 +121,7 @@ static bool owner_is_to_be_asked(const char *path)
 static bool owner_ask_send(OwnerAsk *a)
 {
         Manager *m = a->manager;
-        size_t top = a->again ? 0 : foreign_top(a->path);
+        size_t top = a->again ? 0 : owner_top(a->path);
 
         if (top > 0)
                 owner_ask_check(a, top);

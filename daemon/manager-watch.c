@@ -61,7 +61,7 @@ static void start_grace(Manager *m)
  * all that has the name of a unit is systemd's, of which it is asked. */
 static void on_created(Manager *m, const char *path)
 {
-        if (foreign_top(path) > 0) {
+        if (owner_top(path) > 0) {
                 check(m, path, true);
                 return;
         }
@@ -94,7 +94,7 @@ static void on_watch(WatchEvent event, const char *path, void *userdata)
                 break;
         case WATCH_MEMS_WRITTEN:
                 /* What a foreign cgroup shall have depends on those below it as well. */
-                if (foreign_top(path) > 0 && ledger_tenant_count(m->ledger, path) == 0)
+                if (owner_top(path) > 0 && ledger_tenant_count(m->ledger, path) == 0)
                         check(m, path, false);
                 else
                         manager_drift_leaf(m, path, false);
@@ -103,7 +103,7 @@ static void on_watch(WatchEvent event, const char *path, void *userdata)
                 manager_drift_look(m);
                 break;
         case WATCH_CONTROLLERS_WRITTEN:
-                if (foreign_top(path) == 0 && foreign_is_in_slices(m->foreign))
+                if (owner_top(path) == 0 && foreign_is_in_slices(m->foreign))
                         check(m, path, false);
                 break;
         default:

@@ -207,3 +207,48 @@ size_t owner_count(void)
         pthread_mutex_unlock(&owner_lock);
         return n;
 }
+
+/* --- names ------------------------------------------------------------------------------------------------ */
+
+static bool owner_name_ends(const char *s, size_t n, const char *suffix)
+{
+        size_t m = strlen(suffix);
+
+        return n > m && memcmp(s + n - m, suffix, m) == 0;
+}
+
+bool owner_name_is_unit(const char *name, size_t n)
+{
+        static const char *const suffixes[] = { ".service", ".scope", ".socket", ".mount", ".swap" };
+
+        for (size_t i = 0; i < ARRAY_SIZE(suffixes); i++)
+                if (owner_name_ends(name, n, suffixes[i]))
+                        return true;
+        return false;
+}
+
+bool owner_name_is_slice(const char *name, size_t n)
+{
+        return owner_name_ends(name, n, ".slice");
+}
+
+size_t owner_top(const char *path)
+{
+        const char *p = path;
+
+        while (*p == '/') {
+                const char *name = p + 1;
+                size_t n = strcspn(name, "/");
+
+                p = name + n;
+                if (n == 0)
+                        return 0;
+                if (owner_is_foreign(path, (size_t)(p - path)))
+                        return (size_t)(p - path);
+                if (owner_name_is_unit(name, n))
+                        return 0;
+                if (!owner_name_is_slice(name, n))
+                        return (size_t)(p - path);
+        }
+        return 0;
+}

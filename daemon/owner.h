@@ -31,3 +31,11 @@ void owner_forget(const char *path);
 char *owner_find(const char *unit);
 
 size_t owner_count(void);
+
+/* Do the first n bytes of a cgroup's name say that systemd made it for a unit with processes, or for a slice? */
+bool owner_name_is_unit(const char *name, size_t n);
+bool owner_name_is_slice(const char *name, size_t n);
+
+/* The length of the part of path that names the top one: its first component that is neither a slice nor a
+ * unit. 0: path is a slice's or unit's, or below a unit's. */
+size_t owner_top(const char *path);

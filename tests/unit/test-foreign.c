@@ -75,7 +75,7 @@ START_TEST(the_first_name_that_is_no_slice_and_no_unit_is_the_top)
         };
 
         for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-                size_t n = foreign_top(cases[i].path);
+                size_t n = owner_top(cases[i].path);
 
                 ck_assert_uint_eq(n, strlen(cases[i].top));
                 ck_assert_int_eq(strncmp(cases[i].path, cases[i].top, n), 0);

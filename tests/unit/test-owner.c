@@ -92,7 +92,7 @@ START_TEST(the_nearest_unit_says_whose_a_cgroup_is)
         for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
                 make(cases[i].path);
                 ck_assert_int_eq(owner_learn(cases[i].path, cases[i].unit), strlen(cases[i].top));
-                ck_assert_uint_eq(foreign_top(cases[i].path), strlen(cases[i].top));
+                ck_assert_uint_eq(owner_top(cases[i].path), strlen(cases[i].top));
                 ck_assert_uint_eq(owner_count(), cases[i].top[0] ? 1 : 0);
                 if (cases[i].top[0])
                         owner_forget(cases[i].top);
@@ -108,7 +108,7 @@ START_TEST(what_is_not_systemds_has_no_unit)
         ck_assert_str_eq(unit_of("/n.slice/n-r.slice/x.scope"), "none");
         ck_assert_str_eq(unit_of("/n.slice/other.service"), "none");
         ck_assert_str_eq(unit_of("/n.slices.slice/other.service"), "other.service");
-        ck_assert_uint_eq(foreign_top("/n.slice"), strlen("/n.slice"));
+        ck_assert_uint_eq(owner_top("/n.slice"), strlen("/n.slice"));
         owner_forget("/n.slice");
         ck_assert_str_eq(unit_of("/n.slice/n-r.slice/x.scope"), "x.scope");
 }
@@ -124,9 +124,9 @@ START_TEST(an_answer_is_for_one_cgroup)
         ck_assert_int_ge(asprintf(&old, "%s/" CG "/system.slice/b.scope", root), 0);
         ck_assert_int_ge(asprintf(&other, "%s/" CG "/system.slice/kept", root), 0);
         ck_assert_int_eq(rename(old, other), 0);
-        ck_assert_uint_eq(foreign_top("/system.slice/b.scope"), 0);
+        ck_assert_uint_eq(owner_top("/system.slice/b.scope"), 0);
         make("/system.slice/b.scope");
-        ck_assert_uint_eq(foreign_top("/system.slice/b.scope"), 0);
+        ck_assert_uint_eq(owner_top("/system.slice/b.scope"), 0);
         ck_assert_int_eq(owner_learn("/system.slice/gone.scope", "system.slice"), -ENOENT);
         owner_forget("/system.slice/b.scope");
 }
@@ -141,7 +141,7 @@ START_TEST(a_cgroup_that_systemd_takes_over_is_systemds)
         ck_assert_ptr_null(owner_find("x.scope"));
         ck_assert_int_eq(owner_learn("/n.slice", "n.slice"), 0);
         ck_assert_uint_eq(owner_count(), 0);
-        ck_assert_uint_eq(foreign_top("/n.slice/x.scope"), 0);
+        ck_assert_uint_eq(owner_top("/n.slice/x.scope"), 0);
 }
 END_TEST
 
