@@ -9,8 +9,8 @@
 
 #include "client/cdmctl.h"
 #include "client/text.h"
-#include "daemon/name-lookup.h"
-#include "daemon/topology-read.h"
+#include "daemon/machine/name-lookup.h"
+#include "daemon/machine/topology-read.h"
 #include "policy/cdm-names.h"
 #include "policy/conf-read.h"
 #include "policy/facts.h"

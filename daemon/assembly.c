@@ -11,18 +11,18 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "daemon/log.h"
-#include "daemon/manager-buffer.h"
-#include "daemon/manager-hold.h"
-#include "daemon/manager-holders.h"
-#include "daemon/manager-migrate.h"
-#include "daemon/manager-overrun.h"
-#include "daemon/manager-static.h"
-#include "daemon/neighbours.h"
-#include "daemon/queue-server.h"
-#include "daemon/record.h"
-#include "daemon/slice.h"
-#include "daemon/usage.h"
+#include "daemon/keeper/holders.h"
+#include "daemon/loop/log.h"
+#include "daemon/loop/slice.h"
+#include "daemon/tenant/buffers.h"
+#include "daemon/tenant/holds.h"
+#include "daemon/tenant/migrate.h"
+#include "daemon/tenant/neighbours.h"
+#include "daemon/tenant/overruns.h"
+#include "daemon/tenant/queue-server.h"
+#include "daemon/tenant/record.h"
+#include "daemon/tenant/statics.h"
+#include "daemon/tenant/usage.h"
 #include "policy/cdm-names.h"
 
 /* Four pools, so that what is short never waits for what takes long.

@@ -4,7 +4,7 @@
 #include <systemd/sd-bus.h>
 #include <systemd/sd-event.h>
 
-#include "daemon/manager.h"
+#include "daemon/tenant/manager.h"
 
 int manager_new(const char *root, sd_event *event, sd_bus *bus, Manager **ret);
 /* The fence and all grants stay as they are. */

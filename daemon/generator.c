@@ -26,8 +26,8 @@
 #include <syslog.h>
 #include <unistd.h>
 
-#include "daemon/fence-files.h"
-#include "daemon/topology-read.h"
+#include "daemon/machine/topology-read.h"
+#include "daemon/pid1/fence-files.h"
 #include "policy/cdm-names.h"
 #include "policy/conf-read.h"
 

@@ -13,10 +13,10 @@
 
 #include "build-config.h"
 #include "daemon/assembly.h"
-#include "daemon/bus.h"
-#include "daemon/cgroup.h"
-#include "daemon/log.h"
-#include "daemon/names.h"
+#include "daemon/bus/bus.h"
+#include "daemon/kernel/cgroup.h"
+#include "daemon/loop/log.h"
+#include "daemon/machine/names.h"
 
 typedef struct Daemon {
         const char *root;

@@ -61,7 +61,7 @@
 /* One row of ListHolders(): node, cgroup, unit, bytes in all, anon, file, shmem, hugetlb, kind, name */
 #define CDM_HOLDER "(usstttttss)"
 
-/* FenceState beyond those of daemon/fence.h */
+/* FenceState beyond those of daemon/fence/fence.h */
 #define CDM_FENCE_OPEN_DEMOTION "open (demotion)"
 /* keys of the options of Reservation.OpenBufferWithOptions (a{sv}) */
 #define CDM_OPTION_HUGETLB "hugetlb" /* t: made of huge pages of that size in bytes; 0: the default size */

@@ -2,7 +2,7 @@
 #pragma once
 
 /* Which container a control group belongs to, by the names that container runtimes give to theirs. The name
- * alone proves nothing: the caller must know that root made the cgroup (daemon/identity.c). */
+ * alone proves nothing: the caller must know that root made the cgroup (daemon/caller/identity.c). */
 
 #include <stdbool.h>
 #include <stddef.h>

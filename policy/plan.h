@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* A change of one tenant's nodes as data: ordered steps, each with its inverse. daemon/apply.c is the one
+/* A change of one tenant's nodes as data: ordered steps, each with its inverse. daemon/fence/apply.c is the one
  * place that carries them out, and that undoes those already done when one fails.
  *
  * Why this order: widening is write, tell systemd, verify, then move pages up. Narrowing makes the writer of

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* The target of a reservation and the user who requests it. daemon/identity.c determines both from the
+/* The target of a reservation and the user who requests it. daemon/caller/identity.c determines both from the
  * kernel and PID 1. Nothing is taken from what the client says. */
 
 #include <stdbool.h>

@@ -10,7 +10,7 @@
 #include <sys/socket.h>
 #include <systemd/sd-bus.h>
 
-#include "daemon/bus-internal.h"
+#include "daemon/bus/bus-internal.h"
 #include "policy/cdm-names.h"
 
 static const struct {

@@ -15,8 +15,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "daemon/event-limit.h"
-#include "daemon/peers.h"
+#include "daemon/loop/event-limit.h"
+#include "daemon/loop/peers.h"
 #include "policy/cdm-names.h"
 #include "policy/macro.h"
 #include "tests/bus/world.h"

@@ -6,8 +6,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "daemon/apply.h"
-#include "daemon/unit.h"
+#include "daemon/fence/apply.h"
+#include "daemon/pid1/unit.h"
 #include "tests/unit/tree.h"
 
 /* Steps that need no systemd, on a made-up hierarchy of plain files. */

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "daemon/bus-callers.h"
+#include "daemon/bus/bus-callers.h"
 #include "policy/cdm-names.h"
 
 /* Calls come through a socket, whose other end writes the sender's name into them: ":UID.CONNECTION". */
@@ -21,7 +21,7 @@ static sd_bus *client, *server;
 static BusCallers *callers;
 static unsigned n_added, n_refused, n_ready;
 
-/* In place of daemon/sender.c. Of UIDs from 2000 on the bus has to be asked, which answers in answer_all(). */
+/* In place of daemon/caller/sender.c. Of UIDs from 2000 on the bus has to be asked, which answers in answer_all(). */
 
 typedef struct Fetch {
         char name[32];

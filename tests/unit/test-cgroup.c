@@ -9,9 +9,9 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
-#include "daemon/cgroup.h"
-#include "daemon/drain.h"
-#include "daemon/observe.h"
+#include "daemon/kernel/cgroup.h"
+#include "daemon/kernel/drain.h"
+#include "daemon/kernel/observe.h"
 #include "tests/unit/tree.h"
 
 /* A made-up hierarchy of plain files: a slice with two services, one of them delegated, and a slice below.

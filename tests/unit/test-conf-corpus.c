@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "daemon/name-lookup.h"
+#include "daemon/machine/name-lookup.h"
 #include "policy/conf-read.h"
 #include "tests/unit/check-main.h"
 #include "tests/unit/temp-root.h"

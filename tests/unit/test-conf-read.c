@@ -11,7 +11,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "daemon/name-lookup.h"
+#include "daemon/machine/name-lookup.h"
 #include "policy/conf-read.h"
 #include "policy/timespan.h"
 #include "tests/unit/check-main.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-#include "daemon/event-limit.h"
+#include "daemon/loop/event-limit.h"
 #include "tests/unit/check-main.h"
 
 #define SEC UINT64_C(1000000)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-#include "daemon/fence-files.h"
+#include "daemon/pid1/fence-files.h"
 #include "tests/unit/check-main.h"
 #include "tests/unit/tree.h"
 

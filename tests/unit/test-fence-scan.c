@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-#include "daemon/cgroup.h"
-#include "daemon/fence-property.h"
-#include "daemon/fence-scan.h"
+#include "daemon/fence/fence-scan.h"
+#include "daemon/kernel/cgroup.h"
+#include "daemon/pid1/fence-property.h"
 #include "tests/unit/check-main.h"
 #include "tests/unit/tree.h"
 

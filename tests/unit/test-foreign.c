@@ -4,9 +4,9 @@
 #include <dirent.h>
 #include <sys/xattr.h>
 
-#include "daemon/cgroup.h"
-#include "daemon/foreign-plan.h"
-#include "daemon/foreign.h"
+#include "daemon/fence/foreign.h"
+#include "daemon/fence/foreign-plan.h"
+#include "daemon/kernel/cgroup.h"
 #include "tests/unit/tree.h"
 
 /* Ordinary nodes are 0-1, CDM nodes 2-3. */

@@ -5,7 +5,7 @@
 #include <stdint.h>
 #include <sys/socket.h>
 
-#include "daemon/gate.h"
+#include "daemon/pid1/gate.h"
 
 /* A PID 1 at the other end of a socket that answers when it is told to. All of it is one thread and one
  * event loop, so that settle() ends when nothing is under way any more. */

@@ -5,8 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "daemon/manager-buffer.h"
-#include "daemon/manager-holders.h"
+#include "daemon/keeper/holders.h"
+#include "daemon/tenant/buffers.h"
 #include "tests/unit/check-main.h"
 
 #define NODE 2

@@ -7,8 +7,8 @@
 #include <string.h>
 #include <systemd/sd-event.h>
 
-#include "daemon/cgroup.h"
-#include "daemon/leaf-reader.h"
+#include "daemon/fence/leaf-reader.h"
+#include "daemon/kernel/cgroup.h"
 #include "tests/unit/tree.h"
 
 #define CG "sys/fs/cgroup/"

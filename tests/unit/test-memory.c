@@ -13,8 +13,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "daemon/cgroup.h"
-#include "daemon/memory.h"
+#include "daemon/kernel/cgroup.h"
+#include "daemon/kernel/memory.h"
 #include "tests/unit/check-main.h"
 
 #define BYTES (UINT64_C(9) << 20)

@@ -6,8 +6,8 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
-#include "daemon/name-lookup.h"
-#include "daemon/names.h"
+#include "daemon/machine/name-lookup.h"
+#include "daemon/machine/names.h"
 #include "policy/macro.h"
 #include "tests/unit/tree.h"
 

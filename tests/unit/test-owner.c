@@ -5,11 +5,11 @@
 #include <errno.h>
 #include <stdio.h>
 
-#include "daemon/cgroup.h"
-#include "daemon/fence-scan.h"
-#include "daemon/fence-way.h"
-#include "daemon/foreign.h"
-#include "daemon/owner.h"
+#include "daemon/fence/fence-scan.h"
+#include "daemon/fence/fence-way.h"
+#include "daemon/fence/foreign.h"
+#include "daemon/kernel/cgroup.h"
+#include "daemon/kernel/owner.h"
 #include "tests/unit/check-main.h"
 #include "tests/unit/tree.h"
 

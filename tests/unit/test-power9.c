@@ -3,8 +3,8 @@
 /* A real machine: POWER9 with six V100s, whose memory is nodes 250-255. A program of its own, because it is
  * skipped where the machine's files are not there. */
 
-#include "daemon/topology-device.h"
-#include "daemon/topology-read.h"
+#include "daemon/machine/topology-device.h"
+#include "daemon/machine/topology-read.h"
 #include "policy/facts.h"
 #include "tests/unit/check-main.h"
 #include "tests/unit/tree.h"

@@ -30,7 +30,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "daemon/store.h"
+#include "daemon/loop/store.h"
 #include "policy/lease.h"
 #include "policy/serve.h"
 #include "policy/timespan.h"

@@ -4,8 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "daemon/event.h"
-#include "daemon/store.h"
+#include "daemon/loop/event.h"
+#include "daemon/loop/store.h"
 #include "policy/timespan.h"
 #include "tests/unit/check-main.h"
 #include "tests/unit/temp-root.h"

@@ -2,8 +2,8 @@
 
 #include <fcntl.h>
 
-#include "daemon/topology-device.h"
-#include "daemon/topology-read.h"
+#include "daemon/machine/topology-device.h"
+#include "daemon/machine/topology-read.h"
 #include "tests/unit/check-main.h"
 #include "tests/unit/tree.h"
 

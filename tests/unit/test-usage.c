@@ -4,8 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "daemon/cgroup.h"
-#include "daemon/usage.h"
+#include "daemon/kernel/cgroup.h"
+#include "daemon/tenant/usage.h"
 #include "policy/reservation.h"
 #include "tests/unit/tree.h"
 

@@ -5,8 +5,8 @@
 #include <stdbool.h>
 #include <sys/xattr.h>
 
-#include "daemon/cgroup.h"
-#include "daemon/watch.h"
+#include "daemon/kernel/cgroup.h"
+#include "daemon/kernel/cgroup-watch.h"
 #include "tests/unit/tree.h"
 
 /* Directories are watched like cgroups are; what only cgroupfs can tell is shown in the guest. */

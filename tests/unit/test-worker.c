@@ -11,7 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "daemon/worker.h"
+#include "daemon/loop/worker.h"
 
 typedef struct Task {
         sem_t go; /* the job waits for it */

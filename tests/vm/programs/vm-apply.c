@@ -19,9 +19,9 @@
 #include <string.h>
 #include <time.h>
 
-#include "daemon/apply.h"
-#include "daemon/observe.h"
-#include "daemon/unit.h"
+#include "daemon/fence/apply.h"
+#include "daemon/kernel/observe.h"
+#include "daemon/pid1/unit.h"
 
 static sd_event *event;
 static sd_bus *bus, *ping_bus;

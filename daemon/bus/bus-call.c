@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "daemon/bus/bus-call.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <utlist.h>
+
+#include "daemon/loop/peers.h"
+
+struct BusCalls {
+        Bus *bus;
+        Peers *peers;
+        BusCall *calls;
+};
+
+struct BusCall {
+        BusCalls *set;
+        sd_bus_message *message;
+        PeerWatch *client; /* NULL: it has left */
+        void (*gone)(BusCall *c, void *userdata);
+        void *userdata;
+        BusCall *prev, *next;
+};
+
+static void bus_call_on_client_gone(void *userdata)
+{
+        BusCall *c = userdata;
+
+        c->client = peer_watch_free(c->client);
+        if (c->gone)
+                c->gone(c, c->userdata);
+}
+
+int bus_call_new(BusCalls *s, sd_bus_message *message, BusCall **ret)
+{
+        BusCall *c = calloc(1, sizeof(*c));
+
+        if (!c)
+                return -ENOMEM;
+        *c = (BusCall){ .set = s, .message = sd_bus_message_ref(message) };
+        DL_APPEND(s->calls, c);
+        int r = peers_watch(s->peers, sd_bus_message_get_sender(message), bus_call_on_client_gone, c,
+                            &c->client);
+        if (r < 0) {
+                bus_call_free(c);
+                return r;
+        }
+        *ret = c;
+        return 0;
+}
+
+BusCall *bus_call_free(BusCall *c)
+{
+        if (!c)
+                return NULL;
+        DL_DELETE(c->set->calls, c);
+        peer_watch_free(c->client);
+        sd_bus_message_unref(c->message);
+        free(c);
+        return NULL;
+}
+
+int bus_calls_new(Bus *b, Peers *peers, BusCalls **ret)
+{
+        BusCalls *s = calloc(1, sizeof(*s));
+
+        if (!s)
+                return -ENOMEM;
+        *s = (BusCalls){ .bus = b, .peers = peers };
+        *ret = s;
+        return 0;
+}
+
+BusCalls *bus_calls_free(BusCalls *s)
+{
+        if (!s)
+                return NULL;
+        while (s->calls)
+                bus_call_free(s->calls);
+        free(s);
+        return NULL;
+}
+
+sd_bus_message *bus_call_message(const BusCall *c)
+{
+        return c->message;
+}
+
+Bus *bus_call_bus(const BusCall *c)
+{
+        return c->set->bus;
+}
+
+void bus_call_on_gone(BusCall *c, void (*gone)(BusCall *c, void *userdata), void *userdata)
+{
+        c->gone = gone;
+        c->userdata = userdata;
+}
+
+void bus_call_answer(BusCall *c, const Answer *answer)
+{
+        if (c->client)
+                (void)bus_answer(c->message, answer);
+        bus_call_free(c);
+}
+
+void bus_call_refuse(BusCall *c, const char *error, const char *text)
+{
+        bus_call_answer(c, &(Answer){ error, text });
+}
+
+void bus_call_refuse_errno(BusCall *c, int error)
+{
+        if (c->client)
+                (void)sd_bus_reply_method_errno(c->message, error, NULL);
+        bus_call_free(c);
+}
+
+void bus_call_return(BusCall *c, const char *types, ...)
+{
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+        va_list ap;
+
+        int r = sd_bus_message_new_method_return(c->message, &reply);
+        va_start(ap, types);
+        if (r >= 0 && *types)
+                r = sd_bus_message_appendv(reply, types, ap);
+        va_end(ap);
+        bus_call_send(c, reply, r);
+}
+
+void bus_call_send(BusCall *c, sd_bus_message *reply, int r)
+{
+        if (r >= 0 && c->client)
+                r = sd_bus_send(NULL, reply, NULL);
+        if (r < 0)
+                bus_call_refuse_errno(c, r);
+        else
+                bus_call_free(c);
+}
+
+int bus_answer(sd_bus_message *message, const Answer *answer)
+{
+        if (!answer->error)
+                return sd_bus_reply_method_return(message, NULL);
+        return sd_bus_reply_method_errorf(message, answer->error, "%s",
+                                          answer->text ? answer->text : "It failed.");
+}

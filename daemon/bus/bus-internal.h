@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* What the files bus*.c share. */
+
+#include <stdint.h>
+
+#include "daemon/bus/bus-call.h"
+#include "daemon/bus/bus-text.h"
+#include "daemon/caller/authorize.h"
+
+/* What the objects look like; tests/bus-introspect prints it. */
+extern const sd_bus_vtable bus_manager_vtable[];
+extern const sd_bus_vtable bus_reservation_vtable[];
+extern const sd_bus_vtable bus_pool_vtable[];
+extern const sd_bus_vtable bus_node_vtable[];
+
+typedef struct Bus Bus;
+typedef struct BusLister BusLister;
+typedef struct BusHolders BusHolders;
+typedef struct Guarded Guarded;
+
+struct Bus {
+        sd_bus *bus;
+        Manager *manager;
+        BusCalls *calls;                 /* that wait for an answer; bus-call.c */
+        Guarded *guarded;                /* that wait for polkit; bus-guard.c */
+        BusLister *lister, *lister_used; /* lists without Used, and with it */
+        BusHolders *holders;
+};
+
+int bus_manager_install(Bus *b);
+int bus_reservation_install(Bus *b);
+int bus_pool_install(Bus *b);
+
+/* One notice each; what it is not about is ignored. */
+void bus_manager_on_notice(Bus *b, const Notice *n);
+void bus_reservation_on_notice(Bus *b, const Notice *n);
+void bus_pool_on_notice(Bus *b, const Notice *n);
+/* bus-event.c: the signal Event. */
+void bus_event_emit(Bus *b, const Event *e, const char *client);
+
+/* Runs fn for a call of the owner, of root, or of whom polkit allows the action; replies with the refusal
+ * otherwise. owner may be UID_NONE. fn has to look up again what it works on: time went by. It answers the
+ * call. 1, or negative errno: nothing will happen. */
+typedef void (*bus_guarded_t)(Bus *b, uint32_t id, BusCall *call);
+int bus_guard(Bus *b, sd_bus_message *message, AuthorizeAction action, uid_t owner, uint32_t id,
+              bus_guarded_t fn);
+void bus_guarded_free(Bus *b);
+
+/* bus-pool.c */
+int bus_list_pools(sd_bus_message *message, void *userdata, sd_bus_error *error);
+int bus_list_nodes(sd_bus_message *message, void *userdata, sd_bus_error *error);
+
+/* bus-list.c. Both reply by themselves. */
+int bus_lister_new(Manager *m, BusLister **ret);
+BusLister *bus_lister_free(BusLister *l);
+int bus_list_reservations(Bus *b, sd_bus_message *message, sd_bus_error *error);
+/* Answers Get of Used instead of the reservation's vtable. */
+int bus_list_install(Bus *b);
+
+/* bus-holders.c. ListHolders; replies by itself. */
+int bus_holders_new(Manager *m, BusHolders **ret);
+BusHolders *bus_holders_free(BusHolders *h);
+int bus_list_holders(Bus *b, sd_bus_message *message);
+
+/* All properties but Used, as entries of an a{sv} that is open. */
+int bus_reservation_append(Entry *e, sd_bus_message *m);
+/* The state as clients see it. */
+const char *bus_reservation_state(const Entry *e);

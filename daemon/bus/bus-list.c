@@ -1,0 +1,503 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Manager.ListReservations, and Get of a reservation's Used.
+ *
+ *   call ── waits for its turn (bus-callers.h) ── collect ids ── a worker reads Used ── append ── reply
+ *
+ * There are two listers, so that lists without Used do not wait for a worker. Each works on one call at a
+ * time. Collecting and appending are done in slices, one a turn of the event loop, so neither the size of a
+ * page nor the number of callers delays other messages. A slice keeps no pointer to a reservation: one that
+ * ends meanwhile is left out of the page. */
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/bus/bus-callers.h"
+#include "daemon/bus/bus-internal.h"
+#include "daemon/kernel/used.h"
+#include "daemon/loop/slice.h"
+#include "daemon/tenant/buffers.h"
+#include "policy/cdm-names.h"
+
+/* A filter may match next to nothing: a call looks at no more reservations than this, and tells where the
+ * next one is to go on. */
+#define VISITS_MAX   4096
+#define VISITS_SLICE 128
+#define ROWS_SLICE   8
+
+/* While the bus carries a long message nobody else's goes through. A page ends with the row that makes it
+ * longer than that, so that it has one in any case. */
+#define PAGE_BYTES (UINT64_C(64) << 10)
+#define ROW_BYTES  448 /* of what is the same in all rows */
+
+/* Strings belong to the message. */
+typedef struct Query {
+        uint32_t after, max;
+        const char *pool, *unit, *state; /* NULL: any */
+        uint32_t uid;
+        bool has_uid, used;
+} Query;
+
+typedef enum Phase {
+        PHASE_IDLE,
+        PHASE_COLLECT, /* what is on the page */
+        PHASE_READ,    /* the worker reads Used */
+        PHASE_APPEND,  /* the answer */
+} Phase;
+
+struct BusLister {
+        Manager *manager;
+        BusCallers *callers;
+        Slice *slice;
+        /* of the call that is worked on; NULL: none */
+        sd_bus_message *call, *reply;
+        Phase phase;
+        Query query;
+        uint32_t *ids;
+        Used *used; /* one an id; the worker's while there is a job */
+        size_t n_ids, n_used, next_row;
+        uint32_t position; /* the last id that was looked at */
+        unsigned n_visits;
+        uint64_t n_bytes; /* of the page, about */
+        bool is_get;      /* only Used of the one behind query.after is asked for */
+        bool complete;    /* there is nothing behind the page */
+        Job *job;
+        bool stopping;
+};
+
+static void lister_on_slice(void *userdata);
+
+static void lister_clear(BusLister *l)
+{
+        for (size_t i = 0; l->used && i < l->n_used; i++)
+                free(l->used[i].cgroup);
+        free(l->used);
+        free(l->ids);
+        sd_bus_message_unref(l->reply);
+        sd_bus_message_unref(l->call);
+        *l = (BusLister){
+                .manager = l->manager, .callers = l->callers, .slice = l->slice, .stopping = l->stopping
+        };
+}
+
+static void lister_on_ready(void *userdata)
+{
+        BusLister *l = userdata;
+
+        if (!l->call)
+                slice_set(l->slice, true);
+}
+
+int bus_lister_new(Manager *m, BusLister **ret)
+{
+        BusLister *l = calloc(1, sizeof(*l));
+
+        if (!l)
+                return -ENOMEM;
+        l->manager = m;
+        int r = bus_callers_new(m->senders, lister_on_ready, l, &l->callers);
+        if (r >= 0)
+                r = slice_new(m->event, lister_on_slice, l, &l->slice);
+        if (r < 0) {
+                bus_callers_free(l->callers);
+                free(l);
+                return r;
+        }
+        *ret = l;
+        return 0;
+}
+
+/* The worker may still write to `used`; worker_free() waits for it, and then the job's end frees the rest.
+ */
+BusLister *bus_lister_free(BusLister *l)
+{
+        if (!l)
+                return NULL;
+        l->stopping = true;
+        l->callers = bus_callers_free(l->callers);
+        l->slice = slice_free(l->slice);
+        if (!l->job) {
+                lister_clear(l);
+                free(l);
+        }
+        return NULL;
+}
+
+/* --- the question ------------------------------------------------------------------------------------- */
+
+static const struct {
+        const char *key, *type;
+} filters[] = {
+        { CDM_FILTER_POOL, "s" },  { CDM_FILTER_UID, "u" },  { CDM_FILTER_UNIT, "s" },
+        { CDM_FILTER_STATE, "s" }, { CDM_FILTER_USED, "b" },
+};
+
+static const char *filter_type(const char *key)
+{
+        for (size_t i = 0; i < ARRAY_SIZE(filters); i++)
+                if (strcmp(filters[i].key, key) == 0)
+                        return filters[i].type;
+        return NULL;
+}
+
+static int read_filter_value(sd_bus_message *m, const char *key, Query *q, sd_bus_error *error)
+{
+        ReservationState state;
+        int used, r;
+
+        if (strcmp(key, CDM_FILTER_POOL) == 0)
+                return sd_bus_message_read(m, "s", &q->pool);
+        if (strcmp(key, CDM_FILTER_UNIT) == 0)
+                return sd_bus_message_read(m, "s", &q->unit);
+        if (strcmp(key, CDM_FILTER_UID) == 0) {
+                q->has_uid = true;
+                return sd_bus_message_read(m, "u", &q->uid);
+        }
+        if (strcmp(key, CDM_FILTER_USED) == 0) {
+                r = sd_bus_message_read(m, "b", &used);
+                q->used = r >= 0 && used;
+                return r;
+        }
+        r = sd_bus_message_read(m, "s", &q->state);
+        if (r >= 0 && reservation_state_from_string(q->state, &state) < 0)
+                return sd_bus_error_setf(error, CDM_ERROR_INVALID,
+                                         "There is no state '%s'; org.cdmd1(5) lists them.", q->state);
+        return r;
+}
+
+static int read_filter(sd_bus_message *m, Query *q, sd_bus_error *error)
+{
+        const char *key, *contents;
+
+        int r = sd_bus_message_read(m, "s", &key);
+        if (r < 0)
+                return r;
+        const char *type = filter_type(key);
+        if (!type)
+                return sd_bus_error_setf(error, CDM_ERROR_INVALID, "There is no filter '%s'.", key);
+        r = sd_bus_message_peek_type(m, NULL, &contents);
+        if (r < 0)
+                return r;
+        if (strcmp(contents, type) != 0)
+                return sd_bus_error_setf(error, CDM_ERROR_INVALID,
+                                         "The filter '%s' is of type '%s', not '%s'.", key, type, contents);
+        r = sd_bus_message_enter_container(m, 'v', type);
+        if (r >= 0)
+                r = read_filter_value(m, key, q, error);
+        return r < 0 ? r : sd_bus_message_exit_container(m);
+}
+
+static int query_read(sd_bus_message *m, Query *ret, sd_bus_error *error)
+{
+        Query q = { 0 };
+
+        int r = sd_bus_message_read(m, "uu", &q.after, &q.max);
+        if (r < 0)
+                return r;
+        if (q.max == 0 || q.max > CDM_PAGE_MAX)
+                return sd_bus_error_setf(error, CDM_ERROR_INVALID,
+                                         "A page has from 1 to %d reservations, not %" PRIu32 ".",
+                                         CDM_PAGE_MAX, q.max);
+        r = sd_bus_message_enter_container(m, 'a', "{sv}");
+        while (r >= 0 && (r = sd_bus_message_enter_container(m, 'e', "sv")) > 0) {
+                r = read_filter(m, &q, error);
+                if (r >= 0)
+                        r = sd_bus_message_exit_container(m);
+        }
+        if (r < 0)
+                return r;
+        *ret = q;
+        return 0;
+}
+
+/* --- collecting --------------------------------------------------------------------------------------- */
+
+static bool matches(const Query *q, const Entry *e)
+{
+        const Subject *target = e->r->target;
+
+        return e->known && (!q->pool || strcmp(q->pool, e->r->pool) == 0) &&
+               (!q->has_uid || q->uid == target->uid) &&
+               (!q->unit || (target->unit && strcmp(q->unit, target->unit) == 0)) &&
+               (!q->state || strcmp(q->state, bus_reservation_state(e)) == 0);
+}
+
+static size_t text_bytes(const char *s)
+{
+        return s ? strlen(s) : 0;
+}
+
+static uint64_t row_bytes(const Reservation *r)
+{
+        return ROW_BYTES + r->n_shares * sizeof(Share) + text_bytes(r->pool) + text_bytes(r->rule_file) +
+               text_bytes(r->target->unit) + text_bytes(r->target->cgroup);
+}
+
+static int take_id(BusLister *l, const Reservation *r)
+{
+        if (l->used) {
+                Used *u = &l->used[l->n_used];
+
+                *u = (Used){ .nodes = reservation_nodes(r) };
+                if (r->target->cgroup && !(u->cgroup = strdup(r->target->cgroup)))
+                        return -ENOMEM;
+                l->n_used++;
+        }
+        l->ids[l->n_ids++] = r->id;
+        l->n_bytes += row_bytes(r);
+        return 0;
+}
+
+typedef struct Visit {
+        BusLister *lister;
+        unsigned n_visits;
+} Visit;
+
+/* 1: enough for this slice; 2: the page is full. */
+static int collect_one(Reservation *r, void *userdata)
+{
+        Visit *s = userdata;
+        BusLister *l = s->lister;
+        const Entry *e = manager_find(l->manager, r->id);
+        bool is_match = e && matches(&l->query, e);
+
+        if (is_match && (l->n_ids == l->query.max || l->n_bytes >= PAGE_BYTES))
+                return 2;
+        int k = is_match ? take_id(l, r) : 0;
+        if (k < 0)
+                return k;
+        l->position = r->id;
+        l->n_visits++;
+        if (++s->n_visits == VISITS_SLICE)
+                return l->n_visits >= VISITS_MAX ? 2 : 1;
+        return 0;
+}
+
+/* 1: all are collected. */
+static int lister_collect(BusLister *l)
+{
+        Visit s = { l, 0 };
+
+        int r = ledger_foreach_after(l->manager->ledger, l->position, collect_one, &s);
+        if (r < 0)
+                return r;
+        l->complete = r == 0;
+        return r != 1;
+}
+
+/* --- the answer --------------------------------------------------------------------------------------- */
+
+static int append_used(BusLister *l, sd_bus_message *m, size_t row)
+{
+        uint64_t bytes = l->used[row].bytes + buffers_bytes(l->manager->buffers, l->ids[row], -1, true);
+
+        return sd_bus_message_append(m, "{sv}", "Used", "t", bytes);
+}
+
+static int append_row(BusLister *l, size_t row)
+{
+        sd_bus_message *m = l->reply;
+        Entry *e = manager_find(l->manager, l->ids[row]);
+
+        if (!e || !e->known)
+                return 0;
+        int r = sd_bus_message_open_container(m, 'r', "ua{sv}");
+        if (r >= 0)
+                r = sd_bus_message_append(m, "u", e->id);
+        if (r >= 0)
+                r = sd_bus_message_open_container(m, 'a', "{sv}");
+        if (r >= 0)
+                r = bus_reservation_append(e, m);
+        if (r >= 0 && l->used)
+                r = append_used(l, m, row);
+        if (r >= 0)
+                r = sd_bus_message_close_container(m);
+        return r < 0 ? r : sd_bus_message_close_container(m);
+}
+
+static int lister_reply_page(BusLister *l)
+{
+        int r = sd_bus_message_close_container(l->reply);
+
+        if (r >= 0)
+                r = sd_bus_message_append(l->reply, "u", l->complete ? 0 : l->position);
+        return r < 0 ? r : sd_bus_send(NULL, l->reply, NULL);
+}
+
+/* 1: it was sent. */
+static int lister_append(BusLister *l)
+{
+        int r = 0;
+
+        if (!l->reply) {
+                r = sd_bus_message_new_method_return(l->call, &l->reply);
+                if (r >= 0)
+                        r = sd_bus_message_open_container(l->reply, 'a', "(ua{sv})");
+        }
+        for (unsigned n = 0; r >= 0 && n < ROWS_SLICE && l->next_row < l->n_ids; n++)
+                r = append_row(l, l->next_row++);
+        if (r < 0 || l->next_row < l->n_ids)
+                return r < 0 ? r : 0;
+        r = lister_reply_page(l);
+        return r < 0 ? r : 1;
+}
+
+/* 1: it was sent. */
+static int lister_reply_get(BusLister *l)
+{
+        uint32_t id = l->query.after + 1;
+        Entry *e = manager_find(l->manager, id);
+        int r;
+
+        if (!e || !e->known || l->n_ids == 0 || l->ids[0] != id)
+                r = sd_bus_reply_method_errorf(l->call, SD_BUS_ERROR_UNKNOWN_OBJECT,
+                                               "The reservation ended meanwhile.");
+        else
+                r = sd_bus_reply_method_return(l->call, "v", "t",
+                                               l->used[0].bytes +
+                                                       buffers_bytes(l->manager->buffers, id, -1, true));
+        return r < 0 ? r : 1;
+}
+
+/* --- one step after the other ------------------------------------------------------------------------- */
+
+static void lister_finish(BusLister *l, int error)
+{
+        if (error < 0)
+                (void)sd_bus_reply_method_errno(l->call, error, NULL);
+        lister_clear(l);
+        slice_set(l->slice, true); /* for the next call, if there is one */
+}
+
+static int lister_on_worker(Job *job, void *userdata)
+{
+        BusLister *l = userdata;
+
+        return used_read(l->used, l->n_used, job);
+}
+
+static void lister_on_read(int result, void *userdata)
+{
+        BusLister *l = userdata;
+
+        l->job = NULL;
+        if (l->stopping) {
+                lister_clear(l);
+                free(l);
+                return;
+        }
+        l->phase = PHASE_APPEND;
+        if (result < 0)
+                lister_finish(l, result);
+        else
+                slice_set(l->slice, true);
+}
+
+static int lister_read(BusLister *l)
+{
+        slice_set(l->slice, false);
+        l->phase = PHASE_READ;
+        return worker_submit(l->manager->reader, lister_on_worker, lister_on_read, NULL, l, &l->job);
+}
+
+/* The question was read before, so nonsense does not come this far. */
+static int lister_begin(BusLister *l)
+{
+        _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
+        int r;
+
+        l->is_get = sd_bus_message_is_method_call(l->call, CDM_INTERFACE_MANAGER, NULL) == 0;
+        if (l->is_get) {
+                /* One row, as if it had been listed. */
+                uint32_t id = bus_reservation_id(sd_bus_message_get_path(l->call));
+                l->query = (Query){ .after = id - 1, .max = 1, .used = true };
+        } else {
+                r = sd_bus_message_rewind(l->call, true);
+                if (r >= 0)
+                        r = query_read(l->call, &l->query, &error);
+                if (r < 0)
+                        return r;
+        }
+        l->position = l->query.after;
+        l->ids = calloc(l->query.max, sizeof(*l->ids));
+        if (l->query.used)
+                l->used = calloc(l->query.max, sizeof(*l->used));
+        if (!l->ids || (l->query.used && !l->used))
+                return -ENOMEM;
+        l->phase = PHASE_COLLECT;
+        return 0;
+}
+
+/* 1: the call is answered. */
+static int lister_step(BusLister *l)
+{
+        int r;
+
+        switch (l->phase) {
+        case PHASE_IDLE:
+                return lister_begin(l);
+        case PHASE_COLLECT:
+                r = lister_collect(l);
+                if (r <= 0)
+                        return r;
+                l->phase = PHASE_APPEND;
+                return l->n_used > 0 ? lister_read(l) : 0;
+        case PHASE_APPEND:
+                return l->is_get ? lister_reply_get(l) : lister_append(l);
+        default:
+                return 0;
+        }
+}
+
+static void lister_on_slice(void *userdata)
+{
+        BusLister *l = userdata;
+
+        if (!l->call && !(l->call = bus_callers_next(l->callers))) {
+                slice_set(l->slice, false);
+                return;
+        }
+        int r = lister_step(l);
+        if (r != 0)
+                lister_finish(l, r);
+}
+
+/* --- asked for ---------------------------------------------------------------------------------------- */
+
+int bus_list_reservations(Bus *b, sd_bus_message *message, sd_bus_error *error)
+{
+        Query q;
+
+        int r = query_read(message, &q, error);
+        if (r < 0)
+                return r;
+        BusLister *l = q.used ? b->lister_used : b->lister;
+        return bus_callers_add(l->callers, message, "lists of reservations");
+}
+
+/* Called before the vtable is looked at, for all calls to the path and below. With a callback there sd-bus
+ * takes every path below for an object, so those that are none are refused here. */
+static int lister_on_get(sd_bus_message *call, void *userdata, sd_bus_error *error)
+{
+        const char *path = sd_bus_message_get_path(call), *interface, *property;
+        Bus *b = userdata;
+
+        if (strcmp(path, CDM_PATH_RESERVATION) == 0)
+                return 0;
+        Entry *e = manager_find(b->manager, bus_reservation_id(path));
+        if (!e || !e->known)
+                return sd_bus_error_setf(error, SD_BUS_ERROR_UNKNOWN_OBJECT, "Unknown object '%s'.", path);
+        if (!sd_bus_message_is_method_call(call, "org.freedesktop.DBus.Properties", "Get"))
+                return 0;
+        int r = sd_bus_message_read(call, "ss", &interface, &property);
+        if (r < 0 || strcmp(interface, CDM_INTERFACE_RESERVATION) != 0 || strcmp(property, "Used") != 0)
+                return 0;
+        return bus_callers_add(b->lister_used->callers, call, "questions for Used");
+}
+
+int bus_list_install(Bus *b)
+{
+        return sd_bus_add_fallback(b->bus, NULL, CDM_PATH_RESERVATION, lister_on_get, b);
+}

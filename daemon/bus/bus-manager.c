@@ -1,0 +1,447 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* org.cdmd1.Manager at /org/cdmd1. */
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "build-config.h"
+#include "daemon/bus/bus-internal.h"
+#include "daemon/bus/bus-options.h"
+#include "daemon/tenant/buffers.h"
+#include "daemon/tenant/record.h"
+#include "daemon/tenant/statics.h"
+#include "policy/cdm-names.h"
+#include "policy/warning.h"
+
+/* The vtable's userdata. */
+static Manager *manager_of(void *userdata)
+{
+        return ((Bus *)userdata)->manager;
+}
+
+static void on_request(sd_bus_message *call, const Answer *answer, const RequestResult *result)
+{
+        char path[BUS_PATH_MAX];
+
+        if (answer->error)
+                (void)bus_answer(call, answer);
+        else
+                (void)sd_bus_reply_method_return(call, "o", bus_reservation_path(result->id, path));
+}
+
+static int method_request(sd_bus_message *call, void *userdata, sd_bus_error *error)
+{
+        Manager *m = manager_of(userdata);
+        RequestArgs args;
+
+        int r = bus_options_read(m, call, false, &args, error);
+        if (r >= 0)
+                r = manager_request(m, call, &args, false, on_request);
+        return r < 0 ? r : 1;
+}
+
+static int append_decision(sd_bus_message *m, const Decision *d)
+{
+        char policy[512] = "";
+
+        if (d->rule)
+                snprintf(policy, sizeof(policy), "%s:%u", d->rule->file, d->line);
+        int r = sd_bus_message_append(m, "{sv}{sv}{sv}{sv}", "verdict", "s", verdict_to_string(d->verdict),
+                                      "reason", "s", d->reason ? d->reason : "", "policy", "s", policy,
+                                      "size", "t", d->size_bytes);
+        if (r >= 0)
+                r = sd_bus_message_open_container(m, 'e', "sv");
+        if (r >= 0)
+                r = sd_bus_message_append(m, "s", "nodes");
+        if (r >= 0)
+                r = sd_bus_message_open_container(m, 'v', "a(ut)");
+        if (r >= 0)
+                r = sd_bus_message_open_container(m, 'a', "(ut)");
+        for (size_t i = 0; r >= 0 && i < d->n_shares; i++)
+                r = sd_bus_message_append(m, "(ut)", (uint32_t)d->shares[i].node, d->shares[i].bytes);
+        for (int i = 0; r >= 0 && i < 3; i++)
+                r = sd_bus_message_close_container(m);
+        return r;
+}
+
+static void on_explain(sd_bus_message *call, const Answer *answer, const RequestResult *result)
+{
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+
+        if (answer->error) {
+                (void)bus_answer(call, answer);
+                return;
+        }
+        int r = sd_bus_message_new_method_return(call, &m);
+        if (r >= 0)
+                r = sd_bus_message_open_container(m, 'a', "{sv}");
+        if (r >= 0)
+                r = append_decision(m, result->decision);
+        if (r >= 0)
+                r = sd_bus_message_close_container(m);
+        if (r >= 0)
+                r = sd_bus_send(NULL, m, NULL);
+        if (r < 0)
+                (void)sd_bus_reply_method_errno(call, r, NULL);
+}
+
+static int method_explain(sd_bus_message *call, void *userdata, sd_bus_error *error)
+{
+        Manager *m = manager_of(userdata);
+        RequestArgs args;
+
+        int r = bus_options_read(m, call, true, &args, error);
+        if (r >= 0)
+                r = manager_request(m, call, &args, true, on_explain);
+        return r < 0 ? r : 1;
+}
+
+static int method_get_reservation(sd_bus_message *call, void *userdata, sd_bus_error *error)
+{
+        Manager *m = manager_of(userdata);
+        char path[BUS_PATH_MAX];
+        uint32_t id;
+
+        int r = sd_bus_message_read(call, "u", &id);
+        if (r < 0)
+                return r;
+        Entry *e = manager_find(m, id);
+        if (!e || !e->known)
+                return sd_bus_error_setf(
+                        error, CDM_ERROR_NO_SUCH_RESERVATION,
+                        "There is no reservation %" PRIu32 "; `cdmctl list` shows those that exist.", id);
+        return sd_bus_reply_method_return(call, "o", bus_reservation_path(id, path));
+}
+
+static void on_reloaded(const Answer *answer, void *userdata)
+{
+        bus_call_answer(userdata, answer);
+}
+
+static void do_reload(Bus *b, uint32_t id, BusCall *call)
+{
+        manager_reload(b->manager, on_reloaded, call);
+}
+
+static int method_reload(sd_bus_message *call, void *userdata, sd_bus_error *error)
+{
+        return bus_guard(userdata, call, AUTHORIZE_MANAGE, UID_NONE, 0, do_reload);
+}
+
+static void on_reserved(const Answer *answer, const uint32_t *ids, size_t n_ids, void *userdata)
+{
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+        char path[BUS_PATH_MAX];
+        BusCall *call = userdata;
+
+        if (answer->error) {
+                bus_call_answer(call, answer);
+                return;
+        }
+        int r = sd_bus_message_new_method_return(bus_call_message(call), &reply);
+        if (r >= 0)
+                r = sd_bus_message_open_container(reply, 'a', "o");
+        for (size_t i = 0; r >= 0 && i < n_ids; i++)
+                r = sd_bus_message_append(reply, "o", bus_reservation_path(ids[i], path));
+        if (r >= 0)
+                r = sd_bus_message_close_container(reply);
+        bus_call_send(call, reply, r);
+}
+
+static void do_reserve_static(Bus *b, uint32_t id, BusCall *call)
+{
+        sd_bus_message *message = bus_call_message(call);
+        const char *unit;
+        int r = sd_bus_message_read(message, "s", &unit);
+
+        if (r < 0)
+                bus_call_refuse_errno(call, r);
+        else
+                statics_reserve(b->manager->statics, message, unit, on_reserved, call);
+}
+
+static int method_reserve_static(sd_bus_message *call, void *userdata, sd_bus_error *error)
+{
+        return bus_guard(userdata, call, AUTHORIZE_MANAGE, UID_NONE, 0, do_reserve_static);
+}
+
+static void on_drained(const Answer *answer, const DrainReport *report, void *userdata)
+{
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+        BusCall *call = userdata;
+
+        if (answer->error) {
+                bus_call_answer(call, answer);
+                return;
+        }
+        int r = sd_bus_message_new_method_return(bus_call_message(call), &reply);
+        if (r >= 0)
+                r = sd_bus_message_append(reply, "ttt", report->moved_bytes, report->evicted_bytes,
+                                          report->left_bytes);
+        if (r >= 0)
+                r = sd_bus_message_open_container(reply, 'a', "(sst)");
+        if (r >= 0)
+                r = bus_append_holder_kinds(reply, report->holders, report->n_holders);
+        if (r >= 0)
+                r = sd_bus_message_close_container(reply);
+        bus_call_send(call, reply, r);
+}
+
+static void on_undrained(const Answer *answer, const DrainReport *report, void *userdata)
+{
+        bus_call_answer(userdata, answer);
+}
+
+static void do_drain_node(Bus *b, uint32_t node, BusCall *call)
+{
+        manager_drain_node(b->manager, node, on_drained, call);
+}
+
+static void do_undrain_node(Bus *b, uint32_t node, BusCall *call)
+{
+        manager_undrain_node(b->manager, node, on_undrained, call);
+}
+
+static int guard_node(sd_bus_message *call, Bus *b, bus_guarded_t fn)
+{
+        uint32_t node;
+
+        int r = sd_bus_message_read(call, "u", &node);
+        return r < 0 ? r : bus_guard(b, call, AUTHORIZE_MANAGE, UID_NONE, node, fn);
+}
+
+static int method_drain_node(sd_bus_message *call, void *userdata, sd_bus_error *error)
+{
+        return guard_node(call, userdata, do_drain_node);
+}
+
+static int method_undrain_node(sd_bus_message *call, void *userdata, sd_bus_error *error)
+{
+        return guard_node(call, userdata, do_undrain_node);
+}
+
+static int method_list_holders(sd_bus_message *call, void *userdata, sd_bus_error *error)
+{
+        return bus_list_holders(userdata, call);
+}
+
+static int method_list_reservations(sd_bus_message *call, void *userdata, sd_bus_error *error)
+{
+        return bus_list_reservations(userdata, call, error);
+}
+
+static int get_version(sd_bus *bus, const char *path, const char *interface, const char *property,
+                       sd_bus_message *reply, void *userdata, sd_bus_error *error)
+{
+        return sd_bus_message_append(reply, "s", PACKAGE_VERSION);
+}
+
+static int get_mode(sd_bus *bus, const char *path, const char *interface, const char *property,
+                    sd_bus_message *reply, void *userdata, sd_bus_error *error)
+{
+        Manager *m = manager_of(userdata);
+
+        return sd_bus_message_append(reply, "s", fence_mode_to_string(m->config->mode));
+}
+
+static int get_fence_state(sd_bus *bus, const char *path, const char *interface, const char *property,
+                           sd_bus_message *reply, void *userdata, sd_bus_error *error)
+{
+        Manager *m = manager_of(userdata);
+
+        manager_look_at_machine_again(m);
+        return sd_bus_message_append(reply, "s", manager_fence_state(m, NULL));
+}
+
+/* Rows of a property that grows with what runs on the machine. A reply above 32 MiB ends the connection. */
+#define ROWS_MAX 10000
+
+static int get_unfenced(sd_bus *bus, const char *path, const char *interface, const char *property,
+                        sd_bus_message *reply, void *userdata, sd_bus_error *error)
+{
+        Manager *m = manager_of(userdata);
+        size_t n = 0;
+        const Unfenced *u = fence_unfenced(m->fence, &n);
+
+        int r = sd_bus_message_open_container(reply, 'a', "(sss)");
+        for (size_t i = 0; r >= 0 && i < n && i < ROWS_MAX; i++)
+                r = sd_bus_message_append(reply, "(sss)", u[i].cgroup ? u[i].cgroup : "",
+                                          u[i].unit ? u[i].unit : "", u[i].reason ? u[i].reason : "");
+        if (r >= 0 && n > ROWS_MAX) {
+                char text[48];
+
+                snprintf(text, sizeof(text), "and %zu more", n - ROWS_MAX);
+                r = sd_bus_message_append(reply, "(sss)", "", "", text);
+        }
+        return r < 0 ? r : sd_bus_message_close_container(reply);
+}
+
+/* What a warning becomes in a reply: a sentence, or its name and weight as well. */
+static int append_warning(sd_bus_message *reply, const char *type, const char *name, const char *text)
+{
+        if (strcmp(type, "s") == 0)
+                return sd_bus_message_append(reply, "s", text);
+        return sd_bus_message_append(reply, "(sss)", name, warning_is_fault(name) ? "fault" : "advice",
+                                     text);
+}
+
+static int append_drained(sd_bus_message *reply, const char *type, const NodeSet *drained)
+{
+        int r = 0;
+
+        NODESET_FOREACH (node, drained) {
+                char text[128];
+
+                snprintf(text, sizeof(text),
+                         "Node %d is drained: nothing is granted there. `cdmctl undrain %d` takes it into "
+                         "use again.",
+                         node, node);
+                if (r >= 0)
+                        r = append_warning(reply, type, WARNING_NODE_DRAINED, text);
+        }
+        return r;
+}
+
+static int append_warnings(sd_bus_message *reply, const char *type, Manager *m)
+{
+        _cleanup_free_ char *buffers = buffers_warning(m->buffers);
+
+        manager_look_at_machine_again(m);
+        int r = sd_bus_message_open_container(reply, 'a', type);
+        for (size_t i = 0; r >= 0 && i < m->n_warnings; i++)
+                r = append_warning(reply, type, m->warnings[i].name, m->warnings[i].text);
+        for (Fact f = 0; r >= 0 && f < _FACT_MAX; f++)
+                if (m->facts[f])
+                        r = append_warning(reply, type, fact_to_string(f), m->facts[f]);
+        if (r >= 0 && buffers)
+                r = append_warning(reply, type, WARNING_BUFFERS, buffers);
+        const char *left = record_warning(m->record);
+        if (r >= 0 && left)
+                r = append_warning(reply, type, WARNING_NODES_LEFT, left);
+        if (r >= 0)
+                r = append_drained(reply, type, &m->drained);
+        return r < 0 ? r : sd_bus_message_close_container(reply);
+}
+
+static int get_warnings(sd_bus *bus, const char *path, const char *interface, const char *property,
+                        sd_bus_message *reply, void *userdata, sd_bus_error *error)
+{
+        return append_warnings(reply, "s", manager_of(userdata));
+}
+
+static int get_named_warnings(sd_bus *bus, const char *path, const char *interface, const char *property,
+                              sd_bus_message *reply, void *userdata, sd_bus_error *error)
+{
+        return append_warnings(reply, "(sss)", manager_of(userdata));
+}
+
+static int get_ordinary(sd_bus *bus, const char *path, const char *interface, const char *property,
+                        sd_bus_message *reply, void *userdata, sd_bus_error *error)
+{
+        Manager *m = manager_of(userdata);
+
+        return bus_append_nodes(reply, &m->pools->ordinary);
+}
+
+static int get_intruder_bytes(sd_bus *bus, const char *path, const char *interface, const char *property,
+                              sd_bus_message *reply, void *userdata, sd_bus_error *error)
+{
+        Manager *m = manager_of(userdata);
+
+        return sd_bus_message_append(reply, "t", fence_intruder_bytes_drained(m->fence));
+}
+
+static int get_drift_repaired(sd_bus *bus, const char *path, const char *interface, const char *property,
+                              sd_bus_message *reply, void *userdata, sd_bus_error *error)
+{
+        Manager *m = manager_of(userdata);
+
+        return sd_bus_message_append(reply, "t", m->n_drift_repaired);
+}
+
+typedef struct FightList {
+        sd_bus_message *reply;
+        size_t n;
+} FightList;
+
+static void append_fight(const Place *p, void *userdata)
+{
+        FightList *l = userdata;
+
+        if (l->n++ < ROWS_MAX)
+                (void)sd_bus_message_append(l->reply, "(sus)", p->key, (uint32_t)p->fight.n_repairs,
+                                            p->reason ? p->reason : "");
+}
+
+static int get_fights(sd_bus *bus, const char *path, const char *interface, const char *property,
+                      sd_bus_message *reply, void *userdata, sd_bus_error *error)
+{
+        int r = sd_bus_message_open_container(reply, 'a', "(sus)");
+        if (r < 0)
+                return r;
+        FightList l = { reply, 0 };
+        manager_foreach_fight(manager_of(userdata), append_fight, &l);
+        if (l.n > ROWS_MAX) {
+                char text[48];
+
+                snprintf(text, sizeof(text), "and %zu more", l.n - ROWS_MAX);
+                r = sd_bus_message_append(reply, "(sus)", "", UINT32_C(0), text);
+        }
+        return r < 0 ? r : sd_bus_message_close_container(reply);
+}
+
+const sd_bus_vtable bus_manager_vtable[] = {
+        SD_BUS_VTABLE_START(0),
+        SD_BUS_METHOD_WITH_ARGS("Request", SD_BUS_ARGS("s", pool, "t", size, "a{sv}", options),
+                                SD_BUS_RESULT("o", reservation), method_request, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("Explain", SD_BUS_ARGS("s", pool, "t", size, "a{sv}", options),
+                                SD_BUS_RESULT("a{sv}", result), method_explain, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("GetReservation", SD_BUS_ARGS("u", id), SD_BUS_RESULT("o", reservation),
+                                method_get_reservation, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("ListReservations", SD_BUS_ARGS("u", after, "u", max, "a{sv}", filter),
+                                SD_BUS_RESULT("a(ua{sv})", page, "u", next), method_list_reservations,
+                                SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("ListPools", SD_BUS_NO_ARGS, SD_BUS_RESULT("aa{sv}", pools), bus_list_pools,
+                                SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("ListNodes", SD_BUS_NO_ARGS, SD_BUS_RESULT("aa{sv}", nodes), bus_list_nodes,
+                                SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("Reload", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, method_reload,
+                                SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("ReserveStatic", SD_BUS_ARGS("s", unit), SD_BUS_RESULT("ao", reservations),
+                                method_reserve_static, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("DrainNode", SD_BUS_ARGS("u", node),
+                                SD_BUS_RESULT("t", moved, "t", evicted, "t", left, "a(sst)", holders),
+                                method_drain_node, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("UndrainNode", SD_BUS_ARGS("u", node), SD_BUS_NO_RESULT, method_undrain_node,
+                                SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("ListHolders", SD_BUS_NO_ARGS, SD_BUS_RESULT("a" CDM_HOLDER, holders),
+                                method_list_holders, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_PROPERTY("Version", "s", get_version, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+        SD_BUS_PROPERTY("Mode", "s", get_mode, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+        SD_BUS_PROPERTY("FenceState", "s", get_fence_state, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+        SD_BUS_PROPERTY("Unfenced", "a(sss)", get_unfenced, 0, 0),
+        SD_BUS_PROPERTY("Warnings", "as", get_warnings, 0, 0),
+        SD_BUS_PROPERTY("NamedWarnings", "a(sss)", get_named_warnings, 0, 0),
+        SD_BUS_PROPERTY("OrdinaryNodes", "au", get_ordinary, 0, 0),
+        SD_BUS_PROPERTY("IntruderBytesDrained", "t", get_intruder_bytes, 0, 0),
+        SD_BUS_PROPERTY("DriftRepaired", "t", get_drift_repaired, 0, 0),
+        SD_BUS_PROPERTY("Fights", "a(sus)", get_fights, 0, 0),
+        SD_BUS_SIGNAL_WITH_ARGS("Event", SD_BUS_ARGS("s", kind, "u", id, "a{sv}", details), 0),
+        SD_BUS_VTABLE_END,
+};
+
+int bus_manager_install(Bus *b)
+{
+        return sd_bus_add_object_vtable(b->bus, NULL, CDM_PATH, CDM_INTERFACE_MANAGER, bus_manager_vtable,
+                                        b);
+}
+
+void bus_manager_on_notice(Bus *b, const Notice *n)
+{
+        (void)sd_bus_emit_properties_changed(b->bus, CDM_PATH, CDM_INTERFACE_MANAGER,
+                                             n->kind == NOTICE_MODE ? "Mode" : "FenceState", NULL);
+}

@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/bus/bus-options.h"
+#include "daemon/machine/topology-device.h"
+#include "policy/cdm-names.h"
+
+typedef struct Draft {
+        Manager *manager;
+        RequestArgs args;
+        unsigned n_targets;
+        char *near, *mem_policy, *nodes;
+} Draft;
+
+static void draft_clear(Draft *d)
+{
+        request_args_clear(&d->args);
+        free(d->near);
+        free(d->mem_policy);
+        free(d->nodes);
+}
+
+/* Every option with its type. */
+static const struct {
+        const char *key;
+        const char *type;
+        bool explain_only;
+} options[] = {
+        { CDM_OPTION_UNIT, "s", false },     { CDM_OPTION_CGROUP, "s", false },
+        { CDM_OPTION_PID, "u", false },      { CDM_OPTION_PIDFD, "h", false },
+        { CDM_OPTION_USER, "s", true },      { CDM_OPTION_LEASE, "t", false },
+        { CDM_OPTION_PRIORITY, "i", false }, { CDM_OPTION_QUEUE, "t", false },
+        { CDM_OPTION_MIGRATE, "b", false },  { CDM_OPTION_EXCLUSIVE, "b", false },
+        { CDM_OPTION_NODES, "s", false },    { CDM_OPTION_NEAR, "s", false },
+        { CDM_OPTION_SCOPE, "b", false },    { CDM_OPTION_MEM_POLICY, "s", false },
+};
+_Static_assert(ARRAY_SIZE(options) <= 32, "a bit of `seen` an option");
+
+static int keep_string(sd_bus_message *m, char **ret)
+{
+        const char *s;
+
+        int r = sd_bus_message_read(m, "s", &s);
+        if (r < 0)
+                return r;
+        *ret = strdup(s);
+        return *ret ? 0 : -ENOMEM;
+}
+
+static int keep_bool(sd_bus_message *m, bool *ret)
+{
+        int v;
+
+        int r = sd_bus_message_read(m, "b", &v);
+        if (r >= 0)
+                *ret = v;
+        return r;
+}
+
+static int read_value(Draft *d, const char *key, sd_bus_message *m)
+{
+        RequestArgs *a = &d->args;
+        uint32_t pid;
+
+        if (strcmp(key, CDM_OPTION_UNIT) == 0)
+                return keep_string(m, &a->unit);
+        if (strcmp(key, CDM_OPTION_CGROUP) == 0)
+                return keep_string(m, &a->cgroup);
+        if (strcmp(key, CDM_OPTION_USER) == 0)
+                return keep_string(m, &a->user);
+        if (strcmp(key, CDM_OPTION_NODES) == 0)
+                return keep_string(m, &d->nodes);
+        if (strcmp(key, CDM_OPTION_NEAR) == 0)
+                return keep_string(m, &d->near);
+        if (strcmp(key, CDM_OPTION_MEM_POLICY) == 0)
+                return keep_string(m, &d->mem_policy);
+        if (strcmp(key, CDM_OPTION_PIDFD) == 0)
+                return sd_bus_message_read(m, "h", &a->target.pidfd);
+        if (strcmp(key, CDM_OPTION_LEASE) == 0)
+                return sd_bus_message_read(m, "t", &a->lease_usec);
+        if (strcmp(key, CDM_OPTION_PRIORITY) == 0)
+                return sd_bus_message_read(m, "i", &a->priority);
+        if (strcmp(key, CDM_OPTION_MIGRATE) == 0)
+                return keep_bool(m, &a->migrate);
+        if (strcmp(key, CDM_OPTION_EXCLUSIVE) == 0)
+                return keep_bool(m, &a->exclusive);
+        if (strcmp(key, CDM_OPTION_SCOPE) == 0)
+                return keep_bool(m, &a->target.scope);
+        if (strcmp(key, CDM_OPTION_QUEUE) == 0) {
+                a->queue = true;
+                return sd_bus_message_read(m, "t", &a->queue_usec);
+        }
+        int r = sd_bus_message_read(m, "u", &pid);
+        /* What is no PID becomes 0, which identity refuses. */
+        a->target.pid = r >= 0 && pid <= INT32_MAX ? (pid_t)pid : 0;
+        a->target.kind = TARGET_PID;
+        return r;
+}
+
+static int find_option(const char *key)
+{
+        for (size_t i = 0; i < ARRAY_SIZE(options); i++)
+                if (strcmp(options[i].key, key) == 0)
+                        return (int)i;
+        return -ENOENT;
+}
+
+static int read_option(Draft *d, sd_bus_message *m, bool explain, uint32_t *seen, sd_bus_error *error)
+{
+        const char *key, *type;
+        char kind;
+
+        int r = sd_bus_message_read(m, "s", &key);
+        if (r < 0)
+                return r;
+        int i = find_option(key);
+        if (i < 0 || (options[i].explain_only && !explain))
+                return sd_bus_error_setf(error, CDM_ERROR_INVALID, "There is no option '%s'.", key);
+        if (*seen & (UINT32_C(1) << i))
+                return sd_bus_error_setf(error, CDM_ERROR_INVALID, "The option %s is given twice.", key);
+        *seen |= UINT32_C(1) << i;
+        r = sd_bus_message_peek_type(m, &kind, &type);
+        if (r < 0)
+                return r;
+        if (strcmp(type, options[i].type) != 0)
+                return sd_bus_error_setf(error, CDM_ERROR_INVALID, "The option %s is of type %s, not %s.",
+                                         key, options[i].type, type);
+        r = sd_bus_message_enter_container(m, 'v', options[i].type);
+        if (r >= 0)
+                r = read_value(d, key, m);
+        return r < 0 ? r : sd_bus_message_exit_container(m);
+}
+
+static int check_target(Draft *d, sd_bus_error *error)
+{
+        RequestArgs *a = &d->args;
+        unsigned n = (a->unit != NULL) + (a->cgroup != NULL) + (a->target.kind == TARGET_PID);
+
+        if (n > 1)
+                return sd_bus_error_set(error, CDM_ERROR_INVALID,
+                                        "Give one target only: unit, cgroup or pid.");
+        if (a->target.scope && n > 0)
+                return sd_bus_error_set(error, CDM_ERROR_INVALID,
+                                        "Only the caller itself can be put into a new scope.");
+        if (a->unit)
+                a->target.kind = TARGET_UNIT;
+        else if (a->cgroup)
+                a->target.kind = TARGET_CGROUP;
+        return 0;
+}
+
+static int check_mem_policy(Draft *d, sd_bus_error *error)
+{
+        static const char *const known[] = { "prefer", "bind", "interleave", "none" };
+
+        if (!d->mem_policy)
+                return 0;
+        d->args.bind = strcmp(d->mem_policy, "bind") == 0;
+        for (size_t i = 0; i < ARRAY_SIZE(known); i++)
+                if (strcmp(d->mem_policy, known[i]) == 0)
+                        return 0;
+        return sd_bus_error_set(error, CDM_ERROR_INVALID,
+                                "A memory policy is one of prefer, bind, interleave and none.");
+}
+
+static int check_values(Draft *d, sd_bus_error *error)
+{
+        RequestArgs *a = &d->args;
+
+        if (a->queue && a->queue_usec == 0)
+                return sd_bus_error_set(error, CDM_ERROR_INVALID,
+                                        "The option queue is how long to wait at most; leave it out to "
+                                        "not wait at all.");
+        if (d->nodes && (nodeset_parse(d->nodes, &a->nodes) < 0 || nodeset_is_empty(&a->nodes)))
+                return sd_bus_error_set(error, CDM_ERROR_INVALID,
+                                        "The option nodes is a list of node numbers, such as 2-3.");
+        int r = d->near ? topology_read_near(d->manager->root, d->manager->topology, d->near, &a->near) : 0;
+        if (r == -EINVAL)
+                return sd_bus_error_set(
+                        error, CDM_ERROR_INVALID,
+                        "The option near is a PCI address, such as 0000:65:00.0 or 65:00.0.");
+        if (r < 0)
+                return sd_bus_error_setf(error, CDM_ERROR_INVALID,
+                                         "There is no PCI device %s; lspci -D shows those there are.",
+                                         d->near);
+        return check_mem_policy(d, error);
+}
+
+int bus_options_read(Manager *m, sd_bus_message *call, bool explain, RequestArgs *args, sd_bus_error *error)
+{
+        _cleanup_(draft_clear) Draft d = { .manager = m, .args = { .target = { .pidfd = -EBADF } } };
+        const char *pool;
+        uint32_t seen = 0;
+
+        int r = sd_bus_message_read(call, "st", &pool, &d.args.size_bytes);
+        if (r < 0)
+                return r;
+        d.args.pool = strdup(pool);
+        if (!d.args.pool)
+                return -ENOMEM;
+        r = sd_bus_message_enter_container(call, 'a', "{sv}");
+        while (r >= 0 && (r = sd_bus_message_enter_container(call, 'e', "sv")) > 0) {
+                r = read_option(&d, call, explain, &seen, error);
+                if (r >= 0)
+                        r = sd_bus_message_exit_container(call);
+        }
+        if (r >= 0)
+                r = check_target(&d, error);
+        if (r >= 0)
+                r = check_values(&d, error);
+        if (r < 0)
+                return r;
+        *args = d.args;
+        d.args = (RequestArgs){ .target.pidfd = -EBADF };
+        return 0;
+}

@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* The a{sv} of Request and Explain. */
+
+#include <systemd/sd-bus.h>
+
+#include "daemon/tenant/manager.h"
+
+/* Reads "sta{sv}". An unknown key, a key twice or a value of another type is refused, because ignoring it
+ * would grant something else than was asked for. Negative errno with *error set; args are untouched then. */
+int bus_options_read(Manager *m, sd_bus_message *call, bool explain, RequestArgs *args, sd_bus_error *error);

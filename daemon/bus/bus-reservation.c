@@ -1,0 +1,524 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* org.cdmd1.Reservation at /org/cdmd1/reservation/ID, for every reservation that was granted or waits. */
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/bus/bus-internal.h"
+#include "daemon/loop/log.h"
+#include "daemon/tenant/buffers.h"
+#include "daemon/tenant/migrate.h"
+#include "policy/cdm-names.h"
+#include "policy/lease.h"
+#include "policy/timespan.h"
+
+static Entry *find_known(Manager *m, uint32_t id)
+{
+        Entry *e = manager_find(m, id);
+
+        return e && e->known ? e : NULL;
+}
+
+static int object_find(sd_bus *bus, const char *path, const char *interface, void *userdata, void **ret,
+                       sd_bus_error *error)
+{
+        Entry *e = find_known(((Bus *)userdata)->manager, bus_reservation_id(path));
+
+        if (!e)
+                return 0;
+        *ret = e;
+        return 1;
+}
+
+static void strv_free(char ***v)
+{
+        for (char **s = *v; s && *s; s++)
+                free(*s);
+        free(*v);
+}
+
+/* GetManagedObjects answers with one message, however long it takes. */
+static int enumerate(sd_bus *bus, const char *prefix, void *userdata, char ***ret_nodes, sd_bus_error *error)
+{
+        Manager *m = ((Bus *)userdata)->manager;
+        _cleanup_(strv_free) char **paths = calloc(ledger_count(m->ledger) + 1, sizeof(char *));
+        char path[BUS_PATH_MAX];
+        size_t n = 0;
+        Entry *e, *next;
+
+        if (ledger_count(m->ledger) > CDM_PAGE_MAX)
+                return sd_bus_error_setf(
+                        error, SD_BUS_ERROR_LIMITS_EXCEEDED,
+                        "There are more than %d reservations; read them with " CDM_INTERFACE_MANAGER
+                        ".ListReservations.",
+                        CDM_PAGE_MAX);
+        if (!paths)
+                return -ENOMEM;
+        HASH_ITER (hh, m->entries, e, next) {
+                if (!e->known)
+                        continue;
+                paths[n] = strdup(bus_reservation_path(e->id, path));
+                if (!paths[n])
+                        return -ENOMEM;
+                n++;
+        }
+        *ret_nodes = TAKE_PTR(paths);
+        return 0;
+}
+
+/* While polkit thought about it the reservation may have ended. */
+static Entry *find_or_refuse(Bus *b, uint32_t id, BusCall *call)
+{
+        Entry *e = find_known(b->manager, id);
+
+        if (!e)
+                bus_call_refuse(call, CDM_ERROR_NO_SUCH_RESERVATION, "The reservation ended meanwhile.");
+        return e;
+}
+
+static void answer_errno(BusCall *call, int r)
+{
+        if (r < 0)
+                bus_call_refuse_errno(call, r);
+        else
+                bus_call_return(call, "");
+}
+
+static void do_release(Bus *b, uint32_t id, BusCall *call)
+{
+        Entry *e = find_or_refuse(b, id, call);
+
+        if (!e)
+                return;
+        /* Its owner's will, whatever else would have ended it. */
+        if (e->r->state == RESERVATION_REVOKING)
+                e->r->revoke_usec = e->r->revoked_for = 0;
+        answer_errno(call, manager_release(e));
+}
+
+static void on_migrated(const Answer *answer, uint64_t moved_bytes, uint64_t failed_bytes, void *userdata)
+{
+        if (answer->error)
+                bus_call_answer(userdata, answer);
+        else
+                bus_call_return(userdata, "tt", moved_bytes, failed_bytes);
+}
+
+static void do_migrate(Bus *b, uint32_t id, BusCall *call)
+{
+        Entry *e = find_or_refuse(b, id, call);
+
+        if (!e)
+                return;
+        if (e->phase != STORE_GRANTED) {
+                bus_call_refuse(call, CDM_ERROR_STALE,
+                                "The reservation still waits; its nodes are not open yet.");
+                return;
+        }
+        int r = migrations_start(b->manager->migrations, e, on_migrated, call);
+        if (r < 0)
+                bus_call_refuse_errno(call, r);
+}
+
+static const Rule *rule_of(Manager *m, const Reservation *r)
+{
+        for (size_t i = 0; r->rule_file && i < m->config->n_rules; i++)
+                if (strcmp(m->config->rules[i]->file, r->rule_file) == 0)
+                        return m->config->rules[i];
+        return NULL;
+}
+
+/* The longest lease that its rule gives now; what that was is not known of one that was refused at start, so
+ * none longer than the reservation has. */
+static uint64_t longest_lease(Manager *m, const Reservation *r)
+{
+        const Rule *rule = rule_of(m, r);
+
+        if (rule && rule->refused)
+                return r->lease_usec;
+        return rule && rule->lease_usec ? rule->lease_usec : m->config->default_lease_usec;
+}
+
+static void renew(Manager *m, Entry *e, uint64_t usec, BusCall *call)
+{
+        uint64_t longest = longest_lease(m, e->r);
+
+        if (usec == 0)
+                usec = e->r->lease_usec;
+        if (usec > longest) {
+                const Rule *rule = rule_of(m, e->r);
+                char text[TIMESPAN_STR_MAX];
+                _cleanup_free_ char *sentence = NULL;
+                if (asprintf(&sentence, "The longest lease is %s (%s:%u); ask for no more than that.",
+                             timespan_format(longest, text), rule ? rule->file : "cdmd.conf",
+                             rule ? rule_line(rule, RULE_KEY_LEASE) : 0) < 0)
+                        sentence = NULL;
+                bus_call_refuse(call, CDM_ERROR_DENIED, sentence);
+                return;
+        }
+        answer_errno(call, manager_renew(e, usec));
+}
+
+/* Why it cannot be renewed, or NULL. */
+static const char *unrenewable(const Reservation *r)
+{
+        switch (r->state) {
+        case RESERVATION_DRAINING:
+                return "The reservation was released already; ask for a new one.";
+        case RESERVATION_REVOKING:
+                return r->revoked_for ? "The reservation is displaced by one of higher priority; ask for a "
+                                        "new one, with --queue."
+                                      : NULL;
+        default:
+                return NULL;
+        }
+}
+
+static void do_renew(Bus *b, uint32_t id, BusCall *call)
+{
+        Entry *e = find_or_refuse(b, id, call);
+        sd_bus_message *message;
+        uint64_t usec;
+
+        if (!e)
+                return;
+        message = bus_call_message(call);
+        if (sd_bus_message_rewind(message, 1) < 0 || sd_bus_message_read(message, "t", &usec) < 0)
+                bus_call_refuse(call, CDM_ERROR_INVALID, "Renew takes a time in microseconds.");
+        else if (e->phase != STORE_GRANTED)
+                bus_call_refuse(call, CDM_ERROR_STALE,
+                                "The reservation still waits; its lease starts when it is granted.");
+        else if (unrenewable(e->r))
+                bus_call_refuse(call, CDM_ERROR_STALE, unrenewable(e->r));
+        else
+                renew(b->manager, e, usec, call);
+}
+
+/* The object's userdata is the Entry, that of its vtable the Bus. */
+static int guard(Entry *e, sd_bus_message *message, bus_guarded_t fn)
+{
+        Bus *b = sd_bus_slot_get_userdata(sd_bus_get_current_slot(sd_bus_message_get_bus(message)));
+
+        return bus_guard(b, message, AUTHORIZE_RELEASE_OTHERS, e->r->target->uid, e->id, fn);
+}
+
+static int method_release(sd_bus_message *call, void *userdata, sd_bus_error *error)
+{
+        return guard(userdata, call, do_release);
+}
+
+static int method_renew(sd_bus_message *call, void *userdata, sd_bus_error *error)
+{
+        return guard(userdata, call, do_renew);
+}
+
+static int method_migrate(sd_bus_message *call, void *userdata, sd_bus_error *error)
+{
+        return guard(userdata, call, do_migrate);
+}
+
+/* The options of OpenBufferWithOptions. 0, or a negative errno with *ret_key: where it went wrong. */
+static int read_buffer_options(sd_bus_message *message, bool *ret_huge, uint64_t *ret_huge_bytes,
+                               const char **ret_key)
+{
+        int r = sd_bus_message_enter_container(message, 'a', "{sv}");
+
+        *ret_key = "";
+        while (r >= 0 && (r = sd_bus_message_enter_container(message, 'e', "sv")) > 0) {
+                r = sd_bus_message_read(message, "s", ret_key);
+                if (r >= 0)
+                        r = strcmp(*ret_key, CDM_OPTION_HUGETLB) == 0 && !*ret_huge
+                                    ? sd_bus_message_read(message, "v", "t", ret_huge_bytes)
+                                    : -EINVAL;
+                if (r < 0)
+                        break;
+                *ret_huge = true;
+                r = sd_bus_message_exit_container(message);
+        }
+        return r < 0 ? r : 0;
+}
+
+static void refuse_buffer_option(BusCall *call, const char *key)
+{
+        _cleanup_free_ char *text = NULL;
+
+        if (asprintf(
+                    &text,
+                    "The option '%s' is not one of OpenBufferWithOptions, is given twice, or has a value of "
+                    "another type; see org.cdmd1(5).",
+                    key) < 0)
+                text = NULL;
+        bus_call_refuse(call, CDM_ERROR_INVALID, text);
+}
+
+static void on_buffer(const Answer *answer, int fd, void *userdata)
+{
+        if (answer->error)
+                bus_call_answer(userdata, answer);
+        else
+                bus_call_return(userdata, "h", fd);
+}
+
+static void on_buffer_unwanted(BusCall *call, void *userdata)
+{
+        buffers_abandon(userdata, call);
+        bus_call_free(call);
+}
+
+static void do_open_buffer(Bus *b, uint32_t id, BusCall *call)
+{
+        Entry *e = find_or_refuse(b, id, call);
+        sd_bus_message *message;
+        uint64_t size_bytes, huge_bytes = 0;
+        const char *key;
+        bool huge = false;
+
+        if (!e)
+                return;
+        message = bus_call_message(call);
+        if (sd_bus_message_rewind(message, 1) < 0 || sd_bus_message_read(message, "t", &size_bytes) < 0) {
+                bus_call_refuse(call, CDM_ERROR_INVALID, "OpenBuffer takes a size in bytes.");
+                return;
+        }
+        if (strcmp(sd_bus_message_get_signature(message, 1), "t") != 0 &&
+            read_buffer_options(message, &huge, &huge_bytes, &key) < 0) {
+                refuse_buffer_option(call, key);
+                return;
+        }
+        bus_call_on_gone(call, on_buffer_unwanted, b->manager->buffers);
+        int r = buffers_open(e, size_bytes, huge, huge_bytes, on_buffer, call);
+        if (r < 0)
+                bus_call_refuse_errno(call, r);
+}
+
+static int method_open_buffer(sd_bus_message *call, void *userdata, sd_bus_error *error)
+{
+        return guard(userdata, call, do_open_buffer);
+}
+
+#define GETTER(name)                                                                                        \
+        static int get_##name(sd_bus *bus, const char *path, const char *interface, const char *property,   \
+                              sd_bus_message *reply, void *userdata, sd_bus_error *error)
+
+static const Reservation *reservation(void *userdata)
+{
+        return ((Entry *)userdata)->r;
+}
+
+static const char *or_empty(const char *s)
+{
+        return s ? s : "";
+}
+
+GETTER(id)
+{
+        return sd_bus_message_append(reply, "u", reservation(userdata)->id);
+}
+
+GETTER(pool)
+{
+        return sd_bus_message_append(reply, "s", reservation(userdata)->pool);
+}
+
+GETTER(size)
+{
+        return sd_bus_message_append(reply, "t", reservation(userdata)->size_bytes);
+}
+
+const char *bus_reservation_state(const Entry *e)
+{
+        ReservationState state = e->r->state;
+
+        /* It is booked already, but not open yet. */
+        if (e->phase == STORE_GRANTING && state != RESERVATION_DRAINING)
+                state = RESERVATION_QUEUED;
+        return reservation_state_to_string(state);
+}
+
+GETTER(state)
+{
+        return sd_bus_message_append(reply, "s", bus_reservation_state(userdata));
+}
+
+GETTER(strength)
+{
+        Entry *e = userdata;
+        Manager *m = e->manager;
+        Snapshot s = { .topology = m->topology,
+                       .pools = m->pools,
+                       .config = m->config,
+                       .ledger = m->ledger,
+                       .page_bytes = m->page_bytes };
+
+        /* Nothing stands behind what is not promised yet. */
+        if (e->phase != STORE_GRANTED)
+                return sd_bus_message_append(reply, "s", "");
+        return sd_bus_message_append(reply, "s", strength_to_string(decide_strength(&s, e->r)));
+}
+
+GETTER(unit)
+{
+        return sd_bus_message_append(reply, "s", or_empty(reservation(userdata)->target->unit));
+}
+
+GETTER(cgroup)
+{
+        return sd_bus_message_append(reply, "s", or_empty(reservation(userdata)->target->cgroup));
+}
+
+GETTER(uid)
+{
+        return sd_bus_message_append(reply, "u", (uint32_t)reservation(userdata)->target->uid);
+}
+
+GETTER(priority)
+{
+        return sd_bus_message_append(reply, "i", reservation(userdata)->priority);
+}
+
+GETTER(nodes)
+{
+        const Reservation *res = reservation(userdata);
+
+        int r = sd_bus_message_open_container(reply, 'a', "(ut)");
+        for (size_t i = 0; r >= 0 && i < res->n_shares; i++)
+                r = sd_bus_message_append(reply, "(ut)", (uint32_t)res->shares[i].node,
+                                          res->shares[i].bytes);
+        return r < 0 ? r : sd_bus_message_close_container(reply);
+}
+
+/* bus-list.c answers instead: Used is read by a worker. */
+GETTER(used)
+{
+        return -EOPNOTSUPP;
+}
+
+GETTER(policy)
+{
+        const Reservation *r = reservation(userdata);
+        char policy[512] = "";
+
+        if (r->rule_file)
+                snprintf(policy, sizeof(policy), "%s:%u", r->rule_file, r->rule_line);
+        return sd_bus_message_append(reply, "s", policy);
+}
+
+GETTER(expires)
+{
+        return sd_bus_message_append(reply, "t",
+                                     lease_wall_clock(reservation(userdata)->expires_usec,
+                                                      manager_boottime_usec(), manager_realtime_usec()));
+}
+
+const sd_bus_vtable bus_reservation_vtable[] = {
+        SD_BUS_VTABLE_START(0),
+        SD_BUS_METHOD_WITH_ARGS("Release", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, method_release,
+                                SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("Renew", SD_BUS_ARGS("t", usec), SD_BUS_NO_RESULT, method_renew,
+                                SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("Migrate", SD_BUS_NO_ARGS, SD_BUS_RESULT("t", moved, "t", failed),
+                                method_migrate, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("OpenBuffer", SD_BUS_ARGS("t", size), SD_BUS_RESULT("h", buffer),
+                                method_open_buffer, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("OpenBufferWithOptions", SD_BUS_ARGS("t", size, "a{sv}", options),
+                                SD_BUS_RESULT("h", buffer), method_open_buffer, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_PROPERTY("Id", "u", get_id, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+        SD_BUS_PROPERTY("Pool", "s", get_pool, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+        SD_BUS_PROPERTY("Size", "t", get_size, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+        SD_BUS_PROPERTY("State", "s", get_state, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+        SD_BUS_PROPERTY("Strength", "s", get_strength, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+        SD_BUS_PROPERTY("Unit", "s", get_unit, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+        SD_BUS_PROPERTY("ControlGroup", "s", get_cgroup, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+        SD_BUS_PROPERTY("Uid", "u", get_uid, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+        SD_BUS_PROPERTY("Priority", "i", get_priority, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+        SD_BUS_PROPERTY("Nodes", "a(ut)", get_nodes, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+        SD_BUS_PROPERTY("Used", "t", get_used, 0, SD_BUS_VTABLE_PROPERTY_EXPLICIT),
+        SD_BUS_PROPERTY("Policy", "s", get_policy, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+        SD_BUS_PROPERTY("Expires", "t", get_expires, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+        SD_BUS_SIGNAL_WITH_ARGS("Revoking", SD_BUS_ARGS("s", reason, "t", usec), 0),
+        SD_BUS_VTABLE_END,
+};
+
+int bus_reservation_append(Entry *e, sd_bus_message *m)
+{
+        char path[BUS_PATH_MAX];
+        int r = 0;
+
+        bus_reservation_path(e->id, path);
+        for (const sd_bus_vtable *v = bus_reservation_vtable; r >= 0 && v->type != _SD_BUS_VTABLE_END; v++) {
+                if (v->type != _SD_BUS_VTABLE_PROPERTY || v->x.property.get == get_used)
+                        continue;
+                const char *name = v->x.property.member;
+                r = sd_bus_message_open_container(m, 'e', "sv");
+                if (r >= 0)
+                        r = sd_bus_message_append_basic(m, 's', name);
+                if (r >= 0)
+                        r = sd_bus_message_open_container(m, 'v', v->x.property.signature);
+                if (r >= 0)
+                        r = v->x.property.get(e->manager->bus, path, CDM_INTERFACE_RESERVATION, name, m, e,
+                                              NULL);
+                for (int i = 0; r >= 0 && i < 2; i++)
+                        r = sd_bus_message_close_container(m);
+        }
+        return r;
+}
+
+int bus_reservation_install(Bus *b)
+{
+        int r = sd_bus_add_fallback_vtable(b->bus, NULL, CDM_PATH_RESERVATION, CDM_INTERFACE_RESERVATION,
+                                           bus_reservation_vtable, object_find, b);
+
+        return r < 0 ? r : sd_bus_add_node_enumerator(b->bus, NULL, CDM_PATH_RESERVATION, enumerate, b);
+}
+
+static void tell_changed(Bus *b, uint32_t id, const char *path, unsigned changed)
+{
+        static const struct {
+                ReservationChange change;
+                const char *property;
+        } properties[] = {
+                { RESERVATION_CHANGED_STATE, "State" },     { RESERVATION_CHANGED_SIZE, "Size" },
+                { RESERVATION_CHANGED_NODES, "Nodes" },     { RESERVATION_CHANGED_STRENGTH, "Strength" },
+                { RESERVATION_CHANGED_UNIT, "Unit" },       { RESERVATION_CHANGED_CGROUP, "ControlGroup" },
+                { RESERVATION_CHANGED_EXPIRES, "Expires" },
+        };
+
+        if (!find_known(b->manager, id))
+                return;
+        for (size_t i = 0; i < ARRAY_SIZE(properties); i++)
+                if (changed & properties[i].change)
+                        (void)sd_bus_emit_properties_changed(b->bus, path, CDM_INTERFACE_RESERVATION,
+                                                             properties[i].property, NULL);
+}
+
+/* The object of a reservation appears when it is granted or begins to wait. */
+void bus_reservation_on_notice(Bus *b, const Notice *n)
+{
+        char path[BUS_PATH_MAX];
+        int r = 0;
+
+        bus_reservation_path(n->id, path);
+        switch (n->kind) {
+        case NOTICE_RESERVATION_ADDED:
+                r = sd_bus_emit_interfaces_added(b->bus, path, CDM_INTERFACE_RESERVATION, NULL);
+                break;
+        case NOTICE_RESERVATION_REMOVED:
+                (void)sd_bus_emit_interfaces_removed(b->bus, path, CDM_INTERFACE_RESERVATION, NULL);
+                break;
+        case NOTICE_RESERVATION_CHANGED:
+                tell_changed(b, n->id, path, n->changed);
+                break;
+        case NOTICE_RESERVATION_REVOKING:
+                (void)sd_bus_emit_signal(b->bus, path, CDM_INTERFACE_RESERVATION, "Revoking", "st",
+                                         n->reason, n->usec);
+                break;
+        default:
+                break;
+        }
+        if (r < 0)
+                log_warning("Cannot tell the bus of reservation %" PRIu32 ": %s.", n->id, strerror(-r));
+}

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "daemon/bus/bus-text.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "policy/cdm-names.h"
+
+/* The path's last part, as written by bus_reservation_path(). */
+uint32_t bus_reservation_id(const char *path)
+{
+        char again[BUS_PATH_MAX];
+        uint32_t id;
+
+        if (sscanf(path, CDM_PATH_RESERVATION "/%" SCNu32, &id) != 1 ||
+            strcmp(bus_reservation_path(id, again), path) != 0)
+                return 0;
+        return id;
+}
+
+const char *bus_reservation_path(uint32_t id, char path[static BUS_PATH_MAX])
+{
+        snprintf(path, BUS_PATH_MAX, CDM_PATH_RESERVATION "/%u", id);
+        return path;
+}
+
+int bus_append_nodes(sd_bus_message *m, const NodeSet *nodes)
+{
+        int r = sd_bus_message_open_container(m, 'a', "u");
+
+        NODESET_FOREACH (node, nodes)
+                if (r >= 0)
+                        r = sd_bus_message_append(m, "u", (uint32_t)node);
+        return r < 0 ? r : sd_bus_message_close_container(m);
+}
+
+int bus_append_holder_kinds(sd_bus_message *m, const EventHolder *holders, size_t n)
+{
+        int r = 0;
+
+        for (size_t i = 0; r >= 0 && i < n; i++)
+                r = sd_bus_message_append(m, "(sst)", holders[i].cgroup, holders[i].kind, holders[i].bytes);
+        return r;
+}

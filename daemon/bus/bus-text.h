@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* What occurs in several messages and paths. */
+
+#include <stddef.h>
+#include <stdint.h>
+#include <systemd/sd-bus.h>
+
+#include "daemon/loop/event.h"
+#include "policy/nodeset.h"
+
+/* au */
+int bus_append_nodes(sd_bus_message *m, const NodeSet *nodes);
+/* a(sst), without the container around it. */
+int bus_append_holder_kinds(sd_bus_message *m, const EventHolder *holders, size_t n);
+
+/* "/org/cdmd1/reservation/ID" */
+#define BUS_PATH_MAX 64
+const char *bus_reservation_path(uint32_t id, char path[static BUS_PATH_MAX]);
+/* The other way round; 0: it is no such path. */
+uint32_t bus_reservation_id(const char *path);

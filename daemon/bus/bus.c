@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/bus/bus.h"
+#include "daemon/bus/bus-internal.h"
+#include "daemon/loop/log.h"
+#include "policy/cdm-names.h"
+
+#define LOG_CONTROL_PATH      "/org/freedesktop/LogControl1"
+#define LOG_CONTROL_INTERFACE "org.freedesktop.LogControl1"
+
+static int get_log_level(sd_bus *bus, const char *path, const char *interface, const char *property,
+                         sd_bus_message *reply, void *userdata, sd_bus_error *error)
+{
+        return sd_bus_message_append(reply, "s", log_level_to_string(log_get_level()));
+}
+
+static int set_log_level(sd_bus *bus, const char *path, const char *interface, const char *property,
+                         sd_bus_message *value, void *userdata, sd_bus_error *error)
+{
+        const char *s;
+        int level;
+
+        int r = sd_bus_message_read(value, "s", &s);
+        if (r < 0)
+                return r;
+        if (log_level_from_string(s, &level) < 0)
+                return sd_bus_error_setf(error, SD_BUS_ERROR_INVALID_ARGS, "%s is not a log level.", s);
+        log_set_level(level);
+        return 0;
+}
+
+static int get_log_target(sd_bus *bus, const char *path, const char *interface, const char *property,
+                          sd_bus_message *reply, void *userdata, sd_bus_error *error)
+{
+        return sd_bus_message_append(reply, "s", log_target_to_string(log_get_target()));
+}
+
+static int set_log_target(sd_bus *bus, const char *path, const char *interface, const char *property,
+                          sd_bus_message *value, void *userdata, sd_bus_error *error)
+{
+        const char *s;
+        LogTarget target;
+
+        int r = sd_bus_message_read(value, "s", &s);
+        if (r < 0)
+                return r;
+        if (log_target_from_string(s, &target) < 0)
+                return sd_bus_error_setf(error, SD_BUS_ERROR_INVALID_ARGS,
+                                         "%s is not a log target; use journal, console or null.", s);
+        log_set_target(target);
+        return 0;
+}
+
+static int get_identifier(sd_bus *bus, const char *path, const char *interface, const char *property,
+                          sd_bus_message *reply, void *userdata, sd_bus_error *error)
+{
+        return sd_bus_message_append(reply, "s", "cdmd");
+}
+
+/* Writable by root only: that is sd-bus's default. */
+static const sd_bus_vtable log_control[] = {
+        SD_BUS_VTABLE_START(0),
+        SD_BUS_WRITABLE_PROPERTY("LogLevel", "s", get_log_level, set_log_level, 0, 0),
+        SD_BUS_WRITABLE_PROPERTY("LogTarget", "s", get_log_target, set_log_target, 0, 0),
+        SD_BUS_PROPERTY("SyslogIdentifier", "s", get_identifier, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+        SD_BUS_VTABLE_END,
+};
+
+static void bus_on_notice(const Notice *n, void *userdata)
+{
+        Bus *b = userdata;
+
+        switch (n->kind) {
+        case NOTICE_EVENT:
+                bus_event_emit(b, n->event, n->client);
+                return;
+        case NOTICE_RESERVATION_ADDED:
+        case NOTICE_RESERVATION_REMOVED:
+        case NOTICE_RESERVATION_CHANGED:
+        case NOTICE_RESERVATION_REVOKING:
+                bus_reservation_on_notice(b, n);
+                return;
+        case NOTICE_NODE_DRAINED:
+        case NOTICE_NODES:
+                bus_pool_on_notice(b, n);
+                return;
+        case NOTICE_MODE:
+        case NOTICE_FENCE_STATE:
+                bus_manager_on_notice(b, n);
+                return;
+        default:
+                return;
+        }
+}
+
+static int publish(Bus *b)
+{
+        int r = sd_bus_add_object_vtable(b->bus, NULL, LOG_CONTROL_PATH, LOG_CONTROL_INTERFACE, log_control,
+                                         NULL);
+
+        if (r >= 0)
+                r = sd_bus_add_object_manager(b->bus, NULL, CDM_PATH);
+        if (r >= 0)
+                r = bus_manager_install(b);
+        if (r >= 0)
+                r = bus_reservation_install(b);
+        if (r >= 0)
+                r = bus_list_install(b);
+        if (r >= 0)
+                r = bus_pool_install(b);
+        if (r < 0)
+                log_error("Cannot put the objects of %s on the bus: %s.", CDM_BUS_NAME, strerror(-r));
+        return r;
+}
+
+int bus_new(sd_bus *bus, Manager *m, Bus **ret)
+{
+        _cleanup_(bus_free_p) Bus *b = calloc(1, sizeof(*b));
+
+        if (!b)
+                return -ENOMEM;
+        b->bus = sd_bus_ref(bus);
+        b->manager = m;
+        int r = bus_calls_new(b, m->peers, &b->calls);
+        if (r >= 0)
+                r = bus_lister_new(m, &b->lister);
+        if (r >= 0)
+                r = bus_lister_new(m, &b->lister_used);
+        if (r >= 0)
+                r = bus_holders_new(m, &b->holders);
+        if (r >= 0)
+                r = notify_subscribe(m->notify, bus_on_notice, b);
+        if (r >= 0)
+                r = publish(b);
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(b);
+        return 0;
+}
+
+Bus *bus_free(Bus *b)
+{
+        if (!b)
+                return NULL;
+        notify_unsubscribe(b->manager->notify, bus_on_notice, b);
+        bus_guarded_free(b);
+        bus_calls_free(b->calls);
+        bus_lister_free(b->lister);
+        bus_lister_free(b->lister_used);
+        bus_holders_free(b->holders);
+        sd_bus_unref(b->bus);
+        free(b);
+        return NULL;
+}
+
+int bus_request_name(sd_bus *bus)
+{
+        int r = sd_bus_request_name(bus, CDM_BUS_NAME, 0);
+
+        if (r == -EEXIST)
+                log_error("Another cdmd owns the name %s on the bus; stop it first.", CDM_BUS_NAME);
+        else if (r < 0)
+                log_error("The bus does not give out the name %s: %s. Is the bus policy of cdmd installed?",
+                          CDM_BUS_NAME, strerror(-r));
+        return r;
+}

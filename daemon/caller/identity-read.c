@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "daemon/caller/identity-read.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "daemon/fence/foreign.h"
+#include "daemon/fence/foreign-plan.h"
+#include "daemon/kernel/cgroup.h"
+#include "daemon/kernel/owner.h"
+#include "daemon/machine/process.h"
+
+/* While the job runs, this is the job's; an IdentityRead that is freed meanwhile is an orphan, and the end of
+ * the job frees it. */
+struct IdentityRead {
+        IdentityReading reading;
+        char *root, *cgroup, *nearest;
+        identity_read_done_t done;
+        void *userdata;
+        Job *job; /* NULL: it has ended */
+        bool in_done, orphan;
+};
+
+static void identity_read_destroy(IdentityRead *r)
+{
+        if (r->reading.pidfd >= 0)
+                close(r->reading.pidfd);
+        free(r->reading.path);
+        free(r->reading.tenant);
+        free(r->root);
+        free(r->cgroup);
+        free(r->nearest);
+        free(r);
+}
+
+IdentityRead *identity_read_free(IdentityRead *r)
+{
+        if (!r)
+                return NULL;
+        r->orphan = true;
+        if (r->job)
+                job_cancel(r->job);
+        else if (!r->in_done)
+                identity_read_destroy(r);
+        return NULL;
+}
+
+static int identity_read_path(IdentityReading *r)
+{
+        if (!r->cgroup)
+                return process_cgroup(r->root, r->pid, &r->path);
+        int fd = cgroup_open(r->cgroup, NULL);
+        if (fd < 0)
+                return fd;
+        close(fd);
+        r->path = strdup(r->cgroup);
+        return r->path ? 0 : -ENOMEM;
+}
+
+static int identity_read_run(Job *job _unused_, void *userdata)
+{
+        IdentityReading *r = &((IdentityRead *)userdata)->reading;
+
+        if (r->pidfd >= 0)
+                r->pidfd_error = process_of_pidfd(r->pidfd, &r->pidfd_pid);
+        r->path_error = identity_read_path(r);
+        if (r->pid > 0)
+                r->only_uid = process_has_only_uid(r->root, r->pid, r->uid);
+        if (r->foreign && r->path_error >= 0 && r->path[1]) {
+                if (r->cgroup && r->nearest)
+                        (void)owner_learn(r->path, r->nearest);
+                r->tenant_error = foreign_tenant(r->path, &r->tenant, &r->tenant_id);
+                r->made_by_root = r->tenant_error >= 0 && cgroup_is_made_by_root(r->tenant);
+        }
+        return 0;
+}
+
+int identity_read_check(const char *root, pid_t pid, int pidfd, const char *cgroup)
+{
+        _cleanup_free_ char *path = NULL;
+
+        /* Read first, look at the pidfd afterwards: as long as it lives the PID cannot be another's. */
+        int r = process_cgroup(root, pid, &path);
+        if (r < 0 || !process_is_alive(pidfd))
+                return -ESTALE;
+        return foreign_is_below(path, cgroup) ? 0 : -ESTALE;
+}
+
+static void identity_read_on_done(int result, void *userdata)
+{
+        IdentityRead *r = userdata;
+
+        r->job = NULL;
+        if (result < 0)
+                r->reading.path_error = result;
+        r->in_done = true;
+        if (!r->orphan)
+                r->done(&r->reading, r->userdata);
+        r->in_done = false;
+        if (r->orphan)
+                identity_read_destroy(r);
+}
+
+int identity_read_start(Worker *worker, const IdentityReading *what, identity_read_done_t done,
+                        void *userdata, IdentityRead **ret)
+{
+        IdentityRead *r = calloc(1, sizeof(*r));
+        int k = -ENOMEM;
+
+        if (!r)
+                return k;
+        *r = (IdentityRead){ .reading = *what, .done = done, .userdata = userdata };
+        if (string_copy(what->root, &r->root) >= 0 && string_copy(what->cgroup, &r->cgroup) >= 0 &&
+            string_copy(what->nearest, &r->nearest) >= 0) {
+                r->reading.root = r->root;
+                r->reading.cgroup = r->cgroup;
+                r->reading.nearest = r->nearest;
+                k = worker_submit(worker, identity_read_run, identity_read_on_done, NULL, r, &r->job);
+        }
+        if (k < 0) {
+                r->reading.pidfd = -EBADF;
+                identity_read_destroy(r);
+                return k;
+        }
+        *ret = r;
+        return 0;
+}

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "daemon/caller/identity-unit.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "policy/cdm-names.h"
+
+#define UNIT_NAME_MAX 255
+
+bool unit_has_type(const char *name, const char *suffix)
+{
+        size_t n = strlen(name), k = strlen(suffix);
+
+        return n > k && strcmp(name + n - k, suffix) == 0;
+}
+
+bool unit_name_can_be_target(const char *name)
+{
+        static const char allowed[] =
+                "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789:-_.\\@";
+        size_t n = strlen(name);
+
+        return n <= UNIT_NAME_MAX && strspn(name, allowed) == n &&
+               (unit_has_type(name, ".service") || unit_has_type(name, ".scope"));
+}
+
+bool unit_is_user_manager(const char *unit)
+{
+        return strncmp(unit, "user@", 5) == 0 && unit_has_type(unit, ".service");
+}
+
+bool unit_is_of_user(const UnitInfo *u, uid_t unit_uid, uid_t uid)
+{
+        char slice[32];
+
+        if (unit_has_type(u->name, ".service"))
+                return !unit_is_user_manager(u->name) && unit_uid == uid;
+        snprintf(slice, sizeof(slice), "user-%u.slice", uid);
+        if (!u->slice || strcmp(u->slice, slice) != 0)
+                return false;
+        return strncmp(u->name, "session-", 8) == 0 || strncmp(u->name, CDM_SCOPE_PREFIX, 4) == 0;
+}
+
+static bool unit_is_manager_of(const char *unit, uid_t uid)
+{
+        char manager[40];
+
+        snprintf(manager, sizeof(manager), "user@%u.service", uid);
+        return strcmp(unit, manager) == 0;
+}
+
+/* A process may leave the units of its user, and root's may leave all but services with User= and delegated
+ * subtrees of others than users' managers: those set limits that are meant for whatever runs there. No other
+ * user may leave another one's: with the UIDs of a user namespace one person would be many users, with a
+ * quota each. */
+static bool unit_may_move_caller(const UnitInfo *u, uid_t unit_uid, const Caller *c)
+{
+        if (unit_is_user_manager(u->name))
+                return c->uid == 0 || unit_is_manager_of(u->name, c->uid);
+        if (u->delegate || strcmp(c->cgroup, u->cgroup) != 0)
+                return false;
+        if (unit_has_type(u->name, ".scope"))
+                return c->uid == 0 || unit_is_of_user(u, unit_uid, c->uid);
+        return c->uid == 0 && !u->user;
+}
+
+CallerPlace unit_place_caller(const UnitInfo *u, uid_t unit_uid, const Caller *c)
+{
+        if (c->scope && c->only_uid && unit_may_move_caller(u, unit_uid, c))
+                return CALLER_MOVE;
+        if (unit_is_user_manager(u->name))
+                return CALLER_REFUSED;
+        return c->only_uid && unit_is_of_user(u, unit_uid, c->uid) ? CALLER_OWN : CALLER_OTHERS;
+}
+
+char *unit_advise_caller(const UnitInfo *u, const Caller *c)
+{
+        char *text;
+        int r;
+
+        if (!c->only_uid)
+                r = asprintf(
+                        &text,
+                        "A process with several user IDs, such as that of a set-user-ID program, has no "
+                        "unit of its own; ask from a process that has one user ID.");
+        else if (!unit_is_user_manager(u->name))
+                r = asprintf(
+                        &text,
+                        "The caller runs in %s, which is not its own unit; use `cdmctl run` in a session "
+                        "of your own or below your own service manager (`systemd-run --user`), or let "
+                        "root ask with --unit %s.",
+                        u->name, u->name);
+        else if (c->uid == 0 || unit_is_manager_of(u->name, c->uid))
+                r = asprintf(&text,
+                             "The caller runs below %s, where systemd's user instance is in charge; use "
+                             "`cdmctl run`.",
+                             u->name);
+        else
+                r = asprintf(
+                        &text,
+                        "The caller runs below %s, which belongs to another user; use `cdmctl run` in a "
+                        "session of your own or below your own service manager (`systemd-run --user`).",
+                        u->name);
+        return r < 0 ? NULL : text;
+}
+
+bool unit_is_usable(const UnitInfo *u, bool starting, char **ret_reason)
+{
+        bool runs = u->cgroup && *u->cgroup && u->active_state &&
+                    (strcmp(u->active_state, "active") == 0 || strcmp(u->active_state, "reloading") == 0 ||
+                     strcmp(u->active_state, "activating") == 0);
+        int r = 0;
+
+        if (!unit_has_type(u->name, ".service") && !unit_has_type(u->name, ".scope"))
+                r = asprintf(ret_reason,
+                             "%s is neither a service nor a scope; only those can have a reservation.",
+                             u->name);
+        else if (strcmp(u->name, CDM_UNIT) == 0)
+                r = asprintf(ret_reason, "cdmd itself cannot have a reservation.");
+        else if (u->load_state && strcmp(u->load_state, "loaded") != 0)
+                r = asprintf(ret_reason, "There is no unit %s (systemd says: %s).", u->name, u->load_state);
+        else if (!runs && !(starting && u->job_pending))
+                r = asprintf(ret_reason, "%s is not running; start it first.", u->name);
+        if (r < 0)
+                *ret_reason = NULL;
+        return r == 0;
+}

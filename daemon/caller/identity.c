@@ -1,0 +1,596 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "daemon/caller/identity.h"
+#include "daemon/caller/identity-read.h"
+#include "daemon/caller/identity-unit.h"
+#include "daemon/fence/foreign.h"
+#include "daemon/fence/foreign-plan.h"
+#include "daemon/kernel/cgroup.h"
+#include "daemon/kernel/owner.h"
+#include "daemon/machine/process.h"
+#include "policy/cdm-names.h"
+
+/* sender → (another user's groups) → target's unit from PID 1 → names → what the kernel says (a worker) → the
+ * unit's user → is it the caller's own? */
+struct IdentityLookup {
+        IdentityContext context;
+        TargetKind kind;
+        char *unit, *cgroup, *user;
+        pid_t asked_pid;
+        bool scope, as_unit;
+        NamesCall *name;
+        sd_bus_slot *slot;   /* the bus is asked about the sender */
+        UnitCall *call;      /* PID 1 is asked about the target */
+        int unit_error;      /* what PID 1 said, while names are looked up */
+        UnitInfo *unit_info; /* NULL: nothing */
+        IdentityRead *read;
+        IdentityReading *reading; /* NULL: not yet, or not for TARGET_UNIT; part of read */
+        Identity *identity;       /* filled in as the lookup goes on */
+        identity_done_t done;
+        void *userdata;
+};
+
+Identity *identity_free(Identity *i)
+{
+        if (!i)
+                return NULL;
+        subject_free(i->subject);
+        free(i->scope_slice);
+        free(i->advice);
+        if (i->pidfd >= 0)
+                close(i->pidfd);
+        free(i);
+        return NULL;
+}
+
+IdentityLookup *identity_lookup_free(IdentityLookup *l)
+{
+        if (!l)
+                return NULL;
+        sd_bus_slot_unref(l->slot);
+        unit_call_free(l->call);
+        names_call_free(l->name);
+        unit_info_free(l->unit_info);
+        identity_read_free(l->read);
+        free(l->unit);
+        free(l->cgroup);
+        free(l->user);
+        identity_free(l->identity);
+        free(l);
+        return NULL;
+}
+
+int identity_check(const Identity *i, const char *root, const char *cgroup)
+{
+        return i->pid == 0 ? 0 : identity_read_check(root, i->pid, i->pidfd, cgroup);
+}
+
+/* The lookup may be freed by done(), so this is the last thing that touches it. */
+static void refuse(IdentityLookup *l, IdentityVerdict verdict, const char *format, ...) _printf_(3, 4);
+static void refuse(IdentityLookup *l, IdentityVerdict verdict, const char *format, ...)
+{
+        _cleanup_free_ char *message = NULL;
+        va_list ap;
+
+        va_start(ap, format);
+        if (vasprintf(&message, format, ap) < 0)
+                message = NULL;
+        va_end(ap);
+        l->done(verdict, message ? message : "Out of memory.", NULL, l->userdata);
+}
+
+static void refuse_errno(IdentityLookup *l, int error)
+{
+        if (error == -ENOENT)
+                refuse(l, IDENTITY_NO_TARGET, "There is no unit %s; `systemctl list-units` shows all.",
+                       l->unit ? l->unit : "of that name");
+        else if (error == -ESRCH)
+                refuse(l, IDENTITY_NO_TARGET, "There is no process %d, or it is in no unit.",
+                       (int)l->asked_pid);
+        else if (error == -ETIMEDOUT)
+                refuse(l, IDENTITY_FAILED, "systemd does not answer; try again.");
+        else
+                refuse(l, IDENTITY_FAILED, "systemd cannot say which unit that is: %s.", strerror(-error));
+}
+
+/* unit_uid is known by now. */
+static int set_subject(IdentityLookup *l, UnitInfo *u)
+{
+        Subject *s = l->identity->subject;
+
+        s->cgroup = u->cgroup ? TAKE_PTR(u->cgroup) : unit_future_cgroup(u);
+        if (!s->cgroup)
+                return -ENOMEM;
+        s->cgroup_id = u->cgroup_id;
+        s->unit = TAKE_PTR(u->name);
+        s->slice = TAKE_PTR(u->slice);
+        return subject_set_container(s);
+}
+
+/* Not its own unit: a reason and a way to ask, in case that this is denied. */
+static bool advise(IdentityLookup *l, const UnitInfo *u, const Caller *c)
+{
+        l->identity->advice = unit_advise_caller(u, c);
+        if (!l->identity->advice)
+                refuse(l, IDENTITY_FAILED, "Out of memory.");
+        return l->identity->advice;
+}
+
+static bool set_scope_slice(IdentityLookup *l)
+{
+        Identity *i = l->identity;
+
+        int r = i->sender_uid == 0 ? asprintf(&i->scope_slice, "system.slice")
+                                   : asprintf(&i->scope_slice, "user-%u.slice", i->sender_uid);
+        if (r >= 0)
+                return true;
+        i->scope_slice = NULL;
+        refuse(l, IDENTITY_FAILED, "Out of memory.");
+        return false;
+}
+
+/* TARGET_SELF: fills in own, move, scope_slice and advice. False: it was refused. */
+static bool judge_self(IdentityLookup *l, const UnitInfo *u)
+{
+        const IdentityReading *reading = l->reading;
+        Identity *i = l->identity;
+        Caller c = { .uid = i->sender_uid,
+                     .only_uid = reading->only_uid > 0,
+                     .scope = l->scope,
+                     .cgroup = reading->path };
+
+        if (!c.cgroup || reading->only_uid < 0 || !process_is_alive(i->pidfd) ||
+            !foreign_is_below(c.cgroup, u->cgroup)) {
+                refuse(l, IDENTITY_STALE,
+                       "The process that asked ended, or moved to another unit, meanwhile.");
+                return false;
+        }
+        switch (unit_place_caller(u, i->subject->unit_uid, &c)) {
+        case CALLER_MOVE:
+                i->own = i->move = true;
+                return set_scope_slice(l);
+        case CALLER_OWN:
+                i->own = true;
+                return true;
+        case CALLER_OTHERS:
+                return advise(l, u, &c);
+        case CALLER_REFUSED:
+                if (advise(l, u, &c))
+                        refuse(l, IDENTITY_DENIED, "%s", i->advice);
+                return false;
+        }
+        return false;
+}
+
+/* --cgroup: the path has to be a unit's own, or below one that systemd delegated (which then gets it). */
+static bool judge_cgroup(IdentityLookup *l, const UnitInfo *u)
+{
+        if (strcmp(l->cgroup, u->cgroup) == 0 || (u->delegate && foreign_is_below(l->cgroup, u->cgroup)))
+                return true;
+        refuse(l, IDENTITY_NO_TARGET, "%s is not the control group of a unit; the nearest one is %s (%s).",
+               l->cgroup, u->name, u->cgroup);
+        return false;
+}
+
+/* Where the target is in none of PID 1's units, but perhaps in a slice: it is asked for by its path. */
+static void with_foreign(IdentityLookup *l, const char *slice)
+{
+        IdentityReading *reading = l->reading;
+        Identity *i = l->identity;
+        Subject *s = i->subject;
+
+        if (!reading->path || (l->kind == TARGET_SELF && !process_is_alive(i->pidfd))) {
+                refuse(l, IDENTITY_NO_TARGET, "There is no such process any more.");
+                return;
+        }
+        if (!reading->path[1]) {
+                refuse(l, IDENTITY_NO_TARGET,
+                       "That is the root control group, which cannot be fenced, nor be given anything; move "
+                       "the process into one of its own first.");
+                return;
+        }
+        s->unit_uid = UID_NONE;
+        s->slice = strdup(slice);
+        s->cgroup = TAKE_PTR(reading->tenant);
+        s->cgroup_id = reading->tenant_id;
+        int r = s->slice ? reading->tenant_error : -ENOMEM;
+        if (r >= 0 && reading->made_by_root)
+                r = subject_set_container(s);
+        if (r >= 0 && l->kind == TARGET_SELF &&
+            asprintf(
+                    &i->advice,
+                    "The caller runs in a control group that is no unit; use `cdmctl run` in a session of "
+                    "your own or below your own service manager (`systemd-run --user`), or let root ask with "
+                    "--cgroup %s.",
+                    s->cgroup) < 0) {
+                i->advice = NULL;
+                r = -ENOMEM;
+        }
+        if (r < 0)
+                refuse(l, r == -ENOENT ? IDENTITY_NO_TARGET : IDENTITY_FAILED,
+                       "The control group %s cannot be used: %s.", reading->path, strerror(-r));
+        else
+                l->done(IDENTITY_OK, NULL, TAKE_PTR(l->identity), l->userdata);
+}
+
+/* PID 1 names the slice that it would be in, at last the root's. */
+static bool is_foreign(const IdentityLookup *l, const UnitInfo *u)
+{
+        if (l->kind == TARGET_UNIT || !unit_has_type(u->name, ".slice"))
+                return false;
+        return l->kind != TARGET_CGROUP ||
+               (strcmp(l->cgroup, u->cgroup ? u->cgroup : "/") != 0 && l->cgroup[1]);
+}
+
+static bool may_be_foreign(const IdentityLookup *l)
+{
+        int error = l->unit_error;
+
+        if (error == -ENOENT || error == -ESRCH)
+                return l->kind != TARGET_UNIT;
+        return error >= 0 && is_foreign(l, l->unit_info);
+}
+
+/* The last step: all that was asked for is there. */
+static void identity_judge(IdentityLookup *l)
+{
+        UnitInfo *u = l->unit_info;
+
+        if (l->kind == TARGET_SELF && !judge_self(l, u))
+                return;
+        if (l->kind == TARGET_CGROUP && !judge_cgroup(l, u))
+                return;
+        if (set_subject(l, u) < 0) {
+                refuse(l, IDENTITY_FAILED, "Out of memory.");
+                return;
+        }
+        l->done(IDENTITY_OK, NULL, TAKE_PTR(l->identity), l->userdata);
+}
+
+static void refuse_name(IdentityLookup *l, const char *user, int error)
+{
+        refuse(l, IDENTITY_FAILED, "The user %s cannot be looked up now: %s. Try again later.", user,
+               strerror(-error));
+}
+
+static int become_user(Subject *s, const NameRecord *user)
+{
+        return subject_become(s, user->id, user->name, user->gids, user->n_gids);
+}
+
+/* An unknown user is nobody's: neither the caller's nor root's. */
+static void identity_on_unit_user(int error, const NameRecord *user, void *userdata)
+{
+        IdentityLookup *l = userdata;
+        Subject *s = l->identity->subject;
+        const char *name = l->unit_info->user;
+
+        l->name = NULL;
+        if (error < 0 && error != -ENOENT) {
+                refuse_name(l, name ? name : "root", error);
+                return;
+        }
+        s->unit_uid = user ? user->id : UID_NONE;
+        int r = !l->as_unit ? 0 : user ? become_user(s, user) : subject_become(s, UID_NONE, NULL, NULL, 0);
+        if (r < 0) {
+                refuse(l, IDENTITY_FAILED, "Out of memory.");
+                return;
+        }
+        identity_judge(l);
+}
+
+static void identity_ask_unit_user(IdentityLookup *l)
+{
+        Subject *s = l->identity->subject;
+        const UnitInfo *u = l->unit_info;
+        const char *name = u->user;
+
+        s->unit_uid = UID_NONE;
+        if (!name && unit_has_type(u->name, ".service")) {
+                s->unit_uid = 0;
+                name = l->as_unit ? "0" : NULL;
+        }
+        if (!name) {
+                if (l->as_unit)
+                        identity_on_unit_user(-ENOENT, NULL, l);
+                else
+                        identity_judge(l);
+                return;
+        }
+        int r = names_ask(l->context.names, l->as_unit ? NAME_MEMBER : NAME_USER, name,
+                          l->identity->sender_uid, identity_on_unit_user, l, &l->name);
+        if (r < 0)
+                refuse_name(l, name, r);
+}
+
+/* PID 1 has answered, and what it takes to name the caller is there. */
+static void identity_go_on(IdentityLookup *l)
+{
+        _cleanup_free_ char *reason = NULL;
+        const UnitInfo *u = l->unit_info;
+        int error = l->unit_error;
+
+        if (may_be_foreign(l) && (u || (l->reading->path && owner_top(l->reading->path) > 0)))
+                with_foreign(l, u ? u->name : "-.slice");
+        else if (error < 0)
+                refuse_errno(l, error);
+        else if (!unit_is_usable(u, l->as_unit, &reason))
+                refuse(l, IDENTITY_NO_TARGET, "%s", reason ? reason : "Out of memory.");
+        else
+                identity_ask_unit_user(l);
+}
+
+/* The pidfd that came along has to be the sender's. False: refused. */
+static bool check_pidfd(IdentityLookup *l)
+{
+        const IdentityReading *reading = l->reading;
+
+        if (reading->pidfd_error == -ESRCH)
+                refuse(l, IDENTITY_STALE, "The process that asked has ended.");
+        else if (reading->pidfd_error < 0)
+                refuse(l, IDENTITY_INVALID, "The option %s is not a pidfd.", CDM_OPTION_PIDFD);
+        else if (reading->pidfd_pid != l->identity->pid)
+                refuse(l, IDENTITY_DENIED,
+                       "The pidfd is of process %d, but the request came from process %d; name the target "
+                       "with --unit, --cgroup or --pid.",
+                       reading->pidfd_pid, l->identity->pid);
+        else
+                return true;
+        return false;
+}
+
+static void identity_on_read(IdentityReading *reading, void *userdata)
+{
+        IdentityLookup *l = userdata;
+
+        l->reading = reading;
+        l->identity->pidfd = TAKE_FD(reading->pidfd);
+        if (l->kind == TARGET_SELF && !check_pidfd(l))
+                return;
+        if (l->kind == TARGET_CGROUP && reading->path_error < 0)
+                refuse(l, IDENTITY_NO_TARGET, "There is no control group %s; `systemd-cgls` lists them.",
+                       l->cgroup);
+        else
+                identity_go_on(l);
+}
+
+static void identity_read(IdentityLookup *l)
+{
+        Identity *i = l->identity;
+        IdentityReading what = { .root = l->context.root,
+                                 .pid = l->kind == TARGET_SELF ? i->pid : l->asked_pid,
+                                 .pidfd = i->pidfd,
+                                 .uid = i->sender_uid,
+                                 .cgroup = l->cgroup,
+                                 .nearest = l->unit_info ? l->unit_info->name : NULL,
+                                 .foreign = may_be_foreign(l) };
+
+        if (l->kind == TARGET_UNIT) {
+                identity_go_on(l);
+                return;
+        }
+        int r = identity_read_start(l->context.worker, &what, identity_on_read, l, &l->read);
+        if (r < 0)
+                refuse(l, IDENTITY_FAILED, "The caller cannot be looked at now: %s.", strerror(-r));
+        else
+                i->pidfd = -EBADF;
+}
+
+/* The name is for messages: without it the number is shown. */
+static void identity_on_sender_name(int error, const NameRecord *user, void *userdata)
+{
+        IdentityLookup *l = userdata;
+
+        l->name = NULL;
+        if (user && user->name)
+                l->identity->subject->user = strdup(user->name);
+        identity_read(l);
+}
+
+static void on_unit(int error, UnitInfo *info, void *userdata)
+{
+        IdentityLookup *l = userdata;
+        const Subject *s = l->identity->subject;
+        char number[16];
+
+        l->call = unit_call_free(l->call);
+        l->unit_error = error;
+        l->unit_info = info;
+        if (s->user || l->as_unit) {
+                identity_read(l);
+                return;
+        }
+        snprintf(number, sizeof(number), "%u", s->uid);
+        if (names_ask(l->context.names, NAME_UID, number, l->identity->sender_uid, identity_on_sender_name,
+                      l, &l->name) < 0)
+                identity_read(l);
+}
+
+static void identity_ask_unit(IdentityLookup *l)
+{
+        uid_t uid = l->identity->sender_uid;
+        Gate *gate = l->context.gate;
+        int r = -EINVAL;
+
+        switch (l->kind) {
+        case TARGET_SELF:
+                r = unit_get_by_pid(gate, uid, l->identity->pid, on_unit, l, &l->call);
+                break;
+        case TARGET_PID:
+                r = unit_get_by_pid(gate, uid, l->asked_pid, on_unit, l, &l->call);
+                break;
+        case TARGET_CGROUP:
+                r = unit_get_by_cgroup(gate, uid, l->cgroup, on_unit, l, &l->call);
+                break;
+        case TARGET_UNIT:
+                r = unit_get(gate, uid, l->unit, on_unit, l, &l->call);
+                break;
+        }
+        if (r < 0)
+                refuse_errno(l, r);
+}
+
+static void identity_on_other_user(int error, const NameRecord *user, void *userdata)
+{
+        IdentityLookup *l = userdata;
+
+        l->name = NULL;
+        if (error == -ENOENT)
+                refuse(l, IDENTITY_INVALID, "There is no user %s.", l->user);
+        else if (error < 0)
+                refuse_name(l, l->user, error);
+        else if (become_user(l->identity->subject, user) < 0)
+                refuse(l, IDENTITY_FAILED, "Out of memory.");
+        else
+                identity_ask_unit(l);
+}
+
+/* Explain only: another one's UID and groups in place of the sender's. */
+static void identity_ask_other_user(IdentityLookup *l)
+{
+        /* Anybody could have every name looked up, and occupy all threads with those that take long. */
+        if (l->identity->sender_uid != 0) {
+                refuse(l, IDENTITY_DENIED, "Only root may ask what another user would get.");
+                return;
+        }
+        int r = names_ask(l->context.names, NAME_MEMBER, l->user, 0, identity_on_other_user, l, &l->name);
+        if (r < 0)
+                refuse_name(l, l->user, r);
+}
+
+static void with_sender(IdentityLookup *l, const Sender *sender)
+{
+        Subject *s = l->identity->subject;
+
+        l->identity->sender_uid = s->uid = sender->uid;
+        s->unit_uid = UID_NONE;
+        if (sender->n_gids > 0) {
+                s->gids = malloc(sizeof(gid_t) * sender->n_gids);
+                if (!s->gids) {
+                        refuse(l, IDENTITY_FAILED, "Out of memory.");
+                        return;
+                }
+                memcpy(s->gids, sender->gids, sizeof(gid_t) * sender->n_gids);
+                s->n_gids = sender->n_gids;
+        }
+        /* Whether the pidfd is that of this process is asked when PID 1 has said where it is. */
+        if (l->kind == TARGET_SELF && sender->pid <= 0) {
+                refuse(l, IDENTITY_DENIED,
+                       "The bus cannot say which process asks; name the target with --unit, --cgroup or --pid.");
+                return;
+        }
+        if (l->kind == TARGET_SELF)
+                l->identity->pid = sender->pid;
+        if (l->user)
+                identity_ask_other_user(l);
+        else
+                identity_ask_unit(l);
+}
+
+static void on_sender(int error, const Sender *sender, void *userdata)
+{
+        IdentityLookup *l = userdata;
+
+        l->slot = sd_bus_slot_unref(l->slot);
+        if (error < 0)
+                refuse(l, IDENTITY_NO_SENDER, "The bus does not know who asked.");
+        else
+                with_sender(l, sender);
+}
+
+/* What can be refused by looking at the words alone. */
+static bool refuse_words(IdentityLookup *l)
+{
+        switch (l->kind) {
+        case TARGET_SELF:
+                if (l->identity->pidfd >= 0)
+                        return false;
+                refuse(l, IDENTITY_INVALID,
+                       "No target given: pass unit, cgroup or pid, or a pidfd of the caller for its own unit.");
+                return true;
+        case TARGET_UNIT:
+                if (unit_name_can_be_target(l->unit))
+                        return false;
+                refuse(l, IDENTITY_NO_TARGET,
+                       "That is not the name of a service or scope; only those can have a reservation.");
+                return true;
+        case TARGET_CGROUP:
+                if (cgroup_path_is_normal(l->cgroup))
+                        return false;
+                refuse(l, IDENTITY_INVALID,
+                       "A control group is a path that starts with '/' and has no '.' or '..' in it.");
+                return true;
+        case TARGET_PID:
+                if (l->asked_pid > 0)
+                        return false;
+                refuse(l, IDENTITY_INVALID, "A process number is greater than 0.");
+                return true;
+        }
+        return true;
+}
+
+static int lookup_new(const IdentityQuery *q, IdentityLookup **ret)
+{
+        _cleanup_(identity_lookup_free_p) IdentityLookup *l = calloc(1, sizeof(*l));
+
+        if (!l)
+                return -ENOMEM;
+        l->identity = calloc(1, sizeof(*l->identity));
+        if (!l->identity)
+                return -ENOMEM;
+        l->identity->pidfd = -EBADF;
+        l->identity->subject = calloc(1, sizeof(*l->identity->subject));
+        l->unit = q->unit ? strdup(q->unit) : NULL;
+        l->cgroup = q->cgroup ? strdup(q->cgroup) : NULL;
+        l->user = q->user ? strdup(q->user) : NULL;
+        if (!l->identity->subject || (q->unit && !l->unit) || (q->cgroup && !l->cgroup) ||
+            (q->user && !l->user))
+                return -ENOMEM;
+        l->kind = q->kind;
+        l->asked_pid = q->pid;
+        l->scope = q->scope;
+        l->as_unit = q->as_unit;
+        if (q->kind == TARGET_SELF && q->pidfd >= 0) {
+                l->identity->pidfd = fcntl(q->pidfd, F_DUPFD_CLOEXEC, 3);
+                if (l->identity->pidfd < 0)
+                        return -errno;
+        }
+        *ret = TAKE_PTR(l);
+        return 0;
+}
+
+int identity_start(const IdentityContext *context, sd_bus_message *m, const IdentityQuery *query,
+                   identity_done_t done, void *userdata, IdentityLookup **ret)
+{
+        const char *name = sd_bus_message_get_sender(m);
+        IdentityLookup *l = NULL;
+
+        if (!name)
+                return -ENXIO;
+        int r = lookup_new(query, &l);
+        if (r < 0)
+                return r;
+        l->context = *context;
+        l->done = done;
+        l->userdata = userdata;
+        *ret = l;
+        if (refuse_words(l))
+                return 0;
+        const Sender *sender = sender_cached(context->senders, name);
+        if (sender) {
+                with_sender(l, sender);
+                return 0;
+        }
+        r = sender_fetch(context->senders, name, on_sender, l, &l->slot);
+        if (r < 0)
+                refuse_errno(l, r);
+        return 0;
+}

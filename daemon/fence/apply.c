@@ -1,0 +1,595 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "daemon/fence/apply.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "daemon/pid1/unit.h"
+
+/* One step is in flight at any time: a job on the worker, or a call to systemd. A step on the worker is a
+ * StepJob, which owns all that the thread touches; when the Apply is freed meanwhile, the job is cancelled
+ * and orphaned, and its end frees it. So apply_free() never waits, and still nothing is freed that is in
+ * use.
+ *
+ * A cgroup is checked by its inode before a step and, where something was written by path, after it: a unit
+ * that was restarted in between has another cgroup under the same name, and must not get the grant of the
+ * old one. */
+
+typedef enum ApplyState {
+        APPLY_STEPS,   /* plan.steps[at] is in flight */
+        APPLY_UNDOING, /* a step failed; the inverse of plan.steps[at] is in flight */
+        APPLY_DONE,    /* done was called */
+} ApplyState;
+
+typedef struct StepJob {
+        Apply *apply; /* NULL: orphaned */
+        Step step;
+        NodeSet needed; /* STEP_VERIFY: the nodes that this plan opened */
+        char *cgroup;
+        uint64_t cgroup_id;
+        Foreign *foreign;
+        uint64_t bandwidth;
+        uint64_t limit_bytes;
+
+        /* what came of it */
+        char *message;
+        DrainMove *move; /* STEP_MIGRATE, STEP_DRAIN: under way */
+        MoveResult moved;
+        DrainEvict evict;
+        NumaBytes *residue;
+        size_t n_residue;
+} StepJob;
+
+struct Apply {
+        Gate *gate;
+        Worker *worker, *mover;
+        char *unit;
+        char *cgroup;
+        uint64_t cgroup_id;
+        Foreign *foreign;
+        uint64_t limit_bytes;
+        Plan plan;
+        uint64_t bandwidth;
+        ApplyState state;
+        size_t at;
+        size_t n_due;       /* APPLY_UNDOING: inverses of the steps before this one are due */
+        bool writes_undone; /* and those of writes have run */
+        Step step;          /* in flight: the plan's, or an inverse */
+        Job *job;
+        StepJob *step_job;
+        UnitCall *call;
+        ApplyResult result;
+        apply_done_t done;
+        apply_progress_t progress;
+        void *userdata;
+};
+
+static void next(Apply *a);
+
+_printf_(1, 2) static char *message_new(const char *format, ...)
+{
+        char *text = NULL;
+        va_list ap;
+
+        va_start(ap, format);
+        if (vasprintf(&text, format, ap) < 0)
+                text = NULL;
+        va_end(ap);
+        return text;
+}
+
+static StepJob *step_job_free(StepJob *j)
+{
+        if (!j)
+                return NULL;
+        free(j->cgroup);
+        free(j->message);
+        free(j->residue);
+        drain_move_free(j->move);
+        free(j);
+        return NULL;
+}
+DEFINE_CLEANUP(StepJob, step_job_free);
+
+/* -- on the worker ------------------------------------------------------------------------------------ */
+
+/* The cgroup of the job, or -ENOENT, or -ESTALE when it is another one by now. */
+static int open_same(const StepJob *j)
+{
+        uint64_t id = 0;
+        int fd = cgroup_open(j->cgroup, &id);
+
+        if (fd >= 0 && j->cgroup_id != 0 && id != j->cgroup_id) {
+                close(fd);
+                return -ESTALE;
+        }
+        return fd;
+}
+
+static const char *explain_write(int error)
+{
+        switch (error) {
+        case -EINVAL:
+                return "the kernel knows no such memory node, or it is offline";
+        case -ENOSPC:
+                return "the kernel does not take the last memory node away from running processes";
+        case -EACCES:
+        case -EPERM:
+        case -EROFS:
+                return "cdmd may not write there: check ProtectControlGroups= of its unit";
+        default:
+                return strerror(-error);
+        }
+}
+
+static int do_write(StepJob *j)
+{
+        char list[NODESET_STR_MAX];
+        int fd, r;
+
+        r = cgroup_write_mems(j->cgroup, &j->step.nodes);
+        if (r == -ENOENT) {
+                fd = open_same(j);
+                if (fd >= 0) {
+                        close(fd);
+                        j->message =
+                                message_new("%s has no cpuset.mems: the cpuset controller is not enabled "
+                                            "for it",
+                                            j->cgroup);
+                }
+                return r;
+        }
+        if (r < 0) {
+                j->message = message_new("cannot write %s to cpuset.mems of %s: %s",
+                                         nodeset_format(&j->step.nodes, list), j->cgroup, explain_write(r));
+                return r;
+        }
+        fd = open_same(j);
+        if (fd >= 0) {
+                close(fd);
+                return 0;
+        }
+        /* It was replaced while we wrote. If the new one got it, it must not keep it. */
+        if (fd == -ESTALE && j->step.has_inverse)
+                (void)cgroup_write_mems(j->cgroup, &j->step.inverse_nodes);
+        return fd;
+}
+
+static int do_way(StepJob *j)
+{
+        int r;
+
+        if (!j->foreign)
+                return 0;
+        if (j->step.kind == STEP_CLOSE_WAY)
+                return foreign_close(j->foreign, j->cgroup, &j->step.nodes);
+        r = foreign_open(j->foreign, j->cgroup, &j->step.nodes);
+        if (r == -EOPNOTSUPP)
+                j->message =
+                        message_new("the cpuset controller is not enabled for %s: ask for the cgroup above "
+                                    "it, or enable it there, by +cpuset in cgroup.subtree_control",
+                                    j->cgroup);
+        else if (r < 0 && r != -ENOENT)
+                j->message =
+                        message_new("cannot widen the cgroups above %s: %s", j->cgroup, explain_write(r));
+        return r;
+}
+
+static int do_verify(StepJob *j, int fd)
+{
+        char is[NODESET_STR_MAX], wanted[NODESET_STR_MAX];
+        NodeSet effective, missing;
+        int r;
+
+        r = cgroup_read_effective(fd, &effective);
+        if (r == -ENOENT) {
+                j->message =
+                        message_new("%s has no cpuset.mems.effective: the cpuset controller is not enabled "
+                                    "for it",
+                                    j->cgroup);
+                return r;
+        }
+        if (r < 0)
+                return r;
+        nodeset_format(&effective, is);
+        nodeset_format(&j->step.nodes, wanted);
+        if (nodeset_is_empty(&effective) || !nodeset_is_subset(&effective, &j->step.nodes)) {
+                j->message =
+                        message_new("%s may use memory nodes %s, and should only %s: something else writes "
+                                    "its cpuset.mems",
+                                    j->cgroup, is, wanted);
+                return -EBUSY;
+        }
+        missing = nodeset_subtract(&j->needed, &effective);
+        if (!nodeset_is_empty(&missing)) {
+                j->message =
+                        message_new("%s was given memory nodes %s, but a cgroup above it allows only %s",
+                                    j->cgroup, wanted, is);
+                return -EPERM;
+        }
+        return 0;
+}
+
+static int do_move(StepJob *j, int fd, Job *job)
+{
+        uint64_t limit = j->step.kind == STEP_MIGRATE ? j->limit_bytes : j->step.bytes;
+        bool cold_first = limit > 0 && j->step.kind == STEP_DRAIN;
+        int r = 0;
+
+        if (!j->move)
+                r = drain_move_new(&j->step.from, &j->step.nodes, limit > 0 ? limit : UINT64_MAX, cold_first,
+                                   j->bandwidth, &j->move);
+        if (r >= 0)
+                r = drain_move_run(j->move, fd, job);
+        if (r == 0)
+                j->moved = drain_move_result(j->move);
+        if (r < 0 && r != -ECANCELED)
+                j->message = message_new("cannot move pages of %s: %s", j->cgroup, strerror(-r));
+        return r;
+}
+
+static int run_step(Job *job, void *userdata)
+{
+        StepJob *j = userdata;
+        int fd, r;
+
+        fd = open_same(j);
+        if (fd < 0)
+                return j->step.kind == STEP_CLOSE_WAY ? do_way(j) : fd;
+        switch (j->step.kind) {
+        case STEP_OPEN_WAY:
+        case STEP_CLOSE_WAY:
+                r = do_way(j);
+                break;
+        case STEP_WRITE:
+                r = do_write(j);
+                break;
+        case STEP_VERIFY:
+                r = do_verify(j, fd);
+                break;
+        case STEP_MIGRATE:
+        case STEP_DRAIN:
+                r = do_move(j, fd, job);
+                break;
+        case STEP_EVICT:
+                r = drain_evict(fd, &j->step.from, job, &j->evict);
+                break;
+        case STEP_MEASURE:
+                r = cgroup_read_numa(fd, &j->step.from, &j->residue, &j->n_residue);
+                break;
+        default:
+                r = -EINVAL;
+        }
+        close(fd);
+        /* Without the memory controller what it has is charged to those above it, and counted there. */
+        if (r == -ENOENT && (j->step.kind == STEP_EVICT || j->step.kind == STEP_MEASURE)) {
+                fd = open_same(j);
+                r = fd < 0 ? fd : 0;
+                if (fd >= 0)
+                        close(fd);
+        }
+        return r;
+}
+
+/* -- on the event loop -------------------------------------------------------------------------------- */
+
+static void finish(Apply *a)
+{
+        a->state = APPLY_DONE;
+        a->done(a, &a->result, a->userdata); /* may free a */
+}
+
+/* The cgroup or the unit is gone, and with it whatever was to be undone. */
+static bool is_gone(int error)
+{
+        return error == -ENOENT || error == -ESTALE || error == -ESRCH;
+}
+
+static const char *explain_gone(int error)
+{
+        return error == -ESTALE ? "was replaced by another one of the same name meanwhile"
+                                : "ended meanwhile";
+}
+
+static void fail(Apply *a, int error, const char *message)
+{
+        const char *whom = a->step.kind == STEP_PROPERTY ? a->unit : a->cgroup;
+
+        a->result.error = error;
+        a->result.failed = a->step.kind;
+        if (message)
+                a->result.message = strdup(message);
+        else if (is_gone(error))
+                a->result.message = message_new("%s %s", whom, explain_gone(error));
+        else
+                a->result.message = message_new("%s: %s", whom, strerror(-error));
+        a->state = APPLY_UNDOING;
+        /* Without an answer the step may have happened, or happen yet: then its own inverse is due too. */
+        if (error == -ETIMEDOUT)
+                a->at++;
+        a->n_due = a->at;
+}
+
+static void step_ended(Apply *a, int error, const char *message)
+{
+        if (a->state == APPLY_UNDOING) {
+                if (error < 0 && !is_gone(error) && a->result.undo_error == 0)
+                        a->result.undo_error = error;
+        } else if (error < 0) {
+                fail(a, error, message);
+        } else {
+                a->at++;
+        }
+        next(a);
+}
+
+static void collect(Apply *a, StepJob *j)
+{
+        a->result.moved_bytes += j->moved.moved_bytes;
+        a->result.failed_bytes += j->moved.failed_bytes;
+        a->result.evicted_bytes += j->evict.evicted_bytes;
+        if (j->step.kind == STEP_MEASURE) {
+                free(a->result.residue);
+                a->result.residue = TAKE_PTR(j->residue);
+                a->result.n_residue = j->n_residue;
+        }
+}
+
+static void on_job_done(int result, void *userdata)
+{
+        _cleanup_(step_job_free_p) StepJob *j = userdata;
+        Apply *a = j->apply;
+
+        if (!a)
+                return;
+        a->job = NULL;
+        a->step_job = NULL;
+        collect(a, j);
+        step_ended(a, result < 0 ? result : 0, j->message);
+}
+
+static void on_job_progress(uint64_t value, void *userdata)
+{
+        StepJob *j = userdata;
+
+        if (j->apply && j->apply->progress)
+                j->apply->progress(j->apply, j->step.kind, value, j->apply->userdata);
+}
+
+static void on_property_set(int error, const char *message, void *userdata)
+{
+        Apply *a = userdata;
+        _cleanup_free_ char *text = NULL;
+
+        a->call = unit_call_free(a->call);
+        if (error < 0)
+                text = message_new("systemd did not set AllowedMemoryNodes= of %s: %s", a->unit,
+                                   message ? message : strerror(-error));
+        step_ended(a, error, text);
+}
+
+/* What the steps before this one opened: the verification that follows has to find it. */
+static NodeSet opened_nodes(const Apply *a)
+{
+        NodeSet opened = NODESET_EMPTY;
+
+        for (size_t i = 0; i < a->at && a->state == APPLY_STEPS; i++) {
+                const Step *s = &a->plan.steps[i];
+
+                if ((s->kind == STEP_WRITE || s->kind == STEP_PROPERTY) && s->has_inverse) {
+                        NodeSet more = nodeset_subtract(&s->nodes, &s->inverse_nodes);
+
+                        opened = nodeset_union(&opened, &more);
+                }
+        }
+        return nodeset_intersect(&opened, &a->step.nodes);
+}
+
+/* Does the write take nodes away? An inverse is not compared with anything: most often it does. */
+static bool narrows(const Step *s)
+{
+        return !s->has_inverse || !nodeset_is_subset(&s->inverse_nodes, &s->nodes);
+}
+
+/* What moves pages has threads of its own, and pauses there (daemon/kernel/drain.h), so that nothing else waits for
+ * it. A narrowing may move up to 64 MiB that a drain has left, and with many threads it keeps the thread for
+ * seconds: it goes there as well, so that it does not stand in the way of what only reads or widens. But it
+ * goes there before all drains, since it closes something; those give the thread back after a tenth of a
+ * second. */
+static int submit_step(Apply *a, StepJob *j)
+{
+        switch (j->step.kind) {
+        case STEP_MIGRATE:
+        case STEP_DRAIN:
+        case STEP_EVICT:
+                return worker_submit(a->mover, run_step, on_job_done, on_job_progress, j, &a->job);
+        case STEP_WRITE:
+                if (narrows(&j->step))
+                        return worker_submit_first(a->mover, run_step, on_job_done, on_job_progress, j,
+                                                   &a->job);
+                /* fall through */
+        default:
+                return worker_submit(a->worker, run_step, on_job_done, on_job_progress, j, &a->job);
+        }
+}
+
+static int start_job(Apply *a)
+{
+        _cleanup_(step_job_free_p) StepJob *j = calloc(1, sizeof(*j));
+        int r;
+
+        if (!j)
+                return -ENOMEM;
+        j->apply = a;
+        j->step = a->step;
+        j->needed = opened_nodes(a);
+        j->cgroup_id = a->cgroup_id;
+        j->foreign = a->foreign;
+        j->bandwidth = a->bandwidth;
+        j->limit_bytes = a->limit_bytes;
+        j->cgroup = strdup(a->cgroup);
+        if (!j->cgroup)
+                return -ENOMEM;
+        r = submit_step(a, j);
+        if (r < 0)
+                return r;
+        a->step_job = TAKE_PTR(j);
+        return 0;
+}
+
+/* 1: nothing to do for this step here. */
+static int start_step(Apply *a)
+{
+        if (a->step.kind != STEP_PROPERTY)
+                return a->cgroup ? start_job(a) : 1;
+        if (!a->unit)
+                return 1;
+        if (!a->gate)
+                return -ENOTCONN;
+        return unit_set_mems(a->gate, a->unit, &a->step.nodes, on_property_set, a, &a->call);
+}
+
+/* The inverses in reverse order, but those of writes before all others. Strictly reversed, systemd would be
+ * told first and narrow the leaf by itself: with many threads that stops PID 1 for seconds. So here as well
+ * the worker writes, and what systemd then writes is no change for the kernel. NULL: all are undone. */
+static const Step *next_undone(Apply *a)
+{
+        for (;;) {
+                while (a->at > 0) {
+                        const Step *s = &a->plan.steps[--a->at];
+
+                        /* moved pages, evicted cache: there is no way back */
+                        if (s->has_inverse && (s->inverse_kind == STEP_WRITE) != a->writes_undone)
+                                return s;
+                }
+                if (a->writes_undone)
+                        return NULL;
+                a->writes_undone = true;
+                a->at = a->n_due;
+        }
+}
+
+/* The one transition: picks what comes next, until a step is in flight or all is done. */
+static void next(Apply *a)
+{
+        for (;;) {
+                int r;
+
+                if (a->state == APPLY_STEPS) {
+                        if (a->at == a->plan.n_steps) /* all done */
+                                break;
+                        a->step = a->plan.steps[a->at];
+                } else {
+                        const Step *s = next_undone(a);
+
+                        if (!s)
+                                break;
+                        a->step = (Step){ .kind = s->inverse_kind, .nodes = s->inverse_nodes };
+                }
+                r = start_step(a);
+                if (r == 0) /* in flight: its end comes back here */
+                        return;
+                if (r < 0 && a->state == APPLY_UNDOING) {
+                        if (a->result.undo_error == 0)
+                                a->result.undo_error = r;
+                } else if (r < 0) {
+                        fail(a, r, NULL);
+                } else if (a->state == APPLY_STEPS) {
+                        a->at++;
+                }
+        }
+        finish(a);
+}
+
+/* Everything goes through the worker once before the first step, so that done never comes from within
+ * apply_start(). */
+static int run_nothing(Job *job _unused_, void *userdata _unused_)
+{
+        return 0;
+}
+
+static void on_started(int result _unused_, void *userdata)
+{
+        _cleanup_(step_job_free_p) StepJob *j = userdata;
+        Apply *a = j->apply;
+
+        if (!a)
+                return;
+        a->job = NULL;
+        a->step_job = NULL;
+        next(a);
+}
+
+static int start_plan(Apply *a)
+{
+        _cleanup_(step_job_free_p) StepJob *j = NULL;
+        int r;
+
+        /* The first step is usually one that is asynchronous anyway. */
+        if (a->plan.n_steps > 0) {
+                a->step = a->plan.steps[0];
+                r = start_step(a);
+                if (r <= 0)
+                        return r;
+        }
+        j = calloc(1, sizeof(*j));
+        if (!j)
+                return -ENOMEM;
+        j->apply = a;
+        r = worker_submit(a->worker, run_nothing, on_started, NULL, j, &a->job);
+        if (r < 0)
+                return r;
+        a->step_job = TAKE_PTR(j);
+        return 0;
+}
+
+int apply_start(Gate *gate, Worker *worker, Worker *mover, const ApplyTarget *target, const Plan *plan,
+                uint64_t bandwidth, apply_done_t done, apply_progress_t progress, void *userdata,
+                Apply **ret)
+{
+        _cleanup_(apply_free_p) Apply *a = calloc(1, sizeof(*a));
+        int r;
+
+        if (!a)
+                return -ENOMEM;
+        a->gate = gate;
+        a->worker = worker;
+        a->mover = mover;
+        a->cgroup_id = target->cgroup_id;
+        a->foreign = target->foreign;
+        a->limit_bytes = target->migrate_max_bytes;
+        a->plan = *plan;
+        a->bandwidth = bandwidth;
+        a->done = done;
+        a->progress = progress;
+        a->userdata = userdata;
+        if (target->unit && !(a->unit = strdup(target->unit)))
+                return -ENOMEM;
+        if (target->cgroup && !(a->cgroup = strdup(target->cgroup)))
+                return -ENOMEM;
+        r = start_plan(a);
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(a);
+        return 0;
+}
+
+Apply *apply_free(Apply *a)
+{
+        if (!a)
+                return NULL;
+        if (a->step_job)
+                a->step_job->apply = NULL;
+        if (a->job)
+                job_cancel(a->job);
+        unit_call_free(a->call);
+        free(a->unit);
+        free(a->cgroup);
+        free(a->result.message);
+        free(a->result.residue);
+        free(a);
+        return NULL;
+}

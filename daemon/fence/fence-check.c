@@ -1,0 +1,592 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Looking at one cgroup of which something was heard. Most often all is well, and the look is one read of a
+ * few files on a worker:
+ *
+ *   READ - nothing is open: done
+ *          else TURN - READ - DRAIN and narrow - READ - TELL systemd - report
+ *
+ * Where systemd does not answer it is told later, after a pause that grows: until then its next look at the
+ * unit would open the cgroup again. The turn is given back for the pause and taken anew.
+ *
+ * The turn is the tenant's: a grant or a release that is under way goes first, and what it makes of the
+ * cgroup is read again. Nodes of a reservation that still drains are not open by mistake: whoever ended it
+ * closes them.
+ *
+ * What systemd does not own is daemon/fence/foreign.c's, which looks, drains and narrows in one go; of a slice
+ * those in it. The first go leaves what has much to be moved; if there is such a one, a second follows, where
+ * pages are moved.
+ *
+ * A check asked for while one of the same cgroup waits is that one; while it works, it looks once more. */
+
+#include <errno.h>
+#include <string.h>
+#include <time.h>
+#include <uthash.h>
+#include <utlist.h>
+
+#include "daemon/fence/fence-internal.h"
+#include "daemon/loop/log.h"
+
+#define TELL_AGAIN_FIRST_USEC (UINT64_C(500) * 1000)
+#define TELL_AGAIN_DOUBLES    7 /* about a minute is the longest pause */
+
+typedef enum CheckState {
+        CHECK_WAITING, /* for the fence */
+        CHECK_READING,
+        CHECK_IN_LINE, /* for the tenant's turn */
+        CHECK_READING_IN_TURN,
+        CHECK_DRAINING,
+        CHECK_READING_BACK,
+        CHECK_TELLING,
+        CHECK_PAUSING, /* systemd did not answer */
+        CHECK_WAY,     /* of a slice: what it and those above it allow */
+        CHECK_WIDENING,
+        CHECK_FOREIGN,
+        CHECK_FOREIGN_MOVING,
+} CheckState;
+
+typedef struct CheckJob CheckJob;
+
+struct FenceCheck {
+        Fence *fence;
+        CheckState state;
+        char *path;
+        char *unit;
+        char *found;               /* which one was open, of those in a slice */
+        bool is_foreign, is_slice; /* those in the slice */
+        bool is_new, again, widened;
+        uint64_t since_usec;
+        NodeSet open, target;
+        uint64_t drained_bytes, usec;
+        Turn *turn;
+        Job *job;
+        CheckJob *job_data;
+        UnitCall *call;
+        bool untold; /* the kernel has the target, systemd has not been told */
+        unsigned n_pauses;
+        sd_event_source *pause;
+        FenceCheck *prev, *next;
+        UT_hash_handle hh;
+};
+
+/* What the worker touches; it outlives the check when that is freed meanwhile. */
+struct CheckJob {
+        FenceCheck *check; /* NULL: orphaned */
+        char *path;
+        NodeSet cdm;
+        bool drain;
+        FenceDrain what;
+        Foreign *foreign;
+        bool is_slice;
+        ForeignSweep *sweep;
+        ForeignFound found;
+        char *unit_path;
+        FenceLeaf leaf; /* what was read */
+        CheckState state;
+        FenceWay way;
+};
+
+static void check_begin(FenceCheck *c);
+
+/* Not so while it is lifted: then there is nothing to compare a leaf with. */
+static bool is_in_force(const Fence *f)
+{
+        return f->config && f->pools && !f->lifting && !nodeset_is_empty(&f->pools->cdm) &&
+               !nodeset_is_empty(&f->pools->ordinary);
+}
+
+static uint64_t now_usec(void)
+{
+        struct timespec t;
+
+        clock_gettime(CLOCK_MONOTONIC, &t);
+        return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+}
+
+static void job_free(CheckJob *j)
+{
+        fence_leaf_clear(&j->leaf);
+        fence_way_clear(&j->way);
+        free(j->found.cgroup);
+        foreign_sweep_free(j->sweep);
+        drain_move_free(j->what.move);
+        free(j->path);
+        free(j->unit_path);
+        free(j);
+}
+
+static void check_free(FenceCheck *c)
+{
+        DL_DELETE(c->fence->checks, c);
+        HASH_DEL(c->fence->checks_by_path, c);
+        if (c->job_data) {
+                c->job_data->check = NULL;
+                job_cancel(c->job);
+        }
+        unit_call_free(c->call);
+        sd_event_source_disable_unref(c->pause);
+        turn_free(c->turn);
+        free(c->path);
+        free(c->unit);
+        free(c->found);
+        free(c);
+}
+
+void fence_checks_free(Fence *f)
+{
+        while (f->checks)
+                check_free(f->checks);
+}
+
+static void finish(FenceCheck *c)
+{
+        Fence *f = c->fence;
+
+        if (c->again) {
+                c->again = false;
+                c->turn = turn_free(c->turn);
+                c->state = CHECK_WAITING;
+                if (f->phase == PHASE_IDLE) {
+                        check_begin(c);
+                        return;
+                }
+        } else {
+                check_free(c);
+        }
+        fence_go_on(f);
+}
+
+static void report(FenceCheck *c, bool is_open)
+{
+        Fence *f = c->fence;
+        FenceRepair r = {
+                .cgroup = c->found ? c->found : c->path,
+                .unit = c->unit,
+                .nodes = c->open,
+                .drained_bytes = c->drained_bytes,
+                .usec = c->usec,
+                .is_new = c->is_new,
+                .is_open = is_open,
+                .is_widened = c->widened,
+        };
+
+        c->widened = false;
+        f->drained_bytes += c->drained_bytes;
+        if (f->context.repaired)
+                f->context.repaired(&r, f->context.userdata);
+        c->is_new = false;
+        finish(c);
+}
+
+static NodeSet open_of(const Fence *f, const FenceLeaf *leaf)
+{
+        return fence_leaf_open(leaf, f->config, f->pools, f->context.ledger);
+}
+
+/* Nodes that drain for somebody else's sake stay for now. */
+static NodeSet target_of(const Fence *f, const FenceLeaf *leaf, const NodeSet *open)
+{
+        NodeSet kept = nodeset_intersect(&leaf->mems, &f->pools->cdm),
+                ordinary = fence_unit_ordinary(leaf->unit, f->config, f->pools);
+
+        ordinary = fence_leaf_allowed(leaf, &ordinary);
+        kept = nodeset_subtract(&kept, open);
+        return fence_target(&leaf->mems, &kept, &ordinary);
+}
+
+/* --- on the worker ------------------------------------------------------------------------------------ */
+
+static int run(Job *job, void *userdata)
+{
+        CheckJob *j = userdata;
+        ForeignSweep **sweep = j->drain ? &j->sweep : NULL;
+
+        if (j->state == CHECK_WIDENING)
+                return cgroup_write_mems(j->unit_path, &j->what.target);
+        if (j->state == CHECK_WAY)
+                return fence_way_read(j->path, true, &j->cdm, &j->way);
+        if (j->foreign && j->is_slice)
+                return foreign_fence_slice(j->foreign, j->path, j->what.bandwidth, job, sweep, &j->found);
+        if (j->foreign)
+                return foreign_fence(j->foreign, j->path, j->what.bandwidth, job, sweep, &j->found);
+        return j->drain ? fence_leaf_drain(job, &j->what) : fence_leaf_read(j->path, &j->cdm, &j->leaf);
+}
+
+static void on_done(int result, void *userdata);
+
+/* What is drained here belongs to nobody who may have it there: before what tenants give back. */
+static int submit(FenceCheck *c, CheckJob *j)
+{
+        const FenceContext *x = &c->fence->context;
+
+        return j->drain ? worker_submit_first(x->mover, run, on_done, NULL, j, &c->job)
+                        : worker_submit(x->worker, run, on_done, NULL, j, &c->job);
+}
+
+static void check_job(FenceCheck *c, CheckState state, const FenceLeaf *leaf)
+{
+        const char *unit_path = !leaf ? c->found : leaf->unit_path ? leaf->unit_path : leaf->path;
+        Fence *f = c->fence;
+        CheckJob *j = calloc(1, sizeof(*j));
+
+        c->state = state;
+        if (j) {
+                j->check = c;
+                j->path = strdup(c->path);
+                j->cdm = f->pools->cdm;
+                j->what.bandwidth = f->config->drain_bandwidth;
+                j->is_slice = c->is_slice;
+                j->foreign = c->is_foreign ? f->context.foreign : NULL;
+                j->state = state;
+                j->drain = state == CHECK_FOREIGN_MOVING || state == CHECK_WIDENING;
+                j->what.target = c->target;
+                j->unit_path = unit_path ? strdup(unit_path) : NULL;
+        }
+        if (j && leaf) {
+                j->drain = true;
+                j->what = (FenceDrain){ .path = j->path,
+                                        .unit_path = j->unit_path,
+                                        .id = leaf->id,
+                                        .from = c->open,
+                                        .to = f->pools->ordinary,
+                                        .target = c->target,
+                                        .bandwidth = f->config->drain_bandwidth };
+                fence_drain_note(f, leaf, &j->what);
+        }
+        if (!j || !j->path || ((leaf || state == CHECK_WIDENING) && !j->unit_path) || submit(c, j) < 0) {
+                if (j)
+                        job_free(j);
+                finish(c);
+                return;
+        }
+        c->job_data = j;
+}
+
+static void check_read(FenceCheck *c, CheckState state)
+{
+        check_job(c, state, NULL);
+}
+
+static void check_begin(FenceCheck *c)
+{
+        c->open = NODESET_EMPTY;
+        free(c->found);
+        c->found = NULL;
+        c->drained_bytes = 0;
+        check_read(c, c->is_slice ? CHECK_WAY : c->is_foreign ? CHECK_FOREIGN : CHECK_READING);
+}
+
+/* --- on the event loop -------------------------------------------------------------------------------- */
+
+static void tell_systemd(FenceCheck *c);
+
+static void on_turn(Turn *t _unused_, void *userdata)
+{
+        FenceCheck *c = userdata;
+
+        if (c->is_slice)
+                tell_systemd(c);
+        else
+                check_read(c, CHECK_READING_IN_TURN);
+}
+
+static void take_turn(FenceCheck *c, const char *tenant)
+{
+        c->state = CHECK_IN_LINE;
+        if (turn_take(c->fence->context.turns, tenant, on_turn, c, &c->turn) < 0)
+                finish(c);
+}
+
+static int on_pause_over(sd_event_source *source _unused_, uint64_t usec _unused_, void *userdata)
+{
+        FenceCheck *c = userdata;
+
+        c->pause = sd_event_source_disable_unref(c->pause);
+        take_turn(c, c->unit);
+        return 0;
+}
+
+static void tell_later(FenceCheck *c, int error)
+{
+        unsigned doubles = c->n_pauses < TELL_AGAIN_DOUBLES ? c->n_pauses : TELL_AGAIN_DOUBLES;
+        uint64_t pause_usec = TELL_AGAIN_FIRST_USEC << doubles;
+        Fence *f = c->fence;
+
+        c->turn = turn_free(c->turn);
+        c->untold = true;
+        c->n_pauses++;
+        c->state = CHECK_PAUSING;
+        log_warning("Cannot tell systemd the memory nodes of %s, and will try again: %s.", c->unit,
+                    strerror(-error));
+        int r = sd_event_add_time_relative(f->context.event, &c->pause, CLOCK_MONOTONIC, pause_usec,
+                                           pause_usec / 4, on_pause_over, c);
+        if (r < 0)
+                report(c, true);
+        else
+                fence_go_on(f);
+}
+
+/* systemd has been told, or needs not be: it does not know the unit, or refuses for good. */
+static void telling_ended(FenceCheck *c, int error)
+{
+        if (unit_error_is_passing(error) && is_in_force(c->fence)) {
+                tell_later(c, error);
+                return;
+        }
+        c->untold = false;
+        report(c, false);
+}
+
+static void on_told(int error, const char *message _unused_, void *userdata)
+{
+        FenceCheck *c = userdata;
+
+        c->call = unit_call_free(c->call);
+        telling_ended(c, error);
+}
+
+static void on_info(int error, UnitInfo *info, void *userdata)
+{
+        _cleanup_(unit_info_free_p) UnitInfo *owned = info;
+        FenceCheck *c = userdata;
+        Fence *f = c->fence;
+        int r = error;
+
+        c->call = unit_call_free(c->call);
+        if (owned && is_in_force(f) && fence_unit_is_to_be_told(owned, &c->target, f->pools)) {
+                r = unit_set_mems(f->context.gate, c->unit, &c->target, on_told, c, &c->call);
+                if (r >= 0)
+                        return;
+        }
+        telling_ended(c, r);
+}
+
+static void tell_systemd(FenceCheck *c)
+{
+        c->state = CHECK_TELLING;
+        if (!c->unit) {
+                report(c, false);
+                return;
+        }
+        int r = unit_get(c->fence->context.gate, GATE_OWN, c->unit, on_info, c, &c->call);
+        if (r < 0)
+                telling_ended(c, r);
+}
+
+static void judge(FenceCheck *c, const FenceLeaf *leaf)
+{
+        Fence *f = c->fence;
+        NodeSet open = open_of(f, leaf);
+
+        if (nodeset_is_empty(&open) && !c->untold) {
+                finish(c);
+                return;
+        }
+        if (leaf->way.cgroup) { /* no set of its own closes it */
+                (void)fence_check(f, leaf->way.cgroup, c->since_usec, false);
+                finish(c);
+                return;
+        }
+        if (c->state == CHECK_READING) {
+                take_turn(c, leaf->unit ? leaf->unit : leaf->path);
+                return;
+        }
+        c->target = target_of(f, leaf, &open);
+        if (nodeset_is_empty(&open)) {
+                tell_systemd(c);
+                return;
+        }
+        c->open = open;
+        check_job(c, CHECK_DRAINING, leaf);
+}
+
+static void judge_again(FenceCheck *c, const FenceLeaf *leaf)
+{
+        Fence *f = c->fence;
+        NodeSet open = open_of(f, leaf);
+
+        if (nodeset_is_empty(&open))
+                tell_systemd(c);
+        else
+                report(c, true);
+}
+
+/* A slice that leaves nothing ordinary to what is in it gets the ordinary nodes as well: that closes all of it,
+ * and the kernel moves the pages. */
+static void judge_way(FenceCheck *c, CheckJob *j)
+{
+        if (!j->way.cgroup) {
+                check_read(c, CHECK_FOREIGN);
+                return;
+        }
+        free(c->unit);
+        c->unit = strdup(strrchr(j->way.cgroup, '/') + 1);
+        c->found = TAKE_PTR(j->way.cgroup);
+        c->target = j->way.target;
+        c->open = nodeset_intersect(&j->way.mems, &c->fence->pools->cdm);
+        c->widened = true;
+        check_read(c, CHECK_WIDENING);
+}
+
+/* Of the first go and the second. */
+static void collect_foreign(FenceCheck *c, CheckJob *j)
+{
+        c->open = nodeset_union(&c->open, &j->found.nodes);
+        if (!c->found)
+                c->found = TAKE_PTR(j->found.cgroup);
+        c->drained_bytes += j->found.drained_bytes;
+}
+
+static void on_done(int result, void *userdata)
+{
+        CheckJob *j = userdata;
+        FenceCheck *c = j->check;
+
+        if (!c) {
+                job_free(j);
+                return;
+        }
+        c->job = NULL;
+        c->job_data = NULL;
+        c->usec = now_usec() - c->since_usec;
+        if (!is_in_force(c->fence)) {
+                finish(c);
+        } else if (c->state == CHECK_FOREIGN || c->state == CHECK_FOREIGN_MOVING) {
+                collect_foreign(c, j);
+                if (result == -EAGAIN && c->state == CHECK_FOREIGN)
+                        check_read(c, CHECK_FOREIGN_MOVING);
+                else if (nodeset_is_empty(&c->open))
+                        finish(c);
+                else
+                        report(c, j->found.is_open);
+        } else if (c->state == CHECK_WAY) {
+                judge_way(c, j);
+        } else if (c->state == CHECK_WIDENING && result == 0) {
+                tell_systemd(c);
+        } else if (c->state == CHECK_WIDENING && result != -ENOENT) {
+                report(c, true);
+        } else if (c->state == CHECK_DRAINING) {
+                c->drained_bytes = j->what.drained_bytes;
+                if (result < 0)
+                        finish(c);
+                else
+                        check_read(c, CHECK_READING_BACK);
+        } else if (result < 0) { /* it is gone */
+                finish(c);
+        } else if (c->state == CHECK_READING_BACK) {
+                judge_again(c, &j->leaf);
+        } else {
+                judge(c, &j->leaf);
+        }
+        job_free(j);
+}
+
+/* --- beginning and end -------------------------------------------------------------------------------- */
+
+bool fence_checks_are_idle(const Fence *f)
+{
+        const FenceCheck *c;
+
+        DL_FOREACH (f->checks, c)
+                if (c->state != CHECK_WAITING && c->state != CHECK_PAUSING)
+                        return false;
+        return true;
+}
+
+void fence_checks_hold(Fence *f)
+{
+        FenceCheck *c;
+
+        DL_FOREACH (f->checks, c) {
+                if (c->state == CHECK_IN_LINE || c->state == CHECK_PAUSING) {
+                        c->turn = turn_free(c->turn);
+                        c->pause = sd_event_source_disable_unref(c->pause);
+                        c->state = CHECK_WAITING;
+                }
+                /* Pages that it moves may go back in a moment. */
+                if (f->lifting && c->job)
+                        job_cancel(c->job);
+        }
+}
+
+void fence_checks_release(Fence *f)
+{
+        FenceCheck *c, *next;
+
+        DL_FOREACH_SAFE (f->checks, c, next) {
+                if (!is_in_force(f))
+                        check_free(c);
+                else
+                        check_begin(c);
+        }
+}
+
+static FenceCheck *find(Fence *f, const char *path)
+{
+        FenceCheck *c;
+
+        HASH_FIND_STR(f->checks_by_path, path, c);
+        return c;
+}
+
+/* Cgroups below a unit's are its own affair, it confines them. */
+static int name_of(const char *path, FenceLeaf *ret)
+{
+        _cleanup_free_ char *copy = strdup(path);
+        int r;
+
+        if (!copy)
+                return -ENOMEM;
+        ret->path = copy;
+        r = fence_leaf_name(ret);
+        ret->path = NULL;
+        if (r >= 0 && !ret->unit_path)
+                ret->unit_path = TAKE_PTR(copy);
+        return r >= 0 && !ret->unit_path ? -ENOMEM : r;
+}
+
+static int check_new(Fence *f, FenceLeaf *leaf, FenceCheck **ret)
+{
+        FenceCheck *c = calloc(1, sizeof(*c));
+
+        if (!c)
+                return -ENOMEM;
+        c->fence = f;
+        c->is_slice = fence_leaf_is_slice(leaf) || strcmp(leaf->unit_path, "/") == 0;
+        c->is_foreign = c->is_slice || !leaf->unit;
+        c->path = TAKE_PTR(leaf->unit_path);
+        c->unit = TAKE_PTR(leaf->unit);
+        DL_APPEND(f->checks, c);
+        HASH_ADD_KEYPTR(hh, f->checks_by_path, c->path, strlen(c->path), c);
+        *ret = c;
+        return 0;
+}
+
+int fence_check(Fence *f, const char *path, uint64_t since_usec, bool is_new)
+{
+        FenceLeaf leaf = { 0 };
+        FenceCheck *c;
+        int r;
+
+        if (!is_in_force(f))
+                return 0;
+        r = name_of(path, &leaf);
+        if (r < 0)
+                return r;
+        c = find(f, leaf.unit_path);
+        if (c) {
+                c->is_new |= is_new;
+                c->again |= c->state != CHECK_WAITING && c->state != CHECK_IN_LINE;
+        } else {
+                r = check_new(f, &leaf, &c);
+                if (r >= 0) {
+                        c->since_usec = since_usec;
+                        c->is_new = is_new;
+                        if (f->phase == PHASE_IDLE)
+                                check_begin(c);
+                }
+        }
+        fence_leaf_clear(&leaf);
+        return r;
+}

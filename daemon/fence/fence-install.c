@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* The part of the fence that systemd applies: properties that would open it are set back, drop-ins are
+ * installed, systemd is reloaded. */
+
+#include <errno.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "daemon/fence/fence-internal.h"
+#include "daemon/pid1/fence-files.h"
+#include "daemon/pid1/fence-property.h"
+#include "daemon/pid1/unit.h"
+#include "policy/cdm-names.h"
+
+/* Is it a property that a fence has set back, or a grant on top of it, and this one leaves something else?
+ */
+static bool is_of_before(const Fence *f, const NodeSet *had, const NodeSet *reserved, bool free)
+{
+        NodeSet base = nodeset_subtract(had, reserved);
+
+        return !nodeset_is_empty(&f->before) && nodeset_equal(&base, &f->before) &&
+               (free || !nodeset_equal(&f->before, &f->pools->ordinary));
+}
+
+/* A property that opens CDM nodes without a reservation is set back to what is left of it. That is still
+ * there when a later fence leaves the unit more, or all: then it follows. (Systemd cannot be told to unset
+ * it, the kernel would keep the value.) */
+static int find_property(const char *unit, const NodeSet *had, void *userdata)
+{
+        Fence *f = userdata;
+        NodeSet reserved = fence_tenant_promised(unit, &f->pools->cdm, f->context.ledger);
+        NodeSet open = nodeset_intersect(had, &f->pools->cdm), target,
+                ordinary = fence_unit_ordinary(unit, f->config, f->pools);
+        bool free = f->lifting || fence_unit_is_exempt(unit, f->config);
+
+        if (is_of_before(f, had, &reserved, free)) {
+                reserved = nodeset_intersect(&reserved, had);
+                target = nodeset_union(&f->pools->ordinary, free ? &f->pools->cdm : &reserved);
+        } else if (free || nodeset_is_subset(&open, &reserved)) {
+                return 0;
+        } else {
+                reserved = nodeset_intersect(&reserved, &open);
+                target = fence_target(had, &reserved, &ordinary);
+        }
+        return fence_names_add(&f->names, unit, &target);
+}
+
+/* No grant has a part in this one. */
+static int find_startup(const char *unit, const NodeSet *had, void *userdata)
+{
+        Fence *f = userdata;
+
+        if (f->lifting || fence_unit_is_exempt(unit, f->config) || !nodeset_intersects(had, &f->pools->cdm))
+                return 0;
+        return fence_names_add(&f->startups, unit, NULL);
+}
+
+static void reset_next(Fence *f);
+
+static void reset_done(int error, const char *message _unused_, void *userdata)
+{
+        Fence *f = userdata;
+
+        f->call = unit_call_free(f->call);
+        fence_note_told(f, error);
+        reset_next(f);
+}
+
+/* A unit that cannot be set back (it is gone) needs none: what matters is read at the end. */
+static void reset_next(Fence *f)
+{
+        bool changed;
+        int r;
+
+        while (f->next < f->names.n) {
+                size_t i = f->next++;
+
+                r = unit_set_mems(f->context.gate, f->names.names[i], &f->names.sets[i], reset_done, f,
+                                  &f->call);
+                if (r >= 0)
+                        return;
+                fence_note_told(f, r);
+        }
+        while (f->next < f->names.n + f->startups.n) {
+                size_t i = f->next++ - f->names.n;
+
+                r = unit_reset_startup_mems(f->context.gate, f->startups.names[i], reset_done, f, &f->call);
+                if (r >= 0)
+                        return;
+                fence_note_told(f, r);
+        }
+        fence_names_clear(&f->names);
+        fence_names_clear(&f->startups);
+        r = fence_install(f, &changed);
+        if (r < 0)
+                fence_finish(f, r);
+        else if (changed || f->lifting || f->interrupted) /* the generator's files go with the reload */
+                fence_step_reload(f);
+        else
+                fence_step_read(f);
+}
+
+void fence_step_reset(Fence *f)
+{
+        int r;
+
+        f->phase = PHASE_RESET;
+        fence_names_clear(&f->names);
+        f->next = 0;
+        r = fence_property_foreach(f->context.root, find_property, f);
+        if (r >= 0)
+                r = fence_property_foreach_startup(f->context.root, find_startup, f);
+        if (r < 0)
+                fence_finish(f, r);
+        else
+                reset_next(f);
+}
+
+/* --- INSTALL and RELOAD ------------------------------------------------------------------------------- */
+
+static char *below(const Fence *f, const char *dir)
+{
+        char *path;
+
+        return asprintf(&path, "%s%s", f->context.root, dir) < 0 ? NULL : path;
+}
+
+/* Runtime files override the generator's of the same name. */
+NodeSet fence_ordinary_in_force(const Fence *f)
+{
+        static const char *const dirs[] = { FENCE_DIR_RUNTIME, FENCE_DIR_GENERATOR };
+
+        for (size_t i = 0; i < ARRAY_SIZE(dirs); i++) {
+                _cleanup_free_ char *dir = below(f, dirs[i]);
+                NodeSet nodes;
+
+                if (dir && fence_files_ordinary(dir, &nodes) >= 0)
+                        return nodes;
+        }
+        return NODESET_EMPTY;
+}
+
+static FILE *open_before(const Fence *f, const char *mode)
+{
+        _cleanup_free_ char *path = below(f, CDM_FENCE_BEFORE);
+
+        return path ? fopen(path, mode) : NULL;
+}
+
+bool fence_before_read(const Fence *f, NodeSet *ret)
+{
+        FILE *file = open_before(f, "re");
+        char line[NODESET_STR_MAX] = "";
+        bool there;
+
+        if (!file)
+                return false;
+        there = fgets(line, sizeof(line), file) && nodeset_parse(line, ret) >= 0 && !nodeset_is_empty(ret);
+        fclose(file);
+        return there;
+}
+
+void fence_before_forget(const Fence *f)
+{
+        _cleanup_free_ char *path = below(f, CDM_FENCE_BEFORE);
+
+        if (path)
+                (void)unlink(path);
+}
+
+/* The files say from then on what shall be, and no more what is. One that was left behind by an interrupted
+ * change stays: units still have what it says. */
+static int write_before(const Fence *f)
+{
+        char list[NODESET_STR_MAX];
+        FILE *file;
+
+        if (f->interrupted || nodeset_is_empty(&f->before) ||
+            (!f->lifting && nodeset_equal(&f->before, &f->pools->ordinary)))
+                return 0;
+        file = open_before(f, "we");
+        if (!file)
+                return -errno;
+        fprintf(file, "%s\n", nodeset_format(&f->before, list));
+        return fclose(file) == 0 ? 0 : -errno;
+}
+
+/* The decision comes first, for the generator of the reload that follows. Its files do when they say the
+ * same already; a second set would override later ones of the generator. */
+int fence_install(Fence *f, bool *ret_changed)
+{
+        _cleanup_free_ char *runtime = below(f, FENCE_DIR_RUNTIME),
+                            *generator = below(f, FENCE_DIR_GENERATOR);
+        int r;
+
+        if (!runtime || !generator)
+                return -ENOMEM;
+        r = write_before(f);
+        if (r < 0)
+                return r;
+        r = fence_files_decide(f->context.root, f->lifting ? NULL : f->config, f->lifting ? NULL : f->pools);
+        if (r < 0)
+                return r;
+        if (f->lifting || fence_files_present(generator, f->config, f->pools))
+                return fence_files_remove(runtime, ret_changed);
+        r = fence_files_write(runtime, f->config, f->pools, ret_changed);
+        if (r >= 0 && *ret_changed)
+                fence_files_note_cpuset(f->context.root);
+        return r;
+}
+
+static void reload_done(int error, const char *message _unused_, void *userdata)
+{
+        Fence *f = userdata;
+
+        f->call = unit_call_free(f->call);
+        if (error < 0)
+                fence_finish(f, error);
+        else
+                fence_step_read(f);
+}
+
+void fence_step_reload(Fence *f)
+{
+        int r;
+
+        f->phase = PHASE_RELOAD;
+        f->reloaded = true;
+        r = unit_daemon_reload(f->context.gate, reload_done, f, &f->call);
+        if (r < 0)
+                fence_finish(f, r);
+}

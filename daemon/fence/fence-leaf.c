@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* What is done to single leaves: intruders are drained and narrowed, what systemd does not apply is written,
+ * and systemd is told where it has another idea. */
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "daemon/fence/fence-internal.h"
+#include "daemon/kernel/cgroup.h"
+#include "daemon/kernel/drain.h"
+#include "daemon/pid1/unit.h"
+
+static void step_tell(Fence *f);
+
+/* --- DRAIN and NARROW --------------------------------------------------------------------------------- */
+
+static uint64_t bytes_on(int fd, const NodeSet *nodes)
+{
+        uint64_t bytes;
+
+        return cgroup_sum_numa(fd, nodes, numa_bytes_sum, &bytes) < 0 ? 0 : bytes;
+}
+
+static void narrow(const FenceDrain *d)
+{
+        if (d->foreign)
+                foreign_note(d->foreign, d->path, d->id, &d->was, &d->target);
+        (void)cgroup_write_mems(d->unit_path, &d->target);
+}
+
+void fence_drain_note(const Fence *f, const FenceLeaf *leaf, FenceDrain *d)
+{
+        if (!leaf->doubtful || !d->path || !d->unit_path || strcmp(d->path, d->unit_path) != 0)
+                return;
+        d->foreign = f->context.foreign;
+        d->was = leaf->mems;
+}
+
+/* Pages first, then the narrowing, which so has little left to move; page cache last, when it cannot come
+ * back. What fails here shows in the reading at the end. */
+static int drain_and_narrow(Job *job, FenceDrain *d, int fd)
+{
+        int r = 0;
+
+        if (!d->move) {
+                d->before_bytes = bytes_on(fd, &d->from);
+                r = drain_move_new(&d->from, &d->to, UINT64_MAX, false, d->bandwidth, &d->move);
+        }
+        if (r >= 0 && !d->narrowed)
+                r = drain_move_run(d->move, fd, job);
+        if (r == -ECANCELED || r == JOB_PAUSED)
+                return r;
+        if (!d->narrowed)
+                narrow(d);
+        d->narrowed = true;
+        return drain_evict(fd, &d->from, job, &d->evict);
+}
+
+int fence_leaf_drain(Job *job, FenceDrain *d)
+{
+        uint64_t after, id;
+        int fd, r;
+
+        fd = cgroup_open(d->path, &id);
+        if (fd < 0)
+                return 0;
+        if (id != d->id) {
+                close(fd);
+                return 0;
+        }
+        r = drain_and_narrow(job, d, fd);
+        after = bytes_on(fd, &d->from);
+        d->drained_bytes = d->before_bytes > after ? d->before_bytes - after : 0;
+        close(fd);
+        return r == -ECANCELED || r == JOB_PAUSED ? r : 0;
+}
+
+static int run_drain(Job *job, void *userdata)
+{
+        FenceJob *j = userdata;
+
+        return fence_leaf_drain(job, &j->drain);
+}
+
+static int run_narrow(Job *job _unused_, void *userdata)
+{
+        FenceJob *j = userdata;
+
+        narrow(&j->drain);
+        return 0;
+}
+
+static void leaf_job_done(int result, void *userdata)
+{
+        FenceJob *j = userdata;
+        Fence *f = fence_job_ended(j);
+
+        if (f)
+                f->drained_bytes += j->drain.drained_bytes;
+        fence_job_free(j);
+        if (!f)
+                return;
+        if (result < 0)
+                fence_finish(f, result);
+        else if (f->phase == PHASE_DRAIN)
+                fence_step_drain(f);
+        else
+                fence_step_narrow(f);
+}
+
+/* What the leaf shall have. The ledger is newer than the reading: what was granted since stays, and what
+ * drains stays where it is open. */
+static NodeSet leaf_target(const Fence *f, const FenceLeaf *leaf)
+{
+        NodeSet reserved = fence_leaf_reserved(leaf, f->context.ledger),
+                kept = fence_leaf_promised(leaf, &f->pools->cdm, f->context.ledger),
+                ordinary = fence_unit_ordinary(leaf->unit, f->config, f->pools);
+
+        kept = nodeset_intersect(&kept, &leaf->mems);
+        reserved = nodeset_union(&reserved, &kept);
+        ordinary = fence_leaf_allowed(leaf, &ordinary);
+        if (fence_leaf_is_free(f, leaf))
+                return nodeset_union(&f->pools->ordinary, &f->pools->cdm);
+        if (fence_leaf_is_outdated(f, leaf))
+                return nodeset_union(&ordinary, &reserved);
+        return fence_target(&leaf->mems, &reserved, &ordinary);
+}
+
+static void leaf_job_start(Fence *f, const FenceLeaf *leaf, const NodeSet *from, job_run_t run)
+{
+        FenceJob *j = calloc(1, sizeof(*j));
+        const char *above = leaf->way.cgroup;
+
+        if (j) {
+                j->path = strdup(leaf->path);
+                j->unit_path = strdup(above ? above : leaf->unit_path);
+                j->target = above ? leaf->way.target : leaf_target(f, leaf);
+        }
+        if (!j || !j->path || !j->unit_path ||
+            (!fence_leaf_is_free(f, leaf) &&
+             fence_names_add(&f->written, above ? strrchr(above, '/') + 1 : leaf->unit, &j->target) < 0)) {
+                fence_job_free(j);
+                fence_finish(f, -ENOMEM);
+                return;
+        }
+        j->id = leaf->id;
+        j->from = *from;
+        j->to = f->pools->ordinary;
+        j->bandwidth = f->config ? f->config->drain_bandwidth : 0; /* lifting drains nothing */
+        j->drain = (FenceDrain){ .path = j->path,
+                                 .unit_path = j->unit_path,
+                                 .id = j->id,
+                                 .from = j->from,
+                                 .to = j->to,
+                                 .target = j->target,
+                                 .bandwidth = j->bandwidth };
+        if (!fence_leaf_is_free(f, leaf))
+                fence_drain_note(f, leaf, &j->drain);
+        fence_job_start(f, j, run == run_drain, run, leaf_job_done);
+}
+
+/* Nodes on which the leaf has pages and no promise of any kind: a reservation that is on its way out still
+ * has one, and is drained by whoever ended it. */
+static NodeSet intruding(const Fence *f, const FenceLeaf *leaf)
+{
+        NodeSet promised;
+
+        if (!leaf->unit || fence_unit_is_exempt(leaf->unit, f->config))
+                return NODESET_EMPTY;
+        promised = fence_leaf_promised(leaf, &leaf->held, f->context.ledger);
+        return nodeset_subtract(&leaf->held, &promised);
+}
+
+void fence_step_drain(Fence *f)
+{
+        f->phase = PHASE_DRAIN;
+        while (f->next < f->scan.n_leaves) {
+                const FenceLeaf *leaf = &f->scan.leaves[f->next++];
+                NodeSet from = intruding(f, leaf);
+
+                if (nodeset_is_empty(&from))
+                        continue;
+                leaf_job_start(f, leaf, &from, run_drain);
+                return;
+        }
+        fence_step_reset(f);
+}
+
+/* Where nothing is open and the leaf has only too little, systemd's idea decides: it may be the unit's own.
+ * Systemd 252 leaves the kernel's value as it is when a unit's set becomes none, as long as somebody else in
+ * the slice needs the controller; the unit then gets all nodes by name. */
+static void widen_info(int error _unused_, UnitInfo *info, void *userdata)
+{
+        _cleanup_(unit_info_free_p) UnitInfo *owned = info;
+        Fence *f = userdata;
+        const FenceLeaf *leaf = &f->scan.leaves[f->next - 1];
+        NodeSet target = leaf_target(f, leaf), none = NODESET_EMPTY;
+
+        f->call = unit_call_free(f->call);
+        if (owned && (nodeset_is_subset(&target, &owned->allowed) ||
+                      (fence_leaf_is_free(f, leaf) && nodeset_is_empty(&owned->allowed))))
+                leaf_job_start(f, leaf, &none, run_narrow);
+        else
+                fence_step_narrow(f);
+}
+
+/* Has only too little. */
+static bool is_too_narrow(const Fence *f, const FenceLeaf *leaf)
+{
+        return fence_leaf_is_free(f, leaf) ? fence_leaf_is_held_back(f, leaf)
+                                           : fence_leaf_is_outdated(f, leaf);
+}
+
+void fence_step_narrow(Fence *f)
+{
+        f->phase = PHASE_NARROW;
+        while (f->next < f->scan.n_leaves) {
+                const FenceLeaf *leaf = &f->scan.leaves[f->next++];
+                NodeSet open = NODESET_EMPTY;
+
+                if (!leaf->unit || !leaf->has_cpuset)
+                        continue;
+                if (!fence_leaf_is_free(f, leaf))
+                        open = fence_leaf_open(leaf, f->config, f->pools, f->context.ledger);
+                if (!nodeset_is_empty(&open)) {
+                        leaf_job_start(f, leaf, &open, run_narrow);
+                        return;
+                }
+                if (is_too_narrow(f, leaf) &&
+                    unit_get(f->context.gate, GATE_OWN, leaf->unit, widen_info, f, &f->call) >= 0)
+                        return;
+        }
+        f->next = 0;
+        step_tell(f);
+}
+
+/* --- TELL --------------------------------------------------------------------------------------------- */
+
+static void tell_done(int error, const char *message _unused_, void *userdata)
+{
+        Fence *f = userdata;
+
+        f->call = unit_call_free(f->call);
+        fence_note_told(f, error);
+        step_tell(f);
+}
+
+/* A unit that systemd itself thinks confined is left to it: it may well be narrower than what was written. A
+ * slice is widened, never narrowed. */
+bool fence_unit_is_to_be_told(const UnitInfo *info, const NodeSet *target, const PoolSet *pools)
+{
+        NodeSet open = nodeset_intersect(&info->allowed, &pools->cdm);
+
+        const char *dot = strrchr(info->name, '.');
+
+        if (strcmp(dot ? dot : "", ".slice") == 0)
+                return !nodeset_is_empty(&info->allowed) && !nodeset_is_subset(target, &info->allowed);
+        return nodeset_is_empty(&info->allowed) || !nodeset_is_subset(&open, target) ||
+               !nodeset_intersects(&info->allowed, target);
+}
+
+static void tell_info(int error, UnitInfo *info, void *userdata)
+{
+        _cleanup_(unit_info_free_p) UnitInfo *owned = info;
+        Fence *f = userdata;
+        const char *unit = f->written.names[f->next - 1];
+        const NodeSet *target = &f->written.sets[f->next - 1];
+
+        f->call = unit_call_free(f->call);
+        if (owned && fence_unit_is_to_be_told(owned, target, f->pools)) {
+                error = unit_set_mems(f->context.gate, unit, target, tell_done, f, &f->call);
+                if (error >= 0)
+                        return;
+        }
+        fence_note_told(f, error);
+        step_tell(f);
+}
+
+/* A unit that PID 1 does not know any more needs nothing: what matters is read at the end. */
+static void step_tell(Fence *f)
+{
+        f->phase = PHASE_TELL;
+        while (f->next < f->written.n) {
+                const char *unit = f->written.names[f->next++];
+
+                int r = unit_get(f->context.gate, GATE_OWN, unit, tell_info, f, &f->call);
+                if (r >= 0)
+                        return;
+                fence_note_told(f, r);
+        }
+        f->n_todo = 0; /* no poke after this */
+        fence_step_read(f);
+}

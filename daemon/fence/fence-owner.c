@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* ASK: leaves of the first reading that have the name of a unit, and no attribute of systemd's. Of the answers
+ * follows which of them are fenced as cgroups that systemd does not own. Where PID 1 does not answer, they
+ * count as its units. */
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/fence/fence-internal.h"
+#include "daemon/kernel/owner.h"
+
+static void ask_ended(Fence *f)
+{
+        f->next = 0;
+        fence_step_drain(f);
+}
+
+/* It has a name, but not that of a unit. */
+static void ask_forget_unit(Fence *f, FenceLeaf *leaf)
+{
+        free(leaf->unit);
+        free(leaf->unit_path);
+        free(leaf->slice);
+        leaf->unit = leaf->unit_path = leaf->slice = NULL;
+        leaf->promised = foreign_nodes(f->context.foreign, leaf->path);
+}
+
+static void ask_on_answer(int error, const char *unit, void *userdata)
+{
+        Fence *f = userdata;
+        FenceLeaf *leaf = &f->scan.leaves[f->next - 1];
+
+        f->call = unit_call_free(f->call);
+        if ((error == 0 || error == -ENOENT) && owner_learn(leaf->unit_path, unit) > 0)
+                ask_forget_unit(f, leaf);
+        if (unit_error_is_passing(error))
+                ask_ended(f);
+        else
+                fence_step_ask(f);
+}
+
+void fence_step_ask(Fence *f)
+{
+        f->phase = PHASE_ASK;
+        while (f->next < f->scan.n_leaves) {
+                FenceLeaf *leaf = &f->scan.leaves[f->next];
+
+                if (leaf->unit && owner_top(leaf->path) > 0)
+                        ask_forget_unit(f, leaf);
+                f->next++;
+                if (!leaf->unit || !leaf->doubtful)
+                        continue;
+                if (unit_get_owner(f->context.gate, leaf->unit_path, ask_on_answer, f, &f->call) >= 0)
+                        return;
+        }
+        ask_ended(f);
+}

@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "daemon/fence/fence-scan.h"
+#include "daemon/fence/foreign.h"
+#include "daemon/kernel/cgroup.h"
+#include "daemon/kernel/owner.h"
+#include "policy/cdm-names.h"
+
+void fence_leaf_clear(FenceLeaf *leaf)
+{
+        free(leaf->path);
+        free(leaf->unit);
+        free(leaf->unit_path);
+        free(leaf->slice);
+        fence_way_clear(&leaf->way);
+        *leaf = (FenceLeaf){ 0 };
+}
+
+void fence_scan_clear(FenceScan *s)
+{
+        for (size_t i = 0; i < s->n_leaves; i++)
+                fence_leaf_clear(&s->leaves[i]);
+        free(s->leaves);
+        *s = (FenceScan){ 0 };
+}
+
+int fence_leaf_name(FenceLeaf *leaf)
+{
+        _cleanup_free_ char *slice = strdup("-.slice"), *unit = NULL, *unit_path = NULL;
+        const char *p = leaf->path;
+
+        if (!slice)
+                return -ENOMEM;
+        while (*p == '/') {
+                const char *name = p + 1;
+                size_t n = strcspn(name, "/");
+
+                p = name + n;
+                if (owner_is_foreign(leaf->path, (size_t)(p - leaf->path)))
+                        return 0;
+                if (owner_name_is_slice(name, n)) {
+                        free(slice);
+                        slice = strndup(name, n);
+                        if (!slice)
+                                return -ENOMEM;
+                        continue;
+                }
+                if (!owner_name_is_unit(name, n))
+                        return 0;
+                unit = strndup(name, n);
+                unit_path = strndup(leaf->path, (size_t)(p - leaf->path));
+                if (!unit || !unit_path)
+                        return -ENOMEM;
+                leaf->unit = TAKE_PTR(unit);
+                leaf->unit_path = TAKE_PTR(unit_path);
+                leaf->slice = TAKE_PTR(slice);
+                return 0;
+        }
+        /* Slices all the way down, and none of them has a child: nothing runs there, but systemd owns it. */
+        unit_path = strdup(leaf->path);
+        unit = strdup(slice);
+        if (!unit || !unit_path)
+                return -ENOMEM;
+        leaf->unit = TAKE_PTR(unit);
+        leaf->unit_path = TAKE_PTR(unit_path);
+        leaf->slice = TAKE_PTR(slice);
+        return 0;
+}
+
+/* Without the controller a cgroup may use what its nearest ancestor with one may: at the top, everything. */
+static int inherited(const char *path, const NodeSet *cdm, NodeSet *ret)
+{
+        _cleanup_free_ char *parent = strdup(path);
+
+        if (!parent)
+                return -ENOMEM;
+        for (char *slash; (slash = strrchr(parent, '/')) && slash != parent;) {
+                int fd, r;
+
+                *slash = '\0';
+                fd = cgroup_open(parent, NULL);
+                if (fd < 0)
+                        continue;
+                r = cgroup_read_effective(fd, ret);
+                close(fd);
+                if (r == 0)
+                        return 0;
+        }
+        *ret = *cdm;
+        return 0;
+}
+
+static bool leaf_is_doubtful(const FenceLeaf *leaf, int fd)
+{
+        bool doubtful;
+
+        if (strcmp(leaf->unit_path, leaf->path) == 0)
+                return owner_is_doubtful(fd);
+        fd = cgroup_open(leaf->unit_path, NULL);
+        doubtful = fd >= 0 && owner_is_doubtful(fd);
+        if (fd >= 0)
+                close(fd);
+        return doubtful;
+}
+
+static int leaf_read(FenceLeaf *leaf, const char *path, int fd, const NodeSet *cdm)
+{
+        _cleanup_free_ NumaBytes *numa = NULL;
+        struct stat st;
+        size_t n = 0;
+        int r;
+
+        if (fstat(fd, &st) < 0)
+                return -errno;
+        leaf->id = st.st_ino;
+        leaf->path = strdup(path);
+        if (!leaf->path)
+                return -ENOMEM;
+        leaf->has_cpuset =
+                cgroup_read_effective(fd, &leaf->effective) == 0 && cgroup_read_mems(fd, &leaf->mems) == 0;
+        if (!leaf->has_cpuset && inherited(path, cdm, &leaf->effective) < 0)
+                return -ENOMEM;
+        if (nodeset_intersects(&leaf->effective, cdm) && !nodeset_is_subset(&leaf->effective, &leaf->mems) &&
+            fence_way_read(path, false, cdm, &leaf->way) == -ENOMEM)
+                return -ENOMEM;
+        r = cgroup_read_numa(fd, cdm, &numa, &n);
+        if (r == -ENOMEM)
+                return r;
+        for (size_t i = 0; r >= 0 && i < n; i++) {
+                nodeset_add(&leaf->held, numa[i].node);
+                leaf->bytes += numa_bytes_sum(&numa[i]);
+        }
+        r = fence_leaf_name(leaf);
+        leaf->doubtful = r >= 0 && leaf->unit && leaf_is_doubtful(leaf, fd);
+        return r;
+}
+
+bool fence_leaf_is_slice(const FenceLeaf *leaf)
+{
+        return leaf->unit && owner_name_is_slice(leaf->unit, strlen(leaf->unit));
+}
+
+int fence_leaf_read(const char *path, const NodeSet *cdm, FenceLeaf *ret)
+{
+        int fd = cgroup_open(path, NULL), r;
+
+        if (fd < 0)
+                return fd;
+        r = leaf_read(ret, path, fd, cdm);
+        close(fd);
+        return r;
+}
+
+typedef struct ScanContext {
+        FenceScan scan;
+        size_t n_allocated;
+        const NodeSet *cdm;
+} ScanContext;
+
+static int scan_leaf(const char *path, int fd, void *userdata)
+{
+        ScanContext *c = userdata;
+        FenceLeaf leaf = { 0 };
+        int r;
+
+        r = leaf_read(&leaf, path, fd, c->cdm);
+        /* A slice without members is a leaf of the tree and no leaf of the fence. (One with processes is not
+         * systemd's doing: it puts none there.) Neither is what systemd 257 sometimes leaves of a unit that
+         * ended: nobody is in it, and without the controller there is nothing to narrow. */
+        if (r >= 0 && (fence_leaf_is_slice(&leaf) || (leaf.unit && !leaf.has_cpuset)) &&
+            !cgroup_is_populated(fd)) {
+                fence_leaf_clear(&leaf);
+                return 0;
+        }
+        if (r >= 0 && c->scan.n_leaves == c->n_allocated) {
+                size_t n = c->n_allocated ? 2 * c->n_allocated : 64;
+                FenceLeaf *leaves = reallocarray(c->scan.leaves, n, sizeof(*leaves));
+
+                if (leaves) {
+                        c->scan.leaves = leaves;
+                        c->n_allocated = n;
+                } else
+                        r = -ENOMEM;
+        }
+        if (r < 0) {
+                fence_leaf_clear(&leaf);
+                return r == -ENOENT || r == -ENODEV ? 0 : r; /* it went away meanwhile */
+        }
+        c->scan.leaves[c->scan.n_leaves++] = leaf;
+        return 0;
+}
+
+int fence_scan_read(const NodeSet *cdm, FenceScan *ret)
+{
+        ScanContext c = { .cdm = cdm };
+        int r = cgroup_foreach_leaf(scan_leaf, &c);
+
+        if (r < 0) {
+                fence_scan_clear(&c.scan);
+                return r;
+        }
+        *ret = c.scan;
+        return 0;
+}
+
+NodeSet fence_leaf_reserved(const FenceLeaf *leaf, const Ledger *ledger)
+{
+        NodeSet nodes = ledger_tenant_nodes(ledger, leaf->path);
+
+        nodes = nodeset_union(&nodes, &leaf->promised);
+        if (leaf->unit) {
+                NodeSet of_unit = ledger_tenant_nodes(ledger, leaf->unit);
+
+                nodes = nodeset_union(&nodes, &of_unit);
+        }
+        return nodes;
+}
+
+NodeSet fence_tenant_promised(const char *tenant, const NodeSet *cdm, const Ledger *ledger)
+{
+        NodeSet nodes = ledger_tenant_nodes(ledger, tenant);
+
+        NODESET_FOREACH (node, cdm)
+                if (ledger_tenant_bytes(ledger, tenant, node) > 0)
+                        nodeset_add(&nodes, node);
+        return nodes;
+}
+
+NodeSet fence_leaf_promised(const FenceLeaf *leaf, const NodeSet *cdm, const Ledger *ledger)
+{
+        NodeSet nodes = fence_tenant_promised(leaf->path, cdm, ledger);
+
+        nodes = nodeset_union(&nodes, &leaf->promised);
+        if (leaf->unit) {
+                NodeSet of_unit = fence_tenant_promised(leaf->unit, cdm, ledger);
+
+                nodes = nodeset_union(&nodes, &of_unit);
+        }
+        return nodes;
+}
+
+/* Is `unit` an instance of `name`, as job@7.service is of job@.service? */
+static bool is_instance(const char *unit, const char *name)
+{
+        const char *at = strchr(name, '@'), *dot = strrchr(unit, '.');
+
+        if (!at || at[1] != '.' || !dot)
+                return false;
+        return strncmp(unit, name, (size_t)(at - name) + 1) == 0 && strcmp(dot, at + 1) == 0;
+}
+
+bool fence_unit_is_exempt(const char *unit, const Config *config)
+{
+        if (!unit)
+                return false;
+        if (strcmp(unit, CDM_UNIT) == 0)
+                return true;
+        for (char **name = config->exempt; name && *name; name++)
+                if (strcmp(unit, *name) == 0 || is_instance(unit, *name))
+                        return true;
+        return false;
+}
+
+NodeSet fence_leaf_open(const FenceLeaf *leaf, const Config *config, const PoolSet *pools,
+                        const Ledger *ledger)
+{
+        NodeSet promised, open;
+
+        /* A unit that gets its exemption and cannot be read back is none of the fence's business. */
+        if (fence_unit_is_exempt(leaf->unit, config))
+                return NODESET_EMPTY;
+        open = nodeset_intersect(&leaf->effective, &pools->cdm);
+        promised = fence_leaf_promised(leaf, &open, ledger);
+        return nodeset_subtract(&open, &promised);
+}
+
+NodeSet fence_unit_ordinary(const char *unit, const Config *config, const PoolSet *pools)
+{
+        for (size_t i = 0; unit && config && i < config->n_pins; i++) {
+                NodeSet nodes = nodeset_intersect(&config->pins[i].nodes, &pools->ordinary);
+
+                if (strcmp(config->pins[i].unit, unit) == 0 && !nodeset_is_empty(&nodes))
+                        return nodes;
+        }
+        return pools->ordinary;
+}
+
+NodeSet fence_leaf_allowed(const FenceLeaf *leaf, const NodeSet *ordinary)
+{
+        NodeSet nodes = nodeset_intersect(ordinary, &leaf->way.room);
+
+        return nodeset_is_empty(&nodes) ? *ordinary : nodes;
+}
+
+NodeSet fence_target(const NodeSet *had, const NodeSet *reserved, const NodeSet *ordinary)
+{
+        NodeSet nodes = nodeset_intersect(had, ordinary);
+
+        if (nodeset_is_empty(&nodes))
+                nodes = *ordinary;
+        return nodeset_union(&nodes, reserved);
+}

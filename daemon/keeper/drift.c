@@ -1,0 +1,568 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Drift: the kernel's state is no longer what cdmd decided. It is noticed by
+ *
+ *   a write to some cpuset.mems (watch.c)         that cgroup is looked at
+ *   systemd's signal Reloading (reload, reexec)   everything is
+ *   a change of the fence's drop-ins (inotify)    they are, when systemd does not write them itself just now
+ *   events that were lost                         everything is
+ *
+ * Who wrote is never asked, what is there is compared with what shall be there: so cdmd's own writes, and
+ * systemd's echo of them, are no drift. A look at one cgroup reads one or two files of it, and is
+ * leaf-reader.c's. Everything is looked at once at a time; a reload that comes meanwhile makes it happen once
+ * more. Both are read on a worker. */
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/inotify.h>
+#include <unistd.h>
+
+#include "daemon/fence/fence-scan.h"
+#include "daemon/kernel/cgroup.h"
+#include "daemon/loop/log.h"
+#include "daemon/pid1/fence-files.h"
+#include "daemon/pid1/fence-property.h"
+#include "daemon/pid1/unit.h"
+#include "daemon/tenant/manager.h"
+#include "policy/cdm-names.h"
+#include "policy/size.h"
+
+/* Reloads come in bursts: a package manager makes one for each package. */
+#define LOOK_SOON_USEC     (UINT64_C(200) * 1000)
+#define LOOK_ACCURACY_USEC (UINT64_C(50) * 1000)
+
+#define DROP_INS_KEY       "drop-ins of the fence"
+
+/* Without a fence nobody is kept off anything; before that is settled it is being worked on. */
+static bool is_fenced(const Manager *m)
+{
+        return m->serving && m->config->mode == FENCE_MODE_ENFORCE && !nodeset_is_empty(&m->pools->cdm);
+}
+
+bool manager_drift_can_look(Manager *m)
+{
+        if (is_fenced(m) && !m->fence_busy)
+                return true;
+        m->look_wanted = true;
+        return false;
+}
+
+/* --- ONE LEAF ----------------------------------------------------------------------------------------- */
+
+/* By whom, as far as anybody can know: the kernel does not tell who wrote. `said` is what systemd's files
+ * say, and explains what was found or not. */
+static char *describe_cause(Manager *m, const char *unit, const NodeSet *found)
+{
+        static const char fence[] = "/" CDM_DROPIN_FENCE, property[] = "/50-AllowedMemoryNodes.conf";
+        _cleanup_free_ char *file = NULL;
+        NodeSet said, of_found = nodeset_intersect(found, &m->pools->cdm);
+        char *text = NULL;
+        int r = -ENOENT;
+
+        if (unit)
+                r = fence_property_last_word(m->root, unit, &file, &said);
+        if (r >= 0) {
+                said = nodeset_intersect(&said, &m->pools->cdm);
+                if (!nodeset_equal(&said, &of_found))
+                        r = -ENOENT;
+        }
+        if (r < 0)
+                r = asprintf(&text, "a write to its cpuset.mems; the kernel does not tell whose");
+        else if (strstr(file, fence))
+                r = asprintf(&text,
+                             "its property AllowedMemoryNodes= being removed, as by `systemctl revert`");
+        else if (strstr(file, property))
+                r = asprintf(&text, "its property AllowedMemoryNodes=, as by `systemctl set-property`: %s",
+                             file);
+        else
+                r = asprintf(&text, "the drop-in %s", file);
+        return r < 0 ? NULL : text;
+}
+
+char *manager_drift_reason(Manager *m, const char *unit, const NodeSet *found)
+{
+        _cleanup_free_ char *cause = describe_cause(m, unit, found);
+        char list[NODESET_STR_MAX], *text;
+
+        if (!cause)
+                return NULL;
+        int r = asprintf(&text, "it has %s%s, by %s",
+                         nodeset_is_empty(found) ? "what its parent has" : "nodes ",
+                         nodeset_format(found, list), cause);
+        return r < 0 ? NULL : text;
+}
+
+static const char *key_of(const FenceLeaf *leaf)
+{
+        return leaf->unit_path ? leaf->unit_path : leaf->path;
+}
+
+/* NULL: it has no reservation. */
+static const char *tenant_of(Manager *m, const FenceLeaf *leaf)
+{
+        if (leaf->unit && ledger_tenant_count(m->ledger, leaf->unit) > 0)
+                return leaf->unit;
+        return ledger_tenant_count(m->ledger, key_of(leaf)) > 0 ? key_of(leaf) : NULL;
+}
+
+/* An open leaf is drained, narrowed, and systemd is told, unless that is a fight. */
+static void look_at_leaf(Manager *m, const FenceLeaf *leaf)
+{
+        _cleanup_free_ char *reason = NULL;
+        NodeSet open = fence_leaf_open(leaf, m->config, m->pools, m->ledger);
+        int r;
+
+        if (!nodeset_is_empty(&open))
+                reason = manager_drift_reason(m, leaf->unit, &leaf->mems);
+        if (!nodeset_is_empty(&open) && !reason)
+                return;
+        if (manager_place_look(m, PLACE_LEAF, key_of(leaf), reason) != FIGHT_REPAIR)
+                return;
+        r = fence_check(m->fence, key_of(leaf), manager_monotonic_usec(), false);
+        if (r < 0) {
+                log_error("Cannot close %s: %s. `cdmctl reload` tries again.", key_of(leaf), strerror(-r));
+                manager_place_failed(m, key_of(leaf));
+        }
+}
+
+/* Has a unit CDM nodes that it has not reserved, and of which its own set says nothing? */
+static bool is_opened_above(Manager *m, const FenceLeaf *leaf)
+{
+        NodeSet open = fence_leaf_open(leaf, m->config, m->pools, m->ledger);
+
+        return leaf->unit && leaf->has_cpuset && !nodeset_is_empty(&leaf->mems) &&
+               !nodeset_is_subset(&open, &leaf->mems);
+}
+
+static void check_leaf(Manager *m, const char *path)
+{
+        int r = fence_check(m->fence, path, manager_monotonic_usec(), false);
+
+        if (r < 0)
+                log_error("Cannot look at %s: %s. `cdmctl reload` looks at all control groups.", path,
+                          strerror(-r));
+}
+
+/* What has a reservation is looked at within its tenant's turn. */
+static bool look_as_tenant(Manager *m, const FenceLeaf *leaf)
+{
+        const char *tenant = tenant_of(m, leaf);
+
+        if (tenant) {
+                manager_place_forget(m, key_of(leaf));
+                manager_drift_tenant(m, tenant);
+        }
+        return tenant;
+}
+
+static void judge_reading(Manager *m, LeafReading *reading)
+{
+        FenceLeaf *leaf = &reading->leaf;
+
+        if (reading->error == -ENOMEM)
+                log_error("Cannot look at %s: %s. `cdmctl reload` looks at all control groups.", leaf->path,
+                          strerror(ENOMEM));
+        if (reading->error < 0) {
+                manager_place_forget(m, key_of(leaf));
+                return;
+        }
+        if (is_opened_above(m, leaf)) {
+                manager_drift_above(m, key_of(leaf));
+                return;
+        }
+        if (!leaf->unit)
+                leaf->promised = foreign_nodes(m->foreign, leaf->path);
+        if (!look_as_tenant(m, leaf))
+                look_at_leaf(m, leaf);
+}
+
+static void on_leaf_read(LeafReading *reading, void *userdata)
+{
+        const char *path = reading->leaf.path;
+        Manager *m = userdata;
+
+        /* It shows what has been repaired meanwhile. */
+        if (reading->usec <= manager_place_repaired_usec(m, key_of(&reading->leaf))) {
+                manager_drift_leaf(m, path, reading->check);
+                return;
+        }
+        if (manager_drift_can_look(m))
+                judge_reading(m, reading);
+        if (reading->check)
+                check_leaf(m, path);
+}
+
+/* Does its name say that nothing is to be read of it? */
+static bool is_known_by_name(Manager *m, const char *path)
+{
+        _cleanup_(fence_leaf_clear) FenceLeaf leaf = { .path = strdup(path) };
+
+        if (!leaf.path || fence_leaf_name(&leaf) < 0)
+                return false;
+        if (!fence_leaf_is_slice(&leaf))
+                return false;
+        manager_drift_slice(m, path);
+        return true;
+}
+
+void manager_drift_leaf(Manager *m, const char *path, bool check)
+{
+        int r = 0;
+
+        if (manager_drift_can_look(m) && !is_known_by_name(m, path)) {
+                if (!m->leaf_reader)
+                        r = leaf_reader_new(m->worker, on_leaf_read, m, &m->leaf_reader);
+                if (r >= 0)
+                        r = leaf_reader_add(m->leaf_reader, path, check);
+                if (r >= 0)
+                        return;
+                log_debug("Cannot look at %s alone (%s), looking at all control groups.", path,
+                          strerror(-r));
+                manager_drift_look(m);
+        }
+        if (check)
+                check_leaf(m, path);
+}
+
+void manager_drift_repaired(const FenceRepair *repair, void *userdata)
+{
+        Manager *m = userdata;
+        char nodes[NODESET_STR_MAX], size[SIZE_STR_MAX];
+        const char *name = repair->unit ? repair->unit : repair->cgroup;
+        _cleanup_free_ char *reason = NULL;
+        Event e = { .kind = EVENT_DRIFT,
+                    .has = EVENT_HAS_MOVED,
+                    .unit = repair->unit,
+                    .cgroup = repair->cgroup,
+                    .nodes = nodeset_format(&repair->nodes, nodes),
+                    .moved_bytes = repair->drained_bytes,
+                    .reason = manager_place_reason(m, repair->cgroup) };
+
+        /* A new cgroup is no drift, and one that systemd does not own has always been somebody else's. */
+        if (repair->is_new || !repair->unit) {
+                if (repair->is_open)
+                        manager_place_failed(m, repair->cgroup);
+                else
+                        manager_place_repaired(m, repair->cgroup);
+                m->n_drift_repaired += !repair->is_open && !repair->is_new;
+                manager_watch_repaired(m, repair);
+                return;
+        }
+        if (repair->is_open) {
+                e.kind = EVENT_FAILED;
+                event_emit(m->notify, &e, "The nodes %s could not be closed to %s.", nodes, name);
+                manager_place_failed(m, repair->cgroup);
+                /* What is open by that is listed then. */
+                if (repair->is_widened && fence_state(m->fence) == FENCE_CLOSED)
+                        manager_fence(m);
+                return;
+        }
+        /* Where it has been another cgroup since, the reason was forgotten with that one. */
+        if (!e.reason)
+                e.reason = reason = manager_drift_reason(m, repair->unit, &repair->nodes);
+        m->n_drift_repaired++;
+        manager_place_repaired(m, repair->cgroup);
+        if (repair->is_widened) {
+                event_emit(m->notify, &e,
+                           "The nodes %s were open to all units in %s, which has ordinary nodes again: %s.",
+                           nodes, name, e.reason ? e.reason : "out of memory");
+                manager_drift_look(m); /* what that has not closed */
+                return;
+        }
+        event_emit(m->notify, &e,
+                   "The nodes %s were open to %s without a reservation, and are closed again, "
+                   "with %s moved off: %s.",
+                   nodes, name, size_format(repair->drained_bytes, size),
+                   e.reason ? e.reason : "out of memory");
+}
+
+/* --- EVERYTHING --------------------------------------------------------------------------------------- */
+
+/* It outlives the Manager when that ends meanwhile: then manager is NULL. */
+struct LeafLook {
+        Manager *manager;
+        Job *job;
+        NodeSet cdm;
+        FenceScan scan;
+};
+
+static int run_look(Job *job, void *userdata)
+{
+        LeafLook *l = userdata;
+
+        return fence_scan_read(&l->cdm, &l->scan);
+}
+
+static NodeSet open_nodes(Manager *m, const FenceLeaf *leaf)
+{
+        NodeSet open = fence_leaf_open(leaf, m->config, m->pools, m->ledger);
+
+        if (!leaf->unit) {
+                NodeSet promised = foreign_nodes(m->foreign, leaf->path);
+                open = nodeset_subtract(&open, &promised);
+        }
+        return open;
+}
+
+static bool is_open(Manager *m, const FenceScan *scan, const char *path)
+{
+        for (size_t i = 0; i < scan->n_leaves; i++)
+                if (strcmp(scan->leaves[i].path, path) == 0) {
+                        NodeSet open = open_nodes(m, &scan->leaves[i]);
+                        return !nodeset_is_empty(&open);
+                }
+        return false;
+}
+
+/* Is one of those that the fence could not close not open any more? Then it is not as leaky as it says. Nor
+ * is it when systemd only did not answer. */
+static bool is_tighter(Manager *m, const FenceScan *scan)
+{
+        size_t n;
+        const Unfenced *u = fence_unfenced(m->fence, &n);
+
+        if (fence_is_untold(m->fence))
+                return true;
+        for (size_t i = 0; i < n; i++)
+                if (u[i].cgroup[1] && !is_open(m, scan, u[i].cgroup))
+                        return true;
+        return false;
+}
+
+/* What it shows may be old by now, so whatever looks wrong is looked at again. */
+static void judge(Manager *m, const FenceScan *scan)
+{
+        for (size_t i = 0; i < scan->n_leaves; i++) {
+                const FenceLeaf *leaf = &scan->leaves[i];
+                const char *tenant = tenant_of(m, leaf);
+                NodeSet open = open_nodes(m, leaf), missing;
+
+                if (is_opened_above(m, leaf)) {
+                        manager_drift_above(m, key_of(leaf));
+                        continue;
+                }
+                if (tenant && leaf->unit_path && strcmp(leaf->path, leaf->unit_path) != 0)
+                        continue;
+                missing = fence_leaf_reserved(leaf, m->ledger);
+                missing = nodeset_subtract(&missing, &leaf->mems);
+                if (tenant && (!nodeset_is_empty(&missing) || !nodeset_is_empty(&open)))
+                        manager_drift_tenant(m, tenant);
+                else if (!tenant && !nodeset_is_empty(&open) && leaf->has_cpuset)
+                        manager_drift_leaf(m, leaf->path, false);
+        }
+        if (is_tighter(m, scan))
+                manager_fence(m);
+}
+
+static void look_done(int result, void *userdata)
+{
+        LeafLook *l = userdata;
+        Manager *m = l->manager;
+
+        if (m) {
+                m->leaf_look = NULL;
+                if (result < 0)
+                        log_error("Cannot look at all control groups: %s. `cdmctl reload` tries again.",
+                                  strerror(-result));
+                else if (manager_drift_can_look(m))
+                        judge(m, &l->scan);
+        }
+        fence_scan_clear(&l->scan);
+        free(l);
+        if (!m)
+                return;
+        if (m->look_wanted)
+                manager_drift_look(m);
+        else
+                manager_watch_recheck(m);
+}
+
+static int look_start(Manager *m)
+{
+        LeafLook *l = calloc(1, sizeof(*l));
+
+        if (!l)
+                return -ENOMEM;
+        *l = (LeafLook){ .manager = m, .cdm = m->pools->cdm };
+        int r = worker_submit(m->worker, run_look, look_done, NULL, l, &l->job);
+        if (r < 0) {
+                free(l);
+                return r;
+        }
+        m->leaf_look = l;
+        return 0;
+}
+
+static int on_look_soon(sd_event_source *source, uint64_t usec, void *userdata)
+{
+        Manager *m = userdata;
+
+        m->look_soon = sd_event_source_disable_unref(m->look_soon);
+        if (m->leaf_look || m->systemd_reloading || !manager_drift_can_look(m)) {
+                m->look_wanted = true;
+                return 0;
+        }
+        m->look_wanted = false;
+        manager_drift_drop_ins(m);
+        int r = look_start(m);
+        if (r < 0)
+                log_error("Cannot look at all control groups: %s. `cdmctl reload` tries again.",
+                          strerror(-r));
+        return 0;
+}
+
+void manager_drift_look(Manager *m)
+{
+        int r;
+
+        m->look_wanted = true;
+        if (m->look_soon || m->leaf_look || !manager_drift_can_look(m) || m->systemd_reloading)
+                return;
+        r = sd_event_add_time_relative(m->event, &m->look_soon, CLOCK_MONOTONIC, LOOK_SOON_USEC,
+                                       LOOK_ACCURACY_USEC, on_look_soon, m);
+        if (r < 0)
+                log_error("Cannot set a timer: %s. `cdmctl reload` looks at all control groups.",
+                          strerror(-r));
+}
+
+void manager_drift_systemd(Manager *m, const char *state)
+{
+        m->systemd_reloading = strcmp(state, "reloading") == 0;
+        if (m->systemd_reloading)
+                return;
+        /* What was asked meanwhile may have been lost with a daemon-reexec, and this looks at it all. */
+        m->drop_ins_asked = unit_call_free(m->drop_ins_asked);
+        m->drop_ins_missed = false;
+        manager_drift_look(m);
+}
+
+/* --- DROP-INS ----------------------------------------------------------------------------------------- */
+
+static bool is_present(Manager *m, const char *dir)
+{
+        _cleanup_free_ char *path = NULL;
+
+        if (asprintf(&path, "%s%s", m->root, dir) < 0) {
+                path = NULL;
+                return true;
+        }
+        return fence_files_present(path, m->config, m->pools);
+}
+
+static int on_drop_ins(sd_event_source *source, const struct inotify_event *event, void *userdata)
+{
+        manager_drift_drop_ins(userdata);
+        return 0;
+}
+
+static void unwatch_drop_ins(Manager *m)
+{
+        for (size_t i = 0; i < ARRAY_SIZE(m->drop_ins); i++)
+                m->drop_ins[i] = sd_event_source_disable_unref(m->drop_ins[i]);
+}
+
+/* The generator's folders are new ones after each reload, so this is done again. */
+static void watch_drop_ins(Manager *m)
+{
+        static const char *const types[] = { "service.d", "scope.d", "socket.d", "mount.d", "swap.d" };
+        static const char *const dirs[] = { "/run/systemd/system", "/run/systemd/generator",
+                                            CDM_DIR_DECIDED };
+        size_t n = 0;
+
+        unwatch_drop_ins(m);
+        for (size_t i = 0; i < ARRAY_SIZE(dirs); i++)
+                for (size_t k = 0; k < ARRAY_SIZE(types) && n < ARRAY_SIZE(m->drop_ins); k++) {
+                        _cleanup_free_ char *path = NULL;
+
+                        if (asprintf(&path, "%s%s/%s", m->root, dirs[i], types[k]) < 0) {
+                                path = NULL;
+                                return;
+                        }
+                        if (sd_event_add_inotify(m->event, &m->drop_ins[n], path,
+                                                 IN_CLOSE_WRITE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO |
+                                                         IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR,
+                                                 on_drop_ins, m) >= 0)
+                                n++;
+                }
+}
+
+static bool drop_ins_are_there(Manager *m)
+{
+        return (is_present(m, "/run/systemd/generator") || is_present(m, "/run/systemd/system")) &&
+               is_present(m, CDM_DIR_DECIDED);
+}
+
+static void judge_drop_ins(Manager *m, bool there)
+{
+        const char *reason = there ? NULL : "files of cdmd below /run were removed or changed";
+        Event e = { .kind = EVENT_DRIFT, .reason = reason };
+
+        if (manager_place_look(m, PLACE_DROPINS, DROP_INS_KEY, reason) != FIGHT_REPAIR)
+                return;
+        m->n_drift_repaired++;
+        event_emit(m->notify, &e, "The %s are written again: %s.", DROP_INS_KEY, reason);
+        manager_fence(m);
+}
+
+/* After an answer it may have begun to reload: so what is missing then has to be missing after the next
+ * answer as well, which it does not give before it has ended. */
+static void on_systemd_quiet(int error, const char *message, void *userdata)
+{
+        Manager *m = userdata;
+        bool missed = m->drop_ins_missed;
+
+        m->drop_ins_asked = unit_call_free(m->drop_ins_asked);
+        m->drop_ins_missed = false;
+        if (m->systemd_reloading || !manager_drift_can_look(m))
+                return;
+        /* Before they are read: what changes after that is told. */
+        watch_drop_ins(m);
+        bool there = drop_ins_are_there(m);
+        if (there || missed) {
+                judge_drop_ins(m, there);
+                return;
+        }
+        m->drop_ins_missed = true;
+        manager_drift_drop_ins(m);
+}
+
+/* systemd itself removes the generator's files, and makes them again, while it reloads; it answers nobody
+ * meanwhile. */
+void manager_drift_drop_ins(Manager *m)
+{
+        if (m->drop_ins_asked || !manager_drift_can_look(m))
+                return;
+        int r = unit_ping(m->gate, on_systemd_quiet, m, &m->drop_ins_asked);
+        if (r < 0)
+                log_error("Cannot look at the %s: %s. `cdmctl reload` looks.", DROP_INS_KEY, strerror(-r));
+}
+
+void manager_drift_settled(Manager *m)
+{
+        if (!is_fenced(m))
+                return;
+        if (m->look_wanted)
+                manager_drift_look(m);
+        else {
+                watch_drop_ins(m);
+                manager_watch_recheck(m);
+        }
+}
+
+void manager_drift_free(Manager *m)
+{
+        unwatch_drop_ins(m);
+        m->drop_ins_asked = unit_call_free(m->drop_ins_asked);
+        m->look_soon = sd_event_source_disable_unref(m->look_soon);
+        if (m->leaf_look) {
+                m->leaf_look->manager = NULL;
+                job_cancel(m->leaf_look->job);
+                m->leaf_look = NULL;
+        }
+        m->leaf_reader = leaf_reader_free(m->leaf_reader);
+        manager_tenant_looks_free(m);
+        manager_slice_looks_free(m);
+        manager_places_free(m);
+}

@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* What ListHolders() answers, node by node: a row for each control group that has bytes there, for what cdmd
+ * holds, and for what no control group accounts for; then a row for each exact buffer's node. The rows of a
+ * node add up to what is used of it. A row costs a few look-ups, whatever the number of reservations. */
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/fence/fence-scan.h"
+#include "daemon/keeper/holder-rows.h"
+#include "daemon/tenant/buffers.h"
+#include "daemon/tenant/holds.h"
+#include "policy/cdm-names.h"
+#include "policy/size.h"
+
+#define HOLDERS_SLICE 64
+/* A tenant may make any number of control groups, and a message above 32 MiB would cost cdmd its connection
+ * to the bus. Beyond this many bytes the control groups of a node are added up, by kind. */
+#define TEXT_BYTES_MAX (UINT64_C(8) << 20)
+
+typedef enum Kind { RESERVED, INTRUDER, RESIDUE, HELD, EXEMPT, UNATTRIBUTED, _KIND_MAX } Kind;
+
+static const char *const kind_names[_KIND_MAX] = {
+        "reserved", "intruder", "residue", "held", "exempt", "unattributed",
+};
+
+/* What cdmd itself keeps of a node, in exact buffers and for pools with Hold=yes, and what of it was not
+ * found in a holder yet. It is charged to cdmd's cgroup, and what is older than this cdmd to what is above
+ * it; huge pages to nobody, where there is no hugetlb controller. Here it has rows of its own. */
+typedef struct OwnBytes {
+        uint64_t shmem, hugetlb;
+} OwnBytes;
+
+/* Control groups that have no row of their own. */
+typedef struct Rest {
+        NumaBytes bytes;
+        size_t n;
+} Rest;
+
+struct HolderRows {
+        Manager *manager;
+        Observation *observation;
+        char *const *units;
+        const Unattributed *unattributed;
+        HolderRow *rows;
+        size_t n, size;
+        uint64_t text_bytes;
+        /* where the next slice goes on */
+        size_t node, holder;
+        bool node_begun;
+        OwnBytes left;
+        Rest rest[_KIND_MAX];
+        int error; /* of a row for a buffer */
+};
+
+HolderRows *holder_rows_free(HolderRows *rows)
+{
+        if (!rows)
+                return NULL;
+        for (size_t i = 0; i < rows->n; i++) {
+                free(rows->rows[i].unit);
+                free(rows->rows[i].name);
+        }
+        free(rows->rows);
+        free(rows);
+        return NULL;
+}
+
+int holder_rows_new(Manager *m, Observation *o, char *const *units, const Unattributed *unattributed,
+                    HolderRows **ret)
+{
+        HolderRows *rows = calloc(1, sizeof(*rows));
+
+        if (!rows)
+                return -ENOMEM;
+        *rows = (HolderRows){ .manager = m, .observation = o, .units = units, .unattributed = unattributed };
+        *ret = rows;
+        return 0;
+}
+
+const HolderRow *holder_rows(const HolderRows *rows, size_t *ret_n)
+{
+        *ret_n = rows->n;
+        return rows->rows;
+}
+
+static int add_row(HolderRows *rows, const NumaBytes *b, const char *cgroup, const char *unit, Kind kind,
+                   const char *name)
+{
+        if (rows->n == rows->size) {
+                size_t size = rows->size ? 2 * rows->size : 64;
+                HolderRow *larger = reallocarray(rows->rows, size, sizeof(*larger));
+
+                if (!larger)
+                        return -ENOMEM;
+                rows->rows = larger;
+                rows->size = size;
+        }
+        HolderRow *row = &rows->rows[rows->n++];
+        *row = (HolderRow){ .bytes = *b, .cgroup = cgroup, .kind = kind_names[kind] };
+        row->unit = unit ? strdup(unit) : NULL;
+        row->name = name ? strdup(name) : NULL;
+        rows->text_bytes += sizeof(*row) + strlen(cgroup) + (unit ? strlen(unit) : 0);
+        return (unit && !row->unit) || (name && !row->name) ? -ENOMEM : 0;
+}
+
+/* Slab, page tables and the like belong to who made them and move nowhere, and no fence is in the way of the
+ * kernel: nobody intrudes with these. */
+static bool is_kernel_memory_only(const NumaBytes *b)
+{
+        return b->anon == 0 && b->file == 0 && b->shmem == 0 && b->hugetlb == 0;
+}
+
+static Kind kind_of(Manager *m, const Holder *h, const Reservation *r, const char *unit)
+{
+        if (h->inner)
+                return RESIDUE;
+        /* Kernel threads: what they have besides is the kernel's. */
+        if (h->cgroup[1] == '\0' && is_kernel_memory_only(&h->bytes))
+                return UNATTRIBUTED;
+        if (r && ledger_tenant_bytes(m->ledger, ledger_tenant_key(r->target), h->bytes.node) > 0) {
+                NodeSet open = ledger_tenant_nodes(m->ledger, ledger_tenant_key(r->target));
+                return nodeset_contains(&open, h->bytes.node) ? RESERVED : RESIDUE;
+        }
+        if (fence_unit_is_exempt(unit, m->config))
+                return EXEMPT;
+        return is_kernel_memory_only(&h->bytes) ? RESIDUE : INTRUDER;
+}
+
+static uint64_t lesser(uint64_t a, uint64_t b)
+{
+        return a < b ? a : b;
+}
+
+static OwnBytes buffer_bytes(const BufferSet *s, uint32_t id, int node)
+{
+        uint64_t shmem = id ? buffers_bytes(s, id, node, false) : buffers_node_bytes(s, node, false);
+        uint64_t all = id ? buffers_bytes(s, id, node, true) : buffers_node_bytes(s, node, true);
+
+        return (OwnBytes){ shmem, all - shmem };
+}
+
+static int compare_holder(const void *key, const void *holder)
+{
+        const Holder *x = key, *y = holder;
+
+        if (x->bytes.node != y->bytes.node)
+                return x->bytes.node < y->bytes.node ? -1 : 1;
+        return strcmp(x->cgroup, y->cgroup);
+}
+
+static void subtract_own(HolderRows *rows, char *cgroup, int node)
+{
+        Observation *o = rows->observation;
+        const Holder key = { .cgroup = cgroup, .bytes = { .node = node } };
+
+        if (o->n_holders == 0)
+                return;
+        Holder *h = bsearch(&key, o->holders, o->n_holders, sizeof(key), compare_holder);
+        if (!h)
+                return;
+        uint64_t shmem = lesser(h->bytes.shmem, rows->left.shmem);
+        uint64_t hugetlb = lesser(h->bytes.hugetlb, rows->left.hugetlb);
+        h->bytes.shmem -= shmem;
+        h->bytes.hugetlb -= hugetlb;
+        rows->left = (OwnBytes){ rows->left.shmem - shmem, rows->left.hugetlb - hugetlb };
+}
+
+/* First from cdmd's own control group, then from those above it. */
+static void begin_node(HolderRows *rows, int node)
+{
+        char path[] = CDM_UNIT_CGROUP;
+
+        rows->left = buffer_bytes(rows->manager->buffers, 0, node);
+        rows->left.shmem += holds_bytes(rows->manager->holds, node);
+        do {
+                subtract_own(rows, path, node);
+                *strrchr(path, '/') = '\0';
+        } while (path[0]);
+        subtract_own(rows, strcpy(path, "/"), node);
+        rows->node_begun = true;
+}
+
+static void add_to_rest(Rest *rest, const NumaBytes *b)
+{
+        rest->bytes.node = b->node;
+        rest->bytes.anon += b->anon;
+        rest->bytes.file += b->file;
+        rest->bytes.shmem += b->shmem;
+        rest->bytes.hugetlb += b->hugetlb;
+        rest->bytes.other += b->other;
+        rest->n++;
+}
+
+static int add_holder(HolderRows *rows, size_t i)
+{
+        const Holder *h = &rows->observation->holders[i];
+
+        if (numa_bytes_all(&h->bytes) == 0)
+                return 0;
+        const Reservation *r = ledger_find_above(rows->manager->ledger, h->cgroup);
+        const char *unit = r && r->target->unit ? r->target->unit : rows->units[i];
+        Kind kind = kind_of(rows->manager, h, r, unit);
+        if (rows->text_bytes < TEXT_BYTES_MAX)
+                return add_row(rows, &h->bytes, h->cgroup, unit, kind, NULL);
+        add_to_rest(&rows->rest[kind], &h->bytes);
+        return 0;
+}
+
+static int add_rests(HolderRows *rows)
+{
+        char name[64];
+        int r = 0;
+
+        for (Kind k = 0; r >= 0 && k < _KIND_MAX; k++) {
+                if (rows->rest[k].n == 0)
+                        continue;
+                snprintf(name, sizeof(name), "other: %zu more control groups", rows->rest[k].n);
+                r = add_row(rows, &rows->rest[k].bytes, "", NULL, k, name);
+                rows->rest[k] = (Rest){ 0 };
+        }
+        return r;
+}
+
+static int add_unattributed_row(HolderRows *rows, const NumaBytes *b, const char *name)
+{
+        return numa_bytes_all(b) > 0 ? add_row(rows, b, "", NULL, UNATTRIBUTED, name) : 0;
+}
+
+/* A row each for what is known to be in huge pages, what is the kernel's, and the rest. */
+static int add_unattributed(HolderRows *rows, const NodeObservation *n, const Unattributed *u)
+{
+        char unused[SIZE_STR_MAX], slab[SIZE_STR_MAX], tables[SIZE_STR_MAX], stacks[SIZE_STR_MAX], name[256];
+        NumaBytes b = { .node = n->node,
+                        .hugetlb = u->hugetlb_bytes - lesser(u->hugetlb_bytes, rows->left.hugetlb) };
+
+        snprintf(name, sizeof(name), "hugetlb: %s of the node's pool are free",
+                 size_format(n->hugetlb_free_bytes, unused));
+        int r = add_unattributed_row(rows, &b, name);
+        snprintf(name, sizeof(name), "kernel: of %s slab, %s page tables, %s stacks on the node",
+                 size_format(n->slab_bytes, slab), size_format(n->page_table_bytes, tables),
+                 size_format(n->stack_bytes, stacks));
+        b = (NumaBytes){ .node = n->node, .other = u->kernel_bytes };
+        if (r >= 0)
+                r = add_unattributed_row(rows, &b, name);
+        b.other = u->cpu_list_bytes;
+        if (r >= 0)
+                r = add_unattributed_row(rows, &b, "free: in lists of single CPUs");
+        b.other = u->other_bytes;
+        return r < 0 ? r : add_unattributed_row(rows, &b, "other: drivers, struct page");
+}
+
+static int end_node(HolderRows *rows)
+{
+        const NodeObservation *n = &rows->observation->nodes[rows->node];
+        NumaBytes held = { .node = n->node, .shmem = holds_bytes(rows->manager->holds, n->node) };
+
+        int r = add_rests(rows);
+        if (r >= 0 && held.shmem > 0)
+                r = add_row(rows, &held, CDM_UNIT_CGROUP, CDM_UNIT, HELD, NULL);
+        if (r >= 0)
+                r = add_unattributed(rows, n, &rows->unattributed[rows->node]);
+        rows->node++;
+        rows->node_begun = false;
+        return r;
+}
+
+static void add_buffers(uint32_t id, void *userdata)
+{
+        HolderRows *rows = userdata;
+        const Reservation *r = ledger_find(rows->manager->ledger, id);
+        Share shares[SHARES_MAX];
+        size_t n = buffers_shares(rows->manager->buffers, id, shares);
+
+        for (size_t i = 0; r && rows->error >= 0 && i < n; i++) {
+                OwnBytes b = buffer_bytes(rows->manager->buffers, id, shares[i].node);
+                const NumaBytes row = { .node = shares[i].node, .shmem = b.shmem, .hugetlb = b.hugetlb };
+                rows->error =
+                        add_row(rows, &row, r->target->cgroup ? r->target->cgroup : "", r->target->unit,
+                                r->state == RESERVATION_DRAINING ? RESIDUE : RESERVED, "exact buffers");
+        }
+}
+
+int holder_rows_make(HolderRows *rows)
+{
+        const Observation *o = rows->observation;
+        int r = 0;
+
+        if (rows->node == o->n_nodes) {
+                buffers_foreach_owner(rows->manager->buffers, add_buffers, rows);
+                return rows->error < 0 ? rows->error : 1;
+        }
+        int node = o->nodes[rows->node].node;
+        if (!rows->node_begun)
+                begin_node(rows, node);
+        for (size_t n = 0; r >= 0 && n < HOLDERS_SLICE && rows->holder < o->n_holders &&
+                           o->holders[rows->holder].bytes.node == node;
+             n++)
+                r = add_holder(rows, rows->holder++);
+        if (r >= 0 && (rows->holder == o->n_holders || o->holders[rows->holder].bytes.node != node))
+                r = end_node(rows);
+        return r;
+}

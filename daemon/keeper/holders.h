@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Who has pages on CDM nodes. */
+
+#include "daemon/keeper/holder-rows.h"
+#include "daemon/tenant/manager.h"
+
+int holders_new(Manager *m, HolderSet **ret);
+/* A look that is under way is not told of any more. */
+HolderSet *holders_free(HolderSet *s);
+/* One look at a time: -EBUSY. done is called later, with a negative errno, or with rows that are lent until
+ * holders_end(). */
+typedef void (*holders_done_t)(int error, const HolderRow *rows, size_t n_rows, void *userdata);
+int holders_look(HolderSet *s, holders_done_t done, void *userdata);
+void holders_end(HolderSet *s);

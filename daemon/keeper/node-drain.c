@@ -1,0 +1,513 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Emptying a node for a reset, the unloading of its driver, or its removal:
+ *
+ *   store the node as drained and shut it: nothing is granted there any more
+ *   → move every tenant's pages off and narrow its cgroup, each within its turn
+ *   → move all other pages, evict page cache
+ *   → measure what is left and report it
+ *
+ * The node stays drained, also over a restart of cdmd and while it is gone, until it is undrained. Its
+ * reservations keep their terms and are `degraded`; that is the business of nodes.c. Being drained
+ * already is no reason to refuse: the second call moves what the first one could not. */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <utlist.h>
+
+#include "daemon/kernel/cgroup.h"
+#include "daemon/kernel/drain.h"
+#include "daemon/kernel/observe.h"
+#include "daemon/loop/log.h"
+#include "daemon/tenant/manager.h"
+#include "policy/cdm-names.h"
+#include "policy/size.h"
+
+/* The kernel gathers memory.numa_stat from the CPUs every 2 s, or when 64 pages a CPU have changed: so much
+ * may seem to be left for so long. */
+#define BATCH_PAGES  64
+#define SETTLE_TRIES 12
+#define SETTLE_USEC  250000
+/* Callers of one drain that wait for its end. */
+#define WAITING_MAX  64
+
+#define NODE_RECLAIM "/sys/devices/system/node/node%d/reclaim"
+
+/* What the worker does once all tenants are off. */
+typedef struct Sweep {
+        NodeDrain *drain; /* NULL: nobody wants to know any more */
+        char *root;
+        NodeSet node, to;
+        uint64_t bandwidth, tolerated_bytes;
+        uint64_t moved_bytes, evicted_bytes;
+        Observation *left;
+        /* how far it is */
+        bool begun, moved;
+        size_t at_holder;
+        DrainMove *move;
+        DrainEvict evict;
+        int n_tries;
+} Sweep;
+
+/* One that waits for the answer. */
+typedef struct Asker {
+        drain_done_t done;
+        void *userdata;
+} Asker;
+
+struct NodeDrain {
+        Manager *manager;
+        int node;
+        Asker waiting[WAITING_MAX];
+        size_t n_waiting;
+        size_t n_pending; /* tenants */
+        uint64_t moved_bytes, evicted_bytes;
+        char *error; /* the first tenant that could not be narrowed */
+        Sweep *sweep;
+        Job *job;
+        NodeDrain *prev, *next;
+};
+
+static void node_drain_free(NodeDrain *d)
+{
+        DL_DELETE(d->manager->drains, d);
+        if (d->sweep) {
+                d->sweep->drain = NULL;
+                job_cancel(d->job);
+        }
+        free(d->error);
+        free(d);
+}
+
+void manager_drains_free(Manager *m)
+{
+        while (m->drains)
+                node_drain_free(m->drains);
+}
+
+static NodeDrain *find_drain(Manager *m, int node)
+{
+        NodeDrain *d;
+
+        DL_FOREACH (m->drains, d)
+                if (d->node == node)
+                        return d;
+        return NULL;
+}
+
+/* --- the worker's part --------------------------------------------------------------------------------- */
+
+static Sweep *sweep_free(Sweep *s)
+{
+        if (!s)
+                return NULL;
+        observation_free(s->left);
+        drain_move_free(s->move);
+        free(s->root);
+        free(s);
+        return NULL;
+}
+
+static uint64_t left_bytes(const Observation *o)
+{
+        uint64_t sum = 0;
+
+        for (size_t i = 0; i < o->n_holders; i++)
+                sum += numa_bytes_movable(&o->holders[i].bytes);
+        return sum;
+}
+
+static uint64_t file_bytes(const Observation *o)
+{
+        uint64_t sum = 0;
+
+        for (size_t i = 0; i < o->n_holders; i++)
+                sum += o->holders[i].bytes.file;
+        return sum;
+}
+
+/* The node's own file (newer kernels) takes page cache wherever it is charged, and nothing elsewhere. What
+ * it leaves is evicted cgroup by cgroup. */
+static void reclaim_node(Sweep *s, uint64_t bytes)
+{
+        char path[512], text[64];
+        int node = nodeset_next(&s->node, 0);
+
+        snprintf(path, sizeof(path), "%s" NODE_RECLAIM, s->root, node);
+        int fd = open(path, O_WRONLY | O_CLOEXEC);
+        if (fd < 0)
+                return;
+        int n = snprintf(text, sizeof(text), "%" PRIu64 " swappiness=0", bytes);
+        if (write(fd, text, (size_t)n) < 0 && errno == EINVAL) {
+                n = snprintf(text, sizeof(text), "%" PRIu64, bytes);
+                n = write(fd, text, (size_t)n) < 0 ? -errno : 0;
+        }
+        close(fd);
+}
+
+/* Goes on where it paused. */
+static int move_and_evict(Sweep *s, Job *job, const Holder *h, int fd)
+{
+        int r = 0;
+
+        /* Of an inner cgroup these are the bytes of cgroups that ended: there is no process to move. */
+        if (!h->inner && !s->moved) {
+                if (!s->move)
+                        r = drain_move_new(&s->node, &s->to, UINT64_MAX, false, s->bandwidth, &s->move);
+                if (r >= 0)
+                        r = drain_move_run(s->move, fd, job);
+        }
+        if (r == -ECANCELED || r == JOB_PAUSED)
+                return r;
+        s->moved = true;
+        return h->bytes.file > 0 ? drain_evict(fd, &s->node, job, &s->evict) : 0;
+}
+
+static int sweep_holder(Sweep *s, Job *job, const Holder *h)
+{
+        uint64_t id;
+        int r = 0;
+
+        int fd = cgroup_open(h->cgroup, &id);
+        if (fd >= 0) {
+                r = move_and_evict(s, job, h, fd);
+                close(fd);
+        }
+        if (r == JOB_PAUSED)
+                return r;
+        if (s->move)
+                s->moved_bytes += drain_move_result(s->move).moved_bytes;
+        s->evicted_bytes += s->evict.evicted_bytes;
+        s->move = drain_move_free(s->move);
+        s->evict = (DrainEvict){ 0 };
+        s->moved = false;
+        return r == -ECANCELED ? r : 0;
+}
+
+static int look_again(Sweep *s)
+{
+        Observation *o;
+
+        int r = observe_all(s->root, &s->node, &o);
+        if (r < 0)
+                return r;
+        observation_free(s->left);
+        s->left = o;
+        return 0;
+}
+
+static int sweep_begin(Sweep *s)
+{
+        int r = look_again(s);
+
+        if (r >= 0 && file_bytes(s->left) > 0) {
+                reclaim_node(s, file_bytes(s->left));
+                r = look_again(s);
+        }
+        s->begun = true;
+        return r;
+}
+
+static int run_sweep(Job *job, void *userdata)
+{
+        Sweep *s = userdata;
+        int r = s->begun ? 0 : sweep_begin(s);
+
+        for (; r == 0 && s->at_holder < s->left->n_holders; s->at_holder++) {
+                const Holder *h = &s->left->holders[s->at_holder];
+
+                if (numa_bytes_movable(&h->bytes) > 0)
+                        r = sweep_holder(s, job, h);
+                if (r == JOB_PAUSED)
+                        return r;
+        }
+        if (r == 0)
+                r = look_again(s);
+        if (r < 0 || left_bytes(s->left) == 0 || left_bytes(s->left) > s->tolerated_bytes ||
+            s->n_tries++ == SETTLE_TRIES)
+                return r;
+        s->at_holder = SIZE_MAX; /* all are done, and only what is left is looked at */
+        return job_pause(job, manager_monotonic_usec() + SETTLE_USEC);
+}
+
+/* --- the end ------------------------------------------------------------------------------------------- */
+
+static void node_drain_answer(NodeDrain *d, const Answer *a, const DrainReport *report)
+{
+        for (size_t i = 0; i < d->n_waiting; i++)
+                d->waiting[i].done(a, report, d->waiting[i].userdata);
+        node_drain_free(d);
+}
+
+static void node_drain_refuse(NodeDrain *d, const char *error, const char *text)
+{
+        Answer a = { error, text };
+
+        node_drain_answer(d, &a, NULL);
+}
+
+static size_t holders_of(const Observation *o, EventHolder *out, size_t n_max)
+{
+        size_t n = 0;
+
+        for (size_t i = 0; i < o->n_holders; i++) {
+                const NumaBytes *b = &o->holders[i].bytes;
+                const EventHolder kinds[] = { { o->holders[i].cgroup, "anon", b->anon },
+                                              { o->holders[i].cgroup, "file", b->file },
+                                              { o->holders[i].cgroup, "shmem", b->shmem } };
+                for (size_t k = 0; k < ARRAY_SIZE(kinds); k++)
+                        if (kinds[k].bytes > 0 && n < n_max)
+                                out[n++] = kinds[k];
+        }
+        return n;
+}
+
+static void node_drain_finish(NodeDrain *d, const Observation *o)
+{
+        uint64_t left = left_bytes(o);
+        char list[NODESET_STR_MAX], moved[SIZE_STR_MAX], rest[SIZE_STR_MAX];
+        NodeSet set = nodeset_of(d->node);
+        EventHolder holders[64];
+        Event e = { .kind = EVENT_NODE_DRAINED,
+                    .has = EVENT_HAS_MOVED | EVENT_HAS_EVICTED | EVENT_HAS_RESIDUE,
+                    .nodes = nodeset_format(&set, list),
+                    .moved_bytes = d->moved_bytes,
+                    .evicted_bytes = d->evicted_bytes,
+                    .residue_bytes = left,
+                    .holders = holders,
+                    .n_holders = holders_of(o, holders, ARRAY_SIZE(holders)) };
+
+        size_format(d->moved_bytes, moved);
+        if (left == 0)
+                event_emit(d->manager->notify, &e, "Node %d is drained: %s were moved off, nothing is left.",
+                           d->node, moved);
+        else
+                event_emit(d->manager->notify, &e,
+                           "Node %d is drained: %s were moved off, but %s could not be.", d->node, moved,
+                           size_format(left, rest));
+        DrainReport report = { .moved_bytes = d->moved_bytes,
+                               .evicted_bytes = d->evicted_bytes,
+                               .left_bytes = left,
+                               .holders = holders,
+                               .n_holders = e.n_holders };
+        node_drain_answer(d, &(Answer){ 0 }, &report);
+}
+
+static void node_drain_on_swept(int result, void *userdata)
+{
+        Sweep *s = userdata;
+        NodeDrain *d = s->drain;
+
+        if (d) {
+                d->sweep = NULL;
+                d->moved_bytes += s->moved_bytes;
+                d->evicted_bytes += s->evicted_bytes;
+                if (d->error)
+                        node_drain_refuse(d, SD_BUS_ERROR_FAILED, d->error);
+                else if (result < 0)
+                        node_drain_refuse(d, SD_BUS_ERROR_FAILED,
+                                          "What is left on the node could not be read.");
+                else
+                        node_drain_finish(d, s->left);
+        }
+        sweep_free(s);
+}
+
+static void node_drain_sweep(NodeDrain *d)
+{
+        Manager *m = d->manager;
+        Sweep *s = calloc(1, sizeof(*s));
+        int r = -ENOMEM;
+
+        if (s && (s->root = strdup(m->root))) {
+                s->node = nodeset_of(d->node);
+                s->to = m->pools->ordinary;
+                s->bandwidth = m->config->drain_bandwidth;
+                s->tolerated_bytes = BATCH_PAGES * m->page_bytes * (uint64_t)sysconf(_SC_NPROCESSORS_ONLN);
+                r = worker_submit(m->mover, run_sweep, node_drain_on_swept, NULL, s, &d->job);
+        }
+        if (r < 0) {
+                sweep_free(s);
+                node_drain_refuse(d, SD_BUS_ERROR_FAILED, strerror(-r));
+                return;
+        }
+        s->drain = d;
+        d->sweep = s;
+}
+
+/* --- the tenants --------------------------------------------------------------------------------------- */
+
+static void node_drain_on_followed(const ApplyResult *result, const char *tenant, void *userdata)
+{
+        NodeDrain *d = userdata;
+
+        d->moved_bytes += result->moved_bytes;
+        d->evicted_bytes += result->evicted_bytes;
+        if (result->error < 0 && !d->error &&
+            asprintf(&d->error,
+                     "%s could not be kept off node %d: %s. Nothing new is granted there; run `cdmctl drain "
+                     "%d` again.",
+                     tenant, d->node, result->message ? result->message : strerror(-result->error),
+                     d->node) < 0)
+                d->error = NULL;
+        if (--d->n_pending == 0)
+                node_drain_sweep(d);
+}
+
+typedef struct Tenants {
+        char **names;
+        size_t n;
+} Tenants;
+
+static int add_tenant(const char *tenant, uint64_t bytes _unused_, void *userdata)
+{
+        Tenants *t = userdata;
+
+        t->names[t->n] = strdup(tenant);
+        return t->names[t->n++] ? 0 : -ENOMEM;
+}
+
+/* The ledger must not change while it is walked, so the names are collected first. */
+static void move_tenants(NodeDrain *d)
+{
+        Manager *m = d->manager;
+        NodeSet leaving = nodeset_of(d->node);
+        Tenants t = { .names = calloc(ledger_node_tenants(m->ledger, d->node) + 1, sizeof(char *)) };
+        int r = t.names ? ledger_foreach_tenant_of_node(m->ledger, d->node, add_tenant, &t) : -ENOMEM;
+
+        /* One more, so that nothing ends while they are started. */
+        d->n_pending = 1 + (r < 0 ? 0 : t.n);
+        for (size_t i = 0; r >= 0 && i < t.n; i++)
+                manager_follow(m, t.names[i], &leaving, node_drain_on_followed, d);
+        for (size_t i = 0; i < t.n; i++)
+                free(t.names[i]);
+        free(t.names);
+        ApplyResult none = { .error = r };
+        node_drain_on_followed(&none, "A tenant", d);
+}
+
+static int set_drained(Manager *m, int node, bool drained)
+{
+        NodeSet before = m->drained;
+
+        if (drained)
+                nodeset_add(&m->drained, node);
+        else
+                nodeset_remove(&m->drained, node);
+        int r = nodeset_equal(&before, &m->drained) ? 0 : store_write_drained(m->store, &m->drained);
+        if (r < 0) {
+                m->drained = before;
+                return r;
+        }
+        manager_shut_nodes(m);
+        notify_tell(m->notify, &(Notice){ .kind = NOTICE_NODE_DRAINED, .node = node });
+        return 0;
+}
+
+static void tell_asker(const Asker *a, const char *error, const char *format, ...) _printf_(3, 4);
+static void tell_asker(const Asker *a, const char *error, const char *format, ...)
+{
+        _cleanup_free_ char *text = NULL;
+        va_list ap;
+
+        va_start(ap, format);
+        if (vasprintf(&text, format, ap) < 0)
+                text = NULL;
+        va_end(ap);
+        a->done(&(Answer){ error, text }, NULL, a->userdata);
+}
+
+/* Told the caller why not. A node that is gone may still be drained, and be undrained. */
+static bool node_drain_is_refused(Manager *m, uint32_t node, const Asker *asker)
+{
+        bool is_drained = node < NODE_MAX && nodeset_contains(&m->drained, (int)node);
+        bool is_cdm = node < NODE_MAX && nodeset_contains(&m->pools->cdm, (int)node);
+        const Node *n = node < NODE_MAX ? topology_find(m->topology, (int)node) : NULL;
+
+        if (!m->serving)
+                tell_asker(asker, CDM_ERROR_BUSY, "cdmd is starting; try again when it has.");
+        else if (is_drained || is_cdm)
+                return false;
+        else if (!n)
+                tell_asker(asker, CDM_ERROR_NO_SUCH_NODE,
+                           "There is no node %" PRIu32 "; `cdmctl nodes` shows those that exist.", node);
+        else if (n->size_bytes == 0)
+                tell_asker(asker, CDM_ERROR_INVALID,
+                           "Node %" PRIu32 " has no memory online, and is in no pool.", node);
+        else
+                tell_asker(asker, CDM_ERROR_INVALID,
+                           "Node %" PRIu32
+                           " is ordinary memory: it is in no pool, and cdmd gives it to everyone. "
+                           "`cdmctl nodes` shows the nodes of pools.",
+                           node);
+        return true;
+}
+
+void manager_drain_node(Manager *m, uint32_t node, drain_done_t done, void *userdata)
+{
+        Asker asker = { done, userdata };
+
+        if (node_drain_is_refused(m, node, &asker))
+                return;
+        NodeDrain *d = find_drain(m, (int)node);
+        if (d && d->n_waiting == WAITING_MAX) {
+                tell_asker(&asker, CDM_ERROR_BUSY,
+                           "Too many wait for node %" PRIu32 " to be drained already.", node);
+                return;
+        }
+        if (d) {
+                d->waiting[d->n_waiting++] = asker;
+                return;
+        }
+        d = calloc(1, sizeof(*d));
+        int r = d ? set_drained(m, (int)node, true) : -ENOMEM;
+        if (r < 0) {
+                free(d);
+                tell_asker(&asker, SD_BUS_ERROR_FAILED, "Node %" PRIu32 " was not drained: %s.", node,
+                           strerror(-r));
+                return;
+        }
+        d->manager = m;
+        d->node = (int)node;
+        d->waiting[d->n_waiting++] = asker;
+        DL_APPEND(m->drains, d);
+        manager_judge_all(m, false);
+        move_tenants(d);
+}
+
+void manager_undrain_node(Manager *m, uint32_t node, drain_done_t done, void *userdata)
+{
+        Asker asker = { done, userdata };
+
+        char list[NODESET_STR_MAX];
+        NodeSet set;
+
+        if (node_drain_is_refused(m, node, &asker))
+                return;
+        set = nodeset_of((int)node);
+        if (!nodeset_contains(&m->drained, (int)node)) {
+                tell_asker(&asker, CDM_ERROR_INVALID, "Node %" PRIu32 " is not drained.", node);
+                return;
+        }
+        if (find_drain(m, (int)node)) {
+                tell_asker(&asker, CDM_ERROR_BUSY, "Node %" PRIu32 " is still being drained; wait for that.",
+                           node);
+                return;
+        }
+        int r = set_drained(m, (int)node, false);
+        if (r < 0) {
+                tell_asker(&asker, SD_BUS_ERROR_FAILED, "Node %" PRIu32 " stays drained: %s.", node,
+                           strerror(-r));
+                return;
+        }
+        Event e = { .kind = EVENT_NODE_UNDRAINED, .nodes = nodeset_format(&set, list) };
+        event_emit(m->notify, &e, "Node %" PRIu32 " is in use again.", node);
+        manager_judge_all(m, true);
+        notify_room(m->notify);
+        done(&(Answer){ 0 }, NULL, userdata);
+}

@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Nodes that come and go.
+ *
+ *   uevents → sysfs is read on a worker → the pools of the configuration in force are resolved anew → taken
+ *   over as a reload would → the fence follows where the set of ordinary or of CDM nodes is another one
+ *
+ * What that means for reservations is the business of degrade.c.
+ *
+ * An `auto` pool loses a node with its memory, a pool with a list of nodes keeps it. Reservations remember
+ * their nodes by number, so neither matters to them. The fence stays where nodes may come
+ * (pool_set_needs_fence).
+ *
+ * Nobody is asked before memory goes offline: the kernel moves its pages to whatever node it likes, also to
+ * CDM nodes; and a unit that was confined to that node alone falls back to its parent's set, which is open.
+ * The fence, which then runs again, finds and closes both. */
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/loop/log.h"
+#include "daemon/machine/topology-read.h"
+#include "daemon/tenant/manager.h"
+#include "policy/size.h"
+
+struct NodeReading {
+        Manager *manager; /* NULL: it is gone */
+        char *root;
+        Topology *topology; /* written by the worker until it is done */
+        Job *job;
+};
+
+static NodeReading *reading_free(NodeReading *r)
+{
+        topology_free(r->topology);
+        free(r->root);
+        free(r);
+        return NULL;
+}
+
+/* What comes later finds nobody to tell. */
+void manager_reading_abandon(Manager *m)
+{
+        if (m->reading)
+                m->reading->manager = NULL;
+        m->reading = NULL;
+}
+
+static bool same_node(const Node *a, const Node *b)
+{
+        return a->id == b->id && a->online == b->online && a->has_cpu == b->has_cpu &&
+               a->size_bytes == b->size_bytes && a->tier == b->tier && a->dax == b->dax &&
+               a->removable == b->removable && a->kernel_zone == b->kernel_zone &&
+               a->read_bandwidth_mbps == b->read_bandwidth_mbps &&
+               a->read_latency_ns == b->read_latency_ns &&
+               strcmp(a->device ? a->device : "", b->device ? b->device : "") == 0;
+}
+
+static bool same_topology(const Topology *a, const Topology *b)
+{
+        if (a->n_nodes != b->n_nodes)
+                return false;
+        for (size_t i = 0; i < a->n_nodes; i++)
+                if (!same_node(&a->nodes[i], &b->nodes[i]))
+                        return false;
+        return true;
+}
+
+static void tell_online(Manager *m, const Node *n)
+{
+        const Pool *p = pool_set_find_node(m->pools, n->id);
+        char list[NODESET_STR_MAX], size[SIZE_STR_MAX];
+        NodeSet node = nodeset_of(n->id);
+        Event e = { .kind = EVENT_NODE_ONLINE,
+                    .has = EVENT_HAS_SIZE,
+                    .nodes = nodeset_format(&node, list),
+                    .pool = p ? p->name : NULL,
+                    .size_bytes = n->size_bytes };
+
+        if (p)
+                event_emit(m->notify, &e, "Node %d has %s of memory now and belongs to pool %s.", n->id,
+                           size_format(n->size_bytes, size), p->name);
+        else
+                event_emit(m->notify, &e, "Node %d has %s of memory now, which everybody may use.", n->id,
+                           size_format(n->size_bytes, size));
+}
+
+static void tell_offline(Manager *m, int node, const char *pool)
+{
+        char list[NODESET_STR_MAX];
+        NodeSet set = nodeset_of(node);
+        Event e = { .kind = EVENT_NODE_OFFLINE, .nodes = nodeset_format(&set, list), .pool = pool };
+
+        event_emit(m->notify, &e, "The memory of node %d is offline.", node);
+}
+
+static void tell_nodes(Manager *m, const NodeSet *before, const PoolSet *pools_before)
+{
+        NodeSet now = topology_memory_nodes(m->topology), came = nodeset_subtract(&now, before),
+                went = nodeset_subtract(before, &now);
+
+        NODESET_FOREACH (node, &came)
+                tell_online(m, topology_find(m->topology, node));
+        NODESET_FOREACH (node, &went) {
+                const Pool *p = pool_set_find_node(pools_before, node);
+
+                tell_offline(m, node, p ? p->name : NULL);
+        }
+}
+
+static bool needs_fence(const PoolSet *a, const PoolSet *b)
+{
+        return !nodeset_equal(&a->ordinary, &b->ordinary) || !nodeset_equal(&a->cdm, &b->cdm) ||
+               pool_set_needs_fence(a) != pool_set_needs_fence(b);
+}
+
+static int take_over(Manager *m, Topology *topology)
+{
+        _cleanup_(topology_free_p) Topology *t = topology;
+        _cleanup_(pool_set_free_p) PoolSet *pools = NULL;
+        _cleanup_free_ char *error = NULL;
+        NodeSet before = topology_memory_nodes(m->topology);
+
+        /* The configuration in force may be one that was refused in part at start. */
+        int r = pool_set_resolve_at_start(t, (const PoolConfig *const *)m->config->pools, m->config->n_pools,
+                                          &m->pools->cdm, &pools, &error);
+        if (r < 0) {
+                log_error("The machine's nodes changed, and the pools do not fit them: %s. The pools stay "
+                          "as they were.",
+                          error ? error : strerror(-r));
+                return 0;
+        }
+        NodeSet now = topology_memory_nodes(t);
+        bool fence = needs_fence(m->pools, pools) || !nodeset_equal(&before, &now);
+        Adoption a = { .topology = TAKE_PTR(t), .pools = TAKE_PTR(pools) };
+        r = manager_adopt(m, &a);
+        if (r >= 0) {
+                tell_nodes(m, &before, a.pools);
+                manager_judge_all(m, true);
+        }
+        adoption_clear(&a);
+        if (r >= 0 && pool_set_needs_fence(m->pools))
+                (void)manager_watch_units(m);
+        if (r >= 0 && fence)
+                manager_fence(m);
+        return r;
+}
+
+static int run_reading(Job *job _unused_, void *userdata)
+{
+        NodeReading *r = userdata;
+
+        return topology_read(r->root, &r->topology);
+}
+
+static void on_read(int result, void *userdata)
+{
+        NodeReading *r = userdata;
+        Manager *m = r->manager;
+        Topology *t = r->topology;
+
+        r->topology = NULL;
+        reading_free(r);
+        if (!m) {
+                topology_free(t);
+                return;
+        }
+        m->reading = NULL;
+        /* What was read may be older than a reload that came meanwhile, and the fence needs its nodes. */
+        if (m->nodes_stale || m->fence_busy)
+                m->nodes_stale = true;
+        else if (result >= 0 && !same_topology(m->topology, t))
+                result = take_over(m, TAKE_PTR(t));
+        topology_free(t);
+        if (result < 0)
+                log_error("The machine's nodes cannot be read: %s. `cdmctl reload` tries again.",
+                          strerror(-result));
+        manager_nodes_serve(m);
+}
+
+void manager_nodes_serve(Manager *m)
+{
+        if (!m->nodes_stale || !m->serving || m->fence_busy || m->reading)
+                return;
+        NodeReading *r = calloc(1, sizeof(*r));
+        int k = -ENOMEM;
+
+        m->nodes_stale = false;
+        if (r && (r->root = strdup(m->root)))
+                k = worker_submit(m->reader, run_reading, on_read, NULL, r, &r->job);
+        if (k < 0) {
+                log_error("The machine's nodes cannot be read: %s. `cdmctl reload` tries again.",
+                          strerror(-k));
+                if (r)
+                        reading_free(r);
+                return;
+        }
+        r->manager = m;
+        m->reading = r;
+}
+
+static void on_hotplug(void *userdata)
+{
+        Manager *m = userdata;
+
+        m->nodes_stale = true;
+        manager_nodes_serve(m);
+}
+
+int manager_watch_nodes(Manager *m)
+{
+        return hotplug_new(m->event, on_hotplug, m, &m->hotplug);
+}

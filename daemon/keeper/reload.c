@@ -1,0 +1,518 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Configuration and fence. A new configuration is read whole into fresh objects and swapped in whole, or not
+ * at all. The fence works with the one in force for as long as it takes, so a reload that comes meanwhile
+ * waits.
+ *
+ *   reload  read the files → look up users and groups (rule-names.h) → read the nodes → swap in → fence
+ *   start   read the files and nodes → use them → fence; users and groups are looked up beside that
+ *
+ * A request for which a name counts that could not be looked up is denied: rule_may_match(). */
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <systemd/sd-daemon.h>
+#include <utlist.h>
+
+#include "daemon/loop/log.h"
+#include "daemon/machine/topology-read.h"
+#include "daemon/tenant/manager.h"
+#include "daemon/tenant/record.h"
+#include "policy/cdm-names.h"
+#include "policy/size.h"
+#include "policy/warning.h"
+
+struct Reload {
+        reload_done_t done; /* NULL: nobody waits */
+        void *userdata;
+        bool read;   /* what Load has read is what it asked for */
+        bool loaded; /* waits for the fence */
+        Reload *prev, *next;
+};
+
+/* Files that were read, while their users and groups are looked up. */
+struct Load {
+        Config *config;
+        char *warnings;
+        RuleNames *names;
+};
+
+static Load *load_free(Load *l)
+{
+        if (!l)
+                return NULL;
+        rule_names_free(l->names);
+        config_free(l->config);
+        free(l->warnings);
+        free(l);
+        return NULL;
+}
+
+void adoption_clear(Adoption *a)
+{
+        topology_free(a->topology);
+        config_free(a->config);
+        pool_set_free(a->pools);
+        free(a->faults);
+        free(a->warnings);
+        *a = (Adoption){ 0 };
+}
+
+static void messages_clear(ConfMessages *m)
+{
+        conf_messages_clear(m);
+}
+
+/* The lines of one severity, owned by the caller; "" when there are none. */
+static char *join_messages(const ConfMessages *m, ConfSeverity severity)
+{
+        char *text = NULL;
+        size_t size;
+        FILE *f = open_memstream(&text, &size);
+
+        if (!f)
+                return NULL;
+        for (size_t i = 0; i < m->n_messages; i++) {
+                _cleanup_free_ char *line = NULL;
+                if (m->messages[i].severity != severity)
+                        continue;
+                line = conf_message_format(&m->messages[i]);
+                fprintf(f, "%s%s", ftell(f) > 0 ? "\n" : "", line ? line : "Out of memory.");
+        }
+        fclose(f);
+        return text;
+}
+
+static int read_nodes(Manager *m, Adoption *f, char **ret_error)
+{
+        _cleanup_free_ char *reason = NULL;
+
+        int r = topology_read_explained(m->root, &f->topology, &reason);
+        if (r < 0 && asprintf(ret_error, "The machine's nodes cannot be read: %s.",
+                              reason ? reason : strerror(-r)) < 0)
+                *ret_error = NULL;
+        return r;
+}
+
+/* -EBADMSG: *ret_error has a FILE:LINE line for everything that is wrong. */
+static int read_files(Manager *m, Config **ret, char **ret_warnings, char **ret_error)
+{
+        _cleanup_(messages_clear) ConfMessages messages = { 0 };
+
+        int r = config_load(m->root, ret, &messages);
+        if (r < 0)
+                *ret_error = join_messages(&messages, CONF_ERROR);
+        else
+                *ret_warnings = join_messages(&messages, CONF_WARNING);
+        return r;
+}
+
+/* Fills in topology and pools. */
+static int read_machine(Manager *m, Adoption *f, char **ret_error)
+{
+        int r = read_nodes(m, f, ret_error);
+
+        if (r < 0)
+                return r;
+        return pool_set_resolve(f->topology, (const PoolConfig *const *)f->config->pools, f->config->n_pools,
+                                &f->pools, ret_error);
+}
+
+static void warn_lines(Manager *m, const char *name, char *lines)
+{
+        char *save = NULL;
+
+        for (char *l = lines ? strtok_r(lines, "\n", &save) : NULL; l; l = strtok_r(NULL, "\n", &save))
+                manager_warn(m, name, "%s", l);
+}
+
+/* A unit that could use all ordinary nodes before its first grant goes on to have all there are. */
+static void rebase(Manager *m, const NodeSet *before)
+{
+        Entry *e, *next;
+
+        if (nodeset_equal(before, &m->pools->ordinary))
+                return;
+        HASH_ITER (hh, m->entries, e, next) {
+                if (!nodeset_equal(&e->r->base, before))
+                        continue;
+                e->r->base = m->pools->ordinary;
+                int r = manager_store(e);
+                if (r < 0)
+                        log_error("Cannot store reservation %" PRIu32 ": %s.", e->id, strerror(-r));
+        }
+}
+
+static void swap_in(Manager *m, Adoption *a)
+{
+        Adoption had = { .topology = m->topology, .pools = m->pools };
+
+        m->topology = a->topology;
+        m->pools = a->pools;
+        if (a->config) {
+                had.config = m->config;
+                m->config = a->config;
+                manager_clear_warnings(m);
+                free(m->name_warnings);
+                m->name_warnings = NULL;
+                warn_lines(m, WARNING_CONFIGURATION, a->faults);
+                warn_lines(m, WARNING_CONFIGURATION_HINT, a->warnings);
+                free(a->faults);
+                free(a->warnings);
+        }
+        *a = had;
+}
+
+int manager_adopt(Manager *m, Adoption *a)
+{
+        /* By a reload the admin takes the pools as they are. */
+        bool accepted = a->config && m->serving;
+        swap_in(m, a);
+        _cleanup_free_ char *unread = m->topology->unread ? strdup(m->topology->unread) : NULL;
+        warn_lines(m, WARNING_NODES_UNREAD, unread);
+        fence_use(m->fence, m->config, m->pools);
+        record_keep(m->record, m->topology, m->pools, accepted);
+        manager_look_at_machine(m);
+        manager_shut_nodes(m);
+        m->nodes_stale = m->nodes_stale || m->reading;
+        if (a->pools) {
+                rebase(m, &a->pools->ordinary);
+                notify_tell(m->notify, &(Notice){ .kind = NOTICE_NODES,
+                                                  .topology_before = a->topology,
+                                                  .pools_before = a->pools });
+        }
+        if (m->serving) {
+                manager_leases_arm(m); /* GracePeriod= */
+                notify_room(m->notify);
+        }
+        return 0;
+}
+
+#define RELOAD_HINT "Mend them, check them with `cdmctl check`, then run `cdmctl reload`."
+
+/* Pools that would take all memory are the one mistake that leaves the machine open, as at boot.
+ * *ret_trouble: what is wrong with the pools, NULL: nothing. */
+static int resolve_at_start(Adoption *f, char **ret_trouble)
+{
+        _cleanup_free_ char *error = NULL;
+        const Config *c = f->config;
+        const char *remedy;
+
+        int r = pool_set_resolve_at_start(f->topology, (const PoolConfig *const *)c->pools, c->n_pools,
+                                          &NODESET_EMPTY, &f->pools, &error);
+        if (r == -ENOSPC) {
+                remedy = "Nothing is fenced: every process may use every node. " RELOAD_HINT;
+                f->pools = calloc(1, sizeof(*f->pools));
+                if (!f->pools)
+                        return -ENOMEM;
+                f->pools->ordinary = topology_memory_nodes(f->topology);
+        } else if (r == 0 && error) {
+                remedy = "The pools contradict each other, so every request is denied, and what Nodes=auto "
+                         "finds is fenced as well. " RELOAD_HINT;
+                r = config_deny_all(f->config, "/etc/" CDM_CONFIG_DIR "/pools.d", 0, error);
+        } else
+                return r;
+        if (r < 0 && r != -ENOSPC)
+                return r;
+        return asprintf(ret_trouble, "%s\n%s", error ? error : "", remedy) < 0 ? -ENOMEM : 0;
+}
+
+/* --- names -------------------------------------------------------------------------------------------- */
+
+static void warn_of_names(Manager *m, char *lines)
+{
+        char *save = NULL, *had = m->name_warnings;
+
+        if (had && lines && strcmp(had, lines) == 0) {
+                free(lines);
+                return;
+        }
+        m->name_warnings = lines ? strdup(lines) : NULL;
+        for (char *l = had ? strtok_r(had, "\n", &save) : NULL; l; l = strtok_r(NULL, "\n", &save))
+                manager_unwarn(m, l);
+        warn_lines(m, WARNING_CONFIGURATION_HINT, lines);
+        free(had);
+        free(lines);
+}
+
+/* As far as names could be looked up. *ret_warnings is owned by the caller. */
+static int resolve_names(Config *config, RuleNames *names, char **ret_warnings)
+{
+        _cleanup_(messages_clear) ConfMessages messages = { 0 };
+
+        int r = config_resolve_names(config, rule_names_find, names, &messages);
+        if (r >= 0)
+                *ret_warnings = join_messages(&messages, CONF_WARNING);
+        return r;
+}
+
+/* There is something new about the names of the configuration in force, or of the one that was read. */
+static void on_names(void *userdata)
+{
+        Manager *m = userdata;
+        char *warnings = NULL;
+
+        if (m->rule_names && rule_names_is_ready(m->rule_names)) {
+                int r = resolve_names(m->config, m->rule_names, &warnings);
+                if (r < 0)
+                        log_error("Users and groups of rules cannot be used: %s.", strerror(-r));
+                else
+                        warn_of_names(m, warnings);
+                m->names_settled(m);
+        }
+        manager_reloads_serve(m);
+}
+
+/* A start has no policy that could stay in force: what is refused is replaced by what grants nothing. */
+int manager_load(Manager *m)
+{
+        _cleanup_(messages_clear) ConfMessages messages = { 0 };
+        _cleanup_(adoption_clear) Adoption f = { 0 };
+        _cleanup_free_ char *error = NULL, *trouble = NULL;
+
+        int r = read_nodes(m, &f, &error);
+        if (r >= 0)
+                r = config_load_at_start(m->root, &f.config, &messages);
+        if (r >= 0)
+                r = resolve_at_start(&f, &trouble);
+        if (r < 0) {
+                log_error("%s", error ? error : strerror(-r));
+                return r;
+        }
+        _cleanup_free_ char *errors = join_messages(&messages, CONF_ERROR);
+        f.warnings = join_messages(&messages, CONF_WARNING);
+        if (asprintf(&f.faults, "%s\n%s", trouble ? trouble : "", errors ? errors : "") < 0)
+                f.faults = NULL;
+        r = manager_adopt(m, &f);
+        return r < 0 ? r : rule_names_new(m->names, m->event, m->config, on_names, m, &m->rule_names);
+}
+
+static void tell_fence(Manager *m, int error)
+{
+        FenceState state = fence_state(m->fence);
+        char nodes[NODESET_STR_MAX];
+        size_t n = 0;
+        Event e = { .nodes = nodeset_format(&m->pools->cdm, nodes) };
+
+        (void)fence_unfenced(m->fence, &n);
+        if (state == FENCE_CLOSED && error >= 0) {
+                e.kind = EVENT_FENCE_CLOSED;
+                if (*e.nodes)
+                        event_emit(m->notify, &e, "The fence around the CDM nodes (%s) is closed.", e.nodes);
+                else
+                        event_emit(m->notify, &e, "The fence around CDM nodes that may come is closed.");
+        } else if (error < 0) {
+                e.kind = EVENT_FENCE_LEAKY;
+                e.reason = strerror(-error);
+                event_emit(m->notify, &e, "The fence around the CDM nodes (%s) could not be changed: %s.",
+                           e.nodes, e.reason);
+        } else if (state == FENCE_LEAKY) {
+                e.kind = EVENT_FENCE_LEAKY;
+                event_emit(m->notify, &e,
+                           "The fence around the CDM nodes (%s) is closed, but for %zu control %s.", e.nodes,
+                           n, n == 1 ? "group" : "groups");
+        } else if (!pool_set_needs_fence(m->pools)) {
+                e.kind = EVENT_FENCE_LIFTED;
+                event_emit(m->notify, &e, "The fence is lifted: no pool has a node any more.");
+        } else if (m->config->mode != FENCE_MODE_ENFORCE) {
+                e.kind = EVENT_FENCE_LIFTED;
+                event_emit(m->notify, &e, "There is no fence around the CDM nodes (%s): Mode=%s.", e.nodes,
+                           fence_mode_to_string(m->config->mode));
+        }
+        uint64_t drained = fence_intruder_bytes_drained(m->fence);
+        if (drained > m->intruder_bytes) {
+                char size[SIZE_STR_MAX];
+                e.kind = EVENT_INTRUDER_DRAINED;
+                e.reason = NULL;
+                e.has = EVENT_HAS_MOVED;
+                e.moved_bytes = drained - m->intruder_bytes;
+                event_emit(m->notify, &e,
+                           "%s of processes without a reservation were moved off the CDM nodes (%s).",
+                           size_format(e.moved_bytes, size), e.nodes);
+                m->intruder_bytes = drained;
+        }
+}
+
+static void reload_end(Manager *m, Reload *r, const Answer *a)
+{
+        DL_DELETE(m->reloads, r);
+        if (r->done)
+                r->done(a, r->userdata);
+        free(r);
+}
+
+static void answer_loaded(Manager *m)
+{
+        Reload *r, *next;
+
+        DL_FOREACH_SAFE (m->reloads, r, next) {
+                if (r->loaded)
+                        reload_end(m, r, &(Answer){ 0 });
+        }
+}
+
+static void on_fence(Fence *f, int error, void *userdata)
+{
+        Manager *m = userdata;
+
+        m->fence_busy = false;
+        if (error < 0)
+                manager_warn(m, WARNING_FENCE,
+                             "The fence could not be changed: %s. `cdmctl status` shows its state; `cdmctl "
+                             "reload` "
+                             "tries again.",
+                             strerror(-error));
+        tell_fence(m, error);
+        if (fence_enabled_cpuset(f))
+                manager_warn(
+                        m, WARNING_CPUSET_ENABLED,
+                        "The cpuset controller had to be enabled on a running system, which can reset CPU "
+                        "affinities that services had set for themselves; restart such services.");
+        notify_tell(m->notify, &(Notice){ .kind = NOTICE_FENCE_STATE });
+        /* Before what follows can load for those that wait, whose fence comes only then. */
+        answer_loaded(m);
+        m->fence_settled(m, true);
+}
+
+void manager_fence(Manager *m)
+{
+        int r;
+
+        bool wanted = m->config->mode == FENCE_MODE_ENFORCE && pool_set_needs_fence(m->pools);
+        /* A machine without CDM nodes costs nothing, unless it had some before this configuration. */
+        if (!pool_set_needs_fence(m->pools) && !fence_is_there(m->fence)) {
+                answer_loaded(m);
+                m->fence_settled(m, false);
+                return;
+        }
+        notify_tell(m->notify, &(Notice){ .kind = NOTICE_FENCE_BEGINS, .wanted = wanted });
+        m->fence_busy = true;
+        (void)sd_notifyf(0, "STATUS=%s the fence.", wanted ? "Closing" : "Lifting");
+        if (wanted)
+                r = fence_close(m->fence, m->config, m->pools, on_fence, m);
+        else
+                r = fence_lift(m->fence, m->pools, on_fence, m);
+        if (r < 0)
+                on_fence(m->fence, r, m);
+}
+
+static void refuse_pending(Manager *m, const char *error)
+{
+        Event e = { .kind = EVENT_RELOAD_FAILED, .reason = error };
+        Answer a = { CDM_ERROR_BAD_CONFIG, error };
+        Reload *r, *next;
+
+        event_emit(m->notify, &e, "The new configuration was refused; the one in force stays.\n%s", error);
+        DL_FOREACH_SAFE (m->reloads, r, next) {
+                if (!r->loaded && r->read)
+                        reload_end(m, r, &a);
+        }
+}
+
+/* All that wait by now are served by one load. */
+static int load_begin(Manager *m, char **ret_error)
+{
+        Load *l = calloc(1, sizeof(*l));
+        Reload *i;
+
+        DL_FOREACH (m->reloads, i)
+                i->read = true;
+        if (!l)
+                return -ENOMEM;
+        int r = read_files(m, &l->config, &l->warnings, ret_error);
+        names_forget(m->names);
+        if (r >= 0)
+                r = rule_names_new(m->names, m->event, l->config, on_names, m, &l->names);
+        if (r < 0)
+                load_free(l);
+        else
+                m->load = l;
+        return r;
+}
+
+static int load_finish(Manager *m, char **ret_error)
+{
+        _cleanup_(adoption_clear) Adoption f = { 0 };
+        _cleanup_free_ char *names = NULL;
+        Load *l = m->load;
+
+        f.config = TAKE_PTR(l->config);
+        f.warnings = TAKE_PTR(l->warnings);
+        int r = read_machine(m, &f, ret_error);
+        if (r >= 0)
+                r = resolve_names(f.config, l->names, &names);
+        if (r >= 0)
+                r = manager_adopt(m, &f);
+        if (r >= 0) {
+                rule_names_free(m->rule_names);
+                m->rule_names = TAKE_PTR(l->names);
+                warn_of_names(m, TAKE_PTR(names));
+        }
+        m->load = load_free(l);
+        return r;
+}
+
+static void tell_reloaded(Manager *m)
+{
+        Event e = { .kind = EVENT_RELOADED };
+        Reload *i;
+
+        DL_FOREACH (m->reloads, i)
+                i->loaded = i->loaded || i->read;
+        event_emit(m->notify, &e, "The configuration was read again: %zu %s, %zu %s.", m->pools->n_pools,
+                   m->pools->n_pools == 1 ? "pool" : "pools", m->config->n_rules,
+                   m->config->n_rules == 1 ? "rule" : "rules");
+        notify_tell(m->notify, &(Notice){ .kind = NOTICE_MODE });
+        manager_judge_all(m, true);
+        manager_fence(m);
+}
+
+void manager_reloads_serve(Manager *m)
+{
+        while (!m->fence_busy && m->serving && (m->load || m->reloads)) {
+                _cleanup_free_ char *error = NULL;
+                int r = m->load ? 0 : load_begin(m, &error);
+
+                if (r >= 0 && !rule_names_is_ready(m->load->names))
+                        return;
+                if (r >= 0)
+                        r = load_finish(m, &error);
+                if (r < 0)
+                        refuse_pending(m, error && *error ? error : strerror(-r));
+                else
+                        tell_reloaded(m);
+        }
+}
+
+void manager_reload(Manager *m, reload_done_t done, void *userdata)
+{
+        Reload *r = calloc(1, sizeof(*r));
+
+        if (!r) {
+                log_error("Out of memory: the configuration is not read again.");
+                if (done)
+                        done(&(Answer){ SD_BUS_ERROR_NO_MEMORY, strerror(ENOMEM) }, userdata);
+                return;
+        }
+        r->done = done;
+        r->userdata = userdata;
+        DL_APPEND(m->reloads, r);
+        manager_reloads_serve(m);
+}
+
+void manager_reloads_free(Manager *m)
+{
+        Reload *r, *next;
+
+        m->load = load_free(m->load);
+        m->rule_names = rule_names_free(m->rule_names);
+        free(m->name_warnings);
+        m->name_warnings = NULL;
+        DL_FOREACH_SAFE (m->reloads, r, next) {
+                DL_DELETE(m->reloads, r);
+                free(r);
+        }
+}

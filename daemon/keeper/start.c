@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Start and recovery, which are one: a first start recovers nothing.
+ *
+ *   read the files → look at every unit, drop the reservations of those that ended → close the fence
+ *   → compare the nodes of every tenant with the ledger and repair them → resume drains → serve
+ *
+ * A reservation that was stored as `granting` was never acknowledged: it goes the way of a released one.
+ * Requests that come meanwhile wait; READY=1 is sent when the fence is closed and requests are served, and
+ * until then systemd is told that the start goes on. */
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <systemd/sd-daemon.h>
+
+#include "daemon/loop/log.h"
+#include "daemon/tenant/buffers.h"
+#include "daemon/tenant/holds.h"
+#include "daemon/tenant/manager.h"
+#include "daemon/tenant/overruns.h"
+#include "daemon/tenant/statics.h"
+#include "policy/warning.h"
+
+#define PATIENCE_USEC (UINT64_C(10) * 1000 * 1000)
+/* A name service that answers at all does so by then; one that does not must not delay the start. */
+#define NAMES_USEC (UINT64_C(1) * 1000 * 1000)
+
+static int on_patience(sd_event_source *source, uint64_t usec, void *userdata)
+{
+        (void)sd_notifyf(0, "EXTEND_TIMEOUT_USEC=%" PRIu64, 3 * PATIENCE_USEC);
+        (void)sd_event_source_set_time_relative(source, PATIENCE_USEC);
+        (void)sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+        return 0;
+}
+
+static int on_loaded(Reservation *r, StorePhase phase, void *userdata)
+{
+        Manager *m = userdata;
+        Entry *e;
+
+        if (phase == STORE_GRANTING)
+                r->state = RESERVATION_DRAINING;
+        NodeSet nodes = reservation_nodes(r);
+        int k = r->target->unit ? 0 : foreign_hold(m->foreign, r->target->cgroup, &nodes);
+        if (k >= 0)
+                k = manager_add(m, r, phase, &e);
+        if (k < 0)
+                reservation_free(r);
+        return k;
+}
+
+static void on_bad_file(const char *file, const char *reason, void *userdata)
+{
+        Manager *m = userdata;
+        Event e = { .kind = EVENT_REPAIRED, .reason = reason };
+
+        event_emit(m->notify, &e,
+                   "The state file %s cannot be used: %s. It was renamed to %s.bad; what it reserved is "
+                   "closed.",
+                   file, reason, file);
+}
+
+static void on_ids_lost(const char *reason, uint32_t next_id, void *userdata)
+{
+        Manager *m = userdata;
+        Event e = { .kind = EVENT_REPAIRED, .reason = reason };
+
+        event_emit(
+                m->notify, &e,
+                "The state file next-id cannot be used: %s. Reservations are not affected; the ids of new "
+                "ones go on from %" PRIu32 ", so that none is used twice.",
+                reason, next_id);
+}
+
+static int first_reservation(Reservation *r, void *userdata)
+{
+        *(Reservation **)userdata = r;
+        return 1;
+}
+
+/* Looks at every tenant's unit once and returns how often on_done will be called, not before this returns.
+ */
+static unsigned check_tenants(Manager *m, bool repair, unit_check_done_t on_done)
+{
+        unsigned n = 0;
+        Entry *e, *next;
+
+        HASH_ITER (hh, m->entries, e, next) {
+                const char *tenant = ledger_tenant_key(e->r->target);
+                Reservation *first = NULL;
+                ledger_foreach_of_tenant(m->ledger, tenant, first_reservation, &first);
+                if (first != e->r)
+                        continue;
+                int r = manager_check_unit(m, tenant, repair, on_done);
+                if (r < 0)
+                        log_error("Cannot look at %s: %s.", tenant, strerror(-r));
+                else
+                        n++;
+        }
+        return n;
+}
+
+static void go_on_draining(Manager *m)
+{
+        Entry *e, *next;
+
+        HASH_ITER (hh, m->entries, e, next) {
+                if (e->r->state != RESERVATION_DRAINING)
+                        continue;
+                int r = manager_release(e);
+                if (r < 0)
+                        log_error("Reservation %" PRIu32 " cannot go on draining: %s.", e->id, strerror(-r));
+        }
+}
+
+static void tell_systemd(Manager *m, const char *ready)
+{
+        size_t n = m->pools->n_pools;
+
+        (void)sd_notifyf(0, "%sSTATUS=Fence %s, %zu %s.", ready, manager_fence_state(m, NULL), n,
+                         n == 1 ? "pool" : "pools");
+}
+
+static int on_names_wait(sd_event_source *source, uint64_t usec, void *userdata);
+
+/* Requests would be denied for want of a name that is about to come. The fence is closed by now, and what
+ * was reserved is repaired. */
+static bool wait_for_names(Manager *m)
+{
+        if (m->names_waited || rule_names_is_ready(m->rule_names))
+                return false;
+        m->names_waited = true;
+        return sd_event_add_time_relative(m->event, &m->names_wait, CLOCK_MONOTONIC, NAMES_USEC, 0,
+                                          on_names_wait, m) >= 0;
+}
+
+static void serve(Manager *m)
+{
+        size_t n = ledger_count(m->ledger);
+
+        if (wait_for_names(m))
+                return;
+
+        m->patience = sd_event_source_disable_unref(m->patience);
+        if (n > 0) {
+                Event e = { .kind = EVENT_RECOVERED };
+                event_emit(m->notify, &e,
+                           n == 1 ? "%zu reservation was recovered." : "%zu reservations were recovered.",
+                           n);
+        }
+        go_on_draining(m);
+        manager_judge_all(m, true);
+        manager_leases_arm(m);
+        if (!pool_set_needs_fence(m->pools))
+                log_notice("This machine has no CDM nodes: there is nothing to manage.");
+        manager_requests_serve(m);
+        statics_serve(m->statics);
+        notify_room(m->notify);
+        holds_settle(m->holds);
+        (void)manager_look(m, NULL, NULL, NULL, NULL); /* for those who only ask what there is */
+        manager_reloads_serve(m);
+        manager_drift_settled(m);
+        manager_nodes_serve(m);
+        manager_drift_settled(m);
+        tell_systemd(m, "READY=1\n");
+}
+
+static void names_settled(Manager *m);
+
+static int on_names_wait(sd_event_source *source, uint64_t usec, void *userdata)
+{
+        names_settled(userdata);
+        return 0;
+}
+
+static void names_settled(Manager *m)
+{
+        if (m->names_wait) {
+                m->names_wait = sd_event_source_disable_unref(m->names_wait);
+                serve(m);
+        } else if (m->serving)
+                notify_room(m->notify);
+}
+
+static void on_repaired(Manager *m)
+{
+        if (--m->recovery_pending == 0)
+                manager_queue_restore(m, serve);
+}
+
+/* What was reserved is compared with what is there. */
+static void repair_all(Manager *m)
+{
+        buffers_look(m->buffers); /* it narrows and drains as well */
+        if (m->serving) {
+                holds_settle(m->holds);
+                tell_systemd(m, "");
+                /* A new configuration may have moved nodes between pools, or the fence. */
+                check_tenants(m, true, NULL);
+                manager_drift_settled(m);
+                return;
+        }
+        m->recovery_pending = 1 + check_tenants(m, true, on_repaired);
+        on_repaired(m);
+}
+
+/* worked: the fence was not left as it is. What waited for it goes on. */
+static void fence_settled(Manager *m, bool worked)
+{
+        repair_all(m);
+        if (!worked)
+                return;
+        overruns_arm(m->overrun);
+        manager_reloads_serve(m);
+        manager_nodes_serve(m);
+}
+
+static void on_checked(Manager *m)
+{
+        if (--m->recovery_pending == 0)
+                manager_fence(m);
+}
+
+static int load_drained(Manager *m)
+{
+        Event e = { .kind = EVENT_REPAIRED, .reason = "the list of drained nodes on disk was garbage" };
+
+        int r = store_read_drained(m->store, &m->drained);
+        if (r == -EBADMSG) {
+                event_emit(m->notify, &e,
+                           "The list of drained nodes on disk is garbage, so no node counts as drained. Run "
+                           "`cdmctl drain` again for those that shall be.");
+                r = store_write_drained(m->store, &m->drained);
+        }
+        manager_shut_nodes(m);
+        return r;
+}
+
+/* A machine that cannot be watched is served all the same. */
+static void watch_nodes(Manager *m)
+{
+        int r = manager_watch_nodes(m);
+
+        if (r < 0)
+                manager_warn(m, WARNING_NODES_UNWATCHED,
+                             "Nodes that come and go are not noticed: %s. Run `cdmctl reload` when one did.",
+                             strerror(-r));
+}
+
+int manager_start(Manager *m)
+{
+        static const StoreReader reader = { on_loaded, on_bad_file, on_ids_lost };
+
+        m->fence_settled = fence_settled;
+        m->names_settled = names_settled;
+        int r = sd_event_add_time_relative(m->event, &m->patience, CLOCK_MONOTONIC, PATIENCE_USEC, 0,
+                                           on_patience, m);
+        if (r >= 0)
+                r = store_load(m->store, &reader, m);
+        if (r >= 0)
+                r = load_drained(m);
+        if (r < 0) {
+                log_error("The reservations on disk cannot be read: %s.", strerror(-r));
+                return r;
+        }
+        buffers_recover(m->buffers);
+        /* A machine without CDM nodes wants to hear nothing of units. */
+        if (pool_set_needs_fence(m->pools) || m->entries) {
+                r = manager_watch_units(m);
+                if (r < 0) {
+                        log_error("systemd cannot be watched: %s.", strerror(-r));
+                        return r;
+                }
+        }
+        watch_nodes(m);
+        m->recovery_pending = 1 + check_tenants(m, false, on_checked);
+        on_checked(m);
+        return 0;
+}

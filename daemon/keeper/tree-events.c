@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* What is heard of the cgroup tree, and who is told. Where not all of it can be watched, everything is
+ * looked at from time to time instead; else nothing wakes up while nothing happens. */
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "daemon/kernel/cgroup-watch.h"
+#include "daemon/kernel/owner.h"
+#include "daemon/loop/log.h"
+#include "daemon/tenant/manager.h"
+#include "policy/size.h"
+#include "policy/warning.h"
+
+#define RECHECK_USEC (UINT64_C(60) * 1000 * 1000)
+#define GRACE_USEC   (UINT64_C(2) * 1000 * 1000)
+
+static void start_grace(Manager *m);
+
+static void check(Manager *m, const char *path, bool is_new)
+{
+        int r = fence_check(m->fence, path, manager_monotonic_usec(), is_new);
+
+        if (r < 0)
+                log_error("Cannot look at %s: %s. `cdmctl reload` looks at all control groups.", path,
+                          strerror(-r));
+}
+
+/* Which of the two lists is due: what is heard of now waits for at least one whole period. */
+static int on_grace(sd_event_source *source, uint64_t usec, void *userdata)
+{
+        Manager *m = userdata;
+
+        m->grace = sd_event_source_disable_unref(m->grace);
+        for (size_t i = 0; i < m->due.n; i++) {
+                /* As after a write, which tells why; then what that leaves alone, as slices. */
+                manager_drift_leaf(m, m->due.names[i], true);
+        }
+        fence_names_clear(&m->due);
+        m->due = m->fresh;
+        m->fresh = (FenceNames){ 0 };
+        if (m->due.n > 0)
+                start_grace(m);
+        return 0;
+}
+
+static void start_grace(Manager *m)
+{
+        if (m->grace)
+                return;
+        int r = sd_event_add_time_relative(m->event, &m->grace, CLOCK_MONOTONIC, GRACE_USEC, GRACE_USEC / 2,
+                                           on_grace, m);
+        if (r < 0)
+                log_error("Cannot set a timer: %s. `cdmctl reload` looks at all control groups.",
+                          strerror(-r));
+}
+
+/* systemd makes a cgroup, and fences it before it puts anybody in: that must be done when it is looked at. Not
+ * all that has the name of a unit is systemd's, of which it is asked. */
+static void on_created(Manager *m, const char *path)
+{
+        if (owner_top(path) > 0) {
+                check(m, path, true);
+                return;
+        }
+        manager_owner_ask(m, path);
+        if (fence_names_add(&m->fresh, path, NULL) >= 0)
+                start_grace(m);
+}
+
+static void on_removed(Manager *m, const char *path)
+{
+        int r = 0;
+
+        owner_forget(path);
+        if (ledger_tenant_count(m->ledger, path) > 0)
+                r = manager_check_unit(m, path, false, NULL);
+        if (r < 0)
+                log_error("Cannot look at %s, which was removed: %s.", path, strerror(-r));
+}
+
+static void on_watch(WatchEvent event, const char *path, void *userdata)
+{
+        Manager *m = userdata;
+
+        switch (event) {
+        case WATCH_CREATED:
+                on_created(m, path);
+                break;
+        case WATCH_REMOVED:
+                on_removed(m, path);
+                break;
+        case WATCH_MEMS_WRITTEN:
+                /* What a foreign cgroup shall have depends on those below it as well. */
+                if (owner_top(path) > 0 && ledger_tenant_count(m->ledger, path) == 0)
+                        check(m, path, false);
+                else
+                        manager_drift_leaf(m, path, false);
+                break;
+        case WATCH_LOST:
+                manager_drift_look(m);
+                break;
+        case WATCH_CONTROLLERS_WRITTEN:
+                if (owner_top(path) == 0 && foreign_is_in_slices(m->foreign))
+                        check(m, path, false);
+                break;
+        default:
+                break;
+        }
+}
+
+void manager_watch_repaired(Manager *m, const FenceRepair *r)
+{
+        char nodes[NODESET_STR_MAX], size[SIZE_STR_MAX], reason[64];
+        const char *name = r->unit ? r->unit : r->cgroup;
+        Event e = { .kind = EVENT_FENCED,
+                    .has = EVENT_HAS_MOVED,
+                    .unit = r->unit,
+                    .cgroup = r->cgroup,
+                    .nodes = nodeset_format(&r->nodes, nodes),
+                    .moved_bytes = r->drained_bytes,
+                    .reason = reason };
+
+        m->intruder_bytes += r->drained_bytes;
+        if (r->is_open) {
+                e.kind = EVENT_FAILED;
+                e.reason = "its cpuset.mems could not be written";
+                event_emit(m->notify, &e,
+                           "%s may use CDM nodes (%s) without a reservation, and could not be fenced. "
+                           "`cdmctl reload` tries again.",
+                           name, nodes);
+                return;
+        }
+        snprintf(reason, sizeof(reason), "%s for %" PRIu64 " us", r->is_new ? "new, and open" : "open",
+                 r->usec);
+        event_emit(m->notify, &e,
+                   "%s was fenced: CDM nodes (%s) had been open to it for %" PRIu64 " us; %s moved off.",
+                   name, nodes, r->usec, size_format(r->drained_bytes, size));
+}
+
+static int on_recheck(sd_event_source *source, uint64_t usec, void *userdata)
+{
+        Manager *m = userdata;
+
+        m->recheck = sd_event_source_disable_unref(m->recheck);
+        manager_drift_look(m);
+        return 0;
+}
+
+void manager_watch_recheck(Manager *m)
+{
+        bool leaky = fence_state(m->fence) == FENCE_LEAKY;
+
+        if (m->recheck || !m->watch_wanted || (m->watch && !watch_is_incomplete(m->watch) && !leaky))
+                return;
+        if (m->watch && watch_is_incomplete(m->watch))
+                manager_warn(m, WARNING_CGROUPS_UNWATCHED,
+                             "There are too many control groups to watch them all. Those that are not "
+                             "watched are looked at every minute; more inotify watches (`sysctl "
+                             "fs.inotify.max_user_watches`) may help.");
+        int r = sd_event_add_time_relative(m->event, &m->recheck, CLOCK_MONOTONIC, RECHECK_USEC,
+                                           RECHECK_USEC / 4, on_recheck, m);
+        if (r < 0)
+                log_error("Cannot set a timer to look at all control groups: %s.", strerror(-r));
+}
+
+void manager_watch_cgroups(Manager *m, bool wanted)
+{
+        m->watch_wanted = wanted;
+        if (!wanted) {
+                manager_watch_free(m);
+                return;
+        }
+        if (m->watch)
+                return;
+        int r = watch_new(m->event, on_watch, m, &m->watch);
+        if (r < 0)
+                manager_warn(
+                        m, WARNING_CGROUPS_UNWATCHED,
+                        "Changes to control groups cannot be watched: %s. They are looked at every minute "
+                        "instead; more inotify instances (`sysctl fs.inotify.max_user_instances`) and a "
+                        "restart of cdmd help.",
+                        strerror(-r));
+}
+
+void manager_watch_free(Manager *m)
+{
+        m->watch = watch_free(m->watch);
+        m->recheck = sd_event_source_disable_unref(m->recheck);
+        m->grace = sd_event_source_disable_unref(m->grace);
+        manager_owner_free(m);
+        fence_names_clear(&m->fresh);
+        fence_names_clear(&m->due);
+}

@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "daemon/kernel/observe.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "daemon/machine/topology-read.h"
+
+/* A walk over all leaves, one over what is above them, and a few numbers a node. Leaves and inner cgroups
+ * never count the same byte twice: what is said of an inner one is its own, without its children's. */
+
+typedef struct ObserveCollect {
+        Observation *o;
+        const NodeSet *nodes;
+        size_t size; /* room in o->holders */
+} ObserveCollect;
+
+Observation *observation_free(Observation *o)
+{
+        if (!o)
+                return NULL;
+        for (size_t i = 0; i < o->n_holders; i++)
+                free(o->holders[i].cgroup);
+        free(o->holders);
+        free(o->nodes);
+        free(o);
+        return NULL;
+}
+
+static int observe_add_holder(ObserveCollect *c, const char *path, bool inner, const NumaBytes *bytes)
+{
+        Observation *o = c->o;
+        char *copy;
+
+        if (o->n_holders == c->size) {
+                size_t size = c->size ? c->size * 2 : 32;
+                Holder *larger = realloc(o->holders, size * sizeof(*larger));
+
+                if (!larger)
+                        return -ENOMEM;
+                o->holders = larger;
+                c->size = size;
+        }
+        copy = strdup(path);
+        if (!copy)
+                return -ENOMEM;
+        o->holders[o->n_holders++] = (Holder){ .cgroup = copy, .inner = inner, .bytes = *bytes };
+        return 0;
+}
+
+static int collect_leaf(const char *path, int fd, void *userdata)
+{
+        _cleanup_free_ NumaBytes *bytes = NULL;
+        ObserveCollect *c = userdata;
+        size_t n = 0;
+        int r = 0;
+
+        /* Without the memory controller its parent is charged, and the walk over inner cgroups says so. */
+        if (cgroup_read_numa_all(fd, c->nodes, &bytes, &n) < 0)
+                return 0;
+        for (size_t i = 0; i < n && r == 0; i++)
+                r = observe_add_holder(c, path, false, &bytes[i]);
+        return r;
+}
+
+const NodeObservation *observation_find_node(const Observation *o, int node)
+{
+        for (size_t i = 0; i < o->n_nodes; i++)
+                if (o->nodes[i].node == node)
+                        return &o->nodes[i];
+        return NULL;
+}
+
+static int collect_inner(const char *path, int fd _unused_, const NumaBytes *own, size_t n_own,
+                         void *userdata)
+{
+        ObserveCollect *c = userdata;
+        int r = 0;
+
+        for (size_t i = 0; i < n_own && r == 0; i++)
+                r = observe_add_holder(c, path, path[1] != '\0', &own[i]);
+        return r;
+}
+
+static int observe_all_nodes(const char *root, const NodeSet *nodes, Observation *o)
+{
+        o->nodes = calloc(nodeset_count(nodes) + 1, sizeof(*o->nodes));
+        if (!o->nodes)
+                return -ENOMEM;
+        NODESET_FOREACH (node, nodes) {
+                NodeObservation *n = &o->nodes[o->n_nodes++];
+                NodeUsage u;
+                int r;
+
+                n->node = node;
+                r = topology_read_usage(root, node, &u);
+                if (r == -ENOMEM)
+                        return r;
+                if (r < 0) /* the node was removed with all its memory */
+                        continue;
+                n->size_bytes = u.size_bytes;
+                n->free_bytes = u.free_bytes;
+                n->slab_bytes = u.slab_bytes;
+                n->stack_bytes = u.stack_bytes;
+                n->page_table_bytes = u.page_table_bytes;
+                n->cpu_list_bytes = u.cpu_list_bytes;
+                r = topology_read_hugetlb(root, node, &n->hugetlb_bytes, &n->hugetlb_free_bytes);
+                if (r == -ENOMEM)
+                        return r;
+        }
+        return 0;
+}
+
+static int observe_compare_holders(const void *a, const void *b)
+{
+        const Holder *x = a, *y = b;
+
+        if (x->bytes.node != y->bytes.node)
+                return x->bytes.node < y->bytes.node ? -1 : 1;
+        return strcmp(x->cgroup, y->cgroup);
+}
+
+int observe_all(const char *root, const NodeSet *nodes, Observation **ret)
+{
+        _cleanup_(observation_free_p) Observation *o = calloc(1, sizeof(*o));
+        ObserveCollect c = { .o = o, .nodes = nodes };
+        int r;
+
+        if (!o)
+                return -ENOMEM;
+        r = cgroup_foreach_leaf(collect_leaf, &c);
+        if (r == 0)
+                r = cgroup_foreach_inner(nodes, collect_inner, &c);
+        if (r == 0)
+                r = observe_all_nodes(root, nodes, o);
+        if (r < 0)
+                return r;
+        if (o->n_holders > 0)
+                qsort(o->holders, o->n_holders, sizeof(*o->holders), observe_compare_holders);
+        *ret = TAKE_PTR(o);
+        return 0;
+}
+
+static uint64_t observe_minus(uint64_t a, uint64_t b)
+{
+        return a > b ? a - b : 0;
+}
+
+/* Returns min(known, *left) and subtracts it from *left. */
+static uint64_t observe_take(uint64_t known, uint64_t *left)
+{
+        uint64_t bytes = known < *left ? known : *left;
+
+        *left -= bytes;
+        return bytes;
+}
+
+uint64_t observation_unattributed(const Observation *o, int node, Unattributed *ret)
+{
+        const NodeObservation *n = observation_find_node(o, node);
+        uint64_t attributed = 0, kernel = 0, hugetlb = 0, left, total;
+
+        *ret = (Unattributed){ 0 };
+        if (!n)
+                return 0;
+        for (size_t i = 0; i < o->n_holders; i++) {
+                const NumaBytes *b = &o->holders[i].bytes;
+
+                if (b->node != node)
+                        continue;
+                attributed += numa_bytes_all(b);
+                kernel += b->other;
+                hugetlb += b->hugetlb;
+        }
+        left = total = observe_minus(observe_minus(n->size_bytes, n->free_bytes), attributed);
+        ret->hugetlb_bytes = observe_take(observe_minus(n->hugetlb_bytes, hugetlb), &left);
+        ret->kernel_bytes = observe_take(
+                observe_minus(n->slab_bytes + n->stack_bytes + n->page_table_bytes, kernel), &left);
+        ret->cpu_list_bytes = observe_take(n->cpu_list_bytes, &left);
+        ret->other_bytes = left;
+        return total;
+}

@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "daemon/kernel/owner.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+#include <uthash.h>
+
+#include "daemon/kernel/cgroup.h"
+#include "policy/macro.h"
+
+/* Only root can make a cgroup in a slice, and one entry stands for all cgroups below it. */
+#define ENTRIES_MAX 1024
+/* A look for entries that are of no use any more opens all of them, so it is made once in so many refusals. */
+#define SWEEP_EVERY 64
+#define ROOT_SLICE  "-.slice"
+
+typedef struct OwnerEntry {
+        UT_hash_handle hh;
+        uint64_t id; /* inode */
+        char path[];
+} OwnerEntry;
+
+static pthread_mutex_t owner_lock = PTHREAD_MUTEX_INITIALIZER;
+static OwnerEntry *owner_entries;
+static unsigned owner_n_refused;
+
+static OwnerEntry *owner_entry_find(const char *path, size_t n)
+{
+        OwnerEntry *e;
+
+        HASH_FIND(hh, owner_entries, path, n, e);
+        return e;
+}
+
+static void owner_entry_free(OwnerEntry *e)
+{
+        HASH_DEL(owner_entries, e);
+        free(e);
+}
+
+static int owner_inode(const char *path, uint64_t *ret)
+{
+        int fd = cgroup_open(path, ret);
+
+        if (fd < 0)
+                return fd;
+        close(fd);
+        return 0;
+}
+
+bool owner_is_foreign(const char *path, size_t n)
+{
+        _cleanup_free_ char *copy = NULL;
+        uint64_t id = 0, now;
+
+        pthread_mutex_lock(&owner_lock);
+        const OwnerEntry *e = owner_entry_find(path, n);
+        if (e) {
+                id = e->id;
+                copy = strdup(e->path);
+        }
+        pthread_mutex_unlock(&owner_lock);
+        return copy && owner_inode(copy, &now) == 0 && now == id;
+}
+
+bool owner_is_doubtful(int fd)
+{
+        return fgetxattr(fd, "trusted.invocation_id", NULL, 0) < 0;
+}
+
+/* The name of a cgroup and of its unit are the same, but for a '_' in front of what could be the name of a
+ * file of the kernel's. */
+static bool owner_is_named(const char *name, size_t n, const char *unit)
+{
+        if (n > 0 && *name == '_') {
+                name++;
+                n--;
+        }
+        return strlen(unit) == n && memcmp(name, unit, n) == 0;
+}
+
+/* The length of the part of path that is the unit's cgroup. A slice is never in one of its own name, so the
+ * first component is the one. */
+static ssize_t owner_prefix(const char *path, const char *unit)
+{
+        if (!unit || strcmp(unit, ROOT_SLICE) == 0)
+                return 0;
+        for (const char *p = path; *p == '/';) {
+                const char *name = p + 1;
+                size_t n = strcspn(name, "/");
+
+                p = name + n;
+                if (owner_is_named(name, n, unit))
+                        return p - path;
+        }
+        return -1;
+}
+
+static bool owner_is_slice(const char *unit)
+{
+        const char *dot = unit ? strrchr(unit, '.') : NULL;
+
+        return !unit || (dot && strcmp(dot, ".slice") == 0);
+}
+
+/* systemd owns the cgroup of the first n bytes of path, and those above it. */
+static void owner_forget_way(const char *path, size_t n)
+{
+        for (size_t i = 1; i <= n; i++) {
+                OwnerEntry *e = path[i] == '/' || path[i] == '\0' ? owner_entry_find(path, i) : NULL;
+
+                if (e)
+                        owner_entry_free(e);
+        }
+}
+
+/* Entries of cgroups that are gone, of which nothing was heard. */
+static void owner_sweep(void)
+{
+        OwnerEntry *e, *next;
+        uint64_t id;
+
+        HASH_ITER (hh, owner_entries, e, next)
+                if (owner_inode(e->path, &id) < 0 || id != e->id)
+                        owner_entry_free(e);
+}
+
+static int owner_note(const char *path, size_t n)
+{
+        OwnerEntry *old = owner_entry_find(path, n), *e;
+
+        if (!old && HASH_COUNT(owner_entries) >= ENTRIES_MAX && owner_n_refused++ % SWEEP_EVERY == 0)
+                owner_sweep();
+        if (!old && HASH_COUNT(owner_entries) >= ENTRIES_MAX)
+                return -ENOSPC;
+        e = calloc(1, sizeof(*e) + n + 1);
+        if (!e)
+                return -ENOMEM;
+        memcpy(e->path, path, n);
+        int fd = cgroup_open(e->path, &e->id), r = fd < 0 ? fd : owner_is_doubtful(fd) ? 0 : -EEXIST;
+        if (fd >= 0)
+                close(fd);
+        if (old)
+                owner_entry_free(old);
+        if (r < 0) {
+                free(e);
+                return r;
+        }
+        HASH_ADD(hh, owner_entries, path, n, e);
+        return 0;
+}
+
+int owner_learn(const char *path, const char *unit)
+{
+        ssize_t n = owner_prefix(path, unit);
+        int r = 0;
+
+        if (n < 0)
+                return 0;
+        pthread_mutex_lock(&owner_lock);
+        owner_forget_way(path, (size_t)n);
+        if (owner_is_slice(unit) && path[n] == '/' && path[n + 1] != '\0') {
+                size_t top = (size_t)n + 1 + strcspn(path + n + 1, "/");
+
+                r = owner_note(path, top);
+                r = r == 0 ? (int)top : r == -EEXIST ? 0 : r;
+        }
+        pthread_mutex_unlock(&owner_lock);
+        return r;
+}
+
+void owner_forget(const char *path)
+{
+        pthread_mutex_lock(&owner_lock);
+        OwnerEntry *e = owner_entry_find(path, strlen(path));
+        if (e)
+                owner_entry_free(e);
+        pthread_mutex_unlock(&owner_lock);
+}
+
+char *owner_find(const char *unit)
+{
+        char *found = NULL;
+        OwnerEntry *e, *next;
+
+        pthread_mutex_lock(&owner_lock);
+        HASH_ITER (hh, owner_entries, e, next) {
+                const char *name = strrchr(e->path, '/') + 1;
+
+                if (owner_is_named(name, strlen(name), unit)) {
+                        found = strdup(e->path);
+                        break;
+                }
+        }
+        pthread_mutex_unlock(&owner_lock);
+        return found;
+}
+
+size_t owner_count(void)
+{
+        pthread_mutex_lock(&owner_lock);
+        size_t n = HASH_COUNT(owner_entries);
+        pthread_mutex_unlock(&owner_lock);
+        return n;
+}
+
+/* --- names ------------------------------------------------------------------------------------------------ */
+
+static bool owner_name_ends(const char *s, size_t n, const char *suffix)
+{
+        size_t m = strlen(suffix);
+
+        return n > m && memcmp(s + n - m, suffix, m) == 0;
+}
+
+bool owner_name_is_unit(const char *name, size_t n)
+{
+        static const char *const suffixes[] = { ".service", ".scope", ".socket", ".mount", ".swap" };
+
+        for (size_t i = 0; i < ARRAY_SIZE(suffixes); i++)
+                if (owner_name_ends(name, n, suffixes[i]))
+                        return true;
+        return false;
+}
+
+bool owner_name_is_slice(const char *name, size_t n)
+{
+        return owner_name_ends(name, n, ".slice");
+}
+
+size_t owner_top(const char *path)
+{
+        const char *p = path;
+
+        while (*p == '/') {
+                const char *name = p + 1;
+                size_t n = strcspn(name, "/");
+
+                p = name + n;
+                if (n == 0)
+                        return 0;
+                if (owner_is_foreign(path, (size_t)(p - path)))
+                        return (size_t)(p - path);
+                if (owner_name_is_unit(name, n))
+                        return 0;
+                if (!owner_name_is_slice(name, n))
+                        return (size_t)(p - path);
+        }
+        return 0;
+}

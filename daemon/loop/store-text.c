@@ -1,0 +1,501 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* The text of one reservation's file: a version line, Key=value lines, and a last line `end`, which tells a
+ * whole file from a torn one. Every key occurs exactly once; unknown keys are refused, since this cdmd could
+ * not keep what they mean. */
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "daemon/loop/store-text.h"
+#include "policy/nodeset.h"
+#include "policy/timespan.h"
+
+#define STORE_HEADER  "cdmd-reservation 1"
+#define STORE_TRAILER "end"
+
+static const char *const phase_names[_STORE_PHASE_MAX] = {
+        [STORE_GRANTING] = "granting",
+        [STORE_GRANTED] = "granted",
+        [STORE_QUEUED] = "queued",
+};
+
+const char *store_phase_to_string(StorePhase v)
+{
+        return v < _STORE_PHASE_MAX ? phase_names[v] : NULL;
+}
+
+int store_phase_from_string(const char *s, StorePhase *ret)
+{
+        for (size_t i = 0; i < _STORE_PHASE_MAX; i++)
+                if (strcmp(s, phase_names[i]) == 0) {
+                        *ret = (StorePhase)i;
+                        return 0;
+                }
+        return -EINVAL;
+}
+
+/* What is being read; the phase is not a part of the reservation. */
+typedef struct StoreDraft {
+        Reservation *r;
+        StorePhase phase;
+} StoreDraft;
+
+static int store_text_parse_u64(const char *s, uint64_t *ret)
+{
+        char *end;
+
+        if (*s < '0' || *s > '9')
+                return -EINVAL;
+        errno = 0;
+        uint64_t v = strtoull(s, &end, 10);
+        if (errno || *end)
+                return -EINVAL;
+        *ret = v;
+        return 0;
+}
+
+static int store_text_parse_u32(const char *s, uint32_t *ret)
+{
+        uint64_t v;
+
+        if (store_text_parse_u64(s, &v) < 0 || v > UINT32_MAX)
+                return -EINVAL;
+        *ret = (uint32_t)v;
+        return 0;
+}
+
+/* Names may hold anything but NUL: a line feed, a backslash and what is not printable are written as \xNN.
+ */
+static void store_text_print_escaped(FILE *f, const char *key, const char *value)
+{
+        if (!value)
+                return;
+        fprintf(f, "%s=", key);
+        for (const unsigned char *c = (const unsigned char *)value; *c; c++)
+                if (*c < 0x20 || *c == '\\' || *c == 0x7f)
+                        fprintf(f, "\\x%02x", *c);
+                else
+                        fputc(*c, f);
+        fputc('\n', f);
+}
+
+static int store_text_unescape(const char *s, char **ret)
+{
+        char *out = malloc(strlen(s) + 1), *o = out;
+        unsigned v;
+
+        if (!out)
+                return -ENOMEM;
+        while (*s) {
+                if (*s != '\\') {
+                        *o++ = *s++;
+                        continue;
+                }
+                if (sscanf(s, "\\x%2x", &v) != 1 || v == 0 || strlen(s) < 4) {
+                        free(out);
+                        return -EINVAL;
+                }
+                *o++ = (char)v;
+                s += 4;
+        }
+        *o = '\0';
+        *ret = out;
+        return 0;
+}
+
+static int store_text_set_id(StoreDraft *d, const char *v)
+{
+        int r = store_text_parse_u32(v, &d->r->id);
+        return r < 0 || d->r->id == 0 ? -EINVAL : 0;
+}
+
+static int store_text_set_phase(StoreDraft *d, const char *v)
+{
+        return store_phase_from_string(v, &d->phase);
+}
+
+static int store_text_set_pool(StoreDraft *d, const char *v)
+{
+        return store_text_unescape(v, &d->r->pool);
+}
+
+static int store_text_set_size(StoreDraft *d, const char *v)
+{
+        return store_text_parse_u64(v, &d->r->size_bytes);
+}
+
+static int store_text_set_state(StoreDraft *d, const char *v)
+{
+        return reservation_state_from_string(v, &d->r->state);
+}
+
+static int store_text_set_unit(StoreDraft *d, const char *v)
+{
+        return store_text_unescape(v, &d->r->target->unit);
+}
+
+static int store_text_set_slice(StoreDraft *d, const char *v)
+{
+        return store_text_unescape(v, &d->r->target->slice);
+}
+
+static int store_text_set_cgroup(StoreDraft *d, const char *v)
+{
+        return store_text_unescape(v, &d->r->target->cgroup);
+}
+
+static int store_text_set_cgroup_id(StoreDraft *d, const char *v)
+{
+        return store_text_parse_u64(v, &d->r->target->cgroup_id);
+}
+
+static int store_text_set_container(StoreDraft *d, const char *v)
+{
+        return store_text_unescape(v, &d->r->target->container);
+}
+
+static int store_text_set_uid(StoreDraft *d, const char *v)
+{
+        return store_text_parse_u32(v, &d->r->target->uid);
+}
+
+static int store_text_set_unit_uid(StoreDraft *d, const char *v)
+{
+        return store_text_parse_u32(v, &d->r->target->unit_uid);
+}
+
+static int store_text_set_priority(StoreDraft *d, const char *v)
+{
+        bool negative = *v == '-';
+        uint32_t n;
+
+        if (store_text_parse_u32(v + negative, &n) < 0 || n > INT32_MAX)
+                return -EINVAL;
+        d->r->priority = negative ? -(int32_t)n : (int32_t)n;
+        return 0;
+}
+
+static Wait *store_text_wait_of(StoreDraft *d)
+{
+        if (!d->r->wait)
+                d->r->wait = calloc(1, sizeof(Wait));
+        return d->r->wait;
+}
+
+static bool store_text_set_wait_flag(StoreDraft *d, const char *word)
+{
+        bool patient = strcmp(word, "patient") == 0, migrate = strcmp(word, "migrate") == 0,
+             bind = strcmp(word, "bind") == 0;
+
+        if ((!patient && !migrate && !bind) || !store_text_wait_of(d))
+                return false;
+        d->r->wait->patient |= patient;
+        d->r->wait->migrate |= migrate;
+        d->r->wait->bind |= bind;
+        return true;
+}
+
+static int store_text_set_wait_nodes(StoreDraft *d, const char *v)
+{
+        return store_text_wait_of(d) ? nodeset_parse(v, &d->r->wait->nodes) : -ENOMEM;
+}
+
+static int store_text_set_wait_near(StoreDraft *d, const char *v)
+{
+        return store_text_wait_of(d) ? nodeset_parse(v, &d->r->wait->near) : -ENOMEM;
+}
+
+static int store_text_set_deadline(StoreDraft *d, const char *v)
+{
+        return store_text_wait_of(d) ? store_text_parse_u64(v, &d->r->wait->deadline_usec) : -ENOMEM;
+}
+
+static int store_text_set_client(StoreDraft *d, const char *v)
+{
+        return store_text_wait_of(d) ? store_text_unescape(v, &d->r->wait->client) : -ENOMEM;
+}
+
+static int store_text_set_client_scope(StoreDraft *d, const char *v)
+{
+        return store_text_wait_of(d) ? store_text_unescape(v, &d->r->wait->scope_slice) : -ENOMEM;
+}
+
+/* Its number, and when it started. */
+static int store_text_set_client_process(StoreDraft *d, const char *v)
+{
+        int pid, n;
+
+        if (!store_text_wait_of(d))
+                return -ENOMEM;
+        if (sscanf(v, "%d %" SCNu64 "%n", &pid, &d->r->wait->pid_start, &n) != 2 || v[n] || pid <= 0)
+                return -EINVAL;
+        d->r->wait->pid = pid;
+        return 0;
+}
+
+/* exclusive, capped, scope, with-start, and of one that waits patient, migrate, bind: those that are set, by
+ * name. */
+static int store_text_set_flags(StoreDraft *d, const char *v)
+{
+        char word[16];
+        int n;
+
+        for (; sscanf(v, " %15s%n", word, &n) == 1; v += n)
+                if (store_text_set_wait_flag(d, word))
+                        continue;
+                else if (strcmp(word, "exclusive") == 0)
+                        d->r->exclusive = true;
+                else if (strcmp(word, "capped") == 0)
+                        d->r->capped = true;
+                else if (strcmp(word, "scope") == 0)
+                        d->r->scope = true;
+                else if (strcmp(word, "with-start") == 0)
+                        d->r->with_start = true;
+                else
+                        return -EINVAL;
+        return 0;
+}
+
+static int store_text_set_rule(StoreDraft *d, const char *v)
+{
+        const char *colon = strrchr(v, ':');
+
+        if (!colon || store_text_parse_u32(colon + 1, &d->r->rule_line) < 0)
+                return -EINVAL;
+        _cleanup_free_ char *file = strndup(v, (size_t)(colon - v));
+        return file ? store_text_unescape(file, &d->r->rule_file) : -ENOMEM;
+}
+
+static int store_text_set_lease(StoreDraft *d, const char *v)
+{
+        return store_text_parse_u64(v, &d->r->lease_usec);
+}
+
+static int store_text_set_expires(StoreDraft *d, const char *v)
+{
+        return store_text_parse_u64(v, &d->r->expires_usec);
+}
+
+static int store_text_set_term(StoreDraft *d, const char *v)
+{
+        return store_text_parse_u64(v, &d->r->term_usec);
+}
+
+/* When, and for which reservation. */
+static int store_text_set_revoke(StoreDraft *d, const char *v)
+{
+        int n;
+
+        if (sscanf(v, "%" SCNu64 " %" SCNu32 "%n", &d->r->revoke_usec, &d->r->revoked_for, &n) != 2 || v[n])
+                return -EINVAL;
+        return 0;
+}
+
+static int store_text_set_base(StoreDraft *d, const char *v)
+{
+        return nodeset_parse(v, &d->r->base);
+}
+
+/* NODE:BYTES, separated by a space. */
+static int store_text_set_shares(StoreDraft *d, const char *v)
+{
+        int n;
+
+        for (; *v; v += n + (v[n] == ' ')) {
+                Share share;
+                if (d->r->n_shares == SHARES_MAX)
+                        return -EINVAL;
+                if (sscanf(v, "%d:%" SCNu64 "%n", &share.node, &share.bytes, &n) != 2 || share.node < 0 ||
+                    share.node >= NODE_MAX || (v[n] && v[n] != ' '))
+                        return -EINVAL;
+                for (size_t i = 0; i < d->r->n_shares; i++)
+                        if (d->r->shares[i].node == share.node)
+                                return -EINVAL;
+                d->r->shares[d->r->n_shares++] = share;
+        }
+        return 0;
+}
+
+static const struct {
+        const char *key;
+        bool required;
+        int (*set)(StoreDraft *d, const char *value);
+} keys[] = {
+        { "Id", true, store_text_set_id },
+        { "Phase", true, store_text_set_phase },
+        { "Pool", true, store_text_set_pool },
+        { "Size", true, store_text_set_size },
+        { "State", true, store_text_set_state },
+        { "Unit", false, store_text_set_unit },
+        { "Slice", false, store_text_set_slice },
+        { "ControlGroup", false, store_text_set_cgroup },
+        { "ControlGroupId", true, store_text_set_cgroup_id },
+        { "Container", false, store_text_set_container },
+        { "Uid", true, store_text_set_uid },
+        { "UnitUid", true, store_text_set_unit_uid },
+        { "Priority", true, store_text_set_priority },
+        { "Flags", true, store_text_set_flags },
+        { "Rule", false, store_text_set_rule },
+        { "Lease", true, store_text_set_lease },
+        { "Term", true, store_text_set_term },
+        { "Expires", true, store_text_set_expires },
+        { "Revoke", false, store_text_set_revoke },
+        { "Base", true, store_text_set_base },
+        { "Shares", true, store_text_set_shares },
+        { "Deadline", false, store_text_set_deadline },
+        { "Nodes", false, store_text_set_wait_nodes },
+        { "Near", false, store_text_set_wait_near },
+        { "Client", false, store_text_set_client },
+        { "ClientProcess", false, store_text_set_client_process },
+        { "ClientScope", false, store_text_set_client_scope },
+};
+
+static void store_text_print_wait(FILE *f, const Wait *w)
+{
+        char list[NODESET_STR_MAX];
+
+        fprintf(f, "Deadline=%" PRIu64 "\nNodes=%s\n", w->deadline_usec, nodeset_format(&w->nodes, list));
+        fprintf(f, "Near=%s\n", nodeset_format(&w->near, list));
+        store_text_print_escaped(f, "Client", w->client);
+        if (w->pid > 0)
+                fprintf(f, "ClientProcess=%d %" PRIu64 "\n", w->pid, w->pid_start);
+        store_text_print_escaped(f, "ClientScope", w->scope_slice);
+}
+
+_Static_assert(ARRAY_SIZE(keys) <= 64, "a bit of `seen` a key");
+
+int store_format(const Reservation *r, StorePhase phase, char **ret)
+{
+        char base[NODESET_STR_MAX];
+        char *text = NULL;
+        size_t size;
+        FILE *f = open_memstream(&text, &size);
+
+        if (!f)
+                return -ENOMEM;
+        fprintf(f, STORE_HEADER "\nId=%" PRIu32 "\nPhase=%s\n", r->id, store_phase_to_string(phase));
+        store_text_print_escaped(f, "Pool", r->pool);
+        fprintf(f, "Size=%" PRIu64 "\nState=%s\n", r->size_bytes, reservation_state_to_string(r->state));
+        store_text_print_escaped(f, "Unit", r->target->unit);
+        store_text_print_escaped(f, "Slice", r->target->slice);
+        store_text_print_escaped(f, "ControlGroup", r->target->cgroup);
+        fprintf(f, "ControlGroupId=%" PRIu64 "\n", r->target->cgroup_id);
+        store_text_print_escaped(f, "Container", r->target->container);
+        fprintf(f, "Uid=%u\nUnitUid=%u\nPriority=%" PRIi32 "\n", r->target->uid, r->target->unit_uid,
+                r->priority);
+        fprintf(f, "Flags=%s%s%s%s", r->exclusive ? "exclusive " : "", r->capped ? "capped " : "",
+                r->scope ? "scope " : "", r->with_start ? "with-start " : "");
+        if (r->wait)
+                fprintf(f, "%s%s%s", r->wait->patient ? "patient " : "", r->wait->migrate ? "migrate " : "",
+                        r->wait->bind ? "bind " : "");
+        fputc('\n', f);
+        if (r->rule_file) {
+                _cleanup_free_ char *rule = NULL;
+                if (asprintf(&rule, "%s:%u", r->rule_file, r->rule_line) < 0)
+                        rule = NULL;
+                store_text_print_escaped(f, "Rule", rule);
+        }
+        fprintf(f, "Lease=%" PRIu64 "\nTerm=%" PRIu64 "\nExpires=%" PRIu64 "\n", r->lease_usec, r->term_usec,
+                r->expires_usec);
+        if (r->revoke_usec)
+                fprintf(f, "Revoke=%" PRIu64 " %" PRIu32 "\n", r->revoke_usec, r->revoked_for);
+        fprintf(f, "Base=%s\nShares=", nodeset_format(&r->base, base));
+        for (size_t i = 0; i < r->n_shares; i++)
+                fprintf(f, "%s%d:%" PRIu64, i ? " " : "", r->shares[i].node, r->shares[i].bytes);
+        fputc('\n', f);
+        if (r->wait)
+                store_text_print_wait(f, r->wait);
+        fprintf(f, STORE_TRAILER "\n");
+        if (fclose(f) != 0) {
+                free(text);
+                return -ENOMEM;
+        }
+        *ret = text;
+        return 0;
+}
+
+static int store_text_parse_line(StoreDraft *d, char *line, uint64_t *seen, const char **ret_reason)
+{
+        char *value = strchr(line, '=');
+
+        *ret_reason = "it has a line that is no Key=value";
+        if (!value)
+                return -EBADMSG;
+        *value++ = '\0';
+        for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
+                if (strcmp(line, keys[i].key) != 0)
+                        continue;
+                *ret_reason = "a key occurs twice";
+                if (*seen & (UINT64_C(1) << i))
+                        return -EBADMSG;
+                *seen |= UINT64_C(1) << i;
+                *ret_reason = "a value is garbled";
+                int r = keys[i].set(d, value);
+                return r < 0 && r != -ENOMEM ? -EBADMSG : r;
+        }
+        *ret_reason = "it has a key that this version does not know";
+        return -EBADMSG;
+}
+
+static int store_text_check_whole(const StoreDraft *d, uint64_t seen, bool ended, const char **ret_reason)
+{
+        *ret_reason = "it is cut off";
+        if (!ended)
+                return -EBADMSG;
+        *ret_reason = "a key is missing";
+        for (size_t i = 0; i < ARRAY_SIZE(keys); i++)
+                if (keys[i].required && !(seen & (UINT64_C(1) << i)))
+                        return -EBADMSG;
+        *ret_reason = "it waits, and does not say for what";
+        if ((d->phase == STORE_QUEUED) != (d->r->state == RESERVATION_QUEUED) ||
+            (d->phase == STORE_QUEUED && !d->r->wait))
+                return -EBADMSG;
+        *ret_reason = "it names no unit or cgroup";
+        if (!d->r->target->unit && !d->r->target->cgroup)
+                return -EBADMSG;
+        return 0;
+}
+
+int store_parse(const char *text, Reservation **ret, StorePhase *ret_phase, const char **ret_reason)
+{
+        _cleanup_(reservation_free_p) Reservation *r = NULL;
+        _cleanup_free_ char *copy = strdup(text);
+        StoreDraft d = { 0 };
+        uint64_t seen = 0;
+        bool first = true, ended = false;
+        char *save = NULL;
+
+        if (!copy || reservation_new(&r) < 0)
+                return -ENOMEM;
+        if (!r->target)
+                r->target = calloc(1, sizeof(*r->target));
+        if (!r->target)
+                return -ENOMEM;
+        d.r = r;
+        for (char *line = strtok_r(copy, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+                *ret_reason = "it has text after its end";
+                if (ended)
+                        return -EBADMSG;
+                *ret_reason = "it is of another version, or no reservation at all";
+                if (first && strcmp(line, STORE_HEADER) != 0)
+                        return -EBADMSG;
+                if (!first && strcmp(line, STORE_TRAILER) == 0)
+                        ended = true;
+                else if (!first) {
+                        int k = store_text_parse_line(&d, line, &seen, ret_reason);
+                        if (k < 0)
+                                return k;
+                }
+                first = false;
+        }
+        int c = store_text_check_whole(&d, seen, ended, ret_reason);
+        if (c < 0)
+                return c;
+        *ret = TAKE_PTR(r);
+        *ret_phase = d.phase;
+        return 0;
+}

@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* One change of one tenant: what its cgroup allows and has now (read by the worker), and what the ledger says
+ * it shall have by then, become a plan, and the plan is applied. Grant, release, repair and migration are all this, with the ledger changed
+ * before.
+ */
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "daemon/fence/fence-scan.h"
+#include "daemon/tenant/buffers.h"
+#include "daemon/tenant/manager.h"
+
+struct Change {
+        Manager *manager;
+        char *tenant, *unit, *cgroup; /* of the reservation, like what follows: it may go meanwhile */
+        uint64_t cgroup_id;
+        bool with_start; /* Static=: its unit may not have started yet */
+        NodeSet nodes, base;
+        ChangeTerms terms;
+        TenantRead *read;
+        Apply *apply;
+        sd_event_source *defer; /* for what is done at once */
+        int early_error;
+        const char *early_message;
+        bool changed;
+        change_done_t done;
+        void *userdata;
+};
+
+Change *change_free(Change *c)
+{
+        if (!c)
+                return NULL;
+        tenant_read_free(c->read);
+        apply_free(c->apply);
+        sd_event_source_disable_unref(c->defer);
+        free(c->tenant);
+        free(c->unit);
+        free(c->cgroup);
+        free(c);
+        return NULL;
+}
+
+static void change_free_p(Change **c)
+{
+        change_free(*c);
+}
+
+static int on_early(sd_event_source *source, void *userdata)
+{
+        Change *c = userdata;
+        ApplyResult result = { .error = c->early_error, .message = (char *)c->early_message };
+
+        c->done(&result, false, c->userdata);
+        return 0;
+}
+
+static int finish_early(Change *c, int error, const char *message)
+{
+        c->early_error = error;
+        c->early_message = message;
+        return sd_event_add_defer(c->manager->event, &c->defer, on_early, c);
+}
+
+static void on_applied(Apply *a, const ApplyResult *result, void *userdata)
+{
+        Change *c = userdata;
+
+        /* What it narrowed or drained may have had a buffer mapped. */
+        if (c->changed)
+                buffers_look(c->manager->buffers);
+        c->done(result, c->changed, c->userdata);
+}
+
+/* What the tenant keeps in any case: never empty, never a CDM node, also when pools changed since. Of what
+ * it had before its first grant somebody may have taken a part since, or given more: that is not cdmd's. */
+static NodeSet base_of(const Change *c)
+{
+        NodeSet ordinary = fence_unit_ordinary(c->unit, c->manager->config, c->manager->pools),
+                base = nodeset_intersect(&c->base, &ordinary);
+
+        return nodeset_is_empty(&base) ? ordinary : base;
+}
+
+static bool plan_has(const Plan *p, StepKind kind)
+{
+        for (size_t i = 0; i < p->n_steps; i++)
+                if (p->steps[i].kind == kind)
+                        return true;
+        return false;
+}
+
+static void plan_append(Plan *p, StepKind kind, const NodeSet *from, const NodeSet *nodes)
+{
+        if (p->n_steps < PLAN_STEPS_MAX)
+                p->steps[p->n_steps++] = (Step){ .kind = kind, .from = *from, .nodes = *nodes };
+}
+
+typedef struct Held {
+        Manager *manager;
+        int node;
+        uint64_t bytes; /* for pages of its own: without what its buffers hold */
+} Held;
+
+static int add_held(Reservation *r, void *userdata)
+{
+        Held *h = userdata;
+
+        if (r->state == RESERVATION_DRAINING || r->state == RESERVATION_QUEUED)
+                return 0;
+        uint64_t bytes = 0, buffers = buffers_bytes(h->manager->buffers, r->id, h->node, true);
+        for (size_t i = 0; i < r->n_shares; i++)
+                if (r->shares[i].node == h->node)
+                        bytes += r->shares[i].bytes;
+        h->bytes += bytes > buffers ? bytes - buffers : 0;
+        return 0;
+}
+
+/* What it has on nodes that it gives up but that another reservation of it keeps open, above what all those
+ * hold there. Kernel memory cannot be moved, and does not count. */
+static size_t find_excess(const Change *c, const TenantReading *now, const NodeSet *nodes, Share *ret)
+{
+        size_t n = 0;
+
+        for (size_t i = 0; i < now->n_bytes && n < SHARES_MAX; i++) {
+                uint64_t bytes = numa_bytes_movable(&now->bytes[i]);
+                Held held = { c->manager, now->bytes[i].node, 0 };
+
+                if (!nodeset_contains(nodes, held.node))
+                        continue;
+                ledger_foreach_of_tenant(c->manager->ledger, c->tenant, add_held, &held);
+                if (bytes > held.bytes)
+                        ret[n++] = (Share){ held.node, bytes - held.bytes };
+        }
+        return n;
+}
+
+/* Pages are moved up into what the tenant has reserved on those nodes, by this reservation and its others,
+ * not beyond. 0 would mean without limit. */
+static uint64_t room_bytes(const Change *c, const TenantReading *now)
+{
+        uint64_t page_bytes = c->manager->page_bytes, used = 0, held = 0;
+        NodeSet shut = ledger_shut_nodes(c->manager->ledger);
+
+        for (size_t i = 0; i < now->n_bytes; i++)
+                if (nodeset_contains(&c->nodes, now->bytes[i].node))
+                        used += numa_bytes_sum(&now->bytes[i]);
+        NODESET_FOREACH (node, &c->nodes) {
+                Held h = { c->manager, node, 0 };
+
+                if (nodeset_contains(&shut, node))
+                        continue;
+                ledger_foreach_of_tenant(c->manager->ledger, c->tenant, add_held, &h);
+                held += h.bytes;
+        }
+        return held > used + page_bytes ? held - used : page_bytes;
+}
+
+/* A unit that is about to start (Static=) has a path and no cgroup yet. Nothing can be read back before it starts;
+ * what follows its start does that. -EPERM: a slice that it will be in does not allow all of those nodes. */
+static int plan_unborn(const Change *c, const TenantReading *now, Plan *ret)
+{
+        Manager *m = c->manager;
+        PlanInput in = { .base = base_of(c),
+                         .wanted = ledger_tenant_nodes(m->ledger, c->tenant),
+                         .has_property = true,
+                         .unborn = true };
+
+        *ret = (Plan){ .n_steps = 0 };
+        if (m->config->mode != FENCE_MODE_ENFORCE)
+                return 0;
+        if (!nodeset_is_empty(&now->above) && !nodeset_is_subset(&in.wanted, &now->above))
+                return -EPERM;
+        return plan(&in, ret);
+}
+
+static int make_plan(const Change *c, const TenantReading *now, Plan *ret)
+{
+        Manager *m = c->manager;
+        NodeSet open = ledger_tenant_nodes(m->ledger, c->tenant);
+        NodeSet kept = nodeset_intersect(&c->terms.leaving, &open);
+        Share excess[SHARES_MAX];
+        PlanInput in = {
+                .current = now->mems,
+                .base = base_of(c),
+                .wanted = open,
+                .leaving = c->terms.leaving,
+                .excess = excess,
+                .migrate_up = c->terms.migrate,
+                .has_property = c->unit != NULL,
+                .has_way = !c->unit,
+        };
+
+        *ret = (Plan){ .n_steps = 0 };
+        /* Without a fence nobody is kept off: a leaf that inherits stays as it is, and one that a fence of
+         * before left with a set of its own gets all nodes back. */
+        if (m->config->mode != FENCE_MODE_ENFORCE) {
+                in.wanted = m->pools->cdm;
+                in.migrate_up = false;
+                /* The end of the fence has given it back what it had; a new one shall know of it. */
+                if (in.has_way)
+                        return foreign_hold(m->foreign, c->cgroup, &open);
+        } else {
+                in.n_excess = find_excess(c, now, &kept, excess);
+        }
+        if (m->config->mode == FENCE_MODE_ENFORCE || !nodeset_is_empty(&in.current)) {
+                int k = plan(&in, ret);
+                if (k < 0)
+                        return k;
+        }
+        if (c->terms.migrate && !plan_has(ret, STEP_MIGRATE) && !nodeset_is_empty(&open))
+                plan_append(ret, STEP_MIGRATE, &in.base, &open);
+        return 0;
+}
+
+static void finish_now(Change *c, int error, const char *message)
+{
+        ApplyResult result = { .error = error, .message = (char *)message };
+
+        c->done(&result, false, c->userdata);
+}
+
+static void on_read(const TenantReading *now, void *userdata)
+{
+        Change *c = userdata;
+        Manager *m = c->manager;
+        Plan p;
+
+        c->read = tenant_read_free(c->read);
+        bool unborn = now->error == -ENOENT && c->unit && c->with_start && c->cgroup_id == 0;
+        int k = now->error;
+        if (unborn)
+                k = plan_unborn(c, now, &p);
+        else if (k >= 0)
+                k = make_plan(c, now, &p);
+        if (k < 0) {
+                finish_now(c, k,
+                           unborn && k == -EPERM ? "a slice that the unit is in does not allow those nodes"
+                                                 : "the control group is not there any more");
+                return;
+        }
+        if (p.n_steps == 0) {
+                finish_now(c, 0, NULL);
+                return;
+        }
+        c->changed = plan_has(&p, STEP_WRITE) || plan_has(&p, STEP_PROPERTY);
+        ApplyTarget target = { c->unit, c->cgroup, c->cgroup_id, m->foreign, room_bytes(c, now) };
+        k = apply_start(m->gate, m->worker, m->mover, &target, &p, m->config->drain_bandwidth, on_applied,
+                        NULL, c, &c->apply);
+        if (k < 0)
+                finish_now(c, k, NULL);
+}
+
+static int change_copy(Change *c, const Reservation *r)
+{
+        c->cgroup_id = r->target->cgroup_id;
+        c->nodes = reservation_nodes(r);
+        c->base = r->base;
+        c->with_start = r->with_start;
+        int k = string_copy(ledger_tenant_key(r->target), &c->tenant);
+        if (k >= 0)
+                k = string_copy(r->target->unit, &c->unit);
+        /* A scope that was never started has none. */
+        if (k >= 0)
+                k = string_copy(r->target->cgroup, &c->cgroup);
+        return k;
+}
+
+int change_start(Manager *m, const Reservation *r, const ChangeTerms *terms, change_done_t done,
+                 void *userdata, Change **ret)
+{
+        _cleanup_(change_free_p) Change *c = calloc(1, sizeof(*c));
+
+        if (!c)
+                return -ENOMEM;
+        *c = (Change){ .manager = m, .terms = *terms, .done = done, .userdata = userdata };
+        int k = change_copy(c, r);
+        if (k < 0)
+                return k;
+        NodeSet nodes = nodeset_union(&c->nodes, &terms->leaving);
+        if (c->cgroup)
+                k = tenant_read_start(m->worker, c->cgroup, c->cgroup_id, &nodes, on_read, c, &c->read);
+        else
+                k = finish_early(c, -ENOENT, "the control group is not there any more");
+        if (k < 0)
+                return k;
+        *ret = TAKE_PTR(c);
+        return 0;
+}

@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Nodes that are shut. A node without memory is shut: the ledger opens it to nobody. Its reservations keep
+ * their terms and become `degraded`, their cgroups are narrowed off it, and when its memory is back (perhaps
+ * less of it) they are widened and verified before they are `active` again. A node that an admin drains is
+ * shut just so. */
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <utlist.h>
+
+#include "daemon/loop/log.h"
+#include "daemon/tenant/buffers.h"
+#include "daemon/tenant/manager.h"
+
+/* --- what the nodes mean for reservations ------------------------------------------------------------- */
+
+void manager_shut_nodes(Manager *m)
+{
+        NodeSet memory = topology_memory_nodes(m->topology), shut = m->drained;
+
+        for (int node = 0; node < NODE_MAX; node++)
+                if (!nodeset_contains(&memory, node))
+                        nodeset_add(&shut, node);
+        ledger_shut(m->ledger, &shut);
+}
+
+/* Nodes that do not give what was promised of them: shut, or with less memory than before. */
+static NodeSet lost_nodes(Manager *m, const Reservation *r)
+{
+        NodeSet nodes = reservation_nodes(r), shut = ledger_shut_nodes(m->ledger),
+                lost = nodeset_intersect(&nodes, &shut);
+
+        NODESET_FOREACH (node, &nodes) {
+                const Node *n = topology_find(m->topology, node);
+
+                if (!n || n->size_bytes < ledger_node_reserved(m->ledger, node))
+                        nodeset_add(&lost, node);
+        }
+        return lost;
+}
+
+static void degrade_set_state(Entry *e, ReservationState state)
+{
+        manager_set_state(e, state);
+        int r = manager_store(e);
+        if (r < 0)
+                log_error("Cannot store the state of reservation %" PRIu32 ": %s.", e->id, strerror(-r));
+}
+
+static void degrade_tell(Entry *e, const NodeSet *lost)
+{
+        char nodes[NODESET_STR_MAX], list[NODESET_STR_MAX], policy[512], reason[NODESET_STR_MAX + 64];
+        Manager *m = e->manager;
+        Event ev = manager_event(e, EVENT_DEGRADED, nodes, policy);
+
+        nodeset_format(lost, list);
+        snprintf(reason, sizeof(reason), "node %s %s", list,
+                 nodeset_is_subset(lost, &m->drained) ? "is drained" : "has lost memory");
+        ev.reason = reason;
+        degrade_set_state(e, RESERVATION_DEGRADED);
+        event_emit(m->notify, &ev, "Reservation %" PRIu32 " of %s is degraded: %s.", e->id,
+                   ledger_tenant_key(e->r->target), reason);
+}
+
+static void degrade_restore(Entry *e)
+{
+        char nodes[NODESET_STR_MAX], policy[512];
+        Event ev = manager_event(e, EVENT_RESTORED, nodes, policy);
+
+        degrade_set_state(e, RESERVATION_ACTIVE);
+        event_emit(e->manager->notify, &ev, "Reservation %" PRIu32 " of %s is whole again, on node %s.",
+                   e->id, ledger_tenant_key(e->r->target), nodes);
+}
+
+typedef struct Restoration {
+        Manager *manager;
+        size_t n;
+        uint32_t *ids;
+} Restoration;
+
+static int collect_degraded(Reservation *r, void *userdata)
+{
+        Restoration *c = userdata;
+        Entry *e = manager_find(c->manager, r->id);
+
+        if (e && e->phase == STORE_GRANTED && r->state == RESERVATION_DEGRADED)
+                c->ids[c->n++] = r->id;
+        return 0;
+}
+
+static bool follow_is_due(Manager *m, const char *tenant);
+
+/* The tenant's cgroup has been seen to be as the ledger said when the change began. Where the ledger has
+ * changed since, another change waits, and that one tells. */
+static void degrade_on_followed(const ApplyResult *result, const char *tenant, void *userdata)
+{
+        Restoration c = { .manager = userdata };
+        Event ev = { .kind = EVENT_FAILED, .unit = tenant, .reason = result->message };
+
+        if (result->error < 0) {
+                event_emit(c.manager->notify, &ev,
+                           "The nodes of %s could not be set as reserved: %s. `cdmctl reload` tries again.",
+                           tenant, result->message ? result->message : strerror(-result->error));
+                return;
+        }
+        if (follow_is_due(c.manager, tenant))
+                return;
+        c.ids = malloc(sizeof(uint32_t) * (ledger_tenant_count(c.manager->ledger, tenant) + 1));
+        if (!c.ids)
+                return;
+        ledger_foreach_of_tenant(c.manager->ledger, tenant, collect_degraded, &c);
+        for (size_t i = 0; i < c.n; i++) {
+                Entry *e = manager_find(c.manager, c.ids[i]);
+                NodeSet lost = lost_nodes(c.manager, e->r);
+
+                if (nodeset_is_empty(&lost) && !e->degraded)
+                        degrade_restore(e);
+        }
+        free(c.ids);
+        buffers_look(c.manager->buffers); /* theirs go back as well */
+}
+
+void manager_judge(Entry *e, bool follow)
+{
+        ReservationState before = e->r->state;
+
+        if (e->phase != STORE_GRANTED || (before != RESERVATION_ACTIVE && before != RESERVATION_DEGRADED))
+                return;
+        NodeSet lost = lost_nodes(e->manager, e->r);
+        bool whole = nodeset_is_empty(&lost);
+        if (before == RESERVATION_ACTIVE && whole)
+                return;
+        if (before == RESERVATION_ACTIVE)
+                degrade_tell(e, &lost);
+        else if (!whole)
+                return;
+        if (follow)
+                manager_follow(e->manager, ledger_tenant_key(e->r->target), NULL, degrade_on_followed,
+                               e->manager);
+}
+
+/* What else it may be degraded for is judged where nodes are: it is active again when nothing is left. */
+void manager_degrade(Entry *e, Degraded why, bool on)
+{
+        unsigned now = on ? e->degraded | why : e->degraded & ~(unsigned)why;
+
+        if (now == e->degraded)
+                return;
+        e->degraded = now;
+        if (!now) {
+                manager_judge(e, true);
+                return;
+        }
+        if (e->r->state != RESERVATION_ACTIVE)
+                return;
+        manager_set_state(e, RESERVATION_DEGRADED);
+        int r = manager_store(e);
+        if (r < 0)
+                log_error("Cannot store the state of reservation %" PRIu32 ": %s.", e->id, strerror(-r));
+}
+
+void manager_judge_all(Manager *m, bool follow)
+{
+        Entry *e, *next;
+
+        HASH_ITER (hh, m->entries, e, next)
+                manager_judge(e, follow);
+}
+
+/* --- a tenant's cgroup follows the ledger ------------------------------------------------------------- */
+
+struct Follow {
+        Manager *manager;
+        char *tenant;
+        NodeSet leaving;
+        Turn *turn;
+        Change *change;
+        follow_done_t done;
+        void *userdata;
+        bool due; /* one without `leaving` that waits for its turn: it does what a second one would */
+        Follow *prev, *next;
+        UT_hash_handle hh; /* of those that are due, by tenant */
+};
+
+static void follow_not_due(Follow *f)
+{
+        if (f->due)
+                HASH_DEL(f->manager->follows_due, f);
+        f->due = false;
+}
+
+static void follow_free(Follow *f)
+{
+        follow_not_due(f);
+        DL_DELETE(f->manager->follows, f);
+        change_free(f->change);
+        turn_free(f->turn);
+        free(f->tenant);
+        free(f);
+}
+
+void manager_follows_free(Manager *m)
+{
+        while (m->follows)
+                follow_free(m->follows);
+}
+
+static void follow_on_changed(const ApplyResult *result, bool changed _unused_, void *userdata)
+{
+        static const ApplyResult gone = { .error = 0 };
+        Follow *f = userdata;
+        bool is_gone = result->error == -ENOENT || result->error == -ESTALE;
+
+        /* It ended, or it restarted and has another cgroup; PID 1 knows. */
+        if (is_gone && f->tenant[0] != '/')
+                (void)manager_check_unit(f->manager, f->tenant, true, NULL);
+        f->done(is_gone ? &gone : result, f->tenant, f->userdata);
+        follow_free(f);
+}
+
+static int with_cgroup(Reservation *r, void *userdata)
+{
+        if (!r->target->cgroup)
+                return 0;
+        *(Reservation **)userdata = r;
+        return 1;
+}
+
+static void follow_on_turn(Turn *t _unused_, void *userdata)
+{
+        Follow *f = userdata;
+        ChangeTerms terms = { .leaving = f->leaving };
+        ApplyResult result = { .error = 0 };
+        Reservation *r = NULL;
+
+        ledger_foreach_of_tenant(f->manager->ledger, f->tenant, with_cgroup, &r);
+        if (r) {
+                follow_not_due(f);
+                result.error = change_start(f->manager, r, &terms, follow_on_changed, f, &f->change);
+        }
+        if (!r || result.error < 0)
+                follow_on_changed(&result, false, f);
+}
+
+static bool follow_is_due(Manager *m, const char *tenant)
+{
+        Follow *f;
+
+        HASH_FIND_STR(m->follows_due, tenant, f);
+        return f;
+}
+
+void manager_follow(Manager *m, const char *tenant, const NodeSet *leaving, follow_done_t done,
+                    void *userdata)
+{
+        ApplyResult result = { .error = -ENOMEM };
+
+        if (!leaving && follow_is_due(m, tenant))
+                return;
+        Follow *f = calloc(1, sizeof(*f));
+        if (!f) {
+                done(&result, tenant, userdata);
+                return;
+        }
+        *f = (Follow){ .manager = m, .tenant = strdup(tenant), .done = done, .userdata = userdata };
+        if (leaving)
+                f->leaving = *leaving;
+        DL_APPEND(m->follows, f);
+        if (f->tenant && !leaving) {
+                f->due = true;
+                HASH_ADD_KEYPTR(hh, m->follows_due, f->tenant, strlen(f->tenant), f);
+        }
+        int r = f->tenant ? turn_take(m->turns, tenant, follow_on_turn, f, &f->turn) : -ENOMEM;
+        if (r < 0) {
+                result.error = r;
+                follow_free(f);
+                done(&result, tenant, userdata);
+        }
+}

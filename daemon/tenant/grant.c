@@ -1,0 +1,561 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* From the permission to open nodes:
+ *
+ *   look → check that the caller still is who he was → decide → ledger and intent on disk → turn
+ *   → [cdmctl run: scope, and is the caller really in it?] → change → result on disk → answer
+ *
+ * The ledger counts the reservation from the decision on, so of two that are under way only one gets the
+ * last bytes. Whatever fails after that leads out through the normal release, so nothing stays half granted.
+ */
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <utlist.h>
+
+#include "daemon/loop/log.h"
+#include "daemon/tenant/holds.h"
+#include "daemon/tenant/manager.h"
+#include "daemon/tenant/usage.h"
+#include "policy/cdm-names.h"
+#include "policy/size.h"
+#include "policy/timespan.h"
+
+struct Grant {
+        Manager *manager;
+        Identity *identity;
+        Entry *entry; /* NULL until it is decided */
+        uint32_t id;
+        const RequestArgs *args; /* until it is decided */
+        bool authorised;
+        bool migrate, bind;
+        UsageLook *look;
+        TenantRead *read;
+        Turn *turn;
+        HoldWait *room;
+        Change *change;
+        UnitCall *call;
+        grant_done_t done; /* NULL: nobody waits any more */
+        void *userdata;
+        Grant *prev, *next;
+};
+
+static Grant *grant_free(Grant *g)
+{
+        DL_DELETE(g->manager->grants, g);
+        usage_look_free(g->look);
+        tenant_read_free(g->read);
+        change_free(g->change);
+        hold_wait_free(g->room);
+        turn_free(g->turn);
+        unit_call_free(g->call);
+        identity_free(g->identity);
+        free(g);
+        return NULL;
+}
+
+void grant_abandon(Grant *g)
+{
+        g->done = NULL;
+        if (g->look)
+                grant_free(g); /* nothing is decided yet */
+}
+
+void manager_grants_free(Manager *m)
+{
+        while (m->grants)
+                grant_free(m->grants);
+}
+
+/* The last step of every way. */
+static void finish(Grant *g, const char *error, const char *text)
+{
+        Answer answer = { error, text };
+        grant_done_t done = g->done;
+        void *userdata = g->userdata;
+        uint32_t id = g->id;
+
+        grant_free(g);
+        if (done)
+                done(&answer, id, userdata);
+}
+
+/* Nobody was told of the reservation, so it leaves silently, through the drain if its nodes may be open. */
+static void undo(Grant *g, bool maybe_open)
+{
+        Entry *e = g->entry;
+
+        g->entry = NULL;
+        if (!maybe_open)
+                manager_forget(e);
+        else if (manager_release(e) < 0)
+                log_error("Reservation %" PRIu32 " cannot be taken back now; a restart of cdmd will.",
+                          e->id);
+}
+
+/* Granted or not, it waits no more. True: and its client went away meanwhile. */
+static bool stop_waiting(Entry *e)
+{
+        if (!e->waiter)
+                return false;
+        bool gone = waiter_is_gone(e->waiter);
+        waiter_done(e->waiter);
+        e->waiter = waiter_free(e->waiter);
+        return gone;
+}
+
+static void fail(Grant *g, bool maybe_open, const char *error, const char *what, const char *why)
+{
+        _cleanup_free_ char *text = NULL;
+        char nodes[NODESET_STR_MAX], policy[512];
+        Event ev = manager_event(g->entry, EVENT_FAILED, nodes, policy);
+
+        if (asprintf(&text, "%s: %s.", what, why) < 0)
+                text = NULL;
+        ev.reason = text;
+        ev.error = error;
+        event_emit(g->manager->notify, &ev, "Reservation %" PRIu32 " for %s was not granted. %s", g->id,
+                   ledger_tenant_key(g->entry->r->target), text ? text : "");
+        stop_waiting(g->entry);
+        undo(g, maybe_open);
+        finish(g, error, text ? text : what);
+}
+
+static void tell_granted(Grant *g, const ApplyResult *result)
+{
+        char nodes[NODESET_STR_MAX], policy[512], size[SIZE_STR_MAX];
+        Event ev = manager_event(g->entry, EVENT_GRANTED, nodes, policy);
+
+        if (g->migrate) {
+                ev.has |= EVENT_HAS_MOVED | EVENT_HAS_FAILED;
+                ev.moved_bytes = result->moved_bytes;
+                ev.failed_bytes = result->failed_bytes;
+        }
+        event_emit(g->manager->notify, &ev,
+                   "Reservation %" PRIu32 ": %s of %s granted to %s on node %s, by %s.", g->id,
+                   size_format(g->entry->r->size_bytes, size), g->entry->r->pool,
+                   ledger_tenant_key(g->entry->r->target), ev.nodes, ev.policy ? ev.policy : "no rule");
+}
+
+static void tell_clients(Entry *e)
+{
+        if (!e->known) {
+                e->known = true;
+                notify_reservation_added(e->manager->notify, e->id);
+                return;
+        }
+        notify_reservation_changed(e->manager->notify, e->id, RESERVATION_CHANGED_ALL);
+}
+
+static void on_changed(const ApplyResult *result, bool changed, void *userdata)
+{
+        Grant *g = userdata;
+        Entry *e = g->entry;
+
+        /* One that waited can be released while it is granted; that has its turn next. */
+        if (result->error >= 0 && e->r->state == RESERVATION_DRAINING) {
+                stop_waiting(e);
+                finish(g, NULL, NULL);
+                return;
+        }
+        if (result->error < 0) {
+                const char *error = result->error == -ESTALE || result->error == -ENOENT
+                                            ? CDM_ERROR_STALE
+                                            : SD_BUS_ERROR_FAILED;
+                fail(g, result->undo_error < 0, error, "The nodes could not be opened",
+                     result->message ? result->message : strerror(-result->error));
+                return;
+        }
+        if (identity_check(g->identity, g->manager->root, e->r->target->cgroup) < 0) {
+                fail(g, true, CDM_ERROR_STALE, "The nodes were closed again", "the caller ended meanwhile");
+                return;
+        }
+        e->phase = STORE_GRANTED;
+        int r = manager_store(e);
+        if (r < 0) {
+                e->phase = STORE_GRANTING;
+                fail(g, true, SD_BUS_ERROR_FAILED, "The reservation could not be stored", strerror(-r));
+                return;
+        }
+        manager_lease_arm(e);
+        tell_clients(e);
+        notify_tell(g->manager->notify, &(Notice){ .kind = NOTICE_RESERVATION_CAME, .entry = e });
+        tell_granted(g, result);
+        /* A node may have been drained, or gone, since it was decided. */
+        manager_judge(e, true);
+        if (stop_waiting(e) && manager_release(e) < 0)
+                log_error("Reservation %" PRIu32 " is nobody's, and cannot be released now.", e->id);
+        finish(g, NULL, NULL);
+}
+
+static void open_nodes(Grant *g)
+{
+        ChangeTerms terms = { .migrate = g->migrate };
+
+        int r = change_start(g->manager, g->entry->r, &terms, on_changed, g, &g->change);
+        if (r < 0)
+                fail(g, false, SD_BUS_ERROR_FAILED, "The nodes could not be opened", strerror(-r));
+}
+
+static void on_room(void *userdata)
+{
+        Grant *g = userdata;
+
+        g->room = NULL;
+        open_nodes(g);
+}
+
+/* What cdmd holds of its nodes for whoever reserves goes first: it has to find them free. */
+static void start_change(Grant *g)
+{
+        int r = holds_make_room(g->manager->holds, g->entry->r, on_room, g, &g->room);
+
+        if (r > 0)
+                open_nodes(g);
+        else if (r < 0)
+                fail(g, false, SD_BUS_ERROR_FAILED, "The nodes could not be opened", strerror(-r));
+}
+
+/* The scope runs: is the caller in it? On systemd 252 the PID could have changed hands on the way. Then a
+ * stranger is in it: stopping the scope would kill him, so it is left to end with what runs in it, fenced.
+ */
+static void on_scope(int error, UnitInfo *info, void *userdata)
+{
+        _cleanup_(unit_info_free_p) UnitInfo *u = info;
+        Grant *g = userdata;
+
+        g->call = unit_call_free(g->call);
+        if (error < 0 || !u->cgroup) {
+                fail(g, false, CDM_ERROR_STALE, "The new scope could not be used",
+                     error < 0 ? strerror(-error) : "it ended at once");
+                return;
+        }
+        if (identity_check(g->identity, g->manager->root, u->cgroup) < 0) {
+                fail(g, false, CDM_ERROR_STALE, "The new scope could not be used",
+                     "the caller ended, or is not in it");
+                return;
+        }
+        int r = ledger_set_cgroup(g->manager->ledger, g->entry->r, u->cgroup, u->cgroup_id);
+        /* One that waited stays on disk as such until it is granted. */
+        if (r >= 0 && !g->entry->known)
+                r = manager_store(g->entry);
+        if (r < 0)
+                fail(g, false, SD_BUS_ERROR_FAILED, "The reservation could not be stored", strerror(-r));
+        else
+                start_change(g);
+}
+
+static void on_scope_started(int error, const char *message, void *userdata)
+{
+        Grant *g = userdata;
+
+        g->call = unit_call_free(g->call);
+        if (error >= 0)
+                error = unit_get(g->manager->gate, GATE_OWN, g->entry->r->target->unit, on_scope, g,
+                                 &g->call);
+        if (error < 0)
+                fail(g, false, SD_BUS_ERROR_FAILED, "systemd did not start the new scope",
+                     message ? message : strerror(-error));
+}
+
+static int start_scope(Grant *g)
+{
+        const Reservation *r = g->entry->r;
+        _cleanup_free_ char *description = NULL;
+
+        if (asprintf(&description, "Reservation %" PRIu32 " of %s", g->id, r->pool) < 0) {
+                description = NULL;
+                return -ENOMEM;
+        }
+        return unit_start_scope(g->manager->gate, g->manager->jobs, r->target->unit, r->target->slice,
+                                description, g->identity->pid, g->bind ? r->size_bytes : 0, on_scope_started,
+                                g, &g->call);
+}
+
+static int first_base(Reservation *r, void *userdata)
+{
+        *(NodeSet *)userdata = r->base;
+        return 1;
+}
+
+/* The ordinary nodes that the unit keeps: those it had before its first reservation, when it had mems. */
+static NodeSet find_base(Manager *m, const Subject *target, const NodeSet *mems)
+{
+        NodeSet base = NODESET_EMPTY;
+
+        if (ledger_foreach_of_tenant(m->ledger, ledger_tenant_key(target), first_base, &base) == 1)
+                return base;
+        base = nodeset_intersect(mems, &m->pools->ordinary);
+        return nodeset_is_empty(&base) ? m->pools->ordinary : base;
+}
+
+/* Is there another reservation of its tenant that knows the base? */
+static int other_base(Reservation *r, void *userdata)
+{
+        const Reservation *own = userdata;
+
+        return r != own && r->state != RESERVATION_QUEUED;
+}
+
+static void on_base(const TenantReading *reading, void *userdata)
+{
+        Grant *g = userdata;
+        Reservation *r = g->entry->r;
+
+        g->read = tenant_read_free(g->read);
+        NodeSet base = nodeset_intersect(&reading->mems, &g->manager->pools->ordinary);
+        if (reading->error >= 0 && !nodeset_is_empty(&base))
+                r->base = base;
+        start_change(g);
+}
+
+/* What waited was decided without a look at its cgroup. */
+static void read_base(Grant *g)
+{
+        Manager *m = g->manager;
+        Reservation *r = g->entry->r;
+        int k = -ENOENT;
+
+        if (g->entry->waiter && r->target->cgroup &&
+            ledger_foreach_of_tenant(m->ledger, ledger_tenant_key(r->target), other_base, r) == 0)
+                k = tenant_read_start(m->worker, r->target->cgroup, r->target->cgroup_id, &NODESET_EMPTY,
+                                      on_base, g, &g->read);
+        if (k < 0)
+                start_change(g);
+}
+
+static void on_turn(Turn *t, void *userdata)
+{
+        Grant *g = userdata;
+        Reservation *r = g->entry->r;
+
+        /* Its last wait may have been long: behind a drain of the same tenant. */
+        if (identity_check(g->identity, g->manager->root, g->identity->subject->cgroup) < 0) {
+                fail(g, false, CDM_ERROR_STALE, "Nothing was granted",
+                     "the caller ended, or moved to another unit");
+                return;
+        }
+        if (!r->scope) {
+                read_base(g);
+                return;
+        }
+        int k = start_scope(g);
+        if (k < 0)
+                fail(g, false, SD_BUS_ERROR_FAILED, "The new scope could not be started", strerror(-k));
+}
+
+/* The target of a moved caller is a scope that does not exist yet. */
+static int scope_subject(Reservation *r, const Identity *i)
+{
+        Subject *s = r->target;
+
+        r->scope = true;
+        free(s->unit);
+        free(s->slice);
+        free(s->cgroup);
+        s->cgroup = NULL;
+        s->cgroup_id = 0;
+        s->unit_uid = UID_NONE;
+        s->slice = strdup(i->scope_slice);
+        if (asprintf(&s->unit, CDM_SCOPE_PREFIX "%" PRIu32 ".scope", r->id) < 0)
+                s->unit = NULL;
+        return s->unit && s->slice ? 0 : -ENOMEM;
+}
+
+/* id: the one that it had while it waited, or 0. */
+static int make_reservation(Manager *m, const Identity *i, const RequestArgs *a, const Decision *d,
+                            const NodeSet *mems, uint32_t id, Reservation **ret)
+{
+        _cleanup_(reservation_free_p) Reservation *r = NULL;
+
+        int k = manager_reservation_new(m, i, a, d, id, &r);
+        if (k >= 0 && i->move)
+                k = scope_subject(r, i);
+        if (k < 0)
+                return k;
+        r->state = RESERVATION_ACTIVE;
+        r->capped = i->move && a->bind;
+        r->with_start = a->with_start;
+        r->lease_usec = r->term_usec = d->lease_usec;
+        r->expires_usec = d->expires_usec;
+        r->base = find_base(m, r->target, i->move ? &NODESET_EMPTY : mems);
+        memcpy(r->shares, d->shares, sizeof(r->shares));
+        r->n_shares = d->n_shares;
+        *ret = TAKE_PTR(r);
+        return 0;
+}
+
+static int grant_new(Manager *m, Identity *identity, const RequestArgs *args, grant_done_t done,
+                     void *userdata, Grant **ret)
+{
+        Grant *g = calloc(1, sizeof(*g));
+
+        if (!g)
+                return -ENOMEM;
+        *g = (Grant){ .manager = m,
+                      .identity = identity,
+                      .args = args,
+                      .migrate = args->migrate,
+                      .bind = args->bind,
+                      .done = done,
+                      .userdata = userdata };
+        DL_APPEND(m->grants, g);
+        *ret = g;
+        return 0;
+}
+
+/* Ledger, disk, turn. On failure nothing is left behind. */
+static int enter(Grant *g, const Decision *d, const NodeSet *mems)
+{
+        _cleanup_(reservation_free_p) Reservation *r = NULL;
+        Manager *m = g->manager;
+
+        int k = make_reservation(m, g->identity, g->args, d, mems, 0, &r);
+        if (k < 0)
+                return k;
+        g->id = r->id;
+        k = manager_add(m, r, STORE_GRANTING, &g->entry);
+        if (k < 0)
+                return k;
+        TAKE_PTR(r);
+        k = manager_store(g->entry);
+        if (k >= 0)
+                k = turn_take(m->turns, ledger_tenant_key(g->entry->r->target), on_turn, g, &g->turn);
+        if (k < 0)
+                manager_forget(TAKE_PTR(g->entry));
+        return k;
+}
+
+static void on_look(int error, const UsageTarget *target, void *userdata)
+{
+        _cleanup_(judgement_clear) Judgement j = { 0 };
+        Grant *g = userdata;
+        Manager *m = g->manager;
+
+        g->look = NULL;
+        if (identity_check(g->identity, m->root, g->identity->subject->cgroup) < 0) {
+                finish(g, CDM_ERROR_STALE,
+                       "The process that asked ended, or moved to another unit, meanwhile.");
+                return;
+        }
+        if (error >= 0)
+                error = request_decide(m, g->identity, g->args, target, g->authorised, &j);
+        if (error < 0) {
+                finish(g, SD_BUS_ERROR_FAILED, strerror(-error));
+                return;
+        }
+        if (judgement_is_refusal(&j)) {
+                request_tell_refused(m, g->identity, g->args, j.decision);
+                finish(g, decision_error(j.decision->verdict), j.decision->reason);
+                return;
+        }
+        if (!judgement_may_act(&j)) {
+                finish(g, CDM_ERROR_DENIED, "The request was not authorised.");
+                return;
+        }
+        if (j.decision->verdict == VERDICT_QUEUED && g->args->client_left) {
+                finish(g, CDM_ERROR_STALE, "The client that would wait has left the bus.");
+                return;
+        }
+        if (j.decision->verdict == VERDICT_QUEUED)
+                error = manager_enqueue(m, TAKE_PTR(g->identity), g->args, j.decision, &target->near,
+                                        &g->id);
+        else
+                error = enter(g, j.decision, &target->mems);
+        g->args = NULL;
+        if (error < 0)
+                finish(g, SD_BUS_ERROR_FAILED, strerror(-error));
+        else if (!g->entry)
+                finish(g, NULL, NULL);
+}
+
+int grant_start(Manager *m, Identity *identity, const RequestArgs *args, bool authorised, grant_done_t done,
+                void *userdata, Grant **ret)
+{
+        Grant *g;
+
+        int r = grant_new(m, identity, args, done, userdata, &g);
+        if (r < 0) {
+                identity_free(identity);
+                return r;
+        }
+        g->authorised = authorised;
+        r = manager_look(m, identity->subject->cgroup, on_look, g, &g->look);
+        if (r < 0)
+                grant_free(g);
+        else
+                *ret = g;
+        return r;
+}
+
+/* What waited becomes what was granted, under its id. */
+static int replace(Entry *e, Reservation *r)
+{
+        Ledger *l = e->manager->ledger;
+        Reservation *before = ledger_take(l, e->id);
+
+        int k = ledger_add(l, r);
+        if (k < 0) {
+                if (ledger_add(l, before) < 0)
+                        log_error("Out of memory: reservation %" PRIu32 " is lost.", e->id);
+                return k;
+        }
+        e->r = r;
+        e->phase = STORE_GRANTING;
+        reservation_free(before);
+        return 0;
+}
+
+static int begin(Grant *g, Entry *e, const RequestArgs *a, const Decision *d)
+{
+        _cleanup_(reservation_free_p) Reservation *r = NULL;
+        Manager *m = g->manager;
+
+        /* The unit may have restarted while it waited. */
+        g->identity->subject = subject_free(g->identity->subject);
+        int k = subject_copy(e->r->target, &g->identity->subject);
+        if (k < 0)
+                return k;
+        if (identity_check(g->identity, m->root, g->identity->subject->cgroup) < 0)
+                return -ESTALE;
+        k = make_reservation(m, g->identity, a, d, &NODESET_EMPTY, e->id, &r);
+        if (k >= 0)
+                k = turn_take(m->turns, ledger_tenant_key(r->target), on_turn, g, &g->turn);
+        if (k >= 0)
+                k = replace(e, r);
+        if (k < 0)
+                return k;
+        TAKE_PTR(r);
+        g->entry = e;
+        g->id = e->id;
+        return 0;
+}
+
+void grant_waiting(Entry *e, Identity *identity, const Decision *d)
+{
+        const Reservation *r = e->r;
+        RequestArgs a = { .pool = r->pool,
+                          .priority = r->priority,
+                          .exclusive = r->exclusive,
+                          .bind = r->wait->bind,
+                          .migrate = r->wait->migrate };
+        Grant *g = NULL;
+
+        int k = grant_new(e->manager, identity, &a, NULL, NULL, &g);
+        if (k < 0)
+                identity_free(identity);
+        else
+                k = begin(g, e, &a, d);
+        if (k >= 0)
+                return;
+        if (g)
+                grant_free(g);
+        if (k == -ESTALE)
+                manager_dequeue(e, CDM_ERROR_STALE,
+                                "The process that asked ended, or moved to another unit.");
+        else
+                manager_dequeue(e, SD_BUS_ERROR_FAILED, strerror(-k));
+}

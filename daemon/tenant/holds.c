@@ -1,0 +1,388 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* What is held of each node follows from the ledger alone: what could still be promised of it, neither more
+ * nor less. So a grant that is in the ledger makes it less, before the grant is acknowledged; an end makes
+ * it more.
+ *
+ *   something changed → look → targets → worker: all that shrink, then all that grow → those that wait for
+ *   room
+ *
+ * One job at a time. A change that comes while it grows cancels it, so a grant never waits for more than one
+ * step of a few MiB. Nothing is timed: a node where nothing changes costs nothing. Bytes that somebody else
+ * has there (foreign) are not to be had; when they go without an event, they are held from the next change
+ * on. */
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <systemd/sd-daemon.h>
+#include <unistd.h>
+#include <utlist.h>
+
+#include "daemon/kernel/hold.h"
+#include "daemon/loop/log.h"
+#include "daemon/tenant/holds.h"
+#include "daemon/tenant/usage.h"
+
+#define NAME_FORMAT "hold-%d"
+
+/* One node. */
+typedef struct Held {
+        int node;
+        Hold *hold;
+        uint64_t target_bytes;
+        struct Held *prev, *next;
+} Held;
+
+struct HoldWait {
+        HoldSet *set;
+        NodeSet nodes;
+        hold_done_t done;
+        void *userdata;
+        struct HoldWait *prev, *next;
+};
+
+struct HoldSet {
+        Manager *manager;
+        Held *helds;
+        HoldWait *waits;
+        sd_event_source *defer;
+        UsageLook *look;
+        Job *job;
+        bool again;    /* targets have changed since it was started */
+        bool stopping; /* the job's end frees the set */
+};
+
+static void notify(const char *what, int node, int fd)
+{
+        _cleanup_free_ char *text = NULL;
+
+        if (asprintf(&text, "%s\nFDNAME=" NAME_FORMAT, what, node) < 0) {
+                text = NULL;
+                return;
+        }
+        (void)sd_pid_notify_with_fds(0, 0, text, fd >= 0 ? &fd : NULL, fd >= 0 ? 1 : 0);
+}
+
+static void held_free(HoldSet *s, Held *h)
+{
+        DL_DELETE(s->helds, h);
+        hold_free(h->hold);
+        free(h);
+}
+
+static Held *find(const HoldSet *s, int node)
+{
+        Held *h;
+
+        DL_FOREACH (s->helds, h)
+                if (h->node == node)
+                        return h;
+        return NULL;
+}
+
+uint64_t holds_bytes(const HoldSet *s, int node)
+{
+        const Held *h = s ? find(s, node) : NULL;
+
+        return h ? hold_bytes(h->hold) : 0;
+}
+
+/* --- what is to be held ------------------------------------------------------------------------------- */
+
+static uint64_t target_of(const Snapshot *snapshot, const Manager *m, int node)
+{
+        const Pool *pool = pool_set_find_node(m->pools, node);
+
+        if (!pool || !pool->hold || m->config->mode != FENCE_MODE_ENFORCE)
+                return 0;
+        return decide_node_available(snapshot, node);
+}
+
+static int add(HoldSet *s, int node, Hold *hold)
+{
+        Held *h = calloc(1, sizeof(*h));
+
+        if (!h)
+                return -ENOMEM;
+        h->node = node;
+        h->hold = hold;
+        DL_APPEND(s->helds, h);
+        return 0;
+}
+
+static void begin_holding(HoldSet *s, const Node *node)
+{
+        Hold *hold = NULL;
+
+        int r = hold_new(node->id, node->size_bytes, &hold);
+        if (r >= 0)
+                r = add(s, node->id, hold);
+        if (r < 0) {
+                hold_free(hold);
+                log_error("Node %d cannot be held: %s. Unreserved memory there is open to the root cgroup.",
+                          node->id, strerror(-r));
+                return;
+        }
+        notify("FDSTORE=1", node->id, hold_fd(hold));
+}
+
+static void drop_empty(HoldSet *s)
+{
+        Held *h, *next;
+
+        DL_FOREACH_SAFE (s->helds, h, next)
+                if (h->target_bytes == 0 && hold_bytes(h->hold) == 0) {
+                        notify("FDSTOREREMOVE=1", h->node, -EBADF);
+                        held_free(s, h);
+                }
+}
+
+/* True: there is something for the worker to do. */
+static bool set_targets(HoldSet *s)
+{
+        Manager *m = s->manager;
+        Snapshot snapshot = manager_snapshot(m, NULL);
+        bool work = false;
+        Held *h;
+
+        NODESET_FOREACH (id, &m->pools->cdm) {
+                const Node *node = topology_find(m->topology, id);
+
+                if (node && node->size_bytes > 0 && !find(s, id) && target_of(&snapshot, m, id) > 0)
+                        begin_holding(s, node);
+        }
+        DL_FOREACH (s->helds, h) {
+                h->target_bytes = target_of(&snapshot, m, h->node);
+                h->target_bytes -= h->target_bytes % m->page_bytes;
+                work = work || h->target_bytes != hold_bytes(h->hold);
+        }
+        drop_empty(s);
+        return work;
+}
+
+/* --- doing it ----------------------------------------------------------------------------------------- */
+
+static bool has_room(const HoldSet *s, const NodeSet *nodes)
+{
+        const Held *h;
+
+        DL_FOREACH (s->helds, h)
+                if (nodeset_contains(nodes, h->node) && hold_bytes(h->hold) > h->target_bytes)
+                        return false;
+        return true;
+}
+
+/* Whoever is called may add others that wait, or leave. */
+static void serve(HoldSet *s)
+{
+        HoldWait *w;
+
+        do {
+                DL_FOREACH (s->waits, w)
+                        if (has_room(s, &w->nodes))
+                                break;
+                if (w) {
+                        hold_done_t done = w->done;
+                        void *userdata = w->userdata;
+
+                        hold_wait_free(w);
+                        done(userdata);
+                }
+        } while (w);
+}
+
+static int run(Job *job, void *userdata)
+{
+        HoldSet *s = userdata;
+        int r = 0, k;
+        Held *h;
+
+        DL_FOREACH (s->helds, h)
+                if (hold_bytes(h->hold) > h->target_bytes) {
+                        k = hold_resize(h->hold, h->target_bytes, job);
+                        r = k < 0 ? k : r;
+                }
+        DL_FOREACH (s->helds, h)
+                if (hold_bytes(h->hold) < h->target_bytes && r != -ECANCELED) {
+                        k = hold_resize(h->hold, h->target_bytes, job);
+                        r = k < 0 ? k : r;
+                }
+        return r;
+}
+
+static void set_free(HoldSet *s)
+{
+        while (s->helds)
+                held_free(s, s->helds);
+        free(s);
+}
+
+static void on_done(int result, void *userdata)
+{
+        HoldSet *s = userdata;
+
+        s->job = NULL;
+        if (s->stopping) {
+                set_free(s);
+                return;
+        }
+        if (result < 0 && result != -ECANCELED)
+                log_error("Unreserved memory of pools with Hold=yes cannot all be held: %s.",
+                          strerror(-result));
+        drop_empty(s);
+        if (s->again)
+                holds_settle(s);
+        /* Targets from before a grant began to wait say nothing about its room. */
+        if (!s->defer && !s->look)
+                serve(s);
+}
+
+/* The worker walks the list of nodes, so it is left alone until the job has ended. */
+static void act(HoldSet *s)
+{
+        if (s->job) {
+                s->again = true;
+                job_cancel(s->job);
+                return;
+        }
+        s->again = false;
+        if (!set_targets(s)) {
+                serve(s);
+                return;
+        }
+        int r = worker_submit(s->manager->filler, run, on_done, NULL, s, &s->job);
+        if (r < 0) {
+                log_error("What is held of the nodes cannot be changed: %s.", strerror(-r));
+                serve(s);
+        }
+}
+
+static void on_look(int error, const UsageTarget *target, void *userdata)
+{
+        HoldSet *s = userdata;
+
+        s->look = NULL;
+        if (error < 0)
+                log_error("What is held of the nodes cannot be changed: %s.", strerror(-error));
+        else if (!s->defer) /* else something changed since the look began */
+                act(s);
+}
+
+/* Who waits for room is served after a look that began after it did. */
+static int on_defer(sd_event_source *source, void *userdata)
+{
+        HoldSet *s = userdata;
+
+        s->defer = sd_event_source_disable_unref(s->defer);
+        s->look = usage_look_free(s->look);
+        int r = manager_look(s->manager, NULL, on_look, s, &s->look);
+        if (r < 0)
+                log_error("What is held of the nodes cannot be changed: %s.", strerror(-r));
+        return 0;
+}
+
+static bool holds_something(const HoldSet *s)
+{
+        const PoolSet *pools = s->manager->pools;
+
+        for (size_t i = 0; i < pools->n_pools; i++)
+                if (pools->pools[i].hold)
+                        return true;
+        return s->helds || s->waits;
+}
+
+void holds_settle(HoldSet *s)
+{
+        if (!s || s->defer || !s->manager->serving || !holds_something(s))
+                return;
+        int r = sd_event_add_defer(s->manager->event, &s->defer, on_defer, s);
+        if (r < 0)
+                log_error("What is held of the nodes cannot be changed: %s.", strerror(-r));
+}
+
+HoldWait *hold_wait_free(HoldWait *w)
+{
+        if (!w)
+                return NULL;
+        DL_DELETE(w->set->waits, w);
+        free(w);
+        return NULL;
+}
+
+int holds_make_room(HoldSet *s, const Reservation *r, hold_done_t done, void *userdata, HoldWait **ret)
+{
+        NodeSet nodes = reservation_nodes(r);
+        bool held = false;
+
+        NODESET_FOREACH (node, &nodes)
+                held = held || find(s, node);
+        if (!held)
+                return 1;
+        HoldWait *w = calloc(1, sizeof(*w));
+        if (!w)
+                return -ENOMEM;
+        *w = (HoldWait){ .set = s, .nodes = nodes, .done = done, .userdata = userdata };
+        DL_APPEND(s->waits, w);
+        holds_settle(s);
+        if (!s->defer) {
+                hold_wait_free(w);
+                return -ENOMEM;
+        }
+        *ret = w;
+        return 0;
+}
+
+/* --- start and stop ----------------------------------------------------------------------------------- */
+
+bool holds_take_descriptor(HoldSet *s, int fd, const char *name)
+{
+        Hold *hold = NULL;
+        int node, n = 0;
+
+        if (sscanf(name, NAME_FORMAT "%n", &node, &n) != 1 || name[n])
+                return false;
+        const Node *at = topology_find(s->manager->topology, node);
+        int r = at && !find(s, node) ? hold_adopt(fd, node, at->size_bytes, &hold) : -ENOENT;
+        if (r >= 0)
+                r = add(s, node, hold);
+        if (r >= 0)
+                return true;
+        log_warning("What was held of node %d is given back, and held anew: %s.", node, strerror(-r));
+        notify("FDSTOREREMOVE=1", node, -EBADF);
+        if (hold)
+                hold_free(hold);
+        else
+                close(fd);
+        return true;
+}
+
+int holds_new(Manager *m, HoldSet **ret)
+{
+        HoldSet *s = calloc(1, sizeof(*s));
+
+        if (!s)
+                return -ENOMEM;
+        s->manager = m;
+        *ret = s;
+        return 0;
+}
+
+HoldSet *holds_free(HoldSet *s)
+{
+        if (!s)
+                return NULL;
+        while (s->waits)
+                hold_wait_free(s->waits);
+        s->defer = sd_event_source_disable_unref(s->defer);
+        s->look = usage_look_free(s->look);
+        if (s->job) {
+                s->stopping = true;
+                job_cancel(s->job);
+        } else {
+                set_free(s);
+        }
+        return NULL;
+}

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* The one place where a request is judged. A request of an ordinary user is judged twice: before polkit, so
+ * that nobody types a password for what is refused anyway, and after it, because minutes may lie between.
+ * The machine changes between the two. So a judgement says whether the caller was authorised when it was
+ * made, and only one that was may be carried out; a refusal is told as it was judged, and not judged again.
+ */
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "daemon/tenant/manager.h"
+#include "daemon/tenant/usage.h"
+#include "policy/cdm-names.h"
+#include "policy/size.h"
+
+static const char *const verdict_errors[_VERDICT_MAX] = {
+        [VERDICT_GRANTED] = NULL,
+        [VERDICT_QUEUED] = NULL,
+        [VERDICT_DENIED] = CDM_ERROR_DENIED,
+        [VERDICT_FULL] = CDM_ERROR_FULL,
+        [VERDICT_NO_POOL] = CDM_ERROR_NO_SUCH_POOL,
+        [VERDICT_INVALID] = CDM_ERROR_INVALID,
+};
+
+const char *decision_error(Verdict v)
+{
+        return v < _VERDICT_MAX ? verdict_errors[v] : CDM_ERROR_INVALID;
+}
+
+void judgement_clear(Judgement *j)
+{
+        decision_free(j->decision);
+        *j = (Judgement){ 0 };
+}
+
+bool judgement_is_refusal(const Judgement *j)
+{
+        return decision_error(j->decision->verdict) != NULL;
+}
+
+bool judgement_may_act(const Judgement *j)
+{
+        return j->authorised && !judgement_is_refusal(j);
+}
+
+int request_decide(Manager *m, const Identity *i, const RequestArgs *a, const UsageTarget *target,
+                   bool authorised, Judgement *ret)
+{
+        /* Whether a tenant can be alone depends on the settings of the kernel. */
+        if (a->exclusive)
+                manager_look_at_machine_again(m);
+        Snapshot s = manager_snapshot(m, pool_set_find(m->pools, a->pool));
+        Request q = {
+                .pool = a->pool,
+                .size_bytes = a->size_bytes,
+                .subject = i->subject,
+                .lease_usec = a->lease_usec,
+                .priority = a->priority,
+                .queue = a->queue,
+                .at_once = a->with_start,
+                .exclusive = a->exclusive,
+                .nodes = a->nodes,
+                .near = nodeset_is_empty(&a->near) ? target->near : a->near,
+        };
+
+        *ret = (Judgement){ .authorised = authorised };
+        return decide(&s, &q, &ret->decision);
+}
+
+void request_tell_refused(Manager *m, const Identity *i, const RequestArgs *a, const Decision *d)
+{
+        char policy[512], size[SIZE_STR_MAX], number[12];
+        Event ev = { .kind = d->verdict == VERDICT_FULL ? EVENT_FULL : EVENT_DENIED,
+                     .has = EVENT_HAS_SIZE | EVENT_HAS_UID,
+                     .pool = a->pool,
+                     .unit = i->subject->unit,
+                     .cgroup = i->subject->cgroup,
+                     .reason = d->reason,
+                     .size_bytes = a->size_bytes,
+                     .uid = i->subject->uid };
+
+        if (d->verdict != VERDICT_FULL && d->verdict != VERDICT_DENIED)
+                return;
+        if (d->rule) {
+                snprintf(policy, sizeof(policy), "%s:%u", d->rule->file, d->line);
+                ev.policy = policy;
+        }
+        snprintf(number, sizeof(number), "%u", ev.uid);
+        event_emit_limited(m->notify, m->event_limit, manager_monotonic_usec(), NULL, &ev,
+                           "%s of %s for %s, asked by user %s: %s", size_format(a->size_bytes, size),
+                           a->pool, ledger_tenant_key(i->subject),
+                           i->subject->user ? i->subject->user : number, d->reason);
+}
+
+int manager_reservation_new(Manager *m, const Identity *i, const RequestArgs *a, const Decision *d,
+                            uint32_t id, Reservation **ret)
+{
+        _cleanup_(reservation_free_p) Reservation *r = NULL;
+
+        int k = reservation_new(&r);
+        if (k < 0)
+                return k;
+        r->id = id;
+        if (id == 0)
+                k = store_next_id(m->store, &r->id);
+        if (k < 0)
+                return k;
+        r->target = subject_free(r->target);
+        k = subject_copy(i->subject, &r->target);
+        if (k < 0)
+                return k;
+        r->pool = strdup(a->pool);
+        r->rule_file = d->rule ? strdup(d->rule->file) : NULL;
+        if (!r->pool || (d->rule && !r->rule_file))
+                return -ENOMEM;
+        r->rule_line = d->line;
+        r->size_bytes = d->size_bytes;
+        r->priority = a->priority;
+        r->exclusive = a->exclusive;
+        *ret = TAKE_PTR(r);
+        return 0;
+}

@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* What ends against the will of its tenant: a lease that is over, a reservation that is displaced.
+ *
+ *   active ── warned: revoking, with the time of its drain on disk ── that time ── released, as by its owner
+ *      ^                        │
+ *      └── renewed, or not needed any more: kept
+ *
+ * Each live reservation with an end has one timer, for the next of the two steps; sd-event wakes up for the
+ * earliest of all only. They are of CLOCK_BOOTTIME: see policy/lease.h. */
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "daemon/loop/log.h"
+#include "daemon/tenant/manager.h"
+#include "policy/lease.h"
+#include "policy/timespan.h"
+
+#define ACCURACY   (UINT64_C(250) * 1000)
+#define RETRY_USEC (UINT64_C(1) * 1000 * 1000)
+
+static bool is_live(const Reservation *r)
+{
+        return r->state == RESERVATION_ACTIVE || r->state == RESERVATION_DEGRADED;
+}
+
+const char *manager_revoked_why(const Reservation *r, char buf[static REVOKED_WHY_MAX])
+{
+        if (r->revoke_usec == 0)
+                return NULL;
+        if (r->revoked_for == 0)
+                return "its lease ended";
+        snprintf(buf, REVOKED_WHY_MAX, "reservation %" PRIu32 " of higher priority displaced it",
+                 r->revoked_for);
+        return buf;
+}
+
+static void tell_revoking(Entry *e, uint64_t now)
+{
+        char nodes[NODESET_STR_MAX], policy[512], span[TIMESPAN_STR_MAX], why[128];
+        const Reservation *r = e->r;
+        uint64_t left = r->revoke_usec > now ? r->revoke_usec - now : 0;
+        Event ev = manager_event(e, EVENT_REVOKING, nodes, policy);
+
+        if (r->revoked_for)
+                snprintf(why, sizeof(why), "reservation %" PRIu32 " of higher priority displaces it",
+                         r->revoked_for);
+        else
+                snprintf(why, sizeof(why), "its lease ends");
+        ev.reason = why;
+        ev.has |= EVENT_HAS_LEFT;
+        ev.left_usec = left;
+        /* Whole seconds read better, and nobody is promised the rest. */
+        timespan_format(left < 1000000 ? left : left - left % 1000000, span);
+        event_emit(e->manager->notify, &ev, "Reservation %" PRIu32 " of %s will be drained in %s: %s.%s",
+                   e->id, ledger_tenant_key(r->target), span, why,
+                   r->revoked_for ? "" : " `cdmctl renew` keeps it.");
+        if (e->phase == STORE_GRANTED)
+                notify_tell(e->manager->notify, &(Notice){ .kind = NOTICE_RESERVATION_REVOKING,
+                                                           .id = e->id,
+                                                           .reason = why,
+                                                           .usec = left });
+}
+
+int manager_revoke(Entry *e, uint64_t drain_usec, uint32_t for_id)
+{
+        Reservation *r = e->r;
+        ReservationState before = r->state;
+        uint64_t usec_before = r->revoke_usec;
+        uint32_t for_before = r->revoked_for;
+
+        r->revoke_usec = drain_usec;
+        r->revoked_for = for_id;
+        manager_set_state(e, RESERVATION_REVOKING);
+        /* One that is being granted is stored as soon as it is. */
+        int k = e->phase == STORE_GRANTED ? manager_store(e) : 0;
+        if (k < 0) {
+                r->revoke_usec = usec_before;
+                r->revoked_for = for_before;
+                manager_set_state(e, before);
+                return k;
+        }
+        manager_lease_arm(e);
+        tell_revoking(e, manager_boottime_usec());
+        return 0;
+}
+
+static void kept(Entry *e)
+{
+        if (e->known)
+                notify_reservation_changed(e->manager->notify, e->id, RESERVATION_CHANGED_STATE);
+        manager_lease_arm(e);
+        notify_room(e->manager->notify); /* who counted on it */
+}
+
+void manager_keep(Entry *e)
+{
+        e->r->revoke_usec = 0;
+        e->r->revoked_for = 0;
+        ledger_set_state(e->manager->ledger, e->r, RESERVATION_ACTIVE);
+        int k = e->phase == STORE_GRANTED ? manager_store(e) : 0;
+        if (k < 0)
+                log_error("Cannot store that reservation %" PRIu32 " is kept: %s.", e->id, strerror(-k));
+        kept(e);
+}
+
+static void warn(Entry *e, uint64_t now)
+{
+        const Reservation *r = e->r;
+        uint64_t grace = e->manager->config->grace_usec;
+
+        int k = manager_revoke(e, lease_drain(r->expires_usec, r->term_usec, grace, now), 0);
+        if (k < 0)
+                log_error("Cannot store that the lease of reservation %" PRIu32 " ends: %s.", e->id,
+                          strerror(-k));
+}
+
+static int on_due(sd_event_source *source, uint64_t usec, void *userdata)
+{
+        Entry *e = userdata;
+        uint64_t now = manager_boottime_usec();
+        int k = 0;
+
+        e->lease = sd_event_source_disable_unref(e->lease);
+        if (is_live(e->r))
+                warn(e, now);
+        else if (e->r->state == RESERVATION_REVOKING)
+                k = e->manager->release(e);
+        if (k < 0)
+                log_error("Reservation %" PRIu32 " cannot be drained now, and will be: %s.", e->id,
+                          strerror(-k));
+        /* What could not be stored is tried again. */
+        if (!e->lease && e->r->state != RESERVATION_DRAINING)
+                (void)sd_event_add_time_relative(e->manager->event, &e->lease, CLOCK_BOOTTIME, RETRY_USEC,
+                                                 ACCURACY, on_due, e);
+        return 0;
+}
+
+void manager_lease_arm(Entry *e)
+{
+        const Reservation *r = e->r;
+        uint64_t due = TIMESPAN_INFINITY;
+
+        e->lease = sd_event_source_disable_unref(e->lease);
+        if (is_live(r))
+                due = lease_warning(r->expires_usec, r->term_usec, e->manager->config->grace_usec);
+        else if (r->state == RESERVATION_REVOKING)
+                due = r->revoke_usec;
+        if (due == TIMESPAN_INFINITY)
+                return;
+        int k = sd_event_add_time(e->manager->event, &e->lease, CLOCK_BOOTTIME, due, ACCURACY, on_due, e);
+        if (k < 0)
+                log_error("Cannot set the timer of reservation %" PRIu32 ": %s.", e->id, strerror(-k));
+}
+
+void manager_leases_arm(Manager *m)
+{
+        Entry *e, *next;
+
+        HASH_ITER (hh, m->entries, e, next)
+                if (e->phase == STORE_GRANTED)
+                        manager_lease_arm(e);
+}
+
+int manager_renew(Entry *e, uint64_t usec)
+{
+        Ledger *ledger = e->manager->ledger;
+        Reservation *r = e->r;
+        uint64_t term_before = r->term_usec, expires_before = r->expires_usec;
+        uint64_t revoke_before = r->revoke_usec;
+        uint32_t for_before = r->revoked_for;
+        bool revoking = r->state == RESERVATION_REVOKING;
+
+        r->term_usec = usec;
+        r->expires_usec = lease_end(manager_boottime_usec(), usec);
+        if (revoking) {
+                r->revoke_usec = 0;
+                r->revoked_for = 0;
+                ledger_set_state(ledger, r, RESERVATION_ACTIVE);
+        }
+        int k = manager_store(e);
+        if (k < 0) {
+                r->term_usec = term_before;
+                r->expires_usec = expires_before;
+                if (revoking) {
+                        r->revoke_usec = revoke_before;
+                        r->revoked_for = for_before;
+                        ledger_set_state(ledger, r, RESERVATION_REVOKING);
+                }
+                return k;
+        }
+        if (revoking)
+                kept(e);
+        else
+                manager_lease_arm(e);
+        notify_reservation_changed(e->manager->notify, e->id, RESERVATION_CHANGED_EXPIRES);
+        return 0;
+}

@@ -1,0 +1,530 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* The wiring: snapshot → decide → store the intent → apply → store the result → tell. What is here is shared
+ * by the files of tenant/ and keeper/ and by the bus objects; each of these files knows one noun.
+ *
+ *   manager.c        what cdmd knows; entries; telling the bus and the journal
+ *   snapshot.c       the moment at which decide() judges
+ *   request.c        from a client's call to the permission
+ *   judgement.c      judging a request
+ *   grant.c          from the permission to open nodes
+ *   overruns.c       watching nodes that tenants share
+ *   machine-facts.c  what the machine is set to
+ *   change.c         one change of a tenant's nodes
+ *   leases.c         leases that end, reservations that are displaced
+ *   waiter.c         those who wait for room
+ *   release.c        draining, residue, forgetting
+ *   migrate.c        moving pages up
+ *   unit-check.c     units that end and restart
+ *   reload.c         configuration and fence
+ *   nodes.c          nodes that come and go
+ *   degrade.c        what shut nodes mean for reservations
+ *   node-drain.c     nodes that an admin takes away
+ *   start.c          recovery
+ *   statics.c        reserving as a unit starts
+ *   tree-events.c    what is heard of the cgroup tree
+ *   drift.c          what is no longer as it was decided
+ *   drift-tenant.c   likewise, of tenants
+ *   fights.c         and what others set again and again
+ *   holds.c          keeping unreserved bytes (holds.h)
+ *   holders.c        who has pages on CDM nodes (holders.h)
+ *   buffers.c        exact buffers (buffers.h)
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <systemd/sd-bus.h>
+#include <systemd/sd-event.h>
+#include <uthash.h>
+
+#include "daemon/caller/authorize.h"
+#include "daemon/caller/identity.h"
+#include "daemon/caller/sender.h"
+#include "daemon/fence/apply.h"
+#include "daemon/fence/fence.h"
+#include "daemon/fence/leaf-reader.h"
+#include "daemon/kernel/cgroup-watch.h"
+#include "daemon/kernel/tenant-read.h"
+#include "daemon/loop/event.h"
+#include "daemon/loop/notify.h"
+#include "daemon/loop/peers.h"
+#include "daemon/loop/slice.h"
+#include "daemon/loop/store.h"
+#include "daemon/loop/turn.h"
+#include "daemon/loop/worker.h"
+#include "daemon/machine/hotplug.h"
+#include "daemon/machine/names.h"
+#include "daemon/machine/rule-names.h"
+#include "daemon/pid1/unit.h"
+#include "daemon/tenant/usage.h"
+#include "policy/conf-read.h"
+#include "policy/config.h"
+#include "policy/decide.h"
+#include "policy/facts.h"
+#include "policy/fight.h"
+#include "policy/ledger.h"
+#include "policy/pool.h"
+#include "policy/serve.h"
+
+/* Sentences about the configuration and the fence; name is one of policy/warning.h. */
+typedef struct ManagerWarning {
+        const char *name;
+        char *text;
+} ManagerWarning;
+
+typedef struct Manager Manager;
+typedef struct Entry Entry;
+typedef struct Change Change;
+typedef struct Grant Grant;
+typedef struct QueueServer QueueServer;
+typedef struct Waiter Waiter;
+typedef struct RequestCall RequestCall;
+typedef struct HolderSet HolderSet;
+typedef struct UnitCheck UnitCheck;
+typedef struct MigrationSet MigrationSet;
+typedef struct BufferSet BufferSet;
+typedef struct Neighbours Neighbours;
+typedef struct HoldSet HoldSet;
+typedef struct Load Load;
+typedef struct Reload Reload;
+typedef struct Record Record;
+typedef struct UserCount UserCount;
+typedef struct StaticSet StaticSet;
+typedef struct Place Place;
+typedef struct TenantLook TenantLook;
+typedef struct LeafLook LeafLook;
+typedef struct SliceLook SliceLook;
+typedef struct OwnerAsk OwnerAsk;
+
+/* Why a reservation is degraded; several may hold. */
+typedef enum Degraded {
+        DEGRADED_FIGHT = 1 << 0, /* somebody else sets the nodes of its cgroup */
+} Degraded;
+typedef struct NodeReading NodeReading;
+typedef struct NodeDrain NodeDrain;
+typedef struct Follow Follow;
+typedef struct Overrun Overrun;
+
+/* One reservation with what the daemon does about it; the Reservation itself belongs to the ledger. */
+struct Entry {
+        Manager *manager;
+        uint32_t id;
+        Reservation *r;
+        StorePhase phase;
+        bool known;             /* clients see it: it was granted, or it waits */
+        Waiter *waiter;         /* while it waits, and while what it waited for is being granted */
+        sd_event_source *lease; /* the next step towards its end; leases.c */
+        unsigned degraded;      /* Degraded */
+        /* while it drains */
+        Turn *turn;
+        Change *change;
+        sd_event_source *retry;
+        uint64_t retry_usec;
+        uint64_t moved_bytes, failed_bytes, evicted_bytes;
+        UT_hash_handle hh;
+};
+
+struct Manager {
+        char *root; /* "" for the machine */
+        sd_event *event;
+        sd_bus *bus;
+        Worker *worker, *mover, *filler, *reader; /* see manager.c */
+        Notify *notify;
+        SenderCache *senders;
+        Peers *peers;
+        EventLimit *event_limit; /* of what callers cause at will */
+        Authorizer *authorizer;
+        UnitJobs *jobs;
+        Names *names;
+        TurnQueue *turns;
+        Gate *gate; /* to PID 1 */
+        IdentityContext identity_context;
+        Store *store;
+        Fence *fence;
+        FenceContext fence_context;
+        Foreign *foreign;
+
+        Topology *topology;
+        Config *config;
+        PoolSet *pools;
+        Ledger *ledger;
+        Entry *entries;
+
+        ManagerWarning *warnings; /* what is no fact about the machine */
+        size_t n_warnings;
+        uint64_t machine_read_usec;
+        char *facts[_FACT_MAX]; /* sentences about the machine, as told last; NULL: nothing to tell */
+
+        Record *record;
+
+        bool serving;          /* recovery is over */
+        RequestCall *requests; /* under way */
+        size_t n_requests;
+        UserCount *users;
+        Grant *grants;
+        HolderSet *holders;
+        MigrationSet *migrations;
+        StaticSet *statics;
+        BufferSet *buffers;
+        /* start.c; called by the parts that start.c uses itself */
+        void (*fence_settled)(Manager *m, bool worked);
+        void (*names_settled)(Manager *m);
+        int (*release)(Entry *e); /* manager_release(), for what it uses itself */
+        Overrun *overrun;
+        HoldSet *holds;
+        UnitCheck *checks, *checks_due; /* all; by unit, those that have not asked yet */
+        UnitCall *unit_events;
+
+        Usage *usage;
+        UsageBuffers usage_buffers;
+        Neighbours *neighbours;
+        uint64_t page_bytes;
+
+        /* those who wait */
+        Queue *queue;
+        QueueServer *queue_server;
+        unsigned queue_pending; /* whose clients the start asks about */
+        void (*queue_restored)(Manager *m);
+
+        /* configuration and fence */
+        bool fence_busy; /* config and pools must stay what they are */
+        Reload *reloads;
+        Load *load;              /* of what a reload has read */
+        RuleNames *rule_names;   /* of config */
+        char *name_warnings;     /* lines about those */
+        uint64_t intruder_bytes; /* that were told of already */
+        /* the cgroup tree */
+        Watch *watch;
+        FenceNames fresh, due; /* cgroups that appeared */
+        sd_event_source *grace;
+        bool watch_wanted;
+        sd_event_source *recheck; /* where not everything is watched */
+        OwnerAsk *owner_asks, *owner_asks_by_path;
+        size_t n_owner_asks_open;
+        sd_event_source *owner_pause;
+        /* drift */
+        Place *places;
+        TenantLook *looks;
+        sd_event_source *look_soon; /* at everything */
+        LeafLook *leaf_look;
+        LeafReader *leaf_reader; /* NULL: nothing was heard of yet */
+        SliceLook *slice_looks;
+        bool look_wanted; /* at everything, when that is possible again */
+        bool systemd_reloading;
+        sd_event_source *drop_ins[16]; /* inotify */
+        UnitCall *drop_ins_asked;
+        bool drop_ins_missed; /* at the last answer */
+        uint64_t n_drift_repaired;
+        /* nodes */
+        Hotplug *hotplug;
+        bool nodes_stale; /* to be read (again) */
+        NodeReading *reading;
+        NodeSet drained; /* by an admin; on disk */
+        NodeDrain *drains;
+        Follow *follows, *follows_due;
+        /* recovery */
+        sd_event_source *patience; /* tells systemd that the start goes on */
+        unsigned recovery_pending;
+        sd_event_source *names_wait; /* all but the names of rules is there to serve */
+        bool names_waited;
+};
+
+/* How calls end: error is NULL or one of CDM_ERROR_*, text a sentence for the user. */
+typedef struct Answer {
+        const char *error;
+        const char *text;
+} Answer;
+
+/* An answer to one who asked for a buffer; fd: of it, stays the callee's. */
+typedef void (*buffer_done_t)(const Answer *answer, int fd, void *userdata);
+
+void manager_warn(Manager *m, const char *name, const char *format, ...) _printf_(3, 4);
+/* That is no longer so. */
+void manager_unwarn(Manager *m, const char *text);
+void manager_clear_warnings(Manager *m);
+/* What the machine is set to now: read again, judged, and told to the journal where it is news. */
+void manager_look_at_machine(Manager *m);
+/* Unless that was a moment ago. */
+void manager_look_at_machine_again(Manager *m);
+/* fence_state_to_string(), but "open (demotion)" where the kernel itself carries pages past a closed fence.
+ * pool: of its nodes; NULL: of any pool. */
+const char *manager_fence_state(const Manager *m, const Pool *pool);
+uint64_t manager_realtime_usec(void);
+uint64_t manager_boottime_usec(void);
+uint64_t manager_monotonic_usec(void);
+
+/* entries */
+Entry *manager_find(Manager *m, uint32_t id);
+int manager_add(Manager *m, Reservation *r, StorePhase phase, Entry **ret);
+/* From everywhere: ledger, disk, bus. */
+void manager_forget(Entry *e);
+/* As cdmd stops: what is on disk stays. */
+void manager_entries_free(Manager *m);
+int manager_store(Entry *e);
+void manager_set_state(Entry *e, ReservationState state);
+/* Fills in what the reservation says; kind, numbers and reason are the caller's. */
+Event manager_event(const Entry *e, EventKind kind, char nodes[static NODESET_STR_MAX],
+                    char policy[static 512]);
+
+/* snapshot.c. pool: of its nodes; NULL: of all. What is used of them is as observed last: to decide,
+ * a look is asked for before. Valid until the next one is made. */
+Snapshot manager_snapshot(Manager *m, const Pool *pool);
+/* Reads MemFree of the pool's nodes, and begins a look where the last one is old (usage_show_node()). */
+Snapshot manager_snapshot_to_show(Manager *m, const Pool *pool);
+/* usage_look() at all CDM nodes; cgroup: at that as well. */
+int manager_look(Manager *m, const char *cgroup,
+                 void (*done)(int error, const UsageTarget *, void *userdata), void *userdata,
+                 UsageLook **ret);
+
+/* change.c. To be called within a turn of the tenant: makes its cgroup follow the ledger. */
+typedef struct ChangeTerms {
+        bool migrate;    /* move its pages up as well, at most what the reservation has room for */
+        NodeSet leaving; /* what is given up: drained and measured. Of a node that another reservation keeps
+                          * open only the excess is drained: what is above all that is still held there. */
+} ChangeTerms;
+/* changed: the kernel's state was not as wanted. Called from the event loop; the Change may be freed there.
+ */
+typedef void (*change_done_t)(const ApplyResult *result, bool changed, void *userdata);
+int change_start(Manager *m, const Reservation *r, const ChangeTerms *terms, change_done_t done,
+                 void *userdata, Change **ret);
+Change *change_free(Change *c);
+
+/* request.c */
+typedef struct RequestArgs {
+        char *pool;
+        uint64_t size_bytes;
+        IdentityQuery target;
+        char *unit, *cgroup, *user; /* what `target` points to */
+        char *client;               /* its name on the bus */
+        bool client_left;           /* the client has left the bus since it asked */
+        uint64_t lease_usec, queue_usec;
+        int32_t priority;
+        bool queue, migrate, exclusive, bind, with_start;
+        NodeSet nodes, near;
+} RequestArgs;
+
+/* What was decided as a reservation, granted or waiting; id: the one that it had while it waited, or 0. Its
+ * state, times and nodes are left to the caller, as is to add it. */
+int manager_reservation_new(Manager *m, const Identity *i, const RequestArgs *a, const Decision *d,
+                            uint32_t id, Reservation **ret);
+void request_args_clear(RequestArgs *a);
+
+typedef struct RequestResult {
+        uint32_t id;              /* Request: the new reservation */
+        const Decision *decision; /* Explain */
+} RequestResult;
+typedef void (*request_done_t)(sd_bus_message *m, const Answer *answer, const RequestResult *result);
+/* Takes what args own. done is called exactly once unless the client goes away before. */
+int manager_request(Manager *m, sd_bus_message *call, RequestArgs *args, bool explain, request_done_t done);
+/* Recovery is over: those that wait go on. */
+void manager_requests_serve(Manager *m);
+void manager_requests_free(Manager *m);
+
+/* judgement.c. What was decided on a request, and whether its caller was authorised by then. */
+typedef struct Judgement {
+        Decision *decision;
+        bool authorised;
+} Judgement;
+/* target: what a look that began for this request found of the target's cgroup. */
+int request_decide(Manager *m, const Identity *i, const RequestArgs *a, const UsageTarget *target,
+                   bool authorised, Judgement *ret);
+void judgement_clear(Judgement *j);
+bool judgement_is_refusal(const Judgement *j);
+/* Granted or queued, and the caller was authorised: nothing else may be carried out. */
+bool judgement_may_act(const Judgement *j);
+/* To the journal and the bus. */
+void request_tell_refused(Manager *m, const Identity *i, const RequestArgs *a, const Decision *d);
+/* Turns what decide() said into an answer; NULL when granted or queued. */
+const char *decision_error(Verdict v);
+
+/* grant.c. Takes identity; args stay the caller's, until done or grant_abandon(). authorised: the
+ * caller may have what policy allows. *ret is set before
+ * done is called; done frees the Grant. */
+typedef void (*grant_done_t)(const Answer *answer, uint32_t id, void *userdata);
+int grant_start(Manager *m, Identity *identity, const RequestArgs *args, bool authorised, grant_done_t done,
+                void *userdata, Grant **ret);
+/* Drops interest of the caller; what is under way goes on and is undone if nobody wants it. */
+void grant_abandon(Grant *g);
+void manager_grants_free(Manager *m);
+/* One that waited, and is out of the queue: it gets what was decided. Takes identity. */
+void grant_waiting(Entry *e, Identity *identity, const Decision *d);
+/* waiter.c */
+/* It waits, stored, when this returns 0. Takes identity. */
+int manager_enqueue(Manager *m, Identity *identity, const RequestArgs *args, const Decision *d,
+                    const NodeSet *near, uint32_t *ret_id);
+/* It waits no more; error: what its client is told it failed with. The entry is gone. */
+void manager_dequeue(Entry *e, const char *error, const char *reason);
+/* After a restart: who of them still has a client? done is called when that is known. */
+void manager_queue_restore(Manager *m, void (*done)(Manager *m));
+Waiter *waiter_free(Waiter *w);
+/* Its client went away while it was being granted. */
+bool waiter_is_gone(const Waiter *w);
+/* It needs nobody to leave any more. */
+void waiter_done(Waiter *w);
+/* It is next: out of the queue, and its time is not over any more. Its identity is the caller's. */
+Identity *waiter_take(Waiter *w);
+/* Those that are displaced for it. */
+void waiter_revoke_victims(Waiter *w, const Decision *d);
+
+/* release.c. Stored as draining when it returns 0; the rest is told by events. */
+int manager_release(Entry *e);
+/* The reservation's drain stops without further ado. */
+void entry_stop(Entry *e);
+
+/* leases.c. Times are of CLOCK_BOOTTIME. */
+/* Sets the timer for what comes next for this one, as its lease and state have it; all that are granted. */
+void manager_lease_arm(Entry *e);
+void manager_leases_arm(Manager *m);
+/* It is told, and drained at that time. for_id: the reservation that displaces it; 0: its lease ends. */
+int manager_revoke(Entry *e, uint64_t drain_usec, uint32_t for_id);
+/* It is not revoked after all. */
+void manager_keep(Entry *e);
+/* The lease goes on for usec from now. */
+int manager_renew(Entry *e, uint64_t usec);
+/* Why it was revoked, a phrase; NULL: it was not. */
+#define REVOKED_WHY_MAX 80
+const char *manager_revoked_why(const Reservation *r, char buf[static REVOKED_WHY_MAX]);
+
+/* unit-check.c */
+int manager_watch_units(Manager *m);
+/* Has the tenant's unit (or, by its path, a cgroup without one) ended, or restarted? Looks, and acts on it.
+ * repair: its nodes are compared with the ledger in any case. done may be NULL. */
+typedef void (*unit_check_done_t)(Manager *m);
+int manager_check_unit(Manager *m, const char *unit, bool repair, unit_check_done_t done);
+void manager_checks_free(Manager *m);
+
+/* reload.c. At start there is no policy to keep: a configuration that does not parse leaves one
+ * without any rule, whose fence takes what Nodes=auto finds. */
+int manager_load(Manager *m);
+/* done is called when the new configuration is in force and the fence follows it, or when it was refused;
+ * perhaps at once. It may be NULL. */
+typedef void (*reload_done_t)(const Answer *answer, void *userdata);
+void manager_reload(Manager *m, reload_done_t done, void *userdata);
+void manager_reloads_serve(Manager *m);
+void manager_reloads_free(Manager *m);
+/* Makes the fence what the configuration says; m->fence_settled() is called when it is. */
+void manager_fence(Manager *m);
+
+/* Topology and pools are swapped in, and config if there is one: what was in force is handed back. Tells the
+ * bus which objects came and went. Not while the fence is busy. */
+typedef struct Adoption {
+        Topology *topology;
+        Config *config; /* NULL: stays */
+        PoolSet *pools;
+        char *faults;   /* with config: lines about files that were refused; may be NULL */
+        char *warnings; /* likewise about what is odd */
+} Adoption;
+int manager_adopt(Manager *m, Adoption *a);
+void adoption_clear(Adoption *a);
+
+/* nodes.c */
+int manager_watch_nodes(Manager *m);
+/* Reads the nodes where that is due and possible. */
+void manager_nodes_serve(Manager *m);
+void manager_reading_abandon(Manager *m);
+
+/* degrade.c */
+/* Shuts the nodes that are drained or have no memory. */
+void manager_shut_nodes(Manager *m);
+/* A reservation of which a node is shut (or became too small) is `degraded`. follow: its cgroup follows, and
+ * once that is so a whole one is `active` again. */
+void manager_judge(Entry *e, bool follow);
+void manager_judge_all(Manager *m, bool follow);
+/* Switches one reason on or off. When none is left it becomes active again, with the event EVENT_RESTORED.
+ */
+void manager_degrade(Entry *e, Degraded why, bool on);
+/* Takes a turn of the tenant and makes its cgroup follow the ledger; leaving may be NULL. A cgroup that is
+ * gone is no error. done is called once, perhaps at once; not after manager_follows_free(). */
+typedef void (*follow_done_t)(const ApplyResult *result, const char *tenant, void *userdata);
+void manager_follow(Manager *m, const char *tenant, const NodeSet *leaving, follow_done_t done,
+                    void *userdata);
+void manager_follows_free(Manager *m);
+
+/* node-drain.c. done is called once, perhaps at once. report: what came of the drain; NULL with an error,
+ * and where nothing was drained. */
+typedef struct DrainReport {
+        uint64_t moved_bytes, evicted_bytes, left_bytes;
+        const EventHolder *holders; /* of what is left */
+        size_t n_holders;
+} DrainReport;
+typedef void (*drain_done_t)(const Answer *answer, const DrainReport *report, void *userdata);
+void manager_drain_node(Manager *m, uint32_t node, drain_done_t done, void *userdata);
+void manager_undrain_node(Manager *m, uint32_t node, drain_done_t done, void *userdata);
+void manager_drains_free(Manager *m);
+
+/* start.c */
+int manager_start(Manager *m);
+
+/* tree-events.c. The cgroup tree is watched while there is a fence. */
+void manager_watch_cgroups(Manager *m, bool wanted);
+/* fence_check() had something to do that is no drift: emits the event. */
+void manager_watch_repaired(Manager *m, const FenceRepair *r);
+/* After everything was looked at: when to do so again, if ever. */
+void manager_watch_recheck(Manager *m);
+void manager_watch_free(Manager *m);
+
+/* owner-ask.c. A cgroup of this name has appeared: if it is not systemd's, it is fenced as that. */
+void manager_owner_ask(Manager *m, const char *path);
+/* systemd tells something of a unit, which may have taken over a cgroup that was not its own. */
+void manager_owner_unit(Manager *m, const char *unit);
+void manager_owner_free(Manager *m);
+
+/* drift.c. Looks are merged: they may be asked for as often as there is a reason to. */
+/* Anything may have changed: every leaf and the drop-ins are looked at, once the fence is not busy. */
+void manager_drift_look(Manager *m);
+/* What systemd says around a daemon-reload ("reloading", "reloaded"). */
+void manager_drift_systemd(Manager *m, const char *state);
+/* A cgroup of which something was heard, such as that somebody, perhaps cdmd itself, wrote its cpuset.mems.
+ * It is read soon. check: fence_check() is called as well, afterwards, so that the cause of a drift is known. */
+void manager_drift_leaf(Manager *m, const char *path, bool check);
+void manager_drift_drop_ins(Manager *m);
+/* The fence is as it shall be: what was noticed while that was worked on is looked at now. */
+void manager_drift_settled(Manager *m);
+/* What was found, and how it came to be as far as anybody can know; owned by the caller. unit may be NULL.
+ */
+char *manager_drift_reason(Manager *m, const char *unit, const NodeSet *found);
+/* A leaf was closed. */
+void manager_drift_repaired(const FenceRepair *repair, void *userdata);
+void manager_drift_free(Manager *m);
+
+/* Is there a fence that stays as it is for now? Else everything is looked at when there is. */
+bool manager_drift_can_look(Manager *m);
+
+/* drift-slice.c */
+/* A slice of which something was heard. */
+void manager_drift_slice(Manager *m, const char *path);
+/* A leaf has CDM nodes of which its own set says nothing: it is closed by way of the slices that it is in, or
+ * of its own set. */
+void manager_drift_above(Manager *m, const char *leaf);
+void manager_slice_looks_free(Manager *m);
+
+/* drift-tenant.c */
+void manager_drift_tenant(Manager *m, const char *tenant);
+void manager_tenant_looks_free(Manager *m);
+
+/* fights.c. What is fought over: a tenant's nodes, a leaf without a reservation, the drop-ins. */
+typedef enum PlaceKind { PLACE_TENANT, PLACE_LEAF, PLACE_DROPINS } PlaceKind;
+struct Place {
+        Manager *manager;
+        PlaceKind kind;
+        char *key; /* tenant, cgroup, or "drop-ins of the fence" */
+        Fight fight;
+        char *reason;           /* what was found the last time, and by whom */
+        bool repairing;         /* a leaf: the fence has been asked to close it */
+        uint64_t repaired_usec; /* when the fence last did; CLOCK_MONOTONIC, 0: never */
+        sd_event_source *timer;
+        UT_hash_handle hh;
+};
+/* After a look at it, what is to be done. reason: what is not as wanted; NULL when it is. */
+FightAction manager_place_look(Manager *m, PlaceKind kind, const char *key, const char *reason);
+void manager_place_repaired(Manager *m, const char *key);
+uint64_t manager_place_repaired_usec(Manager *m, const char *key);
+/* It was to be repaired, and could not be. */
+void manager_place_failed(Manager *m, const char *key);
+/* It is not there any more. */
+void manager_place_forget(Manager *m, const char *key);
+/* What was found there the last time; NULL: nothing. */
+const char *manager_place_reason(Manager *m, const char *key);
+void manager_foreach_fight(Manager *m, void (*fn)(const Place *p, void *userdata), void *userdata);
+void manager_places_free(Manager *m);

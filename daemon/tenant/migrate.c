@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Moves a tenant's pages up to its nodes, now. */
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <utlist.h>
+
+#include "daemon/tenant/migrate.h"
+#include "policy/cdm-names.h"
+#include "policy/size.h"
+
+/* Calls that wait to move the same pages; each after the first finds little to do. */
+#define WAITING_MAX 16
+
+/* On its own: the reservation may be forgotten while this runs, so only its id is kept. */
+typedef struct Migration {
+        MigrationSet *set;
+        uint32_t id;
+        migrate_done_t done;
+        void *userdata;
+        Turn *turn;
+        Change *change;
+        struct Migration *prev, *next;
+} Migration;
+
+struct MigrationSet {
+        Manager *manager;
+        Migration *migrations;
+};
+
+static void migration_free(Migration *g)
+{
+        DL_DELETE(g->set->migrations, g);
+        change_free(g->change);
+        turn_free(g->turn);
+        free(g);
+}
+
+int migrations_new(Manager *m, MigrationSet **ret)
+{
+        MigrationSet *s = calloc(1, sizeof(*s));
+
+        if (!s)
+                return -ENOMEM;
+        s->manager = m;
+        *ret = s;
+        return 0;
+}
+
+MigrationSet *migrations_free(MigrationSet *s)
+{
+        if (!s)
+                return NULL;
+        while (s->migrations)
+                migration_free(s->migrations);
+        free(s);
+        return NULL;
+}
+
+static void migration_refuse(Migration *g, const char *error, const char *text)
+{
+        Answer a = { error, text };
+
+        g->done(&a, 0, 0, g->userdata);
+        migration_free(g);
+}
+
+static void migration_on_changed(const ApplyResult *result, bool changed, void *userdata)
+{
+        char nodes[NODESET_STR_MAX], policy[512], moved[SIZE_STR_MAX];
+        Migration *g = userdata;
+        Entry *e = manager_find(g->set->manager, g->id);
+
+        if (result->error < 0 || !e) {
+                migration_refuse(g, e ? SD_BUS_ERROR_FAILED : CDM_ERROR_STALE,
+                                 result->message ? result->message : "The reservation ended meanwhile.");
+                return;
+        }
+        Event ev = manager_event(e, EVENT_MIGRATED, nodes, policy);
+        ev.has |= EVENT_HAS_MOVED | EVENT_HAS_FAILED;
+        ev.moved_bytes = result->moved_bytes;
+        ev.failed_bytes = result->failed_bytes;
+        event_emit(g->set->manager->notify, &ev, "%s of %s were moved to node %s.",
+                   size_format(result->moved_bytes, moved), ledger_tenant_key(e->r->target), ev.nodes);
+        g->done(&(Answer){ 0 }, result->moved_bytes, result->failed_bytes, g->userdata);
+        migration_free(g);
+}
+
+static void migration_on_turn(Turn *t, void *userdata)
+{
+        Migration *g = userdata;
+        Entry *e = manager_find(g->set->manager, g->id);
+        ChangeTerms terms = { .migrate = true };
+
+        if (!e || (e->r->state != RESERVATION_ACTIVE && e->r->state != RESERVATION_DEGRADED)) {
+                migration_refuse(g, CDM_ERROR_STALE, "The reservation is not active any more.");
+                return;
+        }
+        int r = change_start(g->set->manager, e->r, &terms, migration_on_changed, g, &g->change);
+        if (r < 0)
+                migration_refuse(g, SD_BUS_ERROR_FAILED, strerror(-r));
+}
+
+static size_t count_waiting(const MigrationSet *s, const Entry *e)
+{
+        Migration *g;
+        size_t n = 0;
+
+        DL_FOREACH (s->migrations, g)
+                n += g->id == e->id;
+        return n;
+}
+
+static void refuse_busy(const Entry *e, migrate_done_t done, void *userdata)
+{
+        char text[128];
+
+        snprintf(text, sizeof(text),
+                 "The pages of reservation %" PRIu32 " are being moved already; wait for that.", e->id);
+        done(&(Answer){ CDM_ERROR_BUSY, text }, 0, 0, userdata);
+}
+
+int migrations_start(MigrationSet *s, Entry *e, migrate_done_t done, void *userdata)
+{
+        if (count_waiting(s, e) >= WAITING_MAX) {
+                refuse_busy(e, done, userdata);
+                return 0;
+        }
+        Migration *g = calloc(1, sizeof(*g));
+
+        if (!g)
+                return -ENOMEM;
+        *g = (Migration){ .set = s, .id = e->id, .done = done, .userdata = userdata };
+        DL_APPEND(s->migrations, g);
+        int r = turn_take(s->manager->turns, ledger_tenant_key(e->r->target), migration_on_turn, g,
+                          &g->turn);
+        if (r < 0)
+                migration_free(g);
+        return r;
+}

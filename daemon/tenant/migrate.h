@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Moves the pages of tenants up to their nodes, when that is asked for. */
+
+#include "daemon/tenant/manager.h"
+
+int migrations_new(Manager *m, MigrationSet **ret);
+/* Nobody is answered any more. */
+MigrationSet *migrations_free(MigrationSet *s);
+
+/* done is called once, perhaps at once; not if a negative errno is returned. */
+typedef void (*migrate_done_t)(const Answer *answer, uint64_t moved_bytes, uint64_t failed_bytes,
+                               void *userdata);
+int migrations_start(MigrationSet *s, Entry *e, migrate_done_t done, void *userdata);

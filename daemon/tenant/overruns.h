@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Watches nodes that several tenants share. */
+
+#include "daemon/tenant/manager.h"
+
+int overruns_new(Manager *m, Overrun **ret);
+Overrun *overruns_free(Overrun *o);
+/* To be called when tenants come to nodes or leave them, or the mode changes: starts or ends the watching. */
+void overruns_arm(Overrun *o);

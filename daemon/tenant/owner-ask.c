@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Whose are cgroups that have just appeared with the name of a unit? PID 1 is asked, once for each cgroup: it
+ * makes a cgroup within one turn of its event loop, so its answer comes after that. A cgroup that is not
+ * PID 1's is fenced as any other of that kind, at once.
+ *
+ * Where systemd has put its attribute already, nothing is asked. While PID 1 does not answer, a cgroup is
+ * systemd's, and closed as such (tree-events.c); the question stays. */
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+#include <uthash.h>
+#include <utlist.h>
+
+#include "daemon/fence/fence-scan.h"
+#include "daemon/kernel/cgroup.h"
+#include "daemon/kernel/owner.h"
+#include "daemon/loop/log.h"
+#include "daemon/pid1/unit.h"
+#include "daemon/tenant/manager.h"
+
+#define OPEN_MAX       4   /* questions at once */
+#define BATCH          256 /* cgroups that are looked at before the event loop goes on */
+#define ASK_AGAIN_USEC (UINT64_C(1000) * 1000)
+
+struct OwnerAsk {
+        Manager *manager;
+        UnitCall *call; /* NULL: waits */
+        bool again;     /* PID 1 has answered once, and may have taken the cgroup over since */
+        uint64_t since_usec;
+        OwnerAsk *prev, *next;
+        UT_hash_handle hh;
+        char path[];
+};
+
+static void owner_asks_go_on(Manager *m);
+
+static void owner_ask_free(OwnerAsk *a)
+{
+        Manager *m = a->manager;
+
+        m->n_owner_asks_open -= a->call ? 1 : 0;
+        unit_call_free(a->call);
+        HASH_DEL(m->owner_asks_by_path, a);
+        DL_DELETE(m->owner_asks, a);
+        free(a);
+}
+
+static int owner_on_pause_over(sd_event_source *source, uint64_t usec, void *userdata)
+{
+        Manager *m = userdata;
+
+        m->owner_pause = sd_event_source_disable_unref(m->owner_pause);
+        owner_asks_go_on(m);
+        return 0;
+}
+
+static void owner_asks_pause(Manager *m, uint64_t usec)
+{
+        if (m->owner_pause)
+                return;
+        int r = sd_event_add_time_relative(m->event, &m->owner_pause, CLOCK_MONOTONIC, usec, usec / 4,
+                                           owner_on_pause_over, m);
+        if (r < 0)
+                log_error("Cannot set a timer to ask systemd whose control groups are: %s.", strerror(-r));
+}
+
+/* After the others. */
+static void owner_ask_later(OwnerAsk *a)
+{
+        Manager *m = a->manager;
+
+        a->call = unit_call_free(a->call);
+        m->n_owner_asks_open--;
+        DL_DELETE(m->owner_asks, a);
+        DL_APPEND(m->owner_asks, a);
+        owner_asks_pause(m, ASK_AGAIN_USEC);
+}
+
+static void owner_ask_check(OwnerAsk *a, size_t top)
+{
+        _cleanup_free_ char *path = strndup(a->path, top);
+        int r = path ? fence_check(a->manager->fence, path, a->since_usec, !a->again) : -ENOMEM;
+
+        if (r < 0)
+                log_error("Cannot fence %s: %s. `cdmctl reload` tries again.", a->path, strerror(-r));
+}
+
+static void owner_on_answer(int error, const char *unit, void *userdata)
+{
+        OwnerAsk *a = userdata;
+        Manager *m = a->manager;
+
+        if (unit_error_is_passing(error)) {
+                owner_ask_later(a);
+                return;
+        }
+        int top = error == 0 || error == -ENOENT ? owner_learn(a->path, unit) : error;
+        if (top > 0)
+                owner_ask_check(a, (size_t)top);
+        else if (top < 0 && top != -ENOENT)
+                log_warning("Cannot note whose %s is, which counts as systemd's now: %s.", a->path,
+                            strerror(-top));
+        owner_ask_free(a);
+        owner_asks_go_on(m);
+}
+
+static bool owner_is_to_be_asked(const char *path)
+{
+        int fd = cgroup_open(path, NULL);
+
+        if (fd < 0)
+                return false;
+        bool doubtful = owner_is_doubtful(fd);
+        close(fd);
+        return doubtful;
+}
+
+/* False: it is not needed any more. */
+static bool owner_ask_send(OwnerAsk *a)
+{
+        Manager *m = a->manager;
+        size_t top = a->again ? 0 : owner_top(a->path);
+
+        if (top > 0)
+                owner_ask_check(a, top);
+        if (top > 0 || (!a->again && !owner_is_to_be_asked(a->path)))
+                return false;
+        int r = unit_get_owner(m->gate, a->path, owner_on_answer, a, &a->call);
+        if (r < 0) {
+                log_error("Cannot ask systemd whose %s is: %s.", a->path, strerror(-r));
+                return false;
+        }
+        m->n_owner_asks_open++;
+        return true;
+}
+
+static void owner_asks_go_on(Manager *m)
+{
+        OwnerAsk *a, *next;
+        size_t n = 0;
+
+        DL_FOREACH_SAFE (m->owner_asks, a, next) {
+                if (m->owner_pause || m->n_owner_asks_open >= OPEN_MAX)
+                        return;
+                if (a->call)
+                        continue;
+                if (n++ == BATCH) {
+                        owner_asks_pause(m, 0);
+                        return;
+                }
+                if (!owner_ask_send(a))
+                        owner_ask_free(a);
+        }
+}
+
+static void owner_ask(Manager *m, const char *path, bool again)
+{
+        size_t n = strlen(path);
+        OwnerAsk *a;
+
+        HASH_FIND(hh, m->owner_asks_by_path, path, n, a);
+        if (a)
+                return;
+        a = calloc(1, sizeof(*a) + n + 1);
+        if (!a) {
+                log_error("Cannot ask systemd whose %s is: %s.", path, strerror(ENOMEM));
+                return;
+        }
+        a->manager = m;
+        a->again = again;
+        a->since_usec = manager_monotonic_usec();
+        memcpy(a->path, path, n);
+        HASH_ADD(hh, m->owner_asks_by_path, path, n, a);
+        DL_APPEND(m->owner_asks, a);
+        owner_asks_go_on(m);
+}
+
+/* What is below a unit's cgroup is the unit's. */
+void manager_owner_ask(Manager *m, const char *path)
+{
+        FenceLeaf leaf = { .path = strdup(path) };
+
+        if (leaf.path && fence_leaf_name(&leaf) >= 0 && leaf.unit_path && strcmp(leaf.unit_path, path) == 0)
+                owner_ask(m, path, false);
+        fence_leaf_clear(&leaf);
+}
+
+void manager_owner_unit(Manager *m, const char *unit)
+{
+        _cleanup_free_ char *path = owner_find(unit);
+
+        if (path)
+                owner_ask(m, path, true);
+}
+
+void manager_owner_free(Manager *m)
+{
+        while (m->owner_asks)
+                owner_ask_free(m->owner_asks);
+        m->owner_pause = sd_event_source_disable_unref(m->owner_pause);
+}

@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Serves those who wait for room. */
+
+#include "daemon/tenant/manager.h"
+
+int queue_server_new(Manager *m, QueueServer **ret);
+QueueServer *queue_server_free(QueueServer *s);
+/* Something changed that those who wait may have waited for: they are looked at soon. */
+void queue_server_look(QueueServer *s);

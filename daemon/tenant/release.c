@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* The end of a reservation:
+ *
+ *   active ── stored as draining ── turn ── plan, apply (drain, narrow, evict, measure)
+ *                                                │
+ *                                                ├── nothing left: the reservation is forgotten
+ *                                                └── residue: the shares become what is left; the drain is
+ *                                                    repeated after a pause that doubles from 1 s to 60 s
+ *
+ * A draining reservation counts in full: the ledger gets its bytes back only when they have left the node. */
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/loop/log.h"
+#include "daemon/tenant/buffers.h"
+#include "daemon/tenant/holds.h"
+#include "daemon/tenant/manager.h"
+#include "policy/cdm-names.h"
+#include "policy/size.h"
+
+#define RETRY_FIRST_USEC (UINT64_C(1) * 1000 * 1000)
+#define RETRY_LAST_USEC  (UINT64_C(60) * 1000 * 1000)
+#define RETRY_ACCURACY   (UINT64_C(250) * 1000)
+
+static void on_turn(Turn *t, void *userdata);
+
+void entry_stop(Entry *e)
+{
+        e->change = change_free(e->change);
+        e->retry = sd_event_source_disable_unref(e->retry);
+        e->turn = turn_free(e->turn);
+}
+
+static int on_retry(sd_event_source *source, uint64_t usec, void *userdata)
+{
+        Entry *e = userdata;
+
+        e->retry = sd_event_source_disable_unref(e->retry);
+        int r = turn_take(e->manager->turns, ledger_tenant_key(e->r->target), on_turn, e, &e->turn);
+        if (r < 0)
+                log_error("Reservation %" PRIu32 " cannot go on draining: %s.", e->id, strerror(-r));
+        return 0;
+}
+
+static void try_later(Entry *e)
+{
+        e->retry_usec = e->retry_usec == 0 ? RETRY_FIRST_USEC : e->retry_usec * 2;
+        if (e->retry_usec > RETRY_LAST_USEC)
+                e->retry_usec = RETRY_LAST_USEC;
+        e->retry = sd_event_source_disable_unref(e->retry);
+        int r = sd_event_add_time_relative(e->manager->event, &e->retry, CLOCK_MONOTONIC, e->retry_usec,
+                                           RETRY_ACCURACY, on_retry, e);
+        if (r < 0)
+                log_error("Cannot set the timer of reservation %" PRIu32 ": %s.", e->id, strerror(-r));
+}
+
+static uint64_t own_bytes(const Reservation *r, int node)
+{
+        uint64_t sum = 0;
+
+        for (size_t i = 0; i < r->n_shares; i++)
+                if (r->shares[i].node == node)
+                        sum += r->shares[i].bytes;
+        return sum;
+}
+
+/* Of what is left on a node, that part is this reservation's which no other one of the tenant accounts for
+ * already: one that drains as well, or a live one that keeps the node open. Where it is open the tenant may
+ * go on using spare room, which is no residue: there it is at most what this reservation holds.
+ * Kernel memory that is charged to the cgroup (slab, page tables: some KiB) is not waited for: nobody can
+ * move it, it leaves with the tenant, and until then the snapshot counts it as foreign. */
+static size_t own_residue(Entry *e, const ApplyResult *result, Share out[static SHARES_MAX])
+{
+        Ledger *l = e->manager->ledger;
+        const char *tenant = ledger_tenant_key(e->r->target);
+        NodeSet open = ledger_tenant_nodes(l, tenant);
+        size_t n = 0;
+
+        for (size_t i = 0; i < result->n_residue && n < SHARES_MAX; i++) {
+                int node = result->residue[i].node;
+                uint64_t own = own_bytes(e->r, node), others = ledger_tenant_bytes(l, tenant, node) - own;
+                uint64_t bytes = numa_bytes_movable(&result->residue[i]);
+
+                if (own == 0 || bytes <= others)
+                        continue;
+                bytes -= others;
+                if (bytes > own && nodeset_contains(&open, node))
+                        bytes = own;
+                out[n++] = (Share){ node, bytes };
+        }
+        return n;
+}
+
+/* Buffers that are still in use stay where they are, whoever has them. */
+static size_t add_buffers(Entry *e, Share out[static SHARES_MAX], size_t n)
+{
+        Share buffers[SHARES_MAX];
+        size_t n_buffers = buffers_shares(e->manager->buffers, e->id, buffers);
+
+        for (size_t i = 0; i < n_buffers; i++) {
+                size_t k = 0;
+
+                while (k < n && out[k].node != buffers[i].node)
+                        k++;
+                if (k == n && n < SHARES_MAX)
+                        out[n++] = (Share){ buffers[i].node, 0 };
+                if (k < n)
+                        out[k].bytes += buffers[i].bytes;
+        }
+        return n;
+}
+
+static size_t holders_of(Entry *e, const ApplyResult *result, EventHolder *out, size_t n_max)
+{
+        const char *cgroup = e->r->target->cgroup;
+        uint64_t buffers = buffers_bytes(e->manager->buffers, e->id, -1, true);
+        size_t n = 0;
+
+        if (buffers > 0)
+                out[n++] = (EventHolder){ cgroup, "buffer", buffers };
+        for (size_t i = 0; i < result->n_residue; i++) {
+                const NumaBytes *b = &result->residue[i];
+                const EventHolder kinds[] = { { cgroup, "anon", b->anon },
+                                              { cgroup, "file", b->file },
+                                              { cgroup, "shmem", b->shmem },
+                                              { cgroup, "other", b->other } };
+                for (size_t k = 0; k < ARRAY_SIZE(kinds); k++)
+                        if (kinds[k].bytes > 0 && n < n_max)
+                                out[n++] = kinds[k];
+        }
+        return n;
+}
+
+static void tell(Entry *e, EventKind kind, const ApplyResult *result, uint64_t residue)
+{
+        char nodes[NODESET_STR_MAX], policy[512], size[SIZE_STR_MAX], left[SIZE_STR_MAX];
+        char why[REVOKED_WHY_MAX];
+        EventHolder holders[32];
+        Event ev = manager_event(e, kind, nodes, policy);
+
+        ev.has |= EVENT_HAS_MOVED | EVENT_HAS_FAILED | EVENT_HAS_EVICTED | EVENT_HAS_RESIDUE;
+        ev.reason = manager_revoked_why(e->r, why);
+        ev.moved_bytes = e->moved_bytes;
+        ev.failed_bytes = e->failed_bytes;
+        ev.evicted_bytes = e->evicted_bytes;
+        ev.residue_bytes = residue;
+        ev.holders = holders;
+        ev.n_holders = residue ? holders_of(e, result, holders, ARRAY_SIZE(holders)) : 0;
+        size_format(e->r->size_bytes, size);
+        if (residue)
+                event_emit(e->manager->notify, &ev,
+                           "Reservation %" PRIu32
+                           " (%s of %s for %s) is released, but %s could not be moved off yet.",
+                           e->id, size, e->r->pool, ledger_tenant_key(e->r->target),
+                           size_format(residue, left));
+        else if (e->phase == STORE_QUEUED)
+                event_emit_limited(e->manager->notify, e->manager->event_limit, manager_monotonic_usec(),
+                                   NULL, &ev, "Reservation %" PRIu32 " (%s of %s for %s) is released.",
+                                   e->id, size, e->r->pool, ledger_tenant_key(e->r->target));
+        else
+                event_emit(e->manager->notify, &ev, "Reservation %" PRIu32 " (%s of %s for %s) is released.",
+                           e->id, size, e->r->pool, ledger_tenant_key(e->r->target));
+}
+
+static void keep_residue(Entry *e, const ApplyResult *result, const Share *shares, size_t n)
+{
+        uint64_t sum = 0, before = 0;
+
+        for (size_t i = 0; i < n; i++)
+                sum += shares[i].bytes;
+        for (size_t i = 0; i < e->r->n_shares; i++)
+                before += e->r->shares[i].bytes;
+        e->r->stuck = true;
+        int r = ledger_set_shares(e->manager->ledger, e->r, shares, n);
+        holds_settle(e->manager->holds);
+        if (r >= 0)
+                r = manager_store(e);
+        if (r < 0)
+                log_error("Cannot store the residue of reservation %" PRIu32 ": %s.", e->id, strerror(-r));
+        notify_reservation_changed(e->manager->notify, e->id,
+                                   RESERVATION_CHANGED_SIZE | RESERVATION_CHANGED_NODES);
+        notify_room(e->manager->notify);
+        /* Said once, and again when it got less: a pinned page is no news every minute. */
+        if (e->retry_usec == 0 || sum < before)
+                tell(e, EVENT_RESIDUE, result, sum);
+        try_later(e);
+}
+
+static void on_failed(Entry *e, const ApplyResult *result)
+{
+        char nodes[NODESET_STR_MAX], policy[512];
+
+        if (result->error == -ENOENT || result->error == -ESTALE) {
+                /* The cgroup is gone; PID 1 knows whether that was the end of a unit. */
+                (void)manager_check_unit(e->manager, ledger_tenant_key(e->r->target), false, NULL);
+        } else {
+                Event ev = manager_event(e, EVENT_FAILED, nodes, policy);
+                ev.reason = result->message;
+                event_emit(e->manager->notify, &ev,
+                           "Draining reservation %" PRIu32 " failed, and is tried again: %s.", e->id,
+                           result->message ? result->message : strerror(-result->error));
+        }
+        try_later(e);
+}
+
+static void on_changed(const ApplyResult *result, bool changed, void *userdata)
+{
+        Share shares[SHARES_MAX];
+        Entry *e = userdata;
+
+        e->moved_bytes += result->moved_bytes;
+        e->failed_bytes = result->failed_bytes;
+        e->evicted_bytes += result->evicted_bytes;
+        if (result->error < 0) {
+                on_failed(e, result);
+                e->turn = turn_free(e->turn);
+                e->change = change_free(e->change);
+                return;
+        }
+        size_t n = add_buffers(e, shares, own_residue(e, result, shares));
+        if (n > 0) {
+                keep_residue(e, result, shares, n);
+                e->turn = turn_free(e->turn);
+                e->change = change_free(e->change);
+                return;
+        }
+        /* Who hears of it finds nothing of it any more. */
+        (void)store_remove(e->manager->store, e->id);
+        if (e->known)
+                tell(e, EVENT_RELEASED, result, 0);
+        manager_forget(e); /* ends turn and change */
+}
+
+static void on_turn(Turn *t, void *userdata)
+{
+        Entry *e = userdata;
+        ChangeTerms terms = { .leaving = reservation_nodes(e->r) };
+        int r = change_start(e->manager, e->r, &terms, on_changed, e, &e->change);
+        if (r < 0) {
+                ApplyResult result = { .error = r };
+                on_failed(e, &result);
+                e->turn = turn_free(e->turn);
+        }
+}
+
+/* One that waits has nothing to drain. */
+static void cancel(Entry *e)
+{
+        ApplyResult nothing = { 0 };
+
+        tell(e, EVENT_RELEASED, &nothing, 0);
+        manager_dequeue(e, CDM_ERROR_STALE, "It was released.");
+}
+
+int manager_release(Entry *e)
+{
+        ReservationState before = e->r->state;
+        char nodes[NODESET_STR_MAX], policy[512], why[REVOKED_WHY_MAX];
+
+        if (e->turn)
+                return 0; /* on its way already */
+        if (e->phase == STORE_QUEUED) {
+                cancel(e);
+                return 0;
+        }
+        /* Asked for again while it waits to try again: now, and the one who asks is told what is left. */
+        e->retry = sd_event_source_disable_unref(e->retry);
+        e->retry_usec = 0;
+        if (before != RESERVATION_DRAINING) {
+                ledger_set_state(e->manager->ledger, e->r, RESERVATION_DRAINING);
+                int r = manager_store(e);
+                if (r < 0) {
+                        ledger_set_state(e->manager->ledger, e->r, before);
+                        return r;
+                }
+                manager_lease_arm(e);
+        }
+        if (e->known && before != RESERVATION_DRAINING) {
+                notify_reservation_changed(e->manager->notify, e->id, RESERVATION_CHANGED_STATE);
+                Event ev = manager_event(e, EVENT_DRAINING, nodes, policy);
+                ev.reason = manager_revoked_why(e->r, why);
+                event_emit(e->manager->notify, &ev, "Reservation %" PRIu32 " of %s is being drained%s%s.",
+                           e->id, ledger_tenant_key(e->r->target), ev.reason ? ": " : "",
+                           ev.reason ? ev.reason : "");
+        }
+        return turn_take(e->manager->turns, ledger_tenant_key(e->r->target), on_turn, e, &e->turn);
+}

@@ -1,0 +1,364 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* From a client's call to the permission:
+ *
+ *   counted → (recovery over?) → pool and size make sense → identity → look → would policy refuse? → polkit
+ *   → grant
+ *
+ * A request is judged before polkit and after it (judgement.c). Every wait is one of sd-bus; a client
+ * that goes away while polkit thinks about him takes his call with him. */
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <uthash.h>
+#include <utlist.h>
+
+#include "daemon/caller/authorize.h"
+#include "daemon/tenant/manager.h"
+#include "daemon/tenant/usage.h"
+#include "policy/cdm-names.h"
+
+/* Calls under way, of everybody and of one user: hostile clients must neither fill cdmd's memory (some 2 KiB
+ * a call) nor take all places from others. The bus itself lets one connection have 128 calls open and one
+ * user 256 connections, so a limit a connection would add nothing to the one a user. */
+#define CALLS_MAX      20480
+#define CALLS_USER_MAX 10240
+
+struct UserCount {
+        uid_t uid;
+        size_t n;
+        UT_hash_handle hh;
+};
+
+struct RequestCall {
+        Manager *manager;
+        sd_bus_message *call;
+        RequestArgs args;
+        bool explain;
+        bool waiting;    /* for the recovery */
+        bool authorised; /* polkit said yes, or did not have to be asked */
+        UserCount *user;
+        IdentityLookup *lookup;
+        Identity *identity;
+        UsageLook *look;
+        Authorize *authorize;
+        PeerWatch *client; /* until the grant begins */
+        Grant *grant;
+        request_done_t done;
+        RequestCall *prev, *next;
+};
+
+void request_args_clear(RequestArgs *a)
+{
+        free(a->pool);
+        free(a->unit);
+        free(a->cgroup);
+        free(a->user);
+        free(a->client);
+        *a = (RequestArgs){ .target.pidfd = -EBADF };
+}
+
+static void uncount(Manager *m, UserCount *u)
+{
+        if (!u || --u->n > 0)
+                return;
+        HASH_DEL(m->users, u);
+        free(u);
+}
+
+static void call_free(RequestCall *c)
+{
+        Manager *m = c->manager;
+
+        DL_DELETE(m->requests, c);
+        m->n_requests--;
+        uncount(m, c->user);
+        identity_lookup_free(c->lookup);
+        identity_free(c->identity);
+        usage_look_free(c->look);
+        authorize_free(c->authorize);
+        peer_watch_free(c->client);
+        if (c->grant)
+                grant_abandon(c->grant);
+        sd_bus_message_unref(c->call);
+        request_args_clear(&c->args);
+        free(c);
+}
+
+void manager_requests_free(Manager *m)
+{
+        while (m->requests)
+                call_free(m->requests);
+}
+
+static void answer(RequestCall *c, const char *error, const char *text)
+{
+        Answer a = { error, text };
+        RequestResult result = { 0 };
+
+        c->done(c->call, &a, &result);
+        call_free(c);
+}
+
+static void on_granted(const Answer *a, uint32_t id, void *userdata)
+{
+        RequestCall *c = userdata;
+        RequestResult result = { .id = id };
+
+        c->grant = NULL;
+        c->done(c->call, a, &result);
+        call_free(c);
+}
+
+static void grant(RequestCall *c)
+{
+        int r = grant_start(c->manager, TAKE_PTR(c->identity), &c->args, c->authorised, on_granted, c,
+                            &c->grant);
+
+        if (r < 0)
+                answer(c, SD_BUS_ERROR_FAILED, strerror(-r));
+}
+
+static void on_authorized(bool allowed, const char *message, void *userdata)
+{
+        _cleanup_free_ char *advised = NULL;
+        RequestCall *c = userdata;
+
+        c->authorize = authorize_free(c->authorize);
+        c->authorised = allowed;
+        if (allowed) {
+                grant(c);
+                return;
+        }
+        if (message && c->identity->advice && asprintf(&advised, "%s %s", message, c->identity->advice) < 0)
+                advised = NULL;
+        answer(c, CDM_ERROR_DENIED, advised ? advised : message ? message : "You may not do that.");
+}
+
+/* What is being granted belongs to its unit, and goes on; only a place in the queue needs its client. */
+static void on_client_gone(void *userdata)
+{
+        RequestCall *c = userdata;
+
+        if (!c->grant) {
+                call_free(c);
+                return;
+        }
+        c->client = peer_watch_free(c->client);
+        c->args.client_left = true;
+}
+
+static void authorize(RequestCall *c)
+{
+        Manager *m = c->manager;
+        AuthorizeAction action = c->identity->own ? AUTHORIZE_REQUEST : AUTHORIZE_REQUEST_FOR_OTHERS;
+
+        if (!authorize_is_needed(action, c->identity->sender_uid)) {
+                c->authorised = true;
+                grant(c);
+                return;
+        }
+        int r = authorize_start(m->authorizer, c->call, c->identity->sender_uid, action, on_authorized, c,
+                                &c->authorize);
+        if (r < 0)
+                answer(c, SD_BUS_ERROR_FAILED, "polkit could not be asked.");
+}
+
+static void explain(RequestCall *c, const Decision *d)
+{
+        Answer a = { NULL, NULL };
+        RequestResult result = { .decision = d };
+
+        c->done(c->call, &a, &result);
+        call_free(c);
+}
+
+static void refuse(RequestCall *c, const Decision *d)
+{
+        request_tell_refused(c->manager, c->identity, &c->args, d);
+        answer(c, decision_error(d->verdict), d->reason);
+}
+
+static const char *identity_error(IdentityVerdict v)
+{
+        switch (v) {
+        case IDENTITY_OK:
+                return NULL;
+        case IDENTITY_NO_TARGET:
+                return CDM_ERROR_NO_SUCH_TARGET;
+        case IDENTITY_INVALID:
+                return CDM_ERROR_INVALID;
+        case IDENTITY_DENIED:
+                return CDM_ERROR_DENIED;
+        case IDENTITY_STALE:
+        case IDENTITY_NO_SENDER:
+                return CDM_ERROR_STALE;
+        default:
+                return SD_BUS_ERROR_FAILED;
+        }
+}
+
+/* A user is only known once the bus told who he is; until then a call counts for nobody, which is over after
+ * one round trip: see on_identity(). */
+static int count_user(RequestCall *c, uid_t uid)
+{
+        UserCount *u;
+
+        HASH_FIND(hh, c->manager->users, &uid, sizeof(uid), u);
+        if (u && u->n >= CALLS_USER_MAX)
+                return -EBUSY;
+        if (!u) {
+                u = calloc(1, sizeof(*u));
+                if (!u)
+                        return -ENOMEM;
+                u->uid = uid;
+                HASH_ADD(hh, c->manager->users, uid, sizeof(u->uid), u);
+        }
+        u->n++;
+        c->user = u;
+        return 0;
+}
+
+static void refuse_busy(RequestCall *c)
+{
+        answer(c, CDM_ERROR_BUSY, "Too many requests are under way; try again when some are answered.");
+}
+
+static void on_look(int error, const UsageTarget *target, void *userdata)
+{
+        _cleanup_(judgement_clear) Judgement j = { 0 };
+        RequestCall *c = userdata;
+
+        c->look = NULL;
+        if (error >= 0)
+                error = request_decide(c->manager, c->identity, &c->args, target, false, &j);
+        if (error < 0)
+                answer(c, SD_BUS_ERROR_FAILED, strerror(-error));
+        else if (c->explain)
+                explain(c, j.decision);
+        else if (judgement_is_refusal(&j))
+                refuse(c, j.decision);
+        else
+                authorize(c);
+}
+
+static void on_identity(IdentityVerdict verdict, const char *message, Identity *identity, void *userdata)
+{
+        RequestCall *c = userdata;
+
+        if (verdict != IDENTITY_OK) {
+                answer(c, identity_error(verdict), message);
+                return;
+        }
+        c->identity = identity;
+        c->lookup = identity_lookup_free(c->lookup);
+        if (!c->user && count_user(c, identity->sender_uid) < 0) {
+                refuse_busy(c);
+                return;
+        }
+        /* Root is judged once, in grant_start(). */
+        if (!c->explain && !authorize_is_needed(AUTHORIZE_REQUEST, identity->sender_uid)) {
+                authorize(c);
+                return;
+        }
+        int r = manager_look(c->manager, identity->subject->cgroup, on_look, c, &c->look);
+        if (r < 0)
+                answer(c, SD_BUS_ERROR_FAILED, strerror(-r));
+}
+
+static void identify(RequestCall *c)
+{
+        Manager *m = c->manager;
+
+        c->args.target.unit = c->args.unit;
+        c->args.target.cgroup = c->args.cgroup;
+        c->args.target.user = c->args.user;
+        int r = identity_start(&m->identity_context, c->call, &c->args.target, on_identity, c, &c->lookup);
+        if (r < 0)
+                answer(c, SD_BUS_ERROR_FAILED, strerror(-r));
+}
+
+/* What needs no look at the caller at all. */
+static bool refuse_nonsense(RequestCall *c)
+{
+        Manager *m = c->manager;
+        _cleanup_free_ char *text = NULL;
+
+        if (c->args.size_bytes == 0 || c->args.size_bytes > INT64_MAX) {
+                answer(c, CDM_ERROR_INVALID,
+                       c->args.size_bytes == 0
+                               ? "A reservation has at least one byte."
+                               : "No machine has that much memory: the size is 2^63 bytes or more.");
+                return true;
+        }
+        /* Explain answers in its result, with the verdict. */
+        if (c->explain || pool_set_find(m->pools, c->args.pool))
+                return false;
+        bool none = m->pools->n_pools == 0;
+        if (asprintf(&text, "There is no such pool%s",
+                     none ? ": this machine has no CDM nodes."
+                          : "; `cdmctl pools` shows those that exist.") < 0)
+                text = NULL;
+        answer(c, CDM_ERROR_NO_SUCH_POOL, text ? text : "There is no such pool.");
+        return true;
+}
+
+static void begin(RequestCall *c)
+{
+        if (!refuse_nonsense(c))
+                identify(c);
+}
+
+void manager_requests_serve(Manager *m)
+{
+        RequestCall *c, *next;
+
+        m->serving = true;
+        DL_FOREACH_SAFE (m->requests, c, next) {
+                if (!c->waiting)
+                        continue;
+                c->waiting = false;
+                begin(c);
+        }
+}
+
+static int count_sender(RequestCall *c)
+{
+        const Sender *s = sender_cached(c->manager->senders, sd_bus_message_get_sender(c->call));
+
+        return s ? count_user(c, s->uid) : 0;
+}
+
+int manager_request(Manager *m, sd_bus_message *call, RequestArgs *args, bool is_explain,
+                    request_done_t done)
+{
+        RequestCall *c = calloc(1, sizeof(*c));
+
+        if (!c) {
+                request_args_clear(args);
+                return -ENOMEM;
+        }
+        *c = (RequestCall){ .manager = m,
+                            .call = sd_bus_message_ref(call),
+                            .args = *args,
+                            .explain = is_explain,
+                            .waiting = !m->serving,
+                            .done = done };
+        *args = (RequestArgs){ .target.pidfd = -EBADF };
+        DL_APPEND(m->requests, c);
+        m->n_requests++;
+        int r = string_copy(sd_bus_message_get_sender(call), &c->args.client);
+        if (r >= 0)
+                r = peers_watch(m->peers, c->args.client, on_client_gone, c, &c->client);
+        if (r < 0) {
+                call_free(c);
+                return r;
+        }
+        if (m->n_requests > CALLS_MAX || count_sender(c) < 0)
+                refuse_busy(c);
+        else if (!c->waiting)
+                begin(c);
+        return 0;
+}

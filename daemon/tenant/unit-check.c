@@ -1,0 +1,546 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Units come and go. A reservation that is bound to one ends with it: when PID 1 shows it inactive or failed
+ * and no start or automatic restart is due. A restart keeps it; the unit then has a new cgroup, which is
+ * looked at. A scope does not restart: one of the same name with another cgroup is another one, as when a
+ * container is started again, and what its predecessor had has ended.
+ *
+ * On its end the unit's property is set back at once, because systemd keeps it and would start the unit with
+ * open nodes the next time. Page cache that it leaves is charged to its parent slice by the kernel; the
+ * snapshot counts it as foreign, so nobody is promised those bytes, and `who` names them there.
+ *
+ * A cgroup that systemd does not own is a tenant by its path. It ends when it is removed; another one of the
+ * same name is another tenant.
+ *
+ * The unit is looked at within the tenant's turn, so what PID 1 says is not old news by the time it is acted
+ * upon. That also keeps our own questions from going round in circles: to answer about a unit that is gone
+ * systemd loads a stub of it, and tells of that one's removal as well. Such an event finds a check that
+ * waits for its turn already, or makes one that waits behind whatever keeps the reservation there. */
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <uthash.h>
+#include <utlist.h>
+
+#include "daemon/kernel/cgroup.h"
+#include "daemon/loop/log.h"
+#include "daemon/tenant/buffers.h"
+#include "daemon/tenant/manager.h"
+#include "policy/cdm-names.h"
+
+/* PID 1 may be busy for longer than the bus waits. After the last pause (some four minutes in all) it takes
+ * a reload, or the unit's next event, to look again. */
+#define RETRY_FIRST_USEC (UINT64_C(500) * 1000)
+#define RETRY_ACCURACY   (UINT64_C(250) * 1000)
+#define RETRIES_MAX      9
+
+/* What is above a cgroup that has ended is narrowed. */
+typedef struct CloseJob {
+        UnitCheck *check; /* NULL: it is gone */
+        Foreign *foreign;
+        char *cgroup;
+} CloseJob;
+
+struct UnitCheck {
+        Manager *manager;
+        char *unit;
+        bool repair;
+        UnitInfo *info; /* NULL: systemd does not know it any more */
+        Turn *turn;
+        UnitCall *call;
+        sd_event_source *retry;
+        unsigned n_retries;
+        TenantRead *read;
+        Apply *apply;
+        Change *change;
+        Job *job;
+        CloseJob *close;
+        unit_check_done_t done;
+        UnitCheck *prev, *next;
+        bool is_due; /* in checks_due: PID 1 has not been asked yet */
+        UT_hash_handle hh;
+};
+
+/* The next event makes another check. */
+static void no_longer_due(UnitCheck *c)
+{
+        if (c->is_due)
+                HASH_DEL(c->manager->checks_due, c);
+        c->is_due = false;
+}
+
+/* One of a unit is enough. */
+static void due_again(UnitCheck *c)
+{
+        UnitCheck *other;
+
+        HASH_FIND_STR(c->manager->checks_due, c->unit, other);
+        if (other)
+                return;
+        HASH_ADD_KEYPTR(hh, c->manager->checks_due, c->unit, strlen(c->unit), c);
+        c->is_due = true;
+}
+
+static void check_free(UnitCheck *c)
+{
+        no_longer_due(c);
+        DL_DELETE(c->manager->checks, c);
+        if (c->close) {
+                c->close->check = NULL;
+                job_cancel(c->job);
+        }
+        unit_call_free(c->call);
+        sd_event_source_disable_unref(c->retry);
+        tenant_read_free(c->read);
+        apply_free(c->apply);
+        change_free(c->change);
+        turn_free(c->turn);
+        unit_info_free(c->info);
+        free(c->unit);
+        free(c);
+}
+
+void manager_checks_free(Manager *m)
+{
+        while (m->checks)
+                check_free(m->checks);
+}
+
+static void finish(UnitCheck *c)
+{
+        unit_check_done_t done = c->done;
+        Manager *m = c->manager;
+
+        check_free(c);
+        if (done)
+                done(m);
+}
+
+static bool has_ended(const UnitInfo *u)
+{
+        if (!u)
+                return true;
+        if (!u->active_state || u->job_pending)
+                return false;
+        return strcmp(u->active_state, "inactive") == 0 || strcmp(u->active_state, "failed") == 0;
+}
+
+typedef struct Ids {
+        uint32_t *ids;
+        size_t n;
+} Ids;
+
+static int add_id(Reservation *r, void *userdata)
+{
+        Ids *i = userdata;
+
+        i->ids[i->n++] = r->id;
+        return 0;
+}
+
+/* The ledger must not change while it is walked, so the ids are collected first. */
+static int tenant_ids(Manager *m, const char *tenant, Ids *ret)
+{
+        ret->n = 0;
+        ret->ids = malloc(sizeof(uint32_t) * (ledger_tenant_count(m->ledger, tenant) + 1));
+        if (!ret->ids)
+                return -ENOMEM;
+        ledger_foreach_of_tenant(m->ledger, tenant, add_id, ret);
+        return 0;
+}
+
+static void tell_ended(Entry *e)
+{
+        char nodes[NODESET_STR_MAX], policy[512];
+        bool draining = e->r->state == RESERVATION_DRAINING;
+        Event ev = manager_event(e, draining ? EVENT_RELEASED : EVENT_ENDED, nodes, policy);
+
+        ev.reason = e->r->target->unit ? "its unit ended" : "its control group was removed";
+        if (draining) {
+                ev.has |= EVENT_HAS_MOVED | EVENT_HAS_RESIDUE;
+                ev.moved_bytes = e->moved_bytes;
+        }
+        event_emit(e->manager->notify, &ev, "Reservation %" PRIu32 " ended, because %s did.", e->id,
+                   ledger_tenant_key(e->r->target));
+}
+
+static bool is_scope(const char *unit)
+{
+        const char *suffix = strrchr(unit, '.');
+
+        return suffix && strcmp(suffix, ".scope") == 0;
+}
+
+/* Forgets the tenant's reservations, but those of the cgroup with that inode (0: of none), and those that
+ * have no cgroup yet then. */
+static void drop(UnitCheck *c, uint64_t alive_id)
+{
+        _cleanup_free_ uint32_t *ids = NULL;
+        Ids i;
+
+        if (tenant_ids(c->manager, c->unit, &i) < 0)
+                return;
+        ids = i.ids;
+        for (size_t k = 0; k < i.n; k++) {
+                Entry *e = manager_find(c->manager, ids[k]);
+                /* A grant that is under way will find the cgroup gone, and undo itself. */
+                if (e && alive_id > 0 &&
+                    (e->r->target->cgroup_id == alive_id || e->r->target->cgroup_id == 0))
+                        continue;
+                if (!e || (e->phase == STORE_GRANTING && e->r->state != RESERVATION_DRAINING))
+                        continue;
+                if (e->phase == STORE_QUEUED) {
+                        manager_dequeue(e, CDM_ERROR_STALE, "The unit that it is for ended.");
+                        continue;
+                }
+                if (buffers_keep(e))
+                        continue;
+                if (e->known)
+                        tell_ended(e);
+                manager_forget(e);
+        }
+}
+
+static void on_set_back(Apply *a, const ApplyResult *result, void *userdata)
+{
+        UnitCheck *c = userdata;
+
+        if (result->error < 0 && result->error != -ENOENT)
+                log_error("%s ended, and its AllowedMemoryNodes= could not be set back: %s.", c->unit,
+                          result->message ? result->message : strerror(-result->error));
+        drop(c, 0);
+        finish(c);
+}
+
+static int first_reservation(Reservation *r, void *userdata)
+{
+        *(Reservation **)userdata = r;
+        return 1;
+}
+
+static void end_tenant(UnitCheck *c)
+{
+        Manager *m = c->manager;
+        PlanInput in = { .has_property = true, .ended = true };
+        ApplyTarget target = { .unit = c->unit };
+        Reservation *r = NULL;
+        Plan p;
+
+        ledger_foreach_of_tenant(m->ledger, c->unit, first_reservation, &r);
+        if (!r || !c->info || !nodeset_intersects(&c->info->allowed, &m->pools->cdm)) {
+                drop(c, 0);
+                finish(c);
+                return;
+        }
+        in.base = nodeset_subtract(&c->info->allowed, &m->pools->cdm);
+        if (nodeset_is_empty(&in.base))
+                in.base = nodeset_subtract(&r->base, &m->pools->cdm);
+        if (nodeset_is_empty(&in.base))
+                in.base = m->pools->ordinary;
+        in.current = c->info->allowed;
+        int k = plan(&in, &p);
+        if (k >= 0)
+                k = apply_start(m->gate, m->worker, m->mover, &target, &p, 0, on_set_back, NULL, c,
+                                &c->apply);
+        if (k < 0) {
+                ApplyResult result = { .error = k };
+                on_set_back(NULL, &result, c);
+        }
+}
+
+static void on_repaired(const ApplyResult *result, bool changed, void *userdata)
+{
+        UnitCheck *c = userdata;
+        Event ev = { .kind = result->error < 0 ? EVENT_FAILED : EVENT_REPAIRED,
+                     .unit = c->unit,
+                     .reason = result->error < 0 ? result->message
+                                                 : "its nodes were not those of the ledger" };
+
+        if (result->error < 0)
+                event_emit(c->manager->notify, &ev, "The nodes of %s could not be set as reserved: %s.",
+                           c->unit, result->message ? result->message : strerror(-result->error));
+        else if (changed)
+                event_emit(c->manager->notify, &ev, "The nodes of %s were set as reserved again.", c->unit);
+        finish(c);
+}
+
+static int set_cgroup(Entry *e, const UnitInfo *u)
+{
+        int r = ledger_set_cgroup(e->manager->ledger, e->r, u->cgroup, u->cgroup_id);
+
+        if (r < 0)
+                return r;
+        notify_reservation_changed(e->manager->notify, e->id, RESERVATION_CHANGED_CGROUP);
+        return manager_store(e);
+}
+
+/* The unit has another cgroup than when it was granted: it restarted. True: it had. What is between two cgroups
+ * has none that can be followed. Without an inode the next of a scope could not be told from this one. */
+static bool follow_cgroup(UnitCheck *c)
+{
+        _cleanup_free_ uint32_t *ids = NULL;
+        bool moved = false;
+        Ids i;
+
+        if (tenant_ids(c->manager, c->unit, &i) < 0)
+                return false;
+        ids = i.ids;
+        for (size_t k = 0; k < i.n; k++) {
+                Entry *e = manager_find(c->manager, ids[k]);
+                if (!e || c->info->cgroup_id == 0 || e->r->target->cgroup_id == c->info->cgroup_id ||
+                    (e->phase == STORE_GRANTING && e->r->state != RESERVATION_DRAINING))
+                        continue;
+                moved = true;
+                int r = set_cgroup(e, c->info);
+                if (r < 0)
+                        log_error("Reservation %" PRIu32 " does not follow the restart of %s: %s.", e->id,
+                                  c->unit, strerror(-r));
+        }
+        return moved;
+}
+
+/* It is about to start, and what runs in its cgroup by then has it from its property (see plan_unborn() in
+ * change.c). */
+static void await_birth(UnitCheck *c)
+{
+        _cleanup_free_ uint32_t *ids = NULL;
+        Ids i;
+
+        if (tenant_ids(c->manager, c->unit, &i) < 0)
+                return;
+        ids = i.ids;
+        for (size_t k = 0; k < i.n; k++) {
+                Entry *e = manager_find(c->manager, ids[k]);
+
+                if (e && e->r->state != RESERVATION_DRAINING)
+                        e->r->target->cgroup_id = 0;
+        }
+}
+
+static void repair_tenant(UnitCheck *c)
+{
+        ChangeTerms terms = { .migrate = false };
+        Reservation *r = NULL;
+        int k = 0;
+
+        ledger_foreach_of_tenant(c->manager->ledger, c->unit, first_reservation, &r);
+        if (r && r->target->cgroup)
+                k = change_start(c->manager, r, &terms, on_repaired, c, &c->change);
+        if (!r || !r->target->cgroup || k < 0)
+                finish(c);
+}
+
+/* --- cgroups that systemd does not own ---------------------------------------------------------------- */
+
+static int run_close(Job *job, void *userdata)
+{
+        CloseJob *j = userdata;
+
+        return foreign_close(j->foreign, j->cgroup, &NODESET_EMPTY);
+}
+
+static void on_way_closed(int result, void *userdata)
+{
+        CloseJob *j = userdata;
+        UnitCheck *c = j->check;
+
+        if (result < 0 && result != -ENOENT && result != -ECANCELED)
+                log_error("The control groups above %s cannot be narrowed: %s.", j->cgroup,
+                          strerror(-result));
+        free(j->cgroup);
+        free(j);
+        if (!c)
+                return;
+        c->close = NULL;
+        finish(c);
+}
+
+static void close_way(UnitCheck *c)
+{
+        CloseJob *j = calloc(1, sizeof(*j));
+        int r = -ENOMEM;
+
+        if (j) {
+                *j = (CloseJob){ c, c->manager->foreign, strdup(c->unit) };
+                if (j->cgroup)
+                        r = worker_submit(c->manager->worker, run_close, on_way_closed, NULL, j, &c->job);
+        }
+        if (r >= 0) {
+                c->close = j;
+                return;
+        }
+        log_error("The control groups above %s cannot be narrowed: %s.", c->unit, strerror(-r));
+        if (j)
+                free(j->cgroup);
+        free(j);
+        finish(c);
+}
+
+static void on_read(const TenantReading *now, void *userdata)
+{
+        UnitCheck *c = userdata;
+
+        c->read = tenant_read_free(c->read);
+        drop(c, now->id);
+        if (ledger_tenant_count(c->manager->ledger, c->unit) == 0)
+                close_way(c);
+        else if (c->repair && now->id != 0)
+                repair_tenant(c);
+        else
+                finish(c);
+}
+
+static void act_on_foreign(UnitCheck *c)
+{
+        int r = tenant_read_start(c->manager->worker, c->unit, 0, &NODESET_EMPTY, on_read, c, &c->read);
+
+        if (r < 0) {
+                log_error("Cannot look at %s: %s.", c->unit, strerror(-r));
+                finish(c);
+        }
+}
+
+static void act(UnitCheck *c)
+{
+        if (has_ended(c->info)) {
+                end_tenant(c);
+                return;
+        }
+        /* A scope does not restart: one of the same name with another cgroup is another. */
+        if (is_scope(c->unit) && c->info->cgroup_id != 0)
+                drop(c, c->info->cgroup_id);
+        bool has_cgroup = c->info->cgroup && *c->info->cgroup, moved = has_cgroup && follow_cgroup(c);
+        if (!has_cgroup && c->repair)
+                await_birth(c);
+        if (moved || c->repair)
+                repair_tenant(c);
+        else
+                finish(c);
+}
+
+static void on_turn(Turn *t, void *userdata);
+
+static int on_retry(sd_event_source *source, uint64_t usec, void *userdata)
+{
+        UnitCheck *c = userdata;
+
+        c->retry = sd_event_source_disable_unref(c->retry);
+        int r = turn_take(c->manager->turns, c->unit, on_turn, c, &c->turn);
+        if (r < 0) {
+                log_error("Cannot follow what happened to %s: %s.", c->unit, strerror(-r));
+                finish(c);
+        }
+        return 0;
+}
+
+/* Others of the tenant go first meanwhile, and a start of cdmd does not wait for it. */
+static void try_later(UnitCheck *c, int error)
+{
+        unit_check_done_t done = c->done;
+        Manager *m = c->manager;
+        int r = -ETIMEDOUT;
+
+        c->turn = turn_free(c->turn);
+        due_again(c);
+        c->done = NULL;
+        if (c->n_retries < RETRIES_MAX)
+                r = sd_event_add_time_relative(m->event, &c->retry, CLOCK_MONOTONIC,
+                                               RETRY_FIRST_USEC << c->n_retries++, RETRY_ACCURACY, on_retry,
+                                               c);
+        if (r < 0) {
+                log_error("systemd does not say what became of %s: %s. `cdmctl reload` asks again.", c->unit,
+                          strerror(-error));
+                check_free(c);
+        } else
+                log_warning("Cannot look at %s, and will try again: %s.", c->unit, strerror(-error));
+        if (done)
+                done(m);
+}
+
+static void on_info(int error, UnitInfo *info, void *userdata)
+{
+        UnitCheck *c = userdata;
+
+        c->call = unit_call_free(c->call);
+        c->info = info;
+        if (error < 0 && error != -ENOENT)
+                try_later(c, error);
+        else
+                act(c);
+}
+
+static void on_turn(Turn *t, void *userdata)
+{
+        UnitCheck *c = userdata;
+
+        /* Its last reservation may have gone while this waited. */
+        if (ledger_tenant_count(c->manager->ledger, c->unit) == 0) {
+                finish(c);
+                return;
+        }
+        no_longer_due(c);
+        if (c->unit[0] == '/') {
+                act_on_foreign(c);
+                return;
+        }
+        int r = unit_get(c->manager->gate, GATE_OWN, c->unit, on_info, c, &c->call);
+        if (r < 0)
+                try_later(c, r);
+}
+
+/* Units change state in bursts: one that has not been looked at yet need not be looked at twice. An event
+ * says that PID 1 is well again, so that one that waits for that goes at once. */
+static bool is_due(Manager *m, const char *unit)
+{
+        UnitCheck *c;
+
+        HASH_FIND_STR(m->checks_due, unit, c);
+        if (c && c->retry)
+                (void)sd_event_source_set_time_relative(c->retry, 0);
+        return c;
+}
+
+int manager_check_unit(Manager *m, const char *unit, bool repair, unit_check_done_t done)
+{
+        if (!repair && !done && is_due(m, unit))
+                return 0;
+        UnitCheck *c = calloc(1, sizeof(*c));
+
+        if (!c)
+                return -ENOMEM;
+        *c = (UnitCheck){ .manager = m, .unit = strdup(unit), .repair = repair, .done = done };
+        DL_APPEND(m->checks, c);
+        if (c->unit)
+                due_again(c);
+        int r = c->unit ? turn_take(m->turns, unit, on_turn, c, &c->turn) : -ENOMEM;
+        if (r < 0)
+                check_free(c);
+        return r;
+}
+
+static void on_unit_event(const char *unit, const char *state, void *userdata)
+{
+        Manager *m = userdata;
+
+        /* Properties that were set at run time survive a daemon-reload; what somebody put into files begins
+         * to hold with it. */
+        if (!unit)
+                notify_tell(m->notify, &(Notice){ .kind = NOTICE_SYSTEMD, .reason = state });
+        else
+                manager_owner_unit(m, unit);
+        if (!unit || ledger_tenant_count(m->ledger, unit) == 0)
+                return;
+        int r = manager_check_unit(m, unit, false, NULL);
+        if (r < 0)
+                log_error("Cannot look at %s, which is %s now: %s.", unit, state, strerror(-r));
+}
+
+int manager_watch_units(Manager *m)
+{
+        if (m->unit_events)
+                return 0;
+        return unit_subscribe(m->gate, on_unit_event, m, &m->unit_events);
+}

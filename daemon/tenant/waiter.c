@@ -1,0 +1,437 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Those who wait for room: how each came to wait, and what ends it.
+ *
+ *   request ── queued, on disk ── next, and there is room (queue-server.c) ── the way of any grant
+ *                  │
+ *                  ├── OnFull=preempt: victims are revoked (leases.c); when they have left it is next
+ *                  └── its time is over, its client went away, its unit ended, it was released, policy
+ *                      changed: dequeued, with the reason
+ *
+ * It waits for as long as its client is on the bus. After a restart of cdmd the client is known by its
+ * unique name, which the bus never uses twice, and the bus by its id. Its process, where that is the target,
+ * is opened again and must have started when it did. */
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/pidfd.h>
+#include <unistd.h>
+
+#include "daemon/loop/log.h"
+#include "daemon/machine/process.h"
+#include "daemon/tenant/manager.h"
+#include "policy/cdm-names.h"
+#include "policy/lease.h"
+#include "policy/size.h"
+#include "policy/timespan.h"
+
+#define ACCURACY (UINT64_C(100) * 1000)
+
+/* What cdmd does about one that waits. */
+struct Waiter {
+        Entry *entry;
+        Request request; /* in the queue; borrows from the reservation */
+        Identity *identity;
+        char *name; /* of its client; NULL: it has none */
+        PeerWatch *client;
+        sd_bus_slot *question;
+        sd_event_source *deadline;
+        bool gone;  /* its client is, and it is being granted already */
+        bool asked; /* whether its client is still there; the start waits for the answer */
+        uint32_t *victims;
+        size_t n_victims;
+};
+
+/* The start waits for one less. */
+static void settled(Manager *m)
+{
+        if (--m->queue_pending == 0 && m->queue_restored)
+                m->queue_restored(m);
+}
+
+Waiter *waiter_free(Waiter *w)
+{
+        if (!w)
+                return NULL;
+        queue_remove(w->entry->manager->queue, w->entry->id);
+        identity_free(w->identity);
+        peer_watch_free(w->client);
+        free(w->name);
+        sd_bus_slot_unref(w->question);
+        sd_event_source_disable_unref(w->deadline);
+        free(w->victims);
+        free(w);
+        return NULL;
+}
+
+/* --- leaving ---------------------------------------------------------------------------------------------
+ */
+
+/* Those that were to leave for it and have not begun to may stay. */
+static void keep_victims(Waiter *w)
+{
+        Manager *m = w->entry->manager;
+
+        for (size_t i = 0; i < w->n_victims; i++) {
+                Entry *v = manager_find(m, w->victims[i]);
+                if (v && v->r->state == RESERVATION_REVOKING && v->r->revoked_for == w->entry->id)
+                        manager_keep(v);
+        }
+        w->n_victims = 0;
+}
+
+void manager_dequeue(Entry *e, const char *error, const char *reason)
+{
+        Manager *m = e->manager;
+        char nodes[NODESET_STR_MAX], policy[512], size[SIZE_STR_MAX];
+        Event ev = manager_event(e, EVENT_DEQUEUED, nodes, policy);
+
+        ev.reason = reason;
+        ev.error = error;
+        event_emit_limited(
+                m->notify, m->event_limit, manager_monotonic_usec(), e->waiter ? e->waiter->name : NULL, &ev,
+                "Reservation %" PRIu32 " (%s of %s for %s) waits no more: %s", e->id,
+                size_format(e->r->size_bytes, size), e->r->pool, ledger_tenant_key(e->r->target), reason);
+        if (e->waiter)
+                keep_victims(e->waiter);
+        bool asked = e->waiter && e->waiter->asked;
+        manager_forget(e);
+        if (asked)
+                settled(m);
+}
+
+static int on_deadline(sd_event_source *source, uint64_t usec, void *userdata)
+{
+        Waiter *w = userdata;
+
+        manager_dequeue(w->entry, CDM_ERROR_TIMEOUT,
+                        "Timed out waiting for room in the pool; ask again, for longer or for less.");
+        return 0;
+}
+
+static void client_gone(void *userdata)
+{
+        Waiter *w = userdata;
+
+        if (w->entry->phase == STORE_QUEUED)
+                manager_dequeue(w->entry, CDM_ERROR_STALE,
+                                "Cancelled: the client that waited for it disconnected.");
+        else
+                w->gone = true;
+}
+
+bool waiter_is_gone(const Waiter *w)
+{
+        return w->gone;
+}
+
+void waiter_done(Waiter *w)
+{
+        keep_victims(w);
+}
+
+Identity *waiter_take(Waiter *w)
+{
+        queue_remove(w->entry->manager->queue, w->entry->id);
+        w->deadline = sd_event_source_disable_unref(w->deadline);
+        return TAKE_PTR(w->identity);
+}
+
+/* --- the client ------------------------------------------------------------------------------------------
+ */
+
+/* The client as it is stored: a bus that was started anew gives the same names to others. */
+static int format_client(Manager *m, const char *name, char **ret)
+{
+        sd_id128_t id = SD_ID128_NULL;
+        char text[SD_ID128_STRING_MAX];
+
+        (void)sd_bus_get_bus_id(m->bus, &id);
+        if (asprintf(ret, "%s %s", name, sd_id128_to_string(id, text)) < 0) {
+                *ret = NULL;
+                return -ENOMEM;
+        }
+        return 0;
+}
+
+/* --- entering --------------------------------------------------------------------------------------------
+ */
+
+static int remember_victim(Waiter *w, uint32_t id)
+{
+        uint32_t *v = realloc(w->victims, (w->n_victims + 1) * sizeof(*v));
+
+        if (!v)
+                return -ENOMEM;
+        w->victims = v;
+        v[w->n_victims++] = id;
+        return 0;
+}
+
+void waiter_revoke_victims(Waiter *w, const Decision *d)
+{
+        Manager *m = w->entry->manager;
+        uint64_t due = lease_end(manager_boottime_usec(), m->config->grace_usec);
+
+        for (size_t i = 0; i < d->n_victims; i++) {
+                Entry *v = manager_find(m, d->victims[i].id);
+                int r = v ? remember_victim(w, v->id) : 0;
+                if (v && r >= 0)
+                        r = manager_revoke(v, due, w->entry->id);
+                if (r < 0)
+                        log_error("Reservation %" PRIu32 " cannot be displaced now: %s.", d->victims[i].id,
+                                  strerror(-r));
+        }
+}
+
+static int make_wait(Manager *m, const Identity *i, const RequestArgs *a, const NodeSet *near, Wait **ret)
+{
+        Wait *w = calloc(1, sizeof(*w));
+
+        if (!w)
+                return -ENOMEM;
+        *ret = w;
+        w->nodes = a->nodes;
+        w->near = nodeset_is_empty(&a->near) ? *near : a->near;
+        w->patient = a->queue;
+        w->migrate = a->migrate;
+        w->bind = a->bind;
+        w->deadline_usec = a->queue ? lease_end(manager_boottime_usec(), a->queue_usec) : TIMESPAN_INFINITY;
+        w->pid = i->pid;
+        if (w->pid > 0 && process_start_time(m->root, w->pid, &w->pid_start) < 0)
+                w->pid_start = 0;
+        if (i->move && string_copy(i->scope_slice, &w->scope_slice) < 0)
+                return -ENOMEM;
+        return a->client ? format_client(m, a->client, &w->client) : 0;
+}
+
+static int make_reservation(Manager *m, const Identity *i, const RequestArgs *a, const Decision *d,
+                            const NodeSet *near, Reservation **ret)
+{
+        _cleanup_(reservation_free_p) Reservation *r = NULL;
+
+        int k = manager_reservation_new(m, i, a, d, 0, &r);
+        if (k >= 0)
+                k = make_wait(m, i, a, near, &r->wait);
+        if (k < 0)
+                return k;
+        r->state = RESERVATION_QUEUED;
+        r->lease_usec = a->lease_usec;
+        r->expires_usec = TIMESPAN_INFINITY;
+        *ret = TAKE_PTR(r);
+        return 0;
+}
+
+/* Into the queue, with all that can end the waiting. name: its client's, or NULL. */
+static int waiter_new(Entry *e, Identity *identity, const NodeSet *claims, const char *name)
+{
+        Manager *m = e->manager;
+        const Reservation *r = e->r;
+        Waiter *w = calloc(1, sizeof(*w));
+        int k = 0;
+
+        if (!w) {
+                identity_free(identity);
+                return -ENOMEM;
+        }
+        e->waiter = w;
+        *w = (Waiter){ .entry = e, .identity = identity };
+        w->request = (Request){ .id = e->id,
+                                .pool = r->pool,
+                                .size_bytes = r->size_bytes,
+                                .subject = r->target,
+                                .lease_usec = r->lease_usec,
+                                .priority = r->priority,
+                                .queue = r->wait->patient,
+                                .exclusive = r->exclusive,
+                                .nodes = r->wait->nodes,
+                                .near = r->wait->near };
+        if (r->wait->deadline_usec != TIMESPAN_INFINITY)
+                k = sd_event_add_time(m->event, &w->deadline, CLOCK_BOOTTIME, r->wait->deadline_usec,
+                                      ACCURACY, on_deadline, w);
+        if (k >= 0)
+                k = string_copy(name, &w->name);
+        if (k >= 0 && name)
+                k = peers_watch(m->peers, name, client_gone, w, &w->client);
+        if (k >= 0)
+                k = queue_add(m->queue, &w->request, claims);
+        return k;
+}
+
+static void tell_queued(Entry *e, const Decision *d)
+{
+        char nodes[NODESET_STR_MAX], policy[512], size[SIZE_STR_MAX];
+        Event ev = manager_event(e, EVENT_QUEUED, nodes, policy);
+
+        ev.reason = d->reason;
+        Manager *m = e->manager;
+        event_emit_limited(m->notify, m->event_limit, manager_monotonic_usec(), NULL, &ev,
+                           "Reservation %" PRIu32 " (%s of %s for %s) waits as number %zu: %s", e->id,
+                           size_format(e->r->size_bytes, size), e->r->pool, ledger_tenant_key(e->r->target),
+                           queue_position(m->queue, e->id) + 1, d->reason);
+}
+
+int manager_enqueue(Manager *m, Identity *identity, const RequestArgs *args, const Decision *d,
+                    const NodeSet *near, uint32_t *ret_id)
+{
+        _cleanup_(reservation_free_p) Reservation *r = NULL;
+        Entry *e;
+
+        int k = make_reservation(m, identity, args, d, near, &r);
+        if (k >= 0)
+                k = manager_add(m, r, STORE_QUEUED, &e);
+        if (k < 0) {
+                identity_free(identity);
+                return k;
+        }
+        TAKE_PTR(r);
+        k = waiter_new(e, identity, &d->claims, args->client);
+        if (k >= 0)
+                k = manager_store(e);
+        if (k < 0) {
+                e->known = false;
+                manager_forget(e);
+                return k;
+        }
+        *ret_id = e->id;
+        notify_reservation_added(m->notify, e->id);
+        tell_queued(e, d);
+        waiter_revoke_victims(e->waiter, d);
+        notify_room(m->notify);
+        return 0;
+}
+
+/* --- after a restart -------------------------------------------------------------------------------------
+ */
+
+static int reopen_process(Manager *m, const Wait *w, Identity *i)
+{
+        uint64_t start = 0;
+
+        if (w->pid == 0)
+                return 0;
+        i->pidfd = pidfd_open(w->pid, 0);
+        if (i->pidfd < 0)
+                return -errno;
+        i->pid = w->pid;
+        if (process_start_time(m->root, w->pid, &start) < 0)
+                start = 0;
+        return start == w->pid_start && process_is_alive(i->pidfd) ? 0 : -ESRCH;
+}
+
+static int reopen(Entry *e, Identity **ret)
+{
+        _cleanup_(identity_free_p) Identity *i = calloc(1, sizeof(*i));
+        const Wait *w = e->r->wait;
+
+        if (!i)
+                return -ENOMEM;
+        i->pidfd = -EBADF;
+        i->sender_uid = e->r->target->uid;
+        i->move = w->scope_slice != NULL;
+        int r = subject_copy(e->r->target, &i->subject);
+        if (r >= 0)
+                r = string_copy(w->scope_slice, &i->scope_slice);
+        if (r >= 0)
+                r = reopen_process(e->manager, w, i);
+        if (r >= 0)
+                *ret = TAKE_PTR(i);
+        return r;
+}
+
+/* Its client's name, if this bus gave it. */
+static int read_client(Manager *m, const Wait *w, char **ret)
+{
+        _cleanup_free_ char *name = NULL, *again = NULL;
+
+        if (!w->client)
+                return 0;
+        name = strndup(w->client, strcspn(w->client, " "));
+        if (!name)
+                return -ENOMEM;
+        int r = format_client(m, name, &again);
+        if (r < 0)
+                return r;
+        if (strcmp(again, w->client) != 0)
+                return -ESTALE;
+        *ret = TAKE_PTR(name);
+        return 0;
+}
+
+/* Groups are not stored: the bus knows them. */
+static void on_sender(int error, const Sender *sender, void *userdata)
+{
+        Waiter *w = userdata;
+        Subject *s = w->entry->r->target;
+
+        w->question = sd_bus_slot_unref(w->question);
+        if (error < 0 || sender->uid != s->uid) {
+                client_gone(w);
+                return;
+        }
+        free(s->gids);
+        s->n_gids = 0;
+        s->gids = sender->n_gids ? malloc(sender->n_gids * sizeof(gid_t)) : NULL;
+        if (s->gids) {
+                memcpy(s->gids, sender->gids, sender->n_gids * sizeof(gid_t));
+                s->n_gids = sender->n_gids;
+        }
+        w->asked = false;
+        settled(w->entry->manager);
+}
+
+static int restore(Entry *e)
+{
+        _cleanup_free_ char *name = NULL;
+        Manager *m = e->manager;
+        Identity *identity;
+
+        int r = read_client(m, e->r->wait, &name);
+        if (r >= 0)
+                r = reopen(e, &identity);
+        if (r < 0)
+                return r;
+        const Pool *pool = pool_set_find(m->pools, e->r->pool);
+        r = waiter_new(e, identity, pool ? &pool->nodes : &NODESET_EMPTY, name);
+        if (r < 0 || !name)
+                return r;
+        /* It may have left before it was watched. Calls to the bus itself are not counted as open. */
+        r = sender_fetch(m->senders, name, on_sender, e->waiter, &e->waiter->question);
+        if (r >= 0) {
+                e->waiter->asked = true;
+                m->queue_pending++;
+        }
+        return r;
+}
+
+/* Who is on his way out for one that waits no more may stay. */
+static void restore_victim(Entry *e)
+{
+        Entry *w = e->r->revoked_for ? manager_find(e->manager, e->r->revoked_for) : NULL;
+
+        if (e->r->state != RESERVATION_REVOKING || e->r->revoked_for == 0)
+                return;
+        if (!w || !w->waiter || remember_victim(w->waiter, e->id) < 0)
+                manager_keep(e);
+}
+
+void manager_queue_restore(Manager *m, void (*done)(Manager *m))
+{
+        Entry *e, *next;
+
+        m->queue_restored = done;
+        m->queue_pending = 1;
+        HASH_ITER (hh, m->entries, e, next) {
+                int r = e->phase == STORE_QUEUED ? restore(e) : 0;
+                if (r < 0)
+                        manager_dequeue(e, CDM_ERROR_STALE,
+                                        "Cancelled: the client that waited for it disconnected.");
+        }
+        HASH_ITER (hh, m->entries, e, next)
+                restore_victim(e);
+        if (--m->queue_pending == 0)
+                done(m);
+}
