@@ -7,6 +7,7 @@
 #include "daemon/fence/foreign.h"
 #include "daemon/fence/foreign-plan.h"
 #include "daemon/kernel/cgroup.h"
+#include "daemon/kernel/owner.h"
 #include "tests/unit/tree.h"
 
 /* Ordinary nodes are 0-1, CDM nodes 2-3. */
