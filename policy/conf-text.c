@@ -12,7 +12,8 @@
 
 #define UNIT_NAME_MAX 255 /* as in systemd */
 #define POOL_NAME_MAX 64
-#define WORD_MAX      32 /* longest key or section that is compared */
+#define WORD_MAX      32  /* longest section name */
+#define NEAREST_MAX   255 /* longest word that is compared: names of units are not longer */
 #define LETTERS       "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 #define DIGITS        "0123456789"
 #define GLOB          "*?[]!^"
@@ -120,10 +121,10 @@ ConfLineKind conf_line_classify(char *line, const char **ret)
         return CONF_LINE_BAD;
 }
 
-/* Levenshtein's distance, letters compared without case. */
+/* Levenshtein's distance, letters compared without case. b has NEAREST_MAX bytes at most. */
 static unsigned conf_text_distance(const char *a, const char *b)
 {
-        unsigned row[WORD_MAX + 1];
+        unsigned row[NEAREST_MAX + 1];
         size_t n = strlen(b);
 
         for (size_t j = 0; j <= n; j++)
@@ -151,9 +152,16 @@ const char *conf_text_nearest(const char *word, const char *const *candidates, s
         const char *nearest = NULL;
         unsigned best = 3;
 
-        if (strlen(word) > WORD_MAX)
+        size_t length = strlen(word);
+
+        if (length > NEAREST_MAX)
                 return NULL;
         for (size_t i = 0; i < n; i++) {
+                size_t other = strlen(candidates[i]);
+
+                /* So many bytes differ at least; and a long candidate would not fit into the row. */
+                if (other > NEAREST_MAX || (other > length ? other - length : length - other) >= best)
+                        continue;
                 unsigned d = conf_text_distance(word, candidates[i]);
 
                 /* Less than half of a word may differ, or every short word would be near to another. */

@@ -13,6 +13,7 @@
 
 #include "daemon/machine/name-lookup.h"
 #include "policy/conf-read.h"
+#include "policy/conf-text.h"
 #include "policy/timespan.h"
 #include "tests/unit/check-main.h"
 #include "tests/unit/temp-root.h"
@@ -593,6 +594,24 @@ START_TEST(check_files)
 }
 END_TEST
 
+/* Candidates may come from elsewhere, such as the names of all units. */
+START_TEST(the_nearest_word)
+{
+        char longest[256], too_long[4096];
+        const char *const candidates[] = { too_long, "train-a.service", longest, "" };
+
+        memset(longest, 'x', sizeof(longest) - 1);
+        longest[sizeof(longest) - 1] = '\0';
+        memset(too_long, 'x', sizeof(too_long) - 1);
+        too_long[sizeof(too_long) - 1] = '\0';
+        ck_assert_str_eq(conf_text_nearest("trian-a.service", candidates, ARRAY_SIZE(candidates)),
+                         "train-a.service");
+        ck_assert_ptr_null(conf_text_nearest("nosuch.service", candidates, ARRAY_SIZE(candidates)));
+        ck_assert_ptr_null(conf_text_nearest(too_long, candidates, ARRAY_SIZE(candidates)));
+        ck_assert_ptr_eq(conf_text_nearest(longest, candidates, ARRAY_SIZE(candidates)), longest);
+}
+END_TEST
+
 START_TEST(message_text)
 {
         ConfMessage whole = { .file = (char *)"f", .text = (char *)"t" }, line = whole;
@@ -647,6 +666,7 @@ int main(void)
                 size,
                 check_files,
                 message_text,
+                the_nearest_word,
         };
         Suite *s = suite_create("conf-read");
         TCase *c = tcase_create("conf-read");
