@@ -22,6 +22,7 @@ libpolicy_la_SOURCES = \
 	policy/config.h \
 	policy/container.c \
 	policy/container.h \
+	policy/decide-answer.c \
 	policy/decide-internal.h \
 	policy/decide-room.c \
 	policy/decide.c \
@@ -62,6 +63,7 @@ libpolicy_la_SOURCES = \
 	policy/preempt.h \
 	policy/queue.c \
 	policy/queue.h \
+	policy/request.h \
 	policy/reservation.c \
 	policy/reservation.h \
 	policy/rule.c \
@@ -70,6 +72,8 @@ libpolicy_la_SOURCES = \
 	policy/serve.h \
 	policy/size.c \
 	policy/size.h \
+	policy/snapshot.c \
+	policy/snapshot.h \
 	policy/subject.c \
 	policy/subject.h \
 	policy/timespan.c \
