@@ -4,14 +4,18 @@ libpolicy_la_SOURCES = \
 	policy/buffer.c \
 	policy/buffer.h \
 	policy/cdm-names.h \
+	policy/conf-file.c \
+	policy/conf-file.h \
 	policy/conf-folder.c \
 	policy/conf-keys.c \
 	policy/conf-keys.h \
 	policy/conf-loader.h \
 	policy/conf-message.c \
+	policy/conf-message.h \
 	policy/conf-read.c \
 	policy/conf-read.h \
 	policy/conf-start.c \
+	policy/conf-start.h \
 	policy/conf-text.c \
 	policy/conf-text.h \
 	policy/conf-users.c \
