@@ -10,6 +10,8 @@
 
 #include "policy/cdm-names.h"
 #include "policy/conf-loader.h"
+#include "policy/conf-read.h"
+#include "policy/conf-start.h"
 
 /* The first folder that has a file name wins. */
 static const char *const places[] = { "/etc", "/run", "/usr/lib" };

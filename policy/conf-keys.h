@@ -8,45 +8,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "policy/conf-read.h"
-#include "policy/config.h"
-#include "policy/macro.h"
-
-#define CONF_SECTIONS_MAX 8
-#define CONF_KEYS_MAX     40
-
-/* One file while it is read. */
-typedef struct ConfFile {
-        ConfKind kind;
-        const char *path; /* as it is reported */
-        ConfMessages *messages;
-        Config *config;   /* where a CONF_MAIN file puts its values; borrowed */
-        PoolConfig *pool; /* the result of a CONF_POOL file; owned */
-        Rule *rule;       /* the result of a CONF_POLICY file; owned */
-
-        unsigned line; /* the one being read */
-        unsigned n_errors;
-        int error;                                /* -ENOMEM: give up */
-        unsigned section_line[CONF_SECTIONS_MAX]; /* where each first appears; 0: not yet */
-        unsigned key_line[CONF_KEYS_MAX];
-        size_t first_pin; /* those before it are from files read earlier */
-
-        /* Which parts have no error. Everything outside of [Grant] may belong to [Match]. */
-        bool in_grant;
-        bool match_lost; /* an error outside of it */
-} ConfFile;
-
-/* The name of a pool is that of its file (f->path). -EINVAL: the name is unusable, and this was reported. */
-int conf_file_pool_name(ConfFile *f, char **ret);
-
-/* Makes the object that a file of this kind describes, with its defaults. pool_name: for CONF_POOL only.
- * conf_file_clear() frees what is still owned. -ENOMEM. */
-int conf_file_init(ConfFile *f, ConfKind kind, const char *path, const char *pool_name, Config *config,
-                   ConfMessages *messages);
-void conf_file_clear(ConfFile *f);
-
-/* Reports a mistake and refuses the file. line 0: the file as a whole. */
-void conf_file_error(ConfFile *f, unsigned line, const char *format, ...) _printf_(3, 4);
+#include "policy/conf-file.h"
 
 /* A section starts on f->line; false (and reported) when this kind of file has none of that name. */
 bool conf_file_section(ConfFile *f, const char *section);
@@ -59,10 +21,6 @@ void conf_file_set(ConfFile *f, const char *section, const char *key, const char
 
 /* Called after the last line. Checks what only the whole file shows, such as a missing [Match]. */
 void conf_file_finish(ConfFile *f);
-
-/* A rule and a pool with their defaults; NULL when out of memory. */
-Rule *conf_rule_new(const char *path);
-PoolConfig *conf_pool_new(const char *name, const char *path);
 
 /* The line of a key, 0 when it is not given. */
 unsigned conf_file_key_line(const ConfFile *f, const char *key);

@@ -7,8 +7,8 @@
 #include <stdbool.h>
 #include <sys/stat.h>
 
-#include "policy/conf-keys.h"
-#include "policy/conf-read.h"
+#include "policy/conf-file.h"
+#include "policy/conf-message.h"
 #include "policy/config.h"
 
 typedef struct ConfLoader {
@@ -29,10 +29,3 @@ char *conf_full_path(const ConfLoader *l, const char *path);
 const char *conf_ownership_reason(const ConfLoader *l, const struct stat *st);
 /* kind NULL: determined from the path or the text. A refused file is not an error here. */
 int conf_load_file(ConfLoader *l, const ConfKind *kind, const char *path);
-
-/* At start: replaces a refused file or folder by something that grants nothing and opens nothing.
- * first_message: index of the first message about this file. */
-int conf_start_refuse_file(ConfLoader *l, ConfFile *f, ConfKind kind, size_t first_message);
-int conf_start_refuse_folder(ConfLoader *l, ConfKind kind, const char *path, const char *reason);
-/* After the last file. */
-int conf_start_finish(ConfLoader *l);

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
+#include "policy/conf-read.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <ini.h>
@@ -12,6 +14,7 @@
 
 #include "policy/conf-keys.h"
 #include "policy/conf-loader.h"
+#include "policy/conf-start.h"
 #include "policy/conf-text.h"
 #include "policy/conf-users.h"
 

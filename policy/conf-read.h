@@ -10,36 +10,13 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "policy/conf-message.h"
+#include "policy/conf-users.h"
 #include "policy/config.h"
-#include "policy/macro.h"
 
 #define CONF_FILE_BYTES_MAX ((size_t)64 * 1024)
 /* Without the newline; what inih's own buffer of 200 takes whole. */
 #define CONF_LINE_BYTES_MAX 197
-
-typedef enum ConfKind { CONF_MAIN, CONF_POOL, CONF_POLICY, _CONF_KIND_MAX } ConfKind;
-
-typedef enum ConfSeverity { CONF_ERROR, CONF_WARNING } ConfSeverity;
-
-typedef struct ConfMessage {
-        ConfSeverity severity;
-        char *file;
-        unsigned line; /* 0: the file as a whole */
-        char *text;    /* the reason and what to do, without FILE:LINE */
-} ConfMessage;
-
-/* The mistakes, in the order in which they were found. */
-typedef struct ConfMessages {
-        ConfMessage *messages;
-        size_t n_messages;
-} ConfMessages;
-
-void conf_messages_clear(ConfMessages *m);
-bool conf_messages_have_errors(const ConfMessages *m);
-/* "FILE:LINE: text" or "FILE: text"; owned by the caller, NULL when out of memory. */
-char *conf_message_format(const ConfMessage *m);
-int conf_messages_add(ConfMessages *m, ConfSeverity severity, const char *file, unsigned line,
-                      const char *format, ...) _printf_(5, 6);
 
 /* Loads cdmd.conf with its drop-ins, pools.d and policy.d below root ("" or "/": the real ones). Files are
  * reported with their path as seen below root. All files are read even after an error, so that one run shows
@@ -60,17 +37,6 @@ int config_load(const char *root, Config **ret, ConfMessages *messages);
  *
  * Names are as after config_load(). Negative errno: as config_load(), but never -EBADMSG. */
 int config_load_at_start(const char *root, Config **ret, ConfMessages *messages);
-
-/* For pools that contradict each other: adds a rule before all others that denies every request. */
-int config_deny_all(Config *c, const char *file, unsigned line, const char *reason);
-
-/* Finds the number of a user or group by name. -ENOENT: there is none; any other error: the lookup failed,
- * the name may exist. */
-typedef int (*config_find_t)(bool group, const char *name, uint32_t *ret, void *userdata);
-
-/* Resolves User= and Group= of all rules, and replaces earlier results. An unknown name causes a warning and
- * is left out. For a name that cannot be looked up see rule_may_match(). -ENOMEM. */
-int config_resolve_names(Config *c, config_find_t find, void *userdata, ConfMessages *messages);
 
 /* Checks single files as given on a command line; their kind follows from the folder (pools.d, policy.d) or
  * else from the first section. Names are looked up. Same results as config_load(). */

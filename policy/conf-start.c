@@ -9,11 +9,11 @@
  * "Every request is denied" is a rule as well, placed before all others. The other rules stay known, because
  * existing reservations refer to them. */
 
+#include "policy/conf-start.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include "policy/conf-loader.h"
 
 /* Makes a rule that denies what `match` matches, and takes ownership of `match`; NULL: the rule denies
  * everything. */

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
+#include "policy/conf-users.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "policy/conf-read.h"
-#include "policy/conf-users.h"
+#include "policy/conf-keys.h"
 
 _Static_assert(sizeof(uid_t) == sizeof(uint32_t) && sizeof(gid_t) == sizeof(uint32_t), "ids have 32 bits");
 

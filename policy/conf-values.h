@@ -6,7 +6,7 @@
 
 #include <stddef.h>
 
-#include "policy/conf-keys.h"
+#include "policy/conf-file.h"
 
 typedef enum ConfFlags {
         KEY_REPEATS = 1 << 0, /* may appear more than once and adds up; an empty value resets it */

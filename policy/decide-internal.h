@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What the two halves of decide() share: the checks of policy in decide.c, the question of room in
- * decide-room.c. */
+/* What the parts of decide() share: decide.c has the list of checks and those of policy, decide-room.c the
+ * question of room, decide-answer.c the answer. */
 
 #include "policy/decide.h"
+#include "policy/place.h"
 
 /* One request on its way through the checks. */
 typedef struct Case {
@@ -12,7 +13,9 @@ typedef struct Case {
         const Request *q;
         const Pool *pool;
         const char *tenant;
-        uint64_t size_bytes; /* in whole pages */
+        uint64_t size_bytes;    /* in whole pages */
+        uint64_t charged_bytes; /* what Limit= and Quota= count: more than size_bytes for whole nodes */
+        Placement placement;    /* once decide_room() found room */
         Decision *d;
 } Case;
 
@@ -23,12 +26,7 @@ int decide_answer(Case *c, Verdict verdict, const char *format, ...) _printf_(3,
 #define SIZE_EXACT_MAX (SIZE_STR_MAX + 16)
 const char *decide_format_exact(uint64_t bytes, char buf[static SIZE_EXACT_MAX]);
 
-/* The bytes of the node that reservations could have if there were no others. */
-uint64_t decide_node_capacity(const Pool *pool, const Node *n);
-
-/* Limit= and Quota= against what would be charged. */
-int decide_limit(Case *c, uint64_t bytes);
-int decide_quota(Case *c, uint64_t bytes);
-
-/* The last check, which always sets an answer. */
+/* decide-room.c: chooses the nodes, or answers that there is no room. */
 int decide_room(Case *c);
+/* The last check, which always sets an answer. */
+int decide_grant(Case *c);

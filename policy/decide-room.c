@@ -49,7 +49,7 @@ static size_t decide_find_candidates(const Case *c, Candidate candidates[static 
 
         NODESET_FOREACH (node, &open) {
                 const Node *info = topology_find(c->s->topology, node);
-                uint64_t available = decide_node_available(c->s, node) & ~(c->s->page_bytes - 1);
+                uint64_t available = snapshot_node_available(c->s, node) & ~(c->s->page_bytes - 1);
                 size_t n_others = decide_count_others(c, node);
 
                 if (!info || available == 0 || !decide_may_use(c, node, n_others))
@@ -75,7 +75,7 @@ static uint64_t decide_allowed_capacity(const Case *c)
                 const Node *n = topology_find(c->s->topology, node);
 
                 if (n)
-                        bytes += decide_node_capacity(c->pool, n) & ~(c->s->page_bytes - 1);
+                        bytes += snapshot_node_capacity(c->pool, n) & ~(c->s->page_bytes - 1);
         }
         return bytes;
 }
@@ -115,7 +115,7 @@ static int decide_ask_preempt(const Case *c, PreemptVerdict *ret_verdict, Victim
         };
 
         NODESET_FOREACH (node, &open) {
-                uint64_t bytes = decide_node_promisable(c->s, node);
+                uint64_t bytes = snapshot_node_promisable(c->s, node);
 
                 if (bytes > 0)
                         nodes[in.n_nodes++] = (PreemptNode){ node, bytes };
@@ -243,8 +243,20 @@ static int decide_full_answer(Case *c, const Candidate *candidates, size_t n)
         return decide_queue_answer(c, asked, room, "it waits until others release");
 }
 
-static int decide_grant(Case *c, const Placement *p)
+int decide_room(Case *c)
 {
+        Candidate candidates[NODE_MAX];
+        size_t n = decide_find_candidates(c, candidates);
+
+        if (!place(candidates, n, c->size_bytes, c->q->exclusive, &c->placement))
+                return decide_full_answer(c, candidates, n);
+        c->charged_bytes = c->placement.total_bytes;
+        return 0;
+}
+
+int decide_grant(Case *c)
+{
+        const Placement *p = &c->placement;
         Decision *d = c->d;
         char size[SIZE_EXACT_MAX];
         NodeSet nodes = NODESET_EMPTY;
@@ -259,22 +271,4 @@ static int decide_grant(Case *c, const Placement *p)
         return decide_answer(c, VERDICT_GRANTED, "%s:%u allows %s of pool %s, on node%s %s", d->rule->file,
                              d->line, decide_format_exact(d->size_bytes, size), c->pool->name,
                              d->n_shares > 1 ? "s" : "", nodeset_format(&nodes, list));
-}
-
-int decide_room(Case *c)
-{
-        Candidate candidates[NODE_MAX];
-        size_t n = decide_find_candidates(c, candidates);
-        Placement p;
-        int r;
-
-        if (!place(candidates, n, c->size_bytes, c->q->exclusive, &p))
-                return decide_full_answer(c, candidates, n);
-        r = decide_limit(c, p.total_bytes);
-        if (r < 0 || c->d->reason)
-                return r;
-        r = decide_quota(c, p.total_bytes);
-        if (r < 0 || c->d->reason)
-                return r;
-        return decide_grant(c, &p);
 }

@@ -4,8 +4,8 @@
  * list.
  *
  * Quota=, Limit= and the room are all checked against what will be charged. That is the size in whole pages,
- * and with --exclusive the whole of the nodes, which is known only once they are chosen: so such a request
- * passes Limit= and Quota= twice. What is charged is what ledger_rule_bytes() adds up, hence
+ * and with --exclusive the whole of the nodes, which is known only once they are chosen: so Limit= and Quota=
+ * are checked twice. What is charged is what ledger_rule_bytes() adds up, hence
  *
  *      sum of live reservations of a rule <= Quota=
  *
@@ -15,7 +15,6 @@
 #include "policy/decide.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -47,32 +46,7 @@ Decision *decision_free(Decision *d)
 /* 0: carry on if no reason has been given yet; negative errno. */
 typedef int (*check_t)(Case *c);
 
-int decide_answer(Case *c, Verdict verdict, const char *format, ...)
-{
-        va_list ap;
-        int r;
-
-        va_start(ap, format);
-        r = vasprintf(&c->d->reason, format, ap);
-        va_end(ap);
-        if (r < 0) {
-                c->d->reason = NULL;
-                return -ENOMEM;
-        }
-        c->d->verdict = verdict;
-        return 0;
-}
-
 #define USER_NUMBER_MAX 12
-
-const char *decide_format_exact(uint64_t bytes, char buf[static SIZE_EXACT_MAX])
-{
-        Size back;
-
-        if (size_parse(size_format(bytes, buf), &back) < 0 || back.value != bytes)
-                snprintf(buf, SIZE_EXACT_MAX, "%llu bytes", (unsigned long long)bytes);
-        return buf;
-}
 
 /* "Limit=8G", "Quota=50% (8G)": as the admin wrote it. */
 static int decide_format_setting(const char *key, const Size *size, uint64_t bytes, char **ret)
@@ -83,51 +57,6 @@ static int decide_format_setting(const char *key, const Size *size, uint64_t byt
         if (size->percent)
                 return asprintf(ret, "%s=%llu%% (%s)", key, (unsigned long long)size->value, buf);
         return asprintf(ret, "%s=%s", key, buf);
-}
-
-static uint64_t decide_subtract(uint64_t a, uint64_t b)
-{
-        return a > b ? a - b : 0;
-}
-
-static const NodeUse *decide_find_use(const Snapshot *s, int node)
-{
-        for (size_t i = 0; i < s->n_use; i++)
-                if (s->use[i].node == node)
-                        return &s->use[i];
-        return NULL;
-}
-
-uint64_t decide_node_capacity(const Pool *pool, const Node *n)
-{
-        return decide_subtract(n->size_bytes, pool_headroom_bytes(pool, n));
-}
-
-uint64_t decide_node_promisable(const Snapshot *s, int node)
-{
-        const Node *n = topology_find(s->topology, node);
-        const Pool *pool = pool_set_find_node(s->pools, node);
-        const NodeUse *use = decide_find_use(s, node);
-        uint64_t bytes;
-
-        if (!n || !n->online || !pool || (use && use->closed))
-                return 0;
-        bytes = decide_node_capacity(pool, n);
-        return use ? decide_subtract(bytes, use->foreign_bytes) : bytes;
-}
-
-uint64_t decide_node_available(const Snapshot *s, int node)
-{
-        return decide_subtract(decide_node_promisable(s, node), ledger_node_reserved(s->ledger, node));
-}
-
-uint64_t decide_pool_available(const Snapshot *s, const Pool *pool)
-{
-        uint64_t bytes = 0;
-
-        NODESET_FOREACH (node, &pool->nodes)
-                bytes += decide_node_available(s, node);
-        return bytes;
 }
 
 /* --- does it make sense? --------------------------------------------------------------------------------
@@ -143,6 +72,7 @@ static int decide_check_size(Case *c)
                 return decide_answer(c, VERDICT_INVALID,
                                      "%llu bytes is more than any size can be; ask for less",
                                      (unsigned long long)c->q->size_bytes);
+        c->charged_bytes = c->size_bytes;
         return 0;
 }
 
@@ -261,12 +191,13 @@ static uint64_t decide_rule_bytes(const Case *c, const Size *size)
 }
 
 /* Explains why more is charged than was requested, if that is the case. */
-static const char *decide_charged_why(const Case *c, uint64_t bytes)
+static const char *decide_charged_why(const Case *c)
 {
-        return bytes > c->size_bytes ? " (exclusive reservations are charged with whole nodes)" : "";
+        return c->charged_bytes > c->size_bytes ? " (exclusive reservations are charged with whole nodes)"
+                                                : "";
 }
 
-int decide_limit(Case *c, uint64_t bytes)
+static int decide_check_limit(Case *c)
 {
         const Rule *rule = c->d->rule;
         _cleanup_free_ char *setting = NULL;
@@ -276,19 +207,14 @@ int decide_limit(Case *c, uint64_t bytes)
         if (!rule->has_limit)
                 return 0;
         limit = decide_rule_bytes(c, &rule->limit);
-        if (bytes <= limit)
+        if (c->charged_bytes <= limit)
                 return 0;
         if (decide_format_setting("Limit", &rule->limit, limit, &setting) < 0)
                 return -ENOMEM;
         decide_blame(c, RULE_KEY_LIMIT);
         return decide_answer(c, VERDICT_DENIED, "%s%s is over %s of %s:%u; ask for %s or less",
-                             decide_format_exact(bytes, asked), decide_charged_why(c, bytes), setting,
+                             decide_format_exact(c->charged_bytes, asked), decide_charged_why(c), setting,
                              rule->file, c->d->line, decide_format_exact(limit, most));
-}
-
-static int decide_check_limit(Case *c)
-{
-        return decide_limit(c, c->size_bytes);
 }
 
 /* The maximum lease is that of the rule, else the default of cdmd.conf. A request without a lease gets the
@@ -370,7 +296,7 @@ static int decide_check_user(Case *c)
 }
 
 /* A request that already waits keeps waiting, and blocks no other request. */
-int decide_quota(Case *c, uint64_t bytes)
+static int decide_check_quota(Case *c)
 {
         const Rule *rule = c->d->rule;
         _cleanup_free_ char *setting = NULL;
@@ -381,7 +307,7 @@ int decide_quota(Case *c, uint64_t bytes)
                 return 0;
         quota = decide_rule_bytes(c, &rule->quota);
         live = ledger_rule_bytes(c->s->ledger, rule->file);
-        if (live <= quota && bytes <= quota - live)
+        if (live <= quota && c->charged_bytes <= quota - live)
                 return 0;
         if (decide_format_setting("Quota", &rule->quota, quota, &setting) < 0)
                 return -ENOMEM;
@@ -390,21 +316,31 @@ int decide_quota(Case *c, uint64_t bytes)
                 c, c->q->id ? VERDICT_QUEUED : VERDICT_DENIED,
                 "%s%s more would be over %s of %s:%u, of which %s is in use; release some first, or ask "
                 "for less",
-                decide_format_exact(bytes, asked), decide_charged_why(c, bytes), setting, rule->file,
+                decide_format_exact(c->charged_bytes, asked), decide_charged_why(c), setting, rule->file,
                 c->d->line, decide_format_exact(live, used));
-}
-
-static int decide_check_quota(Case *c)
-{
-        return decide_quota(c, c->size_bytes);
 }
 
 int decide(const Snapshot *s, const Request *request, Decision **ret)
 {
         static const check_t checks[] = {
-                decide_check_size,      decide_check_pool,  decide_check_nodes, decide_check_rule,
-                decide_check_deny,      decide_check_limit, decide_check_lease, decide_check_priority,
-                decide_check_exclusive, decide_check_user,  decide_check_quota, decide_room,
+                /* Does it make sense? */
+                decide_check_size,
+                decide_check_pool,
+                decide_check_nodes,
+                /* Does policy allow it? */
+                decide_check_rule,
+                decide_check_deny,
+                decide_check_limit,
+                decide_check_lease,
+                decide_check_priority,
+                decide_check_exclusive,
+                decide_check_user,
+                decide_check_quota,
+                /* Is there room? It may be charged with more than it asked for. */
+                decide_room,
+                decide_check_limit,
+                decide_check_quota,
+                decide_grant,
         };
         _cleanup_(decision_free_p) Decision *d = calloc(1, sizeof(Decision));
         Case c = { .s = s, .q = request, .tenant = ledger_tenant_key(request->subject), .d = d };

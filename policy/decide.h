@@ -8,15 +8,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "policy/config.h"
-#include "policy/ledger.h"
 #include "policy/macro.h"
-#include "policy/pool.h"
 #include "policy/preempt.h"
-#include "policy/queue.h"
+#include "policy/request.h"
 #include "policy/rule.h"
-#include "policy/subject.h"
-#include "policy/topology.h"
+#include "policy/snapshot.h"
 
 typedef enum Verdict {
         VERDICT_GRANTED,
@@ -29,40 +25,6 @@ typedef enum Verdict {
 } Verdict;
 
 const char *verdict_to_string(Verdict v);
-
-struct Request {
-        uint32_t id; /* of one that waits in the queue; 0: new */
-        const char *pool;
-        uint64_t size_bytes;
-        const Subject *subject;
-        uint64_t lease_usec; /* 0: not asked for */
-        int32_t priority;
-        bool queue;
-        bool at_once; /* it cannot wait, and therefore cannot preempt: Static= */
-        bool exclusive;
-        NodeSet nodes; /* only these; empty: any of the pool */
-        NodeSet near;  /* nodes whose CPUs the cgroup may use; empty: no preference */
-};
-
-/* One CDM node as observed just now. */
-typedef struct NodeUse {
-        int node;
-        uint64_t
-                foreign_bytes; /* used bytes that no reservation explains: intruders, residue, unattributed */
-        bool closed;           /* offline or drained by the admin: no new grants */
-} NodeUse;
-
-typedef struct Snapshot {
-        const Topology *topology;
-        const PoolSet *pools;
-        const Config *config;
-        const Ledger *ledger;
-        const Queue *queue; /* NULL: nobody waits */
-        const NodeUse *use; /* nodes that are missing here have no foreign bytes */
-        size_t n_use;
-        uint64_t page_bytes;
-        uint64_t now_usec; /* CLOCK_BOOTTIME */
-} Snapshot;
 
 typedef struct Decision {
         Verdict verdict;
@@ -100,12 +62,6 @@ int decide(const Snapshot *s, const Request *request, Decision **ret);
 
 /* Of the pool, or those that it names. */
 NodeSet decide_allowed_nodes(const Request *request, const Pool *pool);
-
-/* capacity - headroom - reserved - foreign, at least 0; 0 for a node that is closed or in no pool. */
-uint64_t decide_node_available(const Snapshot *s, int node);
-/* The same as if nothing were reserved. */
-uint64_t decide_node_promisable(const Snapshot *s, int node);
-uint64_t decide_pool_available(const Snapshot *s, const Pool *pool);
 
 /* The memory that backs the reservation now. */
 Strength decide_strength(const Snapshot *s, const Reservation *r);

@@ -4,14 +4,18 @@ libpolicy_la_SOURCES = \
 	policy/buffer.c \
 	policy/buffer.h \
 	policy/cdm-names.h \
+	policy/conf-file.c \
+	policy/conf-file.h \
 	policy/conf-folder.c \
 	policy/conf-keys.c \
 	policy/conf-keys.h \
 	policy/conf-loader.h \
 	policy/conf-message.c \
+	policy/conf-message.h \
 	policy/conf-read.c \
 	policy/conf-read.h \
 	policy/conf-start.c \
+	policy/conf-start.h \
 	policy/conf-text.c \
 	policy/conf-text.h \
 	policy/conf-users.c \
@@ -22,6 +26,7 @@ libpolicy_la_SOURCES = \
 	policy/config.h \
 	policy/container.c \
 	policy/container.h \
+	policy/decide-answer.c \
 	policy/decide-internal.h \
 	policy/decide-room.c \
 	policy/decide.c \
@@ -62,6 +67,7 @@ libpolicy_la_SOURCES = \
 	policy/preempt.h \
 	policy/queue.c \
 	policy/queue.h \
+	policy/request.h \
 	policy/reservation.c \
 	policy/reservation.h \
 	policy/rule.c \
@@ -70,6 +76,8 @@ libpolicy_la_SOURCES = \
 	policy/serve.h \
 	policy/size.c \
 	policy/size.h \
+	policy/snapshot.c \
+	policy/snapshot.h \
 	policy/subject.c \
 	policy/subject.h \
 	policy/timespan.c \

@@ -10,8 +10,6 @@
 #include <stdlib.h>
 #include <uthash.h>
 
-#include "policy/decide.h"
-
 typedef struct Waiting Waiting;
 struct Waiting {
         const Request *request;

@@ -15,8 +15,8 @@
 
 #include "policy/macro.h"
 #include "policy/nodeset.h"
+#include "policy/request.h"
 
-typedef struct Request Request;
 typedef struct Queue Queue;
 
 int queue_new(Queue **ret);

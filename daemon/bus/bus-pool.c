@@ -149,7 +149,7 @@ GETTER(pool_available)
         const Pool *p = pool_of(m, path);
         Snapshot s = manager_snapshot_to_show(m, p);
 
-        return sd_bus_message_append(reply, "t", decide_pool_available(&s, p));
+        return sd_bus_message_append(reply, "t", snapshot_pool_available(&s, p));
 }
 
 GETTER(pool_used)

@@ -13,6 +13,7 @@
  * more. Both are read on a worker. */
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,79 +21,25 @@
 #include <unistd.h>
 
 #include "daemon/fence/fence-scan.h"
+#include "daemon/kernel/cgroup-watch.h"
 #include "daemon/kernel/cgroup.h"
 #include "daemon/loop/log.h"
 #include "daemon/pid1/fence-files.h"
-#include "daemon/pid1/fence-property.h"
 #include "daemon/pid1/unit.h"
 #include "daemon/tenant/manager.h"
 #include "policy/cdm-names.h"
 #include "policy/size.h"
+#include "policy/warning.h"
 
 /* Reloads come in bursts: a package manager makes one for each package. */
 #define LOOK_SOON_USEC     (UINT64_C(200) * 1000)
 #define LOOK_ACCURACY_USEC (UINT64_C(50) * 1000)
+/* Where not all is watched. */
+#define RECHECK_USEC (UINT64_C(60) * 1000 * 1000)
 
-#define DROP_INS_KEY       "drop-ins of the fence"
-
-/* Without a fence nobody is kept off anything; before that is settled it is being worked on. */
-static bool is_fenced(const Manager *m)
-{
-        return m->serving && m->config->mode == FENCE_MODE_ENFORCE && !nodeset_is_empty(&m->pools->cdm);
-}
-
-bool manager_drift_can_look(Manager *m)
-{
-        if (is_fenced(m) && !m->fence_busy)
-                return true;
-        m->look_wanted = true;
-        return false;
-}
+#define DROP_INS_KEY "drop-ins of the fence"
 
 /* --- ONE LEAF ----------------------------------------------------------------------------------------- */
-
-/* By whom, as far as anybody can know: the kernel does not tell who wrote. `said` is what systemd's files
- * say, and explains what was found or not. */
-static char *describe_cause(Manager *m, const char *unit, const NodeSet *found)
-{
-        static const char fence[] = "/" CDM_DROPIN_FENCE, property[] = "/50-AllowedMemoryNodes.conf";
-        _cleanup_free_ char *file = NULL;
-        NodeSet said, of_found = nodeset_intersect(found, &m->pools->cdm);
-        char *text = NULL;
-        int r = -ENOENT;
-
-        if (unit)
-                r = fence_property_last_word(m->root, unit, &file, &said);
-        if (r >= 0) {
-                said = nodeset_intersect(&said, &m->pools->cdm);
-                if (!nodeset_equal(&said, &of_found))
-                        r = -ENOENT;
-        }
-        if (r < 0)
-                r = asprintf(&text, "a write to its cpuset.mems; the kernel does not tell whose");
-        else if (strstr(file, fence))
-                r = asprintf(&text,
-                             "its property AllowedMemoryNodes= being removed, as by `systemctl revert`");
-        else if (strstr(file, property))
-                r = asprintf(&text, "its property AllowedMemoryNodes=, as by `systemctl set-property`: %s",
-                             file);
-        else
-                r = asprintf(&text, "the drop-in %s", file);
-        return r < 0 ? NULL : text;
-}
-
-char *manager_drift_reason(Manager *m, const char *unit, const NodeSet *found)
-{
-        _cleanup_free_ char *cause = describe_cause(m, unit, found);
-        char list[NODESET_STR_MAX], *text;
-
-        if (!cause)
-                return NULL;
-        int r = asprintf(&text, "it has %s%s, by %s",
-                         nodeset_is_empty(found) ? "what its parent has" : "nodes ",
-                         nodeset_format(found, list), cause);
-        return r < 0 ? NULL : text;
-}
 
 static const char *key_of(const FenceLeaf *leaf)
 {
@@ -226,6 +173,36 @@ void manager_drift_leaf(Manager *m, const char *path, bool check)
                 check_leaf(m, path);
 }
 
+/* fence_check() had something to do that is no drift. */
+static void drift_tell_fenced(Manager *m, const FenceRepair *r)
+{
+        char nodes[NODESET_STR_MAX], size[SIZE_STR_MAX], reason[64];
+        const char *name = r->unit ? r->unit : r->cgroup;
+        Event e = { .kind = EVENT_FENCED,
+                    .has = EVENT_HAS_MOVED,
+                    .unit = r->unit,
+                    .cgroup = r->cgroup,
+                    .nodes = nodeset_format(&r->nodes, nodes),
+                    .moved_bytes = r->drained_bytes,
+                    .reason = reason };
+
+        m->intruder_bytes += r->drained_bytes;
+        if (r->is_open) {
+                e.kind = EVENT_FAILED;
+                e.reason = "its cpuset.mems could not be written";
+                event_emit(m->notify, &e,
+                           "%s may use CDM nodes (%s) without a reservation, and could not be fenced. "
+                           "`cdmctl reload` tries again.",
+                           name, nodes);
+                return;
+        }
+        snprintf(reason, sizeof(reason), "%s for %" PRIu64 " us", r->is_new ? "new, and open" : "open",
+                 r->usec);
+        event_emit(m->notify, &e,
+                   "%s was fenced: CDM nodes (%s) had been open to it for %" PRIu64 " us; %s moved off.",
+                   name, nodes, r->usec, size_format(r->drained_bytes, size));
+}
+
 void manager_drift_repaired(const FenceRepair *repair, void *userdata)
 {
         Manager *m = userdata;
@@ -247,7 +224,7 @@ void manager_drift_repaired(const FenceRepair *repair, void *userdata)
                 else
                         manager_place_repaired(m, repair->cgroup);
                 m->n_drift_repaired += !repair->is_open && !repair->is_new;
-                manager_watch_repaired(m, repair);
+                drift_tell_fenced(m, repair);
                 return;
         }
         if (repair->is_open) {
@@ -356,6 +333,33 @@ static void judge(Manager *m, const FenceScan *scan)
                 manager_fence(m);
 }
 
+static int drift_on_recheck(sd_event_source *source, uint64_t usec, void *userdata)
+{
+        Manager *m = userdata;
+
+        m->recheck = sd_event_source_disable_unref(m->recheck);
+        manager_drift_look(m);
+        return 0;
+}
+
+/* After everything was looked at: when to do so again, if ever. */
+static void drift_recheck_later(Manager *m)
+{
+        bool leaky = fence_state(m->fence) == FENCE_LEAKY;
+
+        if (m->recheck || !m->watch_wanted || (m->watch && !watch_is_incomplete(m->watch) && !leaky))
+                return;
+        if (m->watch && watch_is_incomplete(m->watch))
+                manager_warn(m, WARNING_CGROUPS_UNWATCHED,
+                             "There are too many control groups to watch them all. Those that are not "
+                             "watched are looked at every minute; more inotify watches (`sysctl "
+                             "fs.inotify.max_user_watches`) may help.");
+        int r = sd_event_add_time_relative(m->event, &m->recheck, CLOCK_MONOTONIC, RECHECK_USEC,
+                                           RECHECK_USEC / 4, drift_on_recheck, m);
+        if (r < 0)
+                log_error("Cannot set a timer to look at all control groups: %s.", strerror(-r));
+}
+
 static void look_done(int result, void *userdata)
 {
         LeafLook *l = userdata;
@@ -376,7 +380,7 @@ static void look_done(int result, void *userdata)
         if (m->look_wanted)
                 manager_drift_look(m);
         else
-                manager_watch_recheck(m);
+                drift_recheck_later(m);
 }
 
 static int look_start(Manager *m)
@@ -541,13 +545,13 @@ void manager_drift_drop_ins(Manager *m)
 
 void manager_drift_settled(Manager *m)
 {
-        if (!is_fenced(m))
+        if (!manager_drift_is_fenced(m))
                 return;
         if (m->look_wanted)
                 manager_drift_look(m);
         else {
                 watch_drop_ins(m);
-                manager_watch_recheck(m);
+                drift_recheck_later(m);
         }
 }
 

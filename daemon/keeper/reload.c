@@ -22,6 +22,7 @@
 #include "daemon/tenant/manager.h"
 #include "daemon/tenant/record.h"
 #include "policy/cdm-names.h"
+#include "policy/conf-start.h"
 #include "policy/size.h"
 #include "policy/warning.h"
 

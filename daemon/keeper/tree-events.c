@@ -1,21 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* What is heard of the cgroup tree, and who is told. Where not all of it can be watched, everything is
- * looked at from time to time instead; else nothing wakes up while nothing happens. */
+/* What is heard of the cgroup tree, and who is told. Where not all of it can be watched, drift.c looks at
+ * everything from time to time instead; else nothing wakes up while nothing happens. */
 
-#include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "daemon/kernel/cgroup-watch.h"
 #include "daemon/kernel/owner.h"
 #include "daemon/loop/log.h"
 #include "daemon/tenant/manager.h"
-#include "policy/size.h"
 #include "policy/warning.h"
 
-#define RECHECK_USEC (UINT64_C(60) * 1000 * 1000)
-#define GRACE_USEC   (UINT64_C(2) * 1000 * 1000)
+#define GRACE_USEC (UINT64_C(2) * 1000 * 1000)
 
 static void start_grace(Manager *m);
 
@@ -109,61 +105,6 @@ static void on_watch(WatchEvent event, const char *path, void *userdata)
         default:
                 break;
         }
-}
-
-void manager_watch_repaired(Manager *m, const FenceRepair *r)
-{
-        char nodes[NODESET_STR_MAX], size[SIZE_STR_MAX], reason[64];
-        const char *name = r->unit ? r->unit : r->cgroup;
-        Event e = { .kind = EVENT_FENCED,
-                    .has = EVENT_HAS_MOVED,
-                    .unit = r->unit,
-                    .cgroup = r->cgroup,
-                    .nodes = nodeset_format(&r->nodes, nodes),
-                    .moved_bytes = r->drained_bytes,
-                    .reason = reason };
-
-        m->intruder_bytes += r->drained_bytes;
-        if (r->is_open) {
-                e.kind = EVENT_FAILED;
-                e.reason = "its cpuset.mems could not be written";
-                event_emit(m->notify, &e,
-                           "%s may use CDM nodes (%s) without a reservation, and could not be fenced. "
-                           "`cdmctl reload` tries again.",
-                           name, nodes);
-                return;
-        }
-        snprintf(reason, sizeof(reason), "%s for %" PRIu64 " us", r->is_new ? "new, and open" : "open",
-                 r->usec);
-        event_emit(m->notify, &e,
-                   "%s was fenced: CDM nodes (%s) had been open to it for %" PRIu64 " us; %s moved off.",
-                   name, nodes, r->usec, size_format(r->drained_bytes, size));
-}
-
-static int on_recheck(sd_event_source *source, uint64_t usec, void *userdata)
-{
-        Manager *m = userdata;
-
-        m->recheck = sd_event_source_disable_unref(m->recheck);
-        manager_drift_look(m);
-        return 0;
-}
-
-void manager_watch_recheck(Manager *m)
-{
-        bool leaky = fence_state(m->fence) == FENCE_LEAKY;
-
-        if (m->recheck || !m->watch_wanted || (m->watch && !watch_is_incomplete(m->watch) && !leaky))
-                return;
-        if (m->watch && watch_is_incomplete(m->watch))
-                manager_warn(m, WARNING_CGROUPS_UNWATCHED,
-                             "There are too many control groups to watch them all. Those that are not "
-                             "watched are looked at every minute; more inotify watches (`sysctl "
-                             "fs.inotify.max_user_watches`) may help.");
-        int r = sd_event_add_time_relative(m->event, &m->recheck, CLOCK_MONOTONIC, RECHECK_USEC,
-                                           RECHECK_USEC / 4, on_recheck, m);
-        if (r < 0)
-                log_error("Cannot set a timer to look at all control groups: %s.", strerror(-r));
 }
 
 void manager_watch_cgroups(Manager *m, bool wanted)

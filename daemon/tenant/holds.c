@@ -98,7 +98,7 @@ static uint64_t target_of(const Snapshot *snapshot, const Manager *m, int node)
 
         if (!pool || !pool->hold || m->config->mode != FENCE_MODE_ENFORCE)
                 return 0;
-        return decide_node_available(snapshot, node);
+        return snapshot_node_available(snapshot, node);
 }
 
 static int add(HoldSet *s, int node, Hold *hold)

@@ -458,10 +458,6 @@ int manager_start(Manager *m);
 
 /* tree-events.c. The cgroup tree is watched while there is a fence. */
 void manager_watch_cgroups(Manager *m, bool wanted);
-/* fence_check() had something to do that is no drift: emits the event. */
-void manager_watch_repaired(Manager *m, const FenceRepair *r);
-/* After everything was looked at: when to do so again, if ever. */
-void manager_watch_recheck(Manager *m);
 void manager_watch_free(Manager *m);
 
 /* owner-ask.c. A cgroup of this name has appeared: if it is not systemd's, it is fenced as that. */
@@ -481,15 +477,18 @@ void manager_drift_leaf(Manager *m, const char *path, bool check);
 void manager_drift_drop_ins(Manager *m);
 /* The fence is as it shall be: what was noticed while that was worked on is looked at now. */
 void manager_drift_settled(Manager *m);
-/* What was found, and how it came to be as far as anybody can know; owned by the caller. unit may be NULL.
- */
-char *manager_drift_reason(Manager *m, const char *unit, const NodeSet *found);
 /* A leaf was closed. */
 void manager_drift_repaired(const FenceRepair *repair, void *userdata);
 void manager_drift_free(Manager *m);
 
+/* drift-reason.c */
+/* Without a fence nobody is kept off anything; before the start has settled it the fence is worked on. */
+bool manager_drift_is_fenced(const Manager *m);
 /* Is there a fence that stays as it is for now? Else everything is looked at when there is. */
 bool manager_drift_can_look(Manager *m);
+/* What was found, and how it came to be as far as anybody can know; owned by the caller. unit may be NULL.
+ */
+char *manager_drift_reason(Manager *m, const char *unit, const NodeSet *found);
 
 /* drift-slice.c */
 /* A slice of which something was heard. */

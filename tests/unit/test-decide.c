@@ -450,21 +450,21 @@ START_TEST(available)
 
         world_setup(&w);
         w.pools->pools[0].headroom = (Size){ .value = 64 * MIB };
-        ck_assert_uint_eq(decide_node_available(&w.s, 2), GIB - 64 * MIB);
-        ck_assert_uint_eq(decide_node_available(&w.s, 0), 0);
-        ck_assert_uint_eq(decide_node_available(&w.s, 77), 0);
+        ck_assert_uint_eq(snapshot_node_available(&w.s, 2), GIB - 64 * MIB);
+        ck_assert_uint_eq(snapshot_node_available(&w.s, 0), 0);
+        ck_assert_uint_eq(snapshot_node_available(&w.s, 77), 0);
         w.use[w.s.n_use++] = (NodeUse){ .node = 2, .foreign_bytes = 100 * MIB };
-        ck_assert_uint_eq(decide_node_available(&w.s, 2), GIB - 164 * MIB);
+        ck_assert_uint_eq(snapshot_node_available(&w.s, 2), GIB - 164 * MIB);
         hold(&w, 1, "b.service", 2, 860 * MIB);
-        ck_assert_uint_eq(decide_node_available(&w.s, 2), 0);
+        ck_assert_uint_eq(snapshot_node_available(&w.s, 2), 0);
         w.use[0].foreign_bytes = UINT64_MAX;
-        ck_assert_uint_eq(decide_node_available(&w.s, 2), 0);
-        ck_assert_uint_eq(decide_pool_available(&w.s, &w.pools->pools[0]), GIB - 64 * MIB);
+        ck_assert_uint_eq(snapshot_node_available(&w.s, 2), 0);
+        ck_assert_uint_eq(snapshot_pool_available(&w.s, &w.pools->pools[0]), GIB - 64 * MIB);
         w.use[w.s.n_use++] = (NodeUse){ .node = 3, .closed = true };
         expect(&w, VERDICT_FULL, "anything left");
         w.s.n_use = 0;
         w.topology->nodes[3].online = false;
-        ck_assert_uint_eq(decide_node_available(&w.s, 3), 0);
+        ck_assert_uint_eq(snapshot_node_available(&w.s, 3), 0);
         world_done(&w);
 }
 END_TEST

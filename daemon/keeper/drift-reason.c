@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* What all looks at drift share: whether there is a fence to look at, and how a drift came to be. */
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "daemon/pid1/fence-property.h"
+#include "daemon/tenant/manager.h"
+#include "policy/cdm-names.h"
+
+bool manager_drift_is_fenced(const Manager *m)
+{
+        return m->serving && m->config->mode == FENCE_MODE_ENFORCE && !nodeset_is_empty(&m->pools->cdm);
+}
+
+bool manager_drift_can_look(Manager *m)
+{
+        if (manager_drift_is_fenced(m) && !m->fence_busy)
+                return true;
+        m->look_wanted = true;
+        return false;
+}
+
+/* By whom, as far as anybody can know: the kernel does not tell who wrote. `said` is what systemd's files
+ * say, and explains what was found or not. */
+static char *drift_cause(Manager *m, const char *unit, const NodeSet *found)
+{
+        static const char fence[] = "/" CDM_DROPIN_FENCE, property[] = "/50-AllowedMemoryNodes.conf";
+        _cleanup_free_ char *file = NULL;
+        NodeSet said, of_found = nodeset_intersect(found, &m->pools->cdm);
+        char *text = NULL;
+        int r = -ENOENT;
+
+        if (unit)
+                r = fence_property_last_word(m->root, unit, &file, &said);
+        if (r >= 0) {
+                said = nodeset_intersect(&said, &m->pools->cdm);
+                if (!nodeset_equal(&said, &of_found))
+                        r = -ENOENT;
+        }
+        if (r < 0)
+                r = asprintf(&text, "a write to its cpuset.mems; the kernel does not tell whose");
+        else if (strstr(file, fence))
+                r = asprintf(&text,
+                             "its property AllowedMemoryNodes= being removed, as by `systemctl revert`");
+        else if (strstr(file, property))
+                r = asprintf(&text, "its property AllowedMemoryNodes=, as by `systemctl set-property`: %s",
+                             file);
+        else
+                r = asprintf(&text, "the drop-in %s", file);
+        return r < 0 ? NULL : text;
+}
+
+char *manager_drift_reason(Manager *m, const char *unit, const NodeSet *found)
+{
+        _cleanup_free_ char *cause = drift_cause(m, unit, found);
+        char list[NODESET_STR_MAX], *text;
+
+        if (!cause)
+                return NULL;
+        int r = asprintf(&text, "it has %s%s, by %s",
+                         nodeset_is_empty(found) ? "what its parent has" : "nodes ",
+                         nodeset_format(found, list), cause);
+        return r < 0 ? NULL : text;
+}

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* What is asked of decide(). A request that has to wait stays in the queue. */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "policy/nodeset.h"
+#include "policy/subject.h"
+
+typedef struct Request {
+        uint32_t id; /* of one that waits in the queue; 0: new */
+        const char *pool;
+        uint64_t size_bytes;
+        const Subject *subject;
+        uint64_t lease_usec; /* 0: not asked for */
+        int32_t priority;
+        bool queue;
+        bool at_once; /* it cannot wait, and therefore cannot preempt: Static= */
+        bool exclusive;
+        NodeSet nodes; /* only these; empty: any of the pool */
+        NodeSet near;  /* nodes whose CPUs the cgroup may use; empty: no preference */
+} Request;
