@@ -145,8 +145,9 @@ static void fail(Grant *g, bool maybe_open, const char *error, const char *what,
                 text = NULL;
         ev.reason = text;
         ev.error = error;
-        event_emit(g->manager->notify, &ev, "Reservation %" PRIu32 " for %s was not granted. %s", g->id,
-                   ledger_tenant_key(g->entry->r->target), text ? text : "");
+        event_emit_limited(g->manager->notify, g->manager->event_limit, manager_monotonic_usec(),
+                           EVENT_ALL_CLIENTS, &ev, "Reservation %" PRIu32 " for %s was not granted. %s",
+                           g->id, ledger_tenant_key(g->entry->r->target), text ? text : "");
         stop_waiting(g->entry);
         undo(g, maybe_open);
         finish(g, error, text ? text : what);
@@ -162,10 +163,11 @@ static void tell_granted(Grant *g)
                 ev.moved_bytes = g->moved_bytes;
                 ev.failed_bytes = g->failed_bytes;
         }
-        event_emit(g->manager->notify, &ev,
-                   "Reservation %" PRIu32 ": %s of %s granted to %s on node %s, by %s.", g->id,
-                   size_format(g->entry->r->size_bytes, size), g->entry->r->pool,
-                   ledger_tenant_key(g->entry->r->target), ev.nodes, ev.policy ? ev.policy : "no rule");
+        event_emit_limited(
+                g->manager->notify, g->manager->event_limit, manager_monotonic_usec(), EVENT_ALL_CLIENTS,
+                &ev, "Reservation %" PRIu32 ": %s of %s granted to %s on node %s, by %s.", g->id,
+                size_format(g->entry->r->size_bytes, size), g->entry->r->pool,
+                ledger_tenant_key(g->entry->r->target), ev.nodes, ev.policy ? ev.policy : "no rule");
 }
 
 static void tell_clients(Entry *e)
@@ -319,23 +321,6 @@ static int start_scope(Grant *g)
                                 g, &g->call);
 }
 
-static int first_base(Reservation *r, void *userdata)
-{
-        *(NodeSet *)userdata = r->base;
-        return 1;
-}
-
-/* The ordinary nodes that the unit keeps: those it had before its first reservation, when it had mems. */
-static NodeSet find_base(Manager *m, const Subject *target, const NodeSet *mems)
-{
-        NodeSet base = NODESET_EMPTY;
-
-        if (ledger_foreach_of_tenant(m->ledger, ledger_tenant_key(target), first_base, &base) == 1)
-                return base;
-        base = nodeset_intersect(mems, &m->pools->ordinary);
-        return nodeset_is_empty(&base) ? m->pools->ordinary : base;
-}
-
 /* Is there another reservation of its tenant that knows the base? */
 static int other_base(Reservation *r, void *userdata)
 {
@@ -411,47 +396,6 @@ static void on_turn(Turn *t, void *userdata)
         check_caller(g, g->identity->subject->cgroup, turn_checked);
 }
 
-/* The target of a moved caller is a scope that does not exist yet. */
-static int scope_subject(Reservation *r, const Identity *i)
-{
-        Subject *s = r->target;
-
-        r->scope = true;
-        free(s->unit);
-        free(s->slice);
-        free(s->cgroup);
-        s->cgroup = NULL;
-        s->cgroup_id = 0;
-        s->unit_uid = UID_NONE;
-        s->slice = strdup(i->scope_slice);
-        if (asprintf(&s->unit, CDM_SCOPE_PREFIX "%" PRIu32 ".scope", r->id) < 0)
-                s->unit = NULL;
-        return s->unit && s->slice ? 0 : -ENOMEM;
-}
-
-/* id: the one that it had while it waited, or 0. */
-static int make_reservation(Manager *m, const Identity *i, const RequestArgs *a, const Decision *d,
-                            const NodeSet *mems, uint32_t id, Reservation **ret)
-{
-        _cleanup_(reservation_free_p) Reservation *r = NULL;
-
-        int k = manager_reservation_new(m, i, a, d, id, &r);
-        if (k >= 0 && i->move)
-                k = scope_subject(r, i);
-        if (k < 0)
-                return k;
-        r->state = RESERVATION_ACTIVE;
-        r->capped = i->move && a->bind;
-        r->with_start = a->with_start;
-        r->lease_usec = r->term_usec = d->lease_usec;
-        r->expires_usec = d->expires_usec;
-        r->base = find_base(m, r->target, i->move ? &NODESET_EMPTY : mems);
-        memcpy(r->shares, d->shares, sizeof(r->shares));
-        r->n_shares = d->n_shares;
-        *ret = TAKE_PTR(r);
-        return 0;
-}
-
 static int grant_new(Manager *m, Identity *identity, const RequestArgs *args, grant_done_t done,
                      void *userdata, Grant **ret)
 {
@@ -477,7 +421,7 @@ static int enter(Grant *g, const Decision *d, const NodeSet *mems)
         _cleanup_(reservation_free_p) Reservation *r = NULL;
         Manager *m = g->manager;
 
-        int k = make_reservation(m, g->identity, g->args, d, mems, 0, &r);
+        int k = grant_make_reservation(m, g->identity, g->args, d, mems, 0, &r);
         if (k < 0)
                 return k;
         g->id = r->id;
@@ -599,7 +543,7 @@ static int begin(Grant *g, Entry *e, const RequestArgs *a, const Decision *d)
         int k = subject_copy(e->r->target, &g->identity->subject);
         if (k < 0)
                 return k;
-        k = make_reservation(m, g->identity, a, d, &NODESET_EMPTY, e->id, &r);
+        k = grant_make_reservation(m, g->identity, a, d, &NODESET_EMPTY, e->id, &r);
         if (k >= 0)
                 k = turn_take(m->turns, ledger_tenant_key(r->target), on_turn, g, &g->turn);
         if (k >= 0)
