@@ -169,6 +169,7 @@ libdaemon_la_SOURCES = \
 	daemon/tenant/change.c \
 	daemon/tenant/degrade.c \
 	daemon/tenant/grant.c \
+	daemon/tenant/grant-reservation.c \
 	daemon/tenant/holds.c \
 	daemon/tenant/holds.h \
 	daemon/tenant/judgement.c \

@@ -306,14 +306,42 @@ static int append_drained(sd_bus_message *reply, const char *type, const NodeSet
         return r;
 }
 
+/* A configuration can have any number of mistakes, and each is a sentence. */
+#define WARNINGS_MAX 64
+
+/* Faults first, so that advice never takes their place. */
+static int append_told(sd_bus_message *reply, const char *type, const Manager *m)
+{
+        const char *left_name = NULL;
+        size_t n = 0, n_left = 0;
+        char text[128];
+        int r = 0;
+
+        for (int advice = 0; advice < 2; advice++)
+                for (size_t i = 0; r >= 0 && i < m->n_warnings; i++) {
+                        const ManagerWarning *w = &m->warnings[i];
+                        if (warning_is_fault(w->name) == (advice == 1))
+                                continue;
+                        if (n++ < WARNINGS_MAX)
+                                r = append_warning(reply, type, w->name, w->text);
+                        else if (n_left++ == 0)
+                                left_name = w->name;
+                }
+        if (r < 0 || n_left == 0)
+                return r;
+        snprintf(text, sizeof(text),
+                 "%zu more warnings are left out here; `journalctl -u " CDM_UNIT "` has them all.", n_left);
+        return append_warning(reply, type, left_name, text);
+}
+
 static int append_warnings(sd_bus_message *reply, const char *type, Manager *m)
 {
         _cleanup_free_ char *buffers = buffers_warning(m->buffers);
 
         manager_look_at_machine_again(m);
         int r = sd_bus_message_open_container(reply, 'a', type);
-        for (size_t i = 0; r >= 0 && i < m->n_warnings; i++)
-                r = append_warning(reply, type, m->warnings[i].name, m->warnings[i].text);
+        if (r >= 0)
+                r = append_told(reply, type, m);
         for (Fact f = 0; r >= 0 && f < _FACT_MAX; f++)
                 if (m->facts[f])
                         r = append_warning(reply, type, fact_to_string(f), m->facts[f]);

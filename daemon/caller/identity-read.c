@@ -2,6 +2,7 @@
 #include "daemon/caller/identity-read.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -68,6 +69,8 @@ static int identity_read_run(Job *job _unused_, void *userdata)
         r->path_error = identity_read_path(r);
         if (r->pid > 0)
                 r->only_uid = process_has_only_uid(r->root, r->pid, r->uid);
+        if (r->pidfd < 0 || process_start_time(r->root, r->pid, &r->pid_start) < 0)
+                r->pid_start = 0;
         if (r->foreign && r->path_error >= 0 && r->path[1]) {
                 if (r->cgroup && r->nearest)
                         (void)owner_learn(r->path, r->nearest);
@@ -75,17 +78,6 @@ static int identity_read_run(Job *job _unused_, void *userdata)
                 r->made_by_root = r->tenant_error >= 0 && cgroup_is_made_by_root(r->tenant);
         }
         return 0;
-}
-
-int identity_read_check(const char *root, pid_t pid, int pidfd, const char *cgroup)
-{
-        _cleanup_free_ char *path = NULL;
-
-        /* Read first, look at the pidfd afterwards: as long as it lives the PID cannot be another's. */
-        int r = process_cgroup(root, pid, &path);
-        if (r < 0 || !process_is_alive(pidfd))
-                return -ESTALE;
-        return foreign_is_below(path, cgroup) ? 0 : -ESTALE;
 }
 
 static void identity_read_on_done(int result, void *userdata)
@@ -125,5 +117,85 @@ int identity_read_start(Worker *worker, const IdentityReading *what, identity_re
                 return k;
         }
         *ret = r;
+        return 0;
+}
+
+/* As an IdentityRead: an orphan is freed by the end of its job. */
+struct IdentityCheck {
+        char *root, *cgroup;
+        pid_t pid;
+        int pidfd;
+        identity_check_done_t done;
+        void *userdata;
+        Job *job; /* NULL: it has ended */
+        bool in_done, orphan;
+};
+
+static void identity_check_destroy(IdentityCheck *c)
+{
+        if (c->pidfd >= 0)
+                close(c->pidfd);
+        free(c->root);
+        free(c->cgroup);
+        free(c);
+}
+
+IdentityCheck *identity_check_free(IdentityCheck *c)
+{
+        if (!c)
+                return NULL;
+        c->orphan = true;
+        if (c->job)
+                job_cancel(c->job);
+        else if (!c->in_done)
+                identity_check_destroy(c);
+        return NULL;
+}
+
+static int identity_check_run(Job *job _unused_, void *userdata)
+{
+        const IdentityCheck *c = userdata;
+        _cleanup_free_ char *path = NULL;
+
+        /* The cgroup is read before the look at the pidfd: as long as the process lives, no other process has
+         * its PID. */
+        int r = process_cgroup(c->root, c->pid, &path);
+        if (r == -ENOMEM)
+                return r;
+        return r >= 0 && process_is_alive(c->pidfd) && foreign_is_below(path, c->cgroup) ? 0 : -ESTALE;
+}
+
+static void identity_check_on_done(int result, void *userdata)
+{
+        IdentityCheck *c = userdata;
+
+        c->job = NULL;
+        c->in_done = true;
+        if (!c->orphan)
+                c->done(result, c->userdata);
+        c->in_done = false;
+        if (c->orphan)
+                identity_check_destroy(c);
+}
+
+int identity_check_process(Worker *worker, const char *root, pid_t pid, int pidfd, const char *cgroup,
+                           identity_check_done_t done, void *userdata, IdentityCheck **ret)
+{
+        IdentityCheck *c = calloc(1, sizeof(*c));
+
+        if (!c)
+                return -ENOMEM;
+        *c = (IdentityCheck){ .pid = pid, .done = done, .userdata = userdata };
+        c->pidfd = fcntl(pidfd, F_DUPFD_CLOEXEC, 3);
+        int r = c->pidfd < 0 ? -errno : string_copy(root, &c->root);
+        if (r >= 0)
+                r = string_copy(cgroup, &c->cgroup);
+        if (r >= 0)
+                r = worker_submit(worker, identity_check_run, identity_check_on_done, NULL, c, &c->job);
+        if (r < 0) {
+                identity_check_destroy(c);
+                return r;
+        }
+        *ret = c;
         return 0;
 }

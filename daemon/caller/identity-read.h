@@ -24,9 +24,10 @@ typedef struct IdentityReading {
         /* what was found */
         int pidfd_error; /* -ESRCH: the process has ended; -EINVAL: it is no pidfd */
         pid_t pidfd_pid;
-        int path_error; /* -ESRCH: no such process; -ENOENT: no such cgroup */
-        char *path;     /* the cgroup of the process, or the one that was asked for */
-        int only_uid;   /* 0, 1, or a negative errno */
+        uint64_t pid_start; /* when the process started; 0: unknown */
+        int path_error;     /* -ESRCH: no such process; -ENOENT: no such cgroup */
+        char *path;         /* the cgroup of the process, or the one that was asked for */
+        int only_uid;       /* 0, 1, or a negative errno */
         /* only with foreign: */
         int tenant_error;
         char *tenant; /* NULL: path is not below a cgroup that systemd does not own */
@@ -40,7 +41,17 @@ typedef void (*identity_read_done_t)(IdentityReading *reading, void *userdata);
 /* Copies root, cgroup and nearest; takes pidfd, unless it fails. */
 int identity_read_start(Worker *worker, const IdentityReading *what, identity_read_done_t done,
                         void *userdata, IdentityRead **ret);
-/* Is the process still alive, and in this cgroup or below it? 0 or -ESTALE. */
-int identity_read_check(const char *root, pid_t pid, int pidfd, const char *cgroup);
 /* At any time; done is not called after that. */
 IdentityRead *identity_read_free(IdentityRead *r);
+
+typedef struct IdentityCheck IdentityCheck;
+
+/* result: 0, -ESTALE, or another negative errno when the check could not be made. Called from the event loop;
+ * the callee may free the IdentityCheck. */
+typedef void (*identity_check_done_t)(int result, void *userdata);
+
+/* Is the process still alive, and in this cgroup or below it? Duplicates pidfd, and copies root and cgroup. */
+int identity_check_process(Worker *worker, const char *root, pid_t pid, int pidfd, const char *cgroup,
+                           identity_check_done_t done, void *userdata, IdentityCheck **ret);
+/* At any time; done is not called after that. */
+IdentityCheck *identity_check_free(IdentityCheck *c);

@@ -68,9 +68,12 @@ IdentityLookup *identity_lookup_free(IdentityLookup *l)
         return NULL;
 }
 
-int identity_check(const Identity *i, const char *root, const char *cgroup)
+int identity_check(const Identity *i, Worker *worker, const char *root, const char *cgroup,
+                   identity_check_done_t done, void *userdata, IdentityCheck **ret)
 {
-        return i->pid == 0 ? 0 : identity_read_check(root, i->pid, i->pidfd, cgroup);
+        if (i->pid == 0)
+                return 1;
+        return identity_check_process(worker, root, i->pid, i->pidfd, cgroup, done, userdata, ret);
 }
 
 /* The lookup may be freed by done(), so this is the last thing that touches it. */
@@ -353,6 +356,7 @@ static void identity_on_read(IdentityReading *reading, void *userdata)
 
         l->reading = reading;
         l->identity->pidfd = TAKE_FD(reading->pidfd);
+        l->identity->pid_start = reading->pid_start;
         if (l->kind == TARGET_SELF && !check_pidfd(l))
                 return;
         if (l->kind == TARGET_CGROUP && reading->path_error < 0)

@@ -181,7 +181,7 @@ void event_emit_limited(const Notify *notify, EventLimit *limit, uint64_t monoto
 
         if (e->uid != 0 && !event_limit_take(limit, e->uid, monotonic_usec, &e->left_out)) {
                 if (client)
-                        event_notify(notify, e, client);
+                        event_notify(notify, e, strcmp(client, EVENT_ALL_CLIENTS) == 0 ? NULL : client);
                 return;
         }
         if (e->left_out > 0)

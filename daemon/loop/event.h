@@ -122,7 +122,9 @@ typedef struct EventDetail {
 bool event_detail(const Event *e, size_t i, EventDetail *ret);
 
 /* For events that uid causes and may cause at will; limit and monotonic_usec as for event_limit_take(). A
- * suppressed event is sent to client only, which waits for it; client may be NULL. Root is not limited. */
+ * suppressed event is sent to client only, which waits for it; client may be NULL. EVENT_ALL_CLIENTS: whoever
+ * asked may wait for it on any connection, so that only the journal does without it. Root is not limited. */
+#define EVENT_ALL_CLIENTS "*"
 void event_emit_limited(const Notify *notify, EventLimit *limit, uint64_t monotonic_usec, const char *client,
                         Event *e, const char *message, ...) __attribute__((format(printf, 6, 7)));
 

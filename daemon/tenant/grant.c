@@ -2,8 +2,9 @@
 
 /* From the permission to open nodes:
  *
- *   look → check that the caller still is who he was → decide → ledger and intent on disk → turn
- *   → [cdmctl run: scope, and is the caller really in it?] → change → result on disk → answer
+ *   is the caller still there? → look → decide → ledger and intent on disk → turn → is the caller still there?
+ *   → [cdmctl run: scope, and is the caller really in it?] → change → is the caller still there? → result on
+ *   disk → answer
  *
  * The ledger counts the reservation from the decision on, so of two that are under way only one gets the
  * last bytes. Whatever fails after that leads out through the normal release, so nothing stays half granted.
@@ -37,8 +38,12 @@ struct Grant {
         Turn *turn;
         HoldWait *room;
         Change *change;
+        uint64_t moved_bytes, failed_bytes; /* by the change */
         UnitCall *call;
-        grant_done_t done; /* NULL: nobody waits any more */
+        UnitInfo *scope; /* that was started; NULL: none, or it is in the ledger */
+        IdentityCheck *check;
+        void (*checked)(Grant *g, const char *wrong); /* wrong: a phrase; NULL: the caller is still there */
+        grant_done_t done;                            /* NULL: nobody waits any more */
         void *userdata;
         Grant *prev, *next;
 };
@@ -52,6 +57,8 @@ static Grant *grant_free(Grant *g)
         hold_wait_free(g->room);
         turn_free(g->turn);
         unit_call_free(g->call);
+        unit_info_free(g->scope);
+        identity_check_free(g->check);
         identity_free(g->identity);
         free(g);
         return NULL;
@@ -60,7 +67,7 @@ static Grant *grant_free(Grant *g)
 void grant_abandon(Grant *g)
 {
         g->done = NULL;
-        if (g->look)
+        if (g->args)
                 grant_free(g); /* nothing is decided yet */
 }
 
@@ -81,6 +88,27 @@ static void finish(Grant *g, const char *error, const char *text)
         grant_free(g);
         if (done)
                 done(&answer, id, userdata);
+}
+
+static void on_check(int result, void *userdata)
+{
+        Grant *g = userdata;
+
+        g->check = identity_check_free(g->check);
+        g->checked(g, result >= 0         ? NULL
+                      : result == -ESTALE ? "the caller ended, or moved to another unit"
+                                          : strerror(-result));
+}
+
+/* Calls checked, at once when the target is not the caller itself. */
+static void check_caller(Grant *g, const char *cgroup, void (*checked)(Grant *g, const char *wrong))
+{
+        Manager *m = g->manager;
+
+        g->checked = checked;
+        int r = identity_check(g->identity, m->worker, m->root, cgroup, on_check, g, &g->check);
+        if (r != 0)
+                on_check(r, g);
 }
 
 /* Nobody was told of the reservation, so it leaves silently, through the drain if its nodes may be open. */
@@ -117,27 +145,29 @@ static void fail(Grant *g, bool maybe_open, const char *error, const char *what,
                 text = NULL;
         ev.reason = text;
         ev.error = error;
-        event_emit(g->manager->notify, &ev, "Reservation %" PRIu32 " for %s was not granted. %s", g->id,
-                   ledger_tenant_key(g->entry->r->target), text ? text : "");
+        event_emit_limited(g->manager->notify, g->manager->event_limit, manager_monotonic_usec(),
+                           EVENT_ALL_CLIENTS, &ev, "Reservation %" PRIu32 " for %s was not granted. %s",
+                           g->id, ledger_tenant_key(g->entry->r->target), text ? text : "");
         stop_waiting(g->entry);
         undo(g, maybe_open);
         finish(g, error, text ? text : what);
 }
 
-static void tell_granted(Grant *g, const ApplyResult *result)
+static void tell_granted(Grant *g)
 {
         char nodes[NODESET_STR_MAX], policy[512], size[SIZE_STR_MAX];
         Event ev = manager_event(g->entry, EVENT_GRANTED, nodes, policy);
 
         if (g->migrate) {
                 ev.has |= EVENT_HAS_MOVED | EVENT_HAS_FAILED;
-                ev.moved_bytes = result->moved_bytes;
-                ev.failed_bytes = result->failed_bytes;
+                ev.moved_bytes = g->moved_bytes;
+                ev.failed_bytes = g->failed_bytes;
         }
-        event_emit(g->manager->notify, &ev,
-                   "Reservation %" PRIu32 ": %s of %s granted to %s on node %s, by %s.", g->id,
-                   size_format(g->entry->r->size_bytes, size), g->entry->r->pool,
-                   ledger_tenant_key(g->entry->r->target), ev.nodes, ev.policy ? ev.policy : "no rule");
+        event_emit_limited(
+                g->manager->notify, g->manager->event_limit, manager_monotonic_usec(), EVENT_ALL_CLIENTS,
+                &ev, "Reservation %" PRIu32 ": %s of %s granted to %s on node %s, by %s.", g->id,
+                size_format(g->entry->r->size_bytes, size), g->entry->r->pool,
+                ledger_tenant_key(g->entry->r->target), ev.nodes, ev.policy ? ev.policy : "no rule");
 }
 
 static void tell_clients(Entry *e)
@@ -150,27 +180,19 @@ static void tell_clients(Entry *e)
         notify_reservation_changed(e->manager->notify, e->id, RESERVATION_CHANGED_ALL);
 }
 
-static void on_changed(const ApplyResult *result, bool changed, void *userdata)
+/* The nodes are open. */
+static void changed_checked(Grant *g, const char *wrong)
 {
-        Grant *g = userdata;
         Entry *e = g->entry;
 
         /* One that waited can be released while it is granted; that has its turn next. */
-        if (result->error >= 0 && e->r->state == RESERVATION_DRAINING) {
+        if (e->r->state == RESERVATION_DRAINING) {
                 stop_waiting(e);
                 finish(g, NULL, NULL);
                 return;
         }
-        if (result->error < 0) {
-                const char *error = result->error == -ESTALE || result->error == -ENOENT
-                                            ? CDM_ERROR_STALE
-                                            : SD_BUS_ERROR_FAILED;
-                fail(g, result->undo_error < 0, error, "The nodes could not be opened",
-                     result->message ? result->message : strerror(-result->error));
-                return;
-        }
-        if (identity_check(g->identity, g->manager->root, e->r->target->cgroup) < 0) {
-                fail(g, true, CDM_ERROR_STALE, "The nodes were closed again", "the caller ended meanwhile");
+        if (wrong) {
+                fail(g, true, CDM_ERROR_STALE, "The nodes were closed again", wrong);
                 return;
         }
         e->phase = STORE_GRANTED;
@@ -183,12 +205,29 @@ static void on_changed(const ApplyResult *result, bool changed, void *userdata)
         manager_lease_arm(e);
         tell_clients(e);
         notify_tell(g->manager->notify, &(Notice){ .kind = NOTICE_RESERVATION_CAME, .entry = e });
-        tell_granted(g, result);
+        tell_granted(g);
         /* A node may have been drained, or gone, since it was decided. */
         manager_judge(e, true);
         if (stop_waiting(e) && manager_release(e) < 0)
                 log_error("Reservation %" PRIu32 " is nobody's, and cannot be released now.", e->id);
         finish(g, NULL, NULL);
+}
+
+static void on_changed(const ApplyResult *result, bool changed, void *userdata)
+{
+        Grant *g = userdata;
+
+        if (result->error < 0) {
+                const char *error = result->error == -ESTALE || result->error == -ENOENT
+                                            ? CDM_ERROR_STALE
+                                            : SD_BUS_ERROR_FAILED;
+                fail(g, result->undo_error < 0, error, "The nodes could not be opened",
+                     result->message ? result->message : strerror(-result->error));
+                return;
+        }
+        g->moved_bytes = result->moved_bytes;
+        g->failed_bytes = result->failed_bytes;
+        check_caller(g, g->entry->r->target->cgroup, changed_checked);
 }
 
 static void open_nodes(Grant *g)
@@ -222,6 +261,24 @@ static void start_change(Grant *g)
 /* The scope runs: is the caller in it? On systemd 252 the PID could have changed hands on the way. Then a
  * stranger is in it: stopping the scope would kill him, so it is left to end with what runs in it, fenced.
  */
+static void scope_checked(Grant *g, const char *wrong)
+{
+        _cleanup_(unit_info_free_p) UnitInfo *u = TAKE_PTR(g->scope);
+
+        if (wrong) {
+                fail(g, false, CDM_ERROR_STALE, "The new scope could not be used", wrong);
+                return;
+        }
+        int r = ledger_set_cgroup(g->manager->ledger, g->entry->r, u->cgroup, u->cgroup_id);
+        /* One that waited stays on disk as such until it is granted. */
+        if (r >= 0 && !g->entry->known)
+                r = manager_store(g->entry);
+        if (r < 0)
+                fail(g, false, SD_BUS_ERROR_FAILED, "The reservation could not be stored", strerror(-r));
+        else
+                start_change(g);
+}
+
 static void on_scope(int error, UnitInfo *info, void *userdata)
 {
         _cleanup_(unit_info_free_p) UnitInfo *u = info;
@@ -233,19 +290,8 @@ static void on_scope(int error, UnitInfo *info, void *userdata)
                      error < 0 ? strerror(-error) : "it ended at once");
                 return;
         }
-        if (identity_check(g->identity, g->manager->root, u->cgroup) < 0) {
-                fail(g, false, CDM_ERROR_STALE, "The new scope could not be used",
-                     "the caller ended, or is not in it");
-                return;
-        }
-        int r = ledger_set_cgroup(g->manager->ledger, g->entry->r, u->cgroup, u->cgroup_id);
-        /* One that waited stays on disk as such until it is granted. */
-        if (r >= 0 && !g->entry->known)
-                r = manager_store(g->entry);
-        if (r < 0)
-                fail(g, false, SD_BUS_ERROR_FAILED, "The reservation could not be stored", strerror(-r));
-        else
-                start_change(g);
+        g->scope = TAKE_PTR(u);
+        check_caller(g, g->scope->cgroup, scope_checked);
 }
 
 static void on_scope_started(int error, const char *message, void *userdata)
@@ -273,23 +319,6 @@ static int start_scope(Grant *g)
         return unit_start_scope(g->manager->gate, g->manager->jobs, r->target->unit, r->target->slice,
                                 description, g->identity->pid, g->bind ? r->size_bytes : 0, on_scope_started,
                                 g, &g->call);
-}
-
-static int first_base(Reservation *r, void *userdata)
-{
-        *(NodeSet *)userdata = r->base;
-        return 1;
-}
-
-/* The ordinary nodes that the unit keeps: those it had before its first reservation, when it had mems. */
-static NodeSet find_base(Manager *m, const Subject *target, const NodeSet *mems)
-{
-        NodeSet base = NODESET_EMPTY;
-
-        if (ledger_foreach_of_tenant(m->ledger, ledger_tenant_key(target), first_base, &base) == 1)
-                return base;
-        base = nodeset_intersect(mems, &m->pools->ordinary);
-        return nodeset_is_empty(&base) ? m->pools->ordinary : base;
 }
 
 /* Is there another reservation of its tenant that knows the base? */
@@ -327,18 +356,30 @@ static void read_base(Grant *g)
                 start_change(g);
 }
 
-static void on_turn(Turn *t, void *userdata)
+/* What waited does so no more, and its client is told as when it ends otherwise. */
+static void fail_stale(Grant *g, const char *wrong)
 {
-        Grant *g = userdata;
-        Reservation *r = g->entry->r;
+        _cleanup_free_ char *reason = NULL;
+        Entry *e = g->entry;
 
-        /* Its last wait may have been long: behind a drain of the same tenant. */
-        if (identity_check(g->identity, g->manager->root, g->identity->subject->cgroup) < 0) {
-                fail(g, false, CDM_ERROR_STALE, "Nothing was granted",
-                     "the caller ended, or moved to another unit");
+        if (!e->waiter) {
+                fail(g, false, CDM_ERROR_STALE, "Nothing was granted", wrong);
                 return;
         }
-        if (!r->scope) {
+        g->entry = NULL;
+        if (asprintf(&reason, "Nothing was granted: %s.", wrong) < 0)
+                reason = NULL;
+        manager_dequeue(e, CDM_ERROR_STALE, reason ? reason : wrong);
+        finish(g, NULL, NULL);
+}
+
+static void turn_checked(Grant *g, const char *wrong)
+{
+        if (wrong) {
+                fail_stale(g, wrong);
+                return;
+        }
+        if (!g->entry->r->scope) {
                 read_base(g);
                 return;
         }
@@ -347,45 +388,12 @@ static void on_turn(Turn *t, void *userdata)
                 fail(g, false, SD_BUS_ERROR_FAILED, "The new scope could not be started", strerror(-k));
 }
 
-/* The target of a moved caller is a scope that does not exist yet. */
-static int scope_subject(Reservation *r, const Identity *i)
+/* The wait for it may have been long: behind a drain of the same tenant. */
+static void on_turn(Turn *t, void *userdata)
 {
-        Subject *s = r->target;
+        Grant *g = userdata;
 
-        r->scope = true;
-        free(s->unit);
-        free(s->slice);
-        free(s->cgroup);
-        s->cgroup = NULL;
-        s->cgroup_id = 0;
-        s->unit_uid = UID_NONE;
-        s->slice = strdup(i->scope_slice);
-        if (asprintf(&s->unit, CDM_SCOPE_PREFIX "%" PRIu32 ".scope", r->id) < 0)
-                s->unit = NULL;
-        return s->unit && s->slice ? 0 : -ENOMEM;
-}
-
-/* id: the one that it had while it waited, or 0. */
-static int make_reservation(Manager *m, const Identity *i, const RequestArgs *a, const Decision *d,
-                            const NodeSet *mems, uint32_t id, Reservation **ret)
-{
-        _cleanup_(reservation_free_p) Reservation *r = NULL;
-
-        int k = manager_reservation_new(m, i, a, d, id, &r);
-        if (k >= 0 && i->move)
-                k = scope_subject(r, i);
-        if (k < 0)
-                return k;
-        r->state = RESERVATION_ACTIVE;
-        r->capped = i->move && a->bind;
-        r->with_start = a->with_start;
-        r->lease_usec = r->term_usec = d->lease_usec;
-        r->expires_usec = d->expires_usec;
-        r->base = find_base(m, r->target, i->move ? &NODESET_EMPTY : mems);
-        memcpy(r->shares, d->shares, sizeof(r->shares));
-        r->n_shares = d->n_shares;
-        *ret = TAKE_PTR(r);
-        return 0;
+        check_caller(g, g->identity->subject->cgroup, turn_checked);
 }
 
 static int grant_new(Manager *m, Identity *identity, const RequestArgs *args, grant_done_t done,
@@ -413,7 +421,7 @@ static int enter(Grant *g, const Decision *d, const NodeSet *mems)
         _cleanup_(reservation_free_p) Reservation *r = NULL;
         Manager *m = g->manager;
 
-        int k = make_reservation(m, g->identity, g->args, d, mems, 0, &r);
+        int k = grant_make_reservation(m, g->identity, g->args, d, mems, 0, &r);
         if (k < 0)
                 return k;
         g->id = r->id;
@@ -436,11 +444,6 @@ static void on_look(int error, const UsageTarget *target, void *userdata)
         Manager *m = g->manager;
 
         g->look = NULL;
-        if (identity_check(g->identity, m->root, g->identity->subject->cgroup) < 0) {
-                finish(g, CDM_ERROR_STALE,
-                       "The process that asked ended, or moved to another unit, meanwhile.");
-                return;
-        }
         if (error >= 0)
                 error = request_decide(m, g->identity, g->args, target, g->authorised, &j);
         if (error < 0) {
@@ -472,6 +475,24 @@ static void on_look(int error, const UsageTarget *target, void *userdata)
                 finish(g, NULL, NULL);
 }
 
+static int start_look(Grant *g)
+{
+        return manager_look(g->manager, g->identity->subject->cgroup, on_look, g, &g->look);
+}
+
+/* polkit may have thought about it for long. */
+static void start_checked(Grant *g, const char *wrong)
+{
+        if (wrong) {
+                finish(g, CDM_ERROR_STALE,
+                       "The process that asked ended, or moved to another unit, meanwhile.");
+                return;
+        }
+        int r = start_look(g);
+        if (r < 0)
+                finish(g, SD_BUS_ERROR_FAILED, strerror(-r));
+}
+
 int grant_start(Manager *m, Identity *identity, const RequestArgs *args, bool authorised, grant_done_t done,
                 void *userdata, Grant **ret)
 {
@@ -483,7 +504,10 @@ int grant_start(Manager *m, Identity *identity, const RequestArgs *args, bool au
                 return r;
         }
         g->authorised = authorised;
-        r = manager_look(m, identity->subject->cgroup, on_look, g, &g->look);
+        r = identity_check(identity, m->worker, m->root, identity->subject->cgroup, on_check, g, &g->check);
+        g->checked = start_checked;
+        if (r > 0)
+                r = start_look(g);
         if (r < 0)
                 grant_free(g);
         else
@@ -519,9 +543,7 @@ static int begin(Grant *g, Entry *e, const RequestArgs *a, const Decision *d)
         int k = subject_copy(e->r->target, &g->identity->subject);
         if (k < 0)
                 return k;
-        if (identity_check(g->identity, m->root, g->identity->subject->cgroup) < 0)
-                return -ESTALE;
-        k = make_reservation(m, g->identity, a, d, &NODESET_EMPTY, e->id, &r);
+        k = grant_make_reservation(m, g->identity, a, d, &NODESET_EMPTY, e->id, &r);
         if (k >= 0)
                 k = turn_take(m->turns, ledger_tenant_key(r->target), on_turn, g, &g->turn);
         if (k >= 0)
@@ -531,6 +553,7 @@ static int begin(Grant *g, Entry *e, const RequestArgs *a, const Decision *d)
         TAKE_PTR(r);
         g->entry = e;
         g->id = e->id;
+        g->args = NULL;
         return 0;
 }
 
@@ -553,9 +576,5 @@ void grant_waiting(Entry *e, Identity *identity, const Decision *d)
                 return;
         if (g)
                 grant_free(g);
-        if (k == -ESTALE)
-                manager_dequeue(e, CDM_ERROR_STALE,
-                                "The process that asked ended, or moved to another unit.");
-        else
-                manager_dequeue(e, SD_BUS_ERROR_FAILED, strerror(-k));
+        manager_dequeue(e, SD_BUS_ERROR_FAILED, strerror(-k));
 }

@@ -349,6 +349,11 @@ void grant_abandon(Grant *g);
 void manager_grants_free(Manager *m);
 /* One that waited, and is out of the queue: it gets what was decided. Takes identity. */
 void grant_waiting(Entry *e, Identity *identity, const Decision *d);
+/* grant-reservation.c */
+/* Makes what was decided for a grant. mems: the tenant's own cpuset.mems, or empty. id: the one that it had
+ * while it waited, or 0. */
+int grant_make_reservation(Manager *m, const Identity *i, const RequestArgs *a, const Decision *d,
+                           const NodeSet *mems, uint32_t id, Reservation **ret);
 /* waiter.c */
 /* It waits, stored, when this returns 0. Takes identity. */
 int manager_enqueue(Manager *m, Identity *identity, const RequestArgs *args, const Decision *d,

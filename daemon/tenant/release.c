@@ -162,8 +162,10 @@ static void tell(Entry *e, EventKind kind, const ApplyResult *result, uint64_t r
                                    NULL, &ev, "Reservation %" PRIu32 " (%s of %s for %s) is released.",
                                    e->id, size, e->r->pool, ledger_tenant_key(e->r->target));
         else
-                event_emit(e->manager->notify, &ev, "Reservation %" PRIu32 " (%s of %s for %s) is released.",
-                           e->id, size, e->r->pool, ledger_tenant_key(e->r->target));
+                event_emit_limited(e->manager->notify, e->manager->event_limit, manager_monotonic_usec(),
+                                   EVENT_ALL_CLIENTS, &ev,
+                                   "Reservation %" PRIu32 " (%s of %s for %s) is released.", e->id, size,
+                                   e->r->pool, ledger_tenant_key(e->r->target));
 }
 
 static void keep_residue(Entry *e, const ApplyResult *result, const Share *shares, size_t n)
@@ -283,9 +285,10 @@ int manager_release(Entry *e)
                 notify_reservation_changed(e->manager->notify, e->id, RESERVATION_CHANGED_STATE);
                 Event ev = manager_event(e, EVENT_DRAINING, nodes, policy);
                 ev.reason = manager_revoked_why(e->r, why);
-                event_emit(e->manager->notify, &ev, "Reservation %" PRIu32 " of %s is being drained%s%s.",
-                           e->id, ledger_tenant_key(e->r->target), ev.reason ? ": " : "",
-                           ev.reason ? ev.reason : "");
+                event_emit_limited(
+                        e->manager->notify, e->manager->event_limit, manager_monotonic_usec(),
+                        EVENT_ALL_CLIENTS, &ev, "Reservation %" PRIu32 " of %s is being drained%s%s.", e->id,
+                        ledger_tenant_key(e->r->target), ev.reason ? ": " : "", ev.reason ? ev.reason : "");
         }
         return turn_take(e->manager->turns, ledger_tenant_key(e->r->target), on_turn, e, &e->turn);
 }

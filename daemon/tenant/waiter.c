@@ -201,8 +201,7 @@ static int make_wait(Manager *m, const Identity *i, const RequestArgs *a, const 
         w->bind = a->bind;
         w->deadline_usec = a->queue ? lease_end(manager_boottime_usec(), a->queue_usec) : TIMESPAN_INFINITY;
         w->pid = i->pid;
-        if (w->pid > 0 && process_start_time(m->root, w->pid, &w->pid_start) < 0)
-                w->pid_start = 0;
+        w->pid_start = i->pid_start;
         if (i->move && string_copy(i->scope_slice, &w->scope_slice) < 0)
                 return -ENOMEM;
         return a->client ? format_client(m, a->client, &w->client) : 0;
@@ -317,6 +316,7 @@ static int reopen_process(Manager *m, const Wait *w, Identity *i)
         if (i->pidfd < 0)
                 return -errno;
         i->pid = w->pid;
+        i->pid_start = w->pid_start;
         if (process_start_time(m->root, w->pid, &start) < 0)
                 start = 0;
         return start == w->pid_start && process_is_alive(i->pidfd) ? 0 : -ESRCH;

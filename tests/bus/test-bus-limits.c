@@ -434,7 +434,7 @@ END_TEST
 /* --- many events ------------------------------------------------------------------------------------------
  */
 
-static unsigned n_denied;
+static unsigned n_denied, n_told; /* n_told: granted, draining, released */
 static uint64_t n_left_out;
 
 static int on_event(sd_bus_message *m, void *userdata, sd_bus_error *error)
@@ -443,9 +443,12 @@ static int on_event(sd_bus_message *m, void *userdata, sd_bus_error *error)
         uint32_t id;
 
         ck_assert_int_ge(sd_bus_message_read(m, "su", &kind, &id), 0);
-        if (strcmp(kind, "denied") != 0)
+        if (strcmp(kind, "granted") == 0 || strcmp(kind, "draining") == 0 || strcmp(kind, "released") == 0)
+                n_told++;
+        else if (strcmp(kind, "denied") == 0)
+                n_denied++;
+        else
                 return 0;
-        n_denied++;
         ck_assert_int_ge(sd_bus_message_enter_container(m, 'a', "{sv}"), 0);
         while (sd_bus_message_enter_container(m, 'e', "sv") > 0) {
                 uint64_t v = 0;
@@ -497,6 +500,40 @@ START_TEST(refusals_without_number)
                         ;
         }
         ck_assert_uint_le(n_left_out + n_denied, n);
+        sd_bus_flush_close_unref(bus);
+}
+END_TEST
+
+/* One who takes and gives back without end: whoever listens hears of all, and the journal has a part. */
+START_TEST(grants_without_number)
+{
+        enum { N = 40 };
+        sd_bus *bus = world_connect(&w, USER_NOBODY);
+        uint32_t id;
+
+        world_start_polkit(&w, "yes");
+        ck_assert_int_ge(sd_bus_match_signal(w.client, NULL, CDM_BUS_NAME, CDM_PATH, CDM_INTERFACE_MANAGER,
+                                             "Event", on_event, NULL),
+                         0);
+        n_told = 0;
+        n_left_out = 0;
+        for (unsigned i = 0; i < N; i++) {
+                int r = world_request(bus, "cdm", GIB / 64, &id, 1, CDM_OPTION_UNIT, "s", "train.service");
+                ck_assert_msg(r == 0, "%s: %s", world_error, world_message);
+                ck_assert_int_eq(world_release(bus, id), 0);
+                while (n_told < 3 * (i + 1))
+                        process(w.client);
+        }
+        ck_assert_uint_eq(n_told, 3 * N);
+        /* The next one that is in the journal tells how many are not. */
+        while (n_left_out == 0) {
+                usleep(100 * 1000);
+                (void)world_request(bus, "cdm", GIB / 64, &id, 1, CDM_OPTION_UNIT, "s", "train.service");
+                (void)world_release(bus, id);
+                (void)world_reservation(&w, 1000, "State");
+                while (sd_bus_process(w.client, NULL) > 0)
+                        ;
+        }
         sd_bus_flush_close_unref(bus);
 }
 END_TEST
@@ -599,6 +636,7 @@ int main(void)
                 tcase_add_test(t, who_waits_for_a_polkit_that_hangs_is_told_so);
                 tcase_add_test(t, scopes_without_number);
                 tcase_add_test(t, refusals_without_number);
+                tcase_add_test(t, grants_without_number);
         } else
                 puts("# the tests with another user were left out: they need root");
         suite_add_tcase(s, t);

@@ -133,6 +133,30 @@ START_TEST(what_pools_and_nodes_say_of_each_other_is_told)
 }
 END_TEST
 
+/* Any number of mistakes makes a bounded number of sentences, and what is left out is told. */
+START_TEST(warnings_have_an_end)
+{
+        enum { MISTAKES = 100 };
+        _cleanup_free_ char *before = all_warnings(), *after = NULL;
+        size_t n = 0;
+
+        world_kill_cdmd(&w, SIGTERM);
+        for (int i = 0; i < MISTAKES; i++) {
+                char path[64];
+
+                snprintf(path, sizeof(path), "/etc/cdm/policy.d/20-bad%d.conf", i);
+                world_put(&w, path, "[Match]\nPool=*\n[Grant]\nLimit=much\n");
+        }
+        world_start_cdmd(&w);
+        after = all_warnings();
+        for (const char *p = after; (p = strstr(p, "Limit=much")); p++)
+                n++;
+        ck_assert_uint_eq(n, 64);
+        ck_assert_msg(strstr(after, "36 more warnings are left out here"), "%s", after);
+        ck_assert_ptr_null(strstr(before, "left out"));
+}
+END_TEST
+
 int main(void)
 {
         Suite *s = suite_create("bus-nodes");
@@ -142,6 +166,7 @@ int main(void)
         tcase_add_test(t, a_node_that_left_its_pool_is_told_over_restarts);
         tcase_add_test(t, a_damaged_record_is_written_anew);
         tcase_add_test(t, what_pools_and_nodes_say_of_each_other_is_told);
+        tcase_add_test(t, warnings_have_an_end);
         suite_add_tcase(s, t);
         return check_main(s);
 }

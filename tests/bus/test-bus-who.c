@@ -2,6 +2,7 @@
 
 /* Who asks from where, and who may do what: a row for each line of the tables in cdmctl(1) and cdmd(8). */
 
+#include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -338,39 +339,88 @@ static int keep_reply(sd_bus_message *m, void *userdata, sd_bus_error *error)
         return 0;
 }
 
-/* What is read of a caller's process is a FIFO, on which its reader waits. */
-START_TEST(a_look_at_one_caller_holds_up_nobody)
+static void put_fifo(const char *path)
+{
+        char next[160];
+
+        snprintf(next, sizeof(next), "%s.next", path);
+        ck_assert_int_eq(mkfifo(next, 0644), 0);
+        ck_assert_int_eq(rename(next, path), 0);
+}
+
+/* A file of the caller's process is a FIFO, on which each reader waits: another caller is answered meanwhile.
+ * Returns how often the file was read until the request was answered. */
+static unsigned read_slowly(const char *file, const char *text)
 {
         const struct Row row = { &session, WHO_USER, OWN, USER_SCOPE };
         int pidfd = (int)syscall(SYS_pidfd_open, getpid(), 0);
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
-        char path[128], text[256];
+        sd_bus *bus = buses[WHO_USER];
+        unsigned n = 0;
+        char path[128];
 
         make_place(&session);
         be_there(&row);
-        snprintf(path, sizeof(path), "%s/proc/%d/status", w.root, getpid());
-        ck_assert_int_eq(unlink(path), 0);
-        ck_assert_int_eq(mkfifo(path, 0644), 0);
-        ck_assert_int_ge(sd_bus_call_method_async(buses[WHO_USER], NULL, CDM_BUS_NAME, CDM_PATH,
-                                                  CDM_INTERFACE_MANAGER, "Request", keep_reply, &reply,
-                                                  "sta{sv}", "cdm", GIB / 64, 1, CDM_OPTION_PIDFD, "h",
-                                                  pidfd),
+        snprintf(path, sizeof(path), "%s/proc/%d/%s", w.root, getpid(), file);
+        put_fifo(path);
+        ck_assert_int_ge(sd_bus_call_method_async(bus, NULL, CDM_BUS_NAME, CDM_PATH, CDM_INTERFACE_MANAGER,
+                                                  "Request", keep_reply, &reply, "sta{sv}", "cdm", GIB / 64,
+                                                  2, CDM_OPTION_PIDFD, "h", pidfd, CDM_OPTION_QUEUE, "t",
+                                                  UINT64_MAX),
                          0);
-        ck_assert_int_ge(sd_bus_flush(buses[WHO_USER]), 0);
-        int fifo = open(path, O_WRONLY | O_CLOEXEC); /* waits for the reader */
-        ck_assert_int_ge(fifo, 0);
-        ck_assert_int_ge(sd_bus_call_method(w.client, CDM_BUS_NAME, CDM_PATH, "org.freedesktop.DBus.Peer",
-                                            "Ping", NULL, NULL, ""),
-                         0);
-        ck_assert_ptr_null(reply);
-        snprintf(text, sizeof(text), "Uid:\t%u\t%u\t%u\t%u\n", USER, USER, USER, USER);
-        ck_assert_int_eq(write(fifo, text, strlen(text)), (ssize_t)strlen(text));
-        close(fifo);
-        while (!reply)
-                if (sd_bus_process(buses[WHO_USER], NULL) == 0)
-                        sd_bus_wait(buses[WHO_USER], UINT64_MAX);
+        while (!reply) {
+                if (sd_bus_process(bus, NULL) > 0)
+                        continue;
+                int fifo = open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC);
+                if (fifo < 0) { /* nobody reads now */
+                        ck_assert_int_eq(errno, ENXIO);
+                        ck_assert_int_ge(sd_bus_wait(bus, 1000), 0);
+                        continue;
+                }
+                ck_assert_int_ge(sd_bus_call_method(w.client, CDM_BUS_NAME, CDM_PATH,
+                                                    "org.freedesktop.DBus.Peer", "Ping", NULL, NULL, ""),
+                                 0);
+                ck_assert_ptr_null(reply);
+                n++;
+                put_fifo(path);
+                ck_assert_int_eq(write(fifo, text, strlen(text)), (ssize_t)strlen(text));
+                close(fifo);
+        }
         ck_assert(!sd_bus_message_is_method_error(reply, NULL));
         close(pidfd);
+        return n;
+}
+
+START_TEST(a_look_at_one_caller_holds_up_nobody)
+{
+        char text[256];
+
+        snprintf(text, sizeof(text), "Uid:\t%u\t%u\t%u\t%u\n", USER, USER, USER, USER);
+        ck_assert_uint_ge(read_slowly("status", text), 1);
+}
+END_TEST
+
+/* The cgroup is read again after each long wait. */
+START_TEST(a_second_look_holds_up_nobody)
+{
+        ck_assert_uint_ge(read_slowly("cgroup", "0::" SESSION "\n"), 2);
+}
+END_TEST
+
+START_TEST(a_look_at_when_a_caller_started_holds_up_nobody)
+{
+        uint64_t all;
+        uint32_t id;
+
+        world_put(&w, "/etc/cdm/policy.d/10-all.conf", "[Match]\nPool=*\n[Grant]\nOnFull=queue\n");
+        ck_assert_int_ge(sd_bus_call_method(w.client, CDM_BUS_NAME, CDM_PATH, CDM_INTERFACE_MANAGER,
+                                            "Reload", NULL, NULL, ""),
+                         0);
+        ck_assert_int_ge(sd_bus_get_property_trivial(w.client, CDM_BUS_NAME, CDM_PATH_POOL "/cdm",
+                                                     CDM_INTERFACE_POOL, "Available", NULL, 't', &all),
+                         0);
+        ck_assert_int_eq(world_request(w.client, "cdm", all, &id, 1, CDM_OPTION_UNIT, "s", "db.service"), 0);
+        ck_assert_uint_ge(read_slowly("stat", "1 (x) S 1 1 1 0 0 0 0 0 0 0 0 0 0 0 0 0 1 0 4711 0 0\n"), 1);
 }
 END_TEST
 
@@ -521,6 +571,8 @@ int main(void)
                 tcase_add_test(t, named_targets_are_others);
                 tcase_add_test(t, what_needs_which_action);
                 tcase_add_test(t, a_look_at_one_caller_holds_up_nobody);
+                tcase_add_test(t, a_second_look_holds_up_nobody);
+                tcase_add_test(t, a_look_at_when_a_caller_started_holds_up_nobody);
         } else
                 puts("# the tests with another user were left out: they need root");
         tcase_add_test(p, the_pages_have_the_same_rows);

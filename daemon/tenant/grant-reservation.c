@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* What a grant enters into the ledger. */
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/tenant/manager.h"
+#include "policy/cdm-names.h"
+
+static int grant_first_base(Reservation *r, void *userdata)
+{
+        *(NodeSet *)userdata = r->base;
+        return 1;
+}
+
+/* The ordinary nodes that the unit keeps: those it had before its first reservation, when it had mems. */
+static NodeSet grant_find_base(Manager *m, const Subject *target, const NodeSet *mems)
+{
+        NodeSet base = NODESET_EMPTY;
+
+        if (ledger_foreach_of_tenant(m->ledger, ledger_tenant_key(target), grant_first_base, &base) == 1)
+                return base;
+        base = nodeset_intersect(mems, &m->pools->ordinary);
+        return nodeset_is_empty(&base) ? m->pools->ordinary : base;
+}
+
+/* The target of a moved caller is a scope that does not exist yet. */
+static int grant_scope_subject(Reservation *r, const Identity *i)
+{
+        Subject *s = r->target;
+
+        r->scope = true;
+        free(s->unit);
+        free(s->slice);
+        free(s->cgroup);
+        s->cgroup = NULL;
+        s->cgroup_id = 0;
+        s->unit_uid = UID_NONE;
+        s->slice = strdup(i->scope_slice);
+        if (asprintf(&s->unit, CDM_SCOPE_PREFIX "%" PRIu32 ".scope", r->id) < 0)
+                s->unit = NULL;
+        return s->unit && s->slice ? 0 : -ENOMEM;
+}
+
+int grant_make_reservation(Manager *m, const Identity *i, const RequestArgs *a, const Decision *d,
+                           const NodeSet *mems, uint32_t id, Reservation **ret)
+{
+        _cleanup_(reservation_free_p) Reservation *r = NULL;
+
+        int k = manager_reservation_new(m, i, a, d, id, &r);
+        if (k >= 0 && i->move)
+                k = grant_scope_subject(r, i);
+        if (k < 0)
+                return k;
+        r->state = RESERVATION_ACTIVE;
+        r->capped = i->move && a->bind;
+        r->with_start = a->with_start;
+        r->lease_usec = r->term_usec = d->lease_usec;
+        r->expires_usec = d->expires_usec;
+        r->base = grant_find_base(m, r->target, i->move ? &NODESET_EMPTY : mems);
+        memcpy(r->shares, d->shares, sizeof(r->shares));
+        r->n_shares = d->n_shares;
+        *ret = TAKE_PTR(r);
+        return 0;
+}
