@@ -123,6 +123,7 @@ client_tests = \
 	tests/client/machines.sh \
 	tests/client/offline.sh \
 	tests/client/power9.sh \
+	tests/client/report.sh \
 	tests/client/usage.sh
 check_PROGRAMS += tests/client/fake-cdmd
 # For the one that compiles against the library.
