@@ -58,7 +58,7 @@ grep -q stranger "$scratch/cdm-report/etc/passwd" && complain "a user is in it w
 
 # nobody is named, and each decision is still the same
 sed -i 's|/:/bin/sh|/home/&|; s|::/home/::|::|; s|^trainer:.*|trainer:x:4711:4711::/srv/people/trainer:/bin/sh|' "$root/etc/passwd"
-printf '# trainer has trainers in /srv/people/trainer/x on %s\n' "$(uname -n)" >>"$root/etc/cdm/policy.d/10-train.conf"
+printf '# trainer has trainers and a retrainer in /srv/people/trainer/x on %s\n' "$(uname -n)" >>"$root/etc/cdm/policy.d/10-train.conf"
 cp "$root/etc/cdm/policy.d/20-ml.conf" "$root/etc/cdm/policy.d/20-trainer.conf"
 report --anonymous
 grep -rE '\btrainer\b|/srv/people' "$scratch/cdm-report" && complain "a user is named"
@@ -66,7 +66,7 @@ find "$scratch/cdm-report" -name '*trainer*' | grep . && complain "a user is nam
 grep -rwF -- "$(uname -n)" "$scratch/cdm-report/etc" && complain "the host is named"
 user=$(sed -n 's/^User=\(user[0-9]*\)$/\1/p' "$scratch/cdm-report/etc/cdm/policy.d/10-train.conf")
 [ -n "$user" ] || complain "the user of the rule has no other name"
-grep -qx "# $user has trainers in /home/$user/x on host" "$scratch/cdm-report/etc/cdm/policy.d/10-train.conf" ||
+grep -qx "# $user has trainers and a retrainer in /home/$user/x on host" "$scratch/cdm-report/etc/cdm/policy.d/10-train.conf" ||
         complain "replaced otherwise: $(tail -1 "$scratch/cdm-report/etc/cdm/policy.d/10-train.conf")"
 [ -e "$scratch/cdm-report/etc/cdm/policy.d/20-$user.conf" ] || complain "no file is named after $user"
 run 0 explain --offline --root="$scratch/cdm-report" cdm 512M --unit train-1 --user "$user"
