@@ -94,9 +94,11 @@ start_bus() {
   </policy>
 </busconfig>
 EOF
-        dbus-daemon --config-file="$scratch/bus.conf" --nofork 2>"$scratch/bus.log" &
+        # It prints its address once it listens.
+        dbus-daemon --config-file="$scratch/bus.conf" --nofork --print-address \
+                >"$scratch/bus.address" 2>"$scratch/bus.log" &
         bus_pid=$!
-        until [ -S "$scratch/bus" ]; do
+        until [ -s "$scratch/bus.address" ]; do
                 kill -0 "$bus_pid" 2>/dev/null || {
                         cat "$scratch/bus.log"
                         exit 1
@@ -108,7 +110,7 @@ EOF
 # A daemon that only talks, and writes to $scratch/log what it was asked.
 start_fake() {
         "$PWD/tests/client/fake-cdmd" >"$scratch/log" &
-        until grep -q ready "$scratch/log"; do
+        until grep -qs ready "$scratch/log"; do
                 kill -0 $! 2>/dev/null || {
                         complain "the fake daemon ended"
                         finish
