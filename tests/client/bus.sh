@@ -314,6 +314,7 @@ asked 'OpenBufferWithOptions 1048576 hugetlb=0'
 run 2 buffer 7 1M -- sh -c 'exit 2'
 run 137 buffer 7 1M -- sh -c 'kill -9 $$'
 run 127 buffer 7 1M -- "$scratch/missing"
+says err "cdmctl: cannot run $scratch/missing: "
 run 126 buffer 7 1M -- "$scratch"
 run 125 buffer 7 65M -- true
 says err 'cdmctl: the reservation has no room'
