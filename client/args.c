@@ -69,6 +69,8 @@ static const OptionInfo option_table[_OPTION_MAX] = {
         [OPTION_CHECK] = { "check", no_argument, "    --check", "Exit with 1 where there is a fault" },
         [OPTION_IGNORE] = { "ignore", required_argument, "    --ignore=NAME",
                             "Not this fault; may be repeated" },
+        [OPTION_ANONYMOUS] = { "anonymous", no_argument, "    --anonymous",
+                               "Replace names of users, home folders and the host" },
 };
 
 /* Long options get values that no short option has. */

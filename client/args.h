@@ -42,6 +42,7 @@ typedef enum OptionId {
         OPTION_STATE,
         OPTION_CHECK,
         OPTION_IGNORE,
+        OPTION_ANONYMOUS,
         _OPTION_MAX,
 } OptionId;
 

@@ -43,7 +43,7 @@ static int run(char **command, int fd)
                 return fail(CDM_EXIT_RUN_FAILED, "the buffer cannot be handed over: %s", strerror(errno));
         fflush(NULL);
         execvp(command[0], command);
-        return fail(errno == ENOENT ? CDM_EXIT_RUN_NOT_FOUND : CDM_EXIT_RUN_CANNOT, "Cannot run %s: %s.",
+        return fail(errno == ENOENT ? CDM_EXIT_RUN_NOT_FOUND : CDM_EXIT_RUN_CANNOT, "cannot run %s: %s",
                     command[0], strerror(errno));
 }
 
@@ -61,7 +61,7 @@ int verb_buffer(const Args *args)
                 return CDM_EXIT_RUN_FAILED;
         }
         if (!args->command || !args->command[0]) {
-                (void)usage_error("which command? Usage: cdmctl buffer [OPTIONS] ID SIZE -- CMD..");
+                (void)usage_error("CMD is missing; write: cdmctl buffer ID SIZE -- CMD...");
                 return CDM_EXIT_RUN_FAILED;
         }
         int status = open_buffer(id, size.value, flags, &fd);

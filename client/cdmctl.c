@@ -69,6 +69,10 @@ static const Verb verb_table[] = {
           2, 2, OPTIONS_TARGET | OPTIONS_REQUEST | OPTIONS_OFFLINE | OPTION_BIT(OPTION_USER), verb_explain },
         { VERB_ASK, "check", "[FILE...]", "Check the configuration, or single files, without a daemon", NULL,
           0, -1, OPTIONS_OFFLINE, verb_check },
+        { VERB_ASK, "report", "[FILE]", "Collect what a bug report needs in a tarball",
+          "The nodes, the configuration, the journal of cdmd and what status, list and who print. Read it\n"
+          "before you send it. Unpacked it serves --root. With --offline no daemon and no journal is asked.",
+          0, 1, OPTIONS_OFFLINE | OPTION_BIT(OPTION_ANONYMOUS), verb_report },
         { VERB_MANAGE, "reload", "", "Make the daemon read its configuration again", NULL, 0, 0, 0,
           verb_reload },
         { VERB_MANAGE, "drain", "NODE", "Empty a node for a reset or removal",

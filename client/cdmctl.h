@@ -55,6 +55,7 @@ int verb_explain(const Args *args);
 int verb_check(const Args *args);
 int verb_who(const Args *args);
 int verb_monitor(const Args *args);
+int verb_report(const Args *args);
 int verb_reload(const Args *args);
 int verb_drain(const Args *args);
 int verb_undrain(const Args *args);

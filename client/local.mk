@@ -51,6 +51,10 @@ libclient_la_SOURCES = \
 	client/release.h \
 	client/reload.c \
 	client/renew.c \
+	client/report-tree.c \
+	client/report-words.c \
+	client/report.c \
+	client/report.h \
 	client/request.c \
 	client/queue.c \
 	client/queue.h \

@@ -66,7 +66,7 @@ static void affinity_get(Affinity *a)
 static void affinity_restore(const Affinity *a)
 {
         if (a->set && sched_setaffinity(0, a->size, a->set) < 0)
-                note("The CPU affinity could not be kept: %s.", strerror(errno));
+                note("the CPU affinity could not be kept: %s", strerror(errno));
 }
 
 /* --- signals --- */
@@ -125,11 +125,11 @@ static _Noreturn void child_exec(const Args *args, const ReservationInfo *info, 
 
         int r = mem_policy_set(args->mem_policy, info->shares, info->n_shares);
         if (r < 0)
-                _exit(fail(CDM_EXIT_RUN_FAILED, "The memory policy %s cannot be set: %s.",
+                _exit(fail(CDM_EXIT_RUN_FAILED, "the memory policy %s cannot be set: %s",
                            mem_policy_to_string(args->mem_policy), strerror(-r)));
 
         execvp(args->command[0], args->command);
-        _exit(fail(errno == ENOENT ? CDM_EXIT_RUN_NOT_FOUND : CDM_EXIT_RUN_CANNOT, "Cannot run %s: %s.",
+        _exit(fail(errno == ENOENT ? CDM_EXIT_RUN_NOT_FOUND : CDM_EXIT_RUN_CANNOT, "cannot run %s: %s",
                    args->command[0], strerror(errno)));
 }
 
@@ -160,14 +160,14 @@ static int run_command(const Args *args, const ReservationInfo *info, const sigs
         (void)signal(SIGCHLD, SIG_DFL);
         int fd = signalfd(-1, &mask, SFD_CLOEXEC);
         if (fd < 0)
-                return fail(CDM_EXIT_RUN_FAILED, "Cannot wait for signals: %s.", strerror(errno));
+                return fail(CDM_EXIT_RUN_FAILED, "cannot wait for signals: %s", strerror(errno));
 
         fflush(NULL);
         pid_t parent = getpid();
         pid_t child = fork();
         if (child == 0)
                 child_exec(args, info, original, parent);
-        status = child < 0 ? fail(CDM_EXIT_RUN_FAILED, "Cannot start a process: %s.", strerror(errno))
+        status = child < 0 ? fail(CDM_EXIT_RUN_FAILED, "cannot start a process: %s", strerror(errno))
                            : wait_child(child, fd);
         close(fd);
         return status;
@@ -254,7 +254,7 @@ int verb_run(const Args *args)
         if (args_parse_pool_size(args, &pool, &size) != 0)
                 return CDM_EXIT_RUN_FAILED;
         if (!args->command || !args->command[0]) {
-                (void)usage_error("Which command? Usage: cdmctl run [OPTIONS] POOL SIZE -- CMD...");
+                (void)usage_error("CMD is missing; write: cdmctl run POOL SIZE -- CMD...");
                 return CDM_EXIT_RUN_FAILED;
         }
         return reserve_and_run(args);

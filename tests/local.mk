@@ -9,6 +9,7 @@ noinst_HEADERS = \
 EXTRA_DIST += \
 	tests/client/common.sh \
 	tests/client/json-keys \
+	tests/client/page-commands \
 	tests/data/conf \
 	tests/data/container-paths \
 	tests/data/json \
@@ -122,7 +123,9 @@ client_tests = \
 	tests/client/container.sh \
 	tests/client/machines.sh \
 	tests/client/offline.sh \
+	tests/client/pages.sh \
 	tests/client/power9.sh \
+	tests/client/report.sh \
 	tests/client/usage.sh
 check_PROGRAMS += tests/client/fake-cdmd
 # For the one that compiles against the library.

@@ -9,6 +9,7 @@
 
 #include "policy/cdm-names.h"
 #include "policy/macro.h"
+#include "policy/warning.h"
 #include "tests/bus/world.h"
 #include "tests/unit/check-main.h"
 
@@ -54,6 +55,40 @@ static void expect_warning(const char *words, bool there)
 
         ck_assert_msg((strstr(text, words) != NULL) == there, "'%s' is %s: %s", words,
                       there ? "missing" : "there", text);
+}
+
+/* NamedWarnings has the sentences of Warnings, in the same order, and one of them has this name and weight and
+ * begins with these words. */
+static void expect_named_warning(const char *name, const char *weight, const char *words)
+{
+        _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+        _cleanup_free_ char *sentences = all_warnings(), *named = NULL;
+        const char *row_name, *row_weight, *text;
+        bool found = false;
+        size_t size;
+        FILE *f = open_memstream(&named, &size);
+
+        ck_assert_ptr_nonnull(f);
+        ck_assert_int_ge(sd_bus_get_property(w.client, CDM_BUS_NAME, CDM_PATH, CDM_INTERFACE_MANAGER,
+                                             "NamedWarnings", &error, &m, "a(sss)"),
+                         0);
+        ck_assert_int_ge(sd_bus_message_enter_container(m, 'a', "(sss)"), 0);
+        while (sd_bus_message_read(m, "(sss)", &row_name, &row_weight, &text) > 0) {
+                const WarningInfo *info = warning_find(row_name);
+
+                ck_assert_msg(info != NULL, "no warning is named '%s'", row_name);
+                ck_assert_msg(strcmp(row_weight, info->fault ? "fault" : "advice") == 0, "%s: %s", row_name,
+                              row_weight);
+                fprintf(f, "%s\n", text);
+                if (strcmp(row_name, name) == 0 && strncmp(text, words, strlen(words)) == 0) {
+                        ck_assert_str_eq(row_weight, weight);
+                        found = true;
+                }
+        }
+        fclose(f);
+        ck_assert_str_eq(named, sentences);
+        ck_assert_msg(found, "no warning %s begins with '%s': %s", name, words, named);
 }
 
 static void expect_evidence(int node, const char *evidence)
@@ -157,6 +192,20 @@ START_TEST(warnings_have_an_end)
 }
 END_TEST
 
+START_TEST(each_warning_has_its_name_and_weight)
+{
+        restart(); /* stops when the worker has written what was in which pool */
+        world_put(&w, POOL, "[Pool]\nNodes=auto\nMinBandwidth=90T\n");
+        world_put(&w, "/etc/cdm/pools.d/far.conf", "[Pool]\nNodes=2,7\n");
+        restart();
+        expect_named_warning("pool-empty", "fault", "Pool cdm (/etc/cdm/pools.d/cdm.conf:2) is empty");
+        expect_named_warning("nodes-absent", "advice",
+                             "Pool far (/etc/cdm/pools.d/far.conf:2) lists node 7");
+        expect_named_warning("not-in-pool", "advice", "Node 3 (2G) has memory and no CPUs");
+        expect_named_warning("nodes-left", "fault", "Node 3 was in pool cdm before and is in none now");
+}
+END_TEST
+
 int main(void)
 {
         Suite *s = suite_create("bus-nodes");
@@ -167,6 +216,7 @@ int main(void)
         tcase_add_test(t, a_damaged_record_is_written_anew);
         tcase_add_test(t, what_pools_and_nodes_say_of_each_other_is_told);
         tcase_add_test(t, warnings_have_an_end);
+        tcase_add_test(t, each_warning_has_its_name_and_weight);
         suite_add_tcase(s, t);
         return check_main(s);
 }

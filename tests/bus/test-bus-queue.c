@@ -348,21 +348,31 @@ START_TEST(the_queue_has_an_end)
 }
 END_TEST
 
-/* More than one turn of the event loop looks at: the last one is reached as well. */
+/* More than one turn of the event loop looks at, all of whom wait for their quota but the last one. Nothing
+ * happens to the others, so a walk that ended too early would end there each time. */
 START_TEST(a_long_queue_is_served_to_its_end)
 {
         enum { N = 100 };
-        uint32_t ids[N];
+        char text[160];
 
         world_put(&w, "/etc/cdm/cdmd.conf", "[Reservations]\nQueueMax=200\n");
+        snprintf(text, sizeof(text),
+                 "[Match]\nPool=*\nUnit=db.service\n[Grant]\nPriority=100\nOnFull=queue\nQuota=%" PRIu64
+                 "\n",
+                 GIB);
+        world_put(&w, "/etc/cdm/policy.d/05-db.conf", text);
         set_policy(policy_queue);
-        uint32_t first = must_ask(w.client, "db.service", available(), 0, 0);
+        uint32_t first = must_ask(w.client, "train.service", available() - GIB / 2, 0, 0), id = 0;
         for (size_t i = 0; i < N; i++)
-                ids[i] = must_ask(w.client, "train.service", GIB, 0, FOREVER);
-        set_policy("[Match]\nPool=*\nUnit=db.service\n[Grant]\nOnFull=queue\n");
-        for (size_t i = 0; i < N; i++)
-                world_wait_event(&w, "dequeued", ids[i]);
-        is_state(first, "active");
+                id = must_ask(w.client, "db.service", GIB, 0, FOREVER);
+        /* What is left of the quota is too little for them from now on. */
+        uint32_t db = must_ask(w.client, "db.service", GIB / 2, 5, 0);
+        uint32_t last = must_ask(w.client, "train.service", GIB, 0, FOREVER);
+        is_state(last, "queued");
+        ck_assert_int_eq(world_release(w.client, first), 0);
+        world_wait_event(&w, "granted", last);
+        is_state(id, "queued");
+        is_state(db, "active");
 }
 END_TEST
 

@@ -4,48 +4,14 @@
 
 . "${srcdir:-.}/tests/client/common.sh"
 
-command -v dbus-daemon >/dev/null || {
-        echo "skipped: there is no dbus-daemon"
-        exit 77
-}
-
-fake=$PWD/tests/client/fake-cdmd
-DBUS_SYSTEM_BUS_ADDRESS=unix:path=$scratch/bus
-export DBUS_SYSTEM_BUS_ADDRESS
-
-# The configuration allows everything and names no service to start.
-cat >"$scratch/bus.conf" <<EOF
-<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-BUS Bus Configuration 1.0//EN"
- "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
-<busconfig>
-  <listen>$DBUS_SYSTEM_BUS_ADDRESS</listen>
-  <policy context="default">
-    <allow send_destination="*" eavesdrop="true"/><allow eavesdrop="true"/><allow own="*"/>
-  </policy>
-</busconfig>
-EOF
-dbus-daemon --config-file="$scratch/bus.conf" --nofork 2>"$scratch/bus.log" &
-bus_pid=$!
-until [ -S "$scratch/bus" ]; do
-        kill -0 "$bus_pid" 2>/dev/null || {
-                cat "$scratch/bus.log"
-                exit 1
-        }
-done
-trap 'kill "$bus_pid"; wait; rm -rf "$scratch"' EXIT
+start_bus
 
 # a bus, but nobody there
 run 6 list
 says err 'cannot be reached'
 run 6 monitor
 
-"$fake" >"$scratch/log" &
-until grep -q ready "$scratch/log"; do
-        kill -0 $! 2>/dev/null || {
-                complain "the fake daemon ended"
-                finish
-        }
-done
+start_fake
 
 # asked WORDS: the daemon was asked so last
 asked() {
@@ -348,6 +314,7 @@ asked 'OpenBufferWithOptions 1048576 hugetlb=0'
 run 2 buffer 7 1M -- sh -c 'exit 2'
 run 137 buffer 7 1M -- sh -c 'kill -9 $$'
 run 127 buffer 7 1M -- "$scratch/missing"
+says err "cdmctl: cannot run $scratch/missing: "
 run 126 buffer 7 1M -- "$scratch"
 run 125 buffer 7 65M -- true
 says err 'cdmctl: the reservation has no room'

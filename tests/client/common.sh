@@ -73,6 +73,51 @@ make_root() {
         printf '[Match]\nPool=cdm\nUser=root\n[Grant]\nDeny=yes\n' >"$root/etc/cdm/policy.d/90-root.conf"
 }
 
+# A bus of its own, on which nobody is.
+start_bus() {
+        command -v dbus-daemon >/dev/null || {
+                echo "skipped: there is no dbus-daemon"
+                exit 77
+        }
+
+        DBUS_SYSTEM_BUS_ADDRESS=unix:path=$scratch/bus
+        export DBUS_SYSTEM_BUS_ADDRESS
+
+        # The configuration allows everything and names no service to start.
+        cat >"$scratch/bus.conf" <<EOF
+<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-BUS Bus Configuration 1.0//EN"
+ "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
+<busconfig>
+  <listen>$DBUS_SYSTEM_BUS_ADDRESS</listen>
+  <policy context="default">
+    <allow send_destination="*" eavesdrop="true"/><allow eavesdrop="true"/><allow own="*"/>
+  </policy>
+</busconfig>
+EOF
+        # It prints its address once it listens.
+        dbus-daemon --config-file="$scratch/bus.conf" --nofork --print-address \
+                >"$scratch/bus.address" 2>"$scratch/bus.log" &
+        bus_pid=$!
+        until [ -s "$scratch/bus.address" ]; do
+                kill -0 "$bus_pid" 2>/dev/null || {
+                        cat "$scratch/bus.log"
+                        exit 1
+                }
+        done
+        trap 'kill "$bus_pid"; wait; rm -rf "$scratch"' EXIT
+}
+
+# A daemon that only talks, and writes to $scratch/log what it was asked.
+start_fake() {
+        "$PWD/tests/client/fake-cdmd" >"$scratch/log" &
+        until grep -qs ready "$scratch/log"; do
+                kill -0 $! 2>/dev/null || {
+                        complain "the fake daemon ended"
+                        finish
+                }
+        done
+}
+
 finish() {
         exit "$failed"
 }

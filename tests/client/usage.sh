@@ -44,6 +44,10 @@ run 2 list --json short
 says err "unexpected argument 'short'; write --json=short"
 run 2 request cdm
 says err 'SIZE is missing; write: cdmctl request POOL SIZE'
+run 125 run hbm 1G
+says err 'CMD is missing; write: cdmctl run POOL SIZE -- CMD...'
+run 125 buffer 7 1G
+says err 'CMD is missing; write: cdmctl buffer ID SIZE -- CMD...'
 run 125 run cdm 1G ls -l
 says err 'put -- before the command: cdmctl run cdm 1G -- ls ...'
 run 125 run --lease 1h cdm 1G env
