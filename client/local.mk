@@ -63,7 +63,7 @@ libclient_la_SOURCES = \
 	client/run.c \
 	client/static.c \
 	client/status.c \
-	client/table-human.c \
+	client/table-print.c \
 	client/table-internal.h \
 	client/table.c \
 	client/table.h \

@@ -44,5 +44,5 @@ struct Table {
 /* As people read it. Owned by the caller; NULL: out of memory. */
 char *cell_to_text(const Cell *c);
 
-/* The rows as a table for people. 0, an exit status after the user was told, or a negative errno. */
-int table_print_human(const Table *t, const TableStyle *style);
+/* Has every row all of its cells? */
+bool table_is_complete(const Table *t);

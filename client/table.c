@@ -273,27 +273,14 @@ void table_print_json(const Table *t, Json *j)
         json_array_end(j);
 }
 
-static bool is_complete(const Table *t)
+bool table_is_complete(const Table *t)
 {
         return !t->out_of_memory && t->n_cells == t->n_rows * t->n_columns;
 }
 
-int table_print(const Table *t, const TableStyle *style)
-{
-        if (!is_complete(t))
-                return -ENOMEM;
-        if (style->json == JSON_OFF)
-                return table_print_human(t, style);
-
-        Json j = JSON_WRITER(stdout, style->json);
-        table_print_json(t, &j);
-        json_finish(&j);
-        return ferror(stdout) ? -EIO : 0;
-}
-
 int table_print_record(const Table *t, const TableStyle *style)
 {
-        if (!is_complete(t) || t->n_rows == 0)
+        if (!table_is_complete(t) || t->n_rows == 0)
                 return -ENOMEM;
 
         if (style->json != JSON_OFF) {

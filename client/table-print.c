@@ -304,11 +304,24 @@ static int view_print(View *v, const TableStyle *style)
         return r < 0 ? r : view_print_table(v, style->legend);
 }
 
-int table_print_human(const Table *t, const TableStyle *style)
+static int view_print_human(const Table *t, const TableStyle *style)
 {
         View v = { .t = t };
 
         int r = view_print(&v, style);
         view_clear(&v);
         return r;
+}
+
+int table_print(const Table *t, const TableStyle *style)
+{
+        if (!table_is_complete(t))
+                return -ENOMEM;
+        if (style->json == JSON_OFF)
+                return view_print_human(t, style);
+
+        Json j = JSON_WRITER(stdout, style->json);
+        table_print_json(t, &j);
+        json_finish(&j);
+        return ferror(stdout) ? -EIO : 0;
 }
