@@ -52,6 +52,10 @@ void fence_step_ask(Fence *f)
                 f->next++;
                 if (!leaf->unit || !leaf->doubtful)
                         continue;
+                /* Of a unit that has not started PID 1 may not name the cgroup yet. */
+                NodeSet reserved = ledger_tenant_nodes(f->context.ledger, leaf->unit);
+                if (!nodeset_is_empty(&reserved))
+                        continue;
                 if (unit_get_owner(f->context.gate, leaf->unit_path, ask_on_answer, f, &f->call) >= 0)
                         return;
         }

@@ -87,6 +87,15 @@ static void owner_ask_check(OwnerAsk *a, size_t top)
                 log_error("Cannot fence %s: %s. `cdmctl reload` tries again.", a->path, strerror(-r));
 }
 
+/* systemd makes the cgroup of a unit whose nodes are reserved before it starts, and PID 1 does not name that unit
+ * for its cgroup yet. */
+static bool owner_is_reserved_unit(Manager *m, const char *path)
+{
+        const Reservation *r = ledger_find_above(m->ledger, path);
+
+        return r && r->target->unit && strcmp(r->target->cgroup, path) == 0;
+}
+
 static void owner_on_answer(int error, const char *unit, void *userdata)
 {
         OwnerAsk *a = userdata;
@@ -96,7 +105,9 @@ static void owner_on_answer(int error, const char *unit, void *userdata)
                 owner_ask_later(a);
                 return;
         }
-        int top = error == 0 || error == -ENOENT ? owner_learn(a->path, unit) : error;
+        int top = owner_is_reserved_unit(m, a->path) ? 0
+                  : error == 0 || error == -ENOENT   ? owner_learn(a->path, unit)
+                                                     : error;
         if (top > 0)
                 owner_ask_check(a, (size_t)top);
         else if (top < 0 && top != -ENOENT)

@@ -76,7 +76,7 @@ progress() {
         tr '\r' '\n' </tmp/terminal | sed 's/\x1b\[K$//' | grep .
 }
 check "a release on a terminal" release_on 80
-is "prints nothing but its progress" "$(progress | grep --invert-match --extended-regexp '^draining: [0-9.]+[BKM] of [0-9.]+[BKM] left$')" ""
+is "prints nothing but its progress" "$(progress | grep --invert-match --extended-regexp '^draining: [0-9.]+[BKM] of [0-9.]+[BKM] left(, [0-9.]+[BKM]/s(, [0-9a-z ]+ to go)?)?$')" ""
 # The last bytes are the kernel's, and come and go.
 left=$(progress | sed -nE 's/^draining: ([0-9.]+M) of.*/\1/p' | numfmt --from=iec)
 check "several times" test "$(wc --lines <<<"$left")" -ge 3
