@@ -49,7 +49,7 @@ check "files that do not parse do not open the machine at boot" test -f $generat
 like "the kernel's log says why" "$(dmesg)" 'cdmd-generator: .*cdmd.conf:1'
 check "cdmd starts with them" systemctl start cdmd
 is "and keeps what auto finds" "$(status .fence) $(site_mems systemd-journald.service)" "closed 0-1"
-like "it says that no rule is in force" "$(status '.warnings[]')" "The configuration was refused"
+like "it says that no rule is in force" "$(status '.warnings[]')" "every request is denied"
 
 rm /etc/cdm/cdmd.conf
 mkdir -p /etc/cdm/pools.d
