@@ -52,7 +52,7 @@ static int identity_read_path(IdentityReading *r)
 {
         if (!r->cgroup)
                 return process_cgroup(r->root, r->pid, &r->path);
-        int fd = cgroup_open(r->cgroup, NULL);
+        int fd = cgroup_open(r->cgroup, &r->path_id);
         if (fd < 0)
                 return fd;
         close(fd);
@@ -73,7 +73,7 @@ static int identity_read_run(Job *job _unused_, void *userdata)
                 r->pid_start = 0;
         if (r->foreign && r->path_error >= 0 && r->path[1]) {
                 if (r->cgroup && r->nearest)
-                        (void)owner_learn(r->path, r->nearest);
+                        (void)owner_learn(r->path, r->path_id, r->nearest);
                 r->tenant_error = foreign_tenant(r->path, &r->tenant, &r->tenant_id);
                 r->made_by_root = r->tenant_error >= 0 && cgroup_is_made_by_root(r->tenant);
         }

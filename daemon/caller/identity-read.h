@@ -27,6 +27,7 @@ typedef struct IdentityReading {
         uint64_t pid_start; /* when the process started; 0: unknown */
         int path_error;     /* -ESRCH: no such process; -ENOENT: no such cgroup */
         char *path;         /* the cgroup of the process, or the one that was asked for */
+        uint64_t path_id;   /* its inode; only with cgroup */
         int only_uid;       /* 0, 1, or a negative errno */
         /* only with foreign: */
         int tenant_error;

@@ -33,7 +33,7 @@ static void ask_on_answer(int error, const char *unit, void *userdata)
         FenceLeaf *leaf = &f->scan.leaves[f->next - 1];
 
         f->call = unit_call_free(f->call);
-        if ((error == 0 || error == -ENOENT) && owner_learn(leaf->unit_path, unit) > 0)
+        if ((error == 0 || error == -ENOENT) && owner_learn(leaf->path, leaf->id, unit) > 0)
                 ask_forget_unit(f, leaf);
         if (unit_error_is_passing(error))
                 ask_ended(f);
@@ -52,11 +52,7 @@ void fence_step_ask(Fence *f)
                 f->next++;
                 if (!leaf->unit || !leaf->doubtful)
                         continue;
-                /* Of a unit that has not started PID 1 may not name the cgroup yet. */
-                NodeSet reserved = ledger_tenant_nodes(f->context.ledger, leaf->unit);
-                if (!nodeset_is_empty(&reserved))
-                        continue;
-                if (unit_get_owner(f->context.gate, leaf->unit_path, ask_on_answer, f, &f->call) >= 0)
+                if (unit_get_owner(f->context.gate, leaf->path, ask_on_answer, f, &f->call) >= 0)
                         return;
         }
         ask_ended(f);

@@ -129,9 +129,11 @@ static void owner_sweep(void)
                         owner_entry_free(e);
 }
 
-static int owner_note(const char *path, size_t n)
+/* The first n bytes of path. As long as path is the cgroup with this inode, those above it are the same, too. */
+static int owner_note(const char *path, size_t n, uint64_t id)
 {
         OwnerEntry *old = owner_entry_find(path, n), *e;
+        uint64_t now;
 
         if (!old && HASH_COUNT(owner_entries) >= ENTRIES_MAX && owner_n_refused++ % SWEEP_EVERY == 0)
                 owner_sweep();
@@ -144,6 +146,10 @@ static int owner_note(const char *path, size_t n)
         int fd = cgroup_open(e->path, &e->id), r = fd < 0 ? fd : owner_is_doubtful(fd) ? 0 : -EEXIST;
         if (fd >= 0)
                 close(fd);
+        if (r == 0)
+                r = owner_inode(path, &now);
+        if (r == 0 && now != id)
+                r = -ESTALE;
         if (old)
                 owner_entry_free(old);
         if (r < 0) {
@@ -154,7 +160,7 @@ static int owner_note(const char *path, size_t n)
         return 0;
 }
 
-int owner_learn(const char *path, const char *unit)
+int owner_learn(const char *path, uint64_t id, const char *unit)
 {
         ssize_t n = owner_prefix(path, unit);
         int r = 0;
@@ -166,7 +172,7 @@ int owner_learn(const char *path, const char *unit)
         if (owner_is_slice(unit) && path[n] == '/' && path[n + 1] != '\0') {
                 size_t top = (size_t)n + 1 + strcspn(path + n + 1, "/");
 
-                r = owner_note(path, top);
+                r = owner_note(path, top, id);
                 r = r == 0 ? (int)top : r == -EEXIST ? 0 : r;
         }
         pthread_mutex_unlock(&owner_lock);

@@ -10,6 +10,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /* Is the cgroup that the first n bytes of path name known not to be systemd's? */
 bool owner_is_foreign(const char *path, size_t n);
@@ -18,10 +19,11 @@ bool owner_is_foreign(const char *path, size_t n);
  * that root alone can set. Those without need a question to PID 1. */
 bool owner_is_doubtful(int fd);
 
-/* PID 1 was asked for path and named this unit as the nearest one; NULL: none. Returns the length of the part
- * of path that names the uppermost cgroup which is not systemd's; 0: path is a unit's or below one. -ENOENT:
- * there is no such cgroup. -ENOSPC: the table is full, and the cgroup counts as systemd's. */
-int owner_learn(const char *path, const char *unit);
+/* PID 1 was asked for path, which had this inode before, and named this unit as the nearest one; NULL: none.
+ * Returns the length of the part of path that names the uppermost cgroup which is not systemd's; 0: path is a
+ * unit's or below one. -ENOENT: there is no such cgroup. -ESTALE: path is another cgroup by now, of which the
+ * answer says nothing. -ENOSPC: the table is full, and the cgroup counts as systemd's. */
+int owner_learn(const char *path, uint64_t id, const char *unit);
 
 /* Nothing is known of path any more. */
 void owner_forget(const char *path);

@@ -11,7 +11,6 @@
 #include <string.h>
 #include <time.h>
 
-#include "daemon/kernel/owner.h"
 #include "daemon/loop/log.h"
 #include "daemon/tenant/manager.h"
 
@@ -121,9 +120,6 @@ int manager_add(Manager *m, Reservation *r, StorePhase phase, Entry **ret)
         }
         HASH_ADD(hh, m->entries, id, sizeof(e->id), e);
         notify_room(m->notify); /* who waits for the quota that this one uses claims nothing any more */
-        /* PID 1 named the unit: what may be left of an earlier cgroup at this path is systemd's again. */
-        if (r->target->unit && r->target->cgroup)
-                owner_forget(r->target->cgroup);
         *ret = e;
         return 0;
 }

@@ -29,6 +29,7 @@ struct OwnerAsk {
         UnitCall *call; /* NULL: waits */
         bool again;     /* PID 1 has answered once, and may have taken the cgroup over since */
         uint64_t since_usec;
+        uint64_t id; /* inode, as PID 1 was asked */
         OwnerAsk *prev, *next;
         UT_hash_handle hh;
         char path[];
@@ -66,6 +67,16 @@ static void owner_asks_pause(Manager *m, uint64_t usec)
                 log_error("Cannot set a timer to ask systemd whose control groups are: %s.", strerror(-r));
 }
 
+/* Another cgroup is at the path by now, and what was heard of it found this question on its way. */
+static void owner_ask_anew(OwnerAsk *a)
+{
+        Manager *m = a->manager;
+
+        a->call = unit_call_free(a->call);
+        m->n_owner_asks_open--;
+        owner_asks_go_on(m);
+}
+
 /* After the others. */
 static void owner_ask_later(OwnerAsk *a)
 {
@@ -87,15 +98,6 @@ static void owner_ask_check(OwnerAsk *a, size_t top)
                 log_error("Cannot fence %s: %s. `cdmctl reload` tries again.", a->path, strerror(-r));
 }
 
-/* systemd makes the cgroup of a unit whose nodes are reserved before it starts, and PID 1 does not name that unit
- * for its cgroup yet. */
-static bool owner_is_reserved_unit(Manager *m, const char *path)
-{
-        const Reservation *r = ledger_find_above(m->ledger, path);
-
-        return r && r->target->unit && strcmp(r->target->cgroup, path) == 0;
-}
-
 static void owner_on_answer(int error, const char *unit, void *userdata)
 {
         OwnerAsk *a = userdata;
@@ -105,9 +107,11 @@ static void owner_on_answer(int error, const char *unit, void *userdata)
                 owner_ask_later(a);
                 return;
         }
-        int top = owner_is_reserved_unit(m, a->path) ? 0
-                  : error == 0 || error == -ENOENT   ? owner_learn(a->path, unit)
-                                                     : error;
+        int top = error == 0 || error == -ENOENT ? owner_learn(a->path, a->id, unit) : error;
+        if (top == -ESTALE) {
+                owner_ask_anew(a);
+                return;
+        }
         if (top > 0)
                 owner_ask_check(a, (size_t)top);
         else if (top < 0 && top != -ENOENT)
@@ -117,13 +121,14 @@ static void owner_on_answer(int error, const char *unit, void *userdata)
         owner_asks_go_on(m);
 }
 
-static bool owner_is_to_be_asked(const char *path)
+/* Notes which cgroup it is that PID 1 is asked about. */
+static bool owner_is_to_be_asked(OwnerAsk *a)
 {
-        int fd = cgroup_open(path, NULL);
+        int fd = cgroup_open(a->path, &a->id);
 
         if (fd < 0)
                 return false;
-        bool doubtful = owner_is_doubtful(fd);
+        bool doubtful = a->again || owner_is_doubtful(fd);
         close(fd);
         return doubtful;
 }
@@ -136,7 +141,7 @@ static bool owner_ask_send(OwnerAsk *a)
 
         if (top > 0)
                 owner_ask_check(a, top);
-        if (top > 0 || (!a->again && !owner_is_to_be_asked(a->path)))
+        if (top > 0 || !owner_is_to_be_asked(a))
                 return false;
         int r = unit_get_owner(m->gate, a->path, owner_on_answer, a, &a->call);
         if (r < 0) {

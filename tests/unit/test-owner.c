@@ -71,6 +71,17 @@ static const char *unit_of(const char *path)
         return name;
 }
 
+/* The answer comes while the cgroup is still the same. */
+static int learn(const char *path, const char *unit)
+{
+        uint64_t id = 0;
+        int fd = cgroup_open(path, &id);
+
+        if (fd >= 0)
+                close(fd);
+        return owner_learn(path, id, unit);
+}
+
 START_TEST(the_nearest_unit_says_whose_a_cgroup_is)
 {
         static const struct {
@@ -91,7 +102,7 @@ START_TEST(the_nearest_unit_says_whose_a_cgroup_is)
 
         for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
                 make(cases[i].path);
-                ck_assert_int_eq(owner_learn(cases[i].path, cases[i].unit), strlen(cases[i].top));
+                ck_assert_int_eq(learn(cases[i].path, cases[i].unit), strlen(cases[i].top));
                 ck_assert_uint_eq(owner_top(cases[i].path), strlen(cases[i].top));
                 ck_assert_uint_eq(owner_count(), cases[i].top[0] ? 1 : 0);
                 if (cases[i].top[0])
@@ -104,7 +115,7 @@ START_TEST(what_is_not_systemds_has_no_unit)
 {
         make("/n.slice/n-r.slice/x.scope");
         ck_assert_str_eq(unit_of("/n.slice/n-r.slice/x.scope"), "x.scope");
-        ck_assert_int_eq(owner_learn("/n.slice/n-r.slice/x.scope", NULL), strlen("/n.slice"));
+        ck_assert_int_eq(learn("/n.slice/n-r.slice/x.scope", NULL), strlen("/n.slice"));
         ck_assert_str_eq(unit_of("/n.slice/n-r.slice/x.scope"), "none");
         ck_assert_str_eq(unit_of("/n.slice/other.service"), "none");
         ck_assert_str_eq(unit_of("/n.slices.slice/other.service"), "other.service");
@@ -119,7 +130,7 @@ START_TEST(an_answer_is_for_one_cgroup)
         _cleanup_free_ char *old = NULL, *other = NULL;
 
         make("/system.slice/b.scope");
-        ck_assert_int_gt(owner_learn("/system.slice/b.scope", "system.slice"), 0);
+        ck_assert_int_gt(learn("/system.slice/b.scope", "system.slice"), 0);
         /* The successor has another inode, because the first one is still there. */
         ck_assert_int_ge(asprintf(&old, "%s/" CG "/system.slice/b.scope", root), 0);
         ck_assert_int_ge(asprintf(&other, "%s/" CG "/system.slice/kept", root), 0);
@@ -127,19 +138,39 @@ START_TEST(an_answer_is_for_one_cgroup)
         ck_assert_uint_eq(owner_top("/system.slice/b.scope"), 0);
         make("/system.slice/b.scope");
         ck_assert_uint_eq(owner_top("/system.slice/b.scope"), 0);
-        ck_assert_int_eq(owner_learn("/system.slice/gone.scope", "system.slice"), -ENOENT);
+        ck_assert_int_eq(learn("/system.slice/gone.scope", "system.slice"), -ENOENT);
         owner_forget("/system.slice/b.scope");
+}
+END_TEST
+
+/* A unit stops as PID 1 is asked, and has a new cgroup when the answer is read, which says that it has none. */
+START_TEST(an_answer_about_a_former_cgroup_says_nothing)
+{
+        _cleanup_free_ char *old = NULL, *other = NULL;
+        uint64_t id;
+
+        make("/system.slice/again.service");
+        int fd = cgroup_open("/system.slice/again.service", &id);
+        ck_assert_int_ge(fd, 0);
+        close(fd);
+        ck_assert_int_ge(asprintf(&old, "%s/" CG "/system.slice/again.service", root), 0);
+        ck_assert_int_ge(asprintf(&other, "%s/" CG "/system.slice/kept", root), 0);
+        ck_assert_int_eq(rename(old, other), 0);
+        make("/system.slice/again.service");
+        ck_assert_int_eq(owner_learn("/system.slice/again.service", id, "system.slice"), -ESTALE);
+        ck_assert_uint_eq(owner_top("/system.slice/again.service"), 0);
+        ck_assert_uint_eq(owner_count(), 0);
 }
 END_TEST
 
 START_TEST(a_cgroup_that_systemd_takes_over_is_systemds)
 {
         make("/n.slice/x.scope");
-        ck_assert_int_gt(owner_learn("/n.slice/x.scope", NULL), 0);
+        ck_assert_int_gt(learn("/n.slice/x.scope", NULL), 0);
         _cleanup_free_ char *path = owner_find("n.slice");
         ck_assert_str_eq(path, "/n.slice");
         ck_assert_ptr_null(owner_find("x.scope"));
-        ck_assert_int_eq(owner_learn("/n.slice", "n.slice"), 0);
+        ck_assert_int_eq(learn("/n.slice", "n.slice"), 0);
         ck_assert_uint_eq(owner_count(), 0);
         ck_assert_uint_eq(owner_top("/n.slice/x.scope"), 0);
 }
@@ -153,7 +184,7 @@ START_TEST(the_table_is_bounded)
         for (unsigned i = 0; i < 2000 && r >= 0; i++) {
                 snprintf(path, sizeof(path), "/system.slice/%u.scope", i);
                 make(path);
-                r = owner_learn(path, "system.slice");
+                r = learn(path, "system.slice");
         }
         ck_assert_int_eq(r, -ENOSPC);
         size_t n = owner_count();
@@ -164,7 +195,7 @@ START_TEST(the_table_is_bounded)
         make("/system.slice/late.scope");
         ck_assert_uint_gt(n, 1);
         for (unsigned i = 0; i < 64 && r < 0; i++)
-                r = owner_learn("/system.slice/late.scope", "system.slice");
+                r = learn("/system.slice/late.scope", "system.slice");
         ck_assert_int_gt(r, 0);
         ck_assert_uint_eq(owner_count(), 1);
         owner_forget("/system.slice/late.scope");
@@ -261,6 +292,7 @@ static Suite *suite(void)
         tcase_add_test(c, the_nearest_unit_says_whose_a_cgroup_is);
         tcase_add_test(c, what_is_not_systemds_has_no_unit);
         tcase_add_test(c, an_answer_is_for_one_cgroup);
+        tcase_add_test(c, an_answer_about_a_former_cgroup_says_nothing);
         tcase_add_test(c, a_cgroup_that_systemd_takes_over_is_systemds);
         tcase_add_test(c, the_table_is_bounded);
         tcase_add_test(c, the_uppermost_without_an_ordinary_node_is_found);
