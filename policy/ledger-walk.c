@@ -213,6 +213,13 @@ const Reservation *ledger_find_above(const Ledger *l, const char *cgroup)
         return nearest->entries->r;
 }
 
+bool ledger_has_unit_at(const Ledger *l, const char *cgroup)
+{
+        const Reservation *r = ledger_find_above(l, cgroup);
+
+        return r && r->target->unit && strcmp(r->target->cgroup, cgroup) == 0;
+}
+
 static int ledger_entry_compare(const LedgerEntry *a, const LedgerEntry *b)
 {
         return (a->r->id > b->r->id) - (a->r->id < b->r->id);

@@ -3,6 +3,7 @@
 
 /* Walks over a ledger's entries. Users of a ledger include policy/ledger.h. */
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -18,6 +19,9 @@ int ledger_foreach_after(const Ledger *l, uint32_t id, int (*fn)(Reservation *r,
 /* The oldest reservation of the cgroup or of its nearest ancestor with a reservation; NULL: there is none.
  * Costs one lookup per level. */
 const Reservation *ledger_find_above(const Ledger *l, const char *cgroup);
+
+/* Is there a reservation of a unit with this cgroup? Costs as much. */
+bool ledger_has_unit_at(const Ledger *l, const char *cgroup);
 
 /* The number of entries that ledger_foreach_*() and ledger_find_above() have visited so far. Tests use it to
  * prove that a caller does not walk everything. */

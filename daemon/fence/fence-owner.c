@@ -33,7 +33,9 @@ static void ask_on_answer(int error, const char *unit, void *userdata)
         FenceLeaf *leaf = &f->scan.leaves[f->next - 1];
 
         f->call = unit_call_free(f->call);
-        if ((error == 0 || error == -ENOENT) && owner_learn(leaf->path, leaf->id, unit) > 0)
+        /* Why a reservation decides, see daemon/tenant/owner-ask.c. */
+        if (!ledger_has_unit_at(f->context.ledger, leaf->path) && (error == 0 || error == -ENOENT) &&
+            owner_learn(leaf->path, leaf->id, unit) > 0)
                 ask_forget_unit(f, leaf);
         if (unit_error_is_passing(error))
                 ask_ended(f);

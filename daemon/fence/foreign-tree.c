@@ -188,6 +188,8 @@ static int write_group(Marks *marks, ForeignGroup *g, const NodeSet *value, cons
         NodeSet set = nodeset_subtract(&g->target, &p->cdm);
         int r;
 
+        if (owner_top(g->path) == 0) /* systemd has taken it over */
+                return 0;
         group_mark(marks, g, &g->before, &set);
         r = cgroup_write_mems(g->path, value);
         if (r < 0)

@@ -42,6 +42,11 @@ static void owner_entry_free(OwnerEntry *e)
         free(e);
 }
 
+bool owner_is_doubtful(int fd)
+{
+        return fgetxattr(fd, "trusted.invocation_id", NULL, 0) < 0;
+}
+
 static int owner_inode(const char *path, uint64_t *ret)
 {
         int fd = cgroup_open(path, ret);
@@ -64,12 +69,12 @@ bool owner_is_foreign(const char *path, size_t n)
                 copy = strdup(e->path);
         }
         pthread_mutex_unlock(&owner_lock);
-        return copy && owner_inode(copy, &now) == 0 && now == id;
-}
-
-bool owner_is_doubtful(int fd)
-{
-        return fgetxattr(fd, "trusted.invocation_id", NULL, 0) < 0;
+        int fd = copy ? cgroup_open(copy, &now) : -EBADF;
+        if (fd < 0)
+                return false;
+        bool is_same = now == id && owner_is_doubtful(fd);
+        close(fd);
+        return is_same;
 }
 
 /* The name of a cgroup and of its unit are the same, but for a '_' in front of what could be the name of a

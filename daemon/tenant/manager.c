@@ -11,6 +11,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "daemon/kernel/owner.h"
 #include "daemon/loop/log.h"
 #include "daemon/tenant/manager.h"
 
@@ -120,6 +121,9 @@ int manager_add(Manager *m, Reservation *r, StorePhase phase, Entry **ret)
         }
         HASH_ADD(hh, m->entries, id, sizeof(e->id), e);
         notify_room(m->notify); /* who waits for the quota that this one uses claims nothing any more */
+        /* systemd takes a cgroup that is there at this path over as it sets the nodes. */
+        if (r->target->unit && r->target->cgroup)
+                owner_forget(r->target->cgroup);
         *ret = e;
         return 0;
 }

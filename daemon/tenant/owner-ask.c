@@ -5,7 +5,13 @@
  * PID 1's is fenced as any other of that kind, at once.
  *
  * Where systemd has put its attribute already, nothing is asked. While PID 1 does not answer, a cgroup is
- * systemd's, and closed as such (tree-events.c); the question stays. */
+ * systemd's, and closed as such (tree-events.c); the question stays.
+ *
+ * An answer holds for the moment. A property that is set on a unit which does not run makes a cgroup, and
+ * systemd forgets that cgroup with the unit; the cgroup stays. PID 1 then names no unit for it. The next start
+ * or property of the unit takes the same cgroup over (measured on systemd 252 and 257). So no answer is
+ * believed for the cgroup of a unit with a reservation, and the attribute, which the start sets, is worth more
+ * than an earlier answer. */
 
 #include <errno.h>
 #include <string.h>
@@ -107,7 +113,11 @@ static void owner_on_answer(int error, const char *unit, void *userdata)
                 owner_ask_later(a);
                 return;
         }
-        int top = error == 0 || error == -ENOENT ? owner_learn(a->path, a->id, unit) : error;
+        int top = error;
+        if (ledger_has_unit_at(m->ledger, a->path))
+                top = 0;
+        else if (error == 0 || error == -ENOENT)
+                top = owner_learn(a->path, a->id, unit);
         if (top == -ESTALE) {
                 owner_ask_anew(a);
                 return;

@@ -323,6 +323,26 @@ START_TEST(a_cgroup_belongs_to_the_nearest_tenant_above_it)
 }
 END_TEST
 
+START_TEST(the_cgroup_of_a_unit_with_a_reservation_is_known)
+{
+        _cleanup_(ledger_free_p) Ledger *l = NULL;
+
+        ck_assert_int_eq(ledger_new(&l), 0);
+        add_at(l, 1, "a.service", "/system.slice/a.service");
+        Reservation *r = make(2, "b.scope", 0, NULL, 2, MIB);
+        free(r->target->unit);
+        r->target->unit = NULL; /* not systemd's */
+        r->target->cgroup = strdup("/docker/b.scope");
+        ck_assert_int_eq(ledger_add(l, r), 0);
+        ck_assert(ledger_has_unit_at(l, "/system.slice/a.service"));
+        ck_assert(!ledger_has_unit_at(l, "/system.slice/a.service/below"));
+        ck_assert(!ledger_has_unit_at(l, "/system.slice"));
+        ck_assert(!ledger_has_unit_at(l, "/docker/b.scope"));
+        drop(l, 1);
+        ck_assert(!ledger_has_unit_at(l, "/system.slice/a.service"));
+}
+END_TEST
+
 START_TEST(exclusive_marks_its_nodes)
 {
         _cleanup_(ledger_free_p) Ledger *l = NULL;
@@ -582,6 +602,7 @@ int main(void)
         tcase_add_test(c, walks_are_in_order_of_id);
         tcase_add_test(c, pages_are_complete_while_reservations_come_and_go);
         tcase_add_test(c, a_cgroup_belongs_to_the_nearest_tenant_above_it);
+        tcase_add_test(c, the_cgroup_of_a_unit_with_a_reservation_is_known);
         tcase_add_test(c, exclusive_marks_its_nodes);
         tcase_add_test(c, random_sequences_agree_with_the_model);
         tcase_add_test(c, many_reservations);

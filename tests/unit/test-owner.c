@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <sys/xattr.h>
 
 #include "daemon/fence/fence-scan.h"
 #include "daemon/fence/fence-way.h"
@@ -176,6 +177,25 @@ START_TEST(a_cgroup_that_systemd_takes_over_is_systemds)
 }
 END_TEST
 
+START_TEST(systemds_attribute_is_worth_more_than_an_earlier_answer)
+{
+        char full[256];
+
+        make("/system.slice/taken.service");
+        ck_assert_int_gt(learn("/system.slice/taken.service", "system.slice"), 0);
+        ck_assert_uint_gt(owner_top("/system.slice/taken.service"), 0);
+        snprintf(full, sizeof(full), "%s/" CG "/system.slice/taken.service", root);
+        if (setxattr(full, "trusted.invocation_id", "1", 1, 0) < 0) {
+                printf("# skipped: no trusted attributes in %s\n", root);
+                return;
+        }
+        ck_assert_uint_eq(owner_top("/system.slice/taken.service"), 0);
+        ck_assert_int_eq(removexattr(full, "trusted.invocation_id"), 0);
+        ck_assert_uint_gt(owner_top("/system.slice/taken.service"), 0);
+        owner_forget("/system.slice/taken.service");
+}
+END_TEST
+
 START_TEST(the_table_is_bounded)
 {
         char path[64];
@@ -294,6 +314,7 @@ static Suite *suite(void)
         tcase_add_test(c, an_answer_is_for_one_cgroup);
         tcase_add_test(c, an_answer_about_a_former_cgroup_says_nothing);
         tcase_add_test(c, a_cgroup_that_systemd_takes_over_is_systemds);
+        tcase_add_test(c, systemds_attribute_is_worth_more_than_an_earlier_answer);
         tcase_add_test(c, the_table_is_bounded);
         tcase_add_test(c, the_uppermost_without_an_ordinary_node_is_found);
         tcase_add_test(c, a_leaf_that_is_open_by_its_slice_says_so);
