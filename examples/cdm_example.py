@@ -1,18 +1,26 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Reserves device memory for the unit that it runs in, maps a buffer of it, and gives both back.
+"""Reserves device memory for the unit that it runs in, maps an exact buffer of it into numpy, and gives both back.
 
     ./cdm_example.py hbm 64         # MiB
 
-The buffer is an ordinary mapping, so numpy.frombuffer(memory, dtype="float32") makes an array of it without a copy. A
-CUDA program on a coherent platform passes its address to kernels as it is, or registers it with cudaHostRegister();
-torch.frombuffer(memory, dtype=torch.float32) makes a CPU tensor of it.
+The buffer is memory that the CPU reaches like any other, so what takes numpy's arrays takes this one without a copy:
+
+    PyTorch   torch.from_numpy(array) is a CPU tensor of the same bytes. tensor.to("cuda") copies them to where the
+              CUDA allocator puts its memory, which is not this buffer.
+    CUDA      A GPU that reads the memory of processes (cudaDevAttrPageableMemoryAccess is 1, as on Grace Hopper) takes
+              the address as it is: kernel<<<...>>>(array.ctypes.data), or in CuPy cupy.cuda.UnownedMemory(). Do not
+              register it with cudaHostRegister(): pinning may move the pages off the node, see cdm_buffer(3).
+
+Neither has been tried on a GPU.
 """
 
 import ctypes
 import mmap
 import os
 import sys
+
+import numpy
 
 lib = ctypes.CDLL(os.environ.get("LIBCDM", "libcdm.so.0"))
 lib.cdm_error.restype = ctypes.c_char_p
@@ -31,25 +39,27 @@ def check(cdm, result):
         raise OSError(-result, lib.cdm_error(cdm).decode() if cdm else os.strerror(-result))
 
 
-def use(cdm, reservation, size):
+def map_buffer(cdm, reservation, size):
     fd = ctypes.c_int()
     check(cdm, lib.cdm_buffer(cdm, reservation, size, 0, ctypes.byref(fd)))
-    with mmap.mmap(fd.value, size) as memory:
-        os.close(fd.value)      # the mapping keeps the buffer
-        memory[:8] = b"filled!\n"
-        print(f"{len(memory)} bytes of device memory")
+    memory = mmap.mmap(fd.value, size)      # the array keeps the mapping, the mapping keeps the buffer
+    os.close(fd.value)
+    return numpy.frombuffer(memory, dtype=numpy.float32)
 
 
 def main():
     if len(sys.argv) != 3:
-        sys.exit(f"Usage: {sys.argv[0]} POOL MIB")
+        sys.exit(f"usage: {sys.argv[0]} POOL MIB")
     pool, size = sys.argv[1].encode(), int(sys.argv[2]) << 20
     cdm, reservation = ctypes.c_void_p(), ctypes.c_uint32()
     check(None, lib.cdm_open(0, ctypes.byref(cdm)))
     try:
         check(cdm, lib.cdm_request(cdm, pool, size, ctypes.byref(reservation)))
         try:
-            use(cdm, reservation, size)
+            array = map_buffer(cdm, reservation, size)
+            array[:] = numpy.arange(len(array), dtype=numpy.float32) % 1000
+            print(f"{array.nbytes} bytes of device memory, mean {array.mean(dtype=numpy.float64):.2f}")
+            del array                       # the last array that uses the buffer gives its bytes back
         finally:
             check(cdm, lib.cdm_release(cdm, reservation))
     except OSError as e:

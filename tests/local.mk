@@ -171,10 +171,14 @@ tests_vm_programs_vm_hostile_LDADD = $(SYSTEMD_LIBS)
 tests_vm_programs_vm_pin_LDADD = $(NUMA_LIBS)
 tests_vm_programs_vm_ping_LDADD = $(SYSTEMD_LIBS) -lpthread
 
+# What the demo in the guest is compared with.
+vm_files = README.md tests/check-readme tests/vm/demo.sh
+
 vm-programs: $(vm_programs)
 install-vm-programs: $(vm_programs)
 	$(MKDIR_P) "$(DESTDIR)$(vmprogramsdir)"
 	for p in $(vm_programs); do \
 		$(LIBTOOL) --quiet --mode=install $(INSTALL_PROGRAM) "$$p" "$(DESTDIR)$(vmprogramsdir)"; \
 	done
+	for f in $(vm_files); do $(INSTALL_DATA) "$(srcdir)/$$f" "$(DESTDIR)$(vmprogramsdir)"; done
 .PHONY: vm-programs install-vm-programs

@@ -210,6 +210,12 @@ is "and has its memory" "$output" "$((64 * mib)) bytes of device memory"
 check "so does a user's" vm_as alice '/usr/lib/cdmd-tests/cdm-example hbm 32'
 check_status 1 "the answer to others" vm_as bob '/usr/lib/cdmd-tests/cdm-example hbm 32'
 like "is why" "$output" 'Permission denied.*10-bob.conf'
+python=/usr/share/doc/cdmd/examples/cdm_example.py
+check "a Python program has a buffer as an array" python3 $python hbm 64
+like "and computes with it" "$output" "^$((64 * mib)) bytes of device memory, mean 499[.]"
+check "so does a user's" vm_as alice "python3 $python hbm 32"
+check_status 1 "others are told" vm_as bob "python3 $python hbm 32"
+like "why not" "$output" '10-bob.conf'
 
 systemctl stop train-e
 check "nothing is left" wait_for 30 site_gone
