@@ -128,6 +128,8 @@ client_tests = \
 	tests/client/report.sh \
 	tests/client/usage.sh
 check_PROGRAMS += tests/client/fake-cdmd
+LOG_COMPILER = $(top_srcdir)/tests/run
+dist_check_SCRIPTS += tests/run
 # For the one that compiles against the library.
 AM_TESTS_ENVIRONMENT = CC='$(CC)' MAKE='$(MAKE)' SANITIZE_CFLAGS='$(SANITIZE_CFLAGS)'; export CC MAKE SANITIZE_CFLAGS;
 

@@ -80,7 +80,7 @@ say "trainer has a rule: 256 MiB for one command, in a scope of its own, and the
 as trainer 'cat train'
 as trainer 'cdmctl run hbm 256M -- ./train'
 
-say "Over the limit of the rule; over what the pool has."
+say "Over the limit of a rule, and told how much may be asked for."
 as trainer 'cdmctl request hbm 600M'
 run systemd-run --quiet --unit=train-big vm-hog --node 0 --mb 256
 run cdmctl request hbm 64G --unit train-big.service
