@@ -88,7 +88,7 @@ run cdmctl request hbm 64G --unit train-big.service
 say "A service is granted memory and its pages move up while it runs."
 wait_for 60 vm_unit_has train-big.service $((256 << 20))
 wait_for 30 sh -c '[ "$(systemctl list-jobs --no-legend | wc -l)" = 0 ]'
-pinged cdmctl request hbm 512M --unit train-big.service --migrate
+pinged cdmctl request hbm 512M --unit train-big.service --nodes 2 --migrate
 run grep '^anon ' /sys/fs/cgroup/system.slice/train-big.service/memory.numa_stat
 run cdmctl list
 
