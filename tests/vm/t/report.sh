@@ -11,10 +11,10 @@ site_up
 work=$(mktemp -d)
 cd "$work" || exit 1
 
-# report ARGUMENT...: made and unpacked in cdm-report; its file is $file
+# report ARGUMENT...: made and unpacked in cdm-report; prints the name of its file
 report() {
         rm -rf cdm-report
-        file=$(cdmctl report "$@") && tar -xzf "$file"
+        file=$(cdmctl report "$@") && tar -xzf "$file" && echo "$file"
 }
 
 # same WORDS...: the verb says of the report what it says of the machine
@@ -26,15 +26,16 @@ same() {
 printf '# of alice, whose things are in /home/alice/train on %s\n' "$(uname -n)" >>/etc/cdm/policy.d/20-alice.conf
 check "the configuration is read again" cdmctl reload
 check "a user reserves for a command" vm_as alice 'cdmctl run hbm 64M -- true'
-check_status 3 "another one is refused" vm_as bob 'cdmctl run hbm 64M -- true'
+check_status 125 "another one is refused" vm_as bob 'cdmctl run hbm 64M -- true'
 check "a service fills memory" vm_eat train-report 0 64M
 check "it is granted" cdmctl request hbm 128M --unit train-report.service --migrate
 
 check "a report is made" report
+file=$output
 like "with the time in its name" "$file" '^cdm-report-20[0-9]{6}-[0-9]{6}[.]tar[.]gz$'
 is "for nobody else to read" "$(stat -c %a "$file")" 600
-same nodes
-same pools
+same nodes -o node,pool,size,state,device,tier,evidence
+same pools -o name,nodes,size
 same explain hbm 256M --unit train-x.service --user root
 same explain hbm 600M --unit session-1.scope --user alice
 for name in status nodes pools list who; do
@@ -53,7 +54,7 @@ like "alice has another name" "$alice" '^user[0-9]+$'
 like "the journal uses it" "$(cat cdm-report/report/journal)" "\\b$alice\\b"
 is "and so does the comment" "$(tail -n 1 "cdm-report/etc/cdm/policy.d/20-$alice.conf")" \
         "# of $alice, whose things are in /home/$alice/train on host"
-same nodes
+same nodes -o node,pool,size,state,device,tier,evidence
 is "a decision about alice is the same" \
         "$(cdmctl explain hbm 600M --offline --root=cdm-report --unit session-1.scope --user "$alice" 2>&1)" \
         "$(cdmctl explain hbm 600M --offline --unit session-1.scope --user alice 2>&1 | sed "s/alice/$alice/g")"
