@@ -491,11 +491,12 @@ int args_parse_size(const char *text, Size *ret)
 
         int r = size_parse(text, &size);
         if (r == -ERANGE)
-                return usage_error("'%s': a size ends at 2^63 - 1 bytes or 100%%", text);
+                return usage_error("'%s': the size is out of range; it ends at 2^63 - 1 bytes, or 100%%",
+                                   text);
         if (r < 0)
                 return usage_error("'%s' is not a size; write 16G, 512M, bytes or 50%%", text);
         if (size.value == 0)
-                return usage_error("'%s': a size is at least 1 byte", text);
+                return usage_error("'%s': the size must be at least 1 byte", text);
         *ret = size;
         return 0;
 }

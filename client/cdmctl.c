@@ -243,7 +243,7 @@ int main(int argc, char **argv)
         setlocale(LC_CTYPE, "");
 
         const Verb *guess = guess_verb(argc, argv);
-        tell_set_verb(guess ? guess->name : NULL);
+        tell_set_verb(guess ? guess->name : NULL, guess && (guess->options & OPTION_BIT(OPTION_OFFLINE)));
         int status = args_parse(argc, argv, &args, &verb);
         if (status != 0)
                 status = guess && args_verb_runs(guess->name) ? CDM_EXIT_RUN_FAILED : status;

@@ -390,7 +390,7 @@ static int add_fence_fault(ManagerInfo *m)
         if (strcmp(m->fence, CDM_FENCE_OPEN_DEMOTION) == 0 ||
             strcmp(m->fence, enforced ? "closed" : "open") == 0)
                 return 0;
-        if (asprintf(&text, "The fence is %s, and Mode=%s wants it to be %s; `cdmctl status` shows where.",
+        if (asprintf(&text, "the fence is %s, and Mode=%s wants it to be %s; `cdmctl status` shows where",
                      m->fence, m->mode, enforced ? "closed" : "open") < 0)
                 return -ENOMEM;
         return warning_list_add(&m->warnings, WARNING_FENCE, true, text);

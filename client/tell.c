@@ -13,6 +13,7 @@
 #include "policy/conf-text.h"
 
 static const char *tell_verb;
+static bool tell_offline;
 
 static void print_lines(const char *prefix, const char *text)
 {
@@ -66,9 +67,15 @@ int usage_error(const char *format, ...)
         return CDM_EXIT_USAGE;
 }
 
-void tell_set_verb(const char *verb)
+void tell_set_verb(const char *verb, bool offline)
 {
         tell_verb = verb;
+        tell_offline = offline;
+}
+
+const char *tell_offline_hint(void)
+{
+        return tell_offline ? ", or add --offline" : "";
 }
 
 const char *did_you_mean(const char *word, const char *const *candidates, size_t n,

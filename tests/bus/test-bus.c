@@ -1379,7 +1379,7 @@ START_TEST(buffers_that_cannot_be)
         ck_assert_str_eq(world_error, CDM_ERROR_FULL);
         ck_assert_int_lt(open_buffer(w.client, id, GIB / 4, NULL, ""), 0);
         ck_assert_str_eq(world_error, CDM_ERROR_FULL);
-        ck_assert_ptr_nonnull(strstr(world_message, "Node 2 has no room"));
+        ck_assert_ptr_nonnull(strstr(world_message, "node 2 has no room"));
         ck_assert_int_lt(open_buffer(w.client, id, 4096, "colour", "s", "blue"), 0);
         ck_assert_str_eq(world_error, CDM_ERROR_INVALID);
         ck_assert_int_lt(open_buffer(w.client, id, 4096, CDM_OPTION_HUGETLB, "s", "2M"), 0);
