@@ -11,10 +11,13 @@
 #include "client/args.h"
 #include "client/cdmctl.h"
 #include "client/container.h"
+#include "client/text.h"
 #include "policy/cdm-names.h"
 #include "policy/conf-text.h"
 #include "policy/macro.h"
 #include "policy/timespan.h"
+
+#define HELP_OPTION_COLUMN 25
 
 typedef struct OptionInfo {
         const char *name;
@@ -468,11 +471,16 @@ const char *args_misplaced(const Args *a, uint64_t allowed)
         return wrong ? option_table[__builtin_ctzll(wrong)].name : NULL;
 }
 
-void args_print_help(uint64_t options)
+void args_print_help(uint64_t options, size_t width)
 {
-        for (int i = 0; i < _OPTION_MAX; i++)
-                if (options & OPTION_BIT(i))
-                        printf("  %-22s %s\n", option_table[i].usage, option_table[i].help);
+        char left[64];
+
+        for (int i = 0; i < _OPTION_MAX; i++) {
+                if (!(options & OPTION_BIT(i)))
+                        continue;
+                snprintf(left, sizeof(left), "  %s", option_table[i].usage);
+                text_entry(left, option_table[i].help, HELP_OPTION_COLUMN, width);
+        }
 }
 
 int args_parse_id(const char *text, uint32_t *ret)

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "client/cdmctl.h"
 #include "client/text.h"
@@ -17,13 +18,17 @@ static bool tell_offline;
 
 static void print_lines(const char *prefix, const char *text)
 {
+        size_t width = text_width_of(STDERR_FILENO);
+
         while (*text) {
                 size_t n = strcspn(text, "\n");
                 _cleanup_free_ char *line = strndup(text, n);
                 _cleanup_free_ char *clean = line ? text_sanitise(line) : NULL;
 
-                if (n > 0)
-                        fprintf(stderr, "%s%s\n", prefix, clean ? clean : TEXT_REPLACEMENT);
+                if (n > 0) {
+                        fputs(prefix, stderr);
+                        text_wrap(stderr, clean ? clean : TEXT_REPLACEMENT, strlen(prefix), width);
+                }
                 text += n + (text[n] == '\n');
         }
 }

@@ -169,7 +169,7 @@ fits() {
 }
 if command -v script >/dev/null; then
         for width in 40 60 80; do
-                for verb in 'list' 'who --all' 'nodes' 'pools'; do
+                for verb in list 'who --all' nodes pools status --help 'run --help' 'explain-warning fence'; do
                         LC_ALL=C on_terminal "$width" "$verb"
                         fits "$width"
                 done
@@ -185,6 +185,14 @@ if command -v script >/dev/null; then
         says out 'STATE: active'
         LC_ALL=C on_terminal 50 status
         says out '    pool far (/etc/cdm/pools.d/far.conf:1) is'
+        says out 'cdmctl explain-warning NAME'
+        # Messages are wrapped as well, below their beginning.
+        LC_ALL=C on_terminal 40 request denied 1G
+        fits 40
+        says out 'cdmctl: refused'
+        LC_ALL=C on_terminal 40 show 8 9
+        fits 40
+        says out '        cdmctl show ID'
 else
         echo "# tables on a terminal: not tested, there is no script(1)"
 fi
@@ -335,8 +343,15 @@ monitor=$!
 until grep -q released "$scratch/out"; do
         "$cdmctl" release 7 >/dev/null || break
 done
+"$cdmctl" migrate 7 >/dev/null
+until grep -q migrated "$scratch/out"; do
+        kill -0 "$monitor" || break
+done
 kill -INT "$monitor"
 wait "$monitor" || complain "monitor did not end with 0"
-sed -n 1p "$scratch/out" >"$scratch/line" && mv "$scratch/line" "$scratch/out"
+mv "$scratch/out" "$scratch/lines"
+grep migrated "$scratch/lines" >"$scratch/out"
+keeps monitor
+sed -n 1p "$scratch/lines" >"$scratch/out"
 json "list(d) == ['time', 'kind', 'id', 'size', 'moved'] and d['id'] == 7 and d['moved'] == 64 << 20"
 finish

@@ -291,8 +291,20 @@ static int renew(sd_bus_message *m, void *userdata, sd_bus_error *error)
         return r < 0 ? r : sd_bus_reply_method_return(m, "");
 }
 
+/* Tells of it with every detail that an event can have. */
 static int migrate(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
+        int r = sd_bus_emit_signal(
+                sd_bus_message_get_bus(m), CDM_PATH, CDM_INTERFACE_MANAGER, "Event", "sua{sv}", "migrated",
+                7, 17, "pool", "s", "hbm", "size", "t", UINT64_C(64) << 20, "unit", "s", "a.service",
+                "cgroup", "s", "/system.slice/a.service", "uid", "u", UINT32_C(0), "nodes", "s", "0",
+                "reason", "s", "asked for", "policy", "s", "/etc/cdm/policy.d/a.conf:2", "error", "s", "",
+                "moved", "t", UINT64_C(3) << 20, "failed", "t", UINT64_C(1) << 20, "excess", "t",
+                UINT64_C(1), "duration", "t", UINT64_C(1), "evicted", "t", UINT64_C(1), "residue", "t",
+                UINT64_C(1), "left", "t", UINT64_C(1), "holders", "a(sst)", 1, "/system.slice", "file",
+                UINT64_C(1));
+        if (r < 0)
+                return r;
         return sd_bus_reply_method_return(m, "tt", UINT64_C(3) << 20, UINT64_C(1) << 20);
 }
 
