@@ -190,6 +190,10 @@ if command -v script >/dev/null; then
         LC_ALL=C on_terminal 40 request denied 1G
         fits 40
         says out 'cdmctl: refused'
+        make_root coherent
+        LC_ALL=C on_terminal 50 explain cdm 1M --user=root --offline --root="$root"
+        fits 50
+        says out '          this; only the administrator can change'
         LC_ALL=C on_terminal 40 show 8 9
         fits 40
         says out '        cdmctl show ID'
