@@ -11,10 +11,13 @@
 #include "client/args.h"
 #include "client/cdmctl.h"
 #include "client/container.h"
+#include "client/text.h"
 #include "policy/cdm-names.h"
 #include "policy/conf-text.h"
 #include "policy/macro.h"
 #include "policy/timespan.h"
+
+#define HELP_OPTION_COLUMN 25
 
 typedef struct OptionInfo {
         const char *name;
@@ -468,11 +471,16 @@ const char *args_misplaced(const Args *a, uint64_t allowed)
         return wrong ? option_table[__builtin_ctzll(wrong)].name : NULL;
 }
 
-void args_print_help(uint64_t options)
+void args_print_help(uint64_t options, size_t width)
 {
-        for (int i = 0; i < _OPTION_MAX; i++)
-                if (options & OPTION_BIT(i))
-                        printf("  %-22s %s\n", option_table[i].usage, option_table[i].help);
+        char left[64];
+
+        for (int i = 0; i < _OPTION_MAX; i++) {
+                if (!(options & OPTION_BIT(i)))
+                        continue;
+                snprintf(left, sizeof(left), "  %s", option_table[i].usage);
+                text_entry(left, option_table[i].help, HELP_OPTION_COLUMN, width);
+        }
 }
 
 int args_parse_id(const char *text, uint32_t *ret)
@@ -491,11 +499,12 @@ int args_parse_size(const char *text, Size *ret)
 
         int r = size_parse(text, &size);
         if (r == -ERANGE)
-                return usage_error("'%s': a size ends at 2^63 - 1 bytes or 100%%", text);
+                return usage_error("'%s': the size is out of range; it ends at 2^63 - 1 bytes, or 100%%",
+                                   text);
         if (r < 0)
                 return usage_error("'%s' is not a size; write 16G, 512M, bytes or 50%%", text);
         if (size.value == 0)
-                return usage_error("'%s': a size is at least 1 byte", text);
+                return usage_error("'%s': the size must be at least 1 byte", text);
         *ret = size;
         return 0;
 }

@@ -115,7 +115,7 @@ const char *args_nearest_option(const char *name);
 const char *args_misplaced(const Args *args, uint64_t allowed);
 
 /* A line each for the options in the set. */
-void args_print_help(uint64_t options);
+void args_print_help(uint64_t options, size_t width);
 
 /* A reservation's id, from a positional argument. 0 or CDM_EXIT_USAGE. */
 int args_parse_id(const char *text, uint32_t *ret);

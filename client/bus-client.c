@@ -72,8 +72,8 @@ int client_fail(const sd_bus_error *error, int r)
         if (status == CDM_EXIT_NO_DAEMON)
                 return fail(status,
                             "cdmd cannot be reached: %s\n"
-                            "see `systemctl status %s`; `systemctl enable --now %s` starts it",
-                            reason, CDM_UNIT, CDM_UNIT);
+                            "see `systemctl status %s`; `systemctl enable --now %s` starts it%s",
+                            reason, CDM_UNIT, CDM_UNIT, tell_offline_hint());
         return fail(status, "%s", reason);
 }
 
@@ -89,11 +89,10 @@ int client_open(sd_bus **ret)
 
         int r = sd_bus_open_system_with_description(&bus, "cdmctl");
         if (r < 0)
-                return fail(
-                        CDM_EXIT_NO_DAEMON,
-                        "cdmd cannot be reached: there is no system bus (%s)\n"
-                        "start dbus; `cdmctl --offline nodes`, pools and explain, and check need neither",
-                        strerror(-r));
+                return fail(CDM_EXIT_NO_DAEMON,
+                            "cdmd cannot be reached: there is no system bus (%s)\n"
+                            "start dbus%s",
+                            strerror(-r), tell_offline_hint());
         *ret = bus;
         return 0;
 }

@@ -10,22 +10,23 @@
 #include "build-config.h"
 #include "client/args.h"
 #include "client/cdmctl.h"
+#include "client/text.h"
 #include "policy/cdm-names.h"
 
 /* As wide as the widest verb with its arguments. */
-#define HELP_COLUMN 27
+#define HELP_COLUMN 28
+/* Where the output is no terminal. */
+#define HELP_WIDTH 80
 
 static const Verb verb_table[] = {
         { VERB_LOOK, "status", "", "Show the fence, pools, reservations and warnings on one screen",
-          "This is what cdmctl does without a verb. --check prints only faults, and exits with 0 when there are\n"
-          "none and the fence is as Mode= wants it, else with 1. `cdmctl explain-warning NAME` says more.",
+          "This is what cdmctl does without a verb. --check prints only faults, and exits with 0 when there are none and the fence is as Mode= wants it, else with 1. `cdmctl explain-warning NAME` says more.",
           0, 0, OPTION_BIT(OPTION_CHECK) | OPTION_BIT(OPTION_IGNORE) | OPTION_BIT(OPTION_FULL),
           verb_status },
         { VERB_LOOK, "explain-warning", "[NAME]", "Say what a warning of status means and what to do",
           "Without NAME it lists them.", 0, 1, 0, verb_explain_warning },
         { VERB_LOOK, "nodes", "", "List the machine's memory nodes",
-          "Nodes without memory are summed up in one line; --all and JSON have them. With --offline, what only the\n"
-          "daemon knows is shown as '-' (null in JSON).",
+          "Nodes without memory are summed up in one line; --all and JSON have them. With --offline, what only the daemon knows is shown as '-' (null in JSON).",
           0, 0, OPTIONS_OFFLINE | OPTIONS_TABLE | OPTION_BIT(OPTION_ALL), verb_nodes },
         { VERB_LOOK, "pools", "", "List the pools",
           "With --offline, what only the daemon knows is shown as '-' (null in JSON).", 0, 0,
@@ -40,17 +41,14 @@ static const Verb verb_table[] = {
           verb_monitor },
         { VERB_RESERVE, "request", "POOL SIZE", "Reserve SIZE bytes of POOL and print the new id",
           "The reservation is for the caller's own unit, or the target named. It ends with the unit, with "
-          "its\n"
-          "lease, or when it is released. SIZE is 16G, 512M, bytes, or 50% of the pool.",
+          "its lease, or when it is released. SIZE is 16G, 512M, bytes, or 50% of the pool.",
           2, 2, OPTIONS_TARGET | OPTIONS_REQUEST, verb_request },
         { VERB_RESERVE, "release", "ID...", "Release reservations and wait until their bytes left the nodes",
-          "Instead of ids, --all takes all that the caller owns, or --user=, --pool=, --unit= and --state=\n"
-          "choose. Ctrl-C ends the waiting, not the release.",
+          "Instead of ids, --all takes all that the caller owns, or --user=, --pool=, --unit= and --state= choose. Ctrl-C ends the waiting, not the release.",
           0, -1, OPTIONS_FILTER | OPTION_BIT(OPTION_ALL), verb_release },
         { VERB_RESERVE, "run", "POOL SIZE -- CMD...", "Run CMD with a reservation of its own",
           "The reservation is released when CMD ends. Exit status is that of CMD; 125 when cdmctl failed or "
-          "was\n"
-          "refused, 126 or 127 when CMD cannot be run or found, 128+N when signal N ended it.",
+          "was refused, 126 or 127 when CMD cannot be run or found, 128+N when signal N ended it. --mem-policy=bind also sets MemoryMax= of CMD's scope to SIZE.",
           2, 2, OPTIONS_REQUEST | OPTION_BIT(OPTION_MEM_POLICY), verb_run },
         { VERB_RESERVE, "buffer", "ID SIZE -- CMD...",
           "Run CMD with a buffer of a reservation that is physically there",
@@ -64,22 +62,18 @@ static const Verb verb_table[] = {
         { VERB_ASK, "explain", "POOL SIZE",
           "Tell which rule decides a request and what would be done; changes nothing",
           "Exits as the request would. With --offline, live reservations do not count, and a service is "
-          "taken\n"
-          "to be in its default slice.",
+          "taken to be in its default slice.",
           2, 2, OPTIONS_TARGET | OPTIONS_REQUEST | OPTIONS_OFFLINE | OPTION_BIT(OPTION_USER), verb_explain },
         { VERB_ASK, "check", "[FILE...]", "Check the configuration, or single files, without a daemon", NULL,
           0, -1, OPTIONS_OFFLINE, verb_check },
         { VERB_ASK, "report", "[FILE]", "Collect what a bug report needs in a tarball",
-          "The nodes, the configuration, the journal of cdmd and what status, list and who print. Read it\n"
-          "before you send it. Unpacked it serves --root. With --offline no daemon and no journal is asked.",
+          "The nodes, the configuration, the journal of cdmd and what status, list and who print. Read it before you send it. Unpacked it serves --root. With --offline no daemon and no journal is asked.",
           0, 1, OPTIONS_OFFLINE | OPTION_BIT(OPTION_ANONYMOUS), verb_report },
         { VERB_MANAGE, "reload", "", "Make the daemon read its configuration again", NULL, 0, 0, 0,
           verb_reload },
         { VERB_MANAGE, "drain", "NODE", "Empty a node for a reset or removal",
           "Nothing is granted there until it is undrained, and its tenants are moved to ordinary memory. "
-          "Exit\n"
-          "status is 0 when the node is empty, 1 when something is left, which is listed. Ctrl-C ends the\n"
-          "waiting, not the drain.",
+          "Exit status is 0 when the node is empty, 1 when something is left, which is listed. Ctrl-C ends the waiting, not the drain.",
           1, 1, 0, verb_drain },
         { VERB_MANAGE, "undrain", "NODE", "Take a drained node into use again", NULL, 1, 1, 0,
           verb_undrain },
@@ -96,6 +90,13 @@ static const Verb *find_verb(const char *name)
         return NULL;
 }
 
+static size_t help_width(void)
+{
+        size_t width = text_terminal_width();
+
+        return width > 0 ? width : HELP_WIDTH;
+}
+
 static void help_all(void)
 {
         static const char *const headings[_VERB_GROUP_MAX] = {
@@ -105,37 +106,55 @@ static void help_all(void)
                 [VERB_MANAGE] = "Managing",
         };
 
-        puts("cdmctl [OPTIONS] [VERB ...]\n\nReserve coherent device memory and see who has it.\n\n"
-             "Example: run a program with 2 GiB of the pool hbm\n  $ cdmctl run hbm 2G -- ./train");
+        size_t width = help_width();
+        char left[64];
+
+        puts("cdmctl [OPTIONS] [VERB ...]\n");
+        text_wrap(stdout, "Reserve coherent device memory and see who has it.", 0, width);
+        putchar('\n');
+        text_wrap(stdout, "Example: run a program with 2 GiB of the pool hbm", 0, width);
+        puts("  $ cdmctl run hbm 2G -- ./train");
         for (VerbGroup g = 0; g < _VERB_GROUP_MAX; g++) {
                 printf("\n%s:\n", headings[g]);
                 for (size_t i = 0; i < ARRAY_SIZE(verb_table); i++) {
-                        if (verb_table[i].group != g)
-                                continue;
-                        int n = printf("  %s %s", verb_table[i].name, verb_table[i].usage);
+                        const Verb *v = &verb_table[i];
 
-                        printf("%*s %s\n", n < HELP_COLUMN ? HELP_COLUMN - n : 0, "", verb_table[i].help);
+                        if (v->group != g)
+                                continue;
+                        snprintf(left, sizeof(left), "  %s %s", v->name, v->usage);
+                        text_entry(left, v->help, HELP_COLUMN, width);
                 }
         }
         puts("\nOptions everywhere:");
-        args_print_help(OPTIONS_GLOBAL);
-        puts("\n'cdmctl VERB --help' shows a verb's own options.\n\n"
-             "Exit status: 0 done, 1 failed, 2 usage, 3 denied, 4 pool full, 5 timed out in the queue,\n"
-             "6 daemon not reachable; those of `run` and `buffer` are their commands'.\n\nSee cdmctl(1).");
+        args_print_help(OPTIONS_GLOBAL, width);
+        putchar('\n');
+        text_wrap(stdout, "'cdmctl VERB --help' shows a verb's own options.", 0, width);
+        putchar('\n');
+        text_wrap(
+                stdout,
+                "Exit status: 0 done, 1 failed, 2 usage, 3 denied, 4 pool full, 5 timed out in the queue, 6 "
+                "daemon not reachable; those of `run` and `buffer` are their commands'.",
+                0, width);
+        puts("\nSee cdmctl(1).");
 }
 
 static void help_verb(const Verb *v)
 {
-        printf("cdmctl %s%s%s%s\n\n%s.\n", v->name, v->options ? " [OPTIONS]" : "", *v->usage ? " " : "",
-               v->usage, v->help);
-        if (v->more)
-                printf("\n%s\n", v->more);
+        size_t width = help_width();
+
+        printf("cdmctl %s%s%s%s\n\n", v->name, v->options ? " [OPTIONS]" : "", *v->usage ? " " : "",
+               v->usage);
+        text_wrap(stdout, v->help, 0, width);
+        if (v->more) {
+                putchar('\n');
+                text_wrap(stdout, v->more, 0, width);
+        }
         if (v->options) {
                 puts("\nOptions:");
-                args_print_help(v->options);
+                args_print_help(v->options, width);
         }
         puts("\nOptions everywhere:");
-        args_print_help(OPTIONS_GLOBAL);
+        args_print_help(OPTIONS_GLOBAL, width);
 }
 
 static int too_few(const Verb *v, const Args *a)
@@ -243,7 +262,7 @@ int main(int argc, char **argv)
         setlocale(LC_CTYPE, "");
 
         const Verb *guess = guess_verb(argc, argv);
-        tell_set_verb(guess ? guess->name : NULL);
+        tell_set_verb(guess ? guess->name : NULL, guess && (guess->options & OPTION_BIT(OPTION_OFFLINE)));
         int status = args_parse(argc, argv, &args, &verb);
         if (status != 0)
                 status = guess && args_verb_runs(guess->name) ? CDM_EXIT_RUN_FAILED : status;

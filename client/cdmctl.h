@@ -30,8 +30,10 @@ void note(const char *format, ...) _printf_(1, 2);
 /* Likewise, with a hint at the --help of the verb; returns CDM_EXIT_USAGE. */
 int usage_error(const char *format, ...) _printf_(1, 2);
 
-/* Whose --help usage_error() names; NULL: that of cdmctl. */
-void tell_set_verb(const char *verb);
+/* Whose --help usage_error() names; NULL: that of cdmctl. Offline: the verb needs no daemon. */
+void tell_set_verb(const char *verb, bool offline);
+/* ", or add --offline" for such a verb, else "". */
+const char *tell_offline_hint(void);
 /* "; did you mean 'WORD'?", or "" where no candidate is near. */
 #define DID_YOU_MEAN_MAX 320
 const char *did_you_mean(const char *word, const char *const *candidates, size_t n,

@@ -323,13 +323,13 @@ static int fail_unknown(const Search *s, const Asked *a)
         if (a->n_runtimes == 0)
                 return fail(
                         CDM_EXIT_FAILED,
-                        "No container that runs has an id that starts with '%s', and its runtime's command "
-                        "(podman, docker, nerdctl or crictl) is not in PATH to be asked for a name. Give "
+                        "no container that runs has an id that starts with '%s', and its runtime's command "
+                        "(podman, docker, nerdctl or crictl) is not in PATH to be asked for a name; give "
                         "the "
-                        "id, or --unit or --cgroup.",
+                        "id, or --unit or --cgroup",
                         s->word);
         return fail(CDM_EXIT_FAILED,
-                    "there is no container '%s'; `podman ps` or the like shows those that run.%s", s->word,
+                    "there is no container '%s'; `podman ps` or the like shows those that run%s", s->word,
                     a->complaints ? a->complaints : "");
 }
 

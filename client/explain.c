@@ -53,7 +53,8 @@ static void write_line(const char *label, const char *text)
 {
         _cleanup_free_ char *clean = text_sanitise(text);
 
-        printf("%8s: %s\n", label, clean ? clean : TEXT_REPLACEMENT);
+        printf("%8s: ", label);
+        text_wrap(stdout, clean ? clean : TEXT_REPLACEMENT, 10, text_terminal_width());
 }
 
 static void print_human(const Answer *a)

@@ -19,7 +19,7 @@ static int tell(sd_bus_message *reply)
 
         int r = sd_bus_message_enter_container(reply, 'a', "o");
         while (r >= 0 && (r = sd_bus_message_read(reply, "o", &path)) > 0)
-                printf("Reservation %u is granted.\n", client_path_to_id(path));
+                printf("reservation %u is granted\n", client_path_to_id(path));
         return r < 0 ? client_garbled(r) : CDM_EXIT_DONE;
 }
 

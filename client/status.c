@@ -3,6 +3,7 @@
 /* cdmctl status: everything an operator wants to see first, on one screen. */
 
 #include <inttypes.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +19,12 @@
 #include "policy/warning.h"
 
 #define BAR_WIDTH 24
+/* Where the text after a bar starts, and with what indentation where the terminal leaves it no room there. */
+#define BAR_END         (2 + 10 + 1 + BAR_WIDTH + 3)
+#define BAR_TEXT_MIN    20
+#define BAR_TEXT_INDENT 4
+/* As wide as "Fence: ". */
+#define FACT_INDENT 7
 
 typedef struct ManagerInfo {
         char *version, *mode, *fence;
@@ -204,30 +211,48 @@ static void print_clean(const char *format, const char *text)
 #pragma GCC diagnostic pop
 }
 
+static _printf_(1, 2) void print_fact(const char *format, ...)
+{
+        char text[256];
+        va_list ap;
+
+        va_start(ap, format);
+        vsnprintf(text, sizeof(text), format, ap);
+        va_end(ap);
+        printf("%*s", FACT_INDENT, "");
+        text_wrap(stdout, text, FACT_INDENT, text_terminal_width());
+}
+
 static void print_fence(const ManagerInfo *m)
 {
         bool color = table_wants_color();
         const char *code = "";
         char list[NODESET_STR_MAX], size[SIZE_STR_MAX];
+        _cleanup_free_ char *mode = NULL, *clean = NULL;
+        size_t width = text_terminal_width();
 
         if (color)
                 code = strcmp(m->fence, "closed") == 0 ? "\033[32m" : "\033[33m";
         printf("%s", code);
         print_clean("Fence: %s", m->fence);
         printf("%s", color ? "\033[0m" : "");
-        print_clean(" (Mode=%s", m->mode);
-        printf("; ordinary nodes %s)\n", nodeset_format(&m->ordinary, list));
+        if (asprintf(&mode, "(Mode=%s; ordinary nodes %s)", m->mode, nodeset_format(&m->ordinary, list)) < 0)
+                mode = NULL;
+        clean = mode ? text_sanitise(mode) : NULL;
+        bool narrow = width > 0 && clean && FACT_INDENT + strlen(m->fence) + 1 + text_width(clean) > width;
+        printf("%s%*s", narrow ? "\n" : "", narrow ? FACT_INDENT : 1, "");
+        text_wrap(stdout, clean ? clean : TEXT_REPLACEMENT, FACT_INDENT, width);
         if (m->demoting)
-                printf("       %s of processes without a reservation are where the kernel demotes to\n",
-                       size_format(m->demoted, size));
+                print_fact("%s of processes without a reservation are where the kernel demotes to",
+                           size_format(m->demoted, size));
         if (m->fencing)
-                printf("       the root cgroup and kernel threads cannot be fenced: they have %s there\n",
-                       size_format(m->unfenceable, size));
+                print_fact("the root cgroup and kernel threads cannot be fenced: they have %s there",
+                           size_format(m->unfenceable, size));
         if (m->drained > 0)
-                printf("       %s of intruders were moved off CDM nodes\n", size_format(m->drained, size));
+                print_fact("%s of intruders were moved off CDM nodes", size_format(m->drained, size));
         if (m->drift_repaired > 0)
-                printf("       drift was repaired %" PRIu64 " %s: `journalctl --unit cdmd` tells where\n",
-                       m->drift_repaired, m->drift_repaired == 1 ? "time" : "times");
+                print_fact("drift was repaired %" PRIu64 " %s: `journalctl --unit cdmd` tells where",
+                           m->drift_repaired, m->drift_repaired == 1 ? "time" : "times");
 }
 
 /* [######..........]: reserved of size, any reservation shows as one mark at least. */
@@ -247,22 +272,27 @@ static void print_bar(uint64_t part, uint64_t whole)
 static void print_pools(const Objects *o)
 {
         char reserved[SIZE_STR_MAX], whole[SIZE_STR_MAX], list[NODESET_STR_MAX], used[SIZE_STR_MAX];
+        size_t width = text_terminal_width();
+        bool narrow = width > 0 && width < BAR_END + BAR_TEXT_MIN;
+        size_t indent = narrow ? BAR_TEXT_INDENT : BAR_END;
 
         puts("\nPools:");
         if (o->n_pools == 0)
                 puts("  none: this machine has no CDM nodes");
         for (size_t i = 0; i < o->n_pools; i++) {
                 const PoolInfo *p = &o->pools[i];
-                _cleanup_free_ char *name = text_sanitise(p->name ? p->name : "");
+                bool demoting = p->fence && strcmp(p->fence, CDM_FENCE_OPEN_DEMOTION) == 0;
+                _cleanup_free_ char *name = text_sanitise(p->name ? p->name : ""), *text = NULL;
 
                 printf("  %-10s ", name ? name : "");
                 print_bar(p->reserved, p->size);
-                printf(" %s of %s reserved, %s used; nodes %s", size_format(p->reserved, reserved),
-                       size_format(p->size, whole), size_format(p->used, used),
-                       nodeset_format(&p->nodes, list));
-                if (p->fence && strcmp(p->fence, CDM_FENCE_OPEN_DEMOTION) == 0)
-                        printf("; fence: %s", CDM_FENCE_OPEN_DEMOTION);
-                putchar('\n');
+                if (asprintf(&text, "%s of %s reserved, %s used; nodes %s%s%s",
+                             size_format(p->reserved, reserved), size_format(p->size, whole),
+                             size_format(p->used, used), nodeset_format(&p->nodes, list),
+                             demoting ? "; fence: " : "", demoting ? CDM_FENCE_OPEN_DEMOTION : "") < 0)
+                        text = NULL;
+                printf("%s%*s", narrow ? "\n" : "", narrow ? BAR_TEXT_INDENT : 1, "");
+                text_wrap(stdout, text ? text : TEXT_REPLACEMENT, indent, width);
         }
 }
 
@@ -390,7 +420,7 @@ static int add_fence_fault(ManagerInfo *m)
         if (strcmp(m->fence, CDM_FENCE_OPEN_DEMOTION) == 0 ||
             strcmp(m->fence, enforced ? "closed" : "open") == 0)
                 return 0;
-        if (asprintf(&text, "The fence is %s, and Mode=%s wants it to be %s; `cdmctl status` shows where.",
+        if (asprintf(&text, "the fence is %s, and Mode=%s wants it to be %s; `cdmctl status` shows where",
                      m->fence, m->mode, enforced ? "closed" : "open") < 0)
                 return -ENOMEM;
         return warning_list_add(&m->warnings, WARNING_FENCE, true, text);

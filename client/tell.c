@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "client/cdmctl.h"
 #include "client/text.h"
@@ -13,16 +14,21 @@
 #include "policy/conf-text.h"
 
 static const char *tell_verb;
+static bool tell_offline;
 
 static void print_lines(const char *prefix, const char *text)
 {
+        size_t width = text_width_of(STDERR_FILENO);
+
         while (*text) {
                 size_t n = strcspn(text, "\n");
                 _cleanup_free_ char *line = strndup(text, n);
                 _cleanup_free_ char *clean = line ? text_sanitise(line) : NULL;
 
-                if (n > 0)
-                        fprintf(stderr, "%s%s\n", prefix, clean ? clean : TEXT_REPLACEMENT);
+                if (n > 0) {
+                        fputs(prefix, stderr);
+                        text_wrap(stderr, clean ? clean : TEXT_REPLACEMENT, strlen(prefix), width);
+                }
                 text += n + (text[n] == '\n');
         }
 }
@@ -66,9 +72,15 @@ int usage_error(const char *format, ...)
         return CDM_EXIT_USAGE;
 }
 
-void tell_set_verb(const char *verb)
+void tell_set_verb(const char *verb, bool offline)
 {
         tell_verb = verb;
+        tell_offline = offline;
+}
+
+const char *tell_offline_hint(void)
+{
+        return tell_offline ? ", or add --offline" : "";
 }
 
 const char *did_you_mean(const char *word, const char *const *candidates, size_t n,

@@ -10,6 +10,9 @@
 #include "client/text.h"
 #include "policy/macro.h"
 
+/* Of what stands below its name. */
+#define ENTRY_INDENT 6
+
 static size_t sequence_length(unsigned char lead, uint32_t *ret_bits)
 {
         if (lead < 0x80) {
@@ -157,15 +160,33 @@ void text_wrap(FILE *out, const char *s, size_t indent, size_t width)
         fputc('\n', out);
 }
 
-size_t text_terminal_width(void)
+void text_entry(const char *left, const char *right, size_t indent, size_t width)
+{
+        int n = printf("%s", left);
+
+        if (indent > width / 2 || n < 0 || (size_t)n >= indent) {
+                indent = indent > width / 2 ? ENTRY_INDENT : indent;
+                printf("\n%*s", (int)indent, "");
+        } else {
+                printf("%*s", (int)indent - n, "");
+        }
+        text_wrap(stdout, right, indent, width);
+}
+
+size_t text_width_of(int fd)
 {
         const char *columns = getenv("COLUMNS");
         struct winsize size;
 
-        if (!isatty(STDOUT_FILENO))
+        if (!isatty(fd))
                 return 0;
-        if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0)
+        if (ioctl(fd, TIOCGWINSZ, &size) == 0 && size.ws_col > 0)
                 return size.ws_col;
         unsigned long n = columns ? strtoul(columns, NULL, 10) : 0;
         return n > 0 && n < 10000 ? n : 80;
+}
+
+size_t text_terminal_width(void)
+{
+        return text_width_of(STDOUT_FILENO);
 }

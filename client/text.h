@@ -35,5 +35,10 @@ char *text_cut(const char *s, size_t width);
  * which starts where the caller left off at that column. */
 void text_wrap(FILE *out, const char *s, size_t indent, size_t width);
 
-/* The width of the terminal on standard output; 0: it is none. */
+/* A line of a list: left, then right in a column of its own that starts after `indent` columns, wrapped. Where
+ * that leaves too little of the width, right starts on a line of its own. */
+void text_entry(const char *left, const char *right, size_t indent, size_t width);
+
+/* The width of the terminal on standard output, or of that on fd; 0: it is none. */
 size_t text_terminal_width(void);
+size_t text_width_of(int fd);

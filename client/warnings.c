@@ -79,6 +79,11 @@ void warning_list_print(const WarningList *l, bool full)
 
         print_some(l, true, "Faults", width);
         print_some(l, false, "Advice", width);
+        if (l->n_items > 0) {
+                putchar('\n');
+                text_wrap(stdout, "`cdmctl explain-warning NAME` says what one means and what to do", 0,
+                          width);
+        }
 }
 
 void warning_list_print_json(const WarningList *l, Json *j)

@@ -47,7 +47,7 @@ static int open_store(Manager *m)
         }
         int r = store_open(directory, &m->store);
         if (r < 0)
-                log_error("Cannot keep reservations in %s: %s.", directory, strerror(-r));
+                log_error("cannot keep reservations in %s: %s", directory, strerror(-r));
         return r;
 }
 
@@ -146,7 +146,7 @@ static int open_fence(Manager *m)
         }
         int r = foreign_new(marks, &m->foreign);
         if (r < 0) {
-                log_error("Cannot use %s: %s.", marks, strerror(-r));
+                log_error("cannot use %s: %s", marks, strerror(-r));
                 return r;
         }
         m->fence_context = (FenceContext){

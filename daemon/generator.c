@@ -201,10 +201,10 @@ static void generator_say_errors(const ConfMessages *messages)
         if (n > 0)
                 generator_say(
                         LOG_ERR,
-                        "%zu mistakes in the configuration. What a refused file says does not count: a rule "
+                        "%zu mistakes in the configuration; what a refused file says does not count: a rule "
                         "denies what it matches; in place of pools what Nodes=auto finds is fenced; without "
-                        "a cdmd.conf or drop-in Mode=enforce holds. `cdmctl check` shows all; correct them "
-                        "and run `cdmctl reload`.",
+                        "a cdmd.conf or drop-in Mode=enforce holds; `cdmctl check` shows all; correct them "
+                        "and run `cdmctl reload`",
                         n);
 }
 
@@ -275,18 +275,18 @@ int main(int argc, char *argv[])
         }
         if (argc < 2 || argv[1][0] == '-') {
                 fprintf(stderr, "usage: cdmd-generator [--root=DIR] NORMAL-DIR [EARLY-DIR LATE-DIR]\n"
-                                "systemd runs this at boot, see systemd.generator(7) and cdmd(8).\n");
+                                "systemd runs this at boot, see systemd.generator(7) and cdmd(8)\n");
                 return EXIT_FAILURE;
         }
         umask(0022);
         int r = generator_write_fence(argv[1]);
         if (r == -ENOSPC)
                 generator_say(LOG_CRIT,
-                              "nothing is fenced: no ordinary memory would be left, or %s is full. "
-                              "Every process may use every node.",
+                              "nothing is fenced: no ordinary memory would be left, or %s is full; "
+                              "every process may use every node",
                               argv[1]);
         else if (r < 0)
-                generator_say(LOG_CRIT, "nothing is fenced: %s. Every process may use every node.",
+                generator_say(LOG_CRIT, "nothing is fenced: %s; every process may use every node",
                               strerror(-r));
         return EXIT_SUCCESS;
 }

@@ -72,7 +72,7 @@ static int main_parse_arguments(int argc, char **argv, Daemon *d)
                         return -EINVAL;
                 }
         if (optind < argc) {
-                fprintf(stderr, "cdmd: '%s' is not an option; see cdmd --help.\n", argv[optind]);
+                fprintf(stderr, "cdmd: '%s' is not an option; see cdmd --help\n", argv[optind]);
                 return -EINVAL;
         }
         return 0;
@@ -81,7 +81,7 @@ static int main_parse_arguments(int argc, char **argv, Daemon *d)
 static int main_on_stop(sd_event_source *source, const struct signalfd_siginfo *si, void *userdata)
 {
         (void)sd_notify(0, "STOPPING=1\nSTATUS=Stopping; fence and reservations stay.");
-        log_info("Stopping; the fence and all reservations stay as they are.");
+        log_info("stopping; the fence and all reservations stay as they are");
         return sd_event_exit(sd_event_source_get_event(source), 0);
 }
 
@@ -116,7 +116,7 @@ static int main_open_bus(Daemon *d)
         if (r >= 0)
                 r = sd_bus_set_exit_on_disconnect(d->bus, 1);
         if (r < 0)
-                log_error("The system bus cannot be reached: %s. cdmd needs it to be asked and to tell "
+                log_error("the system bus cannot be reached: %s; cdmd needs it to be asked and to tell "
                           "systemd; is dbus running?",
                           strerror(-r));
         return r;
@@ -130,7 +130,7 @@ static int main_set_up(Daemon *d)
         if (r >= 0)
                 r = sd_event_default(&d->event);
         if (r < 0) {
-                log_error("Cannot start: %s.", strerror(-r));
+                log_error("cannot start: %s", strerror(-r));
                 return r;
         }
         r = cgroup_setup(d->root, &error);

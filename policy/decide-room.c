@@ -184,18 +184,27 @@ static int decide_hopeless_answer(Case *c, const char *asked)
 {
         uint64_t capacity = decide_allowed_capacity(c);
         NodeSet allowed = decide_allowed_nodes(c->q, c->pool);
-        char whole[SIZE_STR_MAX], list[NODESET_STR_MAX];
+        char room[SIZE_STR_MAX], list[NODESET_STR_MAX], whole[SIZE_STR_MAX], headroom[SIZE_STR_MAX];
+        char why[2 * SIZE_STR_MAX + 32] = "";
+        uint64_t memory = 0;
 
         if (c->size_bytes <= capacity || (c->q->id != 0 && c->q->queue))
                 return 0;
-        if (capacity == 0)
+        NODESET_FOREACH (node, &allowed) {
+                const Node *n = topology_find(c->s->topology, node);
+
+                memory += n ? n->size_bytes : 0;
+        }
+        if (memory == 0)
                 return decide_answer(c, VERDICT_FULL, "none of the nodes %s of pool %s has memory online",
                                      nodeset_format(&allowed, list), c->pool->name);
-        return decide_answer(
-                c, VERDICT_FULL,
-                "%s never fits: nodes %s of pool %s can hold %s in all, without Headroom=; ask for "
-                "that or less",
-                asked, nodeset_format(&allowed, list), c->pool->name, size_format(capacity, whole));
+        if (memory > capacity)
+                snprintf(why, sizeof(why), " (%s less %s of Headroom=)", size_format(memory, whole),
+                         size_format(memory - capacity, headroom));
+        return decide_answer(c, VERDICT_FULL,
+                             "%s never fits: nodes %s of pool %s can hold %s in all%s; ask for that or less",
+                             asked, nodeset_format(&allowed, list), c->pool->name,
+                             size_format(capacity, room), why);
 }
 
 static bool decide_queue_is_full(const Case *c)

@@ -144,17 +144,19 @@ static int decide_check_rule(Case *c)
         const Config *config = c->s->config;
         const Subject *subject = c->q->subject;
         char number[USER_NUMBER_MAX];
+        bool target = *c->tenant;
 
         c->d->rule = rule_find(config->rules, config->n_rules, c->pool->name, subject);
         if (c->d->rule) {
                 c->d->line = c->d->rule->line;
                 return rule_matches(c->d->rule, c->pool->name, subject) ? 0 : decide_answer_unknown_name(c);
         }
-        return decide_answer(
-                c, VERDICT_DENIED,
-                "no file in policy.d matches pool %s, %s and user %s; the administrator can "
-                "allow it with a rule in a file such as /etc/" CDM_CONFIG_DIR "/policy.d/50-NAME.conf",
-                c->pool->name, *c->tenant ? c->tenant : "no unit", decide_format_user(subject, number));
+        return decide_answer(c, VERDICT_DENIED,
+                             "no file in policy.d matches pool %s%s%s and user %s%s; the administrator can "
+                             "allow it with a rule in a file such as /etc/" CDM_CONFIG_DIR
+                             "/policy.d/50-NAME.conf",
+                             c->pool->name, target ? ", " : "", c->tenant,
+                             decide_format_user(subject, number), target ? "" : " (no target unit given)");
 }
 
 /* The answer of a key of the rule: the record points to its line. */

@@ -71,7 +71,7 @@ static int fact_text_end(FactText *f, char **ret)
 static FILE *fact_text_more(FactText *f)
 {
         if (ftell(f->file) > 0)
-                fputc(' ', f->file);
+                fputs("; ", f->file);
         return f->file;
 }
 
@@ -104,10 +104,10 @@ static void fact_tell_selectors(FILE *f, const Topology *t, const PoolSet *pools
         NodeSet candidates = fact_candidates(t, pools);
         char list[NODESET_STR_MAX];
 
-        fprintf(f, "Pool %s (%s:%u) is empty: no node with memory and without CPUs meets its %s", p->name,
+        fprintf(f, "pool %s (%s:%u) is empty: no node with memory and without CPUs meets its %s", p->name,
                 p->file, p->line, p->selectors);
         if (nodeset_is_empty(&candidates)) {
-                fputs("; there is no such node at all now.", f);
+                fputs("; there is no such node at all now", f);
                 return;
         }
         nodeset_format(&candidates, list);
@@ -116,8 +116,8 @@ static void fact_tell_selectors(FILE *f, const Topology *t, const PoolSet *pools
         else
                 fprintf(f, "; `cdmctl nodes` shows what is known of node %s", list);
         fprintf(f,
-                ". If they are device memory, write Nodes=%s instead of the selectors, or remove the "
-                "selectors.",
+                "; if they are device memory, write Nodes=%s instead of the selectors, or remove the "
+                "selectors",
                 list);
 }
 
@@ -139,13 +139,13 @@ int fact_pool_empty(const Topology *t, const PoolSet *pools, char **ret)
                         fact_tell_selectors(f, t, pools, p);
                 else if (p->nodes_auto)
                         fprintf(f,
-                                "Pool %s (%s:%u) is empty: there is no node for it that has memory and no "
-                                "CPUs. If nodes with CPUs are meant, list them with Nodes=.",
+                                "pool %s (%s:%u) is empty: there is no node for it that has memory and no "
+                                "CPUs; if nodes with CPUs are meant, list them with Nodes=",
                                 p->name, p->file, p->line);
                 else
                         fprintf(f,
-                                "Pool %s (%s:%u) is empty: node %s has no memory here. `cdmctl nodes` shows "
-                                "those that have.",
+                                "pool %s (%s:%u) is empty: node %s has no memory here; `cdmctl nodes` shows "
+                                "those that have",
                                 p->name, p->file, p->line, nodeset_format(&p->nodes, list));
         }
         return fact_text_end(&text, ret);
@@ -167,8 +167,8 @@ int fact_nodes_absent(const Topology *t, const PoolSet *pools, char **ret)
                 if (!p->file || p->size_bytes == 0 || nodeset_is_empty(&absent))
                         continue;
                 fprintf(fact_text_more(&text),
-                        "Pool %s (%s:%u) lists node %s, which has no memory here. It joins the pool when its "
-                        "memory comes; if it never does, take it out of Nodes=.",
+                        "pool %s (%s:%u) lists node %s, which has no memory here and joins the pool when its "
+                        "memory comes; if it never does, take it out of Nodes=",
                         p->name, p->file, p->line, nodeset_format(&absent, list));
         }
         return fact_text_end(&text, ret);
@@ -186,9 +186,9 @@ int fact_selects_all(const PoolSet *pools, char **ret)
 
                 if (p->selects_all)
                         fprintf(fact_text_more(&text),
-                                "Every node with memory meets %s of pool %s (%s:%u), those with CPUs as well, "
-                                "so that it selects nothing. `cdmctl nodes` shows the values; change it, or "
-                                "remove it.",
+                                "every node with memory meets %s of pool %s (%s:%u), those with CPUs as well, "
+                                "so that it selects nothing; change or remove it (`cdmctl nodes` shows the "
+                                "values)",
                                 p->selectors, p->name, p->file, p->line);
         }
         return fact_text_end(&text, ret);
@@ -203,10 +203,10 @@ int fact_no_evidence(const Topology *t, const PoolSet *pools, char **ret)
         nodeset_format(&pools->unproven, list);
         return fact_sentence(
                 ret,
-                "Node %s (%s) counts as device memory for no other reason than that it has no CPUs: neither "
-                "HMAT nor memory tiers nor DAX nor a driver says so. %s of ordinary memory remain for "
-                "everybody. If it is device memory, confirm it with Nodes=%s in a file of "
-                "/etc/cdm/pools.d; if it is plain memory, list there only the nodes that are not.",
+                "node %s (%s) counts as device memory for no other reason than that it has no CPUs: neither "
+                "HMAT nor memory tiers nor DAX nor a driver says so, and %s of ordinary memory remain for "
+                "everybody; if it is device memory, confirm it with Nodes=%s in a file of "
+                "/etc/cdm/pools.d; if it is plain memory, list there only the nodes that are not",
                 list, size_format(fact_bytes(t, &pools->unproven), size),
                 size_format(fact_bytes(t, &pools->ordinary), ordinary), list);
 }
@@ -221,10 +221,10 @@ int fact_passed_over(const Topology *t, const PoolSet *pools, char **ret)
         nodeset_format(&pools->passed_over, list);
         return fact_sentence(
                 ret,
-                "Node %s (%s of the machine's %s) has no CPUs, but neither HMAT nor memory tiers nor DAX nor "
-                "a driver says that it is device memory. So much of it is likely to be plain memory: "
-                "Nodes=auto takes none of it, and everybody may use it. If it is device memory, write "
-                "Nodes=%s in a file of /etc/cdm/pools.d.",
+                "node %s (%s of the machine's %s) has no CPUs, but neither HMAT nor memory tiers nor DAX nor "
+                "a driver says that it is device memory; so much of it is likely to be plain memory: "
+                "Nodes=auto takes none of it, and everybody may use it; if it is device memory, write "
+                "Nodes=%s in a file of /etc/cdm/pools.d",
                 list, size_format(fact_bytes(t, &pools->passed_over), size),
                 size_format(fact_bytes(t, &memory), whole), list);
 }
@@ -246,9 +246,9 @@ int fact_not_in_pool(const Topology *t, const PoolSet *pools, char **ret)
         nodeset_format(&open, list);
         return fact_sentence(
                 ret,
-                "Node %s (%s) has memory and no CPUs, could be device memory, and is in no pool: "
-                "everybody may use it. To keep it for reservations, write Nodes=%s in a file of "
-                "/etc/cdm/pools.d.",
+                "node %s (%s) has memory and no CPUs, could be device memory, and is in no pool: "
+                "everybody may use it; to keep it for reservations, write Nodes=%s in a file of "
+                "/etc/cdm/pools.d",
                 list, size_format(fact_bytes(t, &open), size), list);
 }
 
@@ -271,10 +271,10 @@ int fact_unmovable(const Topology *t, const PoolSet *pools, char **ret)
                 snprintf(now, sizeof(now), " (now: %s)", t->auto_online);
         return fact_sentence(
                 ret,
-                "Memory of node %s was put online in a zone for kernel data: what the kernel keeps there "
-                "cannot be moved, so that `cdmctl drain` may not empty it for its removal. Have new memory "
+                "memory of node %s was put online in a zone for kernel data: what the kernel keeps there "
+                "cannot be moved, so that `cdmctl drain` may not empty it for its removal; have new memory "
                 "put online as online_movable: write that to /sys/devices/system/memory/auto_online_blocks%s "
                 "and to udev rules that set a block's state, boot with memhp_default_state=online_movable, "
-                "then take the memory offline and online again.",
+                "then take the memory offline and online again",
                 nodeset_format(&nodes, list), now);
 }

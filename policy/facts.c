@@ -66,16 +66,16 @@ static int fact_judge_cdmm(const Topology *t, char **ret)
                 return 0;
         return fact_sentence(
                 ret,
-                "NVIDIA's CDMM mode (%s): on the GPUs there is nothing to manage: the driver keeps GPU "
-                "memory out of NUMA. To have it as nodes, load the nvidia module with "
-                "NVreg_CoherentGPUMemoryMode=numa.",
+                "the NVIDIA driver runs in CDMM mode (%s) and keeps GPU memory out of NUMA, so that there is "
+                "nothing to manage on the GPUs; to have it as nodes, load the nvidia module with "
+                "NVreg_CoherentGPUMemoryMode=numa",
                 t->cdmm);
 }
 
 static const char *fact_kernel_version(const Topology *t, char text[static 32])
 {
         if (t->kernel_major == 0)
-                return "This kernel";
+                return "this kernel";
         snprintf(text, 32, "Linux %u.%u", t->kernel_major, t->kernel_minor);
         return text;
 }
@@ -102,9 +102,9 @@ static int fact_judge_fence_demotion(const Topology *t, const PoolSet *pools, ch
                 return 0;
         return fact_sentence(
                 ret,
-                "The fence is open to demotion: under pressure %s moves cold pages of any process to the "
-                "slower CDM nodes (%s), whatever its cpuset says; Linux 6.16 and later do not. To close "
-                "it, write 0 to /sys/kernel/mm/numa/demotion_enabled.",
+                "the fence is open to demotion: under pressure %s moves cold pages of any process to the "
+                "slower CDM nodes (%s), whatever its cpuset says; to close it, write 0 to "
+                "/sys/kernel/mm/numa/demotion_enabled, or run Linux 6.16 or later",
                 fact_kernel_version(t, version), nodeset_format(&nodes, list));
 }
 
@@ -116,9 +116,9 @@ static int fact_judge_demotion(const Topology *t, const PoolSet *pools, char **r
         if (!t->demotion_enabled || nodeset_is_empty(&pools->cdm) || !nodeset_is_empty(&nodes))
                 return 0;
         return fact_sentence(
-                ret, "The kernel's demotion is on: under pressure it moves cold pages of programs to "
-                     "slower nodes, also off the nodes that they reserved. To keep them there, write 0 "
-                     "to /sys/kernel/mm/numa/demotion_enabled.");
+                ret, "the kernel's demotion is on: under pressure it moves cold pages of programs to "
+                     "slower nodes, also off the nodes that they reserved; to keep them there, write 0 "
+                     "to /sys/kernel/mm/numa/demotion_enabled");
 }
 
 static int fact_judge_numa_balancing(const Topology *t, const PoolSet *pools, char **ret)
@@ -126,9 +126,9 @@ static int fact_judge_numa_balancing(const Topology *t, const PoolSet *pools, ch
         if (!t->numa_balancing || nodeset_is_empty(&pools->cdm))
                 return 0;
         return fact_sentence(ret,
-                             "The kernel's NUMA balancing is on: it moves pages of running programs between "
-                             "nodes, also off the nodes that they reserved. To switch it off: `sysctl "
-                             "kernel.numa_balancing=0`.");
+                             "the kernel's NUMA balancing is on: it moves pages of running programs between "
+                             "nodes, also off the nodes that they reserved; `sysctl "
+                             "kernel.numa_balancing=0` switches it off");
 }
 
 /* vm.nr_hugepages takes memory evenly from all nodes that the writer may use. Pages of the pool that are not
@@ -152,9 +152,9 @@ static int fact_judge_hugetlb(const Topology *t, const PoolSet *pools, char **re
         return fact_sentence(
                 ret,
                 "%s of the system's huge pages are on CDM nodes (%s), where no reservation can have that "
-                "memory. Write 0 to /sys/devices/system/node/nodeN/hugepages/hugepages-*/nr_hugepages of "
+                "memory; write 0 to /sys/devices/system/node/nodeN/hugepages/hugepages-*/nr_hugepages of "
                 "these nodes, and set the pool up for each ordinary node there instead of with "
-                "vm.nr_hugepages.",
+                "vm.nr_hugepages",
                 size_format(bytes, size), nodeset_format(&nodes, list));
 }
 
@@ -168,8 +168,8 @@ static int fact_judge_auto_online(const Topology *t, char **ret)
         return fact_sentence(
                 ret,
                 "/sys/devices/system/memory/auto_online_blocks is %s, and NVIDIA's driver makes GPU memory "
-                "a node with online_movable only. Write that there (and boot with "
-                "memhp_default_state=online_movable), then load the nvidia module again.",
+                "a node with online_movable only; write that there (and boot with "
+                "memhp_default_state=online_movable), then load the nvidia module again",
                 t->auto_online);
 }
 

@@ -134,15 +134,15 @@ static void record_tell(FILE *f, const RecordLine *l, const Topology *t, const P
         nodeset_format(&open, list);
         if (!nodeset_is_empty(&open))
                 fprintf(f,
-                        "%sNode %s was in pool %s before and is in none now: everybody may use its %s. To have "
+                        "%snode %s was in pool %s before and is in none now: everybody may use its %s; to have "
                         "it there again, write Nodes=%s in the pool's file in /etc/cdm/pools.d; if it shall be "
-                        "ordinary memory, `cdmctl reload` takes note of it.",
-                        ftell(f) > 0 ? " " : "", list, l->pool, size_format(bytes, size), list);
+                        "ordinary memory, `cdmctl reload` takes note of it",
+                        ftell(f) > 0 ? "; " : "", list, l->pool, size_format(bytes, size), list);
         if (!nodeset_is_empty(&gone))
                 fprintf(f,
-                        "%sNode %s was in pool %s before and has no memory now. If that does not come back, "
-                        "`cdmctl reload` takes note of it.",
-                        ftell(f) > 0 ? " " : "", nodeset_format(&gone, list), l->pool);
+                        "%snode %s was in pool %s before and has no memory now; if that does not come back, "
+                        "`cdmctl reload` takes note of it",
+                        ftell(f) > 0 ? "; " : "", nodeset_format(&gone, list), l->pool);
 }
 
 int pool_record_judge(const PoolRecord *r, const Topology *t, const PoolSet *pools, char **ret)

@@ -144,6 +144,7 @@ file_tests = \
 	tests/check-examples \
 	tests/check-format \
 	tests/check-man \
+	tests/check-messages \
 	tests/check-readme \
 	tests/check-recipes \
 	tests/check-rooms \

@@ -146,5 +146,5 @@ int bus_answer(sd_bus_message *message, const Answer *answer)
         if (!answer->error)
                 return sd_bus_reply_method_return(message, NULL);
         return sd_bus_reply_method_errorf(message, answer->error, "%s",
-                                          answer->text ? answer->text : "It failed.");
+                                          answer->text ? answer->text : "it failed");
 }

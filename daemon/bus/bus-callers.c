@@ -100,7 +100,7 @@ BusCallers *bus_callers_free(BusCallers *c)
 static void caller_refuse(Caller *i)
 {
         (void)sd_bus_reply_method_errorf(i->call, CDM_ERROR_BUSY,
-                                         "Too many of your %s wait; wait for an answer first.", i->what);
+                                         "too many of your %s wait; wait for an answer first", i->what);
         caller_drop(i);
 }
 

@@ -56,6 +56,6 @@ void bus_event_emit(Bus *b, const Event *e, const char *client)
         if (r >= 0)
                 r = sd_bus_send(b->bus, m, NULL);
         if (r < 0)
-                log_warning("Cannot send the signal Event (%s): %s.", event_kind_to_string(e->kind),
+                log_warning("cannot send the signal Event (%s): %s", event_kind_to_string(e->kind),
                             strerror(-r));
 }

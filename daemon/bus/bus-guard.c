@@ -92,13 +92,13 @@ static void guarded_with_sender(Guarded *g, const Sender *s)
         g->caller = s->uid;
         if (count_waiting(g->bus, s->uid) >= WAITING_USER_MAX) {
                 guarded_refuse(g, CDM_ERROR_BUSY,
-                               "Too many of your calls wait for polkit; try again when some are answered.");
+                               "too many of your calls wait for polkit; try again when some are answered");
                 return;
         }
         int r = authorize_start(g->bus->manager->authorizer, bus_call_message(g->call), s->uid, g->action,
                                 guarded_on_authorized, g, &g->authorize);
         if (r < 0)
-                guarded_refuse(g, SD_BUS_ERROR_FAILED, "polkit could not be asked.");
+                guarded_refuse(g, SD_BUS_ERROR_FAILED, "polkit could not be asked");
 }
 
 static void guarded_on_sender(int error, const Sender *s, void *userdata)
@@ -107,7 +107,7 @@ static void guarded_on_sender(int error, const Sender *s, void *userdata)
 
         g->slot = sd_bus_slot_unref(g->slot);
         if (error < 0)
-                guarded_refuse(g, CDM_ERROR_STALE, "The bus does not know who asked.");
+                guarded_refuse(g, CDM_ERROR_STALE, "the bus does not know who asked");
         else
                 guarded_with_sender(g, s);
 }

@@ -163,7 +163,7 @@ static int read_filter_value(sd_bus_message *m, const char *key, Query *q, sd_bu
         r = sd_bus_message_read(m, "s", &q->state);
         if (r >= 0 && reservation_state_from_string(q->state, &state) < 0)
                 return sd_bus_error_setf(error, CDM_ERROR_INVALID,
-                                         "There is no state '%s'; org.cdmd1(5) lists them.", q->state);
+                                         "there is no state '%s'; org.cdmd1(5) lists them", q->state);
         return r;
 }
 
@@ -176,13 +176,13 @@ static int read_filter(sd_bus_message *m, Query *q, sd_bus_error *error)
                 return r;
         const char *type = filter_type(key);
         if (!type)
-                return sd_bus_error_setf(error, CDM_ERROR_INVALID, "There is no filter '%s'.", key);
+                return sd_bus_error_setf(error, CDM_ERROR_INVALID, "there is no filter '%s'", key);
         r = sd_bus_message_peek_type(m, NULL, &contents);
         if (r < 0)
                 return r;
         if (strcmp(contents, type) != 0)
                 return sd_bus_error_setf(error, CDM_ERROR_INVALID,
-                                         "The filter '%s' is of type '%s', not '%s'.", key, type, contents);
+                                         "the filter '%s' is of type '%s', not '%s'", key, type, contents);
         r = sd_bus_message_enter_container(m, 'v', type);
         if (r >= 0)
                 r = read_filter_value(m, key, q, error);
@@ -198,8 +198,8 @@ static int query_read(sd_bus_message *m, Query *ret, sd_bus_error *error)
                 return r;
         if (q.max == 0 || q.max > CDM_PAGE_MAX)
                 return sd_bus_error_setf(error, CDM_ERROR_INVALID,
-                                         "A page has from 1 to %d reservations, not %" PRIu32 ".",
-                                         CDM_PAGE_MAX, q.max);
+                                         "a page has from 1 to %d reservations, not %" PRIu32, CDM_PAGE_MAX,
+                                         q.max);
         r = sd_bus_message_enter_container(m, 'a', "{sv}");
         while (r >= 0 && (r = sd_bus_message_enter_container(m, 'e', "sv")) > 0) {
                 r = read_filter(m, &q, error);
@@ -353,7 +353,7 @@ static int lister_reply_get(BusLister *l)
 
         if (!e || !e->known || l->n_ids == 0 || l->ids[0] != id)
                 r = sd_bus_reply_method_errorf(l->call, SD_BUS_ERROR_UNKNOWN_OBJECT,
-                                               "The reservation ended meanwhile.");
+                                               "the reservation ended meanwhile");
         else
                 r = sd_bus_reply_method_return(l->call, "v", "t",
                                                l->used[0].bytes +
@@ -488,7 +488,7 @@ static int lister_on_get(sd_bus_message *call, void *userdata, sd_bus_error *err
                 return 0;
         Entry *e = manager_find(b->manager, bus_reservation_id(path));
         if (!e || !e->known)
-                return sd_bus_error_setf(error, SD_BUS_ERROR_UNKNOWN_OBJECT, "Unknown object '%s'.", path);
+                return sd_bus_error_setf(error, SD_BUS_ERROR_UNKNOWN_OBJECT, "unknown object '%s'", path);
         if (!sd_bus_message_is_method_call(call, "org.freedesktop.DBus.Properties", "Get"))
                 return 0;
         int r = sd_bus_message_read(call, "ss", &interface, &property);

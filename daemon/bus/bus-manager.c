@@ -113,7 +113,7 @@ static int method_get_reservation(sd_bus_message *call, void *userdata, sd_bus_e
         if (!e || !e->known)
                 return sd_bus_error_setf(
                         error, CDM_ERROR_NO_SUCH_RESERVATION,
-                        "There is no reservation %" PRIu32 "; `cdmctl list` shows those that exist.", id);
+                        "there is no reservation %" PRIu32 "; `cdmctl list` shows those that exist", id);
         return sd_bus_reply_method_return(call, "o", bus_reservation_path(id, path));
 }
 
@@ -297,8 +297,8 @@ static int append_drained(sd_bus_message *reply, const char *type, const NodeSet
                 char text[128];
 
                 snprintf(text, sizeof(text),
-                         "Node %d is drained: nothing is granted there. `cdmctl undrain %d` takes it into "
-                         "use again.",
+                         "node %d is drained: nothing is granted there; `cdmctl undrain %d` takes it into "
+                         "use again",
                          node, node);
                 if (r >= 0)
                         r = append_warning(reply, type, WARNING_NODE_DRAINED, text);
@@ -330,7 +330,7 @@ static int append_told(sd_bus_message *reply, const char *type, const Manager *m
         if (r < 0 || n_left == 0)
                 return r;
         snprintf(text, sizeof(text),
-                 "%zu more warnings are left out here; `journalctl -u " CDM_UNIT "` has them all.", n_left);
+                 "%zu more warnings are left out here; `journalctl -u " CDM_UNIT "` has them all", n_left);
         return append_warning(reply, type, left_name, text);
 }
 

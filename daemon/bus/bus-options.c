@@ -118,15 +118,15 @@ static int read_option(Draft *d, sd_bus_message *m, bool explain, uint32_t *seen
                 return r;
         int i = find_option(key);
         if (i < 0 || (options[i].explain_only && !explain))
-                return sd_bus_error_setf(error, CDM_ERROR_INVALID, "There is no option '%s'.", key);
+                return sd_bus_error_setf(error, CDM_ERROR_INVALID, "there is no option '%s'", key);
         if (*seen & (UINT32_C(1) << i))
-                return sd_bus_error_setf(error, CDM_ERROR_INVALID, "The option %s is given twice.", key);
+                return sd_bus_error_setf(error, CDM_ERROR_INVALID, "the option %s is given twice", key);
         *seen |= UINT32_C(1) << i;
         r = sd_bus_message_peek_type(m, &kind, &type);
         if (r < 0)
                 return r;
         if (strcmp(type, options[i].type) != 0)
-                return sd_bus_error_setf(error, CDM_ERROR_INVALID, "The option %s is of type %s, not %s.",
+                return sd_bus_error_setf(error, CDM_ERROR_INVALID, "the option %s is of type %s, not %s",
                                          key, options[i].type, type);
         r = sd_bus_message_enter_container(m, 'v', options[i].type);
         if (r >= 0)
@@ -141,10 +141,10 @@ static int check_target(Draft *d, sd_bus_error *error)
 
         if (n > 1)
                 return sd_bus_error_set(error, CDM_ERROR_INVALID,
-                                        "Give one target only: unit, cgroup or pid.");
+                                        "give one target only: unit, cgroup or pid");
         if (a->target.scope && n > 0)
                 return sd_bus_error_set(error, CDM_ERROR_INVALID,
-                                        "Only the caller itself can be put into a new scope.");
+                                        "only the caller itself can be put into a new scope");
         if (a->unit)
                 a->target.kind = TARGET_UNIT;
         else if (a->cgroup)
@@ -163,7 +163,7 @@ static int check_mem_policy(Draft *d, sd_bus_error *error)
                 if (strcmp(d->mem_policy, known[i]) == 0)
                         return 0;
         return sd_bus_error_set(error, CDM_ERROR_INVALID,
-                                "A memory policy is one of prefer, bind, interleave and none.");
+                                "a memory policy is one of prefer, bind, interleave and none");
 }
 
 static int check_values(Draft *d, sd_bus_error *error)
@@ -172,19 +172,18 @@ static int check_values(Draft *d, sd_bus_error *error)
 
         if (a->queue && a->queue_usec == 0)
                 return sd_bus_error_set(error, CDM_ERROR_INVALID,
-                                        "The option queue is how long to wait at most; leave it out to "
-                                        "not wait at all.");
+                                        "the option queue is how long to wait at most; leave it out to "
+                                        "not wait at all");
         if (d->nodes && (nodeset_parse(d->nodes, &a->nodes) < 0 || nodeset_is_empty(&a->nodes)))
                 return sd_bus_error_set(error, CDM_ERROR_INVALID,
-                                        "The option nodes is a list of node numbers, such as 2-3.");
+                                        "the option nodes is a list of node numbers, such as 2-3");
         int r = d->near ? topology_read_near(d->manager->root, d->manager->topology, d->near, &a->near) : 0;
         if (r == -EINVAL)
-                return sd_bus_error_set(
-                        error, CDM_ERROR_INVALID,
-                        "The option near is a PCI address, such as 0000:65:00.0 or 65:00.0.");
+                return sd_bus_error_set(error, CDM_ERROR_INVALID,
+                                        "the option near is a PCI address, such as 0000:65:00.0 or 65:00.0");
         if (r < 0)
                 return sd_bus_error_setf(error, CDM_ERROR_INVALID,
-                                         "There is no PCI device %s; lspci -D shows those there are.",
+                                         "there is no PCI device %s; lspci -D shows those there are",
                                          d->near);
         return check_mem_policy(d, error);
 }

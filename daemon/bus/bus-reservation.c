@@ -53,8 +53,8 @@ static int enumerate(sd_bus *bus, const char *prefix, void *userdata, char ***re
         if (ledger_count(m->ledger) > CDM_PAGE_MAX)
                 return sd_bus_error_setf(
                         error, SD_BUS_ERROR_LIMITS_EXCEEDED,
-                        "There are more than %d reservations; read them with " CDM_INTERFACE_MANAGER
-                        ".ListReservations.",
+                        "there are more than %d reservations; read them with " CDM_INTERFACE_MANAGER
+                        ".ListReservations",
                         CDM_PAGE_MAX);
         if (!paths)
                 return -ENOMEM;
@@ -76,7 +76,7 @@ static Entry *find_or_refuse(Bus *b, uint32_t id, BusCall *call)
         Entry *e = find_known(b->manager, id);
 
         if (!e)
-                bus_call_refuse(call, CDM_ERROR_NO_SUCH_RESERVATION, "The reservation ended meanwhile.");
+                bus_call_refuse(call, CDM_ERROR_NO_SUCH_RESERVATION, "the reservation ended meanwhile");
         return e;
 }
 
@@ -116,7 +116,7 @@ static void do_migrate(Bus *b, uint32_t id, BusCall *call)
                 return;
         if (e->phase != STORE_GRANTED) {
                 bus_call_refuse(call, CDM_ERROR_STALE,
-                                "The reservation still waits; its nodes are not open yet.");
+                                "the reservation still waits; its nodes are not open yet");
                 return;
         }
         int r = migrations_start(b->manager->migrations, e, on_migrated, call);
@@ -153,7 +153,7 @@ static void renew(Manager *m, Entry *e, uint64_t usec, BusCall *call)
                 const Rule *rule = rule_of(m, e->r);
                 char text[TIMESPAN_STR_MAX];
                 _cleanup_free_ char *sentence = NULL;
-                if (asprintf(&sentence, "The longest lease is %s (%s:%u); ask for no more than that.",
+                if (asprintf(&sentence, "the longest lease is %s (%s:%u); ask for no more than that",
                              timespan_format(longest, text), rule ? rule->file : "cdmd.conf",
                              rule ? rule_line(rule, RULE_KEY_LEASE) : 0) < 0)
                         sentence = NULL;
@@ -168,10 +168,10 @@ static const char *unrenewable(const Reservation *r)
 {
         switch (r->state) {
         case RESERVATION_DRAINING:
-                return "The reservation was released already; ask for a new one.";
+                return "the reservation was released already; ask for a new one";
         case RESERVATION_REVOKING:
-                return r->revoked_for ? "The reservation is displaced by one of higher priority; ask for a "
-                                        "new one, with --queue."
+                return r->revoked_for ? "the reservation is displaced by one of higher priority; ask for a "
+                                        "new one, with --queue"
                                       : NULL;
         default:
                 return NULL;
@@ -188,10 +188,10 @@ static void do_renew(Bus *b, uint32_t id, BusCall *call)
                 return;
         message = bus_call_message(call);
         if (sd_bus_message_rewind(message, 1) < 0 || sd_bus_message_read(message, "t", &usec) < 0)
-                bus_call_refuse(call, CDM_ERROR_INVALID, "Renew takes a time in microseconds.");
+                bus_call_refuse(call, CDM_ERROR_INVALID, "a lease is a time in microseconds");
         else if (e->phase != STORE_GRANTED)
                 bus_call_refuse(call, CDM_ERROR_STALE,
-                                "The reservation still waits; its lease starts when it is granted.");
+                                "the reservation still waits; its lease starts when it is granted");
         else if (unrenewable(e->r))
                 bus_call_refuse(call, CDM_ERROR_STALE, unrenewable(e->r));
         else
@@ -248,8 +248,8 @@ static void refuse_buffer_option(BusCall *call, const char *key)
 
         if (asprintf(
                     &text,
-                    "The option '%s' is not one of OpenBufferWithOptions, is given twice, or has a value of "
-                    "another type; see org.cdmd1(5).",
+                    "the option '%s' is not one of OpenBufferWithOptions, is given twice, or has a value of "
+                    "another type; see org.cdmd1(5)",
                     key) < 0)
                 text = NULL;
         bus_call_refuse(call, CDM_ERROR_INVALID, text);
@@ -281,7 +281,7 @@ static void do_open_buffer(Bus *b, uint32_t id, BusCall *call)
                 return;
         message = bus_call_message(call);
         if (sd_bus_message_rewind(message, 1) < 0 || sd_bus_message_read(message, "t", &size_bytes) < 0) {
-                bus_call_refuse(call, CDM_ERROR_INVALID, "OpenBuffer takes a size in bytes.");
+                bus_call_refuse(call, CDM_ERROR_INVALID, "OpenBuffer takes a size in bytes");
                 return;
         }
         if (strcmp(sd_bus_message_get_signature(message, 1), "t") != 0 &&
@@ -520,5 +520,5 @@ void bus_reservation_on_notice(Bus *b, const Notice *n)
                 break;
         }
         if (r < 0)
-                log_warning("Cannot tell the bus of reservation %" PRIu32 ": %s.", n->id, strerror(-r));
+                log_warning("cannot tell the bus of reservation %" PRIu32 ": %s", n->id, strerror(-r));
 }

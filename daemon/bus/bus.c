@@ -28,7 +28,7 @@ static int set_log_level(sd_bus *bus, const char *path, const char *interface, c
         if (r < 0)
                 return r;
         if (log_level_from_string(s, &level) < 0)
-                return sd_bus_error_setf(error, SD_BUS_ERROR_INVALID_ARGS, "%s is not a log level.", s);
+                return sd_bus_error_setf(error, SD_BUS_ERROR_INVALID_ARGS, "%s is not a log level", s);
         log_set_level(level);
         return 0;
 }
@@ -50,7 +50,7 @@ static int set_log_target(sd_bus *bus, const char *path, const char *interface, 
                 return r;
         if (log_target_from_string(s, &target) < 0)
                 return sd_bus_error_setf(error, SD_BUS_ERROR_INVALID_ARGS,
-                                         "%s is not a log target; use journal, console or null.", s);
+                                         "%s is not a log target; use journal, console or null", s);
         log_set_target(target);
         return 0;
 }
@@ -113,7 +113,7 @@ static int publish(Bus *b)
         if (r >= 0)
                 r = bus_pool_install(b);
         if (r < 0)
-                log_error("Cannot put the objects of %s on the bus: %s.", CDM_BUS_NAME, strerror(-r));
+                log_error("cannot put the objects of %s on the bus: %s", CDM_BUS_NAME, strerror(-r));
         return r;
 }
 
@@ -162,9 +162,9 @@ int bus_request_name(sd_bus *bus)
         int r = sd_bus_request_name(bus, CDM_BUS_NAME, 0);
 
         if (r == -EEXIST)
-                log_error("Another cdmd owns the name %s on the bus; stop it first.", CDM_BUS_NAME);
+                log_error("another cdmd owns the name %s on the bus; stop it first", CDM_BUS_NAME);
         else if (r < 0)
-                log_error("The bus does not give out the name %s: %s. Is the bus policy of cdmd installed?",
+                log_error("the bus does not give out the name %s: %s; is the bus policy of cdmd installed?",
                           CDM_BUS_NAME, strerror(-r));
         return r;
 }

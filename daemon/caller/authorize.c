@@ -37,13 +37,15 @@ static const struct {
         const char *polkit;
         bool without_polkit; /* to everyone, where polkit is not installed: the policy files still decide */
         const char *what;
+        const char *next; /* what to do; "": the one who asks polkit knows */
 } actions[_AUTHORIZE_ACTION_MAX] = {
-        [AUTHORIZE_REQUEST] = { CDM_ACTION_REQUEST, true, "ask for a reservation of your own unit" },
+        [AUTHORIZE_REQUEST] = { CDM_ACTION_REQUEST, true, "reserve memory for your own unit", "" },
         [AUTHORIZE_REQUEST_FOR_OTHERS] = { CDM_ACTION_REQUEST_FOR_OTHERS, false,
-                                           "ask for a reservation of a unit that is not your own" },
+                                           "reserve memory for a unit that is not your own", "" },
         [AUTHORIZE_RELEASE_OTHERS] = { CDM_ACTION_RELEASE_OTHERS, false,
-                                       "change a reservation that is not yours" },
-        [AUTHORIZE_MANAGE] = { CDM_ACTION_MANAGE, false, "manage cdmd" },
+                                       "change the reservation of another user",
+                                       "; ask its owner or an administrator" },
+        [AUTHORIZE_MANAGE] = { CDM_ACTION_MANAGE, false, "manage cdmd", "; ask an administrator" },
 };
 
 /* One call of CheckAuthorization. It counts until polkit has answered or has left the bus, whether or not
@@ -176,8 +178,9 @@ static void authorize_answer(Authorize *a, bool allowed, const char *why)
         _cleanup_free_ char *message = NULL;
 
         a->patience = sd_event_source_disable_unref(a->patience);
-        if (!allowed && asprintf(&message, "You may not %s (polkit action %s): %s.", actions[a->action].what,
-                                 actions[a->action].polkit, why) < 0)
+        if (!allowed &&
+            asprintf(&message, "not authorized to %s (polkit action %s: %s)%s", actions[a->action].what,
+                     actions[a->action].polkit, why, actions[a->action].next) < 0)
                 message = NULL;
         a->done(allowed, message, a->userdata);
 }
@@ -203,7 +206,8 @@ static void authorize_answer_reply(Authorize *a, sd_bus_message *m)
                 authorize_answer_error(a, sd_bus_message_get_error(m));
         else if (sd_bus_message_enter_container(m, 'r', "bba{ss}") < 0 ||
                  sd_bus_message_read(m, "bb", &authorized, &challenge) < 0)
-                authorize_answer(a, false, "polkit sent an unexpected reply; see journalctl -u polkit");
+                authorize_answer(a, false,
+                                 "polkit sent an unexpected reply; look at `journalctl -u polkit`");
         else if (!authorized && challenge)
                 authorize_answer(a, false,
                                  "it needs authentication, and the client did not allow to ask for it");

@@ -82,25 +82,25 @@ char *unit_advise_caller(const UnitInfo *u, const Caller *c)
         if (!c->only_uid)
                 r = asprintf(
                         &text,
-                        "A process with several user IDs, such as that of a set-user-ID program, has no "
-                        "unit of its own; ask from a process that has one user ID.");
+                        "a process with several user IDs, such as that of a set-user-ID program, has no "
+                        "unit of its own; ask from a process that has one user ID");
         else if (!unit_is_user_manager(u->name))
                 r = asprintf(
                         &text,
-                        "The caller runs in %s, which is not its own unit; use `cdmctl run` in a session "
+                        "the caller runs in %s, which is not its own unit; use `cdmctl run` in a session "
                         "of your own or below your own service manager (`systemd-run --user`), or let "
-                        "root ask with --unit %s.",
+                        "root ask with --unit %s",
                         u->name, u->name);
         else if (c->uid == 0 || unit_is_manager_of(u->name, c->uid))
                 r = asprintf(&text,
-                             "The caller runs below %s, where systemd's user instance is in charge; use "
-                             "`cdmctl run`.",
+                             "the caller runs below %s, whose processes have no unit of their own; use "
+                             "`cdmctl run`, which starts a scope",
                              u->name);
         else
                 r = asprintf(
                         &text,
-                        "The caller runs below %s, which belongs to another user; use `cdmctl run` in a "
-                        "session of your own or below your own service manager (`systemd-run --user`).",
+                        "the caller runs below %s, which belongs to another user; use `cdmctl run` in a "
+                        "session of your own or below your own service manager (`systemd-run --user`)",
                         u->name);
         return r < 0 ? NULL : text;
 }
@@ -114,14 +114,14 @@ bool unit_is_usable(const UnitInfo *u, bool starting, char **ret_reason)
 
         if (!unit_has_type(u->name, ".service") && !unit_has_type(u->name, ".scope"))
                 r = asprintf(ret_reason,
-                             "%s is neither a service nor a scope; only those can have a reservation.",
+                             "%s is neither a service nor a scope; only those can have a reservation",
                              u->name);
         else if (strcmp(u->name, CDM_UNIT) == 0)
-                r = asprintf(ret_reason, "cdmd itself cannot have a reservation.");
+                r = asprintf(ret_reason, "cdmd itself cannot have a reservation");
         else if (u->load_state && strcmp(u->load_state, "loaded") != 0)
-                r = asprintf(ret_reason, "There is no unit %s (systemd says: %s).", u->name, u->load_state);
+                r = asprintf(ret_reason, "there is no unit %s (systemd says: %s)", u->name, u->load_state);
         else if (!runs && !(starting && u->job_pending))
-                r = asprintf(ret_reason, "%s is not running; start it first.", u->name);
+                r = asprintf(ret_reason, "%s is not running; start it first", u->name);
         if (r < 0)
                 *ret_reason = NULL;
         return r == 0;

@@ -87,21 +87,21 @@ static void refuse(IdentityLookup *l, IdentityVerdict verdict, const char *forma
         if (vasprintf(&message, format, ap) < 0)
                 message = NULL;
         va_end(ap);
-        l->done(verdict, message ? message : "Out of memory.", NULL, l->userdata);
+        l->done(verdict, message ? message : "out of memory", NULL, l->userdata);
 }
 
 static void refuse_errno(IdentityLookup *l, int error)
 {
         if (error == -ENOENT)
-                refuse(l, IDENTITY_NO_TARGET, "There is no unit %s; `systemctl list-units` shows all.",
+                refuse(l, IDENTITY_NO_TARGET, "there is no unit %s; `systemctl list-units` shows all",
                        l->unit ? l->unit : "of that name");
         else if (error == -ESRCH)
-                refuse(l, IDENTITY_NO_TARGET, "There is no process %d, or it is in no unit.",
+                refuse(l, IDENTITY_NO_TARGET, "there is no process %d, or it is in no unit",
                        (int)l->asked_pid);
         else if (error == -ETIMEDOUT)
-                refuse(l, IDENTITY_FAILED, "systemd does not answer; try again.");
+                refuse(l, IDENTITY_FAILED, "systemd does not answer; try again later");
         else
-                refuse(l, IDENTITY_FAILED, "systemd cannot say which unit that is: %s.", strerror(-error));
+                refuse(l, IDENTITY_FAILED, "systemd cannot name the target's unit: %s", strerror(-error));
 }
 
 /* unit_uid is known by now. */
@@ -123,7 +123,7 @@ static bool advise(IdentityLookup *l, const UnitInfo *u, const Caller *c)
 {
         l->identity->advice = unit_advise_caller(u, c);
         if (!l->identity->advice)
-                refuse(l, IDENTITY_FAILED, "Out of memory.");
+                refuse(l, IDENTITY_FAILED, "out of memory");
         return l->identity->advice;
 }
 
@@ -136,7 +136,7 @@ static bool set_scope_slice(IdentityLookup *l)
         if (r >= 0)
                 return true;
         i->scope_slice = NULL;
-        refuse(l, IDENTITY_FAILED, "Out of memory.");
+        refuse(l, IDENTITY_FAILED, "out of memory");
         return false;
 }
 
@@ -152,8 +152,7 @@ static bool judge_self(IdentityLookup *l, const UnitInfo *u)
 
         if (!c.cgroup || reading->only_uid < 0 || !process_is_alive(i->pidfd) ||
             !foreign_is_below(c.cgroup, u->cgroup)) {
-                refuse(l, IDENTITY_STALE,
-                       "The process that asked ended, or moved to another unit, meanwhile.");
+                refuse(l, IDENTITY_STALE, "the process that asked ended or changed its unit; ask again");
                 return false;
         }
         switch (unit_place_caller(u, i->subject->unit_uid, &c)) {
@@ -178,7 +177,7 @@ static bool judge_cgroup(IdentityLookup *l, const UnitInfo *u)
 {
         if (strcmp(l->cgroup, u->cgroup) == 0 || (u->delegate && foreign_is_below(l->cgroup, u->cgroup)))
                 return true;
-        refuse(l, IDENTITY_NO_TARGET, "%s is not the control group of a unit; the nearest one is %s (%s).",
+        refuse(l, IDENTITY_NO_TARGET, "%s is not the control group of a unit; the nearest one is %s (%s)",
                l->cgroup, u->name, u->cgroup);
         return false;
 }
@@ -189,15 +188,17 @@ static void with_foreign(IdentityLookup *l, const char *slice)
         IdentityReading *reading = l->reading;
         Identity *i = l->identity;
         Subject *s = i->subject;
+        int pid = l->kind == TARGET_PID ? l->asked_pid : i->pid;
 
         if (!reading->path || (l->kind == TARGET_SELF && !process_is_alive(i->pidfd))) {
-                refuse(l, IDENTITY_NO_TARGET, "There is no such process any more.");
+                refuse(l, IDENTITY_NO_TARGET, "process %d has ended", pid);
                 return;
         }
         if (!reading->path[1]) {
                 refuse(l, IDENTITY_NO_TARGET,
-                       "That is the root control group, which cannot be fenced, nor be given anything; move "
-                       "the process into one of its own first.");
+                       "process %d is in the root control group, which cannot be fenced, nor be given "
+                       "anything; move it into one of its own first",
+                       pid);
                 return;
         }
         s->unit_uid = UID_NONE;
@@ -210,16 +211,16 @@ static void with_foreign(IdentityLookup *l, const char *slice)
         if (r >= 0 && l->kind == TARGET_SELF &&
             asprintf(
                     &i->advice,
-                    "The caller runs in a control group that is no unit; use `cdmctl run` in a session of "
+                    "the caller runs in a control group that is no unit; use `cdmctl run` in a session of "
                     "your own or below your own service manager (`systemd-run --user`), or let root ask with "
-                    "--cgroup %s.",
+                    "--cgroup %s",
                     s->cgroup) < 0) {
                 i->advice = NULL;
                 r = -ENOMEM;
         }
         if (r < 0)
                 refuse(l, r == -ENOENT ? IDENTITY_NO_TARGET : IDENTITY_FAILED,
-                       "The control group %s cannot be used: %s.", reading->path, strerror(-r));
+                       "the control group %s cannot be used: %s", reading->path, strerror(-r));
         else
                 l->done(IDENTITY_OK, NULL, TAKE_PTR(l->identity), l->userdata);
 }
@@ -252,7 +253,7 @@ static void identity_judge(IdentityLookup *l)
         if (l->kind == TARGET_CGROUP && !judge_cgroup(l, u))
                 return;
         if (set_subject(l, u) < 0) {
-                refuse(l, IDENTITY_FAILED, "Out of memory.");
+                refuse(l, IDENTITY_FAILED, "out of memory");
                 return;
         }
         l->done(IDENTITY_OK, NULL, TAKE_PTR(l->identity), l->userdata);
@@ -260,7 +261,7 @@ static void identity_judge(IdentityLookup *l)
 
 static void refuse_name(IdentityLookup *l, const char *user, int error)
 {
-        refuse(l, IDENTITY_FAILED, "The user %s cannot be looked up now: %s. Try again later.", user,
+        refuse(l, IDENTITY_FAILED, "the user %s cannot be looked up now: %s; try again later", user,
                strerror(-error));
 }
 
@@ -284,7 +285,7 @@ static void identity_on_unit_user(int error, const NameRecord *user, void *userd
         s->unit_uid = user ? user->id : UID_NONE;
         int r = !l->as_unit ? 0 : user ? become_user(s, user) : subject_become(s, UID_NONE, NULL, NULL, 0);
         if (r < 0) {
-                refuse(l, IDENTITY_FAILED, "Out of memory.");
+                refuse(l, IDENTITY_FAILED, "out of memory");
                 return;
         }
         identity_judge(l);
@@ -326,7 +327,7 @@ static void identity_go_on(IdentityLookup *l)
         else if (error < 0)
                 refuse_errno(l, error);
         else if (!unit_is_usable(u, l->as_unit, &reason))
-                refuse(l, IDENTITY_NO_TARGET, "%s", reason ? reason : "Out of memory.");
+                refuse(l, IDENTITY_NO_TARGET, "%s", reason ? reason : "out of memory");
         else
                 identity_ask_unit_user(l);
 }
@@ -337,13 +338,13 @@ static bool check_pidfd(IdentityLookup *l)
         const IdentityReading *reading = l->reading;
 
         if (reading->pidfd_error == -ESRCH)
-                refuse(l, IDENTITY_STALE, "The process that asked has ended.");
+                refuse(l, IDENTITY_STALE, "the process that asked has ended");
         else if (reading->pidfd_error < 0)
-                refuse(l, IDENTITY_INVALID, "The option %s is not a pidfd.", CDM_OPTION_PIDFD);
+                refuse(l, IDENTITY_INVALID, "the option %s is not a pidfd", CDM_OPTION_PIDFD);
         else if (reading->pidfd_pid != l->identity->pid)
                 refuse(l, IDENTITY_DENIED,
-                       "The pidfd is of process %d, but the request came from process %d; name the target "
-                       "with --unit, --cgroup or --pid.",
+                       "the pidfd is of process %d, but the request came from process %d; name the target "
+                       "with --unit, --cgroup or --pid",
                        reading->pidfd_pid, l->identity->pid);
         else
                 return true;
@@ -360,7 +361,7 @@ static void identity_on_read(IdentityReading *reading, void *userdata)
         if (l->kind == TARGET_SELF && !check_pidfd(l))
                 return;
         if (l->kind == TARGET_CGROUP && reading->path_error < 0)
-                refuse(l, IDENTITY_NO_TARGET, "There is no control group %s; `systemd-cgls` lists them.",
+                refuse(l, IDENTITY_NO_TARGET, "there is no control group %s; `systemd-cgls` lists them",
                        l->cgroup);
         else
                 identity_go_on(l);
@@ -383,7 +384,7 @@ static void identity_read(IdentityLookup *l)
         }
         int r = identity_read_start(l->context.worker, &what, identity_on_read, l, &l->read);
         if (r < 0)
-                refuse(l, IDENTITY_FAILED, "The caller cannot be looked at now: %s.", strerror(-r));
+                refuse(l, IDENTITY_FAILED, "the caller cannot be looked at now: %s", strerror(-r));
         else
                 i->pidfd = -EBADF;
 }
@@ -448,11 +449,11 @@ static void identity_on_other_user(int error, const NameRecord *user, void *user
 
         l->name = NULL;
         if (error == -ENOENT)
-                refuse(l, IDENTITY_INVALID, "There is no user %s.", l->user);
+                refuse(l, IDENTITY_INVALID, "there is no user %s", l->user);
         else if (error < 0)
                 refuse_name(l, l->user, error);
         else if (become_user(l->identity->subject, user) < 0)
-                refuse(l, IDENTITY_FAILED, "Out of memory.");
+                refuse(l, IDENTITY_FAILED, "out of memory");
         else
                 identity_ask_unit(l);
 }
@@ -462,7 +463,7 @@ static void identity_ask_other_user(IdentityLookup *l)
 {
         /* Anybody could have every name looked up, and occupy all threads with those that take long. */
         if (l->identity->sender_uid != 0) {
-                refuse(l, IDENTITY_DENIED, "Only root may ask what another user would get.");
+                refuse(l, IDENTITY_DENIED, "only root may ask for another user; leave out --user");
                 return;
         }
         int r = names_ask(l->context.names, NAME_MEMBER, l->user, 0, identity_on_other_user, l, &l->name);
@@ -479,7 +480,7 @@ static void with_sender(IdentityLookup *l, const Sender *sender)
         if (sender->n_gids > 0) {
                 s->gids = malloc(sizeof(gid_t) * sender->n_gids);
                 if (!s->gids) {
-                        refuse(l, IDENTITY_FAILED, "Out of memory.");
+                        refuse(l, IDENTITY_FAILED, "out of memory");
                         return;
                 }
                 memcpy(s->gids, sender->gids, sizeof(gid_t) * sender->n_gids);
@@ -488,7 +489,7 @@ static void with_sender(IdentityLookup *l, const Sender *sender)
         /* Whether the pidfd is that of this process is asked when PID 1 has said where it is. */
         if (l->kind == TARGET_SELF && sender->pid <= 0) {
                 refuse(l, IDENTITY_DENIED,
-                       "The bus cannot say which process asks; name the target with --unit, --cgroup or --pid.");
+                       "the bus cannot say which process asks; name the target with --unit, --cgroup or --pid");
                 return;
         }
         if (l->kind == TARGET_SELF)
@@ -505,7 +506,7 @@ static void on_sender(int error, const Sender *sender, void *userdata)
 
         l->slot = sd_bus_slot_unref(l->slot);
         if (error < 0)
-                refuse(l, IDENTITY_NO_SENDER, "The bus does not know who asked.");
+                refuse(l, IDENTITY_NO_SENDER, "the bus does not know who asked");
         else
                 with_sender(l, sender);
 }
@@ -518,24 +519,23 @@ static bool refuse_words(IdentityLookup *l)
                 if (l->identity->pidfd >= 0)
                         return false;
                 refuse(l, IDENTITY_INVALID,
-                       "No target given: pass unit, cgroup or pid, or a pidfd of the caller for its own unit.");
+                       "no target given: pass unit, cgroup or pid, or a pidfd of the caller for its own unit");
                 return true;
         case TARGET_UNIT:
                 if (unit_name_can_be_target(l->unit))
                         return false;
                 refuse(l, IDENTITY_NO_TARGET,
-                       "That is not the name of a service or scope; only those can have a reservation.");
+                       "'%s' is neither a service nor a scope; only those can be a target", l->unit);
                 return true;
         case TARGET_CGROUP:
                 if (cgroup_path_is_normal(l->cgroup))
                         return false;
-                refuse(l, IDENTITY_INVALID,
-                       "A control group is a path that starts with '/' and has no '.' or '..' in it.");
+                refuse(l, IDENTITY_INVALID, "'%s' is not a path such as /system.slice/a.service", l->cgroup);
                 return true;
         case TARGET_PID:
                 if (l->asked_pid > 0)
                         return false;
-                refuse(l, IDENTITY_INVALID, "A process number is greater than 0.");
+                refuse(l, IDENTITY_INVALID, "there is no process %d", (int)l->asked_pid);
                 return true;
         }
         return true;

@@ -317,7 +317,7 @@ static void tell_later(FenceCheck *c, int error)
         c->untold = true;
         c->n_pauses++;
         c->state = CHECK_PAUSING;
-        log_warning("Cannot tell systemd the memory nodes of %s, and will try again: %s.", c->unit,
+        log_warning("cannot tell systemd the memory nodes of %s, and will try again: %s", c->unit,
                     strerror(-error));
         int r = sd_event_add_time_relative(f->context.event, &c->pause, CLOCK_MONOTONIC, pause_usec,
                                            pause_usec / 4, on_pause_over, c);

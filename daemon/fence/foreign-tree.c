@@ -179,7 +179,7 @@ void group_mark(Marks *marks, const ForeignGroup *g, const NodeSet *was, const N
         int r = marks_put(marks, g->id, g->path, was, set);
 
         if (r < 0)
-                log_warning("Cannot note what cpuset.mems of %s was: %s. It is not given back later.",
+                log_warning("cannot note what cpuset.mems of %s was: %s; it is not given back later",
                             g->path, strerror(-r));
 }
 

@@ -60,14 +60,14 @@ static int slice_look_run(Job *job, void *userdata)
 static void slice_repair(Manager *m, const char *path, char *reason)
 {
         if (!reason) {
-                log_error("Cannot close %s: %s. `cdmctl reload` tries again.", path, strerror(ENOMEM));
+                log_error("cannot close %s: %s; `cdmctl reload` tries again", path, strerror(ENOMEM));
                 return;
         }
         if (manager_place_look(m, PLACE_LEAF, path, reason) == FIGHT_REPAIR) {
                 int r = fence_check(m->fence, path, manager_monotonic_usec(), false);
 
                 if (r < 0) {
-                        log_error("Cannot close %s: %s. `cdmctl reload` tries again.", path, strerror(-r));
+                        log_error("cannot close %s: %s; `cdmctl reload` tries again", path, strerror(-r));
                         manager_place_failed(m, path);
                 }
         }
@@ -125,7 +125,7 @@ static void slice_look_done(int result, void *userdata)
         if (m && result == -ENOENT)
                 manager_place_forget(m, l->slice);
         else if (m && result < 0)
-                log_error("Cannot look at %s: %s. `cdmctl reload` looks at all control groups.", l->slice,
+                log_error("cannot look at %s: %s; `cdmctl reload` looks at all control groups", l->slice,
                           strerror(-result));
         else if (m && manager_drift_can_look(m))
                 slice_judge(l);
@@ -139,7 +139,7 @@ static void slice_look_start(Manager *m, SliceLook *l)
         l->mems = NODESET_EMPTY;
         int r = worker_submit(m->worker, slice_look_run, slice_look_done, NULL, l, &l->job);
         if (r < 0) {
-                log_error("Cannot look at %s: %s. `cdmctl reload` looks at all control groups.", l->slice,
+                log_error("cannot look at %s: %s; `cdmctl reload` looks at all control groups", l->slice,
                           strerror(-r));
                 slice_look_free(l);
                 return;
@@ -164,7 +164,7 @@ static void slice_look(Manager *m, char *slice, const char *leaf)
                 }
         l = calloc(1, sizeof(*l));
         if (!l || !slice) {
-                log_error("Cannot look at a slice: %s. `cdmctl reload` looks at all control groups.",
+                log_error("cannot look at a slice: %s; `cdmctl reload` looks at all control groups",
                           strerror(ENOMEM));
                 free(slice);
                 free(l);

@@ -75,10 +75,10 @@ static void tell(TenantLook *l, int error, const char *message)
                     .reason = error < 0 ? message : l->reason };
 
         if (error < 0)
-                event_emit(l->manager->notify, &e, "The nodes of %s could not be set as reserved: %s.",
+                event_emit(l->manager->notify, &e, "the nodes of %s could not be set as reserved: %s",
                            l->tenant, message ? message : strerror(-error));
         else
-                event_emit(l->manager->notify, &e, "The nodes of %s are set as reserved again: %s.",
+                event_emit(l->manager->notify, &e, "the nodes of %s are set as reserved again: %s",
                            l->tenant, l->reason);
 }
 
@@ -138,7 +138,7 @@ static void adopt_ordinary(TenantLook *l, const NodeSet *found)
                 return;
         int r = ledger_foreach_of_tenant(l->manager->ledger, l->tenant, set_base, &b);
         if (r < 0)
-                log_error("Cannot store the ordinary nodes of %s: %s.", l->tenant, strerror(-r));
+                log_error("cannot store the ordinary nodes of %s: %s", l->tenant, strerror(-r));
 }
 
 /* True: a repair is under way, and frees it. */
@@ -213,7 +213,7 @@ void manager_drift_tenant(Manager *m, const char *tenant)
         DL_APPEND(m->looks, l);
         int r = l->tenant ? turn_take(m->turns, tenant, on_turn, l, &l->turn) : -ENOMEM;
         if (r < 0) {
-                log_error("Cannot look at %s: %s. `cdmctl reload` looks.", tenant, strerror(-r));
+                log_error("cannot look at %s: %s; `cdmctl reload` looks", tenant, strerror(-r));
                 look_free(l);
         }
 }

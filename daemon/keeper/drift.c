@@ -69,7 +69,7 @@ static void look_at_leaf(Manager *m, const FenceLeaf *leaf)
                 return;
         r = fence_check(m->fence, key_of(leaf), manager_monotonic_usec(), false);
         if (r < 0) {
-                log_error("Cannot close %s: %s. `cdmctl reload` tries again.", key_of(leaf), strerror(-r));
+                log_error("cannot close %s: %s; `cdmctl reload` tries again", key_of(leaf), strerror(-r));
                 manager_place_failed(m, key_of(leaf));
         }
 }
@@ -88,7 +88,7 @@ static void check_leaf(Manager *m, const char *path)
         int r = fence_check(m->fence, path, manager_monotonic_usec(), false);
 
         if (r < 0)
-                log_error("Cannot look at %s: %s. `cdmctl reload` looks at all control groups.", path,
+                log_error("cannot look at %s: %s; `cdmctl reload` looks at all control groups", path,
                           strerror(-r));
 }
 
@@ -109,7 +109,7 @@ static void judge_reading(Manager *m, LeafReading *reading)
         FenceLeaf *leaf = &reading->leaf;
 
         if (reading->error == -ENOMEM)
-                log_error("Cannot look at %s: %s. `cdmctl reload` looks at all control groups.", leaf->path,
+                log_error("cannot look at %s: %s; `cdmctl reload` looks at all control groups", leaf->path,
                           strerror(ENOMEM));
         if (reading->error < 0) {
                 manager_place_forget(m, key_of(leaf));
@@ -165,8 +165,7 @@ void manager_drift_leaf(Manager *m, const char *path, bool check)
                         r = leaf_reader_add(m->leaf_reader, path, check);
                 if (r >= 0)
                         return;
-                log_debug("Cannot look at %s alone (%s), looking at all control groups.", path,
-                          strerror(-r));
+                log_debug("cannot look at %s alone (%s), looking at all control groups", path, strerror(-r));
                 manager_drift_look(m);
         }
         if (check)
@@ -191,15 +190,15 @@ static void drift_tell_fenced(Manager *m, const FenceRepair *r)
                 e.kind = EVENT_FAILED;
                 e.reason = "its cpuset.mems could not be written";
                 event_emit(m->notify, &e,
-                           "%s may use CDM nodes (%s) without a reservation, and could not be fenced. "
-                           "`cdmctl reload` tries again.",
+                           "%s may use CDM nodes (%s) without a reservation, and could not be fenced; "
+                           "`cdmctl reload` tries again",
                            name, nodes);
                 return;
         }
         snprintf(reason, sizeof(reason), "%s for %" PRIu64 " us", r->is_new ? "new, and open" : "open",
                  r->usec);
         event_emit(m->notify, &e,
-                   "%s was fenced: CDM nodes (%s) had been open to it for %" PRIu64 " us; %s moved off.",
+                   "%s was fenced: CDM nodes (%s) had been open to it for %" PRIu64 " us; %s moved off",
                    name, nodes, r->usec, size_format(r->drained_bytes, size));
 }
 
@@ -229,7 +228,7 @@ void manager_drift_repaired(const FenceRepair *repair, void *userdata)
         }
         if (repair->is_open) {
                 e.kind = EVENT_FAILED;
-                event_emit(m->notify, &e, "The nodes %s could not be closed to %s.", nodes, name);
+                event_emit(m->notify, &e, "the nodes %s could not be closed to %s", nodes, name);
                 manager_place_failed(m, repair->cgroup);
                 /* What is open by that is listed then. */
                 if (repair->is_widened && fence_state(m->fence) == FENCE_CLOSED)
@@ -243,14 +242,14 @@ void manager_drift_repaired(const FenceRepair *repair, void *userdata)
         manager_place_repaired(m, repair->cgroup);
         if (repair->is_widened) {
                 event_emit(m->notify, &e,
-                           "The nodes %s were open to all units in %s, which has ordinary nodes again: %s.",
+                           "the nodes %s were open to all units in %s, which has ordinary nodes again: %s",
                            nodes, name, e.reason ? e.reason : "out of memory");
                 manager_drift_look(m); /* what that has not closed */
                 return;
         }
         event_emit(m->notify, &e,
-                   "The nodes %s were open to %s without a reservation, and are closed again, "
-                   "with %s moved off: %s.",
+                   "the nodes %s were open to %s without a reservation, and are closed again, "
+                   "with %s moved off: %s",
                    nodes, name, size_format(repair->drained_bytes, size),
                    e.reason ? e.reason : "out of memory");
 }
@@ -351,13 +350,13 @@ static void drift_recheck_later(Manager *m)
                 return;
         if (m->watch && watch_is_incomplete(m->watch))
                 manager_warn(m, WARNING_CGROUPS_UNWATCHED,
-                             "There are too many control groups to watch them all. Those that are not "
+                             "there are too many control groups to watch them all; those that are not "
                              "watched are looked at every minute; more inotify watches (`sysctl "
-                             "fs.inotify.max_user_watches`) may help.");
+                             "fs.inotify.max_user_watches`) may help");
         int r = sd_event_add_time_relative(m->event, &m->recheck, CLOCK_MONOTONIC, RECHECK_USEC,
                                            RECHECK_USEC / 4, drift_on_recheck, m);
         if (r < 0)
-                log_error("Cannot set a timer to look at all control groups: %s.", strerror(-r));
+                log_error("cannot set a timer to look at all control groups: %s", strerror(-r));
 }
 
 static void look_done(int result, void *userdata)
@@ -368,7 +367,7 @@ static void look_done(int result, void *userdata)
         if (m) {
                 m->leaf_look = NULL;
                 if (result < 0)
-                        log_error("Cannot look at all control groups: %s. `cdmctl reload` tries again.",
+                        log_error("cannot look at all control groups: %s; `cdmctl reload` tries again",
                                   strerror(-result));
                 else if (manager_drift_can_look(m))
                         judge(m, &l->scan);
@@ -412,7 +411,7 @@ static int on_look_soon(sd_event_source *source, uint64_t usec, void *userdata)
         manager_drift_drop_ins(m);
         int r = look_start(m);
         if (r < 0)
-                log_error("Cannot look at all control groups: %s. `cdmctl reload` tries again.",
+                log_error("cannot look at all control groups: %s; `cdmctl reload` tries again",
                           strerror(-r));
         return 0;
 }
@@ -427,7 +426,7 @@ void manager_drift_look(Manager *m)
         r = sd_event_add_time_relative(m->event, &m->look_soon, CLOCK_MONOTONIC, LOOK_SOON_USEC,
                                        LOOK_ACCURACY_USEC, on_look_soon, m);
         if (r < 0)
-                log_error("Cannot set a timer: %s. `cdmctl reload` looks at all control groups.",
+                log_error("cannot set a timer: %s; `cdmctl reload` looks at all control groups",
                           strerror(-r));
 }
 
@@ -506,7 +505,7 @@ static void judge_drop_ins(Manager *m, bool there)
         if (manager_place_look(m, PLACE_DROPINS, DROP_INS_KEY, reason) != FIGHT_REPAIR)
                 return;
         m->n_drift_repaired++;
-        event_emit(m->notify, &e, "The %s are written again: %s.", DROP_INS_KEY, reason);
+        event_emit(m->notify, &e, "the %s are written again: %s", DROP_INS_KEY, reason);
         manager_fence(m);
 }
 
@@ -540,7 +539,7 @@ void manager_drift_drop_ins(Manager *m)
                 return;
         int r = unit_ping(m->gate, on_systemd_quiet, m, &m->drop_ins_asked);
         if (r < 0)
-                log_error("Cannot look at the %s: %s. `cdmctl reload` looks.", DROP_INS_KEY, strerror(-r));
+                log_error("cannot look at the %s: %s; `cdmctl reload` looks", DROP_INS_KEY, strerror(-r));
 }
 
 void manager_drift_settled(Manager *m)

@@ -11,6 +11,7 @@
 
 #include "daemon/loop/log.h"
 #include "daemon/tenant/manager.h"
+#include "policy/timespan.h"
 
 #define TIMER_ACCURACY (UINT64_C(500) * 1000)
 
@@ -91,24 +92,23 @@ static Event place_event(const Place *p, EventKind kind)
 
 static void tell_fight(const Place *p, const char *how)
 {
-        static const struct {
-                const char *what, *then;
-        } words[] = {
-                [PLACE_TENANT] = { "The reserved nodes of", "sets them as reserved" },
-                [PLACE_LEAF] = { "The nodes of", "closes them" },
-                [PLACE_DROPINS] = { "The", "writes them" },
+        static const char *const what[] = {
+                [PLACE_TENANT] = "the reserved nodes of",
+                [PLACE_LEAF] = "the nodes of",
+                [PLACE_DROPINS] = "the",
         };
         Event e = place_event(p, EVENT_FIGHT);
+        char pause[TIMESPAN_STR_MAX];
 
-        event_emit(p->manager->notify, &e, "%s %s %s (%s). cdmd backs off, and %s again after a while.",
-                   words[p->kind].what, p->key, how, p->reason ? p->reason : "", words[p->kind].then);
+        event_emit(p->manager->notify, &e, "%s %s %s (%s); cdmd backs off and retries in %s", what[p->kind],
+                   p->key, how, p->reason ? p->reason : "", timespan_format(p->fight.pause_usec, pause));
 }
 
 static void tell_peace(const Place *p)
 {
         Event e = place_event(p, EVENT_FIGHT_OVER);
 
-        event_emit(p->manager->notify, &e, "Nobody changes %s any more.", p->key);
+        event_emit(p->manager->notify, &e, "nobody changes %s any more", p->key);
 }
 
 /* --- LOOKING ------------------------------------------------------------------------------------------ */
@@ -147,7 +147,7 @@ static void set_timer(Place *p)
         int r = sd_event_add_time(p->manager->event, &p->timer, CLOCK_MONOTONIC, p->fight.next_usec,
                                   TIMER_ACCURACY, on_timer, p);
         if (r < 0)
-                log_error("Cannot set a timer to look at %s again: %s. `cdmctl reload` looks.", p->key,
+                log_error("cannot set a timer to look at %s again: %s; `cdmctl reload` looks", p->key,
                           strerror(-r));
 }
 

@@ -248,7 +248,7 @@ static int add_unattributed(HolderRows *rows, const NodeObservation *n, const Un
                 r = add_unattributed_row(rows, &b, name);
         b.other = u->cpu_list_bytes;
         if (r >= 0)
-                r = add_unattributed_row(rows, &b, "free: in lists of single CPUs");
+                r = add_unattributed_row(rows, &b, "free: in per-CPU page lists");
         b.other = u->other_bytes;
         return r < 0 ? r : add_unattributed_row(rows, &b, "other: drivers, struct page");
 }

@@ -284,11 +284,11 @@ static void node_drain_finish(NodeDrain *d, const Observation *o)
 
         size_format(d->moved_bytes, moved);
         if (left == 0)
-                event_emit(d->manager->notify, &e, "Node %d is drained: %s were moved off, nothing is left.",
+                event_emit(d->manager->notify, &e, "node %d is drained: %s were moved off, nothing is left",
                            d->node, moved);
         else
                 event_emit(d->manager->notify, &e,
-                           "Node %d is drained: %s were moved off, but %s could not be.", d->node, moved,
+                           "node %d is drained: %s were moved off, but %s could not be", d->node, moved,
                            size_format(left, rest));
         DrainReport report = { .moved_bytes = d->moved_bytes,
                                .evicted_bytes = d->evicted_bytes,
@@ -311,7 +311,7 @@ static void node_drain_on_swept(int result, void *userdata)
                         node_drain_refuse(d, SD_BUS_ERROR_FAILED, d->error);
                 else if (result < 0)
                         node_drain_refuse(d, SD_BUS_ERROR_FAILED,
-                                          "What is left on the node could not be read.");
+                                          "what is left on the node could not be read");
                 else
                         node_drain_finish(d, s->left);
         }
@@ -350,8 +350,8 @@ static void node_drain_on_followed(const ApplyResult *result, const char *tenant
         d->evicted_bytes += result->evicted_bytes;
         if (result->error < 0 && !d->error &&
             asprintf(&d->error,
-                     "%s could not be kept off node %d: %s. Nothing new is granted there; run `cdmctl drain "
-                     "%d` again.",
+                     "%s could not be kept off node %d: %s; nothing new is granted there; run `cdmctl drain "
+                     "%d` again",
                      tenant, d->node, result->message ? result->message : strerror(-result->error),
                      d->node) < 0)
                 d->error = NULL;
@@ -430,20 +430,20 @@ static bool node_drain_is_refused(Manager *m, uint32_t node, const Asker *asker)
         const Node *n = node < NODE_MAX ? topology_find(m->topology, (int)node) : NULL;
 
         if (!m->serving)
-                tell_asker(asker, CDM_ERROR_BUSY, "cdmd is starting; try again when it has.");
+                tell_asker(asker, CDM_ERROR_BUSY, "cdmd is starting; try again when it has");
         else if (is_drained || is_cdm)
                 return false;
         else if (!n)
                 tell_asker(asker, CDM_ERROR_NO_SUCH_NODE,
-                           "There is no node %" PRIu32 "; `cdmctl nodes` shows those that exist.", node);
+                           "there is no node %" PRIu32 "; `cdmctl nodes` shows those that exist", node);
         else if (n->size_bytes == 0)
                 tell_asker(asker, CDM_ERROR_INVALID,
-                           "Node %" PRIu32 " has no memory online, and is in no pool.", node);
+                           "node %" PRIu32 " has no memory online, and is in no pool", node);
         else
                 tell_asker(asker, CDM_ERROR_INVALID,
-                           "Node %" PRIu32
-                           " is ordinary memory: it is in no pool, and cdmd gives it to everyone. "
-                           "`cdmctl nodes` shows the nodes of pools.",
+                           "node %" PRIu32
+                           " is ordinary memory: it is in no pool, and cdmd gives it to everyone; "
+                           "`cdmctl nodes` shows the nodes of pools",
                            node);
         return true;
 }
@@ -457,7 +457,7 @@ void manager_drain_node(Manager *m, uint32_t node, drain_done_t done, void *user
         NodeDrain *d = find_drain(m, (int)node);
         if (d && d->n_waiting == WAITING_MAX) {
                 tell_asker(&asker, CDM_ERROR_BUSY,
-                           "Too many wait for node %" PRIu32 " to be drained already.", node);
+                           "too many wait for node %" PRIu32 " to be drained already", node);
                 return;
         }
         if (d) {
@@ -468,7 +468,7 @@ void manager_drain_node(Manager *m, uint32_t node, drain_done_t done, void *user
         int r = d ? set_drained(m, (int)node, true) : -ENOMEM;
         if (r < 0) {
                 free(d);
-                tell_asker(&asker, SD_BUS_ERROR_FAILED, "Node %" PRIu32 " was not drained: %s.", node,
+                tell_asker(&asker, SD_BUS_ERROR_FAILED, "node %" PRIu32 " was not drained: %s", node,
                            strerror(-r));
                 return;
         }
@@ -491,22 +491,22 @@ void manager_undrain_node(Manager *m, uint32_t node, drain_done_t done, void *us
                 return;
         set = nodeset_of((int)node);
         if (!nodeset_contains(&m->drained, (int)node)) {
-                tell_asker(&asker, CDM_ERROR_INVALID, "Node %" PRIu32 " is not drained.", node);
+                tell_asker(&asker, CDM_ERROR_INVALID, "node %" PRIu32 " is not drained", node);
                 return;
         }
         if (find_drain(m, (int)node)) {
-                tell_asker(&asker, CDM_ERROR_BUSY, "Node %" PRIu32 " is still being drained; wait for that.",
+                tell_asker(&asker, CDM_ERROR_BUSY, "node %" PRIu32 " is still being drained; wait for that",
                            node);
                 return;
         }
         int r = set_drained(m, (int)node, false);
         if (r < 0) {
-                tell_asker(&asker, SD_BUS_ERROR_FAILED, "Node %" PRIu32 " stays drained: %s.", node,
+                tell_asker(&asker, SD_BUS_ERROR_FAILED, "node %" PRIu32 " stays drained: %s", node,
                            strerror(-r));
                 return;
         }
         Event e = { .kind = EVENT_NODE_UNDRAINED, .nodes = nodeset_format(&set, list) };
-        event_emit(m->notify, &e, "Node %" PRIu32 " is in use again.", node);
+        event_emit(m->notify, &e, "node %" PRIu32 " is in use again", node);
         manager_judge_all(m, true);
         notify_room(m->notify);
         done(&(Answer){ 0 }, NULL, userdata);

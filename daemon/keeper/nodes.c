@@ -79,10 +79,10 @@ static void tell_online(Manager *m, const Node *n)
                     .size_bytes = n->size_bytes };
 
         if (p)
-                event_emit(m->notify, &e, "Node %d has %s of memory now and belongs to pool %s.", n->id,
+                event_emit(m->notify, &e, "node %d has %s of memory now and belongs to pool %s", n->id,
                            size_format(n->size_bytes, size), p->name);
         else
-                event_emit(m->notify, &e, "Node %d has %s of memory now, which everybody may use.", n->id,
+                event_emit(m->notify, &e, "node %d has %s of memory now, which everybody may use", n->id,
                            size_format(n->size_bytes, size));
 }
 
@@ -92,7 +92,7 @@ static void tell_offline(Manager *m, int node, const char *pool)
         NodeSet set = nodeset_of(node);
         Event e = { .kind = EVENT_NODE_OFFLINE, .nodes = nodeset_format(&set, list), .pool = pool };
 
-        event_emit(m->notify, &e, "The memory of node %d is offline.", node);
+        event_emit(m->notify, &e, "the memory of node %d is offline", node);
 }
 
 static void tell_nodes(Manager *m, const NodeSet *before, const PoolSet *pools_before)
@@ -126,8 +126,8 @@ static int take_over(Manager *m, Topology *topology)
         int r = pool_set_resolve_at_start(t, (const PoolConfig *const *)m->config->pools, m->config->n_pools,
                                           &m->pools->cdm, &pools, &error);
         if (r < 0) {
-                log_error("The machine's nodes changed, and the pools do not fit them: %s. The pools stay "
-                          "as they were.",
+                log_error("the machine's nodes changed, and the pools do not fit them: %s; the pools stay "
+                          "as they were",
                           error ? error : strerror(-r));
                 return 0;
         }
@@ -174,7 +174,7 @@ static void on_read(int result, void *userdata)
                 result = take_over(m, TAKE_PTR(t));
         topology_free(t);
         if (result < 0)
-                log_error("The machine's nodes cannot be read: %s. `cdmctl reload` tries again.",
+                log_error("the machine's nodes cannot be read: %s; `cdmctl reload` tries again",
                           strerror(-result));
         manager_nodes_serve(m);
 }
@@ -190,7 +190,7 @@ void manager_nodes_serve(Manager *m)
         if (r && (r->root = strdup(m->root)))
                 k = worker_submit(m->reader, run_reading, on_read, NULL, r, &r->job);
         if (k < 0) {
-                log_error("The machine's nodes cannot be read: %s. `cdmctl reload` tries again.",
+                log_error("the machine's nodes cannot be read: %s; `cdmctl reload` tries again",
                           strerror(-k));
                 if (r)
                         reading_free(r);

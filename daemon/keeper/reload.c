@@ -81,7 +81,7 @@ static char *join_messages(const ConfMessages *m, ConfSeverity severity)
                 if (m->messages[i].severity != severity)
                         continue;
                 line = conf_message_format(&m->messages[i]);
-                fprintf(f, "%s%s", ftell(f) > 0 ? "\n" : "", line ? line : "Out of memory.");
+                fprintf(f, "%s%s", ftell(f) > 0 ? "\n" : "", line ? line : "out of memory");
         }
         fclose(f);
         return text;
@@ -92,7 +92,7 @@ static int read_nodes(Manager *m, Adoption *f, char **ret_error)
         _cleanup_free_ char *reason = NULL;
 
         int r = topology_read_explained(m->root, &f->topology, &reason);
-        if (r < 0 && asprintf(ret_error, "The machine's nodes cannot be read: %s.",
+        if (r < 0 && asprintf(ret_error, "the machine's nodes cannot be read: %s",
                               reason ? reason : strerror(-r)) < 0)
                 *ret_error = NULL;
         return r;
@@ -143,7 +143,7 @@ static void rebase(Manager *m, const NodeSet *before)
                 e->r->base = m->pools->ordinary;
                 int r = manager_store(e);
                 if (r < 0)
-                        log_error("Cannot store reservation %" PRIu32 ": %s.", e->id, strerror(-r));
+                        log_error("cannot store reservation %" PRIu32 ": %s", e->id, strerror(-r));
         }
 }
 
@@ -192,7 +192,7 @@ int manager_adopt(Manager *m, Adoption *a)
         return 0;
 }
 
-#define RELOAD_HINT "Mend them, check them with `cdmctl check`, then run `cdmctl reload`."
+#define RELOAD_HINT "correct them, check them with `cdmctl check`, then run `cdmctl reload`"
 
 /* Pools that would take all memory are the one mistake that leaves the machine open, as at boot.
  * *ret_trouble: what is wrong with the pools, NULL: nothing. */
@@ -205,14 +205,14 @@ static int resolve_at_start(Adoption *f, char **ret_trouble)
         int r = pool_set_resolve_at_start(f->topology, (const PoolConfig *const *)c->pools, c->n_pools,
                                           &NODESET_EMPTY, &f->pools, &error);
         if (r == -ENOSPC) {
-                remedy = "Nothing is fenced: every process may use every node. " RELOAD_HINT;
+                remedy = "nothing is fenced: every process may use every node; " RELOAD_HINT;
                 f->pools = calloc(1, sizeof(*f->pools));
                 if (!f->pools)
                         return -ENOMEM;
                 f->pools->ordinary = topology_memory_nodes(f->topology);
         } else if (r == 0 && error) {
-                remedy = "The pools contradict each other, so every request is denied, and what Nodes=auto "
-                         "finds is fenced as well. " RELOAD_HINT;
+                remedy = "the pools contradict each other, so every request is denied, and what Nodes=auto "
+                         "finds is fenced as well; " RELOAD_HINT;
                 r = config_deny_all(f->config, "/etc/" CDM_CONFIG_DIR "/pools.d", 0, error);
         } else
                 return r;
@@ -259,7 +259,7 @@ static void on_names(void *userdata)
         if (m->rule_names && rule_names_is_ready(m->rule_names)) {
                 int r = resolve_names(m->config, m->rule_names, &warnings);
                 if (r < 0)
-                        log_error("Users and groups of rules cannot be used: %s.", strerror(-r));
+                        log_error("users and groups of rules cannot be used: %s", strerror(-r));
                 else
                         warn_of_names(m, warnings);
                 m->names_settled(m);
@@ -302,25 +302,25 @@ static void tell_fence(Manager *m, int error)
         if (state == FENCE_CLOSED && error >= 0) {
                 e.kind = EVENT_FENCE_CLOSED;
                 if (*e.nodes)
-                        event_emit(m->notify, &e, "The fence around the CDM nodes (%s) is closed.", e.nodes);
+                        event_emit(m->notify, &e, "the fence around the CDM nodes (%s) is closed", e.nodes);
                 else
-                        event_emit(m->notify, &e, "The fence around CDM nodes that may come is closed.");
+                        event_emit(m->notify, &e, "the fence around CDM nodes that may come is closed");
         } else if (error < 0) {
                 e.kind = EVENT_FENCE_LEAKY;
                 e.reason = strerror(-error);
-                event_emit(m->notify, &e, "The fence around the CDM nodes (%s) could not be changed: %s.",
+                event_emit(m->notify, &e, "the fence around the CDM nodes (%s) could not be changed: %s",
                            e.nodes, e.reason);
         } else if (state == FENCE_LEAKY) {
                 e.kind = EVENT_FENCE_LEAKY;
                 event_emit(m->notify, &e,
-                           "The fence around the CDM nodes (%s) is closed, but for %zu control %s.", e.nodes,
+                           "the fence around the CDM nodes (%s) is closed, but for %zu control %s", e.nodes,
                            n, n == 1 ? "group" : "groups");
         } else if (!pool_set_needs_fence(m->pools)) {
                 e.kind = EVENT_FENCE_LIFTED;
-                event_emit(m->notify, &e, "The fence is lifted: no pool has a node any more.");
+                event_emit(m->notify, &e, "the fence is lifted: no pool has a node any more");
         } else if (m->config->mode != FENCE_MODE_ENFORCE) {
                 e.kind = EVENT_FENCE_LIFTED;
-                event_emit(m->notify, &e, "There is no fence around the CDM nodes (%s): Mode=%s.", e.nodes,
+                event_emit(m->notify, &e, "there is no fence around the CDM nodes (%s): Mode=%s", e.nodes,
                            fence_mode_to_string(m->config->mode));
         }
         uint64_t drained = fence_intruder_bytes_drained(m->fence);
@@ -331,7 +331,7 @@ static void tell_fence(Manager *m, int error)
                 e.has = EVENT_HAS_MOVED;
                 e.moved_bytes = drained - m->intruder_bytes;
                 event_emit(m->notify, &e,
-                           "%s of processes without a reservation were moved off the CDM nodes (%s).",
+                           "%s of processes without a reservation were moved off the CDM nodes (%s)",
                            size_format(e.moved_bytes, size), e.nodes);
                 m->intruder_bytes = drained;
         }
@@ -362,16 +362,16 @@ static void on_fence(Fence *f, int error, void *userdata)
         m->fence_busy = false;
         if (error < 0)
                 manager_warn(m, WARNING_FENCE,
-                             "The fence could not be changed: %s. `cdmctl status` shows its state; `cdmctl "
+                             "the fence could not be changed: %s; `cdmctl status` shows its state; `cdmctl "
                              "reload` "
-                             "tries again.",
+                             "tries again",
                              strerror(-error));
         tell_fence(m, error);
         if (fence_enabled_cpuset(f))
                 manager_warn(
                         m, WARNING_CPUSET_ENABLED,
-                        "The cpuset controller had to be enabled on a running system, which can reset CPU "
-                        "affinities that services had set for themselves; restart such services.");
+                        "the cpuset controller had to be enabled on a running system, which can reset CPU "
+                        "affinities that services had set for themselves; restart such services");
         notify_tell(m->notify, &(Notice){ .kind = NOTICE_FENCE_STATE });
         /* Before what follows can load for those that wait, whose fence comes only then. */
         answer_loaded(m);
@@ -406,7 +406,7 @@ static void refuse_pending(Manager *m, const char *error)
         Answer a = { CDM_ERROR_BAD_CONFIG, error };
         Reload *r, *next;
 
-        event_emit(m->notify, &e, "The new configuration was refused; the one in force stays.\n%s", error);
+        event_emit(m->notify, &e, "the new configuration was refused; the one in force stays:\n%s", error);
         DL_FOREACH_SAFE (m->reloads, r, next) {
                 if (!r->loaded && r->read)
                         reload_end(m, r, &a);
@@ -463,7 +463,7 @@ static void tell_reloaded(Manager *m)
 
         DL_FOREACH (m->reloads, i)
                 i->loaded = i->loaded || i->read;
-        event_emit(m->notify, &e, "The configuration was read again: %zu %s, %zu %s.", m->pools->n_pools,
+        event_emit(m->notify, &e, "the configuration was read again: %zu %s, %zu %s", m->pools->n_pools,
                    m->pools->n_pools == 1 ? "pool" : "pools", m->config->n_rules,
                    m->config->n_rules == 1 ? "rule" : "rules");
         notify_tell(m->notify, &(Notice){ .kind = NOTICE_MODE });
@@ -493,7 +493,7 @@ void manager_reload(Manager *m, reload_done_t done, void *userdata)
         Reload *r = calloc(1, sizeof(*r));
 
         if (!r) {
-                log_error("Out of memory: the configuration is not read again.");
+                log_error("out of memory: the configuration is not read again");
                 if (done)
                         done(&(Answer){ SD_BUS_ERROR_NO_MEMORY, strerror(ENOMEM) }, userdata);
                 return;

@@ -57,8 +57,8 @@ static void on_bad_file(const char *file, const char *reason, void *userdata)
         Event e = { .kind = EVENT_REPAIRED, .reason = reason };
 
         event_emit(m->notify, &e,
-                   "The state file %s cannot be used: %s. It was renamed to %s.bad; what it reserved is "
-                   "closed.",
+                   "the state file %s cannot be used: %s; it was renamed to %s.bad; what it reserved is "
+                   "closed",
                    file, reason, file);
 }
 
@@ -69,8 +69,8 @@ static void on_ids_lost(const char *reason, uint32_t next_id, void *userdata)
 
         event_emit(
                 m->notify, &e,
-                "The state file next-id cannot be used: %s. Reservations are not affected; the ids of new "
-                "ones go on from %" PRIu32 ", so that none is used twice.",
+                "the state file next-id cannot be used: %s; reservations are not affected; the ids of new "
+                "ones go on from %" PRIu32 ", so that none is used twice",
                 reason, next_id);
 }
 
@@ -95,7 +95,7 @@ static unsigned check_tenants(Manager *m, bool repair, unit_check_done_t on_done
                         continue;
                 int r = manager_check_unit(m, tenant, repair, on_done);
                 if (r < 0)
-                        log_error("Cannot look at %s: %s.", tenant, strerror(-r));
+                        log_error("cannot look at %s: %s", tenant, strerror(-r));
                 else
                         n++;
         }
@@ -111,7 +111,7 @@ static void go_on_draining(Manager *m)
                         continue;
                 int r = manager_release(e);
                 if (r < 0)
-                        log_error("Reservation %" PRIu32 " cannot go on draining: %s.", e->id, strerror(-r));
+                        log_error("reservation %" PRIu32 " cannot go on draining: %s", e->id, strerror(-r));
         }
 }
 
@@ -147,14 +147,13 @@ static void serve(Manager *m)
         if (n > 0) {
                 Event e = { .kind = EVENT_RECOVERED };
                 event_emit(m->notify, &e,
-                           n == 1 ? "%zu reservation was recovered." : "%zu reservations were recovered.",
-                           n);
+                           n == 1 ? "%zu reservation was recovered" : "%zu reservations were recovered", n);
         }
         go_on_draining(m);
         manager_judge_all(m, true);
         manager_leases_arm(m);
         if (!pool_set_needs_fence(m->pools))
-                log_notice("This machine has no CDM nodes: there is nothing to manage.");
+                log_notice("this machine has no CDM nodes: there is nothing to manage");
         manager_requests_serve(m);
         statics_serve(m->statics);
         notify_room(m->notify);
@@ -230,8 +229,8 @@ static int load_drained(Manager *m)
         int r = store_read_drained(m->store, &m->drained);
         if (r == -EBADMSG) {
                 event_emit(m->notify, &e,
-                           "The list of drained nodes on disk is garbage, so no node counts as drained. Run "
-                           "`cdmctl drain` again for those that shall be.");
+                           "the list of drained nodes on disk is garbage, so no node counts as drained; run "
+                           "`cdmctl drain` again for those that shall be");
                 r = store_write_drained(m->store, &m->drained);
         }
         manager_shut_nodes(m);
@@ -245,7 +244,7 @@ static void watch_nodes(Manager *m)
 
         if (r < 0)
                 manager_warn(m, WARNING_NODES_UNWATCHED,
-                             "Nodes that come and go are not noticed: %s. Run `cdmctl reload` when one did.",
+                             "nodes that come and go are not noticed: %s; run `cdmctl reload` when one did",
                              strerror(-r));
 }
 
@@ -262,7 +261,7 @@ int manager_start(Manager *m)
         if (r >= 0)
                 r = load_drained(m);
         if (r < 0) {
-                log_error("The reservations on disk cannot be read: %s.", strerror(-r));
+                log_error("the reservations on disk cannot be read: %s", strerror(-r));
                 return r;
         }
         buffers_recover(m->buffers);
@@ -270,7 +269,7 @@ int manager_start(Manager *m)
         if (pool_set_needs_fence(m->pools) || m->entries) {
                 r = manager_watch_units(m);
                 if (r < 0) {
-                        log_error("systemd cannot be watched: %s.", strerror(-r));
+                        log_error("systemd cannot be watched: %s", strerror(-r));
                         return r;
                 }
         }

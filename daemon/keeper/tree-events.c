@@ -20,7 +20,7 @@ static void check(Manager *m, const char *path, bool is_new)
         int r = fence_check(m->fence, path, manager_monotonic_usec(), is_new);
 
         if (r < 0)
-                log_error("Cannot look at %s: %s. `cdmctl reload` looks at all control groups.", path,
+                log_error("cannot look at %s: %s; `cdmctl reload` looks at all control groups", path,
                           strerror(-r));
 }
 
@@ -49,7 +49,7 @@ static void start_grace(Manager *m)
         int r = sd_event_add_time_relative(m->event, &m->grace, CLOCK_MONOTONIC, GRACE_USEC, GRACE_USEC / 2,
                                            on_grace, m);
         if (r < 0)
-                log_error("Cannot set a timer: %s. `cdmctl reload` looks at all control groups.",
+                log_error("cannot set a timer: %s; `cdmctl reload` looks at all control groups",
                           strerror(-r));
 }
 
@@ -74,7 +74,7 @@ static void on_removed(Manager *m, const char *path)
         if (ledger_tenant_count(m->ledger, path) > 0)
                 r = manager_check_unit(m, path, false, NULL);
         if (r < 0)
-                log_error("Cannot look at %s, which was removed: %s.", path, strerror(-r));
+                log_error("cannot look at %s, which was removed: %s", path, strerror(-r));
 }
 
 static void on_watch(WatchEvent event, const char *path, void *userdata)
@@ -120,9 +120,9 @@ void manager_watch_cgroups(Manager *m, bool wanted)
         if (r < 0)
                 manager_warn(
                         m, WARNING_CGROUPS_UNWATCHED,
-                        "Changes to control groups cannot be watched: %s. They are looked at every minute "
+                        "changes to control groups cannot be watched: %s; they are looked at every minute "
                         "instead; more inotify instances (`sysctl fs.inotify.max_user_instances`) and a "
-                        "restart of cdmd help.",
+                        "restart of cdmd help",
                         strerror(-r));
 }
 

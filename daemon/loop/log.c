@@ -83,9 +83,8 @@ void log_init(void)
         if (log_stderr_is_journal())
                 log_target = LOG_TARGET_JOURNAL;
         if (e && log_level_from_string(e, &log_level) < 0)
-                log_warning(
-                        "CDMD_LOG_LEVEL=%s is not a level; use one of err, warning, notice, info, debug.",
-                        e);
+                log_warning("CDMD_LOG_LEVEL=%s is not a level; use one of err, warning, notice, info, debug",
+                            e);
 }
 
 LogTarget log_get_target(void)

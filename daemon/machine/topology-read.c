@@ -269,8 +269,8 @@ static int topology_note_unread(Topology *t, int node, const char *reason)
         char *lines;
 
         if (asprintf(&lines,
-                     "%s%sThe size of node %d is unknown, so nothing of it can be reserved, and Nodes=auto "
-                     "leaves it out: /" NODE_DIR "/node%d/meminfo %s.",
+                     "%s%sthe size of node %d is unknown, so nothing of it can be reserved, and Nodes=auto "
+                     "leaves it out: /" NODE_DIR "/node%d/meminfo %s",
                      t->unread ? t->unread : "", t->unread ? "\n" : "", node, node, reason) < 0)
                 return -ENOMEM;
         free(t->unread);

@@ -33,7 +33,7 @@ bool buffers_keep(Entry *e)
         if (r >= 0)
                 r = manager_store(e);
         if (r < 0)
-                log_error("Cannot store what the buffers of reservation %" PRIu32 " hold: %s.", e->id,
+                log_error("cannot store what the buffers of reservation %" PRIu32 " hold: %s", e->id,
                           strerror(-r));
         holds_settle(m->holds);
         notify_room(m->notify);
@@ -88,7 +88,7 @@ void buffers_recover(BufferSet *s)
                 int r = recover_one(s, SD_LISTEN_FDS_START + i, names[i]);
                 if (r >= 0)
                         continue;
-                log_warning("systemd had a descriptor '%s' for cdmd, of no use now (%s); closed.", names[i],
+                log_warning("systemd had a descriptor '%s' for cdmd, of no use now (%s); closed", names[i],
                             strerror(-r));
                 (void)sd_notifyf(0, "FDSTOREREMOVE=1\nFDNAME=%s", names[i]);
                 close(SD_LISTEN_FDS_START + i);

@@ -232,7 +232,7 @@ char *buffers_warning(const BufferSet *s)
                      "back: "
                      "the node has no room, or a program has pinned them (RDMA, io_uring, VFIO), which the "
                      "kernel "
-                     "does elsewhere where the node's memory is online_movable. See cdm_buffer(3).",
+                     "does elsewhere where the node's memory is online_movable; see cdm_buffer(3)",
                      size_format(bytes, size), list, n == WARNED_MAX ? " and others" : "") < 0)
                 return NULL;
         return text;

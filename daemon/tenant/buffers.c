@@ -86,7 +86,7 @@ static void tell(Buffer *b, EventKind kind, uint64_t moved, const char *what)
                 ev.moved_bytes = moved;
                 ev.residue_bytes = ev.size_bytes - b->here_bytes;
         }
-        event_emit(b->set->manager->notify, &ev, "A buffer of %s of reservation %" PRIu32 " (%s) %s.",
+        event_emit(b->set->manager->notify, &ev, "a buffer of %s of reservation %" PRIu32 " (%s) %s",
                    size_format(ev.size_bytes, size), b->id, ledger_tenant_key(e->r->target), what);
 }
 
@@ -130,7 +130,7 @@ static void sweep_soon(BufferSet *s)
         int r = sd_event_add_time_relative(s->manager->event, &s->sweep, CLOCK_MONOTONIC, s->sweep_usec,
                                            1000, on_sweep, s);
         if (r < 0)
-                log_warning("Cannot set the timer of the buffers: %s.", strerror(-r));
+                log_warning("cannot set the timer of the buffers: %s", strerror(-r));
         s->sweep_usec *= 2;
 }
 
@@ -217,7 +217,7 @@ static void keep_in_store(const Buffer *b)
         snprintf(state, sizeof(state), "FDSTORE=1\nFDPOLL=0\nFDNAME=%s", name_of(b, name));
         int r = sd_pid_notify_with_fds(0, false, state, &fd, 1);
         if (r < 0)
-                log_warning("systemd does not keep a buffer of reservation %" PRIu32 ": %s.", b->id,
+                log_warning("systemd does not keep a buffer of reservation %" PRIu32 ": %s", b->id,
                             strerror(-r));
 }
 
@@ -239,25 +239,25 @@ static void on_made(Buffer *b, int result)
         if (result == -ENOSPC && b->full_node < 0)
                 buffer_refuse(
                         b, CDM_ERROR_FULL,
-                        "The machine gives cdmd no room for a buffer of %s: its service or a slice above it "
+                        "the machine gives cdmd no room for a buffer of %s: its service or a slice above it "
                         "has "
-                        "a limit (MemoryMax=, MemoryHigh=). Have the administrator lift that.",
+                        "a limit (MemoryMax=, MemoryHigh=); have the administrator lift that",
                         size);
         else if (result == -ENOSPC && b->huge)
                 buffer_refuse(
                         b, CDM_ERROR_FULL,
-                        "Node %d has no %s of free huge pages of %s. Have the administrator add some to its "
-                        "nr_hugepages, or ask for a buffer of ordinary pages.",
+                        "node %d has no %s of free huge pages of %s; have the administrator add some to its "
+                        "nr_hugepages, or ask for a buffer of ordinary pages",
                         b->full_node, size, size_format(b->page_bytes, page));
         else if (result == -ENOSPC)
                 buffer_refuse(
                         b, CDM_ERROR_FULL,
-                        "Node %d has no room for a buffer of %s now. `cdmctl who %d` shows who is there: it "
+                        "node %d has no room for a buffer of %s now; `cdmctl who %d` shows who is there: it "
                         "may "
-                        "be your own unit that uses what is reserved.",
+                        "be your own unit that uses what is reserved",
                         b->full_node, size, b->full_node);
         else if (result < 0)
-                buffer_refuse(b, SD_BUS_ERROR_FAILED, "A buffer of %s could not be made: %s.", size,
+                buffer_refuse(b, SD_BUS_ERROR_FAILED, "a buffer of %s could not be made: %s", size,
                               strerror(-result));
         if (result < 0) {
                 buffer_free(b);
@@ -273,11 +273,11 @@ static void on_made(Buffer *b, int result)
                 r = fd < 0 ? fd : 0;
         }
         if (r < 0)
-                buffer_refuse(b, SD_BUS_ERROR_FAILED, "A buffer of %s could not be made: %s.", size,
+                buffer_refuse(b, SD_BUS_ERROR_FAILED, "a buffer of %s could not be made: %s", size,
                               strerror(-r));
         else if (b->done && (!e || e->r->state != RESERVATION_ACTIVE))
                 buffer_refuse(b, CDM_ERROR_STALE,
-                              "The reservation was released meanwhile; ask for a new one.");
+                              "the reservation was released meanwhile; ask for a new one");
         else if (b->done) {
                 b->here_bytes = buffer_layout_bytes(&b->layout);
                 tell(b, EVENT_BUFFER_OPENED, 0, "is open");
@@ -294,7 +294,7 @@ static void on_adopted(Buffer *b, int result)
         if (result >= 0)
                 result = watch(b);
         if (result < 0) {
-                log_error("A buffer of reservation %" PRIu32 " cannot be looked after any more: %s.", b->id,
+                log_error("a buffer of reservation %" PRIu32 " cannot be looked after any more: %s", b->id,
                           strerror(-result));
                 buffer_free(b);
                 return;
@@ -308,7 +308,7 @@ static void on_looked(Buffer *b, int result)
         uint64_t all = buffer_layout_bytes(&b->layout);
 
         if (result < 0) {
-                log_error("A buffer of reservation %" PRIu32 " cannot be looked at: %s.", b->id,
+                log_error("a buffer of reservation %" PRIu32 " cannot be looked at: %s", b->id,
                           strerror(-result));
                 return;
         }
@@ -337,9 +337,9 @@ static void on_destroyed(Buffer *b, int result)
         if (result == -EBUSY) /* somebody has opened it anew meanwhile */
                 return;
         if (result < 0)
-                log_error("The pages of a buffer of reservation %" PRIu32
+                log_error("the pages of a buffer of reservation %" PRIu32
                           " are not given back before all is "
-                          "closed: %s.",
+                          "closed: %s",
                           id, strerror(-result));
         forget_in_store(b);
         if (b->here_bytes > 0)
@@ -350,7 +350,7 @@ static void on_destroyed(Buffer *b, int result)
                 return;
         int r = e->manager->release(e);
         if (r < 0)
-                log_error("Reservation %" PRIu32 " cannot go on draining: %s.", id, strerror(-r));
+                log_error("reservation %" PRIu32 " cannot go on draining: %s", id, strerror(-r));
 }
 
 static int run(Job *job, void *userdata)
@@ -421,7 +421,7 @@ static bool lay_out(Buffer *b)
 
         if (!e || e->r->state != RESERVATION_ACTIVE) {
                 buffer_refuse(b, CDM_ERROR_STALE,
-                              "The reservation was released meanwhile; ask for a new one.");
+                              "the reservation was released meanwhile; ask for a new one");
                 return false;
         }
         size_t n = buffers_shares(b->set, b->id, taken);
@@ -431,14 +431,14 @@ static bool lay_out(Buffer *b)
                 return true;
         case BUFFER_SCATTERED:
                 buffer_refuse(b, CDM_ERROR_INVALID,
-                              "The buffer would lie on more than %d nodes; open several that are smaller.",
+                              "the buffer would lie on more than %d nodes; open several that are smaller",
                               BUFFER_PARTS_MAX);
                 return false;
         default:
                 buffer_refuse(b, CDM_ERROR_FULL,
-                              "Reservation %" PRIu32
-                              " is of %s, and its open buffers leave %s of that in pages of %s. "
-                              "Ask for no more than that, or close a buffer first.",
+                              "reservation %" PRIu32
+                              " is of %s, and its open buffers leave %s of that in pages of %s; "
+                              "ask for no more than that, or close a buffer first",
                               b->id, size_format(e->r->size_bytes, size), size_format(room_bytes, room),
                               size_format(b->page_bytes, page));
                 return false;
@@ -471,7 +471,7 @@ void buffers_go_on(BufferSet *s)
                 if (r >= 0)
                         s->working = b;
                 else {
-                        log_error("A buffer of reservation %" PRIu32 " has to wait: %s.", b->id,
+                        log_error("a buffer of reservation %" PRIu32 " has to wait: %s", b->id,
                                   strerror(-r));
                         b->todo = b->doing;
                         b->doing = DO_NOTHING;
@@ -498,9 +498,9 @@ static const char *too_many(const BufferSet *s, const Entry *e)
         Buffer *b;
 
         if (owner && owner->n >= BUFFERS_EACH_MAX)
-                return "This reservation has 64 buffers already; close some, or open larger ones.";
+                return "this reservation has 64 buffers already; close some, or open larger ones";
         if (s->n >= BUFFERS_MAX)
-                return "There are too many buffers already; close some, or open larger ones.";
+                return "there are too many buffers already; close some, or open larger ones";
         if (uid == 0)
                 return NULL;
         DL_FOREACH (s->buffers, b) {
@@ -508,9 +508,9 @@ static const char *too_many(const BufferSet *s, const Entry *e)
                 users += owner_of(b) != 0;
         }
         if (own >= BUFFERS_USER_MAX)
-                return "You have 128 buffers already; close some, or open larger ones.";
+                return "you have 128 buffers already; close some, or open larger ones";
         return users >= BUFFERS_USERS_MAX
-                       ? "The users of this machine have too many buffers already; try again later."
+                       ? "the users of this machine have too many buffers already; try again later"
                        : NULL;
 }
 
@@ -539,21 +539,21 @@ static Answer buffer_judge(const Entry *e, uint64_t size_bytes, bool huge, uint6
         const char *text;
 
         if (size_bytes == 0)
-                return (Answer){ CDM_ERROR_INVALID, "A buffer of 0 bytes holds nothing; ask for more." };
+                return (Answer){ CDM_ERROR_INVALID, "a buffer of 0 bytes holds nothing; ask for more" };
         if (e->r->state != RESERVATION_ACTIVE)
                 return (Answer){ CDM_ERROR_STALE,
-                                 "The reservation is not active any more; ask for a new one." };
+                                 "the reservation is not active any more; ask for a new one" };
         if (pool && facts_pool_takes_demotions(m->topology, &m->pools->ordinary, &pool->nodes))
                 return (Answer){
                         CDM_ERROR_DENIED,
-                        "The kernel (before Linux 6.16) may demote anybody's pages to the nodes of this "
-                        "pool, so nothing there can be exact. Write 0 to "
-                        "/sys/kernel/mm/numa/demotion_enabled, or do without a buffer."
+                        "the kernel (before Linux 6.16) may demote anybody's pages to the nodes of this "
+                        "pool, so nothing there can be exact; write 0 to "
+                        "/sys/kernel/mm/numa/demotion_enabled, or do without a buffer"
                 };
         if (huge && memory_huge_page(huge_bytes, page_bytes) < 0)
                 return (Answer){ CDM_ERROR_INVALID,
-                                 "This machine has no huge pages of that size; /sys/kernel/mm/hugepages "
-                                 "lists those it has." };
+                                 "this machine has no huge pages of that size; /sys/kernel/mm/hugepages "
+                                 "lists those it has" };
         text = too_many(m->buffers, e);
         return (Answer){ text ? CDM_ERROR_BUSY : NULL, text };
 }

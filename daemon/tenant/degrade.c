@@ -48,7 +48,7 @@ static void degrade_set_state(Entry *e, ReservationState state)
         manager_set_state(e, state);
         int r = manager_store(e);
         if (r < 0)
-                log_error("Cannot store the state of reservation %" PRIu32 ": %s.", e->id, strerror(-r));
+                log_error("cannot store the state of reservation %" PRIu32 ": %s", e->id, strerror(-r));
 }
 
 static void degrade_tell(Entry *e, const NodeSet *lost)
@@ -62,7 +62,7 @@ static void degrade_tell(Entry *e, const NodeSet *lost)
                  nodeset_is_subset(lost, &m->drained) ? "is drained" : "has lost memory");
         ev.reason = reason;
         degrade_set_state(e, RESERVATION_DEGRADED);
-        event_emit(m->notify, &ev, "Reservation %" PRIu32 " of %s is degraded: %s.", e->id,
+        event_emit(m->notify, &ev, "reservation %" PRIu32 " of %s is degraded: %s", e->id,
                    ledger_tenant_key(e->r->target), reason);
 }
 
@@ -72,7 +72,7 @@ static void degrade_restore(Entry *e)
         Event ev = manager_event(e, EVENT_RESTORED, nodes, policy);
 
         degrade_set_state(e, RESERVATION_ACTIVE);
-        event_emit(e->manager->notify, &ev, "Reservation %" PRIu32 " of %s is whole again, on node %s.",
+        event_emit(e->manager->notify, &ev, "reservation %" PRIu32 " of %s is whole again, on node %s",
                    e->id, ledger_tenant_key(e->r->target), nodes);
 }
 
@@ -103,7 +103,7 @@ static void degrade_on_followed(const ApplyResult *result, const char *tenant, v
 
         if (result->error < 0) {
                 event_emit(c.manager->notify, &ev,
-                           "The nodes of %s could not be set as reserved: %s. `cdmctl reload` tries again.",
+                           "the nodes of %s could not be set as reserved: %s; `cdmctl reload` tries again",
                            tenant, result->message ? result->message : strerror(-result->error));
                 return;
         }
@@ -160,7 +160,7 @@ void manager_degrade(Entry *e, Degraded why, bool on)
         manager_set_state(e, RESERVATION_DEGRADED);
         int r = manager_store(e);
         if (r < 0)
-                log_error("Cannot store the state of reservation %" PRIu32 ": %s.", e->id, strerror(-r));
+                log_error("cannot store the state of reservation %" PRIu32 ": %s", e->id, strerror(-r));
 }
 
 void manager_judge_all(Manager *m, bool follow)

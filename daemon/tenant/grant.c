@@ -120,8 +120,7 @@ static void undo(Grant *g, bool maybe_open)
         if (!maybe_open)
                 manager_forget(e);
         else if (manager_release(e) < 0)
-                log_error("Reservation %" PRIu32 " cannot be taken back now; a restart of cdmd will.",
-                          e->id);
+                log_error("reservation %" PRIu32 " cannot be taken back now; a restart of cdmd will", e->id);
 }
 
 /* Granted or not, it waits no more. True: and its client went away meanwhile. */
@@ -141,12 +140,14 @@ static void fail(Grant *g, bool maybe_open, const char *error, const char *what,
         char nodes[NODESET_STR_MAX], policy[512];
         Event ev = manager_event(g->entry, EVENT_FAILED, nodes, policy);
 
-        if (asprintf(&text, "%s: %s.", what, why) < 0)
+        if (asprintf(&text, "%s: %s; %s", what, why,
+                     strcmp(error, CDM_ERROR_STALE) == 0 ? "ask again"
+                                                         : "`journalctl -u " CDM_UNIT "` says more") < 0)
                 text = NULL;
         ev.reason = text;
         ev.error = error;
         event_emit_limited(g->manager->notify, g->manager->event_limit, manager_monotonic_usec(),
-                           EVENT_ALL_CLIENTS, &ev, "Reservation %" PRIu32 " for %s was not granted. %s",
+                           EVENT_ALL_CLIENTS, &ev, "reservation %" PRIu32 " for %s was not granted: %s",
                            g->id, ledger_tenant_key(g->entry->r->target), text ? text : "");
         stop_waiting(g->entry);
         undo(g, maybe_open);
@@ -165,7 +166,7 @@ static void tell_granted(Grant *g)
         }
         event_emit_limited(
                 g->manager->notify, g->manager->event_limit, manager_monotonic_usec(), EVENT_ALL_CLIENTS,
-                &ev, "Reservation %" PRIu32 ": %s of %s granted to %s on node %s, by %s.", g->id,
+                &ev, "reservation %" PRIu32 ": %s of %s granted to %s on node %s, by %s", g->id,
                 size_format(g->entry->r->size_bytes, size), g->entry->r->pool,
                 ledger_tenant_key(g->entry->r->target), ev.nodes, ev.policy ? ev.policy : "no rule");
 }
@@ -192,14 +193,14 @@ static void changed_checked(Grant *g, const char *wrong)
                 return;
         }
         if (wrong) {
-                fail(g, true, CDM_ERROR_STALE, "The nodes were closed again", wrong);
+                fail(g, true, CDM_ERROR_STALE, "the nodes were closed again", wrong);
                 return;
         }
         e->phase = STORE_GRANTED;
         int r = manager_store(e);
         if (r < 0) {
                 e->phase = STORE_GRANTING;
-                fail(g, true, SD_BUS_ERROR_FAILED, "The reservation could not be stored", strerror(-r));
+                fail(g, true, SD_BUS_ERROR_FAILED, "the reservation could not be stored", strerror(-r));
                 return;
         }
         manager_lease_arm(e);
@@ -209,7 +210,7 @@ static void changed_checked(Grant *g, const char *wrong)
         /* A node may have been drained, or gone, since it was decided. */
         manager_judge(e, true);
         if (stop_waiting(e) && manager_release(e) < 0)
-                log_error("Reservation %" PRIu32 " is nobody's, and cannot be released now.", e->id);
+                log_error("reservation %" PRIu32 " is nobody's, and cannot be released now", e->id);
         finish(g, NULL, NULL);
 }
 
@@ -221,7 +222,7 @@ static void on_changed(const ApplyResult *result, bool changed, void *userdata)
                 const char *error = result->error == -ESTALE || result->error == -ENOENT
                                             ? CDM_ERROR_STALE
                                             : SD_BUS_ERROR_FAILED;
-                fail(g, result->undo_error < 0, error, "The nodes could not be opened",
+                fail(g, result->undo_error < 0, error, "the nodes could not be opened",
                      result->message ? result->message : strerror(-result->error));
                 return;
         }
@@ -236,7 +237,7 @@ static void open_nodes(Grant *g)
 
         int r = change_start(g->manager, g->entry->r, &terms, on_changed, g, &g->change);
         if (r < 0)
-                fail(g, false, SD_BUS_ERROR_FAILED, "The nodes could not be opened", strerror(-r));
+                fail(g, false, SD_BUS_ERROR_FAILED, "the nodes could not be opened", strerror(-r));
 }
 
 static void on_room(void *userdata)
@@ -255,7 +256,7 @@ static void start_change(Grant *g)
         if (r > 0)
                 open_nodes(g);
         else if (r < 0)
-                fail(g, false, SD_BUS_ERROR_FAILED, "The nodes could not be opened", strerror(-r));
+                fail(g, false, SD_BUS_ERROR_FAILED, "the nodes could not be opened", strerror(-r));
 }
 
 /* The scope runs: is the caller in it? On systemd 252 the PID could have changed hands on the way. Then a
@@ -266,7 +267,7 @@ static void scope_checked(Grant *g, const char *wrong)
         _cleanup_(unit_info_free_p) UnitInfo *u = TAKE_PTR(g->scope);
 
         if (wrong) {
-                fail(g, false, CDM_ERROR_STALE, "The new scope could not be used", wrong);
+                fail(g, false, CDM_ERROR_STALE, "the new scope could not be used", wrong);
                 return;
         }
         int r = ledger_set_cgroup(g->manager->ledger, g->entry->r, u->cgroup, u->cgroup_id);
@@ -274,7 +275,7 @@ static void scope_checked(Grant *g, const char *wrong)
         if (r >= 0 && !g->entry->known)
                 r = manager_store(g->entry);
         if (r < 0)
-                fail(g, false, SD_BUS_ERROR_FAILED, "The reservation could not be stored", strerror(-r));
+                fail(g, false, SD_BUS_ERROR_FAILED, "the reservation could not be stored", strerror(-r));
         else
                 start_change(g);
 }
@@ -286,7 +287,7 @@ static void on_scope(int error, UnitInfo *info, void *userdata)
 
         g->call = unit_call_free(g->call);
         if (error < 0 || !u->cgroup) {
-                fail(g, false, CDM_ERROR_STALE, "The new scope could not be used",
+                fail(g, false, CDM_ERROR_STALE, "the new scope could not be used",
                      error < 0 ? strerror(-error) : "it ended at once");
                 return;
         }
@@ -363,11 +364,11 @@ static void fail_stale(Grant *g, const char *wrong)
         Entry *e = g->entry;
 
         if (!e->waiter) {
-                fail(g, false, CDM_ERROR_STALE, "Nothing was granted", wrong);
+                fail(g, false, CDM_ERROR_STALE, "nothing was granted", wrong);
                 return;
         }
         g->entry = NULL;
-        if (asprintf(&reason, "Nothing was granted: %s.", wrong) < 0)
+        if (asprintf(&reason, "nothing was granted: %s; ask again", wrong) < 0)
                 reason = NULL;
         manager_dequeue(e, CDM_ERROR_STALE, reason ? reason : wrong);
         finish(g, NULL, NULL);
@@ -385,7 +386,7 @@ static void turn_checked(Grant *g, const char *wrong)
         }
         int k = start_scope(g);
         if (k < 0)
-                fail(g, false, SD_BUS_ERROR_FAILED, "The new scope could not be started", strerror(-k));
+                fail(g, false, SD_BUS_ERROR_FAILED, "the new scope could not be started", strerror(-k));
 }
 
 /* The wait for it may have been long: behind a drain of the same tenant. */
@@ -456,11 +457,11 @@ static void on_look(int error, const UsageTarget *target, void *userdata)
                 return;
         }
         if (!judgement_may_act(&j)) {
-                finish(g, CDM_ERROR_DENIED, "The request was not authorised.");
+                finish(g, CDM_ERROR_DENIED, "the request is not authorised any more; ask again");
                 return;
         }
         if (j.decision->verdict == VERDICT_QUEUED && g->args->client_left) {
-                finish(g, CDM_ERROR_STALE, "The client that would wait has left the bus.");
+                finish(g, CDM_ERROR_STALE, "the client that would wait has left the bus");
                 return;
         }
         if (j.decision->verdict == VERDICT_QUEUED)
@@ -484,8 +485,7 @@ static int start_look(Grant *g)
 static void start_checked(Grant *g, const char *wrong)
 {
         if (wrong) {
-                finish(g, CDM_ERROR_STALE,
-                       "The process that asked ended, or moved to another unit, meanwhile.");
+                finish(g, CDM_ERROR_STALE, "the process that asked ended or changed its unit; ask again");
                 return;
         }
         int r = start_look(g);
@@ -524,7 +524,7 @@ static int replace(Entry *e, Reservation *r)
         int k = ledger_add(l, r);
         if (k < 0) {
                 if (ledger_add(l, before) < 0)
-                        log_error("Out of memory: reservation %" PRIu32 " is lost.", e->id);
+                        log_error("out of memory: reservation %" PRIu32 " is lost", e->id);
                 return k;
         }
         e->r = r;

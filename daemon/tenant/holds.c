@@ -122,7 +122,7 @@ static void begin_holding(HoldSet *s, const Node *node)
                 r = add(s, node->id, hold);
         if (r < 0) {
                 hold_free(hold);
-                log_error("Node %d cannot be held: %s. Unreserved memory there is open to the root cgroup.",
+                log_error("node %d cannot be held: %s; unreserved memory there is open to the root cgroup",
                           node->id, strerror(-r));
                 return;
         }
@@ -230,7 +230,7 @@ static void on_done(int result, void *userdata)
                 return;
         }
         if (result < 0 && result != -ECANCELED)
-                log_error("Unreserved memory of pools with Hold=yes cannot all be held: %s.",
+                log_error("unreserved memory of pools with Hold=yes cannot all be held: %s",
                           strerror(-result));
         drop_empty(s);
         if (s->again)
@@ -255,7 +255,7 @@ static void act(HoldSet *s)
         }
         int r = worker_submit(s->manager->filler, run, on_done, NULL, s, &s->job);
         if (r < 0) {
-                log_error("What is held of the nodes cannot be changed: %s.", strerror(-r));
+                log_error("what is held of the nodes cannot be changed: %s", strerror(-r));
                 serve(s);
         }
 }
@@ -266,7 +266,7 @@ static void on_look(int error, const UsageTarget *target, void *userdata)
 
         s->look = NULL;
         if (error < 0)
-                log_error("What is held of the nodes cannot be changed: %s.", strerror(-error));
+                log_error("what is held of the nodes cannot be changed: %s", strerror(-error));
         else if (!s->defer) /* else something changed since the look began */
                 act(s);
 }
@@ -280,7 +280,7 @@ static int on_defer(sd_event_source *source, void *userdata)
         s->look = usage_look_free(s->look);
         int r = manager_look(s->manager, NULL, on_look, s, &s->look);
         if (r < 0)
-                log_error("What is held of the nodes cannot be changed: %s.", strerror(-r));
+                log_error("what is held of the nodes cannot be changed: %s", strerror(-r));
         return 0;
 }
 
@@ -300,7 +300,7 @@ void holds_settle(HoldSet *s)
                 return;
         int r = sd_event_add_defer(s->manager->event, &s->defer, on_defer, s);
         if (r < 0)
-                log_error("What is held of the nodes cannot be changed: %s.", strerror(-r));
+                log_error("what is held of the nodes cannot be changed: %s", strerror(-r));
 }
 
 HoldWait *hold_wait_free(HoldWait *w)
@@ -350,7 +350,7 @@ bool holds_take_descriptor(HoldSet *s, int fd, const char *name)
                 r = add(s, node, hold);
         if (r >= 0)
                 return true;
-        log_warning("What was held of node %d is given back, and held anew: %s.", node, strerror(-r));
+        log_warning("what was held of node %d is given back, and held anew: %s", node, strerror(-r));
         notify("FDSTOREREMOVE=1", node, -EBADF);
         if (hold)
                 hold_free(hold);

@@ -57,9 +57,9 @@ static void tell_revoking(Entry *e, uint64_t now)
         ev.left_usec = left;
         /* Whole seconds read better, and nobody is promised the rest. */
         timespan_format(left < 1000000 ? left : left - left % 1000000, span);
-        event_emit(e->manager->notify, &ev, "Reservation %" PRIu32 " of %s will be drained in %s: %s.%s",
+        event_emit(e->manager->notify, &ev, "reservation %" PRIu32 " of %s will be drained in %s: %s%s",
                    e->id, ledger_tenant_key(r->target), span, why,
-                   r->revoked_for ? "" : " `cdmctl renew` keeps it.");
+                   r->revoked_for ? "" : "; `cdmctl renew` keeps it");
         if (e->phase == STORE_GRANTED)
                 notify_tell(e->manager->notify, &(Notice){ .kind = NOTICE_RESERVATION_REVOKING,
                                                            .id = e->id,
@@ -105,7 +105,7 @@ void manager_keep(Entry *e)
         ledger_set_state(e->manager->ledger, e->r, RESERVATION_ACTIVE);
         int k = e->phase == STORE_GRANTED ? manager_store(e) : 0;
         if (k < 0)
-                log_error("Cannot store that reservation %" PRIu32 " is kept: %s.", e->id, strerror(-k));
+                log_error("cannot store that reservation %" PRIu32 " is kept: %s", e->id, strerror(-k));
         kept(e);
 }
 
@@ -116,7 +116,7 @@ static void warn(Entry *e, uint64_t now)
 
         int k = manager_revoke(e, lease_drain(r->expires_usec, r->term_usec, grace, now), 0);
         if (k < 0)
-                log_error("Cannot store that the lease of reservation %" PRIu32 " ends: %s.", e->id,
+                log_error("cannot store that the lease of reservation %" PRIu32 " ends: %s", e->id,
                           strerror(-k));
 }
 
@@ -132,7 +132,7 @@ static int on_due(sd_event_source *source, uint64_t usec, void *userdata)
         else if (e->r->state == RESERVATION_REVOKING)
                 k = e->manager->release(e);
         if (k < 0)
-                log_error("Reservation %" PRIu32 " cannot be drained now, and will be: %s.", e->id,
+                log_error("reservation %" PRIu32 " cannot be drained now, and will be: %s", e->id,
                           strerror(-k));
         /* What could not be stored is tried again. */
         if (!e->lease && e->r->state != RESERVATION_DRAINING)
@@ -155,7 +155,7 @@ void manager_lease_arm(Entry *e)
                 return;
         int k = sd_event_add_time(e->manager->event, &e->lease, CLOCK_BOOTTIME, due, ACCURACY, on_due, e);
         if (k < 0)
-                log_error("Cannot set the timer of reservation %" PRIu32 ": %s.", e->id, strerror(-k));
+                log_error("cannot set the timer of reservation %" PRIu32 ": %s", e->id, strerror(-k));
 }
 
 void manager_leases_arm(Manager *m)

@@ -134,7 +134,7 @@ void manager_forget(Entry *e)
 
         int k = store_remove(m->store, e->id);
         if (k < 0)
-                log_error("Cannot remove the file of reservation %" PRIu32 ": %s.", e->id, strerror(-k));
+                log_error("cannot remove the file of reservation %" PRIu32 ": %s", e->id, strerror(-k));
         Reservation *r = ledger_take(m->ledger, e->id);
         if (!r) /* there was no memory to put it back: see replace() */
                 r = e->r;

@@ -77,14 +77,14 @@ static void migration_on_changed(const ApplyResult *result, bool changed, void *
 
         if (result->error < 0 || !e) {
                 migration_refuse(g, e ? SD_BUS_ERROR_FAILED : CDM_ERROR_STALE,
-                                 result->message ? result->message : "The reservation ended meanwhile.");
+                                 result->message ? result->message : "the reservation ended meanwhile");
                 return;
         }
         Event ev = manager_event(e, EVENT_MIGRATED, nodes, policy);
         ev.has |= EVENT_HAS_MOVED | EVENT_HAS_FAILED;
         ev.moved_bytes = result->moved_bytes;
         ev.failed_bytes = result->failed_bytes;
-        event_emit(g->set->manager->notify, &ev, "%s of %s were moved to node %s.",
+        event_emit(g->set->manager->notify, &ev, "%s of %s were moved to node %s",
                    size_format(result->moved_bytes, moved), ledger_tenant_key(e->r->target), ev.nodes);
         g->done(&(Answer){ 0 }, result->moved_bytes, result->failed_bytes, g->userdata);
         migration_free(g);
@@ -97,7 +97,7 @@ static void migration_on_turn(Turn *t, void *userdata)
         ChangeTerms terms = { .migrate = true };
 
         if (!e || (e->r->state != RESERVATION_ACTIVE && e->r->state != RESERVATION_DEGRADED)) {
-                migration_refuse(g, CDM_ERROR_STALE, "The reservation is not active any more.");
+                migration_refuse(g, CDM_ERROR_STALE, "the reservation is not active any more");
                 return;
         }
         int r = change_start(g->set->manager, e->r, &terms, migration_on_changed, g, &g->change);
@@ -120,7 +120,7 @@ static void refuse_busy(const Entry *e, migrate_done_t done, void *userdata)
         char text[128];
 
         snprintf(text, sizeof(text),
-                 "The pages of reservation %" PRIu32 " are being moved already; wait for that.", e->id);
+                 "the pages of reservation %" PRIu32 " are being moved already; wait for that", e->id);
         done(&(Answer){ CDM_ERROR_BUSY, text }, 0, 0, userdata);
 }
 

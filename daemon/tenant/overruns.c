@@ -226,7 +226,7 @@ static void on_pushed(const ApplyResult *result, bool changed, void *userdata)
         Push *p = userdata;
 
         if (result->error < 0 && result->error != -ENOENT && result->error != -ESTALE)
-                log_warning("What %s has above its reservation cannot be moved: %s.", p->tenant,
+                log_warning("what %s has above its reservation cannot be moved: %s", p->tenant,
                             result->message ? result->message : strerror(-result->error));
         push_free(p);
 }
@@ -329,14 +329,14 @@ static void tell(Overrun *o, const Look *l, const Strictest *s, EventKind kind, 
         if (kind == EVENT_OVERRUN) {
                 ev.reason = what[s->answer];
                 event_emit(m->notify, &ev,
-                           "%s uses %s more of node %s, which it shares, than it reserved: %s.", l->tenant,
+                           "%s uses %s more of node %s, which it shares, than it reserved: %s", l->tenant,
                            size_format(e->worst_bytes, size), ev.nodes, ev.reason);
                 return;
         }
         ev.has |= EVENT_HAS_DURATION;
         ev.duration_usec = e->duration_usec;
         event_emit(m->notify, &ev,
-                   "%s is within what it reserved of node %s again; it was above by %s at most, for %s.",
+                   "%s is within what it reserved of node %s again; it was above by %s at most, for %s",
                    l->tenant, ev.nodes, size_format(e->worst_bytes, size),
                    timespan_format(e->duration_usec, span));
 }
@@ -348,8 +348,7 @@ static void act(Overrun *o, const Look *l, const Strictest *s)
         if (s->answer == ON_OVERRUN_PUSH_BACK)
                 push_back(o, l);
         else if (s->answer == ON_OVERRUN_REVOKE && entry && manager_release(entry) < 0)
-                log_error("Reservation %" PRIu32 " cannot be revoked now; the next look tries again.",
-                          s->id);
+                log_error("reservation %" PRIu32 " cannot be revoked now; the next look tries again", s->id);
 }
 
 static Seen *find_seen(Overrun *o, const Look *l)
@@ -510,6 +509,6 @@ void overruns_arm(Overrun *o)
         int r = sd_event_add_time_relative(o->manager->event, &o->timer, CLOCK_MONOTONIC, o->pause_usec,
                                            o->pause_usec / 4, on_timer, o);
         if (r < 0)
-                log_error("Shared nodes cannot be watched: %s. A tenant may use more than it reserved.",
+                log_error("shared nodes cannot be watched: %s; a tenant may use more than it reserved",
                           strerror(-r));
 }

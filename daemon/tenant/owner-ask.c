@@ -70,7 +70,7 @@ static void owner_asks_pause(Manager *m, uint64_t usec)
         int r = sd_event_add_time_relative(m->event, &m->owner_pause, CLOCK_MONOTONIC, usec, usec / 4,
                                            owner_on_pause_over, m);
         if (r < 0)
-                log_error("Cannot set a timer to ask systemd whose control groups are: %s.", strerror(-r));
+                log_error("cannot set a timer to ask systemd whose control groups are: %s", strerror(-r));
 }
 
 /* Another cgroup is at the path by now, and what was heard of it found this question on its way. */
@@ -101,7 +101,7 @@ static void owner_ask_check(OwnerAsk *a, size_t top)
         int r = path ? fence_check(a->manager->fence, path, a->since_usec, !a->again) : -ENOMEM;
 
         if (r < 0)
-                log_error("Cannot fence %s: %s. `cdmctl reload` tries again.", a->path, strerror(-r));
+                log_error("cannot fence %s: %s; `cdmctl reload` tries again", a->path, strerror(-r));
 }
 
 static void owner_on_answer(int error, const char *unit, void *userdata)
@@ -125,7 +125,7 @@ static void owner_on_answer(int error, const char *unit, void *userdata)
         if (top > 0)
                 owner_ask_check(a, (size_t)top);
         else if (top < 0 && top != -ENOENT)
-                log_warning("Cannot note whose %s is, which counts as systemd's now: %s.", a->path,
+                log_warning("cannot note whose %s is, which counts as systemd's now: %s", a->path,
                             strerror(-top));
         owner_ask_free(a);
         owner_asks_go_on(m);
@@ -155,7 +155,7 @@ static bool owner_ask_send(OwnerAsk *a)
                 return false;
         int r = unit_get_owner(m->gate, a->path, owner_on_answer, a, &a->call);
         if (r < 0) {
-                log_error("Cannot ask systemd whose %s is: %s.", a->path, strerror(-r));
+                log_error("cannot ask systemd whose %s is: %s", a->path, strerror(-r));
                 return false;
         }
         m->n_owner_asks_open++;
@@ -191,7 +191,7 @@ static void owner_ask(Manager *m, const char *path, bool again)
                 return;
         a = calloc(1, sizeof(*a) + n + 1);
         if (!a) {
-                log_error("Cannot ask systemd whose %s is: %s.", path, strerror(ENOMEM));
+                log_error("cannot ask systemd whose %s is: %s", path, strerror(ENOMEM));
                 return;
         }
         a->manager = m;

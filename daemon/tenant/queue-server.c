@@ -58,7 +58,7 @@ static void queue_server_look_later(QueueServer *s)
         int r = sd_event_add_time_relative(s->manager->event, &s->again, CLOCK_MONOTONIC, s->pause_usec,
                                            s->pause_usec / 4, queue_server_on_again, s);
         if (r < 0)
-                log_error("Cannot set the timer of the queue: %s.", strerror(-r));
+                log_error("cannot set the timer of the queue: %s", strerror(-r));
         s->pause_usec *= 2;
         if (s->pause_usec > AGAIN_LAST_USEC)
                 s->pause_usec = AGAIN_LAST_USEC;
@@ -71,7 +71,7 @@ static void queue_server_walk_end(QueueServer *s, int error)
         bool again = s->changed;
 
         if (error < 0)
-                log_error("The queue cannot be served now: %s.", strerror(-error));
+                log_error("the queue cannot be served now: %s", strerror(-error));
         s->walking = s->changed = false;
         slice_set(s->slice, false);
         if (again)
@@ -147,7 +147,7 @@ static void queue_server_look_now(QueueServer *s)
         r = queue_server_ask(s);
         s->walking = r >= 0;
         if (r < 0)
-                log_error("The queue cannot be served now: %s.", strerror(-r));
+                log_error("the queue cannot be served now: %s", strerror(-r));
 }
 
 static int queue_server_on_again(sd_event_source *source, uint64_t usec, void *userdata)

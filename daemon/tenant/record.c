@@ -51,8 +51,8 @@ static int record_load(Record *r, const char *root)
         if (k == -ENOMEM)
                 return k;
         if (k < 0) {
-                log_warning("%s does not tell which nodes were in which pool at the last boot: %s. A node "
-                            "that left its pool since then is not noticed.",
+                log_warning("%s does not tell which nodes were in which pool at the last boot: %s; a node "
+                            "that left its pool since then is not noticed",
                             directory, strerror(-k));
                 return pool_record_new(&r->pools);
         }
@@ -106,7 +106,7 @@ static void record_on_written(int result, void *userdata)
         if (r) {
                 r->write = NULL;
                 if (result < 0)
-                        log_warning("Cannot write down which nodes are in which pool: %s.",
+                        log_warning("cannot write down which nodes are in which pool: %s",
                                     strerror(-result));
         } else
                 store_free(w->store);

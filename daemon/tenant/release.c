@@ -42,7 +42,7 @@ static int on_retry(sd_event_source *source, uint64_t usec, void *userdata)
         e->retry = sd_event_source_disable_unref(e->retry);
         int r = turn_take(e->manager->turns, ledger_tenant_key(e->r->target), on_turn, e, &e->turn);
         if (r < 0)
-                log_error("Reservation %" PRIu32 " cannot go on draining: %s.", e->id, strerror(-r));
+                log_error("reservation %" PRIu32 " cannot go on draining: %s", e->id, strerror(-r));
         return 0;
 }
 
@@ -55,7 +55,7 @@ static void try_later(Entry *e)
         int r = sd_event_add_time_relative(e->manager->event, &e->retry, CLOCK_MONOTONIC, e->retry_usec,
                                            RETRY_ACCURACY, on_retry, e);
         if (r < 0)
-                log_error("Cannot set the timer of reservation %" PRIu32 ": %s.", e->id, strerror(-r));
+                log_error("cannot set the timer of reservation %" PRIu32 ": %s", e->id, strerror(-r));
 }
 
 static uint64_t own_bytes(const Reservation *r, int node)
@@ -153,18 +153,18 @@ static void tell(Entry *e, EventKind kind, const ApplyResult *result, uint64_t r
         size_format(e->r->size_bytes, size);
         if (residue)
                 event_emit(e->manager->notify, &ev,
-                           "Reservation %" PRIu32
-                           " (%s of %s for %s) is released, but %s could not be moved off yet.",
+                           "reservation %" PRIu32
+                           " (%s of %s for %s) is released, but %s could not be moved off yet",
                            e->id, size, e->r->pool, ledger_tenant_key(e->r->target),
                            size_format(residue, left));
         else if (e->phase == STORE_QUEUED)
                 event_emit_limited(e->manager->notify, e->manager->event_limit, manager_monotonic_usec(),
-                                   NULL, &ev, "Reservation %" PRIu32 " (%s of %s for %s) is released.",
-                                   e->id, size, e->r->pool, ledger_tenant_key(e->r->target));
+                                   NULL, &ev, "reservation %" PRIu32 " (%s of %s for %s) is released", e->id,
+                                   size, e->r->pool, ledger_tenant_key(e->r->target));
         else
                 event_emit_limited(e->manager->notify, e->manager->event_limit, manager_monotonic_usec(),
                                    EVENT_ALL_CLIENTS, &ev,
-                                   "Reservation %" PRIu32 " (%s of %s for %s) is released.", e->id, size,
+                                   "reservation %" PRIu32 " (%s of %s for %s) is released", e->id, size,
                                    e->r->pool, ledger_tenant_key(e->r->target));
 }
 
@@ -182,7 +182,7 @@ static void keep_residue(Entry *e, const ApplyResult *result, const Share *share
         if (r >= 0)
                 r = manager_store(e);
         if (r < 0)
-                log_error("Cannot store the residue of reservation %" PRIu32 ": %s.", e->id, strerror(-r));
+                log_error("cannot store the residue of reservation %" PRIu32 ": %s", e->id, strerror(-r));
         notify_reservation_changed(e->manager->notify, e->id,
                                    RESERVATION_CHANGED_SIZE | RESERVATION_CHANGED_NODES);
         notify_room(e->manager->notify);
@@ -203,7 +203,7 @@ static void on_failed(Entry *e, const ApplyResult *result)
                 Event ev = manager_event(e, EVENT_FAILED, nodes, policy);
                 ev.reason = result->message;
                 event_emit(e->manager->notify, &ev,
-                           "Draining reservation %" PRIu32 " failed, and is tried again: %s.", e->id,
+                           "draining reservation %" PRIu32 " failed, and is tried again: %s", e->id,
                            result->message ? result->message : strerror(-result->error));
         }
         try_later(e);
@@ -255,7 +255,7 @@ static void cancel(Entry *e)
         ApplyResult nothing = { 0 };
 
         tell(e, EVENT_RELEASED, &nothing, 0);
-        manager_dequeue(e, CDM_ERROR_STALE, "It was released.");
+        manager_dequeue(e, CDM_ERROR_STALE, "it was released");
 }
 
 int manager_release(Entry *e)
@@ -287,7 +287,7 @@ int manager_release(Entry *e)
                 ev.reason = manager_revoked_why(e->r, why);
                 event_emit_limited(
                         e->manager->notify, e->manager->event_limit, manager_monotonic_usec(),
-                        EVENT_ALL_CLIENTS, &ev, "Reservation %" PRIu32 " of %s is being drained%s%s.", e->id,
+                        EVENT_ALL_CLIENTS, &ev, "reservation %" PRIu32 " of %s is being drained%s%s", e->id,
                         ledger_tenant_key(e->r->target), ev.reason ? ": " : "", ev.reason ? ev.reason : "");
         }
         return turn_take(e->manager->turns, ledger_tenant_key(e->r->target), on_turn, e, &e->turn);

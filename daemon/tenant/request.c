@@ -121,6 +121,25 @@ static void grant(RequestCall *c)
                 answer(c, SD_BUS_ERROR_FAILED, strerror(-r));
 }
 
+/* The refusal, and what to do instead. NULL: out of memory. */
+static char *advise(const Identity *i, const char *refusal)
+{
+        const char *target = ledger_tenant_key(i->subject);
+        char *text;
+        int r;
+
+        if (i->advice)
+                r = asprintf(&text, "%s; %s", refusal, i->advice);
+        else if (i->own)
+                r = asprintf(&text, "%s; ask an administrator", refusal);
+        else
+                r = asprintf(&text,
+                             "%s; ask an administrator to reserve for %s, or use `cdmctl run` for what you "
+                             "start yourself",
+                             refusal, target);
+        return r < 0 ? NULL : text;
+}
+
 static void on_authorized(bool allowed, const char *message, void *userdata)
 {
         _cleanup_free_ char *advised = NULL;
@@ -132,9 +151,8 @@ static void on_authorized(bool allowed, const char *message, void *userdata)
                 grant(c);
                 return;
         }
-        if (message && c->identity->advice && asprintf(&advised, "%s %s", message, c->identity->advice) < 0)
-                advised = NULL;
-        answer(c, CDM_ERROR_DENIED, advised ? advised : message ? message : "You may not do that.");
+        advised = message ? advise(c->identity, message) : NULL;
+        answer(c, CDM_ERROR_DENIED, advised ? advised : "not authorized to reserve memory");
 }
 
 /* What is being granted belongs to its unit, and goes on; only a place in the queue needs its client. */
@@ -163,7 +181,7 @@ static void authorize(RequestCall *c)
         int r = authorize_start(m->authorizer, c->call, c->identity->sender_uid, action, on_authorized, c,
                                 &c->authorize);
         if (r < 0)
-                answer(c, SD_BUS_ERROR_FAILED, "polkit could not be asked.");
+                answer(c, SD_BUS_ERROR_FAILED, "polkit could not be asked");
 }
 
 static void explain(RequestCall *c, const Decision *d)
@@ -223,7 +241,7 @@ static int count_user(RequestCall *c, uid_t uid)
 
 static void refuse_busy(RequestCall *c)
 {
-        answer(c, CDM_ERROR_BUSY, "Too many requests are under way; try again when some are answered.");
+        answer(c, CDM_ERROR_BUSY, "too many requests are under way; try again when some are answered");
 }
 
 static void on_look(int error, const UsageTarget *target, void *userdata)
@@ -289,19 +307,19 @@ static bool refuse_nonsense(RequestCall *c)
         if (c->args.size_bytes == 0 || c->args.size_bytes > INT64_MAX) {
                 answer(c, CDM_ERROR_INVALID,
                        c->args.size_bytes == 0
-                               ? "A reservation has at least one byte."
-                               : "No machine has that much memory: the size is 2^63 bytes or more.");
+                               ? "the size is 0; a reservation has at least 1 byte"
+                               : "the size is out of range; it must be less than 2^63 bytes");
                 return true;
         }
         /* Explain answers in its result, with the verdict. */
         if (c->explain || pool_set_find(m->pools, c->args.pool))
                 return false;
         bool none = m->pools->n_pools == 0;
-        if (asprintf(&text, "There is no such pool%s",
-                     none ? ": this machine has no CDM nodes."
-                          : "; `cdmctl pools` shows those that exist.") < 0)
+        if (asprintf(&text, "there is no pool '%s'%s", c->args.pool,
+                     none ? ": this machine has no CDM nodes" : "; `cdmctl pools` lists those that exist") <
+            0)
                 text = NULL;
-        answer(c, CDM_ERROR_NO_SUCH_POOL, text ? text : "There is no such pool.");
+        answer(c, CDM_ERROR_NO_SUCH_POOL, text ? text : "there is no such pool");
         return true;
 }
 

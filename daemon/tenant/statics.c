@@ -138,7 +138,7 @@ static void static_on_turn(Turn *t, void *userdata)
                 if (e && e->r->state != RESERVATION_DRAINING)
                         continue;
                 if (c->again)
-                        static_refuse(c, CDM_ERROR_STALE, "The unit ended, or does not start any more.");
+                        static_refuse(c, CDM_ERROR_STALE, "the unit ended, or does not start any more");
                 else
                         static_start_over(c);
                 return;
@@ -230,7 +230,7 @@ static void static_next_pool(StaticCall *c)
                         continue;
                 if (!rule_matches(rule, name, s)) {
                         static_refuse(c, SD_BUS_ERROR_FAILED,
-                                      "A user or group of the rule could not be looked up yet.");
+                                      "a user or group of the rule could not be looked up yet");
                         return;
                 }
                 if (ledger_foreach_of_tenant(m->ledger, s->unit, static_find_reservation, &w) == 1) {

@@ -163,7 +163,7 @@ static void tell_ended(Entry *e)
                 ev.has |= EVENT_HAS_MOVED | EVENT_HAS_RESIDUE;
                 ev.moved_bytes = e->moved_bytes;
         }
-        event_emit(e->manager->notify, &ev, "Reservation %" PRIu32 " ended, because %s did.", e->id,
+        event_emit(e->manager->notify, &ev, "reservation %" PRIu32 " ended, because %s did", e->id,
                    ledger_tenant_key(e->r->target));
 }
 
@@ -193,7 +193,7 @@ static void drop(UnitCheck *c, uint64_t alive_id)
                 if (!e || (e->phase == STORE_GRANTING && e->r->state != RESERVATION_DRAINING))
                         continue;
                 if (e->phase == STORE_QUEUED) {
-                        manager_dequeue(e, CDM_ERROR_STALE, "The unit that it is for ended.");
+                        manager_dequeue(e, CDM_ERROR_STALE, "the unit that it is for ended");
                         continue;
                 }
                 if (buffers_keep(e))
@@ -209,7 +209,7 @@ static void on_set_back(Apply *a, const ApplyResult *result, void *userdata)
         UnitCheck *c = userdata;
 
         if (result->error < 0 && result->error != -ENOENT)
-                log_error("%s ended, and its AllowedMemoryNodes= could not be set back: %s.", c->unit,
+                log_error("%s ended, and its AllowedMemoryNodes= could not be set back: %s", c->unit,
                           result->message ? result->message : strerror(-result->error));
         drop(c, 0);
         finish(c);
@@ -260,10 +260,10 @@ static void on_repaired(const ApplyResult *result, bool changed, void *userdata)
                                                  : "its nodes were not those of the ledger" };
 
         if (result->error < 0)
-                event_emit(c->manager->notify, &ev, "The nodes of %s could not be set as reserved: %s.",
+                event_emit(c->manager->notify, &ev, "the nodes of %s could not be set as reserved: %s",
                            c->unit, result->message ? result->message : strerror(-result->error));
         else if (changed)
-                event_emit(c->manager->notify, &ev, "The nodes of %s were set as reserved again.", c->unit);
+                event_emit(c->manager->notify, &ev, "the nodes of %s were set as reserved again", c->unit);
         finish(c);
 }
 
@@ -296,7 +296,7 @@ static bool follow_cgroup(UnitCheck *c)
                 moved = true;
                 int r = set_cgroup(e, c->info);
                 if (r < 0)
-                        log_error("Reservation %" PRIu32 " does not follow the restart of %s: %s.", e->id,
+                        log_error("reservation %" PRIu32 " does not follow the restart of %s: %s", e->id,
                                   c->unit, strerror(-r));
         }
         return moved;
@@ -348,7 +348,7 @@ static void on_way_closed(int result, void *userdata)
         UnitCheck *c = j->check;
 
         if (result < 0 && result != -ENOENT && result != -ECANCELED)
-                log_error("The control groups above %s cannot be narrowed: %s.", j->cgroup,
+                log_error("the control groups above %s cannot be narrowed: %s", j->cgroup,
                           strerror(-result));
         free(j->cgroup);
         free(j);
@@ -372,7 +372,7 @@ static void close_way(UnitCheck *c)
                 c->close = j;
                 return;
         }
-        log_error("The control groups above %s cannot be narrowed: %s.", c->unit, strerror(-r));
+        log_error("the control groups above %s cannot be narrowed: %s", c->unit, strerror(-r));
         if (j)
                 free(j->cgroup);
         free(j);
@@ -398,7 +398,7 @@ static void act_on_foreign(UnitCheck *c)
         int r = tenant_read_start(c->manager->worker, c->unit, 0, &NODESET_EMPTY, on_read, c, &c->read);
 
         if (r < 0) {
-                log_error("Cannot look at %s: %s.", c->unit, strerror(-r));
+                log_error("cannot look at %s: %s", c->unit, strerror(-r));
                 finish(c);
         }
 }
@@ -430,7 +430,7 @@ static int on_retry(sd_event_source *source, uint64_t usec, void *userdata)
         c->retry = sd_event_source_disable_unref(c->retry);
         int r = turn_take(c->manager->turns, c->unit, on_turn, c, &c->turn);
         if (r < 0) {
-                log_error("Cannot follow what happened to %s: %s.", c->unit, strerror(-r));
+                log_error("cannot follow what happened to %s: %s", c->unit, strerror(-r));
                 finish(c);
         }
         return 0;
@@ -451,11 +451,11 @@ static void try_later(UnitCheck *c, int error)
                                                RETRY_FIRST_USEC << c->n_retries++, RETRY_ACCURACY, on_retry,
                                                c);
         if (r < 0) {
-                log_error("systemd does not say what became of %s: %s. `cdmctl reload` asks again.", c->unit,
+                log_error("systemd does not say what became of %s: %s; `cdmctl reload` asks again", c->unit,
                           strerror(-error));
                 check_free(c);
         } else
-                log_warning("Cannot look at %s, and will try again: %s.", c->unit, strerror(-error));
+                log_warning("cannot look at %s, and will try again: %s", c->unit, strerror(-error));
         if (done)
                 done(m);
 }
@@ -535,7 +535,7 @@ static void on_unit_event(const char *unit, const char *state, void *userdata)
                 return;
         int r = manager_check_unit(m, unit, false, NULL);
         if (r < 0)
-                log_error("Cannot look at %s, which is %s now: %s.", unit, state, strerror(-r));
+                log_error("cannot look at %s, which is %s now: %s", unit, state, strerror(-r));
 }
 
 int manager_watch_units(Manager *m)

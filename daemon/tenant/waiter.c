@@ -93,7 +93,7 @@ void manager_dequeue(Entry *e, const char *error, const char *reason)
         ev.error = error;
         event_emit_limited(
                 m->notify, m->event_limit, manager_monotonic_usec(), e->waiter ? e->waiter->name : NULL, &ev,
-                "Reservation %" PRIu32 " (%s of %s for %s) waits no more: %s", e->id,
+                "reservation %" PRIu32 " (%s of %s for %s) waits no more: %s", e->id,
                 size_format(e->r->size_bytes, size), e->r->pool, ledger_tenant_key(e->r->target), reason);
         if (e->waiter)
                 keep_victims(e->waiter);
@@ -106,9 +106,12 @@ void manager_dequeue(Entry *e, const char *error, const char *reason)
 static int on_deadline(sd_event_source *source, uint64_t usec, void *userdata)
 {
         Waiter *w = userdata;
+        char text[256];
 
-        manager_dequeue(w->entry, CDM_ERROR_TIMEOUT,
-                        "Timed out waiting for room in the pool; ask again, for longer or for less.");
+        snprintf(text, sizeof(text),
+                 "timed out waiting for room in pool %s; ask again, for longer or for less",
+                 w->entry->r->pool);
+        manager_dequeue(w->entry, CDM_ERROR_TIMEOUT, text);
         return 0;
 }
 
@@ -118,7 +121,7 @@ static void client_gone(void *userdata)
 
         if (w->entry->phase == STORE_QUEUED)
                 manager_dequeue(w->entry, CDM_ERROR_STALE,
-                                "Cancelled: the client that waited for it disconnected.");
+                                "cancelled: the client that waited for it disconnected");
         else
                 w->gone = true;
 }
@@ -182,7 +185,7 @@ void waiter_revoke_victims(Waiter *w, const Decision *d)
                 if (v && r >= 0)
                         r = manager_revoke(v, due, w->entry->id);
                 if (r < 0)
-                        log_error("Reservation %" PRIu32 " cannot be displaced now: %s.", d->victims[i].id,
+                        log_error("reservation %" PRIu32 " cannot be displaced now: %s", d->victims[i].id,
                                   strerror(-r));
         }
 }
@@ -268,7 +271,7 @@ static void tell_queued(Entry *e, const Decision *d)
         ev.reason = d->reason;
         Manager *m = e->manager;
         event_emit_limited(m->notify, m->event_limit, manager_monotonic_usec(), NULL, &ev,
-                           "Reservation %" PRIu32 " (%s of %s for %s) waits as number %zu: %s", e->id,
+                           "reservation %" PRIu32 " (%s of %s for %s) waits as number %zu: %s", e->id,
                            size_format(e->r->size_bytes, size), e->r->pool, ledger_tenant_key(e->r->target),
                            queue_position(m->queue, e->id) + 1, d->reason);
 }
@@ -428,7 +431,7 @@ void manager_queue_restore(Manager *m, void (*done)(Manager *m))
                 int r = e->phase == STORE_QUEUED ? restore(e) : 0;
                 if (r < 0)
                         manager_dequeue(e, CDM_ERROR_STALE,
-                                        "Cancelled: the client that waited for it disconnected.");
+                                        "cancelled: the client that waited for it disconnected");
         }
         HASH_ITER (hh, m->entries, e, next)
                 restore_victim(e);

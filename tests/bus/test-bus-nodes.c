@@ -128,8 +128,8 @@ START_TEST(a_node_that_left_its_pool_is_told_over_restarts)
         world_put(&w, POOL, "[Pool]\nNodes=2\n");
         for (int boot = 0; boot < 2; boot++) {
                 restart();
-                expect_warning("Node 3 was in pool cdm before and is in none now", true);
-                expect_warning("Node 3 (2G) has memory and no CPUs, could be device memory", true);
+                expect_warning("node 3 was in pool cdm before and is in none now", true);
+                expect_warning("node 3 (2G) has memory and no CPUs, could be device memory", true);
                 expect_evidence(2, "list,dax,tier,hmat");
                 expect_evidence(3, "dax,tier,hmat");
         }
@@ -157,9 +157,9 @@ START_TEST(what_pools_and_nodes_say_of_each_other_is_told)
         world_put(&w, POOL, "[Pool]\nNodes=auto\nMinBandwidth=90T\n");
         world_put(&w, "/etc/cdm/pools.d/far.conf", "[Pool]\nNodes=2,7\n");
         reload();
-        expect_warning("Pool cdm (/etc/cdm/pools.d/cdm.conf:2) is empty", true);
-        expect_warning("Pool far (/etc/cdm/pools.d/far.conf:2) lists node 7", true);
-        expect_warning("Node 3 (2G) has memory and no CPUs, could be device memory, and is in no pool",
+        expect_warning("pool cdm (/etc/cdm/pools.d/cdm.conf:2) is empty", true);
+        expect_warning("pool far (/etc/cdm/pools.d/far.conf:2) lists node 7", true);
+        expect_warning("node 3 (2G) has memory and no CPUs, could be device memory, and is in no pool",
                        true);
         world_put(&w, POOL, "[Pool]\nNodes=3\n");
         world_put(&w, "/etc/cdm/pools.d/far.conf", "[Pool]\nNodes=2\n");
@@ -198,11 +198,11 @@ START_TEST(each_warning_has_its_name_and_weight)
         world_put(&w, POOL, "[Pool]\nNodes=auto\nMinBandwidth=90T\n");
         world_put(&w, "/etc/cdm/pools.d/far.conf", "[Pool]\nNodes=2,7\n");
         restart();
-        expect_named_warning("pool-empty", "fault", "Pool cdm (/etc/cdm/pools.d/cdm.conf:2) is empty");
+        expect_named_warning("pool-empty", "fault", "pool cdm (/etc/cdm/pools.d/cdm.conf:2) is empty");
         expect_named_warning("nodes-absent", "advice",
-                             "Pool far (/etc/cdm/pools.d/far.conf:2) lists node 7");
-        expect_named_warning("not-in-pool", "advice", "Node 3 (2G) has memory and no CPUs");
-        expect_named_warning("nodes-left", "fault", "Node 3 was in pool cdm before and is in none now");
+                             "pool far (/etc/cdm/pools.d/far.conf:2) lists node 7");
+        expect_named_warning("not-in-pool", "advice", "node 3 (2G) has memory and no CPUs");
+        expect_named_warning("nodes-left", "fault", "node 3 was in pool cdm before and is in none now");
 }
 END_TEST
 

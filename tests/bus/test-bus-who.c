@@ -240,10 +240,11 @@ static void advised(const struct Row *row, bool run, Outcome expected, const cha
         ck_assert_msg(strcmp(world_error, CDM_ERROR_DENIED) == 0, "%s: %s", what, world_error);
         if (expected == USE_RUN) {
                 ck_assert(!run);
-                ck_assert_msg(strstr(world_message, "use `cdmctl run`."), "%s: %s", what, world_message);
+                ck_assert_msg(strstr(world_message, "use `cdmctl run`, which"), "%s: %s", what,
+                              world_message);
                 return;
         }
-        ck_assert_msg(!strstr(world_message, "use `cdmctl run`."), "%s: %s", what, world_message);
+        ck_assert_msg(!strstr(world_message, "use `cdmctl run`, which"), "%s: %s", what, world_message);
         if (row->who == WHO_SETUID)
                 ck_assert_msg(strstr(world_message, "several user IDs"), "%s: %s", what, world_message);
         else

@@ -1379,7 +1379,7 @@ START_TEST(buffers_that_cannot_be)
         ck_assert_str_eq(world_error, CDM_ERROR_FULL);
         ck_assert_int_lt(open_buffer(w.client, id, GIB / 4, NULL, ""), 0);
         ck_assert_str_eq(world_error, CDM_ERROR_FULL);
-        ck_assert_ptr_nonnull(strstr(world_message, "Node 2 has no room"));
+        ck_assert_ptr_nonnull(strstr(world_message, "node 2 has no room"));
         ck_assert_int_lt(open_buffer(w.client, id, 4096, "colour", "s", "blue"), 0);
         ck_assert_str_eq(world_error, CDM_ERROR_INVALID);
         ck_assert_int_lt(open_buffer(w.client, id, 4096, CDM_OPTION_HUGETLB, "s", "2M"), 0);
@@ -1740,6 +1740,7 @@ START_TEST(others_with_polkit)
         world_start_polkit(&w, "no");
         ck_assert_int_lt(world_request(bus, "cdm", GIB / 4, &id, 1, CDM_OPTION_UNIT, "s", "db.service"), 0);
         ck_assert_str_eq(world_error, CDM_ERROR_DENIED);
+        ck_assert_ptr_nonnull(strstr(world_message, "ask an administrator to reserve for db.service"));
         /* A process whose real UID is another's was made to ask by a set-uid program, or the like. */
         world_add_unit(&w, "mine.service", "system.slice", "/system.slice/mine.service", "nobody");
         world_be(&w, 0, "/system.slice/mine.service");
@@ -1834,6 +1835,7 @@ static int call_manager(sd_bus *bus, const char *member)
                                    NULL);
 
         snprintf(world_error, sizeof(world_error), "%s", error.name ? error.name : "");
+        snprintf(world_message, sizeof(world_message), "%s", error.message ? error.message : "");
         return r;
 }
 
@@ -1847,6 +1849,8 @@ START_TEST(managing_needs_polkit)
         world_start_polkit(&w, "no");
         ck_assert_int_lt(call_manager(bus, "Reload"), 0);
         ck_assert_str_eq(world_error, CDM_ERROR_DENIED);
+        ck_assert_str_eq(world_message, "not authorized to manage cdmd (polkit action " CDM_ACTION_MANAGE
+                                        ": polkit says no); ask an administrator");
         ck_assert_str_eq(world_polkit_asked(&w), CDM_ACTION_MANAGE);
         world_start_polkit(&w, "yes");
         ck_assert_int_ge(call_manager(bus, "Reload"), 0);

@@ -38,7 +38,7 @@ says out 'a?[31m.service'
 run 0 list
 says out 'STRENGTH'
 run 1 show 8
-says err 'There is no reservation 8.'
+says err 'there is no reservation 8'
 run 0 nodes --json=short
 json "d[0]['unattributed'] == 0 and d[0]['reserved'] == 64 << 20 and d[0]['device'] is None"
 json "d[0]['tier'] is None and d[0]['read_bandwidth_mbps'] is None and d[0]['read_latency_ns'] == 90"
@@ -78,11 +78,11 @@ says out 'demotion is on ?[31m'
 run 0 status --json=short
 json "d['fence'] == 'leaky' and d['unfenced'][0]['unit'] is None and len(d['reservations']) == 1"
 json "d['demoted_bytes'] is None and isinstance(d['unfenceable_bytes'], int)"
-json "d['warnings'][1].startswith('Pool far') and d['named_warnings'][1]['name'] == 'pool-empty'"
+json "d['warnings'][1].startswith('pool far') and d['named_warnings'][1]['name'] == 'pool-empty'"
 json "[w['fault'] for w in d['named_warnings']] == [False, True]"
 run 1 status --check
-says out 'pool-empty: Pool far'
-says out 'fence: The fence is leaky, and Mode=enforce wants it to be closed'
+says out 'pool-empty: pool far'
+says out 'fence: the fence is leaky, and Mode=enforce wants it to be closed'
 grep -q demotion "$scratch/out" && complain "advice counts as a fault"
 run 1 status --check --ignore=fence
 run 0 status --check --ignore=fence --ignore=pool-empty
@@ -169,7 +169,7 @@ fits() {
 }
 if command -v script >/dev/null; then
         for width in 40 60 80; do
-                for verb in 'list' 'who --all' 'nodes' 'pools'; do
+                for verb in list 'who --all' nodes pools status --help 'run --help' 'explain-warning fence'; do
                         LC_ALL=C on_terminal "$width" "$verb"
                         fits "$width"
                 done
@@ -184,7 +184,19 @@ if command -v script >/dev/null; then
         LC_ALL=C on_terminal 30 list
         says out 'STATE: active'
         LC_ALL=C on_terminal 50 status
-        says out '    Pool far (/etc/cdm/pools.d/far.conf:1) is'
+        says out '    pool far (/etc/cdm/pools.d/far.conf:1) is'
+        says out 'cdmctl explain-warning NAME'
+        # Messages are wrapped as well, below their beginning.
+        LC_ALL=C on_terminal 40 request denied 1G
+        fits 40
+        says out 'cdmctl: refused'
+        make_root coherent
+        LC_ALL=C on_terminal 50 explain cdm 1M --user=root --offline --root="$root"
+        fits 50
+        says out '          this; only the administrator can change'
+        LC_ALL=C on_terminal 40 show 8 9
+        fits 40
+        says out '        cdmctl show ID'
 else
         echo "# tables on a terminal: not tested, there is no script(1)"
 fi
@@ -231,11 +243,11 @@ says err 'drained, but not empty'
 run 1 drain 3 --json=short
 json "d['residue'] == 12 << 20 and d['holders'][0]['kind'] == 'file'"
 run 1 drain 9
-says err 'There is no node 9.'
+says err 'there is no node 9'
 run 0 undrain 2
 run 1 reload
 says err 'cdmctl: /etc/cdm/cdmd.conf:3: what?'
-says err 'cdmctl: The old one stays.'
+says err 'cdmctl: the old one stays'
 
 # The Python example. A library with sanitizers cannot be loaded by a program without them.
 for python in python3 /usr/bin/python3; do
@@ -304,7 +316,7 @@ for policy in prefer bind interleave; do
         if "$cdmctl" run hbm 1M --mem-policy=$policy -- cat /proc/self/numa_maps >"$scratch/out" 2>"$scratch/err"; then
                 grep -q "$policy.*static" "$scratch/out" || complain "numa_maps shows no static $policy policy"
         else
-                says err 'The memory policy'
+                says err 'the memory policy'
                 echo "# $policy: not tested, set_mempolicy(2) does not work here"
         fi
 done
@@ -339,8 +351,15 @@ monitor=$!
 until grep -q released "$scratch/out"; do
         "$cdmctl" release 7 >/dev/null || break
 done
+"$cdmctl" migrate 7 >/dev/null
+until grep -q migrated "$scratch/out"; do
+        kill -0 "$monitor" || break
+done
 kill -INT "$monitor"
 wait "$monitor" || complain "monitor did not end with 0"
-sed -n 1p "$scratch/out" >"$scratch/line" && mv "$scratch/line" "$scratch/out"
+mv "$scratch/out" "$scratch/lines"
+grep migrated "$scratch/lines" >"$scratch/out"
+keeps monitor
+sed -n 1p "$scratch/lines" >"$scratch/out"
 json "list(d) == ['time', 'kind', 'id', 'size', 'moved'] and d['id'] == 7 and d['moved'] == 64 << 20"
 finish

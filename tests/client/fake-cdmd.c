@@ -139,8 +139,8 @@ static int get_named_warnings(sd_bus *bus, const char *path, const char *interfa
 {
         return sd_bus_message_append(reply, "a(sss)", 2, "demotion", "advice", "demotion is on " ESCAPE,
                                      "pool-empty", "fault",
-                                     "Pool far (/etc/cdm/pools.d/far.conf:1) is empty: node 9 has no memory "
-                                     "here. `cdmctl nodes` shows those that have.");
+                                     "pool far (/etc/cdm/pools.d/far.conf:1) is empty: node 9 has no memory "
+                                     "here; `cdmctl nodes` shows those that have");
 }
 
 static int print_options(sd_bus_message *m)
@@ -216,7 +216,7 @@ static int get_reservation(sd_bus_message *m, void *userdata, sd_bus_error *erro
         if (r < 0)
                 return r;
         if (id != 7)
-                return sd_bus_error_setf(error, CDM_ERROR_NO_SUCH_RESERVATION, "There is no reservation %u.",
+                return sd_bus_error_setf(error, CDM_ERROR_NO_SUCH_RESERVATION, "there is no reservation %u",
                                          id);
         return sd_bus_reply_method_return(m, "o", CDM_PATH_RESERVATION "/7");
 }
@@ -224,7 +224,7 @@ static int get_reservation(sd_bus_message *m, void *userdata, sd_bus_error *erro
 static int reload(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
         return sd_bus_error_setf(error, CDM_ERROR_BAD_CONFIG,
-                                 "/etc/cdm/cdmd.conf:3: what?\nThe old one stays.");
+                                 "/etc/cdm/cdmd.conf:3: what?\nthe old one stays");
 }
 
 /* Node 2 is empty; of others something is left. */
@@ -236,7 +236,7 @@ static int drain_node(sd_bus_message *m, void *userdata, sd_bus_error *error)
         if (r < 0)
                 return r;
         if (node == 9)
-                return sd_bus_error_set(error, CDM_ERROR_NO_SUCH_NODE, "There is no node 9.");
+                return sd_bus_error_set(error, CDM_ERROR_NO_SUCH_NODE, "there is no node 9");
         if (node == 2)
                 return sd_bus_reply_method_return(m, "ttta(sst)", UINT64_C(64) << 20, UINT64_C(0),
                                                   UINT64_C(0), 0);
@@ -291,8 +291,20 @@ static int renew(sd_bus_message *m, void *userdata, sd_bus_error *error)
         return r < 0 ? r : sd_bus_reply_method_return(m, "");
 }
 
+/* Tells of it with every detail that an event can have. */
 static int migrate(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
+        int r = sd_bus_emit_signal(
+                sd_bus_message_get_bus(m), CDM_PATH, CDM_INTERFACE_MANAGER, "Event", "sua{sv}", "migrated",
+                7, 17, "pool", "s", "hbm", "size", "t", UINT64_C(64) << 20, "unit", "s", "a.service",
+                "cgroup", "s", "/system.slice/a.service", "uid", "u", UINT32_C(0), "nodes", "s", "0",
+                "reason", "s", "asked for", "policy", "s", "/etc/cdm/policy.d/a.conf:2", "error", "s", "",
+                "moved", "t", UINT64_C(3) << 20, "failed", "t", UINT64_C(1) << 20, "excess", "t",
+                UINT64_C(1), "duration", "t", UINT64_C(1), "evicted", "t", UINT64_C(1), "residue", "t",
+                UINT64_C(1), "left", "t", UINT64_C(1), "holders", "a(sst)", 1, "/system.slice", "file",
+                UINT64_C(1));
+        if (r < 0)
+                return r;
         return sd_bus_reply_method_return(m, "tt", UINT64_C(3) << 20, UINT64_C(1) << 20);
 }
 

@@ -59,7 +59,7 @@ quiet() {
 bare_root xeonmax
 taken '[2, 3]'
 json "[n['evidence'] for n in d] == [None, None, 'no-cpu', 'no-cpu']"
-warns 'Node 2-3 (128G) counts as device memory for no other reason than that it has no CPUs'
+warns 'node 2-3 (128G) counts as device memory for no other reason than that it has no CPUs'
 warns '256G of ordinary memory remain'
 warns 'confirm it with Nodes=2-3'
 install -m 644 "$srcdir/policy/examples/pools.d/hbm.conf" "$root/etc/cdm/pools.d/"
@@ -68,10 +68,10 @@ json "[n['pool'] for n in d] == [None, None, 'hbm', 'hbm']"
 pool hbm MinBandwidth=300G
 taken '[]'
 json "[n['evidence'] for n in d] == [None] * 4"
-warns 'Pool hbm (/etc/cdm/pools.d/hbm.conf:1) is empty: no node with memory and without CPUs meets its MinBandwidth='
+warns 'pool hbm (/etc/cdm/pools.d/hbm.conf:1) is empty: no node with memory and without CPUs meets its MinBandwidth='
 warns 'the firmware has no HMAT for node 2-3'
 warns 'write Nodes=2-3 instead of the selectors'
-warns 'Node 2-3 (128G) has memory and no CPUs, could be device memory, and is in no pool: everybody may use it'
+warns 'node 2-3 (128G) has memory and no CPUs, could be device memory, and is in no pool: everybody may use it'
 run 0 check --root="$root" --json=short
 json "all(m['severity'] == 'warning' and m['file'] == '/etc/cdm/pools.d' and m['line'] is None for m in d) and len(d) == 2"
 pool hbm MaxLatency=150ns
@@ -83,20 +83,20 @@ warns 'meets its Tier=1'
 pool hbm Tier=4
 taken '[2, 3]'
 json "d[2]['evidence'] == 'no-cpu'"
-warns 'Every node with memory meets Tier=4 of pool hbm (/etc/cdm/pools.d/hbm.conf:1), those with CPUs as well'
+warns 'every node with memory meets Tier=4 of pool hbm (/etc/cdm/pools.d/hbm.conf:1), those with CPUs as well'
 pool hbm Nodes=2-3
 taken '[2, 3]'
 json "[n['evidence'] for n in d] == [None, None, 'list', 'list']"
 quiet
 pool hbm Nodes=2
-warns 'Node 3 (64G) has memory and no CPUs, could be device memory, and is in no pool'
+warns 'node 3 (64G) has memory and no CPUs, could be device memory, and is in no pool'
 pool hbm Nodes=2-4
-warns 'Pool hbm (/etc/cdm/pools.d/hbm.conf:2) lists node 4, which has no memory here'
+warns 'pool hbm (/etc/cdm/pools.d/hbm.conf:2) lists node 4, which has no memory here'
 pool hbm Nodes=7
-warns 'Pool hbm (/etc/cdm/pools.d/hbm.conf:2) is empty: node 7 has no memory here'
+warns 'pool hbm (/etc/cdm/pools.d/hbm.conf:2) is empty: node 7 has no memory here'
 pool hbm Nodes=2-3
 pool rest Nodes=auto
-warns 'Pool rest (/etc/cdm/pools.d/rest.conf:2) is empty: there is no node for it'
+warns 'pool rest (/etc/cdm/pools.d/rest.conf:2) is empty: there is no node for it'
 
 # With HMAT the same machine speaks for itself.
 bare_root xeonmax
@@ -112,7 +112,7 @@ pool hbm MinBandwidth=300G
 taken '[2, 3]'
 quiet
 pool hbm MinBandwidth=100M
-warns 'Every node with memory meets MinBandwidth='
+warns 'every node with memory meets MinBandwidth='
 pool hbm MinBandwidth=900G
 warns '`cdmctl nodes` shows what is known of node 2-3'
 
@@ -120,12 +120,12 @@ warns '`cdmctl nodes` shows what is known of node 2-3'
 bare_root lpar
 taken '[]'
 json "all(n['evidence'] is None for n in d)"
-warns 'Node 1-3,5 (56G of the machine'
+warns 'node 1-3,5 (56G of the machine'
 warns 'Nodes=auto takes none of it, and everybody may use it'
 warns 'write Nodes=1-3,5 in a file of /etc/cdm/pools.d'
 pool cdm Nodes=auto
 taken '[]'
-warns 'Pool cdm (/etc/cdm/pools.d/cdm.conf:2) is empty'
+warns 'pool cdm (/etc/cdm/pools.d/cdm.conf:2) is empty'
 pool cdm Nodes=5
 taken '[5]'
 quiet
@@ -134,12 +134,12 @@ mkdir -p "$root/sys/bus/dax/drivers/kmem/dax0.0" "$root/sys/bus/dax/devices/dax0
 echo 5 >"$root/sys/bus/dax/devices/dax0.0/target_node"
 taken '[5]'
 json "d[4]['evidence'] == 'dax'"
-warns 'Node 1-3 (48G of the machine'
+warns 'node 1-3 (48G of the machine'
 # exactly half is not more than half
 bare_root lpar
 printf 'Node 0 MemTotal:       58720256 kB\nNode 0 MemFree:       0 kB\n' >"$root/sys/devices/system/node/node0/meminfo"
 taken '[1, 2, 3, 5]'
-warns 'Node 1-3,5 (56G) counts as device memory for no other reason'
+warns 'node 1-3,5 (56G) counts as device memory for no other reason'
 printf 'Node 0 MemTotal:       58720252 kB\nNode 0 MemFree:       0 kB\n' >"$root/sys/devices/system/node/node0/meminfo"
 taken '[]'
 
@@ -200,7 +200,7 @@ zoneinfo() {
 # Kernel data on memory that shall be taken out again: whose zone it is, and where it does not matter
 bare_root cxl
 for node in 0 1 2 3 4; do zoneinfo $node Normal; done
-warns 'Memory of node 2-4 was put online in a zone for kernel data'
+warns 'memory of node 2-4 was put online in a zone for kernel data'
 warns 'memhp_default_state=online_movable'
 rm "$root/proc/zoneinfo"
 for node in 0 1; do zoneinfo $node Normal; done
@@ -209,7 +209,7 @@ quiet
 rm "$root/proc/zoneinfo"
 for node in 0 1 2 3; do zoneinfo $node Movable; done
 zoneinfo 4 Normal
-warns 'Memory of node 4 was put online in a zone for kernel data'
+warns 'memory of node 4 was put online in a zone for kernel data'
 # boot memory cannot be taken out, so kernel data there is in nobody's way; what was plugged in can
 bare_root xeonmax
 pool hbm Nodes=2-3
@@ -223,7 +223,7 @@ done
 quiet
 ln -s ../../../LNXSYSTM:00/LNXSYBUS:00/PNP0C80:00 "$root/sys/devices/system/memory/memory96/firmware_node"
 mkdir -p "$root/sys/devices/LNXSYSTM:00/LNXSYBUS:00/PNP0C80:00"
-warns 'Memory of node 3 was put online in a zone for kernel data'
+warns 'memory of node 3 was put online in a zone for kernel data'
 echo Movable >"$root/sys/devices/system/memory/memory96/valid_zones"
 quiet
 # what is offline says where it could go
@@ -235,5 +235,5 @@ bare_root mig
 quiet
 mkdir -p "$root/sys/devices/system/node/node3/memory8544" "$root/sys/devices/system/memory/memory8544"
 echo Normal >"$root/sys/devices/system/memory/memory8544/valid_zones"
-warns 'Memory of node 3 was put online in a zone for kernel data'
+warns 'memory of node 3 was put online in a zone for kernel data'
 finish

@@ -229,6 +229,8 @@ START_TEST(no_rule_is_denied)
         expect(&w, VERDICT_DENIED, "and user alice;");
         w.subject.uid = 0; /* root as well */
         expect(&w, VERDICT_DENIED, "policy.d");
+        w.subject.unit = NULL;
+        expect(&w, VERDICT_DENIED, "pool hbm and user alice (no target unit given);");
         world_done(&w);
 }
 END_TEST
@@ -428,7 +430,10 @@ START_TEST(full)
         w.q.size_bytes = 2 * GIB + 1;
         w.q.queue = true;
         w.rule->on_full = ON_FULL_QUEUE;
-        expect(&w, VERDICT_FULL, "never fits: nodes 2-3 of pool hbm can hold 2G");
+        expect(&w, VERDICT_FULL, "never fits: nodes 2-3 of pool hbm can hold 2G in all; ask");
+        w.pools->pools[0].headroom = (Size){ .value = GIB / 2 };
+        expect(&w, VERDICT_FULL, "can hold 1G in all (2G less 1G of Headroom=); ask for that or less");
+        w.pools->pools[0].headroom = (Size){ 0 };
         hold(&w, 1, "b.service", 2, GIB);
         w.q.size_bytes = GIB + 1;
         expect(&w, VERDICT_QUEUED, "1G of 2G is available on 1 node of pool hbm");

@@ -69,7 +69,7 @@ START_TEST(cdmm)
 
         world_setup(&w);
         w.topology->cdmm = strdup("CoherentGPUMemoryMode=driver");
-        expect_only(&w, FACT_CDMM, "nothing to manage: the driver keeps GPU memory out of NUMA");
+        expect_only(&w, FACT_CDMM, "and keeps GPU memory out of NUMA");
         expect_only(&w, FACT_CDMM, "CoherentGPUMemoryMode=driver");
         expect_only(&w, FACT_CDMM, "NVreg_CoherentGPUMemoryMode=numa");
         world_done(&w);

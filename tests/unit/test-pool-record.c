@@ -93,7 +93,7 @@ START_TEST(what_left_is_told_until_it_is_taken_note_of)
                 settle(&w, false);
                 expect_text(&w, "cxl 2\nhbm 3-4\n");
                 expect_told(&w,
-                            "Node 3-4 was in pool hbm before and is in none now: everybody may use its 2G");
+                            "node 3-4 was in pool hbm before and is in none now: everybody may use its 2G");
                 expect_told(&w, "write Nodes=3-4");
         }
         /* one of them is back, the other has lost its memory */
@@ -101,7 +101,7 @@ START_TEST(what_left_is_told_until_it_is_taken_note_of)
         w.topology->nodes[4].size_bytes = 0;
         settle(&w, false);
         expect_text(&w, "cxl 2\nhbm 3-4\n");
-        expect_told(&w, "Node 4 was in pool hbm before and has no memory now");
+        expect_told(&w, "node 4 was in pool hbm before and has no memory now");
         settle(&w, true);
         expect_text(&w, "cxl 2\nhbm 3\n");
         expect_told(&w, NULL);

@@ -181,7 +181,7 @@ fill() {
 check "a task of the root cgroup takes most of the node" fill
 filler=$(pgrep --exact vm-hog)
 check_status 125 "a buffer finds no room" cdmctl buffer "$id" 256M -- true
-like "which node, the message says" "$output" 'Node 3 has no room'
+like "which node, the message says" "$output" 'node 3 has no room'
 is "nobody was killed for it" "$(awk '$1 == "oom_kill" { print $2 }' /proc/vmstat)" "$kills"
 kill $filler
 check "then it has room" wait_for 60 cdmctl buffer "$id" 256M -- true

@@ -46,7 +46,7 @@ check "root there runs a command" in_cgroup "$terminal" $run
 like "in a scope of system.slice" "$output" '/system.slice/cdm-[0-9]+.scope$'
 check "which is given back" wait_for 60 site_gone
 check_status 3 "a request of root there is refused" in_cgroup "$terminal" cdmctl request hbm 32M
-like "with the advice to use run" "$output" 'use .cdmctl run.\.'
+like "with the advice to use run" "$output" 'use .cdmctl run., which starts a scope'
 # shellcheck disable=SC2086
 check "alice there runs a command" in_cgroup "$terminal" setpriv --reuid=alice --regid=alice --init-groups $run
 like "in a scope of her slice" "$output" "/user.slice/user-$uid.slice/cdm-[0-9]+.scope$"

@@ -185,7 +185,7 @@ check "somebody takes the node again and again: the reservation is degraded" wai
 is "a fight is listed" "$(status '.fights[].what')" train-d.service
 like "with what is known" "$(cdmctl status)" "train-d.service .*0-1"
 # On a slow machine a repair may be undone before it is verified; then it failed, and is not tried three times.
-check "and told of" wait_for 30 is_logged fight "The reserved nodes of train-d.service "
+check "and told of" wait_for 30 is_logged fight "the reserved nodes of train-d.service "
 # Without a pause: what is closed is open before anybody has seen it closed.
 plain=/sys/fs/cgroup$(vm_cgroup plain.service)/cpuset.mems
 while read -r nodes <"$plain"; do
@@ -193,7 +193,7 @@ while read -r nodes <"$plain"; do
 done &
 faster=$!
 check "one whose repair fails is a fight as well" wait_for 90 fights /system.slice/plain.service
-check "which is told of" wait_for 30 is_logged fight "The nodes of /system.slice/plain.service "
+check "which is told of" wait_for 30 is_logged fight "the nodes of /system.slice/plain.service "
 kill $faster
 wait $faster
 check "and over when nobody opens it any more" wait_for 120 has plain.service 0-1

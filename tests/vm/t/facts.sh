@@ -88,7 +88,7 @@ journalctl --sync
 is "a warning is journalled when it is news" "$(journalctl --unit cdmd --quiet --grep demotion_enabled | wc -l)" "$journal"
 
 driver driver
-like "CDMM: nothing to manage" "$(warnings)" 'nothing to manage: the driver keeps GPU memory out of NUMA'
+like "CDMM: nothing to manage" "$(warnings)" 'keeps GPU memory out of NUMA, so that there is nothing to manage'
 driver numa
 is "not in NUMA mode" "$(warnings | grep CDMM)" ""
 online=$(cat /sys/devices/system/memory/auto_online_blocks)
@@ -124,7 +124,7 @@ check "reload without the driver" cdmctl reload
 is "the nodes are there on the firmware's word" "$(cdmctl nodes --json=short | jq --compact-output 'map(.evidence | . != null and test("tier|hmat"))')" '[false,false,true,true]'
 is "no zone matters of memory that stays until the end" "$(warnings | grep 'zone for kernel data')" ""
 zone_is_told() {
-        warnings | grep -q 'Memory of node 3 was put online in a zone for kernel data'
+        warnings | grep -q 'memory of node 3 was put online in a zone for kernel data'
 }
 online=$(cat /sys/devices/system/memory/auto_online_blocks)
 echo online >/sys/devices/system/memory/auto_online_blocks

@@ -59,7 +59,7 @@ check "pools that take all memory fence nothing" test ! -e $generated/service.d/
 like "which the kernel's log says" "$(dmesg)" 'cdmd-generator: nothing is fenced'
 check "cdmd starts with them" systemctl start cdmd
 is "the fence is open" "$(status .fence)" open
-like "which it says" "$(status '.warnings[]')" "Nothing is fenced"
+like "which it says" "$(status '.warnings[]')" "nothing is fenced"
 rm -r /etc/cdm/pools.d
 check "corrected" cdmctl reload
 is "it is closed" "$(status .fence)" closed
