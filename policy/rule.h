@@ -9,6 +9,7 @@
 #include <sys/types.h>
 
 #include "policy/macro.h"
+#include "policy/nodeset.h"
 #include "policy/size.h"
 #include "policy/subject.h"
 #include "policy/timespan.h"
@@ -31,8 +32,11 @@ typedef enum RuleKey {
         RULE_KEY_DENY,
         RULE_KEY_LIMIT,
         RULE_KEY_QUOTA,
+        RULE_KEY_USER_QUOTA,
+        RULE_KEY_NODES,
         RULE_KEY_LEASE,
         RULE_KEY_PRIORITY,
+        RULE_KEY_DEFAULT_PRIORITY,
         RULE_KEY_EXCLUSIVE,
         RULE_KEY_ON_FULL,
         RULE_KEY_USER,
@@ -55,10 +59,13 @@ typedef struct Rule {
         const char *unknown_user, *unknown_group;
 
         bool deny;
-        bool has_limit, has_quota;
-        Size limit, quota;
-        uint64_t lease_usec; /* 0: not given */
+        bool has_limit, has_quota, has_user_quota;
+        Size limit, quota, user_quota;
+        bool limit_is_static; /* there is no Limit=, so that Static= is the limit */
+        uint64_t lease_usec;  /* 0: not given */
+        NodeSet nodes;        /* only these; empty: all of the pool */
         int32_t priority;
+        int32_t default_priority; /* of a request that asks for none */
         OnFull on_full;
         OnOverrun on_overrun;
         bool has_static;

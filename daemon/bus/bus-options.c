@@ -81,8 +81,10 @@ static int read_value(Draft *d, const char *key, sd_bus_message *m)
                 return sd_bus_message_read(m, "h", &a->target.pidfd);
         if (strcmp(key, CDM_OPTION_LEASE) == 0)
                 return sd_bus_message_read(m, "t", &a->lease_usec);
-        if (strcmp(key, CDM_OPTION_PRIORITY) == 0)
+        if (strcmp(key, CDM_OPTION_PRIORITY) == 0) {
+                a->has_priority = true;
                 return sd_bus_message_read(m, "i", &a->priority);
+        }
         if (strcmp(key, CDM_OPTION_MIGRATE) == 0)
                 return keep_bool(m, &a->migrate);
         if (strcmp(key, CDM_OPTION_EXCLUSIVE) == 0)

@@ -173,9 +173,9 @@ static int store_text_set_priority(StoreDraft *d, const char *v)
         bool negative = *v == '-';
         uint32_t n;
 
-        if (store_text_parse_u32(v + negative, &n) < 0 || n > INT32_MAX)
+        if (store_text_parse_u32(v + negative, &n) < 0 || n > (uint32_t)INT32_MAX + negative)
                 return -EINVAL;
-        d->r->priority = negative ? -(int32_t)n : (int32_t)n;
+        d->r->priority = (int32_t)(negative ? -(int64_t)n : n);
         return 0;
 }
 

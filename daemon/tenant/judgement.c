@@ -56,6 +56,7 @@ int request_decide(Manager *m, const Identity *i, const RequestArgs *a, const Us
                 .size_bytes = a->size_bytes,
                 .subject = i->subject,
                 .lease_usec = a->lease_usec,
+                .has_priority = a->has_priority,
                 .priority = a->priority,
                 .queue = a->queue,
                 .at_once = a->with_start,
@@ -116,7 +117,7 @@ int manager_reservation_new(Manager *m, const Identity *i, const RequestArgs *a,
                 return -ENOMEM;
         r->rule_line = d->line;
         r->size_bytes = d->size_bytes;
-        r->priority = a->priority;
+        r->priority = d->priority;
         r->exclusive = a->exclusive;
         *ret = TAKE_PTR(r);
         return 0;

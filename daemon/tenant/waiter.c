@@ -243,6 +243,7 @@ static int waiter_new(Entry *e, Identity *identity, const NodeSet *claims, const
                                 .size_bytes = r->size_bytes,
                                 .subject = r->target,
                                 .lease_usec = r->lease_usec,
+                                .has_priority = true,
                                 .priority = r->priority,
                                 .queue = r->wait->patient,
                                 .exclusive = r->exclusive,

@@ -412,7 +412,8 @@ START_TEST(a_look_at_when_a_caller_started_holds_up_nobody)
         uint64_t all;
         uint32_t id;
 
-        world_put(&w, "/etc/cdm/policy.d/10-all.conf", "[Match]\nPool=*\n[Grant]\nOnFull=queue\n");
+        world_put(&w, "/etc/cdm/policy.d/10-all.conf",
+                  "[Match]\nPool=*\n[Grant]\nLimit=infinity\nOnFull=queue\n");
         ck_assert_int_ge(sd_bus_call_method(w.client, CDM_BUS_NAME, CDM_PATH, CDM_INTERFACE_MANAGER,
                                             "Reload", NULL, NULL, ""),
                          0);

@@ -94,7 +94,7 @@ explain="explain --offline --root=$root cdm 512M --unit other --user guest --jso
 
 # demotion past cpusets: nobody can be alone on a slower node
 make_root cxl
-printf '[Match]\nUser=guest\n[Grant]\nExclusive=yes\n' >"$root/etc/cdm/policy.d/00-guest.conf"
+printf '[Match]\nUser=guest\n[Grant]\nLimit=infinity\nExclusive=yes\n' >"$root/etc/cdm/policy.d/00-guest.conf"
 explain="explain --offline --root=$root cdm 512M --unit other --user guest"
 # shellcheck disable=SC2086
 {

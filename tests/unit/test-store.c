@@ -65,6 +65,24 @@ START_TEST(text_round_trip)
 }
 END_TEST
 
+START_TEST(any_priority_comes_back)
+{
+        static const int32_t priorities[] = { INT32_MIN, -1, 0, INT32_MAX };
+
+        for (size_t i = 0; i < ARRAY_SIZE(priorities); i++) {
+                _cleanup_(reservation_free_p) Reservation *r = sample(9), *back = NULL;
+                _cleanup_free_ char *text = NULL;
+                StorePhase phase;
+                const char *reason;
+
+                r->priority = priorities[i];
+                ck_assert_int_eq(store_format(r, STORE_GRANTED, &text), 0);
+                ck_assert_int_eq(store_parse(text, &back, &phase, &reason), 0);
+                ck_assert_int_eq(back->priority, priorities[i]);
+        }
+}
+END_TEST
+
 static int parse(const char *text)
 {
         _cleanup_(reservation_free_p) Reservation *r = NULL;
@@ -297,6 +315,7 @@ int main(void)
         tcase_set_timeout(t, 0);
         tcase_add_checked_fixture(t, root_make, root_remove);
         tcase_add_test(t, text_round_trip);
+        tcase_add_test(t, any_priority_comes_back);
         tcase_add_test(t, every_cut_is_noticed);
         tcase_add_test(t, what_is_garbled_is_refused);
         tcase_add_test(t, ids_are_never_used_twice);

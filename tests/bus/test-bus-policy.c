@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* What rules say, as the clients of a whole cdmd see it. */
+
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "policy/cdm-names.h"
+#include "policy/macro.h"
+#include "tests/bus/world.h"
+#include "tests/unit/check-main.h"
+
+#define MIB (UINT64_C(1) << 20)
+
+
+static World w;
+
+static void start(void)
+{
+        world_start(&w);
+}
+
+static void stop(void)
+{
+        world_stop(&w);
+}
+
+static void set_policy(const char *text)
+{
+        _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
+
+        world_put(&w, "/etc/cdm/policy.d/10-all.conf", text);
+        int r = sd_bus_call_method(w.client, CDM_BUS_NAME, CDM_PATH, CDM_INTERFACE_MANAGER, "Reload", &error,
+                                   NULL, "");
+        ck_assert_msg(r >= 0, "%s", error.message);
+}
+
+static void is_refused(int r, const char *error, const char *part)
+{
+        ck_assert_int_lt(r, 0);
+        ck_assert_msg(strcmp(world_error, error) == 0 && strstr(world_message, part), "%s: %s", world_error,
+                      world_message);
+}
+
+static void is_granted(int r)
+{
+        ck_assert_msg(r == 0, "%s: %s", world_error, world_message);
+}
+
+static int32_t priority_of(uint32_t id)
+{
+        char path[64];
+        int32_t priority;
+
+        snprintf(path, sizeof(path), CDM_PATH_RESERVATION "/%" PRIu32, id);
+        ck_assert_int_ge(sd_bus_get_property_trivial(w.client, CDM_BUS_NAME, path, CDM_INTERFACE_RESERVATION,
+                                                     "Priority", NULL, 'i', &priority),
+                         0);
+        return priority;
+}
+
+START_TEST(a_rule_without_a_limit_is_refused)
+{
+        _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
+        uint32_t id;
+
+        world_put(&w, "/etc/cdm/policy.d/10-all.conf", "[Match]\nPool=*\n[Grant]\nLease=1h\n");
+        ck_assert_int_lt(sd_bus_call_method(w.client, CDM_BUS_NAME, CDM_PATH, CDM_INTERFACE_MANAGER,
+                                            "Reload", &error, NULL, ""),
+                         0);
+        ck_assert_msg(strstr(error.message, "10-all.conf:3: the rule grants without any limit"), "%s",
+                      error.message);
+        /* The policy in force stays; at the next start the file costs this rule. */
+        is_granted(world_request(w.client, "cdm", GIB, &id, 1, CDM_OPTION_UNIT, "s", "db.service"));
+        world_put(&w, "/etc/cdm/policy.d/20-train.conf",
+                  "[Match]\nUnit=train.service\n[Grant]\nLimit=infinity\n");
+        world_put(&w, "/etc/cdm/policy.d/10-all.conf", "[Match]\nUnit=db.service\n[Grant]\nLease=1h\n");
+        world_kill_cdmd(&w, SIGTERM);
+        world_start_cdmd(&w);
+        is_refused(world_request(w.client, "cdm", MIB, &id, 1, CDM_OPTION_UNIT, "s", "db.service"),
+                   CDM_ERROR_DENIED, "10-all.conf:3 was refused");
+        is_granted(world_request(w.client, "cdm", MIB, &id, 1, CDM_OPTION_UNIT, "s", "train.service"));
+}
+END_TEST
+
+START_TEST(default_priority)
+{
+        uint32_t id;
+
+        set_policy("[Match]\nPool=*\n[Grant]\nLimit=1G\nPriority=9\nDefaultPriority=7\n");
+        is_granted(world_request(w.client, "cdm", MIB, &id, 1, CDM_OPTION_UNIT, "s", "db.service"));
+        ck_assert_int_eq(priority_of(id), 7);
+        is_granted(world_request(w.client, "cdm", MIB, &id, 2, CDM_OPTION_UNIT, "s", "db.service",
+                                 CDM_OPTION_PRIORITY, "i", 0));
+        ck_assert_int_eq(priority_of(id), 0);
+        is_refused(world_request(w.client, "cdm", MIB, &id, 2, CDM_OPTION_UNIT, "s", "db.service",
+                                 CDM_OPTION_PRIORITY, "i", 10),
+                   CDM_ERROR_DENIED, "Priority=9");
+}
+END_TEST
+
+START_TEST(nodes_of_a_rule)
+{
+        uint32_t id;
+
+        set_policy("[Match]\nPool=*\n[Grant]\nLimit=1G\nNodes=3\n");
+        is_granted(world_request(w.client, "cdm", MIB, &id, 1, CDM_OPTION_UNIT, "s", "db.service"));
+        ck_assert_str_eq(world_get(&w, "/sys/fs/cgroup/system.slice/db.service/cpuset.mems"), "0-1,3");
+        is_refused(world_request(w.client, "cdm", MIB, &id, 2, CDM_OPTION_UNIT, "s", "db.service",
+                                 CDM_OPTION_NODES, "s", "2"),
+                   CDM_ERROR_DENIED, "Nodes=3 of /etc/cdm/policy.d/10-all.conf:5");
+}
+END_TEST
+
+/* Each owner has a quota of his own; root too, for whom no MaxPerUser= counts. It outlives a restart. */
+START_TEST(quota_per_user)
+{
+        uint32_t id, hers;
+
+        if (geteuid() != 0)
+                return;
+        world_start_polkit(&w, "yes");
+        sd_bus *alice = world_connect(&w, USER_NOBODY), *bob = world_connect(&w, USER_DAEMON);
+        set_policy("[Match]\nPool=*\n[Grant]\nQuotaPerUser=512M\n");
+        is_granted(world_request(alice, "cdm", 512 * MIB, &hers, 1, CDM_OPTION_UNIT, "s", "db.service"));
+        is_refused(world_request(alice, "cdm", 1, &id, 1, CDM_OPTION_UNIT, "s", "train.service"),
+                   CDM_ERROR_DENIED, "QuotaPerUser=512M of /etc/cdm/policy.d/10-all.conf:4");
+        is_granted(world_request(bob, "cdm", 512 * MIB, &id, 1, CDM_OPTION_UNIT, "s", "db.service"));
+        is_granted(world_request(w.client, "cdm", 512 * MIB, &id, 1, CDM_OPTION_UNIT, "s", "db.service"));
+        is_refused(world_request(w.client, "cdm", 1, &id, 1, CDM_OPTION_UNIT, "s", "db.service"),
+                   CDM_ERROR_DENIED, "QuotaPerUser=512M");
+        world_kill_cdmd(&w, SIGKILL);
+        world_start_cdmd(&w);
+        is_refused(world_request(alice, "cdm", 1, &id, 1, CDM_OPTION_UNIT, "s", "train.service"),
+                   CDM_ERROR_DENIED, "QuotaPerUser=512M");
+        ck_assert_int_eq(world_release(alice, hers), 0);
+        world_wait_event(&w, "released", hers);
+        is_granted(world_request(alice, "cdm", 512 * MIB, &id, 1, CDM_OPTION_UNIT, "s", "train.service"));
+        sd_bus_flush_close_unref(alice);
+        sd_bus_flush_close_unref(bob);
+}
+END_TEST
+
+int main(void)
+{
+        Suite *s = suite_create("bus-policy");
+        TCase *c = tcase_create("bus-policy");
+
+        tcase_add_checked_fixture(c, start, stop);
+        tcase_set_timeout(c, 0);
+        tcase_add_test(c, a_rule_without_a_limit_is_refused);
+        tcase_add_test(c, default_priority);
+        tcase_add_test(c, nodes_of_a_rule);
+        tcase_add_test(c, quota_per_user);
+        suite_add_tcase(s, c);
+        return check_main(s);
+}
