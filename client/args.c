@@ -43,6 +43,8 @@ static const OptionInfo option_table[_OPTION_MAX] = {
                                "For this container, by id or by name" },
         [OPTION_USER] = { "user", required_argument, "    --user=USER",
                           "Of this user; for explain: as if this user asked" },
+        [OPTION_FOR_NOBODY] = { "for-nobody", no_argument, "    --for-nobody",
+                                "The request has no user, and root owns what it gets" },
         [OPTION_LEASE] = { "lease", required_argument, "    --lease=TIME",
                            "For how long: 90s, 1h 30min, infinity" },
         [OPTION_PRIORITY] = { "priority", required_argument, "    --priority=N",

@@ -153,9 +153,13 @@ static int decide_check_rule(Case *c)
         }
         return decide_answer(
                 c, VERDICT_DENIED,
-                "no file in policy.d matches pool %s, %s and user %s; the administrator can "
-                "allow it with a rule in a file such as /etc/" CDM_CONFIG_DIR "/policy.d/50-NAME.conf",
-                c->pool->name, *c->tenant ? c->tenant : "no unit", decide_format_user(subject, number));
+                "no file in policy.d matches pool %s, %s and %s%s; the administrator can "
+                "allow it with a rule in a file such as /etc/" CDM_CONFIG_DIR "/policy.d/50-NAME.conf%s",
+                c->pool->name, *c->tenant ? c->tenant : "no unit", subject->nobody ? "no user" : "user ",
+                subject->nobody ? "" : decide_format_user(subject, number),
+                subject->nobody ? " that has Container=, Slice= or CGroup=, and neither User=, Group= nor "
+                                  "QuotaPerUser="
+                                : "");
 }
 
 /* The answer of a key of the rule: the record points to its line. */

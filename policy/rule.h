@@ -81,7 +81,8 @@ Rule *rule_free(Rule *r);
 DEFINE_CLEANUP(Rule, rule_free);
 
 /* All keys that are given must match; several globs in one key are alternatives. In a glob "*" also stands
- * for "/". Slice= matches the subject's slice and each of its ancestors. */
+ * for "/". Slice= matches the subject's slice and each of its ancestors. A request without a user is matched
+ * only by a rule that says nothing of users and names a container, slice or cgroup. */
 bool rule_matches(const Rule *r, const char *pool, const Subject *subject);
 
 /* Also true if the only mismatch is a name that could not be looked up: then it is unknown whether the rule

@@ -41,6 +41,7 @@ static const struct {
         [AUTHORIZE_REQUEST] = { CDM_ACTION_REQUEST, true, "ask for a reservation of your own unit" },
         [AUTHORIZE_REQUEST_FOR_OTHERS] = { CDM_ACTION_REQUEST_FOR_OTHERS, false,
                                            "ask for a reservation of a unit that is not your own" },
+        [AUTHORIZE_REQUEST_AS] = { CDM_ACTION_REQUEST_AS, false, "say for whom a reservation is" },
         [AUTHORIZE_RELEASE_OTHERS] = { CDM_ACTION_RELEASE_OTHERS, false,
                                        "change a reservation that is not yours" },
         [AUTHORIZE_MANAGE] = { CDM_ACTION_MANAGE, false, "manage cdmd" },

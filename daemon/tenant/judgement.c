@@ -115,6 +115,7 @@ int manager_reservation_new(Manager *m, const Identity *i, const RequestArgs *a,
         r->rule_file = d->rule ? strdup(d->rule->file) : NULL;
         if (!r->pool || (d->rule && !r->rule_file))
                 return -ENOMEM;
+        r->requester = i->sender_uid;
         r->rule_line = d->line;
         r->size_bytes = d->size_bytes;
         r->priority = d->priority;

@@ -16,7 +16,6 @@
 
 #define MIB (UINT64_C(1) << 20)
 
-
 static World w;
 
 static void start(void)
@@ -145,6 +144,134 @@ START_TEST(quota_per_user)
 }
 END_TEST
 
+static uint32_t number_of(uint32_t id, const char *property)
+{
+        char path[64];
+        uint32_t number;
+
+        snprintf(path, sizeof(path), CDM_PATH_RESERVATION "/%" PRIu32, id);
+        ck_assert_int_ge(sd_bus_get_property_trivial(w.client, CDM_BUS_NAME, path, CDM_INTERFACE_RESERVATION,
+                                                     property, NULL, 'u', &number),
+                         0);
+        return number;
+}
+
+/* Explain for db.service. 0, or a negative errno with world_error and world_message as of a request. */
+static int explain(sd_bus *bus, bool for_nobody)
+{
+        _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
+        int r = sd_bus_call_method(bus, CDM_BUS_NAME, CDM_PATH, CDM_INTERFACE_MANAGER, "Explain", &error,
+                                   NULL, "sta{sv}", "cdm", MIB, 2, CDM_OPTION_UNIT, "s", "db.service",
+                                   CDM_OPTION_FOR_NOBODY, "b", for_nobody);
+
+        snprintf(world_error, sizeof(world_error), "%s", r < 0 ? error.name : "");
+        snprintf(world_message, sizeof(world_message), "%s", r < 0 ? error.message : "");
+        return r < 0 ? r : 0;
+}
+
+/* Who may ask for nobody: the actions that polkit is asked for, in order, and what comes of it. */
+static const struct {
+        uid_t uid;
+        const char *polkit; /* NULL: there is none */
+        bool for_nobody;
+        const char *asked[2];
+        const char *error;
+} speakers[] = {
+        { 0, NULL, true, { NULL }, NULL },
+        { 0, "no", true, { NULL }, NULL },
+        { USER_NOBODY, "yes", true, { CDM_ACTION_REQUEST_AS, CDM_ACTION_REQUEST_FOR_OTHERS }, NULL },
+        { USER_NOBODY, "no", true, { CDM_ACTION_REQUEST_AS }, CDM_ERROR_DENIED },
+        { USER_NOBODY, NULL, true, { NULL }, CDM_ERROR_DENIED },
+        { USER_NOBODY, "yes", false, { CDM_ACTION_REQUEST_FOR_OTHERS }, NULL },
+};
+
+START_TEST(who_may_ask_for_nobody)
+{
+        bool for_nobody = speakers[_i].for_nobody;
+        uid_t uid = speakers[_i].uid;
+        const char *const *asked = speakers[_i].asked;
+        uint32_t id;
+
+        if (geteuid() != 0)
+                return;
+        world_put(&w, "/etc/cdm/policy.d/05-slice.conf",
+                  for_nobody ? "[Match]\nSlice=system.slice\n[Grant]\nLimit=512M\n"
+                             : "[Match]\nUser=65534\n[Grant]\nLimit=512M\n");
+        set_policy("[Match]\nPool=*\n[Grant]\nDeny=yes\n");
+        world_start_polkit(&w, speakers[_i].polkit);
+        sd_bus *bus = world_connect(&w, uid);
+        int r = world_request(bus, "cdm", MIB, &id, 2, CDM_OPTION_UNIT, "s", "db.service",
+                              CDM_OPTION_FOR_NOBODY, "b", for_nobody);
+        for (size_t i = 0; i < 2 && asked[i]; i++)
+                ck_assert_str_eq(world_polkit_asked(&w), asked[i]);
+        if (speakers[_i].error) {
+                is_refused(r, speakers[_i].error, "say for whom a reservation is");
+                /* Nor is he told what would be said: here nothing fits the rule. */
+                is_refused(world_request(bus, "cdm", GIB, &id, 2, CDM_OPTION_UNIT, "s", "db.service",
+                                         CDM_OPTION_FOR_NOBODY, "b", true),
+                           CDM_ERROR_DENIED, "say for whom a reservation is");
+                is_refused(explain(bus, true), CDM_ERROR_DENIED, "say for whom a reservation is");
+        } else {
+                is_granted(r);
+                ck_assert_uint_eq(number_of(id, "Uid"), for_nobody ? 0 : uid);
+                ck_assert_uint_eq(number_of(id, "Requester"), uid);
+                ck_assert_int_eq(explain(bus, for_nobody), 0);
+        }
+        sd_bus_flush_close_unref(bus);
+}
+END_TEST
+
+/* Rules with a user are not for such a request, also where root asks; nor is one without a place. */
+START_TEST(nobody_matches_no_user)
+{
+        uint32_t id;
+
+        set_policy("[Match]\nSlice=system.slice\nUser=root\n[Grant]\nLimit=1G\n");
+        is_granted(world_request(w.client, "cdm", MIB, &id, 1, CDM_OPTION_UNIT, "s", "db.service"));
+        is_refused(world_request(w.client, "cdm", MIB, &id, 2, CDM_OPTION_UNIT, "s", "db.service",
+                                 CDM_OPTION_FOR_NOBODY, "b", 1),
+                   CDM_ERROR_DENIED, "and no user");
+        set_policy("[Match]\nUnit=*\n[Grant]\nLimit=1G\n");
+        is_refused(world_request(w.client, "cdm", MIB, &id, 2, CDM_OPTION_UNIT, "s", "db.service",
+                                 CDM_OPTION_FOR_NOBODY, "b", 1),
+                   CDM_ERROR_DENIED, "and no user");
+        set_policy("[Match]\nCGroup=/system.slice/*\n[Grant]\nLimit=1G\n");
+        is_granted(world_request(w.client, "cdm", MIB, &id, 2, CDM_OPTION_UNIT, "s", "db.service",
+                                 CDM_OPTION_FOR_NOBODY, "b", 1));
+}
+END_TEST
+
+/* Its client is another user than its owner, who keeps its place through a restart, and still has no user. */
+START_TEST(nobody_waits_through_a_restart)
+{
+        uint64_t all;
+        uint32_t first, id;
+
+        if (geteuid() != 0)
+                return;
+        world_put(&w, "/etc/cdm/policy.d/05-user.conf",
+                  "[Match]\nSlice=system.slice\nUser=65534\n[Grant]\nDeny=yes\n");
+        set_policy("[Match]\nSlice=system.slice\n[Grant]\nLimit=infinity\nOnFull=queue\n");
+        world_start_polkit(&w, "yes");
+        sd_bus *bus = world_connect(&w, USER_NOBODY);
+        ck_assert_int_ge(sd_bus_get_property_trivial(w.client, CDM_BUS_NAME, CDM_PATH_POOL "/cdm",
+                                                     CDM_INTERFACE_POOL, "Available", NULL, 't', &all),
+                         0);
+        is_granted(world_request(w.client, "cdm", all, &first, 1, CDM_OPTION_UNIT, "s", "db.service"));
+        is_granted(world_request(bus, "cdm", MIB, &id, 3, CDM_OPTION_UNIT, "s", "train.service",
+                                 CDM_OPTION_FOR_NOBODY, "b", 1, CDM_OPTION_QUEUE, "t", UINT64_MAX));
+        ck_assert_str_eq(world_reservation(&w, id, "State"), "queued");
+        world_kill_cdmd(&w, SIGKILL);
+        world_start_cdmd(&w);
+        ck_assert_str_eq(world_reservation(&w, id, "State"), "queued");
+        ck_assert_int_eq(world_release(w.client, first), 0);
+        world_wait_event(&w, "granted", id);
+        ck_assert_uint_eq(number_of(id, "Uid"), 0);
+        ck_assert_uint_eq(number_of(id, "Requester"), USER_NOBODY);
+        sd_bus_flush_close_unref(bus);
+}
+END_TEST
+
 int main(void)
 {
         Suite *s = suite_create("bus-policy");
@@ -156,6 +283,9 @@ int main(void)
         tcase_add_test(c, default_priority);
         tcase_add_test(c, nodes_of_a_rule);
         tcase_add_test(c, quota_per_user);
+        tcase_add_loop_test(c, who_may_ask_for_nobody, 0, ARRAY_SIZE(speakers));
+        tcase_add_test(c, nobody_matches_no_user);
+        tcase_add_test(c, nobody_waits_through_a_restart);
         suite_add_tcase(s, c);
         return check_main(s);
 }

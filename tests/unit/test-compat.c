@@ -204,6 +204,7 @@ START_TEST(reservations_are_what_they_were)
         Reservation *r = load("granted", STORE_GRANTED);
         ck_assert_str_eq(r->target->unit, "train@a\\x2db.service");
         ck_assert_uint_eq(r->target->uid, 1001);
+        ck_assert(r->requester == 1001 && !r->target->nobody);
         ck_assert(r->exclusive && r->with_start && r->n_shares == 2 && r->priority == -7);
         ck_assert_str_eq(r->rule_file, RULE_PATH "20-trainer.conf");
         reservation_free(r);
