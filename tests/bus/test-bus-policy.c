@@ -144,6 +144,32 @@ START_TEST(quota_per_user)
 }
 END_TEST
 
+static int reserve_static(const char *unit)
+{
+        _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
+        int r = sd_bus_call_method(w.client, CDM_BUS_NAME, CDM_PATH, CDM_INTERFACE_MANAGER, "ReserveStatic",
+                                   &error, NULL, "s", unit);
+
+        snprintf(world_error, sizeof(world_error), "%s", r < 0 ? error.name : "");
+        snprintf(world_message, sizeof(world_message), "%s", r < 0 ? error.message : "");
+        return r < 0 ? r : 0;
+}
+
+/* Root asks, and the user of the unit is the owner: what bounds him bounds this. */
+START_TEST(the_owner_counts_where_root_asks)
+{
+        world_add_unit(&w, "one.service", "system.slice", "/system.slice/one.service", "nobody");
+        world_add_unit(&w, "two.service", "system.slice", "/system.slice/two.service", "nobody");
+        if (_i == 1)
+                world_put(&w, "/etc/cdm/cdmd.conf", "[Reservations]\nMaxPerUser=1\n");
+        set_policy(_i == 0 ? "[Match]\nUnit=one.service two.service\n[Grant]\nStatic=64M\nQuotaPerUser=96M\n"
+                           : "[Match]\nUnit=one.service two.service\n[Grant]\nStatic=64M\n");
+        is_granted(reserve_static("one.service"));
+        is_refused(reserve_static("two.service"), CDM_ERROR_DENIED,
+                   _i == 0 ? "is in use by user nobody" : "user nobody has 1 reservations already");
+}
+END_TEST
+
 static uint32_t number_of(uint32_t id, const char *property)
 {
         char path[64];
@@ -283,6 +309,7 @@ int main(void)
         tcase_add_test(c, default_priority);
         tcase_add_test(c, nodes_of_a_rule);
         tcase_add_test(c, quota_per_user);
+        tcase_add_loop_test(c, the_owner_counts_where_root_asks, 0, 2);
         tcase_add_loop_test(c, who_may_ask_for_nobody, 0, ARRAY_SIZE(speakers));
         tcase_add_test(c, nobody_matches_no_user);
         tcase_add_test(c, nobody_waits_through_a_restart);
