@@ -25,6 +25,7 @@ typedef enum OptionId {
         OPTION_PID,
         OPTION_CONTAINER,
         OPTION_USER,
+        OPTION_FOR_NOBODY,
         OPTION_LEASE,
         OPTION_PRIORITY,
         OPTION_QUEUE,
@@ -62,7 +63,7 @@ typedef enum OptionId {
 #define OPTIONS_REQUEST                                                                                     \
         (OPTION_BIT(OPTION_LEASE) | OPTION_BIT(OPTION_PRIORITY) | OPTION_BIT(OPTION_QUEUE) |                \
          OPTION_BIT(OPTION_MIGRATE) | OPTION_BIT(OPTION_EXCLUSIVE) | OPTION_BIT(OPTION_NODES) |             \
-         OPTION_BIT(OPTION_NEAR))
+         OPTION_BIT(OPTION_NEAR) | OPTION_BIT(OPTION_FOR_NOBODY))
 
 typedef struct Args {
         uint64_t given; /* OPTION_BIT()s */

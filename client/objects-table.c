@@ -9,13 +9,14 @@
 #include "client/objects.h"
 
 static const Column reservation_columns[] = {
-        { "ID", "id", .right = true },       { "POOL", "pool", .cut = true },
-        { "SIZE", "size", .right = true },   { "STATE", "state" },
-        { "STRENGTH", "strength" },          { "UNIT", "unit", .cut = true },
-        { NULL, "cgroup", .cut = true },     { NULL, "uid", .right = true },
-        { "USER", NULL, .cut = true },       { "PRIO", "priority", .right = true },
-        { "NODES", "nodes", .cut = true },   { "USED", "used", .right = true },
-        { "POLICY", "policy", .cut = true }, { "EXPIRES", "expires" },
+        { "ID", "id", .right = true },        { "POOL", "pool", .cut = true },
+        { "SIZE", "size", .right = true },    { "STATE", "state" },
+        { "STRENGTH", "strength" },           { "UNIT", "unit", .cut = true },
+        { NULL, "cgroup", .cut = true },      { NULL, "uid", .right = true },
+        { "USER", NULL, .cut = true },        { "PRIO", "priority", .right = true },
+        { "NODES", "nodes", .cut = true },    { "USED", "used", .right = true },
+        { "POLICY", "policy", .cut = true },  { "EXPIRES", "expires" },
+        { NULL, "requester", .right = true },
 };
 
 static const Column pool_columns[] = {
@@ -91,6 +92,7 @@ int objects_table_reservations(const ReservationInfo *infos, size_t n, Table **r
                 table_bytes(t, x->used);
                 table_string_or_null(t, x->policy);
                 table_time(t, x->expires_usec);
+                table_unsigned(t, x->requester);
         }
         *ret = t;
         return 0;

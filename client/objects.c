@@ -25,6 +25,7 @@ static const Property reservation_properties[] = {
         { "Unit", "s", offsetof(ReservationInfo, unit) },
         { "ControlGroup", "s", offsetof(ReservationInfo, cgroup) },
         { "Uid", "u", offsetof(ReservationInfo, uid) },
+        { "Requester", "u", offsetof(ReservationInfo, requester) },
         { "Priority", "i", offsetof(ReservationInfo, priority) },
         { "Nodes", "a(ut)", offsetof(ReservationInfo, shares) },
         { "Used", "t", offsetof(ReservationInfo, used) },

@@ -19,7 +19,7 @@ typedef struct ReservationInfo {
         uint32_t id;
         char *pool, *state, *strength, *unit, *cgroup, *policy;
         uint64_t size, used, expires_usec;
-        uint32_t uid;
+        uint32_t uid, requester;
         int32_t priority;
         Share *shares;
         size_t n_shares;

@@ -220,7 +220,11 @@ int offline_subject(const Args *args, Subject **ret)
         if (r < 0)
                 return fail(CDM_EXIT_FAILED, "there is no process %u here", args->pid);
 
-        int status = set_user(args, s);
+        if (args->user && args_given(args, OPTION_FOR_NOBODY))
+                return usage_error("--user=%s names a user, and --for-nobody says that there is none",
+                                   args->user);
+        s->nobody = args_given(args, OPTION_FOR_NOBODY);
+        int status = s->nobody ? 0 : set_user(args, s);
         if (status != 0)
                 return status;
         *ret = TAKE_PTR(s);

@@ -224,6 +224,7 @@ static int fill_request(const Offline *o, const Args *args, const char *pool, co
                 .pool = pool,
                 .size_bytes = size_resolve(size, p ? p->size_bytes : 0),
                 .lease_usec = args->lease_usec,
+                .has_priority = args_given(args, OPTION_PRIORITY),
                 .priority = args->priority,
                 .queue = args_given(args, OPTION_QUEUE),
                 .exclusive = args_given(args, OPTION_EXCLUSIVE),

@@ -76,6 +76,8 @@ static int append_terms(sd_bus_message *m, const Args *a)
 
         if (a->user)
                 r = sd_bus_message_append(m, "{sv}", CDM_OPTION_USER, "s", a->user);
+        if (r >= 0 && args_given(a, OPTION_FOR_NOBODY))
+                r = sd_bus_message_append(m, "{sv}", CDM_OPTION_FOR_NOBODY, "b", 1);
         if (r >= 0 && args_given(a, OPTION_LEASE))
                 r = sd_bus_message_append(m, "{sv}", CDM_OPTION_LEASE, "t", a->lease_usec);
         if (r >= 0 && args_given(a, OPTION_PRIORITY))

@@ -30,6 +30,7 @@
 /* polkit */
 #define CDM_ACTION_REQUEST            "org.cdmd1.request"
 #define CDM_ACTION_REQUEST_FOR_OTHERS "org.cdmd1.request-for-others"
+#define CDM_ACTION_REQUEST_AS         "org.cdmd1.request-as"
 #define CDM_ACTION_RELEASE_OTHERS     "org.cdmd1.release-others"
 #define CDM_ACTION_MANAGE             "org.cdmd1.manage"
 
@@ -39,6 +40,7 @@
 #define CDM_OPTION_PID        "pid"        /* u: any process of the target */
 #define CDM_OPTION_PIDFD      "pidfd"      /* h: the caller itself, for its own unit */
 #define CDM_OPTION_USER       "user"       /* s: Explain only: as if this user asked */
+#define CDM_OPTION_FOR_NOBODY "for-nobody" /* b: the request has no user */
 #define CDM_OPTION_LEASE      "lease"      /* t: microseconds */
 #define CDM_OPTION_PRIORITY   "priority"   /* i */
 #define CDM_OPTION_QUEUE      "queue"      /* t: microseconds to wait at most */

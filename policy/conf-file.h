@@ -14,7 +14,7 @@
 typedef enum ConfKind { CONF_MAIN, CONF_POOL, CONF_POLICY, _CONF_KIND_MAX } ConfKind;
 
 #define CONF_SECTIONS_MAX 8
-#define CONF_KEYS_MAX     40
+#define CONF_KEYS_MAX     48
 
 /* One file while it is read. */
 typedef struct ConfFile {

@@ -54,6 +54,7 @@ static void *conf_keys_field_at(const ConfFile *f, size_t offset)
 #define MAIN(field) offsetof(Config, field)
 #define POOL(field) offsetof(PoolConfig, field)
 #define RULE(field) offsetof(Rule, field)
+#define WORDS(field, check_) conf_set_words, RULE(field), .check = check_, .flags = KEY_LIST
 #define RULE_LINE(key) .line_offset = offsetof(Rule, key_line[RULE_KEY_##key])
 
 static const ConfKey keys[] = {
@@ -67,7 +68,8 @@ static const ConfKey keys[] = {
         { SECTION_DRAIN, "Bandwidth", conf_set_bytes, MAIN(drain_bandwidth) },
 
         { SECTION_POOL, "Description", conf_set_string, POOL(description) },
-        { SECTION_POOL, "Nodes", conf_set_nodes, POOL(nodes), .line_offset = POOL(nodes_line) },
+        { SECTION_POOL, "Nodes", conf_set_nodes, POOL(nodes), .line_offset = POOL(nodes_line),
+          .flags = KEY_LIST },
         { SECTION_POOL, "MinBandwidth", conf_set_bandwidth_mbps, POOL(min_bandwidth_mbps) },
         { SECTION_POOL, "MaxLatency", conf_set_nanoseconds, POOL(max_latency_ns) },
         { SECTION_POOL, "Tier", conf_set_tier, POOL(tier) },
@@ -75,21 +77,26 @@ static const ConfKey keys[] = {
         { SECTION_POOL, "Headroom", conf_set_size, POOL(headroom), .flags = KEY_PERCENT },
         { SECTION_POOL, "Hold", conf_set_bool, POOL(hold) },
 
-        { SECTION_MATCH, "Pool", conf_set_words, RULE(pools), .check = conf_check_pool_glob },
-        { SECTION_MATCH, "Unit", conf_set_words, RULE(units), .check = conf_check_unit_glob },
-        { SECTION_MATCH, "Slice", conf_set_words, RULE(slices), .check = conf_check_slice_glob },
-        { SECTION_MATCH, "CGroup", conf_set_words, RULE(cgroups), .check = conf_check_cgroup_glob },
-        { SECTION_MATCH, "Container", conf_set_words, RULE(containers), .check = conf_check_container_glob },
-        { SECTION_MATCH, "User", conf_set_words, RULE(users), RULE_LINE(USER), .check = conf_check_user },
-        { SECTION_MATCH, "Group", conf_set_words, RULE(groups), RULE_LINE(GROUP), .check = conf_check_user },
+        { SECTION_MATCH, "Pool", WORDS(pools, conf_check_pool_glob) },
+        { SECTION_MATCH, "Unit", WORDS(units, conf_check_unit_glob) },
+        { SECTION_MATCH, "Slice", WORDS(slices, conf_check_slice_glob) },
+        { SECTION_MATCH, "CGroup", WORDS(cgroups, conf_check_cgroup_glob) },
+        { SECTION_MATCH, "Container", WORDS(containers, conf_check_container_glob) },
+        { SECTION_MATCH, "User", WORDS(users, conf_check_user), RULE_LINE(USER) },
+        { SECTION_MATCH, "Group", WORDS(groups, conf_check_user), RULE_LINE(GROUP) },
 
         { SECTION_GRANT, "Deny", conf_set_bool, RULE(deny), RULE_LINE(DENY) },
-        { SECTION_GRANT, "Limit", conf_set_size, RULE(limit), RULE_LINE(LIMIT), .has_offset = RULE(has_limit),
+        { SECTION_GRANT, "Limit", conf_set_limit, RULE(limit), RULE_LINE(LIMIT),
           .flags = KEY_PERCENT | KEY_NONZERO },
         { SECTION_GRANT, "Quota", conf_set_size, RULE(quota), RULE_LINE(QUOTA), .has_offset = RULE(has_quota),
           .flags = KEY_PERCENT | KEY_NONZERO },
+        { SECTION_GRANT, "QuotaPerUser", conf_set_size, RULE(user_quota), RULE_LINE(USER_QUOTA),
+          .has_offset = RULE(has_user_quota), .flags = KEY_PERCENT | KEY_NONZERO },
+        { SECTION_GRANT, "Nodes", conf_set_rule_nodes, RULE(nodes), RULE_LINE(NODES), .flags = KEY_LIST },
         { SECTION_GRANT, "Lease", conf_set_lease, RULE(lease_usec), RULE_LINE(LEASE) },
         { SECTION_GRANT, "Priority", conf_set_priority, RULE(priority), RULE_LINE(PRIORITY) },
+        { SECTION_GRANT, "DefaultPriority", conf_set_priority, RULE(default_priority),
+          RULE_LINE(DEFAULT_PRIORITY) },
         { SECTION_GRANT, "OnFull", conf_set_on_full, RULE(on_full), RULE_LINE(ON_FULL) },
         { SECTION_GRANT, "OnOverrun", conf_set_on_overrun, RULE(on_overrun) },
         { SECTION_GRANT, "Static", conf_set_size, RULE(static_size), .has_offset = RULE(has_static),
@@ -218,12 +225,13 @@ static void conf_keys_set_key(ConfFile *f, size_t i, const char *value)
         const ConfKey *key = &keys[i];
         int r;
 
-        if (f->key_line[i] != 0 && !(key->flags & KEY_REPEATS)) {
+        if (f->key_line[i] != 0 && !(key->flags & (KEY_REPEATS | KEY_LIST))) {
                 conf_file_error(f, f->line, "%s= is given twice, first on line %u; remove one of them",
                                 key->name, f->key_line[i]);
                 return;
         }
-        f->key_line[i] = f->line;
+        if (f->key_line[i] == 0)
+                f->key_line[i] = f->line;
         if (value[0] == '\0' && !(key->flags & KEY_REPEATS)) {
                 conf_file_error(f, f->line,
                                 "%s= has no value; write one, or remove the line for the default",
@@ -234,7 +242,7 @@ static void conf_keys_set_key(ConfFile *f, size_t i, const char *value)
         if (r < 0)
                 f->error = r;
         if (key->line_offset != 0)
-                *(unsigned *)conf_keys_field_at(f, key->line_offset) = f->line;
+                *(unsigned *)conf_keys_field_at(f, key->line_offset) = f->key_line[i];
         if (key->has_offset != 0)
                 *(bool *)conf_keys_field_at(f, key->has_offset) = true;
 }
@@ -304,6 +312,41 @@ static void conf_keys_finish_static(ConfFile *f)
         }
 }
 
+/* Whoever forgets the limit shall not give away the pool. */
+static void conf_keys_finish_limits(ConfFile *f)
+{
+        static const char *const limits[] = { "Limit", "Quota", "QuotaPerUser", "Static" };
+        Rule *rule = f->rule;
+        bool limited = rule->deny;
+
+        for (size_t i = 0; i < ARRAY_SIZE(limits); i++)
+                limited = limited || conf_file_key_line(f, limits[i]) != 0;
+        if (!limited && f->n_errors == 0)
+                conf_file_error(f,
+                                f->section_line[SECTION_GRANT] ? f->section_line[SECTION_GRANT] : rule->line,
+                                "the rule grants without any limit; write Limit= or Quota= into [Grant], "
+                                "Limit=infinity if no limit is what you want, or Deny=yes");
+        if (rule->has_static && conf_file_key_line(f, "Limit") == 0) {
+                rule->has_limit = rule->limit_is_static = true;
+                rule->limit = rule->static_size;
+                rule->key_line[RULE_KEY_LIMIT] = conf_file_key_line(f, "Static");
+        }
+}
+
+/* A default that is not given is no mistake: a request without --priority is then refused, as it was before
+ * there was the key. */
+static void conf_keys_finish_priority(ConfFile *f)
+{
+        const Rule *rule = f->rule;
+        unsigned line = conf_file_key_line(f, "DefaultPriority");
+
+        if (line != 0 && rule->default_priority > rule->priority)
+                conf_file_error(f, line,
+                                "DefaultPriority=%d is over Priority=%d, the highest that may be asked for; "
+                                "lower the one or raise the other",
+                                (int)rule->default_priority, (int)rule->priority);
+}
+
 static void conf_keys_finish_rule(ConfFile *f)
 {
         bool matches = false;
@@ -322,13 +365,10 @@ static void conf_keys_finish_rule(ConfFile *f)
                 conf_file_error(f, f->rule->line,
                                 "[Match] is empty and would match everyone; write whom the rule is for, as "
                                 "in Unit=example.service, or Pool=* if it really is for all");
-        if (f->section_line[SECTION_GRANT] == 0 && f->n_errors == 0 &&
-            conf_messages_add(f->messages, CONF_WARNING, f->path, f->rule->line,
-                              "there is no [Grant] section: this rule grants without any limit; write "
-                              "[Grant] with Limit= or Deny=") < 0)
-                f->error = -ENOMEM;
-        /* [Match] was read correctly, even if Static= cannot work with it. */
+        /* [Match] was read correctly, even if [Grant] cannot work with it. */
         f->in_grant = true;
+        conf_keys_finish_limits(f);
+        conf_keys_finish_priority(f);
         if (f->rule->has_static)
                 conf_keys_finish_static(f);
         else if (f->rule->static_required)

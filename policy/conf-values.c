@@ -180,6 +180,14 @@ int conf_set_size(ConfFile *f, const ConfKey *key, const char *value, void *fiel
         return 0;
 }
 
+/* Limit=: infinity is an answer as well, and leaves has_limit false. */
+int conf_set_limit(ConfFile *f, const ConfKey *key, const char *value, void *field)
+{
+        if (strcmp(value, "infinity") != 0)
+                f->rule->has_limit = conf_value_read_size(f, key, value, field);
+        return 0;
+}
+
 int conf_set_bytes(ConfFile *f, const ConfKey *key, const char *value, void *field)
 {
         Size size;
@@ -253,15 +261,44 @@ static bool conf_value_read_nodes(ConfFile *f, const ConfKey *key, const char *v
 
 int conf_set_nodes(ConfFile *f, const ConfKey *key, const char *value, void *field)
 {
-        f->pool->nodes_auto = strcmp(value, "auto") == 0;
-        if (!f->pool->nodes_auto)
-                conf_value_read_nodes(f, key, value, value, field);
+        unsigned before = f->pool->nodes_line;
+        bool is_auto = strcmp(value, "auto") == 0;
+        NodeSet nodes;
+
+        if (before != 0 && is_auto != f->pool->nodes_auto) {
+                conf_file_error(f, f->line,
+                                "%s= is both auto and a list of nodes, first on line %u; remove one of them",
+                                key->name, before);
+                return 0;
+        }
+        f->pool->nodes_auto = is_auto;
+        if (!is_auto && conf_value_read_nodes(f, key, value, value, &nodes))
+                *(NodeSet *)field = nodeset_union(field, &nodes);
         return 0;
 }
 
+int conf_set_rule_nodes(ConfFile *f, const ConfKey *key, const char *value, void *field)
+{
+        NodeSet nodes;
+
+        if (conf_value_read_nodes(f, key, value, value, &nodes))
+                *(NodeSet *)field = nodeset_union(field, &nodes);
+        return 0;
+}
+
+static size_t conf_value_count_words(char *const *words)
+{
+        size_t n = 0;
+
+        while (words && words[n])
+                n++;
+        return n;
+}
+
+/* Adds up over several lines. */
 int conf_set_words(ConfFile *f, const ConfKey *key, const char *value, void *field)
 {
-        char **words;
+        char **words, **all = *(char ***)field;
         int r = conf_words_split(value, &words);
 
         if (r < 0)
@@ -272,7 +309,15 @@ int conf_set_words(ConfFile *f, const ConfKey *key, const char *value, void *fie
                 if (reason)
                         conf_file_error(f, f->line, "%s=: \"%s\" %s", key->name, *word, reason);
         }
-        *(char ***)field = words;
+        size_t before = conf_value_count_words(all), n = conf_value_count_words(words);
+        all = reallocarray(all, before + n + 1, sizeof(*all));
+        if (!all) {
+                conf_words_free(words);
+                return -ENOMEM;
+        }
+        memcpy(all + before, words, (n + 1) * sizeof(*all));
+        free(words);
+        *(char ***)field = all;
         return 0;
 }
 
@@ -286,12 +331,9 @@ static bool conf_value_words_contain(char *const *words, const char *word)
 
 static int conf_value_append_word(char ***words, const char *word)
 {
-        size_t n = 0;
-        char **longer;
+        size_t n = conf_value_count_words(*words);
+        char **longer = reallocarray(*words, n + 2, sizeof(*longer));
 
-        while (*words && (*words)[n])
-                n++;
-        longer = reallocarray(*words, n + 2, sizeof(*longer));
         if (!longer)
                 return -ENOMEM;
         *words = longer;

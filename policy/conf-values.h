@@ -12,6 +12,7 @@ typedef enum ConfFlags {
         KEY_REPEATS = 1 << 0, /* may appear more than once and adds up; an empty value resets it */
         KEY_PERCENT = 1 << 1, /* a size may be a percentage of the pool */
         KEY_NONZERO = 1 << 2,
+        KEY_LIST = 1 << 3, /* may appear more than once and adds up; an empty value is an error */
 } ConfFlags;
 
 typedef struct ConfKey ConfKey;
@@ -35,6 +36,7 @@ int conf_set_tier(ConfFile *f, const ConfKey *key, const char *value, void *fiel
 int conf_set_lease(ConfFile *f, const ConfKey *key, const char *value, void *field);
 int conf_set_grace(ConfFile *f, const ConfKey *key, const char *value, void *field);
 int conf_set_nanoseconds(ConfFile *f, const ConfKey *key, const char *value, void *field);
+int conf_set_limit(ConfFile *f, const ConfKey *key, const char *value, void *field);
 int conf_set_size(ConfFile *f, const ConfKey *key, const char *value, void *field);
 int conf_set_bytes(ConfFile *f, const ConfKey *key, const char *value, void *field);
 int conf_set_bandwidth_mbps(ConfFile *f, const ConfKey *key, const char *value, void *field);
@@ -43,6 +45,7 @@ int conf_set_mode(ConfFile *f, const ConfKey *key, const char *value, void *fiel
 int conf_set_on_full(ConfFile *f, const ConfKey *key, const char *value, void *field);
 int conf_set_on_overrun(ConfFile *f, const ConfKey *key, const char *value, void *field);
 int conf_set_nodes(ConfFile *f, const ConfKey *key, const char *value, void *field);
+int conf_set_rule_nodes(ConfFile *f, const ConfKey *key, const char *value, void *field);
 int conf_set_words(ConfFile *f, const ConfKey *key, const char *value, void *field);
 int conf_set_exempt(ConfFile *f, const ConfKey *key, const char *value, void *field);
 int conf_set_pin(ConfFile *f, const ConfKey *key, const char *value, void *field);

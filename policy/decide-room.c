@@ -11,19 +11,26 @@
 #include "policy/place.h"
 #include "policy/preempt.h"
 
-NodeSet decide_allowed_nodes(const Request *request, const Pool *pool)
+NodeSet decide_allowed_nodes(const Request *request, const Pool *pool, const Rule *rule)
 {
-        return nodeset_is_empty(&request->nodes) ? pool->nodes : request->nodes;
+        NodeSet nodes = nodeset_is_empty(&request->nodes) ? pool->nodes : request->nodes;
+
+        return !rule || nodeset_is_empty(&rule->nodes) ? nodes : nodeset_intersect(&nodes, &rule->nodes);
+}
+
+static NodeSet decide_allowed(const Case *c)
+{
+        return decide_allowed_nodes(c->q, c->pool, c->d->rule);
 }
 
 /* Excludes nodes that are claimed by earlier waiters. */
 static NodeSet decide_open_nodes(const Case *c)
 {
-        NodeSet allowed = decide_allowed_nodes(c->q, c->pool), claimed;
+        NodeSet allowed = decide_allowed(c), claimed;
 
         if (!c->s->queue)
                 return allowed;
-        claimed = queue_claimed(c->s->queue, c->q->priority, c->q->id);
+        claimed = queue_claimed(c->s->queue, c->d->priority, c->q->id);
         return nodeset_subtract(&allowed, &claimed);
 }
 
@@ -68,7 +75,7 @@ static size_t decide_find_candidates(const Case *c, Candidate candidates[static 
 /* The capacity of all allowed nodes, as if they had no reservations. */
 static uint64_t decide_allowed_capacity(const Case *c)
 {
-        NodeSet allowed = decide_allowed_nodes(c->q, c->pool);
+        NodeSet allowed = decide_allowed(c);
         uint64_t bytes = 0;
 
         NODESET_FOREACH (node, &allowed) {
@@ -108,7 +115,7 @@ static int decide_ask_preempt(const Case *c, PreemptVerdict *ret_verdict, Victim
                 .ledger = c->s->ledger,
                 .nodes = nodes,
                 .tenant = c->tenant,
-                .priority = c->q->priority,
+                .priority = c->d->priority,
                 .size_bytes = c->size_bytes,
                 .page_bytes = c->s->page_bytes,
                 .whole = c->q->exclusive,
@@ -148,7 +155,7 @@ static int decide_format_victims(const Victim *v, size_t n, char **ret)
 static int decide_queue_answer(Case *c, const char *asked, const char *room, const char *why)
 {
         c->d->size_bytes = c->size_bytes;
-        c->d->claims = decide_allowed_nodes(c->q, c->pool);
+        c->d->claims = decide_allowed(c);
         return decide_answer(c, VERDICT_QUEUED, "%s does not fit now: %s; %s", asked, room, why);
 }
 
@@ -183,28 +190,34 @@ static int decide_displace(Case *c, const char *asked, const char *room)
 static int decide_hopeless_answer(Case *c, const char *asked)
 {
         uint64_t capacity = decide_allowed_capacity(c);
-        NodeSet allowed = decide_allowed_nodes(c->q, c->pool);
+        NodeSet allowed = decide_allowed(c);
         char room[SIZE_STR_MAX], list[NODESET_STR_MAX], whole[SIZE_STR_MAX], headroom[SIZE_STR_MAX];
         char why[2 * SIZE_STR_MAX + 32] = "";
+        const Rule *rule = c->d->rule;
+        _cleanup_free_ char *only = NULL;
         uint64_t memory = 0;
 
         if (c->size_bytes <= capacity || (c->q->id != 0 && c->q->queue))
                 return 0;
+        if (!nodeset_is_empty(&rule->nodes) &&
+            asprintf(&only, " (Nodes= of %s:%u)", rule->file, rule_line(rule, RULE_KEY_NODES)) < 0)
+                return -ENOMEM;
         NODESET_FOREACH (node, &allowed) {
                 const Node *n = topology_find(c->s->topology, node);
 
                 memory += n ? n->size_bytes : 0;
         }
         if (memory == 0)
-                return decide_answer(c, VERDICT_FULL, "none of the nodes %s of pool %s has memory online",
-                                     nodeset_format(&allowed, list), c->pool->name);
+                return decide_answer(c, VERDICT_FULL, "none of the nodes %s of pool %s%s has memory online",
+                                     nodeset_format(&allowed, list), c->pool->name, only ? only : "");
         if (memory > capacity)
                 snprintf(why, sizeof(why), " (%s less %s of Headroom=)", size_format(memory, whole),
                          size_format(memory - capacity, headroom));
-        return decide_answer(c, VERDICT_FULL,
-                             "%s never fits: nodes %s of pool %s can hold %s in all%s; ask for that or less",
-                             asked, nodeset_format(&allowed, list), c->pool->name,
-                             size_format(capacity, room), why);
+        return decide_answer(
+                c, VERDICT_FULL,
+                "%s never fits: nodes %s of pool %s%s can hold %s in all%s; ask for that or less", asked,
+                nodeset_format(&allowed, list), c->pool->name, only ? only : "", size_format(capacity, room),
+                why);
 }
 
 static bool decide_queue_is_full(const Case *c)

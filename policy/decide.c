@@ -3,9 +3,10 @@
 /* A request passes a list of checks. The first check with an answer writes it into the record and ends the
  * list.
  *
- * Quota=, Limit= and the room are all checked against what will be charged. That is the size in whole pages,
- * and with --exclusive the whole of the nodes, which is known only once they are chosen: so Limit= and Quota=
- * are checked twice. What is charged is what ledger_rule_bytes() adds up, hence
+ * Quota=, QuotaPerUser=, Limit= and the room are all checked against what will be charged. That is the size in whole pages,
+ * and with --exclusive the whole of the nodes, which is known only once they are chosen: so Limit= and the
+ * quotas are checked twice. What is charged is what ledger_rule_bytes() and ledger_rule_user_bytes() add up,
+ * hence
  *
  *      sum of live reservations of a rule <= Quota=
  *
@@ -151,12 +152,16 @@ static int decide_check_rule(Case *c)
                 c->d->line = c->d->rule->line;
                 return rule_matches(c->d->rule, c->pool->name, subject) ? 0 : decide_answer_unknown_name(c);
         }
-        return decide_answer(c, VERDICT_DENIED,
-                             "no file in policy.d matches pool %s%s%s and user %s%s; the administrator can "
-                             "allow it with a rule in a file such as /etc/" CDM_CONFIG_DIR
-                             "/policy.d/50-NAME.conf",
-                             c->pool->name, target ? ", " : "", c->tenant,
-                             decide_format_user(subject, number), target ? "" : " (no target unit given)");
+        return decide_answer(
+                c, VERDICT_DENIED,
+                "no file in policy.d matches pool %s%s%s and %s%s%s; the administrator can allow it with a rule "
+                "in a file such as /etc/" CDM_CONFIG_DIR "/policy.d/50-NAME.conf%s",
+                c->pool->name, target ? ", " : "", c->tenant, subject->nobody ? "no user" : "user ",
+                subject->nobody ? "" : decide_format_user(subject, number),
+                target ? "" : " (no target unit given)",
+                subject->nobody ? " that has Container=, Slice= or CGroup=, and neither User=, Group= nor "
+                                  "QuotaPerUser="
+                                : "");
 }
 
 /* The answer of a key of the rule: the record points to its line. */
@@ -211,7 +216,8 @@ static int decide_check_limit(Case *c)
         limit = decide_rule_bytes(c, &rule->limit);
         if (c->charged_bytes <= limit)
                 return 0;
-        if (decide_format_setting("Limit", &rule->limit, limit, &setting) < 0)
+        if (decide_format_setting(rule->limit_is_static ? "Static" : "Limit", &rule->limit, limit,
+                                  &setting) < 0)
                 return -ENOMEM;
         decide_blame(c, RULE_KEY_LIMIT);
         return decide_answer(c, VERDICT_DENIED, "%s%s is over %s of %s:%u; ask for %s or less",
@@ -245,16 +251,40 @@ static int decide_check_lease(Case *c)
                 asked, longest, rule->file, c->d->line, longest);
 }
 
+/* Nodes= of a rule is as if the request had said --nodes. */
+static int decide_check_rule_nodes(Case *c)
+{
+        const Rule *rule = c->d->rule;
+        char asked[NODESET_STR_MAX], has[NODESET_STR_MAX];
+        NodeSet allowed = decide_allowed_nodes(c->q, c->pool, rule);
+        bool within = nodeset_is_subset(&c->q->nodes, &rule->nodes);
+
+        if (nodeset_is_empty(&rule->nodes) || (within && !nodeset_is_empty(&allowed)))
+                return 0;
+        nodeset_format(&rule->nodes, has);
+        decide_blame(c, RULE_KEY_NODES);
+        if (!within)
+                return decide_answer(c, VERDICT_DENIED,
+                                     "nodes %s are not all in Nodes=%s of %s:%u; ask for some of those",
+                                     nodeset_format(&c->q->nodes, asked), has, rule->file, c->d->line);
+        return decide_answer(c, VERDICT_DENIED,
+                             "Nodes=%s of %s:%u names no node of pool %s, which has %s; only the "
+                             "administrator can change that",
+                             has, rule->file, c->d->line, c->pool->name,
+                             nodeset_format(&c->pool->nodes, asked));
+}
+
 static int decide_check_priority(Case *c)
 {
         const Rule *rule = c->d->rule;
 
-        if (c->q->priority <= rule->priority)
+        c->d->priority = c->q->has_priority ? c->q->priority : rule->default_priority;
+        if (c->d->priority <= rule->priority)
                 return 0;
         decide_blame(c, RULE_KEY_PRIORITY);
         return decide_answer(
                 c, VERDICT_DENIED, "priority %d is over Priority=%d of %s:%u; ask for %d or less",
-                (int)c->q->priority, (int)rule->priority, rule->file, c->d->line, (int)rule->priority);
+                (int)c->d->priority, (int)rule->priority, rule->file, c->d->line, (int)rule->priority);
 }
 
 static int decide_check_exclusive(Case *c)
@@ -297,29 +327,59 @@ static int decide_check_user(Case *c)
                 decide_format_user(c->q->subject, number), n, c->s->config->max_per_user);
 }
 
+/* A sum that the rule bounds, with what is live of it. */
+typedef struct Quota {
+        const char *name;
+        RuleKey key;
+        const Size *size;
+        uint64_t live_bytes;
+        const char *of; /* " by user alice", or "" */
+} Quota;
+
 /* A request that already waits keeps waiting, and blocks no other request. */
+static int decide_check_sum(Case *c, const Quota *q)
+{
+        uint64_t most = decide_rule_bytes(c, q->size);
+        _cleanup_free_ char *setting = NULL;
+        char asked[SIZE_EXACT_MAX], used[SIZE_EXACT_MAX];
+
+        if (q->live_bytes <= most && c->charged_bytes <= most - q->live_bytes)
+                return 0;
+        if (decide_format_setting(q->name, q->size, most, &setting) < 0)
+                return -ENOMEM;
+        decide_blame(c, q->key);
+        return decide_answer(
+                c, c->q->id ? VERDICT_QUEUED : VERDICT_DENIED,
+                "%s%s more would be over %s of %s:%u, of which %s is in use%s; release some first, or ask "
+                "for less",
+                decide_format_exact(c->charged_bytes, asked), decide_charged_why(c), setting,
+                c->d->rule->file, c->d->line, decide_format_exact(q->live_bytes, used), q->of);
+}
+
 static int decide_check_quota(Case *c)
 {
         const Rule *rule = c->d->rule;
-        _cleanup_free_ char *setting = NULL;
-        char asked[SIZE_EXACT_MAX], used[SIZE_EXACT_MAX];
-        uint64_t quota, live;
 
-        if (!rule->has_quota)
+        return rule->has_quota
+                       ? decide_check_sum(c, &(Quota){ "Quota", RULE_KEY_QUOTA, &rule->quota,
+                                                       ledger_rule_bytes(c->s->ledger, rule->file), "" })
+                       : 0;
+}
+
+static int decide_check_user_quota(Case *c)
+{
+        const Rule *rule = c->d->rule;
+        const Subject *subject = c->q->subject;
+        _cleanup_free_ char *of = NULL;
+        char number[USER_NUMBER_MAX];
+
+        if (!rule->has_user_quota)
                 return 0;
-        quota = decide_rule_bytes(c, &rule->quota);
-        live = ledger_rule_bytes(c->s->ledger, rule->file);
-        if (live <= quota && c->charged_bytes <= quota - live)
-                return 0;
-        if (decide_format_setting("Quota", &rule->quota, quota, &setting) < 0)
+        if (asprintf(&of, " by user %s", decide_format_user(subject, number)) < 0)
                 return -ENOMEM;
-        decide_blame(c, RULE_KEY_QUOTA);
-        return decide_answer(
-                c, c->q->id ? VERDICT_QUEUED : VERDICT_DENIED,
-                "%s%s more would be over %s of %s:%u, of which %s is in use; release some first, or ask "
-                "for less",
-                decide_format_exact(c->charged_bytes, asked), decide_charged_why(c), setting, rule->file,
-                c->d->line, decide_format_exact(live, used));
+        return decide_check_sum(c, &(Quota){ "QuotaPerUser", RULE_KEY_USER_QUOTA, &rule->user_quota,
+                                             ledger_rule_user_bytes(c->s->ledger, rule->file, subject->uid),
+                                             of });
 }
 
 int decide(const Snapshot *s, const Request *request, Decision **ret)
@@ -332,16 +392,19 @@ int decide(const Snapshot *s, const Request *request, Decision **ret)
                 /* Does policy allow it? */
                 decide_check_rule,
                 decide_check_deny,
+                decide_check_rule_nodes,
                 decide_check_limit,
                 decide_check_lease,
                 decide_check_priority,
                 decide_check_exclusive,
                 decide_check_user,
                 decide_check_quota,
+                decide_check_user_quota,
                 /* Is there room? It may be charged with more than it asked for. */
                 decide_room,
                 decide_check_limit,
                 decide_check_quota,
+                decide_check_user_quota,
                 decide_grant,
         };
         _cleanup_(decision_free_p) Decision *d = calloc(1, sizeof(Decision));

@@ -36,6 +36,7 @@ typedef struct Decision {
         uint64_t size_bytes; /* rounded up; for exclusive the whole nodes */
         uint64_t lease_usec;
         uint64_t expires_usec; /* CLOCK_BOOTTIME */
+        int32_t priority;      /* as asked for, or the rule's default; when queued as well */
         Share shares[SHARES_MAX];
         size_t n_shares;
 
@@ -49,8 +50,9 @@ Decision *decision_free(Decision *d);
 DEFINE_CLEANUP(Decision, decision_free);
 
 /* -ENOMEM, or 0 with a record. The order: request makes sense, pool exists, first rule that matches, Deny=,
- * Limit=, Lease=, Priority=, Exclusive=, MaxPerUser= (for everybody but root), Quota=, room. An exclusive
- * request must stay within Limit= and Quota= with the whole nodes that it is charged. Queued: asked for,
+ * Nodes=, Limit=, Lease=, Priority=, Exclusive=, MaxPerUser= (for everybody but root), Quota=,
+ * QuotaPerUser=, room. An exclusive request must stay within Limit=, Quota= and QuotaPerUser= with the whole
+ * nodes that it is charged. Queued: asked for,
  * allowed by OnFull=, and it would fit if others released; or OnFull=preempt, and it will fit once the
  * leaving reservations and the victims have left. Nodes that earlier waiters claim count as full.
  *
@@ -60,8 +62,8 @@ DEFINE_CLEANUP(Decision, decision_free);
  * even when room appears there. */
 int decide(const Snapshot *s, const Request *request, Decision **ret);
 
-/* Of the pool, or those that it names. */
-NodeSet decide_allowed_nodes(const Request *request, const Pool *pool);
+/* Those of the pool that both the request and the rule name; rule: NULL where none is known. */
+NodeSet decide_allowed_nodes(const Request *request, const Pool *pool, const Rule *rule);
 
 /* The memory that backs the reservation now. */
 Strength decide_strength(const Snapshot *s, const Reservation *r);

@@ -87,7 +87,7 @@ struct Ledger {
         LedgerTenant *tenants;
         LedgerPath *paths;
         Tally *users; /* by uid */
-        Tally *rules; /* by file name */
+        Tally *rules; /* by file name, and below by uid */
         NodeSum nodes[NODE_MAX];
         NodeSet shut;
 };
@@ -122,6 +122,12 @@ static inline Tally *user_find(const Ledger *l, uid_t uid)
 static inline Tally *rule_tally_find(const Ledger *l, const char *file)
 {
         return file ? tally_find(l->rules, file, strlen(file) + 1) : NULL;
+}
+
+/* rule may be NULL. */
+static inline Tally *rule_user_find(const Tally *rule, uid_t uid)
+{
+        return rule ? tally_find(rule->below, &uid, sizeof(uid)) : NULL;
 }
 
 static inline LedgerEntry *entry_find(const Ledger *l, uint32_t id)

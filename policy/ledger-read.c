@@ -31,6 +31,13 @@ uint64_t ledger_rule_bytes(const Ledger *l, const char *rule_file)
         return t ? sum_saturate(t->bytes) : 0;
 }
 
+uint64_t ledger_rule_user_bytes(const Ledger *l, const char *rule_file, uid_t uid)
+{
+        const Tally *t = rule_user_find(rule_tally_find(l, rule_file), uid);
+
+        return t ? sum_saturate(t->bytes) : 0;
+}
+
 uint64_t ledger_node_reserved(const Ledger *l, int node)
 {
         return node >= 0 && node < NODE_MAX ? sum_saturate(l->nodes[node].bytes) : 0;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* All sums that a request needs are kept up to date: per node, per tenant and node, per user, per rule.
+/* All sums that a request needs are kept up to date: per node, per tenant and node, per user, per rule,
+ * per rule and user.
  *
  *      LedgerEntry --- LedgerTenant --- LedgerHolding --- NodeSum
  *      reservation     unit or cgroup   tenant x node     node
@@ -178,18 +179,29 @@ static void ledger_unbook_share(Ledger *l, const LedgerEntry *e, const Share *sh
                 order_remove(&n->displaceable, &e->ranks[share - e->r->shares]);
 }
 
+/* Its rule, and its owner below it. */
+static void ledger_add_to_rule(Ledger *l, const Reservation *r, Sum bytes, size_t n)
+{
+        Tally *rule = rule_tally_find(l, r->rule_file), *user = rule_user_find(rule, r->target->uid);
+
+        if (!rule)
+                return;
+        rule->bytes += bytes;
+        rule->n += n;
+        user->bytes += bytes;
+        user->n += n;
+}
+
 /* Adds a reservation to the sums of nodes and rules. Shares of 0 bytes do not count. */
 static void ledger_book(Ledger *l, LedgerEntry *e)
 {
         Weight w = ledger_weight(e->r->state);
-        Tally *rule = rule_tally_find(l, e->r->rule_file);
 
         if (!w.booked)
                 return;
         e->stays =
                 e->r->state != RESERVATION_REVOKING && (e->r->state != RESERVATION_DRAINING || e->r->stuck);
-        if (rule)
-                rule->bytes += e->r->size_bytes;
+        ledger_add_to_rule(l, e->r, e->r->size_bytes, 0);
         for (size_t i = 0; i < e->r->n_shares; i++)
                 if (e->r->shares[i].bytes > 0)
                         ledger_book_share(l, e, &e->r->shares[i], w.open);
@@ -199,12 +211,10 @@ static void ledger_book(Ledger *l, LedgerEntry *e)
 static void ledger_unbook(Ledger *l, LedgerEntry *e)
 {
         Weight w = ledger_weight(e->r->state);
-        Tally *rule = rule_tally_find(l, e->r->rule_file);
 
         if (!w.booked)
                 return;
-        if (rule)
-                rule->bytes -= e->r->size_bytes;
+        ledger_add_to_rule(l, e->r, -(Sum)e->r->size_bytes, 0);
         for (size_t i = 0; i < e->r->n_shares; i++)
                 if (e->r->shares[i].bytes > 0)
                         ledger_unbook_share(l, e, &e->r->shares[i], w.open);
@@ -243,6 +253,16 @@ static bool ledger_shares_are_sane(const Share *shares, size_t n_shares)
         return true;
 }
 
+static int ledger_rule_prepare(Ledger *l, const Reservation *r)
+{
+        Tally *rule;
+
+        if (!r->rule_file)
+                return 0;
+        rule = tally_get(&l->rules, r->rule_file, strlen(r->rule_file) + 1);
+        return rule && tally_get(&rule->below, &r->target->uid, sizeof(uid_t)) ? 0 : -ENOMEM;
+}
+
 /* Allocates everything that an entry needs, before any sum changes. */
 static int ledger_add_prepare(Ledger *l, LedgerEntry *e, LedgerPath **ret_path)
 {
@@ -256,8 +276,7 @@ static int ledger_add_prepare(Ledger *l, LedgerEntry *e, LedgerPath **ret_path)
         e->n_ranks = r->n_shares;
         e->ranks = calloc(e->n_ranks + 1, sizeof(*e->ranks));
         if (!e->tenant || !e->ranks || ledger_holdings_prepare(l, e->tenant, r->shares, r->n_shares) < 0 ||
-            !tally_get(&l->users, &r->target->uid, sizeof(uid_t)) ||
-            (r->rule_file && !tally_get(&l->rules, r->rule_file, strlen(r->rule_file) + 1)))
+            !tally_get(&l->users, &r->target->uid, sizeof(uid_t)) || ledger_rule_prepare(l, r) < 0)
                 return -ENOMEM;
         HASH_ADD(hh, l->entries, r->id, sizeof(r->id), e);
         return e->hh.tbl ? 0 : -ENOMEM;
@@ -265,19 +284,23 @@ static int ledger_add_prepare(Ledger *l, LedgerEntry *e, LedgerPath **ret_path)
 
 static void ledger_prune(Ledger *l, LedgerTenant *t, const Reservation *r)
 {
+        Tally *rule;
+
         if (t) {
                 ledger_holdings_prune(l, t);
                 ledger_tenant_prune(l, t);
         }
         tally_prune(&l->users, user_find(l, r->target->uid));
-        tally_prune(&l->rules, rule_tally_find(l, r->rule_file));
+        rule = rule_tally_find(l, r->rule_file);
+        if (rule)
+                tally_prune(&rule->below, rule_user_find(rule, r->target->uid));
+        tally_prune(&l->rules, rule);
 }
 
 int ledger_add(Ledger *l, Reservation *r)
 {
         LedgerPath *path = NULL;
         LedgerEntry *e;
-        Tally *rule;
 
         if (r->id == 0 || !r->target || !ledger_shares_are_sane(r->shares, r->n_shares))
                 return -EINVAL;
@@ -300,9 +323,7 @@ int ledger_add(Ledger *l, Reservation *r)
         DL_APPEND(e->tenant->entries, e);
         e->tenant->n_entries++;
         user_find(l, r->target->uid)->n++;
-        rule = rule_tally_find(l, r->rule_file);
-        if (rule)
-                rule->n++;
+        ledger_add_to_rule(l, r, 0, 1);
         ledger_book(l, e);
         ledger_holdings_prune(l, e->tenant);
         return 0;
@@ -312,15 +333,12 @@ Reservation *ledger_take(Ledger *l, uint32_t id)
 {
         LedgerEntry *e = entry_find(l, id);
         Reservation *r;
-        Tally *rule;
 
         if (!e)
                 return NULL;
         r = e->r;
         ledger_unbook(l, e);
-        rule = rule_tally_find(l, r->rule_file);
-        if (rule)
-                rule->n--;
+        ledger_add_to_rule(l, r, 0, (size_t)-1);
         user_find(l, r->target->uid)->n--;
         e->tenant->n_entries--;
         DL_DELETE(e->tenant->entries, e);

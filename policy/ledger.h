@@ -45,6 +45,8 @@ size_t ledger_count_user(const Ledger *l, uid_t uid);
 
 /* All live bytes under the rule of that file: for Quota=. */
 uint64_t ledger_rule_bytes(const Ledger *l, const char *rule_file);
+/* Those of one owner: for QuotaPerUser=. O(1). */
+uint64_t ledger_rule_user_bytes(const Ledger *l, const char *rule_file, uid_t uid);
 
 /* The reserved bytes of a node, and its number of tenants. O(1). */
 uint64_t ledger_node_reserved(const Ledger *l, int node);

@@ -15,6 +15,7 @@ typedef struct Request {
         uint64_t size_bytes;
         const Subject *subject;
         uint64_t lease_usec; /* 0: not asked for */
+        bool has_priority;   /* asked for; else the rule's default counts */
         int32_t priority;
         bool queue;
         bool at_once; /* it cannot wait, and therefore cannot preempt: Static= */

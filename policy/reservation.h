@@ -61,7 +61,8 @@ typedef struct Reservation {
         char *pool;
         uint64_t size_bytes;
         ReservationState state;
-        Subject *target; /* its target; target->uid is the user who requested and owns it */
+        Subject *target; /* its target; target->uid is the user who owns it */
+        uid_t requester; /* who asked, for himself or for the owner */
         int32_t priority;
         bool exclusive; /* --exclusive: charges its nodes whole */
         bool capped;

@@ -155,8 +155,19 @@ static bool rule_group_matches(const Rule *r, const Subject *subject)
         return false;
 }
 
+/* Of what was made by root alone: units are started by anybody. A rule that was refused and does not say for
+ * whom it was meant denies those without a user as well. */
+static bool rule_takes_nobody(const Rule *r)
+{
+        if (r->users || r->groups || r->has_user_quota)
+                return false;
+        return r->refused || r->slices || r->cgroups || r->containers;
+}
+
 static bool rule_target_matches(const Rule *r, const char *pool, const Subject *subject)
 {
+        if (subject->nobody && !rule_takes_nobody(r))
+                return false;
         return rule_key_matches(r->pools, pool) && rule_unit_matches(r->units, subject->unit) &&
                rule_slice_matches(r->slices, subject->slice) &&
                rule_key_matches(r->cgroups, subject->cgroup) &&

@@ -9,6 +9,7 @@
 #include <sys/types.h>
 
 #include "policy/macro.h"
+#include "policy/nodeset.h"
 #include "policy/size.h"
 #include "policy/subject.h"
 #include "policy/timespan.h"
@@ -31,8 +32,11 @@ typedef enum RuleKey {
         RULE_KEY_DENY,
         RULE_KEY_LIMIT,
         RULE_KEY_QUOTA,
+        RULE_KEY_USER_QUOTA,
+        RULE_KEY_NODES,
         RULE_KEY_LEASE,
         RULE_KEY_PRIORITY,
+        RULE_KEY_DEFAULT_PRIORITY,
         RULE_KEY_EXCLUSIVE,
         RULE_KEY_ON_FULL,
         RULE_KEY_USER,
@@ -55,10 +59,13 @@ typedef struct Rule {
         const char *unknown_user, *unknown_group;
 
         bool deny;
-        bool has_limit, has_quota;
-        Size limit, quota;
-        uint64_t lease_usec; /* 0: not given */
+        bool has_limit, has_quota, has_user_quota;
+        Size limit, quota, user_quota;
+        bool limit_is_static; /* there is no Limit=, so that Static= is the limit */
+        uint64_t lease_usec;  /* 0: not given */
+        NodeSet nodes;        /* only these; empty: all of the pool */
         int32_t priority;
+        int32_t default_priority; /* of a request that asks for none */
         OnFull on_full;
         OnOverrun on_overrun;
         bool has_static;
@@ -74,7 +81,8 @@ Rule *rule_free(Rule *r);
 DEFINE_CLEANUP(Rule, rule_free);
 
 /* All keys that are given must match; several globs in one key are alternatives. In a glob "*" also stands
- * for "/". Slice= matches the subject's slice and each of its ancestors. */
+ * for "/". Slice= matches the subject's slice and each of its ancestors. A request without a user is matched
+ * only by a rule that says nothing of users and names a container, slice or cgroup. */
 bool rule_matches(const Rule *r, const char *pool, const Subject *subject);
 
 /* Also true if the only mismatch is a name that could not be looked up: then it is unknown whether the rule

@@ -8,11 +8,13 @@
 static bool serve_is_due(const Snapshot *s, Queue *q, const Request *request)
 {
         const Pool *pool = pool_set_find(s->pools, request->pool);
+        const Config *config = s->config;
         NodeSet allowed, claimed;
 
         if (!pool)
                 return true; /* decide() knows what to say */
-        allowed = decide_allowed_nodes(request, pool);
+        allowed = decide_allowed_nodes(
+                request, pool, rule_find(config->rules, config->n_rules, pool->name, request->subject));
         claimed = queue_claimed(q, request->priority, request->id);
         if (!nodeset_is_subset(&allowed, &claimed) || nodeset_is_empty(&allowed))
                 return true;
@@ -27,7 +29,7 @@ static bool serve_act(Queue *q, ServeWalk *walk, const Decision *d, const Reques
                 *ret = SERVE_GRANT;
                 /* The grant may have used up the quota. Then earlier waiters of the same rule lose their
                  * claims, and later waiters must not be judged by the old claims. */
-                if (d->rule->has_quota)
+                if (d->rule->has_quota || d->rule->has_user_quota)
                         *walk = (ServeWalk){ .cost = walk->cost };
                 return true;
         case VERDICT_QUEUED:

@@ -44,6 +44,7 @@ int subject_copy(const Subject *s, Subject **ret)
                 return -ENOMEM;
         copy->cgroup_id = s->cgroup_id;
         copy->uid = s->uid;
+        copy->nobody = s->nobody;
         copy->unit_uid = s->unit_uid;
         *ret = TAKE_PTR(copy);
         return 0;

@@ -19,7 +19,8 @@ typedef struct Subject {
         char *cgroup;       /* path below the cgroup root, starts with '/'; NULL when unknown (offline) */
         uint64_t cgroup_id; /* inode of the cgroup's directory; 0 when unknown */
         char *container;    /* "RUNTIME:ID" or NULL; what root made only */
-        uid_t uid;          /* the requesting user: EUID of the bus connection */
+        uid_t uid;          /* the owner: the EUID of the bus connection; root's where there is no user */
+        bool nobody;        /* the request has no user: rules see none */
         char *user;         /* the user's name, for messages; NULL when unknown */
         gid_t *gids;        /* the user's groups */
         size_t n_gids;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Counters of the ledger by key: reservations by user, bytes by rule. */
+/* Counters of the ledger by key: reservations by user, bytes by rule, and by user below a rule. */
 
 #include <stddef.h>
 
@@ -16,6 +16,7 @@ typedef struct Tally {
         void *key;
         Sum bytes;
         size_t n;
+        struct Tally *below; /* by another key; empty when n is 0 */
         UT_hash_handle hh;
 } Tally;
 

@@ -10,6 +10,7 @@ EXTRA_DIST += \
 	tests/client/common.sh \
 	tests/client/json-keys \
 	tests/client/page-commands \
+	tests/data/compat \
 	tests/data/conf \
 	tests/data/container-paths \
 	tests/data/json \
@@ -25,6 +26,7 @@ unit_tests = \
 	tests/unit/test-buffer \
 	tests/unit/test-callers \
 	tests/unit/test-cgroup \
+	tests/unit/test-compat \
 	tests/unit/test-conf-corpus \
 	tests/unit/test-conf-read \
 	tests/unit/test-conf-start \
@@ -89,6 +91,7 @@ bus_tests = \
 	tests/bus/test-bus-limits \
 	tests/bus/test-bus-list \
 	tests/bus/test-bus-nodes \
+	tests/bus/test-bus-policy \
 	tests/bus/test-bus-queue \
 	tests/bus/test-bus-who \
 	tests/bus/test-hotplug
@@ -103,6 +106,8 @@ tests_bus_test_bus_list_SOURCES = tests/bus/test-bus-list.c tests/bus/world.c
 tests_bus_test_bus_list_CPPFLAGS = $(AM_CPPFLAGS) $(test_paths)
 tests_bus_test_bus_nodes_SOURCES = tests/bus/test-bus-nodes.c tests/bus/world.c
 tests_bus_test_bus_nodes_CPPFLAGS = $(AM_CPPFLAGS) $(test_paths)
+tests_bus_test_bus_policy_SOURCES = tests/bus/test-bus-policy.c tests/bus/world.c
+tests_bus_test_bus_policy_CPPFLAGS = $(AM_CPPFLAGS) $(test_paths)
 tests_bus_test_bus_limits_SOURCES = tests/bus/test-bus-limits.c tests/bus/world.c
 tests_bus_test_bus_limits_CPPFLAGS = $(AM_CPPFLAGS) $(test_paths)
 tests_bus_test_bus_queue_SOURCES = tests/bus/test-bus-queue.c tests/bus/world.c

@@ -29,13 +29,14 @@ static const struct {
         const char *type;
         bool explain_only;
 } options[] = {
-        { CDM_OPTION_UNIT, "s", false },     { CDM_OPTION_CGROUP, "s", false },
-        { CDM_OPTION_PID, "u", false },      { CDM_OPTION_PIDFD, "h", false },
-        { CDM_OPTION_USER, "s", true },      { CDM_OPTION_LEASE, "t", false },
-        { CDM_OPTION_PRIORITY, "i", false }, { CDM_OPTION_QUEUE, "t", false },
-        { CDM_OPTION_MIGRATE, "b", false },  { CDM_OPTION_EXCLUSIVE, "b", false },
-        { CDM_OPTION_NODES, "s", false },    { CDM_OPTION_NEAR, "s", false },
-        { CDM_OPTION_SCOPE, "b", false },    { CDM_OPTION_MEM_POLICY, "s", false },
+        { CDM_OPTION_UNIT, "s", false },       { CDM_OPTION_CGROUP, "s", false },
+        { CDM_OPTION_PID, "u", false },        { CDM_OPTION_PIDFD, "h", false },
+        { CDM_OPTION_FOR_NOBODY, "b", false }, { CDM_OPTION_USER, "s", true },
+        { CDM_OPTION_LEASE, "t", false },      { CDM_OPTION_PRIORITY, "i", false },
+        { CDM_OPTION_QUEUE, "t", false },      { CDM_OPTION_MIGRATE, "b", false },
+        { CDM_OPTION_EXCLUSIVE, "b", false },  { CDM_OPTION_NODES, "s", false },
+        { CDM_OPTION_NEAR, "s", false },       { CDM_OPTION_SCOPE, "b", false },
+        { CDM_OPTION_MEM_POLICY, "s", false },
 };
 _Static_assert(ARRAY_SIZE(options) <= 32, "a bit of `seen` an option");
 
@@ -81,8 +82,12 @@ static int read_value(Draft *d, const char *key, sd_bus_message *m)
                 return sd_bus_message_read(m, "h", &a->target.pidfd);
         if (strcmp(key, CDM_OPTION_LEASE) == 0)
                 return sd_bus_message_read(m, "t", &a->lease_usec);
-        if (strcmp(key, CDM_OPTION_PRIORITY) == 0)
+        if (strcmp(key, CDM_OPTION_PRIORITY) == 0) {
+                a->has_priority = true;
                 return sd_bus_message_read(m, "i", &a->priority);
+        }
+        if (strcmp(key, CDM_OPTION_FOR_NOBODY) == 0)
+                return keep_bool(m, &a->for_nobody);
         if (strcmp(key, CDM_OPTION_MIGRATE) == 0)
                 return keep_bool(m, &a->migrate);
         if (strcmp(key, CDM_OPTION_EXCLUSIVE) == 0)
@@ -170,6 +175,11 @@ static int check_values(Draft *d, sd_bus_error *error)
 {
         RequestArgs *a = &d->args;
 
+        if (a->user && a->for_nobody)
+                return sd_bus_error_set(
+                        error, CDM_ERROR_INVALID,
+                        "the option user names a user, and for-nobody says that there is none; "
+                        "leave one of them out");
         if (a->queue && a->queue_usec == 0)
                 return sd_bus_error_set(error, CDM_ERROR_INVALID,
                                         "the option queue is how long to wait at most; leave it out to "

@@ -375,6 +375,11 @@ GETTER(uid)
         return sd_bus_message_append(reply, "u", (uint32_t)reservation(userdata)->target->uid);
 }
 
+GETTER(requester)
+{
+        return sd_bus_message_append(reply, "u", (uint32_t)reservation(userdata)->requester);
+}
+
 GETTER(priority)
 {
         return sd_bus_message_append(reply, "i", reservation(userdata)->priority);
@@ -434,6 +439,7 @@ const sd_bus_vtable bus_reservation_vtable[] = {
         SD_BUS_PROPERTY("Unit", "s", get_unit, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("ControlGroup", "s", get_cgroup, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("Uid", "u", get_uid, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+        SD_BUS_PROPERTY("Requester", "u", get_requester, 0, SD_BUS_VTABLE_PROPERTY_CONST),
         SD_BUS_PROPERTY("Priority", "i", get_priority, 0, SD_BUS_VTABLE_PROPERTY_CONST),
         SD_BUS_PROPERTY("Nodes", "a(ut)", get_nodes, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("Used", "t", get_used, 0, SD_BUS_VTABLE_PROPERTY_EXPLICIT),

@@ -42,6 +42,8 @@ static const struct {
         [AUTHORIZE_REQUEST] = { CDM_ACTION_REQUEST, true, "reserve memory for your own unit", "" },
         [AUTHORIZE_REQUEST_FOR_OTHERS] = { CDM_ACTION_REQUEST_FOR_OTHERS, false,
                                            "reserve memory for a unit that is not your own", "" },
+        [AUTHORIZE_REQUEST_AS] = { CDM_ACTION_REQUEST_AS, false, "say for whom a reservation is",
+                                   "; ask an administrator" },
         [AUTHORIZE_RELEASE_OTHERS] = { CDM_ACTION_RELEASE_OTHERS, false,
                                        "change the reservation of another user",
                                        "; ask its owner or an administrator" },

@@ -17,6 +17,7 @@
 typedef enum AuthorizeAction {
         AUTHORIZE_REQUEST,            /* for the caller's own unit */
         AUTHORIZE_REQUEST_FOR_OTHERS, /* for any other */
+        AUTHORIZE_REQUEST_AS,         /* for another user, or for nobody */
         AUTHORIZE_RELEASE_OTHERS,     /* another user's reservation: release, renew, migrate */
         AUTHORIZE_MANAGE,             /* reload */
         _AUTHORIZE_ACTION_MAX,

@@ -475,16 +475,13 @@ static void with_sender(IdentityLookup *l, const Sender *sender)
 {
         Subject *s = l->identity->subject;
 
-        l->identity->sender_uid = s->uid = sender->uid;
+        l->identity->sender_uid = sender->uid;
         s->unit_uid = UID_NONE;
-        if (sender->n_gids > 0) {
-                s->gids = malloc(sizeof(gid_t) * sender->n_gids);
-                if (!s->gids) {
-                        refuse(l, IDENTITY_FAILED, "out of memory");
-                        return;
-                }
-                memcpy(s->gids, sender->gids, sizeof(gid_t) * sender->n_gids);
-                s->n_gids = sender->n_gids;
+        int r = s->nobody ? subject_become(s, 0, NULL, NULL, 0)
+                          : subject_become(s, sender->uid, NULL, sender->gids, sender->n_gids);
+        if (r < 0) {
+                refuse(l, IDENTITY_FAILED, "out of memory");
+                return;
         }
         /* Whether the pidfd is that of this process is asked when PID 1 has said where it is. */
         if (l->kind == TARGET_SELF && sender->pid <= 0) {
@@ -562,6 +559,7 @@ static int lookup_new(const IdentityQuery *q, IdentityLookup **ret)
         l->asked_pid = q->pid;
         l->scope = q->scope;
         l->as_unit = q->as_unit;
+        l->identity->subject->nobody = q->for_nobody;
         if (q->kind == TARGET_SELF && q->pidfd >= 0) {
                 l->identity->pidfd = fcntl(q->pidfd, F_DUPFD_CLOEXEC, 3);
                 if (l->identity->pidfd < 0)

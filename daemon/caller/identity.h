@@ -41,6 +41,7 @@ typedef struct IdentityQuery {
         int pidfd;        /* of the caller; -EBADF: none. Duplicated. */
         bool scope;       /* move the caller into a scope of its own, if it may be moved */
         const char *user; /* Explain: as if this user asked (root only) */
+        bool for_nobody;  /* the request has no user, and root owns what it gets */
         bool as_unit; /* Static=: as if the unit's User= asked (root only); it may have no more than a start
                            * job, and no cgroup yet */
 } IdentityQuery;
@@ -57,7 +58,7 @@ typedef enum IdentityVerdict {
 
 typedef struct Identity {
         Subject *subject; /* the target; where `move` is set the unit that the caller comes from */
-        uid_t sender_uid; /* differs from subject->uid only with IdentityQuery.user and as_unit */
+        uid_t sender_uid; /* differs from subject->uid only with IdentityQuery.user, for_nobody and as_unit */
         bool own;
         bool move; /* to be put into a new scope in scope_slice */
         char *scope_slice;

@@ -163,6 +163,11 @@ static int store_text_set_uid(StoreDraft *d, const char *v)
         return store_text_parse_u32(v, &d->r->target->uid);
 }
 
+static int store_text_set_requester(StoreDraft *d, const char *v)
+{
+        return store_text_parse_u32(v, &d->r->requester);
+}
+
 static int store_text_set_unit_uid(StoreDraft *d, const char *v)
 {
         return store_text_parse_u32(v, &d->r->target->unit_uid);
@@ -173,9 +178,9 @@ static int store_text_set_priority(StoreDraft *d, const char *v)
         bool negative = *v == '-';
         uint32_t n;
 
-        if (store_text_parse_u32(v + negative, &n) < 0 || n > INT32_MAX)
+        if (store_text_parse_u32(v + negative, &n) < 0 || n > (uint32_t)INT32_MAX + negative)
                 return -EINVAL;
-        d->r->priority = negative ? -(int32_t)n : (int32_t)n;
+        d->r->priority = (int32_t)(negative ? -(int64_t)n : n);
         return 0;
 }
 
@@ -237,7 +242,7 @@ static int store_text_set_client_process(StoreDraft *d, const char *v)
         return 0;
 }
 
-/* exclusive, capped, scope, with-start, and of one that waits patient, migrate, bind: those that are set, by
+/* exclusive, capped, scope, with-start, nobody, and of one that waits patient, migrate, bind: those that are set, by
  * name. */
 static int store_text_set_flags(StoreDraft *d, const char *v)
 {
@@ -255,6 +260,8 @@ static int store_text_set_flags(StoreDraft *d, const char *v)
                         d->r->scope = true;
                 else if (strcmp(word, "with-start") == 0)
                         d->r->with_start = true;
+                else if (strcmp(word, "nobody") == 0)
+                        d->r->target->nobody = true;
                 else
                         return -EINVAL;
         return 0;
@@ -336,6 +343,7 @@ static const struct {
         { "ControlGroupId", true, store_text_set_cgroup_id },
         { "Container", false, store_text_set_container },
         { "Uid", true, store_text_set_uid },
+        { "Requester", false, store_text_set_requester },
         { "UnitUid", true, store_text_set_unit_uid },
         { "Priority", true, store_text_set_priority },
         { "Flags", true, store_text_set_flags },
@@ -385,10 +393,13 @@ int store_format(const Reservation *r, StorePhase phase, char **ret)
         store_text_print_escaped(f, "ControlGroup", r->target->cgroup);
         fprintf(f, "ControlGroupId=%" PRIu64 "\n", r->target->cgroup_id);
         store_text_print_escaped(f, "Container", r->target->container);
-        fprintf(f, "Uid=%u\nUnitUid=%u\nPriority=%" PRIi32 "\n", r->target->uid, r->target->unit_uid,
-                r->priority);
-        fprintf(f, "Flags=%s%s%s%s", r->exclusive ? "exclusive " : "", r->capped ? "capped " : "",
-                r->scope ? "scope " : "", r->with_start ? "with-start " : "");
+        fprintf(f, "Uid=%u\n", r->target->uid);
+        if (r->requester != r->target->uid)
+                fprintf(f, "Requester=%u\n", r->requester);
+        fprintf(f, "UnitUid=%u\nPriority=%" PRIi32 "\n", r->target->unit_uid, r->priority);
+        fprintf(f, "Flags=%s%s%s%s%s", r->exclusive ? "exclusive " : "", r->capped ? "capped " : "",
+                r->scope ? "scope " : "", r->with_start ? "with-start " : "",
+                r->target->nobody ? "nobody " : "");
         if (r->wait)
                 fprintf(f, "%s%s%s", r->wait->patient ? "patient " : "", r->wait->migrate ? "migrate " : "",
                         r->wait->bind ? "bind " : "");
@@ -476,6 +487,7 @@ int store_parse(const char *text, Reservation **ret, StorePhase *ret_phase, cons
         if (!r->target)
                 return -ENOMEM;
         d.r = r;
+        r->requester = UID_NONE;
         for (char *line = strtok_r(copy, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
                 *ret_reason = "it has text after its end";
                 if (ended)
@@ -495,6 +507,8 @@ int store_parse(const char *text, Reservation **ret, StorePhase *ret_phase, cons
         int c = store_text_check_whole(&d, seen, ended, ret_reason);
         if (c < 0)
                 return c;
+        if (r->requester == UID_NONE)
+                r->requester = r->target->uid;
         *ret = TAKE_PTR(r);
         *ret_phase = d.phase;
         return 0;

@@ -561,7 +561,6 @@ void grant_waiting(Entry *e, Identity *identity, const Decision *d)
 {
         const Reservation *r = e->r;
         RequestArgs a = { .pool = r->pool,
-                          .priority = r->priority,
                           .exclusive = r->exclusive,
                           .bind = r->wait->bind,
                           .migrate = r->wait->migrate };

@@ -56,6 +56,7 @@ int request_decide(Manager *m, const Identity *i, const RequestArgs *a, const Us
                 .size_bytes = a->size_bytes,
                 .subject = i->subject,
                 .lease_usec = a->lease_usec,
+                .has_priority = a->has_priority,
                 .priority = a->priority,
                 .queue = a->queue,
                 .at_once = a->with_start,
@@ -114,9 +115,10 @@ int manager_reservation_new(Manager *m, const Identity *i, const RequestArgs *a,
         r->rule_file = d->rule ? strdup(d->rule->file) : NULL;
         if (!r->pool || (d->rule && !r->rule_file))
                 return -ENOMEM;
+        r->requester = i->sender_uid;
         r->rule_line = d->line;
         r->size_bytes = d->size_bytes;
-        r->priority = a->priority;
+        r->priority = d->priority;
         r->exclusive = a->exclusive;
         *ret = TAKE_PTR(r);
         return 0;

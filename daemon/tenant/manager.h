@@ -300,7 +300,8 @@ typedef struct RequestArgs {
         bool client_left;           /* the client has left the bus since it asked */
         uint64_t lease_usec, queue_usec;
         int32_t priority;
-        bool queue, migrate, exclusive, bind, with_start;
+        bool for_nobody;
+        bool has_priority, queue, migrate, exclusive, bind, with_start;
         NodeSet nodes, near;
 } RequestArgs;
 

@@ -2,7 +2,7 @@
 
 /* From a client's call to the permission:
  *
- *   counted → (recovery over?) → pool and size make sense → identity → look → would policy refuse? → polkit
+ *   counted → (recovery over?) → pool and size make sense → identity → may it speak for others? → look → would policy refuse? → polkit
  *   → grant
  *
  * A request is judged before polkit and after it (judgement.c). Every wait is one of sd-bus; a client
@@ -262,6 +262,44 @@ static void on_look(int error, const UsageTarget *target, void *userdata)
                 authorize(c);
 }
 
+static void judge_first(RequestCall *c)
+{
+        /* Root is judged once, in grant_start(). */
+        if (!c->explain && !authorize_is_needed(AUTHORIZE_REQUEST, c->identity->sender_uid)) {
+                authorize(c);
+                return;
+        }
+        int r = manager_look(c->manager, c->identity->subject->cgroup, on_look, c, &c->look);
+        if (r < 0)
+                answer(c, SD_BUS_ERROR_FAILED, strerror(-r));
+}
+
+static void on_may_speak(bool allowed, const char *message, void *userdata)
+{
+        RequestCall *c = userdata;
+
+        c->authorize = authorize_free(c->authorize);
+        if (allowed)
+                judge_first(c);
+        else
+                answer(c, CDM_ERROR_DENIED, message ? message : "you may not say for whom a reservation is");
+}
+
+/* Whoever speaks for others has to be allowed to before anything is said about what they would get. */
+static void check_speaker(RequestCall *c)
+{
+        uid_t uid = c->identity->sender_uid;
+
+        if (!c->args.for_nobody || !authorize_is_needed(AUTHORIZE_REQUEST_AS, uid)) {
+                judge_first(c);
+                return;
+        }
+        int r = authorize_start(c->manager->authorizer, c->call, uid, AUTHORIZE_REQUEST_AS, on_may_speak, c,
+                                &c->authorize);
+        if (r < 0)
+                answer(c, SD_BUS_ERROR_FAILED, "polkit could not be asked; try again later");
+}
+
 static void on_identity(IdentityVerdict verdict, const char *message, Identity *identity, void *userdata)
 {
         RequestCall *c = userdata;
@@ -276,14 +314,7 @@ static void on_identity(IdentityVerdict verdict, const char *message, Identity *
                 refuse_busy(c);
                 return;
         }
-        /* Root is judged once, in grant_start(). */
-        if (!c->explain && !authorize_is_needed(AUTHORIZE_REQUEST, identity->sender_uid)) {
-                authorize(c);
-                return;
-        }
-        int r = manager_look(c->manager, identity->subject->cgroup, on_look, c, &c->look);
-        if (r < 0)
-                answer(c, SD_BUS_ERROR_FAILED, strerror(-r));
+        check_speaker(c);
 }
 
 static void identify(RequestCall *c)
@@ -293,6 +324,7 @@ static void identify(RequestCall *c)
         c->args.target.unit = c->args.unit;
         c->args.target.cgroup = c->args.cgroup;
         c->args.target.user = c->args.user;
+        c->args.target.for_nobody = c->args.for_nobody;
         int r = identity_start(&m->identity_context, c->call, &c->args.target, on_identity, c, &c->lookup);
         if (r < 0)
                 answer(c, SD_BUS_ERROR_FAILED, strerror(-r));

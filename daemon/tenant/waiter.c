@@ -246,6 +246,7 @@ static int waiter_new(Entry *e, Identity *identity, const NodeSet *claims, const
                                 .size_bytes = r->size_bytes,
                                 .subject = r->target,
                                 .lease_usec = r->lease_usec,
+                                .has_priority = true,
                                 .priority = r->priority,
                                 .queue = r->wait->patient,
                                 .exclusive = r->exclusive,
@@ -333,7 +334,7 @@ static int reopen(Entry *e, Identity **ret)
         if (!i)
                 return -ENOMEM;
         i->pidfd = -EBADF;
-        i->sender_uid = e->r->target->uid;
+        i->sender_uid = e->r->requester;
         i->move = w->scope_slice != NULL;
         int r = subject_copy(e->r->target, &i->subject);
         if (r >= 0)
@@ -371,13 +372,13 @@ static void on_sender(int error, const Sender *sender, void *userdata)
         Subject *s = w->entry->r->target;
 
         w->question = sd_bus_slot_unref(w->question);
-        if (error < 0 || sender->uid != s->uid) {
+        if (error < 0 || sender->uid != w->entry->r->requester) {
                 client_gone(w);
                 return;
         }
         free(s->gids);
         s->n_gids = 0;
-        s->gids = sender->n_gids ? malloc(sender->n_gids * sizeof(gid_t)) : NULL;
+        s->gids = sender->n_gids && !s->nobody ? malloc(sender->n_gids * sizeof(gid_t)) : NULL;
         if (s->gids) {
                 memcpy(s->gids, sender->gids, sender->n_gids * sizeof(gid_t));
                 s->n_gids = sender->n_gids;

@@ -258,7 +258,7 @@ static uint32_t fill_queue(sd_bus *bus, unsigned n)
         uint32_t first = 0, id;
 
         world_put(&w, "/etc/cdm/cdmd.conf", "[Reservations]\nQueueMax=4096\nMaxPerUser=4096\n");
-        set_policy("[Match]\nPool=*\n[Grant]\nPriority=100\nOnFull=queue\n");
+        set_policy("[Match]\nPool=*\n[Grant]\nLimit=infinity\nPriority=100\nOnFull=queue\n");
         ck_assert_int_eq(
                 world_request(w.client, "cdm", available(), &first, 1, CDM_OPTION_UNIT, "s", "db.service"),
                 0);
@@ -398,7 +398,7 @@ START_TEST(scopes_without_number)
         Tally t[BUSES] = { 0 };
         unsigned n = 0;
 
-        set_policy("[Match]\nPool=*\n");
+        set_policy("[Match]\nPool=*\n[Grant]\nLimit=infinity\n");
         world_add_unit(&w, "session-4.scope", "user-0.slice", "/user.slice/user-0.slice/session-4.scope",
                        "");
         world_be(&w, 0, "/user.slice/user-0.slice/session-4.scope");

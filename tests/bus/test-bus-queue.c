@@ -181,8 +181,9 @@ END_TEST
 
 /* --- the queue --- */
 
-static const char policy_queue[] = "[Match]\nPool=*\n[Grant]\nPriority=100\nOnFull=queue\n";
-static const char policy_preempt[] = "[Match]\nPool=*\n[Grant]\nPriority=100\nOnFull=preempt\n";
+static const char policy_queue[] = "[Match]\nPool=*\n[Grant]\nLimit=infinity\nPriority=100\nOnFull=queue\n";
+static const char policy_preempt[] =
+        "[Match]\nPool=*\n[Grant]\nLimit=infinity\nPriority=100\nOnFull=preempt\n";
 
 static void set_policy(const char *text)
 {
@@ -320,7 +321,7 @@ START_TEST(waiting_ends)
         world_wait_event(&w, "dequeued", unit);
         world_unit_state(&w, "train.service", "active", false);
         uint32_t denied = must_ask(w.client, "train.service", GIB, 0, FOREVER);
-        set_policy("[Match]\nPool=*\nUnit=db.service\n[Grant]\nOnFull=queue\n");
+        set_policy("[Match]\nPool=*\nUnit=db.service\n[Grant]\nLimit=infinity\nOnFull=queue\n");
         world_wait_event(&w, "dequeued", denied);
         ck_assert_str_eq(world_event_error, CDM_ERROR_DENIED);
         is_state(first, "active");

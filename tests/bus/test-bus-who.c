@@ -413,7 +413,8 @@ START_TEST(a_look_at_when_a_caller_started_holds_up_nobody)
         uint64_t all;
         uint32_t id;
 
-        world_put(&w, "/etc/cdm/policy.d/10-all.conf", "[Match]\nPool=*\n[Grant]\nOnFull=queue\n");
+        world_put(&w, "/etc/cdm/policy.d/10-all.conf",
+                  "[Match]\nPool=*\n[Grant]\nLimit=infinity\nOnFull=queue\n");
         ck_assert_int_ge(sd_bus_call_method(w.client, CDM_BUS_NAME, CDM_PATH, CDM_INTERFACE_MANAGER,
                                             "Reload", NULL, NULL, ""),
                          0);
@@ -431,6 +432,7 @@ static const struct {
         const char *what, *action; /* as in the page; the action is "-" when nobody is asked */
         bool of_reservation;
         const char *member, *types;
+        bool for_nobody;
 } rights[] = {
         { "status, nodes, pools, list, show, who, explain", "-", false, "ListPools", "" },
         { "status, nodes, pools, list, show, who, explain", "-", false, "ListNodes", "" },
@@ -438,6 +440,10 @@ static const struct {
         { "status, nodes, pools, list, show, who, explain", "-", false, "ListReservations", "uua{sv}" },
         { "status, nodes, pools, list, show, who, explain", "-", false, "Explain", "sta{sv}" },
         { "request for another target", CDM_ACTION_REQUEST_FOR_OTHERS, false, "Request", "sta{sv}" },
+        { "request, run or explain with --for-nobody", CDM_ACTION_REQUEST_AS, false, "Request", "sta{sv}",
+          true },
+        { "request, run or explain with --for-nobody", CDM_ACTION_REQUEST_AS, false, "Explain", "sta{sv}",
+          true },
         { "release, renew, migrate, buffer, of another owner", CDM_ACTION_RELEASE_OTHERS, true, "Release",
           "" },
         { "release, renew, migrate, buffer, of another owner", CDM_ACTION_RELEASE_OTHERS, true, "Renew",
@@ -452,7 +458,7 @@ static const struct {
         { "reload, drain, undrain, static", CDM_ACTION_MANAGE, false, "ReserveStatic", "s" },
 };
 
-static int append_arguments(sd_bus_message *m, const char *types)
+static int append_arguments(sd_bus_message *m, const char *types, bool for_nobody)
 {
         if (strcmp(types, "t") == 0)
                 return sd_bus_message_append(m, types, UINT64_C(4096));
@@ -463,8 +469,8 @@ static int append_arguments(sd_bus_message *m, const char *types)
         if (strcmp(types, "uua{sv}") == 0)
                 return sd_bus_message_append(m, types, 0, 10, 0);
         if (strcmp(types, "sta{sv}") == 0)
-                return sd_bus_message_append(m, types, "cdm", GIB / 64, 1, CDM_OPTION_UNIT, "s",
-                                             "db.service");
+                return sd_bus_message_append(m, types, "cdm", GIB / 64, 2, CDM_OPTION_UNIT, "s",
+                                             "db.service", CDM_OPTION_FOR_NOBODY, "b", for_nobody);
         return 0;
 }
 
@@ -487,7 +493,7 @@ START_TEST(what_needs_which_action)
                         rights[i].member);
 
                 ck_assert_int_ge(r, 0);
-                ck_assert_int_ge(append_arguments(m, rights[i].types), 0);
+                ck_assert_int_ge(append_arguments(m, rights[i].types, rights[i].for_nobody), 0);
                 r = sd_bus_call(buses[WHO_USER], m, 0, &error, NULL);
                 ck_assert_msg((r < 0) == asks, "%s: %s", rights[i].member, error.message);
                 if (!asks)

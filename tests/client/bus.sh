@@ -26,7 +26,7 @@ keeps() {
         }
 }
 
-keys="['id','pool','size','state','strength','unit','cgroup','uid','priority','nodes','used','policy','expires']"
+keys="['id','pool','size','state','strength','unit','cgroup','uid','priority','nodes','used','policy','expires','requester']"
 run 0 list --json=short
 json "len(d) == 1 and list(d[0]) == $keys"
 json "d[0]['id'] == 7 and d[0]['priority'] == -5 and d[0]['nodes'] == [{'node': 0, 'size': 64 << 20}]"
@@ -106,6 +106,8 @@ asked 'Request hbm 16777216 unit=x.service lease=3600000000 priority=-3 migrate=
 [ "$(cat "$scratch/out")" = 7 ] || complain "the id is not alone on stdout"
 run 0 request hbm 50%
 asked 'Request hbm 52428800 pidfd'
+run 0 request hbm 1 --unit=x --for-nobody
+asked 'Request hbm 1 unit=x.service for-nobody=1'
 run 1 request lead 50%
 run 0 request hbm 1 --pid=1 --queue
 asked 'Request hbm 1 pid=1 queue=18446744073709551615'

@@ -31,7 +31,7 @@ printf '[Pool]\nNodes=3\n' >"$root/etc/cdm/pools.d/hbm.conf"
 run 0 check --root="$root"
 
 # a user that nobody knows is a warning
-printf '[Match]\nUser=nobody-here\n[Grant]\n' >"$root/etc/cdm/policy.d/50-warn.conf"
+printf '[Match]\nUser=nobody-here\n[Grant]\nLimit=1G\n' >"$root/etc/cdm/policy.d/50-warn.conf"
 run 0 check --root="$root"
 says err '50-warn.conf:2: '
 says err '(warning)'

@@ -69,7 +69,7 @@ make_root() {
 		EOF
         printf '[Match]\nPool=cdm\nUnit=train-*.service\nUser=trainer\n[Grant]\nLimit=1G\nQuota=3G\n' \
                 >"$root/etc/cdm/policy.d/10-train.conf"
-        printf '[Match]\nPool=cdm\nGroup=ml\nSlice=system.slice\n[Grant]\n' >"$root/etc/cdm/policy.d/20-ml.conf"
+        printf '[Match]\nPool=cdm\nGroup=ml\nSlice=system.slice\n[Grant]\nLimit=infinity\n' >"$root/etc/cdm/policy.d/20-ml.conf"
         printf '[Match]\nPool=cdm\nUser=root\n[Grant]\nDeny=yes\n' >"$root/etc/cdm/policy.d/90-root.conf"
 }
 

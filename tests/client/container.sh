@@ -30,7 +30,7 @@ mkdir -p "$groups/machine.slice/libpod-$abc.scope/container" "$groups/machine.sl
 rm "$root"/etc/cdm/policy.d/*
 printf '[Match]\nContainer=podman:abc*\n[Grant]\nLimit=1G\n' >"$root/etc/cdm/policy.d/10-podman.conf"
 printf '[Match]\nContainer=docker:* containerd:*\n[Grant]\nDeny=yes\n' >"$root/etc/cdm/policy.d/20-docker.conf"
-printf '[Match]\nCGroup=/libpod_parent/libpod-beef*\n[Grant]\n' >"$root/etc/cdm/policy.d/30-cgroup.conf"
+printf '[Match]\nCGroup=/libpod_parent/libpod-beef*\n[Grant]\nLimit=infinity\n' >"$root/etc/cdm/policy.d/30-cgroup.conf"
 explain="explain --offline --root=$root cdm 512M"
 
 # shellcheck disable=SC2086

@@ -165,7 +165,7 @@ echo 0-3,7,12 >"$root/sys/devices/system/node/has_memory"
 taken '[2, 3, 7, 12]'
 quiet
 mkdir -p "$root/etc/cdm/policy.d"
-printf '[Match]\nUser=guest\n[Grant]\n' >"$root/etc/cdm/policy.d/10-guest.conf"
+printf '[Match]\nUser=guest\n[Grant]\nLimit=infinity\n' >"$root/etc/cdm/policy.d/10-guest.conf"
 for case in 0009:01:00.0=2,3,7 0019:01:00.0=12; do
         run 0 explain --offline --root="$root" cdm 1G --unit other --user guest --near "${case%=*}" --json=short
         json "all(n['node'] in [${case#*=}] for n in d['nodes'])"

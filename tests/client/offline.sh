@@ -48,6 +48,14 @@ explain="explain --offline --root=$root"
         says out 'granted'
         run 3 $explain cdm 2G --unit train-1 --user trainer
         says out '10-train.conf:6'
+        # for nobody: no rule with a user or a group
+        run 3 $explain cdm 1M --unit train-1 --for-nobody
+        says out 'and no user'
+        run 2 $explain cdm 1M --unit train-1 --for-nobody --user trainer
+        printf '[Match]\nSlice=system.slice\n[Grant]\nLimit=1M\n' >"$root/etc/cdm/policy.d/95-nobody.conf"
+        run 0 $explain cdm 1M --unit train-1 --for-nobody
+        says out '95-nobody.conf'
+        rm "$root/etc/cdm/policy.d/95-nobody.conf"
         run 3 $explain cdm 1M --unit other --user trainer
         says out 'denied'
         run 3 $explain cdm 1M --unit train-1 --user root
@@ -94,7 +102,7 @@ explain="explain --offline --root=$root cdm 512M --unit other --user guest --jso
 
 # demotion past cpusets: nobody can be alone on a slower node
 make_root cxl
-printf '[Match]\nUser=guest\n[Grant]\nExclusive=yes\n' >"$root/etc/cdm/policy.d/00-guest.conf"
+printf '[Match]\nUser=guest\n[Grant]\nLimit=infinity\nExclusive=yes\n' >"$root/etc/cdm/policy.d/00-guest.conf"
 explain="explain --offline --root=$root cdm 512M --unit other --user guest"
 # shellcheck disable=SC2086
 {

@@ -146,6 +146,20 @@ START_TEST(rules)
 }
 END_TEST
 
+/* Nobody can tell whom the rule was for, so it is for those without a user as well. */
+START_TEST(a_refused_file_denies_nobody_too)
+{
+        Subject s = { .unit = (char *)"a.service", .slice = (char *)"a.slice", .nobody = true };
+
+        put(FILE_AFTER, "[Match]\nSlice=*.slice\n[Grant]\nLimit=1G\n");
+        load();
+        ck_assert_ptr_eq(rule_find(config->rules, config->n_rules, "cdm", &s), config->rules[0]);
+        put(FILE_BAD, "[Match]\nUnti=a.service\n[Grant]\nLimit=1G\n");
+        load();
+        ck_assert_ptr_nonnull(rule_find(config->rules, config->n_rules, "cdm", &s)->refused);
+}
+END_TEST
+
 START_TEST(whom_it_matches_is_kept)
 {
         Subject s = { .unit = (char *)"a.service", .uid = 0, .unit_uid = UID_NONE };
@@ -156,6 +170,9 @@ START_TEST(whom_it_matches_is_kept)
         ck_assert_ptr_eq(rule_find(config->rules, config->n_rules, "cdm", &s), config->rules[0]);
         s.uid = 12;
         ck_assert_ptr_eq(rule_find(config->rules, config->n_rules, "cdm", &s), config->rules[0]);
+        s.nobody = true;
+        ck_assert_ptr_null(rule_find(config->rules, config->n_rules, "cdm", &s));
+        s.nobody = false;
         s.uid = 13;
         ck_assert_ptr_eq(rule_find(config->rules, config->n_rules, "cdm", &s), config->rules[1]);
 }
@@ -345,6 +362,7 @@ int main(void)
         const TTest *const tests[] = {
                 rules,
                 whom_it_matches_is_kept,
+                a_refused_file_denies_nobody_too,
                 whom_it_may_match_is_not_passed_over,
                 files_that_cannot_be_believed,
                 a_folder_of_rules,

@@ -307,12 +307,94 @@ START_TEST(priority)
         World w;
 
         world_setup(&w);
+        w.q.has_priority = true;
         w.q.priority = 1;
         expect_line(&w, RULE_KEY_PRIORITY, "Priority=0");
         w.rule->priority = 1;
         expect(&w, VERDICT_GRANTED, "");
         w.q.priority = -5;
         expect(&w, VERDICT_GRANTED, "");
+        ck_assert_int_eq(w.d->priority, -5);
+        world_done(&w);
+}
+END_TEST
+
+/* Given where none is asked for, and never instead of what is asked for. */
+START_TEST(default_priority)
+{
+        World w;
+
+        world_setup(&w);
+        w.rule->priority = 100;
+        w.rule->default_priority = 50;
+        expect(&w, VERDICT_GRANTED, "");
+        ck_assert_int_eq(w.d->priority, 50);
+        w.q.has_priority = true;
+        expect(&w, VERDICT_GRANTED, "");
+        ck_assert_int_eq(w.d->priority, 0);
+        /* It displaces what is lower, and not what is asked for with 0. */
+        hold(&w, 1, "b.service", 2, GIB);
+        ledger_find(w.ledger, 1)->priority = 0;
+        hold(&w, 2, "b.service", 3, GIB);
+        w.rule->on_full = ON_FULL_PREEMPT;
+        expect(&w, VERDICT_FULL, "");
+        w.q.has_priority = false;
+        expect(&w, VERDICT_QUEUED, "displaces");
+        ck_assert_int_eq(w.d->priority, 50);
+        /* A rule of 0.1.0 that allows no more than -5 still has to be asked for that. */
+        w.rule->priority = -5;
+        w.rule->default_priority = 0;
+        expect_line(&w, RULE_KEY_PRIORITY, "priority 0 is over Priority=-5");
+        world_done(&w);
+}
+END_TEST
+
+/* Nodes= of a rule is as --nodes. */
+START_TEST(nodes_of_a_rule)
+{
+        World w;
+
+        world_setup(&w);
+        w.rule->nodes = nodeset_of(3);
+        expect_shares(&w, 1, 3, 256 * MIB, 0, 0);
+        w.q.nodes = nodeset_of(2);
+        expect_line(&w, RULE_KEY_NODES, "nodes 2 are not all in Nodes=3 of ");
+        nodeset_add(&w.q.nodes, 3);
+        expect_line(&w, RULE_KEY_NODES, "nodes 2-3 are not all in Nodes=3 of ");
+        w.q.nodes = nodeset_of(3);
+        expect_shares(&w, 1, 3, 256 * MIB, 0, 0);
+        w.q.nodes = NODESET_EMPTY;
+        w.q.size_bytes = GIB + 1;
+        expect(&w, VERDICT_FULL,
+               "never fits: nodes 3 of pool hbm (Nodes= of /etc/cdm/policy.d/10-all.conf:");
+        ck_assert_ptr_nonnull(strstr(w.d->reason, " can hold 1G "));
+        /* a percentage stays one of the pool */
+        w.rule->has_limit = true;
+        w.rule->limit = (Size){ .value = 50, .percent = true };
+        w.q.size_bytes = GIB;
+        expect_shares(&w, 1, 3, GIB, 0, 0);
+        w.rule->has_limit = false;
+        /* the queue claims no other node, and nobody is displaced elsewhere */
+        hold(&w, 1, "b.service", 3, MIB);
+        w.rule->on_full = ON_FULL_QUEUE;
+        w.q.queue = true;
+        expect(&w, VERDICT_QUEUED, "1023M of 1G is available on 1 node");
+        NodeSet three = nodeset_of(3);
+        ck_assert(nodeset_equal(&w.d->claims, &three));
+        w.rule->nodes = nodeset_of(2);
+        hold(&w, 2, "b.service", 2, 512 * MIB);
+        w.rule->nodes = nodeset_of(3);
+        w.rule->on_full = ON_FULL_PREEMPT;
+        w.rule->priority = w.rule->default_priority = 1;
+        expect(&w, VERDICT_QUEUED, "displaces reservation 1 (1M)");
+        ck_assert_uint_eq(w.d->n_victims, 1);
+        /* nodes of other pools are none of this one */
+        w.rule->nodes = nodeset_of(7);
+        expect_line(&w, RULE_KEY_NODES, "Nodes=7 of ");
+        ck_assert_ptr_nonnull(strstr(w.d->reason, "names no node of pool hbm, which has 2-3"));
+        nodeset_add(&w.rule->nodes, 2);
+        w.q.size_bytes = MIB;
+        expect_shares(&w, 1, 2, MIB, 0, 0);
         world_done(&w);
 }
 END_TEST
@@ -353,6 +435,44 @@ START_TEST(quota_of_a_rule)
         expect_line(&w, RULE_KEY_QUOTA, "Quota=300M");
         w.rule->quota = (Size){ .value = 1 }; /* lowered by a reload to less than is live */
         expect_line(&w, RULE_KEY_QUOTA, "Quota=4K");
+        world_done(&w);
+}
+END_TEST
+
+START_TEST(quota_per_user)
+{
+        World w;
+        Reservation *r;
+
+        world_setup(&w);
+        w.rule->has_user_quota = true;
+        w.rule->user_quota = (Size){ .value = 300 * MIB };
+        r = hold(&w, 1, "b.service", 2, 100 * MIB);
+        expect_line(&w, RULE_KEY_USER_QUOTA, "256M more would be over QuotaPerUser=300M");
+        ck_assert_ptr_nonnull(strstr(w.d->reason, "100M is in use by user 1000"));
+        w.q.size_bytes = 200 * MIB;
+        expect(&w, VERDICT_GRANTED, "");
+        w.q.size_bytes++;
+        expect_line(&w, RULE_KEY_USER_QUOTA, "QuotaPerUser=300M");
+        ck_assert_int_eq(ledger_set_state(w.ledger, r, RESERVATION_DRAINING), 0); /* counts still */
+        expect_line(&w, RULE_KEY_USER_QUOTA, "QuotaPerUser=300M");
+        /* another owner has one of his own, root as well, and so has another rule */
+        w.subject.uid = 1001;
+        hold(&w, 2, "b.service", 2, 300 * MIB);
+        expect_line(&w, RULE_KEY_USER_QUOTA, "300M is in use by user 1001");
+        w.subject.uid = 0;
+        hold(&w, 3, "b.service", 3, 300 * MIB);
+        expect_line(&w, RULE_KEY_USER_QUOTA, "300M is in use by user 0");
+        w.subject.uid = 1000;
+        /* a percentage is one of the pool */
+        w.rule->user_quota = (Size){ .value = 25, .percent = true };
+        w.q.size_bytes = 412 * MIB;
+        expect(&w, VERDICT_GRANTED, "");
+        w.q.size_bytes++;
+        expect_line(&w, RULE_KEY_USER_QUOTA, "QuotaPerUser=25% (512M)");
+        free(w.rule->file);
+        w.rule->file = strdup("/etc/cdm/policy.d/20-other.conf");
+        expect(&w, VERDICT_GRANTED, "");
         world_done(&w);
 }
 END_TEST
@@ -765,8 +885,11 @@ int main(void)
         tcase_add_test(c, limit_of_a_rule);
         tcase_add_test(c, lease);
         tcase_add_test(c, priority);
+        tcase_add_test(c, default_priority);
+        tcase_add_test(c, nodes_of_a_rule);
         tcase_add_test(c, max_per_user);
         tcase_add_test(c, quota_of_a_rule);
+        tcase_add_test(c, quota_per_user);
         tcase_add_test(c, placement_prefers_a_node_of_its_own);
         tcase_add_test(c, own_node_has_no_others);
         tcase_add_test(c, placement_prefers_near_then_fast);

@@ -474,7 +474,7 @@ static void compare_node(const Ledger *l, Reservation *const model[static MODEL_
 static void compare(const Ledger *l, Reservation *const model[static MODEL_IDS])
 {
         size_t n = 0, of_user[MODEL_USERS] = { 0 };
-        uint64_t of_rule[MODEL_RULES] = { 0 };
+        uint64_t of_rule[MODEL_RULES] = { 0 }, of_rule_user[MODEL_RULES][MODEL_USERS] = { 0 };
 
         for (size_t i = 0; i < MODEL_IDS; i++) {
                 if (!model[i])
@@ -483,14 +483,19 @@ static void compare(const Ledger *l, Reservation *const model[static MODEL_IDS])
                 of_user[model[i]->target->uid]++;
                 for (size_t k = 0; k < MODEL_RULES; k++)
                         if (is_booked(model[i]) && model[i]->rule_file &&
-                            strcmp(model[i]->rule_file, rule_names[k]) == 0)
+                            strcmp(model[i]->rule_file, rule_names[k]) == 0) {
                                 of_rule[k] += model[i]->size_bytes;
+                                of_rule_user[k][model[i]->target->uid] += model[i]->size_bytes;
+                        }
         }
         MUST(ledger_count(l) == n);
         for (size_t u = 0; u < MODEL_USERS; u++)
                 MUST(ledger_count_user(l, u) == of_user[u]);
-        for (size_t k = 0; k < MODEL_RULES; k++)
+        for (size_t k = 0; k < MODEL_RULES; k++) {
                 MUST(ledger_rule_bytes(l, rule_names[k]) == of_rule[k]);
+                for (size_t u = 0; u < MODEL_USERS; u++)
+                        MUST(ledger_rule_user_bytes(l, rule_names[k], (uid_t)u) == of_rule_user[k][u]);
+        }
         for (int node = 0; node < MODEL_NODES; node++)
                 compare_node(l, model, node * 50);
 }
@@ -573,6 +578,9 @@ START_TEST(many_reservations)
                 ck_assert_uint_eq(ledger_node_reserved(l, 250 + i), sum[i]);
         ck_assert_uint_eq(ledger_rule_bytes(l, "10.conf"), sum[0] + sum[1] + sum[2] + sum[3]);
         ck_assert_uint_eq(ledger_count_user(l, 1007), MANY_RESERVATIONS / 500);
+        size_t visited = ledger_visited(l);
+        ck_assert_uint_gt(ledger_rule_user_bytes(l, "10.conf", 1007), 0);
+        ck_assert_uint_eq(ledger_visited(l), visited);
         ck_assert_uint_eq(ledger_tenant_count(l, "job-7.service"), MANY_RESERVATIONS / MANY_TENANTS);
         ck_assert_int_eq(ledger_foreach_after(l, 0, expect_rising, &last), 42);
 

@@ -20,6 +20,13 @@ static const Subject trainer = {
         .n_gids = 2,
         .unit_uid = 1000,
 };
+static const Subject nobody = {
+        .unit = (char *)"libpod-1.scope",
+        .slice = (char *)"batch.slice",
+        .cgroup = (char *)"/batch.slice/libpod-1.scope",
+        .container = (char *)"podman:1",
+        .nobody = true,
+};
 static const Subject container = {
         .cgroup = (char *)"/machine/abc",
         .container = (char *)"podman:abc123",
@@ -68,6 +75,31 @@ static const struct {
         { "second group", &trainer, true, { .groups = GLOBS((char *)"video"), GIDS(44) } },
         { "other group", &trainer, false, { .groups = GLOBS((char *)"video"), GIDS(45) } },
         { "only unknown groups", &trainer, false, { .groups = GLOBS((char *)"nobody-knows") } },
+        { "nobody, pool", &nobody, false, { .pools = GLOBS((char *)"*") } },
+        { "nobody, unit", &nobody, false, { .units = GLOBS((char *)"*") } },
+        { "nobody, slice", &nobody, true, { .slices = GLOBS((char *)"batch.slice") } },
+        { "nobody, cgroup", &nobody, true, { .cgroups = GLOBS((char *)"/batch.slice/*") } },
+        { "nobody, container", &nobody, true, { .containers = GLOBS((char *)"podman:*") } },
+        { "nobody, other slice", &nobody, false, { .slices = GLOBS((char *)"machine.slice") } },
+        { "nobody, unit and slice",
+          &nobody,
+          true,
+          { .units = GLOBS((char *)"*"), .slices = GLOBS((char *)"*") } },
+        { "nobody is not root",
+          &nobody,
+          false,
+          { .slices = GLOBS((char *)"*"), .users = GLOBS((char *)"root"), UIDS(0) } },
+        { "nobody has no group",
+          &nobody,
+          false,
+          { .slices = GLOBS((char *)"*"), .groups = GLOBS((char *)"root"), GIDS(0) } },
+        { "nobody has no quota", &nobody, false, { .slices = GLOBS((char *)"*"), .has_user_quota = true } },
+        { "nobody, refused rule", &nobody, true, { .pools = GLOBS((char *)"*"), .refused = (char *)"x" } },
+        { "nobody, refused rule of all", &nobody, true, { .refused = (char *)"x" } },
+        { "nobody, refused rule of a user",
+          &nobody,
+          false,
+          { .users = GLOBS((char *)"root"), UIDS(0), .refused = (char *)"x" } },
         { "all keys must match",
           &trainer,
           false,
@@ -86,6 +118,17 @@ START_TEST(matching)
 {
         ck_assert_msg(rule_matches(&cases[_i].rule, "hbm", cases[_i].subject) == cases[_i].matches, "%s",
                       cases[_i].what);
+}
+END_TEST
+
+/* Not even while it is not known who is meant. */
+START_TEST(nobody_is_no_name_either)
+{
+        Rule user = { .slices = GLOBS((char *)"*"), .users = GLOBS((char *)"t"), .unknown_user = "t" };
+        Rule group = { .slices = GLOBS((char *)"*"), .groups = GLOBS((char *)"t"), .unknown_group = "t" };
+
+        ck_assert(!rule_may_match(&user, "hbm", &nobody) && !rule_may_match(&group, "hbm", &nobody));
+        ck_assert(rule_may_match(&user, "hbm", &trainer) && rule_may_match(&group, "hbm", &trainer));
 }
 END_TEST
 
@@ -147,6 +190,7 @@ int main(void)
         TCase *c = tcase_create("rule");
 
         tcase_add_loop_test(c, matching, 0, ARRAY_SIZE(cases));
+        tcase_add_test(c, nobody_is_no_name_either);
         tcase_add_test(c, first_match_decides);
         tcase_add_test(c, overlong_slice);
         tcase_add_test(c, lines);

@@ -215,9 +215,32 @@ static uint64_t rule_live(int rule)
         return bytes;
 }
 
-static NodeSet nodes_of(const char *pool, const NodeSet *asked)
+static uint64_t rule_user_live(int rule, uid_t uid)
 {
-        return nodeset_is_empty(asked) ? pool_set_find(pools, pool)->nodes : *asked;
+        uint64_t bytes = 0;
+
+        for (size_t i = 0; i < LIVE_MAX; i++)
+                if (is_booked(&live[i]) && live[i].rule == rule && live[i].uid == uid)
+                        bytes += live[i].size;
+        return bytes;
+}
+
+static NodeSet nodes_of(const Live *l)
+{
+        NodeSet nodes = nodeset_is_empty(&l->asked) ? pool_set_find(pools, l->pool)->nodes : l->asked;
+        const Rule *rule = config->rules[l->rule];
+
+        return nodeset_is_empty(&rule->nodes) ? nodes : nodeset_intersect(&nodes, &rule->nodes);
+}
+
+/* Does the rule keep it off all nodes, or off some that were asked for? */
+static bool is_kept_off(const Live *l)
+{
+        const Rule *rule = config->rules[l->rule];
+        NodeSet nodes = nodes_of(l);
+
+        return !nodeset_is_empty(&rule->nodes) &&
+               (nodeset_is_empty(&nodes) || !nodeset_is_subset(&l->asked, &rule->nodes));
 }
 
 static bool goes_before(int32_t priority, uint32_t id, const Live *l)
@@ -231,7 +254,8 @@ static bool claims_nothing(const Live *l)
 {
         const Rule *rule = config->rules[l->rule];
 
-        return rule->has_quota && rule_live(l->rule) + l->size > rule->quota.value;
+        return (rule->has_quota && rule_live(l->rule) + l->size > rule->quota.value) ||
+               (rule->has_user_quota && rule_user_live(l->rule, l->uid) + l->size > rule->user_quota.value);
 }
 
 static NodeSet claimed_before(int32_t priority, uint32_t id)
@@ -240,7 +264,7 @@ static NodeSet claimed_before(int32_t priority, uint32_t id)
 
         for (size_t i = 0; i < LIVE_MAX; i++)
                 if (goes_before(priority, id, &live[i]) && !claims_nothing(&live[i])) {
-                        NodeSet nodes = nodes_of(live[i].pool, &live[i].asked);
+                        NodeSet nodes = nodes_of(&live[i]);
                         set = nodeset_union(&set, &nodes);
                 }
         return set;
@@ -383,6 +407,7 @@ static Request make_request(const Live *l, const Subject *s)
                           .size_bytes = l->size,
                           .subject = s,
                           .lease_usec = l->lease,
+                          .has_priority = true,
                           .priority = l->priority,
                           .queue = l->patient,
                           .exclusive = l->exclusive,
@@ -431,8 +456,7 @@ static void revoke_victims(Live *l, const Decision *d)
 
 static void check_grant(const Live *l, const Decision *d)
 {
-        NodeSet allowed = nodes_of(l->pool, &l->asked), claimed = claimed_before(l->priority, l->id),
-                taken = NODESET_EMPTY;
+        NodeSet allowed = nodes_of(l), claimed = claimed_before(l->priority, l->id), taken = NODESET_EMPTY;
         uint64_t sum = 0;
 
         for (size_t i = 0; i < d->n_shares; i++) {
@@ -461,16 +485,17 @@ static void become(Live *l, const Decision *d)
         memcpy(l->shares, d->shares, d->n_shares * sizeof(Share));
         const Rule *rule = config->rules[l->rule];
         MUST(!rule->has_quota || rule_live(l->rule) <= rule->quota.value);
+        MUST(!rule->has_user_quota || rule_user_live(l->rule, l->uid) <= rule->user_quota.value);
 }
 
 /* Is there a reason to send away one that waits? */
 static bool may_end(const Live *l)
 {
         const Rule *rule = config->rules[l->rule];
-        NodeSet open = nodes_of(l->pool, &l->asked), before = claimed_before(l->priority, l->id);
+        NodeSet open = nodes_of(l), before = claimed_before(l->priority, l->id);
 
         open = nodeset_subtract(&open, &before);
-        if (rule->deny || (rule->has_limit && l->size > rule->limit.value) ||
+        if (rule->deny || is_kept_off(l) || (rule->has_limit && l->size > rule->limit.value) ||
             (l->lease && l->lease > (rule->lease_usec ? rule->lease_usec : config->default_lease_usec)) ||
             l->priority > rule->priority || (l->exclusive && !rule->exclusive))
                 return true;
@@ -510,8 +535,7 @@ static void serve(void)
                                 put_into_ledger(l);
                                 keep_victims(l);
                         } else if (s.action == SERVE_DISPLACE) {
-                                NodeSet open = nodes_of(l->pool, &l->asked),
-                                        before = claimed_before(l->priority, l->id);
+                                NodeSet open = nodes_of(l), before = claimed_before(l->priority, l->id);
 
                                 open = nodeset_subtract(&open, &before);
                                 check_victims(s.decision, l->unit, l->priority, l->size, l->exclusive,
@@ -537,7 +561,7 @@ static void check_queue(void)
                 if (!l->used || l->state != RESERVATION_QUEUED)
                         continue;
                 MUST(queue_find(queue, l->id));
-                NodeSet open = nodes_of(l->pool, &l->asked), before = claimed_before(l->priority, l->id);
+                NodeSet open = nodes_of(l), before = claimed_before(l->priority, l->id);
                 open = nodeset_subtract(&open, &before);
                 MUST(claims_nothing(l) || nodeset_is_empty(&open) ||
                      room_in(&open, l->unit, l->exclusive, NULL) < l->size);
@@ -552,7 +576,7 @@ static void check_queue(void)
 static Verdict expected(const Live *l, bool is_queue)
 {
         const Rule *rule = config->rules[l->rule];
-        NodeSet allowed = nodes_of(l->pool, &l->asked), claimed, open;
+        NodeSet allowed = nodes_of(l), claimed, open;
         uint64_t whole = 0;
         size_t n_user = 0, n_waiting = 0;
 
@@ -560,10 +584,10 @@ static Verdict expected(const Live *l, bool is_queue)
                 n_user += live[i].used && &live[i] != l && live[i].uid == l->uid;
                 n_waiting += live[i].used && &live[i] != l && live[i].state == RESERVATION_QUEUED;
         }
-        if (rule->deny || (rule->has_limit && l->size > rule->limit.value) ||
+        if (rule->deny || is_kept_off(l) || (rule->has_limit && l->size > rule->limit.value) ||
             (l->lease && l->lease > (rule->lease_usec ? rule->lease_usec : config->default_lease_usec)) ||
             l->priority > rule->priority || (l->exclusive && !rule->exclusive) || n_user >= USER_MAX ||
-            (rule->has_quota && rule_live(l->rule) + l->size > rule->quota.value))
+            claims_nothing(l))
                 return VERDICT_DENIED;
         claimed = claimed_before(l->priority, 0);
         open = nodeset_subtract(&allowed, &claimed);
@@ -594,7 +618,8 @@ static void ask(void)
         l->unit = (int)any(N_UNITS);
         l->rule = l->unit % N_RULES;
         l->uid = 1000 + any(3);
-        l->priority = (int32_t)any(6) - 1;
+        bool has_priority = any(3) > 0;
+        l->priority = has_priority ? (int32_t)any(6) - 1 : config->rules[l->rule]->default_priority;
         l->size = (1 + any(any(3) ? 40 : 110)) * PAGE;
         l->exclusive = any(8) == 0;
         l->patient = any(3) > 0;
@@ -609,17 +634,22 @@ static void ask(void)
         Snapshot snap = snapshot();
         Request q = make_request(l, &s);
         q.id = 0;
+        if (!has_priority) {
+                q.has_priority = false;
+                q.priority = INT32_MAX;
+        }
         l->used = false; /* not in the model yet */
         Verdict v = expected(l, l->patient);
         MUST(decide(&snap, &q, &d) == 0);
         MUST(d->verdict == v);
+        MUST((v != VERDICT_GRANTED && v != VERDICT_QUEUED) || d->priority == l->priority);
         seen[v == VERDICT_GRANTED  ? SEEN_GRANTED
              : v == VERDICT_QUEUED ? SEEN_QUEUED
              : v == VERDICT_FULL   ? SEEN_FULL
                                    : SEEN_DENIED]++;
         seen[SEEN_DISPLACING] += d->n_victims > 0;
         MUST(d->reason && *d->reason);
-        NodeSet open = nodes_of(l->pool, &l->asked), before = claimed_before(l->priority, 0);
+        NodeSet open = nodes_of(l), before = claimed_before(l->priority, 0);
         open = nodeset_subtract(&open, &before);
         if (d->n_victims > 0)
                 check_victims(d, l->unit, l->priority, l->size, l->exclusive, &open);
@@ -745,9 +775,17 @@ static void random_rule(int i)
         r->has_quota = any(5) == 0;
         r->quota.value = (40 + any(120)) * PAGE;
         r->lease_usec = any(6) ? 0 : (50 + any(100)) * UINT64_C(1000000);
+        r->has_user_quota = any(5) == 0;
+        r->user_quota.value = (20 + any(60)) * PAGE;
+        r->nodes = NODESET_EMPTY;
+        bool some = any(4) == 0;
+        for (int node = FIRST_CDM; some && node < N_NODES; node++)
+                if (any(2))
+                        nodeset_add(&r->nodes, node);
         r->priority = 2 + (int32_t)any(4);
+        r->default_priority = r->priority - (int32_t)any(4);
         r->on_full = (OnFull)any(_ON_FULL_MAX);
-        r->exclusive = any(2) && !r->has_limit && !r->has_quota;
+        r->exclusive = any(2) && !r->has_limit && !r->has_quota && !r->has_user_quota;
 }
 
 /* The same through the text on disk, in another order. */

@@ -100,6 +100,7 @@ static void waits(uint32_t id, unsigned unit, int32_t priority, int node, unsign
                                   .pool = "hbm",
                                   .size_bytes = pages * PAGE,
                                   .subject = &units[unit],
+                                  .has_priority = true,
                                   .priority = priority,
                                   .queue = unit < 2 };
         if (node > 0)
@@ -190,8 +191,11 @@ END_TEST
  * leaving, open to 3. */
 START_TEST(a_quota_that_is_used_up_frees_what_was_claimed)
 {
-        config->rules[0]->has_quota = true;
-        config->rules[0]->quota = (Size){ .value = 100 * PAGE };
+        Rule *rule = config->rules[0];
+
+        rule->has_quota = _i == 0;
+        rule->has_user_quota = _i == 1;
+        rule->quota = rule->user_quota = (Size){ .value = 100 * PAGE };
         hold(6, 3, RESERVATION_DRAINING, 3, 80);
         hold(7, 3, RESERVATION_ACTIVE, 2, 60);
         waits(1, 0, 9, 3, 90);
@@ -200,6 +204,28 @@ START_TEST(a_quota_that_is_used_up_frees_what_was_claimed)
         next("grant 2");
         next("nothing");
         reservation_free(ledger_take(ledger, 6));
+        walk = SERVE_WALK_START;
+        next("grant 3");
+}
+END_TEST
+
+/* Rule 1 keeps 2 off node 3, where the pool has room for it, and it claims nothing there, passed over or not. */
+START_TEST(claims_are_no_wider_than_the_rule)
+{
+        config->rules[1]->nodes = nodeset_of(2);
+        config->rules[1]->on_full = ON_FULL_QUEUE;
+        hold(6, 3, RESERVATION_ACTIVE, 2, 90);
+        hold(7, 3, RESERVATION_ACTIVE, 3, 90);
+        waits(1, 0, 9, 0, 200);
+        waits(2, 2, 8, 0, 50);
+        requests[2].queue = true;
+        next("nothing"); /* 1 claims both nodes, and 2 is passed over */
+        queue_remove(queue, 1);
+        NodeSet claimed = queue_claimed(queue, 0, 0), two = nodeset_of(2);
+        ck_assert(nodeset_equal(&claimed, &two));
+        walk = SERVE_WALK_START;
+        next("nothing");
+        waits(3, 0, 7, 0, 10);
         walk = SERVE_WALK_START;
         next("grant 3");
 }
@@ -224,6 +250,7 @@ static void many_wait(bool quota)
                                      .pool = "hbm",
                                      .size_bytes = 10 * PAGE,
                                      .subject = &units[1],
+                                     .has_priority = true,
                                      .queue = true,
                                      .nodes = nodeset_of(2) };
         if (quota) {
@@ -282,7 +309,8 @@ int main(void)
         tcase_add_checked_fixture(c, start, stop);
         tcase_add_test(c, from_the_front_to_the_end);
         tcase_add_test(c, displaces_once_and_sends_away);
-        tcase_add_test(c, a_quota_that_is_used_up_frees_what_was_claimed);
+        tcase_add_loop_test(c, a_quota_that_is_used_up_frees_what_was_claimed, 0, 2);
+        tcase_add_test(c, claims_are_no_wider_than_the_rule);
         tcase_add_test(c, many_that_are_passed_over_are_looked_at_in_slices);
         tcase_add_test(c, many_decisions_are_made_in_slices);
         suite_add_tcase(s, c);

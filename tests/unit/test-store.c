@@ -26,6 +26,8 @@ static Reservation *sample(uint32_t id)
         r->target->cgroup_id = 4711;
         r->target->uid = 1000;
         r->target->unit_uid = UID_NONE;
+        r->requester = 1001;
+        r->target->nobody = true;
         r->priority = -7;
         r->exclusive = r->scope = r->with_start = true;
         r->rule_file = strdup("/etc/cdm/policy.d/10-a:b.conf");
@@ -55,6 +57,8 @@ START_TEST(text_round_trip)
         ck_assert_str_eq(back->target->cgroup, r->target->cgroup);
         ck_assert_str_eq(back->rule_file, r->rule_file);
         ck_assert_int_eq(back->priority, -7);
+        ck_assert_uint_eq(back->requester, 1001);
+        ck_assert(back->target->nobody);
         ck_assert(back->exclusive && back->scope && back->with_start && !back->capped);
         ck_assert_uint_eq(back->expires_usec, TIMESPAN_INFINITY);
         ck_assert_uint_eq(back->target->unit_uid, UID_NONE);
@@ -62,6 +66,24 @@ START_TEST(text_round_trip)
         ck_assert_uint_eq(back->revoked_for, 12);
         ck_assert_int_eq(store_format(back, phase, &again), 0);
         ck_assert_str_eq(text, again);
+}
+END_TEST
+
+START_TEST(any_priority_comes_back)
+{
+        static const int32_t priorities[] = { INT32_MIN, -1, 0, INT32_MAX };
+
+        for (size_t i = 0; i < ARRAY_SIZE(priorities); i++) {
+                _cleanup_(reservation_free_p) Reservation *r = sample(9), *back = NULL;
+                _cleanup_free_ char *text = NULL;
+                StorePhase phase;
+                const char *reason;
+
+                r->priority = priorities[i];
+                ck_assert_int_eq(store_format(r, STORE_GRANTED, &text), 0);
+                ck_assert_int_eq(store_parse(text, &back, &phase, &reason), 0);
+                ck_assert_int_eq(back->priority, priorities[i]);
+        }
 }
 END_TEST
 
@@ -297,6 +319,7 @@ int main(void)
         tcase_set_timeout(t, 0);
         tcase_add_checked_fixture(t, root_make, root_remove);
         tcase_add_test(t, text_round_trip);
+        tcase_add_test(t, any_priority_comes_back);
         tcase_add_test(t, every_cut_is_noticed);
         tcase_add_test(t, what_is_garbled_is_refused);
         tcase_add_test(t, ids_are_never_used_twice);

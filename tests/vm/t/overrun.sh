@@ -7,8 +7,8 @@
 # shellcheck source=tests/vm/guest/site.sh
 . /usr/lib/cdmd-vm/site.sh
 site_write
-site_rule 25-warn 'Pool=hbm' 'Unit=warned.service' -- 'OnOverrun=warn'
-site_rule 26-revoke 'Pool=hbm' 'Unit=revoked.service' -- 'OnOverrun=revoke'
+site_rule 25-warn 'Pool=hbm' 'Unit=warned.service' -- 'Limit=infinity' 'OnOverrun=warn'
+site_rule 26-revoke 'Pool=hbm' 'Unit=revoked.service' -- 'Limit=infinity' 'OnOverrun=revoke'
 site_up
 
 mib=$((1 << 20))

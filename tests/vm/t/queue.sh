@@ -9,8 +9,8 @@ mkdir -p /etc/cdm
 printf '[Reservations]\nGracePeriod=20s\n' >/etc/cdm/cdmd.conf
 site_up
 site_rule 20-alice 'Pool=hbm' 'User=alice' -- 'Limit=512M' 'Quota=1G' 'OnFull=queue'
-site_rule 30-train 'Pool=hbm' 'Unit=train-*.service' -- 'OnFull=queue' 'Priority=10'
-site_rule 35-vip 'Pool=hbm' 'Unit=vip-*.service' -- 'OnFull=preempt' 'Priority=50'
+site_rule 30-train 'Pool=hbm' 'Unit=train-*.service' -- 'Limit=infinity' 'OnFull=queue' 'Priority=10'
+site_rule 35-vip 'Pool=hbm' 'Unit=vip-*.service' -- 'Limit=infinity' 'OnFull=preempt' 'Priority=50'
 cdmctl reload
 for unit in train-a train-b train-c vip-a; do
         systemd-run --quiet --collect --unit=$unit sleep infinity
