@@ -39,6 +39,7 @@ typedef struct ManagerInfo {
         NodeSet ordinary;
         Table *unfenced;
         Table *fights;
+        WarningList fight_faults; /* the same as sentences */
 } ManagerInfo;
 
 static const Column unfenced_columns[] = {
@@ -61,6 +62,7 @@ static void manager_info_clear(ManagerInfo *m)
         warning_list_clear(&m->warnings);
         m->unfenced = table_free(m->unfenced);
         m->fights = table_free(m->fights);
+        warning_list_clear(&m->fight_faults);
 }
 
 static int get_string(sd_bus *bus, const char *property, char **ret, sd_bus_error *error)
@@ -94,7 +96,21 @@ static int get_unfenced(sd_bus *bus, Table **ret, sd_bus_error *error)
         return r;
 }
 
-static int get_fights(sd_bus *bus, Table **ret, sd_bus_error *error)
+/* While it lasts, something is not as cdmd promises. */
+static int add_fight_fault(WarningList *faults, const char *what, const char *reason)
+{
+        _cleanup_free_ char *text = NULL;
+
+        if (asprintf(&text,
+                     "%s is changed again and again: %s; cdmd backs off, and tries again after a while",
+                     what, reason) < 0) {
+                text = NULL;
+                return -ENOMEM;
+        }
+        return warning_list_add(faults, WARNING_FIGHT, true, text);
+}
+
+static int get_fights(sd_bus *bus, Table **ret, WarningList *faults, sd_bus_error *error)
 {
         _cleanup_(sd_bus_message_unref_p) sd_bus_message *m = NULL;
         _cleanup_(table_free_p) Table *t = NULL;
@@ -114,6 +130,9 @@ static int get_fights(sd_bus *bus, Table **ret, sd_bus_error *error)
                 table_string(t, what);
                 table_unsigned(t, repairs);
                 table_string(t, reason);
+                int k = add_fight_fault(faults, what, reason);
+                if (k < 0)
+                        return k;
         }
         if (r >= 0)
                 *ret = TAKE_PTR(t);
@@ -161,7 +180,7 @@ static int read_manager(sd_bus *bus, ManagerInfo *m)
                 r = sd_bus_get_property_trivial(bus, CDM_BUS_NAME, CDM_PATH, CDM_INTERFACE_MANAGER,
                                                 "DriftRepaired", &error, 't', &m->drift_repaired);
         if (r >= 0)
-                r = get_fights(bus, &m->fights, &error);
+                r = get_fights(bus, &m->fights, &m->fight_faults, &error);
         return r < 0 ? client_fail(&error, r) : 0;
 }
 
@@ -426,15 +445,26 @@ static int add_fence_fault(ManagerInfo *m)
         return warning_list_add(&m->warnings, WARNING_FENCE, true, text);
 }
 
+/* Those of a list that are faults and not ignored. */
+static int add_faults(WarningList *faults, const WarningList *from, const Args *args)
+{
+        int r = 0;
+
+        for (size_t i = 0; r >= 0 && i < from->n_items; i++)
+                if (from->items[i].fault && !is_ignored(args, from->items[i].name))
+                        r = warning_list_add(faults, from->items[i].name, true, from->items[i].text);
+        return r;
+}
+
 static int check(ManagerInfo *m, const Args *args)
 {
         WarningList faults = { 0 };
 
         int r = add_fence_fault(m);
-        for (size_t i = 0; r >= 0 && i < m->warnings.n_items; i++)
-                if (m->warnings.items[i].fault && !is_ignored(args, m->warnings.items[i].name))
-                        r = warning_list_add(&faults, m->warnings.items[i].name, true,
-                                             m->warnings.items[i].text);
+        if (r >= 0)
+                r = add_faults(&faults, &m->warnings, args);
+        if (r >= 0)
+                r = add_faults(&faults, &m->fight_faults, args);
         if (r < 0) {
                 warning_list_clear(&faults);
                 return fail(CDM_EXIT_FAILED, "out of memory");

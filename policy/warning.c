@@ -51,6 +51,12 @@ static const WarningInfo warnings[] = {
           "Kernels before Linux 6.16 ignore cpusets when they demote cold pages, so that pages of any process "
           "can come to a slow pool past the fence.\n"
           "Write 0 to /sys/kernel/mm/numa/demotion_enabled, or run Linux 6.16 or later." },
+        { WARNING_FIGHT, true,
+          "Somebody sets a value of the fence or of a reservation again each time that cdmd has set it. cdmd "
+          "backs off and lets the other side have its way for a while: nodes may be open to processes without a "
+          "reservation, or closed to those with one.\n"
+          "Find the program, and have it leave cpuset.mems, AllowedMemoryNodes= or the controllers alone. The "
+          "sentence says of which unit, slice or control group." },
         { "hugetlb", false,
           "Huge pages of the system's pool are on CDM nodes. No reservation can use that memory, and it "
           "cannot be drained.\n"

@@ -17,6 +17,7 @@ typedef struct WarningInfo {
 #define WARNING_CONFIGURATION      "configuration"
 #define WARNING_CONFIGURATION_HINT "configuration-hint"
 #define WARNING_FENCE              "fence"
+#define WARNING_FIGHT              "fight"
 #define WARNING_CPUSET_ENABLED     "cpuset-enabled"
 #define WARNING_NODES_UNREAD       "nodes-unread"
 #define WARNING_NODES_UNWATCHED    "nodes-unwatched"

@@ -83,14 +83,16 @@ json "[w['fault'] for w in d['named_warnings']] == [False, True]"
 run 1 status --check
 says out 'pool-empty: pool far'
 says out 'fence: the fence is leaky, and Mode=enforce wants it to be closed'
+says out 'fight: a.service is changed again and again: it has nodes 0'
 grep -q demotion "$scratch/out" && complain "advice counts as a fault"
-run 1 status --check --ignore=fence
-run 0 status --check --ignore=fence --ignore=pool-empty
+run 1 status --check --ignore=fence --ignore=fight
+run 1 status --check --ignore=fence --ignore=pool-empty
+run 0 status --check --ignore=fence --ignore=fight --ignore=pool-empty
 silent out
 run 1 status --check -q
 silent out
 run 1 status --check --json=short
-json "[w['name'] for w in d] == ['pool-empty', 'fence']"
+json "[w['name'] for w in d] == ['pool-empty', 'fence', 'fight']"
 run 0
 # where the kernel demotes past the fence: how much is there of those who may not be there
 run 4 explain demotion 1M
