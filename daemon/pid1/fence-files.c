@@ -127,6 +127,7 @@ static int fence_files_add_fence(DropIns *d, const PoolSet *pools)
                 "to come.\n"
                 "# To lift it: Mode=off in /etc/cdm/cdmd.conf, section [Fence], then `cdmctl reload`.\n"
                 "# To lift it for one unit: Exempt= there. See cdmd.conf(5). Do not edit.\n";
+        char *text;
 
         for (size_t i = 0; i < ARRAY_SIZE(leaf_types); i++) {
                 int r = drop_ins_add(d, leaf_types[i].suffix, CDM_DROPIN_FENCE,
@@ -135,7 +136,10 @@ static int fence_files_add_fence(DropIns *d, const PoolSet *pools)
                 if (r < 0)
                         return r;
         }
-        return 0;
+        /* While the machine starts and stops cdmd is not there to close a slice that this opens. */
+        if (asprintf(&text, "%s[Slice]\nStartupAllowedMemoryNodes=\n", comment) < 0)
+                text = NULL;
+        return drop_ins_add(d, "slice", CDM_DROPIN_FENCE, text);
 }
 
 static bool drop_ins_have(const DropIns *d, const char *folder, const char *name)
