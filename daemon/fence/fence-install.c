@@ -5,9 +5,11 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "daemon/fence/fence-internal.h"
+#include "daemon/kernel/owner.h"
 #include "daemon/pid1/fence-files.h"
 #include "daemon/pid1/fence-property.h"
 #include "daemon/pid1/unit.h"
@@ -25,7 +27,7 @@ static bool is_of_before(const Fence *f, const NodeSet *had, const NodeSet *rese
 
 /* A property that opens CDM nodes without a reservation is set back to what is left of it. That is still
  * there when a later fence leaves the unit more, or all: then it follows. (Systemd cannot be told to unset
- * it, the kernel would keep the value.) */
+ * it, the kernel would keep the value.) A slice keeps what it was given: it bounds the reservations in it. */
 static int find_property(const char *unit, const NodeSet *had, void *userdata)
 {
         Fence *f = userdata;
@@ -34,6 +36,8 @@ static int find_property(const char *unit, const NodeSet *had, void *userdata)
                 ordinary = fence_unit_ordinary(unit, f->config, f->pools);
         bool free = f->lifting || fence_unit_is_exempt(unit, f->config);
 
+        if (owner_name_is_slice(unit, strlen(unit)))
+                return 0;
         if (is_of_before(f, had, &reserved, free)) {
                 reserved = nodeset_intersect(&reserved, had);
                 target = nodeset_union(&f->pools->ordinary, free ? &f->pools->cdm : &reserved);
