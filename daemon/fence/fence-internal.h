@@ -92,6 +92,7 @@ struct FenceJob {
         Foreign *foreign;
         ForeignSweep *sweep;
         ForeignFound found;
+        bool doubtful_slices;             /* SCAN: see fence_scan_read() */
         bool fence_foreign, lift_foreign; /* READ: those that systemd does not own, before */
         NodeSet all;
 };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* ASK: leaves of the first reading that have the name of a unit, and no attribute of systemd's. Of the answers
+/* ASK: leaves of the first reading that have the name of a unit or slice, and no attribute of systemd's. Of the answers
  * follows which of them are fenced as cgroups that systemd does not own. Where PID 1 does not answer, they
  * count as its units. */
 
@@ -14,6 +14,7 @@
 static void ask_ended(Fence *f)
 {
         f->next = 0;
+        fence_scan_drop_slices(&f->scan);
         fence_step_drain(f);
 }
 

@@ -22,7 +22,7 @@ static int run_scan(Job *job, void *userdata)
         if (r == JOB_PAUSED)
                 return r;
         if (r >= 0)
-                r = fence_scan_read(&j->cdm, &j->scan);
+                r = fence_scan_read(&j->cdm, j->doubtful_slices, &j->scan);
         for (size_t i = 0; r >= 0 && i < j->scan.n_leaves; i++)
                 if (!j->scan.leaves[i].unit)
                         j->scan.leaves[i].promised = foreign_nodes(j->foreign, j->scan.leaves[i].path);
@@ -231,6 +231,7 @@ static void scan_start(Fence *f, Phase phase)
                 return;
         }
         j->cdm = f->pools->cdm;
+        j->doubtful_slices = phase == PHASE_SCAN;
         j->foreign = f->context.foreign;
         j->all = nodeset_union(&f->pools->cdm, &f->pools->ordinary);
         j->bandwidth = f->config ? f->config->drain_bandwidth : 0;

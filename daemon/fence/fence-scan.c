@@ -160,7 +160,21 @@ typedef struct ScanContext {
         FenceScan scan;
         size_t n_allocated;
         const NodeSet *cdm;
+        bool doubtful_slices;
 } ScanContext;
+
+/* A slice without members is a leaf of the tree and no leaf of the fence. (One with processes is not systemd's
+ * doing: it puts none there.) Neither is what systemd 257 sometimes leaves of a unit that ended: nobody is in
+ * it, and without the controller there is nothing to narrow. */
+static bool is_no_leaf(const ScanContext *c, FenceLeaf *leaf, int fd)
+{
+        bool is_slice = fence_leaf_is_slice(leaf);
+
+        if ((!is_slice && (!leaf->unit || leaf->has_cpuset)) || cgroup_is_populated(fd))
+                return false;
+        leaf->is_empty = true;
+        return !(is_slice && leaf->doubtful && c->doubtful_slices);
+}
 
 static int scan_leaf(const char *path, int fd, void *userdata)
 {
@@ -169,11 +183,7 @@ static int scan_leaf(const char *path, int fd, void *userdata)
         int r;
 
         r = leaf_read(&leaf, path, fd, c->cdm);
-        /* A slice without members is a leaf of the tree and no leaf of the fence. (One with processes is not
-         * systemd's doing: it puts none there.) Neither is what systemd 257 sometimes leaves of a unit that
-         * ended: nobody is in it, and without the controller there is nothing to narrow. */
-        if (r >= 0 && (fence_leaf_is_slice(&leaf) || (leaf.unit && !leaf.has_cpuset)) &&
-            !cgroup_is_populated(fd)) {
+        if (r >= 0 && is_no_leaf(c, &leaf, fd)) {
                 fence_leaf_clear(&leaf);
                 return 0;
         }
@@ -195,9 +205,9 @@ static int scan_leaf(const char *path, int fd, void *userdata)
         return 0;
 }
 
-int fence_scan_read(const NodeSet *cdm, FenceScan *ret)
+int fence_scan_read(const NodeSet *cdm, bool doubtful_slices, FenceScan *ret)
 {
-        ScanContext c = { .cdm = cdm };
+        ScanContext c = { .cdm = cdm, .doubtful_slices = doubtful_slices };
         int r = cgroup_foreach_leaf(scan_leaf, &c);
 
         if (r < 0) {
@@ -206,6 +216,19 @@ int fence_scan_read(const NodeSet *cdm, FenceScan *ret)
         }
         *ret = c.scan;
         return 0;
+}
+
+void fence_scan_drop_slices(FenceScan *s)
+{
+        size_t n = 0;
+
+        for (size_t i = 0; i < s->n_leaves; i++) {
+                if (fence_leaf_is_slice(&s->leaves[i]) && s->leaves[i].is_empty)
+                        fence_leaf_clear(&s->leaves[i]);
+                else
+                        s->leaves[n++] = s->leaves[i];
+        }
+        s->n_leaves = n;
 }
 
 NodeSet fence_leaf_reserved(const FenceLeaf *leaf, const Ledger *ledger)

@@ -22,6 +22,7 @@ typedef struct FenceLeaf {
         char *slice;     /* the slice that the unit is in; NULL like unit */
         uint64_t id;     /* inode */
         bool doubtful;   /* it has the name of a unit, but perhaps only that */
+        bool is_empty;   /* a slice in which nothing is, which is in a scan until its owner is known */
         bool has_cpuset; /* the controller is enabled there; else `effective` is its ancestor's */
         NodeSet mems, effective;
         NodeSet held;     /* CDM nodes on which it has pages */
@@ -37,8 +38,11 @@ typedef struct FenceScan {
 
 void fence_scan_clear(FenceScan *s);
 
-/* Reads every leaf; blocks as long as there are many. */
-int fence_scan_read(const NodeSet *cdm, FenceScan *ret);
+/* Reads every leaf; blocks as long as there are many. doubtful_slices: also slices in which nothing is, whose
+ * owner is not known. */
+int fence_scan_read(const NodeSet *cdm, bool doubtful_slices, FenceScan *ret);
+/* Leaves out those that turned out to be systemd's. */
+void fence_scan_drop_slices(FenceScan *s);
 
 /* Reads one cgroup. -ENOENT: it is gone. The caller frees it with fence_leaf_clear(), also on failure. */
 int fence_leaf_read(const char *path, const NodeSet *cdm, FenceLeaf *ret);

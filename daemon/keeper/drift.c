@@ -268,7 +268,7 @@ static int run_look(Job *job, void *userdata)
 {
         LeafLook *l = userdata;
 
-        return fence_scan_read(&l->cdm, &l->scan);
+        return fence_scan_read(&l->cdm, false, &l->scan);
 }
 
 static NodeSet open_nodes(Manager *m, const FenceLeaf *leaf)

@@ -71,7 +71,7 @@ START_TEST(what_ended_is_no_leaf)
         tree_write(root, CG "a.slice/old.service/cpuset.mems", "\n");
         tree_write(root, CG "a.slice/old.service/cpuset.mems.effective", "0-3\n");
         ck_assert_int_eq(cgroup_setup(root, &error), 0);
-        ck_assert_int_eq(fence_scan_read(&cdm, &scan), 0);
+        ck_assert_int_eq(fence_scan_read(&cdm, false, &scan), 0);
         path[0] = '\0';
         for (size_t i = 0; i < scan.n_leaves; i++)
                 snprintf(path + strlen(path), sizeof(path) - strlen(path), "%s ", scan.leaves[i].path);
@@ -79,6 +79,27 @@ START_TEST(what_ended_is_no_leaf)
         ck_assert_ptr_nonnull(strstr(path, "/a.slice/old.service "));
         ck_assert_ptr_nonnull(strstr(path, "/made "));
         ck_assert_uint_eq(scan.n_leaves, 3);
+        fence_scan_clear(&scan);
+        tree_remove(root);
+}
+END_TEST
+
+/* PID 1 is asked whose an empty slice is: somebody else's is fenced before anything is in it. */
+START_TEST(empty_slices_stay_until_their_owner_is_known)
+{
+        char *root = tree_new(), *error = NULL;
+        const NodeSet cdm = list("2-3");
+        FenceScan scan = { 0 };
+
+        tree_write(root, CG "cgroup.controllers", "cpuset cpu memory pids\n");
+        tree_write(root, CG "a.slice/b.slice/cgroup.events", "populated 0\n");
+        tree_write(root, CG "a.slice/b.slice/cgroup.procs", "");
+        ck_assert_int_eq(cgroup_setup(root, &error), 0);
+        ck_assert_int_eq(fence_scan_read(&cdm, true, &scan), 0);
+        ck_assert_uint_eq(scan.n_leaves, 1);
+        ck_assert_str_eq(scan.leaves[0].path, "/a.slice/b.slice");
+        fence_scan_drop_slices(&scan);
+        ck_assert_uint_eq(scan.n_leaves, 0);
         fence_scan_clear(&scan);
         tree_remove(root);
 }
@@ -266,6 +287,7 @@ static Suite *suite(void)
 
         tcase_add_test(c, a_leaf_belongs_to_the_first_unit_on_its_path);
         tcase_add_test(c, what_ended_is_no_leaf);
+        tcase_add_test(c, empty_slices_stay_until_their_owner_is_known);
         tcase_add_test(c, exempt_are_cdmd_and_whom_the_admin_names);
         tcase_add_test(c, what_is_open_and_what_it_becomes);
         tcase_add_test(c, what_drains_is_promised_and_not_reserved);

@@ -35,7 +35,7 @@ is_foreign() {
 site_write
 site_rule 05-nomad 'Pool=hbm' 'CGroup=/nomad.slice/* /system.slice/*' -- 'Limit=256M'
 # There before cdmd.
-mkdir -p $top/system.slice/before.scope $top/early.slice/x.scope
+mkdir -p $top/system.slice/before.scope $top/early.slice/x.scope $top/idle.slice
 echo +cpuset >$top/cgroup.subtree_control
 echo 0,2 >$top/early.slice/cpuset.mems
 sleep infinity &
@@ -46,6 +46,7 @@ check "cdmd starts" systemctl start cdmd
 check "the fence is closed" closed
 is "one that was there is fenced" "$(mems /system.slice/before.scope)" 0-1
 is "so is a slice that is none of systemd's, within its own set" "$(mems /early.slice)" 0
+is "and one in which nothing is" "$(mems /idle.slice)" 0-1
 
 # Nomad
 mkdir -p $top/nomad.slice/reserve.slice
@@ -108,7 +109,7 @@ check "systemd has said whose the first one is" wait_for 60 is_foreign /system.s
 systemctl stop later mine taken
 
 site_down
-for cgroup in $a $b /system.slice/{slurmstepd,unknown,before}.scope; do
+for cgroup in $a $b /idle.slice /system.slice/{slurmstepd,unknown,before}.scope; do
         check "lifted, $cgroup has what it had" free "$cgroup"
 done
 is "one with a set of its own has that" "$(cat $top/early.slice/cpuset.mems)" 0,2
@@ -116,5 +117,5 @@ kill $sleeper
 wait $sleeper 2>/dev/null
 rmdir $top$a $top$b $top/nomad.slice/reserve.slice $top/nomad.slice $top/system.slice/slurmstepd.scope/job_1 \
         $top/system.slice/slurmstepd.scope $top/system.slice/before.scope $top/system.slice/unknown.scope
-rmdir $top/early.slice/x.scope $top/early.slice
+rmdir $top/idle.slice $top/early.slice/x.scope $top/early.slice
 finish
