@@ -73,15 +73,20 @@ check "a slice in which nothing runs is closed, too" wait_for 30 own /ex.slice 0
 # cpuset partitions change CPUs only.
 systemd-run --quiet --unit=part-one --slice=part.slice sleep infinity
 systemctl set-property --runtime part.slice AllowedCPUs=1
-echo root >$top/part.slice/cpuset.cpus.partition
-check "a partition changes nothing" has /part.slice/part-one.service 0-1
-echo "# it is: $(cat $top/part.slice/cpuset.cpus.partition)"
+for type in root isolated; do
+        echo $type >$top/part.slice/cpuset.cpus.partition
+        like "a partition, $type" "$(cat $top/part.slice/cpuset.cpus.partition)" "^$type"
+        check "changes nothing" has /part.slice/part-one.service 0-1
+        echo 2 >$top/part.slice/cpuset.mems
+        check "and a set of a device's node there is closed" wait_for 30 own /part.slice 0-2
+        is "for the unit in it" "$(cat $top/part.slice/part-one.service/cpuset.mems.effective)" 0-1
+done
 echo member >$top/part.slice/cpuset.cpus.partition
 systemctl stop part-one
 
 is "nobody fights" "$(status '.fights | length')" 0
 systemctl stop ex.slice part.slice
-rm -rf /run/systemd/system.control/ex.slice.d /run/systemd/system.control/ex-in.slice.d /run/systemd/system.control/part.slice.d
+rm -rf /run/systemd/system.control/{ex,ex-in,part}.slice.d
 systemctl daemon-reload
 site_down
 finish
