@@ -11,6 +11,7 @@
 #include <utlist.h>
 
 #include "daemon/kernel/cgroup.h"
+#include "daemon/loop/slice.h"
 
 /* A directory is watched first and read afterwards: a cgroup that is made in between is found twice and
  * reported once. A new directory is read as well, since there is no event for cgroups that were made in it
@@ -21,12 +22,18 @@
  * 7.3: a write(2) to a file of cgroupfs is told as any other, and mkdir and rmdir are. For a cgroup that is
  * removed no IN_IGNORED comes on 6.1; its parent's IN_DELETE does.)
  *
- * The tree may be large. Directories that are still to be read or watched wait in two lists and are
- * processed in portions, at the start as well. Events before the whole tree is watched are reported as
- * WATCH_LOST. */
+ * The tree may be large, and thousands of cgroups may come at once. Directories that are still to be read or
+ * watched wait in two lists, and are processed in portions, one a turn of the event loop, at the start as well.
+ * Events before the whole tree is watched are reported as WATCH_LOST. */
 
-#define MASK    (IN_CREATE | IN_DELETE | IN_CLOSE_WRITE | IN_ONLYDIR)
-#define PORTION 256 /* directories read or watched before the event loop goes on */
+#define MASK          (IN_CREATE | IN_DELETE | IN_CLOSE_WRITE | IN_ONLYDIR)
+#define PORTION       32  /* directories that are read, watched or forgotten in one turn: about 1 ms */
+#define PORTION_FIRST 256 /* likewise when the watch is made */
+/* What is read in one turn: about a hundred events. */
+#define EVENT_BYTES 4096
+/* While so many cgroups wait to be watched no more events are read. The kernel then counts those that do not
+ * fit into its queue as lost. */
+#define FOUND_MAX 16384
 /* A watch keeps its directory in the kernel's memory, about 1 KiB, and counts against
  * fs.inotify.max_user_watches of all of root's programs. More cgroups than this are not watched. */
 #define DIRS_MAX 65536
@@ -38,24 +45,29 @@ struct Dir {
         bool pending; /* is to be read */
         unsigned generation;
         UT_hash_handle by_wd, by_path;
-        Dir *prev, *next; /* in `pending` */
+        Dir *prev, *next;             /* in `pending` */
+        Dir *prev_known, *next_known; /* in `known` */
         Dir *parent, *children, *older, *younger;
         char path[];
 };
 
-/* Called for each entry of a directory that was read. */
+/* A cgroup that is to be watched. */
 typedef struct Found Found;
 struct Found {
         Found *prev, *next;
+        bool is_new; /* its parent may have been delegated since that was read */
         char path[];
 };
 
 struct Watch {
-        sd_event_source *io, *defer;
+        sd_event_source *io;
+        Slice *slice;
         int fd;
         Dir *by_wd, *by_path;
+        Dir *known; /* all; those that the current or last full scan has not found are in front */
         Dir *pending;
         Found *found;
+        size_t n_found;
         unsigned generation; /* number of the current or last full scan */
         bool sweeping;       /* the scan has not yet removed vanished cgroups */
         bool silent;         /* the first scan is not complete */
@@ -121,6 +133,7 @@ static void dir_free(Watch *w, Dir *d)
         child->parent = NULL;
         HASH_DELETE(by_wd, w->by_wd, d);
         HASH_DELETE(by_path, w->by_path, d);
+        DL_DELETE2(w->known, d, prev_known, next_known);
         if (d->pending)
                 DL_DELETE(w->pending, d);
         free(d);
@@ -161,6 +174,15 @@ static int watch_path(Watch *w, const char *path)
         return wd < 0 ? r : wd;
 }
 
+/* The full scan has found it, and its children are to be found as well. */
+static void dir_confirm(Watch *w, Dir *d)
+{
+        d->generation = w->generation;
+        DL_DELETE2(w->known, d, prev_known, next_known);
+        DL_APPEND2(w->known, d, prev_known, next_known);
+        watch_look_at(w, d);
+}
+
 static int dir_new(Watch *w, const char *path, int wd)
 {
         size_t n = strlen(path);
@@ -176,6 +198,7 @@ static int dir_new(Watch *w, const char *path, int wd)
                 DL_APPEND2(d->parent->children, d, older, younger);
         HASH_ADD(by_wd, w->by_wd, wd, sizeof(d->wd), d);
         HASH_ADD(by_path, w->by_path, path, n, d);
+        DL_APPEND2(w->known, d, prev_known, next_known);
         watch_look_at(w, d);
         watch_tell(w, WATCH_CREATED, path);
         return 0;
@@ -197,10 +220,8 @@ static int dir_add(Watch *w, const char *path)
                 return wd == -ENOMEM ? wd : 0;
         d = watch_find_wd(w, wd);
         if (d) { /* known: a look at everything has come by */
-                if (d->generation != w->generation) {
-                        d->generation = w->generation;
-                        watch_look_at(w, d);
-                }
+                if (d->generation != w->generation)
+                        dir_confirm(w, d);
                 return 0;
         }
         old = watch_find_path(w, path); /* the new cgroup was seen before the IN_DELETE of the old one */
@@ -214,21 +235,24 @@ typedef struct Parent {
         const char *path;
 } Parent;
 
-static int found_add(Watch *w, const char *path)
+static int found_add(Watch *w, const char *path, bool is_new)
 {
         size_t n = strlen(path);
         Found *f = calloc(1, sizeof(*f) + n + 1);
 
         if (!f)
                 return -ENOMEM;
+        f->is_new = is_new;
         memcpy(f->path, path, n + 1);
         DL_APPEND(w->found, f);
+        w->n_found++;
         return 0;
 }
 
 static void found_free(Watch *w, Found *f)
 {
         DL_DELETE(w->found, f);
+        w->n_found--;
         free(f);
 }
 
@@ -243,7 +267,7 @@ static int watch_read_child(const char *name, void *userdata)
                 return -ENOMEM;
         }
         known = watch_find_path(p->watch, path);
-        return known && known->generation == p->watch->generation ? 0 : found_add(p->watch, path);
+        return known && known->generation == p->watch->generation ? 0 : found_add(p->watch, path, false);
 }
 
 static void watch_forget_below(Watch *w, Dir *d)
@@ -295,23 +319,24 @@ static int dir_read(Watch *w, Dir *d)
         return r;
 }
 
-static void watch_sweep(Watch *w)
+/* Forgets one that the full scan has not found. */
+static void watch_sweep_next(Watch *w)
 {
-        Dir *d, *next;
-
-        w->sweeping = false;
-        HASH_ITER (by_path, w->by_path, d, next)
-                if (d->generation != w->generation)
-                        dir_remove(w, d);
+        if (w->known && w->known->generation != w->generation)
+                dir_remove(w, w->known);
+        else
+                w->sweeping = false;
 }
 
 /* Unless it is below what turned out to be delegated meanwhile. */
 static int watch_found(Watch *w)
 {
         Found *f = w->found;
-        const Dir *parent = watch_find_parent(w, f->path);
-        int r = parent && !parent->delegated ? dir_add(w, f->path) : 0;
+        Dir *parent = watch_find_parent(w, f->path);
+        int r = 0;
 
+        if (parent && !(f->is_new ? watch_is_delegated(w, parent) : parent->delegated))
+                r = dir_add(w, f->path);
         found_free(w, f);
         return r;
 }
@@ -327,29 +352,50 @@ static int watch_read_next(Watch *w)
 
 /* Out of memory: the missing directories are read by the next full scan, whose time is unknown; `incomplete`
  * says so. */
-static void watch_read_pending(Watch *w, size_t n_max)
+static void watch_next(Watch *w)
 {
-        for (size_t n = 0; (w->found || w->pending) && n < n_max; n++) {
-                int r = w->found ? watch_found(w) : watch_read_next(w);
+        int r = 0;
 
-                if (r < 0)
-                        w->incomplete = true;
-        }
-        bool more = w->found || w->pending;
-        if (!more && w->sweeping)
-                watch_sweep(w);
-        if (w->defer)
-                (void)sd_event_source_set_enabled(w->defer, more ? SD_EVENT_ON : SD_EVENT_OFF);
-        if (!more && w->silent && w->defer) {
+        if (w->found)
+                r = watch_found(w);
+        else if (w->pending)
+                r = watch_read_next(w);
+        else
+                watch_sweep_next(w);
+        if (r < 0)
+                w->incomplete = true;
+}
+
+static bool watch_has_work(const Watch *w)
+{
+        return w->found || w->pending || w->sweeping;
+}
+
+static void watch_work(Watch *w, size_t n_max)
+{
+        for (size_t n = 0; watch_has_work(w) && n < n_max; n++)
+                watch_next(w);
+}
+
+/* Until the next portion is done, or an event comes. */
+static void watch_wait(Watch *w)
+{
+        bool more = watch_has_work(w), full = w->n_found >= FOUND_MAX;
+
+        slice_set(w->slice, more);
+        (void)sd_event_source_set_enabled(w->io, full ? SD_EVENT_OFF : SD_EVENT_ON);
+        if (!more && w->silent) {
                 w->silent = false;
                 watch_tell(w, WATCH_LOST, "/");
         }
 }
 
-static int watch_on_defer(sd_event_source *source _unused_, void *userdata)
+static void watch_on_slice(void *userdata)
 {
-        watch_read_pending(userdata, PORTION);
-        return 0;
+        Watch *w = userdata;
+
+        watch_work(w, PORTION);
+        watch_wait(w);
 }
 
 static void watch_lost(Watch *w)
@@ -358,10 +404,8 @@ static void watch_lost(Watch *w)
 
         w->generation++;
         w->sweeping = true;
-        if (root) {
-                root->generation = w->generation;
-                watch_look_at(w, root);
-        }
+        if (root)
+                dir_confirm(w, root);
         watch_tell(w, WATCH_LOST, "/");
 }
 
@@ -376,7 +420,7 @@ static void watch_child_came_or_went(Watch *w, Dir *d, const struct inotify_even
                 return;
         }
         if (e->mask & IN_CREATE) {
-                if (!watch_is_delegated(w, d) && dir_add(w, path) < 0)
+                if (!d->delegated && found_add(w, path, true) < 0)
                         w->incomplete = true;
                 return;
         }
@@ -405,7 +449,7 @@ static void watch_on_event(Watch *w, const struct inotify_event *e)
 
 static int watch_on_io(sd_event_source *source _unused_, int fd, uint32_t revents _unused_, void *userdata)
 {
-        _Alignas(struct inotify_event) char buffer[16384];
+        _Alignas(struct inotify_event) char buffer[EVENT_BYTES];
         Watch *w = userdata;
         ssize_t n = read(fd, buffer, sizeof(buffer));
 
@@ -415,7 +459,7 @@ static int watch_on_io(sd_event_source *source _unused_, int fd, uint32_t revent
                 p += sizeof(*e) + e->len;
                 watch_on_event(w, e);
         }
-        watch_read_pending(w, PORTION);
+        watch_wait(w);
         return 0;
 }
 
@@ -433,15 +477,14 @@ int watch_new(sd_event *event, watch_event_cb cb, void *userdata, Watch **ret)
         r = dir_add(w, "/");
         if (r < 0)
                 return r;
-        watch_read_pending(w, PORTION);
-        w->silent = w->found || w->pending;
+        watch_work(w, PORTION_FIRST);
+        w->silent = watch_has_work(w);
         r = sd_event_add_io(event, &w->io, w->fd, EPOLLIN, watch_on_io, w);
         if (r >= 0)
-                r = sd_event_add_defer(event, &w->defer, watch_on_defer, w);
-        if (r >= 0)
-                r = sd_event_source_set_enabled(w->defer, w->silent ? SD_EVENT_ON : SD_EVENT_OFF);
+                r = slice_new(event, watch_on_slice, w, &w->slice);
         if (r < 0)
                 return r;
+        slice_set(w->slice, w->silent);
         *ret = TAKE_PTR(w);
         return 0;
 }
@@ -453,7 +496,7 @@ Watch *watch_free(Watch *w)
         if (!w)
                 return NULL;
         sd_event_source_disable_unref(w->io);
-        sd_event_source_disable_unref(w->defer);
+        slice_free(w->slice);
         HASH_ITER (by_path, w->by_path, d, next)
                 dir_free(w, d);
         while (w->found)

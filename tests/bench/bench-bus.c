@@ -20,6 +20,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -304,6 +305,21 @@ static uint64_t clients_stop(Client *clients)
 
 /* --- figures ------------------------------------------------------------------------------------------ */
 
+/* What cdmd's event loop has computed since it was started. */
+static double loop_ms(void)
+{
+        char path[64], text[128];
+        unsigned long long ns = 0;
+
+        snprintf(path, sizeof(path), "/proc/%d/schedstat", w.cdmd);
+        FILE *f = fopen(path, "r");
+        if (f && fgets(text, sizeof(text), f))
+                (void)sscanf(text, "%llu", &ns);
+        if (f)
+                fclose(f);
+        return (double)ns / 1e6;
+}
+
 static int compare(const void *a, const void *b)
 {
         const double *x = a, *y = b;
@@ -372,6 +388,95 @@ static void print_row(size_t load, sd_bus *bus)
         fflush(stdout);
 }
 
+/* --- a burst of control groups ------------------------------------------------------------------------ */
+
+#define BURST 10000
+
+static void burst_path(char *path, size_t size, const char *parent, unsigned i)
+{
+        snprintf(path, size, "%s/sys/fs/cgroup%s/%u.service", w.root, parent, i);
+}
+
+static void burst_make(const char *parent)
+{
+        char path[512];
+
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        for (unsigned i = 0; i < BURST; i++) {
+                burst_path(path, sizeof(path), parent, i);
+                if (mkdir(path, 0755) < 0)
+                        _exit(1);
+        }
+        _exit(0);
+}
+
+static void burst_remove(const char *parent)
+{
+        char path[512];
+
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        for (unsigned i = 0; i < BURST; i++) {
+                burst_path(path, sizeof(path), parent, i);
+                if (rmdir(path) < 0)
+                        _exit(1);
+        }
+        _exit(0);
+}
+
+/* Until cdmd has been idle for a while. */
+static void print_burst(sd_bus *bus, const char *name, void (*make)(const char *parent), const char *parent)
+{
+        static double ms[SAMPLES_MAX];
+        Samples s = { ms, 0 };
+        double longest = 0, begin = loop_ms(), last = begin, since = now(), start = now();
+        pid_t pid = fork();
+
+        if (pid == 0)
+                make(parent);
+        while (now() < since + 1 && s.n < SAMPLES_MAX) {
+                double before = loop_ms();
+                measure_one(bus, CDM_BUS_NAME, &s);
+                double after = loop_ms();
+                longest = after - before > longest ? after - before : longest;
+                if (after - last > 20) {
+                        last = after;
+                        since = now();
+                }
+        }
+        int status = 0;
+        waitpid(pid, &status, 0);
+        qsort(s.ms, s.n, sizeof(double), compare);
+        printf("%-44s %8.2f %8.2f %8.2f %8.2f %8.0f %8.1f%s\n", name, percentile(&s, 0.5),
+               percentile(&s, 0.99), percentile(&s, 1), longest, loop_ms() - begin, since - start,
+               status ? " FAILED" : "");
+        fflush(stdout);
+}
+
+static void burst_parent(const char *path, uid_t uid)
+{
+        char full[512];
+
+        snprintf(full, sizeof(full), "%s/sys/fs/cgroup%s", w.root, path);
+        if (mkdir(full, 0755) < 0 || chown(full, uid, (gid_t)-1) < 0)
+                fatal(full, -errno);
+        usleep(100 * 1000); /* so that it is watched before the burst */
+}
+
+static void print_bursts(sd_bus *bus)
+{
+        printf("\n%-44s %8s %8s %8s %8s %8s %8s\n", "milliseconds of a Ping, while 10,000 control groups", "p50", "p99",
+               "longest", "loop", "sum", "seconds");
+        print_burst(bus, "of units come", burst_make, "/system.slice");
+        print_burst(bus, "of units go", burst_remove, "/system.slice");
+        burst_parent("/other", 0);
+        print_burst(bus, "that systemd does not own come", burst_make, "/other");
+        print_burst(bus, "that systemd does not own go", burst_remove, "/other");
+        burst_parent("/user.slice", 0);
+        burst_parent("/user.slice/user@1.service", USER_DAEMON);
+        print_burst(bus, "that a user owns come", burst_make, "/user.slice/user@1.service");
+        print_burst(bus, "that a user owns go", burst_remove, "/user.slice/user@1.service");
+}
+
 /* world.c can only be used in a test. */
 START_TEST(bench)
 {
@@ -394,6 +499,8 @@ START_TEST(bench)
         for (size_t i = 0; i < ARRAY_SIZE(loads); i++)
                 if (!only || strstr(loads[i].name, only))
                         print_row(i, bus);
+        if (!only || strstr("burst", only))
+                print_bursts(bus);
         printf("\n!: more than %.0f times as long as idle\n", TARGET);
         sd_bus_flush_close_unref(bus);
         world_stop(&w);

@@ -3,6 +3,8 @@
 
 #include <fcntl.h>
 #include <stdbool.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/xattr.h>
 
 #include "daemon/kernel/cgroup.h"
@@ -221,6 +223,68 @@ START_TEST(a_large_tree_is_looked_at_in_portions)
 }
 END_TEST
 
+static unsigned count_told(void)
+{
+        unsigned n = 0;
+
+        for (const char *p = seen; (p = strchr(p, ';')); p++)
+                n++;
+        return n;
+}
+
+/* What else the event loop has to do: it is always ready. */
+static unsigned n_others;
+
+static int on_other(sd_event_source *source, int fd, uint32_t revents, void *userdata)
+{
+        n_others++;
+        return 0;
+}
+
+/* Until n events were told: no turn of the loop tells more than the 128 events that it may read, and
+ * what else is ready has every second turn. */
+static void assert_in_portions(unsigned n)
+{
+        sd_event_source *other = NULL;
+        int fd = eventfd(1, EFD_CLOEXEC);
+        unsigned sum = 0, n_turns = 0;
+
+        MUST(fd >= 0);
+        ck_assert_int_ge(sd_event_add_io(event, &other, fd, EPOLLIN, on_other, NULL), 0);
+        for (n_others = 0; sum < n; n_turns++) {
+                seen[0] = '\0';
+                ck_assert_int_gt(sd_event_run(event, 0), 0);
+                ck_assert_uint_le(count_told(), 128);
+                sum += count_told();
+        }
+        sd_event_source_unref(other);
+        close(fd);
+        ck_assert_uint_eq(sum, n);
+        ck_assert_uint_ge(n_others, n_turns / 4);
+        ck_assert_str_eq(told(), "");
+}
+
+START_TEST(a_burst_leaves_the_event_loop_to_others)
+{
+        enum { N = 4000 };
+        char path[64];
+
+        start();
+        for (int i = 0; i < N; i++) {
+                snprintf(path, sizeof(path), "system.slice/%d", i);
+                make(path);
+        }
+        assert_in_portions(N);
+        ck_assert_uint_eq(watch_count(watch), 5 + N);
+        for (int i = 0; i < N; i++) {
+                snprintf(path, sizeof(path), "system.slice/%d", i);
+                unmake(path);
+        }
+        assert_in_portions(N);
+        ck_assert_uint_eq(watch_count(watch), 5);
+}
+END_TEST
+
 START_TEST(too_much_at_once_is_no_loss)
 {
         char *full = NULL;
@@ -313,6 +377,7 @@ static Suite *suite(void)
         tcase_add_test(c, below_what_is_delegated_nothing_is_watched);
         tcase_add_test(c, below_what_a_user_owns_nothing_is_watched);
         tcase_add_test(c, a_large_tree_is_looked_at_in_portions);
+        tcase_add_test(c, a_burst_leaves_the_event_loop_to_others);
         tcase_add_test(c, too_much_at_once_is_no_loss);
         tcase_add_test(c, thousands_of_cgroups);
         tcase_add_test(c, every_event_has_a_name);
