@@ -78,6 +78,7 @@ libdaemon_la_SOURCES = \
 	daemon/fence/leaf-reader.c \
 	daemon/fence/leaf-reader.h \
 	daemon/keeper/drift-reason.c \
+	daemon/keeper/drift-repair.c \
 	daemon/keeper/drift-slice.c \
 	daemon/keeper/drift-tenant.c \
 	daemon/keeper/drift.c \

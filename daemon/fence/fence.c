@@ -107,6 +107,14 @@ int fence_names_add(FenceNames *names, const char *name, const NodeSet *set)
         return 0;
 }
 
+bool fence_names_has(const FenceNames *names, const char *name)
+{
+        FenceName *x;
+
+        HASH_FIND_STR(names->by_name, name, x);
+        return x;
+}
+
 void fence_note_told(Fence *f, int error)
 {
         if (unit_error_is_passing(error) && f->untold_error == 0)

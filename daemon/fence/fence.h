@@ -46,6 +46,7 @@ typedef struct FenceNames {
 void fence_names_clear(FenceNames *names);
 /* set may be NULL. The first set of a name stays. */
 int fence_names_add(FenceNames *names, const char *name, const NodeSet *set);
+bool fence_names_has(const FenceNames *names, const char *name);
 
 typedef struct Fence Fence;
 

@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-#include <utlist.h>
+#include <uthash.h>
 
 #include "daemon/fence/fence-way.h"
 #include "daemon/kernel/cgroup.h"
@@ -23,20 +23,22 @@
 struct SliceLook {
         Manager *manager;
         Job *job;
+        char *key; /* the leaf, else the slice with a '/' at its end */
         char *slice;
         char *leaf; /* NULL; or that is open, and its own set does not say so */
         NodeSet cdm;
         FenceWay way;
         NodeSet mems;
         bool running, again;
-        SliceLook *prev, *next;
+        UT_hash_handle hh;
 };
 
 static void slice_look_free(SliceLook *l)
 {
         if (l->manager)
-                DL_DELETE(l->manager->slice_looks, l);
+                HASH_DEL(l->manager->slice_looks, l);
         fence_way_clear(&l->way);
+        free(l->key);
         free(l->slice);
         free(l->leaf);
         free(l);
@@ -147,31 +149,39 @@ static void slice_look_start(Manager *m, SliceLook *l)
         l->running = true;
 }
 
-static bool slice_look_is(const SliceLook *l, const char *slice, const char *leaf)
+/* A leaf is in one slice. */
+static char *slice_key(const char *slice, const char *leaf)
 {
-        return strcmp(l->slice, slice) == 0 && strcmp(l->leaf ? l->leaf : "", leaf ? leaf : "") == 0;
+        char *key;
+
+        if (leaf)
+                return strdup(leaf);
+        return slice && asprintf(&key, "%s/", slice) >= 0 ? key : NULL;
 }
 
 static void slice_look(Manager *m, char *slice, const char *leaf)
 {
-        SliceLook *l;
+        _cleanup_free_ char *key = slice_key(slice, leaf), *owned = slice;
+        SliceLook *l = NULL;
 
-        DL_FOREACH (m->slice_looks, l)
-                if (slice && slice_look_is(l, slice, leaf)) {
-                        l->again = true;
-                        free(slice);
-                        return;
-                }
-        l = calloc(1, sizeof(*l));
-        if (!l || !slice) {
-                log_error("cannot look at a slice: %s; `cdmctl reload` looks at all control groups",
-                          strerror(ENOMEM));
-                free(slice);
-                free(l);
+        if (key)
+                HASH_FIND_STR(m->slice_looks, key, l);
+        if (l) {
+                l->again = true;
                 return;
         }
-        *l = (SliceLook){ .manager = m, .slice = slice, .leaf = leaf ? strdup(leaf) : NULL };
-        DL_APPEND(m->slice_looks, l);
+        if (key && slice)
+                l = calloc(1, sizeof(*l));
+        if (!l) {
+                log_error("cannot look at a slice: %s; `cdmctl reload` looks at all control groups",
+                          strerror(ENOMEM));
+                return;
+        }
+        *l = (SliceLook){ .manager = m,
+                          .key = TAKE_PTR(key),
+                          .slice = TAKE_PTR(owned),
+                          .leaf = leaf ? strdup(leaf) : NULL };
+        HASH_ADD_KEYPTR(hh, m->slice_looks, l->key, strlen(l->key), l);
         slice_look_start(m, l);
 }
 
@@ -191,8 +201,8 @@ void manager_slice_looks_free(Manager *m)
 {
         SliceLook *l, *next;
 
-        DL_FOREACH_SAFE (m->slice_looks, l, next) {
-                DL_DELETE(m->slice_looks, l);
+        HASH_ITER (hh, m->slice_looks, l, next) {
+                HASH_DEL(m->slice_looks, l);
                 l->manager = NULL;
                 job_cancel(l->job);
         }

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <uthash.h>
 #include <utlist.h>
 
 #include "daemon/loop/log.h"
@@ -20,14 +21,23 @@ struct TenantLook {
         char *tenant;
         char *reason;
         Turn *turn;
-        bool looked;
+        bool due; /* in looks_due */
         TenantRead *read;
         Change *change;
         TenantLook *prev, *next;
+        UT_hash_handle hh;
 };
+
+static void look_is_not_due(TenantLook *l)
+{
+        if (l->due)
+                HASH_DEL(l->manager->looks_due, l);
+        l->due = false;
+}
 
 static void look_free(TenantLook *l)
 {
+        look_is_not_due(l);
         DL_DELETE(l->manager->looks, l);
         tenant_read_free(l->read);
         change_free(l->change);
@@ -194,7 +204,7 @@ static void on_turn(Turn *t, void *userdata)
 {
         TenantLook *l = userdata;
 
-        l->looked = true;
+        look_is_not_due(l);
         if (!look(l))
                 look_free(l);
 }
@@ -203,14 +213,18 @@ void manager_drift_tenant(Manager *m, const char *tenant)
 {
         TenantLook *l;
 
-        DL_FOREACH (m->looks, l)
-                if (!l->looked && strcmp(l->tenant, tenant) == 0)
-                        return;
+        HASH_FIND_STR(m->looks_due, tenant, l);
+        if (l)
+                return;
         l = calloc(1, sizeof(*l));
         if (!l)
                 return;
         *l = (TenantLook){ .manager = m, .tenant = strdup(tenant) };
         DL_APPEND(m->looks, l);
+        if (l->tenant) {
+                HASH_ADD_KEYPTR(hh, m->looks_due, l->tenant, strlen(l->tenant), l);
+                l->due = true;
+        }
         int r = l->tenant ? turn_take(m->turns, tenant, on_turn, l, &l->turn) : -ENOMEM;
         if (r < 0) {
                 log_error("cannot look at %s: %s; `cdmctl reload` looks", tenant, strerror(-r));

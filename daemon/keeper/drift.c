@@ -10,10 +10,9 @@
  * Who wrote is never asked, what is there is compared with what shall be there: so cdmd's own writes, and
  * systemd's echo of them, are no drift. A look at one cgroup reads one or two files of it, and is
  * leaf-reader.c's. Everything is looked at once at a time; a reload that comes meanwhile makes it happen once
- * more. Both are read on a worker. */
+ * more. Both are read on a worker; what was read of everything is judged in slices. */
 
 #include <errno.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,20 +23,22 @@
 #include "daemon/kernel/cgroup-watch.h"
 #include "daemon/kernel/cgroup.h"
 #include "daemon/loop/log.h"
+#include "daemon/loop/slice.h"
 #include "daemon/pid1/fence-files.h"
 #include "daemon/pid1/unit.h"
 #include "daemon/tenant/manager.h"
 #include "policy/cdm-names.h"
-#include "policy/size.h"
 #include "policy/warning.h"
 
 /* Reloads come in bursts: a package manager makes one for each package. */
 #define LOOK_SOON_USEC     (UINT64_C(200) * 1000)
 #define LOOK_ACCURACY_USEC (UINT64_C(50) * 1000)
 /* Where not all is watched. */
-#define RECHECK_USEC (UINT64_C(60) * 1000 * 1000)
+#define RECHECK_USEC   (UINT64_C(60) * 1000 * 1000)
 
-#define DROP_INS_KEY "drop-ins of the fence"
+#define LEAVES_A_SLICE 64
+
+#define DROP_INS_KEY   "drop-ins of the fence"
 
 /* --- ONE LEAF ----------------------------------------------------------------------------------------- */
 
@@ -172,96 +173,17 @@ void manager_drift_leaf(Manager *m, const char *path, bool check)
                 check_leaf(m, path);
 }
 
-/* fence_check() had something to do that is no drift. */
-static void drift_tell_fenced(Manager *m, const FenceRepair *r)
-{
-        char nodes[NODESET_STR_MAX], size[SIZE_STR_MAX], reason[64];
-        const char *name = r->unit ? r->unit : r->cgroup;
-        Event e = { .kind = EVENT_FENCED,
-                    .has = EVENT_HAS_MOVED,
-                    .unit = r->unit,
-                    .cgroup = r->cgroup,
-                    .nodes = nodeset_format(&r->nodes, nodes),
-                    .moved_bytes = r->drained_bytes,
-                    .reason = reason };
-
-        m->intruder_bytes += r->drained_bytes;
-        if (r->is_open) {
-                e.kind = EVENT_FAILED;
-                e.reason = "its cpuset.mems could not be written";
-                event_emit(m->notify, &e,
-                           "%s may use CDM nodes (%s) without a reservation, and could not be fenced; "
-                           "`cdmctl reload` tries again",
-                           name, nodes);
-                return;
-        }
-        snprintf(reason, sizeof(reason), "%s for %" PRIu64 " us", r->is_new ? "new, and open" : "open",
-                 r->usec);
-        event_emit(m->notify, &e,
-                   "%s was fenced: CDM nodes (%s) had been open to it for %" PRIu64 " us; %s moved off",
-                   name, nodes, r->usec, size_format(r->drained_bytes, size));
-}
-
-void manager_drift_repaired(const FenceRepair *repair, void *userdata)
-{
-        Manager *m = userdata;
-        char nodes[NODESET_STR_MAX], size[SIZE_STR_MAX];
-        const char *name = repair->unit ? repair->unit : repair->cgroup;
-        _cleanup_free_ char *reason = NULL;
-        Event e = { .kind = EVENT_DRIFT,
-                    .has = EVENT_HAS_MOVED,
-                    .unit = repair->unit,
-                    .cgroup = repair->cgroup,
-                    .nodes = nodeset_format(&repair->nodes, nodes),
-                    .moved_bytes = repair->drained_bytes,
-                    .reason = manager_place_reason(m, repair->cgroup) };
-
-        /* A new cgroup is no drift, and one that systemd does not own has always been somebody else's. */
-        if (repair->is_new || !repair->unit) {
-                if (repair->is_open)
-                        manager_place_failed(m, repair->cgroup);
-                else
-                        manager_place_repaired(m, repair->cgroup);
-                m->n_drift_repaired += !repair->is_open && !repair->is_new;
-                drift_tell_fenced(m, repair);
-                return;
-        }
-        if (repair->is_open) {
-                e.kind = EVENT_FAILED;
-                event_emit(m->notify, &e, "the nodes %s could not be closed to %s", nodes, name);
-                manager_place_failed(m, repair->cgroup);
-                /* What is open by that is listed then. */
-                if (repair->is_widened && fence_state(m->fence) == FENCE_CLOSED)
-                        manager_fence(m);
-                return;
-        }
-        /* Where it has been another cgroup since, the reason was forgotten with that one. */
-        if (!e.reason)
-                e.reason = reason = manager_drift_reason(m, repair->unit, &repair->nodes);
-        m->n_drift_repaired++;
-        manager_place_repaired(m, repair->cgroup);
-        if (repair->is_widened) {
-                event_emit(m->notify, &e,
-                           "the nodes %s were open to all units in %s, which has ordinary nodes again: %s",
-                           nodes, name, e.reason ? e.reason : "out of memory");
-                manager_drift_look(m); /* what that has not closed */
-                return;
-        }
-        event_emit(m->notify, &e,
-                   "the nodes %s were open to %s without a reservation, and are closed again, "
-                   "with %s moved off: %s",
-                   nodes, name, size_format(repair->drained_bytes, size),
-                   e.reason ? e.reason : "out of memory");
-}
-
 /* --- EVERYTHING --------------------------------------------------------------------------------------- */
 
-/* It outlives the Manager when that ends meanwhile: then manager is NULL. */
+/* It outlives the Manager when that ends during the job: then manager is NULL. */
 struct LeafLook {
         Manager *manager;
-        Job *job;
+        Job *job;     /* reads */
+        Slice *slice; /* judges what was read */
         NodeSet cdm;
         FenceScan scan;
+        size_t next;     /* leaf */
+        FenceNames open; /* cgroups */
 };
 
 static int run_look(Job *job, void *userdata)
@@ -282,54 +204,43 @@ static NodeSet open_nodes(Manager *m, const FenceLeaf *leaf)
         return open;
 }
 
-static bool is_open(Manager *m, const FenceScan *scan, const char *path)
-{
-        for (size_t i = 0; i < scan->n_leaves; i++)
-                if (strcmp(scan->leaves[i].path, path) == 0) {
-                        NodeSet open = open_nodes(m, &scan->leaves[i]);
-                        return !nodeset_is_empty(&open);
-                }
-        return false;
-}
-
 /* Is one of those that the fence could not close not open any more? Then it is not as leaky as it says. Nor
  * is it when systemd only did not answer. */
-static bool is_tighter(Manager *m, const FenceScan *scan)
+static bool is_tighter(LeafLook *l)
 {
+        Manager *m = l->manager;
         size_t n;
         const Unfenced *u = fence_unfenced(m->fence, &n);
 
         if (fence_is_untold(m->fence))
                 return true;
         for (size_t i = 0; i < n; i++)
-                if (u[i].cgroup[1] && !is_open(m, scan, u[i].cgroup))
+                if (u[i].cgroup[1] && !fence_names_has(&l->open, u[i].cgroup))
                         return true;
         return false;
 }
 
 /* What it shows may be old by now, so whatever looks wrong is looked at again. */
-static void judge(Manager *m, const FenceScan *scan)
+static void judge_leaf(LeafLook *l, const FenceLeaf *leaf)
 {
-        for (size_t i = 0; i < scan->n_leaves; i++) {
-                const FenceLeaf *leaf = &scan->leaves[i];
-                const char *tenant = tenant_of(m, leaf);
-                NodeSet open = open_nodes(m, leaf), missing;
+        Manager *m = l->manager;
+        const char *tenant = tenant_of(m, leaf);
+        NodeSet open = open_nodes(m, leaf), missing;
 
-                if (is_opened_above(m, leaf)) {
-                        manager_drift_above(m, key_of(leaf));
-                        continue;
-                }
-                if (tenant && leaf->unit_path && strcmp(leaf->path, leaf->unit_path) != 0)
-                        continue;
-                missing = fence_leaf_reserved(leaf, m->ledger);
-                missing = nodeset_subtract(&missing, &leaf->mems);
-                if (tenant && (!nodeset_is_empty(&missing) || !nodeset_is_empty(&open)))
-                        manager_drift_tenant(m, tenant);
-                else if (!tenant && !nodeset_is_empty(&open) && leaf->has_cpuset)
-                        manager_drift_leaf(m, leaf->path, false);
+        if (!nodeset_is_empty(&open) && fence_names_add(&l->open, leaf->path, NULL) < 0)
+                log_error("cannot note that %s is open: %s", leaf->path, strerror(ENOMEM));
+        if (is_opened_above(m, leaf)) {
+                manager_drift_above(m, key_of(leaf));
+                return;
         }
-        if (is_tighter(m, scan))
-                manager_fence(m);
+        if (tenant && leaf->unit_path && strcmp(leaf->path, leaf->unit_path) != 0)
+                return;
+        missing = fence_leaf_reserved(leaf, m->ledger);
+        missing = nodeset_subtract(&missing, &leaf->mems);
+        if (tenant && (!nodeset_is_empty(&missing) || !nodeset_is_empty(&open)))
+                manager_drift_tenant(m, tenant);
+        else if (!tenant && !nodeset_is_empty(&open) && leaf->has_cpuset)
+                manager_drift_leaf(m, leaf->path, false);
 }
 
 static int drift_on_recheck(sd_event_source *source, uint64_t usec, void *userdata)
@@ -359,27 +270,65 @@ static void drift_recheck_later(Manager *m)
                 log_error("cannot set a timer to look at all control groups: %s", strerror(-r));
 }
 
+static void leaf_look_free(LeafLook *l)
+{
+        slice_free(l->slice);
+        fence_scan_clear(&l->scan);
+        fence_names_clear(&l->open);
+        free(l);
+}
+
+static void leaf_look_end(LeafLook *l)
+{
+        Manager *m = l->manager;
+
+        leaf_look_free(l);
+        m->leaf_look = NULL;
+        if (m->look_wanted)
+                manager_drift_look(m);
+        else
+                drift_recheck_later(m);
+}
+
+static void leaf_look_on_slice(void *userdata)
+{
+        LeafLook *l = userdata;
+        Manager *m = l->manager;
+
+        if (!manager_drift_can_look(m)) {
+                m->look_wanted = true;
+                leaf_look_end(l);
+                return;
+        }
+        for (size_t n = 0; l->next < l->scan.n_leaves && n < LEAVES_A_SLICE; n++) {
+                judge_leaf(l, &l->scan.leaves[l->next]);
+                fence_leaf_clear(&l->scan.leaves[l->next++]);
+        }
+        if (l->next < l->scan.n_leaves)
+                return;
+        if (is_tighter(l))
+                manager_fence(m);
+        leaf_look_end(l);
+}
+
 static void look_done(int result, void *userdata)
 {
         LeafLook *l = userdata;
         Manager *m = l->manager;
 
-        if (m) {
-                m->leaf_look = NULL;
-                if (result < 0)
-                        log_error("cannot look at all control groups: %s; `cdmctl reload` tries again",
-                                  strerror(-result));
-                else if (manager_drift_can_look(m))
-                        judge(m, &l->scan);
-        }
-        fence_scan_clear(&l->scan);
-        free(l);
-        if (!m)
+        l->job = NULL;
+        if (!m) {
+                leaf_look_free(l);
                 return;
-        if (m->look_wanted)
-                manager_drift_look(m);
-        else
-                drift_recheck_later(m);
+        }
+        if (result >= 0)
+                result = slice_new(m->event, leaf_look_on_slice, l, &l->slice);
+        if (result >= 0) {
+                slice_set(l->slice, true);
+                return;
+        }
+        log_error("cannot look at all control groups: %s; `cdmctl reload` tries again", strerror(-result));
+        leaf_look_end(l);
 }
 
 static int look_start(Manager *m)
@@ -559,11 +508,13 @@ void manager_drift_free(Manager *m)
         unwatch_drop_ins(m);
         m->drop_ins_asked = unit_call_free(m->drop_ins_asked);
         m->look_soon = sd_event_source_disable_unref(m->look_soon);
-        if (m->leaf_look) {
+        if (m->leaf_look && m->leaf_look->job) {
                 m->leaf_look->manager = NULL;
                 job_cancel(m->leaf_look->job);
-                m->leaf_look = NULL;
+        } else if (m->leaf_look) {
+                leaf_look_free(m->leaf_look);
         }
+        m->leaf_look = NULL;
         m->leaf_reader = leaf_reader_free(m->leaf_reader);
         manager_tenant_looks_free(m);
         manager_slice_looks_free(m);

@@ -3,7 +3,10 @@
 /* What is heard of the cgroup tree, and who is told. Where not all of it can be watched, drift.c looks at
  * everything from time to time instead; else nothing wakes up while nothing happens. */
 
+#include <errno.h>
+#include <stdlib.h>
 #include <string.h>
+#include <utlist.h>
 
 #include "daemon/kernel/cgroup-watch.h"
 #include "daemon/kernel/owner.h"
@@ -12,6 +15,15 @@
 #include "policy/warning.h"
 
 #define GRACE_USEC (UINT64_C(2) * 1000 * 1000)
+#define PORTION    64 /* cgroups that are looked at before the event loop goes on */
+
+/* A cgroup that appeared, and is looked at when systemd has fenced it. */
+struct FreshCgroup {
+        Manager *manager;
+        uint64_t due_usec;
+        FreshCgroup *prev, *next;
+        char path[];
+};
 
 static void start_grace(Manager *m);
 
@@ -24,20 +36,32 @@ static void check(Manager *m, const char *path, bool is_new)
                           strerror(-r));
 }
 
-/* Which of the two lists is due: what is heard of now waits for at least one whole period. */
+static void fresh_free(FreshCgroup *f)
+{
+        DL_DELETE(f->manager->fresh, f);
+        free(f);
+}
+
+/* As after a write, which tells why; then what that leaves alone, as slices. */
+static void fresh_look(Manager *m)
+{
+        uint64_t now = manager_monotonic_usec();
+
+        for (size_t n = 0; m->fresh && m->fresh->due_usec <= now && n < PORTION; n++) {
+                FreshCgroup *f = m->fresh;
+
+                manager_drift_leaf(m, f->path, true);
+                fresh_free(f);
+        }
+}
+
 static int on_grace(sd_event_source *source, uint64_t usec, void *userdata)
 {
         Manager *m = userdata;
 
         m->grace = sd_event_source_disable_unref(m->grace);
-        for (size_t i = 0; i < m->due.n; i++) {
-                /* As after a write, which tells why; then what that leaves alone, as slices. */
-                manager_drift_leaf(m, m->due.names[i], true);
-        }
-        fence_names_clear(&m->due);
-        m->due = m->fresh;
-        m->fresh = (FenceNames){ 0 };
-        if (m->due.n > 0)
+        fresh_look(m);
+        if (m->fresh)
                 start_grace(m);
         return 0;
 }
@@ -46,11 +70,28 @@ static void start_grace(Manager *m)
 {
         if (m->grace)
                 return;
-        int r = sd_event_add_time_relative(m->event, &m->grace, CLOCK_MONOTONIC, GRACE_USEC, GRACE_USEC / 2,
-                                           on_grace, m);
+        int r = sd_event_add_time(m->event, &m->grace, CLOCK_MONOTONIC, m->fresh->due_usec, GRACE_USEC / 2,
+                                  on_grace, m);
         if (r < 0)
                 log_error("cannot set a timer: %s; `cdmctl reload` looks at all control groups",
                           strerror(-r));
+}
+
+static void fresh_add(Manager *m, const char *path)
+{
+        size_t n = strlen(path);
+        FreshCgroup *f = calloc(1, sizeof(*f) + n + 1);
+
+        if (!f) {
+                log_error("cannot look at %s: %s; `cdmctl reload` looks at all control groups", path,
+                          strerror(ENOMEM));
+                return;
+        }
+        f->manager = m;
+        f->due_usec = manager_monotonic_usec() + GRACE_USEC;
+        memcpy(f->path, path, n + 1);
+        DL_APPEND(m->fresh, f);
+        start_grace(m);
 }
 
 /* systemd makes a cgroup, and fences it before it puts anybody in: that must be done when it is looked at. Not
@@ -62,8 +103,7 @@ static void on_created(Manager *m, const char *path)
                 return;
         }
         manager_owner_ask(m, path);
-        if (fence_names_add(&m->fresh, path, NULL) >= 0)
-                start_grace(m);
+        fresh_add(m, path);
 }
 
 static void on_removed(Manager *m, const char *path)
@@ -132,6 +172,6 @@ void manager_watch_free(Manager *m)
         m->recheck = sd_event_source_disable_unref(m->recheck);
         m->grace = sd_event_source_disable_unref(m->grace);
         manager_owner_free(m);
-        fence_names_clear(&m->fresh);
-        fence_names_clear(&m->due);
+        while (m->fresh)
+                fresh_free(m->fresh);
 }

@@ -14,9 +14,9 @@
 
 /* Only root can make a cgroup in a slice, and one entry stands for all cgroups below it. */
 #define ENTRIES_MAX 1024
-/* A look for entries that are of no use any more opens all of them, so it is made once in so many refusals. */
-#define SWEEP_EVERY 64
-#define ROOT_SLICE  "-.slice"
+/* Where there is no room, so many entries are looked at, which may be of no use any more. */
+#define SWEEP_PORTION 16
+#define ROOT_SLICE    "-.slice"
 
 typedef struct OwnerEntry {
         UT_hash_handle hh;
@@ -26,7 +26,6 @@ typedef struct OwnerEntry {
 
 static pthread_mutex_t owner_lock = PTHREAD_MUTEX_INITIALIZER;
 static OwnerEntry *owner_entries;
-static unsigned owner_n_refused;
 
 static OwnerEntry *owner_entry_find(const char *path, size_t n)
 {
@@ -123,15 +122,22 @@ static void owner_forget_way(const char *path, size_t n)
         }
 }
 
-/* Entries of cgroups that are gone, of which nothing was heard. */
+/* Drops entries of cgroups that are gone, of which nothing was heard, among the next few. Those that stay are
+ * behind the others then. */
 static void owner_sweep(void)
 {
-        OwnerEntry *e, *next;
+        unsigned n = HASH_COUNT(owner_entries);
         uint64_t id;
 
-        HASH_ITER (hh, owner_entries, e, next)
-                if (owner_inode(e->path, &id) < 0 || id != e->id)
-                        owner_entry_free(e);
+        for (unsigned i = 0; i < SWEEP_PORTION && i < n; i++) {
+                OwnerEntry *e = owner_entries;
+
+                HASH_DEL(owner_entries, e);
+                if (owner_inode(e->path, &id) == 0 && id == e->id)
+                        HASH_ADD(hh, owner_entries, path, strlen(e->path), e);
+                else
+                        free(e);
+        }
 }
 
 /* The first n bytes of path. As long as path is the cgroup with this inode, those above it are the same, too. */
@@ -140,7 +146,7 @@ static int owner_note(const char *path, size_t n, uint64_t id)
         OwnerEntry *old = owner_entry_find(path, n), *e;
         uint64_t now;
 
-        if (!old && HASH_COUNT(owner_entries) >= ENTRIES_MAX && owner_n_refused++ % SWEEP_EVERY == 0)
+        if (!old && HASH_COUNT(owner_entries) >= ENTRIES_MAX)
                 owner_sweep();
         if (!old && HASH_COUNT(owner_entries) >= ENTRIES_MAX)
                 return -ENOSPC;

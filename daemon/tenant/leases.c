@@ -15,14 +15,18 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <utlist.h>
 
 #include "daemon/loop/log.h"
+#include "daemon/loop/slice.h"
 #include "daemon/tenant/manager.h"
 #include "policy/lease.h"
 #include "policy/timespan.h"
 
 #define ACCURACY   (UINT64_C(250) * 1000)
 #define RETRY_USEC (UINT64_C(1) * 1000 * 1000)
+/* A file and a few messages each. */
+#define SETTLED_A_SLICE 8
 
 static bool is_live(const Reservation *r)
 {
@@ -67,8 +71,11 @@ static void tell_revoking(Entry *e, uint64_t now)
                                                            .usec = left });
 }
 
+static void settle(Entry *e);
+
 int manager_revoke(Entry *e, uint64_t drain_usec, uint32_t for_id)
 {
+        settle(e);
         Reservation *r = e->r;
         ReservationState before = r->state;
         uint64_t usec_before = r->revoke_usec;
@@ -98,16 +105,99 @@ static void kept(Entry *e)
         notify_room(e->manager->notify); /* who counted on it */
 }
 
-void manager_keep(Entry *e)
+/* --- many at once --------------------------------------------------------------------------------------- */
+
+/* One reservation may displace hundreds, and their end depends on it. The ledger has that at once; files,
+ * timers and messages follow in slices, in the order in which it happened. A crash in between loses no
+ * promise: those that wait choose again whom they displace. */
+
+static void put_back(Entry *e)
 {
         e->r->revoke_usec = 0;
         e->r->revoked_for = 0;
         ledger_set_state(e->manager->ledger, e->r, RESERVATION_ACTIVE);
-        int k = e->phase == STORE_GRANTED ? manager_store(e) : 0;
-        if (k < 0)
-                log_error("cannot store that reservation %" PRIu32 " is kept: %s", e->id, strerror(-k));
+}
+
+static void settle_revoked(Entry *e, int error)
+{
+        if (error < 0) {
+                log_error("reservation %" PRIu32 " cannot be displaced now: %s", e->id, strerror(-error));
+                put_back(e);
+                return;
+        }
+        if (e->known)
+                notify_reservation_changed(e->manager->notify, e->id, RESERVATION_CHANGED_STATE);
+        manager_lease_arm(e);
+        tell_revoking(e, manager_boottime_usec());
+}
+
+static void settle_kept(Entry *e, int error)
+{
+        if (error < 0)
+                log_error("cannot store that reservation %" PRIu32 " is kept: %s", e->id, strerror(-error));
         kept(e);
 }
+
+static void settle(Entry *e)
+{
+        bool revoking = e->r->state == RESERVATION_REVOKING;
+
+        if (!e->settling)
+                return;
+        manager_unsettle(e);
+        if (!revoking && !is_live(e->r)) /* it drains: told, and stored */
+                return;
+        /* One that is being granted is stored as soon as it is. */
+        int k = e->phase == STORE_GRANTED ? manager_store(e) : 0;
+        if (revoking)
+                settle_revoked(e, k);
+        else
+                settle_kept(e, k);
+}
+
+static void on_settling(void *userdata)
+{
+        Manager *m = userdata;
+
+        for (unsigned i = 0; m->settling && i < SETTLED_A_SLICE; i++)
+                settle(m->settling);
+        slice_set(m->settling_slice, m->settling);
+}
+
+static void settle_soon(Entry *e)
+{
+        Manager *m = e->manager;
+
+        if (!e->settling)
+                DL_APPEND2(m->settling, e, prev_settling, next_settling);
+        e->settling = true;
+        if (!m->settling_slice && slice_new(m->event, on_settling, m, &m->settling_slice) < 0)
+                settle(e);
+        else
+                slice_set(m->settling_slice, true);
+}
+
+void manager_revoke_soon(Entry *e, uint64_t drain_usec, uint32_t for_id)
+{
+        e->r->revoke_usec = drain_usec;
+        e->r->revoked_for = for_id;
+        ledger_set_state(e->manager->ledger, e->r, RESERVATION_REVOKING);
+        settle_soon(e);
+}
+
+void manager_keep(Entry *e)
+{
+        manager_keep_soon(e);
+        settle(e);
+}
+
+void manager_keep_soon(Entry *e)
+{
+        put_back(e);
+        settle_soon(e);
+}
+
+/* --- the timer ------------------------------------------------------------------------------------------ */
 
 static void warn(Entry *e, uint64_t now)
 {
@@ -169,6 +259,7 @@ void manager_leases_arm(Manager *m)
 
 int manager_renew(Entry *e, uint64_t usec)
 {
+        settle(e);
         Ledger *ledger = e->manager->ledger;
         Reservation *r = e->r;
         uint64_t term_before = r->term_usec, expires_before = r->expires_usec;

@@ -10,9 +10,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <utlist.h>
 
 #include "daemon/kernel/owner.h"
 #include "daemon/loop/log.h"
+#include "daemon/loop/slice.h"
 #include "daemon/tenant/manager.h"
 
 static uint64_t clock_usec(clockid_t clock)
@@ -91,8 +93,16 @@ Entry *manager_find(Manager *m, uint32_t id)
         return e;
 }
 
+void manager_unsettle(Entry *e)
+{
+        if (e->settling)
+                DL_DELETE2(e->manager->settling, e, prev_settling, next_settling);
+        e->settling = false;
+}
+
 static void entry_free(Entry *e)
 {
+        manager_unsettle(e);
         sd_event_source_disable_unref(e->lease);
         free(e);
 }
@@ -105,6 +115,7 @@ void manager_entries_free(Manager *m)
                 HASH_DEL(m->entries, e);
                 entry_free(e);
         }
+        m->settling_slice = slice_free(m->settling_slice);
 }
 
 int manager_add(Manager *m, Reservation *r, StorePhase phase, Entry **ret)

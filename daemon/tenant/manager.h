@@ -96,6 +96,7 @@ typedef struct TenantLook TenantLook;
 typedef struct LeafLook LeafLook;
 typedef struct SliceLook SliceLook;
 typedef struct OwnerAsk OwnerAsk;
+typedef struct FreshCgroup FreshCgroup;
 
 /* Why a reservation is degraded; several may hold. */
 typedef enum Degraded {
@@ -122,6 +123,8 @@ struct Entry {
         sd_event_source *retry;
         uint64_t retry_usec;
         uint64_t moved_bytes, failed_bytes, evicted_bytes;
+        bool settling; /* in the list of those whose revocation is to be stored and told */
+        Entry *prev_settling, *next_settling;
         UT_hash_handle hh;
 };
 
@@ -150,6 +153,8 @@ struct Manager {
         PoolSet *pools;
         Ledger *ledger;
         Entry *entries;
+        Entry *settling;       /* see manager_revoke_soon() */
+        Slice *settling_slice; /* NULL: was not needed yet */
 
         ManagerWarning *warnings; /* what is no fact about the machine */
         size_t n_warnings;
@@ -196,7 +201,7 @@ struct Manager {
         uint64_t intruder_bytes; /* that were told of already */
         /* the cgroup tree */
         Watch *watch;
-        FenceNames fresh, due; /* cgroups that appeared */
+        FreshCgroup *fresh; /* in the order in which they are due */
         sd_event_source *grace;
         bool watch_wanted;
         sd_event_source *recheck; /* where not everything is watched */
@@ -205,12 +210,12 @@ struct Manager {
         sd_event_source *owner_pause;
         /* drift */
         Place *places;
-        TenantLook *looks;
-        sd_event_source *look_soon; /* at everything */
+        TenantLook *looks, *looks_due; /* all; by tenant, those whose turn has not come */
+        sd_event_source *look_soon;    /* at everything */
         LeafLook *leaf_look;
         LeafReader *leaf_reader; /* NULL: nothing was heard of yet */
-        SliceLook *slice_looks;
-        bool look_wanted; /* at everything, when that is possible again */
+        SliceLook *slice_looks;  /* by key */
+        bool look_wanted;        /* at everything, when that is possible again */
         bool systemd_reloading;
         sd_event_source *drop_ins[16]; /* inotify */
         UnitCall *drop_ins_asked;
@@ -259,6 +264,8 @@ Entry *manager_find(Manager *m, uint32_t id);
 int manager_add(Manager *m, Reservation *r, StorePhase phase, Entry **ret);
 /* From everywhere: ledger, disk, bus. */
 void manager_forget(Entry *e);
+/* A revocation, or its end, that was to be stored and told soon is not: see manager_revoke_soon(). */
+void manager_unsettle(Entry *e);
 /* As cdmd stops: what is on disk stays. */
 void manager_entries_free(Manager *m);
 int manager_store(Entry *e);
@@ -384,8 +391,11 @@ void manager_lease_arm(Entry *e);
 void manager_leases_arm(Manager *m);
 /* It is told, and drained at that time. for_id: the reservation that displaces it; 0: its lease ends. */
 int manager_revoke(Entry *e, uint64_t drain_usec, uint32_t for_id);
+/* For many at once: counts as revoked now, and is stored and told soon. It is not revoked if that fails. */
+void manager_revoke_soon(Entry *e, uint64_t drain_usec, uint32_t for_id);
 /* It is not revoked after all. */
 void manager_keep(Entry *e);
+void manager_keep_soon(Entry *e);
 /* The lease goes on for usec from now. */
 int manager_renew(Entry *e, uint64_t usec);
 /* Why it was revoked, a phrase; NULL: it was not. */
@@ -483,9 +493,10 @@ void manager_drift_leaf(Manager *m, const char *path, bool check);
 void manager_drift_drop_ins(Manager *m);
 /* The fence is as it shall be: what was noticed while that was worked on is looked at now. */
 void manager_drift_settled(Manager *m);
-/* A leaf was closed. */
-void manager_drift_repaired(const FenceRepair *repair, void *userdata);
 void manager_drift_free(Manager *m);
+
+/* drift-repair.c. A leaf was closed. */
+void manager_drift_repaired(const FenceRepair *repair, void *userdata);
 
 /* drift-reason.c */
 /* Without a fence nobody is kept off anything; before the start has settled it the fence is worked on. */

@@ -26,8 +26,8 @@
 #include "daemon/pid1/unit.h"
 #include "daemon/tenant/manager.h"
 
-#define OPEN_MAX       4   /* questions at once */
-#define BATCH          256 /* cgroups that are looked at before the event loop goes on */
+#define OPEN_MAX       4  /* questions at once */
+#define BATCH          32 /* cgroups that are looked at before the event loop goes on */
 #define ASK_AGAIN_USEC (UINT64_C(1000) * 1000)
 
 struct OwnerAsk {

@@ -29,6 +29,8 @@
 #include "policy/timespan.h"
 
 #define ACCURACY (UINT64_C(100) * 1000)
+/* So many are stored and told before the event loop goes on, which are all but always all. */
+#define VICTIMS_AT_ONCE 8
 
 /* What cdmd does about one that waits. */
 struct Waiter {
@@ -77,8 +79,12 @@ static void keep_victims(Waiter *w)
 
         for (size_t i = 0; i < w->n_victims; i++) {
                 Entry *v = manager_find(m, w->victims[i]);
-                if (v && v->r->state == RESERVATION_REVOKING && v->r->revoked_for == w->entry->id)
+                if (!v || v->r->state != RESERVATION_REVOKING || v->r->revoked_for != w->entry->id)
+                        continue;
+                if (i < VICTIMS_AT_ONCE)
                         manager_keep(v);
+                else
+                        manager_keep_soon(v);
         }
         w->n_victims = 0;
 }
@@ -182,8 +188,10 @@ void waiter_revoke_victims(Waiter *w, const Decision *d)
         for (size_t i = 0; i < d->n_victims; i++) {
                 Entry *v = manager_find(m, d->victims[i].id);
                 int r = v ? remember_victim(w, v->id) : 0;
-                if (v && r >= 0)
+                if (v && r >= 0 && i < VICTIMS_AT_ONCE)
                         r = manager_revoke(v, due, w->entry->id);
+                else if (v && r >= 0)
+                        manager_revoke_soon(v, due, w->entry->id);
                 if (r < 0)
                         log_error("reservation %" PRIu32 " cannot be displaced now: %s", d->victims[i].id,
                                   strerror(-r));

@@ -464,8 +464,8 @@ static void burst_parent(const char *path, uid_t uid)
 
 static void print_bursts(sd_bus *bus)
 {
-        printf("\n%-44s %8s %8s %8s %8s %8s %8s\n", "milliseconds of a Ping, while 10,000 control groups", "p50", "p99",
-               "longest", "loop", "sum", "seconds");
+        printf("\n%-44s %8s %8s %8s %8s %8s %8s\n", "milliseconds of a Ping, while 10,000 control groups",
+               "p50", "p99", "longest", "loop", "sum", "seconds");
         print_burst(bus, "of units come", burst_make, "/system.slice");
         print_burst(bus, "of units go", burst_remove, "/system.slice");
         burst_parent("/other", 0);

@@ -463,6 +463,65 @@ START_TEST(who_is_not_needed_any_more_stays)
 }
 END_TEST
 
+/* Counts the events of that kind until n have come, and how often cdmd answers a Ping meanwhile. */
+static unsigned pings_during(sd_bus *bus, const char *kind, unsigned n)
+{
+        sd_bus *other = world_connect(&w, geteuid());
+        unsigned n_pings = 0;
+
+        for (unsigned seen = 0; seen < n;) {
+                _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+                const char *k;
+                uint32_t id;
+
+                int r = sd_bus_process(bus, &m);
+                ck_assert_int_ge(r, 0);
+                if (r > 0 && m && sd_bus_message_is_signal(m, CDM_INTERFACE_MANAGER, "Event")) {
+                        ck_assert_int_ge(sd_bus_message_read(m, "su", &k, &id), 0);
+                        seen += strcmp(k, kind) == 0;
+                } else if (r == 0 && seen == 0) {
+                        ck_assert_int_ge(sd_bus_wait(bus, UINT64_MAX), 0);
+                } else if (r == 0) {
+                        ck_assert_int_ge(sd_bus_call_method(other, CDM_BUS_NAME, CDM_PATH,
+                                                            "org.freedesktop.DBus.Peer", "Ping", NULL, NULL,
+                                                            NULL),
+                                         0);
+                        n_pings++;
+                }
+        }
+        sd_bus_flush_close_unref(other);
+        return n_pings;
+}
+
+/* Others are answered meanwhile. A client that the machine does not let run sees all events at once: so it is
+ * tried a few times. */
+START_TEST(hundreds_are_displaced_and_stay)
+{
+        enum { N = 250 };
+        unsigned n_pings = 0;
+
+        world_put(&w, "/etc/cdm/cdmd.conf", "[Reservations]\nGracePeriod=1h\n");
+        set_policy(policy_preempt);
+        world_kill_cdmd(&w, SIGTERM);
+        world_put_reservations(&w, 1, N, N);
+        world_start_cdmd(&w);
+        for (unsigned i = 0; i < 20 && n_pings <= 8; i++) {
+                sd_bus *other = world_connect(&w, geteuid());
+                uint32_t id = must_ask(other, "train.service", available() + N * BULK_BYTES, 1, 0);
+                n_pings = pings_during(w.client, "revoking", N);
+                is_state(id, "queued");
+                is_state(1, "revoking");
+                is_state(N, "revoking");
+                /* its client goes */
+                sd_bus_flush_close_unref(other);
+                world_wait_event(&w, "dequeued", id);
+                is_state(1, "active");
+                is_state(N, "active");
+        }
+        ck_assert_uint_gt(n_pings, 8);
+}
+END_TEST
+
 int main(void)
 {
         Suite *s = suite_create("queue");
@@ -485,6 +544,7 @@ int main(void)
         tcase_add_test(t, the_queue_survives_a_kill);
         tcase_add_test(t, a_lower_priority_is_displaced);
         tcase_add_test(t, who_is_not_needed_any_more_stays);
+        tcase_add_test(t, hundreds_are_displaced_and_stay);
         suite_add_tcase(s, t);
         return check_main(s);
 }

@@ -212,13 +212,24 @@ START_TEST(the_table_is_bounded)
         char *full = NULL;
         ck_assert_int_ge(asprintf(&full, "%s/" CG "/system.slice", root), 0);
         tree_remove(full);
-        make("/system.slice/late.scope");
         ck_assert_uint_gt(n, 1);
-        for (unsigned i = 0; i < 64 && r < 0; i++)
-                r = learn("/system.slice/late.scope", "system.slice");
-        ck_assert_int_gt(r, 0);
-        ck_assert_uint_eq(owner_count(), 1);
-        owner_forget("/system.slice/late.scope");
+        for (unsigned i = 0; i < n; i++) {
+                snprintf(path, sizeof(path), "/system.slice/late-%u.scope", i);
+                make(path);
+                ck_assert_int_gt(learn(path, "system.slice"), 0);
+                ck_assert_uint_le(owner_count(), n);
+        }
+        for (unsigned i = 0; i < n; i++) {
+                snprintf(path, sizeof(path), "/system.slice/late-%u.scope", i);
+                ck_assert(owner_is_foreign(path, strlen(path)));
+                owner_forget(path);
+        }
+        /* What is left is of those that are gone: there was room without them. */
+        for (unsigned i = 0; i < 2000; i++) {
+                snprintf(path, sizeof(path), "/system.slice/%u.scope", i);
+                owner_forget(path);
+        }
+        ck_assert_uint_eq(owner_count(), 0);
 }
 END_TEST
 

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* What fence_check() has repaired: who is told, what is counted, and whether more is to be looked at. */
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "daemon/tenant/manager.h"
+#include "policy/size.h"
+
+/* fence_check() had something to do that is no drift. */
+static void drift_tell_fenced(Manager *m, const FenceRepair *r)
+{
+        char nodes[NODESET_STR_MAX], size[SIZE_STR_MAX], reason[64];
+        const char *name = r->unit ? r->unit : r->cgroup;
+        Event e = { .kind = EVENT_FENCED,
+                    .has = EVENT_HAS_MOVED,
+                    .unit = r->unit,
+                    .cgroup = r->cgroup,
+                    .nodes = nodeset_format(&r->nodes, nodes),
+                    .moved_bytes = r->drained_bytes,
+                    .reason = reason };
+
+        m->intruder_bytes += r->drained_bytes;
+        if (r->is_open) {
+                e.kind = EVENT_FAILED;
+                e.reason = "its cpuset.mems could not be written";
+                event_emit(m->notify, &e,
+                           "%s may use CDM nodes (%s) without a reservation, and could not be fenced; "
+                           "`cdmctl reload` tries again",
+                           name, nodes);
+                return;
+        }
+        snprintf(reason, sizeof(reason), "%s for %" PRIu64 " us", r->is_new ? "new, and open" : "open",
+                 r->usec);
+        event_emit(m->notify, &e,
+                   "%s was fenced: CDM nodes (%s) had been open to it for %" PRIu64 " us; %s moved off",
+                   name, nodes, r->usec, size_format(r->drained_bytes, size));
+}
+
+void manager_drift_repaired(const FenceRepair *repair, void *userdata)
+{
+        Manager *m = userdata;
+        char nodes[NODESET_STR_MAX], size[SIZE_STR_MAX];
+        const char *name = repair->unit ? repair->unit : repair->cgroup;
+        _cleanup_free_ char *reason = NULL;
+        Event e = { .kind = EVENT_DRIFT,
+                    .has = EVENT_HAS_MOVED,
+                    .unit = repair->unit,
+                    .cgroup = repair->cgroup,
+                    .nodes = nodeset_format(&repair->nodes, nodes),
+                    .moved_bytes = repair->drained_bytes,
+                    .reason = manager_place_reason(m, repair->cgroup) };
+
+        /* A new cgroup is no drift, and one that systemd does not own has always been somebody else's. */
+        if (repair->is_new || !repair->unit) {
+                if (repair->is_open)
+                        manager_place_failed(m, repair->cgroup);
+                else
+                        manager_place_repaired(m, repair->cgroup);
+                m->n_drift_repaired += !repair->is_open && !repair->is_new;
+                drift_tell_fenced(m, repair);
+                return;
+        }
+        if (repair->is_open) {
+                e.kind = EVENT_FAILED;
+                event_emit(m->notify, &e, "the nodes %s could not be closed to %s", nodes, name);
+                manager_place_failed(m, repair->cgroup);
+                /* What is open by that is listed then. */
+                if (repair->is_widened && fence_state(m->fence) == FENCE_CLOSED)
+                        manager_fence(m);
+                return;
+        }
+        /* Where it has been another cgroup since, the reason was forgotten with that one. */
+        if (!e.reason)
+                e.reason = reason = manager_drift_reason(m, repair->unit, &repair->nodes);
+        m->n_drift_repaired++;
+        manager_place_repaired(m, repair->cgroup);
+        if (repair->is_widened) {
+                event_emit(m->notify, &e,
+                           "the nodes %s were open to all units in %s, which has ordinary nodes again: %s",
+                           nodes, name, e.reason ? e.reason : "out of memory");
+                manager_drift_look(m); /* what that has not closed */
+                return;
+        }
+        event_emit(m->notify, &e,
+                   "the nodes %s were open to %s without a reservation, and are closed again, "
+                   "with %s moved off: %s",
+                   nodes, name, size_format(repair->drained_bytes, size),
+                   e.reason ? e.reason : "out of memory");
+}
