@@ -115,6 +115,10 @@ static void judge_reading(Manager *m, LeafReading *reading)
                 manager_place_forget(m, key_of(leaf));
                 return;
         }
+        if (!leaf->has_cpuset) {
+                manager_drift_look(m);
+                return;
+        }
         if (is_opened_above(m, leaf)) {
                 manager_drift_above(m, key_of(leaf));
                 return;
@@ -137,7 +141,7 @@ static void on_leaf_read(LeafReading *reading, void *userdata)
         }
         if (manager_drift_can_look(m))
                 judge_reading(m, reading);
-        if (reading->check)
+        if (reading->check && (reading->error < 0 || reading->leaf.has_cpuset))
                 check_leaf(m, path);
 }
 
@@ -310,11 +314,17 @@ static bool is_tighter(Manager *m, const FenceScan *scan)
 /* What it shows may be old by now, so whatever looks wrong is looked at again. */
 static void judge(Manager *m, const FenceScan *scan)
 {
+        FenceNames off = { 0 };
+
         for (size_t i = 0; i < scan->n_leaves; i++) {
                 const FenceLeaf *leaf = &scan->leaves[i];
                 const char *tenant = tenant_of(m, leaf);
                 NodeSet open = open_nodes(m, leaf), missing;
 
+                if (leaf->off && !nodeset_is_empty(&open)) {
+                        (void)fence_names_add(&off, leaf->off, &open);
+                        continue;
+                }
                 if (is_opened_above(m, leaf)) {
                         manager_drift_above(m, key_of(leaf));
                         continue;
@@ -328,8 +338,9 @@ static void judge(Manager *m, const FenceScan *scan)
                 else if (!tenant && !nodeset_is_empty(&open) && leaf->has_cpuset)
                         manager_drift_leaf(m, leaf->path, false);
         }
-        if (is_tighter(m, scan))
+        if (manager_drift_off(m, &off) || is_tighter(m, scan))
                 manager_fence(m);
+        fence_names_clear(&off);
 }
 
 static int drift_on_recheck(sd_event_source *source, uint64_t usec, void *userdata)
@@ -469,7 +480,8 @@ static void unwatch_drop_ins(Manager *m)
 /* The generator's folders are new ones after each reload, so this is done again. */
 static void watch_drop_ins(Manager *m)
 {
-        static const char *const types[] = { "service.d", "scope.d", "socket.d", "mount.d", "swap.d" };
+        static const char *const types[] = { "service.d", "scope.d", "socket.d",
+                                             "mount.d",   "swap.d",  "slice.d" };
         static const char *const dirs[] = { "/run/systemd/system", "/run/systemd/generator",
                                             CDM_DIR_DECIDED };
         size_t n = 0;
