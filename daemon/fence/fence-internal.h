@@ -39,7 +39,9 @@ struct Fence {
 
         /* what is under way */
         Phase phase;
-        bool lifting, reloaded, narrowed;
+        bool lifting, reloaded;
+        unsigned n_narrowed;  /* how often workers wrote */
+        uint64_t todo;        /* what was not as it shall be before the last time, as a number to compare */
         bool interrupted;     /* a cdmd before this one ended while it changed the fence */
         bool foreign_done;    /* cgroups that systemd does not own were fenced, or lifted */
         const Config *config; /* these two also in between, while a fence is in force */
@@ -69,6 +71,7 @@ typedef struct FenceDrain {
         uint64_t id;
         NodeSet from, to, target;
         uint64_t bandwidth;
+        bool enable;      /* the cpuset controller above it, first */
         Foreign *foreign; /* it may be none of systemd's: then `was` is noted as its own; NULL: it is not */
         NodeSet was;
         /* how far it is */

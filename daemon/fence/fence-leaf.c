@@ -27,6 +27,8 @@ static void narrow(const FenceDrain *d)
 {
         if (d->foreign)
                 foreign_note(d->foreign, d->path, d->id, &d->was, &d->target);
+        if (d->enable)
+                (void)cgroup_enable_cpuset_above(d->unit_path);
         (void)cgroup_write_mems(d->unit_path, &d->target);
 }
 
@@ -155,7 +157,8 @@ static void leaf_job_start(Fence *f, const FenceLeaf *leaf, const NodeSet *from,
                                  .from = j->from,
                                  .to = j->to,
                                  .target = j->target,
-                                 .bandwidth = j->bandwidth };
+                                 .bandwidth = j->bandwidth,
+                                 .enable = run == run_narrow && leaf->off };
         if (!fence_leaf_is_free(f, leaf))
                 fence_drain_note(f, leaf, &j->drain);
         fence_job_start(f, j, run == run_drain, run, leaf_job_done);
@@ -220,7 +223,7 @@ void fence_step_narrow(Fence *f)
                 const FenceLeaf *leaf = &f->scan.leaves[f->next++];
                 NodeSet open = NODESET_EMPTY;
 
-                if (!leaf->unit || !leaf->has_cpuset)
+                if (!leaf->unit || (!leaf->has_cpuset && !leaf->off))
                         continue;
                 if (!fence_leaf_is_free(f, leaf))
                         open = fence_leaf_open(leaf, f->config, f->pools, f->context.ledger);

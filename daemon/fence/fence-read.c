@@ -10,6 +10,9 @@
 #include "daemon/fence/fence-internal.h"
 #include "daemon/pid1/unit.h"
 
+/* So many cgroups above a leaf are mended in one go. */
+#define NARROW_MAX 16
+
 static int run_scan(Job *job, void *userdata)
 {
         FenceJob *j = userdata;
@@ -112,10 +115,10 @@ static char *unfenced_reason(const FenceLeaf *leaf, int error)
                                ? NULL
                                : text;
         if (!leaf->has_cpuset)
-                return strdup(
-                        leaf->unit ? "the cpuset controller is not enabled there: see DisableControllers= "
-                                     "of the slices that it is in"
-                                   : "the cpuset controller is not enabled there");
+                return asprintf(&text, "the cpuset controller is not enabled in %s, and could not be",
+                                leaf->off ? leaf->off : "what is above it") < 0
+                               ? NULL
+                               : text;
         if (!leaf->unit)
                 return strdup("systemd does not own it, and its cpuset.mems could not be written");
         return strdup("a later drop-in or a property of the unit sets AllowedMemoryNodes= to CDM nodes; see "
@@ -158,9 +161,31 @@ int fence_report(Fence *f, int error)
 
 static void step_poke(Fence *f);
 
+/* Of leaves that are not as they shall be: which they are, and what keeps them so. */
+static uint64_t add_todo(uint64_t todo, const FenceLeaf *leaf)
+{
+        const char *const texts[] = { leaf->path, leaf->way.cgroup, leaf->off };
+
+        for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
+                for (const char *p = texts[i]; p && *p; p++)
+                        todo = (todo ^ (unsigned char)*p) * 0x100000001b3; /* FNV-1a */
+                todo *= 0x100000001b3;
+        }
+        return todo;
+}
+
+/* As often as that helps: of several cgroups above a leaf the uppermost is mended first. */
+static bool shall_narrow(const Fence *f, size_t n, uint64_t todo)
+{
+        if (f->n_narrowed == 0)
+                return n > 0 || f->written.n > 0;
+        return n > 0 && todo != f->todo && f->n_narrowed < NARROW_MAX;
+}
+
 /* After a reading: done, or which slices to poke, or the last resort. */
 static void judge(Fence *f)
 {
+        uint64_t todo = 0xcbf29ce484222325;
         size_t n = 0;
         int r = 0;
 
@@ -172,6 +197,7 @@ static void judge(Fence *f)
                 if (!is_todo(f, leaf))
                         continue;
                 n++;
+                todo = add_todo(todo, leaf);
                 if (leaf->slice)
                         r = fence_names_add(&f->names, leaf->slice, NULL);
         }
@@ -190,8 +216,9 @@ static void judge(Fence *f)
                 fence_step_reload(f);
                 return;
         }
-        if ((n > 0 || f->written.n > 0) && !f->narrowed) {
-                f->narrowed = true;
+        if (shall_narrow(f, n, todo)) {
+                f->n_narrowed++;
+                f->todo = todo;
                 fence_step_narrow(f);
                 return;
         }

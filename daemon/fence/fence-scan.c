@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -17,6 +18,7 @@ void fence_leaf_clear(FenceLeaf *leaf)
         free(leaf->unit);
         free(leaf->unit_path);
         free(leaf->slice);
+        free(leaf->off);
         fence_way_clear(&leaf->way);
         *leaf = (FenceLeaf){ 0 };
 }
@@ -95,6 +97,29 @@ static int inherited(const char *path, const NodeSet *cdm, NodeSet *ret)
         return 0;
 }
 
+/* NULL: all above it enable the controller, or out of memory. */
+static char *find_off(const char *path)
+{
+        _cleanup_free_ char *at = strdup(path);
+        char *file;
+
+        for (char *p = at; p && (p = strchr(p, '/')); p++) {
+                bool enables;
+                int fd;
+
+                *p = '\0';
+                fd = cgroup_open(*at ? at : "/", NULL);
+                if (fd < 0)
+                        return NULL;
+                enables = cgroup_enables_cpuset(fd);
+                close(fd);
+                if (!enables)
+                        return asprintf(&file, "%s/cgroup.subtree_control", at) < 0 ? NULL : file;
+                *p = '/';
+        }
+        return NULL;
+}
+
 static bool leaf_is_doubtful(const FenceLeaf *leaf, int fd)
 {
         bool doubtful;
@@ -137,6 +162,8 @@ static int leaf_read(FenceLeaf *leaf, const char *path, int fd, const NodeSet *c
         }
         r = fence_leaf_name(leaf);
         leaf->doubtful = r >= 0 && leaf->unit && leaf_is_doubtful(leaf, fd);
+        if (r >= 0 && leaf->unit && !leaf->has_cpuset)
+                leaf->off = find_off(leaf->unit_path);
         return r;
 }
 

@@ -24,6 +24,9 @@ typedef struct FenceLeaf {
         bool doubtful;   /* it has the name of a unit, but perhaps only that */
         bool is_empty;   /* a slice in which nothing is, which is in a scan until its owner is known */
         bool has_cpuset; /* the controller is enabled there; else `effective` is its ancestor's */
+        /* The uppermost cgroup.subtree_control above the unit's cgroup that does not enable the controller;
+         * NULL: all do, or systemd does not own it. */
+        char *off;
         NodeSet mems, effective;
         NodeSet held;     /* CDM nodes on which it has pages */
         NodeSet promised; /* without a unit: CDM nodes that a reservation above or below it opens as well */

@@ -256,7 +256,8 @@ static int start(Fence *f, bool lifting, const Config *config, const PoolSet *po
         if (f->phase != PHASE_IDLE)
                 return -EBUSY;
         f->lifting = lifting;
-        f->reloaded = f->narrowed = f->foreign_done = false;
+        f->reloaded = f->foreign_done = false;
+        f->n_narrowed = 0;
         f->config = config;
         f->pools = pools;
         f->n_todo = SIZE_MAX;

@@ -227,21 +227,9 @@ int groups_write(Groups *g, const Promises *p)
 
 void group_enable_cpuset(Foreign *f, const char *path)
 {
-        _cleanup_free_ char *at = strdup(path);
-
         if (strchr(path + 1, '/'))
                 atomic_store(&f->in_slices, true);
-        for (char *p = at; p && (p = strchr(p, '/')); p++) {
-                int fd;
-
-                *p = '\0';
-                fd = cgroup_open(*at ? at : "/", NULL);
-                if (fd >= 0) {
-                        (void)cgroup_enable_cpuset(fd);
-                        close(fd);
-                }
-                *p = '/';
-        }
+        (void)cgroup_enable_cpuset_above(path);
 }
 
 void groups_decide(Groups *g, const Promises *p)

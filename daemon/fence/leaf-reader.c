@@ -53,8 +53,10 @@ static int read_leaf(FenceLeaf *leaf)
         r = cgroup_read_mems(fd, &leaf->mems);
         if (r >= 0)
                 r = cgroup_read_effective(fd, &leaf->effective);
-        close(fd);
         leaf->has_cpuset = r >= 0;
+        if (r == -ENOENT && leaf->unit && cgroup_is_populated(fd))
+                r = 0; /* it is there, without the controller */
+        close(fd);
         return r;
 }
 

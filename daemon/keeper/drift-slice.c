@@ -5,7 +5,11 @@
  * kernel gives a cgroup the nodes of its parent where it has none in common with it. No set of a unit closes
  * that, so the slice gets these ordinary nodes as well, and keeps those that it was given.
  *
- * A slice with some ordinary nodes stays as it is. A unit whose own set has none of them gets them. */
+ * A slice with some ordinary nodes stays as it is. A unit whose own set has none of them gets them.
+ *
+ * A slice, or the root, that does not enable the cpuset controller leaves those in it without sets of their own.
+ * Whether somebody in it is open then shows in a look at everything; closing the fence enables it again. (With
+ * DisableControllers= systemd sets nothing for those in it: each new one is closed when it has been looked at.) */
 
 #include <errno.h>
 #include <stdio.h>
@@ -29,6 +33,7 @@ struct SliceLook {
         NodeSet cdm;
         FenceWay way;
         NodeSet mems;
+        bool off; /* it does not enable the controller */
         bool running, again;
         UT_hash_handle hh;
 };
@@ -54,9 +59,10 @@ static int slice_look_run(Job *job, void *userdata)
         fd = cgroup_open(l->slice, NULL);
         if (fd < 0)
                 return fd;
+        l->off = !cgroup_enables_cpuset(fd);
         r = cgroup_read_mems(fd, &l->mems);
         close(fd);
-        return r;
+        return r == -ENOENT && (l->off || !l->slice[1]) ? 0 : r;
 }
 
 static void slice_repair(Manager *m, const char *path, char *reason)
@@ -104,6 +110,8 @@ static void slice_judge(SliceLook *l)
                 slice_repair(m, l->way.cgroup, slice_reason(m, &l->way));
                 return;
         }
+        if (l->off)
+                manager_drift_look(m);
         (void)manager_place_look(m, PLACE_LEAF, l->slice, NULL);
         if (l->leaf)
                 slice_repair(m, l->leaf, leaf_reason(l));
@@ -139,6 +147,7 @@ static void slice_look_start(Manager *m, SliceLook *l)
         fence_way_clear(&l->way);
         l->cdm = m->pools->cdm;
         l->mems = NODESET_EMPTY;
+        l->off = false;
         int r = worker_submit(m->worker, slice_look_run, slice_look_done, NULL, l, &l->job);
         if (r < 0) {
                 log_error("cannot look at %s: %s; `cdmctl reload` looks at all control groups", l->slice,
@@ -195,6 +204,44 @@ void manager_drift_above(Manager *m, const char *leaf)
         const char *slash = strrchr(leaf, '/');
 
         slice_look(m, slash > leaf ? strndup(leaf, (size_t)(slash - leaf)) : strdup("/"), leaf);
+}
+
+/* --- CONTROLLERS -------------------------------------------------------------------------------------- */
+
+#define OFF_REASON "it does not enable the cpuset controller"
+
+static void tell_off(Manager *m, const char *file, const NodeSet *open)
+{
+        _cleanup_free_ char *cgroup = strndup(file, (size_t)(strrchr(file, '/') - file));
+        bool is_root = file == strrchr(file, '/');
+        char nodes[NODESET_STR_MAX];
+        Event e = { .kind = EVENT_DRIFT,
+                    .cgroup = is_root ? "/" : cgroup,
+                    .unit = cgroup && !is_root ? strrchr(cgroup, '/') + 1 : NULL,
+                    .nodes = nodeset_format(open, nodes),
+                    .reason = OFF_REASON };
+
+        event_emit(m->notify, &e,
+                   "the nodes %s were open to units in %s: " OFF_REASON
+                   "; it is enabled, and the fence closed",
+                   nodes, e.unit ? e.unit : "/");
+}
+
+bool manager_drift_off(Manager *m, const FenceNames *off)
+{
+        bool repair = false;
+
+        manager_places_settle(m, PLACE_CONTROLLERS, off);
+        for (size_t i = 0; i < off->n; i++) {
+                const char *file = off->names[i];
+
+                if (manager_place_look(m, PLACE_CONTROLLERS, file, OFF_REASON) != FIGHT_REPAIR)
+                        continue;
+                m->n_drift_repaired++;
+                tell_off(m, file, &off->sets[i]);
+                repair = true;
+        }
+        return repair;
 }
 
 void manager_slice_looks_free(Manager *m)

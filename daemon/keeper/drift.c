@@ -116,6 +116,10 @@ static void judge_reading(Manager *m, LeafReading *reading)
                 manager_place_forget(m, key_of(leaf));
                 return;
         }
+        if (!leaf->has_cpuset) {
+                manager_drift_look(m);
+                return;
+        }
         if (is_opened_above(m, leaf)) {
                 manager_drift_above(m, key_of(leaf));
                 return;
@@ -138,7 +142,7 @@ static void on_leaf_read(LeafReading *reading, void *userdata)
         }
         if (manager_drift_can_look(m))
                 judge_reading(m, reading);
-        if (reading->check)
+        if (reading->check && (reading->error < 0 || reading->leaf.has_cpuset))
                 check_leaf(m, path);
 }
 
@@ -184,6 +188,7 @@ struct LeafLook {
         FenceScan scan;
         size_t next;     /* leaf */
         FenceNames open; /* cgroups */
+        FenceNames off;  /* where the controller is off, each with what is open by that */
 };
 
 static int run_look(Job *job, void *userdata)
@@ -229,6 +234,10 @@ static void judge_leaf(LeafLook *l, const FenceLeaf *leaf)
 
         if (!nodeset_is_empty(&open) && fence_names_add(&l->open, leaf->path, NULL) < 0)
                 log_error("cannot note that %s is open: %s", leaf->path, strerror(ENOMEM));
+        if (leaf->off && !nodeset_is_empty(&open)) {
+                (void)fence_names_add(&l->off, leaf->off, &open);
+                return;
+        }
         if (is_opened_above(m, leaf)) {
                 manager_drift_above(m, key_of(leaf));
                 return;
@@ -275,6 +284,7 @@ static void leaf_look_free(LeafLook *l)
         slice_free(l->slice);
         fence_scan_clear(&l->scan);
         fence_names_clear(&l->open);
+        fence_names_clear(&l->off);
         free(l);
 }
 
@@ -306,7 +316,7 @@ static void leaf_look_on_slice(void *userdata)
         }
         if (l->next < l->scan.n_leaves)
                 return;
-        if (is_tighter(l))
+        if (manager_drift_off(m, &l->off) || is_tighter(l))
                 manager_fence(m);
         leaf_look_end(l);
 }
@@ -418,7 +428,8 @@ static void unwatch_drop_ins(Manager *m)
 /* The generator's folders are new ones after each reload, so this is done again. */
 static void watch_drop_ins(Manager *m)
 {
-        static const char *const types[] = { "service.d", "scope.d", "socket.d", "mount.d", "swap.d" };
+        static const char *const types[] = { "service.d", "scope.d", "socket.d",
+                                             "mount.d",   "swap.d",  "slice.d" };
         static const char *const dirs[] = { "/run/systemd/system", "/run/systemd/generator",
                                             CDM_DIR_DECIDED };
         size_t n = 0;

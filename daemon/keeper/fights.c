@@ -51,7 +51,10 @@ static int place_new(Manager *m, PlaceKind kind, const char *key, Place **ret)
 
         if (!p)
                 return -ENOMEM;
-        *p = (Place){ .manager = m, .kind = kind, .key = strdup(key), .fight.is_open = kind == PLACE_LEAF };
+        *p = (Place){ .manager = m,
+                      .kind = kind,
+                      .key = strdup(key),
+                      .fight.is_open = kind == PLACE_LEAF || kind == PLACE_CONTROLLERS };
         if (!p->key) {
                 free(p);
                 return -ENOMEM;
@@ -95,6 +98,7 @@ static void tell_fight(const Place *p, const char *how)
         static const char *const what[] = {
                 [PLACE_TENANT] = "the reserved nodes of",
                 [PLACE_LEAF] = "the nodes of",
+                [PLACE_CONTROLLERS] = "the controllers in",
                 [PLACE_DROPINS] = "the",
         };
         Event e = place_event(p, EVENT_FIGHT);
@@ -121,6 +125,9 @@ static void look_again(Place *p)
                 break;
         case PLACE_LEAF:
                 manager_drift_leaf(p->manager, p->key, false);
+                break;
+        case PLACE_CONTROLLERS:
+                manager_drift_look(p->manager);
                 break;
         case PLACE_DROPINS:
                 manager_drift_drop_ins(p->manager);
@@ -189,6 +196,23 @@ FightAction manager_place_look(Manager *m, PlaceKind kind, const char *key, cons
         else
                 set_timer(p);
         return action;
+}
+
+static bool is_among(const FenceNames *names, const char *key)
+{
+        for (size_t i = 0; i < names->n; i++)
+                if (strcmp(names->names[i], key) == 0)
+                        return true;
+        return false;
+}
+
+void manager_places_settle(Manager *m, PlaceKind kind, const FenceNames *but)
+{
+        Place *p, *next;
+
+        HASH_ITER (hh, m->places, p, next)
+                if (p->kind == kind && !is_among(but, p->key))
+                        (void)manager_place_look(m, kind, p->key, NULL);
 }
 
 void manager_place_failed(Manager *m, const char *key)

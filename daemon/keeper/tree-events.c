@@ -139,8 +139,12 @@ static void on_watch(WatchEvent event, const char *path, void *userdata)
                 manager_drift_look(m);
                 break;
         case WATCH_CONTROLLERS_WRITTEN:
-                if (owner_top(path) == 0 && foreign_is_in_slices(m->foreign))
+                if (owner_top(path) > 0)
+                        break;
+                if (foreign_is_in_slices(m->foreign))
                         check(m, path, false);
+                if (!path[1] || owner_name_is_slice(path, strlen(path)))
+                        manager_drift_slice(m, path);
                 break;
         default:
                 break;

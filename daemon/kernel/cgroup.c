@@ -359,14 +359,35 @@ int cgroup_clear_mems(const char *path)
                                   : cgroup_write_file(fd, "cpuset.mems", "\n");
 }
 
-int cgroup_enable_cpuset(int fd)
+bool cgroup_enables_cpuset(int fd)
 {
         _cleanup_free_ char *enabled = NULL;
 
-        if (cgroup_read_file(fd, "cgroup.subtree_control", &enabled) >= 0 &&
-            cgroup_has_word(enabled, "cpuset"))
-                return 0;
-        return cgroup_write_file(fd, "cgroup.subtree_control", "+cpuset");
+        return cgroup_read_file(fd, "cgroup.subtree_control", &enabled) >= 0 &&
+               cgroup_has_word(enabled, "cpuset");
+}
+
+int cgroup_enable_cpuset(int fd)
+{
+        return cgroup_enables_cpuset(fd) ? 0 : cgroup_write_file(fd, "cgroup.subtree_control", "+cpuset");
+}
+
+int cgroup_enable_cpuset_above(const char *path)
+{
+        _cleanup_free_ char *at = strdup(path);
+        int r = at ? 0 : -ENOMEM;
+
+        for (char *p = at; r == 0 && (p = strchr(p, '/')); p++) {
+                int fd;
+
+                *p = '\0';
+                fd = cgroup_open(*at ? at : "/", NULL);
+                r = fd < 0 ? fd : cgroup_enable_cpuset(fd);
+                if (fd >= 0)
+                        close(fd);
+                *p = '/';
+        }
+        return r;
 }
 
 bool cgroup_is_populated(int fd)

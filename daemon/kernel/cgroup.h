@@ -60,8 +60,12 @@ int cgroup_write_mems(const char *path, const NodeSet *nodes);
 /* Clears cpuset.mems, so that the cgroup inherits. -ENOSPC: the kernel refuses this for a cgroup with
  * processes. */
 int cgroup_clear_mems(const char *path);
-/* Enables the cpuset controller for its children. 0: it is, now or already. */
+/* Is the cpuset controller enabled for its children? */
+bool cgroup_enables_cpuset(int fd);
+/* Enables it. 0: it is, now or already. */
 int cgroup_enable_cpuset(int fd);
+/* Enables it in all cgroups above this one. 0: it is. */
+int cgroup_enable_cpuset_above(const char *path);
 
 /* Bytes of one cgroup (with its descendants) on one node, from memory.numa_stat. */
 typedef struct NumaBytes {

@@ -217,7 +217,7 @@ struct Manager {
         SliceLook *slice_looks;  /* by key */
         bool look_wanted;        /* at everything, when that is possible again */
         bool systemd_reloading;
-        sd_event_source *drop_ins[16]; /* inotify */
+        sd_event_source *drop_ins[18]; /* inotify */
         UnitCall *drop_ins_asked;
         bool drop_ins_missed; /* at the last answer */
         uint64_t n_drift_repaired;
@@ -513,18 +513,22 @@ void manager_drift_slice(Manager *m, const char *path);
 /* A leaf has CDM nodes of which its own set says nothing: it is closed by way of the slices that it is in, or
  * of its own set. */
 void manager_drift_above(Manager *m, const char *leaf);
+/* A look at everything found these files cgroup.subtree_control, which do not enable the cpuset controller, and what
+ * that opens. True: the fence is to be closed, which enables it. */
+bool manager_drift_off(Manager *m, const FenceNames *off);
 void manager_slice_looks_free(Manager *m);
 
 /* drift-tenant.c */
 void manager_drift_tenant(Manager *m, const char *tenant);
 void manager_tenant_looks_free(Manager *m);
 
-/* fights.c. What is fought over: a tenant's nodes, a leaf without a reservation, the drop-ins. */
-typedef enum PlaceKind { PLACE_TENANT, PLACE_LEAF, PLACE_DROPINS } PlaceKind;
+/* fights.c. What is fought over: a tenant's nodes, a leaf without a reservation, the controllers that a slice
+ * enables, the drop-ins. */
+typedef enum PlaceKind { PLACE_TENANT, PLACE_LEAF, PLACE_CONTROLLERS, PLACE_DROPINS } PlaceKind;
 struct Place {
         Manager *manager;
         PlaceKind kind;
-        char *key; /* tenant, cgroup, or "drop-ins of the fence" */
+        char *key; /* tenant, cgroup, cgroup.subtree_control of one, or "drop-ins of the fence" */
         Fight fight;
         char *reason;           /* what was found the last time, and by whom */
         bool repairing;         /* a leaf: the fence has been asked to close it */
@@ -534,6 +538,8 @@ struct Place {
 };
 /* After a look at it, what is to be done. reason: what is not as wanted; NULL when it is. */
 FightAction manager_place_look(Manager *m, PlaceKind kind, const char *key, const char *reason);
+/* Of this kind all but these are as wanted. */
+void manager_places_settle(Manager *m, PlaceKind kind, const FenceNames *but);
 void manager_place_repaired(Manager *m, const char *key);
 uint64_t manager_place_repaired_usec(Manager *m, const char *key);
 /* It was to be repaired, and could not be. */

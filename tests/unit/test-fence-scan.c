@@ -105,6 +105,41 @@ START_TEST(empty_slices_stay_until_their_owner_is_known)
 }
 END_TEST
 
+START_TEST(who_does_not_enable_the_controller_is_named)
+{
+        static const struct {
+                const char *root, *slice, *off;
+        } cases[] = {
+                { "memory", "memory", "/cgroup.subtree_control" },
+                { "cpuset memory", "memory", "/a.slice/cgroup.subtree_control" },
+                { "cpuset memory", "memory cpuset", NULL },
+        };
+
+        for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+                char *root = tree_new(), *error = NULL;
+                const NodeSet cdm = list("2-3");
+                FenceLeaf leaf = { 0 };
+
+                tree_write(root, CG "cgroup.controllers", "cpuset cpu memory pids\n");
+                tree_write(root, CG "cgroup.subtree_control", cases[i].root);
+                tree_write(root, CG "a.slice/cgroup.subtree_control", cases[i].slice);
+                tree_write(root, CG "a.slice/runs.service/cgroup.procs", "7\n");
+                ck_assert_int_eq(cgroup_setup(root, &error), 0);
+                ck_assert_int_eq(fence_leaf_read("/a.slice/runs.service", &cdm, &leaf), 0);
+                ck_assert(!leaf.has_cpuset);
+                ck_assert_pstr_eq(leaf.off, cases[i].off);
+                fence_leaf_clear(&leaf);
+                /* what a unit has inside is its own affair */
+                tree_write(root, CG "a.slice/runs.service/x/cgroup.procs", "8\n");
+                ck_assert_int_eq(fence_leaf_read("/a.slice/runs.service/x", &cdm, &leaf), 0);
+                ck_assert_pstr_eq(leaf.off, cases[i].off);
+                assert_list(leaf.effective, "2-3");
+                fence_leaf_clear(&leaf);
+                tree_remove(root);
+        }
+}
+END_TEST
+
 START_TEST(exempt_are_cdmd_and_whom_the_admin_names)
 {
         char *exempt[] = { (char *)"gpu.service", (char *)"job@.service", NULL };
@@ -288,6 +323,7 @@ static Suite *suite(void)
         tcase_add_test(c, a_leaf_belongs_to_the_first_unit_on_its_path);
         tcase_add_test(c, what_ended_is_no_leaf);
         tcase_add_test(c, empty_slices_stay_until_their_owner_is_known);
+        tcase_add_test(c, who_does_not_enable_the_controller_is_named);
         tcase_add_test(c, exempt_are_cdmd_and_whom_the_admin_names);
         tcase_add_test(c, what_is_open_and_what_it_becomes);
         tcase_add_test(c, what_drains_is_promised_and_not_reserved);

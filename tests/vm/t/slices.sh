@@ -1,5 +1,6 @@
 #!/bin/bash
 # What an ancestor of a unit allows: a slice, or a cgroup of somebody else's, without an ordinary node opens those below it.
+# seconds: 110
 # shellcheck source=tests/vm/lib.sh
 . /usr/lib/cdmd-vm/lib.sh
 # shellcheck source=tests/vm/guest/site.sh
@@ -84,9 +85,70 @@ done
 echo member >$top/part.slice/cpuset.cpus.partition
 systemctl stop part-one
 
+# Without the controller a unit has no set of its own.
+# can UNIT NODES: its main process can have memory there
+can() {
+        [ "$(awk '$1 == "Mems_allowed_list:" { print $2 }' "/proc/$(site_pid "$1")/status")" = "$2" ]
+}
+systemd-run --quiet --unit=ex-one --slice=ex-in.slice sleep infinity
+systemd-run --quiet --unit=ex-two --slice=ex.slice sleep infinity
+check "with a unit in each slice" wait_for 30 can ex-one 0-1
+check "ex-two.service has node 2" cdmctl request hbm 64M --unit ex-two.service --nodes 2
+id=$output
+echo -cpuset >$top/ex.slice/ex-in.slice/cgroup.subtree_control
+check "a slice that loses the cpuset controller has it again" wait_for 30 grep -qw cpuset $top/ex.slice/ex-in.slice/cgroup.subtree_control
+check "what is in it is closed" wait_for 30 can ex-one 0-1
+check "and the slice told of" wait_for 30 told ex-in.slice "does not enable the cpuset controller"
+settled() {
+        [ "$(status .fence)" = closed ]
+}
+check "the fence is closed" wait_for 60 settled
+echo -cpuset >$top/ex.slice/ex-in.slice/cgroup.subtree_control
+echo -cpuset >$top/ex.slice/cgroup.subtree_control
+check "so it is with one above" wait_for 30 told ex.slice "does not enable the cpuset controller"
+check "for all that is in it" wait_for 30 can ex-one 0-1
+check "a reservation is kept" wait_for 30 can ex-two 0-2
+check "the fence is closed" wait_for 60 settled
+check "(released)" cdmctl release "$id"
+mkdir -p /run/systemd/system/off.slice.d
+printf '[Slice]\nDisableControllers=cpuset\n' >/run/systemd/system/off.slice.d/off.conf
+systemctl daemon-reload
+systemd-run --quiet --unit=off-one --slice=off.slice sleep infinity
+check "a unit in a slice with DisableControllers=cpuset is closed" wait_for 30 can off-one 0-1
+check "the slice is told of" wait_for 30 told off.slice "does not enable the cpuset controller"
+systemd-run --quiet --unit=off-two --slice=off.slice sleep infinity
+check "so is the next one" wait_for 30 can off-two 0-1
+check "the fence is closed" wait_for 60 settled
+systemctl stop off-one off-two
+
+# While cdmd is not there
+systemctl stop cdmd
+echo 2 >$top/ex.slice/cpuset.mems
+echo 2 >$dir/cpuset.mems
+check "without cdmd two slices above a unit open it" has $one 2
+systemctl start cdmd
+is "cdmd closes it as it starts" "$(cat $top$one/cpuset.mems.effective)" 0-1
+like "both have ordinary nodes" "$(cat $top/ex.slice/cpuset.mems.effective $dir/cpuset.mems.effective | paste -sd' ')" '^0-[23] 0-[23]$'
+is "all of it" "$(status .fence)" closed
 is "nobody fights" "$(status '.fights | length')" 0
-systemctl stop ex.slice part.slice
-rm -rf /run/systemd/system.control/{ex,ex-in,part}.slice.d
+
+# fights CGROUP: about it
+fights() {
+        status '.fights[] | tojson' | grep -F "\"$1\""
+}
+(while echo 2 >$top/ex.slice/cpuset.mems; do sleep 0.1; done) &
+writer=$!
+check "who sets a slice again and again is in a fight" wait_for 60 fights /ex.slice
+like "with its name and the cause" "$(fights /ex.slice)" 'no ordinary node.*cpuset.mems'
+check "which the journal tells" wait_for 30 journalctl --quiet --unit cdmd --grep 'the nodes of /ex.slice are changed again and again'
+check_status 1 "and --check finds" cdmctl status --check
+kill $writer
+wait $writer 2>/dev/null
+check "when that ends it is closed" wait_for 60 own /ex.slice 0-2
+[ -z "$CDMD_SOAK" ] || check "and the fight over" wait_for 180 eval '! fights /ex.slice'
+
+systemctl stop ex-one ex-two ex.slice part.slice off.slice
+rm -rf /run/systemd/system.control/{ex,ex-in,part}.slice.d /run/systemd/system/off.slice.d
 systemctl daemon-reload
 site_down
 finish
