@@ -63,7 +63,8 @@ typedef struct ReservationFilter {
         uint32_t uid;
 } ReservationFilter;
 
-/* These return 0 or an exit status. Reservations (filter NULL: all) with what they use, page by page; pools and nodes. */
+/* These return 0 or an exit status. Reservations (filter NULL: all) with what they use, page by page; pools
+ * and nodes. */
 int objects_read_reservations(sd_bus *bus, const ReservationFilter *filter, Objects *o);
 int objects_read_pools_and_nodes(sd_bus *bus, Objects *o);
 /* One reservation alone, without what it uses; *ret_info is cleared by reservation_info_clear(). */

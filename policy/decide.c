@@ -3,10 +3,10 @@
 /* A request passes a list of checks. The first check with an answer writes it into the record and ends the
  * list.
  *
- * Quota=, QuotaPerUser=, Limit= and the room are all checked against what will be charged. That is the size in whole pages,
- * and with --exclusive the whole of the nodes, which is known only once they are chosen: so Limit= and the
- * quotas are checked twice. What is charged is what ledger_rule_bytes() and ledger_rule_user_bytes() add up,
- * hence
+ * Quota=, QuotaPerUser=, Limit= and the room are all checked against what will be charged. That is the size
+ * in whole pages, and with --exclusive the whole of the nodes, which is known only once they are chosen: so
+ * Limit= and the quotas are checked twice. What is charged is what ledger_rule_bytes() and
+ * ledger_rule_user_bytes() add up, hence
  *
  *      sum of live reservations of a rule <= Quota=
  *

@@ -32,8 +32,8 @@
 
 typedef enum StepKind {
         STEP_OPEN_WAY, /* widen the ancestors to include the CDM nodes of `nodes` */
-        STEP_CLOSE_WAY, /* narrow the ancestors to the union of what other tenants and this one (`nodes`) still need
-                         */
+        /* narrow the ancestors to the union of what other tenants and this one (`nodes`) still need */
+        STEP_CLOSE_WAY,
         STEP_WRITE,    /* the worker writes the leaf's cpuset.mems */
         STEP_PROPERTY, /* systemd is told the same set (AllowedMemoryNodes=) */
         STEP_VERIFY,   /* cpuset.mems.effective is what `nodes` says, or a part of it that holds an ordinary

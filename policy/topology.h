@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* The machine's NUMA nodes as plain values. daemon/machine/topology-read.c fills it in from sysfs; everything in
- * policy/ only reads it. */
+/* The machine's NUMA nodes as plain values. daemon/machine/topology-read.c fills it in from sysfs;
+ * everything in policy/ only reads it. */
 
 #include <stdbool.h>
 #include <stddef.h>

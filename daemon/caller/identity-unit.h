@@ -36,6 +36,6 @@ CallerPlace unit_place_caller(const UnitInfo *u, uid_t unit_uid, const Caller *c
 /* For CALLER_OTHERS and CALLER_REFUSED: a sentence that says why, and how to ask instead; owned by the
  * caller. NULL: out of memory. */
 char *unit_advise_caller(const UnitInfo *u, const Caller *c);
-/* Does it run processes of its own now, or (starting) at once? False: *ret_reason is a sentence, owned by the caller; NULL when out
- * of memory. */
+/* Does it run processes of its own now, or (starting) at once? False: *ret_reason is a sentence, owned by
+ * the caller; NULL when out of memory. */
 bool unit_is_usable(const UnitInfo *u, bool starting, char **ret_reason);

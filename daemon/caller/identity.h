@@ -72,8 +72,8 @@ Identity *identity_free(Identity *i);
 DEFINE_CLEANUP(Identity, identity_free);
 
 /* Is the caller still alive, and still in the cgroup where it was found? To be asked again after every long
- * wait. cgroup: where it must be, or below. 0: done is called later; 1: the target is not the caller itself, and
- * done is not called. */
+ * wait. cgroup: where it must be, or below. 0: done is called later; 1: the target is not the caller itself,
+ * and done is not called. */
 int identity_check(const Identity *i, Worker *worker, const char *root, const char *cgroup,
                    identity_check_done_t done, void *userdata, IdentityCheck **ret);
 

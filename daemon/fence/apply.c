@@ -394,11 +394,11 @@ static bool narrows(const Step *s)
         return !s->has_inverse || !nodeset_is_subset(&s->inverse_nodes, &s->nodes);
 }
 
-/* What moves pages has threads of its own, and pauses there (daemon/kernel/drain.h), so that nothing else waits for
- * it. A narrowing may move up to 64 MiB that a drain has left, and with many threads it keeps the thread for
- * seconds: it goes there as well, so that it does not stand in the way of what only reads or widens. But it
- * goes there before all drains, since it closes something; those give the thread back after a tenth of a
- * second. */
+/* What moves pages has threads of its own, and pauses there (daemon/kernel/drain.h), so that nothing else
+ * waits for it. A narrowing may move up to 64 MiB that a drain has left, and with many threads it keeps the
+ * thread for seconds: it goes there as well, so that it does not stand in the way of what only reads or
+ * widens. But it goes there before all drains, since it closes something; those give the thread back after a
+ * tenth of a second. */
 static int submit_step(Apply *a, StepJob *j)
 {
         switch (j->step.kind) {

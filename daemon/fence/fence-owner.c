@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* ASK: leaves of the first reading that have the name of a unit or slice, and no attribute of systemd's. Of the answers
- * follows which of them are fenced as cgroups that systemd does not own. Where PID 1 does not answer, they
- * count as its units. */
+/* ASK: leaves of the first reading that have the name of a unit or slice, and no attribute of systemd's. Of
+ * the answers follows which of them are fenced as cgroups that systemd does not own. Where PID 1 does not
+ * answer, they count as its units. */
 
 #include <errno.h>
 #include <stdlib.h>

@@ -182,7 +182,8 @@ static int drain_victim(Sweep *s, const Victim *v)
         return note_drained(state, v->path);
 }
 
-/* What has much there is drained before the narrowing, and others may write meanwhile. *ret_any: somebody was. */
+/* What has much there is drained before the narrowing, and others may write meanwhile. *ret_any: somebody
+ * was. */
 static int drain_much(Sweep *s, bool *ret_any)
 {
         int r = 0;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What cgroups that systemd does not own shall have: values in, values out. daemon/fence/foreign.c has the model,
- * reads the cgroups, and writes. */
+/* What cgroups that systemd does not own shall have: values in, values out. daemon/fence/foreign.c has the
+ * model, reads the cgroups, and writes. */
 
 #include <stdbool.h>
 #include <stddef.h>

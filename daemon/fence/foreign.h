@@ -63,8 +63,8 @@ int foreign_fence(Foreign *f, const char *path, uint64_t bandwidth, Job *job, Fo
 /* Those directly in a slice, or the root. */
 int foreign_fence_slice(Foreign *f, const char *slice, uint64_t bandwidth, Job *job, ForeignSweep **sweep,
                         ForeignFound *found);
-/* A cgroup that may be one of them is written as if systemd owned it, to `set`; it has `was`. Should it turn out
- * to be one, it gets that back. */
+/* A cgroup that may be one of them is written as if systemd owned it, to `set`; it has `was`. Should it turn
+ * out to be one, it gets that back. */
 void foreign_note(Foreign *f, const char *path, uint64_t id, const NodeSet *was, const NodeSet *set);
 /* Gives all of them back what they had before; all: every memory node. */
 int foreign_lift(Foreign *f, const NodeSet *all);

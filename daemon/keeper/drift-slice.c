@@ -7,9 +7,10 @@
  *
  * A slice with some ordinary nodes stays as it is. A unit whose own set has none of them gets them.
  *
- * A slice, or the root, that does not enable the cpuset controller leaves those in it without sets of their own.
- * Whether somebody in it is open then shows in a look at everything; closing the fence enables it again. (With
- * DisableControllers= systemd sets nothing for those in it: each new one is closed when it has been looked at.) */
+ * A slice, or the root, that does not enable the cpuset controller leaves those in it without sets of their
+ * own. Whether somebody in it is open then shows in a look at everything; closing the fence enables it
+ * again. (With DisableControllers= systemd sets nothing for those in it: each new one is closed when it has
+ * been looked at.) */
 
 #include <errno.h>
 #include <stdio.h>

@@ -16,7 +16,9 @@ typedef enum WatchEvent {
         WATCH_REMOVED,
         WATCH_MEMS_WRITTEN,        /* its cpuset.mems was written, perhaps by cdmd itself */
         WATCH_CONTROLLERS_WRITTEN, /* likewise cgroup.subtree_control: what its children have */
-        WATCH_LOST, /* events were lost: scan everything. Creations and removals are still reported, writes are not. path is "/". */
+        /* Events were lost: scan everything. Creations and removals are still reported, writes are not. path
+         * is "/". */
+        WATCH_LOST,
         _WATCH_EVENT_MAX,
 } WatchEvent;
 

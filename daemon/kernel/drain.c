@@ -98,9 +98,9 @@ static uint64_t drain_now_usec(void)
         return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
 }
 
-/* With Bandwidth= a chunk is what may be moved in a second, so that pauses are short: a drain that is not needed
- * any more ends soon, and the pages leave evenly. No less than two huge pages, which the kernel moves whole
- * where one page of them is asked for: the rest of them would not be counted. */
+/* With Bandwidth= a chunk is what may be moved in a second, so that pauses are short: a drain that is not
+ * needed any more ends soon, and the pages leave evenly. No less than two huge pages, which the kernel moves
+ * whole where one page of them is asked for: the rest of them would not be counted. */
 static uint64_t chunk_bytes_max(const DrainMove *m)
 {
         if (m->bandwidth == 0 || m->bandwidth > CHUNK_BYTES_MAX)

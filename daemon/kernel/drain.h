@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Moves a cgroup's pages between nodes. All of it blocks: worker threads only, of the pool for what moves. The target nodes must be allowed to the processes that are moved
- * (else -EACCES) and in cdmd's own cpuset (else the kernel finds no room there and all pages count as
- * failed). */
+/* Moves a cgroup's pages between nodes. All of it blocks: worker threads only, of the pool for what moves.
+ * The target nodes must be allowed to the processes that are moved (else -EACCES) and in cdmd's own cpuset
+ * (else the kernel finds no room there and all pages count as failed). */
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -140,7 +140,8 @@ static void owner_sweep(void)
         }
 }
 
-/* The first n bytes of path. As long as path is the cgroup with this inode, those above it are the same, too. */
+/* The first n bytes of path. As long as path is the cgroup with this inode, those above it are the same,
+ * too. */
 static int owner_note(const char *path, size_t n, uint64_t id)
 {
         OwnerEntry *old = owner_entry_find(path, n), *e;

@@ -34,7 +34,8 @@ char *owner_find(const char *unit);
 
 size_t owner_count(void);
 
-/* Do the first n bytes of a cgroup's name say that systemd made it for a unit with processes, or for a slice? */
+/* Do the first n bytes of a cgroup's name say that systemd made it for a unit with processes, or for a
+ * slice? */
 bool owner_name_is_unit(const char *name, size_t n);
 bool owner_name_is_slice(const char *name, size_t n);
 

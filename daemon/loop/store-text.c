@@ -242,8 +242,8 @@ static int store_text_set_client_process(StoreDraft *d, const char *v)
         return 0;
 }
 
-/* exclusive, capped, scope, with-start, nobody, and of one that waits patient, migrate, bind: those that are set, by
- * name. */
+/* exclusive, capped, scope, with-start, nobody, and of one that waits patient, migrate, bind: those that are
+ * set, by name. */
 static int store_text_set_flags(StoreDraft *d, const char *v)
 {
         char word[16];

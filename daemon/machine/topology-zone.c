@@ -95,8 +95,8 @@ static int zone_look_at_block(int root_fd, const char *name, void *userdata)
         return 0;
 }
 
-/* A device's memory goes when its driver lets go of it: what zoneinfo says of the node is of that memory. A copy
- * of a machine may have the blocks only. Of other nodes only blocks that were plugged in matter. */
+/* A device's memory goes when its driver lets go of it: what zoneinfo says of the node is of that memory. A
+ * copy of a machine may have the blocks only. Of other nodes only blocks that were plugged in matter. */
 static int zone_read_node(int root_fd, Node *n, const NodeSet *known)
 {
         ZoneLook l = { .plugged_only = !n->dax && !n->device };

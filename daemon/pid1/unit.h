@@ -2,9 +2,9 @@
 #pragma once
 
 /* The interface to systemd: units by name, PID or cgroup; their AllowedMemoryNodes=; scopes; reload. All
- * calls are asynchronous and pass the gate (daemon/pid1/gate.h): lookups on behalf of a user id, all other calls
- * as cdmd's own work. The caller frees a returned UnitCall to cancel the callback. It must also be freed
- * after or within the callback. */
+ * calls are asynchronous and pass the gate (daemon/pid1/gate.h): lookups on behalf of a user id, all other
+ * calls as cdmd's own work. The caller frees a returned UnitCall to cancel the callback. It must also be
+ * freed after or within the callback. */
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -49,8 +49,8 @@ int unit_get_by_pid(Gate *gate, uid_t uid, pid_t pid, unit_info_cb cb, void *use
 int unit_get_by_cgroup(Gate *gate, uid_t uid, const char *cgroup, unit_info_cb cb, void *userdata,
                        UnitCall **ret);
 
-/* Asks which unit's cgroup this is, or the nearest one above. unit: its name, valid during the call; NULL: error
- * says why. -ENOENT: no unit's. As cdmd's own work. */
+/* Asks which unit's cgroup this is, or the nearest one above. unit: its name, valid during the call; NULL:
+ * error says why. -ENOENT: no unit's. As cdmd's own work. */
 typedef void (*unit_owner_cb)(int error, const char *unit, void *userdata);
 int unit_get_owner(Gate *gate, const char *cgroup, unit_owner_cb cb, void *userdata, UnitCall **ret);
 

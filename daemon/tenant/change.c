@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* One change of one tenant: what its cgroup allows and has now (read by the worker), and what the ledger says
- * it shall have by then, become a plan, and the plan is applied. Grant, release, repair and migration are all this, with the ledger changed
- * before.
+/* One change of one tenant: what its cgroup allows and has now (read by the worker), and what the ledger
+ * says it shall have by then, become a plan, and the plan is applied. Grant, release, repair and migration
+ * are all this, with the ledger changed before.
  */
 
 #include <errno.h>
@@ -160,8 +160,9 @@ static uint64_t room_bytes(const Change *c, const TenantReading *now)
         return held > used + page_bytes ? held - used : page_bytes;
 }
 
-/* A unit that is about to start (Static=) has a path and no cgroup yet. Nothing can be read back before it starts;
- * what follows its start does that. -EPERM: a slice that it will be in does not allow all of those nodes. */
+/* A unit that is about to start (Static=) has a path and no cgroup yet. Nothing can be read back before it
+ * starts; what follows its start does that. -EPERM: a slice that it will be in does not allow all of those
+ * nodes. */
 static int plan_unborn(const Change *c, const TenantReading *now, Plan *ret)
 {
         Manager *m = c->manager;

@@ -488,7 +488,8 @@ void manager_drift_look(Manager *m);
 /* What systemd says around a daemon-reload ("reloading", "reloaded"). */
 void manager_drift_systemd(Manager *m, const char *state);
 /* A cgroup of which something was heard, such as that somebody, perhaps cdmd itself, wrote its cpuset.mems.
- * It is read soon. check: fence_check() is called as well, afterwards, so that the cause of a drift is known. */
+ * It is read soon. check: fence_check() is called as well, afterwards, so that the cause of a drift is
+ * known. */
 void manager_drift_leaf(Manager *m, const char *path, bool check);
 void manager_drift_drop_ins(Manager *m);
 /* The fence is as it shall be: what was noticed while that was worked on is looked at now. */
@@ -513,8 +514,8 @@ void manager_drift_slice(Manager *m, const char *path);
 /* A leaf has CDM nodes of which its own set says nothing: it is closed by way of the slices that it is in, or
  * of its own set. */
 void manager_drift_above(Manager *m, const char *leaf);
-/* A look at everything found these files cgroup.subtree_control, which do not enable the cpuset controller, and what
- * that opens. True: the fence is to be closed, which enables it. */
+/* A look at everything found these files cgroup.subtree_control, which do not enable the cpuset controller,
+ * and what that opens. True: the fence is to be closed, which enables it. */
 bool manager_drift_off(Manager *m, const FenceNames *off);
 void manager_slice_looks_free(Manager *m);
 

@@ -2,11 +2,11 @@
 
 /* From a client's call to the permission:
  *
- *   counted → (recovery over?) → pool and size make sense → identity → may it speak for others? → look → would policy refuse? → polkit
- *   → grant
+ *   counted → (recovery over?) → pool and size make sense → identity → may it speak for others?
+ *   → look → would policy refuse? → polkit → grant
  *
  * A request is judged before polkit and after it (judgement.c). Every wait is one of sd-bus; a client
- * that goes away while polkit thinks about him takes his call with him. */
+ * that goes away while polkit decides takes its call with it. */
 
 #include <errno.h>
 #include <stdio.h>

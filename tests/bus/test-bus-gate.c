@@ -136,8 +136,8 @@ static void step(sd_bus *const *buses, size_t n)
         }
 }
 
-/* Steps on, and leaves cdmd's workers the time for what they have to read before the next question. Without turns
- * by user all of the others' questions, which came first, would be answered before. */
+/* Steps on, and leaves cdmd's workers the time for what they have to read before the next question. Without
+ * turns by user all of the others' questions, which came first, would be answered before. */
 static void step_gently(sd_bus *const *buses, size_t n, sd_bus *waiting)
 {
         step(buses, n);

@@ -66,8 +66,9 @@ static uint64_t expires(uint32_t id)
         return usec;
 }
 
-/* When the lease ends, on the clock that nobody can set, as the state file has it. The property is on the wall
- * clock: the distance of the two clocks is read anew for each answer, and differs by a microsecond now and then. */
+/* When the lease ends, on the clock that nobody can set, as the state file has it. The property is on the
+ * wall clock: the distance of the two clocks is read anew for each answer, and differs by a microsecond now
+ * and then. */
 static uint64_t stored_expires(uint32_t id)
 {
         char path[1024], line[256];

@@ -426,8 +426,8 @@ START_TEST(a_look_at_when_a_caller_started_holds_up_nobody)
 }
 END_TEST
 
-/* What a user may do with cdmd and with root's reservation: the rows of the table in cdmd(8), several of which are
- * for more than one call. */
+/* What a user may do with cdmd and with root's reservation: the rows of the table in cdmd(8), several of
+ * which are for more than one call. */
 static const struct {
         const char *what, *action; /* as in the page; the action is "-" when nobody is asked */
         bool of_reservation;

@@ -14,7 +14,8 @@
                         ck_abort_msg("not so: %s", #x);                                                     \
         } while (0)
 
-/* From the sanitizers: what this thread allocates in between is no leak. For what is left allocated on purpose. */
+/* From the sanitizers: what this thread allocates in between is no leak. For what is left allocated on
+ * purpose. */
 void __lsan_disable(void) __attribute__((weak));
 void __lsan_enable(void) __attribute__((weak));
 
@@ -26,8 +27,8 @@ static inline void leaks_allowed(int allowed)
                 __lsan_enable();
 }
 
-/* Each test may take ten minutes, which only one that hangs does. Check's own limit of four seconds ends tests on a busy
- * machine; it reads this variable when a test case is made. */
+/* Each test may take ten minutes, which only one that hangs does. Check's own limit of four seconds ends
+ * tests on a busy machine; it reads this variable when a test case is made. */
 __attribute__((constructor)) static void set_time_limit(void)
 {
         setenv("CK_DEFAULT_TIMEOUT", "600", 0);

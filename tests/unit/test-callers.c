@@ -21,7 +21,8 @@ static sd_bus *client, *server;
 static BusCallers *callers;
 static unsigned n_added, n_refused, n_ready;
 
-/* In place of daemon/caller/sender.c. Of UIDs from 2000 on the bus has to be asked, which answers in answer_all(). */
+/* In place of daemon/caller/sender.c. Of UIDs from 2000 on the bus has to be asked, which answers in
+ * answer_all(). */
 
 typedef struct Fetch {
         char name[32];

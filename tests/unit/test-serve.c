@@ -209,7 +209,8 @@ START_TEST(a_quota_that_is_used_up_frees_what_was_claimed)
 }
 END_TEST
 
-/* Rule 1 keeps 2 off node 3, where the pool has room for it, and it claims nothing there, passed over or not. */
+/* Rule 1 keeps 2 off node 3, where the pool has room for it, and it claims nothing there, passed over or
+ * not. */
 START_TEST(claims_are_no_wider_than_the_rule)
 {
         config->rules[1]->nodes = nodeset_of(2);
