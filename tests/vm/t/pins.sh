@@ -35,8 +35,9 @@ warns() {
 warns_not() {
         cdmctl status --json=short | jq --exit-status '[.warnings[] | select(test("exact buffers"))] | length == 0'
 }
+# The kernel's own memory for the unit, some bytes, may come to the node as well.
 no_buffer() {
-        [ "$(cdmctl show "$id" --json=short | jq .used)" = 0 ]
+        [ "$(cdmctl show "$id" --json=short | jq .used)" -lt $((1 << 20)) ]
 }
 
 site_up
