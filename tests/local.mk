@@ -4,6 +4,7 @@ noinst_HEADERS = \
 	tests/bus/world.h \
 	tests/unit/check-main.h \
 	tests/unit/machine.h \
+	tests/unit/data.h \
 	tests/unit/temp-root.h \
 	tests/unit/tree.h
 EXTRA_DIST += \

@@ -5,7 +5,6 @@
  * brought up to date. */
 
 #include <dirent.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -14,32 +13,17 @@
 #include "policy/decide.h"
 #include "policy/timespan.h"
 #include "tests/unit/check-main.h"
+#include "tests/unit/data.h"
 #include "tests/unit/machine.h"
 #include "tests/unit/temp-root.h"
 
 #define PAGE      UINT64_C(4096)
-#define VERSION   "0.1.0"
+#define STORED    "compat/0.1.0"
 #define TEXT_MAX  4096
 #define RULE_PATH "/etc/cdm/policy.d/"
 
 static ConfMessages messages;
 static Config *config;
-
-static char *stored(const char *format, ...) _printf_(1, 2);
-static char *stored(const char *format, ...)
-{
-        const char *srcdir = getenv("srcdir");
-        char *tail, *path;
-        va_list arguments;
-
-        va_start(arguments, format);
-        ck_assert_int_ge(vasprintf(&tail, format, arguments), 0);
-        va_end(arguments);
-        ck_assert_int_ge(asprintf(&path, "%s/tests/data/compat/" VERSION "/%s", srcdir ? srcdir : ".", tail),
-                         0);
-        free(tail);
-        return path;
-}
 
 static void read_stored(const char *path, char text[static TEXT_MAX])
 {
@@ -54,12 +38,12 @@ static void read_stored(const char *path, char text[static TEXT_MAX])
 /* Below root, because the tree may belong to anybody. */
 static void copy_folder(const char *folder)
 {
-        _cleanup_free_ char *path = stored("etc/cdm/%s", folder);
+        _cleanup_free_ char *path = data_path(STORED "/etc/cdm/%s", folder);
         DIR *dir = opendir(path);
 
         ck_assert_msg(dir != NULL, "%s: %m", path);
         for (struct dirent *e; (e = readdir(dir));) {
-                _cleanup_free_ char *from = stored("etc/cdm/%s/%s", folder, e->d_name);
+                _cleanup_free_ char *from = data_path(STORED "/etc/cdm/%s/%s", folder, e->d_name);
                 char text[TEXT_MAX], to[512];
 
                 if (!strstr(e->d_name, ".conf") || e->d_type == DT_DIR)
@@ -151,7 +135,7 @@ static void check_case(const Snapshot *s, const char *line)
 
 START_TEST(rules_mean_what_they_meant)
 {
-        _cleanup_free_ char *path = stored("cases"), *line = NULL, *error = NULL;
+        _cleanup_free_ char *path = data_path(STORED "/cases"), *line = NULL, *error = NULL;
         Topology *t = machine();
         PoolSet *pools = NULL;
         Ledger *ledger;
@@ -184,7 +168,7 @@ END_TEST
 
 static Reservation *load(const char *name, StorePhase phase)
 {
-        _cleanup_free_ char *path = stored("run/cdmd/%s", name), *again = NULL;
+        _cleanup_free_ char *path = data_path(STORED "/run/cdmd/%s", name), *again = NULL;
         char text[TEXT_MAX];
         Reservation *r;
         StorePhase found;

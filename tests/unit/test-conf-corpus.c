@@ -7,13 +7,13 @@
 #include <errno.h>
 #include <fnmatch.h>
 #include <ftw.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "daemon/machine/name-lookup.h"
 #include "policy/conf-read.h"
 #include "tests/unit/check-main.h"
+#include "tests/unit/data.h"
 #include "tests/unit/temp-root.h"
 
 static ConfMessages messages;
@@ -30,26 +30,11 @@ static void tear_down(void)
         root_remove();
 }
 
-static char *corpus(const char *format, ...) _printf_(1, 2);
-static char *corpus(const char *format, ...)
-{
-        const char *srcdir = getenv("srcdir");
-        char *tail, *path;
-        va_list arguments;
-
-        va_start(arguments, format);
-        ck_assert_int_ge(vasprintf(&tail, format, arguments), 0);
-        va_end(arguments);
-        ck_assert_int_ge(asprintf(&path, "%s/tests/data/conf/%s", srcdir ? srcdir : ".", tail), 0);
-        free(tail);
-        return path;
-}
-
 /* Copies a file of the corpus below root, because the tree may belong to anybody, and checks the copy. */
 static int check_copy(const char *set, const char *file)
 {
         static char text[CONF_FILE_BYTES_MAX + 1];
-        _cleanup_free_ char *from = corpus("%s/%s", set, file);
+        _cleanup_free_ char *from = data_path("conf/%s/%s", set, file);
         FILE *source = fopen(from, "r");
         char to[512], *paths[1];
         size_t n;
@@ -69,7 +54,7 @@ START_TEST(good_files)
         unsigned n_files = 0;
 
         for (size_t i = 0; i < ARRAY_SIZE(folders); i++) {
-                _cleanup_free_ char *path = corpus("good/%s", folders[i]);
+                _cleanup_free_ char *path = data_path("conf/good/%s", folders[i]);
                 DIR *dir = opendir(path);
 
                 ck_assert_msg(dir != NULL, "%s: %m", path);
@@ -111,7 +96,7 @@ static void assert_file_refused(const char *file, char *const *expected, size_t 
 
 START_TEST(bad_files)
 {
-        _cleanup_free_ char *index = corpus("bad/index"), *line = NULL, *file = NULL;
+        _cleanup_free_ char *index = data_path("conf/bad/index"), *line = NULL, *file = NULL;
         char *expected[64];
         size_t size = 0, n = 0, n_files = 0;
         FILE *stream = fopen(index, "r");
@@ -145,7 +130,7 @@ static unsigned n_corpus_files;
 
 static int count_file(const char *path, const struct stat *st, int type, struct FTW *ftw)
 {
-        _cleanup_free_ char *index = corpus("bad/index"), *line = NULL;
+        _cleanup_free_ char *index = data_path("conf/bad/index"), *line = NULL;
         const char *file;
         bool found = false;
         size_t size = 0;
@@ -167,7 +152,7 @@ static int count_file(const char *path, const struct stat *st, int type, struct 
 /* A bad file that nobody expects anything of would test nothing. */
 START_TEST(bad_files_are_indexed)
 {
-        _cleanup_free_ char *path = corpus("bad");
+        _cleanup_free_ char *path = data_path("conf/bad");
 
         ck_assert_int_eq(nftw(path, count_file, 16, FTW_PHYS), 0);
         ck_assert_uint_gt(n_corpus_files, 60);

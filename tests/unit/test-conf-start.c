@@ -11,6 +11,7 @@
 
 #include "policy/conf-read.h"
 #include "tests/unit/check-main.h"
+#include "tests/unit/data.h"
 #include "tests/unit/temp-root.h"
 
 #define GOOD_RULE "[Match]\nPool=*\n[Grant]\nLimit=1G\n"
@@ -77,22 +78,13 @@ static bool is_told(ConfSeverity severity, const char *file, const char *pattern
         return false;
 }
 
-static char *corpus(const char *file)
-{
-        const char *srcdir = getenv("srcdir");
-        char *path;
-
-        ck_assert_int_ge(asprintf(&path, "%s/tests/data/conf/%s", srcdir ? srcdir : ".", file), 0);
-        return path;
-}
-
 #define FILE_BAD   "/etc/cdm/policy.d/20-bad.conf"
 #define FILE_AFTER "/etc/cdm/policy.d/30-after.conf"
 
 static void put_corpus(const char *file)
 {
         static char text[CONF_FILE_BYTES_MAX];
-        _cleanup_free_ char *from = corpus(file);
+        _cleanup_free_ char *from = data_path("conf/%s", file);
         FILE *source = fopen(from, "r");
         size_t n;
 
@@ -109,7 +101,7 @@ static int find_nobody(bool group, const char *name, uint32_t *ret, void *userda
 
 START_TEST(rules)
 {
-        _cleanup_free_ char *index = corpus("start/index"), *line = NULL;
+        _cleanup_free_ char *index = data_path("conf/start/index"), *line = NULL;
         FILE *stream = fopen(index, "r");
         char file[128], whom[16];
         size_t size = 0, n = 0;

@@ -7,6 +7,7 @@
 
 #include "policy/container.h"
 #include "tests/unit/check-main.h"
+#include "tests/unit/data.h"
 
 #define ID_A "3f2504e04f8911d39a0c0305e82c33013f2504e04f8911d39a0c0305e82c3301"
 #define ID_B "b1946ac92492d2347c6235b4d2611184b1946ac92492d2347c6235b4d2611184"
@@ -40,11 +41,10 @@ static void check_line(const char *container, const char *path, const char *own)
 
 START_TEST(paths_of_real_runtimes)
 {
-        const char *srcdir = getenv("srcdir");
-        char name[512], line[1024], full[3][1024];
+        _cleanup_free_ char *name = data_path("container-paths");
+        char line[1024], full[3][1024];
         unsigned n = 0;
 
-        snprintf(name, sizeof(name), "%s/tests/data/container-paths", srcdir ? srcdir : ".");
         FILE *f = fopen(name, "r");
         ck_assert_msg(f != NULL, "%s: %m", name);
         while (fgets(line, sizeof(line), f)) {
