@@ -39,9 +39,7 @@ struct Fence {
 
         /* what is under way */
         Phase phase;
-        bool lifting, reloaded;
-        unsigned n_narrowed;  /* how often workers wrote */
-        uint64_t todo;        /* what was not as it shall be before the last time, as a number to compare */
+        bool lifting, reloaded, narrowed;
         bool interrupted;     /* a cdmd before this one ended while it changed the fence */
         bool foreign_done;    /* cgroups that systemd does not own were fenced, or lifted */
         const Config *config; /* these two also in between, while a fence is in force */

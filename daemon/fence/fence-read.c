@@ -10,9 +10,6 @@
 #include "daemon/fence/fence-internal.h"
 #include "daemon/pid1/unit.h"
 
-/* So many cgroups above a leaf are mended in one go. */
-#define NARROW_MAX 16
-
 static int run_scan(Job *job, void *userdata)
 {
         FenceJob *j = userdata;
@@ -161,31 +158,9 @@ int fence_report(Fence *f, int error)
 
 static void step_poke(Fence *f);
 
-/* Of leaves that are not as they shall be: which they are, and what keeps them so. */
-static uint64_t add_todo(uint64_t todo, const FenceLeaf *leaf)
-{
-        const char *const texts[] = { leaf->path, leaf->way.cgroup, leaf->off };
-
-        for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
-                for (const char *p = texts[i]; p && *p; p++)
-                        todo = (todo ^ (unsigned char)*p) * 0x100000001b3; /* FNV-1a */
-                todo *= 0x100000001b3;
-        }
-        return todo;
-}
-
-/* As often as that helps: of several cgroups above a leaf the uppermost is mended first. */
-static bool shall_narrow(const Fence *f, size_t n, uint64_t todo)
-{
-        if (f->n_narrowed == 0)
-                return n > 0 || f->written.n > 0;
-        return n > 0 && todo != f->todo && f->n_narrowed < NARROW_MAX;
-}
-
 /* After a reading: done, or which slices to poke, or the last resort. */
 static void judge(Fence *f)
 {
-        uint64_t todo = 0xcbf29ce484222325;
         size_t n = 0;
         int r = 0;
 
@@ -197,7 +172,6 @@ static void judge(Fence *f)
                 if (!is_todo(f, leaf))
                         continue;
                 n++;
-                todo = add_todo(todo, leaf);
                 if (leaf->slice)
                         r = fence_names_add(&f->names, leaf->slice, NULL);
         }
@@ -216,9 +190,8 @@ static void judge(Fence *f)
                 fence_step_reload(f);
                 return;
         }
-        if (shall_narrow(f, n, todo)) {
-                f->n_narrowed++;
-                f->todo = todo;
+        if ((n > 0 || f->written.n > 0) && !f->narrowed) {
+                f->narrowed = true;
                 fence_step_narrow(f);
                 return;
         }

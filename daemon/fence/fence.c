@@ -256,8 +256,7 @@ static int start(Fence *f, bool lifting, const Config *config, const PoolSet *po
         if (f->phase != PHASE_IDLE)
                 return -EBUSY;
         f->lifting = lifting;
-        f->reloaded = f->foreign_done = false;
-        f->n_narrowed = 0;
+        f->reloaded = f->narrowed = f->foreign_done = false;
         f->config = config;
         f->pools = pools;
         f->n_todo = SIZE_MAX;
