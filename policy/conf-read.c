@@ -231,10 +231,11 @@ static char *conf_next_line(char *line, int size, void *stream)
         if (n > CONF_LINE_BYTES_MAX || n + 3 > (size_t)size) {
                 if (conf_is_header(start))
                         conf_file_section_lost(reader->file);
-                conf_file_error(reader->file, reader->file->line,
-                                "the line is %zu bytes long, %d are allowed; shorten it, or write the key of "
-                                "a list again on the next line for the rest",
-                                n, CONF_LINE_BYTES_MAX);
+                conf_file_error(
+                        reader->file, reader->file->line,
+                        "the line is %zu bytes long, %d are allowed; shorten it, or write the key of "
+                        "a list again on the next line for the rest",
+                        n, CONF_LINE_BYTES_MAX);
         } else {
                 memcpy(line, start, n);
                 line[n] = '\0';
