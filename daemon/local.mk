@@ -57,7 +57,11 @@ libdaemon_la_SOURCES = \
 	daemon/fence/fence-check.c \
 	daemon/fence/fence-install.c \
 	daemon/fence/fence-internal.h \
+	daemon/fence/fence-job.c \
+	daemon/fence/fence-judge.c \
 	daemon/fence/fence-leaf.c \
+	daemon/fence/fence-names.c \
+	daemon/fence/fence-names.h \
 	daemon/fence/fence-owner.c \
 	daemon/fence/fence-read.c \
 	daemon/fence/fence-scan.c \

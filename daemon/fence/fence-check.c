@@ -90,13 +90,13 @@ struct CheckJob {
 static void check_begin(FenceCheck *c);
 
 /* Not so while it is lifted: then there is nothing to compare a leaf with. */
-static bool is_in_force(const Fence *f)
+static bool check_is_in_force(const Fence *f)
 {
         return f->config && f->pools && !f->lifting && !nodeset_is_empty(&f->pools->cdm) &&
                !nodeset_is_empty(&f->pools->ordinary);
 }
 
-static uint64_t now_usec(void)
+static uint64_t check_now_usec(void)
 {
         struct timespec t;
 
@@ -104,7 +104,7 @@ static uint64_t now_usec(void)
         return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
 }
 
-static void job_free(CheckJob *j)
+static void check_job_free(CheckJob *j)
 {
         fence_leaf_clear(&j->leaf);
         fence_way_clear(&j->way);
@@ -139,7 +139,7 @@ void fence_checks_free(Fence *f)
                 check_free(f->checks);
 }
 
-static void finish(FenceCheck *c)
+static void check_finish(FenceCheck *c)
 {
         Fence *f = c->fence;
 
@@ -154,10 +154,10 @@ static void finish(FenceCheck *c)
         } else {
                 check_free(c);
         }
-        fence_go_on(f);
+        f->check_ended(f);
 }
 
-static void report(FenceCheck *c, bool is_open)
+static void check_report(FenceCheck *c, bool is_open)
 {
         Fence *f = c->fence;
         FenceRepair r = {
@@ -176,16 +176,16 @@ static void report(FenceCheck *c, bool is_open)
         if (f->context.repaired)
                 f->context.repaired(&r, f->context.userdata);
         c->is_new = false;
-        finish(c);
+        check_finish(c);
 }
 
-static NodeSet open_of(const Fence *f, const FenceLeaf *leaf)
+static NodeSet check_open_of(const Fence *f, const FenceLeaf *leaf)
 {
         return fence_leaf_open(leaf, f->config, f->pools, f->context.ledger);
 }
 
 /* Nodes that drain for somebody else's sake stay for now. */
-static NodeSet target_of(const Fence *f, const FenceLeaf *leaf, const NodeSet *open)
+static NodeSet check_target_of(const Fence *f, const FenceLeaf *leaf, const NodeSet *open)
 {
         NodeSet kept = nodeset_intersect(&leaf->mems, &f->pools->cdm),
                 ordinary = fence_unit_ordinary(leaf->unit, f->config, f->pools);
@@ -197,7 +197,7 @@ static NodeSet target_of(const Fence *f, const FenceLeaf *leaf, const NodeSet *o
 
 /* --- on the worker ------------------------------------------------------------------------------------ */
 
-static int run(Job *job, void *userdata)
+static int check_run(Job *job, void *userdata)
 {
         CheckJob *j = userdata;
         ForeignSweep **sweep = j->drain ? &j->sweep : NULL;
@@ -213,15 +213,15 @@ static int run(Job *job, void *userdata)
         return j->drain ? fence_leaf_drain(job, &j->what) : fence_leaf_read(j->path, &j->cdm, &j->leaf);
 }
 
-static void on_done(int result, void *userdata);
+static void check_on_job(int result, void *userdata);
 
 /* What is drained here belongs to nobody who may have it there: before what tenants give back. */
-static int submit(FenceCheck *c, CheckJob *j)
+static int check_submit(FenceCheck *c, CheckJob *j)
 {
         const FenceContext *x = &c->fence->context;
 
-        return j->drain ? worker_submit_first(x->mover, run, on_done, NULL, j, &c->job)
-                        : worker_submit(x->worker, run, on_done, NULL, j, &c->job);
+        return j->drain ? worker_submit_first(x->mover, check_run, check_on_job, NULL, j, &c->job)
+                        : worker_submit(x->worker, check_run, check_on_job, NULL, j, &c->job);
 }
 
 static void check_job(FenceCheck *c, CheckState state, const FenceLeaf *leaf)
@@ -254,10 +254,11 @@ static void check_job(FenceCheck *c, CheckState state, const FenceLeaf *leaf)
                                         .bandwidth = f->config->drain_bandwidth };
                 fence_drain_note(f, leaf, &j->what);
         }
-        if (!j || !j->path || ((leaf || state == CHECK_WIDENING) && !j->unit_path) || submit(c, j) < 0) {
+        if (!j || !j->path || ((leaf || state == CHECK_WIDENING) && !j->unit_path) ||
+            check_submit(c, j) < 0) {
                 if (j)
-                        job_free(j);
-                finish(c);
+                        check_job_free(j);
+                check_finish(c);
                 return;
         }
         c->job_data = j;
@@ -279,35 +280,35 @@ static void check_begin(FenceCheck *c)
 
 /* --- on the event loop -------------------------------------------------------------------------------- */
 
-static void tell_systemd(FenceCheck *c);
+static void check_tell(FenceCheck *c);
 
-static void on_turn(Turn *t _unused_, void *userdata)
+static void check_on_turn(Turn *t _unused_, void *userdata)
 {
         FenceCheck *c = userdata;
 
         if (c->is_slice)
-                tell_systemd(c);
+                check_tell(c);
         else
                 check_read(c, CHECK_READING_IN_TURN);
 }
 
-static void take_turn(FenceCheck *c, const char *tenant)
+static void check_take_turn(FenceCheck *c, const char *tenant)
 {
         c->state = CHECK_IN_LINE;
-        if (turn_take(c->fence->context.turns, tenant, on_turn, c, &c->turn) < 0)
-                finish(c);
+        if (turn_take(c->fence->context.turns, tenant, check_on_turn, c, &c->turn) < 0)
+                check_finish(c);
 }
 
-static int on_pause_over(sd_event_source *source _unused_, uint64_t usec _unused_, void *userdata)
+static int check_on_pause_over(sd_event_source *source _unused_, uint64_t usec _unused_, void *userdata)
 {
         FenceCheck *c = userdata;
 
         c->pause = sd_event_source_disable_unref(c->pause);
-        take_turn(c, c->unit);
+        check_take_turn(c, c->unit);
         return 0;
 }
 
-static void tell_later(FenceCheck *c, int error)
+static void check_tell_later(FenceCheck *c, int error)
 {
         unsigned doubles = c->n_pauses < TELL_AGAIN_DOUBLES ? c->n_pauses : TELL_AGAIN_DOUBLES;
         uint64_t pause_usec = TELL_AGAIN_FIRST_USEC << doubles;
@@ -320,33 +321,33 @@ static void tell_later(FenceCheck *c, int error)
         log_warning("cannot tell systemd the memory nodes of %s, and will try again: %s", c->unit,
                     strerror(-error));
         int r = sd_event_add_time_relative(f->context.event, &c->pause, CLOCK_MONOTONIC, pause_usec,
-                                           pause_usec / 4, on_pause_over, c);
+                                           pause_usec / 4, check_on_pause_over, c);
         if (r < 0)
-                report(c, true);
+                check_report(c, true);
         else
-                fence_go_on(f);
+                f->check_ended(f);
 }
 
 /* systemd has been told, or needs not be: it does not know the unit, or refuses for good. */
-static void telling_ended(FenceCheck *c, int error)
+static void check_telling_ended(FenceCheck *c, int error)
 {
-        if (unit_error_is_passing(error) && is_in_force(c->fence)) {
-                tell_later(c, error);
+        if (unit_error_is_passing(error) && check_is_in_force(c->fence)) {
+                check_tell_later(c, error);
                 return;
         }
         c->untold = false;
-        report(c, false);
+        check_report(c, false);
 }
 
-static void on_told(int error, const char *message _unused_, void *userdata)
+static void check_on_told(int error, const char *message _unused_, void *userdata)
 {
         FenceCheck *c = userdata;
 
         c->call = unit_call_free(c->call);
-        telling_ended(c, error);
+        check_telling_ended(c, error);
 }
 
-static void on_info(int error, UnitInfo *info, void *userdata)
+static void check_on_info(int error, UnitInfo *info, void *userdata)
 {
         _cleanup_(unit_info_free_p) UnitInfo *owned = info;
         FenceCheck *c = userdata;
@@ -354,67 +355,67 @@ static void on_info(int error, UnitInfo *info, void *userdata)
         int r = error;
 
         c->call = unit_call_free(c->call);
-        if (owned && is_in_force(f) && fence_unit_is_to_be_told(owned, &c->target, f->pools)) {
-                r = unit_set_mems(f->context.gate, c->unit, &c->target, on_told, c, &c->call);
+        if (owned && check_is_in_force(f) && fence_unit_is_to_be_told(owned, &c->target, f->pools)) {
+                r = unit_set_mems(f->context.gate, c->unit, &c->target, check_on_told, c, &c->call);
                 if (r >= 0)
                         return;
         }
-        telling_ended(c, r);
+        check_telling_ended(c, r);
 }
 
-static void tell_systemd(FenceCheck *c)
+static void check_tell(FenceCheck *c)
 {
         c->state = CHECK_TELLING;
         if (!c->unit) {
-                report(c, false);
+                check_report(c, false);
                 return;
         }
-        int r = unit_get(c->fence->context.gate, GATE_OWN, c->unit, on_info, c, &c->call);
+        int r = unit_get(c->fence->context.gate, GATE_OWN, c->unit, check_on_info, c, &c->call);
         if (r < 0)
-                telling_ended(c, r);
+                check_telling_ended(c, r);
 }
 
-static void judge(FenceCheck *c, const FenceLeaf *leaf)
+static void check_judge(FenceCheck *c, const FenceLeaf *leaf)
 {
         Fence *f = c->fence;
-        NodeSet open = open_of(f, leaf);
+        NodeSet open = check_open_of(f, leaf);
 
         if (nodeset_is_empty(&open) && !c->untold) {
-                finish(c);
+                check_finish(c);
                 return;
         }
         if (leaf->way.cgroup) { /* no set of its own closes it */
                 (void)fence_check(f, leaf->way.cgroup, c->since_usec, false);
-                finish(c);
+                check_finish(c);
                 return;
         }
         if (c->state == CHECK_READING) {
-                take_turn(c, leaf->unit ? leaf->unit : leaf->path);
+                check_take_turn(c, leaf->unit ? leaf->unit : leaf->path);
                 return;
         }
-        c->target = target_of(f, leaf, &open);
+        c->target = check_target_of(f, leaf, &open);
         if (nodeset_is_empty(&open)) {
-                tell_systemd(c);
+                check_tell(c);
                 return;
         }
         c->open = open;
         check_job(c, CHECK_DRAINING, leaf);
 }
 
-static void judge_again(FenceCheck *c, const FenceLeaf *leaf)
+static void check_judge_again(FenceCheck *c, const FenceLeaf *leaf)
 {
         Fence *f = c->fence;
-        NodeSet open = open_of(f, leaf);
+        NodeSet open = check_open_of(f, leaf);
 
         if (nodeset_is_empty(&open))
-                tell_systemd(c);
+                check_tell(c);
         else
-                report(c, true);
+                check_report(c, true);
 }
 
 /* A slice that leaves nothing ordinary to what is in it gets the ordinary nodes as well: that closes all of it,
  * and the kernel moves the pages. */
-static void judge_way(FenceCheck *c, CheckJob *j)
+static void check_judge_way(FenceCheck *c, CheckJob *j)
 {
         if (!j->way.cgroup) {
                 check_read(c, CHECK_FOREIGN);
@@ -430,7 +431,7 @@ static void judge_way(FenceCheck *c, CheckJob *j)
 }
 
 /* Of the first go and the second. */
-static void collect_foreign(FenceCheck *c, CheckJob *j)
+static void check_collect_foreign(FenceCheck *c, CheckJob *j)
 {
         c->open = nodeset_union(&c->open, &j->found.nodes);
         if (!c->found)
@@ -438,48 +439,48 @@ static void collect_foreign(FenceCheck *c, CheckJob *j)
         c->drained_bytes += j->found.drained_bytes;
 }
 
-static void on_done(int result, void *userdata)
+static void check_on_job(int result, void *userdata)
 {
         CheckJob *j = userdata;
         FenceCheck *c = j->check;
 
         if (!c) {
-                job_free(j);
+                check_job_free(j);
                 return;
         }
         c->job = NULL;
         c->job_data = NULL;
-        c->usec = now_usec() - c->since_usec;
-        if (!is_in_force(c->fence)) {
-                finish(c);
+        c->usec = check_now_usec() - c->since_usec;
+        if (!check_is_in_force(c->fence)) {
+                check_finish(c);
         } else if (c->state == CHECK_FOREIGN || c->state == CHECK_FOREIGN_MOVING) {
-                collect_foreign(c, j);
+                check_collect_foreign(c, j);
                 if (result == -EAGAIN && c->state == CHECK_FOREIGN)
                         check_read(c, CHECK_FOREIGN_MOVING);
                 else if (nodeset_is_empty(&c->open))
-                        finish(c);
+                        check_finish(c);
                 else
-                        report(c, j->found.is_open);
+                        check_report(c, j->found.is_open);
         } else if (c->state == CHECK_WAY) {
-                judge_way(c, j);
+                check_judge_way(c, j);
         } else if (c->state == CHECK_WIDENING && result == 0) {
-                tell_systemd(c);
+                check_tell(c);
         } else if (c->state == CHECK_WIDENING && result != -ENOENT) {
-                report(c, true);
+                check_report(c, true);
         } else if (c->state == CHECK_DRAINING) {
                 c->drained_bytes = j->what.drained_bytes;
                 if (result < 0)
-                        finish(c);
+                        check_finish(c);
                 else
                         check_read(c, CHECK_READING_BACK);
         } else if (result < 0) { /* it is gone */
-                finish(c);
+                check_finish(c);
         } else if (c->state == CHECK_READING_BACK) {
-                judge_again(c, &j->leaf);
+                check_judge_again(c, &j->leaf);
         } else {
-                judge(c, &j->leaf);
+                check_judge(c, &j->leaf);
         }
-        job_free(j);
+        check_job_free(j);
 }
 
 /* --- beginning and end -------------------------------------------------------------------------------- */
@@ -515,14 +516,14 @@ void fence_checks_release(Fence *f)
         FenceCheck *c, *next;
 
         DL_FOREACH_SAFE (f->checks, c, next) {
-                if (!is_in_force(f))
+                if (!check_is_in_force(f))
                         check_free(c);
                 else
                         check_begin(c);
         }
 }
 
-static FenceCheck *find(Fence *f, const char *path)
+static FenceCheck *check_find(Fence *f, const char *path)
 {
         FenceCheck *c;
 
@@ -531,7 +532,7 @@ static FenceCheck *find(Fence *f, const char *path)
 }
 
 /* Cgroups below a unit's are its own affair, it confines them. */
-static int name_of(const char *path, FenceLeaf *ret)
+static int check_name_of(const char *path, FenceLeaf *ret)
 {
         _cleanup_free_ char *copy = strdup(path);
         int r;
@@ -569,12 +570,12 @@ int fence_check(Fence *f, const char *path, uint64_t since_usec, bool is_new)
         FenceCheck *c;
         int r;
 
-        if (!is_in_force(f))
+        if (!check_is_in_force(f))
                 return 0;
-        r = name_of(path, &leaf);
+        r = check_name_of(path, &leaf);
         if (r < 0)
                 return r;
-        c = find(f, leaf.unit_path);
+        c = check_find(f, leaf.unit_path);
         if (c) {
                 c->is_new |= is_new;
                 c->again |= c->state != CHECK_WAITING && c->state != CHECK_IN_LINE;

@@ -17,7 +17,7 @@
 
 /* Is it a property that a fence has set back, or a grant on top of it, and this one leaves something else?
  */
-static bool is_of_before(const Fence *f, const NodeSet *had, const NodeSet *reserved, bool free)
+static bool install_is_of_before(const Fence *f, const NodeSet *had, const NodeSet *reserved, bool free)
 {
         NodeSet base = nodeset_subtract(had, reserved);
 
@@ -28,7 +28,7 @@ static bool is_of_before(const Fence *f, const NodeSet *had, const NodeSet *rese
 /* A property that opens CDM nodes without a reservation is set back to what is left of it. That is still
  * there when a later fence leaves the unit more, or all: then it follows. (Systemd cannot be told to unset
  * it, the kernel would keep the value.) A slice keeps what it was given: it bounds the reservations in it. */
-static int find_property(const char *unit, const NodeSet *had, void *userdata)
+static int install_find_property(const char *unit, const NodeSet *had, void *userdata)
 {
         Fence *f = userdata;
         NodeSet reserved = fence_tenant_promised(unit, &f->pools->cdm, f->context.ledger);
@@ -38,7 +38,7 @@ static int find_property(const char *unit, const NodeSet *had, void *userdata)
 
         if (owner_name_is_slice(unit, strlen(unit)))
                 return 0;
-        if (is_of_before(f, had, &reserved, free)) {
+        if (install_is_of_before(f, had, &reserved, free)) {
                 reserved = nodeset_intersect(&reserved, had);
                 target = nodeset_union(&f->pools->ordinary, free ? &f->pools->cdm : &reserved);
         } else if (free || nodeset_is_subset(&open, &reserved)) {
@@ -51,7 +51,7 @@ static int find_property(const char *unit, const NodeSet *had, void *userdata)
 }
 
 /* No grant has a part in this one. */
-static int find_startup(const char *unit, const NodeSet *had, void *userdata)
+static int install_find_startup(const char *unit, const NodeSet *had, void *userdata)
 {
         Fence *f = userdata;
 
@@ -60,27 +60,26 @@ static int find_startup(const char *unit, const NodeSet *had, void *userdata)
         return fence_names_add(&f->startups, unit, NULL);
 }
 
-static void reset_next(Fence *f);
+static void install_reset_next(Fence *f);
 
-static void reset_done(int error, const char *message _unused_, void *userdata)
+static void install_on_reset(int error, const char *message _unused_, void *userdata)
 {
         Fence *f = userdata;
 
         f->call = unit_call_free(f->call);
         fence_note_told(f, error);
-        reset_next(f);
+        install_reset_next(f);
 }
 
 /* A unit that cannot be set back (it is gone) needs none: what matters is read at the end. */
-static void reset_next(Fence *f)
+static void install_reset_next(Fence *f)
 {
-        bool changed;
         int r;
 
         while (f->next < f->names.n) {
                 size_t i = f->next++;
 
-                r = unit_set_mems(f->context.gate, f->names.names[i], &f->names.sets[i], reset_done, f,
+                r = unit_set_mems(f->context.gate, f->names.names[i], &f->names.sets[i], install_on_reset, f,
                                   &f->call);
                 if (r >= 0)
                         return;
@@ -89,41 +88,34 @@ static void reset_next(Fence *f)
         while (f->next < f->names.n + f->startups.n) {
                 size_t i = f->next++ - f->names.n;
 
-                r = unit_reset_startup_mems(f->context.gate, f->startups.names[i], reset_done, f, &f->call);
+                r = unit_reset_startup_mems(f->context.gate, f->startups.names[i], install_on_reset, f,
+                                            &f->call);
                 if (r >= 0)
                         return;
                 fence_note_told(f, r);
         }
         fence_names_clear(&f->names);
         fence_names_clear(&f->startups);
-        r = fence_install(f, &changed);
-        if (r < 0)
-                fence_finish(f, r);
-        else if (changed || f->lifting || f->interrupted) /* the generator's files go with the reload */
-                fence_step_reload(f);
-        else
-                fence_step_read(f);
+        f->step_ended(f, 0);
 }
 
 void fence_step_reset(Fence *f)
 {
         int r;
 
-        f->phase = PHASE_RESET;
         fence_names_clear(&f->names);
-        f->next = 0;
-        r = fence_property_foreach(f->context.root, find_property, f);
+        r = fence_property_foreach(f->context.root, install_find_property, f);
         if (r >= 0)
-                r = fence_property_foreach_startup(f->context.root, find_startup, f);
+                r = fence_property_foreach_startup(f->context.root, install_find_startup, f);
         if (r < 0)
-                fence_finish(f, r);
+                f->step_ended(f, r);
         else
-                reset_next(f);
+                install_reset_next(f);
 }
 
 /* --- INSTALL and RELOAD ------------------------------------------------------------------------------- */
 
-static char *below(const Fence *f, const char *dir)
+static char *install_path(const Fence *f, const char *dir)
 {
         char *path;
 
@@ -136,7 +128,7 @@ NodeSet fence_ordinary_in_force(const Fence *f)
         static const char *const dirs[] = { FENCE_DIR_RUNTIME, FENCE_DIR_GENERATOR };
 
         for (size_t i = 0; i < ARRAY_SIZE(dirs); i++) {
-                _cleanup_free_ char *dir = below(f, dirs[i]);
+                _cleanup_free_ char *dir = install_path(f, dirs[i]);
                 NodeSet nodes;
 
                 if (dir && fence_files_ordinary(dir, &nodes) >= 0)
@@ -145,16 +137,16 @@ NodeSet fence_ordinary_in_force(const Fence *f)
         return NODESET_EMPTY;
 }
 
-static FILE *open_before(const Fence *f, const char *mode)
+static FILE *install_open_before(const Fence *f, const char *mode)
 {
-        _cleanup_free_ char *path = below(f, CDM_FENCE_BEFORE);
+        _cleanup_free_ char *path = install_path(f, CDM_FENCE_BEFORE);
 
         return path ? fopen(path, mode) : NULL;
 }
 
 bool fence_before_read(const Fence *f, NodeSet *ret)
 {
-        FILE *file = open_before(f, "re");
+        FILE *file = install_open_before(f, "re");
         char line[NODESET_STR_MAX] = "";
         bool there;
 
@@ -167,7 +159,7 @@ bool fence_before_read(const Fence *f, NodeSet *ret)
 
 void fence_before_forget(const Fence *f)
 {
-        _cleanup_free_ char *path = below(f, CDM_FENCE_BEFORE);
+        _cleanup_free_ char *path = install_path(f, CDM_FENCE_BEFORE);
 
         if (path)
                 (void)unlink(path);
@@ -175,7 +167,7 @@ void fence_before_forget(const Fence *f)
 
 /* The files say from then on what shall be, and no more what is. One that was left behind by an interrupted
  * change stays: units still have what it says. */
-static int write_before(const Fence *f)
+static int install_write_before(const Fence *f)
 {
         char list[NODESET_STR_MAX];
         FILE *file;
@@ -183,7 +175,7 @@ static int write_before(const Fence *f)
         if (f->interrupted || nodeset_is_empty(&f->before) ||
             (!f->lifting && nodeset_equal(&f->before, &f->pools->ordinary)))
                 return 0;
-        file = open_before(f, "we");
+        file = install_open_before(f, "we");
         if (!file)
                 return -errno;
         fprintf(file, "%s\n", nodeset_format(&f->before, list));
@@ -192,15 +184,15 @@ static int write_before(const Fence *f)
 
 /* The decision comes first, for the generator of the reload that follows. Its files do when they say the
  * same already; a second set would override later ones of the generator. */
-int fence_install(Fence *f, bool *ret_changed)
+static int install_files(Fence *f, bool *ret_changed)
 {
-        _cleanup_free_ char *runtime = below(f, FENCE_DIR_RUNTIME),
-                            *generator = below(f, FENCE_DIR_GENERATOR);
+        _cleanup_free_ char *runtime = install_path(f, FENCE_DIR_RUNTIME),
+                            *generator = install_path(f, FENCE_DIR_GENERATOR);
         int r;
 
         if (!runtime || !generator)
                 return -ENOMEM;
-        r = write_before(f);
+        r = install_write_before(f);
         if (r < 0)
                 return r;
         r = fence_files_decide(f->context.root, f->lifting ? NULL : f->config, f->lifting ? NULL : f->pools);
@@ -214,24 +206,30 @@ int fence_install(Fence *f, bool *ret_changed)
         return r;
 }
 
-static void reload_done(int error, const char *message _unused_, void *userdata)
+void fence_step_install(Fence *f)
+{
+        bool changed = false;
+        int r = install_files(f, &changed);
+
+        f->to_reload =
+                changed || f->lifting || f->interrupted; /* the generator's files go with the reload */
+        f->step_ended(f, r < 0 ? r : 0);
+}
+
+static void install_on_reloaded(int error, const char *message _unused_, void *userdata)
 {
         Fence *f = userdata;
 
         f->call = unit_call_free(f->call);
-        if (error < 0)
-                fence_finish(f, error);
-        else
-                fence_step_read(f);
+        f->step_ended(f, error < 0 ? error : 0);
 }
 
 void fence_step_reload(Fence *f)
 {
         int r;
 
-        f->phase = PHASE_RELOAD;
         f->reloaded = true;
-        r = unit_daemon_reload(f->context.gate, reload_done, f, &f->call);
+        r = unit_daemon_reload(f->context.gate, install_on_reloaded, f, &f->call);
         if (r < 0)
-                fence_finish(f, r);
+                f->step_ended(f, r);
 }

@@ -3,6 +3,7 @@
 
 /* What the parts of the fence share; for daemon/fence*.c alone. fence.c has the sequence. */
 
+#include "daemon/fence/fence-names.h"
 #include "daemon/fence/fence.h"
 #include "daemon/fence/fence-scan.h"
 #include "daemon/kernel/drain.h"
@@ -11,19 +12,22 @@
 #define FENCE_DIR_RUNTIME   "/run/systemd/system"
 #define FENCE_DIR_GENERATOR "/run/systemd/generator"
 
-typedef enum Phase {
+/* Each but the first two is one step; fence_phase_after() in fence.c says which one comes next. */
+typedef enum FencePhase {
         PHASE_IDLE,
         PHASE_WAIT, /* for checks that are under way */
         PHASE_SCAN,
         PHASE_ASK,
         PHASE_DRAIN,
         PHASE_RESET,
+        PHASE_INSTALL,
         PHASE_RELOAD,
         PHASE_READ,
         PHASE_POKE,
         PHASE_NARROW,
         PHASE_TELL,
-} Phase;
+        _PHASE_MAX,
+} FencePhase;
 
 typedef struct FenceJob FenceJob;
 typedef struct FenceCheck FenceCheck;
@@ -36,10 +40,15 @@ struct Fence {
         uint64_t drained_bytes;
 
         FenceCheck *checks, *checks_by_path;
+        void (*check_ended)(Fence *f); /* called by a check that is not at work any more */
 
         /* what is under way */
-        Phase phase;
+        FencePhase phase;
+        /* Each step calls this one once, with 0 or an error; the Fence may be freed there. A function
+         * fence_step_*() begins a step, and is called by the file that it is in to go on with it. */
+        void (*step_ended)(Fence *f, int error);
         bool lifting, reloaded, narrowed;
+        bool to_reload;       /* what was installed has to be read by systemd */
         bool interrupted;     /* a cdmd before this one ended while it changed the fence */
         bool foreign_done;    /* cgroups that systemd does not own were fenced, or lifted */
         const Config *config; /* these two also in between, while a fence is in force */
@@ -54,9 +63,10 @@ struct Fence {
         FenceNames
                 written; /* units whose cgroups a worker wrote, and what: systemd is to have the same idea */
         bool untold;     /* the last sequence ended with an untold_error, and nothing else was wrong */
-        int untold_error; /* systemd could not be told of one of them, or of a reset, for now */
-        size_t next;      /* leaf or name that is next in this phase */
-        size_t n_todo;    /* leaves that were not as they shall be, the last time */
+        int untold_error;  /* systemd could not be told of one of them, or of a reset, for now */
+        size_t next;       /* leaf or name that is next in this phase */
+        size_t n_todo;     /* leaves that are not as they shall be, at the last reading */
+        size_t poke_below; /* a poke is tried when fewer leaves than these are left */
         Job *job;
         FenceJob *job_data;
         UnitCall *call;
@@ -108,21 +118,23 @@ Fence *fence_job_ended(FenceJob *j);
  * closed anew. */
 void fence_note_told(Fence *f, int error);
 
-/* Ends the sequence. On failure the state is leaky, and `unfenced` says what is known to be open. */
-void fence_finish(Fence *f, int error);
-
-/* fence-read.c */
-void fence_step_scan(Fence *f);
-void fence_step_read(Fence *f);
+/* fence-judge.c */
 /* Shall it have every node? */
 bool fence_leaf_is_free(const Fence *f, const FenceLeaf *leaf);
 /* Does a leaf that shall have every node have only what a fence has left it? */
 bool fence_leaf_is_held_back(const Fence *f, const FenceLeaf *leaf);
 /* Has the leaf exactly what an earlier fence left to everyone, and this one leaves something else? */
 bool fence_leaf_is_outdated(const Fence *f, const FenceLeaf *leaf);
+/* Counts the leaves that are not as they shall be (n_todo), and names their slices. */
+int fence_judge(Fence *f);
 void fence_unfenced_clear(Fence *f);
 /* Fills `unfenced` from the last reading. */
 int fence_report(Fence *f, int error);
+
+/* fence-read.c */
+void fence_step_scan(Fence *f);
+void fence_step_read(Fence *f);
+void fence_step_poke(Fence *f);
 
 /* fence-check.c. None of them works: the fence may be changed. */
 bool fence_checks_are_idle(const Fence *f);
@@ -131,8 +143,6 @@ void fence_checks_hold(Fence *f);
 /* The fence is changed: those that waited for that go on, or are dropped where there is none. */
 void fence_checks_release(Fence *f);
 void fence_checks_free(Fence *f);
-/* A check has ended while the phase is PHASE_WAIT. */
-void fence_go_on(Fence *f);
 
 /* fence-owner.c */
 void fence_step_ask(Fence *f);
@@ -145,11 +155,12 @@ void fence_drain_note(const Fence *f, const FenceLeaf *leaf, FenceDrain *d);
 bool fence_unit_is_to_be_told(const UnitInfo *info, const NodeSet *target, const PoolSet *pools);
 void fence_step_drain(Fence *f);
 void fence_step_narrow(Fence *f);
+void fence_step_tell(Fence *f);
 
 /* fence-install.c */
 void fence_step_reset(Fence *f);
+void fence_step_install(Fence *f);
 void fence_step_reload(Fence *f);
-int fence_install(Fence *f, bool *ret_changed);
 /* The nodes that a fence, if there is one, leaves to everyone. */
 NodeSet fence_ordinary_in_force(const Fence *f);
 /* What was left to everyone before a change that has not ended; false: none is under way. */

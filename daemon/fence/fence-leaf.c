@@ -12,18 +12,16 @@
 #include "daemon/kernel/drain.h"
 #include "daemon/pid1/unit.h"
 
-static void step_tell(Fence *f);
-
 /* --- DRAIN and NARROW --------------------------------------------------------------------------------- */
 
-static uint64_t bytes_on(int fd, const NodeSet *nodes)
+static uint64_t leaf_bytes_on(int fd, const NodeSet *nodes)
 {
         uint64_t bytes;
 
         return cgroup_sum_numa(fd, nodes, numa_bytes_sum, &bytes) < 0 ? 0 : bytes;
 }
 
-static void narrow(const FenceDrain *d)
+static void leaf_narrow(const FenceDrain *d)
 {
         if (d->foreign)
                 foreign_note(d->foreign, d->path, d->id, &d->was, &d->target);
@@ -42,12 +40,12 @@ void fence_drain_note(const Fence *f, const FenceLeaf *leaf, FenceDrain *d)
 
 /* Pages first, then the narrowing, which so has little left to move; page cache last, when it cannot come
  * back. What fails here shows in the reading at the end. */
-static int drain_and_narrow(Job *job, FenceDrain *d, int fd)
+static int leaf_drain_and_narrow(Job *job, FenceDrain *d, int fd)
 {
         int r = 0;
 
         if (!d->move) {
-                d->before_bytes = bytes_on(fd, &d->from);
+                d->before_bytes = leaf_bytes_on(fd, &d->from);
                 r = drain_move_new(&d->from, &d->to, UINT64_MAX, false, d->bandwidth, &d->move);
         }
         if (r >= 0 && !d->narrowed)
@@ -55,7 +53,7 @@ static int drain_and_narrow(Job *job, FenceDrain *d, int fd)
         if (r == -ECANCELED || r == JOB_PAUSED)
                 return r;
         if (!d->narrowed)
-                narrow(d);
+                leaf_narrow(d);
         d->narrowed = true;
         return drain_evict(fd, &d->from, job, &d->evict);
 }
@@ -72,25 +70,25 @@ int fence_leaf_drain(Job *job, FenceDrain *d)
                 close(fd);
                 return 0;
         }
-        r = drain_and_narrow(job, d, fd);
-        after = bytes_on(fd, &d->from);
+        r = leaf_drain_and_narrow(job, d, fd);
+        after = leaf_bytes_on(fd, &d->from);
         d->drained_bytes = d->before_bytes > after ? d->before_bytes - after : 0;
         close(fd);
         return r == -ECANCELED || r == JOB_PAUSED ? r : 0;
 }
 
-static int run_drain(Job *job, void *userdata)
+static int leaf_run_drain(Job *job, void *userdata)
 {
         FenceJob *j = userdata;
 
         return fence_leaf_drain(job, &j->drain);
 }
 
-static int run_narrow(Job *job _unused_, void *userdata)
+static int leaf_run_narrow(Job *job _unused_, void *userdata)
 {
         FenceJob *j = userdata;
 
-        narrow(&j->drain);
+        leaf_narrow(&j->drain);
         return 0;
 }
 
@@ -105,7 +103,7 @@ static void leaf_job_done(int result, void *userdata)
         if (!f)
                 return;
         if (result < 0)
-                fence_finish(f, result);
+                f->step_ended(f, result);
         else if (f->phase == PHASE_DRAIN)
                 fence_step_drain(f);
         else
@@ -144,7 +142,7 @@ static void leaf_job_start(Fence *f, const FenceLeaf *leaf, const NodeSet *from,
             (!fence_leaf_is_free(f, leaf) &&
              fence_names_add(&f->written, above ? strrchr(above, '/') + 1 : leaf->unit, &j->target) < 0)) {
                 fence_job_free(j);
-                fence_finish(f, -ENOMEM);
+                f->step_ended(f, -ENOMEM);
                 return;
         }
         j->id = leaf->id;
@@ -158,15 +156,15 @@ static void leaf_job_start(Fence *f, const FenceLeaf *leaf, const NodeSet *from,
                                  .to = j->to,
                                  .target = j->target,
                                  .bandwidth = j->bandwidth,
-                                 .enable = run == run_narrow && leaf->off };
+                                 .enable = run == leaf_run_narrow && leaf->off };
         if (!fence_leaf_is_free(f, leaf))
                 fence_drain_note(f, leaf, &j->drain);
-        fence_job_start(f, j, run == run_drain, run, leaf_job_done);
+        fence_job_start(f, j, run == leaf_run_drain, run, leaf_job_done);
 }
 
 /* Nodes on which the leaf has pages and no promise of any kind: a reservation that is on its way out still
  * has one, and is drained by whoever ended it. */
-static NodeSet intruding(const Fence *f, const FenceLeaf *leaf)
+static NodeSet leaf_intruding(const Fence *f, const FenceLeaf *leaf)
 {
         NodeSet promised;
 
@@ -178,23 +176,22 @@ static NodeSet intruding(const Fence *f, const FenceLeaf *leaf)
 
 void fence_step_drain(Fence *f)
 {
-        f->phase = PHASE_DRAIN;
         while (f->next < f->scan.n_leaves) {
                 const FenceLeaf *leaf = &f->scan.leaves[f->next++];
-                NodeSet from = intruding(f, leaf);
+                NodeSet from = leaf_intruding(f, leaf);
 
                 if (nodeset_is_empty(&from))
                         continue;
-                leaf_job_start(f, leaf, &from, run_drain);
+                leaf_job_start(f, leaf, &from, leaf_run_drain);
                 return;
         }
-        fence_step_reset(f);
+        f->step_ended(f, 0);
 }
 
 /* Where nothing is open and the leaf has only too little, systemd's idea decides: it may be the unit's own.
  * Systemd 252 leaves the kernel's value as it is when a unit's set becomes none, as long as somebody else in
  * the slice needs the controller; the unit then gets all nodes by name. */
-static void widen_info(int error _unused_, UnitInfo *info, void *userdata)
+static void leaf_on_widen_info(int error _unused_, UnitInfo *info, void *userdata)
 {
         _cleanup_(unit_info_free_p) UnitInfo *owned = info;
         Fence *f = userdata;
@@ -204,13 +201,13 @@ static void widen_info(int error _unused_, UnitInfo *info, void *userdata)
         f->call = unit_call_free(f->call);
         if (owned && (nodeset_is_subset(&target, &owned->allowed) ||
                       (fence_leaf_is_free(f, leaf) && nodeset_is_empty(&owned->allowed))))
-                leaf_job_start(f, leaf, &none, run_narrow);
+                leaf_job_start(f, leaf, &none, leaf_run_narrow);
         else
                 fence_step_narrow(f);
 }
 
 /* Has only too little. */
-static bool is_too_narrow(const Fence *f, const FenceLeaf *leaf)
+static bool leaf_is_too_narrow(const Fence *f, const FenceLeaf *leaf)
 {
         return fence_leaf_is_free(f, leaf) ? fence_leaf_is_held_back(f, leaf)
                                            : fence_leaf_is_outdated(f, leaf);
@@ -218,7 +215,6 @@ static bool is_too_narrow(const Fence *f, const FenceLeaf *leaf)
 
 void fence_step_narrow(Fence *f)
 {
-        f->phase = PHASE_NARROW;
         while (f->next < f->scan.n_leaves) {
                 const FenceLeaf *leaf = &f->scan.leaves[f->next++];
                 NodeSet open = NODESET_EMPTY;
@@ -228,26 +224,25 @@ void fence_step_narrow(Fence *f)
                 if (!fence_leaf_is_free(f, leaf))
                         open = fence_leaf_open(leaf, f->config, f->pools, f->context.ledger);
                 if (!nodeset_is_empty(&open)) {
-                        leaf_job_start(f, leaf, &open, run_narrow);
+                        leaf_job_start(f, leaf, &open, leaf_run_narrow);
                         return;
                 }
-                if (is_too_narrow(f, leaf) &&
-                    unit_get(f->context.gate, GATE_OWN, leaf->unit, widen_info, f, &f->call) >= 0)
+                if (leaf_is_too_narrow(f, leaf) &&
+                    unit_get(f->context.gate, GATE_OWN, leaf->unit, leaf_on_widen_info, f, &f->call) >= 0)
                         return;
         }
-        f->next = 0;
-        step_tell(f);
+        f->step_ended(f, 0);
 }
 
 /* --- TELL --------------------------------------------------------------------------------------------- */
 
-static void tell_done(int error, const char *message _unused_, void *userdata)
+static void leaf_on_told(int error, const char *message _unused_, void *userdata)
 {
         Fence *f = userdata;
 
         f->call = unit_call_free(f->call);
         fence_note_told(f, error);
-        step_tell(f);
+        fence_step_tell(f);
 }
 
 /* A unit that systemd itself thinks confined is left to it: it may well be narrower than what was written. A
@@ -264,7 +259,7 @@ bool fence_unit_is_to_be_told(const UnitInfo *info, const NodeSet *target, const
                !nodeset_intersects(&info->allowed, target);
 }
 
-static void tell_info(int error, UnitInfo *info, void *userdata)
+static void leaf_on_tell_info(int error, UnitInfo *info, void *userdata)
 {
         _cleanup_(unit_info_free_p) UnitInfo *owned = info;
         Fence *f = userdata;
@@ -273,26 +268,24 @@ static void tell_info(int error, UnitInfo *info, void *userdata)
 
         f->call = unit_call_free(f->call);
         if (owned && fence_unit_is_to_be_told(owned, target, f->pools)) {
-                error = unit_set_mems(f->context.gate, unit, target, tell_done, f, &f->call);
+                error = unit_set_mems(f->context.gate, unit, target, leaf_on_told, f, &f->call);
                 if (error >= 0)
                         return;
         }
         fence_note_told(f, error);
-        step_tell(f);
+        fence_step_tell(f);
 }
 
 /* A unit that PID 1 does not know any more needs nothing: what matters is read at the end. */
-static void step_tell(Fence *f)
+void fence_step_tell(Fence *f)
 {
-        f->phase = PHASE_TELL;
         while (f->next < f->written.n) {
                 const char *unit = f->written.names[f->next++];
 
-                int r = unit_get(f->context.gate, GATE_OWN, unit, tell_info, f, &f->call);
+                int r = unit_get(f->context.gate, GATE_OWN, unit, leaf_on_tell_info, f, &f->call);
                 if (r >= 0)
                         return;
                 fence_note_told(f, r);
         }
-        f->n_todo = 0; /* no poke after this */
-        fence_step_read(f);
+        f->step_ended(f, 0);
 }

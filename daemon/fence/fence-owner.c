@@ -13,9 +13,8 @@
 
 static void ask_ended(Fence *f)
 {
-        f->next = 0;
         fence_scan_drop_slices(&f->scan);
-        fence_step_drain(f);
+        f->step_ended(f, 0);
 }
 
 /* It has a name, but not that of a unit. */
@@ -46,7 +45,6 @@ static void ask_on_answer(int error, const char *unit, void *userdata)
 
 void fence_step_ask(Fence *f)
 {
-        f->phase = PHASE_ASK;
         while (f->next < f->scan.n_leaves) {
                 FenceLeaf *leaf = &f->scan.leaves[f->next];
 

@@ -21,19 +21,22 @@
  * Between these, single cgroups are checked (fence-check.c), each by itself; a sequence begins when no check
  * is at work, and checks that come meanwhile wait.
  *
- * Here: the object, its jobs, beginning and end. fence-read.c: SCAN, READ, POKE and what follows from them;
- * fence-owner.c: ASK; fence-leaf.c: DRAIN, NARROW, TELL; fence-install.c: RESET, INSTALL, RELOAD. */
+ * A step is told to begin, and calls step_ended() when it is over. fence_phase_after() is all that decides which
+ * one comes next; no step knows another.
+ *
+ * Here: the object, the sequence, beginning and end. fence-read.c: SCAN, READ, POKE; fence-judge.c: what follows
+ * from a reading; fence-owner.c: ASK; fence-leaf.c: DRAIN, NARROW, TELL; fence-install.c: RESET, INSTALL, RELOAD;
+ * fence-job.c: what all of these share. */
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
-#include <uthash.h>
 
 #include "daemon/fence/fence-internal.h"
 #include "policy/cdm-names.h"
 
-static const char *const state_names[_FENCE_STATE_MAX] = {
+static const char *const fence_state_names[_FENCE_STATE_MAX] = {
         [FENCE_OPEN] = "open",
         [FENCE_CLOSING] = "closing",
         [FENCE_CLOSED] = "closed",
@@ -42,86 +45,10 @@ static const char *const state_names[_FENCE_STATE_MAX] = {
 
 const char *fence_state_to_string(FenceState v)
 {
-        return v >= 0 && v < _FENCE_STATE_MAX ? state_names[v] : NULL;
+        return v >= 0 && v < _FENCE_STATE_MAX ? fence_state_names[v] : NULL;
 }
 
-/* Says that a name is there; it is owned by `names`. */
-typedef struct FenceName {
-        char *name;
-        UT_hash_handle hh;
-} FenceName;
-
-void fence_names_clear(FenceNames *names)
-{
-        FenceName *x, *next;
-
-        HASH_ITER (hh, names->by_name, x, next) {
-                HASH_DEL(names->by_name, x);
-                free(x);
-        }
-        for (size_t i = 0; i < names->n; i++)
-                free(names->names[i]);
-        free(names->names);
-        free(names->sets);
-        *names = (FenceNames){ 0 };
-}
-
-static int names_grow(FenceNames *names)
-{
-        size_t n = names->n_allocated ? 2 * names->n_allocated : 16;
-        NodeSet *sets;
-        char **array;
-
-        array = reallocarray(names->names, n, sizeof(*array));
-        if (!array)
-                return -ENOMEM;
-        names->names = array;
-        sets = reallocarray(names->sets, n, sizeof(*sets));
-        if (!sets)
-                return -ENOMEM;
-        names->sets = sets;
-        names->n_allocated = n;
-        return 0;
-}
-
-int fence_names_add(FenceNames *names, const char *name, const NodeSet *set)
-{
-        FenceName *x;
-
-        HASH_FIND_STR(names->by_name, name, x);
-        if (x)
-                return 0;
-        if (names->n == names->n_allocated && names_grow(names) < 0)
-                return -ENOMEM;
-        x = calloc(1, sizeof(*x));
-        if (!x)
-                return -ENOMEM;
-        x->name = strdup(name);
-        if (!x->name) {
-                free(x);
-                return -ENOMEM;
-        }
-        HASH_ADD_KEYPTR(hh, names->by_name, x->name, strlen(x->name), x);
-        names->names[names->n] = x->name;
-        names->sets[names->n++] = set ? *set : NODESET_EMPTY;
-        return 0;
-}
-
-bool fence_names_has(const FenceNames *names, const char *name)
-{
-        FenceName *x;
-
-        HASH_FIND_STR(names->by_name, name, x);
-        return x;
-}
-
-void fence_note_told(Fence *f, int error)
-{
-        if (unit_error_is_passing(error) && f->untold_error == 0)
-                f->untold_error = error;
-}
-
-void fence_finish(Fence *f, int error)
+static void fence_finish(Fence *f, int error)
 {
         fence_done_t done = f->done;
 
@@ -149,51 +76,91 @@ void fence_finish(Fence *f, int error)
                 f->pools = NULL;
         }
         fence_checks_release(f);
-        /* last: the callee may free the Fence or start it again */
+        /* last: the callee may free the Fence or fence_start it again */
         if (done)
                 done(f, error, f->userdata);
 }
 
-FenceJob *fence_job_free(FenceJob *j)
+/* --- THE SEQUENCE ------------------------------------------------------------------------------------- */
+
+static void (*const fence_steps[_PHASE_MAX])(Fence *f) = {
+        [PHASE_SCAN] = fence_step_scan,       [PHASE_ASK] = fence_step_ask,
+        [PHASE_DRAIN] = fence_step_drain,     [PHASE_RESET] = fence_step_reset,
+        [PHASE_INSTALL] = fence_step_install, [PHASE_RELOAD] = fence_step_reload,
+        [PHASE_READ] = fence_step_read,       [PHASE_POKE] = fence_step_poke,
+        [PHASE_NARROW] = fence_step_narrow,   [PHASE_TELL] = fence_step_tell,
+};
+
+static FencePhase fence_phase_after_reading(Fence *f)
 {
-        if (!j)
-                return NULL;
-        fence_scan_clear(&j->scan);
-        drain_move_free(j->drain.move);
-        foreign_sweep_free(j->sweep);
-        free(j->found.cgroup);
-        free(j->path);
-        free(j->unit_path);
-        free(j);
-        return NULL;
+        if (f->n_todo > 0 && f->n_todo < f->poke_below && f->names.n > 0) {
+                f->poke_below = f->n_todo;
+                return PHASE_POKE;
+        }
+        /* Files that were there already, but that systemd has never read: cdmd was killed in between. */
+        if (f->n_todo > 0 && !f->reloaded) {
+                f->poke_below = SIZE_MAX;
+                return PHASE_RELOAD;
+        }
+        if ((f->n_todo > 0 || f->written.n > 0) && !f->narrowed) {
+                f->narrowed = true;
+                return PHASE_NARROW;
+        }
+        return PHASE_IDLE;
 }
 
-void fence_job_start(Fence *f, FenceJob *j, bool moves, job_run_t run, job_done_t done)
+/* Which step follows the one that has ended well; PHASE_IDLE: none. */
+static FencePhase fence_phase_after(Fence *f)
 {
-        int r;
+        switch (f->phase) {
+        case PHASE_WAIT:
+                return f->lifting ? PHASE_RESET : PHASE_SCAN;
+        case PHASE_SCAN:
+                return PHASE_ASK;
+        case PHASE_ASK:
+                return PHASE_DRAIN;
+        case PHASE_DRAIN:
+                return PHASE_RESET;
+        case PHASE_RESET:
+                return PHASE_INSTALL;
+        case PHASE_INSTALL:
+                return f->to_reload ? PHASE_RELOAD : PHASE_READ;
+        case PHASE_RELOAD:
+        case PHASE_POKE:
+                return PHASE_READ;
+        case PHASE_NARROW:
+                return PHASE_TELL;
+        case PHASE_TELL:
+                f->poke_below = 0; /* no poke after this */
+                return PHASE_READ;
+        case PHASE_READ:
+                return fence_phase_after_reading(f);
+        default:
+                return PHASE_IDLE;
+        }
+}
 
-        j->fence = f;
-        /* What is moved here is in somebody's way who may not have it: before what tenants give back. */
-        if (moves)
-                r = worker_submit_first(f->context.mover, run, done, NULL, j, &f->job);
-        else
-                r = worker_submit(f->context.worker, run, done, NULL, j, &f->job);
-        if (r < 0) {
-                fence_job_free(j);
-                fence_finish(f, r);
+static void fence_on_step_ended(Fence *f, int error)
+{
+        if (error < 0) {
+                fence_finish(f, error);
                 return;
         }
-        f->job_data = j;
+        f->phase = fence_phase_after(f);
+        f->next = 0;
+        if (f->phase == PHASE_IDLE)
+                fence_finish(f, fence_report(f, 0));
+        else
+                fence_steps[f->phase](f);
 }
 
-Fence *fence_job_ended(FenceJob *j)
+static void fence_on_check_ended(Fence *f)
 {
-        if (j->fence) {
-                j->fence->job = NULL;
-                j->fence->job_data = NULL;
-        }
-        return j->fence;
+        if (f->phase == PHASE_WAIT && fence_checks_are_idle(f))
+                fence_on_step_ended(f, 0);
 }
+
+/* --- BEGINNING AND END -------------------------------------------------------------------------------- */
 
 int fence_new(const FenceContext *context, Fence **ret)
 {
@@ -204,6 +171,8 @@ int fence_new(const FenceContext *context, Fence **ret)
         f->context = *context;
         if (!f->context.root)
                 f->context.root = "";
+        f->step_ended = fence_on_step_ended;
+        f->check_ended = fence_on_check_ended;
         *ret = f;
         return 0;
 }
@@ -228,7 +197,7 @@ Fence *fence_free(Fence *f)
 }
 
 /* All memory nodes are in pools, as ordinary or as CDM. */
-static void remember_before(Fence *f)
+static void fence_remember_before(Fence *f)
 {
         NodeSet all = nodeset_union(&f->pools->ordinary, &f->pools->cdm);
 
@@ -240,30 +209,21 @@ static void remember_before(Fence *f)
                 f->kept_off = f->pools->cdm;
 }
 
-void fence_go_on(Fence *f)
-{
-        if (f->phase != PHASE_WAIT || !fence_checks_are_idle(f))
-                return;
-        if (f->lifting)
-                fence_step_reset(f);
-        else
-                fence_step_scan(f);
-}
-
-static int start(Fence *f, bool lifting, const Config *config, const PoolSet *pools, fence_done_t done,
-                 void *userdata)
+static int fence_start(Fence *f, bool lifting, const Config *config, const PoolSet *pools, fence_done_t done,
+                       void *userdata)
 {
         if (f->phase != PHASE_IDLE)
                 return -EBUSY;
         f->lifting = lifting;
-        f->reloaded = f->narrowed = f->foreign_done = false;
+        f->reloaded = f->narrowed = f->to_reload = f->foreign_done = false;
         f->config = config;
         f->pools = pools;
-        f->n_todo = SIZE_MAX;
+        f->n_todo = 0;
+        f->poke_below = SIZE_MAX;
         f->done = done;
         f->userdata = userdata;
         f->phase = PHASE_WAIT;
-        remember_before(f);
+        fence_remember_before(f);
         foreign_set_policy(f->context.foreign, &pools->ordinary, lifting ? &(NodeSet){ 0 } : &pools->cdm);
         fence_checks_hold(f);
         return 0;
@@ -275,11 +235,11 @@ int fence_close(Fence *f, const Config *config, const PoolSet *pools, fence_done
 
         if (nodeset_is_empty(&pools->ordinary))
                 return -ENOSPC;
-        r = start(f, false, config, pools, done, userdata);
+        r = fence_start(f, false, config, pools, done, userdata);
         if (r < 0)
                 return r;
         f->state = FENCE_CLOSING;
-        fence_go_on(f);
+        fence_on_check_ended(f);
         return 0;
 }
 
@@ -293,11 +253,11 @@ void fence_use(Fence *f, const Config *config, const PoolSet *pools)
 
 int fence_lift(Fence *f, const PoolSet *pools, fence_done_t done, void *userdata)
 {
-        int r = start(f, true, NULL, pools, done, userdata);
+        int r = fence_start(f, true, NULL, pools, done, userdata);
 
         if (r < 0)
                 return r;
-        fence_go_on(f);
+        fence_on_check_ended(f);
         return 0;
 }
 

@@ -35,19 +35,6 @@ typedef struct Unfenced {
         char *reason;
 } Unfenced;
 
-/* Units, slices or cgroups, each once, and what to set them to. */
-typedef struct FenceNames {
-        char **names;
-        NodeSet *sets;
-        size_t n, n_allocated;
-        struct FenceName *by_name;
-} FenceNames;
-
-void fence_names_clear(FenceNames *names);
-/* set may be NULL. The first set of a name stays. */
-int fence_names_add(FenceNames *names, const char *name, const NodeSet *set);
-bool fence_names_has(const FenceNames *names, const char *name);
-
 typedef struct Fence Fence;
 
 /* What fence_check() had to do to a cgroup. */

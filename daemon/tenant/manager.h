@@ -42,6 +42,7 @@
 #include "daemon/caller/identity.h"
 #include "daemon/caller/sender.h"
 #include "daemon/fence/apply.h"
+#include "daemon/fence/fence-names.h"
 #include "daemon/fence/fence.h"
 #include "daemon/fence/leaf-reader.h"
 #include "daemon/kernel/cgroup-watch.h"

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* What the steps of the fence share: their jobs on a worker, and what they note for the end. */
+
+#include <stdlib.h>
+
+#include "daemon/fence/fence-internal.h"
+
+void fence_note_told(Fence *f, int error)
+{
+        if (unit_error_is_passing(error) && f->untold_error == 0)
+                f->untold_error = error;
+}
+
+FenceJob *fence_job_free(FenceJob *j)
+{
+        if (!j)
+                return NULL;
+        fence_scan_clear(&j->scan);
+        drain_move_free(j->drain.move);
+        foreign_sweep_free(j->sweep);
+        free(j->found.cgroup);
+        free(j->path);
+        free(j->unit_path);
+        free(j);
+        return NULL;
+}
+
+void fence_job_start(Fence *f, FenceJob *j, bool moves, job_run_t run, job_done_t done)
+{
+        int r;
+
+        j->fence = f;
+        /* What is moved here is in somebody's way who may not have it: before what tenants give back. */
+        if (moves)
+                r = worker_submit_first(f->context.mover, run, done, NULL, j, &f->job);
+        else
+                r = worker_submit(f->context.worker, run, done, NULL, j, &f->job);
+        if (r < 0) {
+                fence_job_free(j);
+                f->step_ended(f, r);
+                return;
+        }
+        f->job_data = j;
+}
+
+Fence *fence_job_ended(FenceJob *j)
+{
+        if (j->fence) {
+                j->fence->job = NULL;
+                j->fence->job_data = NULL;
+        }
+        return j->fence;
+}
