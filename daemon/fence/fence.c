@@ -76,7 +76,7 @@ static void fence_finish(Fence *f, int error)
                 f->pools = NULL;
         }
         fence_checks_release(f);
-        /* last: the callee may free the Fence or fence_start it again */
+        /* last: the callee may free the Fence or start it again */
         if (done)
                 done(f, error, f->userdata);
 }
