@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "daemon/keeper/drift.h"
 #include "daemon/keeper/holders.h"
 #include "daemon/loop/log.h"
 #include "daemon/loop/slice.h"
@@ -125,6 +126,8 @@ static int open_books(Manager *m)
                 r = neighbours_new(m->event, m->ledger, m->notify, &m->neighbours);
         if (r >= 0)
                 r = holders_new(m, &m->holders);
+        if (r >= 0)
+                r = drift_new(m, &m->drift);
         if (r < 0)
                 return r;
         m->usage_buffers = (UsageBuffers){ usage_mark_buffers, usage_foreach_buffer, m->buffers };
@@ -158,8 +161,8 @@ static int open_fence(Manager *m)
                 .ledger = m->ledger,
                 .foreign = m->foreign,
                 .root = m->root,
-                .repaired = manager_drift_repaired,
-                .userdata = m,
+                .repaired = drift_on_fence_repaired,
+                .userdata = m->drift,
         };
         return fence_new(&m->fence_context, &m->fence);
 }
@@ -187,7 +190,7 @@ static void assembly_on_notice(const Notice *n, void *userdata)
                 manager_watch_cgroups(m, n->wanted);
                 return;
         case NOTICE_SYSTEMD:
-                manager_drift_systemd(m, n->reason);
+                drift_systemd(m->drift, n->reason);
                 return;
         case NOTICE_ROOM:
                 queue_server_look(m->queue_server);
@@ -245,8 +248,9 @@ Manager *manager_free(Manager *m)
         m->overrun = overruns_free(m->overrun);
         manager_grants_free(m);
         manager_checks_free(m);
-        manager_watch_free(m);
-        manager_drift_free(m);
+        if (m->drift)
+                manager_watch_free(m);
+        m->drift = drift_free(m->drift);
         m->holders = holders_free(m->holders);
         m->migrations = migrations_free(m->migrations);
         manager_reloads_free(m);

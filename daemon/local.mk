@@ -82,11 +82,18 @@ libdaemon_la_SOURCES = \
 	daemon/fence/leaf-reader.c \
 	daemon/fence/leaf-reader.h \
 	daemon/keeper/drift-reason.c \
+	daemon/keeper/drift-reason.h \
 	daemon/keeper/drift-repair.c \
 	daemon/keeper/drift-slice.c \
+	daemon/keeper/drift-slice.h \
 	daemon/keeper/drift-tenant.c \
+	daemon/keeper/drift-tenant.h \
 	daemon/keeper/drift.c \
+	daemon/keeper/drift.h \
+	daemon/keeper/drop-in-watch.c \
+	daemon/keeper/drop-in-watch.h \
 	daemon/keeper/fights.c \
+	daemon/keeper/fights.h \
 	daemon/keeper/holder-rows.c \
 	daemon/keeper/holder-rows.h \
 	daemon/keeper/holders.c \

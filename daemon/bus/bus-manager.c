@@ -11,6 +11,8 @@
 #include "build-config.h"
 #include "daemon/bus/bus-internal.h"
 #include "daemon/bus/bus-options.h"
+#include "daemon/keeper/drift.h"
+#include "daemon/keeper/fights.h"
 #include "daemon/tenant/buffers.h"
 #include "daemon/tenant/record.h"
 #include "daemon/tenant/statics.h"
@@ -388,7 +390,7 @@ static int get_drift_repaired(sd_bus *bus, const char *path, const char *interfa
 {
         Manager *m = manager_of(userdata);
 
-        return sd_bus_message_append(reply, "t", m->n_drift_repaired);
+        return sd_bus_message_append(reply, "t", fights_n_repairs(drift_fights(m->drift)));
 }
 
 typedef struct FightList {
@@ -396,13 +398,12 @@ typedef struct FightList {
         size_t n;
 } FightList;
 
-static void append_fight(const Place *p, void *userdata)
+static void append_fight(const char *key, uint32_t n_repairs, const char *reason, void *userdata)
 {
         FightList *l = userdata;
 
         if (l->n++ < ROWS_MAX)
-                (void)sd_bus_message_append(l->reply, "(sus)", p->key, (uint32_t)p->fight.n_repairs,
-                                            p->reason ? p->reason : "");
+                (void)sd_bus_message_append(l->reply, "(sus)", key, n_repairs, reason ? reason : "");
 }
 
 static int get_fights(sd_bus *bus, const char *path, const char *interface, const char *property,
@@ -412,7 +413,7 @@ static int get_fights(sd_bus *bus, const char *path, const char *interface, cons
         if (r < 0)
                 return r;
         FightList l = { reply, 0 };
-        manager_foreach_fight(manager_of(userdata), append_fight, &l);
+        fights_foreach(drift_fights(manager_of(userdata)->drift), append_fight, &l);
         if (l.n > ROWS_MAX) {
                 char text[48];
 

@@ -37,7 +37,7 @@ struct Fence {
         FenceState state;
         Unfenced *unfenced;
         size_t n_unfenced;
-        uint64_t drained_bytes;
+        uint64_t drained_bytes, told_bytes;
 
         FenceCheck *checks, *checks_by_path;
         void (*check_ended)(Fence *f); /* called by a check that is not at work any more */

@@ -299,3 +299,13 @@ uint64_t fence_intruder_bytes_drained(const Fence *f)
 {
         return f->drained_bytes;
 }
+
+uint64_t fence_intruder_bytes_untold(const Fence *f)
+{
+        return f->drained_bytes > f->told_bytes ? f->drained_bytes - f->told_bytes : 0;
+}
+
+void fence_intruders_were_told(Fence *f, uint64_t bytes)
+{
+        f->told_bytes += bytes;
+}

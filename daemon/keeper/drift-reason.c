@@ -1,26 +1,22 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* What all looks at drift share: whether there is a fence to look at, and how a drift came to be. */
+#include "daemon/keeper/drift-reason.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "daemon/pid1/fence-property.h"
-#include "daemon/tenant/manager.h"
 #include "policy/cdm-names.h"
 
-bool manager_drift_is_fenced(const Manager *m)
+bool drift_is_fenced(const Manager *m)
 {
         return m->serving && m->config->mode == FENCE_MODE_ENFORCE && !nodeset_is_empty(&m->pools->cdm);
 }
 
-bool manager_drift_can_look(Manager *m)
+bool drift_can_look(const Manager *m)
 {
-        if (manager_drift_is_fenced(m) && !m->fence_busy)
-                return true;
-        m->look_wanted = true;
-        return false;
+        return drift_is_fenced(m) && !m->fence_busy;
 }
 
 /* By whom, as far as anybody can know: the kernel does not tell who wrote. `said` is what systemd's files
@@ -53,7 +49,7 @@ static char *drift_cause(Manager *m, const char *unit, const NodeSet *found)
         return r < 0 ? NULL : text;
 }
 
-char *manager_drift_reason(Manager *m, const char *unit, const NodeSet *found)
+char *drift_reason(Manager *m, const char *unit, const NodeSet *found)
 {
         _cleanup_free_ char *cause = drift_cause(m, unit, found);
         char list[NODESET_STR_MAX], *text;

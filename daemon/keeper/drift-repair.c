@@ -6,7 +6,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "daemon/tenant/manager.h"
+#include "daemon/keeper/drift-reason.h"
+#include "daemon/keeper/drift.h"
+#include "daemon/keeper/fights.h"
 #include "policy/size.h"
 
 /* fence_check() had something to do that is no drift. */
@@ -22,7 +24,7 @@ static void drift_tell_fenced(Manager *m, const FenceRepair *r)
                     .moved_bytes = r->drained_bytes,
                     .reason = reason };
 
-        m->intruder_bytes += r->drained_bytes;
+        fence_intruders_were_told(m->fence, r->drained_bytes);
         if (r->is_open) {
                 e.kind = EVENT_FAILED;
                 e.reason = "its cpuset.mems could not be written";
@@ -39,9 +41,11 @@ static void drift_tell_fenced(Manager *m, const FenceRepair *r)
                    name, nodes, r->usec, size_format(r->drained_bytes, size));
 }
 
-void manager_drift_repaired(const FenceRepair *repair, void *userdata)
+void drift_on_fence_repaired(const FenceRepair *repair, void *userdata)
 {
-        Manager *m = userdata;
+        Drift *d = userdata;
+        Fights *fights = drift_fights(d);
+        Manager *m = drift_manager(d);
         char nodes[NODESET_STR_MAX], size[SIZE_STR_MAX];
         const char *name = repair->unit ? repair->unit : repair->cgroup;
         _cleanup_free_ char *reason = NULL;
@@ -51,22 +55,23 @@ void manager_drift_repaired(const FenceRepair *repair, void *userdata)
                     .cgroup = repair->cgroup,
                     .nodes = nodeset_format(&repair->nodes, nodes),
                     .moved_bytes = repair->drained_bytes,
-                    .reason = manager_place_reason(m, repair->cgroup) };
+                    .reason = fights_reason(fights, repair->cgroup) };
 
         /* A new cgroup is no drift, and one that systemd does not own has always been somebody else's. */
         if (repair->is_new || !repair->unit) {
                 if (repair->is_open)
-                        manager_place_failed(m, repair->cgroup);
+                        fights_note_failed(fights, repair->cgroup);
                 else
-                        manager_place_repaired(m, repair->cgroup);
-                m->n_drift_repaired += !repair->is_open && !repair->is_new;
+                        fights_note_repaired(fights, repair->cgroup);
+                if (!repair->is_open && !repair->is_new)
+                        fights_count_repair(fights);
                 drift_tell_fenced(m, repair);
                 return;
         }
         if (repair->is_open) {
                 e.kind = EVENT_FAILED;
                 event_emit(m->notify, &e, "the nodes %s could not be closed to %s", nodes, name);
-                manager_place_failed(m, repair->cgroup);
+                fights_note_failed(fights, repair->cgroup);
                 /* What is open by that is listed then. */
                 if (repair->is_widened && fence_state(m->fence) == FENCE_CLOSED)
                         manager_fence(m);
@@ -74,14 +79,14 @@ void manager_drift_repaired(const FenceRepair *repair, void *userdata)
         }
         /* Where it has been another cgroup since, the reason was forgotten with that one. */
         if (!e.reason)
-                e.reason = reason = manager_drift_reason(m, repair->unit, &repair->nodes);
-        m->n_drift_repaired++;
-        manager_place_repaired(m, repair->cgroup);
+                e.reason = reason = drift_reason(m, repair->unit, &repair->nodes);
+        fights_count_repair(fights);
+        fights_note_repaired(fights, repair->cgroup);
         if (repair->is_widened) {
                 event_emit(m->notify, &e,
                            "the nodes %s were open to all units in %s, which has ordinary nodes again: %s",
                            nodes, name, e.reason ? e.reason : "out of memory");
-                manager_drift_look(m); /* what that has not closed */
+                drift_look(d); /* what that has not closed */
                 return;
         }
         event_emit(m->notify, &e,

@@ -12,6 +12,8 @@
  * again. (With DisableControllers= systemd sets nothing for those in it: each new one is closed when it has
  * been looked at.) */
 
+#include "daemon/keeper/drift-slice.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,13 +22,23 @@
 #include <uthash.h>
 
 #include "daemon/fence/fence-way.h"
+#include "daemon/keeper/drift-reason.h"
 #include "daemon/kernel/cgroup.h"
 #include "daemon/loop/log.h"
-#include "daemon/tenant/manager.h"
 
-/* It outlives the Manager when that ends meanwhile: then manager is NULL. */
-struct SliceLook {
+typedef struct SliceLook SliceLook;
+
+struct SliceLooks {
         Manager *manager;
+        Fights *fights;
+        void (*look_at_all)(void *userdata);
+        void *userdata;
+        SliceLook *all; /* by key */
+};
+
+/* It outlives its set when that ends meanwhile: then set is NULL. */
+struct SliceLook {
+        SliceLooks *set;
         Job *job;
         char *key; /* the leaf, else the slice with a '/' at its end */
         char *slice;
@@ -41,13 +53,42 @@ struct SliceLook {
 
 static void slice_look_free(SliceLook *l)
 {
-        if (l->manager)
-                HASH_DEL(l->manager->slice_looks, l);
+        if (l->set)
+                HASH_DEL(l->set->all, l);
         fence_way_clear(&l->way);
         free(l->key);
         free(l->slice);
         free(l->leaf);
         free(l);
+}
+
+int slice_looks_new(Manager *m, Fights *fights, void (*look_at_all)(void *userdata), void *userdata,
+                    SliceLooks **ret)
+{
+        SliceLooks *s = calloc(1, sizeof(*s));
+
+        if (!s)
+                return -ENOMEM;
+        *s = (SliceLooks){
+                .manager = m, .fights = fights, .look_at_all = look_at_all, .userdata = userdata
+        };
+        *ret = s;
+        return 0;
+}
+
+SliceLooks *slice_looks_free(SliceLooks *s)
+{
+        SliceLook *l, *next;
+
+        if (!s)
+                return NULL;
+        HASH_ITER (hh, s->all, l, next) {
+                HASH_DEL(s->all, l);
+                l->set = NULL;
+                job_cancel(l->job);
+        }
+        free(s);
+        return NULL;
 }
 
 static int slice_look_run(Job *job, void *userdata)
@@ -66,18 +107,18 @@ static int slice_look_run(Job *job, void *userdata)
         return r == -ENOENT && (l->off || !l->slice[1]) ? 0 : r;
 }
 
-static void slice_repair(Manager *m, const char *path, char *reason)
+static void slice_repair(SliceLooks *s, const char *path, char *reason)
 {
         if (!reason) {
                 log_error("cannot close %s: %s; `cdmctl reload` tries again", path, strerror(ENOMEM));
                 return;
         }
-        if (manager_place_look(m, PLACE_LEAF, path, reason) == FIGHT_REPAIR) {
-                int r = fence_check(m->fence, path, manager_monotonic_usec(), false);
+        if (fights_judge(s->fights, PLACE_LEAF, path, reason) == FIGHT_REPAIR) {
+                int r = fence_check(s->manager->fence, path, manager_monotonic_usec(), false);
 
                 if (r < 0) {
                         log_error("cannot close %s: %s; `cdmctl reload` tries again", path, strerror(-r));
-                        manager_place_failed(m, path);
+                        fights_note_failed(s->fights, path);
                 }
         }
         free(reason);
@@ -85,7 +126,7 @@ static void slice_repair(Manager *m, const char *path, char *reason)
 
 static char *slice_reason(Manager *m, const FenceWay *way)
 {
-        _cleanup_free_ char *what = manager_drift_reason(m, strrchr(way->cgroup, '/') + 1, &way->mems);
+        _cleanup_free_ char *what = drift_reason(m, strrchr(way->cgroup, '/') + 1, &way->mems);
         char *text;
 
         if (!what || asprintf(&text, "it leaves no ordinary node to what is in it: %s", what) < 0)
@@ -93,7 +134,7 @@ static char *slice_reason(Manager *m, const FenceWay *way)
         return text;
 }
 
-static char *leaf_reason(const SliceLook *l)
+static char *slice_leaf_reason(const SliceLook *l)
 {
         char list[NODESET_STR_MAX], *text;
 
@@ -105,51 +146,54 @@ static char *leaf_reason(const SliceLook *l)
 
 static void slice_judge(SliceLook *l)
 {
-        Manager *m = l->manager;
+        SliceLooks *s = l->set;
+        const NodeSet *ordinary = &s->manager->pools->ordinary;
 
         if (l->way.cgroup) {
-                slice_repair(m, l->way.cgroup, slice_reason(m, &l->way));
+                slice_repair(s, l->way.cgroup, slice_reason(s->manager, &l->way));
                 return;
         }
         if (l->off)
-                manager_drift_look(m);
-        (void)manager_place_look(m, PLACE_LEAF, l->slice, NULL);
+                s->look_at_all(s->userdata);
+        (void)fights_judge(s->fights, PLACE_LEAF, l->slice, NULL);
         if (l->leaf)
-                slice_repair(m, l->leaf, leaf_reason(l));
-        else if (!nodeset_is_empty(&l->mems) && !nodeset_is_subset(&m->pools->ordinary, &l->mems))
-                manager_drift_look(m); /* units in it may have none of these */
+                slice_repair(s, l->leaf, slice_leaf_reason(l));
+        else if (!nodeset_is_empty(&l->mems) && !nodeset_is_subset(ordinary, &l->mems))
+                s->look_at_all(s->userdata); /* units in it may have none of these */
 }
 
-static void slice_look_start(Manager *m, SliceLook *l);
+static void slice_look_start(SliceLooks *s, SliceLook *l);
 
 static void slice_look_done(int result, void *userdata)
 {
         SliceLook *l = userdata;
-        Manager *m = l->manager;
+        SliceLooks *s = l->set;
 
         l->running = false;
-        if (m && l->again) {
+        if (s && l->again) {
                 l->again = false;
-                slice_look_start(m, l);
+                slice_look_start(s, l);
                 return;
         }
-        if (m && result == -ENOENT)
-                manager_place_forget(m, l->slice);
-        else if (m && result < 0)
+        if (s && result == -ENOENT)
+                fights_forget(s->fights, l->slice);
+        else if (s && result < 0)
                 log_error("cannot look at %s: %s; `cdmctl reload` looks at all control groups", l->slice,
                           strerror(-result));
-        else if (m && manager_drift_can_look(m))
+        else if (s && drift_can_look(s->manager))
                 slice_judge(l);
+        else if (s)
+                s->look_at_all(s->userdata);
         slice_look_free(l);
 }
 
-static void slice_look_start(Manager *m, SliceLook *l)
+static void slice_look_start(SliceLooks *s, SliceLook *l)
 {
         fence_way_clear(&l->way);
-        l->cdm = m->pools->cdm;
+        l->cdm = s->manager->pools->cdm;
         l->mems = NODESET_EMPTY;
         l->off = false;
-        int r = worker_submit(m->worker, slice_look_run, slice_look_done, NULL, l, &l->job);
+        int r = worker_submit(s->manager->worker, slice_look_run, slice_look_done, NULL, l, &l->job);
         if (r < 0) {
                 log_error("cannot look at %s: %s; `cdmctl reload` looks at all control groups", l->slice,
                           strerror(-r));
@@ -169,13 +213,13 @@ static char *slice_key(const char *slice, const char *leaf)
         return slice && asprintf(&key, "%s/", slice) >= 0 ? key : NULL;
 }
 
-static void slice_look(Manager *m, char *slice, const char *leaf)
+static void slice_look(SliceLooks *s, char *slice, const char *leaf)
 {
         _cleanup_free_ char *key = slice_key(slice, leaf), *owned = slice;
         SliceLook *l = NULL;
 
         if (key)
-                HASH_FIND_STR(m->slice_looks, key, l);
+                HASH_FIND_STR(s->all, key, l);
         if (l) {
                 l->again = true;
                 return;
@@ -187,31 +231,30 @@ static void slice_look(Manager *m, char *slice, const char *leaf)
                           strerror(ENOMEM));
                 return;
         }
-        *l = (SliceLook){ .manager = m,
-                          .key = TAKE_PTR(key),
-                          .slice = TAKE_PTR(owned),
-                          .leaf = leaf ? strdup(leaf) : NULL };
-        HASH_ADD_KEYPTR(hh, m->slice_looks, l->key, strlen(l->key), l);
-        slice_look_start(m, l);
+        *l = (SliceLook){
+                .set = s, .key = TAKE_PTR(key), .slice = TAKE_PTR(owned), .leaf = leaf ? strdup(leaf) : NULL
+        };
+        HASH_ADD_KEYPTR(hh, s->all, l->key, strlen(l->key), l);
+        slice_look_start(s, l);
 }
 
-void manager_drift_slice(Manager *m, const char *path)
+void slice_looks_add(SliceLooks *s, const char *path)
 {
-        slice_look(m, strdup(path), NULL);
+        slice_look(s, strdup(path), NULL);
 }
 
-void manager_drift_above(Manager *m, const char *leaf)
+void slice_looks_above(SliceLooks *s, const char *leaf)
 {
         const char *slash = strrchr(leaf, '/');
 
-        slice_look(m, slash > leaf ? strndup(leaf, (size_t)(slash - leaf)) : strdup("/"), leaf);
+        slice_look(s, slash > leaf ? strndup(leaf, (size_t)(slash - leaf)) : strdup("/"), leaf);
 }
 
 /* --- CONTROLLERS -------------------------------------------------------------------------------------- */
 
 #define OFF_REASON "it does not enable the cpuset controller"
 
-static void tell_off(Manager *m, const char *file, const NodeSet *open)
+static void slice_tell_off(Manager *m, const char *file, const NodeSet *open)
 {
         _cleanup_free_ char *cgroup = strndup(file, (size_t)(strrchr(file, '/') - file));
         bool is_root = file == strrchr(file, '/');
@@ -228,30 +271,19 @@ static void tell_off(Manager *m, const char *file, const NodeSet *open)
                    nodes, e.unit ? e.unit : "/");
 }
 
-bool manager_drift_off(Manager *m, const FenceNames *off)
+bool slice_looks_off(SliceLooks *s, const FenceNames *off)
 {
         bool repair = false;
 
-        manager_places_settle(m, PLACE_CONTROLLERS, off);
+        fights_settle(s->fights, PLACE_CONTROLLERS, off);
         for (size_t i = 0; i < off->n; i++) {
                 const char *file = off->names[i];
 
-                if (manager_place_look(m, PLACE_CONTROLLERS, file, OFF_REASON) != FIGHT_REPAIR)
+                if (fights_judge(s->fights, PLACE_CONTROLLERS, file, OFF_REASON) != FIGHT_REPAIR)
                         continue;
-                m->n_drift_repaired++;
-                tell_off(m, file, &off->sets[i]);
+                fights_count_repair(s->fights);
+                slice_tell_off(s->manager, file, &off->sets[i]);
                 repair = true;
         }
         return repair;
-}
-
-void manager_slice_looks_free(Manager *m)
-{
-        SliceLook *l, *next;
-
-        HASH_ITER (hh, m->slice_looks, l, next) {
-                HASH_DEL(m->slice_looks, l);
-                l->manager = NULL;
-                job_cancel(l->job);
-        }
 }

@@ -7,38 +7,50 @@
  * fewer ordinary nodes than before is respected: somebody restricts it, and the repair leaves it so. Pages
  * that left a node with it do not come back by themselves. */
 
+#include "daemon/keeper/drift-tenant.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <uthash.h>
 #include <utlist.h>
 
+#include "daemon/keeper/drift-reason.h"
 #include "daemon/loop/log.h"
-#include "daemon/tenant/manager.h"
+
+typedef struct TenantLook TenantLook;
+
+struct TenantLooks {
+        Manager *manager;
+        Fights *fights;
+        TenantLook *all;
+        TenantLook *due; /* by tenant: those whose turn has not come */
+};
 
 struct TenantLook {
+        TenantLooks *set;
         Manager *manager;
         char *tenant;
         char *reason;
         Turn *turn;
-        bool due; /* in looks_due */
+        bool due; /* in set->due */
         TenantRead *read;
         Change *change;
         TenantLook *prev, *next;
         UT_hash_handle hh;
 };
 
-static void look_is_not_due(TenantLook *l)
+static void tenant_look_is_not_due(TenantLook *l)
 {
         if (l->due)
-                HASH_DEL(l->manager->looks_due, l);
+                HASH_DEL(l->set->due, l);
         l->due = false;
 }
 
-static void look_free(TenantLook *l)
+static void tenant_look_free(TenantLook *l)
 {
-        look_is_not_due(l);
-        DL_DELETE(l->manager->looks, l);
+        tenant_look_is_not_due(l);
+        DL_DELETE(l->set->all, l);
         tenant_read_free(l->read);
         change_free(l->change);
         turn_free(l->turn);
@@ -47,10 +59,25 @@ static void look_free(TenantLook *l)
         free(l);
 }
 
-void manager_tenant_looks_free(Manager *m)
+int tenant_looks_new(Manager *m, Fights *fights, TenantLooks **ret)
 {
-        while (m->looks)
-                look_free(m->looks);
+        TenantLooks *s = calloc(1, sizeof(*s));
+
+        if (!s)
+                return -ENOMEM;
+        *s = (TenantLooks){ .manager = m, .fights = fights };
+        *ret = s;
+        return 0;
+}
+
+TenantLooks *tenant_looks_free(TenantLooks *s)
+{
+        if (!s)
+                return NULL;
+        while (s->all)
+                tenant_look_free(s->all);
+        free(s);
+        return NULL;
 }
 
 /* What the tenant must have, and what it may have: a reservation that is not granted yet, or that drains, is
@@ -61,7 +88,7 @@ typedef struct Terms {
         NodeSet must, may;
 } Terms;
 
-static int add_terms(Reservation *r, void *userdata)
+static int tenant_look_add_terms(Reservation *r, void *userdata)
 {
         Terms *t = userdata;
         Entry *e = manager_find(t->manager, r->id);
@@ -77,7 +104,7 @@ static int add_terms(Reservation *r, void *userdata)
         return 0;
 }
 
-static void tell(TenantLook *l, int error, const char *message)
+static void tenant_look_tell(TenantLook *l, int error, const char *message)
 {
         Event e = { .kind = error < 0 ? EVENT_FAILED : EVENT_DRIFT,
                     .unit = l->tenant[0] == '/' ? NULL : l->tenant,
@@ -92,24 +119,22 @@ static void tell(TenantLook *l, int error, const char *message)
                            l->tenant, l->reason);
 }
 
-static void on_repaired(const ApplyResult *result, bool changed, void *userdata)
+static void tenant_look_on_repaired(const ApplyResult *result, bool changed, void *userdata)
 {
         TenantLook *l = userdata;
-        Manager *m = l->manager;
-
         /* Its end is told of by PID 1. */
         if (result->error < 0 && result->error != -ENOENT && result->error != -ESTALE) {
-                tell(l, result->error, result->message);
-                manager_place_failed(m, l->tenant);
+                tenant_look_tell(l, result->error, result->message);
+                fights_note_failed(l->set->fights, l->tenant);
         } else if (result->error == 0 && changed) {
-                m->n_drift_repaired++;
-                tell(l, 0, NULL);
+                fights_count_repair(l->set->fights);
+                tenant_look_tell(l, 0, NULL);
         }
-        look_free(l);
+        tenant_look_free(l);
 }
 
 /* NULL: it has what it shall have. */
-static char *find_drift(TenantLook *l, const Terms *t, const NodeSet *found)
+static char *tenant_look_find_drift(TenantLook *l, const Terms *t, const NodeSet *found)
 {
         Manager *m = l->manager;
         NodeSet open = nodeset_intersect(found, &m->pools->cdm),
@@ -118,7 +143,7 @@ static char *find_drift(TenantLook *l, const Terms *t, const NodeSet *found)
         open = nodeset_subtract(&open, &t->may);
         if (!nodeset_is_empty(found) && nodeset_is_empty(&open) && nodeset_is_subset(&must, found))
                 return NULL;
-        return manager_drift_reason(m, t->first->target->unit, found);
+        return drift_reason(m, t->first->target->unit, found);
 }
 
 typedef struct Base {
@@ -126,7 +151,7 @@ typedef struct Base {
         NodeSet nodes;
 } Base;
 
-static int set_base(Reservation *r, void *userdata)
+static int tenant_look_set_base(Reservation *r, void *userdata)
 {
         Base *b = userdata;
         Entry *e = manager_find(b->manager, r->id);
@@ -140,94 +165,94 @@ static int set_base(Reservation *r, void *userdata)
 
 /* Of the ordinary nodes that it had before its first grant somebody has taken a part since, or has given it
  * more: that is not cdmd's, and stays so. */
-static void adopt_ordinary(TenantLook *l, const NodeSet *found)
+static void tenant_look_adopt_ordinary(TenantLook *l, const NodeSet *found)
 {
         Base b = { l->manager, nodeset_intersect(found, &l->manager->pools->ordinary) };
 
         if (nodeset_is_empty(&b.nodes))
                 return;
-        int r = ledger_foreach_of_tenant(l->manager->ledger, l->tenant, set_base, &b);
+        int r = ledger_foreach_of_tenant(l->manager->ledger, l->tenant, tenant_look_set_base, &b);
         if (r < 0)
                 log_error("cannot store the ordinary nodes of %s: %s", l->tenant, strerror(-r));
 }
 
 /* True: a repair is under way, and frees it. */
-static bool judge(TenantLook *l, const NodeSet *found)
+static bool tenant_look_judge(TenantLook *l, const NodeSet *found)
 {
         Terms t = { .manager = l->manager };
         ChangeTerms as_reserved = { .migrate = false };
         Manager *m = l->manager;
 
-        ledger_foreach_of_tenant(m->ledger, l->tenant, add_terms, &t);
+        ledger_foreach_of_tenant(m->ledger, l->tenant, tenant_look_add_terms, &t);
         if (!t.first || m->config->mode != FENCE_MODE_ENFORCE) {
-                manager_place_forget(m, l->tenant);
+                fights_forget(l->set->fights, l->tenant);
                 return false;
         }
-        l->reason = find_drift(l, &t, found);
-        if (manager_place_look(m, PLACE_TENANT, l->tenant, l->reason) != FIGHT_REPAIR)
+        l->reason = tenant_look_find_drift(l, &t, found);
+        if (fights_judge(l->set->fights, PLACE_TENANT, l->tenant, l->reason) != FIGHT_REPAIR)
                 return false;
-        adopt_ordinary(l, found);
-        int r = change_start(m, t.first, &as_reserved, on_repaired, l, &l->change);
+        tenant_look_adopt_ordinary(l, found);
+        int r = change_start(m, t.first, &as_reserved, tenant_look_on_repaired, l, &l->change);
         if (r < 0) {
-                tell(l, r, NULL);
-                manager_place_failed(m, l->tenant);
+                tenant_look_tell(l, r, NULL);
+                fights_note_failed(l->set->fights, l->tenant);
         }
         return r >= 0;
 }
 
-static void on_read(const TenantReading *now, void *userdata)
+static void tenant_look_on_read(const TenantReading *now, void *userdata)
 {
         TenantLook *l = userdata;
 
         l->read = tenant_read_free(l->read);
         /* It restarted or ended, which PID 1 tells of. */
-        if (now->error < 0 || !judge(l, &now->mems))
-                look_free(l);
+        if (now->error < 0 || !tenant_look_judge(l, &now->mems))
+                tenant_look_free(l);
 }
 
-static bool look(TenantLook *l)
+static bool tenant_look_read(TenantLook *l)
 {
         Terms t = { .manager = l->manager };
         Manager *m = l->manager;
 
-        ledger_foreach_of_tenant(m->ledger, l->tenant, add_terms, &t);
+        ledger_foreach_of_tenant(m->ledger, l->tenant, tenant_look_add_terms, &t);
         if (!t.first || m->config->mode != FENCE_MODE_ENFORCE) {
-                manager_place_forget(m, l->tenant);
+                fights_forget(l->set->fights, l->tenant);
                 return false;
         }
         const Subject *target = t.first->target;
-        return tenant_read_start(m->worker, target->cgroup, target->cgroup_id, &NODESET_EMPTY, on_read, l,
-                                 &l->read) >= 0;
+        return tenant_read_start(m->worker, target->cgroup, target->cgroup_id, &NODESET_EMPTY,
+                                 tenant_look_on_read, l, &l->read) >= 0;
 }
 
-static void on_turn(Turn *t, void *userdata)
+static void tenant_look_on_turn(Turn *t, void *userdata)
 {
         TenantLook *l = userdata;
 
-        look_is_not_due(l);
-        if (!look(l))
-                look_free(l);
+        tenant_look_is_not_due(l);
+        if (!tenant_look_read(l))
+                tenant_look_free(l);
 }
 
-void manager_drift_tenant(Manager *m, const char *tenant)
+void tenant_looks_add(TenantLooks *s, const char *tenant)
 {
         TenantLook *l;
 
-        HASH_FIND_STR(m->looks_due, tenant, l);
+        HASH_FIND_STR(s->due, tenant, l);
         if (l)
                 return;
         l = calloc(1, sizeof(*l));
         if (!l)
                 return;
-        *l = (TenantLook){ .manager = m, .tenant = strdup(tenant) };
-        DL_APPEND(m->looks, l);
+        *l = (TenantLook){ .set = s, .manager = s->manager, .tenant = strdup(tenant) };
+        DL_APPEND(s->all, l);
         if (l->tenant) {
-                HASH_ADD_KEYPTR(hh, m->looks_due, l->tenant, strlen(l->tenant), l);
+                HASH_ADD_KEYPTR(hh, s->due, l->tenant, strlen(l->tenant), l);
                 l->due = true;
         }
-        int r = l->tenant ? turn_take(m->turns, tenant, on_turn, l, &l->turn) : -ENOMEM;
+        int r = l->tenant ? turn_take(s->manager->turns, tenant, tenant_look_on_turn, l, &l->turn) : -ENOMEM;
         if (r < 0) {
                 log_error("cannot look at %s: %s; `cdmctl reload` looks", tenant, strerror(-r));
-                look_free(l);
+                tenant_look_free(l);
         }
 }

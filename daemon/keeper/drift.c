@@ -12,22 +12,22 @@
  * leaf-reader.c's. Everything is looked at once at a time; a reload that comes meanwhile makes it happen once
  * more. Both are read on a worker; what was read of everything is judged in slices. */
 
+#include "daemon/keeper/drift.h"
+
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/inotify.h>
-#include <unistd.h>
 
+#include "daemon/fence/fence-names.h"
 #include "daemon/fence/fence-scan.h"
+#include "daemon/fence/leaf-reader.h"
+#include "daemon/keeper/drift-reason.h"
+#include "daemon/keeper/drift-slice.h"
+#include "daemon/keeper/drift-tenant.h"
+#include "daemon/keeper/drop-in-watch.h"
 #include "daemon/kernel/cgroup-watch.h"
-#include "daemon/kernel/cgroup.h"
 #include "daemon/loop/log.h"
 #include "daemon/loop/slice.h"
-#include "daemon/pid1/fence-files.h"
-#include "daemon/pid1/unit.h"
-#include "daemon/tenant/manager.h"
-#include "policy/cdm-names.h"
 #include "policy/warning.h"
 
 /* Reloads come in bursts: a package manager makes one for each package. */
@@ -38,45 +38,83 @@
 
 #define LEAVES_A_SLICE 64
 
-#define DROP_INS_KEY   "drop-ins of the fence"
+typedef struct LeafLook LeafLook;
+
+struct Drift {
+        Manager *manager;
+        Fights *fights;
+        TenantLooks *tenants;
+        SliceLooks *slices;
+        DropInWatch *drop_ins;
+        sd_event_source *soon;   /* a look at everything */
+        LeafLook *look;          /* at everything */
+        LeafReader *leaf_reader; /* NULL: nothing was heard of yet */
+        bool wanted;             /* a look at everything, when that is possible again */
+        bool systemd_reloading;
+        /* the tree */
+        bool watch_wanted;
+        const Watch *watch;
+        sd_event_source *recheck; /* where not everything is watched */
+};
+
+Fights *drift_fights(Drift *d)
+{
+        return d->fights;
+}
+
+Manager *drift_manager(const Drift *d)
+{
+        return d->manager;
+}
+
+/* Else everything is looked at when that is possible. */
+static bool drift_can_look_now(Drift *d)
+{
+        if (drift_can_look(d->manager))
+                return true;
+        d->wanted = true;
+        return false;
+}
 
 /* --- ONE LEAF ----------------------------------------------------------------------------------------- */
 
-static const char *key_of(const FenceLeaf *leaf)
+static const char *drift_key_of(const FenceLeaf *leaf)
 {
         return leaf->unit_path ? leaf->unit_path : leaf->path;
 }
 
 /* NULL: it has no reservation. */
-static const char *tenant_of(Manager *m, const FenceLeaf *leaf)
+static const char *drift_tenant_of(Manager *m, const FenceLeaf *leaf)
 {
         if (leaf->unit && ledger_tenant_count(m->ledger, leaf->unit) > 0)
                 return leaf->unit;
-        return ledger_tenant_count(m->ledger, key_of(leaf)) > 0 ? key_of(leaf) : NULL;
+        return ledger_tenant_count(m->ledger, drift_key_of(leaf)) > 0 ? drift_key_of(leaf) : NULL;
 }
 
 /* An open leaf is drained, narrowed, and systemd is told, unless that is a fight. */
-static void look_at_leaf(Manager *m, const FenceLeaf *leaf)
+static void drift_judge_untenanted(Drift *d, const FenceLeaf *leaf)
 {
+        Manager *m = d->manager;
         _cleanup_free_ char *reason = NULL;
         NodeSet open = fence_leaf_open(leaf, m->config, m->pools, m->ledger);
         int r;
 
         if (!nodeset_is_empty(&open))
-                reason = manager_drift_reason(m, leaf->unit, &leaf->mems);
+                reason = drift_reason(m, leaf->unit, &leaf->mems);
         if (!nodeset_is_empty(&open) && !reason)
                 return;
-        if (manager_place_look(m, PLACE_LEAF, key_of(leaf), reason) != FIGHT_REPAIR)
+        if (fights_judge(d->fights, PLACE_LEAF, drift_key_of(leaf), reason) != FIGHT_REPAIR)
                 return;
-        r = fence_check(m->fence, key_of(leaf), manager_monotonic_usec(), false);
+        r = fence_check(m->fence, drift_key_of(leaf), manager_monotonic_usec(), false);
         if (r < 0) {
-                log_error("cannot close %s: %s; `cdmctl reload` tries again", key_of(leaf), strerror(-r));
-                manager_place_failed(m, key_of(leaf));
+                log_error("cannot close %s: %s; `cdmctl reload` tries again", drift_key_of(leaf),
+                          strerror(-r));
+                fights_note_failed(d->fights, drift_key_of(leaf));
         }
 }
 
 /* Has a unit CDM nodes that it has not reserved, and of which its own set says nothing? */
-static bool is_opened_above(Manager *m, const FenceLeaf *leaf)
+static bool drift_is_opened_above(Manager *m, const FenceLeaf *leaf)
 {
         NodeSet open = fence_leaf_open(leaf, m->config, m->pools, m->ledger);
 
@@ -84,7 +122,7 @@ static bool is_opened_above(Manager *m, const FenceLeaf *leaf)
                !nodeset_is_subset(&open, &leaf->mems);
 }
 
-static void check_leaf(Manager *m, const char *path)
+static void drift_check_leaf(Manager *m, const char *path)
 {
         int r = fence_check(m->fence, path, manager_monotonic_usec(), false);
 
@@ -94,60 +132,61 @@ static void check_leaf(Manager *m, const char *path)
 }
 
 /* What has a reservation is looked at within its tenant's turn. */
-static bool look_as_tenant(Manager *m, const FenceLeaf *leaf)
+static bool drift_look_as_tenant(Drift *d, const FenceLeaf *leaf)
 {
-        const char *tenant = tenant_of(m, leaf);
+        const char *tenant = drift_tenant_of(d->manager, leaf);
 
         if (tenant) {
-                manager_place_forget(m, key_of(leaf));
-                manager_drift_tenant(m, tenant);
+                fights_forget(d->fights, drift_key_of(leaf));
+                tenant_looks_add(d->tenants, tenant);
         }
         return tenant;
 }
 
-static void judge_reading(Manager *m, LeafReading *reading)
+static void drift_judge_reading(Drift *d, LeafReading *reading)
 {
+        Manager *m = d->manager;
         FenceLeaf *leaf = &reading->leaf;
 
         if (reading->error == -ENOMEM)
                 log_error("cannot look at %s: %s; `cdmctl reload` looks at all control groups", leaf->path,
                           strerror(ENOMEM));
         if (reading->error < 0) {
-                manager_place_forget(m, key_of(leaf));
+                fights_forget(d->fights, drift_key_of(leaf));
                 return;
         }
         if (!leaf->has_cpuset) {
-                manager_drift_look(m);
+                drift_look(d);
                 return;
         }
-        if (is_opened_above(m, leaf)) {
-                manager_drift_above(m, key_of(leaf));
+        if (drift_is_opened_above(m, leaf)) {
+                slice_looks_above(d->slices, drift_key_of(leaf));
                 return;
         }
         if (!leaf->unit)
                 leaf->promised = foreign_nodes(m->foreign, leaf->path);
-        if (!look_as_tenant(m, leaf))
-                look_at_leaf(m, leaf);
+        if (!drift_look_as_tenant(d, leaf))
+                drift_judge_untenanted(d, leaf);
 }
 
-static void on_leaf_read(LeafReading *reading, void *userdata)
+static void drift_on_leaf_read(LeafReading *reading, void *userdata)
 {
         const char *path = reading->leaf.path;
-        Manager *m = userdata;
+        Drift *d = userdata;
 
         /* It shows what has been repaired meanwhile. */
-        if (reading->usec <= manager_place_repaired_usec(m, key_of(&reading->leaf))) {
-                manager_drift_leaf(m, path, reading->check);
+        if (reading->usec <= fights_repaired_usec(d->fights, drift_key_of(&reading->leaf))) {
+                drift_leaf(d, path, reading->check);
                 return;
         }
-        if (manager_drift_can_look(m))
-                judge_reading(m, reading);
+        if (drift_can_look_now(d))
+                drift_judge_reading(d, reading);
         if (reading->check && (reading->error < 0 || reading->leaf.has_cpuset))
-                check_leaf(m, path);
+                drift_check_leaf(d->manager, path);
 }
 
 /* Does its name say that nothing is to be read of it? */
-static bool is_known_by_name(Manager *m, const char *path)
+static bool drift_is_known_by_name(Drift *d, const char *path)
 {
         _cleanup_(fence_leaf_clear) FenceLeaf leaf = { .path = strdup(path) };
 
@@ -155,33 +194,33 @@ static bool is_known_by_name(Manager *m, const char *path)
                 return false;
         if (!fence_leaf_is_slice(&leaf))
                 return false;
-        manager_drift_slice(m, path);
+        slice_looks_add(d->slices, path);
         return true;
 }
 
-void manager_drift_leaf(Manager *m, const char *path, bool check)
+void drift_leaf(Drift *d, const char *path, bool check)
 {
         int r = 0;
 
-        if (manager_drift_can_look(m) && !is_known_by_name(m, path)) {
-                if (!m->leaf_reader)
-                        r = leaf_reader_new(m->worker, on_leaf_read, m, &m->leaf_reader);
+        if (drift_can_look_now(d) && !drift_is_known_by_name(d, path)) {
+                if (!d->leaf_reader)
+                        r = leaf_reader_new(d->manager->worker, drift_on_leaf_read, d, &d->leaf_reader);
                 if (r >= 0)
-                        r = leaf_reader_add(m->leaf_reader, path, check);
+                        r = leaf_reader_add(d->leaf_reader, path, check);
                 if (r >= 0)
                         return;
                 log_debug("cannot look at %s alone (%s), looking at all control groups", path, strerror(-r));
-                manager_drift_look(m);
+                drift_look(d);
         }
         if (check)
-                check_leaf(m, path);
+                drift_check_leaf(d->manager, path);
 }
 
 /* --- EVERYTHING --------------------------------------------------------------------------------------- */
 
-/* It outlives the Manager when that ends during the job: then manager is NULL. */
+/* It outlives the Drift when that ends during the job: then drift is NULL. */
 struct LeafLook {
-        Manager *manager;
+        Drift *drift;
         Job *job;     /* reads */
         Slice *slice; /* judges what was read */
         NodeSet cdm;
@@ -191,14 +230,14 @@ struct LeafLook {
         FenceNames off;  /* where the controller is off, each with what is open by that */
 };
 
-static int run_look(Job *job, void *userdata)
+static int leaf_look_run(Job *job, void *userdata)
 {
         LeafLook *l = userdata;
 
         return fence_scan_read(&l->cdm, false, &l->scan);
 }
 
-static NodeSet open_nodes(Manager *m, const FenceLeaf *leaf)
+static NodeSet leaf_look_open_nodes(Manager *m, const FenceLeaf *leaf)
 {
         NodeSet open = fence_leaf_open(leaf, m->config, m->pools, m->ledger);
 
@@ -211,9 +250,9 @@ static NodeSet open_nodes(Manager *m, const FenceLeaf *leaf)
 
 /* Is one of those that the fence could not close not open any more? Then it is not as leaky as it says. Nor
  * is it when systemd only did not answer. */
-static bool is_tighter(LeafLook *l)
+static bool leaf_look_is_tighter(LeafLook *l)
 {
-        Manager *m = l->manager;
+        Manager *m = l->drift->manager;
         size_t n;
         const Unfenced *u = fence_unfenced(m->fence, &n);
 
@@ -226,11 +265,12 @@ static bool is_tighter(LeafLook *l)
 }
 
 /* What it shows may be old by now, so whatever looks wrong is looked at again. */
-static void judge_leaf(LeafLook *l, const FenceLeaf *leaf)
+static void leaf_look_judge(LeafLook *l, const FenceLeaf *leaf)
 {
-        Manager *m = l->manager;
-        const char *tenant = tenant_of(m, leaf);
-        NodeSet open = open_nodes(m, leaf), missing;
+        Drift *d = l->drift;
+        Manager *m = d->manager;
+        const char *tenant = drift_tenant_of(m, leaf);
+        NodeSet open = leaf_look_open_nodes(m, leaf), missing;
 
         if (!nodeset_is_empty(&open) && fence_names_add(&l->open, leaf->path, NULL) < 0)
                 log_error("cannot note that %s is open: %s", leaf->path, strerror(ENOMEM));
@@ -238,8 +278,8 @@ static void judge_leaf(LeafLook *l, const FenceLeaf *leaf)
                 (void)fence_names_add(&l->off, leaf->off, &open);
                 return;
         }
-        if (is_opened_above(m, leaf)) {
-                manager_drift_above(m, key_of(leaf));
+        if (drift_is_opened_above(m, leaf)) {
+                slice_looks_above(d->slices, drift_key_of(leaf));
                 return;
         }
         if (tenant && leaf->unit_path && strcmp(leaf->path, leaf->unit_path) != 0)
@@ -247,34 +287,35 @@ static void judge_leaf(LeafLook *l, const FenceLeaf *leaf)
         missing = fence_leaf_reserved(leaf, m->ledger);
         missing = nodeset_subtract(&missing, &leaf->mems);
         if (tenant && (!nodeset_is_empty(&missing) || !nodeset_is_empty(&open)))
-                manager_drift_tenant(m, tenant);
+                tenant_looks_add(d->tenants, tenant);
         else if (!tenant && !nodeset_is_empty(&open) && leaf->has_cpuset)
-                manager_drift_leaf(m, leaf->path, false);
+                drift_leaf(d, leaf->path, false);
 }
 
 static int drift_on_recheck(sd_event_source *source, uint64_t usec, void *userdata)
 {
-        Manager *m = userdata;
+        Drift *d = userdata;
 
-        m->recheck = sd_event_source_disable_unref(m->recheck);
-        manager_drift_look(m);
+        d->recheck = sd_event_source_disable_unref(d->recheck);
+        drift_look(d);
         return 0;
 }
 
 /* After everything was looked at: when to do so again, if ever. */
-static void drift_recheck_later(Manager *m)
+static void drift_recheck_later(Drift *d)
 {
+        Manager *m = d->manager;
         bool leaky = fence_state(m->fence) == FENCE_LEAKY;
 
-        if (m->recheck || !m->watch_wanted || (m->watch && !watch_is_incomplete(m->watch) && !leaky))
+        if (d->recheck || !d->watch_wanted || (d->watch && !watch_is_incomplete(d->watch) && !leaky))
                 return;
-        if (m->watch && watch_is_incomplete(m->watch))
+        if (d->watch && watch_is_incomplete(d->watch))
                 manager_warn(m, WARNING_CGROUPS_UNWATCHED,
                              "there are too many control groups to watch them all; those that are not "
                              "watched are looked at every minute; more inotify watches (`sysctl "
                              "fs.inotify.max_user_watches`) may help");
-        int r = sd_event_add_time_relative(m->event, &m->recheck, CLOCK_MONOTONIC, RECHECK_USEC,
-                                           RECHECK_USEC / 4, drift_on_recheck, m);
+        int r = sd_event_add_time_relative(m->event, &d->recheck, CLOCK_MONOTONIC, RECHECK_USEC,
+                                           RECHECK_USEC / 4, drift_on_recheck, d);
         if (r < 0)
                 log_error("cannot set a timer to look at all control groups: %s", strerror(-r));
 }
@@ -290,49 +331,49 @@ static void leaf_look_free(LeafLook *l)
 
 static void leaf_look_end(LeafLook *l)
 {
-        Manager *m = l->manager;
+        Drift *d = l->drift;
 
         leaf_look_free(l);
-        m->leaf_look = NULL;
-        if (m->look_wanted)
-                manager_drift_look(m);
+        d->look = NULL;
+        if (d->wanted)
+                drift_look(d);
         else
-                drift_recheck_later(m);
+                drift_recheck_later(d);
 }
 
 static void leaf_look_on_slice(void *userdata)
 {
         LeafLook *l = userdata;
-        Manager *m = l->manager;
+        Drift *d = l->drift;
 
-        if (!manager_drift_can_look(m)) {
-                m->look_wanted = true;
+        if (!drift_can_look_now(d)) {
+                d->wanted = true;
                 leaf_look_end(l);
                 return;
         }
         for (size_t n = 0; l->next < l->scan.n_leaves && n < LEAVES_A_SLICE; n++) {
-                judge_leaf(l, &l->scan.leaves[l->next]);
+                leaf_look_judge(l, &l->scan.leaves[l->next]);
                 fence_leaf_clear(&l->scan.leaves[l->next++]);
         }
         if (l->next < l->scan.n_leaves)
                 return;
-        if (manager_drift_off(m, &l->off) || is_tighter(l))
-                manager_fence(m);
+        if (slice_looks_off(d->slices, &l->off) || leaf_look_is_tighter(l))
+                manager_fence(d->manager);
         leaf_look_end(l);
 }
 
-static void look_done(int result, void *userdata)
+static void leaf_look_done(int result, void *userdata)
 {
         LeafLook *l = userdata;
-        Manager *m = l->manager;
+        Drift *d = l->drift;
 
         l->job = NULL;
-        if (!m) {
+        if (!d) {
                 leaf_look_free(l);
                 return;
         }
         if (result >= 0)
-                result = slice_new(m->event, leaf_look_on_slice, l, &l->slice);
+                result = slice_new(d->manager->event, leaf_look_on_slice, l, &l->slice);
         if (result >= 0) {
                 slice_set(l->slice, true);
                 return;
@@ -341,193 +382,154 @@ static void look_done(int result, void *userdata)
         leaf_look_end(l);
 }
 
-static int look_start(Manager *m)
+static int leaf_look_start(Drift *d)
 {
         LeafLook *l = calloc(1, sizeof(*l));
 
         if (!l)
                 return -ENOMEM;
-        *l = (LeafLook){ .manager = m, .cdm = m->pools->cdm };
-        int r = worker_submit(m->worker, run_look, look_done, NULL, l, &l->job);
+        *l = (LeafLook){ .drift = d, .cdm = d->manager->pools->cdm };
+        int r = worker_submit(d->manager->worker, leaf_look_run, leaf_look_done, NULL, l, &l->job);
         if (r < 0) {
                 free(l);
                 return r;
         }
-        m->leaf_look = l;
+        d->look = l;
         return 0;
 }
 
-static int on_look_soon(sd_event_source *source, uint64_t usec, void *userdata)
+static int drift_on_look_soon(sd_event_source *source, uint64_t usec, void *userdata)
 {
-        Manager *m = userdata;
+        Drift *d = userdata;
 
-        m->look_soon = sd_event_source_disable_unref(m->look_soon);
-        if (m->leaf_look || m->systemd_reloading || !manager_drift_can_look(m)) {
-                m->look_wanted = true;
+        d->soon = sd_event_source_disable_unref(d->soon);
+        if (d->look || d->systemd_reloading || !drift_can_look_now(d)) {
+                d->wanted = true;
                 return 0;
         }
-        m->look_wanted = false;
-        manager_drift_drop_ins(m);
-        int r = look_start(m);
+        d->wanted = false;
+        drop_in_watch_look(d->drop_ins);
+        int r = leaf_look_start(d);
         if (r < 0)
                 log_error("cannot look at all control groups: %s; `cdmctl reload` tries again",
                           strerror(-r));
         return 0;
 }
 
-void manager_drift_look(Manager *m)
+void drift_look(Drift *d)
 {
         int r;
 
-        m->look_wanted = true;
-        if (m->look_soon || m->leaf_look || !manager_drift_can_look(m) || m->systemd_reloading)
+        d->wanted = true;
+        if (d->soon || d->look || !drift_can_look_now(d) || d->systemd_reloading)
                 return;
-        r = sd_event_add_time_relative(m->event, &m->look_soon, CLOCK_MONOTONIC, LOOK_SOON_USEC,
-                                       LOOK_ACCURACY_USEC, on_look_soon, m);
+        r = sd_event_add_time_relative(d->manager->event, &d->soon, CLOCK_MONOTONIC, LOOK_SOON_USEC,
+                                       LOOK_ACCURACY_USEC, drift_on_look_soon, d);
         if (r < 0)
                 log_error("cannot set a timer: %s; `cdmctl reload` looks at all control groups",
                           strerror(-r));
 }
 
-void manager_drift_systemd(Manager *m, const char *state)
+void drift_systemd(Drift *d, const char *state)
 {
-        m->systemd_reloading = strcmp(state, "reloading") == 0;
-        if (m->systemd_reloading)
-                return;
+        d->systemd_reloading = strcmp(state, "reloading") == 0;
+        drop_in_watch_systemd(d->drop_ins, d->systemd_reloading);
         /* What was asked meanwhile may have been lost with a daemon-reexec, and this looks at it all. */
-        m->drop_ins_asked = unit_call_free(m->drop_ins_asked);
-        m->drop_ins_missed = false;
-        manager_drift_look(m);
+        if (!d->systemd_reloading)
+                drift_look(d);
 }
 
-/* --- DROP-INS ----------------------------------------------------------------------------------------- */
+/* --- THE FENCE AND THE TREE --------------------------------------------------------------------------- */
 
-static bool is_present(Manager *m, const char *dir)
+void drift_settled(Drift *d)
 {
-        _cleanup_free_ char *path = NULL;
-
-        if (asprintf(&path, "%s%s", m->root, dir) < 0) {
-                path = NULL;
-                return true;
+        if (!drift_is_fenced(d->manager))
+                return;
+        if (d->wanted)
+                drift_look(d);
+        else {
+                drop_in_watch_start(d->drop_ins);
+                drift_recheck_later(d);
         }
-        return fence_files_present(path, m->config, m->pools);
 }
 
-static int on_drop_ins(sd_event_source *source, const struct inotify_event *event, void *userdata)
+void drift_watched(Drift *d, bool wanted, const Watch *watch)
 {
-        manager_drift_drop_ins(userdata);
+        d->watch_wanted = wanted;
+        d->watch = watch;
+        if (!wanted)
+                d->recheck = sd_event_source_disable_unref(d->recheck);
+}
+
+/* --- BEGINNING AND END -------------------------------------------------------------------------------- */
+
+static void drift_on_look_wanted(void *userdata)
+{
+        drift_look(userdata);
+}
+
+static void drift_on_place(PlaceKind kind, const char *key, void *userdata)
+{
+        Drift *d = userdata;
+
+        switch (kind) {
+        case PLACE_TENANT:
+                tenant_looks_add(d->tenants, key);
+                break;
+        case PLACE_LEAF:
+                drift_leaf(d, key, false);
+                break;
+        case PLACE_CONTROLLERS:
+                drift_look(d);
+                break;
+        case PLACE_DROPINS:
+                drop_in_watch_look(d->drop_ins);
+                break;
+        }
+}
+
+void drift_slice(Drift *d, const char *path)
+{
+        slice_looks_add(d->slices, path);
+}
+
+int drift_new(Manager *m, Drift **ret)
+{
+        _cleanup_(drift_free_p) Drift *d = calloc(1, sizeof(*d));
+
+        if (!d)
+                return -ENOMEM;
+        d->manager = m;
+        int r = fights_new(m, drift_on_place, d, &d->fights);
+        if (r >= 0)
+                r = tenant_looks_new(m, d->fights, &d->tenants);
+        if (r >= 0)
+                r = slice_looks_new(m, d->fights, drift_on_look_wanted, d, &d->slices);
+        if (r >= 0)
+                r = drop_in_watch_new(m, d->fights, drift_on_look_wanted, d, &d->drop_ins);
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(d);
         return 0;
 }
 
-static void unwatch_drop_ins(Manager *m)
+Drift *drift_free(Drift *d)
 {
-        for (size_t i = 0; i < ARRAY_SIZE(m->drop_ins); i++)
-                m->drop_ins[i] = sd_event_source_disable_unref(m->drop_ins[i]);
-}
-
-/* The generator's folders are new ones after each reload, so this is done again. */
-static void watch_drop_ins(Manager *m)
-{
-        static const char *const types[] = { "service.d", "scope.d", "socket.d",
-                                             "mount.d",   "swap.d",  "slice.d" };
-        static const char *const dirs[] = { "/run/systemd/system", "/run/systemd/generator",
-                                            CDM_DIR_DECIDED };
-        size_t n = 0;
-
-        unwatch_drop_ins(m);
-        for (size_t i = 0; i < ARRAY_SIZE(dirs); i++)
-                for (size_t k = 0; k < ARRAY_SIZE(types) && n < ARRAY_SIZE(m->drop_ins); k++) {
-                        _cleanup_free_ char *path = NULL;
-
-                        if (asprintf(&path, "%s%s/%s", m->root, dirs[i], types[k]) < 0) {
-                                path = NULL;
-                                return;
-                        }
-                        if (sd_event_add_inotify(m->event, &m->drop_ins[n], path,
-                                                 IN_CLOSE_WRITE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO |
-                                                         IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR,
-                                                 on_drop_ins, m) >= 0)
-                                n++;
-                }
-}
-
-static bool drop_ins_are_there(Manager *m)
-{
-        return (is_present(m, "/run/systemd/generator") || is_present(m, "/run/systemd/system")) &&
-               is_present(m, CDM_DIR_DECIDED);
-}
-
-static void judge_drop_ins(Manager *m, bool there)
-{
-        const char *reason = there ? NULL : "files of cdmd below /run were removed or changed";
-        Event e = { .kind = EVENT_DRIFT, .reason = reason };
-
-        if (manager_place_look(m, PLACE_DROPINS, DROP_INS_KEY, reason) != FIGHT_REPAIR)
-                return;
-        m->n_drift_repaired++;
-        event_emit(m->notify, &e, "the %s are written again: %s", DROP_INS_KEY, reason);
-        manager_fence(m);
-}
-
-/* After an answer it may have begun to reload: so what is missing then has to be missing after the next
- * answer as well, which it does not give before it has ended. */
-static void on_systemd_quiet(int error, const char *message, void *userdata)
-{
-        Manager *m = userdata;
-        bool missed = m->drop_ins_missed;
-
-        m->drop_ins_asked = unit_call_free(m->drop_ins_asked);
-        m->drop_ins_missed = false;
-        if (m->systemd_reloading || !manager_drift_can_look(m))
-                return;
-        /* Before they are read: what changes after that is told. */
-        watch_drop_ins(m);
-        bool there = drop_ins_are_there(m);
-        if (there || missed) {
-                judge_drop_ins(m, there);
-                return;
+        if (!d)
+                return NULL;
+        drop_in_watch_free(d->drop_ins);
+        sd_event_source_disable_unref(d->soon);
+        sd_event_source_disable_unref(d->recheck);
+        if (d->look && d->look->job) {
+                d->look->drift = NULL;
+                job_cancel(d->look->job);
+        } else if (d->look) {
+                leaf_look_free(d->look);
         }
-        m->drop_ins_missed = true;
-        manager_drift_drop_ins(m);
-}
-
-/* systemd itself removes the generator's files, and makes them again, while it reloads; it answers nobody
- * meanwhile. */
-void manager_drift_drop_ins(Manager *m)
-{
-        if (m->drop_ins_asked || !manager_drift_can_look(m))
-                return;
-        int r = unit_ping(m->gate, on_systemd_quiet, m, &m->drop_ins_asked);
-        if (r < 0)
-                log_error("cannot look at the %s: %s; `cdmctl reload` looks", DROP_INS_KEY, strerror(-r));
-}
-
-void manager_drift_settled(Manager *m)
-{
-        if (!manager_drift_is_fenced(m))
-                return;
-        if (m->look_wanted)
-                manager_drift_look(m);
-        else {
-                watch_drop_ins(m);
-                drift_recheck_later(m);
-        }
-}
-
-void manager_drift_free(Manager *m)
-{
-        unwatch_drop_ins(m);
-        m->drop_ins_asked = unit_call_free(m->drop_ins_asked);
-        m->look_soon = sd_event_source_disable_unref(m->look_soon);
-        if (m->leaf_look && m->leaf_look->job) {
-                m->leaf_look->manager = NULL;
-                job_cancel(m->leaf_look->job);
-        } else if (m->leaf_look) {
-                leaf_look_free(m->leaf_look);
-        }
-        m->leaf_look = NULL;
-        m->leaf_reader = leaf_reader_free(m->leaf_reader);
-        manager_tenant_looks_free(m);
-        manager_slice_looks_free(m);
-        manager_places_free(m);
+        leaf_reader_free(d->leaf_reader);
+        tenant_looks_free(d->tenants);
+        slice_looks_free(d->slices);
+        fights_free(d->fights);
+        free(d);
+        return NULL;
 }

@@ -4,13 +4,15 @@
  * to repair and when to let the other side have its way; here are the timers, who is told, and what becomes
  * of reservations meanwhile. A machine on which nothing drifts has no Place and no timer. */
 
+#include "daemon/keeper/fights.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <uthash.h>
 
 #include "daemon/loop/log.h"
-#include "daemon/tenant/manager.h"
 #include "policy/timespan.h"
 
 #define TIMER_ACCURACY (UINT64_C(500) * 1000)
@@ -18,40 +20,75 @@
 /* With so many at once somebody changes everything, and counting each cgroup's repairs is of no use. */
 #define PLACES_MAX 4096
 
+typedef struct Place {
+        Fights *fights;
+        PlaceKind kind;
+        char *key;
+        Fight fight;
+        char *reason;           /* what was found the last time, and by whom */
+        bool repairing;         /* a leaf: the fence has been asked to close it */
+        uint64_t repaired_usec; /* when the fence last did; CLOCK_MONOTONIC, 0: never */
+        sd_event_source *timer;
+        UT_hash_handle hh;
+} Place;
+
+struct Fights {
+        Manager *manager;
+        fights_look_t look;
+        void *userdata;
+        Place *places; /* by key */
+        uint64_t n_repairs;
+};
+
 static void place_free(Place *p)
 {
-        HASH_DEL(p->manager->places, p);
+        HASH_DEL(p->fights->places, p);
         sd_event_source_disable_unref(p->timer);
         free(p->key);
         free(p->reason);
         free(p);
 }
 
-void manager_places_free(Manager *m)
+int fights_new(Manager *m, fights_look_t look, void *userdata, Fights **ret)
+{
+        Fights *f = calloc(1, sizeof(*f));
+
+        if (!f)
+                return -ENOMEM;
+        *f = (Fights){ .manager = m, .look = look, .userdata = userdata };
+        *ret = f;
+        return 0;
+}
+
+Fights *fights_free(Fights *f)
 {
         Place *p, *next;
 
-        HASH_ITER (hh, m->places, p, next)
+        if (!f)
+                return NULL;
+        HASH_ITER (hh, f->places, p, next)
                 place_free(p);
+        free(f);
+        return NULL;
 }
 
-static Place *place_find(Manager *m, const char *key)
+static Place *place_find(Fights *f, const char *key)
 {
         Place *p;
 
-        HASH_FIND_STR(m->places, key, p);
+        HASH_FIND_STR(f->places, key, p);
         return p;
 }
 
-static int place_new(Manager *m, PlaceKind kind, const char *key, Place **ret)
+static int place_new(Fights *f, PlaceKind kind, const char *key, Place **ret)
 {
-        if (HASH_COUNT(m->places) >= PLACES_MAX)
+        if (HASH_COUNT(f->places) >= PLACES_MAX)
                 return -ENOSPC;
         Place *p = calloc(1, sizeof(*p));
 
         if (!p)
                 return -ENOMEM;
-        *p = (Place){ .manager = m,
+        *p = (Place){ .fights = f,
                       .kind = kind,
                       .key = strdup(key),
                       .fight.is_open = kind == PLACE_LEAF || kind == PLACE_CONTROLLERS };
@@ -59,17 +96,17 @@ static int place_new(Manager *m, PlaceKind kind, const char *key, Place **ret)
                 free(p);
                 return -ENOMEM;
         }
-        HASH_ADD_KEYPTR(hh, m->places, p->key, strlen(p->key), p);
+        HASH_ADD_KEYPTR(hh, f->places, p->key, strlen(p->key), p);
         *ret = p;
         return 0;
 }
 
 /* --- WHAT IT MEANS FOR RESERVATIONS ------------------------------------------------------------------- */
 
-static int degrade(Reservation *r, void *userdata)
+static int place_degrade(Reservation *r, void *userdata)
 {
         Place *p = userdata;
-        Entry *e = manager_find(p->manager, r->id);
+        Entry *e = manager_find(p->fights->manager, r->id);
 
         if (e)
                 manager_degrade(e, DEGRADED_FIGHT, p->fight.state == FIGHT_YIELDED);
@@ -77,10 +114,10 @@ static int degrade(Reservation *r, void *userdata)
 }
 
 /* While the other side has its way they are not what was promised. */
-static void degrade_all(Place *p)
+static void place_degrade_all(Place *p)
 {
         if (p->kind == PLACE_TENANT)
-                ledger_foreach_of_tenant(p->manager->ledger, p->key, degrade, p);
+                ledger_foreach_of_tenant(p->fights->manager->ledger, p->key, place_degrade, p);
 }
 
 /* --- TELLING ------------------------------------------------------------------------------------------ */
@@ -93,7 +130,7 @@ static Event place_event(const Place *p, EventKind kind)
                         .reason = p->reason };
 }
 
-static void tell_fight(const Place *p, const char *how)
+static void place_tell_fight(const Place *p, const char *how)
 {
         static const char *const what[] = {
                 [PLACE_TENANT] = "the reserved nodes of",
@@ -104,38 +141,21 @@ static void tell_fight(const Place *p, const char *how)
         Event e = place_event(p, EVENT_FIGHT);
         char pause[TIMESPAN_STR_MAX];
 
-        event_emit(p->manager->notify, &e, "%s %s %s (%s); cdmd backs off and retries in %s", what[p->kind],
-                   p->key, how, p->reason ? p->reason : "", timespan_format(p->fight.pause_usec, pause));
+        event_emit(p->fights->manager->notify, &e, "%s %s %s (%s); cdmd backs off and retries in %s",
+                   what[p->kind], p->key, how, p->reason ? p->reason : "",
+                   timespan_format(p->fight.pause_usec, pause));
 }
 
-static void tell_peace(const Place *p)
+static void place_tell_peace(const Place *p)
 {
         Event e = place_event(p, EVENT_FIGHT_OVER);
 
-        event_emit(p->manager->notify, &e, "nobody changes %s any more", p->key);
+        event_emit(p->fights->manager->notify, &e, "nobody changes %s any more", p->key);
 }
 
 /* --- LOOKING ------------------------------------------------------------------------------------------ */
 
-static void look_again(Place *p)
-{
-        switch (p->kind) {
-        case PLACE_TENANT:
-                manager_drift_tenant(p->manager, p->key);
-                break;
-        case PLACE_LEAF:
-                manager_drift_leaf(p->manager, p->key, false);
-                break;
-        case PLACE_CONTROLLERS:
-                manager_drift_look(p->manager);
-                break;
-        case PLACE_DROPINS:
-                manager_drift_drop_ins(p->manager);
-                break;
-        }
-}
-
-static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
+static int place_on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 {
         Place *p = userdata;
 
@@ -144,21 +164,21 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
         if (p->fight.state == FIGHT_NOTED)
                 place_free(p);
         else
-                look_again(p);
+                p->fights->look(p->kind, p->key, p->fights->userdata);
         return 0;
 }
 
-static void set_timer(Place *p)
+static void place_set_timer(Place *p)
 {
         p->timer = sd_event_source_disable_unref(p->timer);
-        int r = sd_event_add_time(p->manager->event, &p->timer, CLOCK_MONOTONIC, p->fight.next_usec,
-                                  TIMER_ACCURACY, on_timer, p);
+        int r = sd_event_add_time(p->fights->manager->event, &p->timer, CLOCK_MONOTONIC, p->fight.next_usec,
+                                  TIMER_ACCURACY, place_on_timer, p);
         if (r < 0)
                 log_error("cannot set a timer to look at %s again: %s; `cdmctl reload` looks", p->key,
                           strerror(-r));
 }
 
-static void set_reason(Place *p, const char *reason)
+static void place_set_reason(Place *p, const char *reason)
 {
         char *copy = reason ? strdup(reason) : NULL;
 
@@ -168,37 +188,37 @@ static void set_reason(Place *p, const char *reason)
         p->reason = copy;
 }
 
-FightAction manager_place_look(Manager *m, PlaceKind kind, const char *key, const char *reason)
+FightAction fights_judge(Fights *f, PlaceKind kind, const char *key, const char *reason)
 {
-        Place *p = place_find(m, key);
+        Place *p = place_find(f, key);
 
         if (!p) {
                 if (!reason)
                         return FIGHT_NOTHING;
                 /* It cannot be counted, which is no reason not to repair it. */
-                if (place_new(m, kind, key, &p) < 0)
+                if (place_new(f, kind, key, &p) < 0)
                         return FIGHT_REPAIR;
         }
         /* Two writes that came before it was repaired once are not a fight. */
         if (p->repairing && reason)
                 return FIGHT_REPAIR;
-        set_reason(p, reason);
+        place_set_reason(p, reason);
         FightAction action = fight_look(&p->fight, !reason, manager_monotonic_usec());
 
         p->repairing = kind == PLACE_LEAF && action == FIGHT_REPAIR;
         if (action == FIGHT_YIELD)
-                tell_fight(p, "are changed again and again");
+                place_tell_fight(p, "are changed again and again");
         if (action == FIGHT_PEACE)
-                tell_peace(p);
-        degrade_all(p);
+                place_tell_peace(p);
+        place_degrade_all(p);
         if (p->fight.state == FIGHT_NONE)
                 place_free(p);
         else
-                set_timer(p);
+                place_set_timer(p);
         return action;
 }
 
-static bool is_among(const FenceNames *names, const char *key)
+static bool fights_is_among(const FenceNames *names, const char *key)
 {
         for (size_t i = 0; i < names->n; i++)
                 if (strcmp(names->names[i], key) == 0)
@@ -206,18 +226,18 @@ static bool is_among(const FenceNames *names, const char *key)
         return false;
 }
 
-void manager_places_settle(Manager *m, PlaceKind kind, const FenceNames *but)
+void fights_settle(Fights *f, PlaceKind kind, const FenceNames *but)
 {
         Place *p, *next;
 
-        HASH_ITER (hh, m->places, p, next)
-                if (p->kind == kind && !is_among(but, p->key))
-                        (void)manager_place_look(m, kind, p->key, NULL);
+        HASH_ITER (hh, f->places, p, next)
+                if (p->kind == kind && !fights_is_among(but, p->key))
+                        (void)fights_judge(f, kind, p->key, NULL);
 }
 
-void manager_place_failed(Manager *m, const char *key)
+void fights_note_failed(Fights *f, const char *key)
 {
-        Place *p = place_find(m, key);
+        Place *p = place_find(f, key);
 
         if (!p)
                 return;
@@ -225,25 +245,25 @@ void manager_place_failed(Manager *m, const char *key)
         bool was_on = fight_is_on(&p->fight);
         fight_failed(&p->fight, manager_monotonic_usec());
         if (!was_on)
-                tell_fight(p, "could not be repaired");
-        degrade_all(p);
-        set_timer(p);
+                place_tell_fight(p, "could not be repaired");
+        place_degrade_all(p);
+        place_set_timer(p);
 }
 
-void manager_place_forget(Manager *m, const char *key)
+void fights_forget(Fights *f, const char *key)
 {
-        Place *p = place_find(m, key);
+        Place *p = place_find(f, key);
 
         if (!p)
                 return;
         p->fight = (Fight){ .state = FIGHT_NONE };
-        degrade_all(p);
+        place_degrade_all(p);
         place_free(p);
 }
 
-void manager_place_repaired(Manager *m, const char *key)
+void fights_note_repaired(Fights *f, const char *key)
 {
-        Place *p = place_find(m, key);
+        Place *p = place_find(f, key);
 
         if (!p)
                 return;
@@ -251,25 +271,35 @@ void manager_place_repaired(Manager *m, const char *key)
         p->repaired_usec = manager_monotonic_usec();
 }
 
-uint64_t manager_place_repaired_usec(Manager *m, const char *key)
+uint64_t fights_repaired_usec(Fights *f, const char *key)
 {
-        Place *p = place_find(m, key);
+        Place *p = place_find(f, key);
 
         return p ? p->repaired_usec : 0;
 }
 
-const char *manager_place_reason(Manager *m, const char *key)
+const char *fights_reason(Fights *f, const char *key)
 {
-        Place *p = place_find(m, key);
+        Place *p = place_find(f, key);
 
         return p ? p->reason : NULL;
 }
 
-void manager_foreach_fight(Manager *m, void (*fn)(const Place *p, void *userdata), void *userdata)
+void fights_foreach(Fights *f, fights_fn_t fn, void *userdata)
 {
         Place *p, *next;
 
-        HASH_ITER (hh, m->places, p, next)
+        HASH_ITER (hh, f->places, p, next)
                 if (fight_is_on(&p->fight))
-                        fn(p, userdata);
+                        fn(p->key, (uint32_t)p->fight.n_repairs, p->reason, userdata);
+}
+
+void fights_count_repair(Fights *f)
+{
+        f->n_repairs++;
+}
+
+uint64_t fights_n_repairs(const Fights *f)
+{
+        return f->n_repairs;
 }

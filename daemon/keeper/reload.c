@@ -323,17 +323,17 @@ static void tell_fence(Manager *m, int error)
                 event_emit(m->notify, &e, "there is no fence around the CDM nodes (%s): Mode=%s", e.nodes,
                            fence_mode_to_string(m->config->mode));
         }
-        uint64_t drained = fence_intruder_bytes_drained(m->fence);
-        if (drained > m->intruder_bytes) {
+        uint64_t drained = fence_intruder_bytes_untold(m->fence);
+        if (drained > 0) {
                 char size[SIZE_STR_MAX];
                 e.kind = EVENT_INTRUDER_DRAINED;
                 e.reason = NULL;
                 e.has = EVENT_HAS_MOVED;
-                e.moved_bytes = drained - m->intruder_bytes;
+                e.moved_bytes = drained;
                 event_emit(m->notify, &e,
                            "%s of processes without a reservation were moved off the CDM nodes (%s)",
                            size_format(e.moved_bytes, size), e.nodes);
-                m->intruder_bytes = drained;
+                fence_intruders_were_told(m->fence, drained);
         }
 }
 

@@ -15,6 +15,7 @@
 #include <string.h>
 #include <systemd/sd-daemon.h>
 
+#include "daemon/keeper/drift.h"
 #include "daemon/loop/log.h"
 #include "daemon/tenant/buffers.h"
 #include "daemon/tenant/holds.h"
@@ -160,9 +161,9 @@ static void serve(Manager *m)
         holds_settle(m->holds);
         (void)manager_look(m, NULL, NULL, NULL, NULL); /* for those who only ask what there is */
         manager_reloads_serve(m);
-        manager_drift_settled(m);
+        drift_settled(m->drift);
         manager_nodes_serve(m);
-        manager_drift_settled(m);
+        drift_settled(m->drift);
         tell_systemd(m, "READY=1\n");
 }
 
@@ -198,7 +199,7 @@ static void repair_all(Manager *m)
                 tell_systemd(m, "");
                 /* A new configuration may have moved nodes between pools, or the fence. */
                 check_tenants(m, true, NULL);
-                manager_drift_settled(m);
+                drift_settled(m->drift);
                 return;
         }
         m->recovery_pending = 1 + check_tenants(m, true, on_repaired);

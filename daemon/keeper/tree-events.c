@@ -8,6 +8,7 @@
 #include <string.h>
 #include <utlist.h>
 
+#include "daemon/keeper/drift.h"
 #include "daemon/kernel/cgroup-watch.h"
 #include "daemon/kernel/owner.h"
 #include "daemon/loop/log.h"
@@ -50,7 +51,7 @@ static void fresh_look(Manager *m)
         for (size_t n = 0; m->fresh && m->fresh->due_usec <= now && n < PORTION; n++) {
                 FreshCgroup *f = m->fresh;
 
-                manager_drift_leaf(m, f->path, true);
+                drift_leaf(m->drift, f->path, true);
                 fresh_free(f);
         }
 }
@@ -133,10 +134,10 @@ static void on_watch(WatchEvent event, const char *path, void *userdata)
                 if (owner_top(path) > 0 && ledger_tenant_count(m->ledger, path) == 0)
                         check(m, path, false);
                 else
-                        manager_drift_leaf(m, path, false);
+                        drift_leaf(m->drift, path, false);
                 break;
         case WATCH_LOST:
-                manager_drift_look(m);
+                drift_look(m->drift);
                 break;
         case WATCH_CONTROLLERS_WRITTEN:
                 if (owner_top(path) > 0)
@@ -144,7 +145,7 @@ static void on_watch(WatchEvent event, const char *path, void *userdata)
                 if (foreign_is_in_slices(m->foreign))
                         check(m, path, false);
                 if (!path[1] || owner_name_is_slice(path, strlen(path)))
-                        manager_drift_slice(m, path);
+                        drift_slice(m->drift, path);
                 break;
         default:
                 break;
@@ -153,7 +154,6 @@ static void on_watch(WatchEvent event, const char *path, void *userdata)
 
 void manager_watch_cgroups(Manager *m, bool wanted)
 {
-        m->watch_wanted = wanted;
         if (!wanted) {
                 manager_watch_free(m);
                 return;
@@ -161,6 +161,7 @@ void manager_watch_cgroups(Manager *m, bool wanted)
         if (m->watch)
                 return;
         int r = watch_new(m->event, on_watch, m, &m->watch);
+        drift_watched(m->drift, true, m->watch);
         if (r < 0)
                 manager_warn(
                         m, WARNING_CGROUPS_UNWATCHED,
@@ -172,8 +173,8 @@ void manager_watch_cgroups(Manager *m, bool wanted)
 
 void manager_watch_free(Manager *m)
 {
+        drift_watched(m->drift, false, NULL);
         m->watch = watch_free(m->watch);
-        m->recheck = sd_event_source_disable_unref(m->recheck);
         m->grace = sd_event_source_disable_unref(m->grace);
         manager_owner_free(m);
         while (m->fresh)

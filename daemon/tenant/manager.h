@@ -42,9 +42,7 @@
 #include "daemon/caller/identity.h"
 #include "daemon/caller/sender.h"
 #include "daemon/fence/apply.h"
-#include "daemon/fence/fence-names.h"
 #include "daemon/fence/fence.h"
-#include "daemon/fence/leaf-reader.h"
 #include "daemon/kernel/cgroup-watch.h"
 #include "daemon/kernel/tenant-read.h"
 #include "daemon/loop/event.h"
@@ -63,7 +61,6 @@
 #include "policy/config.h"
 #include "policy/decide.h"
 #include "policy/facts.h"
-#include "policy/fight.h"
 #include "policy/ledger.h"
 #include "policy/pool.h"
 #include "policy/serve.h"
@@ -92,10 +89,7 @@ typedef struct Reload Reload;
 typedef struct Record Record;
 typedef struct UserCount UserCount;
 typedef struct StaticSet StaticSet;
-typedef struct Place Place;
-typedef struct TenantLook TenantLook;
-typedef struct LeafLook LeafLook;
-typedef struct SliceLook SliceLook;
+typedef struct Drift Drift;
 typedef struct OwnerAsk OwnerAsk;
 typedef struct FreshCgroup FreshCgroup;
 
@@ -196,32 +190,17 @@ struct Manager {
         /* configuration and fence */
         bool fence_busy; /* config and pools must stay what they are */
         Reload *reloads;
-        Load *load;              /* of what a reload has read */
-        RuleNames *rule_names;   /* of config */
-        char *name_warnings;     /* lines about those */
-        uint64_t intruder_bytes; /* that were told of already */
+        Load *load;            /* of what a reload has read */
+        RuleNames *rule_names; /* of config */
+        char *name_warnings;   /* lines about those */
         /* the cgroup tree */
         Watch *watch;
         FreshCgroup *fresh; /* in the order in which they are due */
         sd_event_source *grace;
-        bool watch_wanted;
-        sd_event_source *recheck; /* where not everything is watched */
         OwnerAsk *owner_asks, *owner_asks_by_path;
         size_t n_owner_asks_open;
         sd_event_source *owner_pause;
-        /* drift */
-        Place *places;
-        TenantLook *looks, *looks_due; /* all; by tenant, those whose turn has not come */
-        sd_event_source *look_soon;    /* at everything */
-        LeafLook *leaf_look;
-        LeafReader *leaf_reader; /* NULL: nothing was heard of yet */
-        SliceLook *slice_looks;  /* by key */
-        bool look_wanted;        /* at everything, when that is possible again */
-        bool systemd_reloading;
-        sd_event_source *drop_ins[18]; /* inotify */
-        UnitCall *drop_ins_asked;
-        bool drop_ins_missed; /* at the last answer */
-        uint64_t n_drift_repaired;
+        Drift *drift;
         /* nodes */
         Hotplug *hotplug;
         bool nodes_stale; /* to be read (again) */
@@ -482,73 +461,3 @@ void manager_owner_ask(Manager *m, const char *path);
 /* systemd tells something of a unit, which may have taken over a cgroup that was not its own. */
 void manager_owner_unit(Manager *m, const char *unit);
 void manager_owner_free(Manager *m);
-
-/* drift.c. Looks are merged: they may be asked for as often as there is a reason to. */
-/* Anything may have changed: every leaf and the drop-ins are looked at, once the fence is not busy. */
-void manager_drift_look(Manager *m);
-/* What systemd says around a daemon-reload ("reloading", "reloaded"). */
-void manager_drift_systemd(Manager *m, const char *state);
-/* A cgroup of which something was heard, such as that somebody, perhaps cdmd itself, wrote its cpuset.mems.
- * It is read soon. check: fence_check() is called as well, afterwards, so that the cause of a drift is
- * known. */
-void manager_drift_leaf(Manager *m, const char *path, bool check);
-void manager_drift_drop_ins(Manager *m);
-/* The fence is as it shall be: what was noticed while that was worked on is looked at now. */
-void manager_drift_settled(Manager *m);
-void manager_drift_free(Manager *m);
-
-/* drift-repair.c. A leaf was closed. */
-void manager_drift_repaired(const FenceRepair *repair, void *userdata);
-
-/* drift-reason.c */
-/* Without a fence nobody is kept off anything; before the start has settled it the fence is worked on. */
-bool manager_drift_is_fenced(const Manager *m);
-/* Is there a fence that stays as it is for now? Else everything is looked at when there is. */
-bool manager_drift_can_look(Manager *m);
-/* What was found, and how it came to be as far as anybody can know; owned by the caller. unit may be NULL.
- */
-char *manager_drift_reason(Manager *m, const char *unit, const NodeSet *found);
-
-/* drift-slice.c */
-/* A slice of which something was heard. */
-void manager_drift_slice(Manager *m, const char *path);
-/* A leaf has CDM nodes of which its own set says nothing: it is closed by way of the slices that it is in, or
- * of its own set. */
-void manager_drift_above(Manager *m, const char *leaf);
-/* A look at everything found these files cgroup.subtree_control, which do not enable the cpuset controller,
- * and what that opens. True: the fence is to be closed, which enables it. */
-bool manager_drift_off(Manager *m, const FenceNames *off);
-void manager_slice_looks_free(Manager *m);
-
-/* drift-tenant.c */
-void manager_drift_tenant(Manager *m, const char *tenant);
-void manager_tenant_looks_free(Manager *m);
-
-/* fights.c. What is fought over: a tenant's nodes, a leaf without a reservation, the controllers that a slice
- * enables, the drop-ins. */
-typedef enum PlaceKind { PLACE_TENANT, PLACE_LEAF, PLACE_CONTROLLERS, PLACE_DROPINS } PlaceKind;
-struct Place {
-        Manager *manager;
-        PlaceKind kind;
-        char *key; /* tenant, cgroup, cgroup.subtree_control of one, or "drop-ins of the fence" */
-        Fight fight;
-        char *reason;           /* what was found the last time, and by whom */
-        bool repairing;         /* a leaf: the fence has been asked to close it */
-        uint64_t repaired_usec; /* when the fence last did; CLOCK_MONOTONIC, 0: never */
-        sd_event_source *timer;
-        UT_hash_handle hh;
-};
-/* After a look at it, what is to be done. reason: what is not as wanted; NULL when it is. */
-FightAction manager_place_look(Manager *m, PlaceKind kind, const char *key, const char *reason);
-/* Of this kind all but these are as wanted. */
-void manager_places_settle(Manager *m, PlaceKind kind, const FenceNames *but);
-void manager_place_repaired(Manager *m, const char *key);
-uint64_t manager_place_repaired_usec(Manager *m, const char *key);
-/* It was to be repaired, and could not be. */
-void manager_place_failed(Manager *m, const char *key);
-/* It is not there any more. */
-void manager_place_forget(Manager *m, const char *key);
-/* What was found there the last time; NULL: nothing. */
-const char *manager_place_reason(Manager *m, const char *key);
-void manager_foreach_fight(Manager *m, void (*fn)(const Place *p, void *userdata), void *userdata);
-void manager_places_free(Manager *m);

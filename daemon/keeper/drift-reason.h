@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* What all looks at drift share: whether there is a fence to look at, and how a drift came to be. */
+
+#include <stdbool.h>
+
+#include "daemon/tenant/manager.h"
+#include "policy/nodeset.h"
+
+/* Without a fence nobody is kept off anything; before the start has settled it the fence is worked on. */
+bool drift_is_fenced(const Manager *m);
+/* Is there a fence that stays as it is for now? */
+bool drift_can_look(const Manager *m);
+/* What was found, and how it came to be as far as anybody can know; owned by the caller. unit may be NULL. */
+char *drift_reason(Manager *m, const char *unit, const NodeSet *found);

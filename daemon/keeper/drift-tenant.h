@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Has a tenant's cgroup the nodes that the ledger says? */
+
+#include "daemon/keeper/fights.h"
+#include "daemon/tenant/manager.h"
+
+typedef struct TenantLooks TenantLooks;
+
+int tenant_looks_new(Manager *m, Fights *fights, TenantLooks **ret);
+TenantLooks *tenant_looks_free(TenantLooks *s);
+/* Looks at it soon; again where a look has begun already. */
+void tenant_looks_add(TenantLooks *s, const char *tenant);

@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* The fence's drop-ins below /run: whether they are there and say what they shall. A change is heard of by
+ * inotify, and looked at when systemd does not write them itself just now. */
+
+#include "daemon/keeper/drop-in-watch.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/inotify.h>
+
+#include "daemon/keeper/drift-reason.h"
+#include "daemon/loop/log.h"
+#include "daemon/pid1/fence-files.h"
+#include "daemon/pid1/unit.h"
+#include "policy/cdm-names.h"
+
+#define DROP_INS_KEY "drop-ins of the fence"
+
+struct DropInWatch {
+        Manager *manager;
+        Fights *fights;
+        void (*look_at_all)(void *userdata);
+        void *userdata;
+        bool systemd_reloading;
+        sd_event_source *sources[18]; /* inotify */
+        UnitCall *asked;
+        bool missed; /* at the last answer */
+};
+
+/* Else everything is looked at when that is possible. */
+static bool drop_in_watch_can_look(DropInWatch *d)
+{
+        if (drift_can_look(d->manager))
+                return true;
+        d->look_at_all(d->userdata);
+        return false;
+}
+
+static bool drop_in_watch_are_in(Manager *m, const char *dir)
+{
+        _cleanup_free_ char *path = NULL;
+
+        if (asprintf(&path, "%s%s", m->root, dir) < 0) {
+                path = NULL;
+                return true;
+        }
+        return fence_files_present(path, m->config, m->pools);
+}
+
+static int drop_in_watch_on_event(sd_event_source *source, const struct inotify_event *event, void *userdata)
+{
+        drop_in_watch_look(userdata);
+        return 0;
+}
+
+static void drop_in_watch_stop(DropInWatch *d)
+{
+        for (size_t i = 0; i < ARRAY_SIZE(d->sources); i++)
+                d->sources[i] = sd_event_source_disable_unref(d->sources[i]);
+}
+
+/* The generator's folders are new ones after each reload, so this is done again. */
+void drop_in_watch_start(DropInWatch *d)
+{
+        static const char *const types[] = { "service.d", "scope.d", "socket.d",
+                                             "mount.d",   "swap.d",  "slice.d" };
+        static const char *const dirs[] = { "/run/systemd/system", "/run/systemd/generator",
+                                            CDM_DIR_DECIDED };
+        size_t n = 0;
+
+        drop_in_watch_stop(d);
+        for (size_t i = 0; i < ARRAY_SIZE(dirs); i++)
+                for (size_t k = 0; k < ARRAY_SIZE(types) && n < ARRAY_SIZE(d->sources); k++) {
+                        _cleanup_free_ char *path = NULL;
+
+                        if (asprintf(&path, "%s%s/%s", d->manager->root, dirs[i], types[k]) < 0) {
+                                path = NULL;
+                                return;
+                        }
+                        if (sd_event_add_inotify(d->manager->event, &d->sources[n], path,
+                                                 IN_CLOSE_WRITE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO |
+                                                         IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR,
+                                                 drop_in_watch_on_event, d) >= 0)
+                                n++;
+                }
+}
+
+static bool drop_in_watch_are_there(Manager *m)
+{
+        return (drop_in_watch_are_in(m, "/run/systemd/generator") ||
+                drop_in_watch_are_in(m, "/run/systemd/system")) &&
+               drop_in_watch_are_in(m, CDM_DIR_DECIDED);
+}
+
+static void drop_in_watch_judge(DropInWatch *d, bool there)
+{
+        const char *reason = there ? NULL : "files of cdmd below /run were removed or changed";
+        Event e = { .kind = EVENT_DRIFT, .reason = reason };
+
+        if (fights_judge(d->fights, PLACE_DROPINS, DROP_INS_KEY, reason) != FIGHT_REPAIR)
+                return;
+        fights_count_repair(d->fights);
+        event_emit(d->manager->notify, &e, "the %s are written again: %s", DROP_INS_KEY, reason);
+        manager_fence(d->manager);
+}
+
+/* After an answer it may have begun to reload: so what is missing then has to be missing after the next
+ * answer as well, which it does not give before it has ended. */
+static void drop_in_watch_on_systemd_quiet(int error, const char *message, void *userdata)
+{
+        DropInWatch *d = userdata;
+        bool missed = d->missed;
+
+        d->asked = unit_call_free(d->asked);
+        d->missed = false;
+        if (d->systemd_reloading || !drop_in_watch_can_look(d))
+                return;
+        /* Before they are read: what changes after that is told. */
+        drop_in_watch_start(d);
+        bool there = drop_in_watch_are_there(d->manager);
+        if (there || missed) {
+                drop_in_watch_judge(d, there);
+                return;
+        }
+        d->missed = true;
+        drop_in_watch_look(d);
+}
+
+/* systemd itself removes the generator's files, and makes them again, while it reloads; it answers nobody
+ * meanwhile. */
+void drop_in_watch_look(DropInWatch *d)
+{
+        if (d->asked || !drop_in_watch_can_look(d))
+                return;
+        int r = unit_ping(d->manager->gate, drop_in_watch_on_systemd_quiet, d, &d->asked);
+        if (r < 0)
+                log_error("cannot look at the %s: %s; `cdmctl reload` looks", DROP_INS_KEY, strerror(-r));
+}
+
+void drop_in_watch_systemd(DropInWatch *d, bool reloading)
+{
+        d->systemd_reloading = reloading;
+        if (reloading)
+                return;
+        d->asked = unit_call_free(d->asked);
+        d->missed = false;
+}
+
+int drop_in_watch_new(Manager *m, Fights *fights, void (*look_at_all)(void *userdata), void *userdata,
+                      DropInWatch **ret)
+{
+        DropInWatch *d = calloc(1, sizeof(*d));
+
+        if (!d)
+                return -ENOMEM;
+        *d = (DropInWatch){
+                .manager = m, .fights = fights, .look_at_all = look_at_all, .userdata = userdata
+        };
+        *ret = d;
+        return 0;
+}
+
+DropInWatch *drop_in_watch_free(DropInWatch *d)
+{
+        if (!d)
+                return NULL;
+        drop_in_watch_stop(d);
+        unit_call_free(d->asked);
+        free(d);
+        return NULL;
+}
