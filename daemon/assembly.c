@@ -13,13 +13,18 @@
 
 #include "daemon/keeper/drift.h"
 #include "daemon/keeper/holders.h"
+#include "daemon/keeper/node-drain.h"
+#include "daemon/keeper/node-watch.h"
+#include "daemon/keeper/tree-events.h"
 #include "daemon/loop/log.h"
 #include "daemon/loop/slice.h"
 #include "daemon/tenant/buffers.h"
+#include "daemon/tenant/follow.h"
 #include "daemon/tenant/holds.h"
 #include "daemon/tenant/migrate.h"
 #include "daemon/tenant/neighbours.h"
 #include "daemon/tenant/overruns.h"
+#include "daemon/tenant/owner-ask.h"
 #include "daemon/tenant/queue-server.h"
 #include "daemon/tenant/record.h"
 #include "daemon/tenant/statics.h"
@@ -125,11 +130,29 @@ static int open_books(Manager *m)
         if (r >= 0)
                 r = neighbours_new(m->event, m->ledger, m->notify, &m->neighbours);
         if (r >= 0)
-                r = holders_new(m, &m->holders);
+                r = follows_new(m, &m->follows);
+        return r;
+}
+
+static int open_keepers(Manager *m)
+{
+        int r = owner_asks_new(m, &m->owner_asks);
+
         if (r >= 0)
                 r = drift_new(m, &m->drift);
-        if (r < 0)
-                return r;
+        if (r >= 0)
+                r = tree_events_new(m, &m->tree_events);
+        if (r >= 0)
+                r = node_watch_new(m, &m->node_watch);
+        if (r >= 0)
+                r = node_drains_new(m, &m->node_drains);
+        if (r >= 0)
+                r = holders_new(m, &m->holders);
+        return r;
+}
+
+static int open_usage(Manager *m)
+{
         m->usage_buffers = (UsageBuffers){ usage_mark_buffers, usage_foreach_buffer, m->buffers };
         UsageContext usage = { .root = m->root,
                                .event = m->event,
@@ -187,7 +210,10 @@ static void assembly_on_notice(const Notice *n, void *userdata)
                 n->entry->waiter = waiter_free(n->entry->waiter);
                 return;
         case NOTICE_FENCE_BEGINS:
-                manager_watch_cgroups(m, n->wanted);
+                tree_events_watch(m->tree_events, n->wanted);
+                return;
+        case NOTICE_NODES:
+                node_watch_outdate(m->node_watch);
                 return;
         case NOTICE_SYSTEMD:
                 drift_systemd(m->drift, n->reason);
@@ -210,6 +236,10 @@ static int open_parts(Manager *m)
                 r = open_calls(m);
         if (r >= 0)
                 r = open_books(m);
+        if (r >= 0)
+                r = open_usage(m);
+        if (r >= 0)
+                r = open_keepers(m);
         if (r >= 0)
                 r = open_fence(m);
         return r < 0 ? r : notify_subscribe(m->notify, assembly_on_notice, m);
@@ -248,17 +278,16 @@ Manager *manager_free(Manager *m)
         m->overrun = overruns_free(m->overrun);
         manager_grants_free(m);
         manager_checks_free(m);
-        if (m->drift)
-                manager_watch_free(m);
+        m->tree_events = tree_events_free(m->tree_events);
+        m->owner_asks = owner_asks_free(m->owner_asks);
         m->drift = drift_free(m->drift);
         m->holders = holders_free(m->holders);
         m->migrations = migrations_free(m->migrations);
         manager_reloads_free(m);
-        manager_drains_free(m);
-        manager_follows_free(m);
-        manager_reading_abandon(m);
+        m->node_drains = node_drains_free(m->node_drains);
+        m->follows = follows_free(m->follows);
+        m->node_watch = node_watch_free(m->node_watch);
         m->record = record_free(m->record);
-        hotplug_free(m->hotplug);
         m->queue_restored = NULL;
         m->queue_server = queue_server_free(m->queue_server);
         m->buffers = buffers_free(m->buffers);

@@ -99,10 +99,13 @@ libdaemon_la_SOURCES = \
 	daemon/keeper/holders.c \
 	daemon/keeper/holders.h \
 	daemon/keeper/node-drain.c \
-	daemon/keeper/nodes.c \
+	daemon/keeper/node-drain.h \
+	daemon/keeper/node-watch.c \
+	daemon/keeper/node-watch.h \
 	daemon/keeper/reload.c \
 	daemon/keeper/start.c \
 	daemon/keeper/tree-events.c \
+	daemon/keeper/tree-events.h \
 	daemon/kernel/cgroup-numa.c \
 	daemon/kernel/cgroup-walk.c \
 	daemon/kernel/cgroup-watch.c \
@@ -180,6 +183,9 @@ libdaemon_la_SOURCES = \
 	daemon/tenant/buffers.h \
 	daemon/tenant/change.c \
 	daemon/tenant/degrade.c \
+	daemon/tenant/degrade.h \
+	daemon/tenant/follow.c \
+	daemon/tenant/follow.h \
 	daemon/tenant/grant.c \
 	daemon/tenant/grant-reservation.c \
 	daemon/tenant/holds.c \
@@ -196,6 +202,7 @@ libdaemon_la_SOURCES = \
 	daemon/tenant/overruns.c \
 	daemon/tenant/overruns.h \
 	daemon/tenant/owner-ask.c \
+	daemon/tenant/owner-ask.h \
 	daemon/tenant/queue-server.c \
 	daemon/tenant/queue-server.h \
 	daemon/tenant/record.c \

@@ -13,6 +13,7 @@
 #include "daemon/bus/bus-options.h"
 #include "daemon/keeper/drift.h"
 #include "daemon/keeper/fights.h"
+#include "daemon/keeper/node-drain.h"
 #include "daemon/tenant/buffers.h"
 #include "daemon/tenant/record.h"
 #include "daemon/tenant/statics.h"
@@ -200,12 +201,12 @@ static void on_undrained(const Answer *answer, const DrainReport *report, void *
 
 static void do_drain_node(Bus *b, uint32_t node, BusCall *call)
 {
-        manager_drain_node(b->manager, node, on_drained, call);
+        node_drains_start(b->manager->node_drains, node, on_drained, call);
 }
 
 static void do_undrain_node(Bus *b, uint32_t node, BusCall *call)
 {
-        manager_undrain_node(b->manager, node, on_undrained, call);
+        node_drains_undo(b->manager->node_drains, node, on_undrained, call);
 }
 
 static int guard_node(sd_bus_message *call, Bus *b, bus_guarded_t fn)

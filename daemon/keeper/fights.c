@@ -13,6 +13,7 @@
 #include <uthash.h>
 
 #include "daemon/loop/log.h"
+#include "daemon/tenant/degrade.h"
 #include "policy/timespan.h"
 
 #define TIMER_ACCURACY (UINT64_C(500) * 1000)
@@ -109,7 +110,7 @@ static int place_degrade(Reservation *r, void *userdata)
         Entry *e = manager_find(p->fights->manager, r->id);
 
         if (e)
-                manager_degrade(e, DEGRADED_FIGHT, p->fight.state == FIGHT_YIELDED);
+                degrade_set(e, DEGRADED_FIGHT, p->fight.state == FIGHT_YIELDED);
         return 0;
 }
 

@@ -8,8 +8,10 @@
  *   → measure what is left and report it
  *
  * The node stays drained, also over a restart of cdmd and while it is gone, until it is undrained. Its
- * reservations keep their terms and are `degraded`; that is the business of nodes.c. Being drained
+ * reservations keep their terms and are `degraded`; that is the business of degrade.c. Being drained
  * already is no reason to refuse: the second call moves what the first one could not. */
+
+#include "daemon/keeper/node-drain.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -24,7 +26,8 @@
 #include "daemon/kernel/drain.h"
 #include "daemon/kernel/observe.h"
 #include "daemon/loop/log.h"
-#include "daemon/tenant/manager.h"
+#include "daemon/tenant/degrade.h"
+#include "daemon/tenant/follow.h"
 #include "policy/cdm-names.h"
 #include "policy/size.h"
 
@@ -37,6 +40,13 @@
 #define WAITING_MAX  64
 
 #define NODE_RECLAIM "/sys/devices/system/node/node%d/reclaim"
+
+typedef struct NodeDrain NodeDrain;
+
+struct NodeDrains {
+        Manager *manager;
+        NodeDrain *all;
+};
 
 /* What the worker does once all tenants are off. */
 typedef struct Sweep {
@@ -61,6 +71,7 @@ typedef struct Asker {
 } Asker;
 
 struct NodeDrain {
+        NodeDrains *set;
         Manager *manager;
         int node;
         Asker waiting[WAITING_MAX];
@@ -75,7 +86,7 @@ struct NodeDrain {
 
 static void node_drain_free(NodeDrain *d)
 {
-        DL_DELETE(d->manager->drains, d);
+        DL_DELETE(d->set->all, d);
         if (d->sweep) {
                 d->sweep->drain = NULL;
                 job_cancel(d->job);
@@ -84,17 +95,32 @@ static void node_drain_free(NodeDrain *d)
         free(d);
 }
 
-void manager_drains_free(Manager *m)
+int node_drains_new(Manager *m, NodeDrains **ret)
 {
-        while (m->drains)
-                node_drain_free(m->drains);
+        NodeDrains *s = calloc(1, sizeof(*s));
+
+        if (!s)
+                return -ENOMEM;
+        s->manager = m;
+        *ret = s;
+        return 0;
 }
 
-static NodeDrain *find_drain(Manager *m, int node)
+NodeDrains *node_drains_free(NodeDrains *s)
+{
+        if (!s)
+                return NULL;
+        while (s->all)
+                node_drain_free(s->all);
+        free(s);
+        return NULL;
+}
+
+static NodeDrain *node_drains_find(NodeDrains *s, int node)
 {
         NodeDrain *d;
 
-        DL_FOREACH (m->drains, d)
+        DL_FOREACH (s->all, d)
                 if (d->node == node)
                         return d;
         return NULL;
@@ -113,7 +139,7 @@ static Sweep *sweep_free(Sweep *s)
         return NULL;
 }
 
-static uint64_t left_bytes(const Observation *o)
+static uint64_t x(const Observation *o)
 {
         uint64_t sum = 0;
 
@@ -133,7 +159,7 @@ static uint64_t file_bytes(const Observation *o)
 
 /* The node's own file (newer kernels) takes page cache wherever it is charged, and nothing elsewhere. What
  * it leaves is evicted cgroup by cgroup. */
-static void reclaim_node(Sweep *s, uint64_t bytes)
+static void sweep_reclaim_node(Sweep *s, uint64_t bytes)
 {
         char path[512], text[64];
         int node = nodeset_next(&s->node, 0);
@@ -151,7 +177,7 @@ static void reclaim_node(Sweep *s, uint64_t bytes)
 }
 
 /* Goes on where it paused. */
-static int move_and_evict(Sweep *s, Job *job, const Holder *h, int fd)
+static int sweep_move_and_evict(Sweep *s, Job *job, const Holder *h, int fd)
 {
         int r = 0;
 
@@ -175,7 +201,7 @@ static int sweep_holder(Sweep *s, Job *job, const Holder *h)
 
         int fd = cgroup_open(h->cgroup, &id);
         if (fd >= 0) {
-                r = move_and_evict(s, job, h, fd);
+                r = sweep_move_and_evict(s, job, h, fd);
                 close(fd);
         }
         if (r == JOB_PAUSED)
@@ -189,7 +215,7 @@ static int sweep_holder(Sweep *s, Job *job, const Holder *h)
         return r == -ECANCELED ? r : 0;
 }
 
-static int look_again(Sweep *s)
+static int sweep_look_again(Sweep *s)
 {
         Observation *o;
 
@@ -203,17 +229,17 @@ static int look_again(Sweep *s)
 
 static int sweep_begin(Sweep *s)
 {
-        int r = look_again(s);
+        int r = sweep_look_again(s);
 
         if (r >= 0 && file_bytes(s->left) > 0) {
-                reclaim_node(s, file_bytes(s->left));
-                r = look_again(s);
+                sweep_reclaim_node(s, file_bytes(s->left));
+                r = sweep_look_again(s);
         }
         s->begun = true;
         return r;
 }
 
-static int run_sweep(Job *job, void *userdata)
+static int sweep_run(Job *job, void *userdata)
 {
         Sweep *s = userdata;
         int r = s->begun ? 0 : sweep_begin(s);
@@ -227,9 +253,8 @@ static int run_sweep(Job *job, void *userdata)
                         return r;
         }
         if (r == 0)
-                r = look_again(s);
-        if (r < 0 || left_bytes(s->left) == 0 || left_bytes(s->left) > s->tolerated_bytes ||
-            s->n_tries++ == SETTLE_TRIES)
+                r = sweep_look_again(s);
+        if (r < 0 || x(s->left) == 0 || x(s->left) > s->tolerated_bytes || s->n_tries++ == SETTLE_TRIES)
                 return r;
         s->at_holder = SIZE_MAX; /* all are done, and only what is left is looked at */
         return job_pause(job, manager_monotonic_usec() + SETTLE_USEC);
@@ -251,7 +276,7 @@ static void node_drain_refuse(NodeDrain *d, const char *error, const char *text)
         node_drain_answer(d, &a, NULL);
 }
 
-static size_t holders_of(const Observation *o, EventHolder *out, size_t n_max)
+static size_t node_drain_holders(const Observation *o, EventHolder *out, size_t n_max)
 {
         size_t n = 0;
 
@@ -269,7 +294,7 @@ static size_t holders_of(const Observation *o, EventHolder *out, size_t n_max)
 
 static void node_drain_finish(NodeDrain *d, const Observation *o)
 {
-        uint64_t left = left_bytes(o);
+        uint64_t left = x(o);
         char list[NODESET_STR_MAX], moved[SIZE_STR_MAX], rest[SIZE_STR_MAX];
         NodeSet set = nodeset_of(d->node);
         EventHolder holders[64];
@@ -280,7 +305,7 @@ static void node_drain_finish(NodeDrain *d, const Observation *o)
                     .evicted_bytes = d->evicted_bytes,
                     .residue_bytes = left,
                     .holders = holders,
-                    .n_holders = holders_of(o, holders, ARRAY_SIZE(holders)) };
+                    .n_holders = node_drain_holders(o, holders, ARRAY_SIZE(holders)) };
 
         size_format(d->moved_bytes, moved);
         if (left == 0)
@@ -329,7 +354,7 @@ static void node_drain_sweep(NodeDrain *d)
                 s->to = m->pools->ordinary;
                 s->bandwidth = m->config->drain_bandwidth;
                 s->tolerated_bytes = BATCH_PAGES * m->page_bytes * (uint64_t)sysconf(_SC_NPROCESSORS_ONLN);
-                r = worker_submit(m->mover, run_sweep, node_drain_on_swept, NULL, s, &d->job);
+                r = worker_submit(m->mover, sweep_run, node_drain_on_swept, NULL, s, &d->job);
         }
         if (r < 0) {
                 sweep_free(s);
@@ -364,7 +389,7 @@ typedef struct Tenants {
         size_t n;
 } Tenants;
 
-static int add_tenant(const char *tenant, uint64_t bytes _unused_, void *userdata)
+static int node_drain_add_tenant(const char *tenant, uint64_t bytes _unused_, void *userdata)
 {
         Tenants *t = userdata;
 
@@ -373,17 +398,18 @@ static int add_tenant(const char *tenant, uint64_t bytes _unused_, void *userdat
 }
 
 /* The ledger must not change while it is walked, so the names are collected first. */
-static void move_tenants(NodeDrain *d)
+static void node_drain_move_tenants(NodeDrain *d)
 {
         Manager *m = d->manager;
         NodeSet leaving = nodeset_of(d->node);
         Tenants t = { .names = calloc(ledger_node_tenants(m->ledger, d->node) + 1, sizeof(char *)) };
-        int r = t.names ? ledger_foreach_tenant_of_node(m->ledger, d->node, add_tenant, &t) : -ENOMEM;
+        int r = t.names ? ledger_foreach_tenant_of_node(m->ledger, d->node, node_drain_add_tenant, &t)
+                        : -ENOMEM;
 
         /* One more, so that nothing ends while they are started. */
         d->n_pending = 1 + (r < 0 ? 0 : t.n);
         for (size_t i = 0; r >= 0 && i < t.n; i++)
-                manager_follow(m, t.names[i], &leaving, node_drain_on_followed, d);
+                follows_add(m->follows, t.names[i], &leaving, node_drain_on_followed, d);
         for (size_t i = 0; i < t.n; i++)
                 free(t.names[i]);
         free(t.names);
@@ -391,7 +417,7 @@ static void move_tenants(NodeDrain *d)
         node_drain_on_followed(&none, "A tenant", d);
 }
 
-static int set_drained(Manager *m, int node, bool drained)
+static int node_drain_set_drained(Manager *m, int node, bool drained)
 {
         NodeSet before = m->drained;
 
@@ -404,13 +430,13 @@ static int set_drained(Manager *m, int node, bool drained)
                 m->drained = before;
                 return r;
         }
-        manager_shut_nodes(m);
+        degrade_shut_nodes(m);
         notify_tell(m->notify, &(Notice){ .kind = NOTICE_NODE_DRAINED, .node = node });
         return 0;
 }
 
-static void tell_asker(const Asker *a, const char *error, const char *format, ...) _printf_(3, 4);
-static void tell_asker(const Asker *a, const char *error, const char *format, ...)
+static void asker_tell(const Asker *a, const char *error, const char *format, ...) _printf_(3, 4);
+static void asker_tell(const Asker *a, const char *error, const char *format, ...)
 {
         _cleanup_free_ char *text = NULL;
         va_list ap;
@@ -430,17 +456,17 @@ static bool node_drain_is_refused(Manager *m, uint32_t node, const Asker *asker)
         const Node *n = node < NODE_MAX ? topology_find(m->topology, (int)node) : NULL;
 
         if (!m->serving)
-                tell_asker(asker, CDM_ERROR_BUSY, "cdmd is starting; try again when it has");
+                asker_tell(asker, CDM_ERROR_BUSY, "cdmd is starting; try again when it has");
         else if (is_drained || is_cdm)
                 return false;
         else if (!n)
-                tell_asker(asker, CDM_ERROR_NO_SUCH_NODE,
+                asker_tell(asker, CDM_ERROR_NO_SUCH_NODE,
                            "there is no node %" PRIu32 "; `cdmctl nodes` shows those that exist", node);
         else if (n->size_bytes == 0)
-                tell_asker(asker, CDM_ERROR_INVALID,
+                asker_tell(asker, CDM_ERROR_INVALID,
                            "node %" PRIu32 " has no memory online, and is in no pool", node);
         else
-                tell_asker(asker, CDM_ERROR_INVALID,
+                asker_tell(asker, CDM_ERROR_INVALID,
                            "node %" PRIu32
                            " is ordinary memory: it is in no pool, and cdmd gives it to everyone; "
                            "`cdmctl nodes` shows the nodes of pools",
@@ -448,15 +474,16 @@ static bool node_drain_is_refused(Manager *m, uint32_t node, const Asker *asker)
         return true;
 }
 
-void manager_drain_node(Manager *m, uint32_t node, drain_done_t done, void *userdata)
+void node_drains_start(NodeDrains *s, uint32_t node, drain_done_t done, void *userdata)
 {
+        Manager *m = s->manager;
         Asker asker = { done, userdata };
 
         if (node_drain_is_refused(m, node, &asker))
                 return;
-        NodeDrain *d = find_drain(m, (int)node);
+        NodeDrain *d = node_drains_find(s, (int)node);
         if (d && d->n_waiting == WAITING_MAX) {
-                tell_asker(&asker, CDM_ERROR_BUSY,
+                asker_tell(&asker, CDM_ERROR_BUSY,
                            "too many wait for node %" PRIu32 " to be drained already", node);
                 return;
         }
@@ -465,23 +492,25 @@ void manager_drain_node(Manager *m, uint32_t node, drain_done_t done, void *user
                 return;
         }
         d = calloc(1, sizeof(*d));
-        int r = d ? set_drained(m, (int)node, true) : -ENOMEM;
+        int r = d ? node_drain_set_drained(m, (int)node, true) : -ENOMEM;
         if (r < 0) {
                 free(d);
-                tell_asker(&asker, SD_BUS_ERROR_FAILED, "node %" PRIu32 " was not drained: %s", node,
+                asker_tell(&asker, SD_BUS_ERROR_FAILED, "node %" PRIu32 " was not drained: %s", node,
                            strerror(-r));
                 return;
         }
+        d->set = s;
         d->manager = m;
         d->node = (int)node;
         d->waiting[d->n_waiting++] = asker;
-        DL_APPEND(m->drains, d);
-        manager_judge_all(m, false);
-        move_tenants(d);
+        DL_APPEND(s->all, d);
+        degrade_judge_all(m, false);
+        node_drain_move_tenants(d);
 }
 
-void manager_undrain_node(Manager *m, uint32_t node, drain_done_t done, void *userdata)
+void node_drains_undo(NodeDrains *s, uint32_t node, drain_done_t done, void *userdata)
 {
+        Manager *m = s->manager;
         Asker asker = { done, userdata };
 
         char list[NODESET_STR_MAX];
@@ -491,23 +520,23 @@ void manager_undrain_node(Manager *m, uint32_t node, drain_done_t done, void *us
                 return;
         set = nodeset_of((int)node);
         if (!nodeset_contains(&m->drained, (int)node)) {
-                tell_asker(&asker, CDM_ERROR_INVALID, "node %" PRIu32 " is not drained", node);
+                asker_tell(&asker, CDM_ERROR_INVALID, "node %" PRIu32 " is not drained", node);
                 return;
         }
-        if (find_drain(m, (int)node)) {
-                tell_asker(&asker, CDM_ERROR_BUSY, "node %" PRIu32 " is still being drained; wait for that",
+        if (node_drains_find(s, (int)node)) {
+                asker_tell(&asker, CDM_ERROR_BUSY, "node %" PRIu32 " is still being drained; wait for that",
                            node);
                 return;
         }
-        int r = set_drained(m, (int)node, false);
+        int r = node_drain_set_drained(m, (int)node, false);
         if (r < 0) {
-                tell_asker(&asker, SD_BUS_ERROR_FAILED, "node %" PRIu32 " stays drained: %s", node,
+                asker_tell(&asker, SD_BUS_ERROR_FAILED, "node %" PRIu32 " stays drained: %s", node,
                            strerror(-r));
                 return;
         }
         Event e = { .kind = EVENT_NODE_UNDRAINED, .nodes = nodeset_format(&set, list) };
         event_emit(m->notify, &e, "node %" PRIu32 " is in use again", node);
-        manager_judge_all(m, true);
+        degrade_judge_all(m, true);
         notify_room(m->notify);
         done(&(Answer){ 0 }, NULL, userdata);
 }

@@ -19,6 +19,7 @@
 
 #include "daemon/loop/log.h"
 #include "daemon/machine/topology-read.h"
+#include "daemon/tenant/degrade.h"
 #include "daemon/tenant/manager.h"
 #include "daemon/tenant/record.h"
 #include "policy/cdm-names.h"
@@ -177,8 +178,7 @@ int manager_adopt(Manager *m, Adoption *a)
         fence_use(m->fence, m->config, m->pools);
         record_keep(m->record, m->topology, m->pools, accepted);
         manager_look_at_machine(m);
-        manager_shut_nodes(m);
-        m->nodes_stale = m->nodes_stale || m->reading;
+        degrade_shut_nodes(m);
         if (a->pools) {
                 rebase(m, &a->pools->ordinary);
                 notify_tell(m->notify, &(Notice){ .kind = NOTICE_NODES,
@@ -467,7 +467,7 @@ static void tell_reloaded(Manager *m)
                    m->pools->n_pools == 1 ? "pool" : "pools", m->config->n_rules,
                    m->config->n_rules == 1 ? "rule" : "rules");
         notify_tell(m->notify, &(Notice){ .kind = NOTICE_MODE });
-        manager_judge_all(m, true);
+        degrade_judge_all(m, true);
         manager_fence(m);
 }
 

@@ -16,8 +16,10 @@
 #include <systemd/sd-daemon.h>
 
 #include "daemon/keeper/drift.h"
+#include "daemon/keeper/node-watch.h"
 #include "daemon/loop/log.h"
 #include "daemon/tenant/buffers.h"
+#include "daemon/tenant/degrade.h"
 #include "daemon/tenant/holds.h"
 #include "daemon/tenant/manager.h"
 #include "daemon/tenant/overruns.h"
@@ -151,7 +153,7 @@ static void serve(Manager *m)
                            n == 1 ? "%zu reservation was recovered" : "%zu reservations were recovered", n);
         }
         go_on_draining(m);
-        manager_judge_all(m, true);
+        degrade_judge_all(m, true);
         manager_leases_arm(m);
         if (!pool_set_needs_fence(m->pools))
                 log_notice("this machine has no CDM nodes: there is nothing to manage");
@@ -162,7 +164,7 @@ static void serve(Manager *m)
         (void)manager_look(m, NULL, NULL, NULL, NULL); /* for those who only ask what there is */
         manager_reloads_serve(m);
         drift_settled(m->drift);
-        manager_nodes_serve(m);
+        node_watch_serve(m->node_watch);
         drift_settled(m->drift);
         tell_systemd(m, "READY=1\n");
 }
@@ -214,7 +216,7 @@ static void fence_settled(Manager *m, bool worked)
                 return;
         overruns_arm(m->overrun);
         manager_reloads_serve(m);
-        manager_nodes_serve(m);
+        node_watch_serve(m->node_watch);
 }
 
 static void on_checked(Manager *m)
@@ -234,14 +236,14 @@ static int load_drained(Manager *m)
                            "`cdmctl drain` again for those that shall be");
                 r = store_write_drained(m->store, &m->drained);
         }
-        manager_shut_nodes(m);
+        degrade_shut_nodes(m);
         return r;
 }
 
 /* A machine that cannot be watched is served all the same. */
 static void watch_nodes(Manager *m)
 {
-        int r = manager_watch_nodes(m);
+        int r = node_watch_start(m->node_watch);
 
         if (r < 0)
                 manager_warn(m, WARNING_NODES_UNWATCHED,

@@ -3,6 +3,8 @@
 /* What is heard of the cgroup tree, and who is told. Where not all of it can be watched, drift.c looks at
  * everything from time to time instead; else nothing wakes up while nothing happens. */
 
+#include "daemon/keeper/tree-events.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,23 +14,30 @@
 #include "daemon/kernel/cgroup-watch.h"
 #include "daemon/kernel/owner.h"
 #include "daemon/loop/log.h"
-#include "daemon/tenant/manager.h"
+#include "daemon/tenant/owner-ask.h"
 #include "policy/warning.h"
 
 #define GRACE_USEC (UINT64_C(2) * 1000 * 1000)
 #define PORTION    64 /* cgroups that are looked at before the event loop goes on */
 
 /* A cgroup that appeared, and is looked at when systemd has fenced it. */
+typedef struct FreshCgroup FreshCgroup;
 struct FreshCgroup {
-        Manager *manager;
         uint64_t due_usec;
         FreshCgroup *prev, *next;
         char path[];
 };
 
-static void start_grace(Manager *m);
+struct TreeEvents {
+        Manager *manager;
+        Watch *watch;
+        FreshCgroup *fresh; /* in the order in which they are due */
+        sd_event_source *grace;
+};
 
-static void check(Manager *m, const char *path, bool is_new)
+static void fresh_start_grace(TreeEvents *t);
+
+static void tree_check(Manager *m, const char *path, bool is_new)
 {
         int r = fence_check(m->fence, path, manager_monotonic_usec(), is_new);
 
@@ -37,48 +46,48 @@ static void check(Manager *m, const char *path, bool is_new)
                           strerror(-r));
 }
 
-static void fresh_free(FreshCgroup *f)
+static void fresh_free(TreeEvents *t, FreshCgroup *f)
 {
-        DL_DELETE(f->manager->fresh, f);
+        DL_DELETE(t->fresh, f);
         free(f);
 }
 
 /* As after a write, which tells why; then what that leaves alone, as slices. */
-static void fresh_look(Manager *m)
+static void fresh_look(TreeEvents *t)
 {
         uint64_t now = manager_monotonic_usec();
 
-        for (size_t n = 0; m->fresh && m->fresh->due_usec <= now && n < PORTION; n++) {
-                FreshCgroup *f = m->fresh;
+        for (size_t n = 0; t->fresh && t->fresh->due_usec <= now && n < PORTION; n++) {
+                FreshCgroup *f = t->fresh;
 
-                drift_leaf(m->drift, f->path, true);
-                fresh_free(f);
+                drift_leaf(t->manager->drift, f->path, true);
+                fresh_free(t, f);
         }
 }
 
-static int on_grace(sd_event_source *source, uint64_t usec, void *userdata)
+static int fresh_on_grace(sd_event_source *source, uint64_t usec, void *userdata)
 {
-        Manager *m = userdata;
+        TreeEvents *t = userdata;
 
-        m->grace = sd_event_source_disable_unref(m->grace);
-        fresh_look(m);
-        if (m->fresh)
-                start_grace(m);
+        t->grace = sd_event_source_disable_unref(t->grace);
+        fresh_look(t);
+        if (t->fresh)
+                fresh_start_grace(t);
         return 0;
 }
 
-static void start_grace(Manager *m)
+static void fresh_start_grace(TreeEvents *t)
 {
-        if (m->grace)
+        if (t->grace)
                 return;
-        int r = sd_event_add_time(m->event, &m->grace, CLOCK_MONOTONIC, m->fresh->due_usec, GRACE_USEC / 2,
-                                  on_grace, m);
+        int r = sd_event_add_time(t->manager->event, &t->grace, CLOCK_MONOTONIC, t->fresh->due_usec,
+                                  GRACE_USEC / 2, fresh_on_grace, t);
         if (r < 0)
                 log_error("cannot set a timer: %s; `cdmctl reload` looks at all control groups",
                           strerror(-r));
 }
 
-static void fresh_add(Manager *m, const char *path)
+static void fresh_add(TreeEvents *t, const char *path)
 {
         size_t n = strlen(path);
         FreshCgroup *f = calloc(1, sizeof(*f) + n + 1);
@@ -88,26 +97,27 @@ static void fresh_add(Manager *m, const char *path)
                           strerror(ENOMEM));
                 return;
         }
-        f->manager = m;
         f->due_usec = manager_monotonic_usec() + GRACE_USEC;
         memcpy(f->path, path, n + 1);
-        DL_APPEND(m->fresh, f);
-        start_grace(m);
+        DL_APPEND(t->fresh, f);
+        fresh_start_grace(t);
 }
 
 /* systemd makes a cgroup, and fences it before it puts anybody in: that must be done when it is looked at. Not
  * all that has the name of a unit is systemd's, of which it is asked. */
-static void on_created(Manager *m, const char *path)
+static void tree_on_created(TreeEvents *t, const char *path)
 {
+        Manager *m = t->manager;
+
         if (owner_top(path) > 0) {
-                check(m, path, true);
+                tree_check(m, path, true);
                 return;
         }
-        manager_owner_ask(m, path);
-        fresh_add(m, path);
+        owner_asks_add(m->owner_asks, path);
+        fresh_add(t, path);
 }
 
-static void on_removed(Manager *m, const char *path)
+static void tree_on_removed(Manager *m, const char *path)
 {
         int r = 0;
 
@@ -118,21 +128,22 @@ static void on_removed(Manager *m, const char *path)
                 log_error("cannot look at %s, which was removed: %s", path, strerror(-r));
 }
 
-static void on_watch(WatchEvent event, const char *path, void *userdata)
+static void tree_on_watch(WatchEvent event, const char *path, void *userdata)
 {
-        Manager *m = userdata;
+        TreeEvents *t = userdata;
+        Manager *m = t->manager;
 
         switch (event) {
         case WATCH_CREATED:
-                on_created(m, path);
+                tree_on_created(t, path);
                 break;
         case WATCH_REMOVED:
-                on_removed(m, path);
+                tree_on_removed(m, path);
                 break;
         case WATCH_MEMS_WRITTEN:
                 /* What a foreign cgroup shall have depends on those below it as well. */
                 if (owner_top(path) > 0 && ledger_tenant_count(m->ledger, path) == 0)
-                        check(m, path, false);
+                        tree_check(m, path, false);
                 else
                         drift_leaf(m->drift, path, false);
                 break;
@@ -143,7 +154,7 @@ static void on_watch(WatchEvent event, const char *path, void *userdata)
                 if (owner_top(path) > 0)
                         break;
                 if (foreign_is_in_slices(m->foreign))
-                        check(m, path, false);
+                        tree_check(m, path, false);
                 if (!path[1] || owner_name_is_slice(path, strlen(path)))
                         drift_slice(m->drift, path);
                 break;
@@ -152,31 +163,51 @@ static void on_watch(WatchEvent event, const char *path, void *userdata)
         }
 }
 
-void manager_watch_cgroups(Manager *m, bool wanted)
+static void tree_events_stop(TreeEvents *t)
+{
+        drift_watched(t->manager->drift, false, NULL);
+        t->watch = watch_free(t->watch);
+        t->grace = sd_event_source_disable_unref(t->grace);
+        owner_asks_clear(t->manager->owner_asks);
+        while (t->fresh)
+                fresh_free(t, t->fresh);
+}
+
+void tree_events_watch(TreeEvents *t, bool wanted)
 {
         if (!wanted) {
-                manager_watch_free(m);
+                tree_events_stop(t);
                 return;
         }
-        if (m->watch)
+        if (t->watch)
                 return;
-        int r = watch_new(m->event, on_watch, m, &m->watch);
-        drift_watched(m->drift, true, m->watch);
+        int r = watch_new(t->manager->event, tree_on_watch, t, &t->watch);
+        drift_watched(t->manager->drift, true, t->watch);
         if (r < 0)
                 manager_warn(
-                        m, WARNING_CGROUPS_UNWATCHED,
+                        t->manager, WARNING_CGROUPS_UNWATCHED,
                         "changes to control groups cannot be watched: %s; they are looked at every minute "
                         "instead; more inotify instances (`sysctl fs.inotify.max_user_instances`) and a "
                         "restart of cdmd help",
                         strerror(-r));
 }
 
-void manager_watch_free(Manager *m)
+int tree_events_new(Manager *m, TreeEvents **ret)
 {
-        drift_watched(m->drift, false, NULL);
-        m->watch = watch_free(m->watch);
-        m->grace = sd_event_source_disable_unref(m->grace);
-        manager_owner_free(m);
-        while (m->fresh)
-                fresh_free(m->fresh);
+        TreeEvents *t = calloc(1, sizeof(*t));
+
+        if (!t)
+                return -ENOMEM;
+        t->manager = m;
+        *ret = t;
+        return 0;
+}
+
+TreeEvents *tree_events_free(TreeEvents *t)
+{
+        if (!t)
+                return NULL;
+        tree_events_stop(t);
+        free(t);
+        return NULL;
 }

@@ -5,20 +5,19 @@
  * less of it) they are widened and verified before they are `active` again. A node that an admin drains is
  * shut just so. */
 
+#include "daemon/tenant/degrade.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <utlist.h>
 
 #include "daemon/loop/log.h"
 #include "daemon/tenant/buffers.h"
-#include "daemon/tenant/manager.h"
+#include "daemon/tenant/follow.h"
 
-/* --- what the nodes mean for reservations ------------------------------------------------------------- */
-
-void manager_shut_nodes(Manager *m)
+void degrade_shut_nodes(Manager *m)
 {
         NodeSet memory = topology_memory_nodes(m->topology), shut = m->drained;
 
@@ -29,7 +28,7 @@ void manager_shut_nodes(Manager *m)
 }
 
 /* Nodes that do not give what was promised of them: shut, or with less memory than before. */
-static NodeSet lost_nodes(Manager *m, const Reservation *r)
+static NodeSet degrade_lost_nodes(Manager *m, const Reservation *r)
 {
         NodeSet nodes = reservation_nodes(r), shut = ledger_shut_nodes(m->ledger),
                 lost = nodeset_intersect(&nodes, &shut);
@@ -82,7 +81,7 @@ typedef struct Restoration {
         uint32_t *ids;
 } Restoration;
 
-static int collect_degraded(Reservation *r, void *userdata)
+static int degrade_collect(Reservation *r, void *userdata)
 {
         Restoration *c = userdata;
         Entry *e = manager_find(c->manager, r->id);
@@ -91,8 +90,6 @@ static int collect_degraded(Reservation *r, void *userdata)
                 c->ids[c->n++] = r->id;
         return 0;
 }
-
-static bool follow_is_due(Manager *m, const char *tenant);
 
 /* The tenant's cgroup has been seen to be as the ledger said when the change began. Where the ledger has
  * changed since, another change waits, and that one tells. */
@@ -107,15 +104,15 @@ static void degrade_on_followed(const ApplyResult *result, const char *tenant, v
                            tenant, result->message ? result->message : strerror(-result->error));
                 return;
         }
-        if (follow_is_due(c.manager, tenant))
+        if (follows_is_due(c.manager->follows, tenant))
                 return;
         c.ids = malloc(sizeof(uint32_t) * (ledger_tenant_count(c.manager->ledger, tenant) + 1));
         if (!c.ids)
                 return;
-        ledger_foreach_of_tenant(c.manager->ledger, tenant, collect_degraded, &c);
+        ledger_foreach_of_tenant(c.manager->ledger, tenant, degrade_collect, &c);
         for (size_t i = 0; i < c.n; i++) {
                 Entry *e = manager_find(c.manager, c.ids[i]);
-                NodeSet lost = lost_nodes(c.manager, e->r);
+                NodeSet lost = degrade_lost_nodes(c.manager, e->r);
 
                 if (nodeset_is_empty(&lost) && !e->degraded)
                         degrade_restore(e);
@@ -124,13 +121,13 @@ static void degrade_on_followed(const ApplyResult *result, const char *tenant, v
         buffers_look(c.manager->buffers); /* theirs go back as well */
 }
 
-void manager_judge(Entry *e, bool follow)
+void degrade_judge(Entry *e, bool follow)
 {
         ReservationState before = e->r->state;
 
         if (e->phase != STORE_GRANTED || (before != RESERVATION_ACTIVE && before != RESERVATION_DEGRADED))
                 return;
-        NodeSet lost = lost_nodes(e->manager, e->r);
+        NodeSet lost = degrade_lost_nodes(e->manager, e->r);
         bool whole = nodeset_is_empty(&lost);
         if (before == RESERVATION_ACTIVE && whole)
                 return;
@@ -139,12 +136,12 @@ void manager_judge(Entry *e, bool follow)
         else if (!whole)
                 return;
         if (follow)
-                manager_follow(e->manager, ledger_tenant_key(e->r->target), NULL, degrade_on_followed,
-                               e->manager);
+                follows_add(e->manager->follows, ledger_tenant_key(e->r->target), NULL, degrade_on_followed,
+                            e->manager);
 }
 
 /* What else it may be degraded for is judged where nodes are: it is active again when nothing is left. */
-void manager_degrade(Entry *e, Degraded why, bool on)
+void degrade_set(Entry *e, Degraded why, bool on)
 {
         unsigned now = on ? e->degraded | why : e->degraded & ~(unsigned)why;
 
@@ -152,7 +149,7 @@ void manager_degrade(Entry *e, Degraded why, bool on)
                 return;
         e->degraded = now;
         if (!now) {
-                manager_judge(e, true);
+                degrade_judge(e, true);
                 return;
         }
         if (e->r->state != RESERVATION_ACTIVE)
@@ -163,121 +160,10 @@ void manager_degrade(Entry *e, Degraded why, bool on)
                 log_error("cannot store the state of reservation %" PRIu32 ": %s", e->id, strerror(-r));
 }
 
-void manager_judge_all(Manager *m, bool follow)
+void degrade_judge_all(Manager *m, bool follow)
 {
         Entry *e, *next;
 
         HASH_ITER (hh, m->entries, e, next)
-                manager_judge(e, follow);
-}
-
-/* --- a tenant's cgroup follows the ledger ------------------------------------------------------------- */
-
-struct Follow {
-        Manager *manager;
-        char *tenant;
-        NodeSet leaving;
-        Turn *turn;
-        Change *change;
-        follow_done_t done;
-        void *userdata;
-        bool due; /* one without `leaving` that waits for its turn: it does what a second one would */
-        Follow *prev, *next;
-        UT_hash_handle hh; /* of those that are due, by tenant */
-};
-
-static void follow_not_due(Follow *f)
-{
-        if (f->due)
-                HASH_DEL(f->manager->follows_due, f);
-        f->due = false;
-}
-
-static void follow_free(Follow *f)
-{
-        follow_not_due(f);
-        DL_DELETE(f->manager->follows, f);
-        change_free(f->change);
-        turn_free(f->turn);
-        free(f->tenant);
-        free(f);
-}
-
-void manager_follows_free(Manager *m)
-{
-        while (m->follows)
-                follow_free(m->follows);
-}
-
-static void follow_on_changed(const ApplyResult *result, bool changed _unused_, void *userdata)
-{
-        static const ApplyResult gone = { .error = 0 };
-        Follow *f = userdata;
-        bool is_gone = result->error == -ENOENT || result->error == -ESTALE;
-
-        /* It ended, or it restarted and has another cgroup; PID 1 knows. */
-        if (is_gone && f->tenant[0] != '/')
-                (void)manager_check_unit(f->manager, f->tenant, true, NULL);
-        f->done(is_gone ? &gone : result, f->tenant, f->userdata);
-        follow_free(f);
-}
-
-static int with_cgroup(Reservation *r, void *userdata)
-{
-        if (!r->target->cgroup)
-                return 0;
-        *(Reservation **)userdata = r;
-        return 1;
-}
-
-static void follow_on_turn(Turn *t _unused_, void *userdata)
-{
-        Follow *f = userdata;
-        ChangeTerms terms = { .leaving = f->leaving };
-        ApplyResult result = { .error = 0 };
-        Reservation *r = NULL;
-
-        ledger_foreach_of_tenant(f->manager->ledger, f->tenant, with_cgroup, &r);
-        if (r) {
-                follow_not_due(f);
-                result.error = change_start(f->manager, r, &terms, follow_on_changed, f, &f->change);
-        }
-        if (!r || result.error < 0)
-                follow_on_changed(&result, false, f);
-}
-
-static bool follow_is_due(Manager *m, const char *tenant)
-{
-        Follow *f;
-
-        HASH_FIND_STR(m->follows_due, tenant, f);
-        return f;
-}
-
-void manager_follow(Manager *m, const char *tenant, const NodeSet *leaving, follow_done_t done,
-                    void *userdata)
-{
-        ApplyResult result = { .error = -ENOMEM };
-
-        if (!leaving && follow_is_due(m, tenant))
-                return;
-        Follow *f = calloc(1, sizeof(*f));
-        if (!f) {
-                done(&result, tenant, userdata);
-                return;
-        }
-        *f = (Follow){ .manager = m, .tenant = strdup(tenant), .done = done, .userdata = userdata };
-        if (leaving)
-                f->leaving = *leaving;
-        DL_APPEND(m->follows, f);
-        if (f->tenant && !leaving) {
-                f->due = true;
-                HASH_ADD_KEYPTR(hh, m->follows_due, f->tenant, strlen(f->tenant), f);
-        }
-        int r = f->tenant ? turn_take(m->turns, tenant, follow_on_turn, f, &f->turn) : -ENOMEM;
-        if (r < 0) {
-                result.error = r;
-                follow_free(f);
-                done(&result, tenant, userdata);
-        }
+                degrade_judge(e, follow);
 }

@@ -20,6 +20,7 @@
 #include "daemon/loop/log.h"
 #include "daemon/tenant/holds.h"
 #include "daemon/tenant/manager.h"
+#include "daemon/tenant/degrade.h"
 #include "daemon/tenant/usage.h"
 #include "policy/cdm-names.h"
 #include "policy/size.h"
@@ -208,7 +209,7 @@ static void changed_checked(Grant *g, const char *wrong)
         notify_tell(g->manager->notify, &(Notice){ .kind = NOTICE_RESERVATION_CAME, .entry = e });
         tell_granted(g);
         /* A node may have been drained, or gone, since it was decided. */
-        manager_judge(e, true);
+        degrade_judge(e, true);
         if (stop_waiting(e) && manager_release(e) < 0)
                 log_error("reservation %" PRIu32 " is nobody's, and cannot be released now", e->id);
         finish(g, NULL, NULL);

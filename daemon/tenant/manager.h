@@ -43,7 +43,6 @@
 #include "daemon/caller/sender.h"
 #include "daemon/fence/apply.h"
 #include "daemon/fence/fence.h"
-#include "daemon/kernel/cgroup-watch.h"
 #include "daemon/kernel/tenant-read.h"
 #include "daemon/loop/event.h"
 #include "daemon/loop/notify.h"
@@ -52,7 +51,6 @@
 #include "daemon/loop/store.h"
 #include "daemon/loop/turn.h"
 #include "daemon/loop/worker.h"
-#include "daemon/machine/hotplug.h"
 #include "daemon/machine/names.h"
 #include "daemon/machine/rule-names.h"
 #include "daemon/pid1/unit.h"
@@ -90,16 +88,12 @@ typedef struct Record Record;
 typedef struct UserCount UserCount;
 typedef struct StaticSet StaticSet;
 typedef struct Drift Drift;
-typedef struct OwnerAsk OwnerAsk;
-typedef struct FreshCgroup FreshCgroup;
+typedef struct FollowSet FollowSet;
+typedef struct NodeDrains NodeDrains;
+typedef struct NodeWatch NodeWatch;
+typedef struct OwnerAsks OwnerAsks;
+typedef struct TreeEvents TreeEvents;
 
-/* Why a reservation is degraded; several may hold. */
-typedef enum Degraded {
-        DEGRADED_FIGHT = 1 << 0, /* somebody else sets the nodes of its cgroup */
-} Degraded;
-typedef struct NodeReading NodeReading;
-typedef struct NodeDrain NodeDrain;
-typedef struct Follow Follow;
 typedef struct Overrun Overrun;
 
 /* One reservation with what the daemon does about it; the Reservation itself belongs to the ledger. */
@@ -193,21 +187,13 @@ struct Manager {
         Load *load;            /* of what a reload has read */
         RuleNames *rule_names; /* of config */
         char *name_warnings;   /* lines about those */
-        /* the cgroup tree */
-        Watch *watch;
-        FreshCgroup *fresh; /* in the order in which they are due */
-        sd_event_source *grace;
-        OwnerAsk *owner_asks, *owner_asks_by_path;
-        size_t n_owner_asks_open;
-        sd_event_source *owner_pause;
+        NodeSet drained;       /* by an admin; on disk */
+        OwnerAsks *owner_asks;
+        TreeEvents *tree_events;
         Drift *drift;
-        /* nodes */
-        Hotplug *hotplug;
-        bool nodes_stale; /* to be read (again) */
-        NodeReading *reading;
-        NodeSet drained; /* by an admin; on disk */
-        NodeDrain *drains;
-        Follow *follows, *follows_due;
+        NodeWatch *node_watch;
+        NodeDrains *node_drains;
+        FollowSet *follows;
         /* recovery */
         sd_event_source *patience; /* tells systemd that the start goes on */
         unsigned recovery_pending;
@@ -414,50 +400,5 @@ typedef struct Adoption {
 int manager_adopt(Manager *m, Adoption *a);
 void adoption_clear(Adoption *a);
 
-/* nodes.c */
-int manager_watch_nodes(Manager *m);
-/* Reads the nodes where that is due and possible. */
-void manager_nodes_serve(Manager *m);
-void manager_reading_abandon(Manager *m);
-
-/* degrade.c */
-/* Shuts the nodes that are drained or have no memory. */
-void manager_shut_nodes(Manager *m);
-/* A reservation of which a node is shut (or became too small) is `degraded`. follow: its cgroup follows, and
- * once that is so a whole one is `active` again. */
-void manager_judge(Entry *e, bool follow);
-void manager_judge_all(Manager *m, bool follow);
-/* Switches one reason on or off. When none is left it becomes active again, with the event EVENT_RESTORED.
- */
-void manager_degrade(Entry *e, Degraded why, bool on);
-/* Takes a turn of the tenant and makes its cgroup follow the ledger; leaving may be NULL. A cgroup that is
- * gone is no error. done is called once, perhaps at once; not after manager_follows_free(). */
-typedef void (*follow_done_t)(const ApplyResult *result, const char *tenant, void *userdata);
-void manager_follow(Manager *m, const char *tenant, const NodeSet *leaving, follow_done_t done,
-                    void *userdata);
-void manager_follows_free(Manager *m);
-
-/* node-drain.c. done is called once, perhaps at once. report: what came of the drain; NULL with an error,
- * and where nothing was drained. */
-typedef struct DrainReport {
-        uint64_t moved_bytes, evicted_bytes, left_bytes;
-        const EventHolder *holders; /* of what is left */
-        size_t n_holders;
-} DrainReport;
-typedef void (*drain_done_t)(const Answer *answer, const DrainReport *report, void *userdata);
-void manager_drain_node(Manager *m, uint32_t node, drain_done_t done, void *userdata);
-void manager_undrain_node(Manager *m, uint32_t node, drain_done_t done, void *userdata);
-void manager_drains_free(Manager *m);
-
 /* start.c */
 int manager_start(Manager *m);
-
-/* tree-events.c. The cgroup tree is watched while there is a fence. */
-void manager_watch_cgroups(Manager *m, bool wanted);
-void manager_watch_free(Manager *m);
-
-/* owner-ask.c. A cgroup of this name has appeared: if it is not systemd's, it is fenced as that. */
-void manager_owner_ask(Manager *m, const char *path);
-/* systemd tells something of a unit, which may have taken over a cgroup that was not its own. */
-void manager_owner_unit(Manager *m, const char *unit);
-void manager_owner_free(Manager *m);

@@ -13,7 +13,10 @@
  * believed for the cgroup of a unit with a reservation, and the attribute, which the start sets, is worth more
  * than an earlier answer. */
 
+#include "daemon/tenant/owner-ask.h"
+
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 #include <uthash.h>
@@ -24,14 +27,22 @@
 #include "daemon/kernel/owner.h"
 #include "daemon/loop/log.h"
 #include "daemon/pid1/unit.h"
-#include "daemon/tenant/manager.h"
 
 #define OPEN_MAX       4  /* questions at once */
 #define BATCH          32 /* cgroups that are looked at before the event loop goes on */
 #define ASK_AGAIN_USEC (UINT64_C(1000) * 1000)
 
-struct OwnerAsk {
+typedef struct OwnerAsk OwnerAsk;
+
+struct OwnerAsks {
         Manager *manager;
+        OwnerAsk *all, *by_path;
+        size_t n_open;
+        sd_event_source *pause;
+};
+
+struct OwnerAsk {
+        OwnerAsks *set;
         UnitCall *call; /* NULL: waits */
         bool again;     /* PID 1 has answered once, and may have taken the cgroup over since */
         uint64_t since_usec;
@@ -41,34 +52,34 @@ struct OwnerAsk {
         char path[];
 };
 
-static void owner_asks_go_on(Manager *m);
+static void owner_asks_go_on(OwnerAsks *s);
 
 static void owner_ask_free(OwnerAsk *a)
 {
-        Manager *m = a->manager;
+        OwnerAsks *s = a->set;
 
-        m->n_owner_asks_open -= a->call ? 1 : 0;
+        s->n_open -= a->call ? 1 : 0;
         unit_call_free(a->call);
-        HASH_DEL(m->owner_asks_by_path, a);
-        DL_DELETE(m->owner_asks, a);
+        HASH_DEL(s->by_path, a);
+        DL_DELETE(s->all, a);
         free(a);
 }
 
 static int owner_on_pause_over(sd_event_source *source, uint64_t usec, void *userdata)
 {
-        Manager *m = userdata;
+        OwnerAsks *s = userdata;
 
-        m->owner_pause = sd_event_source_disable_unref(m->owner_pause);
-        owner_asks_go_on(m);
+        s->pause = sd_event_source_disable_unref(s->pause);
+        owner_asks_go_on(s);
         return 0;
 }
 
-static void owner_asks_pause(Manager *m, uint64_t usec)
+static void owner_asks_pause(OwnerAsks *s, uint64_t usec)
 {
-        if (m->owner_pause)
+        if (s->pause)
                 return;
-        int r = sd_event_add_time_relative(m->event, &m->owner_pause, CLOCK_MONOTONIC, usec, usec / 4,
-                                           owner_on_pause_over, m);
+        int r = sd_event_add_time_relative(s->manager->event, &s->pause, CLOCK_MONOTONIC, usec, usec / 4,
+                                           owner_on_pause_over, s);
         if (r < 0)
                 log_error("cannot set a timer to ask systemd whose control groups are: %s", strerror(-r));
 }
@@ -76,29 +87,29 @@ static void owner_asks_pause(Manager *m, uint64_t usec)
 /* Another cgroup is at the path by now, and what was heard of it found this question on its way. */
 static void owner_ask_anew(OwnerAsk *a)
 {
-        Manager *m = a->manager;
+        OwnerAsks *s = a->set;
 
         a->call = unit_call_free(a->call);
-        m->n_owner_asks_open--;
-        owner_asks_go_on(m);
+        s->n_open--;
+        owner_asks_go_on(s);
 }
 
 /* After the others. */
 static void owner_ask_later(OwnerAsk *a)
 {
-        Manager *m = a->manager;
+        OwnerAsks *s = a->set;
 
         a->call = unit_call_free(a->call);
-        m->n_owner_asks_open--;
-        DL_DELETE(m->owner_asks, a);
-        DL_APPEND(m->owner_asks, a);
-        owner_asks_pause(m, ASK_AGAIN_USEC);
+        s->n_open--;
+        DL_DELETE(s->all, a);
+        DL_APPEND(s->all, a);
+        owner_asks_pause(s, ASK_AGAIN_USEC);
 }
 
 static void owner_ask_check(OwnerAsk *a, size_t top)
 {
         _cleanup_free_ char *path = strndup(a->path, top);
-        int r = path ? fence_check(a->manager->fence, path, a->since_usec, !a->again) : -ENOMEM;
+        int r = path ? fence_check(a->set->manager->fence, path, a->since_usec, !a->again) : -ENOMEM;
 
         if (r < 0)
                 log_error("cannot fence %s: %s; `cdmctl reload` tries again", a->path, strerror(-r));
@@ -107,14 +118,14 @@ static void owner_ask_check(OwnerAsk *a, size_t top)
 static void owner_on_answer(int error, const char *unit, void *userdata)
 {
         OwnerAsk *a = userdata;
-        Manager *m = a->manager;
+        OwnerAsks *s = a->set;
 
         if (unit_error_is_passing(error)) {
                 owner_ask_later(a);
                 return;
         }
         int top = error;
-        if (ledger_has_unit_at(m->ledger, a->path))
+        if (ledger_has_unit_at(s->manager->ledger, a->path))
                 top = 0;
         else if (error == 0 || error == -ENOENT)
                 top = owner_learn(a->path, a->id, unit);
@@ -128,7 +139,7 @@ static void owner_on_answer(int error, const char *unit, void *userdata)
                 log_warning("cannot note whose %s is, which counts as systemd's now: %s", a->path,
                             strerror(-top));
         owner_ask_free(a);
-        owner_asks_go_on(m);
+        owner_asks_go_on(s);
 }
 
 /* Notes which cgroup it is that PID 1 is asked about. */
@@ -146,34 +157,34 @@ static bool owner_is_to_be_asked(OwnerAsk *a)
 /* False: it is not needed any more. */
 static bool owner_ask_send(OwnerAsk *a)
 {
-        Manager *m = a->manager;
+        OwnerAsks *s = a->set;
         size_t top = a->again ? 0 : owner_top(a->path);
 
         if (top > 0)
                 owner_ask_check(a, top);
         if (top > 0 || !owner_is_to_be_asked(a))
                 return false;
-        int r = unit_get_owner(m->gate, a->path, owner_on_answer, a, &a->call);
+        int r = unit_get_owner(s->manager->gate, a->path, owner_on_answer, a, &a->call);
         if (r < 0) {
                 log_error("cannot ask systemd whose %s is: %s", a->path, strerror(-r));
                 return false;
         }
-        m->n_owner_asks_open++;
+        s->n_open++;
         return true;
 }
 
-static void owner_asks_go_on(Manager *m)
+static void owner_asks_go_on(OwnerAsks *s)
 {
         OwnerAsk *a, *next;
         size_t n = 0;
 
-        DL_FOREACH_SAFE (m->owner_asks, a, next) {
-                if (m->owner_pause || m->n_owner_asks_open >= OPEN_MAX)
+        DL_FOREACH_SAFE (s->all, a, next) {
+                if (s->pause || s->n_open >= OPEN_MAX)
                         return;
                 if (a->call)
                         continue;
                 if (n++ == BATCH) {
-                        owner_asks_pause(m, 0);
+                        owner_asks_pause(s, 0);
                         return;
                 }
                 if (!owner_ask_send(a))
@@ -181,12 +192,12 @@ static void owner_asks_go_on(Manager *m)
         }
 }
 
-static void owner_ask(Manager *m, const char *path, bool again)
+static void owner_ask_add(OwnerAsks *s, const char *path, bool again)
 {
         size_t n = strlen(path);
         OwnerAsk *a;
 
-        HASH_FIND(hh, m->owner_asks_by_path, path, n, a);
+        HASH_FIND(hh, s->by_path, path, n, a);
         if (a)
                 return;
         a = calloc(1, sizeof(*a) + n + 1);
@@ -194,36 +205,56 @@ static void owner_ask(Manager *m, const char *path, bool again)
                 log_error("cannot ask systemd whose %s is: %s", path, strerror(ENOMEM));
                 return;
         }
-        a->manager = m;
+        a->set = s;
         a->again = again;
         a->since_usec = manager_monotonic_usec();
         memcpy(a->path, path, n);
-        HASH_ADD(hh, m->owner_asks_by_path, path, n, a);
-        DL_APPEND(m->owner_asks, a);
-        owner_asks_go_on(m);
+        HASH_ADD(hh, s->by_path, path, n, a);
+        DL_APPEND(s->all, a);
+        owner_asks_go_on(s);
 }
 
 /* What is below a unit's cgroup is the unit's. */
-void manager_owner_ask(Manager *m, const char *path)
+void owner_asks_add(OwnerAsks *s, const char *path)
 {
         FenceLeaf leaf = { .path = strdup(path) };
 
         if (leaf.path && fence_leaf_name(&leaf) >= 0 && leaf.unit_path && strcmp(leaf.unit_path, path) == 0)
-                owner_ask(m, path, false);
+                owner_ask_add(s, path, false);
         fence_leaf_clear(&leaf);
 }
 
-void manager_owner_unit(Manager *m, const char *unit)
+void owner_asks_unit(OwnerAsks *s, const char *unit)
 {
         _cleanup_free_ char *path = owner_find(unit);
 
         if (path)
-                owner_ask(m, path, true);
+                owner_ask_add(s, path, true);
 }
 
-void manager_owner_free(Manager *m)
+void owner_asks_clear(OwnerAsks *s)
 {
-        while (m->owner_asks)
-                owner_ask_free(m->owner_asks);
-        m->owner_pause = sd_event_source_disable_unref(m->owner_pause);
+        while (s->all)
+                owner_ask_free(s->all);
+        s->pause = sd_event_source_disable_unref(s->pause);
+}
+
+int owner_asks_new(Manager *m, OwnerAsks **ret)
+{
+        OwnerAsks *s = calloc(1, sizeof(*s));
+
+        if (!s)
+                return -ENOMEM;
+        s->manager = m;
+        *ret = s;
+        return 0;
+}
+
+OwnerAsks *owner_asks_free(OwnerAsks *s)
+{
+        if (!s)
+                return NULL;
+        owner_asks_clear(s);
+        free(s);
+        return NULL;
 }

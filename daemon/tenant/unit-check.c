@@ -29,6 +29,7 @@
 #include "daemon/loop/log.h"
 #include "daemon/tenant/buffers.h"
 #include "daemon/tenant/manager.h"
+#include "daemon/tenant/owner-ask.h"
 #include "policy/cdm-names.h"
 
 /* PID 1 may be busy for longer than the bus waits. After the last pause (some four minutes in all) it takes
@@ -537,7 +538,7 @@ static void on_unit_event(const char *unit, const char *state, void *userdata)
         if (!unit)
                 notify_tell(m->notify, &(Notice){ .kind = NOTICE_SYSTEMD, .reason = state });
         else
-                manager_owner_unit(m, unit);
+                owner_asks_unit(m->owner_asks, unit);
         if (!unit || ledger_tenant_count(m->ledger, unit) == 0)
                 return;
         int r = manager_check_unit(m, unit, false, NULL);

@@ -15,23 +15,35 @@
  * CDM nodes; and a unit that was confined to that node alone falls back to its parent's set, which is open.
  * The fence, which then runs again, finds and closes both. */
 
+#include "daemon/keeper/node-watch.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "daemon/loop/log.h"
+#include "daemon/machine/hotplug.h"
 #include "daemon/machine/topology-read.h"
-#include "daemon/tenant/manager.h"
+#include "daemon/tenant/degrade.h"
 #include "policy/size.h"
 
+typedef struct NodeReading NodeReading;
+
+struct NodeWatch {
+        Manager *manager;
+        Hotplug *hotplug;
+        bool stale; /* to be read (again) */
+        NodeReading *reading;
+};
+
 struct NodeReading {
-        Manager *manager; /* NULL: it is gone */
+        NodeWatch *watch; /* NULL: it is gone */
         char *root;
         Topology *topology; /* written by the worker until it is done */
         Job *job;
 };
 
-static NodeReading *reading_free(NodeReading *r)
+static NodeReading *node_reading_free(NodeReading *r)
 {
         topology_free(r->topology);
         free(r->root);
@@ -39,15 +51,7 @@ static NodeReading *reading_free(NodeReading *r)
         return NULL;
 }
 
-/* What comes later finds nobody to tell. */
-void manager_reading_abandon(Manager *m)
-{
-        if (m->reading)
-                m->reading->manager = NULL;
-        m->reading = NULL;
-}
-
-static bool same_node(const Node *a, const Node *b)
+static bool node_watch_is_same(const Node *a, const Node *b)
 {
         return a->id == b->id && a->online == b->online && a->has_cpu == b->has_cpu &&
                a->size_bytes == b->size_bytes && a->tier == b->tier && a->dax == b->dax &&
@@ -57,17 +61,17 @@ static bool same_node(const Node *a, const Node *b)
                strcmp(a->device ? a->device : "", b->device ? b->device : "") == 0;
 }
 
-static bool same_topology(const Topology *a, const Topology *b)
+static bool node_watch_is_same_topology(const Topology *a, const Topology *b)
 {
         if (a->n_nodes != b->n_nodes)
                 return false;
         for (size_t i = 0; i < a->n_nodes; i++)
-                if (!same_node(&a->nodes[i], &b->nodes[i]))
+                if (!node_watch_is_same(&a->nodes[i], &b->nodes[i]))
                         return false;
         return true;
 }
 
-static void tell_online(Manager *m, const Node *n)
+static void node_watch_tell_online(Manager *m, const Node *n)
 {
         const Pool *p = pool_set_find_node(m->pools, n->id);
         char list[NODESET_STR_MAX], size[SIZE_STR_MAX];
@@ -86,7 +90,7 @@ static void tell_online(Manager *m, const Node *n)
                            size_format(n->size_bytes, size));
 }
 
-static void tell_offline(Manager *m, int node, const char *pool)
+static void node_watch_tell_offline(Manager *m, int node, const char *pool)
 {
         char list[NODESET_STR_MAX];
         NodeSet set = nodeset_of(node);
@@ -95,27 +99,27 @@ static void tell_offline(Manager *m, int node, const char *pool)
         event_emit(m->notify, &e, "the memory of node %d is offline", node);
 }
 
-static void tell_nodes(Manager *m, const NodeSet *before, const PoolSet *pools_before)
+static void node_watch_tell(Manager *m, const NodeSet *before, const PoolSet *pools_before)
 {
         NodeSet now = topology_memory_nodes(m->topology), came = nodeset_subtract(&now, before),
                 went = nodeset_subtract(before, &now);
 
         NODESET_FOREACH (node, &came)
-                tell_online(m, topology_find(m->topology, node));
+                node_watch_tell_online(m, topology_find(m->topology, node));
         NODESET_FOREACH (node, &went) {
                 const Pool *p = pool_set_find_node(pools_before, node);
 
-                tell_offline(m, node, p ? p->name : NULL);
+                node_watch_tell_offline(m, node, p ? p->name : NULL);
         }
 }
 
-static bool needs_fence(const PoolSet *a, const PoolSet *b)
+static bool node_watch_needs_fence(const PoolSet *a, const PoolSet *b)
 {
         return !nodeset_equal(&a->ordinary, &b->ordinary) || !nodeset_equal(&a->cdm, &b->cdm) ||
                pool_set_needs_fence(a) != pool_set_needs_fence(b);
 }
 
-static int take_over(Manager *m, Topology *topology)
+static int node_watch_take_over(Manager *m, Topology *topology)
 {
         _cleanup_(topology_free_p) Topology *t = topology;
         _cleanup_(pool_set_free_p) PoolSet *pools = NULL;
@@ -132,12 +136,12 @@ static int take_over(Manager *m, Topology *topology)
                 return 0;
         }
         NodeSet now = topology_memory_nodes(t);
-        bool fence = needs_fence(m->pools, pools) || !nodeset_equal(&before, &now);
+        bool fence = node_watch_needs_fence(m->pools, pools) || !nodeset_equal(&before, &now);
         Adoption a = { .topology = TAKE_PTR(t), .pools = TAKE_PTR(pools) };
         r = manager_adopt(m, &a);
         if (r >= 0) {
-                tell_nodes(m, &before, a.pools);
-                manager_judge_all(m, true);
+                node_watch_tell(m, &before, a.pools);
+                degrade_judge_all(m, true);
         }
         adoption_clear(&a);
         if (r >= 0 && pool_set_needs_fence(m->pools))
@@ -147,68 +151,96 @@ static int take_over(Manager *m, Topology *topology)
         return r;
 }
 
-static int run_reading(Job *job _unused_, void *userdata)
+static int node_reading_run(Job *job _unused_, void *userdata)
 {
         NodeReading *r = userdata;
 
         return topology_read(r->root, &r->topology);
 }
 
-static void on_read(int result, void *userdata)
+static void node_reading_on_done(int result, void *userdata)
 {
         NodeReading *r = userdata;
-        Manager *m = r->manager;
+        NodeWatch *w = r->watch;
         Topology *t = r->topology;
 
         r->topology = NULL;
-        reading_free(r);
-        if (!m) {
+        node_reading_free(r);
+        if (!w) {
                 topology_free(t);
                 return;
         }
-        m->reading = NULL;
+        w->reading = NULL;
         /* What was read may be older than a reload that came meanwhile, and the fence needs its nodes. */
-        if (m->nodes_stale || m->fence_busy)
-                m->nodes_stale = true;
-        else if (result >= 0 && !same_topology(m->topology, t))
-                result = take_over(m, TAKE_PTR(t));
+        if (w->stale || w->manager->fence_busy)
+                w->stale = true;
+        else if (result >= 0 && !node_watch_is_same_topology(w->manager->topology, t))
+                result = node_watch_take_over(w->manager, TAKE_PTR(t));
         topology_free(t);
         if (result < 0)
                 log_error("the machine's nodes cannot be read: %s; `cdmctl reload` tries again",
                           strerror(-result));
-        manager_nodes_serve(m);
+        node_watch_serve(w);
 }
 
-void manager_nodes_serve(Manager *m)
+void node_watch_serve(NodeWatch *w)
 {
-        if (!m->nodes_stale || !m->serving || m->fence_busy || m->reading)
+        if (!w->stale || !w->manager->serving || w->manager->fence_busy || w->reading)
                 return;
         NodeReading *r = calloc(1, sizeof(*r));
         int k = -ENOMEM;
 
-        m->nodes_stale = false;
-        if (r && (r->root = strdup(m->root)))
-                k = worker_submit(m->reader, run_reading, on_read, NULL, r, &r->job);
+        w->stale = false;
+        if (r && (r->root = strdup(w->manager->root)))
+                k = worker_submit(w->manager->reader, node_reading_run, node_reading_on_done, NULL, r,
+                                  &r->job);
         if (k < 0) {
                 log_error("the machine's nodes cannot be read: %s; `cdmctl reload` tries again",
                           strerror(-k));
                 if (r)
-                        reading_free(r);
+                        node_reading_free(r);
                 return;
         }
-        r->manager = m;
-        m->reading = r;
+        r->watch = w;
+        w->reading = r;
 }
 
-static void on_hotplug(void *userdata)
+static void node_watch_on_hotplug(void *userdata)
 {
-        Manager *m = userdata;
+        NodeWatch *w = userdata;
 
-        m->nodes_stale = true;
-        manager_nodes_serve(m);
+        w->stale = true;
+        node_watch_serve(w);
 }
 
-int manager_watch_nodes(Manager *m)
+int node_watch_start(NodeWatch *w)
 {
-        return hotplug_new(m->event, on_hotplug, m, &m->hotplug);
+        return hotplug_new(w->manager->event, node_watch_on_hotplug, w, &w->hotplug);
+}
+
+void node_watch_outdate(NodeWatch *w)
+{
+        w->stale = w->stale || w->reading;
+}
+
+int node_watch_new(Manager *m, NodeWatch **ret)
+{
+        NodeWatch *w = calloc(1, sizeof(*w));
+
+        if (!w)
+                return -ENOMEM;
+        w->manager = m;
+        *ret = w;
+        return 0;
+}
+
+NodeWatch *node_watch_free(NodeWatch *w)
+{
+        if (!w)
+                return NULL;
+        if (w->reading)
+                w->reading->watch = NULL; /* it finds nobody to tell */
+        hotplug_free(w->hotplug);
+        free(w);
+        return NULL;
 }

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Nodes that an administrator takes away. */
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "daemon/loop/event.h"
+#include "daemon/tenant/manager.h"
+
+typedef struct NodeDrains NodeDrains;
+
+int node_drains_new(Manager *m, NodeDrains **ret);
+NodeDrains *node_drains_free(NodeDrains *s);
+
+typedef struct DrainReport {
+        uint64_t moved_bytes, evicted_bytes, left_bytes;
+        const EventHolder *holders; /* of what is left */
+        size_t n_holders;
+} DrainReport;
+/* Called once, perhaps at once. report: what came of the drain; NULL with an error, and where nothing was
+ * drained. */
+typedef void (*drain_done_t)(const Answer *answer, const DrainReport *report, void *userdata);
+void node_drains_start(NodeDrains *s, uint32_t node, drain_done_t done, void *userdata);
+void node_drains_undo(NodeDrains *s, uint32_t node, drain_done_t done, void *userdata);

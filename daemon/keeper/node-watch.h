@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Nodes that come and go. */
+
+#include "daemon/tenant/manager.h"
+
+typedef struct NodeWatch NodeWatch;
+
+int node_watch_new(Manager *m, NodeWatch **ret);
+NodeWatch *node_watch_free(NodeWatch *w);
+int node_watch_start(NodeWatch *w);
+/* Reads the nodes where that is due and possible. */
+void node_watch_serve(NodeWatch *w);
+/* Other nodes are in force by now: what is being read may be older. */
+void node_watch_outdate(NodeWatch *w);

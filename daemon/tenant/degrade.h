@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* What shut nodes, and those that fight over a cgroup, mean for reservations. */
+
+#include <stdbool.h>
+
+#include "daemon/tenant/manager.h"
+
+/* Why a reservation is degraded; several may hold. */
+typedef enum Degraded {
+        DEGRADED_FIGHT = 1 << 0, /* somebody else sets the nodes of its cgroup */
+} Degraded;
+
+/* Shuts the nodes that are drained or have no memory. */
+void degrade_shut_nodes(Manager *m);
+/* A reservation of which a node is shut (or became too small) is `degraded`. follow: its cgroup follows, and
+ * once that is so a whole one is `active` again. */
+void degrade_judge(Entry *e, bool follow);
+void degrade_judge_all(Manager *m, bool follow);
+/* Switches one reason on or off. When none is left it becomes active again, with the event EVENT_RESTORED. */
+void degrade_set(Entry *e, Degraded why, bool on);

@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* A tenant's cgroup follows the ledger: one change, within a turn of the tenant. */
+
+#include "daemon/tenant/follow.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <uthash.h>
+#include <utlist.h>
+
+typedef struct Follow Follow;
+
+struct FollowSet {
+        Manager *manager;
+        Follow *all, *due;
+};
+
+struct Follow {
+        FollowSet *set;
+        Manager *manager;
+        char *tenant;
+        NodeSet leaving;
+        Turn *turn;
+        Change *change;
+        follow_done_t done;
+        void *userdata;
+        bool due; /* one without `leaving` that waits for its turn: it does what a second one would */
+        Follow *prev, *next;
+        UT_hash_handle hh; /* of those that are due, by tenant */
+};
+
+static void follow_not_due(Follow *f)
+{
+        if (f->due)
+                HASH_DEL(f->set->due, f);
+        f->due = false;
+}
+
+static void follow_free(Follow *f)
+{
+        follow_not_due(f);
+        DL_DELETE(f->set->all, f);
+        change_free(f->change);
+        turn_free(f->turn);
+        free(f->tenant);
+        free(f);
+}
+
+int follows_new(Manager *m, FollowSet **ret)
+{
+        FollowSet *s = calloc(1, sizeof(*s));
+
+        if (!s)
+                return -ENOMEM;
+        s->manager = m;
+        *ret = s;
+        return 0;
+}
+
+FollowSet *follows_free(FollowSet *s)
+{
+        if (!s)
+                return NULL;
+        while (s->all)
+                follow_free(s->all);
+        free(s);
+        return NULL;
+}
+
+static void follow_on_changed(const ApplyResult *result, bool changed _unused_, void *userdata)
+{
+        static const ApplyResult gone = { .error = 0 };
+        Follow *f = userdata;
+        bool is_gone = result->error == -ENOENT || result->error == -ESTALE;
+
+        /* It ended, or it restarted and has another cgroup; PID 1 knows. */
+        if (is_gone && f->tenant[0] != '/')
+                (void)manager_check_unit(f->manager, f->tenant, true, NULL);
+        f->done(is_gone ? &gone : result, f->tenant, f->userdata);
+        follow_free(f);
+}
+
+static int follow_with_cgroup(Reservation *r, void *userdata)
+{
+        if (!r->target->cgroup)
+                return 0;
+        *(Reservation **)userdata = r;
+        return 1;
+}
+
+static void follow_on_turn(Turn *t _unused_, void *userdata)
+{
+        Follow *f = userdata;
+        ChangeTerms terms = { .leaving = f->leaving };
+        ApplyResult result = { .error = 0 };
+        Reservation *r = NULL;
+
+        ledger_foreach_of_tenant(f->manager->ledger, f->tenant, follow_with_cgroup, &r);
+        if (r) {
+                follow_not_due(f);
+                result.error = change_start(f->manager, r, &terms, follow_on_changed, f, &f->change);
+        }
+        if (!r || result.error < 0)
+                follow_on_changed(&result, false, f);
+}
+
+bool follows_is_due(FollowSet *s, const char *tenant)
+{
+        Follow *f;
+
+        HASH_FIND_STR(s->due, tenant, f);
+        return f;
+}
+
+void follows_add(FollowSet *s, const char *tenant, const NodeSet *leaving, follow_done_t done,
+                 void *userdata)
+{
+        ApplyResult result = { .error = -ENOMEM };
+
+        if (!leaving && follows_is_due(s, tenant))
+                return;
+        Follow *f = calloc(1, sizeof(*f));
+        if (!f) {
+                done(&result, tenant, userdata);
+                return;
+        }
+        *f = (Follow){
+                .set = s, .manager = s->manager, .tenant = strdup(tenant), .done = done, .userdata = userdata
+        };
+        if (leaving)
+                f->leaving = *leaving;
+        DL_APPEND(s->all, f);
+        if (f->tenant && !leaving) {
+                f->due = true;
+                HASH_ADD_KEYPTR(hh, s->due, f->tenant, strlen(f->tenant), f);
+        }
+        int r = f->tenant ? turn_take(s->manager->turns, tenant, follow_on_turn, f, &f->turn) : -ENOMEM;
+        if (r < 0) {
+                result.error = r;
+                follow_free(f);
+                done(&result, tenant, userdata);
+        }
+}
