@@ -11,6 +11,16 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "daemon/keeper/start.h"
+#include "daemon/keeper/reload.h"
+#include "daemon/tenant/machine-facts.h"
+#include "daemon/tenant/warnings.h"
+#include "daemon/tenant/unit-check.h"
+#include "daemon/tenant/leases.h"
+#include "daemon/tenant/release.h"
+#include "daemon/tenant/waiter.h"
+#include "daemon/tenant/grant.h"
+#include "daemon/tenant/request.h"
 #include "daemon/keeper/drift.h"
 #include "daemon/keeper/holders.h"
 #include "daemon/keeper/node-drain.h"
@@ -116,6 +126,23 @@ static int open_books(Manager *m)
         if (r >= 0)
                 r = queue_new(&m->queue);
         if (r >= 0)
+                r = warnings_new(&m->warnings);
+        if (r >= 0)
+                r = machine_facts_new(m, &m->facts);
+        return r;
+}
+
+static int open_tenants(Manager *m)
+{
+        int r = requests_new(m, &m->requests);
+
+        if (r >= 0)
+                r = waiters_new(m, &m->waiters);
+        if (r >= 0)
+                r = leases_new(m, &m->leases);
+        if (r >= 0)
+                r = unit_checks_new(m, &m->unit_checks);
+        if (r >= 0)
                 r = buffers_new(m, &m->buffers);
         if (r >= 0)
                 r = holds_new(m, &m->holds);
@@ -138,6 +165,10 @@ static int open_keepers(Manager *m)
 {
         int r = owner_asks_new(m, &m->owner_asks);
 
+        if (r >= 0)
+                r = start_new(m, &m->start);
+        if (r >= 0)
+                r = reloads_new(m, &m->reloads);
         if (r >= 0)
                 r = drift_new(m, &m->drift);
         if (r >= 0)
@@ -206,8 +237,9 @@ static void assembly_on_notice(const Notice *n, void *userdata)
                         neighbours_tell(m->neighbours, n->reservation);
                         overruns_arm(m->overrun);
                 }
-                entry_stop(n->entry);
+                release_stop(n->entry);
                 n->entry->waiter = waiter_free(n->entry->waiter);
+                lease_forget(n->entry);
                 return;
         case NOTICE_FENCE_BEGINS:
                 tree_events_watch(m->tree_events, n->wanted);
@@ -237,6 +269,8 @@ static int open_parts(Manager *m)
         if (r >= 0)
                 r = open_books(m);
         if (r >= 0)
+                r = open_tenants(m);
+        if (r >= 0)
                 r = open_usage(m);
         if (r >= 0)
                 r = open_keepers(m);
@@ -256,7 +290,7 @@ int manager_new(const char *root, sd_event *event, sd_bus *bus, Manager **ret)
                 return -ENOMEM;
         m->event = sd_event_ref(event);
         m->bus = sd_bus_ref(bus);
-        m->release = manager_release;
+        m->release = release_start;
         m->page_bytes = (uint64_t)sysconf(_SC_PAGESIZE);
         int r = open_parts(m);
         if (r < 0)
@@ -273,33 +307,35 @@ Manager *manager_free(Manager *m)
         if (!m)
                 return NULL;
         notify_unsubscribe(m->notify, assembly_on_notice, m); /* from here on nothing follows */
-        manager_requests_free(m);
+        m->requests = requests_free(m->requests);
         m->statics = statics_free(m->statics);
         m->overrun = overruns_free(m->overrun);
         manager_grants_free(m);
-        manager_checks_free(m);
+        m->unit_checks = unit_checks_free(m->unit_checks);
         m->tree_events = tree_events_free(m->tree_events);
         m->owner_asks = owner_asks_free(m->owner_asks);
         m->drift = drift_free(m->drift);
         m->holders = holders_free(m->holders);
         m->migrations = migrations_free(m->migrations);
-        manager_reloads_free(m);
+        m->reloads = reloads_free(m->reloads);
         m->node_drains = node_drains_free(m->node_drains);
         m->follows = follows_free(m->follows);
         m->node_watch = node_watch_free(m->node_watch);
         m->record = record_free(m->record);
-        m->queue_restored = NULL;
+        if (m->waiters)
+                waiters_stop(m->waiters);
         m->queue_server = queue_server_free(m->queue_server);
         m->buffers = buffers_free(m->buffers);
         m->holds = holds_free(m->holds);
         HASH_ITER (hh, m->entries, e, next) {
-                entry_stop(e);
+                release_stop(e);
                 e->waiter = waiter_free(e->waiter);
+                lease_forget(e);
         }
         manager_entries_free(m);
-        unit_call_free(m->unit_events);
-        sd_event_source_disable_unref(m->patience);
-        sd_event_source_disable_unref(m->names_wait);
+        waiters_free(m->waiters);
+        leases_free(m->leases);
+        start_free(m->start);
         fence_free(m->fence);
         neighbours_free(m->neighbours);
         usage_free(m->usage);
@@ -322,10 +358,8 @@ Manager *manager_free(Manager *m)
         pool_set_free(m->pools);
         config_free(m->config);
         topology_free(m->topology);
-        manager_clear_warnings(m);
-        free(m->warnings);
-        for (size_t i = 0; i < _FACT_MAX; i++)
-                free(m->facts[i]);
+        warnings_free(m->warnings);
+        machine_facts_free(m->facts);
         free(m->root);
         notify_free(m->notify);
         sd_bus_unref(m->bus);

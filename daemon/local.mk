@@ -103,7 +103,9 @@ libdaemon_la_SOURCES = \
 	daemon/keeper/node-watch.c \
 	daemon/keeper/node-watch.h \
 	daemon/keeper/reload.c \
+	daemon/keeper/reload.h \
 	daemon/keeper/start.c \
+	daemon/keeper/start.h \
 	daemon/keeper/tree-events.c \
 	daemon/keeper/tree-events.h \
 	daemon/kernel/cgroup-numa.c \
@@ -182,17 +184,23 @@ libdaemon_la_SOURCES = \
 	daemon/tenant/buffers.c \
 	daemon/tenant/buffers.h \
 	daemon/tenant/change.c \
+	daemon/tenant/change.h \
 	daemon/tenant/degrade.c \
 	daemon/tenant/degrade.h \
 	daemon/tenant/follow.c \
 	daemon/tenant/follow.h \
 	daemon/tenant/grant.c \
+	daemon/tenant/grant.h \
 	daemon/tenant/grant-reservation.c \
+	daemon/tenant/grant-reservation.h \
 	daemon/tenant/holds.c \
 	daemon/tenant/holds.h \
 	daemon/tenant/judgement.c \
+	daemon/tenant/judgement.h \
 	daemon/tenant/leases.c \
+	daemon/tenant/leases.h \
 	daemon/tenant/machine-facts.c \
+	daemon/tenant/machine-facts.h \
 	daemon/tenant/manager.c \
 	daemon/tenant/manager.h \
 	daemon/tenant/migrate.c \
@@ -208,14 +216,22 @@ libdaemon_la_SOURCES = \
 	daemon/tenant/record.c \
 	daemon/tenant/record.h \
 	daemon/tenant/release.c \
+	daemon/tenant/release.h \
+	daemon/tenant/request-args.h \
 	daemon/tenant/request.c \
+	daemon/tenant/request.h \
 	daemon/tenant/snapshot.c \
+	daemon/tenant/snapshot.h \
 	daemon/tenant/statics.c \
 	daemon/tenant/statics.h \
 	daemon/tenant/unit-check.c \
+	daemon/tenant/unit-check.h \
 	daemon/tenant/usage.c \
 	daemon/tenant/usage.h \
-	daemon/tenant/waiter.c
+	daemon/tenant/waiter.c \
+	daemon/tenant/waiter.h \
+	daemon/tenant/warnings.c \
+	daemon/tenant/warnings.h
 libdaemon_la_CFLAGS = $(AM_CFLAGS) -pthread
 libdaemon_la_LIBADD = libmachine.la libpolicy.la $(SYSTEMD_LIBS) $(NUMA_LIBS) $(CGROUP_LIBS) -lpthread
 

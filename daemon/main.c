@@ -11,6 +11,8 @@
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
+#include "daemon/keeper/start.h"
+#include "daemon/keeper/reload.h"
 #include "build-config.h"
 #include "daemon/assembly.h"
 #include "daemon/bus/bus.h"
@@ -87,7 +89,7 @@ static int main_on_stop(sd_event_source *source, const struct signalfd_siginfo *
 
 static int main_on_hangup(sd_event_source *source, const struct signalfd_siginfo *si, void *userdata)
 {
-        manager_reload(userdata, NULL, NULL);
+        reloads_add(((Manager *)userdata)->reloads, NULL, NULL);
         return 0;
 }
 
@@ -142,7 +144,7 @@ static int main_set_up(Daemon *d)
         if (r >= 0)
                 r = manager_new(d->root, d->event, d->bus, &d->manager);
         if (r >= 0)
-                r = manager_load(d->manager);
+                r = reloads_load(d->manager->reloads);
         if (r >= 0)
                 r = bus_new(d->bus, d->manager, &d->surface);
         if (r >= 0)
@@ -162,7 +164,7 @@ static int main_run(Daemon *d)
         if (r >= 0)
                 r = bus_request_name(d->bus);
         if (r >= 0)
-                r = manager_start(d->manager);
+                r = start_run(d->manager->start);
         if (r >= 0)
                 r = sd_event_loop(d->event);
         if (r < 0)

@@ -8,6 +8,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/keeper/reload.h"
+#include "daemon/tenant/machine-facts.h"
+#include "daemon/tenant/warnings.h"
+#include "daemon/tenant/request.h"
+#include "daemon/tenant/request-args.h"
 #include "build-config.h"
 #include "daemon/bus/bus-internal.h"
 #include "daemon/bus/bus-options.h"
@@ -43,7 +48,7 @@ static int method_request(sd_bus_message *call, void *userdata, sd_bus_error *er
 
         int r = bus_options_read(m, call, false, &args, error);
         if (r >= 0)
-                r = manager_request(m, call, &args, false, on_request);
+                r = requests_add(m->requests, call, &args, false, on_request);
         return r < 0 ? r : 1;
 }
 
@@ -99,7 +104,7 @@ static int method_explain(sd_bus_message *call, void *userdata, sd_bus_error *er
 
         int r = bus_options_read(m, call, true, &args, error);
         if (r >= 0)
-                r = manager_request(m, call, &args, true, on_explain);
+                r = requests_add(m->requests, call, &args, true, on_explain);
         return r < 0 ? r : 1;
 }
 
@@ -127,7 +132,7 @@ static void on_reloaded(const Answer *answer, void *userdata)
 
 static void do_reload(Bus *b, uint32_t id, BusCall *call)
 {
-        manager_reload(b->manager, on_reloaded, call);
+        reloads_add(b->manager->reloads, on_reloaded, call);
 }
 
 static int method_reload(sd_bus_message *call, void *userdata, sd_bus_error *error)
@@ -256,8 +261,8 @@ static int get_fence_state(sd_bus *bus, const char *path, const char *interface,
 {
         Manager *m = manager_of(userdata);
 
-        manager_look_at_machine_again(m);
-        return sd_bus_message_append(reply, "s", manager_fence_state(m, NULL));
+        machine_facts_read_again(m->facts);
+        return sd_bus_message_append(reply, "s", machine_fence_state(m, NULL));
 }
 
 /* Rows of a property that grows with what runs on the machine. A reply above 32 MiB ends the connection. */
@@ -320,9 +325,12 @@ static int append_told(sd_bus_message *reply, const char *type, const Manager *m
         char text[128];
         int r = 0;
 
+        size_t n_warnings;
+        const WarningText *warnings = warnings_get(m->warnings, &n_warnings);
+
         for (int advice = 0; advice < 2; advice++)
-                for (size_t i = 0; r >= 0 && i < m->n_warnings; i++) {
-                        const ManagerWarning *w = &m->warnings[i];
+                for (size_t i = 0; r >= 0 && i < n_warnings; i++) {
+                        const WarningText *w = &warnings[i];
                         if (warning_is_fault(w->name) == (advice == 1))
                                 continue;
                         if (n++ < WARNINGS_MAX)
@@ -341,13 +349,13 @@ static int append_warnings(sd_bus_message *reply, const char *type, Manager *m)
 {
         _cleanup_free_ char *buffers = buffers_warning(m->buffers);
 
-        manager_look_at_machine_again(m);
+        machine_facts_read_again(m->facts);
         int r = sd_bus_message_open_container(reply, 'a', type);
         if (r >= 0)
                 r = append_told(reply, type, m);
         for (Fact f = 0; r >= 0 && f < _FACT_MAX; f++)
-                if (m->facts[f])
-                        r = append_warning(reply, type, fact_to_string(f), m->facts[f]);
+                if (machine_facts_get(m->facts, f))
+                        r = append_warning(reply, type, fact_to_string(f), machine_facts_get(m->facts, f));
         if (r >= 0 && buffers)
                 r = append_warning(reply, type, WARNING_BUFFERS, buffers);
         const char *left = record_warning(m->record);

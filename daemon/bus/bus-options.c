@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "daemon/bus/bus-options.h"
+#include "daemon/tenant/request-args.h"
 #include "daemon/machine/topology-device.h"
 #include "policy/cdm-names.h"
 

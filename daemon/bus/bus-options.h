@@ -5,6 +5,7 @@
 
 #include <systemd/sd-bus.h>
 
+#include "daemon/tenant/request-args.h"
 #include "daemon/tenant/manager.h"
 
 /* Reads "sta{sv}". An unknown key, a key twice or a value of another type is refused, because ignoring it

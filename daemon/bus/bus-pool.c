@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/tenant/machine-facts.h"
+#include "daemon/tenant/snapshot.h"
 #include "daemon/bus/bus-internal.h"
 #include "daemon/tenant/usage.h"
 #include "policy/cdm-names.h"
@@ -164,7 +166,7 @@ GETTER(pool_hold)
 
 GETTER(pool_fence)
 {
-        return sd_bus_message_append(reply, "s", manager_fence_state(userdata, pool_of(userdata, path)));
+        return sd_bus_message_append(reply, "s", machine_fence_state(userdata, pool_of(userdata, path)));
 }
 
 GETTER(node_number)

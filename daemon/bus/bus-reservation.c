@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/tenant/leases.h"
+#include "daemon/tenant/release.h"
 #include "daemon/bus/bus-internal.h"
 #include "daemon/loop/log.h"
 #include "daemon/tenant/buffers.h"
@@ -97,7 +99,7 @@ static void do_release(Bus *b, uint32_t id, BusCall *call)
         /* Its owner's will, whatever else would have ended it. */
         if (e->r->state == RESERVATION_REVOKING)
                 e->r->revoke_usec = e->r->revoked_for = 0;
-        answer_errno(call, manager_release(e));
+        answer_errno(call, release_start(e));
 }
 
 static void on_migrated(const Answer *answer, uint64_t moved_bytes, uint64_t failed_bytes, void *userdata)
@@ -160,7 +162,7 @@ static void renew(Manager *m, Entry *e, uint64_t usec, BusCall *call)
                 bus_call_refuse(call, CDM_ERROR_DENIED, sentence);
                 return;
         }
-        answer_errno(call, manager_renew(e, usec));
+        answer_errno(call, lease_renew(e, usec));
 }
 
 /* Why it cannot be renewed, or NULL. */

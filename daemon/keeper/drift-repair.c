@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "daemon/keeper/reload.h"
 #include "daemon/keeper/drift-reason.h"
 #include "daemon/keeper/drift.h"
 #include "daemon/keeper/fights.h"
@@ -74,7 +75,7 @@ void drift_on_fence_repaired(const FenceRepair *repair, void *userdata)
                 fights_note_failed(fights, repair->cgroup);
                 /* What is open by that is listed then. */
                 if (repair->is_widened && fence_state(m->fence) == FENCE_CLOSED)
-                        manager_fence(m);
+                        reloads_fence(m->reloads);
                 return;
         }
         /* Where it has been another cgroup since, the reason was forgotten with that one. */

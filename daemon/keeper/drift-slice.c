@@ -21,6 +21,7 @@
 #include <unistd.h>
 #include <uthash.h>
 
+#include "daemon/keeper/fights.h"
 #include "daemon/fence/fence-way.h"
 #include "daemon/keeper/drift-reason.h"
 #include "daemon/kernel/cgroup.h"

@@ -15,6 +15,8 @@
 #include <uthash.h>
 #include <utlist.h>
 
+#include "daemon/keeper/fights.h"
+#include "daemon/tenant/change.h"
 #include "daemon/keeper/drift-reason.h"
 #include "daemon/loop/log.h"
 

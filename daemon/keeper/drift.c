@@ -18,6 +18,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/keeper/fights.h"
+#include "daemon/keeper/reload.h"
+#include "daemon/tenant/warnings.h"
 #include "daemon/fence/fence-names.h"
 #include "daemon/fence/fence-scan.h"
 #include "daemon/fence/leaf-reader.h"
@@ -310,7 +313,7 @@ static void drift_recheck_later(Drift *d)
         if (d->recheck || !d->watch_wanted || (d->watch && !watch_is_incomplete(d->watch) && !leaky))
                 return;
         if (d->watch && watch_is_incomplete(d->watch))
-                manager_warn(m, WARNING_CGROUPS_UNWATCHED,
+                warnings_add(m->warnings, WARNING_CGROUPS_UNWATCHED,
                              "there are too many control groups to watch them all; those that are not "
                              "watched are looked at every minute; more inotify watches (`sysctl "
                              "fs.inotify.max_user_watches`) may help");
@@ -358,7 +361,7 @@ static void leaf_look_on_slice(void *userdata)
         if (l->next < l->scan.n_leaves)
                 return;
         if (slice_looks_off(d->slices, &l->off) || leaf_look_is_tighter(l))
-                manager_fence(d->manager);
+                reloads_fence(d->manager->reloads);
         leaf_look_end(l);
 }
 

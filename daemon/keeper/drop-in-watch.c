@@ -11,6 +11,8 @@
 #include <string.h>
 #include <sys/inotify.h>
 
+#include "daemon/keeper/fights.h"
+#include "daemon/keeper/reload.h"
 #include "daemon/keeper/drift-reason.h"
 #include "daemon/loop/log.h"
 #include "daemon/pid1/fence-files.h"
@@ -104,7 +106,7 @@ static void drop_in_watch_judge(DropInWatch *d, bool there)
                 return;
         fights_count_repair(d->fights);
         event_emit(d->manager->notify, &e, "the %s are written again: %s", DROP_INS_KEY, reason);
-        manager_fence(d->manager);
+        reloads_fence(d->manager->reloads);
 }
 
 /* After an answer it may have begun to reload: so what is missing then has to be missing after the next

@@ -21,6 +21,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/keeper/reload.h"
+#include "daemon/tenant/unit-check.h"
 #include "daemon/loop/log.h"
 #include "daemon/machine/hotplug.h"
 #include "daemon/machine/topology-read.h"
@@ -138,16 +140,16 @@ static int node_watch_take_over(Manager *m, Topology *topology)
         NodeSet now = topology_memory_nodes(t);
         bool fence = node_watch_needs_fence(m->pools, pools) || !nodeset_equal(&before, &now);
         Adoption a = { .topology = TAKE_PTR(t), .pools = TAKE_PTR(pools) };
-        r = manager_adopt(m, &a);
+        r = reloads_adopt(m->reloads, &a);
         if (r >= 0) {
                 node_watch_tell(m, &before, a.pools);
                 degrade_judge_all(m, true);
         }
         adoption_clear(&a);
         if (r >= 0 && pool_set_needs_fence(m->pools))
-                (void)manager_watch_units(m);
+                (void)unit_checks_watch(m->unit_checks);
         if (r >= 0 && fence)
-                manager_fence(m);
+                reloads_fence(m->reloads);
         return r;
 }
 

@@ -9,6 +9,8 @@
  *
  * A request for which a name counts that could not be looked up is denied: rule_may_match(). */
 
+#include "daemon/keeper/reload.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -17,32 +19,43 @@
 #include <systemd/sd-daemon.h>
 #include <utlist.h>
 
+#include "daemon/tenant/machine-facts.h"
+#include "daemon/tenant/warnings.h"
+#include "daemon/tenant/leases.h"
 #include "daemon/loop/log.h"
 #include "daemon/machine/topology-read.h"
 #include "daemon/tenant/degrade.h"
-#include "daemon/tenant/manager.h"
 #include "daemon/tenant/record.h"
 #include "policy/cdm-names.h"
 #include "policy/conf-start.h"
 #include "policy/size.h"
 #include "policy/warning.h"
 
-struct Reload {
+typedef struct Reload {
         reload_done_t done; /* NULL: nobody waits */
         void *userdata;
         bool read;   /* what Load has read is what it asked for */
         bool loaded; /* waits for the fence */
-        Reload *prev, *next;
-};
+        struct Reload *prev, *next;
+} Reload;
 
 /* Files that were read, while their users and groups are looked up. */
-struct Load {
+typedef struct Load {
         Config *config;
         char *warnings;
         RuleNames *names;
+} Load;
+
+struct Reloads {
+        Manager *manager;
+        ReloadListener listener;
+        Reload *all;
+        Load *load;            /* of what a reload has read */
+        RuleNames *rule_names; /* of the configuration in force */
+        char *name_warnings;   /* lines about those */
 };
 
-static Load *load_free(Load *l)
+static Load *reload_load_free(Load *l)
 {
         if (!l)
                 return NULL;
@@ -63,13 +76,13 @@ void adoption_clear(Adoption *a)
         *a = (Adoption){ 0 };
 }
 
-static void messages_clear(ConfMessages *m)
+static void reload_messages_clear(ConfMessages *m)
 {
         conf_messages_clear(m);
 }
 
 /* The lines of one severity, owned by the caller; "" when there are none. */
-static char *join_messages(const ConfMessages *m, ConfSeverity severity)
+static char *reload_join_messages(const ConfMessages *m, ConfSeverity severity)
 {
         char *text = NULL;
         size_t size;
@@ -88,7 +101,7 @@ static char *join_messages(const ConfMessages *m, ConfSeverity severity)
         return text;
 }
 
-static int read_nodes(Manager *m, Adoption *f, char **ret_error)
+static int reload_read_nodes(Manager *m, Adoption *f, char **ret_error)
 {
         _cleanup_free_ char *reason = NULL;
 
@@ -100,22 +113,22 @@ static int read_nodes(Manager *m, Adoption *f, char **ret_error)
 }
 
 /* -EBADMSG: *ret_error has a FILE:LINE line for everything that is wrong. */
-static int read_files(Manager *m, Config **ret, char **ret_warnings, char **ret_error)
+static int reload_read_files(Manager *m, Config **ret, char **ret_warnings, char **ret_error)
 {
-        _cleanup_(messages_clear) ConfMessages messages = { 0 };
+        _cleanup_(reload_messages_clear) ConfMessages messages = { 0 };
 
         int r = config_load(m->root, ret, &messages);
         if (r < 0)
-                *ret_error = join_messages(&messages, CONF_ERROR);
+                *ret_error = reload_join_messages(&messages, CONF_ERROR);
         else
-                *ret_warnings = join_messages(&messages, CONF_WARNING);
+                *ret_warnings = reload_join_messages(&messages, CONF_WARNING);
         return r;
 }
 
 /* Fills in topology and pools. */
-static int read_machine(Manager *m, Adoption *f, char **ret_error)
+static int reload_read_machine(Manager *m, Adoption *f, char **ret_error)
 {
-        int r = read_nodes(m, f, ret_error);
+        int r = reload_read_nodes(m, f, ret_error);
 
         if (r < 0)
                 return r;
@@ -123,16 +136,16 @@ static int read_machine(Manager *m, Adoption *f, char **ret_error)
                                 &f->pools, ret_error);
 }
 
-static void warn_lines(Manager *m, const char *name, char *lines)
+static void reload_warn_lines(Manager *m, const char *name, char *lines)
 {
         char *save = NULL;
 
         for (char *l = lines ? strtok_r(lines, "\n", &save) : NULL; l; l = strtok_r(NULL, "\n", &save))
-                manager_warn(m, name, "%s", l);
+                warnings_add(m->warnings, name, "%s", l);
 }
 
 /* A unit that could use all ordinary nodes before its first grant goes on to have all there are. */
-static void rebase(Manager *m, const NodeSet *before)
+static void reload_rebase(Manager *m, const NodeSet *before)
 {
         Entry *e, *next;
 
@@ -148,8 +161,9 @@ static void rebase(Manager *m, const NodeSet *before)
         }
 }
 
-static void swap_in(Manager *m, Adoption *a)
+static void reload_swap_in(Reloads *s, Adoption *a)
 {
+        Manager *m = s->manager;
         Adoption had = { .topology = m->topology, .pools = m->pools };
 
         m->topology = a->topology;
@@ -157,36 +171,37 @@ static void swap_in(Manager *m, Adoption *a)
         if (a->config) {
                 had.config = m->config;
                 m->config = a->config;
-                manager_clear_warnings(m);
-                free(m->name_warnings);
-                m->name_warnings = NULL;
-                warn_lines(m, WARNING_CONFIGURATION, a->faults);
-                warn_lines(m, WARNING_CONFIGURATION_HINT, a->warnings);
+                warnings_clear(m->warnings);
+                free(s->name_warnings);
+                s->name_warnings = NULL;
+                reload_warn_lines(m, WARNING_CONFIGURATION, a->faults);
+                reload_warn_lines(m, WARNING_CONFIGURATION_HINT, a->warnings);
                 free(a->faults);
                 free(a->warnings);
         }
         *a = had;
 }
 
-int manager_adopt(Manager *m, Adoption *a)
+int reloads_adopt(Reloads *s, Adoption *a)
 {
+        Manager *m = s->manager;
         /* By a reload the admin takes the pools as they are. */
         bool accepted = a->config && m->serving;
-        swap_in(m, a);
+        reload_swap_in(s, a);
         _cleanup_free_ char *unread = m->topology->unread ? strdup(m->topology->unread) : NULL;
-        warn_lines(m, WARNING_NODES_UNREAD, unread);
+        reload_warn_lines(m, WARNING_NODES_UNREAD, unread);
         fence_use(m->fence, m->config, m->pools);
         record_keep(m->record, m->topology, m->pools, accepted);
-        manager_look_at_machine(m);
+        machine_facts_read(m->facts);
         degrade_shut_nodes(m);
         if (a->pools) {
-                rebase(m, &a->pools->ordinary);
+                reload_rebase(m, &a->pools->ordinary);
                 notify_tell(m->notify, &(Notice){ .kind = NOTICE_NODES,
                                                   .topology_before = a->topology,
                                                   .pools_before = a->pools });
         }
         if (m->serving) {
-                manager_leases_arm(m); /* GracePeriod= */
+                leases_arm(m); /* GracePeriod= */
                 notify_room(m->notify);
         }
         return 0;
@@ -196,7 +211,7 @@ int manager_adopt(Manager *m, Adoption *a)
 
 /* Pools that would take all memory are the one mistake that leaves the machine open, as at boot.
  * *ret_trouble: what is wrong with the pools, NULL: nothing. */
-static int resolve_at_start(Adoption *f, char **ret_trouble)
+static int reload_resolve_at_start(Adoption *f, char **ret_trouble)
 {
         _cleanup_free_ char *error = NULL;
         const Config *c = f->config;
@@ -223,75 +238,78 @@ static int resolve_at_start(Adoption *f, char **ret_trouble)
 
 /* --- names -------------------------------------------------------------------------------------------- */
 
-static void warn_of_names(Manager *m, char *lines)
+static void reload_warn_of_names(Reloads *s, char *lines)
 {
-        char *save = NULL, *had = m->name_warnings;
+        Manager *m = s->manager;
+        char *save = NULL, *had = s->name_warnings;
 
         if (had && lines && strcmp(had, lines) == 0) {
                 free(lines);
                 return;
         }
-        m->name_warnings = lines ? strdup(lines) : NULL;
+        s->name_warnings = lines ? strdup(lines) : NULL;
         for (char *l = had ? strtok_r(had, "\n", &save) : NULL; l; l = strtok_r(NULL, "\n", &save))
-                manager_unwarn(m, l);
-        warn_lines(m, WARNING_CONFIGURATION_HINT, lines);
+                warnings_remove(m->warnings, l);
+        reload_warn_lines(m, WARNING_CONFIGURATION_HINT, lines);
         free(had);
         free(lines);
 }
 
 /* As far as names could be looked up. *ret_warnings is owned by the caller. */
-static int resolve_names(Config *config, RuleNames *names, char **ret_warnings)
+static int reload_resolve_names(Config *config, RuleNames *names, char **ret_warnings)
 {
-        _cleanup_(messages_clear) ConfMessages messages = { 0 };
+        _cleanup_(reload_messages_clear) ConfMessages messages = { 0 };
 
         int r = config_resolve_names(config, rule_names_find, names, &messages);
         if (r >= 0)
-                *ret_warnings = join_messages(&messages, CONF_WARNING);
+                *ret_warnings = reload_join_messages(&messages, CONF_WARNING);
         return r;
 }
 
 /* There is something new about the names of the configuration in force, or of the one that was read. */
-static void on_names(void *userdata)
+static void reload_on_names(void *userdata)
 {
-        Manager *m = userdata;
+        Reloads *s = userdata;
+        Manager *m = s->manager;
         char *warnings = NULL;
 
-        if (m->rule_names && rule_names_is_ready(m->rule_names)) {
-                int r = resolve_names(m->config, m->rule_names, &warnings);
+        if (s->rule_names && rule_names_is_ready(s->rule_names)) {
+                int r = reload_resolve_names(m->config, s->rule_names, &warnings);
                 if (r < 0)
                         log_error("users and groups of rules cannot be used: %s", strerror(-r));
                 else
-                        warn_of_names(m, warnings);
-                m->names_settled(m);
+                        reload_warn_of_names(s, warnings);
+                s->listener.names_settled(m);
         }
-        manager_reloads_serve(m);
+        reloads_serve(s);
 }
 
 /* A start has no policy that could stay in force: what is refused is replaced by what grants nothing. */
-int manager_load(Manager *m)
+int reloads_load(Reloads *s)
 {
-        _cleanup_(messages_clear) ConfMessages messages = { 0 };
+        Manager *m = s->manager;
+        _cleanup_(reload_messages_clear) ConfMessages messages = { 0 };
         _cleanup_(adoption_clear) Adoption f = { 0 };
         _cleanup_free_ char *error = NULL, *trouble = NULL;
 
-        int r = read_nodes(m, &f, &error);
+        int r = reload_read_nodes(m, &f, &error);
         if (r >= 0)
                 r = config_load_at_start(m->root, &f.config, &messages);
         if (r >= 0)
-                r = resolve_at_start(&f, &trouble);
+                r = reload_resolve_at_start(&f, &trouble);
         if (r < 0) {
                 log_error("%s", error ? error : strerror(-r));
                 return r;
         }
-        _cleanup_free_ char *errors = join_messages(&messages, CONF_ERROR);
-        f.warnings = join_messages(&messages, CONF_WARNING);
+        _cleanup_free_ char *errors = reload_join_messages(&messages, CONF_ERROR);
+        f.warnings = reload_join_messages(&messages, CONF_WARNING);
         if (asprintf(&f.faults, "%s\n%s", trouble ? trouble : "", errors ? errors : "") < 0)
                 f.faults = NULL;
-        r = manager_adopt(m, &f);
-        return r < 0 ? r : rule_names_new(m->names, m->event, m->config, on_names, m, &m->rule_names);
+        r = reloads_adopt(s, &f);
+        return r < 0 ? r : rule_names_new(m->names, m->event, m->config, reload_on_names, s, &s->rule_names);
 }
 
-static void tell_fence(Manager *m, int error)
+static void reload_tell_fence(Manager *m, int error)
 {
         FenceState state = fence_state(m->fence);
         char nodes[NODESET_STR_MAX];
@@ -337,158 +355,166 @@ static void tell_fence(Manager *m, int error)
         }
 }
 
-static void reload_end(Manager *m, Reload *r, const Answer *a)
+static void reload_end(Reloads *s, Reload *r, const Answer *a)
 {
-        DL_DELETE(m->reloads, r);
+        DL_DELETE(s->all, r);
         if (r->done)
                 r->done(a, r->userdata);
         free(r);
 }
 
-static void answer_loaded(Manager *m)
+static void reload_answer_loaded(Reloads *s)
 {
         Reload *r, *next;
 
-        DL_FOREACH_SAFE (m->reloads, r, next) {
+        DL_FOREACH_SAFE (s->all, r, next) {
                 if (r->loaded)
-                        reload_end(m, r, &(Answer){ 0 });
+                        reload_end(s, r, &(Answer){ 0 });
         }
 }
 
-static void on_fence(Fence *f, int error, void *userdata)
+static void reload_on_fence(Fence *f, int error, void *userdata)
 {
-        Manager *m = userdata;
+        Reloads *s = userdata;
+        Manager *m = s->manager;
 
         m->fence_busy = false;
         if (error < 0)
-                manager_warn(m, WARNING_FENCE,
+                warnings_add(m->warnings, WARNING_FENCE,
                              "the fence could not be changed: %s; `cdmctl status` shows its state; `cdmctl "
                              "reload` "
                              "tries again",
                              strerror(-error));
-        tell_fence(m, error);
+        reload_tell_fence(m, error);
         if (fence_enabled_cpuset(f))
-                manager_warn(
-                        m, WARNING_CPUSET_ENABLED,
+                warnings_add(
+                        m->warnings, WARNING_CPUSET_ENABLED,
                         "the cpuset controller had to be enabled on a running system, which can reset CPU "
                         "affinities that services had set for themselves; restart such services");
         notify_tell(m->notify, &(Notice){ .kind = NOTICE_FENCE_STATE });
         /* Before what follows can load for those that wait, whose fence comes only then. */
-        answer_loaded(m);
-        m->fence_settled(m, true);
+        reload_answer_loaded(s);
+        s->listener.fence_settled(m, true);
 }
 
-void manager_fence(Manager *m)
+void reloads_fence(Reloads *s)
 {
+        Manager *m = s->manager;
         int r;
 
         bool wanted = m->config->mode == FENCE_MODE_ENFORCE && pool_set_needs_fence(m->pools);
         /* A machine without CDM nodes costs nothing, unless it had some before this configuration. */
         if (!pool_set_needs_fence(m->pools) && !fence_is_there(m->fence)) {
-                answer_loaded(m);
-                m->fence_settled(m, false);
+                reload_answer_loaded(s);
+                s->listener.fence_settled(m, false);
                 return;
         }
         notify_tell(m->notify, &(Notice){ .kind = NOTICE_FENCE_BEGINS, .wanted = wanted });
         m->fence_busy = true;
         (void)sd_notifyf(0, "STATUS=%s the fence.", wanted ? "Closing" : "Lifting");
         if (wanted)
-                r = fence_close(m->fence, m->config, m->pools, on_fence, m);
+                r = fence_close(m->fence, m->config, m->pools, reload_on_fence, s);
         else
-                r = fence_lift(m->fence, m->pools, on_fence, m);
+                r = fence_lift(m->fence, m->pools, reload_on_fence, s);
         if (r < 0)
-                on_fence(m->fence, r, m);
+                reload_on_fence(m->fence, r, s);
 }
 
-static void refuse_pending(Manager *m, const char *error)
+static void reload_refuse_pending(Reloads *s, const char *error)
 {
+        Manager *m = s->manager;
         Event e = { .kind = EVENT_RELOAD_FAILED, .reason = error };
         Answer a = { CDM_ERROR_BAD_CONFIG, error };
         Reload *r, *next;
 
         event_emit(m->notify, &e, "the new configuration was refused; the one in force stays:\n%s", error);
-        DL_FOREACH_SAFE (m->reloads, r, next) {
+        DL_FOREACH_SAFE (s->all, r, next) {
                 if (!r->loaded && r->read)
-                        reload_end(m, r, &a);
+                        reload_end(s, r, &a);
         }
 }
 
 /* All that wait by now are served by one load. */
-static int load_begin(Manager *m, char **ret_error)
+static int reload_load_begin(Reloads *s, char **ret_error)
 {
+        Manager *m = s->manager;
         Load *l = calloc(1, sizeof(*l));
         Reload *i;
 
-        DL_FOREACH (m->reloads, i)
+        DL_FOREACH (s->all, i)
                 i->read = true;
         if (!l)
                 return -ENOMEM;
-        int r = read_files(m, &l->config, &l->warnings, ret_error);
+        int r = reload_read_files(m, &l->config, &l->warnings, ret_error);
         names_forget(m->names);
         if (r >= 0)
-                r = rule_names_new(m->names, m->event, l->config, on_names, m, &l->names);
+                r = rule_names_new(m->names, m->event, l->config, reload_on_names, s, &l->names);
         if (r < 0)
-                load_free(l);
+                reload_load_free(l);
         else
-                m->load = l;
+                s->load = l;
         return r;
 }
 
-static int load_finish(Manager *m, char **ret_error)
+static int reload_load_finish(Reloads *s, char **ret_error)
 {
+        Manager *m = s->manager;
         _cleanup_(adoption_clear) Adoption f = { 0 };
         _cleanup_free_ char *names = NULL;
-        Load *l = m->load;
+        Load *l = s->load;
 
         f.config = TAKE_PTR(l->config);
         f.warnings = TAKE_PTR(l->warnings);
-        int r = read_machine(m, &f, ret_error);
+        int r = reload_read_machine(m, &f, ret_error);
         if (r >= 0)
-                r = resolve_names(f.config, l->names, &names);
+                r = reload_resolve_names(f.config, l->names, &names);
         if (r >= 0)
-                r = manager_adopt(m, &f);
+                r = reloads_adopt(s, &f);
         if (r >= 0) {
-                rule_names_free(m->rule_names);
-                m->rule_names = TAKE_PTR(l->names);
-                warn_of_names(m, TAKE_PTR(names));
+                rule_names_free(s->rule_names);
+                s->rule_names = TAKE_PTR(l->names);
+                reload_warn_of_names(s, TAKE_PTR(names));
         }
-        m->load = load_free(l);
+        s->load = reload_load_free(l);
         return r;
 }
 
-static void tell_reloaded(Manager *m)
+static void reload_tell(Reloads *s)
 {
+        Manager *m = s->manager;
         Event e = { .kind = EVENT_RELOADED };
         Reload *i;
 
-        DL_FOREACH (m->reloads, i)
+        DL_FOREACH (s->all, i)
                 i->loaded = i->loaded || i->read;
         event_emit(m->notify, &e, "the configuration was read again: %zu %s, %zu %s", m->pools->n_pools,
                    m->pools->n_pools == 1 ? "pool" : "pools", m->config->n_rules,
                    m->config->n_rules == 1 ? "rule" : "rules");
         notify_tell(m->notify, &(Notice){ .kind = NOTICE_MODE });
         degrade_judge_all(m, true);
-        manager_fence(m);
+        reloads_fence(s);
 }
 
-void manager_reloads_serve(Manager *m)
+void reloads_serve(Reloads *s)
 {
-        while (!m->fence_busy && m->serving && (m->load || m->reloads)) {
-                _cleanup_free_ char *error = NULL;
-                int r = m->load ? 0 : load_begin(m, &error);
+        Manager *m = s->manager;
 
-                if (r >= 0 && !rule_names_is_ready(m->load->names))
+        while (!m->fence_busy && m->serving && (s->load || s->all)) {
+                _cleanup_free_ char *error = NULL;
+                int r = s->load ? 0 : reload_load_begin(s, &error);
+
+                if (r >= 0 && !rule_names_is_ready(s->load->names))
                         return;
                 if (r >= 0)
-                        r = load_finish(m, &error);
+                        r = reload_load_finish(s, &error);
                 if (r < 0)
-                        refuse_pending(m, error && *error ? error : strerror(-r));
+                        reload_refuse_pending(s, error && *error ? error : strerror(-r));
                 else
-                        tell_reloaded(m);
+                        reload_tell(s);
         }
 }
 
-void manager_reload(Manager *m, reload_done_t done, void *userdata)
+void reloads_add(Reloads *s, reload_done_t done, void *userdata)
 {
         Reload *r = calloc(1, sizeof(*r));
 
@@ -500,20 +526,44 @@ void manager_reload(Manager *m, reload_done_t done, void *userdata)
         }
         r->done = done;
         r->userdata = userdata;
-        DL_APPEND(m->reloads, r);
-        manager_reloads_serve(m);
+        DL_APPEND(s->all, r);
+        reloads_serve(s);
 }
 
-void manager_reloads_free(Manager *m)
+void reloads_listen(Reloads *s, const ReloadListener *listener)
+{
+        s->listener = *listener;
+}
+
+bool reloads_names_are_ready(const Reloads *s)
+{
+        return rule_names_is_ready(s->rule_names);
+}
+
+int reloads_new(Manager *m, Reloads **ret)
+{
+        Reloads *s = calloc(1, sizeof(*s));
+
+        if (!s)
+                return -ENOMEM;
+        s->manager = m;
+        *ret = s;
+        return 0;
+}
+
+Reloads *reloads_free(Reloads *s)
 {
         Reload *r, *next;
 
-        m->load = load_free(m->load);
-        m->rule_names = rule_names_free(m->rule_names);
-        free(m->name_warnings);
-        m->name_warnings = NULL;
-        DL_FOREACH_SAFE (m->reloads, r, next) {
-                DL_DELETE(m->reloads, r);
+        if (!s)
+                return NULL;
+        reload_load_free(s->load);
+        rule_names_free(s->rule_names);
+        free(s->name_warnings);
+        DL_FOREACH_SAFE (s->all, r, next) {
+                DL_DELETE(s->all, r);
                 free(r);
         }
+        free(s);
+        return NULL;
 }

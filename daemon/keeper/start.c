@@ -9,19 +9,29 @@
  * Requests that come meanwhile wait; READY=1 is sent when the fence is closed and requests are served, and
  * until then systemd is told that the start goes on. */
 
+#include "daemon/keeper/start.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <systemd/sd-daemon.h>
 
+#include "daemon/keeper/reload.h"
+#include "daemon/tenant/machine-facts.h"
+#include "daemon/tenant/warnings.h"
+#include "daemon/tenant/unit-check.h"
+#include "daemon/tenant/leases.h"
+#include "daemon/tenant/release.h"
+#include "daemon/tenant/waiter.h"
+#include "daemon/tenant/request.h"
+#include "daemon/tenant/snapshot.h"
 #include "daemon/keeper/drift.h"
 #include "daemon/keeper/node-watch.h"
 #include "daemon/loop/log.h"
 #include "daemon/tenant/buffers.h"
 #include "daemon/tenant/degrade.h"
 #include "daemon/tenant/holds.h"
-#include "daemon/tenant/manager.h"
 #include "daemon/tenant/overruns.h"
 #include "daemon/tenant/statics.h"
 #include "policy/warning.h"
@@ -30,7 +40,15 @@
 /* A name service that answers at all does so by then; one that does not must not delay the start. */
 #define NAMES_USEC (UINT64_C(1) * 1000 * 1000)
 
-static int on_patience(sd_event_source *source, uint64_t usec, void *userdata)
+struct Start {
+        Manager *manager;
+        sd_event_source *patience; /* tells systemd that the start goes on */
+        unsigned pending;
+        sd_event_source *names_wait; /* all but the names of rules is there to serve */
+        bool names_waited;
+};
+
+static int start_on_patience(sd_event_source *source, uint64_t usec, void *userdata)
 {
         (void)sd_notifyf(0, "EXTEND_TIMEOUT_USEC=%" PRIu64, 3 * PATIENCE_USEC);
         (void)sd_event_source_set_time_relative(source, PATIENCE_USEC);
@@ -38,7 +56,7 @@ static int on_patience(sd_event_source *source, uint64_t usec, void *userdata)
         return 0;
 }
 
-static int on_loaded(Reservation *r, StorePhase phase, void *userdata)
+static int start_on_loaded(Reservation *r, StorePhase phase, void *userdata)
 {
         Manager *m = userdata;
         Entry *e;
@@ -54,7 +72,7 @@ static int on_loaded(Reservation *r, StorePhase phase, void *userdata)
         return k;
 }
 
-static void on_bad_file(const char *file, const char *reason, void *userdata)
+static void start_on_bad_file(const char *file, const char *reason, void *userdata)
 {
         Manager *m = userdata;
         Event e = { .kind = EVENT_REPAIRED, .reason = reason };
@@ -65,7 +83,7 @@ static void on_bad_file(const char *file, const char *reason, void *userdata)
                    file, reason, file);
 }
 
-static void on_ids_lost(const char *reason, uint32_t next_id, void *userdata)
+static void start_on_ids_lost(const char *reason, uint32_t next_id, void *userdata)
 {
         Manager *m = userdata;
         Event e = { .kind = EVENT_REPAIRED, .reason = reason };
@@ -77,7 +95,7 @@ static void on_ids_lost(const char *reason, uint32_t next_id, void *userdata)
                 reason, next_id);
 }
 
-static int first_reservation(Reservation *r, void *userdata)
+static int start_first_reservation(Reservation *r, void *userdata)
 {
         *(Reservation **)userdata = r;
         return 1;
@@ -85,7 +103,7 @@ static int first_reservation(Reservation *r, void *userdata)
 
 /* Looks at every tenant's unit once and returns how often on_done will be called, not before this returns.
  */
-static unsigned check_tenants(Manager *m, bool repair, unit_check_done_t on_done)
+static unsigned start_check_tenants(Manager *m, bool repair, unit_check_done_t on_done)
 {
         unsigned n = 0;
         Entry *e, *next;
@@ -93,10 +111,10 @@ static unsigned check_tenants(Manager *m, bool repair, unit_check_done_t on_done
         HASH_ITER (hh, m->entries, e, next) {
                 const char *tenant = ledger_tenant_key(e->r->target);
                 Reservation *first = NULL;
-                ledger_foreach_of_tenant(m->ledger, tenant, first_reservation, &first);
+                ledger_foreach_of_tenant(m->ledger, tenant, start_first_reservation, &first);
                 if (first != e->r)
                         continue;
-                int r = manager_check_unit(m, tenant, repair, on_done);
+                int r = unit_checks_add(m->unit_checks, tenant, repair, on_done);
                 if (r < 0)
                         log_error("cannot look at %s: %s", tenant, strerror(-r));
                 else
@@ -105,127 +123,127 @@ static unsigned check_tenants(Manager *m, bool repair, unit_check_done_t on_done
         return n;
 }
 
-static void go_on_draining(Manager *m)
+static void start_go_on_draining(Manager *m)
 {
         Entry *e, *next;
 
         HASH_ITER (hh, m->entries, e, next) {
                 if (e->r->state != RESERVATION_DRAINING)
                         continue;
-                int r = manager_release(e);
+                int r = release_start(e);
                 if (r < 0)
                         log_error("reservation %" PRIu32 " cannot go on draining: %s", e->id, strerror(-r));
         }
 }
 
-static void tell_systemd(Manager *m, const char *ready)
+static void start_tell_systemd(Manager *m, const char *ready)
 {
         size_t n = m->pools->n_pools;
 
-        (void)sd_notifyf(0, "%sSTATUS=Fence %s, %zu %s.", ready, manager_fence_state(m, NULL), n,
+        (void)sd_notifyf(0, "%sSTATUS=Fence %s, %zu %s.", ready, machine_fence_state(m, NULL), n,
                          n == 1 ? "pool" : "pools");
 }
 
-static int on_names_wait(sd_event_source *source, uint64_t usec, void *userdata);
+static int start_on_names_wait(sd_event_source *source, uint64_t usec, void *userdata);
 
 /* Requests would be denied for want of a name that is about to come. The fence is closed by now, and what
  * was reserved is repaired. */
-static bool wait_for_names(Manager *m)
+static bool start_wait_for_names(Manager *m)
 {
-        if (m->names_waited || rule_names_is_ready(m->rule_names))
+        if (m->start->names_waited || reloads_names_are_ready(m->reloads))
                 return false;
-        m->names_waited = true;
-        return sd_event_add_time_relative(m->event, &m->names_wait, CLOCK_MONOTONIC, NAMES_USEC, 0,
-                                          on_names_wait, m) >= 0;
+        m->start->names_waited = true;
+        return sd_event_add_time_relative(m->event, &m->start->names_wait, CLOCK_MONOTONIC, NAMES_USEC, 0,
+                                          start_on_names_wait, m) >= 0;
 }
 
-static void serve(Manager *m)
+static void start_serve(Manager *m)
 {
         size_t n = ledger_count(m->ledger);
 
-        if (wait_for_names(m))
+        if (start_wait_for_names(m))
                 return;
 
-        m->patience = sd_event_source_disable_unref(m->patience);
+        m->start->patience = sd_event_source_disable_unref(m->start->patience);
         if (n > 0) {
                 Event e = { .kind = EVENT_RECOVERED };
                 event_emit(m->notify, &e,
                            n == 1 ? "%zu reservation was recovered" : "%zu reservations were recovered", n);
         }
-        go_on_draining(m);
+        start_go_on_draining(m);
         degrade_judge_all(m, true);
-        manager_leases_arm(m);
+        leases_arm(m);
         if (!pool_set_needs_fence(m->pools))
                 log_notice("this machine has no CDM nodes: there is nothing to manage");
-        manager_requests_serve(m);
+        requests_serve(m->requests);
         statics_serve(m->statics);
         notify_room(m->notify);
         holds_settle(m->holds);
         (void)manager_look(m, NULL, NULL, NULL, NULL); /* for those who only ask what there is */
-        manager_reloads_serve(m);
+        reloads_serve(m->reloads);
         drift_settled(m->drift);
         node_watch_serve(m->node_watch);
         drift_settled(m->drift);
-        tell_systemd(m, "READY=1\n");
+        start_tell_systemd(m, "READY=1\n");
 }
 
-static void names_settled(Manager *m);
+static void start_on_names_settled(Manager *m);
 
-static int on_names_wait(sd_event_source *source, uint64_t usec, void *userdata)
+static int start_on_names_wait(sd_event_source *source, uint64_t usec, void *userdata)
 {
-        names_settled(userdata);
+        start_on_names_settled(userdata);
         return 0;
 }
 
-static void names_settled(Manager *m)
+static void start_on_names_settled(Manager *m)
 {
-        if (m->names_wait) {
-                m->names_wait = sd_event_source_disable_unref(m->names_wait);
-                serve(m);
+        if (m->start->names_wait) {
+                m->start->names_wait = sd_event_source_disable_unref(m->start->names_wait);
+                start_serve(m);
         } else if (m->serving)
                 notify_room(m->notify);
 }
 
-static void on_repaired(Manager *m)
+static void start_on_repaired(Manager *m)
 {
-        if (--m->recovery_pending == 0)
-                manager_queue_restore(m, serve);
+        if (--m->start->pending == 0)
+                waiters_restore(m->waiters, start_serve);
 }
 
 /* What was reserved is compared with what is there. */
-static void repair_all(Manager *m)
+static void start_repair_all(Manager *m)
 {
         buffers_look(m->buffers); /* it narrows and drains as well */
         if (m->serving) {
                 holds_settle(m->holds);
-                tell_systemd(m, "");
+                start_tell_systemd(m, "");
                 /* A new configuration may have moved nodes between pools, or the fence. */
-                check_tenants(m, true, NULL);
+                start_check_tenants(m, true, NULL);
                 drift_settled(m->drift);
                 return;
         }
-        m->recovery_pending = 1 + check_tenants(m, true, on_repaired);
-        on_repaired(m);
+        m->start->pending = 1 + start_check_tenants(m, true, start_on_repaired);
+        start_on_repaired(m);
 }
 
 /* worked: the fence was not left as it is. What waited for it goes on. */
-static void fence_settled(Manager *m, bool worked)
+static void start_on_fence_settled(Manager *m, bool worked)
 {
-        repair_all(m);
+        start_repair_all(m);
         if (!worked)
                 return;
         overruns_arm(m->overrun);
-        manager_reloads_serve(m);
+        reloads_serve(m->reloads);
         node_watch_serve(m->node_watch);
 }
 
-static void on_checked(Manager *m)
+static void start_on_checked(Manager *m)
 {
-        if (--m->recovery_pending == 0)
-                manager_fence(m);
+        if (--m->start->pending == 0)
+                reloads_fence(m->reloads);
 }
 
-static int load_drained(Manager *m)
+static int start_load_drained(Manager *m)
 {
         Event e = { .kind = EVENT_REPAIRED, .reason = "the list of drained nodes on disk was garbage" };
 
@@ -241,28 +259,30 @@ static int load_drained(Manager *m)
 }
 
 /* A machine that cannot be watched is served all the same. */
-static void watch_nodes(Manager *m)
+static void start_watch_nodes(Manager *m)
 {
         int r = node_watch_start(m->node_watch);
 
         if (r < 0)
-                manager_warn(m, WARNING_NODES_UNWATCHED,
+                warnings_add(m->warnings, WARNING_NODES_UNWATCHED,
                              "nodes that come and go are not noticed: %s; run `cdmctl reload` when one did",
                              strerror(-r));
 }
 
-int manager_start(Manager *m)
+int start_run(Start *s)
 {
-        static const StoreReader reader = { on_loaded, on_bad_file, on_ids_lost };
+        static const ReloadListener listener = { start_on_fence_settled, start_on_names_settled };
+        static const StoreReader reader = { start_on_loaded, start_on_bad_file, start_on_ids_lost };
 
-        m->fence_settled = fence_settled;
-        m->names_settled = names_settled;
-        int r = sd_event_add_time_relative(m->event, &m->patience, CLOCK_MONOTONIC, PATIENCE_USEC, 0,
-                                           on_patience, m);
+        Manager *m = s->manager;
+
+        reloads_listen(m->reloads, &listener);
+        int r = sd_event_add_time_relative(m->event, &m->start->patience, CLOCK_MONOTONIC, PATIENCE_USEC, 0,
+                                           start_on_patience, m);
         if (r >= 0)
                 r = store_load(m->store, &reader, m);
         if (r >= 0)
-                r = load_drained(m);
+                r = start_load_drained(m);
         if (r < 0) {
                 log_error("the reservations on disk cannot be read: %s", strerror(-r));
                 return r;
@@ -270,14 +290,35 @@ int manager_start(Manager *m)
         buffers_recover(m->buffers);
         /* A machine without CDM nodes wants to hear nothing of units. */
         if (pool_set_needs_fence(m->pools) || m->entries) {
-                r = manager_watch_units(m);
+                r = unit_checks_watch(m->unit_checks);
                 if (r < 0) {
                         log_error("systemd cannot be watched: %s", strerror(-r));
                         return r;
                 }
         }
-        watch_nodes(m);
-        m->recovery_pending = 1 + check_tenants(m, false, on_checked);
-        on_checked(m);
+        start_watch_nodes(m);
+        m->start->pending = 1 + start_check_tenants(m, false, start_on_checked);
+        start_on_checked(m);
         return 0;
+}
+
+int start_new(Manager *m, Start **ret)
+{
+        Start *s = calloc(1, sizeof(*s));
+
+        if (!s)
+                return -ENOMEM;
+        s->manager = m;
+        *ret = s;
+        return 0;
+}
+
+Start *start_free(Start *s)
+{
+        if (!s)
+                return NULL;
+        sd_event_source_disable_unref(s->patience);
+        sd_event_source_disable_unref(s->names_wait);
+        free(s);
+        return NULL;
 }

@@ -10,6 +10,8 @@
 #include <string.h>
 #include <utlist.h>
 
+#include "daemon/tenant/warnings.h"
+#include "daemon/tenant/unit-check.h"
 #include "daemon/keeper/drift.h"
 #include "daemon/kernel/cgroup-watch.h"
 #include "daemon/kernel/owner.h"
@@ -123,7 +125,7 @@ static void tree_on_removed(Manager *m, const char *path)
 
         owner_forget(path);
         if (ledger_tenant_count(m->ledger, path) > 0)
-                r = manager_check_unit(m, path, false, NULL);
+                r = unit_checks_add(m->unit_checks, path, false, NULL);
         if (r < 0)
                 log_error("cannot look at %s, which was removed: %s", path, strerror(-r));
 }
@@ -184,8 +186,8 @@ void tree_events_watch(TreeEvents *t, bool wanted)
         int r = watch_new(t->manager->event, tree_on_watch, t, &t->watch);
         drift_watched(t->manager->drift, true, t->watch);
         if (r < 0)
-                manager_warn(
-                        t->manager, WARNING_CGROUPS_UNWATCHED,
+                warnings_add(
+                        t->manager->warnings, WARNING_CGROUPS_UNWATCHED,
                         "changes to control groups cannot be watched: %s; they are looked at every minute "
                         "instead; more inotify instances (`sysctl fs.inotify.max_user_instances`) and a "
                         "restart of cdmd help",

@@ -21,5 +21,5 @@ void buffers_abandon(BufferSet *s, void *userdata);
 void buffers_look(BufferSet *s);
 
 /* The reservation ends. True: its buffers are still in use; it stays, as `draining`, with what they hold,
- * and manager_release() is called when the last one went. */
+ * and release_start() is called when the last one went. */
 bool buffers_keep(Entry *e);

@@ -5,6 +5,8 @@
  * are all this, with the ledger changed before.
  */
 
+#include "daemon/tenant/change.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>

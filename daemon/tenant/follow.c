@@ -9,6 +9,8 @@
 #include <string.h>
 #include <uthash.h>
 #include <utlist.h>
+#include "daemon/tenant/unit-check.h"
+#include "daemon/tenant/change.h"
 
 typedef struct Follow Follow;
 
@@ -77,7 +79,7 @@ static void follow_on_changed(const ApplyResult *result, bool changed _unused_, 
 
         /* It ended, or it restarted and has another cgroup; PID 1 knows. */
         if (is_gone && f->tenant[0] != '/')
-                (void)manager_check_unit(f->manager, f->tenant, true, NULL);
+                (void)unit_checks_add(f->manager->unit_checks, f->tenant, true, NULL);
         f->done(is_gone ? &gone : result, f->tenant, f->userdata);
         follow_free(f);
 }

@@ -2,12 +2,17 @@
 
 /* What a grant enters into the ledger. */
 
+#include "daemon/tenant/grant-reservation.h"
+
+#include "daemon/tenant/judgement.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/tenant/request-args.h"
 #include "daemon/tenant/manager.h"
 #include "policy/cdm-names.h"
 
@@ -51,7 +56,7 @@ int grant_make_reservation(Manager *m, const Identity *i, const RequestArgs *a, 
 {
         _cleanup_(reservation_free_p) Reservation *r = NULL;
 
-        int k = manager_reservation_new(m, i, a, d, id, &r);
+        int k = judgement_reservation_new(m, i, a, d, id, &r);
         if (k >= 0 && i->move)
                 k = grant_scope_subject(r, i);
         if (k < 0)

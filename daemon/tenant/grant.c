@@ -10,6 +10,8 @@
  * last bytes. Whatever fails after that leads out through the normal release, so nothing stays half granted.
  */
 
+#include "daemon/tenant/grant.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -17,6 +19,14 @@
 #include <string.h>
 #include <utlist.h>
 
+#include "daemon/tenant/leases.h"
+#include "daemon/tenant/release.h"
+#include "daemon/tenant/waiter.h"
+#include "daemon/tenant/grant-reservation.h"
+#include "daemon/tenant/judgement.h"
+#include "daemon/tenant/request-args.h"
+#include "daemon/tenant/change.h"
+#include "daemon/tenant/snapshot.h"
 #include "daemon/loop/log.h"
 #include "daemon/tenant/holds.h"
 #include "daemon/tenant/manager.h"
@@ -120,7 +130,7 @@ static void undo(Grant *g, bool maybe_open)
         g->entry = NULL;
         if (!maybe_open)
                 manager_forget(e);
-        else if (manager_release(e) < 0)
+        else if (release_start(e) < 0)
                 log_error("reservation %" PRIu32 " cannot be taken back now; a restart of cdmd will", e->id);
 }
 
@@ -204,13 +214,13 @@ static void changed_checked(Grant *g, const char *wrong)
                 fail(g, true, SD_BUS_ERROR_FAILED, "the reservation could not be stored", strerror(-r));
                 return;
         }
-        manager_lease_arm(e);
+        lease_arm(e);
         tell_clients(e);
         notify_tell(g->manager->notify, &(Notice){ .kind = NOTICE_RESERVATION_CAME, .entry = e });
         tell_granted(g);
         /* A node may have been drained, or gone, since it was decided. */
         degrade_judge(e, true);
-        if (stop_waiting(e) && manager_release(e) < 0)
+        if (stop_waiting(e) && release_start(e) < 0)
                 log_error("reservation %" PRIu32 " is nobody's, and cannot be released now", e->id);
         finish(g, NULL, NULL);
 }
@@ -371,7 +381,7 @@ static void fail_stale(Grant *g, const char *wrong)
         g->entry = NULL;
         if (asprintf(&reason, "nothing was granted: %s; ask again", wrong) < 0)
                 reason = NULL;
-        manager_dequeue(e, CDM_ERROR_STALE, reason ? reason : wrong);
+        waiter_dequeue(e, CDM_ERROR_STALE, reason ? reason : wrong);
         finish(g, NULL, NULL);
 }
 
@@ -466,8 +476,7 @@ static void on_look(int error, const UsageTarget *target, void *userdata)
                 return;
         }
         if (j.decision->verdict == VERDICT_QUEUED)
-                error = manager_enqueue(m, TAKE_PTR(g->identity), g->args, j.decision, &target->near,
-                                        &g->id);
+                error = waiter_enqueue(m, TAKE_PTR(g->identity), g->args, j.decision, &target->near, &g->id);
         else
                 error = enter(g, j.decision, &target->mems);
         g->args = NULL;
@@ -576,5 +585,5 @@ void grant_waiting(Entry *e, Identity *identity, const Decision *d)
                 return;
         if (g)
                 grant_free(g);
-        manager_dequeue(e, SD_BUS_ERROR_FAILED, strerror(-k));
+        waiter_dequeue(e, SD_BUS_ERROR_FAILED, strerror(-k));
 }

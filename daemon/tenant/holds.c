@@ -21,6 +21,7 @@
 #include <unistd.h>
 #include <utlist.h>
 
+#include "daemon/tenant/snapshot.h"
 #include "daemon/kernel/hold.h"
 #include "daemon/loop/log.h"
 #include "daemon/tenant/holds.h"

@@ -6,9 +6,14 @@
  * made, and only one that was may be carried out; a refusal is told as it was judged, and not judged again.
  */
 
+#include "daemon/tenant/judgement.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "daemon/tenant/machine-facts.h"
+#include "daemon/tenant/request-args.h"
+#include "daemon/tenant/snapshot.h"
 #include "daemon/tenant/manager.h"
 #include "daemon/tenant/usage.h"
 #include "policy/cdm-names.h"
@@ -49,7 +54,7 @@ int request_decide(Manager *m, const Identity *i, const RequestArgs *a, const Us
 {
         /* Whether a tenant can be alone depends on the settings of the kernel. */
         if (a->exclusive)
-                manager_look_at_machine_again(m);
+                machine_facts_read_again(m->facts);
         Snapshot s = manager_snapshot(m, pool_set_find(m->pools, a->pool));
         Request q = {
                 .pool = a->pool,
@@ -94,8 +99,8 @@ void request_tell_refused(Manager *m, const Identity *i, const RequestArgs *a, c
                            i->subject->user ? i->subject->user : number, d->reason);
 }
 
-int manager_reservation_new(Manager *m, const Identity *i, const RequestArgs *a, const Decision *d,
-                            uint32_t id, Reservation **ret)
+int judgement_reservation_new(Manager *m, const Identity *i, const RequestArgs *a, const Decision *d,
+                              uint32_t id, Reservation **ret)
 {
         _cleanup_(reservation_free_p) Reservation *r = NULL;
 

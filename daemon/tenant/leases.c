@@ -9,6 +9,8 @@
  * Each live reservation with an end has one timer, for the next of the two steps; sd-event wakes up for the
  * earliest of all only. They are of CLOCK_BOOTTIME: see policy/lease.h. */
 
+#include "daemon/tenant/leases.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -19,7 +21,6 @@
 
 #include "daemon/loop/log.h"
 #include "daemon/loop/slice.h"
-#include "daemon/tenant/manager.h"
 #include "policy/lease.h"
 #include "policy/timespan.h"
 
@@ -28,12 +29,38 @@
 /* A file and a few messages each. */
 #define SETTLED_A_SLICE 8
 
-static bool is_live(const Reservation *r)
+struct Leases {
+        Manager *manager;
+        Entry *settling; /* see lease_revoke_soon() */
+        Slice *slice;    /* NULL: was not needed yet */
+};
+
+int leases_new(Manager *m, Leases **ret)
+{
+        Leases *s = calloc(1, sizeof(*s));
+
+        if (!s)
+                return -ENOMEM;
+        s->manager = m;
+        *ret = s;
+        return 0;
+}
+
+Leases *leases_free(Leases *s)
+{
+        if (!s)
+                return NULL;
+        slice_free(s->slice);
+        free(s);
+        return NULL;
+}
+
+static bool lease_is_live(const Reservation *r)
 {
         return r->state == RESERVATION_ACTIVE || r->state == RESERVATION_DEGRADED;
 }
 
-const char *manager_revoked_why(const Reservation *r, char buf[static REVOKED_WHY_MAX])
+const char *lease_revoked_why(const Reservation *r, char buf[static REVOKED_WHY_MAX])
 {
         if (r->revoke_usec == 0)
                 return NULL;
@@ -44,7 +71,7 @@ const char *manager_revoked_why(const Reservation *r, char buf[static REVOKED_WH
         return buf;
 }
 
-static void tell_revoking(Entry *e, uint64_t now)
+static void lease_tell_revoking(Entry *e, uint64_t now)
 {
         char nodes[NODESET_STR_MAX], policy[512], span[TIMESPAN_STR_MAX], why[128];
         const Reservation *r = e->r;
@@ -71,11 +98,11 @@ static void tell_revoking(Entry *e, uint64_t now)
                                                            .usec = left });
 }
 
-static void settle(Entry *e);
+static void lease_settle(Entry *e);
 
-int manager_revoke(Entry *e, uint64_t drain_usec, uint32_t for_id)
+int lease_revoke(Entry *e, uint64_t drain_usec, uint32_t for_id)
 {
-        settle(e);
+        lease_settle(e);
         Reservation *r = e->r;
         ReservationState before = r->state;
         uint64_t usec_before = r->revoke_usec;
@@ -92,16 +119,16 @@ int manager_revoke(Entry *e, uint64_t drain_usec, uint32_t for_id)
                 manager_set_state(e, before);
                 return k;
         }
-        manager_lease_arm(e);
-        tell_revoking(e, manager_boottime_usec());
+        lease_arm(e);
+        lease_tell_revoking(e, manager_boottime_usec());
         return 0;
 }
 
-static void kept(Entry *e)
+static void lease_on_kept(Entry *e)
 {
         if (e->known)
                 notify_reservation_changed(e->manager->notify, e->id, RESERVATION_CHANGED_STATE);
-        manager_lease_arm(e);
+        lease_arm(e);
         notify_room(e->manager->notify); /* who counted on it */
 }
 
@@ -111,114 +138,127 @@ static void kept(Entry *e)
  * timers and messages follow in slices, in the order in which it happened. A crash in between loses no
  * promise: those that wait choose again whom they displace. */
 
-static void put_back(Entry *e)
+static void lease_put_back(Entry *e)
 {
         e->r->revoke_usec = 0;
         e->r->revoked_for = 0;
         ledger_set_state(e->manager->ledger, e->r, RESERVATION_ACTIVE);
 }
 
-static void settle_revoked(Entry *e, int error)
+static void lease_settle_revoked(Entry *e, int error)
 {
         if (error < 0) {
                 log_error("reservation %" PRIu32 " cannot be displaced now: %s", e->id, strerror(-error));
-                put_back(e);
+                lease_put_back(e);
                 return;
         }
         if (e->known)
                 notify_reservation_changed(e->manager->notify, e->id, RESERVATION_CHANGED_STATE);
-        manager_lease_arm(e);
-        tell_revoking(e, manager_boottime_usec());
+        lease_arm(e);
+        lease_tell_revoking(e, manager_boottime_usec());
 }
 
-static void settle_kept(Entry *e, int error)
+static void lease_settle_kept(Entry *e, int error)
 {
         if (error < 0)
                 log_error("cannot store that reservation %" PRIu32 " is kept: %s", e->id, strerror(-error));
-        kept(e);
+        lease_on_kept(e);
 }
 
-static void settle(Entry *e)
+static void lease_unsettle(Entry *e)
+{
+        if (e->settling)
+                DL_DELETE2(e->manager->leases->settling, e, prev_settling, next_settling);
+        e->settling = false;
+}
+
+void lease_forget(Entry *e)
+{
+        lease_unsettle(e);
+        e->lease = sd_event_source_disable_unref(e->lease);
+}
+
+static void lease_settle(Entry *e)
 {
         bool revoking = e->r->state == RESERVATION_REVOKING;
 
         if (!e->settling)
                 return;
-        manager_unsettle(e);
-        if (!revoking && !is_live(e->r)) /* it drains: told, and stored */
+        lease_unsettle(e);
+        if (!revoking && !lease_is_live(e->r)) /* it drains: told, and stored */
                 return;
         /* One that is being granted is stored as soon as it is. */
         int k = e->phase == STORE_GRANTED ? manager_store(e) : 0;
         if (revoking)
-                settle_revoked(e, k);
+                lease_settle_revoked(e, k);
         else
-                settle_kept(e, k);
+                lease_settle_kept(e, k);
 }
 
-static void on_settling(void *userdata)
+static void leases_on_slice(void *userdata)
 {
-        Manager *m = userdata;
+        Leases *s = userdata;
 
-        for (unsigned i = 0; m->settling && i < SETTLED_A_SLICE; i++)
-                settle(m->settling);
-        slice_set(m->settling_slice, m->settling);
+        for (unsigned i = 0; s->settling && i < SETTLED_A_SLICE; i++)
+                lease_settle(s->settling);
+        slice_set(s->slice, s->settling);
 }
 
-static void settle_soon(Entry *e)
+static void lease_settle_soon(Entry *e)
 {
-        Manager *m = e->manager;
+        Leases *s = e->manager->leases;
 
         if (!e->settling)
-                DL_APPEND2(m->settling, e, prev_settling, next_settling);
+                DL_APPEND2(s->settling, e, prev_settling, next_settling);
         e->settling = true;
-        if (!m->settling_slice && slice_new(m->event, on_settling, m, &m->settling_slice) < 0)
-                settle(e);
+        if (!s->slice && slice_new(s->manager->event, leases_on_slice, s, &s->slice) < 0)
+                lease_settle(e);
         else
-                slice_set(m->settling_slice, true);
+                slice_set(s->slice, true);
 }
 
-void manager_revoke_soon(Entry *e, uint64_t drain_usec, uint32_t for_id)
+void lease_revoke_soon(Entry *e, uint64_t drain_usec, uint32_t for_id)
 {
         e->r->revoke_usec = drain_usec;
         e->r->revoked_for = for_id;
         ledger_set_state(e->manager->ledger, e->r, RESERVATION_REVOKING);
-        settle_soon(e);
+        lease_settle_soon(e);
 }
 
-void manager_keep(Entry *e)
+void lease_keep(Entry *e)
 {
-        manager_keep_soon(e);
-        settle(e);
+        lease_keep_soon(e);
+        lease_settle(e);
 }
 
-void manager_keep_soon(Entry *e)
+void lease_keep_soon(Entry *e)
 {
-        put_back(e);
-        settle_soon(e);
+        lease_put_back(e);
+        lease_settle_soon(e);
 }
 
 /* --- the timer ------------------------------------------------------------------------------------------ */
 
-static void warn(Entry *e, uint64_t now)
+static void lease_warn(Entry *e, uint64_t now)
 {
         const Reservation *r = e->r;
         uint64_t grace = e->manager->config->grace_usec;
 
-        int k = manager_revoke(e, lease_drain(r->expires_usec, r->term_usec, grace, now), 0);
+        int k = lease_revoke(e, lease_drain(r->expires_usec, r->term_usec, grace, now), 0);
         if (k < 0)
                 log_error("cannot store that the lease of reservation %" PRIu32 " ends: %s", e->id,
                           strerror(-k));
 }
 
-static int on_due(sd_event_source *source, uint64_t usec, void *userdata)
+static int lease_on_due(sd_event_source *source, uint64_t usec, void *userdata)
 {
         Entry *e = userdata;
         uint64_t now = manager_boottime_usec();
         int k = 0;
 
         e->lease = sd_event_source_disable_unref(e->lease);
-        if (is_live(e->r))
-                warn(e, now);
+        if (lease_is_live(e->r))
+                lease_warn(e, now);
         else if (e->r->state == RESERVATION_REVOKING)
                 k = e->manager->release(e);
         if (k < 0)
@@ -227,39 +267,40 @@ static int on_due(sd_event_source *source, uint64_t usec, void *userdata)
         /* What could not be stored is tried again. */
         if (!e->lease && e->r->state != RESERVATION_DRAINING)
                 (void)sd_event_add_time_relative(e->manager->event, &e->lease, CLOCK_BOOTTIME, RETRY_USEC,
-                                                 ACCURACY, on_due, e);
+                                                 ACCURACY, lease_on_due, e);
         return 0;
 }
 
-void manager_lease_arm(Entry *e)
+void lease_arm(Entry *e)
 {
         const Reservation *r = e->r;
         uint64_t due = TIMESPAN_INFINITY;
 
         e->lease = sd_event_source_disable_unref(e->lease);
-        if (is_live(r))
+        if (lease_is_live(r))
                 due = lease_warning(r->expires_usec, r->term_usec, e->manager->config->grace_usec);
         else if (r->state == RESERVATION_REVOKING)
                 due = r->revoke_usec;
         if (due == TIMESPAN_INFINITY)
                 return;
-        int k = sd_event_add_time(e->manager->event, &e->lease, CLOCK_BOOTTIME, due, ACCURACY, on_due, e);
+        int k = sd_event_add_time(e->manager->event, &e->lease, CLOCK_BOOTTIME, due, ACCURACY, lease_on_due,
+                                  e);
         if (k < 0)
                 log_error("cannot set the timer of reservation %" PRIu32 ": %s", e->id, strerror(-k));
 }
 
-void manager_leases_arm(Manager *m)
+void leases_arm(Manager *m)
 {
         Entry *e, *next;
 
         HASH_ITER (hh, m->entries, e, next)
                 if (e->phase == STORE_GRANTED)
-                        manager_lease_arm(e);
+                        lease_arm(e);
 }
 
-int manager_renew(Entry *e, uint64_t usec)
+int lease_renew(Entry *e, uint64_t usec)
 {
-        settle(e);
+        lease_settle(e);
         Ledger *ledger = e->manager->ledger;
         Reservation *r = e->r;
         uint64_t term_before = r->term_usec, expires_before = r->expires_usec;
@@ -286,9 +327,9 @@ int manager_renew(Entry *e, uint64_t usec)
                 return k;
         }
         if (revoking)
-                kept(e);
+                lease_on_kept(e);
         else
-                manager_lease_arm(e);
+                lease_arm(e);
         notify_reservation_changed(e->manager->notify, e->id, RESERVATION_CHANGED_EXPIRES);
         return 0;
 }

@@ -5,43 +5,78 @@
  * block. Those who ask again and again get what was read up to MACHINE_FRESH_USEC ago, so that they leave
  * the event loop to others. */
 
+#include "daemon/tenant/machine-facts.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "daemon/loop/log.h"
 #include "daemon/machine/topology-read.h"
-#include "daemon/tenant/manager.h"
 #include "daemon/tenant/record.h"
 #include "policy/cdm-names.h"
 
 /* Shorter than anybody needs to follow an advice and ask again. */
 #define MACHINE_FRESH_USEC UINT64_C(10000)
 
-void manager_look_at_machine(Manager *m)
+struct MachineFacts {
+        Manager *manager;
+        uint64_t read_usec;
+        char *texts[_FACT_MAX];
+};
+
+int machine_facts_new(Manager *m, MachineFacts **ret)
 {
-        m->machine_read_usec = manager_monotonic_usec();
+        MachineFacts *f = calloc(1, sizeof(*f));
+
+        if (!f)
+                return -ENOMEM;
+        f->manager = m;
+        *ret = f;
+        return 0;
+}
+
+MachineFacts *machine_facts_free(MachineFacts *f)
+{
+        if (!f)
+                return NULL;
+        for (size_t i = 0; i < _FACT_MAX; i++)
+                free(f->texts[i]);
+        free(f);
+        return NULL;
+}
+
+void machine_facts_read(MachineFacts *f)
+{
+        Manager *m = f->manager;
+
+        f->read_usec = manager_monotonic_usec();
         (void)topology_read_facts(m->root, m->topology);
-        for (Fact f = 0; f < _FACT_MAX; f++) {
+        for (Fact i = 0; i < _FACT_MAX; i++) {
                 char *text = NULL;
 
-                if (fact_judge(f, m->topology, m->pools, &text) < 0)
+                if (fact_judge(i, m->topology, m->pools, &text) < 0)
                         continue; /* out of memory: what was told last stands */
-                if (text && (!m->facts[f] || strcmp(text, m->facts[f]) != 0))
+                if (text && (!f->texts[i] || strcmp(text, f->texts[i]) != 0))
                         log_warning("%s", text);
-                free(m->facts[f]);
-                m->facts[f] = text;
+                free(f->texts[i]);
+                f->texts[i] = text;
         }
         record_judge(m->record, m->topology, m->pools);
 }
 
-void manager_look_at_machine_again(Manager *m)
+void machine_facts_read_again(MachineFacts *f)
 {
-        if (manager_monotonic_usec() - m->machine_read_usec >= MACHINE_FRESH_USEC)
-                manager_look_at_machine(m);
+        if (manager_monotonic_usec() - f->read_usec >= MACHINE_FRESH_USEC)
+                machine_facts_read(f);
 }
 
-const char *manager_fence_state(const Manager *m, const Pool *pool)
+const char *machine_facts_get(const MachineFacts *f, Fact fact)
+{
+        return f->texts[fact];
+}
+
+const char *machine_fence_state(const Manager *m, const Pool *pool)
 {
         FenceState state = fence_state(m->fence);
         const NodeSet *nodes = pool ? &pool->nodes : &m->pools->cdm;

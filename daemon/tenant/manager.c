@@ -1,20 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* What all that manages uses: the entries of reservations, warnings, clocks. It knows of none of its users:
+/* What all that manages uses: the entries of reservations, clocks. It knows of none of its users:
  * what follows from a change is told by notify.h. */
 
 #include <errno.h>
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <utlist.h>
 
 #include "daemon/kernel/owner.h"
 #include "daemon/loop/log.h"
-#include "daemon/loop/slice.h"
 #include "daemon/tenant/manager.h"
 
 static uint64_t clock_usec(clockid_t clock)
@@ -40,51 +37,6 @@ uint64_t manager_monotonic_usec(void)
         return clock_usec(CLOCK_MONOTONIC);
 }
 
-void manager_clear_warnings(Manager *m)
-{
-        for (size_t i = 0; i < m->n_warnings; i++)
-                free(m->warnings[i].text);
-        m->n_warnings = 0;
-}
-
-void manager_warn(Manager *m, const char *name, const char *format, ...)
-{
-        char *text;
-        va_list ap;
-
-        va_start(ap, format);
-        int r = vasprintf(&text, format, ap);
-        va_end(ap);
-        if (r < 0)
-                return;
-        /* The fence closes again whenever nodes come or go, and has the same to say each time. */
-        for (size_t i = 0; i < m->n_warnings; i++)
-                if (strcmp(m->warnings[i].text, text) == 0) {
-                        free(text);
-                        return;
-                }
-        log_warning("%s", text);
-        ManagerWarning *w = reallocarray(m->warnings, m->n_warnings + 1, sizeof(*w));
-        if (!w) {
-                free(text);
-                return;
-        }
-        m->warnings = w;
-        w[m->n_warnings++] = (ManagerWarning){ name, text };
-}
-
-void manager_unwarn(Manager *m, const char *text)
-{
-        for (size_t i = 0; i < m->n_warnings; i++) {
-                if (strcmp(m->warnings[i].text, text) != 0)
-                        continue;
-                free(m->warnings[i].text);
-                m->n_warnings--;
-                memmove(&m->warnings[i], &m->warnings[i + 1], (m->n_warnings - i) * sizeof(*m->warnings));
-                return;
-        }
-}
-
 Entry *manager_find(Manager *m, uint32_t id)
 {
         Entry *e;
@@ -93,29 +45,14 @@ Entry *manager_find(Manager *m, uint32_t id)
         return e;
 }
 
-void manager_unsettle(Entry *e)
-{
-        if (e->settling)
-                DL_DELETE2(e->manager->settling, e, prev_settling, next_settling);
-        e->settling = false;
-}
-
-static void entry_free(Entry *e)
-{
-        manager_unsettle(e);
-        sd_event_source_disable_unref(e->lease);
-        free(e);
-}
-
 void manager_entries_free(Manager *m)
 {
         Entry *e, *next;
 
         HASH_ITER (hh, m->entries, e, next) {
                 HASH_DEL(m->entries, e);
-                entry_free(e);
+                free(e);
         }
-        m->settling_slice = slice_free(m->settling_slice);
 }
 
 int manager_add(Manager *m, Reservation *r, StorePhase phase, Entry **ret)
@@ -154,7 +91,7 @@ void manager_forget(Entry *e)
         HASH_DEL(m->entries, e);
         notify_tell(m->notify, &(Notice){ .kind = NOTICE_RESERVATION_LEFT, .entry = e, .reservation = r });
         reservation_free(r);
-        entry_free(e);
+        free(e);
         notify_room(m->notify);
 }
 

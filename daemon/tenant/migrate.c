@@ -10,6 +10,7 @@
 #include <utlist.h>
 
 #include "daemon/tenant/migrate.h"
+#include "daemon/tenant/change.h"
 #include "policy/cdm-names.h"
 #include "policy/size.h"
 

@@ -17,6 +17,8 @@
 #include <unistd.h>
 #include <utlist.h>
 
+#include "daemon/tenant/release.h"
+#include "daemon/tenant/change.h"
 #include "daemon/kernel/cgroup.h"
 #include "daemon/loop/log.h"
 #include "daemon/tenant/buffers.h"
@@ -347,7 +349,7 @@ static void act(Overrun *o, const Look *l, const Strictest *s)
 
         if (s->answer == ON_OVERRUN_PUSH_BACK)
                 push_back(o, l);
-        else if (s->answer == ON_OVERRUN_REVOKE && entry && manager_release(entry) < 0)
+        else if (s->answer == ON_OVERRUN_REVOKE && entry && release_start(entry) < 0)
                 log_error("reservation %" PRIu32 " cannot be revoked now; the next look tries again", s->id);
 }
 

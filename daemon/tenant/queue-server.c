@@ -15,6 +15,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/tenant/waiter.h"
+#include "daemon/tenant/grant.h"
+#include "daemon/tenant/judgement.h"
+#include "daemon/tenant/snapshot.h"
 #include "daemon/loop/log.h"
 #include "daemon/loop/slice.h"
 #include "daemon/tenant/usage.h"
@@ -43,7 +47,7 @@ static void queue_server_serve_one(Entry *e, const Served *s)
         if (s->action == SERVE_DISPLACE)
                 waiter_revoke_victims(e->waiter, d);
         else if (s->action == SERVE_END)
-                manager_dequeue(e, decision_error(d->verdict), d->reason);
+                waiter_dequeue(e, decision_error(d->verdict), d->reason);
         else
                 grant_waiting(e, waiter_take(e->waiter), d);
 }

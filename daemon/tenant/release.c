@@ -10,11 +10,17 @@
  *
  * A draining reservation counts in full: the ledger gets its bytes back only when they have left the node. */
 
+#include "daemon/tenant/release.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/tenant/unit-check.h"
+#include "daemon/tenant/leases.h"
+#include "daemon/tenant/waiter.h"
+#include "daemon/tenant/change.h"
 #include "daemon/loop/log.h"
 #include "daemon/tenant/buffers.h"
 #include "daemon/tenant/holds.h"
@@ -28,7 +34,7 @@
 
 static void on_turn(Turn *t, void *userdata);
 
-void entry_stop(Entry *e)
+void release_stop(Entry *e)
 {
         e->change = change_free(e->change);
         e->retry = sd_event_source_disable_unref(e->retry);
@@ -143,7 +149,7 @@ static void tell(Entry *e, EventKind kind, const ApplyResult *result, uint64_t r
         Event ev = manager_event(e, kind, nodes, policy);
 
         ev.has |= EVENT_HAS_MOVED | EVENT_HAS_FAILED | EVENT_HAS_EVICTED | EVENT_HAS_RESIDUE;
-        ev.reason = manager_revoked_why(e->r, why);
+        ev.reason = lease_revoked_why(e->r, why);
         ev.moved_bytes = e->moved_bytes;
         ev.failed_bytes = e->failed_bytes;
         ev.evicted_bytes = e->evicted_bytes;
@@ -198,7 +204,7 @@ static void on_failed(Entry *e, const ApplyResult *result)
 
         if (result->error == -ENOENT || result->error == -ESTALE) {
                 /* The cgroup is gone; PID 1 knows whether that was the end of a unit. */
-                (void)manager_check_unit(e->manager, ledger_tenant_key(e->r->target), false, NULL);
+                (void)unit_checks_add(e->manager->unit_checks, ledger_tenant_key(e->r->target), false, NULL);
         } else {
                 Event ev = manager_event(e, EVENT_FAILED, nodes, policy);
                 ev.reason = result->message;
@@ -255,10 +261,10 @@ static void cancel(Entry *e)
         ApplyResult nothing = { 0 };
 
         tell(e, EVENT_RELEASED, &nothing, 0);
-        manager_dequeue(e, CDM_ERROR_STALE, "it was released");
+        waiter_dequeue(e, CDM_ERROR_STALE, "it was released");
 }
 
-int manager_release(Entry *e)
+int release_start(Entry *e)
 {
         ReservationState before = e->r->state;
         char nodes[NODESET_STR_MAX], policy[512], why[REVOKED_WHY_MAX];
@@ -279,12 +285,12 @@ int manager_release(Entry *e)
                         ledger_set_state(e->manager->ledger, e->r, before);
                         return r;
                 }
-                manager_lease_arm(e);
+                lease_arm(e);
         }
         if (e->known && before != RESERVATION_DRAINING) {
                 notify_reservation_changed(e->manager->notify, e->id, RESERVATION_CHANGED_STATE);
                 Event ev = manager_event(e, EVENT_DRAINING, nodes, policy);
-                ev.reason = manager_revoked_why(e->r, why);
+                ev.reason = lease_revoked_why(e->r, why);
                 event_emit_limited(
                         e->manager->notify, e->manager->event_limit, manager_monotonic_usec(),
                         EVENT_ALL_CLIENTS, &ev, "reservation %" PRIu32 " of %s is being drained%s%s", e->id,

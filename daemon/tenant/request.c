@@ -8,6 +8,8 @@
  * A request is judged before polkit and after it (judgement.c). Every wait is one of sd-bus; a client
  * that goes away while polkit decides takes its call with it. */
 
+#include "daemon/tenant/request.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,8 +17,11 @@
 #include <uthash.h>
 #include <utlist.h>
 
+#include "daemon/tenant/grant.h"
+#include "daemon/tenant/judgement.h"
+#include "daemon/tenant/request-args.h"
+#include "daemon/tenant/snapshot.h"
 #include "daemon/caller/authorize.h"
-#include "daemon/tenant/manager.h"
 #include "daemon/tenant/usage.h"
 #include "policy/cdm-names.h"
 
@@ -26,13 +31,23 @@
 #define CALLS_MAX      20480
 #define CALLS_USER_MAX 10240
 
-struct UserCount {
+typedef struct UserCount {
         uid_t uid;
         size_t n;
         UT_hash_handle hh;
+} UserCount;
+
+typedef struct RequestCall RequestCall;
+
+struct RequestSet {
+        Manager *manager;
+        RequestCall *calls; /* under way */
+        size_t n_calls;
+        UserCount *users;
 };
 
 struct RequestCall {
+        RequestSet *set;
         Manager *manager;
         sd_bus_message *call;
         RequestArgs args;
@@ -60,21 +75,21 @@ void request_args_clear(RequestArgs *a)
         *a = (RequestArgs){ .target.pidfd = -EBADF };
 }
 
-static void uncount(Manager *m, UserCount *u)
+static void request_uncount(RequestSet *s, UserCount *u)
 {
         if (!u || --u->n > 0)
                 return;
-        HASH_DEL(m->users, u);
+        HASH_DEL(s->users, u);
         free(u);
 }
 
-static void call_free(RequestCall *c)
+static void request_call_free(RequestCall *c)
 {
-        Manager *m = c->manager;
+        RequestSet *s = c->set;
 
-        DL_DELETE(m->requests, c);
-        m->n_requests--;
-        uncount(m, c->user);
+        DL_DELETE(s->calls, c);
+        s->n_calls--;
+        request_uncount(s, c->user);
         identity_lookup_free(c->lookup);
         identity_free(c->identity);
         usage_look_free(c->look);
@@ -87,42 +102,57 @@ static void call_free(RequestCall *c)
         free(c);
 }
 
-void manager_requests_free(Manager *m)
+int requests_new(Manager *m, RequestSet **ret)
 {
-        while (m->requests)
-                call_free(m->requests);
+        RequestSet *s = calloc(1, sizeof(*s));
+
+        if (!s)
+                return -ENOMEM;
+        s->manager = m;
+        *ret = s;
+        return 0;
 }
 
-static void answer(RequestCall *c, const char *error, const char *text)
+RequestSet *requests_free(RequestSet *s)
+{
+        if (!s)
+                return NULL;
+        while (s->calls)
+                request_call_free(s->calls);
+        free(s);
+        return NULL;
+}
+
+static void request_answer(RequestCall *c, const char *error, const char *text)
 {
         Answer a = { error, text };
         RequestResult result = { 0 };
 
         c->done(c->call, &a, &result);
-        call_free(c);
+        request_call_free(c);
 }
 
-static void on_granted(const Answer *a, uint32_t id, void *userdata)
+static void request_on_granted(const Answer *a, uint32_t id, void *userdata)
 {
         RequestCall *c = userdata;
         RequestResult result = { .id = id };
 
         c->grant = NULL;
         c->done(c->call, a, &result);
-        call_free(c);
+        request_call_free(c);
 }
 
-static void grant(RequestCall *c)
+static void request_grant(RequestCall *c)
 {
-        int r = grant_start(c->manager, TAKE_PTR(c->identity), &c->args, c->authorised, on_granted, c,
-                            &c->grant);
+        int r = grant_start(c->manager, TAKE_PTR(c->identity), &c->args, c->authorised, request_on_granted,
+                            c, &c->grant);
 
         if (r < 0)
-                answer(c, SD_BUS_ERROR_FAILED, strerror(-r));
+                request_answer(c, SD_BUS_ERROR_FAILED, strerror(-r));
 }
 
 /* The refusal, and what to do instead. NULL: out of memory. */
-static char *advise(const Identity *i, const char *refusal)
+static char *request_advise(const Identity *i, const char *refusal)
 {
         const char *target = ledger_tenant_key(i->subject);
         char *text;
@@ -140,7 +170,7 @@ static char *advise(const Identity *i, const char *refusal)
         return r < 0 ? NULL : text;
 }
 
-static void on_authorized(bool allowed, const char *message, void *userdata)
+static void request_on_authorized(bool allowed, const char *message, void *userdata)
 {
         _cleanup_free_ char *advised = NULL;
         RequestCall *c = userdata;
@@ -148,58 +178,58 @@ static void on_authorized(bool allowed, const char *message, void *userdata)
         c->authorize = authorize_free(c->authorize);
         c->authorised = allowed;
         if (allowed) {
-                grant(c);
+                request_grant(c);
                 return;
         }
-        advised = message ? advise(c->identity, message) : NULL;
-        answer(c, CDM_ERROR_DENIED, advised ? advised : "not authorized to reserve memory");
+        advised = message ? request_advise(c->identity, message) : NULL;
+        request_answer(c, CDM_ERROR_DENIED, advised ? advised : "not authorized to reserve memory");
 }
 
 /* What is being granted belongs to its unit, and goes on; only a place in the queue needs its client. */
-static void on_client_gone(void *userdata)
+static void request_on_client_gone(void *userdata)
 {
         RequestCall *c = userdata;
 
         if (!c->grant) {
-                call_free(c);
+                request_call_free(c);
                 return;
         }
         c->client = peer_watch_free(c->client);
         c->args.client_left = true;
 }
 
-static void authorize(RequestCall *c)
+static void request_authorize(RequestCall *c)
 {
         Manager *m = c->manager;
         AuthorizeAction action = c->identity->own ? AUTHORIZE_REQUEST : AUTHORIZE_REQUEST_FOR_OTHERS;
 
         if (!authorize_is_needed(action, c->identity->sender_uid)) {
                 c->authorised = true;
-                grant(c);
+                request_grant(c);
                 return;
         }
-        int r = authorize_start(m->authorizer, c->call, c->identity->sender_uid, action, on_authorized, c,
-                                &c->authorize);
+        int r = authorize_start(m->authorizer, c->call, c->identity->sender_uid, action,
+                                request_on_authorized, c, &c->authorize);
         if (r < 0)
-                answer(c, SD_BUS_ERROR_FAILED, "polkit could not be asked");
+                request_answer(c, SD_BUS_ERROR_FAILED, "polkit could not be asked");
 }
 
-static void explain(RequestCall *c, const Decision *d)
+static void request_explain(RequestCall *c, const Decision *d)
 {
         Answer a = { NULL, NULL };
         RequestResult result = { .decision = d };
 
         c->done(c->call, &a, &result);
-        call_free(c);
+        request_call_free(c);
 }
 
-static void refuse(RequestCall *c, const Decision *d)
+static void request_refuse(RequestCall *c, const Decision *d)
 {
         request_tell_refused(c->manager, c->identity, &c->args, d);
-        answer(c, decision_error(d->verdict), d->reason);
+        request_answer(c, decision_error(d->verdict), d->reason);
 }
 
-static const char *identity_error(IdentityVerdict v)
+static const char *request_identity_error(IdentityVerdict v)
 {
         switch (v) {
         case IDENTITY_OK:
@@ -219,12 +249,12 @@ static const char *identity_error(IdentityVerdict v)
 }
 
 /* A user is only known once the bus told who he is; until then a call counts for nobody, which is over after
- * one round trip: see on_identity(). */
-static int count_user(RequestCall *c, uid_t uid)
+ * one round trip: see request_on_identity(). */
+static int request_count_user(RequestCall *c, uid_t uid)
 {
         UserCount *u;
 
-        HASH_FIND(hh, c->manager->users, &uid, sizeof(uid), u);
+        HASH_FIND(hh, c->set->users, &uid, sizeof(uid), u);
         if (u && u->n >= CALLS_USER_MAX)
                 return -EBUSY;
         if (!u) {
@@ -232,19 +262,20 @@ static int count_user(RequestCall *c, uid_t uid)
                 if (!u)
                         return -ENOMEM;
                 u->uid = uid;
-                HASH_ADD(hh, c->manager->users, uid, sizeof(u->uid), u);
+                HASH_ADD(hh, c->set->users, uid, sizeof(u->uid), u);
         }
         u->n++;
         c->user = u;
         return 0;
 }
 
-static void refuse_busy(RequestCall *c)
+static void request_refuse_busy(RequestCall *c)
 {
-        answer(c, CDM_ERROR_BUSY, "too many requests are under way; try again when some are answered");
+        request_answer(c, CDM_ERROR_BUSY,
+                       "too many requests are under way; try again when some are answered");
 }
 
-static void on_look(int error, const UsageTarget *target, void *userdata)
+static void request_on_look(int error, const UsageTarget *target, void *userdata)
 {
         _cleanup_(judgement_clear) Judgement j = { 0 };
         RequestCall *c = userdata;
@@ -253,71 +284,73 @@ static void on_look(int error, const UsageTarget *target, void *userdata)
         if (error >= 0)
                 error = request_decide(c->manager, c->identity, &c->args, target, false, &j);
         if (error < 0)
-                answer(c, SD_BUS_ERROR_FAILED, strerror(-error));
+                request_answer(c, SD_BUS_ERROR_FAILED, strerror(-error));
         else if (c->explain)
-                explain(c, j.decision);
+                request_explain(c, j.decision);
         else if (judgement_is_refusal(&j))
-                refuse(c, j.decision);
+                request_refuse(c, j.decision);
         else
-                authorize(c);
+                request_authorize(c);
 }
 
-static void judge_first(RequestCall *c)
+static void request_judge_first(RequestCall *c)
 {
         /* Root is judged once, in grant_start(). */
         if (!c->explain && !authorize_is_needed(AUTHORIZE_REQUEST, c->identity->sender_uid)) {
-                authorize(c);
+                request_authorize(c);
                 return;
         }
-        int r = manager_look(c->manager, c->identity->subject->cgroup, on_look, c, &c->look);
+        int r = manager_look(c->manager, c->identity->subject->cgroup, request_on_look, c, &c->look);
         if (r < 0)
-                answer(c, SD_BUS_ERROR_FAILED, strerror(-r));
+                request_answer(c, SD_BUS_ERROR_FAILED, strerror(-r));
 }
 
-static void on_may_speak(bool allowed, const char *message, void *userdata)
+static void request_on_may_speak(bool allowed, const char *message, void *userdata)
 {
         RequestCall *c = userdata;
 
         c->authorize = authorize_free(c->authorize);
         if (allowed)
-                judge_first(c);
+                request_judge_first(c);
         else
-                answer(c, CDM_ERROR_DENIED, message ? message : "you may not say for whom a reservation is");
+                request_answer(c, CDM_ERROR_DENIED,
+                               message ? message : "you may not say for whom a reservation is");
 }
 
 /* Whoever speaks for others has to be allowed to before anything is said about what they would get. */
-static void check_speaker(RequestCall *c)
+static void request_check_speaker(RequestCall *c)
 {
         uid_t uid = c->identity->sender_uid;
 
         if (!c->args.for_nobody || !authorize_is_needed(AUTHORIZE_REQUEST_AS, uid)) {
-                judge_first(c);
+                request_judge_first(c);
                 return;
         }
-        int r = authorize_start(c->manager->authorizer, c->call, uid, AUTHORIZE_REQUEST_AS, on_may_speak, c,
-                                &c->authorize);
+        int r = authorize_start(c->manager->authorizer, c->call, uid, AUTHORIZE_REQUEST_AS,
+                                request_on_may_speak, c, &c->authorize);
         if (r < 0)
-                answer(c, SD_BUS_ERROR_FAILED, "polkit could not be asked; try again later");
+                request_answer(c, SD_BUS_ERROR_FAILED, "polkit could not be asked; try again later");
 }
 
-static void on_identity(IdentityVerdict verdict, const char *message, Identity *identity, void *userdata)
+static void request_on_identity(IdentityVerdict verdict, const char *message, Identity *identity,
+                                void *userdata)
 {
         RequestCall *c = userdata;
 
         if (verdict != IDENTITY_OK) {
-                answer(c, identity_error(verdict), message);
+                request_answer(c, request_identity_error(verdict), message);
                 return;
         }
         c->identity = identity;
         c->lookup = identity_lookup_free(c->lookup);
-        if (!c->user && count_user(c, identity->sender_uid) < 0) {
-                refuse_busy(c);
+        if (!c->user && request_count_user(c, identity->sender_uid) < 0) {
+                request_refuse_busy(c);
                 return;
         }
-        check_speaker(c);
+        request_check_speaker(c);
 }
 
-static void identify(RequestCall *c)
+static void request_identify(RequestCall *c)
 {
         Manager *m = c->manager;
 
@@ -325,22 +358,23 @@ static void identify(RequestCall *c)
         c->args.target.cgroup = c->args.cgroup;
         c->args.target.user = c->args.user;
         c->args.target.for_nobody = c->args.for_nobody;
-        int r = identity_start(&m->identity_context, c->call, &c->args.target, on_identity, c, &c->lookup);
+        int r = identity_start(&m->identity_context, c->call, &c->args.target, request_on_identity, c,
+                               &c->lookup);
         if (r < 0)
-                answer(c, SD_BUS_ERROR_FAILED, strerror(-r));
+                request_answer(c, SD_BUS_ERROR_FAILED, strerror(-r));
 }
 
 /* What needs no look at the caller at all. */
-static bool refuse_nonsense(RequestCall *c)
+static bool request_refuse_nonsense(RequestCall *c)
 {
         Manager *m = c->manager;
         _cleanup_free_ char *text = NULL;
 
         if (c->args.size_bytes == 0 || c->args.size_bytes > INT64_MAX) {
-                answer(c, CDM_ERROR_INVALID,
-                       c->args.size_bytes == 0
-                               ? "the size is 0; a reservation has at least 1 byte"
-                               : "the size is out of range; it must be less than 2^63 bytes");
+                request_answer(c, CDM_ERROR_INVALID,
+                               c->args.size_bytes == 0
+                                       ? "the size is 0; a reservation has at least 1 byte"
+                                       : "the size is out of range; it must be less than 2^63 bytes");
                 return true;
         }
         /* Explain answers in its result, with the verdict. */
@@ -351,38 +385,38 @@ static bool refuse_nonsense(RequestCall *c)
                      none ? ": this machine has no CDM nodes" : "; `cdmctl pools` lists those that exist") <
             0)
                 text = NULL;
-        answer(c, CDM_ERROR_NO_SUCH_POOL, text ? text : "there is no such pool");
+        request_answer(c, CDM_ERROR_NO_SUCH_POOL, text ? text : "there is no such pool");
         return true;
 }
 
-static void begin(RequestCall *c)
+static void request_begin(RequestCall *c)
 {
-        if (!refuse_nonsense(c))
-                identify(c);
+        if (!request_refuse_nonsense(c))
+                request_identify(c);
 }
 
-void manager_requests_serve(Manager *m)
+void requests_serve(RequestSet *s)
 {
         RequestCall *c, *next;
 
-        m->serving = true;
-        DL_FOREACH_SAFE (m->requests, c, next) {
+        s->manager->serving = true;
+        DL_FOREACH_SAFE (s->calls, c, next) {
                 if (!c->waiting)
                         continue;
                 c->waiting = false;
-                begin(c);
+                request_begin(c);
         }
 }
 
-static int count_sender(RequestCall *c)
+static int request_count_sender(RequestCall *c)
 {
         const Sender *s = sender_cached(c->manager->senders, sd_bus_message_get_sender(c->call));
 
-        return s ? count_user(c, s->uid) : 0;
+        return s ? request_count_user(c, s->uid) : 0;
 }
 
-int manager_request(Manager *m, sd_bus_message *call, RequestArgs *args, bool is_explain,
-                    request_done_t done)
+int requests_add(RequestSet *s, sd_bus_message *call, RequestArgs *args, bool is_explain,
+                 request_done_t done)
 {
         RequestCall *c = calloc(1, sizeof(*c));
 
@@ -390,25 +424,26 @@ int manager_request(Manager *m, sd_bus_message *call, RequestArgs *args, bool is
                 request_args_clear(args);
                 return -ENOMEM;
         }
-        *c = (RequestCall){ .manager = m,
+        *c = (RequestCall){ .set = s,
+                            .manager = s->manager,
                             .call = sd_bus_message_ref(call),
                             .args = *args,
                             .explain = is_explain,
-                            .waiting = !m->serving,
+                            .waiting = !s->manager->serving,
                             .done = done };
         *args = (RequestArgs){ .target.pidfd = -EBADF };
-        DL_APPEND(m->requests, c);
-        m->n_requests++;
+        DL_APPEND(s->calls, c);
+        s->n_calls++;
         int r = string_copy(sd_bus_message_get_sender(call), &c->args.client);
         if (r >= 0)
-                r = peers_watch(m->peers, c->args.client, on_client_gone, c, &c->client);
+                r = peers_watch(s->manager->peers, c->args.client, request_on_client_gone, c, &c->client);
         if (r < 0) {
-                call_free(c);
+                request_call_free(c);
                 return r;
         }
-        if (m->n_requests > CALLS_MAX || count_sender(c) < 0)
-                refuse_busy(c);
+        if (s->n_calls > CALLS_MAX || request_count_sender(c) < 0)
+                request_refuse_busy(c);
         else if (!c->waiting)
-                begin(c);
+                request_begin(c);
         return 0;
 }

@@ -3,6 +3,8 @@
 /* The moment at which decide() judges: what was observed of the nodes last (usage.h), and everything else as
  * it is now. No file is read here, so a look has to be asked for before. */
 
+#include "daemon/tenant/snapshot.h"
+
 #include "daemon/tenant/manager.h"
 #include "daemon/tenant/usage.h"
 

@@ -23,6 +23,9 @@
 #include <utlist.h>
 
 #include "daemon/tenant/statics.h"
+#include "daemon/tenant/unit-check.h"
+#include "daemon/tenant/grant.h"
+#include "daemon/tenant/request-args.h"
 #include "policy/cdm-names.h"
 
 typedef struct StaticCall {
@@ -157,7 +160,7 @@ static void static_finish(StaticCall *c)
                 static_answer(c);
                 return;
         }
-        int r = manager_check_unit(m, c->unit, true, NULL);
+        int r = unit_checks_add(m->unit_checks, c->unit, true, NULL);
         if (r >= 0)
                 r = turn_take(m->turns, c->unit, static_on_turn, c, &c->turn);
         if (r < 0)

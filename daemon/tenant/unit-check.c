@@ -17,6 +17,8 @@
  * systemd loads a stub of it, and tells of that one's removal as well. Such an event finds a check that
  * waits for its turn already, or makes one that waits behind whatever keeps the reservation there. */
 
+#include "daemon/tenant/unit-check.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -25,10 +27,11 @@
 #include <uthash.h>
 #include <utlist.h>
 
+#include "daemon/tenant/waiter.h"
+#include "daemon/tenant/change.h"
 #include "daemon/kernel/cgroup.h"
 #include "daemon/loop/log.h"
 #include "daemon/tenant/buffers.h"
-#include "daemon/tenant/manager.h"
 #include "daemon/tenant/owner-ask.h"
 #include "policy/cdm-names.h"
 
@@ -38,6 +41,15 @@
 #define RETRY_ACCURACY   (UINT64_C(250) * 1000)
 #define RETRIES_MAX      9
 
+typedef struct UnitCheck UnitCheck;
+
+struct UnitChecks {
+        Manager *manager;
+        UnitCheck *all;
+        UnitCheck *due; /* by unit: those that have not asked PID 1 yet */
+        UnitCall *events;
+};
+
 /* What is above a cgroup that has ended is narrowed. */
 typedef struct CloseJob {
         UnitCheck *check; /* NULL: it is gone */
@@ -46,6 +58,7 @@ typedef struct CloseJob {
 } CloseJob;
 
 struct UnitCheck {
+        UnitChecks *set;
         Manager *manager;
         char *unit;
         bool repair;
@@ -61,34 +74,34 @@ struct UnitCheck {
         CloseJob *close;
         unit_check_done_t done;
         UnitCheck *prev, *next;
-        bool is_due; /* in checks_due: PID 1 has not been asked yet */
+        bool is_due; /* in set->due: PID 1 has not been asked yet */
         UT_hash_handle hh;
 };
 
 /* The next event makes another check. */
-static void no_longer_due(UnitCheck *c)
+static void unit_check_not_due(UnitCheck *c)
 {
         if (c->is_due)
-                HASH_DEL(c->manager->checks_due, c);
+                HASH_DEL(c->set->due, c);
         c->is_due = false;
 }
 
 /* One of a unit is enough. */
-static void due_again(UnitCheck *c)
+static void unit_check_due_again(UnitCheck *c)
 {
         UnitCheck *other;
 
-        HASH_FIND_STR(c->manager->checks_due, c->unit, other);
+        HASH_FIND_STR(c->set->due, c->unit, other);
         if (other)
                 return;
-        HASH_ADD_KEYPTR(hh, c->manager->checks_due, c->unit, strlen(c->unit), c);
+        HASH_ADD_KEYPTR(hh, c->set->due, c->unit, strlen(c->unit), c);
         c->is_due = true;
 }
 
-static void check_free(UnitCheck *c)
+static void unit_check_free(UnitCheck *c)
 {
-        no_longer_due(c);
-        DL_DELETE(c->manager->checks, c);
+        unit_check_not_due(c);
+        DL_DELETE(c->set->all, c);
         if (c->close) {
                 c->close->check = NULL;
                 job_cancel(c->job);
@@ -104,23 +117,39 @@ static void check_free(UnitCheck *c)
         free(c);
 }
 
-void manager_checks_free(Manager *m)
+int unit_checks_new(Manager *m, UnitChecks **ret)
 {
-        while (m->checks)
-                check_free(m->checks);
+        UnitChecks *s = calloc(1, sizeof(*s));
+
+        if (!s)
+                return -ENOMEM;
+        s->manager = m;
+        *ret = s;
+        return 0;
 }
 
-static void finish(UnitCheck *c)
+UnitChecks *unit_checks_free(UnitChecks *s)
+{
+        if (!s)
+                return NULL;
+        while (s->all)
+                unit_check_free(s->all);
+        unit_call_free(s->events);
+        free(s);
+        return NULL;
+}
+
+static void unit_check_finish(UnitCheck *c)
 {
         unit_check_done_t done = c->done;
         Manager *m = c->manager;
 
-        check_free(c);
+        unit_check_free(c);
         if (done)
                 done(m);
 }
 
-static bool has_ended(const UnitInfo *u)
+static bool unit_check_has_ended(const UnitInfo *u)
 {
         if (!u)
                 return true;
@@ -134,7 +163,7 @@ typedef struct Ids {
         size_t n;
 } Ids;
 
-static int add_id(Reservation *r, void *userdata)
+static int unit_check_add_id(Reservation *r, void *userdata)
 {
         Ids *i = userdata;
 
@@ -143,17 +172,17 @@ static int add_id(Reservation *r, void *userdata)
 }
 
 /* The ledger must not change while it is walked, so the ids are collected first. */
-static int tenant_ids(Manager *m, const char *tenant, Ids *ret)
+static int unit_check_tenant_ids(Manager *m, const char *tenant, Ids *ret)
 {
         ret->n = 0;
         ret->ids = malloc(sizeof(uint32_t) * (ledger_tenant_count(m->ledger, tenant) + 1));
         if (!ret->ids)
                 return -ENOMEM;
-        ledger_foreach_of_tenant(m->ledger, tenant, add_id, ret);
+        ledger_foreach_of_tenant(m->ledger, tenant, unit_check_add_id, ret);
         return 0;
 }
 
-static void tell_ended(Entry *e)
+static void unit_check_tell_ended(Entry *e)
 {
         char nodes[NODESET_STR_MAX], policy[512];
         bool draining = e->r->state == RESERVATION_DRAINING;
@@ -168,7 +197,7 @@ static void tell_ended(Entry *e)
                    ledger_tenant_key(e->r->target));
 }
 
-static bool is_scope(const char *unit)
+static bool unit_check_is_scope(const char *unit)
 {
         const char *suffix = strrchr(unit, '.');
 
@@ -177,12 +206,12 @@ static bool is_scope(const char *unit)
 
 /* Forgets the tenant's reservations, but those of the cgroup with that inode (0: of none), and those that
  * have no cgroup yet then. */
-static void drop(UnitCheck *c, uint64_t alive_id)
+static void unit_check_drop(UnitCheck *c, uint64_t alive_id)
 {
         _cleanup_free_ uint32_t *ids = NULL;
         Ids i;
 
-        if (tenant_ids(c->manager, c->unit, &i) < 0)
+        if (unit_check_tenant_ids(c->manager, c->unit, &i) < 0)
                 return;
         ids = i.ids;
         for (size_t k = 0; k < i.n; k++) {
@@ -194,35 +223,35 @@ static void drop(UnitCheck *c, uint64_t alive_id)
                 if (!e || (e->phase == STORE_GRANTING && e->r->state != RESERVATION_DRAINING))
                         continue;
                 if (e->phase == STORE_QUEUED) {
-                        manager_dequeue(e, CDM_ERROR_STALE, "the unit that it is for ended");
+                        waiter_dequeue(e, CDM_ERROR_STALE, "the unit that it is for ended");
                         continue;
                 }
                 if (buffers_keep(e))
                         continue;
                 if (e->known)
-                        tell_ended(e);
+                        unit_check_tell_ended(e);
                 manager_forget(e);
         }
 }
 
-static void on_set_back(Apply *a, const ApplyResult *result, void *userdata)
+static void unit_check_on_set_back(Apply *a, const ApplyResult *result, void *userdata)
 {
         UnitCheck *c = userdata;
 
         if (result->error < 0 && result->error != -ENOENT)
                 log_error("%s ended, and its AllowedMemoryNodes= could not be set back: %s", c->unit,
                           result->message ? result->message : strerror(-result->error));
-        drop(c, 0);
-        finish(c);
+        unit_check_drop(c, 0);
+        unit_check_finish(c);
 }
 
-static int first_reservation(Reservation *r, void *userdata)
+static int unit_check_first_reservation(Reservation *r, void *userdata)
 {
         *(Reservation **)userdata = r;
         return 1;
 }
 
-static void end_tenant(UnitCheck *c)
+static void unit_check_end_tenant(UnitCheck *c)
 {
         Manager *m = c->manager;
         PlanInput in = { .has_property = true, .ended = true };
@@ -230,10 +259,10 @@ static void end_tenant(UnitCheck *c)
         Reservation *r = NULL;
         Plan p;
 
-        ledger_foreach_of_tenant(m->ledger, c->unit, first_reservation, &r);
+        ledger_foreach_of_tenant(m->ledger, c->unit, unit_check_first_reservation, &r);
         if (!r || !c->info || !nodeset_intersects(&c->info->allowed, &m->pools->cdm)) {
-                drop(c, 0);
-                finish(c);
+                unit_check_drop(c, 0);
+                unit_check_finish(c);
                 return;
         }
         in.base = nodeset_subtract(&c->info->allowed, &m->pools->cdm);
@@ -244,15 +273,15 @@ static void end_tenant(UnitCheck *c)
         in.current = c->info->allowed;
         int k = plan(&in, &p);
         if (k >= 0)
-                k = apply_start(m->gate, m->worker, m->mover, &target, &p, 0, on_set_back, NULL, c,
-                                &c->apply);
+                k = apply_start(m->gate, m->worker, m->mover, &target, &p, 0, unit_check_on_set_back, NULL,
+                                c, &c->apply);
         if (k < 0) {
                 ApplyResult result = { .error = k };
-                on_set_back(NULL, &result, c);
+                unit_check_on_set_back(NULL, &result, c);
         }
 }
 
-static void on_repaired(const ApplyResult *result, bool changed, void *userdata)
+static void unit_check_on_repaired(const ApplyResult *result, bool changed, void *userdata)
 {
         UnitCheck *c = userdata;
         Event ev = { .kind = result->error < 0 ? EVENT_FAILED : EVENT_REPAIRED,
@@ -265,10 +294,10 @@ static void on_repaired(const ApplyResult *result, bool changed, void *userdata)
                            c->unit, result->message ? result->message : strerror(-result->error));
         else if (changed)
                 event_emit(c->manager->notify, &ev, "the nodes of %s were set as reserved again", c->unit);
-        finish(c);
+        unit_check_finish(c);
 }
 
-static int set_cgroup(Entry *e, const UnitInfo *u)
+static int unit_check_set_cgroup(Entry *e, const UnitInfo *u)
 {
         int r = ledger_set_cgroup(e->manager->ledger, e->r, u->cgroup, u->cgroup_id);
 
@@ -279,7 +308,7 @@ static int set_cgroup(Entry *e, const UnitInfo *u)
 }
 
 /* Both are compared: other file systems than cgroupfs, such as those of the tests, use an inode again. */
-static bool is_cgroup_of(const Reservation *r, const UnitInfo *u)
+static bool unit_check_is_cgroup_of(const Reservation *r, const UnitInfo *u)
 {
         return r->target->cgroup_id == u->cgroup_id && r->target->cgroup &&
                strcmp(r->target->cgroup, u->cgroup) == 0;
@@ -287,22 +316,22 @@ static bool is_cgroup_of(const Reservation *r, const UnitInfo *u)
 
 /* The unit has another cgroup than when it was granted: it restarted. True: it had. What is between two cgroups
  * has none that can be followed. Without an inode the next of a scope could not be told from this one. */
-static bool follow_cgroup(UnitCheck *c)
+static bool unit_check_follow_cgroup(UnitCheck *c)
 {
         _cleanup_free_ uint32_t *ids = NULL;
         bool moved = false;
         Ids i;
 
-        if (tenant_ids(c->manager, c->unit, &i) < 0)
+        if (unit_check_tenant_ids(c->manager, c->unit, &i) < 0)
                 return false;
         ids = i.ids;
         for (size_t k = 0; k < i.n; k++) {
                 Entry *e = manager_find(c->manager, ids[k]);
-                if (!e || c->info->cgroup_id == 0 || is_cgroup_of(e->r, c->info) ||
+                if (!e || c->info->cgroup_id == 0 || unit_check_is_cgroup_of(e->r, c->info) ||
                     (e->phase == STORE_GRANTING && e->r->state != RESERVATION_DRAINING))
                         continue;
                 moved = true;
-                int r = set_cgroup(e, c->info);
+                int r = unit_check_set_cgroup(e, c->info);
                 if (r < 0)
                         log_error("reservation %" PRIu32 " does not follow the restart of %s: %s", e->id,
                                   c->unit, strerror(-r));
@@ -312,12 +341,12 @@ static bool follow_cgroup(UnitCheck *c)
 
 /* It is about to start, and what runs in its cgroup by then has it from its property (see plan_unborn() in
  * change.c). */
-static void await_birth(UnitCheck *c)
+static void unit_check_await_birth(UnitCheck *c)
 {
         _cleanup_free_ uint32_t *ids = NULL;
         Ids i;
 
-        if (tenant_ids(c->manager, c->unit, &i) < 0)
+        if (unit_check_tenant_ids(c->manager, c->unit, &i) < 0)
                 return;
         ids = i.ids;
         for (size_t k = 0; k < i.n; k++) {
@@ -328,29 +357,29 @@ static void await_birth(UnitCheck *c)
         }
 }
 
-static void repair_tenant(UnitCheck *c)
+static void unit_check_repair_tenant(UnitCheck *c)
 {
         ChangeTerms terms = { .migrate = false };
         Reservation *r = NULL;
         int k = 0;
 
-        ledger_foreach_of_tenant(c->manager->ledger, c->unit, first_reservation, &r);
+        ledger_foreach_of_tenant(c->manager->ledger, c->unit, unit_check_first_reservation, &r);
         if (r && r->target->cgroup)
-                k = change_start(c->manager, r, &terms, on_repaired, c, &c->change);
+                k = change_start(c->manager, r, &terms, unit_check_on_repaired, c, &c->change);
         if (!r || !r->target->cgroup || k < 0)
-                finish(c);
+                unit_check_finish(c);
 }
 
 /* --- cgroups that systemd does not own ---------------------------------------------------------------- */
 
-static int run_close(Job *job, void *userdata)
+static int unit_check_run_close(Job *job, void *userdata)
 {
         CloseJob *j = userdata;
 
         return foreign_close(j->foreign, j->cgroup, &NODESET_EMPTY);
 }
 
-static void on_way_closed(int result, void *userdata)
+static void unit_check_on_way_closed(int result, void *userdata)
 {
         CloseJob *j = userdata;
         UnitCheck *c = j->check;
@@ -363,10 +392,10 @@ static void on_way_closed(int result, void *userdata)
         if (!c)
                 return;
         c->close = NULL;
-        finish(c);
+        unit_check_finish(c);
 }
 
-static void close_way(UnitCheck *c)
+static void unit_check_close_way(UnitCheck *c)
 {
         CloseJob *j = calloc(1, sizeof(*j));
         int r = -ENOMEM;
@@ -374,7 +403,8 @@ static void close_way(UnitCheck *c)
         if (j) {
                 *j = (CloseJob){ c, c->manager->foreign, strdup(c->unit) };
                 if (j->cgroup)
-                        r = worker_submit(c->manager->worker, run_close, on_way_closed, NULL, j, &c->job);
+                        r = worker_submit(c->manager->worker, unit_check_run_close, unit_check_on_way_closed,
+                                          NULL, j, &c->job);
         }
         if (r >= 0) {
                 c->close = j;
@@ -384,154 +414,159 @@ static void close_way(UnitCheck *c)
         if (j)
                 free(j->cgroup);
         free(j);
-        finish(c);
+        unit_check_finish(c);
 }
 
-static void on_read(const TenantReading *now, void *userdata)
+static void unit_check_on_read(const TenantReading *now, void *userdata)
 {
         UnitCheck *c = userdata;
 
         c->read = tenant_read_free(c->read);
-        drop(c, now->id);
+        unit_check_drop(c, now->id);
         if (ledger_tenant_count(c->manager->ledger, c->unit) == 0)
-                close_way(c);
+                unit_check_close_way(c);
         else if (c->repair && now->id != 0)
-                repair_tenant(c);
+                unit_check_repair_tenant(c);
         else
-                finish(c);
+                unit_check_finish(c);
 }
 
-static void act_on_foreign(UnitCheck *c)
+static void unit_check_act_on_foreign(UnitCheck *c)
 {
-        int r = tenant_read_start(c->manager->worker, c->unit, 0, &NODESET_EMPTY, on_read, c, &c->read);
+        int r = tenant_read_start(c->manager->worker, c->unit, 0, &NODESET_EMPTY, unit_check_on_read, c,
+                                  &c->read);
 
         if (r < 0) {
                 log_error("cannot look at %s: %s", c->unit, strerror(-r));
-                finish(c);
+                unit_check_finish(c);
         }
 }
 
-static void act(UnitCheck *c)
+static void unit_check_act(UnitCheck *c)
 {
-        if (has_ended(c->info)) {
-                end_tenant(c);
+        if (unit_check_has_ended(c->info)) {
+                unit_check_end_tenant(c);
                 return;
         }
         /* A scope does not restart: one of the same name with another cgroup is another. */
-        if (is_scope(c->unit) && c->info->cgroup_id != 0)
-                drop(c, c->info->cgroup_id);
-        bool has_cgroup = c->info->cgroup && *c->info->cgroup, moved = has_cgroup && follow_cgroup(c);
+        if (unit_check_is_scope(c->unit) && c->info->cgroup_id != 0)
+                unit_check_drop(c, c->info->cgroup_id);
+        bool has_cgroup = c->info->cgroup && *c->info->cgroup,
+             moved = has_cgroup && unit_check_follow_cgroup(c);
         if (!has_cgroup && c->repair)
-                await_birth(c);
+                unit_check_await_birth(c);
         if (moved || c->repair)
-                repair_tenant(c);
+                unit_check_repair_tenant(c);
         else
-                finish(c);
+                unit_check_finish(c);
 }
 
-static void on_turn(Turn *t, void *userdata);
+static void unit_check_on_turn(Turn *t, void *userdata);
 
-static int on_retry(sd_event_source *source, uint64_t usec, void *userdata)
+static int unit_check_on_retry(sd_event_source *source, uint64_t usec, void *userdata)
 {
         UnitCheck *c = userdata;
 
         c->retry = sd_event_source_disable_unref(c->retry);
-        int r = turn_take(c->manager->turns, c->unit, on_turn, c, &c->turn);
+        int r = turn_take(c->manager->turns, c->unit, unit_check_on_turn, c, &c->turn);
         if (r < 0) {
                 log_error("cannot follow what happened to %s: %s", c->unit, strerror(-r));
-                finish(c);
+                unit_check_finish(c);
         }
         return 0;
 }
 
 /* Others of the tenant go first meanwhile, and a start of cdmd does not wait for it. */
-static void try_later(UnitCheck *c, int error)
+static void unit_check_try_later(UnitCheck *c, int error)
 {
         unit_check_done_t done = c->done;
         Manager *m = c->manager;
         int r = -ETIMEDOUT;
 
         c->turn = turn_free(c->turn);
-        due_again(c);
+        unit_check_due_again(c);
         c->done = NULL;
         if (c->n_retries < RETRIES_MAX)
                 r = sd_event_add_time_relative(m->event, &c->retry, CLOCK_MONOTONIC,
-                                               RETRY_FIRST_USEC << c->n_retries++, RETRY_ACCURACY, on_retry,
-                                               c);
+                                               RETRY_FIRST_USEC << c->n_retries++, RETRY_ACCURACY,
+                                               unit_check_on_retry, c);
         if (r < 0) {
                 log_error("systemd does not say what became of %s: %s; `cdmctl reload` asks again", c->unit,
                           strerror(-error));
-                check_free(c);
+                unit_check_free(c);
         } else
                 log_warning("cannot look at %s, and will try again: %s", c->unit, strerror(-error));
         if (done)
                 done(m);
 }
 
-static void on_info(int error, UnitInfo *info, void *userdata)
+static void unit_check_on_info(int error, UnitInfo *info, void *userdata)
 {
         UnitCheck *c = userdata;
 
         c->call = unit_call_free(c->call);
         c->info = info;
         if (error < 0 && error != -ENOENT)
-                try_later(c, error);
+                unit_check_try_later(c, error);
         else
-                act(c);
+                unit_check_act(c);
 }
 
-static void on_turn(Turn *t, void *userdata)
+static void unit_check_on_turn(Turn *t, void *userdata)
 {
         UnitCheck *c = userdata;
 
         /* Its last reservation may have gone while this waited. */
         if (ledger_tenant_count(c->manager->ledger, c->unit) == 0) {
-                finish(c);
+                unit_check_finish(c);
                 return;
         }
-        no_longer_due(c);
+        unit_check_not_due(c);
         if (c->unit[0] == '/') {
-                act_on_foreign(c);
+                unit_check_act_on_foreign(c);
                 return;
         }
-        int r = unit_get(c->manager->gate, GATE_OWN, c->unit, on_info, c, &c->call);
+        int r = unit_get(c->manager->gate, GATE_OWN, c->unit, unit_check_on_info, c, &c->call);
         if (r < 0)
-                try_later(c, r);
+                unit_check_try_later(c, r);
 }
 
 /* Units change state in bursts: one that has not been looked at yet need not be looked at twice. An event
  * says that PID 1 is well again, so that one that waits for that goes at once. */
-static bool is_due(Manager *m, const char *unit)
+static bool unit_checks_is_due(UnitChecks *s, const char *unit)
 {
         UnitCheck *c;
 
-        HASH_FIND_STR(m->checks_due, unit, c);
+        HASH_FIND_STR(s->due, unit, c);
         if (c && c->retry)
                 (void)sd_event_source_set_time_relative(c->retry, 0);
         return c;
 }
 
-int manager_check_unit(Manager *m, const char *unit, bool repair, unit_check_done_t done)
+int unit_checks_add(UnitChecks *s, const char *unit, bool repair, unit_check_done_t done)
 {
-        if (!repair && !done && is_due(m, unit))
+        if (!repair && !done && unit_checks_is_due(s, unit))
                 return 0;
         UnitCheck *c = calloc(1, sizeof(*c));
 
         if (!c)
                 return -ENOMEM;
-        *c = (UnitCheck){ .manager = m, .unit = strdup(unit), .repair = repair, .done = done };
-        DL_APPEND(m->checks, c);
+        *c = (UnitCheck){
+                .set = s, .manager = s->manager, .unit = strdup(unit), .repair = repair, .done = done
+        };
+        DL_APPEND(s->all, c);
         if (c->unit)
-                due_again(c);
-        int r = c->unit ? turn_take(m->turns, unit, on_turn, c, &c->turn) : -ENOMEM;
+                unit_check_due_again(c);
+        int r = c->unit ? turn_take(s->manager->turns, unit, unit_check_on_turn, c, &c->turn) : -ENOMEM;
         if (r < 0)
-                check_free(c);
+                unit_check_free(c);
         return r;
 }
 
-static void on_unit_event(const char *unit, const char *state, void *userdata)
+static void unit_checks_on_event(const char *unit, const char *state, void *userdata)
 {
-        Manager *m = userdata;
+        UnitChecks *s = userdata;
+        Manager *m = s->manager;
 
         /* Properties that were set at run time survive a daemon-reload; what somebody put into files begins
          * to hold with it. */
@@ -541,14 +576,14 @@ static void on_unit_event(const char *unit, const char *state, void *userdata)
                 owner_asks_unit(m->owner_asks, unit);
         if (!unit || ledger_tenant_count(m->ledger, unit) == 0)
                 return;
-        int r = manager_check_unit(m, unit, false, NULL);
+        int r = unit_checks_add(s, unit, false, NULL);
         if (r < 0)
                 log_error("cannot look at %s, which is %s now: %s", unit, state, strerror(-r));
 }
 
-int manager_watch_units(Manager *m)
+int unit_checks_watch(UnitChecks *s)
 {
-        if (m->unit_events)
+        if (s->events)
                 return 0;
-        return unit_subscribe(m->gate, on_unit_event, m, &m->unit_events);
+        return unit_subscribe(s->manager->gate, unit_checks_on_event, s, &s->events);
 }

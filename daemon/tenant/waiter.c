@@ -12,6 +12,10 @@
  * unique name, which the bus never uses twice, and the bus by its id. Its process, where that is the target,
  * is opened again and must have started when it did. */
 
+#include "daemon/tenant/waiter.h"
+
+#include "daemon/tenant/judgement.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -20,9 +24,11 @@
 #include <sys/pidfd.h>
 #include <unistd.h>
 
+#include "daemon/tenant/leases.h"
+#include "daemon/tenant/grant-reservation.h"
+#include "daemon/tenant/request-args.h"
 #include "daemon/loop/log.h"
 #include "daemon/machine/process.h"
-#include "daemon/tenant/manager.h"
 #include "policy/cdm-names.h"
 #include "policy/lease.h"
 #include "policy/size.h"
@@ -47,11 +53,39 @@ struct Waiter {
         size_t n_victims;
 };
 
+struct Waiters {
+        Manager *manager;
+        unsigned pending; /* whose clients the start asks about */
+        void (*restored)(Manager *m);
+};
+
 /* The start waits for one less. */
-static void settled(Manager *m)
+static void waiters_settled(Waiters *s)
 {
-        if (--m->queue_pending == 0 && m->queue_restored)
-                m->queue_restored(m);
+        if (--s->pending == 0 && s->restored)
+                s->restored(s->manager);
+}
+
+int waiters_new(Manager *m, Waiters **ret)
+{
+        Waiters *s = calloc(1, sizeof(*s));
+
+        if (!s)
+                return -ENOMEM;
+        s->manager = m;
+        *ret = s;
+        return 0;
+}
+
+Waiters *waiters_free(Waiters *s)
+{
+        free(s);
+        return NULL;
+}
+
+void waiters_stop(Waiters *s)
+{
+        s->restored = NULL;
 }
 
 Waiter *waiter_free(Waiter *w)
@@ -82,14 +116,14 @@ static void keep_victims(Waiter *w)
                 if (!v || v->r->state != RESERVATION_REVOKING || v->r->revoked_for != w->entry->id)
                         continue;
                 if (i < VICTIMS_AT_ONCE)
-                        manager_keep(v);
+                        lease_keep(v);
                 else
-                        manager_keep_soon(v);
+                        lease_keep_soon(v);
         }
         w->n_victims = 0;
 }
 
-void manager_dequeue(Entry *e, const char *error, const char *reason)
+void waiter_dequeue(Entry *e, const char *error, const char *reason)
 {
         Manager *m = e->manager;
         char nodes[NODESET_STR_MAX], policy[512], size[SIZE_STR_MAX];
@@ -106,7 +140,7 @@ void manager_dequeue(Entry *e, const char *error, const char *reason)
         bool asked = e->waiter && e->waiter->asked;
         manager_forget(e);
         if (asked)
-                settled(m);
+                waiters_settled(m->waiters);
 }
 
 static int on_deadline(sd_event_source *source, uint64_t usec, void *userdata)
@@ -117,7 +151,7 @@ static int on_deadline(sd_event_source *source, uint64_t usec, void *userdata)
         snprintf(text, sizeof(text),
                  "timed out waiting for room in pool %s; ask again, for longer or for less",
                  w->entry->r->pool);
-        manager_dequeue(w->entry, CDM_ERROR_TIMEOUT, text);
+        waiter_dequeue(w->entry, CDM_ERROR_TIMEOUT, text);
         return 0;
 }
 
@@ -126,8 +160,8 @@ static void client_gone(void *userdata)
         Waiter *w = userdata;
 
         if (w->entry->phase == STORE_QUEUED)
-                manager_dequeue(w->entry, CDM_ERROR_STALE,
-                                "cancelled: the client that waited for it disconnected");
+                waiter_dequeue(w->entry, CDM_ERROR_STALE,
+                               "cancelled: the client that waited for it disconnected");
         else
                 w->gone = true;
 }
@@ -169,7 +203,7 @@ static int format_client(Manager *m, const char *name, char **ret)
 /* --- entering --------------------------------------------------------------------------------------------
  */
 
-static int remember_victim(Waiter *w, uint32_t id)
+static int waiter_remember_victim(Waiter *w, uint32_t id)
 {
         uint32_t *v = realloc(w->victims, (w->n_victims + 1) * sizeof(*v));
 
@@ -187,11 +221,11 @@ void waiter_revoke_victims(Waiter *w, const Decision *d)
 
         for (size_t i = 0; i < d->n_victims; i++) {
                 Entry *v = manager_find(m, d->victims[i].id);
-                int r = v ? remember_victim(w, v->id) : 0;
+                int r = v ? waiter_remember_victim(w, v->id) : 0;
                 if (v && r >= 0 && i < VICTIMS_AT_ONCE)
-                        r = manager_revoke(v, due, w->entry->id);
+                        r = lease_revoke(v, due, w->entry->id);
                 else if (v && r >= 0)
-                        manager_revoke_soon(v, due, w->entry->id);
+                        lease_revoke_soon(v, due, w->entry->id);
                 if (r < 0)
                         log_error("reservation %" PRIu32 " cannot be displaced now: %s", d->victims[i].id,
                                   strerror(-r));
@@ -223,7 +257,7 @@ static int make_reservation(Manager *m, const Identity *i, const RequestArgs *a,
 {
         _cleanup_(reservation_free_p) Reservation *r = NULL;
 
-        int k = manager_reservation_new(m, i, a, d, 0, &r);
+        int k = judgement_reservation_new(m, i, a, d, 0, &r);
         if (k >= 0)
                 k = make_wait(m, i, a, near, &r->wait);
         if (k < 0)
@@ -285,8 +319,8 @@ static void tell_queued(Entry *e, const Decision *d)
                            queue_position(m->queue, e->id) + 1, d->reason);
 }
 
-int manager_enqueue(Manager *m, Identity *identity, const RequestArgs *args, const Decision *d,
-                    const NodeSet *near, uint32_t *ret_id)
+int waiter_enqueue(Manager *m, Identity *identity, const RequestArgs *args, const Decision *d,
+                   const NodeSet *near, uint32_t *ret_id)
 {
         _cleanup_(reservation_free_p) Reservation *r = NULL;
         Entry *e;
@@ -374,7 +408,7 @@ static int read_client(Manager *m, const Wait *w, char **ret)
 }
 
 /* Groups are not stored: the bus knows them. */
-static void on_sender(int error, const Sender *sender, void *userdata)
+static void waiter_on_sender(int error, const Sender *sender, void *userdata)
 {
         Waiter *w = userdata;
         Subject *s = w->entry->r->target;
@@ -392,10 +426,10 @@ static void on_sender(int error, const Sender *sender, void *userdata)
                 s->n_gids = sender->n_gids;
         }
         w->asked = false;
-        settled(w->entry->manager);
+        waiters_settled(w->entry->manager->waiters);
 }
 
-static int restore(Entry *e)
+static int waiter_restore(Entry *e)
 {
         _cleanup_free_ char *name = NULL;
         Manager *m = e->manager;
@@ -411,39 +445,40 @@ static int restore(Entry *e)
         if (r < 0 || !name)
                 return r;
         /* It may have left before it was watched. Calls to the bus itself are not counted as open. */
-        r = sender_fetch(m->senders, name, on_sender, e->waiter, &e->waiter->question);
+        r = sender_fetch(m->senders, name, waiter_on_sender, e->waiter, &e->waiter->question);
         if (r >= 0) {
                 e->waiter->asked = true;
-                m->queue_pending++;
+                m->waiters->pending++;
         }
         return r;
 }
 
 /* Who is on his way out for one that waits no more may stay. */
-static void restore_victim(Entry *e)
+static void waiter_restore_victim(Entry *e)
 {
         Entry *w = e->r->revoked_for ? manager_find(e->manager, e->r->revoked_for) : NULL;
 
         if (e->r->state != RESERVATION_REVOKING || e->r->revoked_for == 0)
                 return;
-        if (!w || !w->waiter || remember_victim(w->waiter, e->id) < 0)
-                manager_keep(e);
+        if (!w || !w->waiter || waiter_remember_victim(w->waiter, e->id) < 0)
+                lease_keep(e);
 }
 
-void manager_queue_restore(Manager *m, void (*done)(Manager *m))
+void waiters_restore(Waiters *s, void (*done)(Manager *m))
 {
+        Manager *m = s->manager;
         Entry *e, *next;
 
-        m->queue_restored = done;
-        m->queue_pending = 1;
+        s->restored = done;
+        s->pending = 1;
         HASH_ITER (hh, m->entries, e, next) {
-                int r = e->phase == STORE_QUEUED ? restore(e) : 0;
+                int r = e->phase == STORE_QUEUED ? waiter_restore(e) : 0;
                 if (r < 0)
-                        manager_dequeue(e, CDM_ERROR_STALE,
-                                        "cancelled: the client that waited for it disconnected");
+                        waiter_dequeue(e, CDM_ERROR_STALE,
+                                       "cancelled: the client that waited for it disconnected");
         }
         HASH_ITER (hh, m->entries, e, next)
-                restore_victim(e);
-        if (--m->queue_pending == 0)
+                waiter_restore_victim(e);
+        if (--s->pending == 0)
                 done(m);
 }

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* One change of a tenant's nodes. */
+
+#include <stdbool.h>
+
+#include "daemon/fence/apply.h"
+#include "daemon/tenant/manager.h"
+#include "policy/nodeset.h"
+
+typedef struct ChangeTerms {
+        bool migrate;    /* move its pages up as well, at most what the reservation has room for */
+        NodeSet leaving; /* what is given up: drained and measured. Of a node that another reservation keeps
+                          * open only the excess is drained: what is above all that is still held there. */
+} ChangeTerms;
+/* changed: the kernel's state was not as wanted. Called from the event loop; the Change may be freed there.
+ */
+typedef void (*change_done_t)(const ApplyResult *result, bool changed, void *userdata);
+/* To be called within a turn of the tenant: makes its cgroup follow the ledger. */
+int change_start(Manager *m, const Reservation *r, const ChangeTerms *terms, change_done_t done,
+                 void *userdata, Change **ret);
+Change *change_free(Change *c);

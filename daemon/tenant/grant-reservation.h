@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* What was decided, as a reservation. */
+
+#include <stdint.h>
+
+#include "daemon/caller/identity.h"
+#include "daemon/tenant/manager.h"
+#include "daemon/tenant/request-args.h"
+#include "policy/decide.h"
+
+/* Makes what was decided for a grant. mems: the tenant's own cpuset.mems, or empty. id: the one that it had
+ * while it waited, or 0. */
+int grant_make_reservation(Manager *m, const Identity *i, const RequestArgs *a, const Decision *d,
+                           const NodeSet *mems, uint32_t id, Reservation **ret);

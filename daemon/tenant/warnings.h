@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Sentences about the configuration, the fence, and what cannot be watched: what is no fact about the machine. */
+
+#include <stddef.h>
+
+#include "policy/macro.h"
+
+typedef struct Warnings Warnings;
+
+/* name is one of policy/warning.h. */
+typedef struct WarningText {
+        const char *name;
+        char *text;
+} WarningText;
+
+int warnings_new(Warnings **ret);
+Warnings *warnings_free(Warnings *w);
+void warnings_add(Warnings *w, const char *name, const char *format, ...) _printf_(3, 4);
+/* That is no longer so. */
+void warnings_remove(Warnings *w, const char *text);
+void warnings_clear(Warnings *w);
+const WarningText *warnings_get(const Warnings *w, size_t *ret_n);
