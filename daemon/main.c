@@ -11,11 +11,11 @@
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
-#include "daemon/keeper/start.h"
-#include "daemon/keeper/reload.h"
 #include "build-config.h"
 #include "daemon/assembly.h"
 #include "daemon/bus/bus.h"
+#include "daemon/keeper/reload.h"
+#include "daemon/keeper/start.h"
 #include "daemon/kernel/cgroup.h"
 #include "daemon/loop/log.h"
 #include "daemon/machine/names.h"

@@ -95,8 +95,10 @@ static void guarded_with_sender(Guarded *g, const Sender *s)
                                "too many of your calls wait for polkit; try again when some are answered");
                 return;
         }
-        int r = authorize_start(g->bus->manager->authorizer, bus_call_message(g->call), s->uid, g->action,
-                                guarded_on_authorized, g, &g->authorize);
+        sd_bus_message *message = bus_call_message(g->call);
+        int r = authorize_start(g->bus->manager->authorizer, sd_bus_message_get_sender(message),
+                                sd_bus_message_get_allow_interactive_authorization(message) > 0, s->uid,
+                                g->action, guarded_on_authorized, g, &g->authorize);
         if (r < 0)
                 guarded_refuse(g, SD_BUS_ERROR_FAILED, "polkit could not be asked");
 }

@@ -8,20 +8,20 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "daemon/keeper/reload.h"
-#include "daemon/tenant/machine-facts.h"
-#include "daemon/tenant/warnings.h"
-#include "daemon/tenant/request.h"
-#include "daemon/tenant/request-args.h"
 #include "build-config.h"
 #include "daemon/bus/bus-internal.h"
 #include "daemon/bus/bus-options.h"
 #include "daemon/keeper/drift.h"
 #include "daemon/keeper/fights.h"
 #include "daemon/keeper/node-drain.h"
+#include "daemon/keeper/reload.h"
 #include "daemon/tenant/buffers.h"
+#include "daemon/tenant/machine-facts.h"
 #include "daemon/tenant/record.h"
+#include "daemon/tenant/request-args.h"
+#include "daemon/tenant/request.h"
 #include "daemon/tenant/statics.h"
+#include "daemon/tenant/warnings.h"
 #include "policy/cdm-names.h"
 #include "policy/warning.h"
 
@@ -31,25 +31,43 @@ static Manager *manager_of(void *userdata)
         return ((Bus *)userdata)->manager;
 }
 
-static void on_request(sd_bus_message *call, const Answer *answer, const RequestResult *result)
+static void bus_on_request(const Answer *answer, const RequestResult *result, void *userdata)
 {
         char path[BUS_PATH_MAX];
+        BusCall *call = userdata;
 
         if (answer->error)
-                (void)bus_answer(call, answer);
+                bus_call_answer(call, answer);
         else
-                (void)sd_bus_reply_method_return(call, "o", bus_reservation_path(result->id, path));
+                bus_call_return(call, "o", bus_reservation_path(result->id, path));
+}
+
+/* Here the message ends, and the request is a value from now on. */
+static int bus_request(Bus *b, sd_bus_message *message, bool explain, request_done_t done,
+                       sd_bus_error *error)
+{
+        RequestArgs args;
+        BusCall *call;
+
+        int r = bus_options_read(b->manager, message, explain, &args, error);
+        if (r < 0)
+                return r;
+        args.interactive = sd_bus_message_get_allow_interactive_authorization(message) > 0;
+        args.client = strdup(sd_bus_message_get_sender(message));
+        r = args.client ? bus_call_new(b->calls, message, &call) : -ENOMEM;
+        if (r < 0) {
+                request_args_clear(&args);
+                return r;
+        }
+        r = requests_add(b->manager->requests, &args, explain, done, call);
+        if (r < 0)
+                bus_call_free(call);
+        return r < 0 ? r : 1;
 }
 
 static int method_request(sd_bus_message *call, void *userdata, sd_bus_error *error)
 {
-        Manager *m = manager_of(userdata);
-        RequestArgs args;
-
-        int r = bus_options_read(m, call, false, &args, error);
-        if (r >= 0)
-                r = requests_add(m->requests, call, &args, false, on_request);
-        return r < 0 ? r : 1;
+        return bus_request(userdata, call, false, bus_on_request, error);
 }
 
 static int append_decision(sd_bus_message *m, const Decision *d)
@@ -76,36 +94,28 @@ static int append_decision(sd_bus_message *m, const Decision *d)
         return r;
 }
 
-static void on_explain(sd_bus_message *call, const Answer *answer, const RequestResult *result)
+static void bus_on_explain(const Answer *answer, const RequestResult *result, void *userdata)
 {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+        BusCall *call = userdata;
 
         if (answer->error) {
-                (void)bus_answer(call, answer);
+                bus_call_answer(call, answer);
                 return;
         }
-        int r = sd_bus_message_new_method_return(call, &m);
+        int r = sd_bus_message_new_method_return(bus_call_message(call), &m);
         if (r >= 0)
                 r = sd_bus_message_open_container(m, 'a', "{sv}");
         if (r >= 0)
                 r = append_decision(m, result->decision);
         if (r >= 0)
                 r = sd_bus_message_close_container(m);
-        if (r >= 0)
-                r = sd_bus_send(NULL, m, NULL);
-        if (r < 0)
-                (void)sd_bus_reply_method_errno(call, r, NULL);
+        bus_call_send(call, m, r);
 }
 
 static int method_explain(sd_bus_message *call, void *userdata, sd_bus_error *error)
 {
-        Manager *m = manager_of(userdata);
-        RequestArgs args;
-
-        int r = bus_options_read(m, call, true, &args, error);
-        if (r >= 0)
-                r = requests_add(m->requests, call, &args, true, on_explain);
-        return r < 0 ? r : 1;
+        return bus_request(userdata, call, true, bus_on_explain, error);
 }
 
 static int method_get_reservation(sd_bus_message *call, void *userdata, sd_bus_error *error)
@@ -169,7 +179,8 @@ static void do_reserve_static(Bus *b, uint32_t id, BusCall *call)
         if (r < 0)
                 bus_call_refuse_errno(call, r);
         else
-                statics_reserve(b->manager->statics, message, unit, on_reserved, call);
+                statics_reserve(b->manager->statics, sd_bus_message_get_sender(message), unit, on_reserved,
+                                call);
 }
 
 static int method_reserve_static(sd_bus_message *call, void *userdata, sd_bus_error *error)

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
+#include "daemon/bus/bus-options.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "daemon/bus/bus-options.h"
-#include "daemon/tenant/request-args.h"
 #include "daemon/machine/topology-device.h"
+#include "daemon/tenant/request-args.h"
 #include "policy/cdm-names.h"
 
 typedef struct Draft {

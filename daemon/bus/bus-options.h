@@ -5,8 +5,8 @@
 
 #include <systemd/sd-bus.h>
 
-#include "daemon/tenant/request-args.h"
 #include "daemon/tenant/manager.h"
+#include "daemon/tenant/request-args.h"
 
 /* Reads "sta{sv}". An unknown key, a key twice or a value of another type is refused, because ignoring it
  * would grant something else than was asked for. Negative errno with *error set; args are untouched then. */

@@ -8,9 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/bus/bus-internal.h"
 #include "daemon/tenant/machine-facts.h"
 #include "daemon/tenant/snapshot.h"
-#include "daemon/bus/bus-internal.h"
 #include "daemon/tenant/usage.h"
 #include "policy/cdm-names.h"
 

@@ -8,12 +8,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "daemon/tenant/leases.h"
-#include "daemon/tenant/release.h"
 #include "daemon/bus/bus-internal.h"
 #include "daemon/loop/log.h"
 #include "daemon/tenant/buffers.h"
+#include "daemon/tenant/leases.h"
 #include "daemon/tenant/migrate.h"
+#include "daemon/tenant/release.h"
 #include "policy/cdm-names.h"
 #include "policy/lease.h"
 #include "policy/timespan.h"

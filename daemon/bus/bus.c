@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
+#include "daemon/bus/bus.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "daemon/bus/bus.h"
 #include "daemon/bus/bus-internal.h"
 #include "daemon/loop/log.h"
 #include "policy/cdm-names.h"

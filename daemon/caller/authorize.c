@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
+#include "daemon/caller/authorize.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -8,7 +10,6 @@
 #include <uthash.h>
 #include <utlist.h>
 
-#include "daemon/caller/authorize.h"
 #include "policy/cdm-names.h"
 
 typedef struct Question Question;
@@ -84,7 +85,8 @@ struct Authorizer {
 
 struct Authorize {
         AuthorizeUser *user;
-        sd_bus_message *call;
+        char *sender; /* its name on the bus */
+        bool interactive;
         Question *question; /* NULL: it waits for a place */
         bool waits;
         sd_event_source *patience;
@@ -147,18 +149,13 @@ static void authorize_user_unref(AuthorizeUser *u)
         free(u);
 }
 
-static bool authorize_is_interactive(const Authorize *a)
-{
-        return sd_bus_message_get_allow_interactive_authorization(a->call) > 0;
-}
-
 static void authorize_user_enqueue(Authorize *a)
 {
         AuthorizeUser *u = a->user;
 
         if (!authorize_user_waits(u))
                 DL_APPEND(u->authorizer->rotation, u);
-        DL_APPEND(u->waiting[authorize_is_interactive(a)], a);
+        DL_APPEND(u->waiting[a->interactive], a);
         a->waits = true;
 }
 
@@ -166,7 +163,7 @@ static void authorize_user_dequeue(Authorize *a)
 {
         AuthorizeUser *u = a->user;
 
-        DL_DELETE(u->waiting[authorize_is_interactive(a)], a);
+        DL_DELETE(u->waiting[a->interactive], a);
         a->waits = false;
         if (!authorize_user_waits(u))
                 DL_DELETE(u->authorizer->rotation, u);
@@ -283,7 +280,7 @@ static int authorize_on_patience(sd_event_source *source, uint64_t usec, void *u
 
 static int authorize_set_patience(Authorize *a)
 {
-        uint64_t usec = authorize_is_interactive(a) ? INTERACTIVE_USEC : ANSWER_USEC;
+        uint64_t usec = a->interactive ? INTERACTIVE_USEC : ANSWER_USEC;
 
         a->patience = sd_event_source_disable_unref(a->patience);
         return sd_event_add_time_relative(a->user->authorizer->event, &a->patience, CLOCK_MONOTONIC, usec,
@@ -300,8 +297,8 @@ static int question_send(Question *q, const Authorize *a)
                                                "CheckAuthorization");
         /* The subject is the connection, not a PID that may be somebody else's by the time polkit looks. */
         if (r >= 0)
-                r = sd_bus_message_append(m, "(sa{sv})s", "system-bus-name", 1, "name", "s",
-                                          sd_bus_message_get_sender(a->call), actions[a->action].polkit);
+                r = sd_bus_message_append(m, "(sa{sv})s", "system-bus-name", 1, "name", "s", a->sender,
+                                          actions[a->action].polkit);
         if (r >= 0)
                 r = sd_bus_message_append(m, "a{ss}us", 0, q->interactive ? POLKIT_FLAG_INTERACTIVE : 0,
                                           q->cancellation_id);
@@ -317,7 +314,7 @@ static int authorize_ask(Authorize *a)
 
         if (!q)
                 return -ENOMEM;
-        *q = (Question){ .user = a->user, .authorize = a, .interactive = authorize_is_interactive(a) };
+        *q = (Question){ .user = a->user, .authorize = a, .interactive = a->interactive };
         snprintf(q->cancellation_id, sizeof(q->cancellation_id), "cdmd-%" PRIu64, ++z->last_id);
         DL_APPEND(z->questions, q);
         z->n_open++;
@@ -401,17 +398,19 @@ Authorizer *authorizer_free(Authorizer *z)
         return NULL;
 }
 
-int authorize_start(Authorizer *z, sd_bus_message *m, uid_t uid, AuthorizeAction action,
+int authorize_start(Authorizer *z, const char *sender, bool interactive, uid_t uid, AuthorizeAction action,
                     authorize_done_t done, void *userdata, Authorize **ret)
 {
         Authorize *a = calloc(1, sizeof(*a));
 
         if (!a)
                 return -ENOMEM;
-        *a = (Authorize){
-                .call = sd_bus_message_ref(m), .action = action, .done = done, .userdata = userdata
-        };
-        int r = authorize_user_ref(z, uid, &a->user);
+        *a = (Authorize){ .sender = strdup(sender),
+                          .interactive = interactive,
+                          .action = action,
+                          .done = done,
+                          .userdata = userdata };
+        int r = a->sender ? authorize_user_ref(z, uid, &a->user) : -ENOMEM;
         if (r >= 0)
                 r = authorize_set_patience(a);
         if (r < 0) {
@@ -434,7 +433,7 @@ Authorize *authorize_free(Authorize *a)
                 question_abandon(a->question);
         sd_event_source_disable_unref(a->patience);
         authorize_user_unref(a->user);
-        sd_bus_message_unref(a->call);
+        free(a->sender);
         free(a);
         return NULL;
 }

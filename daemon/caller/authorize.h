@@ -42,7 +42,7 @@ bool authorize_is_needed(AuthorizeAction action, uid_t uid);
 
 /* Asks polkit about the sender of m, whose user id is uid, with a password dialog if m allows interactive
  * authorisation. done is called from the event loop, after some minutes at most. */
-int authorize_start(Authorizer *z, sd_bus_message *m, uid_t uid, AuthorizeAction action,
+int authorize_start(Authorizer *z, const char *sender, bool interactive, uid_t uid, AuthorizeAction action,
                     authorize_done_t done, void *userdata, Authorize **ret);
 /* Cancels the question; polkit is told to close its dialog. */
 Authorize *authorize_free(Authorize *a);

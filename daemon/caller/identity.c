@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
+#include "daemon/caller/identity.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
@@ -8,11 +10,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "daemon/caller/identity.h"
 #include "daemon/caller/identity-read.h"
 #include "daemon/caller/identity-unit.h"
-#include "daemon/fence/foreign.h"
 #include "daemon/fence/foreign-plan.h"
+#include "daemon/fence/foreign.h"
 #include "daemon/kernel/cgroup.h"
 #include "daemon/kernel/owner.h"
 #include "daemon/machine/process.h"
@@ -569,14 +570,11 @@ static int lookup_new(const IdentityQuery *q, IdentityLookup **ret)
         return 0;
 }
 
-int identity_start(const IdentityContext *context, sd_bus_message *m, const IdentityQuery *query,
+int identity_start(const IdentityContext *context, const char *name, const IdentityQuery *query,
                    identity_done_t done, void *userdata, IdentityLookup **ret)
 {
-        const char *name = sd_bus_message_get_sender(m);
         IdentityLookup *l = NULL;
 
-        if (!name)
-                return -ENXIO;
         int r = lookup_new(query, &l);
         if (r < 0)
                 return r;

@@ -94,7 +94,7 @@ typedef void (*identity_done_t)(IdentityVerdict verdict, const char *message, Id
                                 void *userdata);
 
 /* done may be called before this returns; *ret is set by then. On failure done is not called. */
-int identity_start(const IdentityContext *context, sd_bus_message *m, const IdentityQuery *query,
+int identity_start(const IdentityContext *context, const char *sender, const IdentityQuery *query,
                    identity_done_t done, void *userdata, IdentityLookup **ret);
 IdentityLookup *identity_lookup_free(IdentityLookup *l);
 DEFINE_CLEANUP(IdentityLookup, identity_lookup_free);

@@ -6,10 +6,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "daemon/keeper/reload.h"
 #include "daemon/keeper/drift-reason.h"
 #include "daemon/keeper/drift.h"
 #include "daemon/keeper/fights.h"
+#include "daemon/keeper/reload.h"
 #include "policy/size.h"
 
 /* fence_check() had something to do that is no drift. */

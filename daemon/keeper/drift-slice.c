@@ -21,9 +21,9 @@
 #include <unistd.h>
 #include <uthash.h>
 
-#include "daemon/keeper/fights.h"
 #include "daemon/fence/fence-way.h"
 #include "daemon/keeper/drift-reason.h"
+#include "daemon/keeper/fights.h"
 #include "daemon/kernel/cgroup.h"
 #include "daemon/loop/log.h"
 

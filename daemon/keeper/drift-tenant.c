@@ -15,10 +15,10 @@
 #include <uthash.h>
 #include <utlist.h>
 
-#include "daemon/keeper/fights.h"
-#include "daemon/tenant/change.h"
 #include "daemon/keeper/drift-reason.h"
+#include "daemon/keeper/fights.h"
 #include "daemon/loop/log.h"
+#include "daemon/tenant/change.h"
 
 typedef struct TenantLook TenantLook;
 

@@ -18,9 +18,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "daemon/keeper/fights.h"
-#include "daemon/keeper/reload.h"
-#include "daemon/tenant/warnings.h"
 #include "daemon/fence/fence-names.h"
 #include "daemon/fence/fence-scan.h"
 #include "daemon/fence/leaf-reader.h"
@@ -28,9 +25,12 @@
 #include "daemon/keeper/drift-slice.h"
 #include "daemon/keeper/drift-tenant.h"
 #include "daemon/keeper/drop-in-watch.h"
+#include "daemon/keeper/fights.h"
+#include "daemon/keeper/reload.h"
 #include "daemon/kernel/cgroup-watch.h"
 #include "daemon/loop/log.h"
 #include "daemon/loop/slice.h"
+#include "daemon/tenant/warnings.h"
 #include "policy/warning.h"
 
 /* Reloads come in bursts: a package manager makes one for each package. */

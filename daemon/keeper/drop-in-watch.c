@@ -11,9 +11,9 @@
 #include <string.h>
 #include <sys/inotify.h>
 
+#include "daemon/keeper/drift-reason.h"
 #include "daemon/keeper/fights.h"
 #include "daemon/keeper/reload.h"
-#include "daemon/keeper/drift-reason.h"
 #include "daemon/loop/log.h"
 #include "daemon/pid1/fence-files.h"
 #include "daemon/pid1/unit.h"

@@ -4,13 +4,14 @@
  * holds, and for what no control group accounts for; then a row for each exact buffer's node. The rows of a
  * node add up to what is used of it. A row costs a few look-ups, whatever the number of reservations. */
 
+#include "daemon/keeper/holder-rows.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "daemon/fence/fence-scan.h"
-#include "daemon/keeper/holder-rows.h"
 #include "daemon/tenant/buffers.h"
 #include "daemon/tenant/holds.h"
 #include "policy/cdm-names.h"

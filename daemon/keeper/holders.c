@@ -7,13 +7,14 @@
  *
  * What the event loop does about a look is done in slices, one a turn. */
 
+#include "daemon/keeper/holders.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "daemon/fence/fence-scan.h"
-#include "daemon/keeper/holders.h"
 #include "daemon/loop/slice.h"
 
 /* Of holders without a reservation, so many are looked up at PID 1, one after the other; the rest are shown

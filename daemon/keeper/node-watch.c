@@ -22,11 +22,11 @@
 #include <string.h>
 
 #include "daemon/keeper/reload.h"
-#include "daemon/tenant/unit-check.h"
 #include "daemon/loop/log.h"
 #include "daemon/machine/hotplug.h"
 #include "daemon/machine/topology-read.h"
 #include "daemon/tenant/degrade.h"
+#include "daemon/tenant/unit-check.h"
 #include "policy/size.h"
 
 typedef struct NodeReading NodeReading;

@@ -19,13 +19,13 @@
 #include <systemd/sd-daemon.h>
 #include <utlist.h>
 
-#include "daemon/tenant/machine-facts.h"
-#include "daemon/tenant/warnings.h"
-#include "daemon/tenant/leases.h"
 #include "daemon/loop/log.h"
 #include "daemon/machine/topology-read.h"
 #include "daemon/tenant/degrade.h"
+#include "daemon/tenant/leases.h"
+#include "daemon/tenant/machine-facts.h"
 #include "daemon/tenant/record.h"
+#include "daemon/tenant/warnings.h"
 #include "policy/cdm-names.h"
 #include "policy/conf-start.h"
 #include "policy/size.h"

@@ -17,23 +17,23 @@
 #include <string.h>
 #include <systemd/sd-daemon.h>
 
-#include "daemon/keeper/reload.h"
-#include "daemon/tenant/machine-facts.h"
-#include "daemon/tenant/warnings.h"
-#include "daemon/tenant/unit-check.h"
-#include "daemon/tenant/leases.h"
-#include "daemon/tenant/release.h"
-#include "daemon/tenant/waiter.h"
-#include "daemon/tenant/request.h"
-#include "daemon/tenant/snapshot.h"
 #include "daemon/keeper/drift.h"
 #include "daemon/keeper/node-watch.h"
+#include "daemon/keeper/reload.h"
 #include "daemon/loop/log.h"
 #include "daemon/tenant/buffers.h"
 #include "daemon/tenant/degrade.h"
 #include "daemon/tenant/holds.h"
+#include "daemon/tenant/leases.h"
+#include "daemon/tenant/machine-facts.h"
 #include "daemon/tenant/overruns.h"
+#include "daemon/tenant/release.h"
+#include "daemon/tenant/request.h"
+#include "daemon/tenant/snapshot.h"
 #include "daemon/tenant/statics.h"
+#include "daemon/tenant/unit-check.h"
+#include "daemon/tenant/waiter.h"
+#include "daemon/tenant/warnings.h"
 #include "policy/warning.h"
 
 #define PATIENCE_USEC (UINT64_C(10) * 1000 * 1000)

@@ -10,13 +10,13 @@
 #include <string.h>
 #include <utlist.h>
 
-#include "daemon/tenant/warnings.h"
-#include "daemon/tenant/unit-check.h"
 #include "daemon/keeper/drift.h"
 #include "daemon/kernel/cgroup-watch.h"
 #include "daemon/kernel/owner.h"
 #include "daemon/loop/log.h"
 #include "daemon/tenant/owner-ask.h"
+#include "daemon/tenant/unit-check.h"
+#include "daemon/tenant/warnings.h"
 #include "policy/warning.h"
 
 #define GRACE_USEC (UINT64_C(2) * 1000 * 1000)

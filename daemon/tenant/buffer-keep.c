@@ -11,8 +11,8 @@
 #include <unistd.h>
 
 #include "daemon/loop/log.h"
-#include "daemon/tenant/buffers.h"
 #include "daemon/tenant/buffers-internal.h"
+#include "daemon/tenant/buffers.h"
 #include "daemon/tenant/holds.h"
 
 /* --- reservations that end ---------------------------------------------------------------------------- */

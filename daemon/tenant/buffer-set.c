@@ -2,6 +2,8 @@
 
 /* The buffers as a set: what they add up to, and how they outlive reservations and cdmd. */
 
+#include "daemon/tenant/buffer-set.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -11,7 +13,6 @@
 #include <utlist.h>
 
 #include "daemon/loop/log.h"
-#include "daemon/tenant/buffer-set.h"
 #include "daemon/tenant/buffers-internal.h"
 #include "policy/size.h"
 

@@ -15,6 +15,8 @@
  * they come back after a crash or a restart. After `systemctl stop` they do not; the buffers then live on
  * with their users, and until these go the bytes count as foreign. */
 
+#include "daemon/tenant/buffers.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -26,7 +28,6 @@
 #include <utlist.h>
 
 #include "daemon/loop/log.h"
-#include "daemon/tenant/buffers.h"
 #include "daemon/tenant/buffers-internal.h"
 #include "daemon/tenant/holds.h"
 #include "policy/cdm-names.h"

@@ -9,8 +9,8 @@
 #include <string.h>
 #include <uthash.h>
 #include <utlist.h>
-#include "daemon/tenant/unit-check.h"
 #include "daemon/tenant/change.h"
+#include "daemon/tenant/unit-check.h"
 
 typedef struct Follow Follow;
 

@@ -12,8 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "daemon/tenant/request-args.h"
 #include "daemon/tenant/manager.h"
+#include "daemon/tenant/request-args.h"
 #include "policy/cdm-names.h"
 
 static int grant_first_base(Reservation *r, void *userdata)

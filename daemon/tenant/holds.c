@@ -12,6 +12,8 @@
  * has there (foreign) are not to be had; when they go without an event, they are held from the next change
  * on. */
 
+#include "daemon/tenant/holds.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -21,10 +23,9 @@
 #include <unistd.h>
 #include <utlist.h>
 
-#include "daemon/tenant/snapshot.h"
 #include "daemon/kernel/hold.h"
 #include "daemon/loop/log.h"
-#include "daemon/tenant/holds.h"
+#include "daemon/tenant/snapshot.h"
 #include "daemon/tenant/usage.h"
 
 #define NAME_FORMAT "hold-%d"

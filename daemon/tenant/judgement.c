@@ -12,9 +12,9 @@
 #include <stdio.h>
 
 #include "daemon/tenant/machine-facts.h"
+#include "daemon/tenant/manager.h"
 #include "daemon/tenant/request-args.h"
 #include "daemon/tenant/snapshot.h"
-#include "daemon/tenant/manager.h"
 #include "daemon/tenant/usage.h"
 #include "policy/cdm-names.h"
 #include "policy/size.h"

@@ -3,6 +3,8 @@
 /* What all that manages uses: the entries of reservations, clocks. It knows of none of its users:
  * what follows from a change is told by notify.h. */
 
+#include "daemon/tenant/manager.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -12,7 +14,6 @@
 
 #include "daemon/kernel/owner.h"
 #include "daemon/loop/log.h"
-#include "daemon/tenant/manager.h"
 
 static uint64_t clock_usec(clockid_t clock)
 {

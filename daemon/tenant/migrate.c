@@ -2,6 +2,8 @@
 
 /* Moves a tenant's pages up to its nodes, now. */
 
+#include "daemon/tenant/migrate.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -9,7 +11,6 @@
 #include <string.h>
 #include <utlist.h>
 
-#include "daemon/tenant/migrate.h"
 #include "daemon/tenant/change.h"
 #include "policy/cdm-names.h"
 #include "policy/size.h"

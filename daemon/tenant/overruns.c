@@ -10,6 +10,8 @@
  * follows from what is left and the node's bandwidth (policy/overrun.h), and is never so short that looking
  * takes more than a tenth of the time. While every tenant has its nodes for itself nothing is armed. */
 
+#include "daemon/tenant/overruns.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -17,12 +19,11 @@
 #include <unistd.h>
 #include <utlist.h>
 
-#include "daemon/tenant/release.h"
-#include "daemon/tenant/change.h"
 #include "daemon/kernel/cgroup.h"
 #include "daemon/loop/log.h"
 #include "daemon/tenant/buffers.h"
-#include "daemon/tenant/overruns.h"
+#include "daemon/tenant/change.h"
+#include "daemon/tenant/release.h"
 #include "policy/overrun.h"
 #include "policy/size.h"
 #include "policy/timespan.h"

@@ -15,13 +15,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "daemon/tenant/waiter.h"
+#include "daemon/loop/log.h"
+#include "daemon/loop/slice.h"
 #include "daemon/tenant/grant.h"
 #include "daemon/tenant/judgement.h"
 #include "daemon/tenant/snapshot.h"
-#include "daemon/loop/log.h"
-#include "daemon/loop/slice.h"
 #include "daemon/tenant/usage.h"
+#include "daemon/tenant/waiter.h"
 #include "policy/serve.h"
 
 #define AGAIN_FIRST_USEC (UINT64_C(100) * 1000)

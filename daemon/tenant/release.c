@@ -17,14 +17,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "daemon/tenant/unit-check.h"
-#include "daemon/tenant/leases.h"
-#include "daemon/tenant/waiter.h"
-#include "daemon/tenant/change.h"
 #include "daemon/loop/log.h"
 #include "daemon/tenant/buffers.h"
+#include "daemon/tenant/change.h"
 #include "daemon/tenant/holds.h"
+#include "daemon/tenant/leases.h"
 #include "daemon/tenant/manager.h"
+#include "daemon/tenant/unit-check.h"
+#include "daemon/tenant/waiter.h"
 #include "policy/cdm-names.h"
 #include "policy/size.h"
 

@@ -15,6 +15,7 @@ typedef struct RequestArgs {
         IdentityQuery target;
         char *unit, *cgroup, *user; /* what `target` points to */
         char *client;               /* its name on the bus */
+        bool interactive;           /* polkit may ask the user */
         bool client_left;           /* the client has left the bus since it asked */
         uint64_t lease_usec, queue_usec;
         int32_t priority;

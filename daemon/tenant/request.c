@@ -5,8 +5,8 @@
  *   counted → (recovery over?) → pool and size make sense → identity → may it speak for others?
  *   → look → would policy refuse? → polkit → grant
  *
- * A request is judged before polkit and after it (judgement.c). Every wait is one of sd-bus; a client
- * that goes away while polkit decides takes its call with it. */
+ * A request is judged before polkit and after it (judgement.c). A client that goes away while polkit
+ * decides takes its call with it. */
 
 #include "daemon/tenant/request.h"
 
@@ -17,11 +17,11 @@
 #include <uthash.h>
 #include <utlist.h>
 
+#include "daemon/caller/authorize.h"
 #include "daemon/tenant/grant.h"
 #include "daemon/tenant/judgement.h"
 #include "daemon/tenant/request-args.h"
 #include "daemon/tenant/snapshot.h"
-#include "daemon/caller/authorize.h"
 #include "daemon/tenant/usage.h"
 #include "policy/cdm-names.h"
 
@@ -49,7 +49,6 @@ struct RequestSet {
 struct RequestCall {
         RequestSet *set;
         Manager *manager;
-        sd_bus_message *call;
         RequestArgs args;
         bool explain;
         bool waiting;    /* for the recovery */
@@ -62,6 +61,7 @@ struct RequestCall {
         PeerWatch *client; /* until the grant begins */
         Grant *grant;
         request_done_t done;
+        void *userdata;
         RequestCall *prev, *next;
 };
 
@@ -97,7 +97,6 @@ static void request_call_free(RequestCall *c)
         peer_watch_free(c->client);
         if (c->grant)
                 grant_abandon(c->grant);
-        sd_bus_message_unref(c->call);
         request_args_clear(&c->args);
         free(c);
 }
@@ -128,7 +127,7 @@ static void request_answer(RequestCall *c, const char *error, const char *text)
         Answer a = { error, text };
         RequestResult result = { 0 };
 
-        c->done(c->call, &a, &result);
+        c->done(&a, &result, c->userdata);
         request_call_free(c);
 }
 
@@ -138,7 +137,7 @@ static void request_on_granted(const Answer *a, uint32_t id, void *userdata)
         RequestResult result = { .id = id };
 
         c->grant = NULL;
-        c->done(c->call, a, &result);
+        c->done(a, &result, c->userdata);
         request_call_free(c);
 }
 
@@ -191,7 +190,7 @@ static void request_on_client_gone(void *userdata)
         RequestCall *c = userdata;
 
         if (!c->grant) {
-                request_call_free(c);
+                request_answer(c, CDM_ERROR_STALE, "the client has left the bus");
                 return;
         }
         c->client = peer_watch_free(c->client);
@@ -208,8 +207,8 @@ static void request_authorize(RequestCall *c)
                 request_grant(c);
                 return;
         }
-        int r = authorize_start(m->authorizer, c->call, c->identity->sender_uid, action,
-                                request_on_authorized, c, &c->authorize);
+        int r = authorize_start(m->authorizer, c->args.client, c->args.interactive, c->identity->sender_uid,
+                                action, request_on_authorized, c, &c->authorize);
         if (r < 0)
                 request_answer(c, SD_BUS_ERROR_FAILED, "polkit could not be asked");
 }
@@ -219,7 +218,7 @@ static void request_explain(RequestCall *c, const Decision *d)
         Answer a = { NULL, NULL };
         RequestResult result = { .decision = d };
 
-        c->done(c->call, &a, &result);
+        c->done(&a, &result, c->userdata);
         request_call_free(c);
 }
 
@@ -326,8 +325,8 @@ static void request_check_speaker(RequestCall *c)
                 request_judge_first(c);
                 return;
         }
-        int r = authorize_start(c->manager->authorizer, c->call, uid, AUTHORIZE_REQUEST_AS,
-                                request_on_may_speak, c, &c->authorize);
+        int r = authorize_start(c->manager->authorizer, c->args.client, c->args.interactive, uid,
+                                AUTHORIZE_REQUEST_AS, request_on_may_speak, c, &c->authorize);
         if (r < 0)
                 request_answer(c, SD_BUS_ERROR_FAILED, "polkit could not be asked; try again later");
 }
@@ -358,7 +357,7 @@ static void request_identify(RequestCall *c)
         c->args.target.cgroup = c->args.cgroup;
         c->args.target.user = c->args.user;
         c->args.target.for_nobody = c->args.for_nobody;
-        int r = identity_start(&m->identity_context, c->call, &c->args.target, request_on_identity, c,
+        int r = identity_start(&m->identity_context, c->args.client, &c->args.target, request_on_identity, c,
                                &c->lookup);
         if (r < 0)
                 request_answer(c, SD_BUS_ERROR_FAILED, strerror(-r));
@@ -410,13 +409,12 @@ void requests_serve(RequestSet *s)
 
 static int request_count_sender(RequestCall *c)
 {
-        const Sender *s = sender_cached(c->manager->senders, sd_bus_message_get_sender(c->call));
+        const Sender *s = sender_cached(c->manager->senders, c->args.client);
 
         return s ? request_count_user(c, s->uid) : 0;
 }
 
-int requests_add(RequestSet *s, sd_bus_message *call, RequestArgs *args, bool is_explain,
-                 request_done_t done)
+int requests_add(RequestSet *s, RequestArgs *args, bool explain, request_done_t done, void *userdata)
 {
         RequestCall *c = calloc(1, sizeof(*c));
 
@@ -426,17 +424,15 @@ int requests_add(RequestSet *s, sd_bus_message *call, RequestArgs *args, bool is
         }
         *c = (RequestCall){ .set = s,
                             .manager = s->manager,
-                            .call = sd_bus_message_ref(call),
                             .args = *args,
-                            .explain = is_explain,
+                            .explain = explain,
                             .waiting = !s->manager->serving,
-                            .done = done };
+                            .done = done,
+                            .userdata = userdata };
         *args = (RequestArgs){ .target.pidfd = -EBADF };
         DL_APPEND(s->calls, c);
         s->n_calls++;
-        int r = string_copy(sd_bus_message_get_sender(call), &c->args.client);
-        if (r >= 0)
-                r = peers_watch(s->manager->peers, c->args.client, request_on_client_gone, c, &c->client);
+        int r = peers_watch(s->manager->peers, c->args.client, request_on_client_gone, c, &c->client);
         if (r < 0) {
                 request_call_free(c);
                 return r;

@@ -3,7 +3,7 @@
 
 /* A request, until it is granted, waits or is refused. */
 
-#include <systemd/sd-bus.h>
+#include <stdbool.h>
 
 #include "daemon/tenant/manager.h"
 #include "daemon/tenant/request-args.h"
@@ -16,8 +16,9 @@ typedef struct RequestResult {
         uint32_t id;              /* Request: the new reservation */
         const Decision *decision; /* Explain */
 } RequestResult;
-typedef void (*request_done_t)(sd_bus_message *m, const Answer *answer, const RequestResult *result);
-/* Takes what args own. done is called exactly once unless the client goes away before. */
-int requests_add(RequestSet *s, sd_bus_message *call, RequestArgs *args, bool explain, request_done_t done);
+typedef void (*request_done_t)(const Answer *answer, const RequestResult *result, void *userdata);
+/* Takes what args own. done is called once when this returns 0, perhaps at once. A client that has left
+ * the bus is answered as well, with CDM_ERROR_STALE. */
+int requests_add(RequestSet *s, RequestArgs *args, bool explain, request_done_t done, void *userdata);
 /* Recovery is over: those that wait go on. */
 void requests_serve(RequestSet *s);

@@ -17,20 +17,21 @@
  * The reservation belongs to the unit's User=, ends with the unit, and survives its restart, as any other.
  */
 
+#include "daemon/tenant/statics.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <utlist.h>
 
-#include "daemon/tenant/statics.h"
-#include "daemon/tenant/unit-check.h"
 #include "daemon/tenant/grant.h"
 #include "daemon/tenant/request-args.h"
+#include "daemon/tenant/unit-check.h"
 #include "policy/cdm-names.h"
 
 typedef struct StaticCall {
         StaticSet *set;
-        sd_bus_message *caller;
+        char *sender;
         static_done_t done;
         void *userdata;
         char *unit;
@@ -61,7 +62,7 @@ static void static_call_free(StaticCall *c)
         turn_free(c->turn);
         if (c->grant)
                 grant_abandon(c->grant);
-        sd_bus_message_unref(c->caller);
+        free(c->sender);
         for (size_t i = 0; i < c->n_pools; i++)
                 free(c->pools[i]);
         free(c->pools);
@@ -290,7 +291,7 @@ static void static_begin(StaticCall *c)
         Manager *m = c->set->manager;
         IdentityQuery q = { .kind = TARGET_UNIT, .unit = c->unit, .pidfd = -EBADF, .as_unit = true };
 
-        int r = identity_start(&m->identity_context, c->caller, &q, static_on_identity, c, &c->lookup);
+        int r = identity_start(&m->identity_context, c->sender, &q, static_on_identity, c, &c->lookup);
         if (r < 0)
                 static_refuse_errno(c, r);
 }
@@ -307,8 +308,7 @@ void statics_serve(StaticSet *s)
         }
 }
 
-void statics_reserve(StaticSet *s, sd_bus_message *caller, const char *unit, static_done_t done,
-                     void *userdata)
+void statics_reserve(StaticSet *s, const char *sender, const char *unit, static_done_t done, void *userdata)
 {
         StaticCall *c = calloc(1, sizeof(*c));
 
@@ -317,14 +317,14 @@ void statics_reserve(StaticSet *s, sd_bus_message *caller, const char *unit, sta
                 return;
         }
         *c = (StaticCall){ .set = s,
-                           .caller = sd_bus_message_ref(caller),
+                           .sender = strdup(sender),
                            .done = done,
                            .userdata = userdata,
                            .unit = strdup(unit),
                            .args = { .target.pidfd = -EBADF },
                            .waiting = !s->manager->serving };
         DL_APPEND(s->calls, c);
-        if (!c->unit)
+        if (!c->unit || !c->sender)
                 static_refuse_errno(c, -ENOMEM);
         else if (!c->waiting)
                 static_begin(c);

@@ -9,10 +9,9 @@ int statics_new(Manager *m, StaticSet **ret);
 /* Nobody is answered any more. */
 StaticSet *statics_free(StaticSet *s);
 
-/* caller: the call of the one that asks. done is called once, perhaps at once, with the reservations that the
+/* sender: the name on the bus of the one that asks. done is called once, perhaps at once, with the reservations that the
  * unit has then. */
 typedef void (*static_done_t)(const Answer *answer, const uint32_t *ids, size_t n_ids, void *userdata);
-void statics_reserve(StaticSet *s, sd_bus_message *caller, const char *unit, static_done_t done,
-                     void *userdata);
+void statics_reserve(StaticSet *s, const char *sender, const char *unit, static_done_t done, void *userdata);
 /* Recovery is over: those that wait go on. */
 void statics_serve(StaticSet *s);

@@ -27,12 +27,12 @@
 #include <uthash.h>
 #include <utlist.h>
 
-#include "daemon/tenant/waiter.h"
-#include "daemon/tenant/change.h"
 #include "daemon/kernel/cgroup.h"
 #include "daemon/loop/log.h"
 #include "daemon/tenant/buffers.h"
+#include "daemon/tenant/change.h"
 #include "daemon/tenant/owner-ask.h"
+#include "daemon/tenant/waiter.h"
 #include "policy/cdm-names.h"
 
 /* PID 1 may be busy for longer than the bus waits. After the last pause (some four minutes in all) it takes

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+
 #include "daemon/tenant/usage.h"
 
 #include <errno.h>

@@ -24,11 +24,11 @@
 #include <sys/pidfd.h>
 #include <unistd.h>
 
-#include "daemon/tenant/leases.h"
-#include "daemon/tenant/grant-reservation.h"
-#include "daemon/tenant/request-args.h"
 #include "daemon/loop/log.h"
 #include "daemon/machine/process.h"
+#include "daemon/tenant/grant-reservation.h"
+#include "daemon/tenant/leases.h"
+#include "daemon/tenant/request-args.h"
 #include "policy/cdm-names.h"
 #include "policy/lease.h"
 #include "policy/size.h"
