@@ -165,6 +165,7 @@ vm_programs = \
 	examples/cdm-example \
 	tests/vm/programs/vm-apply \
 	tests/vm/programs/vm-buffer \
+	tests/vm/programs/vm-grant \
 	tests/vm/programs/vm-hog \
 	tests/vm/programs/vm-hostile \
 	tests/vm/programs/vm-pin \
@@ -175,6 +176,7 @@ vmprogramsdir = $(prefix)/lib/cdmd-tests
 examples_cdm_example_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/client
 examples_cdm_example_LDADD = libcdm.la
 tests_vm_programs_vm_buffer_LDADD = $(NUMA_LIBS)
+tests_vm_programs_vm_grant_LDADD = $(SYSTEMD_LIBS)
 tests_vm_programs_vm_hog_LDADD = $(NUMA_LIBS) -lpthread
 tests_vm_programs_vm_hostile_LDADD = $(SYSTEMD_LIBS)
 tests_vm_programs_vm_pin_LDADD = $(NUMA_LIBS)
