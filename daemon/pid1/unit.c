@@ -7,10 +7,12 @@
 
 #include "daemon/pid1/unit-call.h"
 
-/* A query about a unit is several method calls that are sent at once: one Get for each property that we
- * need. The alternative is two GetAll, of the unit's and of its type's interface, which make PID 1 format
- * hundreds of properties that nobody reads. Measured in an emulated guest with systemd 257, ten Gets sent
- * together take 60-80 ms, one GetAll of the Service interface alone 45 ms.
+/* A query about a unit is a few method calls that are sent at once. PID 1 takes as long to answer a message
+ * as for what it says, and answers one after the other, so there are as few as possible: one
+ * ListUnitsByNames for what that says of every unit, and a Get for each property beyond that which this
+ * caller reads. The alternative is two GetAll, of the unit's and of its type's interface, which make PID 1
+ * format hundreds of properties that nobody reads: measured in an emulated guest with systemd 257, one of
+ * the Service interface alone took 45 ms, and ten Gets sent together 60-80 ms.
  *
  * The UnitQuery is the caller's UnitCall. While it waits at the gate it is small: the memory for the replies
  * is allocated when it is admitted. A UnitQuery that the caller does not want frees itself after the
@@ -18,16 +20,17 @@
 
 typedef struct UnitAsk {
         struct UnitQuery *query;
-        const struct UnitProperty *property;
+        const struct UnitProperty *property; /* NULL: ListUnitsByNames */
 } UnitAsk;
 
 typedef struct UnitQuery {
         UnitCall call;
         bool unwanted; /* the caller has no handle */
+        bool own;      /* it is cdmd itself */
         pid_t pid;     /* of whose unit; 0: */
         char *cgroup;  /* whose unit; NULL: */
         char *name;    /* which unit */
-        UnitAsk *asks; /* one for each property */
+        UnitAsk *asks; /* one for each message */
         size_t n_pending;
         UnitInfo *info;
         int error;
@@ -35,10 +38,18 @@ typedef struct UnitQuery {
         void *userdata;
 } UnitQuery;
 
-/* A property of a unit: its interface and its field. */
+/* Who reads a property. */
+typedef enum UnitNeed {
+        NEEDED_ALWAYS,
+        NEEDED_OF_SERVICES,
+        NEEDED_BY_PLACE, /* by whoever asks for the unit of a process or cgroup, and cdmd itself */
+        NEEDED_BY_OWN,   /* by cdmd itself */
+} UnitNeed;
+
+/* A property of the types of units that have a cgroup. */
 typedef struct UnitProperty {
         const char *name;
-        bool on_unit;     /* of every unit; else of those types that have a cgroup */
+        UnitNeed need;
         const char *type; /* its signature */
         int (*set)(UnitInfo *info, sd_bus_message *value);
 } UnitProperty;
@@ -80,44 +91,6 @@ static int unit_set_string(char **field, sd_bus_message *m)
         return 0;
 }
 
-static int unit_set_id(UnitInfo *u, sd_bus_message *m)
-{
-        return unit_set_string(&u->name, m);
-}
-
-static int unit_set_load_state(UnitInfo *u, sd_bus_message *m)
-{
-        return unit_set_string(&u->load_state, m);
-}
-
-static int unit_set_active_state(UnitInfo *u, sd_bus_message *m)
-{
-        return unit_set_string(&u->active_state, m);
-}
-
-/* "auto-restart", since systemd 254 also "auto-restart-queued" */
-static int unit_set_sub_state(UnitInfo *u, sd_bus_message *m)
-{
-        const char *text;
-        int r = sd_bus_message_read(m, "s", &text);
-
-        if (r >= 0 && strncmp(text, "auto-restart", 12) == 0)
-                u->job_pending = true;
-        return r;
-}
-
-/* (uo): 0 when there is no job. A job of a unit that is not active can only be a start. */
-static int unit_set_job(UnitInfo *u, sd_bus_message *m)
-{
-        const char *path;
-        uint32_t id;
-        int r = sd_bus_message_read(m, "(uo)", &id, &path);
-
-        if (r >= 0 && id != 0)
-                u->job_pending = true;
-        return r;
-}
-
 static int unit_set_slice(UnitInfo *u, sd_bus_message *m)
 {
         return unit_set_string(&u->slice, m);
@@ -156,19 +129,17 @@ static int unit_set_allowed(UnitInfo *u, sd_bus_message *m)
 }
 
 static const UnitProperty properties[] = {
-        { "Id", true, "s", unit_set_id },
-        { "LoadState", true, "s", unit_set_load_state },
-        { "ActiveState", true, "s", unit_set_active_state },
-        { "SubState", true, "s", unit_set_sub_state },
-        { "Job", true, "(uo)", unit_set_job },
-        { "Slice", false, "s", unit_set_slice },
-        { "ControlGroup", false, "s", unit_set_cgroup },
-        { "ControlGroupId", false, "t", unit_set_cgroup_id },
-        { "AllowedMemoryNodes", false, "ay", unit_set_allowed },
-        { "Delegate", false, "b", unit_set_delegate },
-        { "User", false, "s", unit_set_user },
+        { "Slice", NEEDED_ALWAYS, "s", unit_set_slice },
+        { "ControlGroup", NEEDED_ALWAYS, "s", unit_set_cgroup },
+        { "ControlGroupId", NEEDED_ALWAYS, "t", unit_set_cgroup_id },
+        { "User", NEEDED_OF_SERVICES, "s", unit_set_user },
+        { "Delegate", NEEDED_BY_PLACE, "b", unit_set_delegate },
+        { "AllowedMemoryNodes", NEEDED_BY_OWN, "ay", unit_set_allowed },
 };
-_Static_assert(ARRAY_SIZE(properties) <= GATE_PASS_MAX, "one pass is for all properties");
+
+/* ListUnitsByNames and the properties */
+#define MESSAGES_MAX (1 + ARRAY_SIZE(properties))
+_Static_assert(MESSAGES_MAX <= GATE_PASS_MAX, "one pass is for all messages");
 
 static void query_free(UnitCall *c)
 {
@@ -213,41 +184,97 @@ static int unit_parse_property(UnitQuery *q, const UnitProperty *p, sd_bus_messa
         return r < 0 ? r : p->set(q->info, reply);
 }
 
-static void unit_on_property(sd_bus_message *reply, void *userdata)
+/* An a(ssssssouso): name, description, load, active and sub state, another unit, path, job, its type and path.
+ * The job's number is 0 when there is none. Any job of a unit that is not active can only be a start. The sub
+ * state is "auto-restart", since systemd 254 also "auto-restart-queued". */
+static int unit_parse_row(UnitInfo *u, sd_bus_message *reply)
+{
+        const char *sub;
+        uint32_t job;
+
+        int r = sd_bus_message_enter_container(reply, 'a', "(ssssssouso)");
+        if (r >= 0)
+                r = sd_bus_message_enter_container(reply, 'r', "ssssssouso");
+        if (r == 0)
+                return -ENOENT; /* no name of a unit */
+        if (r >= 0)
+                r = unit_set_string(&u->name, reply);
+        if (r >= 0)
+                r = sd_bus_message_skip(reply, "s");
+        if (r >= 0)
+                r = unit_set_string(&u->load_state, reply);
+        if (r >= 0)
+                r = unit_set_string(&u->active_state, reply);
+        if (r >= 0)
+                r = sd_bus_message_read(reply, "ssou", &sub, NULL, NULL, &job);
+        if (r < 0)
+                return r;
+        u->job_pending = job != 0 || strncmp(sub, "auto-restart", 12) == 0;
+        return 0;
+}
+
+static int unit_parse_reply(UnitQuery *q, const UnitProperty *p, sd_bus_message *reply)
+{
+        int r = unit_reply_error(reply);
+
+        if (!p)
+                return r < 0 ? r : unit_parse_row(q->info, reply);
+        /* Not every version has each of them. */
+        if (r == -ENOENT)
+                return 0;
+        return r < 0 ? r : unit_parse_property(q, p, reply);
+}
+
+static void unit_on_answer(sd_bus_message *reply, void *userdata)
 {
         UnitAsk *ask = userdata;
         UnitQuery *q = ask->query;
-        int r = unit_reply_error(reply);
+        int r = unit_parse_reply(q, ask->property, reply);
 
-        /* Not every type and version has each of them (a scope has no User=). */
-        if (r == -ENOENT && !ask->property->on_unit)
-                r = 0;
-        else if (r == 0)
-                r = unit_parse_property(q, ask->property, reply);
         if (r < 0 && q->error == 0)
                 q->error = r;
         if (--q->n_pending == 0)
                 query_finish(q);
 }
 
+static bool unit_is_needed(const UnitQuery *q, const UnitProperty *p, const char *interface)
+{
+        switch (p->need) {
+        case NEEDED_ALWAYS:
+                return true;
+        case NEEDED_OF_SERVICES:
+                return strcmp(interface, "org.freedesktop.systemd1.Service") == 0;
+        case NEEDED_BY_PLACE:
+                return q->own || q->pid > 0 || q->cgroup;
+        case NEEDED_BY_OWN:
+                return q->own;
+        }
+        return true;
+}
+
 /* Sends all of them. */
-static int ask_properties(UnitQuery *q, const char *path, const char *name)
+static int ask_all(UnitQuery *q, const char *path, const char *name)
 {
         const char *interface = unit_cgroup_interface(name);
 
         q->info = calloc(1, sizeof(*q->info));
-        q->asks = calloc(ARRAY_SIZE(properties), sizeof(*q->asks));
+        q->asks = calloc(MESSAGES_MAX, sizeof(*q->asks));
         if (!q->info || !q->asks)
                 return -ENOMEM;
-        for (size_t i = 0; i < ARRAY_SIZE(properties); i++) {
+        q->asks[0] = (UnitAsk){ q, NULL };
+        int r = unit_send(&q->call, SYSTEMD_PATH, SYSTEMD_INTERFACE_MANAGER, "ListUnitsByNames",
+                          unit_on_answer, &q->asks[0], "as", 1, name);
+        if (r < 0)
+                return r;
+        q->n_pending++;
+        for (size_t i = 0; interface && i < ARRAY_SIZE(properties); i++) {
                 const UnitProperty *p = &properties[i];
-                int r;
 
-                if (!p->on_unit && !interface)
+                if (!unit_is_needed(q, p, interface))
                         continue;
-                q->asks[i] = (UnitAsk){ q, p };
-                r = unit_send(&q->call, path, "org.freedesktop.DBus.Properties", "Get", unit_on_property,
-                              &q->asks[i], "ss", p->on_unit ? SYSTEMD_INTERFACE_UNIT : interface, p->name);
+                q->asks[i + 1] = (UnitAsk){ q, p };
+                r = unit_send(&q->call, path, "org.freedesktop.DBus.Properties", "Get", unit_on_answer,
+                              &q->asks[i + 1], "ss", interface, p->name);
                 if (r < 0)
                         return r;
                 q->n_pending++;
@@ -260,7 +287,7 @@ static int ask_by_name(UnitQuery *q)
         _cleanup_free_ char *path = NULL;
         int r = unit_path(q->name, &path);
 
-        return r < 0 ? r : ask_properties(q, path, q->name);
+        return r < 0 ? r : ask_all(q, path, q->name);
 }
 
 /* The reply to GetUnitByPID or GetUnitByControlGroup: an object path, which names the unit. */
@@ -279,7 +306,7 @@ static int unit_read_unit_path(UnitQuery *q, sd_bus_message *reply)
         r = sd_bus_path_decode(path, SYSTEMD_UNIT_PATH, &name);
         if (r <= 0)
                 return r < 0 ? r : -EBADMSG;
-        return ask_properties(q, path, name);
+        return ask_all(q, path, name);
 }
 
 static void unit_on_unit_path(sd_bus_message *reply, void *userdata)
@@ -317,11 +344,12 @@ static int query_start(Gate *gate, uid_t uid, const UnitQuery *what, UnitCall **
                 return r;
         *q = (UnitQuery){ .call.free = query_free,
                           .unwanted = !ret,
+                          .own = uid == GATE_OWN,
                           .pid = what->pid,
                           .cb = what->cb,
                           .userdata = what->userdata };
         if (string_copy(what->cgroup, &q->cgroup) >= 0 && string_copy(what->name, &q->name) >= 0)
-                r = gate_enter(gate, uid, ARRAY_SIZE(properties), unit_on_admitted, q, &q->call.pass);
+                r = gate_enter(gate, uid, MESSAGES_MAX, unit_on_admitted, q, &q->call.pass);
         if (r < 0)
                 query_free(&q->call);
         else if (ret)

@@ -25,9 +25,9 @@ typedef struct UnitInfo {
         char *load_state;   /* "loaded", "not-found", ... */
         char *active_state; /* "active", "inactive", "failed", "activating", ... */
         bool job_pending;   /* a start is queued or an auto-restart is due */
-        bool delegate;
+        bool delegate;      /* not of unit_get() for a user */
         char *user;      /* User=, or NULL */
-        NodeSet allowed; /* AllowedMemoryNodes= as systemd sees it; empty: not set */
+        NodeSet allowed; /* AllowedMemoryNodes= as systemd sees it; empty: not set. Only for GATE_OWN */
 } UnitInfo;
 
 UnitInfo *unit_info_free(UnitInfo *u);

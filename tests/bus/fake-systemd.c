@@ -292,13 +292,12 @@ static int reload(sd_bus_message *m)
 }
 
 /* Like systemd, which loads a stub of a unit that it is asked about and does not know, and collects it. */
-static void look(sd_bus_message *m, const char *name, bool found)
+static void look(sd_bus_message *m, const char *path, const char *name, bool found)
 {
         n_looked++;
         if (!found)
                 sd_bus_emit_signal(sd_bus_message_get_bus(m), "/org/freedesktop/systemd1",
-                                   "org.freedesktop.systemd1.Manager", "UnitRemoved", "so", name,
-                                   sd_bus_message_get_path(m));
+                                   "org.freedesktop.systemd1.Manager", "UnitRemoved", "so", name, path);
 }
 
 static int get_property(sd_bus_message *m)
@@ -312,29 +311,10 @@ static int get_property(sd_bus_message *m)
         if (sd_bus_path_decode(path, "/org/freedesktop/systemd1/unit", &name) <= 0)
                 return sd_bus_reply_method_errorf(m, SD_BUS_ERROR_UNKNOWN_OBJECT, "no");
         Unit none = { .state = "inactive" }, *u = find_unit(name);
-        bool found = u != NULL;
-        if (!found) {
-                snprintf(none.name, sizeof(none.name), "%s", name);
+        if (!u)
                 u = &none;
-        }
-        if (strcmp(property, "Id") == 0)
-                look(m, name, found);
-        if (strcmp(property, "Id") == 0 && n_failing > 0) {
-                n_failing--;
-                return sd_bus_reply_method_errorf(m, SD_BUS_ERROR_LIMITS_EXCEEDED, "Busy.");
-        }
         sd_bus_message_new_method_return(m, &reply);
-        if (strcmp(property, "Id") == 0)
-                sd_bus_message_append(reply, "v", "s", u->name);
-        else if (strcmp(property, "LoadState") == 0)
-                sd_bus_message_append(reply, "v", "s", found ? "loaded" : "not-found");
-        else if (strcmp(property, "ActiveState") == 0)
-                sd_bus_message_append(reply, "v", "s", u->state);
-        else if (strcmp(property, "SubState") == 0)
-                sd_bus_message_append(reply, "v", "s", "any");
-        else if (strcmp(property, "Job") == 0)
-                sd_bus_message_append(reply, "v", "(uo)", u->job ? 1 : 0, "/");
-        else if (strcmp(property, "Slice") == 0)
+        if (strcmp(property, "Slice") == 0)
                 sd_bus_message_append(reply, "v", "s", u->slice);
         else if (strcmp(property, "ControlGroup") == 0)
                 sd_bus_message_append(reply, "v", "s", strcmp(u->state, "active") == 0 ? u->cgroup : "");
@@ -355,6 +335,29 @@ static int get_property(sd_bus_message *m)
                 return sd_bus_reply_method_errorf(m, SD_BUS_ERROR_UNKNOWN_PROPERTY, "No property %s.",
                                                   property);
         return sd_bus_send(NULL, reply, NULL);
+}
+
+/* Of the first name only. */
+static int list_units_by_names(sd_bus_message *m)
+{
+        _cleanup_free_ char *path = NULL;
+        const char *name;
+
+        int r = sd_bus_message_enter_container(m, 'a', "s");
+        if (r >= 0)
+                r = sd_bus_message_read(m, "s", &name);
+        if (r < 0)
+                return r;
+        const Unit *u = find_unit(name);
+        sd_bus_path_encode("/org/freedesktop/systemd1/unit", name, &path);
+        look(m, path, name, u != NULL);
+        if (n_failing > 0) {
+                n_failing--;
+                return sd_bus_reply_method_errorf(m, SD_BUS_ERROR_LIMITS_EXCEEDED, "Busy.");
+        }
+        return sd_bus_reply_method_return(m, "a(ssssssouso)", 1, u ? u->name : name, "A unit",
+                                          u ? "loaded" : "not-found", u ? u->state : "inactive", "any", "",
+                                          path, u && u->job ? 1 : 0, u && u->job ? "start" : "", "/");
 }
 
 /* State(name, state, job pending): what a start, stop or restart looks like from outside. */
@@ -439,6 +442,8 @@ static int serve(sd_bus_message *m)
                 return 0;
         if (strcmp(member, "Get") == 0)
                 return get_property(m) < 0 ? -EIO : 1;
+        if (strcmp(member, "ListUnitsByNames") == 0)
+                return list_units_by_names(m) < 0 ? -EIO : 1;
         if (strcmp(member, "GetUnitByPID") == 0)
                 return get_unit_by_pid(m) < 0 ? -EIO : 1;
         if (strcmp(member, "GetUnitByControlGroup") == 0) {
