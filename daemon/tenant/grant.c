@@ -88,6 +88,16 @@ void manager_grants_free(Manager *m)
                 grant_free(m->grants);
 }
 
+static void grant_answer(Grant *g, const char *error, const char *text)
+{
+        Answer answer = { error, text };
+        grant_done_t done = g->done;
+
+        g->done = NULL;
+        if (done)
+                done(&answer, g->id, g->userdata);
+}
+
 /* The last step of every way. */
 static void finish(Grant *g, const char *error, const char *text)
 {
@@ -215,6 +225,8 @@ static void changed_checked(Grant *g, const char *wrong)
                 return;
         }
         lease_arm(e);
+        /* The one who waits for it is told before those who only watch. */
+        grant_answer(g, NULL, NULL);
         tell_clients(e);
         notify_tell(g->manager->notify, &(Notice){ .kind = NOTICE_RESERVATION_CAME, .entry = e });
         tell_granted(g);
