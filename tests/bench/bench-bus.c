@@ -801,6 +801,7 @@ START_TEST(bench)
         printf("%" PRIu32 " reservations of %u units, ready after %.1f s; %d clients; %.1f s a figure\n\n",
                n_reservations, n_units, now() - begin, CLIENTS, seconds);
         print_header();
+        fflush(stdout);
         sd_bus *bus = world_connect(&w, geteuid());
         for (size_t i = 0; i < ARRAY_SIZE(loads); i++)
                 if (!only || strstr(loads[i].name, only))
