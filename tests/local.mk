@@ -165,6 +165,7 @@ vm_programs = \
 	examples/cdm-example \
 	tests/vm/programs/vm-apply \
 	tests/vm/programs/vm-buffer \
+	tests/vm/programs/vm-compare \
 	tests/vm/programs/vm-grant \
 	tests/vm/programs/vm-hog \
 	tests/vm/programs/vm-hostile \
