@@ -30,6 +30,9 @@ void note(const char *format, ...) _printf_(1, 2);
 /* Likewise, with a hint at the --help of the verb; returns CDM_EXIT_USAGE. */
 int usage_error(const char *format, ...) _printf_(1, 2);
 
+/* For another program: its prefix, which is kept, and who else gets each line, without it (NULL: nobody). */
+typedef void (*tell_also_t)(const char *line);
+void tell_set_program(const char *name, tell_also_t also);
 /* Whose --help usage_error() names; NULL: that of cdmctl. Offline: the verb needs no daemon. */
 void tell_set_verb(const char *verb, bool offline);
 /* ", or add --offline" for such a verb, else "". */
@@ -54,6 +57,7 @@ int verb_buffer(const Args *args);
 int verb_renew(const Args *args);
 int verb_migrate(const Args *args);
 int verb_explain(const Args *args);
+int verb_cdi(const Args *args);
 int verb_check(const Args *args);
 int verb_who(const Args *args);
 int verb_monitor(const Args *args);

@@ -18,6 +18,7 @@ libclient_la_SOURCES = \
 	client/buffer.c \
 	client/bus-client.c \
 	client/bus-client.h \
+	client/cdi.c \
 	client/check.c \
 	client/cdmctl.h \
 	client/container.c \

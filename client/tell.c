@@ -13,6 +13,8 @@
 #include "policy/cdm-names.h"
 #include "policy/conf-text.h"
 
+static const char *tell_program = "cdmctl";
+static tell_also_t tell_also;
 static const char *tell_verb;
 static bool tell_offline;
 
@@ -28,6 +30,8 @@ static void print_lines(const char *prefix, const char *text)
                 if (n > 0) {
                         fputs(prefix, stderr);
                         text_wrap(stderr, clean ? clean : TEXT_REPLACEMENT, strlen(prefix), width);
+                        if (tell_also)
+                                tell_also(clean ? clean : TEXT_REPLACEMENT);
                 }
                 text += n + (text[n] == '\n');
         }
@@ -36,10 +40,12 @@ static void print_lines(const char *prefix, const char *text)
 static _printf_(1, 0) void complain(const char *format, va_list ap)
 {
         _cleanup_free_ char *text = NULL;
+        char prefix[64];
 
         if (vasprintf(&text, format, ap) < 0)
                 text = NULL;
-        print_lines("cdmctl: ", text ? text : "out of memory");
+        snprintf(prefix, sizeof(prefix), "%s: ", tell_program);
+        print_lines(prefix, text ? text : "out of memory");
 }
 
 int fail(int status, const char *format, ...)
@@ -70,6 +76,12 @@ int usage_error(const char *format, ...)
         va_end(ap);
         fprintf(stderr, "Try 'cdmctl %s%s--help'.\n", tell_verb ? tell_verb : "", tell_verb ? " " : "");
         return CDM_EXIT_USAGE;
+}
+
+void tell_set_program(const char *name, tell_also_t also)
+{
+        tell_program = name;
+        tell_also = also;
 }
 
 void tell_set_verb(const char *verb, bool offline)

@@ -76,6 +76,8 @@ static const ConfKey keys[] = {
         { SECTION_POOL, "Dax", conf_set_bool, POOL(dax) },
         { SECTION_POOL, "Headroom", conf_set_size, POOL(headroom), .flags = KEY_PERCENT },
         { SECTION_POOL, "Hold", conf_set_bool, POOL(hold) },
+        { SECTION_POOL, "CdiSizes", conf_set_words, POOL(cdi_sizes), .check = conf_check_cdi_size,
+          .flags = KEY_LIST },
 
         { SECTION_MATCH, "Pool", WORDS(pools, conf_check_pool_glob) },
         { SECTION_MATCH, "Unit", WORDS(units, conf_check_unit_glob) },
@@ -273,6 +275,23 @@ unsigned conf_file_key_line(const ConfFile *f, const char *name)
         return 0;
 }
 
+static void conf_keys_finish_cdi(ConfFile *f)
+{
+        unsigned line = conf_file_key_line(f, "CdiSizes");
+        const char *reason = f->pool->cdi_sizes ? conf_check_cdi_class(f->pool->name) : NULL;
+
+        if (reason)
+                conf_file_error(f, line, "CdiSizes=: the pool's name, \"%s\", %s", f->pool->name, reason);
+        for (char **size = f->pool->cdi_sizes; size && *size; size++)
+                for (char **other = f->pool->cdi_sizes; other != size; other++)
+                        if (strcmp(*size, *other) == 0) {
+                                conf_file_error(f, line,
+                                                "CdiSizes=: \"%s\" is given twice; remove one of them",
+                                                *size);
+                                break;
+                        }
+}
+
 static void conf_keys_finish_pool(ConfFile *f)
 {
         static const char *const selectors[] = { "MinBandwidth", "MaxLatency", "Tier", "Dax" };
@@ -291,6 +310,7 @@ static void conf_keys_finish_pool(ConfFile *f)
                                         "the list of nodes on line %u",
                                         selectors[i], f->pool->nodes_line);
         }
+        conf_keys_finish_cdi(f);
 }
 
 static void conf_keys_finish_static(ConfFile *f)

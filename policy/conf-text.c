@@ -9,6 +9,7 @@
 #include "policy/cdm-names.h"
 #include "policy/conf-text.h"
 #include "policy/macro.h"
+#include "policy/size.h"
 
 #define UNIT_NAME_MAX 255 /* as in systemd */
 #define POOL_NAME_MAX 64
@@ -252,6 +253,28 @@ const char *conf_check_pool_name(const char *word)
 {
         if (!conf_text_consists_of(word, POOL_CHARS) || word[0] == '.' || strlen(word) > POOL_NAME_MAX)
                 return "cannot be a pool's name; use at most 64 letters, digits, \"-\", \"_\" and \".\"";
+        return NULL;
+}
+
+const char *conf_check_cdi_class(const char *word)
+{
+        size_t n = strlen(word);
+
+        if (n < 2 || !conf_text_consists_of(word, LETTERS DIGITS "-_") || !strchr(LETTERS, word[0]) ||
+            !strchr(LETTERS DIGITS, word[n - 1]))
+                return "cannot be the class of a CDI device; name the pool with a letter first, a letter or "
+                       "digit last, and at most \"-\" and \"_\" between";
+        return NULL;
+}
+
+const char *conf_check_cdi_size(const char *word)
+{
+        Size size;
+
+        if (size_parse(word, &size) < 0 || size.value == 0)
+                return "is no size; write 8G, 512M or bytes";
+        if (size.percent)
+                return "is a percentage, which the name of a CDI device cannot have; write 8G, 512M or bytes";
         return NULL;
 }
 

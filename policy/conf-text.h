@@ -29,6 +29,9 @@ char **conf_words_free(char **words);
 /* Each returns NULL if the word is valid, else the rest of the sentence `"WORD" ...`. */
 const char *conf_check_unit(const char *word);
 const char *conf_check_pool_name(const char *word);
+/* A pool's name as the class, and a size as the name, of a CDI device: what podman 4.3 takes. */
+const char *conf_check_cdi_class(const char *word);
+const char *conf_check_cdi_size(const char *word);
 const char *conf_check_unit_glob(const char *word);
 const char *conf_check_slice_glob(const char *word);
 const char *conf_check_pool_glob(const char *word);

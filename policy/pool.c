@@ -20,6 +20,9 @@ PoolConfig *pool_config_free(PoolConfig *c)
         free(c->name);
         free(c->file);
         free(c->description);
+        for (char **size = c->cdi_sizes; size && *size; size++)
+                free(*size);
+        free(c->cdi_sizes);
         free(c);
         return NULL;
 }

@@ -33,7 +33,8 @@ typedef struct PoolConfig {
         bool dax;
         Size headroom; /* of every node */
         bool hold;
-        bool refused; /* stands for a file that was refused at start: its nodes are not known */
+        char **cdi_sizes; /* for which `cdmctl cdi` writes devices; NULL: none */
+        bool refused;     /* stands for a file that was refused at start: its nodes are not known */
 } PoolConfig;
 
 PoolConfig *pool_config_free(PoolConfig *c);

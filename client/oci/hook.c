@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* cdmd-oci-hook: gives a container its memory before its first instruction.
+ *
+ * A container runtime runs it as a createRuntime hook, when the container's cgroup is there and its first
+ * process waits. It reads the state on its standard input, asks cdmd for what annotations or a CDI device
+ * say, and returns when that is granted. Any other exit status than 0 ends the start.
+ *
+ * Whoever starts containers chooses what they ask for, so the request has no user (for-nobody): the admin's
+ * rules for containers, slices and cgroups decide alone. */
+
+#include <errno.h>
+#include <getopt.h>
+#include <locale.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <syslog.h>
+#define SD_JOURNAL_SUPPRESS_LOCATION
+#include <systemd/sd-journal.h>
+#include <unistd.h>
+
+#include "build-config.h"
+#include "client/bus-client.h"
+#include "client/cdmctl.h"
+#include "client/objects.h"
+#include "client/oci/image.h"
+#include "client/oci/place.h"
+#include "client/oci/state.h"
+#include "client/reserve.h"
+#include "policy/cdm-names.h"
+
+typedef struct Hook {
+        const char *root; /* "", or for tests a directory with proc and sys/fs/cgroup */
+        OciState state;
+        OciAsk ask;
+        OciPlace place;
+} Hook;
+
+static void hook_clear(Hook *h)
+{
+        oci_state_clear(&h->state);
+        oci_ask_clear(&h->ask);
+        oci_place_clear(&h->place);
+}
+
+/* crun gives a hook's standard error to nobody. */
+static void hook_log(const char *line)
+{
+        (void)sd_journal_send("MESSAGE=%s", line, "PRIORITY=%i", LOG_WARNING,
+                              "SYSLOG_IDENTIFIER=cdmd-oci-hook", NULL);
+}
+
+static int hook_help(void)
+{
+        puts("cdmd-oci-hook [--pool=POOL --size=SIZE]\n\n"
+             "Reserve memory of cdmd for a container that starts; container runtimes run this.\n\n"
+             "See cdmd-oci-hook(8).");
+        return CDM_EXIT_DONE;
+}
+
+/* Options are words of a CDI file, which is root's. */
+static int parse_options(int argc, char **argv, Hook *h, bool *ret_done)
+{
+        static const struct option options[] = {
+                { "pool", required_argument, NULL, 'p' }, { "size", required_argument, NULL, 's' },
+                { "root", required_argument, NULL, 'r' }, { "help", no_argument, NULL, 'h' },
+                { "version", no_argument, NULL, 'v' },    { 0 }
+        };
+        int o, r = 0;
+
+        opterr = 0;
+        while (r >= 0 && (o = getopt_long(argc, argv, "", options, NULL)) >= 0) {
+                *ret_done = o == 'h' || o == 'v';
+                if (o == 'h')
+                        return hook_help();
+                else if (o == 'v')
+                        return printf("cdmd-oci-hook %s\n", PACKAGE_VERSION) < 0;
+                else if (o == 'p' && !h->ask.pool)
+                        r = string_copy(optarg, &h->ask.pool);
+                else if (o == 's' && !h->ask.size)
+                        r = string_copy(optarg, &h->ask.size);
+                else if (o == 'r')
+                        h->root = optarg;
+                else
+                        return fail(CDM_EXIT_USAGE,
+                                    "an option is not known, given twice or without its value; see "
+                                    "cdmd-oci-hook(8)");
+        }
+        if (r < 0)
+                return fail(CDM_EXIT_FAILED, "out of memory");
+        if (optind < argc || !h->ask.pool != !h->ask.size)
+                return fail(
+                        CDM_EXIT_USAGE,
+                        "the arguments are --pool=POOL and --size=SIZE, or none; `cdmctl cdi` writes CDI "
+                        "files that have them");
+        return 0;
+}
+
+/* 0 and *ret_asked, or an exit status. */
+static int read_ask(Hook *h, bool *ret_asked)
+{
+        char reason[OCI_REASON_MAX];
+        bool by_device = h->ask.pool;
+
+        *ret_asked = false;
+        int r = oci_state_read(STDIN_FILENO, &h->state, reason);
+        if (r < 0)
+                return fail(CDM_EXIT_FAILED, "%s", reason);
+        if (!by_device && !oci_ask_is_made(h->state.annotations))
+                return 0;
+        r = oci_image_drop(h->root, &h->state, reason);
+        if (r > 0)
+                note("annotations that the image has itself are not taken; only who starts a container may "
+                     "ask, with others or with --device");
+        if (r >= 0 && !by_device && !oci_ask_is_made(h->state.annotations))
+                return 0;
+        if (r >= 0 && h->state.annotations)
+                r = oci_ask_read(h->state.annotations, &h->ask, reason);
+        if (r >= 0)
+                r = oci_ask_check(&h->ask, reason);
+        *ret_asked = true;
+        return r < 0 ? fail(CDM_EXIT_FAILED, "%s", reason) : 0;
+}
+
+static int check_place(Hook *h)
+{
+        int r = oci_place_read(h->root, h->state.pid, &h->place);
+
+        if (r < 0)
+                return fail(CDM_EXIT_FAILED,
+                            "the control group of the container's process %d cannot be told: %s",
+                            (int)h->state.pid, strerror(-r));
+        if (!h->place.users)
+                return 0;
+        return fail(
+                CDM_EXIT_DENIED,
+                "the container is a user's, in %s, and there a hook reserves nothing; leave out what asks "
+                "for memory, and start it within a reservation of your own:\n"
+                "cdmctl run %s %s -- podman run --cgroups=disabled ...",
+                h->place.cgroup, h->ask.pool, h->ask.size);
+}
+
+static bool is_live(const ReservationInfo *i)
+{
+        return i->state && (strcmp(i->state, "active") == 0 || strcmp(i->state, "degraded") == 0);
+}
+
+static bool is_at_or_below(const char *path, const char *top)
+{
+        size_t n = strlen(top);
+
+        return n > 1 && strncmp(path, top, n) == 0 && (path[n] == '\0' || path[n] == '/');
+}
+
+/* Is it of this very control group, and not of one of the same path that has ended, and that cdmd will hear
+ * of? Of those a new one has no node. */
+static bool is_open(const Hook *h, const ReservationInfo *i)
+{
+        NodeSet mems;
+
+        if (oci_place_mems(h->root, i->cgroup, &mems) < 0)
+                return false;
+        for (size_t k = 0; k < i->n_shares; k++)
+                if (!nodeset_contains(&mems, i->shares[k].node))
+                        return false;
+        return true;
+}
+
+static const ReservationInfo *find_own(const Hook *h, const Objects *o)
+{
+        for (size_t k = 0; k < o->n_reservations; k++) {
+                const ReservationInfo *i = &o->reservations[k];
+
+                if (i->cgroup && is_live(i) && is_at_or_below(h->place.cgroup, i->cgroup) && is_open(h, i))
+                        return i;
+        }
+        return NULL;
+}
+
+/* The size asked for, as cdmd would round it; 0: unknown. */
+static int read_size(sd_bus *bus, const OciAsk *ask, Objects *o, uint64_t *ret)
+{
+        const PoolInfo *pool = NULL;
+        Size size = { 0 };
+
+        (void)size_parse(ask->size, &size); /* it has been, and was one */
+        if (size.percent) {
+                int status = objects_read_pools_and_nodes(bus, o);
+
+                if (status != 0)
+                        return status;
+                pool = objects_find_pool(o, ask->pool);
+        }
+        *ret = size_round_up(size_resolve(&size, pool ? pool->size : 0), (uint64_t)sysconf(_SC_PAGESIZE));
+        return 0;
+}
+
+/* One control group has one size of a pool: 0 and *ret_same, or an exit status. */
+static int look_for_same(sd_bus *bus, const Hook *h, bool *ret_same)
+{
+        _cleanup_(objects_free_p) Objects *o = calloc(1, sizeof(*o));
+        ReservationFilter filter = { .pool = h->ask.pool, .unit = h->place.unit };
+        char buf[SIZE_STR_MAX];
+        uint64_t bytes;
+
+        if (!o)
+                return fail(CDM_EXIT_FAILED, "out of memory");
+        int status = objects_read_reservations(bus, &filter, o);
+        const ReservationInfo *own = status == 0 ? find_own(h, o) : NULL;
+        *ret_same = own;
+        if (own)
+                status = read_size(bus, &h->ask, o, &bytes);
+        if (status != 0 || !own || own->size == bytes)
+                return status;
+        return fail(
+                CDM_EXIT_DENIED,
+                "the container has %s of %s already (reservation %u), and asks for %s; ask for one size of "
+                "a pool only",
+                size_format(own->size, buf), h->ask.pool, own->id, h->ask.size);
+}
+
+static int request(sd_bus *bus, const Hook *h)
+{
+        _cleanup_free_ char *path = NULL;
+        char *positional[] = { h->ask.pool, h->ask.size, NULL };
+        Args args = { .given = OPTION_BIT(OPTION_FOR_NOBODY),
+                      .root = "",
+                      .pid = (uint32_t)h->state.pid,
+                      .priority = h->ask.priority,
+                      .positional = positional,
+                      .n_positional = 2 };
+
+        if (h->ask.has_priority)
+                args.given |= OPTION_BIT(OPTION_PRIORITY);
+        if (h->ask.exclusive)
+                args.given |= OPTION_BIT(OPTION_EXCLUSIVE);
+        return reserve(bus, &args, false, &path);
+}
+
+static int hook_ask(const Hook *h)
+{
+        _cleanup_(sd_bus_flush_close_unref_p) sd_bus *bus = NULL;
+        bool same = false;
+
+        int status = client_open(&bus);
+        if (status == 0)
+                status = look_for_same(bus, h, &same);
+        if (status == 0 && !same)
+                status = request(bus, h);
+        return status;
+}
+
+int main(int argc, char **argv)
+{
+        _cleanup_(hook_clear) Hook h = { .root = "" };
+        bool done = false, asked = false;
+
+        setlocale(LC_CTYPE, "C.UTF-8");
+        tell_set_program("cdmd-oci-hook", hook_log);
+        int status = parse_options(argc, argv, &h, &done);
+        if (status == 0 && !done)
+                status = read_ask(&h, &asked);
+        if (status == 0 && asked)
+                status = check_place(&h);
+        if (status == 0 && asked)
+                status = hook_ask(&h);
+        return status;
+}
