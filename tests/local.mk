@@ -124,10 +124,12 @@ tests_bus_test_hotplug_LDADD = $(LDADD) $(UMOCKDEV_LIBS)
 # cdmctl, alone or against a daemon that only talks.
 client_tests = \
 	tests/client/bus.sh \
+	tests/client/cdi.sh \
 	tests/client/check.sh \
 	tests/client/libcdm.sh \
 	tests/client/container.sh \
 	tests/client/machines.sh \
+	tests/client/oci-hook.sh \
 	tests/client/offline.sh \
 	tests/client/pages.sh \
 	tests/client/power9.sh \

@@ -54,8 +54,7 @@ static void hook_log(const char *line)
 static int hook_help(void)
 {
         puts("cdmd-oci-hook [--pool=POOL --size=SIZE]\n\n"
-             "Reserve memory of cdmd for a container that starts; container runtimes run this.\n\n"
-             "See cdmd-oci-hook(8).");
+             "Reserve memory of cdmd for a container that starts; container runtimes run this");
         return CDM_EXIT_DONE;
 }
 
