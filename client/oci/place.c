@@ -13,6 +13,8 @@
 
 /* A path has at most PATH_MAX bytes; /proc/PID/cgroup may have lines of v1 hierarchies before it. */
 #define CGROUP_FILE_MAX 65536
+/* 340 lines, the kernel's limit. */
+#define UID_MAP_MAX 16384
 
 void oci_place_clear(OciPlace *p)
 {
@@ -65,7 +67,7 @@ static int in_user_namespace(const char *root, bool *ret)
         _cleanup_free_ char *text = NULL;
         unsigned long inside, outside, count;
 
-        int r = read_file(root, "/proc/self/uid_map", 4096, &text);
+        int r = read_file(root, "/proc/self/uid_map", UID_MAP_MAX, &text);
         if (r == -ENOENT) /* a kernel without user namespaces */
                 *ret = false;
         else if (r >= 0)
@@ -105,10 +107,26 @@ static int judge_names(char *names, OciPlace *p)
         return 0;
 }
 
-/* Whose the cgroup and all above it are, looked at on one way down. */
-static int judge_owners(const char *root, char *names, OciPlace *p)
+/* Whom the kernel knows the container's root as. */
+static uid_t read_root(const char *root, pid_t pid)
+{
+        _cleanup_free_ char *text = NULL;
+        unsigned long inside, outside;
+        char path[32];
+
+        snprintf(path, sizeof(path), "/proc/%d/uid_map", (int)pid);
+        if (read_file(root, path, UID_MAP_MAX, &text) < 0 ||
+            sscanf(text, "%lu %lu", &inside, &outside) != 2 || inside != 0)
+                return 0;
+        return (uid_t)outside;
+}
+
+/* Whose the cgroup and all above it are, looked at on one way down. What a runtime gives to a container with
+ * a user namespace, below the unit of that container, is in no other hands than the unit. */
+static int judge_owners(const char *root, char *names, uid_t its_root, OciPlace *p)
 {
         _cleanup_free_ char *top = NULL;
+        bool below_unit = false;
         char *save = NULL;
         struct stat st;
 
@@ -122,8 +140,10 @@ static int judge_owners(const char *root, char *names, OciPlace *p)
                 close(fd);
                 errno = error;
                 fd = below;
-                if (fd >= 0 && fstat(fd, &st) >= 0 && st.st_uid != 0)
+                if (fd >= 0 && fstat(fd, &st) >= 0 && st.st_uid != 0 &&
+                    !(below_unit && st.st_uid == its_root))
                         p->users = true;
+                below_unit = below_unit || (p->unit && strcmp(name, p->unit) == 0);
         }
         if (fd < 0)
                 return -errno;
@@ -148,7 +168,7 @@ int oci_place_read(const char *root, pid_t pid, OciPlace *ret)
         if (r >= 0)
                 r = judge_names(names, &p);
         if (r >= 0 && !p.users)
-                r = judge_owners(root, again, &p);
+                r = judge_owners(root, again, read_root(root, pid), &p);
         if (r < 0)
                 return r;
         *ret = p;

@@ -164,6 +164,19 @@ static bool parse_priority(const char *value, int32_t *ret)
         return true;
 }
 
+/* What others chose, as a message may have it: short, and without what could pass for another line of it. */
+#define SHOWN_MAX 81
+
+static const char *shown(const char *s, char buf[static SHOWN_MAX])
+{
+        size_t n = 0;
+
+        for (; s[n] && n < SHOWN_MAX - 1; n++)
+                buf[n] = (unsigned char)s[n] < ' ' || s[n] == 127 ? '?' : s[n];
+        buf[n] = '\0';
+        return buf;
+}
+
 /* One of ours, without its prefix. NULL, or a reason. */
 static const char *take(OciAsk *a, const char *name, const char *value)
 {
@@ -187,14 +200,15 @@ int oci_ask_read(json_object *annotations, OciAsk *a, char reason[static OCI_REA
         json_object_object_foreach(annotations, key, unused)
         {
                 const char *value = oci_json_string(annotations, key), *why;
+                char its_key[SHOWN_MAX], its_value[SHOWN_MAX];
 
                 (void)unused;
                 if (strncmp(key, OCI_ANNOTATION_PREFIX, n) != 0)
                         continue;
                 why = value ? take(a, key + n, value) : "is no text";
                 if (why) {
-                        snprintf(reason, OCI_REASON_MAX, "the annotation %.80s (\"%.80s\") %s", key,
-                                 value ? value : "", why);
+                        snprintf(reason, OCI_REASON_MAX, "the annotation %s (\"%s\") %s",
+                                 shown(key, its_key), shown(value ? value : "", its_value), why);
                         return -EINVAL;
                 }
         }
@@ -205,6 +219,7 @@ int oci_ask_check(const OciAsk *a, char reason[static OCI_REASON_MAX])
 {
         const char *missing = !a->pool ? "pool" : !a->size ? "size" : NULL;
         const char *why = missing ? NULL : conf_check_pool_name(a->pool);
+        char word[SHOWN_MAX];
         Size size;
 
         if (missing)
@@ -214,10 +229,11 @@ int oci_ask_check(const OciAsk *a, char reason[static OCI_REASON_MAX])
                          "pool=hbm --annotation " OCI_ANNOTATION_PREFIX "size=8G",
                          missing);
         else if (why)
-                snprintf(reason, OCI_REASON_MAX, "\"%.80s\" %s", a->pool, why);
+                snprintf(reason, OCI_REASON_MAX, "\"%s\" %s", shown(a->pool, word), why);
         else if (size_parse(a->size, &size) < 0 || size.value == 0)
                 snprintf(reason, OCI_REASON_MAX,
-                         "\"%.80s\" is no size; write 8G, 512M, bytes, or 50%% of the pool", a->size);
+                         "\"%s\" is no size; write 8G, 512M, bytes, or 50%% of the pool",
+                         shown(a->size, word));
         else
                 return 0;
         return -EINVAL;

@@ -80,6 +80,8 @@ says err 'is no text'
 hook 1 "$(state "$pool,\"org.cdmd1.size\":\"8G\\u0000\"")"
 hook 1 "$(state '"org.cdmd1.pool":"../x","org.cdmd1.size":"1G"')"
 says err "cannot be a pool's name"
+hook 1 "$(state "$pool,\"org.cdmd1.size\":\"a\\ncdmctl: b\"")"
+says err '"a?cdmctl: b" is no size'
 hook 1 "$(state "$pool,$size,\"org.cdmd1.prority\":\"1\"")"
 says err 'org.cdmd1.prority'
 for bad in x '' 2147483648 ' 1' 1x; do
@@ -130,6 +132,19 @@ container /machine.slice/libpod-1.scope/container
 chown 1000 "$root/sys/fs/cgroup/machine.slice/libpod-1.scope"
 refused
 [ "$(requests)" = 0 ] || complain "something was asked for a user's container"
+# What below its unit is the container's own, by its user namespace, is not a user's.
+container /machine.slice/libpod-1.scope/container
+chown 100000 "$root/sys/fs/cgroup/machine.slice/libpod-1.scope/container"
+echo '0 100000 65536' >"$root/proc/77/uid_map"
+hook 0 "$(state '')" --pool=hbm --size=8G
+echo '0 100001 65536' >"$root/proc/77/uid_map"
+refused
+chown 100001 "$root/sys/fs/cgroup/machine.slice/libpod-1.scope"
+refused
+container /boxes/one
+chown 100000 "$root/sys/fs/cgroup/boxes/one"
+echo '0 100000 65536' >"$root/proc/77/uid_map"
+refused
 # Only the whole name is that of a user's manager.
 container /machine.slice/xuser@1000.service/user@x.service/user@.service
 
