@@ -2,6 +2,7 @@
 noinst_HEADERS = \
 	tests/bus/fake.h \
 	tests/bus/world.h \
+	tests/unit/bus-pair.h \
 	tests/unit/check-main.h \
 	tests/unit/machine.h \
 	tests/unit/data.h \

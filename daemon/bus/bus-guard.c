@@ -73,7 +73,7 @@ static void guarded_on_gone(BusCall *call, void *userdata)
         bus_call_free(guarded_end(userdata));
 }
 
-static size_t count_waiting(Bus *b, uid_t caller)
+static size_t guard_count_waiting(Bus *b, uid_t caller)
 {
         Guarded *g;
         size_t n = 0;
@@ -90,7 +90,7 @@ static void guarded_with_sender(Guarded *g, const Sender *s)
                 return;
         }
         g->caller = s->uid;
-        if (count_waiting(g->bus, s->uid) >= WAITING_USER_MAX) {
+        if (guard_count_waiting(g->bus, s->uid) >= WAITING_USER_MAX) {
                 guarded_refuse(g, CDM_ERROR_BUSY,
                                "too many of your calls wait for polkit; try again when some are answered");
                 return;

@@ -104,7 +104,7 @@ static int bus_holders_begin(BusHolders *h)
         return r;
 }
 
-static int append_row(sd_bus_message *m, const HolderRow *row)
+static int holders_append_row(sd_bus_message *m, const HolderRow *row)
 {
         const NumaBytes *b = &row->bytes;
 
@@ -124,7 +124,7 @@ static int bus_holders_reply(BusHolders *h)
                         r = sd_bus_message_open_container(h->reply, 'a', CDM_HOLDER);
         }
         for (size_t n = 0; r >= 0 && n < ROWS_SLICE && h->next_row < h->n_rows; n++)
-                r = append_row(h->reply, &h->rows[h->next_row++]);
+                r = holders_append_row(h->reply, &h->rows[h->next_row++]);
         if (r < 0 || h->next_row < h->n_rows)
                 return r < 0 ? r : 0;
         r = sd_bus_message_close_container(h->reply);

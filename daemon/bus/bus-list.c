@@ -296,7 +296,7 @@ static int append_used(BusLister *l, sd_bus_message *m, size_t row)
         return sd_bus_message_append(m, "{sv}", "Used", "t", bytes);
 }
 
-static int append_row(BusLister *l, size_t row)
+static int list_append_row(BusLister *l, size_t row)
 {
         sd_bus_message *m = l->reply;
         Entry *e = manager_find(l->manager, l->ids[row]);
@@ -337,7 +337,7 @@ static int lister_append(BusLister *l)
                         r = sd_bus_message_open_container(l->reply, 'a', "(ua{sv})");
         }
         for (unsigned n = 0; r >= 0 && n < ROWS_SLICE && l->next_row < l->n_ids; n++)
-                r = append_row(l, l->next_row++);
+                r = list_append_row(l, l->next_row++);
         if (r < 0 || l->next_row < l->n_ids)
                 return r < 0 ? r : 0;
         r = lister_reply_page(l);

@@ -57,18 +57,11 @@ static int node_find(sd_bus *bus, const char *path, const char *interface, void 
         return 1;
 }
 
-static void strv_free(char ***v)
-{
-        for (char **s = *v; s && *s; s++)
-                free(*s);
-        free(*v);
-}
-
 static int pool_enumerate(sd_bus *bus, const char *prefix, void *userdata, char ***ret_nodes,
                           sd_bus_error *error)
 {
         Manager *m = userdata;
-        _cleanup_(strv_free) char **paths = calloc(m->pools->n_pools + 1, sizeof(char *));
+        _cleanup_(bus_paths_free) char **paths = calloc(m->pools->n_pools + 1, sizeof(char *));
 
         if (!paths)
                 return -ENOMEM;
@@ -85,7 +78,7 @@ static int node_enumerate(sd_bus *bus, const char *prefix, void *userdata, char 
                           sd_bus_error *error)
 {
         Manager *m = userdata;
-        _cleanup_(strv_free) char **paths = calloc(m->topology->n_nodes + 1, sizeof(char *));
+        _cleanup_(bus_paths_free) char **paths = calloc(m->topology->n_nodes + 1, sizeof(char *));
 
         if (!paths)
                 return -ENOMEM;

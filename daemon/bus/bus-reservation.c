@@ -36,18 +36,11 @@ static int object_find(sd_bus *bus, const char *path, const char *interface, voi
         return 1;
 }
 
-static void strv_free(char ***v)
-{
-        for (char **s = *v; s && *s; s++)
-                free(*s);
-        free(*v);
-}
-
 /* GetManagedObjects answers with one message, however long it takes. */
 static int enumerate(sd_bus *bus, const char *prefix, void *userdata, char ***ret_nodes, sd_bus_error *error)
 {
         Manager *m = ((Bus *)userdata)->manager;
-        _cleanup_(strv_free) char **paths = calloc(ledger_count(m->ledger) + 1, sizeof(char *));
+        _cleanup_(bus_paths_free) char **paths = calloc(ledger_count(m->ledger) + 1, sizeof(char *));
         char path[BUS_PATH_MAX];
         size_t n = 0;
         Entry *e, *next;

@@ -4,6 +4,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "policy/cdm-names.h"
@@ -24,6 +25,13 @@ const char *bus_reservation_path(uint32_t id, char path[static BUS_PATH_MAX])
 {
         snprintf(path, BUS_PATH_MAX, CDM_PATH_RESERVATION "/%u", id);
         return path;
+}
+
+void bus_paths_free(char ***paths)
+{
+        for (char **s = *paths; s && *s; s++)
+                free(*s);
+        free(*paths);
 }
 
 int bus_append_nodes(sd_bus_message *m, const NodeSet *nodes)

@@ -18,5 +18,7 @@ int bus_append_holder_kinds(sd_bus_message *m, const EventHolder *holders, size_
 /* "/org/cdmd1/reservation/ID" */
 #define BUS_PATH_MAX 64
 const char *bus_reservation_path(uint32_t id, char path[static BUS_PATH_MAX]);
+/* A list with NULL at its end. */
+void bus_paths_free(char ***paths);
 /* The other way round; 0: it is no such path. */
 uint32_t bus_reservation_id(const char *path);

@@ -276,7 +276,7 @@ static int run_step(Job *job, void *userdata)
 
 /* -- on the event loop -------------------------------------------------------------------------------- */
 
-static void finish(Apply *a)
+static void apply_finish(Apply *a)
 {
         a->state = APPLY_DONE;
         a->done(a, &a->result, a->userdata); /* may free a */
@@ -294,7 +294,7 @@ static const char *explain_gone(int error)
                                 : "ended meanwhile";
 }
 
-static void fail(Apply *a, int error, const char *message)
+static void apply_fail(Apply *a, int error, const char *message)
 {
         const char *whom = a->step.kind == STEP_PROPERTY ? a->unit : a->cgroup;
 
@@ -319,14 +319,14 @@ static void step_ended(Apply *a, int error, const char *message)
                 if (error < 0 && !is_gone(error) && a->result.undo_error == 0)
                         a->result.undo_error = error;
         } else if (error < 0) {
-                fail(a, error, message);
+                apply_fail(a, error, message);
         } else {
                 a->at++;
         }
         next(a);
 }
 
-static void collect(Apply *a, StepJob *j)
+static void apply_collect(Apply *a, StepJob *j)
 {
         a->result.moved_bytes += j->moved.moved_bytes;
         a->result.failed_bytes += j->moved.failed_bytes;
@@ -347,7 +347,7 @@ static void on_job_done(int result, void *userdata)
                 return;
         a->job = NULL;
         a->step_job = NULL;
-        collect(a, j);
+        apply_collect(a, j);
         step_ended(a, result < 0 ? result : 0, j->message);
 }
 
@@ -496,12 +496,12 @@ static void next(Apply *a)
                         if (a->result.undo_error == 0)
                                 a->result.undo_error = r;
                 } else if (r < 0) {
-                        fail(a, r, NULL);
+                        apply_fail(a, r, NULL);
                 } else if (a->state == APPLY_STEPS) {
                         a->at++;
                 }
         }
-        finish(a);
+        apply_finish(a);
 }
 
 /* Everything goes through the worker once before the first step, so that done never comes from within

@@ -269,7 +269,7 @@ static int end_node(HolderRows *rows)
         return r;
 }
 
-static void add_buffers(uint32_t id, void *userdata)
+static void rows_add_buffers(uint32_t id, void *userdata)
 {
         HolderRows *rows = userdata;
         const Reservation *r = ledger_find(rows->manager->ledger, id);
@@ -291,7 +291,7 @@ int holder_rows_make(HolderRows *rows)
         int r = 0;
 
         if (rows->node == o->n_nodes) {
-                buffers_foreach_owner(rows->manager->buffers, add_buffers, rows);
+                buffers_foreach_owner(rows->manager->buffers, rows_add_buffers, rows);
                 return rows->error < 0 ? rows->error : 1;
         }
         int node = o->nodes[rows->node].node;

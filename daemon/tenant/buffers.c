@@ -73,7 +73,7 @@ static void buffer_refuse(Buffer *b, const char *error, const char *format, ...)
         buffer_answer(b, &(Answer){ error, text }, -EBADF);
 }
 
-static void tell(Buffer *b, EventKind kind, uint64_t moved, const char *what)
+static void buffer_tell(Buffer *b, EventKind kind, uint64_t moved, const char *what)
 {
         char nodes[NODESET_STR_MAX], policy[512], size[SIZE_STR_MAX];
         Entry *e = manager_find(b->set->manager, b->id);
@@ -176,7 +176,7 @@ static void look_at_all(BufferSet *s, Todo how)
         buffers_go_on(s);
 }
 
-static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
+static int buffer_on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 {
         BufferSet *s = userdata;
 
@@ -199,7 +199,7 @@ static void set_timer(BufferSet *s)
                 s->timer = sd_event_source_disable_unref(s->timer);
         else if (!s->timer)
                 (void)sd_event_add_time_relative(s->manager->event, &s->timer, CLOCK_MONOTONIC, LOOK_USEC,
-                                                 LOOK_ACCURACY_USEC, on_timer, s);
+                                                 LOOK_ACCURACY_USEC, buffer_on_timer, s);
 }
 
 void buffers_look(BufferSet *s)
@@ -281,7 +281,7 @@ static void on_made(Buffer *b, int result)
                               "the reservation was released meanwhile; ask for a new one");
         else if (b->done) {
                 b->here_bytes = buffer_layout_bytes(&b->layout);
-                tell(b, EVENT_BUFFER_OPENED, 0, "is open");
+                buffer_tell(b, EVENT_BUFFER_OPENED, 0, "is open");
                 buffer_answer(b, &(Answer){ 0 }, fd);
         }
         /* If it was not taken it goes the way of all: nobody has it open. */
@@ -303,7 +303,7 @@ static void on_adopted(Buffer *b, int result)
         b->todo = memory_is_alone(b->memory) ? DO_DESTROY : DO_LOOK;
 }
 
-static void on_looked(Buffer *b, int result)
+static void buffer_on_looked(Buffer *b, int result)
 {
         char what[2 * SIZE_STR_MAX + 96], moved[SIZE_STR_MAX], left[SIZE_STR_MAX];
         uint64_t all = buffer_layout_bytes(&b->layout);
@@ -327,7 +327,7 @@ static void on_looked(Buffer *b, int result)
                          moved, left);
         else
                 snprintf(what, sizeof(what), "was dragged off its nodes: %s were moved back", moved);
-        tell(b, EVENT_BUFFER_MOVED, b->check.moved_bytes, what);
+        buffer_tell(b, EVENT_BUFFER_MOVED, b->check.moved_bytes, what);
 }
 
 static void on_destroyed(Buffer *b, int result)
@@ -344,7 +344,7 @@ static void on_destroyed(Buffer *b, int result)
                           id, strerror(-result));
         forget_in_store(b);
         if (b->here_bytes > 0)
-                tell(b, EVENT_BUFFER_CLOSED, 0, "was closed by its last user");
+                buffer_tell(b, EVENT_BUFFER_CLOSED, 0, "was closed by its last user");
         buffer_free(b);
         Entry *e = manager_find(m, id);
         if (!e || e->r->state != RESERVATION_DRAINING)
@@ -354,7 +354,7 @@ static void on_destroyed(Buffer *b, int result)
                 log_error("reservation %" PRIu32 " cannot go on draining: %s", id, strerror(-r));
 }
 
-static int run(Job *job, void *userdata)
+static int buffer_run(Job *job, void *userdata)
 {
         Buffer *b = userdata;
         int r = -EINVAL;
@@ -383,7 +383,7 @@ static int run(Job *job, void *userdata)
         return r;
 }
 
-static void on_done(int result, void *userdata)
+static void buffer_on_done(int result, void *userdata)
 {
         Buffer *b = userdata;
         BufferSet *s = b->set;
@@ -405,7 +405,7 @@ static void on_done(int result, void *userdata)
         else if (did == DO_DESTROY)
                 on_destroyed(b, result);
         else
-                on_looked(b, result);
+                buffer_on_looked(b, result);
         holds_settle(s->manager->holds);
         buffers_update_strength(s, id);
         set_timer(s);
@@ -468,7 +468,7 @@ void buffers_go_on(BufferSet *s)
                         buffer_free(b);
                         continue;
                 }
-                int r = worker_submit(s->manager->filler, run, on_done, NULL, b, &b->job);
+                int r = worker_submit(s->manager->filler, buffer_run, buffer_on_done, NULL, b, &b->job);
                 if (r >= 0)
                         s->working = b;
                 else {

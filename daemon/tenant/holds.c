@@ -196,7 +196,7 @@ static void serve(HoldSet *s)
         } while (w);
 }
 
-static int run(Job *job, void *userdata)
+static int holds_run(Job *job, void *userdata)
 {
         HoldSet *s = userdata;
         int r = 0, k;
@@ -222,7 +222,7 @@ static void set_free(HoldSet *s)
         free(s);
 }
 
-static void on_done(int result, void *userdata)
+static void holds_on_done(int result, void *userdata)
 {
         HoldSet *s = userdata;
 
@@ -243,7 +243,7 @@ static void on_done(int result, void *userdata)
 }
 
 /* The worker walks the list of nodes, so it is left alone until the job has ended. */
-static void act(HoldSet *s)
+static void holds_act(HoldSet *s)
 {
         if (s->job) {
                 s->again = true;
@@ -255,14 +255,14 @@ static void act(HoldSet *s)
                 serve(s);
                 return;
         }
-        int r = worker_submit(s->manager->filler, run, on_done, NULL, s, &s->job);
+        int r = worker_submit(s->manager->filler, holds_run, holds_on_done, NULL, s, &s->job);
         if (r < 0) {
                 log_error("what is held of the nodes cannot be changed: %s", strerror(-r));
                 serve(s);
         }
 }
 
-static void on_look(int error, const UsageTarget *target, void *userdata)
+static void holds_on_look(int error, const UsageTarget *target, void *userdata)
 {
         HoldSet *s = userdata;
 
@@ -270,7 +270,7 @@ static void on_look(int error, const UsageTarget *target, void *userdata)
         if (error < 0)
                 log_error("what is held of the nodes cannot be changed: %s", strerror(-error));
         else if (!s->defer) /* else something changed since the look began */
-                act(s);
+                holds_act(s);
 }
 
 /* Who waits for room is served after a look that began after it did. */
@@ -280,7 +280,7 @@ static int on_defer(sd_event_source *source, void *userdata)
 
         s->defer = sd_event_source_disable_unref(s->defer);
         s->look = usage_look_free(s->look);
-        int r = manager_look(s->manager, NULL, on_look, s, &s->look);
+        int r = manager_look(s->manager, NULL, holds_on_look, s, &s->look);
         if (r < 0)
                 log_error("what is held of the nodes cannot be changed: %s", strerror(-r));
         return 0;

@@ -107,7 +107,7 @@ static void migration_on_turn(Turn *t, void *userdata)
                 migration_refuse(g, SD_BUS_ERROR_FAILED, strerror(-r));
 }
 
-static size_t count_waiting(const MigrationSet *s, const Entry *e)
+static size_t migrate_count_waiting(const MigrationSet *s, const Entry *e)
 {
         Migration *g;
         size_t n = 0;
@@ -128,7 +128,7 @@ static void refuse_busy(const Entry *e, migrate_done_t done, void *userdata)
 
 int migrations_start(MigrationSet *s, Entry *e, migrate_done_t done, void *userdata)
 {
-        if (count_waiting(s, e) >= WAITING_MAX) {
+        if (migrate_count_waiting(s, e) >= WAITING_MAX) {
                 refuse_busy(e, done, userdata);
                 return 0;
         }

@@ -208,7 +208,7 @@ static bool is_shared(const Manager *m, int node)
         return ledger_node_tenants(m->ledger, node) > 1;
 }
 
-static int collect(Manager *m, LookJob *j)
+static int overrun_collect(Manager *m, LookJob *j)
 {
         Collect c = { .manager = m, .job = j };
         int r = 0;
@@ -311,7 +311,8 @@ static int find_strictest(Reservation *r, void *userdata)
         return 0;
 }
 
-static void tell(Overrun *o, const Look *l, const Strictest *s, EventKind kind, const OverrunEpisode *e)
+static void overrun_tell(Overrun *o, const Look *l, const Strictest *s, EventKind kind,
+                         const OverrunEpisode *e)
 {
         static const char *const what[_ON_OVERRUN_MAX] = {
                 [ON_OVERRUN_PUSH_BACK] = "it is moved to ordinary memory",
@@ -344,7 +345,7 @@ static void tell(Overrun *o, const Look *l, const Strictest *s, EventKind kind, 
                    timespan_format(e->duration_usec, span));
 }
 
-static void act(Overrun *o, const Look *l, const Strictest *s)
+static void overrun_act(Overrun *o, const Look *l, const Strictest *s)
 {
         Entry *entry = manager_find(o->manager, s->id);
 
@@ -392,11 +393,11 @@ static bool judge(Overrun *o, const Look *l, uint64_t now)
         if (strict.id == 0)
                 return moving;
         if (change == OVERRUN_BEGAN)
-                tell(o, l, &strict, EVENT_OVERRUN, &s->episode);
+                overrun_tell(o, l, &strict, EVENT_OVERRUN, &s->episode);
         else if (change == OVERRUN_ENDED)
-                tell(o, l, &strict, EVENT_OVERRUN_ENDED, &s->episode);
+                overrun_tell(o, l, &strict, EVENT_OVERRUN_ENDED, &s->episode);
         if (change != OVERRUN_ENDED)
-                act(o, l, &strict);
+                overrun_act(o, l, &strict);
         return moving;
 }
 
@@ -426,7 +427,7 @@ static void forget_unseen(Overrun *o)
         }
 }
 
-static void on_looked(int result, void *userdata)
+static void overrun_on_looked(int result, void *userdata)
 {
         LookJob *j = userdata;
         Overrun *o = j->overrun;
@@ -451,7 +452,7 @@ static void on_looked(int result, void *userdata)
         overruns_arm(o);
 }
 
-static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
+static int overrun_on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 {
         Overrun *o = userdata;
         LookJob *j = calloc(1, sizeof(*j));
@@ -460,9 +461,9 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
         if (!j)
                 goto again;
         j->overrun = o;
-        int r = collect(o->manager, j);
+        int r = overrun_collect(o->manager, j);
         if (r >= 0)
-                r = worker_submit(o->manager->reader, run_look, on_looked, NULL, j, &o->job);
+                r = worker_submit(o->manager->reader, run_look, overrun_on_looked, NULL, j, &o->job);
         if (r >= 0) {
                 o->job_data = j;
                 return 0;
@@ -510,7 +511,7 @@ void overruns_arm(Overrun *o)
         if (o->pause_usec == 0)
                 o->pause_usec = OVERRUN_PAUSE_MIN_USEC;
         int r = sd_event_add_time_relative(o->manager->event, &o->timer, CLOCK_MONOTONIC, o->pause_usec,
-                                           o->pause_usec / 4, on_timer, o);
+                                           o->pause_usec / 4, overrun_on_timer, o);
         if (r < 0)
                 log_error("shared nodes cannot be watched: %s; a tenant may use more than it reserved",
                           strerror(-r));

@@ -32,7 +32,7 @@
 #define RETRY_LAST_USEC  (UINT64_C(60) * 1000 * 1000)
 #define RETRY_ACCURACY   (UINT64_C(250) * 1000)
 
-static void on_turn(Turn *t, void *userdata);
+static void release_on_turn(Turn *t, void *userdata);
 
 void release_stop(Entry *e)
 {
@@ -46,7 +46,7 @@ static int on_retry(sd_event_source *source, uint64_t usec, void *userdata)
         Entry *e = userdata;
 
         e->retry = sd_event_source_disable_unref(e->retry);
-        int r = turn_take(e->manager->turns, ledger_tenant_key(e->r->target), on_turn, e, &e->turn);
+        int r = turn_take(e->manager->turns, ledger_tenant_key(e->r->target), release_on_turn, e, &e->turn);
         if (r < 0)
                 log_error("reservation %" PRIu32 " cannot go on draining: %s", e->id, strerror(-r));
         return 0;
@@ -102,7 +102,7 @@ static size_t own_residue(Entry *e, const ApplyResult *result, Share out[static 
 }
 
 /* Buffers that are still in use stay where they are, whoever has them. */
-static size_t add_buffers(Entry *e, Share out[static SHARES_MAX], size_t n)
+static size_t release_add_buffers(Entry *e, Share out[static SHARES_MAX], size_t n)
 {
         Share buffers[SHARES_MAX];
         size_t n_buffers = buffers_shares(e->manager->buffers, e->id, buffers);
@@ -141,7 +141,7 @@ static size_t holders_of(Entry *e, const ApplyResult *result, EventHolder *out, 
         return n;
 }
 
-static void tell(Entry *e, EventKind kind, const ApplyResult *result, uint64_t residue)
+static void release_tell(Entry *e, EventKind kind, const ApplyResult *result, uint64_t residue)
 {
         char nodes[NODESET_STR_MAX], policy[512], size[SIZE_STR_MAX], left[SIZE_STR_MAX];
         char why[REVOKED_WHY_MAX];
@@ -194,7 +194,7 @@ static void keep_residue(Entry *e, const ApplyResult *result, const Share *share
         notify_room(e->manager->notify);
         /* Said once, and again when it got less: a pinned page is no news every minute. */
         if (e->retry_usec == 0 || sum < before)
-                tell(e, EVENT_RESIDUE, result, sum);
+                release_tell(e, EVENT_RESIDUE, result, sum);
         try_later(e);
 }
 
@@ -215,7 +215,7 @@ static void on_failed(Entry *e, const ApplyResult *result)
         try_later(e);
 }
 
-static void on_changed(const ApplyResult *result, bool changed, void *userdata)
+static void release_on_changed(const ApplyResult *result, bool changed, void *userdata)
 {
         Share shares[SHARES_MAX];
         Entry *e = userdata;
@@ -229,7 +229,7 @@ static void on_changed(const ApplyResult *result, bool changed, void *userdata)
                 e->change = change_free(e->change);
                 return;
         }
-        size_t n = add_buffers(e, shares, own_residue(e, result, shares));
+        size_t n = release_add_buffers(e, shares, own_residue(e, result, shares));
         if (n > 0) {
                 keep_residue(e, result, shares, n);
                 e->turn = turn_free(e->turn);
@@ -239,15 +239,15 @@ static void on_changed(const ApplyResult *result, bool changed, void *userdata)
         /* Who hears of it finds nothing of it any more. */
         (void)store_remove(e->manager->store, e->id);
         if (e->known)
-                tell(e, EVENT_RELEASED, result, 0);
+                release_tell(e, EVENT_RELEASED, result, 0);
         manager_forget(e); /* ends turn and change */
 }
 
-static void on_turn(Turn *t, void *userdata)
+static void release_on_turn(Turn *t, void *userdata)
 {
         Entry *e = userdata;
         ChangeTerms terms = { .leaving = reservation_nodes(e->r) };
-        int r = change_start(e->manager, e->r, &terms, on_changed, e, &e->change);
+        int r = change_start(e->manager, e->r, &terms, release_on_changed, e, &e->change);
         if (r < 0) {
                 ApplyResult result = { .error = r };
                 on_failed(e, &result);
@@ -260,7 +260,7 @@ static void cancel(Entry *e)
 {
         ApplyResult nothing = { 0 };
 
-        tell(e, EVENT_RELEASED, &nothing, 0);
+        release_tell(e, EVENT_RELEASED, &nothing, 0);
         waiter_dequeue(e, CDM_ERROR_STALE, "it was released");
 }
 
@@ -296,5 +296,5 @@ int release_start(Entry *e)
                         EVENT_ALL_CLIENTS, &ev, "reservation %" PRIu32 " of %s is being drained%s%s", e->id,
                         ledger_tenant_key(e->r->target), ev.reason ? ": " : "", ev.reason ? ev.reason : "");
         }
-        return turn_take(e->manager->turns, ledger_tenant_key(e->r->target), on_turn, e, &e->turn);
+        return turn_take(e->manager->turns, ledger_tenant_key(e->r->target), release_on_turn, e, &e->turn);
 }

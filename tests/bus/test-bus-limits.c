@@ -234,16 +234,6 @@ END_TEST
 
 enum { WAITERS = 560 };
 
-static uint64_t available(void)
-{
-        uint64_t v;
-
-        ck_assert_int_ge(sd_bus_get_property_trivial(w.client, CDM_BUS_NAME, CDM_PATH_POOL "/cdm",
-                                                     CDM_INTERFACE_POOL, "Available", NULL, 't', &v),
-                         0);
-        return v;
-}
-
 static void set_policy(const char *text)
 {
         world_put(&w, "/etc/cdm/policy.d/10-all.conf", text);
@@ -259,9 +249,9 @@ static uint32_t fill_queue(sd_bus *bus, unsigned n)
 
         world_put(&w, "/etc/cdm/cdmd.conf", "[Reservations]\nQueueMax=4096\nMaxPerUser=4096\n");
         set_policy("[Match]\nPool=*\n[Grant]\nLimit=infinity\nPriority=100\nOnFull=queue\n");
-        ck_assert_int_eq(
-                world_request(w.client, "cdm", available(), &first, 1, CDM_OPTION_UNIT, "s", "db.service"),
-                0);
+        ck_assert_int_eq(world_request(w.client, "cdm", world_available(&w), &first, 1, CDM_OPTION_UNIT, "s",
+                                       "db.service"),
+                         0);
         for (unsigned i = 0; i < n; i++) {
                 int r = world_request(bus, "cdm", GIB / 64, &id, 2, CDM_OPTION_UNIT, "s", "train.service",
                                       CDM_OPTION_QUEUE, "t", UINT64_MAX);

@@ -52,13 +52,9 @@ static void is_granted(int r)
 
 static int32_t priority_of(uint32_t id)
 {
-        char path[64];
         int32_t priority;
 
-        snprintf(path, sizeof(path), CDM_PATH_RESERVATION "/%" PRIu32, id);
-        ck_assert_int_ge(sd_bus_get_property_trivial(w.client, CDM_BUS_NAME, path, CDM_INTERFACE_RESERVATION,
-                                                     "Priority", NULL, 'i', &priority),
-                         0);
+        world_reservation_get(&w, id, "Priority", 'i', &priority);
         return priority;
 }
 
@@ -172,13 +168,9 @@ END_TEST
 
 static uint32_t number_of(uint32_t id, const char *property)
 {
-        char path[64];
         uint32_t number;
 
-        snprintf(path, sizeof(path), CDM_PATH_RESERVATION "/%" PRIu32, id);
-        ck_assert_int_ge(sd_bus_get_property_trivial(w.client, CDM_BUS_NAME, path, CDM_INTERFACE_RESERVATION,
-                                                     property, NULL, 'u', &number),
-                         0);
+        world_reservation_get(&w, id, property, 'u', &number);
         return number;
 }
 
@@ -280,9 +272,7 @@ START_TEST(nobody_waits_through_a_restart)
         set_policy("[Match]\nSlice=system.slice\n[Grant]\nLimit=infinity\nOnFull=queue\n");
         world_start_polkit(&w, "yes");
         sd_bus *bus = world_connect(&w, USER_NOBODY);
-        ck_assert_int_ge(sd_bus_get_property_trivial(w.client, CDM_BUS_NAME, CDM_PATH_POOL "/cdm",
-                                                     CDM_INTERFACE_POOL, "Available", NULL, 't', &all),
-                         0);
+        all = world_available(&w);
         is_granted(world_request(w.client, "cdm", all, &first, 1, CDM_OPTION_UNIT, "s", "db.service"));
         is_granted(world_request(bus, "cdm", MIB, &id, 3, CDM_OPTION_UNIT, "s", "train.service",
                                  CDM_OPTION_FOR_NOBODY, "b", 1, CDM_OPTION_QUEUE, "t", UINT64_MAX));

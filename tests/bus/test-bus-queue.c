@@ -56,13 +56,9 @@ static int renew(uint32_t id, uint64_t usec)
 
 static uint64_t expires(uint32_t id)
 {
-        char path[64];
         uint64_t usec;
 
-        snprintf(path, sizeof(path), CDM_PATH_RESERVATION "/%" PRIu32, id);
-        ck_assert_int_ge(sd_bus_get_property_trivial(w.client, CDM_BUS_NAME, path, CDM_INTERFACE_RESERVATION,
-                                                     "Expires", NULL, 't', &usec),
-                         0);
+        world_reservation_get(&w, id, "Expires", 't', &usec);
         return usec;
 }
 
@@ -194,16 +190,6 @@ static void set_policy(const char *text)
                          0);
 }
 
-static uint64_t available(void)
-{
-        uint64_t v;
-
-        ck_assert_int_ge(sd_bus_get_property_trivial(w.client, CDM_BUS_NAME, CDM_PATH_POOL "/cdm",
-                                                     CDM_INTERFACE_POOL, "Available", NULL, 't', &v),
-                         0);
-        return v;
-}
-
 static int ask(sd_bus *bus, const char *unit, uint64_t size, int priority, uint64_t queue_usec,
                uint32_t *ret)
 {
@@ -233,7 +219,7 @@ static void is_state(uint32_t id, const char *state)
 START_TEST(one_that_waits_is_granted_when_there_is_room)
 {
         set_policy(policy_queue);
-        uint32_t first = must_ask(w.client, "db.service", available(), 0, 0), second;
+        uint32_t first = must_ask(w.client, "db.service", world_available(&w), 0, 0), second;
 
         ck_assert_int_lt(ask(w.client, "train.service", GIB, 0, 0, &second), 0);
         ck_assert_str_eq(world_error, CDM_ERROR_FULL);
@@ -254,7 +240,7 @@ END_TEST
 START_TEST(nobody_overtakes)
 {
         set_policy(policy_queue);
-        uint64_t all = available();
+        uint64_t all = world_available(&w);
         uint32_t a = must_ask(w.client, "db.service", all - GIB, 0, 0), id;
         uint32_t large = must_ask(w.client, "train.service", all, 5, FOREVER);
         uint32_t small = must_ask(w.client, "train.service", GIB / 2, 5, FOREVER);
@@ -278,7 +264,7 @@ END_TEST
 /* Who waits for room is in the way of others; as soon as he waits for his quota he is not. */
 START_TEST(who_waits_for_a_quota_is_in_nobodys_way)
 {
-        uint64_t all = available();
+        uint64_t all = world_available(&w);
         char text[160];
 
         snprintf(text, sizeof(text),
@@ -300,7 +286,7 @@ END_TEST
 START_TEST(waiting_ends)
 {
         set_policy(policy_queue);
-        uint64_t all = available();
+        uint64_t all = world_available(&w);
         uint32_t first = must_ask(w.client, "db.service", all, 0, 0);
         sd_bus *other = world_connect(&w, geteuid());
         uint32_t timed = must_ask(w.client, "train.service", GIB, 0, 300 * MSEC);
@@ -335,7 +321,7 @@ START_TEST(the_queue_has_an_end)
 
         world_put(&w, "/etc/cdm/cdmd.conf", "[Reservations]\nQueueMax=2\n");
         set_policy(policy_queue);
-        must_ask(w.client, "db.service", available(), 0, 0);
+        must_ask(w.client, "db.service", world_available(&w), 0, 0);
         must_ask(w.client, "train.service", GIB, 0, FOREVER);
         must_ask(w.client, "train.service", GIB, 0, FOREVER);
         ck_assert_int_lt(ask(w.client, "train.service", GIB, 0, FOREVER, &id), 0);
@@ -364,7 +350,7 @@ START_TEST(a_long_queue_is_served_to_its_end)
                  GIB);
         world_put(&w, "/etc/cdm/policy.d/05-db.conf", text);
         set_policy(policy_queue);
-        uint32_t first = must_ask(w.client, "train.service", available() - GIB / 2, 0, 0), id = 0;
+        uint32_t first = must_ask(w.client, "train.service", world_available(&w) - GIB / 2, 0, 0), id = 0;
         for (size_t i = 0; i < N; i++)
                 id = must_ask(w.client, "db.service", GIB, 0, FOREVER);
         /* What is left of the quota is too little for them from now on. */
@@ -382,7 +368,7 @@ START_TEST(the_queue_survives_a_kill)
 {
         set_policy(policy_queue);
         sd_bus *other = world_connect(&w, geteuid());
-        uint64_t all = available();
+        uint64_t all = world_available(&w);
         uint32_t first = must_ask(w.client, "db.service", all, 0, 0);
         uint32_t orphan = must_ask(other, "train.service", all, 9, FOREVER);
         uint32_t low = must_ask(w.client, "train.service", all, 0, FOREVER);
@@ -411,7 +397,7 @@ START_TEST(a_lower_priority_is_displaced)
 
         world_put(&w, "/etc/cdm/cdmd.conf", "[Reservations]\nGracePeriod=1s\n");
         set_policy(policy_preempt);
-        uint64_t all = available();
+        uint64_t all = world_available(&w);
         uint32_t big = must_ask(w.client, "db.service", all - GIB, 1, 0);
         uint32_t small = must_ask(w.client, "db.service", GIB, 1, 0);
         /* of the same priority: nobody moves */
@@ -441,7 +427,7 @@ START_TEST(who_is_not_needed_any_more_stays)
         world_put(&w, "/etc/cdm/cdmd.conf", "[Reservations]\nGracePeriod=1h\n");
         set_policy(policy_preempt);
         sd_bus *other = world_connect(&w, geteuid());
-        uint64_t all = available();
+        uint64_t all = world_available(&w);
         uint32_t first = must_ask(w.client, "db.service", all - GIB, 1, 0);
         uint32_t second = must_ask(w.client, "db.service", GIB, 5, 0);
         uint32_t id = must_ask(other, "train.service", GIB, 2, 0);
@@ -508,7 +494,7 @@ START_TEST(hundreds_are_displaced_and_stay)
         world_start_cdmd(&w);
         for (unsigned i = 0; i < 20 && n_pings <= 8; i++) {
                 sd_bus *other = world_connect(&w, geteuid());
-                uint32_t id = must_ask(other, "train.service", available() + N * BULK_BYTES, 1, 0);
+                uint32_t id = must_ask(other, "train.service", world_available(&w) + N * BULK_BYTES, 1, 0);
                 n_pings = pings_during(w.client, "revoking", N);
                 is_state(id, "queued");
                 is_state(1, "revoking");

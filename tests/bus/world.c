@@ -469,6 +469,26 @@ const char *world_reservation(World *w, uint32_t id, const char *property)
         return value;
 }
 
+void world_reservation_get(World *w, uint32_t id, const char *property, char type, void *ret)
+{
+        char path[64];
+
+        snprintf(path, sizeof(path), CDM_PATH_RESERVATION "/%" PRIu32, id);
+        ck_assert_int_ge(sd_bus_get_property_trivial(w->client, CDM_BUS_NAME, path,
+                                                     CDM_INTERFACE_RESERVATION, property, NULL, type, ret),
+                         0);
+}
+
+uint64_t world_available(World *w)
+{
+        uint64_t v;
+
+        ck_assert_int_ge(sd_bus_get_property_trivial(w->client, CDM_BUS_NAME, CDM_PATH_POOL "/cdm",
+                                                     CDM_INTERFACE_POOL, "Available", NULL, 't', &v),
+                         0);
+        return v;
+}
+
 static void keep_reason(sd_bus_message *m)
 {
         const char *key, *value;

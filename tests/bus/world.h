@@ -78,5 +78,9 @@ extern char world_reason[512], world_event_error[128];
 int world_release(sd_bus *bus, uint32_t id);
 /* A string property of a reservation; "" when it does not exist. */
 const char *world_reservation(World *w, uint32_t id, const char *property);
+/* One of another type. */
+void world_reservation_get(World *w, uint32_t id, const char *property, char type, void *ret);
+/* Of pool cdm. */
+uint64_t world_available(World *w);
 /* Waits until an Event of that kind about that id comes; events before it are dropped. */
 void world_wait_event(World *w, const char *kind, uint32_t id);

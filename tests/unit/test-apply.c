@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "tests/unit/bus-pair.h"
 #include "tests/unit/check-main.h"
 
 #include <errno.h>
 #include <stdbool.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "daemon/fence/apply.h"
@@ -263,24 +263,6 @@ static int on_call(sd_bus_message *m, void *userdata, sd_bus_error *error)
         return sd_bus_reply_method_return(m, "");
 }
 
-static sd_bus *end_of_bus(int fd, bool server)
-{
-        sd_bus *bus;
-
-        ck_assert_int_ge(sd_bus_new(&bus), 0);
-        ck_assert_int_ge(sd_bus_set_fd(bus, fd, fd), 0);
-        if (server) {
-                ck_assert_int_ge(sd_bus_set_server(bus, 1,
-                                                   SD_ID128_MAKE(01, 02, 03, 04, 05, 06, 07, 08, 09, 0a, 0b,
-                                                                 0c, 0d, 0e, 0f, 10)),
-                                 0);
-                ck_assert_int_ge(sd_bus_add_filter(bus, NULL, on_call, NULL), 0);
-        }
-        ck_assert_int_ge(sd_bus_start(bus), 0);
-        ck_assert_int_ge(sd_bus_attach_event(bus, event, 0), 0);
-        return bus;
-}
-
 START_TEST(systemd_is_told_after_the_worker_wrote)
 {
         const ApplyTarget target = { .unit = "a.service", .cgroup = "/system.slice/a.service" };
@@ -288,11 +270,7 @@ START_TEST(systemd_is_told_after_the_worker_wrote)
         Apply *a = NULL;
         sd_bus *client, *server;
         Gate *gate;
-        int fds[2];
-
-        ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
-        server = end_of_bus(fds[0], true);
-        client = end_of_bus(fds[1], false);
+        bus_pair_new(event, on_call, &server, &client);
         ck_assert_int_eq(gate_new(event, client, UNIT_TIMEOUT_USEC, &gate), 0);
         step(&p, STEP_WRITE, "0-2", "", "0-1");
         step(&p, STEP_PROPERTY, "0-2", "", "0-1");

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "tests/unit/bus-pair.h"
 #include "tests/unit/check-main.h"
 
 #include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
 
 #include "daemon/bus/bus-callers.h"
 #include "policy/cdm-names.h"
@@ -94,38 +94,10 @@ static int on_reply(sd_bus_message *m, void *userdata _unused_, sd_bus_error *er
         return 1;
 }
 
-static sd_bus *end_of_bus(int fd, bool is_server)
-{
-        sd_bus *bus;
-
-        ck_assert_int_ge(sd_bus_new(&bus), 0);
-        ck_assert_int_ge(sd_bus_set_fd(bus, fd, fd), 0);
-        if (is_server) {
-                ck_assert_int_ge(sd_bus_set_server(bus, 1, (sd_id128_t){ .bytes = { 1 } }), 0);
-                ck_assert_int_ge(sd_bus_add_filter(bus, NULL, on_call, NULL), 0);
-        }
-        ck_assert_int_ge(sd_bus_start(bus), 0);
-        ck_assert_int_ge(sd_bus_attach_event(bus, event, 0), 0);
-        return bus;
-}
-
-static void settle(void)
-{
-        int r;
-
-        while ((r = sd_event_run(event, 0)) > 0)
-                ;
-        ck_assert_int_eq(r, 0);
-}
-
 static void setup(void)
 {
-        int fds[2];
-
         ck_assert_int_ge(sd_event_new(&event), 0);
-        ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
-        server = end_of_bus(fds[0], true);
-        client = end_of_bus(fds[1], false);
+        bus_pair_new(event, on_call, &server, &client);
         ck_assert_int_eq(bus_callers_new(NULL, on_ready, NULL, &callers), 0);
         n_added = n_refused = n_ready = 0;
 }
@@ -152,7 +124,7 @@ static void ask(unsigned uid, unsigned connection, unsigned n)
                 MUST(sd_bus_call_async(client, NULL, m, on_reply, NULL, UINT64_MAX) >= 0);
                 sd_bus_message_unref(m);
         }
-        settle();
+        bus_pair_settle(event);
 }
 
 /* Whose call is next; 0: none waits. */
@@ -215,7 +187,7 @@ START_TEST(of_whom_the_bus_is_asked_first)
         ck_assert_uint_eq(next(), BOB);
         ck_assert_uint_eq(next(), 0);
         answer_all(0);
-        settle();
+        bus_pair_settle(event);
         ck_assert_uint_eq(n_refused, 1 + 4);
         for (unsigned i = 0; i < 16; i++)
                 ck_assert_uint_eq(next(), 2000);
@@ -224,7 +196,7 @@ START_TEST(of_whom_the_bus_is_asked_first)
         ask(2001, 7, 2);
         answer_all(-ENXIO);
         ck_assert_uint_eq(next(), 0);
-        settle();
+        bus_pair_settle(event);
         ck_assert_uint_eq(n_refused, 5);
 }
 END_TEST

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "tests/unit/bus-pair.h"
 #include "tests/unit/check-main.h"
 
 #include <stdbool.h>
 #include <stdint.h>
-#include <sys/socket.h>
 
 #include "daemon/pid1/gate.h"
 
 /* A PID 1 at the other end of a socket that answers when it is told to. All of it is one thread and one
- * event loop, so that settle() ends when nothing is under way any more. */
+ * event loop, so that bus_pair_settle() ends when nothing is under way any more. */
 
 #define OPEN_MAX  64
 #define BUS_LIMIT 128
@@ -41,40 +41,12 @@ static int on_call(sd_bus_message *m, void *userdata _unused_, sd_bus_error *err
         return 1;
 }
 
-static sd_bus *end_of_bus(int fd, bool is_server)
-{
-        sd_bus *bus;
-
-        ck_assert_int_ge(sd_bus_new(&bus), 0);
-        ck_assert_int_ge(sd_bus_set_fd(bus, fd, fd), 0);
-        if (is_server) {
-                ck_assert_int_ge(sd_bus_set_server(bus, 1, (sd_id128_t){ .bytes = { 1 } }), 0);
-                ck_assert_int_ge(sd_bus_add_filter(bus, NULL, on_call, NULL), 0);
-        }
-        ck_assert_int_ge(sd_bus_start(bus), 0);
-        ck_assert_int_ge(sd_bus_attach_event(bus, event, 0), 0);
-        return bus;
-}
-
-static void settle(void)
-{
-        int r;
-
-        while ((r = sd_event_run(event, 0)) > 0)
-                ;
-        ck_assert_int_eq(r, 0);
-}
-
 static void start_with(uint64_t timeout_usec)
 {
-        int fds[2];
-
         first = n_waiting = most_waiting = 0;
         n_of_alice = n_finished = 0;
         ck_assert_int_ge(sd_event_new(&event), 0);
-        ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
-        server = end_of_bus(fds[0], true);
-        client = end_of_bus(fds[1], false);
+        bus_pair_new(event, on_call, &server, &client);
         ck_assert_int_eq(gate_new(event, client, timeout_usec, &gate), 0);
 }
 
@@ -104,7 +76,7 @@ static void answer(size_t n)
                 MUST(sd_bus_reply_method_return(m, NULL) >= 0);
                 sd_bus_message_unref(m);
         }
-        settle();
+        bus_pair_settle(event);
 }
 
 static void on_answer(sd_bus_message *reply, void *userdata)
@@ -149,7 +121,7 @@ START_TEST(the_limit_of_the_bus_is_kept)
 
         for (int i = 0; i < N; i++)
                 ask(&q[i], i % 2 ? GATE_OWN : (uid_t)(ALICE + i % 3), 1 + (unsigned)i % 11);
-        settle();
+        bus_pair_settle(event);
         while (n_waiting > 0) {
                 ck_assert_uint_le(n_waiting, OPEN_MAX);
                 answer(1);
@@ -167,9 +139,9 @@ START_TEST(one_question_does_not_wait_for_thousands)
 
         for (int i = 0; i < N; i++)
                 ask(&q[i], ALICE, 11);
-        settle();
+        bus_pair_settle(event);
         ask(&bobs, BOB, 11);
-        settle();
+        bus_pair_settle(event);
         while (bobs.n_answers < bobs.n_messages)
                 answer(1);
         /* Those that were open already, and at most one that was next. */
@@ -188,11 +160,11 @@ START_TEST(own_work_does_not_wait_for_users)
 
         for (int i = 0; i < N; i++)
                 ask(&q[i], ALICE + (uid_t)i, 11);
-        settle();
+        bus_pair_settle(event);
         size_t of_users = n_waiting;
         for (int i = 0; i < N_OWN; i++)
                 ask(&own[i], GATE_OWN, 1);
-        settle();
+        bus_pair_settle(event);
         ck_assert_uint_gt(n_waiting, of_users); /* without an answer to anybody */
         /* What PID 1 had been asked before is answered before; nothing else. */
         while (n_own < N_OWN) {
@@ -214,10 +186,10 @@ START_TEST(own_work_does_not_keep_users_out)
 
         for (int i = 0; i < N; i++)
                 ask(&own[i], GATE_OWN, 1);
-        settle();
+        bus_pair_settle(event);
         size_t of_own = n_waiting;
         ask(&bobs, BOB, 11);
-        settle();
+        bus_pair_settle(event);
         ck_assert_uint_eq(n_waiting, of_own + 11);
         while (bobs.n_answers < bobs.n_messages)
                 answer(1);
@@ -237,7 +209,7 @@ START_TEST(what_nobody_waits_for_any_more_counts_until_it_is_answered)
                 q[i].leaves_at_once = true;
                 ask(&q[i], i % 2 ? ALICE : GATE_OWN, 3);
         }
-        settle();
+        bus_pair_settle(event);
         ck_assert_uint_le(n_waiting, OPEN_MAX);
         ask(&last, BOB, 1);
         while (n_waiting > 0) {
@@ -261,7 +233,7 @@ START_TEST(leaving_the_queue)
                 ask(&q[i], ALICE + (uid_t)i % 7, 11);
         for (int i = 0; i < N; i += 2)
                 q[i].pass = gate_leave(q[i].pass);
-        settle();
+        bus_pair_settle(event);
         while (n_waiting > 0)
                 answer(1);
         ck_assert_uint_eq(n_finished, N / 2);
@@ -289,7 +261,7 @@ START_TEST(late_answers_count)
                 for (int i = 0; i < N; i++)
                         n_timeouts += q[i].n_timeouts;
         } while (n_timeouts < BUS_LIMIT - 8 || n_timeouts != n_before);
-        settle();
+        bus_pair_settle(event);
         ck_assert_uint_lt(most_waiting, BUS_LIMIT);
         ck_assert_uint_eq(n_finished, n_timeouts);
         /* It wakes up. */
@@ -316,11 +288,11 @@ START_TEST(no_more_than_the_pass_says)
                          0);
         ask(&q, BOB, 1);
         ck_assert_int_eq(gate_send(q.pass, m, on_answer, &q), -EBUSY); /* it waits */
-        settle();
+        bus_pair_settle(event);
         ck_assert_int_eq(gate_send(q.pass, m, on_answer, &q), -EBUSY);
         answer(1);
         ck_assert_int_eq(gate_send(q.pass, m, on_answer, &q), 0);
-        settle();
+        bus_pair_settle(event);
         answer(1);
         ck_assert_uint_eq(q.n_answers, 2);
         sd_bus_message_unref(m);
