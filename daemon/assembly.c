@@ -206,7 +206,7 @@ static int open_fence(Manager *m)
                 log_error("cannot use %s: %s", marks, strerror(-r));
                 return r;
         }
-        m->fence_context = (FenceContext){
+        FenceContext context = {
                 .event = m->event,
                 .gate = m->gate,
                 .worker = m->worker,
@@ -218,7 +218,7 @@ static int open_fence(Manager *m)
                 .repaired = drift_on_fence_repaired,
                 .userdata = m->drift,
         };
-        return fence_new(&m->fence_context, &m->fence);
+        return fence_new(&context, &m->fence);
 }
 
 /* What follows from what. */

@@ -51,7 +51,7 @@ int foreign_new(const char *directory, Foreign **ret)
         return 0;
 }
 
-static void holds_free(ForeignHold *holds, size_t n)
+static void foreign_holds_free(ForeignHold *holds, size_t n)
 {
         for (size_t i = 0; i < n; i++)
                 free(holds[i].path);
@@ -62,7 +62,7 @@ Foreign *foreign_free(Foreign *f)
 {
         if (!f)
                 return NULL;
-        holds_free(f->holds, f->n_holds);
+        foreign_holds_free(f->holds, f->n_holds);
         marks_free(f->marks);
         pthread_mutex_destroy(&f->data);
         pthread_mutex_destroy(&f->writing);
@@ -217,7 +217,7 @@ NodeSet foreign_nodes(Foreign *f, const char *path)
 
 void promises_clear(Promises *p)
 {
-        holds_free(p->holds, p->n_holds);
+        foreign_holds_free(p->holds, p->n_holds);
 }
 
 int promises_copy(Foreign *f, Promises *ret)

@@ -1,36 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* The wiring: snapshot → decide → store the intent → apply → store the result → tell. What is here is shared
- * by the files of tenant/ and keeper/ and by the bus objects; each of these files knows one noun.
- *
- *   manager.c        what cdmd knows; entries; telling the bus and the journal
- *   snapshot.c       the moment at which decide() judges
- *   request.c        from a client's call to the permission
- *   judgement.c      judging a request
- *   grant.c          from the permission to open nodes
- *   overruns.c       watching nodes that tenants share
- *   machine-facts.c  what the machine is set to
- *   change.c         one change of a tenant's nodes
- *   leases.c         leases that end, reservations that are displaced
- *   waiter.c         those who wait for room
- *   release.c        draining, residue, forgetting
- *   migrate.c        moving pages up
- *   unit-check.c     units that end and restart
- *   reload.c         configuration and fence
- *   nodes.c          nodes that come and go
- *   degrade.c        what shut nodes mean for reservations
- *   node-drain.c     nodes that an admin takes away
- *   start.c          recovery
- *   statics.c        reserving as a unit starts
- *   tree-events.c    what is heard of the cgroup tree
- *   drift.c          what is no longer as it was decided
- *   drift-tenant.c   likewise, of tenants
- *   fights.c         and what others set again and again
- *   holds.c          keeping unreserved bytes (holds.h)
- *   holders.c        who has pages on CDM nodes (holders.h)
- *   buffers.c        exact buffers (buffers.h)
- */
+/* What all parts of the daemon share: the means (event loop, bus, threads, turns, disk), the book (nodes, pools, rules,
+ * reservations), and one pointer to each part. A part is a file with a header of its own; its state is nobody
+ * else's. manager.c has the entries of the book. */
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -63,35 +36,34 @@
 #include "policy/pool.h"
 #include "policy/serve.h"
 
-typedef struct Manager Manager;
-typedef struct Entry Entry;
-typedef struct Change Change;
-typedef struct Grant Grant;
-typedef struct QueueServer QueueServer;
-typedef struct Waiter Waiter;
-typedef struct HolderSet HolderSet;
-typedef struct MigrationSet MigrationSet;
 typedef struct BufferSet BufferSet;
-typedef struct Neighbours Neighbours;
-typedef struct HoldSet HoldSet;
-typedef struct Record Record;
-typedef struct StaticSet StaticSet;
+typedef struct Change Change;
 typedef struct Drift Drift;
+typedef struct Entry Entry;
+typedef struct FollowSet FollowSet;
+typedef struct Grant Grant;
+typedef struct HoldSet HoldSet;
+typedef struct HolderSet HolderSet;
 typedef struct Leases Leases;
 typedef struct MachineFacts MachineFacts;
+typedef struct Manager Manager;
+typedef struct MigrationSet MigrationSet;
+typedef struct Neighbours Neighbours;
+typedef struct NodeDrains NodeDrains;
+typedef struct NodeWatch NodeWatch;
+typedef struct Overrun Overrun;
+typedef struct OwnerAsks OwnerAsks;
+typedef struct QueueServer QueueServer;
+typedef struct Record Record;
 typedef struct Reloads Reloads;
 typedef struct RequestSet RequestSet;
 typedef struct Start Start;
+typedef struct StaticSet StaticSet;
+typedef struct TreeEvents TreeEvents;
 typedef struct UnitChecks UnitChecks;
+typedef struct Waiter Waiter;
 typedef struct Waiters Waiters;
 typedef struct Warnings Warnings;
-typedef struct FollowSet FollowSet;
-typedef struct NodeDrains NodeDrains;
-typedef struct NodeWatch NodeWatch;
-typedef struct OwnerAsks OwnerAsks;
-typedef struct TreeEvents TreeEvents;
-
-typedef struct Overrun Overrun;
 
 /* One reservation with what the daemon does about it; the Reservation itself belongs to the ledger. */
 struct Entry {
@@ -115,69 +87,65 @@ struct Entry {
 };
 
 struct Manager {
+        /* the means */
         char *root; /* "" for the machine */
         sd_event *event;
         sd_bus *bus;
-        Worker *worker, *mover, *filler, *reader; /* see manager.c */
+        Worker *worker, *mover, *filler, *reader; /* see assembly.c */
         Notify *notify;
-        SenderCache *senders;
-        Peers *peers;
         EventLimit *event_limit; /* of what callers cause at will */
-        Authorizer *authorizer;
-        UnitJobs *jobs;
-        Names *names;
         TurnQueue *turns;
         Gate *gate; /* to PID 1 */
+        UnitJobs *jobs;
+        Names *names;
+        SenderCache *senders;
+        Peers *peers;
+        Authorizer *authorizer;
         IdentityContext identity_context;
         Store *store;
-        Fence *fence;
-        FenceContext fence_context;
-        Foreign *foreign;
+        uint64_t page_bytes;
 
+        /* the book */
         Topology *topology;
         Config *config;
         PoolSet *pools;
+        NodeSet drained; /* by an admin; on disk */
         Ledger *ledger;
         Entry *entries;
-
-        Warnings *warnings;
-        MachineFacts *facts;
-        Record *record;
-
-        bool serving; /* recovery is over */
-        RequestSet *requests;
-        Waiters *waiters;
-        Leases *leases;
-        Grant *grants;
-        HolderSet *holders;
-        MigrationSet *migrations;
-        StaticSet *statics;
-        BufferSet *buffers;
-        int (*release)(Entry *e); /* release_start(), for what it uses itself */
-        Overrun *overrun;
-        HoldSet *holds;
-        UnitChecks *unit_checks;
-
+        Queue *queue;
         Usage *usage;
         UsageBuffers usage_buffers;
-        Neighbours *neighbours;
-        uint64_t page_bytes;
-
-        /* those who wait */
-        Queue *queue;
-        QueueServer *queue_server;
-
-        /* configuration and fence */
+        bool serving;    /* recovery is over */
         bool fence_busy; /* config and pools must stay what they are */
-        NodeSet drained; /* by an admin; on disk */
-        OwnerAsks *owner_asks;
-        TreeEvents *tree_events;
+
+        /* the parts */
+        Fence *fence;
+        Foreign *foreign;
+        BufferSet *buffers;
         Drift *drift;
-        NodeWatch *node_watch;
-        NodeDrains *node_drains;
         FollowSet *follows;
+        Grant *grants;
+        HolderSet *holders;
+        HoldSet *holds;
+        Leases *leases;
+        MachineFacts *facts;
+        MigrationSet *migrations;
+        Neighbours *neighbours;
+        NodeDrains *node_drains;
+        NodeWatch *node_watch;
+        Overrun *overrun;
+        OwnerAsks *owner_asks;
+        QueueServer *queue_server;
+        Record *record;
         Reloads *reloads;
+        RequestSet *requests;
         Start *start;
+        StaticSet *statics;
+        TreeEvents *tree_events;
+        UnitChecks *unit_checks;
+        Waiters *waiters;
+        Warnings *warnings;
+        int (*release)(Entry *e); /* release_start(), for what it uses itself */
 };
 
 /* How calls end: error is NULL or one of CDM_ERROR_*, text a sentence for the user. */

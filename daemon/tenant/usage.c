@@ -104,7 +104,7 @@ static void usage_look_release(UsageLook *l)
         free(l);
 }
 
-static void observation_free(UsageObservation *o)
+static void usage_observation_free(UsageObservation *o)
 {
         Reading *r, *next_reading;
         UsageLook *l, *next;
@@ -269,7 +269,7 @@ static int observation_new(Usage *u, UsageObservation **ret)
                 return -ENOMEM;
         o->root = strdup(u->context.root);
         if (!o->root) {
-                observation_free(o);
+                usage_observation_free(o);
                 return -ENOMEM;
         }
         o->usage = u;
@@ -281,7 +281,7 @@ static int observation_new(Usage *u, UsageObservation **ret)
         NODESET_FOREACH (node, &o->nodes)
                 r = r < 0 ? r : usage_collect_node(u, o, node);
         if (r < 0) {
-                observation_free(o);
+                usage_observation_free(o);
                 return r;
         }
         o->looks = u->waiting;
@@ -377,7 +377,7 @@ static int usage_on_serve(sd_event_source *source, void *userdata)
                 (void)sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
                 return 0;
         }
-        observation_free(o);
+        usage_observation_free(o);
         u->running = NULL;
         int r = u->waiting ? usage_start(u) : 0;
         while (r < 0 && u->waiting)
@@ -391,7 +391,7 @@ static void usage_on_done(int result, void *userdata)
         Usage *u = o->usage;
 
         if (!u) {
-                observation_free(o);
+                usage_observation_free(o);
                 return;
         }
         u->job = NULL;
@@ -417,7 +417,7 @@ static int usage_start(Usage *u)
                         l->observed = false;
                 u->waiting = u->running->looks;
                 u->running->looks = NULL;
-                observation_free(u->running);
+                usage_observation_free(u->running);
                 u->running = NULL;
         }
         return r;
@@ -584,7 +584,7 @@ Usage *usage_free(Usage *u)
                 u->running->usage = NULL;
                 job_cancel(u->job);
         } else if (u->running) {
-                observation_free(u->running);
+                usage_observation_free(u->running);
         }
         sd_event_source_disable_unref(u->serve);
         free(u);
