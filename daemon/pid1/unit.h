@@ -26,8 +26,8 @@ typedef struct UnitInfo {
         char *active_state; /* "active", "inactive", "failed", "activating", ... */
         bool job_pending;   /* a start is queued or an auto-restart is due */
         bool delegate;      /* not of unit_get() for a user */
-        char *user;      /* User=, or NULL */
-        NodeSet allowed; /* AllowedMemoryNodes= as systemd sees it; empty: not set. Only for GATE_OWN */
+        char *user;         /* User=, or NULL */
+        NodeSet allowed;    /* AllowedMemoryNodes= as systemd sees it; empty: not set. Only for GATE_OWN */
 } UnitInfo;
 
 UnitInfo *unit_info_free(UnitInfo *u);
