@@ -99,14 +99,8 @@ static void grant_answer(Grant *g, const char *error, const char *text)
 /* The last step of every way. */
 static void finish(Grant *g, const char *error, const char *text)
 {
-        Answer answer = { error, text };
-        grant_done_t done = g->done;
-        void *userdata = g->userdata;
-        uint32_t id = g->id;
-
+        grant_answer(g, error, text);
         grant_free(g);
-        if (done)
-                done(&answer, id, userdata);
 }
 
 static void on_check(int result, void *userdata)
