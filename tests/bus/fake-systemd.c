@@ -32,6 +32,7 @@ static const char *root;
 static uint32_t last_job;
 static uint32_t n_failing; /* so many of the next look-ups fail */
 static uint32_t n_looked;  /* look-ups there were */
+static uint32_t n_asked;   /* messages about units there were */
 static bool holding;       /* SetUnitProperties is not answered */
 static sd_bus_message *held;
 static bool stalled; /* nothing is answered */
@@ -416,6 +417,8 @@ static int steer(sd_bus_message *m, const char *what)
                 n_failing = value;
         else if (strcmp(what, "Looked") == 0)
                 answer = n_looked;
+        else if (strcmp(what, "Asked") == 0)
+                answer = n_asked;
         else if (strcmp(what, "Scopes") == 0)
                 answer = n_scopes;
         else if (strcmp(what, "HoldJobs") == 0) {
@@ -440,6 +443,8 @@ static int serve(sd_bus_message *m)
 
         if (!sd_bus_message_is_method_call(m, NULL, NULL) || !member)
                 return 0;
+        n_asked += strcmp(member, "Get") == 0 || strcmp(member, "ListUnitsByNames") == 0 ||
+                   strcmp(member, "SetUnitProperties") == 0;
         if (strcmp(member, "Get") == 0)
                 return get_property(m) < 0 ? -EIO : 1;
         if (strcmp(member, "ListUnitsByNames") == 0)
@@ -467,7 +472,7 @@ static int serve(sd_bus_message *m)
         if (strcmp(member, "State") == 0)
                 return set_state(bus, m) < 0 ? -EIO : 1;
         if (strcmp(member, "Fail") == 0 || strcmp(member, "Hold") == 0 || strcmp(member, "Looked") == 0 ||
-            strcmp(member, "HoldJobs") == 0 || strcmp(member, "Scopes") == 0)
+            strcmp(member, "Asked") == 0 || strcmp(member, "HoldJobs") == 0 || strcmp(member, "Scopes") == 0)
                 return steer(m, member) < 0 ? -EIO : 1;
         if (strcmp(member, "Remove") == 0)
                 return remove_unit(bus, m) < 0 ? -EIO : 1;

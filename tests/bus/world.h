@@ -62,7 +62,7 @@ void world_add_unit_delegate(World *w, const char *name, const char *slice, cons
                              const char *user, bool delegate);
 void world_remove_unit(World *w, const char *name);
 /* Fail: so many of the next look-ups at units fail. Hold: 1 keeps SetUnitProperties unanswered until 0, and
- * returns whether one waits. Looked: how many look-ups there were. Stall: 1 leaves everything unanswered until
+ * returns whether one waits. Looked: how many look-ups there were. Asked: of how many messages about units. Stall: 1 leaves everything unanswered until
  * 0. Step: answers so many of what is unanswered. Both return how many calls are unanswered. HoldJobs: 1 keeps
  * the jobs of new scopes, 0 ends them. Scopes: how many scopes were asked for. */
 uint32_t world_steer(World *w, const char *what, uint32_t value);
