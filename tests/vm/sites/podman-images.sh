@@ -11,7 +11,9 @@
 podman_image
 site_up
 site_rule 25-podman 'Pool=hbm' 'Container=podman:*' -- 'Limit=128M'
+echo 'CdiSizes=32M' >>/etc/cdm/pools.d/hbm.conf
 check "a rule for containers is taken" cdmctl reload
+check "cdi writes a device" cdmctl cdi
 
 mkdir /tmp/greedy
 printf 'FROM localhost/hog\nLABEL org.cdmd1.pool=hbm org.cdmd1.size=32M\n' >/tmp/greedy/Containerfile
@@ -32,9 +34,13 @@ for runtime in crun runc; do
         like "with ordinary nodes" "$output" 'Mems_allowed_list:[[:space:]]0-1$'
         is "and nothing is reserved" "$(site_list length)" 0
 done
-check "whoever starts it may ask" run_greedy --annotation org.cdmd1.pool=hbm --annotation org.cdmd1.size=64M \
+check_status 126 "who starts it cannot ask with half of the image's words" run_greedy --annotation org.cdmd1.pool=hbm \
         --annotation org.cdmd1.size=32M
-like "with words of his own, but not with half of them" "$output" 'Mems_allowed_list:'
+journalctl --sync
+like "which is told" "$(journalctl --identifier=cdmd-oci-hook --output=cat --no-pager --lines=2)" \
+        'annotations that the image has itself are not taken.*org.cdmd1.pool is missing'
+check "but with a device" run_greedy --device cdmd.org/hbm=32M
+like "which has its node" "$output" 'Mems_allowed_list:.*[23]$'
 podman rm --all --force --time 0 >/dev/null
 site_down
 finish
