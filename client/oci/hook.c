@@ -122,6 +122,7 @@ static int read_ask(Hook *h, bool *ret_asked)
         return r < 0 ? fail(CDM_EXIT_FAILED, "%s", reason) : 0;
 }
 
+/* Podman moves itself out of the scope of `cdmctl run` if it finds the bus of the user's manager. */
 static int check_place(Hook *h)
 {
         int r = oci_place_read(h->root, h->state.pid, &h->place);
@@ -136,7 +137,8 @@ static int check_place(Hook *h)
                 CDM_EXIT_DENIED,
                 "the container is a user's, in %s, and there a hook reserves nothing; leave out what asks "
                 "for memory, and start it within a reservation of your own:\n"
-                "cdmctl run %s %s -- podman run --cgroups=disabled ...",
+                "cdmctl run %s %s -- env DBUS_SESSION_BUS_ADDRESS=none podman --cgroup-manager=cgroupfs run "
+                "--cgroups=disabled ...",
                 h->place.cgroup, h->ask.pool, h->ask.size);
 }
 

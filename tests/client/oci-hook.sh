@@ -102,7 +102,7 @@ hook 0 '' --version
 # Where a user could put whatever he likes.
 refused() {
         hook 3 "$(state '')" --pool=hbm --size=8G
-        says err 'cdmd-oci-hook: cdmctl run hbm 8G -- podman run --cgroups=disabled ...'
+        says err 'cdmd-oci-hook: cdmctl run hbm 8G -- env DBUS_SESSION_BUS_ADDRESS=none podman --cgroup-manager=cgroupfs run --cgroups=disabled ...'
 }
 container /user.slice/user-1000.slice/user@1000.service/user.slice/libpod-1.scope
 refused

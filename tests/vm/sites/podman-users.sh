@@ -40,7 +40,7 @@ echo "$output"
 is "nothing is reserved" "$(site_list length)" 0
 journalctl --sync
 command=$(journalctl --identifier=cdmd-oci-hook --output=cat --no-pager | sed -n 's/^\(cdmctl run .*\) \.\.\.$/\1/p' | sort -u)
-is "the hook says what to do" "$command" "cdmctl run hbm 64M -- podman run --cgroups=disabled"
+is "the hook says what to do" "$command" "cdmctl run hbm 64M -- env DBUS_SESSION_BUS_ADDRESS=none podman --cgroup-manager=cgroupfs run --cgroups=disabled"
 check "and that works" as_alice "$command --rm --network=none $look"
 like "it has the node" "$output" 'Mems_allowed_list:.*[23]$'
 check "which ends with it" wait_for 60 site_gone
@@ -53,7 +53,7 @@ chown alice /sys/fs/cgroup/of-alice
 echo $pid >/sys/fs/cgroup/of-alice/cgroup.procs
 check_status 3 "a control group that alice owns gets nothing" sh -c \
         "echo '{\"pid\":$pid}' | /usr/libexec/cdmd-oci-hook --pool=hbm --size=64M"
-like "which is told" "$output" 'cdmctl run hbm 64M -- podman run'
+like "which is told" "$output" 'cdmctl run hbm 64M -- env '
 is "nothing is reserved" "$(site_list length)" 0
 kill $pid
 wait $pid
