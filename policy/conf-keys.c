@@ -84,6 +84,7 @@ static const ConfKey keys[] = {
         { SECTION_MATCH, "Slice", WORDS(slices, conf_check_slice_glob) },
         { SECTION_MATCH, "CGroup", WORDS(cgroups, conf_check_cgroup_glob) },
         { SECTION_MATCH, "Container", WORDS(containers, conf_check_container_glob) },
+        { SECTION_MATCH, "Label", WORDS(labels, conf_check_label_glob), RULE_LINE(LABEL) },
         { SECTION_MATCH, "User", WORDS(users, conf_check_user), RULE_LINE(USER) },
         { SECTION_MATCH, "Group", WORDS(groups, conf_check_user), RULE_LINE(GROUP) },
 
@@ -367,6 +368,31 @@ static void conf_keys_finish_priority(ConfFile *f)
                                 (int)rule->default_priority, (int)rule->priority);
 }
 
+/* What is no mistake, and probably not meant. */
+static void conf_keys_warn_of_labels(ConfFile *f)
+{
+        const Rule *rule = f->rule;
+        unsigned line = rule_line(rule, RULE_KEY_LABEL);
+        int r = 0;
+
+        if (rule->labels && rule->deny)
+                r = conf_messages_add(f->messages, CONF_WARNING, f->path, line,
+                                      "Deny=yes with Label= refuses nothing to whoever asks without that "
+                                      "label; allow with Label= what is allowed, and deny the rest without");
+        for (char **word = rule->labels; r >= 0 && word && *word; word++) {
+                size_t n = strcspn(*word, "=");
+
+                if (!label_key_is_known(*word, n))
+                        r = conf_messages_add(
+                                f->messages, CONF_WARNING, f->path, line,
+                                "Label=: the key \"%.*s\" is nobody's; known are " LABEL_KEYS_KNOWN
+                                ", and one of your own has a dot",
+                                (int)n, *word);
+        }
+        if (r < 0)
+                f->error = r;
+}
+
 static void conf_keys_finish_rule(ConfFile *f)
 {
         bool matches = false;
@@ -396,6 +422,8 @@ static void conf_keys_finish_rule(ConfFile *f)
                                 "StaticRequired= says how strict Static= is, which is not given; write how "
                                 "much to reserve, as in Static=8G");
         f->in_grant = false;
+        if (f->n_errors == 0)
+                conf_keys_warn_of_labels(f);
 }
 
 void conf_file_finish(ConfFile *f)

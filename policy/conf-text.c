@@ -8,6 +8,7 @@
 
 #include "policy/cdm-names.h"
 #include "policy/conf-text.h"
+#include "policy/label.h"
 #include "policy/macro.h"
 #include "policy/size.h"
 
@@ -326,6 +327,23 @@ const char *conf_check_container_glob(const char *word)
         if (!colon || colon == word || colon[1] == '\0')
                 return "is not RUNTIME:ID; write for example podman:* for every container of podman";
         return conf_text_check_glob(word, UNIT_CHARS GLOB, "is not RUNTIME:ID or a pattern of it");
+}
+
+const char *conf_check_label_glob(const char *word)
+{
+        const char *equals = strchr(word, '='), *bracket;
+        char key[LABEL_KEY_MAX + 1];
+
+        if (!equals || equals[1] == '\0')
+                return "is not KEY=VALUE; write for example slurm.account=ml-*";
+        if (equals - word > LABEL_KEY_MAX)
+                return "has a key of more than 63 bytes";
+        memcpy(key, word, (size_t)(equals - word));
+        key[equals - word] = '\0';
+        if (label_check(key, "*"))
+                return label_check(key, "*");
+        bracket = strchr(equals, '[');
+        return bracket && !strchr(bracket, ']') ? "has a [ without a ]" : NULL;
 }
 
 const char *conf_check_user(const char *word)

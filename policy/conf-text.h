@@ -37,6 +37,7 @@ const char *conf_check_slice_glob(const char *word);
 const char *conf_check_pool_glob(const char *word);
 const char *conf_check_cgroup_glob(const char *word);
 const char *conf_check_container_glob(const char *word);
+const char *conf_check_label_glob(const char *word);
 const char *conf_check_user(const char *word);
 /* For the units of a Static= rule: those for which a drop-in can be written before they exist. */
 const char *conf_check_static_unit(const char *word);

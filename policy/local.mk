@@ -46,6 +46,8 @@ libpolicy_la_SOURCES = \
 	policy/ledger-walk.h \
 	policy/ledger.c \
 	policy/ledger.h \
+	policy/label.c \
+	policy/label.h \
 	policy/lease.c \
 	policy/lease.h \
 	policy/macro.h \

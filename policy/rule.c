@@ -68,6 +68,7 @@ Rule *rule_free(Rule *r)
         rule_strings_free(r->containers);
         rule_strings_free(r->users);
         rule_strings_free(r->groups);
+        rule_strings_free(r->labels);
         free(r->uids);
         free(r->gids);
         free(r->refused);
@@ -155,13 +156,33 @@ static bool rule_group_matches(const Rule *r, const Subject *subject)
         return false;
 }
 
+/* Does one of the words match that are for the key of this one? */
+static bool rule_label_key_matches(char *const *words, const char *word, const Labels *labels)
+{
+        size_t n = strcspn(word, "=");
+        const char *value = labels_find(labels, word, n);
+
+        for (char *const *w = words; value && *w; w++)
+                if (strncmp(*w, word, n + 1) == 0 && fnmatch(*w + n + 1, value, 0) == 0)
+                        return true;
+        return false;
+}
+
+static bool rule_labels_match(char *const *words, const Labels *labels)
+{
+        for (char *const *w = words; w && *w; w++)
+                if (!rule_label_key_matches(words, *w, labels))
+                        return false;
+        return true;
+}
+
 /* Of what was made by root alone: units are started by anybody. A rule that was refused and does not say for
  * whom it was meant denies those without a user as well. */
 static bool rule_takes_nobody(const Rule *r)
 {
         if (r->users || r->groups || r->has_user_quota)
                 return false;
-        return r->refused || r->slices || r->cgroups || r->containers;
+        return r->refused || r->slices || r->cgroups || r->containers || r->labels;
 }
 
 static bool rule_target_matches(const Rule *r, const char *pool, const Subject *subject)
@@ -171,7 +192,8 @@ static bool rule_target_matches(const Rule *r, const char *pool, const Subject *
         return rule_key_matches(r->pools, pool) && rule_unit_matches(r->units, subject->unit) &&
                rule_slice_matches(r->slices, subject->slice) &&
                rule_key_matches(r->cgroups, subject->cgroup) &&
-               rule_key_matches(r->containers, subject->container);
+               rule_key_matches(r->containers, subject->container) &&
+               rule_labels_match(r->labels, &subject->labels);
 }
 
 bool rule_matches(const Rule *r, const char *pool, const Subject *subject)

@@ -41,6 +41,7 @@ typedef enum RuleKey {
         RULE_KEY_ON_FULL,
         RULE_KEY_USER,
         RULE_KEY_GROUP,
+        RULE_KEY_LABEL,
         _RULE_KEY_MAX,
 } RuleKey;
 
@@ -51,6 +52,7 @@ typedef struct Rule {
 
         char **pools, **units, **slices, **cgroups, **containers; /* globs; NULL: the key is not given */
         char **users, **groups;                                   /* as written; NULL: not given */
+        char **labels;                                            /* KEY=GLOB; NULL: not given */
         uid_t *uids; /* what the users resolve to; unknown names are left out and match nobody */
         size_t n_uids;
         gid_t *gids;
@@ -81,8 +83,9 @@ Rule *rule_free(Rule *r);
 DEFINE_CLEANUP(Rule, rule_free);
 
 /* All keys that are given must match; several globs in one key are alternatives. In a glob "*" also stands
- * for "/". Slice= matches the subject's slice and each of its ancestors. A request without a user is matched
- * only by a rule that says nothing of users and names a container, slice or cgroup. */
+ * for "/". Slice= matches the subject's slice and each of its ancestors. Label= matches when it does so for each
+ * key that it names; of one key the globs are alternatives. A request without a user is matched only by a rule
+ * that says nothing of users and names a container, label, slice or cgroup. */
 bool rule_matches(const Rule *r, const char *pool, const Subject *subject);
 
 /* Also true if the only mismatch is a name that could not be looked up: then it is unknown whether the rule

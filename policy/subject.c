@@ -16,6 +16,7 @@ Subject *subject_free(Subject *s)
         free(s->container);
         free(s->user);
         free(s->gids);
+        labels_clear(&s->labels);
         free(s);
         return NULL;
 }
@@ -40,7 +41,8 @@ int subject_copy(const Subject *s, Subject **ret)
                 return -ENOMEM;
         if (string_copy(s->unit, &copy->unit) < 0 || string_copy(s->slice, &copy->slice) < 0 ||
             string_copy(s->cgroup, &copy->cgroup) < 0 || string_copy(s->container, &copy->container) < 0 ||
-            string_copy(s->user, &copy->user) < 0 || subject_copy_gids(s, copy) < 0)
+            string_copy(s->user, &copy->user) < 0 || subject_copy_gids(s, copy) < 0 ||
+            labels_copy(&s->labels, &copy->labels) < 0)
                 return -ENOMEM;
         copy->cgroup_id = s->cgroup_id;
         copy->uid = s->uid;

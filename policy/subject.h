@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "policy/label.h"
 #include "policy/macro.h"
 
 #define UID_NONE ((uid_t)UINT32_MAX)
@@ -24,6 +25,7 @@ typedef struct Subject {
         char *user;         /* the user's name, for messages; NULL when unknown */
         gid_t *gids;        /* the user's groups */
         size_t n_gids;
+        Labels labels;  /* of the cgroup, as one said who may; not what its processes say */
         uid_t unit_uid; /* the unit's User=, UID_NONE when unknown */
 } Subject;
 

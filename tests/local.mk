@@ -44,6 +44,7 @@ unit_tests = \
 	tests/unit/test-generator \
 	tests/unit/test-holders \
 	tests/unit/test-json \
+	tests/unit/test-label \
 	tests/unit/test-leaf-reader \
 	tests/unit/test-lease \
 	tests/unit/test-ledger \

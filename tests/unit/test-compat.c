@@ -99,8 +99,8 @@ static Topology *machine(void)
         return t;
 }
 
-/* One line of the file `cases`. */
-static void check_case(const Snapshot *s, const char *line)
+/* One line of the file `cases`. labels: of the target, of which no rule of then says anything. */
+static void check_case(const Snapshot *s, const char *line, const Labels *labels)
 {
         char unit[64], slice[64], pool[16], size[16], priority[16], lease[16], flags[8], verdict[16],
                 rule[64];
@@ -116,6 +116,7 @@ static void check_case(const Snapshot *s, const char *line)
         Subject subject = {
                 .unit = unit, .slice = slice, .uid = uid, .gids = &gid, .n_gids = 1, .unit_uid = UID_NONE
         };
+        subject.labels = *labels;
         Request q = { .pool = pool,
                       .size_bytes = bytes.value,
                       .subject = &subject,
@@ -135,6 +136,7 @@ static void check_case(const Snapshot *s, const char *line)
 
 START_TEST(rules_mean_what_they_meant)
 {
+        Labels job = { .items = (Label[]){ { (char *)"slurm.account", (char *)"ml" } }, .n = 1 };
         _cleanup_free_ char *path = data_path(STORED "/cases"), *line = NULL, *error = NULL;
         Topology *t = machine();
         PoolSet *pools = NULL;
@@ -155,7 +157,8 @@ START_TEST(rules_mean_what_they_meant)
                        .now_usec = 1000000 };
         for (; getline(&line, &size, f) > 0;)
                 if (line[0] != '#') {
-                        check_case(&s, line);
+                        check_case(&s, line, &(Labels){ 0 });
+                        check_case(&s, line, &job);
                         n++;
                 }
         fclose(f);

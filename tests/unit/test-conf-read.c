@@ -390,6 +390,21 @@ START_TEST(warnings)
 }
 END_TEST
 
+/* Labels are no means to keep somebody off, and a key that nobody sets matches nobody. */
+START_TEST(warnings_of_labels)
+{
+        put("/etc/cdm/policy.d/10-deny.conf",
+            "[Match]\nUnit=a.service\nLabel=slurm.job=*\n[Grant]\nDeny=yes\n");
+        put("/etc/cdm/policy.d/20-keys.conf",
+            "[Match]\nLabel=slurm.account=x example.com=y\nLabel=account=x\n[Grant]\nLimit=1G\n");
+        load(0);
+        ck_assert_uint_eq(messages.n_messages, 2);
+        assert_message(0, CONF_WARNING, "/etc/cdm/policy.d/10-deny.conf", 3, "Deny=yes with Label=*");
+        assert_message(1, CONF_WARNING, "/etc/cdm/policy.d/20-keys.conf", 2, "*the key \"account\"*");
+        ck_assert_uint_eq(config->n_rules, 2);
+}
+END_TEST
+
 START_TEST(default_pool_is_known)
 {
         put("/etc/cdm/policy.d/10-a.conf", "[Match]\nPool=cdm\n[Grant]\nLimit=1G\n");
@@ -691,6 +706,7 @@ int main(void)
                 root_is_missing,
                 every_mistake_is_shown,
                 warnings,
+                warnings_of_labels,
                 default_pool_is_known,
                 users_below_root,
                 unknown_users_match_nobody,

@@ -48,12 +48,15 @@ START_TEST(copies_are_deep)
                 .user = (char *)"alice",
                 .gids = gids,
                 .n_gids = 2,
+                .labels = { .items = (Label[]){ { (char *)"a.b", (char *)"c" } }, .n = 1 },
                 .unit_uid = 33,
         };
         _cleanup_(subject_free_p) Subject *copy = NULL;
 
         ck_assert_int_eq(subject_copy(&s, &copy), 0);
         ck_assert_str_eq(copy->unit, s.unit);
+        ck_assert(labels_equal(&copy->labels, &s.labels));
+        ck_assert_ptr_ne(copy->labels.items[0].value, s.labels.items[0].value);
         ck_assert_ptr_ne(copy->unit, s.unit);
         ck_assert_str_eq(copy->slice, s.slice);
         ck_assert_str_eq(copy->cgroup, s.cgroup);

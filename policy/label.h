@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* What a resource manager says of a cgroup, such as slurm.account=ml. Labels come from a caller that may ask in
+ * the name of others, never from the processes in the cgroup. */
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "policy/macro.h"
+
+#define LABELS_MAX      16
+#define LABEL_KEY_MAX   63
+#define LABEL_VALUE_MAX 255
+
+typedef struct Label {
+        char *key, *value;
+} Label;
+
+/* In the order of their keys, each of which is there once. */
+typedef struct Labels {
+        Label *items;
+        size_t n;
+} Labels;
+
+void labels_clear(Labels *l);
+/* ret is overwritten. -ENOMEM. */
+int labels_copy(const Labels *l, Labels *ret);
+bool labels_equal(const Labels *a, const Labels *b);
+
+/* Why this cannot be a label, the rest of the sentence `the label KEY ...`; NULL: it can. */
+const char *label_check(const char *key, const char *value);
+/* -EINVAL: label_check() says why; -EEXIST: the key is there; -E2BIG: there are LABELS_MAX; -ENOMEM. */
+int labels_add(Labels *l, const char *key, const char *value);
+
+/* The value of the key that the first key_length bytes name; NULL: there is none. */
+const char *labels_find(const Labels *l, const char *key, size_t key_length);
+
+/* True for the keys of the resource managers that cdmd knows, and for those that have a domain. */
+bool label_key_is_known(const char *key, size_t key_length);
+/* "slurm.job, slurm.account, ..." */
+#define LABEL_KEYS_KNOWN                                                                                    \
+        "slurm.job, slurm.account, slurm.user, slurm.partition, k8s.namespace, k8s.pod, k8s.container"
