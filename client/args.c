@@ -48,6 +48,10 @@ static const OptionInfo option_table[_OPTION_MAX] = {
                           "Of this user; for explain: as if this user asked" },
         [OPTION_FOR_NOBODY] = { "for-nobody", no_argument, "    --for-nobody",
                                 "The request has no user, and root owns what it gets" },
+        [OPTION_FOR_USER] = { "for-user", required_argument, "    --for-user=USER",
+                              "For this user, who owns what it gets" },
+        [OPTION_LABEL] = { "label", required_argument, "    --label=KEY=VALUE",
+                           "Say this of the target; may be repeated" },
         [OPTION_LEASE] = { "lease", required_argument, "    --lease=TIME",
                            "For how long: 90s, 1h 30min, infinity" },
         [OPTION_PRIORITY] = { "priority", required_argument, "    --priority=N",
@@ -148,6 +152,25 @@ static int parse_unit(Args *a, const char *text)
                 return fail(CDM_EXIT_FAILED, "out of memory");
         }
         return 0;
+}
+
+static int parse_label(Args *a, const char *text)
+{
+        _cleanup_free_ char *key = strndup(text, strcspn(text, "="));
+        const char *equals = strchr(text, '=');
+
+        if (!equals)
+                return usage_error("--label=%s is not KEY=VALUE, as in slurm.account=ml", text);
+        if (!key)
+                return fail(CDM_EXIT_FAILED, "out of memory");
+        if (label_check(key, equals + 1))
+                return usage_error("--label=%s %s", text, label_check(key, equals + 1));
+        int r = labels_add(&a->labels, key, equals + 1);
+        if (r == -EEXIST)
+                return usage_error("--label=%s: the key is given twice", text);
+        if (r == -E2BIG)
+                return usage_error("--label=%s is one too many; there can be %d", text, LABELS_MAX);
+        return r < 0 ? fail(CDM_EXIT_FAILED, "out of memory") : 0;
 }
 
 static int parse_cgroup(Args *a, const char *text)
@@ -262,6 +285,11 @@ static int parse_option(Args *a, OptionId id, char *text)
         case OPTION_USER:
                 a->user = text;
                 return 0;
+        case OPTION_FOR_USER:
+                a->for_user = text;
+                return 0;
+        case OPTION_LABEL:
+                return parse_label(a, text);
         case OPTION_PID:
         case OPTION_PRIORITY:
                 return parse_number_option(a, id, text);
@@ -463,6 +491,7 @@ void args_clear(Args *a)
 {
         free(a->unit);
         a->unit = NULL;
+        labels_clear(&a->labels);
         free(a->ignored);
         a->ignored = NULL;
 }

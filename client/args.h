@@ -9,6 +9,7 @@
 #include "client/json.h"
 #include "client/mempolicy.h"
 #include "client/table.h"
+#include "policy/label.h"
 #include "policy/nodeset.h"
 #include "policy/size.h"
 
@@ -26,6 +27,8 @@ typedef enum OptionId {
         OPTION_CONTAINER,
         OPTION_USER,
         OPTION_FOR_NOBODY,
+        OPTION_FOR_USER,
+        OPTION_LABEL,
         OPTION_LEASE,
         OPTION_PRIORITY,
         OPTION_QUEUE,
@@ -63,7 +66,8 @@ typedef enum OptionId {
 #define OPTIONS_REQUEST                                                                                     \
         (OPTION_BIT(OPTION_LEASE) | OPTION_BIT(OPTION_PRIORITY) | OPTION_BIT(OPTION_QUEUE) |                \
          OPTION_BIT(OPTION_MIGRATE) | OPTION_BIT(OPTION_EXCLUSIVE) | OPTION_BIT(OPTION_NODES) |             \
-         OPTION_BIT(OPTION_NEAR) | OPTION_BIT(OPTION_FOR_NOBODY))
+         OPTION_BIT(OPTION_NEAR) | OPTION_BIT(OPTION_FOR_NOBODY) | OPTION_BIT(OPTION_FOR_USER) |            \
+         OPTION_BIT(OPTION_LABEL))
 
 typedef struct Args {
         uint64_t given; /* OPTION_BIT()s */
@@ -76,7 +80,8 @@ typedef struct Args {
         const char *cgroup;
         uint32_t pid; /* 0: not given */
         const char *container;
-        const char *user;
+        const char *user, *for_user;
+        Labels labels;
         const char *pool, *state;
         char **ignored; /* names of warnings; NULL-terminated, or NULL */
 

@@ -13,7 +13,7 @@
 /* ListUnits of systemd */
 #define LISTED_UNIT "ssssssouso"
 
-static int user_to_uid(const char *user, uint32_t *ret)
+int filter_find_user(const char *user, uint32_t *ret)
 {
         char *end;
 
@@ -36,7 +36,7 @@ int filter_from_args(const Args *args, ReservationFilter *ret)
         if (!args->user)
                 return 0;
         ret->by_uid = true;
-        return user_to_uid(args->user, &ret->uid);
+        return filter_find_user(args->user, &ret->uid);
 }
 
 static const char **pool_names(const Objects *o)

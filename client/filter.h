@@ -7,7 +7,8 @@
 #include "client/cdmctl.h"
 #include "client/objects.h"
 
-/* A user that does not exist is CDM_EXIT_FAILED. */
+/* By name or number. A user that does not exist is CDM_EXIT_FAILED. */
+int filter_find_user(const char *user, uint32_t *ret);
 int filter_from_args(const Args *args, ReservationFilter *ret);
 /* Nothing was found: that is no failure, unless --pool names a pool that does not exist. */
 int filter_tell_none(sd_bus *bus, const Args *args);

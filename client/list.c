@@ -50,6 +50,8 @@ int verb_show(const Args *args)
                 status = reservation_read(bus, path, &info);
         if (status == 0)
                 status = reservation_read_used(bus, path, &info);
+        if (status == 0)
+                status = reservation_read_labels(bus, path, &info);
         if (status != 0)
                 return status;
 

@@ -16,7 +16,7 @@ static const Column reservation_columns[] = {
         { "USER", NULL, .cut = true },        { "PRIO", "priority", .right = true },
         { "NODES", "nodes", .cut = true },    { "USED", "used", .right = true },
         { "POLICY", "policy", .cut = true },  { "EXPIRES", "expires" },
-        { NULL, "requester", .right = true },
+        { NULL, "requester", .right = true }, { NULL, "labels", .cut = true },
 };
 
 static const Column pool_columns[] = {
@@ -93,6 +93,10 @@ int objects_table_reservations(const ReservationInfo *infos, size_t n, Table **r
                 table_string_or_null(t, x->policy);
                 table_time(t, x->expires_usec);
                 table_unsigned(t, x->requester);
+                if (x->has_labels)
+                        table_labels(t, &x->labels);
+                else
+                        table_null(t);
         }
         *ret = t;
         return 0;

@@ -31,6 +31,7 @@ static const Property reservation_properties[] = {
         { "Used", "t", offsetof(ReservationInfo, used) },
         { "Policy", "s", offsetof(ReservationInfo, policy) },
         { "Expires", "t", offsetof(ReservationInfo, expires_usec) },
+        { "Labels", "a{ss}", 0 },
         {},
 };
 
@@ -75,6 +76,7 @@ void reservation_info_clear(ReservationInfo *info)
         free(info->cgroup);
         free(info->policy);
         free(info->shares);
+        labels_clear(&info->labels);
         *info = (ReservationInfo){ 0 };
 }
 
@@ -162,6 +164,18 @@ static int read_shares(sd_bus_message *m, ReservationInfo *info)
         return r < 0 ? r : sd_bus_message_exit_container(m);
 }
 
+static int read_labels(sd_bus_message *m, ReservationInfo *info)
+{
+        const char *key, *value;
+
+        labels_clear(&info->labels);
+        int r = sd_bus_message_enter_container(m, 'a', "{ss}");
+        while (r >= 0 && (r = sd_bus_message_read(m, "{ss}", &key, &value)) > 0)
+                r = labels_add(&info->labels, key, value);
+        info->has_labels = r >= 0;
+        return r < 0 ? r : sd_bus_message_exit_container(m);
+}
+
 static int read_value(sd_bus_message *m, const Property *p, void *object)
 {
         void *field = (char *)object + p->offset;
@@ -174,6 +188,8 @@ static int read_value(sd_bus_message *m, const Property *p, void *object)
                 return read_nodes(m, field);
         if (strcmp(p->type, "a(ut)") == 0)
                 return read_shares(m, object);
+        if (strcmp(p->type, "a{ss}") == 0)
+                return read_labels(m, object);
         return sd_bus_message_read_basic(m, p->type[0], field);
 }
 
@@ -385,6 +401,23 @@ int reservation_read_used(sd_bus *bus, const char *path, ReservationInfo *info)
         int r = sd_bus_get_property_trivial(bus, CDM_BUS_NAME, path, CDM_INTERFACE_RESERVATION, "Used",
                                             &error, 't', &info->used);
         return r < 0 ? client_fail(&error, r) : 0;
+}
+
+int reservation_read_labels(sd_bus *bus, const char *path, ReservationInfo *info)
+{
+        _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
+        _cleanup_(sd_bus_message_unref_p) sd_bus_message *m = NULL;
+
+        int r = sd_bus_get_property(bus, CDM_BUS_NAME, path, CDM_INTERFACE_RESERVATION, "Labels", &error, &m,
+                                    "a{ss}");
+        /* Not shown to whoever asks, or by a daemon of before there were labels. */
+        if (r < 0 && (sd_bus_error_has_name(&error, CDM_ERROR_DENIED) ||
+                      sd_bus_error_has_name(&error, SD_BUS_ERROR_UNKNOWN_PROPERTY)))
+                return 0;
+        if (r < 0)
+                return client_fail(&error, r);
+        r = read_labels(m, info);
+        return r < 0 ? client_garbled(r) : 0;
 }
 
 const PoolInfo *objects_find_pool(const Objects *o, const char *name)

@@ -23,6 +23,8 @@ typedef struct ReservationInfo {
         int32_t priority;
         Share *shares;
         size_t n_shares;
+        Labels labels;
+        bool has_labels; /* else the daemon does not show them to whoever asks */
 } ReservationInfo;
 
 typedef struct PoolInfo {
@@ -70,6 +72,7 @@ int objects_read_pools_and_nodes(sd_bus *bus, Objects *o);
 /* One reservation alone, without what it uses; *ret_info is cleared by reservation_info_clear(). */
 int reservation_read(sd_bus *bus, const char *path, ReservationInfo *ret_info);
 int reservation_read_used(sd_bus *bus, const char *path, ReservationInfo *info);
+int reservation_read_labels(sd_bus *bus, const char *path, ReservationInfo *info);
 void reservation_info_clear(ReservationInfo *info);
 
 const PoolInfo *objects_find_pool(const Objects *o, const char *name);

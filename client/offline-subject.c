@@ -158,11 +158,11 @@ static int set_user(const Args *args, Subject *s)
         char number[16];
 
         snprintf(number, sizeof(number), "%u", geteuid());
-        const char *user = args->user ? args->user : number;
-        const struct passwd *pw = find_user(args->root, user);
+        const char *asked = args->for_user ? args->for_user : args->user;
+        const struct passwd *pw = find_user(args->root, asked ? asked : number);
 
-        if (!pw && args->user)
-                return fail(CDM_EXIT_FAILED, "there is no user '%s' here", args->user);
+        if (!pw && asked)
+                return fail(CDM_EXIT_FAILED, "there is no user '%s' here", asked);
         s->uid = pw ? pw->pw_uid : geteuid();
         if (!pw)
                 return 0;
@@ -223,6 +223,11 @@ int offline_subject(const Args *args, Subject **ret)
         if (args->user && args_given(args, OPTION_FOR_NOBODY))
                 return usage_error("--user=%s names a user, and --for-nobody says that there is none",
                                    args->user);
+        if (args->for_user && (args->user || args_given(args, OPTION_FOR_NOBODY)))
+                return usage_error("--for-user=%s says for which user this is; leave out %s", args->for_user,
+                                   args->user ? "--user" : "--for-nobody");
+        if (labels_copy(&args->labels, &s->labels) < 0)
+                return fail(CDM_EXIT_FAILED, "out of memory");
         s->nobody = args_given(args, OPTION_FOR_NOBODY);
         int status = s->nobody ? 0 : set_user(args, s);
         if (status != 0)

@@ -70,7 +70,24 @@ static int append_target(sd_bus_message *m, const Args *a, bool scope)
         return r;
 }
 
-static int append_terms(sd_bus_message *m, const Args *a)
+static int append_labels(sd_bus_message *m, const Labels *labels)
+{
+        int r = sd_bus_message_open_container(m, 'e', "sv");
+
+        if (r >= 0)
+                r = sd_bus_message_append(m, "s", CDM_OPTION_LABELS);
+        if (r >= 0)
+                r = sd_bus_message_open_container(m, 'v', "a{ss}");
+        if (r >= 0)
+                r = sd_bus_message_open_container(m, 'a', "{ss}");
+        for (size_t i = 0; r >= 0 && i < labels->n; i++)
+                r = sd_bus_message_append(m, "{ss}", labels->items[i].key, labels->items[i].value);
+        for (int i = 0; r >= 0 && i < 3; i++)
+                r = sd_bus_message_close_container(m);
+        return r;
+}
+
+static int append_terms(sd_bus_message *m, const Args *a, const uid_t *for_uid)
 {
         int r = 0;
 
@@ -78,6 +95,10 @@ static int append_terms(sd_bus_message *m, const Args *a)
                 r = sd_bus_message_append(m, "{sv}", CDM_OPTION_USER, "s", a->user);
         if (r >= 0 && args_given(a, OPTION_FOR_NOBODY))
                 r = sd_bus_message_append(m, "{sv}", CDM_OPTION_FOR_NOBODY, "b", 1);
+        if (r >= 0 && for_uid)
+                r = sd_bus_message_append(m, "{sv}", CDM_OPTION_FOR_UID, "u", (uint32_t)*for_uid);
+        if (r >= 0 && a->labels.n > 0)
+                r = append_labels(m, &a->labels);
         if (r >= 0 && args_given(a, OPTION_LEASE))
                 r = sd_bus_message_append(m, "{sv}", CDM_OPTION_LEASE, "t", a->lease_usec);
         if (r >= 0 && args_given(a, OPTION_PRIORITY))
@@ -100,9 +121,12 @@ int reserve_message(sd_bus *bus, const char *member, const Args *a, bool scope, 
         _cleanup_(sd_bus_message_unref_p) sd_bus_message *m = NULL;
         uint64_t whole = 0;
         const char *pool;
+        uid_t for_uid;
         Size size;
 
         int status = args_parse_pool_size(a, &pool, &size);
+        if (status == 0 && a->for_user)
+                status = filter_find_user(a->for_user, &for_uid);
         if (status == 0 && size.percent)
                 status = read_pool_size(bus, pool, &whole);
         if (status != 0)
@@ -117,7 +141,7 @@ int reserve_message(sd_bus *bus, const char *member, const Args *a, bool scope, 
         if (r >= 0)
                 r = append_target(m, a, scope);
         if (r >= 0)
-                r = append_terms(m, a);
+                r = append_terms(m, a, a->for_user ? &for_uid : NULL);
         if (r >= 0)
                 r = sd_bus_message_close_container(m);
         if (r == -EINVAL)

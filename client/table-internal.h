@@ -17,6 +17,7 @@ typedef enum CellKind {
         CELL_TIME,
         CELL_NODES,
         CELL_SHARES,
+        CELL_LABELS, /* a string: KEY=VALUE, separated by tabs, which are in none */
 } CellKind;
 
 typedef struct Cell {

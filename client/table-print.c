@@ -125,6 +125,7 @@ static bool cell_is_empty(const Cell *c, const Column *column)
         case CELL_SIGNED:
         case CELL_BOOL:
         case CELL_SHARES:
+        case CELL_LABELS:
                 return false;
         }
         return false;

@@ -134,10 +134,41 @@ void table_shares(Table *t, const Share *shares, size_t n_shares)
         add_cell_owned(t, CELL_SHARES, n_shares, shares, n_shares * sizeof(*shares));
 }
 
+void table_labels(Table *t, const Labels *labels)
+{
+        char *text = NULL;
+        size_t size;
+        FILE *f = open_memstream(&text, &size);
+
+        for (size_t i = 0; f && i < labels->n; i++)
+                fprintf(f, "%s%s=%s", i > 0 ? "\t" : "", labels->items[i].key, labels->items[i].value);
+        if (!f || fclose(f) != 0)
+                t->out_of_memory = true;
+        else
+                add_cell_owned(t, CELL_LABELS, 0, text, strlen(text) + 1);
+        free(text);
+}
+
 void table_color(Table *t, const char *color)
 {
         if (t->n_cells > 0)
                 t->cells[t->n_cells - 1].color = color;
+}
+
+static void write_json_labels(const char *text, Json *j)
+{
+        _cleanup_free_ char *copy = strdup(text);
+        char *rest = copy, *word;
+
+        json_object_begin(j);
+        while ((word = strsep(&rest, "\t")) && *word) {
+                char *equals = strchr(word, '=');
+
+                *equals = '\0';
+                json_key(j, word);
+                json_string(j, equals + 1);
+        }
+        json_object_end(j);
 }
 
 static void write_json(const Cell *c, Json *j)
@@ -176,6 +207,9 @@ static void write_json(const Cell *c, Json *j)
                         json_object_end(j);
                 }
                 json_array_end(j);
+                break;
+        case CELL_LABELS:
+                write_json_labels(c->string, j);
                 break;
         }
 }
@@ -226,6 +260,12 @@ static void write_human(const Cell *c, FILE *out)
                 break;
         case CELL_SHARES:
                 write_shares(c, out);
+                break;
+        case CELL_LABELS:
+                for (const char *s = c->string; *s; s++)
+                        fputs(*s == '\t' ? ", " : (char[]){ *s, '\0' }, out);
+                if (!*c->string)
+                        fputc('-', out);
                 break;
         }
 }

@@ -17,6 +17,7 @@
 #include <stdint.h>
 
 #include "client/json.h"
+#include "policy/label.h"
 #include "policy/ledger.h"
 #include "policy/macro.h"
 #include "policy/nodeset.h"
@@ -50,6 +51,7 @@ void table_bool(Table *t, bool v);
 void table_time(Table *t, uint64_t realtime_usec); /* UINT64_MAX: never, null */
 void table_nodes(Table *t, const NodeSet *nodes);
 void table_shares(Table *t, const Share *shares, size_t n_shares);
+void table_labels(Table *t, const Labels *labels);
 /* For the cell just written: a name as libsmartcols knows them ("red"); shown only on a terminal. */
 void table_color(Table *t, const char *color);
 

@@ -37,6 +37,7 @@
 #include "daemon/tenant/statics.h"
 #include "daemon/tenant/unit-check.h"
 #include "daemon/tenant/usage.h"
+#include "daemon/tenant/vouches.h"
 #include "daemon/tenant/waiter.h"
 #include "daemon/tenant/warnings.h"
 #include "policy/cdm-names.h"
@@ -150,6 +151,8 @@ static int open_tenants(Manager *m)
                 r = queue_server_new(m, &m->queue_server);
         if (r >= 0)
                 r = statics_new(m, &m->statics);
+        if (r >= 0)
+                r = vouches_new(m->store, m->worker, &m->vouches);
         if (r >= 0)
                 r = migrations_new(m, &m->migrations);
         if (r >= 0)
@@ -315,6 +318,7 @@ Manager *manager_free(Manager *m)
         m->tree_events = tree_events_free(m->tree_events);
         m->owner_asks = owner_asks_free(m->owner_asks);
         m->drift = drift_free(m->drift);
+        m->vouches = vouches_free(m->vouches);
         m->holders = holders_free(m->holders);
         m->migrations = migrations_free(m->migrations);
         m->reloads = reloads_free(m->reloads);

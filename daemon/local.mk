@@ -148,8 +148,12 @@ libdaemon_la_SOURCES = \
 	daemon/loop/peers.h \
 	daemon/loop/slice.c \
 	daemon/loop/slice.h \
+	daemon/loop/store-escape.c \
+	daemon/loop/store-escape.h \
 	daemon/loop/store-text.c \
 	daemon/loop/store-text.h \
+	daemon/loop/store-vouch.c \
+	daemon/loop/store-vouch.h \
 	daemon/loop/store.c \
 	daemon/loop/store.h \
 	daemon/loop/turn.c \
@@ -222,12 +226,16 @@ libdaemon_la_SOURCES = \
 	daemon/tenant/request.h \
 	daemon/tenant/snapshot.c \
 	daemon/tenant/snapshot.h \
+	daemon/tenant/speaker.c \
+	daemon/tenant/speaker.h \
 	daemon/tenant/statics.c \
 	daemon/tenant/statics.h \
 	daemon/tenant/unit-check.c \
 	daemon/tenant/unit-check.h \
 	daemon/tenant/usage.c \
 	daemon/tenant/usage.h \
+	daemon/tenant/vouches.c \
+	daemon/tenant/vouches.h \
 	daemon/tenant/waiter.c \
 	daemon/tenant/waiter.h \
 	daemon/tenant/warnings.c \

@@ -41,6 +41,8 @@
 #define CDM_OPTION_PIDFD      "pidfd"      /* h: the caller itself, for its own unit */
 #define CDM_OPTION_USER       "user"       /* s: Explain only: as if this user asked */
 #define CDM_OPTION_FOR_NOBODY "for-nobody" /* b: the request has no user */
+#define CDM_OPTION_FOR_UID    "for-uid"    /* u: the request is for this user */
+#define CDM_OPTION_LABELS     "labels"     /* a{ss}: what is said of the target's cgroup */
 #define CDM_OPTION_LEASE      "lease"      /* t: microseconds */
 #define CDM_OPTION_PRIORITY   "priority"   /* i */
 #define CDM_OPTION_QUEUE      "queue"      /* t: microseconds to wait at most */

@@ -88,6 +88,8 @@ libpolicy_la_SOURCES = \
 	policy/tally.h \
 	policy/topology.c \
 	policy/topology.h \
+	policy/vouch.c \
+	policy/vouch.h \
 	policy/warning.c \
 	policy/warning.h
 libpolicy_la_LIBADD = $(INIH_LIBS)

@@ -183,13 +183,15 @@ int bus_callers_add(BusCallers *c, sd_bus_message *call, const char *what)
         return 1;
 }
 
-sd_bus_message *bus_callers_next(BusCallers *c)
+sd_bus_message *bus_callers_next(BusCallers *c, uid_t *ret_uid)
 {
         User *u = c->users;
 
         if (!u)
                 return NULL;
         sd_bus_message *call = u->callers->call;
+        if (ret_uid)
+                *ret_uid = u->uid;
         DL_DELETE(c->users, u);
         DL_APPEND(c->users, u);
         caller_free(u->callers);

@@ -25,5 +25,5 @@ DEFINE_CLEANUP(BusCallers, bus_callers_free);
  * of your ... wait". */
 int bus_callers_add(BusCallers *c, sd_bus_message *call, const char *what);
 
-/* Takes the next call out; NULL: none waits. The reference is the caller's. */
-sd_bus_message *bus_callers_next(BusCallers *c);
+/* Takes the next call out; NULL: none waits. The reference is the caller's. ret_uid: whose it is; may be NULL. */
+sd_bus_message *bus_callers_next(BusCallers *c, uid_t *ret_uid);

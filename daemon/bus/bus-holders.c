@@ -80,7 +80,7 @@ static int take_calls(BusHolders *h)
 {
         sd_bus_message *call;
 
-        while ((call = bus_callers_next(h->callers))) {
+        while ((call = bus_callers_next(h->callers, NULL))) {
                 sd_bus_message **larger = reallocarray(h->calls, h->n_calls + 1, sizeof(*larger));
                 if (!larger) {
                         sd_bus_message_unref(call);

@@ -53,10 +53,10 @@ int bus_list_pools(sd_bus_message *message, void *userdata, sd_bus_error *error)
 int bus_list_nodes(sd_bus_message *message, void *userdata, sd_bus_error *error);
 
 /* bus-list.c. Both reply by themselves. */
-int bus_lister_new(Manager *m, BusLister **ret);
+int bus_lister_new(Manager *m, bool reads_used, BusLister **ret);
 BusLister *bus_lister_free(BusLister *l);
 int bus_list_reservations(Bus *b, sd_bus_message *message, sd_bus_error *error);
-/* Answers Get of Used instead of the reservation's vtable. */
+/* Answers Get of Used and of Labels instead of the reservation's vtable. */
 int bus_list_install(Bus *b);
 
 /* bus-holders.c. ListHolders; replies by itself. */
@@ -64,7 +64,7 @@ int bus_holders_new(Manager *m, BusHolders **ret);
 BusHolders *bus_holders_free(BusHolders *h);
 int bus_list_holders(Bus *b, sd_bus_message *message);
 
-/* All properties but Used, as entries of an a{sv} that is open. */
+/* All properties but Used and Labels, as entries of an a{sv} that is open. */
 int bus_reservation_append(Entry *e, sd_bus_message *m);
 /* The state as clients see it. */
 const char *bus_reservation_state(const Entry *e);

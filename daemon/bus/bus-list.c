@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Manager.ListReservations, and Get of a reservation's Used.
+/* Manager.ListReservations, and Get of a reservation's Used and Labels.
  *
  *   call ── waits for its turn (bus-callers.h) ── collect ids ── a worker reads Used ── append ── reply
  *
@@ -51,8 +51,10 @@ struct BusLister {
         Manager *manager;
         BusCallers *callers;
         Slice *slice;
+        bool reads_used; /* its calls ask for Used as well */
         /* of the call that is worked on; NULL: none */
         sd_bus_message *call, *reply;
+        uid_t uid; /* who asks */
         Phase phase;
         Query query;
         uint32_t *ids;
@@ -61,7 +63,7 @@ struct BusLister {
         uint32_t position; /* the last id that was looked at */
         unsigned n_visits;
         uint64_t n_bytes; /* of the page, about */
-        bool is_get;      /* only Used of the one behind query.after is asked for */
+        bool is_get;      /* only Used or Labels of the one behind query.after is asked for */
         bool complete;    /* there is nothing behind the page */
         Job *job;
         bool stopping;
@@ -77,9 +79,11 @@ static void lister_clear(BusLister *l)
         free(l->ids);
         sd_bus_message_unref(l->reply);
         sd_bus_message_unref(l->call);
-        *l = (BusLister){
-                .manager = l->manager, .callers = l->callers, .slice = l->slice, .stopping = l->stopping
-        };
+        *l = (BusLister){ .manager = l->manager,
+                          .callers = l->callers,
+                          .slice = l->slice,
+                          .reads_used = l->reads_used,
+                          .stopping = l->stopping };
 }
 
 static void lister_on_ready(void *userdata)
@@ -90,13 +94,14 @@ static void lister_on_ready(void *userdata)
                 slice_set(l->slice, true);
 }
 
-int bus_lister_new(Manager *m, BusLister **ret)
+int bus_lister_new(Manager *m, bool reads_used, BusLister **ret)
 {
         BusLister *l = calloc(1, sizeof(*l));
 
         if (!l)
                 return -ENOMEM;
         l->manager = m;
+        l->reads_used = reads_used;
         int r = bus_callers_new(m->senders, lister_on_ready, l, &l->callers);
         if (r >= 0)
                 r = slice_new(m->event, lister_on_slice, l, &l->slice);
@@ -229,10 +234,20 @@ static size_t text_bytes(const char *s)
         return s ? strlen(s) : 0;
 }
 
+static size_t labels_bytes(const Labels *labels)
+{
+        size_t n = 0;
+
+        for (size_t i = 0; i < labels->n; i++)
+                n += strlen(labels->items[i].key) + strlen(labels->items[i].value) + 16;
+        return n;
+}
+
 static uint64_t row_bytes(const Reservation *r)
 {
         return ROW_BYTES + r->n_shares * sizeof(Share) + text_bytes(r->pool) + text_bytes(r->rule_file) +
-               text_bytes(r->target->unit) + text_bytes(r->target->cgroup);
+               text_bytes(r->target->unit) + text_bytes(r->target->cgroup) +
+               labels_bytes(&r->target->labels);
 }
 
 static int take_id(BusLister *l, const Reservation *r)
@@ -296,6 +311,36 @@ static int append_used(BusLister *l, sd_bus_message *m, size_t row)
         return sd_bus_message_append(m, "{sv}", "Used", "t", bytes);
 }
 
+static bool may_see_labels(const BusLister *l, const Entry *e)
+{
+        return l->uid == 0 || l->uid == e->r->target->uid;
+}
+
+/* As a variant. */
+static int append_labels(sd_bus_message *m, const Labels *labels)
+{
+        int r = sd_bus_message_open_container(m, 'v', "a{ss}");
+
+        if (r >= 0)
+                r = sd_bus_message_open_container(m, 'a', "{ss}");
+        for (size_t i = 0; r >= 0 && i < labels->n; i++)
+                r = sd_bus_message_append(m, "{ss}", labels->items[i].key, labels->items[i].value);
+        if (r >= 0)
+                r = sd_bus_message_close_container(m);
+        return r < 0 ? r : sd_bus_message_close_container(m);
+}
+
+static int append_labels_entry(sd_bus_message *m, const Labels *labels)
+{
+        int r = sd_bus_message_open_container(m, 'e', "sv");
+
+        if (r >= 0)
+                r = sd_bus_message_append(m, "s", "Labels");
+        if (r >= 0)
+                r = append_labels(m, labels);
+        return r < 0 ? r : sd_bus_message_close_container(m);
+}
+
 static int list_append_row(BusLister *l, size_t row)
 {
         sd_bus_message *m = l->reply;
@@ -312,6 +357,8 @@ static int list_append_row(BusLister *l, size_t row)
                 r = bus_reservation_append(e, m);
         if (r >= 0 && l->used)
                 r = append_used(l, m, row);
+        if (r >= 0 && may_see_labels(l, e))
+                r = append_labels_entry(m, &e->r->target->labels);
         if (r >= 0)
                 r = sd_bus_message_close_container(m);
         return r < 0 ? r : sd_bus_message_close_container(m);
@@ -345,12 +392,33 @@ static int lister_append(BusLister *l)
 }
 
 /* 1: it was sent. */
+static int lister_reply_labels(BusLister *l, const Entry *e)
+{
+        int r;
+
+        if (!may_see_labels(l, e))
+                r = sd_bus_reply_method_errorf(
+                        l->call, CDM_ERROR_DENIED,
+                        "labels are shown to the owner of the reservation and to root");
+        else {
+                r = sd_bus_message_new_method_return(l->call, &l->reply);
+                if (r >= 0)
+                        r = append_labels(l->reply, &e->r->target->labels);
+                if (r >= 0)
+                        r = sd_bus_send(NULL, l->reply, NULL);
+        }
+        return r < 0 ? r : 1;
+}
+
+/* 1: it was sent. */
 static int lister_reply_get(BusLister *l)
 {
         uint32_t id = l->query.after + 1;
         Entry *e = manager_find(l->manager, id);
         int r;
 
+        if (e && e->known && l->n_ids > 0 && l->ids[0] == id && !l->used)
+                return lister_reply_labels(l, e);
         if (!e || !e->known || l->n_ids == 0 || l->ids[0] != id)
                 r = sd_bus_reply_method_errorf(l->call, SD_BUS_ERROR_UNKNOWN_OBJECT,
                                                "the reservation ended meanwhile");
@@ -412,7 +480,7 @@ static int lister_begin(BusLister *l)
         if (l->is_get) {
                 /* One row, as if it had been listed. */
                 uint32_t id = bus_reservation_id(sd_bus_message_get_path(l->call));
-                l->query = (Query){ .after = id - 1, .max = 1, .used = true };
+                l->query = (Query){ .after = id - 1, .max = 1, .used = l->reads_used };
         } else {
                 r = sd_bus_message_rewind(l->call, true);
                 if (r >= 0)
@@ -455,7 +523,7 @@ static void lister_on_slice(void *userdata)
 {
         BusLister *l = userdata;
 
-        if (!l->call && !(l->call = bus_callers_next(l->callers))) {
+        if (!l->call && !(l->call = bus_callers_next(l->callers, &l->uid))) {
                 slice_set(l->slice, false);
                 return;
         }
@@ -492,8 +560,11 @@ static int lister_on_get(sd_bus_message *call, void *userdata, sd_bus_error *err
         if (!sd_bus_message_is_method_call(call, "org.freedesktop.DBus.Properties", "Get"))
                 return 0;
         int r = sd_bus_message_read(call, "ss", &interface, &property);
-        if (r < 0 || strcmp(interface, CDM_INTERFACE_RESERVATION) != 0 || strcmp(property, "Used") != 0)
+        if (r < 0 || strcmp(interface, CDM_INTERFACE_RESERVATION) != 0 ||
+            (strcmp(property, "Used") != 0 && strcmp(property, "Labels") != 0))
                 return 0;
+        if (strcmp(property, "Labels") == 0)
+                return bus_callers_add(b->lister->callers, call, "questions for Labels");
         return bus_callers_add(b->lister_used->callers, call, "questions for Used");
 }
 

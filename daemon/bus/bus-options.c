@@ -15,6 +15,8 @@ typedef struct Draft {
         RequestArgs args;
         unsigned n_targets;
         char *near, *mem_policy, *nodes;
+        char *bad_label; /* the key of the first label that cannot be one; NULL: all can */
+        const char *bad_label_reason;
 } Draft;
 
 static void draft_clear(Draft *d)
@@ -23,6 +25,7 @@ static void draft_clear(Draft *d)
         free(d->near);
         free(d->mem_policy);
         free(d->nodes);
+        free(d->bad_label);
 }
 
 /* Every option with its type. */
@@ -38,7 +41,8 @@ static const struct {
         { CDM_OPTION_QUEUE, "t", false },      { CDM_OPTION_MIGRATE, "b", false },
         { CDM_OPTION_EXCLUSIVE, "b", false },  { CDM_OPTION_NODES, "s", false },
         { CDM_OPTION_NEAR, "s", false },       { CDM_OPTION_SCOPE, "b", false },
-        { CDM_OPTION_MEM_POLICY, "s", false },
+        { CDM_OPTION_MEM_POLICY, "s", false }, { CDM_OPTION_FOR_UID, "u", false },
+        { CDM_OPTION_LABELS, "a{ss}", false },
 };
 _Static_assert(ARRAY_SIZE(options) <= 32, "a bit of `seen` an option");
 
@@ -61,6 +65,30 @@ static int keep_bool(sd_bus_message *m, bool *ret)
         if (r >= 0)
                 *ret = v;
         return r;
+}
+
+/* The rest of the message is read in any case. */
+static int add_label(Draft *d, const char *key, const char *value)
+{
+        int r = d->bad_label ? 0 : labels_add(&d->args.words.labels, key, value);
+
+        if (r == 0 || r == -ENOMEM)
+                return r;
+        d->bad_label_reason = r == -EEXIST  ? "is given twice"
+                              : r == -E2BIG ? "is one too many: a control group has 16 at most"
+                                            : label_check(key, value);
+        d->bad_label = strndup(key, LABEL_KEY_MAX);
+        return d->bad_label ? 0 : -ENOMEM;
+}
+
+static int read_labels(Draft *d, sd_bus_message *m)
+{
+        const char *key, *value;
+
+        int r = sd_bus_message_enter_container(m, 'a', "{ss}");
+        while (r >= 0 && (r = sd_bus_message_read(m, "{ss}", &key, &value)) > 0)
+                r = add_label(d, key, value);
+        return r < 0 ? r : sd_bus_message_exit_container(m);
 }
 
 static int read_value(Draft *d, const char *key, sd_bus_message *m)
@@ -89,7 +117,13 @@ static int read_value(Draft *d, const char *key, sd_bus_message *m)
                 return sd_bus_message_read(m, "i", &a->priority);
         }
         if (strcmp(key, CDM_OPTION_FOR_NOBODY) == 0)
-                return keep_bool(m, &a->for_nobody);
+                return keep_bool(m, &a->words.for_nobody);
+        if (strcmp(key, CDM_OPTION_FOR_UID) == 0) {
+                a->words.has_for_uid = true;
+                return sd_bus_message_read(m, "u", &a->words.for_uid);
+        }
+        if (strcmp(key, CDM_OPTION_LABELS) == 0)
+                return read_labels(d, m);
         if (strcmp(key, CDM_OPTION_MIGRATE) == 0)
                 return keep_bool(m, &a->migrate);
         if (strcmp(key, CDM_OPTION_EXCLUSIVE) == 0)
@@ -177,11 +211,20 @@ static int check_values(Draft *d, sd_bus_error *error)
 {
         RequestArgs *a = &d->args;
 
-        if (a->user && a->for_nobody)
+        if (a->user && a->words.for_nobody)
                 return sd_bus_error_set(
                         error, CDM_ERROR_INVALID,
                         "the option user names a user, and for-nobody says that there is none; "
                         "leave one of them out");
+        if (a->words.has_for_uid && (a->user || a->words.for_nobody))
+                return sd_bus_error_set(error, CDM_ERROR_INVALID,
+                                        "the option for-uid says for which user this is; leave out user and "
+                                        "for-nobody");
+        if (a->words.for_uid == UID_NONE)
+                return sd_bus_error_set(error, CDM_ERROR_INVALID, "the option for-uid is no user's number");
+        if (d->bad_label)
+                return sd_bus_error_setf(error, CDM_ERROR_INVALID, "the label %s %s", d->bad_label,
+                                         d->bad_label_reason);
         if (a->queue && a->queue_usec == 0)
                 return sd_bus_error_set(error, CDM_ERROR_INVALID,
                                         "the option queue is how long to wait at most; leave it out to "

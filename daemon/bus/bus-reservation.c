@@ -391,8 +391,8 @@ GETTER(nodes)
         return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 
-/* bus-list.c answers instead: Used is read by a worker. */
-GETTER(used)
+/* bus-list.c answers instead: Used is read by a worker, and not everybody may see Labels. */
+GETTER(listed)
 {
         return -EOPNOTSUPP;
 }
@@ -437,7 +437,8 @@ const sd_bus_vtable bus_reservation_vtable[] = {
         SD_BUS_PROPERTY("Requester", "u", get_requester, 0, SD_BUS_VTABLE_PROPERTY_CONST),
         SD_BUS_PROPERTY("Priority", "i", get_priority, 0, SD_BUS_VTABLE_PROPERTY_CONST),
         SD_BUS_PROPERTY("Nodes", "a(ut)", get_nodes, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
-        SD_BUS_PROPERTY("Used", "t", get_used, 0, SD_BUS_VTABLE_PROPERTY_EXPLICIT),
+        SD_BUS_PROPERTY("Used", "t", get_listed, 0, SD_BUS_VTABLE_PROPERTY_EXPLICIT),
+        SD_BUS_PROPERTY("Labels", "a{ss}", get_listed, 0, SD_BUS_VTABLE_PROPERTY_EXPLICIT),
         SD_BUS_PROPERTY("Policy", "s", get_policy, 0, SD_BUS_VTABLE_PROPERTY_CONST),
         SD_BUS_PROPERTY("Expires", "t", get_expires, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_SIGNAL_WITH_ARGS("Revoking", SD_BUS_ARGS("s", reason, "t", usec), 0),
@@ -451,7 +452,7 @@ int bus_reservation_append(Entry *e, sd_bus_message *m)
 
         bus_reservation_path(e->id, path);
         for (const sd_bus_vtable *v = bus_reservation_vtable; r >= 0 && v->type != _SD_BUS_VTABLE_END; v++) {
-                if (v->type != _SD_BUS_VTABLE_PROPERTY || v->x.property.get == get_used)
+                if (v->type != _SD_BUS_VTABLE_PROPERTY || v->x.property.get == get_listed)
                         continue;
                 const char *name = v->x.property.member;
                 r = sd_bus_message_open_container(m, 'e', "sv");

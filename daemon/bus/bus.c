@@ -128,9 +128,9 @@ int bus_new(sd_bus *bus, Manager *m, Bus **ret)
         b->manager = m;
         int r = bus_calls_new(b, m->peers, &b->calls);
         if (r >= 0)
-                r = bus_lister_new(m, &b->lister);
+                r = bus_lister_new(m, false, &b->lister);
         if (r >= 0)
-                r = bus_lister_new(m, &b->lister_used);
+                r = bus_lister_new(m, true, &b->lister_used);
         if (r >= 0)
                 r = bus_holders_new(m, &b->holders);
         if (r >= 0)

@@ -32,6 +32,7 @@
 #include "daemon/tenant/snapshot.h"
 #include "daemon/tenant/statics.h"
 #include "daemon/tenant/unit-check.h"
+#include "daemon/tenant/vouches.h"
 #include "daemon/tenant/waiter.h"
 #include "daemon/tenant/warnings.h"
 #include "policy/warning.h"
@@ -70,6 +71,11 @@ static int start_on_loaded(Reservation *r, StorePhase phase, void *userdata)
         if (k < 0)
                 reservation_free(r);
         return k;
+}
+
+static int start_on_loaded_vouch(Vouch *v, void *userdata)
+{
+        return vouches_restore(((Manager *)userdata)->vouches, v);
 }
 
 static void start_on_bad_file(const char *file, const char *reason, void *userdata)
@@ -177,6 +183,7 @@ static void start_serve(Manager *m)
                 log_notice("this machine has no CDM nodes: there is nothing to manage");
         requests_serve(m->requests);
         statics_serve(m->statics);
+        vouches_sweep(m->vouches);
         notify_room(m->notify);
         holds_settle(m->holds);
         (void)manager_look(m, NULL, NULL, NULL, NULL); /* for those who only ask what there is */
@@ -272,7 +279,8 @@ static void start_watch_nodes(Manager *m)
 int start_run(Start *s)
 {
         static const ReloadListener listener = { start_on_fence_settled, start_on_names_settled };
-        static const StoreReader reader = { start_on_loaded, start_on_bad_file, start_on_ids_lost };
+        static const StoreReader reader = { start_on_loaded, start_on_bad_file, start_on_ids_lost,
+                                             start_on_loaded_vouch };
 
         Manager *m = s->manager;
 

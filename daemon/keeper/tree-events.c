@@ -16,6 +16,7 @@
 #include "daemon/loop/log.h"
 #include "daemon/tenant/owner-ask.h"
 #include "daemon/tenant/unit-check.h"
+#include "daemon/tenant/vouches.h"
 #include "daemon/tenant/warnings.h"
 #include "policy/warning.h"
 
@@ -124,6 +125,7 @@ static void tree_on_removed(Manager *m, const char *path)
         int r = 0;
 
         owner_forget(path);
+        vouches_removed(m->vouches, path);
         if (ledger_tenant_count(m->ledger, path) > 0)
                 r = unit_checks_add(m->unit_checks, path, false, NULL);
         if (r < 0)

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "daemon/loop/store-escape.h"
 #include "daemon/loop/store-text.h"
 #include "policy/nodeset.h"
 #include "policy/timespan.h"
@@ -44,72 +45,9 @@ typedef struct StoreDraft {
         StorePhase phase;
 } StoreDraft;
 
-static int store_text_parse_u64(const char *s, uint64_t *ret)
-{
-        char *end;
-
-        if (*s < '0' || *s > '9')
-                return -EINVAL;
-        errno = 0;
-        uint64_t v = strtoull(s, &end, 10);
-        if (errno || *end)
-                return -EINVAL;
-        *ret = v;
-        return 0;
-}
-
-static int store_text_parse_u32(const char *s, uint32_t *ret)
-{
-        uint64_t v;
-
-        if (store_text_parse_u64(s, &v) < 0 || v > UINT32_MAX)
-                return -EINVAL;
-        *ret = (uint32_t)v;
-        return 0;
-}
-
-/* Names may hold anything but NUL: a line feed, a backslash and what is not printable are written as \xNN.
- */
-static void store_text_print_escaped(FILE *f, const char *key, const char *value)
-{
-        if (!value)
-                return;
-        fprintf(f, "%s=", key);
-        for (const unsigned char *c = (const unsigned char *)value; *c; c++)
-                if (*c < 0x20 || *c == '\\' || *c == 0x7f)
-                        fprintf(f, "\\x%02x", *c);
-                else
-                        fputc(*c, f);
-        fputc('\n', f);
-}
-
-static int store_text_unescape(const char *s, char **ret)
-{
-        char *out = malloc(strlen(s) + 1), *o = out;
-        unsigned v;
-
-        if (!out)
-                return -ENOMEM;
-        while (*s) {
-                if (*s != '\\') {
-                        *o++ = *s++;
-                        continue;
-                }
-                if (sscanf(s, "\\x%2x", &v) != 1 || v == 0 || strlen(s) < 4) {
-                        free(out);
-                        return -EINVAL;
-                }
-                *o++ = (char)v;
-                s += 4;
-        }
-        *o = '\0';
-        *ret = out;
-        return 0;
-}
-
 static int store_text_set_id(StoreDraft *d, const char *v)
 {
-        int r = store_text_parse_u32(v, &d->r->id);
+        int r = store_parse_u32(v, &d->r->id);
         return r < 0 || d->r->id == 0 ? -EINVAL : 0;
 }
 
@@ -120,12 +58,12 @@ static int store_text_set_phase(StoreDraft *d, const char *v)
 
 static int store_text_set_pool(StoreDraft *d, const char *v)
 {
-        return store_text_unescape(v, &d->r->pool);
+        return store_unescape(v, &d->r->pool);
 }
 
 static int store_text_set_size(StoreDraft *d, const char *v)
 {
-        return store_text_parse_u64(v, &d->r->size_bytes);
+        return store_parse_u64(v, &d->r->size_bytes);
 }
 
 static int store_text_set_state(StoreDraft *d, const char *v)
@@ -135,42 +73,47 @@ static int store_text_set_state(StoreDraft *d, const char *v)
 
 static int store_text_set_unit(StoreDraft *d, const char *v)
 {
-        return store_text_unescape(v, &d->r->target->unit);
+        return store_unescape(v, &d->r->target->unit);
 }
 
 static int store_text_set_slice(StoreDraft *d, const char *v)
 {
-        return store_text_unescape(v, &d->r->target->slice);
+        return store_unescape(v, &d->r->target->slice);
 }
 
 static int store_text_set_cgroup(StoreDraft *d, const char *v)
 {
-        return store_text_unescape(v, &d->r->target->cgroup);
+        return store_unescape(v, &d->r->target->cgroup);
 }
 
 static int store_text_set_cgroup_id(StoreDraft *d, const char *v)
 {
-        return store_text_parse_u64(v, &d->r->target->cgroup_id);
+        return store_parse_u64(v, &d->r->target->cgroup_id);
 }
 
 static int store_text_set_container(StoreDraft *d, const char *v)
 {
-        return store_text_unescape(v, &d->r->target->container);
+        return store_unescape(v, &d->r->target->container);
 }
 
 static int store_text_set_uid(StoreDraft *d, const char *v)
 {
-        return store_text_parse_u32(v, &d->r->target->uid);
+        return store_parse_u32(v, &d->r->target->uid);
 }
 
 static int store_text_set_requester(StoreDraft *d, const char *v)
 {
-        return store_text_parse_u32(v, &d->r->requester);
+        return store_parse_u32(v, &d->r->requester);
+}
+
+static int store_text_set_labels(StoreDraft *d, const char *v)
+{
+        return store_parse_labels(v, &d->r->target->labels);
 }
 
 static int store_text_set_unit_uid(StoreDraft *d, const char *v)
 {
-        return store_text_parse_u32(v, &d->r->target->unit_uid);
+        return store_parse_u32(v, &d->r->target->unit_uid);
 }
 
 static int store_text_set_priority(StoreDraft *d, const char *v)
@@ -178,7 +121,7 @@ static int store_text_set_priority(StoreDraft *d, const char *v)
         bool negative = *v == '-';
         uint32_t n;
 
-        if (store_text_parse_u32(v + negative, &n) < 0 || n > (uint32_t)INT32_MAX + negative)
+        if (store_parse_u32(v + negative, &n) < 0 || n > (uint32_t)INT32_MAX + negative)
                 return -EINVAL;
         d->r->priority = (int32_t)(negative ? -(int64_t)n : n);
         return 0;
@@ -216,17 +159,17 @@ static int store_text_set_wait_near(StoreDraft *d, const char *v)
 
 static int store_text_set_deadline(StoreDraft *d, const char *v)
 {
-        return store_text_wait_of(d) ? store_text_parse_u64(v, &d->r->wait->deadline_usec) : -ENOMEM;
+        return store_text_wait_of(d) ? store_parse_u64(v, &d->r->wait->deadline_usec) : -ENOMEM;
 }
 
 static int store_text_set_client(StoreDraft *d, const char *v)
 {
-        return store_text_wait_of(d) ? store_text_unescape(v, &d->r->wait->client) : -ENOMEM;
+        return store_text_wait_of(d) ? store_unescape(v, &d->r->wait->client) : -ENOMEM;
 }
 
 static int store_text_set_client_scope(StoreDraft *d, const char *v)
 {
-        return store_text_wait_of(d) ? store_text_unescape(v, &d->r->wait->scope_slice) : -ENOMEM;
+        return store_text_wait_of(d) ? store_unescape(v, &d->r->wait->scope_slice) : -ENOMEM;
 }
 
 /* Its number, and when it started. */
@@ -271,25 +214,25 @@ static int store_text_set_rule(StoreDraft *d, const char *v)
 {
         const char *colon = strrchr(v, ':');
 
-        if (!colon || store_text_parse_u32(colon + 1, &d->r->rule_line) < 0)
+        if (!colon || store_parse_u32(colon + 1, &d->r->rule_line) < 0)
                 return -EINVAL;
         _cleanup_free_ char *file = strndup(v, (size_t)(colon - v));
-        return file ? store_text_unescape(file, &d->r->rule_file) : -ENOMEM;
+        return file ? store_unescape(file, &d->r->rule_file) : -ENOMEM;
 }
 
 static int store_text_set_lease(StoreDraft *d, const char *v)
 {
-        return store_text_parse_u64(v, &d->r->lease_usec);
+        return store_parse_u64(v, &d->r->lease_usec);
 }
 
 static int store_text_set_expires(StoreDraft *d, const char *v)
 {
-        return store_text_parse_u64(v, &d->r->expires_usec);
+        return store_parse_u64(v, &d->r->expires_usec);
 }
 
 static int store_text_set_term(StoreDraft *d, const char *v)
 {
-        return store_text_parse_u64(v, &d->r->term_usec);
+        return store_parse_u64(v, &d->r->term_usec);
 }
 
 /* When, and for which reservation. */
@@ -344,6 +287,7 @@ static const struct {
         { "Container", false, store_text_set_container },
         { "Uid", true, store_text_set_uid },
         { "Requester", false, store_text_set_requester },
+        { "Labels", false, store_text_set_labels },
         { "UnitUid", true, store_text_set_unit_uid },
         { "Priority", true, store_text_set_priority },
         { "Flags", true, store_text_set_flags },
@@ -368,10 +312,10 @@ static void store_text_print_wait(FILE *f, const Wait *w)
 
         fprintf(f, "Deadline=%" PRIu64 "\nNodes=%s\n", w->deadline_usec, nodeset_format(&w->nodes, list));
         fprintf(f, "Near=%s\n", nodeset_format(&w->near, list));
-        store_text_print_escaped(f, "Client", w->client);
+        store_print_escaped(f, "Client", w->client);
         if (w->pid > 0)
                 fprintf(f, "ClientProcess=%d %" PRIu64 "\n", w->pid, w->pid_start);
-        store_text_print_escaped(f, "ClientScope", w->scope_slice);
+        store_print_escaped(f, "ClientScope", w->scope_slice);
 }
 
 _Static_assert(ARRAY_SIZE(keys) <= 64, "a bit of `seen` a key");
@@ -386,16 +330,17 @@ int store_format(const Reservation *r, StorePhase phase, char **ret)
         if (!f)
                 return -ENOMEM;
         fprintf(f, STORE_HEADER "\nId=%" PRIu32 "\nPhase=%s\n", r->id, store_phase_to_string(phase));
-        store_text_print_escaped(f, "Pool", r->pool);
+        store_print_escaped(f, "Pool", r->pool);
         fprintf(f, "Size=%" PRIu64 "\nState=%s\n", r->size_bytes, reservation_state_to_string(r->state));
-        store_text_print_escaped(f, "Unit", r->target->unit);
-        store_text_print_escaped(f, "Slice", r->target->slice);
-        store_text_print_escaped(f, "ControlGroup", r->target->cgroup);
+        store_print_escaped(f, "Unit", r->target->unit);
+        store_print_escaped(f, "Slice", r->target->slice);
+        store_print_escaped(f, "ControlGroup", r->target->cgroup);
         fprintf(f, "ControlGroupId=%" PRIu64 "\n", r->target->cgroup_id);
-        store_text_print_escaped(f, "Container", r->target->container);
+        store_print_escaped(f, "Container", r->target->container);
         fprintf(f, "Uid=%u\n", r->target->uid);
         if (r->requester != r->target->uid)
                 fprintf(f, "Requester=%u\n", r->requester);
+        store_print_labels(f, "Labels", &r->target->labels);
         fprintf(f, "UnitUid=%u\nPriority=%" PRIi32 "\n", r->target->unit_uid, r->priority);
         fprintf(f, "Flags=%s%s%s%s%s", r->exclusive ? "exclusive " : "", r->capped ? "capped " : "",
                 r->scope ? "scope " : "", r->with_start ? "with-start " : "",
@@ -408,7 +353,7 @@ int store_format(const Reservation *r, StorePhase phase, char **ret)
                 _cleanup_free_ char *rule = NULL;
                 if (asprintf(&rule, "%s:%u", r->rule_file, r->rule_line) < 0)
                         rule = NULL;
-                store_text_print_escaped(f, "Rule", rule);
+                store_print_escaped(f, "Rule", rule);
         }
         fprintf(f, "Lease=%" PRIu64 "\nTerm=%" PRIu64 "\nExpires=%" PRIu64 "\n", r->lease_usec, r->term_usec,
                 r->expires_usec);

@@ -12,10 +12,13 @@
 #include <unistd.h>
 
 #include "daemon/loop/store.h"
+#include "daemon/loop/store-escape.h"
+#include "daemon/loop/store-vouch.h"
 
-/* reservation-ID, drained, and next-id: the first id that was not set aside yet. Ids are taken in blocks, so
+/* reservation-ID, tenant-INODE, drained, and next-id: the first id that was not set aside yet. Ids are taken in blocks, so
  * that a grant costs one write; a restart skips what was left of a block. */
 #define STORE_PREFIX    "reservation-"
+#define STORE_TENANT    "tenant-"
 #define STORE_NEXT_ID   "next-id"
 #define STORE_DRAINED   "drained"
 #define STORE_POOLS     "pools"
@@ -256,6 +259,61 @@ static bool store_is_temp(const char *name)
         return name[0] == '.' && n > k && strcmp(name + n - k, STORE_TEMP) == 0;
 }
 
+#define TENANT_NAME_MAX (sizeof(STORE_TENANT) + 20)
+
+static void store_tenant_name(uint64_t id, char name[static TENANT_NAME_MAX])
+{
+        snprintf(name, TENANT_NAME_MAX, STORE_TENANT "%" PRIu64, id);
+}
+
+int store_write_vouch(Store *s, const Vouch *v)
+{
+        _cleanup_free_ char *text = NULL;
+        char name[TENANT_NAME_MAX];
+
+        int r = store_format_vouch(v, &text);
+        if (r < 0)
+                return r;
+        store_tenant_name(v->cgroup_id, name);
+        return store_replace_file(s->fd, name, text);
+}
+
+int store_remove_vouch(Store *s, uint64_t cgroup_id)
+{
+        char name[TENANT_NAME_MAX];
+
+        store_tenant_name(cgroup_id, name);
+        return unlinkat(s->fd, name, 0) < 0 && errno != ENOENT ? -errno : 0;
+}
+
+static int store_load_vouch(Store *s, const char *name, uint64_t id, const StoreReader *reader,
+                            void *userdata)
+{
+        _cleanup_(vouch_free_p) Vouch *v = NULL;
+        _cleanup_free_ char *text = NULL;
+
+        int r = store_read_text(s->fd, name, &text);
+        if (r >= 0)
+                r = store_parse_vouch(text, &v);
+        if (r == -ENOMEM || r == -ENOENT)
+                return r == -ENOENT ? 0 : r;
+        if (r >= 0 && v->cgroup_id == id)
+                return reader->vouch ? reader->vouch(TAKE_PTR(v), userdata) : 0;
+        store_set_aside(s, name);
+        reader->bad(name, "what is said of its control group is garbled", userdata);
+        return 0;
+}
+
+/* The inode behind the prefix; 0: it is no such file. */
+static uint64_t store_name_inode(const char *name)
+{
+        uint64_t id = 0;
+
+        if (strncmp(name, STORE_TENANT, strlen(STORE_TENANT)) == 0)
+                (void)store_parse_u64(name + strlen(STORE_TENANT), &id);
+        return id;
+}
+
 static int store_load_one(Store *s, const char *name, uint32_t id, const StoreReader *reader, void *userdata)
 {
         _cleanup_(reservation_free_p) Reservation *r = NULL;
@@ -331,12 +389,16 @@ int store_load(Store *s, const StoreReader *reader, void *userdata)
                 bool bad = false;
                 if (store_is_temp(e->d_name))
                         (void)unlinkat(s->fd, e->d_name, 0);
+                uint64_t inode = store_name_inode(e->d_name);
+                int r = inode > 0 ? store_load_vouch(s, e->d_name, inode, reader, userdata) : 0;
+                if (r < 0)
+                        return r;
                 uint32_t id = store_name_id(e->d_name, &bad);
                 if (id > highest)
                         highest = id;
                 if (id == 0 || bad)
                         continue;
-                int r = store_load_one(s, e->d_name, id, reader, userdata);
+                r = store_load_one(s, e->d_name, id, reader, userdata);
                 if (r < 0)
                         return r;
         }

@@ -17,6 +17,7 @@
 #include "daemon/loop/store-text.h"
 #include "policy/ledger.h"
 #include "policy/macro.h"
+#include "policy/vouch.h"
 
 typedef struct Store Store;
 
@@ -33,6 +34,10 @@ int store_write(Store *s, const Reservation *r, StorePhase phase);
 /* 0 if there is no such file. */
 int store_remove(Store *s, uint32_t id);
 
+/* What was said of a cgroup, a file each. */
+int store_write_vouch(Store *s, const Vouch *v);
+int store_remove_vouch(Store *s, uint64_t cgroup_id);
+
 typedef struct StoreReader {
         /* Takes ownership of r. A negative return stops the reading and is returned by store_load(). */
         int (*reservation)(Reservation *r, StorePhase phase, void *userdata);
@@ -42,6 +47,8 @@ typedef struct StoreReader {
         /* The used ids are unknown, so new ids start at next_id, far above those of the live reservations.
          */
         void (*ids_lost)(const char *reason, uint32_t next_id, void *userdata);
+        /* As reservation, of what was said of a cgroup. NULL: nobody wants to know. */
+        int (*vouch)(Vouch *v, void *userdata);
 } StoreReader;
 
 int store_load(Store *s, const StoreReader *reader, void *userdata);

@@ -64,6 +64,7 @@ typedef struct UnitChecks UnitChecks;
 typedef struct Waiter Waiter;
 typedef struct Waiters Waiters;
 typedef struct Warnings Warnings;
+typedef struct VouchSet VouchSet;
 
 /* One reservation with what the daemon does about it; the Reservation itself belongs to the ledger. */
 struct Entry {
@@ -143,6 +144,7 @@ struct Manager {
         StaticSet *statics;
         TreeEvents *tree_events;
         UnitChecks *unit_checks;
+        VouchSet *vouches;
         Waiters *waiters;
         Warnings *warnings;
         int (*release)(Entry *e); /* release_start(), for what it uses itself */

@@ -8,6 +8,7 @@
 
 #include "daemon/caller/identity.h"
 #include "policy/nodeset.h"
+#include "policy/vouch.h"
 
 typedef struct RequestArgs {
         char *pool;
@@ -19,7 +20,7 @@ typedef struct RequestArgs {
         bool client_left;           /* the client has left the bus since it asked */
         uint64_t lease_usec, queue_usec;
         int32_t priority;
-        bool for_nobody;
+        VouchWords words;           /* in whose name */
         bool has_priority, queue, migrate, exclusive, bind, with_start;
         NodeSet nodes, near;
 } RequestArgs;

@@ -2,7 +2,7 @@
 
 /* From a client's call to the permission:
  *
- *   counted → (recovery over?) → pool and size make sense → identity → may it speak for others?
+ *   counted → (recovery over?) → pool and size make sense → identity → in whose name? (speaker.c)
  *   → look → would policy refuse? → polkit → grant
  *
  * A request is judged before polkit and after it (judgement.c). A client that goes away while polkit
@@ -22,6 +22,7 @@
 #include "daemon/tenant/judgement.h"
 #include "daemon/tenant/request-args.h"
 #include "daemon/tenant/snapshot.h"
+#include "daemon/tenant/speaker.h"
 #include "daemon/tenant/usage.h"
 #include "policy/cdm-names.h"
 
@@ -57,6 +58,7 @@ struct RequestCall {
         IdentityLookup *lookup;
         Identity *identity;
         UsageLook *look;
+        Speaking *speaking;
         Authorize *authorize;
         PeerWatch *client; /* until the grant begins */
         Grant *grant;
@@ -72,6 +74,7 @@ void request_args_clear(RequestArgs *a)
         free(a->cgroup);
         free(a->user);
         free(a->client);
+        labels_clear(&a->words.labels);
         *a = (RequestArgs){ .target.pidfd = -EBADF };
 }
 
@@ -91,6 +94,7 @@ static void request_call_free(RequestCall *c)
         s->n_calls--;
         request_uncount(s, c->user);
         identity_lookup_free(c->lookup);
+        speaking_free(c->speaking);
         identity_free(c->identity);
         usage_look_free(c->look);
         authorize_free(c->authorize);
@@ -304,31 +308,16 @@ static void request_judge_first(RequestCall *c)
                 request_answer(c, SD_BUS_ERROR_FAILED, strerror(-r));
 }
 
-static void request_on_may_speak(bool allowed, const char *message, void *userdata)
+static void request_on_spoken(const Answer *said, void *userdata)
 {
         RequestCall *c = userdata;
 
-        c->authorize = authorize_free(c->authorize);
-        if (allowed)
-                request_judge_first(c);
-        else
-                request_answer(c, CDM_ERROR_DENIED,
-                               message ? message : "you may not say for whom a reservation is");
-}
-
-/* Whoever speaks for others has to be allowed to before anything is said about what they would get. */
-static void request_check_speaker(RequestCall *c)
-{
-        uid_t uid = c->identity->sender_uid;
-
-        if (!c->args.for_nobody || !authorize_is_needed(AUTHORIZE_REQUEST_AS, uid)) {
-                request_judge_first(c);
+        if (said->error) {
+                request_answer(c, said->error, said->text);
                 return;
         }
-        int r = authorize_start(c->manager->authorizer, c->args.client, c->args.interactive, uid,
-                                AUTHORIZE_REQUEST_AS, request_on_may_speak, c, &c->authorize);
-        if (r < 0)
-                request_answer(c, SD_BUS_ERROR_FAILED, "polkit could not be asked; try again later");
+        c->speaking = speaking_free(c->speaking);
+        request_judge_first(c);
 }
 
 static void request_on_identity(IdentityVerdict verdict, const char *message, Identity *identity,
@@ -346,7 +335,11 @@ static void request_on_identity(IdentityVerdict verdict, const char *message, Id
                 request_refuse_busy(c);
                 return;
         }
-        request_check_speaker(c);
+        int r = speaking_start(c->manager, identity, &c->args, c->explain, request_on_spoken, c,
+                               &c->speaking);
+        if (r < 0)
+                request_answer(c, SD_BUS_ERROR_FAILED,
+                               "it cannot be found out for whom this is; try again later");
 }
 
 static void request_identify(RequestCall *c)
@@ -356,7 +349,7 @@ static void request_identify(RequestCall *c)
         c->args.target.unit = c->args.unit;
         c->args.target.cgroup = c->args.cgroup;
         c->args.target.user = c->args.user;
-        c->args.target.for_nobody = c->args.for_nobody;
+        c->args.target.for_nobody = c->args.words.for_nobody;
         int r = identity_start(&m->identity_context, c->args.client, &c->args.target, request_on_identity, c,
                                &c->lookup);
         if (r < 0)

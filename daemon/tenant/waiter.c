@@ -46,6 +46,7 @@ struct Waiter {
         char *name; /* of its client; NULL: it has none */
         PeerWatch *client;
         sd_bus_slot *question;
+        NamesCall *name_question; /* after a restart, for the groups of the user for whom it is */
         sd_event_source *deadline;
         bool gone;  /* its client is, and it is being granted already */
         bool asked; /* whether its client is still there; the start waits for the answer */
@@ -97,6 +98,7 @@ Waiter *waiter_free(Waiter *w)
         peer_watch_free(w->client);
         free(w->name);
         sd_bus_slot_unref(w->question);
+        names_call_free(w->name_question);
         sd_event_source_disable_unref(w->deadline);
         free(w->victims);
         free(w);
@@ -407,6 +409,42 @@ static int read_client(Manager *m, const Wait *w, char **ret)
         return 0;
 }
 
+static void waiter_answered(Waiter *w)
+{
+        w->asked = false;
+        waiters_settled(w->entry->manager->waiters);
+}
+
+static void waiter_on_owner(int error, const NameRecord *user, void *userdata)
+{
+        Waiter *w = userdata;
+        Subject *s = w->entry->r->target;
+
+        w->name_question = NULL;
+        if (error >= 0 && !user->name)
+                error = -ENOENT;
+        if (error >= 0)
+                error = subject_become(s, s->uid, user->name, user->gids, user->n_gids);
+        if (error < 0)
+                waiter_dequeue(w->entry, CDM_ERROR_STALE,
+                               "cancelled: the groups of the user for whom it is cannot be looked up");
+        else
+                waiter_answered(w);
+}
+
+/* It is for another user than the one who asked, whose groups the bus does not know. */
+static void waiter_ask_owner(Waiter *w)
+{
+        const Subject *s = w->entry->r->target;
+        char number[16];
+
+        snprintf(number, sizeof(number), "%u", s->uid);
+        int r = names_ask(w->entry->manager->names, NAME_MEMBER, number, w->entry->r->requester,
+                          waiter_on_owner, w, &w->name_question);
+        if (r < 0)
+                waiter_on_owner(r, NULL, w);
+}
+
 /* Groups are not stored: the bus knows them. */
 static void waiter_on_sender(int error, const Sender *sender, void *userdata)
 {
@@ -418,6 +456,10 @@ static void waiter_on_sender(int error, const Sender *sender, void *userdata)
                 client_gone(w);
                 return;
         }
+        if (!s->nobody && s->uid != sender->uid) {
+                waiter_ask_owner(w);
+                return;
+        }
         free(s->gids);
         s->n_gids = 0;
         s->gids = sender->n_gids && !s->nobody ? malloc(sender->n_gids * sizeof(gid_t)) : NULL;
@@ -425,8 +467,7 @@ static void waiter_on_sender(int error, const Sender *sender, void *userdata)
                 memcpy(s->gids, sender->gids, sender->n_gids * sizeof(gid_t));
                 s->n_gids = sender->n_gids;
         }
-        w->asked = false;
-        waiters_settled(w->entry->manager->waiters);
+        waiter_answered(w);
 }
 
 static int waiter_restore(Entry *e)

@@ -340,7 +340,7 @@ START_TEST(rows_have_the_properties_of_the_object)
         ck_assert_int_ge(ask(0, 1, &p, "", ""), 0);
         ck_assert_str_eq(p.keys,
                          "Id Pool Size State Strength Unit ControlGroup Uid Requester Priority Nodes Policy "
-                         "Expires ");
+                         "Expires Labels ");
         world_put(&w, "/sys/fs/cgroup/system.slice/bulk-1.service/memory.numa_stat",
                   "anon N0=4096 N2=8192\n");
         ck_assert_int_ge(ask(0, 1, &p, CDM_FILTER_USED, "b", 1), 0);

@@ -411,6 +411,29 @@ static int keep_error(int r, const sd_bus_error *e)
         return r;
 }
 
+static int append_labels(sd_bus_message *m, const char *option, const char *labels)
+{
+        _cleanup_free_ char *copy = strdup(labels);
+        char *rest = copy, *word;
+
+        int r = sd_bus_message_open_container(m, 'e', "sv");
+        if (r >= 0)
+                r = sd_bus_message_append(m, "s", option);
+        if (r >= 0)
+                r = sd_bus_message_open_container(m, 'v', "a{ss}");
+        if (r >= 0)
+                r = sd_bus_message_open_container(m, 'a', "{ss}");
+        while (r >= 0 && (word = strsep(&rest, ",")) && *word) {
+                char *equals = strchr(word, '=');
+
+                *equals = '\0';
+                r = sd_bus_message_append(m, "{ss}", word, equals + 1);
+        }
+        for (int i = 0; r >= 0 && i < 3; i++)
+                r = sd_bus_message_close_container(m);
+        return r;
+}
+
 int world_request(sd_bus *bus, const char *pool, uint64_t size, uint32_t *ret_id, unsigned n, ...)
 {
         _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
@@ -431,6 +454,8 @@ int world_request(sd_bus *bus, const char *pool, uint64_t size, uint32_t *ret_id
                         r = sd_bus_message_append(m, "{sv}", key, type, va_arg(ap, const char *));
                 else if (*type == 't')
                         r = sd_bus_message_append(m, "{sv}", key, type, va_arg(ap, uint64_t));
+                else if (*type == 'a')
+                        r = append_labels(m, key, va_arg(ap, const char *));
                 else
                         r = sd_bus_message_append(m, "{sv}", key, type, va_arg(ap, int));
                 ck_assert_int_ge(r, 0);

@@ -69,7 +69,7 @@ uint32_t world_steer(World *w, const char *what, uint32_t value);
 void world_unit_state(World *w, const char *name, const char *state, bool job);
 
 /* Calls Request with n options, as for sd_bus_message_append("a{sv}"). 0: id is set. Else the negative
- * errno, and the name of the error in `world_error`. */
+ * errno, and the name of the error in `world_error`. A value of type a{ss} is "KEY=VALUE,KEY=VALUE". */
 int world_request(sd_bus *bus, const char *pool, uint64_t size, uint32_t *ret_id, unsigned n, ...);
 extern char world_error[128], world_message[1024];
 /* Of the last event that was waited for. */

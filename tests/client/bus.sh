@@ -26,9 +26,10 @@ keeps() {
         }
 }
 
-keys="['id','pool','size','state','strength','unit','cgroup','uid','priority','nodes','used','policy','expires','requester']"
+keys="['id','pool','size','state','strength','unit','cgroup','uid','priority','nodes','used','policy','expires','requester','labels']"
 run 0 list --json=short
 json "len(d) == 1 and list(d[0]) == $keys"
+json "d[0]['labels'] == {'slurm.account': 'ml', 'slurm.job': '7 7'}"
 json "d[0]['id'] == 7 and d[0]['priority'] == -5 and d[0]['nodes'] == [{'node': 0, 'size': 64 << 20}]"
 json "d[0]['expires'] is None and d[0]['uid'] == 0 and d[0]['unit'] == 'a\\x1b[31m.service'"
 run 0 show 7 --json
@@ -110,6 +111,17 @@ run 0 request hbm 50%
 asked 'Request hbm 52428800 pidfd'
 run 0 request hbm 1 --unit=x --for-nobody
 asked 'Request hbm 1 unit=x.service for-nobody=1'
+run 0 request hbm 1 --unit=x --for-user=12345 --label slurm.job=7 --label 'slurm.account=a b=c'
+asked 'Request hbm 1 unit=x.service for-uid=12345 labels,slurm.account=a b=c,slurm.job=7'
+run 1 request hbm 1 --unit=x --for-user=no-such-user
+says err "no user 'no-such-user'"
+run 2 request hbm 1 --unit=x --label slurm.job
+run 2 request hbm 1 --unit=x --label slurm.job=
+run 2 request hbm 1 --unit=x --label Slurm.job=1
+run 2 request hbm 1 --unit=x --label slurm.job=1 --label slurm.job=1
+says err 'given twice'
+run 0 list -o id,labels
+says out 'slurm.account=ml, slurm.job=7 7'
 run 1 request lead 50%
 run 0 request hbm 1 --pid=1 --queue
 asked 'Request hbm 1 pid=1 queue=18446744073709551615'

@@ -144,6 +144,23 @@ static int get_named_warnings(sd_bus *bus, const char *path, const char *interfa
                                      "here; `cdmctl nodes` shows those that have");
 }
 
+static int print_labels(sd_bus_message *m, const char *option)
+{
+        const char *key, *value;
+
+        int r = sd_bus_message_enter_container(m, 'a', "{ss}");
+        printf(" %s", option);
+        while (r >= 0 && (r = sd_bus_message_read(m, "{ss}", &key, &value)) > 0)
+                printf(",%s=%s", key, value);
+        return r < 0 ? r : sd_bus_message_exit_container(m);
+}
+
+static int get_labels(sd_bus *bus, const char *path, const char *interface, const char *property,
+                      sd_bus_message *reply, void *userdata, sd_bus_error *error)
+{
+        return sd_bus_message_append(reply, "a{ss}", 2, "slurm.account", "ml", "slurm.job", "7 7");
+}
+
 static int print_options(sd_bus_message *m)
 {
         const char *key, *type;
@@ -162,13 +179,16 @@ static int print_options(sd_bus_message *m)
                 if ((r = sd_bus_message_read(m, "s", &key)) < 0 ||
                     (r = sd_bus_message_peek_type(m, NULL, &type)) < 0 ||
                     (r = sd_bus_message_enter_container(m, 'v', type)) < 0 ||
-                    (r = sd_bus_message_read_basic(m, *type, &v)) < 0 ||
+                    (r = *type == 'a' ? print_labels(m, key) : sd_bus_message_read_basic(m, *type, &v)) <
+                            0 ||
                     (r = sd_bus_message_exit_container(m)) < 0 || (r = sd_bus_message_exit_container(m)) < 0)
                         return r;
                 if (*type == 's')
                         printf(" %s=%s", key, v.s);
                 else if (*type == 't')
                         printf(" %s=%llu", key, (unsigned long long)v.t);
+                else if (*type == 'a')
+                        continue;
                 else if (*type == 'h')
                         printf(" %s", key);
                 else
@@ -386,6 +406,7 @@ static const sd_bus_vtable reservation_vtable[] = {
         VALUE("Requester", "u"),
         VALUE("Priority", "i"),
         SD_BUS_PROPERTY("Used", "t", get_used, 0, 0),
+        SD_BUS_PROPERTY("Labels", "a{ss}", get_labels, 0, SD_BUS_VTABLE_PROPERTY_EXPLICIT),
         VALUE("Policy", "s"),
         VALUE("Expires", "t"),
         SD_BUS_PROPERTY("Nodes", "a(ut)", get_nodes, 0, 0),

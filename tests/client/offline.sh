@@ -56,6 +56,16 @@ explain="explain --offline --root=$root"
         run 0 $explain cdm 1M --unit train-1 --for-nobody
         says out '95-nobody.conf'
         rm "$root/etc/cdm/policy.d/95-nobody.conf"
+        # labels, and for another user
+        printf '[Match]\nLabel=slurm.account=ml-*\nUser=trainer\n[Grant]\nLimit=1M\n' >"$root/etc/cdm/policy.d/02-label.conf"
+        run 0 $explain cdm 1M --unit other --for-user trainer --label slurm.account=ml-x --label a.b=c
+        says out '02-label.conf'
+        run 3 $explain cdm 1M --unit other --for-user trainer --label slurm.account=bio
+        run 3 $explain cdm 1M --unit other --for-user root --label slurm.account=ml-x
+        run 2 $explain cdm 1M --unit other --for-user trainer --user trainer
+        run 2 $explain cdm 1M --unit other --for-user trainer --for-nobody
+        run 1 $explain cdm 1M --unit other --for-user no-such-user
+        rm "$root/etc/cdm/policy.d/02-label.conf"
         run 3 $explain cdm 1M --unit other --user trainer
         says out 'denied'
         run 3 $explain cdm 1M --unit train-1 --user root

@@ -130,7 +130,7 @@ static void ask(unsigned uid, unsigned connection, unsigned n)
 /* Whose call is next; 0: none waits. */
 static unsigned next(void)
 {
-        sd_bus_message *m = bus_callers_next(callers);
+        sd_bus_message *m = bus_callers_next(callers, NULL);
         unsigned uid = 0;
 
         if (m)
