@@ -159,9 +159,10 @@ static int decide_check_rule(Case *c)
                 c->pool->name, target ? ", " : "", c->tenant, subject->nobody ? "no user" : "user ",
                 subject->nobody ? "" : decide_format_user(subject, number),
                 target ? "" : " (no target unit given)",
-                subject->nobody ? " that has Container=, Label=, Slice= or CGroup=, and neither User=, Group= nor "
-                                  "QuotaPerUser="
-                                : "");
+                subject->nobody
+                        ? " that has Container=, Label=, Slice= or CGroup=, and neither User=, Group= nor "
+                          "QuotaPerUser="
+                        : "");
 }
 
 /* The answer of a key of the rule: the record points to its line. */
