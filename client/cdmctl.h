@@ -55,6 +55,7 @@ int verb_release(const Args *args);
 int verb_run(const Args *args);
 int verb_buffer(const Args *args);
 int verb_renew(const Args *args);
+int verb_resize(const Args *args);
 int verb_migrate(const Args *args);
 int verb_explain(const Args *args);
 int verb_cdi(const Args *args);

@@ -52,6 +52,7 @@ libclient_la_SOURCES = \
 	client/release.h \
 	client/reload.c \
 	client/renew.c \
+	client/resize.c \
 	client/report-tree.c \
 	client/report-words.c \
 	client/report.c \

@@ -15,7 +15,7 @@
 #include "policy/cdm-names.h"
 
 /* Pool names are object path components on the bus, escaped by sd-bus itself. */
-static int read_pool_size(sd_bus *bus, const char *pool, uint64_t *ret_bytes)
+int reserve_read_pool_size(sd_bus *bus, const char *pool, uint64_t *ret_bytes)
 {
         _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
         _cleanup_free_ char *path = NULL;
@@ -128,7 +128,7 @@ int reserve_message(sd_bus *bus, const char *member, const Args *a, bool scope, 
         if (status == 0 && a->for_user)
                 status = filter_find_user(a->for_user, &for_uid);
         if (status == 0 && size.percent)
-                status = read_pool_size(bus, pool, &whole);
+                status = reserve_read_pool_size(bus, pool, &whole);
         if (status != 0)
                 return status;
 

@@ -14,6 +14,9 @@
  * with the pool's size first. Without a target, cdmctl's own pidfd tells which unit is meant. */
 int reserve_message(sd_bus *bus, const char *member, const Args *args, bool scope, sd_bus_message **ret);
 
+/* 0 or an exit status. */
+int reserve_read_pool_size(sd_bus *bus, const char *pool, uint64_t *ret_bytes);
+
 /* Requests, and waits until it is granted where it has to wait. scope: as `run` does. */
 int reserve(sd_bus *bus, const Args *args, bool scope, char **ret_path);
 

@@ -34,6 +34,7 @@
 #include "daemon/tenant/record.h"
 #include "daemon/tenant/release.h"
 #include "daemon/tenant/request.h"
+#include "daemon/tenant/resizes.h"
 #include "daemon/tenant/statics.h"
 #include "daemon/tenant/unit-check.h"
 #include "daemon/tenant/usage.h"
@@ -153,6 +154,8 @@ static int open_tenants(Manager *m)
                 r = statics_new(m, &m->statics);
         if (r >= 0)
                 r = vouches_new(m->store, m->worker, &m->vouches);
+        if (r >= 0)
+                r = resizes_new(m, &m->resizes);
         if (r >= 0)
                 r = migrations_new(m, &m->migrations);
         if (r >= 0)
@@ -321,6 +324,7 @@ Manager *manager_free(Manager *m)
         m->vouches = vouches_free(m->vouches);
         m->holders = holders_free(m->holders);
         m->migrations = migrations_free(m->migrations);
+        m->resizes = resizes_free(m->resizes);
         m->reloads = reloads_free(m->reloads);
         m->node_drains = node_drains_free(m->node_drains);
         m->follows = follows_free(m->follows);

@@ -130,6 +130,8 @@ libdaemon_la_SOURCES = \
 	daemon/kernel/owner.h \
 	daemon/kernel/pages.c \
 	daemon/kernel/pages.h \
+	daemon/kernel/squeeze.c \
+	daemon/kernel/squeeze.h \
 	daemon/kernel/tenant-read.c \
 	daemon/kernel/tenant-read.h \
 	daemon/kernel/used.c \
@@ -215,6 +217,8 @@ libdaemon_la_SOURCES = \
 	daemon/tenant/overruns.h \
 	daemon/tenant/owner-ask.c \
 	daemon/tenant/owner-ask.h \
+	daemon/tenant/owner-subject.c \
+	daemon/tenant/owner-subject.h \
 	daemon/tenant/queue-server.c \
 	daemon/tenant/queue-server.h \
 	daemon/tenant/record.c \
@@ -224,6 +228,8 @@ libdaemon_la_SOURCES = \
 	daemon/tenant/request-args.h \
 	daemon/tenant/request.c \
 	daemon/tenant/request.h \
+	daemon/tenant/resizes.c \
+	daemon/tenant/resizes.h \
 	daemon/tenant/snapshot.c \
 	daemon/tenant/snapshot.h \
 	daemon/tenant/speaker.c \

@@ -276,6 +276,60 @@ int decide_room(Case *c)
         return 0;
 }
 
+static size_t decide_keep_held(const Case *c, const Candidate *all, size_t n,
+                               Candidate held[static NODE_MAX])
+{
+        NodeSet nodes = reservation_nodes(c->grows);
+        size_t n_held = 0;
+
+        for (size_t i = 0; i < n; i++)
+                if (nodeset_contains(&nodes, all[i].node))
+                        held[n_held++] = all[i];
+        return n_held;
+}
+
+/* What it has, and what is added. */
+static bool decide_merge(const Reservation *r, const Placement *more, Placement *ret)
+{
+        *ret = (Placement){ .n_shares = r->n_shares, .total_bytes = r->size_bytes + more->total_bytes };
+        memcpy(ret->shares, r->shares, r->n_shares * sizeof(Share));
+        for (size_t i = 0; i < more->n_shares; i++) {
+                size_t k = 0;
+
+                while (k < ret->n_shares && ret->shares[k].node != more->shares[i].node)
+                        k++;
+                if (k == SHARES_MAX)
+                        return false;
+                if (k == ret->n_shares)
+                        ret->shares[ret->n_shares++] = (Share){ .node = more->shares[i].node };
+                ret->shares[k].bytes += more->shares[i].bytes;
+        }
+        return true;
+}
+
+int decide_room_more(Case *c)
+{
+        uint64_t bytes = c->size_bytes - c->grows->size_bytes;
+        Candidate all[NODE_MAX], held[NODE_MAX];
+        size_t n = decide_find_candidates(c, all), n_held = decide_keep_held(c, all, n, held);
+        _cleanup_free_ char *room = NULL;
+        char asked[SIZE_EXACT_MAX];
+        Placement more;
+
+        if (!place(held, n_held, bytes, false, &more) && !place(all, n, bytes, false, &more)) {
+                if (decide_format_room(c, all, n, &room) < 0)
+                        return -ENOMEM;
+                return decide_answer(
+                        c, VERDICT_FULL,
+                        "%s more does not fit now: %s; ask for less, or again when others have released",
+                        decide_format_exact(bytes, asked), room);
+        }
+        if (!decide_merge(c->grows, &more, &c->placement))
+                return decide_answer(c, VERDICT_FULL, "it would be on more than %d nodes; ask for less",
+                                     SHARES_MAX);
+        return 0;
+}
+
 int decide_grant(Case *c)
 {
         const Placement *p = &c->placement;

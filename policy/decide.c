@@ -27,6 +27,7 @@
 static const char *const verdict_table[_VERDICT_MAX] = {
         [VERDICT_GRANTED] = "granted", [VERDICT_QUEUED] = "queued",        [VERDICT_DENIED] = "denied",
         [VERDICT_FULL] = "full",       [VERDICT_NO_POOL] = "no-such-pool", [VERDICT_INVALID] = "invalid",
+        [VERDICT_STALE] = "stale",
 };
 
 const char *verdict_to_string(Verdict v)
@@ -44,9 +45,6 @@ Decision *decision_free(Decision *d)
         return NULL;
 }
 
-/* 0: carry on if no reason has been given yet; negative errno. */
-typedef int (*check_t)(Case *c);
-
 #define USER_NUMBER_MAX 12
 
 /* "Limit=8G", "Quota=50% (8G)": as the admin wrote it. */
@@ -63,7 +61,7 @@ static int decide_format_setting(const char *key, const Size *size, uint64_t byt
 /* --- does it make sense? --------------------------------------------------------------------------------
  */
 
-static int decide_check_size(Case *c)
+int decide_check_size(Case *c)
 {
         if (c->q->size_bytes == 0)
                 return decide_answer(c, VERDICT_INVALID,
@@ -77,7 +75,7 @@ static int decide_check_size(Case *c)
         return 0;
 }
 
-static int decide_check_pool(Case *c)
+int decide_check_pool(Case *c)
 {
         const PoolSet *pools = c->s->pools;
         _cleanup_free_ char *names = NULL;
@@ -328,6 +326,15 @@ static int decide_check_user(Case *c)
                 decide_format_user(c->q->subject, number), n, c->s->config->max_per_user);
 }
 
+/* The part of the bytes under the rule that are this reservation's already. */
+static uint64_t decide_own_bytes(const Case *c, uint64_t live_bytes)
+{
+        const Reservation *r = c->grows;
+        bool same = r && r->rule_file && strcmp(r->rule_file, c->d->rule->file) == 0;
+
+        return !same || live_bytes < r->size_bytes ? 0 : r->size_bytes;
+}
+
 /* A sum that the rule bounds, with what is live of it. */
 typedef struct Quota {
         const char *name;
@@ -340,11 +347,12 @@ typedef struct Quota {
 /* A request that already waits keeps waiting, and blocks no other request. */
 static int decide_check_sum(Case *c, const Quota *q)
 {
-        uint64_t most = decide_rule_bytes(c, q->size);
+        uint64_t most = decide_rule_bytes(c, q->size), own = decide_own_bytes(c, q->live_bytes);
+        uint64_t others = q->live_bytes - own, more = c->charged_bytes - own;
         _cleanup_free_ char *setting = NULL;
         char asked[SIZE_EXACT_MAX], used[SIZE_EXACT_MAX];
 
-        if (q->live_bytes <= most && c->charged_bytes <= most - q->live_bytes)
+        if (others <= most && c->charged_bytes <= most - others)
                 return 0;
         if (decide_format_setting(q->name, q->size, most, &setting) < 0)
                 return -ENOMEM;
@@ -353,8 +361,8 @@ static int decide_check_sum(Case *c, const Quota *q)
                 c, c->q->id ? VERDICT_QUEUED : VERDICT_DENIED,
                 "%s%s more would be over %s of %s:%u, of which %s is in use%s; release some first, or ask "
                 "for less",
-                decide_format_exact(c->charged_bytes, asked), decide_charged_why(c), setting,
-                c->d->rule->file, c->d->line, decide_format_exact(q->live_bytes, used), q->of);
+                decide_format_exact(more, asked), decide_charged_why(c), setting, c->d->rule->file,
+                c->d->line, decide_format_exact(q->live_bytes, used), q->of);
 }
 
 static int decide_check_quota(Case *c)
@@ -381,6 +389,27 @@ static int decide_check_user_quota(Case *c)
         return decide_check_sum(c, &(Quota){ "QuotaPerUser", RULE_KEY_USER_QUOTA, &rule->user_quota,
                                              ledger_rule_user_bytes(c->s->ledger, rule->file, subject->uid),
                                              of });
+}
+
+int decide_run(Case *c, const check_t *checks, size_t n)
+{
+        for (size_t i = 0; i < n && !c->d->reason; i++) {
+                int r = checks[i](c);
+
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+int decide_check_policy(Case *c)
+{
+        static const check_t checks[] = {
+                decide_check_rule,  decide_check_deny,     decide_check_rule_nodes, decide_check_limit,
+                decide_check_lease, decide_check_priority, decide_check_quota,      decide_check_user_quota,
+        };
+
+        return decide_run(c, checks, ARRAY_SIZE(checks));
 }
 
 int decide(const Snapshot *s, const Request *request, Decision **ret)
@@ -413,12 +442,9 @@ int decide(const Snapshot *s, const Request *request, Decision **ret)
 
         if (!d)
                 return -ENOMEM;
-        for (size_t i = 0; i < ARRAY_SIZE(checks) && !d->reason; i++) {
-                int r = checks[i](&c);
-
-                if (r < 0)
-                        return r;
-        }
+        int r = decide_run(&c, checks, ARRAY_SIZE(checks));
+        if (r < 0)
+                return r;
         *ret = TAKE_PTR(d);
         return 0;
 }

@@ -21,6 +21,7 @@ typedef enum Verdict {
         VERDICT_FULL,    /* would be allowed, but there is no room */
         VERDICT_NO_POOL, /* no such pool */
         VERDICT_INVALID, /* the request makes no sense (size 0, nodes outside the pool) */
+        VERDICT_STALE,   /* the reservation cannot be changed now */
         _VERDICT_MAX,
 } Verdict;
 
@@ -61,6 +62,21 @@ DEFINE_CLEANUP(Decision, decision_free);
  * faster, then the one that fits tightest, then the lowest number. An exclusive node is not given to others,
  * even when room appears there. */
 int decide(const Snapshot *s, const Request *request, Decision **ret);
+
+/* A change of the size of a reservation. */
+typedef struct ResizeRequest {
+        const Reservation *reservation;
+        uint64_t size_bytes;
+        const Subject *subject; /* its target, with the owner's groups; to shrink it may be NULL */
+        const Share *buffers;   /* what its exact buffers hold of each node */
+        size_t n_buffers;
+} ResizeRequest;
+
+/* As decide(): granted with the shares that it has then. Smaller: the nodes that are shut give up theirs first, then
+ * the last ones; none less than its buffers have there. Larger: as if the target asked anew for all of it under the
+ * rule that matches now, which it belongs to from then on; what it has counts once. More of its nodes comes first,
+ * then others. Never queued, and nobody is displaced. */
+int decide_resize(const Snapshot *s, const ResizeRequest *request, Decision **ret);
 
 /* Those of the pool that both the request and the rule name; rule: NULL where none is known. */
 NodeSet decide_allowed_nodes(const Request *request, const Pool *pool, const Rule *rule);

@@ -282,19 +282,23 @@ static int ledger_add_prepare(Ledger *l, LedgerEntry *e, LedgerPath **ret_path)
         return e->hh.tbl ? 0 : -ENOMEM;
 }
 
+static void ledger_rule_prune(Ledger *l, const Reservation *r)
+{
+        Tally *rule = rule_tally_find(l, r->rule_file);
+
+        if (rule)
+                tally_prune(&rule->below, rule_user_find(rule, r->target->uid));
+        tally_prune(&l->rules, rule);
+}
+
 static void ledger_prune(Ledger *l, LedgerTenant *t, const Reservation *r)
 {
-        Tally *rule;
-
         if (t) {
                 ledger_holdings_prune(l, t);
                 ledger_tenant_prune(l, t);
         }
         tally_prune(&l->users, user_find(l, r->target->uid));
-        rule = rule_tally_find(l, r->rule_file);
-        if (rule)
-                tally_prune(&rule->below, rule_user_find(rule, r->target->uid));
-        tally_prune(&l->rules, rule);
+        ledger_rule_prune(l, r);
 }
 
 int ledger_add(Ledger *l, Reservation *r)
@@ -380,6 +384,33 @@ int ledger_set_shares(Ledger *l, Reservation *r, const Share *shares, size_t n_s
         r->n_shares = n_shares;
         ledger_book(l, e);
         ledger_holdings_prune(l, e->tenant);
+        return 0;
+}
+
+int ledger_set_rule(Ledger *l, Reservation *r, const char *file, unsigned line)
+{
+        LedgerEntry *e = entry_find(l, r->id);
+        Reservation other = { .target = r->target };
+
+        if (!e || e->r != r)
+                return -EINVAL;
+        if (string_copy(file, &other.rule_file) < 0)
+                return -ENOMEM;
+        if (ledger_rule_prepare(l, &other) < 0) {
+                ledger_rule_prune(l, &other);
+                free(other.rule_file);
+                return -ENOMEM;
+        }
+        ledger_unbook(l, e);
+        ledger_add_to_rule(l, r, 0, (size_t)-1);
+        char *before = r->rule_file;
+        r->rule_file = other.rule_file;
+        r->rule_line = line;
+        ledger_add_to_rule(l, r, 0, 1);
+        ledger_book(l, e);
+        other.rule_file = before;
+        ledger_rule_prune(l, &other);
+        free(before);
         return 0;
 }
 

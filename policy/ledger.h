@@ -39,6 +39,10 @@ Reservation *ledger_take(Ledger *l, uint32_t id);
  * tenant did not hold before. -EINVAL: not in this ledger. */
 int ledger_set_shares(Ledger *l, Reservation *r, const Share *shares, size_t n_shares);
 
+/* The rule under which it counts from now on; file may be NULL. -ENOMEM, and nothing changed. -EINVAL: not in this
+ * ledger. */
+int ledger_set_rule(Ledger *l, Reservation *r, const char *file, unsigned line);
+
 Reservation *ledger_find(const Ledger *l, uint32_t id);
 size_t ledger_count(const Ledger *l);
 size_t ledger_count_user(const Ledger *l, uid_t uid);

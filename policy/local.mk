@@ -28,6 +28,7 @@ libpolicy_la_SOURCES = \
 	policy/container.h \
 	policy/decide-answer.c \
 	policy/decide-internal.h \
+	policy/decide-resize.c \
 	policy/decide-room.c \
 	policy/decide.c \
 	policy/decide.h \

@@ -76,6 +76,7 @@ typedef struct Reservation {
         uint64_t revoke_usec;  /* CLOCK_BOOTTIME: when a revoking one is drained; 0: none */
         uint32_t revoked_for;  /* the reservation that displaces it; 0: its lease ends */
         bool stuck;            /* drained, and the rest of it could not be moved */
+        NodeSet asked;         /* --nodes; empty: any of the pool */
         NodeSet base;          /* the ordinary nodes the unit had before its first grant */
         Wait *wait;            /* while it is queued; lease_usec is then what was asked for, 0: nothing */
         Share shares[SHARES_MAX];

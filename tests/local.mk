@@ -97,6 +97,7 @@ bus_tests = \
 	tests/bus/test-bus-labels \
 	tests/bus/test-bus-policy \
 	tests/bus/test-bus-queue \
+	tests/bus/test-bus-resize \
 	tests/bus/test-bus-who \
 	tests/bus/test-hotplug
 check_PROGRAMS += $(bus_tests) tests/bus/fake-polkit tests/bus/fake-systemd
@@ -112,6 +113,8 @@ tests_bus_test_bus_nodes_SOURCES = tests/bus/test-bus-nodes.c tests/bus/world.c
 tests_bus_test_bus_nodes_CPPFLAGS = $(AM_CPPFLAGS) $(test_paths)
 tests_bus_test_bus_labels_SOURCES = tests/bus/test-bus-labels.c tests/bus/world.c
 tests_bus_test_bus_labels_CPPFLAGS = $(AM_CPPFLAGS) $(test_paths)
+tests_bus_test_bus_resize_SOURCES = tests/bus/test-bus-resize.c tests/bus/world.c
+tests_bus_test_bus_resize_CPPFLAGS = $(AM_CPPFLAGS) $(test_paths)
 tests_bus_test_bus_policy_SOURCES = tests/bus/test-bus-policy.c tests/bus/world.c
 tests_bus_test_bus_policy_CPPFLAGS = $(AM_CPPFLAGS) $(test_paths)
 tests_bus_test_bus_limits_SOURCES = tests/bus/test-bus-limits.c tests/bus/world.c

@@ -14,6 +14,7 @@
 #include "daemon/tenant/leases.h"
 #include "daemon/tenant/migrate.h"
 #include "daemon/tenant/release.h"
+#include "daemon/tenant/resizes.h"
 #include "policy/cdm-names.h"
 #include "policy/lease.h"
 #include "policy/timespan.h"
@@ -193,6 +194,34 @@ static void do_renew(Bus *b, uint32_t id, BusCall *call)
                 renew(b->manager, e, usec, call);
 }
 
+static void on_resized(const Answer *answer, void *userdata)
+{
+        if (answer->error)
+                bus_call_answer(userdata, answer);
+        else
+                bus_call_return(userdata, "");
+}
+
+static void do_resize(Bus *b, uint32_t id, BusCall *call)
+{
+        Entry *e = find_or_refuse(b, id, call);
+        sd_bus_message *message;
+        uint64_t size_bytes;
+
+        if (!e)
+                return;
+        message = bus_call_message(call);
+        if (sd_bus_message_rewind(message, 1) < 0 || sd_bus_message_read(message, "t", &size_bytes) < 0) {
+                bus_call_refuse(call, CDM_ERROR_INVALID, "Resize takes a size in bytes");
+                return;
+        }
+        int r = resizes_start(b->manager->resizes, e, size_bytes, sd_bus_message_get_sender(message),
+                              sd_bus_message_get_allow_interactive_authorization(message) > 0, on_resized,
+                              call);
+        if (r < 0)
+                bus_call_refuse_errno(call, r);
+}
+
 /* The object's userdata is the Entry, that of its vtable the Bus. */
 static int guard(Entry *e, sd_bus_message *message, bus_guarded_t fn)
 {
@@ -209,6 +238,11 @@ static int method_release(sd_bus_message *call, void *userdata, sd_bus_error *er
 static int method_renew(sd_bus_message *call, void *userdata, sd_bus_error *error)
 {
         return guard(userdata, call, do_renew);
+}
+
+static int method_resize(sd_bus_message *call, void *userdata, sd_bus_error *error)
+{
+        return guard(userdata, call, do_resize);
 }
 
 static int method_migrate(sd_bus_message *call, void *userdata, sd_bus_error *error)
@@ -419,6 +453,8 @@ const sd_bus_vtable bus_reservation_vtable[] = {
         SD_BUS_METHOD_WITH_ARGS("Release", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, method_release,
                                 SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("Renew", SD_BUS_ARGS("t", usec), SD_BUS_NO_RESULT, method_renew,
+                                SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("Resize", SD_BUS_ARGS("t", size), SD_BUS_NO_RESULT, method_resize,
                                 SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("Migrate", SD_BUS_NO_ARGS, SD_BUS_RESULT("t", moved, "t", failed),
                                 method_migrate, SD_BUS_VTABLE_UNPRIVILEGED),

@@ -245,6 +245,11 @@ static int store_text_set_revoke(StoreDraft *d, const char *v)
         return 0;
 }
 
+static int store_text_set_asked(StoreDraft *d, const char *v)
+{
+        return nodeset_parse(v, &d->r->asked);
+}
+
 static int store_text_set_base(StoreDraft *d, const char *v)
 {
         return nodeset_parse(v, &d->r->base);
@@ -296,6 +301,7 @@ static const struct {
         { "Term", true, store_text_set_term },
         { "Expires", true, store_text_set_expires },
         { "Revoke", false, store_text_set_revoke },
+        { "Asked", false, store_text_set_asked },
         { "Base", true, store_text_set_base },
         { "Shares", true, store_text_set_shares },
         { "Deadline", false, store_text_set_deadline },
@@ -359,6 +365,8 @@ int store_format(const Reservation *r, StorePhase phase, char **ret)
                 r->expires_usec);
         if (r->revoke_usec)
                 fprintf(f, "Revoke=%" PRIu64 " %" PRIu32 "\n", r->revoke_usec, r->revoked_for);
+        if (!nodeset_is_empty(&r->asked))
+                fprintf(f, "Asked=%s\n", nodeset_format(&r->asked, base));
         fprintf(f, "Base=%s\nShares=", nodeset_format(&r->base, base));
         for (size_t i = 0; i < r->n_shares; i++)
                 fprintf(f, "%s%d:%" PRIu64, i ? " " : "", r->shares[i].node, r->shares[i].bytes);

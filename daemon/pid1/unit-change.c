@@ -176,6 +176,32 @@ int unit_reset_startup_mems(Gate *gate, const char *name, unit_done_cb cb, void 
         return order_start(gate, &o, ret);
 }
 
+static int unit_send_memory_max(UnitOrder *o)
+{
+        sd_bus_message *m = NULL;
+        int r = unit_message_new(o, "SetUnitProperties", &m);
+
+        if (r >= 0)
+                r = sd_bus_message_append(m, "sba(sv)", o->unit, true, 1, "MemoryMax", "t",
+                                          o->memory_max_bytes);
+        if (r >= 0)
+                r = gate_send(o->call.pass, m, unit_on_reply, o);
+        sd_bus_message_unref(m);
+        return r;
+}
+
+int unit_set_memory_max(Gate *gate, const char *name, uint64_t bytes, unit_done_cb cb, void *userdata,
+                        UnitCall **ret)
+{
+        UnitOrder o = { .send = unit_send_memory_max,
+                        .unit = (char *)name,
+                        .memory_max_bytes = bytes,
+                        .cb = cb,
+                        .userdata = userdata };
+
+        return order_start(gate, &o, ret);
+}
+
 static int unit_send_reload(UnitOrder *o)
 {
         return unit_send(&o->call, SYSTEMD_PATH, SYSTEMD_INTERFACE_MANAGER, "Reload", unit_on_reply, o, "");

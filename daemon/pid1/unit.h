@@ -62,6 +62,10 @@ int unit_set_mems(Gate *gate, const char *name, const NodeSet *nodes, unit_done_
  * applies. */
 int unit_reset_startup_mems(Gate *gate, const char *name, unit_done_cb cb, void *userdata, UnitCall **ret);
 
+/* SetUnitProperties(runtime=true, MemoryMax). ret NULL: nobody can cancel it. */
+int unit_set_memory_max(Gate *gate, const char *name, uint64_t bytes, unit_done_cb cb, void *userdata,
+                        UnitCall **ret);
+
 /* Moves pid into a new scope in slice; done when its job is. memory_max_bytes 0: no limit. -EBUSY: a scope
  * of that name is starting already. */
 int unit_start_scope(Gate *gate, UnitJobs *jobs, const char *name, const char *slice,

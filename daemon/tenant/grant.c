@@ -577,7 +577,8 @@ void grant_waiting(Entry *e, Identity *identity, const Decision *d)
         RequestArgs a = { .pool = r->pool,
                           .exclusive = r->exclusive,
                           .bind = r->wait->bind,
-                          .migrate = r->wait->migrate };
+                          .migrate = r->wait->migrate,
+                          .nodes = r->wait->nodes };
         Grant *g = NULL;
 
         int k = grant_new(e->manager, identity, &a, NULL, NULL, &g);

@@ -26,6 +26,7 @@ static const char *const verdict_errors[_VERDICT_MAX] = {
         [VERDICT_FULL] = CDM_ERROR_FULL,
         [VERDICT_NO_POOL] = CDM_ERROR_NO_SUCH_POOL,
         [VERDICT_INVALID] = CDM_ERROR_INVALID,
+        [VERDICT_STALE] = CDM_ERROR_STALE,
 };
 
 const char *decision_error(Verdict v)
@@ -125,6 +126,7 @@ int judgement_reservation_new(Manager *m, const Identity *i, const RequestArgs *
         r->size_bytes = d->size_bytes;
         r->priority = d->priority;
         r->exclusive = a->exclusive;
+        r->asked = a->nodes;
         *ret = TAKE_PTR(r);
         return 0;
 }

@@ -57,6 +57,7 @@ typedef struct QueueServer QueueServer;
 typedef struct Record Record;
 typedef struct Reloads Reloads;
 typedef struct RequestSet RequestSet;
+typedef struct ResizeSet ResizeSet;
 typedef struct Start Start;
 typedef struct StaticSet StaticSet;
 typedef struct TreeEvents TreeEvents;
@@ -140,6 +141,7 @@ struct Manager {
         Record *record;
         Reloads *reloads;
         RequestSet *requests;
+        ResizeSet *resizes;
         Start *start;
         StaticSet *statics;
         TreeEvents *tree_events;

@@ -197,6 +197,14 @@ static int set_properties(sd_bus_message *m)
                         sd_bus_message_exit_container(m);
                         nodeset_from_bytes(bytes, n, &u->allowed);
                         put_mems(u, &u->allowed);
+                } else if (strcmp(property, "MemoryMax") == 0) {
+                        char directory[512], text[32];
+                        uint64_t max;
+
+                        sd_bus_message_read(m, "v", "t", &max);
+                        snprintf(directory, sizeof(directory), "/sys/fs/cgroup%s", u->cgroup);
+                        snprintf(text, sizeof(text), "%llu\n", (unsigned long long)max);
+                        put(directory, "memory.max", text);
                 } else
                         sd_bus_message_skip(m, "v");
                 sd_bus_message_exit_container(m);

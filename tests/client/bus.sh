@@ -246,6 +246,16 @@ run 0 renew 7 2h
 asked 'Renew 7200000000'
 run 0 renew 7
 asked 'Renew 0'
+run 0 resize 7 16M
+asked 'Resize 16777216'
+silent out
+run 0 resize 7 50%
+asked 'Resize 52428800'
+run 4 resize 7 1T
+says err 'it does not fit'
+run 2 resize 7
+run 2 resize 7 0
+run 2 resize 7 much
 run 0 migrate 7
 says out '3M moved, 1M could not be moved'
 run 0 drain 2

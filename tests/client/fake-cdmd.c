@@ -312,6 +312,18 @@ static int renew(sd_bus_message *m, void *userdata, sd_bus_error *error)
         return r < 0 ? r : sd_bus_reply_method_return(m, "");
 }
 
+static int resize(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+        uint64_t bytes;
+
+        int r = sd_bus_message_read(m, "t", &bytes);
+        printf("Resize %llu\n", (unsigned long long)bytes);
+        fflush(stdout);
+        if (r >= 0 && bytes == UINT64_C(1) << 40)
+                return sd_bus_error_setf(error, CDM_ERROR_FULL, "it does not fit");
+        return r < 0 ? r : sd_bus_reply_method_return(m, "");
+}
+
 /* Tells of it with every detail that an event can have. */
 static int migrate(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
@@ -392,6 +404,7 @@ static const sd_bus_vtable reservation_vtable[] = {
         SD_BUS_VTABLE_START(0),
         METHOD("Release", "", "", release),
         METHOD("Renew", "t", "", renew),
+        METHOD("Resize", "t", "", resize),
         METHOD("Migrate", "", "tt", migrate),
         METHOD("OpenBuffer", "t", "h", open_buffer),
         METHOD("OpenBufferWithOptions", "ta{sv}", "h", open_buffer),

@@ -114,7 +114,7 @@ run 2 drain -- -2
 run 2 drain 1024
 run 2 undrain 2x
 
-for verb in status nodes pools list 'show 1' 'request cdm 1G' 'release 1' 'renew 1' 'renew 1 1h' 'migrate 1' \
+for verb in status nodes pools list 'show 1' 'request cdm 1G' 'release 1' 'renew 1' 'renew 1 1h' 'resize 1 1G' 'migrate 1' \
         'explain cdm 1G' who 'who cdm' monitor reload 'drain 2' 'undrain 2'; do
         # shellcheck disable=SC2086
         run 6 $verb

@@ -142,6 +142,7 @@ static Reservation *book(World *w, uint32_t id, const char *unit)
 
         MUST(reservation_new(&r) == 0);
         r->id = id;
+        r->pool = strdup("hbm");
         r->state = RESERVATION_ACTIVE;
         r->target = calloc(1, sizeof(Subject));
         r->target->unit = strdup(unit);
@@ -871,12 +872,210 @@ START_TEST(random_requests_never_overcommit)
 }
 END_TEST
 
+/* --- another size --------------------------------------------------------------------------------------- */
+
+static void resize(World *w, const Reservation *r, uint64_t size, const Share *buffers, size_t n_buffers)
+{
+        ResizeRequest q = { .reservation = r,
+                            .size_bytes = size,
+                            .subject = &w->subject,
+                            .buffers = buffers,
+                            .n_buffers = n_buffers };
+
+        w->d = decision_free(w->d);
+        ck_assert_int_eq(decide_resize(&w->s, &q, &w->d), 0);
+}
+
+static void expect_resize(World *w, const Reservation *r, uint64_t size, Verdict verdict, const char *part)
+{
+        resize(w, r, size, NULL, 0);
+        ck_assert_msg(w->d->verdict == verdict && strstr(w->d->reason, part), "%s: %s",
+                      verdict_to_string(w->d->verdict), w->d->reason);
+}
+
+static void expect_share(const World *w, size_t i, int node, uint64_t bytes)
+{
+        ck_assert_int_eq(w->d->shares[i].node, node);
+        ck_assert_uint_eq(w->d->shares[i].bytes, bytes);
+}
+
+static const struct {
+        ReservationState state;
+        bool exclusive;
+        uint64_t size;
+        Verdict verdict;
+        const char *part;
+} resizes[] = {
+        { RESERVATION_ACTIVE, false, 512 * MIB, VERDICT_GRANTED, "10-all.conf:2 allows 512M" },
+        { RESERVATION_DEGRADED, false, 512 * MIB, VERDICT_GRANTED, "10-all.conf:2" },
+        { RESERVATION_ACTIVE, false, 128 * MIB, VERDICT_GRANTED, "128M from now on" },
+        { RESERVATION_ACTIVE, false, 256 * MIB, VERDICT_GRANTED, "256M from now on" },
+        { RESERVATION_ACTIVE, false, 0, VERDICT_INVALID, "0 bytes" },
+        { RESERVATION_ACTIVE, false, UINT64_MAX, VERDICT_INVALID, "more than any size" },
+        { RESERVATION_ACTIVE, true, 128 * MIB, VERDICT_INVALID, "exclusive" },
+        { RESERVATION_ACTIVE, true, 512 * MIB, VERDICT_INVALID, "exclusive" },
+        { RESERVATION_REVOKING, false, 128 * MIB, VERDICT_STALE, "revoking" },
+        { RESERVATION_DRAINING, false, 512 * MIB, VERDICT_STALE, "draining" },
+        { RESERVATION_QUEUED, false, 128 * MIB, VERDICT_STALE, "queued" },
+};
+
+START_TEST(which_can_have_another_size)
+{
+        Reservation *r;
+        World w;
+
+        world_setup(&w);
+        r = hold(&w, 1, "a.service", 2, 256 * MIB);
+        ledger_set_state(w.ledger, r, resizes[_i].state);
+        r->exclusive = resizes[_i].exclusive;
+        expect_resize(&w, r, resizes[_i].size, resizes[_i].verdict, resizes[_i].part);
+        r->exclusive = false;
+        world_done(&w);
+}
+END_TEST
+
+START_TEST(it_grows_where_it_is)
+{
+        Reservation *r;
+        World w;
+
+        world_setup(&w);
+        r = hold(&w, 1, "a.service", 2, 256 * MIB);
+        hold(&w, 2, "b.service", 2, 256 * MIB);
+        expect_resize(&w, r, 768 * MIB, VERDICT_GRANTED, "");
+        ck_assert_uint_eq(w.d->n_shares, 1);
+        expect_share(&w, 0, 2, 768 * MIB);
+        ck_assert_uint_eq(w.d->size_bytes, 768 * MIB);
+        /* Its node has no more than that; what is added goes to another one as a whole. */
+        expect_resize(&w, r, 769 * MIB, VERDICT_GRANTED, "");
+        ck_assert_uint_eq(w.d->n_shares, 2);
+        expect_share(&w, 0, 2, 256 * MIB);
+        expect_share(&w, 1, 3, 513 * MIB);
+        /* Not where it asked not to be, nor where its rule does not let it. */
+        r->asked = nodeset_of(2);
+        expect_resize(&w, r, 769 * MIB, VERDICT_FULL, "513M more does not fit now");
+        r->asked = NODESET_EMPTY;
+        w.rule->nodes = nodeset_of(2);
+        expect_resize(&w, r, 769 * MIB, VERDICT_FULL, "513M more does not fit now");
+        world_done(&w);
+}
+END_TEST
+
+/* Full, whatever the rule allows a request to do: it neither waits nor displaces others. */
+START_TEST(it_neither_waits_nor_displaces)
+{
+        Reservation *r;
+        World w;
+
+        world_setup(&w);
+        r = hold(&w, 1, "a.service", 2, 256 * MIB);
+        hold(&w, 2, "b.service", 2, 768 * MIB);
+        hold(&w, 3, "c.service", 3, GIB);
+        for (OnFull v = 0; v < _ON_FULL_MAX; v++) {
+                w.rule->on_full = v;
+                w.rule->priority = 9;
+                r->priority = 9;
+                expect_resize(&w, r, 257 * MIB, VERDICT_FULL, "1M more does not fit now");
+                ck_assert_uint_eq(w.d->n_victims, 0);
+        }
+        world_done(&w);
+}
+END_TEST
+
+/* What it has counts once; under another rule all of it counts anew. */
+START_TEST(it_grows_within_policy)
+{
+        Reservation *r;
+        World w;
+
+        world_setup(&w);
+        r = hold(&w, 1, "a.service", 2, 256 * MIB);
+        hold(&w, 2, "b.service", 3, 256 * MIB);
+        r->lease_usec = TIMESPAN_INFINITY;
+        w.rule->has_quota = true;
+        w.rule->quota.value = 768 * MIB;
+        expect_resize(&w, r, 512 * MIB, VERDICT_GRANTED, "");
+        expect_resize(&w, r, 513 * MIB, VERDICT_DENIED, "257M more would be over Quota=768M");
+        w.rule->has_quota = false;
+        w.rule->has_user_quota = true;
+        w.rule->user_quota.value = 768 * MIB;
+        expect_resize(&w, r, 512 * MIB, VERDICT_GRANTED, "");
+        expect_resize(&w, r, 513 * MIB, VERDICT_DENIED, "QuotaPerUser=768M");
+        w.rule->has_user_quota = false;
+        w.rule->has_limit = true;
+        w.rule->limit.value = 512 * MIB;
+        expect_resize(&w, r, 512 * MIB, VERDICT_GRANTED, "");
+        expect_resize(&w, r, 513 * MIB, VERDICT_DENIED, "Limit=512M");
+        w.rule->has_limit = false;
+        r->priority = 1;
+        expect_resize(&w, r, 512 * MIB, VERDICT_DENIED, "priority 1");
+        r->priority = 0;
+        w.rule->lease_usec = 1;
+        expect_resize(&w, r, 512 * MIB, VERDICT_DENIED, "Lease=");
+        w.rule->lease_usec = 0;
+        w.rule->deny = true;
+        expect_resize(&w, r, 512 * MIB, VERDICT_DENIED, "Deny=yes");
+        /* Less may be had in any case. */
+        expect_resize(&w, r, 128 * MIB, VERDICT_GRANTED, "");
+        w.rule->deny = false;
+        w.config->max_per_user = 1;
+        expect_resize(&w, r, 512 * MIB, VERDICT_GRANTED, "");
+        /* The rule that matches now is another one. */
+        ck_assert_int_eq(ledger_set_rule(w.ledger, r, "/etc/cdm/policy.d/05-old.conf", 2), 0);
+        w.rule->has_quota = true;
+        w.rule->quota.value = 768 * MIB;
+        expect_resize(&w, r, 512 * MIB, VERDICT_GRANTED, "10-all.conf");
+        expect_resize(&w, r, 513 * MIB, VERDICT_DENIED, "513M more would be over Quota=768M");
+        world_done(&w);
+}
+END_TEST
+
+START_TEST(it_gives_back_the_last_nodes_first)
+{
+        Share buffers[] = { { 3, 64 * MIB } };
+        Reservation *r;
+        World w;
+
+        world_setup(&w);
+        r = hold(&w, 1, "a.service", 2, 256 * MIB);
+        ck_assert_int_eq(ledger_set_shares(w.ledger, r, (Share[]){ { 2, 256 * MIB }, { 3, 128 * MIB } }, 2),
+                         0);
+        expect_resize(&w, r, 288 * MIB, VERDICT_GRANTED, "");
+        expect_share(&w, 0, 2, 256 * MIB);
+        expect_share(&w, 1, 3, 32 * MIB);
+        expect_resize(&w, r, 128 * MIB, VERDICT_GRANTED, "");
+        ck_assert_uint_eq(w.d->n_shares, 1);
+        expect_share(&w, 0, 2, 128 * MIB);
+        /* What a buffer holds stays where it is. */
+        resize(&w, r, 128 * MIB, buffers, 1);
+        expect_share(&w, 0, 2, 64 * MIB);
+        expect_share(&w, 1, 3, 64 * MIB);
+        resize(&w, r, 64 * MIB, buffers, 1);
+        ck_assert_uint_eq(w.d->n_shares, 1);
+        expect_share(&w, 0, 3, 64 * MIB);
+        resize(&w, r, 63 * MIB, buffers, 1);
+        ck_assert_int_eq(w.d->verdict, VERDICT_INVALID);
+        /* A node that is shut is of no use. */
+        NodeSet shut = nodeset_of(2);
+        ledger_shut(w.ledger, &shut);
+        expect_resize(&w, r, 128 * MIB, VERDICT_GRANTED, "");
+        ck_assert_uint_eq(w.d->n_shares, 1);
+        expect_share(&w, 0, 3, 128 * MIB);
+        world_done(&w);
+}
+END_TEST
+
 int main(void)
 {
         Suite *s = suite_create("decide");
         TCase *c = tcase_create("decide");
 
         tcase_set_timeout(c, 0);
+        tcase_add_loop_test(c, which_can_have_another_size, 0, ARRAY_SIZE(resizes));
+        tcase_add_test(c, it_grows_where_it_is);
+        tcase_add_test(c, it_neither_waits_nor_displaces);
+        tcase_add_test(c, it_grows_within_policy);
+        tcase_add_test(c, it_gives_back_the_last_nodes_first);
         tcase_add_test(c, verdicts_have_names);
         tcase_add_test(c, nonsense);
         tcase_add_test(c, machine_without_pools);

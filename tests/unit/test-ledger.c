@@ -595,12 +595,42 @@ START_TEST(many_reservations)
 }
 END_TEST
 
+/* Its bytes go with it, and nothing stays behind. */
+START_TEST(another_rule)
+{
+        Ledger *l = NULL;
+        Reservation *r = make(1, "a.service", 1000, "10.conf", 2, 4 * MIB);
+        _cleanup_(reservation_free_p) Reservation *twin = make(1, "a.service", 1000, "10.conf", 2, MIB);
+
+        ck_assert_int_eq(ledger_new(&l), 0);
+        ck_assert_int_eq(ledger_add(l, r), 0);
+        ck_assert_int_eq(ledger_add(l, make(2, "b.service", 1000, "20.conf", 2, MIB)), 0);
+        ck_assert_int_eq(ledger_set_rule(l, twin, "20.conf", 7), -EINVAL);
+        ck_assert_int_eq(ledger_set_rule(l, r, "20.conf", 7), 0);
+        ck_assert_uint_eq(ledger_rule_bytes(l, "10.conf"), 0);
+        ck_assert_uint_eq(ledger_rule_user_bytes(l, "10.conf", 1000), 0);
+        ck_assert_uint_eq(ledger_rule_bytes(l, "20.conf"), 5 * MIB);
+        ck_assert_uint_eq(ledger_rule_user_bytes(l, "20.conf", 1000), 5 * MIB);
+        ck_assert_uint_eq(ledger_node_reserved(l, 2), 5 * MIB);
+        ck_assert_uint_eq(r->rule_line, 7);
+        ck_assert_int_eq(ledger_set_rule(l, r, "20.conf", 8), 0);
+        ck_assert_uint_eq(ledger_rule_bytes(l, "20.conf"), 5 * MIB);
+        ck_assert_int_eq(ledger_set_rule(l, r, NULL, 0), 0);
+        ck_assert_uint_eq(ledger_rule_bytes(l, "20.conf"), MIB);
+        drop(l, 1);
+        drop(l, 2);
+        ck_assert_uint_eq(ledger_rule_bytes(l, "20.conf"), 0);
+        ledger_free(l);
+}
+END_TEST
+
 int main(void)
 {
         Suite *s = suite_create("ledger");
         TCase *c = tcase_create("ledger");
 
         tcase_set_timeout(c, 0);
+        tcase_add_test(c, another_rule);
         tcase_add_test(c, strings);
         tcase_add_test(c, several_of_one_tenant_add_up);
         tcase_add_test(c, draining_counts_and_is_closed);

@@ -37,6 +37,9 @@ static Reservation *sample(uint32_t id)
         r->revoked_for = 12;
         nodeset_add(&r->base, 0);
         nodeset_add(&r->base, 1);
+        nodeset_add(&r->asked, 5);
+        MUST(labels_add(&r->target->labels, "slurm.account", "a \\ b=c") == 0);
+        MUST(labels_add(&r->target->labels, "slurm.job", "7") == 0);
         r->shares[0] = (Share){ 2, 8192 };
         r->shares[1] = (Share){ 255, 4096 };
         r->n_shares = 2;

@@ -1,0 +1,572 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* A reservation gets another size, one change at a time:
+ *
+ *   smaller:  decide → [capped: turn → page cache is reclaimed → does all of it fit? → MemoryMax=] → ledger → disk
+ *             → answer; what is too much is drained after that
+ *   larger:   the owner's groups → look → decide → polkit → look → decide → ledger → turn → room → nodes opened
+ *             → [capped: MemoryMax=] → disk → answer
+ *
+ * What it grows by counts from the decision on. A reservation that is released or revoked meanwhile goes its way,
+ * with what it has in the ledger; else a change that fails is taken back. Until it is on disk nobody was told. */
+
+#include "daemon/tenant/resizes.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <utlist.h>
+
+#include "daemon/caller/identity-unit.h"
+#include "daemon/kernel/squeeze.h"
+#include "daemon/loop/log.h"
+#include "daemon/tenant/buffers.h"
+#include "daemon/tenant/change.h"
+#include "daemon/tenant/degrade.h"
+#include "daemon/tenant/follow.h"
+#include "daemon/tenant/holds.h"
+#include "daemon/tenant/judgement.h"
+#include "daemon/tenant/neighbours.h"
+#include "daemon/tenant/overruns.h"
+#include "daemon/tenant/owner-subject.h"
+#include "daemon/tenant/snapshot.h"
+#include "policy/cdm-names.h"
+#include "policy/size.h"
+
+typedef struct Resize {
+        ResizeSet *set;
+        uint32_t id; /* the reservation may be forgotten while this runs */
+        uint64_t size_bytes;
+        char *client;     /* its name on the bus */
+        bool interactive; /* polkit may ask the user */
+        resize_done_t done;
+        void *userdata;
+        uid_t sender_uid;
+        bool authorised;
+        Subject *subject; /* the target, as policy sees it */
+        Decision *decision;
+        Reservation *
+                before; /* of what is in the ledger already: shares and rule as they were; NULL: nothing is */
+        OwnerSubject *owner;
+        UsageLook *look;
+        Authorize *authorize;
+        Turn *turn;
+        HoldWait *room;
+        Change *change;
+        Squeeze *squeeze;
+        UnitCall *call;
+        struct Resize *prev, *next;
+} Resize;
+
+struct ResizeSet {
+        Manager *manager;
+        Resize *resizes;
+};
+
+int resizes_new(Manager *m, ResizeSet **ret)
+{
+        ResizeSet *s = calloc(1, sizeof(*s));
+
+        if (!s)
+                return -ENOMEM;
+        s->manager = m;
+        *ret = s;
+        return 0;
+}
+
+static void resize_free(Resize *z)
+{
+        DL_DELETE(z->set->resizes, z);
+        free(z->client);
+        owner_subject_free(z->owner);
+        usage_look_free(z->look);
+        authorize_free(z->authorize);
+        hold_wait_free(z->room);
+        change_free(z->change);
+        squeeze_free(z->squeeze);
+        unit_call_free(z->call);
+        turn_free(z->turn);
+        subject_free(z->subject);
+        decision_free(z->decision);
+        reservation_free(z->before);
+        free(z);
+}
+
+ResizeSet *resizes_free(ResizeSet *s)
+{
+        if (!s)
+                return NULL;
+        while (s->resizes)
+                resize_free(s->resizes);
+        free(s);
+        return NULL;
+}
+
+/* --- the ledger --------------------------------------------------------------------------------------- */
+
+static void on_followed(const ApplyResult *result, const char *tenant, void *userdata _unused_)
+{
+        if (result->error < 0)
+                log_warning("the nodes of %s could not be set as reserved: %s; `cdmctl reload` tries again",
+                            tenant, result->message ? result->message : strerror(-result->error));
+}
+
+/* After the ledger has changed: nodes that are given up, or shared with others, are drained of what is too much. */
+static void resize_settle(Resize *z, Entry *e, const Reservation *before)
+{
+        Manager *m = z->set->manager;
+        Reservation left = { .id = e->id, .target = e->r->target };
+        NodeSet has = reservation_nodes(e->r), leaving = NODESET_EMPTY;
+
+        for (size_t i = 0; i < before->n_shares; i++) {
+                int node = before->shares[i].node;
+
+                if (!nodeset_contains(&has, node))
+                        left.shares[left.n_shares++] = before->shares[i];
+                if (!nodeset_contains(&has, node) || ledger_node_tenants(m->ledger, node) > 1)
+                        nodeset_add(&leaving, node);
+        }
+        neighbours_tell(m->neighbours, &left);
+        holds_settle(m->holds);
+        notify_room(m->notify);
+        if (!nodeset_is_empty(&leaving))
+                follows_add(m->follows, ledger_tenant_key(e->r->target), &leaving, on_followed, m);
+}
+
+/* What is needed to take a change back. */
+static int resize_remember(Resize *z, const Entry *e)
+{
+        _cleanup_(reservation_free_p) Reservation *r = NULL;
+
+        int k = reservation_new(&r);
+        if (k >= 0)
+                k = string_copy(e->r->rule_file, &r->rule_file);
+        if (k < 0)
+                return k;
+        r->rule_line = e->r->rule_line;
+        memcpy(r->shares, e->r->shares, sizeof(r->shares));
+        r->n_shares = e->r->n_shares;
+        z->before = TAKE_PTR(r);
+        return 0;
+}
+
+static int resize_book(Resize *z, Entry *e)
+{
+        Ledger *l = e->manager->ledger;
+        const Decision *d = z->decision;
+        int r = resize_remember(z, e);
+
+        /* One that shrinks stays under its rule, which nobody was asked for. */
+        if (r >= 0 && d->rule)
+                r = ledger_set_rule(l, e->r, d->rule->file, d->line);
+        if (r >= 0)
+                r = ledger_set_shares(l, e->r, d->shares, d->n_shares);
+        if (r < 0 && z->before) {
+                (void)ledger_set_rule(l, e->r, z->before->rule_file, z->before->rule_line);
+                z->before = reservation_free(z->before);
+        }
+        return r;
+}
+
+/* Not of one that leaves: its drain covers what it has. */
+static void resize_take_back(Resize *z)
+{
+        Manager *m = z->set->manager;
+        Entry *e = manager_find(m, z->id);
+        _cleanup_(reservation_free_p) Reservation *before = TAKE_PTR(z->before);
+        _cleanup_(reservation_free_p) Reservation *grown = NULL;
+
+        if (!e || !before || e->r->state == RESERVATION_DRAINING || reservation_new(&grown) < 0)
+                return;
+        memcpy(grown->shares, e->r->shares, sizeof(grown->shares));
+        grown->n_shares = e->r->n_shares;
+        int r = ledger_set_shares(m->ledger, e->r, before->shares, before->n_shares);
+        if (r >= 0)
+                r = ledger_set_rule(m->ledger, e->r, before->rule_file, before->rule_line);
+        if (r >= 0)
+                r = manager_store(e);
+        if (r < 0)
+                log_error("reservation %" PRIu32 " cannot get its size back: %s", e->id, strerror(-r));
+        z->turn = turn_free(z->turn);
+        resize_settle(z, e, grown);
+}
+
+/* --- the end ------------------------------------------------------------------------------------------ */
+
+static void resize_end(Resize *z, const char *error, const char *text)
+{
+        Answer answer = { error, text };
+
+        if (error)
+                resize_take_back(z);
+        z->done(&answer, z->userdata);
+        resize_free(z);
+}
+
+static void resize_fail(Resize *z, int error)
+{
+        resize_end(z, SD_BUS_ERROR_FAILED, strerror(-error));
+}
+
+/* It may have ended, or be on its way out, since the last step; then it is not changed. */
+static Entry *resize_entry(Resize *z)
+{
+        Entry *e = manager_find(z->set->manager, z->id);
+
+        if (e && e->phase == STORE_GRANTED &&
+            (e->r->state == RESERVATION_ACTIVE || e->r->state == RESERVATION_DEGRADED))
+                return e;
+        resize_end(z, CDM_ERROR_STALE, "the reservation ended meanwhile, or is on its way out");
+        return NULL;
+}
+
+/* It is in the ledger, and in the kernel where that comes before. */
+static void resize_commit(Resize *z, Entry *e)
+{
+        Manager *m = e->manager;
+        _cleanup_(reservation_free_p) Reservation *before = NULL;
+
+        int r = manager_store(e);
+        if (r < 0) {
+                resize_fail(z, r);
+                return;
+        }
+        before = TAKE_PTR(z->before);
+        notify_reservation_changed(m->notify, e->id,
+                                   RESERVATION_CHANGED_SIZE | RESERVATION_CHANGED_NODES |
+                                           RESERVATION_CHANGED_STRENGTH);
+        neighbours_tell(m->neighbours, e->r);
+        overruns_arm(m->overrun);
+        degrade_judge(e, true);
+        z->turn = turn_free(z->turn);
+        resize_settle(z, e, before);
+        resize_end(z, NULL, NULL);
+}
+
+static void resize_refuse(Resize *z)
+{
+        _cleanup_free_ char *reason = TAKE_PTR(z->decision->reason);
+
+        resize_end(z, decision_error(z->decision->verdict), reason);
+}
+
+/* True: what is asked for is to be done. */
+static bool resize_decide(Resize *z, Entry *e)
+{
+        Manager *m = e->manager;
+        Share buffers[SHARES_MAX];
+        Snapshot s = manager_snapshot(m, pool_set_find(m->pools, e->r->pool));
+        ResizeRequest q = { .reservation = e->r,
+                            .size_bytes = z->size_bytes,
+                            .subject = z->subject,
+                            .buffers = buffers,
+                            .n_buffers = buffers_shares(m->buffers, e->id, buffers) };
+
+        z->decision = decision_free(z->decision);
+        int r = decide_resize(&s, &q, &z->decision);
+        if (r < 0)
+                resize_fail(z, r);
+        else if (z->decision->verdict != VERDICT_GRANTED)
+                resize_refuse(z);
+        else
+                return true;
+        return false;
+}
+
+/* --- smaller ------------------------------------------------------------------------------------------ */
+
+static void resize_shrink_now(Resize *z, Entry *e)
+{
+        int r = resize_book(z, e);
+
+        if (r < 0)
+                resize_fail(z, r);
+        else
+                resize_commit(z, e);
+}
+
+/* It may have opened a buffer meanwhile, or lost a node. */
+static void resize_on_lower_max(int error, const char *message, void *userdata)
+{
+        Resize *z = userdata;
+        Entry *e = resize_entry(z);
+
+        if (!e)
+                return;
+        z->call = unit_call_free(z->call);
+        if (error < 0)
+                resize_end(z, SD_BUS_ERROR_FAILED, message ? message : strerror(-error));
+        else if (resize_decide(z, e))
+                resize_shrink_now(z, e);
+}
+
+static void resize_on_squeezed(int error, uint64_t used_bytes, void *userdata)
+{
+        Resize *z = userdata;
+        Entry *e = resize_entry(z);
+        char used[SIZE_STR_MAX], text[160];
+
+        if (!e)
+                return;
+        z->squeeze = squeeze_free(z->squeeze);
+        if (error < 0) {
+                resize_fail(z, error);
+                return;
+        }
+        if (used_bytes > z->decision->size_bytes) {
+                snprintf(
+                        text, sizeof(text),
+                        "%s uses %s, more than that; have it give back memory first, or ask for that or more",
+                        ledger_tenant_key(e->r->target), size_format(used_bytes, used));
+                resize_end(z, CDM_ERROR_BUSY, text);
+                return;
+        }
+        int r = unit_set_memory_max(e->manager->gate, e->r->target->unit, z->decision->size_bytes,
+                                    resize_on_lower_max, z, &z->call);
+        if (r < 0)
+                resize_fail(z, r);
+}
+
+/* A limit below what is used would have the OOM killer look for a victim. */
+static void resize_on_shrink_turn(Turn *t _unused_, void *userdata)
+{
+        Resize *z = userdata;
+        Entry *e = resize_entry(z);
+
+        if (!e)
+                return;
+        int r = e->r->target->cgroup
+                        ? squeeze_start(e->manager->mover, e->r->target->cgroup, e->r->target->cgroup_id,
+                                        z->decision->size_bytes, resize_on_squeezed, z, &z->squeeze)
+                        : -ENOENT;
+        if (r < 0)
+                resize_fail(z, r);
+}
+
+static void resize_shrink(Resize *z, Entry *e)
+{
+        if (!resize_decide(z, e))
+                return;
+        if (!e->r->capped || z->decision->size_bytes == e->r->size_bytes) {
+                resize_shrink_now(z, e);
+                return;
+        }
+        int r = turn_take(e->manager->turns, ledger_tenant_key(e->r->target), resize_on_shrink_turn, z,
+                          &z->turn);
+        if (r < 0)
+                resize_fail(z, r);
+}
+
+/* --- larger ------------------------------------------------------------------------------------------- */
+
+static void resize_on_raised_max(int error, const char *message, void *userdata)
+{
+        Resize *z = userdata;
+        Entry *e = resize_entry(z);
+
+        if (!e)
+                return;
+        z->call = unit_call_free(z->call);
+        if (error < 0)
+                resize_end(z, SD_BUS_ERROR_FAILED, message ? message : strerror(-error));
+        else
+                resize_commit(z, e);
+}
+
+static void resize_on_opened(const ApplyResult *result, bool changed _unused_, void *userdata)
+{
+        _cleanup_free_ char *text = NULL;
+        Resize *z = userdata;
+        Entry *e = resize_entry(z);
+
+        if (!e)
+                return;
+        if (result->error < 0) {
+                if (asprintf(&text, "the nodes could not be opened: %s",
+                             result->message ? result->message : strerror(-result->error)) < 0)
+                        text = NULL;
+                resize_end(z, SD_BUS_ERROR_FAILED, text);
+                return;
+        }
+        z->change = change_free(z->change);
+        if (!e->r->capped) {
+                resize_commit(z, e);
+                return;
+        }
+        int r = unit_set_memory_max(e->manager->gate, e->r->target->unit, e->r->size_bytes,
+                                    resize_on_raised_max, z, &z->call);
+        if (r < 0)
+                resize_fail(z, r);
+}
+
+static void resize_on_room(void *userdata)
+{
+        Resize *z = userdata;
+        Entry *e = resize_entry(z);
+        ChangeTerms terms = { 0 };
+
+        if (!e)
+                return;
+        z->room = hold_wait_free(z->room);
+        int r = change_start(e->manager, e->r, &terms, resize_on_opened, z, &z->change);
+        if (r < 0)
+                resize_fail(z, r);
+}
+
+static void resize_on_grow_turn(Turn *t _unused_, void *userdata)
+{
+        Resize *z = userdata;
+        Entry *e = resize_entry(z);
+
+        if (!e)
+                return;
+        int r = holds_make_room(e->manager->holds, e->r, resize_on_room, z, &z->room);
+        if (r > 0)
+                resize_on_room(z);
+        else if (r < 0)
+                resize_fail(z, r);
+}
+
+static void resize_grow_now(Resize *z, Entry *e)
+{
+        int r = resize_book(z, e);
+
+        if (r >= 0)
+                r = turn_take(e->manager->turns, ledger_tenant_key(e->r->target), resize_on_grow_turn, z,
+                              &z->turn);
+        if (r < 0)
+                resize_fail(z, r);
+}
+
+static void resize_look(Resize *z);
+
+static void resize_on_authorized(bool allowed, const char *message, void *userdata)
+{
+        Resize *z = userdata;
+
+        z->authorize = authorize_free(z->authorize);
+        z->authorised = allowed;
+        if (allowed)
+                resize_look(z);
+        else
+                resize_end(z, CDM_ERROR_DENIED, message ? message : "not authorized to reserve more");
+}
+
+/* The unit is the caller's, as for a request (identity.h). */
+static bool resize_is_own(const Resize *z)
+{
+        const Subject *s = z->subject;
+        UnitInfo unit = { .name = s->unit, .slice = s->slice };
+
+        return s->unit && unit_is_of_user(&unit, s->unit_uid, z->sender_uid);
+}
+
+static void resize_on_look(int error, const UsageTarget *target _unused_, void *userdata)
+{
+        Resize *z = userdata;
+
+        z->look = NULL;
+        Entry *e = resize_entry(z);
+        if (!e)
+                return;
+        if (error < 0) {
+                resize_fail(z, error);
+                return;
+        }
+        if (!resize_decide(z, e))
+                return;
+        AuthorizeAction action = resize_is_own(z) ? AUTHORIZE_REQUEST : AUTHORIZE_REQUEST_FOR_OTHERS;
+        if (z->authorised || !authorize_is_needed(action, z->sender_uid)) {
+                resize_grow_now(z, e);
+                return;
+        }
+        int r = authorize_start(e->manager->authorizer, z->client, z->interactive, z->sender_uid, action,
+                                resize_on_authorized, z, &z->authorize);
+        if (r < 0)
+                resize_fail(z, r);
+}
+
+static void resize_look(Resize *z)
+{
+        Entry *e = resize_entry(z);
+
+        if (!e)
+                return;
+        int r = manager_look(e->manager, e->r->target->cgroup, resize_on_look, z, &z->look);
+        if (r < 0)
+                resize_fail(z, r);
+}
+
+/* Rules see the owner, whoever asks. */
+static void resize_on_owner(int error, Subject *subject, uid_t sender_uid, void *userdata)
+{
+        Resize *z = userdata;
+
+        z->subject = subject;
+        z->sender_uid = sender_uid;
+        z->owner = owner_subject_free(z->owner);
+        if (error < 0)
+                resize_end(z, SD_BUS_ERROR_FAILED,
+                           "the groups of the owner cannot be looked up now; try again later");
+        else
+                resize_look(z);
+}
+
+static void resize_grow(Resize *z, Entry *e)
+{
+        int r = owner_subject_start(e->manager, z->client, e->r->target, resize_on_owner, z, &z->owner);
+
+        if (r < 0)
+                resize_fail(z, r);
+}
+
+/* --- asked for ---------------------------------------------------------------------------------------- */
+
+static bool resize_is_under_way(const ResizeSet *s, uint32_t id)
+{
+        Resize *z;
+
+        DL_FOREACH (s->resizes, z)
+                if (z->id == id)
+                        return true;
+        return false;
+}
+
+int resizes_start(ResizeSet *s, Entry *e, uint64_t size_bytes, const char *client, bool interactive,
+                  resize_done_t done, void *userdata)
+{
+        Resize *z = NULL;
+
+        if (e->phase != STORE_GRANTED) {
+                done(&(Answer){ CDM_ERROR_STALE, "the reservation still waits; release it and ask anew" },
+                     userdata);
+                return 0;
+        }
+        if (resize_is_under_way(s, e->id)) {
+                done(&(Answer){ CDM_ERROR_BUSY,
+                                "the size of the reservation is being changed already; wait for that" },
+                     userdata);
+                return 0;
+        }
+        z = calloc(1, sizeof(*z));
+        if (!z)
+                return -ENOMEM;
+        *z = (Resize){ .set = s,
+                       .id = e->id,
+                       .size_bytes = size_bytes,
+                       .interactive = interactive,
+                       .done = done,
+                       .userdata = userdata };
+        DL_APPEND(s->resizes, z);
+        if (string_copy(client, &z->client) < 0) {
+                resize_free(z);
+                return -ENOMEM;
+        }
+        if (size_bytes > e->r->size_bytes && !e->r->exclusive && size_bytes <= INT64_MAX)
+                resize_grow(z, e);
+        else
+                resize_shrink(z, e);
+        return 0;
+}

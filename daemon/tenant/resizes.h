@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Reservations that get another size. */
+
+#include "daemon/tenant/manager.h"
+
+typedef struct ResizeSet ResizeSet;
+
+int resizes_new(Manager *m, ResizeSet **ret);
+/* Nobody is answered any more; what was not acknowledged may be half done, and the next start repairs it. */
+ResizeSet *resizes_free(ResizeSet *s);
+
+/* client: the caller's name on the bus, who may change the reservation; interactive: polkit may ask the user. done is
+ * called once, perhaps at once; not if a negative errno is returned. */
+typedef void (*resize_done_t)(const Answer *answer, void *userdata);
+int resizes_start(ResizeSet *s, Entry *e, uint64_t size_bytes, const char *client, bool interactive,
+                  resize_done_t done, void *userdata);
