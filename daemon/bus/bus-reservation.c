@@ -212,7 +212,7 @@ static void do_resize(Bus *b, uint32_t id, BusCall *call)
                 return;
         message = bus_call_message(call);
         if (sd_bus_message_rewind(message, 1) < 0 || sd_bus_message_read(message, "t", &size_bytes) < 0) {
-                bus_call_refuse(call, CDM_ERROR_INVALID, "Resize takes a size in bytes");
+                bus_call_refuse(call, CDM_ERROR_INVALID, "the new size is a number of bytes");
                 return;
         }
         int r = resizes_start(b->manager->resizes, e, size_bytes, sd_bus_message_get_sender(message),
