@@ -330,6 +330,7 @@ Manager *manager_free(Manager *m)
         m->follows = follows_free(m->follows);
         m->node_watch = node_watch_free(m->node_watch);
         m->record = record_free(m->record);
+        m->facts = machine_facts_free(m->facts);
         if (m->waiters)
                 waiters_stop(m->waiters);
         m->queue_server = queue_server_free(m->queue_server);
@@ -367,7 +368,6 @@ Manager *manager_free(Manager *m)
         config_free(m->config);
         topology_free(m->topology);
         warnings_free(m->warnings);
-        machine_facts_free(m->facts);
         free(m->root);
         notify_free(m->notify);
         sd_bus_unref(m->bus);

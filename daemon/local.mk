@@ -29,6 +29,7 @@ libdaemon_la_SOURCES = \
 	daemon/bus/bus-callers.c \
 	daemon/bus/bus-callers.h \
 	daemon/bus/bus-event.c \
+	daemon/bus/bus-facts.c \
 	daemon/bus/bus-guard.c \
 	daemon/bus/bus-holders.c \
 	daemon/bus/bus-internal.h \
@@ -162,6 +163,8 @@ libdaemon_la_SOURCES = \
 	daemon/loop/turn.h \
 	daemon/loop/worker.c \
 	daemon/loop/worker.h \
+	daemon/machine/device-near.c \
+	daemon/machine/device-near.h \
 	daemon/machine/hotplug.c \
 	daemon/machine/hotplug.h \
 	daemon/machine/names.c \

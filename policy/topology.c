@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
+#include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "policy/topology.h"
 
@@ -40,6 +42,46 @@ Node *topology_get(Topology *t, int node)
         const Node *n = topology_find(t, node);
 
         return n ? &t->nodes[n - t->nodes] : NULL;
+}
+
+int topology_copy_devices(const Topology *t, Topology **ret)
+{
+        _cleanup_(topology_free_p) Topology *copy = calloc(1, sizeof(*copy));
+
+        if (!copy)
+                return -ENOMEM;
+        copy->nodes = calloc(t->n_nodes ? t->n_nodes : 1, sizeof(*copy->nodes));
+        if (!copy->nodes)
+                return -ENOMEM;
+        for (size_t i = 0; i < t->n_nodes; i++) {
+                Node *n = &copy->nodes[copy->n_nodes++];
+
+                n->id = t->nodes[i].id;
+                n->device = t->nodes[i].device ? strdup(t->nodes[i].device) : NULL;
+                if (t->nodes[i].device && !n->device)
+                        return -ENOMEM;
+        }
+        *ret = TAKE_PTR(copy);
+        return 0;
+}
+
+void topology_take_facts(Topology *t, Topology *from)
+{
+        t->kernel_major = from->kernel_major;
+        t->kernel_minor = from->kernel_minor;
+        t->demotion_enabled = from->demotion_enabled;
+        t->numa_balancing = from->numa_balancing;
+        memcpy(t->auto_online, from->auto_online, sizeof(t->auto_online));
+        free(t->cdmm);
+        t->cdmm = TAKE_PTR(from->cdmm);
+        t->gpu_numa = from->gpu_numa;
+        t->gpu_needs_movable = from->gpu_needs_movable;
+        for (size_t i = 0; i < from->n_nodes; i++) {
+                Node *n = topology_get(t, from->nodes[i].id);
+
+                if (n)
+                        n->hugetlb_bytes = from->nodes[i].hugetlb_bytes;
+        }
 }
 
 NodeSet topology_memory_nodes(const Topology *t)

@@ -50,6 +50,11 @@ typedef struct Topology {
 Topology *topology_free(Topology *t);
 DEFINE_CLEANUP(Topology, topology_free);
 
+/* The numbers of the nodes and their devices, for a thread of its own; nothing else. -ENOMEM. */
+int topology_copy_devices(const Topology *t, Topology **ret);
+/* Facts of the machine, as read into a copy of the nodes; t's nodes that the copy does not have keep theirs. */
+void topology_take_facts(Topology *t, Topology *from);
+
 const Node *topology_find(const Topology *t, int node);
 Node *topology_get(Topology *t, int node);
 

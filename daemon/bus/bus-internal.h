@@ -18,6 +18,7 @@ extern const sd_bus_vtable bus_node_vtable[];
 typedef struct Bus Bus;
 typedef struct BusLister BusLister;
 typedef struct BusHolders BusHolders;
+typedef struct BusFacts BusFacts;
 typedef struct Guarded Guarded;
 
 struct Bus {
@@ -27,6 +28,7 @@ struct Bus {
         Guarded *guarded;                /* that wait for polkit; bus-guard.c */
         BusLister *lister, *lister_used; /* lists without Used, and with it */
         BusHolders *holders;
+        BusFacts *facts;
 };
 
 int bus_manager_install(Bus *b);
@@ -58,6 +60,11 @@ BusLister *bus_lister_free(BusLister *l);
 int bus_list_reservations(Bus *b, sd_bus_message *message, sd_bus_error *error);
 /* Answers Get of Used and of Labels instead of the reservation's vtable. */
 int bus_list_install(Bus *b);
+
+/* bus-facts.c. Properties of the manager that are read before they are answered. */
+int bus_facts_new(Manager *m, BusFacts **ret);
+BusFacts *bus_facts_free(BusFacts *f);
+int bus_facts_install(Bus *b);
 
 /* bus-holders.c. ListHolders; replies by itself. */
 int bus_holders_new(Manager *m, BusHolders **ret);

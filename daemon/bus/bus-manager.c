@@ -49,7 +49,7 @@ static int bus_request(Bus *b, sd_bus_message *message, bool explain, request_do
         RequestArgs args;
         BusCall *call;
 
-        int r = bus_options_read(b->manager, message, explain, &args, error);
+        int r = bus_options_read(message, explain, &args, error);
         if (r < 0)
                 return r;
         args.interactive = sd_bus_message_get_allow_interactive_authorization(message) > 0;
@@ -272,7 +272,6 @@ static int get_fence_state(sd_bus *bus, const char *path, const char *interface,
 {
         Manager *m = manager_of(userdata);
 
-        machine_facts_read_again(m->facts);
         return sd_bus_message_append(reply, "s", machine_fence_state(m, NULL));
 }
 
@@ -360,7 +359,6 @@ static int append_warnings(sd_bus_message *reply, const char *type, Manager *m)
 {
         _cleanup_free_ char *buffers = buffers_warning(m->buffers);
 
-        machine_facts_read_again(m->facts);
         int r = sd_bus_message_open_container(reply, 'a', type);
         if (r >= 0)
                 r = append_told(reply, type, m);

@@ -11,10 +11,9 @@
 #include "policy/cdm-names.h"
 
 typedef struct Draft {
-        Manager *manager;
         RequestArgs args;
         unsigned n_targets;
-        char *near, *mem_policy, *nodes;
+        char *mem_policy, *nodes;
         char *bad_label; /* the key of the first label that cannot be one; NULL: all can */
         const char *bad_label_reason;
 } Draft;
@@ -22,7 +21,6 @@ typedef struct Draft {
 static void draft_clear(Draft *d)
 {
         request_args_clear(&d->args);
-        free(d->near);
         free(d->mem_policy);
         free(d->nodes);
         free(d->bad_label);
@@ -105,7 +103,7 @@ static int read_value(Draft *d, const char *key, sd_bus_message *m)
         if (strcmp(key, CDM_OPTION_NODES) == 0)
                 return keep_string(m, &d->nodes);
         if (strcmp(key, CDM_OPTION_NEAR) == 0)
-                return keep_string(m, &d->near);
+                return keep_string(m, &a->near_pci);
         if (strcmp(key, CDM_OPTION_MEM_POLICY) == 0)
                 return keep_string(m, &d->mem_policy);
         if (strcmp(key, CDM_OPTION_PIDFD) == 0)
@@ -232,20 +230,15 @@ static int check_values(Draft *d, sd_bus_error *error)
         if (d->nodes && (nodeset_parse(d->nodes, &a->nodes) < 0 || nodeset_is_empty(&a->nodes)))
                 return sd_bus_error_set(error, CDM_ERROR_INVALID,
                                         "the option nodes is a list of node numbers, such as 2-3");
-        int r = d->near ? topology_read_near(d->manager->root, d->manager->topology, d->near, &a->near) : 0;
-        if (r == -EINVAL)
+        if (a->near_pci && !topology_pci_is_valid(a->near_pci))
                 return sd_bus_error_set(error, CDM_ERROR_INVALID,
                                         "the option near is a PCI address, such as 0000:65:00.0 or 65:00.0");
-        if (r < 0)
-                return sd_bus_error_setf(error, CDM_ERROR_INVALID,
-                                         "there is no PCI device %s; lspci -D shows those there are",
-                                         d->near);
         return check_mem_policy(d, error);
 }
 
-int bus_options_read(Manager *m, sd_bus_message *call, bool explain, RequestArgs *args, sd_bus_error *error)
+int bus_options_read(sd_bus_message *call, bool explain, RequestArgs *args, sd_bus_error *error)
 {
-        _cleanup_(draft_clear) Draft d = { .manager = m, .args = { .target = { .pidfd = -EBADF } } };
+        _cleanup_(draft_clear) Draft d = { .args = { .target = { .pidfd = -EBADF } } };
         const char *pool;
         uint32_t seen = 0;
 

@@ -10,4 +10,4 @@
 
 /* Reads "sta{sv}". An unknown key, a key twice or a value of another type is refused, because ignoring it
  * would grant something else than was asked for. Negative errno with *error set; args are untouched then. */
-int bus_options_read(Manager *m, sd_bus_message *call, bool explain, RequestArgs *args, sd_bus_error *error);
+int bus_options_read(sd_bus_message *call, bool explain, RequestArgs *args, sd_bus_error *error);

@@ -106,6 +106,8 @@ static int publish(Bus *b)
         if (r >= 0)
                 r = sd_bus_add_object_manager(b->bus, NULL, CDM_PATH);
         if (r >= 0)
+                r = bus_facts_install(b);
+        if (r >= 0)
                 r = bus_manager_install(b);
         if (r >= 0)
                 r = bus_reservation_install(b);
@@ -134,6 +136,8 @@ int bus_new(sd_bus *bus, Manager *m, Bus **ret)
         if (r >= 0)
                 r = bus_holders_new(m, &b->holders);
         if (r >= 0)
+                r = bus_facts_new(m, &b->facts);
+        if (r >= 0)
                 r = notify_subscribe(m->notify, bus_on_notice, b);
         if (r >= 0)
                 r = publish(b);
@@ -153,6 +157,7 @@ Bus *bus_free(Bus *b)
         bus_lister_free(b->lister);
         bus_lister_free(b->lister_used);
         bus_holders_free(b->holders);
+        bus_facts_free(b->facts);
         sd_bus_unref(b->bus);
         free(b);
         return NULL;

@@ -192,7 +192,7 @@ int reloads_adopt(Reloads *s, Adoption *a)
         reload_warn_lines(m, WARNING_NODES_UNREAD, unread);
         fence_use(m->fence, m->config, m->pools);
         record_keep(m->record, m->topology, m->pools, accepted);
-        machine_facts_read(m->facts);
+        machine_facts_judge(m->facts);
         degrade_shut_nodes(m);
         if (a->pools) {
                 reload_rebase(m, &a->pools->ordinary);

@@ -186,6 +186,13 @@ static int device_pci_address(const char *text, char ret[static sizeof(PCI_ADDRE
         return 0;
 }
 
+bool topology_pci_is_valid(const char *pci)
+{
+        char address[sizeof(PCI_ADDRESS_SHAPE)];
+
+        return device_pci_address(pci, address) >= 0;
+}
+
 /* Is a CXL memdev part of this PCI device? Its link is .../0000:0d:00.0/mem0. */
 static bool device_memdev_is_of(int root_fd, const char *memdev, const char *pci)
 {

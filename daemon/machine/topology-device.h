@@ -10,6 +10,9 @@
  * devices of the dax bus ("dax0.0"). -ENOMEM is the only failure. */
 int topology_read_devices(int root_fd, Topology *t);
 
+/* Is that the address of a PCI device, 0000:65:00.0 or 65:00.0? */
+bool topology_pci_is_valid(const char *pci);
+
 /* The nodes near a PCI device (0000:65:00.0 or 65:00.0): the nodes of its own memory, else the node that it
  * is attached to (sys/bus/pci/devices/ADDRESS/numa_node); empty when the kernel does not know. -EINVAL: no
  * PCI address; -ENOENT: no such device here. */

@@ -53,9 +53,6 @@ bool judgement_may_act(const Judgement *j)
 int request_decide(Manager *m, const Identity *i, const RequestArgs *a, const UsageTarget *target,
                    bool authorised, Judgement *ret)
 {
-        /* Whether a tenant can be alone depends on the settings of the kernel. */
-        if (a->exclusive)
-                machine_facts_read_again(m->facts);
         Snapshot s = manager_snapshot(m, pool_set_find(m->pools, a->pool));
         Request q = {
                 .pool = a->pool,

@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /* What the kernel and the drivers are set to. There is no event for any of it, so it is read when somebody
- * asks: a warning is gone as soon as its advice was followed. A dozen small files; sysfs and procfs do not
- * block. Those who ask again and again get what was read up to MACHINE_FRESH_USEC ago, so that they leave
- * the event loop to others. */
+ * asks: a warning is gone as soon as its advice was followed. A worker reads: a driver may keep whoever reads
+ * its files. All who ask while it reads get what it finds; who asks within MACHINE_FRESH_USEC after that gets
+ * the same. When a driver does not answer for MACHINE_PATIENCE_USEC, they get what was read last. */
 
 #include "daemon/tenant/machine-facts.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <utlist.h>
 
 #include "daemon/loop/log.h"
 #include "daemon/machine/topology-read.h"
@@ -17,13 +18,159 @@
 #include "policy/cdm-names.h"
 
 /* Shorter than anybody needs to follow an advice and ask again. */
-#define MACHINE_FRESH_USEC UINT64_C(10000)
+#define MACHINE_FRESH_USEC    UINT64_C(10000)
+#define MACHINE_PATIENCE_USEC (UINT64_C(5) * 1000 * 1000)
+
+struct MachineLook {
+        MachineFacts *facts;
+        machine_look_done_t done;
+        void *userdata;
+        MachineLook *prev, *next;
+};
+
+/* Belongs to its job until done. */
+typedef struct MachineRead {
+        MachineFacts *facts; /* NULL: nobody wants it any more */
+        char *root;
+        Topology *topology;
+} MachineRead;
 
 struct MachineFacts {
         Manager *manager;
-        uint64_t read_usec;
+        MachineRead *read; /* under way */
+        Job *job;
+        uint64_t read_usec; /* when the last one began */
+        sd_event_source *patience;
+        bool is_late; /* those who asked have lost their patience with this read */
+        MachineLook *looks;
         char *texts[_FACT_MAX];
 };
+
+static void machine_read_free(MachineRead *r)
+{
+        free(r->root);
+        topology_free(r->topology);
+        free(r);
+}
+
+void machine_facts_judge(MachineFacts *f)
+{
+        Manager *m = f->manager;
+
+        for (Fact i = 0; i < _FACT_MAX; i++) {
+                char *text = NULL;
+
+                if (fact_judge(i, m->topology, m->pools, &text) < 0)
+                        continue; /* out of memory: what was told last stands */
+                if (text && (!f->texts[i] || strcmp(text, f->texts[i]) != 0))
+                        log_warning("%s", text);
+                free(f->texts[i]);
+                f->texts[i] = text;
+        }
+        record_judge(m->record, m->topology, m->pools);
+}
+
+/* A callback may free other looks, and ask for one, which may be served at once: what was read is new. */
+static void machine_serve(MachineFacts *f)
+{
+        f->patience = sd_event_source_disable_unref(f->patience);
+        while (f->looks) {
+                MachineLook l = *f->looks;
+
+                machine_look_free(f->looks);
+                l.done(l.userdata);
+        }
+}
+
+static int machine_on_patience_over(sd_event_source *source, uint64_t usec, void *userdata)
+{
+        MachineFacts *f = userdata;
+
+        f->is_late = true;
+        machine_serve(f);
+        return 0;
+}
+
+static int machine_on_worker(Job *job _unused_, void *userdata)
+{
+        MachineRead *r = userdata;
+
+        return topology_read_facts(r->root, r->topology);
+}
+
+static void machine_on_read(int result, void *userdata)
+{
+        MachineRead *r = userdata;
+        MachineFacts *f = r->facts;
+
+        if (f) {
+                f->read = NULL;
+                f->job = NULL;
+                f->is_late = false;
+                if (result >= 0) {
+                        topology_take_facts(f->manager->topology, r->topology);
+                        machine_facts_judge(f);
+                }
+                machine_serve(f);
+        }
+        machine_read_free(r);
+}
+
+static int machine_read(MachineFacts *f)
+{
+        Manager *m = f->manager;
+        MachineRead *r = calloc(1, sizeof(*r));
+
+        if (!r)
+                return -ENOMEM;
+        *r = (MachineRead){ .facts = f, .root = strdup(m->root) };
+        int k = r->root ? topology_copy_devices(m->topology, &r->topology) : -ENOMEM;
+        if (k >= 0)
+                k = worker_submit(m->worker, machine_on_worker, machine_on_read, NULL, r, &f->job);
+        if (k < 0) {
+                machine_read_free(r);
+                return k;
+        }
+        f->read = r;
+        f->read_usec = manager_monotonic_usec();
+        return 0;
+}
+
+static int machine_begin(MachineFacts *f)
+{
+        if (f->read)
+                return f->is_late;
+        if (manager_monotonic_usec() - f->read_usec < MACHINE_FRESH_USEC)
+                return 1;
+        return machine_read(f);
+}
+
+int machine_look(MachineFacts *f, machine_look_done_t done, void *userdata, MachineLook **ret)
+{
+        int r = machine_begin(f);
+
+        if (r != 0)
+                return r;
+        if (!f->patience)
+                r = sd_event_add_time_relative(f->manager->event, &f->patience, CLOCK_MONOTONIC,
+                                               MACHINE_PATIENCE_USEC, 0, machine_on_patience_over, f);
+        MachineLook *l = r < 0 ? NULL : calloc(1, sizeof(*l));
+        if (!l)
+                return r < 0 ? r : -ENOMEM;
+        *l = (MachineLook){ .facts = f, .done = done, .userdata = userdata };
+        DL_APPEND(f->looks, l);
+        *ret = l;
+        return 0;
+}
+
+MachineLook *machine_look_free(MachineLook *l)
+{
+        if (!l)
+                return NULL;
+        DL_DELETE(l->facts->looks, l);
+        free(l);
+        return NULL;
+}
 
 int machine_facts_new(Manager *m, MachineFacts **ret)
 {
@@ -40,35 +187,17 @@ MachineFacts *machine_facts_free(MachineFacts *f)
 {
         if (!f)
                 return NULL;
+        while (f->looks)
+                machine_look_free(f->looks);
+        sd_event_source_disable_unref(f->patience);
         for (size_t i = 0; i < _FACT_MAX; i++)
                 free(f->texts[i]);
+        if (f->read) {
+                f->read->facts = NULL;
+                job_cancel(f->job);
+        }
         free(f);
         return NULL;
-}
-
-void machine_facts_read(MachineFacts *f)
-{
-        Manager *m = f->manager;
-
-        f->read_usec = manager_monotonic_usec();
-        (void)topology_read_facts(m->root, m->topology);
-        for (Fact i = 0; i < _FACT_MAX; i++) {
-                char *text = NULL;
-
-                if (fact_judge(i, m->topology, m->pools, &text) < 0)
-                        continue; /* out of memory: what was told last stands */
-                if (text && (!f->texts[i] || strcmp(text, f->texts[i]) != 0))
-                        log_warning("%s", text);
-                free(f->texts[i]);
-                f->texts[i] = text;
-        }
-        record_judge(m->record, m->topology, m->pools);
-}
-
-void machine_facts_read_again(MachineFacts *f)
-{
-        if (manager_monotonic_usec() - f->read_usec >= MACHINE_FRESH_USEC)
-                machine_facts_read(f);
 }
 
 const char *machine_facts_get(const MachineFacts *f, Fact fact)

@@ -9,10 +9,14 @@
 
 int machine_facts_new(Manager *m, MachineFacts **ret);
 MachineFacts *machine_facts_free(MachineFacts *f);
-/* Read again, judged, and told to the journal where it is news. */
-void machine_facts_read(MachineFacts *f);
-/* Unless that was a moment ago. */
-void machine_facts_read_again(MachineFacts *f);
+/* Judges what was read last, and tells the journal where that is news. */
+void machine_facts_judge(MachineFacts *f);
+/* Reads again. 0: done is called later, once, from the event loop, and the look is freed by then. Else, also on
+ * failure, what was read last is all that there is, and done is not called. */
+typedef struct MachineLook MachineLook;
+typedef void (*machine_look_done_t)(void *userdata);
+int machine_look(MachineFacts *f, machine_look_done_t done, void *userdata, MachineLook **ret);
+MachineLook *machine_look_free(MachineLook *l);
 /* A sentence, as told last; NULL: nothing to tell. */
 const char *machine_facts_get(const MachineFacts *f, Fact fact);
 /* fence_state_to_string(), but "open (demotion)" where the kernel itself carries pages past a closed fence.

@@ -16,6 +16,7 @@ typedef struct RequestArgs {
         IdentityQuery target;
         char *unit, *cgroup, *user; /* what `target` points to */
         char *client;               /* its name on the bus */
+        char *near_pci;             /* the PCI device that `near` follows from; NULL: none */
         bool interactive;           /* polkit may ask the user */
         bool client_left;           /* the client has left the bus since it asked */
         uint64_t lease_usec, queue_usec;

@@ -2,7 +2,8 @@
 
 /* From a client's call to the permission:
  *
- *   counted → (recovery over?) → pool and size make sense → identity → in whose name? (speaker.c)
+ *   counted → (recovery over?) → pool and size make sense → (near which device?) → identity
+ *   → in whose name? (speaker.c) → (settings of the kernel)
  *   → look → would policy refuse? → polkit → grant
  *
  * A request is judged before polkit and after it (judgement.c). A client that goes away while polkit
@@ -18,8 +19,10 @@
 #include <utlist.h>
 
 #include "daemon/caller/authorize.h"
+#include "daemon/machine/device-near.h"
 #include "daemon/tenant/grant.h"
 #include "daemon/tenant/judgement.h"
+#include "daemon/tenant/machine-facts.h"
 #include "daemon/tenant/request-args.h"
 #include "daemon/tenant/snapshot.h"
 #include "daemon/tenant/speaker.h"
@@ -55,8 +58,10 @@ struct RequestCall {
         bool waiting;    /* for the recovery */
         bool authorised; /* polkit said yes, or did not have to be asked */
         UserCount *user;
+        DeviceNear *near;
         IdentityLookup *lookup;
         Identity *identity;
+        MachineLook *settings;
         UsageLook *look;
         Speaking *speaking;
         Authorize *authorize;
@@ -75,6 +80,7 @@ void request_args_clear(RequestArgs *a)
         free(a->user);
         free(a->client);
         labels_clear(&a->words.labels);
+        free(a->near_pci);
         *a = (RequestArgs){ .target.pidfd = -EBADF };
 }
 
@@ -93,9 +99,11 @@ static void request_call_free(RequestCall *c)
         DL_DELETE(s->calls, c);
         s->n_calls--;
         request_uncount(s, c->user);
+        device_near_free(c->near);
         identity_lookup_free(c->lookup);
         speaking_free(c->speaking);
         identity_free(c->identity);
+        machine_look_free(c->settings);
         usage_look_free(c->look);
         authorize_free(c->authorize);
         peer_watch_free(c->client);
@@ -145,13 +153,27 @@ static void request_on_granted(const Answer *a, uint32_t id, void *userdata)
         request_call_free(c);
 }
 
-static void request_grant(RequestCall *c)
+/* next is called with the settings of the kernel known, on which depends whether a tenant can be alone. */
+static void request_with_settings(RequestCall *c, machine_look_done_t next)
 {
+        if (!c->args.exclusive || machine_look(c->manager->facts, next, c, &c->settings) != 0)
+                next(c);
+}
+
+static void request_grant_now(void *userdata)
+{
+        RequestCall *c = userdata;
+
+        c->settings = NULL;
         int r = grant_start(c->manager, TAKE_PTR(c->identity), &c->args, c->authorised, request_on_granted,
                             c, &c->grant);
-
         if (r < 0)
                 request_answer(c, SD_BUS_ERROR_FAILED, strerror(-r));
+}
+
+static void request_grant(RequestCall *c)
+{
+        request_with_settings(c, request_grant_now);
 }
 
 /* The refusal, and what to do instead. NULL: out of memory. */
@@ -296,16 +318,23 @@ static void request_on_look(int error, const UsageTarget *target, void *userdata
                 request_authorize(c);
 }
 
-static void request_judge_first(RequestCall *c)
+static void request_look(void *userdata)
 {
-        /* Root is judged once, in grant_start(). */
-        if (!c->explain && !authorize_is_needed(AUTHORIZE_REQUEST, c->identity->sender_uid)) {
-                request_authorize(c);
-                return;
-        }
+        RequestCall *c = userdata;
+
+        c->settings = NULL;
         int r = manager_look(c->manager, c->identity->subject->cgroup, request_on_look, c, &c->look);
         if (r < 0)
                 request_answer(c, SD_BUS_ERROR_FAILED, strerror(-r));
+}
+
+static void request_judge_first(RequestCall *c)
+{
+        /* Root is judged once, in grant_start(). */
+        if (!c->explain && !authorize_is_needed(AUTHORIZE_REQUEST, c->identity->sender_uid))
+                request_authorize(c);
+        else
+                request_with_settings(c, request_look);
 }
 
 static void request_on_spoken(const Answer *said, void *userdata)
@@ -356,6 +385,37 @@ static void request_identify(RequestCall *c)
                 request_answer(c, SD_BUS_ERROR_FAILED, strerror(-r));
 }
 
+static void request_on_near(int error, const NodeSet *nodes, void *userdata)
+{
+        _cleanup_free_ char *text = NULL;
+        RequestCall *c = userdata;
+
+        c->near = device_near_free(c->near);
+        if (error >= 0) {
+                c->args.near = *nodes;
+                request_identify(c);
+                return;
+        }
+        if (error == -ENOMEM) {
+                request_answer(c, SD_BUS_ERROR_FAILED, strerror(ENOMEM));
+                return;
+        }
+        if (asprintf(&text, "there is no PCI device %s; lspci -D shows those there are", c->args.near_pci) <
+            0)
+                text = NULL;
+        request_answer(c, CDM_ERROR_INVALID, text ? text : "there is no such PCI device");
+}
+
+static void request_find_near(RequestCall *c)
+{
+        Manager *m = c->manager;
+
+        int r = device_near_start(m->worker, m->root, m->topology, c->args.near_pci, request_on_near, c,
+                                  &c->near);
+        if (r < 0)
+                request_answer(c, SD_BUS_ERROR_FAILED, strerror(-r));
+}
+
 /* What needs no look at the caller at all. */
 static bool request_refuse_nonsense(RequestCall *c)
 {
@@ -383,7 +443,11 @@ static bool request_refuse_nonsense(RequestCall *c)
 
 static void request_begin(RequestCall *c)
 {
-        if (!request_refuse_nonsense(c))
+        if (request_refuse_nonsense(c))
+                return;
+        if (c->args.near_pci)
+                request_find_near(c);
+        else
                 request_identify(c);
 }
 

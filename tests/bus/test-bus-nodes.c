@@ -2,10 +2,13 @@
 
 /* What a whole cdmd tells of its nodes: on what evidence they are in their pools, and which ones left. */
 
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "policy/cdm-names.h"
 #include "policy/macro.h"
@@ -206,6 +209,110 @@ START_TEST(each_warning_has_its_name_and_weight)
 }
 END_TEST
 
+/* cdmd has four threads for what is short. With all of them kept by files that do not end, whatever else is
+ * read by a thread has to wait, and clients do not. */
+#define SHORT_THREADS 4
+
+static int keep_error(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+        const sd_bus_error *e = sd_bus_message_get_error(m);
+
+        snprintf(userdata, 256, "%s", e ? e->message : "no error");
+        return 0;
+}
+
+static void wait_answer(const char *answer)
+{
+        while (!*answer) {
+                int r = sd_bus_process(w.client, NULL);
+
+                ck_assert_int_ge(r, 0);
+                if (r == 0)
+                        ck_assert_int_ge(sd_bus_wait(w.client, UINT64_MAX), 0);
+        }
+}
+
+/* The writing end of a file that a request for that process reads. */
+static int keep_a_thread(unsigned pid, char answer[static 256])
+{
+        char path[256], file[64];
+
+        snprintf(file, sizeof(file), "/proc/%u/cgroup", pid);
+        world_put(&w, file, "0::/system.slice/db.service\n");
+        snprintf(path, sizeof(path), "%s/proc/%u/status", w.root, pid);
+        ck_assert_int_eq(mkfifo(path, 0644), 0);
+        ck_assert_int_ge(sd_bus_call_method_async(w.client, NULL, CDM_BUS_NAME, CDM_PATH,
+                                                  CDM_INTERFACE_MANAGER, "Request", keep_error, answer,
+                                                  "sta{sv}", "cdm", UINT64_C(1) << 20, 1, CDM_OPTION_PID,
+                                                  "u", pid),
+                         0);
+        ck_assert_int_ge(sd_bus_flush(w.client), 0);
+        int fd = open(path, O_WRONLY | O_CLOEXEC); /* returns when cdmd has opened it */
+        ck_assert_int_ge(fd, 0);
+        return fd;
+}
+
+START_TEST(settings_and_devices_are_read_by_a_worker)
+{
+        char answers[SHORT_THREADS][256] = { "" }, near[256] = "", warnings[256] = "", all[256] = "",
+             alone[256] = "";
+        int fds[SHORT_THREADS];
+
+        for (unsigned i = 0; i < SHORT_THREADS; i++)
+                fds[i] = keep_a_thread(5000 + i, answers[i]);
+        ck_assert_int_ge(sd_bus_call_method_async(w.client, NULL, CDM_BUS_NAME, CDM_PATH,
+                                                  CDM_INTERFACE_MANAGER, "Request", keep_error, near,
+                                                  "sta{sv}", "cdm", UINT64_C(1) << 20, 1, CDM_OPTION_NEAR,
+                                                  "s", "0000:65:00.0"),
+                         0);
+        ck_assert_int_ge(sd_bus_call_method_async(w.client, NULL, CDM_BUS_NAME, CDM_PATH,
+                                                  "org.freedesktop.DBus.Properties", "Get", keep_error,
+                                                  warnings, "ss", CDM_INTERFACE_MANAGER, "Warnings"),
+                         0);
+        ck_assert_int_ge(sd_bus_call_method_async(w.client, NULL, CDM_BUS_NAME, CDM_PATH,
+                                                  "org.freedesktop.DBus.ObjectManager", "GetManagedObjects",
+                                                  keep_error, all, NULL),
+                         0);
+        /* What is no address needs no thread. */
+        ck_assert_int_ge(sd_bus_call_method_async(w.client, NULL, CDM_BUS_NAME, CDM_PATH,
+                                                  CDM_INTERFACE_MANAGER, "Request", keep_error, alone,
+                                                  "sta{sv}", "cdm", UINT64_C(1) << 20, 1, CDM_OPTION_NEAR,
+                                                  "s", "../../65:00.0"),
+                         0);
+        wait_answer(alone);
+        ck_assert_msg(strstr(alone, "is a PCI address"), "%s", alone);
+        ck_assert_str_eq(near, "");
+        ck_assert_str_eq(warnings, "");
+        ck_assert_str_eq(all, "");
+        for (unsigned i = 0; i < SHORT_THREADS; i++)
+                close(fds[i]);
+        wait_answer(near);
+        ck_assert_msg(strstr(near, "there is no PCI device 0000:65:00.0"), "%s", near);
+        wait_answer(warnings);
+        ck_assert_str_eq(warnings, "no error");
+        wait_answer(all);
+        ck_assert_str_eq(all, "no error");
+        for (unsigned i = 0; i < SHORT_THREADS; i++)
+                wait_answer(answers[i]);
+}
+END_TEST
+
+/* A driver that does not answer keeps a thread; those who ask get what was read last. */
+START_TEST(a_driver_that_does_not_answer)
+{
+        char answers[SHORT_THREADS][256] = { "" };
+        int fds[SHORT_THREADS];
+
+        for (unsigned i = 0; i < SHORT_THREADS; i++)
+                fds[i] = keep_a_thread(5000 + i, answers[i]);
+        expect_warning("there is no such warning", false);
+        for (unsigned i = 0; i < SHORT_THREADS; i++)
+                close(fds[i]);
+        for (unsigned i = 0; i < SHORT_THREADS; i++)
+                wait_answer(answers[i]);
+}
+END_TEST
+
 int main(void)
 {
         Suite *s = suite_create("bus-nodes");
@@ -217,6 +324,8 @@ int main(void)
         tcase_add_test(t, what_pools_and_nodes_say_of_each_other_is_told);
         tcase_add_test(t, warnings_have_an_end);
         tcase_add_test(t, each_warning_has_its_name_and_weight);
+        tcase_add_test(t, settings_and_devices_are_read_by_a_worker);
+        tcase_add_test(t, a_driver_that_does_not_answer);
         suite_add_tcase(s, t);
         return check_main(s);
 }

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "daemon/machine/device-near.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/machine/topology-device.h"
+
+/* The job's while it runs; one that is freed meanwhile is an orphan, and the end of the job frees it. */
+struct DeviceNear {
+        char *root, *pci;
+        Topology *topology; /* nodes and their devices, no more */
+        NodeSet nodes;
+        device_near_done_t done;
+        void *userdata;
+        Job *job; /* NULL: it has ended */
+        bool in_done, orphan;
+};
+
+static void device_near_destroy(DeviceNear *n)
+{
+        free(n->root);
+        free(n->pci);
+        topology_free(n->topology);
+        free(n);
+}
+
+DeviceNear *device_near_free(DeviceNear *n)
+{
+        if (!n)
+                return NULL;
+        n->orphan = true;
+        if (n->job)
+                job_cancel(n->job);
+        else if (!n->in_done)
+                device_near_destroy(n);
+        return NULL;
+}
+
+static int device_near_run(Job *job _unused_, void *userdata)
+{
+        DeviceNear *n = userdata;
+
+        return topology_read_near(n->root, n->topology, n->pci, &n->nodes);
+}
+
+static void device_near_on_done(int result, void *userdata)
+{
+        DeviceNear *n = userdata;
+
+        n->job = NULL;
+        n->in_done = true;
+        if (!n->orphan)
+                n->done(result, &n->nodes, n->userdata);
+        n->in_done = false;
+        if (n->orphan)
+                device_near_destroy(n);
+}
+
+int device_near_start(Worker *worker, const char *root, const Topology *t, const char *pci,
+                      device_near_done_t done, void *userdata, DeviceNear **ret)
+{
+        DeviceNear *n = calloc(1, sizeof(*n));
+
+        if (!n)
+                return -ENOMEM;
+        *n = (DeviceNear){ .root = strdup(root), .pci = strdup(pci), .done = done, .userdata = userdata };
+        int r = n->root && n->pci ? topology_copy_devices(t, &n->topology) : -ENOMEM;
+        if (r >= 0)
+                r = worker_submit(worker, device_near_run, device_near_on_done, NULL, n, &n->job);
+        if (r < 0) {
+                device_near_destroy(n);
+                return r;
+        }
+        *ret = n;
+        return 0;
+}
