@@ -75,6 +75,7 @@ typedef struct NodeSum {
         size_t n_stay, n_stay_exclusive;
         OrderNode *displaceable;
         LedgerHolding *holdings; /* unobserved ones first */
+        LedgerHolding *walk;     /* where ledger_walk_tenants_of_node() goes on */
 } NodeSum;
 
 struct Ledger {
@@ -116,6 +117,13 @@ static inline LedgerHolding *holding_find(const LedgerTenant *t, int node)
 static inline Tally *user_find(const Ledger *l, uid_t uid)
 {
         return tally_find(l->users, &uid, sizeof(uid));
+}
+
+/* The holding leaves its place in the list of the node. */
+static inline void ledger_walk_leaves(NodeSum *n, const LedgerHolding *h)
+{
+        if (n->walk == h)
+                n->walk = h->node_next;
 }
 
 /* The key includes the NUL, so that an empty name is a valid key. */

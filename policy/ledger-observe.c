@@ -21,6 +21,7 @@ void ledger_observe(Ledger *l, const char *tenant, int node, uint64_t used_bytes
         if (h->observed)
                 return;
         h->observed = true;
+        ledger_walk_leaves(n, h);
         DL_DELETE2(n->holdings, h, node_prev, node_next);
         DL_APPEND2(n->holdings, h, node_prev, node_next);
 }

@@ -245,7 +245,7 @@ int ledger_foreach_of_tenant(const Ledger *l, const char *tenant, int (*fn)(Rese
         return 0;
 }
 
-static int ledger_foreach_holding(const Ledger *l, int node, bool all,
+int ledger_foreach_tenant_of_node(const Ledger *l, int node,
                                   int (*fn)(const char *tenant, uint64_t bytes, void *userdata),
                                   void *userdata)
 {
@@ -254,8 +254,6 @@ static int ledger_foreach_holding(const Ledger *l, int node, bool all,
         if (node < 0 || node >= NODE_MAX)
                 return 0;
         DL_FOREACH2 (l->nodes[node].holdings, h, node_next) {
-                if (!all && h->observed)
-                        return 0;
                 ledger_count_visit(l);
                 int r = fn(h->tenant->key, sum_saturate(h->bytes), userdata);
 
@@ -265,16 +263,31 @@ static int ledger_foreach_holding(const Ledger *l, int node, bool all,
         return 0;
 }
 
-int ledger_foreach_tenant_of_node(const Ledger *l, int node,
-                                  int (*fn)(const char *tenant, uint64_t bytes, void *userdata),
-                                  void *userdata)
+void ledger_walk_begin(Ledger *l, int node)
 {
-        return ledger_foreach_holding(l, node, true, fn, userdata);
+        if (node >= 0 && node < NODE_MAX)
+                l->nodes[node].walk = l->nodes[node].holdings;
 }
 
-int ledger_foreach_new_tenant_of_node(const Ledger *l, int node,
-                                      int (*fn)(const char *tenant, uint64_t bytes, void *userdata),
-                                      void *userdata)
+int ledger_walk_tenants_of_node(Ledger *l, int node, bool all, size_t max,
+                                int (*fn)(const char *tenant, uint64_t bytes, void *userdata),
+                                void *userdata)
 {
-        return ledger_foreach_holding(l, node, false, fn, userdata);
+        NodeSum *n = node >= 0 && node < NODE_MAX ? &l->nodes[node] : NULL;
+
+        if (!n)
+                return 0;
+        for (size_t i = 0; n->walk && (all || !n->walk->observed); i++) {
+                LedgerHolding *h = n->walk;
+
+                if (i >= max)
+                        return 1;
+                n->walk = h->node_next;
+                ledger_count_visit(l);
+                int r = fn(h->tenant->key, sum_saturate(h->bytes), userdata);
+                if (r < 0)
+                        return r;
+        }
+        n->walk = NULL;
+        return 0;
 }

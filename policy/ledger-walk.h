@@ -34,11 +34,13 @@ int ledger_foreach_of_tenant(const Ledger *l, const char *tenant, int (*fn)(Rese
 int ledger_foreach_tenant_of_node(const Ledger *l, int node,
                                   int (*fn)(const char *tenant, uint64_t bytes, void *userdata),
                                   void *userdata);
-/* Like ledger_foreach_tenant_of_node(), but only tenants without an observation of that node. O(their
- * number). */
-int ledger_foreach_new_tenant_of_node(const Ledger *l, int node,
-                                      int (*fn)(const char *tenant, uint64_t bytes, void *userdata),
-                                      void *userdata);
+/* Likewise in portions of max tenants at most: 1: there is more, 0: that was all, or what fn returned (< 0).
+ * all: or only tenants without an observation of that node. The ledger may change between portions; whoever
+ * comes meanwhile may be left out. There is one such walk a node at a time. */
+void ledger_walk_begin(Ledger *l, int node);
+int ledger_walk_tenants_of_node(Ledger *l, int node, bool all, size_t max,
+                                int (*fn)(const char *tenant, uint64_t bytes, void *userdata),
+                                void *userdata);
 
 /* For the files of the ledger only (policy/ledger-data.h): */
 struct LedgerEntry;

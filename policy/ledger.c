@@ -86,6 +86,7 @@ static void ledger_holdings_prune(Ledger *l, LedgerTenant *t)
         DL_FOREACH_SAFE (t->holdings, h, tmp) {
                 if (h->n_booked > 0)
                         continue;
+                ledger_walk_leaves(&l->nodes[h->node], h);
                 DL_DELETE2(l->nodes[h->node].holdings, h, node_prev, node_next);
                 DL_DELETE(t->holdings, h);
                 free(h);

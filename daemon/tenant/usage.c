@@ -13,12 +13,14 @@
 #include "daemon/kernel/cgroup.h"
 #include "daemon/kernel/hold.h"
 #include "daemon/kernel/near.h"
+#include "daemon/loop/slice.h"
 #include "daemon/machine/topology-read.h"
 
 #define FEW_TENANTS 8
 #define FRESH_USEC  (UINT64_C(1000) * 1000)
-/* So many are called in one turn of the event loop. */
-#define SERVE_MAX 32
+/* So many looks are called, and so many tenants collected or taken over, in one turn of the event loop. */
+#define SERVE_MAX   32
+#define TENANTS_MAX 256
 
 /* One node, as observed. */
 typedef struct Sight {
@@ -40,9 +42,18 @@ typedef struct Reading {
         UT_hash_handle hh;
 } Reading;
 
+typedef enum UsagePhase {
+        USAGE_COLLECT, /* which tenants are to be read */
+        USAGE_READ,    /* by the job */
+        USAGE_TAKE,    /* what was read, into the ledger */
+        USAGE_SERVE,   /* those who wait */
+} UsagePhase;
+
 /* What the job reads and finds; the loop leaves it alone while the job runs. */
 typedef struct UsageObservation {
         Usage *usage; /* NULL: nobody wants it any more */
+        UsagePhase phase;
+        int collecting; /* the tenants of this node */
         char *root;
         NodeSet nodes, all_tenants;
         uint64_t began_usec;
@@ -73,7 +84,7 @@ struct Usage {
         UsageObservation *running; /* until all its looks were served */
         Job *job;
         int result;
-        sd_event_source *serve;
+        Slice *slice; /* the phases of `running`, but for USAGE_READ */
         uint64_t n_observations;
         NodeUse use[NODE_MAX]; /* the last answer */
 };
@@ -104,18 +115,21 @@ static void usage_look_release(UsageLook *l)
         free(l);
 }
 
+static void reading_free(UsageObservation *o, Reading *r)
+{
+        HASH_DEL(o->readings, r);
+        free(r->tenant);
+        free(r->cgroup);
+        free(r->bytes);
+        free(r);
+}
+
 static void usage_observation_free(UsageObservation *o)
 {
-        Reading *r, *next_reading;
         UsageLook *l, *next;
 
-        HASH_ITER (hh, o->readings, r, next_reading) {
-                HASH_DEL(o->readings, r);
-                free(r->tenant);
-                free(r->cgroup);
-                free(r->bytes);
-                free(r);
-        }
+        while (o->readings)
+                reading_free(o, o->readings);
         DL_FOREACH_SAFE (o->looks, l, next) {
                 DL_DELETE(o->looks, l);
                 usage_look_release(l);
@@ -205,12 +219,6 @@ static int usage_run(Job *job, void *userdata)
 
 /* --- what is to be read --------------------------------------------------------------------------------- */
 
-typedef struct UsageCollect {
-        Usage *usage;
-        UsageObservation *observation;
-        int node;
-} UsageCollect;
-
 static int usage_first_cgroup(Reservation *r, void *userdata)
 {
         *(const char **)userdata = r->target->cgroup;
@@ -219,43 +227,65 @@ static int usage_first_cgroup(Reservation *r, void *userdata)
 
 static int usage_collect_tenant(const char *tenant, uint64_t bytes, void *userdata)
 {
-        UsageCollect *c = userdata;
+        UsageObservation *o = userdata;
         const char *cgroup = NULL;
         Reading *r;
 
-        HASH_FIND_STR(c->observation->readings, tenant, r);
+        HASH_FIND_STR(o->readings, tenant, r);
         if (r) {
-                nodeset_add(&r->nodes, c->node);
+                nodeset_add(&r->nodes, o->collecting);
                 return 0;
         }
         r = calloc(1, sizeof(*r));
         if (!r)
                 return -ENOMEM;
-        ledger_foreach_of_tenant(c->usage->context.ledger, tenant, usage_first_cgroup, &cgroup);
+        ledger_foreach_of_tenant(o->usage->context.ledger, tenant, usage_first_cgroup, &cgroup);
         *r = (Reading){ .tenant = strdup(tenant),
                         .cgroup = cgroup ? strdup(cgroup) : NULL,
-                        .nodes = nodeset_of(c->node) };
+                        .nodes = nodeset_of(o->collecting) };
         if (!r->tenant || (cgroup && !r->cgroup)) {
                 free(r->tenant);
                 free(r->cgroup);
                 free(r);
                 return -ENOMEM;
         }
-        HASH_ADD_KEYPTR(hh, c->observation->readings, r->tenant, strlen(r->tenant), r);
+        HASH_ADD_KEYPTR(hh, o->readings, r->tenant, strlen(r->tenant), r);
         return 0;
 }
 
-static int usage_collect_node(Usage *u, UsageObservation *o, int node)
+static bool usage_all_are_due(const Usage *u, const UsageObservation *o, int node)
 {
-        UsageCollect c = { u, o, node };
-        Ledger *l = u->context.ledger;
         const Sight *s = &u->sights[node];
 
-        if (ledger_node_tenants(l, node) > FEW_TENANTS && s->all_tenants_usec &&
-            o->began_usec - s->all_tenants_usec < FRESH_USEC)
-                return ledger_foreach_new_tenant_of_node(l, node, usage_collect_tenant, &c);
-        nodeset_add(&o->all_tenants, node);
-        return ledger_foreach_tenant_of_node(l, node, usage_collect_tenant, &c);
+        return ledger_node_tenants(u->context.ledger, node) <= FEW_TENANTS || !s->all_tenants_usec ||
+               o->began_usec - s->all_tenants_usec >= FRESH_USEC;
+}
+
+/* Begins with the first node from `from` on. */
+static void usage_collect_from(Usage *u, UsageObservation *o, int from)
+{
+        while (from < NODE_MAX && !nodeset_contains(&o->nodes, from))
+                from++;
+        o->collecting = from;
+        if (from == NODE_MAX)
+                return;
+        if (usage_all_are_due(u, o, from))
+                nodeset_add(&o->all_tenants, from);
+        ledger_walk_begin(u->context.ledger, from);
+}
+
+/* 1: there is more to collect. */
+static int usage_collect(Usage *u, UsageObservation *o)
+{
+        while (o->collecting < NODE_MAX) {
+                bool all = nodeset_contains(&o->all_tenants, o->collecting);
+                int r = ledger_walk_tenants_of_node(u->context.ledger, o->collecting, all, TENANTS_MAX,
+                                                    usage_collect_tenant, o);
+                if (r != 0)
+                        return r;
+                usage_collect_from(u, o, o->collecting + 1);
+        }
+        return 0;
 }
 
 static int observation_new(Usage *u, UsageObservation **ret)
@@ -263,7 +293,6 @@ static int observation_new(Usage *u, UsageObservation **ret)
         UsageObservation *o = calloc(1, sizeof(*o));
         const UsageBuffers *b = u->context.buffers;
         UsageLook *l;
-        int r = 0;
 
         if (!o)
                 return -ENOMEM;
@@ -276,18 +305,13 @@ static int observation_new(Usage *u, UsageObservation **ret)
         o->began_usec = usage_now();
         if (b)
                 o->mark = b->mark(b->set);
-        DL_FOREACH (u->waiting, l)
+        DL_FOREACH (u->waiting, l) {
                 o->nodes = nodeset_union(&o->nodes, &l->nodes);
-        NODESET_FOREACH (node, &o->nodes)
-                r = r < 0 ? r : usage_collect_node(u, o, node);
-        if (r < 0) {
-                usage_observation_free(o);
-                return r;
+                l->observed = true;
         }
         o->looks = u->waiting;
         u->waiting = NULL;
-        DL_FOREACH (o->looks, l)
-                l->observed = true;
+        usage_collect_from(u, o, 0);
         *ret = o;
         return 0;
 }
@@ -317,37 +341,59 @@ static void usage_add_buffer(const char *tenant, int node, uint64_t bytes, bool 
         r->bytes[r->n_bytes++] = (NumaBytes){ .node = node, .other = bytes };
 }
 
-static void usage_take_over(Usage *u, UsageObservation *o)
+/* Between the slices some tenants explain what was read now and others what was read before, so the larger of
+ * both numbers of used bytes counts. */
+static void usage_take_begin(Usage *u, UsageObservation *o)
 {
         const UsageBuffers *b = u->context.buffers;
 
         if (b)
                 b->foreach(b->set, o->mark, usage_add_buffer, o);
-        for (Reading *r = o->readings; r; r = r->hh.next) {
-                NODESET_FOREACH (node, &r->nodes) {
-                        uint64_t bytes = 0;
+        NODESET_FOREACH (node, &o->nodes)
+                if (o->sights[node].used_bytes > u->sights[node].used_bytes)
+                        u->sights[node].used_bytes = o->sights[node].used_bytes;
+}
 
-                        for (size_t i = 0; i < r->n_bytes; i++)
-                                if (r->bytes[i].node == node)
-                                        bytes += numa_bytes_sum(&r->bytes[i]);
-                        ledger_observe(u->context.ledger, r->tenant, node, bytes);
-                }
-        }
-        NODESET_FOREACH (node, &o->nodes) {
-                Sight *s = &o->sights[node];
+static void usage_take_reading(Usage *u, const Reading *r)
+{
+        NODESET_FOREACH (node, &r->nodes) {
+                uint64_t bytes = 0;
 
-                s->known = true;
-                s->read_usec = o->began_usec;
-                s->all_tenants_usec = nodeset_contains(&o->all_tenants, node)
-                                              ? o->began_usec
-                                              : u->sights[node].all_tenants_usec;
-                u->sights[node] = *s;
+                for (size_t i = 0; i < r->n_bytes; i++)
+                        if (r->bytes[i].node == node)
+                                bytes += numa_bytes_sum(&r->bytes[i]);
+                ledger_observe(u->context.ledger, r->tenant, node, bytes);
         }
 }
 
-/* --- looks ---------------------------------------------------------------------------------------------- */
+static void usage_take_sights(Usage *u, const UsageObservation *o)
+{
+        NODESET_FOREACH (node, &o->nodes) {
+                uint64_t all_tenants_usec = nodeset_contains(&o->all_tenants, node)
+                                                    ? o->began_usec
+                                                    : u->sights[node].all_tenants_usec;
 
-static int usage_start(Usage *u);
+                u->sights[node] = o->sights[node];
+                u->sights[node].known = true;
+                u->sights[node].read_usec = o->began_usec;
+                u->sights[node].all_tenants_usec = all_tenants_usec;
+        }
+}
+
+/* 1: there is more to take over. */
+static int usage_take(Usage *u, UsageObservation *o)
+{
+        for (unsigned i = 0; o->readings; i++) {
+                if (i == TENANTS_MAX)
+                        return 1;
+                usage_take_reading(u, o->readings);
+                reading_free(o, o->readings);
+        }
+        usage_take_sights(u, o);
+        return 0;
+}
+
+/* --- looks ---------------------------------------------------------------------------------------------- */
 
 /* A callback may free other looks, or request a new one. */
 static void usage_serve_one(UsageLook **list, int error)
@@ -365,27 +411,41 @@ static void usage_serve_one(UsageLook **list, int error)
                 done(error, &target, userdata);
 }
 
-/* In slices, so that a burst of requests does not block the event loop. */
-static int usage_on_serve(sd_event_source *source, void *userdata)
+static int usage_start(Usage *u);
+
+static void usage_serve(Usage *u)
 {
-        Usage *u = userdata;
         UsageObservation *o = u->running;
 
         for (unsigned i = 0; i < SERVE_MAX && o->looks; i++)
                 usage_serve_one(&o->looks, u->result);
-        if (o->looks) {
-                (void)sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
-                return 0;
-        }
+        if (o->looks)
+                return;
+        slice_set(u->slice, false);
         usage_observation_free(o);
         u->running = NULL;
         int r = u->waiting ? usage_start(u) : 0;
         while (r < 0 && u->waiting)
                 usage_serve_one(&u->waiting, r);
-        return 0;
 }
 
-static void usage_on_done(int result, void *userdata)
+/* The looks are called from a turn of their own. */
+static void usage_finish(Usage *u, int result)
+{
+        u->result = result;
+        u->running->phase = USAGE_SERVE;
+        slice_set(u->slice, true);
+}
+
+static void usage_take_slice(Usage *u)
+{
+        if (usage_take(u, u->running) == 0)
+                usage_finish(u, 0);
+        else
+                slice_set(u->slice, true);
+}
+
+static void usage_on_read(int result, void *userdata)
 {
         UsageObservation *o = userdata;
         Usage *u = o->usage;
@@ -395,32 +455,56 @@ static void usage_on_done(int result, void *userdata)
                 return;
         }
         u->job = NULL;
-        u->result = result;
         u->n_observations++;
-        if (result >= 0)
-                usage_take_over(u, o);
-        (void)sd_event_source_set_enabled(u->serve, SD_EVENT_ONESHOT);
+        if (result < 0) {
+                usage_finish(u, result);
+                return;
+        }
+        o->phase = USAGE_TAKE;
+        usage_take_begin(u, o);
+        usage_take_slice(u);
+}
+
+static void usage_collect_slice(Usage *u)
+{
+        int r = usage_collect(u, u->running);
+
+        slice_set(u->slice, r > 0);
+        if (r > 0)
+                return;
+        u->running->phase = USAGE_READ;
+        if (r == 0)
+                r = worker_submit(u->context.worker, usage_run, usage_on_read, NULL, u->running, &u->job);
+        if (r < 0)
+                usage_finish(u, r);
+}
+
+static void usage_on_slice(void *userdata)
+{
+        Usage *u = userdata;
+
+        switch (u->running->phase) {
+        case USAGE_COLLECT:
+                usage_collect_slice(u);
+                return;
+        case USAGE_TAKE:
+                usage_take_slice(u);
+                return;
+        case USAGE_SERVE:
+                usage_serve(u);
+                return;
+        case USAGE_READ:
+                return;
+        }
 }
 
 static int usage_start(Usage *u)
 {
         int r = observation_new(u, &u->running);
 
-        if (r < 0)
-                return r;
-        r = worker_submit(u->context.worker, usage_run, usage_on_done, NULL, u->running, &u->job);
-        if (r < 0) {
-                UsageLook *l;
-
-                /* The looks are called, or their owners free them. */
-                DL_FOREACH (u->running->looks, l)
-                        l->observed = false;
-                u->waiting = u->running->looks;
-                u->running->looks = NULL;
-                usage_observation_free(u->running);
-                u->running = NULL;
-        }
-        return r;
+        if (r >= 0)
+                usage_collect_slice(u);
+        return r < 0 ? r : 0;
 }
 
 int usage_look(Usage *u, const NodeSet *nodes, const char *cgroup, const NodeSet *with_cpu,
@@ -561,9 +645,7 @@ int usage_new(const UsageContext *context, Usage **ret)
         if (!u)
                 return -ENOMEM;
         u->context = *context;
-        int r = sd_event_add_defer(context->event, &u->serve, usage_on_serve, u);
-        if (r >= 0)
-                r = sd_event_source_set_enabled(u->serve, SD_EVENT_OFF);
+        int r = slice_new(context->event, usage_on_slice, u, &u->slice);
         if (r < 0) {
                 usage_free(u);
                 return r;
@@ -586,7 +668,7 @@ Usage *usage_free(Usage *u)
         } else if (u->running) {
                 usage_observation_free(u->running);
         }
-        sd_event_source_disable_unref(u->serve);
+        slice_free(u->slice);
         free(u);
         return NULL;
 }

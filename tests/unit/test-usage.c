@@ -190,6 +190,48 @@ START_TEST(looks_are_merged)
 }
 END_TEST
 
+/* How many turns of the loop an observation of many tenants takes, and how many entries of the ledger are
+ * visited in one of them at most. */
+START_TEST(many_tenants_are_read_in_slices)
+{
+        enum { TENANTS = 2000, MOST = 256 };
+        size_t most = 0, before;
+        unsigned n = 0, turns = 0;
+        char name[32];
+
+        set_used(TENANTS * MIB / 2);
+        for (unsigned i = 0; i < TENANTS; i++) {
+                snprintf(name, sizeof(name), "t%u.service", i);
+                set_cgroup(name, MIB / 2);
+                reserve(i + 1, name, MIB / 2);
+        }
+        before = ledger_visited(ledger);
+        ck_assert_int_eq(usage_look(usage, &node2, NULL, NULL, count, &n, NULL), 0);
+        /* Whoever leaves or comes meanwhile is in nobody's way. */
+        reservation_free(ledger_take(ledger, 1));
+        reservation_free(ledger_take(ledger, TENANTS - 256));
+        reservation_free(ledger_take(ledger, TENANTS - 257));
+        reservation_free(ledger_take(ledger, TENANTS / 2));
+        reserve(TENANTS + 1, "late.service", MIB / 2);
+        set_cgroup("late.service", MIB / 2);
+        while (n == 0) {
+                size_t now = ledger_visited(ledger);
+
+                most = now - before > most ? now - before : most;
+                before = now;
+                ck_assert_int_ge(sd_event_run(event, UINT64_MAX), 0);
+                turns++;
+        }
+        /* Collecting visits each tenant and its first reservation. */
+        ck_assert_uint_le(most, 2 * MOST);
+        /* They are collected in as many turns as they are taken over. */
+        ck_assert_uint_ge(turns, 2 * (TENANTS / MOST));
+        ck_assert_uint_eq(foreign(), 2); /* 4 left, of half a MiB, and one is not read yet */
+        look();
+        ck_assert_uint_eq(foreign(), 1);
+}
+END_TEST
+
 static void must_not(int error, const UsageTarget *target, void *userdata)
 {
         ck_abort_msg("called although it was freed");
@@ -222,6 +264,7 @@ int main(void)
         tcase_add_test(t, formulas);
         tcase_add_test(t, the_ledger_changes_after_an_observation);
         tcase_add_test(t, looks_are_merged);
+        tcase_add_test(t, many_tenants_are_read_in_slices);
         tcase_add_test(t, a_look_is_freed);
         suite_add_tcase(s, t);
         return check_main(s);
