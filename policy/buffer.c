@@ -110,6 +110,21 @@ const char *buffer_name_format(uint32_t id, uint32_t serial, const BufferLayout 
         return name;
 }
 
+const char *buffer_too_many(const BufferCounts *n, bool is_root)
+{
+        if (n->of_reservation >= BUFFERS_EACH_MAX)
+                return "this reservation has 64 buffers already; close some, or open larger ones";
+        if (n->all >= BUFFERS_MAX)
+                return "there are too many buffers already; close some, or open larger ones";
+        if (is_root)
+                return NULL;
+        if (n->of_user >= BUFFERS_USER_MAX)
+                return "you have 128 buffers already; close some, or open larger ones";
+        return n->of_users >= BUFFERS_USERS_MAX
+                       ? "the users of this machine have too many buffers already; try again later"
+                       : NULL;
+}
+
 static int buffer_parse_part(const char **s, BufferLayout *l)
 {
         Share part;

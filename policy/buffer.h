@@ -5,6 +5,7 @@
  * reservation together never hold more of a node than the reservation has there. */
 
 #include <stddef.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "policy/reservation.h"
@@ -40,6 +41,24 @@ uint64_t buffer_layout_node_bytes(const BufferLayout *l, int node);
 BufferVerdict buffer_lay_out(const Share *shares, size_t n_shares, const Share *taken, size_t n_taken,
                              uint64_t size_bytes, uint64_t page_bytes, BufferLayout *ret,
                              uint64_t *ret_room_bytes);
+
+/* Descriptors, and places in systemd's store (FileDescriptorStoreMax= of the unit). */
+#define BUFFERS_MAX      1000
+#define BUFFERS_EACH_MAX 64 /* of one reservation */
+/* Of all reservations of one user, and of all users but root. */
+#define BUFFERS_USER_MAX  128
+#define BUFFERS_USERS_MAX (BUFFERS_MAX - 128)
+
+/* Those that wait included. */
+typedef struct BufferCounts {
+        size_t of_reservation;
+        size_t of_user;  /* of the user of that reservation */
+        size_t of_users; /* of all users but root */
+        size_t all;
+} BufferCounts;
+
+/* Why there can be no more for this reservation, a sentence; NULL: there can. */
+const char *buffer_too_many(const BufferCounts *n, bool is_root);
 
 /* "buffer-ID-SERIAL-PAGE-NODE.BYTES...", numbers in hex but for ID, SERIAL and NODE: everything that a
  * restarted cdmd needs to know about the buffer. */

@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <uthash.h>
 #include <utlist.h>
 
 #include "policy/cdm-names.h"
@@ -35,6 +36,7 @@ struct User {
         Caller *callers;
         size_t n;
         User *prev, *next;
+        UT_hash_handle hh;
 };
 
 struct BusCallers {
@@ -42,7 +44,7 @@ struct BusCallers {
         bus_callers_ready_t ready;
         void *userdata;
         Caller *unknown;
-        User *users;
+        User *users, *users_by_uid;
 };
 
 int bus_callers_new(SenderCache *senders, bus_callers_ready_t ready, void *userdata, BusCallers **ret)
@@ -61,6 +63,7 @@ static void user_prune(BusCallers *c, User *u)
         if (u->callers)
                 return;
         DL_DELETE(c->users, u);
+        HASH_DEL(c->users_by_uid, u);
         free(u);
 }
 
@@ -108,12 +111,13 @@ static User *user_get(BusCallers *c, uid_t uid)
 {
         User *u;
 
-        DL_FOREACH (c->users, u)
-                if (u->uid == uid)
-                        return u;
+        HASH_FIND(hh, c->users_by_uid, &uid, sizeof(uid), u);
+        if (u)
+                return u;
         u = calloc(1, sizeof(*u));
         if (u) {
                 u->uid = uid;
+                HASH_ADD(hh, c->users_by_uid, uid, sizeof(u->uid), u);
                 DL_APPEND(c->users, u);
         }
         return u;

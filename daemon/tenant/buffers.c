@@ -34,12 +34,6 @@
 #include "policy/facts.h"
 #include "policy/size.h"
 
-/* Descriptors, and places in systemd's store (FileDescriptorStoreMax= of the unit). */
-#define BUFFERS_MAX      1000
-#define BUFFERS_EACH_MAX 64 /* of one reservation, those that wait included */
-/* Of all reservations of one user, and of all users but root. */
-#define BUFFERS_USER_MAX  128
-#define BUFFERS_USERS_MAX (BUFFERS_MAX - 128)
 /* Others can drag pages away as well (migratepages(8), a move between cgroups), and nothing tells of it. */
 #define LOOK_USEC          (UINT64_C(10) * 1000 * 1000)
 #define LOOK_ACCURACY_USEC (UINT64_C(5) * 1000 * 1000)
@@ -495,24 +489,14 @@ static const char *too_many(const BufferSet *s, const Entry *e)
 {
         const BufferOwner *owner = buffers_owner(s, e->id);
         uid_t uid = e->r->target->uid;
-        size_t own = 0, users = 0;
+        BufferCounts n = { .of_reservation = owner ? owner->n : 0, .all = s->n };
         Buffer *b;
 
-        if (owner && owner->n >= BUFFERS_EACH_MAX)
-                return "this reservation has 64 buffers already; close some, or open larger ones";
-        if (s->n >= BUFFERS_MAX)
-                return "there are too many buffers already; close some, or open larger ones";
-        if (uid == 0)
-                return NULL;
         DL_FOREACH (s->buffers, b) {
-                own += owner_of(b) == uid;
-                users += owner_of(b) != 0;
+                n.of_user += owner_of(b) == uid;
+                n.of_users += owner_of(b) != 0;
         }
-        if (own >= BUFFERS_USER_MAX)
-                return "you have 128 buffers already; close some, or open larger ones";
-        return users >= BUFFERS_USERS_MAX
-                       ? "the users of this machine have too many buffers already; try again later"
-                       : NULL;
+        return buffer_too_many(&n, uid == 0);
 }
 
 void buffers_abandon(BufferSet *s, void *userdata)

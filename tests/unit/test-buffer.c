@@ -207,6 +207,30 @@ START_TEST(not_names)
 }
 END_TEST
 
+/* One user cannot take the places of all, nor all users those of root. */
+START_TEST(no_user_has_all_buffers)
+{
+        BufferCounts n = { .of_reservation = BUFFERS_EACH_MAX - 1,
+                           .of_user = BUFFERS_USER_MAX - 1,
+                           .of_users = BUFFERS_USERS_MAX - 1,
+                           .all = BUFFERS_USERS_MAX - 1 };
+
+        ck_assert_ptr_null(buffer_too_many(&n, false));
+        n.of_user = BUFFERS_USER_MAX;
+        ck_assert_ptr_nonnull(strstr(buffer_too_many(&n, false), "you have 128 buffers"));
+        ck_assert_ptr_null(buffer_too_many(&n, true));
+        n.of_user = 0;
+        n.of_users = n.all = BUFFERS_USERS_MAX;
+        ck_assert_ptr_nonnull(strstr(buffer_too_many(&n, false), "the users of this machine"));
+        ck_assert_ptr_null(buffer_too_many(&n, true));
+        n.of_reservation = BUFFERS_EACH_MAX;
+        ck_assert_ptr_nonnull(strstr(buffer_too_many(&n, true), "this reservation has 64 buffers"));
+        n.of_reservation = 0;
+        n.all = BUFFERS_MAX;
+        ck_assert_ptr_nonnull(strstr(buffer_too_many(&n, true), "there are too many"));
+}
+END_TEST
+
 int main(void)
 {
         Suite *s = suite_create("buffer");
@@ -216,6 +240,7 @@ int main(void)
         tcase_add_loop_test(c, layouts, 0, ARRAY_SIZE(cases));
         tcase_add_test(c, scattered);
         tcase_add_loop_test(c, never_more_than_reserved, 0, 4);
+        tcase_add_test(c, no_user_has_all_buffers);
         tcase_add_test(c, names);
         tcase_add_loop_test(c, not_names, 0, ARRAY_SIZE(bad_names));
         suite_add_tcase(s, c);
