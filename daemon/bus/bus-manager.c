@@ -275,24 +275,31 @@ static int get_fence_state(sd_bus *bus, const char *path, const char *interface,
         return sd_bus_message_append(reply, "s", machine_fence_state(m, NULL));
 }
 
-/* Rows of a property that grows with what runs on the machine. A reply above 32 MiB ends the connection. */
-#define ROWS_MAX 10000
+static size_t row_bytes(const char *a, const char *b, const char *c)
+{
+        return strlen(a) + strlen(b) + strlen(c);
+}
 
 static int get_unfenced(sd_bus *bus, const char *path, const char *interface, const char *property,
                         sd_bus_message *reply, void *userdata, sd_bus_error *error)
 {
         Manager *m = manager_of(userdata);
+        BusRows rows = { 0 };
         size_t n = 0;
         const Unfenced *u = fence_unfenced(m->fence, &n);
 
         int r = sd_bus_message_open_container(reply, 'a', "(sss)");
-        for (size_t i = 0; r >= 0 && i < n && i < ROWS_MAX; i++)
-                r = sd_bus_message_append(reply, "(sss)", u[i].cgroup ? u[i].cgroup : "",
-                                          u[i].unit ? u[i].unit : "", u[i].reason ? u[i].reason : "");
-        if (r >= 0 && n > ROWS_MAX) {
+        for (size_t i = 0; r >= 0 && i < n; i++) {
+                const char *cgroup = u[i].cgroup ? u[i].cgroup : "", *unit = u[i].unit ? u[i].unit : "",
+                           *reason = u[i].reason ? u[i].reason : "";
+
+                if (bus_rows_take(&rows, row_bytes(cgroup, unit, reason)))
+                        r = sd_bus_message_append(reply, "(sss)", cgroup, unit, reason);
+        }
+        if (r >= 0 && rows.n_left > 0) {
                 char text[48];
 
-                snprintf(text, sizeof(text), "and %zu more", n - ROWS_MAX);
+                snprintf(text, sizeof(text), "and %zu more", rows.n_left);
                 r = sd_bus_message_append(reply, "(sss)", "", "", text);
         }
         return r < 0 ? r : sd_bus_message_close_container(reply);
@@ -413,15 +420,17 @@ static int get_drift_repaired(sd_bus *bus, const char *path, const char *interfa
 
 typedef struct FightList {
         sd_bus_message *reply;
-        size_t n;
+        BusRows rows;
 } FightList;
 
 static void append_fight(const char *key, uint32_t n_repairs, const char *reason, void *userdata)
 {
         FightList *l = userdata;
 
-        if (l->n++ < ROWS_MAX)
-                (void)sd_bus_message_append(l->reply, "(sus)", key, n_repairs, reason ? reason : "");
+        if (!reason)
+                reason = "";
+        if (bus_rows_take(&l->rows, row_bytes(key, reason, "")))
+                (void)sd_bus_message_append(l->reply, "(sus)", key, n_repairs, reason);
 }
 
 static int get_fights(sd_bus *bus, const char *path, const char *interface, const char *property,
@@ -430,12 +439,12 @@ static int get_fights(sd_bus *bus, const char *path, const char *interface, cons
         int r = sd_bus_message_open_container(reply, 'a', "(sus)");
         if (r < 0)
                 return r;
-        FightList l = { reply, 0 };
+        FightList l = { .reply = reply };
         fights_foreach(drift_fights(manager_of(userdata)->drift), append_fight, &l);
-        if (l.n > ROWS_MAX) {
+        if (l.rows.n_left > 0) {
                 char text[48];
 
-                snprintf(text, sizeof(text), "and %zu more", l.n - ROWS_MAX);
+                snprintf(text, sizeof(text), "and %zu more", l.rows.n_left);
                 r = sd_bus_message_append(reply, "(sus)", "", UINT32_C(0), text);
         }
         return r < 0 ? r : sd_bus_message_close_container(reply);

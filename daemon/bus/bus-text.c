@@ -52,3 +52,14 @@ int bus_append_holder_kinds(sd_bus_message *m, const EventHolder *holders, size_
                 r = sd_bus_message_append(m, "(sst)", holders[i].cgroup, holders[i].kind, holders[i].bytes);
         return r;
 }
+
+bool bus_rows_take(BusRows *r, size_t bytes)
+{
+        if (r->n_left > 0 || r->n == BUS_ROWS_MAX || bytes > BUS_ROWS_BYTES_MAX - r->bytes) {
+                r->n_left++;
+                return false;
+        }
+        r->n++;
+        r->bytes += bytes;
+        return true;
+}

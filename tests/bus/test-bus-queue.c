@@ -2,6 +2,7 @@
 
 /* Leases, the queue and preemption, as the clients of a whole cdmd see them. */
 
+#include <fcntl.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
@@ -391,6 +392,64 @@ END_TEST
 
 /* --- preemption --- */
 
+static bool is_on_the_bus(const char *name)
+{
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+        int there;
+
+        ck_assert_int_ge(sd_bus_call_method(w.client, "org.freedesktop.DBus", "/org/freedesktop/DBus",
+                                            "org.freedesktop.DBus", "NameHasOwner", NULL, &m, "s", name),
+                         0);
+        ck_assert_int_ge(sd_bus_message_read(m, "b", &there), 0);
+        return there;
+}
+
+static int ignore(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+        return 0;
+}
+
+/* One that leaves the bus while cdmd looks at the nodes, before there is a place in the queue, has none. */
+START_TEST(who_left_before_is_not_queued)
+{
+        static const char stat[] = "/sys/fs/cgroup/system.slice/db.service/memory.numa_stat";
+        sd_bus *bus = world_connect(&w, geteuid());
+        char path[256], later[256], name[64];
+        const char *unique;
+        uint32_t all, id;
+
+        set_policy("[Match]\nPool=*\n[Grant]\nLimit=infinity\nOnFull=queue\n");
+        all = must_ask(w.client, "db.service", available(), 0, 0);
+        world_put(&w, "/later", "anon N2=0\n");
+        snprintf(path, sizeof(path), "%s%s", w.root, stat);
+        snprintf(later, sizeof(later), "%s/later", w.root);
+        (void)unlink(path);
+        ck_assert_int_eq(mkfifo(path, 0644), 0);
+        ck_assert_int_ge(sd_bus_get_unique_name(bus, &unique), 0);
+        snprintf(name, sizeof(name), "%s", unique);
+        ck_assert_int_ge(sd_bus_call_method_async(bus, NULL, CDM_BUS_NAME, CDM_PATH, CDM_INTERFACE_MANAGER,
+                                                  "Request", ignore, NULL, "sta{sv}", "cdm", GIB / 4, 2,
+                                                  CDM_OPTION_UNIT, "s", "train.service", CDM_OPTION_QUEUE,
+                                                  "t", UINT64_MAX),
+                         0);
+        ck_assert_int_ge(sd_bus_flush(bus), 0);
+        int fd = open(path, O_WRONLY | O_CLOEXEC); /* returns when cdmd looks */
+        ck_assert_int_ge(fd, 0);
+        sd_bus_close(bus);
+        sd_bus_unref(bus);
+        while (is_on_the_bus(name))
+                ;
+        (void)available(); /* the bus has told cdmd before it asks this */
+        ck_assert_int_eq(rename(later, path), 0);
+        close(fd);
+        /* This one is looked at after that one. */
+        ck_assert_int_lt(
+                world_request(w.client, "cdm", GIB / 4, &id, 1, CDM_OPTION_UNIT, "s", "train.service"), 0);
+        ck_assert_str_eq(world_error, CDM_ERROR_FULL);
+        ck_assert_str_eq(world_reservation(&w, all + 1, "State"), "");
+}
+END_TEST
+
 START_TEST(a_lower_priority_is_displaced)
 {
         uint32_t id;
@@ -512,10 +571,13 @@ END_TEST
 int main(void)
 {
         Suite *s = suite_create("queue");
-        TCase *t = tcase_create("queue");
+        TCase *t = tcase_create("queue"), *gone = tcase_create("gone");
 
         /* No time limit: a slow machine is no failure. */
         tcase_set_timeout(t, 0);
+        tcase_add_checked_fixture(gone, start, stop);
+        tcase_add_test(gone, who_left_before_is_not_queued);
+        suite_add_tcase(s, gone);
         tcase_add_checked_fixture(t, start, stop);
         tcase_add_test(t, a_lease_is_warned_of_and_ends);
         tcase_add_test(t, a_renewal_keeps_what_is_revoked);

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "daemon/bus/bus-callers.h"
+#include "daemon/bus/bus-text.h"
 #include "policy/cdm-names.h"
 
 /* Calls come through a socket, whose other end writes the sender's name into them: ":UID.CONNECTION". */
@@ -201,6 +202,25 @@ START_TEST(of_whom_the_bus_is_asked_first)
 }
 END_TEST
 
+/* Neither many rows nor long ones make a reply that the bus does not carry. */
+START_TEST(rows_have_an_end)
+{
+        BusRows many = { 0 }, longest = { 0 };
+
+        for (unsigned i = 0; i < BUS_ROWS_MAX; i++)
+                ck_assert(bus_rows_take(&many, 100));
+        for (unsigned i = 1; i <= 5; i++) {
+                ck_assert(!bus_rows_take(&many, 0));
+                ck_assert_uint_eq(many.n_left, i);
+        }
+        while (bus_rows_take(&longest, 2 * 4096))
+                ;
+        ck_assert_uint_eq(longest.n, BUS_ROWS_BYTES_MAX / (2 * 4096));
+        ck_assert(!bus_rows_take(&longest, 0));
+        ck_assert_uint_eq(longest.n_left, 2);
+}
+END_TEST
+
 int main(void)
 {
         Suite *s = suite_create("callers");
@@ -211,6 +231,7 @@ int main(void)
         tcase_add_test(t, users_are_served_in_turn);
         tcase_add_test(t, a_connection_and_a_user_have_a_limit);
         tcase_add_test(t, of_whom_the_bus_is_asked_first);
+        tcase_add_test(t, rows_have_an_end);
         suite_add_tcase(s, t);
         return check_main(s);
 }
