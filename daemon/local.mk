@@ -241,6 +241,8 @@ libdaemon_la_SOURCES = \
 	daemon/tenant/statics.h \
 	daemon/tenant/unit-check.c \
 	daemon/tenant/unit-check.h \
+	daemon/tenant/usage-internal.h \
+	daemon/tenant/usage-observe.c \
 	daemon/tenant/usage.c \
 	daemon/tenant/usage.h \
 	daemon/tenant/vouches.c \

@@ -275,7 +275,7 @@ static int get_fence_state(sd_bus *bus, const char *path, const char *interface,
         return sd_bus_message_append(reply, "s", machine_fence_state(m, NULL));
 }
 
-static size_t row_bytes(const char *a, const char *b, const char *c)
+static size_t row_strings_bytes(const char *a, const char *b, const char *c)
 {
         return strlen(a) + strlen(b) + strlen(c);
 }
@@ -293,7 +293,7 @@ static int get_unfenced(sd_bus *bus, const char *path, const char *interface, co
                 const char *cgroup = u[i].cgroup ? u[i].cgroup : "", *unit = u[i].unit ? u[i].unit : "",
                            *reason = u[i].reason ? u[i].reason : "";
 
-                if (bus_rows_take(&rows, row_bytes(cgroup, unit, reason)))
+                if (bus_rows_take(&rows, row_strings_bytes(cgroup, unit, reason)))
                         r = sd_bus_message_append(reply, "(sss)", cgroup, unit, reason);
         }
         if (r >= 0 && rows.n_left > 0) {
@@ -429,7 +429,7 @@ static void append_fight(const char *key, uint32_t n_repairs, const char *reason
 
         if (!reason)
                 reason = "";
-        if (bus_rows_take(&l->rows, row_bytes(key, reason, "")))
+        if (bus_rows_take(&l->rows, row_strings_bytes(key, reason, "")))
                 (void)sd_bus_message_append(l->reply, "(sus)", key, n_repairs, reason);
 }
 
