@@ -1,4 +1,5 @@
-# `make bench`: figures, not tests. Each is measured beside its own idle figure, on the same machine, in one run.
+# `make bench`: figures, not tests, printed and written to PERFORMANCE.md. Each is measured beside its own idle figure, on the same machine, in one run.
+EXTRA_DIST += tests/bench/bench tests/bench/grant.sh
 EXTRA_PROGRAMS += tests/bench/bench-bus
 CLEANFILES += tests/bench/bench-bus
 tests_bench_bench_bus_SOURCES = tests/bench/bench-bus.c tests/bus/world.c
@@ -6,5 +7,5 @@ tests_bench_bench_bus_CPPFLAGS = $(AM_CPPFLAGS) $(test_paths)
 tests_bench_bench_bus_LDADD = $(LDADD)
 
 bench: cdmd tests/bench/bench-bus tests/bus/fake-polkit tests/bus/fake-systemd
-	tests/bench/bench-bus
+	$(srcdir)/tests/bench/bench $(srcdir)
 .PHONY: bench
