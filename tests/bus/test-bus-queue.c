@@ -419,7 +419,7 @@ START_TEST(who_left_before_is_not_queued)
         uint32_t all, id;
 
         set_policy("[Match]\nPool=*\n[Grant]\nLimit=infinity\nOnFull=queue\n");
-        all = must_ask(w.client, "db.service", available(), 0, 0);
+        all = must_ask(w.client, "db.service", world_available(&w), 0, 0);
         world_put(&w, "/later", "anon N2=0\n");
         snprintf(path, sizeof(path), "%s%s", w.root, stat);
         snprintf(later, sizeof(later), "%s/later", w.root);
@@ -439,7 +439,7 @@ START_TEST(who_left_before_is_not_queued)
         sd_bus_unref(bus);
         while (is_on_the_bus(name))
                 ;
-        (void)available(); /* the bus has told cdmd before it asks this */
+        (void)world_available(&w); /* the bus has told cdmd before it asks this */
         ck_assert_int_eq(rename(later, path), 0);
         close(fd);
         /* This one is looked at after that one. */
