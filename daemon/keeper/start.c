@@ -280,7 +280,7 @@ int start_run(Start *s)
 {
         static const ReloadListener listener = { start_on_fence_settled, start_on_names_settled };
         static const StoreReader reader = { start_on_loaded, start_on_bad_file, start_on_ids_lost,
-                                             start_on_loaded_vouch };
+                                            start_on_loaded_vouch };
 
         Manager *m = s->manager;
 

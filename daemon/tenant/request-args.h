@@ -21,7 +21,7 @@ typedef struct RequestArgs {
         bool client_left;           /* the client has left the bus since it asked */
         uint64_t lease_usec, queue_usec;
         int32_t priority;
-        VouchWords words;           /* in whose name */
+        VouchWords words; /* in whose name */
         bool has_priority, queue, migrate, exclusive, bind, with_start;
         NodeSet nodes, near;
 } RequestArgs;
