@@ -33,7 +33,7 @@ check "status names the reservation" cdmctl status
 like "with its unit" "$output" 'train-see.service'
 check "status is JSON, too" sh -c 'cdmctl status --json=short | jq --exit-status .'
 is "list has the documented keys" "$(keys list)" \
-        "cgroup expires id nodes policy pool priority requester size state strength uid unit used"
+        "cgroup expires id labels nodes policy pool priority requester size state strength uid unit used"
 is "show has them as well" "$(keys show "$id")" "$(keys list)"
 is "nodes" "$(keys nodes)" "device evidence free initiators node online pool read_bandwidth_mbps read_latency_ns reserved size tier unattributed used"
 is "pools" "$(keys pools)" "available hold name nodes reserved size used"
