@@ -33,28 +33,6 @@ static void stop(void)
         world_stop(&w);
 }
 
-static void set_policy(const char *text)
-{
-        _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
-
-        world_put(&w, "/etc/cdm/policy.d/10-all.conf", text);
-        int r = sd_bus_call_method(w.client, CDM_BUS_NAME, CDM_PATH, CDM_INTERFACE_MANAGER, "Reload", &error,
-                                   NULL, "");
-        ck_assert_msg(r >= 0, "%s", error.message);
-}
-
-static void is_refused(int r, const char *error, const char *part)
-{
-        ck_assert_int_lt(r, 0);
-        ck_assert_msg(strcmp(world_error, error) == 0 && strstr(world_message, part), "%s: %s", world_error,
-                      world_message);
-}
-
-static void is_granted(int r)
-{
-        ck_assert_msg(r == 0, "%s: %s", world_error, world_message);
-}
-
 /* For db.service; labels NULL: nothing is said of it. */
 static int ask(sd_bus *bus, const char *labels, uint32_t *ret_id)
 {
@@ -207,7 +185,7 @@ START_TEST(what_cannot_be_said)
 {
         uint32_t id;
 
-        is_refused(ask(w.client, bad_labels[_i].labels, &id), CDM_ERROR_INVALID, bad_labels[_i].part);
+        world_refused(ask(w.client, bad_labels[_i].labels, &id), CDM_ERROR_INVALID, bad_labels[_i].part);
 }
 END_TEST
 
@@ -215,13 +193,13 @@ START_TEST(words_that_exclude_each_other)
 {
         uint32_t id;
 
-        is_refused(world_request(w.client, "cdm", MIB, &id, 3, CDM_OPTION_UNIT, "s", "db.service",
-                                 CDM_OPTION_FOR_UID, "u", USER_NOBODY, CDM_OPTION_FOR_NOBODY, "b", 1),
-                   CDM_ERROR_INVALID, "leave out user and for-nobody");
-        is_refused(ask_for(w.client, (uid_t)-1, MIB, "db.service", &id), CDM_ERROR_INVALID,
-                   "no user's number");
-        is_refused(ask_for(w.client, 4711, MIB, "db.service", &id), CDM_ERROR_INVALID,
-                   "no user of that number");
+        world_refused(world_request(w.client, "cdm", MIB, &id, 3, CDM_OPTION_UNIT, "s", "db.service",
+                                    CDM_OPTION_FOR_UID, "u", USER_NOBODY, CDM_OPTION_FOR_NOBODY, "b", 1),
+                      CDM_ERROR_INVALID, "leave out user and for-nobody");
+        world_refused(ask_for(w.client, (uid_t)-1, MIB, "db.service", &id), CDM_ERROR_INVALID,
+                      "no user's number");
+        world_refused(ask_for(w.client, 4711, MIB, "db.service", &id), CDM_ERROR_INVALID,
+                      "no user of that number");
 }
 END_TEST
 
@@ -230,23 +208,23 @@ START_TEST(it_is_said_once)
 {
         uint32_t id, second;
 
-        set_policy("[Match]\nLabel=" ML "\n[Grant]\nLimit=1G\n");
-        is_refused(ask(w.client, NULL, &id), CDM_ERROR_DENIED, "no file in policy.d matches");
-        is_granted(ask(w.client, ML ",slurm.job=7", &id));
+        world_set_policy(&w, "[Match]\nLabel=" ML "\n[Grant]\nLimit=1G\n");
+        world_refused(ask(w.client, NULL, &id), CDM_ERROR_DENIED, "no file in policy.d matches");
+        world_granted(ask(w.client, ML ",slurm.job=7", &id));
         ck_assert_str_eq(labels_of(w.client, id), "slurm.account=ml slurm.job=7 ");
         for (int i = 0; i < 2; i++) {
-                is_granted(ask(w.client, NULL, &second));
+                world_granted(ask(w.client, NULL, &second));
                 ck_assert_str_eq(labels_of(w.client, second), "slurm.account=ml slurm.job=7 ");
-                is_granted(ask(w.client, "slurm.job=7," ML, &second));
-                is_refused(ask(w.client, ML, &second), CDM_ERROR_INVALID, "other labels already");
-                is_refused(ask_for(w.client, 0, MIB, "db.service", &second), CDM_ERROR_INVALID,
-                           "said before for whom it is");
+                world_granted(ask(w.client, "slurm.job=7," ML, &second));
+                world_refused(ask(w.client, ML, &second), CDM_ERROR_INVALID, "other labels already");
+                world_refused(ask_for(w.client, 0, MIB, "db.service", &second), CDM_ERROR_INVALID,
+                              "said before for whom it is");
                 world_kill_cdmd(&w, SIGKILL);
                 world_start_cdmd(&w);
         }
         ck_assert_str_eq(labels_of(w.client, id), "slurm.account=ml slurm.job=7 ");
-        is_refused(world_request(w.client, "cdm", MIB, &second, 1, CDM_OPTION_UNIT, "s", "train.service"),
-                   CDM_ERROR_DENIED, "no file in policy.d matches");
+        world_refused(world_request(w.client, "cdm", MIB, &second, 1, CDM_OPTION_UNIT, "s", "train.service"),
+                      CDM_ERROR_DENIED, "no file in policy.d matches");
 }
 END_TEST
 
@@ -255,10 +233,10 @@ START_TEST(a_refused_request_says_it)
 {
         uint32_t id;
 
-        is_refused(world_request(w.client, "cdm", 2 * GIB, &id, 2, CDM_OPTION_UNIT, "s", "db.service",
-                                 CDM_OPTION_LABELS, "a{ss}", ML),
-                   CDM_ERROR_DENIED, "Limit=1G");
-        is_granted(ask(w.client, NULL, &id));
+        world_refused(world_request(w.client, "cdm", 2 * GIB, &id, 2, CDM_OPTION_UNIT, "s", "db.service",
+                                    CDM_OPTION_LABELS, "a{ss}", ML),
+                      CDM_ERROR_DENIED, "Limit=1G");
+        world_granted(ask(w.client, NULL, &id));
         ck_assert_str_eq(labels_of(w.client, id), ML " ");
 }
 END_TEST
@@ -282,20 +260,20 @@ START_TEST(it_ends_with_the_cgroup)
         /* Without a fence nothing is heard of cgroups that go: the inode alone tells. */
         if (_i == 2) {
                 world_put(&w, "/etc/cdm/cdmd.conf", "[Fence]\nMode=observe\n");
-                set_policy("[Match]\nPool=*\n[Grant]\nLimit=1G\n");
+                world_set_policy(&w, "[Match]\nPool=*\n[Grant]\nLimit=1G\n");
         }
-        is_granted(ask(w.client, ML, &id));
-        is_granted(world_request(w.client, "cdm", MIB, &id, 2, CDM_OPTION_UNIT, "s", "train.service",
-                                 CDM_OPTION_LABELS, "a{ss}", ML));
+        world_granted(ask(w.client, ML, &id));
+        world_granted(world_request(w.client, "cdm", MIB, &id, 2, CDM_OPTION_UNIT, "s", "train.service",
+                                    CDM_OPTION_LABELS, "a{ss}", ML));
         ck_assert_uint_eq(count_files(), 2);
         if (_i == 1)
                 world_kill_cdmd(&w, SIGKILL);
         remake("/system.slice/db.service");
         if (_i == 1)
                 world_start_cdmd(&w);
-        is_granted(ask(w.client, NULL, &id));
+        world_granted(ask(w.client, NULL, &id));
         ck_assert_str_eq(labels_of(w.client, id), "");
-        is_granted(ask(w.client, "slurm.account=bio", &id));
+        world_granted(ask(w.client, "slurm.account=bio", &id));
         ck_assert_str_eq(labels_of(w.client, id), "slurm.account=bio ");
         /* The one that is gone is not kept for ever. */
         for (int i = 0; i < 1000 && count_files() > 2; i++)
@@ -308,7 +286,7 @@ START_TEST(explain_keeps_nothing)
 {
         uint32_t id;
 
-        set_policy("[Match]\nLabel=" ML "\n[Grant]\nLimit=1G\n");
+        world_set_policy(&w, "[Match]\nLabel=" ML "\n[Grant]\nLimit=1G\n");
         for (int i = 0; i < 2; i++) {
                 _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
                 const char *key, *verdict;
@@ -323,7 +301,7 @@ START_TEST(explain_keeps_nothing)
                 ck_assert_int_ge(sd_bus_message_read(m, "sv", &key, "s", &verdict), 0);
                 ck_assert_str_eq(verdict, i == 0 ? "granted" : "denied");
         }
-        is_refused(ask(w.client, NULL, &id), CDM_ERROR_DENIED, "no file in policy.d matches");
+        world_refused(ask(w.client, NULL, &id), CDM_ERROR_DENIED, "no file in policy.d matches");
 }
 END_TEST
 
@@ -335,8 +313,8 @@ START_TEST(who_sees_them)
         if (geteuid() != 0)
                 return;
         sd_bus *alice = world_connect(&w, USER_NOBODY), *bob = world_connect(&w, USER_DAEMON);
-        is_granted(world_request(w.client, "cdm", MIB, &id, 3, CDM_OPTION_UNIT, "s", "db.service",
-                                 CDM_OPTION_FOR_UID, "u", USER_NOBODY, CDM_OPTION_LABELS, "a{ss}", ML));
+        world_granted(world_request(w.client, "cdm", MIB, &id, 3, CDM_OPTION_UNIT, "s", "db.service",
+                                    CDM_OPTION_FOR_UID, "u", USER_NOBODY, CDM_OPTION_LABELS, "a{ss}", ML));
         ck_assert_str_eq(labels_of(w.client, id), ML " ");
         ck_assert_str_eq(labels_of(alice, id), ML " ");
         ck_assert_str_eq(labels_of(bob, id), CDM_ERROR_DENIED);
@@ -387,28 +365,28 @@ START_TEST(a_job_cannot_say_it_itself)
 
         if (geteuid() != 0)
                 return;
-        set_policy("[Match]\nLabel=" ML "\n[Grant]\nLimit=1G\n");
+        world_set_policy(&w, "[Match]\nLabel=" ML "\n[Grant]\nLimit=1G\n");
         world_add_unit(&w, "session-1.scope", "user-65534.slice",
                        "/user.slice/user-65534.slice/session-1.scope", "");
         world_be(&w, USER_NOBODY, "/user.slice/user-65534.slice/session-1.scope");
         setenv("SLURM_JOB_ACCOUNT", "ml", 1);
         sd_bus *bus = world_connect(&w, USER_NOBODY);
         int pidfd = (int)syscall(SYS_pidfd_open, getpid(), 0);
-        is_refused(world_request(bus, "cdm", MIB, &id, 2, CDM_OPTION_PIDFD, "h", pidfd, CDM_OPTION_LABELS,
-                                 "a{ss}", ML),
-                   CDM_ERROR_DENIED, "say for whom a reservation is");
-        is_refused(world_request(bus, "cdm", MIB, &id, 1, CDM_OPTION_PIDFD, "h", pidfd), CDM_ERROR_DENIED,
-                   "no file in policy.d matches");
-        is_granted(world_request(w.client, "cdm", MIB, &id, 2, CDM_OPTION_UNIT, "s", "session-1.scope",
-                                 CDM_OPTION_LABELS, "a{ss}", ML));
-        is_granted(world_request(bus, "cdm", MIB, &id, 3, CDM_OPTION_PIDFD, "h", pidfd, CDM_OPTION_SCOPE,
-                                 "b", 1, CDM_OPTION_MEM_POLICY, "s", "prefer"));
+        world_refused(world_request(bus, "cdm", MIB, &id, 2, CDM_OPTION_PIDFD, "h", pidfd, CDM_OPTION_LABELS,
+                                    "a{ss}", ML),
+                      CDM_ERROR_DENIED, "say for whom a reservation is");
+        world_refused(world_request(bus, "cdm", MIB, &id, 1, CDM_OPTION_PIDFD, "h", pidfd), CDM_ERROR_DENIED,
+                      "no file in policy.d matches");
+        world_granted(world_request(w.client, "cdm", MIB, &id, 2, CDM_OPTION_UNIT, "s", "session-1.scope",
+                                    CDM_OPTION_LABELS, "a{ss}", ML));
+        world_granted(world_request(bus, "cdm", MIB, &id, 3, CDM_OPTION_PIDFD, "h", pidfd, CDM_OPTION_SCOPE,
+                                    "b", 1, CDM_OPTION_MEM_POLICY, "s", "prefer"));
         ck_assert_str_eq(labels_of(bus, id), ML " ");
         ck_assert_str_eq(world_reservation(&w, id, "Unit"), "session-1.scope");
         ck_assert_uint_eq(world_steer(&w, "Scopes", 0), 0);
-        is_refused(world_request(bus, "cdm", MIB, &id, 2, CDM_OPTION_PIDFD, "h", pidfd, CDM_OPTION_LABELS,
-                                 "a{ss}", "slurm.account=bio"),
-                   CDM_ERROR_DENIED, "say for whom a reservation is");
+        world_refused(world_request(bus, "cdm", MIB, &id, 2, CDM_OPTION_PIDFD, "h", pidfd, CDM_OPTION_LABELS,
+                                    "a{ss}", "slurm.account=bio"),
+                      CDM_ERROR_DENIED, "say for whom a reservation is");
         close(pidfd);
         sd_bus_flush_close_unref(bus);
 }
@@ -420,24 +398,24 @@ START_TEST(the_user_for_whom_it_is)
         uint32_t id;
 
         world_put(&w, "/etc/group", "root:x:0:\nml:x:77:nobody\n");
-        set_policy(_i == 0   ? "[Match]\nUser=nobody\nGroup=ml\n[Grant]\nQuotaPerUser=64M\n"
-                   : _i == 1 ? "[Match]\nUser=nobody\n[Grant]\nLimit=64M\n"
-                             : "[Match]\nUser=root\n[Grant]\nLimit=64M\n");
+        world_set_policy(&w, _i == 0   ? "[Match]\nUser=nobody\nGroup=ml\n[Grant]\nQuotaPerUser=64M\n"
+                             : _i == 1 ? "[Match]\nUser=nobody\n[Grant]\nLimit=64M\n"
+                                       : "[Match]\nUser=root\n[Grant]\nLimit=64M\n");
         if (_i == 2) {
-                is_refused(ask_for(w.client, USER_NOBODY, MIB, "db.service", &id), CDM_ERROR_DENIED,
-                           "user nobody");
+                world_refused(ask_for(w.client, USER_NOBODY, MIB, "db.service", &id), CDM_ERROR_DENIED,
+                              "user nobody");
                 /* Root asks, for a cgroup that is another user's now. */
-                is_refused(ask(w.client, NULL, &id), CDM_ERROR_DENIED, "user nobody");
+                world_refused(ask(w.client, NULL, &id), CDM_ERROR_DENIED, "user nobody");
                 return;
         }
         if (_i == 1) {
                 world_put(&w, "/etc/cdm/cdmd.conf", "[Reservations]\nMaxPerUser=1\n");
-                set_policy("[Match]\nUser=nobody\n[Grant]\nLimit=64M\n");
+                world_set_policy(&w, "[Match]\nUser=nobody\n[Grant]\nLimit=64M\n");
         }
-        is_granted(ask_for(w.client, USER_NOBODY, 64 * MIB, "db.service", &id));
+        world_granted(ask_for(w.client, USER_NOBODY, 64 * MIB, "db.service", &id));
         ck_assert_uint_eq(number_of(id, "Uid"), USER_NOBODY);
-        is_refused(ask_for(w.client, USER_NOBODY, MIB, "train.service", &id), CDM_ERROR_DENIED,
-                   _i == 0 ? "is in use by user nobody" : "user nobody has 1 reservations already");
+        world_refused(ask_for(w.client, USER_NOBODY, MIB, "train.service", &id), CDM_ERROR_DENIED,
+                      _i == 0 ? "is in use by user nobody" : "user nobody has 1 reservations already");
 }
 END_TEST
 
@@ -452,14 +430,14 @@ START_TEST(it_waits_with_its_groups)
         world_put(&w, "/etc/group", "root:x:0:\nml:x:77:nobody\n");
         world_put(&w, "/etc/cdm/policy.d/05-first.conf",
                   "[Match]\nUnit=db.service\n[Grant]\nLimit=infinity\n");
-        set_policy("[Match]\nGroup=ml\nLabel=" ML "\n[Grant]\nLimit=1G\nOnFull=queue\n");
+        world_set_policy(&w, "[Match]\nGroup=ml\nLabel=" ML "\n[Grant]\nLimit=1G\nOnFull=queue\n");
         ck_assert_int_ge(sd_bus_get_property_trivial(w.client, CDM_BUS_NAME, CDM_PATH_POOL "/cdm",
                                                      CDM_INTERFACE_POOL, "Available", NULL, 't', &all),
                          0);
-        is_granted(world_request(w.client, "cdm", all, &first, 1, CDM_OPTION_UNIT, "s", "db.service"));
-        is_granted(world_request(w.client, "cdm", MIB, &id, 4, CDM_OPTION_UNIT, "s", "train.service",
-                                 CDM_OPTION_FOR_UID, "u", USER_NOBODY, CDM_OPTION_LABELS, "a{ss}", ML,
-                                 CDM_OPTION_QUEUE, "t", UINT64_MAX));
+        world_granted(world_request(w.client, "cdm", all, &first, 1, CDM_OPTION_UNIT, "s", "db.service"));
+        world_granted(world_request(w.client, "cdm", MIB, &id, 4, CDM_OPTION_UNIT, "s", "train.service",
+                                    CDM_OPTION_FOR_UID, "u", USER_NOBODY, CDM_OPTION_LABELS, "a{ss}", ML,
+                                    CDM_OPTION_QUEUE, "t", UINT64_MAX));
         world_kill_cdmd(&w, SIGKILL);
         world_start_cdmd(&w);
         ck_assert_str_eq(world_reservation(&w, id, "State"), "queued");
@@ -488,13 +466,14 @@ START_TEST(it_holds_below)
                 snprintf(file, sizeof(file), "/sys/fs/cgroup%s/memory.numa_stat", path);
                 world_put(&w, file, "anon N0=0\nfile N0=0\n");
         }
-        set_policy("[Match]\nLabel=" ML "\n[Grant]\nDeny=yes\n");
-        is_refused(world_request(w.client, "cdm", MIB, &id, 2, CDM_OPTION_CGROUP, "s", "/jobs",
-                                 CDM_OPTION_LABELS, "a{ss}", ML),
-                   CDM_ERROR_DENIED, "Deny=yes");
+        world_set_policy(&w, "[Match]\nLabel=" ML "\n[Grant]\nDeny=yes\n");
+        world_refused(world_request(w.client, "cdm", MIB, &id, 2, CDM_OPTION_CGROUP, "s", "/jobs",
+                                    CDM_OPTION_LABELS, "a{ss}", ML),
+                      CDM_ERROR_DENIED, "Deny=yes");
         for (int i = 0; i < 2; i++) {
-                is_refused(world_request(w.client, "cdm", MIB, &id, 1, CDM_OPTION_CGROUP, "s", "/jobs/step"),
-                           CDM_ERROR_DENIED, i == 0 ? "Deny=yes" : "no file in policy.d matches");
+                world_refused(
+                        world_request(w.client, "cdm", MIB, &id, 1, CDM_OPTION_CGROUP, "s", "/jobs/step"),
+                        CDM_ERROR_DENIED, i == 0 ? "Deny=yes" : "no file in policy.d matches");
                 remake("/jobs");
         }
 }

@@ -234,21 +234,13 @@ END_TEST
 
 enum { WAITERS = 560 };
 
-static void set_policy(const char *text)
-{
-        world_put(&w, "/etc/cdm/policy.d/10-all.conf", text);
-        ck_assert_int_ge(sd_bus_call_method(w.client, CDM_BUS_NAME, CDM_PATH, CDM_INTERFACE_MANAGER,
-                                            "Reload", NULL, NULL, ""),
-                         0);
-}
-
 /* All of the pool is db's; WAITERS requests wait for it, of as many connections as that takes. */
 static uint32_t fill_queue(sd_bus *bus, unsigned n)
 {
         uint32_t first = 0, id;
 
         world_put(&w, "/etc/cdm/cdmd.conf", "[Reservations]\nQueueMax=4096\nMaxPerUser=4096\n");
-        set_policy("[Match]\nPool=*\n[Grant]\nLimit=infinity\nPriority=100\nOnFull=queue\n");
+        world_set_policy(&w, "[Match]\nPool=*\n[Grant]\nLimit=infinity\nPriority=100\nOnFull=queue\n");
         ck_assert_int_eq(world_request(w.client, "cdm", world_available(&w), &first, 1, CDM_OPTION_UNIT, "s",
                                        "db.service"),
                          0);
@@ -388,7 +380,7 @@ START_TEST(scopes_without_number)
         Tally t[BUSES] = { 0 };
         unsigned n = 0;
 
-        set_policy("[Match]\nPool=*\n[Grant]\nLimit=infinity\n");
+        world_set_policy(&w, "[Match]\nPool=*\n[Grant]\nLimit=infinity\n");
         world_add_unit(&w, "session-4.scope", "user-0.slice", "/user.slice/user-0.slice/session-4.scope",
                        "");
         world_be(&w, 0, "/user.slice/user-0.slice/session-4.scope");
@@ -465,7 +457,7 @@ START_TEST(refusals_without_number)
                                              "Event", on_event, NULL),
                          0);
         world_start_polkit(&w, "yes");
-        set_policy("[Match]\nPool=*\nUnit=db.service\n[Grant]\nLimit=1G\n");
+        world_set_policy(&w, "[Match]\nPool=*\nUnit=db.service\n[Grant]\nLimit=1G\n");
         n_denied = 0;
         n_left_out = 0;
         uint32_t id;

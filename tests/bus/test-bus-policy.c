@@ -28,28 +28,6 @@ static void stop(void)
         world_stop(&w);
 }
 
-static void set_policy(const char *text)
-{
-        _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
-
-        world_put(&w, "/etc/cdm/policy.d/10-all.conf", text);
-        int r = sd_bus_call_method(w.client, CDM_BUS_NAME, CDM_PATH, CDM_INTERFACE_MANAGER, "Reload", &error,
-                                   NULL, "");
-        ck_assert_msg(r >= 0, "%s", error.message);
-}
-
-static void is_refused(int r, const char *error, const char *part)
-{
-        ck_assert_int_lt(r, 0);
-        ck_assert_msg(strcmp(world_error, error) == 0 && strstr(world_message, part), "%s: %s", world_error,
-                      world_message);
-}
-
-static void is_granted(int r)
-{
-        ck_assert_msg(r == 0, "%s: %s", world_error, world_message);
-}
-
 static int32_t priority_of(uint32_t id)
 {
         int32_t priority;
@@ -70,15 +48,15 @@ START_TEST(a_rule_without_a_limit_is_refused)
         ck_assert_msg(strstr(error.message, "10-all.conf:3: the rule grants without any limit"), "%s",
                       error.message);
         /* The policy in force stays; at the next start the file costs this rule. */
-        is_granted(world_request(w.client, "cdm", GIB, &id, 1, CDM_OPTION_UNIT, "s", "db.service"));
+        world_granted(world_request(w.client, "cdm", GIB, &id, 1, CDM_OPTION_UNIT, "s", "db.service"));
         world_put(&w, "/etc/cdm/policy.d/20-train.conf",
                   "[Match]\nUnit=train.service\n[Grant]\nLimit=infinity\n");
         world_put(&w, "/etc/cdm/policy.d/10-all.conf", "[Match]\nUnit=db.service\n[Grant]\nLease=1h\n");
         world_kill_cdmd(&w, SIGTERM);
         world_start_cdmd(&w);
-        is_refused(world_request(w.client, "cdm", MIB, &id, 1, CDM_OPTION_UNIT, "s", "db.service"),
-                   CDM_ERROR_DENIED, "10-all.conf:3 was refused");
-        is_granted(world_request(w.client, "cdm", MIB, &id, 1, CDM_OPTION_UNIT, "s", "train.service"));
+        world_refused(world_request(w.client, "cdm", MIB, &id, 1, CDM_OPTION_UNIT, "s", "db.service"),
+                      CDM_ERROR_DENIED, "10-all.conf:3 was refused");
+        world_granted(world_request(w.client, "cdm", MIB, &id, 1, CDM_OPTION_UNIT, "s", "train.service"));
 }
 END_TEST
 
@@ -86,15 +64,15 @@ START_TEST(default_priority)
 {
         uint32_t id;
 
-        set_policy("[Match]\nPool=*\n[Grant]\nLimit=1G\nPriority=9\nDefaultPriority=7\n");
-        is_granted(world_request(w.client, "cdm", MIB, &id, 1, CDM_OPTION_UNIT, "s", "db.service"));
+        world_set_policy(&w, "[Match]\nPool=*\n[Grant]\nLimit=1G\nPriority=9\nDefaultPriority=7\n");
+        world_granted(world_request(w.client, "cdm", MIB, &id, 1, CDM_OPTION_UNIT, "s", "db.service"));
         ck_assert_int_eq(priority_of(id), 7);
-        is_granted(world_request(w.client, "cdm", MIB, &id, 2, CDM_OPTION_UNIT, "s", "db.service",
-                                 CDM_OPTION_PRIORITY, "i", 0));
+        world_granted(world_request(w.client, "cdm", MIB, &id, 2, CDM_OPTION_UNIT, "s", "db.service",
+                                    CDM_OPTION_PRIORITY, "i", 0));
         ck_assert_int_eq(priority_of(id), 0);
-        is_refused(world_request(w.client, "cdm", MIB, &id, 2, CDM_OPTION_UNIT, "s", "db.service",
-                                 CDM_OPTION_PRIORITY, "i", 10),
-                   CDM_ERROR_DENIED, "Priority=9");
+        world_refused(world_request(w.client, "cdm", MIB, &id, 2, CDM_OPTION_UNIT, "s", "db.service",
+                                    CDM_OPTION_PRIORITY, "i", 10),
+                      CDM_ERROR_DENIED, "Priority=9");
 }
 END_TEST
 
@@ -102,12 +80,12 @@ START_TEST(nodes_of_a_rule)
 {
         uint32_t id;
 
-        set_policy("[Match]\nPool=*\n[Grant]\nLimit=1G\nNodes=3\n");
-        is_granted(world_request(w.client, "cdm", MIB, &id, 1, CDM_OPTION_UNIT, "s", "db.service"));
+        world_set_policy(&w, "[Match]\nPool=*\n[Grant]\nLimit=1G\nNodes=3\n");
+        world_granted(world_request(w.client, "cdm", MIB, &id, 1, CDM_OPTION_UNIT, "s", "db.service"));
         ck_assert_str_eq(world_get(&w, "/sys/fs/cgroup/system.slice/db.service/cpuset.mems"), "0-1,3");
-        is_refused(world_request(w.client, "cdm", MIB, &id, 2, CDM_OPTION_UNIT, "s", "db.service",
-                                 CDM_OPTION_NODES, "s", "2"),
-                   CDM_ERROR_DENIED, "Nodes=3 of /etc/cdm/policy.d/10-all.conf:5");
+        world_refused(world_request(w.client, "cdm", MIB, &id, 2, CDM_OPTION_UNIT, "s", "db.service",
+                                    CDM_OPTION_NODES, "s", "2"),
+                      CDM_ERROR_DENIED, "Nodes=3 of /etc/cdm/policy.d/10-all.conf:5");
 }
 END_TEST
 
@@ -120,21 +98,21 @@ START_TEST(quota_per_user)
                 return;
         world_start_polkit(&w, "yes");
         sd_bus *alice = world_connect(&w, USER_NOBODY), *bob = world_connect(&w, USER_DAEMON);
-        set_policy("[Match]\nPool=*\n[Grant]\nQuotaPerUser=512M\n");
-        is_granted(world_request(alice, "cdm", 512 * MIB, &hers, 1, CDM_OPTION_UNIT, "s", "db.service"));
-        is_refused(world_request(alice, "cdm", 1, &id, 1, CDM_OPTION_UNIT, "s", "train.service"),
-                   CDM_ERROR_DENIED, "QuotaPerUser=512M of /etc/cdm/policy.d/10-all.conf:4");
-        is_granted(world_request(bob, "cdm", 512 * MIB, &id, 1, CDM_OPTION_UNIT, "s", "db.service"));
-        is_granted(world_request(w.client, "cdm", 512 * MIB, &id, 1, CDM_OPTION_UNIT, "s", "db.service"));
-        is_refused(world_request(w.client, "cdm", 1, &id, 1, CDM_OPTION_UNIT, "s", "db.service"),
-                   CDM_ERROR_DENIED, "QuotaPerUser=512M");
+        world_set_policy(&w, "[Match]\nPool=*\n[Grant]\nQuotaPerUser=512M\n");
+        world_granted(world_request(alice, "cdm", 512 * MIB, &hers, 1, CDM_OPTION_UNIT, "s", "db.service"));
+        world_refused(world_request(alice, "cdm", 1, &id, 1, CDM_OPTION_UNIT, "s", "train.service"),
+                      CDM_ERROR_DENIED, "QuotaPerUser=512M of /etc/cdm/policy.d/10-all.conf:4");
+        world_granted(world_request(bob, "cdm", 512 * MIB, &id, 1, CDM_OPTION_UNIT, "s", "db.service"));
+        world_granted(world_request(w.client, "cdm", 512 * MIB, &id, 1, CDM_OPTION_UNIT, "s", "db.service"));
+        world_refused(world_request(w.client, "cdm", 1, &id, 1, CDM_OPTION_UNIT, "s", "db.service"),
+                      CDM_ERROR_DENIED, "QuotaPerUser=512M");
         world_kill_cdmd(&w, SIGKILL);
         world_start_cdmd(&w);
-        is_refused(world_request(alice, "cdm", 1, &id, 1, CDM_OPTION_UNIT, "s", "train.service"),
-                   CDM_ERROR_DENIED, "QuotaPerUser=512M");
+        world_refused(world_request(alice, "cdm", 1, &id, 1, CDM_OPTION_UNIT, "s", "train.service"),
+                      CDM_ERROR_DENIED, "QuotaPerUser=512M");
         ck_assert_int_eq(world_release(alice, hers), 0);
         world_wait_event(&w, "released", hers);
-        is_granted(world_request(alice, "cdm", 512 * MIB, &id, 1, CDM_OPTION_UNIT, "s", "train.service"));
+        world_granted(world_request(alice, "cdm", 512 * MIB, &id, 1, CDM_OPTION_UNIT, "s", "train.service"));
         sd_bus_flush_close_unref(alice);
         sd_bus_flush_close_unref(bob);
 }
@@ -158,11 +136,13 @@ START_TEST(the_owner_counts_where_root_asks)
         world_add_unit(&w, "two.service", "system.slice", "/system.slice/two.service", "nobody");
         if (_i == 1)
                 world_put(&w, "/etc/cdm/cdmd.conf", "[Reservations]\nMaxPerUser=1\n");
-        set_policy(_i == 0 ? "[Match]\nUnit=one.service two.service\n[Grant]\nStatic=64M\nQuotaPerUser=96M\n"
-                           : "[Match]\nUnit=one.service two.service\n[Grant]\nStatic=64M\n");
-        is_granted(reserve_static("one.service"));
-        is_refused(reserve_static("two.service"), CDM_ERROR_DENIED,
-                   _i == 0 ? "is in use by user nobody" : "user nobody has 1 reservations already");
+        world_set_policy(
+                &w,
+                _i == 0 ? "[Match]\nUnit=one.service two.service\n[Grant]\nStatic=64M\nQuotaPerUser=96M\n"
+                        : "[Match]\nUnit=one.service two.service\n[Grant]\nStatic=64M\n");
+        world_granted(reserve_static("one.service"));
+        world_refused(reserve_static("two.service"), CDM_ERROR_DENIED,
+                      _i == 0 ? "is in use by user nobody" : "user nobody has 1 reservations already");
 }
 END_TEST
 
@@ -215,7 +195,7 @@ START_TEST(who_may_ask_for_nobody)
         world_put(&w, "/etc/cdm/policy.d/05-slice.conf",
                   for_nobody ? "[Match]\nSlice=system.slice\n[Grant]\nLimit=512M\n"
                              : "[Match]\nUser=65534\n[Grant]\nLimit=512M\n");
-        set_policy("[Match]\nPool=*\n[Grant]\nDeny=yes\n");
+        world_set_policy(&w, "[Match]\nPool=*\n[Grant]\nDeny=yes\n");
         world_start_polkit(&w, speakers[_i].polkit);
         sd_bus *bus = world_connect(&w, uid);
         int r = world_request(bus, "cdm", MIB, &id, 2, CDM_OPTION_UNIT, "s", "db.service",
@@ -223,14 +203,14 @@ START_TEST(who_may_ask_for_nobody)
         for (size_t i = 0; i < 2 && asked[i]; i++)
                 ck_assert_str_eq(world_polkit_asked(&w), asked[i]);
         if (speakers[_i].error) {
-                is_refused(r, speakers[_i].error, "say for whom a reservation is");
+                world_refused(r, speakers[_i].error, "say for whom a reservation is");
                 /* Nor is he told what would be said: here nothing fits the rule. */
-                is_refused(world_request(bus, "cdm", GIB, &id, 2, CDM_OPTION_UNIT, "s", "db.service",
-                                         CDM_OPTION_FOR_NOBODY, "b", true),
-                           CDM_ERROR_DENIED, "say for whom a reservation is");
-                is_refused(explain(bus, true), CDM_ERROR_DENIED, "say for whom a reservation is");
+                world_refused(world_request(bus, "cdm", GIB, &id, 2, CDM_OPTION_UNIT, "s", "db.service",
+                                            CDM_OPTION_FOR_NOBODY, "b", true),
+                              CDM_ERROR_DENIED, "say for whom a reservation is");
+                world_refused(explain(bus, true), CDM_ERROR_DENIED, "say for whom a reservation is");
         } else {
-                is_granted(r);
+                world_granted(r);
                 ck_assert_uint_eq(number_of(id, "Uid"), for_nobody ? 0 : uid);
                 ck_assert_uint_eq(number_of(id, "Requester"), uid);
                 ck_assert_int_eq(explain(bus, for_nobody), 0);
@@ -244,18 +224,18 @@ START_TEST(nobody_matches_no_user)
 {
         uint32_t id;
 
-        set_policy("[Match]\nSlice=system.slice\nUser=root\n[Grant]\nLimit=1G\n");
-        is_granted(world_request(w.client, "cdm", MIB, &id, 1, CDM_OPTION_UNIT, "s", "db.service"));
-        is_refused(world_request(w.client, "cdm", MIB, &id, 2, CDM_OPTION_UNIT, "s", "db.service",
-                                 CDM_OPTION_FOR_NOBODY, "b", 1),
-                   CDM_ERROR_DENIED, "and no user");
-        set_policy("[Match]\nUnit=*\n[Grant]\nLimit=1G\n");
-        is_refused(world_request(w.client, "cdm", MIB, &id, 2, CDM_OPTION_UNIT, "s", "db.service",
-                                 CDM_OPTION_FOR_NOBODY, "b", 1),
-                   CDM_ERROR_DENIED, "and no user");
-        set_policy("[Match]\nCGroup=/system.slice/*\n[Grant]\nLimit=1G\n");
-        is_granted(world_request(w.client, "cdm", MIB, &id, 2, CDM_OPTION_UNIT, "s", "db.service",
-                                 CDM_OPTION_FOR_NOBODY, "b", 1));
+        world_set_policy(&w, "[Match]\nSlice=system.slice\nUser=root\n[Grant]\nLimit=1G\n");
+        world_granted(world_request(w.client, "cdm", MIB, &id, 1, CDM_OPTION_UNIT, "s", "db.service"));
+        world_refused(world_request(w.client, "cdm", MIB, &id, 2, CDM_OPTION_UNIT, "s", "db.service",
+                                    CDM_OPTION_FOR_NOBODY, "b", 1),
+                      CDM_ERROR_DENIED, "and no user");
+        world_set_policy(&w, "[Match]\nUnit=*\n[Grant]\nLimit=1G\n");
+        world_refused(world_request(w.client, "cdm", MIB, &id, 2, CDM_OPTION_UNIT, "s", "db.service",
+                                    CDM_OPTION_FOR_NOBODY, "b", 1),
+                      CDM_ERROR_DENIED, "and no user");
+        world_set_policy(&w, "[Match]\nCGroup=/system.slice/*\n[Grant]\nLimit=1G\n");
+        world_granted(world_request(w.client, "cdm", MIB, &id, 2, CDM_OPTION_UNIT, "s", "db.service",
+                                    CDM_OPTION_FOR_NOBODY, "b", 1));
 }
 END_TEST
 
@@ -269,13 +249,13 @@ START_TEST(nobody_waits_through_a_restart)
                 return;
         world_put(&w, "/etc/cdm/policy.d/05-user.conf",
                   "[Match]\nSlice=system.slice\nUser=65534\n[Grant]\nDeny=yes\n");
-        set_policy("[Match]\nSlice=system.slice\n[Grant]\nLimit=infinity\nOnFull=queue\n");
+        world_set_policy(&w, "[Match]\nSlice=system.slice\n[Grant]\nLimit=infinity\nOnFull=queue\n");
         world_start_polkit(&w, "yes");
         sd_bus *bus = world_connect(&w, USER_NOBODY);
         all = world_available(&w);
-        is_granted(world_request(w.client, "cdm", all, &first, 1, CDM_OPTION_UNIT, "s", "db.service"));
-        is_granted(world_request(bus, "cdm", MIB, &id, 3, CDM_OPTION_UNIT, "s", "train.service",
-                                 CDM_OPTION_FOR_NOBODY, "b", 1, CDM_OPTION_QUEUE, "t", UINT64_MAX));
+        world_granted(world_request(w.client, "cdm", all, &first, 1, CDM_OPTION_UNIT, "s", "db.service"));
+        world_granted(world_request(bus, "cdm", MIB, &id, 3, CDM_OPTION_UNIT, "s", "train.service",
+                                    CDM_OPTION_FOR_NOBODY, "b", 1, CDM_OPTION_QUEUE, "t", UINT64_MAX));
         ck_assert_str_eq(world_reservation(&w, id, "State"), "queued");
         world_kill_cdmd(&w, SIGKILL);
         world_start_cdmd(&w);

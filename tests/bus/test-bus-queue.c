@@ -183,14 +183,6 @@ static const char policy_queue[] = "[Match]\nPool=*\n[Grant]\nLimit=infinity\nPr
 static const char policy_preempt[] =
         "[Match]\nPool=*\n[Grant]\nLimit=infinity\nPriority=100\nOnFull=preempt\n";
 
-static void set_policy(const char *text)
-{
-        world_put(&w, "/etc/cdm/policy.d/10-all.conf", text);
-        ck_assert_int_ge(sd_bus_call_method(w.client, CDM_BUS_NAME, CDM_PATH, CDM_INTERFACE_MANAGER,
-                                            "Reload", NULL, NULL, ""),
-                         0);
-}
-
 static int ask(sd_bus *bus, const char *unit, uint64_t size, int priority, uint64_t queue_usec,
                uint32_t *ret)
 {
@@ -219,7 +211,7 @@ static void is_state(uint32_t id, const char *state)
 
 START_TEST(one_that_waits_is_granted_when_there_is_room)
 {
-        set_policy(policy_queue);
+        world_set_policy(&w, policy_queue);
         uint32_t first = must_ask(w.client, "db.service", world_available(&w), 0, 0), second;
 
         ck_assert_int_lt(ask(w.client, "train.service", GIB, 0, 0, &second), 0);
@@ -240,7 +232,7 @@ END_TEST
 /* A large one at the head is not starved by small ones; a higher priority passes. */
 START_TEST(nobody_overtakes)
 {
-        set_policy(policy_queue);
+        world_set_policy(&w, policy_queue);
         uint64_t all = world_available(&w);
         uint32_t a = must_ask(w.client, "db.service", all - GIB, 0, 0), id;
         uint32_t large = must_ask(w.client, "train.service", all, 5, FOREVER);
@@ -273,7 +265,7 @@ START_TEST(who_waits_for_a_quota_is_in_nobodys_way)
                  "\n",
                  all / 8 * 7);
         world_put(&w, "/etc/cdm/policy.d/05-db.conf", text);
-        set_policy(policy_queue);
+        world_set_policy(&w, policy_queue);
         must_ask(w.client, "train.service", all / 2, 0, 0);
         uint32_t large = must_ask(w.client, "db.service", all / 4 * 3, 0, FOREVER), id;
         ck_assert_int_lt(ask(w.client, "train.service", all / 8, 0, 0, &id), 0);
@@ -286,7 +278,7 @@ END_TEST
 
 START_TEST(waiting_ends)
 {
-        set_policy(policy_queue);
+        world_set_policy(&w, policy_queue);
         uint64_t all = world_available(&w);
         uint32_t first = must_ask(w.client, "db.service", all, 0, 0);
         sd_bus *other = world_connect(&w, geteuid());
@@ -309,7 +301,7 @@ START_TEST(waiting_ends)
         world_wait_event(&w, "dequeued", unit);
         world_unit_state(&w, "train.service", "active", false);
         uint32_t denied = must_ask(w.client, "train.service", GIB, 0, FOREVER);
-        set_policy("[Match]\nPool=*\nUnit=db.service\n[Grant]\nLimit=infinity\nOnFull=queue\n");
+        world_set_policy(&w, "[Match]\nPool=*\nUnit=db.service\n[Grant]\nLimit=infinity\nOnFull=queue\n");
         world_wait_event(&w, "dequeued", denied);
         ck_assert_str_eq(world_event_error, CDM_ERROR_DENIED);
         is_state(first, "active");
@@ -321,7 +313,7 @@ START_TEST(the_queue_has_an_end)
         uint32_t id;
 
         world_put(&w, "/etc/cdm/cdmd.conf", "[Reservations]\nQueueMax=2\n");
-        set_policy(policy_queue);
+        world_set_policy(&w, policy_queue);
         must_ask(w.client, "db.service", world_available(&w), 0, 0);
         must_ask(w.client, "train.service", GIB, 0, FOREVER);
         must_ask(w.client, "train.service", GIB, 0, FOREVER);
@@ -350,7 +342,7 @@ START_TEST(a_long_queue_is_served_to_its_end)
                  "\n",
                  GIB);
         world_put(&w, "/etc/cdm/policy.d/05-db.conf", text);
-        set_policy(policy_queue);
+        world_set_policy(&w, policy_queue);
         uint32_t first = must_ask(w.client, "train.service", world_available(&w) - GIB / 2, 0, 0), id = 0;
         for (size_t i = 0; i < N; i++)
                 id = must_ask(w.client, "db.service", GIB, 0, FOREVER);
@@ -367,7 +359,7 @@ END_TEST
 
 START_TEST(the_queue_survives_a_kill)
 {
-        set_policy(policy_queue);
+        world_set_policy(&w, policy_queue);
         sd_bus *other = world_connect(&w, geteuid());
         uint64_t all = world_available(&w);
         uint32_t first = must_ask(w.client, "db.service", all, 0, 0);
@@ -418,7 +410,7 @@ START_TEST(who_left_before_is_not_queued)
         const char *unique;
         uint32_t all, id;
 
-        set_policy("[Match]\nPool=*\n[Grant]\nLimit=infinity\nOnFull=queue\n");
+        world_set_policy(&w, "[Match]\nPool=*\n[Grant]\nLimit=infinity\nOnFull=queue\n");
         all = must_ask(w.client, "db.service", world_available(&w), 0, 0);
         world_put(&w, "/later", "anon N2=0\n");
         snprintf(path, sizeof(path), "%s%s", w.root, stat);
@@ -455,7 +447,7 @@ START_TEST(a_lower_priority_is_displaced)
         uint32_t id;
 
         world_put(&w, "/etc/cdm/cdmd.conf", "[Reservations]\nGracePeriod=1s\n");
-        set_policy(policy_preempt);
+        world_set_policy(&w, policy_preempt);
         uint64_t all = world_available(&w);
         uint32_t big = must_ask(w.client, "db.service", all - GIB, 1, 0);
         uint32_t small = must_ask(w.client, "db.service", GIB, 1, 0);
@@ -484,7 +476,7 @@ END_TEST
 START_TEST(who_is_not_needed_any_more_stays)
 {
         world_put(&w, "/etc/cdm/cdmd.conf", "[Reservations]\nGracePeriod=1h\n");
-        set_policy(policy_preempt);
+        world_set_policy(&w, policy_preempt);
         sd_bus *other = world_connect(&w, geteuid());
         uint64_t all = world_available(&w);
         uint32_t first = must_ask(w.client, "db.service", all - GIB, 1, 0);
@@ -547,7 +539,7 @@ START_TEST(hundreds_are_displaced_and_stay)
         unsigned n_pings = 0;
 
         world_put(&w, "/etc/cdm/cdmd.conf", "[Reservations]\nGracePeriod=1h\n");
-        set_policy(policy_preempt);
+        world_set_policy(&w, policy_preempt);
         world_kill_cdmd(&w, SIGTERM);
         world_put_reservations(&w, 1, N, N);
         world_start_cdmd(&w);

@@ -30,28 +30,6 @@ static void stop(void)
         world_stop(&w);
 }
 
-static void set_policy(const char *text)
-{
-        _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
-
-        world_put(&w, "/etc/cdm/policy.d/10-all.conf", text);
-        int r = sd_bus_call_method(w.client, CDM_BUS_NAME, CDM_PATH, CDM_INTERFACE_MANAGER, "Reload", &error,
-                                   NULL, "");
-        ck_assert_msg(r >= 0, "%s", error.message);
-}
-
-static void is_refused(int r, const char *error, const char *part)
-{
-        ck_assert_int_lt(r, 0);
-        ck_assert_msg(strcmp(world_error, error) == 0 && strstr(world_message, part), "%s: %s", world_error,
-                      world_message);
-}
-
-static void is_granted(int r)
-{
-        ck_assert_msg(r >= 0, "%s: %s", world_error, world_message);
-}
-
 static int keep(int r, const sd_bus_error *error)
 {
         snprintf(world_error, sizeof(world_error), "%s", error->name ? error->name : "");
@@ -104,13 +82,13 @@ START_TEST(larger_and_smaller)
         uint64_t before = available();
         uint32_t id;
 
-        is_granted(world_request(w.client, "cdm", 64 * MIB, &id, 1, CDM_OPTION_UNIT, "s", "db.service"));
-        is_granted(resize(w.client, id, 128 * MIB + 1));
+        world_granted(world_request(w.client, "cdm", 64 * MIB, &id, 1, CDM_OPTION_UNIT, "s", "db.service"));
+        world_granted(resize(w.client, id, 128 * MIB + 1));
         ck_assert_uint_eq(size_of(id), 128 * MIB + 4096);
         restart();
         ck_assert_uint_eq(size_of(id), 128 * MIB + 4096);
         ck_assert_uint_eq(available(), before - 128 * MIB - 4096);
-        is_granted(resize(w.client, id, 32 * MIB));
+        world_granted(resize(w.client, id, 32 * MIB));
         restart();
         ck_assert_uint_eq(size_of(id), 32 * MIB);
         ck_assert_uint_eq(available(), before - 32 * MIB);
@@ -123,21 +101,21 @@ START_TEST(its_nodes_follow)
 {
         uint32_t id, other;
 
-        set_policy("[Match]\nPool=*\n[Grant]\nLimit=infinity\n");
+        world_set_policy(&w, "[Match]\nPool=*\n[Grant]\nLimit=infinity\n");
         uint64_t all = available();
-        is_granted(world_request(w.client, "cdm", 64 * MIB, &id, 2, CDM_OPTION_UNIT, "s", "db.service",
-                                 CDM_OPTION_NODES, "s", "2-3"));
+        world_granted(world_request(w.client, "cdm", 64 * MIB, &id, 2, CDM_OPTION_UNIT, "s", "db.service",
+                                    CDM_OPTION_NODES, "s", "2-3"));
         const char *one = strstr(world_get(&w, DB "cpuset.mems"), "2") ? "0-2" : "0-1,3";
         ck_assert_str_eq(world_get(&w, DB "cpuset.mems"), one);
-        is_granted(resize(w.client, id, all));
+        world_granted(resize(w.client, id, all));
         ck_assert_str_eq(world_get(&w, DB "cpuset.mems"), "0-3");
-        is_refused(world_request(w.client, "cdm", MIB, &other, 1, CDM_OPTION_UNIT, "s", "train.service"),
-                   CDM_ERROR_FULL, "");
-        is_refused(resize(w.client, id, all + MIB), CDM_ERROR_FULL, "1M more does not fit now");
+        world_refused(world_request(w.client, "cdm", MIB, &other, 1, CDM_OPTION_UNIT, "s", "train.service"),
+                      CDM_ERROR_FULL, "");
+        world_refused(resize(w.client, id, all + MIB), CDM_ERROR_FULL, "1M more does not fit now");
         ck_assert_uint_eq(size_of(id), all);
-        is_granted(resize(w.client, id, 64 * MIB));
+        world_granted(resize(w.client, id, 64 * MIB));
         world_wait_file(&w, DB "cpuset.mems", one);
-        is_granted(world_request(w.client, "cdm", MIB, &other, 1, CDM_OPTION_UNIT, "s", "train.service"));
+        world_granted(world_request(w.client, "cdm", MIB, &other, 1, CDM_OPTION_UNIT, "s", "train.service"));
 }
 END_TEST
 
@@ -146,19 +124,19 @@ START_TEST(full_is_full)
 {
         uint32_t id, other;
 
-        set_policy("[Match]\nPool=*\n[Grant]\nLimit=infinity\nOnFull=preempt\nPriority=9\n");
-        is_granted(world_request(w.client, "cdm", 64 * MIB, &id, 3, CDM_OPTION_UNIT, "s", "db.service",
-                                 CDM_OPTION_PRIORITY, "i", 9, CDM_OPTION_NODES, "s", "2"));
-        is_granted(world_request(w.client, "cdm", available(), &other, 1, CDM_OPTION_UNIT, "s",
-                                 "train.service"));
-        is_refused(resize(w.client, id, 65 * MIB), CDM_ERROR_FULL, "1M more does not fit now");
+        world_set_policy(&w, "[Match]\nPool=*\n[Grant]\nLimit=infinity\nOnFull=preempt\nPriority=9\n");
+        world_granted(world_request(w.client, "cdm", 64 * MIB, &id, 3, CDM_OPTION_UNIT, "s", "db.service",
+                                    CDM_OPTION_PRIORITY, "i", 9, CDM_OPTION_NODES, "s", "2"));
+        world_granted(world_request(w.client, "cdm", available(), &other, 1, CDM_OPTION_UNIT, "s",
+                                    "train.service"));
+        world_refused(resize(w.client, id, 65 * MIB), CDM_ERROR_FULL, "1M more does not fit now");
         ck_assert_str_eq(world_reservation(&w, other, "State"), "active");
         ck_assert_int_eq(world_release(w.client, other), 0);
         world_wait_event(&w, "released", other);
-        is_granted(world_request(w.client, "cdm", 64 * MIB, &other, 2, CDM_OPTION_UNIT, "s", "train.service",
-                                 CDM_OPTION_NODES, "s", "3"));
-        is_refused(resize(w.client, id, 64 * GIB), CDM_ERROR_FULL, "more does not fit now");
-        is_granted(resize(w.client, id, 128 * MIB));
+        world_granted(world_request(w.client, "cdm", 64 * MIB, &other, 2, CDM_OPTION_UNIT, "s",
+                                    "train.service", CDM_OPTION_NODES, "s", "3"));
+        world_refused(resize(w.client, id, 64 * GIB), CDM_ERROR_FULL, "more does not fit now");
+        world_granted(resize(w.client, id, 128 * MIB));
         ck_assert_str_eq(world_get(&w, DB "cpuset.mems"), "0-2");
 }
 END_TEST
@@ -168,18 +146,18 @@ START_TEST(the_rule_of_now)
 {
         uint32_t id;
 
-        is_granted(world_request(w.client, "cdm", 64 * MIB, &id, 1, CDM_OPTION_UNIT, "s", "db.service"));
+        world_granted(world_request(w.client, "cdm", 64 * MIB, &id, 1, CDM_OPTION_UNIT, "s", "db.service"));
         world_put(&w, "/etc/cdm/policy.d/05-new.conf",
                   "[Match]\nUnit=db.service\n[Grant]\nLimit=128M\nQuota=256M\nLease=1h\n");
-        set_policy("[Match]\nPool=*\n[Grant]\nLimit=1G\nLease=1h\n");
-        is_refused(resize(w.client, id, 129 * MIB), CDM_ERROR_DENIED, "05-new.conf:4");
+        world_set_policy(&w, "[Match]\nPool=*\n[Grant]\nLimit=1G\nLease=1h\n");
+        world_refused(resize(w.client, id, 129 * MIB), CDM_ERROR_DENIED, "05-new.conf:4");
         ck_assert_ptr_nonnull(strstr(world_reservation(&w, id, "Policy"), "10-all.conf"));
-        is_granted(resize(w.client, id, 128 * MIB));
+        world_granted(resize(w.client, id, 128 * MIB));
         restart();
         ck_assert_ptr_nonnull(strstr(world_reservation(&w, id, "Policy"), "05-new.conf:1"));
-        is_granted(world_request(w.client, "cdm", 128 * MIB, &id, 1, CDM_OPTION_UNIT, "s", "db.service"));
-        is_refused(world_request(w.client, "cdm", MIB, &id, 1, CDM_OPTION_UNIT, "s", "db.service"),
-                   CDM_ERROR_DENIED, "Quota=256M");
+        world_granted(world_request(w.client, "cdm", 128 * MIB, &id, 1, CDM_OPTION_UNIT, "s", "db.service"));
+        world_refused(world_request(w.client, "cdm", MIB, &id, 1, CDM_OPTION_UNIT, "s", "db.service"),
+                      CDM_ERROR_DENIED, "Quota=256M");
 }
 END_TEST
 
@@ -187,23 +165,23 @@ START_TEST(what_cannot_be_resized)
 {
         uint32_t id, second;
 
-        set_policy("[Match]\nPool=*\n[Grant]\nLimit=infinity\nExclusive=yes\nOnFull=queue\n");
-        is_granted(world_request(w.client, "cdm", 64 * MIB, &id, 1, CDM_OPTION_UNIT, "s", "db.service"));
-        is_refused(resize(w.client, id, 0), CDM_ERROR_INVALID, "0 bytes");
-        is_refused(resize(w.client, id, UINT64_MAX), CDM_ERROR_INVALID, "more than any size");
-        is_granted(world_request(w.client, "cdm", available(), &second, 1, CDM_OPTION_UNIT, "s",
-                                 "train.service"));
+        world_set_policy(&w, "[Match]\nPool=*\n[Grant]\nLimit=infinity\nExclusive=yes\nOnFull=queue\n");
+        world_granted(world_request(w.client, "cdm", 64 * MIB, &id, 1, CDM_OPTION_UNIT, "s", "db.service"));
+        world_refused(resize(w.client, id, 0), CDM_ERROR_INVALID, "0 bytes");
+        world_refused(resize(w.client, id, UINT64_MAX), CDM_ERROR_INVALID, "more than any size");
+        world_granted(world_request(w.client, "cdm", available(), &second, 1, CDM_OPTION_UNIT, "s",
+                                    "train.service"));
         uint32_t waits;
-        is_granted(world_request(w.client, "cdm", MIB, &waits, 2, CDM_OPTION_UNIT, "s", "train.service",
-                                 CDM_OPTION_QUEUE, "t", UINT64_MAX));
-        is_refused(resize(w.client, waits, 2 * MIB), CDM_ERROR_STALE, "still waits");
+        world_granted(world_request(w.client, "cdm", MIB, &waits, 2, CDM_OPTION_UNIT, "s", "train.service",
+                                    CDM_OPTION_QUEUE, "t", UINT64_MAX));
+        world_refused(resize(w.client, waits, 2 * MIB), CDM_ERROR_STALE, "still waits");
         ck_assert_int_eq(world_release(w.client, waits), 0);
         ck_assert_int_eq(world_release(w.client, second), 0);
         world_wait_event(&w, "released", second);
-        is_granted(world_request(w.client, "cdm", MIB, &second, 3, CDM_OPTION_UNIT, "s", "train.service",
-                                 CDM_OPTION_EXCLUSIVE, "b", 1, CDM_OPTION_NODES, "s", "3"));
-        is_refused(resize(w.client, second, MIB), CDM_ERROR_INVALID, "exclusive");
-        is_refused(resize(w.client, second, 64 * GIB), CDM_ERROR_INVALID, "exclusive");
+        world_granted(world_request(w.client, "cdm", MIB, &second, 3, CDM_OPTION_UNIT, "s", "train.service",
+                                    CDM_OPTION_EXCLUSIVE, "b", 1, CDM_OPTION_NODES, "s", "3"));
+        world_refused(resize(w.client, second, MIB), CDM_ERROR_INVALID, "exclusive");
+        world_refused(resize(w.client, second, 64 * GIB), CDM_ERROR_INVALID, "exclusive");
         ck_assert_uint_eq(size_of(id), 64 * MIB);
 }
 END_TEST
@@ -238,19 +216,19 @@ START_TEST(who_may)
         if (geteuid() != 0)
                 return;
         /* Rules see the owner, whoever asks. */
-        set_policy(askers[_i].owner == 0 ? "[Match]\nUser=root\n[Grant]\nLimit=1G\n"
-                                         : "[Match]\nUser=nobody\n[Grant]\nLimit=1G\n");
-        is_granted(world_request(w.client, "cdm", 64 * MIB, &id, 2, CDM_OPTION_UNIT, "s", "db.service",
-                                 CDM_OPTION_FOR_UID, "u", (int)askers[_i].owner));
+        world_set_policy(&w, askers[_i].owner == 0 ? "[Match]\nUser=root\n[Grant]\nLimit=1G\n"
+                                                   : "[Match]\nUser=nobody\n[Grant]\nLimit=1G\n");
+        world_granted(world_request(w.client, "cdm", 64 * MIB, &id, 2, CDM_OPTION_UNIT, "s", "db.service",
+                                    CDM_OPTION_FOR_UID, "u", (int)askers[_i].owner));
         world_start_polkit(&w, askers[_i].polkit);
         sd_bus *bus = world_connect(&w, askers[_i].asker);
         int r = resize(bus, id, askers[_i].size * MIB);
         for (size_t i = 0; i < 2 && askers[_i].asked[i]; i++)
                 ck_assert_str_eq(world_polkit_asked(&w), askers[_i].asked[i]);
         if (askers[_i].error)
-                is_refused(r, askers[_i].error, "");
+                world_refused(r, askers[_i].error, "");
         else
-                is_granted(r);
+                world_granted(r);
         ck_assert_uint_eq(size_of(id), (askers[_i].error ? 64 : askers[_i].size) * MIB);
         sd_bus_flush_close_unref(bus);
 }
@@ -305,14 +283,14 @@ START_TEST(one_at_a_time)
         uint32_t id, other;
         Reply reply;
 
-        set_policy("[Match]\nPool=*\n[Grant]\nLimit=infinity\n");
-        is_granted(world_request(w.client, "cdm", 64 * MIB, &id, 1, CDM_OPTION_UNIT, "s", "db.service"));
+        world_set_policy(&w, "[Match]\nPool=*\n[Grant]\nLimit=infinity\n");
+        world_granted(world_request(w.client, "cdm", 64 * MIB, &id, 1, CDM_OPTION_UNIT, "s", "db.service"));
         all = 64 * MIB + available();
         world_steer(&w, "Hold", 1);
         begin_resize(id, all, &reply);
-        is_refused(resize(w.client, id, 32 * MIB), CDM_ERROR_BUSY, "being changed already");
-        is_refused(world_request(w.client, "cdm", MIB, &other, 1, CDM_OPTION_UNIT, "s", "train.service"),
-                   CDM_ERROR_FULL, "");
+        world_refused(resize(w.client, id, 32 * MIB), CDM_ERROR_BUSY, "being changed already");
+        world_refused(world_request(w.client, "cdm", MIB, &other, 1, CDM_OPTION_UNIT, "s", "train.service"),
+                      CDM_ERROR_FULL, "");
         if (_i == 0) {
                 world_steer(&w, "Hold", 0);
                 wait_reply(&reply);
@@ -347,21 +325,21 @@ START_TEST(capped)
                        "");
         world_be(&w, geteuid(), "/user.slice/user-0.slice/session-1.scope");
         int pidfd = (int)syscall(SYS_pidfd_open, getpid(), 0);
-        is_granted(world_request(w.client, "cdm", 64 * MIB, &id, 3, CDM_OPTION_PIDFD, "h", pidfd,
-                                 CDM_OPTION_SCOPE, "b", 1, CDM_OPTION_MEM_POLICY, "s", "bind"));
+        world_granted(world_request(w.client, "cdm", 64 * MIB, &id, 3, CDM_OPTION_PIDFD, "h", pidfd,
+                                    CDM_OPTION_SCOPE, "b", 1, CDM_OPTION_MEM_POLICY, "s", "bind"));
         close(pidfd);
         snprintf(scope, sizeof(scope), "%s", world_reservation(&w, id, "ControlGroup"));
         ck_assert_str_eq(world_reservation(&w, id, "Strength"), "capped");
         snprintf(file, sizeof(file), "/sys/fs/cgroup%s/memory.current", scope);
         world_put(&w, file, "50000000\n");
-        is_refused(resize(w.client, id, 32 * MIB), CDM_ERROR_BUSY, "uses 47.6");
+        world_refused(resize(w.client, id, 32 * MIB), CDM_ERROR_BUSY, "uses 47.6");
         ck_assert_uint_eq(size_of(id), 64 * MIB);
         world_put(&w, file, "30000000\n");
-        is_granted(resize(w.client, id, 32 * MIB));
+        world_granted(resize(w.client, id, 32 * MIB));
         ck_assert_uint_eq(size_of(id), 32 * MIB);
         snprintf(file, sizeof(file), "/sys/fs/cgroup%s/memory.max", scope);
         ck_assert_str_eq(world_get(&w, file), "33554432");
-        is_granted(resize(w.client, id, 128 * MIB));
+        world_granted(resize(w.client, id, 128 * MIB));
         ck_assert_str_eq(world_get(&w, file), "134217728");
         ck_assert_str_eq(world_reservation(&w, id, "Strength"), "capped");
 }

@@ -504,6 +504,28 @@ void world_reservation_get(World *w, uint32_t id, const char *property, char typ
                          0);
 }
 
+void world_set_policy(World *w, const char *text)
+{
+        _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
+
+        world_put(w, "/etc/cdm/policy.d/10-all.conf", text);
+        int r = sd_bus_call_method(w->client, CDM_BUS_NAME, CDM_PATH, CDM_INTERFACE_MANAGER, "Reload",
+                                   &error, NULL, "");
+        ck_assert_msg(r >= 0, "%s", error.message);
+}
+
+void world_granted(int r)
+{
+        ck_assert_msg(r == 0, "%s: %s", world_error, world_message);
+}
+
+void world_refused(int r, const char *error, const char *part)
+{
+        ck_assert_int_lt(r, 0);
+        ck_assert_msg(strcmp(world_error, error) == 0 && strstr(world_message, part), "%s: %s", world_error,
+                      world_message);
+}
+
 uint64_t world_available(World *w)
 {
         uint64_t v;

@@ -72,6 +72,9 @@ void world_unit_state(World *w, const char *name, const char *state, bool job);
  * errno, and the name of the error in `world_error`. A value of type a{ss} is "KEY=VALUE,KEY=VALUE". */
 int world_request(sd_bus *bus, const char *pool, uint64_t size, uint32_t *ret_id, unsigned n, ...);
 extern char world_error[128], world_message[1024];
+/* What the last request or the like returned: nothing but 0; an error of that name, with these words in its message. */
+void world_granted(int r);
+void world_refused(int r, const char *error, const char *part);
 /* Of the last event that was waited for. */
 extern char world_reason[512], world_event_error[128];
 
@@ -82,5 +85,7 @@ const char *world_reservation(World *w, uint32_t id, const char *property);
 void world_reservation_get(World *w, uint32_t id, const char *property, char type, void *ret);
 /* Of pool cdm. */
 uint64_t world_available(World *w);
+/* One file with these rules, and a reload. */
+void world_set_policy(World *w, const char *text);
 /* Waits until an Event of that kind about that id comes; events before it are dropped. */
 void world_wait_event(World *w, const char *kind, uint32_t id);
