@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -116,6 +117,30 @@ START_TEST(its_nodes_follow)
         world_granted(resize(w.client, id, 64 * MIB));
         world_wait_file(&w, DB "cpuset.mems", one);
         world_granted(world_request(w.client, "cdm", MIB, &other, 1, CDM_OPTION_UNIT, "s", "train.service"));
+}
+END_TEST
+
+/* Nodes that cannot be opened leave all as it was. */
+START_TEST(what_fails_is_taken_back)
+{
+        char mems[256], away[264];
+        uint32_t id;
+
+        world_set_policy(&w, "[Match]\nPool=*\n[Grant]\nLimit=infinity\n");
+        world_granted(world_request(w.client, "cdm", 64 * MIB, &id, 1, CDM_OPTION_UNIT, "s", "db.service"));
+        uint64_t left = available();
+        snprintf(mems, sizeof(mems), "%s" DB "cpuset.mems", w.root);
+        snprintf(away, sizeof(away), "%s.away", mems);
+        ck_assert_int_eq(rename(mems, away), 0);
+        ck_assert_int_eq(mkdir(mems, 0755), 0);
+        world_refused(resize(w.client, id, 64 * MIB + left), SD_BUS_ERROR_FAILED, "could not be opened");
+        ck_assert_int_eq(rmdir(mems), 0);
+        ck_assert_int_eq(rename(away, mems), 0);
+        ck_assert_uint_eq(size_of(id), 64 * MIB);
+        ck_assert_uint_eq(available(), left);
+        world_granted(resize(w.client, id, 128 * MIB));
+        restart();
+        ck_assert_uint_eq(size_of(id), 128 * MIB);
 }
 END_TEST
 
@@ -354,6 +379,7 @@ int main(void)
         tcase_set_timeout(c, 0);
         tcase_add_test(c, larger_and_smaller);
         tcase_add_test(c, its_nodes_follow);
+        tcase_add_test(c, what_fails_is_taken_back);
         tcase_add_test(c, full_is_full);
         tcase_add_test(c, the_rule_of_now);
         tcase_add_test(c, what_cannot_be_resized);
