@@ -16,6 +16,7 @@
 #include "policy/conf-text.h"
 #include "policy/macro.h"
 #include "policy/timespan.h"
+#include "policy/word.h"
 
 #define HELP_OPTION_COLUMN 25
 
@@ -95,20 +96,6 @@ static void fill_getopt(struct option longs[static _OPTION_MAX + 1])
         longs[_OPTION_MAX] = (struct option){ 0 };
 }
 
-static int parse_integer(const char *text, long long min, long long max, long long *ret)
-{
-        char *end;
-
-        errno = 0;
-        long long v = strtoll(text, &end, 10);
-        if (errno != 0 || end == text || *end != '\0' || text[0] == ' ' || text[0] == '+')
-                return -EINVAL;
-        if (v < min || v > max)
-                return -ERANGE;
-        *ret = v;
-        return 0;
-}
-
 static int parse_time(const char *option, const char *text, uint64_t *ret)
 {
         if (timespan_parse(text, ret) < 0)
@@ -184,15 +171,15 @@ static int parse_cgroup(Args *a, const char *text)
 
 static int parse_number_option(Args *a, OptionId id, const char *text)
 {
-        long long v;
+        int64_t v;
 
         if (id == OPTION_PID) {
-                if (parse_integer(text, 1, INT_MAX, &v) < 0)
+                if (word_parse_number(text, 1, INT_MAX, &v) < 0)
                         return usage_error("--pid=%s is not a process id", text);
                 a->pid = (uint32_t)v;
                 return 0;
         }
-        if (parse_integer(text, INT32_MIN, INT32_MAX, &v) < 0)
+        if (word_parse_number(text, INT32_MIN, INT32_MAX, &v) < 0)
                 return usage_error("--priority=%s is not a number between %d and %d", text, INT32_MIN,
                                    INT32_MAX);
         a->priority = (int32_t)v;
@@ -517,9 +504,9 @@ void args_print_help(uint64_t options, size_t width)
 
 int args_parse_id(const char *text, uint32_t *ret)
 {
-        long long v;
+        int64_t v;
 
-        if (parse_integer(text, 1, UINT32_MAX, &v) < 0)
+        if (word_parse_number(text, 1, UINT32_MAX, &v) < 0)
                 return usage_error("'%s' is not a reservation's id; `cdmctl list` shows them", text);
         *ret = (uint32_t)v;
         return 0;

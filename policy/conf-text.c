@@ -11,6 +11,7 @@
 #include "policy/label.h"
 #include "policy/macro.h"
 #include "policy/size.h"
+#include "policy/word.h"
 
 #define UNIT_NAME_MAX 255 /* as in systemd */
 #define POOL_NAME_MAX 64
@@ -211,13 +212,6 @@ static bool conf_text_consists_of(const char *word, const char *chars)
         return word[0] != '\0' && word[strspn(word, chars)] == '\0';
 }
 
-static bool conf_text_ends_with(const char *word, const char *suffix)
-{
-        size_t n = strlen(word), m = strlen(suffix);
-
-        return n > m && strcmp(word + n - m, suffix) == 0;
-}
-
 static bool conf_text_is_glob(const char *word)
 {
         return strpbrk(word, "*?[") != NULL;
@@ -245,7 +239,7 @@ const char *conf_check_unit(const char *word)
         if (!conf_text_consists_of(word, UNIT_CHARS) || word[0] == '@' || word[0] == '.' ||
             strlen(word) > UNIT_NAME_MAX)
                 return "is not a unit's name";
-        if (!conf_text_ends_with(word, ".service") && !conf_text_ends_with(word, ".scope"))
+        if (!word_ends_with(word, ".service") && !word_ends_with(word, ".scope"))
                 return "is neither a service nor a scope; write it in full, as in example.service";
         return NULL;
 }
@@ -286,10 +280,9 @@ const char *conf_check_unit_glob(const char *word)
 
         if (reason)
                 return reason;
-        if (conf_text_ends_with(word, ".slice"))
+        if (word_ends_with(word, ".slice"))
                 return "is a slice; use Slice= for what is below it";
-        if (!conf_text_is_glob(word) && !conf_text_ends_with(word, ".service") &&
-            !conf_text_ends_with(word, ".scope"))
+        if (!conf_text_is_glob(word) && !word_ends_with(word, ".service") && !word_ends_with(word, ".scope"))
                 return "is neither a service nor a scope; write it in full, as in example.service";
         return NULL;
 }
@@ -301,7 +294,7 @@ const char *conf_check_slice_glob(const char *word)
 
         if (reason)
                 return reason;
-        if (!conf_text_is_glob(word) && !conf_text_ends_with(word, ".slice"))
+        if (!conf_text_is_glob(word) && !word_ends_with(word, ".slice"))
                 return "is not a slice; write it in full, as in example.slice";
         return NULL;
 }
@@ -315,7 +308,7 @@ const char *conf_check_cgroup_glob(const char *word)
 {
         if (word[0] != '/' && word[0] != '*')
                 return "is not a cgroup's path; write it from the cgroup root on, as in /example/job-*";
-        if (strstr(word, "/../") || conf_text_ends_with(word, "/.."))
+        if (strstr(word, "/../") || word_ends_with(word, "/.."))
                 return "leads upwards; write the path without \"..\"";
         return strchr(word, '[') && !strchr(strchr(word, '['), ']') ? "has a [ without a ]" : NULL;
 }
@@ -361,7 +354,7 @@ const char *conf_check_static_unit(const char *word)
         size_t n = strlen(word);
         const char *star = strchr(word, '*');
 
-        if (!conf_text_ends_with(word, ".service") || n > UNIT_NAME_MAX)
+        if (!word_ends_with(word, ".service") || n > UNIT_NAME_MAX)
                 return "is not a service; Static= is for services";
         memcpy(name, word, n + 1);
         if (star) {

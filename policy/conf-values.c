@@ -7,6 +7,7 @@
 
 #include "policy/conf-text.h"
 #include "policy/conf-values.h"
+#include "policy/word.h"
 
 /* "KEY=VALUE reason" */
 static int conf_value_bad_value(ConfFile *f, const ConfKey *key, const char *value, const char *reason)
@@ -17,41 +18,16 @@ static int conf_value_bad_value(ConfFile *f, const ConfKey *key, const char *val
 
 int conf_set_bool(ConfFile *f, const ConfKey *key, const char *value, void *field)
 {
-        static const char *const yes[] = { "yes", "true", "on", "1" };
-        static const char *const no[] = { "no", "false", "off", "0" };
-
-        for (size_t i = 0; i < ARRAY_SIZE(yes); i++) {
-                bool is_yes = strcmp(value, yes[i]) == 0;
-
-                if (is_yes || strcmp(value, no[i]) == 0) {
-                        *(bool *)field = is_yes;
-                        return 0;
-                }
-        }
+        if (word_parse_bool(value, field) == 0)
+                return 0;
         return conf_value_bad_value(f, key, value, "is neither yes nor no; write one of them");
-}
-
-/* Reads a decimal number with an optional minus in front. */
-static int conf_value_read_number(const char *value, int64_t min, int64_t max, int64_t *ret)
-{
-        long long number;
-
-        if (!isdigit((unsigned char)value[value[0] == '-']) ||
-            value[(value[0] == '-') + strspn(value + (value[0] == '-'), "0123456789")] != '\0')
-                return -EINVAL;
-        errno = 0;
-        number = strtoll(value, NULL, 10);
-        if (errno != 0 || number < min || number > max)
-                return -ERANGE;
-        *ret = number;
-        return 0;
 }
 
 int conf_set_unsigned(ConfFile *f, const ConfKey *key, const char *value, void *field)
 {
         int64_t number;
 
-        if (conf_value_read_number(value, 0, UINT32_MAX, &number) < 0)
+        if (word_parse_number(value, 0, UINT32_MAX, &number) < 0)
                 return conf_value_bad_value(f, key, value, "is not a number from 0 to 4294967295");
         *(unsigned *)field = (unsigned)number;
         return 0;
@@ -64,7 +40,7 @@ int conf_set_queue_max(ConfFile *f, const ConfKey *key, const char *value, void 
 {
         int64_t number;
 
-        int r = conf_value_read_number(value, 0, QUEUE_MAX_MAX, &number);
+        int r = word_parse_number(value, 0, QUEUE_MAX_MAX, &number);
         if (r == -ERANGE && value[0] != '-')
                 return conf_value_bad_value(f, key, value,
                                             "is more than cdmd lets wait; write a number from 0 to 4096");
@@ -78,7 +54,7 @@ int conf_set_priority(ConfFile *f, const ConfKey *key, const char *value, void *
 {
         int64_t number;
 
-        if (conf_value_read_number(value, INT32_MIN, INT32_MAX, &number) < 0)
+        if (word_parse_number(value, INT32_MIN, INT32_MAX, &number) < 0)
                 return conf_value_bad_value(f, key, value,
                                             "is not a whole number from -2147483648 to 2147483647");
         *(int32_t *)field = (int32_t)number;
@@ -89,7 +65,7 @@ int conf_set_tier(ConfFile *f, const ConfKey *key, const char *value, void *fiel
 {
         int64_t number;
 
-        if (conf_value_read_number(value, 0, INT32_MAX, &number) < 0)
+        if (word_parse_number(value, 0, INT32_MAX, &number) < 0)
                 return conf_value_bad_value(f, key, value,
                                             "is not a memory tier; write the number N of a memory_tierN in "
                                             "/sys/devices/virtual/memory_tiering");
@@ -137,7 +113,7 @@ int conf_set_nanoseconds(ConfFile *f, const ConfKey *key, const char *value, voi
                 return -ENOMEM;
         if (n > 2 && strcmp(digits + n - 2, "ns") == 0)
                 digits[n - 2] = '\0';
-        if (conf_value_read_number(digits, 1, INT64_MAX, &number) < 0)
+        if (word_parse_number(digits, 1, INT64_MAX, &number) < 0)
                 return conf_value_bad_value(f, key, value,
                                             "is not a latency in nanoseconds; write for example 150ns");
         *(uint64_t *)field = (uint64_t)number;

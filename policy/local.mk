@@ -92,5 +92,7 @@ libpolicy_la_SOURCES = \
 	policy/vouch.c \
 	policy/vouch.h \
 	policy/warning.c \
-	policy/warning.h
+	policy/warning.h \
+	policy/word.c \
+	policy/word.h
 libpolicy_la_LIBADD = $(INIH_LIBS)

@@ -29,6 +29,7 @@
 #include "client/oci/state.h"
 #include "client/reserve.h"
 #include "policy/cdm-names.h"
+#include "policy/word.h"
 
 typedef struct Hook {
         const char *root; /* "", or for tests a directory with proc and sys/fs/cgroup */
@@ -147,13 +148,6 @@ static bool is_live(const ReservationInfo *i)
         return i->state && (strcmp(i->state, "active") == 0 || strcmp(i->state, "degraded") == 0);
 }
 
-static bool is_at_or_below(const char *path, const char *top)
-{
-        size_t n = strlen(top);
-
-        return n > 1 && strncmp(path, top, n) == 0 && (path[n] == '\0' || path[n] == '/');
-}
-
 /* Is it of this very control group, and not of one of the same path that has ended, and that cdmd will hear
  * of? Of those a new one has no node. */
 static bool is_open(const Hook *h, const ReservationInfo *i)
@@ -173,7 +167,7 @@ static const ReservationInfo *find_own(const Hook *h, const Objects *o)
         for (size_t k = 0; k < o->n_reservations; k++) {
                 const ReservationInfo *i = &o->reservations[k];
 
-                if (i->cgroup && is_live(i) && is_at_or_below(h->place.cgroup, i->cgroup) && is_open(h, i))
+                if (i->cgroup && is_live(i) && word_is_below(h->place.cgroup, i->cgroup) && is_open(h, i))
                         return i;
         }
         return NULL;

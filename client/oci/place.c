@@ -10,6 +10,7 @@
 
 #include "client/oci/place.h"
 #include "policy/macro.h"
+#include "policy/word.h"
 
 /* A path has at most PATH_MAX bytes; /proc/PID/cgroup may have lines of v1 hierarchies before it. */
 #define CGROUP_FILE_MAX 65536
@@ -83,13 +84,6 @@ static bool is_user_manager(const char *name)
         return n > 0 && strcmp(name + strlen("user@") + n, ".service") == 0;
 }
 
-static bool ends_with(const char *name, const char *suffix)
-{
-        size_t n = strlen(name), k = strlen(suffix);
-
-        return n > k && strcmp(name + n - k, suffix) == 0;
-}
-
 /* What the names say, component by component: the manager of a user, the first unit that is no slice. */
 static int judge_names(char *names, OciPlace *p)
 {
@@ -100,7 +94,7 @@ static int judge_names(char *names, OciPlace *p)
                         return -EXDEV; /* outside of the hook's cgroup namespace */
                 if (strncmp(name, "user@", strlen("user@")) == 0 && is_user_manager(name))
                         p->users = true;
-                if (!p->unit && (ends_with(name, ".scope") || ends_with(name, ".service")) &&
+                if (!p->unit && (word_ends_with(name, ".scope") || word_ends_with(name, ".service")) &&
                     string_copy(name, &p->unit) < 0)
                         return -ENOMEM;
         }

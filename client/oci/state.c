@@ -10,6 +10,7 @@
 #include "client/oci/state.h"
 #include "policy/conf-text.h"
 #include "policy/size.h"
+#include "policy/word.h"
 
 /* A state is two objects deep; an image's manifest four. */
 #define JSON_DEPTH_MAX 32
@@ -138,32 +139,6 @@ bool oci_ask_is_made(json_object *annotations)
                                json_object_object_get_ex(annotations, OCI_ANNOTATION_PREFIX "size", NULL));
 }
 
-static bool parse_bool(const char *value, bool *ret)
-{
-        static const char *const words[] = { "no", "yes", "false", "true", "0", "1" };
-
-        for (size_t i = 0; i < ARRAY_SIZE(words); i++)
-                if (strcmp(value, words[i]) == 0) {
-                        *ret = i % 2 == 1;
-                        return true;
-                }
-        return false;
-}
-
-static bool parse_priority(const char *value, int32_t *ret)
-{
-        char *end;
-
-        if (value[0] != '-' && (value[0] < '0' || value[0] > '9'))
-                return false;
-        errno = 0;
-        long long v = strtoll(value, &end, 10);
-        if (*end || errno || v < INT32_MIN || v > INT32_MAX)
-                return false;
-        *ret = (int32_t)v;
-        return true;
-}
-
 /* What others chose, as a message may have it: short, and without what could pass for another line of it. */
 #define SHOWN_MAX 81
 
@@ -185,11 +160,15 @@ static const char *take(OciAsk *a, const char *name, const char *value)
         if (strcmp(name, "size") == 0)
                 return a->size || string_copy(value, &a->size) >= 0 ? NULL : "out of memory";
         if (strcmp(name, "priority") == 0) {
+                int64_t priority = 0;
+                int r = word_parse_number(value, INT32_MIN, INT32_MAX, &priority);
+
                 a->has_priority = true;
-                return parse_priority(value, &a->priority) ? NULL : "is no number";
+                a->priority = (int32_t)priority;
+                return r < 0 ? "is no number, or one that is too large" : NULL;
         }
         if (strcmp(name, "exclusive") == 0)
-                return parse_bool(value, &a->exclusive) ? NULL : "is neither yes nor no";
+                return word_parse_bool(value, &a->exclusive) == 0 ? NULL : "is neither yes nor no";
         return "is not known; there are pool, size, priority and exclusive";
 }
 

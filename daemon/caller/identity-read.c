@@ -12,6 +12,7 @@
 #include "daemon/kernel/cgroup.h"
 #include "daemon/kernel/owner.h"
 #include "daemon/machine/process.h"
+#include "policy/word.h"
 
 /* While the job runs, this is the job's; an IdentityRead that is freed meanwhile is an orphan, and the end of
  * the job frees it. */
@@ -162,7 +163,7 @@ static int identity_check_run(Job *job _unused_, void *userdata)
         int r = process_cgroup(c->root, c->pid, &path);
         if (r == -ENOMEM)
                 return r;
-        return r >= 0 && process_is_alive(c->pidfd) && foreign_is_below(path, c->cgroup) ? 0 : -ESTALE;
+        return r >= 0 && process_is_alive(c->pidfd) && word_is_below(path, c->cgroup) ? 0 : -ESTALE;
 }
 
 static void identity_check_on_done(int result, void *userdata)

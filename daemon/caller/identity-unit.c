@@ -5,15 +5,9 @@
 #include <string.h>
 
 #include "policy/cdm-names.h"
+#include "policy/word.h"
 
 #define UNIT_NAME_MAX 255
-
-bool unit_has_type(const char *name, const char *suffix)
-{
-        size_t n = strlen(name), k = strlen(suffix);
-
-        return n > k && strcmp(name + n - k, suffix) == 0;
-}
 
 bool unit_name_can_be_target(const char *name)
 {
@@ -22,19 +16,19 @@ bool unit_name_can_be_target(const char *name)
         size_t n = strlen(name);
 
         return n <= UNIT_NAME_MAX && strspn(name, allowed) == n &&
-               (unit_has_type(name, ".service") || unit_has_type(name, ".scope"));
+               (word_ends_with(name, ".service") || word_ends_with(name, ".scope"));
 }
 
 bool unit_is_user_manager(const char *unit)
 {
-        return strncmp(unit, "user@", 5) == 0 && unit_has_type(unit, ".service");
+        return strncmp(unit, "user@", 5) == 0 && word_ends_with(unit, ".service");
 }
 
 bool unit_is_of_user(const UnitInfo *u, uid_t unit_uid, uid_t uid)
 {
         char slice[32];
 
-        if (unit_has_type(u->name, ".service"))
+        if (word_ends_with(u->name, ".service"))
                 return !unit_is_user_manager(u->name) && unit_uid == uid;
         snprintf(slice, sizeof(slice), "user-%u.slice", uid);
         if (!u->slice || strcmp(u->slice, slice) != 0)
@@ -60,7 +54,7 @@ static bool unit_may_move_caller(const UnitInfo *u, uid_t unit_uid, const Caller
                 return c->uid == 0 || unit_is_manager_of(u->name, c->uid);
         if (u->delegate || strcmp(c->cgroup, u->cgroup) != 0)
                 return false;
-        if (unit_has_type(u->name, ".scope"))
+        if (word_ends_with(u->name, ".scope"))
                 return c->uid == 0 || unit_is_of_user(u, unit_uid, c->uid);
         return c->uid == 0 && !u->user;
 }
@@ -112,7 +106,7 @@ bool unit_is_usable(const UnitInfo *u, bool starting, char **ret_reason)
                      strcmp(u->active_state, "activating") == 0);
         int r = 0;
 
-        if (!unit_has_type(u->name, ".service") && !unit_has_type(u->name, ".scope"))
+        if (!word_ends_with(u->name, ".service") && !word_ends_with(u->name, ".scope"))
                 r = asprintf(ret_reason,
                              "%s is neither a service nor a scope; only those can have a reservation",
                              u->name);

@@ -8,8 +8,6 @@
 
 #include "daemon/pid1/unit.h"
 
-/* suffix: as ".service". */
-bool unit_has_type(const char *name, const char *suffix);
 /* Is it the name of a service or scope, in characters that a unit's name may have? */
 bool unit_name_can_be_target(const char *name);
 bool unit_is_user_manager(const char *name);

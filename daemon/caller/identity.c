@@ -18,6 +18,7 @@
 #include "daemon/kernel/owner.h"
 #include "daemon/machine/process.h"
 #include "policy/cdm-names.h"
+#include "policy/word.h"
 
 /* sender → (another user's groups) → target's unit from PID 1 → names → what the kernel says (a worker) → the
  * unit's user → is it the caller's own? */
@@ -152,7 +153,7 @@ static bool judge_self(IdentityLookup *l, const UnitInfo *u)
                      .cgroup = reading->path };
 
         if (!c.cgroup || reading->only_uid < 0 || !process_is_alive(i->pidfd) ||
-            !foreign_is_below(c.cgroup, u->cgroup)) {
+            !word_is_below(c.cgroup, u->cgroup)) {
                 refuse(l, IDENTITY_STALE, "the process that asked ended or changed its unit; ask again");
                 return false;
         }
@@ -176,7 +177,7 @@ static bool judge_self(IdentityLookup *l, const UnitInfo *u)
 /* --cgroup: the path has to be a unit's own, or below one that systemd delegated (which then gets it). */
 static bool judge_cgroup(IdentityLookup *l, const UnitInfo *u)
 {
-        if (strcmp(l->cgroup, u->cgroup) == 0 || (u->delegate && foreign_is_below(l->cgroup, u->cgroup)))
+        if (strcmp(l->cgroup, u->cgroup) == 0 || (u->delegate && word_is_below(l->cgroup, u->cgroup)))
                 return true;
         refuse(l, IDENTITY_NO_TARGET, "%s is not the control group of a unit; the nearest one is %s (%s)",
                l->cgroup, u->name, u->cgroup);
@@ -229,7 +230,7 @@ static void with_foreign(IdentityLookup *l, const char *slice)
 /* PID 1 names the slice that it would be in, at last the root's. */
 static bool is_foreign(const IdentityLookup *l, const UnitInfo *u)
 {
-        if (l->kind == TARGET_UNIT || !unit_has_type(u->name, ".slice"))
+        if (l->kind == TARGET_UNIT || !word_ends_with(u->name, ".slice"))
                 return false;
         return l->kind != TARGET_CGROUP ||
                (strcmp(l->cgroup, u->cgroup ? u->cgroup : "/") != 0 && l->cgroup[1]);
@@ -299,7 +300,7 @@ static void identity_ask_unit_user(IdentityLookup *l)
         const char *name = u->user;
 
         s->unit_uid = UID_NONE;
-        if (!name && unit_has_type(u->name, ".service")) {
+        if (!name && word_ends_with(u->name, ".service")) {
                 s->unit_uid = 0;
                 name = l->as_unit ? "0" : NULL;
         }

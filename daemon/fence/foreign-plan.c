@@ -1,21 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "daemon/fence/foreign-plan.h"
+#include "policy/word.h"
 
 #include <string.h>
-
-bool foreign_is_below(const char *path, const char *cgroup)
-{
-        size_t n = strlen(cgroup);
-
-        return strncmp(path, cgroup, n) == 0 && (path[n] == '\0' || path[n] == '/');
-}
 
 NodeSet foreign_promised(const char *path, const ForeignHold *holds, size_t n_holds)
 {
         NodeSet nodes = NODESET_EMPTY;
 
         for (size_t i = 0; i < n_holds; i++)
-                if (foreign_is_below(path, holds[i].path) || foreign_is_below(holds[i].path, path))
+                if (word_is_below(path, holds[i].path) || word_is_below(holds[i].path, path))
                         nodes = nodeset_union(&nodes, &holds[i].nodes);
         return nodes;
 }
@@ -27,7 +21,7 @@ static NodeSet needed(const char *path, const ForeignHold *holds, size_t n_holds
 
         *ret_is_tenant = false;
         for (size_t i = 0; i < n_holds; i++) {
-                if (!foreign_is_below(holds[i].path, path))
+                if (!word_is_below(holds[i].path, path))
                         continue;
                 nodes = nodeset_union(&nodes, &holds[i].nodes);
                 *ret_is_tenant |= strcmp(holds[i].path, path) == 0;

@@ -33,9 +33,6 @@ typedef struct ForeignGroup {
         NodeSet open;   /* CDM nodes that it has now and that nobody promised it */
 } ForeignGroup;
 
-/* Is path this cgroup, or below it? */
-bool foreign_is_below(const char *path, const char *cgroup);
-
 /* What is promised to a cgroup: by itself, by one above it, whose set it inherits, or to one below it, which
  * has to find it here. */
 NodeSet foreign_promised(const char *path, const ForeignHold *holds, size_t n_holds);

@@ -33,6 +33,7 @@
 #include "daemon/fence/foreign-internal.h"
 #include "daemon/kernel/cgroup.h"
 #include "daemon/kernel/owner.h"
+#include "policy/word.h"
 
 int foreign_new(const char *directory, Foreign **ret)
 {
@@ -208,8 +209,8 @@ NodeSet foreign_nodes(Foreign *f, const char *path)
                 if (h)
                         nodes = nodeset_union(&nodes, &h->nodes);
         }
-        for (size_t i = place_of(f, path);
-             above && i < f->n_holds && foreign_is_below(f->holds[i].path, path); i++)
+        for (size_t i = place_of(f, path); above && i < f->n_holds && word_is_below(f->holds[i].path, path);
+             i++)
                 nodes = nodeset_union(&nodes, &f->holds[i].nodes);
         pthread_mutex_unlock(&f->data);
         return nodes;
@@ -253,7 +254,7 @@ static bool is_to_be_widened(const Groups *g, const char *path, const NodeSet *n
         for (size_t i = 0; i < g->n; i++) {
                 const ForeignGroup *x = &g->array[i];
 
-                if (x->has_cpuset && foreign_is_below(path, x->path) && strcmp(path, x->path) != 0 &&
+                if (x->has_cpuset && word_is_below(path, x->path) && strcmp(path, x->path) != 0 &&
                     !nodeset_is_subset(nodes, &x->effective))
                         return true;
         }

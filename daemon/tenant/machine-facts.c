@@ -42,6 +42,7 @@ struct MachineFacts {
         uint64_t read_usec; /* when the last one began */
         sd_event_source *patience;
         bool is_late; /* those who asked have lost their patience with this read */
+        bool serving; /* who asks from a callback gets what was read */
         MachineLook *looks;
         char *texts[_FACT_MAX];
 };
@@ -70,9 +71,10 @@ void machine_facts_judge(MachineFacts *f)
         record_judge(m->record, m->topology, m->pools);
 }
 
-/* A callback may free other looks, and ask for one, which may be served at once: what was read is new. */
+/* A callback may free other looks, and ask for one. */
 static void machine_serve(MachineFacts *f)
 {
+        f->serving = true;
         f->patience = sd_event_source_disable_unref(f->patience);
         while (f->looks) {
                 MachineLook l = *f->looks;
@@ -80,6 +82,7 @@ static void machine_serve(MachineFacts *f)
                 machine_look_free(f->looks);
                 l.done(l.userdata);
         }
+        f->serving = false;
 }
 
 static int machine_on_patience_over(sd_event_source *source, uint64_t usec, void *userdata)
@@ -138,6 +141,8 @@ static int machine_read(MachineFacts *f)
 
 static int machine_begin(MachineFacts *f)
 {
+        if (f->serving)
+                return 1;
         if (f->read)
                 return f->is_late;
         if (manager_monotonic_usec() - f->read_usec < MACHINE_FRESH_USEC)

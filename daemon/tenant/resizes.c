@@ -45,6 +45,7 @@ typedef struct Resize {
         void *userdata;
         uid_t sender_uid;
         bool authorised;
+        bool max_is_set;  /* MemoryMax= of the scope has the new size */
         Subject *subject; /* the target, as policy sees it */
         Decision *decision;
         Reservation *
@@ -106,7 +107,7 @@ ResizeSet *resizes_free(ResizeSet *s)
 
 /* --- the ledger --------------------------------------------------------------------------------------- */
 
-static void on_followed(const ApplyResult *result, const char *tenant, void *userdata _unused_)
+static void resize_on_followed(const ApplyResult *result, const char *tenant, void *userdata _unused_)
 {
         if (result->error < 0)
                 log_warning("the nodes of %s could not be set as reserved: %s; `cdmctl reload` tries again",
@@ -132,7 +133,7 @@ static void resize_settle(Resize *z, Entry *e, const Reservation *before)
         holds_settle(m->holds);
         notify_room(m->notify);
         if (!nodeset_is_empty(&leaving))
-                follows_add(m->follows, ledger_tenant_key(e->r->target), &leaving, on_followed, m);
+                follows_add(m->follows, ledger_tenant_key(e->r->target), &leaving, resize_on_followed, m);
 }
 
 /* What is needed to take a change back. */
@@ -170,18 +171,16 @@ static int resize_book(Resize *z, Entry *e)
         return r;
 }
 
-/* Not of one that leaves: its drain covers what it has. */
-static void resize_take_back(Resize *z)
+static void resize_take_back_shares(Resize *z, Entry *e)
 {
         Manager *m = z->set->manager;
-        Entry *e = manager_find(m, z->id);
         _cleanup_(reservation_free_p) Reservation *before = TAKE_PTR(z->before);
-        _cleanup_(reservation_free_p) Reservation *grown = NULL;
+        _cleanup_(reservation_free_p) Reservation *changed = NULL;
 
-        if (!e || !before || e->r->state == RESERVATION_DRAINING || reservation_new(&grown) < 0)
+        if (reservation_new(&changed) < 0)
                 return;
-        memcpy(grown->shares, e->r->shares, sizeof(grown->shares));
-        grown->n_shares = e->r->n_shares;
+        memcpy(changed->shares, e->r->shares, sizeof(changed->shares));
+        changed->n_shares = e->r->n_shares;
         int r = ledger_set_shares(m->ledger, e->r, before->shares, before->n_shares);
         if (r >= 0)
                 r = ledger_set_rule(m->ledger, e->r, before->rule_file, before->rule_line);
@@ -190,7 +189,31 @@ static void resize_take_back(Resize *z)
         if (r < 0)
                 log_error("reservation %" PRIu32 " cannot get its size back: %s", e->id, strerror(-r));
         z->turn = turn_free(z->turn);
-        resize_settle(z, e, grown);
+        resize_settle(z, e, changed);
+}
+
+static void resize_on_max_back(int error, const char *message, void *userdata _unused_)
+{
+        if (error < 0)
+                log_error("MemoryMax= of a reservation's scope cannot be set back: %s",
+                          message ? message : strerror(-error));
+}
+
+/* Not of one that leaves: its drain covers what it has. */
+static void resize_take_back(Resize *z)
+{
+        Entry *e = manager_find(z->set->manager, z->id);
+
+        if (!e || e->r->state == RESERVATION_DRAINING)
+                return;
+        if (z->before)
+                resize_take_back_shares(z, e);
+        if (!z->max_is_set)
+                return;
+        int r = unit_set_memory_max(e->manager->gate, e->r->target->unit, e->r->size_bytes,
+                                    resize_on_max_back, NULL, NULL);
+        if (r < 0)
+                resize_on_max_back(r, NULL, NULL);
 }
 
 /* --- the end ------------------------------------------------------------------------------------------ */
@@ -287,18 +310,28 @@ static void resize_shrink_now(Resize *z, Entry *e)
                 resize_commit(z, e);
 }
 
+/* NULL: the change has ended. */
+static Entry *resize_max_answered(Resize *z, int error, const char *message)
+{
+        Entry *e = resize_entry(z);
+
+        if (!e)
+                return NULL;
+        z->call = unit_call_free(z->call);
+        z->max_is_set = error >= 0;
+        if (error >= 0)
+                return e;
+        resize_end(z, SD_BUS_ERROR_FAILED, message ? message : strerror(-error));
+        return NULL;
+}
+
 /* It may have opened a buffer meanwhile, or lost a node. */
 static void resize_on_lower_max(int error, const char *message, void *userdata)
 {
         Resize *z = userdata;
-        Entry *e = resize_entry(z);
+        Entry *e = resize_max_answered(z, error, message);
 
-        if (!e)
-                return;
-        z->call = unit_call_free(z->call);
-        if (error < 0)
-                resize_end(z, SD_BUS_ERROR_FAILED, message ? message : strerror(-error));
-        else if (resize_decide(z, e))
+        if (e && resize_decide(z, e))
                 resize_shrink_now(z, e);
 }
 
@@ -364,14 +397,9 @@ static void resize_shrink(Resize *z, Entry *e)
 static void resize_on_raised_max(int error, const char *message, void *userdata)
 {
         Resize *z = userdata;
-        Entry *e = resize_entry(z);
+        Entry *e = resize_max_answered(z, error, message);
 
-        if (!e)
-                return;
-        z->call = unit_call_free(z->call);
-        if (error < 0)
-                resize_end(z, SD_BUS_ERROR_FAILED, message ? message : strerror(-error));
-        else
+        if (e)
                 resize_commit(z, e);
 }
 

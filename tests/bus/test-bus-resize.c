@@ -248,12 +248,12 @@ START_TEST(who_may)
         world_start_polkit(&w, askers[_i].polkit);
         sd_bus *bus = world_connect(&w, askers[_i].asker);
         int r = resize(bus, id, askers[_i].size * MIB);
-        for (size_t i = 0; i < 2 && askers[_i].asked[i]; i++)
-                ck_assert_str_eq(world_polkit_asked(&w), askers[_i].asked[i]);
         if (askers[_i].error)
                 world_refused(r, askers[_i].error, "");
         else
                 world_granted(r);
+        for (size_t i = 0; i < 2 && askers[_i].asked[i]; i++)
+                ck_assert_str_eq(world_polkit_asked(&w), askers[_i].asked[i]);
         ck_assert_uint_eq(size_of(id), (askers[_i].error ? 64 : askers[_i].size) * MIB);
         sd_bus_flush_close_unref(bus);
 }
@@ -340,11 +340,9 @@ START_TEST(one_at_a_time)
 }
 END_TEST
 
-/* The scope of one that is capped has as much memory as it reserved: what does not fit into less stays as it is. */
-START_TEST(capped)
+static uint32_t capped_scope(char *scope, size_t size)
 {
         uint32_t id;
-        char scope[128], file[256];
 
         world_add_unit(&w, "session-1.scope", "user-0.slice", "/user.slice/user-0.slice/session-1.scope",
                        "");
@@ -353,8 +351,17 @@ START_TEST(capped)
         world_granted(world_request(w.client, "cdm", 64 * MIB, &id, 3, CDM_OPTION_PIDFD, "h", pidfd,
                                     CDM_OPTION_SCOPE, "b", 1, CDM_OPTION_MEM_POLICY, "s", "bind"));
         close(pidfd);
-        snprintf(scope, sizeof(scope), "%s", world_reservation(&w, id, "ControlGroup"));
+        snprintf(scope, size, "%s", world_reservation(&w, id, "ControlGroup"));
         ck_assert_str_eq(world_reservation(&w, id, "Strength"), "capped");
+        return id;
+}
+
+/* The scope of one that is capped has as much memory as it reserved: what does not fit into less stays as it is. */
+START_TEST(capped)
+{
+        char scope[128], file[256];
+        uint32_t id = capped_scope(scope, sizeof(scope));
+
         snprintf(file, sizeof(file), "/sys/fs/cgroup%s/memory.current", scope);
         world_put(&w, file, "50000000\n");
         world_refused(resize(w.client, id, 32 * MIB), CDM_ERROR_BUSY, "uses 47.6");
@@ -367,6 +374,31 @@ START_TEST(capped)
         world_granted(resize(w.client, id, 128 * MIB));
         ck_assert_str_eq(world_get(&w, file), "134217728");
         ck_assert_str_eq(world_reservation(&w, id, "Strength"), "capped");
+}
+END_TEST
+
+/* What cannot be stored is not acknowledged, and the limit of the scope goes back. */
+START_TEST(capped_and_not_stored)
+{
+        const uint64_t sizes[] = { 32 * MIB, 128 * MIB };
+        char scope[128], file[256], in_the_way[256];
+        uint32_t id = capped_scope(scope, sizeof(scope));
+        uint64_t left = available();
+
+        snprintf(file, sizeof(file), "/sys/fs/cgroup%s/memory.current", scope);
+        world_put(&w, file, "30000000\n");
+        snprintf(file, sizeof(file), "/sys/fs/cgroup%s/memory.max", scope);
+        snprintf(in_the_way, sizeof(in_the_way), "%s/run/cdmd/.reservation-%" PRIu32 ".tmp", w.root, id);
+        for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
+                ck_assert_int_eq(mkdir(in_the_way, 0755), 0);
+                ck_assert_int_lt(resize(w.client, id, sizes[i]), 0);
+                ck_assert_int_eq(rmdir(in_the_way), 0);
+                world_wait_file(&w, file, "67108864");
+                ck_assert_uint_eq(size_of(id), 64 * MIB);
+                ck_assert_uint_eq(available(), left);
+        }
+        restart();
+        ck_assert_uint_eq(size_of(id), 64 * MIB);
 }
 END_TEST
 
@@ -386,6 +418,7 @@ int main(void)
         tcase_add_loop_test(c, who_may, 0, ARRAY_SIZE(askers));
         tcase_add_loop_test(c, one_at_a_time, 0, 3);
         tcase_add_test(c, capped);
+        tcase_add_test(c, capped_and_not_stored);
         suite_add_tcase(s, c);
         return check_main(s);
 }

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "policy/word.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "policy/macro.h"
+
+bool word_ends_with(const char *word, const char *suffix)
+{
+        size_t n = strlen(word), m = strlen(suffix);
+
+        return n > m && strcmp(word + n - m, suffix) == 0;
+}
+
+bool word_is_below(const char *path, const char *top)
+{
+        size_t n = strlen(top);
+
+        return strncmp(path, top, n) == 0 && (path[n] == '\0' || path[n] == '/');
+}
+
+int word_parse_number(const char *word, int64_t min, int64_t max, int64_t *ret)
+{
+        const char *digits = word + (word[0] == '-');
+
+        if (!isdigit((unsigned char)digits[0]) || digits[strspn(digits, "0123456789")] != '\0')
+                return -EINVAL;
+        errno = 0;
+        long long number = strtoll(word, NULL, 10);
+        if (errno != 0 || number < min || number > max)
+                return -ERANGE;
+        *ret = number;
+        return 0;
+}
+
+int word_parse_bool(const char *word, bool *ret)
+{
+        static const char *const yes[] = { "yes", "true", "on", "1" };
+        static const char *const no[] = { "no", "false", "off", "0" };
+
+        for (size_t i = 0; i < ARRAY_SIZE(yes); i++)
+                if (strcmp(word, yes[i]) == 0 || strcmp(word, no[i]) == 0) {
+                        *ret = strcmp(word, yes[i]) == 0;
+                        return 0;
+                }
+        return -EINVAL;
+}
