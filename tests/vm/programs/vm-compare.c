@@ -1,26 +1,18 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* vm-compare NAME COUNT COMMAND... -- OTHER...: runs the two commands in turn, COUNT times each, and compares
- * how long they take. Prints a line: NAME, COUNT, then median and p95 of COMMAND and of OTHER in
- * milliseconds, the ratio of the medians, and the quartiles of the ratio of each pair. */
+/* vm-compare NAME COUNT COMMAND... -- OTHER...: runs the two commands in turn, COUNT times each, and prints how
+ * long they take (pairs.h). */
 
 #include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "tests/vm/programs/pairs.h"
+
 extern char **environ;
-
-static double now_ms(void)
-{
-        struct timespec t;
-
-        clock_gettime(CLOCK_MONOTONIC, &t);
-        return (double)t.tv_sec * 1e3 + (double)t.tv_nsec / 1e6;
-}
 
 static double run(char **argv)
 {
@@ -34,19 +26,6 @@ static double run(char **argv)
                 exit(1);
         }
         return now_ms() - begin;
-}
-
-static int compare(const void *a, const void *b)
-{
-        const double *x = a, *y = b;
-
-        return (*x > *y) - (*x < *y);
-}
-
-static double *sorted(double *v, size_t n)
-{
-        qsort(v, n, sizeof(*v), compare);
-        return v;
 }
 
 int main(int argc, char **argv)
@@ -65,19 +44,12 @@ int main(int argc, char **argv)
                 return 2;
         }
         argv[other] = NULL;
-        double *a = calloc(n, sizeof(*a)), *b = calloc(n, sizeof(*b)), *ratio = calloc(n, sizeof(*ratio));
-        if (!a || !b || !ratio)
+        Pair *pairs = calloc(n, sizeof(*pairs));
+        if (!pairs)
                 return 1;
         for (size_t i = 0; i < n; i++) {
-                b[i] = run(argv + other + 1);
-                a[i] = run(argv + 3);
-                ratio[i] = a[i] / b[i];
+                pairs[i].reference_ms = run(argv + other + 1);
+                pairs[i].ours_ms = run(argv + 3);
         }
-        sorted(a, n);
-        sorted(b, n);
-        sorted(ratio, n);
-        printf("%-28s %5zu %8.1f %8.1f %8.1f %8.1f %6.2f %6.2f %6.2f\n", argv[1], n, a[n / 2],
-               a[n * 95 / 100], b[n / 2], b[n * 95 / 100], a[n / 2] / b[n / 2], ratio[n / 4],
-               ratio[n * 3 / 4]);
-        return 0;
+        return pairs_print(argv[1], pairs, n) < 0;
 }

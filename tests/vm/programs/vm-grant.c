@@ -2,31 +2,24 @@
 
 /* vm-grant UNIT OTHER NODES COUNT: how long does a grant take, compared with what it cannot avoid? In turn
  * Request for UNIT, until it is answered, and SetUnitProperties(AllowedMemoryNodes) of OTHER to NODES (a bit
- * mask), which `Exempt=` keeps away from cdmd. Both come after a pause, on one connection. Prints a line as
- * vm-compare does. */
+ * mask), which `Exempt=` keeps away from cdmd. Both come after a pause, on one connection. Prints a line
+ * (pairs.h). */
 
 #include <inttypes.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 #include <systemd/sd-bus.h>
+
+#include "tests/vm/programs/pairs.h"
 
 #define MANAGER "org.cdmd1", "/org/cdmd1", "org.cdmd1.Manager"
 #define SYSTEMD "org.freedesktop.systemd1", "/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager"
 #define MIB     (UINT64_C(1) << 20)
 
 static sd_bus *bus;
-
-static double now_ms(void)
-{
-        struct timespec t;
-
-        clock_gettime(CLOCK_MONOTONIC, &t);
-        return (double)t.tv_sec * 1e3 + (double)t.tv_nsec / 1e6;
-}
 
 static void check(const char *what, int r, const sd_bus_error *error)
 {
@@ -82,19 +75,6 @@ static double set(const char *unit, uint8_t nodes)
         return now_ms() - begin;
 }
 
-static int compare(const void *a, const void *b)
-{
-        const double *x = a, *y = b;
-
-        return (*x > *y) - (*x < *y);
-}
-
-static double *sorted(double *v, size_t n)
-{
-        qsort(v, n, sizeof(*v), compare);
-        return v;
-}
-
 int main(int argc, char **argv)
 {
         size_t n = argc == 5 ? strtoul(argv[4], NULL, 10) : 0;
@@ -104,26 +84,18 @@ int main(int argc, char **argv)
                 return 2;
         }
         uint8_t nodes = (uint8_t)strtoul(argv[3], NULL, 0);
-        double *granted = calloc(n, sizeof(double)), *bare = calloc(n, sizeof(double)),
-               *ratio = calloc(n, sizeof(double));
-        if (!granted || !bare || !ratio || sd_bus_open_system(&bus) < 0) {
+        Pair *pairs = calloc(n, sizeof(*pairs));
+        if (!pairs || sd_bus_open_system(&bus) < 0) {
                 perror("vm-grant");
                 return 1;
         }
         (void)grant(argv[1]);
         for (size_t i = 0; i < n; i++) {
                 usleep(200 * 1000);
-                bare[i] = set(argv[2], nodes);
+                pairs[i].reference_ms = set(argv[2], nodes);
                 (void)set(argv[2], 3);
                 usleep(200 * 1000);
-                granted[i] = grant(argv[1]);
-                ratio[i] = granted[i] / bare[i];
+                pairs[i].ours_ms = grant(argv[1]);
         }
-        sorted(granted, n);
-        sorted(bare, n);
-        sorted(ratio, n);
-        printf("%-28s %5zu %8.1f %8.1f %8.1f %8.1f %6.2f %6.2f %6.2f\n", "Request", n, granted[n / 2],
-               granted[n * 95 / 100], bare[n / 2], bare[n * 95 / 100], granted[n / 2] / bare[n / 2],
-               ratio[n / 4], ratio[n * 3 / 4]);
-        return 0;
+        return pairs_print("Request", pairs, n) < 0;
 }
