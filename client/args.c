@@ -38,7 +38,7 @@ static const OptionInfo option_table[_OPTION_MAX] = {
         [OPTION_OFFLINE] = { "offline", no_argument, "    --offline",
                              "Read sysfs and configuration, ask no daemon" },
         [OPTION_ROOT] = { "root", required_argument, "    --root=DIR",
-                          "Read below DIR; only with --offline or check" },
+                          "Read below DIR; only with --offline, check or cdi" },
         [OPTION_UNIT] = { "unit", required_argument, "    --unit=UNIT", "For, or of, this unit" },
         [OPTION_CGROUP] = { "cgroup", required_argument, "    --cgroup=PATH",
                             "For this control group, as below /sys/fs/cgroup" },

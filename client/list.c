@@ -47,11 +47,7 @@ int verb_show(const Args *args)
         if (status == 0)
                 status = client_reservation_path(bus, id, &path);
         if (status == 0)
-                status = reservation_read(bus, path, &info);
-        if (status == 0)
-                status = reservation_read_used(bus, path, &info);
-        if (status == 0)
-                status = reservation_read_labels(bus, path, &info);
+                status = reservation_read_whole(bus, path, &info);
         if (status != 0)
                 return status;
 

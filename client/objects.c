@@ -394,7 +394,7 @@ int reservation_read(sd_bus *bus, const char *path, ReservationInfo *ret_info)
         return r < 0 ? client_garbled(r) : 0;
 }
 
-int reservation_read_used(sd_bus *bus, const char *path, ReservationInfo *info)
+static int reservation_read_used(sd_bus *bus, const char *path, ReservationInfo *info)
 {
         _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
 
@@ -403,7 +403,7 @@ int reservation_read_used(sd_bus *bus, const char *path, ReservationInfo *info)
         return r < 0 ? client_fail(&error, r) : 0;
 }
 
-int reservation_read_labels(sd_bus *bus, const char *path, ReservationInfo *info)
+static int reservation_read_labels(sd_bus *bus, const char *path, ReservationInfo *info)
 {
         _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
         _cleanup_(sd_bus_message_unref_p) sd_bus_message *m = NULL;
@@ -418,6 +418,17 @@ int reservation_read_labels(sd_bus *bus, const char *path, ReservationInfo *info
                 return client_fail(&error, r);
         r = read_labels(m, info);
         return r < 0 ? client_garbled(r) : 0;
+}
+
+int reservation_read_whole(sd_bus *bus, const char *path, ReservationInfo *ret_info)
+{
+        int status = reservation_read(bus, path, ret_info);
+
+        if (status == 0)
+                status = reservation_read_used(bus, path, ret_info);
+        if (status == 0)
+                status = reservation_read_labels(bus, path, ret_info);
+        return status;
 }
 
 const PoolInfo *objects_find_pool(const Objects *o, const char *name)

@@ -71,8 +71,8 @@ int objects_read_reservations(sd_bus *bus, const ReservationFilter *filter, Obje
 int objects_read_pools_and_nodes(sd_bus *bus, Objects *o);
 /* One reservation alone, without what it uses; *ret_info is cleared by reservation_info_clear(). */
 int reservation_read(sd_bus *bus, const char *path, ReservationInfo *ret_info);
-int reservation_read_used(sd_bus *bus, const char *path, ReservationInfo *info);
-int reservation_read_labels(sd_bus *bus, const char *path, ReservationInfo *info);
+/* With what it uses, and with its labels if the caller may see those. */
+int reservation_read_whole(sd_bus *bus, const char *path, ReservationInfo *ret_info);
 void reservation_info_clear(ReservationInfo *info);
 
 const PoolInfo *objects_find_pool(const Objects *o, const char *name);

@@ -16,9 +16,7 @@ static int print_reservation(sd_bus *bus, const char *path, const TableStyle *st
         _cleanup_(reservation_info_clear) ReservationInfo info = { 0 };
         _cleanup_(table_free_p) Table *t = NULL;
 
-        int status = reservation_read(bus, path, &info);
-        if (status == 0)
-                status = reservation_read_used(bus, path, &info);
+        int status = reservation_read_whole(bus, path, &info);
         if (status != 0)
                 return status;
         int r = objects_table_reservations(&info, 1, &t);

@@ -42,6 +42,11 @@ struct Table {
         bool out_of_memory;
 };
 
+static inline const char *column_name(const Column *c)
+{
+        return c->title ? c->title : c->key;
+}
+
 /* As people read it. Owned by the caller; NULL: out of memory. */
 char *cell_to_text(const Cell *c);
 

@@ -46,11 +46,6 @@ static const Cell *view_cell(const View *v, size_t row, size_t i)
 
 /* --- which columns -------------------------------------------------------------------------------------- */
 
-static const char *column_name(const Column *c)
-{
-        return c->title ? c->title : c->key;
-}
-
 static bool column_is(const Column *c, const char *name)
 {
         return (c->title && strcasecmp(c->title, name) == 0) || (c->key && strcasecmp(c->key, name) == 0);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
+#include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -331,13 +332,17 @@ int table_print_record(const Table *t, const TableStyle *style)
         }
 
         int width = 0;
-        for (size_t i = 0; i < t->n_columns; i++)
-                if (t->columns[i].title && (int)strlen(t->columns[i].title) > width)
-                        width = (int)strlen(t->columns[i].title);
         for (size_t i = 0; i < t->n_columns; i++) {
-                if (!t->columns[i].title)
-                        continue;
-                printf("%*s: ", width, t->columns[i].title);
+                int n = (int)strlen(column_name(&t->columns[i]));
+                width = n > width ? n : width;
+        }
+        for (size_t i = 0; i < t->n_columns; i++) {
+                const char *name = column_name(&t->columns[i]);
+
+                printf("%*s", width - (int)strlen(name), "");
+                for (const char *c = name; *c; c++)
+                        putchar(toupper((unsigned char)*c));
+                fputs(": ", stdout);
                 write_human(&t->cells[i], stdout);
                 putchar('\n');
         }

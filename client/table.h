@@ -66,7 +66,7 @@ typedef struct TableStyle {
 /* Prints to stdout: a table, or a JSON array. Negative errno: -ENOMEM, -EIO. CDM_EXIT_USAGE, after the user
  * was told: -o names a column that does not exist. */
 int table_print(const Table *t, const TableStyle *style);
-/* The first row alone: "Title: value" lines, or one JSON object. */
+/* The first row alone, with all of its columns: "TITLE: value" lines, or one JSON object. */
 int table_print_record(const Table *t, const TableStyle *style);
 /* All rows as an array within a document. */
 void table_print_json(const Table *t, Json *j);

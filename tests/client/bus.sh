@@ -36,6 +36,7 @@ run 0 show 7 --json
 json "list(d) == $keys"
 run 0 show 7
 says out 'a?[31m.service'
+says out 'LABELS: slurm.account=ml, slurm.job=7 7'
 run 0 list
 says out 'STRENGTH'
 run 1 show 8
