@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "daemon/keeper/below-units.h"
 #include "daemon/keeper/drift.h"
 #include "daemon/keeper/holders.h"
 #include "daemon/keeper/node-drain.h"
@@ -224,7 +225,8 @@ static int open_fence(Manager *m)
                 .repaired = drift_on_fence_repaired,
                 .userdata = m->drift,
         };
-        return fence_new(&context, &m->fence);
+        r = below_units_new(m, &m->below_units);
+        return r < 0 ? r : fence_new(&context, &m->fence);
 }
 
 /* What follows from what. */
@@ -321,6 +323,7 @@ Manager *manager_free(Manager *m)
         m->tree_events = tree_events_free(m->tree_events);
         m->owner_asks = owner_asks_free(m->owner_asks);
         m->drift = drift_free(m->drift);
+        m->below_units = below_units_free(m->below_units);
         m->vouches = vouches_free(m->vouches);
         m->holders = holders_free(m->holders);
         m->migrations = migrations_free(m->migrations);

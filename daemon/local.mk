@@ -49,6 +49,8 @@ libdaemon_la_SOURCES = \
 	daemon/caller/identity-read.h \
 	daemon/caller/identity-unit.c \
 	daemon/caller/identity-unit.h \
+	daemon/caller/identity-value.c \
+	daemon/caller/identity-value.h \
 	daemon/caller/identity.c \
 	daemon/caller/identity.h \
 	daemon/caller/sender.c \
@@ -82,6 +84,16 @@ libdaemon_la_SOURCES = \
 	daemon/fence/foreign.h \
 	daemon/fence/leaf-reader.c \
 	daemon/fence/leaf-reader.h \
+	daemon/fence/step.c \
+	daemon/fence/step.h \
+	daemon/fence/subtenant-internal.h \
+	daemon/fence/subtenant-pass.c \
+	daemon/fence/subtenant.c \
+	daemon/fence/subtenant.h \
+	daemon/fence/way.c \
+	daemon/fence/way.h \
+	daemon/keeper/below-units.c \
+	daemon/keeper/below-units.h \
 	daemon/keeper/drift-reason.c \
 	daemon/keeper/drift-reason.h \
 	daemon/keeper/drift-repair.c \

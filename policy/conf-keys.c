@@ -61,6 +61,7 @@ static const ConfKey keys[] = {
         { SECTION_FENCE, "Mode", conf_set_mode, MAIN(mode) },
         { SECTION_FENCE, "Exempt", conf_set_exempt, MAIN(exempt), .flags = KEY_REPEATS },
         { SECTION_FENCE, "Pin", conf_set_pin, MAIN(pins), .flags = KEY_REPEATS },
+        { SECTION_FENCE, "Subtree", conf_set_subtree, MAIN(subtrees), .flags = KEY_REPEATS },
         { SECTION_RESERVATIONS, "MaxPerUser", conf_set_unsigned, MAIN(max_per_user) },
         { SECTION_RESERVATIONS, "QueueMax", conf_set_queue_max, MAIN(queue_max) },
         { SECTION_RESERVATIONS, "DefaultLease", conf_set_lease, MAIN(default_lease_usec) },

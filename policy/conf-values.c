@@ -413,3 +413,49 @@ int conf_set_pin(ConfFile *f, const ConfKey *key, const char *value, void *field
         conf_words_free(words);
         return r;
 }
+
+static int conf_value_add_subtree(Config *c, const char *word)
+{
+        Subtree s, *longer;
+        int r = subtree_parse(word, &s);
+
+        if (r < 0)
+                return r;
+        for (size_t i = 0; i < c->n_subtrees; i++)
+                if (subtree_equal(&c->subtrees[i], &s)) {
+                        subtree_clear(&s);
+                        return 0;
+                }
+        longer = reallocarray(c->subtrees, c->n_subtrees + 1, sizeof(*longer));
+        if (!longer) {
+                subtree_clear(&s);
+                return -ENOMEM;
+        }
+        c->subtrees = longer;
+        longer[c->n_subtrees++] = s;
+        return 0;
+}
+
+int conf_set_subtree(ConfFile *f, const ConfKey *key, const char *value, void *field)
+{
+        Config *c = f->config;
+        char **words;
+        int r;
+
+        if (value[0] == '\0') {
+                while (c->n_subtrees > 0)
+                        subtree_clear(&c->subtrees[--c->n_subtrees]);
+                return 0;
+        }
+        r = conf_words_split(value, &words);
+        for (char **word = words; r == 0 && *word; word++) {
+                const char *reason = subtree_check(*word);
+
+                if (reason)
+                        conf_file_error(f, f->line, "%s=: \"%s\" %s", key->name, *word, reason);
+                else
+                        r = conf_value_add_subtree(c, *word);
+        }
+        conf_words_free(words);
+        return r;
+}

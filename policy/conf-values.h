@@ -49,3 +49,4 @@ int conf_set_rule_nodes(ConfFile *f, const ConfKey *key, const char *value, void
 int conf_set_words(ConfFile *f, const ConfKey *key, const char *value, void *field);
 int conf_set_exempt(ConfFile *f, const ConfKey *key, const char *value, void *field);
 int conf_set_pin(ConfFile *f, const ConfKey *key, const char *value, void *field);
+int conf_set_subtree(ConfFile *f, const ConfKey *key, const char *value, void *field);

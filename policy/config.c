@@ -57,6 +57,9 @@ Config *config_free(Config *c)
         for (size_t i = 0; i < c->n_pins; i++)
                 free(c->pins[i].unit);
         free(c->pins);
+        for (size_t i = 0; i < c->n_subtrees; i++)
+                subtree_clear(&c->subtrees[i]);
+        free(c->subtrees);
         for (size_t i = 0; i < c->n_pools; i++)
                 pool_config_free(c->pools[i]);
         free(c->pools);

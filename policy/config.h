@@ -12,6 +12,7 @@
 #include "policy/nodeset.h"
 #include "policy/pool.h"
 #include "policy/rule.h"
+#include "policy/subtree.h"
 
 typedef enum FenceMode { FENCE_MODE_ENFORCE, FENCE_MODE_OBSERVE, FENCE_MODE_OFF, _FENCE_MODE_MAX } FenceMode;
 
@@ -29,6 +30,8 @@ typedef struct Config {
         char **exempt; /* unit names; NULL: none */
         Pin *pins;
         size_t n_pins;
+        Subtree *subtrees;
+        size_t n_subtrees;
 
         unsigned max_per_user;
         unsigned queue_max;

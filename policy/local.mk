@@ -83,6 +83,8 @@ libpolicy_la_SOURCES = \
 	policy/snapshot.h \
 	policy/subject.c \
 	policy/subject.h \
+	policy/subtree.c \
+	policy/subtree.h \
 	policy/timespan.c \
 	policy/timespan.h \
 	policy/tally.c \

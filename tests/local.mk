@@ -66,6 +66,8 @@ unit_tests = \
 	tests/unit/test-size \
 	tests/unit/test-store \
 	tests/unit/test-subject \
+	tests/unit/test-subtenant \
+	tests/unit/test-subtree \
 	tests/unit/test-timespan \
 	tests/unit/test-topology \
 	tests/unit/test-topology-read \

@@ -9,6 +9,7 @@
 
 #include "daemon/fence/foreign.h"
 #include "daemon/fence/foreign-plan.h"
+#include "daemon/fence/subtenant.h"
 #include "daemon/kernel/cgroup.h"
 #include "daemon/kernel/owner.h"
 #include "daemon/machine/process.h"
@@ -18,7 +19,7 @@
  * the job frees it. */
 struct IdentityRead {
         IdentityReading reading;
-        char *root, *cgroup, *nearest;
+        char *root, *cgroup, *nearest, *unit, *unit_path;
         identity_read_done_t done;
         void *userdata;
         Job *job; /* NULL: it has ended */
@@ -31,6 +32,9 @@ static void identity_read_destroy(IdentityRead *r)
                 close(r->reading.pidfd);
         free(r->reading.path);
         free(r->reading.tenant);
+        free(r->reading.subtenant);
+        free(r->unit);
+        free(r->unit_path);
         free(r->root);
         free(r->cgroup);
         free(r->nearest);
@@ -72,6 +76,9 @@ static int identity_read_run(Job *job _unused_, void *userdata)
                 r->only_uid = process_has_only_uid(r->root, r->pid, r->uid);
         if (r->pidfd < 0 || process_start_time(r->root, r->pid, &r->pid_start) < 0)
                 r->pid_start = 0;
+        if (r->unit && r->path_error >= 0)
+                r->subtenant_error =
+                        subtenant_find(r->unit, r->unit_path, r->path, &r->subtenant, &r->subtenant_id);
         if (r->foreign && r->path_error >= 0 && r->path[1]) {
                 if (r->cgroup && r->nearest)
                         (void)owner_learn(r->path, r->path_id, r->nearest);
@@ -106,10 +113,13 @@ int identity_read_start(Worker *worker, const IdentityReading *what, identity_re
                 return k;
         *r = (IdentityRead){ .reading = *what, .done = done, .userdata = userdata };
         if (string_copy(what->root, &r->root) >= 0 && string_copy(what->cgroup, &r->cgroup) >= 0 &&
-            string_copy(what->nearest, &r->nearest) >= 0) {
+            string_copy(what->nearest, &r->nearest) >= 0 && string_copy(what->unit, &r->unit) >= 0 &&
+            string_copy(what->unit_path, &r->unit_path) >= 0) {
                 r->reading.root = r->root;
                 r->reading.cgroup = r->cgroup;
                 r->reading.nearest = r->nearest;
+                r->reading.unit = r->unit;
+                r->reading.unit_path = r->unit_path;
                 k = worker_submit(worker, identity_read_run, identity_read_on_done, NULL, r, &r->job);
         }
         if (k < 0) {

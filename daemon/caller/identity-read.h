@@ -20,7 +20,10 @@ typedef struct IdentityReading {
         uid_t uid;           /* do all UIDs of the process equal this one? */
         const char *cgroup;  /* does this one exist? NULL: pid is given */
         const char *nearest; /* PID 1 was asked for cgroup, and named this unit; NULL: none */
-        bool foreign;        /* PID 1 knows no unit there: is there a cgroup that can be a tenant? */
+        /* PID 1 said that it is in this unit, whose cgroup is delegated: is it in a tenant of its own there?
+         * NULL: nobody is to look */
+        const char *unit, *unit_path;
+        bool foreign; /* PID 1 knows no unit there: is there a cgroup that can be a tenant? */
         /* what was found */
         int pidfd_error; /* -ESRCH: the process has ended; -EINVAL: it is no pidfd */
         pid_t pidfd_pid;
@@ -34,6 +37,10 @@ typedef struct IdentityReading {
         char *tenant; /* NULL: path is not below a cgroup that systemd does not own */
         uint64_t tenant_id;
         bool made_by_root;
+        /* only with unit: NULL, and -ENOENT or -EACCES (see subtenant_find()): the unit is the tenant */
+        char *subtenant;
+        uint64_t subtenant_id;
+        int subtenant_error;
 } IdentityReading;
 
 /* Called from the event loop. The callee may take pidfd, path and tenant, and free the IdentityRead. */

@@ -40,19 +40,6 @@ struct IdentityLookup {
         void *userdata;
 };
 
-Identity *identity_free(Identity *i)
-{
-        if (!i)
-                return NULL;
-        subject_free(i->subject);
-        free(i->scope_slice);
-        free(i->advice);
-        if (i->pidfd >= 0)
-                close(i->pidfd);
-        free(i);
-        return NULL;
-}
-
 IdentityLookup *identity_lookup_free(IdentityLookup *l)
 {
         if (!l)
@@ -68,14 +55,6 @@ IdentityLookup *identity_lookup_free(IdentityLookup *l)
         identity_free(l->identity);
         free(l);
         return NULL;
-}
-
-int identity_check(const Identity *i, Worker *worker, const char *root, const char *cgroup,
-                   identity_check_done_t done, void *userdata, IdentityCheck **ret)
-{
-        if (i->pid == 0)
-                return 1;
-        return identity_check_process(worker, root, i->pid, i->pidfd, cgroup, done, userdata, ret);
 }
 
 /* The lookup may be freed by done(), so this is the last thing that touches it. */
@@ -106,11 +85,18 @@ static void refuse_errno(IdentityLookup *l, int error)
                 refuse(l, IDENTITY_FAILED, "systemd cannot name the target's unit: %s", strerror(-error));
 }
 
-/* unit_uid is known by now. */
+/* unit_uid is known by now. A tenant below the unit has none of its own. */
 static int set_subject(IdentityLookup *l, UnitInfo *u)
 {
         Subject *s = l->identity->subject;
 
+        if (l->reading && l->reading->subtenant) {
+                s->cgroup = TAKE_PTR(l->reading->subtenant);
+                s->cgroup_id = l->reading->subtenant_id;
+                s->slice = TAKE_PTR(u->slice);
+                s->unit_uid = UID_NONE;
+                return subject_set_container(s);
+        }
         s->cgroup = u->cgroup ? TAKE_PTR(u->cgroup) : unit_future_cgroup(u);
         if (!s->cgroup)
                 return -ENOMEM;
@@ -245,6 +231,19 @@ static bool may_be_foreign(const IdentityLookup *l)
         return error >= 0 && is_foreign(l, l->unit_info);
 }
 
+/* Where it is not known whether it is a tenant of its own, the unit is not one in its place. */
+static bool judge_subtenant(IdentityLookup *l, const IdentityReading *r)
+{
+        int error = r->subtenant_error;
+        bool is_known = error >= 0 || error == -ENOENT || error == -EACCES;
+
+        if (error == -ESRCH)
+                refuse(l, IDENTITY_NO_TARGET, "%s has no process; ask for it when it has one", r->path);
+        else if (!is_known)
+                refuse(l, IDENTITY_FAILED, "%s cannot be looked at: %s", r->path, strerror(-error));
+        return is_known;
+}
+
 /* The last step: all that was asked for is there. */
 static void identity_judge(IdentityLookup *l)
 {
@@ -252,7 +251,8 @@ static void identity_judge(IdentityLookup *l)
 
         if (l->kind == TARGET_SELF && !judge_self(l, u))
                 return;
-        if (l->kind == TARGET_CGROUP && !judge_cgroup(l, u))
+        if ((l->kind == TARGET_CGROUP && !judge_cgroup(l, u)) ||
+            (l->reading && !judge_subtenant(l, l->reading)))
                 return;
         if (set_subject(l, u) < 0) {
                 refuse(l, IDENTITY_FAILED, "out of memory");
@@ -372,12 +372,15 @@ static void identity_on_read(IdentityReading *reading, void *userdata)
 static void identity_read(IdentityLookup *l)
 {
         Identity *i = l->identity;
+        const UnitInfo *u = l->unit_info && l->unit_info->delegate ? l->unit_info : NULL;
         IdentityReading what = { .root = l->context.root,
                                  .pid = l->kind == TARGET_SELF ? i->pid : l->asked_pid,
                                  .pidfd = i->pidfd,
                                  .uid = i->sender_uid,
                                  .cgroup = l->cgroup,
                                  .nearest = l->unit_info ? l->unit_info->name : NULL,
+                                 .unit = u && u->cgroup ? u->name : NULL,
+                                 .unit_path = u ? u->cgroup : NULL,
                                  .foreign = may_be_foreign(l) };
 
         if (l->kind == TARGET_UNIT) {

@@ -21,7 +21,7 @@
 #include <sys/types.h>
 #include <systemd/sd-bus.h>
 
-#include "daemon/caller/identity-read.h"
+#include "daemon/caller/identity-value.h"
 #include "daemon/caller/sender.h"
 #include "daemon/loop/worker.h"
 #include "daemon/machine/names.h"
@@ -55,27 +55,6 @@ typedef enum IdentityVerdict {
         IDENTITY_STALE,
         IDENTITY_FAILED, /* PID 1, the kernel or the name service did not answer */
 } IdentityVerdict;
-
-typedef struct Identity {
-        Subject *subject; /* the target; where `move` is set the unit that the caller comes from */
-        uid_t sender_uid; /* differs from subject->uid only with IdentityQuery.user, for_nobody and as_unit */
-        bool own;
-        bool move; /* to be put into a new scope in scope_slice */
-        char *scope_slice;
-        pid_t pid;          /* the caller; 0 unless TARGET_SELF */
-        int pidfd;          /* -EBADF unless TARGET_SELF */
-        uint64_t pid_start; /* when the caller started; 0: unknown */
-        char *advice;       /* a sentence for a caller that may not ask for others; NULL: there is none */
-} Identity;
-
-Identity *identity_free(Identity *i);
-DEFINE_CLEANUP(Identity, identity_free);
-
-/* Is the caller still alive, and still in the cgroup where it was found? To be asked again after every long
- * wait. cgroup: where it must be, or below. 0: done is called later; 1: the target is not the caller itself,
- * and done is not called. */
-int identity_check(const Identity *i, Worker *worker, const char *root, const char *cgroup,
-                   identity_check_done_t done, void *userdata, IdentityCheck **ret);
 
 typedef struct IdentityLookup IdentityLookup;
 

@@ -7,6 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "daemon/fence/step.h"
+#include "daemon/fence/way.h"
 #include "daemon/pid1/unit.h"
 
 /* One step is in flight at any time: a job on the worker, or a call to systemd. A step on the worker is a
@@ -41,6 +43,7 @@ typedef struct StepJob {
         DrainEvict evict;
         NumaBytes *residue;
         size_t n_residue;
+        SubtenantUnit host; /* STEP_OPEN_WAY, STEP_CLOSE_WAY: of the unit above; no name: there is none */
 } StepJob;
 
 struct Apply {
@@ -57,6 +60,7 @@ struct Apply {
         size_t at;
         size_t n_due;       /* APPLY_UNDOING: inverses of the steps before this one are due */
         bool writes_undone; /* and those of writes have run */
+        SubtenantUnit host; /* no name: systemd knows what the unit above is set to */
         Step step;          /* in flight: the plan's, or an inverse */
         Job *job;
         StepJob *step_job;
@@ -68,6 +72,7 @@ struct Apply {
 };
 
 static void next(Apply *a);
+static void host_told(Apply *a, int error, const char *message);
 
 _printf_(1, 2) static char *message_new(const char *format, ...)
 {
@@ -88,6 +93,7 @@ static StepJob *step_job_free(StepJob *j)
         free(j->cgroup);
         free(j->message);
         free(j->residue);
+        free(j->host.name);
         drain_move_free(j->move);
         free(j);
         return NULL;
@@ -96,121 +102,13 @@ DEFINE_CLEANUP(StepJob, step_job_free);
 
 /* -- on the worker ------------------------------------------------------------------------------------ */
 
-/* The cgroup of the job, or -ENOENT, or -ESTALE when it is another one by now. */
-static int open_same(const StepJob *j)
-{
-        uint64_t id = 0;
-        int fd = cgroup_open(j->cgroup, &id);
-
-        if (fd >= 0 && j->cgroup_id != 0 && id != j->cgroup_id) {
-                close(fd);
-                return -ESTALE;
-        }
-        return fd;
-}
-
-static const char *explain_write(int error)
-{
-        switch (error) {
-        case -EINVAL:
-                return "the kernel knows no such memory node, or it is offline";
-        case -ENOSPC:
-                return "the kernel does not take the last memory node away from running processes";
-        case -EACCES:
-        case -EPERM:
-        case -EROFS:
-                return "cdmd may not write there: check ProtectControlGroups= of its unit";
-        default:
-                return strerror(-error);
-        }
-}
-
-static int do_write(StepJob *j)
-{
-        char list[NODESET_STR_MAX];
-        int fd, r;
-
-        r = cgroup_write_mems(j->cgroup, &j->step.nodes);
-        if (r == -ENOENT) {
-                fd = open_same(j);
-                if (fd >= 0) {
-                        close(fd);
-                        j->message =
-                                message_new("%s has no cpuset.mems: the cpuset controller is not enabled "
-                                            "for it",
-                                            j->cgroup);
-                }
-                return r;
-        }
-        if (r < 0) {
-                j->message = message_new("cannot write %s to cpuset.mems of %s: %s",
-                                         nodeset_format(&j->step.nodes, list), j->cgroup, explain_write(r));
-                return r;
-        }
-        fd = open_same(j);
-        if (fd >= 0) {
-                close(fd);
-                return 0;
-        }
-        /* It was replaced while we wrote. If the new one got it, it must not keep it. */
-        if (fd == -ESTALE && j->step.has_inverse)
-                (void)cgroup_write_mems(j->cgroup, &j->step.inverse_nodes);
-        return fd;
-}
-
+/* What the cgroup of a unit above was set to by that, systemd is told in the end. */
 static int do_way(StepJob *j)
 {
-        int r;
-
         if (!j->foreign)
                 return 0;
-        if (j->step.kind == STEP_CLOSE_WAY)
-                return foreign_close(j->foreign, j->cgroup, &j->step.nodes);
-        r = foreign_open(j->foreign, j->cgroup, &j->step.nodes);
-        if (r == -EOPNOTSUPP)
-                j->message =
-                        message_new("the cpuset controller is not enabled for %s: ask for the cgroup above "
-                                    "it, or enable it there, by +cpuset in cgroup.subtree_control",
-                                    j->cgroup);
-        else if (r < 0 && r != -ENOENT)
-                j->message =
-                        message_new("cannot widen the cgroups above %s: %s", j->cgroup, explain_write(r));
-        return r;
-}
-
-static int do_verify(StepJob *j, int fd)
-{
-        char is[NODESET_STR_MAX], wanted[NODESET_STR_MAX];
-        NodeSet effective, missing;
-        int r;
-
-        r = cgroup_read_effective(fd, &effective);
-        if (r == -ENOENT) {
-                j->message =
-                        message_new("%s has no cpuset.mems.effective: the cpuset controller is not enabled "
-                                    "for it",
-                                    j->cgroup);
-                return r;
-        }
-        if (r < 0)
-                return r;
-        nodeset_format(&effective, is);
-        nodeset_format(&j->step.nodes, wanted);
-        if (nodeset_is_empty(&effective) || !nodeset_is_subset(&effective, &j->step.nodes)) {
-                j->message =
-                        message_new("%s may use memory nodes %s, and should only %s: something else writes "
-                                    "its cpuset.mems",
-                                    j->cgroup, is, wanted);
-                return -EBUSY;
-        }
-        missing = nodeset_subtract(&j->needed, &effective);
-        if (!nodeset_is_empty(&missing)) {
-                j->message =
-                        message_new("%s was given memory nodes %s, but a cgroup above it allows only %s",
-                                    j->cgroup, wanted, is);
-                return -EPERM;
-        }
-        return 0;
+        return way_change(j->foreign, j->cgroup, j->step.kind == STEP_OPEN_WAY, &j->step.nodes, &j->host,
+                          &j->message);
 }
 
 static int do_move(StepJob *j, int fd, Job *job)
@@ -236,7 +134,7 @@ static int run_step(Job *job, void *userdata)
         StepJob *j = userdata;
         int fd, r;
 
-        fd = open_same(j);
+        fd = step_open(j->cgroup, j->cgroup_id);
         if (fd < 0)
                 return j->step.kind == STEP_CLOSE_WAY ? do_way(j) : fd;
         switch (j->step.kind) {
@@ -245,10 +143,11 @@ static int run_step(Job *job, void *userdata)
                 r = do_way(j);
                 break;
         case STEP_WRITE:
-                r = do_write(j);
+                r = step_write(j->cgroup, j->cgroup_id, &j->step.nodes,
+                               j->step.has_inverse ? &j->step.inverse_nodes : NULL, &j->message);
                 break;
         case STEP_VERIFY:
-                r = do_verify(j, fd);
+                r = step_verify(fd, j->cgroup, &j->step.nodes, &j->needed, &j->message);
                 break;
         case STEP_MIGRATE:
         case STEP_DRAIN:
@@ -266,7 +165,7 @@ static int run_step(Job *job, void *userdata)
         close(fd);
         /* Without the memory controller what it has is charged to those above it, and counted there. */
         if (r == -ENOENT && (j->step.kind == STEP_EVICT || j->step.kind == STEP_MEASURE)) {
-                fd = open_same(j);
+                fd = step_open(j->cgroup, j->cgroup_id);
                 r = fd < 0 ? fd : 0;
                 if (fd >= 0)
                         close(fd);
@@ -331,6 +230,10 @@ static void apply_collect(Apply *a, StepJob *j)
         a->result.moved_bytes += j->moved.moved_bytes;
         a->result.failed_bytes += j->moved.failed_bytes;
         a->result.evicted_bytes += j->evict.evicted_bytes;
+        if (j->host.name) {
+                free(a->host.name);
+                a->host = (SubtenantUnit){ TAKE_PTR(j->host.name), j->host.nodes };
+        }
         if (j->step.kind == STEP_MEASURE) {
                 free(a->result.residue);
                 a->result.residue = TAKE_PTR(j->residue);
@@ -369,6 +272,24 @@ static void on_property_set(int error, const char *message, void *userdata)
                 text = message_new("systemd did not set AllowedMemoryNodes= of %s: %s", a->unit,
                                    message ? message : strerror(-error));
         step_ended(a, error, text);
+}
+
+static void on_host_told(int error, const char *message, void *userdata)
+{
+        Apply *a = userdata;
+
+        a->call = unit_call_free(a->call);
+        host_told(a, error, message);
+}
+
+/* 1: nothing to tell. */
+static int tell_host(Apply *a)
+{
+        _cleanup_free_ char *name = TAKE_PTR(a->host.name);
+
+        if (!name || !a->gate)
+                return 1;
+        return unit_set_mems(a->gate, name, &a->host.nodes, on_host_told, a, &a->call);
 }
 
 /* What the steps before this one opened: the verification that follows has to find it. */
@@ -501,7 +422,27 @@ static void next(Apply *a)
                         a->at++;
                 }
         }
-        apply_finish(a);
+        int r = tell_host(a);
+        if (r == 1)
+                apply_finish(a);
+        else if (r < 0)
+                host_told(a, r, NULL);
+}
+
+/* The unit above has been told, which is the last of all steps. One that is gone needs not be. */
+static void host_told(Apply *a, int error, const char *message)
+{
+        if (error < 0 && !is_gone(error) && a->state == APPLY_STEPS) {
+                _cleanup_free_ char *text =
+                        message_new("systemd did not set AllowedMemoryNodes= of the unit above %s: %s",
+                                    a->cgroup, message ? message : strerror(-error));
+
+                apply_fail(a, error, text);
+                a->at = a->n_due = a->plan.n_steps;
+        } else if (error < 0 && !is_gone(error) && a->result.undo_error == 0) {
+                a->result.undo_error = error;
+        }
+        next(a);
 }
 
 /* Everything goes through the worker once before the first step, so that done never comes from within
@@ -588,6 +529,7 @@ Apply *apply_free(Apply *a)
         unit_call_free(a->call);
         free(a->unit);
         free(a->cgroup);
+        free(a->host.name);
         free(a->result.message);
         free(a->result.residue);
         free(a);

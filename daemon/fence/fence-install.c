@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "daemon/fence/fence-internal.h"
+#include "daemon/fence/subtenant.h"
 #include "daemon/kernel/owner.h"
 #include "daemon/pid1/fence-files.h"
 #include "daemon/pid1/fence-property.h"
@@ -31,13 +32,15 @@ static bool install_is_of_before(const Fence *f, const NodeSet *had, const NodeS
 static int install_find_property(const char *unit, const NodeSet *had, void *userdata)
 {
         Fence *f = userdata;
-        NodeSet reserved = fence_tenant_promised(unit, &f->pools->cdm, f->context.ledger);
+        NodeSet reserved = fence_tenant_promised(unit, &f->pools->cdm, f->context.ledger),
+                below = subtenant_unit_nodes(unit);
         NodeSet open = nodeset_intersect(had, &f->pools->cdm), target,
                 ordinary = fence_unit_ordinary(unit, f->config, f->pools);
         bool free = f->lifting || fence_unit_is_exempt(unit, f->config);
 
         if (owner_name_is_slice(unit, strlen(unit)))
                 return 0;
+        reserved = nodeset_union(&reserved, &below);
         if (install_is_of_before(f, had, &reserved, free)) {
                 reserved = nodeset_intersect(&reserved, had);
                 target = nodeset_union(&f->pools->ordinary, free ? &f->pools->cdm : &reserved);

@@ -7,7 +7,23 @@
 #include <string.h>
 
 #include "daemon/fence/fence-internal.h"
+#include "daemon/fence/subtenant.h"
 #include "daemon/pid1/unit.h"
+
+/* What the end of a tenant means is found by whoever watches them. */
+static int scan_below_units(FenceJob *j)
+{
+        SubtenantFound found = { 0 };
+        int r = 0;
+
+        if (j->lift_foreign)
+                return subtenant_lift(&j->all);
+        if (j->fence_foreign)
+                r = subtenant_fence(&found);
+        j->found.drained_bytes += found.drained_bytes;
+        subtenant_found_clear(&found);
+        return r;
+}
 
 static int read_run(Job *job, void *userdata)
 {
@@ -20,6 +36,8 @@ static int read_run(Job *job, void *userdata)
                 r = foreign_lift(j->foreign, &j->all);
         if (r == JOB_PAUSED)
                 return r;
+        if (r >= 0)
+                r = scan_below_units(j);
         if (r >= 0)
                 r = fence_scan_read(&j->cdm, j->doubtful_slices, &j->scan);
         for (size_t i = 0; r >= 0 && i < j->scan.n_leaves; i++)

@@ -8,6 +8,7 @@
 
 #include "daemon/fence/fence-scan.h"
 #include "daemon/fence/foreign.h"
+#include "daemon/fence/subtenant.h"
 #include "daemon/kernel/cgroup.h"
 #include "daemon/kernel/owner.h"
 #include "policy/cdm-names.h"
@@ -161,6 +162,8 @@ static int leaf_read(FenceLeaf *leaf, const char *path, int fd, const NodeSet *c
                 leaf->bytes += numa_bytes_sum(&numa[i]);
         }
         r = fence_leaf_name(leaf);
+        if (r >= 0 && leaf->unit_path)
+                leaf->promised = subtenant_nodes(leaf->unit_path);
         leaf->doubtful = r >= 0 && leaf->unit && leaf_is_doubtful(leaf, fd);
         if (r >= 0 && leaf->unit && !leaf->has_cpuset)
                 leaf->off = find_off(leaf->unit_path);

@@ -28,10 +28,10 @@ typedef struct FenceLeaf {
          * NULL: all do, or systemd does not own it. */
         char *off;
         NodeSet mems, effective;
-        NodeSet held;     /* CDM nodes on which it has pages */
-        NodeSet promised; /* without a unit: CDM nodes that a reservation above or below it opens as well */
-        uint64_t bytes;   /* its bytes there */
-        FenceWay way;     /* where CDM nodes are open to it that its own set does not have */
+        NodeSet held; /* CDM nodes on which it has pages */
+        NodeSet promised; /* CDM nodes that a reservation below it opens as well; without a unit also one above */
+        uint64_t bytes; /* its bytes there */
+        FenceWay way;   /* where CDM nodes are open to it that its own set does not have */
 } FenceLeaf;
 
 typedef struct FenceScan {

@@ -300,6 +300,11 @@ uint64_t fence_intruder_bytes_drained(const Fence *f)
         return f->drained_bytes;
 }
 
+void fence_count_drained(Fence *f, uint64_t bytes)
+{
+        f->drained_bytes += bytes;
+}
+
 uint64_t fence_intruder_bytes_untold(const Fence *f)
 {
         return f->drained_bytes > f->told_bytes ? f->drained_bytes - f->told_bytes : 0;

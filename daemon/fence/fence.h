@@ -105,6 +105,8 @@ const Unfenced *fence_unfenced(const Fence *f, size_t *ret_n);
 /* All is written, but systemd was too busy to be told: the fence is to be closed once more. */
 bool fence_is_untold(const Fence *f);
 uint64_t fence_intruder_bytes_drained(const Fence *f);
+/* So much was drained elsewhere. */
+void fence_count_drained(Fence *f, uint64_t bytes);
 /* Those of which nobody was told yet. */
 uint64_t fence_intruder_bytes_untold(const Fence *f);
 void fence_intruders_were_told(Fence *f, uint64_t bytes);

@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "daemon/fence/fence-scan.h"
+#include "daemon/fence/subtenant.h"
 #include "daemon/loop/slice.h"
 
 /* Of holders without a reservation, so many are looked up at PID 1, one after the other; the rest are shown
@@ -118,7 +119,7 @@ static int look_on_worker(Job *job, void *userdata)
 {
         HolderSet *s = userdata;
 
-        int r = observe_all(s->root, &s->nodes, &s->observation);
+        int r = observe_all(s->root, &s->nodes, subtenant_is_split, &s->observation);
         if (r < 0)
                 return r;
         s->unattributed = calloc(s->observation->n_nodes + 1, sizeof(*s->unattributed));

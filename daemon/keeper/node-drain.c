@@ -22,6 +22,7 @@
 #include <unistd.h>
 #include <utlist.h>
 
+#include "daemon/fence/subtenant.h"
 #include "daemon/kernel/cgroup.h"
 #include "daemon/kernel/drain.h"
 #include "daemon/kernel/observe.h"
@@ -219,7 +220,7 @@ static int sweep_look_again(Sweep *s)
 {
         Observation *o;
 
-        int r = observe_all(s->root, &s->node, &o);
+        int r = observe_all(s->root, &s->node, subtenant_is_split, &o);
         if (r < 0)
                 return r;
         observation_free(s->left);

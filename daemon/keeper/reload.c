@@ -19,6 +19,7 @@
 #include <systemd/sd-daemon.h>
 #include <utlist.h>
 
+#include "daemon/fence/subtenant.h"
 #include "daemon/loop/log.h"
 #include "daemon/machine/topology-read.h"
 #include "daemon/tenant/degrade.h"
@@ -191,6 +192,10 @@ int reloads_adopt(Reloads *s, Adoption *a)
         _cleanup_free_ char *unread = m->topology->unread ? strdup(m->topology->unread) : NULL;
         reload_warn_lines(m, WARNING_NODES_UNREAD, unread);
         fence_use(m->fence, m->config, m->pools);
+        int r = subtenant_configure(m->config->subtrees, m->config->n_subtrees, &m->pools->ordinary,
+                                    m->config->mode == FENCE_MODE_ENFORCE ? &m->pools->cdm : &NODESET_EMPTY);
+        if (r < 0)
+                log_error("Subtree= cannot be put in force: %s; `cdmctl reload` tries again", strerror(-r));
         record_keep(m->record, m->topology, m->pools, accepted);
         machine_facts_judge(m->facts);
         degrade_shut_nodes(m);

@@ -107,7 +107,7 @@ int cgroup_foreach_child(int fd, cgroup_child_t fn, void *userdata)
 }
 
 /* Others: neither root nor the user of this process, which is root except in tests. */
-static bool walk_may_be_written_by_others(const struct stat *st)
+bool cgroup_stat_is_writable(const struct stat *st)
 {
         bool owner = st->st_uid != 0 && st->st_uid != geteuid();
         bool group = st->st_mode & S_IWGRP && st->st_gid != 0 && st->st_gid != getegid();
@@ -125,11 +125,24 @@ bool cgroup_is_delegated(int fd)
 
         if (fstat(fd, &st) < 0)
                 return false;
-        if (walk_may_be_written_by_others(&st) ||
-            (fstatat(fd, "cgroup.procs", &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-             walk_may_be_written_by_others(&st)))
+        if (cgroup_stat_is_writable(&st) ||
+            (fstatat(fd, "cgroup.procs", &st, AT_SYMLINK_NOFOLLOW) == 0 && cgroup_stat_is_writable(&st)))
                 return true;
         return fgetxattr(fd, "user.delegate", value, sizeof(value)) == 1 && value[0] == '1';
+}
+
+bool cgroup_is_roots(int fd, bool may_be_marked)
+{
+        static const char *const files[] = { "cgroup.procs", "cgroup.subtree_control" };
+        struct stat st;
+        char value[2];
+
+        if (fstat(fd, &st) < 0 || cgroup_stat_is_writable(&st))
+                return false;
+        for (size_t i = 0; i < ARRAY_SIZE(files); i++)
+                if (fstatat(fd, files[i], &st, AT_SYMLINK_NOFOLLOW) < 0 || cgroup_stat_is_writable(&st))
+                        return false;
+        return may_be_marked || fgetxattr(fd, "user.delegate", value, sizeof(value)) < 0;
 }
 
 static bool walk_has_own_processes(int fd)

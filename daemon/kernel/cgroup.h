@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 
 #include "policy/macro.h"
@@ -43,6 +44,11 @@ int cgroup_foreach_child(int fd, cgroup_child_t fn, void *userdata);
 /* True if the subtree belongs to another user or program: users other than root can write to it, or systemd
  * marked it as delegated. */
 bool cgroup_is_delegated(int fd);
+/* True if only root can make cgroups or move processes there, or enable controllers, and (unless may_be_marked)
+ * nothing says that it is delegated. */
+bool cgroup_is_roots(int fd, bool may_be_marked);
+/* May users other than root write to it? */
+bool cgroup_stat_is_writable(const struct stat *st);
 
 /* True if only root can have made the cgroup of this path: each ancestor belongs to root, and no other user
  * can write to it. */

@@ -2,7 +2,10 @@
 #include "daemon/kernel/observe.h"
 
 #include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "daemon/machine/topology-read.h"
 
@@ -11,6 +14,7 @@
 
 typedef struct ObserveCollect {
         Observation *o;
+        bool (*is_split)(const char *path);
         const NodeSet *nodes;
         size_t size; /* room in o->holders */
 } ObserveCollect;
@@ -48,6 +52,69 @@ static int observe_add_holder(ObserveCollect *c, const char *path, bool inner, c
         return 0;
 }
 
+typedef struct ObserveSplit {
+        ObserveCollect *collect;
+        const char *path;
+        NumaBytes *own; /* without those of children */
+        size_t n_own;
+} ObserveSplit;
+
+static uint64_t observe_minus(uint64_t a, uint64_t b)
+{
+        return a > b ? a - b : 0;
+}
+
+static void observe_subtract(NumaBytes *from, const NumaBytes *b)
+{
+        from->anon = observe_minus(from->anon, b->anon);
+        from->file = observe_minus(from->file, b->file);
+        from->shmem = observe_minus(from->shmem, b->shmem);
+        from->other = observe_minus(from->other, b->other);
+        from->hugetlb = observe_minus(from->hugetlb, b->hugetlb);
+}
+
+static int collect_child(const char *name, void *userdata)
+{
+        _cleanup_free_ NumaBytes *bytes = NULL;
+        _cleanup_free_ char *path = NULL;
+        ObserveSplit *s = userdata;
+        size_t n = 0;
+        int fd, r;
+
+        if (asprintf(&path, "%s/%s", s->path, name) < 0) {
+                path = NULL;
+                return -ENOMEM;
+        }
+        fd = cgroup_open(path, NULL);
+        if (fd < 0)
+                return 0;
+        r = cgroup_read_numa_all(fd, s->collect->nodes, &bytes, &n);
+        close(fd);
+        for (size_t i = 0; r >= 0 && i < n; i++) {
+                for (size_t k = 0; k < s->n_own; k++)
+                        if (s->own[k].node == bytes[i].node)
+                                observe_subtract(&s->own[k], &bytes[i]);
+                r = observe_add_holder(s->collect, path, false, &bytes[i]);
+        }
+        return r == -ENOMEM ? r : 0;
+}
+
+/* Its children count each for itself. */
+static int collect_split(ObserveCollect *c, const char *path, int fd)
+{
+        ObserveSplit s = { .collect = c, .path = path };
+        int r;
+
+        if (cgroup_read_numa_all(fd, c->nodes, &s.own, &s.n_own) < 0)
+                return 0;
+        r = cgroup_foreach_child(fd, collect_child, &s);
+        for (size_t i = 0; r == 0 && i < s.n_own; i++)
+                if (numa_bytes_all(&s.own[i]) > 0)
+                        r = observe_add_holder(c, path, true, &s.own[i]);
+        free(s.own);
+        return r;
+}
+
 static int collect_leaf(const char *path, int fd, void *userdata)
 {
         _cleanup_free_ NumaBytes *bytes = NULL;
@@ -55,6 +122,8 @@ static int collect_leaf(const char *path, int fd, void *userdata)
         size_t n = 0;
         int r = 0;
 
+        if (c->is_split && c->is_split(path))
+                return collect_split(c, path, fd);
         /* Without the memory controller its parent is charged, and the walk over inner cgroups says so. */
         if (cgroup_read_numa_all(fd, c->nodes, &bytes, &n) < 0)
                 return 0;
@@ -120,10 +189,11 @@ static int observe_compare_holders(const void *a, const void *b)
         return strcmp(x->cgroup, y->cgroup);
 }
 
-int observe_all(const char *root, const NodeSet *nodes, Observation **ret)
+int observe_all(const char *root, const NodeSet *nodes, bool (*is_split)(const char *path),
+                Observation **ret)
 {
         _cleanup_(observation_free_p) Observation *o = calloc(1, sizeof(*o));
-        ObserveCollect c = { .o = o, .nodes = nodes };
+        ObserveCollect c = { .o = o, .nodes = nodes, .is_split = is_split };
         int r;
 
         if (!o)
@@ -139,11 +209,6 @@ int observe_all(const char *root, const NodeSet *nodes, Observation **ret)
                 qsort(o->holders, o->n_holders, sizeof(*o->holders), observe_compare_holders);
         *ret = TAKE_PTR(o);
         return 0;
-}
-
-static uint64_t observe_minus(uint64_t a, uint64_t b)
-{
-        return a > b ? a - b : 0;
 }
 
 /* Returns min(known, *left) and subtracts it from *left. */

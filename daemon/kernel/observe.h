@@ -4,6 +4,7 @@
 /* Lists the cgroups with pages on CDM nodes. Values only: the ledger tells reserved bytes from those of
  * intruders. */
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -46,8 +47,9 @@ Observation *observation_free(Observation *o);
 DEFINE_CLEANUP(Observation, observation_free);
 
 /* Reads every cgroup: for `who`, at start and after a change of nodes, not for a request. root as in
- * topology_read(). */
-int observe_all(const char *root, const NodeSet *nodes, Observation **ret);
+ * topology_read(). is_split: the children of this leaf are listed in its place; NULL: of none. */
+int observe_all(const char *root, const NodeSet *nodes, bool (*is_split)(const char *path),
+                Observation **ret);
 
 const NodeObservation *observation_find_node(const Observation *o, int node);
 

@@ -270,3 +270,18 @@ size_t owner_top(const char *path)
         }
         return 0;
 }
+
+size_t owner_unit_length(const char *path)
+{
+        for (const char *p = path; *p == '/';) {
+                const char *name = p + 1;
+                size_t n = strcspn(name, "/");
+
+                p = name + n;
+                if (owner_is_foreign(path, (size_t)(p - path)))
+                        return 0;
+                if (!owner_name_is_slice(name, n))
+                        return owner_name_is_unit(name, n) ? (size_t)(p - path) : 0;
+        }
+        return 0;
+}

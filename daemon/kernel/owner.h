@@ -42,3 +42,6 @@ bool owner_name_is_slice(const char *name, size_t n);
 /* The length of the part of path that names the top one: its first component that is neither a slice nor a
  * unit. 0: path is a slice's or unit's, or below a unit's. */
 size_t owner_top(const char *path);
+
+/* The length of the part of path that is the cgroup of a unit, as its name says; 0: none is. */
+size_t owner_unit_length(const char *path);

@@ -43,6 +43,7 @@ static int tenant_read_open_cgroup(TenantRead *t, int fd)
 {
         int r = cgroup_read_mems(fd, &t->reading.mems);
 
+        t->reading.populated = cgroup_is_populated(fd);
         /* The controller is not enabled there: nothing is restricted, which is what an empty set says. */
         if (r == -ENOENT) {
                 t->reading.mems = NODESET_EMPTY;

@@ -3,16 +3,19 @@
 
 /* Reads one cgroup on the worker: files of the cgroup tree are never read on the event loop. */
 
+#include <stdbool.h>
+
 #include "daemon/kernel/cgroup.h"
 #include "daemon/loop/worker.h"
 
 typedef struct TenantRead TenantRead;
 
 typedef struct TenantReading {
-        int error;     /* -ENOENT: there is no such cgroup; -ESTALE: another cgroup has the name now */
-        uint64_t id;   /* of the cgroup that has the name now; 0: none */
-        NodeSet above; /* -ENOENT: what the nearest cgroup above allows; empty: unknown */
-        NodeSet mems;  /* cpuset.mems; empty: it inherits, or has no cpuset controller */
+        int error;      /* -ENOENT: there is no such cgroup; -ESTALE: another cgroup has the name now */
+        uint64_t id;    /* of the cgroup that has the name now; 0: none */
+        bool populated; /* it has a process, or one below it has */
+        NodeSet above;  /* -ENOENT: what the nearest cgroup above allows; empty: unknown */
+        NodeSet mems;   /* cpuset.mems; empty: it inherits, or has no cpuset controller */
         NumaBytes *bytes;
         size_t n_bytes;
 } TenantReading;

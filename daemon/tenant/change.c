@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "daemon/fence/fence-scan.h"
+#include "daemon/fence/way.h"
 #include "daemon/tenant/buffers.h"
 #include "daemon/tenant/manager.h"
 
@@ -206,7 +207,7 @@ static int make_plan(const Change *c, const TenantReading *now, Plan *ret)
                 in.migrate_up = false;
                 /* The end of the fence has given it back what it had; a new one shall know of it. */
                 if (in.has_way)
-                        return foreign_hold(m->foreign, c->cgroup, &open);
+                        return way_hold(m->foreign, c->cgroup, &open);
         } else {
                 in.n_excess = find_excess(c, now, &kept, excess);
         }

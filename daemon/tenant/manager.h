@@ -51,6 +51,7 @@ typedef struct MigrationSet MigrationSet;
 typedef struct Neighbours Neighbours;
 typedef struct NodeDrains NodeDrains;
 typedef struct NodeWatch NodeWatch;
+typedef struct BelowUnits BelowUnits;
 typedef struct Overrun Overrun;
 typedef struct OwnerAsks OwnerAsks;
 typedef struct QueueServer QueueServer;
@@ -150,6 +151,7 @@ struct Manager {
         Waiters *waiters;
         Warnings *warnings;
         int (*release)(Entry *e); /* release_start(), for what it uses itself */
+        BelowUnits *below_units;
 };
 
 /* How calls end: error is NULL or one of CDM_ERROR_*, text a sentence for the user. */

@@ -9,8 +9,8 @@
  * open nodes the next time. Page cache that it leaves is charged to its parent slice by the kernel; the
  * snapshot counts it as foreign, so nobody is promised those bytes, and `who` names them there.
  *
- * A cgroup that systemd does not own is a tenant by its path. It ends when it is removed; another one of the
- * same name is another tenant.
+ * A cgroup that systemd does not own is a tenant by its path. It ends when it is removed, and below a unit (see
+ * daemon/fence/subtenant.h) when it has no process any more; another one of the same name is another tenant.
  *
  * The unit is looked at within the tenant's turn, so what PID 1 says is not old news by the time it is acted
  * upon. That also keeps our own questions from going round in circles: to answer about a unit that is gone
@@ -27,6 +27,8 @@
 #include <uthash.h>
 #include <utlist.h>
 
+#include "daemon/fence/apply.h"
+#include "daemon/fence/subtenant.h"
 #include "daemon/kernel/cgroup.h"
 #include "daemon/loop/log.h"
 #include "daemon/tenant/buffers.h"
@@ -50,13 +52,6 @@ struct UnitChecks {
         UnitCall *events;
 };
 
-/* What is above a cgroup that has ended is narrowed. */
-typedef struct CloseJob {
-        UnitCheck *check; /* NULL: it is gone */
-        Foreign *foreign;
-        char *cgroup;
-} CloseJob;
-
 struct UnitCheck {
         UnitChecks *set;
         Manager *manager;
@@ -70,8 +65,6 @@ struct UnitCheck {
         TenantRead *read;
         Apply *apply;
         Change *change;
-        Job *job;
-        CloseJob *close;
         unit_check_done_t done;
         UnitCheck *prev, *next;
         bool is_due; /* in set->due: PID 1 has not been asked yet */
@@ -102,10 +95,6 @@ static void unit_check_free(UnitCheck *c)
 {
         unit_check_not_due(c);
         DL_DELETE(c->set->all, c);
-        if (c->close) {
-                c->close->check = NULL;
-                job_cancel(c->job);
-        }
         unit_call_free(c->call);
         sd_event_source_disable_unref(c->retry);
         tenant_read_free(c->read);
@@ -188,7 +177,7 @@ static void unit_check_tell_ended(Entry *e)
         bool draining = e->r->state == RESERVATION_DRAINING;
         Event ev = manager_event(e, draining ? EVENT_RELEASED : EVENT_ENDED, nodes, policy);
 
-        ev.reason = e->r->target->unit ? "its unit ended" : "its control group was removed";
+        ev.reason = e->r->target->unit ? "its unit ended" : "its control group ended";
         if (draining) {
                 ev.has |= EVENT_HAS_MOVED | EVENT_HAS_RESIDUE;
                 ev.moved_bytes = e->moved_bytes;
@@ -372,49 +361,29 @@ static void unit_check_repair_tenant(UnitCheck *c)
 
 /* --- cgroups that systemd does not own ---------------------------------------------------------------- */
 
-static int unit_check_run_close(Job *job, void *userdata)
+static void unit_check_on_way_closed(Apply *a, const ApplyResult *result, void *userdata)
 {
-        CloseJob *j = userdata;
+        UnitCheck *c = userdata;
 
-        return foreign_close(j->foreign, j->cgroup, &NODESET_EMPTY);
-}
-
-static void unit_check_on_way_closed(int result, void *userdata)
-{
-        CloseJob *j = userdata;
-        UnitCheck *c = j->check;
-
-        if (result < 0 && result != -ENOENT && result != -ECANCELED)
-                log_error("the control groups above %s cannot be narrowed: %s", j->cgroup,
-                          strerror(-result));
-        free(j->cgroup);
-        free(j);
-        if (!c)
-                return;
-        c->close = NULL;
+        if (result->error < 0 && result->error != -ENOENT)
+                log_error("the control groups above %s cannot be narrowed: %s", c->unit,
+                          result->message ? result->message : strerror(-result->error));
         unit_check_finish(c);
 }
 
+/* What is above a cgroup that has ended is narrowed. */
 static void unit_check_close_way(UnitCheck *c)
 {
-        CloseJob *j = calloc(1, sizeof(*j));
-        int r = -ENOMEM;
+        Manager *m = c->manager;
+        ApplyTarget target = { .cgroup = c->unit, .foreign = m->foreign };
+        Plan p = { .n_steps = 1, .steps = { { .kind = STEP_CLOSE_WAY } } };
+        int k = apply_start(m->gate, m->worker, m->mover, &target, &p, 0, unit_check_on_way_closed, NULL, c,
+                            &c->apply);
 
-        if (j) {
-                *j = (CloseJob){ c, c->manager->foreign, strdup(c->unit) };
-                if (j->cgroup)
-                        r = worker_submit(c->manager->worker, unit_check_run_close, unit_check_on_way_closed,
-                                          NULL, j, &c->job);
+        if (k < 0) {
+                ApplyResult result = { .error = k };
+                unit_check_on_way_closed(NULL, &result, c);
         }
-        if (r >= 0) {
-                c->close = j;
-                return;
-        }
-        log_error("the control groups above %s cannot be narrowed: %s", c->unit, strerror(-r));
-        if (j)
-                free(j->cgroup);
-        free(j);
-        unit_check_finish(c);
 }
 
 static void unit_check_on_read(const TenantReading *now, void *userdata)
@@ -422,10 +391,11 @@ static void unit_check_on_read(const TenantReading *now, void *userdata)
         UnitCheck *c = userdata;
 
         c->read = tenant_read_free(c->read);
-        unit_check_drop(c, now->id);
+        bool is_alive = now->populated || !subtenant_is_one(c->unit);
+        unit_check_drop(c, is_alive ? now->id : 0);
         if (ledger_tenant_count(c->manager->ledger, c->unit) == 0)
                 unit_check_close_way(c);
-        else if (c->repair && now->id != 0)
+        else if (c->repair && is_alive && now->id != 0)
                 unit_check_repair_tenant(c);
         else
                 unit_check_finish(c);

@@ -491,7 +491,7 @@ START_TEST(observation_leaves_no_byte_out)
                    "    cpu: 1\n              count:    1\n              high:     4546\n"
                    "Node 2, zone  Movable\n  pagesets\n    cpu: 0\n              count:    1\n"
                    "Node 22, zone  Normal\n  pagesets\n    cpu: 0\n              count:    98\n");
-        ck_assert_int_eq(observe_all(root, &two, &o), 0);
+        ck_assert_int_eq(observe_all(root, &two, NULL, &o), 0);
         ck_assert_uint_eq(o->n_nodes, 1);
         ck_assert_uint_eq(o->nodes[0].size_bytes, 8 << 20);
         ck_assert_uint_eq(o->nodes[0].free_bytes, 500 << 10);
@@ -530,7 +530,7 @@ START_TEST(observation_leaves_no_byte_out)
         tree_write(root, "sys/fs/cgroup/system.slice/cgroup.controllers", "cpuset memory hugetlb\n");
         tree_write(root, "sys/fs/cgroup/system.slice/hugetlb.2MB.numa_stat",
                    "total=2097152 N0=0 N2=2097152\n");
-        ck_assert_int_eq(observe_all(root, &two, &o), 0);
+        ck_assert_int_eq(observe_all(root, &two, NULL, &o), 0);
         ck_assert_uint_eq(o->holders[1].bytes.hugetlb, 0); /* its child's */
         ck_assert_uint_eq(o->holders[2].bytes.hugetlb, 2 << 20);
         ck_assert_uint_eq(observation_unattributed(o, 2, &u), total - (2 << 20));
@@ -540,7 +540,7 @@ START_TEST(observation_leaves_no_byte_out)
         /* More attributed than used, as counters that lag behind may say. */
         tree_write(root, "sys/devices/system/node/node2/meminfo",
                    "Node 2 MemTotal:         1000 kB\nNode 2 MemFree:           999 kB\n");
-        ck_assert_int_eq(observe_all(root, &two, &o), 0);
+        ck_assert_int_eq(observe_all(root, &two, NULL, &o), 0);
         ck_assert_uint_eq(observation_unattributed(o, 2, &u), 0);
         observation_free(o);
 }

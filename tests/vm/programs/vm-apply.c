@@ -248,7 +248,7 @@ static void observe(const char *list)
 
         check(nodeset_parse(list, &nodes), "nodes");
         started = now();
-        check(observe_all("", &nodes, &o), "observe");
+        check(observe_all("", &nodes, NULL, &o), "observe");
         for (size_t i = 0; i < o->n_holders; i++)
                 printf("%d %s%s %" PRIu64 "\n", o->holders[i].bytes.node, o->holders[i].cgroup,
                        o->holders[i].inner ? " (inner)" : "", numa_bytes_all(&o->holders[i].bytes));

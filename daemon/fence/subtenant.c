@@ -1,0 +1,526 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* The model. As long as no tenant of a unit has a promise, the unit is fenced as any other, and confines all
+ * that is below it. With a promise it is open, and every child of it carries a fence of its own, as does every
+ * child of a tenant: the *levels*. All of that is one procedure, the pass over a unit:
+ *
+ *   each child of the unit, and each of a tenant's, is set to the ordinary nodes and what is promised to it
+ *   then the unit is widened to what is promised to all of them
+ *
+ * A level of which the manager narrowed something below is widened there as well. Where only root can write is
+ * looked at through the opened directory, in every pass: what is not root's has no promise.
+ *
+ * Why two levels: Slurm writes what the unit has into job_N each time a step begins, and nobody writes step_X
+ * (measured with 22.05). So job_N opens again, and step_X does not.
+ *
+ * What appears while the unit is open is open until the next pass. Each pass puts a watch on what it reads,
+ * before it does; whoever has the inotify instance makes a pass when something happens. */
+
+#include "daemon/fence/subtenant-internal.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/inotify.h>
+#include <unistd.h>
+
+#include "daemon/kernel/cgroup.h"
+#include "daemon/kernel/owner.h"
+
+/* `data`: never held while something blocks; `writing`: one pass at a time. */
+static pthread_mutex_t data = PTHREAD_MUTEX_INITIALIZER, writing = PTHREAD_MUTEX_INITIALIZER;
+static struct {
+        Subtree *subtrees;
+        size_t n_subtrees;
+        Subtree *before; /* the last ones, for what they left */
+        size_t n_before;
+        NodeSet ordinary, cdm;
+        Hold *holds;
+        size_t n_holds;
+        int watch;
+        int *wds; /* while `writing` is held */
+        size_t n_wds;
+} table = { .watch = -EBADF };
+
+/* --- words -------------------------------------------------------------------------------------------- */
+
+static void subtrees_free(Subtree *subtrees, size_t n)
+{
+        for (size_t i = 0; i < n; i++)
+                subtree_clear(&subtrees[i]);
+        free(subtrees);
+}
+
+static int subtrees_copy(const Subtree *from, size_t n, Subtree **ret)
+{
+        Subtree *to = calloc(n + 1, sizeof(*to));
+        bool failed = !to;
+
+        for (size_t i = 0; !failed && i < n; i++) {
+                to[i].unit = strdup(from[i].unit);
+                to[i].tenant = strdup(from[i].tenant);
+                to[i].level = from[i].level ? strdup(from[i].level) : NULL;
+                failed = !to[i].unit || !to[i].tenant || (from[i].level && !to[i].level);
+        }
+        if (failed) {
+                subtrees_free(to, to ? n : 0);
+                return -ENOMEM;
+        }
+        *ret = to;
+        return 0;
+}
+
+/* --- the table ---------------------------------------------------------------------------------------- */
+
+int subtenant_configure(const Subtree *subtrees, size_t n, const NodeSet *ordinary, const NodeSet *cdm)
+{
+        Subtree *copy;
+        int r = subtrees_copy(subtrees, n, &copy);
+
+        if (r < 0)
+                return r;
+        pthread_mutex_lock(&data);
+        if (table.n_subtrees > 0) {
+                subtrees_free(table.before, table.n_before);
+                table.before = table.subtrees;
+                table.n_before = table.n_subtrees;
+        } else
+                subtrees_free(table.subtrees, 0);
+        table.subtrees = copy;
+        table.n_subtrees = n;
+        table.ordinary = *ordinary;
+        table.cdm = *cdm;
+        pthread_mutex_unlock(&data);
+        return 0;
+}
+
+void subtenant_watch(int fd)
+{
+        pthread_mutex_lock(&writing);
+        table.watch = fd;
+        free(table.wds);
+        table.wds = NULL;
+        table.n_wds = 0;
+        pthread_mutex_unlock(&writing);
+}
+
+static void subtenant_holds_free(Hold *holds, size_t n)
+{
+        for (size_t i = 0; i < n; i++)
+                free(holds[i].path);
+        free(holds);
+}
+
+void subtenant_forget(void)
+{
+        subtenant_watch(-EBADF);
+        pthread_mutex_lock(&data);
+        subtrees_free(table.subtrees, table.n_subtrees);
+        subtrees_free(table.before, table.n_before);
+        subtenant_holds_free(table.holds, table.n_holds);
+        table.subtrees = table.before = NULL;
+        table.n_before = 0;
+        table.holds = NULL;
+        table.n_subtrees = table.n_holds = 0;
+        table.ordinary = table.cdm = NODESET_EMPTY;
+        pthread_mutex_unlock(&data);
+}
+
+static Hold *hold_find(const char *path)
+{
+        for (size_t i = 0; i < table.n_holds; i++)
+                if (strcmp(table.holds[i].path, path) == 0)
+                        return &table.holds[i];
+        return NULL;
+}
+
+/* While `data` is held. */
+static int hold_set(const char *path, const NodeSet *nodes, bool add)
+{
+        Hold *h = hold_find(path);
+
+        if (h) {
+                h->nodes = add ? nodeset_union(&h->nodes, nodes) : *nodes;
+                if (nodeset_is_empty(&h->nodes)) {
+                        free(h->path);
+                        *h = table.holds[--table.n_holds];
+                }
+                return 0;
+        }
+        if (nodeset_is_empty(nodes))
+                return 0;
+        Hold *larger = reallocarray(table.holds, table.n_holds + 1, sizeof(*larger));
+        if (!larger)
+                return -ENOMEM;
+        table.holds = larger;
+        larger[table.n_holds] = (Hold){ strdup(path), *nodes };
+        if (!larger[table.n_holds].path)
+                return -ENOMEM;
+        table.n_holds++;
+        return 0;
+}
+
+int subtenant_hold(const char *path, const NodeSet *nodes)
+{
+        pthread_mutex_lock(&data);
+        int r = hold_set(path, nodes, true);
+        pthread_mutex_unlock(&data);
+        return r;
+}
+
+NodeSet subtenant_nodes(const char *unit_path)
+{
+        NodeSet nodes = NODESET_EMPTY;
+
+        pthread_mutex_lock(&data);
+        for (size_t i = 0; i < table.n_holds; i++)
+                if (is_child_of(table.holds[i].path, unit_path))
+                        nodes = nodeset_union(&nodes, &table.holds[i].nodes);
+        pthread_mutex_unlock(&data);
+        return nodes;
+}
+
+NodeSet subtenant_unit_nodes(const char *unit)
+{
+        NodeSet nodes = NODESET_EMPTY;
+        size_t n = strlen(unit);
+
+        pthread_mutex_lock(&data);
+        for (size_t i = 0; i < table.n_holds; i++) {
+                const char *end = strrchr(table.holds[i].path, '/');
+
+                if ((size_t)(end - table.holds[i].path) > n && end[-1 - (ssize_t)n] == '/' &&
+                    memcmp(end - n, unit, n) == 0)
+                        nodes = nodeset_union(&nodes, &table.holds[i].nodes);
+        }
+        pthread_mutex_unlock(&data);
+        return nodes;
+}
+
+bool subtenant_promised(const char *path, NodeSet *ret)
+{
+        bool is_split = false;
+
+        *ret = NODESET_EMPTY;
+        pthread_mutex_lock(&data);
+        for (size_t i = 0; i < table.n_holds; i++) {
+                const char *tenant = table.holds[i].path;
+                size_t n = strlen(tenant), above = (size_t)(strrchr(tenant, '/') - tenant);
+
+                is_split |= strncmp(path, tenant, above) == 0 && path[above] == '/';
+                if (strncmp(path, tenant, n) == 0 && (path[n] == '/' || path[n] == '\0'))
+                        *ret = table.holds[i].nodes;
+        }
+        pthread_mutex_unlock(&data);
+        return is_split;
+}
+
+bool subtenant_is_split(const char *unit_path)
+{
+        NodeSet nodes = subtenant_nodes(unit_path);
+
+        return !nodeset_is_empty(&nodes);
+}
+
+/* By its name alone: it may be gone. */
+bool subtenant_is_one(const char *path)
+{
+        size_t n = owner_unit_length(path);
+        bool is;
+
+        if (!is_child(path, n))
+                return false;
+        _cleanup_free_ char *unit_path = strndup(path, n);
+        pthread_mutex_lock(&data);
+        is = hold_find(path) || (unit_path && subtree_has_tenant(table.subtrees, table.n_subtrees,
+                                                                 name_of(unit_path), name_of(path)));
+        pthread_mutex_unlock(&data);
+        return is;
+}
+
+int subtenant_find(const char *unit, const char *unit_path, const char *path, char **ret, uint64_t *ret_id)
+{
+        size_t n = strlen(unit_path);
+        uint64_t id;
+        bool is;
+
+        if (strncmp(path, unit_path, n) != 0 || path[n] != '/')
+                return -ENOENT;
+        _cleanup_free_ char *tenant = strndup(path, n + 1 + strcspn(path + n + 1, "/"));
+        if (!tenant)
+                return -ENOMEM;
+        pthread_mutex_lock(&data);
+        is = subtree_has_tenant(table.subtrees, table.n_subtrees, unit, name_of(tenant));
+        pthread_mutex_unlock(&data);
+        if (!is || owner_unit_length(tenant) != n)
+                return -ENOENT;
+        int unit_fd = cgroup_open(unit_path, NULL);
+        if (unit_fd < 0)
+                return unit_fd == -ENOENT ? -ESRCH : unit_fd;
+        int fd = cgroup_open(tenant, &id), r = fd == -ENOENT ? -ESRCH : fd < 0 ? fd : 0;
+        if (r == 0 && !(cgroup_is_roots(unit_fd, true) && cgroup_is_roots(fd, false)))
+                r = -EACCES;
+        if (r == 0 && !cgroup_is_populated(fd))
+                r = -ESRCH;
+        if (fd >= 0)
+                close(fd);
+        close(unit_fd);
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(tenant);
+        *ret_id = id;
+        return 0;
+}
+
+/* --- a pass ------------------------------------------------------------------------------------------- */
+
+static void pass_clear(Pass *p)
+{
+        subtrees_free(p->subtrees, p->n_subtrees);
+        subtenant_holds_free(p->holds, p->n_holds);
+        free(p->alive);
+        free(p->message);
+        free(p->wds);
+}
+
+static int pass_init(Pass *p, SubtenantFound *found)
+{
+        *p = (Pass){ .found = found, .watch = table.watch };
+        pthread_mutex_lock(&data);
+        int r = subtrees_copy(table.subtrees, table.n_subtrees, &p->subtrees);
+        p->n_subtrees = r < 0 ? 0 : table.n_subtrees;
+        p->ordinary = table.ordinary;
+        p->cdm = table.cdm;
+        p->holds = calloc(table.n_holds + 1, sizeof(*p->holds));
+        p->alive = calloc(table.n_holds + 1, sizeof(*p->alive));
+        for (size_t i = 0; p->holds && i < table.n_holds; i++) {
+                p->holds[i] = (Hold){ strdup(table.holds[i].path), table.holds[i].nodes };
+                p->n_holds++;
+                r = p->holds[i].path ? r : -ENOMEM;
+        }
+        pthread_mutex_unlock(&data);
+        if (!p->holds || !p->alive)
+                r = -ENOMEM;
+        if (r < 0)
+                pass_clear(p);
+        return r;
+}
+
+static int compare_ints(const void *a, const void *b)
+{
+        int x = *(const int *)a, y = *(const int *)b;
+
+        return (x > y) - (x < y);
+}
+
+/* all: what it has not watched again is gone, or its unit is narrow. (Removed cgroups keep a watch on 6.1.) */
+static void pass_keep_watches(Pass *p, bool all)
+{
+        if (!all) {
+                int *larger = reallocarray(table.wds, table.n_wds + p->n_wds + 1, sizeof(*larger));
+
+                if (larger && p->n_wds > 0)
+                        memcpy(larger + table.n_wds, p->wds, p->n_wds * sizeof(*larger));
+                if (larger) {
+                        table.wds = larger;
+                        table.n_wds += p->n_wds;
+                }
+                return;
+        }
+        if (p->n_wds > 0)
+                qsort(p->wds, p->n_wds, sizeof(*p->wds), compare_ints);
+        for (size_t i = 0; i < table.n_wds; i++)
+                if (p->n_wds == 0 || !bsearch(&table.wds[i], p->wds, p->n_wds, sizeof(int), compare_ints))
+                        (void)inotify_rm_watch(table.watch, table.wds[i]);
+        free(table.wds);
+        table.wds = TAKE_PTR(p->wds);
+        table.n_wds = p->n_wds;
+}
+
+/* --- open and close ----------------------------------------------------------------------------------- */
+
+static char *unit_path_of(const char *path)
+{
+        size_t n = owner_unit_length(path);
+
+        return is_child(path, n) ? strndup(path, n) : NULL;
+}
+
+static int subtenant_change_hold(const char *path, const NodeSet *nodes, bool add, NodeSet *ret_before)
+{
+        pthread_mutex_lock(&data);
+        const Hold *h = hold_find(path);
+        *ret_before = h ? h->nodes : NODESET_EMPTY;
+        int r = hold_set(path, nodes, add);
+        pthread_mutex_unlock(&data);
+        return r;
+}
+
+/* While `writing` is held. */
+static int subtenant_follow(const char *unit_path, const NodeSet *given_up, bool opens, SubtenantUnit *ret,
+                            char **ret_message)
+{
+        SubtenantFound found = { 0 };
+        Pass p;
+        int r = pass_init(&p, &found);
+
+        if (r < 0)
+                return r;
+        if (!nodeset_is_empty(&p.cdm)) {
+                r = subtenant_pass_unit(&p, unit_path, given_up, ret);
+                if (opens && r >= 0)
+                        r = p.error;
+                if (opens && r < 0)
+                        *ret_message = TAKE_PTR(p.message);
+                pass_keep_watches(&p, false);
+        }
+        subtenant_found_clear(&found);
+        pass_clear(&p);
+        return r;
+}
+
+int subtenant_open(const char *path, const NodeSet *nodes, SubtenantUnit *ret, char **ret_message)
+{
+        _cleanup_free_ char *unit_path = unit_path_of(path);
+        NodeSet before, unused;
+
+        if (!unit_path)
+                return -ENOENT;
+        pthread_mutex_lock(&writing);
+        int r = subtenant_change_hold(path, nodes, true, &before);
+        if (r >= 0)
+                r = subtenant_follow(unit_path, &NODESET_EMPTY, true, ret, ret_message);
+        if (r < 0) {
+                NodeSet added = nodeset_subtract(nodes, &before);
+                SubtenantUnit none = { 0 };
+
+                (void)subtenant_change_hold(path, &before, false, &unused);
+                (void)subtenant_follow(unit_path, &added, false, &none, NULL);
+                free(none.name);
+        }
+        pthread_mutex_unlock(&writing);
+        return r;
+}
+
+int subtenant_close(const char *path, const NodeSet *nodes, SubtenantUnit *ret)
+{
+        _cleanup_free_ char *unit_path = unit_path_of(path);
+        NodeSet before, given_up;
+
+        if (!unit_path)
+                return -ENOENT;
+        pthread_mutex_lock(&writing);
+        int r = subtenant_change_hold(path, nodes, false, &before);
+        given_up = nodeset_subtract(&before, nodes);
+        if (r >= 0)
+                r = subtenant_follow(unit_path, &given_up, false, ret, NULL);
+        pthread_mutex_unlock(&writing);
+        return r == -ENOENT ? 0 : r;
+}
+
+/* --- all of them -------------------------------------------------------------------------------------- */
+
+void subtenant_found_clear(SubtenantFound *found)
+{
+        for (size_t i = 0; i < found->n_ended; i++)
+                free(found->ended[i]);
+        free(found->ended);
+        free(found->cgroup);
+        free(found->message);
+        *found = (SubtenantFound){ 0 };
+}
+
+/* Has another tenant of the same unit been here before? */
+static bool is_of_earlier_unit(const Pass *p, size_t i)
+{
+        size_t n = owner_unit_length(p->holds[i].path);
+
+        for (size_t k = 0; k < i; k++)
+                if (strncmp(p->holds[k].path, p->holds[i].path, n + 1) == 0 && is_child(p->holds[k].path, n))
+                        return true;
+        return false;
+}
+
+static int note_ended(Pass *p)
+{
+        SubtenantFound *f = p->found;
+
+        f->ended = calloc(p->n_holds + 1, sizeof(*f->ended));
+        for (size_t i = 0; f->ended && i < p->n_holds; i++)
+                if (!p->alive[i] && (f->ended[f->n_ended] = strdup(p->holds[i].path)))
+                        f->n_ended++;
+        return f->ended ? 0 : -ENOMEM;
+}
+
+int subtenant_fence(SubtenantFound *found)
+{
+        Pass p;
+
+        pthread_mutex_lock(&writing);
+        int r = pass_init(&p, found);
+        if (r < 0) {
+                pthread_mutex_unlock(&writing);
+                return r;
+        }
+        if (!nodeset_is_empty(&p.cdm)) {
+                for (size_t i = 0; i < p.n_holds; i++) {
+                        _cleanup_free_ char *unit_path =
+                                is_of_earlier_unit(&p, i) ? NULL : unit_path_of(p.holds[i].path);
+
+                        if (unit_path)
+                                (void)subtenant_pass_unit(&p, unit_path, &NODESET_EMPTY, NULL);
+                        p.error = 0;
+                        if (!found->message)
+                                found->message = TAKE_PTR(p.message);
+                        free(p.message);
+                        p.message = NULL;
+                }
+                r = note_ended(&p);
+                pass_keep_watches(&p, true);
+        }
+        pass_clear(&p);
+        pthread_mutex_unlock(&writing);
+        return r;
+}
+
+typedef struct Lift {
+        Pass *pass;
+        const NodeSet *all;
+        Subtree *before;
+        size_t n_before;
+} Lift;
+
+static int lift_unit(const char *path, int fd, void *userdata)
+{
+        const Lift *l = userdata;
+
+        if (path[1] && owner_unit_length(path) == strlen(path) &&
+            (subtree_has_unit(l->pass->subtrees, l->pass->n_subtrees, name_of(path)) ||
+             subtree_has_unit(l->before, l->n_before, name_of(path))))
+                subtenant_pass_lift(l->pass, path, fd, l->all);
+        return 0;
+}
+
+int subtenant_lift(const NodeSet *all)
+{
+        SubtenantFound found = { 0 };
+        Pass p;
+
+        pthread_mutex_lock(&writing);
+        int r = pass_init(&p, &found);
+        if (r >= 0) {
+                Lift l = { .pass = &p, .all = all };
+
+                pthread_mutex_lock(&data);
+                r = subtrees_copy(table.before, table.n_before, &l.before);
+                l.n_before = r < 0 ? 0 : table.n_before;
+                pthread_mutex_unlock(&data);
+                if (r >= 0)
+                        r = cgroup_foreach_leaf(lift_unit, &l);
+                subtrees_free(l.before, l.n_before);
+                pass_clear(&p);
+        }
+        pthread_mutex_unlock(&writing);
+        return r;
+}

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* What happens below units of which tenants have reservations (daemon/fence/subtenant.h): control groups that
+ * come, go, end, or are set by others. Nothing is watched while no such unit is open. */
+
+typedef struct Manager Manager;
+typedef struct BelowUnits BelowUnits;
+
+int below_units_new(Manager *m, BelowUnits **ret);
+BelowUnits *below_units_free(BelowUnits *b);
+/* Something may have happened: all are looked at, soon. */
+void below_units_look(BelowUnits *b);
+
+/* done is called when a look that began after this call has ended, whatever it found; not if none can begin. The
+ * BelowWait has ended then. One look serves all who wait. */
+typedef struct BelowWait BelowWait;
+int below_units_wait(BelowUnits *b, void (*done)(void *userdata), void *userdata, BelowWait **ret);
+/* done will not be called. */
+BelowWait *below_wait_free(BelowWait *w);
