@@ -24,6 +24,7 @@ noinst_LTLIBRARIES += libdaemon.la
 libdaemon_la_SOURCES = \
 	daemon/assembly.c \
 	daemon/assembly.h \
+	daemon/bus/bus-admit.c \
 	daemon/bus/bus-call.c \
 	daemon/bus/bus-call.h \
 	daemon/bus/bus-callers.c \
@@ -92,6 +93,8 @@ libdaemon_la_SOURCES = \
 	daemon/fence/subtenant.h \
 	daemon/fence/way.c \
 	daemon/fence/way.h \
+	daemon/keeper/admit.c \
+	daemon/keeper/admit.h \
 	daemon/keeper/below-units.c \
 	daemon/keeper/below-units.h \
 	daemon/keeper/drift-reason.c \

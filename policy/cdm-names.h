@@ -38,6 +38,7 @@
 #define CDM_OPTION_UNIT       "unit"       /* s: a unit's name */
 #define CDM_OPTION_CGROUP     "cgroup"     /* s: path below the cgroup root */
 #define CDM_OPTION_PID        "pid"        /* u: any process of the target */
+#define CDM_OPTION_TIMEOUT    "timeout"    /* t: of Admit, microseconds */
 #define CDM_OPTION_PIDFD      "pidfd"      /* h: the caller itself, for its own unit */
 #define CDM_OPTION_USER       "user"       /* s: Explain only: as if this user asked */
 #define CDM_OPTION_FOR_NOBODY "for-nobody" /* b: the request has no user */

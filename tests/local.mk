@@ -92,6 +92,7 @@ tests_unit_test_topology_read_CPPFLAGS = $(AM_CPPFLAGS) $(test_paths)
 # A whole cdmd on a private bus, with a made-up systemd and polkit.
 bus_tests = \
 	tests/bus/test-bus \
+	tests/bus/test-bus-admit \
 	tests/bus/test-bus-gate \
 	tests/bus/test-bus-limits \
 	tests/bus/test-bus-list \
@@ -107,6 +108,8 @@ tests_bus_fake_polkit_SOURCES = tests/bus/fake-polkit.c tests/bus/fake.c
 tests_bus_fake_systemd_SOURCES = tests/bus/fake-systemd.c tests/bus/fake.c
 tests_bus_test_bus_SOURCES = tests/bus/test-bus.c tests/bus/world.c
 tests_bus_test_bus_CPPFLAGS = $(AM_CPPFLAGS) $(test_paths)
+tests_bus_test_bus_admit_SOURCES = tests/bus/test-bus-admit.c tests/bus/world.c
+tests_bus_test_bus_admit_CPPFLAGS = $(AM_CPPFLAGS) $(test_paths)
 tests_bus_test_bus_gate_SOURCES = tests/bus/test-bus-gate.c tests/bus/world.c
 tests_bus_test_bus_gate_CPPFLAGS = $(AM_CPPFLAGS) $(test_paths)
 tests_bus_test_bus_list_SOURCES = tests/bus/test-bus-list.c tests/bus/world.c

@@ -20,6 +20,7 @@ typedef struct BusLister BusLister;
 typedef struct BusHolders BusHolders;
 typedef struct BusFacts BusFacts;
 typedef struct Guarded Guarded;
+typedef struct BusAdmit BusAdmit;
 
 struct Bus {
         sd_bus *bus;
@@ -28,6 +29,7 @@ struct Bus {
         Guarded *guarded;                /* that wait for polkit; bus-guard.c */
         BusLister *lister, *lister_used; /* lists without Used, and with it */
         BusHolders *holders;
+        BusAdmit *admits;
         BusFacts *facts;
 };
 
@@ -49,6 +51,10 @@ typedef void (*bus_guarded_t)(Bus *b, uint32_t id, BusCall *call);
 int bus_guard(Bus *b, sd_bus_message *message, AuthorizeAction action, uid_t owner, uint32_t id,
               bus_guarded_t fn);
 void bus_guarded_free(Bus *b);
+
+/* bus-admit.c */
+int bus_admit(Bus *b, sd_bus_message *message, sd_bus_error *error);
+void bus_admits_free(Bus *b);
 
 /* bus-pool.c */
 int bus_list_pools(sd_bus_message *message, void *userdata, sd_bus_error *error);

@@ -450,6 +450,11 @@ static int get_fights(sd_bus *bus, const char *path, const char *interface, cons
         return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 
+static int method_admit(sd_bus_message *call, void *userdata, sd_bus_error *error)
+{
+        return bus_admit(userdata, call, error);
+}
+
 const sd_bus_vtable bus_manager_vtable[] = {
         SD_BUS_VTABLE_START(0),
         SD_BUS_METHOD_WITH_ARGS("Request", SD_BUS_ARGS("s", pool, "t", size, "a{sv}", options),
@@ -473,6 +478,9 @@ const sd_bus_vtable bus_manager_vtable[] = {
                                 SD_BUS_RESULT("t", moved, "t", evicted, "t", left, "a(sst)", holders),
                                 method_drain_node, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("UndrainNode", SD_BUS_ARGS("u", node), SD_BUS_NO_RESULT, method_undrain_node,
+                                SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("Admit", SD_BUS_ARGS("a{sv}", options),
+                                SD_BUS_RESULT("t", cgroup_id, "au", nodes), method_admit,
                                 SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("ListHolders", SD_BUS_NO_ARGS, SD_BUS_RESULT("a" CDM_HOLDER, holders),
                                 method_list_holders, SD_BUS_VTABLE_UNPRIVILEGED),

@@ -153,6 +153,7 @@ Bus *bus_free(Bus *b)
                 return NULL;
         notify_unsubscribe(b->manager->notify, bus_on_notice, b);
         bus_guarded_free(b);
+        bus_admits_free(b);
         bus_calls_free(b->calls);
         bus_lister_free(b->lister);
         bus_lister_free(b->lister_used);

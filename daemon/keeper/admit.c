@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*   READ the cgroup, on a worker
+ *     below a unit of which a tenant has a reservation, once: WAIT for a look at all that is below it, which fences
+ *     what is new, and READ again
+ *     nothing is open to it but what it was promised: done
+ *     else whoever closes such cgroups is told, and after a PAUSE, which grows, all begins anew
+ *
+ * That nothing is open is not enough below such a unit: what the manager writes next to the cgroup above would open
+ * what has no set of its own. The time that the caller gave is kept by a clock of its own. */
+
+#include "daemon/keeper/admit.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "daemon/fence/fence-scan.h"
+#include "daemon/fence/subtenant.h"
+#include "daemon/keeper/below-units.h"
+#include "daemon/machine/process.h"
+#include "policy/cdm-names.h"
+
+#define PAUSE_FIRST_USEC (UINT64_C(5) * 1000)
+#define PAUSE_MAX_USEC   (UINT64_C(80) * 1000)
+
+/* What the worker touches. It outlives the Admit when that is freed meanwhile: then owner is NULL. */
+typedef struct AdmitRead {
+        Admit *owner;
+        char *root, *path;
+        int pidfd; /* -EBADF: path is given */
+        NodeSet cdm;
+        FenceLeaf leaf;
+        bool is_below_unit;
+        NodeSet promised; /* then */
+} AdmitRead;
+
+struct Admit {
+        Manager *manager;
+        char *path; /* NULL: not known yet */
+        int pidfd;
+        uint64_t id; /* 0: likewise */
+        Job *job;
+        AdmitRead *read;
+        BelowWait *wait;
+        bool was_looked_at; /* what is below the unit, since it was found open or the call began */
+        sd_event_source *pause, *deadline;
+        uint64_t pause_usec;
+        admit_done_t done;
+        void *userdata;
+};
+
+static void admit_read_free(AdmitRead *l)
+{
+        fence_leaf_clear(&l->leaf);
+        if (l->pidfd >= 0)
+                close(l->pidfd);
+        free(l->root);
+        free(l->path);
+        free(l);
+}
+
+Admit *admit_free(Admit *a)
+{
+        if (!a)
+                return NULL;
+        if (a->read) {
+                a->read->owner = NULL;
+                job_cancel(a->job);
+        }
+        below_wait_free(a->wait);
+        sd_event_source_disable_unref(a->pause);
+        sd_event_source_disable_unref(a->deadline);
+        if (a->pidfd >= 0)
+                close(a->pidfd);
+        free(a->path);
+        free(a);
+        return NULL;
+}
+
+static int admit_run_read(Job *job _unused_, void *userdata)
+{
+        AdmitRead *l = userdata;
+        pid_t pid;
+        int r = 0;
+
+        if (!l->path) {
+                r = process_of_pidfd(l->pidfd, &pid);
+                if (r >= 0)
+                        r = process_cgroup(l->root, pid, &l->path);
+                if (r >= 0 && !process_is_alive(l->pidfd))
+                        r = -ESRCH;
+        }
+        if (r >= 0 && !l->path[1])
+                r = -ENOENT;
+        if (r < 0)
+                return r;
+        l->is_below_unit = subtenant_promised(l->path, &l->promised);
+        return fence_leaf_read(l->path, &l->cdm, &l->leaf);
+}
+
+static void admit_refuse(Admit *a, const char *error, const char *text)
+{
+        Answer answer = { error, text };
+
+        a->done(&answer, 0, &NODESET_EMPTY, a->userdata);
+}
+
+static void admit_fail(Admit *a, int error)
+{
+        if (error == -EINVAL)
+                admit_refuse(a, CDM_ERROR_INVALID, "neither the path of a control group nor a pidfd");
+        else if ((error == -ENOENT || error == -ESRCH || error == -ENODATA) && a->id != 0)
+                admit_refuse(a, CDM_ERROR_STALE, "the control group went away meanwhile");
+        else if (error == -ENOENT || error == -ESRCH || error == -ENODATA)
+                admit_refuse(
+                        a, CDM_ERROR_NO_SUCH_TARGET,
+                        "there is no such control group or process, or it is the root control group, which "
+                        "cannot be fenced");
+        else
+                admit_refuse(a, SD_BUS_ERROR_FAILED, strerror(-error));
+}
+
+static void admit_look(Admit *a);
+
+static int on_pause_over(sd_event_source *source _unused_, uint64_t usec _unused_, void *userdata)
+{
+        Admit *a = userdata;
+
+        a->pause = sd_event_source_disable_unref(a->pause);
+        admit_look(a);
+        return 0;
+}
+
+static int on_time_over(sd_event_source *source _unused_, uint64_t usec _unused_, void *userdata)
+{
+        admit_refuse(userdata, CDM_ERROR_TIMEOUT, "the control group was not fenced in that time");
+        return 0;
+}
+
+static void on_looked_below(void *userdata)
+{
+        Admit *a = userdata;
+
+        a->wait = NULL;
+        admit_look(a);
+}
+
+/* Whoever closes it is told, and it is looked at again. */
+static int admit_pause(Admit *a, bool is_below_unit)
+{
+        Manager *m = a->manager;
+        int r = is_below_unit ? 0 : fence_check(m->fence, a->path, manager_monotonic_usec(), true);
+
+        a->was_looked_at = false;
+        if (r >= 0)
+                r = sd_event_add_time_relative(m->event, &a->pause, CLOCK_MONOTONIC, a->pause_usec, 1000,
+                                               on_pause_over, a);
+        if (a->pause_usec < PAUSE_MAX_USEC)
+                a->pause_usec *= 2;
+        return r;
+}
+
+/* CDM nodes that are open to it without a promise. */
+static NodeSet admit_open(const Admit *a, const AdmitRead *l)
+{
+        const Manager *m = a->manager;
+        NodeSet promised = l->promised, open;
+
+        if (l->is_below_unit) {
+                open = nodeset_intersect(&l->leaf.effective, &m->pools->cdm);
+                return nodeset_subtract(&open, &promised);
+        }
+        open = fence_leaf_open(&l->leaf, m->config, m->pools, m->ledger);
+        if (l->leaf.unit)
+                return open;
+        promised = foreign_nodes(m->foreign, a->path);
+        return nodeset_subtract(&open, &promised);
+}
+
+static void admit_judge(Admit *a, const AdmitRead *l)
+{
+        Manager *m = a->manager;
+        NodeSet nodes = nodeset_intersect(&l->leaf.effective, &m->pools->cdm), open = admit_open(a, l);
+        bool is_enforced = m->config->mode == FENCE_MODE_ENFORCE;
+        const Answer good = { 0 };
+        int r = 0;
+
+        if (a->id != 0 && l->leaf.id != a->id) {
+                admit_refuse(a, CDM_ERROR_STALE, "another control group has that path now");
+                return;
+        }
+        a->id = l->leaf.id;
+        if (is_enforced && fence_leaf_is_slice(&l->leaf))
+                admit_refuse(a, CDM_ERROR_NO_SUCH_TARGET,
+                             "slices carry no fence: name a unit in it, or a control group below it");
+        else if (is_enforced && l->is_below_unit && !a->was_looked_at) {
+                a->was_looked_at = true;
+                r = below_units_wait(m->below_units, on_looked_below, a, &a->wait);
+        } else if (is_enforced && !nodeset_is_empty(&open))
+                r = admit_pause(a, l->is_below_unit);
+        else
+                a->done(&good, a->id, &nodes, a->userdata);
+        if (r < 0)
+                admit_fail(a, r);
+}
+
+static void admit_on_read(int result, void *userdata)
+{
+        AdmitRead *l = userdata;
+        Admit *a = l->owner;
+
+        if (a) {
+                a->job = NULL;
+                a->read = NULL;
+                if (!a->path)
+                        a->path = TAKE_PTR(l->path);
+                if (result < 0)
+                        admit_fail(a, result);
+                else
+                        admit_judge(a, l);
+        }
+        admit_read_free(l);
+}
+
+static int admit_read_start(Admit *a)
+{
+        Manager *m = a->manager;
+        AdmitRead *l = calloc(1, sizeof(*l));
+        int r;
+
+        if (!l)
+                return -ENOMEM;
+        *l = (AdmitRead){ .owner = a, .pidfd = -EBADF, .cdm = m->pools->cdm };
+        r = string_copy(m->root, &l->root);
+        if (r >= 0)
+                r = string_copy(a->path, &l->path);
+        if (r >= 0 && !a->path && (l->pidfd = fcntl(a->pidfd, F_DUPFD_CLOEXEC, 3)) < 0)
+                r = -errno;
+        if (r >= 0)
+                r = worker_submit(m->worker, admit_run_read, admit_on_read, NULL, l, &a->job);
+        if (r < 0)
+                admit_read_free(l);
+        else
+                a->read = l;
+        return r;
+}
+
+static void admit_look(Admit *a)
+{
+        int r = admit_read_start(a);
+
+        if (r < 0)
+                admit_fail(a, r);
+}
+
+int admit_start(Manager *m, const AdmitArgs *args, admit_done_t done, void *userdata, Admit **ret)
+{
+        Admit *a = calloc(1, sizeof(*a));
+
+        if (!a)
+                return -ENOMEM;
+        *a = (Admit){ .manager = m,
+                      .pidfd = -EBADF,
+                      .pause_usec = PAUSE_FIRST_USEC,
+                      .done = done,
+                      .userdata = userdata };
+        int r = string_copy(args->cgroup, &a->path);
+        if (r >= 0 && !a->path && (a->pidfd = fcntl(args->pidfd, F_DUPFD_CLOEXEC, 3)) < 0)
+                r = -errno;
+        if (r >= 0)
+                r = sd_event_add_time_relative(m->event, &a->deadline, CLOCK_MONOTONIC, args->timeout_usec,
+                                               1000, on_time_over, a);
+        if (r >= 0)
+                r = admit_read_start(a);
+        if (r < 0)
+                admit_free(a);
+        else
+                *ret = a;
+        return r;
+}

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Waits until a cgroup is fenced or granted. It widens nothing, and makes no tenant. */
+
+#include "daemon/tenant/manager.h"
+
+typedef struct AdmitArgs {
+        const char *cgroup; /* NULL: that of the process */
+        int pidfd;          /* -EBADF: cgroup is given; duplicated */
+        uint64_t timeout_usec;
+} AdmitArgs;
+
+typedef struct Admit Admit;
+
+/* id, nodes: the cgroup's inode, and the CDM nodes that are open to it; with an error nothing. The Admit has
+ * ended, and is to be freed there. Never called from within admit_start(). */
+typedef void (*admit_done_t)(const Answer *answer, uint64_t id, const NodeSet *nodes, void *userdata);
+
+int admit_start(Manager *m, const AdmitArgs *args, admit_done_t done, void *userdata, Admit **ret);
+Admit *admit_free(Admit *a);

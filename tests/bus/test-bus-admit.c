@@ -1,0 +1,398 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Manager.Admit: who may call it, how long it waits, and for what; in a tree of plain files, where no set follows
+ * another one: the test says when the kernel has done what cdmd wrote. */
+
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "policy/cdm-names.h"
+#include "policy/macro.h"
+#include "tests/bus/world.h"
+#include "tests/unit/check-main.h"
+
+#define MIB      (UINT64_C(1) << 20)
+#define SECOND   UINT64_C(1000000)
+#define LONG     (60 * SECOND)
+#define CG       "/sys/fs/cgroup"
+#define BOX      "/box"
+#define UNIT     "/system.slice/slurmstepd.scope"
+#define N_JOBS   400
+#define OPEN_MAX 64
+
+static World w;
+
+static void start(void)
+{
+        world_start(&w);
+}
+
+static void stop(void)
+{
+        world_stop(&w);
+}
+
+typedef struct Wait {
+        bool answered;
+        char error[128], message[512];
+        uint64_t id;
+        char nodes[64];
+        sd_bus_slot *slot;
+} Wait;
+
+static int on_answer(sd_bus_message *m, void *userdata, sd_bus_error *error _unused_)
+{
+        Wait *a = userdata;
+        uint32_t node;
+
+        a->answered = true;
+        a->nodes[0] = '\0';
+        if (sd_bus_message_is_method_error(m, NULL)) {
+                const sd_bus_error *e = sd_bus_message_get_error(m);
+
+                snprintf(a->error, sizeof(a->error), "%s", e->name);
+                snprintf(a->message, sizeof(a->message), "%s", e->message);
+                return 0;
+        }
+        ck_assert_int_ge(sd_bus_message_read(m, "t", &a->id), 0);
+        ck_assert_int_ge(sd_bus_message_enter_container(m, 'a', "u"), 0);
+        while (sd_bus_message_read(m, "u", &node) > 0) {
+                size_t n = strlen(a->nodes);
+
+                snprintf(a->nodes + n, sizeof(a->nodes) - n, "%" PRIu32 " ", node);
+        }
+        return 0;
+}
+
+/* pidfd < 0: path is given. timeout 0: not given. */
+static void admit(sd_bus *bus, const char *path, int pidfd, uint64_t timeout, Wait *a)
+{
+        sd_bus_message *m = NULL;
+
+        *a = (Wait){ 0 };
+        ck_assert_int_ge(sd_bus_message_new_method_call(bus, &m, CDM_BUS_NAME, CDM_PATH,
+                                                        CDM_INTERFACE_MANAGER, "Admit"),
+                         0);
+        ck_assert_int_ge(sd_bus_message_open_container(m, 'a', "{sv}"), 0);
+        if (path)
+                ck_assert_int_ge(sd_bus_message_append(m, "{sv}", CDM_OPTION_CGROUP, "s", path), 0);
+        if (pidfd >= 0)
+                ck_assert_int_ge(sd_bus_message_append(m, "{sv}", CDM_OPTION_PIDFD, "h", pidfd), 0);
+        if (timeout > 0)
+                ck_assert_int_ge(sd_bus_message_append(m, "{sv}", CDM_OPTION_TIMEOUT, "t", timeout), 0);
+        ck_assert_int_ge(sd_bus_message_close_container(m), 0);
+        ck_assert_int_ge(sd_bus_call_async(bus, &a->slot, m, on_answer, a, UINT64_MAX), 0);
+        sd_bus_message_unref(m);
+}
+
+static void wait_answer(sd_bus *bus, Wait *a)
+{
+        for (int r = 1; !a->answered;) {
+                r = sd_bus_process(bus, NULL);
+                ck_assert_int_ge(r, 0);
+                if (r == 0)
+                        ck_assert_int_gt(sd_bus_wait(bus, 300 * SECOND), 0);
+        }
+        a->slot = sd_bus_slot_unref(a->slot);
+}
+
+/* What cdmd sent up to now has been processed. */
+static void catch_up(sd_bus *bus)
+{
+        ck_assert_int_ge(sd_bus_call_method(bus, CDM_BUS_NAME, CDM_PATH, "org.freedesktop.DBus.Peer", "Ping",
+                                            NULL, NULL, NULL),
+                         0);
+        while (sd_bus_process(bus, NULL) > 0)
+                ;
+}
+
+static void assert_error(const Wait *a, const char *error, const char *part)
+{
+        ck_assert_msg(strcmp(a->error, error) == 0 && strstr(a->message, part), "%s: %s", a->error,
+                      a->message);
+}
+
+static Wait ask(sd_bus *bus, const char *path, uint64_t timeout)
+{
+        Wait a;
+
+        admit(bus, path, -1, timeout, &a);
+        wait_answer(bus, &a);
+        return a;
+}
+
+static void put(const char *cgroup, const char *file, const char *text)
+{
+        char path[256];
+
+        snprintf(path, sizeof(path), CG "%s/%s", cgroup, file);
+        world_put(&w, path, text);
+}
+
+static const char *mems(const char *cgroup)
+{
+        char path[256];
+
+        snprintf(path, sizeof(path), CG "%s/cpuset.mems", cgroup);
+        return world_get(&w, path);
+}
+
+static uint64_t inode(const char *cgroup)
+{
+        char path[256];
+        struct stat st;
+
+        snprintf(path, sizeof(path), "%s" CG "%s", w.root, cgroup);
+        ck_assert_int_eq(stat(path, &st), 0);
+        return st.st_ino;
+}
+
+static void make(const char *cgroup, const char *mems, const char *effective)
+{
+        put(cgroup, "memory.numa_stat", "anon N0=4096\nfile N0=0\n");
+        put(cgroup, "cgroup.procs", "");
+        put(cgroup, "cgroup.subtree_control", "cpuset memory\n");
+        put(cgroup, "cgroup.events", "populated 1\nfrozen 0\n");
+        put(cgroup, "cpuset.mems.effective", effective);
+        put(cgroup, "cpuset.mems", mems);
+}
+
+#define IN_THE_WAY ".temp/x" /* cdmd cannot write cpuset.mems as long as it is there */
+
+/* Open, and cannot be closed. */
+static void make_box(void)
+{
+        put(BOX, IN_THE_WAY, "");
+        make(BOX, "0-3\n", "0-3\n");
+}
+
+static void run(const char *command)
+{
+        char line[256];
+
+        snprintf(line, sizeof(line), "cd %s" CG " && %s", w.root, command);
+        ck_assert_int_eq(system(line), 0);
+}
+
+START_TEST(what_is_fenced_is_answered)
+{
+        Wait a = ask(w.client, "/system.slice/db.service", 0);
+
+        ck_assert_str_eq(a.error, "");
+        ck_assert_uint_eq(a.id, inode("/system.slice/db.service"));
+        ck_assert_str_eq(a.nodes, "");
+        uint32_t id;
+        world_granted(world_request(w.client, "cdm", MIB, &id, 1, CDM_OPTION_UNIT, "s", "db.service"));
+        a = ask(w.client, "/system.slice/db.service", 0);
+        ck_assert_str_eq(a.nodes, "2 ");
+        world_be(&w, 0, "/system.slice/db.service");
+        int pidfd = (int)syscall(SYS_pidfd_open, getpid(), 0);
+        admit(w.client, NULL, pidfd, 0, &a);
+        wait_answer(w.client, &a);
+        close(pidfd);
+        ck_assert_str_eq(a.error, "");
+        ck_assert_uint_eq(a.id, inode("/system.slice/db.service"));
+}
+END_TEST
+
+static const struct {
+        const char *path;
+        bool pidfd;
+        uint64_t timeout;
+        const char *error, *part;
+} nonsense[] = {
+        { NULL, false, 0, CDM_ERROR_INVALID, "by cgroup or by pidfd" },
+        { "/system.slice", true, 0, CDM_ERROR_INVALID, "by cgroup or by pidfd" },
+        { "system.slice", false, 0, CDM_ERROR_INVALID, "not a path" },
+        { "/a/../b", false, 0, CDM_ERROR_INVALID, "not a path" },
+        { "/system.slice/db.service", false, LONG + 1, CDM_ERROR_INVALID, "at most 60 seconds" },
+        { "/system.slice/nothing.service", false, 0, CDM_ERROR_NO_SUCH_TARGET, "no such control group" },
+        { "/system.slice", false, 0, CDM_ERROR_NO_SUCH_TARGET, "slices carry no fence" },
+};
+
+START_TEST(what_cannot_be_admitted)
+{
+        int pidfd = nonsense[_i].pidfd ? (int)syscall(SYS_pidfd_open, getpid(), 0) : -1;
+        Wait a;
+
+        admit(w.client, nonsense[_i].path, pidfd, nonsense[_i].timeout, &a);
+        wait_answer(w.client, &a);
+        assert_error(&a, nonsense[_i].error, nonsense[_i].part);
+        if (pidfd >= 0)
+                close(pidfd);
+}
+END_TEST
+
+START_TEST(who_may)
+{
+        if (geteuid() != 0)
+                return;
+        sd_bus *bus = world_connect(&w, USER_NOBODY);
+
+        Wait a = ask(bus, "/system.slice/db.service", 0);
+        assert_error(&a, CDM_ERROR_DENIED, "");
+        world_start_polkit(&w, _i == 0 ? "no" : "yes");
+        a = ask(bus, "/system.slice/db.service", 0);
+        ck_assert_str_eq(world_polkit_asked(&w), CDM_ACTION_REQUEST_AS);
+        ck_assert_str_eq(a.error, _i == 0 ? CDM_ERROR_DENIED : "");
+        /* Nor is it told whether there is such a control group. */
+        a = ask(bus, "/nothing", 0);
+        ck_assert_str_eq(a.error, _i == 0 ? CDM_ERROR_DENIED : CDM_ERROR_NO_SUCH_TARGET);
+        sd_bus_flush_close_unref(bus);
+}
+END_TEST
+
+START_TEST(what_is_open_is_waited_for)
+{
+        Wait a;
+
+        make_box();
+        admit(w.client, BOX, -1, LONG, &a);
+        for (int i = 0; i < 20; i++)
+                catch_up(w.client);
+        ck_assert(!a.answered);
+        run("rm -r box/.temp");
+        wait_answer(w.client, &a);
+        ck_assert_str_eq(mems(BOX), "0-1");
+        ck_assert_str_eq(a.error, "");
+        ck_assert_str_eq(a.nodes, "");
+        ck_assert_uint_eq(a.id, inode(BOX));
+}
+END_TEST
+
+START_TEST(not_for_ever)
+{
+        make_box();
+        Wait a = ask(w.client, BOX, SECOND / 5);
+
+        assert_error(&a, CDM_ERROR_TIMEOUT, "not fenced in that time");
+        ck_assert_int_eq(
+                world_request(w.client, "cdm", MIB, &(uint32_t){ 0 }, 1, CDM_OPTION_UNIT, "s", "db.service"),
+                0);
+}
+END_TEST
+
+/* It goes away, or another one takes its place. What goes before it was read for the first time is no target: then
+ * once more. The old one stays under another name, so that its inode is not used again. */
+START_TEST(what_ends_meanwhile_is_stale)
+{
+        Wait a = { .error = CDM_ERROR_NO_SUCH_TARGET };
+
+        for (int i = 0; i < 100 && strcmp(a.error, CDM_ERROR_NO_SUCH_TARGET) == 0; i++) {
+                make_box();
+                if (_i == 1)
+                        make("/new", "0-1\n", "0-1\n");
+                admit(w.client, BOX, -1, LONG, &a);
+                for (int k = 0; k < 20; k++)
+                        catch_up(w.client);
+                run(_i == 0 ? "rm -rf other && mv box other" : "rm -rf other && mv box other && mv new box");
+                wait_answer(w.client, &a);
+        }
+        assert_error(&a, CDM_ERROR_STALE, "");
+}
+END_TEST
+
+START_TEST(without_a_fence_nothing_is_waited_for)
+{
+        world_put(&w, "/etc/cdm/cdmd.conf", "[Fence]\nMode=observe\n");
+        world_set_policy(&w, "[Match]\nPool=*\n[Grant]\nLimit=1G\n");
+        make(BOX, "0-3\n", "0-3\n");
+        Wait a = ask(w.client, BOX, LONG);
+
+        ck_assert_str_eq(a.error, "");
+        ck_assert_str_eq(a.nodes, "2 3 ");
+}
+END_TEST
+
+/* A user has so many over all connections, root a connection. Whoever leaves the bus waits no more. */
+START_TEST(so_many_wait)
+{
+        Wait waits[OPEN_MAX], more;
+
+        if (geteuid() != 0)
+                return;
+        uid_t uid = _i == 0 ? 0 : USER_NOBODY;
+        world_start_polkit(&w, "yes");
+        make_box();
+        sd_bus *first = world_connect(&w, uid), *second = world_connect(&w, uid);
+        for (int i = 0; i < OPEN_MAX; i++)
+                admit(first, BOX, -1, LONG, &waits[i]);
+        catch_up(first);
+        more = ask(first, BOX, LONG);
+        assert_error(&more, CDM_ERROR_BUSY, "too many");
+        more = ask(second, uid == 0 ? "/system.slice/db.service" : BOX, LONG);
+        ck_assert_str_eq(more.error, uid == 0 ? "" : CDM_ERROR_BUSY);
+        more = ask(w.client, "/system.slice/db.service", LONG);
+        ck_assert_str_eq(more.error, "");
+        for (int i = 0; i < OPEN_MAX; i++) {
+                ck_assert(!waits[i].answered);
+                sd_bus_slot_unref(waits[i].slot);
+        }
+        sd_bus_flush_close_unref(first);
+        do
+                more = ask(second, "/system.slice/db.service", LONG);
+        while (strcmp(more.error, CDM_ERROR_BUSY) == 0);
+        ck_assert_str_eq(more.error, "");
+        sd_bus_flush_close_unref(second);
+}
+END_TEST
+
+/* Below a unit of which a tenant has a reservation it is not enough that nothing is open now: the manager may write
+ * what is above. With so many jobs a look at all takes a while. */
+START_TEST(a_step_gets_a_set_of_its_own_first)
+{
+        char path[128];
+        uint32_t id;
+        Wait a;
+
+        world_put(&w, "/etc/cdm/cdmd.conf", "[Fence]\nSubtree=slurmstepd.scope:job_*/step_*\n");
+        world_set_policy(&w, "[Match]\nCGroup=" UNIT "/job_*\n[Grant]\nLimit=1G\n");
+        world_add_unit_delegate(&w, "slurmstepd.scope", "system.slice", UNIT, "", true);
+        put(UNIT, "cgroup.subtree_control", "cpuset memory\n");
+        make(UNIT "/job_0", "", "0-2\n");
+        make(UNIT "/job_0/step_0", "", "0-2\n");
+        for (int i = 1; i <= N_JOBS; i++) {
+                snprintf(path, sizeof(path), UNIT "/job_%d", i);
+                make(path, "", "0-1\n");
+        }
+        world_granted(world_request(w.client, "cdm", MIB, &id, 1, CDM_OPTION_CGROUP, "s", UNIT "/job_0"));
+        a = ask(w.client, UNIT "/job_0/step_0", LONG);
+        ck_assert_str_eq(a.error, "");
+        ck_assert_str_eq(a.nodes, "2 ");
+        for (int i = 1; i <= 20; i++) {
+                snprintf(path, sizeof(path), UNIT "/job_%d/step_0", i);
+                make(path, "", "0-1\n");
+                a = ask(w.client, path, LONG);
+                ck_assert_str_eq(a.error, "");
+                ck_assert_str_eq(a.nodes, "");
+                ck_assert_str_eq(mems(path), "0-1");
+        }
+}
+END_TEST
+
+int main(void)
+{
+        Suite *s = suite_create("bus-admit");
+        TCase *c = tcase_create("bus-admit");
+
+        tcase_add_checked_fixture(c, start, stop);
+        tcase_set_timeout(c, 0);
+        tcase_add_test(c, what_is_fenced_is_answered);
+        tcase_add_loop_test(c, what_cannot_be_admitted, 0, ARRAY_SIZE(nonsense));
+        tcase_add_loop_test(c, who_may, 0, 2);
+        tcase_add_test(c, what_is_open_is_waited_for);
+        tcase_add_test(c, not_for_ever);
+        tcase_add_loop_test(c, what_ends_meanwhile_is_stale, 0, 2);
+        tcase_add_test(c, without_a_fence_nothing_is_waited_for);
+        tcase_add_loop_test(c, so_many_wait, 0, 2);
+        tcase_add_test(c, a_step_gets_a_set_of_its_own_first);
+        suite_add_tcase(s, c);
+        return check_main(s);
+}
