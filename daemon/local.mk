@@ -87,6 +87,8 @@ libdaemon_la_SOURCES = \
 	daemon/fence/leaf-reader.h \
 	daemon/fence/step.c \
 	daemon/fence/step.h \
+	daemon/fence/promise.c \
+	daemon/fence/promise.h \
 	daemon/fence/subtenant-internal.h \
 	daemon/fence/subtenant-pass.c \
 	daemon/fence/subtenant.c \

@@ -107,8 +107,8 @@ static int do_way(StepJob *j)
 {
         if (!j->foreign)
                 return 0;
-        return way_change(j->foreign, j->cgroup, j->step.kind == STEP_OPEN_WAY, &j->step.nodes, &j->host,
-                          &j->message);
+        return way_change(j->foreign, j->cgroup, j->cgroup_id, j->step.kind == STEP_OPEN_WAY, &j->step.nodes,
+                          &j->host, &j->message);
 }
 
 static int do_move(StepJob *j, int fd, Job *job)

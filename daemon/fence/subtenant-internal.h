@@ -5,21 +5,15 @@
 
 #include <string.h>
 
+#include "daemon/fence/promise.h"
 #include "daemon/fence/subtenant.h"
 
-typedef struct Hold {
-        char *path; /* of the tenant */
-        NodeSet nodes;
-} Hold;
-
-/* One pass: a copy of what counts, and what came of it. */
+/* One pass over one unit: a copy of what counts, and what came of it. */
 typedef struct Pass {
         Subtree *subtrees;
         size_t n_subtrees;
         NodeSet ordinary, cdm;
-        Hold *holds;
-        bool *alive;
-        size_t n_holds;
+        PromiseUnit *unit; /* what is promised there; NULL: nothing */
         SubtenantFound *found;
         int *wds;
         size_t n_wds;
@@ -39,13 +33,6 @@ static inline const char *name_of(const char *path)
 static inline bool is_child(const char *path, size_t n)
 {
         return n > 0 && path[n] == '/' && path[n + 1] != '\0' && !strchr(path + n + 1, '/');
-}
-
-static inline bool is_child_of(const char *path, const char *unit_path)
-{
-        size_t n = strlen(unit_path);
-
-        return strncmp(path, unit_path, n) == 0 && is_child(path, n);
 }
 
 /* subtenant-pass.c */

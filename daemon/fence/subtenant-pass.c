@@ -16,14 +16,17 @@
 #define DEPTH_MAX 8 /* below a level */
 #define MASK      (IN_CREATE | IN_DELETE | IN_CLOSE_WRITE | IN_ONLYDIR)
 
-static Hold *pass_hold(const Pass *p, const char *path, size_t *ret_i)
+/* A cgroup that was made anew, with the name of a tenant that has ended, has no promise. */
+static Promise *pass_promise(const Pass *p, const char *name, int fd)
 {
-        for (size_t i = 0; i < p->n_holds; i++)
-                if (strcmp(p->holds[i].path, path) == 0) {
-                        *ret_i = i;
-                        return &p->holds[i];
-                }
-        return NULL;
+        Promise *found = NULL;
+        struct stat st;
+
+        if (p->unit)
+                HASH_FIND_STR(p->unit->tenants, name, found);
+        if (found && found->id != 0 && fstat(fd, &st) >= 0 && st.st_ino != found->id)
+                return NULL;
+        return found;
 }
 
 static void pass_fail(Pass *p, int error, const char *path, const char *why)
@@ -195,7 +198,7 @@ static int pass_child(const char *name, void *userdata)
         const Children *c = userdata;
         Pass *p = c->pass;
         _cleanup_free_ char *path = NULL;
-        size_t i = 0;
+
         if (p->n_tenants > SUBTENANTS_MAX && !p->is_open)
                 return 1;
         int fd = child_open(c, name, &path);
@@ -205,14 +208,14 @@ static int pass_child(const char *name, void *userdata)
                         p->error = fd;
                 return 0;
         }
-        const Hold *h = pass_hold(p, path, &i);
+        Promise *h = pass_promise(p, name, fd);
         bool is = h || subtree_has_tenant(p->subtrees, p->n_subtrees, c->unit, name);
         bool is_roots = cgroup_is_roots(fd, false);
         const NodeSet *promised = h && is_roots ? &h->nodes : &NODESET_EMPTY;
         pass_watch(p, fd, path, "", MASK);
         if (h) {
                 pass_watch(p, fd, path, "/cgroup.events", IN_MODIFY);
-                p->alive[i] = cgroup_is_populated(fd);
+                h->is_alive = cgroup_is_populated(fd);
         }
         p->n_tenants += is;
         if (is_writable_by_others(fd, "cpuset.mems"))
@@ -235,21 +238,12 @@ static int pass_child(const char *name, void *userdata)
         return 0;
 }
 
-static NodeSet pass_needed(const Pass *p, const char *unit_path)
-{
-        NodeSet nodes = NODESET_EMPTY;
-
-        for (size_t i = 0; i < p->n_holds; i++)
-                if (is_child_of(p->holds[i].path, unit_path))
-                        nodes = nodeset_union(&nodes, &p->holds[i].nodes);
-        return nodes;
-}
-
 /* The unit's own set, when all below it is as it shall be. given_up: what nobody may need any more. */
 static int pass_unit_mems(Pass *p, const char *unit_path, int fd, const NodeSet *given_up,
                           SubtenantUnit *ret)
 {
-        NodeSet mems, needed = pass_needed(p, unit_path), gone = nodeset_subtract(given_up, &needed), target;
+        NodeSet mems, needed = promise_unit_nodes(p->unit), gone = nodeset_subtract(given_up, &needed),
+                      target;
         int r = cgroup_read_mems(fd, &mems);
 
         if (r < 0)

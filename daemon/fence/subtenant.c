@@ -20,6 +20,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/inotify.h>
@@ -36,8 +37,7 @@ static struct {
         Subtree *before; /* the last ones, for what they left */
         size_t n_before;
         NodeSet ordinary, cdm;
-        Hold *holds;
-        size_t n_holds;
+        PromiseTable promises;
         int watch;
         int *wds; /* while `writing` is held */
         size_t n_wds;
@@ -105,122 +105,63 @@ void subtenant_watch(int fd)
         pthread_mutex_unlock(&writing);
 }
 
-static void subtenant_holds_free(Hold *holds, size_t n)
-{
-        for (size_t i = 0; i < n; i++)
-                free(holds[i].path);
-        free(holds);
-}
-
 void subtenant_forget(void)
 {
         subtenant_watch(-EBADF);
         pthread_mutex_lock(&data);
         subtrees_free(table.subtrees, table.n_subtrees);
         subtrees_free(table.before, table.n_before);
-        subtenant_holds_free(table.holds, table.n_holds);
+        promise_clear(&table.promises);
         table.subtrees = table.before = NULL;
-        table.n_before = 0;
-        table.holds = NULL;
-        table.n_subtrees = table.n_holds = 0;
+        table.n_subtrees = table.n_before = 0;
         table.ordinary = table.cdm = NODESET_EMPTY;
         pthread_mutex_unlock(&data);
 }
 
-static Hold *hold_find(const char *path)
-{
-        for (size_t i = 0; i < table.n_holds; i++)
-                if (strcmp(table.holds[i].path, path) == 0)
-                        return &table.holds[i];
-        return NULL;
-}
-
-/* While `data` is held. */
-static int hold_set(const char *path, const NodeSet *nodes, bool add)
-{
-        Hold *h = hold_find(path);
-
-        if (h) {
-                h->nodes = add ? nodeset_union(&h->nodes, nodes) : *nodes;
-                if (nodeset_is_empty(&h->nodes)) {
-                        free(h->path);
-                        *h = table.holds[--table.n_holds];
-                }
-                return 0;
-        }
-        if (nodeset_is_empty(nodes))
-                return 0;
-        Hold *larger = reallocarray(table.holds, table.n_holds + 1, sizeof(*larger));
-        if (!larger)
-                return -ENOMEM;
-        table.holds = larger;
-        larger[table.n_holds] = (Hold){ strdup(path), *nodes };
-        if (!larger[table.n_holds].path)
-                return -ENOMEM;
-        table.n_holds++;
-        return 0;
-}
-
-int subtenant_hold(const char *path, const NodeSet *nodes)
+int subtenant_hold(const char *path, uint64_t id, const NodeSet *nodes)
 {
         pthread_mutex_lock(&data);
-        int r = hold_set(path, nodes, true);
+        int r = promise_set(&table.promises, path, id, nodes, true);
         pthread_mutex_unlock(&data);
         return r;
 }
 
 NodeSet subtenant_nodes(const char *unit_path)
 {
-        NodeSet nodes = NODESET_EMPTY;
-
         pthread_mutex_lock(&data);
-        for (size_t i = 0; i < table.n_holds; i++)
-                if (is_child_of(table.holds[i].path, unit_path))
-                        nodes = nodeset_union(&nodes, &table.holds[i].nodes);
+        NodeSet nodes = promise_unit_nodes(promise_unit(&table.promises, unit_path));
         pthread_mutex_unlock(&data);
         return nodes;
 }
 
 NodeSet subtenant_unit_nodes(const char *unit)
 {
-        NodeSet nodes = NODESET_EMPTY;
-        size_t n = strlen(unit);
+        NodeSet nodes = NODESET_EMPTY, more;
 
         pthread_mutex_lock(&data);
-        for (size_t i = 0; i < table.n_holds; i++) {
-                const char *end = strrchr(table.holds[i].path, '/');
-
-                if ((size_t)(end - table.holds[i].path) > n && end[-1 - (ssize_t)n] == '/' &&
-                    memcmp(end - n, unit, n) == 0)
-                        nodes = nodeset_union(&nodes, &table.holds[i].nodes);
-        }
+        for (const PromiseUnit *u = table.promises; u; u = u->hh.next)
+                if (strcmp(name_of(u->path), unit) == 0) {
+                        more = promise_unit_nodes(u);
+                        nodes = nodeset_union(&nodes, &more);
+                }
         pthread_mutex_unlock(&data);
         return nodes;
 }
 
 bool subtenant_promised(const char *path, NodeSet *ret)
 {
-        bool is_split = false;
-
-        *ret = NODESET_EMPTY;
         pthread_mutex_lock(&data);
-        for (size_t i = 0; i < table.n_holds; i++) {
-                const char *tenant = table.holds[i].path;
-                size_t n = strlen(tenant), above = (size_t)(strrchr(tenant, '/') - tenant);
-
-                is_split |= strncmp(path, tenant, above) == 0 && path[above] == '/';
-                if (strncmp(path, tenant, n) == 0 && (path[n] == '/' || path[n] == '\0'))
-                        *ret = table.holds[i].nodes;
-        }
+        bool is_split = promise_above(&table.promises, path, ret) != NULL;
         pthread_mutex_unlock(&data);
         return is_split;
 }
 
 bool subtenant_is_split(const char *unit_path)
 {
-        NodeSet nodes = subtenant_nodes(unit_path);
-
-        return !nodeset_is_empty(&nodes);
+        pthread_mutex_lock(&data);
+        bool is_split = promise_unit(&table.promises, unit_path) != NULL;
+        pthread_mutex_unlock(&data);
+        return is_split;
 }
 
 /* By its name alone: it may be gone. */
@@ -233,8 +174,9 @@ bool subtenant_is_one(const char *path)
                 return false;
         _cleanup_free_ char *unit_path = strndup(path, n);
         pthread_mutex_lock(&data);
-        is = hold_find(path) || (unit_path && subtree_has_tenant(table.subtrees, table.n_subtrees,
-                                                                 name_of(unit_path), name_of(path)));
+        is = promise_find(&table.promises, path) ||
+             (unit_path &&
+              subtree_has_tenant(table.subtrees, table.n_subtrees, name_of(unit_path), name_of(path)));
         pthread_mutex_unlock(&data);
         return is;
 }
@@ -278,12 +220,12 @@ int subtenant_find(const char *unit, const char *unit_path, const char *path, ch
 static void pass_clear(Pass *p)
 {
         subtrees_free(p->subtrees, p->n_subtrees);
-        subtenant_holds_free(p->holds, p->n_holds);
-        free(p->alive);
+        promise_unit_free(p->unit);
         free(p->message);
         free(p->wds);
 }
 
+/* While `writing` is held. */
 static int pass_init(Pass *p, SubtenantFound *found)
 {
         *p = (Pass){ .found = found, .watch = table.watch };
@@ -292,19 +234,20 @@ static int pass_init(Pass *p, SubtenantFound *found)
         p->n_subtrees = r < 0 ? 0 : table.n_subtrees;
         p->ordinary = table.ordinary;
         p->cdm = table.cdm;
-        p->holds = calloc(table.n_holds + 1, sizeof(*p->holds));
-        p->alive = calloc(table.n_holds + 1, sizeof(*p->alive));
-        for (size_t i = 0; p->holds && i < table.n_holds; i++) {
-                p->holds[i] = (Hold){ strdup(table.holds[i].path), table.holds[i].nodes };
-                p->n_holds++;
-                r = p->holds[i].path ? r : -ENOMEM;
-        }
         pthread_mutex_unlock(&data);
-        if (!p->holds || !p->alive)
-                r = -ENOMEM;
-        if (r < 0)
-                pass_clear(p);
         return r;
+}
+
+static int pass_run(Pass *p, const char *unit_path, const NodeSet *given_up, SubtenantUnit *ret)
+{
+        p->unit = promise_unit_free(p->unit);
+        p->error = 0;
+        free(p->message);
+        p->message = NULL;
+        pthread_mutex_lock(&data);
+        int r = promise_unit_copy(promise_unit(&table.promises, unit_path), &p->unit);
+        pthread_mutex_unlock(&data);
+        return r < 0 ? r : subtenant_pass_unit(p, unit_path, given_up, ret);
 }
 
 static int compare_ints(const void *a, const void *b)
@@ -347,12 +290,13 @@ static char *unit_path_of(const char *path)
         return is_child(path, n) ? strndup(path, n) : NULL;
 }
 
-static int subtenant_change_hold(const char *path, const NodeSet *nodes, bool add, NodeSet *ret_before)
+static int subtenant_promise(const char *path, uint64_t id, const NodeSet *nodes, bool add,
+                             NodeSet *ret_before)
 {
         pthread_mutex_lock(&data);
-        const Hold *h = hold_find(path);
-        *ret_before = h ? h->nodes : NODESET_EMPTY;
-        int r = hold_set(path, nodes, add);
+        const Promise *p = promise_find(&table.promises, path);
+        *ret_before = p && (id == 0 || p->id == id) ? p->nodes : NODESET_EMPTY;
+        int r = promise_set(&table.promises, path, id, nodes, add);
         pthread_mutex_unlock(&data);
         return r;
 }
@@ -365,10 +309,8 @@ static int subtenant_follow(const char *unit_path, const NodeSet *given_up, bool
         Pass p;
         int r = pass_init(&p, &found);
 
-        if (r < 0)
-                return r;
-        if (!nodeset_is_empty(&p.cdm)) {
-                r = subtenant_pass_unit(&p, unit_path, given_up, ret);
+        if (r >= 0 && !nodeset_is_empty(&p.cdm)) {
+                r = pass_run(&p, unit_path, given_up, ret);
                 if (opens && r >= 0)
                         r = p.error;
                 if (opens && r < 0)
@@ -380,7 +322,8 @@ static int subtenant_follow(const char *unit_path, const NodeSet *given_up, bool
         return r;
 }
 
-int subtenant_open(const char *path, const NodeSet *nodes, SubtenantUnit *ret, char **ret_message)
+int subtenant_open(const char *path, uint64_t id, const NodeSet *nodes, SubtenantUnit *ret,
+                   char **ret_message)
 {
         _cleanup_free_ char *unit_path = unit_path_of(path);
         NodeSet before, unused;
@@ -388,14 +331,14 @@ int subtenant_open(const char *path, const NodeSet *nodes, SubtenantUnit *ret, c
         if (!unit_path)
                 return -ENOENT;
         pthread_mutex_lock(&writing);
-        int r = subtenant_change_hold(path, nodes, true, &before);
+        int r = subtenant_promise(path, id, nodes, true, &before);
         if (r >= 0)
                 r = subtenant_follow(unit_path, &NODESET_EMPTY, true, ret, ret_message);
         if (r < 0) {
                 NodeSet added = nodeset_subtract(nodes, &before);
                 SubtenantUnit none = { 0 };
 
-                (void)subtenant_change_hold(path, &before, false, &unused);
+                (void)subtenant_promise(path, id, &before, false, &unused);
                 (void)subtenant_follow(unit_path, &added, false, &none, NULL);
                 free(none.name);
         }
@@ -403,7 +346,7 @@ int subtenant_open(const char *path, const NodeSet *nodes, SubtenantUnit *ret, c
         return r;
 }
 
-int subtenant_close(const char *path, const NodeSet *nodes, SubtenantUnit *ret)
+int subtenant_close(const char *path, uint64_t id, const NodeSet *nodes, SubtenantUnit *ret)
 {
         _cleanup_free_ char *unit_path = unit_path_of(path);
         NodeSet before, given_up;
@@ -411,7 +354,7 @@ int subtenant_close(const char *path, const NodeSet *nodes, SubtenantUnit *ret)
         if (!unit_path)
                 return -ENOENT;
         pthread_mutex_lock(&writing);
-        int r = subtenant_change_hold(path, nodes, false, &before);
+        int r = subtenant_promise(path, id, nodes, false, &before);
         given_up = nodeset_subtract(&before, nodes);
         if (r >= 0)
                 r = subtenant_follow(unit_path, &given_up, false, ret, NULL);
@@ -431,26 +374,58 @@ void subtenant_found_clear(SubtenantFound *found)
         *found = (SubtenantFound){ 0 };
 }
 
-/* Has another tenant of the same unit been here before? */
-static bool is_of_earlier_unit(const Pass *p, size_t i)
-{
-        size_t n = owner_unit_length(p->holds[i].path);
-
-        for (size_t k = 0; k < i; k++)
-                if (strncmp(p->holds[k].path, p->holds[i].path, n + 1) == 0 && is_child(p->holds[k].path, n))
-                        return true;
-        return false;
-}
-
-static int note_ended(Pass *p)
+static int pass_note_ended(Pass *p)
 {
         SubtenantFound *f = p->found;
 
-        f->ended = calloc(p->n_holds + 1, sizeof(*f->ended));
-        for (size_t i = 0; f->ended && i < p->n_holds; i++)
-                if (!p->alive[i] && (f->ended[f->n_ended] = strdup(p->holds[i].path)))
-                        f->n_ended++;
-        return f->ended ? 0 : -ENOMEM;
+        for (const Promise *t = p->unit ? p->unit->tenants : NULL; t; t = t->hh.next) {
+                if (t->is_alive)
+                        continue;
+                char **larger = reallocarray(f->ended, f->n_ended + 1, sizeof(*larger));
+                if (!larger)
+                        return -ENOMEM;
+                f->ended = larger;
+                if (asprintf(&larger[f->n_ended], "%s/%s", p->unit->path, t->name) < 0)
+                        return -ENOMEM;
+                f->n_ended++;
+        }
+        return 0;
+}
+
+/* The paths of the units in which something is promised. */
+static int units_list(char ***ret, size_t *ret_n)
+{
+        size_t n = 0;
+
+        pthread_mutex_lock(&data);
+        char **paths = calloc(HASH_COUNT(table.promises) + 1, sizeof(*paths));
+        for (const PromiseUnit *u = table.promises; paths && u; u = u->hh.next)
+                if ((paths[n] = strdup(u->path)))
+                        n++;
+        pthread_mutex_unlock(&data);
+        *ret = paths;
+        *ret_n = n;
+        return paths ? 0 : -ENOMEM;
+}
+
+static int pass_all_units(Pass *p)
+{
+        char **paths;
+        size_t n;
+        int r = units_list(&paths, &n);
+
+        for (size_t i = 0; r >= 0 && i < n; i++) {
+                (void)pass_run(p, paths[i], &NODESET_EMPTY, NULL);
+                if (!p->found->message)
+                        p->found->message = TAKE_PTR(p->message);
+                r = pass_note_ended(p);
+        }
+        if (r >= 0)
+                pass_keep_watches(p, true);
+        for (size_t i = 0; i < n; i++)
+                free(paths[i]);
+        free(paths);
+        return r;
 }
 
 int subtenant_fence(SubtenantFound *found)
@@ -459,26 +434,8 @@ int subtenant_fence(SubtenantFound *found)
 
         pthread_mutex_lock(&writing);
         int r = pass_init(&p, found);
-        if (r < 0) {
-                pthread_mutex_unlock(&writing);
-                return r;
-        }
-        if (!nodeset_is_empty(&p.cdm)) {
-                for (size_t i = 0; i < p.n_holds; i++) {
-                        _cleanup_free_ char *unit_path =
-                                is_of_earlier_unit(&p, i) ? NULL : unit_path_of(p.holds[i].path);
-
-                        if (unit_path)
-                                (void)subtenant_pass_unit(&p, unit_path, &NODESET_EMPTY, NULL);
-                        p.error = 0;
-                        if (!found->message)
-                                found->message = TAKE_PTR(p.message);
-                        free(p.message);
-                        p.message = NULL;
-                }
-                r = note_ended(&p);
-                pass_keep_watches(&p, true);
-        }
+        if (r >= 0 && !nodeset_is_empty(&p.cdm))
+                r = pass_all_units(&p);
         pass_clear(&p);
         pthread_mutex_unlock(&writing);
         return r;
@@ -519,8 +476,8 @@ int subtenant_lift(const NodeSet *all)
                 if (r >= 0)
                         r = cgroup_foreach_leaf(lift_unit, &l);
                 subtrees_free(l.before, l.n_before);
-                pass_clear(&p);
         }
+        pass_clear(&p);
         pthread_mutex_unlock(&writing);
         return r;
 }

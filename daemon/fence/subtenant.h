@@ -33,8 +33,9 @@ int subtenant_find(const char *unit, const char *unit_path, const char *path, ch
 /* Is a tenant of this path, whose reservations have no unit, one of these? */
 bool subtenant_is_one(const char *path);
 
-/* These CDM nodes are promised to a tenant, too, without a word to the kernel. Does not block. */
-int subtenant_hold(const char *path, const NodeSet *nodes);
+/* These CDM nodes are promised to a tenant, too, without a word to the kernel. id: its inode, 0: any; a cgroup that is
+ * made anew with the same path has no promise. Does not block. */
+int subtenant_hold(const char *path, uint64_t id, const NodeSet *nodes);
 /* What is promised to tenants of the unit with this cgroup. Does not block. */
 NodeSet subtenant_nodes(const char *unit_path);
 /* Likewise, of a unit of this name. */
@@ -54,9 +55,10 @@ typedef struct SubtenantUnit {
 /* Before the tenant is given these nodes: all others get a fence of their own, then the unit is widened. The
  * tenant's own cpuset.mems is the caller's to write. ret_message: may be set on failure; owned by the caller.
  * Blocks. */
-int subtenant_open(const char *path, const NodeSet *nodes, SubtenantUnit *ret, char **ret_message);
+int subtenant_open(const char *path, uint64_t id, const NodeSet *nodes, SubtenantUnit *ret,
+                   char **ret_message);
 /* After it was narrowed to these nodes: so are its levels, and the unit to what others need. Blocks. */
-int subtenant_close(const char *path, const NodeSet *nodes, SubtenantUnit *ret);
+int subtenant_close(const char *path, uint64_t id, const NodeSet *nodes, SubtenantUnit *ret);
 
 typedef struct SubtenantFound {
         NodeSet nodes; /* were open to somebody without a promise */

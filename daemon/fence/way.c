@@ -28,22 +28,23 @@ static char *way_explain(const char *cgroup, int error, const char *reason)
         return r < 0 ? NULL : text;
 }
 
-int way_change(Foreign *f, const char *cgroup, bool open, const NodeSet *nodes, SubtenantUnit *ret,
-               char **ret_message)
+int way_change(Foreign *f, const char *cgroup, uint64_t id, bool open, const NodeSet *nodes,
+               SubtenantUnit *ret, char **ret_message)
 {
         _cleanup_free_ char *reason = NULL;
         bool is_below_unit = subtenant_is_one(cgroup);
         int r;
 
         if (!open)
-                return is_below_unit ? subtenant_close(cgroup, nodes, ret) : foreign_close(f, cgroup, nodes);
-        r = is_below_unit ? subtenant_open(cgroup, nodes, ret, &reason) : foreign_open(f, cgroup, nodes);
+                return is_below_unit ? subtenant_close(cgroup, id, nodes, ret)
+                                     : foreign_close(f, cgroup, nodes);
+        r = is_below_unit ? subtenant_open(cgroup, id, nodes, ret, &reason) : foreign_open(f, cgroup, nodes);
         if (r < 0 && r != -ENOENT)
                 *ret_message = way_explain(cgroup, r, reason);
         return r;
 }
 
-int way_hold(Foreign *f, const char *cgroup, const NodeSet *nodes)
+int way_hold(Foreign *f, const char *cgroup, uint64_t id, const NodeSet *nodes)
 {
-        return subtenant_is_one(cgroup) ? subtenant_hold(cgroup, nodes) : foreign_hold(f, cgroup, nodes);
+        return subtenant_is_one(cgroup) ? subtenant_hold(cgroup, id, nodes) : foreign_hold(f, cgroup, nodes);
 }

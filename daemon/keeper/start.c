@@ -66,7 +66,7 @@ static int start_on_loaded(Reservation *r, StorePhase phase, void *userdata)
         if (phase == STORE_GRANTING)
                 r->state = RESERVATION_DRAINING;
         NodeSet nodes = reservation_nodes(r);
-        int k = r->target->unit ? 0 : way_hold(m->foreign, r->target->cgroup, &nodes);
+        int k = r->target->unit ? 0 : way_hold(m->foreign, r->target->cgroup, r->target->cgroup_id, &nodes);
         if (k >= 0)
                 k = manager_add(m, r, phase, &e);
         if (k < 0)

@@ -207,7 +207,7 @@ static int make_plan(const Change *c, const TenantReading *now, Plan *ret)
                 in.migrate_up = false;
                 /* The end of the fence has given it back what it had; a new one shall know of it. */
                 if (in.has_way)
-                        return way_hold(m->foreign, c->cgroup, &open);
+                        return way_hold(m->foreign, c->cgroup, c->cgroup_id, &open);
         } else {
                 in.n_excess = find_excess(c, now, &kept, excess);
         }

@@ -124,7 +124,7 @@ static int open_nodes(const char *path, const char *nodes)
         SubtenantUnit unit = { 0 };
         NodeSet set = list(nodes);
         char *message = NULL;
-        int r = subtenant_open(path, &set, &unit, &message);
+        int r = subtenant_open(path, 0, &set, &unit, &message);
 
         ck_assert(r < 0 || strcmp(unit.name, "slurmstepd.scope") == 0);
         ck_assert(r < 0 || nodeset_is_subset(&set, &unit.nodes));
@@ -138,8 +138,18 @@ static void close_nodes(const char *path, const char *left)
         SubtenantUnit unit = { 0 };
         NodeSet set = list(left);
 
-        ck_assert_int_eq(subtenant_close(path, &set, &unit), 0);
+        ck_assert_int_eq(subtenant_close(path, 0, &set, &unit), 0);
         free(unit.name);
+}
+
+static uint64_t id_of(const char *path)
+{
+        uint64_t id;
+        int fd = cgroup_open(path, &id);
+
+        ck_assert_int_ge(fd, 0);
+        close(fd);
+        return id;
 }
 
 START_TEST(what_is_in_a_tenant_is_the_tenants)
@@ -255,6 +265,40 @@ START_TEST(a_pass_finds_what_is_new_and_what_ended)
         ck_assert_uint_eq(found.n_ended, 1);
         ck_assert_str_eq(found.ended[0], UNIT "/job_1");
         subtenant_found_clear(&found);
+}
+END_TEST
+
+/* A job that a manager starts anew has the path of the one that ended, and not its nodes. */
+START_TEST(a_promise_is_of_one_inode)
+{
+        NodeSet node = list("2"), none = NODESET_EMPTY, nodes;
+        SubtenantFound found = { 0 };
+        SubtenantUnit unit = { 0 };
+        uint64_t id = id_of(UNIT "/job_1");
+        char *message = NULL;
+
+        ck_assert_int_eq(subtenant_open(UNIT "/job_1", id, &node, &unit, &message), 0);
+        assert_mems(UNIT "/job_1", "0-2");
+        ck_assert_int_eq(subtenant_hold(UNIT "/job_2", id_of(UNIT "/job_2") + 1, &node), 0);
+        ck_assert_int_eq(subtenant_fence(&found), 0);
+        assert_mems(UNIT "/job_2", "0-1");
+        assert_mems(UNIT "/job_2/step_0", "0-1");
+        ck_assert_uint_eq(found.n_ended, 1);
+        ck_assert_str_eq(found.ended[0], UNIT "/job_2");
+        subtenant_found_clear(&found);
+
+        /* The end of an earlier one of that path takes nothing away from the present one. */
+        ck_assert_int_eq(subtenant_close(UNIT "/job_1", id + 1, &none, &unit), 0);
+        assert_mems(UNIT "/job_1/step_0", "0-2");
+        ck_assert(subtenant_promised(UNIT "/job_1/step_0", &nodes));
+        ck_assert(nodeset_equal(&nodes, &node));
+        ck_assert(subtenant_promised(UNIT "/job_3", &nodes));
+        ck_assert(nodeset_is_empty(&nodes));
+        ck_assert(!subtenant_promised("/system.slice/slurmstepd.scope", &nodes));
+        ck_assert_int_eq(subtenant_close(UNIT "/job_1", id, &none, &unit), 0);
+        assert_mems(UNIT "/job_1/step_0", "0-1");
+        ck_assert_str_eq(unit.name, "slurmstepd.scope");
+        free(unit.name);
 }
 END_TEST
 
@@ -403,6 +447,7 @@ int main(void)
         tcase_add_test(t, all_are_fenced_before_the_unit_opens);
         tcase_add_test(t, a_close_leaves_what_others_have);
         tcase_add_test(t, a_pass_finds_what_is_new_and_what_ended);
+        tcase_add_test(t, a_promise_is_of_one_inode);
         tcase_add_test(t, who_is_no_longer_roots_loses_it);
         tcase_add_test(t, a_unit_that_cannot_be_fenced_is_not_opened);
         tcase_add_test(t, a_unit_with_too_many_is_not_opened);
