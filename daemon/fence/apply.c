@@ -21,8 +21,8 @@
  * old one. */
 
 typedef enum ApplyState {
-        APPLY_STEPS,   /* plan.steps[at] is in flight */
-        APPLY_UNDOING, /* a step failed; the inverse of plan.steps[at] is in flight */
+        APPLY_STEPS,   /* steps[at] is in flight */
+        APPLY_UNDOING, /* a step failed; the inverse of steps[at] is in flight */
         APPLY_DONE,    /* done was called */
 } ApplyState;
 
@@ -54,7 +54,8 @@ struct Apply {
         uint64_t cgroup_id;
         Foreign *foreign;
         uint64_t limit_bytes;
-        Plan plan;
+        Step *steps; /* of the plan */
+        size_t n_steps;
         uint64_t bandwidth;
         ApplyState state;
         size_t at;
@@ -298,7 +299,7 @@ static NodeSet opened_nodes(const Apply *a)
         NodeSet opened = NODESET_EMPTY;
 
         for (size_t i = 0; i < a->at && a->state == APPLY_STEPS; i++) {
-                const Step *s = &a->plan.steps[i];
+                const Step *s = &a->steps[i];
 
                 if ((s->kind == STEP_WRITE || s->kind == STEP_PROPERTY) && s->has_inverse) {
                         NodeSet more = nodeset_subtract(&s->nodes, &s->inverse_nodes);
@@ -380,7 +381,7 @@ static const Step *next_undone(Apply *a)
 {
         for (;;) {
                 while (a->at > 0) {
-                        const Step *s = &a->plan.steps[--a->at];
+                        const Step *s = &a->steps[--a->at];
 
                         /* moved pages, evicted cache: there is no way back */
                         if (s->has_inverse && (s->inverse_kind == STEP_WRITE) != a->writes_undone)
@@ -400,9 +401,9 @@ static void next(Apply *a)
                 int r;
 
                 if (a->state == APPLY_STEPS) {
-                        if (a->at == a->plan.n_steps) /* all done */
+                        if (a->at == a->n_steps) /* all done */
                                 break;
-                        a->step = a->plan.steps[a->at];
+                        a->step = a->steps[a->at];
                 } else {
                         const Step *s = next_undone(a);
 
@@ -470,8 +471,8 @@ static int start_plan(Apply *a)
         int r;
 
         /* The first step is usually one that is asynchronous anyway. */
-        if (a->plan.n_steps > 0) {
-                a->step = a->plan.steps[0];
+        if (a->n_steps > 0) {
+                a->step = a->steps[0];
                 r = start_step(a);
                 if (r <= 0)
                         return r;
@@ -502,7 +503,12 @@ int apply_start(Gate *gate, Worker *worker, Worker *mover, const ApplyTarget *ta
         a->cgroup_id = target->cgroup_id;
         a->foreign = target->foreign;
         a->limit_bytes = target->migrate_max_bytes;
-        a->plan = *plan;
+        /* A plan has room for many steps, and thousands of these exist at once during a start. */
+        a->steps = calloc(plan->n_steps, sizeof(*a->steps));
+        if (plan->n_steps > 0 && !a->steps)
+                return -ENOMEM;
+        for (a->n_steps = 0; a->n_steps < plan->n_steps; a->n_steps++)
+                a->steps[a->n_steps] = plan->steps[a->n_steps];
         a->bandwidth = bandwidth;
         a->done = done;
         a->progress = progress;
@@ -527,6 +533,7 @@ Apply *apply_free(Apply *a)
         if (a->job)
                 job_cancel(a->job);
         unit_call_free(a->call);
+        free(a->steps);
         free(a->unit);
         free(a->cgroup);
         free(a->host.name);
