@@ -181,23 +181,33 @@ vm_programs = \
 	tests/vm/programs/vm-apply \
 	tests/vm/programs/vm-buffer \
 	tests/vm/programs/vm-compare \
+	tests/vm/programs/vm-drain \
 	tests/vm/programs/vm-grant \
 	tests/vm/programs/vm-hog \
 	tests/vm/programs/vm-hostile \
 	tests/vm/programs/vm-pin \
-	tests/vm/programs/vm-ping
+	tests/vm/programs/vm-ping \
+	tests/vm/programs/vm-release \
+	tests/vm/programs/vm-touch
 EXTRA_PROGRAMS = $(vm_programs)
 CLEANFILES += $(vm_programs)
 vmprogramsdir = $(prefix)/lib/cdmd-tests
 examples_cdm_example_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/client
 examples_cdm_example_LDADD = libcdm.la
 tests_vm_programs_vm_buffer_LDADD = $(NUMA_LIBS)
-tests_vm_programs_vm_compare_SOURCES = tests/vm/programs/vm-compare.c tests/vm/programs/pairs.h
-tests_vm_programs_vm_grant_SOURCES = tests/vm/programs/vm-grant.c tests/vm/programs/pairs.h
+vm_bench_headers = tests/vm/programs/calls.h tests/vm/programs/pairs.h tests/vm/programs/touch.h
+tests_vm_programs_vm_compare_SOURCES = tests/vm/programs/vm-compare.c $(vm_bench_headers)
+tests_vm_programs_vm_grant_SOURCES = tests/vm/programs/vm-grant.c $(vm_bench_headers)
 tests_vm_programs_vm_grant_LDADD = $(SYSTEMD_LIBS)
 tests_vm_programs_vm_hog_LDADD = $(NUMA_LIBS) -lpthread
 tests_vm_programs_vm_hostile_LDADD = $(SYSTEMD_LIBS)
 tests_vm_programs_vm_pin_LDADD = $(NUMA_LIBS)
+tests_vm_programs_vm_release_SOURCES = tests/vm/programs/vm-release.c $(vm_bench_headers)
+tests_vm_programs_vm_release_LDADD = $(SYSTEMD_LIBS) -lpthread
+tests_vm_programs_vm_drain_SOURCES = tests/vm/programs/vm-drain.c $(vm_bench_headers)
+tests_vm_programs_vm_drain_LDADD = $(NUMA_LIBS) $(SYSTEMD_LIBS) -lpthread
+tests_vm_programs_vm_touch_SOURCES = tests/vm/programs/vm-touch.c $(vm_bench_headers)
+tests_vm_programs_vm_touch_LDADD = $(NUMA_LIBS) $(SYSTEMD_LIBS)
 tests_vm_programs_vm_ping_LDADD = $(SYSTEMD_LIBS) -lpthread
 
 # What the demo in the guest is compared with.

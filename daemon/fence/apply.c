@@ -504,19 +504,16 @@ int apply_start(Gate *gate, Worker *worker, Worker *mover, const ApplyTarget *ta
         a->foreign = target->foreign;
         a->limit_bytes = target->migrate_max_bytes;
         /* A plan has room for many steps, and thousands of these exist at once during a start. */
-        a->steps = calloc(plan->n_steps, sizeof(*a->steps));
-        if (plan->n_steps > 0 && !a->steps)
-                return -ENOMEM;
-        for (a->n_steps = 0; a->n_steps < plan->n_steps; a->n_steps++)
-                a->steps[a->n_steps] = plan->steps[a->n_steps];
+        a->steps = calloc(plan->n_steps + 1, sizeof(*a->steps));
+        a->n_steps = plan->n_steps;
         a->bandwidth = bandwidth;
         a->done = done;
         a->progress = progress;
         a->userdata = userdata;
-        if (target->unit && !(a->unit = strdup(target->unit)))
+        if (!a->steps || (target->unit && !(a->unit = strdup(target->unit))) ||
+            (target->cgroup && !(a->cgroup = strdup(target->cgroup))))
                 return -ENOMEM;
-        if (target->cgroup && !(a->cgroup = strdup(target->cgroup)))
-                return -ENOMEM;
+        memcpy(a->steps, plan->steps, a->n_steps * sizeof(*a->steps));
         r = start_plan(a);
         if (r < 0)
                 return r;

@@ -1,11 +1,17 @@
-# `make bench`: figures, not tests, printed and written to PERFORMANCE.md. Each is measured beside its own idle figure, on the same machine, in one run.
-EXTRA_DIST += tests/bench/bench tests/bench/grant.sh
-EXTRA_PROGRAMS += tests/bench/bench-bus
-CLEANFILES += tests/bench/bench-bus
+# `make bench`: figures, not tests. Each is measured beside its reference, on the same machine, in one run.
+EXTRA_DIST += tests/bench/bench tests/bench/baseline tests/bench/drain.sh tests/bench/grant.sh tests/bench/reasons tests/bench/report tests/bench/threads.sh
+EXTRA_PROGRAMS += tests/bench/bench-bus tests/bench/bench-scale
+CLEANFILES += tests/bench/bench-bus tests/bench/bench-scale
 tests_bench_bench_bus_SOURCES = tests/bench/bench-bus.c tests/bus/world.c
 tests_bench_bench_bus_CPPFLAGS = $(AM_CPPFLAGS) $(test_paths)
 tests_bench_bench_bus_LDADD = $(LDADD)
+tests_bench_bench_scale_SOURCES = tests/bench/bench-scale.c tests/bus/world.c
+tests_bench_bench_scale_CPPFLAGS = $(AM_CPPFLAGS) $(test_paths)
+tests_bench_bench_scale_LDADD = $(LDADD)
 
-bench: cdmd tests/bench/bench-bus tests/bus/fake-polkit tests/bus/fake-systemd
-	$(srcdir)/tests/bench/bench $(srcdir)
-.PHONY: bench
+# PARTS: only these, else all
+bench: cdmd tests/bench/bench-bus tests/bench/bench-scale tests/bus/fake-polkit tests/bus/fake-systemd
+	$(srcdir)/tests/bench/bench $(srcdir) $(PARTS)
+bench-save:
+	$(srcdir)/tests/bench/bench $(srcdir) --save
+.PHONY: bench bench-save

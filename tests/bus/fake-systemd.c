@@ -13,21 +13,22 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <systemd/sd-bus.h>
+#include <uthash.h>
 
 #include "policy/macro.h"
 #include "policy/nodeset.h"
 #include "tests/bus/fake.h"
 
-#define UNITS_MAX 1100
+#define JOBS_MAX 1100
 
 typedef struct Unit {
         char name[128], slice[128], cgroup[256], user[64], state[32];
         bool job, delegate;
         NodeSet allowed; /* the property; empty: not set */
+        UT_hash_handle by_name, by_cgroup;
 } Unit;
 
-static Unit units[UNITS_MAX];
-static size_t n_units;
+static Unit *units, *units_by_cgroup;
 static const char *root;
 static uint32_t last_job;
 static uint32_t n_failing; /* so many of the next look-ups fail */
@@ -46,16 +47,16 @@ typedef struct Job {
 } Job;
 
 static bool holding_jobs;
-static Job jobs[UNITS_MAX];
+static Job jobs[JOBS_MAX];
 static size_t n_jobs;
 static uint32_t n_scopes;
 
 static Unit *find_unit(const char *name)
 {
-        for (size_t i = 0; i < n_units; i++)
-                if (strcmp(units[i].name, name) == 0)
-                        return &units[i];
-        return NULL;
+        Unit *u;
+
+        HASH_FIND(by_name, units, name, strlen(name), u);
+        return u;
 }
 
 static void put(const char *directory, const char *name, const char *text)
@@ -144,15 +145,15 @@ static int reply_unit(sd_bus_message *m, const Unit *u, const char *error)
 
 static const Unit *unit_of_cgroup(const char *cgroup)
 {
-        const Unit *best = NULL;
+        for (size_t n = strlen(cgroup); n > 0; n--) {
+                Unit *u = NULL;
 
-        for (size_t i = 0; i < n_units; i++) {
-                size_t n = strlen(units[i].cgroup);
-                if (strncmp(units[i].cgroup, cgroup, n) == 0 && (cgroup[n] == '\0' || cgroup[n] == '/') &&
-                    (!best || n > strlen(best->cgroup)))
-                        best = &units[i];
+                if (cgroup[n] == '\0' || cgroup[n] == '/')
+                        HASH_FIND(by_cgroup, units_by_cgroup, cgroup, n, u);
+                if (u)
+                        return u;
         }
-        return best;
+        return NULL;
 }
 
 static int get_unit_by_pid(sd_bus_message *m)
@@ -212,21 +213,29 @@ static int set_properties(sd_bus_message *m)
         return sd_bus_reply_method_return(m, NULL);
 }
 
+static void forget_unit(Unit *u)
+{
+        if (!u)
+                return;
+        HASH_DELETE(by_name, units, u);
+        HASH_DELETE(by_cgroup, units_by_cgroup, u);
+        free(u);
+}
+
 static Unit *add_unit(const char *name, const char *slice, const char *cgroup, const char *user,
                       bool delegate)
 {
-        Unit *u = find_unit(name);
-
-        if (!u) {
-                if (n_units == UNITS_MAX)
-                        abort();
-                u = &units[n_units++];
-        }
+        forget_unit(find_unit(name));
+        Unit *u = calloc(1, sizeof(*u));
+        if (!u)
+                abort();
         *u = (Unit){ .delegate = delegate, .state = "active" };
         snprintf(u->name, sizeof(u->name), "%s", name);
         snprintf(u->slice, sizeof(u->slice), "%s", slice);
         snprintf(u->cgroup, sizeof(u->cgroup), "%s", cgroup);
         snprintf(u->user, sizeof(u->user), "%s", user);
+        HASH_ADD(by_name, units, name[0], strlen(u->name), u);
+        HASH_ADD(by_cgroup, units_by_cgroup, cgroup[0], strlen(u->cgroup), u);
         realise(u);
         return u;
 }
@@ -293,9 +302,9 @@ static int reload(sd_bus_message *m)
         tell_reloading(m, true);
         if (nodeset_is_empty(&fence))
                 (void)nodeset_parse("0-3", &fence);
-        for (size_t i = 0; i < n_units; i++)
-                if (nodeset_is_empty(&units[i].allowed))
-                        put_mems(&units[i], &fence);
+        for (const Unit *u = units; u; u = u->by_name.next)
+                if (nodeset_is_empty(&u->allowed))
+                        put_mems(u, &fence);
         tell_reloading(m, false);
         return sd_bus_reply_method_return(m, NULL);
 }
@@ -411,7 +420,7 @@ static int remove_unit(sd_bus *bus, sd_bus_message *m)
         sd_bus_path_encode("/org/freedesktop/systemd1/unit", name, &path);
         sd_bus_emit_signal(bus, "/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager",
                            "UnitRemoved", "so", name, path);
-        *u = units[--n_units];
+        forget_unit(u);
         return sd_bus_reply_method_return(m, NULL);
 }
 

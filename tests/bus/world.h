@@ -39,9 +39,9 @@ void world_wait_file(World *w, const char *path, const char *text);
 void world_spawn_cdmd(World *w);
 void world_start_cdmd(World *w);
 void world_kill_cdmd(World *w, int signal);
-/* While cdmd does not run: reservations first to last of 64 KiB on node 2, all of which are active, for so
+/* While cdmd does not run: reservations first to last of 16 KiB on node 2, all of which are active, for so
  * many units bulk-0.service, bulk-1.service, ... in turn, as if it had granted them. */
-#define BULK_BYTES UINT64_C(65536)
+#define BULK_BYTES UINT64_C(16384)
 void world_put_reservations(World *w, uint32_t first, uint32_t last, unsigned n_units);
 /* Ends its connection to the bus. */
 void world_cut_cdmd(World *w);

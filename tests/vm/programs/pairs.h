@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Two things that were measured in turn, pair by pair. */
+/* Two things that were measured in turn, pair by pair. tests/bench/report reads what is printed. */
 
+#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/wait.h>
 #include <time.h>
 
 typedef struct Pair {
-        double ours_ms, reference_ms;
+        double ours, reference;
 } Pair;
 
 static inline double now_ms(void)
@@ -19,32 +21,28 @@ static inline double now_ms(void)
         return (double)t.tv_sec * 1e3 + (double)t.tv_nsec / 1e6;
 }
 
-static inline int pairs_compare(const void *a, const void *b)
+/* Prints a line. row: "NAME|REFERENCE|TARGET|UNIT", the target as "<=1.25". */
+static inline void pairs_print(const char *row, const Pair *pairs, size_t n)
 {
-        const double *x = a, *y = b;
-
-        return (*x > *y) - (*x < *y);
+        printf("row|%s|", row);
+        for (size_t i = 0; i < n; i++)
+                printf("%s%.6g,%.6g", i ? " " : "", pairs[i].ours, pairs[i].reference);
+        putchar('\n');
+        fflush(stdout);
 }
 
-/* Prints a line: name, n, then median and p95 of ours and of the reference in milliseconds, the ratio of the
- * medians, and the quartiles of the ratio of each pair. */
-static inline int pairs_print(const char *name, const Pair *pairs, size_t n)
+/* How long a command takes; ends this process when it fails. */
+static inline double run_ms(const char *const *argv)
 {
-        double *a = calloc(3 * n, sizeof(*a));
+        extern char **environ;
+        double begin = now_ms();
+        int status;
+        pid_t pid;
 
-        if (!a)
-                return -1;
-        double *b = a + n, *ratio = b + n;
-        for (size_t i = 0; i < n; i++) {
-                a[i] = pairs[i].ours_ms;
-                b[i] = pairs[i].reference_ms;
-                ratio[i] = a[i] / b[i];
+        if (posix_spawnp(&pid, argv[0], NULL, NULL, (char *const *)argv, environ) != 0 ||
+            waitpid(pid, &status, 0) != pid || status != 0) {
+                fprintf(stderr, "%s failed\n", argv[0]);
+                exit(1);
         }
-        qsort(a, n, sizeof(*a), pairs_compare);
-        qsort(b, n, sizeof(*b), pairs_compare);
-        qsort(ratio, n, sizeof(*ratio), pairs_compare);
-        printf("%-28s %5zu %8.1f %8.1f %8.1f %8.1f %6.2f %6.2f %6.2f\n", name, n, a[n / 2], a[n * 95 / 100],
-               b[n / 2], b[n * 95 / 100], a[n / 2] / b[n / 2], ratio[n / 4], ratio[n * 3 / 4]);
-        free(a);
-        return 0;
+        return now_ms() - begin;
 }

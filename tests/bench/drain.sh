@@ -1,0 +1,73 @@
+#!/bin/bash
+# What a drain does to those who are drained, and how it compares with migratepages(8); new cgroups; a daemon at rest.
+# shellcheck source=tests/vm/lib.sh
+. /usr/lib/cdmd-vm/lib.sh
+# shellcheck source=tests/vm/guest/site.sh
+. /usr/lib/cdmd-vm/site.sh
+n=${1:-10}
+# A cgroup that systemd does not own, and one of a unit to which its subtree is left: cdmd does not write there.
+mkdir -p /sys/fs/cgroup/site
+echo +cpuset >/sys/fs/cgroup/cgroup.subtree_control
+echo +cpuset >/sys/fs/cgroup/site/cgroup.subtree_control
+mkdir -p /etc/cdm
+printf '[Fence]\nExempt=bare.service\n' >/etc/cdm/cdmd.conf
+site_up
+systemd-run --quiet --unit=bare --property=Delegate=yes bash -c '
+        cd /sys/fs/cgroup/system.slice/bare.service && mkdir own && echo $$ >own/cgroup.procs &&
+        echo +cpuset >cgroup.subtree_control && mkdir under && echo +cpuset >under/cgroup.subtree_control && exec sleep infinity'
+bare=/sys/fs/cgroup/system.slice/bare.service/under
+check "a subtree that cdmd leaves alone" wait_for 20 test -e $bare/cgroup.subtree_control
+sleep 1
+vm-drain fence /sys/fs/cgroup/site $bare "$((n * 4))"
+
+systemd-run --quiet --unit=train-touch --property=Type=notify /usr/lib/cdmd-tests/vm-touch 256 /dev/shm/touch
+vm-drain pause train-touch.service "$(site_pid train-touch.service)" 256 /dev/shm/touch "$n"
+systemctl stop train-touch
+check "nothing is left of it" wait_for 20 site_gone
+
+systemd-run --quiet --unit=train-many --property=Type=forking bash -c '
+        for i in {1..32}; do /usr/lib/cdmd-tests/vm-hog --prefer --node 0 --mb 8 --small >/dev/null & done; sleep 5; disown -a'
+check "32 processes" wait_for 60 sh -c '[ "$(grep -c . /sys/fs/cgroup/system.slice/train-many.service/cgroup.procs)" -ge 32 ]'
+check "with their memory" wait_for 60 vm_unit_has train-many.service $((256 << 20))
+vm-drain many train-many.service '32 processes' 256 "$n"
+systemctl stop train-many
+check "nothing is left of them" wait_for 20 site_gone
+
+echo always >/sys/kernel/mm/transparent_hugepage/enabled
+systemd-run --quiet --unit=train-huge --property=Type=notify /usr/lib/cdmd-tests/vm-hog --prefer --node 0 --mb 256
+vm-drain many train-huge.service 'huge pages' 256 "$n"
+huge=$(awk '$1 == "AnonHugePages:" { sum += $2 } END { print int(sum / 1024) }' "/proc/$(site_pid train-huge.service)/smaps")
+echo "text|huge pages of the process after these drains: $huge of 256 MiB"
+systemctl stop train-huge
+check "nothing is left of it" wait_for 20 site_gone
+
+# At rest: one tenant, the only one of its node.
+systemd-run --quiet --unit=train-alone sleep infinity
+check "an exclusive reservation" cdmctl request hbm 64M --unit train-alone.service --exclusive
+sleep 5
+# wakeups PID: of all its threads, since they began
+wakeups() {
+        cat /proc/"$1"/task/*/status | awk '/ctxt_switches/ { n += $2 } END { print n }'
+}
+# cpu PID: ms
+cpu() {
+        cat /proc/"$1"/task/*/schedstat | awk '{ n += $1 } END { printf "%.1f\n", n / 1e6 }'
+}
+declare -A pids=([cdmd]=$(site_pid cdmd.service) [systemd]=1 [dbus-daemon]=$(site_pid dbus.service)
+        [systemd-journald]=$(site_pid systemd-journald.service) [systemd-logind]=$(site_pid systemd-logind.service)
+        [systemd-udevd]=$(site_pid systemd-udevd.service))
+declare -A wakeups cpu
+for name in "${!pids[@]}"; do wakeups[$name]=$(wakeups "${pids[$name]}") cpu[$name]=$(cpu "${pids[$name]}"); done
+sleep 60
+echo 'text|60 s with an exclusive reservation: wakeups, ms of processor time, KiB of memory'
+for name in "${!pids[@]}"; do
+        [ "${pids[$name]}" != 0 ] || continue
+        now=$(wakeups "${pids[$name]}") busy=$(cpu "${pids[$name]}")
+        printf 'text|%-18s %6d %8.1f %8d\n' "$name" $((now - wakeups[$name])) \
+                "$(awk -v a="$busy" -v b="${cpu[$name]}" 'BEGIN { print a - b }')" \
+                "$(awk '$1 == "VmRSS:" { print $2 }' "/proc/${pids[$name]}/status")"
+        [ "$name" != cdmd ] || echo "row|wakeups of cdmd in 60 s with an exclusive reservation|none|<=0||$((now - wakeups[$name])),1"
+done
+systemctl stop train-alone bare
+site_down
+finish

@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* vm-drain pause UNIT PID MIB FILE COUNT     PID of UNIT is vm-touch: how long does a release stop its thread, compared
+ *                                            with one migrate_pages(2)? And which moves more in the same time?
+ * vm-drain many UNIT NAME MIB COUNT          all processes of UNIT have so much: a release, compared with migratepages(8),
+ *                                            process by process
+ * vm-drain fence OURS OTHER COUNT            directories of cgroups: how long until a new cgroup in OURS, which cdmd watches,
+ *                                            is fenced, compared with a loop of inotify and write in OTHER?
+ *
+ * Prints rows (pairs.h). */
+
+#include <errno.h>
+#include <numaif.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sys/inotify.h>
+#include <sys/stat.h>
+
+#include "tests/vm/programs/calls.h"
+#include "tests/vm/programs/touch.h"
+
+static void fatal(const char *what)
+{
+        fprintf(stderr, "vm-drain: %s: %s\n", what, strerror(errno));
+        exit(EXIT_FAILURE);
+}
+
+static Pair *pairs_new(size_t n)
+{
+        Pair *pairs = calloc(n, sizeof(*pairs));
+
+        if (!pairs)
+                fatal("calloc");
+        return pairs;
+}
+
+/* --- pages -------------------------------------------------------------------------------------------- */
+
+static uint64_t bytes_of(pid_t pid, int node)
+{
+        char path[64], line[4096], key[16];
+        uint64_t bytes = 0;
+
+        snprintf(path, sizeof(path), "/proc/%d/numa_maps", (int)pid);
+        snprintf(key, sizeof(key), " N%d=", node);
+        FILE *f = fopen(path, "re");
+        if (!f)
+                fatal(path);
+        while (fgets(line, sizeof(line), f)) {
+                const char *pages = strstr(line, key), *kib = strstr(line, "kernelpagesize_kB=");
+                if (pages && kib)
+                        bytes += strtoull(pages + 4, NULL, 10) * strtoull(kib + 18, NULL, 10) * 1024;
+        }
+        fclose(f);
+        return bytes;
+}
+
+static size_t pids_of(const char *unit, pid_t *pids, size_t max)
+{
+        char path[256];
+        size_t n = 0;
+
+        snprintf(path, sizeof(path), "/sys/fs/cgroup/system.slice/%s/cgroup.procs", unit);
+        FILE *f = fopen(path, "re");
+        if (!f)
+                fatal(path);
+        while (n < max && fscanf(f, "%d", &pids[n]) == 1)
+                n++;
+        fclose(f);
+        return n;
+}
+
+static uint64_t bytes_there(const pid_t *pids, size_t n)
+{
+        uint64_t bytes = 0;
+
+        for (size_t i = 0; i < n; i++)
+                bytes += bytes_of(pids[i], 2);
+        return bytes;
+}
+
+/* Until all of it is there. */
+static uint32_t move_up(const char *unit, const pid_t *pids, size_t n, uint64_t bytes)
+{
+        uint32_t id = request(unit, bytes, "2");
+
+        for (int i = 0; bytes_there(pids, n) < bytes / 100 * 90; i++) {
+                if (i > 300) {
+                        fprintf(stderr, "vm-drain: only %" PRIu64 " bytes are on node 2\n",
+                                bytes_there(pids, n));
+                        exit(EXIT_FAILURE);
+                }
+                usleep(100 * 1000);
+        }
+        usleep(300 * 1000);
+        return id;
+}
+
+/* --- rows --------------------------------------------------------------------------------------------- */
+
+static void measure_pause(const char *unit, pid_t pid, uint64_t mib, const char *file, size_t n)
+{
+        Pair *pauses = pairs_new(n), *rates = pairs_new(n);
+        unsigned long from = 4, to = 1;
+        Touch *t = touch_map(file);
+
+        if (!t)
+                fatal(file);
+        for (size_t i = 0; i < n; i++) {
+                uint32_t id = move_up(unit, &pid, 1, mib * MIB);
+                uint64_t before = bytes_there(&pid, 1);
+                t->longest_ms = 0;
+                double begin = now_ms();
+                if (migrate_pages(pid, sizeof(from) * 8, &from, &to) < 0)
+                        fatal("migrate_pages");
+                rates[i].reference =
+                        (double)(before - bytes_there(&pid, 1)) / MIB / (now_ms() - begin) * 1e3;
+                usleep(100 * 1000); /* a write that was stopped goes on */
+                pauses[i].reference = t->longest_ms;
+                release(id);
+
+                id = move_up(unit, &pid, 1, mib * MIB);
+                before = bytes_there(&pid, 1);
+                t->longest_ms = 0;
+                begin = now_ms();
+                release(id);
+                rates[i].ours = (double)(before - bytes_there(&pid, 1)) / MIB / (now_ms() - begin) * 1e3;
+                usleep(100 * 1000);
+                pauses[i].ours = t->longest_ms;
+        }
+        pairs_print(
+                "longest pause of a thread of the drained process, which writes to its pages|the same under one "
+                "`migrate_pages(2)`|<=0.1|ms",
+                pauses, n);
+        pairs_print(
+                "throughput of that drain, with all of the release|of that `migrate_pages(2)`|>=0.9|MiB/s",
+                rates, n);
+}
+
+static double migrate_each(const pid_t *pids, size_t n)
+{
+        double begin = now_ms();
+
+        for (size_t i = 0; i < n; i++) {
+                char pid[16];
+
+                snprintf(pid, sizeof(pid), "%d", (int)pids[i]);
+                (void)run_ms((const char *[]){ "migratepages", pid, "2", "0", NULL });
+        }
+        return now_ms() - begin;
+}
+
+static void measure_many(const char *unit, const char *name, uint64_t mib, size_t n)
+{
+        Pair *pairs = pairs_new(n);
+        pid_t pids[256];
+        size_t n_pids = pids_of(unit, pids, sizeof(pids) / sizeof(pids[0]));
+        char row[256];
+
+        for (size_t i = 0; i < n; i++) {
+                uint32_t id = move_up(unit, pids, n_pids, mib * MIB);
+                pairs[i].reference = migrate_each(pids, n_pids);
+                release(id);
+                id = move_up(unit, pids, n_pids, mib * MIB);
+                double begin = now_ms();
+                release(id);
+                pairs[i].ours = now_ms() - begin;
+        }
+        snprintf(row, sizeof(row),
+                 "release of %" PRIu64 " MiB of %s|`migratepages`, process by process|<=0.67|ms", mib, name);
+        pairs_print(row, pairs, n);
+}
+
+static const char *watched;
+static int inotify_fd;
+
+static void write_fence(const char *directory, const char *name)
+{
+        char path[512];
+
+        snprintf(path, sizeof(path), "%s/%s/cpuset.mems", directory, name);
+        int fd = open(path, O_WRONLY | O_CLOEXEC);
+        if (fd < 0 || write(fd, "0-1", 3) != 3)
+                fatal(path);
+        close(fd);
+}
+
+static void *fence_loop(void *userdata)
+{
+        char buf[4096] __attribute__((aligned(8)));
+        ssize_t n;
+
+        while ((n = read(inotify_fd, buf, sizeof(buf))) > 0) {
+                for (char *p = buf; p < buf + n;) {
+                        const struct inotify_event *e = (const void *)p;
+
+                        if (e->len)
+                                write_fence(watched, e->name);
+                        p += sizeof(*e) + e->len;
+                }
+        }
+        return NULL;
+}
+
+static double fence_ms(const char *directory, size_t i)
+{
+        char path[512], mems[544], text[64];
+        ssize_t n;
+
+        snprintf(path, sizeof(path), "%s/new-%zu", directory, i);
+        snprintf(mems, sizeof(mems), "%s/cpuset.mems", path);
+        double begin = now_ms();
+        if (mkdir(path, 0755) < 0)
+                fatal(path);
+        int fd = open(mems, O_RDONLY | O_CLOEXEC);
+        if (fd < 0)
+                fatal(mems);
+        do {
+                n = pread(fd, text, sizeof(text), 0);
+                if (n < 3)
+                        usleep(200);
+        } while (n < 3);
+        double took = now_ms() - begin;
+        close(fd);
+        if (rmdir(path) < 0)
+                fatal(path);
+        usleep(100 * 1000);
+        return took;
+}
+
+static void measure_fence(const char *ours, const char *other, size_t n)
+{
+        Pair *pairs = pairs_new(n);
+        pthread_t thread;
+
+        watched = other;
+        inotify_fd = inotify_init1(IN_CLOEXEC);
+        if (inotify_fd < 0 || inotify_add_watch(inotify_fd, other, IN_CREATE) < 0 ||
+            pthread_create(&thread, NULL, fence_loop, NULL) != 0)
+                fatal("inotify");
+        for (size_t i = 0; i < n; i++)
+                pairs[i] = (Pair){ .reference = fence_ms(other, i), .ours = fence_ms(ours, i) };
+        pairs_print(
+                "fence of a new cgroup that systemd does not own, after its mkdir|a bare loop of inotify and "
+                "write|<=1.5|ms",
+                pairs, n);
+}
+
+int main(int argc, char **argv)
+{
+        connect_bus();
+        if (argc == 7 && strcmp(argv[1], "pause") == 0)
+                measure_pause(argv[2], (pid_t)strtol(argv[3], NULL, 10), strtoull(argv[4], NULL, 10),
+                              argv[5], strtoul(argv[6], NULL, 10));
+        else if (argc == 6 && strcmp(argv[1], "many") == 0)
+                measure_many(argv[2], argv[3], strtoull(argv[4], NULL, 10), strtoul(argv[5], NULL, 10));
+        else if (argc == 5 && strcmp(argv[1], "fence") == 0)
+                measure_fence(argv[2], argv[3], strtoul(argv[4], NULL, 10));
+        else {
+                fprintf(stderr, "usage: see the top of vm-drain.c\n");
+                return 2;
+        }
+        return 0;
+}
