@@ -3,8 +3,8 @@
 /* How long does taking memory away take, and how long does it keep PID 1 and cdmd from answering a Ping?
  *
  *   vm-release release UNIT PID MIB COUNT       PID of UNIT has so much: in turn Release, and narrowing by PID 1 alone
- *   vm-release threads UNIT OTHER COUNT         UNIT and OTHER (Exempt=) have many threads: in turn a Request and a
- *                                               Release of UNIT, and the same two changes of OTHER by PID 1 alone
+ *   vm-release threads UNIT OTHER THREADS COUNT UNIT and OTHER (Exempt=) have so many threads: in turn a Request and
+ *                                               a Release of UNIT, and the same two changes of OTHER by PID 1 alone
  *
  * Both end when no page is left on the node. Prints rows (pairs.h). */
 
@@ -114,33 +114,48 @@ static void wait_empty(const char *pid)
 
 /* --- rows --------------------------------------------------------------------------------------------- */
 
+/* pinged: PID 1 and cdmd are asked meanwhile, which takes processors away from both ways. */
+static void release_once(const char *unit, const char *pid, uint64_t bytes, bool bare, bool pinged,
+                         double *ret_ms)
+{
+        uint32_t id;
+
+        fill(unit, pid, bytes, &id);
+        if (pinged) {
+                ping_start(&pid1);
+                ping_start(&cdmd);
+        }
+        double begin = now_ms();
+        if (bare)
+                set_nodes(unit, ORDINARY);
+        else
+                release(id);
+        wait_empty(pid);
+        *ret_ms = now_ms() - begin;
+        if (pinged) {
+                (void)ping_stop(&pid1);
+                (void)ping_stop(&cdmd);
+        }
+        if (bare)
+                release(id);
+}
+
 static void measure_release(const char *unit, const char *pid, uint64_t mib, size_t n)
 {
         Pair *total = calloc(n, sizeof(Pair)), *one = calloc(n, sizeof(Pair)), *us = calloc(n, sizeof(Pair));
         char row[256];
-        uint32_t id;
+        double took;
 
         if (!total || !one || !us)
                 exit(EXIT_FAILURE);
         for (size_t i = 0; i < n; i++) {
-                fill(unit, pid, mib * MIB, &id);
-                ping_start(&pid1);
-                double begin = now_ms();
-                set_nodes(unit, ORDINARY);
-                wait_empty(pid);
-                total[i].reference = now_ms() - begin;
-                one[i].reference = us[i].reference = ping_stop(&pid1);
-                release(id);
-
-                fill(unit, pid, mib * MIB, &id);
-                ping_start(&pid1);
-                ping_start(&cdmd);
-                begin = now_ms();
-                release(id);
-                wait_empty(pid);
-                total[i].ours = now_ms() - begin;
-                one[i].ours = ping_stop(&pid1);
-                us[i].ours = ping_stop(&cdmd);
+                release_once(unit, pid, mib * MIB, true, false, &total[i].reference);
+                release_once(unit, pid, mib * MIB, false, false, &total[i].ours);
+                release_once(unit, pid, mib * MIB, true, true, &took);
+                one[i].reference = us[i].reference = pid1.longest;
+                release_once(unit, pid, mib * MIB, false, true, &took);
+                one[i].ours = pid1.longest;
+                us[i].ours = cdmd.longest;
         }
         snprintf(row, sizeof(row),
                  "release of %" PRIu64
@@ -160,34 +175,41 @@ static void measure_release(const char *unit, const char *pid, uint64_t mib, siz
         pairs_print(row, us, n);
 }
 
-static void measure_threads(const char *unit, const char *other, size_t n)
+static void measure_threads(const char *unit, const char *other, const char *threads, size_t n)
 {
         Pair *grants = calloc(n, sizeof(Pair)), *releases = calloc(n, sizeof(Pair));
+        char row[256];
 
         if (!grants || !releases)
                 exit(EXIT_FAILURE);
         for (size_t i = 0; i < n; i++) {
-                ping_start(&pid1);
-                set_nodes(other, WIDE);
-                grants[i].reference = ping_stop(&pid1);
-                ping_start(&pid1);
-                set_nodes(other, ORDINARY);
-                releases[i].reference = ping_stop(&pid1);
-
                 ping_start(&pid1);
                 uint32_t id = request(unit, 64 * MIB, NULL);
                 grants[i].ours = ping_stop(&pid1);
                 ping_start(&pid1);
                 release(id);
                 releases[i].ours = ping_stop(&pid1);
+
+                ping_start(&pid1);
+                set_nodes(other, WIDE);
+                grants[i].reference = ping_stop(&pid1);
+                ping_start(&pid1);
+                set_nodes(other, ORDINARY);
+                releases[i].reference = ping_stop(&pid1);
+                fprintf(stderr, "grant %.0f, bare %.0f; release %.0f, bare %.0f ms\n", grants[i].ours,
+                        grants[i].reference, releases[i].ours, releases[i].reference);
         }
-        pairs_print(
-                "longest unanswered `Ping` of PID 1 during a grant to a process with 4,000 threads|the same during bare "
+        snprintf(
+                row, sizeof(row),
+                "longest unanswered `Ping` of PID 1 during a grant to a process with %s threads|the same during bare "
                 "`SetUnitProperties`|<=0.02|ms",
-                grants, n);
-        pairs_print(
-                "longest unanswered `Ping` of PID 1 during its release|the same during bare narrowing|<=0.02|ms",
-                releases, n);
+                threads);
+        pairs_print(row, grants, n);
+        snprintf(
+                row, sizeof(row),
+                "longest unanswered `Ping` of PID 1 during its release, %s threads|the same during bare narrowing|<=0.02|ms",
+                threads);
+        pairs_print(row, releases, n);
 }
 
 int main(int argc, char **argv)
@@ -195,11 +217,11 @@ int main(int argc, char **argv)
         connect_bus();
         if (argc == 6 && strcmp(argv[1], "release") == 0) {
                 measure_release(argv[2], argv[3], strtoull(argv[4], NULL, 10), strtoul(argv[5], NULL, 10));
-        } else if (argc == 5 && strcmp(argv[1], "threads") == 0) {
-                measure_threads(argv[2], argv[3], strtoul(argv[4], NULL, 10));
+        } else if (argc == 6 && strcmp(argv[1], "threads") == 0) {
+                measure_threads(argv[2], argv[3], argv[4], strtoul(argv[5], NULL, 10));
         } else {
                 fprintf(stderr, "usage: vm-release release UNIT PID MIB COUNT\n"
-                                "       vm-release threads UNIT OTHER COUNT\n");
+                                "       vm-release threads UNIT OTHER THREADS COUNT\n");
                 return 2;
         }
         return 0;
