@@ -188,6 +188,7 @@ vm_programs = \
 	tests/vm/programs/vm-pin \
 	tests/vm/programs/vm-ping \
 	tests/vm/programs/vm-release \
+	tests/vm/programs/vm-scopes \
 	tests/vm/programs/vm-touch
 EXTRA_PROGRAMS = $(vm_programs)
 CLEANFILES += $(vm_programs)
@@ -206,6 +207,8 @@ tests_vm_programs_vm_release_SOURCES = tests/vm/programs/vm-release.c $(vm_bench
 tests_vm_programs_vm_release_LDADD = $(SYSTEMD_LIBS) -lpthread
 tests_vm_programs_vm_drain_SOURCES = tests/vm/programs/vm-drain.c $(vm_bench_headers)
 tests_vm_programs_vm_drain_LDADD = $(NUMA_LIBS) $(SYSTEMD_LIBS) -lpthread
+tests_vm_programs_vm_scopes_SOURCES = tests/vm/programs/vm-scopes.c $(vm_bench_headers)
+tests_vm_programs_vm_scopes_LDADD = $(SYSTEMD_LIBS)
 tests_vm_programs_vm_touch_SOURCES = tests/vm/programs/vm-touch.c $(vm_bench_headers)
 tests_vm_programs_vm_touch_LDADD = $(NUMA_LIBS) $(SYSTEMD_LIBS)
 tests_vm_programs_vm_ping_LDADD = $(SYSTEMD_LIBS) -lpthread
