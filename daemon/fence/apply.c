@@ -439,7 +439,7 @@ static void host_told(Apply *a, int error, const char *message)
                                     a->cgroup, message ? message : strerror(-error));
 
                 apply_fail(a, error, text);
-                a->at = a->n_due = a->plan.n_steps;
+                a->at = a->n_due = a->n_steps;
         } else if (error < 0 && !is_gone(error) && a->result.undo_error == 0) {
                 a->result.undo_error = error;
         }
