@@ -36,6 +36,7 @@ unit_tests = \
 	tests/unit/test-decide \
 	tests/unit/test-event-limit \
 	tests/unit/test-facts \
+	tests/unit/test-fence \
 	tests/unit/test-fence-files \
 	tests/unit/test-fence-scan \
 	tests/unit/test-fight \

@@ -30,6 +30,8 @@
 
 #define TELL_AGAIN_FIRST_USEC (UINT64_C(500) * 1000)
 #define TELL_AGAIN_DOUBLES    7 /* about a minute is the longest pause */
+/* So many go on in one turn of the event loop when the fence has changed. */
+#define RELEASED_AT_ONCE 64
 
 typedef enum CheckState {
         CHECK_WAITING, /* for the fence */
@@ -116,8 +118,23 @@ static void check_job_free(CheckJob *j)
         free(j);
 }
 
+static bool check_is_at_work(const FenceCheck *c)
+{
+        return c->state != CHECK_WAITING && c->state != CHECK_PAUSING;
+}
+
+static void check_set_state(FenceCheck *c, CheckState state)
+{
+        c->fence->n_checks_at_work -= check_is_at_work(c);
+        c->state = state;
+        c->fence->n_checks_at_work += check_is_at_work(c);
+}
+
 static void check_free(FenceCheck *c)
 {
+        check_set_state(c, CHECK_WAITING);
+        if (c->fence->release == c)
+                c->fence->release = c->next;
         DL_DELETE(c->fence->checks, c);
         HASH_DEL(c->fence->checks_by_path, c);
         if (c->job_data) {
@@ -146,7 +163,7 @@ static void check_finish(FenceCheck *c)
         if (c->again) {
                 c->again = false;
                 c->turn = turn_free(c->turn);
-                c->state = CHECK_WAITING;
+                check_set_state(c, CHECK_WAITING);
                 if (f->phase == PHASE_IDLE) {
                         check_begin(c);
                         return;
@@ -184,17 +201,6 @@ static NodeSet check_open_of(const Fence *f, const FenceLeaf *leaf)
         return fence_leaf_open(leaf, f->config, f->pools, f->context.ledger);
 }
 
-/* Nodes that drain for somebody else's sake stay for now. */
-static NodeSet check_target_of(const Fence *f, const FenceLeaf *leaf, const NodeSet *open)
-{
-        NodeSet kept = nodeset_intersect(&leaf->mems, &f->pools->cdm),
-                ordinary = fence_unit_ordinary(leaf->unit, f->config, f->pools);
-
-        ordinary = fence_leaf_allowed(leaf, &ordinary);
-        kept = nodeset_subtract(&kept, open);
-        return fence_target(&leaf->mems, &kept, &ordinary);
-}
-
 /* --- on the worker ------------------------------------------------------------------------------------ */
 
 static int check_run(Job *job, void *userdata)
@@ -230,7 +236,7 @@ static void check_job(FenceCheck *c, CheckState state, const FenceLeaf *leaf)
         Fence *f = c->fence;
         CheckJob *j = calloc(1, sizeof(*j));
 
-        c->state = state;
+        check_set_state(c, state);
         if (j) {
                 j->check = c;
                 j->path = strdup(c->path);
@@ -294,7 +300,7 @@ static void check_on_turn(Turn *t _unused_, void *userdata)
 
 static void check_take_turn(FenceCheck *c, const char *tenant)
 {
-        c->state = CHECK_IN_LINE;
+        check_set_state(c, CHECK_IN_LINE);
         if (turn_take(c->fence->context.turns, tenant, check_on_turn, c, &c->turn) < 0)
                 check_finish(c);
 }
@@ -308,24 +314,33 @@ static int check_on_pause_over(sd_event_source *source _unused_, uint64_t usec _
         return 0;
 }
 
-static void check_tell_later(FenceCheck *c, int error)
+static int check_pause(FenceCheck *c)
 {
         unsigned doubles = c->n_pauses < TELL_AGAIN_DOUBLES ? c->n_pauses : TELL_AGAIN_DOUBLES;
         uint64_t pause_usec = TELL_AGAIN_FIRST_USEC << doubles;
+
+        c->n_pauses++;
+        check_set_state(c, CHECK_PAUSING);
+        return sd_event_add_time_relative(c->fence->context.event, &c->pause, CLOCK_MONOTONIC, pause_usec,
+                                          pause_usec / 4, check_on_pause_over, c);
+}
+
+/* A sequence that waits for this check lets it go on when it has ended. */
+static void check_tell_later(FenceCheck *c, int error)
+{
         Fence *f = c->fence;
 
         c->turn = turn_free(c->turn);
         c->untold = true;
-        c->n_pauses++;
-        c->state = CHECK_PAUSING;
         log_warning("cannot tell systemd the memory nodes of %s, and will try again: %s", c->unit,
                     strerror(-error));
-        int r = sd_event_add_time_relative(f->context.event, &c->pause, CLOCK_MONOTONIC, pause_usec,
-                                           pause_usec / 4, check_on_pause_over, c);
-        if (r < 0)
+        if (f->phase != PHASE_IDLE)
+                check_set_state(c, CHECK_WAITING);
+        else if (check_pause(c) < 0) {
                 check_report(c, true);
-        else
-                f->check_ended(f);
+                return;
+        }
+        f->check_ended(f);
 }
 
 /* systemd has been told, or needs not be: it does not know the unit, or refuses for good. */
@@ -365,7 +380,7 @@ static void check_on_info(int error, UnitInfo *info, void *userdata)
 
 static void check_tell(FenceCheck *c)
 {
-        c->state = CHECK_TELLING;
+        check_set_state(c, CHECK_TELLING);
         if (!c->unit) {
                 check_report(c, false);
                 return;
@@ -393,7 +408,7 @@ static void check_judge(FenceCheck *c, const FenceLeaf *leaf)
                 check_take_turn(c, leaf->unit ? leaf->unit : leaf->path);
                 return;
         }
-        c->target = check_target_of(f, leaf, &open);
+        c->target = fence_leaf_closed(f, leaf, &open);
         if (nodeset_is_empty(&open)) {
                 check_tell(c);
                 return;
@@ -487,23 +502,20 @@ static void check_on_job(int result, void *userdata)
 
 bool fence_checks_are_idle(const Fence *f)
 {
-        const FenceCheck *c;
-
-        DL_FOREACH (f->checks, c)
-                if (c->state != CHECK_WAITING && c->state != CHECK_PAUSING)
-                        return false;
-        return true;
+        return f->n_checks_at_work == 0;
 }
 
 void fence_checks_hold(Fence *f)
 {
         FenceCheck *c;
 
+        f->release = NULL;
+        slice_set(f->release_slice, false);
         DL_FOREACH (f->checks, c) {
                 if (c->state == CHECK_IN_LINE || c->state == CHECK_PAUSING) {
                         c->turn = turn_free(c->turn);
                         c->pause = sd_event_source_disable_unref(c->pause);
-                        c->state = CHECK_WAITING;
+                        check_set_state(c, CHECK_WAITING);
                 }
                 /* Pages that it moves may go back in a moment. */
                 if (f->lifting && c->job)
@@ -513,38 +525,27 @@ void fence_checks_hold(Fence *f)
 
 void fence_checks_release(Fence *f)
 {
-        FenceCheck *c, *next;
+        f->release = f->checks;
+        slice_set(f->release_slice, f->release != NULL);
+}
 
-        DL_FOREACH_SAFE (f->checks, c, next) {
-                if (!check_is_in_force(f))
-                        check_free(c);
-                else
+/* Those that came since are at work already. */
+void fence_checks_on_slice(void *userdata)
+{
+        Fence *f = userdata;
+
+        for (size_t n = 0; f->release && n < RELEASED_AT_ONCE; n++) {
+                FenceCheck *c = f->release;
+
+                f->release = c->next;
+                if (c->state != CHECK_WAITING)
+                        continue;
+                if (check_is_in_force(f))
                         check_begin(c);
+                else
+                        check_free(c);
         }
-}
-
-static FenceCheck *check_find(Fence *f, const char *path)
-{
-        FenceCheck *c;
-
-        HASH_FIND_STR(f->checks_by_path, path, c);
-        return c;
-}
-
-/* Cgroups below a unit's are its own affair, it confines them. */
-static int check_name_of(const char *path, FenceLeaf *ret)
-{
-        _cleanup_free_ char *copy = strdup(path);
-        int r;
-
-        if (!copy)
-                return -ENOMEM;
-        ret->path = copy;
-        r = fence_leaf_name(ret);
-        ret->path = NULL;
-        if (r >= 0 && !ret->unit_path)
-                ret->unit_path = TAKE_PTR(copy);
-        return r >= 0 && !ret->unit_path ? -ENOMEM : r;
+        slice_set(f->release_slice, f->release != NULL);
 }
 
 static int check_new(Fence *f, FenceLeaf *leaf, FenceCheck **ret)
@@ -572,10 +573,10 @@ int fence_check(Fence *f, const char *path, uint64_t since_usec, bool is_new)
 
         if (!check_is_in_force(f))
                 return 0;
-        r = check_name_of(path, &leaf);
+        r = fence_leaf_of_path(path, &leaf);
         if (r < 0)
                 return r;
-        c = check_find(f, leaf.unit_path);
+        HASH_FIND_STR(f->checks_by_path, leaf.unit_path, c);
         if (c) {
                 c->is_new |= is_new;
                 c->again |= c->state != CHECK_WAITING && c->state != CHECK_IN_LINE;

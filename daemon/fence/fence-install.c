@@ -28,42 +28,37 @@ static bool install_is_of_before(const Fence *f, const NodeSet *had, const NodeS
 
 /* A property that opens CDM nodes without a reservation is set back to what is left of it. That is still
  * there when a later fence leaves the unit more, or all: then it follows. (Systemd cannot be told to unset
- * it, the kernel would keep the value.) A slice keeps what it was given: it bounds the reservations in it. */
-static int install_find_property(const char *unit, const NodeSet *had, void *userdata)
+ * it, the kernel would keep the value.) A slice keeps what it was given: it bounds the reservations in it.
+ * False: it may stay. */
+static bool install_judge_property(const Fence *f, const FenceProperty *p, NodeSet *ret)
 {
-        Fence *f = userdata;
-        NodeSet reserved = fence_tenant_promised(unit, &f->pools->cdm, f->context.ledger),
-                below = subtenant_unit_nodes(unit);
-        NodeSet open = nodeset_intersect(had, &f->pools->cdm), target,
-                ordinary = fence_unit_ordinary(unit, f->config, f->pools);
-        bool free = f->lifting || fence_unit_is_exempt(unit, f->config);
+        NodeSet reserved = fence_tenant_promised(p->unit, &f->pools->cdm, f->context.ledger),
+                below = subtenant_unit_nodes(p->unit);
+        NodeSet open = nodeset_intersect(&p->nodes, &f->pools->cdm),
+                ordinary = fence_unit_ordinary(p->unit, f->config, f->pools);
+        bool free = f->lifting || fence_unit_is_exempt(p->unit, f->config);
 
-        if (owner_name_is_slice(unit, strlen(unit)))
-                return 0;
+        if (owner_name_is_slice(p->unit, strlen(p->unit)))
+                return false;
         reserved = nodeset_union(&reserved, &below);
-        if (install_is_of_before(f, had, &reserved, free)) {
-                reserved = nodeset_intersect(&reserved, had);
-                target = nodeset_union(&f->pools->ordinary, free ? &f->pools->cdm : &reserved);
-        } else if (free || nodeset_is_subset(&open, &reserved)) {
-                return 0;
-        } else {
-                reserved = nodeset_intersect(&reserved, &open);
-                target = fence_target(had, &reserved, &ordinary);
+        if (install_is_of_before(f, &p->nodes, &reserved, free)) {
+                reserved = nodeset_intersect(&reserved, &p->nodes);
+                *ret = nodeset_union(&f->pools->ordinary, free ? &f->pools->cdm : &reserved);
+                return true;
         }
-        return fence_names_add(&f->names, unit, &target);
+        if (free || nodeset_is_subset(&open, &reserved))
+                return false;
+        reserved = nodeset_intersect(&reserved, &open);
+        *ret = fence_target(&p->nodes, &reserved, &ordinary);
+        return true;
 }
 
 /* No grant has a part in this one. */
-static int install_find_startup(const char *unit, const NodeSet *had, void *userdata)
+static bool install_judge_startup(const Fence *f, const FenceProperty *p)
 {
-        Fence *f = userdata;
-
-        if (f->lifting || fence_unit_is_exempt(unit, f->config) || !nodeset_intersects(had, &f->pools->cdm))
-                return 0;
-        return fence_names_add(&f->startups, unit, NULL);
+        return !f->lifting && !fence_unit_is_exempt(p->unit, f->config) &&
+               nodeset_intersects(&p->nodes, &f->pools->cdm);
 }
-
-static void install_reset_next(Fence *f);
 
 static void install_on_reset(int error, const char *message _unused_, void *userdata)
 {
@@ -71,49 +66,99 @@ static void install_on_reset(int error, const char *message _unused_, void *user
 
         f->call = unit_call_free(f->call);
         fence_note_told(f, error);
-        install_reset_next(f);
+        fence_step_reset(f);
+}
+
+/* True: install_on_reset() will be called. */
+static bool install_reset(Fence *f, const FenceProperty *p)
+{
+        Gate *gate = f->context.gate;
+        NodeSet target;
+        int r;
+
+        if (p->startup ? !install_judge_startup(f, p) : !install_judge_property(f, p, &target))
+                return false;
+        if (p->startup)
+                r = unit_reset_startup_mems(gate, p->unit, install_on_reset, f, &f->call);
+        else
+                r = unit_set_mems(gate, p->unit, &target, install_on_reset, f, &f->call);
+        if (r < 0)
+                fence_note_told(f, r);
+        return r >= 0;
 }
 
 /* A unit that cannot be set back (it is gone) needs none: what matters is read at the end. */
-static void install_reset_next(Fence *f)
+void fence_step_reset(Fence *f)
 {
-        int r;
-
-        while (f->next < f->names.n) {
-                size_t i = f->next++;
-
-                r = unit_set_mems(f->context.gate, f->names.names[i], &f->names.sets[i], install_on_reset, f,
-                                  &f->call);
-                if (r >= 0)
+        while (f->next < f->properties.n) {
+                if (!fence_go_on(f))
                         return;
-                fence_note_told(f, r);
-        }
-        while (f->next < f->names.n + f->startups.n) {
-                size_t i = f->next++ - f->names.n;
-
-                r = unit_reset_startup_mems(f->context.gate, f->startups.names[i], install_on_reset, f,
-                                            &f->call);
-                if (r >= 0)
+                if (install_reset(f, &f->properties.list[f->next++]))
                         return;
-                fence_note_told(f, r);
         }
-        fence_names_clear(&f->names);
-        fence_names_clear(&f->startups);
+        fence_properties_clear(&f->properties);
         f->step_ended(f, 0);
 }
 
-void fence_step_reset(Fence *f)
+static int install_add_property(FenceProperties *p, const char *unit, const NodeSet *nodes, bool startup)
 {
-        int r;
+        char *copy = strdup(unit);
+        FenceProperty *list = copy ? reallocarray(p->list, p->n + 1, sizeof(*list)) : NULL;
 
-        fence_names_clear(&f->names);
-        r = fence_property_foreach(f->context.root, install_find_property, f);
-        if (r >= 0)
-                r = fence_property_foreach_startup(f->context.root, install_find_startup, f);
-        if (r < 0)
-                f->step_ended(f, r);
-        else
-                install_reset_next(f);
+        if (!list) {
+                free(copy);
+                return -ENOMEM;
+        }
+        p->list = list;
+        list[p->n++] = (FenceProperty){ copy, *nodes, startup };
+        return 0;
+}
+
+static int install_on_property(const char *unit, const NodeSet *nodes, void *userdata)
+{
+        return install_add_property(userdata, unit, nodes, false);
+}
+
+static int install_on_startup(const char *unit, const NodeSet *nodes, void *userdata)
+{
+        return install_add_property(userdata, unit, nodes, true);
+}
+
+static int install_run_properties(Job *job _unused_, void *userdata)
+{
+        FenceJob *j = userdata;
+        int r = fence_property_foreach(j->path, install_on_property, &j->properties);
+
+        return r < 0 ? r : fence_property_foreach_startup(j->path, install_on_startup, &j->properties);
+}
+
+static void install_on_properties(int result, void *userdata)
+{
+        FenceJob *j = userdata;
+        Fence *f = fence_job_ended(j);
+
+        if (f) {
+                f->properties = j->properties;
+                j->properties = (FenceProperties){ 0 };
+        }
+        fence_job_free(j);
+        if (f)
+                f->step_ended(f, result < 0 ? result : 0);
+}
+
+/* There is a file for each grant. */
+void fence_step_properties(Fence *f)
+{
+        FenceJob *j = calloc(1, sizeof(*j));
+
+        if (j)
+                j->path = strdup(f->context.root);
+        if (!j || !j->path) {
+                fence_job_free(j);
+                f->step_ended(f, -ENOMEM);
+                return;
+        }
+        fence_job_start(f, j, false, install_run_properties, install_on_properties);
 }
 
 /* --- INSTALL and RELOAD ------------------------------------------------------------------------------- */

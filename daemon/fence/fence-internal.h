@@ -7,6 +7,7 @@
 #include "daemon/fence/fence.h"
 #include "daemon/fence/fence-scan.h"
 #include "daemon/kernel/drain.h"
+#include "daemon/loop/slice.h"
 #include "daemon/pid1/unit.h"
 
 #define FENCE_DIR_RUNTIME   "/run/systemd/system"
@@ -19,34 +20,59 @@ typedef enum FencePhase {
         PHASE_SCAN,
         PHASE_ASK,
         PHASE_DRAIN,
+        PHASE_PROPERTIES,
         PHASE_RESET,
         PHASE_INSTALL,
         PHASE_RELOAD,
         PHASE_READ,
+        PHASE_JUDGE,
         PHASE_POKE,
         PHASE_NARROW,
         PHASE_TELL,
+        PHASE_REPORT,
         _PHASE_MAX,
 } FencePhase;
 
 typedef struct FenceJob FenceJob;
 typedef struct FenceCheck FenceCheck;
 
+typedef struct FenceReport {
+        Unfenced *unfenced;
+        size_t n;
+} FenceReport;
+
+/* A property of a unit that systemd keeps in a file. */
+typedef struct FenceProperty {
+        char *unit;
+        NodeSet nodes;
+        bool startup; /* StartupAllowedMemoryNodes= */
+} FenceProperty;
+
+typedef struct FenceProperties {
+        FenceProperty *list;
+        size_t n;
+} FenceProperties;
+
 struct Fence {
         FenceContext context;
         FenceState state;
-        Unfenced *unfenced;
-        size_t n_unfenced;
+        FenceReport report; /* of the last sequence */
         uint64_t drained_bytes, told_bytes;
 
         FenceCheck *checks, *checks_by_path;
+        size_t n_checks_at_work;
+        FenceCheck *release; /* the next one that may go on; the slice is on while there is one */
+        Slice *release_slice;
         void (*check_ended)(Fence *f); /* called by a check that is not at work any more */
 
         /* what is under way */
         FencePhase phase;
         /* Each step calls this one once, with 0 or an error; the Fence may be freed there. A function
-         * fence_step_*() begins a step, and is called by the file that it is in to go on with it. */
+         * fence_step_*() begins a step, and is called again to go on with it. */
         void (*step_ended)(Fence *f, int error);
+        Slice *slice;
+        size_t n_in_turn; /* that the step looked at in this turn of the event loop */
+        int error;        /* of the step that has failed */
         bool lifting, reloaded, narrowed;
         bool to_reload;       /* what was installed has to be read by systemd */
         bool interrupted;     /* a cdmd before this one ended while it changed the fence */
@@ -58,8 +84,9 @@ struct Fence {
         fence_done_t done;
         void *userdata;
         FenceScan scan;
-        FenceNames startups; /* units whose StartupAllowedMemoryNodes= is reset */
-        FenceNames names;    /* units to set back, slices to poke */
+        FenceProperties properties;
+        FenceReport next_report;
+        FenceNames names; /* slices to poke */
         FenceNames
                 written; /* units whose cgroups a worker wrote, and what: systemd is to have the same idea */
         bool untold;     /* the last sequence ended with an untold_error, and nothing else was wrong */
@@ -94,7 +121,8 @@ typedef struct FenceDrain {
 struct FenceJob {
         Fence *fence;
         Job *job;
-        FenceScan scan; /* result of SCAN and READ */
+        FenceScan scan;             /* SCAN and READ: the last one, which is freed, and the result */
+        FenceProperties properties; /* result of PROPERTIES */
         NodeSet cdm, from, to, target;
         char *path, *unit_path;
         uint64_t id;
@@ -108,11 +136,16 @@ struct FenceJob {
         NodeSet all;
 };
 
+void fence_properties_clear(FenceProperties *p);
 FenceJob *fence_job_free(FenceJob *j);
 /* Owns j from then on; on failure the sequence ends. moves: it may move pages. */
 void fence_job_start(Fence *f, FenceJob *j, bool moves, job_run_t run, job_done_t done);
 /* The Fence of a job that has ended; NULL when it is gone. */
 Fence *fence_job_ended(FenceJob *j);
+
+/* For a step that looks at many: true for a number of them in each turn of the event loop. Else the step has
+ * to return, and is called again in the next turn. */
+bool fence_go_on(Fence *f);
 
 /* systemd has been told something, or not: what it did not take for now makes the fence leaky, so that it is
  * closed anew. */
@@ -123,13 +156,16 @@ void fence_note_told(Fence *f, int error);
 bool fence_leaf_is_free(const Fence *f, const FenceLeaf *leaf);
 /* Does a leaf that shall have every node have only what a fence has left it? */
 bool fence_leaf_is_held_back(const Fence *f, const FenceLeaf *leaf);
+/* What the leaf shall have, if these nodes are open to it: nodes that drain for somebody else's sake stay for now.
+ */
+NodeSet fence_leaf_closed(const Fence *f, const FenceLeaf *leaf, const NodeSet *open);
 /* Has the leaf exactly what an earlier fence left to everyone, and this one leaves something else? */
 bool fence_leaf_is_outdated(const Fence *f, const FenceLeaf *leaf);
 /* Counts the leaves that are not as they shall be (n_todo), and names their slices. */
-int fence_judge(Fence *f);
-void fence_unfenced_clear(Fence *f);
-/* Fills `unfenced` from the last reading. */
-int fence_report(Fence *f, int error);
+void fence_step_judge(Fence *f);
+/* Fills `next_report` from the last reading, which is freed. */
+void fence_step_report(Fence *f);
+void fence_report_clear(FenceReport *r);
 
 /* fence-read.c */
 void fence_step_scan(Fence *f);
@@ -140,8 +176,10 @@ void fence_step_poke(Fence *f);
 bool fence_checks_are_idle(const Fence *f);
 /* Those that wait for their turn give way. */
 void fence_checks_hold(Fence *f);
-/* The fence is changed: those that waited for that go on, or are dropped where there is none. */
+/* The fence is changed: those that waited for that go on, or are dropped where there is none. In slices: a
+ * sequence that begins meanwhile holds the others again. */
 void fence_checks_release(Fence *f);
+void fence_checks_on_slice(void *userdata);
 void fence_checks_free(Fence *f);
 
 /* fence-owner.c */
@@ -158,6 +196,7 @@ void fence_step_narrow(Fence *f);
 void fence_step_tell(Fence *f);
 
 /* fence-install.c */
+void fence_step_properties(Fence *f);
 void fence_step_reset(Fence *f);
 void fence_step_install(Fence *f);
 void fence_step_reload(Fence *f);

@@ -1,10 +1,23 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* What the steps of the fence share: their jobs on a worker, and what they note for the end. */
+/* What the steps of the fence share: their slices, their jobs on a worker, and what they note for the end. */
 
 #include <stdlib.h>
 
 #include "daemon/fence/fence-internal.h"
+
+/* So many leaves or properties are looked at in one turn of the event loop. */
+#define FENCE_TURN_MAX 256
+
+bool fence_go_on(Fence *f)
+{
+        if (f->n_in_turn < FENCE_TURN_MAX) {
+                f->n_in_turn++;
+                return true;
+        }
+        slice_set(f->slice, true);
+        return false;
+}
 
 void fence_note_told(Fence *f, int error)
 {
@@ -12,11 +25,20 @@ void fence_note_told(Fence *f, int error)
                 f->untold_error = error;
 }
 
+void fence_properties_clear(FenceProperties *p)
+{
+        for (size_t i = 0; i < p->n; i++)
+                free(p->list[i].unit);
+        free(p->list);
+        *p = (FenceProperties){ 0 };
+}
+
 FenceJob *fence_job_free(FenceJob *j)
 {
         if (!j)
                 return NULL;
         fence_scan_clear(&j->scan);
+        fence_properties_clear(&j->properties);
         drain_move_free(j->drain.move);
         foreign_sweep_free(j->sweep);
         free(j->found.cgroup);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* What follows from a reading: which leaves are not as they shall be, and what is reported in the end. */
+/* JUDGE and REPORT: which leaves are not as they shall be after a reading, and what is reported in the end. */
 
 #include <errno.h>
 #include <stdio.h>
@@ -32,6 +32,16 @@ bool fence_leaf_is_outdated(const Fence *f, const FenceLeaf *leaf)
         return nodeset_equal(&base, &f->before);
 }
 
+NodeSet fence_leaf_closed(const Fence *f, const FenceLeaf *leaf, const NodeSet *open)
+{
+        NodeSet kept = nodeset_intersect(&leaf->mems, &f->pools->cdm),
+                ordinary = fence_unit_ordinary(leaf->unit, f->config, f->pools);
+
+        ordinary = fence_leaf_allowed(leaf, &ordinary);
+        kept = nodeset_subtract(&kept, open);
+        return fence_target(&leaf->mems, &kept, &ordinary);
+}
+
 /* Is the leaf not (yet) as it shall be? */
 static bool judge_is_todo(const Fence *f, const FenceLeaf *leaf)
 {
@@ -45,55 +55,76 @@ static bool judge_is_todo(const Fence *f, const FenceLeaf *leaf)
         return !nodeset_is_empty(&open) || fence_leaf_is_outdated(f, leaf);
 }
 
-int fence_judge(Fence *f)
+static int judge_leaf(Fence *f, FenceLeaf *leaf)
+{
+        if (!f->lifting) {
+                NodeSet open = fence_leaf_open(leaf, f->config, f->pools, f->context.ledger);
+
+                leaf->judged_closed = nodeset_is_empty(&open);
+        }
+        if (!judge_is_todo(f, leaf))
+                return 0;
+        f->n_todo++;
+        return leaf->slice ? fence_names_add(&f->names, leaf->slice, NULL) : 0;
+}
+
+void fence_step_judge(Fence *f)
 {
         int r = 0;
 
-        fence_names_clear(&f->names);
-        f->n_todo = 0;
-        for (size_t i = 0; i < f->scan.n_leaves && r >= 0; i++) {
-                const FenceLeaf *leaf = &f->scan.leaves[i];
-
-                if (!judge_is_todo(f, leaf))
-                        continue;
-                f->n_todo++;
-                if (leaf->slice)
-                        r = fence_names_add(&f->names, leaf->slice, NULL);
+        if (f->next == 0) {
+                fence_names_clear(&f->names);
+                f->n_todo = 0;
         }
-        return r;
+        while (r >= 0 && f->next < f->scan.n_leaves) {
+                if (!fence_go_on(f))
+                        return;
+                r = judge_leaf(f, &f->scan.leaves[f->next++]);
+        }
+        f->step_ended(f, r < 0 ? r : 0);
 }
 
-void fence_unfenced_clear(Fence *f)
+void fence_report_clear(FenceReport *r)
 {
-        for (size_t i = 0; i < f->n_unfenced; i++) {
-                free(f->unfenced[i].cgroup);
-                free(f->unfenced[i].unit);
-                free(f->unfenced[i].reason);
+        for (size_t i = 0; i < r->n; i++) {
+                free(r->unfenced[i].cgroup);
+                free(r->unfenced[i].unit);
+                free(r->unfenced[i].reason);
         }
-        free(f->unfenced);
-        f->unfenced = NULL;
-        f->n_unfenced = 0;
+        free(r->unfenced);
+        *r = (FenceReport){ 0 };
+}
+
+/* Room for one more: there is room up to each power of two. */
+static int report_grow(FenceReport *r)
+{
+        Unfenced *array;
+
+        if ((r->n & (r->n - 1)) != 0)
+                return 0;
+        array = reallocarray(r->unfenced, r->n ? 2 * r->n : 1, sizeof(*array));
+        if (!array)
+                return -ENOMEM;
+        r->unfenced = array;
+        return 0;
 }
 
 /* Takes over reason; NULL means that it could not be allocated. */
-static int judge_add_unfenced(Fence *f, const char *cgroup, const char *unit, char *reason)
+static int report_add(Fence *f, const char *cgroup, const char *unit, char *reason)
 {
         Unfenced u = { strdup(cgroup), strdup(unit ? unit : ""), reason };
-        Unfenced *array = reallocarray(f->unfenced, f->n_unfenced + 1, sizeof(*array));
 
-        if (array)
-                f->unfenced = array;
-        if (!array || !u.cgroup || !u.unit || !u.reason) {
+        if (report_grow(&f->next_report) < 0 || !u.cgroup || !u.unit || !u.reason) {
                 free(u.cgroup);
                 free(u.unit);
                 free(u.reason);
                 return -ENOMEM;
         }
-        f->unfenced[f->n_unfenced++] = u;
+        f->next_report.unfenced[f->next_report.n++] = u;
         return 0;
 }
 
-static char *judge_unfenced_reason(const FenceLeaf *leaf, int error)
+static char *report_reason(const FenceLeaf *leaf, int error)
 {
         char *text = NULL;
 
@@ -121,7 +152,7 @@ static char *judge_unfenced_reason(const FenceLeaf *leaf, int error)
 }
 
 /* An end that came too early leaves more to be said than the last reading shows. */
-static int judge_report_error(Fence *f, int error)
+static int report_add_error(Fence *f, int error)
 {
         char *text = NULL;
 
@@ -134,23 +165,45 @@ static int judge_report_error(Fence *f, int error)
                                "may be open as well: %s",
                      strerror(-error)) < 0)
                 text = NULL;
-        return judge_add_unfenced(f, "/", NULL, text);
+        return report_add(f, "/", NULL, text);
 }
 
-int fence_report(Fence *f, int error)
+/* Without a failure, systemd that could not be told is one. */
+static int report_begin(Fence *f)
+{
+        f->untold = f->error >= 0 && f->untold_error < 0;
+        if (f->untold)
+                f->error = f->untold_error;
+        return f->error < 0 ? report_add_error(f, f->error) : 0;
+}
+
+/* A leaf that was closed when it was judged is left to whoever ended its reservation since: the reading is
+ * older. */
+static int report_leaf(Fence *f, const FenceLeaf *leaf)
+{
+        NodeSet open;
+
+        if (f->lifting || leaf->judged_closed || fence_leaf_is_empty_slice(leaf))
+                return 0;
+        open = fence_leaf_open(leaf, f->config, f->pools, f->context.ledger);
+        return nodeset_is_empty(&open)
+                       ? 0
+                       : report_add(f, leaf->path, leaf->unit, report_reason(leaf, f->error));
+}
+
+void fence_step_report(Fence *f)
 {
         int r = 0;
 
-        fence_unfenced_clear(f);
-        if (error < 0)
-                r = judge_report_error(f, error);
-        for (size_t i = 0; r >= 0 && !f->lifting && i < f->scan.n_leaves; i++) {
-                const FenceLeaf *leaf = &f->scan.leaves[i];
-                NodeSet open = fence_leaf_open(leaf, f->config, f->pools, f->context.ledger);
+        if (f->next == 0 && f->next_report.n == 0)
+                r = report_begin(f);
+        while (r >= 0 && f->next < f->scan.n_leaves) {
+                if (!fence_go_on(f))
+                        return;
+                FenceLeaf *leaf = &f->scan.leaves[f->next++];
 
-                if (!nodeset_is_empty(&open))
-                        r = judge_add_unfenced(f, leaf->path, leaf->unit,
-                                               judge_unfenced_reason(leaf, error));
+                r = report_leaf(f, leaf);
+                fence_leaf_clear(leaf);
         }
-        return r;
+        f->step_ended(f, r < 0 ? r : 0);
 }

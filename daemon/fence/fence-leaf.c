@@ -168,7 +168,7 @@ static NodeSet leaf_intruding(const Fence *f, const FenceLeaf *leaf)
 {
         NodeSet promised;
 
-        if (!leaf->unit || fence_unit_is_exempt(leaf->unit, f->config))
+        if (!leaf->unit || fence_leaf_is_empty_slice(leaf) || fence_unit_is_exempt(leaf->unit, f->config))
                 return NODESET_EMPTY;
         promised = fence_leaf_promised(leaf, &leaf->held, f->context.ledger);
         return nodeset_subtract(&leaf->held, &promised);
@@ -177,6 +177,8 @@ static NodeSet leaf_intruding(const Fence *f, const FenceLeaf *leaf)
 void fence_step_drain(Fence *f)
 {
         while (f->next < f->scan.n_leaves) {
+                if (!fence_go_on(f))
+                        return;
                 const FenceLeaf *leaf = &f->scan.leaves[f->next++];
                 NodeSet from = leaf_intruding(f, leaf);
 
@@ -216,6 +218,8 @@ static bool leaf_is_too_narrow(const Fence *f, const FenceLeaf *leaf)
 void fence_step_narrow(Fence *f)
 {
         while (f->next < f->scan.n_leaves) {
+                if (!fence_go_on(f))
+                        return;
                 const FenceLeaf *leaf = &f->scan.leaves[f->next++];
                 NodeSet open = NODESET_EMPTY;
 
@@ -280,6 +284,8 @@ static void leaf_on_tell_info(int error, UnitInfo *info, void *userdata)
 void fence_step_tell(Fence *f)
 {
         while (f->next < f->written.n) {
+                if (!fence_go_on(f))
+                        return;
                 const char *unit = f->written.names[f->next++];
 
                 int r = unit_get(f->context.gate, GATE_OWN, unit, leaf_on_tell_info, f, &f->call);

@@ -11,12 +11,6 @@
 #include "daemon/fence/fence-internal.h"
 #include "daemon/kernel/owner.h"
 
-static void ask_ended(Fence *f)
-{
-        fence_scan_drop_slices(&f->scan);
-        f->step_ended(f, 0);
-}
-
 /* It has a name, but not that of a unit. */
 static void ask_forget_unit(Fence *f, FenceLeaf *leaf)
 {
@@ -38,7 +32,7 @@ static void ask_on_answer(int error, const char *unit, void *userdata)
             owner_learn(leaf->path, leaf->id, unit) > 0)
                 ask_forget_unit(f, leaf);
         if (unit_error_is_passing(error))
-                ask_ended(f);
+                f->step_ended(f, 0);
         else
                 fence_step_ask(f);
 }
@@ -46,6 +40,8 @@ static void ask_on_answer(int error, const char *unit, void *userdata)
 void fence_step_ask(Fence *f)
 {
         while (f->next < f->scan.n_leaves) {
+                if (!fence_go_on(f))
+                        return;
                 FenceLeaf *leaf = &f->scan.leaves[f->next];
 
                 if (leaf->unit && owner_top(leaf->path) > 0)
@@ -56,5 +52,5 @@ void fence_step_ask(Fence *f)
                 if (unit_get_owner(f->context.gate, leaf->path, ask_on_answer, f, &f->call) >= 0)
                         return;
         }
-        ask_ended(f);
+        f->step_ended(f, 0);
 }

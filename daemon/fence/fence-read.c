@@ -30,6 +30,7 @@ static int read_run(Job *job, void *userdata)
         FenceJob *j = userdata;
         int r = 0;
 
+        fence_scan_clear(&j->scan);
         if (j->fence_foreign)
                 r = foreign_fence(j->foreign, NULL, j->bandwidth, job, &j->sweep, &j->found);
         else if (j->lift_foreign)
@@ -52,7 +53,6 @@ static void read_done(int result, void *userdata)
         Fence *f = fence_job_ended(j);
 
         if (f) {
-                fence_scan_clear(&f->scan);
                 f->scan = j->scan;
                 f->drained_bytes += j->found.drained_bytes;
                 j->scan = (FenceScan){ 0 };
@@ -60,8 +60,6 @@ static void read_done(int result, void *userdata)
         fence_job_free(j);
         if (!f)
                 return;
-        if (result >= 0 && f->phase == PHASE_READ)
-                result = fence_judge(f);
         f->step_ended(f, result < 0 ? result : 0);
 }
 
@@ -73,6 +71,8 @@ static void read_start(Fence *f)
                 f->step_ended(f, -ENOMEM);
                 return;
         }
+        j->scan = f->scan;
+        f->scan = (FenceScan){ 0 };
         j->cdm = f->pools->cdm;
         j->doubtful_slices = f->phase == PHASE_SCAN;
         j->foreign = f->context.foreign;

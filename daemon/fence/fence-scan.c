@@ -75,6 +75,21 @@ int fence_leaf_name(FenceLeaf *leaf)
         return 0;
 }
 
+int fence_leaf_of_path(const char *path, FenceLeaf *ret)
+{
+        _cleanup_free_ char *copy = strdup(path);
+        int r;
+
+        if (!copy)
+                return -ENOMEM;
+        ret->path = copy;
+        r = fence_leaf_name(ret);
+        ret->path = NULL;
+        if (r >= 0 && !ret->unit_path)
+                ret->unit_path = TAKE_PTR(copy);
+        return r >= 0 && !ret->unit_path ? -ENOMEM : r;
+}
+
 /* Without the controller a cgroup may use what its nearest ancestor with one may: at the top, everything. */
 static int inherited(const char *path, const NodeSet *cdm, NodeSet *ret)
 {
@@ -175,6 +190,11 @@ bool fence_leaf_is_slice(const FenceLeaf *leaf)
         return leaf->unit && owner_name_is_slice(leaf->unit, strlen(leaf->unit));
 }
 
+bool fence_leaf_is_empty_slice(const FenceLeaf *leaf)
+{
+        return leaf->is_empty && fence_leaf_is_slice(leaf);
+}
+
 int fence_leaf_read(const char *path, const NodeSet *cdm, FenceLeaf *ret)
 {
         int fd = cgroup_open(path, NULL), r;
@@ -246,19 +266,6 @@ int fence_scan_read(const NodeSet *cdm, bool doubtful_slices, FenceScan *ret)
         }
         *ret = c.scan;
         return 0;
-}
-
-void fence_scan_drop_slices(FenceScan *s)
-{
-        size_t n = 0;
-
-        for (size_t i = 0; i < s->n_leaves; i++) {
-                if (fence_leaf_is_slice(&s->leaves[i]) && s->leaves[i].is_empty)
-                        fence_leaf_clear(&s->leaves[i]);
-                else
-                        s->leaves[n++] = s->leaves[i];
-        }
-        s->n_leaves = n;
 }
 
 NodeSet fence_leaf_reserved(const FenceLeaf *leaf, const Ledger *ledger)

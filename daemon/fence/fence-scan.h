@@ -28,7 +28,8 @@ typedef struct FenceLeaf {
          * NULL: all do, or systemd does not own it. */
         char *off;
         NodeSet mems, effective;
-        NodeSet held; /* CDM nodes on which it has pages */
+        bool judged_closed; /* by the ledger of that moment, and this reading */
+        NodeSet held;       /* CDM nodes on which it has pages */
         NodeSet promised; /* CDM nodes that a reservation below it opens as well; without a unit also one above */
         uint64_t bytes; /* its bytes there */
         FenceWay way;   /* where CDM nodes are open to it that its own set does not have */
@@ -44,19 +45,22 @@ void fence_scan_clear(FenceScan *s);
 /* Reads every leaf; blocks as long as there are many. doubtful_slices: also slices in which nothing is, whose
  * owner is not known. */
 int fence_scan_read(const NodeSet *cdm, bool doubtful_slices, FenceScan *ret);
-/* Leaves out those that turned out to be systemd's. */
-void fence_scan_drop_slices(FenceScan *s);
 
 /* Reads one cgroup. -ENOENT: it is gone. The caller frees it with fence_leaf_clear(), also on failure. */
 int fence_leaf_read(const char *path, const NodeSet *cdm, FenceLeaf *ret);
 void fence_leaf_clear(FenceLeaf *leaf);
 /* Is what fence_leaf_name() found a slice, which the fence leaves open? */
 bool fence_leaf_is_slice(const FenceLeaf *leaf);
+/* One in which nothing is, and as far as is known systemd's: no leaf of the fence. */
+bool fence_leaf_is_empty_slice(const FenceLeaf *leaf);
 
 /* Takes unit, slice and the unit's cgroup out of a leaf's path: the first component that is no slice is the
  * unit. (The names are used to ask PID 1 and to report, never to decide who may have what.) All are NULL
  * when it does not look like a unit's. */
 int fence_leaf_name(FenceLeaf *leaf);
+/* Fills in the unit and its cgroup for any path; unit_path is the path where there is no unit. Cgroups below a
+ * unit's are its own affair, it confines them. The caller frees it with fence_leaf_clear(). */
+int fence_leaf_of_path(const char *path, FenceLeaf *ret);
 
 /* CDM nodes that reservations open to the leaf. */
 NodeSet fence_leaf_reserved(const FenceLeaf *leaf, const Ledger *ledger);

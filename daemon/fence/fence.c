@@ -4,13 +4,17 @@
  * either a job on a worker (reading or writing cgroups, moving pages) or a call to PID 1, and starts the
  * next when it has ended:
  *
- *   close:  SCAN - ASK (whose it is) - DRAIN (leaf by leaf) - RESET (property by property) - INSTALL - RELOAD - READ
- *             READ: all fenced: closed
- *                   else POKE (slice by slice) - READ, as long as that fences more leaves,
- *                   then NARROW what systemd thinks is narrow already - TELL - READ, once,
- *                   then what is left is reported
+ *   close:  SCAN - ASK (whose it is) - DRAIN (leaf by leaf) - PROPERTIES - RESET (one by one) - INSTALL - RELOAD
+ *             - READ - JUDGE
+ *             JUDGE: all fenced: closed
+ *                    else POKE (slice by slice) - READ - JUDGE, as long as that fences more leaves,
+ *                    then NARROW what systemd thinks is narrow already - TELL - READ - JUDGE, once
+ *             - REPORT what is left
  *             the first READ fences what systemd does not own before (daemon/fence/foreign.c)
- *   lift:   RESET - REMOVE - RELOAD - READ - POKE (as above), NARROW (which widens here) - READ, once
+ *   lift:   PROPERTIES - RESET - REMOVE - RELOAD - READ - JUDGE - POKE (as above), NARROW (which widens here)
+ *             - READ - JUDGE, once - REPORT
+ *
+ * Where a step fails, REPORT is the next one.
  *
  * Why READ and POKE: systemd 257 knows after a reload what its units shall have, and applies it to none of
  * them until somebody touches their slice. Why NARROW: where the set changes while the controller is enabled
@@ -24,8 +28,13 @@
  * A step is told to begin, and calls step_ended() when it is over. fence_phase_after() is all that decides which
  * one comes next; no step knows another.
  *
- * Here: the object, the sequence, beginning and end. fence-read.c: SCAN, READ, POKE; fence-judge.c: what follows
- * from a reading; fence-owner.c: ASK; fence-leaf.c: DRAIN, NARROW, TELL; fence-install.c: RESET, INSTALL, RELOAD;
+ * Leaves and properties are judged in slices, a number of them in each turn of the event loop. What changes
+ * between two slices is not lost: a cgroup that comes or is written to is checked when the sequence has ended,
+ * a grant or a release that ends meanwhile reads back what it wrote, configuration and pools stay, and each
+ * leaf is judged by the ledger of that moment.
+ *
+ * Here: the object, the sequence, beginning and end. fence-read.c: SCAN, READ, POKE; fence-judge.c: JUDGE, REPORT;
+ * fence-owner.c: ASK; fence-leaf.c: DRAIN, NARROW, TELL; fence-install.c: PROPERTIES, RESET, INSTALL, RELOAD;
  * fence-job.c: what all of these share. */
 
 #include <errno.h>
@@ -48,25 +57,29 @@ const char *fence_state_to_string(FenceState v)
         return v >= 0 && v < _FENCE_STATE_MAX ? fence_state_names[v] : NULL;
 }
 
-static void fence_finish(Fence *f, int error)
+static void fence_clear_sequence(Fence *f)
 {
-        fence_done_t done = f->done;
-
-        f->untold = error >= 0 && f->untold_error < 0;
-        if (f->untold)
-                error = f->untold_error;
-        f->untold_error = 0;
-        if (error < 0)
-                (void)fence_report(f, error);
-        else
-                fence_before_forget(f);
-        f->phase = PHASE_IDLE;
         f->call = unit_call_free(f->call);
         fence_names_clear(&f->names);
-        fence_names_clear(&f->startups);
         fence_names_clear(&f->written);
+        fence_properties_clear(&f->properties);
         fence_scan_clear(&f->scan);
-        if (error < 0 || f->n_unfenced > 0)
+        fence_report_clear(&f->next_report);
+}
+
+static void fence_finish(Fence *f)
+{
+        fence_done_t done = f->done;
+        int error = f->error;
+
+        if (error >= 0)
+                fence_before_forget(f);
+        f->phase = PHASE_IDLE;
+        fence_report_clear(&f->report);
+        f->report = f->next_report;
+        f->next_report = (FenceReport){ 0 };
+        fence_clear_sequence(f);
+        if (error < 0 || f->report.n > 0)
                 f->state = FENCE_LEAKY;
         else
                 f->state = f->lifting ? FENCE_OPEN : FENCE_CLOSED;
@@ -84,14 +97,16 @@ static void fence_finish(Fence *f, int error)
 /* --- THE SEQUENCE ------------------------------------------------------------------------------------- */
 
 static void (*const fence_steps[_PHASE_MAX])(Fence *f) = {
-        [PHASE_SCAN] = fence_step_scan,       [PHASE_ASK] = fence_step_ask,
-        [PHASE_DRAIN] = fence_step_drain,     [PHASE_RESET] = fence_step_reset,
-        [PHASE_INSTALL] = fence_step_install, [PHASE_RELOAD] = fence_step_reload,
-        [PHASE_READ] = fence_step_read,       [PHASE_POKE] = fence_step_poke,
-        [PHASE_NARROW] = fence_step_narrow,   [PHASE_TELL] = fence_step_tell,
+        [PHASE_SCAN] = fence_step_scan,     [PHASE_ASK] = fence_step_ask,
+        [PHASE_DRAIN] = fence_step_drain,   [PHASE_PROPERTIES] = fence_step_properties,
+        [PHASE_RESET] = fence_step_reset,   [PHASE_INSTALL] = fence_step_install,
+        [PHASE_RELOAD] = fence_step_reload, [PHASE_READ] = fence_step_read,
+        [PHASE_JUDGE] = fence_step_judge,   [PHASE_POKE] = fence_step_poke,
+        [PHASE_NARROW] = fence_step_narrow, [PHASE_TELL] = fence_step_tell,
+        [PHASE_REPORT] = fence_step_report,
 };
 
-static FencePhase fence_phase_after_reading(Fence *f)
+static FencePhase fence_phase_after_judging(Fence *f)
 {
         if (f->n_todo > 0 && f->n_todo < f->poke_below && f->names.n > 0) {
                 f->poke_below = f->n_todo;
@@ -106,20 +121,24 @@ static FencePhase fence_phase_after_reading(Fence *f)
                 f->narrowed = true;
                 return PHASE_NARROW;
         }
-        return PHASE_IDLE;
+        return PHASE_REPORT;
 }
 
-/* Which step follows the one that has ended well; PHASE_IDLE: none. */
+/* Which step follows the one that has ended; PHASE_IDLE: none. */
 static FencePhase fence_phase_after(Fence *f)
 {
+        if (f->error < 0 && f->phase != PHASE_REPORT)
+                return PHASE_REPORT;
         switch (f->phase) {
         case PHASE_WAIT:
-                return f->lifting ? PHASE_RESET : PHASE_SCAN;
+                return f->lifting ? PHASE_PROPERTIES : PHASE_SCAN;
         case PHASE_SCAN:
                 return PHASE_ASK;
         case PHASE_ASK:
                 return PHASE_DRAIN;
         case PHASE_DRAIN:
+                return PHASE_PROPERTIES;
+        case PHASE_PROPERTIES:
                 return PHASE_RESET;
         case PHASE_RESET:
                 return PHASE_INSTALL;
@@ -134,7 +153,9 @@ static FencePhase fence_phase_after(Fence *f)
                 f->poke_below = 0; /* no poke after this */
                 return PHASE_READ;
         case PHASE_READ:
-                return fence_phase_after_reading(f);
+                return PHASE_JUDGE;
+        case PHASE_JUDGE:
+                return fence_phase_after_judging(f);
         default:
                 return PHASE_IDLE;
         }
@@ -142,16 +163,23 @@ static FencePhase fence_phase_after(Fence *f)
 
 static void fence_on_step_ended(Fence *f, int error)
 {
-        if (error < 0) {
-                fence_finish(f, error);
-                return;
-        }
+        if (error < 0)
+                f->error = error;
         f->phase = fence_phase_after(f);
         f->next = 0;
         if (f->phase == PHASE_IDLE)
-                fence_finish(f, fence_report(f, 0));
+                fence_finish(f);
         else
                 fence_steps[f->phase](f);
+}
+
+static void fence_on_slice(void *userdata)
+{
+        Fence *f = userdata;
+
+        slice_set(f->slice, false);
+        f->n_in_turn = 0;
+        fence_steps[f->phase](f);
 }
 
 static void fence_on_check_ended(Fence *f)
@@ -173,6 +201,13 @@ int fence_new(const FenceContext *context, Fence **ret)
                 f->context.root = "";
         f->step_ended = fence_on_step_ended;
         f->check_ended = fence_on_check_ended;
+        int r = slice_new(context->event, fence_on_slice, f, &f->slice);
+        if (r >= 0)
+                r = slice_new(context->event, fence_checks_on_slice, f, &f->release_slice);
+        if (r < 0) {
+                fence_free(f);
+                return r;
+        }
         *ret = f;
         return 0;
 }
@@ -186,12 +221,10 @@ Fence *fence_free(Fence *f)
                 f->job_data->fence = NULL;
                 job_cancel(f->job);
         }
-        unit_call_free(f->call);
-        fence_names_clear(&f->names);
-        fence_names_clear(&f->startups);
-        fence_names_clear(&f->written);
-        fence_scan_clear(&f->scan);
-        fence_unfenced_clear(f);
+        fence_clear_sequence(f);
+        fence_report_clear(&f->report);
+        slice_free(f->slice);
+        slice_free(f->release_slice);
         free(f);
         return NULL;
 }
@@ -219,6 +252,7 @@ static int fence_start(Fence *f, bool lifting, const Config *config, const PoolS
         f->config = config;
         f->pools = pools;
         f->n_todo = 0;
+        f->error = f->untold_error = 0;
         f->poke_below = SIZE_MAX;
         f->done = done;
         f->userdata = userdata;
@@ -286,8 +320,8 @@ bool fence_enabled_cpuset(const Fence *f)
 
 const Unfenced *fence_unfenced(const Fence *f, size_t *ret_n)
 {
-        *ret_n = f->n_unfenced;
-        return f->unfenced;
+        *ret_n = f->report.n;
+        return f->report.unfenced;
 }
 
 bool fence_is_untold(const Fence *f)

@@ -1,0 +1,413 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "tests/unit/bus-pair.h"
+#include "tests/unit/check-main.h"
+
+#include <errno.h>
+
+#include "daemon/fence/fence-internal.h"
+#include "daemon/kernel/cgroup.h"
+#include "tests/unit/tree.h"
+
+/* A fence over a made-up hierarchy of plain files, with a PID 1 at the other end of a socket. Nodes 0-1 are
+ * ordinary, 2-3 CDM. Turns of the event loop are counted: what is done in slices takes more of them the more there
+ * is. */
+
+enum {
+        TURN_MAX = 256, /* FENCE_TURN_MAX of the fence */
+        SLICES = 4,
+        FEW = 20,
+        MANY = FEW + SLICES * TURN_MAX,
+        N_OPEN = 5,
+};
+
+static char *root;
+static sd_event *event;
+static sd_bus *server, *client;
+static Config *config;
+static PoolSet pools;
+static Ledger *ledger;
+static FenceContext x;
+static Fence *fence;
+static bool done;
+static unsigned n_repaired;
+static char repaired[128];
+
+static NodeSet list(const char *text)
+{
+        NodeSet set;
+
+        ck_assert_int_eq(nodeset_parse(text, &set), 0);
+        return set;
+}
+
+/* Whose a cgroup is it cannot say now, so that each counts as the unit of its name; and it knows no units. */
+static int on_call(sd_bus_message *m, void *userdata _unused_, sd_bus_error *error _unused_)
+{
+        if (!sd_bus_message_is_method_call(m, NULL, NULL))
+                return 0;
+        if (sd_bus_message_is_method_call(m, NULL, "Reload") ||
+            sd_bus_message_is_method_call(m, NULL, "SetUnitProperties"))
+                MUST(sd_bus_reply_method_return(m, NULL) >= 0);
+        else if (sd_bus_message_is_method_call(m, NULL, "GetUnitByControlGroup"))
+                MUST(sd_bus_reply_method_errorf(m, SD_BUS_ERROR_TIMEOUT, "not now") >= 0);
+        else
+                MUST(sd_bus_reply_method_errorf(m, "org.freedesktop.systemd1.NoSuchUnit", "gone") >= 0);
+        return 1;
+}
+
+static void on_repaired(const FenceRepair *r, void *userdata _unused_)
+{
+        n_repaired++;
+        snprintf(repaired, sizeof(repaired), "%s", r->cgroup);
+}
+
+static void on_done(Fence *f _unused_, int error, void *userdata _unused_)
+{
+        ck_assert_int_eq(error, 0);
+        done = true;
+}
+
+static void start(void)
+{
+        char *error = NULL;
+
+        root = tree_new();
+        tree_write(root, "sys/fs/cgroup/cgroup.controllers", "cpuset cpu memory pids\n");
+        tree_write(root, "sys/fs/cgroup/cgroup.subtree_control", "cpuset cpu memory pids\n");
+        tree_write(root, "run/systemd/system/.keep", "");
+        tree_write(root, "run/cdm/.keep", "");
+        tree_write(root, "run/cdmd/.keep", "");
+        ck_assert_int_eq(cgroup_setup(root, &error), 0);
+        ck_assert_int_ge(sd_event_new(&event), 0);
+        bus_pair_new(event, on_call, &server, &client);
+        pools = (PoolSet){ .cdm = list("2-3"), .ordinary = list("0-1") };
+        ck_assert_int_eq(config_new(&config), 0);
+        ck_assert_int_eq(ledger_new(&ledger), 0);
+        x = (FenceContext){ .event = event, .ledger = ledger, .root = root, .repaired = on_repaired };
+        ck_assert_int_eq(gate_new(event, client, UNIT_TIMEOUT_USEC, &x.gate), 0);
+        ck_assert_int_eq(worker_new(event, 1, &x.worker), 0);
+        ck_assert_int_eq(worker_new(event, 1, &x.mover), 0);
+        ck_assert_int_eq(turn_queue_new(event, &x.turns), 0);
+        ck_assert_int_eq(foreign_new(root, &x.foreign), 0);
+        ck_assert_int_eq(fence_new(&x, &fence), 0);
+        n_repaired = 0;
+}
+
+static void stop(void)
+{
+        fence_free(fence);
+        worker_free(x.worker);
+        worker_free(x.mover);
+        bus_pair_settle(event);
+        turn_queue_free(x.turns);
+        foreign_free(x.foreign);
+        gate_free(x.gate);
+        ledger_free(ledger);
+        config_free(config);
+        sd_bus_close_unref(client);
+        sd_bus_close_unref(server);
+        sd_event_unref(event);
+        tree_remove(root);
+}
+
+static void put(const char *folder, unsigned i, const char *suffix, const char *file, const char *text)
+{
+        char path[256];
+
+        snprintf(path, sizeof(path), "%s-%u%s/%s", folder, i, suffix, file);
+        tree_write(root, path, text);
+}
+
+/* Cgroups NAME-FIRST to NAME-LAST, which may use these nodes. */
+static void put_leaves(const char *name, unsigned first, unsigned last, const char *suffix,
+                       const char *nodes)
+{
+        char folder[128];
+
+        snprintf(folder, sizeof(folder), "sys/fs/cgroup/%s", name);
+        for (unsigned i = first; i <= last; i++) {
+                put(folder, i, suffix, "cpuset.mems", nodes);
+                put(folder, i, suffix, "cpuset.mems.effective", nodes);
+        }
+}
+
+static void put_units(const char *name, unsigned first, unsigned last, const char *nodes)
+{
+        put_leaves(name, first, last, ".service", nodes);
+}
+
+/* Without the controller: nothing can be written, and the nodes of what is above it are open to it. */
+static void put_stubborn(unsigned n)
+{
+        for (unsigned i = 1; i <= n; i++)
+                put("sys/fs/cgroup/stubborn", i, ".service", "cgroup.events", "populated 1\n");
+}
+
+static void assert_mems(const char *name, unsigned n, const char *expected)
+{
+        char path[128];
+
+        for (unsigned i = 1; i <= n; i++) {
+                snprintf(path, sizeof(path), "sys/fs/cgroup/%s-%u.service/cpuset.mems", name, i);
+                char *text = tree_read(root, path);
+                text[strcspn(text, "\n")] = '\0';
+                ck_assert_str_eq(text, expected);
+                free(text);
+        }
+}
+
+static void put_properties(unsigned n)
+{
+        for (unsigned i = 0; i < n; i++)
+                put("run/systemd/system.control/u", i, ".service.d", "50-AllowedMemoryNodes.conf",
+                    "[Service]\nAllowedMemoryNodes=0-1\n");
+}
+
+static void turn(void)
+{
+        ck_assert_int_ge(sd_event_run(event, UINT64_MAX), 0);
+}
+
+static void begin(void)
+{
+        done = false;
+        ck_assert_int_eq(fence_close(fence, config, &pools, on_done, NULL), 0);
+}
+
+static unsigned finish(void)
+{
+        unsigned n = 0;
+
+        for (; !done; n++)
+                turn();
+        return n;
+}
+
+static unsigned close_fence(void)
+{
+        begin();
+        return finish();
+}
+
+static unsigned lift_fence(void)
+{
+        done = false;
+        ck_assert_int_eq(fence_lift(fence, &pools, on_done, NULL), 0);
+        return finish();
+}
+
+static size_t n_unfenced(void)
+{
+        size_t n;
+
+        (void)fence_unfenced(fence, &n);
+        return n;
+}
+
+static void until(FencePhase phase)
+{
+        while (fence->phase != phase) {
+                ck_assert(!done);
+                turn();
+        }
+}
+
+/* Each step that looks at all leaves: ASK, DRAIN, JUDGE, REPORT. They are nobody's that PID 1 would be asked
+ * about. */
+START_TEST(leaves_are_judged_in_slices)
+{
+        unsigned few, many;
+
+        put_leaves("pods/c", 1, FEW, "", "0-1\n");
+        close_fence(); /* which installs its files */
+        few = close_fence();
+        put_leaves("pods/c", FEW + 1, MANY, "", "0-1\n");
+        many = close_fence();
+        ck_assert_int_eq(fence_state(fence), FENCE_CLOSED);
+        ck_assert_uint_ge(many, few + 4 * SLICES);
+}
+END_TEST
+
+/* ASK ends at the first one. DRAIN, NARROW, REPORT, and JUDGE five times: POKE does not help, nor RELOAD. Those that are open are found wherever they are. */
+START_TEST(open_leaves_among_many)
+{
+        unsigned few, many;
+
+        put_units("open", 1, N_OPEN, "0-3\n");
+        put_units("u", 1, FEW, "0-1\n");
+        close_fence();
+        put_units("open", 1, N_OPEN, "0-3\n");
+        few = close_fence();
+        put_units("open", 1, N_OPEN, "0-3\n");
+        put_units("u", FEW + 1, MANY, "0-1\n");
+        many = close_fence();
+        ck_assert_uint_ge(many, few + 8 * SLICES);
+        assert_mems("open", N_OPEN, "0-1");
+        ck_assert_int_eq(fence_state(fence), FENCE_CLOSED);
+        put_stubborn(N_OPEN);
+        close_fence();
+        ck_assert_int_eq(fence_state(fence), FENCE_LEAKY);
+        ck_assert_uint_eq(n_unfenced(), N_OPEN);
+        lift_fence();
+        ck_assert_int_eq(fence_state(fence), FENCE_OPEN);
+        ck_assert_uint_eq(n_unfenced(), 0);
+}
+END_TEST
+
+START_TEST(properties_are_judged_in_slices)
+{
+        unsigned few, many;
+
+        put_properties(FEW);
+        close_fence();
+        few = close_fence();
+        put_properties(MANY);
+        many = close_fence();
+        ck_assert_uint_ge(many, few + SLICES);
+}
+END_TEST
+
+/* A report that is under way is not seen: the one before it is. */
+START_TEST(a_report_is_seen_when_it_is_whole)
+{
+        put_stubborn(N_OPEN);
+        put_units("u", 1, MANY, "0-1\n");
+        close_fence();
+        ck_assert_uint_eq(n_unfenced(), N_OPEN);
+        begin();
+        while (!done) {
+                ck_assert_uint_eq(n_unfenced(), N_OPEN);
+                ck_assert_int_eq(fence_state(fence), FENCE_CLOSING);
+                turn();
+        }
+        ck_assert_uint_eq(n_unfenced(), N_OPEN);
+}
+END_TEST
+
+static void reserve(const char *unit)
+{
+        Reservation *r;
+
+        ck_assert_int_eq(reservation_new(&r), 0);
+        r->id = 1;
+        r->state = RESERVATION_ACTIVE;
+        r->target = calloc(1, sizeof(*r->target));
+        ck_assert_ptr_nonnull(r->target);
+        r->target->unit = strdup(unit);
+        r->shares[r->n_shares++] = (Share){ 2, 4096 };
+        ck_assert_int_eq(ledger_add(ledger, r), 0);
+}
+
+static void release(void)
+{
+        reservation_free(ledger_take(ledger, 1));
+}
+
+/* Whoever ends a reservation closes its nodes; the reading is older than that. */
+START_TEST(a_reservation_that_ends_between_two_slices)
+{
+        put_units("open", 1, 1, "0-2\n");
+        put_units("u", 1, MANY, "0-1\n");
+        reserve("open-1.service");
+        begin();
+        until(PHASE_REPORT);
+        release();
+        finish();
+        ck_assert_uint_eq(n_unfenced(), 0);
+        ck_assert_int_eq(fence_state(fence), FENCE_CLOSED);
+        assert_mems("open", 1, "0-2");
+        /* Where it was ended before it was judged, it is closed. */
+        reserve("open-1.service");
+        begin();
+        until(PHASE_READ);
+        release();
+        finish();
+        ck_assert_uint_eq(n_unfenced(), 0);
+        assert_mems("open", 1, "0-1");
+}
+END_TEST
+
+/* A cgroup that comes between two slices is closed, after the sequence. */
+START_TEST(a_cgroup_that_comes_between_two_slices)
+{
+        put_units("u", 1, MANY, "0-1\n");
+        begin();
+        until(PHASE_REPORT);
+        put_units("new", 1, 1, "0-3\n");
+        ck_assert_int_eq(fence_check(fence, "/new-1.service", 0, true), 0);
+        ck_assert_int_eq(fence_close(fence, config, &pools, on_done, NULL), -EBUSY);
+        finish();
+        ck_assert_uint_eq(n_repaired, 0);
+        while (n_repaired == 0)
+                turn();
+        ck_assert_str_eq(repaired, "/new-1.service");
+}
+END_TEST
+
+/* Those that waited for the end of the sequence go on in slices, and those that a sequence catches wait for
+ * its end. None is left out. */
+START_TEST(many_checks_go_on_in_slices)
+{
+        enum { CHECKS = 300, AT_ONCE = 64 };
+        char path[64];
+
+        put_units("new", 1, CHECKS, "0-3\n");
+        begin();
+        for (unsigned i = 1; i <= CHECKS; i++) {
+                snprintf(path, sizeof(path), "/new-%u.service", i);
+                ck_assert_int_eq(fence_check(fence, path, 0, true), 0);
+        }
+        for (unsigned sequence = 0; sequence < 2; sequence++) {
+                if (sequence > 0)
+                        begin();
+                until(PHASE_REPORT);
+                put_units("new", 1, CHECKS, "0-3\n");
+                finish();
+                while (fence->n_checks_at_work == 0)
+                        turn();
+                ck_assert_uint_le(fence->n_checks_at_work, AT_ONCE);
+        }
+        while (fence->checks)
+                turn();
+        ck_assert_uint_ge(n_repaired, CHECKS);
+}
+END_TEST
+
+/* cdmd ends in the middle, as it does when it loses the bus. */
+START_TEST(an_end_between_two_slices)
+{
+        static const FencePhase phases[] = { PHASE_ASK, PHASE_DRAIN, PHASE_RESET, PHASE_JUDGE,
+                                             PHASE_REPORT };
+
+        put_units("u", 1, MANY, "0-1\n");
+        put_properties(MANY);
+        for (size_t i = 0; i < ARRAY_SIZE(phases); i++) {
+                begin();
+                until(phases[i]);
+                fence = fence_free(fence);
+                bus_pair_settle(event);
+                ck_assert(!done);
+                ck_assert_int_eq(fence_new(&x, &fence), 0);
+        }
+        close_fence();
+        ck_assert_int_eq(fence_state(fence), FENCE_CLOSED);
+}
+END_TEST
+
+int main(void)
+{
+        Suite *s = suite_create("fence");
+        TCase *t = tcase_create("fence");
+
+        tcase_add_checked_fixture(t, start, stop);
+        tcase_add_test(t, leaves_are_judged_in_slices);
+        tcase_add_test(t, open_leaves_among_many);
+        tcase_add_test(t, properties_are_judged_in_slices);
+        tcase_add_test(t, a_report_is_seen_when_it_is_whole);
+        tcase_add_test(t, a_reservation_that_ends_between_two_slices);
+        tcase_add_test(t, a_cgroup_that_comes_between_two_slices);
+        tcase_add_test(t, many_checks_go_on_in_slices);
+        tcase_add_test(t, an_end_between_two_slices);
+        suite_add_tcase(s, t);
+        return check_main(s);
+}
