@@ -73,6 +73,7 @@ unit_tests = \
 	tests/unit/test-topology \
 	tests/unit/test-topology-read \
 	tests/unit/test-usage \
+	tests/unit/test-waiters \
 	tests/unit/test-watch \
 	tests/unit/test-worker
 check_PROGRAMS += $(unit_tests)

@@ -25,6 +25,7 @@
 #include <unistd.h>
 
 #include "daemon/loop/log.h"
+#include "daemon/loop/slice.h"
 #include "daemon/machine/process.h"
 #include "daemon/tenant/grant-reservation.h"
 #include "daemon/tenant/leases.h"
@@ -37,6 +38,8 @@
 #define ACCURACY (UINT64_C(100) * 1000)
 /* So many are stored and told before the event loop goes on, which are all but always all. */
 #define VICTIMS_AT_ONCE 8
+/* After a restart so many reservations are looked at in one turn of the event loop. */
+#define RESTORED_AT_ONCE 64
 
 /* What cdmd does about one that waits. */
 struct Waiter {
@@ -56,9 +59,15 @@ struct Waiter {
 
 struct Waiters {
         Manager *manager;
-        unsigned pending; /* whose clients the start asks about */
+        unsigned pending; /* whose clients the start asks about, and one for the walk */
         void (*restored)(Manager *m);
+        /* The walk over all reservations: those that wait, then those that are displaced for one that waits. */
+        Slice *slice;
+        uint32_t last_id; /* the one that was looked at last */
+        bool at_victims;
 };
+
+static void waiters_on_slice(void *userdata);
 
 /* The start waits for one less. */
 static void waiters_settled(Waiters *s)
@@ -74,18 +83,26 @@ int waiters_new(Manager *m, Waiters **ret)
         if (!s)
                 return -ENOMEM;
         s->manager = m;
+        int r = slice_new(m->event, waiters_on_slice, s, &s->slice);
+        if (r < 0) {
+                free(s);
+                return r;
+        }
         *ret = s;
         return 0;
 }
 
 Waiters *waiters_free(Waiters *s)
 {
+        if (s)
+                slice_free(s->slice);
         free(s);
         return NULL;
 }
 
 void waiters_stop(Waiters *s)
 {
+        slice_set(s->slice, false);
         s->restored = NULL;
 }
 
@@ -502,24 +519,56 @@ static void waiter_restore_victim(Entry *e)
         if (e->r->state != RESERVATION_REVOKING || e->r->revoked_for == 0)
                 return;
         if (!w || !w->waiter || waiter_remember_victim(w->waiter, e->id) < 0)
-                lease_keep(e);
+                lease_keep_soon(e);
+}
+
+static void waiter_restore_or_end(Entry *e)
+{
+        if (e->phase == STORE_QUEUED && waiter_restore(e) < 0)
+                waiter_dequeue(e, CDM_ERROR_STALE, "cancelled: the client that waited for it disconnected");
+}
+
+typedef struct RestoreSlice {
+        uint32_t ids[RESTORED_AT_ONCE];
+        size_t n;
+} RestoreSlice;
+
+static int waiters_collect(Reservation *r, void *userdata)
+{
+        RestoreSlice *p = userdata;
+
+        p->ids[p->n++] = r->id;
+        return p->n == RESTORED_AT_ONCE;
+}
+
+/* What comes or goes between two slices: a request is not served yet, and whoever ended is not found. */
+static void waiters_on_slice(void *userdata)
+{
+        Waiters *s = userdata;
+        RestoreSlice p = { .n = 0 };
+
+        (void)ledger_foreach_after(s->manager->ledger, s->last_id, waiters_collect, &p);
+        for (size_t i = 0; i < p.n; i++) {
+                Entry *e = manager_find(s->manager, p.ids[i]);
+
+                s->last_id = p.ids[i];
+                if (e && s->at_victims)
+                        waiter_restore_victim(e);
+                else if (e)
+                        waiter_restore_or_end(e);
+        }
+        if (p.n == RESTORED_AT_ONCE)
+                return;
+        s->last_id = 0;
+        slice_set(s->slice, !s->at_victims);
+        s->at_victims = !s->at_victims;
+        if (!s->at_victims)
+                waiters_settled(s);
 }
 
 void waiters_restore(Waiters *s, void (*done)(Manager *m))
 {
-        Manager *m = s->manager;
-        Entry *e, *next;
-
         s->restored = done;
         s->pending = 1;
-        HASH_ITER (hh, m->entries, e, next) {
-                int r = e->phase == STORE_QUEUED ? waiter_restore(e) : 0;
-                if (r < 0)
-                        waiter_dequeue(e, CDM_ERROR_STALE,
-                                       "cancelled: the client that waited for it disconnected");
-        }
-        HASH_ITER (hh, m->entries, e, next)
-                waiter_restore_victim(e);
-        if (--s->pending == 0)
-                done(m);
+        slice_set(s->slice, true);
 }

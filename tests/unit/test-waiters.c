@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "tests/unit/check-main.h"
+
+#include "daemon/loop/event-limit.h"
+#include "daemon/tenant/leases.h"
+#include "daemon/tenant/waiter.h"
+#include "policy/cdm-names.h"
+#include "tests/unit/tree.h"
+
+/* Waiters of a cdmd that was started again. They have no clients, which only a bus would know. */
+
+enum { WAITERS = 1000, AT_ONCE = 64 /* RESTORED_AT_ONCE */ };
+
+static char *root;
+static Manager m;
+static bool restored;
+
+static void on_restored(Manager *manager)
+{
+        ck_assert_ptr_eq(manager, &m);
+        ck_assert(!restored);
+        restored = true;
+}
+
+static void start(void)
+{
+        char *path;
+
+        root = tree_new();
+        ck_assert_int_gt(asprintf(&path, "%s", root), 0);
+        m = (Manager){ .root = root,
+                       .config = calloc(1, sizeof(Config)),
+                       .pools = calloc(1, sizeof(PoolSet)) };
+        ck_assert_int_ge(sd_event_new(&m.event), 0);
+        ck_assert_int_eq(ledger_new(&m.ledger), 0);
+        ck_assert_int_eq(queue_new(&m.queue), 0);
+        ck_assert_int_eq(notify_new(&m.notify), 0);
+        ck_assert_int_eq(event_limit_new(&m.event_limit), 0);
+        ck_assert_int_eq(store_open(path, &m.store), 0);
+        ck_assert_int_eq(leases_new(&m, &m.leases), 0);
+        ck_assert_int_eq(waiters_new(&m, &m.waiters), 0);
+        free(path);
+        restored = false;
+}
+
+static void stop(void)
+{
+        Entry *e, *next;
+
+        waiters_stop(m.waiters);
+        HASH_ITER (hh, m.entries, e, next) {
+                e->waiter = waiter_free(e->waiter);
+                lease_forget(e);
+        }
+        manager_entries_free(&m);
+        waiters_free(m.waiters);
+        leases_free(m.leases);
+        store_free(m.store);
+        event_limit_free(m.event_limit);
+        notify_free(m.notify);
+        queue_free(m.queue);
+        ledger_free(m.ledger);
+        sd_event_unref(m.event);
+        free(m.pools);
+        free(m.config);
+        tree_remove(root);
+}
+
+static Entry *add(uint32_t id, ReservationState state)
+{
+        Reservation *r;
+        Entry *e;
+
+        MUST(reservation_new(&r) == 0);
+        r->id = id;
+        r->state = state;
+        r->pool = strdup("cdm");
+        if (!r->target)
+                r->target = calloc(1, sizeof(Subject));
+        r->target->unit = strdup("a.service");
+        if (state == RESERVATION_QUEUED) {
+                r->wait = calloc(1, sizeof(Wait));
+                r->wait->deadline_usec = UINT64_MAX;
+        }
+        MUST(manager_add(&m, r, state == RESERVATION_QUEUED ? STORE_QUEUED : STORE_GRANTED, &e) == 0);
+        return e;
+}
+
+static void add_waiters(void)
+{
+        for (uint32_t id = 1; id <= WAITERS; id++)
+                add(id, RESERVATION_QUEUED);
+}
+
+static void turn(void)
+{
+        ck_assert_int_gt(sd_event_run(m.event, 0), 0);
+}
+
+static void finish(void)
+{
+        while (!restored)
+                turn();
+}
+
+START_TEST(thousands_are_restored_in_slices)
+{
+        add_waiters();
+        waiters_restore(m.waiters, on_restored);
+        for (size_t n = 0; n < WAITERS; n += AT_ONCE) {
+                ck_assert_uint_eq(queue_count(m.queue), n);
+                ck_assert(!restored);
+                turn();
+        }
+        ck_assert(!restored); /* who is displaced is looked at as well */
+        finish();
+        ck_assert_uint_eq(queue_count(m.queue), WAITERS);
+        ck_assert_uint_eq(queue_position(m.queue, WAITERS), WAITERS - 1);
+}
+END_TEST
+
+START_TEST(none_is_restored)
+{
+        waiters_restore(m.waiters, on_restored);
+        finish();
+        ck_assert_uint_eq(queue_count(m.queue), 0);
+}
+END_TEST
+
+/* Some are released, or their units end. */
+START_TEST(who_goes_between_two_slices_is_not_missed)
+{
+        add_waiters();
+        waiters_restore(m.waiters, on_restored);
+        turn();
+        manager_forget(manager_find(&m, AT_ONCE + 1));
+        waiter_dequeue(manager_find(&m, WAITERS), CDM_ERROR_STALE, "it was released");
+        Entry *had = manager_find(&m, AT_ONCE);
+        had->waiter = waiter_free(had->waiter);
+        manager_forget(had);
+        finish();
+        ck_assert_uint_eq(queue_count(m.queue), WAITERS - 3);
+}
+END_TEST
+
+/* Its process is not there any more. */
+START_TEST(who_has_ended_is_not_restored)
+{
+        add_waiters();
+        manager_find(&m, 1)->r->wait->pid = getpid();
+        manager_find(&m, 1)->r->wait->pid_start = 1;
+        waiters_restore(m.waiters, on_restored);
+        finish();
+        ck_assert_ptr_null(manager_find(&m, 1));
+        ck_assert_uint_eq(queue_count(m.queue), WAITERS - 1);
+}
+END_TEST
+
+/* For one that waits no more nobody is displaced, however late it ends. */
+START_TEST(who_is_displaced_for_nobody_stays)
+{
+        add_waiters();
+        for (uint32_t i = 1; i <= 3; i++) {
+                Entry *e = add(WAITERS + i, RESERVATION_REVOKING);
+                e->r->revoked_for = i == 3 ? WAITERS + 100 : i;
+        }
+        waiters_restore(m.waiters, on_restored);
+        turn();
+        waiter_dequeue(manager_find(&m, 1), CDM_ERROR_STALE, "it was released");
+        finish();
+        ck_assert_int_eq(manager_find(&m, WAITERS + 1)->r->state, RESERVATION_ACTIVE);
+        ck_assert_int_eq(manager_find(&m, WAITERS + 2)->r->state, RESERVATION_REVOKING);
+        ck_assert_int_eq(manager_find(&m, WAITERS + 3)->r->state, RESERVATION_ACTIVE);
+}
+END_TEST
+
+/* cdmd ends in the middle. */
+START_TEST(an_end_between_two_slices)
+{
+        add_waiters();
+        waiters_restore(m.waiters, on_restored);
+        turn();
+        waiters_stop(m.waiters);
+        while (sd_event_run(m.event, 0) > 0)
+                ;
+        ck_assert(!restored);
+        ck_assert_uint_eq(queue_count(m.queue), AT_ONCE);
+}
+END_TEST
+
+int main(void)
+{
+        Suite *s = suite_create("waiters");
+        TCase *t = tcase_create("waiters");
+
+        tcase_add_checked_fixture(t, start, stop);
+        tcase_add_test(t, thousands_are_restored_in_slices);
+        tcase_add_test(t, none_is_restored);
+        tcase_add_test(t, who_goes_between_two_slices_is_not_missed);
+        tcase_add_test(t, who_has_ended_is_not_restored);
+        tcase_add_test(t, who_is_displaced_for_nobody_stays);
+        tcase_add_test(t, an_end_between_two_slices);
+        suite_add_tcase(s, t);
+        return check_main(s);
+}
