@@ -163,7 +163,7 @@ NodeSet fence_leaf_closed(const Fence *f, const FenceLeaf *leaf, const NodeSet *
 bool fence_leaf_is_outdated(const Fence *f, const FenceLeaf *leaf);
 /* Counts the leaves that are not as they shall be (n_todo), and names their slices. */
 void fence_step_judge(Fence *f);
-/* Fills `next_report` from the last reading, which is freed. */
+/* Fills `next_report` from the last reading. */
 void fence_step_report(Fence *f);
 void fence_report_clear(FenceReport *r);
 

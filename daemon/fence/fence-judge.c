@@ -200,10 +200,7 @@ void fence_step_report(Fence *f)
         while (r >= 0 && f->next < f->scan.n_leaves) {
                 if (!fence_go_on(f))
                         return;
-                FenceLeaf *leaf = &f->scan.leaves[f->next++];
-
-                r = report_leaf(f, leaf);
-                fence_leaf_clear(leaf);
+                r = report_leaf(f, &f->scan.leaves[f->next++]);
         }
         f->step_ended(f, r < 0 ? r : 0);
 }

@@ -32,6 +32,33 @@ void fence_scan_clear(FenceScan *s)
         *s = (FenceScan){ 0 };
 }
 
+static int scan_run_clear(Job *job _unused_, void *userdata)
+{
+        fence_scan_clear(userdata);
+        return 0;
+}
+
+static void scan_on_cleared(int result _unused_, void *userdata)
+{
+        fence_scan_clear(userdata); /* when it was never run */
+        free(userdata);
+}
+
+void fence_scan_clear_later(FenceScan *s, Worker *worker)
+{
+        FenceScan *taken = s->n_leaves > 0 ? malloc(sizeof(*taken)) : NULL;
+        Job *job;
+
+        if (!taken) {
+                fence_scan_clear(s);
+                return;
+        }
+        *taken = *s;
+        *s = (FenceScan){ 0 };
+        if (worker_submit(worker, scan_run_clear, scan_on_cleared, NULL, taken, &job) < 0)
+                scan_on_cleared(0, taken);
+}
+
 int fence_leaf_name(FenceLeaf *leaf)
 {
         _cleanup_free_ char *slice = strdup("-.slice"), *unit = NULL, *unit_path = NULL;

@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "daemon/fence/fence-way.h"
+#include "daemon/loop/worker.h"
 #include "policy/config.h"
 #include "policy/ledger.h"
 #include "policy/macro.h"
@@ -41,6 +42,8 @@ typedef struct FenceScan {
 } FenceScan;
 
 void fence_scan_clear(FenceScan *s);
+/* Likewise for the event loop, on a thread: that takes long where there are many. */
+void fence_scan_clear_later(FenceScan *s, Worker *worker);
 
 /* Reads every leaf; blocks as long as there are many. doubtful_slices: also slices in which nothing is, whose
  * owner is not known. */

@@ -78,6 +78,7 @@ static void fence_finish(Fence *f)
         fence_report_clear(&f->report);
         f->report = f->next_report;
         f->next_report = (FenceReport){ 0 };
+        fence_scan_clear_later(&f->scan, f->context.worker);
         fence_clear_sequence(f);
         if (error < 0 || f->report.n > 0)
                 f->state = FENCE_LEAKY;

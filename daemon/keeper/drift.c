@@ -336,6 +336,7 @@ static void leaf_look_end(LeafLook *l)
 {
         Drift *d = l->drift;
 
+        fence_scan_clear_later(&l->scan, d->manager->worker);
         leaf_look_free(l);
         d->look = NULL;
         if (d->wanted)
@@ -354,10 +355,8 @@ static void leaf_look_on_slice(void *userdata)
                 leaf_look_end(l);
                 return;
         }
-        for (size_t n = 0; l->next < l->scan.n_leaves && n < LEAVES_A_SLICE; n++) {
-                leaf_look_judge(l, &l->scan.leaves[l->next]);
-                fence_leaf_clear(&l->scan.leaves[l->next++]);
-        }
+        for (size_t n = 0; l->next < l->scan.n_leaves && n < LEAVES_A_SLICE; n++)
+                leaf_look_judge(l, &l->scan.leaves[l->next++]);
         if (l->next < l->scan.n_leaves)
                 return;
         if (slice_looks_off(d->slices, &l->off) || leaf_look_is_tighter(l))
