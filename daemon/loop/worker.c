@@ -208,7 +208,8 @@ static void worker_join_gone(Worker *w)
         }
 }
 
-/* With the lock held. Signals are the event loop's (signalfd): a thread gets none. */
+/* With the lock held. -EAGAIN: there are as many as may be, or those that ended are not joined yet. Signals are
+ * the event loop's (signalfd): a thread gets none. */
 static int worker_start_thread(Worker *w)
 {
         sigset_t all, before;
@@ -289,7 +290,7 @@ static int worker_call_thread(Worker *w)
 {
         int r = 0;
 
-        if (w->first.n + w->waiting.n > w->n_idle && w->n_threads < w->n_threads_max)
+        if (w->first.n + w->waiting.n > w->n_idle)
                 r = worker_start_thread(w);
         pthread_cond_signal(&w->work);
         return w->n_threads > 0 ? 0 : r; /* one of those that run will come to it */
