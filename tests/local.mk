@@ -72,6 +72,7 @@ unit_tests = \
 	tests/unit/test-timespan \
 	tests/unit/test-topology \
 	tests/unit/test-topology-read \
+	tests/unit/test-turns \
 	tests/unit/test-usage \
 	tests/unit/test-waiters \
 	tests/unit/test-watch \
@@ -90,6 +91,9 @@ tests_unit_test_fence_scan_CPPFLAGS = $(AM_CPPFLAGS) $(test_paths)
 tests_unit_test_generator_CPPFLAGS = $(AM_CPPFLAGS) $(test_paths)
 tests_unit_test_power9_CPPFLAGS = $(AM_CPPFLAGS) $(test_paths)
 tests_unit_test_topology_read_CPPFLAGS = $(AM_CPPFLAGS) $(test_paths)
+tests_unit_test_turns_CPPFLAGS = $(AM_CPPFLAGS) $(test_paths)
+tests_unit_test_turns_LDFLAGS = \
+	-Wl,--wrap=drift_leaf,--wrap=fence_leaf_open,--wrap=fence_leaf_reserved,--wrap=owner_asks_add
 
 # A whole cdmd on a private bus, with a made-up systemd and polkit.
 bus_tests = \

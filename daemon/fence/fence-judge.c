@@ -43,26 +43,23 @@ NodeSet fence_leaf_closed(const Fence *f, const FenceLeaf *leaf, const NodeSet *
 }
 
 /* Is the leaf not (yet) as it shall be? */
-static bool judge_is_todo(const Fence *f, const FenceLeaf *leaf)
+static bool judge_is_todo(const Fence *f, const FenceLeaf *leaf, const NodeSet *open)
 {
-        NodeSet open;
-
         if (!leaf->unit) /* systemd has no part in it */
                 return false;
         if (fence_leaf_is_free(f, leaf))
                 return fence_leaf_is_held_back(f, leaf);
-        open = fence_leaf_open(leaf, f->config, f->pools, f->context.ledger);
-        return !nodeset_is_empty(&open) || fence_leaf_is_outdated(f, leaf);
+        return !nodeset_is_empty(open) || fence_leaf_is_outdated(f, leaf);
 }
 
 static int judge_leaf(Fence *f, FenceLeaf *leaf)
 {
-        if (!f->lifting) {
-                NodeSet open = fence_leaf_open(leaf, f->config, f->pools, f->context.ledger);
+        NodeSet open = NODESET_EMPTY;
 
-                leaf->judged_closed = nodeset_is_empty(&open);
-        }
-        if (!judge_is_todo(f, leaf))
+        if (!f->lifting)
+                open = fence_leaf_open(leaf, f->config, f->pools, f->context.ledger);
+        leaf->judged_closed = nodeset_is_empty(&open);
+        if (!judge_is_todo(f, leaf, &open))
                 return 0;
         f->n_todo++;
         return leaf->slice ? fence_names_add(&f->names, leaf->slice, NULL) : 0;
