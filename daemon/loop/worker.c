@@ -208,14 +208,15 @@ static void worker_join_gone(Worker *w)
         }
 }
 
-/* With the lock held. -EAGAIN: there are as many as may be, or those that ended are not joined yet. Signals are
- * the event loop's (signalfd): a thread gets none. */
+/* With the lock held, which may be released meanwhile. -EAGAIN: there are as many as may be. Signals are the event
+ * loop's (signalfd): a thread gets none. */
 static int worker_start_thread(Worker *w)
 {
         sigset_t all, before;
         unsigned i = 0;
         int r;
 
+        worker_join_gone(w); /* their slots: the loop may not have been told yet that they ended */
         while (i < w->n_threads_max && w->used[i])
                 i++;
         if (i == w->n_threads_max)

@@ -372,6 +372,25 @@ static unsigned count_threads(void)
         return n - 2; /* . and .. */
 }
 
+/* The loop has not heard yet that they ended. */
+START_TEST(threads_that_ended_leave_room_for_others)
+{
+        static Pauser p[3];
+        unsigned before = count_threads();
+
+        for (int i = 0; i < 2; i++)
+                submit_pauser(&p[i]);
+        MUST(count_threads() > before);
+        while (count_threads() > before)
+                usleep(50000);
+        submit_pauser(&p[2]);
+        while (n_pausers_done < 3)
+                MUST(sd_event_run(event, UINT64_MAX) >= 0);
+        for (int i = 0; i < 3; i++)
+                ck_assert_int_eq(p[i].result, 0);
+}
+END_TEST
+
 START_TEST(thousands_pause_on_few_threads)
 {
         enum { N = 10000, THREADS = 2 };
@@ -554,6 +573,7 @@ int main(void)
         tcase_add_test(c, done_may_submit);
         tcase_add_test(c, free_ends_what_runs_and_what_waits);
         tcase_add_test(c, a_paused_job_keeps_no_thread);
+        tcase_add_test(c, threads_that_ended_leave_room_for_others);
         tcase_add_test(c, thousands_pause_on_few_threads);
         tcase_add_test(c, who_gives_way_is_behind_those_that_wait);
         tcase_add_test(c, what_closes_goes_first);
