@@ -38,12 +38,13 @@ typedef struct UnitQuery {
         void *userdata;
 } UnitQuery;
 
-/* Who reads a property. */
+/* Who reads a property. cdmd itself, which looks at each tenant's unit at a start, knows the rest already. */
 typedef enum UnitNeed {
         NEEDED_ALWAYS,
-        NEEDED_OF_SERVICES,
-        NEEDED_BY_PLACE, /* by whoever asks for the unit of a process or cgroup, and cdmd itself */
-        NEEDED_BY_OWN,   /* by cdmd itself */
+        NEEDED_BY_USERS,    /* by whoever asks for a caller */
+        NEEDED_OF_SERVICES, /* likewise, of a service */
+        NEEDED_BY_PLACE,    /* by whoever asks for the unit of a process or cgroup */
+        NEEDED_BY_OWN,      /* by cdmd itself */
 } UnitNeed;
 
 /* A property of the types of units that have a cgroup. */
@@ -129,7 +130,7 @@ static int unit_set_allowed(UnitInfo *u, sd_bus_message *m)
 }
 
 static const UnitProperty properties[] = {
-        { "Slice", NEEDED_ALWAYS, "s", unit_set_slice },
+        { "Slice", NEEDED_BY_USERS, "s", unit_set_slice },
         { "ControlGroup", NEEDED_ALWAYS, "s", unit_set_cgroup },
         { "ControlGroupId", NEEDED_ALWAYS, "t", unit_set_cgroup_id },
         { "User", NEEDED_OF_SERVICES, "s", unit_set_user },
@@ -242,10 +243,12 @@ static bool unit_is_needed(const UnitQuery *q, const UnitProperty *p, const char
         switch (p->need) {
         case NEEDED_ALWAYS:
                 return true;
+        case NEEDED_BY_USERS:
+                return !q->own;
         case NEEDED_OF_SERVICES:
-                return strcmp(interface, "org.freedesktop.systemd1.Service") == 0;
+                return !q->own && strcmp(interface, "org.freedesktop.systemd1.Service") == 0;
         case NEEDED_BY_PLACE:
-                return q->own || q->pid > 0 || q->cgroup;
+                return q->pid > 0 || q->cgroup;
         case NEEDED_BY_OWN:
                 return q->own;
         }

@@ -19,14 +19,14 @@
 
 typedef struct UnitInfo {
         char *name;
-        char *slice;
+        char *slice;  /* not for GATE_OWN */
         char *cgroup; /* path below the cgroup root; NULL when it has none */
         uint64_t cgroup_id;
         char *load_state;   /* "loaded", "not-found", ... */
         char *active_state; /* "active", "inactive", "failed", "activating", ... */
         bool job_pending;   /* a start is queued or an auto-restart is due */
         bool delegate;      /* not of unit_get() for a user */
-        char *user;         /* User=, or NULL */
+        char *user;         /* User=, or NULL; not for GATE_OWN */
         NodeSet allowed;    /* AllowedMemoryNodes= as systemd sees it; empty: not set. Only for GATE_OWN */
 } UnitInfo;
 

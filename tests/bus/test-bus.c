@@ -632,6 +632,25 @@ START_TEST(a_grant_asks_systemd_little)
 }
 END_TEST
 
+/* A start looks at each tenant's unit before the fence closes and again after it: what every unit has, its cgroup, the
+ * cgroup's id and the property. One more message a tenant is thousands on a large machine. */
+START_TEST(a_start_asks_systemd_little)
+{
+        uint32_t id = grant_db(GIB / 16), least = UINT32_MAX;
+
+        for (int i = 0; i < 10 && least > 8; i++) {
+                world_kill_cdmd(&w, SIGTERM);
+                uint32_t before = world_steer(&w, "Asked", 0), n;
+
+                world_start_cdmd(&w);
+                n = world_steer(&w, "Asked", 0) - before;
+                least = n < least ? n : least;
+        }
+        ck_assert_uint_eq(least, 8);
+        ck_assert_str_eq(world_reservation(&w, id, "State"), "active");
+}
+END_TEST
+
 /* Each look at a unit that systemd forgot makes it tell of the unit's removal again. */
 START_TEST(our_own_questions_are_no_news)
 {
@@ -2079,6 +2098,7 @@ int main(void)
         tcase_add_test(t, a_start_that_is_given_up_leaves_nothing);
         tcase_add_test(t, a_slice_that_does_not_allow_the_nodes_is_named);
         tcase_add_test(t, a_grant_asks_systemd_little);
+        tcase_add_test(t, a_start_asks_systemd_little);
         tcase_add_test(t, our_own_questions_are_no_news);
         tcase_add_test(t, what_others_change_is_set_again);
         tcase_add_test(t, what_others_open_is_closed_again);
