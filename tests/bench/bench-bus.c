@@ -322,6 +322,13 @@ CALL(renew)
         return call_method(bus, path_of(n), CDM_INTERFACE_RESERVATION, "Renew", "t", UINT64_C(3600000000));
 }
 
+/* Each client has a reservation of its own, which grows and shrinks in turn. */
+CALL(resize)
+{
+        return call_method(bus, path_of((uint32_t)getpid()), CDM_INTERFACE_RESERVATION, "Resize", "t",
+                           UINT64_C(65536) * (1 + n % 2));
+}
+
 CALL(reload)
 {
         return call_method(MANAGER, "Reload", "");
@@ -356,10 +363,12 @@ static const struct {
         { "Renew", call_renew, 0 },
         { "Migrate", call_migrate, 0 },
         { "OpenBuffer", call_open_buffer, 0 },
+        { "Resize", call_resize, 0 },
         { "Release, refused by polkit", call_release, USER_NOBODY },
         { "Renew, refused by polkit", call_renew, USER_NOBODY },
         { "Migrate, refused by polkit", call_migrate, USER_NOBODY },
         { "OpenBuffer, refused by polkit", call_open_buffer, USER_NOBODY },
+        { "Resize, refused by polkit", call_resize, USER_NOBODY },
         { "Reload, refused by polkit", call_reload, USER_NOBODY },
         { "ReserveStatic, refused by polkit", call_reserve_static, USER_NOBODY },
         { "DrainNode, refused by polkit", call_drain_node, USER_NOBODY },
@@ -406,6 +415,22 @@ static void stand_in_run(int ready)
                         r = sd_bus_wait(bus, UINT64_MAX);
         }
         _exit(1);
+}
+
+/* fake-polkit tells of every question; it would wait for a reader when the pipe is full. */
+static pid_t polkit_reader_start(void)
+{
+        char text[4096];
+        pid_t pid = fork();
+
+        if (pid < 0)
+                fatal("fork", -errno);
+        if (pid > 0)
+                return pid;
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        while (read(w.polkit_out, text, sizeof(text)) > 0)
+                ;
+        _exit(0);
 }
 
 static pid_t stand_in_start(void)
@@ -797,7 +822,7 @@ START_TEST(bench)
         double begin = now();
         start_silently();
         world_start_polkit(&w, "no");
-        pid_t stand_in = stand_in_start();
+        pid_t reader = polkit_reader_start(), stand_in = stand_in_start();
         printf("%" PRIu32 " reservations of %u units, ready after %.1f s; %d clients; %.1f s a figure\n\n",
                n_reservations, n_units, now() - begin, CLIENTS, seconds);
         print_header();
@@ -813,6 +838,8 @@ START_TEST(bench)
         sd_bus_flush_close_unref(bus);
         kill(stand_in, SIGKILL);
         waitpid(stand_in, NULL, 0);
+        kill(reader, SIGKILL);
+        waitpid(reader, NULL, 0);
         world_stop(&w);
 }
 END_TEST
