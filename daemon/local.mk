@@ -29,6 +29,8 @@ libdaemon_la_SOURCES = \
 	daemon/bus/bus-call.h \
 	daemon/bus/bus-callers.c \
 	daemon/bus/bus-callers.h \
+	daemon/bus/bus-desk.c \
+	daemon/bus/bus-desk.h \
 	daemon/bus/bus-event.c \
 	daemon/bus/bus-facts.c \
 	daemon/bus/bus-guard.c \

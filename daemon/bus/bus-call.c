@@ -12,7 +12,9 @@
 struct BusCalls {
         Bus *bus;
         Peers *peers;
-        BusCall *calls;
+        BusCall *calls; /* in the order in which they were made */
+        void (*ended)(void *userdata);
+        void *userdata;
 };
 
 struct BusCall {
@@ -21,6 +23,7 @@ struct BusCall {
         PeerWatch *client; /* NULL: it has left */
         void (*gone)(BusCall *c, void *userdata);
         void *userdata;
+        uint64_t made_usec;
         BusCall *prev, *next;
 };
 
@@ -39,7 +42,9 @@ int bus_call_new(BusCalls *s, sd_bus_message *message, BusCall **ret)
 
         if (!c)
                 return -ENOMEM;
-        *c = (BusCall){ .set = s, .message = sd_bus_message_ref(message) };
+        *c = (BusCall){ .set = s,
+                        .message = sd_bus_message_ref(message),
+                        .made_usec = manager_monotonic_usec() };
         DL_APPEND(s->calls, c);
         int r = peers_watch(s->peers, sd_bus_message_get_sender(message), bus_call_on_client_gone, c,
                             &c->client);
@@ -55,10 +60,14 @@ BusCall *bus_call_free(BusCall *c)
 {
         if (!c)
                 return NULL;
-        DL_DELETE(c->set->calls, c);
+        BusCalls *s = c->set;
+
+        DL_DELETE(s->calls, c);
         peer_watch_free(c->client);
         sd_bus_message_unref(c->message);
         free(c);
+        if (s->ended)
+                s->ended(s->userdata);
         return NULL;
 }
 
@@ -81,6 +90,25 @@ BusCalls *bus_calls_free(BusCalls *s)
                 bus_call_free(s->calls);
         free(s);
         return NULL;
+}
+
+void bus_calls_on_end(BusCalls *s, void (*ended)(void *userdata), void *userdata)
+{
+        s->ended = ended;
+        s->userdata = userdata;
+}
+
+size_t bus_calls_recent(const BusCalls *s, size_t max, uint64_t *ret_oldest_usec)
+{
+        const BusCall *c = s->calls ? s->calls->prev : NULL; /* the last one */
+        size_t n = 0;
+
+        *ret_oldest_usec = 0;
+        for (; c && n < max; c = c == s->calls ? NULL : c->prev) {
+                *ret_oldest_usec = c->made_usec;
+                n++;
+        }
+        return n;
 }
 
 sd_bus_message *bus_call_message(const BusCall *c)

@@ -17,6 +17,12 @@ int bus_calls_new(Bus *b, Peers *peers, BusCalls **ret);
 /* Those that still wait get no answer. */
 BusCalls *bus_calls_free(BusCalls *s);
 
+/* ended is called after each that ends; NULL: nothing is called. */
+void bus_calls_on_end(BusCalls *s, void (*ended)(void *userdata), void *userdata);
+/* How many wait for an answer, but no more than max, the last ones; *ret_oldest_usec: when the first of these
+ * was made (CLOCK_MONOTONIC). Takes as long as max is. */
+size_t bus_calls_recent(const BusCalls *s, size_t max, uint64_t *ret_oldest_usec);
+
 /* message is one that a vtable's method was given. */
 int bus_call_new(BusCalls *s, sd_bus_message *message, BusCall **ret);
 /* Without an answer. */

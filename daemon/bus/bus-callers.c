@@ -9,6 +9,7 @@
 #include "daemon/bus/bus-callers.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <uthash.h>
@@ -16,8 +17,7 @@
 
 #include "policy/cdm-names.h"
 
-#define CONNECTION_MAX 4
-#define USER_MAX       16
+const BusLimits bus_limits_lists = { .connection = 4, .user = 16 };
 
 typedef struct User User;
 typedef struct Caller Caller;
@@ -26,6 +26,8 @@ struct Caller {
         BusCallers *set;
         sd_bus_message *call;
         const char *what;
+        bus_begin_t begin;
+        PeerWatch *client;
         sd_bus_slot *slot; /* while the bus is asked for the user */
         User *user;        /* NULL until it is known */
         Caller *prev, *next;
@@ -41,19 +43,27 @@ struct User {
 
 struct BusCallers {
         SenderCache *senders;
+        Peers *peers;
+        BusLimits limits;
+        size_t n;
+        sd_bus_slot
+                *pause; /* a question to the bus, which it answers when it has read what was sent before */
         bus_callers_ready_t ready;
         void *userdata;
         Caller *unknown;
         User *users, *users_by_uid;
 };
 
-int bus_callers_new(SenderCache *senders, bus_callers_ready_t ready, void *userdata, BusCallers **ret)
+int bus_callers_new(SenderCache *senders, Peers *peers, const BusLimits *limits, bus_callers_ready_t ready,
+                    void *userdata, BusCallers **ret)
 {
         BusCallers *c = calloc(1, sizeof(*c));
 
         if (!c)
                 return -ENOMEM;
-        *c = (BusCallers){ .senders = senders, .ready = ready, .userdata = userdata };
+        *c = (BusCallers){
+                .senders = senders, .peers = peers, .limits = *limits, .ready = ready, .userdata = userdata
+        };
         *ret = c;
         return 0;
 }
@@ -78,6 +88,8 @@ static void caller_free(Caller *i)
                 user_prune(c, i->user);
         } else
                 DL_DELETE(c->unknown, i);
+        c->n--;
+        peer_watch_free(i->client);
         sd_bus_slot_unref(i->slot);
         free(i);
 }
@@ -96,6 +108,7 @@ BusCallers *bus_callers_free(BusCallers *c)
                 caller_drop(c->unknown);
         while (c->users)
                 caller_drop(c->users->callers);
+        sd_bus_slot_unref(c->pause);
         free(c);
         return NULL;
 }
@@ -123,6 +136,11 @@ static User *user_get(BusCallers *c, uid_t uid)
         return u;
 }
 
+static void caller_on_gone(void *userdata)
+{
+        caller_drop(userdata);
+}
+
 static size_t callers_count_connection(const Caller *list, const char *sender)
 {
         const Caller *i;
@@ -133,13 +151,19 @@ static size_t callers_count_connection(const Caller *list, const char *sender)
         return n;
 }
 
+static bool callers_are_too_many(const BusCallers *c, const User *u, const char *sender)
+{
+        return u->n >= c->limits.user ||
+               (c->limits.connection > 0 &&
+                callers_count_connection(u->callers, sender) >= c->limits.connection);
+}
+
 static void caller_set_user(Caller *i, uid_t uid)
 {
         BusCallers *c = i->set;
         User *u = user_get(c, uid);
 
-        if (!u || u->n >= USER_MAX ||
-            callers_count_connection(u->callers, sd_bus_message_get_sender(i->call)) >= CONNECTION_MAX) {
+        if (!u || callers_are_too_many(c, u, sd_bus_message_get_sender(i->call))) {
                 if (u)
                         user_prune(c, u);
                 caller_refuse(i);
@@ -163,39 +187,74 @@ static void callers_on_sender(int error, const Sender *s, void *userdata)
                 caller_set_user(i, s->uid);
 }
 
-int bus_callers_add(BusCallers *c, sd_bus_message *call, const char *what)
+/* A call that waits for the bus to tell the user keeps those behind it waiting as well: they stay in order. */
+static int caller_find_user(Caller *i)
 {
-        const char *name = sd_bus_message_get_sender(call);
+        BusCallers *c = i->set;
+        const char *name = sd_bus_message_get_sender(i->call);
+        const Sender *s = sender_cached(c->senders, name);
+        size_t n_unknown = callers_count_connection(c->unknown, name); /* with this one */
+
+        if (c->limits.all > 0 && c->n > c->limits.all)
+                caller_refuse(i);
+        else if (s && n_unknown == 1)
+                caller_set_user(i, s->uid);
+        else if (c->limits.connection > 0 && n_unknown > c->limits.connection)
+                caller_refuse(i);
+        else
+                return sender_fetch(c->senders, name, callers_on_sender, i, &i->slot);
+        return 0;
+}
+
+int bus_callers_add(BusCallers *c, sd_bus_message *call, const char *what, bus_begin_t begin)
+{
         Caller *i = calloc(1, sizeof(*i));
 
         if (!i)
                 return -ENOMEM;
-        *i = (Caller){ .set = c, .call = sd_bus_message_ref(call), .what = what };
+        *i = (Caller){ .set = c, .call = sd_bus_message_ref(call), .what = what, .begin = begin };
         DL_APPEND(c->unknown, i);
-        const Sender *s = sender_cached(c->senders, name);
-        if (s)
-                caller_set_user(i, s->uid);
-        else if (callers_count_connection(c->unknown, name) > CONNECTION_MAX)
-                caller_refuse(i);
-        else {
-                int r = sender_fetch(c->senders, name, callers_on_sender, i, &i->slot);
-                if (r < 0) {
-                        caller_drop(i);
-                        return r;
-                }
+        c->n++;
+        int r = peers_watch(c->peers, sd_bus_message_get_sender(call), caller_on_gone, i, &i->client);
+        if (r >= 0)
+                r = caller_find_user(i);
+        if (r < 0) {
+                caller_drop(i);
+                return r;
         }
         return 1;
 }
 
-sd_bus_message *bus_callers_next(BusCallers *c, uid_t *ret_uid)
+static int callers_on_resume(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+        BusCallers *c = userdata;
+
+        c->pause = sd_bus_slot_unref(c->pause);
+        if (c->users)
+                c->ready(c->userdata);
+        return 0;
+}
+
+/* Without the pause others wait longer, which is no reason to fail. */
+void bus_callers_pause(BusCallers *c, sd_bus *bus)
+{
+        if (!c->pause)
+                (void)sd_bus_call_method_async(bus, &c->pause, "org.freedesktop.DBus",
+                                               "/org/freedesktop/DBus", "org.freedesktop.DBus", "GetId",
+                                               callers_on_resume, c, NULL);
+}
+
+sd_bus_message *bus_callers_next(BusCallers *c, uid_t *ret_uid, bus_begin_t *ret_begin)
 {
         User *u = c->users;
 
-        if (!u)
+        if (!u || c->pause)
                 return NULL;
         sd_bus_message *call = u->callers->call;
         if (ret_uid)
                 *ret_uid = u->uid;
+        if (ret_begin)
+                *ret_begin = u->callers->begin;
         DL_DELETE(c->users, u);
         DL_APPEND(c->users, u);
         caller_free(u->callers);

@@ -80,7 +80,7 @@ static int take_calls(BusHolders *h)
 {
         sd_bus_message *call;
 
-        while ((call = bus_callers_next(h->callers, NULL))) {
+        while ((call = bus_callers_next(h->callers, NULL, NULL))) {
                 sd_bus_message **larger = reallocarray(h->calls, h->n_calls + 1, sizeof(*larger));
                 if (!larger) {
                         sd_bus_message_unref(call);
@@ -161,9 +161,10 @@ int bus_holders_new(Manager *m, BusHolders **ret)
         if (!h)
                 return -ENOMEM;
         h->manager = m;
-        int r = bus_callers_new(m->senders, bus_holders_on_ready, h, &h->callers);
+        int r = bus_callers_new(m->senders, m->peers, &bus_limits_lists, bus_holders_on_ready, h,
+                                &h->callers);
         if (r >= 0)
-                r = slice_new(m->event, bus_holders_on_slice, h, &h->slice);
+                r = slice_new_patient(m->event, bus_holders_on_slice, h, &h->slice);
         if (r < 0) {
                 bus_holders_free(h);
                 return r;
@@ -174,5 +175,5 @@ int bus_holders_new(Manager *m, BusHolders **ret)
 
 int bus_list_holders(Bus *b, sd_bus_message *message)
 {
-        return bus_callers_add(b->holders->callers, message, "lists of holders");
+        return bus_callers_add(b->holders->callers, message, "lists of holders", NULL);
 }

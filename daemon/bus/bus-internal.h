@@ -16,6 +16,7 @@ extern const sd_bus_vtable bus_pool_vtable[];
 extern const sd_bus_vtable bus_node_vtable[];
 
 typedef struct Bus Bus;
+typedef struct BusDesk BusDesk;
 typedef struct BusLister BusLister;
 typedef struct BusHolders BusHolders;
 typedef struct BusFacts BusFacts;
@@ -25,6 +26,7 @@ typedef struct BusAdmit BusAdmit;
 struct Bus {
         sd_bus *bus;
         Manager *manager;
+        BusDesk *desk;                   /* where calls begin; bus-desk.c */
         BusCalls *calls;                 /* that wait for an answer; bus-call.c */
         Guarded *guarded;                /* that wait for polkit; bus-guard.c */
         BusLister *lister, *lister_used; /* lists without Used, and with it */
@@ -56,9 +58,9 @@ void bus_guarded_free(Bus *b);
 int bus_admit(Bus *b, sd_bus_message *message, sd_bus_error *error);
 void bus_admits_free(Bus *b);
 
-/* bus-pool.c */
-int bus_list_pools(sd_bus_message *message, void *userdata, sd_bus_error *error);
-int bus_list_nodes(sd_bus_message *message, void *userdata, sd_bus_error *error);
+/* bus-pool.c; they begin at the desk. */
+int bus_list_pools(Bus *b, sd_bus_message *call, sd_bus_error *error);
+int bus_list_nodes(Bus *b, sd_bus_message *call, sd_bus_error *error);
 
 /* bus-list.c. Both reply by themselves. */
 int bus_lister_new(Manager *m, bool reads_used, BusLister **ret);

@@ -29,7 +29,7 @@
 
 /* While the bus carries a long message nobody else's goes through. A page ends with the row that makes it
  * longer than that, so that it has one in any case. */
-#define PAGE_BYTES (UINT64_C(64) << 10)
+#define PAGE_BYTES (UINT64_C(16) << 10)
 #define ROW_BYTES  448 /* of what is the same in all rows */
 
 /* Strings belong to the message. */
@@ -102,9 +102,9 @@ int bus_lister_new(Manager *m, bool reads_used, BusLister **ret)
                 return -ENOMEM;
         l->manager = m;
         l->reads_used = reads_used;
-        int r = bus_callers_new(m->senders, lister_on_ready, l, &l->callers);
+        int r = bus_callers_new(m->senders, m->peers, &bus_limits_lists, lister_on_ready, l, &l->callers);
         if (r >= 0)
-                r = slice_new(m->event, lister_on_slice, l, &l->slice);
+                r = slice_new_patient(m->event, lister_on_slice, l, &l->slice);
         if (r < 0) {
                 bus_callers_free(l->callers);
                 free(l);
@@ -436,6 +436,7 @@ static void lister_finish(BusLister *l, int error)
         if (error < 0)
                 (void)sd_bus_reply_method_errno(l->call, error, NULL);
         lister_clear(l);
+        bus_callers_pause(l->callers, l->manager->bus);
         slice_set(l->slice, true); /* for the next call, if there is one */
 }
 
@@ -523,7 +524,7 @@ static void lister_on_slice(void *userdata)
 {
         BusLister *l = userdata;
 
-        if (!l->call && !(l->call = bus_callers_next(l->callers, &l->uid))) {
+        if (!l->call && !(l->call = bus_callers_next(l->callers, &l->uid, NULL))) {
                 slice_set(l->slice, false);
                 return;
         }
@@ -542,7 +543,7 @@ int bus_list_reservations(Bus *b, sd_bus_message *message, sd_bus_error *error)
         if (r < 0)
                 return r;
         BusLister *l = q.used ? b->lister_used : b->lister;
-        return bus_callers_add(l->callers, message, "lists of reservations");
+        return bus_callers_add(l->callers, message, "lists of reservations", NULL);
 }
 
 /* Called before the vtable is looked at, for all calls to the path and below. With a callback there sd-bus
@@ -564,8 +565,8 @@ static int lister_on_get(sd_bus_message *call, void *userdata, sd_bus_error *err
             (strcmp(property, "Used") != 0 && strcmp(property, "Labels") != 0))
                 return 0;
         if (strcmp(property, "Labels") == 0)
-                return bus_callers_add(b->lister->callers, call, "questions for Labels");
-        return bus_callers_add(b->lister_used->callers, call, "questions for Used");
+                return bus_callers_add(b->lister->callers, call, "questions for Labels", NULL);
+        return bus_callers_add(b->lister_used->callers, call, "questions for Used", NULL);
 }
 
 int bus_list_install(Bus *b)

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "build-config.h"
+#include "daemon/bus/bus-desk.h"
 #include "daemon/bus/bus-internal.h"
 #include "daemon/bus/bus-options.h"
 #include "daemon/keeper/drift.h"
@@ -65,9 +66,9 @@ static int bus_request(Bus *b, sd_bus_message *message, bool explain, request_do
         return r < 0 ? r : 1;
 }
 
-static int method_request(sd_bus_message *call, void *userdata, sd_bus_error *error)
+static int begin_request(Bus *b, sd_bus_message *call, sd_bus_error *error)
 {
-        return bus_request(userdata, call, false, bus_on_request, error);
+        return bus_request(b, call, false, bus_on_request, error);
 }
 
 static int append_decision(sd_bus_message *m, const Decision *d)
@@ -113,9 +114,9 @@ static void bus_on_explain(const Answer *answer, const RequestResult *result, vo
         bus_call_send(call, m, r);
 }
 
-static int method_explain(sd_bus_message *call, void *userdata, sd_bus_error *error)
+static int begin_explain(Bus *b, sd_bus_message *call, sd_bus_error *error)
 {
-        return bus_request(userdata, call, true, bus_on_explain, error);
+        return bus_request(b, call, true, bus_on_explain, error);
 }
 
 static int method_get_reservation(sd_bus_message *call, void *userdata, sd_bus_error *error)
@@ -145,9 +146,9 @@ static void do_reload(Bus *b, uint32_t id, BusCall *call)
         reloads_add(b->manager->reloads, on_reloaded, call);
 }
 
-static int method_reload(sd_bus_message *call, void *userdata, sd_bus_error *error)
+static int begin_reload(Bus *b, sd_bus_message *call, sd_bus_error *error)
 {
-        return bus_guard(userdata, call, AUTHORIZE_MANAGE, UID_NONE, 0, do_reload);
+        return bus_guard(b, call, AUTHORIZE_MANAGE, UID_NONE, 0, do_reload);
 }
 
 static void on_reserved(const Answer *answer, const uint32_t *ids, size_t n_ids, void *userdata)
@@ -183,9 +184,9 @@ static void do_reserve_static(Bus *b, uint32_t id, BusCall *call)
                                 call);
 }
 
-static int method_reserve_static(sd_bus_message *call, void *userdata, sd_bus_error *error)
+static int begin_reserve_static(Bus *b, sd_bus_message *call, sd_bus_error *error)
 {
-        return bus_guard(userdata, call, AUTHORIZE_MANAGE, UID_NONE, 0, do_reserve_static);
+        return bus_guard(b, call, AUTHORIZE_MANAGE, UID_NONE, 0, do_reserve_static);
 }
 
 static void on_drained(const Answer *answer, const DrainReport *report, void *userdata)
@@ -233,15 +234,30 @@ static int guard_node(sd_bus_message *call, Bus *b, bus_guarded_t fn)
         return r < 0 ? r : bus_guard(b, call, AUTHORIZE_MANAGE, UID_NONE, node, fn);
 }
 
-static int method_drain_node(sd_bus_message *call, void *userdata, sd_bus_error *error)
+static int begin_drain_node(Bus *b, sd_bus_message *call, sd_bus_error *error)
 {
-        return guard_node(call, userdata, do_drain_node);
+        return guard_node(call, b, do_drain_node);
 }
 
-static int method_undrain_node(sd_bus_message *call, void *userdata, sd_bus_error *error)
+static int begin_undrain_node(Bus *b, sd_bus_message *call, sd_bus_error *error)
 {
-        return guard_node(call, userdata, do_undrain_node);
+        return guard_node(call, b, do_undrain_node);
 }
+
+#define AT_DESK(name, begin)                                                                                \
+        static int method_##name(sd_bus_message *call, void *userdata, sd_bus_error *error)                 \
+        {                                                                                                   \
+                return bus_desk_add(((Bus *)userdata)->desk, call, begin, error);                           \
+        }
+
+AT_DESK(request, begin_request)
+AT_DESK(explain, begin_explain)
+AT_DESK(list_pools, bus_list_pools)
+AT_DESK(list_nodes, bus_list_nodes)
+AT_DESK(reload, begin_reload)
+AT_DESK(reserve_static, begin_reserve_static)
+AT_DESK(drain_node, begin_drain_node)
+AT_DESK(undrain_node, begin_undrain_node)
 
 static int method_list_holders(sd_bus_message *call, void *userdata, sd_bus_error *error)
 {
@@ -466,10 +482,10 @@ const sd_bus_vtable bus_manager_vtable[] = {
         SD_BUS_METHOD_WITH_ARGS("ListReservations", SD_BUS_ARGS("u", after, "u", max, "a{sv}", filter),
                                 SD_BUS_RESULT("a(ua{sv})", page, "u", next), method_list_reservations,
                                 SD_BUS_VTABLE_UNPRIVILEGED),
-        SD_BUS_METHOD_WITH_ARGS("ListPools", SD_BUS_NO_ARGS, SD_BUS_RESULT("aa{sv}", pools), bus_list_pools,
-                                SD_BUS_VTABLE_UNPRIVILEGED),
-        SD_BUS_METHOD_WITH_ARGS("ListNodes", SD_BUS_NO_ARGS, SD_BUS_RESULT("aa{sv}", nodes), bus_list_nodes,
-                                SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("ListPools", SD_BUS_NO_ARGS, SD_BUS_RESULT("aa{sv}", pools),
+                                method_list_pools, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("ListNodes", SD_BUS_NO_ARGS, SD_BUS_RESULT("aa{sv}", nodes),
+                                method_list_nodes, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("Reload", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, method_reload,
                                 SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("ReserveStatic", SD_BUS_ARGS("s", unit), SD_BUS_RESULT("ao", reservations),

@@ -397,14 +397,14 @@ static int list_start(Bus *b, sd_bus_message *message, usage_done_t done)
         return 1;
 }
 
-int bus_list_pools(sd_bus_message *message, void *userdata, sd_bus_error *error)
+int bus_list_pools(Bus *b, sd_bus_message *call, sd_bus_error *error)
 {
-        return list_start(userdata, message, list_pools_on_look);
+        return list_start(b, call, list_pools_on_look);
 }
 
-int bus_list_nodes(sd_bus_message *message, void *userdata, sd_bus_error *error)
+int bus_list_nodes(Bus *b, sd_bus_message *call, sd_bus_error *error)
 {
-        return list_start(userdata, message, list_nodes_on_look);
+        return list_start(b, call, list_nodes_on_look);
 }
 
 int bus_pool_install(Bus *b)

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/bus/bus-desk.h"
 #include "daemon/bus/bus-internal.h"
 #include "daemon/loop/log.h"
 #include "daemon/tenant/buffers.h"
@@ -66,13 +67,15 @@ static int enumerate(sd_bus *bus, const char *prefix, void *userdata, char ***re
         return 0;
 }
 
-/* While polkit thought about it the reservation may have ended. */
+/* While the call waited, or polkit thought about it. */
+#define RESERVATION_ENDED "the reservation ended meanwhile"
+
 static Entry *find_or_refuse(Bus *b, uint32_t id, BusCall *call)
 {
         Entry *e = find_known(b->manager, id);
 
         if (!e)
-                bus_call_refuse(call, CDM_ERROR_NO_SUCH_RESERVATION, "the reservation ended meanwhile");
+                bus_call_refuse(call, CDM_ERROR_NO_SUCH_RESERVATION, RESERVATION_ENDED);
         return e;
 }
 
@@ -222,33 +225,27 @@ static void do_resize(Bus *b, uint32_t id, BusCall *call)
                 bus_call_refuse_errno(call, r);
 }
 
-/* The object's userdata is the Entry, that of its vtable the Bus. */
-static int guard(Entry *e, sd_bus_message *message, bus_guarded_t fn)
+static int guard(Bus *b, sd_bus_message *message, bus_guarded_t fn, sd_bus_error *error)
 {
-        Bus *b = sd_bus_slot_get_userdata(sd_bus_get_current_slot(sd_bus_message_get_bus(message)));
+        Entry *e = find_known(b->manager, bus_reservation_id(sd_bus_message_get_path(message)));
 
+        if (!e)
+                return sd_bus_error_set(error, CDM_ERROR_NO_SUCH_RESERVATION, RESERVATION_ENDED);
         return bus_guard(b, message, AUTHORIZE_RELEASE_OTHERS, e->r->target->uid, e->id, fn);
 }
 
-static int method_release(sd_bus_message *call, void *userdata, sd_bus_error *error)
-{
-        return guard(userdata, call, do_release);
-}
-
-static int method_renew(sd_bus_message *call, void *userdata, sd_bus_error *error)
-{
-        return guard(userdata, call, do_renew);
-}
-
-static int method_resize(sd_bus_message *call, void *userdata, sd_bus_error *error)
-{
-        return guard(userdata, call, do_resize);
-}
-
-static int method_migrate(sd_bus_message *call, void *userdata, sd_bus_error *error)
-{
-        return guard(userdata, call, do_migrate);
-}
+/* The object's userdata is the Entry, which may be gone when it is the call's turn; that of its vtable is the Bus. */
+#define AT_DESK(name)                                                                                       \
+        static int begin_##name(Bus *b, sd_bus_message *call, sd_bus_error *error)                          \
+        {                                                                                                   \
+                return guard(b, call, do_##name, error);                                                    \
+        }                                                                                                   \
+        static int method_##name(sd_bus_message *call, void *userdata, sd_bus_error *error)                 \
+        {                                                                                                   \
+                sd_bus_slot *slot = sd_bus_get_current_slot(sd_bus_message_get_bus(call));                  \
+                return bus_desk_add(((Bus *)sd_bus_slot_get_userdata(slot))->desk, call, begin_##name,      \
+                                    error);                                                                 \
+        }
 
 /* The options of OpenBufferWithOptions. 0, or a negative errno with *ret_key: where it went wrong. */
 static int read_buffer_options(sd_bus_message *message, bool *ret_huge, uint64_t *ret_huge_bytes,
@@ -324,10 +321,11 @@ static void do_open_buffer(Bus *b, uint32_t id, BusCall *call)
                 bus_call_refuse_errno(call, r);
 }
 
-static int method_open_buffer(sd_bus_message *call, void *userdata, sd_bus_error *error)
-{
-        return guard(userdata, call, do_open_buffer);
-}
+AT_DESK(release)
+AT_DESK(renew)
+AT_DESK(resize)
+AT_DESK(migrate)
+AT_DESK(open_buffer)
 
 #define GETTER(name)                                                                                        \
         static int get_##name(sd_bus *bus, const char *path, const char *interface, const char *property,   \

@@ -2,12 +2,64 @@
 
 #include "daemon/bus/bus-text.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "policy/cdm-names.h"
+
+/* 0: the value is longer than what is left. */
+static int take_basic(sd_bus_message *m, char type, size_t *left)
+{
+        const char *text = NULL;
+        int r;
+
+        if (strchr("sog", type))
+                r = sd_bus_message_read_basic(m, type, &text);
+        else
+                r = sd_bus_message_skip(m, (char[2]){ type });
+        if (r < 0)
+                return r;
+        size_t bytes = text ? strlen(text) + 5 : 8;
+        if (bytes > *left)
+                return 0;
+        *left -= bytes;
+        return 1;
+}
+
+/* The bus refuses what is nested deeply. */
+static int take_bytes(sd_bus_message *m, size_t *left)
+{
+        const char *contents;
+        char type;
+        int r;
+
+        while ((r = sd_bus_message_peek_type(m, &type, &contents)) > 0) {
+                if (!strchr("aver", type)) {
+                        r = take_basic(m, type, left);
+                } else {
+                        r = sd_bus_message_enter_container(m, type, contents);
+                        if (r > 0)
+                                r = take_bytes(m, left);
+                        if (r > 0)
+                                r = sd_bus_message_exit_container(m);
+                }
+                if (r <= 0)
+                        return r;
+        }
+        return r < 0 ? r : 1;
+}
+
+int bus_message_fits(sd_bus_message *m, size_t max)
+{
+        int r = take_bytes(m, &max);
+
+        if (r >= 0 && sd_bus_message_rewind(m, true) < 0)
+                return -EIO;
+        return r;
+}
 
 /* The path's last part, as written by bus_reservation_path(). */
 uint32_t bus_reservation_id(const char *path)

@@ -16,6 +16,9 @@ int bus_append_nodes(sd_bus_message *m, const NodeSet *nodes);
 /* a(sst), without the container around it. */
 int bus_append_holder_kinds(sd_bus_message *m, const EventHolder *holders, size_t n);
 
+/* Are the arguments no longer than max bytes, about? 1, 0 or a negative errno. Nothing has been read after that. */
+int bus_message_fits(sd_bus_message *m, size_t max);
+
 /* "/org/cdmd1/reservation/ID" */
 #define BUS_PATH_MAX 64
 const char *bus_reservation_path(uint32_t id, char path[static BUS_PATH_MAX]);

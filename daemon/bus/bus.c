@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/bus/bus-desk.h"
 #include "daemon/bus/bus-internal.h"
 #include "daemon/loop/log.h"
 #include "policy/cdm-names.h"
@@ -130,6 +131,8 @@ int bus_new(sd_bus *bus, Manager *m, Bus **ret)
         b->manager = m;
         int r = bus_calls_new(b, m->peers, &b->calls);
         if (r >= 0)
+                r = bus_desk_new(b, &b->desk);
+        if (r >= 0)
                 r = bus_lister_new(m, false, &b->lister);
         if (r >= 0)
                 r = bus_lister_new(m, true, &b->lister_used);
@@ -152,6 +155,7 @@ Bus *bus_free(Bus *b)
         if (!b)
                 return NULL;
         notify_unsubscribe(b->manager->notify, bus_on_notice, b);
+        bus_desk_free(b->desk);
         bus_guarded_free(b);
         bus_admits_free(b);
         bus_calls_free(b->calls);

@@ -13,8 +13,13 @@
 #include "daemon/loop/log.h"
 #include "policy/macro.h"
 
+#define PRIORITY_PATIENT (SD_EVENT_PRIORITY_NORMAL + 10)
+#define PRIORITY_DUE     (SD_EVENT_PRIORITY_NORMAL - 1)
+
 struct Slice {
         sd_event_source *source;
+        unsigned n_others; /* events that went first since the last slice */
+        bool patient;
         slice_run_t run;
         void *userdata;
         bool on;
@@ -34,9 +39,20 @@ static int slice_on_turn(sd_event_source *source, uint64_t usec, void *userdata)
 {
         Slice *s = userdata;
 
+        s->n_others = 0;
+        if (s->patient)
+                (void)sd_event_source_set_priority(s->source, PRIORITY_PATIENT);
         slice_arm(s);
         s->run(s->userdata);
         return 0;
+}
+
+/* Once a turn of the loop, in each of which one event is dispatched. */
+static int slice_on_prepare(sd_event_source *source, void *userdata)
+{
+        Slice *s = userdata;
+
+        return s->n_others++ < SLICE_OTHERS_MAX ? 0 : sd_event_source_set_priority(source, PRIORITY_DUE);
 }
 
 int slice_new(sd_event *event, slice_run_t run, void *userdata, Slice **ret)
@@ -66,10 +82,30 @@ Slice *slice_free(Slice *s)
         return NULL;
 }
 
+int slice_new_patient(sd_event *event, slice_run_t run, void *userdata, Slice **ret)
+{
+        Slice *s;
+
+        int r = slice_new(event, run, userdata, &s);
+        if (r < 0)
+                return r;
+        s->patient = true;
+        r = sd_event_source_set_priority(s->source, PRIORITY_PATIENT);
+        if (r >= 0)
+                r = sd_event_source_set_prepare(s->source, slice_on_prepare);
+        if (r < 0) {
+                slice_free(s);
+                return r;
+        }
+        *ret = s;
+        return 0;
+}
+
 void slice_set(Slice *s, bool on)
 {
         if (s->on == on)
                 return;
         s->on = on;
+        s->n_others = 0;
         slice_arm(s);
 }

@@ -82,7 +82,7 @@ static int on_call(sd_bus_message *m, void *userdata _unused_, sd_bus_error *err
 {
         if (!sd_bus_message_is_method_call(m, NULL, "Ask"))
                 return 0;
-        MUST(bus_callers_add(callers, m, "questions") == 1);
+        MUST(bus_callers_add(callers, m, "questions", NULL) == 1);
         n_added++;
         return 1;
 }
@@ -99,7 +99,7 @@ static void setup(void)
 {
         ck_assert_int_ge(sd_event_new(&event), 0);
         bus_pair_new(event, on_call, &server, &client);
-        ck_assert_int_eq(bus_callers_new(NULL, on_ready, NULL, &callers), 0);
+        ck_assert_int_eq(bus_callers_new(NULL, NULL, &bus_limits_lists, on_ready, NULL, &callers), 0);
         n_added = n_refused = n_ready = 0;
 }
 
@@ -131,7 +131,7 @@ static void ask(unsigned uid, unsigned connection, unsigned n)
 /* Whose call is next; 0: none waits. */
 static unsigned next(void)
 {
-        sd_bus_message *m = bus_callers_next(callers, NULL);
+        sd_bus_message *m = bus_callers_next(callers, NULL, NULL);
         unsigned uid = 0;
 
         if (m)

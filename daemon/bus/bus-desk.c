@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*   bus_desk_add ── waits (bus-callers.h) ── begins, one a slice ── under way: a BusCall ── answered
+ *
+ * A call under way counts until it is answered, but not for longer than HAND_USEC: polkit may ask a person, the
+ * pool may be full, pages may have to move. So callers that wait for something else never close the desk. */
+
+#include "daemon/bus/bus-desk.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "daemon/bus/bus-internal.h"
+#include "daemon/loop/slice.h"
+#include "policy/cdm-names.h"
+
+/* One computes while the other waits for PID 1 or a thread. */
+#define HANDS     2
+#define HAND_USEC UINT64_C(5000)
+
+/* The bus lets one connection have 128 calls open, and more that want no answer. */
+static const BusLimits desk_limits = { .user = 2048, .all = 20480 };
+
+/* They are kept while they wait. The longest that makes sense names a cgroup and has 16 labels. */
+#define CALL_BYTES_MAX (16u << 10)
+
+struct BusDesk {
+        Bus *bus;
+        BusCallers *callers;
+        Slice *slice;
+        sd_event_source *timer; /* when the oldest call under way no longer counts */
+};
+
+static bool desk_has_a_hand(BusDesk *d)
+{
+        uint64_t oldest_usec;
+
+        if (bus_calls_recent(d->bus->calls, HANDS, &oldest_usec) < HANDS ||
+            manager_monotonic_usec() >= oldest_usec + HAND_USEC)
+                return true;
+        (void)sd_event_source_set_time(d->timer, oldest_usec + HAND_USEC);
+        (void)sd_event_source_set_enabled(d->timer, SD_EVENT_ONESHOT);
+        return false;
+}
+
+static void desk_begin(BusDesk *d, sd_bus_message *call, bus_begin_t begin)
+{
+        _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
+
+        int r = begin(d->bus, call, &error);
+        if (sd_bus_error_is_set(&error))
+                (void)sd_bus_reply_method_error(call, &error);
+        else if (r < 0)
+                (void)sd_bus_reply_method_errno(call, r, NULL);
+}
+
+static void desk_on_slice(void *userdata)
+{
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *call = NULL;
+        BusDesk *d = userdata;
+        bus_begin_t begin;
+
+        if (!desk_has_a_hand(d) || !(call = bus_callers_next(d->callers, NULL, &begin)))
+                slice_set(d->slice, false);
+        else
+                desk_begin(d, call, begin);
+}
+
+/* A call has come, or another one was answered. */
+static void desk_look(void *userdata)
+{
+        BusDesk *d = userdata;
+
+        slice_set(d->slice, true);
+}
+
+static int desk_on_timer(sd_event_source *source, uint64_t usec, void *userdata)
+{
+        desk_look(userdata);
+        return 0;
+}
+
+int bus_desk_new(Bus *b, BusDesk **ret)
+{
+        Manager *m = b->manager;
+        BusDesk *d = calloc(1, sizeof(*d));
+
+        if (!d)
+                return -ENOMEM;
+        d->bus = b;
+        int r = bus_callers_new(m->senders, m->peers, &desk_limits, desk_look, d, &d->callers);
+        if (r >= 0)
+                r = slice_new_patient(m->event, desk_on_slice, d, &d->slice);
+        if (r >= 0)
+                r = sd_event_add_time(m->event, &d->timer, CLOCK_MONOTONIC, 0, 1, desk_on_timer, d);
+        if (r >= 0)
+                r = sd_event_source_set_enabled(d->timer, SD_EVENT_OFF);
+        if (r < 0) {
+                bus_desk_free(d);
+                return r;
+        }
+        bus_calls_on_end(b->calls, desk_look, d);
+        *ret = d;
+        return 0;
+}
+
+BusDesk *bus_desk_free(BusDesk *d)
+{
+        if (!d)
+                return NULL;
+        bus_calls_on_end(d->bus->calls, NULL, NULL);
+        bus_callers_free(d->callers);
+        slice_free(d->slice);
+        sd_event_source_disable_unref(d->timer);
+        free(d);
+        return NULL;
+}
+
+int bus_desk_add(BusDesk *d, sd_bus_message *call, bus_begin_t begin, sd_bus_error *error)
+{
+        int r = bus_message_fits(call, CALL_BYTES_MAX);
+
+        if (r == 0)
+                return sd_bus_error_setf(error, SD_BUS_ERROR_LIMITS_EXCEEDED,
+                                         "the call is too long; %u bytes are enough for any",
+                                         CALL_BYTES_MAX);
+        return r < 0 ? r : bus_callers_add(d->callers, call, "calls", begin);
+}
