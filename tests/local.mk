@@ -6,6 +6,7 @@ noinst_HEADERS = \
 	tests/unit/check-main.h \
 	tests/unit/machine.h \
 	tests/unit/data.h \
+	tests/unit/fake-clients.h \
 	tests/unit/temp-root.h \
 	tests/unit/tree.h
 EXTRA_DIST += \
@@ -34,6 +35,7 @@ unit_tests = \
 	tests/unit/test-conf-start \
 	tests/unit/test-container \
 	tests/unit/test-decide \
+	tests/unit/test-desk \
 	tests/unit/test-event-limit \
 	tests/unit/test-facts \
 	tests/unit/test-fence \

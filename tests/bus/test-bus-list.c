@@ -413,18 +413,31 @@ static void make_slow(void)
         ck_assert_int_eq(mkfifo(path, 0644), 0);
 }
 
-/* last: what is read after that is an ordinary file again. */
-static void feed(const char *text, bool last)
+/* Waits until somebody reads it. */
+static int wait_reader(void)
 {
         char path[256];
 
         snprintf(path, sizeof(path), "%s%s", w.root, DB_NUMA);
-        int fd = open(path, O_WRONLY | O_CLOEXEC); /* waits for the reader */
+        int fd = open(path, O_WRONLY | O_CLOEXEC);
         ck_assert_int_ge(fd, 0);
-        if (last) {
-                ck_assert_int_eq(unlink(path), 0);
-                world_put(&w, DB_NUMA, text);
-        }
+        return fd;
+}
+
+/* What is read after this is an ordinary file again. */
+static void stop_feeding(const char *text)
+{
+        char path[256];
+
+        snprintf(path, sizeof(path), "%s%s", w.root, DB_NUMA);
+        ck_assert_int_eq(unlink(path), 0);
+        world_put(&w, DB_NUMA, text);
+}
+
+static void feed(const char *text)
+{
+        int fd = wait_reader();
+
         ck_assert_int_eq(write(fd, text, strlen(text)), (ssize_t)strlen(text));
         close(fd);
 }
@@ -531,7 +544,7 @@ START_TEST(used_is_read_while_others_are_served)
         ck_assert_int_ge(ask(0, 10, &p, "", ""), 0);
         ck_assert_uint_eq(p.n, 1);
         ck_assert_ptr_null(a.message);
-        feed("anon N2=12288\n", false);
+        feed("anon N2=12288\n");
         wait_answer(&a, "anon N2=12288\n");
         ck_assert_int_ge(sd_bus_message_read(a.message, "v", "t", &bytes), 0);
         ck_assert_uint_eq(bytes, 12288);
@@ -574,7 +587,7 @@ START_TEST(few_calls_of_a_connection_wait)
         ck_assert_int_eq(n_busy, N - WAITING);
         ping();
         for (int i = 1; i <= WAITING; i++) {
-                feed("anon N2=12288\n", false);
+                feed("anon N2=12288\n");
                 wait_answers(a, N, N - WAITING + i, "anon N2=12288\n");
         }
         for (int i = 0; i < N; i++)
@@ -609,10 +622,11 @@ START_TEST(cdmd_stops_while_holders_are_read)
                                                   CDM_INTERFACE_MANAGER, "ListHolders", keep_answer, &a,
                                                   NULL),
                          0);
-        ping();
-        ping();
+        /* One that stops before it reads would not be fed. */
+        int fd = wait_reader();
         ck_assert_int_eq(kill(w.cdmd, SIGTERM), 0);
-        feed("anon N2=4096\n", true);
+        stop_feeding("anon N2=4096\n");
+        close(fd);
         ck_assert_int_eq(waitpid(w.cdmd, &status, 0), w.cdmd);
         w.cdmd = 0;
         ck_assert_int_eq(status, 0);

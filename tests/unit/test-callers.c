@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "tests/unit/bus-pair.h"
 #include "tests/unit/check-main.h"
+#include "tests/unit/fake-clients.h"
 
-#include <errno.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -11,67 +10,10 @@
 #include "daemon/bus/bus-text.h"
 #include "policy/cdm-names.h"
 
-/* Calls come through a socket, whose other end writes the sender's name into them: ":UID.CONNECTION". */
-
-#define ALICE 1000
-#define BOB   1001
-#define CAROL 1002
-
 static sd_event *event;
 static sd_bus *client, *server;
 static BusCallers *callers;
 static unsigned n_added, n_refused, n_ready;
-
-/* In place of daemon/caller/sender.c. Of UIDs from 2000 on the bus has to be asked, which answers in
- * answer_all(). */
-
-typedef struct Fetch {
-        char name[32];
-        sender_cb cb;
-        void *userdata;
-} Fetch;
-
-static Fetch fetches[64];
-static unsigned n_fetches;
-
-static Sender sender_of(const char *name)
-{
-        unsigned uid;
-
-        MUST(sscanf(name, ":%u.", &uid) == 1);
-        return (Sender){ .name = (char *)name, .uid = uid };
-}
-
-const Sender *sender_cached(const SenderCache *c _unused_, const char *name)
-{
-        static Sender s;
-
-        s = sender_of(name);
-        return s.uid < 2000 ? &s : NULL;
-}
-
-int sender_fetch(SenderCache *c _unused_, const char *name, sender_cb cb, void *userdata,
-                 sd_bus_slot **ret_slot)
-{
-        Fetch *f = &fetches[n_fetches++];
-
-        MUST(n_fetches <= sizeof(fetches) / sizeof(fetches[0]));
-        snprintf(f->name, sizeof(f->name), "%s", name);
-        f->cb = cb;
-        f->userdata = userdata;
-        *ret_slot = NULL;
-        return 0;
-}
-
-static void answer_all(int error)
-{
-        for (unsigned i = 0; i < n_fetches; i++) {
-                Sender s = sender_of(fetches[i].name);
-
-                fetches[i].cb(error, error < 0 ? NULL : &s, fetches[i].userdata);
-        }
-        n_fetches = 0;
-}
 
 static void on_ready(void *userdata _unused_)
 {
@@ -101,6 +43,7 @@ static void setup(void)
         bus_pair_new(event, on_call, &server, &client);
         ck_assert_int_eq(bus_callers_new(NULL, NULL, &bus_limits_lists, on_ready, NULL, &callers), 0);
         n_added = n_refused = n_ready = 0;
+        all_are_cached = false;
 }
 
 static void teardown(void)
@@ -114,14 +57,9 @@ static void teardown(void)
 /* n calls of one connection. */
 static void ask(unsigned uid, unsigned connection, unsigned n)
 {
-        char name[32];
-
-        snprintf(name, sizeof(name), ":%u.%u", uid, connection);
         for (; n > 0; n--) {
-                sd_bus_message *m = NULL;
+                sd_bus_message *m = fake_call(client, uid, connection, "Ask");
 
-                MUST(sd_bus_message_new_method_call(client, &m, NULL, "/", "org.example.Test", "Ask") >= 0);
-                MUST(sd_bus_message_set_sender(m, name) >= 0);
                 MUST(sd_bus_call_async(client, NULL, m, on_reply, NULL, UINT64_MAX) >= 0);
                 sd_bus_message_unref(m);
         }
@@ -202,6 +140,57 @@ START_TEST(of_whom_the_bus_is_asked_first)
 }
 END_TEST
 
+/* The bus has been asked who that is for the first call, and somebody else knows it for the second one. */
+START_TEST(calls_of_a_connection_stay_in_order)
+{
+        uint64_t cookie[2];
+
+        ask(2000, 1, 1);
+        all_are_cached = true;
+        ask(2000, 1, 1);
+        ck_assert_uint_eq(next(), 0);
+        answer_all(0);
+        for (int i = 0; i < 2; i++) {
+                sd_bus_message *m = bus_callers_next(callers, NULL, NULL);
+                ck_assert_ptr_nonnull(m);
+                ck_assert_int_ge(sd_bus_message_get_cookie(m, &cookie[i]), 0);
+                sd_bus_message_unref(m);
+        }
+        ck_assert_uint_lt(cookie[0], cookie[1]);
+}
+END_TEST
+
+START_TEST(who_leaves_takes_the_calls_along)
+{
+        ask(ALICE, 1, 3);
+        ask(ALICE, 2, 1);
+        ask(2000, 3, 2);
+        leave(ALICE, 1);
+        leave(2000, 3);
+        n_fetches = 0; /* nobody waits for these any more */
+        ck_assert_uint_eq(next(), ALICE);
+        ck_assert_uint_eq(next(), 0);
+        /* What was taken counts no longer. */
+        ask(ALICE, 1, 4);
+        ck_assert_uint_eq(n_refused, 0);
+}
+END_TEST
+
+/* Whoever is at the other end reads the question after all that was sent before. */
+START_TEST(a_pause_ends_when_the_bus_has_read)
+{
+        ask(ALICE, 1, 2);
+        ck_assert_uint_eq(next(), ALICE);
+        bus_callers_pause(callers, server);
+        ck_assert_uint_eq(next(), 0);
+        unsigned before = n_ready;
+        bus_pair_settle(event);
+        ck_assert_uint_eq(n_ready, before + 1);
+        ck_assert_uint_eq(next(), ALICE);
+        bus_callers_pause(callers, server); /* that ends with the callers */
+}
+END_TEST
+
 /* Neither many rows nor long ones make a reply that the bus does not carry. */
 START_TEST(rows_have_an_end)
 {
@@ -231,6 +220,9 @@ int main(void)
         tcase_add_test(t, users_are_served_in_turn);
         tcase_add_test(t, a_connection_and_a_user_have_a_limit);
         tcase_add_test(t, of_whom_the_bus_is_asked_first);
+        tcase_add_test(t, calls_of_a_connection_stay_in_order);
+        tcase_add_test(t, who_leaves_takes_the_calls_along);
+        tcase_add_test(t, a_pause_ends_when_the_bus_has_read);
         tcase_add_test(t, rows_have_an_end);
         suite_add_tcase(s, t);
         return check_main(s);
