@@ -18,8 +18,8 @@
 #define HANDS     2
 #define HAND_USEC UINT64_C(5000)
 
-/* The bus lets one connection have 128 calls open, and more that want no answer. */
-static const BusLimits desk_limits = { .user = 2048, .all = 20480 };
+/* The bus lets one connection have 128 calls open, and more that want no answer; each may carry 16 descriptors. */
+static const BusLimits desk_limits = { .user = 1024, .all = 4096 };
 
 /* They are kept while they wait. The longest that makes sense names a cgroup and has 16 labels. */
 #define CALL_BYTES_MAX (16u << 10)

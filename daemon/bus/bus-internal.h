@@ -54,7 +54,7 @@ int bus_guard(Bus *b, sd_bus_message *message, AuthorizeAction action, uid_t own
               bus_guarded_t fn);
 void bus_guarded_free(Bus *b);
 
-/* bus-admit.c */
+/* bus-admit.c; it begins at the desk. */
 int bus_admit(Bus *b, sd_bus_message *message, sd_bus_error *error);
 void bus_admits_free(Bus *b);
 

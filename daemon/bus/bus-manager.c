@@ -252,6 +252,7 @@ static int begin_undrain_node(Bus *b, sd_bus_message *call, sd_bus_error *error)
 
 AT_DESK(request, begin_request)
 AT_DESK(explain, begin_explain)
+AT_DESK(admit, bus_admit)
 AT_DESK(list_pools, bus_list_pools)
 AT_DESK(list_nodes, bus_list_nodes)
 AT_DESK(reload, begin_reload)
@@ -464,11 +465,6 @@ static int get_fights(sd_bus *bus, const char *path, const char *interface, cons
                 r = sd_bus_message_append(reply, "(sus)", "", UINT32_C(0), text);
         }
         return r < 0 ? r : sd_bus_message_close_container(reply);
-}
-
-static int method_admit(sd_bus_message *call, void *userdata, sd_bus_error *error)
-{
-        return bus_admit(userdata, call, error);
 }
 
 const sd_bus_vtable bus_manager_vtable[] = {
