@@ -215,6 +215,8 @@ libdaemon_la_SOURCES = \
 	daemon/tenant/change.h \
 	daemon/tenant/degrade.c \
 	daemon/tenant/degrade.h \
+	daemon/tenant/entry-walk.c \
+	daemon/tenant/entry-walk.h \
 	daemon/tenant/follow.c \
 	daemon/tenant/follow.h \
 	daemon/tenant/grant.c \

@@ -95,7 +95,7 @@ tests_unit_test_power9_CPPFLAGS = $(AM_CPPFLAGS) $(test_paths)
 tests_unit_test_topology_read_CPPFLAGS = $(AM_CPPFLAGS) $(test_paths)
 tests_unit_test_turns_CPPFLAGS = $(AM_CPPFLAGS) $(test_paths)
 tests_unit_test_turns_LDFLAGS = \
-	-Wl,--wrap=drift_leaf,--wrap=fence_leaf_open,--wrap=fence_leaf_reserved,--wrap=owner_asks_add
+	-Wl,--wrap=drift_leaf,--wrap=fence_leaf_open,--wrap=fence_leaf_reserved,--wrap=owner_asks_add,--wrap=unit_checks_add
 
 # A whole cdmd on a private bus, with a made-up systemd and polkit.
 bus_tests = \

@@ -25,6 +25,7 @@
 #include "daemon/loop/log.h"
 #include "daemon/tenant/buffers.h"
 #include "daemon/tenant/degrade.h"
+#include "daemon/tenant/entry-walk.h"
 #include "daemon/tenant/holds.h"
 #include "daemon/tenant/leases.h"
 #include "daemon/tenant/machine-facts.h"
@@ -47,6 +48,9 @@ struct Start {
         Manager *manager;
         sd_event_source *patience; /* tells systemd that the start goes on */
         unsigned pending;
+        EntryWalk *walk; /* looks at every tenant's unit once */
+        bool repair;
+        unit_check_done_t on_done;   /* of each of them, and of the walk; NULL: nobody waits */
         sd_event_source *names_wait; /* all but the names of rules is there to serve */
         bool names_waited;
 };
@@ -109,26 +113,41 @@ static int start_first_reservation(Reservation *r, void *userdata)
         return 1;
 }
 
-/* Looks at every tenant's unit once and returns how often on_done will be called, not before this returns.
- */
-static unsigned start_check_tenants(Manager *m, bool repair, unit_check_done_t on_done)
+/* The tenant's first reservation stands for it. */
+static void start_check_tenant(uint32_t id, void *userdata)
 {
-        unsigned n = 0;
-        Entry *e, *next;
+        Manager *m = userdata;
+        const Entry *e = manager_find(m, id);
+        Reservation *first = NULL;
 
-        HASH_ITER (hh, m->entries, e, next) {
-                const char *tenant = ledger_tenant_key(e->r->target);
-                Reservation *first = NULL;
-                ledger_foreach_of_tenant(m->ledger, tenant, start_first_reservation, &first);
-                if (first != e->r)
-                        continue;
-                int r = unit_checks_add(m->unit_checks, tenant, repair, on_done);
-                if (r < 0)
-                        log_error("cannot look at %s: %s", tenant, strerror(-r));
-                else
-                        n++;
-        }
-        return n;
+        if (!e)
+                return;
+        const char *tenant = ledger_tenant_key(e->r->target);
+        ledger_foreach_of_tenant(m->ledger, tenant, start_first_reservation, &first);
+        if (first != e->r)
+                return;
+        int r = unit_checks_add(m->unit_checks, tenant, m->start->repair, m->start->on_done);
+        if (r < 0)
+                log_error("cannot look at %s: %s", tenant, strerror(-r));
+        else
+                m->start->pending++;
+}
+
+static void start_on_walked(void *userdata)
+{
+        Manager *m = userdata;
+
+        if (m->start->on_done)
+                m->start->on_done(m);
+}
+
+/* on_done is called once more than there are tenants, and never from within this call. */
+static void start_check_tenants(Manager *m, bool repair, unit_check_done_t on_done)
+{
+        m->start->repair = repair;
+        m->start->on_done = on_done;
+        m->start->pending = 1;
+        entry_walk_begin(m->start->walk);
 }
 
 static void start_go_on_draining(Manager *m)
@@ -233,8 +252,7 @@ static void start_repair_all(Manager *m)
                 drift_settled(m->drift);
                 return;
         }
-        m->start->pending = 1 + start_check_tenants(m, true, start_on_repaired);
-        start_on_repaired(m);
+        start_check_tenants(m, true, start_on_repaired);
 }
 
 /* worked: the fence was not left as it is. What waited for it goes on. */
@@ -309,8 +327,7 @@ int start_run(Start *s)
                 }
         }
         start_watch_nodes(m);
-        m->start->pending = 1 + start_check_tenants(m, false, start_on_checked);
-        start_on_checked(m);
+        start_check_tenants(m, false, start_on_checked);
         return 0;
 }
 
@@ -321,6 +338,11 @@ int start_new(Manager *m, Start **ret)
         if (!s)
                 return -ENOMEM;
         s->manager = m;
+        int r = entry_walk_new(m->event, m->ledger, start_check_tenant, start_on_walked, m, &s->walk);
+        if (r < 0) {
+                free(s);
+                return r;
+        }
         *ret = s;
         return 0;
 }
@@ -331,6 +353,7 @@ Start *start_free(Start *s)
                 return NULL;
         sd_event_source_disable_unref(s->patience);
         sd_event_source_disable_unref(s->names_wait);
+        entry_walk_free(s->walk);
         free(s);
         return NULL;
 }

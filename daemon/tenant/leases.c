@@ -21,6 +21,7 @@
 
 #include "daemon/loop/log.h"
 #include "daemon/loop/slice.h"
+#include "daemon/tenant/entry-walk.h"
 #include "policy/lease.h"
 #include "policy/timespan.h"
 
@@ -33,7 +34,10 @@ struct Leases {
         Manager *manager;
         Entry *settling; /* see lease_revoke_soon() */
         Slice *slice;    /* NULL: was not needed yet */
+        EntryWalk *arming;
 };
+
+static void lease_arm_granted(uint32_t id, void *userdata);
 
 int leases_new(Manager *m, Leases **ret)
 {
@@ -42,6 +46,11 @@ int leases_new(Manager *m, Leases **ret)
         if (!s)
                 return -ENOMEM;
         s->manager = m;
+        int r = entry_walk_new(m->event, m->ledger, lease_arm_granted, NULL, m, &s->arming);
+        if (r < 0) {
+                free(s);
+                return r;
+        }
         *ret = s;
         return 0;
 }
@@ -51,6 +60,7 @@ Leases *leases_free(Leases *s)
         if (!s)
                 return NULL;
         slice_free(s->slice);
+        entry_walk_free(s->arming);
         free(s);
         return NULL;
 }
@@ -289,13 +299,17 @@ void lease_arm(Entry *e)
                 log_error("cannot set the timer of reservation %" PRIu32 ": %s", e->id, strerror(-k));
 }
 
+static void lease_arm_granted(uint32_t id, void *userdata)
+{
+        Entry *e = manager_find(userdata, id);
+
+        if (e && e->phase == STORE_GRANTED)
+                lease_arm(e);
+}
+
 void leases_arm(Manager *m)
 {
-        Entry *e, *next;
-
-        HASH_ITER (hh, m->entries, e, next)
-                if (e->phase == STORE_GRANTED)
-                        lease_arm(e);
+        entry_walk_begin(m->leases->arming);
 }
 
 int lease_renew(Entry *e, uint64_t usec)

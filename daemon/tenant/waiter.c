@@ -25,8 +25,8 @@
 #include <unistd.h>
 
 #include "daemon/loop/log.h"
-#include "daemon/loop/slice.h"
 #include "daemon/machine/process.h"
+#include "daemon/tenant/entry-walk.h"
 #include "daemon/tenant/grant-reservation.h"
 #include "daemon/tenant/leases.h"
 #include "daemon/tenant/request-args.h"
@@ -38,8 +38,6 @@
 #define ACCURACY (UINT64_C(100) * 1000)
 /* So many are stored and told before the event loop goes on, which are all but always all. */
 #define VICTIMS_AT_ONCE 8
-/* After a restart so many reservations are looked at in one turn of the event loop. */
-#define RESTORED_AT_ONCE 64
 
 /* What cdmd does about one that waits. */
 struct Waiter {
@@ -61,13 +59,14 @@ struct Waiters {
         Manager *manager;
         unsigned pending; /* whose clients the start asks about, and one for the walk */
         void (*restored)(Manager *m);
-        /* The walk over all reservations: those that wait, then those that are displaced for one that waits. */
-        Slice *slice;
-        uint32_t last_id; /* the one that was looked at last */
-        bool at_victims;
+        /* those that wait, then those that are displaced for one that waits */
+        EntryWalk *walk, *victims_walk;
 };
 
-static void waiters_on_slice(void *userdata);
+static void waiter_restore_or_end(uint32_t id, void *userdata);
+static void waiter_restore_victim(uint32_t id, void *userdata);
+static void waiters_on_restored(void *userdata);
+static void waiters_on_victims_restored(void *userdata);
 
 /* The start waits for one less. */
 static void waiters_settled(Waiters *s)
@@ -83,9 +82,12 @@ int waiters_new(Manager *m, Waiters **ret)
         if (!s)
                 return -ENOMEM;
         s->manager = m;
-        int r = slice_new(m->event, waiters_on_slice, s, &s->slice);
+        int r = entry_walk_new(m->event, m->ledger, waiter_restore_or_end, waiters_on_restored, m, &s->walk);
+        if (r >= 0)
+                r = entry_walk_new(m->event, m->ledger, waiter_restore_victim, waiters_on_victims_restored,
+                                   m, &s->victims_walk);
         if (r < 0) {
-                free(s);
+                waiters_free(s);
                 return r;
         }
         *ret = s;
@@ -94,15 +96,18 @@ int waiters_new(Manager *m, Waiters **ret)
 
 Waiters *waiters_free(Waiters *s)
 {
-        if (s)
-                slice_free(s->slice);
+        if (!s)
+                return NULL;
+        entry_walk_free(s->walk);
+        entry_walk_free(s->victims_walk);
         free(s);
         return NULL;
 }
 
 void waiters_stop(Waiters *s)
 {
-        slice_set(s->slice, false);
+        entry_walk_stop(s->walk);
+        entry_walk_stop(s->victims_walk);
         s->restored = NULL;
 }
 
@@ -512,63 +517,43 @@ static int waiter_restore(Entry *e)
 }
 
 /* Who is on his way out for one that waits no more may stay. */
-static void waiter_restore_victim(Entry *e)
+static void waiter_restore_victim(uint32_t id, void *userdata)
 {
-        Entry *w = e->r->revoked_for ? manager_find(e->manager, e->r->revoked_for) : NULL;
+        Manager *m = userdata;
+        Entry *e = manager_find(m, id), *w;
 
-        if (e->r->state != RESERVATION_REVOKING || e->r->revoked_for == 0)
+        if (!e || e->r->state != RESERVATION_REVOKING || e->r->revoked_for == 0)
                 return;
+        w = manager_find(m, e->r->revoked_for);
         if (!w || !w->waiter || waiter_remember_victim(w->waiter, e->id) < 0)
                 lease_keep_soon(e);
 }
 
-static void waiter_restore_or_end(Entry *e)
+static void waiter_restore_or_end(uint32_t id, void *userdata)
 {
-        if (e->phase == STORE_QUEUED && waiter_restore(e) < 0)
+        Entry *e = manager_find(userdata, id);
+
+        if (e && e->phase == STORE_QUEUED && waiter_restore(e) < 0)
                 waiter_dequeue(e, CDM_ERROR_STALE, "cancelled: the client that waited for it disconnected");
 }
 
-typedef struct RestoreSlice {
-        uint32_t ids[RESTORED_AT_ONCE];
-        size_t n;
-} RestoreSlice;
-
-static int waiters_collect(Reservation *r, void *userdata)
+static void waiters_on_restored(void *userdata)
 {
-        RestoreSlice *p = userdata;
+        Manager *m = userdata;
 
-        p->ids[p->n++] = r->id;
-        return p->n == RESTORED_AT_ONCE;
+        entry_walk_begin(m->waiters->victims_walk);
 }
 
-/* What comes or goes between two slices: a request is not served yet, and whoever ended is not found. */
-static void waiters_on_slice(void *userdata)
+static void waiters_on_victims_restored(void *userdata)
 {
-        Waiters *s = userdata;
-        RestoreSlice p = { .n = 0 };
+        Manager *m = userdata;
 
-        (void)ledger_foreach_after(s->manager->ledger, s->last_id, waiters_collect, &p);
-        for (size_t i = 0; i < p.n; i++) {
-                Entry *e = manager_find(s->manager, p.ids[i]);
-
-                s->last_id = p.ids[i];
-                if (e && s->at_victims)
-                        waiter_restore_victim(e);
-                else if (e)
-                        waiter_restore_or_end(e);
-        }
-        if (p.n == RESTORED_AT_ONCE)
-                return;
-        s->last_id = 0;
-        slice_set(s->slice, !s->at_victims);
-        s->at_victims = !s->at_victims;
-        if (!s->at_victims)
-                waiters_settled(s);
+        waiters_settled(m->waiters);
 }
 
 void waiters_restore(Waiters *s, void (*done)(Manager *m))
 {
         s->restored = done;
         s->pending = 1;
-        slice_set(s->slice, true);
+        entry_walk_begin(s->walk);
 }

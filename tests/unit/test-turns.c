@@ -9,6 +9,7 @@
 #include "daemon/keeper/start.h"
 #include "daemon/kernel/cgroup.h"
 #include "daemon/tenant/owner-ask.h"
+#include "daemon/tenant/unit-check.h"
 #include "tests/unit/tree.h"
 
 /* All of cdmd but its surface on the bus, over a made-up machine with many control groups. What is done for each of
@@ -18,6 +19,8 @@
 enum {
         LEAVES = 700,
         FENCED_A_TURN = 256, /* FENCE_TURN_MAX */
+        TENANTS = 200,
+        CHECKED_A_TURN = 64, /* ENTRIES_A_SLICE */
         LOOKED_A_TURN = 64,  /* LEAVES_A_SLICE of drift.c */
         NEW = 200,
         NEW_A_TURN = 64,          /* PORTION of tree-events.c */
@@ -33,7 +36,7 @@ typedef struct Count {
         size_t n, in_turn, most;
 } Count;
 
-static Count judged, looked, fresh, asked;
+static Count judged, looked, fresh, asked, checked;
 
 static void count(Count *c)
 {
@@ -76,6 +79,15 @@ void __wrap_owner_asks_add(OwnerAsks *a, const char *path)
         __real_owner_asks_add(a, path);
 }
 
+int __real_unit_checks_add(UnitChecks *, const char *, bool, unit_check_done_t);
+int __wrap_unit_checks_add(UnitChecks *, const char *, bool, unit_check_done_t);
+
+int __wrap_unit_checks_add(UnitChecks *s, const char *unit, bool repair, unit_check_done_t done)
+{
+        count(&checked);
+        return __real_unit_checks_add(s, unit, repair, done);
+}
+
 /* A PID 1 that has no time for questions. */
 static int on_call(sd_bus_message *message, void *userdata _unused_, sd_bus_error *error _unused_)
 {
@@ -102,7 +114,22 @@ static void put_leaves(const char *name, unsigned n)
         }
 }
 
-static void start(void)
+static void add_tenant(uint32_t id)
+{
+        Reservation *r;
+        Entry *e;
+
+        MUST(reservation_new(&r) == 0);
+        r->id = id;
+        r->state = RESERVATION_ACTIVE;
+        r->pool = strdup("cdm");
+        r->target = calloc(1, sizeof(*r->target));
+        MUST(r->target && asprintf(&r->target->unit, "u-%u.service", id) > 0);
+        r->shares[r->n_shares++] = (Share){ 2, 4096 };
+        MUST(manager_add(m, r, STORE_GRANTED, &e) == 0);
+}
+
+static void prepare(void)
 {
         char command[512], *error = NULL;
 
@@ -119,6 +146,11 @@ static void start(void)
         bus_pair_new(event, on_call, &server, &client);
         ck_assert_int_eq(manager_new(root, event, client, &m), 0);
         ck_assert_int_eq(reloads_load(m->reloads), 0);
+}
+
+static void start(void)
+{
+        prepare();
         ck_assert_int_eq(start_run(m->start), 0);
 }
 
@@ -133,7 +165,7 @@ static void stop(void)
 
 static void turn(void)
 {
-        judged.in_turn = looked.in_turn = fresh.in_turn = asked.in_turn = 0;
+        judged.in_turn = looked.in_turn = fresh.in_turn = asked.in_turn = checked.in_turn = 0;
         ck_assert_int_ge(sd_event_run(event, UINT64_MAX), 0);
 }
 
@@ -165,14 +197,42 @@ START_TEST(many_that_come_are_looked_at_in_slices)
 }
 END_TEST
 
+START_TEST(the_units_of_all_tenants_are_looked_at_in_slices)
+{
+        for (uint32_t id = 1; id <= TENANTS; id++)
+                add_tenant(id);
+        ck_assert_int_eq(start_run(m->start), 0);
+        while (checked.n < TENANTS)
+                turn();
+        ck_assert_uint_eq(checked.n, TENANTS);
+        ck_assert_uint_le(checked.most, CHECKED_A_TURN);
+}
+END_TEST
+
+/* It was taken out of the ledger, and there was no memory to put it back. */
+START_TEST(who_is_in_no_ledger_is_forgotten)
+{
+        add_tenant(1);
+        Entry *e = manager_find(m, 1);
+        ck_assert(e->known);
+        ck_assert_ptr_eq(ledger_take(m->ledger, 1), e->r);
+        manager_forget(e);
+        ck_assert_ptr_null(manager_find(m, 1));
+}
+END_TEST
+
 int main(void)
 {
         Suite *s = suite_create("turns");
-        TCase *t = tcase_create("turns");
+        TCase *t = tcase_create("turns"), *recovery = tcase_create("recovery");
 
         tcase_add_checked_fixture(t, start, stop);
         tcase_add_test(t, leaves_are_judged_and_compared_in_slices);
         tcase_add_test(t, many_that_come_are_looked_at_in_slices);
+        tcase_add_checked_fixture(recovery, prepare, stop);
+        tcase_add_test(recovery, the_units_of_all_tenants_are_looked_at_in_slices);
+        tcase_add_test(recovery, who_is_in_no_ledger_is_forgotten);
+        suite_add_tcase(s, recovery);
         suite_add_tcase(s, t);
         return check_main(s);
 }

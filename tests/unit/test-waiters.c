@@ -9,7 +9,7 @@
 
 /* Waiters of a cdmd that was started again. They have no clients, which only a bus would know. */
 
-enum { WAITERS = 1000, AT_ONCE = 64 /* RESTORED_AT_ONCE */ };
+enum { WAITERS = 1000, AT_ONCE = 64 /* ENTRIES_A_SLICE */ };
 
 static char *root;
 static Manager m;

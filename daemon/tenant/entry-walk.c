@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "daemon/tenant/entry-walk.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "daemon/loop/slice.h"
+
+#define ENTRIES_A_SLICE 64
+
+struct EntryWalk {
+        const Ledger *ledger;
+        entry_walk_t fn;
+        entry_walk_ended_t ended;
+        void *userdata;
+        Slice *slice;
+        uint32_t last_id;
+};
+
+/* The ledger must not change while it is walked, so the ids are collected first. */
+typedef struct EntryIds {
+        uint32_t ids[ENTRIES_A_SLICE];
+        size_t n;
+} EntryIds;
+
+static int entry_walk_collect(Reservation *r, void *userdata)
+{
+        EntryIds *i = userdata;
+
+        i->ids[i->n++] = r->id;
+        return i->n == ENTRIES_A_SLICE;
+}
+
+static void entry_walk_on_slice(void *userdata)
+{
+        EntryWalk *w = userdata;
+        EntryIds i = { .n = 0 };
+
+        (void)ledger_foreach_after(w->ledger, w->last_id, entry_walk_collect, &i);
+        if (i.n < ENTRIES_A_SLICE)
+                slice_set(w->slice, false);
+        else
+                w->last_id = i.ids[i.n - 1];
+        for (size_t k = 0; k < i.n; k++)
+                w->fn(i.ids[k], w->userdata);
+        if (i.n < ENTRIES_A_SLICE && w->ended)
+                w->ended(w->userdata);
+}
+
+int entry_walk_new(sd_event *event, const Ledger *ledger, entry_walk_t fn, entry_walk_ended_t ended,
+                   void *userdata, EntryWalk **ret)
+{
+        EntryWalk *w = calloc(1, sizeof(*w));
+
+        if (!w)
+                return -ENOMEM;
+        *w = (EntryWalk){ .ledger = ledger, .fn = fn, .ended = ended, .userdata = userdata };
+        int r = slice_new(event, entry_walk_on_slice, w, &w->slice);
+        if (r < 0) {
+                free(w);
+                return r;
+        }
+        *ret = w;
+        return 0;
+}
+
+EntryWalk *entry_walk_free(EntryWalk *w)
+{
+        if (!w)
+                return NULL;
+        slice_free(w->slice);
+        free(w);
+        return NULL;
+}
+
+void entry_walk_begin(EntryWalk *w)
+{
+        w->last_id = 0;
+        slice_set(w->slice, true);
+}
+
+void entry_walk_stop(EntryWalk *w)
+{
+        slice_set(w->slice, false);
+}
