@@ -1,25 +1,11 @@
 #!/bin/bash
-# What a drain does to those who are drained, and how it compares with migratepages(8); new cgroups; a daemon at rest.
+# What a drain does to those who are drained, and how it compares with migratepages(8); a daemon at rest.
 # shellcheck source=tests/vm/lib.sh
 . /usr/lib/cdmd-vm/lib.sh
 # shellcheck source=tests/vm/guest/site.sh
 . /usr/lib/cdmd-vm/site.sh
 n=${1:-10}
-# A cgroup that systemd does not own, and one of a unit to which its subtree is left: cdmd does not write there.
-mkdir -p /sys/fs/cgroup/site
-echo +cpuset >/sys/fs/cgroup/cgroup.subtree_control
-echo +cpuset >/sys/fs/cgroup/site/cgroup.subtree_control
-mkdir -p /etc/cdm
-printf '[Fence]\nExempt=bare.service\n' >/etc/cdm/cdmd.conf
 site_up
-systemd-run --quiet --unit=bare --property=Delegate=yes bash -c '
-        cd /sys/fs/cgroup/system.slice/bare.service && mkdir own && echo $$ >own/cgroup.procs &&
-        echo +cpuset >cgroup.subtree_control && mkdir under && echo +cpuset >under/cgroup.subtree_control && exec sleep infinity'
-bare=/sys/fs/cgroup/system.slice/bare.service/under
-check "a subtree that cdmd leaves alone" wait_for 20 test -e $bare/cgroup.subtree_control
-sleep 1
-vm-drain fence /sys/fs/cgroup/site $bare "$((n * 4))"
-
 systemd-run --quiet --unit=train-touch --property=Type=notify /usr/lib/cdmd-tests/vm-touch 256 /dev/shm/touch
 vm-drain pause train-touch.service "$(site_pid train-touch.service)" 256 /dev/shm/touch "$n"
 systemctl stop train-touch
@@ -68,6 +54,6 @@ for name in "${!pids[@]}"; do
                 "$(awk '$1 == "VmRSS:" { print $2 }' "/proc/${pids[$name]}/status")"
         [ "$name" != cdmd ] || echo "row|wakeups of cdmd in 60 s with an exclusive reservation|none|<=0||$((now - wakeups[$name])),1"
 done
-systemctl stop train-alone bare
+systemctl stop train-alone
 site_down
 finish

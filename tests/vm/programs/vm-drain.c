@@ -4,17 +4,11 @@
  *                                            with one migrate_pages(2)? And which moves more in the same time?
  * vm-drain many UNIT NAME MIB COUNT          all processes of UNIT have so much: a release, compared with migratepages(8),
  *                                            process by process
- * vm-drain fence OURS OTHER COUNT            directories of cgroups: how long until a new cgroup in OURS, which cdmd watches,
- *                                            is fenced, compared with a loop of inotify and write in OTHER?
  *
  * Prints rows (pairs.h). */
 
 #include <errno.h>
 #include <numaif.h>
-#include <poll.h>
-#include <pthread.h>
-#include <sys/inotify.h>
-#include <sys/stat.h>
 
 #include "tests/vm/programs/calls.h"
 #include "tests/vm/programs/touch.h"
@@ -171,81 +165,6 @@ static void measure_many(const char *unit, const char *name, uint64_t mib, size_
         pairs_print(row, pairs, n);
 }
 
-static const char *watched;
-static int inotify_fd;
-
-static void write_fence(const char *directory, const char *name)
-{
-        char path[512];
-
-        snprintf(path, sizeof(path), "%s/%s/cpuset.mems", directory, name);
-        int fd = open(path, O_WRONLY | O_CLOEXEC);
-        if (fd < 0 || write(fd, "0-1", 3) != 3)
-                fatal(path);
-        close(fd);
-}
-
-static void *fence_loop(void *userdata)
-{
-        char buf[4096] __attribute__((aligned(8)));
-        ssize_t n;
-
-        while ((n = read(inotify_fd, buf, sizeof(buf))) > 0) {
-                for (char *p = buf; p < buf + n;) {
-                        const struct inotify_event *e = (const void *)p;
-
-                        if (e->len)
-                                write_fence(watched, e->name);
-                        p += sizeof(*e) + e->len;
-                }
-        }
-        return NULL;
-}
-
-static double fence_ms(const char *directory, size_t i)
-{
-        char path[512], mems[544], text[64];
-        ssize_t n;
-
-        snprintf(path, sizeof(path), "%s/new-%zu", directory, i);
-        snprintf(mems, sizeof(mems), "%s/cpuset.mems", path);
-        double begin = now_ms();
-        if (mkdir(path, 0755) < 0)
-                fatal(path);
-        int fd = open(mems, O_RDONLY | O_CLOEXEC);
-        if (fd < 0)
-                fatal(mems);
-        do {
-                n = pread(fd, text, sizeof(text), 0);
-                if (n < 3)
-                        usleep(200);
-        } while (n < 3);
-        double took = now_ms() - begin;
-        close(fd);
-        if (rmdir(path) < 0)
-                fatal(path);
-        usleep(100 * 1000);
-        return took;
-}
-
-static void measure_fence(const char *ours, const char *other, size_t n)
-{
-        Pair *pairs = pairs_new(n);
-        pthread_t thread;
-
-        watched = other;
-        inotify_fd = inotify_init1(IN_CLOEXEC);
-        if (inotify_fd < 0 || inotify_add_watch(inotify_fd, other, IN_CREATE) < 0 ||
-            pthread_create(&thread, NULL, fence_loop, NULL) != 0)
-                fatal("inotify");
-        for (size_t i = 0; i < n; i++)
-                pairs[i] = (Pair){ .reference = fence_ms(other, i), .ours = fence_ms(ours, i) };
-        pairs_print(
-                "fence of a new cgroup that systemd does not own, after its mkdir|a bare loop of inotify and "
-                "write|<=1.5|ms",
-                pairs, n);
-}
-
 int main(int argc, char **argv)
 {
         connect_bus();
@@ -254,8 +173,6 @@ int main(int argc, char **argv)
                               argv[5], strtoul(argv[6], NULL, 10));
         else if (argc == 6 && strcmp(argv[1], "many") == 0)
                 measure_many(argv[2], argv[3], strtoull(argv[4], NULL, 10), strtoul(argv[5], NULL, 10));
-        else if (argc == 5 && strcmp(argv[1], "fence") == 0)
-                measure_fence(argv[2], argv[3], strtoul(argv[4], NULL, 10));
         else {
                 fprintf(stderr, "usage: see the top of vm-drain.c\n");
                 return 2;
