@@ -1,5 +1,5 @@
 #!/bin/bash
-# What a drain does to those who are drained, and how it compares with migratepages(8); a daemon at rest.
+# What a drain does to those who are drained; a daemon at rest.
 # shellcheck source=tests/vm/lib.sh
 . /usr/lib/cdmd-vm/lib.sh
 # shellcheck source=tests/vm/guest/site.sh
@@ -9,22 +9,6 @@ site_up
 systemd-run --quiet --unit=train-touch --property=Type=notify /usr/lib/cdmd-tests/vm-touch 256 /dev/shm/touch
 vm-drain pause train-touch.service "$(site_pid train-touch.service)" 256 /dev/shm/touch "$n"
 systemctl stop train-touch
-check "nothing is left of it" wait_for 20 site_gone
-
-systemd-run --quiet --unit=train-many --property=Type=forking bash -c '
-        for i in {1..32}; do /usr/lib/cdmd-tests/vm-hog --prefer --node 0 --mb 8 --small >/dev/null & done; sleep 5; disown -a'
-check "32 processes" wait_for 60 sh -c '[ "$(grep -c . /sys/fs/cgroup/system.slice/train-many.service/cgroup.procs)" -ge 32 ]'
-check "with their memory" wait_for 60 vm_unit_has train-many.service $((256 << 20))
-vm-drain many train-many.service '32 processes' 256 "$n"
-systemctl stop train-many
-check "nothing is left of them" wait_for 20 site_gone
-
-echo always >/sys/kernel/mm/transparent_hugepage/enabled
-systemd-run --quiet --unit=train-huge --property=Type=notify /usr/lib/cdmd-tests/vm-hog --prefer --node 0 --mb 256
-vm-drain many train-huge.service 'huge pages' 256 "$n"
-huge=$(awk '$1 == "AnonHugePages:" { sum += $2 } END { print int(sum / 1024) }' "/proc/$(site_pid train-huge.service)/smaps")
-echo "text|huge pages of the process after these drains: $huge of 256 MiB"
-systemctl stop train-huge
 check "nothing is left of it" wait_for 20 site_gone
 
 # At rest: one tenant, the only one of its node.

@@ -2,8 +2,6 @@
 
 /* vm-drain pause UNIT PID MIB FILE COUNT     PID of UNIT is vm-touch: how long does a release stop its thread, compared
  *                                            with one migrate_pages(2)? And which moves more in the same time?
- * vm-drain many UNIT NAME MIB COUNT          all processes of UNIT have so much: a release, compared with migratepages(8),
- *                                            process by process
  *
  * Prints rows (pairs.h). */
 
@@ -47,21 +45,6 @@ static uint64_t bytes_of(pid_t pid, int node)
         }
         fclose(f);
         return bytes;
-}
-
-static size_t pids_of(const char *unit, pid_t *pids, size_t max)
-{
-        char path[256];
-        size_t n = 0;
-
-        snprintf(path, sizeof(path), "/sys/fs/cgroup/system.slice/%s/cgroup.procs", unit);
-        FILE *f = fopen(path, "re");
-        if (!f)
-                fatal(path);
-        while (n < max && fscanf(f, "%d", &pids[n]) == 1)
-                n++;
-        fclose(f);
-        return n;
 }
 
 static uint64_t bytes_there(const pid_t *pids, size_t n)
@@ -131,48 +114,12 @@ static void measure_pause(const char *unit, pid_t pid, uint64_t mib, const char 
                 rates, n);
 }
 
-static double migrate_each(const pid_t *pids, size_t n)
-{
-        double begin = now_ms();
-
-        for (size_t i = 0; i < n; i++) {
-                char pid[16];
-
-                snprintf(pid, sizeof(pid), "%d", (int)pids[i]);
-                (void)run_ms((const char *[]){ "migratepages", pid, "2", "0", NULL });
-        }
-        return now_ms() - begin;
-}
-
-static void measure_many(const char *unit, const char *name, uint64_t mib, size_t n)
-{
-        Pair *pairs = pairs_new(n);
-        pid_t pids[256];
-        size_t n_pids = pids_of(unit, pids, sizeof(pids) / sizeof(pids[0]));
-        char row[256];
-
-        for (size_t i = 0; i < n; i++) {
-                uint32_t id = move_up(unit, pids, n_pids, mib * MIB);
-                pairs[i].reference = migrate_each(pids, n_pids);
-                release(id);
-                id = move_up(unit, pids, n_pids, mib * MIB);
-                double begin = now_ms();
-                release(id);
-                pairs[i].ours = now_ms() - begin;
-        }
-        snprintf(row, sizeof(row),
-                 "release of %" PRIu64 " MiB of %s|`migratepages`, process by process|<=0.67|ms", mib, name);
-        pairs_print(row, pairs, n);
-}
-
 int main(int argc, char **argv)
 {
         connect_bus();
         if (argc == 7 && strcmp(argv[1], "pause") == 0)
                 measure_pause(argv[2], (pid_t)strtol(argv[3], NULL, 10), strtoull(argv[4], NULL, 10),
                               argv[5], strtoul(argv[6], NULL, 10));
-        else if (argc == 6 && strcmp(argv[1], "many") == 0)
-                measure_many(argv[2], argv[3], strtoull(argv[4], NULL, 10), strtoul(argv[5], NULL, 10));
         else {
                 fprintf(stderr, "usage: see the top of vm-drain.c\n");
                 return 2;
