@@ -1,2 +1,11 @@
 # Programs to read and to start from; the tests compile and run them.
 dist_example_DATA += examples/cdm-example.c examples/cdm_example.py
+
+# For Slurm; see cdmd-slurm(8).
+exampleslurmdir = $(exampledir)/slurm
+dist_exampleslurm_DATA = \
+	examples/slurm/cgroup.conf \
+	examples/slurm/gres.conf \
+	examples/slurm/job_submit.lua \
+	examples/slurm/plugstack.conf \
+	examples/slurm/slurm.conf

@@ -67,6 +67,7 @@ unit_tests = \
 	tests/unit/test-sequences \
 	tests/unit/test-serve \
 	tests/unit/test-size \
+	tests/unit/test-slurm-words \
 	tests/unit/test-store \
 	tests/unit/test-subject \
 	tests/unit/test-subtenant \
@@ -82,6 +83,8 @@ unit_tests = \
 check_PROGRAMS += $(unit_tests)
 tests_unit_test_json_LDADD = libclient.la $(CHECK_LIBS)
 tests_unit_test_offline_LDADD = libclient.la $(CHECK_LIBS)
+tests_unit_test_slurm_words_SOURCES = tests/unit/test-slurm-words.c slurm/words.c
+tests_unit_test_slurm_words_LDADD = libpolicy.la $(CHECK_LIBS)
 
 test_paths = \
 	-DTEST_DATA_DIR='"$(abs_top_srcdir)/tests/data"' \

@@ -12,6 +12,7 @@ dist_examplepolicy_DATA = \
 	policy/examples/policy.d/20-training-services.conf \
 	policy/examples/policy.d/30-slurm.conf \
 	policy/examples/policy.d/32-slurm-accounts.conf \
+	policy/examples/policy.d/33-slurm-jobs.conf \
 	policy/examples/policy.d/35-batch.conf \
 	policy/examples/policy.d/40-containers.conf \
 	policy/examples/policy.d/50-developers.conf \

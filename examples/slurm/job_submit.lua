@@ -1,0 +1,34 @@
+-- /etc/slurm/job_submit.lua: a job that says --cdm=POOL:SIZE needs as much of GRES `cdm` of that type on each node. What a
+-- user counts himself stays: the plugin refuses --cdm above it.
+
+local option = "^_SLURM_SPANK_OPTION_cdm_cdm=([^:]+):(%d+%.?%d*)([KMGTP]?)"
+local powers = { K = 1, M = 2, G = 3, T = 4, P = 5 }
+
+local function count_cdm(job)
+        for _, word in pairs(job.spank_job_env or {}) do
+                local pool, number, suffix = word:match(option)
+                if pool then
+                        local bytes = tonumber(number) * 1024 ^ (powers[suffix] or 0)
+                        return string.format("cdm:%s:%.0f", pool, math.floor(bytes))
+                end
+        end
+end
+
+local function add_gres(job)
+        local has = job.tres_per_node or ""
+        local count = count_cdm(job)
+        if count and not has:find("cdm[:=]") then
+                job.tres_per_node = (has == "" and "" or has .. ",") .. "gres:" .. count
+        end
+end
+
+function slurm_job_submit(job, partitions, uid)
+        add_gres(job)
+        return slurm.SUCCESS
+end
+
+function slurm_job_modify(job, record, partitions, uid)
+        return slurm.SUCCESS
+end
+
+return slurm.SUCCESS

@@ -1,0 +1,341 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* A SPANK plugin: --cdm=POOL:SIZE for srun, sbatch and salloc.
+ *
+ * In each step's slurmstepd, before its first task: what the job asks for is requested, once a job and node; then cdmd
+ * is asked to admit the step's control group, so that no task starts before the step is fenced or granted. Slurm opens
+ * job_N and step_X/user with each step anew, so step_X is where cdmd holds a step.
+ *
+ * What Slurm makes of errors decides where they are told: one of init, init_post_opt or user_init drains the node, and
+ * srun does not fail. So a refusal is kept until task_init_privileged, whose error is the task's: the message goes to
+ * the user, and the exit status is not 0. In slurmstepd every other function succeeds, whatever happens.
+ *
+ * At the job's end its reservations are released in job_epilog, where Slurm waits: the next job on these processors
+ * finds the bytes free. cdmd would end them too, when the job's control group ends. */
+
+#include <errno.h>
+#include <pwd.h>
+#include <slurm/slurm.h>
+#include <slurm/spank.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "client/mempolicy.h"
+#include "policy/macro.h"
+#include "policy/size.h"
+#include "slurm/cdmd.h"
+#include "slurm/step.h"
+#include "slurm/words.h"
+
+/* The name is part of the environment variables by which Slurm hands options on. */
+SPANK_PLUGIN(cdm, 1);
+
+static struct {
+        CdmAsk ask; /* pool NULL: nothing is asked for */
+        MemPolicy policy;
+        bool without_gres;             /* the administrator does not count with GRES */
+        char refusal[CDMD_REASON_MAX]; /* empty: the tasks may start */
+        CdmdReservation reservation;
+} state;
+
+/* The first one counts. */
+static void refuse(const char *format, ...) _printf_(1, 2);
+static void refuse(const char *format, ...)
+{
+        va_list ap;
+
+        if (state.refusal[0])
+                return;
+        va_start(ap, format);
+        vsnprintf(state.refusal, sizeof(state.refusal), format, ap);
+        va_end(ap);
+}
+
+/* --- options --- */
+
+/* 0, or what srun, sbatch and salloc take as an error. */
+static int bad_option(int remote, const char *name, const char *value, const char *reason)
+{
+        if (remote)
+                refuse("--%s=%s %s", name, value, reason);
+        else
+                slurm_error("cdm: --%s=%s %s", name, value, reason);
+        return remote ? 0 : -1;
+}
+
+static int on_cdm(int val _unused_, const char *text, int remote)
+{
+        const char *reason = "cannot be read: out of memory";
+        CdmAsk ask;
+
+        if (cdm_ask_parse(text, &ask, &reason) < 0)
+                return bad_option(remote, "cdm", text, reason);
+        cdm_ask_clear(&state.ask);
+        state.ask = ask;
+        return 0;
+}
+
+static int on_cdm_policy(int val _unused_, const char *text, int remote)
+{
+        if (mem_policy_from_string(text, &state.policy) < 0)
+                return bad_option(remote, "cdm-policy", text,
+                                  "is none of prefer, bind, interleave and none");
+        return 0;
+}
+
+static struct spank_option options[] = {
+        { (char *)"cdm", (char *)"POOL:SIZE",
+          (char *)"reserve memory of cdmd on each node of the job, such as hbm:16G", 1, 0, on_cdm },
+        { (char *)"cdm-policy", (char *)"prefer|bind|interleave|none",
+          (char *)"the memory policy of tasks for what --cdm reserves", 1, 0, on_cdm_policy },
+};
+
+static void read_arguments(int argc, char **argv)
+{
+        for (int i = 0; i < argc; i++) {
+                if (strcmp(argv[i], "gres=no") == 0)
+                        state.without_gres = true;
+                else
+                        slurm_error("cdm: the argument %s in plugstack.conf is not known; there is gres=no",
+                                    argv[i]);
+        }
+}
+
+int slurm_spank_init(spank_t spank, int argc, char **argv)
+{
+        spank_context_t context = spank_context();
+
+        if (context == S_CTX_SLURMD || context == S_CTX_JOB_SCRIPT)
+                return 0;
+        read_arguments(argc, argv);
+        for (size_t i = 0; i < ARRAY_SIZE(options); i++)
+                if (spank_option_register(spank, &options[i]) != ESPANK_SUCCESS)
+                        slurm_error("cdm: the option --%s cannot be registered", options[i].name);
+        return 0;
+}
+
+/* --- what Slurm knows of the job --- */
+
+typedef struct SlurmJob {
+        uint32_t id;
+        uid_t uid;
+} SlurmJob;
+
+static bool read_job(spank_t spank, SlurmJob *ret)
+{
+        return spank_get_item(spank, S_JOB_ID, &ret->id) == ESPANK_SUCCESS &&
+               spank_get_item(spank, S_JOB_UID, &ret->uid) == ESPANK_SUCCESS;
+}
+
+/* A value that no label can have is left out: no rule can ask for it. */
+static int add_label(Labels *labels, const char *key, const char *value)
+{
+        int r = value && *value ? labels_add(labels, key, value) : 0;
+
+        return r == -ENOMEM ? r : 0;
+}
+
+static int add_labels(const SlurmJob *job, const slurm_job_info_t *info, Labels *labels)
+{
+        const struct passwd *user = getpwuid(job->uid);
+        char id[16];
+
+        snprintf(id, sizeof(id), "%u", (unsigned)job->id);
+        int r = add_label(labels, "slurm.job", id);
+        if (r >= 0)
+                r = add_label(labels, "slurm.account", info->account);
+        if (r >= 0)
+                r = add_label(labels, "slurm.partition", info->partition);
+        return r < 0 ? r : add_label(labels, "slurm.user", user ? user->pw_name : NULL);
+}
+
+static const slurm_job_info_t *find_info(const job_info_msg_t *message, uint32_t id)
+{
+        for (uint32_t i = 0; i < message->record_count; i++)
+                if (message->job_array[i].job_id == id)
+                        return &message->job_array[i];
+        return NULL;
+}
+
+/* Asks slurmctld what the job's environment could say, which the user has written: refuses where the job counts for
+ * less than it asks for. */
+static int ask_controller(const SlurmJob *job, Labels *labels)
+{
+        job_info_msg_t *message = NULL;
+        char asked[SIZE_STR_MAX], has[SIZE_STR_MAX];
+        int r = -EACCES;
+
+        if (slurm_load_job(&message, job->id, SHOW_ALL) != SLURM_SUCCESS) {
+                refuse("slurmctld does not say what job %u is", (unsigned)job->id);
+                return -EACCES;
+        }
+        const slurm_job_info_t *info = find_info(message, job->id);
+        uint64_t bytes = info ? cdm_gres_bytes(info->tres_per_node, state.ask.pool) : 0;
+        if (!info)
+                refuse("slurmctld does not know job %u", (unsigned)job->id);
+        else if (!state.without_gres && bytes < state.ask.bytes)
+                refuse("--cdm asks for %s of %s, and the job has --gres=cdm:%s for %s",
+                       size_format(state.ask.bytes, asked), state.ask.pool, state.ask.pool,
+                       size_format(bytes, has));
+        else if ((r = add_labels(job, info, labels)) < 0)
+                refuse("out of memory");
+        slurm_free_job_info_msg(message);
+        return r;
+}
+
+/* --- a step --- */
+
+/* The job's reservation of an earlier step. -ENOENT: there is none. */
+static int find_granted(sd_bus *bus, int job_fd)
+{
+        _cleanup_free_ char *path = NULL;
+        char reason[CDMD_REASON_MAX], asked[SIZE_STR_MAX], has[SIZE_STR_MAX];
+        int r = step_mark_read(job_fd, state.ask.pool, &path);
+
+        if (r < 0)
+                refuse("the job's control group cannot be read: %s", strerror(-r));
+        if (r < 0 || !path)
+                return r < 0 ? r : -ENOENT;
+        r = cdmd_reservation_read(bus, path, &state.reservation, reason);
+        if (r < 0 && r != -ENOENT)
+                refuse("%s", reason);
+        if (r >= 0 && state.reservation.bytes < state.ask.bytes) {
+                refuse("the step asks for %s of %s, and the job has %s", size_format(state.ask.bytes, asked),
+                       state.ask.pool, size_format(state.reservation.bytes, has));
+                r = -EACCES;
+        }
+        return r;
+}
+
+static void request(sd_bus *bus, const StepPlace *place, const SlurmJob *job, int job_fd)
+{
+        CdmdRequest q = {
+                .pool = state.ask.pool, .bytes = state.ask.bytes, .cgroup = place->job, .uid = job->uid
+        };
+        _cleanup_free_ char *path = NULL;
+        char reason[CDMD_REASON_MAX];
+
+        int r = ask_controller(job, &q.labels);
+        if (r >= 0) {
+                r = cdmd_request(bus, &q, &path, reason);
+                if (r >= 0)
+                        r = cdmd_reservation_read(bus, path, &state.reservation, reason);
+                if (r < 0)
+                        refuse("%s", r == -ENOMEM ? "out of memory" : reason);
+        }
+        if (r >= 0 && (r = step_mark_write(job_fd, state.ask.pool, path)) < 0)
+                slurm_error("cdm: the job's control group cannot be marked, the next step asks again: %s",
+                            strerror(-r));
+        labels_clear(&q.labels);
+}
+
+/* Once a job: its steps wait for each other. */
+static void reserve(sd_bus *bus, const StepPlace *place, const SlurmJob *job)
+{
+        int fd = -EBADF, r = step_job_lock(place, &fd);
+
+        if (r < 0) {
+                refuse("the job's control group cannot be opened: %s", strerror(-r));
+                return;
+        }
+        if (find_granted(bus, fd) == -ENOENT)
+                request(bus, place, job, fd);
+        close(fd);
+}
+
+/* Whatever happens, the step is kept off what it has no reservation of. */
+static void admit(sd_bus *bus, const StepPlace *place, const char *unreachable)
+{
+        char reason[CDMD_REASON_MAX];
+        int r = bus ? cdmd_admit(bus, place->step, reason) : -ENOTCONN;
+
+        if (r >= 0)
+                return;
+        if (state.ask.pool)
+                refuse("%s", bus ? reason : unreachable);
+        slurm_info("cdm: %s; the step is kept to the ordinary nodes", bus ? reason : unreachable);
+        r = step_keep_out(place);
+        if (r < 0)
+                refuse("the step cannot be kept off device memory: %s", strerror(-r));
+}
+
+static void enter(spank_t spank)
+{
+        _cleanup_(sd_bus_flush_close_unref_p) sd_bus *bus = NULL;
+        _cleanup_(step_place_clear) StepPlace place = { 0 };
+        char reason[CDMD_REASON_MAX];
+        SlurmJob job;
+
+        int r = step_place_read(&place);
+        if (r < 0 && state.ask.pool)
+                refuse("the job has no control group of its own (%s); slurm.conf needs "
+                       "ProctrackType=proctrack/cgroup, and cgroup.conf CgroupPlugin=cgroup/v2",
+                       strerror(-r));
+        if (r < 0)
+                return;
+        r = cdmd_open(&bus, reason);
+        if (state.ask.pool && !state.refusal[0]) {
+                if (r < 0)
+                        refuse("%s", reason);
+                else if (!read_job(spank, &job))
+                        refuse("Slurm does not say which job this is");
+                else
+                        reserve(bus, &place, &job);
+        }
+        admit(bus, &place, reason);
+}
+
+int slurm_spank_init_post_opt(spank_t spank, int argc _unused_, char **argv _unused_)
+{
+        if (spank_context() == S_CTX_REMOTE)
+                enter(spank);
+        return 0;
+}
+
+/* As root, in the task's process. The first task tells for all. */
+int slurm_spank_task_init_privileged(spank_t spank, int argc _unused_, char **argv _unused_)
+{
+        int task = 0;
+
+        if (!state.refusal[0])
+                return 0;
+        if (spank_get_item(spank, S_TASK_ID, &task) != ESPANK_SUCCESS || task == 0)
+                slurm_error("cdm: %s", state.refusal);
+        return -1;
+}
+
+/* As the user, in the task's process. */
+int slurm_spank_task_init(spank_t spank _unused_, int argc _unused_, char **argv _unused_)
+{
+        const CdmdReservation *r = &state.reservation;
+
+        if (r->n_shares == 0)
+                return 0;
+        int k = mem_policy_set(state.policy, r->shares, r->n_shares);
+        if (k < 0)
+                slurm_error("cdm: the memory policy %s cannot be set: %s",
+                            mem_policy_to_string(state.policy), strerror(-k));
+        return k < 0 ? -1 : 0;
+}
+
+/* An error here would drain the node. */
+int slurm_spank_job_epilog(spank_t spank, int argc _unused_, char **argv _unused_)
+{
+        _cleanup_(sd_bus_flush_close_unref_p) sd_bus *bus = NULL;
+        char reason[CDMD_REASON_MAX], id[16];
+        SlurmJob job;
+
+        if (!read_job(spank, &job))
+                return 0;
+        snprintf(id, sizeof(id), "%u", (unsigned)job.id);
+        int r = cdmd_open(&bus, reason);
+        if (r >= 0)
+                r = cdmd_release_job(bus, job.uid, id, reason);
+        if (r < 0)
+                slurm_info("cdm: job %s: %s", id, reason);
+        return 0;
+}

@@ -1,0 +1,22 @@
+# The SPANK plugin, built where Slurm's headers are. What it calls of Slurm is in the programs that load it.
+if HAVE_SLURM
+slurmplugindir = $(libdir)/slurm
+slurmplugin_LTLIBRARIES = spank_cdm.la
+spank_cdm_la_SOURCES = \
+	client/mempolicy.c \
+	client/mempolicy.h \
+	policy/label.c \
+	policy/nodeset.c \
+	policy/size.c \
+	slurm/cdm-spank.c \
+	slurm/cdmd.c \
+	slurm/cdmd.h \
+	slurm/step.c \
+	slurm/step.h \
+	slurm/words.c \
+	slurm/words.h
+spank_cdm_la_CFLAGS = $(AM_CFLAGS)
+spank_cdm_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -shared \
+	-export-symbols-regex '^(plugin_(name|type|version)|spank_plugin_version|slurm_spank_.*)$$'
+spank_cdm_la_LIBADD = $(SYSTEMD_LIBS) $(NUMA_LIBS)
+endif
