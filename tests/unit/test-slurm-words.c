@@ -72,7 +72,7 @@ static const struct {
         { "gres:cdm:hbm:64MB", 0 },
         { "gres:cdm:hbm:99999999999999999999", 0 },
         { "gres:cdm:hbm:18446744073709551615,gres:cdm:1", UINT64_MAX },
-        { "gres:cdm:hbm:16384P,gres:cdm:hbm:1", 1 },
+        { "gres:cdm:hbm:16385P,gres:cdm:hbm:1", 1 },
 };
 
 START_TEST(gres)
