@@ -14,8 +14,7 @@ typedef struct Draft {
         RequestArgs args;
         unsigned n_targets;
         char *mem_policy, *nodes;
-        char *bad_label; /* the key of the first label that cannot be one; NULL: all can */
-        const char *bad_label_reason;
+        BadLabel bad_label; /* the first one */
 } Draft;
 
 static void draft_clear(Draft *d)
@@ -23,7 +22,7 @@ static void draft_clear(Draft *d)
         request_args_clear(&d->args);
         free(d->mem_policy);
         free(d->nodes);
-        free(d->bad_label);
+        free(d->bad_label.key);
 }
 
 /* Every option with its type. */
@@ -66,26 +65,26 @@ static int keep_bool(sd_bus_message *m, bool *ret)
 }
 
 /* The rest of the message is read in any case. */
-static int add_label(Draft *d, const char *key, const char *value)
+static int add_label(Labels *labels, BadLabel *bad, const char *key, const char *value)
 {
-        int r = d->bad_label ? 0 : labels_add(&d->args.words.labels, key, value);
+        int r = bad->key ? 0 : labels_add(labels, key, value);
 
         if (r == 0 || r == -ENOMEM)
                 return r;
-        d->bad_label_reason = r == -EEXIST  ? "is given twice"
-                              : r == -E2BIG ? "is one too many: a control group has 16 at most"
-                                            : label_check(key, value);
-        d->bad_label = strndup(key, LABEL_KEY_MAX);
-        return d->bad_label ? 0 : -ENOMEM;
+        bad->reason = r == -EEXIST  ? "is given twice"
+                      : r == -E2BIG ? "is one too many: a control group has 16 at most"
+                                    : label_check(key, value);
+        bad->key = strndup(key, LABEL_KEY_MAX);
+        return bad->key ? 0 : -ENOMEM;
 }
 
-static int read_labels(Draft *d, sd_bus_message *m)
+int bus_options_read_labels(sd_bus_message *m, Labels *labels, BadLabel *bad)
 {
         const char *key, *value;
 
         int r = sd_bus_message_enter_container(m, 'a', "{ss}");
         while (r >= 0 && (r = sd_bus_message_read(m, "{ss}", &key, &value)) > 0)
-                r = add_label(d, key, value);
+                r = add_label(labels, bad, key, value);
         return r < 0 ? r : sd_bus_message_exit_container(m);
 }
 
@@ -121,7 +120,7 @@ static int read_value(Draft *d, const char *key, sd_bus_message *m)
                 return sd_bus_message_read(m, "u", &a->words.for_uid);
         }
         if (strcmp(key, CDM_OPTION_LABELS) == 0)
-                return read_labels(d, m);
+                return bus_options_read_labels(m, &a->words.labels, &d->bad_label);
         if (strcmp(key, CDM_OPTION_MIGRATE) == 0)
                 return keep_bool(m, &a->migrate);
         if (strcmp(key, CDM_OPTION_EXCLUSIVE) == 0)
@@ -220,9 +219,9 @@ static int check_values(Draft *d, sd_bus_error *error)
                                         "for-nobody");
         if (a->words.for_uid == UID_NONE)
                 return sd_bus_error_set(error, CDM_ERROR_INVALID, "the option for-uid is no user's number");
-        if (d->bad_label)
-                return sd_bus_error_setf(error, CDM_ERROR_INVALID, "the label %s %s", d->bad_label,
-                                         d->bad_label_reason);
+        if (d->bad_label.key)
+                return sd_bus_error_setf(error, CDM_ERROR_INVALID, "the label %s %s", d->bad_label.key,
+                                         d->bad_label.reason);
         if (a->queue && a->queue_usec == 0)
                 return sd_bus_error_set(error, CDM_ERROR_INVALID,
                                         "the option queue is how long to wait at most; leave it out to "

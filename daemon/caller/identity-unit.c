@@ -78,6 +78,13 @@ char *unit_advise_caller(const UnitInfo *u, const Caller *c)
                         &text,
                         "a process with several user IDs, such as that of a set-user-ID program, has no "
                         "unit of its own; ask from a process that has one user ID");
+        else if (c->tenant)
+                r = asprintf(
+                        &text,
+                        "the caller runs in %s, a part of %s which is not said to be for the caller; the "
+                        "manager of that unit can say so (for-uid of Manager.Admit), or root can ask with "
+                        "--cgroup %s",
+                        c->tenant, u->name, c->tenant);
         else if (!unit_is_user_manager(u->name))
                 r = asprintf(
                         &text,

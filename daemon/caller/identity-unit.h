@@ -20,6 +20,7 @@ typedef struct Caller {
         bool only_uid;      /* all UIDs of the process are that one */
         bool scope;         /* it asks to be moved into a scope of its own */
         const char *cgroup; /* where it is: the unit's cgroup, or below */
+        const char *tenant; /* a tenant below the unit, in which it is; NULL: the unit is the tenant */
 } Caller;
 
 /* What a caller gets that names no target. */

@@ -17,6 +17,11 @@ Identity *identity_free(Identity *i)
         return NULL;
 }
 
+int identity_become_user(Subject *s, const NameRecord *user)
+{
+        return subject_become(s, user->id, user->name, user->gids, user->n_gids);
+}
+
 int identity_check(const Identity *i, Worker *worker, const char *root, const char *cgroup,
                    identity_check_done_t done, void *userdata, IdentityCheck **ret)
 {

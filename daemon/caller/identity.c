@@ -136,13 +136,15 @@ static bool judge_self(IdentityLookup *l, const UnitInfo *u)
         Caller c = { .uid = i->sender_uid,
                      .only_uid = reading->only_uid > 0,
                      .scope = l->scope,
-                     .cgroup = reading->path };
+                     .cgroup = reading->path,
+                     .tenant = reading->subtenant };
 
         if (!c.cgroup || reading->only_uid < 0 || !process_is_alive(i->pidfd) ||
             !word_is_below(c.cgroup, u->cgroup)) {
                 refuse(l, IDENTITY_STALE, "the process that asked ended or changed its unit; ask again");
                 return false;
         }
+        i->in_tenant = c.only_uid && c.tenant;
         switch (unit_place_caller(u, i->subject->unit_uid, &c)) {
         case CALLER_MOVE:
                 i->own = i->move = true;
@@ -254,22 +256,16 @@ static void identity_judge(IdentityLookup *l)
         if ((l->kind == TARGET_CGROUP && !judge_cgroup(l, u)) ||
             (l->reading && !judge_subtenant(l, l->reading)))
                 return;
-        if (set_subject(l, u) < 0) {
+        if (set_subject(l, u) < 0)
                 refuse(l, IDENTITY_FAILED, "out of memory");
-                return;
-        }
-        l->done(IDENTITY_OK, NULL, TAKE_PTR(l->identity), l->userdata);
+        else
+                l->done(IDENTITY_OK, NULL, TAKE_PTR(l->identity), l->userdata);
 }
 
 static void refuse_name(IdentityLookup *l, const char *user, int error)
 {
         refuse(l, IDENTITY_FAILED, "the user %s cannot be looked up now: %s; try again later", user,
                strerror(-error));
-}
-
-static int become_user(Subject *s, const NameRecord *user)
-{
-        return subject_become(s, user->id, user->name, user->gids, user->n_gids);
 }
 
 /* An unknown user is nobody's: neither the caller's nor root's. */
@@ -285,7 +281,9 @@ static void identity_on_unit_user(int error, const NameRecord *user, void *userd
                 return;
         }
         s->unit_uid = user ? user->id : UID_NONE;
-        int r = !l->as_unit ? 0 : user ? become_user(s, user) : subject_become(s, UID_NONE, NULL, NULL, 0);
+        int r = !l->as_unit ? 0
+                : user      ? identity_become_user(s, user)
+                            : subject_become(s, UID_NONE, NULL, NULL, 0);
         if (r < 0) {
                 refuse(l, IDENTITY_FAILED, "out of memory");
                 return;
@@ -457,7 +455,7 @@ static void identity_on_other_user(int error, const NameRecord *user, void *user
                 refuse(l, IDENTITY_INVALID, "there is no user %s", l->user);
         else if (error < 0)
                 refuse_name(l, l->user, error);
-        else if (become_user(l->identity->subject, user) < 0)
+        else if (identity_become_user(l->identity->subject, user) < 0)
                 refuse(l, IDENTITY_FAILED, "out of memory");
         else
                 identity_ask_unit(l);

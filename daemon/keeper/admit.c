@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*   READ the cgroup, on a worker
+ *     if something is said of it: IDENTIFY the tenant, SPEAK (daemon/tenant/speaker.h), once, and READ again
  *     below a unit of which a tenant has a reservation, once: WAIT for a look at all that is below it, which fences
  *     what is new, and READ again
  *     nothing is open to it but what it was promised: done
@@ -21,6 +22,8 @@
 #include "daemon/fence/subtenant.h"
 #include "daemon/keeper/below-units.h"
 #include "daemon/machine/process.h"
+#include "daemon/tenant/request.h"
+#include "daemon/tenant/speaker.h"
 #include "policy/cdm-names.h"
 
 #define PAUSE_FIRST_USEC (UINT64_C(5) * 1000)
@@ -39,6 +42,11 @@ typedef struct AdmitRead {
 
 struct Admit {
         Manager *manager;
+        RequestArgs args;
+        bool has_spoken; /* or there was nothing to be said */
+        IdentityLookup *lookup;
+        Identity *identity;
+        Speaking *speaking;
         char *path; /* NULL: not known yet */
         int pidfd;
         uint64_t id; /* 0: likewise */
@@ -70,6 +78,10 @@ Admit *admit_free(Admit *a)
                 a->read->owner = NULL;
                 job_cancel(a->job);
         }
+        identity_lookup_free(a->lookup);
+        speaking_free(a->speaking);
+        identity_free(a->identity);
+        request_args_clear(&a->args);
         below_wait_free(a->wait);
         sd_event_source_disable_unref(a->pause);
         sd_event_source_disable_unref(a->deadline);
@@ -148,6 +160,45 @@ static void on_looked_below(void *userdata)
         admit_look(a);
 }
 
+static void admit_on_spoken(const Answer *said, void *userdata)
+{
+        Admit *a = userdata;
+
+        if (said->error) {
+                admit_refuse(a, said->error, said->text);
+                return;
+        }
+        a->speaking = speaking_free(a->speaking);
+        a->identity = identity_free(a->identity);
+        admit_look(a);
+}
+
+static void admit_on_identity(IdentityVerdict verdict, const char *message, Identity *identity,
+                              void *userdata)
+{
+        Admit *a = userdata;
+
+        if (verdict != IDENTITY_OK) {
+                admit_refuse(a, request_identity_error(verdict), message);
+                return;
+        }
+        a->lookup = identity_lookup_free(a->lookup);
+        a->identity = identity;
+        int r = speaking_start(a->manager, identity, &a->args, false, admit_on_spoken, a, &a->speaking);
+        if (r < 0)
+                admit_fail(a, r);
+}
+
+/* The tenant is looked for by the path that was read: the process may be anybody's. */
+static int admit_speak(Admit *a)
+{
+        IdentityQuery query = { .kind = TARGET_CGROUP, .cgroup = a->path, .pidfd = -EBADF };
+
+        a->has_spoken = true;
+        return identity_start(&a->manager->identity_context, a->args.client, &query, admit_on_identity, a,
+                              &a->lookup);
+}
+
 /* Whoever closes it is told, and it is looked at again. */
 static int admit_pause(Admit *a, bool is_below_unit)
 {
@@ -196,6 +247,8 @@ static void admit_judge(Admit *a, const AdmitRead *l)
         if (is_enforced && fence_leaf_is_slice(&l->leaf))
                 admit_refuse(a, CDM_ERROR_NO_SUCH_TARGET,
                              "slices carry no fence: name a unit in it, or a control group below it");
+        else if (!a->has_spoken)
+                r = admit_speak(a);
         else if (is_enforced && l->is_below_unit && !a->was_looked_at) {
                 a->was_looked_at = true;
                 r = below_units_wait(m->below_units, on_looked_below, a, &a->wait);
@@ -256,19 +309,22 @@ static void admit_look(Admit *a)
                 admit_fail(a, r);
 }
 
-int admit_start(Manager *m, const AdmitArgs *args, admit_done_t done, void *userdata, Admit **ret)
+int admit_start(Manager *m, AdmitArgs *args, admit_done_t done, void *userdata, Admit **ret)
 {
         Admit *a = calloc(1, sizeof(*a));
 
         if (!a)
                 return -ENOMEM;
         *a = (Admit){ .manager = m,
+                      .args = args->request,
+                      .has_spoken = !vouch_words_need_permission(&args->request.words),
                       .pidfd = -EBADF,
                       .pause_usec = PAUSE_FIRST_USEC,
                       .done = done,
                       .userdata = userdata };
-        int r = string_copy(args->cgroup, &a->path);
-        if (r >= 0 && !a->path && (a->pidfd = fcntl(args->pidfd, F_DUPFD_CLOEXEC, 3)) < 0)
+        args->request = (RequestArgs){ .target.pidfd = -EBADF };
+        int r = string_copy(a->args.cgroup, &a->path);
+        if (r >= 0 && !a->path && (a->pidfd = fcntl(a->args.target.pidfd, F_DUPFD_CLOEXEC, 3)) < 0)
                 r = -errno;
         if (r >= 0)
                 r = sd_event_add_time_relative(m->event, &a->deadline, CLOCK_MONOTONIC, args->timeout_usec,

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Waits until a cgroup is fenced or granted. It widens nothing, and makes no tenant. */
+/* Waits until a cgroup is fenced or granted. It widens nothing, and makes no tenant. What is said of the tenant that
+ * the cgroup is, or is in, is kept. */
 
 #include "daemon/tenant/manager.h"
+#include "daemon/tenant/request-args.h"
 
 typedef struct AdmitArgs {
-        const char *cgroup; /* NULL: that of the process */
-        int pidfd;          /* -EBADF: cgroup is given; duplicated */
+        RequestArgs
+                request; /* its cgroup, or NULL and the pidfd of a process, which is duplicated; words; the client */
         uint64_t timeout_usec;
 } AdmitArgs;
 
@@ -17,5 +19,6 @@ typedef struct Admit Admit;
  * ended, and is to be freed there. Never called from within admit_start(). */
 typedef void (*admit_done_t)(const Answer *answer, uint64_t id, const NodeSet *nodes, void *userdata);
 
-int admit_start(Manager *m, const AdmitArgs *args, admit_done_t done, void *userdata, Admit **ret);
+/* Takes args->request. */
+int admit_start(Manager *m, AdmitArgs *args, admit_done_t done, void *userdata, Admit **ret);
 Admit *admit_free(Admit *a);

@@ -239,6 +239,14 @@ static void request_authorize(RequestCall *c)
                 request_answer(c, SD_BUS_ERROR_FAILED, "polkit could not be asked");
 }
 
+/* In a tenant that is not its own a caller is refused, unless polkit allows requests for others. */
+static bool request_is_for_own(const RequestCall *c)
+{
+        const Identity *i = c->identity;
+
+        return !i->in_tenant || i->own || !authorize_is_needed(AUTHORIZE_REQUEST_FOR_OTHERS, i->sender_uid);
+}
+
 static void request_explain(RequestCall *c, const Decision *d)
 {
         Answer a = { NULL, NULL };
@@ -254,7 +262,7 @@ static void request_refuse(RequestCall *c, const Decision *d)
         request_answer(c, decision_error(d->verdict), d->reason);
 }
 
-static const char *request_identity_error(IdentityVerdict v)
+const char *request_identity_error(IdentityVerdict v)
 {
         switch (v) {
         case IDENTITY_OK:
@@ -310,8 +318,10 @@ static void request_on_look(int error, const UsageTarget *target, void *userdata
                 error = request_decide(c->manager, c->identity, &c->args, target, false, &j);
         if (error < 0)
                 request_answer(c, SD_BUS_ERROR_FAILED, strerror(-error));
-        else if (c->explain)
+        else if (c->explain && (request_is_for_own(c) || judgement_is_refusal(&j)))
                 request_explain(c, j.decision);
+        else if (c->explain)
+                request_answer(c, CDM_ERROR_DENIED, c->identity->advice);
         else if (judgement_is_refusal(&j))
                 request_refuse(c, j.decision);
         else

@@ -22,3 +22,6 @@ typedef void (*request_done_t)(const Answer *answer, const RequestResult *result
 int requests_add(RequestSet *s, RequestArgs *args, bool explain, request_done_t done, void *userdata);
 /* Recovery is over: those that wait go on. */
 void requests_serve(RequestSet *s);
+
+/* The error for a target that cannot have what was asked; NULL: IDENTITY_OK. */
+const char *request_identity_error(IdentityVerdict v);

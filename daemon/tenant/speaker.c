@@ -178,6 +178,7 @@ static void speaking_on_found(int error, const Vouch *kept, void *userdata)
                 return;
         }
         speaking_stay(s->identity);
+        s->identity->own |= s->identity->in_tenant && kept->for_uid == s->identity->sender_uid;
         speaking_apply(s, &kept->labels, kept->for_uid);
 }
 

@@ -344,6 +344,122 @@ START_TEST(so_many_wait)
 }
 END_TEST
 
+static void make_job(const char *effective)
+{
+        make(UNIT "/job_0", "", effective);
+        make(UNIT "/job_0/step_0", "", effective);
+}
+
+static void make_jobs(const char *rule, const char *effective)
+{
+        world_put(&w, "/etc/cdm/cdmd.conf", "[Fence]\nSubtree=slurmstepd.scope:job_*/step_*\n");
+        world_set_policy(&w, rule);
+        world_add_unit_delegate(&w, "slurmstepd.scope", "system.slice", UNIT, "", true);
+        put(UNIT, "cgroup.subtree_control", "cpuset memory\n");
+        make_job(effective);
+}
+
+/* Labels "" and uid -1: not said. */
+static const char *say(sd_bus *bus, const char *label, int uid)
+{
+        _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+        static char name[128];
+
+        ck_assert_int_ge(sd_bus_message_new_method_call(bus, &m, CDM_BUS_NAME, CDM_PATH,
+                                                        CDM_INTERFACE_MANAGER, "Admit"),
+                         0);
+        ck_assert_int_ge(sd_bus_message_open_container(m, 'a', "{sv}"), 0);
+        ck_assert_int_ge(sd_bus_message_append(m, "{sv}", CDM_OPTION_CGROUP, "s", UNIT "/job_0/step_0"), 0);
+        if (label)
+                ck_assert_int_ge(sd_bus_message_append(m, "{sv}", CDM_OPTION_LABELS, "a{ss}", 1,
+                                                       "slurm.account", label),
+                                 0);
+        if (uid >= 0)
+                ck_assert_int_ge(sd_bus_message_append(m, "{sv}", CDM_OPTION_FOR_UID, "u", (uint32_t)uid),
+                                 0);
+        ck_assert_int_ge(sd_bus_message_close_container(m), 0);
+        int r = sd_bus_call(bus, m, 0, &error, NULL);
+        snprintf(name, sizeof(name), "%s", r < 0 ? error.name : "");
+        if (r < 0)
+                fprintf(stderr, "Admit: %s\n", error.message);
+        return name;
+}
+
+/* What Explain says to a process of the job that asks for itself; the name of the error. */
+static const char *explain(sd_bus *bus, int pidfd)
+{
+        _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+        const char *key, *verdict;
+        static char text[128];
+
+        int r = sd_bus_call_method(bus, CDM_BUS_NAME, CDM_PATH, CDM_INTERFACE_MANAGER, "Explain", &error, &m,
+                                   "sta{sv}", "cdm", MIB, 1, CDM_OPTION_PIDFD, "h", pidfd);
+        if (r < 0) {
+                snprintf(text, sizeof(text), "%s", error.name);
+                return text;
+        }
+        ck_assert_int_ge(sd_bus_message_enter_container(m, 'a', "{sv}"), 0);
+        ck_assert_int_ge(sd_bus_message_enter_container(m, 'e', "sv"), 0);
+        ck_assert_int_ge(sd_bus_message_read(m, "sv", &key, "s", &verdict), 0);
+        snprintf(text, sizeof(text), "%s", verdict);
+        return text;
+}
+
+static int run_in_job(sd_bus *bus, int pidfd, uint32_t *ret_id)
+{
+        return world_request(bus, "cdm", MIB, ret_id, 3, CDM_OPTION_PIDFD, "h", pidfd, CDM_OPTION_SCOPE, "b",
+                             1, CDM_OPTION_MEM_POLICY, "s", "prefer");
+}
+
+/* A process of a job is not moved, the job gets the reservation; and the job is its user's own once the manager has
+ * said so. */
+START_TEST(a_job_is_of_whom_it_is_for)
+{
+        uint32_t id;
+
+        if (geteuid() != 0)
+                return;
+        make_jobs("[Match]\nUser=nobody\nLabel=slurm.account=ml\n[Grant]\nLimit=1G\n", "0-1\n");
+        world_put(&w, "/etc/passwd",
+                  "root:x:0:0::/:/bin/sh\ndaemon:x:1:1::/:/bin/sh\nnobody:x:65534:65534::/:/bin/sh\n");
+        world_be(&w, USER_NOBODY, UNIT "/job_0/step_0");
+        sd_bus *bus = world_connect(&w, USER_NOBODY);
+        int pidfd = (int)syscall(SYS_pidfd_open, getpid(), 0);
+        ck_assert_str_eq(say(w.client, "ml", -1), "");
+        world_refused(run_in_job(bus, pidfd, &id), CDM_ERROR_DENIED, "not said to be for the caller");
+        ck_assert_str_eq(explain(bus, pidfd), CDM_ERROR_DENIED);
+        ck_assert_str_eq(say(w.client, NULL, USER_NOBODY),
+                         CDM_ERROR_INVALID); /* what was said first stands */
+        ck_assert_str_eq(say(bus, "ml", USER_NOBODY), CDM_ERROR_DENIED);
+
+        run("mv system.slice/slurmstepd.scope/job_0 old");
+        make_job("0-1\n");
+        ck_assert_str_eq(say(w.client, "ml", USER_DAEMON), "");
+        ck_assert_str_eq(explain(bus, pidfd), "denied"); /* by the rule, which names another user */
+        run("mv system.slice/slurmstepd.scope/job_0 older");
+        make_job("0-1\n");
+        ck_assert_str_eq(say(w.client, "ml", USER_NOBODY), "");
+        ck_assert_str_eq(explain(bus, pidfd), "granted");
+        world_start_polkit(&w, "yes");
+        world_granted(run_in_job(bus, pidfd, &id));
+        ck_assert_str_eq(world_polkit_asked(&w), CDM_ACTION_REQUEST);
+        ck_assert_str_eq(world_reservation(&w, id, "ControlGroup"), UNIT "/job_0");
+        ck_assert_uint_eq(world_steer(&w, "Scopes", 0), 0);
+        close(pidfd);
+        sd_bus_flush_close_unref(bus);
+}
+END_TEST
+
+START_TEST(what_cannot_be_said)
+{
+        make_jobs("[Match]\nPool=*\n[Grant]\nLimit=1G\n", "0-1\n");
+        ck_assert_str_eq(say(w.client, "", -1), CDM_ERROR_INVALID);
+        ck_assert_str_eq(say(w.client, NULL, 4711), CDM_ERROR_INVALID); /* nobody has that number */
+}
+END_TEST
+
 /* Below a unit of which a tenant has a reservation it is not enough that nothing is open now: the manager may write
  * what is above. With so many jobs a look at all takes a while. */
 START_TEST(a_step_gets_a_set_of_its_own_first)
@@ -352,12 +468,7 @@ START_TEST(a_step_gets_a_set_of_its_own_first)
         uint32_t id;
         Wait a;
 
-        world_put(&w, "/etc/cdm/cdmd.conf", "[Fence]\nSubtree=slurmstepd.scope:job_*/step_*\n");
-        world_set_policy(&w, "[Match]\nCGroup=" UNIT "/job_*\n[Grant]\nLimit=1G\n");
-        world_add_unit_delegate(&w, "slurmstepd.scope", "system.slice", UNIT, "", true);
-        put(UNIT, "cgroup.subtree_control", "cpuset memory\n");
-        make(UNIT "/job_0", "", "0-2\n");
-        make(UNIT "/job_0/step_0", "", "0-2\n");
+        make_jobs("[Match]\nCGroup=" UNIT "/job_*\n[Grant]\nLimit=1G\n", "0-2\n");
         for (int i = 1; i <= N_JOBS; i++) {
                 snprintf(path, sizeof(path), UNIT "/job_%d", i);
                 make(path, "", "0-1\n");
@@ -392,6 +503,8 @@ int main(void)
         tcase_add_loop_test(c, what_ends_meanwhile_is_stale, 0, 2);
         tcase_add_test(c, without_a_fence_nothing_is_waited_for);
         tcase_add_loop_test(c, so_many_wait, 0, 2);
+        tcase_add_test(c, a_job_is_of_whom_it_is_for);
+        tcase_add_test(c, what_cannot_be_said);
         tcase_add_test(c, a_step_gets_a_set_of_its_own_first);
         suite_add_tcase(s, c);
         return check_main(s);

@@ -91,6 +91,12 @@ rchar() {
         sed -n 's/^rchar: //p' "/proc/$(site_pid cdmd.service)/io"
 }
 
+# in_task CGROUP COMMAND...: as alice, in there
+in_task() {
+        bash -c 'echo $$ >"$1/cgroup.procs" && shift && exec setpriv --reuid alice --regid alice --init-groups "$@"' in_task \
+                "$top$scope$1" "${@:2}"
+}
+
 kill_all() {
         echo 1 >"$top$scope$1/cgroup.kill"
         wait_for 20 grep -q 'populated 0' "$top$scope$1/cgroup.events"
@@ -203,6 +209,22 @@ remove /job_1
 check "granted once more" cdmctl request hbm 64M --cgroup $scope/job_4 --nodes 2
 check "released once more" cdmctl release "$output"
 is "the unit is narrow" "$(mems '') $(told)" "0-1 0-1"
+
+task=/job_4/step_0/user/task_0
+check_status 125 "a user cannot ask for a job of which nobody said that it is his" in_task $task cdmctl run hbm 16M -- true
+like "as is told" "$output" "not said to be for the caller"
+check_status 3 "explain says the same" in_task $task cdmctl explain hbm 16M
+check "Admit says so" busctl call org.cdmd1 /org/cdmd1 org.cdmd1.Manager Admit 'a{sv}' 2 cgroup s $scope/job_4/step_0 \
+        for-uid u "$(id --user alice)"
+check "explain says that he may" in_task $task cdmctl explain hbm 16M
+check "and he may" in_task $task cdmctl run hbm 16M --nodes 2 -- cat /proc/self/cgroup $top$scope$task/cpuset.mems.effective
+is "he is not moved, and has the node" "$output" "0::$scope$task
+0-2"
+check "until his command ends" wait_for 10 site_gone
+check_status 125 "a user in another job has nothing of that" in_task /job_3/step_0/user/task_0 cdmctl run hbm 16M -- true
+check "root is not moved either" bash -c "echo \$\$ >$top$scope/job_3/step_0/slurm/cgroup.procs && exec cdmctl run hbm 16M -- cat /proc/self/cgroup"
+is "root is still in the job" "$output" "0::$scope/job_3/step_0/slurm"
+is "the unit is narrow after that" "$(mems '') $(told)" "0-1 0-1"
 
 chown alice: $top$scope/job_9/cpuset.mems
 check_status 1 "a unit with a child that a user could open is not opened" cdmctl request hbm 64M --cgroup $scope/job_4
