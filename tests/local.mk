@@ -96,6 +96,7 @@ tests_unit_test_fence_scan_CPPFLAGS = $(AM_CPPFLAGS) $(test_paths)
 tests_unit_test_generator_CPPFLAGS = $(AM_CPPFLAGS) $(test_paths)
 tests_unit_test_power9_CPPFLAGS = $(AM_CPPFLAGS) $(test_paths)
 tests_unit_test_topology_read_CPPFLAGS = $(AM_CPPFLAGS) $(test_paths)
+tests_unit_test_fence_LDFLAGS = -Wl,--wrap=slice_set
 tests_unit_test_turns_CPPFLAGS = $(AM_CPPFLAGS) $(test_paths)
 tests_unit_test_turns_LDFLAGS = \
 	-Wl,--wrap=drift_leaf,--wrap=fence_leaf_open,--wrap=fence_leaf_reserved,--wrap=owner_asks_add,--wrap=unit_checks_add
