@@ -219,7 +219,7 @@ static int query_read(sd_bus_message *m, Query *ret, sd_bus_error *error)
 
 /* --- collecting --------------------------------------------------------------------------------------- */
 
-static bool matches(const Query *q, const Entry *e)
+static bool bus_list_matches(const Query *q, const Entry *e)
 {
         const Subject *target = e->r->target;
 
@@ -276,7 +276,7 @@ static int collect_one(Reservation *r, void *userdata)
         Visit *s = userdata;
         BusLister *l = s->lister;
         const Entry *e = manager_find(l->manager, r->id);
-        bool is_match = e && matches(&l->query, e);
+        bool is_match = e && bus_list_matches(&l->query, e);
 
         if (is_match && (l->n_ids == l->query.max || l->n_bytes >= PAGE_BYTES))
                 return 2;

@@ -136,14 +136,14 @@ static int method_get_reservation(sd_bus_message *call, void *userdata, sd_bus_e
         return sd_bus_reply_method_return(call, "o", bus_reservation_path(id, path));
 }
 
-static void on_reloaded(const Answer *answer, void *userdata)
+static void bus_manager_on_reloaded(const Answer *answer, void *userdata)
 {
         bus_call_answer(userdata, answer);
 }
 
 static void do_reload(Bus *b, uint32_t id, BusCall *call)
 {
-        reloads_add(b->manager->reloads, on_reloaded, call);
+        reloads_add(b->manager->reloads, bus_manager_on_reloaded, call);
 }
 
 static int begin_reload(Bus *b, sd_bus_message *call, sd_bus_error *error)
@@ -151,7 +151,7 @@ static int begin_reload(Bus *b, sd_bus_message *call, sd_bus_error *error)
         return bus_guard(b, call, AUTHORIZE_MANAGE, UID_NONE, 0, do_reload);
 }
 
-static void on_reserved(const Answer *answer, const uint32_t *ids, size_t n_ids, void *userdata)
+static void bus_manager_on_reserved(const Answer *answer, const uint32_t *ids, size_t n_ids, void *userdata)
 {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
         char path[BUS_PATH_MAX];
@@ -180,8 +180,8 @@ static void do_reserve_static(Bus *b, uint32_t id, BusCall *call)
         if (r < 0)
                 bus_call_refuse_errno(call, r);
         else
-                statics_reserve(b->manager->statics, sd_bus_message_get_sender(message), unit, on_reserved,
-                                call);
+                statics_reserve(b->manager->statics, sd_bus_message_get_sender(message), unit,
+                                bus_manager_on_reserved, call);
 }
 
 static int begin_reserve_static(Bus *b, sd_bus_message *call, sd_bus_error *error)
@@ -189,7 +189,7 @@ static int begin_reserve_static(Bus *b, sd_bus_message *call, sd_bus_error *erro
         return bus_guard(b, call, AUTHORIZE_MANAGE, UID_NONE, 0, do_reserve_static);
 }
 
-static void on_drained(const Answer *answer, const DrainReport *report, void *userdata)
+static void bus_manager_on_drained(const Answer *answer, const DrainReport *report, void *userdata)
 {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
         BusCall *call = userdata;
@@ -211,19 +211,19 @@ static void on_drained(const Answer *answer, const DrainReport *report, void *us
         bus_call_send(call, reply, r);
 }
 
-static void on_undrained(const Answer *answer, const DrainReport *report, void *userdata)
+static void bus_manager_on_undrained(const Answer *answer, const DrainReport *report, void *userdata)
 {
         bus_call_answer(userdata, answer);
 }
 
 static void do_drain_node(Bus *b, uint32_t node, BusCall *call)
 {
-        node_drains_start(b->manager->node_drains, node, on_drained, call);
+        node_drains_start(b->manager->node_drains, node, bus_manager_on_drained, call);
 }
 
 static void do_undrain_node(Bus *b, uint32_t node, BusCall *call)
 {
-        node_drains_undo(b->manager->node_drains, node, on_undrained, call);
+        node_drains_undo(b->manager->node_drains, node, bus_manager_on_undrained, call);
 }
 
 static int guard_node(sd_bus_message *call, Bus *b, bus_guarded_t fn)

@@ -39,7 +39,8 @@ static int object_find(sd_bus *bus, const char *path, const char *interface, voi
 }
 
 /* GetManagedObjects answers with one message, however long it takes. */
-static int enumerate(sd_bus *bus, const char *prefix, void *userdata, char ***ret_nodes, sd_bus_error *error)
+static int bus_reservation_enumerate(sd_bus *bus, const char *prefix, void *userdata, char ***ret_nodes,
+                                     sd_bus_error *error)
 {
         Manager *m = ((Bus *)userdata)->manager;
         _cleanup_(bus_paths_free) char **paths = calloc(ledger_count(m->ledger) + 1, sizeof(char *));
@@ -99,7 +100,8 @@ static void do_release(Bus *b, uint32_t id, BusCall *call)
         answer_errno(call, release_start(e));
 }
 
-static void on_migrated(const Answer *answer, uint64_t moved_bytes, uint64_t failed_bytes, void *userdata)
+static void bus_reservation_on_migrated(const Answer *answer, uint64_t moved_bytes, uint64_t failed_bytes,
+                                        void *userdata)
 {
         if (answer->error)
                 bus_call_answer(userdata, answer);
@@ -118,7 +120,7 @@ static void do_migrate(Bus *b, uint32_t id, BusCall *call)
                                 "the reservation still waits; its nodes are not open yet");
                 return;
         }
-        int r = migrations_start(b->manager->migrations, e, on_migrated, call);
+        int r = migrations_start(b->manager->migrations, e, bus_reservation_on_migrated, call);
         if (r < 0)
                 bus_call_refuse_errno(call, r);
 }
@@ -142,7 +144,7 @@ static uint64_t longest_lease(Manager *m, const Reservation *r)
         return rule && rule->lease_usec ? rule->lease_usec : m->config->default_lease_usec;
 }
 
-static void renew(Manager *m, Entry *e, uint64_t usec, BusCall *call)
+static void bus_reservation_renew(Manager *m, Entry *e, uint64_t usec, BusCall *call)
 {
         uint64_t longest = longest_lease(m, e->r);
 
@@ -163,7 +165,7 @@ static void renew(Manager *m, Entry *e, uint64_t usec, BusCall *call)
 }
 
 /* Why it cannot be renewed, or NULL. */
-static const char *unrenewable(const Reservation *r)
+static const char *bus_reservation_unrenewable(const Reservation *r)
 {
         switch (r->state) {
         case RESERVATION_DRAINING:
@@ -191,13 +193,13 @@ static void do_renew(Bus *b, uint32_t id, BusCall *call)
         else if (e->phase != STORE_GRANTED)
                 bus_call_refuse(call, CDM_ERROR_STALE,
                                 "the reservation still waits; its lease starts when it is granted");
-        else if (unrenewable(e->r))
-                bus_call_refuse(call, CDM_ERROR_STALE, unrenewable(e->r));
+        else if (bus_reservation_unrenewable(e->r))
+                bus_call_refuse(call, CDM_ERROR_STALE, bus_reservation_unrenewable(e->r));
         else
-                renew(b->manager, e, usec, call);
+                bus_reservation_renew(b->manager, e, usec, call);
 }
 
-static void on_resized(const Answer *answer, void *userdata)
+static void bus_reservation_on_resized(const Answer *answer, void *userdata)
 {
         if (answer->error)
                 bus_call_answer(userdata, answer);
@@ -219,13 +221,13 @@ static void do_resize(Bus *b, uint32_t id, BusCall *call)
                 return;
         }
         int r = resizes_start(b->manager->resizes, e, size_bytes, sd_bus_message_get_sender(message),
-                              sd_bus_message_get_allow_interactive_authorization(message) > 0, on_resized,
-                              call);
+                              sd_bus_message_get_allow_interactive_authorization(message) > 0,
+                              bus_reservation_on_resized, call);
         if (r < 0)
                 bus_call_refuse_errno(call, r);
 }
 
-static int guard(Bus *b, sd_bus_message *message, bus_guarded_t fn, sd_bus_error *error)
+static int bus_reservation_guard(Bus *b, sd_bus_message *message, bus_guarded_t fn, sd_bus_error *error)
 {
         Entry *e = find_known(b->manager, bus_reservation_id(sd_bus_message_get_path(message)));
 
@@ -238,7 +240,7 @@ static int guard(Bus *b, sd_bus_message *message, bus_guarded_t fn, sd_bus_error
 #define AT_DESK(name)                                                                                       \
         static int begin_##name(Bus *b, sd_bus_message *call, sd_bus_error *error)                          \
         {                                                                                                   \
-                return guard(b, call, do_##name, error);                                                    \
+                return bus_reservation_guard(b, call, do_##name, error);                                    \
         }                                                                                                   \
         static int method_##name(sd_bus_message *call, void *userdata, sd_bus_error *error)                 \
         {                                                                                                   \
@@ -281,7 +283,7 @@ static void refuse_buffer_option(BusCall *call, const char *key)
         bus_call_refuse(call, CDM_ERROR_INVALID, text);
 }
 
-static void on_buffer(const Answer *answer, int fd, void *userdata)
+static void bus_reservation_on_buffer(const Answer *answer, int fd, void *userdata)
 {
         if (answer->error)
                 bus_call_answer(userdata, answer);
@@ -289,7 +291,7 @@ static void on_buffer(const Answer *answer, int fd, void *userdata)
                 bus_call_return(userdata, "h", fd);
 }
 
-static void on_buffer_unwanted(BusCall *call, void *userdata)
+static void bus_reservation_on_buffer_unwanted(BusCall *call, void *userdata)
 {
         buffers_abandon(userdata, call);
         bus_call_free(call);
@@ -315,8 +317,8 @@ static void do_open_buffer(Bus *b, uint32_t id, BusCall *call)
                 refuse_buffer_option(call, key);
                 return;
         }
-        bus_call_on_gone(call, on_buffer_unwanted, b->manager->buffers);
-        int r = buffers_open(e, size_bytes, huge, huge_bytes, on_buffer, call);
+        bus_call_on_gone(call, bus_reservation_on_buffer_unwanted, b->manager->buffers);
+        int r = buffers_open(e, size_bytes, huge, huge_bytes, bus_reservation_on_buffer, call);
         if (r < 0)
                 bus_call_refuse_errno(call, r);
 }
@@ -331,7 +333,7 @@ AT_DESK(open_buffer)
         static int get_##name(sd_bus *bus, const char *path, const char *interface, const char *property,   \
                               sd_bus_message *reply, void *userdata, sd_bus_error *error)
 
-static const Reservation *reservation(void *userdata)
+static const Reservation *bus_reservation_reservation(void *userdata)
 {
         return ((Entry *)userdata)->r;
 }
@@ -343,17 +345,17 @@ static const char *or_empty(const char *s)
 
 GETTER(id)
 {
-        return sd_bus_message_append(reply, "u", reservation(userdata)->id);
+        return sd_bus_message_append(reply, "u", bus_reservation_reservation(userdata)->id);
 }
 
 GETTER(pool)
 {
-        return sd_bus_message_append(reply, "s", reservation(userdata)->pool);
+        return sd_bus_message_append(reply, "s", bus_reservation_reservation(userdata)->pool);
 }
 
 GETTER(size)
 {
-        return sd_bus_message_append(reply, "t", reservation(userdata)->size_bytes);
+        return sd_bus_message_append(reply, "t", bus_reservation_reservation(userdata)->size_bytes);
 }
 
 const char *bus_reservation_state(const Entry *e)
@@ -389,32 +391,35 @@ GETTER(strength)
 
 GETTER(unit)
 {
-        return sd_bus_message_append(reply, "s", or_empty(reservation(userdata)->target->unit));
+        return sd_bus_message_append(reply, "s",
+                                     or_empty(bus_reservation_reservation(userdata)->target->unit));
 }
 
 GETTER(cgroup)
 {
-        return sd_bus_message_append(reply, "s", or_empty(reservation(userdata)->target->cgroup));
+        return sd_bus_message_append(reply, "s",
+                                     or_empty(bus_reservation_reservation(userdata)->target->cgroup));
 }
 
 GETTER(uid)
 {
-        return sd_bus_message_append(reply, "u", (uint32_t)reservation(userdata)->target->uid);
+        return sd_bus_message_append(reply, "u",
+                                     (uint32_t)bus_reservation_reservation(userdata)->target->uid);
 }
 
 GETTER(requester)
 {
-        return sd_bus_message_append(reply, "u", (uint32_t)reservation(userdata)->requester);
+        return sd_bus_message_append(reply, "u", (uint32_t)bus_reservation_reservation(userdata)->requester);
 }
 
 GETTER(priority)
 {
-        return sd_bus_message_append(reply, "i", reservation(userdata)->priority);
+        return sd_bus_message_append(reply, "i", bus_reservation_reservation(userdata)->priority);
 }
 
 GETTER(nodes)
 {
-        const Reservation *res = reservation(userdata);
+        const Reservation *res = bus_reservation_reservation(userdata);
 
         int r = sd_bus_message_open_container(reply, 'a', "(ut)");
         for (size_t i = 0; r >= 0 && i < res->n_shares; i++)
@@ -431,7 +436,7 @@ GETTER(listed)
 
 GETTER(policy)
 {
-        const Reservation *r = reservation(userdata);
+        const Reservation *r = bus_reservation_reservation(userdata);
         char policy[512] = "";
 
         if (r->rule_file)
@@ -442,7 +447,7 @@ GETTER(policy)
 GETTER(expires)
 {
         return sd_bus_message_append(reply, "t",
-                                     lease_wall_clock(reservation(userdata)->expires_usec,
+                                     lease_wall_clock(bus_reservation_reservation(userdata)->expires_usec,
                                                       manager_boottime_usec(), manager_realtime_usec()));
 }
 
@@ -508,7 +513,9 @@ int bus_reservation_install(Bus *b)
         int r = sd_bus_add_fallback_vtable(b->bus, NULL, CDM_PATH_RESERVATION, CDM_INTERFACE_RESERVATION,
                                            bus_reservation_vtable, object_find, b);
 
-        return r < 0 ? r : sd_bus_add_node_enumerator(b->bus, NULL, CDM_PATH_RESERVATION, enumerate, b);
+        return r < 0 ? r
+                     : sd_bus_add_node_enumerator(b->bus, NULL, CDM_PATH_RESERVATION,
+                                                  bus_reservation_enumerate, b);
 }
 
 static void tell_changed(Bus *b, uint32_t id, const char *path, unsigned changed)

@@ -99,7 +99,7 @@ static void bus_on_notice(const Notice *n, void *userdata)
         }
 }
 
-static int publish(Bus *b)
+static int bus_publish(Bus *b)
 {
         int r = sd_bus_add_object_vtable(b->bus, NULL, LOG_CONTROL_PATH, LOG_CONTROL_INTERFACE, log_control,
                                          NULL);
@@ -143,7 +143,7 @@ int bus_new(sd_bus *bus, Manager *m, Bus **ret)
         if (r >= 0)
                 r = notify_subscribe(m->notify, bus_on_notice, b);
         if (r >= 0)
-                r = publish(b);
+                r = bus_publish(b);
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(b);

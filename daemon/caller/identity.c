@@ -403,7 +403,7 @@ static void identity_on_sender_name(int error, const NameRecord *user, void *use
         identity_read(l);
 }
 
-static void on_unit(int error, UnitInfo *info, void *userdata)
+static void identity_on_unit(int error, UnitInfo *info, void *userdata)
 {
         IdentityLookup *l = userdata;
         const Subject *s = l->identity->subject;
@@ -430,16 +430,16 @@ static void identity_ask_unit(IdentityLookup *l)
 
         switch (l->kind) {
         case TARGET_SELF:
-                r = unit_get_by_pid(gate, uid, l->identity->pid, on_unit, l, &l->call);
+                r = unit_get_by_pid(gate, uid, l->identity->pid, identity_on_unit, l, &l->call);
                 break;
         case TARGET_PID:
-                r = unit_get_by_pid(gate, uid, l->asked_pid, on_unit, l, &l->call);
+                r = unit_get_by_pid(gate, uid, l->asked_pid, identity_on_unit, l, &l->call);
                 break;
         case TARGET_CGROUP:
-                r = unit_get_by_cgroup(gate, uid, l->cgroup, on_unit, l, &l->call);
+                r = unit_get_by_cgroup(gate, uid, l->cgroup, identity_on_unit, l, &l->call);
                 break;
         case TARGET_UNIT:
-                r = unit_get(gate, uid, l->unit, on_unit, l, &l->call);
+                r = unit_get(gate, uid, l->unit, identity_on_unit, l, &l->call);
                 break;
         }
         if (r < 0)
@@ -500,7 +500,7 @@ static void with_sender(IdentityLookup *l, const Sender *sender)
                 identity_ask_unit(l);
 }
 
-static void on_sender(int error, const Sender *sender, void *userdata)
+static void identity_on_sender(int error, const Sender *sender, void *userdata)
 {
         IdentityLookup *l = userdata;
 
@@ -591,7 +591,7 @@ int identity_start(const IdentityContext *context, const char *name, const Ident
                 with_sender(l, sender);
                 return 0;
         }
-        r = sender_fetch(context->senders, name, on_sender, l, &l->slot);
+        r = sender_fetch(context->senders, name, identity_on_sender, l, &l->slot);
         if (r < 0)
                 refuse_errno(l, r);
         return 0;

@@ -72,7 +72,7 @@ struct Apply {
         void *userdata;
 };
 
-static void next(Apply *a);
+static void apply_next(Apply *a);
 static void host_told(Apply *a, int error, const char *message);
 
 _printf_(1, 2) static char *message_new(const char *format, ...)
@@ -223,7 +223,7 @@ static void step_ended(Apply *a, int error, const char *message)
         } else {
                 a->at++;
         }
-        next(a);
+        apply_next(a);
 }
 
 static void apply_collect(Apply *a, StepJob *j)
@@ -242,7 +242,7 @@ static void apply_collect(Apply *a, StepJob *j)
         }
 }
 
-static void on_job_done(int result, void *userdata)
+static void apply_on_job_done(int result, void *userdata)
 {
         _cleanup_(step_job_free_p) StepJob *j = userdata;
         Apply *a = j->apply;
@@ -255,7 +255,7 @@ static void on_job_done(int result, void *userdata)
         step_ended(a, result < 0 ? result : 0, j->message);
 }
 
-static void on_job_progress(uint64_t value, void *userdata)
+static void apply_on_job_progress(uint64_t value, void *userdata)
 {
         StepJob *j = userdata;
 
@@ -263,7 +263,7 @@ static void on_job_progress(uint64_t value, void *userdata)
                 j->apply->progress(j->apply, j->step.kind, value, j->apply->userdata);
 }
 
-static void on_property_set(int error, const char *message, void *userdata)
+static void apply_on_property_set(int error, const char *message, void *userdata)
 {
         Apply *a = userdata;
         _cleanup_free_ char *text = NULL;
@@ -275,7 +275,7 @@ static void on_property_set(int error, const char *message, void *userdata)
         step_ended(a, error, text);
 }
 
-static void on_host_told(int error, const char *message, void *userdata)
+static void apply_on_host_told(int error, const char *message, void *userdata)
 {
         Apply *a = userdata;
 
@@ -290,7 +290,7 @@ static int tell_host(Apply *a)
 
         if (!name || !a->gate)
                 return 1;
-        return unit_set_mems(a->gate, name, &a->host.nodes, on_host_told, a, &a->call);
+        return unit_set_mems(a->gate, name, &a->host.nodes, apply_on_host_told, a, &a->call);
 }
 
 /* What the steps before this one opened: the verification that follows has to find it. */
@@ -311,7 +311,7 @@ static NodeSet opened_nodes(const Apply *a)
 }
 
 /* Does the write take nodes away? An inverse is not compared with anything: most often it does. */
-static bool narrows(const Step *s)
+static bool apply_narrows(const Step *s)
 {
         return !s->has_inverse || !nodeset_is_subset(&s->inverse_nodes, &s->nodes);
 }
@@ -327,14 +327,16 @@ static int submit_step(Apply *a, StepJob *j)
         case STEP_MIGRATE:
         case STEP_DRAIN:
         case STEP_EVICT:
-                return worker_submit(a->mover, run_step, on_job_done, on_job_progress, j, &a->job);
+                return worker_submit(a->mover, run_step, apply_on_job_done, apply_on_job_progress, j,
+                                     &a->job);
         case STEP_WRITE:
-                if (narrows(&j->step))
-                        return worker_submit_first(a->mover, run_step, on_job_done, on_job_progress, j,
-                                                   &a->job);
+                if (apply_narrows(&j->step))
+                        return worker_submit_first(a->mover, run_step, apply_on_job_done,
+                                                   apply_on_job_progress, j, &a->job);
                 /* fall through */
         default:
-                return worker_submit(a->worker, run_step, on_job_done, on_job_progress, j, &a->job);
+                return worker_submit(a->worker, run_step, apply_on_job_done, apply_on_job_progress, j,
+                                     &a->job);
         }
 }
 
@@ -371,7 +373,7 @@ static int start_step(Apply *a)
                 return 1;
         if (!a->gate)
                 return -ENOTCONN;
-        return unit_set_mems(a->gate, a->unit, &a->step.nodes, on_property_set, a, &a->call);
+        return unit_set_mems(a->gate, a->unit, &a->step.nodes, apply_on_property_set, a, &a->call);
 }
 
 /* The inverses in reverse order, but those of writes before all others. Strictly reversed, systemd would be
@@ -395,7 +397,7 @@ static const Step *next_undone(Apply *a)
 }
 
 /* The one transition: picks what comes next, until a step is in flight or all is done. */
-static void next(Apply *a)
+static void apply_next(Apply *a)
 {
         for (;;) {
                 int r;
@@ -443,7 +445,7 @@ static void host_told(Apply *a, int error, const char *message)
         } else if (error < 0 && !is_gone(error) && a->result.undo_error == 0) {
                 a->result.undo_error = error;
         }
-        next(a);
+        apply_next(a);
 }
 
 /* Everything goes through the worker once before the first step, so that done never comes from within
@@ -453,7 +455,7 @@ static int run_nothing(Job *job _unused_, void *userdata _unused_)
         return 0;
 }
 
-static void on_started(int result _unused_, void *userdata)
+static void apply_on_started(int result _unused_, void *userdata)
 {
         _cleanup_(step_job_free_p) StepJob *j = userdata;
         Apply *a = j->apply;
@@ -462,7 +464,7 @@ static void on_started(int result _unused_, void *userdata)
                 return;
         a->job = NULL;
         a->step_job = NULL;
-        next(a);
+        apply_next(a);
 }
 
 static int start_plan(Apply *a)
@@ -481,7 +483,7 @@ static int start_plan(Apply *a)
         if (!j)
                 return -ENOMEM;
         j->apply = a;
-        r = worker_submit(a->worker, run_nothing, on_started, NULL, j, &a->job);
+        r = worker_submit(a->worker, run_nothing, apply_on_started, NULL, j, &a->job);
         if (r < 0)
                 return r;
         a->step_job = TAKE_PTR(j);

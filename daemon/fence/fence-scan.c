@@ -118,7 +118,7 @@ int fence_leaf_of_path(const char *path, FenceLeaf *ret)
 }
 
 /* Without the controller a cgroup may use what its nearest ancestor with one may: at the top, everything. */
-static int inherited(const char *path, const NodeSet *cdm, NodeSet *ret)
+static int fence_scan_inherited(const char *path, const NodeSet *cdm, NodeSet *ret)
 {
         _cleanup_free_ char *parent = strdup(path);
 
@@ -191,7 +191,7 @@ static int leaf_read(FenceLeaf *leaf, const char *path, int fd, const NodeSet *c
                 return -ENOMEM;
         leaf->has_cpuset =
                 cgroup_read_effective(fd, &leaf->effective) == 0 && cgroup_read_mems(fd, &leaf->mems) == 0;
-        if (!leaf->has_cpuset && inherited(path, cdm, &leaf->effective) < 0)
+        if (!leaf->has_cpuset && fence_scan_inherited(path, cdm, &leaf->effective) < 0)
                 return -ENOMEM;
         if (nodeset_intersects(&leaf->effective, cdm) && !nodeset_is_subset(&leaf->effective, &leaf->mems) &&
             fence_way_read(path, false, cdm, &leaf->way) == -ENOMEM)

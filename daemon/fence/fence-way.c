@@ -31,7 +31,7 @@ static int read_root(NodeSet *ret)
 }
 
 /* 1: this ancestor is the one. Then `room` is what is above it. */
-static int step(const char *path, const NodeSet *all, const NodeSet *cdm, FenceWay *w)
+static int fence_way_step(const char *path, const NodeSet *all, const NodeSet *cdm, FenceWay *w)
 {
         NodeSet mems, effective;
         int fd = cgroup_open(path, NULL), r;
@@ -75,7 +75,7 @@ int fence_way_read(const char *path, bool itself, const NodeSet *cdm, FenceWay *
                 if (!c && !itself)
                         break;
                 *next = '\0';
-                r = step(at, &all, cdm, &w);
+                r = fence_way_step(at, &all, cdm, &w);
                 *next = c;
                 p = next;
         }

@@ -54,7 +54,7 @@ static uint64_t bytes_on(int fd, const NodeSet *nodes)
         return cgroup_sum_numa(fd, nodes, numa_bytes_movable, &bytes) < 0 ? 0 : bytes;
 }
 
-static void forget(Sweep *s)
+static void foreign_fence_forget(Sweep *s)
 {
         for (size_t i = 0; i < s->n_victims; i++)
                 free(s->victims[i].path);
@@ -295,7 +295,7 @@ static int fence_one(const char *path, void *userdata)
                 s->left_much = true;
         else if (r != JOB_PAUSED)
                 clean_up(s);
-        forget(s);
+        foreign_fence_forget(s);
         /* What is gone, or refuses to be written, must not keep the others open. */
         return r == -ENOMEM || r == JOB_PAUSED ? r : 0;
 }

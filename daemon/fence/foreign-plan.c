@@ -15,7 +15,8 @@ NodeSet foreign_promised(const char *path, const ForeignHold *holds, size_t n_ho
 }
 
 /* What those at and below path have been promised, and it must therefore allow. */
-static NodeSet needed(const char *path, const ForeignHold *holds, size_t n_holds, bool *ret_is_tenant)
+static NodeSet foreign_plan_needed(const char *path, const ForeignHold *holds, size_t n_holds,
+                                   bool *ret_is_tenant)
 {
         NodeSet nodes = NODESET_EMPTY;
 
@@ -53,8 +54,8 @@ static bool is_ours(const ForeignGroup *g, const NodeSet *cdm)
 
 /* Its own ordinary nodes, if it had a set of its own, and of what is promised above it no more than it asked
  * for: a smaller set is the runtime's or an admin's will. */
-static NodeSet fenced(const NodeSet *was, const NodeSet *promised, const NodeSet *need,
-                      const NodeSet *ordinary)
+static NodeSet foreign_plan_fenced(const NodeSet *was, const NodeSet *promised, const NodeSet *need,
+                                   const NodeSet *ordinary)
 {
         NodeSet base = nodeset_intersect(was, ordinary), given = *promised;
 
@@ -72,13 +73,13 @@ static void decide_one(ForeignGroup *g, const NodeSet *above, const ForeignHold 
         NodeSet promised = foreign_promised(g->path, holds, n_holds), need, would, open;
         bool ours = is_ours(g, cdm), is_tenant;
 
-        need = needed(g->path, holds, n_holds, &is_tenant);
+        need = foreign_plan_needed(g->path, holds, n_holds, &is_tenant);
         would = effective_of(&g->mems, above);
         open = nodeset_intersect(&would, cdm);
         open = nodeset_subtract(&open, &promised);
         g->before = ours ? g->was : g->mems;
         if (!nodeset_is_empty(&open) || (ours && !is_tenant))
-                g->target = fenced(&g->before, &promised, &need, ordinary);
+                g->target = foreign_plan_fenced(&g->before, &promised, &need, ordinary);
         else if (!is_tenant && !nodeset_is_empty(&g->mems))
                 g->target = nodeset_union(&g->mems, &need);
         else

@@ -283,7 +283,7 @@ static void mark_tenant(Marks *marks, const ForeignGroup *g, const Promises *p)
         group_mark(marks, g, &g->mems, &set);
 }
 
-static int follow(Foreign *f, const char *path, const Promises *p, const NodeSet *nodes, bool opens)
+static int foreign_follow(Foreign *f, const char *path, const Promises *p, const NodeSet *nodes, bool opens)
 {
         const ForeignGroup *tenant;
         Groups g = { .marks = f->marks };
@@ -328,7 +328,7 @@ static int change_hold(Foreign *f, const char *path, const NodeSet *nodes, bool 
         if (r >= 0)
                 r = promises_copy(f, &p);
         if (r >= 0) {
-                r = follow(f, path, &p, nodes, opens);
+                r = foreign_follow(f, path, &p, nodes, opens);
                 promises_clear(&p);
         }
         return r;

@@ -137,7 +137,7 @@ static void admit_fail(Admit *a, int error)
 
 static void admit_look(Admit *a);
 
-static int on_pause_over(sd_event_source *source _unused_, uint64_t usec _unused_, void *userdata)
+static int admit_on_pause_over(sd_event_source *source _unused_, uint64_t usec _unused_, void *userdata)
 {
         Admit *a = userdata;
 
@@ -146,13 +146,13 @@ static int on_pause_over(sd_event_source *source _unused_, uint64_t usec _unused
         return 0;
 }
 
-static int on_time_over(sd_event_source *source _unused_, uint64_t usec _unused_, void *userdata)
+static int admit_on_time_over(sd_event_source *source _unused_, uint64_t usec _unused_, void *userdata)
 {
         admit_refuse(userdata, CDM_ERROR_TIMEOUT, "the control group was not fenced in that time");
         return 0;
 }
 
-static void on_looked_below(void *userdata)
+static void admit_on_looked_below(void *userdata)
 {
         Admit *a = userdata;
 
@@ -208,7 +208,7 @@ static int admit_pause(Admit *a, bool is_below_unit)
         a->was_looked_at = false;
         if (r >= 0)
                 r = sd_event_add_time_relative(m->event, &a->pause, CLOCK_MONOTONIC, a->pause_usec, 1000,
-                                               on_pause_over, a);
+                                               admit_on_pause_over, a);
         if (a->pause_usec < PAUSE_MAX_USEC)
                 a->pause_usec *= 2;
         return r;
@@ -251,7 +251,7 @@ static void admit_judge(Admit *a, const AdmitRead *l)
                 r = admit_speak(a);
         else if (is_enforced && l->is_below_unit && !a->was_looked_at) {
                 a->was_looked_at = true;
-                r = below_units_wait(m->below_units, on_looked_below, a, &a->wait);
+                r = below_units_wait(m->below_units, admit_on_looked_below, a, &a->wait);
         } else if (is_enforced && !nodeset_is_empty(&open))
                 r = admit_pause(a, l->is_below_unit);
         else
@@ -328,7 +328,7 @@ int admit_start(Manager *m, AdmitArgs *args, admit_done_t done, void *userdata, 
                 r = -errno;
         if (r >= 0)
                 r = sd_event_add_time_relative(m->event, &a->deadline, CLOCK_MONOTONIC, args->timeout_usec,
-                                               1000, on_time_over, a);
+                                               1000, admit_on_time_over, a);
         if (r >= 0)
                 r = admit_read_start(a);
         if (r < 0)

@@ -64,7 +64,7 @@ static void tell_wrong(BelowUnits *b, SubtenantFound *found)
         b->told = TAKE_PTR(found->message);
 }
 
-static void report(BelowUnits *b, SubtenantFound *found)
+static void below_units_report(BelowUnits *b, SubtenantFound *found)
 {
         Manager *m = b->manager;
         FenceRepair repair = { .cgroup = found->cgroup,
@@ -113,7 +113,7 @@ static void below_on_look(int result, void *userdata)
                 if (result < 0)
                         log_error("cannot look at what is below units: %s; `cdmctl reload` tries again",
                                   strerror(-result));
-                report(b, &l->found);
+                below_units_report(b, &l->found);
                 uint64_t ended = b->n_looks;
                 if (b->again)
                         below_units_look(b);
@@ -173,7 +173,8 @@ static bool is_of_interest(const struct inotify_event *e)
                (e->len > 0 && strcmp(e->name, "cpuset.mems") == 0);
 }
 
-static int on_io(sd_event_source *source _unused_, int fd, uint32_t revents _unused_, void *userdata)
+static int below_units_on_io(sd_event_source *source _unused_, int fd, uint32_t revents _unused_,
+                             void *userdata)
 {
         _Alignas(struct inotify_event) char buffer[EVENT_BYTES];
         BelowUnits *b = userdata;
@@ -198,7 +199,7 @@ int below_units_new(Manager *m, BelowUnits **ret)
         if (!b)
                 return -ENOMEM;
         *b = (BelowUnits){ .manager = m, .fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK) };
-        int r = b->fd < 0 ? -errno : sd_event_add_io(m->event, &b->io, b->fd, EPOLLIN, on_io, b);
+        int r = b->fd < 0 ? -errno : sd_event_add_io(m->event, &b->io, b->fd, EPOLLIN, below_units_on_io, b);
         if (r < 0) {
                 below_units_free(b);
                 return r;

@@ -131,7 +131,7 @@ static Kind kind_of(Manager *m, const Holder *h, const Reservation *r, const cha
         return is_kernel_memory_only(&h->bytes) ? RESIDUE : INTRUDER;
 }
 
-static uint64_t lesser(uint64_t a, uint64_t b)
+static uint64_t holder_rows_lesser(uint64_t a, uint64_t b)
 {
         return a < b ? a : b;
 }
@@ -163,8 +163,8 @@ static void subtract_own(HolderRows *rows, char *cgroup, int node)
         Holder *h = bsearch(&key, o->holders, o->n_holders, sizeof(key), compare_holder);
         if (!h)
                 return;
-        uint64_t shmem = lesser(h->bytes.shmem, rows->left.shmem);
-        uint64_t hugetlb = lesser(h->bytes.hugetlb, rows->left.hugetlb);
+        uint64_t shmem = holder_rows_lesser(h->bytes.shmem, rows->left.shmem);
+        uint64_t hugetlb = holder_rows_lesser(h->bytes.hugetlb, rows->left.hugetlb);
         h->bytes.shmem -= shmem;
         h->bytes.hugetlb -= hugetlb;
         rows->left = (OwnBytes){ rows->left.shmem - shmem, rows->left.hugetlb - hugetlb };
@@ -236,7 +236,8 @@ static int add_unattributed(HolderRows *rows, const NodeObservation *n, const Un
 {
         char unused[SIZE_STR_MAX], slab[SIZE_STR_MAX], tables[SIZE_STR_MAX], stacks[SIZE_STR_MAX], name[256];
         NumaBytes b = { .node = n->node,
-                        .hugetlb = u->hugetlb_bytes - lesser(u->hugetlb_bytes, rows->left.hugetlb) };
+                        .hugetlb = u->hugetlb_bytes -
+                                   holder_rows_lesser(u->hugetlb_bytes, rows->left.hugetlb) };
 
         snprintf(name, sizeof(name), "hugetlb: %s of the node's pool are free",
                  size_format(n->hugetlb_free_bytes, unused));

@@ -140,7 +140,7 @@ static Sweep *sweep_free(Sweep *s)
         return NULL;
 }
 
-static uint64_t x(const Observation *o)
+static uint64_t node_drain_x(const Observation *o)
 {
         uint64_t sum = 0;
 
@@ -255,7 +255,8 @@ static int sweep_run(Job *job, void *userdata)
         }
         if (r == 0)
                 r = sweep_look_again(s);
-        if (r < 0 || x(s->left) == 0 || x(s->left) > s->tolerated_bytes || s->n_tries++ == SETTLE_TRIES)
+        if (r < 0 || node_drain_x(s->left) == 0 || node_drain_x(s->left) > s->tolerated_bytes ||
+            s->n_tries++ == SETTLE_TRIES)
                 return r;
         s->at_holder = SIZE_MAX; /* all are done, and only what is left is looked at */
         return job_pause(job, manager_monotonic_usec() + SETTLE_USEC);
@@ -295,7 +296,7 @@ static size_t node_drain_holders(const Observation *o, EventHolder *out, size_t 
 
 static void node_drain_finish(NodeDrain *d, const Observation *o)
 {
-        uint64_t left = x(o);
+        uint64_t left = node_drain_x(o);
         char list[NODESET_STR_MAX], moved[SIZE_STR_MAX], rest[SIZE_STR_MAX];
         NodeSet set = nodeset_of(d->node);
         EventHolder holders[64];

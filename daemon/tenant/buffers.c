@@ -94,7 +94,7 @@ static const char *name_of(const Buffer *b, char name[static BUFFER_NAME_MAX])
  * so those that are still in use are asked again, for a while. */
 static void sweep_soon(BufferSet *s);
 
-static int on_sweep(sd_event_source *source, uint64_t usec, void *userdata)
+static int buffers_on_sweep(sd_event_source *source, uint64_t usec, void *userdata)
 {
         BufferSet *s = userdata;
         bool left = false;
@@ -123,13 +123,13 @@ static void sweep_soon(BufferSet *s)
         if (s->sweep)
                 return;
         int r = sd_event_add_time_relative(s->manager->event, &s->sweep, CLOCK_MONOTONIC, s->sweep_usec,
-                                           1000, on_sweep, s);
+                                           1000, buffers_on_sweep, s);
         if (r < 0)
                 log_warning("cannot set the timer of the buffers: %s", strerror(-r));
         s->sweep_usec *= 2;
 }
 
-static int on_last_close(sd_event_source *source, const struct inotify_event *event, void *userdata)
+static int buffers_on_last_close(sd_event_source *source, const struct inotify_event *event, void *userdata)
 {
         Buffer *b = userdata;
 
@@ -139,10 +139,10 @@ static int on_last_close(sd_event_source *source, const struct inotify_event *ev
         return 0;
 }
 
-static int watch(Buffer *b)
+static int buffers_watch(Buffer *b)
 {
         return sd_event_add_inotify_fd(b->set->manager->event, &b->last_close, memory_fd(b->memory),
-                                       IN_CLOSE_WRITE | IN_CLOSE_NOWRITE, on_last_close, b);
+                                       IN_CLOSE_WRITE | IN_CLOSE_NOWRITE, buffers_on_last_close, b);
 }
 
 /* --- looking now and then ----------------------------------------------------------------------------- */
@@ -223,7 +223,7 @@ static void forget_in_store(const Buffer *b)
         (void)sd_notifyf(0, "FDSTOREREMOVE=1\nFDNAME=%s", name_of(b, name));
 }
 
-static void on_made(Buffer *b, int result)
+static void buffers_on_made(Buffer *b, int result)
 {
         char size[SIZE_STR_MAX], page[SIZE_STR_MAX];
         Manager *m = b->set->manager;
@@ -259,7 +259,7 @@ static void on_made(Buffer *b, int result)
                 return;
         }
         b->serial = ++b->set->last_serial;
-        int r = watch(b);
+        int r = buffers_watch(b);
         /* Before anybody has it, so that it cannot be in use and unknown to a cdmd that comes after this
          * one. */
         if (r >= 0) {
@@ -284,10 +284,10 @@ static void on_made(Buffer *b, int result)
                 close(fd);
 }
 
-static void on_adopted(Buffer *b, int result)
+static void buffers_on_adopted(Buffer *b, int result)
 {
         if (result >= 0)
-                result = watch(b);
+                result = buffers_watch(b);
         if (result < 0) {
                 log_error("a buffer of reservation %" PRIu32 " cannot be looked after any more: %s", b->id,
                           strerror(-result));
@@ -324,7 +324,7 @@ static void buffer_on_looked(Buffer *b, int result)
         buffer_tell(b, EVENT_BUFFER_MOVED, b->check.moved_bytes, what);
 }
 
-static void on_destroyed(Buffer *b, int result)
+static void buffers_on_destroyed(Buffer *b, int result)
 {
         Manager *m = b->set->manager;
         uint32_t id = b->id;
@@ -393,11 +393,11 @@ static void buffer_on_done(int result, void *userdata)
                 return;
         }
         if (did == DO_MAKE)
-                on_made(b, result);
+                buffers_on_made(b, result);
         else if (did == DO_ADOPT)
-                on_adopted(b, result);
+                buffers_on_adopted(b, result);
         else if (did == DO_DESTROY)
-                on_destroyed(b, result);
+                buffers_on_destroyed(b, result);
         else
                 buffer_on_looked(b, result);
         holds_settle(s->manager->holds);
@@ -440,7 +440,7 @@ static bool lay_out(Buffer *b)
         }
 }
 
-static Buffer *pick(BufferSet *s)
+static Buffer *buffers_pick(BufferSet *s)
 {
         Buffer *b;
 
@@ -455,7 +455,7 @@ void buffers_go_on(BufferSet *s)
 {
         Buffer *b;
 
-        while (!s->working && !s->stopping && (b = pick(s))) {
+        while (!s->working && !s->stopping && (b = buffers_pick(s))) {
                 b->doing = b->todo;
                 b->todo = DO_NOTHING;
                 if (b->doing == DO_MAKE && !lay_out(b)) {

@@ -53,7 +53,7 @@ static void change_free_p(Change **c)
         change_free(*c);
 }
 
-static int on_early(sd_event_source *source, void *userdata)
+static int change_on_early(sd_event_source *source, void *userdata)
 {
         Change *c = userdata;
         ApplyResult result = { .error = c->early_error, .message = (char *)c->early_message };
@@ -66,10 +66,10 @@ static int finish_early(Change *c, int error, const char *message)
 {
         c->early_error = error;
         c->early_message = message;
-        return sd_event_add_defer(c->manager->event, &c->defer, on_early, c);
+        return sd_event_add_defer(c->manager->event, &c->defer, change_on_early, c);
 }
 
-static void on_applied(Apply *a, const ApplyResult *result, void *userdata)
+static void change_on_applied(Apply *a, const ApplyResult *result, void *userdata)
 {
         Change *c = userdata;
 
@@ -228,7 +228,7 @@ static void finish_now(Change *c, int error, const char *message)
         c->done(&result, false, c->userdata);
 }
 
-static void on_read(const TenantReading *now, void *userdata)
+static void change_on_read(const TenantReading *now, void *userdata)
 {
         Change *c = userdata;
         Manager *m = c->manager;
@@ -253,8 +253,8 @@ static void on_read(const TenantReading *now, void *userdata)
         }
         c->changed = plan_has(&p, STEP_WRITE) || plan_has(&p, STEP_PROPERTY);
         ApplyTarget target = { c->unit, c->cgroup, c->cgroup_id, m->foreign, room_bytes(c, now) };
-        k = apply_start(m->gate, m->worker, m->mover, &target, &p, m->config->drain_bandwidth, on_applied,
-                        NULL, c, &c->apply);
+        k = apply_start(m->gate, m->worker, m->mover, &target, &p, m->config->drain_bandwidth,
+                        change_on_applied, NULL, c, &c->apply);
         if (k < 0)
                 finish_now(c, k, NULL);
 }
@@ -287,7 +287,8 @@ int change_start(Manager *m, const Reservation *r, const ChangeTerms *terms, cha
                 return k;
         NodeSet nodes = nodeset_union(&c->nodes, &terms->leaving);
         if (c->cgroup)
-                k = tenant_read_start(m->worker, c->cgroup, c->cgroup_id, &nodes, on_read, c, &c->read);
+                k = tenant_read_start(m->worker, c->cgroup, c->cgroup_id, &nodes, change_on_read, c,
+                                      &c->read);
         else
                 k = finish_early(c, -ENOENT, "the control group is not there any more");
         if (k < 0)

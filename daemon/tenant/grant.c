@@ -97,13 +97,13 @@ static void grant_answer(Grant *g, const char *error, const char *text)
 }
 
 /* The last step of every way. */
-static void finish(Grant *g, const char *error, const char *text)
+static void grant_finish(Grant *g, const char *error, const char *text)
 {
         grant_answer(g, error, text);
         grant_free(g);
 }
 
-static void on_check(int result, void *userdata)
+static void grant_on_check(int result, void *userdata)
 {
         Grant *g = userdata;
 
@@ -119,13 +119,13 @@ static void check_caller(Grant *g, const char *cgroup, void (*checked)(Grant *g,
         Manager *m = g->manager;
 
         g->checked = checked;
-        int r = identity_check(g->identity, m->worker, m->root, cgroup, on_check, g, &g->check);
+        int r = identity_check(g->identity, m->worker, m->root, cgroup, grant_on_check, g, &g->check);
         if (r != 0)
-                on_check(r, g);
+                grant_on_check(r, g);
 }
 
 /* Nobody was told of the reservation, so it leaves silently, through the drain if its nodes may be open. */
-static void undo(Grant *g, bool maybe_open)
+static void grant_undo(Grant *g, bool maybe_open)
 {
         Entry *e = g->entry;
 
@@ -147,7 +147,7 @@ static bool stop_waiting(Entry *e)
         return gone;
 }
 
-static void fail(Grant *g, bool maybe_open, const char *error, const char *what, const char *why)
+static void grant_fail(Grant *g, bool maybe_open, const char *error, const char *what, const char *why)
 {
         _cleanup_free_ char *text = NULL;
         char nodes[NODESET_STR_MAX], policy[512];
@@ -163,8 +163,8 @@ static void fail(Grant *g, bool maybe_open, const char *error, const char *what,
                            EVENT_ALL_CLIENTS, &ev, "reservation %" PRIu32 " for %s was not granted: %s",
                            g->id, ledger_tenant_key(g->entry->r->target), text ? text : "");
         stop_waiting(g->entry);
-        undo(g, maybe_open);
-        finish(g, error, text ? text : what);
+        grant_undo(g, maybe_open);
+        grant_finish(g, error, text ? text : what);
 }
 
 static void tell_granted(Grant *g)
@@ -202,18 +202,19 @@ static void changed_checked(Grant *g, const char *wrong)
         /* One that waited can be released while it is granted; that has its turn next. */
         if (e->r->state == RESERVATION_DRAINING) {
                 stop_waiting(e);
-                finish(g, NULL, NULL);
+                grant_finish(g, NULL, NULL);
                 return;
         }
         if (wrong) {
-                fail(g, true, CDM_ERROR_STALE, "the nodes were closed again", wrong);
+                grant_fail(g, true, CDM_ERROR_STALE, "the nodes were closed again", wrong);
                 return;
         }
         e->phase = STORE_GRANTED;
         int r = manager_store(e);
         if (r < 0) {
                 e->phase = STORE_GRANTING;
-                fail(g, true, SD_BUS_ERROR_FAILED, "the reservation could not be stored", strerror(-r));
+                grant_fail(g, true, SD_BUS_ERROR_FAILED, "the reservation could not be stored",
+                           strerror(-r));
                 return;
         }
         lease_arm(e);
@@ -226,10 +227,10 @@ static void changed_checked(Grant *g, const char *wrong)
         degrade_judge(e, true);
         if (stop_waiting(e) && release_start(e) < 0)
                 log_error("reservation %" PRIu32 " is nobody's, and cannot be released now", e->id);
-        finish(g, NULL, NULL);
+        grant_finish(g, NULL, NULL);
 }
 
-static void on_changed(const ApplyResult *result, bool changed, void *userdata)
+static void grant_on_changed(const ApplyResult *result, bool changed, void *userdata)
 {
         Grant *g = userdata;
 
@@ -237,8 +238,8 @@ static void on_changed(const ApplyResult *result, bool changed, void *userdata)
                 const char *error = result->error == -ESTALE || result->error == -ENOENT
                                             ? CDM_ERROR_STALE
                                             : SD_BUS_ERROR_FAILED;
-                fail(g, result->undo_error < 0, error, "the nodes could not be opened",
-                     result->message ? result->message : strerror(-result->error));
+                grant_fail(g, result->undo_error < 0, error, "the nodes could not be opened",
+                           result->message ? result->message : strerror(-result->error));
                 return;
         }
         g->moved_bytes = result->moved_bytes;
@@ -250,12 +251,12 @@ static void open_nodes(Grant *g)
 {
         ChangeTerms terms = { .migrate = g->migrate };
 
-        int r = change_start(g->manager, g->entry->r, &terms, on_changed, g, &g->change);
+        int r = change_start(g->manager, g->entry->r, &terms, grant_on_changed, g, &g->change);
         if (r < 0)
-                fail(g, false, SD_BUS_ERROR_FAILED, "the nodes could not be opened", strerror(-r));
+                grant_fail(g, false, SD_BUS_ERROR_FAILED, "the nodes could not be opened", strerror(-r));
 }
 
-static void on_room(void *userdata)
+static void grant_on_room(void *userdata)
 {
         Grant *g = userdata;
 
@@ -266,12 +267,12 @@ static void on_room(void *userdata)
 /* What cdmd holds of its nodes for whoever reserves goes first: it has to find them free. */
 static void start_change(Grant *g)
 {
-        int r = holds_make_room(g->manager->holds, g->entry->r, on_room, g, &g->room);
+        int r = holds_make_room(g->manager->holds, g->entry->r, grant_on_room, g, &g->room);
 
         if (r > 0)
                 open_nodes(g);
         else if (r < 0)
-                fail(g, false, SD_BUS_ERROR_FAILED, "the nodes could not be opened", strerror(-r));
+                grant_fail(g, false, SD_BUS_ERROR_FAILED, "the nodes could not be opened", strerror(-r));
 }
 
 /* The scope runs: is the caller in it? On systemd 252 the PID could have changed hands on the way. Then a
@@ -282,7 +283,7 @@ static void scope_checked(Grant *g, const char *wrong)
         _cleanup_(unit_info_free_p) UnitInfo *u = TAKE_PTR(g->scope);
 
         if (wrong) {
-                fail(g, false, CDM_ERROR_STALE, "the new scope could not be used", wrong);
+                grant_fail(g, false, CDM_ERROR_STALE, "the new scope could not be used", wrong);
                 return;
         }
         int r = ledger_set_cgroup(g->manager->ledger, g->entry->r, u->cgroup, u->cgroup_id);
@@ -290,37 +291,38 @@ static void scope_checked(Grant *g, const char *wrong)
         if (r >= 0 && !g->entry->known)
                 r = manager_store(g->entry);
         if (r < 0)
-                fail(g, false, SD_BUS_ERROR_FAILED, "the reservation could not be stored", strerror(-r));
+                grant_fail(g, false, SD_BUS_ERROR_FAILED, "the reservation could not be stored",
+                           strerror(-r));
         else
                 start_change(g);
 }
 
-static void on_scope(int error, UnitInfo *info, void *userdata)
+static void grant_on_scope(int error, UnitInfo *info, void *userdata)
 {
         _cleanup_(unit_info_free_p) UnitInfo *u = info;
         Grant *g = userdata;
 
         g->call = unit_call_free(g->call);
         if (error < 0 || !u->cgroup) {
-                fail(g, false, CDM_ERROR_STALE, "the new scope could not be used",
-                     error < 0 ? strerror(-error) : "it ended at once");
+                grant_fail(g, false, CDM_ERROR_STALE, "the new scope could not be used",
+                           error < 0 ? strerror(-error) : "it ended at once");
                 return;
         }
         g->scope = TAKE_PTR(u);
         check_caller(g, g->scope->cgroup, scope_checked);
 }
 
-static void on_scope_started(int error, const char *message, void *userdata)
+static void grant_on_scope_started(int error, const char *message, void *userdata)
 {
         Grant *g = userdata;
 
         g->call = unit_call_free(g->call);
         if (error >= 0)
-                error = unit_get(g->manager->gate, GATE_OWN, g->entry->r->target->unit, on_scope, g,
+                error = unit_get(g->manager->gate, GATE_OWN, g->entry->r->target->unit, grant_on_scope, g,
                                  &g->call);
         if (error < 0)
-                fail(g, false, SD_BUS_ERROR_FAILED, "systemd did not start the new scope",
-                     message ? message : strerror(-error));
+                grant_fail(g, false, SD_BUS_ERROR_FAILED, "systemd did not start the new scope",
+                           message ? message : strerror(-error));
 }
 
 static int start_scope(Grant *g)
@@ -333,8 +335,8 @@ static int start_scope(Grant *g)
                 return -ENOMEM;
         }
         return unit_start_scope(g->manager->gate, g->manager->jobs, r->target->unit, r->target->slice,
-                                description, g->identity->pid, g->bind ? r->size_bytes : 0, on_scope_started,
-                                g, &g->call);
+                                description, g->identity->pid, g->bind ? r->size_bytes : 0,
+                                grant_on_scope_started, g, &g->call);
 }
 
 /* Is there another reservation of its tenant that knows the base? */
@@ -345,7 +347,7 @@ static int other_base(Reservation *r, void *userdata)
         return r != own && r->state != RESERVATION_QUEUED;
 }
 
-static void on_base(const TenantReading *reading, void *userdata)
+static void grant_on_base(const TenantReading *reading, void *userdata)
 {
         Grant *g = userdata;
         Reservation *r = g->entry->r;
@@ -367,7 +369,7 @@ static void read_base(Grant *g)
         if (g->entry->waiter && r->target->cgroup &&
             ledger_foreach_of_tenant(m->ledger, ledger_tenant_key(r->target), other_base, r) == 0)
                 k = tenant_read_start(m->worker, r->target->cgroup, r->target->cgroup_id, &NODESET_EMPTY,
-                                      on_base, g, &g->read);
+                                      grant_on_base, g, &g->read);
         if (k < 0)
                 start_change(g);
 }
@@ -379,14 +381,14 @@ static void fail_stale(Grant *g, const char *wrong)
         Entry *e = g->entry;
 
         if (!e->waiter) {
-                fail(g, false, CDM_ERROR_STALE, "nothing was granted", wrong);
+                grant_fail(g, false, CDM_ERROR_STALE, "nothing was granted", wrong);
                 return;
         }
         g->entry = NULL;
         if (asprintf(&reason, "nothing was granted: %s; ask again", wrong) < 0)
                 reason = NULL;
         waiter_dequeue(e, CDM_ERROR_STALE, reason ? reason : wrong);
-        finish(g, NULL, NULL);
+        grant_finish(g, NULL, NULL);
 }
 
 static void turn_checked(Grant *g, const char *wrong)
@@ -401,11 +403,12 @@ static void turn_checked(Grant *g, const char *wrong)
         }
         int k = start_scope(g);
         if (k < 0)
-                fail(g, false, SD_BUS_ERROR_FAILED, "the new scope could not be started", strerror(-k));
+                grant_fail(g, false, SD_BUS_ERROR_FAILED, "the new scope could not be started",
+                           strerror(-k));
 }
 
 /* The wait for it may have been long: behind a drain of the same tenant. */
-static void on_turn(Turn *t, void *userdata)
+static void grant_on_turn(Turn *t, void *userdata)
 {
         Grant *g = userdata;
 
@@ -432,7 +435,7 @@ static int grant_new(Manager *m, Identity *identity, const RequestArgs *args, gr
 }
 
 /* Ledger, disk, turn. On failure nothing is left behind. */
-static int enter(Grant *g, const Decision *d, const NodeSet *mems)
+static int grant_enter(Grant *g, const Decision *d, const NodeSet *mems)
 {
         _cleanup_(reservation_free_p) Reservation *r = NULL;
         Manager *m = g->manager;
@@ -447,13 +450,13 @@ static int enter(Grant *g, const Decision *d, const NodeSet *mems)
         TAKE_PTR(r);
         k = manager_store(g->entry);
         if (k >= 0)
-                k = turn_take(m->turns, ledger_tenant_key(g->entry->r->target), on_turn, g, &g->turn);
+                k = turn_take(m->turns, ledger_tenant_key(g->entry->r->target), grant_on_turn, g, &g->turn);
         if (k < 0)
                 manager_forget(TAKE_PTR(g->entry));
         return k;
 }
 
-static void on_look(int error, const UsageTarget *target, void *userdata)
+static void grant_on_look(int error, const UsageTarget *target, void *userdata)
 {
         _cleanup_(judgement_clear) Judgement j = { 0 };
         Grant *g = userdata;
@@ -463,48 +466,49 @@ static void on_look(int error, const UsageTarget *target, void *userdata)
         if (error >= 0)
                 error = request_decide(m, g->identity, g->args, target, g->authorised, &j);
         if (error < 0) {
-                finish(g, SD_BUS_ERROR_FAILED, strerror(-error));
+                grant_finish(g, SD_BUS_ERROR_FAILED, strerror(-error));
                 return;
         }
         if (judgement_is_refusal(&j)) {
                 request_tell_refused(m, g->identity, g->args, j.decision);
-                finish(g, decision_error(j.decision->verdict), j.decision->reason);
+                grant_finish(g, decision_error(j.decision->verdict), j.decision->reason);
                 return;
         }
         if (!judgement_may_act(&j)) {
-                finish(g, CDM_ERROR_DENIED, "the request is not authorised any more; ask again");
+                grant_finish(g, CDM_ERROR_DENIED, "the request is not authorised any more; ask again");
                 return;
         }
         if (j.decision->verdict == VERDICT_QUEUED && g->args->client_left) {
-                finish(g, CDM_ERROR_STALE, "the client that would wait has left the bus");
+                grant_finish(g, CDM_ERROR_STALE, "the client that would wait has left the bus");
                 return;
         }
         if (j.decision->verdict == VERDICT_QUEUED)
                 error = waiter_enqueue(m, TAKE_PTR(g->identity), g->args, j.decision, &target->near, &g->id);
         else
-                error = enter(g, j.decision, &target->mems);
+                error = grant_enter(g, j.decision, &target->mems);
         g->args = NULL;
         if (error < 0)
-                finish(g, SD_BUS_ERROR_FAILED, strerror(-error));
+                grant_finish(g, SD_BUS_ERROR_FAILED, strerror(-error));
         else if (!g->entry)
-                finish(g, NULL, NULL);
+                grant_finish(g, NULL, NULL);
 }
 
 static int start_look(Grant *g)
 {
-        return manager_look(g->manager, g->identity->subject->cgroup, on_look, g, &g->look);
+        return manager_look(g->manager, g->identity->subject->cgroup, grant_on_look, g, &g->look);
 }
 
 /* polkit may have thought about it for long. */
 static void start_checked(Grant *g, const char *wrong)
 {
         if (wrong) {
-                finish(g, CDM_ERROR_STALE, "the process that asked ended or changed its unit; ask again");
+                grant_finish(g, CDM_ERROR_STALE,
+                             "the process that asked ended or changed its unit; ask again");
                 return;
         }
         int r = start_look(g);
         if (r < 0)
-                finish(g, SD_BUS_ERROR_FAILED, strerror(-r));
+                grant_finish(g, SD_BUS_ERROR_FAILED, strerror(-r));
 }
 
 int grant_start(Manager *m, Identity *identity, const RequestArgs *args, bool authorised, grant_done_t done,
@@ -518,7 +522,8 @@ int grant_start(Manager *m, Identity *identity, const RequestArgs *args, bool au
                 return r;
         }
         g->authorised = authorised;
-        r = identity_check(identity, m->worker, m->root, identity->subject->cgroup, on_check, g, &g->check);
+        r = identity_check(identity, m->worker, m->root, identity->subject->cgroup, grant_on_check, g,
+                           &g->check);
         g->checked = start_checked;
         if (r > 0)
                 r = start_look(g);
@@ -530,7 +535,7 @@ int grant_start(Manager *m, Identity *identity, const RequestArgs *args, bool au
 }
 
 /* What waited becomes what was granted, under its id. */
-static int replace(Entry *e, Reservation *r)
+static int grant_replace(Entry *e, Reservation *r)
 {
         Ledger *l = e->manager->ledger;
         Reservation *before = ledger_take(l, e->id);
@@ -547,7 +552,7 @@ static int replace(Entry *e, Reservation *r)
         return 0;
 }
 
-static int begin(Grant *g, Entry *e, const RequestArgs *a, const Decision *d)
+static int grant_begin(Grant *g, Entry *e, const RequestArgs *a, const Decision *d)
 {
         _cleanup_(reservation_free_p) Reservation *r = NULL;
         Manager *m = g->manager;
@@ -559,9 +564,9 @@ static int begin(Grant *g, Entry *e, const RequestArgs *a, const Decision *d)
                 return k;
         k = grant_make_reservation(m, g->identity, a, d, &NODESET_EMPTY, e->id, &r);
         if (k >= 0)
-                k = turn_take(m->turns, ledger_tenant_key(r->target), on_turn, g, &g->turn);
+                k = turn_take(m->turns, ledger_tenant_key(r->target), grant_on_turn, g, &g->turn);
         if (k >= 0)
-                k = replace(e, r);
+                k = grant_replace(e, r);
         if (k < 0)
                 return k;
         TAKE_PTR(r);
@@ -585,7 +590,7 @@ void grant_waiting(Entry *e, Identity *identity, const Decision *d)
         if (k < 0)
                 identity_free(identity);
         else
-                k = begin(g, e, &a, d);
+                k = grant_begin(g, e, &a, d);
         if (k >= 0)
                 return;
         if (g)

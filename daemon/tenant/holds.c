@@ -57,7 +57,7 @@ struct HoldSet {
         bool stopping; /* the job's end frees the set */
 };
 
-static void notify(const char *what, int node, int fd)
+static void holds_notify(const char *what, int node, int fd)
 {
         _cleanup_free_ char *text = NULL;
 
@@ -75,7 +75,7 @@ static void held_free(HoldSet *s, Held *h)
         free(h);
 }
 
-static Held *find(const HoldSet *s, int node)
+static Held *holds_find(const HoldSet *s, int node)
 {
         Held *h;
 
@@ -87,7 +87,7 @@ static Held *find(const HoldSet *s, int node)
 
 uint64_t holds_bytes(const HoldSet *s, int node)
 {
-        const Held *h = s ? find(s, node) : NULL;
+        const Held *h = s ? holds_find(s, node) : NULL;
 
         return h ? hold_bytes(h->hold) : 0;
 }
@@ -103,7 +103,7 @@ static uint64_t target_of(const Snapshot *snapshot, const Manager *m, int node)
         return snapshot_node_available(snapshot, node);
 }
 
-static int add(HoldSet *s, int node, Hold *hold)
+static int holds_add(HoldSet *s, int node, Hold *hold)
 {
         Held *h = calloc(1, sizeof(*h));
 
@@ -121,14 +121,14 @@ static void begin_holding(HoldSet *s, const Node *node)
 
         int r = hold_new(node->id, node->size_bytes, &hold);
         if (r >= 0)
-                r = add(s, node->id, hold);
+                r = holds_add(s, node->id, hold);
         if (r < 0) {
                 hold_free(hold);
                 log_error("node %d cannot be held: %s; unreserved memory there is open to the root cgroup",
                           node->id, strerror(-r));
                 return;
         }
-        notify("FDSTORE=1", node->id, hold_fd(hold));
+        holds_notify("FDSTORE=1", node->id, hold_fd(hold));
 }
 
 static void drop_empty(HoldSet *s)
@@ -137,7 +137,7 @@ static void drop_empty(HoldSet *s)
 
         DL_FOREACH_SAFE (s->helds, h, next)
                 if (h->target_bytes == 0 && hold_bytes(h->hold) == 0) {
-                        notify("FDSTOREREMOVE=1", h->node, -EBADF);
+                        holds_notify("FDSTOREREMOVE=1", h->node, -EBADF);
                         held_free(s, h);
                 }
 }
@@ -153,7 +153,7 @@ static bool set_targets(HoldSet *s)
         NODESET_FOREACH (id, &m->pools->cdm) {
                 const Node *node = topology_find(m->topology, id);
 
-                if (node && node->size_bytes > 0 && !find(s, id) && target_of(&snapshot, m, id) > 0)
+                if (node && node->size_bytes > 0 && !holds_find(s, id) && target_of(&snapshot, m, id) > 0)
                         begin_holding(s, node);
         }
         DL_FOREACH (s->helds, h) {
@@ -178,7 +178,7 @@ static bool has_room(const HoldSet *s, const NodeSet *nodes)
 }
 
 /* Whoever is called may add others that wait, or leave. */
-static void serve(HoldSet *s)
+static void holds_serve(HoldSet *s)
 {
         HoldWait *w;
 
@@ -239,7 +239,7 @@ static void holds_on_done(int result, void *userdata)
                 holds_settle(s);
         /* Targets from before a grant began to wait say nothing about its room. */
         if (!s->defer && !s->look)
-                serve(s);
+                holds_serve(s);
 }
 
 /* The worker walks the list of nodes, so it is left alone until the job has ended. */
@@ -252,13 +252,13 @@ static void holds_act(HoldSet *s)
         }
         s->again = false;
         if (!set_targets(s)) {
-                serve(s);
+                holds_serve(s);
                 return;
         }
         int r = worker_submit(s->manager->filler, holds_run, holds_on_done, NULL, s, &s->job);
         if (r < 0) {
                 log_error("what is held of the nodes cannot be changed: %s", strerror(-r));
-                serve(s);
+                holds_serve(s);
         }
 }
 
@@ -274,7 +274,7 @@ static void holds_on_look(int error, const UsageTarget *target, void *userdata)
 }
 
 /* Who waits for room is served after a look that began after it did. */
-static int on_defer(sd_event_source *source, void *userdata)
+static int holds_on_defer(sd_event_source *source, void *userdata)
 {
         HoldSet *s = userdata;
 
@@ -300,7 +300,7 @@ void holds_settle(HoldSet *s)
 {
         if (!s || s->defer || !s->manager->serving || !holds_something(s))
                 return;
-        int r = sd_event_add_defer(s->manager->event, &s->defer, on_defer, s);
+        int r = sd_event_add_defer(s->manager->event, &s->defer, holds_on_defer, s);
         if (r < 0)
                 log_error("what is held of the nodes cannot be changed: %s", strerror(-r));
 }
@@ -320,7 +320,7 @@ int holds_make_room(HoldSet *s, const Reservation *r, hold_done_t done, void *us
         bool held = false;
 
         NODESET_FOREACH (node, &nodes)
-                held = held || find(s, node);
+                held = held || holds_find(s, node);
         if (!held)
                 return 1;
         HoldWait *w = calloc(1, sizeof(*w));
@@ -347,13 +347,13 @@ bool holds_take_descriptor(HoldSet *s, int fd, const char *name)
         if (sscanf(name, NAME_FORMAT "%n", &node, &n) != 1 || name[n])
                 return false;
         const Node *at = topology_find(s->manager->topology, node);
-        int r = at && !find(s, node) ? hold_adopt(fd, node, at->size_bytes, &hold) : -ENOENT;
+        int r = at && !holds_find(s, node) ? hold_adopt(fd, node, at->size_bytes, &hold) : -ENOENT;
         if (r >= 0)
-                r = add(s, node, hold);
+                r = holds_add(s, node, hold);
         if (r >= 0)
                 return true;
         log_warning("what was held of node %d is given back, and held anew: %s", node, strerror(-r));
-        notify("FDSTOREREMOVE=1", node, -EBADF);
+        holds_notify("FDSTOREREMOVE=1", node, -EBADF);
         if (hold)
                 hold_free(hold);
         else

@@ -80,7 +80,7 @@ static int neighbours_on_turn(sd_event_source *source, void *userdata)
         return 0;
 }
 
-static int remember(Reservation *r, void *userdata)
+static int neighbours_remember(Reservation *r, void *userdata)
 {
         Told *t = userdata;
 
@@ -108,7 +108,7 @@ static void tell_tenant(Neighbours *n, const char *tenant)
         int r = t ? neighbours_arm(n) : -ENOMEM;
 
         if (r >= 0)
-                r = ledger_foreach_of_tenant(n->ledger, tenant, remember, t);
+                r = ledger_foreach_of_tenant(n->ledger, tenant, neighbours_remember, t);
         if (r >= 0) {
                 DL_APPEND2(n->list, t, prev_list, next_list);
                 return;

@@ -224,7 +224,7 @@ static int overrun_collect(Manager *m, LookJob *j)
 
 /* --- pushing back ------------------------------------------------------------------------------------- */
 
-static void on_pushed(const ApplyResult *result, bool changed, void *userdata)
+static void overruns_on_pushed(const ApplyResult *result, bool changed, void *userdata)
 {
         Push *p = userdata;
 
@@ -242,7 +242,7 @@ static int first_active(Reservation *r, void *userdata)
         return 1;
 }
 
-static void on_push_turn(Turn *t, void *userdata)
+static void overruns_on_push_turn(Turn *t, void *userdata)
 {
         Push *p = userdata;
         Manager *m = p->overrun->manager;
@@ -250,7 +250,7 @@ static void on_push_turn(Turn *t, void *userdata)
         Reservation *r = NULL;
 
         ledger_foreach_of_tenant(m->ledger, p->tenant, first_active, &r);
-        if (!r || change_start(m, r, &terms, on_pushed, p, &p->change) < 0)
+        if (!r || change_start(m, r, &terms, overruns_on_pushed, p, &p->change) < 0)
                 push_free(p); /* it went meanwhile; or the next look tries again */
 }
 
@@ -269,14 +269,14 @@ static void push_back(Overrun *o, const Look *l)
                 return;
         *p = (Push){ .overrun = o, .tenant = strdup(l->tenant), .nodes = nodeset_of(l->node) };
         DL_APPEND(o->pushes, p);
-        if (!p->tenant || turn_take(o->manager->turns, l->tenant, on_push_turn, p, &p->turn) < 0)
+        if (!p->tenant || turn_take(o->manager->turns, l->tenant, overruns_on_push_turn, p, &p->turn) < 0)
                 push_free(p);
 }
 
 /* --- judging ------------------------------------------------------------------------------------------ */
 
 /* What the rule says by which the reservation was made, if there still is one in that file. */
-static OnOverrun on_overrun(const Manager *m, const Reservation *r)
+static OnOverrun overruns_on_overrun(const Manager *m, const Reservation *r)
 {
         for (size_t i = 0; r->rule_file && i < m->config->n_rules; i++)
                 if (strcmp(m->config->rules[i]->file, r->rule_file) == 0)
@@ -299,7 +299,7 @@ static int find_strictest(Reservation *r, void *userdata)
         };
         Strictest *s = userdata;
         NodeSet nodes = reservation_nodes(r);
-        OnOverrun answer = on_overrun(s->manager, r);
+        OnOverrun answer = overruns_on_overrun(s->manager, r);
 
         if (!nodeset_contains(&nodes, s->node) || r->state == RESERVATION_DRAINING ||
             r->state == RESERVATION_QUEUED)
@@ -376,7 +376,7 @@ static Seen *find_seen(Overrun *o, const Look *l)
 }
 
 /* Returns whether its bytes have changed since the last look. */
-static bool judge(Overrun *o, const Look *l, uint64_t now)
+static bool overruns_judge(Overrun *o, const Look *l, uint64_t now)
 {
         Strictest strict = { .manager = o->manager, .node = l->node };
         Seen *s = find_seen(o, l);
@@ -441,7 +441,7 @@ static void overrun_on_looked(int result, void *userdata)
         o->job = NULL;
         o->job_data = NULL;
         for (size_t i = 0; i < j->n_looks; i++)
-                moving = judge(o, &j->looks[i], now) || moving;
+                moving = overruns_judge(o, &j->looks[i], now) || moving;
         for (size_t i = 0; i < j->n_looks; i++) {
                 uint64_t p = pause_for(o->manager, &j->looks[i], moving, o->pause_usec);
                 pause = p < pause ? p : pause;

@@ -41,7 +41,7 @@ void release_stop(Entry *e)
         e->turn = turn_free(e->turn);
 }
 
-static int on_retry(sd_event_source *source, uint64_t usec, void *userdata)
+static int release_on_retry(sd_event_source *source, uint64_t usec, void *userdata)
 {
         Entry *e = userdata;
 
@@ -59,7 +59,7 @@ static void try_later(Entry *e)
                 e->retry_usec = RETRY_LAST_USEC;
         e->retry = sd_event_source_disable_unref(e->retry);
         int r = sd_event_add_time_relative(e->manager->event, &e->retry, CLOCK_MONOTONIC, e->retry_usec,
-                                           RETRY_ACCURACY, on_retry, e);
+                                           RETRY_ACCURACY, release_on_retry, e);
         if (r < 0)
                 log_error("cannot set the timer of reservation %" PRIu32 ": %s", e->id, strerror(-r));
 }
@@ -198,7 +198,7 @@ static void keep_residue(Entry *e, const ApplyResult *result, const Share *share
         try_later(e);
 }
 
-static void on_failed(Entry *e, const ApplyResult *result)
+static void release_on_failed(Entry *e, const ApplyResult *result)
 {
         char nodes[NODESET_STR_MAX], policy[512];
 
@@ -224,7 +224,7 @@ static void release_on_changed(const ApplyResult *result, bool changed, void *us
         e->failed_bytes = result->failed_bytes;
         e->evicted_bytes += result->evicted_bytes;
         if (result->error < 0) {
-                on_failed(e, result);
+                release_on_failed(e, result);
                 e->turn = turn_free(e->turn);
                 e->change = change_free(e->change);
                 return;
@@ -250,13 +250,13 @@ static void release_on_turn(Turn *t, void *userdata)
         int r = change_start(e->manager, e->r, &terms, release_on_changed, e, &e->change);
         if (r < 0) {
                 ApplyResult result = { .error = r };
-                on_failed(e, &result);
+                release_on_failed(e, &result);
                 e->turn = turn_free(e->turn);
         }
 }
 
 /* One that waits has nothing to drain. */
-static void cancel(Entry *e)
+static void release_cancel(Entry *e)
 {
         ApplyResult nothing = { 0 };
 
@@ -272,7 +272,7 @@ int release_start(Entry *e)
         if (e->turn)
                 return 0; /* on its way already */
         if (e->phase == STORE_QUEUED) {
-                cancel(e);
+                release_cancel(e);
                 return 0;
         }
         /* Asked for again while it waits to try again: now, and the one who asks is told what is left. */

@@ -8,7 +8,7 @@
 #include "daemon/tenant/manager.h"
 #include "daemon/tenant/usage.h"
 
-static Snapshot snapshot(Manager *m, const NodeSet *nodes, bool show)
+static Snapshot snapshot_snapshot(Manager *m, const NodeSet *nodes, bool show)
 {
         size_t n;
         const NodeUse *use = usage_of_nodes(m->usage, nodes, &m->drained, show, &n);
@@ -28,12 +28,12 @@ static Snapshot snapshot(Manager *m, const NodeSet *nodes, bool show)
 
 Snapshot manager_snapshot(Manager *m, const Pool *pool)
 {
-        return snapshot(m, pool ? &pool->nodes : &m->pools->cdm, false);
+        return snapshot_snapshot(m, pool ? &pool->nodes : &m->pools->cdm, false);
 }
 
 Snapshot manager_snapshot_to_show(Manager *m, const Pool *pool)
 {
-        return snapshot(m, &pool->nodes, true);
+        return snapshot_snapshot(m, &pool->nodes, true);
 }
 
 int manager_look(Manager *m, const char *cgroup, usage_done_t done, void *userdata, UsageLook **ret)

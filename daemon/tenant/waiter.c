@@ -167,7 +167,7 @@ void waiter_dequeue(Entry *e, const char *error, const char *reason)
                 waiters_settled(m->waiters);
 }
 
-static int on_deadline(sd_event_source *source, uint64_t usec, void *userdata)
+static int waiter_on_deadline(sd_event_source *source, uint64_t usec, void *userdata)
 {
         Waiter *w = userdata;
         char text[256];
@@ -320,7 +320,7 @@ static int waiter_new(Entry *e, Identity *identity, const NodeSet *claims, const
                                 .near = r->wait->near };
         if (r->wait->deadline_usec != TIMESPAN_INFINITY)
                 k = sd_event_add_time(m->event, &w->deadline, CLOCK_BOOTTIME, r->wait->deadline_usec,
-                                      ACCURACY, on_deadline, w);
+                                      ACCURACY, waiter_on_deadline, w);
         if (k >= 0)
                 k = string_copy(name, &w->name);
         if (k >= 0 && name)
@@ -392,7 +392,7 @@ static int reopen_process(Manager *m, const Wait *w, Identity *i)
         return start == w->pid_start && process_is_alive(i->pidfd) ? 0 : -ESRCH;
 }
 
-static int reopen(Entry *e, Identity **ret)
+static int waiter_reopen(Entry *e, Identity **ret)
 {
         _cleanup_(identity_free_p) Identity *i = calloc(1, sizeof(*i));
         const Wait *w = e->r->wait;
@@ -500,7 +500,7 @@ static int waiter_restore(Entry *e)
 
         int r = read_client(m, e->r->wait, &name);
         if (r >= 0)
-                r = reopen(e, &identity);
+                r = waiter_reopen(e, &identity);
         if (r < 0)
                 return r;
         const Pool *pool = pool_set_find(m->pools, e->r->pool);
