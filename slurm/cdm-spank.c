@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* A SPANK plugin: --cdm=POOL:SIZE for srun, sbatch and salloc.
+/* A SPANK plugin: --cdm=POOL:SIZE for srun and sbatch.
  *
  * In each step's slurmstepd, before its first task: what the job asks for is requested, once a job and node; then cdmd
  * is asked to admit the step's control group, so that no task starts before the step is fenced or granted. Slurm opens
@@ -57,7 +57,7 @@ static void refuse(const char *format, ...)
 
 /* --- options --- */
 
-/* 0, or what srun, sbatch and salloc take as an error. */
+/* 0, or what srun and sbatch take as an error. */
 static int bad_option(int remote, const char *name, const char *value, const char *reason)
 {
         if (remote)

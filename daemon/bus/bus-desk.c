@@ -18,8 +18,9 @@
 #define HANDS     2
 #define HAND_USEC UINT64_C(5000)
 
-/* The bus lets one connection have 128 calls open, and more that want no answer; each may carry 16 descriptors. */
-static const BusLimits desk_limits = { .user = 1024, .all = 4096 };
+/* The bus lets one connection have 128 calls open, and more that want no answer. Each may carry 16 descriptors: all that
+ * wait have no more than half of what LimitNOFILE= gives cdmd. */
+static const BusLimits desk_limits = { .user = 512, .all = 2048 };
 
 /* They are kept while they wait. The longest that makes sense names a cgroup and has 16 labels. */
 #define CALL_BYTES_MAX (16u << 10)

@@ -220,7 +220,7 @@ START_TEST(a_user_has_a_limit)
         ck_assert_uint_gt(n_refused, 0);
         /* All others wait or have begun. */
         unsigned n_left = CALLS - 1 - n_refused;
-        ck_assert_uint_ge(n_left, 1024);
+        ck_assert_uint_ge(n_left, 512);
         /* Nobody else has to do with that. */
         unsigned n = n_refused;
         work(BOB, 2, 1);
