@@ -34,6 +34,8 @@ libclient_la_SOURCES = \
 	client/json.c \
 	client/json.h \
 	client/list.c \
+	client/labels-bus.c \
+	client/labels-bus.h \
 	client/mempolicy.c \
 	client/mempolicy.h \
 	client/migrate.c \

@@ -9,6 +9,7 @@
 #include "client/bus-client.h"
 #include "client/cdmctl.h"
 #include "client/filter.h"
+#include "client/labels-bus.h"
 #include "client/queue.h"
 #include "client/container.h"
 #include "client/reserve.h"
@@ -70,23 +71,6 @@ static int append_target(sd_bus_message *m, const Args *a, bool scope)
         return r;
 }
 
-static int append_labels(sd_bus_message *m, const Labels *labels)
-{
-        int r = sd_bus_message_open_container(m, 'e', "sv");
-
-        if (r >= 0)
-                r = sd_bus_message_append(m, "s", CDM_OPTION_LABELS);
-        if (r >= 0)
-                r = sd_bus_message_open_container(m, 'v', "a{ss}");
-        if (r >= 0)
-                r = sd_bus_message_open_container(m, 'a', "{ss}");
-        for (size_t i = 0; r >= 0 && i < labels->n; i++)
-                r = sd_bus_message_append(m, "{ss}", labels->items[i].key, labels->items[i].value);
-        for (int i = 0; r >= 0 && i < 3; i++)
-                r = sd_bus_message_close_container(m);
-        return r;
-}
-
 static int append_terms(sd_bus_message *m, const Args *a, const uid_t *for_uid)
 {
         int r = 0;
@@ -98,7 +82,7 @@ static int append_terms(sd_bus_message *m, const Args *a, const uid_t *for_uid)
         if (r >= 0 && for_uid)
                 r = sd_bus_message_append(m, "{sv}", CDM_OPTION_FOR_UID, "u", (uint32_t)*for_uid);
         if (r >= 0 && a->labels.n > 0)
-                r = append_labels(m, &a->labels);
+                r = labels_append(m, &a->labels);
         if (r >= 0 && args_given(a, OPTION_LEASE))
                 r = sd_bus_message_append(m, "{sv}", CDM_OPTION_LEASE, "t", a->lease_usec);
         if (r >= 0 && args_given(a, OPTION_PRIORITY))

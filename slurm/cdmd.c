@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "client/labels-bus.h"
 #include "policy/cdm-names.h"
 
 DEFINE_CLEANUP(sd_bus_message, sd_bus_message_unref);
@@ -104,23 +105,6 @@ int cdmd_admit(sd_bus *bus, const char *cgroup, char reason[static CDMD_REASON_M
         return call(bus, r, m, NULL, reason);
 }
 
-static int append_labels(sd_bus_message *m, const Labels *labels)
-{
-        int r = sd_bus_message_open_container(m, 'e', "sv");
-
-        if (r >= 0)
-                r = sd_bus_message_append(m, "s", CDM_OPTION_LABELS);
-        if (r >= 0)
-                r = sd_bus_message_open_container(m, 'v', "a{ss}");
-        if (r >= 0)
-                r = sd_bus_message_open_container(m, 'a', "{ss}");
-        for (size_t i = 0; r >= 0 && i < labels->n; i++)
-                r = sd_bus_message_append(m, "{ss}", labels->items[i].key, labels->items[i].value);
-        for (int i = 0; r >= 0 && i < 3; i++)
-                r = sd_bus_message_close_container(m);
-        return r;
-}
-
 static int read_state(sd_bus *bus, const char *path, char **ret, char reason[static CDMD_REASON_MAX])
 {
         sd_bus_error error = SD_BUS_ERROR_NULL;
@@ -189,7 +173,7 @@ int cdmd_request(sd_bus *bus, const CdmdRequest *q, char **ret_path, char reason
                 r = sd_bus_message_append(m, "{sv}{sv}", CDM_OPTION_CGROUP, "s", q->cgroup,
                                           CDM_OPTION_FOR_UID, "u", (uint32_t)q->uid);
         if (r >= 0)
-                r = append_labels(m, &q->labels);
+                r = labels_append(m, &q->labels);
         if (r >= 0)
                 r = sd_bus_message_close_container(m);
         r = call(bus, r, m, &reply, reason);

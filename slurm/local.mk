@@ -3,6 +3,8 @@ if HAVE_SLURM
 slurmplugindir = $(libdir)/slurm
 slurmplugin_LTLIBRARIES = spank_cdm.la
 spank_cdm_la_SOURCES = \
+	client/labels-bus.c \
+	client/labels-bus.h \
 	client/mempolicy.c \
 	client/mempolicy.h \
 	policy/label.c \

@@ -75,18 +75,6 @@ struct Apply {
 static void apply_next(Apply *a);
 static void host_told(Apply *a, int error, const char *message);
 
-_printf_(1, 2) static char *message_new(const char *format, ...)
-{
-        char *text = NULL;
-        va_list ap;
-
-        va_start(ap, format);
-        if (vasprintf(&text, format, ap) < 0)
-                text = NULL;
-        va_end(ap);
-        return text;
-}
-
 static StepJob *step_job_free(StepJob *j)
 {
         if (!j)
@@ -126,7 +114,7 @@ static int do_move(StepJob *j, int fd, Job *job)
         if (r == 0)
                 j->moved = drain_move_result(j->move);
         if (r < 0 && r != -ECANCELED)
-                j->message = message_new("cannot move pages of %s: %s", j->cgroup, strerror(-r));
+                j->message = step_message("cannot move pages of %s: %s", j->cgroup, strerror(-r));
         return r;
 }
 
@@ -203,9 +191,9 @@ static void apply_fail(Apply *a, int error, const char *message)
         if (message)
                 a->result.message = strdup(message);
         else if (is_gone(error))
-                a->result.message = message_new("%s %s", whom, explain_gone(error));
+                a->result.message = step_message("%s %s", whom, explain_gone(error));
         else
-                a->result.message = message_new("%s: %s", whom, strerror(-error));
+                a->result.message = step_message("%s: %s", whom, strerror(-error));
         a->state = APPLY_UNDOING;
         /* Without an answer the step may have happened, or happen yet: then its own inverse is due too. */
         if (error == -ETIMEDOUT)
@@ -270,8 +258,8 @@ static void apply_on_property_set(int error, const char *message, void *userdata
 
         a->call = unit_call_free(a->call);
         if (error < 0)
-                text = message_new("systemd did not set AllowedMemoryNodes= of %s: %s", a->unit,
-                                   message ? message : strerror(-error));
+                text = step_message("systemd did not set AllowedMemoryNodes= of %s: %s", a->unit,
+                                    message ? message : strerror(-error));
         step_ended(a, error, text);
 }
 
@@ -437,8 +425,8 @@ static void host_told(Apply *a, int error, const char *message)
 {
         if (error < 0 && !is_gone(error) && a->state == APPLY_STEPS) {
                 _cleanup_free_ char *text =
-                        message_new("systemd did not set AllowedMemoryNodes= of the unit above %s: %s",
-                                    a->cgroup, message ? message : strerror(-error));
+                        step_message("systemd did not set AllowedMemoryNodes= of the unit above %s: %s",
+                                     a->cgroup, message ? message : strerror(-error));
 
                 apply_fail(a, error, text);
                 a->at = a->n_due = a->n_steps;

@@ -11,7 +11,7 @@
 #include "daemon/kernel/cgroup.h"
 #include "policy/macro.h"
 
-_printf_(1, 2) static char *message_new(const char *format, ...)
+char *step_message(const char *format, ...)
 {
         char *text = NULL;
         va_list ap;
@@ -63,15 +63,15 @@ int step_write(const char *cgroup, uint64_t id, const NodeSet *nodes, const Node
                 if (fd >= 0) {
                         close(fd);
                         *ret_message =
-                                message_new("%s has no cpuset.mems: the cpuset controller is not enabled "
-                                            "for it",
-                                            cgroup);
+                                step_message("%s has no cpuset.mems: the cpuset controller is not enabled "
+                                             "for it",
+                                             cgroup);
                 }
                 return r;
         }
         if (r < 0) {
-                *ret_message = message_new("cannot write %s to cpuset.mems of %s: %s",
-                                           nodeset_format(nodes, list), cgroup, explain_write(r));
+                *ret_message = step_message("cannot write %s to cpuset.mems of %s: %s",
+                                            nodeset_format(nodes, list), cgroup, explain_write(r));
                 return r;
         }
         fd = step_open(cgroup, id);
@@ -94,9 +94,9 @@ int step_verify(int fd, const char *cgroup, const NodeSet *nodes, const NodeSet 
         r = cgroup_read_effective(fd, &effective);
         if (r == -ENOENT) {
                 *ret_message =
-                        message_new("%s has no cpuset.mems.effective: the cpuset controller is not enabled "
-                                    "for it",
-                                    cgroup);
+                        step_message("%s has no cpuset.mems.effective: the cpuset controller is not enabled "
+                                     "for it",
+                                     cgroup);
                 return r;
         }
         if (r < 0)
@@ -105,16 +105,16 @@ int step_verify(int fd, const char *cgroup, const NodeSet *nodes, const NodeSet 
         nodeset_format(nodes, wanted);
         if (nodeset_is_empty(&effective) || !nodeset_is_subset(&effective, nodes)) {
                 *ret_message =
-                        message_new("%s may use memory nodes %s, and should only %s: something else writes "
-                                    "its cpuset.mems",
-                                    cgroup, is, wanted);
+                        step_message("%s may use memory nodes %s, and should only %s: something else writes "
+                                     "its cpuset.mems",
+                                     cgroup, is, wanted);
                 return -EBUSY;
         }
         missing = nodeset_subtract(needed, &effective);
         if (!nodeset_is_empty(&missing)) {
                 *ret_message =
-                        message_new("%s was given memory nodes %s, but a cgroup above it allows only %s",
-                                    cgroup, wanted, is);
+                        step_message("%s was given memory nodes %s, but a cgroup above it allows only %s",
+                                     cgroup, wanted, is);
                 return -EPERM;
         }
         return 0;

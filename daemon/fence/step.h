@@ -6,7 +6,11 @@
 
 #include <stdint.h>
 
+#include "policy/macro.h"
 #include "policy/nodeset.h"
+
+/* Owned by the caller; NULL when out of memory. */
+char *step_message(const char *format, ...) _printf_(1, 2);
 
 /* The cgroup, or -ENOENT, or -ESTALE when it is another one by now. wanted_id 0: any. */
 int step_open(const char *cgroup, uint64_t wanted_id);
