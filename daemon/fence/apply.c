@@ -2,8 +2,6 @@
 #include "daemon/fence/apply.h"
 
 #include <errno.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
