@@ -22,6 +22,15 @@ static void on_restored(Manager *manager)
         restored = true;
 }
 
+/* As assembly_on_notice() does. */
+static void on_notice(const Notice *n, void *userdata _unused_)
+{
+        if (n->kind != NOTICE_RESERVATION_LEFT)
+                return;
+        n->entry->waiter = waiter_free(n->entry->waiter);
+        lease_forget(n->entry);
+}
+
 static void start(void)
 {
         char *path;
@@ -35,6 +44,7 @@ static void start(void)
         ck_assert_int_eq(ledger_new(&m.ledger), 0);
         ck_assert_int_eq(queue_new(&m.queue), 0);
         ck_assert_int_eq(notify_new(&m.notify), 0);
+        ck_assert_int_eq(notify_subscribe(m.notify, on_notice, NULL), 0);
         ck_assert_int_eq(event_limit_new(&m.event_limit), 0);
         ck_assert_int_eq(store_open(path, &m.store), 0);
         ck_assert_int_eq(leases_new(&m, &m.leases), 0);
