@@ -150,6 +150,8 @@ libdaemon_la_SOURCES = \
 	daemon/kernel/owner.h \
 	daemon/kernel/pages.c \
 	daemon/kernel/pages.h \
+	daemon/kernel/settle.c \
+	daemon/kernel/settle.h \
 	daemon/kernel/squeeze.c \
 	daemon/kernel/squeeze.h \
 	daemon/kernel/tenant-read.c \

@@ -7,6 +7,7 @@
 
 #include "daemon/fence/step.h"
 #include "daemon/fence/way.h"
+#include "daemon/kernel/settle.h"
 #include "daemon/pid1/unit.h"
 
 /* One step is in flight at any time: a job on the worker, or a call to systemd. A step on the worker is a
@@ -41,6 +42,7 @@ typedef struct StepJob {
         DrainEvict evict;
         NumaBytes *residue;
         size_t n_residue;
+        Settle settle;      /* STEP_MEASURE */
         SubtenantUnit host; /* STEP_OPEN_WAY, STEP_CLOSE_WAY: of the unit above; no name: there is none */
 } StepJob;
 
@@ -98,6 +100,24 @@ static int do_way(StepJob *j)
                           &j->host, &j->message);
 }
 
+/* What is left may only seem so; of nodes that stay open to the cgroup something is always left. */
+static int do_measure(StepJob *j, int fd, Job *job)
+{
+        NodeSet effective = NODESET_EMPTY;
+        uint64_t left = 0;
+
+        free(j->residue);
+        j->residue = NULL;
+        int r = cgroup_read_numa(fd, &j->step.from, &j->residue, &j->n_residue);
+        if (r < 0)
+                return r;
+        (void)cgroup_read_effective(fd, &effective);
+        for (size_t i = 0; i < j->n_residue; i++)
+                if (!nodeset_contains(&effective, j->residue[i].node))
+                        left += numa_bytes_movable(&j->residue[i]);
+        return settle_wait(&j->settle, job, left);
+}
+
 static int do_move(StepJob *j, int fd, Job *job)
 {
         uint64_t limit = j->step.kind == STEP_MIGRATE ? j->limit_bytes : j->step.bytes;
@@ -144,7 +164,7 @@ static int run_step(Job *job, void *userdata)
                 r = drain_evict(fd, &j->step.from, job, &j->evict);
                 break;
         case STEP_MEASURE:
-                r = cgroup_read_numa(fd, &j->step.from, &j->residue, &j->n_residue);
+                r = do_measure(j, fd, job);
                 break;
         default:
                 r = -EINVAL;

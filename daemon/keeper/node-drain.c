@@ -26,17 +26,13 @@
 #include "daemon/kernel/cgroup.h"
 #include "daemon/kernel/drain.h"
 #include "daemon/kernel/observe.h"
+#include "daemon/kernel/settle.h"
 #include "daemon/loop/log.h"
 #include "daemon/tenant/degrade.h"
 #include "daemon/tenant/follow.h"
 #include "policy/cdm-names.h"
 #include "policy/size.h"
 
-/* The kernel gathers memory.numa_stat from the CPUs every 2 s, or when 64 pages a CPU have changed: so much
- * may seem to be left for so long. */
-#define BATCH_PAGES  64
-#define SETTLE_TRIES 12
-#define SETTLE_USEC  250000
 /* Callers of one drain that wait for its end. */
 #define WAITING_MAX  64
 
@@ -54,7 +50,7 @@ typedef struct Sweep {
         NodeDrain *drain; /* NULL: nobody wants to know any more */
         char *root;
         NodeSet node, to;
-        uint64_t bandwidth, tolerated_bytes;
+        uint64_t bandwidth;
         uint64_t moved_bytes, evicted_bytes;
         Observation *left;
         /* how far it is */
@@ -62,7 +58,7 @@ typedef struct Sweep {
         size_t at_holder;
         DrainMove *move;
         DrainEvict evict;
-        int n_tries;
+        Settle settle;
 } Sweep;
 
 /* One that waits for the answer. */
@@ -255,11 +251,10 @@ static int sweep_run(Job *job, void *userdata)
         }
         if (r == 0)
                 r = sweep_look_again(s);
-        if (r < 0 || node_drain_x(s->left) == 0 || node_drain_x(s->left) > s->tolerated_bytes ||
-            s->n_tries++ == SETTLE_TRIES)
+        if (r < 0)
                 return r;
         s->at_holder = SIZE_MAX; /* all are done, and only what is left is looked at */
-        return job_pause(job, manager_monotonic_usec() + SETTLE_USEC);
+        return settle_wait(&s->settle, job, node_drain_x(s->left));
 }
 
 /* --- the end ------------------------------------------------------------------------------------------- */
@@ -355,7 +350,6 @@ static void node_drain_sweep(NodeDrain *d)
                 s->node = nodeset_of(d->node);
                 s->to = m->pools->ordinary;
                 s->bandwidth = m->config->drain_bandwidth;
-                s->tolerated_bytes = BATCH_PAGES * m->page_bytes * (uint64_t)sysconf(_SC_NPROCESSORS_ONLN);
                 r = worker_submit(m->mover, sweep_run, node_drain_on_swept, NULL, s, &d->job);
         }
         if (r < 0) {

@@ -16,10 +16,10 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 #include <utlist.h>
 
 #include "daemon/kernel/cgroup.h"
+#include "daemon/kernel/settle.h"
 #include "daemon/loop/log.h"
 #include "daemon/tenant/buffers.h"
 #include "daemon/tenant/change.h"
@@ -29,9 +29,6 @@
 #include "policy/timespan.h"
 
 #define COST_FACTOR 10
-/* The kernel adds what a CPU has counted to memory.numa_stat by batches of so many pages (MEMCG_CHARGE_BATCH
- * in mm/memcontrol.c). */
-#define STAT_BATCH_PAGES 64
 
 /* What one tenant has on one node; read on a worker. */
 typedef struct Look {
@@ -491,7 +488,7 @@ int overruns_new(Manager *m, Overrun **ret)
         if (!o)
                 return -ENOMEM;
         o->manager = m;
-        o->slack_bytes = (uint64_t)sysconf(_SC_NPROCESSORS_ONLN) * STAT_BATCH_PAGES * m->page_bytes;
+        o->slack_bytes = settle_late_bytes();
         *ret = o;
         return 0;
 }

@@ -129,6 +129,60 @@ START_TEST(a_grant_is_written_and_verified)
 }
 END_TEST
 
+static int on_numa_stat_settled(sd_event_source *source, uint64_t usec, void *userdata)
+{
+        (void)source;
+        (void)usec;
+        tree_write(root, LEAF "memory.numa_stat", userdata);
+        return 0;
+}
+
+static void measure(const char *then)
+{
+        Plan p = { .n_steps = 0 };
+        sd_event_source *late;
+
+        ck_assert_int_ge(sd_event_add_time_relative(event, &late, CLOCK_MONOTONIC, 600000, 0,
+                                                    on_numa_stat_settled, (void *)then),
+                         0);
+        step(&p, STEP_MEASURE, "0-1", "2", NULL);
+        apply(TARGET, &p);
+        ck_assert_int_eq(seen.error, 0);
+        sd_event_source_disable_unref(late);
+}
+
+START_TEST(what_only_seems_to_be_left_is_no_residue)
+{
+        measure("anon N0=12288 N2=0\n");
+        ck_assert_uint_eq(seen.n_residue, 0);
+}
+END_TEST
+
+START_TEST(what_stays_is_a_residue)
+{
+        measure("anon N0=8192 N2=4096\n");
+        ck_assert_uint_eq(seen.n_residue, 1);
+        ck_assert_uint_eq(seen.residue_anon, 4096);
+}
+END_TEST
+
+/* The timer would make it nothing. */
+START_TEST(what_is_too_much_to_be_late_is_told_at_once)
+{
+        tree_write(root, LEAF "memory.numa_stat", "anon N0=0 N2=1099511627776\n");
+        measure("anon N0=0 N2=0\n");
+        ck_assert_uint_eq(seen.n_residue, 1);
+}
+END_TEST
+
+START_TEST(what_is_on_an_open_node_is_told_at_once)
+{
+        tree_write(root, LEAF "cpuset.mems.effective", "0-2\n");
+        measure("anon N0=0 N2=0\n");
+        ck_assert_uint_eq(seen.n_residue, 1);
+}
+END_TEST
+
 START_TEST(an_empty_plan_is_done_later)
 {
         apply(TARGET, &(Plan){ .n_steps = 0 });
@@ -319,6 +373,10 @@ int main(void)
         tcase_add_checked_fixture(c, setup, teardown);
         tcase_set_timeout(c, 0);
         tcase_add_test(c, a_grant_is_written_and_verified);
+        tcase_add_test(c, what_only_seems_to_be_left_is_no_residue);
+        tcase_add_test(c, what_stays_is_a_residue);
+        tcase_add_test(c, what_is_too_much_to_be_late_is_told_at_once);
+        tcase_add_test(c, what_is_on_an_open_node_is_told_at_once);
         tcase_add_test(c, an_empty_plan_is_done_later);
         tcase_add_test(c, without_a_cgroup_its_steps_are_passed_over);
         tcase_add_test(c, a_failed_step_undoes_those_before_it);
