@@ -9,9 +9,10 @@
 
 #include "client/bus-client.h"
 #include "client/cdmctl.h"
+#include "client/no-daemon.h"
 #include "policy/cdm-names.h"
 
-/* A name that ends in '.' stands for all that begin with it. What is not here is CDM_EXIT_FAILED. */
+/* What is not here, and is not is_no_daemon(), is CDM_EXIT_FAILED. */
 static const struct {
         const char *name;
         int status;
@@ -21,35 +22,16 @@ static const struct {
         { CDM_ERROR_TIMEOUT, CDM_EXIT_TIMEOUT },
         { SD_BUS_ERROR_ACCESS_DENIED, CDM_EXIT_DENIED },
         { SD_BUS_ERROR_INTERACTIVE_AUTHORIZATION_REQUIRED, CDM_EXIT_DENIED },
-
-        { SD_BUS_ERROR_SERVICE_UNKNOWN, CDM_EXIT_NO_DAEMON },
-        { SD_BUS_ERROR_NAME_HAS_NO_OWNER, CDM_EXIT_NO_DAEMON },
-        { SD_BUS_ERROR_NO_SERVER, CDM_EXIT_NO_DAEMON },
-        { SD_BUS_ERROR_NO_REPLY, CDM_EXIT_NO_DAEMON },
-        { SD_BUS_ERROR_DISCONNECTED, CDM_EXIT_NO_DAEMON },
-        { SD_BUS_ERROR_TIMEOUT, CDM_EXIT_NO_DAEMON },
-        { "org.freedesktop.DBus.Error.TimedOut", CDM_EXIT_NO_DAEMON },
-        /* How an activation fails: cdmd.service is disabled (its alias does not exist), masked or broken. */
-        { "org.freedesktop.DBus.Error.Spawn.", CDM_EXIT_NO_DAEMON },
-        { "org.freedesktop.systemd1.", CDM_EXIT_NO_DAEMON },
-        { SD_BUS_ERROR_FILE_EXISTS, CDM_EXIT_NO_DAEMON }, /* masked, while its alias is there: 257 */
 };
-
-static bool matches(const char *pattern, const char *name)
-{
-        size_t n = strlen(pattern);
-
-        return pattern[n - 1] == '.' ? strncmp(pattern, name, n) == 0 : strcmp(pattern, name) == 0;
-}
 
 int client_exit_status(const sd_bus_error *error, int r)
 {
         /* sd-bus names errors of its own making after errno: those of the connection are below. */
         if (error && error->name && strncmp(error->name, "System.Error.", strlen("System.Error.")) != 0) {
                 for (size_t i = 0; i < ARRAY_SIZE(error_table); i++)
-                        if (matches(error_table[i].name, error->name))
+                        if (strcmp(error_table[i].name, error->name) == 0)
                                 return error_table[i].status;
-                return CDM_EXIT_FAILED;
+                return is_no_daemon(error->name) ? CDM_EXIT_NO_DAEMON : CDM_EXIT_FAILED;
         }
 
         switch (-r) {

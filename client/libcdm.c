@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "client/cdm.h"
+#include "client/no-daemon.h"
 #include "policy/cdm-names.h"
 #include "policy/macro.h"
 
@@ -47,24 +48,15 @@ static const struct {
         { SD_BUS_ERROR_UNKNOWN_METHOD, -EOPNOTSUPP },
         { SD_BUS_ERROR_ACCESS_DENIED, -EACCES },
         { SD_BUS_ERROR_INTERACTIVE_AUTHORIZATION_REQUIRED, -EACCES },
-        { SD_BUS_ERROR_SERVICE_UNKNOWN, -ENOTCONN },
-        { SD_BUS_ERROR_NAME_HAS_NO_OWNER, -ENOTCONN },
-        { SD_BUS_ERROR_NO_SERVER, -ENOTCONN },
-        { SD_BUS_ERROR_NO_REPLY, -ENOTCONN },
-        { SD_BUS_ERROR_DISCONNECTED, -ENOTCONN },
-        { "org.freedesktop.DBus.Error.Spawn.", -ENOTCONN },
-        { "org.freedesktop.systemd1.", -ENOTCONN },
 };
 
 static int error_of(const sd_bus_error *e, int r)
 {
-        for (size_t i = 0; e->name && i < ARRAY_SIZE(error_table); i++) {
-                size_t n = strlen(error_table[i].name);
-
-                if (error_table[i].name[n - 1] == '.' ? strncmp(e->name, error_table[i].name, n) == 0
-                                                      : strcmp(e->name, error_table[i].name) == 0)
+        for (size_t i = 0; e->name && i < ARRAY_SIZE(error_table); i++)
+                if (strcmp(e->name, error_table[i].name) == 0)
                         return error_table[i].error;
-        }
+        if (e->name && is_no_daemon(e->name))
+                return -ENOTCONN;
         return r == -ECONNRESET || r == -EPIPE || r == -ESHUTDOWN ? -ENOTCONN : r;
 }
 

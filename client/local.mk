@@ -1,7 +1,7 @@
 # The library for programs. Nothing but what libcdm.map names is seen from outside.
 lib_LTLIBRARIES = libcdm.la
 include_HEADERS = client/cdm.h
-libcdm_la_SOURCES = client/cdm.h client/libcdm.c
+libcdm_la_SOURCES = client/cdm.h client/libcdm.c client/no-daemon.c client/no-daemon.h
 libcdm_la_CFLAGS = $(AM_CFLAGS) -fvisibility=hidden
 libcdm_la_LDFLAGS = $(AM_LDFLAGS) -version-info 0:0:0 -Wl,--version-script=$(srcdir)/client/libcdm.map
 libcdm_la_LIBADD = $(SYSTEMD_LIBS)
@@ -40,6 +40,8 @@ libclient_la_SOURCES = \
 	client/mempolicy.h \
 	client/migrate.c \
 	client/monitor.c \
+	client/no-daemon.c \
+	client/no-daemon.h \
 	client/nodes.c \
 	client/objects-table.c \
 	client/objects.c \

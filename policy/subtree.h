@@ -2,7 +2,7 @@
 #pragma once
 
 /* Subtree=UNIT:TENANT[/LEVEL]: children of a delegated unit that are tenants of their own. Words only:
- * daemon/fence/subtree.c knows the cgroups. */
+ * daemon/fence/subtenant.c knows the cgroups. */
 
 #include <stdbool.h>
 #include <stddef.h>

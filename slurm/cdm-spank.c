@@ -145,7 +145,7 @@ static int add_labels(const SlurmJob *job, const slurm_job_info_t *info, Labels 
         char id[16];
 
         snprintf(id, sizeof(id), "%u", (unsigned)job->id);
-        int r = add_label(labels, "slurm.job", id);
+        int r = add_label(labels, CDMD_LABEL_JOB, id);
         if (r >= 0)
                 r = add_label(labels, "slurm.account", info->account);
         if (r >= 0)

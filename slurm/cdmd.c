@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "client/labels-bus.h"
+#include "client/no-daemon.h"
 #include "policy/cdm-names.h"
 
 DEFINE_CLEANUP(sd_bus_message, sd_bus_message_unref);
@@ -24,21 +25,6 @@ DEFINE_CLEANUP(sd_bus_message, sd_bus_message_unref);
 #define QUEUED_USEC  (60 * USEC_PER_SEC)
 #define RELEASE_USEC (60 * USEC_PER_SEC)
 #define PAUSE_USEC   100000
-
-static bool is_no_daemon(const char *name)
-{
-        static const char *const names[] = {
-                SD_BUS_ERROR_SERVICE_UNKNOWN, SD_BUS_ERROR_NAME_HAS_NO_OWNER, SD_BUS_ERROR_NO_SERVER,
-                SD_BUS_ERROR_NO_REPLY,        SD_BUS_ERROR_DISCONNECTED,      SD_BUS_ERROR_TIMEOUT,
-                SD_BUS_ERROR_FILE_EXISTS, /* masked, while its alias is there: systemd 257 */
-        };
-
-        for (size_t i = 0; i < ARRAY_SIZE(names); i++)
-                if (strcmp(name, names[i]) == 0)
-                        return true;
-        return strncmp(name, "org.freedesktop.DBus.Error.Spawn.", 33) == 0 ||
-               strncmp(name, "org.freedesktop.systemd1.", 25) == 0;
-}
 
 /* The errno for what a call returned, and the sentence. */
 static int tell(const sd_bus_error *error, int r, char reason[static CDMD_REASON_MAX])
@@ -260,7 +246,7 @@ static int row_is_of_job(sd_bus_message *m, const char *job, bool *ret)
                         const char *value;
 
                         while ((r = sd_bus_message_read(m, "{ss}", &key, &value)) > 0)
-                                *ret |= strcmp(key, "slurm.job") == 0 && strcmp(value, job) == 0;
+                                *ret |= strcmp(key, CDMD_LABEL_JOB) == 0 && strcmp(value, job) == 0;
                         for (int i = 0; r >= 0 && i < 2; i++)
                                 r = sd_bus_message_exit_container(m);
                 }

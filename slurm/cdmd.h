@@ -14,6 +14,8 @@
 #include "policy/macro.h"
 
 #define CDMD_REASON_MAX 1024
+/* The label by which the reservations of a job are found. */
+#define CDMD_LABEL_JOB "slurm.job"
 
 DEFINE_CLEANUP(sd_bus, sd_bus_flush_close_unref);
 

@@ -7,6 +7,8 @@ spank_cdm_la_SOURCES = \
 	client/labels-bus.h \
 	client/mempolicy.c \
 	client/mempolicy.h \
+	client/no-daemon.c \
+	client/no-daemon.h \
 	policy/label.c \
 	policy/nodeset.c \
 	policy/size.c \

@@ -12,9 +12,10 @@
 
 typedef struct Draft {
         RequestArgs args;
-        unsigned n_targets;
+        uint64_t timeout_usec;
         char *mem_policy, *nodes;
-        BadLabel bad_label; /* the first one */
+        char *bad_label; /* the key of the first label that cannot be one; NULL: all can */
+        const char *bad_label_reason;
 } Draft;
 
 static void draft_clear(Draft *d)
@@ -22,24 +23,33 @@ static void draft_clear(Draft *d)
         request_args_clear(&d->args);
         free(d->mem_policy);
         free(d->nodes);
-        free(d->bad_label.key);
+        free(d->bad_label);
 }
+
+/* Which methods take an option. */
+enum {
+        OF_REQUEST = 1 << 0,
+        OF_EXPLAIN = 1 << 1,
+        OF_ADMIT = 1 << 2,
+        OF_BOTH = OF_REQUEST | OF_EXPLAIN,
+        OF_ALL = OF_BOTH | OF_ADMIT
+};
 
 /* Every option with its type. */
 static const struct {
         const char *key;
         const char *type;
-        bool explain_only;
+        unsigned methods;
 } options[] = {
-        { CDM_OPTION_UNIT, "s", false },       { CDM_OPTION_CGROUP, "s", false },
-        { CDM_OPTION_PID, "u", false },        { CDM_OPTION_PIDFD, "h", false },
-        { CDM_OPTION_FOR_NOBODY, "b", false }, { CDM_OPTION_USER, "s", true },
-        { CDM_OPTION_LEASE, "t", false },      { CDM_OPTION_PRIORITY, "i", false },
-        { CDM_OPTION_QUEUE, "t", false },      { CDM_OPTION_MIGRATE, "b", false },
-        { CDM_OPTION_EXCLUSIVE, "b", false },  { CDM_OPTION_NODES, "s", false },
-        { CDM_OPTION_NEAR, "s", false },       { CDM_OPTION_SCOPE, "b", false },
-        { CDM_OPTION_MEM_POLICY, "s", false }, { CDM_OPTION_FOR_UID, "u", false },
-        { CDM_OPTION_LABELS, "a{ss}", false },
+        { CDM_OPTION_UNIT, "s", OF_BOTH },       { CDM_OPTION_CGROUP, "s", OF_ALL },
+        { CDM_OPTION_PID, "u", OF_BOTH },        { CDM_OPTION_PIDFD, "h", OF_ALL },
+        { CDM_OPTION_FOR_NOBODY, "b", OF_BOTH }, { CDM_OPTION_USER, "s", OF_EXPLAIN },
+        { CDM_OPTION_LEASE, "t", OF_BOTH },      { CDM_OPTION_PRIORITY, "i", OF_BOTH },
+        { CDM_OPTION_QUEUE, "t", OF_BOTH },      { CDM_OPTION_MIGRATE, "b", OF_BOTH },
+        { CDM_OPTION_EXCLUSIVE, "b", OF_BOTH },  { CDM_OPTION_NODES, "s", OF_BOTH },
+        { CDM_OPTION_NEAR, "s", OF_BOTH },       { CDM_OPTION_SCOPE, "b", OF_BOTH },
+        { CDM_OPTION_MEM_POLICY, "s", OF_BOTH }, { CDM_OPTION_FOR_UID, "u", OF_ALL },
+        { CDM_OPTION_LABELS, "a{ss}", OF_ALL },  { CDM_OPTION_TIMEOUT, "t", OF_ADMIT },
 };
 _Static_assert(ARRAY_SIZE(options) <= 32, "a bit of `seen` an option");
 
@@ -65,26 +75,26 @@ static int keep_bool(sd_bus_message *m, bool *ret)
 }
 
 /* The rest of the message is read in any case. */
-static int add_label(Labels *labels, BadLabel *bad, const char *key, const char *value)
+static int add_label(Draft *d, const char *key, const char *value)
 {
-        int r = bad->key ? 0 : labels_add(labels, key, value);
+        int r = d->bad_label ? 0 : labels_add(&d->args.words.labels, key, value);
 
         if (r == 0 || r == -ENOMEM)
                 return r;
-        bad->reason = r == -EEXIST  ? "is given twice"
-                      : r == -E2BIG ? "is one too many: a control group has 16 at most"
-                                    : label_check(key, value);
-        bad->key = strndup(key, LABEL_KEY_MAX);
-        return bad->key ? 0 : -ENOMEM;
+        d->bad_label_reason = r == -EEXIST  ? "is given twice"
+                              : r == -E2BIG ? "is one too many: a control group has 16 at most"
+                                            : label_check(key, value);
+        d->bad_label = strndup(key, LABEL_KEY_MAX);
+        return d->bad_label ? 0 : -ENOMEM;
 }
 
-int bus_options_read_labels(sd_bus_message *m, Labels *labels, BadLabel *bad)
+static int read_labels(Draft *d, sd_bus_message *m)
 {
         const char *key, *value;
 
         int r = sd_bus_message_enter_container(m, 'a', "{ss}");
         while (r >= 0 && (r = sd_bus_message_read(m, "{ss}", &key, &value)) > 0)
-                r = add_label(labels, bad, key, value);
+                r = add_label(d, key, value);
         return r < 0 ? r : sd_bus_message_exit_container(m);
 }
 
@@ -120,7 +130,9 @@ static int read_value(Draft *d, const char *key, sd_bus_message *m)
                 return sd_bus_message_read(m, "u", &a->words.for_uid);
         }
         if (strcmp(key, CDM_OPTION_LABELS) == 0)
-                return bus_options_read_labels(m, &a->words.labels, &d->bad_label);
+                return read_labels(d, m);
+        if (strcmp(key, CDM_OPTION_TIMEOUT) == 0)
+                return sd_bus_message_read(m, "t", &d->timeout_usec);
         if (strcmp(key, CDM_OPTION_MIGRATE) == 0)
                 return keep_bool(m, &a->migrate);
         if (strcmp(key, CDM_OPTION_EXCLUSIVE) == 0)
@@ -146,7 +158,7 @@ static int find_option(const char *key)
         return -ENOENT;
 }
 
-static int read_option(Draft *d, sd_bus_message *m, bool explain, uint32_t *seen, sd_bus_error *error)
+static int read_option(Draft *d, sd_bus_message *m, unsigned method, uint32_t *seen, sd_bus_error *error)
 {
         const char *key, *type;
         char kind;
@@ -155,7 +167,7 @@ static int read_option(Draft *d, sd_bus_message *m, bool explain, uint32_t *seen
         if (r < 0)
                 return r;
         int i = find_option(key);
-        if (i < 0 || (options[i].explain_only && !explain))
+        if (i < 0 || !(options[i].methods & method))
                 return sd_bus_error_setf(error, CDM_ERROR_INVALID, "there is no option '%s'", key);
         if (*seen & (UINT32_C(1) << i))
                 return sd_bus_error_setf(error, CDM_ERROR_INVALID, "the option %s is given twice", key);
@@ -219,9 +231,9 @@ static int check_values(Draft *d, sd_bus_error *error)
                                         "for-nobody");
         if (a->words.for_uid == UID_NONE)
                 return sd_bus_error_set(error, CDM_ERROR_INVALID, "the option for-uid is no user's number");
-        if (d->bad_label.key)
-                return sd_bus_error_setf(error, CDM_ERROR_INVALID, "the label %s %s", d->bad_label.key,
-                                         d->bad_label.reason);
+        if (d->bad_label)
+                return sd_bus_error_setf(error, CDM_ERROR_INVALID, "the label %s %s", d->bad_label,
+                                         d->bad_label_reason);
         if (a->queue && a->queue_usec == 0)
                 return sd_bus_error_set(error, CDM_ERROR_INVALID,
                                         "the option queue is how long to wait at most; leave it out to "
@@ -235,11 +247,30 @@ static int check_values(Draft *d, sd_bus_error *error)
         return check_mem_policy(d, error);
 }
 
+/* "a{sv}" */
+static int read_options(Draft *d, sd_bus_message *call, unsigned method, sd_bus_error *error)
+{
+        uint32_t seen = 0;
+
+        int r = sd_bus_message_enter_container(call, 'a', "{sv}");
+        while (r >= 0 && (r = sd_bus_message_enter_container(call, 'e', "sv")) > 0) {
+                r = read_option(d, call, method, &seen, error);
+                if (r >= 0)
+                        r = sd_bus_message_exit_container(call);
+        }
+        return r;
+}
+
+static void draft_take(Draft *d, RequestArgs *args)
+{
+        *args = d->args;
+        d->args = (RequestArgs){ .target.pidfd = -EBADF };
+}
+
 int bus_options_read(sd_bus_message *call, bool explain, RequestArgs *args, sd_bus_error *error)
 {
         _cleanup_(draft_clear) Draft d = { .args = { .target = { .pidfd = -EBADF } } };
         const char *pool;
-        uint32_t seen = 0;
 
         int r = sd_bus_message_read(call, "st", &pool, &d.args.size_bytes);
         if (r < 0)
@@ -247,19 +278,31 @@ int bus_options_read(sd_bus_message *call, bool explain, RequestArgs *args, sd_b
         d.args.pool = strdup(pool);
         if (!d.args.pool)
                 return -ENOMEM;
-        r = sd_bus_message_enter_container(call, 'a', "{sv}");
-        while (r >= 0 && (r = sd_bus_message_enter_container(call, 'e', "sv")) > 0) {
-                r = read_option(&d, call, explain, &seen, error);
-                if (r >= 0)
-                        r = sd_bus_message_exit_container(call);
-        }
+        r = read_options(&d, call, explain ? OF_EXPLAIN : OF_REQUEST, error);
         if (r >= 0)
                 r = check_target(&d, error);
         if (r >= 0)
                 r = check_values(&d, error);
+        if (r >= 0)
+                draft_take(&d, args);
+        return r;
+}
+
+int bus_options_read_admit(sd_bus_message *call, RequestArgs *args, uint64_t *timeout_usec,
+                           sd_bus_error *error)
+{
+        _cleanup_(draft_clear)
+                Draft d = { .args = { .target = { .pidfd = -EBADF } }, .timeout_usec = *timeout_usec };
+
+        int r = read_options(&d, call, OF_ADMIT, error);
+        if (r >= 0 && (d.args.cgroup != NULL) == (d.args.target.pidfd >= 0))
+                r = sd_bus_error_set(error, CDM_ERROR_INVALID,
+                                     "name the control group, by cgroup or by pidfd");
+        if (r >= 0)
+                r = check_values(&d, error);
         if (r < 0)
                 return r;
-        *args = d.args;
-        d.args = (RequestArgs){ .target.pidfd = -EBADF };
+        draft_take(&d, args);
+        *timeout_usec = d.timeout_usec;
         return 0;
 }

@@ -333,7 +333,7 @@ AT_DESK(open_buffer)
         static int get_##name(sd_bus *bus, const char *path, const char *interface, const char *property,   \
                               sd_bus_message *reply, void *userdata, sd_bus_error *error)
 
-static const Reservation *bus_reservation_reservation(void *userdata)
+static const Reservation *reservation_of(void *userdata)
 {
         return ((Entry *)userdata)->r;
 }
@@ -345,17 +345,17 @@ static const char *or_empty(const char *s)
 
 GETTER(id)
 {
-        return sd_bus_message_append(reply, "u", bus_reservation_reservation(userdata)->id);
+        return sd_bus_message_append(reply, "u", reservation_of(userdata)->id);
 }
 
 GETTER(pool)
 {
-        return sd_bus_message_append(reply, "s", bus_reservation_reservation(userdata)->pool);
+        return sd_bus_message_append(reply, "s", reservation_of(userdata)->pool);
 }
 
 GETTER(size)
 {
-        return sd_bus_message_append(reply, "t", bus_reservation_reservation(userdata)->size_bytes);
+        return sd_bus_message_append(reply, "t", reservation_of(userdata)->size_bytes);
 }
 
 const char *bus_reservation_state(const Entry *e)
@@ -391,35 +391,32 @@ GETTER(strength)
 
 GETTER(unit)
 {
-        return sd_bus_message_append(reply, "s",
-                                     or_empty(bus_reservation_reservation(userdata)->target->unit));
+        return sd_bus_message_append(reply, "s", or_empty(reservation_of(userdata)->target->unit));
 }
 
 GETTER(cgroup)
 {
-        return sd_bus_message_append(reply, "s",
-                                     or_empty(bus_reservation_reservation(userdata)->target->cgroup));
+        return sd_bus_message_append(reply, "s", or_empty(reservation_of(userdata)->target->cgroup));
 }
 
 GETTER(uid)
 {
-        return sd_bus_message_append(reply, "u",
-                                     (uint32_t)bus_reservation_reservation(userdata)->target->uid);
+        return sd_bus_message_append(reply, "u", (uint32_t)reservation_of(userdata)->target->uid);
 }
 
 GETTER(requester)
 {
-        return sd_bus_message_append(reply, "u", (uint32_t)bus_reservation_reservation(userdata)->requester);
+        return sd_bus_message_append(reply, "u", (uint32_t)reservation_of(userdata)->requester);
 }
 
 GETTER(priority)
 {
-        return sd_bus_message_append(reply, "i", bus_reservation_reservation(userdata)->priority);
+        return sd_bus_message_append(reply, "i", reservation_of(userdata)->priority);
 }
 
 GETTER(nodes)
 {
-        const Reservation *res = bus_reservation_reservation(userdata);
+        const Reservation *res = reservation_of(userdata);
 
         int r = sd_bus_message_open_container(reply, 'a', "(ut)");
         for (size_t i = 0; r >= 0 && i < res->n_shares; i++)
@@ -436,7 +433,7 @@ GETTER(listed)
 
 GETTER(policy)
 {
-        const Reservation *r = bus_reservation_reservation(userdata);
+        const Reservation *r = reservation_of(userdata);
         char policy[512] = "";
 
         if (r->rule_file)
@@ -447,7 +444,7 @@ GETTER(policy)
 GETTER(expires)
 {
         return sd_bus_message_append(reply, "t",
-                                     lease_wall_clock(bus_reservation_reservation(userdata)->expires_usec,
+                                     lease_wall_clock(reservation_of(userdata)->expires_usec,
                                                       manager_boottime_usec(), manager_realtime_usec()));
 }
 

@@ -230,6 +230,27 @@ START_TEST(what_cannot_be_admitted)
 }
 END_TEST
 
+static const struct {
+        const char *key, *part;
+} options_of_requests[] = {
+        { CDM_OPTION_FOR_UID, "for-uid is given twice" },
+        { CDM_OPTION_PID, "no option 'pid'" },
+};
+
+START_TEST(options_are_those_of_requests)
+{
+        _cleanup_(sd_bus_error_free) sd_bus_error e = SD_BUS_ERROR_NULL;
+        const char *key = options_of_requests[_i].key;
+
+        int r = sd_bus_call_method(w.client, CDM_BUS_NAME, CDM_PATH, CDM_INTERFACE_MANAGER, "Admit", &e,
+                                   NULL, "a{sv}", 3, CDM_OPTION_CGROUP, "s", "/system.slice/db.service", key,
+                                   "u", (uint32_t)7, key, "u", (uint32_t)8);
+        ck_assert_int_lt(r, 0);
+        ck_assert_str_eq(e.name, CDM_ERROR_INVALID);
+        ck_assert_msg(strstr(e.message, options_of_requests[_i].part), "%s", e.message);
+}
+END_TEST
+
 START_TEST(who_may)
 {
         if (geteuid() != 0)
@@ -497,6 +518,7 @@ int main(void)
         tcase_set_timeout(c, 0);
         tcase_add_test(c, what_is_fenced_is_answered);
         tcase_add_loop_test(c, what_cannot_be_admitted, 0, ARRAY_SIZE(nonsense));
+        tcase_add_loop_test(c, options_are_those_of_requests, 0, (int)ARRAY_SIZE(options_of_requests));
         tcase_add_loop_test(c, who_may, 0, 2);
         tcase_add_test(c, what_is_open_is_waited_for);
         tcase_add_test(c, not_for_ever);
