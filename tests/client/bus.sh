@@ -137,6 +137,7 @@ run 0 list --pool=hbm --user=0 --unit=a --state=active
 tail -2 "$scratch/log" | grep -qx 'ListReservations used=1 pool=hbm unit=a.service state=active uid=0' ||
         complain "list asked with another filter: $(tail -2 "$scratch/log")"
 run 0 request hbm 1M
+run 6 request masked 1G
 run 4 request full 1G
 run 3 request denied 1G
 says err 'refused by 10-x.conf:3 ?[31m'

@@ -218,6 +218,8 @@ static int request(sd_bus_message *m, void *userdata, sd_bus_error *error)
                 return sd_bus_error_setf(error, CDM_ERROR_DENIED, "refused by 10-x.conf:3 " ESCAPE);
         if (strcmp(pool, "none") == 0)
                 return sd_bus_error_setf(error, CDM_ERROR_NO_SUCH_POOL, "there is no pool none");
+        if (strcmp(pool, "masked") == 0) /* so PID 1 of 257 answers for a masked cdmd */
+                return sd_bus_error_setf(error, SD_BUS_ERROR_FILE_EXISTS, "unit is masked");
         sticky = strcmp(pool, "sticky") == 0;
         demoting = strcmp(pool, "demotion") == 0;
         queued = strcmp(pool, "queued") == 0;

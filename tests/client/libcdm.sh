@@ -94,4 +94,6 @@ example 1 denied 1
 says err 'Permission denied'
 example 1 none 1
 says err 'No such file or directory'
+example 1 masked 1
+says err 'Transport endpoint is not connected'
 finish
