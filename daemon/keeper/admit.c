@@ -125,7 +125,9 @@ static void admit_fail(Admit *a, int error)
         if (error == -EINVAL)
                 admit_refuse(a, CDM_ERROR_INVALID, "neither the path of a control group nor a pidfd");
         else if ((error == -ENOENT || error == -ESRCH || error == -ENODATA) && a->id != 0)
-                admit_refuse(a, CDM_ERROR_STALE, "the control group went away meanwhile; ask again for the one that has its place");
+                admit_refuse(
+                        a, CDM_ERROR_STALE,
+                        "the control group went away meanwhile; ask again for the one that has its place");
         else if (error == -ENOENT || error == -ESRCH || error == -ENODATA)
                 admit_refuse(
                         a, CDM_ERROR_NO_SUCH_TARGET,
@@ -148,7 +150,9 @@ static int admit_on_pause_over(sd_event_source *source _unused_, uint64_t usec _
 
 static int admit_on_time_over(sd_event_source *source _unused_, uint64_t usec _unused_, void *userdata)
 {
-        admit_refuse(userdata, CDM_ERROR_TIMEOUT, "the control group was not fenced in that time; `cdmctl status` shows what is in the way");
+        admit_refuse(
+                userdata, CDM_ERROR_TIMEOUT,
+                "the control group was not fenced in that time; `cdmctl status` shows what is in the way");
         return 0;
 }
 
@@ -240,7 +244,8 @@ static void admit_judge(Admit *a, const AdmitRead *l)
         int r = 0;
 
         if (a->id != 0 && l->leaf.id != a->id) {
-                admit_refuse(a, CDM_ERROR_STALE, "another control group has that path now; ask again for that one");
+                admit_refuse(a, CDM_ERROR_STALE,
+                             "another control group has that path now; ask again for that one");
                 return;
         }
         a->id = l->leaf.id;
