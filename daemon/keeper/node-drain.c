@@ -500,7 +500,7 @@ void node_drains_start(NodeDrains *s, uint32_t node, drain_done_t done, void *us
         d->node = (int)node;
         d->waiting[d->n_waiting++] = asker;
         DL_APPEND(s->all, d);
-        degrade_judge_all(m, false);
+        degrades_judge(m->degrades, false);
         node_drain_move_tenants(d);
 }
 
@@ -532,7 +532,7 @@ void node_drains_undo(NodeDrains *s, uint32_t node, drain_done_t done, void *use
         }
         Event e = { .kind = EVENT_NODE_UNDRAINED, .nodes = nodeset_format(&set, list) };
         event_emit(m->notify, &e, "node %" PRIu32 " is in use again", node);
-        degrade_judge_all(m, true);
+        degrades_judge(m->degrades, true);
         notify_room(m->notify);
         done(&(Answer){ 0 }, NULL, userdata);
 }

@@ -143,7 +143,7 @@ static int node_watch_take_over(Manager *m, Topology *topology)
         r = reloads_adopt(m->reloads, &a);
         if (r >= 0) {
                 node_watch_tell(m, &before, a.pools);
-                degrade_judge_all(m, true);
+                degrades_judge(m->degrades, true);
         }
         adoption_clear(&a);
         if (r >= 0 && pool_set_needs_fence(m->pools))

@@ -496,7 +496,7 @@ static void reload_tell(Reloads *s)
                    m->pools->n_pools == 1 ? "pool" : "pools", m->config->n_rules,
                    m->config->n_rules == 1 ? "rule" : "rules");
         notify_tell(m->notify, &(Notice){ .kind = NOTICE_MODE });
-        degrade_judge_all(m, true);
+        degrades_judge(m->degrades, true);
         reloads_fence(s);
 }
 

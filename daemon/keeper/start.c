@@ -198,7 +198,7 @@ static void start_serve(Manager *m)
                            n == 1 ? "%zu reservation was recovered" : "%zu reservations were recovered", n);
         }
         start_go_on_draining(m);
-        degrade_judge_all(m, true);
+        degrades_judge(m->degrades, true);
         leases_arm(m);
         if (!pool_set_needs_fence(m->pools))
                 log_notice("this machine has no CDM nodes: there is nothing to manage");

@@ -15,7 +15,14 @@
 
 #include "daemon/loop/log.h"
 #include "daemon/tenant/buffers.h"
+#include "daemon/tenant/entry-walk.h"
 #include "daemon/tenant/follow.h"
+
+struct Degrades {
+        Manager *manager;
+        EntryWalk *walk;
+        bool follow; /* of the walk that is under way */
+};
 
 void degrade_shut_nodes(Manager *m)
 {
@@ -160,10 +167,49 @@ void degrade_set(Entry *e, Degraded why, bool on)
                 log_error("cannot store the state of reservation %" PRIu32 ": %s", e->id, strerror(-r));
 }
 
-void degrade_judge_all(Manager *m, bool follow)
+static void degrade_judge_one(uint32_t id, void *userdata)
 {
-        Entry *e, *next;
+        Degrades *s = userdata;
+        Entry *e = manager_find(s->manager, id);
 
-        HASH_ITER (hh, m->entries, e, next)
-                degrade_judge(e, follow);
+        if (e)
+                degrade_judge(e, s->follow);
+}
+
+static void degrade_on_walked(void *userdata)
+{
+        Degrades *s = userdata;
+
+        s->follow = false;
+}
+
+void degrades_judge(Degrades *s, bool follow)
+{
+        s->follow = s->follow || follow;
+        entry_walk_begin(s->walk);
+}
+
+int degrades_new(Manager *m, Degrades **ret)
+{
+        Degrades *s = calloc(1, sizeof(*s));
+
+        if (!s)
+                return -ENOMEM;
+        s->manager = m;
+        int r = entry_walk_new(m->event, m->ledger, degrade_judge_one, degrade_on_walked, s, &s->walk);
+        if (r < 0) {
+                free(s);
+                return r;
+        }
+        *ret = s;
+        return 0;
+}
+
+Degrades *degrades_free(Degrades *s)
+{
+        if (!s)
+                return NULL;
+        entry_walk_free(s->walk);
+        free(s);
+        return NULL;
 }

@@ -17,6 +17,10 @@ void degrade_shut_nodes(Manager *m);
 /* A reservation of which a node is shut (or became too small) is `degraded`. follow: its cgroup follows, and
  * once that is so a whole one is `active` again. */
 void degrade_judge(Entry *e, bool follow);
-void degrade_judge_all(Manager *m, bool follow);
 /* Switches one reason on or off. When none is left it becomes active again, with the event EVENT_RESTORED. */
 void degrade_set(Entry *e, Degraded why, bool on);
+
+int degrades_new(Manager *m, Degrades **ret);
+Degrades *degrades_free(Degrades *s);
+/* Judges all reservations, in slices that begin after this call: each degraded one is stored and told of. */
+void degrades_judge(Degrades *s, bool follow);
