@@ -22,7 +22,6 @@
 #include "daemon/loop/log.h"
 #include "daemon/loop/slice.h"
 #include "daemon/tenant/buffers.h"
-#include "daemon/tenant/degrade.h"
 #include "daemon/tenant/follow.h"
 #include "daemon/tenant/grant.h"
 #include "daemon/tenant/holds.h"
@@ -144,8 +143,6 @@ static int open_tenants(Manager *m)
                 r = waiters_new(m, &m->waiters);
         if (r >= 0)
                 r = leases_new(m, &m->leases);
-        if (r >= 0)
-                r = degrades_new(m, &m->degrades);
         if (r >= 0)
                 r = unit_checks_new(m, &m->unit_checks);
         if (r >= 0)
@@ -350,7 +347,6 @@ Manager *manager_free(Manager *m)
         manager_entries_free(m);
         waiters_free(m->waiters);
         leases_free(m->leases);
-        degrades_free(m->degrades);
         start_free(m->start);
         fence_free(m->fence);
         neighbours_free(m->neighbours);

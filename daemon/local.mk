@@ -156,6 +156,8 @@ libdaemon_la_SOURCES = \
 	daemon/kernel/squeeze.h \
 	daemon/kernel/tenant-read.c \
 	daemon/kernel/tenant-read.h \
+	daemon/kernel/usable.c \
+	daemon/kernel/usable.h \
 	daemon/kernel/used.c \
 	daemon/kernel/used.h \
 	daemon/loop/event-limit.c \

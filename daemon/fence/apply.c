@@ -34,6 +34,7 @@ typedef struct StepJob {
         Foreign *foreign;
         uint64_t bandwidth;
         uint64_t limit_bytes;
+        bool usable;
 
         /* what came of it */
         char *message;
@@ -54,6 +55,7 @@ struct Apply {
         uint64_t cgroup_id;
         Foreign *foreign;
         uint64_t limit_bytes;
+        bool usable;
         Step *steps; /* of the plan */
         size_t n_steps;
         uint64_t bandwidth;
@@ -155,6 +157,8 @@ static int run_step(Job *job, void *userdata)
                 break;
         case STEP_VERIFY:
                 r = step_verify(fd, j->cgroup, &j->step.nodes, &j->needed, &j->message);
+                if (r >= 0 && j->usable && !nodeset_is_empty(&j->needed))
+                        r = step_verify_use(fd, j->cgroup, &j->needed, &j->message);
                 break;
         case STEP_MIGRATE:
         case STEP_DRAIN:
@@ -360,6 +364,7 @@ static int start_job(Apply *a)
         j->foreign = a->foreign;
         j->bandwidth = a->bandwidth;
         j->limit_bytes = a->limit_bytes;
+        j->usable = a->usable;
         j->cgroup = strdup(a->cgroup);
         if (!j->cgroup)
                 return -ENOMEM;
@@ -511,6 +516,7 @@ int apply_start(Gate *gate, Worker *worker, Worker *mover, const ApplyTarget *ta
         a->cgroup_id = target->cgroup_id;
         a->foreign = target->foreign;
         a->limit_bytes = target->migrate_max_bytes;
+        a->usable = target->usable;
         /* A plan has room for many steps, and thousands of these exist at once during a start. */
         a->steps = calloc(plan->n_steps + 1, sizeof(*a->steps));
         a->n_steps = plan->n_steps;

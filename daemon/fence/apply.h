@@ -20,6 +20,7 @@ typedef struct ApplyTarget {
         uint64_t cgroup_id;         /* 0: any; else a different inode is -ESTALE */
         Foreign *foreign;           /* without a unit: who opens and closes the way to it */
         uint64_t migrate_max_bytes; /* STEP_MIGRATE moves no more than that; 0: no limit */
+        bool usable;                /* what is opened has to be of use to a process there, if there is one */
 } ApplyTarget;
 
 typedef struct ApplyResult {

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "daemon/kernel/cgroup.h"
+#include "daemon/kernel/usable.h"
 #include "policy/macro.h"
 
 char *step_message(const char *format, ...)
@@ -118,4 +119,21 @@ int step_verify(int fd, const char *cgroup, const NodeSet *nodes, const NodeSet 
                 return -EPERM;
         }
         return 0;
+}
+
+int step_verify_use(int fd, const char *cgroup, const NodeSet *needed, char **ret_message)
+{
+        char list[NODESET_STR_MAX], allowed[NODESET_STR_MAX];
+        UsableNarrow narrow = { 0 };
+
+        int r = usable_check(fd, needed, &narrow);
+        if (r == -EPERM)
+                *ret_message = step_message(
+                        "no process of %s could use memory node %s: %s%s allows only %s, which was set by "
+                        "the program that made it, such as a container runtime or a job manager; start it "
+                        "without memory nodes of its own (podman: without --cpuset-mems=)",
+                        cgroup, nodeset_format(needed, list), cgroup, narrow.path,
+                        nodeset_format(&narrow.nodes, allowed));
+        free(narrow.path);
+        return r;
 }

@@ -19,3 +19,5 @@ int step_write(const char *cgroup, uint64_t id, const NodeSet *nodes, const Node
                char **ret_message);
 /* Has it at most these nodes, an ordinary one, and those needed? */
 int step_verify(int fd, const char *cgroup, const NodeSet *nodes, const NodeSet *needed, char **ret_message);
+/* Can a process there allocate on those needed, if there is one? -EPERM: none can. */
+int step_verify_use(int fd, const char *cgroup, const NodeSet *needed, char **ret_message);

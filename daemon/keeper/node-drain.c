@@ -43,6 +43,7 @@ typedef struct NodeDrain NodeDrain;
 struct NodeDrains {
         Manager *manager;
         NodeDrain *all;
+        Degrades *degrades;
 };
 
 /* What the worker does once all tenants are off. */
@@ -99,6 +100,11 @@ int node_drains_new(Manager *m, NodeDrains **ret)
         if (!s)
                 return -ENOMEM;
         s->manager = m;
+        int r = degrades_new(m, &s->degrades);
+        if (r < 0) {
+                free(s);
+                return r;
+        }
         *ret = s;
         return 0;
 }
@@ -109,6 +115,7 @@ NodeDrains *node_drains_free(NodeDrains *s)
                 return NULL;
         while (s->all)
                 node_drain_free(s->all);
+        degrades_free(s->degrades);
         free(s);
         return NULL;
 }
@@ -500,7 +507,7 @@ void node_drains_start(NodeDrains *s, uint32_t node, drain_done_t done, void *us
         d->node = (int)node;
         d->waiting[d->n_waiting++] = asker;
         DL_APPEND(s->all, d);
-        degrades_judge(m->degrades, false);
+        degrades_judge(s->degrades, false);
         node_drain_move_tenants(d);
 }
 
@@ -532,7 +539,12 @@ void node_drains_undo(NodeDrains *s, uint32_t node, drain_done_t done, void *use
         }
         Event e = { .kind = EVENT_NODE_UNDRAINED, .nodes = nodeset_format(&set, list) };
         event_emit(m->notify, &e, "node %" PRIu32 " is in use again", node);
-        degrades_judge(m->degrades, true);
+        degrades_judge(s->degrades, true);
         notify_room(m->notify);
         done(&(Answer){ 0 }, NULL, userdata);
+}
+
+void node_drains_judge(NodeDrains *s)
+{
+        degrades_judge(s->degrades, true);
 }

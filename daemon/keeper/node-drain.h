@@ -24,3 +24,5 @@ typedef struct DrainReport {
 typedef void (*drain_done_t)(const Answer *answer, const DrainReport *report, void *userdata);
 void node_drains_start(NodeDrains *s, uint32_t node, drain_done_t done, void *userdata);
 void node_drains_undo(NodeDrains *s, uint32_t node, drain_done_t done, void *userdata);
+/* What nodes give, or the configuration, has changed: judges all reservations, in slices (degrade.h). */
+void node_drains_judge(NodeDrains *s);

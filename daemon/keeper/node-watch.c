@@ -21,11 +21,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/keeper/node-drain.h"
 #include "daemon/keeper/reload.h"
 #include "daemon/loop/log.h"
 #include "daemon/machine/hotplug.h"
 #include "daemon/machine/topology-read.h"
-#include "daemon/tenant/degrade.h"
 #include "daemon/tenant/unit-check.h"
 #include "policy/size.h"
 
@@ -143,7 +143,7 @@ static int node_watch_take_over(Manager *m, Topology *topology)
         r = reloads_adopt(m->reloads, &a);
         if (r >= 0) {
                 node_watch_tell(m, &before, a.pools);
-                degrades_judge(m->degrades, true);
+                node_drains_judge(m->node_drains);
         }
         adoption_clear(&a);
         if (r >= 0 && pool_set_needs_fence(m->pools))

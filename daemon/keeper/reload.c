@@ -20,6 +20,7 @@
 #include <utlist.h>
 
 #include "daemon/fence/subtenant.h"
+#include "daemon/keeper/node-drain.h"
 #include "daemon/loop/log.h"
 #include "daemon/machine/topology-read.h"
 #include "daemon/tenant/degrade.h"
@@ -496,7 +497,7 @@ static void reload_tell(Reloads *s)
                    m->pools->n_pools == 1 ? "pool" : "pools", m->config->n_rules,
                    m->config->n_rules == 1 ? "rule" : "rules");
         notify_tell(m->notify, &(Notice){ .kind = NOTICE_MODE });
-        degrades_judge(m->degrades, true);
+        node_drains_judge(m->node_drains);
         reloads_fence(s);
 }
 

@@ -20,6 +20,7 @@
 
 #include "daemon/fence/way.h"
 #include "daemon/keeper/drift.h"
+#include "daemon/keeper/node-drain.h"
 #include "daemon/keeper/node-watch.h"
 #include "daemon/keeper/reload.h"
 #include "daemon/loop/log.h"
@@ -198,7 +199,7 @@ static void start_serve(Manager *m)
                            n == 1 ? "%zu reservation was recovered" : "%zu reservations were recovered", n);
         }
         start_go_on_draining(m);
-        degrades_judge(m->degrades, true);
+        node_drains_judge(m->node_drains);
         leases_arm(m);
         if (!pool_set_needs_fence(m->pools))
                 log_notice("this machine has no CDM nodes: there is nothing to manage");

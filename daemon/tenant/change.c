@@ -252,7 +252,12 @@ static void change_on_read(const TenantReading *now, void *userdata)
                 return;
         }
         c->changed = plan_has(&p, STEP_WRITE) || plan_has(&p, STEP_PROPERTY);
-        ApplyTarget target = { c->unit, c->cgroup, c->cgroup_id, m->foreign, room_bytes(c, now) };
+        ApplyTarget target = { .unit = c->unit,
+                               .cgroup = c->cgroup,
+                               .cgroup_id = c->cgroup_id,
+                               .foreign = m->foreign,
+                               .migrate_max_bytes = room_bytes(c, now),
+                               .usable = c->terms.usable };
         k = apply_start(m->gate, m->worker, m->mover, &target, &p, m->config->drain_bandwidth,
                         change_on_applied, NULL, c, &c->apply);
         if (k < 0)

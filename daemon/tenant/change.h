@@ -11,6 +11,7 @@
 
 typedef struct ChangeTerms {
         bool migrate;    /* move its pages up as well, at most what the reservation has room for */
+        bool usable;     /* fails where no process of the tenant could use what is opened */
         NodeSet leaving; /* what is given up: drained and measured. Of a node that another reservation keeps
                           * open only the excess is drained: what is above all that is still held there. */
 } ChangeTerms;

@@ -20,6 +20,8 @@ void degrade_judge(Entry *e, bool follow);
 /* Switches one reason on or off. When none is left it becomes active again, with the event EVENT_RESTORED. */
 void degrade_set(Entry *e, Degraded why, bool on);
 
+typedef struct Degrades Degrades;
+
 int degrades_new(Manager *m, Degrades **ret);
 Degrades *degrades_free(Degrades *s);
 /* Judges all reservations, in slices that begin after this call: each degraded one is stored and told of. */

@@ -249,7 +249,7 @@ static void grant_on_changed(const ApplyResult *result, bool changed, void *user
 
 static void open_nodes(Grant *g)
 {
-        ChangeTerms terms = { .migrate = g->migrate };
+        ChangeTerms terms = { .migrate = g->migrate, .usable = true };
 
         int r = change_start(g->manager, g->entry->r, &terms, grant_on_changed, g, &g->change);
         if (r < 0)

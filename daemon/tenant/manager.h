@@ -38,7 +38,6 @@
 
 typedef struct BufferSet BufferSet;
 typedef struct Change Change;
-typedef struct Degrades Degrades;
 typedef struct Drift Drift;
 typedef struct Entry Entry;
 typedef struct FollowSet FollowSet;
@@ -126,7 +125,6 @@ struct Manager {
         Fence *fence;
         Foreign *foreign;
         BufferSet *buffers;
-        Degrades *degrades;
         Drift *drift;
         FollowSet *follows;
         Grant *grants;

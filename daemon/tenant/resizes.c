@@ -433,7 +433,7 @@ static void resize_on_room(void *userdata)
 {
         Resize *z = userdata;
         Entry *e = resize_entry(z);
-        ChangeTerms terms = { 0 };
+        ChangeTerms terms = { .usable = true };
 
         if (!e)
                 return;

@@ -265,6 +265,61 @@ START_TEST(the_effective_set_must_hold_what_was_opened)
 }
 END_TEST
 
+/* A runtime has put the only process into a cgroup that it narrowed. */
+static void put_into_container(const char *effective)
+{
+        tree_write(root, LEAF "container/cpuset.mems.effective", effective);
+        tree_write(root, LEAF "container/cgroup.procs", "42\n");
+        tree_write(root, LEAF "container/cgroup.events", "populated 1\n");
+}
+
+static void open_for_use(bool usable)
+{
+        Plan p = { .n_steps = 0 };
+
+        step(&p, STEP_WRITE, "0-2", "", "0-1");
+        step(&p, STEP_VERIFY, "0-2", "", NULL);
+        seen.n_done = 0;
+        apply(&(ApplyTarget){ .cgroup = "/system.slice/a.service", .cgroup_id = leaf_id, .usable = usable },
+              &p);
+}
+
+START_TEST(what_no_process_could_use_is_no_grant)
+{
+        put_into_container("0-1\n");
+        open_for_use(true);
+        ck_assert_int_eq(seen.error, -EPERM);
+        ck_assert_ptr_nonnull(strstr(seen.message, "memory node 2: /system.slice/a.service/container allows "
+                                                   "only 0-1,"));
+        check_mems("0-1");
+        /* Repairs and what follows the ledger only open. */
+        open_for_use(false);
+        ck_assert_int_eq(seen.error, 0);
+        check_mems("0-2");
+}
+END_TEST
+
+START_TEST(what_one_process_could_use_is_a_grant)
+{
+        put_into_container("0-1\n");
+        tree_write(root, LEAF "wide/cpuset.mems.effective", "0-2\n");
+        tree_write(root, LEAF "wide/inner/cgroup.procs", "43\n");
+        open_for_use(true);
+        ck_assert_int_eq(seen.error, 0);
+        check_mems("0-2");
+}
+END_TEST
+
+START_TEST(a_narrow_cgroup_without_processes_is_not_in_the_way)
+{
+        put_into_container("0-1\n");
+        tree_write(root, LEAF "container/cgroup.events", "populated 0\n");
+        tree_write(root, LEAF "container/cgroup.procs", "");
+        open_for_use(true);
+        ck_assert_int_eq(seen.error, 0);
+}
+END_TEST
+
 START_TEST(another_cgroup_of_the_same_name_is_not_touched)
 {
         Plan p = { .n_steps = 0 };
@@ -383,6 +438,9 @@ int main(void)
         tcase_add_test(c, an_inverse_that_fails_is_told);
         tcase_add_test(c, a_set_that_the_parent_cuts_is_no_grant);
         tcase_add_test(c, the_effective_set_must_hold_what_was_opened);
+        tcase_add_test(c, what_no_process_could_use_is_no_grant);
+        tcase_add_test(c, what_one_process_could_use_is_a_grant);
+        tcase_add_test(c, a_narrow_cgroup_without_processes_is_not_in_the_way);
         tcase_add_test(c, another_cgroup_of_the_same_name_is_not_touched);
         tcase_add_test(c, a_property_needs_a_bus);
         tcase_add_test(c, systemd_is_told_after_the_worker_wrote);

@@ -54,7 +54,32 @@ like "and names his rule" "$output" '10-bob.conf:[0-9]+'
 check "the last one is released" cdmctl release "$id"
 is "and the unit fenced again" "$(site_mems train-a.service)" 0-1
 is "nothing is left in the list" "$(site_list length)" 0
-systemctl stop train-a other
+
+# Whoever made a cgroup below a unit may have kept it to some nodes: what is granted has to be of use there.
+cat >/tmp/narrowed <<'END'
+#!/bin/sh
+# Its only process, in a cgroup below it that is kept to node 0.
+top=/sys/fs/cgroup$(cut -d: -f3 /proc/self/cgroup)
+mkdir "$top/inner"
+echo $$ >"$top/inner/cgroup.procs"
+echo +cpuset >"$top/cgroup.subtree_control"
+echo 0 >"$top/inner/cpuset.mems"
+exec sleep infinity
+END
+chmod 755 /tmp/narrowed
+inner=/sys/fs/cgroup/system.slice/train-n.service/inner
+systemd-run --quiet --collect --unit=train-n --property=Type=exec --property=Delegate=yes /tmp/narrowed
+check "a unit narrows what is below it" wait_for 30 grep -qx 0 "$inner/cpuset.mems"
+check_status 1 "what no process there could use is refused" cdmctl request hbm 64M --unit train-n.service --nodes 2
+like "with the cgroup that is in the way" "$output" 'memory node 2: /system.slice/train-n.service/inner allows only 0,'
+is "and is not reserved" "$(site_list length)" 0
+is "nor open" "$(site_mems train-n.service)" 0-1
+echo 0-3 >"$inner/cpuset.mems"
+check "where it is not in the way any more, it is granted" cdmctl request hbm 64M --unit train-n.service --nodes 2
+is "to the process" "$(cat "$inner/cpuset.mems.effective")" 0-2
+check "released" cdmctl release "$output"
+systemctl stop train-a train-n other
+rm /tmp/narrowed
 site_down
 check "everybody may have every node again" site_lifted
 finish
