@@ -28,6 +28,7 @@ LDADD = libdaemon.la libmachine.la libpolicy.la $(CHECK_LIBS) $(SYSTEMD_LIBS) -l
 unit_tests = \
 	tests/unit/test-apply \
 	tests/unit/test-buffer \
+	tests/unit/test-bus-holders \
 	tests/unit/test-callers \
 	tests/unit/test-cgroup \
 	tests/unit/test-compat \

@@ -582,8 +582,8 @@ static void end_of(uint32_t id)
         world_wait_event(&w, "released", id);
 }
 
-/* The strength of 200 reservations of one tenant changes when a second tenant comes to their node, and when it
- * leaves. No other grant or end costs a signal for each of them. */
+/* The strength of 200 reservations of one tenant changes when a second tenant comes to their node, and when
+ * it leaves. No other grant or end costs a signal for each of them. */
 START_TEST(a_grant_is_told_to_no_other_but_once)
 {
         world_kill_cdmd(&w, SIGTERM);

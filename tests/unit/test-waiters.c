@@ -236,8 +236,12 @@ START_TEST(hundreds_are_displaced_in_slices)
 {
         uint64_t due = manager_boottime_usec() + UINT64_C(3600000000);
 
-        for (uint32_t id = 1; id <= DISPLACED; id++)
-                lease_revoke_soon(add(id, RESERVATION_ACTIVE), due, DISPLACED + 1);
+        for (uint32_t id = 1; id <= DISPLACED; id++) {
+                Entry *e = add(id, RESERVATION_ACTIVE);
+
+                e->r->term_usec = e->r->expires_usec = UINT64_MAX;
+                lease_revoke_soon(e, due, DISPLACED + 1);
+        }
         ck_assert_int_eq(manager_find(&m, DISPLACED)->r->state, RESERVATION_REVOKING);
         ck_assert_uint_eq(n_changed, 0);
         settle(&n_changed, DISPLACED);

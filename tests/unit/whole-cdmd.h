@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* All of cdmd but its surface on the bus, in the process of the test, over a made-up machine below a temporary
- * root: two ordinary nodes, and nodes 2 and 3 of pool cdm. PID 1 has no time for questions. */
+/* All of cdmd but its surface on the bus, in the process of the test, over a made-up machine below a
+ * temporary root: two ordinary nodes, and nodes 2 and 3 of pool cdm. PID 1 has no time for questions. */
 
 #include "daemon/assembly.h"
 #include "daemon/keeper/reload.h"
