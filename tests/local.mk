@@ -8,7 +8,8 @@ noinst_HEADERS = \
 	tests/unit/data.h \
 	tests/unit/fake-clients.h \
 	tests/unit/temp-root.h \
-	tests/unit/tree.h
+	tests/unit/tree.h \
+	tests/unit/whole-cdmd.h
 EXTRA_DIST += \
 	tests/client/common.sh \
 	tests/client/json-keys \
@@ -27,6 +28,7 @@ LDADD = libdaemon.la libmachine.la libpolicy.la $(CHECK_LIBS) $(SYSTEMD_LIBS) -l
 unit_tests = \
 	tests/unit/test-apply \
 	tests/unit/test-buffer \
+	tests/unit/test-bus-holders \
 	tests/unit/test-callers \
 	tests/unit/test-cgroup \
 	tests/unit/test-compat \
@@ -45,6 +47,7 @@ unit_tests = \
 	tests/unit/test-foreign \
 	tests/unit/test-gate \
 	tests/unit/test-generator \
+	tests/unit/test-grant \
 	tests/unit/test-holders \
 	tests/unit/test-json \
 	tests/unit/test-label \
@@ -53,6 +56,7 @@ unit_tests = \
 	tests/unit/test-ledger \
 	tests/unit/test-memory \
 	tests/unit/test-names \
+	tests/unit/test-neighbours \
 	tests/unit/test-nodeset \
 	tests/unit/test-offline \
 	tests/unit/test-overrun \
@@ -97,9 +101,11 @@ tests_unit_test_generator_CPPFLAGS = $(AM_CPPFLAGS) $(test_paths)
 tests_unit_test_power9_CPPFLAGS = $(AM_CPPFLAGS) $(test_paths)
 tests_unit_test_topology_read_CPPFLAGS = $(AM_CPPFLAGS) $(test_paths)
 tests_unit_test_fence_LDFLAGS = -Wl,--wrap=slice_set
+tests_unit_test_grant_CPPFLAGS = $(AM_CPPFLAGS) $(test_paths)
+tests_unit_test_preempt_LDFLAGS = -Wl,--wrap=place
 tests_unit_test_turns_CPPFLAGS = $(AM_CPPFLAGS) $(test_paths)
 tests_unit_test_turns_LDFLAGS = \
-	-Wl,--wrap=drift_leaf,--wrap=fence_leaf_open,--wrap=fence_leaf_reserved,--wrap=owner_asks_add,--wrap=unit_checks_add
+	-Wl,--wrap=drift_leaf,--wrap=fence_leaf_open,--wrap=fence_leaf_reserved,--wrap=owner_asks_add,--wrap=unit_checks_add,--wrap=ledger_walk_tenants_of_node
 
 # A whole cdmd on a private bus, with a made-up systemd and polkit.
 bus_tests = \

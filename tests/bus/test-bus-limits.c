@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
@@ -16,6 +17,7 @@
 #include <unistd.h>
 
 #include "daemon/loop/event-limit.h"
+#include "daemon/loop/match.h"
 #include "daemon/loop/peers.h"
 #include "policy/cdm-names.h"
 #include "policy/macro.h"
@@ -24,6 +26,8 @@
 
 /* Fewer than the 128 that the bus allows each. */
 #define OPEN_MAX 120
+/* One that is silent for so long is not slow: the test is to fail, not to hang. */
+#define SILENT_MS (120 * 1000)
 
 static World w;
 
@@ -329,7 +333,11 @@ START_TEST(a_connection_that_is_lost)
         int status;
         uint32_t first = fill_queue(w.client, 3);
 
+        struct pollfd p = { .fd = (int)syscall(SYS_pidfd_open, w.cdmd, 0), .events = POLLIN };
+        ck_assert_int_ge(p.fd, 0);
         world_cut_cdmd(&w);
+        ck_assert_msg(poll(&p, 1, SILENT_MS) == 1, "cdmd goes on without a bus");
+        close(p.fd);
         ck_assert_int_eq(waitpid(w.cdmd, &status, 0), w.cdmd);
         ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == 1, "%x", (unsigned)status);
         world_start_cdmd(&w);
@@ -520,6 +528,94 @@ START_TEST(grants_without_number)
 }
 END_TEST
 
+/* --- many reservations of one tenant ----------------------------------------------------------------------
+ */
+
+enum { OF_ONE = 200 };
+
+static unsigned n_strengths[OF_ONE + 1]; /* how often clients heard of the strength of each */
+
+static int on_properties(sd_bus_message *m, void *userdata _unused_, sd_bus_error *error _unused_)
+{
+        const char *interface, *key;
+        uint32_t id;
+
+        if (sscanf(sd_bus_message_get_path(m), CDM_PATH_RESERVATION "/%" SCNu32, &id) != 1 || id > OF_ONE)
+                return 0;
+        ck_assert_int_ge(sd_bus_message_read(m, "s", &interface), 0);
+        ck_assert_int_ge(sd_bus_message_enter_container(m, 'a', "{sv}"), 0);
+        while (sd_bus_message_enter_container(m, 'e', "sv") > 0) {
+                ck_assert_int_ge(sd_bus_message_read(m, "s", &key), 0);
+                n_strengths[id] += strcmp(key, "Strength") == 0;
+                ck_assert_int_ge(sd_bus_message_skip(m, "v"), 0);
+                ck_assert_int_ge(sd_bus_message_exit_container(m), 0);
+        }
+        return 0;
+}
+
+/* Until clients have heard of each so often. */
+static void wait_strengths(unsigned n)
+{
+        for (uint32_t id = 1; id <= OF_ONE; id++)
+                while (n_strengths[id] < n) {
+                        int r = sd_bus_process(w.client, NULL);
+
+                        ck_assert_int_ge(r, 0);
+                        if (r == 0)
+                                ck_assert_msg(sd_bus_wait(w.client, UINT64_C(1000) * SILENT_MS) > 0,
+                                              "nobody is told of reservation %u", id);
+                }
+}
+
+static uint32_t grant_on_2(const char *unit)
+{
+        uint32_t id = 0;
+
+        world_granted(world_request(w.client, "cdm", GIB / 64, &id, 2, CDM_OPTION_UNIT, "s", unit,
+                                    CDM_OPTION_NODES, "s", "2"));
+        return id;
+}
+
+static void end_of(uint32_t id)
+{
+        ck_assert_int_eq(world_release(w.client, id), 0);
+        world_wait_event(&w, "released", id);
+}
+
+/* The strength of 200 reservations of one tenant changes when a second tenant comes to their node, and when
+ * it leaves. No other grant or end costs a signal for each of them. */
+START_TEST(a_grant_is_told_to_no_other_but_once)
+{
+        world_kill_cdmd(&w, SIGTERM);
+        world_put_reservations(&w, 1, OF_ONE, 1);
+        world_start_cdmd(&w);
+        memset(n_strengths, 0, sizeof(n_strengths));
+        ck_assert_int_ge(sd_bus_add_match(w.client, NULL,
+                                          "type='signal',interface='org.freedesktop.DBus.Properties',"
+                                          "member='PropertiesChanged',path_namespace='" CDM_PATH_RESERVATION
+                                          "'",
+                                          on_properties, NULL),
+                         0);
+        end_of(grant_on_2("bulk-0.service"));
+        uint32_t id = grant_on_2("db.service");
+        wait_strengths(1);
+        for (int i = 0; i < 3; i++) {
+                end_of(grant_on_2("db.service"));
+                end_of(grant_on_2("bulk-0.service"));
+                end_of(grant_on_2("train.service"));
+        }
+        end_of(id);
+        wait_strengths(2);
+        for (int i = 0; i < 20; i++)
+                ping(w.client);
+        while (sd_bus_process(w.client, NULL) > 0)
+                ;
+        for (id = 1; id <= OF_ONE; id++)
+                ck_assert_msg(n_strengths[id] == 2, "of reservation %u clients hear %u times", id,
+                              n_strengths[id]);
+}
+END_TEST
+
 /* --- the limits of the bus itself -------------------------------------------------------------------------
  */
 
@@ -540,6 +636,36 @@ START_TEST(questions_to_the_bus_are_not_counted)
         ck_assert_int_ge(sd_bus_flush(w.client), 0);
         wait_answers(w.client, &t, N);
         ck_assert_uint_eq(t.ok, N);
+}
+END_TEST
+
+static int keep_nothing(sd_bus_message *m _unused_, void *userdata _unused_, sd_bus_error *error _unused_)
+{
+        return 0;
+}
+
+/* sd-bus closes the connection when a match is refused and nobody takes that answer. */
+START_TEST(a_match_that_is_refused_ends_nothing)
+{
+        sd_bus *bus = world_connect(&w, geteuid());
+        sd_bus_slot *slot = NULL;
+        char rule[64];
+        int r = 0;
+
+        for (unsigned i = 0; r >= 0; i++) {
+                ck_assert_uint_lt(i, 100000);
+                snprintf(rule, sizeof(rule), "type='signal',member='M%u'", i);
+                r = sd_bus_add_match(bus, NULL, rule, keep_nothing, NULL);
+        }
+        ck_assert_int_ge(match_add(bus, &slot, "type='signal',member='OneMore'", keep_nothing, NULL), 0);
+        for (unsigned i = 0; i < 3; i++) {
+                ping(bus);
+                while ((r = sd_bus_process(bus, NULL)) > 0)
+                        ;
+                ck_assert_int_eq(r, 0);
+        }
+        sd_bus_slot_unref(slot);
+        sd_bus_flush_close_unref(bus);
 }
 END_TEST
 
@@ -607,10 +733,12 @@ int main(void)
         tcase_set_timeout(t, 0);
         tcase_add_checked_fixture(t, start, stop);
         tcase_add_test(t, questions_to_the_bus_are_not_counted);
+        tcase_add_test(t, a_match_that_is_refused_ends_nothing);
         tcase_add_test(t, watches_of_one_peer_free_each_other);
         tcase_add_test(t, waiters_without_number);
         tcase_add_test(t, a_connection_that_is_lost);
         tcase_add_test(t, cdmctl_waits_through_restarts);
+        tcase_add_test(t, a_grant_is_told_to_no_other_but_once);
         if (getuid() == 0) {
                 tcase_add_test(t, requests_without_number_wait_for_polkit);
                 tcase_add_test(t, reloads_without_number_wait_for_polkit);

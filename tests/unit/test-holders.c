@@ -9,8 +9,9 @@
 #include "daemon/tenant/buffers.h"
 #include "tests/unit/check-main.h"
 
-#define NODE 2
-#define KIB  UINT64_C(1024)
+#define NODE        2
+#define KIB         UINT64_C(1024)
+#define ROWS_A_TURN 64 /* HOLDERS_SLICE */
 
 static Manager m;
 static Observation o;
@@ -75,12 +76,14 @@ static void stop(void)
 static const HolderRow *make(HolderRows **rows, size_t *ret_n)
 {
         char **units = calloc(o.n_holders, sizeof(*units));
+        size_t n_turns = 1;
         int r;
 
         ck_assert_int_eq(holder_rows_new(&m, &o, units, &unattributed, rows), 0);
-        while ((r = holder_rows_make(*rows)) == 0)
+        for (; (r = holder_rows_make(*rows)) == 0; n_turns++)
                 ;
         ck_assert_int_eq(r, 1);
+        ck_assert_uint_ge(n_turns, o.n_holders / ROWS_A_TURN);
         free(units);
         return holder_rows(*rows, ret_n);
 }

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "policy/place.h"
 #include "policy/preempt.h"
 #include "tests/unit/check-main.h"
 
@@ -244,6 +245,46 @@ START_TEST(the_cost_does_not_grow)
 }
 END_TEST
 
+/* How often the search asked whether a set is enough; the linker puts __wrap_place() in between. */
+static size_t n_placed;
+
+bool __real_place(Candidate *, size_t, uint64_t, bool, Placement *);
+bool __wrap_place(Candidate *, size_t, uint64_t, bool, Placement *);
+
+bool __wrap_place(Candidate *candidates, size_t n, uint64_t size_bytes, bool whole, Placement *ret)
+{
+        n_placed++;
+        return __real_place(candidates, n, size_bytes, whole, ret);
+}
+
+/* Half of 16 equal candidates are needed: there are 12,870 such sets, and each is as good as the others. The
+ * search ends after STEPS_MAX steps, with one of them. */
+START_TEST(the_search_has_an_end)
+{
+        enum { CANDIDATES = 16 /* SEARCH_MAX */, STEPS = 2048 /* STEPS_MAX */ };
+        PreemptVerdict verdict;
+        Victim *v;
+        size_t n;
+
+        for (uint32_t id = 1; id <= CANDIDATES; id++) {
+                char unit[32];
+
+                snprintf(unit, sizeof(unit), "u%u.service", id);
+                hold(id, unit, 0, 6, 0);
+        }
+        in.n_nodes = 1;
+        nodes[0].capacity_bytes = CANDIDATES * 6 * PAGE;
+        in.size_bytes = CANDIDATES / 2 * 6 * PAGE;
+        n_placed = 0;
+        ck_assert_int_eq(preempt(&in, &verdict, &v, &n), 0);
+        ck_assert_int_eq(verdict, PREEMPT_DISPLACE);
+        ck_assert_uint_eq(n, CANDIDATES / 2);
+        ck_assert_uint_gt(n_placed, CANDIDATES);
+        ck_assert_uint_le(n_placed, STEPS + CANDIDATES);
+        free(v);
+}
+END_TEST
+
 int main(void)
 {
         Suite *s = suite_create("preempt");
@@ -259,6 +300,7 @@ int main(void)
         tcase_add_test(t, who_has_a_node_for_himself);
         tcase_add_test(t, of_many_none_can_be_left_out);
         tcase_add_test(t, the_cost_does_not_grow);
+        tcase_add_test(t, the_search_has_an_end);
         tcase_set_timeout(t, 0);
         suite_add_tcase(s, t);
         return check_main(s);

@@ -9,11 +9,17 @@
 
 /* Waiters of a cdmd that was started again. They have no clients, which only a bus would know. */
 
-enum { WAITERS = 1000, AT_ONCE = 64 /* ENTRIES_A_SLICE */ };
+enum {
+        WAITERS = 1000,
+        AT_ONCE = 64, /* ENTRIES_A_SLICE */
+        DISPLACED = 100,
+        SETTLED_AT_ONCE = 8 /* SETTLED_A_SLICE of leases.c */
+};
 
 static char *root;
 static Manager m;
 static bool restored;
+static unsigned n_revoking, n_changed;
 
 static void on_restored(Manager *manager)
 {
@@ -25,6 +31,8 @@ static void on_restored(Manager *manager)
 /* As assembly_on_notice() does. */
 static void on_notice(const Notice *n, void *userdata _unused_)
 {
+        n_revoking += n->kind == NOTICE_RESERVATION_REVOKING;
+        n_changed += n->kind == NOTICE_RESERVATION_CHANGED;
         if (n->kind != NOTICE_RESERVATION_LEFT)
                 return;
         n->entry->waiter = waiter_free(n->entry->waiter);
@@ -51,6 +59,7 @@ static void start(void)
         ck_assert_int_eq(waiters_new(&m, &m.waiters), 0);
         free(path);
         restored = false;
+        n_revoking = n_changed = 0;
 }
 
 static void stop(void)
@@ -198,6 +207,54 @@ START_TEST(an_end_between_two_slices)
 }
 END_TEST
 
+static bool is_stored_as(uint32_t id, const char *state)
+{
+        char path[64], line[64];
+
+        snprintf(path, sizeof(path), "reservation-%u", id);
+        snprintf(line, sizeof(line), "State=%s\n", state);
+        char *text = tree_read(root, path);
+        bool is_so = text && strstr(text, line);
+        free(text);
+        return is_so;
+}
+
+/* Turns of the event loop until `n` has become n_all: each of them stores and tells a few. */
+static void settle(const unsigned *n, unsigned n_all)
+{
+        while (*n < n_all) {
+                unsigned before = *n;
+
+                turn();
+                ck_assert_uint_le(*n - before, SETTLED_AT_ONCE);
+        }
+        ck_assert_uint_eq(*n, n_all);
+}
+
+/* They count as leaving, or as staying, at once. */
+START_TEST(hundreds_are_displaced_in_slices)
+{
+        uint64_t due = manager_boottime_usec() + UINT64_C(3600000000);
+
+        for (uint32_t id = 1; id <= DISPLACED; id++) {
+                Entry *e = add(id, RESERVATION_ACTIVE);
+
+                e->r->term_usec = e->r->expires_usec = UINT64_MAX;
+                lease_revoke_soon(e, due, DISPLACED + 1);
+        }
+        ck_assert_int_eq(manager_find(&m, DISPLACED)->r->state, RESERVATION_REVOKING);
+        ck_assert_uint_eq(n_changed, 0);
+        settle(&n_changed, DISPLACED);
+        ck_assert_uint_eq(n_revoking, DISPLACED);
+        ck_assert(is_stored_as(1, "revoking") && is_stored_as(DISPLACED, "revoking"));
+        for (uint32_t id = 1; id <= DISPLACED; id++)
+                lease_keep_soon(manager_find(&m, id));
+        ck_assert_int_eq(manager_find(&m, DISPLACED)->r->state, RESERVATION_ACTIVE);
+        settle(&n_changed, 2 * DISPLACED);
+        ck_assert(is_stored_as(1, "active") && is_stored_as(DISPLACED, "active"));
+}
+END_TEST
+
 int main(void)
 {
         Suite *s = suite_create("waiters");
@@ -210,6 +267,7 @@ int main(void)
         tcase_add_test(t, who_has_ended_is_not_restored);
         tcase_add_test(t, who_is_displaced_for_nobody_stays);
         tcase_add_test(t, an_end_between_two_slices);
+        tcase_add_test(t, hundreds_are_displaced_in_slices);
         suite_add_tcase(s, t);
         return check_main(s);
 }

@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "tests/unit/whole-cdmd.h"
+
+#include "daemon/tenant/grant.h"
+#include "daemon/tenant/snapshot.h"
+#include "policy/cdm-names.h"
+
+/* The last judgement of a request, after polkit: what policy allows is carried out for a caller who is
+ * authorised, and for no other one, however the request got there. Clients of a whole cdmd cannot show this,
+ * because their requests end at the first judgement. */
+
+#define MIB   (UINT64_C(1) << 20)
+#define ALICE 1000
+
+static WholeCdmd w;
+
+static void start(void)
+{
+        whole_prepare(&w, 3, "[Match]\nPool=*\n[Grant]\nLimit=infinity\nOnFull=queue\n");
+        whole_start(&w);
+        while (!w.manager->serving)
+                ck_assert_int_ge(sd_event_run(w.event, UINT64_MAX), 0);
+}
+
+static void stop(void)
+{
+        whole_stop(&w);
+}
+
+typedef struct Said {
+        bool done;
+        char error[128], text[512];
+        size_t n_most; /* reservations there were meanwhile */
+} Said;
+
+static void on_done(const Answer *a, uint32_t id _unused_, void *userdata)
+{
+        Said *s = userdata;
+
+        s->done = true;
+        snprintf(s->error, sizeof(s->error), "%s", a->error ? a->error : "");
+        snprintf(s->text, sizeof(s->text), "%s", a->text ? a->text : "");
+}
+
+/* Alice asks for u-1.service. */
+static Identity *alice(void)
+{
+        Identity *i = calloc(1, sizeof(*i));
+
+        MUST(i && (i->subject = calloc(1, sizeof(*i->subject))));
+        i->pidfd = -EBADF;
+        i->sender_uid = i->subject->uid = ALICE;
+        i->subject->unit_uid = UID_NONE;
+        i->subject->unit = strdup("u-1.service");
+        i->subject->slice = strdup("system.slice");
+        i->subject->cgroup = strdup("/system.slice/u-1.service");
+        return i;
+}
+
+static Said ask(uint64_t size_bytes, bool queue, bool authorised)
+{
+        RequestArgs args = { .pool = (char *)"cdm",
+                             .size_bytes = size_bytes,
+                             .target.pidfd = -EBADF,
+                             .queue = queue,
+                             .queue_usec = UINT64_MAX };
+        Said s = { 0 };
+        Grant *g;
+
+        ck_assert_int_ge(grant_start(w.manager, alice(), &args, authorised, on_done, &s, &g), 0);
+        while (!s.done) {
+                ck_assert_int_ge(sd_event_run(w.event, UINT64_MAX), 0);
+                size_t n = ledger_count(w.manager->ledger);
+                s.n_most = n > s.n_most ? n : s.n_most;
+        }
+        return s;
+}
+
+START_TEST(who_is_not_authorised_is_not_granted)
+{
+        Said s = ask(MIB, false, false);
+
+        ck_assert_str_eq(s.error, CDM_ERROR_DENIED);
+        ck_assert_msg(strstr(s.text, "not authorised"), "%s", s.text);
+        ck_assert_uint_eq(s.n_most, 0);
+        /* The same for one who is: it is PID 1 that has no time. */
+        s = ask(MIB, false, true);
+        ck_assert_str_ne(s.error, CDM_ERROR_DENIED);
+        ck_assert_uint_eq(s.n_most, 1);
+}
+END_TEST
+
+static void fill(void)
+{
+        Snapshot now = manager_snapshot(w.manager, NULL);
+        Entry *e;
+
+        /* Nodes 2 and 3, each of which another tenant has for itself. */
+        for (int node = 2; node <= 3; node++) {
+                e = whole_add_tenant(&w, (uint32_t)node, 1);
+                Share all = { node, snapshot_node_available(&now, node) };
+                ck_assert_int_eq(ledger_set_shares(w.manager->ledger, e->r, &all, 1), 0);
+        }
+}
+
+START_TEST(who_is_not_authorised_does_not_wait)
+{
+        (void)ask(MIB, false, false); /* so that the nodes were observed */
+        fill();
+        Said s = ask(MIB, true, false);
+        ck_assert_str_eq(s.error, CDM_ERROR_DENIED);
+        ck_assert_uint_eq(queue_count(w.manager->queue), 0);
+        ck_assert_uint_eq(s.n_most, 2);
+        s = ask(MIB, true, true);
+        ck_assert_msg(s.error[0] == '\0', "%s: %s", s.error, s.text);
+        ck_assert_uint_eq(queue_count(w.manager->queue), 1);
+}
+END_TEST
+
+/* Of a refusal one hears as it was judged. */
+START_TEST(a_refusal_stays_a_refusal)
+{
+        (void)ask(MIB, false, false);
+        fill();
+        ck_assert_str_eq(ask(MIB, false, false).error, CDM_ERROR_FULL);
+        ck_assert_str_eq(ask(MIB, false, true).error, CDM_ERROR_FULL);
+}
+END_TEST
+
+int main(void)
+{
+        Suite *s = suite_create("grant");
+        TCase *t = tcase_create("grant");
+
+        tcase_add_checked_fixture(t, start, stop);
+        tcase_add_test(t, who_is_not_authorised_is_not_granted);
+        tcase_add_test(t, who_is_not_authorised_does_not_wait);
+        tcase_add_test(t, a_refusal_stays_a_refusal);
+        suite_add_tcase(s, t);
+        return check_main(s);
+}
