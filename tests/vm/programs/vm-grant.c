@@ -169,8 +169,9 @@ int main(int argc, char **argv)
                 "Request on a running unit, until effective and answered|bare `SetUnitProperties` of the same value "
                 "by the same client|<=1.25|ms",
                 grants, n);
-        pairs_print("a grant, as above|the least that a daemon in between has to do, by the same client alone||ms",
-                    leasts, n);
+        pairs_print(
+                "a grant, as above|the least that a daemon in between has to do, by the same client alone||ms",
+                leasts, n);
         pairs_print("`Ping` of cdmd (what a call costs)|`Ping` of PID 1||ms", pings, n);
 
         const char *ours[] = { "cdmctl", "run", "hbm", "16M", "--", "true", NULL };
