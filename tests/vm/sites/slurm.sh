@@ -154,7 +154,6 @@ srun --cdm-policy=none grep -c static /proc/self/numa_maps
 cdmctl list --json=short
 srun --cdm=hbm:128M true
 END
-rm -f /home/alice/policy.out
 check_status 1 "a batch job with steps" as alice "sbatch --wait --quiet --cdm=hbm:64M --output=steps.out steps.sh"
 steps=$(cat /home/alice/steps.out)
 is "it and two of its steps have the node" "$(grep -cE 'Mems_allowed_list:[[:space:]]0-2$' /home/alice/steps.out)" 3
