@@ -73,8 +73,9 @@ END
         is "$1: a job that is refused fails" "$(($? != 0))" 1
         like "$1: with cdmd's sentence" "$(cat /tmp/refused)" 'error: cdm: .*05-jobs.conf'
         is "$1: and has not started" "$(grep -c starts /tmp/refused)" 0
-        check_status 1 "$1: so does a batch job" as alice \
-                "sbatch --wait --quiet --gres=cdm:hbm:384M --output=refused.out --wrap='echo starts'"
+        job=$(as alice "sbatch --parsable --gres=cdm:hbm:384M --output=refused.out --wrap='echo starts'")
+        check "$1: a batch job that is refused ends" wait_for 60 jobs_gone
+        like "$1: as cancelled" "$(scontrol show job "$job")" 'JobState=CANCELLED'
         like "$1: whose output has the sentence" "$(cat /home/alice/refused.out)" 'error: cdm: .*05-jobs.conf'
         is "$1: and which has not started" "$(grep -c starts /home/alice/refused.out)" 0
         ended "$1: refusals"
