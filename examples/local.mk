@@ -9,3 +9,7 @@ dist_exampleslurm_DATA = \
 	examples/slurm/job_submit.lua \
 	examples/slurm/plugstack.conf \
 	examples/slurm/slurm.conf
+dist_exampleslurm_SCRIPTS = \
+	examples/slurm/epilog \
+	examples/slurm/prolog \
+	examples/slurm/task-prolog

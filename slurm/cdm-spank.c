@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* A SPANK plugin: --cdm=POOL:SIZE for srun and sbatch.
+/* A SPANK plugin: --cdm=POOL:SIZE for srun, sbatch and salloc.
  *
  * In each step's slurmstepd, before its first task: what the job asks for is requested, once a job and node; then cdmd
  * is asked to admit the step's control group, so that no task starts before the step is fenced or granted. Slurm opens
  * job_N and step_X/user with each step anew, so step_X is where cdmd holds a step.
+ *
+ * The first step of a job on a node also says whose job it is, and its labels, whether or not the job asks: what runs in
+ * the job may ask for itself later, by the rules for its account.
  *
  * What Slurm makes of errors decides where they are told: one of init, init_post_opt or user_init drains the node, and
  * srun does not fail. So a refusal is kept until task_init_privileged, whose error is the task's: the message goes to
@@ -40,6 +43,9 @@ static struct {
         bool without_gres;             /* the administrator does not count with GRES */
         char refusal[CDMD_REASON_MAX]; /* empty: the tasks may start */
         CdmdReservation reservation;
+        bool is_known; /* what follows, by slurmctld */
+        CdmdWords words;
+        uint64_t counted_bytes; /* as GRES, of the pool that is asked for */
 } state;
 
 /* The first one counts. */
@@ -161,30 +167,45 @@ static const slurm_job_info_t *find_info(const job_info_msg_t *message, uint32_t
         return NULL;
 }
 
-/* Asks slurmctld what the job's environment could say, which the user has written: refuses where the job counts for
- * less than it asks for. */
-static int ask_controller(const SlurmJob *job, Labels *labels)
+/* Asks slurmctld, once a step: the job's environment could say the same, but the user has written that. */
+static int learn(const SlurmJob *job, char reason[static CDMD_REASON_MAX])
 {
         job_info_msg_t *message = NULL;
-        char asked[SIZE_STR_MAX], has[SIZE_STR_MAX];
-        int r = -EACCES;
+        int r = -ENODATA;
 
+        if (state.is_known)
+                return 0;
         if (slurm_load_job(&message, job->id, SHOW_ALL) != SLURM_SUCCESS) {
-                refuse("slurmctld does not say what job %u is", (unsigned)job->id);
-                return -EACCES;
+                snprintf(reason, CDMD_REASON_MAX, "slurmctld does not say what job %u is",
+                         (unsigned)job->id);
+                return r;
         }
         const slurm_job_info_t *info = find_info(message, job->id);
-        uint64_t bytes = info ? cdm_gres_bytes(info->tres_per_node, state.ask.pool) : 0;
-        if (!info)
-                refuse("slurmctld does not know job %u", (unsigned)job->id);
-        else if (!state.without_gres && bytes < state.ask.bytes)
-                refuse("--cdm asks for %s of %s, and the job has --gres=cdm:%s for %s",
-                       size_format(state.ask.bytes, asked), state.ask.pool, state.ask.pool,
-                       size_format(bytes, has));
-        else if ((r = add_labels(job, info, labels)) < 0)
-                refuse("out of memory");
+        if (!info) {
+                snprintf(reason, CDMD_REASON_MAX, "slurmctld does not know job %u", (unsigned)job->id);
+        } else if ((r = add_labels(job, info, &state.words.labels)) < 0) {
+                snprintf(reason, CDMD_REASON_MAX, "out of memory");
+        } else {
+                state.words.uid = job->uid;
+                state.counted_bytes =
+                        state.ask.pool ? cdm_gres_bytes(info->tres_per_node, state.ask.pool) : 0;
+                state.is_known = true;
+        }
         slurm_free_job_info_msg(message);
         return r;
+}
+
+/* False: it was refused, because the job counts for less than it asks for. */
+static bool is_counted(void)
+{
+        char asked[SIZE_STR_MAX], has[SIZE_STR_MAX];
+
+        if (state.without_gres || state.counted_bytes >= state.ask.bytes)
+                return true;
+        refuse("--cdm asks for %s of %s, and the job has --gres=cdm:%s for %s",
+               size_format(state.ask.bytes, asked), state.ask.pool, state.ask.pool,
+               size_format(state.counted_bytes, has));
+        return false;
 }
 
 /* --- a step --- */
@@ -213,24 +234,24 @@ static int find_granted(sd_bus *bus, int job_fd)
 
 static void request(sd_bus *bus, const StepPlace *place, const SlurmJob *job, int job_fd)
 {
-        CdmdRequest q = {
-                .pool = state.ask.pool, .bytes = state.ask.bytes, .cgroup = place->job, .uid = job->uid
+        const CdmdRequest q = {
+                .pool = state.ask.pool, .bytes = state.ask.bytes, .cgroup = place->job, .words = &state.words
         };
         _cleanup_free_ char *path = NULL;
         char reason[CDMD_REASON_MAX];
 
-        int r = ask_controller(job, &q.labels);
-        if (r >= 0) {
+        int r = learn(job, reason);
+        if (r >= 0 && !is_counted())
+                return;
+        if (r >= 0)
                 r = cdmd_request(bus, &q, &path, reason);
-                if (r >= 0)
-                        r = cdmd_reservation_read(bus, path, &state.reservation, reason);
-                if (r < 0)
-                        refuse("%s", r == -ENOMEM ? "out of memory" : reason);
-        }
-        if (r >= 0 && (r = step_mark_write(job_fd, state.ask.pool, path)) < 0)
+        if (r >= 0)
+                r = cdmd_reservation_read(bus, path, &state.reservation, reason);
+        if (r < 0)
+                refuse("%s", r == -ENOMEM ? "out of memory" : reason);
+        else if ((r = step_mark_write(job_fd, state.ask.pool, path)) < 0)
                 slurm_error("cdm: the job's control group cannot be marked, the next step asks again: %s",
                             strerror(-r));
-        labels_clear(&q.labels);
 }
 
 /* Once a job: its steps wait for each other. */
@@ -247,11 +268,34 @@ static void reserve(sd_bus *bus, const StepPlace *place, const SlurmJob *job)
         close(fd);
 }
 
-/* Whatever happens, the step is kept off what it has no reservation of. */
-static void admit(sd_bus *bus, const StepPlace *place, const char *unreachable)
+/* Where what is to be said cannot be, the step is admitted all the same. */
+static int admit_saying(sd_bus *bus, const StepPlace *place, const SlurmJob *job,
+                        char reason[static CDMD_REASON_MAX])
+{
+        int fd = -EBADF, r = step_job_open(place, &fd);
+        bool is_said = r < 0 || step_is_said(fd);
+
+        if (!is_said) {
+                r = learn(job, reason);
+                if (r >= 0)
+                        r = cdmd_admit(bus, place->step, &state.words, reason);
+                if (r >= 0)
+                        (void)step_say(fd); /* without the mark the next step says it again */
+                else if (r != -ENOTCONN)
+                        slurm_info("cdm: job %u has no labels: %s", (unsigned)job->id, reason);
+        }
+        if (fd >= 0)
+                close(fd);
+        return is_said || (r < 0 && r != -ENOTCONN) ? cdmd_admit(bus, place->step, NULL, reason) : r;
+}
+
+/* Whatever happens, the step is kept off what it has no reservation of. job: NULL: Slurm does not say. */
+static void admit(sd_bus *bus, const StepPlace *place, const SlurmJob *job, const char *unreachable)
 {
         char reason[CDMD_REASON_MAX];
-        int r = bus ? cdmd_admit(bus, place->step, reason) : -ENOTCONN;
+        int r = !bus  ? -ENOTCONN
+                : job ? admit_saying(bus, place, job, reason)
+                      : cdmd_admit(bus, place->step, NULL, reason);
 
         if (r >= 0)
                 return;
@@ -277,16 +321,17 @@ static void enter(spank_t spank)
                        strerror(-r));
         if (r < 0)
                 return;
+        bool has_job = read_job(spank, &job);
         r = cdmd_open(&bus, reason);
         if (state.ask.pool && !state.refusal[0]) {
                 if (r < 0)
                         refuse("%s", reason);
-                else if (!read_job(spank, &job))
+                else if (!has_job)
                         refuse("Slurm does not say which job this is");
                 else
                         reserve(bus, &place, &job);
         }
-        admit(bus, &place, reason);
+        admit(bus, &place, has_job ? &job : NULL, reason);
 }
 
 int slurm_spank_init_post_opt(spank_t spank, int argc _unused_, char **argv _unused_)

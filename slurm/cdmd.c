@@ -80,14 +80,29 @@ static int garbled(int r, char reason[static CDMD_REASON_MAX])
         return r;
 }
 
-int cdmd_admit(sd_bus *bus, const char *cgroup, char reason[static CDMD_REASON_MAX])
+/* Options of a call whose a{sv} is open: the control group, and what is said of it. */
+static int append_target(sd_bus_message *m, const char *cgroup, const CdmdWords *words)
+{
+        int r = sd_bus_message_append(m, "{sv}", CDM_OPTION_CGROUP, "s", cgroup);
+
+        if (r >= 0 && words)
+                r = sd_bus_message_append(m, "{sv}", CDM_OPTION_FOR_UID, "u", (uint32_t)words->uid);
+        return r >= 0 && words ? labels_append(m, &words->labels) : r;
+}
+
+int cdmd_admit(sd_bus *bus, const char *cgroup, const CdmdWords *words, char reason[static CDMD_REASON_MAX])
 {
         _cleanup_(sd_bus_message_unref_p) sd_bus_message *m = NULL;
         int r = new_call(bus, "Admit", &m);
 
         if (r >= 0)
-                r = sd_bus_message_append(m, "a{sv}", 2, CDM_OPTION_CGROUP, "s", cgroup, CDM_OPTION_TIMEOUT,
-                                          "t", ADMIT_USEC);
+                r = sd_bus_message_open_container(m, 'a', "{sv}");
+        if (r >= 0)
+                r = sd_bus_message_append(m, "{sv}", CDM_OPTION_TIMEOUT, "t", ADMIT_USEC);
+        if (r >= 0)
+                r = append_target(m, cgroup, words);
+        if (r >= 0)
+                r = sd_bus_message_close_container(m);
         return call(bus, r, m, NULL, reason);
 }
 
@@ -156,10 +171,7 @@ int cdmd_request(sd_bus *bus, const CdmdRequest *q, char **ret_path, char reason
         if (r >= 0)
                 r = sd_bus_message_open_container(m, 'a', "{sv}");
         if (r >= 0)
-                r = sd_bus_message_append(m, "{sv}{sv}", CDM_OPTION_CGROUP, "s", q->cgroup,
-                                          CDM_OPTION_FOR_UID, "u", (uint32_t)q->uid);
-        if (r >= 0)
-                r = labels_append(m, &q->labels);
+                r = append_target(m, q->cgroup, q->words);
         if (r >= 0)
                 r = sd_bus_message_close_container(m);
         r = call(bus, r, m, &reply, reason);

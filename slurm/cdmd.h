@@ -21,15 +21,21 @@ DEFINE_CLEANUP(sd_bus, sd_bus_flush_close_unref);
 
 int cdmd_open(sd_bus **ret, char reason[static CDMD_REASON_MAX]);
 
-/* Returns when the control group of a step is fenced, or granted what its job has. */
-int cdmd_admit(sd_bus *bus, const char *cgroup, char reason[static CDMD_REASON_MAX]);
+/* What is said of a job: for whom it runs, and its labels. cdmd keeps that with the job's control group until it ends. */
+typedef struct CdmdWords {
+        uid_t uid;
+        Labels labels;
+} CdmdWords;
+
+/* Returns when the control group of a step is fenced, or granted what its job has. words: of its job; NULL: nothing is
+ * said. */
+int cdmd_admit(sd_bus *bus, const char *cgroup, const CdmdWords *words, char reason[static CDMD_REASON_MAX]);
 
 /* What is asked for the control group of a job, in the name of its user. */
 typedef struct CdmdRequest {
         const char *pool, *cgroup;
         uint64_t bytes;
-        uid_t uid;
-        Labels labels;
+        const CdmdWords *words;
 } CdmdRequest;
 
 /* Waits until it is granted. *ret_path: the reservation's, to be freed. */

@@ -16,6 +16,7 @@
 
 #define CGROUP_ROOT "/sys/fs/cgroup"
 #define FILE_MAX    16384
+#define MARK        "trusted.cdmd."
 #define MARK_MAX    128
 
 /* What a file of the kernel says, as one string. */
@@ -76,7 +77,7 @@ int step_keep_out(const StepPlace *place)
         return r;
 }
 
-int step_job_lock(const StepPlace *place, int *ret_fd)
+int step_job_open(const StepPlace *place, int *ret_fd)
 {
         _cleanup_free_ char *path = NULL;
 
@@ -85,10 +86,20 @@ int step_job_lock(const StepPlace *place, int *ret_fd)
         int fd = open(path, O_WRONLY | O_CLOEXEC);
         if (fd < 0)
                 return -errno;
+        *ret_fd = fd;
+        return 0;
+}
+
+int step_job_lock(const StepPlace *place, int *ret_fd)
+{
+        int fd, r = step_job_open(place, &fd);
+
+        if (r < 0)
+                return r;
         while (flock(fd, LOCK_EX) < 0) {
                 if (errno == EINTR)
                         continue;
-                int r = -errno;
+                r = -errno;
                 close(fd);
                 return r;
         }
@@ -98,7 +109,7 @@ int step_job_lock(const StepPlace *place, int *ret_fd)
 
 static const char *mark_name(const char *pool, char buf[static MARK_MAX])
 {
-        int n = snprintf(buf, MARK_MAX, "trusted.cdmd.%s", pool);
+        int n = snprintf(buf, MARK_MAX, MARK "pool.%s", pool);
 
         return n > 0 && n < MARK_MAX ? buf : NULL;
 }
@@ -126,4 +137,16 @@ int step_mark_write(int job_fd, const char *pool, const char *path)
         if (!name)
                 return -ENAMETOOLONG;
         return fsetxattr(job_fd, name, path, strlen(path), 0) < 0 ? -errno : 0;
+}
+
+bool step_is_said(int job_fd)
+{
+        char value[MARK_MAX];
+
+        return fgetxattr(job_fd, MARK "said", value, sizeof(value)) > 0;
+}
+
+int step_say(int job_fd)
+{
+        return fsetxattr(job_fd, MARK "said", "1", 1, 0) < 0 ? -errno : 0;
 }

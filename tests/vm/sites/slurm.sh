@@ -3,7 +3,6 @@
 # site: slurm
 # seconds: 900
 # own-boot
-# before-boot: rm -f /etc/systemd/system/multi-user.target.wants/slurm*.service
 # shellcheck source=tests/vm/lib.sh
 . /usr/lib/cdmd-vm/lib.sh
 # shellcheck source=tests/vm/guest/site.sh
@@ -70,6 +69,52 @@ check "a job that asks for nothing runs" as alice "srun $mems"
 like "with ordinary nodes" "$output" 'Mems_allowed_list:[[:space:]]0-1$'
 is "and has asked for nothing" "$(site_list length)" 0
 
+# What runs in a job asks for itself, by the rules for its account.
+cat >/home/alice/run.sh <<END
+#!/bin/sh
+cat /proc/self/cgroup
+cdmctl run hbm 16M -- sh -c 'cat /proc/self/cgroup; $mems; cdmctl list --json=short; exit 7'
+echo status \$?
+$mems
+cdmctl list --json=short
+END
+chmod 755 /home/alice/run.sh
+check "in a job that has not asked, cdmctl run does" as alice "srun --account=poor ./run.sh"
+is "it is not moved" "$(grep -c '^0::' <<<"$output") $(grep '^0::' <<<"$output" | sort -u | grep -c "$slurm_scope/job_[0-9]*/step_0/user/task_0")" "2 1"
+like "its command has memory" "$(grep Mems_allowed_list <<<"$output" | head -n 1)" '0-1,3$|0-2$'
+like "by one reservation of the job, its user's" "$(grep '^\[{' <<<"$output" | jq --raw-output 'map("\(.cgroup) \(.uid) \(.state) \(.policy)") | join(";")')" \
+        "^$slurm_scope/job_[0-9]* $(id -u alice) active [^;]*04-poor.conf:[0-9]*\$"
+like "its exit status is the command's" "$output" 'status 7'
+like "which ends with the command" "$(grep Mems_allowed_list <<<"$output" | tail -n 1) $(grep '^\[\]' <<<"$output")" '0-1 \[\]$'
+check_status 125 "more than the rule for its account gives is refused" as alice "srun --account=poor cdmctl run hbm 32M -- true"
+like "by that rule" "$output" '04-poor.conf'
+check "another account has the other rule" as alice "srun --account=ml cdmctl run hbm 32M -- $mems"
+check "in a batch job, too" as alice "sbatch --wait --quiet --account=ml --output=run.out --wrap='cdmctl run hbm 32M -- $mems'"
+like "whose command has memory" "$(cat /home/alice/run.out)" '(0-1,3|0-2)$'
+check "what a job asks for and does not release" as alice "srun cdmctl request hbm 32M"
+ended "jobs that ask for themselves"
+
+check "salloc asks" as alice "salloc --quiet --cdm=hbm:64M sh -c '$mems; srun $mems; srun --cdm=hbm:32M $mems; cdmctl list --json=short'"
+is "its steps have memory, and its own command on the login node has not" \
+        "$(grep Mems_allowed_list <<<"$output" | cut -f2 | paste -sd' ')" "0-1 0-2 0-2"
+is "by one reservation" "$(grep '^\[' <<<"$output" | jq --raw-output 'map(.size) | join(" ")')" $((64 << 20))
+check_status 1 "more than the rule gives is refused there" as alice "salloc --quiet --cdm=hbm:512M srun true"
+like "with cdmd's sentence" "$output" 'error: cdm: .*05-jobs.conf'
+ended "salloc"
+
+# A login that pam_slurm_adopt puts into the user's job.
+cp /etc/pam.d/su /tmp/su.pam
+printf '%s\n' 'auth sufficient pam_rootok.so' 'account required pam_slurm_adopt.so service=su' 'session required pam_permit.so' \
+        >/etc/pam.d/su
+as alice "sbatch --quiet --job-name=login --account=ml --output=/dev/null --wrap='exec sleep infinity'"
+check "a job to log into" wait_for 60 job_runs login
+check "a login there asks" su alice --command="sh -c 'cat /proc/self/cgroup; exec cdmctl run hbm 32M -- $mems'"
+like "for the job" "$output" "/job_$(squeue --noheader --name=login --format=%i)/step_extern/"
+like "and has memory" "$output" '(0-1,3|0-2)$'
+cp /tmp/su.pam /etc/pam.d/su
+scancel --name=login
+ended "logins"
+
 # Two jobs on the node: one is granted.
 as alice "srun --job-name=first --account=ml --cdm=hbm:128M $(hog 2 64)" >/tmp/first 2>&1 &
 check "a job asks for memory, and uses it" wait_for 60 grep -q ready /tmp/first
@@ -115,7 +160,6 @@ srun --cdm-policy=none grep -c static /proc/self/numa_maps
 cdmctl list --json=short
 srun --cdm=hbm:128M true
 END
-rm -f /home/alice/policy.out
 check_status 1 "a batch job with steps" as alice "sbatch --wait --quiet --cdm=hbm:64M --output=steps.out steps.sh"
 steps=$(cat /home/alice/steps.out)
 is "it and two of its steps have the node" "$(grep -cE 'Mems_allowed_list:[[:space:]]0-2$' /home/alice/steps.out)" 3
@@ -202,6 +246,20 @@ check "cdmd is there again" systemctl start cdmd
 check "with the reservation" wait_for 60 site_has_one
 scancel "$job"
 ended "killed cdmd"
+
+# Slurm gives the processors of a job to the next one when its memory is free.
+check "a job keeps its memory until its end" keep waits
+cdmd=$(site_pid cdmd)
+kill -STOP "$cdmd"
+scancel --name=waits
+completes() {
+        [ "$(squeue --noheader --name=waits --format=%t)" = CG ]
+}
+check "its end is there" wait_for 60 completes
+sleep 8
+check "and lasts until cdmd has answered" completes
+kill -CONT "$cdmd"
+ended "waiting for cdmd"
 
 check "50 short jobs" as alice "sbatch --wait --quiet --array=1-50 --cdm=hbm:16M --output=/dev/null --wrap=true"
 ended "short jobs"
