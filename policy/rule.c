@@ -78,10 +78,18 @@ Rule *rule_free(Rule *r)
 
 /* Flags 0: a star also stands for a path of several levels, and a name that starts with a dot is a name like
  * any other. */
+static bool rule_glob_matches(const char *glob, const char *value)
+{
+        if (fnmatch(glob, value, 0) == 0)
+                return true;
+        /* systemd writes a '-' that is no separator as "\x2d": there the backslash is a part of the name. */
+        return strchr(glob, '\\') && fnmatch(glob, value, FNM_NOESCAPE) == 0;
+}
+
 static bool rule_any_glob(char *const *globs, const char *value)
 {
         for (char *const *g = globs; *g; g++)
-                if (fnmatch(*g, value, 0) == 0)
+                if (rule_glob_matches(*g, value))
                         return true;
         return false;
 }
@@ -109,7 +117,7 @@ static bool rule_unit_matches(char *const *globs, const char *unit)
                 if (!at || strlen(*g) + 2 > sizeof(glob))
                         continue;
                 snprintf(glob, sizeof(glob), "%.*s*%s", (int)(at + 1 - *g), *g, at + 1);
-                if (fnmatch(glob, unit, 0) == 0)
+                if (rule_glob_matches(glob, unit))
                         return true;
         }
         return false;

@@ -47,6 +47,13 @@ static const Subject container = {
         .unit_uid = UID_NONE,
 };
 static const Subject instance = { .unit = (char *)"worker@a-b.service", .uid = 0 };
+static const Subject machine = {
+        .unit = (char *)"machine-qemu\\x2d3\\x2dalpha.scope",
+        .slice = (char *)"machine.slice",
+        .cgroup = (char *)"/machine.slice/machine-qemu\\x2d3\\x2dalpha.scope",
+        .uid = 0,
+        .unit_uid = UID_NONE,
+};
 static const Subject unknown_user = { .unit = (char *)"x.service", .uid = UID_NONE };
 
 static const struct {
@@ -69,6 +76,20 @@ static const struct {
         { "an instance is no template", &instance, false, { .units = GLOBS((char *)"worker.service") } },
         { "no instance", &trainer, false, { .units = GLOBS((char *)"training-7@.service") } },
         { "template, a bare cgroup", &container, false, { .units = GLOBS((char *)"worker@.service") } },
+        { "escaped name", &machine, true, { .units = GLOBS((char *)"machine-qemu\\x2d3\\x2dalpha.scope") } },
+        { "escaped pattern",
+          &machine,
+          true,
+          { .units = GLOBS((char *)"machine-qemu\\x2d*\\x2dalpha.scope") } },
+        { "escaped pattern of another",
+          &machine,
+          false,
+          { .units = GLOBS((char *)"machine-qemu\\x2d*\\x2dbeta.scope") } },
+        { "escaped path",
+          &machine,
+          true,
+          { .cgroups = GLOBS((char *)"/machine.slice/machine-qemu\\x2d*") } },
+        { "quoted star", &machine, false, { .units = GLOBS((char *)"machine\\*") } },
         { "unit as a whole", &trainer, false, { .units = GLOBS((char *)"training") } },
         { "unit of a bare cgroup", &container, false, { .units = GLOBS((char *)"*") } },
         { "own slice", &trainer, true, { .slices = GLOBS((char *)"batch-night.slice") } },
