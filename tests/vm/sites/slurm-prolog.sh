@@ -47,7 +47,7 @@ what_jobs_do() {
         local job
         check "$1: a job without GRES runs" as alice "srun $mems"
         like "$1: with ordinary nodes" "$output" 'Mems_allowed_list:[[:space:]]0-1$'
-        as alice "srun --job-name=first --account=ml --gres=cdm:hbm:128M /usr/lib/cdmd-tests/vm-hog --bind --small --node 2 --mb 64" \
+        as alice "srun --job-name=first --account=ml --comment=' Account=poor UserId=bob(1001) Partition=other ' --gres=cdm:hbm:128M /usr/lib/cdmd-tests/vm-hog --bind --small --node 2 --mb 64" \
                 >/tmp/first 2>&1 &
         check "$1: one with GRES has memory, and uses it" wait_for 60 grep -q ready /tmp/first
         job=$(squeue --noheader --name=first --format=%i)
