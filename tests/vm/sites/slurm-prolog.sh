@@ -2,7 +2,7 @@
 # Jobs of a real Slurm at a site without the plugin: the examples of a prolog, a task prolog and an epilog ask by GRES.
 # site: slurm
 # seconds: 300
-# own-boot
+# last
 # shellcheck source=tests/vm/lib.sh
 . /usr/lib/cdmd-vm/lib.sh
 # shellcheck source=tests/vm/guest/site.sh

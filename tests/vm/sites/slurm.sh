@@ -2,7 +2,7 @@
 # Jobs of a real Slurm: memory by --cdm, kept off each other's, refused, requeued, cancelled, killed.
 # site: slurm
 # seconds: 900
-# own-boot
+# last
 # shellcheck source=tests/vm/lib.sh
 . /usr/lib/cdmd-vm/lib.sh
 # shellcheck source=tests/vm/guest/site.sh

@@ -1,7 +1,7 @@
 #!/bin/bash
 # The generator at boot: every unit is born fenced.
 # topology: fast
-# own-boot
+# last
 # before-boot: mkdir -p /etc/cdm /etc/systemd/system/multi-user.target.wants; printf '[Fence]\nMode=enforce\nExempt=free.service\nPin=pinned.service:1\n' >/etc/cdm/cdmd.conf; ln -sf /usr/lib/systemd/system/cdmd.service /etc/systemd/system/multi-user.target.wants/cdmd.service
 # shellcheck source=tests/vm/lib.sh
 . /usr/lib/cdmd-vm/lib.sh

@@ -1,7 +1,7 @@
 #!/bin/bash
 # Nodes come and go while cdmd runs: nobody has them before it is decided, and nothing fails open.
 # hotplug
-# own-boot
+# last
 # suites: bookworm
 # seconds: 190
 # shellcheck source=tests/vm/lib.sh

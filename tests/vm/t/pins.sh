@@ -2,7 +2,7 @@
 # Long-term pins (RDMA, VFIO, registered buffers of io_uring): the kernel moves pages out of ZONE_MOVABLE before it
 # pins them, and pinned pages move no more. What that means for exact buffers, and for what a grant let a unit have.
 # hotplug
-# own-boot
+# last
 # suites: bookworm
 # shellcheck source=tests/vm/lib.sh
 . /usr/lib/cdmd-vm/lib.sh

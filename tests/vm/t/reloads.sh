@@ -1,7 +1,7 @@
 #!/bin/bash
 # Many daemon-reloads while grants and releases go on: in the end every leaf has what the ledger says.
 # suites: bookworm
-# own-boot
+# last
 # seconds: 120
 # shellcheck source=tests/vm/lib.sh
 . /usr/lib/cdmd-vm/lib.sh

@@ -1,7 +1,7 @@
 #!/bin/bash
 # Children of a delegated unit that are tenants of their own (Subtree=), in a tree as Slurm makes it: the unit is open
 # only while one of them has a grant, and the others are kept off its nodes all the same.
-# own-boot
+# last
 # seconds: 90
 # shellcheck source=tests/vm/lib.sh
 . /usr/lib/cdmd-vm/lib.sh
