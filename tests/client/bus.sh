@@ -277,21 +277,26 @@ run 1 reload
 says err 'cdmctl: /etc/cdm/cdmd.conf:3: what?'
 says err 'cdmctl: the old one stays'
 
-# The Python example. A library with sanitizers cannot be loaded by a program without them.
+# The Python example. A library with sanitizers can be loaded only where theirs is already; what the interpreter leaks is
+# no fault.
 for python in python3 /usr/bin/python3; do
         "$python" -c 'import numpy' 2>"$scratch/err" && break
         python=
 done
-if [ -z "${SANITIZE_CFLAGS-}" ] && [ -e .libs/libcdm.so.0 ] && [ -n "$python" ]; then
+if [ -e .libs/libcdm.so.0 ] && [ -n "$python" ]; then
         LIBCDM=$PWD/.libs/libcdm.so.0
+        asan=$(ldd "$LIBCDM" | sed -n 's/.*=> \(.*libasan[^ ]*\).*/\1/p')
         export LIBCDM
-        "$python" "$srcdir/examples/cdm_example.py" hbm 4 >"$scratch/out" || complain "the Python example failed"
+        python_example() {
+                LD_PRELOAD=$asan ASAN_OPTIONS=detect_leaks=0 "$python" "$srcdir/examples/cdm_example.py" "$@"
+        }
+        python_example hbm 4 >"$scratch/out" || complain "the Python example failed"
         says out '4194304 bytes of device memory, mean 499.'
         asked Release
-        "$python" "$srcdir/examples/cdm_example.py" full 4 2>"$scratch/err" && complain "a full pool went unnoticed"
+        python_example full 4 2>"$scratch/err" && complain "a full pool went unnoticed"
         says err 'pool full is full'
 else
-        echo "# the Python example: not tested, there is no libcdm.so.0 without sanitizers, or no numpy"
+        echo "# the Python example: not tested, there is no libcdm.so.0, or no numpy"
 fi
 
 # The promise about keys, for every command that prints JSON.
