@@ -4,9 +4,9 @@
 #include <systemd/sd-bus.h>
 #include <systemd/sd-event.h>
 
-#include "daemon/tenant/manager.h"
+#include "daemon/tenant/parts.h"
 
-int manager_new(const char *root, sd_event *event, sd_bus *bus, Manager **ret);
+int assembly_new(const char *root, sd_event *event, sd_bus *bus, Assembly **ret);
 /* The fence and all grants stay as they are. */
-Manager *manager_free(Manager *m);
-DEFINE_CLEANUP(Manager, manager_free);
+Assembly *assembly_free(Assembly *a);
+DEFINE_CLEANUP(Assembly, assembly_free);

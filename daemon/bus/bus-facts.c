@@ -10,6 +10,7 @@
 
 #include "daemon/bus/bus-internal.h"
 #include "daemon/tenant/machine-facts.h"
+#include "daemon/tenant/parts.h"
 #include "policy/cdm-names.h"
 #include "policy/macro.h"
 
@@ -26,7 +27,7 @@ typedef struct FactsCall {
 } FactsCall;
 
 struct BusFacts {
-        Manager *manager;
+        Book *book;
         FactsCall *calls;
         size_t n_calls;
         MachineLook *look;
@@ -101,7 +102,7 @@ static int facts_on_call(sd_bus_message *call, void *userdata, sd_bus_error *err
         FactsCall *c = calloc(1, sizeof(*c));
         if (!c)
                 return -ENOMEM;
-        if (!f->look && machine_look(f->manager->facts, facts_on_look, f, &f->look) != 0) {
+        if (!f->look && machine_look(f->book->parts->facts, facts_on_look, f, &f->look) != 0) {
                 free(c);
                 return 0;
         }
@@ -111,13 +112,13 @@ static int facts_on_call(sd_bus_message *call, void *userdata, sd_bus_error *err
         return 1;
 }
 
-int bus_facts_new(Manager *m, BusFacts **ret)
+int bus_facts_new(Book *book, BusFacts **ret)
 {
         BusFacts *f = calloc(1, sizeof(*f));
 
         if (!f)
                 return -ENOMEM;
-        f->manager = m;
+        f->book = book;
         *ret = f;
         return 0;
 }

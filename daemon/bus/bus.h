@@ -7,12 +7,14 @@
 
 #include <systemd/sd-bus.h>
 
-#include "daemon/tenant/manager.h"
+#include "policy/macro.h"
+
+typedef struct Book Book;
 
 typedef struct Bus Bus;
 
 /* Puts all objects on the bus; then the name can be asked for. */
-int bus_new(sd_bus *bus, Manager *m, Bus **ret);
+int bus_new(sd_bus *bus, Book *book, Bus **ret);
 /* Calls that wait get no answer. To be called before manager_free(), and nothing may be dispatched in
  * between. */
 Bus *bus_free(Bus *b);

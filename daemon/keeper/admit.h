@@ -4,8 +4,10 @@
 /* Waits until a cgroup is fenced or granted. It widens nothing, and makes no tenant. What is said of the tenant that
  * the cgroup is, or is in, is kept. */
 
-#include "daemon/tenant/manager.h"
 #include "daemon/tenant/request-args.h"
+
+typedef struct Answer Answer;
+typedef struct Book Book;
 
 typedef struct AdmitArgs {
         RequestArgs
@@ -20,5 +22,5 @@ typedef struct Admit Admit;
 typedef void (*admit_done_t)(const Answer *answer, uint64_t id, const NodeSet *nodes, void *userdata);
 
 /* Takes args->request. */
-int admit_start(Manager *m, AdmitArgs *args, admit_done_t done, void *userdata, Admit **ret);
+int admit_start(Book *book, AdmitArgs *args, admit_done_t done, void *userdata, Admit **ret);
 Admit *admit_free(Admit *a);

@@ -4,10 +4,10 @@
 /* What happens below units of which tenants have reservations (daemon/fence/subtenant.h): control groups that
  * come, go, end, or are set by others. Nothing is watched while no such unit is open. */
 
-typedef struct Manager Manager;
+typedef struct Book Book;
 typedef struct BelowUnits BelowUnits;
 
-int below_units_new(Manager *m, BelowUnits **ret);
+int below_units_new(Book *book, BelowUnits **ret);
 BelowUnits *below_units_free(BelowUnits *b);
 /* Something may have happened: all are looked at, soon. */
 void below_units_look(BelowUnits *b);

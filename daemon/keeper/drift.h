@@ -9,10 +9,12 @@
 #include "daemon/fence/fence.h"
 #include "daemon/keeper/fights.h"
 #include "daemon/kernel/cgroup-watch.h"
-#include "daemon/tenant/manager.h"
 #include "policy/macro.h"
 
-int drift_new(Manager *m, Drift **ret);
+typedef struct Book Book;
+typedef struct Drift Drift;
+
+int drift_new(Book *book, Drift **ret);
 Drift *drift_free(Drift *d);
 DEFINE_CLEANUP(Drift, drift_free);
 
@@ -30,7 +32,7 @@ void drift_slice(Drift *d, const char *path);
 void drift_settled(Drift *d);
 /* The cgroup tree is to be watched (or not), by this one; NULL: it cannot be. Not all of it may be watched. */
 void drift_watched(Drift *d, bool wanted, const Watch *watch);
-Manager *drift_manager(const Drift *d);
+Book *drift_book(const Drift *d);
 /* What is fought over. */
 Fights *drift_fights(Drift *d);
 

@@ -4,7 +4,8 @@
 /* The rows of one look at all holders. */
 
 #include "daemon/kernel/observe.h"
-#include "daemon/tenant/manager.h"
+
+typedef struct Book Book;
 
 typedef struct HolderRow {
         NumaBytes bytes;
@@ -18,7 +19,7 @@ typedef struct HolderRows HolderRows;
 
 /* Of an observation, with one unit a holder (NULL where not known) and one Unattributed a node. All three
  * have to outlive the rows. The observation's bytes get less by what cdmd itself keeps. */
-int holder_rows_new(Manager *m, Observation *o, char *const *units, const Unattributed *unattributed,
+int holder_rows_new(Book *book, Observation *o, char *const *units, const Unattributed *unattributed,
                     HolderRows **ret);
 HolderRows *holder_rows_free(HolderRows *rows);
 DEFINE_CLEANUP(HolderRows, holder_rows_free);

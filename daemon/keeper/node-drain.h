@@ -7,11 +7,13 @@
 #include <stdint.h>
 
 #include "daemon/loop/event.h"
-#include "daemon/tenant/manager.h"
+
+typedef struct Answer Answer;
+typedef struct Book Book;
 
 typedef struct NodeDrains NodeDrains;
 
-int node_drains_new(Manager *m, NodeDrains **ret);
+int node_drains_new(Book *book, NodeDrains **ret);
 NodeDrains *node_drains_free(NodeDrains *s);
 
 typedef struct DrainReport {

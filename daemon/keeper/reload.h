@@ -5,17 +5,20 @@
 
 #include <stdbool.h>
 
-#include "daemon/tenant/manager.h"
 #include "policy/config.h"
 #include "policy/pool.h"
 #include "policy/topology.h"
 
-int reloads_new(Manager *m, Reloads **ret);
+typedef struct Answer Answer;
+typedef struct Book Book;
+typedef struct Reloads Reloads;
+
+int reloads_new(Book *book, Reloads **ret);
 Reloads *reloads_free(Reloads *s);
 
 typedef struct ReloadListener {
-        void (*fence_settled)(Manager *m, bool worked); /* worked: the fence was not left as it is */
-        void (*names_settled)(Manager *m);
+        void (*fence_settled)(Book *book, bool worked); /* worked: the fence was not left as it is */
+        void (*names_settled)(Book *book);
 } ReloadListener;
 void reloads_listen(Reloads *s, const ReloadListener *listener);
 /* Have the names of the rules in force been looked up? */

@@ -3,8 +3,9 @@
 
 /* Start and recovery. */
 
-#include "daemon/tenant/manager.h"
+typedef struct Book Book;
+typedef struct Start Start;
 
-int start_new(Manager *m, Start **ret);
+int start_new(Book *book, Start **ret);
 Start *start_free(Start *s);
 int start_run(Start *s);

@@ -5,10 +5,10 @@
 
 #include <stdbool.h>
 
-#include "daemon/tenant/manager.h"
+typedef struct Book Book;
 
 typedef struct TreeEvents TreeEvents;
 
-int tree_events_new(Manager *m, TreeEvents **ret);
+int tree_events_new(Book *book, TreeEvents **ret);
 TreeEvents *tree_events_free(TreeEvents *t);
 void tree_events_watch(TreeEvents *t, bool wanted);

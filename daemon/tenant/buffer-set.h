@@ -3,9 +3,16 @@
 
 /* The exact buffers of all reservations, and what they hold. */
 
-#include "daemon/tenant/manager.h"
+#include "policy/reservation.h"
 
-int buffers_new(Manager *m, BufferSet **ret);
+typedef struct Answer Answer;
+typedef struct Book Book;
+typedef struct BufferSet BufferSet;
+
+/* An answer to one who asked for a buffer; fd: of it, stays the callee's. */
+typedef void (*buffer_done_t)(const Answer *answer, int fd, void *userdata);
+
+int buffers_new(Book *book, BufferSet **ret);
 /* What is open stays open, and comes back with buffers_recover(). */
 BufferSet *buffers_free(BufferSet *s);
 

@@ -3,8 +3,12 @@
 
 /* What the files buffer*.c share. */
 
+#include <uthash.h>
+
 #include "daemon/kernel/memory.h"
-#include "daemon/tenant/manager.h"
+#include "daemon/tenant/buffer-set.h"
+
+typedef struct Book Book;
 
 /* In the order in which it is done. */
 typedef enum Todo { DO_NOTHING, DO_DESTROY, DO_LOOK, DO_SAMPLE, DO_ADOPT, DO_MAKE, _DO_MAX } Todo;
@@ -45,7 +49,7 @@ struct Buffer {
 };
 
 struct BufferSet {
-        Manager *manager;
+        Book *book;
         Buffer *buffers;
         size_t n;
         BufferOwner *owners; /* by id */

@@ -5,7 +5,8 @@
  */
 
 #include "daemon/tenant/buffer-set.h"
-#include "daemon/tenant/manager.h"
+
+typedef struct Entry Entry;
 
 /* Once at start, when the reservations are known: takes what systemd kept. */
 void buffers_recover(BufferSet *s);

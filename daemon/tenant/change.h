@@ -6,8 +6,10 @@
 #include <stdbool.h>
 
 #include "daemon/fence/apply.h"
-#include "daemon/tenant/manager.h"
 #include "policy/nodeset.h"
+
+typedef struct Book Book;
+typedef struct Change Change;
 
 typedef struct ChangeTerms {
         bool migrate;    /* move its pages up as well, at most what the reservation has room for */
@@ -19,6 +21,6 @@ typedef struct ChangeTerms {
  */
 typedef void (*change_done_t)(const ApplyResult *result, bool changed, void *userdata);
 /* To be called within a turn of the tenant: makes its cgroup follow the ledger. */
-int change_start(Manager *m, const Reservation *r, const ChangeTerms *terms, change_done_t done,
+int change_start(Book *book, const Reservation *r, const ChangeTerms *terms, change_done_t done,
                  void *userdata, Change **ret);
 Change *change_free(Change *c);

@@ -5,7 +5,8 @@
 
 #include <stdbool.h>
 
-#include "daemon/tenant/manager.h"
+typedef struct Book Book;
+typedef struct Entry Entry;
 
 /* Why a reservation is degraded; several may hold. */
 typedef enum Degraded {
@@ -13,7 +14,7 @@ typedef enum Degraded {
 } Degraded;
 
 /* Shuts the nodes that are drained or have no memory. */
-void degrade_shut_nodes(Manager *m);
+void degrade_shut_nodes(Book *book);
 /* A reservation of which a node is shut (or became too small) is `degraded`. follow: its cgroup follows, and
  * once that is so a whole one is `active` again. */
 void degrade_judge(Entry *e, bool follow);
@@ -22,7 +23,7 @@ void degrade_set(Entry *e, Degraded why, bool on);
 
 typedef struct Degrades Degrades;
 
-int degrades_new(Manager *m, Degrades **ret);
+int degrades_new(Book *book, Degrades **ret);
 Degrades *degrades_free(Degrades *s);
 /* Judges all reservations, in slices that begin after this call: each degraded one is stored and told of. */
 void degrades_judge(Degrades *s, bool follow);

@@ -19,9 +19,11 @@
 #include <time.h>
 #include <utlist.h>
 
+#include "daemon/loop/clock.h"
 #include "daemon/loop/log.h"
 #include "daemon/loop/slice.h"
 #include "daemon/tenant/entry-walk.h"
+#include "daemon/tenant/parts.h"
 #include "policy/lease.h"
 #include "policy/timespan.h"
 
@@ -31,7 +33,7 @@
 #define SETTLED_A_SLICE 8
 
 struct Leases {
-        Manager *manager;
+        Book *book;
         Entry *settling; /* see lease_revoke_soon() */
         Slice *slice;    /* NULL: was not needed yet */
         EntryWalk *arming;
@@ -39,14 +41,14 @@ struct Leases {
 
 static void lease_arm_granted(uint32_t id, void *userdata);
 
-int leases_new(Manager *m, Leases **ret)
+int leases_new(Book *book, Leases **ret)
 {
         Leases *s = calloc(1, sizeof(*s));
 
         if (!s)
                 return -ENOMEM;
-        s->manager = m;
-        int r = entry_walk_new(m->event, m->ledger, lease_arm_granted, NULL, m, &s->arming);
+        s->book = book;
+        int r = entry_walk_new(book->core->event, book->ledger, lease_arm_granted, NULL, book, &s->arming);
         if (r < 0) {
                 free(s);
                 return r;
@@ -86,7 +88,7 @@ static void lease_tell_revoking(Entry *e, uint64_t now)
         char nodes[NODESET_STR_MAX], policy[512], span[TIMESPAN_STR_MAX], why[128];
         const Reservation *r = e->r;
         uint64_t left = r->revoke_usec > now ? r->revoke_usec - now : 0;
-        Event ev = manager_event(e, EVENT_REVOKING, nodes, policy);
+        Event ev = book_event(e, EVENT_REVOKING, nodes, policy);
 
         if (r->revoked_for)
                 snprintf(why, sizeof(why), "reservation %" PRIu32 " of higher priority displaces it",
@@ -98,14 +100,14 @@ static void lease_tell_revoking(Entry *e, uint64_t now)
         ev.left_usec = left;
         /* Whole seconds read better, and nobody is promised the rest. */
         timespan_format(left < 1000000 ? left : left - left % 1000000, span);
-        event_emit(e->manager->notify, &ev, "reservation %" PRIu32 " of %s will be drained in %s: %s%s",
+        event_emit(e->book->core->notify, &ev, "reservation %" PRIu32 " of %s will be drained in %s: %s%s",
                    e->id, ledger_tenant_key(r->target), span, why,
                    r->revoked_for ? "" : "; `cdmctl renew` keeps it");
         if (e->phase == STORE_GRANTED)
-                notify_tell(e->manager->notify, &(Notice){ .kind = NOTICE_RESERVATION_REVOKING,
-                                                           .id = e->id,
-                                                           .reason = why,
-                                                           .usec = left });
+                notify_tell(e->book->core->notify, &(Notice){ .kind = NOTICE_RESERVATION_REVOKING,
+                                                              .id = e->id,
+                                                              .reason = why,
+                                                              .usec = left });
 }
 
 static void lease_settle(Entry *e);
@@ -120,26 +122,26 @@ int lease_revoke(Entry *e, uint64_t drain_usec, uint32_t for_id)
 
         r->revoke_usec = drain_usec;
         r->revoked_for = for_id;
-        manager_set_state(e, RESERVATION_REVOKING);
+        book_set_state(e, RESERVATION_REVOKING);
         /* One that is being granted is stored as soon as it is. */
-        int k = e->phase == STORE_GRANTED ? manager_store(e) : 0;
+        int k = e->phase == STORE_GRANTED ? book_store(e) : 0;
         if (k < 0) {
                 r->revoke_usec = usec_before;
                 r->revoked_for = for_before;
-                manager_set_state(e, before);
+                book_set_state(e, before);
                 return k;
         }
         lease_arm(e);
-        lease_tell_revoking(e, manager_boottime_usec());
+        lease_tell_revoking(e, clock_boottime_usec());
         return 0;
 }
 
 static void lease_on_kept(Entry *e)
 {
         if (e->known)
-                notify_reservation_changed(e->manager->notify, e->id, RESERVATION_CHANGED_STATE);
+                notify_reservation_changed(e->book->core->notify, e->id, RESERVATION_CHANGED_STATE);
         lease_arm(e);
-        notify_room(e->manager->notify); /* who counted on it */
+        notify_room(e->book->core->notify); /* who counted on it */
 }
 
 /* --- many at once --------------------------------------------------------------------------------------- */
@@ -152,7 +154,7 @@ static void lease_put_back(Entry *e)
 {
         e->r->revoke_usec = 0;
         e->r->revoked_for = 0;
-        ledger_set_state(e->manager->ledger, e->r, RESERVATION_ACTIVE);
+        ledger_set_state(e->book->ledger, e->r, RESERVATION_ACTIVE);
 }
 
 static void lease_settle_revoked(Entry *e, int error)
@@ -163,9 +165,9 @@ static void lease_settle_revoked(Entry *e, int error)
                 return;
         }
         if (e->known)
-                notify_reservation_changed(e->manager->notify, e->id, RESERVATION_CHANGED_STATE);
+                notify_reservation_changed(e->book->core->notify, e->id, RESERVATION_CHANGED_STATE);
         lease_arm(e);
-        lease_tell_revoking(e, manager_boottime_usec());
+        lease_tell_revoking(e, clock_boottime_usec());
 }
 
 static void lease_settle_kept(Entry *e, int error)
@@ -178,7 +180,7 @@ static void lease_settle_kept(Entry *e, int error)
 static void lease_unsettle(Entry *e)
 {
         if (e->settling)
-                DL_DELETE2(e->manager->leases->settling, e, prev_settling, next_settling);
+                DL_DELETE2(e->book->parts->leases->settling, e, prev_settling, next_settling);
         e->settling = false;
 }
 
@@ -198,7 +200,7 @@ static void lease_settle(Entry *e)
         if (!revoking && !lease_is_live(e->r)) /* it drains: told, and stored */
                 return;
         /* One that is being granted is stored as soon as it is. */
-        int k = e->phase == STORE_GRANTED ? manager_store(e) : 0;
+        int k = e->phase == STORE_GRANTED ? book_store(e) : 0;
         if (revoking)
                 lease_settle_revoked(e, k);
         else
@@ -216,12 +218,12 @@ static void leases_on_slice(void *userdata)
 
 static void lease_settle_soon(Entry *e)
 {
-        Leases *s = e->manager->leases;
+        Leases *s = e->book->parts->leases;
 
         if (!e->settling)
                 DL_APPEND2(s->settling, e, prev_settling, next_settling);
         e->settling = true;
-        if (!s->slice && slice_new(s->manager->event, leases_on_slice, s, &s->slice) < 0)
+        if (!s->slice && slice_new(s->book->core->event, leases_on_slice, s, &s->slice) < 0)
                 lease_settle(e);
         else
                 slice_set(s->slice, true);
@@ -231,7 +233,7 @@ void lease_revoke_soon(Entry *e, uint64_t drain_usec, uint32_t for_id)
 {
         e->r->revoke_usec = drain_usec;
         e->r->revoked_for = for_id;
-        ledger_set_state(e->manager->ledger, e->r, RESERVATION_REVOKING);
+        ledger_set_state(e->book->ledger, e->r, RESERVATION_REVOKING);
         lease_settle_soon(e);
 }
 
@@ -252,7 +254,7 @@ void lease_keep_soon(Entry *e)
 static void lease_warn(Entry *e, uint64_t now)
 {
         const Reservation *r = e->r;
-        uint64_t grace = e->manager->config->grace_usec;
+        uint64_t grace = e->book->config->grace_usec;
 
         int k = lease_revoke(e, lease_drain(r->expires_usec, r->term_usec, grace, now), 0);
         if (k < 0)
@@ -263,20 +265,20 @@ static void lease_warn(Entry *e, uint64_t now)
 static int lease_on_due(sd_event_source *source, uint64_t usec, void *userdata)
 {
         Entry *e = userdata;
-        uint64_t now = manager_boottime_usec();
+        uint64_t now = clock_boottime_usec();
         int k = 0;
 
         e->lease = sd_event_source_disable_unref(e->lease);
         if (lease_is_live(e->r))
                 lease_warn(e, now);
         else if (e->r->state == RESERVATION_REVOKING)
-                k = e->manager->release(e);
+                k = e->book->parts->release(e);
         if (k < 0)
                 log_error("reservation %" PRIu32 " cannot be drained now, and will be: %s", e->id,
                           strerror(-k));
         /* What could not be stored is tried again. */
         if (!e->lease && e->r->state != RESERVATION_DRAINING)
-                (void)sd_event_add_time_relative(e->manager->event, &e->lease, CLOCK_BOOTTIME, RETRY_USEC,
+                (void)sd_event_add_time_relative(e->book->core->event, &e->lease, CLOCK_BOOTTIME, RETRY_USEC,
                                                  ACCURACY, lease_on_due, e);
         return 0;
 }
@@ -288,34 +290,34 @@ void lease_arm(Entry *e)
 
         e->lease = sd_event_source_disable_unref(e->lease);
         if (lease_is_live(r))
-                due = lease_warning(r->expires_usec, r->term_usec, e->manager->config->grace_usec);
+                due = lease_warning(r->expires_usec, r->term_usec, e->book->config->grace_usec);
         else if (r->state == RESERVATION_REVOKING)
                 due = r->revoke_usec;
         if (due == TIMESPAN_INFINITY)
                 return;
-        int k = sd_event_add_time(e->manager->event, &e->lease, CLOCK_BOOTTIME, due, ACCURACY, lease_on_due,
-                                  e);
+        int k = sd_event_add_time(e->book->core->event, &e->lease, CLOCK_BOOTTIME, due, ACCURACY,
+                                  lease_on_due, e);
         if (k < 0)
                 log_error("cannot set the timer of reservation %" PRIu32 ": %s", e->id, strerror(-k));
 }
 
 static void lease_arm_granted(uint32_t id, void *userdata)
 {
-        Entry *e = manager_find(userdata, id);
+        Entry *e = book_find(userdata, id);
 
         if (e && e->phase == STORE_GRANTED)
                 lease_arm(e);
 }
 
-void leases_arm(Manager *m)
+void leases_arm(Book *book)
 {
-        entry_walk_begin(m->leases->arming);
+        entry_walk_begin(book->parts->leases->arming);
 }
 
 int lease_renew(Entry *e, uint64_t usec)
 {
         lease_settle(e);
-        Ledger *ledger = e->manager->ledger;
+        Ledger *ledger = e->book->ledger;
         Reservation *r = e->r;
         uint64_t term_before = r->term_usec, expires_before = r->expires_usec;
         uint64_t revoke_before = r->revoke_usec;
@@ -323,13 +325,13 @@ int lease_renew(Entry *e, uint64_t usec)
         bool revoking = r->state == RESERVATION_REVOKING;
 
         r->term_usec = usec;
-        r->expires_usec = lease_end(manager_boottime_usec(), usec);
+        r->expires_usec = lease_end(clock_boottime_usec(), usec);
         if (revoking) {
                 r->revoke_usec = 0;
                 r->revoked_for = 0;
                 ledger_set_state(ledger, r, RESERVATION_ACTIVE);
         }
-        int k = manager_store(e);
+        int k = book_store(e);
         if (k < 0) {
                 r->term_usec = term_before;
                 r->expires_usec = expires_before;
@@ -344,6 +346,6 @@ int lease_renew(Entry *e, uint64_t usec)
                 lease_on_kept(e);
         else
                 lease_arm(e);
-        notify_reservation_changed(e->manager->notify, e->id, RESERVATION_CHANGED_EXPIRES);
+        notify_reservation_changed(e->book->core->notify, e->id, RESERVATION_CHANGED_EXPIRES);
         return 0;
 }

@@ -5,15 +5,18 @@
 
 #include <stdint.h>
 
-#include "daemon/tenant/manager.h"
+typedef struct Book Book;
+typedef struct Entry Entry;
+typedef struct Leases Leases;
+typedef struct Reservation Reservation;
 
-int leases_new(Manager *m, Leases **ret);
+int leases_new(Book *book, Leases **ret);
 Leases *leases_free(Leases *s);
 
 /* Times are of CLOCK_BOOTTIME. */
 /* Sets the timer for what comes next for this one, as its lease and state have it; all that are granted. */
 void lease_arm(Entry *e);
-void leases_arm(Manager *m);
+void leases_arm(Book *book);
 /* It is told, and drained at that time. for_id: the reservation that displaces it; 0: its lease ends. */
 int lease_revoke(Entry *e, uint64_t drain_usec, uint32_t for_id);
 /* For many at once: counts as revoked now, and is stored and told soon. It is not revoked if that fails. */

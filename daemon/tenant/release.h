@@ -3,7 +3,7 @@
 
 /* A reservation ends. */
 
-#include "daemon/tenant/manager.h"
+typedef struct Entry Entry;
 
 /* Stored as draining when it returns 0; the rest is told by events. */
 int release_start(Entry *e);

@@ -5,11 +5,14 @@
 
 #include <stdbool.h>
 
-#include "daemon/tenant/manager.h"
 #include "daemon/tenant/request-args.h"
 #include "policy/decide.h"
 
-int requests_new(Manager *m, RequestSet **ret);
+typedef struct Answer Answer;
+typedef struct Book Book;
+typedef struct RequestSet RequestSet;
+
+int requests_new(Book *book, RequestSet **ret);
 RequestSet *requests_free(RequestSet *s);
 
 typedef struct RequestResult {

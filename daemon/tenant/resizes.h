@@ -3,11 +3,16 @@
 
 /* Reservations that get another size. */
 
-#include "daemon/tenant/manager.h"
+#include <stdbool.h>
+#include <stdint.h>
+
+typedef struct Answer Answer;
+typedef struct Book Book;
+typedef struct Entry Entry;
 
 typedef struct ResizeSet ResizeSet;
 
-int resizes_new(Manager *m, ResizeSet **ret);
+int resizes_new(Book *book, ResizeSet **ret);
 /* Nobody is answered any more; what was not acknowledged may be half done, and the next start repairs it. */
 ResizeSet *resizes_free(ResizeSet *s);
 

@@ -3,9 +3,14 @@
 
 /* What Static= rules say for units that start. */
 
-#include "daemon/tenant/manager.h"
+#include <stddef.h>
+#include <stdint.h>
 
-int statics_new(Manager *m, StaticSet **ret);
+typedef struct Answer Answer;
+typedef struct Book Book;
+typedef struct StaticSet StaticSet;
+
+int statics_new(Book *book, StaticSet **ret);
 /* Nobody is answered any more. */
 StaticSet *statics_free(StaticSet *s);
 
