@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Makes all parts of the manager and frees them, and says what follows from what: the only file that knows
+/* Makes all parts of the daemon and frees them, and says what follows from what: the only file that knows
  * every part. */
 
 #include "daemon/assembly.h"
@@ -11,7 +11,12 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "daemon/bus/bus.h"
 #include "daemon/caller/authorize.h"
+#include "daemon/caller/sender.h"
+#include "daemon/fence/fence.h"
+#include "daemon/fence/foreign.h"
+#include "daemon/keeper/admit.h"
 #include "daemon/keeper/below-units.h"
 #include "daemon/keeper/drift.h"
 #include "daemon/keeper/holders.h"
@@ -20,10 +25,20 @@
 #include "daemon/keeper/reload.h"
 #include "daemon/keeper/start.h"
 #include "daemon/keeper/tree-events.h"
+#include "daemon/loop/event-limit.h"
 #include "daemon/loop/log.h"
+#include "daemon/loop/notify.h"
 #include "daemon/loop/peers.h"
 #include "daemon/loop/slice.h"
+#include "daemon/loop/store.h"
+#include "daemon/loop/turn.h"
+#include "daemon/loop/worker.h"
+#include "daemon/machine/names.h"
+#include "daemon/pid1/gate.h"
+#include "daemon/pid1/unit-jobs.h"
 #include "daemon/tenant/buffers.h"
+#include "daemon/tenant/change.h"
+#include "daemon/tenant/degrade.h"
 #include "daemon/tenant/follow.h"
 #include "daemon/tenant/grant.h"
 #include "daemon/tenant/holds.h"
@@ -45,6 +60,11 @@
 #include "daemon/tenant/waiter.h"
 #include "daemon/tenant/warnings.h"
 #include "policy/cdm-names.h"
+#include "policy/config.h"
+#include "policy/ledger.h"
+#include "policy/pool.h"
+#include "policy/queue.h"
+#include "policy/topology.h"
 
 /* Four pools, so that what is short never waits for what takes long.
  *
@@ -127,73 +147,6 @@ static void usage_foreach_buffer(const void *set, uint32_t mark, usage_buffer_t 
         buffers_foreach(set, mark, fn, userdata);
 }
 
-static int open_books(Assembly *a)
-{
-        int r = ledger_new(&a->book.ledger);
-
-        if (r >= 0)
-                r = queue_new(&a->book.queue);
-        if (r >= 0)
-                r = warnings_new(&a->warnings);
-        if (r >= 0)
-                r = machine_facts_new(&a->book, &a->facts);
-        return r;
-}
-
-static int open_tenants(Assembly *a)
-{
-        int r = requests_new(&a->book, &a->requests);
-
-        if (r >= 0)
-                r = waiters_new(&a->book, &a->waiters);
-        if (r >= 0)
-                r = leases_new(&a->book, &a->leases);
-        if (r >= 0)
-                r = unit_checks_new(&a->book, &a->unit_checks);
-        if (r >= 0)
-                r = buffers_new(&a->book, &a->buffers);
-        if (r >= 0)
-                r = holds_new(&a->book, &a->holds);
-        if (r >= 0)
-                r = queue_server_new(&a->book, &a->queue_server);
-        if (r >= 0)
-                r = statics_new(&a->book, &a->statics);
-        if (r >= 0)
-                r = vouches_new(a->core.store, a->core.worker, &a->vouches);
-        if (r >= 0)
-                r = resizes_new(&a->book, &a->resizes);
-        if (r >= 0)
-                r = migrations_new(&a->book, &a->migrations);
-        if (r >= 0)
-                r = overruns_new(&a->book, &a->overrun);
-        if (r >= 0)
-                r = neighbours_new(a->core.event, a->book.ledger, a->core.notify, &a->neighbours);
-        if (r >= 0)
-                r = follows_new(&a->book, &a->follows);
-        return r;
-}
-
-static int open_keepers(Assembly *a)
-{
-        int r = owner_asks_new(&a->book, &a->owner_asks);
-
-        if (r >= 0)
-                r = start_new(&a->book, &a->start);
-        if (r >= 0)
-                r = reloads_new(&a->book, &a->reloads);
-        if (r >= 0)
-                r = drift_new(&a->book, &a->drift);
-        if (r >= 0)
-                r = tree_events_new(&a->book, &a->tree_events);
-        if (r >= 0)
-                r = node_watch_new(&a->book, &a->node_watch);
-        if (r >= 0)
-                r = node_drains_new(&a->book, &a->node_drains);
-        if (r >= 0)
-                r = holders_new(&a->book, &a->holders);
-        return r;
-}
-
 static int open_usage(Assembly *a)
 {
         a->usage_buffers = (UsageBuffers){ usage_mark_buffers, usage_foreach_buffer, a->buffers };
@@ -203,6 +156,17 @@ static int open_usage(Assembly *a)
                                .ledger = a->book.ledger,
                                .buffers = &a->usage_buffers };
         return usage_new(&usage, &a->book.usage);
+}
+
+/* Two parts tell others that are made after them, and use them: by way of these. */
+static int assembly_release(Entry *e, void *userdata)
+{
+        return release_start(((Assembly *)userdata)->releases, e);
+}
+
+static void assembly_on_fence_repaired(const FenceRepair *repair, void *userdata)
+{
+        drift_on_fence_repaired(repair, ((Assembly *)userdata)->drift);
 }
 
 static int open_fence(Assembly *a)
@@ -227,11 +191,165 @@ static int open_fence(Assembly *a)
                 .ledger = a->book.ledger,
                 .foreign = a->foreign,
                 .root = a->core.root,
-                .repaired = drift_on_fence_repaired,
-                .userdata = a->drift,
+                .repaired = assembly_on_fence_repaired,
+                .userdata = a,
         };
-        r = below_units_new(&a->book, &a->below_units);
-        return r < 0 ? r : fence_new(&context, &a->fence);
+        return fence_new(&context, &a->fence);
+}
+
+static int open_books(Assembly *a)
+{
+        int r = ledger_new(&a->book.ledger);
+
+        if (r >= 0)
+                r = queue_new(&a->book.queue);
+        if (r >= 0)
+                r = warnings_new(&a->warnings);
+        if (r >= 0)
+                r = vouches_new(a->core.store, a->core.worker, &a->vouches);
+        if (r >= 0)
+                r = open_fence(a);
+        return r < 0 ? r : machine_facts_new(&a->book, a->fence, a->record, &a->facts);
+}
+
+/* What tenants have: buffers, nodes, leases. */
+static int open_tenants(Assembly *a)
+{
+        int r = holds_new(&a->book, &a->holds);
+
+        if (r >= 0)
+                r = buffers_new(&a->book, a->holds, assembly_release, a, &a->buffers);
+        if (r >= 0)
+                r = open_usage(a);
+        a->changes = (ChangeContext){ .book = &a->book, .buffers = a->buffers, .foreign = a->foreign };
+        if (r >= 0)
+                r = leases_new(&a->book, assembly_release, a, &a->leases);
+        if (r >= 0)
+                r = owner_asks_new(&a->book, a->fence, &a->owner_asks);
+        if (r >= 0)
+                r = unit_checks_new(&a->book, &a->changes, a->owner_asks, &a->unit_checks);
+        if (r >= 0)
+                r = releases_new(&a->changes, a->holds, a->unit_checks, &a->releases);
+        if (r >= 0)
+                r = follows_new(&a->book, &a->changes, a->unit_checks, &a->follows);
+        if (r >= 0)
+                r = degrades_new(&a->book, a->follows, a->buffers, &a->degrades);
+        if (r >= 0)
+                r = migrations_new(&a->book, &a->changes, &a->migrations);
+        if (r >= 0)
+                r = overruns_new(&a->book, &a->changes, a->releases, &a->overrun);
+        if (r >= 0)
+                r = neighbours_new(a->core.event, a->book.ledger, a->core.notify, &a->neighbours);
+        return r;
+}
+
+/* What tenants ask for. */
+static int open_requests(Assembly *a)
+{
+        int r = waiters_new(&a->book, a->leases, &a->waiters);
+
+        GrantContext grant = { .book = &a->book,
+                               .changes = &a->changes,
+                               .degrades = a->degrades,
+                               .holds = a->holds,
+                               .leases = a->leases,
+                               .releases = a->releases,
+                               .waiters = a->waiters };
+        if (r >= 0)
+                r = grants_new(&grant, &a->grants);
+        if (r >= 0)
+                r = queue_server_new(&a->book, a->grants, &a->queue_server);
+        if (r >= 0)
+                r = requests_new(&a->book, a->facts, a->vouches, a->grants, &a->requests);
+        if (r >= 0)
+                r = statics_new(&a->book, a->grants, a->unit_checks, &a->statics);
+        ResizeContext resize = { .book = &a->book,
+                                 .changes = &a->changes,
+                                 .degrades = a->degrades,
+                                 .follows = a->follows,
+                                 .holds = a->holds,
+                                 .neighbours = a->neighbours,
+                                 .overrun = a->overrun };
+        return r < 0 ? r : resizes_new(&resize, &a->resizes);
+}
+
+/* What is compared with what shall be, and follows it. */
+static int open_watch(Assembly *a)
+{
+        int r = below_units_new(&a->book, a->fence, a->unit_checks, assembly_on_fence_repaired, a,
+                                &a->below_units);
+
+        DriftContext drift = { .book = &a->book,
+                               .changes = &a->changes,
+                               .degrades = a->degrades,
+                               .fence = a->fence,
+                               .foreign = a->foreign,
+                               .reloads = a->reloads,
+                               .warnings = a->warnings };
+        if (r >= 0)
+                r = drift_new(&drift, &a->drift);
+        TreeEventsContext tree = { .book = &a->book,
+                                   .drift = a->drift,
+                                   .fence = a->fence,
+                                   .foreign = a->foreign,
+                                   .owner_asks = a->owner_asks,
+                                   .unit_checks = a->unit_checks,
+                                   .vouches = a->vouches,
+                                   .warnings = a->warnings };
+        if (r >= 0)
+                r = tree_events_new(&tree, &a->tree_events);
+        if (r >= 0)
+                r = node_watch_new(&a->book, a->node_drains, a->reloads, a->unit_checks, &a->node_watch);
+        a->admit = (AdmitContext){ .book = &a->book,
+                                   .below_units = a->below_units,
+                                   .fence = a->fence,
+                                   .foreign = a->foreign,
+                                   .vouches = a->vouches };
+        return r;
+}
+
+static int open_keepers(Assembly *a)
+{
+        int r = node_drains_new(&a->book, a->follows, a->degrades, &a->node_drains);
+
+        ReloadContext reload = { .book = &a->book,
+                                 .fence = a->fence,
+                                 .leases = a->leases,
+                                 .facts = a->facts,
+                                 .node_drains = a->node_drains,
+                                 .record = a->record,
+                                 .warnings = a->warnings };
+        if (r >= 0)
+                r = reloads_new(&reload, &a->reloads);
+        if (r >= 0)
+                r = open_watch(a);
+        if (r >= 0)
+                r = holders_new(&a->book, a->buffers, a->holds, &a->holders);
+        return r;
+}
+
+static int open_start(Assembly *a)
+{
+        StartContext context = { .book = &a->book,
+                                 .buffers = a->buffers,
+                                 .drift = a->drift,
+                                 .facts = a->facts,
+                                 .foreign = a->foreign,
+                                 .holds = a->holds,
+                                 .leases = a->leases,
+                                 .node_drains = a->node_drains,
+                                 .node_watch = a->node_watch,
+                                 .overrun = a->overrun,
+                                 .releases = a->releases,
+                                 .reloads = a->reloads,
+                                 .requests = a->requests,
+                                 .statics = a->statics,
+                                 .unit_checks = a->unit_checks,
+                                 .vouches = a->vouches,
+                                 .waiters = a->waiters,
+                                 .warnings = a->warnings };
+
+        return start_new(&context, &a->start);
 }
 
 /* What follows from what. */
@@ -250,7 +368,7 @@ static void assembly_on_notice(const Notice *n, void *userdata)
                         neighbours_tell(a->neighbours, n->reservation);
                         overruns_arm(a->overrun);
                 }
-                release_stop(n->entry);
+                n->entry->release = release_free(n->entry->release);
                 n->entry->waiter = waiter_free(n->entry->waiter);
                 lease_forget(n->entry);
                 return;
@@ -284,11 +402,11 @@ static int open_parts(Assembly *a)
         if (r >= 0)
                 r = open_tenants(a);
         if (r >= 0)
-                r = open_usage(a);
+                r = open_requests(a);
         if (r >= 0)
                 r = open_keepers(a);
         if (r >= 0)
-                r = open_fence(a);
+                r = open_start(a);
         return r < 0 ? r : notify_subscribe(a->core.notify, assembly_on_notice, a);
 }
 
@@ -299,19 +417,38 @@ int assembly_new(const char *root, sd_event *event, sd_bus *bus, Assembly **ret)
         if (!a)
                 return -ENOMEM;
         a->book.core = &a->core;
-        a->book.parts = a;
         a->core.root = strdup(root);
         if (!a->core.root)
                 return -ENOMEM;
         a->core.event = sd_event_ref(event);
         a->core.bus = sd_bus_ref(bus);
-        a->release = release_start;
         a->core.page_bytes = (uint64_t)sysconf(_SC_PAGESIZE);
         int r = open_parts(a);
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(a);
         return 0;
+}
+
+BusContext assembly_bus_context(Assembly *a)
+{
+        return (BusContext){ .book = &a->book,
+                             .admit = &a->admit,
+                             .buffers = a->buffers,
+                             .drift = a->drift,
+                             .facts = a->facts,
+                             .fence = a->fence,
+                             .holders = a->holders,
+                             .leases = a->leases,
+                             .migrations = a->migrations,
+                             .node_drains = a->node_drains,
+                             .record = a->record,
+                             .releases = a->releases,
+                             .reloads = a->reloads,
+                             .requests = a->requests,
+                             .resizes = a->resizes,
+                             .statics = a->statics,
+                             .warnings = a->warnings };
 }
 
 /* Stopping leaves the fence and all grants as they are: this frees memory and touches nothing else. */
@@ -325,7 +462,7 @@ Assembly *assembly_free(Assembly *a)
         a->requests = requests_free(a->requests);
         a->statics = statics_free(a->statics);
         a->overrun = overruns_free(a->overrun);
-        grants_free(&a->book);
+        a->grants = grants_free(a->grants);
         a->unit_checks = unit_checks_free(a->unit_checks);
         a->tree_events = tree_events_free(a->tree_events);
         a->owner_asks = owner_asks_free(a->owner_asks);
@@ -338,6 +475,7 @@ Assembly *assembly_free(Assembly *a)
         a->reloads = reloads_free(a->reloads);
         a->node_drains = node_drains_free(a->node_drains);
         a->follows = follows_free(a->follows);
+        a->degrades = degrades_free(a->degrades);
         a->node_watch = node_watch_free(a->node_watch);
         a->record = record_free(a->record);
         a->facts = machine_facts_free(a->facts);
@@ -347,13 +485,14 @@ Assembly *assembly_free(Assembly *a)
         a->buffers = buffers_free(a->buffers);
         a->holds = holds_free(a->holds);
         HASH_ITER (hh, a->book.entries, e, next) {
-                release_stop(e);
+                e->release = release_free(e->release);
                 e->waiter = waiter_free(e->waiter);
                 lease_forget(e);
         }
         book_entries_free(&a->book);
         waiters_free(a->waiters);
         leases_free(a->leases);
+        releases_free(a->releases);
         start_free(a->start);
         fence_free(a->fence);
         neighbours_free(a->neighbours);

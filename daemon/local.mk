@@ -251,7 +251,6 @@ libdaemon_la_SOURCES = \
 	daemon/tenant/owner-ask.h \
 	daemon/tenant/owner-subject.c \
 	daemon/tenant/owner-subject.h \
-	daemon/tenant/parts.h \
 	daemon/tenant/queue-server.c \
 	daemon/tenant/queue-server.h \
 	daemon/tenant/record.c \

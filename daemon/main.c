@@ -124,6 +124,13 @@ static int main_open_bus(Daemon *d)
         return r;
 }
 
+static int main_open_surface(Daemon *d)
+{
+        BusContext context = assembly_bus_context(d->assembly);
+
+        return bus_new(&context, &d->surface);
+}
+
 static int main_set_up(Daemon *d)
 {
         _cleanup_free_ char *error = NULL;
@@ -146,7 +153,7 @@ static int main_set_up(Daemon *d)
         if (r >= 0)
                 r = reloads_load(d->assembly->reloads);
         if (r >= 0)
-                r = bus_new(d->bus, &d->assembly->book, &d->surface);
+                r = main_open_surface(d);
         if (r >= 0)
                 r = sd_event_add_signal(d->event, NULL, SIGTERM, main_on_stop, NULL);
         if (r >= 0)

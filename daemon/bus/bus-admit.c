@@ -132,7 +132,7 @@ static int admit_begin(Bus *b, BusCall *call, sd_bus_error *error)
                         error, CDM_ERROR_BUSY,
                         "too many of your calls of Admit wait; try again when some are answered");
         BusAdmit *a = calloc(1, sizeof(*a));
-        r = a ? admit_start(b->book, &args, bus_admit_on_done, a, &a->admit) : -ENOMEM;
+        r = a ? admit_start(b->context.admit, &args, bus_admit_on_done, a, &a->admit) : -ENOMEM;
         if (r < 0) {
                 free(a);
                 return r;

@@ -10,7 +10,6 @@
 
 #include "daemon/bus/bus-internal.h"
 #include "daemon/tenant/machine-facts.h"
-#include "daemon/tenant/parts.h"
 #include "policy/cdm-names.h"
 #include "policy/macro.h"
 
@@ -27,7 +26,7 @@ typedef struct FactsCall {
 } FactsCall;
 
 struct BusFacts {
-        Book *book;
+        MachineFacts *facts;
         FactsCall *calls;
         size_t n_calls;
         MachineLook *look;
@@ -102,7 +101,7 @@ static int facts_on_call(sd_bus_message *call, void *userdata, sd_bus_error *err
         FactsCall *c = calloc(1, sizeof(*c));
         if (!c)
                 return -ENOMEM;
-        if (!f->look && machine_look(f->book->parts->facts, facts_on_look, f, &f->look) != 0) {
+        if (!f->look && machine_look(f->facts, facts_on_look, f, &f->look) != 0) {
                 free(c);
                 return 0;
         }
@@ -112,13 +111,13 @@ static int facts_on_call(sd_bus_message *call, void *userdata, sd_bus_error *err
         return 1;
 }
 
-int bus_facts_new(Book *book, BusFacts **ret)
+int bus_facts_new(MachineFacts *facts, BusFacts **ret)
 {
         BusFacts *f = calloc(1, sizeof(*f));
 
         if (!f)
                 return -ENOMEM;
-        f->book = book;
+        f->facts = facts;
         *ret = f;
         return 0;
 }

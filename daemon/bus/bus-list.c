@@ -18,8 +18,9 @@
 #include "daemon/bus/bus-internal.h"
 #include "daemon/kernel/used.h"
 #include "daemon/loop/slice.h"
+#include "daemon/tenant/book.h"
 #include "daemon/tenant/buffers.h"
-#include "daemon/tenant/parts.h"
+#include "daemon/tenant/core.h"
 #include "policy/cdm-names.h"
 
 /* A filter may match next to nothing: a call looks at no more reservations than this, and tells where the
@@ -50,6 +51,7 @@ typedef enum Phase {
 
 struct BusLister {
         Book *book;
+        const BufferSet *buffers;
         BusCallers *callers;
         Slice *slice;
         bool reads_used; /* its calls ask for Used as well */
@@ -81,6 +83,7 @@ static void lister_clear(BusLister *l)
         sd_bus_message_unref(l->reply);
         sd_bus_message_unref(l->call);
         *l = (BusLister){ .book = l->book,
+                          .buffers = l->buffers,
                           .callers = l->callers,
                           .slice = l->slice,
                           .reads_used = l->reads_used,
@@ -95,13 +98,14 @@ static void lister_on_ready(void *userdata)
                 slice_set(l->slice, true);
 }
 
-int bus_lister_new(Book *book, bool reads_used, BusLister **ret)
+int bus_lister_new(Book *book, const BufferSet *buffers, bool reads_used, BusLister **ret)
 {
         BusLister *l = calloc(1, sizeof(*l));
 
         if (!l)
                 return -ENOMEM;
         l->book = book;
+        l->buffers = buffers;
         l->reads_used = reads_used;
         int r = bus_callers_new(book->core->senders, book->core->peers, &bus_limits_lists, lister_on_ready,
                                 l, &l->callers);
@@ -308,7 +312,7 @@ static int lister_collect(BusLister *l)
 
 static int append_used(BusLister *l, sd_bus_message *m, size_t row)
 {
-        uint64_t bytes = l->used[row].bytes + buffers_bytes(l->book->parts->buffers, l->ids[row], -1, true);
+        uint64_t bytes = l->used[row].bytes + buffers_bytes(l->buffers, l->ids[row], -1, true);
 
         return sd_bus_message_append(m, "{sv}", "Used", "t", bytes);
 }
@@ -426,8 +430,7 @@ static int lister_reply_get(BusLister *l)
                                                "the reservation ended meanwhile");
         else
                 r = sd_bus_reply_method_return(l->call, "v", "t",
-                                               l->used[0].bytes +
-                                                       buffers_bytes(l->book->parts->buffers, id, -1, true));
+                                               l->used[0].bytes + buffers_bytes(l->buffers, id, -1, true));
         return r < 0 ? r : 1;
 }
 

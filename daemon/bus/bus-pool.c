@@ -21,16 +21,16 @@
                               sd_bus_message *reply, void *userdata, sd_bus_error *error)
 
 /* A pool or node is found again for each property by its path, because a reload replaces them all. */
-static const Pool *pool_of(Book *book, const char *path)
+static const Pool *pool_of(const Bus *b, const char *path)
 {
         _cleanup_free_ char *name = NULL;
 
         if (sd_bus_path_decode(path, CDM_PATH_POOL, &name) <= 0)
                 return NULL;
-        return pool_set_find(book->pools, name);
+        return pool_set_find(b->book->pools, name);
 }
 
-static const Node *node_of(Book *book, const char *path)
+static const Node *node_of(const Bus *b, const char *path)
 {
         char again[BUS_PATH_MAX];
         int node;
@@ -38,7 +38,7 @@ static const Node *node_of(Book *book, const char *path)
         if (sscanf(path, CDM_PATH_NODE "/%d", &node) != 1)
                 return NULL;
         snprintf(again, sizeof(again), CDM_PATH_NODE "/%d", node);
-        return strcmp(again, path) == 0 ? topology_find(book->topology, node) : NULL;
+        return strcmp(again, path) == 0 ? topology_find(b->book->topology, node) : NULL;
 }
 
 static int pool_find(sd_bus *bus, const char *path, const char *interface, void *userdata, void **ret,
@@ -62,13 +62,13 @@ static int node_find(sd_bus *bus, const char *path, const char *interface, void 
 static int pool_enumerate(sd_bus *bus, const char *prefix, void *userdata, char ***ret_nodes,
                           sd_bus_error *error)
 {
-        Book *book = userdata;
-        _cleanup_(bus_paths_free) char **paths = calloc(book->pools->n_pools + 1, sizeof(char *));
+        Bus *b = userdata;
+        _cleanup_(bus_paths_free) char **paths = calloc(b->book->pools->n_pools + 1, sizeof(char *));
 
         if (!paths)
                 return -ENOMEM;
-        for (size_t i = 0; i < book->pools->n_pools; i++) {
-                int r = sd_bus_path_encode(CDM_PATH_POOL, book->pools->pools[i].name, &paths[i]);
+        for (size_t i = 0; i < b->book->pools->n_pools; i++) {
+                int r = sd_bus_path_encode(CDM_PATH_POOL, b->book->pools->pools[i].name, &paths[i]);
                 if (r < 0)
                         return r;
         }
@@ -79,13 +79,13 @@ static int pool_enumerate(sd_bus *bus, const char *prefix, void *userdata, char 
 static int node_enumerate(sd_bus *bus, const char *prefix, void *userdata, char ***ret_nodes,
                           sd_bus_error *error)
 {
-        Book *book = userdata;
-        _cleanup_(bus_paths_free) char **paths = calloc(book->topology->n_nodes + 1, sizeof(char *));
+        Bus *b = userdata;
+        _cleanup_(bus_paths_free) char **paths = calloc(b->book->topology->n_nodes + 1, sizeof(char *));
 
         if (!paths)
                 return -ENOMEM;
-        for (size_t i = 0; i < book->topology->n_nodes; i++)
-                if (asprintf(&paths[i], CDM_PATH_NODE "/%d", book->topology->nodes[i].id) < 0) {
+        for (size_t i = 0; i < b->book->topology->n_nodes; i++)
+                if (asprintf(&paths[i], CDM_PATH_NODE "/%d", b->book->topology->nodes[i].id) < 0) {
                         paths[i] = NULL;
                         return -ENOMEM;
                 }
@@ -116,23 +116,23 @@ GETTER(pool_size)
 }
 
 /* of each of the pool's nodes */
-static uint64_t pool_sum(Book *book, const char *path, uint64_t (*bytes)(Book *book, int node))
+static uint64_t pool_sum(Bus *b, const char *path, uint64_t (*bytes)(Bus *b, int node))
 {
         uint64_t sum = 0;
 
-        NODESET_FOREACH (node, &pool_of(book, path)->nodes)
-                sum += bytes(book, node);
+        NODESET_FOREACH (node, &pool_of(b, path)->nodes)
+                sum += bytes(b, node);
         return sum;
 }
 
-static uint64_t used_bytes(Book *book, int node)
+static uint64_t used_bytes(Bus *b, int node)
 {
-        return usage_show_node(book->usage, node).used_bytes;
+        return usage_show_node(b->book->usage, node).used_bytes;
 }
 
-static uint64_t reserved_bytes(Book *book, int node)
+static uint64_t reserved_bytes(Bus *b, int node)
 {
-        return ledger_node_reserved(book->ledger, node);
+        return ledger_node_reserved(b->book->ledger, node);
 }
 
 GETTER(pool_reserved)
@@ -142,9 +142,9 @@ GETTER(pool_reserved)
 
 GETTER(pool_available)
 {
-        Book *book = userdata;
-        const Pool *p = pool_of(book, path);
-        Snapshot s = snapshot_take_to_show(book, p);
+        Bus *b = userdata;
+        const Pool *p = pool_of(b, path);
+        Snapshot s = snapshot_take_to_show(b->book, p);
 
         return sd_bus_message_append(reply, "t", snapshot_pool_available(&s, p));
 }
@@ -161,7 +161,9 @@ GETTER(pool_hold)
 
 GETTER(pool_fence)
 {
-        return sd_bus_message_append(reply, "s", machine_fence_state(userdata, pool_of(userdata, path)));
+        const Bus *b = userdata;
+
+        return sd_bus_message_append(reply, "s", machine_fence_state(b->context.facts, pool_of(b, path)));
 }
 
 GETTER(node_number)
@@ -171,8 +173,8 @@ GETTER(node_number)
 
 GETTER(node_pool)
 {
-        Book *book = userdata;
-        const Pool *p = pool_set_find_node(book->pools, node_of(book, path)->id);
+        Bus *b = userdata;
+        const Pool *p = pool_set_find_node(b->book->pools, node_of(b, path)->id);
 
         return sd_bus_message_append(reply, "s", p ? p->name : "");
 }
@@ -184,34 +186,34 @@ GETTER(node_size)
 
 GETTER(node_free)
 {
-        Book *book = userdata;
-        const Node *n = node_of(book, path);
-        uint64_t used = used_bytes(book, n->id);
+        Bus *b = userdata;
+        const Node *n = node_of(b, path);
+        uint64_t used = used_bytes(b, n->id);
 
         return sd_bus_message_append(reply, "t", n->size_bytes > used ? n->size_bytes - used : 0);
 }
 
 GETTER(node_used)
 {
-        Book *book = userdata;
+        Bus *b = userdata;
 
-        return sd_bus_message_append(reply, "t", used_bytes(book, node_of(book, path)->id));
+        return sd_bus_message_append(reply, "t", used_bytes(b, node_of(b, path)->id));
 }
 
 GETTER(node_reserved)
 {
-        Book *book = userdata;
+        Bus *b = userdata;
 
         return sd_bus_message_append(reply, "t",
-                                     ledger_node_reserved(book->ledger, node_of(book, path)->id));
+                                     ledger_node_reserved(b->book->ledger, node_of(b, path)->id));
 }
 
 GETTER(node_unattributed)
 {
-        Book *book = userdata;
+        Bus *b = userdata;
 
         return sd_bus_message_append(
-                reply, "t", usage_show_node(book->usage, node_of(book, path)->id).unattributed_bytes);
+                reply, "t", usage_show_node(b->book->usage, node_of(b, path)->id).unattributed_bytes);
 }
 
 GETTER(node_online)
@@ -221,9 +223,9 @@ GETTER(node_online)
 
 GETTER(node_drained)
 {
-        Book *book = userdata;
+        Bus *b = userdata;
 
-        return sd_bus_message_append(reply, "b", nodeset_contains(&book->drained, node_of(book, path)->id));
+        return sd_bus_message_append(reply, "b", nodeset_contains(&b->book->drained, node_of(b, path)->id));
 }
 
 GETTER(node_device)
@@ -255,11 +257,11 @@ GETTER(node_tier)
 
 GETTER(node_evidence)
 {
-        Book *book = userdata;
+        Bus *b = userdata;
         char text[POOL_EVIDENCE_STR_MAX];
 
         return sd_bus_message_append(
-                reply, "s", pool_evidence(book->pools, book->topology, node_of(book, path)->id, text));
+                reply, "s", pool_evidence(b->book->pools, b->book->topology, node_of(b, path)->id, text));
 }
 
 const sd_bus_vtable bus_pool_vtable[] = {
@@ -298,7 +300,7 @@ const sd_bus_vtable bus_node_vtable[] = {
 
 /* --- all at once, after a look ------------------------------------------------------------------------- */
 
-static int append_properties(Book *book, sd_bus_message *reply, const char *path, const char *interface,
+static int append_properties(Bus *b, sd_bus_message *reply, const char *path, const char *interface,
                              const sd_bus_vtable *vtable)
 {
         int r = sd_bus_message_open_container(reply, 'a', "{sv}");
@@ -313,7 +315,7 @@ static int append_properties(Book *book, sd_bus_message *reply, const char *path
                 if (r >= 0)
                         r = sd_bus_message_open_container(reply, 'v', v->x.property.signature);
                 if (r >= 0)
-                        r = v->x.property.get(book->core->bus, path, interface, name, reply, book, NULL);
+                        r = v->x.property.get(b->book->core->bus, path, interface, name, reply, b, NULL);
                 if (r >= 0)
                         r = sd_bus_message_close_container(reply);
                 if (r >= 0)
@@ -322,33 +324,33 @@ static int append_properties(Book *book, sd_bus_message *reply, const char *path
         return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 
-static int append_pools(Book *book, sd_bus_message *reply)
+static int append_pools(Bus *b, sd_bus_message *reply)
 {
         int r = 0;
 
-        for (size_t i = 0; r >= 0 && i < book->pools->n_pools; i++) {
+        for (size_t i = 0; r >= 0 && i < b->book->pools->n_pools; i++) {
                 _cleanup_free_ char *path = NULL;
 
-                r = sd_bus_path_encode(CDM_PATH_POOL, book->pools->pools[i].name, &path);
+                r = sd_bus_path_encode(CDM_PATH_POOL, b->book->pools->pools[i].name, &path);
                 if (r >= 0)
-                        r = append_properties(book, reply, path, CDM_INTERFACE_POOL, bus_pool_vtable);
+                        r = append_properties(b, reply, path, CDM_INTERFACE_POOL, bus_pool_vtable);
         }
         return r;
 }
 
-static int append_nodes(Book *book, sd_bus_message *reply)
+static int append_nodes(Bus *b, sd_bus_message *reply)
 {
         char path[BUS_PATH_MAX];
         int r = 0;
 
-        for (size_t i = 0; r >= 0 && i < book->topology->n_nodes; i++) {
-                snprintf(path, sizeof(path), CDM_PATH_NODE "/%d", book->topology->nodes[i].id);
-                r = append_properties(book, reply, path, CDM_INTERFACE_NODE, bus_node_vtable);
+        for (size_t i = 0; r >= 0 && i < b->book->topology->n_nodes; i++) {
+                snprintf(path, sizeof(path), CDM_PATH_NODE "/%d", b->book->topology->nodes[i].id);
+                r = append_properties(b, reply, path, CDM_INTERFACE_NODE, bus_node_vtable);
         }
         return r;
 }
 
-static void list_reply(BusCall *call, int (*append)(Book *book, sd_bus_message *reply))
+static void list_reply(BusCall *call, int (*append)(Bus *b, sd_bus_message *reply))
 {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
 
@@ -356,7 +358,7 @@ static void list_reply(BusCall *call, int (*append)(Book *book, sd_bus_message *
         if (r >= 0)
                 r = sd_bus_message_open_container(reply, 'a', "a{sv}");
         if (r >= 0)
-                r = append(bus_call_bus(call)->book, reply);
+                r = append(bus_call_bus(call), reply);
         if (r >= 0)
                 r = sd_bus_message_close_container(reply);
         bus_call_send(call, reply, r);
@@ -412,17 +414,16 @@ int bus_list_nodes(Bus *b, sd_bus_message *call, sd_bus_error *error)
 
 int bus_pool_install(Bus *b)
 {
-        Book *book = b->book;
         int r = sd_bus_add_fallback_vtable(b->bus, NULL, CDM_PATH_POOL, CDM_INTERFACE_POOL, bus_pool_vtable,
-                                           pool_find, book);
+                                           pool_find, b);
 
         if (r >= 0)
-                r = sd_bus_add_node_enumerator(b->bus, NULL, CDM_PATH_POOL, pool_enumerate, book);
+                r = sd_bus_add_node_enumerator(b->bus, NULL, CDM_PATH_POOL, pool_enumerate, b);
         if (r >= 0)
                 r = sd_bus_add_fallback_vtable(b->bus, NULL, CDM_PATH_NODE, CDM_INTERFACE_NODE,
-                                               bus_node_vtable, node_find, book);
+                                               bus_node_vtable, node_find, b);
         if (r >= 0)
-                r = sd_bus_add_node_enumerator(b->bus, NULL, CDM_PATH_NODE, node_enumerate, book);
+                r = sd_bus_add_node_enumerator(b->bus, NULL, CDM_PATH_NODE, node_enumerate, b);
         return r;
 }
 
@@ -436,7 +437,7 @@ static void tell_node_changed(Bus *b, int node, const char *property)
         char path[BUS_PATH_MAX];
 
         node_path(node, path);
-        if (node_of(b->book, path))
+        if (node_of(b, path))
                 (void)sd_bus_emit_properties_changed(b->bus, path, CDM_INTERFACE_NODE, property, NULL);
 }
 
@@ -480,10 +481,9 @@ static void tell_pool(Bus *b, const Pool *now, const Pool *before)
 /* Compared with what was in force. */
 static void tell_nodes(Bus *b, const Topology *topology_before, const PoolSet *pools_before)
 {
-        const Book *book = b->book;
 
-        for (size_t i = 0; i < book->topology->n_nodes; i++) {
-                const Node *n = &book->topology->nodes[i];
+        for (size_t i = 0; i < b->book->topology->n_nodes; i++) {
+                const Node *n = &b->book->topology->nodes[i];
 
                 tell_node(b, n, topology_find(topology_before, n->id), pools_before);
         }
@@ -491,16 +491,16 @@ static void tell_nodes(Bus *b, const Topology *topology_before, const PoolSet *p
                 char path[BUS_PATH_MAX];
 
                 node_path(topology_before->nodes[i].id, path);
-                if (!topology_find(book->topology, topology_before->nodes[i].id))
+                if (!topology_find(b->book->topology, topology_before->nodes[i].id))
                         (void)sd_bus_emit_interfaces_removed(b->bus, path, CDM_INTERFACE_NODE, NULL);
         }
-        for (size_t i = 0; i < book->pools->n_pools; i++)
-                tell_pool(b, &book->pools->pools[i],
-                          pool_set_find(pools_before, book->pools->pools[i].name));
+        for (size_t i = 0; i < b->book->pools->n_pools; i++)
+                tell_pool(b, &b->book->pools->pools[i],
+                          pool_set_find(pools_before, b->book->pools->pools[i].name));
         for (size_t i = 0; i < pools_before->n_pools; i++) {
                 _cleanup_free_ char *path = NULL;
 
-                if (!pool_set_find(book->pools, pools_before->pools[i].name) &&
+                if (!pool_set_find(b->book->pools, pools_before->pools[i].name) &&
                     sd_bus_path_encode(CDM_PATH_POOL, pools_before->pools[i].name, &path) >= 0)
                         (void)sd_bus_emit_interfaces_removed(b->bus, path, CDM_INTERFACE_POOL, NULL);
         }

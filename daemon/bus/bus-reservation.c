@@ -13,14 +13,19 @@
 #include "daemon/loop/clock.h"
 #include "daemon/loop/log.h"
 #include "daemon/tenant/answer.h"
+#include "daemon/tenant/book.h"
 #include "daemon/tenant/buffers.h"
+#include "daemon/tenant/core.h"
 #include "daemon/tenant/leases.h"
 #include "daemon/tenant/migrate.h"
-#include "daemon/tenant/parts.h"
 #include "daemon/tenant/release.h"
 #include "daemon/tenant/resizes.h"
 #include "policy/cdm-names.h"
+#include "policy/config.h"
+#include "policy/decide.h"
 #include "policy/lease.h"
+#include "policy/rule.h"
+#include "policy/snapshot.h"
 #include "policy/timespan.h"
 
 static Entry *find_known(Book *book, uint32_t id)
@@ -100,7 +105,7 @@ static void do_release(Bus *b, uint32_t id, BusCall *call)
         /* Its owner's will, whatever else would have ended it. */
         if (e->r->state == RESERVATION_REVOKING)
                 e->r->revoke_usec = e->r->revoked_for = 0;
-        answer_errno(call, release_start(e));
+        answer_errno(call, release_start(b->context.releases, e));
 }
 
 static void bus_reservation_on_migrated(const Answer *answer, uint64_t moved_bytes, uint64_t failed_bytes,
@@ -123,7 +128,7 @@ static void do_migrate(Bus *b, uint32_t id, BusCall *call)
                                 "the reservation still waits; its nodes are not open yet");
                 return;
         }
-        int r = migrations_start(b->book->parts->migrations, e, bus_reservation_on_migrated, call);
+        int r = migrations_start(b->context.migrations, e, bus_reservation_on_migrated, call);
         if (r < 0)
                 bus_call_refuse_errno(call, r);
 }
@@ -147,14 +152,14 @@ static uint64_t longest_lease(Book *book, const Reservation *r)
         return rule && rule->lease_usec ? rule->lease_usec : book->config->default_lease_usec;
 }
 
-static void bus_reservation_renew(Book *book, Entry *e, uint64_t usec, BusCall *call)
+static void bus_reservation_renew(Bus *b, Entry *e, uint64_t usec, BusCall *call)
 {
-        uint64_t longest = longest_lease(book, e->r);
+        uint64_t longest = longest_lease(b->book, e->r);
 
         if (usec == 0)
                 usec = e->r->lease_usec;
         if (usec > longest) {
-                const Rule *rule = rule_of(book, e->r);
+                const Rule *rule = rule_of(b->book, e->r);
                 char text[TIMESPAN_STR_MAX];
                 _cleanup_free_ char *sentence = NULL;
                 if (asprintf(&sentence, "the longest lease is %s (%s:%u); ask for no more than that",
@@ -164,7 +169,7 @@ static void bus_reservation_renew(Book *book, Entry *e, uint64_t usec, BusCall *
                 bus_call_refuse(call, CDM_ERROR_DENIED, sentence);
                 return;
         }
-        answer_errno(call, lease_renew(e, usec));
+        answer_errno(call, lease_renew(b->context.leases, e, usec));
 }
 
 /* Why it cannot be renewed, or NULL. */
@@ -199,7 +204,7 @@ static void do_renew(Bus *b, uint32_t id, BusCall *call)
         else if (bus_reservation_unrenewable(e->r))
                 bus_call_refuse(call, CDM_ERROR_STALE, bus_reservation_unrenewable(e->r));
         else
-                bus_reservation_renew(b->book, e, usec, call);
+                bus_reservation_renew(b, e, usec, call);
 }
 
 static void bus_reservation_on_resized(const Answer *answer, void *userdata)
@@ -223,7 +228,7 @@ static void do_resize(Bus *b, uint32_t id, BusCall *call)
                 bus_call_refuse(call, CDM_ERROR_INVALID, "the new size is a number of bytes");
                 return;
         }
-        int r = resizes_start(b->book->parts->resizes, e, size_bytes, sd_bus_message_get_sender(message),
+        int r = resizes_start(b->context.resizes, e, size_bytes, sd_bus_message_get_sender(message),
                               sd_bus_message_get_allow_interactive_authorization(message) > 0,
                               bus_reservation_on_resized, call);
         if (r < 0)
@@ -320,8 +325,9 @@ static void do_open_buffer(Bus *b, uint32_t id, BusCall *call)
                 refuse_buffer_option(call, key);
                 return;
         }
-        bus_call_on_gone(call, bus_reservation_on_buffer_unwanted, b->book->parts->buffers);
-        int r = buffers_open(e, size_bytes, huge, huge_bytes, bus_reservation_on_buffer, call);
+        bus_call_on_gone(call, bus_reservation_on_buffer_unwanted, b->context.buffers);
+        int r = buffers_open(b->context.buffers, e, size_bytes, huge, huge_bytes, bus_reservation_on_buffer,
+                             call);
         if (r < 0)
                 bus_call_refuse_errno(call, r);
 }

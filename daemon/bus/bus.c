@@ -123,27 +123,29 @@ static int bus_publish(Bus *b)
         return r;
 }
 
-int bus_new(sd_bus *bus, Book *book, Bus **ret)
+int bus_new(const BusContext *context, Bus **ret)
 {
+        const Core *core = context->book->core;
         _cleanup_(bus_free_p) Bus *b = calloc(1, sizeof(*b));
 
         if (!b)
                 return -ENOMEM;
-        b->bus = sd_bus_ref(bus);
-        b->book = book;
-        int r = bus_calls_new(b, book->core->peers, &b->calls);
+        b->context = *context;
+        b->bus = sd_bus_ref(core->bus);
+        b->book = context->book;
+        int r = bus_calls_new(b, core->peers, &b->calls);
         if (r >= 0)
                 r = bus_desk_new(b, &b->desk);
         if (r >= 0)
-                r = bus_lister_new(book, false, &b->lister);
+                r = bus_lister_new(b->book, context->buffers, false, &b->lister);
         if (r >= 0)
-                r = bus_lister_new(book, true, &b->lister_used);
+                r = bus_lister_new(b->book, context->buffers, true, &b->lister_used);
         if (r >= 0)
-                r = bus_holders_new(book, &b->holders);
+                r = bus_holders_new(b->book, context->holders, &b->holders);
         if (r >= 0)
-                r = bus_facts_new(book, &b->facts);
+                r = bus_facts_new(context->facts, &b->facts);
         if (r >= 0)
-                r = notify_subscribe(book->core->notify, bus_on_notice, b);
+                r = notify_subscribe(core->notify, bus_on_notice, b);
         if (r >= 0)
                 r = bus_publish(b);
         if (r < 0)

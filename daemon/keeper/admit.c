@@ -25,7 +25,8 @@
 #include "daemon/loop/clock.h"
 #include "daemon/machine/process.h"
 #include "daemon/tenant/answer.h"
-#include "daemon/tenant/parts.h"
+#include "daemon/tenant/book.h"
+#include "daemon/tenant/core.h"
 #include "daemon/tenant/request.h"
 #include "daemon/tenant/speaker.h"
 #include "policy/cdm-names.h"
@@ -45,6 +46,7 @@ typedef struct AdmitRead {
 } AdmitRead;
 
 struct Admit {
+        const AdmitContext *context;
         Book *book;
         RequestArgs args;
         bool has_spoken; /* or there was nothing to be said */
@@ -192,7 +194,8 @@ static void admit_on_identity(IdentityVerdict verdict, const char *message, Iden
         }
         a->lookup = identity_lookup_free(a->lookup);
         a->identity = identity;
-        int r = speaking_start(a->book, identity, &a->args, false, admit_on_spoken, a, &a->speaking);
+        int r = speaking_start(a->book->core, a->context->vouches, identity, &a->args, false,
+                               admit_on_spoken, a, &a->speaking);
         if (r < 0)
                 admit_fail(a, r);
 }
@@ -211,7 +214,7 @@ static int admit_speak(Admit *a)
 static int admit_pause(Admit *a, bool is_below_unit)
 {
         Book *book = a->book;
-        int r = is_below_unit ? 0 : fence_check(book->parts->fence, a->path, clock_monotonic_usec(), true);
+        int r = is_below_unit ? 0 : fence_check(a->context->fence, a->path, clock_monotonic_usec(), true);
 
         a->was_looked_at = false;
         if (r >= 0)
@@ -235,7 +238,7 @@ static NodeSet admit_open(const Admit *a, const AdmitRead *l)
         open = fence_leaf_open(&l->leaf, book->config, book->pools, book->ledger);
         if (l->leaf.unit)
                 return open;
-        promised = foreign_nodes(book->parts->foreign, a->path);
+        promised = foreign_nodes(a->context->foreign, a->path);
         return nodeset_subtract(&open, &promised);
 }
 
@@ -260,7 +263,7 @@ static void admit_judge(Admit *a, const AdmitRead *l)
                 r = admit_speak(a);
         else if (is_enforced && l->is_below_unit && !a->was_looked_at) {
                 a->was_looked_at = true;
-                r = below_units_wait(book->parts->below_units, admit_on_looked_below, a, &a->wait);
+                r = below_units_wait(a->context->below_units, admit_on_looked_below, a, &a->wait);
         } else if (is_enforced && !nodeset_is_empty(&open))
                 r = admit_pause(a, l->is_below_unit);
         else
@@ -318,13 +321,14 @@ static void admit_look(Admit *a)
                 admit_fail(a, r);
 }
 
-int admit_start(Book *book, AdmitArgs *args, admit_done_t done, void *userdata, Admit **ret)
+int admit_start(const AdmitContext *context, AdmitArgs *args, admit_done_t done, void *userdata, Admit **ret)
 {
         Admit *a = calloc(1, sizeof(*a));
 
         if (!a)
                 return -ENOMEM;
-        *a = (Admit){ .book = book,
+        *a = (Admit){ .context = context,
+                      .book = context->book,
                       .args = args->request,
                       .has_spoken = !vouch_words_need_permission(&args->request.words),
                       .pidfd = -EBADF,
@@ -336,7 +340,7 @@ int admit_start(Book *book, AdmitArgs *args, admit_done_t done, void *userdata, 
         if (r >= 0 && !a->path && (a->pidfd = fcntl(a->args.target.pidfd, F_DUPFD_CLOEXEC, 3)) < 0)
                 r = -errno;
         if (r >= 0)
-                r = sd_event_add_time_relative(book->core->event, &a->deadline, CLOCK_MONOTONIC,
+                r = sd_event_add_time_relative(a->book->core->event, &a->deadline, CLOCK_MONOTONIC,
                                                args->timeout_usec, 1000, admit_on_time_over, a);
         if (r >= 0)
                 r = admit_read_start(a);

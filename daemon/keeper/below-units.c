@@ -18,7 +18,8 @@
 #include "daemon/keeper/drift.h"
 #include "daemon/loop/clock.h"
 #include "daemon/loop/log.h"
-#include "daemon/tenant/parts.h"
+#include "daemon/tenant/book.h"
+#include "daemon/tenant/core.h"
 #include "daemon/tenant/unit-check.h"
 
 #define EVENT_BYTES 4096
@@ -31,6 +32,10 @@ typedef struct Look {
 
 struct BelowUnits {
         Book *book;
+        Fence *fence;
+        UnitChecks *unit_checks;
+        void (*repaired)(const FenceRepair *repair, void *userdata);
+        void *userdata;
         int fd;
         sd_event_source *io;
         Job *job;
@@ -77,13 +82,13 @@ static void below_units_report(BelowUnits *b, SubtenantFound *found)
                                .is_open = found->is_open };
 
         tell_wrong(b, found);
-        fence_count_drained(book->parts->fence, found->drained_bytes);
+        fence_count_drained(b->fence, found->drained_bytes);
         if (found->cgroup)
-                drift_on_fence_repaired(&repair, book->parts->drift);
+                b->repaired(&repair, b->userdata);
         for (size_t i = 0; i < found->n_ended; i++) {
                 const char *tenant = found->ended[i];
                 int r = ledger_tenant_count(book->ledger, tenant) > 0
-                                ? unit_checks_add(book->parts->unit_checks, tenant, false, NULL)
+                                ? unit_checks_add(b->unit_checks, tenant, false, NULL, NULL)
                                 : 0;
 
                 if (r < 0)
@@ -195,13 +200,20 @@ static int below_units_on_io(sd_event_source *source _unused_, int fd, uint32_t 
         return 0;
 }
 
-int below_units_new(Book *book, BelowUnits **ret)
+int below_units_new(Book *book, Fence *fence, UnitChecks *unit_checks,
+                    void (*repaired)(const FenceRepair *repair, void *userdata), void *userdata,
+                    BelowUnits **ret)
 {
         BelowUnits *b = calloc(1, sizeof(*b));
 
         if (!b)
                 return -ENOMEM;
-        *b = (BelowUnits){ .book = book, .fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK) };
+        *b = (BelowUnits){ .book = book,
+                           .fence = fence,
+                           .unit_checks = unit_checks,
+                           .repaired = repaired,
+                           .userdata = userdata,
+                           .fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK) };
         int r = b->fd < 0 ? -errno
                           : sd_event_add_io(book->core->event, &b->io, b->fd, EPOLLIN, below_units_on_io, b);
         if (r < 0) {

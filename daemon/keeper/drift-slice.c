@@ -28,12 +28,14 @@
 #include "daemon/kernel/cgroup.h"
 #include "daemon/loop/clock.h"
 #include "daemon/loop/log.h"
-#include "daemon/tenant/parts.h"
+#include "daemon/tenant/book.h"
+#include "daemon/tenant/core.h"
 
 typedef struct SliceLook SliceLook;
 
 struct SliceLooks {
         Book *book;
+        Fence *fence;
         Fights *fights;
         void (*look_at_all)(void *userdata);
         void *userdata;
@@ -66,16 +68,18 @@ static void slice_look_free(SliceLook *l)
         free(l);
 }
 
-int slice_looks_new(Book *book, Fights *fights, void (*look_at_all)(void *userdata), void *userdata,
-                    SliceLooks **ret)
+int slice_looks_new(Book *book, Fence *fence, Fights *fights, void (*look_at_all)(void *userdata),
+                    void *userdata, SliceLooks **ret)
 {
         SliceLooks *s = calloc(1, sizeof(*s));
 
         if (!s)
                 return -ENOMEM;
-        *s = (SliceLooks){
-                .book = book, .fights = fights, .look_at_all = look_at_all, .userdata = userdata
-        };
+        *s = (SliceLooks){ .book = book,
+                           .fence = fence,
+                           .fights = fights,
+                           .look_at_all = look_at_all,
+                           .userdata = userdata };
         *ret = s;
         return 0;
 }
@@ -118,7 +122,7 @@ static void slice_repair(SliceLooks *s, const char *path, char *reason)
                 return;
         }
         if (fights_judge(s->fights, PLACE_LEAF, path, reason) == FIGHT_REPAIR) {
-                int r = fence_check(s->book->parts->fence, path, clock_monotonic_usec(), false);
+                int r = fence_check(s->fence, path, clock_monotonic_usec(), false);
 
                 if (r < 0) {
                         log_error("cannot close %s: %s; `cdmctl reload` tries again", path, strerror(-r));

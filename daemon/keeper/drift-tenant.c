@@ -29,6 +29,7 @@ typedef struct TenantLook TenantLook;
 
 struct TenantLooks {
         Book *book;
+        const ChangeContext *changes;
         Fights *fights;
         TenantLook *all;
         TenantLook *due; /* by tenant: those whose turn has not come */
@@ -66,13 +67,13 @@ static void tenant_look_free(TenantLook *l)
         free(l);
 }
 
-int tenant_looks_new(Book *book, Fights *fights, TenantLooks **ret)
+int tenant_looks_new(Book *book, const ChangeContext *changes, Fights *fights, TenantLooks **ret)
 {
         TenantLooks *s = calloc(1, sizeof(*s));
 
         if (!s)
                 return -ENOMEM;
-        *s = (TenantLooks){ .book = book, .fights = fights };
+        *s = (TenantLooks){ .book = book, .changes = changes, .fights = fights };
         *ret = s;
         return 0;
 }
@@ -199,7 +200,7 @@ static bool tenant_look_judge(TenantLook *l, const NodeSet *found)
         if (fights_judge(l->set->fights, PLACE_TENANT, l->tenant, l->reason) != FIGHT_REPAIR)
                 return false;
         tenant_look_adopt_ordinary(l, found);
-        int r = change_start(book, t.first, &as_reserved, tenant_look_on_repaired, l, &l->change);
+        int r = change_start(l->set->changes, t.first, &as_reserved, tenant_look_on_repaired, l, &l->change);
         if (r < 0) {
                 tenant_look_tell(l, r, NULL);
                 fights_note_failed(l->set->fights, l->tenant);

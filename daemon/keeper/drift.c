@@ -31,7 +31,8 @@
 #include "daemon/loop/clock.h"
 #include "daemon/loop/log.h"
 #include "daemon/loop/slice.h"
-#include "daemon/tenant/parts.h"
+#include "daemon/tenant/book.h"
+#include "daemon/tenant/core.h"
 #include "daemon/tenant/warnings.h"
 #include "policy/warning.h"
 
@@ -46,6 +47,7 @@
 typedef struct LeafLook LeafLook;
 
 struct Drift {
+        DriftContext context;
         Book *book;
         Fights *fights;
         TenantLooks *tenants;
@@ -67,9 +69,9 @@ Fights *drift_fights(Drift *d)
         return d->fights;
 }
 
-Book *drift_book(const Drift *d)
+const DriftContext *drift_context(const Drift *d)
 {
-        return d->book;
+        return &d->context;
 }
 
 /* Else everything is looked at when that is possible. */
@@ -110,7 +112,7 @@ static void drift_judge_untenanted(Drift *d, const FenceLeaf *leaf)
                 return;
         if (fights_judge(d->fights, PLACE_LEAF, drift_key_of(leaf), reason) != FIGHT_REPAIR)
                 return;
-        r = fence_check(book->parts->fence, drift_key_of(leaf), clock_monotonic_usec(), false);
+        r = fence_check(d->context.fence, drift_key_of(leaf), clock_monotonic_usec(), false);
         if (r < 0) {
                 log_error("cannot close %s: %s; `cdmctl reload` tries again", drift_key_of(leaf),
                           strerror(-r));
@@ -127,9 +129,9 @@ static bool drift_is_opened_above(Book *book, const FenceLeaf *leaf)
                !nodeset_is_subset(&open, &leaf->mems);
 }
 
-static void drift_check_leaf(Book *book, const char *path)
+static void drift_check_leaf(Drift *d, const char *path)
 {
-        int r = fence_check(book->parts->fence, path, clock_monotonic_usec(), false);
+        int r = fence_check(d->context.fence, path, clock_monotonic_usec(), false);
 
         if (r < 0)
                 log_error("cannot look at %s: %s; `cdmctl reload` looks at all control groups", path,
@@ -169,7 +171,7 @@ static void drift_judge_reading(Drift *d, LeafReading *reading)
                 return;
         }
         if (!leaf->unit)
-                leaf->promised = foreign_nodes(book->parts->foreign, leaf->path);
+                leaf->promised = foreign_nodes(d->context.foreign, leaf->path);
         if (!drift_look_as_tenant(d, leaf))
                 drift_judge_untenanted(d, leaf);
 }
@@ -187,7 +189,7 @@ static void drift_on_leaf_read(LeafReading *reading, void *userdata)
         if (drift_can_look_now(d))
                 drift_judge_reading(d, reading);
         if (reading->check && (reading->error < 0 || reading->leaf.has_cpuset))
-                drift_check_leaf(d->book, path);
+                drift_check_leaf(d, path);
 }
 
 /* Does its name say that nothing is to be read of it? */
@@ -218,7 +220,7 @@ void drift_leaf(Drift *d, const char *path, bool check)
                 drift_look(d);
         }
         if (check)
-                drift_check_leaf(d->book, path);
+                drift_check_leaf(d, path);
 }
 
 /* --- EVERYTHING --------------------------------------------------------------------------------------- */
@@ -242,12 +244,13 @@ static int leaf_look_run(Job *job, void *userdata)
         return fence_scan_read(&l->cdm, false, &l->scan);
 }
 
-static NodeSet leaf_look_open_nodes(Book *book, const FenceLeaf *leaf)
+static NodeSet leaf_look_open_nodes(Drift *d, const FenceLeaf *leaf)
 {
+        Book *book = d->book;
         NodeSet open = fence_leaf_open(leaf, book->config, book->pools, book->ledger);
 
         if (!leaf->unit) {
-                NodeSet promised = foreign_nodes(book->parts->foreign, leaf->path);
+                NodeSet promised = foreign_nodes(d->context.foreign, leaf->path);
                 open = nodeset_subtract(&open, &promised);
         }
         return open;
@@ -257,11 +260,11 @@ static NodeSet leaf_look_open_nodes(Book *book, const FenceLeaf *leaf)
  * is it when systemd only did not answer. */
 static bool leaf_look_is_tighter(LeafLook *l)
 {
-        Book *book = l->drift->book;
+        const Drift *d = l->drift;
         size_t n;
-        const Unfenced *u = fence_unfenced(book->parts->fence, &n);
+        const Unfenced *u = fence_unfenced(d->context.fence, &n);
 
-        if (fence_is_untold(book->parts->fence))
+        if (fence_is_untold(d->context.fence))
                 return true;
         for (size_t i = 0; i < n; i++)
                 if (u[i].cgroup[1] && !fence_names_has(&l->open, u[i].cgroup))
@@ -275,7 +278,7 @@ static void leaf_look_judge(LeafLook *l, const FenceLeaf *leaf)
         Drift *d = l->drift;
         Book *book = d->book;
         const char *tenant = drift_tenant_of(book, leaf);
-        NodeSet open = leaf_look_open_nodes(book, leaf), missing;
+        NodeSet open = leaf_look_open_nodes(d, leaf), missing;
 
         if (!nodeset_is_empty(&open) && fence_names_add(&l->open, leaf->path, NULL) < 0)
                 log_error("cannot note that %s is open: %s", leaf->path, strerror(ENOMEM));
@@ -310,12 +313,12 @@ static int drift_on_recheck(sd_event_source *source, uint64_t usec, void *userda
 static void drift_recheck_later(Drift *d)
 {
         Book *book = d->book;
-        bool leaky = fence_state(book->parts->fence) == FENCE_LEAKY;
+        bool leaky = fence_state(d->context.fence) == FENCE_LEAKY;
 
         if (d->recheck || !d->watch_wanted || (d->watch && !watch_is_incomplete(d->watch) && !leaky))
                 return;
         if (d->watch && watch_is_incomplete(d->watch))
-                warnings_add(book->parts->warnings, WARNING_CGROUPS_UNWATCHED,
+                warnings_add(d->context.warnings, WARNING_CGROUPS_UNWATCHED,
                              "there are too many control groups to watch them all; those that are not "
                              "watched are looked at every minute; more inotify watches (`sysctl "
                              "fs.inotify.max_user_watches`) may help");
@@ -362,7 +365,7 @@ static void leaf_look_on_slice(void *userdata)
         if (l->next < l->scan.n_leaves)
                 return;
         if (slice_looks_off(d->slices, &l->off) || leaf_look_is_tighter(l))
-                reloads_fence(d->book->parts->reloads);
+                reloads_fence(d->context.reloads);
         leaf_look_end(l);
 }
 
@@ -497,20 +500,22 @@ void drift_slice(Drift *d, const char *path)
         slice_looks_add(d->slices, path);
 }
 
-int drift_new(Book *book, Drift **ret)
+int drift_new(const DriftContext *context, Drift **ret)
 {
         _cleanup_(drift_free_p) Drift *d = calloc(1, sizeof(*d));
 
         if (!d)
                 return -ENOMEM;
-        d->book = book;
-        int r = fights_new(book, drift_on_place, d, &d->fights);
+        d->context = *context;
+        d->book = context->book;
+        int r = fights_new(d->book, context->degrades, drift_on_place, d, &d->fights);
         if (r >= 0)
-                r = tenant_looks_new(book, d->fights, &d->tenants);
+                r = tenant_looks_new(d->book, context->changes, d->fights, &d->tenants);
         if (r >= 0)
-                r = slice_looks_new(book, d->fights, drift_on_look_wanted, d, &d->slices);
+                r = slice_looks_new(d->book, context->fence, d->fights, drift_on_look_wanted, d, &d->slices);
         if (r >= 0)
-                r = drop_in_watch_new(book, d->fights, drift_on_look_wanted, d, &d->drop_ins);
+                r = drop_in_watch_new(d->book, context->reloads, d->fights, drift_on_look_wanted, d,
+                                      &d->drop_ins);
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(d);

@@ -12,9 +12,24 @@
 #include "policy/macro.h"
 
 typedef struct Book Book;
+typedef struct ChangeContext ChangeContext;
+typedef struct Degrades Degrades;
 typedef struct Drift Drift;
+typedef struct Foreign Foreign;
+typedef struct Reloads Reloads;
+typedef struct Warnings Warnings;
 
-int drift_new(Book *book, Drift **ret);
+typedef struct DriftContext {
+        Book *book;
+        const ChangeContext *changes;
+        Degrades *degrades;
+        Fence *fence;
+        Foreign *foreign;
+        Reloads *reloads;
+        Warnings *warnings;
+} DriftContext;
+
+int drift_new(const DriftContext *context, Drift **ret);
 Drift *drift_free(Drift *d);
 DEFINE_CLEANUP(Drift, drift_free);
 
@@ -32,7 +47,7 @@ void drift_slice(Drift *d, const char *path);
 void drift_settled(Drift *d);
 /* The cgroup tree is to be watched (or not), by this one; NULL: it cannot be. Not all of it may be watched. */
 void drift_watched(Drift *d, bool wanted, const Watch *watch);
-Book *drift_book(const Drift *d);
+const DriftContext *drift_context(const Drift *d);
 /* What is fought over. */
 Fights *drift_fights(Drift *d);
 

@@ -17,13 +17,15 @@
 #include "daemon/loop/log.h"
 #include "daemon/pid1/fence-files.h"
 #include "daemon/pid1/unit.h"
-#include "daemon/tenant/parts.h"
+#include "daemon/tenant/book.h"
+#include "daemon/tenant/core.h"
 #include "policy/cdm-names.h"
 
 #define DROP_INS_KEY "drop-ins of the fence"
 
 struct DropInWatch {
         Book *book;
+        Reloads *reloads;
         Fights *fights;
         void (*look_at_all)(void *userdata);
         void *userdata;
@@ -107,7 +109,7 @@ static void drop_in_watch_judge(DropInWatch *d, bool there)
                 return;
         fights_count_repair(d->fights);
         event_emit(d->book->core->notify, &e, "the %s are written again: %s", DROP_INS_KEY, reason);
-        reloads_fence(d->book->parts->reloads);
+        reloads_fence(d->reloads);
 }
 
 /* After an answer it may have begun to reload: so what is missing then has to be missing after the next
@@ -152,16 +154,18 @@ void drop_in_watch_systemd(DropInWatch *d, bool reloading)
         d->missed = false;
 }
 
-int drop_in_watch_new(Book *book, Fights *fights, void (*look_at_all)(void *userdata), void *userdata,
-                      DropInWatch **ret)
+int drop_in_watch_new(Book *book, Reloads *reloads, Fights *fights, void (*look_at_all)(void *userdata),
+                      void *userdata, DropInWatch **ret)
 {
         DropInWatch *d = calloc(1, sizeof(*d));
 
         if (!d)
                 return -ENOMEM;
-        *d = (DropInWatch){
-                .book = book, .fights = fights, .look_at_all = look_at_all, .userdata = userdata
-        };
+        *d = (DropInWatch){ .book = book,
+                            .reloads = reloads,
+                            .fights = fights,
+                            .look_at_all = look_at_all,
+                            .userdata = userdata };
         *ret = d;
         return 0;
 }

@@ -38,6 +38,7 @@ typedef struct Place {
 
 struct Fights {
         Book *book;
+        Degrades *degrades;
         fights_look_t look;
         void *userdata;
         Place *places; /* by key */
@@ -53,13 +54,13 @@ static void place_free(Place *p)
         free(p);
 }
 
-int fights_new(Book *book, fights_look_t look, void *userdata, Fights **ret)
+int fights_new(Book *book, Degrades *degrades, fights_look_t look, void *userdata, Fights **ret)
 {
         Fights *f = calloc(1, sizeof(*f));
 
         if (!f)
                 return -ENOMEM;
-        *f = (Fights){ .book = book, .look = look, .userdata = userdata };
+        *f = (Fights){ .book = book, .degrades = degrades, .look = look, .userdata = userdata };
         *ret = f;
         return 0;
 }
@@ -113,7 +114,7 @@ static int place_degrade(Reservation *r, void *userdata)
         Entry *e = book_find(p->fights->book, r->id);
 
         if (e)
-                degrade_set(e, DEGRADED_FIGHT, p->fight.state == FIGHT_YIELDED);
+                degrade_set(p->fights->degrades, e, DEGRADED_FIGHT, p->fight.state == FIGHT_YIELDED);
         return 0;
 }
 

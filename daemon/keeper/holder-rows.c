@@ -12,9 +12,10 @@
 #include <string.h>
 
 #include "daemon/fence/fence-scan.h"
+#include "daemon/tenant/book.h"
 #include "daemon/tenant/buffers.h"
+#include "daemon/tenant/core.h"
 #include "daemon/tenant/holds.h"
-#include "daemon/tenant/parts.h"
 #include "policy/cdm-names.h"
 #include "policy/size.h"
 
@@ -44,6 +45,8 @@ typedef struct Rest {
 
 struct HolderRows {
         Book *book;
+        const BufferSet *buffers;
+        const HoldSet *holds;
         Observation *observation;
         char *const *units;
         const Unattributed *unattributed;
@@ -71,14 +74,19 @@ HolderRows *holder_rows_free(HolderRows *rows)
         return NULL;
 }
 
-int holder_rows_new(Book *book, Observation *o, char *const *units, const Unattributed *unattributed,
-                    HolderRows **ret)
+int holder_rows_new(Book *book, const BufferSet *buffers, const HoldSet *holds, Observation *o,
+                    char *const *units, const Unattributed *unattributed, HolderRows **ret)
 {
         HolderRows *rows = calloc(1, sizeof(*rows));
 
         if (!rows)
                 return -ENOMEM;
-        *rows = (HolderRows){ .book = book, .observation = o, .units = units, .unattributed = unattributed };
+        *rows = (HolderRows){ .book = book,
+                              .buffers = buffers,
+                              .holds = holds,
+                              .observation = o,
+                              .units = units,
+                              .unattributed = unattributed };
         *ret = rows;
         return 0;
 }
@@ -176,8 +184,8 @@ static void begin_node(HolderRows *rows, int node)
 {
         char path[] = CDM_UNIT_CGROUP;
 
-        rows->left = buffer_bytes(rows->book->parts->buffers, 0, node);
-        rows->left.shmem += holds_bytes(rows->book->parts->holds, node);
+        rows->left = buffer_bytes(rows->buffers, 0, node);
+        rows->left.shmem += holds_bytes(rows->holds, node);
         do {
                 subtract_own(rows, path, node);
                 *strrchr(path, '/') = '\0';
@@ -259,7 +267,7 @@ static int add_unattributed(HolderRows *rows, const NodeObservation *n, const Un
 static int end_node(HolderRows *rows)
 {
         const NodeObservation *n = &rows->observation->nodes[rows->node];
-        NumaBytes held = { .node = n->node, .shmem = holds_bytes(rows->book->parts->holds, n->node) };
+        NumaBytes held = { .node = n->node, .shmem = holds_bytes(rows->holds, n->node) };
 
         int r = add_rests(rows);
         if (r >= 0 && held.shmem > 0)
@@ -276,10 +284,10 @@ static void rows_add_buffers(uint32_t id, void *userdata)
         HolderRows *rows = userdata;
         const Reservation *r = ledger_find(rows->book->ledger, id);
         Share shares[SHARES_MAX];
-        size_t n = buffers_shares(rows->book->parts->buffers, id, shares);
+        size_t n = buffers_shares(rows->buffers, id, shares);
 
         for (size_t i = 0; r && rows->error >= 0 && i < n; i++) {
-                OwnBytes b = buffer_bytes(rows->book->parts->buffers, id, shares[i].node);
+                OwnBytes b = buffer_bytes(rows->buffers, id, shares[i].node);
                 const NumaBytes row = { .node = shares[i].node, .shmem = b.shmem, .hugetlb = b.hugetlb };
                 rows->error =
                         add_row(rows, &row, r->target->cgroup ? r->target->cgroup : "", r->target->unit,
@@ -293,7 +301,7 @@ int holder_rows_make(HolderRows *rows)
         int r = 0;
 
         if (rows->node == o->n_nodes) {
-                buffers_foreach_owner(rows->book->parts->buffers, rows_add_buffers, rows);
+                buffers_foreach_owner(rows->buffers, rows_add_buffers, rows);
                 return rows->error < 0 ? rows->error : 1;
         }
         int node = o->nodes[rows->node].node;

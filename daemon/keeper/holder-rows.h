@@ -6,6 +6,8 @@
 #include "daemon/kernel/observe.h"
 
 typedef struct Book Book;
+typedef struct BufferSet BufferSet;
+typedef struct HoldSet HoldSet;
 
 typedef struct HolderRow {
         NumaBytes bytes;
@@ -19,8 +21,8 @@ typedef struct HolderRows HolderRows;
 
 /* Of an observation, with one unit a holder (NULL where not known) and one Unattributed a node. All three
  * have to outlive the rows. The observation's bytes get less by what cdmd itself keeps. */
-int holder_rows_new(Book *book, Observation *o, char *const *units, const Unattributed *unattributed,
-                    HolderRows **ret);
+int holder_rows_new(Book *book, const BufferSet *buffers, const HoldSet *holds, Observation *o,
+                    char *const *units, const Unattributed *unattributed, HolderRows **ret);
 HolderRows *holder_rows_free(HolderRows *rows);
 DEFINE_CLEANUP(HolderRows, holder_rows_free);
 

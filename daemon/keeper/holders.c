@@ -38,6 +38,8 @@ typedef enum Phase {
 
 struct HolderSet {
         Book *book;
+        const BufferSet *buffers;
+        const HoldSet *holds;
         Slice *slice;
         char *root;
         bool stopping;
@@ -66,7 +68,12 @@ static void look_clear(HolderSet *s)
         free(s->units);
         free(s->unattributed);
         observation_free(s->observation);
-        *s = (HolderSet){ .book = s->book, .slice = s->slice, .stopping = s->stopping, .root = s->root };
+        *s = (HolderSet){ .book = s->book,
+                          .buffers = s->buffers,
+                          .holds = s->holds,
+                          .slice = s->slice,
+                          .stopping = s->stopping,
+                          .root = s->root };
 }
 
 static void holders_free_all(HolderSet *s)
@@ -212,7 +219,8 @@ static int look_make(HolderSet *s)
         int r = 0;
 
         if (!s->rows)
-                r = holder_rows_new(s->book, s->observation, s->units, s->unattributed, &s->rows);
+                r = holder_rows_new(s->book, s->buffers, s->holds, s->observation, s->units, s->unattributed,
+                                    &s->rows);
         return r < 0 ? r : holder_rows_make(s->rows);
 }
 
@@ -231,13 +239,15 @@ static void holders_on_slice(void *userdata)
                 look_lend(s);
 }
 
-int holders_new(Book *book, HolderSet **ret)
+int holders_new(Book *book, const BufferSet *buffers, const HoldSet *holds, HolderSet **ret)
 {
         HolderSet *s = calloc(1, sizeof(*s));
 
         if (!s)
                 return -ENOMEM;
         s->book = book;
+        s->buffers = buffers;
+        s->holds = holds;
         s->root = strdup(book->core->root);
         int r = s->root ? slice_new(book->core->event, holders_on_slice, s, &s->slice) : -ENOMEM;
         if (r < 0) {

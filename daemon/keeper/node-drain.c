@@ -29,10 +29,12 @@
 #include "daemon/kernel/settle.h"
 #include "daemon/loop/log.h"
 #include "daemon/tenant/answer.h"
+#include "daemon/tenant/book.h"
+#include "daemon/tenant/core.h"
 #include "daemon/tenant/degrade.h"
 #include "daemon/tenant/follow.h"
-#include "daemon/tenant/parts.h"
 #include "policy/cdm-names.h"
+#include "policy/config.h"
 #include "policy/size.h"
 
 /* Callers of one drain that wait for its end. */
@@ -44,8 +46,9 @@ typedef struct NodeDrain NodeDrain;
 
 struct NodeDrains {
         Book *book;
-        NodeDrain *all;
+        FollowSet *follows;
         Degrades *degrades;
+        NodeDrain *all;
 };
 
 /* What the worker does once all tenants are off. */
@@ -95,18 +98,13 @@ static void node_drain_free(NodeDrain *d)
         free(d);
 }
 
-int node_drains_new(Book *book, NodeDrains **ret)
+int node_drains_new(Book *book, FollowSet *follows, Degrades *degrades, NodeDrains **ret)
 {
         NodeDrains *s = calloc(1, sizeof(*s));
 
         if (!s)
                 return -ENOMEM;
-        s->book = book;
-        int r = degrades_new(book, &s->degrades);
-        if (r < 0) {
-                free(s);
-                return r;
-        }
+        *s = (NodeDrains){ .book = book, .follows = follows, .degrades = degrades };
         *ret = s;
         return 0;
 }
@@ -117,7 +115,6 @@ NodeDrains *node_drains_free(NodeDrains *s)
                 return NULL;
         while (s->all)
                 node_drain_free(s->all);
-        degrades_free(s->degrades);
         free(s);
         return NULL;
 }
@@ -414,7 +411,7 @@ static void node_drain_move_tenants(NodeDrain *d)
         /* One more, so that nothing ends while they are started. */
         d->n_pending = 1 + (r < 0 ? 0 : t.n);
         for (size_t i = 0; r >= 0 && i < t.n; i++)
-                follows_add(book->parts->follows, t.names[i], &leaving, node_drain_on_followed, d);
+                follows_add(d->set->follows, t.names[i], &leaving, node_drain_on_followed, d);
         for (size_t i = 0; i < t.n; i++)
                 free(t.names[i]);
         free(t.names);

@@ -24,9 +24,11 @@
 #include "daemon/keeper/node-drain.h"
 #include "daemon/keeper/reload.h"
 #include "daemon/loop/log.h"
+#include "daemon/loop/worker.h"
 #include "daemon/machine/hotplug.h"
 #include "daemon/machine/topology-read.h"
-#include "daemon/tenant/parts.h"
+#include "daemon/tenant/book.h"
+#include "daemon/tenant/core.h"
 #include "daemon/tenant/unit-check.h"
 #include "policy/size.h"
 
@@ -34,6 +36,9 @@ typedef struct NodeReading NodeReading;
 
 struct NodeWatch {
         Book *book;
+        NodeDrains *node_drains;
+        Reloads *reloads;
+        UnitChecks *unit_checks;
         Hotplug *hotplug;
         bool stale; /* to be read (again) */
         NodeReading *reading;
@@ -122,8 +127,9 @@ static bool node_watch_needs_fence(const PoolSet *a, const PoolSet *b)
                pool_set_needs_fence(a) != pool_set_needs_fence(b);
 }
 
-static int node_watch_take_over(Book *book, Topology *topology)
+static int node_watch_take_over(NodeWatch *w, Topology *topology)
 {
+        Book *book = w->book;
         _cleanup_(topology_free_p) Topology *t = topology;
         _cleanup_(pool_set_free_p) PoolSet *pools = NULL;
         _cleanup_free_ char *error = NULL;
@@ -141,16 +147,16 @@ static int node_watch_take_over(Book *book, Topology *topology)
         NodeSet now = topology_memory_nodes(t);
         bool fence = node_watch_needs_fence(book->pools, pools) || !nodeset_equal(&before, &now);
         Adoption a = { .topology = TAKE_PTR(t), .pools = TAKE_PTR(pools) };
-        r = reloads_adopt(book->parts->reloads, &a);
+        r = reloads_adopt(w->reloads, &a);
         if (r >= 0) {
                 node_watch_tell(book, &before, a.pools);
-                node_drains_judge(book->parts->node_drains);
+                node_drains_judge(w->node_drains);
         }
         adoption_clear(&a);
         if (r >= 0 && pool_set_needs_fence(book->pools))
-                (void)unit_checks_watch(book->parts->unit_checks);
+                (void)unit_checks_watch(w->unit_checks);
         if (r >= 0 && fence)
-                reloads_fence(book->parts->reloads);
+                reloads_fence(w->reloads);
         return r;
 }
 
@@ -178,7 +184,7 @@ static void node_reading_on_done(int result, void *userdata)
         if (w->stale || w->book->fence_busy)
                 w->stale = true;
         else if (result >= 0 && !node_watch_is_same_topology(w->book->topology, t))
-                result = node_watch_take_over(w->book, TAKE_PTR(t));
+                result = node_watch_take_over(w, TAKE_PTR(t));
         topology_free(t);
         if (result < 0)
                 log_error("the machine's nodes cannot be read: %s; `cdmctl reload` tries again",
@@ -226,13 +232,16 @@ void node_watch_outdate(NodeWatch *w)
         w->stale = w->stale || w->reading;
 }
 
-int node_watch_new(Book *book, NodeWatch **ret)
+int node_watch_new(Book *book, NodeDrains *node_drains, Reloads *reloads, UnitChecks *unit_checks,
+                   NodeWatch **ret)
 {
         NodeWatch *w = calloc(1, sizeof(*w));
 
         if (!w)
                 return -ENOMEM;
-        w->book = book;
+        *w = (NodeWatch){
+                .book = book, .node_drains = node_drains, .reloads = reloads, .unit_checks = unit_checks
+        };
         *ret = w;
         return 0;
 }

@@ -26,10 +26,11 @@
 #include "daemon/machine/rule-names.h"
 #include "daemon/machine/topology-read.h"
 #include "daemon/tenant/answer.h"
+#include "daemon/tenant/book.h"
+#include "daemon/tenant/core.h"
 #include "daemon/tenant/degrade.h"
 #include "daemon/tenant/leases.h"
 #include "daemon/tenant/machine-facts.h"
-#include "daemon/tenant/parts.h"
 #include "daemon/tenant/record.h"
 #include "daemon/tenant/warnings.h"
 #include "policy/cdm-names.h"
@@ -54,8 +55,10 @@ typedef struct Load {
 } Load;
 
 struct Reloads {
+        ReloadContext context;
         Book *book;
         ReloadListener listener;
+        void *userdata; /* of the listener */
         Reload *all;
         Load *load;            /* of what a reload has read */
         RuleNames *rule_names; /* of the configuration in force */
@@ -143,12 +146,12 @@ static int reload_read_machine(Book *book, Adoption *f, char **ret_error)
                                 &f->pools, ret_error);
 }
 
-static void reload_warn_lines(Book *book, const char *name, char *lines)
+static void reload_warn_lines(Warnings *warnings, const char *name, char *lines)
 {
         char *save = NULL;
 
         for (char *l = lines ? strtok_r(lines, "\n", &save) : NULL; l; l = strtok_r(NULL, "\n", &save))
-                warnings_add(book->parts->warnings, name, "%s", l);
+                warnings_add(warnings, name, "%s", l);
 }
 
 /* A unit that could use all ordinary nodes before its first grant goes on to have all there are. */
@@ -178,11 +181,11 @@ static void reload_swap_in(Reloads *s, Adoption *a)
         if (a->config) {
                 had.config = book->config;
                 book->config = a->config;
-                warnings_clear(book->parts->warnings);
+                warnings_clear(s->context.warnings);
                 free(s->name_warnings);
                 s->name_warnings = NULL;
-                reload_warn_lines(book, WARNING_CONFIGURATION, a->faults);
-                reload_warn_lines(book, WARNING_CONFIGURATION_HINT, a->warnings);
+                reload_warn_lines(s->context.warnings, WARNING_CONFIGURATION, a->faults);
+                reload_warn_lines(s->context.warnings, WARNING_CONFIGURATION_HINT, a->warnings);
                 free(a->faults);
                 free(a->warnings);
         }
@@ -196,15 +199,15 @@ int reloads_adopt(Reloads *s, Adoption *a)
         bool accepted = a->config && book->serving;
         reload_swap_in(s, a);
         _cleanup_free_ char *unread = book->topology->unread ? strdup(book->topology->unread) : NULL;
-        reload_warn_lines(book, WARNING_NODES_UNREAD, unread);
-        fence_use(book->parts->fence, book->config, book->pools);
+        reload_warn_lines(s->context.warnings, WARNING_NODES_UNREAD, unread);
+        fence_use(s->context.fence, book->config, book->pools);
         int r = subtenant_configure(book->config->subtrees, book->config->n_subtrees, &book->pools->ordinary,
                                     book->config->mode == FENCE_MODE_ENFORCE ? &book->pools->cdm
                                                                              : &NODESET_EMPTY);
         if (r < 0)
                 log_error("Subtree= cannot be put in force: %s; `cdmctl reload` tries again", strerror(-r));
-        record_keep(book->parts->record, book->topology, book->pools, accepted);
-        machine_facts_judge(book->parts->facts);
+        record_keep(s->context.record, book->topology, book->pools, accepted);
+        machine_facts_judge(s->context.facts);
         degrade_shut_nodes(book);
         if (a->pools) {
                 reload_rebase(book, &a->pools->ordinary);
@@ -213,7 +216,7 @@ int reloads_adopt(Reloads *s, Adoption *a)
                                                            .pools_before = a->pools });
         }
         if (book->serving) {
-                leases_arm(book); /* GracePeriod= */
+                leases_arm(s->context.leases); /* GracePeriod= */
                 notify_room(book->core->notify);
         }
         return 0;
@@ -252,7 +255,6 @@ static int reload_resolve_at_start(Adoption *f, char **ret_trouble)
 
 static void reload_warn_of_names(Reloads *s, char *lines)
 {
-        Book *book = s->book;
         char *save = NULL, *had = s->name_warnings;
 
         if (had && lines && strcmp(had, lines) == 0) {
@@ -261,8 +263,8 @@ static void reload_warn_of_names(Reloads *s, char *lines)
         }
         s->name_warnings = lines ? strdup(lines) : NULL;
         for (char *l = had ? strtok_r(had, "\n", &save) : NULL; l; l = strtok_r(NULL, "\n", &save))
-                warnings_remove(book->parts->warnings, l);
-        reload_warn_lines(book, WARNING_CONFIGURATION_HINT, lines);
+                warnings_remove(s->context.warnings, l);
+        reload_warn_lines(s->context.warnings, WARNING_CONFIGURATION_HINT, lines);
         free(had);
         free(lines);
 }
@@ -291,7 +293,7 @@ static void reload_on_names(void *userdata)
                         log_error("users and groups of rules cannot be used: %s", strerror(-r));
                 else
                         reload_warn_of_names(s, warnings);
-                s->listener.names_settled(book);
+                s->listener.names_settled(s->userdata);
         }
         reloads_serve(s);
 }
@@ -323,14 +325,15 @@ int reloads_load(Reloads *s)
                                       &s->rule_names);
 }
 
-static void reload_tell_fence(Book *book, int error)
+static void reload_tell_fence(Reloads *s, int error)
 {
-        FenceState state = fence_state(book->parts->fence);
+        Book *book = s->book;
+        FenceState state = fence_state(s->context.fence);
         char nodes[NODESET_STR_MAX];
         size_t n = 0;
         Event e = { .nodes = nodeset_format(&book->pools->cdm, nodes) };
 
-        (void)fence_unfenced(book->parts->fence, &n);
+        (void)fence_unfenced(s->context.fence, &n);
         if (state == FENCE_CLOSED && error >= 0) {
                 e.kind = EVENT_FENCE_CLOSED;
                 if (*e.nodes)
@@ -358,7 +361,7 @@ static void reload_tell_fence(Book *book, int error)
                 event_emit(book->core->notify, &e, "there is no fence around the CDM nodes (%s): Mode=%s",
                            e.nodes, fence_mode_to_string(book->config->mode));
         }
-        uint64_t drained = fence_intruder_bytes_untold(book->parts->fence);
+        uint64_t drained = fence_intruder_bytes_untold(s->context.fence);
         if (drained > 0) {
                 char size[SIZE_STR_MAX];
                 e.kind = EVENT_INTRUDER_DRAINED;
@@ -368,7 +371,7 @@ static void reload_tell_fence(Book *book, int error)
                 event_emit(book->core->notify, &e,
                            "%s of processes without a reservation were moved off the CDM nodes (%s)",
                            size_format(e.moved_bytes, size), e.nodes);
-                fence_intruders_were_told(book->parts->fence, drained);
+                fence_intruders_were_told(s->context.fence, drained);
         }
 }
 
@@ -397,21 +400,21 @@ static void reload_on_fence(Fence *f, int error, void *userdata)
 
         book->fence_busy = false;
         if (error < 0)
-                warnings_add(book->parts->warnings, WARNING_FENCE,
+                warnings_add(s->context.warnings, WARNING_FENCE,
                              "the fence could not be changed: %s; `cdmctl status` shows its state; `cdmctl "
                              "reload` "
                              "tries again",
                              strerror(-error));
-        reload_tell_fence(book, error);
+        reload_tell_fence(s, error);
         if (fence_enabled_cpuset(f))
                 warnings_add(
-                        book->parts->warnings, WARNING_CPUSET_ENABLED,
+                        s->context.warnings, WARNING_CPUSET_ENABLED,
                         "the cpuset controller had to be enabled on a running system, which can reset CPU "
                         "affinities that services had set for themselves; restart such services");
         notify_tell(book->core->notify, &(Notice){ .kind = NOTICE_FENCE_STATE });
         /* Before what follows can load for those that wait, whose fence comes only then. */
         reload_answer_loaded(s);
-        s->listener.fence_settled(book, true);
+        s->listener.fence_settled(true, s->userdata);
 }
 
 void reloads_fence(Reloads *s)
@@ -421,20 +424,20 @@ void reloads_fence(Reloads *s)
 
         bool wanted = book->config->mode == FENCE_MODE_ENFORCE && pool_set_needs_fence(book->pools);
         /* A machine without CDM nodes costs nothing, unless it had some before this configuration. */
-        if (!pool_set_needs_fence(book->pools) && !fence_is_there(book->parts->fence)) {
+        if (!pool_set_needs_fence(book->pools) && !fence_is_there(s->context.fence)) {
                 reload_answer_loaded(s);
-                s->listener.fence_settled(book, false);
+                s->listener.fence_settled(false, s->userdata);
                 return;
         }
         notify_tell(book->core->notify, &(Notice){ .kind = NOTICE_FENCE_BEGINS, .wanted = wanted });
         book->fence_busy = true;
         (void)sd_notifyf(0, "STATUS=%s the fence.", wanted ? "Closing" : "Lifting");
         if (wanted)
-                r = fence_close(book->parts->fence, book->config, book->pools, reload_on_fence, s);
+                r = fence_close(s->context.fence, book->config, book->pools, reload_on_fence, s);
         else
-                r = fence_lift(book->parts->fence, book->pools, reload_on_fence, s);
+                r = fence_lift(s->context.fence, book->pools, reload_on_fence, s);
         if (r < 0)
-                reload_on_fence(book->parts->fence, r, s);
+                reload_on_fence(s->context.fence, r, s);
 }
 
 static void reload_refuse_pending(Reloads *s, const char *error)
@@ -510,7 +513,7 @@ static void reload_tell(Reloads *s)
                    book->pools->n_pools, book->pools->n_pools == 1 ? "pool" : "pools", book->config->n_rules,
                    book->config->n_rules == 1 ? "rule" : "rules");
         notify_tell(book->core->notify, &(Notice){ .kind = NOTICE_MODE });
-        node_drains_judge(book->parts->node_drains);
+        node_drains_judge(s->context.node_drains);
         reloads_fence(s);
 }
 
@@ -549,9 +552,10 @@ void reloads_add(Reloads *s, reload_done_t done, void *userdata)
         reloads_serve(s);
 }
 
-void reloads_listen(Reloads *s, const ReloadListener *listener)
+void reloads_listen(Reloads *s, const ReloadListener *listener, void *userdata)
 {
         s->listener = *listener;
+        s->userdata = userdata;
 }
 
 bool reloads_names_are_ready(const Reloads *s)
@@ -559,13 +563,14 @@ bool reloads_names_are_ready(const Reloads *s)
         return rule_names_is_ready(s->rule_names);
 }
 
-int reloads_new(Book *book, Reloads **ret)
+int reloads_new(const ReloadContext *context, Reloads **ret)
 {
         Reloads *s = calloc(1, sizeof(*s));
 
         if (!s)
                 return -ENOMEM;
-        s->book = book;
+        s->context = *context;
+        s->book = context->book;
         *ret = s;
         return 0;
 }

@@ -24,14 +24,15 @@
 #include "daemon/keeper/node-watch.h"
 #include "daemon/keeper/reload.h"
 #include "daemon/loop/log.h"
+#include "daemon/tenant/book.h"
 #include "daemon/tenant/buffers.h"
+#include "daemon/tenant/core.h"
 #include "daemon/tenant/degrade.h"
 #include "daemon/tenant/entry-walk.h"
 #include "daemon/tenant/holds.h"
 #include "daemon/tenant/leases.h"
 #include "daemon/tenant/machine-facts.h"
 #include "daemon/tenant/overruns.h"
-#include "daemon/tenant/parts.h"
 #include "daemon/tenant/release.h"
 #include "daemon/tenant/request.h"
 #include "daemon/tenant/snapshot.h"
@@ -47,6 +48,7 @@
 #define NAMES_USEC (UINT64_C(1) * 1000 * 1000)
 
 struct Start {
+        StartContext context;
         Book *book;
         sd_event_source *patience; /* tells systemd that the start goes on */
         unsigned pending;
@@ -67,7 +69,8 @@ static int start_on_patience(sd_event_source *source, uint64_t usec, void *userd
 
 static int start_on_loaded(Reservation *r, StorePhase phase, void *userdata)
 {
-        Book *book = userdata;
+        Start *s = userdata;
+        Book *book = s->book;
         Entry *e;
 
         if (phase == STORE_GRANTING)
@@ -75,7 +78,7 @@ static int start_on_loaded(Reservation *r, StorePhase phase, void *userdata)
         NodeSet nodes = reservation_nodes(r);
         int k = r->target->unit
                         ? 0
-                        : way_hold(book->parts->foreign, r->target->cgroup, r->target->cgroup_id, &nodes);
+                        : way_hold(s->context.foreign, r->target->cgroup, r->target->cgroup_id, &nodes);
         if (k >= 0)
                 k = book_add(book, r, phase, &e);
         if (k < 0)
@@ -85,12 +88,13 @@ static int start_on_loaded(Reservation *r, StorePhase phase, void *userdata)
 
 static int start_on_loaded_vouch(Vouch *v, void *userdata)
 {
-        return vouches_restore(((Book *)userdata)->parts->vouches, v);
+        return vouches_restore(((Start *)userdata)->context.vouches, v);
 }
 
 static void start_on_bad_file(const char *file, const char *reason, void *userdata)
 {
-        Book *book = userdata;
+        Start *s = userdata;
+        Book *book = s->book;
         Event e = { .kind = EVENT_REPAIRED, .reason = reason };
 
         event_emit(book->core->notify, &e,
@@ -101,7 +105,8 @@ static void start_on_bad_file(const char *file, const char *reason, void *userda
 
 static void start_on_ids_lost(const char *reason, uint32_t next_id, void *userdata)
 {
-        Book *book = userdata;
+        Start *s = userdata;
+        Book *book = s->book;
         Event e = { .kind = EVENT_REPAIRED, .reason = reason };
 
         event_emit(
@@ -120,7 +125,8 @@ static int start_first_reservation(Reservation *r, void *userdata)
 /* The tenant's first reservation stands for it. */
 static void start_check_tenant(uint32_t id, void *userdata)
 {
-        Book *book = userdata;
+        Start *s = userdata;
+        Book *book = s->book;
         const Entry *e = book_find(book, id);
         Reservation *first = NULL;
 
@@ -130,99 +136,104 @@ static void start_check_tenant(uint32_t id, void *userdata)
         ledger_foreach_of_tenant(book->ledger, tenant, start_first_reservation, &first);
         if (first != e->r)
                 return;
-        int r = unit_checks_add(book->parts->unit_checks, tenant, book->parts->start->repair,
-                                book->parts->start->on_done);
+        int r = unit_checks_add(s->context.unit_checks, tenant, s->repair, s->on_done, s);
         if (r < 0)
                 log_error("cannot look at %s: %s", tenant, strerror(-r));
         else
-                book->parts->start->pending++;
+                s->pending++;
 }
 
 static void start_on_walked(void *userdata)
 {
-        Book *book = userdata;
+        Start *s = userdata;
 
-        if (book->parts->start->on_done)
-                book->parts->start->on_done(book);
+        if (s->on_done)
+                s->on_done(s);
 }
 
 /* on_done is called once more than there are tenants, and never from within this call. */
-static void start_check_tenants(Book *book, bool repair, unit_check_done_t on_done)
+static void start_check_tenants(Start *s, bool repair, unit_check_done_t on_done)
 {
-        book->parts->start->repair = repair;
-        book->parts->start->on_done = on_done;
-        book->parts->start->pending = 1;
-        entry_walk_begin(book->parts->start->walk);
+        s->repair = repair;
+        s->on_done = on_done;
+        s->pending = 1;
+        entry_walk_begin(s->walk);
 }
 
-static void start_go_on_draining(Book *book)
+static void start_go_on_draining(Start *s)
 {
+        Book *book = s->book;
         Entry *e, *next;
 
         HASH_ITER (hh, book->entries, e, next) {
                 if (e->r->state != RESERVATION_DRAINING)
                         continue;
-                int r = release_start(e);
+                int r = release_start(s->context.releases, e);
                 if (r < 0)
                         log_error("reservation %" PRIu32 " cannot go on draining: %s", e->id, strerror(-r));
         }
 }
 
-static void start_tell_systemd(Book *book, const char *ready)
+static void start_tell_systemd(Start *s, const char *ready)
 {
+        Book *book = s->book;
         size_t n = book->pools->n_pools;
 
-        (void)sd_notifyf(0, "%sSTATUS=Fence %s, %zu %s.", ready, machine_fence_state(book, NULL), n,
-                         n == 1 ? "pool" : "pools");
+        (void)sd_notifyf(0, "%sSTATUS=Fence %s, %zu %s.", ready, machine_fence_state(s->context.facts, NULL),
+                         n, n == 1 ? "pool" : "pools");
 }
 
 static int start_on_names_wait(sd_event_source *source, uint64_t usec, void *userdata);
 
 /* Requests would be denied for want of a name that is about to come. The fence is closed by now, and what
  * was reserved is repaired. */
-static bool start_wait_for_names(Book *book)
+static bool start_wait_for_names(Start *s)
 {
-        if (book->parts->start->names_waited || reloads_names_are_ready(book->parts->reloads))
+        Book *book = s->book;
+
+        if (s->names_waited || reloads_names_are_ready(s->context.reloads))
                 return false;
-        book->parts->start->names_waited = true;
-        return sd_event_add_time_relative(book->core->event, &book->parts->start->names_wait,
-                                          CLOCK_MONOTONIC, NAMES_USEC, 0, start_on_names_wait, book) >= 0;
+        s->names_waited = true;
+        return sd_event_add_time_relative(book->core->event, &s->names_wait, CLOCK_MONOTONIC, NAMES_USEC, 0,
+                                          start_on_names_wait, s) >= 0;
 }
 
-static void start_serve(Book *book)
+static void start_serve(void *userdata)
 {
+        Start *s = userdata;
+        Book *book = s->book;
         size_t n = ledger_count(book->ledger);
 
-        if (start_wait_for_names(book))
+        if (start_wait_for_names(s))
                 return;
 
-        book->parts->start->patience = sd_event_source_disable_unref(book->parts->start->patience);
+        s->patience = sd_event_source_disable_unref(s->patience);
         if (n > 0) {
                 Event e = { .kind = EVENT_RECOVERED };
                 event_emit(book->core->notify, &e,
                            n == 1 ? "%zu reservation was recovered" : "%zu reservations were recovered", n);
         }
-        start_go_on_draining(book);
-        node_drains_judge(book->parts->node_drains);
-        leases_arm(book);
+        start_go_on_draining(s);
+        node_drains_judge(s->context.node_drains);
+        leases_arm(s->context.leases);
         if (!pool_set_needs_fence(book->pools))
                 log_notice("this machine has no CDM nodes: there is nothing to manage");
-        requests_serve(book->parts->requests);
-        statics_serve(book->parts->statics);
-        vouches_sweep(book->parts->vouches);
+        requests_serve(s->context.requests);
+        statics_serve(s->context.statics);
+        vouches_sweep(s->context.vouches);
         notify_room(book->core->notify);
-        holds_settle(book->parts->holds);
+        holds_settle(s->context.holds);
         (void)snapshot_look(book, NULL, NULL, NULL, NULL); /* for those who only ask what there is */
-        reloads_serve(book->parts->reloads);
-        drift_settled(book->parts->drift);
-        node_watch_serve(book->parts->node_watch);
-        drift_settled(book->parts->drift);
+        reloads_serve(s->context.reloads);
+        drift_settled(s->context.drift);
+        node_watch_serve(s->context.node_watch);
+        drift_settled(s->context.drift);
         /* A start has thousands of changes and calls under way at once; nothing later needs that much. */
         (void)malloc_trim(0);
-        start_tell_systemd(book, "READY=1\n");
+        start_tell_systemd(s, "READY=1\n");
 }
 
-static void start_on_names_settled(Book *book);
+static void start_on_names_settled(void *userdata);
 
 static int start_on_names_wait(sd_event_source *source, uint64_t usec, void *userdata)
 {
@@ -230,56 +241,67 @@ static int start_on_names_wait(sd_event_source *source, uint64_t usec, void *use
         return 0;
 }
 
-static void start_on_names_settled(Book *book)
+static void start_on_names_settled(void *userdata)
 {
-        if (book->parts->start->names_wait) {
-                book->parts->start->names_wait =
-                        sd_event_source_disable_unref(book->parts->start->names_wait);
-                start_serve(book);
+        Start *s = userdata;
+        Book *book = s->book;
+
+        if (s->names_wait) {
+                s->names_wait = sd_event_source_disable_unref(s->names_wait);
+                start_serve(s);
         } else if (book->serving)
                 notify_room(book->core->notify);
 }
 
-static void start_on_repaired(Book *book)
+static void start_on_repaired(void *userdata)
 {
-        if (--book->parts->start->pending == 0)
-                waiters_restore(book->parts->waiters, start_serve);
+        Start *s = userdata;
+
+        if (--s->pending == 0)
+                waiters_restore(s->context.waiters, start_serve, s);
 }
 
 /* What was reserved is compared with what is there. */
-static void start_repair_all(Book *book)
+static void start_repair_all(Start *s)
 {
-        buffers_look(book->parts->buffers); /* it narrows and drains as well */
+        Book *book = s->book;
+
+        buffers_look(s->context.buffers); /* it narrows and drains as well */
         if (book->serving) {
-                holds_settle(book->parts->holds);
-                start_tell_systemd(book, "");
+                holds_settle(s->context.holds);
+                start_tell_systemd(s, "");
                 /* A new configuration may have moved nodes between pools, or the fence. */
-                start_check_tenants(book, true, NULL);
-                drift_settled(book->parts->drift);
+                start_check_tenants(s, true, NULL);
+                drift_settled(s->context.drift);
                 return;
         }
-        start_check_tenants(book, true, start_on_repaired);
+        start_check_tenants(s, true, start_on_repaired);
 }
 
 /* worked: the fence was not left as it is. What waited for it goes on. */
-static void start_on_fence_settled(Book *book, bool worked)
+static void start_on_fence_settled(bool worked, void *userdata)
 {
-        start_repair_all(book);
+        Start *s = userdata;
+
+        start_repair_all(s);
         if (!worked)
                 return;
-        overruns_arm(book->parts->overrun);
-        reloads_serve(book->parts->reloads);
-        node_watch_serve(book->parts->node_watch);
+        overruns_arm(s->context.overrun);
+        reloads_serve(s->context.reloads);
+        node_watch_serve(s->context.node_watch);
 }
 
-static void start_on_checked(Book *book)
+static void start_on_checked(void *userdata)
 {
-        if (--book->parts->start->pending == 0)
-                reloads_fence(book->parts->reloads);
+        Start *s = userdata;
+
+        if (--s->pending == 0)
+                reloads_fence(s->context.reloads);
 }
 
-static int start_load_drained(Book *book)
+static int start_load_drained(Start *s)
 {
+        Book *book = s->book;
         Event e = { .kind = EVENT_REPAIRED, .reason = "the list of drained nodes on disk was garbage" };
 
         int r = store_read_drained(book->core->store, &book->drained);
@@ -294,12 +316,12 @@ static int start_load_drained(Book *book)
 }
 
 /* A machine that cannot be watched is served all the same. */
-static void start_watch_nodes(Book *book)
+static void start_watch_nodes(Start *s)
 {
-        int r = node_watch_start(book->parts->node_watch);
+        int r = node_watch_start(s->context.node_watch);
 
         if (r < 0)
-                warnings_add(book->parts->warnings, WARNING_NODES_UNWATCHED,
+                warnings_add(s->context.warnings, WARNING_NODES_UNWATCHED,
                              "nodes that come and go are not noticed: %s; run `cdmctl reload` when one did",
                              strerror(-r));
 }
@@ -312,39 +334,40 @@ int start_run(Start *s)
 
         Book *book = s->book;
 
-        reloads_listen(book->parts->reloads, &listener);
-        int r = sd_event_add_time_relative(book->core->event, &book->parts->start->patience, CLOCK_MONOTONIC,
-                                           PATIENCE_USEC, 0, start_on_patience, book);
+        reloads_listen(s->context.reloads, &listener, s);
+        int r = sd_event_add_time_relative(book->core->event, &s->patience, CLOCK_MONOTONIC, PATIENCE_USEC,
+                                           0, start_on_patience, s);
         if (r >= 0)
-                r = store_load(book->core->store, &reader, book);
+                r = store_load(book->core->store, &reader, s);
         if (r >= 0)
-                r = start_load_drained(book);
+                r = start_load_drained(s);
         if (r < 0) {
                 log_error("the reservations on disk cannot be read: %s", strerror(-r));
                 return r;
         }
-        buffers_recover(book->parts->buffers);
+        buffers_recover(s->context.buffers);
         /* A machine without CDM nodes wants to hear nothing of units. */
         if (pool_set_needs_fence(book->pools) || book->entries) {
-                r = unit_checks_watch(book->parts->unit_checks);
+                r = unit_checks_watch(s->context.unit_checks);
                 if (r < 0) {
                         log_error("systemd cannot be watched: %s", strerror(-r));
                         return r;
                 }
         }
-        start_watch_nodes(book);
-        start_check_tenants(book, false, start_on_checked);
+        start_watch_nodes(s);
+        start_check_tenants(s, false, start_on_checked);
         return 0;
 }
 
-int start_new(Book *book, Start **ret)
+int start_new(const StartContext *context, Start **ret)
 {
         Start *s = calloc(1, sizeof(*s));
 
         if (!s)
                 return -ENOMEM;
-        s->book = book;
-        int r = entry_walk_new(book->core->event, book->ledger, start_check_tenant, start_on_walked, book,
+        s->context = *context;
+        s->book = context->book;
+        int r = entry_walk_new(s->book->core->event, s->book->ledger, start_check_tenant, start_on_walked, s,
                                &s->walk);
         if (r < 0) {
                 free(s);

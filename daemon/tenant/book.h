@@ -5,7 +5,6 @@
 
 #include <stdbool.h>
 #include <stdint.h>
-#include <systemd/sd-event.h>
 #include <uthash.h>
 
 #include "daemon/loop/event.h"
@@ -13,17 +12,16 @@
 #include "policy/nodeset.h"
 #include "policy/reservation.h"
 
-typedef struct Assembly Assembly;
 typedef struct Book Book;
-typedef struct Change Change;
 typedef struct Config Config;
 typedef struct Core Core;
 typedef struct Entry Entry;
+typedef struct Lease Lease;
 typedef struct Ledger Ledger;
 typedef struct PoolSet PoolSet;
 typedef struct Queue Queue;
+typedef struct Release Release;
 typedef struct Topology Topology;
-typedef struct Turn Turn;
 typedef struct Usage Usage;
 typedef struct Waiter Waiter;
 
@@ -33,18 +31,12 @@ struct Entry {
         uint32_t id;
         Reservation *r;
         StorePhase phase;
-        bool known;             /* clients see it: it was granted, or it waits */
-        Waiter *waiter;         /* while it waits, and while what it waited for is being granted */
-        sd_event_source *lease; /* the next step towards its end; leases.c */
-        unsigned degraded;      /* Degraded */
-        /* while it drains */
-        Turn *turn;
-        Change *change;
-        sd_event_source *retry;
-        uint64_t retry_usec;
-        uint64_t moved_bytes, failed_bytes, evicted_bytes;
-        bool settling; /* in the list of those whose revocation is to be stored and told */
-        Entry *prev_settling, *next_settling;
+        bool known;           /* clients see it: it was granted, or it waits */
+        Waiter *waiter;       /* while it waits, and while what it waited for is being granted */
+        Lease *lease;         /* its end; leases.c; NULL: nothing to be done about it */
+        Release *release;     /* while it drains */
+        uint64_t moved_bytes; /* by that */
+        unsigned degraded;    /* Degraded */
         UT_hash_handle hh;
 };
 
@@ -60,8 +52,10 @@ struct Book {
         Usage *usage;
         bool serving;    /* recovery is over */
         bool fence_busy; /* config and pools must stay what they are */
-        Assembly *parts;
 };
+
+/* Ends a reservation as release_start() does, for parts that release.c uses itself. */
+typedef int (*entry_release_t)(Entry *e, void *userdata);
 
 Entry *book_find(const Book *book, uint32_t id);
 int book_add(Book *book, Reservation *r, StorePhase phase, Entry **ret);

@@ -11,20 +11,21 @@
 #include <unistd.h>
 
 #include "daemon/loop/log.h"
+#include "daemon/tenant/book.h"
 #include "daemon/tenant/buffers-internal.h"
 #include "daemon/tenant/buffers.h"
+#include "daemon/tenant/core.h"
 #include "daemon/tenant/holds.h"
-#include "daemon/tenant/parts.h"
 
 /* --- reservations that end ---------------------------------------------------------------------------- */
 
-bool buffers_keep(Entry *e)
+bool buffers_keep(BufferSet *s, Entry *e)
 {
-        Book *book = e->book;
+        Book *book = s->book;
         Share shares[SHARES_MAX];
 
-        buffers_sweep(book->parts->buffers, e->id);
-        size_t n = buffers_shares(book->parts->buffers, e->id, shares);
+        buffers_sweep(s, e->id);
+        size_t n = buffers_shares(s, e->id, shares);
         if (n == 0)
                 return false;
         bool news = e->r->state != RESERVATION_DRAINING;
@@ -36,13 +37,13 @@ bool buffers_keep(Entry *e)
         if (r < 0)
                 log_error("cannot store what the buffers of reservation %" PRIu32 " hold: %s", e->id,
                           strerror(-r));
-        holds_settle(book->parts->holds);
+        holds_settle(s->holds);
         notify_room(book->core->notify);
         if (news)
                 notify_reservation_changed(book->core->notify, e->id,
                                            RESERVATION_CHANGED_STATE | RESERVATION_CHANGED_SIZE |
                                                    RESERVATION_CHANGED_NODES);
-        buffers_go_on(book->parts->buffers);
+        buffers_go_on(s);
         return true;
 }
 
@@ -84,7 +85,7 @@ void buffers_recover(BufferSet *s)
 
         int n = sd_listen_fds_with_names(1, &names);
         for (int i = 0; i < n; i++) {
-                if (holds_take_descriptor(s->book->parts->holds, SD_LISTEN_FDS_START + i, names[i]))
+                if (holds_take_descriptor(s->holds, SD_LISTEN_FDS_START + i, names[i]))
                         continue;
                 int r = recover_one(s, SD_LISTEN_FDS_START + i, names[i]);
                 if (r >= 0)

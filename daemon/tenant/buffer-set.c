@@ -291,13 +291,13 @@ void buffers_sweep(BufferSet *s, uint32_t id)
 
 /* --- start and stop ----------------------------------------------------------------------------------- */
 
-int buffers_new(Book *book, BufferSet **ret)
+int buffers_new(Book *book, HoldSet *holds, entry_release_t release, void *userdata, BufferSet **ret)
 {
         BufferSet *s = calloc(1, sizeof(*s));
 
         if (!s)
                 return -ENOMEM;
-        s->book = book;
+        *s = (BufferSet){ .book = book, .holds = holds, .release = release, .userdata = userdata };
         *ret = s;
         return 0;
 }

@@ -8,8 +8,6 @@
 #include "daemon/kernel/memory.h"
 #include "daemon/tenant/buffer-set.h"
 
-typedef struct Book Book;
-
 /* In the order in which it is done. */
 typedef enum Todo { DO_NOTHING, DO_DESTROY, DO_LOOK, DO_SAMPLE, DO_ADOPT, DO_MAKE, _DO_MAX } Todo;
 
@@ -50,6 +48,9 @@ struct Buffer {
 
 struct BufferSet {
         Book *book;
+        HoldSet *holds;
+        entry_release_t release;
+        void *userdata;
         Buffer *buffers;
         size_t n;
         BufferOwner *owners; /* by id */

@@ -29,9 +29,10 @@
 
 #include "daemon/loop/log.h"
 #include "daemon/tenant/answer.h"
+#include "daemon/tenant/book.h"
 #include "daemon/tenant/buffers-internal.h"
+#include "daemon/tenant/core.h"
 #include "daemon/tenant/holds.h"
-#include "daemon/tenant/parts.h"
 #include "policy/cdm-names.h"
 #include "policy/facts.h"
 #include "policy/size.h"
@@ -328,7 +329,7 @@ static void buffer_on_looked(Buffer *b, int result)
 
 static void buffers_on_destroyed(Buffer *b, int result)
 {
-        Book *book = b->set->book;
+        BufferSet *s = b->set;
         uint32_t id = b->id;
 
         if (result == -EBUSY) /* somebody has opened it anew meanwhile */
@@ -342,10 +343,10 @@ static void buffers_on_destroyed(Buffer *b, int result)
         if (b->here_bytes > 0)
                 buffer_tell(b, EVENT_BUFFER_CLOSED, 0, "was closed by its last user");
         buffer_free(b);
-        Entry *e = book_find(book, id);
+        Entry *e = book_find(s->book, id);
         if (!e || e->r->state != RESERVATION_DRAINING)
                 return;
-        int r = e->book->parts->release(e);
+        int r = s->release(e, s->userdata);
         if (r < 0)
                 log_error("reservation %" PRIu32 " cannot go on draining: %s", id, strerror(-r));
 }
@@ -402,7 +403,7 @@ static void buffer_on_done(int result, void *userdata)
                 buffers_on_destroyed(b, result);
         else
                 buffer_on_looked(b, result);
-        holds_settle(s->book->parts->holds);
+        holds_settle(s->holds);
         buffers_update_strength(s, id);
         set_timer(s);
         buffers_go_on(s);
@@ -518,7 +519,7 @@ void buffers_abandon(BufferSet *s, void *userdata)
 }
 
 /* Why there can be no such buffer; no error: there can. *page_bytes: of ordinary pages, or of huge ones. */
-static Answer buffer_judge(const Entry *e, uint64_t size_bytes, bool huge, uint64_t huge_bytes,
+static Answer buffer_judge(BufferSet *s, const Entry *e, uint64_t size_bytes, bool huge, uint64_t huge_bytes,
                            uint64_t *page_bytes)
 {
         const Book *book = e->book;
@@ -541,16 +542,15 @@ static Answer buffer_judge(const Entry *e, uint64_t size_bytes, bool huge, uint6
                 return (Answer){ CDM_ERROR_INVALID,
                                  "this machine has no huge pages of that size; /sys/kernel/mm/hugepages "
                                  "lists those it has" };
-        text = too_many(book->parts->buffers, e);
+        text = too_many(s, e);
         return (Answer){ text ? CDM_ERROR_BUSY : NULL, text };
 }
 
-int buffers_open(Entry *e, uint64_t size_bytes, bool huge, uint64_t huge_bytes, buffer_done_t done,
-                 void *userdata)
+int buffers_open(BufferSet *s, Entry *e, uint64_t size_bytes, bool huge, uint64_t huge_bytes,
+                 buffer_done_t done, void *userdata)
 {
-        BufferSet *s = e->book->parts->buffers;
-        uint64_t page_bytes = e->book->core->page_bytes;
-        Answer a = buffer_judge(e, size_bytes, huge, huge_bytes, &page_bytes);
+        uint64_t page_bytes = s->book->core->page_bytes;
+        Answer a = buffer_judge(s, e, size_bytes, huge, huge_bytes, &page_bytes);
         Buffer *b;
 
         if (a.error) {

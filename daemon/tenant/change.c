@@ -15,10 +15,12 @@
 #include "daemon/fence/fence-scan.h"
 #include "daemon/fence/way.h"
 #include "daemon/kernel/tenant-read.h"
+#include "daemon/tenant/book.h"
 #include "daemon/tenant/buffers.h"
-#include "daemon/tenant/parts.h"
+#include "daemon/tenant/core.h"
 
 struct Change {
+        const ChangeContext *context;
         Book *book;
         char *tenant, *unit, *cgroup; /* of the reservation, like what follows: it may go meanwhile */
         uint64_t cgroup_id;
@@ -76,7 +78,7 @@ static void change_on_applied(Apply *a, const ApplyResult *result, void *userdat
 
         /* What it narrowed or drained may have had a buffer mapped. */
         if (c->changed)
-                buffers_look(c->book->parts->buffers);
+                buffers_look(c->context->buffers);
         c->done(result, c->changed, c->userdata);
 }
 
@@ -105,7 +107,7 @@ static void plan_append(Plan *p, StepKind kind, const NodeSet *from, const NodeS
 }
 
 typedef struct Held {
-        Book *book;
+        const BufferSet *buffers;
         int node;
         uint64_t bytes; /* for pages of its own: without what its buffers hold */
 } Held;
@@ -116,7 +118,7 @@ static int add_held(Reservation *r, void *userdata)
 
         if (r->state == RESERVATION_DRAINING || r->state == RESERVATION_QUEUED)
                 return 0;
-        uint64_t bytes = 0, buffers = buffers_bytes(h->book->parts->buffers, r->id, h->node, true);
+        uint64_t bytes = 0, buffers = buffers_bytes(h->buffers, r->id, h->node, true);
         for (size_t i = 0; i < r->n_shares; i++)
                 if (r->shares[i].node == h->node)
                         bytes += r->shares[i].bytes;
@@ -132,7 +134,7 @@ static size_t find_excess(const Change *c, const TenantReading *now, const NodeS
 
         for (size_t i = 0; i < now->n_bytes && n < SHARES_MAX; i++) {
                 uint64_t bytes = numa_bytes_movable(&now->bytes[i]);
-                Held held = { c->book, now->bytes[i].node, 0 };
+                Held held = { c->context->buffers, now->bytes[i].node, 0 };
 
                 if (!nodeset_contains(nodes, held.node))
                         continue;
@@ -154,7 +156,7 @@ static uint64_t room_bytes(const Change *c, const TenantReading *now)
                 if (nodeset_contains(&c->nodes, now->bytes[i].node))
                         used += numa_bytes_sum(&now->bytes[i]);
         NODESET_FOREACH (node, &c->nodes) {
-                Held h = { c->book, node, 0 };
+                Held h = { c->context->buffers, node, 0 };
 
                 if (nodeset_contains(&shut, node))
                         continue;
@@ -208,7 +210,7 @@ static int make_plan(const Change *c, const TenantReading *now, Plan *ret)
                 in.migrate_up = false;
                 /* The end of the fence has given it back what it had; a new one shall know of it. */
                 if (in.has_way)
-                        return way_hold(book->parts->foreign, c->cgroup, c->cgroup_id, &open);
+                        return way_hold(c->context->foreign, c->cgroup, c->cgroup_id, &open);
         } else {
                 in.n_excess = find_excess(c, now, &kept, excess);
         }
@@ -256,7 +258,7 @@ static void change_on_read(const TenantReading *now, void *userdata)
         ApplyTarget target = { .unit = c->unit,
                                .cgroup = c->cgroup,
                                .cgroup_id = c->cgroup_id,
-                               .foreign = book->parts->foreign,
+                               .foreign = c->context->foreign,
                                .migrate_max_bytes = room_bytes(c, now),
                                .usable = c->terms.usable };
         k = apply_start(book->core->gate, book->core->worker, book->core->mover, &target, &p,
@@ -280,21 +282,25 @@ static int change_copy(Change *c, const Reservation *r)
         return k;
 }
 
-int change_start(Book *book, const Reservation *r, const ChangeTerms *terms, change_done_t done,
-                 void *userdata, Change **ret)
+int change_start(const ChangeContext *context, const Reservation *r, const ChangeTerms *terms,
+                 change_done_t done, void *userdata, Change **ret)
 {
         _cleanup_(change_free_p) Change *c = calloc(1, sizeof(*c));
 
         if (!c)
                 return -ENOMEM;
-        *c = (Change){ .book = book, .terms = *terms, .done = done, .userdata = userdata };
+        *c = (Change){ .context = context,
+                       .book = context->book,
+                       .terms = *terms,
+                       .done = done,
+                       .userdata = userdata };
         int k = change_copy(c, r);
         if (k < 0)
                 return k;
         NodeSet nodes = nodeset_union(&c->nodes, &terms->leaving);
         if (c->cgroup)
-                k = tenant_read_start(book->core->worker, c->cgroup, c->cgroup_id, &nodes, change_on_read, c,
-                                      &c->read);
+                k = tenant_read_start(c->book->core->worker, c->cgroup, c->cgroup_id, &nodes, change_on_read,
+                                      c, &c->read);
         else
                 k = finish_early(c, -ENOENT, "the control group is not there any more");
         if (k < 0)

@@ -14,13 +14,16 @@
 #include <string.h>
 
 #include "daemon/loop/log.h"
+#include "daemon/tenant/book.h"
 #include "daemon/tenant/buffers.h"
+#include "daemon/tenant/core.h"
 #include "daemon/tenant/entry-walk.h"
 #include "daemon/tenant/follow.h"
-#include "daemon/tenant/parts.h"
 
 struct Degrades {
         Book *book;
+        FollowSet *follows;
+        BufferSet *buffers;
         EntryWalk *walk;
         bool follow; /* of the walk that is under way */
 };
@@ -103,7 +106,8 @@ static int degrade_collect(Reservation *r, void *userdata)
  * changed since, another change waits, and that one tells. */
 static void degrade_on_followed(const ApplyResult *result, const char *tenant, void *userdata)
 {
-        Restoration c = { .book = userdata };
+        Degrades *s = userdata;
+        Restoration c = { .book = s->book };
         Event ev = { .kind = EVENT_FAILED, .unit = tenant, .reason = result->message };
 
         if (result->error < 0) {
@@ -112,7 +116,7 @@ static void degrade_on_followed(const ApplyResult *result, const char *tenant, v
                            tenant, result->message ? result->message : strerror(-result->error));
                 return;
         }
-        if (follows_is_due(c.book->parts->follows, tenant))
+        if (follows_is_due(s->follows, tenant))
                 return;
         c.ids = malloc(sizeof(uint32_t) * (ledger_tenant_count(c.book->ledger, tenant) + 1));
         if (!c.ids)
@@ -126,10 +130,10 @@ static void degrade_on_followed(const ApplyResult *result, const char *tenant, v
                         degrade_restore(e);
         }
         free(c.ids);
-        buffers_look(c.book->parts->buffers); /* theirs go back as well */
+        buffers_look(s->buffers); /* theirs go back as well */
 }
 
-void degrade_judge(Entry *e, bool follow)
+void degrade_judge(Degrades *s, Entry *e, bool follow)
 {
         ReservationState before = e->r->state;
 
@@ -144,12 +148,11 @@ void degrade_judge(Entry *e, bool follow)
         else if (!whole)
                 return;
         if (follow)
-                follows_add(e->book->parts->follows, ledger_tenant_key(e->r->target), NULL,
-                            degrade_on_followed, e->book);
+                follows_add(s->follows, ledger_tenant_key(e->r->target), NULL, degrade_on_followed, s);
 }
 
 /* What else it may be degraded for is judged where nodes are: it is active again when nothing is left. */
-void degrade_set(Entry *e, Degraded why, bool on)
+void degrade_set(Degrades *s, Entry *e, Degraded why, bool on)
 {
         unsigned now = on ? e->degraded | why : e->degraded & ~(unsigned)why;
 
@@ -157,7 +160,7 @@ void degrade_set(Entry *e, Degraded why, bool on)
                 return;
         e->degraded = now;
         if (!now) {
-                degrade_judge(e, true);
+                degrade_judge(s, e, true);
                 return;
         }
         if (e->r->state != RESERVATION_ACTIVE)
@@ -174,7 +177,7 @@ static void degrade_judge_one(uint32_t id, void *userdata)
         Entry *e = book_find(s->book, id);
 
         if (e)
-                degrade_judge(e, s->follow);
+                degrade_judge(s, e, s->follow);
 }
 
 static void degrade_on_walked(void *userdata)
@@ -190,13 +193,13 @@ void degrades_judge(Degrades *s, bool follow)
         entry_walk_begin(s->walk);
 }
 
-int degrades_new(Book *book, Degrades **ret)
+int degrades_new(Book *book, FollowSet *follows, BufferSet *buffers, Degrades **ret)
 {
         Degrades *s = calloc(1, sizeof(*s));
 
         if (!s)
                 return -ENOMEM;
-        s->book = book;
+        *s = (Degrades){ .book = book, .follows = follows, .buffers = buffers };
         int r = entry_walk_new(book->core->event, book->ledger, degrade_judge_one, degrade_on_walked, s,
                                &s->walk);
         if (r < 0) {

@@ -9,15 +9,19 @@
 #include <string.h>
 #include <uthash.h>
 #include <utlist.h>
+
 #include "daemon/loop/turn.h"
+#include "daemon/tenant/book.h"
 #include "daemon/tenant/change.h"
-#include "daemon/tenant/parts.h"
+#include "daemon/tenant/core.h"
 #include "daemon/tenant/unit-check.h"
 
 typedef struct Follow Follow;
 
 struct FollowSet {
         Book *book;
+        const ChangeContext *changes;
+        UnitChecks *unit_checks;
         Follow *all, *due;
 };
 
@@ -52,13 +56,13 @@ static void follow_free(Follow *f)
         free(f);
 }
 
-int follows_new(Book *book, FollowSet **ret)
+int follows_new(Book *book, const ChangeContext *changes, UnitChecks *unit_checks, FollowSet **ret)
 {
         FollowSet *s = calloc(1, sizeof(*s));
 
         if (!s)
                 return -ENOMEM;
-        s->book = book;
+        *s = (FollowSet){ .book = book, .changes = changes, .unit_checks = unit_checks };
         *ret = s;
         return 0;
 }
@@ -81,7 +85,7 @@ static void follow_on_changed(const ApplyResult *result, bool changed _unused_, 
 
         /* It ended, or it restarted and has another cgroup; PID 1 knows. */
         if (is_gone && f->tenant[0] != '/')
-                (void)unit_checks_add(f->book->parts->unit_checks, f->tenant, true, NULL);
+                (void)unit_checks_add(f->set->unit_checks, f->tenant, true, NULL, NULL);
         f->done(is_gone ? &gone : result, f->tenant, f->userdata);
         follow_free(f);
 }
@@ -104,7 +108,7 @@ static void follow_on_turn(Turn *t _unused_, void *userdata)
         ledger_foreach_of_tenant(f->book->ledger, f->tenant, follow_with_cgroup, &r);
         if (r) {
                 follow_not_due(f);
-                result.error = change_start(f->book, r, &terms, follow_on_changed, f, &f->change);
+                result.error = change_start(f->set->changes, r, &terms, follow_on_changed, f, &f->change);
         }
         if (!r || result.error < 0)
                 follow_on_changed(&result, false, f);

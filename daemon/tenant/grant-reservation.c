@@ -12,7 +12,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/loop/log.h"
+#include "daemon/loop/notify.h"
 #include "daemon/tenant/book.h"
+#include "daemon/tenant/core.h"
 #include "daemon/tenant/request-args.h"
 #include "policy/cdm-names.h"
 
@@ -71,4 +74,31 @@ int grant_make_reservation(Book *book, const Identity *i, const RequestArgs *a, 
         r->n_shares = d->n_shares;
         *ret = TAKE_PTR(r);
         return 0;
+}
+
+int grant_replace(Entry *e, Reservation *r)
+{
+        Ledger *l = e->book->ledger;
+        Reservation *before = ledger_take(l, e->id);
+
+        int k = ledger_add(l, r);
+        if (k < 0) {
+                if (ledger_add(l, before) < 0)
+                        log_error("out of memory: reservation %" PRIu32 " is lost", e->id);
+                return k;
+        }
+        e->r = r;
+        e->phase = STORE_GRANTING;
+        reservation_free(before);
+        return 0;
+}
+
+void grant_tell_clients(Entry *e)
+{
+        if (!e->known) {
+                e->known = true;
+                notify_reservation_added(e->book->core->notify, e->id);
+                return;
+        }
+        notify_reservation_changed(e->book->core->notify, e->id, RESERVATION_CHANGED_ALL);
 }

@@ -24,13 +24,14 @@
 #include "daemon/loop/log.h"
 #include "daemon/loop/turn.h"
 #include "daemon/tenant/answer.h"
+#include "daemon/tenant/book.h"
 #include "daemon/tenant/change.h"
+#include "daemon/tenant/core.h"
 #include "daemon/tenant/degrade.h"
 #include "daemon/tenant/grant-reservation.h"
 #include "daemon/tenant/holds.h"
 #include "daemon/tenant/judgement.h"
 #include "daemon/tenant/leases.h"
-#include "daemon/tenant/parts.h"
 #include "daemon/tenant/release.h"
 #include "daemon/tenant/snapshot.h"
 #include "daemon/tenant/waiter.h"
@@ -38,7 +39,13 @@
 #include "policy/size.h"
 #include "policy/timespan.h"
 
+struct GrantSet {
+        GrantContext context;
+        Grant *all;
+};
+
 struct Grant {
+        GrantSet *set;
         Book *book;
         Identity *identity;
         Entry *entry; /* NULL until it is decided */
@@ -63,7 +70,7 @@ struct Grant {
 
 static Grant *grant_free(Grant *g)
 {
-        DL_DELETE(g->book->parts->grants, g);
+        DL_DELETE(g->set->all, g);
         usage_look_free(g->look);
         tenant_read_free(g->read);
         change_free(g->change);
@@ -84,10 +91,25 @@ void grant_abandon(Grant *g)
                 grant_free(g); /* nothing is decided yet */
 }
 
-void grants_free(Book *book)
+int grants_new(const GrantContext *context, GrantSet **ret)
 {
-        while (book->parts->grants)
-                grant_free(book->parts->grants);
+        GrantSet *s = calloc(1, sizeof(*s));
+
+        if (!s)
+                return -ENOMEM;
+        s->context = *context;
+        *ret = s;
+        return 0;
+}
+
+GrantSet *grants_free(GrantSet *s)
+{
+        if (!s)
+                return NULL;
+        while (s->all)
+                grant_free(s->all);
+        free(s);
+        return NULL;
 }
 
 static void grant_answer(Grant *g, const char *error, const char *text)
@@ -120,11 +142,10 @@ static void grant_on_check(int result, void *userdata)
 /* Calls checked, at once when the target is not the caller itself. */
 static void check_caller(Grant *g, const char *cgroup, void (*checked)(Grant *g, const char *wrong))
 {
-        Book *book = g->book;
+        const Core *core = g->book->core;
 
         g->checked = checked;
-        int r = identity_check(g->identity, book->core->worker, book->core->root, cgroup, grant_on_check, g,
-                               &g->check);
+        int r = identity_check(g->identity, core->worker, core->root, cgroup, grant_on_check, g, &g->check);
         if (r != 0)
                 grant_on_check(r, g);
 }
@@ -137,7 +158,7 @@ static void grant_undo(Grant *g, bool maybe_open)
         g->entry = NULL;
         if (!maybe_open)
                 book_forget(e);
-        else if (release_start(e) < 0)
+        else if (release_start(g->set->context.releases, e) < 0)
                 log_error("reservation %" PRIu32 " cannot be taken back now; a restart of cdmd will", e->id);
 }
 
@@ -189,16 +210,6 @@ static void tell_granted(Grant *g)
                 ledger_tenant_key(g->entry->r->target), ev.nodes, ev.policy ? ev.policy : "no rule");
 }
 
-static void tell_clients(Entry *e)
-{
-        if (!e->known) {
-                e->known = true;
-                notify_reservation_added(e->book->core->notify, e->id);
-                return;
-        }
-        notify_reservation_changed(e->book->core->notify, e->id, RESERVATION_CHANGED_ALL);
-}
-
 /* The nodes are open. */
 static void changed_checked(Grant *g, const char *wrong)
 {
@@ -222,15 +233,15 @@ static void changed_checked(Grant *g, const char *wrong)
                            strerror(-r));
                 return;
         }
-        lease_arm(e);
+        lease_arm(g->set->context.leases, e);
         /* The one who waits for it is told before those who only watch. */
         grant_answer(g, NULL, NULL);
-        tell_clients(e);
+        grant_tell_clients(e);
         notify_tell(g->book->core->notify, &(Notice){ .kind = NOTICE_RESERVATION_CAME, .entry = e });
         tell_granted(g);
         /* A node may have been drained, or gone, since it was decided. */
-        degrade_judge(e, true);
-        if (stop_waiting(e) && release_start(e) < 0)
+        degrade_judge(g->set->context.degrades, e, true);
+        if (stop_waiting(e) && release_start(g->set->context.releases, e) < 0)
                 log_error("reservation %" PRIu32 " is nobody's, and cannot be released now", e->id);
         grant_finish(g, NULL, NULL);
 }
@@ -256,7 +267,7 @@ static void open_nodes(Grant *g)
 {
         ChangeTerms terms = { .migrate = g->migrate, .usable = true };
 
-        int r = change_start(g->book, g->entry->r, &terms, grant_on_changed, g, &g->change);
+        int r = change_start(g->set->context.changes, g->entry->r, &terms, grant_on_changed, g, &g->change);
         if (r < 0)
                 grant_fail(g, false, SD_BUS_ERROR_FAILED, "the nodes could not be opened", strerror(-r));
 }
@@ -272,7 +283,7 @@ static void grant_on_room(void *userdata)
 /* What cdmd holds of its nodes for whoever reserves goes first: it has to find them free. */
 static void start_change(Grant *g)
 {
-        int r = holds_make_room(g->book->parts->holds, g->entry->r, grant_on_room, g, &g->room);
+        int r = holds_make_room(g->set->context.holds, g->entry->r, grant_on_room, g, &g->room);
 
         if (r > 0)
                 open_nodes(g);
@@ -420,21 +431,22 @@ static void grant_on_turn(Turn *t, void *userdata)
         check_caller(g, g->identity->subject->cgroup, turn_checked);
 }
 
-static int grant_new(Book *book, Identity *identity, const RequestArgs *args, grant_done_t done,
+static int grant_new(GrantSet *s, Identity *identity, const RequestArgs *args, grant_done_t done,
                      void *userdata, Grant **ret)
 {
         Grant *g = calloc(1, sizeof(*g));
 
         if (!g)
                 return -ENOMEM;
-        *g = (Grant){ .book = book,
+        *g = (Grant){ .set = s,
+                      .book = s->context.book,
                       .identity = identity,
                       .args = args,
                       .migrate = args->migrate,
                       .bind = args->bind,
                       .done = done,
                       .userdata = userdata };
-        DL_APPEND(book->parts->grants, g);
+        DL_APPEND(s->all, g);
         *ret = g;
         return 0;
 }
@@ -489,8 +501,8 @@ static void grant_on_look(int error, const UsageTarget *target, void *userdata)
                 return;
         }
         if (j.decision->verdict == VERDICT_QUEUED)
-                error = waiter_enqueue(book, TAKE_PTR(g->identity), g->args, j.decision, &target->near,
-                                       &g->id);
+                error = waiter_enqueue(g->set->context.waiters, TAKE_PTR(g->identity), g->args, j.decision,
+                                       &target->near, &g->id);
         else
                 error = grant_enter(g, j.decision, &target->mems);
         g->args = NULL;
@@ -518,19 +530,19 @@ static void start_checked(Grant *g, const char *wrong)
                 grant_finish(g, SD_BUS_ERROR_FAILED, strerror(-r));
 }
 
-int grant_start(Book *book, Identity *identity, const RequestArgs *args, bool authorised, grant_done_t done,
+int grant_start(GrantSet *s, Identity *identity, const RequestArgs *args, bool authorised, grant_done_t done,
                 void *userdata, Grant **ret)
 {
         Grant *g;
 
-        int r = grant_new(book, identity, args, done, userdata, &g);
+        int r = grant_new(s, identity, args, done, userdata, &g);
         if (r < 0) {
                 identity_free(identity);
                 return r;
         }
         g->authorised = authorised;
-        r = identity_check(identity, book->core->worker, book->core->root, identity->subject->cgroup,
-                           grant_on_check, g, &g->check);
+        r = identity_check(identity, s->context.book->core->worker, s->context.book->core->root,
+                           identity->subject->cgroup, grant_on_check, g, &g->check);
         g->checked = start_checked;
         if (r > 0)
                 r = start_look(g);
@@ -539,24 +551,6 @@ int grant_start(Book *book, Identity *identity, const RequestArgs *args, bool au
         else
                 *ret = g;
         return r;
-}
-
-/* What waited becomes what was granted, under its id. */
-static int grant_replace(Entry *e, Reservation *r)
-{
-        Ledger *l = e->book->ledger;
-        Reservation *before = ledger_take(l, e->id);
-
-        int k = ledger_add(l, r);
-        if (k < 0) {
-                if (ledger_add(l, before) < 0)
-                        log_error("out of memory: reservation %" PRIu32 " is lost", e->id);
-                return k;
-        }
-        e->r = r;
-        e->phase = STORE_GRANTING;
-        reservation_free(before);
-        return 0;
 }
 
 static int grant_begin(Grant *g, Entry *e, const RequestArgs *a, const Decision *d)
@@ -583,7 +577,7 @@ static int grant_begin(Grant *g, Entry *e, const RequestArgs *a, const Decision 
         return 0;
 }
 
-void grant_waiting(Entry *e, Identity *identity, const Decision *d)
+void grant_waiting(GrantSet *s, Entry *e, Identity *identity, const Decision *d)
 {
         const Reservation *r = e->r;
         RequestArgs a = { .pool = r->pool,
@@ -593,7 +587,7 @@ void grant_waiting(Entry *e, Identity *identity, const Decision *d)
                           .nodes = r->wait->nodes };
         Grant *g = NULL;
 
-        int k = grant_new(e->book, identity, &a, NULL, NULL, &g);
+        int k = grant_new(s, identity, &a, NULL, NULL, &g);
         if (k < 0)
                 identity_free(identity);
         else

@@ -16,7 +16,8 @@
 #include "daemon/loop/clock.h"
 #include "daemon/loop/log.h"
 #include "daemon/machine/topology-read.h"
-#include "daemon/tenant/parts.h"
+#include "daemon/tenant/book.h"
+#include "daemon/tenant/core.h"
 #include "daemon/tenant/record.h"
 #include "policy/cdm-names.h"
 
@@ -40,6 +41,8 @@ typedef struct MachineRead {
 
 struct MachineFacts {
         Book *book;
+        Fence *fence;
+        Record *record;
         MachineRead *read; /* under way */
         Job *job;
         uint64_t read_usec; /* when the last one began */
@@ -71,7 +74,7 @@ void machine_facts_judge(MachineFacts *f)
                 free(f->texts[i]);
                 f->texts[i] = text;
         }
-        record_judge(book->parts->record, book->topology, book->pools);
+        record_judge(f->record, book->topology, book->pools);
 }
 
 /* A callback may free other looks, and ask for one. */
@@ -180,13 +183,15 @@ MachineLook *machine_look_free(MachineLook *l)
         return NULL;
 }
 
-int machine_facts_new(Book *book, MachineFacts **ret)
+int machine_facts_new(Book *book, Fence *fence, Record *record, MachineFacts **ret)
 {
         MachineFacts *f = calloc(1, sizeof(*f));
 
         if (!f)
                 return -ENOMEM;
         f->book = book;
+        f->fence = fence;
+        f->record = record;
         *ret = f;
         return 0;
 }
@@ -213,9 +218,10 @@ const char *machine_facts_get(const MachineFacts *f, Fact fact)
         return f->texts[fact];
 }
 
-const char *machine_fence_state(const Book *book, const Pool *pool)
+const char *machine_fence_state(const MachineFacts *f, const Pool *pool)
 {
-        FenceState state = fence_state(book->parts->fence);
+        const Book *book = f->book;
+        FenceState state = fence_state(f->fence);
         const NodeSet *nodes = pool ? &pool->nodes : &book->pools->cdm;
 
         if ((state == FENCE_CLOSED || state == FENCE_LEAKY) &&

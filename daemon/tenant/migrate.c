@@ -35,6 +35,7 @@ typedef struct Migration {
 
 struct MigrationSet {
         Book *book;
+        const ChangeContext *changes;
         Migration *migrations;
 };
 
@@ -46,13 +47,14 @@ static void migration_free(Migration *g)
         free(g);
 }
 
-int migrations_new(Book *book, MigrationSet **ret)
+int migrations_new(Book *book, const ChangeContext *changes, MigrationSet **ret)
 {
         MigrationSet *s = calloc(1, sizeof(*s));
 
         if (!s)
                 return -ENOMEM;
         s->book = book;
+        s->changes = changes;
         *ret = s;
         return 0;
 }
@@ -106,7 +108,7 @@ static void migration_on_turn(Turn *t, void *userdata)
                 migration_refuse(g, CDM_ERROR_STALE, "the reservation is not active any more");
                 return;
         }
-        int r = change_start(g->set->book, e->r, &terms, migration_on_changed, g, &g->change);
+        int r = change_start(g->set->changes, e->r, &terms, migration_on_changed, g, &g->change);
         if (r < 0)
                 migration_refuse(g, SD_BUS_ERROR_FAILED, strerror(-r));
 }

@@ -7,10 +7,11 @@
 
 typedef struct Answer Answer;
 typedef struct Book Book;
+typedef struct ChangeContext ChangeContext;
 typedef struct Entry Entry;
 typedef struct MigrationSet MigrationSet;
 
-int migrations_new(Book *book, MigrationSet **ret);
+int migrations_new(Book *book, const ChangeContext *changes, MigrationSet **ret);
 /* Nobody is answered any more. */
 MigrationSet *migrations_free(MigrationSet *s);
 

@@ -23,11 +23,14 @@
 #include "daemon/loop/clock.h"
 #include "daemon/loop/log.h"
 #include "daemon/loop/turn.h"
+#include "daemon/tenant/book.h"
 #include "daemon/tenant/buffers.h"
 #include "daemon/tenant/change.h"
-#include "daemon/tenant/parts.h"
+#include "daemon/tenant/core.h"
 #include "daemon/tenant/release.h"
+#include "policy/config.h"
 #include "policy/overrun.h"
+#include "policy/rule.h"
 #include "policy/size.h"
 #include "policy/timespan.h"
 
@@ -70,6 +73,8 @@ typedef struct LookJob {
 
 struct Overrun {
         Book *book;
+        const ChangeContext *changes;
+        Releases *releases;
         sd_event_source *timer;
         uint64_t pause_usec;
         uint64_t slack_bytes;
@@ -165,6 +170,7 @@ static int first_cgroup(Reservation *r, void *userdata)
 
 typedef struct Collect {
         Book *book;
+        const BufferSet *buffers;
         LookJob *job;
         int node;
 } Collect;
@@ -176,7 +182,7 @@ static int collect_tenant(const char *tenant, uint64_t bytes, void *userdata)
         const char *cgroup = NULL;
 
         /* What its buffers have there is charged to cdmd, and does not move. */
-        uint64_t buffers = buffers_tenant_bytes(c->book->parts->buffers, tenant, c->node, true);
+        uint64_t buffers = buffers_tenant_bytes(c->buffers, tenant, c->node, true);
 
         ledger_foreach_of_tenant(c->book->ledger, tenant, first_cgroup, &cgroup);
         if (!cgroup)
@@ -208,9 +214,10 @@ static bool is_shared(const Book *book, int node)
         return ledger_node_tenants(book->ledger, node) > 1;
 }
 
-static int overrun_collect(Book *book, LookJob *j)
+static int overrun_collect(Overrun *o, LookJob *j)
 {
-        Collect c = { .book = book, .job = j };
+        Book *book = o->book;
+        Collect c = { .book = book, .buffers = o->changes->buffers, .job = j };
         int r = 0;
 
         NODESET_FOREACH (node, &book->pools->cdm) {
@@ -250,7 +257,7 @@ static void overruns_on_push_turn(Turn *t, void *userdata)
         Reservation *r = NULL;
 
         ledger_foreach_of_tenant(book->ledger, p->tenant, first_active, &r);
-        if (!r || change_start(book, r, &terms, overruns_on_pushed, p, &p->change) < 0)
+        if (!r || change_start(p->overrun->changes, r, &terms, overruns_on_pushed, p, &p->change) < 0)
                 push_free(p); /* it went meanwhile; or the next look tries again */
 }
 
@@ -351,7 +358,7 @@ static void overrun_act(Overrun *o, const Look *l, const Strictest *s)
 
         if (s->answer == ON_OVERRUN_PUSH_BACK)
                 push_back(o, l);
-        else if (s->answer == ON_OVERRUN_REVOKE && entry && release_start(entry) < 0)
+        else if (s->answer == ON_OVERRUN_REVOKE && entry && release_start(o->releases, entry) < 0)
                 log_error("reservation %" PRIu32 " cannot be revoked now; the next look tries again", s->id);
 }
 
@@ -461,7 +468,7 @@ static int overrun_on_timer(sd_event_source *source, uint64_t usec, void *userda
         if (!j)
                 goto again;
         j->overrun = o;
-        int r = overrun_collect(o->book, j);
+        int r = overrun_collect(o, j);
         if (r >= 0)
                 r = worker_submit(o->book->core->reader, run_look, overrun_on_looked, NULL, j, &o->job);
         if (r >= 0) {
@@ -484,13 +491,15 @@ static bool is_needed(const Book *book)
         return false;
 }
 
-int overruns_new(Book *book, Overrun **ret)
+int overruns_new(Book *book, const ChangeContext *changes, Releases *releases, Overrun **ret)
 {
         Overrun *o = calloc(1, sizeof(*o));
 
         if (!o)
                 return -ENOMEM;
         o->book = book;
+        o->changes = changes;
+        o->releases = releases;
         o->slack_bytes = settle_late_bytes();
         *ret = o;
         return 0;

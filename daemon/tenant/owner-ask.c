@@ -29,7 +29,8 @@
 #include "daemon/loop/clock.h"
 #include "daemon/loop/log.h"
 #include "daemon/pid1/unit.h"
-#include "daemon/tenant/parts.h"
+#include "daemon/tenant/book.h"
+#include "daemon/tenant/core.h"
 
 #define OPEN_MAX       4  /* questions at once */
 #define BATCH          32 /* cgroups that are looked at before the event loop goes on */
@@ -39,6 +40,7 @@ typedef struct OwnerAsk OwnerAsk;
 
 struct OwnerAsks {
         Book *book;
+        Fence *fence;
         OwnerAsk *all, *by_path;
         size_t n_open;
         sd_event_source *pause;
@@ -112,7 +114,7 @@ static void owner_ask_later(OwnerAsk *a)
 static void owner_ask_check(OwnerAsk *a, size_t top)
 {
         _cleanup_free_ char *path = strndup(a->path, top);
-        int r = path ? fence_check(a->set->book->parts->fence, path, a->since_usec, !a->again) : -ENOMEM;
+        int r = path ? fence_check(a->set->fence, path, a->since_usec, !a->again) : -ENOMEM;
 
         if (r < 0)
                 log_error("cannot fence %s: %s; `cdmctl reload` tries again", a->path, strerror(-r));
@@ -242,13 +244,14 @@ void owner_asks_clear(OwnerAsks *s)
         s->pause = sd_event_source_disable_unref(s->pause);
 }
 
-int owner_asks_new(Book *book, OwnerAsks **ret)
+int owner_asks_new(Book *book, Fence *fence, OwnerAsks **ret)
 {
         OwnerAsks *s = calloc(1, sizeof(*s));
 
         if (!s)
                 return -ENOMEM;
         s->book = book;
+        s->fence = fence;
         *ret = s;
         return 0;
 }

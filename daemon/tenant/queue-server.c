@@ -33,6 +33,7 @@
 
 struct QueueServer {
         Book *book;
+        GrantSet *grants;
         UsageLook *look;
         bool walking; /* from the question to the end of the walk */
         bool changed; /* since then: another walk is needed */
@@ -43,7 +44,7 @@ struct QueueServer {
         uint64_t pause_usec;
 };
 
-static void queue_server_serve_one(Entry *e, const Served *s)
+static void queue_server_serve_one(GrantSet *grants, Entry *e, const Served *s)
 {
         const Decision *d = s->decision;
 
@@ -52,7 +53,7 @@ static void queue_server_serve_one(Entry *e, const Served *s)
         else if (s->action == SERVE_END)
                 waiter_dequeue(e, decision_error(d->verdict), d->reason);
         else
-                grant_waiting(e, waiter_take(e->waiter), d);
+                grant_waiting(grants, e, waiter_take(e->waiter), d);
 }
 
 static int queue_server_on_again(sd_event_source *source, uint64_t usec, void *userdata);
@@ -96,7 +97,7 @@ static void queue_server_serve(QueueServer *s)
                 Snapshot now = snapshot_take(s->book, NULL);
                 r = serve_next(&now, s->book->queue, &s->walk, &served);
                 if (r > 0) {
-                        queue_server_serve_one(book_find(s->book, served.request->id), &served);
+                        queue_server_serve_one(s->grants, book_find(s->book, served.request->id), &served);
                         decision_free(served.decision);
                 }
         } while (r > 0);
@@ -169,13 +170,14 @@ void queue_server_look(QueueServer *s)
         queue_server_look_now(s);
 }
 
-int queue_server_new(Book *book, QueueServer **ret)
+int queue_server_new(Book *book, GrantSet *grants, QueueServer **ret)
 {
         QueueServer *s = calloc(1, sizeof(*s));
 
         if (!s)
                 return -ENOMEM;
         s->book = book;
+        s->grants = grants;
         int r = slice_new(book->core->event, queue_server_on_slice, s, &s->slice);
         if (r < 0) {
                 free(s);

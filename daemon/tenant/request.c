@@ -22,10 +22,11 @@
 #include "daemon/loop/peers.h"
 #include "daemon/machine/device-near.h"
 #include "daemon/tenant/answer.h"
+#include "daemon/tenant/book.h"
+#include "daemon/tenant/core.h"
 #include "daemon/tenant/grant.h"
 #include "daemon/tenant/judgement.h"
 #include "daemon/tenant/machine-facts.h"
-#include "daemon/tenant/parts.h"
 #include "daemon/tenant/request-args.h"
 #include "daemon/tenant/snapshot.h"
 #include "daemon/tenant/speaker.h"
@@ -48,6 +49,9 @@ typedef struct RequestCall RequestCall;
 
 struct RequestSet {
         Book *book;
+        MachineFacts *facts;
+        VouchSet *vouches;
+        GrantSet *grants;
         RequestCall *calls; /* under way */
         size_t n_calls;
         UserCount *users;
@@ -116,13 +120,13 @@ static void request_call_free(RequestCall *c)
         free(c);
 }
 
-int requests_new(Book *book, RequestSet **ret)
+int requests_new(Book *book, MachineFacts *facts, VouchSet *vouches, GrantSet *grants, RequestSet **ret)
 {
         RequestSet *s = calloc(1, sizeof(*s));
 
         if (!s)
                 return -ENOMEM;
-        s->book = book;
+        *s = (RequestSet){ .book = book, .facts = facts, .vouches = vouches, .grants = grants };
         *ret = s;
         return 0;
 }
@@ -159,7 +163,7 @@ static void request_on_granted(const Answer *a, uint32_t id, void *userdata)
 /* next is called with the settings of the kernel known, on which depends whether a tenant can be alone. */
 static void request_with_settings(RequestCall *c, machine_look_done_t next)
 {
-        if (!c->args.exclusive || machine_look(c->book->parts->facts, next, c, &c->settings) != 0)
+        if (!c->args.exclusive || machine_look(c->set->facts, next, c, &c->settings) != 0)
                 next(c);
 }
 
@@ -168,8 +172,8 @@ static void request_grant_now(void *userdata)
         RequestCall *c = userdata;
 
         c->settings = NULL;
-        int r = grant_start(c->book, TAKE_PTR(c->identity), &c->args, c->authorised, request_on_granted, c,
-                            &c->grant);
+        int r = grant_start(c->set->grants, TAKE_PTR(c->identity), &c->args, c->authorised,
+                            request_on_granted, c, &c->grant);
         if (r < 0)
                 request_answer(c, SD_BUS_ERROR_FAILED, strerror(-r));
 }
@@ -377,7 +381,8 @@ static void request_on_identity(IdentityVerdict verdict, const char *message, Id
                 request_refuse_busy(c);
                 return;
         }
-        int r = speaking_start(c->book, identity, &c->args, c->explain, request_on_spoken, c, &c->speaking);
+        int r = speaking_start(c->book->core, c->set->vouches, identity, &c->args, c->explain,
+                               request_on_spoken, c, &c->speaking);
         if (r < 0)
                 request_answer(c, SD_BUS_ERROR_FAILED,
                                "it cannot be found out for whom this is; try again later");

@@ -10,9 +10,12 @@
 
 typedef struct Answer Answer;
 typedef struct Book Book;
+typedef struct GrantSet GrantSet;
+typedef struct MachineFacts MachineFacts;
 typedef struct RequestSet RequestSet;
+typedef struct VouchSet VouchSet;
 
-int requests_new(Book *book, RequestSet **ret);
+int requests_new(Book *book, MachineFacts *facts, VouchSet *vouches, GrantSet *grants, RequestSet **ret);
 RequestSet *requests_free(RequestSet *s);
 
 typedef struct RequestResult {

@@ -25,8 +25,10 @@
 #include "daemon/loop/log.h"
 #include "daemon/loop/turn.h"
 #include "daemon/tenant/answer.h"
+#include "daemon/tenant/book.h"
 #include "daemon/tenant/buffers.h"
 #include "daemon/tenant/change.h"
+#include "daemon/tenant/core.h"
 #include "daemon/tenant/degrade.h"
 #include "daemon/tenant/follow.h"
 #include "daemon/tenant/holds.h"
@@ -34,7 +36,6 @@
 #include "daemon/tenant/neighbours.h"
 #include "daemon/tenant/overruns.h"
 #include "daemon/tenant/owner-subject.h"
-#include "daemon/tenant/parts.h"
 #include "daemon/tenant/snapshot.h"
 #include "policy/cdm-names.h"
 #include "policy/size.h"
@@ -52,8 +53,7 @@ typedef struct Resize {
         bool max_is_set;  /* MemoryMax= of the scope has the new size */
         Subject *subject; /* the target, as policy sees it */
         Decision *decision;
-        Reservation *
-                before; /* of what is in the ledger already: shares and rule as they were; NULL: nothing is */
+        Reservation *before; /* shares and rule, as the ledger had them; NULL: it has not changed yet */
         OwnerSubject *owner;
         UsageLook *look;
         Authorize *authorize;
@@ -66,17 +66,17 @@ typedef struct Resize {
 } Resize;
 
 struct ResizeSet {
-        Book *book;
+        ResizeContext context;
         Resize *resizes;
 };
 
-int resizes_new(Book *book, ResizeSet **ret)
+int resizes_new(const ResizeContext *context, ResizeSet **ret)
 {
         ResizeSet *s = calloc(1, sizeof(*s));
 
         if (!s)
                 return -ENOMEM;
-        s->book = book;
+        s->context = *context;
         *ret = s;
         return 0;
 }
@@ -121,7 +121,7 @@ static void resize_on_followed(const ApplyResult *result, const char *tenant, vo
 /* After the ledger has changed: nodes that are given up, or shared with others, are drained of what is too much. */
 static void resize_settle(Resize *z, Entry *e, const Reservation *before)
 {
-        Book *book = z->set->book;
+        Book *book = z->set->context.book;
         Reservation left = { .id = e->id, .target = e->r->target };
         NodeSet has = reservation_nodes(e->r), leaving = NODESET_EMPTY;
 
@@ -133,36 +133,19 @@ static void resize_settle(Resize *z, Entry *e, const Reservation *before)
                 if (!nodeset_contains(&has, node) || ledger_node_tenants(book->ledger, node) > 1)
                         nodeset_add(&leaving, node);
         }
-        neighbours_tell(book->parts->neighbours, &left);
-        holds_settle(book->parts->holds);
+        neighbours_tell(z->set->context.neighbours, &left);
+        holds_settle(z->set->context.holds);
         notify_room(book->core->notify);
         if (!nodeset_is_empty(&leaving))
-                follows_add(book->parts->follows, ledger_tenant_key(e->r->target), &leaving,
-                            resize_on_followed, book);
-}
-
-/* What is needed to take a change back. */
-static int resize_remember(Resize *z, const Entry *e)
-{
-        _cleanup_(reservation_free_p) Reservation *r = NULL;
-
-        int k = reservation_new(&r);
-        if (k >= 0)
-                k = string_copy(e->r->rule_file, &r->rule_file);
-        if (k < 0)
-                return k;
-        r->rule_line = e->r->rule_line;
-        memcpy(r->shares, e->r->shares, sizeof(r->shares));
-        r->n_shares = e->r->n_shares;
-        z->before = TAKE_PTR(r);
-        return 0;
+                follows_add(z->set->context.follows, ledger_tenant_key(e->r->target), &leaving,
+                            resize_on_followed, NULL);
 }
 
 static int resize_book(Resize *z, Entry *e)
 {
         Ledger *l = e->book->ledger;
         const Decision *d = z->decision;
-        int r = resize_remember(z, e);
+        int r = reservation_copy_terms(e->r, &z->before);
 
         /* One that shrinks stays under its rule, which nobody was asked for. */
         if (r >= 0 && d->rule)
@@ -178,7 +161,7 @@ static int resize_book(Resize *z, Entry *e)
 
 static void resize_take_back_shares(Resize *z, Entry *e)
 {
-        Book *book = z->set->book;
+        Book *book = z->set->context.book;
         _cleanup_(reservation_free_p) Reservation *before = TAKE_PTR(z->before);
         _cleanup_(reservation_free_p) Reservation *changed = NULL;
 
@@ -207,7 +190,7 @@ static void resize_on_max_back(int error, const char *message, void *userdata _u
 /* Not of one that leaves: its drain covers what it has. */
 static void resize_take_back(Resize *z)
 {
-        Entry *e = book_find(z->set->book, z->id);
+        Entry *e = book_find(z->set->context.book, z->id);
 
         if (!e || e->r->state == RESERVATION_DRAINING)
                 return;
@@ -241,7 +224,7 @@ static void resize_fail(Resize *z, int error)
 /* It may have ended, or be on its way out, since the last step; then it is not changed. */
 static Entry *resize_entry(Resize *z)
 {
-        Entry *e = book_find(z->set->book, z->id);
+        Entry *e = book_find(z->set->context.book, z->id);
 
         if (e && e->phase == STORE_GRANTED &&
             (e->r->state == RESERVATION_ACTIVE || e->r->state == RESERVATION_DEGRADED))
@@ -265,9 +248,9 @@ static void resize_commit(Resize *z, Entry *e)
         notify_reservation_changed(book->core->notify, e->id,
                                    RESERVATION_CHANGED_SIZE | RESERVATION_CHANGED_NODES |
                                            RESERVATION_CHANGED_STRENGTH);
-        neighbours_tell(book->parts->neighbours, e->r);
-        overruns_arm(book->parts->overrun);
-        degrade_judge(e, true);
+        neighbours_tell(z->set->context.neighbours, e->r);
+        overruns_arm(z->set->context.overrun);
+        degrade_judge(z->set->context.degrades, e, true);
         z->turn = turn_free(z->turn);
         resize_settle(z, e, before);
         resize_end(z, NULL, NULL);
@@ -290,7 +273,7 @@ static bool resize_decide(Resize *z, Entry *e)
                             .size_bytes = z->size_bytes,
                             .subject = z->subject,
                             .buffers = buffers,
-                            .n_buffers = buffers_shares(book->parts->buffers, e->id, buffers) };
+                            .n_buffers = buffers_shares(z->set->context.changes->buffers, e->id, buffers) };
 
         z->decision = decision_free(z->decision);
         int r = decide_resize(&s, &q, &z->decision);
@@ -443,7 +426,7 @@ static void resize_on_room(void *userdata)
         if (!e)
                 return;
         z->room = hold_wait_free(z->room);
-        int r = change_start(e->book, e->r, &terms, resize_on_opened, z, &z->change);
+        int r = change_start(z->set->context.changes, e->r, &terms, resize_on_opened, z, &z->change);
         if (r < 0)
                 resize_fail(z, r);
 }
@@ -455,7 +438,7 @@ static void resize_on_grow_turn(Turn *t _unused_, void *userdata)
 
         if (!e)
                 return;
-        int r = holds_make_room(e->book->parts->holds, e->r, resize_on_room, z, &z->room);
+        int r = holds_make_room(z->set->context.holds, e->r, resize_on_room, z, &z->room);
         if (r > 0)
                 resize_on_room(z);
         else if (r < 0)
@@ -549,7 +532,7 @@ static void resize_on_owner(int error, Subject *subject, uid_t sender_uid, void 
 
 static void resize_grow(Resize *z, Entry *e)
 {
-        int r = owner_subject_start(e->book, z->client, e->r->target, resize_on_owner, z, &z->owner);
+        int r = owner_subject_start(e->book->core, z->client, e->r->target, resize_on_owner, z, &z->owner);
 
         if (r < 0)
                 resize_fail(z, r);

@@ -6,7 +6,8 @@
 #include "daemon/tenant/request-args.h"
 
 typedef struct Answer Answer;
-typedef struct Book Book;
+typedef struct Core Core;
+typedef struct VouchSet VouchSet;
 
 typedef struct Speaking Speaking;
 
@@ -16,6 +17,6 @@ typedef void (*speaking_done_t)(const Answer *answer, void *userdata);
 
 /* identity and args stay the caller's until done. explain: nothing that is said is kept. done may be called before
  * this returns; *ret is set by then. On failure done is not called. */
-int speaking_start(Book *book, Identity *identity, const RequestArgs *args, bool explain,
+int speaking_start(Core *core, VouchSet *vouches, Identity *identity, const RequestArgs *args, bool explain,
                    speaking_done_t done, void *userdata, Speaking **ret);
 Speaking *speaking_free(Speaking *s);

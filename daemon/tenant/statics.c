@@ -26,8 +26,9 @@
 
 #include "daemon/loop/turn.h"
 #include "daemon/tenant/answer.h"
+#include "daemon/tenant/book.h"
+#include "daemon/tenant/core.h"
 #include "daemon/tenant/grant.h"
-#include "daemon/tenant/parts.h"
 #include "daemon/tenant/request-args.h"
 #include "daemon/tenant/unit-check.h"
 #include "policy/cdm-names.h"
@@ -54,6 +55,8 @@ typedef struct StaticCall {
 
 struct StaticSet {
         Book *book;
+        GrantSet *grants;
+        UnitChecks *unit_checks;
         StaticCall *calls;
 };
 
@@ -75,13 +78,13 @@ static void static_call_free(StaticCall *c)
         free(c);
 }
 
-int statics_new(Book *book, StaticSet **ret)
+int statics_new(Book *book, GrantSet *grants, UnitChecks *unit_checks, StaticSet **ret)
 {
         StaticSet *s = calloc(1, sizeof(*s));
 
         if (!s)
                 return -ENOMEM;
-        s->book = book;
+        *s = (StaticSet){ .book = book, .grants = grants, .unit_checks = unit_checks };
         *ret = s;
         return 0;
 }
@@ -164,7 +167,7 @@ static void static_finish(StaticCall *c)
                 static_answer(c);
                 return;
         }
-        int r = unit_checks_add(book->parts->unit_checks, c->unit, true, NULL);
+        int r = unit_checks_add(c->set->unit_checks, c->unit, true, NULL, NULL);
         if (r >= 0)
                 r = turn_take(book->core->turns, c->unit, static_on_turn, c, &c->turn);
         if (r < 0)
@@ -218,7 +221,7 @@ static int static_start_grant(StaticCall *c, const char *pool, uint64_t size_byt
                 return -ENOMEM;
         }
         /* The admin has said so in a rule. */
-        return grant_start(c->set->book, i, &c->args, true, static_on_granted, c, &c->grant);
+        return grant_start(c->set->grants, i, &c->args, true, static_on_granted, c, &c->grant);
 }
 
 /* A reload may come between two of them: whatever is in force by then counts. */

@@ -8,9 +8,11 @@
 
 typedef struct Answer Answer;
 typedef struct Book Book;
+typedef struct GrantSet GrantSet;
 typedef struct StaticSet StaticSet;
+typedef struct UnitChecks UnitChecks;
 
-int statics_new(Book *book, StaticSet **ret);
+int statics_new(Book *book, GrantSet *grants, UnitChecks *unit_checks, StaticSet **ret);
 /* Nobody is answered any more. */
 StaticSet *statics_free(StaticSet *s);
 

@@ -33,10 +33,11 @@
 #include "daemon/kernel/tenant-read.h"
 #include "daemon/loop/log.h"
 #include "daemon/loop/turn.h"
+#include "daemon/tenant/book.h"
 #include "daemon/tenant/buffers.h"
 #include "daemon/tenant/change.h"
+#include "daemon/tenant/core.h"
 #include "daemon/tenant/owner-ask.h"
-#include "daemon/tenant/parts.h"
 #include "daemon/tenant/waiter.h"
 #include "policy/cdm-names.h"
 
@@ -50,6 +51,8 @@ typedef struct UnitCheck UnitCheck;
 
 struct UnitChecks {
         Book *book;
+        const ChangeContext *changes;
+        OwnerAsks *owner_asks;
         UnitCheck *all;
         UnitCheck *due; /* by unit: those that have not asked PID 1 yet */
         UnitCall *events;
@@ -69,6 +72,7 @@ struct UnitCheck {
         Apply *apply;
         Change *change;
         unit_check_done_t done;
+        void *userdata;
         UnitCheck *prev, *next;
         bool is_due; /* in set->due: PID 1 has not been asked yet */
         UT_hash_handle hh;
@@ -109,13 +113,15 @@ static void unit_check_free(UnitCheck *c)
         free(c);
 }
 
-int unit_checks_new(Book *book, UnitChecks **ret)
+int unit_checks_new(Book *book, const ChangeContext *changes, OwnerAsks *owner_asks, UnitChecks **ret)
 {
         UnitChecks *s = calloc(1, sizeof(*s));
 
         if (!s)
                 return -ENOMEM;
         s->book = book;
+        s->changes = changes;
+        s->owner_asks = owner_asks;
         *ret = s;
         return 0;
 }
@@ -134,11 +140,11 @@ UnitChecks *unit_checks_free(UnitChecks *s)
 static void unit_check_finish(UnitCheck *c)
 {
         unit_check_done_t done = c->done;
-        Book *book = c->book;
+        void *userdata = c->userdata;
 
         unit_check_free(c);
         if (done)
-                done(book);
+                done(userdata);
 }
 
 static bool unit_check_has_ended(const UnitInfo *u)
@@ -218,7 +224,7 @@ static void unit_check_drop(UnitCheck *c, uint64_t alive_id)
                         waiter_dequeue(e, CDM_ERROR_STALE, "the unit that it is for ended");
                         continue;
                 }
-                if (buffers_keep(e))
+                if (buffers_keep(c->set->changes->buffers, e))
                         continue;
                 if (e->known)
                         unit_check_tell_ended(e);
@@ -358,7 +364,7 @@ static void unit_check_repair_tenant(UnitCheck *c)
 
         ledger_foreach_of_tenant(c->book->ledger, c->unit, unit_check_first_reservation, &r);
         if (r && r->target->cgroup)
-                k = change_start(c->book, r, &terms, unit_check_on_repaired, c, &c->change);
+                k = change_start(c->set->changes, r, &terms, unit_check_on_repaired, c, &c->change);
         if (!r || !r->target->cgroup || k < 0)
                 unit_check_finish(c);
 }
@@ -379,7 +385,7 @@ static void unit_check_on_way_closed(Apply *a, const ApplyResult *result, void *
 static void unit_check_close_way(UnitCheck *c)
 {
         Book *book = c->book;
-        ApplyTarget target = { .cgroup = c->unit, .foreign = book->parts->foreign };
+        ApplyTarget target = { .cgroup = c->unit, .foreign = c->set->changes->foreign };
         Plan p = { .n_steps = 1, .steps = { { .kind = STEP_CLOSE_WAY } } };
         int k = apply_start(book->core->gate, book->core->worker, book->core->mover, &target, &p, 0,
                             unit_check_on_way_closed, NULL, c, &c->apply);
@@ -454,14 +460,14 @@ static int unit_check_on_retry(sd_event_source *source, uint64_t usec, void *use
 static void unit_check_try_later(UnitCheck *c, int error)
 {
         unit_check_done_t done = c->done;
-        Book *book = c->book;
+        void *userdata = c->userdata;
         int r = -ETIMEDOUT;
 
         c->turn = turn_free(c->turn);
         unit_check_due_again(c);
         c->done = NULL;
         if (c->n_retries < RETRIES_MAX)
-                r = sd_event_add_time_relative(book->core->event, &c->retry, CLOCK_MONOTONIC,
+                r = sd_event_add_time_relative(c->book->core->event, &c->retry, CLOCK_MONOTONIC,
                                                RETRY_FIRST_USEC << c->n_retries++, RETRY_ACCURACY,
                                                unit_check_on_retry, c);
         if (r < 0) {
@@ -471,7 +477,7 @@ static void unit_check_try_later(UnitCheck *c, int error)
         } else
                 log_warning("cannot look at %s, and will try again: %s", c->unit, strerror(-error));
         if (done)
-                done(book);
+                done(userdata);
 }
 
 static void unit_check_on_info(int error, UnitInfo *info, void *userdata)
@@ -517,7 +523,7 @@ static bool unit_checks_is_due(UnitChecks *s, const char *unit)
         return c;
 }
 
-int unit_checks_add(UnitChecks *s, const char *unit, bool repair, unit_check_done_t done)
+int unit_checks_add(UnitChecks *s, const char *unit, bool repair, unit_check_done_t done, void *userdata)
 {
         if (!repair && !done && unit_checks_is_due(s, unit))
                 return 0;
@@ -525,7 +531,12 @@ int unit_checks_add(UnitChecks *s, const char *unit, bool repair, unit_check_don
 
         if (!c)
                 return -ENOMEM;
-        *c = (UnitCheck){ .set = s, .book = s->book, .unit = strdup(unit), .repair = repair, .done = done };
+        *c = (UnitCheck){ .set = s,
+                          .book = s->book,
+                          .unit = strdup(unit),
+                          .repair = repair,
+                          .done = done,
+                          .userdata = userdata };
         DL_APPEND(s->all, c);
         if (c->unit)
                 unit_check_due_again(c);
@@ -545,10 +556,10 @@ static void unit_checks_on_event(const char *unit, const char *state, void *user
         if (!unit)
                 notify_tell(book->core->notify, &(Notice){ .kind = NOTICE_SYSTEMD, .reason = state });
         else
-                owner_asks_unit(book->parts->owner_asks, unit);
+                owner_asks_unit(s->owner_asks, unit);
         if (!unit || ledger_tenant_count(book->ledger, unit) == 0)
                 return;
-        int r = unit_checks_add(s, unit, false, NULL);
+        int r = unit_checks_add(s, unit, false, NULL, NULL);
         if (r < 0)
                 log_error("cannot look at %s, which is %s now: %s", unit, state, strerror(-r));
 }

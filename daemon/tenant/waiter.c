@@ -28,10 +28,11 @@
 #include "daemon/loop/log.h"
 #include "daemon/loop/peers.h"
 #include "daemon/machine/process.h"
+#include "daemon/tenant/book.h"
+#include "daemon/tenant/core.h"
 #include "daemon/tenant/entry-walk.h"
 #include "daemon/tenant/grant-reservation.h"
 #include "daemon/tenant/leases.h"
-#include "daemon/tenant/parts.h"
 #include "daemon/tenant/request-args.h"
 #include "policy/cdm-names.h"
 #include "policy/lease.h"
@@ -44,6 +45,7 @@
 
 /* What cdmd does about one that waits. */
 struct Waiter {
+        Waiters *set;
         Entry *entry;
         Request request; /* in the queue; borrows from the reservation */
         Identity *identity;
@@ -60,8 +62,10 @@ struct Waiter {
 
 struct Waiters {
         Book *book;
+        Leases *leases;
         unsigned pending; /* whose clients the start asks about, and one for the walk */
-        void (*restored)(Book *book);
+        void (*restored)(void *userdata);
+        void *userdata;
         /* those that wait, then those that are displaced for one that waits */
         EntryWalk *walk, *victims_walk;
 };
@@ -75,21 +79,22 @@ static void waiters_on_victims_restored(void *userdata);
 static void waiters_settled(Waiters *s)
 {
         if (--s->pending == 0 && s->restored)
-                s->restored(s->book);
+                s->restored(s->userdata);
 }
 
-int waiters_new(Book *book, Waiters **ret)
+int waiters_new(Book *book, Leases *leases, Waiters **ret)
 {
         Waiters *s = calloc(1, sizeof(*s));
 
         if (!s)
                 return -ENOMEM;
         s->book = book;
+        s->leases = leases;
         int r = entry_walk_new(book->core->event, book->ledger, waiter_restore_or_end, waiters_on_restored,
-                               book, &s->walk);
+                               s, &s->walk);
         if (r >= 0)
                 r = entry_walk_new(book->core->event, book->ledger, waiter_restore_victim,
-                                   waiters_on_victims_restored, book, &s->victims_walk);
+                                   waiters_on_victims_restored, s, &s->victims_walk);
         if (r < 0) {
                 waiters_free(s);
                 return r;
@@ -144,9 +149,9 @@ static void keep_victims(Waiter *w)
                 if (!v || v->r->state != RESERVATION_REVOKING || v->r->revoked_for != w->entry->id)
                         continue;
                 if (i < VICTIMS_AT_ONCE)
-                        lease_keep(v);
+                        lease_keep(w->set->leases, v);
                 else
-                        lease_keep_soon(v);
+                        lease_keep_soon(w->set->leases, v);
         }
         w->n_victims = 0;
 }
@@ -166,10 +171,10 @@ void waiter_dequeue(Entry *e, const char *error, const char *reason)
                            reason);
         if (e->waiter)
                 keep_victims(e->waiter);
-        bool asked = e->waiter && e->waiter->asked;
+        Waiters *asked = e->waiter && e->waiter->asked ? e->waiter->set : NULL;
         book_forget(e);
         if (asked)
-                waiters_settled(book->parts->waiters);
+                waiters_settled(asked);
 }
 
 static int waiter_on_deadline(sd_event_source *source, uint64_t usec, void *userdata)
@@ -252,9 +257,9 @@ void waiter_revoke_victims(Waiter *w, const Decision *d)
                 Entry *v = book_find(book, d->victims[i].id);
                 int r = v ? waiter_remember_victim(w, v->id) : 0;
                 if (v && r >= 0 && i < VICTIMS_AT_ONCE)
-                        r = lease_revoke(v, due, w->entry->id);
+                        r = lease_revoke(w->set->leases, v, due, w->entry->id);
                 else if (v && r >= 0)
-                        lease_revoke_soon(v, due, w->entry->id);
+                        lease_revoke_soon(w->set->leases, v, due, w->entry->id);
                 if (r < 0)
                         log_error("reservation %" PRIu32 " cannot be displaced now: %s", d->victims[i].id,
                                   strerror(-r));
@@ -299,7 +304,7 @@ static int make_reservation(Book *book, const Identity *i, const RequestArgs *a,
 }
 
 /* Into the queue, with all that can end the waiting. name: its client's, or NULL. */
-static int waiter_new(Entry *e, Identity *identity, const NodeSet *claims, const char *name)
+static int waiter_new(Waiters *s, Entry *e, Identity *identity, const NodeSet *claims, const char *name)
 {
         Book *book = e->book;
         const Reservation *r = e->r;
@@ -311,7 +316,7 @@ static int waiter_new(Entry *e, Identity *identity, const NodeSet *claims, const
                 return -ENOMEM;
         }
         e->waiter = w;
-        *w = (Waiter){ .entry = e, .identity = identity };
+        *w = (Waiter){ .set = s, .entry = e, .identity = identity };
         w->request = (Request){ .id = e->id,
                                 .pool = r->pool,
                                 .size_bytes = r->size_bytes,
@@ -348,10 +353,11 @@ static void tell_queued(Entry *e, const Decision *d)
                            queue_position(book->queue, e->id) + 1, d->reason);
 }
 
-int waiter_enqueue(Book *book, Identity *identity, const RequestArgs *args, const Decision *d,
+int waiter_enqueue(Waiters *s, Identity *identity, const RequestArgs *args, const Decision *d,
                    const NodeSet *near, uint32_t *ret_id)
 {
         _cleanup_(reservation_free_p) Reservation *r = NULL;
+        Book *book = s->book;
         Entry *e;
 
         int k = make_reservation(book, identity, args, d, near, &r);
@@ -362,7 +368,7 @@ int waiter_enqueue(Book *book, Identity *identity, const RequestArgs *args, cons
                 return k;
         }
         TAKE_PTR(r);
-        k = waiter_new(e, identity, &d->claims, args->client);
+        k = waiter_new(s, e, identity, &d->claims, args->client);
         if (k >= 0)
                 k = book_store(e);
         if (k < 0) {
@@ -439,7 +445,7 @@ static int read_client(Book *book, const Wait *w, char **ret)
 static void waiter_answered(Waiter *w)
 {
         w->asked = false;
-        waiters_settled(w->entry->book->parts->waiters);
+        waiters_settled(w->set);
 }
 
 static void waiter_on_owner(int error, const NameRecord *user, void *userdata)
@@ -497,7 +503,7 @@ static void waiter_on_sender(int error, const Sender *sender, void *userdata)
         waiter_answered(w);
 }
 
-static int waiter_restore(Entry *e)
+static int waiter_restore(Waiters *s, Entry *e)
 {
         _cleanup_free_ char *name = NULL;
         Book *book = e->book;
@@ -509,14 +515,14 @@ static int waiter_restore(Entry *e)
         if (r < 0)
                 return r;
         const Pool *pool = pool_set_find(book->pools, e->r->pool);
-        r = waiter_new(e, identity, pool ? &pool->nodes : &NODESET_EMPTY, name);
+        r = waiter_new(s, e, identity, pool ? &pool->nodes : &NODESET_EMPTY, name);
         if (r < 0 || !name)
                 return r;
         /* It may have left before it was watched. Calls to the bus itself are not counted as open. */
         r = sender_fetch(book->core->senders, name, waiter_on_sender, e->waiter, &e->waiter->question);
         if (r >= 0) {
                 e->waiter->asked = true;
-                book->parts->waiters->pending++;
+                s->pending++;
         }
         return r;
 }
@@ -524,41 +530,41 @@ static int waiter_restore(Entry *e)
 /* Who is on his way out for one that waits no more may stay. */
 static void waiter_restore_victim(uint32_t id, void *userdata)
 {
-        Book *book = userdata;
-        Entry *e = book_find(book, id), *w;
+        Waiters *s = userdata;
+        Entry *e = book_find(s->book, id), *w;
 
         if (!e || e->r->state != RESERVATION_REVOKING || e->r->revoked_for == 0)
                 return;
-        w = book_find(book, e->r->revoked_for);
+        w = book_find(s->book, e->r->revoked_for);
         if (!w || !w->waiter || waiter_remember_victim(w->waiter, e->id) < 0)
-                lease_keep_soon(e);
+                lease_keep_soon(s->leases, e);
 }
 
 static void waiter_restore_or_end(uint32_t id, void *userdata)
 {
-        Entry *e = book_find(userdata, id);
+        Waiters *s = userdata;
+        Entry *e = book_find(s->book, id);
 
-        if (e && e->phase == STORE_QUEUED && waiter_restore(e) < 0)
+        if (e && e->phase == STORE_QUEUED && waiter_restore(s, e) < 0)
                 waiter_dequeue(e, CDM_ERROR_STALE, "cancelled: the client that waited for it disconnected");
 }
 
 static void waiters_on_restored(void *userdata)
 {
-        Book *book = userdata;
+        Waiters *s = userdata;
 
-        entry_walk_begin(book->parts->waiters->victims_walk);
+        entry_walk_begin(s->victims_walk);
 }
 
 static void waiters_on_victims_restored(void *userdata)
 {
-        Book *book = userdata;
-
-        waiters_settled(book->parts->waiters);
+        waiters_settled(userdata);
 }
 
-void waiters_restore(Waiters *s, void (*done)(Book *book))
+void waiters_restore(Waiters *s, void (*done)(void *userdata), void *userdata)
 {
         s->restored = done;
+        s->userdata = userdata;
         s->pending = 1;
         entry_walk_begin(s->walk);
 }

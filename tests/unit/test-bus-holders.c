@@ -11,7 +11,6 @@
 #include "daemon/keeper/holders.h"
 #include "daemon/tenant/book.h"
 #include "daemon/tenant/core.h"
-#include "daemon/tenant/parts.h"
 #include "policy/cdm-names.h"
 
 enum { ROWS = 640, ROWS_A_TURN = 16 /* ROWS_SLICE of bus-holders.c */, CALLERS = 3 };
@@ -19,7 +18,6 @@ enum { ROWS = 640, ROWS_A_TURN = 16 /* ROWS_SLICE of bus-holders.c */, CALLERS =
 static sd_event *event;
 static sd_bus *client, *server;
 static Core core;
-static Assembly parts;
 static Book book;
 static Bus bus;
 static unsigned n_read, n_answered, n_rows, n_looks, n_ended;
@@ -65,9 +63,9 @@ static void start(void)
         bus_pair_new(event, on_call, &server, &client);
         bus_pair_settle(event);
         core = (Core){ .event = event, .bus = server };
-        book = (Book){ .core = &core, .parts = &parts };
+        book = (Book){ .core = &core };
         bus = (Bus){ .bus = server, .book = &book };
-        ck_assert_int_eq(bus_holders_new(&book, &bus.holders), 0);
+        ck_assert_int_eq(bus_holders_new(&book, NULL, &bus.holders), 0);
         n_read = n_answered = n_rows = n_looks = n_ended = 0;
 }
 

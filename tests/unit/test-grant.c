@@ -68,7 +68,7 @@ static Said ask(uint64_t size_bytes, bool queue, bool authorised)
         Said s = { 0 };
         Grant *g;
 
-        ck_assert_int_ge(grant_start(&w.assembly->book, alice(), &args, authorised, on_done, &s, &g), 0);
+        ck_assert_int_ge(grant_start(w.assembly->grants, alice(), &args, authorised, on_done, &s, &g), 0);
         while (!s.done) {
                 ck_assert_int_ge(sd_event_run(w.event, UINT64_MAX), 0);
                 size_t n = ledger_count(w.assembly->book.ledger);

@@ -6,8 +6,10 @@
 #include <string.h>
 
 #include "daemon/keeper/holders.h"
+#include "daemon/tenant/book.h"
 #include "daemon/tenant/buffers.h"
-#include "daemon/tenant/parts.h"
+#include "daemon/tenant/core.h"
+#include "policy/config.h"
 #include "tests/unit/check-main.h"
 
 #define NODE        2
@@ -15,8 +17,8 @@
 #define ROWS_A_TURN 64 /* HOLDERS_SLICE */
 
 static Core core;
-static Assembly parts;
 static Book book;
+static BufferSet *buffers;
 static Observation o;
 static Unattributed unattributed;
 
@@ -59,10 +61,10 @@ static void observe(unsigned n, int letters)
 
 static void start(void)
 {
-        book = (Book){ .core = &core, .parts = &parts, .config = calloc(1, sizeof(Config)) };
+        book = (Book){ .core = &core, .config = calloc(1, sizeof(Config)) };
         o = (Observation){ 0 };
         ck_assert_int_eq(ledger_new(&book.ledger), 0);
-        ck_assert_int_eq(buffers_new(&book, &parts.buffers), 0);
+        ck_assert_int_eq(buffers_new(&book, NULL, NULL, NULL, &buffers), 0);
 }
 
 static void stop(void)
@@ -71,7 +73,7 @@ static void stop(void)
                 free(o.holders[i].cgroup);
         free(o.holders);
         free(o.nodes);
-        buffers_free(parts.buffers);
+        buffers_free(buffers);
         ledger_free(book.ledger);
         free(book.config);
 }
@@ -82,7 +84,7 @@ static const HolderRow *make(HolderRows **rows, size_t *ret_n)
         size_t n_turns = 1;
         int r;
 
-        ck_assert_int_eq(holder_rows_new(&book, &o, units, &unattributed, rows), 0);
+        ck_assert_int_eq(holder_rows_new(&book, buffers, NULL, &o, units, &unattributed, rows), 0);
         for (; (r = holder_rows_make(*rows)) == 0; n_turns++)
                 ;
         ck_assert_int_eq(r, 1);

@@ -3,10 +3,12 @@
 
 #include "daemon/loop/clock.h"
 #include "daemon/loop/event-limit.h"
+#include "daemon/tenant/book.h"
+#include "daemon/tenant/core.h"
 #include "daemon/tenant/leases.h"
-#include "daemon/tenant/parts.h"
 #include "daemon/tenant/waiter.h"
 #include "policy/cdm-names.h"
+#include "policy/config.h"
 #include "tests/unit/tree.h"
 
 /* Waiters of a cdmd that was started again. They have no clients, which only a bus would know. */
@@ -20,14 +22,15 @@ enum {
 
 static char *root;
 static Core core;
-static Assembly parts;
 static Book book;
+static Leases *leases;
+static Waiters *waiters;
 static bool restored;
 static unsigned n_revoking, n_changed;
 
-static void on_restored(Book *restored_book)
+static void on_restored(void *userdata)
 {
-        ck_assert_ptr_eq(restored_book, &book);
+        ck_assert_ptr_eq(userdata, &book);
         ck_assert(!restored);
         restored = true;
 }
@@ -51,7 +54,6 @@ static void start(void)
         ck_assert_int_gt(asprintf(&path, "%s", root), 0);
         core = (Core){ .root = root };
         book = (Book){ .core = &core,
-                       .parts = &parts,
                        .config = calloc(1, sizeof(Config)),
                        .pools = calloc(1, sizeof(PoolSet)) };
         ck_assert_int_ge(sd_event_new(&core.event), 0);
@@ -61,8 +63,8 @@ static void start(void)
         ck_assert_int_eq(notify_subscribe(core.notify, on_notice, NULL), 0);
         ck_assert_int_eq(event_limit_new(&core.event_limit), 0);
         ck_assert_int_eq(store_open(path, &core.store), 0);
-        ck_assert_int_eq(leases_new(&book, &parts.leases), 0);
-        ck_assert_int_eq(waiters_new(&book, &parts.waiters), 0);
+        ck_assert_int_eq(leases_new(&book, NULL, NULL, &leases), 0);
+        ck_assert_int_eq(waiters_new(&book, leases, &waiters), 0);
         free(path);
         restored = false;
         n_revoking = n_changed = 0;
@@ -72,14 +74,14 @@ static void stop(void)
 {
         Entry *e, *next;
 
-        waiters_stop(parts.waiters);
+        waiters_stop(waiters);
         HASH_ITER (hh, book.entries, e, next) {
                 e->waiter = waiter_free(e->waiter);
                 lease_forget(e);
         }
         book_entries_free(&book);
-        waiters_free(parts.waiters);
-        leases_free(parts.leases);
+        waiters_free(waiters);
+        leases_free(leases);
         store_free(core.store);
         event_limit_free(core.event_limit);
         notify_free(core.notify);
@@ -131,7 +133,7 @@ static void finish(void)
 START_TEST(thousands_are_restored_in_slices)
 {
         add_waiters();
-        waiters_restore(parts.waiters, on_restored);
+        waiters_restore(waiters, on_restored, &book);
         for (size_t n = 0; n < WAITERS; n += AT_ONCE) {
                 ck_assert_uint_eq(queue_count(book.queue), n);
                 ck_assert(!restored);
@@ -146,7 +148,7 @@ END_TEST
 
 START_TEST(none_is_restored)
 {
-        waiters_restore(parts.waiters, on_restored);
+        waiters_restore(waiters, on_restored, &book);
         finish();
         ck_assert_uint_eq(queue_count(book.queue), 0);
 }
@@ -156,7 +158,7 @@ END_TEST
 START_TEST(who_goes_between_two_slices_is_not_missed)
 {
         add_waiters();
-        waiters_restore(parts.waiters, on_restored);
+        waiters_restore(waiters, on_restored, &book);
         turn();
         book_forget(book_find(&book, AT_ONCE + 1));
         waiter_dequeue(book_find(&book, WAITERS), CDM_ERROR_STALE, "it was released");
@@ -174,7 +176,7 @@ START_TEST(who_has_ended_is_not_restored)
         add_waiters();
         book_find(&book, 1)->r->wait->pid = getpid();
         book_find(&book, 1)->r->wait->pid_start = 1;
-        waiters_restore(parts.waiters, on_restored);
+        waiters_restore(waiters, on_restored, &book);
         finish();
         ck_assert_ptr_null(book_find(&book, 1));
         ck_assert_uint_eq(queue_count(book.queue), WAITERS - 1);
@@ -189,7 +191,7 @@ START_TEST(who_is_displaced_for_nobody_stays)
                 Entry *e = add(WAITERS + i, RESERVATION_REVOKING);
                 e->r->revoked_for = i == 3 ? WAITERS + 100 : i;
         }
-        waiters_restore(parts.waiters, on_restored);
+        waiters_restore(waiters, on_restored, &book);
         turn();
         waiter_dequeue(book_find(&book, 1), CDM_ERROR_STALE, "it was released");
         finish();
@@ -203,9 +205,9 @@ END_TEST
 START_TEST(an_end_between_two_slices)
 {
         add_waiters();
-        waiters_restore(parts.waiters, on_restored);
+        waiters_restore(waiters, on_restored, &book);
         turn();
-        waiters_stop(parts.waiters);
+        waiters_stop(waiters);
         while (sd_event_run(core.event, 0) > 0)
                 ;
         ck_assert(!restored);
@@ -246,7 +248,7 @@ START_TEST(hundreds_are_displaced_in_slices)
                 Entry *e = add(id, RESERVATION_ACTIVE);
 
                 e->r->term_usec = e->r->expires_usec = UINT64_MAX;
-                lease_revoke_soon(e, due, DISPLACED + 1);
+                lease_revoke_soon(leases, e, due, DISPLACED + 1);
         }
         ck_assert_int_eq(book_find(&book, DISPLACED)->r->state, RESERVATION_REVOKING);
         ck_assert_uint_eq(n_changed, 0);
@@ -254,7 +256,7 @@ START_TEST(hundreds_are_displaced_in_slices)
         ck_assert_uint_eq(n_revoking, DISPLACED);
         ck_assert(is_stored_as(1, "revoking") && is_stored_as(DISPLACED, "revoking"));
         for (uint32_t id = 1; id <= DISPLACED; id++)
-                lease_keep_soon(book_find(&book, id));
+                lease_keep_soon(leases, book_find(&book, id));
         ck_assert_int_eq(book_find(&book, DISPLACED)->r->state, RESERVATION_ACTIVE);
         settle(&n_changed, 2 * DISPLACED);
         ck_assert(is_stored_as(1, "active") && is_stored_as(DISPLACED, "active"));
