@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Makes all parts of the manager and frees them, and says what follows from what: the only file that knows
+/* Makes all parts of the daemon and frees them, and says what follows from what: the only file that knows
  * every part. */
 
 #include "daemon/assembly.h"
@@ -11,6 +11,12 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "daemon/bus/bus.h"
+#include "daemon/caller/authorize.h"
+#include "daemon/caller/sender.h"
+#include "daemon/fence/fence.h"
+#include "daemon/fence/foreign.h"
+#include "daemon/keeper/admit.h"
 #include "daemon/keeper/below-units.h"
 #include "daemon/keeper/drift.h"
 #include "daemon/keeper/holders.h"
@@ -19,9 +25,20 @@
 #include "daemon/keeper/reload.h"
 #include "daemon/keeper/start.h"
 #include "daemon/keeper/tree-events.h"
+#include "daemon/loop/event-limit.h"
 #include "daemon/loop/log.h"
+#include "daemon/loop/notify.h"
+#include "daemon/loop/peers.h"
 #include "daemon/loop/slice.h"
+#include "daemon/loop/store.h"
+#include "daemon/loop/turn.h"
+#include "daemon/loop/worker.h"
+#include "daemon/machine/names.h"
+#include "daemon/pid1/gate.h"
+#include "daemon/pid1/unit-jobs.h"
 #include "daemon/tenant/buffers.h"
+#include "daemon/tenant/change.h"
+#include "daemon/tenant/degrade.h"
 #include "daemon/tenant/follow.h"
 #include "daemon/tenant/grant.h"
 #include "daemon/tenant/holds.h"
@@ -43,6 +60,11 @@
 #include "daemon/tenant/waiter.h"
 #include "daemon/tenant/warnings.h"
 #include "policy/cdm-names.h"
+#include "policy/config.h"
+#include "policy/ledger.h"
+#include "policy/pool.h"
+#include "policy/queue.h"
+#include "policy/topology.h"
 
 /* Four pools, so that what is short never waits for what takes long.
  *
@@ -56,59 +78,62 @@
 #define FILLER_THREADS_MAX 2
 #define READER_THREADS_MAX 2
 
-static int open_store(Manager *m)
+static int open_store(Assembly *a)
 {
         _cleanup_free_ char *directory = NULL;
 
-        if (asprintf(&directory, "%s" CDM_STATE_DIR, m->root) < 0) {
+        if (asprintf(&directory, "%s" CDM_STATE_DIR, a->core.root) < 0) {
                 directory = NULL;
                 return -ENOMEM;
         }
-        int r = store_open(directory, &m->store);
+        int r = store_open(directory, &a->core.store);
         if (r < 0)
                 log_error("cannot keep reservations in %s: %s", directory, strerror(-r));
         return r;
 }
 
-static int open_workers(Manager *m)
+static int open_workers(Assembly *a)
 {
-        int r = worker_new(m->event, WORKER_THREADS_MAX, &m->worker);
+        int r = worker_new(a->core.event, WORKER_THREADS_MAX, &a->core.worker);
 
         if (r >= 0)
-                r = worker_new(m->event, MOVER_THREADS_MAX, &m->mover);
+                r = worker_new(a->core.event, MOVER_THREADS_MAX, &a->core.mover);
         if (r >= 0)
-                r = worker_new(m->event, FILLER_THREADS_MAX, &m->filler);
+                r = worker_new(a->core.event, FILLER_THREADS_MAX, &a->core.filler);
         if (r >= 0)
-                r = worker_new(m->event, READER_THREADS_MAX, &m->reader);
+                r = worker_new(a->core.event, READER_THREADS_MAX, &a->core.reader);
         if (r >= 0)
-                r = record_new(m->root, m->worker, &m->record);
-        return r < 0 ? r : names_new(m->event, m->root, name_lookup, NAMES_PATIENCE_USEC, &m->names);
+                r = record_new(a->core.root, a->core.worker, &a->record);
+        return r < 0 ? r
+                     : names_new(a->core.event, a->core.root, name_lookup, NAMES_PATIENCE_USEC,
+                                 &a->core.names);
 }
 
 /* What bounds and orders the calls of clients, and those to PID 1 and polkit. */
-static int open_calls(Manager *m)
+static int open_calls(Assembly *a)
 {
-        int r = notify_new(&m->notify);
+        int r = notify_new(&a->core.notify);
 
         if (r >= 0)
-                r = sender_cache_new(m->bus, &m->senders);
+                r = sender_cache_new(a->core.bus, &a->core.senders);
         if (r >= 0)
-                r = peers_new(m->bus, &m->peers);
+                r = peers_new(a->core.bus, &a->core.peers);
         if (r >= 0)
-                r = event_limit_new(&m->event_limit);
+                r = event_limit_new(&a->core.event_limit);
         if (r >= 0)
-                r = authorizer_new(m->bus, m->event, &m->authorizer);
+                r = authorizer_new(a->core.bus, a->core.event, &a->core.authorizer);
         if (r >= 0)
-                r = unit_jobs_new(m->bus, &m->jobs);
+                r = unit_jobs_new(a->core.bus, &a->core.jobs);
         if (r >= 0)
-                r = turn_queue_new(m->event, &m->turns);
+                r = turn_queue_new(a->core.event, &a->core.turns);
         if (r >= 0)
-                r = gate_new(m->event, m->bus, UNIT_TIMEOUT_USEC, &m->gate);
-        m->identity_context = (IdentityContext){ .gate = m->gate,
-                                                 .senders = m->senders,
-                                                 .names = m->names,
-                                                 .worker = m->worker,
-                                                 .root = m->root };
+                r = gate_new(a->core.event, a->core.bus, UNIT_TIMEOUT_USEC, &a->core.gate);
+        a->core.identity_context = &a->identity_context;
+        a->identity_context = (IdentityContext){ .gate = a->core.gate,
+                                                 .senders = a->core.senders,
+                                                 .names = a->core.names,
+                                                 .worker = a->core.worker,
+                                                 .root = a->core.root };
         return r;
 }
 
@@ -122,259 +147,380 @@ static void usage_foreach_buffer(const void *set, uint32_t mark, usage_buffer_t 
         buffers_foreach(set, mark, fn, userdata);
 }
 
-static int open_books(Manager *m)
+static int open_usage(Assembly *a)
 {
-        int r = ledger_new(&m->ledger);
-
-        if (r >= 0)
-                r = queue_new(&m->queue);
-        if (r >= 0)
-                r = warnings_new(&m->warnings);
-        if (r >= 0)
-                r = machine_facts_new(m, &m->facts);
-        return r;
+        a->usage_buffers = (UsageBuffers){ usage_mark_buffers, usage_foreach_buffer, a->buffers };
+        UsageContext usage = { .root = a->core.root,
+                               .event = a->core.event,
+                               .worker = a->core.worker,
+                               .ledger = a->book.ledger,
+                               .buffers = &a->usage_buffers };
+        return usage_new(&usage, &a->book.usage);
 }
 
-static int open_tenants(Manager *m)
+/* Two parts tell others that are made after them, and use them: by way of these. */
+static int assembly_release(Entry *e, void *userdata)
 {
-        int r = requests_new(m, &m->requests);
-
-        if (r >= 0)
-                r = waiters_new(m, &m->waiters);
-        if (r >= 0)
-                r = leases_new(m, &m->leases);
-        if (r >= 0)
-                r = unit_checks_new(m, &m->unit_checks);
-        if (r >= 0)
-                r = buffers_new(m, &m->buffers);
-        if (r >= 0)
-                r = holds_new(m, &m->holds);
-        if (r >= 0)
-                r = queue_server_new(m, &m->queue_server);
-        if (r >= 0)
-                r = statics_new(m, &m->statics);
-        if (r >= 0)
-                r = vouches_new(m->store, m->worker, &m->vouches);
-        if (r >= 0)
-                r = resizes_new(m, &m->resizes);
-        if (r >= 0)
-                r = migrations_new(m, &m->migrations);
-        if (r >= 0)
-                r = overruns_new(m, &m->overrun);
-        if (r >= 0)
-                r = neighbours_new(m->event, m->ledger, m->notify, &m->neighbours);
-        if (r >= 0)
-                r = follows_new(m, &m->follows);
-        return r;
+        return release_start(((Assembly *)userdata)->releases, e);
 }
 
-static int open_keepers(Manager *m)
+static void assembly_on_fence_repaired(const FenceRepair *repair, void *userdata)
 {
-        int r = owner_asks_new(m, &m->owner_asks);
-
-        if (r >= 0)
-                r = start_new(m, &m->start);
-        if (r >= 0)
-                r = reloads_new(m, &m->reloads);
-        if (r >= 0)
-                r = drift_new(m, &m->drift);
-        if (r >= 0)
-                r = tree_events_new(m, &m->tree_events);
-        if (r >= 0)
-                r = node_watch_new(m, &m->node_watch);
-        if (r >= 0)
-                r = node_drains_new(m, &m->node_drains);
-        if (r >= 0)
-                r = holders_new(m, &m->holders);
-        return r;
+        drift_on_fence_repaired(repair, ((Assembly *)userdata)->drift);
 }
 
-static int open_usage(Manager *m)
-{
-        m->usage_buffers = (UsageBuffers){ usage_mark_buffers, usage_foreach_buffer, m->buffers };
-        UsageContext usage = { .root = m->root,
-                               .event = m->event,
-                               .worker = m->worker,
-                               .ledger = m->ledger,
-                               .buffers = &m->usage_buffers };
-        return usage_new(&usage, &m->usage);
-}
-
-static int open_fence(Manager *m)
+static int open_fence(Assembly *a)
 {
         _cleanup_free_ char *marks = NULL;
 
-        if (asprintf(&marks, "%s" CDM_FOREIGN_DIR, m->root) < 0) {
+        if (asprintf(&marks, "%s" CDM_FOREIGN_DIR, a->core.root) < 0) {
                 marks = NULL;
                 return -ENOMEM;
         }
-        int r = foreign_new(marks, &m->foreign);
+        int r = foreign_new(marks, &a->foreign);
         if (r < 0) {
                 log_error("cannot use %s: %s", marks, strerror(-r));
                 return r;
         }
         FenceContext context = {
-                .event = m->event,
-                .gate = m->gate,
-                .worker = m->worker,
-                .mover = m->mover,
-                .turns = m->turns,
-                .ledger = m->ledger,
-                .foreign = m->foreign,
-                .root = m->root,
-                .repaired = drift_on_fence_repaired,
-                .userdata = m->drift,
+                .event = a->core.event,
+                .gate = a->core.gate,
+                .worker = a->core.worker,
+                .mover = a->core.mover,
+                .turns = a->core.turns,
+                .ledger = a->book.ledger,
+                .foreign = a->foreign,
+                .root = a->core.root,
+                .repaired = assembly_on_fence_repaired,
+                .userdata = a,
         };
-        r = below_units_new(m, &m->below_units);
-        return r < 0 ? r : fence_new(&context, &m->fence);
+        return fence_new(&context, &a->fence);
+}
+
+static int open_books(Assembly *a)
+{
+        int r = ledger_new(&a->book.ledger);
+
+        if (r >= 0)
+                r = queue_new(&a->book.queue);
+        if (r >= 0)
+                r = warnings_new(&a->warnings);
+        if (r >= 0)
+                r = vouches_new(a->core.store, a->core.worker, &a->vouches);
+        if (r >= 0)
+                r = open_fence(a);
+        return r < 0 ? r : machine_facts_new(&a->book, a->fence, a->record, &a->facts);
+}
+
+/* What tenants have: buffers, nodes, leases. */
+static int open_tenants(Assembly *a)
+{
+        int r = holds_new(&a->book, &a->holds);
+
+        if (r >= 0)
+                r = buffers_new(&a->book, a->holds, assembly_release, a, &a->buffers);
+        if (r >= 0)
+                r = open_usage(a);
+        a->changes = (ChangeContext){ .book = &a->book, .buffers = a->buffers, .foreign = a->foreign };
+        if (r >= 0)
+                r = leases_new(&a->book, assembly_release, a, &a->leases);
+        if (r >= 0)
+                r = owner_asks_new(&a->book, a->fence, &a->owner_asks);
+        if (r >= 0)
+                r = unit_checks_new(&a->book, &a->changes, a->owner_asks, &a->unit_checks);
+        if (r >= 0)
+                r = releases_new(&a->changes, a->holds, a->unit_checks, &a->releases);
+        if (r >= 0)
+                r = follows_new(&a->book, &a->changes, a->unit_checks, &a->follows);
+        if (r >= 0)
+                r = degrades_new(&a->book, a->follows, a->buffers, &a->degrades);
+        if (r >= 0)
+                r = migrations_new(&a->book, &a->changes, &a->migrations);
+        if (r >= 0)
+                r = overruns_new(&a->book, &a->changes, a->releases, &a->overrun);
+        if (r >= 0)
+                r = neighbours_new(a->core.event, a->book.ledger, a->core.notify, &a->neighbours);
+        return r;
+}
+
+/* What tenants ask for. */
+static int open_requests(Assembly *a)
+{
+        int r = waiters_new(&a->book, a->leases, &a->waiters);
+
+        GrantContext grant = { .book = &a->book,
+                               .changes = &a->changes,
+                               .degrades = a->degrades,
+                               .holds = a->holds,
+                               .leases = a->leases,
+                               .releases = a->releases,
+                               .waiters = a->waiters };
+        if (r >= 0)
+                r = grants_new(&grant, &a->grants);
+        if (r >= 0)
+                r = queue_server_new(&a->book, a->grants, &a->queue_server);
+        if (r >= 0)
+                r = requests_new(&a->book, a->facts, a->vouches, a->grants, &a->requests);
+        if (r >= 0)
+                r = statics_new(&a->book, a->grants, a->unit_checks, &a->statics);
+        ResizeContext resize = { .book = &a->book,
+                                 .changes = &a->changes,
+                                 .degrades = a->degrades,
+                                 .follows = a->follows,
+                                 .holds = a->holds,
+                                 .neighbours = a->neighbours,
+                                 .overrun = a->overrun };
+        return r < 0 ? r : resizes_new(&resize, &a->resizes);
+}
+
+/* What is compared with what shall be, and follows it. */
+static int open_watch(Assembly *a)
+{
+        int r = below_units_new(&a->book, a->fence, a->unit_checks, assembly_on_fence_repaired, a,
+                                &a->below_units);
+
+        DriftContext drift = { .book = &a->book,
+                               .changes = &a->changes,
+                               .degrades = a->degrades,
+                               .fence = a->fence,
+                               .foreign = a->foreign,
+                               .reloads = a->reloads,
+                               .warnings = a->warnings };
+        if (r >= 0)
+                r = drift_new(&drift, &a->drift);
+        TreeEventsContext tree = { .book = &a->book,
+                                   .drift = a->drift,
+                                   .fence = a->fence,
+                                   .foreign = a->foreign,
+                                   .owner_asks = a->owner_asks,
+                                   .unit_checks = a->unit_checks,
+                                   .vouches = a->vouches,
+                                   .warnings = a->warnings };
+        if (r >= 0)
+                r = tree_events_new(&tree, &a->tree_events);
+        if (r >= 0)
+                r = node_watch_new(&a->book, a->node_drains, a->reloads, a->unit_checks, &a->node_watch);
+        a->admit = (AdmitContext){ .book = &a->book,
+                                   .below_units = a->below_units,
+                                   .fence = a->fence,
+                                   .foreign = a->foreign,
+                                   .vouches = a->vouches };
+        return r;
+}
+
+static int open_keepers(Assembly *a)
+{
+        int r = node_drains_new(&a->book, a->follows, a->degrades, &a->node_drains);
+
+        ReloadContext reload = { .book = &a->book,
+                                 .fence = a->fence,
+                                 .leases = a->leases,
+                                 .facts = a->facts,
+                                 .node_drains = a->node_drains,
+                                 .record = a->record,
+                                 .warnings = a->warnings };
+        if (r >= 0)
+                r = reloads_new(&reload, &a->reloads);
+        if (r >= 0)
+                r = open_watch(a);
+        if (r >= 0)
+                r = holders_new(&a->book, a->buffers, a->holds, &a->holders);
+        return r;
+}
+
+static int open_start(Assembly *a)
+{
+        StartContext context = { .book = &a->book,
+                                 .buffers = a->buffers,
+                                 .drift = a->drift,
+                                 .facts = a->facts,
+                                 .foreign = a->foreign,
+                                 .holds = a->holds,
+                                 .leases = a->leases,
+                                 .node_drains = a->node_drains,
+                                 .node_watch = a->node_watch,
+                                 .overrun = a->overrun,
+                                 .releases = a->releases,
+                                 .reloads = a->reloads,
+                                 .requests = a->requests,
+                                 .statics = a->statics,
+                                 .unit_checks = a->unit_checks,
+                                 .vouches = a->vouches,
+                                 .waiters = a->waiters,
+                                 .warnings = a->warnings };
+
+        return start_new(&context, &a->start);
 }
 
 /* What follows from what. */
 static void assembly_on_notice(const Notice *n, void *userdata)
 {
-        Manager *m = userdata;
+        Assembly *a = userdata;
 
         switch (n->kind) {
         case NOTICE_RESERVATION_CAME:
-                neighbours_tell(m->neighbours, n->entry->r);
-                overruns_arm(m->overrun);
+                neighbours_tell(a->neighbours, n->entry->r);
+                overruns_arm(a->overrun);
                 return;
         case NOTICE_RESERVATION_LEFT:
-                holds_settle(m->holds);
+                holds_settle(a->holds);
                 if (n->entry->known) {
-                        neighbours_tell(m->neighbours, n->reservation);
-                        overruns_arm(m->overrun);
+                        neighbours_tell(a->neighbours, n->reservation);
+                        overruns_arm(a->overrun);
                 }
-                release_stop(n->entry);
+                n->entry->release = release_free(n->entry->release);
                 n->entry->waiter = waiter_free(n->entry->waiter);
                 lease_forget(n->entry);
                 return;
         case NOTICE_FENCE_BEGINS:
-                tree_events_watch(m->tree_events, n->wanted);
+                tree_events_watch(a->tree_events, n->wanted);
                 return;
         case NOTICE_NODES:
-                node_watch_outdate(m->node_watch);
+                node_watch_outdate(a->node_watch);
                 return;
         case NOTICE_SYSTEMD:
-                drift_systemd(m->drift, n->reason);
+                drift_systemd(a->drift, n->reason);
                 return;
         case NOTICE_ROOM:
-                queue_server_look(m->queue_server);
+                queue_server_look(a->queue_server);
                 return;
         default:
                 return;
         }
 }
 
-static int open_parts(Manager *m)
+static int open_parts(Assembly *a)
 {
-        int r = open_store(m);
+        int r = open_store(a);
 
         if (r >= 0)
-                r = open_workers(m);
+                r = open_workers(a);
         if (r >= 0)
-                r = open_calls(m);
+                r = open_calls(a);
         if (r >= 0)
-                r = open_books(m);
+                r = open_books(a);
         if (r >= 0)
-                r = open_tenants(m);
+                r = open_tenants(a);
         if (r >= 0)
-                r = open_usage(m);
+                r = open_requests(a);
         if (r >= 0)
-                r = open_keepers(m);
+                r = open_keepers(a);
         if (r >= 0)
-                r = open_fence(m);
-        return r < 0 ? r : notify_subscribe(m->notify, assembly_on_notice, m);
+                r = open_start(a);
+        return r < 0 ? r : notify_subscribe(a->core.notify, assembly_on_notice, a);
 }
 
-int manager_new(const char *root, sd_event *event, sd_bus *bus, Manager **ret)
+int assembly_new(const char *root, sd_event *event, sd_bus *bus, Assembly **ret)
 {
-        _cleanup_(manager_free_p) Manager *m = calloc(1, sizeof(*m));
+        _cleanup_(assembly_free_p) Assembly *a = calloc(1, sizeof(*a));
 
-        if (!m)
+        if (!a)
                 return -ENOMEM;
-        m->root = strdup(root);
-        if (!m->root)
+        a->book.core = &a->core;
+        a->core.root = strdup(root);
+        if (!a->core.root)
                 return -ENOMEM;
-        m->event = sd_event_ref(event);
-        m->bus = sd_bus_ref(bus);
-        m->release = release_start;
-        m->page_bytes = (uint64_t)sysconf(_SC_PAGESIZE);
-        int r = open_parts(m);
+        a->core.event = sd_event_ref(event);
+        a->core.bus = sd_bus_ref(bus);
+        a->core.page_bytes = (uint64_t)sysconf(_SC_PAGESIZE);
+        int r = open_parts(a);
         if (r < 0)
                 return r;
-        *ret = TAKE_PTR(m);
+        *ret = TAKE_PTR(a);
         return 0;
 }
 
+BusContext assembly_bus_context(Assembly *a)
+{
+        return (BusContext){ .book = &a->book,
+                             .admit = &a->admit,
+                             .buffers = a->buffers,
+                             .drift = a->drift,
+                             .facts = a->facts,
+                             .fence = a->fence,
+                             .holders = a->holders,
+                             .leases = a->leases,
+                             .migrations = a->migrations,
+                             .node_drains = a->node_drains,
+                             .record = a->record,
+                             .releases = a->releases,
+                             .reloads = a->reloads,
+                             .requests = a->requests,
+                             .resizes = a->resizes,
+                             .statics = a->statics,
+                             .warnings = a->warnings };
+}
+
 /* Stopping leaves the fence and all grants as they are: this frees memory and touches nothing else. */
-Manager *manager_free(Manager *m)
+Assembly *assembly_free(Assembly *a)
 {
         Entry *e, *next;
 
-        if (!m)
+        if (!a)
                 return NULL;
-        notify_unsubscribe(m->notify, assembly_on_notice, m); /* from here on nothing follows */
-        m->requests = requests_free(m->requests);
-        m->statics = statics_free(m->statics);
-        m->overrun = overruns_free(m->overrun);
-        manager_grants_free(m);
-        m->unit_checks = unit_checks_free(m->unit_checks);
-        m->tree_events = tree_events_free(m->tree_events);
-        m->owner_asks = owner_asks_free(m->owner_asks);
-        m->drift = drift_free(m->drift);
-        m->below_units = below_units_free(m->below_units);
-        m->vouches = vouches_free(m->vouches);
-        m->holders = holders_free(m->holders);
-        m->migrations = migrations_free(m->migrations);
-        m->resizes = resizes_free(m->resizes);
-        m->reloads = reloads_free(m->reloads);
-        m->node_drains = node_drains_free(m->node_drains);
-        m->follows = follows_free(m->follows);
-        m->node_watch = node_watch_free(m->node_watch);
-        m->record = record_free(m->record);
-        m->facts = machine_facts_free(m->facts);
-        if (m->waiters)
-                waiters_stop(m->waiters);
-        m->queue_server = queue_server_free(m->queue_server);
-        m->buffers = buffers_free(m->buffers);
-        m->holds = holds_free(m->holds);
-        HASH_ITER (hh, m->entries, e, next) {
-                release_stop(e);
+        notify_unsubscribe(a->core.notify, assembly_on_notice, a); /* from here on nothing follows */
+        a->requests = requests_free(a->requests);
+        a->statics = statics_free(a->statics);
+        a->overrun = overruns_free(a->overrun);
+        a->grants = grants_free(a->grants);
+        a->unit_checks = unit_checks_free(a->unit_checks);
+        a->tree_events = tree_events_free(a->tree_events);
+        a->owner_asks = owner_asks_free(a->owner_asks);
+        a->drift = drift_free(a->drift);
+        a->below_units = below_units_free(a->below_units);
+        a->vouches = vouches_free(a->vouches);
+        a->holders = holders_free(a->holders);
+        a->migrations = migrations_free(a->migrations);
+        a->resizes = resizes_free(a->resizes);
+        a->reloads = reloads_free(a->reloads);
+        a->node_drains = node_drains_free(a->node_drains);
+        a->follows = follows_free(a->follows);
+        a->degrades = degrades_free(a->degrades);
+        a->node_watch = node_watch_free(a->node_watch);
+        a->record = record_free(a->record);
+        a->facts = machine_facts_free(a->facts);
+        if (a->waiters)
+                waiters_stop(a->waiters);
+        a->queue_server = queue_server_free(a->queue_server);
+        a->buffers = buffers_free(a->buffers);
+        a->holds = holds_free(a->holds);
+        HASH_ITER (hh, a->book.entries, e, next) {
+                e->release = release_free(e->release);
                 e->waiter = waiter_free(e->waiter);
                 lease_forget(e);
         }
-        manager_entries_free(m);
-        waiters_free(m->waiters);
-        leases_free(m->leases);
-        start_free(m->start);
-        fence_free(m->fence);
-        neighbours_free(m->neighbours);
-        usage_free(m->usage);
-        worker_free(m->worker);
-        worker_free(m->mover);
-        worker_free(m->filler);
-        worker_free(m->reader);
-        foreign_free(m->foreign);
-        turn_queue_free(m->turns);
-        gate_free(m->gate);
-        sender_cache_free(m->senders);
-        authorizer_free(m->authorizer);
-        peers_free(m->peers);
-        event_limit_free(m->event_limit);
-        unit_jobs_free(m->jobs);
-        names_free(m->names);
-        queue_free(m->queue);
-        store_free(m->store);
-        ledger_free(m->ledger);
-        pool_set_free(m->pools);
-        config_free(m->config);
-        topology_free(m->topology);
-        warnings_free(m->warnings);
-        free(m->root);
-        notify_free(m->notify);
-        sd_bus_unref(m->bus);
-        sd_event_unref(m->event);
-        free(m);
+        book_entries_free(&a->book);
+        waiters_free(a->waiters);
+        leases_free(a->leases);
+        releases_free(a->releases);
+        start_free(a->start);
+        fence_free(a->fence);
+        neighbours_free(a->neighbours);
+        usage_free(a->book.usage);
+        worker_free(a->core.worker);
+        worker_free(a->core.mover);
+        worker_free(a->core.filler);
+        worker_free(a->core.reader);
+        foreign_free(a->foreign);
+        turn_queue_free(a->core.turns);
+        gate_free(a->core.gate);
+        sender_cache_free(a->core.senders);
+        authorizer_free(a->core.authorizer);
+        peers_free(a->core.peers);
+        event_limit_free(a->core.event_limit);
+        unit_jobs_free(a->core.jobs);
+        names_free(a->core.names);
+        queue_free(a->book.queue);
+        store_free(a->core.store);
+        ledger_free(a->book.ledger);
+        pool_set_free(a->book.pools);
+        config_free(a->book.config);
+        topology_free(a->book.topology);
+        warnings_free(a->warnings);
+        free(a->core.root);
+        notify_free(a->core.notify);
+        sd_bus_unref(a->core.bus);
+        sd_event_unref(a->core.event);
+        free(a);
         return NULL;
 }

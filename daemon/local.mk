@@ -160,6 +160,8 @@ libdaemon_la_SOURCES = \
 	daemon/kernel/usable.h \
 	daemon/kernel/used.c \
 	daemon/kernel/used.h \
+	daemon/loop/clock.c \
+	daemon/loop/clock.h \
 	daemon/loop/event-limit.c \
 	daemon/loop/event-limit.h \
 	daemon/loop/event.c \
@@ -209,6 +211,9 @@ libdaemon_la_SOURCES = \
 	daemon/pid1/unit-watch.c \
 	daemon/pid1/unit.c \
 	daemon/pid1/unit.h \
+	daemon/tenant/answer.h \
+	daemon/tenant/book.c \
+	daemon/tenant/book.h \
 	daemon/tenant/buffer-keep.c \
 	daemon/tenant/buffer-set.c \
 	daemon/tenant/buffer-set.h \
@@ -217,6 +222,7 @@ libdaemon_la_SOURCES = \
 	daemon/tenant/buffers.h \
 	daemon/tenant/change.c \
 	daemon/tenant/change.h \
+	daemon/tenant/core.h \
 	daemon/tenant/degrade.c \
 	daemon/tenant/degrade.h \
 	daemon/tenant/entry-walk.c \
@@ -235,8 +241,6 @@ libdaemon_la_SOURCES = \
 	daemon/tenant/leases.h \
 	daemon/tenant/machine-facts.c \
 	daemon/tenant/machine-facts.h \
-	daemon/tenant/manager.c \
-	daemon/tenant/manager.h \
 	daemon/tenant/migrate.c \
 	daemon/tenant/migrate.h \
 	daemon/tenant/neighbours.c \

@@ -24,14 +24,14 @@ typedef struct Daemon {
         const char *root;
         sd_event *event;
         sd_bus *bus;
-        Manager *manager;
+        Assembly *assembly;
         Bus *surface;
 } Daemon;
 
 static void daemon_clear(Daemon *d)
 {
         bus_free(d->surface);
-        manager_free(d->manager);
+        assembly_free(d->assembly);
         if (d->bus)
                 sd_bus_flush_close_unref(d->bus);
         sd_event_unref(d->event);
@@ -89,7 +89,7 @@ static int main_on_stop(sd_event_source *source, const struct signalfd_siginfo *
 
 static int main_on_hangup(sd_event_source *source, const struct signalfd_siginfo *si, void *userdata)
 {
-        reloads_add(((Manager *)userdata)->reloads, NULL, NULL);
+        reloads_add(((Assembly *)userdata)->reloads, NULL, NULL);
         return 0;
 }
 
@@ -124,6 +124,13 @@ static int main_open_bus(Daemon *d)
         return r;
 }
 
+static int main_open_surface(Daemon *d)
+{
+        BusContext context = assembly_bus_context(d->assembly);
+
+        return bus_new(&context, &d->surface);
+}
+
 static int main_set_up(Daemon *d)
 {
         _cleanup_free_ char *error = NULL;
@@ -142,17 +149,17 @@ static int main_set_up(Daemon *d)
         }
         r = main_open_bus(d);
         if (r >= 0)
-                r = manager_new(d->root, d->event, d->bus, &d->manager);
+                r = assembly_new(d->root, d->event, d->bus, &d->assembly);
         if (r >= 0)
-                r = reloads_load(d->manager->reloads);
+                r = reloads_load(d->assembly->reloads);
         if (r >= 0)
-                r = bus_new(d->bus, d->manager, &d->surface);
+                r = main_open_surface(d);
         if (r >= 0)
                 r = sd_event_add_signal(d->event, NULL, SIGTERM, main_on_stop, NULL);
         if (r >= 0)
                 r = sd_event_add_signal(d->event, NULL, SIGINT, main_on_stop, NULL);
         if (r >= 0)
-                r = sd_event_add_signal(d->event, NULL, SIGHUP, main_on_hangup, d->manager);
+                r = sd_event_add_signal(d->event, NULL, SIGHUP, main_on_hangup, d->assembly);
         return r;
 }
 
@@ -164,7 +171,7 @@ static int main_run(Daemon *d)
         if (r >= 0)
                 r = bus_request_name(d->bus);
         if (r >= 0)
-                r = start_run(d->manager->start);
+                r = start_run(d->assembly->start);
         if (r >= 0)
                 r = sd_event_loop(d->event);
         if (r < 0)

@@ -77,3 +77,19 @@ NodeSet reservation_nodes(const Reservation *r)
                         nodeset_add(&nodes, r->shares[i].node);
         return nodes;
 }
+
+int reservation_copy_terms(const Reservation *r, Reservation **ret)
+{
+        _cleanup_(reservation_free_p) Reservation *c = NULL;
+
+        int k = reservation_new(&c);
+        if (k >= 0)
+                k = string_copy(r->rule_file, &c->rule_file);
+        if (k < 0)
+                return k;
+        c->rule_line = r->rule_line;
+        memcpy(c->shares, r->shares, sizeof(c->shares));
+        c->n_shares = r->n_shares;
+        *ret = TAKE_PTR(c);
+        return 0;
+}

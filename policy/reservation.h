@@ -90,3 +90,5 @@ DEFINE_CLEANUP(Reservation, reservation_free);
 
 /* The nodes on which it holds bytes. */
 NodeSet reservation_nodes(const Reservation *r);
+/* Its shares and rule, without all else. */
+int reservation_copy_terms(const Reservation *r, Reservation **ret);

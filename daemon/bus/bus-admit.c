@@ -10,6 +10,10 @@
 #include "daemon/bus/bus-internal.h"
 #include "daemon/bus/bus-options.h"
 #include "daemon/keeper/admit.h"
+#include "daemon/kernel/cgroup.h"
+#include "daemon/tenant/answer.h"
+#include "daemon/tenant/book.h"
+#include "daemon/tenant/core.h"
 #include "policy/cdm-names.h"
 
 #define OPEN_MAX         64 /* of one caller */
@@ -116,7 +120,7 @@ static bool admits_are_full(Bus *b, const char *sender, uid_t uid)
 static int admit_begin(Bus *b, BusCall *call, sd_bus_error *error)
 {
         const char *sender = sd_bus_message_get_sender(bus_call_message(call));
-        const Sender *known = sender_cached(b->manager->senders, sender);
+        const Sender *known = sender_cached(b->book->core->senders, sender);
         uid_t uid = known ? known->uid : UID_NONE;
         _cleanup_(admit_args_clear) AdmitArgs args = { .request.target.pidfd = -EBADF };
         int r = read_args(bus_call_message(call), &args, error);
@@ -128,7 +132,7 @@ static int admit_begin(Bus *b, BusCall *call, sd_bus_error *error)
                         error, CDM_ERROR_BUSY,
                         "too many of your calls of Admit wait; try again when some are answered");
         BusAdmit *a = calloc(1, sizeof(*a));
-        r = a ? admit_start(b->manager, &args, bus_admit_on_done, a, &a->admit) : -ENOMEM;
+        r = a ? admit_start(b->context.admit, &args, bus_admit_on_done, a, &a->admit) : -ENOMEM;
         if (r < 0) {
                 free(a);
                 return r;

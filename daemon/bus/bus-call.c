@@ -7,7 +7,9 @@
 #include <stdlib.h>
 #include <utlist.h>
 
+#include "daemon/loop/clock.h"
 #include "daemon/loop/peers.h"
+#include "daemon/tenant/answer.h"
 
 struct BusCalls {
         Bus *bus;
@@ -44,7 +46,7 @@ int bus_call_new(BusCalls *s, sd_bus_message *message, BusCall **ret)
                 return -ENOMEM;
         *c = (BusCall){ .set = s,
                         .message = sd_bus_message_ref(message),
-                        .made_usec = manager_monotonic_usec() };
+                        .made_usec = clock_monotonic_usec() };
         DL_APPEND(s->calls, c);
         int r = peers_watch(s->peers, sd_bus_message_get_sender(message), bus_call_on_client_gone, c,
                             &c->client);

@@ -5,9 +5,11 @@
  * answered once, and ends with that. A client that has left the bus gets no answer; what was begun for it
  * goes on unless bus_call_on_gone() says otherwise. */
 
+#include <stdint.h>
 #include <systemd/sd-bus.h>
 
-#include "daemon/tenant/manager.h"
+typedef struct Answer Answer;
+typedef struct Peers Peers;
 
 typedef struct Bus Bus;
 typedef struct BusCalls BusCalls;

@@ -11,7 +11,10 @@
 #include <stdlib.h>
 
 #include "daemon/bus/bus-internal.h"
+#include "daemon/loop/clock.h"
 #include "daemon/loop/slice.h"
+#include "daemon/tenant/book.h"
+#include "daemon/tenant/core.h"
 #include "policy/cdm-names.h"
 
 /* One computes while the other waits for PID 1 or a thread. */
@@ -37,7 +40,7 @@ static bool desk_has_a_hand(BusDesk *d)
         uint64_t oldest_usec;
 
         if (bus_calls_recent(d->bus->calls, HANDS, &oldest_usec) < HANDS ||
-            manager_monotonic_usec() >= oldest_usec + HAND_USEC)
+            clock_monotonic_usec() >= oldest_usec + HAND_USEC)
                 return true;
         (void)sd_event_source_set_time(d->timer, oldest_usec + HAND_USEC);
         (void)sd_event_source_set_enabled(d->timer, SD_EVENT_ONESHOT);
@@ -83,17 +86,18 @@ static int desk_on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 
 int bus_desk_new(Bus *b, BusDesk **ret)
 {
-        Manager *m = b->manager;
+        Book *book = b->book;
         BusDesk *d = calloc(1, sizeof(*d));
 
         if (!d)
                 return -ENOMEM;
         d->bus = b;
-        int r = bus_callers_new(m->senders, m->peers, &desk_limits, desk_look, d, &d->callers);
+        int r = bus_callers_new(book->core->senders, book->core->peers, &desk_limits, desk_look, d,
+                                &d->callers);
         if (r >= 0)
-                r = slice_new_patient(m->event, desk_on_slice, d, &d->slice);
+                r = slice_new_patient(book->core->event, desk_on_slice, d, &d->slice);
         if (r >= 0)
-                r = sd_event_add_time(m->event, &d->timer, CLOCK_MONOTONIC, 0, 1, desk_on_timer, d);
+                r = sd_event_add_time(book->core->event, &d->timer, CLOCK_MONOTONIC, 0, 1, desk_on_timer, d);
         if (r >= 0)
                 r = sd_event_source_set_enabled(d->timer, SD_EVENT_OFF);
         if (r < 0) {

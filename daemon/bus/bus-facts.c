@@ -26,7 +26,7 @@ typedef struct FactsCall {
 } FactsCall;
 
 struct BusFacts {
-        Manager *manager;
+        MachineFacts *facts;
         FactsCall *calls;
         size_t n_calls;
         MachineLook *look;
@@ -101,7 +101,7 @@ static int facts_on_call(sd_bus_message *call, void *userdata, sd_bus_error *err
         FactsCall *c = calloc(1, sizeof(*c));
         if (!c)
                 return -ENOMEM;
-        if (!f->look && machine_look(f->manager->facts, facts_on_look, f, &f->look) != 0) {
+        if (!f->look && machine_look(f->facts, facts_on_look, f, &f->look) != 0) {
                 free(c);
                 return 0;
         }
@@ -111,13 +111,13 @@ static int facts_on_call(sd_bus_message *call, void *userdata, sd_bus_error *err
         return 1;
 }
 
-int bus_facts_new(Manager *m, BusFacts **ret)
+int bus_facts_new(MachineFacts *facts, BusFacts **ret)
 {
         BusFacts *f = calloc(1, sizeof(*f));
 
         if (!f)
                 return -ENOMEM;
-        f->manager = m;
+        f->facts = facts;
         *ret = f;
         return 0;
 }

@@ -8,6 +8,9 @@
 #include <utlist.h>
 
 #include "daemon/bus/bus-internal.h"
+#include "daemon/caller/sender.h"
+#include "daemon/tenant/book.h"
+#include "daemon/tenant/core.h"
 #include "policy/cdm-names.h"
 
 /* Calls of one user that wait for polkit, where each waits for minutes; the others are answered at once. */
@@ -96,7 +99,7 @@ static void guarded_with_sender(Guarded *g, const Sender *s)
                 return;
         }
         sd_bus_message *message = bus_call_message(g->call);
-        int r = authorize_start(g->bus->manager->authorizer, sd_bus_message_get_sender(message),
+        int r = authorize_start(g->bus->book->core->authorizer, sd_bus_message_get_sender(message),
                                 sd_bus_message_get_allow_interactive_authorization(message) > 0, s->uid,
                                 g->action, guarded_on_authorized, g, &g->authorize);
         if (r < 0)
@@ -132,12 +135,12 @@ int bus_guard(Bus *b, sd_bus_message *message, AuthorizeAction action, uid_t own
         *g = (Guarded){ .bus = b, .call = call, .action = action, .owner = owner, .id = id, .run = fn };
         DL_APPEND(b->guarded, g);
         bus_call_on_gone(call, guarded_on_gone, g);
-        const Sender *s = sender_cached(b->manager->senders, name);
+        const Sender *s = sender_cached(b->book->core->senders, name);
         if (s) {
                 guarded_with_sender(g, s);
                 return 1;
         }
-        r = sender_fetch(b->manager->senders, name, guarded_on_sender, g, &g->slot);
+        r = sender_fetch(b->book->core->senders, name, guarded_on_sender, g, &g->slot);
         if (r < 0) {
                 bus_call_free(guarded_end(g));
                 return r;

@@ -14,12 +14,15 @@
 #include "daemon/bus/bus-internal.h"
 #include "daemon/keeper/holders.h"
 #include "daemon/loop/slice.h"
+#include "daemon/tenant/book.h"
+#include "daemon/tenant/core.h"
 #include "policy/cdm-names.h"
 
 #define ROWS_SLICE 16
 
 struct BusHolders {
-        Manager *manager;
+        Book *book;
+        HolderSet *holders;
         BusCallers *callers;
         Slice *slice;
         /* of the look under way */
@@ -37,7 +40,9 @@ static void bus_holders_clear(BusHolders *h)
                 sd_bus_message_unref(h->calls[i]);
         free(h->calls);
         sd_bus_message_unref(h->reply);
-        *h = (BusHolders){ .manager = h->manager, .callers = h->callers, .slice = h->slice };
+        *h = (BusHolders){
+                .book = h->book, .holders = h->holders, .callers = h->callers, .slice = h->slice
+        };
 }
 
 BusHolders *bus_holders_free(BusHolders *h)
@@ -56,7 +61,7 @@ static void bus_holders_finish(BusHolders *h, int error)
         for (size_t i = h->next_call; error < 0 && i < h->n_calls; i++)
                 (void)sd_bus_reply_method_errno(h->calls[i], error, NULL);
         if (h->replying)
-                holders_end(h->manager->holders);
+                holders_end(h->holders);
         bus_holders_clear(h);
         slice_set(h->slice, true);
 }
@@ -99,7 +104,7 @@ static int bus_holders_begin(BusHolders *h)
         slice_set(h->slice, false);
         if (r <= 0)
                 return r;
-        r = holders_look(h->manager->holders, bus_holders_on_look, h);
+        r = holders_look(h->holders, bus_holders_on_look, h);
         h->looking = r >= 0;
         return r;
 }
@@ -154,17 +159,18 @@ static void bus_holders_on_ready(void *userdata)
                 slice_set(h->slice, true);
 }
 
-int bus_holders_new(Manager *m, BusHolders **ret)
+int bus_holders_new(Book *book, HolderSet *holders, BusHolders **ret)
 {
         BusHolders *h = calloc(1, sizeof(*h));
 
         if (!h)
                 return -ENOMEM;
-        h->manager = m;
-        int r = bus_callers_new(m->senders, m->peers, &bus_limits_lists, bus_holders_on_ready, h,
-                                &h->callers);
+        h->book = book;
+        h->holders = holders;
+        int r = bus_callers_new(book->core->senders, book->core->peers, &bus_limits_lists,
+                                bus_holders_on_ready, h, &h->callers);
         if (r >= 0)
-                r = slice_new_patient(m->event, bus_holders_on_slice, h, &h->slice);
+                r = slice_new_patient(book->core->event, bus_holders_on_slice, h, &h->slice);
         if (r < 0) {
                 bus_holders_free(h);
                 return r;

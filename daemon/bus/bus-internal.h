@@ -7,6 +7,7 @@
 
 #include "daemon/bus/bus-call.h"
 #include "daemon/bus/bus-text.h"
+#include "daemon/bus/bus.h"
 #include "daemon/caller/authorize.h"
 
 /* What the objects look like; tests/bus-introspect prints it. */
@@ -15,7 +16,6 @@ extern const sd_bus_vtable bus_reservation_vtable[];
 extern const sd_bus_vtable bus_pool_vtable[];
 extern const sd_bus_vtable bus_node_vtable[];
 
-typedef struct Bus Bus;
 typedef struct BusDesk BusDesk;
 typedef struct BusLister BusLister;
 typedef struct BusHolders BusHolders;
@@ -24,8 +24,9 @@ typedef struct Guarded Guarded;
 typedef struct BusAdmit BusAdmit;
 
 struct Bus {
+        BusContext context;
         sd_bus *bus;
-        Manager *manager;
+        Book *book;
         BusDesk *desk;                   /* where calls begin; bus-desk.c */
         BusCalls *calls;                 /* that wait for an answer; bus-call.c */
         Guarded *guarded;                /* that wait for polkit; bus-guard.c */
@@ -63,19 +64,19 @@ int bus_list_pools(Bus *b, sd_bus_message *call, sd_bus_error *error);
 int bus_list_nodes(Bus *b, sd_bus_message *call, sd_bus_error *error);
 
 /* bus-list.c. Both reply by themselves. */
-int bus_lister_new(Manager *m, bool reads_used, BusLister **ret);
+int bus_lister_new(Book *book, const BufferSet *buffers, bool reads_used, BusLister **ret);
 BusLister *bus_lister_free(BusLister *l);
 int bus_list_reservations(Bus *b, sd_bus_message *message, sd_bus_error *error);
 /* Answers Get of Used and of Labels instead of the reservation's vtable. */
 int bus_list_install(Bus *b);
 
 /* bus-facts.c. Properties of the manager that are read before they are answered. */
-int bus_facts_new(Manager *m, BusFacts **ret);
+int bus_facts_new(MachineFacts *facts, BusFacts **ret);
 BusFacts *bus_facts_free(BusFacts *f);
 int bus_facts_install(Bus *b);
 
 /* bus-holders.c. ListHolders; replies by itself. */
-int bus_holders_new(Manager *m, BusHolders **ret);
+int bus_holders_new(Book *book, HolderSet *holders, BusHolders **ret);
 BusHolders *bus_holders_free(BusHolders *h);
 int bus_list_holders(Bus *b, sd_bus_message *message);
 

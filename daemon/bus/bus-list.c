@@ -18,7 +18,9 @@
 #include "daemon/bus/bus-internal.h"
 #include "daemon/kernel/used.h"
 #include "daemon/loop/slice.h"
+#include "daemon/tenant/book.h"
 #include "daemon/tenant/buffers.h"
+#include "daemon/tenant/core.h"
 #include "policy/cdm-names.h"
 
 /* A filter may match next to nothing: a call looks at no more reservations than this, and tells where the
@@ -48,7 +50,8 @@ typedef enum Phase {
 } Phase;
 
 struct BusLister {
-        Manager *manager;
+        Book *book;
+        const BufferSet *buffers;
         BusCallers *callers;
         Slice *slice;
         bool reads_used; /* its calls ask for Used as well */
@@ -79,7 +82,8 @@ static void lister_clear(BusLister *l)
         free(l->ids);
         sd_bus_message_unref(l->reply);
         sd_bus_message_unref(l->call);
-        *l = (BusLister){ .manager = l->manager,
+        *l = (BusLister){ .book = l->book,
+                          .buffers = l->buffers,
                           .callers = l->callers,
                           .slice = l->slice,
                           .reads_used = l->reads_used,
@@ -94,17 +98,19 @@ static void lister_on_ready(void *userdata)
                 slice_set(l->slice, true);
 }
 
-int bus_lister_new(Manager *m, bool reads_used, BusLister **ret)
+int bus_lister_new(Book *book, const BufferSet *buffers, bool reads_used, BusLister **ret)
 {
         BusLister *l = calloc(1, sizeof(*l));
 
         if (!l)
                 return -ENOMEM;
-        l->manager = m;
+        l->book = book;
+        l->buffers = buffers;
         l->reads_used = reads_used;
-        int r = bus_callers_new(m->senders, m->peers, &bus_limits_lists, lister_on_ready, l, &l->callers);
+        int r = bus_callers_new(book->core->senders, book->core->peers, &bus_limits_lists, lister_on_ready,
+                                l, &l->callers);
         if (r >= 0)
-                r = slice_new_patient(m->event, lister_on_slice, l, &l->slice);
+                r = slice_new_patient(book->core->event, lister_on_slice, l, &l->slice);
         if (r < 0) {
                 bus_callers_free(l->callers);
                 free(l);
@@ -275,7 +281,7 @@ static int collect_one(Reservation *r, void *userdata)
 {
         Visit *s = userdata;
         BusLister *l = s->lister;
-        const Entry *e = manager_find(l->manager, r->id);
+        const Entry *e = book_find(l->book, r->id);
         bool is_match = e && bus_list_matches(&l->query, e);
 
         if (is_match && (l->n_ids == l->query.max || l->n_bytes >= PAGE_BYTES))
@@ -295,7 +301,7 @@ static int lister_collect(BusLister *l)
 {
         Visit s = { l, 0 };
 
-        int r = ledger_foreach_after(l->manager->ledger, l->position, collect_one, &s);
+        int r = ledger_foreach_after(l->book->ledger, l->position, collect_one, &s);
         if (r < 0)
                 return r;
         l->complete = r == 0;
@@ -306,7 +312,7 @@ static int lister_collect(BusLister *l)
 
 static int append_used(BusLister *l, sd_bus_message *m, size_t row)
 {
-        uint64_t bytes = l->used[row].bytes + buffers_bytes(l->manager->buffers, l->ids[row], -1, true);
+        uint64_t bytes = l->used[row].bytes + buffers_bytes(l->buffers, l->ids[row], -1, true);
 
         return sd_bus_message_append(m, "{sv}", "Used", "t", bytes);
 }
@@ -344,7 +350,7 @@ static int append_labels_entry(sd_bus_message *m, const Labels *labels)
 static int list_append_row(BusLister *l, size_t row)
 {
         sd_bus_message *m = l->reply;
-        Entry *e = manager_find(l->manager, l->ids[row]);
+        Entry *e = book_find(l->book, l->ids[row]);
 
         if (!e || !e->known)
                 return 0;
@@ -414,7 +420,7 @@ static int lister_reply_labels(BusLister *l, const Entry *e)
 static int lister_reply_get(BusLister *l)
 {
         uint32_t id = l->query.after + 1;
-        Entry *e = manager_find(l->manager, id);
+        Entry *e = book_find(l->book, id);
         int r;
 
         if (e && e->known && l->n_ids > 0 && l->ids[0] == id && !l->used)
@@ -424,8 +430,7 @@ static int lister_reply_get(BusLister *l)
                                                "the reservation ended meanwhile");
         else
                 r = sd_bus_reply_method_return(l->call, "v", "t",
-                                               l->used[0].bytes +
-                                                       buffers_bytes(l->manager->buffers, id, -1, true));
+                                               l->used[0].bytes + buffers_bytes(l->buffers, id, -1, true));
         return r < 0 ? r : 1;
 }
 
@@ -436,7 +441,7 @@ static void lister_finish(BusLister *l, int error)
         if (error < 0)
                 (void)sd_bus_reply_method_errno(l->call, error, NULL);
         lister_clear(l);
-        bus_callers_pause(l->callers, l->manager->bus);
+        bus_callers_pause(l->callers, l->book->core->bus);
         slice_set(l->slice, true); /* for the next call, if there is one */
 }
 
@@ -468,7 +473,7 @@ static int lister_read(BusLister *l)
 {
         slice_set(l->slice, false);
         l->phase = PHASE_READ;
-        return worker_submit(l->manager->reader, lister_on_worker, lister_on_read, NULL, l, &l->job);
+        return worker_submit(l->book->core->reader, lister_on_worker, lister_on_read, NULL, l, &l->job);
 }
 
 /* The question was read before, so nonsense does not come this far. */
@@ -555,7 +560,7 @@ static int lister_on_get(sd_bus_message *call, void *userdata, sd_bus_error *err
 
         if (strcmp(path, CDM_PATH_RESERVATION) == 0)
                 return 0;
-        Entry *e = manager_find(b->manager, bus_reservation_id(path));
+        Entry *e = book_find(b->book, bus_reservation_id(path));
         if (!e || !e->known)
                 return sd_bus_error_setf(error, SD_BUS_ERROR_UNKNOWN_OBJECT, "unknown object '%s'", path);
         if (!sd_bus_message_is_method_call(call, "org.freedesktop.DBus.Properties", "Get"))

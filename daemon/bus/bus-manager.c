@@ -16,7 +16,10 @@
 #include "daemon/keeper/fights.h"
 #include "daemon/keeper/node-drain.h"
 #include "daemon/keeper/reload.h"
+#include "daemon/tenant/answer.h"
+#include "daemon/tenant/book.h"
 #include "daemon/tenant/buffers.h"
+#include "daemon/tenant/core.h"
 #include "daemon/tenant/machine-facts.h"
 #include "daemon/tenant/record.h"
 #include "daemon/tenant/request-args.h"
@@ -25,12 +28,6 @@
 #include "daemon/tenant/warnings.h"
 #include "policy/cdm-names.h"
 #include "policy/warning.h"
-
-/* The vtable's userdata. */
-static Manager *manager_of(void *userdata)
-{
-        return ((Bus *)userdata)->manager;
-}
 
 static void bus_on_request(const Answer *answer, const RequestResult *result, void *userdata)
 {
@@ -60,7 +57,7 @@ static int bus_request(Bus *b, sd_bus_message *message, bool explain, request_do
                 request_args_clear(&args);
                 return r;
         }
-        r = requests_add(b->manager->requests, &args, explain, done, call);
+        r = requests_add(b->context.requests, &args, explain, done, call);
         if (r < 0)
                 bus_call_free(call);
         return r < 0 ? r : 1;
@@ -121,14 +118,14 @@ static int begin_explain(Bus *b, sd_bus_message *call, sd_bus_error *error)
 
 static int method_get_reservation(sd_bus_message *call, void *userdata, sd_bus_error *error)
 {
-        Manager *m = manager_of(userdata);
+        const Bus *b = userdata;
         char path[BUS_PATH_MAX];
         uint32_t id;
 
         int r = sd_bus_message_read(call, "u", &id);
         if (r < 0)
                 return r;
-        Entry *e = manager_find(m, id);
+        Entry *e = book_find(b->book, id);
         if (!e || !e->known)
                 return sd_bus_error_setf(
                         error, CDM_ERROR_NO_SUCH_RESERVATION,
@@ -143,7 +140,7 @@ static void bus_manager_on_reloaded(const Answer *answer, void *userdata)
 
 static void do_reload(Bus *b, uint32_t id, BusCall *call)
 {
-        reloads_add(b->manager->reloads, bus_manager_on_reloaded, call);
+        reloads_add(b->context.reloads, bus_manager_on_reloaded, call);
 }
 
 static int begin_reload(Bus *b, sd_bus_message *call, sd_bus_error *error)
@@ -180,7 +177,7 @@ static void do_reserve_static(Bus *b, uint32_t id, BusCall *call)
         if (r < 0)
                 bus_call_refuse_errno(call, r);
         else
-                statics_reserve(b->manager->statics, sd_bus_message_get_sender(message), unit,
+                statics_reserve(b->context.statics, sd_bus_message_get_sender(message), unit,
                                 bus_manager_on_reserved, call);
 }
 
@@ -218,12 +215,12 @@ static void bus_manager_on_undrained(const Answer *answer, const DrainReport *re
 
 static void do_drain_node(Bus *b, uint32_t node, BusCall *call)
 {
-        node_drains_start(b->manager->node_drains, node, bus_manager_on_drained, call);
+        node_drains_start(b->context.node_drains, node, bus_manager_on_drained, call);
 }
 
 static void do_undrain_node(Bus *b, uint32_t node, BusCall *call)
 {
-        node_drains_undo(b->manager->node_drains, node, bus_manager_on_undrained, call);
+        node_drains_undo(b->context.node_drains, node, bus_manager_on_undrained, call);
 }
 
 static int guard_node(sd_bus_message *call, Bus *b, bus_guarded_t fn)
@@ -279,17 +276,17 @@ static int get_version(sd_bus *bus, const char *path, const char *interface, con
 static int get_mode(sd_bus *bus, const char *path, const char *interface, const char *property,
                     sd_bus_message *reply, void *userdata, sd_bus_error *error)
 {
-        Manager *m = manager_of(userdata);
+        const Bus *b = userdata;
 
-        return sd_bus_message_append(reply, "s", fence_mode_to_string(m->config->mode));
+        return sd_bus_message_append(reply, "s", fence_mode_to_string(b->book->config->mode));
 }
 
 static int get_fence_state(sd_bus *bus, const char *path, const char *interface, const char *property,
                            sd_bus_message *reply, void *userdata, sd_bus_error *error)
 {
-        Manager *m = manager_of(userdata);
+        const Bus *b = userdata;
 
-        return sd_bus_message_append(reply, "s", machine_fence_state(m, NULL));
+        return sd_bus_message_append(reply, "s", machine_fence_state(b->context.facts, NULL));
 }
 
 static size_t row_strings_bytes(const char *a, const char *b, const char *c)
@@ -300,10 +297,10 @@ static size_t row_strings_bytes(const char *a, const char *b, const char *c)
 static int get_unfenced(sd_bus *bus, const char *path, const char *interface, const char *property,
                         sd_bus_message *reply, void *userdata, sd_bus_error *error)
 {
-        Manager *m = manager_of(userdata);
+        const Bus *b = userdata;
         BusRows rows = { 0 };
         size_t n = 0;
-        const Unfenced *u = fence_unfenced(m->fence, &n);
+        const Unfenced *u = fence_unfenced(b->context.fence, &n);
 
         int r = sd_bus_message_open_container(reply, 'a', "(sss)");
         for (size_t i = 0; r >= 0 && i < n; i++) {
@@ -352,7 +349,7 @@ static int append_drained(sd_bus_message *reply, const char *type, const NodeSet
 #define WARNINGS_MAX 64
 
 /* Faults first, so that advice never takes their place. */
-static int append_told(sd_bus_message *reply, const char *type, const Manager *m)
+static int append_told(sd_bus_message *reply, const char *type, const Bus *b)
 {
         const char *left_name = NULL;
         size_t n = 0, n_left = 0;
@@ -360,7 +357,7 @@ static int append_told(sd_bus_message *reply, const char *type, const Manager *m
         int r = 0;
 
         size_t n_warnings;
-        const WarningText *warnings = warnings_get(m->warnings, &n_warnings);
+        const WarningText *warnings = warnings_get(b->context.warnings, &n_warnings);
 
         for (int advice = 0; advice < 2; advice++)
                 for (size_t i = 0; r >= 0 && i < n_warnings; i++) {
@@ -379,60 +376,61 @@ static int append_told(sd_bus_message *reply, const char *type, const Manager *m
         return append_warning(reply, type, left_name, text);
 }
 
-static int append_warnings(sd_bus_message *reply, const char *type, Manager *m)
+static int append_warnings(sd_bus_message *reply, const char *type, const Bus *b)
 {
-        _cleanup_free_ char *buffers = buffers_warning(m->buffers);
+        _cleanup_free_ char *buffers = buffers_warning(b->context.buffers);
 
         int r = sd_bus_message_open_container(reply, 'a', type);
         if (r >= 0)
-                r = append_told(reply, type, m);
+                r = append_told(reply, type, b);
         for (Fact f = 0; r >= 0 && f < _FACT_MAX; f++)
-                if (machine_facts_get(m->facts, f))
-                        r = append_warning(reply, type, fact_to_string(f), machine_facts_get(m->facts, f));
+                if (machine_facts_get(b->context.facts, f))
+                        r = append_warning(reply, type, fact_to_string(f),
+                                           machine_facts_get(b->context.facts, f));
         if (r >= 0 && buffers)
                 r = append_warning(reply, type, WARNING_BUFFERS, buffers);
-        const char *left = record_warning(m->record);
+        const char *left = record_warning(b->context.record);
         if (r >= 0 && left)
                 r = append_warning(reply, type, WARNING_NODES_LEFT, left);
         if (r >= 0)
-                r = append_drained(reply, type, &m->drained);
+                r = append_drained(reply, type, &b->book->drained);
         return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 
 static int get_warnings(sd_bus *bus, const char *path, const char *interface, const char *property,
                         sd_bus_message *reply, void *userdata, sd_bus_error *error)
 {
-        return append_warnings(reply, "s", manager_of(userdata));
+        return append_warnings(reply, "s", userdata);
 }
 
 static int get_named_warnings(sd_bus *bus, const char *path, const char *interface, const char *property,
                               sd_bus_message *reply, void *userdata, sd_bus_error *error)
 {
-        return append_warnings(reply, "(sss)", manager_of(userdata));
+        return append_warnings(reply, "(sss)", userdata);
 }
 
 static int get_ordinary(sd_bus *bus, const char *path, const char *interface, const char *property,
                         sd_bus_message *reply, void *userdata, sd_bus_error *error)
 {
-        Manager *m = manager_of(userdata);
+        const Bus *b = userdata;
 
-        return bus_append_nodes(reply, &m->pools->ordinary);
+        return bus_append_nodes(reply, &b->book->pools->ordinary);
 }
 
 static int get_intruder_bytes(sd_bus *bus, const char *path, const char *interface, const char *property,
                               sd_bus_message *reply, void *userdata, sd_bus_error *error)
 {
-        Manager *m = manager_of(userdata);
+        const Bus *b = userdata;
 
-        return sd_bus_message_append(reply, "t", fence_intruder_bytes_drained(m->fence));
+        return sd_bus_message_append(reply, "t", fence_intruder_bytes_drained(b->context.fence));
 }
 
 static int get_drift_repaired(sd_bus *bus, const char *path, const char *interface, const char *property,
                               sd_bus_message *reply, void *userdata, sd_bus_error *error)
 {
-        Manager *m = manager_of(userdata);
+        const Bus *b = userdata;
 
-        return sd_bus_message_append(reply, "t", fights_n_repairs(drift_fights(m->drift)));
+        return sd_bus_message_append(reply, "t", fights_n_repairs(drift_fights(b->context.drift)));
 }
 
 typedef struct FightList {
@@ -457,7 +455,7 @@ static int get_fights(sd_bus *bus, const char *path, const char *interface, cons
         if (r < 0)
                 return r;
         FightList l = { .reply = reply };
-        fights_foreach(drift_fights(manager_of(userdata)->drift), append_fight, &l);
+        fights_foreach(drift_fights(((Bus *)userdata)->context.drift), append_fight, &l);
         if (l.rows.n_left > 0) {
                 char text[48];
 

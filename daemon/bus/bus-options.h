@@ -5,7 +5,6 @@
 
 #include <systemd/sd-bus.h>
 
-#include "daemon/tenant/manager.h"
 #include "daemon/tenant/request-args.h"
 
 /* Reads "sta{sv}". An unknown key, a key twice or a value of another type is refused, because ignoring it

@@ -9,6 +9,8 @@
 #include <string.h>
 
 #include "daemon/bus/bus-internal.h"
+#include "daemon/tenant/book.h"
+#include "daemon/tenant/core.h"
 #include "daemon/tenant/machine-facts.h"
 #include "daemon/tenant/snapshot.h"
 #include "daemon/tenant/usage.h"
@@ -19,16 +21,16 @@
                               sd_bus_message *reply, void *userdata, sd_bus_error *error)
 
 /* A pool or node is found again for each property by its path, because a reload replaces them all. */
-static const Pool *pool_of(Manager *m, const char *path)
+static const Pool *pool_of(const Bus *b, const char *path)
 {
         _cleanup_free_ char *name = NULL;
 
         if (sd_bus_path_decode(path, CDM_PATH_POOL, &name) <= 0)
                 return NULL;
-        return pool_set_find(m->pools, name);
+        return pool_set_find(b->book->pools, name);
 }
 
-static const Node *node_of(Manager *m, const char *path)
+static const Node *node_of(const Bus *b, const char *path)
 {
         char again[BUS_PATH_MAX];
         int node;
@@ -36,7 +38,7 @@ static const Node *node_of(Manager *m, const char *path)
         if (sscanf(path, CDM_PATH_NODE "/%d", &node) != 1)
                 return NULL;
         snprintf(again, sizeof(again), CDM_PATH_NODE "/%d", node);
-        return strcmp(again, path) == 0 ? topology_find(m->topology, node) : NULL;
+        return strcmp(again, path) == 0 ? topology_find(b->book->topology, node) : NULL;
 }
 
 static int pool_find(sd_bus *bus, const char *path, const char *interface, void *userdata, void **ret,
@@ -60,13 +62,13 @@ static int node_find(sd_bus *bus, const char *path, const char *interface, void 
 static int pool_enumerate(sd_bus *bus, const char *prefix, void *userdata, char ***ret_nodes,
                           sd_bus_error *error)
 {
-        Manager *m = userdata;
-        _cleanup_(bus_paths_free) char **paths = calloc(m->pools->n_pools + 1, sizeof(char *));
+        Bus *b = userdata;
+        _cleanup_(bus_paths_free) char **paths = calloc(b->book->pools->n_pools + 1, sizeof(char *));
 
         if (!paths)
                 return -ENOMEM;
-        for (size_t i = 0; i < m->pools->n_pools; i++) {
-                int r = sd_bus_path_encode(CDM_PATH_POOL, m->pools->pools[i].name, &paths[i]);
+        for (size_t i = 0; i < b->book->pools->n_pools; i++) {
+                int r = sd_bus_path_encode(CDM_PATH_POOL, b->book->pools->pools[i].name, &paths[i]);
                 if (r < 0)
                         return r;
         }
@@ -77,13 +79,13 @@ static int pool_enumerate(sd_bus *bus, const char *prefix, void *userdata, char 
 static int node_enumerate(sd_bus *bus, const char *prefix, void *userdata, char ***ret_nodes,
                           sd_bus_error *error)
 {
-        Manager *m = userdata;
-        _cleanup_(bus_paths_free) char **paths = calloc(m->topology->n_nodes + 1, sizeof(char *));
+        Bus *b = userdata;
+        _cleanup_(bus_paths_free) char **paths = calloc(b->book->topology->n_nodes + 1, sizeof(char *));
 
         if (!paths)
                 return -ENOMEM;
-        for (size_t i = 0; i < m->topology->n_nodes; i++)
-                if (asprintf(&paths[i], CDM_PATH_NODE "/%d", m->topology->nodes[i].id) < 0) {
+        for (size_t i = 0; i < b->book->topology->n_nodes; i++)
+                if (asprintf(&paths[i], CDM_PATH_NODE "/%d", b->book->topology->nodes[i].id) < 0) {
                         paths[i] = NULL;
                         return -ENOMEM;
                 }
@@ -114,23 +116,23 @@ GETTER(pool_size)
 }
 
 /* of each of the pool's nodes */
-static uint64_t pool_sum(Manager *m, const char *path, uint64_t (*bytes)(Manager *m, int node))
+static uint64_t pool_sum(Bus *b, const char *path, uint64_t (*bytes)(Bus *b, int node))
 {
         uint64_t sum = 0;
 
-        NODESET_FOREACH (node, &pool_of(m, path)->nodes)
-                sum += bytes(m, node);
+        NODESET_FOREACH (node, &pool_of(b, path)->nodes)
+                sum += bytes(b, node);
         return sum;
 }
 
-static uint64_t used_bytes(Manager *m, int node)
+static uint64_t used_bytes(Bus *b, int node)
 {
-        return usage_show_node(m->usage, node).used_bytes;
+        return usage_show_node(b->book->usage, node).used_bytes;
 }
 
-static uint64_t reserved_bytes(Manager *m, int node)
+static uint64_t reserved_bytes(Bus *b, int node)
 {
-        return ledger_node_reserved(m->ledger, node);
+        return ledger_node_reserved(b->book->ledger, node);
 }
 
 GETTER(pool_reserved)
@@ -140,9 +142,9 @@ GETTER(pool_reserved)
 
 GETTER(pool_available)
 {
-        Manager *m = userdata;
-        const Pool *p = pool_of(m, path);
-        Snapshot s = manager_snapshot_to_show(m, p);
+        Bus *b = userdata;
+        const Pool *p = pool_of(b, path);
+        Snapshot s = snapshot_take_to_show(b->book, p);
 
         return sd_bus_message_append(reply, "t", snapshot_pool_available(&s, p));
 }
@@ -159,7 +161,9 @@ GETTER(pool_hold)
 
 GETTER(pool_fence)
 {
-        return sd_bus_message_append(reply, "s", machine_fence_state(userdata, pool_of(userdata, path)));
+        const Bus *b = userdata;
+
+        return sd_bus_message_append(reply, "s", machine_fence_state(b->context.facts, pool_of(b, path)));
 }
 
 GETTER(node_number)
@@ -169,8 +173,8 @@ GETTER(node_number)
 
 GETTER(node_pool)
 {
-        Manager *m = userdata;
-        const Pool *p = pool_set_find_node(m->pools, node_of(m, path)->id);
+        Bus *b = userdata;
+        const Pool *p = pool_set_find_node(b->book->pools, node_of(b, path)->id);
 
         return sd_bus_message_append(reply, "s", p ? p->name : "");
 }
@@ -182,33 +186,34 @@ GETTER(node_size)
 
 GETTER(node_free)
 {
-        Manager *m = userdata;
-        const Node *n = node_of(m, path);
-        uint64_t used = used_bytes(m, n->id);
+        Bus *b = userdata;
+        const Node *n = node_of(b, path);
+        uint64_t used = used_bytes(b, n->id);
 
         return sd_bus_message_append(reply, "t", n->size_bytes > used ? n->size_bytes - used : 0);
 }
 
 GETTER(node_used)
 {
-        Manager *m = userdata;
+        Bus *b = userdata;
 
-        return sd_bus_message_append(reply, "t", used_bytes(m, node_of(m, path)->id));
+        return sd_bus_message_append(reply, "t", used_bytes(b, node_of(b, path)->id));
 }
 
 GETTER(node_reserved)
 {
-        Manager *m = userdata;
+        Bus *b = userdata;
 
-        return sd_bus_message_append(reply, "t", ledger_node_reserved(m->ledger, node_of(m, path)->id));
+        return sd_bus_message_append(reply, "t",
+                                     ledger_node_reserved(b->book->ledger, node_of(b, path)->id));
 }
 
 GETTER(node_unattributed)
 {
-        Manager *m = userdata;
+        Bus *b = userdata;
 
-        return sd_bus_message_append(reply, "t",
-                                     usage_show_node(m->usage, node_of(m, path)->id).unattributed_bytes);
+        return sd_bus_message_append(
+                reply, "t", usage_show_node(b->book->usage, node_of(b, path)->id).unattributed_bytes);
 }
 
 GETTER(node_online)
@@ -218,9 +223,9 @@ GETTER(node_online)
 
 GETTER(node_drained)
 {
-        Manager *m = userdata;
+        Bus *b = userdata;
 
-        return sd_bus_message_append(reply, "b", nodeset_contains(&m->drained, node_of(m, path)->id));
+        return sd_bus_message_append(reply, "b", nodeset_contains(&b->book->drained, node_of(b, path)->id));
 }
 
 GETTER(node_device)
@@ -252,11 +257,11 @@ GETTER(node_tier)
 
 GETTER(node_evidence)
 {
-        Manager *m = userdata;
+        Bus *b = userdata;
         char text[POOL_EVIDENCE_STR_MAX];
 
-        return sd_bus_message_append(reply, "s",
-                                     pool_evidence(m->pools, m->topology, node_of(m, path)->id, text));
+        return sd_bus_message_append(
+                reply, "s", pool_evidence(b->book->pools, b->book->topology, node_of(b, path)->id, text));
 }
 
 const sd_bus_vtable bus_pool_vtable[] = {
@@ -295,7 +300,7 @@ const sd_bus_vtable bus_node_vtable[] = {
 
 /* --- all at once, after a look ------------------------------------------------------------------------- */
 
-static int append_properties(Manager *m, sd_bus_message *reply, const char *path, const char *interface,
+static int append_properties(Bus *b, sd_bus_message *reply, const char *path, const char *interface,
                              const sd_bus_vtable *vtable)
 {
         int r = sd_bus_message_open_container(reply, 'a', "{sv}");
@@ -310,7 +315,7 @@ static int append_properties(Manager *m, sd_bus_message *reply, const char *path
                 if (r >= 0)
                         r = sd_bus_message_open_container(reply, 'v', v->x.property.signature);
                 if (r >= 0)
-                        r = v->x.property.get(m->bus, path, interface, name, reply, m, NULL);
+                        r = v->x.property.get(b->book->core->bus, path, interface, name, reply, b, NULL);
                 if (r >= 0)
                         r = sd_bus_message_close_container(reply);
                 if (r >= 0)
@@ -319,33 +324,33 @@ static int append_properties(Manager *m, sd_bus_message *reply, const char *path
         return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 
-static int append_pools(Manager *m, sd_bus_message *reply)
+static int append_pools(Bus *b, sd_bus_message *reply)
 {
         int r = 0;
 
-        for (size_t i = 0; r >= 0 && i < m->pools->n_pools; i++) {
+        for (size_t i = 0; r >= 0 && i < b->book->pools->n_pools; i++) {
                 _cleanup_free_ char *path = NULL;
 
-                r = sd_bus_path_encode(CDM_PATH_POOL, m->pools->pools[i].name, &path);
+                r = sd_bus_path_encode(CDM_PATH_POOL, b->book->pools->pools[i].name, &path);
                 if (r >= 0)
-                        r = append_properties(m, reply, path, CDM_INTERFACE_POOL, bus_pool_vtable);
+                        r = append_properties(b, reply, path, CDM_INTERFACE_POOL, bus_pool_vtable);
         }
         return r;
 }
 
-static int append_nodes(Manager *m, sd_bus_message *reply)
+static int append_nodes(Bus *b, sd_bus_message *reply)
 {
         char path[BUS_PATH_MAX];
         int r = 0;
 
-        for (size_t i = 0; r >= 0 && i < m->topology->n_nodes; i++) {
-                snprintf(path, sizeof(path), CDM_PATH_NODE "/%d", m->topology->nodes[i].id);
-                r = append_properties(m, reply, path, CDM_INTERFACE_NODE, bus_node_vtable);
+        for (size_t i = 0; r >= 0 && i < b->book->topology->n_nodes; i++) {
+                snprintf(path, sizeof(path), CDM_PATH_NODE "/%d", b->book->topology->nodes[i].id);
+                r = append_properties(b, reply, path, CDM_INTERFACE_NODE, bus_node_vtable);
         }
         return r;
 }
 
-static void list_reply(BusCall *call, int (*append)(Manager *m, sd_bus_message *reply))
+static void list_reply(BusCall *call, int (*append)(Bus *b, sd_bus_message *reply))
 {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
 
@@ -353,7 +358,7 @@ static void list_reply(BusCall *call, int (*append)(Manager *m, sd_bus_message *
         if (r >= 0)
                 r = sd_bus_message_open_container(reply, 'a', "a{sv}");
         if (r >= 0)
-                r = append(bus_call_bus(call)->manager, reply);
+                r = append(bus_call_bus(call), reply);
         if (r >= 0)
                 r = sd_bus_message_close_container(reply);
         bus_call_send(call, reply, r);
@@ -388,7 +393,7 @@ static int list_start(Bus *b, sd_bus_message *message, usage_done_t done)
         int r = bus_call_new(b->calls, message, &call);
         if (r < 0)
                 return r;
-        r = manager_look(b->manager, NULL, done, call, &look);
+        r = snapshot_look(b->book, NULL, done, call, &look);
         if (r < 0) {
                 bus_call_free(call);
                 return r;
@@ -409,17 +414,16 @@ int bus_list_nodes(Bus *b, sd_bus_message *call, sd_bus_error *error)
 
 int bus_pool_install(Bus *b)
 {
-        Manager *m = b->manager;
         int r = sd_bus_add_fallback_vtable(b->bus, NULL, CDM_PATH_POOL, CDM_INTERFACE_POOL, bus_pool_vtable,
-                                           pool_find, m);
+                                           pool_find, b);
 
         if (r >= 0)
-                r = sd_bus_add_node_enumerator(b->bus, NULL, CDM_PATH_POOL, pool_enumerate, m);
+                r = sd_bus_add_node_enumerator(b->bus, NULL, CDM_PATH_POOL, pool_enumerate, b);
         if (r >= 0)
                 r = sd_bus_add_fallback_vtable(b->bus, NULL, CDM_PATH_NODE, CDM_INTERFACE_NODE,
-                                               bus_node_vtable, node_find, m);
+                                               bus_node_vtable, node_find, b);
         if (r >= 0)
-                r = sd_bus_add_node_enumerator(b->bus, NULL, CDM_PATH_NODE, node_enumerate, m);
+                r = sd_bus_add_node_enumerator(b->bus, NULL, CDM_PATH_NODE, node_enumerate, b);
         return r;
 }
 
@@ -433,7 +437,7 @@ static void tell_node_changed(Bus *b, int node, const char *property)
         char path[BUS_PATH_MAX];
 
         node_path(node, path);
-        if (node_of(b->manager, path))
+        if (node_of(b, path))
                 (void)sd_bus_emit_properties_changed(b->bus, path, CDM_INTERFACE_NODE, property, NULL);
 }
 
@@ -457,7 +461,7 @@ static void tell_node(Bus *b, const Node *now, const Node *before, const PoolSet
                 tell_node_changed(b, now->id, "Size");
         if (now->online != before->online)
                 tell_node_changed(b, now->id, "Online");
-        if (strcmp(pool_name_of(b->manager->pools, now->id), pool_name_of(pools_before, now->id)) != 0)
+        if (strcmp(pool_name_of(b->book->pools, now->id), pool_name_of(pools_before, now->id)) != 0)
                 tell_node_changed(b, now->id, "Pool");
 }
 
@@ -477,10 +481,9 @@ static void tell_pool(Bus *b, const Pool *now, const Pool *before)
 /* Compared with what was in force. */
 static void tell_nodes(Bus *b, const Topology *topology_before, const PoolSet *pools_before)
 {
-        const Manager *m = b->manager;
 
-        for (size_t i = 0; i < m->topology->n_nodes; i++) {
-                const Node *n = &m->topology->nodes[i];
+        for (size_t i = 0; i < b->book->topology->n_nodes; i++) {
+                const Node *n = &b->book->topology->nodes[i];
 
                 tell_node(b, n, topology_find(topology_before, n->id), pools_before);
         }
@@ -488,15 +491,16 @@ static void tell_nodes(Bus *b, const Topology *topology_before, const PoolSet *p
                 char path[BUS_PATH_MAX];
 
                 node_path(topology_before->nodes[i].id, path);
-                if (!topology_find(m->topology, topology_before->nodes[i].id))
+                if (!topology_find(b->book->topology, topology_before->nodes[i].id))
                         (void)sd_bus_emit_interfaces_removed(b->bus, path, CDM_INTERFACE_NODE, NULL);
         }
-        for (size_t i = 0; i < m->pools->n_pools; i++)
-                tell_pool(b, &m->pools->pools[i], pool_set_find(pools_before, m->pools->pools[i].name));
+        for (size_t i = 0; i < b->book->pools->n_pools; i++)
+                tell_pool(b, &b->book->pools->pools[i],
+                          pool_set_find(pools_before, b->book->pools->pools[i].name));
         for (size_t i = 0; i < pools_before->n_pools; i++) {
                 _cleanup_free_ char *path = NULL;
 
-                if (!pool_set_find(m->pools, pools_before->pools[i].name) &&
+                if (!pool_set_find(b->book->pools, pools_before->pools[i].name) &&
                     sd_bus_path_encode(CDM_PATH_POOL, pools_before->pools[i].name, &path) >= 0)
                         (void)sd_bus_emit_interfaces_removed(b->bus, path, CDM_INTERFACE_POOL, NULL);
         }

@@ -10,19 +10,27 @@
 
 #include "daemon/bus/bus-desk.h"
 #include "daemon/bus/bus-internal.h"
+#include "daemon/loop/clock.h"
 #include "daemon/loop/log.h"
+#include "daemon/tenant/answer.h"
+#include "daemon/tenant/book.h"
 #include "daemon/tenant/buffers.h"
+#include "daemon/tenant/core.h"
 #include "daemon/tenant/leases.h"
 #include "daemon/tenant/migrate.h"
 #include "daemon/tenant/release.h"
 #include "daemon/tenant/resizes.h"
 #include "policy/cdm-names.h"
+#include "policy/config.h"
+#include "policy/decide.h"
 #include "policy/lease.h"
+#include "policy/rule.h"
+#include "policy/snapshot.h"
 #include "policy/timespan.h"
 
-static Entry *find_known(Manager *m, uint32_t id)
+static Entry *find_known(Book *book, uint32_t id)
 {
-        Entry *e = manager_find(m, id);
+        Entry *e = book_find(book, id);
 
         return e && e->known ? e : NULL;
 }
@@ -30,7 +38,7 @@ static Entry *find_known(Manager *m, uint32_t id)
 static int object_find(sd_bus *bus, const char *path, const char *interface, void *userdata, void **ret,
                        sd_bus_error *error)
 {
-        Entry *e = find_known(((Bus *)userdata)->manager, bus_reservation_id(path));
+        Entry *e = find_known(((Bus *)userdata)->book, bus_reservation_id(path));
 
         if (!e)
                 return 0;
@@ -42,13 +50,13 @@ static int object_find(sd_bus *bus, const char *path, const char *interface, voi
 static int bus_reservation_enumerate(sd_bus *bus, const char *prefix, void *userdata, char ***ret_nodes,
                                      sd_bus_error *error)
 {
-        Manager *m = ((Bus *)userdata)->manager;
-        _cleanup_(bus_paths_free) char **paths = calloc(ledger_count(m->ledger) + 1, sizeof(char *));
+        Book *book = ((Bus *)userdata)->book;
+        _cleanup_(bus_paths_free) char **paths = calloc(ledger_count(book->ledger) + 1, sizeof(char *));
         char path[BUS_PATH_MAX];
         size_t n = 0;
         Entry *e, *next;
 
-        if (ledger_count(m->ledger) > CDM_PAGE_MAX)
+        if (ledger_count(book->ledger) > CDM_PAGE_MAX)
                 return sd_bus_error_setf(
                         error, SD_BUS_ERROR_LIMITS_EXCEEDED,
                         "there are more than %d reservations; read them with " CDM_INTERFACE_MANAGER
@@ -56,7 +64,7 @@ static int bus_reservation_enumerate(sd_bus *bus, const char *prefix, void *user
                         CDM_PAGE_MAX);
         if (!paths)
                 return -ENOMEM;
-        HASH_ITER (hh, m->entries, e, next) {
+        HASH_ITER (hh, book->entries, e, next) {
                 if (!e->known)
                         continue;
                 paths[n] = strdup(bus_reservation_path(e->id, path));
@@ -73,7 +81,7 @@ static int bus_reservation_enumerate(sd_bus *bus, const char *prefix, void *user
 
 static Entry *find_or_refuse(Bus *b, uint32_t id, BusCall *call)
 {
-        Entry *e = find_known(b->manager, id);
+        Entry *e = find_known(b->book, id);
 
         if (!e)
                 bus_call_refuse(call, CDM_ERROR_NO_SUCH_RESERVATION, RESERVATION_ENDED);
@@ -97,7 +105,7 @@ static void do_release(Bus *b, uint32_t id, BusCall *call)
         /* Its owner's will, whatever else would have ended it. */
         if (e->r->state == RESERVATION_REVOKING)
                 e->r->revoke_usec = e->r->revoked_for = 0;
-        answer_errno(call, release_start(e));
+        answer_errno(call, release_start(b->context.releases, e));
 }
 
 static void bus_reservation_on_migrated(const Answer *answer, uint64_t moved_bytes, uint64_t failed_bytes,
@@ -120,38 +128,38 @@ static void do_migrate(Bus *b, uint32_t id, BusCall *call)
                                 "the reservation still waits; its nodes are not open yet");
                 return;
         }
-        int r = migrations_start(b->manager->migrations, e, bus_reservation_on_migrated, call);
+        int r = migrations_start(b->context.migrations, e, bus_reservation_on_migrated, call);
         if (r < 0)
                 bus_call_refuse_errno(call, r);
 }
 
-static const Rule *rule_of(Manager *m, const Reservation *r)
+static const Rule *rule_of(Book *book, const Reservation *r)
 {
-        for (size_t i = 0; r->rule_file && i < m->config->n_rules; i++)
-                if (strcmp(m->config->rules[i]->file, r->rule_file) == 0)
-                        return m->config->rules[i];
+        for (size_t i = 0; r->rule_file && i < book->config->n_rules; i++)
+                if (strcmp(book->config->rules[i]->file, r->rule_file) == 0)
+                        return book->config->rules[i];
         return NULL;
 }
 
 /* The longest lease that its rule gives now; what that was is not known of one that was refused at start, so
  * none longer than the reservation has. */
-static uint64_t longest_lease(Manager *m, const Reservation *r)
+static uint64_t longest_lease(Book *book, const Reservation *r)
 {
-        const Rule *rule = rule_of(m, r);
+        const Rule *rule = rule_of(book, r);
 
         if (rule && rule->refused)
                 return r->lease_usec;
-        return rule && rule->lease_usec ? rule->lease_usec : m->config->default_lease_usec;
+        return rule && rule->lease_usec ? rule->lease_usec : book->config->default_lease_usec;
 }
 
-static void bus_reservation_renew(Manager *m, Entry *e, uint64_t usec, BusCall *call)
+static void bus_reservation_renew(Bus *b, Entry *e, uint64_t usec, BusCall *call)
 {
-        uint64_t longest = longest_lease(m, e->r);
+        uint64_t longest = longest_lease(b->book, e->r);
 
         if (usec == 0)
                 usec = e->r->lease_usec;
         if (usec > longest) {
-                const Rule *rule = rule_of(m, e->r);
+                const Rule *rule = rule_of(b->book, e->r);
                 char text[TIMESPAN_STR_MAX];
                 _cleanup_free_ char *sentence = NULL;
                 if (asprintf(&sentence, "the longest lease is %s (%s:%u); ask for no more than that",
@@ -161,7 +169,7 @@ static void bus_reservation_renew(Manager *m, Entry *e, uint64_t usec, BusCall *
                 bus_call_refuse(call, CDM_ERROR_DENIED, sentence);
                 return;
         }
-        answer_errno(call, lease_renew(e, usec));
+        answer_errno(call, lease_renew(b->context.leases, e, usec));
 }
 
 /* Why it cannot be renewed, or NULL. */
@@ -196,7 +204,7 @@ static void do_renew(Bus *b, uint32_t id, BusCall *call)
         else if (bus_reservation_unrenewable(e->r))
                 bus_call_refuse(call, CDM_ERROR_STALE, bus_reservation_unrenewable(e->r));
         else
-                bus_reservation_renew(b->manager, e, usec, call);
+                bus_reservation_renew(b, e, usec, call);
 }
 
 static void bus_reservation_on_resized(const Answer *answer, void *userdata)
@@ -220,7 +228,7 @@ static void do_resize(Bus *b, uint32_t id, BusCall *call)
                 bus_call_refuse(call, CDM_ERROR_INVALID, "the new size is a number of bytes");
                 return;
         }
-        int r = resizes_start(b->manager->resizes, e, size_bytes, sd_bus_message_get_sender(message),
+        int r = resizes_start(b->context.resizes, e, size_bytes, sd_bus_message_get_sender(message),
                               sd_bus_message_get_allow_interactive_authorization(message) > 0,
                               bus_reservation_on_resized, call);
         if (r < 0)
@@ -229,7 +237,7 @@ static void do_resize(Bus *b, uint32_t id, BusCall *call)
 
 static int bus_reservation_guard(Bus *b, sd_bus_message *message, bus_guarded_t fn, sd_bus_error *error)
 {
-        Entry *e = find_known(b->manager, bus_reservation_id(sd_bus_message_get_path(message)));
+        Entry *e = find_known(b->book, bus_reservation_id(sd_bus_message_get_path(message)));
 
         if (!e)
                 return sd_bus_error_set(error, CDM_ERROR_NO_SUCH_RESERVATION, RESERVATION_ENDED);
@@ -317,8 +325,9 @@ static void do_open_buffer(Bus *b, uint32_t id, BusCall *call)
                 refuse_buffer_option(call, key);
                 return;
         }
-        bus_call_on_gone(call, bus_reservation_on_buffer_unwanted, b->manager->buffers);
-        int r = buffers_open(e, size_bytes, huge, huge_bytes, bus_reservation_on_buffer, call);
+        bus_call_on_gone(call, bus_reservation_on_buffer_unwanted, b->context.buffers);
+        int r = buffers_open(b->context.buffers, e, size_bytes, huge, huge_bytes, bus_reservation_on_buffer,
+                             call);
         if (r < 0)
                 bus_call_refuse_errno(call, r);
 }
@@ -376,12 +385,12 @@ GETTER(state)
 GETTER(strength)
 {
         Entry *e = userdata;
-        Manager *m = e->manager;
-        Snapshot s = { .topology = m->topology,
-                       .pools = m->pools,
-                       .config = m->config,
-                       .ledger = m->ledger,
-                       .page_bytes = m->page_bytes };
+        Book *book = e->book;
+        Snapshot s = { .topology = book->topology,
+                       .pools = book->pools,
+                       .config = book->config,
+                       .ledger = book->ledger,
+                       .page_bytes = book->core->page_bytes };
 
         /* Nothing stands behind what is not promised yet. */
         if (e->phase != STORE_GRANTED)
@@ -445,7 +454,7 @@ GETTER(expires)
 {
         return sd_bus_message_append(reply, "t",
                                      lease_wall_clock(reservation_of(userdata)->expires_usec,
-                                                      manager_boottime_usec(), manager_realtime_usec()));
+                                                      clock_boottime_usec(), clock_realtime_usec()));
 }
 
 const sd_bus_vtable bus_reservation_vtable[] = {
@@ -497,8 +506,8 @@ int bus_reservation_append(Entry *e, sd_bus_message *m)
                 if (r >= 0)
                         r = sd_bus_message_open_container(m, 'v', v->x.property.signature);
                 if (r >= 0)
-                        r = v->x.property.get(e->manager->bus, path, CDM_INTERFACE_RESERVATION, name, m, e,
-                                              NULL);
+                        r = v->x.property.get(e->book->core->bus, path, CDM_INTERFACE_RESERVATION, name, m,
+                                              e, NULL);
                 for (int i = 0; r >= 0 && i < 2; i++)
                         r = sd_bus_message_close_container(m);
         }
@@ -527,7 +536,7 @@ static void tell_changed(Bus *b, uint32_t id, const char *path, unsigned changed
                 { RESERVATION_CHANGED_EXPIRES, "Expires" },
         };
 
-        if (!find_known(b->manager, id))
+        if (!find_known(b->book, id))
                 return;
         for (size_t i = 0; i < ARRAY_SIZE(properties); i++)
                 if (changed & properties[i].change)

@@ -9,6 +9,8 @@
 #include "daemon/bus/bus-desk.h"
 #include "daemon/bus/bus-internal.h"
 #include "daemon/loop/log.h"
+#include "daemon/tenant/book.h"
+#include "daemon/tenant/core.h"
 #include "policy/cdm-names.h"
 
 #define LOG_CONTROL_PATH      "/org/freedesktop/LogControl1"
@@ -121,27 +123,29 @@ static int bus_publish(Bus *b)
         return r;
 }
 
-int bus_new(sd_bus *bus, Manager *m, Bus **ret)
+int bus_new(const BusContext *context, Bus **ret)
 {
+        const Core *core = context->book->core;
         _cleanup_(bus_free_p) Bus *b = calloc(1, sizeof(*b));
 
         if (!b)
                 return -ENOMEM;
-        b->bus = sd_bus_ref(bus);
-        b->manager = m;
-        int r = bus_calls_new(b, m->peers, &b->calls);
+        b->context = *context;
+        b->bus = sd_bus_ref(core->bus);
+        b->book = context->book;
+        int r = bus_calls_new(b, core->peers, &b->calls);
         if (r >= 0)
                 r = bus_desk_new(b, &b->desk);
         if (r >= 0)
-                r = bus_lister_new(m, false, &b->lister);
+                r = bus_lister_new(b->book, context->buffers, false, &b->lister);
         if (r >= 0)
-                r = bus_lister_new(m, true, &b->lister_used);
+                r = bus_lister_new(b->book, context->buffers, true, &b->lister_used);
         if (r >= 0)
-                r = bus_holders_new(m, &b->holders);
+                r = bus_holders_new(b->book, context->holders, &b->holders);
         if (r >= 0)
-                r = bus_facts_new(m, &b->facts);
+                r = bus_facts_new(context->facts, &b->facts);
         if (r >= 0)
-                r = notify_subscribe(m->notify, bus_on_notice, b);
+                r = notify_subscribe(core->notify, bus_on_notice, b);
         if (r >= 0)
                 r = bus_publish(b);
         if (r < 0)
@@ -154,7 +158,7 @@ Bus *bus_free(Bus *b)
 {
         if (!b)
                 return NULL;
-        notify_unsubscribe(b->manager->notify, bus_on_notice, b);
+        notify_unsubscribe(b->book->core->notify, bus_on_notice, b);
         bus_desk_free(b->desk);
         bus_guarded_free(b);
         bus_admits_free(b);

@@ -2,18 +2,56 @@
 #pragma once
 
 /* cdmd on the bus: org.cdmd1 with its objects, one bus-*.c file each, and org.freedesktop.LogControl1. Every
- * method reads, refuses nonsense, authorises and hands over to the manager. Only these files reply to calls
+ * method reads, refuses nonsense, authorises and hands over to the part that does it. Only these files reply to calls
  * and emit signals; what they emit signals of they are told by notify.h. */
 
 #include <systemd/sd-bus.h>
 
-#include "daemon/tenant/manager.h"
+#include "policy/macro.h"
 
+typedef struct AdmitContext AdmitContext;
+typedef struct Book Book;
+typedef struct BufferSet BufferSet;
 typedef struct Bus Bus;
+typedef struct Drift Drift;
+typedef struct Fence Fence;
+typedef struct HolderSet HolderSet;
+typedef struct Leases Leases;
+typedef struct MachineFacts MachineFacts;
+typedef struct MigrationSet MigrationSet;
+typedef struct NodeDrains NodeDrains;
+typedef struct Record Record;
+typedef struct Releases Releases;
+typedef struct Reloads Reloads;
+typedef struct RequestSet RequestSet;
+typedef struct ResizeSet ResizeSet;
+typedef struct StaticSet StaticSet;
+typedef struct Warnings Warnings;
+
+/* What calls reach. */
+typedef struct BusContext {
+        Book *book;
+        const AdmitContext *admit;
+        BufferSet *buffers;
+        Drift *drift;
+        MachineFacts *facts;
+        Fence *fence;
+        HolderSet *holders;
+        Leases *leases;
+        MigrationSet *migrations;
+        NodeDrains *node_drains;
+        Record *record;
+        Releases *releases;
+        Reloads *reloads;
+        RequestSet *requests;
+        ResizeSet *resizes;
+        StaticSet *statics;
+        Warnings *warnings;
+} BusContext;
 
 /* Puts all objects on the bus; then the name can be asked for. */
-int bus_new(sd_bus *bus, Manager *m, Bus **ret);
-/* Calls that wait get no answer. To be called before manager_free(), and nothing may be dispatched in
+int bus_new(const BusContext *context, Bus **ret);
+/* Calls that wait get no answer. To be called before assembly_free(), and nothing may be dispatched in
  * between. */
 Bus *bus_free(Bus *b);
 DEFINE_CLEANUP(Bus, bus_free);

@@ -21,11 +21,11 @@
 
 #include <errno.h>
 #include <string.h>
-#include <time.h>
 #include <uthash.h>
 #include <utlist.h>
 
 #include "daemon/fence/fence-internal.h"
+#include "daemon/loop/clock.h"
 #include "daemon/loop/log.h"
 
 #define TELL_AGAIN_FIRST_USEC (UINT64_C(500) * 1000)
@@ -96,14 +96,6 @@ static bool check_is_in_force(const Fence *f)
 {
         return f->config && f->pools && !f->lifting && !nodeset_is_empty(&f->pools->cdm) &&
                !nodeset_is_empty(&f->pools->ordinary);
-}
-
-static uint64_t check_now_usec(void)
-{
-        struct timespec t;
-
-        clock_gettime(CLOCK_MONOTONIC, &t);
-        return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
 }
 
 static void check_job_free(CheckJob *j)
@@ -465,7 +457,7 @@ static void check_on_job(int result, void *userdata)
         }
         c->job = NULL;
         c->job_data = NULL;
-        c->usec = check_now_usec() - c->since_usec;
+        c->usec = clock_monotonic_usec() - c->since_usec;
         if (!check_is_in_force(c->fence)) {
                 check_finish(c);
         } else if (c->state == CHECK_FOREIGN || c->state == CHECK_FOREIGN_MOVING) {

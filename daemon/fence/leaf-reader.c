@@ -4,11 +4,12 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 #include <uthash.h>
 
 #include "daemon/kernel/cgroup.h"
+#include "daemon/loop/clock.h"
+#include "daemon/pid1/unit-call.h"
 
 /* A job ends soon, and so many wake the event loop once. */
 #define BATCH_MAX 64
@@ -66,12 +67,10 @@ static int batch_run(Job *job, void *userdata)
 
         for (size_t i = 0; i < b->n; i++) {
                 LeafReading *reading = &b->readings[i];
-                struct timespec t;
 
                 if (job_is_cancelled(job))
                         return -ECANCELED;
-                clock_gettime(CLOCK_MONOTONIC, &t);
-                reading->usec = (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+                reading->usec = clock_monotonic_usec();
                 reading->error = read_leaf(&reading->leaf);
         }
         return 0;

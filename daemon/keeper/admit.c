@@ -19,9 +19,14 @@
 #include <unistd.h>
 
 #include "daemon/fence/fence-scan.h"
+#include "daemon/fence/fence.h"
 #include "daemon/fence/subtenant.h"
 #include "daemon/keeper/below-units.h"
+#include "daemon/loop/clock.h"
 #include "daemon/machine/process.h"
+#include "daemon/tenant/answer.h"
+#include "daemon/tenant/book.h"
+#include "daemon/tenant/core.h"
 #include "daemon/tenant/request.h"
 #include "daemon/tenant/speaker.h"
 #include "policy/cdm-names.h"
@@ -41,7 +46,8 @@ typedef struct AdmitRead {
 } AdmitRead;
 
 struct Admit {
-        Manager *manager;
+        const AdmitContext *context;
+        Book *book;
         RequestArgs args;
         bool has_spoken; /* or there was nothing to be said */
         IdentityLookup *lookup;
@@ -188,7 +194,8 @@ static void admit_on_identity(IdentityVerdict verdict, const char *message, Iden
         }
         a->lookup = identity_lookup_free(a->lookup);
         a->identity = identity;
-        int r = speaking_start(a->manager, identity, &a->args, false, admit_on_spoken, a, &a->speaking);
+        int r = speaking_start(a->book->core, a->context->vouches, identity, &a->args, false,
+                               admit_on_spoken, a, &a->speaking);
         if (r < 0)
                 admit_fail(a, r);
 }
@@ -199,20 +206,20 @@ static int admit_speak(Admit *a)
         IdentityQuery query = { .kind = TARGET_CGROUP, .cgroup = a->path, .pidfd = -EBADF };
 
         a->has_spoken = true;
-        return identity_start(&a->manager->identity_context, a->args.client, &query, admit_on_identity, a,
+        return identity_start(a->book->core->identity_context, a->args.client, &query, admit_on_identity, a,
                               &a->lookup);
 }
 
 /* Whoever closes it is told, and it is looked at again. */
 static int admit_pause(Admit *a, bool is_below_unit)
 {
-        Manager *m = a->manager;
-        int r = is_below_unit ? 0 : fence_check(m->fence, a->path, manager_monotonic_usec(), true);
+        Book *book = a->book;
+        int r = is_below_unit ? 0 : fence_check(a->context->fence, a->path, clock_monotonic_usec(), true);
 
         a->was_looked_at = false;
         if (r >= 0)
-                r = sd_event_add_time_relative(m->event, &a->pause, CLOCK_MONOTONIC, a->pause_usec, 1000,
-                                               admit_on_pause_over, a);
+                r = sd_event_add_time_relative(book->core->event, &a->pause, CLOCK_MONOTONIC, a->pause_usec,
+                                               1000, admit_on_pause_over, a);
         if (a->pause_usec < PAUSE_MAX_USEC)
                 a->pause_usec *= 2;
         return r;
@@ -221,25 +228,25 @@ static int admit_pause(Admit *a, bool is_below_unit)
 /* CDM nodes that are open to it without a promise. */
 static NodeSet admit_open(const Admit *a, const AdmitRead *l)
 {
-        const Manager *m = a->manager;
+        const Book *book = a->book;
         NodeSet promised = l->promised, open;
 
         if (l->is_below_unit) {
-                open = nodeset_intersect(&l->leaf.effective, &m->pools->cdm);
+                open = nodeset_intersect(&l->leaf.effective, &book->pools->cdm);
                 return nodeset_subtract(&open, &promised);
         }
-        open = fence_leaf_open(&l->leaf, m->config, m->pools, m->ledger);
+        open = fence_leaf_open(&l->leaf, book->config, book->pools, book->ledger);
         if (l->leaf.unit)
                 return open;
-        promised = foreign_nodes(m->foreign, a->path);
+        promised = foreign_nodes(a->context->foreign, a->path);
         return nodeset_subtract(&open, &promised);
 }
 
 static void admit_judge(Admit *a, const AdmitRead *l)
 {
-        Manager *m = a->manager;
-        NodeSet nodes = nodeset_intersect(&l->leaf.effective, &m->pools->cdm), open = admit_open(a, l);
-        bool is_enforced = m->config->mode == FENCE_MODE_ENFORCE;
+        Book *book = a->book;
+        NodeSet nodes = nodeset_intersect(&l->leaf.effective, &book->pools->cdm), open = admit_open(a, l);
+        bool is_enforced = book->config->mode == FENCE_MODE_ENFORCE;
         const Answer good = { 0 };
         int r = 0;
 
@@ -256,7 +263,7 @@ static void admit_judge(Admit *a, const AdmitRead *l)
                 r = admit_speak(a);
         else if (is_enforced && l->is_below_unit && !a->was_looked_at) {
                 a->was_looked_at = true;
-                r = below_units_wait(m->below_units, admit_on_looked_below, a, &a->wait);
+                r = below_units_wait(a->context->below_units, admit_on_looked_below, a, &a->wait);
         } else if (is_enforced && !nodeset_is_empty(&open))
                 r = admit_pause(a, l->is_below_unit);
         else
@@ -285,20 +292,20 @@ static void admit_on_read(int result, void *userdata)
 
 static int admit_read_start(Admit *a)
 {
-        Manager *m = a->manager;
+        Book *book = a->book;
         AdmitRead *l = calloc(1, sizeof(*l));
         int r;
 
         if (!l)
                 return -ENOMEM;
-        *l = (AdmitRead){ .owner = a, .pidfd = -EBADF, .cdm = m->pools->cdm };
-        r = string_copy(m->root, &l->root);
+        *l = (AdmitRead){ .owner = a, .pidfd = -EBADF, .cdm = book->pools->cdm };
+        r = string_copy(book->core->root, &l->root);
         if (r >= 0)
                 r = string_copy(a->path, &l->path);
         if (r >= 0 && !a->path && (l->pidfd = fcntl(a->pidfd, F_DUPFD_CLOEXEC, 3)) < 0)
                 r = -errno;
         if (r >= 0)
-                r = worker_submit(m->worker, admit_run_read, admit_on_read, NULL, l, &a->job);
+                r = worker_submit(book->core->worker, admit_run_read, admit_on_read, NULL, l, &a->job);
         if (r < 0)
                 admit_read_free(l);
         else
@@ -314,13 +321,14 @@ static void admit_look(Admit *a)
                 admit_fail(a, r);
 }
 
-int admit_start(Manager *m, AdmitArgs *args, admit_done_t done, void *userdata, Admit **ret)
+int admit_start(const AdmitContext *context, AdmitArgs *args, admit_done_t done, void *userdata, Admit **ret)
 {
         Admit *a = calloc(1, sizeof(*a));
 
         if (!a)
                 return -ENOMEM;
-        *a = (Admit){ .manager = m,
+        *a = (Admit){ .context = context,
+                      .book = context->book,
                       .args = args->request,
                       .has_spoken = !vouch_words_need_permission(&args->request.words),
                       .pidfd = -EBADF,
@@ -332,8 +340,8 @@ int admit_start(Manager *m, AdmitArgs *args, admit_done_t done, void *userdata, 
         if (r >= 0 && !a->path && (a->pidfd = fcntl(a->args.target.pidfd, F_DUPFD_CLOEXEC, 3)) < 0)
                 r = -errno;
         if (r >= 0)
-                r = sd_event_add_time_relative(m->event, &a->deadline, CLOCK_MONOTONIC, args->timeout_usec,
-                                               1000, admit_on_time_over, a);
+                r = sd_event_add_time_relative(a->book->core->event, &a->deadline, CLOCK_MONOTONIC,
+                                               args->timeout_usec, 1000, admit_on_time_over, a);
         if (r >= 0)
                 r = admit_read_start(a);
         if (r < 0)

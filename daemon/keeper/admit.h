@@ -4,8 +4,22 @@
 /* Waits until a cgroup is fenced or granted. It widens nothing, and makes no tenant. What is said of the tenant that
  * the cgroup is, or is in, is kept. */
 
-#include "daemon/tenant/manager.h"
 #include "daemon/tenant/request-args.h"
+
+typedef struct Answer Answer;
+typedef struct BelowUnits BelowUnits;
+typedef struct Book Book;
+typedef struct Fence Fence;
+typedef struct Foreign Foreign;
+typedef struct VouchSet VouchSet;
+
+typedef struct AdmitContext {
+        Book *book;
+        BelowUnits *below_units;
+        Fence *fence;
+        Foreign *foreign;
+        VouchSet *vouches;
+} AdmitContext;
 
 typedef struct AdmitArgs {
         RequestArgs
@@ -19,6 +33,7 @@ typedef struct Admit Admit;
  * ended, and is to be freed there. Never called from within admit_start(). */
 typedef void (*admit_done_t)(const Answer *answer, uint64_t id, const NodeSet *nodes, void *userdata);
 
-/* Takes args->request. */
-int admit_start(Manager *m, AdmitArgs *args, admit_done_t done, void *userdata, Admit **ret);
+/* Takes args->request. context: not copied. */
+int admit_start(const AdmitContext *context, AdmitArgs *args, admit_done_t done, void *userdata,
+                Admit **ret);
 Admit *admit_free(Admit *a);

@@ -16,7 +16,10 @@
 
 #include "daemon/fence/subtenant.h"
 #include "daemon/keeper/drift.h"
+#include "daemon/loop/clock.h"
 #include "daemon/loop/log.h"
+#include "daemon/tenant/book.h"
+#include "daemon/tenant/core.h"
 #include "daemon/tenant/unit-check.h"
 
 #define EVENT_BYTES 4096
@@ -28,7 +31,11 @@ typedef struct Look {
 } Look;
 
 struct BelowUnits {
-        Manager *manager;
+        Book *book;
+        Fence *fence;
+        UnitChecks *unit_checks;
+        void (*repaired)(const FenceRepair *repair, void *userdata);
+        void *userdata;
         int fd;
         sd_event_source *io;
         Job *job;
@@ -66,22 +73,22 @@ static void tell_wrong(BelowUnits *b, SubtenantFound *found)
 
 static void below_units_report(BelowUnits *b, SubtenantFound *found)
 {
-        Manager *m = b->manager;
+        Book *book = b->book;
         FenceRepair repair = { .cgroup = found->cgroup,
                                .nodes = found->nodes,
                                .drained_bytes = found->drained_bytes,
-                               .usec = manager_monotonic_usec() - b->since_usec,
+                               .usec = clock_monotonic_usec() - b->since_usec,
                                .is_new = true,
                                .is_open = found->is_open };
 
         tell_wrong(b, found);
-        fence_count_drained(m->fence, found->drained_bytes);
+        fence_count_drained(b->fence, found->drained_bytes);
         if (found->cgroup)
-                drift_on_fence_repaired(&repair, m->drift);
+                b->repaired(&repair, b->userdata);
         for (size_t i = 0; i < found->n_ended; i++) {
                 const char *tenant = found->ended[i];
-                int r = ledger_tenant_count(m->ledger, tenant) > 0
-                                ? unit_checks_add(m->unit_checks, tenant, false, NULL)
+                int r = ledger_tenant_count(book->ledger, tenant) > 0
+                                ? unit_checks_add(b->unit_checks, tenant, false, NULL, NULL)
                                 : 0;
 
                 if (r < 0)
@@ -131,11 +138,12 @@ void below_units_look(BelowUnits *b)
         Look *l = calloc(1, sizeof(*l));
         int r = l ? 0 : -ENOMEM;
 
-        b->since_usec = manager_monotonic_usec();
+        b->since_usec = clock_monotonic_usec();
         if (l) {
                 l->owner = b;
                 /* What it narrows closes something: before all drains. */
-                r = worker_submit_first(b->manager->mover, below_run_look, below_on_look, NULL, l, &b->job);
+                r = worker_submit_first(b->book->core->mover, below_run_look, below_on_look, NULL, l,
+                                        &b->job);
         }
         if (r >= 0) {
                 b->look = l;
@@ -192,14 +200,22 @@ static int below_units_on_io(sd_event_source *source _unused_, int fd, uint32_t 
         return 0;
 }
 
-int below_units_new(Manager *m, BelowUnits **ret)
+int below_units_new(Book *book, Fence *fence, UnitChecks *unit_checks,
+                    void (*repaired)(const FenceRepair *repair, void *userdata), void *userdata,
+                    BelowUnits **ret)
 {
         BelowUnits *b = calloc(1, sizeof(*b));
 
         if (!b)
                 return -ENOMEM;
-        *b = (BelowUnits){ .manager = m, .fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK) };
-        int r = b->fd < 0 ? -errno : sd_event_add_io(m->event, &b->io, b->fd, EPOLLIN, below_units_on_io, b);
+        *b = (BelowUnits){ .book = book,
+                           .fence = fence,
+                           .unit_checks = unit_checks,
+                           .repaired = repaired,
+                           .userdata = userdata,
+                           .fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK) };
+        int r = b->fd < 0 ? -errno
+                          : sd_event_add_io(book->core->event, &b->io, b->fd, EPOLLIN, below_units_on_io, b);
         if (r < 0) {
                 below_units_free(b);
                 return r;

@@ -4,10 +4,16 @@
 /* What happens below units of which tenants have reservations (daemon/fence/subtenant.h): control groups that
  * come, go, end, or are set by others. Nothing is watched while no such unit is open. */
 
-typedef struct Manager Manager;
 typedef struct BelowUnits BelowUnits;
+typedef struct Book Book;
+typedef struct Fence Fence;
+typedef struct FenceRepair FenceRepair;
+typedef struct UnitChecks UnitChecks;
 
-int below_units_new(Manager *m, BelowUnits **ret);
+/* repaired: of a cgroup that had to be closed; as for fence_new(). */
+int below_units_new(Book *book, Fence *fence, UnitChecks *unit_checks,
+                    void (*repaired)(const FenceRepair *repair, void *userdata), void *userdata,
+                    BelowUnits **ret);
 BelowUnits *below_units_free(BelowUnits *b);
 /* Something may have happened: all are looked at, soon. */
 void below_units_look(BelowUnits *b);

@@ -7,32 +7,36 @@
 #include <string.h>
 
 #include "daemon/pid1/fence-property.h"
+#include "daemon/tenant/book.h"
+#include "daemon/tenant/core.h"
 #include "policy/cdm-names.h"
+#include "policy/config.h"
 
-bool drift_is_fenced(const Manager *m)
+bool drift_is_fenced(const Book *book)
 {
-        return m->serving && m->config->mode == FENCE_MODE_ENFORCE && !nodeset_is_empty(&m->pools->cdm);
+        return book->serving && book->config->mode == FENCE_MODE_ENFORCE &&
+               !nodeset_is_empty(&book->pools->cdm);
 }
 
-bool drift_can_look(const Manager *m)
+bool drift_can_look(const Book *book)
 {
-        return drift_is_fenced(m) && !m->fence_busy;
+        return drift_is_fenced(book) && !book->fence_busy;
 }
 
 /* By whom, as far as anybody can know: the kernel does not tell who wrote. `said` is what systemd's files
  * say, and explains what was found or not. */
-static char *drift_cause(Manager *m, const char *unit, const NodeSet *found)
+static char *drift_cause(Book *book, const char *unit, const NodeSet *found)
 {
         static const char fence[] = "/" CDM_DROPIN_FENCE, property[] = "/50-AllowedMemoryNodes.conf";
         _cleanup_free_ char *file = NULL;
-        NodeSet said, of_found = nodeset_intersect(found, &m->pools->cdm);
+        NodeSet said, of_found = nodeset_intersect(found, &book->pools->cdm);
         char *text = NULL;
         int r = -ENOENT;
 
         if (unit)
-                r = fence_property_last_word(m->root, unit, &file, &said);
+                r = fence_property_last_word(book->core->root, unit, &file, &said);
         if (r >= 0) {
-                said = nodeset_intersect(&said, &m->pools->cdm);
+                said = nodeset_intersect(&said, &book->pools->cdm);
                 if (!nodeset_equal(&said, &of_found))
                         r = -ENOENT;
         }
@@ -49,9 +53,9 @@ static char *drift_cause(Manager *m, const char *unit, const NodeSet *found)
         return r < 0 ? NULL : text;
 }
 
-char *drift_reason(Manager *m, const char *unit, const NodeSet *found)
+char *drift_reason(Book *book, const char *unit, const NodeSet *found)
 {
-        _cleanup_free_ char *cause = drift_cause(m, unit, found);
+        _cleanup_free_ char *cause = drift_cause(book, unit, found);
         char list[NODESET_STR_MAX], *text;
 
         if (!cause)

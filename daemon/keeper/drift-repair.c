@@ -10,11 +10,14 @@
 #include "daemon/keeper/drift.h"
 #include "daemon/keeper/fights.h"
 #include "daemon/keeper/reload.h"
+#include "daemon/tenant/book.h"
+#include "daemon/tenant/core.h"
 #include "policy/size.h"
 
 /* fence_check() had something to do that is no drift. */
-static void drift_tell_fenced(Manager *m, const FenceRepair *r)
+static void drift_tell_fenced(const DriftContext *c, const FenceRepair *r)
 {
+        const Notify *notify = c->book->core->notify;
         char nodes[NODESET_STR_MAX], size[SIZE_STR_MAX], reason[64];
         const char *name = r->unit ? r->unit : r->cgroup;
         Event e = { .kind = EVENT_FENCED,
@@ -25,11 +28,11 @@ static void drift_tell_fenced(Manager *m, const FenceRepair *r)
                     .moved_bytes = r->drained_bytes,
                     .reason = reason };
 
-        fence_intruders_were_told(m->fence, r->drained_bytes);
+        fence_intruders_were_told(c->fence, r->drained_bytes);
         if (r->is_open) {
                 e.kind = EVENT_FAILED;
                 e.reason = "its cpuset.mems could not be written";
-                event_emit(m->notify, &e,
+                event_emit(notify, &e,
                            "%s may use CDM nodes (%s) without a reservation, and could not be fenced; "
                            "`cdmctl reload` tries again",
                            name, nodes);
@@ -37,7 +40,7 @@ static void drift_tell_fenced(Manager *m, const FenceRepair *r)
         }
         snprintf(reason, sizeof(reason), "%s for %" PRIu64 " us", r->is_new ? "new, and open" : "open",
                  r->usec);
-        event_emit(m->notify, &e,
+        event_emit(notify, &e,
                    "%s was fenced: CDM nodes (%s) had been open to it for %" PRIu64 " us; %s moved off",
                    name, nodes, r->usec, size_format(r->drained_bytes, size));
 }
@@ -46,7 +49,8 @@ void drift_on_fence_repaired(const FenceRepair *repair, void *userdata)
 {
         Drift *d = userdata;
         Fights *fights = drift_fights(d);
-        Manager *m = drift_manager(d);
+        const DriftContext *c = drift_context(d);
+        Book *book = c->book;
         char nodes[NODESET_STR_MAX], size[SIZE_STR_MAX];
         const char *name = repair->unit ? repair->unit : repair->cgroup;
         _cleanup_free_ char *reason = NULL;
@@ -66,31 +70,31 @@ void drift_on_fence_repaired(const FenceRepair *repair, void *userdata)
                         fights_note_repaired(fights, repair->cgroup);
                 if (!repair->is_open && !repair->is_new)
                         fights_count_repair(fights);
-                drift_tell_fenced(m, repair);
+                drift_tell_fenced(c, repair);
                 return;
         }
         if (repair->is_open) {
                 e.kind = EVENT_FAILED;
-                event_emit(m->notify, &e, "the nodes %s could not be closed to %s", nodes, name);
+                event_emit(book->core->notify, &e, "the nodes %s could not be closed to %s", nodes, name);
                 fights_note_failed(fights, repair->cgroup);
                 /* What is open by that is listed then. */
-                if (repair->is_widened && fence_state(m->fence) == FENCE_CLOSED)
-                        reloads_fence(m->reloads);
+                if (repair->is_widened && fence_state(c->fence) == FENCE_CLOSED)
+                        reloads_fence(c->reloads);
                 return;
         }
         /* Where it has been another cgroup since, the reason was forgotten with that one. */
         if (!e.reason)
-                e.reason = reason = drift_reason(m, repair->unit, &repair->nodes);
+                e.reason = reason = drift_reason(book, repair->unit, &repair->nodes);
         fights_count_repair(fights);
         fights_note_repaired(fights, repair->cgroup);
         if (repair->is_widened) {
-                event_emit(m->notify, &e,
+                event_emit(book->core->notify, &e,
                            "the nodes %s were open to all units in %s, which has ordinary nodes again: %s",
                            nodes, name, e.reason ? e.reason : "out of memory");
                 drift_look(d); /* what that has not closed */
                 return;
         }
-        event_emit(m->notify, &e,
+        event_emit(book->core->notify, &e,
                    "the nodes %s were open to %s without a reservation, and are closed again, "
                    "with %s moved off: %s",
                    nodes, name, size_format(repair->drained_bytes, size),

@@ -22,15 +22,20 @@
 #include <uthash.h>
 
 #include "daemon/fence/fence-way.h"
+#include "daemon/fence/fence.h"
 #include "daemon/keeper/drift-reason.h"
 #include "daemon/keeper/fights.h"
 #include "daemon/kernel/cgroup.h"
+#include "daemon/loop/clock.h"
 #include "daemon/loop/log.h"
+#include "daemon/tenant/book.h"
+#include "daemon/tenant/core.h"
 
 typedef struct SliceLook SliceLook;
 
 struct SliceLooks {
-        Manager *manager;
+        Book *book;
+        Fence *fence;
         Fights *fights;
         void (*look_at_all)(void *userdata);
         void *userdata;
@@ -63,16 +68,18 @@ static void slice_look_free(SliceLook *l)
         free(l);
 }
 
-int slice_looks_new(Manager *m, Fights *fights, void (*look_at_all)(void *userdata), void *userdata,
-                    SliceLooks **ret)
+int slice_looks_new(Book *book, Fence *fence, Fights *fights, void (*look_at_all)(void *userdata),
+                    void *userdata, SliceLooks **ret)
 {
         SliceLooks *s = calloc(1, sizeof(*s));
 
         if (!s)
                 return -ENOMEM;
-        *s = (SliceLooks){
-                .manager = m, .fights = fights, .look_at_all = look_at_all, .userdata = userdata
-        };
+        *s = (SliceLooks){ .book = book,
+                           .fence = fence,
+                           .fights = fights,
+                           .look_at_all = look_at_all,
+                           .userdata = userdata };
         *ret = s;
         return 0;
 }
@@ -115,7 +122,7 @@ static void slice_repair(SliceLooks *s, const char *path, char *reason)
                 return;
         }
         if (fights_judge(s->fights, PLACE_LEAF, path, reason) == FIGHT_REPAIR) {
-                int r = fence_check(s->manager->fence, path, manager_monotonic_usec(), false);
+                int r = fence_check(s->fence, path, clock_monotonic_usec(), false);
 
                 if (r < 0) {
                         log_error("cannot close %s: %s; `cdmctl reload` tries again", path, strerror(-r));
@@ -125,9 +132,9 @@ static void slice_repair(SliceLooks *s, const char *path, char *reason)
         free(reason);
 }
 
-static char *slice_reason(Manager *m, const FenceWay *way)
+static char *slice_reason(Book *book, const FenceWay *way)
 {
-        _cleanup_free_ char *what = drift_reason(m, strrchr(way->cgroup, '/') + 1, &way->mems);
+        _cleanup_free_ char *what = drift_reason(book, strrchr(way->cgroup, '/') + 1, &way->mems);
         char *text;
 
         if (!what || asprintf(&text, "it leaves no ordinary node to what is in it: %s", what) < 0)
@@ -148,10 +155,10 @@ static char *slice_leaf_reason(const SliceLook *l)
 static void slice_judge(SliceLook *l)
 {
         SliceLooks *s = l->set;
-        const NodeSet *ordinary = &s->manager->pools->ordinary;
+        const NodeSet *ordinary = &s->book->pools->ordinary;
 
         if (l->way.cgroup) {
-                slice_repair(s, l->way.cgroup, slice_reason(s->manager, &l->way));
+                slice_repair(s, l->way.cgroup, slice_reason(s->book, &l->way));
                 return;
         }
         if (l->off)
@@ -181,7 +188,7 @@ static void slice_look_done(int result, void *userdata)
         else if (s && result < 0)
                 log_error("cannot look at %s: %s; `cdmctl reload` looks at all control groups", l->slice,
                           strerror(-result));
-        else if (s && drift_can_look(s->manager))
+        else if (s && drift_can_look(s->book))
                 slice_judge(l);
         else if (s)
                 s->look_at_all(s->userdata);
@@ -191,10 +198,10 @@ static void slice_look_done(int result, void *userdata)
 static void slice_look_start(SliceLooks *s, SliceLook *l)
 {
         fence_way_clear(&l->way);
-        l->cdm = s->manager->pools->cdm;
+        l->cdm = s->book->pools->cdm;
         l->mems = NODESET_EMPTY;
         l->off = false;
-        int r = worker_submit(s->manager->worker, slice_look_run, slice_look_done, NULL, l, &l->job);
+        int r = worker_submit(s->book->core->worker, slice_look_run, slice_look_done, NULL, l, &l->job);
         if (r < 0) {
                 log_error("cannot look at %s: %s; `cdmctl reload` looks at all control groups", l->slice,
                           strerror(-r));
@@ -255,7 +262,7 @@ void slice_looks_above(SliceLooks *s, const char *leaf)
 
 #define OFF_REASON "it does not enable the cpuset controller"
 
-static void slice_tell_off(Manager *m, const char *file, const NodeSet *open)
+static void slice_tell_off(Book *book, const char *file, const NodeSet *open)
 {
         _cleanup_free_ char *cgroup = strndup(file, (size_t)(strrchr(file, '/') - file));
         bool is_root = file == strrchr(file, '/');
@@ -266,7 +273,7 @@ static void slice_tell_off(Manager *m, const char *file, const NodeSet *open)
                     .nodes = nodeset_format(open, nodes),
                     .reason = OFF_REASON };
 
-        event_emit(m->notify, &e,
+        event_emit(book->core->notify, &e,
                    "the nodes %s were open to units in %s: " OFF_REASON
                    "; it is enabled, and the fence closed",
                    nodes, e.unit ? e.unit : "/");
@@ -283,7 +290,7 @@ bool slice_looks_off(SliceLooks *s, const FenceNames *off)
                 if (fights_judge(s->fights, PLACE_CONTROLLERS, file, OFF_REASON) != FIGHT_REPAIR)
                         continue;
                 fights_count_repair(s->fights);
-                slice_tell_off(s->manager, file, &off->sets[i]);
+                slice_tell_off(s->book, file, &off->sets[i]);
                 repair = true;
         }
         return repair;

@@ -7,13 +7,15 @@
 
 #include "daemon/fence/fence-names.h"
 #include "daemon/keeper/fights.h"
-#include "daemon/tenant/manager.h"
+
+typedef struct Book Book;
+typedef struct Fence Fence;
 
 typedef struct SliceLooks SliceLooks;
 
 /* look_at_all: called where only a look at everything tells. */
-int slice_looks_new(Manager *m, Fights *fights, void (*look_at_all)(void *userdata), void *userdata,
-                    SliceLooks **ret);
+int slice_looks_new(Book *book, Fence *fence, Fights *fights, void (*look_at_all)(void *userdata),
+                    void *userdata, SliceLooks **ret);
 SliceLooks *slice_looks_free(SliceLooks *s);
 /* A slice of which something was heard. */
 void slice_looks_add(SliceLooks *s, const char *path);

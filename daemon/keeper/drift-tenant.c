@@ -17,13 +17,19 @@
 
 #include "daemon/keeper/drift-reason.h"
 #include "daemon/keeper/fights.h"
+#include "daemon/kernel/tenant-read.h"
 #include "daemon/loop/log.h"
+#include "daemon/loop/turn.h"
+#include "daemon/tenant/book.h"
 #include "daemon/tenant/change.h"
+#include "daemon/tenant/core.h"
+#include "policy/config.h"
 
 typedef struct TenantLook TenantLook;
 
 struct TenantLooks {
-        Manager *manager;
+        Book *book;
+        const ChangeContext *changes;
         Fights *fights;
         TenantLook *all;
         TenantLook *due; /* by tenant: those whose turn has not come */
@@ -31,7 +37,7 @@ struct TenantLooks {
 
 struct TenantLook {
         TenantLooks *set;
-        Manager *manager;
+        Book *book;
         char *tenant;
         char *reason;
         Turn *turn;
@@ -61,13 +67,13 @@ static void tenant_look_free(TenantLook *l)
         free(l);
 }
 
-int tenant_looks_new(Manager *m, Fights *fights, TenantLooks **ret)
+int tenant_looks_new(Book *book, const ChangeContext *changes, Fights *fights, TenantLooks **ret)
 {
         TenantLooks *s = calloc(1, sizeof(*s));
 
         if (!s)
                 return -ENOMEM;
-        *s = (TenantLooks){ .manager = m, .fights = fights };
+        *s = (TenantLooks){ .book = book, .changes = changes, .fights = fights };
         *ret = s;
         return 0;
 }
@@ -85,7 +91,7 @@ TenantLooks *tenant_looks_free(TenantLooks *s)
 /* What the tenant must have, and what it may have: a reservation that is not granted yet, or that drains, is
  * only the latter. */
 typedef struct Terms {
-        Manager *manager;
+        Book *book;
         const Reservation *first;
         NodeSet must, may;
 } Terms;
@@ -93,7 +99,7 @@ typedef struct Terms {
 static int tenant_look_add_terms(Reservation *r, void *userdata)
 {
         Terms *t = userdata;
-        Entry *e = manager_find(t->manager, r->id);
+        Entry *e = book_find(t->book, r->id);
         NodeSet nodes = reservation_nodes(r);
 
         t->may = nodeset_union(&t->may, &nodes);
@@ -114,10 +120,10 @@ static void tenant_look_tell(TenantLook *l, int error, const char *message)
                     .reason = error < 0 ? message : l->reason };
 
         if (error < 0)
-                event_emit(l->manager->notify, &e, "the nodes of %s could not be set as reserved: %s",
+                event_emit(l->book->core->notify, &e, "the nodes of %s could not be set as reserved: %s",
                            l->tenant, message ? message : strerror(-error));
         else
-                event_emit(l->manager->notify, &e, "the nodes of %s are set as reserved again: %s",
+                event_emit(l->book->core->notify, &e, "the nodes of %s are set as reserved again: %s",
                            l->tenant, l->reason);
 }
 
@@ -138,30 +144,30 @@ static void tenant_look_on_repaired(const ApplyResult *result, bool changed, voi
 /* NULL: it has what it shall have. */
 static char *tenant_look_find_drift(TenantLook *l, const Terms *t, const NodeSet *found)
 {
-        Manager *m = l->manager;
-        NodeSet open = nodeset_intersect(found, &m->pools->cdm),
-                now = ledger_tenant_nodes(m->ledger, l->tenant), must = nodeset_intersect(&t->must, &now);
+        Book *book = l->book;
+        NodeSet open = nodeset_intersect(found, &book->pools->cdm),
+                now = ledger_tenant_nodes(book->ledger, l->tenant), must = nodeset_intersect(&t->must, &now);
 
         open = nodeset_subtract(&open, &t->may);
         if (!nodeset_is_empty(found) && nodeset_is_empty(&open) && nodeset_is_subset(&must, found))
                 return NULL;
-        return drift_reason(m, t->first->target->unit, found);
+        return drift_reason(book, t->first->target->unit, found);
 }
 
 typedef struct Base {
-        Manager *manager;
+        Book *book;
         NodeSet nodes;
 } Base;
 
 static int tenant_look_set_base(Reservation *r, void *userdata)
 {
         Base *b = userdata;
-        Entry *e = manager_find(b->manager, r->id);
+        Entry *e = book_find(b->book, r->id);
 
         if (!e || nodeset_equal(&r->base, &b->nodes))
                 return 0;
         r->base = b->nodes;
-        int k = manager_store(e);
+        int k = book_store(e);
         return k < 0 ? k : 0;
 }
 
@@ -169,11 +175,11 @@ static int tenant_look_set_base(Reservation *r, void *userdata)
  * more: that is not cdmd's, and stays so. */
 static void tenant_look_adopt_ordinary(TenantLook *l, const NodeSet *found)
 {
-        Base b = { l->manager, nodeset_intersect(found, &l->manager->pools->ordinary) };
+        Base b = { l->book, nodeset_intersect(found, &l->book->pools->ordinary) };
 
         if (nodeset_is_empty(&b.nodes))
                 return;
-        int r = ledger_foreach_of_tenant(l->manager->ledger, l->tenant, tenant_look_set_base, &b);
+        int r = ledger_foreach_of_tenant(l->book->ledger, l->tenant, tenant_look_set_base, &b);
         if (r < 0)
                 log_error("cannot store the ordinary nodes of %s: %s", l->tenant, strerror(-r));
 }
@@ -181,12 +187,12 @@ static void tenant_look_adopt_ordinary(TenantLook *l, const NodeSet *found)
 /* True: a repair is under way, and frees it. */
 static bool tenant_look_judge(TenantLook *l, const NodeSet *found)
 {
-        Terms t = { .manager = l->manager };
+        Terms t = { .book = l->book };
         ChangeTerms as_reserved = { .migrate = false };
-        Manager *m = l->manager;
+        Book *book = l->book;
 
-        ledger_foreach_of_tenant(m->ledger, l->tenant, tenant_look_add_terms, &t);
-        if (!t.first || m->config->mode != FENCE_MODE_ENFORCE) {
+        ledger_foreach_of_tenant(book->ledger, l->tenant, tenant_look_add_terms, &t);
+        if (!t.first || book->config->mode != FENCE_MODE_ENFORCE) {
                 fights_forget(l->set->fights, l->tenant);
                 return false;
         }
@@ -194,7 +200,7 @@ static bool tenant_look_judge(TenantLook *l, const NodeSet *found)
         if (fights_judge(l->set->fights, PLACE_TENANT, l->tenant, l->reason) != FIGHT_REPAIR)
                 return false;
         tenant_look_adopt_ordinary(l, found);
-        int r = change_start(m, t.first, &as_reserved, tenant_look_on_repaired, l, &l->change);
+        int r = change_start(l->set->changes, t.first, &as_reserved, tenant_look_on_repaired, l, &l->change);
         if (r < 0) {
                 tenant_look_tell(l, r, NULL);
                 fights_note_failed(l->set->fights, l->tenant);
@@ -214,16 +220,16 @@ static void tenant_look_on_read(const TenantReading *now, void *userdata)
 
 static bool tenant_look_read(TenantLook *l)
 {
-        Terms t = { .manager = l->manager };
-        Manager *m = l->manager;
+        Terms t = { .book = l->book };
+        Book *book = l->book;
 
-        ledger_foreach_of_tenant(m->ledger, l->tenant, tenant_look_add_terms, &t);
-        if (!t.first || m->config->mode != FENCE_MODE_ENFORCE) {
+        ledger_foreach_of_tenant(book->ledger, l->tenant, tenant_look_add_terms, &t);
+        if (!t.first || book->config->mode != FENCE_MODE_ENFORCE) {
                 fights_forget(l->set->fights, l->tenant);
                 return false;
         }
         const Subject *target = t.first->target;
-        return tenant_read_start(m->worker, target->cgroup, target->cgroup_id, &NODESET_EMPTY,
+        return tenant_read_start(book->core->worker, target->cgroup, target->cgroup_id, &NODESET_EMPTY,
                                  tenant_look_on_read, l, &l->read) >= 0;
 }
 
@@ -246,13 +252,14 @@ void tenant_looks_add(TenantLooks *s, const char *tenant)
         l = calloc(1, sizeof(*l));
         if (!l)
                 return;
-        *l = (TenantLook){ .set = s, .manager = s->manager, .tenant = strdup(tenant) };
+        *l = (TenantLook){ .set = s, .book = s->book, .tenant = strdup(tenant) };
         DL_APPEND(s->all, l);
         if (l->tenant) {
                 HASH_ADD_KEYPTR(hh, s->due, l->tenant, strlen(l->tenant), l);
                 l->due = true;
         }
-        int r = l->tenant ? turn_take(s->manager->turns, tenant, tenant_look_on_turn, l, &l->turn) : -ENOMEM;
+        int r = l->tenant ? turn_take(s->book->core->turns, tenant, tenant_look_on_turn, l, &l->turn)
+                          : -ENOMEM;
         if (r < 0) {
                 log_error("cannot look at %s: %s; `cdmctl reload` looks", tenant, strerror(-r));
                 tenant_look_free(l);

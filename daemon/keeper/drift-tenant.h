@@ -4,11 +4,13 @@
 /* Has a tenant's cgroup the nodes that the ledger says? */
 
 #include "daemon/keeper/fights.h"
-#include "daemon/tenant/manager.h"
+
+typedef struct Book Book;
+typedef struct ChangeContext ChangeContext;
 
 typedef struct TenantLooks TenantLooks;
 
-int tenant_looks_new(Manager *m, Fights *fights, TenantLooks **ret);
+int tenant_looks_new(Book *book, const ChangeContext *changes, Fights *fights, TenantLooks **ret);
 TenantLooks *tenant_looks_free(TenantLooks *s);
 /* Looks at it soon; again where a look has begun already. */
 void tenant_looks_add(TenantLooks *s, const char *tenant);

@@ -28,8 +28,11 @@
 #include "daemon/keeper/fights.h"
 #include "daemon/keeper/reload.h"
 #include "daemon/kernel/cgroup-watch.h"
+#include "daemon/loop/clock.h"
 #include "daemon/loop/log.h"
 #include "daemon/loop/slice.h"
+#include "daemon/tenant/book.h"
+#include "daemon/tenant/core.h"
 #include "daemon/tenant/warnings.h"
 #include "policy/warning.h"
 
@@ -44,7 +47,8 @@
 typedef struct LeafLook LeafLook;
 
 struct Drift {
-        Manager *manager;
+        DriftContext context;
+        Book *book;
         Fights *fights;
         TenantLooks *tenants;
         SliceLooks *slices;
@@ -65,15 +69,15 @@ Fights *drift_fights(Drift *d)
         return d->fights;
 }
 
-Manager *drift_manager(const Drift *d)
+const DriftContext *drift_context(const Drift *d)
 {
-        return d->manager;
+        return &d->context;
 }
 
 /* Else everything is looked at when that is possible. */
 static bool drift_can_look_now(Drift *d)
 {
-        if (drift_can_look(d->manager))
+        if (drift_can_look(d->book))
                 return true;
         d->wanted = true;
         return false;
@@ -87,28 +91,28 @@ static const char *drift_key_of(const FenceLeaf *leaf)
 }
 
 /* NULL: it has no reservation. */
-static const char *drift_tenant_of(Manager *m, const FenceLeaf *leaf)
+static const char *drift_tenant_of(Book *book, const FenceLeaf *leaf)
 {
-        if (leaf->unit && ledger_tenant_count(m->ledger, leaf->unit) > 0)
+        if (leaf->unit && ledger_tenant_count(book->ledger, leaf->unit) > 0)
                 return leaf->unit;
-        return ledger_tenant_count(m->ledger, drift_key_of(leaf)) > 0 ? drift_key_of(leaf) : NULL;
+        return ledger_tenant_count(book->ledger, drift_key_of(leaf)) > 0 ? drift_key_of(leaf) : NULL;
 }
 
 /* An open leaf is drained, narrowed, and systemd is told, unless that is a fight. */
 static void drift_judge_untenanted(Drift *d, const FenceLeaf *leaf)
 {
-        Manager *m = d->manager;
+        Book *book = d->book;
         _cleanup_free_ char *reason = NULL;
-        NodeSet open = fence_leaf_open(leaf, m->config, m->pools, m->ledger);
+        NodeSet open = fence_leaf_open(leaf, book->config, book->pools, book->ledger);
         int r;
 
         if (!nodeset_is_empty(&open))
-                reason = drift_reason(m, leaf->unit, &leaf->mems);
+                reason = drift_reason(book, leaf->unit, &leaf->mems);
         if (!nodeset_is_empty(&open) && !reason)
                 return;
         if (fights_judge(d->fights, PLACE_LEAF, drift_key_of(leaf), reason) != FIGHT_REPAIR)
                 return;
-        r = fence_check(m->fence, drift_key_of(leaf), manager_monotonic_usec(), false);
+        r = fence_check(d->context.fence, drift_key_of(leaf), clock_monotonic_usec(), false);
         if (r < 0) {
                 log_error("cannot close %s: %s; `cdmctl reload` tries again", drift_key_of(leaf),
                           strerror(-r));
@@ -117,17 +121,17 @@ static void drift_judge_untenanted(Drift *d, const FenceLeaf *leaf)
 }
 
 /* Has a unit CDM nodes that it has not reserved, and of which its own set says nothing? */
-static bool drift_is_opened_above(Manager *m, const FenceLeaf *leaf)
+static bool drift_is_opened_above(Book *book, const FenceLeaf *leaf)
 {
-        NodeSet open = fence_leaf_open(leaf, m->config, m->pools, m->ledger);
+        NodeSet open = fence_leaf_open(leaf, book->config, book->pools, book->ledger);
 
         return leaf->unit && leaf->has_cpuset && !nodeset_is_empty(&leaf->mems) &&
                !nodeset_is_subset(&open, &leaf->mems);
 }
 
-static void drift_check_leaf(Manager *m, const char *path)
+static void drift_check_leaf(Drift *d, const char *path)
 {
-        int r = fence_check(m->fence, path, manager_monotonic_usec(), false);
+        int r = fence_check(d->context.fence, path, clock_monotonic_usec(), false);
 
         if (r < 0)
                 log_error("cannot look at %s: %s; `cdmctl reload` looks at all control groups", path,
@@ -137,7 +141,7 @@ static void drift_check_leaf(Manager *m, const char *path)
 /* What has a reservation is looked at within its tenant's turn. */
 static bool drift_look_as_tenant(Drift *d, const FenceLeaf *leaf)
 {
-        const char *tenant = drift_tenant_of(d->manager, leaf);
+        const char *tenant = drift_tenant_of(d->book, leaf);
 
         if (tenant) {
                 fights_forget(d->fights, drift_key_of(leaf));
@@ -148,7 +152,7 @@ static bool drift_look_as_tenant(Drift *d, const FenceLeaf *leaf)
 
 static void drift_judge_reading(Drift *d, LeafReading *reading)
 {
-        Manager *m = d->manager;
+        Book *book = d->book;
         FenceLeaf *leaf = &reading->leaf;
 
         if (reading->error == -ENOMEM)
@@ -162,12 +166,12 @@ static void drift_judge_reading(Drift *d, LeafReading *reading)
                 drift_look(d);
                 return;
         }
-        if (drift_is_opened_above(m, leaf)) {
+        if (drift_is_opened_above(book, leaf)) {
                 slice_looks_above(d->slices, drift_key_of(leaf));
                 return;
         }
         if (!leaf->unit)
-                leaf->promised = foreign_nodes(m->foreign, leaf->path);
+                leaf->promised = foreign_nodes(d->context.foreign, leaf->path);
         if (!drift_look_as_tenant(d, leaf))
                 drift_judge_untenanted(d, leaf);
 }
@@ -185,7 +189,7 @@ static void drift_on_leaf_read(LeafReading *reading, void *userdata)
         if (drift_can_look_now(d))
                 drift_judge_reading(d, reading);
         if (reading->check && (reading->error < 0 || reading->leaf.has_cpuset))
-                drift_check_leaf(d->manager, path);
+                drift_check_leaf(d, path);
 }
 
 /* Does its name say that nothing is to be read of it? */
@@ -207,7 +211,7 @@ void drift_leaf(Drift *d, const char *path, bool check)
 
         if (drift_can_look_now(d) && !drift_is_known_by_name(d, path)) {
                 if (!d->leaf_reader)
-                        r = leaf_reader_new(d->manager->worker, drift_on_leaf_read, d, &d->leaf_reader);
+                        r = leaf_reader_new(d->book->core->worker, drift_on_leaf_read, d, &d->leaf_reader);
                 if (r >= 0)
                         r = leaf_reader_add(d->leaf_reader, path, check);
                 if (r >= 0)
@@ -216,7 +220,7 @@ void drift_leaf(Drift *d, const char *path, bool check)
                 drift_look(d);
         }
         if (check)
-                drift_check_leaf(d->manager, path);
+                drift_check_leaf(d, path);
 }
 
 /* --- EVERYTHING --------------------------------------------------------------------------------------- */
@@ -240,12 +244,13 @@ static int leaf_look_run(Job *job, void *userdata)
         return fence_scan_read(&l->cdm, false, &l->scan);
 }
 
-static NodeSet leaf_look_open_nodes(Manager *m, const FenceLeaf *leaf)
+static NodeSet leaf_look_open_nodes(Drift *d, const FenceLeaf *leaf)
 {
-        NodeSet open = fence_leaf_open(leaf, m->config, m->pools, m->ledger);
+        Book *book = d->book;
+        NodeSet open = fence_leaf_open(leaf, book->config, book->pools, book->ledger);
 
         if (!leaf->unit) {
-                NodeSet promised = foreign_nodes(m->foreign, leaf->path);
+                NodeSet promised = foreign_nodes(d->context.foreign, leaf->path);
                 open = nodeset_subtract(&open, &promised);
         }
         return open;
@@ -255,11 +260,11 @@ static NodeSet leaf_look_open_nodes(Manager *m, const FenceLeaf *leaf)
  * is it when systemd only did not answer. */
 static bool leaf_look_is_tighter(LeafLook *l)
 {
-        Manager *m = l->drift->manager;
+        const Drift *d = l->drift;
         size_t n;
-        const Unfenced *u = fence_unfenced(m->fence, &n);
+        const Unfenced *u = fence_unfenced(d->context.fence, &n);
 
-        if (fence_is_untold(m->fence))
+        if (fence_is_untold(d->context.fence))
                 return true;
         for (size_t i = 0; i < n; i++)
                 if (u[i].cgroup[1] && !fence_names_has(&l->open, u[i].cgroup))
@@ -271,9 +276,9 @@ static bool leaf_look_is_tighter(LeafLook *l)
 static void leaf_look_judge(LeafLook *l, const FenceLeaf *leaf)
 {
         Drift *d = l->drift;
-        Manager *m = d->manager;
-        const char *tenant = drift_tenant_of(m, leaf);
-        NodeSet open = leaf_look_open_nodes(m, leaf), missing;
+        Book *book = d->book;
+        const char *tenant = drift_tenant_of(book, leaf);
+        NodeSet open = leaf_look_open_nodes(d, leaf), missing;
 
         if (!nodeset_is_empty(&open) && fence_names_add(&l->open, leaf->path, NULL) < 0)
                 log_error("cannot note that %s is open: %s", leaf->path, strerror(ENOMEM));
@@ -281,13 +286,13 @@ static void leaf_look_judge(LeafLook *l, const FenceLeaf *leaf)
                 (void)fence_names_add(&l->off, leaf->off, &open);
                 return;
         }
-        if (drift_is_opened_above(m, leaf)) {
+        if (drift_is_opened_above(book, leaf)) {
                 slice_looks_above(d->slices, drift_key_of(leaf));
                 return;
         }
         if (tenant && leaf->unit_path && strcmp(leaf->path, leaf->unit_path) != 0)
                 return;
-        missing = fence_leaf_reserved(leaf, m->ledger);
+        missing = fence_leaf_reserved(leaf, book->ledger);
         missing = nodeset_subtract(&missing, &leaf->mems);
         if (tenant && (!nodeset_is_empty(&missing) || !nodeset_is_empty(&open)))
                 tenant_looks_add(d->tenants, tenant);
@@ -307,17 +312,17 @@ static int drift_on_recheck(sd_event_source *source, uint64_t usec, void *userda
 /* After everything was looked at: when to do so again, if ever. */
 static void drift_recheck_later(Drift *d)
 {
-        Manager *m = d->manager;
-        bool leaky = fence_state(m->fence) == FENCE_LEAKY;
+        Book *book = d->book;
+        bool leaky = fence_state(d->context.fence) == FENCE_LEAKY;
 
         if (d->recheck || !d->watch_wanted || (d->watch && !watch_is_incomplete(d->watch) && !leaky))
                 return;
         if (d->watch && watch_is_incomplete(d->watch))
-                warnings_add(m->warnings, WARNING_CGROUPS_UNWATCHED,
+                warnings_add(d->context.warnings, WARNING_CGROUPS_UNWATCHED,
                              "there are too many control groups to watch them all; those that are not "
                              "watched are looked at every minute; more inotify watches (`sysctl "
                              "fs.inotify.max_user_watches`) may help");
-        int r = sd_event_add_time_relative(m->event, &d->recheck, CLOCK_MONOTONIC, RECHECK_USEC,
+        int r = sd_event_add_time_relative(book->core->event, &d->recheck, CLOCK_MONOTONIC, RECHECK_USEC,
                                            RECHECK_USEC / 4, drift_on_recheck, d);
         if (r < 0)
                 log_error("cannot set a timer to look at all control groups: %s", strerror(-r));
@@ -336,7 +341,7 @@ static void leaf_look_end(LeafLook *l)
 {
         Drift *d = l->drift;
 
-        fence_scan_clear_later(&l->scan, d->manager->worker);
+        fence_scan_clear_later(&l->scan, d->book->core->worker);
         leaf_look_free(l);
         d->look = NULL;
         if (d->wanted)
@@ -360,7 +365,7 @@ static void leaf_look_on_slice(void *userdata)
         if (l->next < l->scan.n_leaves)
                 return;
         if (slice_looks_off(d->slices, &l->off) || leaf_look_is_tighter(l))
-                reloads_fence(d->manager->reloads);
+                reloads_fence(d->context.reloads);
         leaf_look_end(l);
 }
 
@@ -375,7 +380,7 @@ static void leaf_look_done(int result, void *userdata)
                 return;
         }
         if (result >= 0)
-                result = slice_new(d->manager->event, leaf_look_on_slice, l, &l->slice);
+                result = slice_new(d->book->core->event, leaf_look_on_slice, l, &l->slice);
         if (result >= 0) {
                 slice_set(l->slice, true);
                 return;
@@ -390,8 +395,8 @@ static int leaf_look_start(Drift *d)
 
         if (!l)
                 return -ENOMEM;
-        *l = (LeafLook){ .drift = d, .cdm = d->manager->pools->cdm };
-        int r = worker_submit(d->manager->worker, leaf_look_run, leaf_look_done, NULL, l, &l->job);
+        *l = (LeafLook){ .drift = d, .cdm = d->book->pools->cdm };
+        int r = worker_submit(d->book->core->worker, leaf_look_run, leaf_look_done, NULL, l, &l->job);
         if (r < 0) {
                 free(l);
                 return r;
@@ -425,7 +430,7 @@ void drift_look(Drift *d)
         d->wanted = true;
         if (d->soon || d->look || !drift_can_look_now(d) || d->systemd_reloading)
                 return;
-        r = sd_event_add_time_relative(d->manager->event, &d->soon, CLOCK_MONOTONIC, LOOK_SOON_USEC,
+        r = sd_event_add_time_relative(d->book->core->event, &d->soon, CLOCK_MONOTONIC, LOOK_SOON_USEC,
                                        LOOK_ACCURACY_USEC, drift_on_look_soon, d);
         if (r < 0)
                 log_error("cannot set a timer: %s; `cdmctl reload` looks at all control groups",
@@ -445,7 +450,7 @@ void drift_systemd(Drift *d, const char *state)
 
 void drift_settled(Drift *d)
 {
-        if (!drift_is_fenced(d->manager))
+        if (!drift_is_fenced(d->book))
                 return;
         if (d->wanted)
                 drift_look(d);
@@ -495,20 +500,22 @@ void drift_slice(Drift *d, const char *path)
         slice_looks_add(d->slices, path);
 }
 
-int drift_new(Manager *m, Drift **ret)
+int drift_new(const DriftContext *context, Drift **ret)
 {
         _cleanup_(drift_free_p) Drift *d = calloc(1, sizeof(*d));
 
         if (!d)
                 return -ENOMEM;
-        d->manager = m;
-        int r = fights_new(m, drift_on_place, d, &d->fights);
+        d->context = *context;
+        d->book = context->book;
+        int r = fights_new(d->book, context->degrades, drift_on_place, d, &d->fights);
         if (r >= 0)
-                r = tenant_looks_new(m, d->fights, &d->tenants);
+                r = tenant_looks_new(d->book, context->changes, d->fights, &d->tenants);
         if (r >= 0)
-                r = slice_looks_new(m, d->fights, drift_on_look_wanted, d, &d->slices);
+                r = slice_looks_new(d->book, context->fence, d->fights, drift_on_look_wanted, d, &d->slices);
         if (r >= 0)
-                r = drop_in_watch_new(m, d->fights, drift_on_look_wanted, d, &d->drop_ins);
+                r = drop_in_watch_new(d->book, context->reloads, d->fights, drift_on_look_wanted, d,
+                                      &d->drop_ins);
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(d);

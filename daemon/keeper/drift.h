@@ -9,10 +9,27 @@
 #include "daemon/fence/fence.h"
 #include "daemon/keeper/fights.h"
 #include "daemon/kernel/cgroup-watch.h"
-#include "daemon/tenant/manager.h"
 #include "policy/macro.h"
 
-int drift_new(Manager *m, Drift **ret);
+typedef struct Book Book;
+typedef struct ChangeContext ChangeContext;
+typedef struct Degrades Degrades;
+typedef struct Drift Drift;
+typedef struct Foreign Foreign;
+typedef struct Reloads Reloads;
+typedef struct Warnings Warnings;
+
+typedef struct DriftContext {
+        Book *book;
+        const ChangeContext *changes;
+        Degrades *degrades;
+        Fence *fence;
+        Foreign *foreign;
+        Reloads *reloads;
+        Warnings *warnings;
+} DriftContext;
+
+int drift_new(const DriftContext *context, Drift **ret);
 Drift *drift_free(Drift *d);
 DEFINE_CLEANUP(Drift, drift_free);
 
@@ -30,7 +47,7 @@ void drift_slice(Drift *d, const char *path);
 void drift_settled(Drift *d);
 /* The cgroup tree is to be watched (or not), by this one; NULL: it cannot be. Not all of it may be watched. */
 void drift_watched(Drift *d, bool wanted, const Watch *watch);
-Manager *drift_manager(const Drift *d);
+const DriftContext *drift_context(const Drift *d);
 /* What is fought over. */
 Fights *drift_fights(Drift *d);
 

@@ -17,12 +17,15 @@
 #include "daemon/loop/log.h"
 #include "daemon/pid1/fence-files.h"
 #include "daemon/pid1/unit.h"
+#include "daemon/tenant/book.h"
+#include "daemon/tenant/core.h"
 #include "policy/cdm-names.h"
 
 #define DROP_INS_KEY "drop-ins of the fence"
 
 struct DropInWatch {
-        Manager *manager;
+        Book *book;
+        Reloads *reloads;
         Fights *fights;
         void (*look_at_all)(void *userdata);
         void *userdata;
@@ -35,21 +38,21 @@ struct DropInWatch {
 /* Else everything is looked at when that is possible. */
 static bool drop_in_watch_can_look(DropInWatch *d)
 {
-        if (drift_can_look(d->manager))
+        if (drift_can_look(d->book))
                 return true;
         d->look_at_all(d->userdata);
         return false;
 }
 
-static bool drop_in_watch_are_in(Manager *m, const char *dir)
+static bool drop_in_watch_are_in(Book *book, const char *dir)
 {
         _cleanup_free_ char *path = NULL;
 
-        if (asprintf(&path, "%s%s", m->root, dir) < 0) {
+        if (asprintf(&path, "%s%s", book->core->root, dir) < 0) {
                 path = NULL;
                 return true;
         }
-        return fence_files_present(path, m->config, m->pools);
+        return fence_files_present(path, book->config, book->pools);
 }
 
 static int drop_in_watch_on_event(sd_event_source *source, const struct inotify_event *event, void *userdata)
@@ -78,11 +81,11 @@ void drop_in_watch_start(DropInWatch *d)
                 for (size_t k = 0; k < ARRAY_SIZE(types) && n < ARRAY_SIZE(d->sources); k++) {
                         _cleanup_free_ char *path = NULL;
 
-                        if (asprintf(&path, "%s%s/%s", d->manager->root, dirs[i], types[k]) < 0) {
+                        if (asprintf(&path, "%s%s/%s", d->book->core->root, dirs[i], types[k]) < 0) {
                                 path = NULL;
                                 return;
                         }
-                        if (sd_event_add_inotify(d->manager->event, &d->sources[n], path,
+                        if (sd_event_add_inotify(d->book->core->event, &d->sources[n], path,
                                                  IN_CLOSE_WRITE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO |
                                                          IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR,
                                                  drop_in_watch_on_event, d) >= 0)
@@ -90,11 +93,11 @@ void drop_in_watch_start(DropInWatch *d)
                 }
 }
 
-static bool drop_in_watch_are_there(Manager *m)
+static bool drop_in_watch_are_there(Book *book)
 {
-        return (drop_in_watch_are_in(m, "/run/systemd/generator") ||
-                drop_in_watch_are_in(m, "/run/systemd/system")) &&
-               drop_in_watch_are_in(m, CDM_DIR_DECIDED);
+        return (drop_in_watch_are_in(book, "/run/systemd/generator") ||
+                drop_in_watch_are_in(book, "/run/systemd/system")) &&
+               drop_in_watch_are_in(book, CDM_DIR_DECIDED);
 }
 
 static void drop_in_watch_judge(DropInWatch *d, bool there)
@@ -105,8 +108,8 @@ static void drop_in_watch_judge(DropInWatch *d, bool there)
         if (fights_judge(d->fights, PLACE_DROPINS, DROP_INS_KEY, reason) != FIGHT_REPAIR)
                 return;
         fights_count_repair(d->fights);
-        event_emit(d->manager->notify, &e, "the %s are written again: %s", DROP_INS_KEY, reason);
-        reloads_fence(d->manager->reloads);
+        event_emit(d->book->core->notify, &e, "the %s are written again: %s", DROP_INS_KEY, reason);
+        reloads_fence(d->reloads);
 }
 
 /* After an answer it may have begun to reload: so what is missing then has to be missing after the next
@@ -122,7 +125,7 @@ static void drop_in_watch_on_systemd_quiet(int error, const char *message, void 
                 return;
         /* Before they are read: what changes after that is told. */
         drop_in_watch_start(d);
-        bool there = drop_in_watch_are_there(d->manager);
+        bool there = drop_in_watch_are_there(d->book);
         if (there || missed) {
                 drop_in_watch_judge(d, there);
                 return;
@@ -137,7 +140,7 @@ void drop_in_watch_look(DropInWatch *d)
 {
         if (d->asked || !drop_in_watch_can_look(d))
                 return;
-        int r = unit_ping(d->manager->gate, drop_in_watch_on_systemd_quiet, d, &d->asked);
+        int r = unit_ping(d->book->core->gate, drop_in_watch_on_systemd_quiet, d, &d->asked);
         if (r < 0)
                 log_error("cannot look at the %s: %s; `cdmctl reload` looks", DROP_INS_KEY, strerror(-r));
 }
@@ -151,16 +154,18 @@ void drop_in_watch_systemd(DropInWatch *d, bool reloading)
         d->missed = false;
 }
 
-int drop_in_watch_new(Manager *m, Fights *fights, void (*look_at_all)(void *userdata), void *userdata,
-                      DropInWatch **ret)
+int drop_in_watch_new(Book *book, Reloads *reloads, Fights *fights, void (*look_at_all)(void *userdata),
+                      void *userdata, DropInWatch **ret)
 {
         DropInWatch *d = calloc(1, sizeof(*d));
 
         if (!d)
                 return -ENOMEM;
-        *d = (DropInWatch){
-                .manager = m, .fights = fights, .look_at_all = look_at_all, .userdata = userdata
-        };
+        *d = (DropInWatch){ .book = book,
+                            .reloads = reloads,
+                            .fights = fights,
+                            .look_at_all = look_at_all,
+                            .userdata = userdata };
         *ret = d;
         return 0;
 }

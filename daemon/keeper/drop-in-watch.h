@@ -6,13 +6,15 @@
 #include <stdbool.h>
 
 #include "daemon/keeper/fights.h"
-#include "daemon/tenant/manager.h"
+
+typedef struct Book Book;
+typedef struct Reloads Reloads;
 
 typedef struct DropInWatch DropInWatch;
 
 /* look_at_all: called when no look is possible for now. */
-int drop_in_watch_new(Manager *m, Fights *fights, void (*look_at_all)(void *userdata), void *userdata,
-                      DropInWatch **ret);
+int drop_in_watch_new(Book *book, Reloads *reloads, Fights *fights, void (*look_at_all)(void *userdata),
+                      void *userdata, DropInWatch **ret);
 DropInWatch *drop_in_watch_free(DropInWatch *d);
 /* Looks at them when systemd has answered; they are written again, unless that is a fight. */
 void drop_in_watch_look(DropInWatch *d);

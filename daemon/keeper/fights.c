@@ -12,7 +12,10 @@
 #include <string.h>
 #include <uthash.h>
 
+#include "daemon/loop/clock.h"
 #include "daemon/loop/log.h"
+#include "daemon/tenant/book.h"
+#include "daemon/tenant/core.h"
 #include "daemon/tenant/degrade.h"
 #include "policy/timespan.h"
 
@@ -34,7 +37,8 @@ typedef struct Place {
 } Place;
 
 struct Fights {
-        Manager *manager;
+        Book *book;
+        Degrades *degrades;
         fights_look_t look;
         void *userdata;
         Place *places; /* by key */
@@ -50,13 +54,13 @@ static void place_free(Place *p)
         free(p);
 }
 
-int fights_new(Manager *m, fights_look_t look, void *userdata, Fights **ret)
+int fights_new(Book *book, Degrades *degrades, fights_look_t look, void *userdata, Fights **ret)
 {
         Fights *f = calloc(1, sizeof(*f));
 
         if (!f)
                 return -ENOMEM;
-        *f = (Fights){ .manager = m, .look = look, .userdata = userdata };
+        *f = (Fights){ .book = book, .degrades = degrades, .look = look, .userdata = userdata };
         *ret = f;
         return 0;
 }
@@ -107,10 +111,10 @@ static int place_new(Fights *f, PlaceKind kind, const char *key, Place **ret)
 static int place_degrade(Reservation *r, void *userdata)
 {
         Place *p = userdata;
-        Entry *e = manager_find(p->fights->manager, r->id);
+        Entry *e = book_find(p->fights->book, r->id);
 
         if (e)
-                degrade_set(e, DEGRADED_FIGHT, p->fight.state == FIGHT_YIELDED);
+                degrade_set(p->fights->degrades, e, DEGRADED_FIGHT, p->fight.state == FIGHT_YIELDED);
         return 0;
 }
 
@@ -118,7 +122,7 @@ static int place_degrade(Reservation *r, void *userdata)
 static void place_degrade_all(Place *p)
 {
         if (p->kind == PLACE_TENANT)
-                ledger_foreach_of_tenant(p->fights->manager->ledger, p->key, place_degrade, p);
+                ledger_foreach_of_tenant(p->fights->book->ledger, p->key, place_degrade, p);
 }
 
 /* --- TELLING ------------------------------------------------------------------------------------------ */
@@ -142,7 +146,7 @@ static void place_tell_fight(const Place *p, const char *how)
         Event e = place_event(p, EVENT_FIGHT);
         char pause[TIMESPAN_STR_MAX];
 
-        event_emit(p->fights->manager->notify, &e, "%s %s %s (%s); cdmd backs off and retries in %s",
+        event_emit(p->fights->book->core->notify, &e, "%s %s %s (%s); cdmd backs off and retries in %s",
                    what[p->kind], p->key, how, p->reason ? p->reason : "",
                    timespan_format(p->fight.pause_usec, pause));
 }
@@ -151,7 +155,7 @@ static void place_tell_peace(const Place *p)
 {
         Event e = place_event(p, EVENT_FIGHT_OVER);
 
-        event_emit(p->fights->manager->notify, &e, "nobody changes %s any more", p->key);
+        event_emit(p->fights->book->core->notify, &e, "nobody changes %s any more", p->key);
 }
 
 /* --- LOOKING ------------------------------------------------------------------------------------------ */
@@ -172,8 +176,8 @@ static int place_on_timer(sd_event_source *source, uint64_t usec, void *userdata
 static void place_set_timer(Place *p)
 {
         p->timer = sd_event_source_disable_unref(p->timer);
-        int r = sd_event_add_time(p->fights->manager->event, &p->timer, CLOCK_MONOTONIC, p->fight.next_usec,
-                                  TIMER_ACCURACY, place_on_timer, p);
+        int r = sd_event_add_time(p->fights->book->core->event, &p->timer, CLOCK_MONOTONIC,
+                                  p->fight.next_usec, TIMER_ACCURACY, place_on_timer, p);
         if (r < 0)
                 log_error("cannot set a timer to look at %s again: %s; `cdmctl reload` looks", p->key,
                           strerror(-r));
@@ -204,7 +208,7 @@ FightAction fights_judge(Fights *f, PlaceKind kind, const char *key, const char 
         if (p->repairing && reason)
                 return FIGHT_REPAIR;
         place_set_reason(p, reason);
-        FightAction action = fight_look(&p->fight, !reason, manager_monotonic_usec());
+        FightAction action = fight_look(&p->fight, !reason, clock_monotonic_usec());
 
         p->repairing = kind == PLACE_LEAF && action == FIGHT_REPAIR;
         if (action == FIGHT_YIELD)
@@ -244,7 +248,7 @@ void fights_note_failed(Fights *f, const char *key)
                 return;
         p->repairing = false;
         bool was_on = fight_is_on(&p->fight);
-        fight_failed(&p->fight, manager_monotonic_usec());
+        fight_failed(&p->fight, clock_monotonic_usec());
         if (!was_on)
                 place_tell_fight(p, "could not be repaired");
         place_degrade_all(p);
@@ -269,7 +273,7 @@ void fights_note_repaired(Fights *f, const char *key)
         if (!p)
                 return;
         p->repairing = false;
-        p->repaired_usec = manager_monotonic_usec();
+        p->repaired_usec = clock_monotonic_usec();
 }
 
 uint64_t fights_repaired_usec(Fights *f, const char *key)

@@ -8,9 +8,11 @@
 #include <stdint.h>
 
 #include "daemon/fence/fence-names.h"
-#include "daemon/tenant/manager.h"
 #include "policy/fight.h"
 #include "policy/macro.h"
+
+typedef struct Book Book;
+typedef struct Degrades Degrades;
 
 typedef enum PlaceKind { PLACE_TENANT, PLACE_LEAF, PLACE_CONTROLLERS, PLACE_DROPINS } PlaceKind;
 
@@ -19,7 +21,7 @@ typedef struct Fights Fights;
 /* It is time to look at the place again. key: tenant, cgroup, cgroup.subtree_control of one, or a name. */
 typedef void (*fights_look_t)(PlaceKind kind, const char *key, void *userdata);
 
-int fights_new(Manager *m, fights_look_t look, void *userdata, Fights **ret);
+int fights_new(Book *book, Degrades *degrades, fights_look_t look, void *userdata, Fights **ret);
 Fights *fights_free(Fights *f);
 DEFINE_CLEANUP(Fights, fights_free);
 

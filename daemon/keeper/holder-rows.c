@@ -12,7 +12,9 @@
 #include <string.h>
 
 #include "daemon/fence/fence-scan.h"
+#include "daemon/tenant/book.h"
 #include "daemon/tenant/buffers.h"
+#include "daemon/tenant/core.h"
 #include "daemon/tenant/holds.h"
 #include "policy/cdm-names.h"
 #include "policy/size.h"
@@ -42,7 +44,9 @@ typedef struct Rest {
 } Rest;
 
 struct HolderRows {
-        Manager *manager;
+        Book *book;
+        const BufferSet *buffers;
+        const HoldSet *holds;
         Observation *observation;
         char *const *units;
         const Unattributed *unattributed;
@@ -70,14 +74,19 @@ HolderRows *holder_rows_free(HolderRows *rows)
         return NULL;
 }
 
-int holder_rows_new(Manager *m, Observation *o, char *const *units, const Unattributed *unattributed,
-                    HolderRows **ret)
+int holder_rows_new(Book *book, const BufferSet *buffers, const HoldSet *holds, Observation *o,
+                    char *const *units, const Unattributed *unattributed, HolderRows **ret)
 {
         HolderRows *rows = calloc(1, sizeof(*rows));
 
         if (!rows)
                 return -ENOMEM;
-        *rows = (HolderRows){ .manager = m, .observation = o, .units = units, .unattributed = unattributed };
+        *rows = (HolderRows){ .book = book,
+                              .buffers = buffers,
+                              .holds = holds,
+                              .observation = o,
+                              .units = units,
+                              .unattributed = unattributed };
         *ret = rows;
         return 0;
 }
@@ -115,18 +124,18 @@ static bool is_kernel_memory_only(const NumaBytes *b)
         return b->anon == 0 && b->file == 0 && b->shmem == 0 && b->hugetlb == 0;
 }
 
-static Kind kind_of(Manager *m, const Holder *h, const Reservation *r, const char *unit)
+static Kind kind_of(Book *book, const Holder *h, const Reservation *r, const char *unit)
 {
         if (h->inner)
                 return RESIDUE;
         /* Kernel threads: what they have besides is the kernel's. */
         if (h->cgroup[1] == '\0' && is_kernel_memory_only(&h->bytes))
                 return UNATTRIBUTED;
-        if (r && ledger_tenant_bytes(m->ledger, ledger_tenant_key(r->target), h->bytes.node) > 0) {
-                NodeSet open = ledger_tenant_nodes(m->ledger, ledger_tenant_key(r->target));
+        if (r && ledger_tenant_bytes(book->ledger, ledger_tenant_key(r->target), h->bytes.node) > 0) {
+                NodeSet open = ledger_tenant_nodes(book->ledger, ledger_tenant_key(r->target));
                 return nodeset_contains(&open, h->bytes.node) ? RESERVED : RESIDUE;
         }
-        if (fence_unit_is_exempt(unit, m->config))
+        if (fence_unit_is_exempt(unit, book->config))
                 return EXEMPT;
         return is_kernel_memory_only(&h->bytes) ? RESIDUE : INTRUDER;
 }
@@ -175,8 +184,8 @@ static void begin_node(HolderRows *rows, int node)
 {
         char path[] = CDM_UNIT_CGROUP;
 
-        rows->left = buffer_bytes(rows->manager->buffers, 0, node);
-        rows->left.shmem += holds_bytes(rows->manager->holds, node);
+        rows->left = buffer_bytes(rows->buffers, 0, node);
+        rows->left.shmem += holds_bytes(rows->holds, node);
         do {
                 subtract_own(rows, path, node);
                 *strrchr(path, '/') = '\0';
@@ -202,9 +211,9 @@ static int add_holder(HolderRows *rows, size_t i)
 
         if (numa_bytes_all(&h->bytes) == 0)
                 return 0;
-        const Reservation *r = ledger_find_above(rows->manager->ledger, h->cgroup);
+        const Reservation *r = ledger_find_above(rows->book->ledger, h->cgroup);
         const char *unit = r && r->target->unit ? r->target->unit : rows->units[i];
-        Kind kind = kind_of(rows->manager, h, r, unit);
+        Kind kind = kind_of(rows->book, h, r, unit);
         if (rows->text_bytes < TEXT_BYTES_MAX)
                 return add_row(rows, &h->bytes, h->cgroup, unit, kind, NULL);
         add_to_rest(&rows->rest[kind], &h->bytes);
@@ -258,7 +267,7 @@ static int add_unattributed(HolderRows *rows, const NodeObservation *n, const Un
 static int end_node(HolderRows *rows)
 {
         const NodeObservation *n = &rows->observation->nodes[rows->node];
-        NumaBytes held = { .node = n->node, .shmem = holds_bytes(rows->manager->holds, n->node) };
+        NumaBytes held = { .node = n->node, .shmem = holds_bytes(rows->holds, n->node) };
 
         int r = add_rests(rows);
         if (r >= 0 && held.shmem > 0)
@@ -273,12 +282,12 @@ static int end_node(HolderRows *rows)
 static void rows_add_buffers(uint32_t id, void *userdata)
 {
         HolderRows *rows = userdata;
-        const Reservation *r = ledger_find(rows->manager->ledger, id);
+        const Reservation *r = ledger_find(rows->book->ledger, id);
         Share shares[SHARES_MAX];
-        size_t n = buffers_shares(rows->manager->buffers, id, shares);
+        size_t n = buffers_shares(rows->buffers, id, shares);
 
         for (size_t i = 0; r && rows->error >= 0 && i < n; i++) {
-                OwnBytes b = buffer_bytes(rows->manager->buffers, id, shares[i].node);
+                OwnBytes b = buffer_bytes(rows->buffers, id, shares[i].node);
                 const NumaBytes row = { .node = shares[i].node, .shmem = b.shmem, .hugetlb = b.hugetlb };
                 rows->error =
                         add_row(rows, &row, r->target->cgroup ? r->target->cgroup : "", r->target->unit,
@@ -292,7 +301,7 @@ int holder_rows_make(HolderRows *rows)
         int r = 0;
 
         if (rows->node == o->n_nodes) {
-                buffers_foreach_owner(rows->manager->buffers, rows_add_buffers, rows);
+                buffers_foreach_owner(rows->buffers, rows_add_buffers, rows);
                 return rows->error < 0 ? rows->error : 1;
         }
         int node = o->nodes[rows->node].node;

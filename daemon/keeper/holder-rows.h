@@ -4,7 +4,10 @@
 /* The rows of one look at all holders. */
 
 #include "daemon/kernel/observe.h"
-#include "daemon/tenant/manager.h"
+
+typedef struct Book Book;
+typedef struct BufferSet BufferSet;
+typedef struct HoldSet HoldSet;
 
 typedef struct HolderRow {
         NumaBytes bytes;
@@ -18,8 +21,8 @@ typedef struct HolderRows HolderRows;
 
 /* Of an observation, with one unit a holder (NULL where not known) and one Unattributed a node. All three
  * have to outlive the rows. The observation's bytes get less by what cdmd itself keeps. */
-int holder_rows_new(Manager *m, Observation *o, char *const *units, const Unattributed *unattributed,
-                    HolderRows **ret);
+int holder_rows_new(Book *book, const BufferSet *buffers, const HoldSet *holds, Observation *o,
+                    char *const *units, const Unattributed *unattributed, HolderRows **ret);
 HolderRows *holder_rows_free(HolderRows *rows);
 DEFINE_CLEANUP(HolderRows, holder_rows_free);
 

@@ -17,6 +17,9 @@
 #include "daemon/fence/fence-scan.h"
 #include "daemon/fence/subtenant.h"
 #include "daemon/loop/slice.h"
+#include "daemon/pid1/unit.h"
+#include "daemon/tenant/book.h"
+#include "daemon/tenant/core.h"
 
 /* Of holders without a reservation, so many are looked up at PID 1, one after the other; the rest are shown
  * by their cgroup. */
@@ -34,7 +37,9 @@ typedef enum Phase {
 } Phase;
 
 struct HolderSet {
-        Manager *manager;
+        Book *book;
+        const BufferSet *buffers;
+        const HoldSet *holds;
         Slice *slice;
         char *root;
         bool stopping;
@@ -63,9 +68,12 @@ static void look_clear(HolderSet *s)
         free(s->units);
         free(s->unattributed);
         observation_free(s->observation);
-        *s = (HolderSet){
-                .manager = s->manager, .slice = s->slice, .stopping = s->stopping, .root = s->root
-        };
+        *s = (HolderSet){ .book = s->book,
+                          .buffers = s->buffers,
+                          .holds = s->holds,
+                          .slice = s->slice,
+                          .stopping = s->stopping,
+                          .root = s->root };
 }
 
 static void holders_free_all(HolderSet *s)
@@ -155,8 +163,8 @@ int holders_look(HolderSet *s, holders_done_t done, void *userdata)
 {
         if (s->phase != PHASE_IDLE)
                 return -EBUSY;
-        s->nodes = s->manager->pools->cdm;
-        int r = worker_submit(s->manager->reader, look_on_worker, look_on_read, NULL, s, &s->job);
+        s->nodes = s->book->pools->cdm;
+        int r = worker_submit(s->book->core->reader, look_on_worker, look_on_read, NULL, s, &s->job);
         if (r < 0)
                 return r;
         s->phase = PHASE_READ;
@@ -182,7 +190,7 @@ static void look_on_unit(int error, UnitInfo *info, void *userdata)
 
 static bool needs_look_up(const HolderSet *s, const Holder *h)
 {
-        return !h->inner && h->cgroup[1] != '\0' && !ledger_find_above(s->manager->ledger, h->cgroup);
+        return !h->inner && h->cgroup[1] != '\0' && !ledger_find_above(s->book->ledger, h->cgroup);
 }
 
 static void look_up(HolderSet *c)
@@ -196,7 +204,7 @@ static void look_up(HolderSet *c)
                         return;
         }
         if (c->looking_at == o->n_holders || c->n_lookups++ == LOOKUPS_MAX ||
-            unit_get_by_cgroup(c->manager->gate, GATE_HOLDERS, o->holders[c->looking_at].cgroup,
+            unit_get_by_cgroup(c->book->core->gate, GATE_HOLDERS, o->holders[c->looking_at].cgroup,
                                look_on_unit, c, &c->lookup) < 0)
                 c->phase = PHASE_MAKE;
         else
@@ -211,7 +219,8 @@ static int look_make(HolderSet *s)
         int r = 0;
 
         if (!s->rows)
-                r = holder_rows_new(s->manager, s->observation, s->units, s->unattributed, &s->rows);
+                r = holder_rows_new(s->book, s->buffers, s->holds, s->observation, s->units, s->unattributed,
+                                    &s->rows);
         return r < 0 ? r : holder_rows_make(s->rows);
 }
 
@@ -230,15 +239,17 @@ static void holders_on_slice(void *userdata)
                 look_lend(s);
 }
 
-int holders_new(Manager *m, HolderSet **ret)
+int holders_new(Book *book, const BufferSet *buffers, const HoldSet *holds, HolderSet **ret)
 {
         HolderSet *s = calloc(1, sizeof(*s));
 
         if (!s)
                 return -ENOMEM;
-        s->manager = m;
-        s->root = strdup(m->root);
-        int r = s->root ? slice_new(m->event, holders_on_slice, s, &s->slice) : -ENOMEM;
+        s->book = book;
+        s->buffers = buffers;
+        s->holds = holds;
+        s->root = strdup(book->core->root);
+        int r = s->root ? slice_new(book->core->event, holders_on_slice, s, &s->slice) : -ENOMEM;
         if (r < 0) {
                 holders_free(s);
                 return r;

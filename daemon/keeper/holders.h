@@ -4,9 +4,12 @@
 /* Who has pages on CDM nodes. */
 
 #include "daemon/keeper/holder-rows.h"
-#include "daemon/tenant/manager.h"
 
-int holders_new(Manager *m, HolderSet **ret);
+typedef struct BufferSet BufferSet;
+typedef struct HoldSet HoldSet;
+typedef struct HolderSet HolderSet;
+
+int holders_new(Book *book, const BufferSet *buffers, const HoldSet *holds, HolderSet **ret);
 /* A look that is under way is not told of any more. */
 HolderSet *holders_free(HolderSet *s);
 /* One look at a time: -EBUSY. done is called later, with a negative errno, or with rows that are lent until

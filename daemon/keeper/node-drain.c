@@ -28,9 +28,13 @@
 #include "daemon/kernel/observe.h"
 #include "daemon/kernel/settle.h"
 #include "daemon/loop/log.h"
+#include "daemon/tenant/answer.h"
+#include "daemon/tenant/book.h"
+#include "daemon/tenant/core.h"
 #include "daemon/tenant/degrade.h"
 #include "daemon/tenant/follow.h"
 #include "policy/cdm-names.h"
+#include "policy/config.h"
 #include "policy/size.h"
 
 /* Callers of one drain that wait for its end. */
@@ -41,9 +45,10 @@
 typedef struct NodeDrain NodeDrain;
 
 struct NodeDrains {
-        Manager *manager;
-        NodeDrain *all;
+        Book *book;
+        FollowSet *follows;
         Degrades *degrades;
+        NodeDrain *all;
 };
 
 /* What the worker does once all tenants are off. */
@@ -70,7 +75,7 @@ typedef struct Asker {
 
 struct NodeDrain {
         NodeDrains *set;
-        Manager *manager;
+        Book *book;
         int node;
         Asker waiting[WAITING_MAX];
         size_t n_waiting;
@@ -93,18 +98,13 @@ static void node_drain_free(NodeDrain *d)
         free(d);
 }
 
-int node_drains_new(Manager *m, NodeDrains **ret)
+int node_drains_new(Book *book, FollowSet *follows, Degrades *degrades, NodeDrains **ret)
 {
         NodeDrains *s = calloc(1, sizeof(*s));
 
         if (!s)
                 return -ENOMEM;
-        s->manager = m;
-        int r = degrades_new(m, &s->degrades);
-        if (r < 0) {
-                free(s);
-                return r;
-        }
+        *s = (NodeDrains){ .book = book, .follows = follows, .degrades = degrades };
         *ret = s;
         return 0;
 }
@@ -115,7 +115,6 @@ NodeDrains *node_drains_free(NodeDrains *s)
                 return NULL;
         while (s->all)
                 node_drain_free(s->all);
-        degrades_free(s->degrades);
         free(s);
         return NULL;
 }
@@ -313,10 +312,10 @@ static void node_drain_finish(NodeDrain *d, const Observation *o)
 
         size_format(d->moved_bytes, moved);
         if (left == 0)
-                event_emit(d->manager->notify, &e, "node %d is drained: %s were moved off, nothing is left",
-                           d->node, moved);
+                event_emit(d->book->core->notify, &e,
+                           "node %d is drained: %s were moved off, nothing is left", d->node, moved);
         else
-                event_emit(d->manager->notify, &e,
+                event_emit(d->book->core->notify, &e,
                            "node %d is drained: %s were moved off, but %s could not be", d->node, moved,
                            size_format(left, rest));
         DrainReport report = { .moved_bytes = d->moved_bytes,
@@ -349,15 +348,15 @@ static void node_drain_on_swept(int result, void *userdata)
 
 static void node_drain_sweep(NodeDrain *d)
 {
-        Manager *m = d->manager;
+        Book *book = d->book;
         Sweep *s = calloc(1, sizeof(*s));
         int r = -ENOMEM;
 
-        if (s && (s->root = strdup(m->root))) {
+        if (s && (s->root = strdup(book->core->root))) {
                 s->node = nodeset_of(d->node);
-                s->to = m->pools->ordinary;
-                s->bandwidth = m->config->drain_bandwidth;
-                r = worker_submit(m->mover, sweep_run, node_drain_on_swept, NULL, s, &d->job);
+                s->to = book->pools->ordinary;
+                s->bandwidth = book->config->drain_bandwidth;
+                r = worker_submit(book->core->mover, sweep_run, node_drain_on_swept, NULL, s, &d->job);
         }
         if (r < 0) {
                 sweep_free(s);
@@ -403,16 +402,16 @@ static int node_drain_add_tenant(const char *tenant, uint64_t bytes _unused_, vo
 /* The ledger must not change while it is walked, so the names are collected first. */
 static void node_drain_move_tenants(NodeDrain *d)
 {
-        Manager *m = d->manager;
+        Book *book = d->book;
         NodeSet leaving = nodeset_of(d->node);
-        Tenants t = { .names = calloc(ledger_node_tenants(m->ledger, d->node) + 1, sizeof(char *)) };
-        int r = t.names ? ledger_foreach_tenant_of_node(m->ledger, d->node, node_drain_add_tenant, &t)
+        Tenants t = { .names = calloc(ledger_node_tenants(book->ledger, d->node) + 1, sizeof(char *)) };
+        int r = t.names ? ledger_foreach_tenant_of_node(book->ledger, d->node, node_drain_add_tenant, &t)
                         : -ENOMEM;
 
         /* One more, so that nothing ends while they are started. */
         d->n_pending = 1 + (r < 0 ? 0 : t.n);
         for (size_t i = 0; r >= 0 && i < t.n; i++)
-                follows_add(m->follows, t.names[i], &leaving, node_drain_on_followed, d);
+                follows_add(d->set->follows, t.names[i], &leaving, node_drain_on_followed, d);
         for (size_t i = 0; i < t.n; i++)
                 free(t.names[i]);
         free(t.names);
@@ -420,21 +419,23 @@ static void node_drain_move_tenants(NodeDrain *d)
         node_drain_on_followed(&none, "A tenant", d);
 }
 
-static int node_drain_set_drained(Manager *m, int node, bool drained)
+static int node_drain_set_drained(Book *book, int node, bool drained)
 {
-        NodeSet before = m->drained;
+        NodeSet before = book->drained;
 
         if (drained)
-                nodeset_add(&m->drained, node);
+                nodeset_add(&book->drained, node);
         else
-                nodeset_remove(&m->drained, node);
-        int r = nodeset_equal(&before, &m->drained) ? 0 : store_write_drained(m->store, &m->drained);
+                nodeset_remove(&book->drained, node);
+        int r = nodeset_equal(&before, &book->drained)
+                        ? 0
+                        : store_write_drained(book->core->store, &book->drained);
         if (r < 0) {
-                m->drained = before;
+                book->drained = before;
                 return r;
         }
-        degrade_shut_nodes(m);
-        notify_tell(m->notify, &(Notice){ .kind = NOTICE_NODE_DRAINED, .node = node });
+        degrade_shut_nodes(book);
+        notify_tell(book->core->notify, &(Notice){ .kind = NOTICE_NODE_DRAINED, .node = node });
         return 0;
 }
 
@@ -452,13 +453,13 @@ static void asker_tell(const Asker *a, const char *error, const char *format, ..
 }
 
 /* Told the caller why not. A node that is gone may still be drained, and be undrained. */
-static bool node_drain_is_refused(Manager *m, uint32_t node, const Asker *asker)
+static bool node_drain_is_refused(Book *book, uint32_t node, const Asker *asker)
 {
-        bool is_drained = node < NODE_MAX && nodeset_contains(&m->drained, (int)node);
-        bool is_cdm = node < NODE_MAX && nodeset_contains(&m->pools->cdm, (int)node);
-        const Node *n = node < NODE_MAX ? topology_find(m->topology, (int)node) : NULL;
+        bool is_drained = node < NODE_MAX && nodeset_contains(&book->drained, (int)node);
+        bool is_cdm = node < NODE_MAX && nodeset_contains(&book->pools->cdm, (int)node);
+        const Node *n = node < NODE_MAX ? topology_find(book->topology, (int)node) : NULL;
 
-        if (!m->serving)
+        if (!book->serving)
                 asker_tell(asker, CDM_ERROR_BUSY, "cdmd is starting; try again when it has");
         else if (is_drained || is_cdm)
                 return false;
@@ -479,10 +480,10 @@ static bool node_drain_is_refused(Manager *m, uint32_t node, const Asker *asker)
 
 void node_drains_start(NodeDrains *s, uint32_t node, drain_done_t done, void *userdata)
 {
-        Manager *m = s->manager;
+        Book *book = s->book;
         Asker asker = { done, userdata };
 
-        if (node_drain_is_refused(m, node, &asker))
+        if (node_drain_is_refused(book, node, &asker))
                 return;
         NodeDrain *d = node_drains_find(s, (int)node);
         if (d && d->n_waiting == WAITING_MAX) {
@@ -495,7 +496,7 @@ void node_drains_start(NodeDrains *s, uint32_t node, drain_done_t done, void *us
                 return;
         }
         d = calloc(1, sizeof(*d));
-        int r = d ? node_drain_set_drained(m, (int)node, true) : -ENOMEM;
+        int r = d ? node_drain_set_drained(book, (int)node, true) : -ENOMEM;
         if (r < 0) {
                 free(d);
                 asker_tell(&asker, SD_BUS_ERROR_FAILED, "node %" PRIu32 " was not drained: %s", node,
@@ -503,7 +504,7 @@ void node_drains_start(NodeDrains *s, uint32_t node, drain_done_t done, void *us
                 return;
         }
         d->set = s;
-        d->manager = m;
+        d->book = book;
         d->node = (int)node;
         d->waiting[d->n_waiting++] = asker;
         DL_APPEND(s->all, d);
@@ -513,16 +514,16 @@ void node_drains_start(NodeDrains *s, uint32_t node, drain_done_t done, void *us
 
 void node_drains_undo(NodeDrains *s, uint32_t node, drain_done_t done, void *userdata)
 {
-        Manager *m = s->manager;
+        Book *book = s->book;
         Asker asker = { done, userdata };
 
         char list[NODESET_STR_MAX];
         NodeSet set;
 
-        if (node_drain_is_refused(m, node, &asker))
+        if (node_drain_is_refused(book, node, &asker))
                 return;
         set = nodeset_of((int)node);
-        if (!nodeset_contains(&m->drained, (int)node)) {
+        if (!nodeset_contains(&book->drained, (int)node)) {
                 asker_tell(&asker, CDM_ERROR_INVALID, "node %" PRIu32 " is not drained", node);
                 return;
         }
@@ -531,16 +532,16 @@ void node_drains_undo(NodeDrains *s, uint32_t node, drain_done_t done, void *use
                            node);
                 return;
         }
-        int r = node_drain_set_drained(m, (int)node, false);
+        int r = node_drain_set_drained(book, (int)node, false);
         if (r < 0) {
                 asker_tell(&asker, SD_BUS_ERROR_FAILED, "node %" PRIu32 " stays drained: %s", node,
                            strerror(-r));
                 return;
         }
         Event e = { .kind = EVENT_NODE_UNDRAINED, .nodes = nodeset_format(&set, list) };
-        event_emit(m->notify, &e, "node %" PRIu32 " is in use again", node);
+        event_emit(book->core->notify, &e, "node %" PRIu32 " is in use again", node);
         degrades_judge(s->degrades, true);
-        notify_room(m->notify);
+        notify_room(book->core->notify);
         done(&(Answer){ 0 }, NULL, userdata);
 }
 

@@ -7,11 +7,15 @@
 #include <stdint.h>
 
 #include "daemon/loop/event.h"
-#include "daemon/tenant/manager.h"
+
+typedef struct Answer Answer;
+typedef struct Book Book;
+typedef struct Degrades Degrades;
+typedef struct FollowSet FollowSet;
 
 typedef struct NodeDrains NodeDrains;
 
-int node_drains_new(Manager *m, NodeDrains **ret);
+int node_drains_new(Book *book, FollowSet *follows, Degrades *degrades, NodeDrains **ret);
 NodeDrains *node_drains_free(NodeDrains *s);
 
 typedef struct DrainReport {

@@ -24,15 +24,21 @@
 #include "daemon/keeper/node-drain.h"
 #include "daemon/keeper/reload.h"
 #include "daemon/loop/log.h"
+#include "daemon/loop/worker.h"
 #include "daemon/machine/hotplug.h"
 #include "daemon/machine/topology-read.h"
+#include "daemon/tenant/book.h"
+#include "daemon/tenant/core.h"
 #include "daemon/tenant/unit-check.h"
 #include "policy/size.h"
 
 typedef struct NodeReading NodeReading;
 
 struct NodeWatch {
-        Manager *manager;
+        Book *book;
+        NodeDrains *node_drains;
+        Reloads *reloads;
+        UnitChecks *unit_checks;
         Hotplug *hotplug;
         bool stale; /* to be read (again) */
         NodeReading *reading;
@@ -73,9 +79,9 @@ static bool node_watch_is_same_topology(const Topology *a, const Topology *b)
         return true;
 }
 
-static void node_watch_tell_online(Manager *m, const Node *n)
+static void node_watch_tell_online(Book *book, const Node *n)
 {
-        const Pool *p = pool_set_find_node(m->pools, n->id);
+        const Pool *p = pool_set_find_node(book->pools, n->id);
         char list[NODESET_STR_MAX], size[SIZE_STR_MAX];
         NodeSet node = nodeset_of(n->id);
         Event e = { .kind = EVENT_NODE_ONLINE,
@@ -85,33 +91,33 @@ static void node_watch_tell_online(Manager *m, const Node *n)
                     .size_bytes = n->size_bytes };
 
         if (p)
-                event_emit(m->notify, &e, "node %d has %s of memory now and belongs to pool %s", n->id,
-                           size_format(n->size_bytes, size), p->name);
+                event_emit(book->core->notify, &e, "node %d has %s of memory now and belongs to pool %s",
+                           n->id, size_format(n->size_bytes, size), p->name);
         else
-                event_emit(m->notify, &e, "node %d has %s of memory now, which everybody may use", n->id,
-                           size_format(n->size_bytes, size));
+                event_emit(book->core->notify, &e, "node %d has %s of memory now, which everybody may use",
+                           n->id, size_format(n->size_bytes, size));
 }
 
-static void node_watch_tell_offline(Manager *m, int node, const char *pool)
+static void node_watch_tell_offline(Book *book, int node, const char *pool)
 {
         char list[NODESET_STR_MAX];
         NodeSet set = nodeset_of(node);
         Event e = { .kind = EVENT_NODE_OFFLINE, .nodes = nodeset_format(&set, list), .pool = pool };
 
-        event_emit(m->notify, &e, "the memory of node %d is offline", node);
+        event_emit(book->core->notify, &e, "the memory of node %d is offline", node);
 }
 
-static void node_watch_tell(Manager *m, const NodeSet *before, const PoolSet *pools_before)
+static void node_watch_tell(Book *book, const NodeSet *before, const PoolSet *pools_before)
 {
-        NodeSet now = topology_memory_nodes(m->topology), came = nodeset_subtract(&now, before),
+        NodeSet now = topology_memory_nodes(book->topology), came = nodeset_subtract(&now, before),
                 went = nodeset_subtract(before, &now);
 
         NODESET_FOREACH (node, &came)
-                node_watch_tell_online(m, topology_find(m->topology, node));
+                node_watch_tell_online(book, topology_find(book->topology, node));
         NODESET_FOREACH (node, &went) {
                 const Pool *p = pool_set_find_node(pools_before, node);
 
-                node_watch_tell_offline(m, node, p ? p->name : NULL);
+                node_watch_tell_offline(book, node, p ? p->name : NULL);
         }
 }
 
@@ -121,16 +127,17 @@ static bool node_watch_needs_fence(const PoolSet *a, const PoolSet *b)
                pool_set_needs_fence(a) != pool_set_needs_fence(b);
 }
 
-static int node_watch_take_over(Manager *m, Topology *topology)
+static int node_watch_take_over(NodeWatch *w, Topology *topology)
 {
+        Book *book = w->book;
         _cleanup_(topology_free_p) Topology *t = topology;
         _cleanup_(pool_set_free_p) PoolSet *pools = NULL;
         _cleanup_free_ char *error = NULL;
-        NodeSet before = topology_memory_nodes(m->topology);
+        NodeSet before = topology_memory_nodes(book->topology);
 
         /* The configuration in force may be one that was refused in part at start. */
-        int r = pool_set_resolve_at_start(t, (const PoolConfig *const *)m->config->pools, m->config->n_pools,
-                                          &m->pools->cdm, &pools, &error);
+        int r = pool_set_resolve_at_start(t, (const PoolConfig *const *)book->config->pools,
+                                          book->config->n_pools, &book->pools->cdm, &pools, &error);
         if (r < 0) {
                 log_error("the machine's nodes changed, and the pools do not fit them: %s; the pools stay "
                           "as they were",
@@ -138,18 +145,18 @@ static int node_watch_take_over(Manager *m, Topology *topology)
                 return 0;
         }
         NodeSet now = topology_memory_nodes(t);
-        bool fence = node_watch_needs_fence(m->pools, pools) || !nodeset_equal(&before, &now);
+        bool fence = node_watch_needs_fence(book->pools, pools) || !nodeset_equal(&before, &now);
         Adoption a = { .topology = TAKE_PTR(t), .pools = TAKE_PTR(pools) };
-        r = reloads_adopt(m->reloads, &a);
+        r = reloads_adopt(w->reloads, &a);
         if (r >= 0) {
-                node_watch_tell(m, &before, a.pools);
-                node_drains_judge(m->node_drains);
+                node_watch_tell(book, &before, a.pools);
+                node_drains_judge(w->node_drains);
         }
         adoption_clear(&a);
-        if (r >= 0 && pool_set_needs_fence(m->pools))
-                (void)unit_checks_watch(m->unit_checks);
+        if (r >= 0 && pool_set_needs_fence(book->pools))
+                (void)unit_checks_watch(w->unit_checks);
         if (r >= 0 && fence)
-                reloads_fence(m->reloads);
+                reloads_fence(w->reloads);
         return r;
 }
 
@@ -174,10 +181,10 @@ static void node_reading_on_done(int result, void *userdata)
         }
         w->reading = NULL;
         /* What was read may be older than a reload that came meanwhile, and the fence needs its nodes. */
-        if (w->stale || w->manager->fence_busy)
+        if (w->stale || w->book->fence_busy)
                 w->stale = true;
-        else if (result >= 0 && !node_watch_is_same_topology(w->manager->topology, t))
-                result = node_watch_take_over(w->manager, TAKE_PTR(t));
+        else if (result >= 0 && !node_watch_is_same_topology(w->book->topology, t))
+                result = node_watch_take_over(w, TAKE_PTR(t));
         topology_free(t);
         if (result < 0)
                 log_error("the machine's nodes cannot be read: %s; `cdmctl reload` tries again",
@@ -187,14 +194,14 @@ static void node_reading_on_done(int result, void *userdata)
 
 void node_watch_serve(NodeWatch *w)
 {
-        if (!w->stale || !w->manager->serving || w->manager->fence_busy || w->reading)
+        if (!w->stale || !w->book->serving || w->book->fence_busy || w->reading)
                 return;
         NodeReading *r = calloc(1, sizeof(*r));
         int k = -ENOMEM;
 
         w->stale = false;
-        if (r && (r->root = strdup(w->manager->root)))
-                k = worker_submit(w->manager->reader, node_reading_run, node_reading_on_done, NULL, r,
+        if (r && (r->root = strdup(w->book->core->root)))
+                k = worker_submit(w->book->core->reader, node_reading_run, node_reading_on_done, NULL, r,
                                   &r->job);
         if (k < 0) {
                 log_error("the machine's nodes cannot be read: %s; `cdmctl reload` tries again",
@@ -217,7 +224,7 @@ static void node_watch_on_hotplug(void *userdata)
 
 int node_watch_start(NodeWatch *w)
 {
-        return hotplug_new(w->manager->event, node_watch_on_hotplug, w, &w->hotplug);
+        return hotplug_new(w->book->core->event, node_watch_on_hotplug, w, &w->hotplug);
 }
 
 void node_watch_outdate(NodeWatch *w)
@@ -225,13 +232,16 @@ void node_watch_outdate(NodeWatch *w)
         w->stale = w->stale || w->reading;
 }
 
-int node_watch_new(Manager *m, NodeWatch **ret)
+int node_watch_new(Book *book, NodeDrains *node_drains, Reloads *reloads, UnitChecks *unit_checks,
+                   NodeWatch **ret)
 {
         NodeWatch *w = calloc(1, sizeof(*w));
 
         if (!w)
                 return -ENOMEM;
-        w->manager = m;
+        *w = (NodeWatch){
+                .book = book, .node_drains = node_drains, .reloads = reloads, .unit_checks = unit_checks
+        };
         *ret = w;
         return 0;
 }

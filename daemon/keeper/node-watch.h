@@ -3,11 +3,15 @@
 
 /* Nodes that come and go. */
 
-#include "daemon/tenant/manager.h"
+typedef struct Book Book;
+typedef struct NodeDrains NodeDrains;
+typedef struct Reloads Reloads;
+typedef struct UnitChecks UnitChecks;
 
 typedef struct NodeWatch NodeWatch;
 
-int node_watch_new(Manager *m, NodeWatch **ret);
+int node_watch_new(Book *book, NodeDrains *node_drains, Reloads *reloads, UnitChecks *unit_checks,
+                   NodeWatch **ret);
 NodeWatch *node_watch_free(NodeWatch *w);
 int node_watch_start(NodeWatch *w);
 /* Reads the nodes where that is due and possible. */

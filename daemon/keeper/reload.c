@@ -19,16 +19,22 @@
 #include <systemd/sd-daemon.h>
 #include <utlist.h>
 
+#include "daemon/fence/fence.h"
 #include "daemon/fence/subtenant.h"
 #include "daemon/keeper/node-drain.h"
 #include "daemon/loop/log.h"
+#include "daemon/machine/rule-names.h"
 #include "daemon/machine/topology-read.h"
+#include "daemon/tenant/answer.h"
+#include "daemon/tenant/book.h"
+#include "daemon/tenant/core.h"
 #include "daemon/tenant/degrade.h"
 #include "daemon/tenant/leases.h"
 #include "daemon/tenant/machine-facts.h"
 #include "daemon/tenant/record.h"
 #include "daemon/tenant/warnings.h"
 #include "policy/cdm-names.h"
+#include "policy/conf-read.h"
 #include "policy/conf-start.h"
 #include "policy/size.h"
 #include "policy/warning.h"
@@ -49,8 +55,10 @@ typedef struct Load {
 } Load;
 
 struct Reloads {
-        Manager *manager;
+        ReloadContext context;
+        Book *book;
         ReloadListener listener;
+        void *userdata; /* of the listener */
         Reload *all;
         Load *load;            /* of what a reload has read */
         RuleNames *rule_names; /* of the configuration in force */
@@ -103,11 +111,11 @@ static char *reload_join_messages(const ConfMessages *m, ConfSeverity severity)
         return text;
 }
 
-static int reload_read_nodes(Manager *m, Adoption *f, char **ret_error)
+static int reload_read_nodes(Book *book, Adoption *f, char **ret_error)
 {
         _cleanup_free_ char *reason = NULL;
 
-        int r = topology_read_explained(m->root, &f->topology, &reason);
+        int r = topology_read_explained(book->core->root, &f->topology, &reason);
         if (r < 0 && asprintf(ret_error, "the machine's nodes cannot be read: %s",
                               reason ? reason : strerror(-r)) < 0)
                 *ret_error = NULL;
@@ -115,11 +123,11 @@ static int reload_read_nodes(Manager *m, Adoption *f, char **ret_error)
 }
 
 /* -EBADMSG: *ret_error has a FILE:LINE line for everything that is wrong. */
-static int reload_read_files(Manager *m, Config **ret, char **ret_warnings, char **ret_error)
+static int reload_read_files(Book *book, Config **ret, char **ret_warnings, char **ret_error)
 {
         _cleanup_(reload_messages_clear) ConfMessages messages = { 0 };
 
-        int r = config_load(m->root, ret, &messages);
+        int r = config_load(book->core->root, ret, &messages);
         if (r < 0)
                 *ret_error = reload_join_messages(&messages, CONF_ERROR);
         else
@@ -128,9 +136,9 @@ static int reload_read_files(Manager *m, Config **ret, char **ret_warnings, char
 }
 
 /* Fills in topology and pools. */
-static int reload_read_machine(Manager *m, Adoption *f, char **ret_error)
+static int reload_read_machine(Book *book, Adoption *f, char **ret_error)
 {
-        int r = reload_read_nodes(m, f, ret_error);
+        int r = reload_read_nodes(book, f, ret_error);
 
         if (r < 0)
                 return r;
@@ -138,26 +146,26 @@ static int reload_read_machine(Manager *m, Adoption *f, char **ret_error)
                                 &f->pools, ret_error);
 }
 
-static void reload_warn_lines(Manager *m, const char *name, char *lines)
+static void reload_warn_lines(Warnings *warnings, const char *name, char *lines)
 {
         char *save = NULL;
 
         for (char *l = lines ? strtok_r(lines, "\n", &save) : NULL; l; l = strtok_r(NULL, "\n", &save))
-                warnings_add(m->warnings, name, "%s", l);
+                warnings_add(warnings, name, "%s", l);
 }
 
 /* A unit that could use all ordinary nodes before its first grant goes on to have all there are. */
-static void reload_rebase(Manager *m, const NodeSet *before)
+static void reload_rebase(Book *book, const NodeSet *before)
 {
         Entry *e, *next;
 
-        if (nodeset_equal(before, &m->pools->ordinary))
+        if (nodeset_equal(before, &book->pools->ordinary))
                 return;
-        HASH_ITER (hh, m->entries, e, next) {
+        HASH_ITER (hh, book->entries, e, next) {
                 if (!nodeset_equal(&e->r->base, before))
                         continue;
-                e->r->base = m->pools->ordinary;
-                int r = manager_store(e);
+                e->r->base = book->pools->ordinary;
+                int r = book_store(e);
                 if (r < 0)
                         log_error("cannot store reservation %" PRIu32 ": %s", e->id, strerror(-r));
         }
@@ -165,19 +173,19 @@ static void reload_rebase(Manager *m, const NodeSet *before)
 
 static void reload_swap_in(Reloads *s, Adoption *a)
 {
-        Manager *m = s->manager;
-        Adoption had = { .topology = m->topology, .pools = m->pools };
+        Book *book = s->book;
+        Adoption had = { .topology = book->topology, .pools = book->pools };
 
-        m->topology = a->topology;
-        m->pools = a->pools;
+        book->topology = a->topology;
+        book->pools = a->pools;
         if (a->config) {
-                had.config = m->config;
-                m->config = a->config;
-                warnings_clear(m->warnings);
+                had.config = book->config;
+                book->config = a->config;
+                warnings_clear(s->context.warnings);
                 free(s->name_warnings);
                 s->name_warnings = NULL;
-                reload_warn_lines(m, WARNING_CONFIGURATION, a->faults);
-                reload_warn_lines(m, WARNING_CONFIGURATION_HINT, a->warnings);
+                reload_warn_lines(s->context.warnings, WARNING_CONFIGURATION, a->faults);
+                reload_warn_lines(s->context.warnings, WARNING_CONFIGURATION_HINT, a->warnings);
                 free(a->faults);
                 free(a->warnings);
         }
@@ -186,29 +194,30 @@ static void reload_swap_in(Reloads *s, Adoption *a)
 
 int reloads_adopt(Reloads *s, Adoption *a)
 {
-        Manager *m = s->manager;
+        Book *book = s->book;
         /* By a reload the admin takes the pools as they are. */
-        bool accepted = a->config && m->serving;
+        bool accepted = a->config && book->serving;
         reload_swap_in(s, a);
-        _cleanup_free_ char *unread = m->topology->unread ? strdup(m->topology->unread) : NULL;
-        reload_warn_lines(m, WARNING_NODES_UNREAD, unread);
-        fence_use(m->fence, m->config, m->pools);
-        int r = subtenant_configure(m->config->subtrees, m->config->n_subtrees, &m->pools->ordinary,
-                                    m->config->mode == FENCE_MODE_ENFORCE ? &m->pools->cdm : &NODESET_EMPTY);
+        _cleanup_free_ char *unread = book->topology->unread ? strdup(book->topology->unread) : NULL;
+        reload_warn_lines(s->context.warnings, WARNING_NODES_UNREAD, unread);
+        fence_use(s->context.fence, book->config, book->pools);
+        int r = subtenant_configure(book->config->subtrees, book->config->n_subtrees, &book->pools->ordinary,
+                                    book->config->mode == FENCE_MODE_ENFORCE ? &book->pools->cdm
+                                                                             : &NODESET_EMPTY);
         if (r < 0)
                 log_error("Subtree= cannot be put in force: %s; `cdmctl reload` tries again", strerror(-r));
-        record_keep(m->record, m->topology, m->pools, accepted);
-        machine_facts_judge(m->facts);
-        degrade_shut_nodes(m);
+        record_keep(s->context.record, book->topology, book->pools, accepted);
+        machine_facts_judge(s->context.facts);
+        degrade_shut_nodes(book);
         if (a->pools) {
-                reload_rebase(m, &a->pools->ordinary);
-                notify_tell(m->notify, &(Notice){ .kind = NOTICE_NODES,
-                                                  .topology_before = a->topology,
-                                                  .pools_before = a->pools });
+                reload_rebase(book, &a->pools->ordinary);
+                notify_tell(book->core->notify, &(Notice){ .kind = NOTICE_NODES,
+                                                           .topology_before = a->topology,
+                                                           .pools_before = a->pools });
         }
-        if (m->serving) {
-                leases_arm(m); /* GracePeriod= */
-                notify_room(m->notify);
+        if (book->serving) {
+                leases_arm(s->context.leases); /* GracePeriod= */
+                notify_room(book->core->notify);
         }
         return 0;
 }
@@ -246,7 +255,6 @@ static int reload_resolve_at_start(Adoption *f, char **ret_trouble)
 
 static void reload_warn_of_names(Reloads *s, char *lines)
 {
-        Manager *m = s->manager;
         char *save = NULL, *had = s->name_warnings;
 
         if (had && lines && strcmp(had, lines) == 0) {
@@ -255,8 +263,8 @@ static void reload_warn_of_names(Reloads *s, char *lines)
         }
         s->name_warnings = lines ? strdup(lines) : NULL;
         for (char *l = had ? strtok_r(had, "\n", &save) : NULL; l; l = strtok_r(NULL, "\n", &save))
-                warnings_remove(m->warnings, l);
-        reload_warn_lines(m, WARNING_CONFIGURATION_HINT, lines);
+                warnings_remove(s->context.warnings, l);
+        reload_warn_lines(s->context.warnings, WARNING_CONFIGURATION_HINT, lines);
         free(had);
         free(lines);
 }
@@ -276,16 +284,16 @@ static int reload_resolve_names(Config *config, RuleNames *names, char **ret_war
 static void reload_on_names(void *userdata)
 {
         Reloads *s = userdata;
-        Manager *m = s->manager;
+        Book *book = s->book;
         char *warnings = NULL;
 
         if (s->rule_names && rule_names_is_ready(s->rule_names)) {
-                int r = reload_resolve_names(m->config, s->rule_names, &warnings);
+                int r = reload_resolve_names(book->config, s->rule_names, &warnings);
                 if (r < 0)
                         log_error("users and groups of rules cannot be used: %s", strerror(-r));
                 else
                         reload_warn_of_names(s, warnings);
-                s->listener.names_settled(m);
+                s->listener.names_settled(s->userdata);
         }
         reloads_serve(s);
 }
@@ -293,14 +301,14 @@ static void reload_on_names(void *userdata)
 /* A start has no policy that could stay in force: what is refused is replaced by what grants nothing. */
 int reloads_load(Reloads *s)
 {
-        Manager *m = s->manager;
+        Book *book = s->book;
         _cleanup_(reload_messages_clear) ConfMessages messages = { 0 };
         _cleanup_(adoption_clear) Adoption f = { 0 };
         _cleanup_free_ char *error = NULL, *trouble = NULL;
 
-        int r = reload_read_nodes(m, &f, &error);
+        int r = reload_read_nodes(book, &f, &error);
         if (r >= 0)
-                r = config_load_at_start(m->root, &f.config, &messages);
+                r = config_load_at_start(book->core->root, &f.config, &messages);
         if (r >= 0)
                 r = reload_resolve_at_start(&f, &trouble);
         if (r < 0) {
@@ -312,52 +320,58 @@ int reloads_load(Reloads *s)
         if (asprintf(&f.faults, "%s\n%s", trouble ? trouble : "", errors ? errors : "") < 0)
                 f.faults = NULL;
         r = reloads_adopt(s, &f);
-        return r < 0 ? r : rule_names_new(m->names, m->event, m->config, reload_on_names, s, &s->rule_names);
+        return r < 0 ? r
+                     : rule_names_new(book->core->names, book->core->event, book->config, reload_on_names, s,
+                                      &s->rule_names);
 }
 
-static void reload_tell_fence(Manager *m, int error)
+static void reload_tell_fence(Reloads *s, int error)
 {
-        FenceState state = fence_state(m->fence);
+        Book *book = s->book;
+        FenceState state = fence_state(s->context.fence);
         char nodes[NODESET_STR_MAX];
         size_t n = 0;
-        Event e = { .nodes = nodeset_format(&m->pools->cdm, nodes) };
+        Event e = { .nodes = nodeset_format(&book->pools->cdm, nodes) };
 
-        (void)fence_unfenced(m->fence, &n);
+        (void)fence_unfenced(s->context.fence, &n);
         if (state == FENCE_CLOSED && error >= 0) {
                 e.kind = EVENT_FENCE_CLOSED;
                 if (*e.nodes)
-                        event_emit(m->notify, &e, "the fence around the CDM nodes (%s) is closed", e.nodes);
+                        event_emit(book->core->notify, &e, "the fence around the CDM nodes (%s) is closed",
+                                   e.nodes);
                 else
-                        event_emit(m->notify, &e, "the fence around CDM nodes that may come is closed");
+                        event_emit(book->core->notify, &e,
+                                   "the fence around CDM nodes that may come is closed");
         } else if (error < 0) {
                 e.kind = EVENT_FENCE_LEAKY;
                 e.reason = strerror(-error);
-                event_emit(m->notify, &e, "the fence around the CDM nodes (%s) could not be changed: %s",
-                           e.nodes, e.reason);
+                event_emit(book->core->notify, &e,
+                           "the fence around the CDM nodes (%s) could not be changed: %s", e.nodes,
+                           e.reason);
         } else if (state == FENCE_LEAKY) {
                 e.kind = EVENT_FENCE_LEAKY;
-                event_emit(m->notify, &e,
+                event_emit(book->core->notify, &e,
                            "the fence around the CDM nodes (%s) is closed, but for %zu control %s", e.nodes,
                            n, n == 1 ? "group" : "groups");
-        } else if (!pool_set_needs_fence(m->pools)) {
+        } else if (!pool_set_needs_fence(book->pools)) {
                 e.kind = EVENT_FENCE_LIFTED;
-                event_emit(m->notify, &e, "the fence is lifted: no pool has a node any more");
-        } else if (m->config->mode != FENCE_MODE_ENFORCE) {
+                event_emit(book->core->notify, &e, "the fence is lifted: no pool has a node any more");
+        } else if (book->config->mode != FENCE_MODE_ENFORCE) {
                 e.kind = EVENT_FENCE_LIFTED;
-                event_emit(m->notify, &e, "there is no fence around the CDM nodes (%s): Mode=%s", e.nodes,
-                           fence_mode_to_string(m->config->mode));
+                event_emit(book->core->notify, &e, "there is no fence around the CDM nodes (%s): Mode=%s",
+                           e.nodes, fence_mode_to_string(book->config->mode));
         }
-        uint64_t drained = fence_intruder_bytes_untold(m->fence);
+        uint64_t drained = fence_intruder_bytes_untold(s->context.fence);
         if (drained > 0) {
                 char size[SIZE_STR_MAX];
                 e.kind = EVENT_INTRUDER_DRAINED;
                 e.reason = NULL;
                 e.has = EVENT_HAS_MOVED;
                 e.moved_bytes = drained;
-                event_emit(m->notify, &e,
+                event_emit(book->core->notify, &e,
                            "%s of processes without a reservation were moved off the CDM nodes (%s)",
                            size_format(e.moved_bytes, size), e.nodes);
-                fence_intruders_were_told(m->fence, drained);
+                fence_intruders_were_told(s->context.fence, drained);
         }
 }
 
@@ -382,58 +396,59 @@ static void reload_answer_loaded(Reloads *s)
 static void reload_on_fence(Fence *f, int error, void *userdata)
 {
         Reloads *s = userdata;
-        Manager *m = s->manager;
+        Book *book = s->book;
 
-        m->fence_busy = false;
+        book->fence_busy = false;
         if (error < 0)
-                warnings_add(m->warnings, WARNING_FENCE,
+                warnings_add(s->context.warnings, WARNING_FENCE,
                              "the fence could not be changed: %s; `cdmctl status` shows its state; `cdmctl "
                              "reload` "
                              "tries again",
                              strerror(-error));
-        reload_tell_fence(m, error);
+        reload_tell_fence(s, error);
         if (fence_enabled_cpuset(f))
                 warnings_add(
-                        m->warnings, WARNING_CPUSET_ENABLED,
+                        s->context.warnings, WARNING_CPUSET_ENABLED,
                         "the cpuset controller had to be enabled on a running system, which can reset CPU "
                         "affinities that services had set for themselves; restart such services");
-        notify_tell(m->notify, &(Notice){ .kind = NOTICE_FENCE_STATE });
+        notify_tell(book->core->notify, &(Notice){ .kind = NOTICE_FENCE_STATE });
         /* Before what follows can load for those that wait, whose fence comes only then. */
         reload_answer_loaded(s);
-        s->listener.fence_settled(m, true);
+        s->listener.fence_settled(true, s->userdata);
 }
 
 void reloads_fence(Reloads *s)
 {
-        Manager *m = s->manager;
+        Book *book = s->book;
         int r;
 
-        bool wanted = m->config->mode == FENCE_MODE_ENFORCE && pool_set_needs_fence(m->pools);
+        bool wanted = book->config->mode == FENCE_MODE_ENFORCE && pool_set_needs_fence(book->pools);
         /* A machine without CDM nodes costs nothing, unless it had some before this configuration. */
-        if (!pool_set_needs_fence(m->pools) && !fence_is_there(m->fence)) {
+        if (!pool_set_needs_fence(book->pools) && !fence_is_there(s->context.fence)) {
                 reload_answer_loaded(s);
-                s->listener.fence_settled(m, false);
+                s->listener.fence_settled(false, s->userdata);
                 return;
         }
-        notify_tell(m->notify, &(Notice){ .kind = NOTICE_FENCE_BEGINS, .wanted = wanted });
-        m->fence_busy = true;
+        notify_tell(book->core->notify, &(Notice){ .kind = NOTICE_FENCE_BEGINS, .wanted = wanted });
+        book->fence_busy = true;
         (void)sd_notifyf(0, "STATUS=%s the fence.", wanted ? "Closing" : "Lifting");
         if (wanted)
-                r = fence_close(m->fence, m->config, m->pools, reload_on_fence, s);
+                r = fence_close(s->context.fence, book->config, book->pools, reload_on_fence, s);
         else
-                r = fence_lift(m->fence, m->pools, reload_on_fence, s);
+                r = fence_lift(s->context.fence, book->pools, reload_on_fence, s);
         if (r < 0)
-                reload_on_fence(m->fence, r, s);
+                reload_on_fence(s->context.fence, r, s);
 }
 
 static void reload_refuse_pending(Reloads *s, const char *error)
 {
-        Manager *m = s->manager;
+        Book *book = s->book;
         Event e = { .kind = EVENT_RELOAD_FAILED, .reason = error };
         Answer a = { CDM_ERROR_BAD_CONFIG, error };
         Reload *r, *next;
 
-        event_emit(m->notify, &e, "the new configuration was refused; the one in force stays:\n%s", error);
+        event_emit(book->core->notify, &e, "the new configuration was refused; the one in force stays:\n%s",
+                   error);
         DL_FOREACH_SAFE (s->all, r, next) {
                 if (!r->loaded && r->read)
                         reload_end(s, r, &a);
@@ -443,7 +458,7 @@ static void reload_refuse_pending(Reloads *s, const char *error)
 /* All that wait by now are served by one load. */
 static int reload_load_begin(Reloads *s, char **ret_error)
 {
-        Manager *m = s->manager;
+        Book *book = s->book;
         Load *l = calloc(1, sizeof(*l));
         Reload *i;
 
@@ -451,10 +466,11 @@ static int reload_load_begin(Reloads *s, char **ret_error)
                 i->read = true;
         if (!l)
                 return -ENOMEM;
-        int r = reload_read_files(m, &l->config, &l->warnings, ret_error);
-        names_forget(m->names);
+        int r = reload_read_files(book, &l->config, &l->warnings, ret_error);
+        names_forget(book->core->names);
         if (r >= 0)
-                r = rule_names_new(m->names, m->event, l->config, reload_on_names, s, &l->names);
+                r = rule_names_new(book->core->names, book->core->event, l->config, reload_on_names, s,
+                                   &l->names);
         if (r < 0)
                 reload_load_free(l);
         else
@@ -464,14 +480,14 @@ static int reload_load_begin(Reloads *s, char **ret_error)
 
 static int reload_load_finish(Reloads *s, char **ret_error)
 {
-        Manager *m = s->manager;
+        Book *book = s->book;
         _cleanup_(adoption_clear) Adoption f = { 0 };
         _cleanup_free_ char *names = NULL;
         Load *l = s->load;
 
         f.config = TAKE_PTR(l->config);
         f.warnings = TAKE_PTR(l->warnings);
-        int r = reload_read_machine(m, &f, ret_error);
+        int r = reload_read_machine(book, &f, ret_error);
         if (r >= 0)
                 r = reload_resolve_names(f.config, l->names, &names);
         if (r >= 0)
@@ -487,25 +503,25 @@ static int reload_load_finish(Reloads *s, char **ret_error)
 
 static void reload_tell(Reloads *s)
 {
-        Manager *m = s->manager;
+        Book *book = s->book;
         Event e = { .kind = EVENT_RELOADED };
         Reload *i;
 
         DL_FOREACH (s->all, i)
                 i->loaded = i->loaded || i->read;
-        event_emit(m->notify, &e, "the configuration was read again: %zu %s, %zu %s", m->pools->n_pools,
-                   m->pools->n_pools == 1 ? "pool" : "pools", m->config->n_rules,
-                   m->config->n_rules == 1 ? "rule" : "rules");
-        notify_tell(m->notify, &(Notice){ .kind = NOTICE_MODE });
-        node_drains_judge(m->node_drains);
+        event_emit(book->core->notify, &e, "the configuration was read again: %zu %s, %zu %s",
+                   book->pools->n_pools, book->pools->n_pools == 1 ? "pool" : "pools", book->config->n_rules,
+                   book->config->n_rules == 1 ? "rule" : "rules");
+        notify_tell(book->core->notify, &(Notice){ .kind = NOTICE_MODE });
+        node_drains_judge(s->context.node_drains);
         reloads_fence(s);
 }
 
 void reloads_serve(Reloads *s)
 {
-        Manager *m = s->manager;
+        Book *book = s->book;
 
-        while (!m->fence_busy && m->serving && (s->load || s->all)) {
+        while (!book->fence_busy && book->serving && (s->load || s->all)) {
                 _cleanup_free_ char *error = NULL;
                 int r = s->load ? 0 : reload_load_begin(s, &error);
 
@@ -536,9 +552,10 @@ void reloads_add(Reloads *s, reload_done_t done, void *userdata)
         reloads_serve(s);
 }
 
-void reloads_listen(Reloads *s, const ReloadListener *listener)
+void reloads_listen(Reloads *s, const ReloadListener *listener, void *userdata)
 {
         s->listener = *listener;
+        s->userdata = userdata;
 }
 
 bool reloads_names_are_ready(const Reloads *s)
@@ -546,13 +563,14 @@ bool reloads_names_are_ready(const Reloads *s)
         return rule_names_is_ready(s->rule_names);
 }
 
-int reloads_new(Manager *m, Reloads **ret)
+int reloads_new(const ReloadContext *context, Reloads **ret)
 {
         Reloads *s = calloc(1, sizeof(*s));
 
         if (!s)
                 return -ENOMEM;
-        s->manager = m;
+        s->context = *context;
+        s->book = context->book;
         *ret = s;
         return 0;
 }

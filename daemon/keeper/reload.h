@@ -5,19 +5,38 @@
 
 #include <stdbool.h>
 
-#include "daemon/tenant/manager.h"
 #include "policy/config.h"
 #include "policy/pool.h"
 #include "policy/topology.h"
 
-int reloads_new(Manager *m, Reloads **ret);
+typedef struct Answer Answer;
+typedef struct Book Book;
+typedef struct Fence Fence;
+typedef struct Leases Leases;
+typedef struct MachineFacts MachineFacts;
+typedef struct NodeDrains NodeDrains;
+typedef struct Record Record;
+typedef struct Reloads Reloads;
+typedef struct Warnings Warnings;
+
+typedef struct ReloadContext {
+        Book *book;
+        Fence *fence;
+        Leases *leases;
+        MachineFacts *facts;
+        NodeDrains *node_drains;
+        Record *record;
+        Warnings *warnings;
+} ReloadContext;
+
+int reloads_new(const ReloadContext *context, Reloads **ret);
 Reloads *reloads_free(Reloads *s);
 
 typedef struct ReloadListener {
-        void (*fence_settled)(Manager *m, bool worked); /* worked: the fence was not left as it is */
-        void (*names_settled)(Manager *m);
+        void (*fence_settled)(bool worked, void *userdata); /* worked: the fence was not left as it is */
+        void (*names_settled)(void *userdata);
 } ReloadListener;
-void reloads_listen(Reloads *s, const ReloadListener *listener);
+void reloads_listen(Reloads *s, const ReloadListener *listener, void *userdata);
 /* Have the names of the rules in force been looked up? */
 bool reloads_names_are_ready(const Reloads *s);
 

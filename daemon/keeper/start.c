@@ -24,7 +24,9 @@
 #include "daemon/keeper/node-watch.h"
 #include "daemon/keeper/reload.h"
 #include "daemon/loop/log.h"
+#include "daemon/tenant/book.h"
 #include "daemon/tenant/buffers.h"
+#include "daemon/tenant/core.h"
 #include "daemon/tenant/degrade.h"
 #include "daemon/tenant/entry-walk.h"
 #include "daemon/tenant/holds.h"
@@ -46,7 +48,8 @@
 #define NAMES_USEC (UINT64_C(1) * 1000 * 1000)
 
 struct Start {
-        Manager *manager;
+        StartContext context;
+        Book *book;
         sd_event_source *patience; /* tells systemd that the start goes on */
         unsigned pending;
         EntryWalk *walk; /* looks at every tenant's unit once */
@@ -66,15 +69,18 @@ static int start_on_patience(sd_event_source *source, uint64_t usec, void *userd
 
 static int start_on_loaded(Reservation *r, StorePhase phase, void *userdata)
 {
-        Manager *m = userdata;
+        Start *s = userdata;
+        Book *book = s->book;
         Entry *e;
 
         if (phase == STORE_GRANTING)
                 r->state = RESERVATION_DRAINING;
         NodeSet nodes = reservation_nodes(r);
-        int k = r->target->unit ? 0 : way_hold(m->foreign, r->target->cgroup, r->target->cgroup_id, &nodes);
+        int k = r->target->unit
+                        ? 0
+                        : way_hold(s->context.foreign, r->target->cgroup, r->target->cgroup_id, &nodes);
         if (k >= 0)
-                k = manager_add(m, r, phase, &e);
+                k = book_add(book, r, phase, &e);
         if (k < 0)
                 reservation_free(r);
         return k;
@@ -82,15 +88,16 @@ static int start_on_loaded(Reservation *r, StorePhase phase, void *userdata)
 
 static int start_on_loaded_vouch(Vouch *v, void *userdata)
 {
-        return vouches_restore(((Manager *)userdata)->vouches, v);
+        return vouches_restore(((Start *)userdata)->context.vouches, v);
 }
 
 static void start_on_bad_file(const char *file, const char *reason, void *userdata)
 {
-        Manager *m = userdata;
+        Start *s = userdata;
+        Book *book = s->book;
         Event e = { .kind = EVENT_REPAIRED, .reason = reason };
 
-        event_emit(m->notify, &e,
+        event_emit(book->core->notify, &e,
                    "the state file %s cannot be used: %s; it was renamed to %s.bad; what it reserved is "
                    "closed",
                    file, reason, file);
@@ -98,11 +105,12 @@ static void start_on_bad_file(const char *file, const char *reason, void *userda
 
 static void start_on_ids_lost(const char *reason, uint32_t next_id, void *userdata)
 {
-        Manager *m = userdata;
+        Start *s = userdata;
+        Book *book = s->book;
         Event e = { .kind = EVENT_REPAIRED, .reason = reason };
 
         event_emit(
-                m->notify, &e,
+                book->core->notify, &e,
                 "the state file next-id cannot be used: %s; reservations are not affected; the ids of new "
                 "ones go on from %" PRIu32 ", so that none is used twice",
                 reason, next_id);
@@ -117,108 +125,115 @@ static int start_first_reservation(Reservation *r, void *userdata)
 /* The tenant's first reservation stands for it. */
 static void start_check_tenant(uint32_t id, void *userdata)
 {
-        Manager *m = userdata;
-        const Entry *e = manager_find(m, id);
+        Start *s = userdata;
+        Book *book = s->book;
+        const Entry *e = book_find(book, id);
         Reservation *first = NULL;
 
         if (!e)
                 return;
         const char *tenant = ledger_tenant_key(e->r->target);
-        ledger_foreach_of_tenant(m->ledger, tenant, start_first_reservation, &first);
+        ledger_foreach_of_tenant(book->ledger, tenant, start_first_reservation, &first);
         if (first != e->r)
                 return;
-        int r = unit_checks_add(m->unit_checks, tenant, m->start->repair, m->start->on_done);
+        int r = unit_checks_add(s->context.unit_checks, tenant, s->repair, s->on_done, s);
         if (r < 0)
                 log_error("cannot look at %s: %s", tenant, strerror(-r));
         else
-                m->start->pending++;
+                s->pending++;
 }
 
 static void start_on_walked(void *userdata)
 {
-        Manager *m = userdata;
+        Start *s = userdata;
 
-        if (m->start->on_done)
-                m->start->on_done(m);
+        if (s->on_done)
+                s->on_done(s);
 }
 
 /* on_done is called once more than there are tenants, and never from within this call. */
-static void start_check_tenants(Manager *m, bool repair, unit_check_done_t on_done)
+static void start_check_tenants(Start *s, bool repair, unit_check_done_t on_done)
 {
-        m->start->repair = repair;
-        m->start->on_done = on_done;
-        m->start->pending = 1;
-        entry_walk_begin(m->start->walk);
+        s->repair = repair;
+        s->on_done = on_done;
+        s->pending = 1;
+        entry_walk_begin(s->walk);
 }
 
-static void start_go_on_draining(Manager *m)
+static void start_go_on_draining(Start *s)
 {
+        Book *book = s->book;
         Entry *e, *next;
 
-        HASH_ITER (hh, m->entries, e, next) {
+        HASH_ITER (hh, book->entries, e, next) {
                 if (e->r->state != RESERVATION_DRAINING)
                         continue;
-                int r = release_start(e);
+                int r = release_start(s->context.releases, e);
                 if (r < 0)
                         log_error("reservation %" PRIu32 " cannot go on draining: %s", e->id, strerror(-r));
         }
 }
 
-static void start_tell_systemd(Manager *m, const char *ready)
+static void start_tell_systemd(Start *s, const char *ready)
 {
-        size_t n = m->pools->n_pools;
+        Book *book = s->book;
+        size_t n = book->pools->n_pools;
 
-        (void)sd_notifyf(0, "%sSTATUS=Fence %s, %zu %s.", ready, machine_fence_state(m, NULL), n,
-                         n == 1 ? "pool" : "pools");
+        (void)sd_notifyf(0, "%sSTATUS=Fence %s, %zu %s.", ready, machine_fence_state(s->context.facts, NULL),
+                         n, n == 1 ? "pool" : "pools");
 }
 
 static int start_on_names_wait(sd_event_source *source, uint64_t usec, void *userdata);
 
 /* Requests would be denied for want of a name that is about to come. The fence is closed by now, and what
  * was reserved is repaired. */
-static bool start_wait_for_names(Manager *m)
+static bool start_wait_for_names(Start *s)
 {
-        if (m->start->names_waited || reloads_names_are_ready(m->reloads))
+        Book *book = s->book;
+
+        if (s->names_waited || reloads_names_are_ready(s->context.reloads))
                 return false;
-        m->start->names_waited = true;
-        return sd_event_add_time_relative(m->event, &m->start->names_wait, CLOCK_MONOTONIC, NAMES_USEC, 0,
-                                          start_on_names_wait, m) >= 0;
+        s->names_waited = true;
+        return sd_event_add_time_relative(book->core->event, &s->names_wait, CLOCK_MONOTONIC, NAMES_USEC, 0,
+                                          start_on_names_wait, s) >= 0;
 }
 
-static void start_serve(Manager *m)
+static void start_serve(void *userdata)
 {
-        size_t n = ledger_count(m->ledger);
+        Start *s = userdata;
+        Book *book = s->book;
+        size_t n = ledger_count(book->ledger);
 
-        if (start_wait_for_names(m))
+        if (start_wait_for_names(s))
                 return;
 
-        m->start->patience = sd_event_source_disable_unref(m->start->patience);
+        s->patience = sd_event_source_disable_unref(s->patience);
         if (n > 0) {
                 Event e = { .kind = EVENT_RECOVERED };
-                event_emit(m->notify, &e,
+                event_emit(book->core->notify, &e,
                            n == 1 ? "%zu reservation was recovered" : "%zu reservations were recovered", n);
         }
-        start_go_on_draining(m);
-        node_drains_judge(m->node_drains);
-        leases_arm(m);
-        if (!pool_set_needs_fence(m->pools))
+        start_go_on_draining(s);
+        node_drains_judge(s->context.node_drains);
+        leases_arm(s->context.leases);
+        if (!pool_set_needs_fence(book->pools))
                 log_notice("this machine has no CDM nodes: there is nothing to manage");
-        requests_serve(m->requests);
-        statics_serve(m->statics);
-        vouches_sweep(m->vouches);
-        notify_room(m->notify);
-        holds_settle(m->holds);
-        (void)manager_look(m, NULL, NULL, NULL, NULL); /* for those who only ask what there is */
-        reloads_serve(m->reloads);
-        drift_settled(m->drift);
-        node_watch_serve(m->node_watch);
-        drift_settled(m->drift);
+        requests_serve(s->context.requests);
+        statics_serve(s->context.statics);
+        vouches_sweep(s->context.vouches);
+        notify_room(book->core->notify);
+        holds_settle(s->context.holds);
+        (void)snapshot_look(book, NULL, NULL, NULL, NULL); /* for those who only ask what there is */
+        reloads_serve(s->context.reloads);
+        drift_settled(s->context.drift);
+        node_watch_serve(s->context.node_watch);
+        drift_settled(s->context.drift);
         /* A start has thousands of changes and calls under way at once; nothing later needs that much. */
         (void)malloc_trim(0);
-        start_tell_systemd(m, "READY=1\n");
+        start_tell_systemd(s, "READY=1\n");
 }
 
-static void start_on_names_settled(Manager *m);
+static void start_on_names_settled(void *userdata);
 
 static int start_on_names_wait(sd_event_source *source, uint64_t usec, void *userdata)
 {
@@ -226,75 +241,87 @@ static int start_on_names_wait(sd_event_source *source, uint64_t usec, void *use
         return 0;
 }
 
-static void start_on_names_settled(Manager *m)
+static void start_on_names_settled(void *userdata)
 {
-        if (m->start->names_wait) {
-                m->start->names_wait = sd_event_source_disable_unref(m->start->names_wait);
-                start_serve(m);
-        } else if (m->serving)
-                notify_room(m->notify);
+        Start *s = userdata;
+        Book *book = s->book;
+
+        if (s->names_wait) {
+                s->names_wait = sd_event_source_disable_unref(s->names_wait);
+                start_serve(s);
+        } else if (book->serving)
+                notify_room(book->core->notify);
 }
 
-static void start_on_repaired(Manager *m)
+static void start_on_repaired(void *userdata)
 {
-        if (--m->start->pending == 0)
-                waiters_restore(m->waiters, start_serve);
+        Start *s = userdata;
+
+        if (--s->pending == 0)
+                waiters_restore(s->context.waiters, start_serve, s);
 }
 
 /* What was reserved is compared with what is there. */
-static void start_repair_all(Manager *m)
+static void start_repair_all(Start *s)
 {
-        buffers_look(m->buffers); /* it narrows and drains as well */
-        if (m->serving) {
-                holds_settle(m->holds);
-                start_tell_systemd(m, "");
+        Book *book = s->book;
+
+        buffers_look(s->context.buffers); /* it narrows and drains as well */
+        if (book->serving) {
+                holds_settle(s->context.holds);
+                start_tell_systemd(s, "");
                 /* A new configuration may have moved nodes between pools, or the fence. */
-                start_check_tenants(m, true, NULL);
-                drift_settled(m->drift);
+                start_check_tenants(s, true, NULL);
+                drift_settled(s->context.drift);
                 return;
         }
-        start_check_tenants(m, true, start_on_repaired);
+        start_check_tenants(s, true, start_on_repaired);
 }
 
 /* worked: the fence was not left as it is. What waited for it goes on. */
-static void start_on_fence_settled(Manager *m, bool worked)
+static void start_on_fence_settled(bool worked, void *userdata)
 {
-        start_repair_all(m);
+        Start *s = userdata;
+
+        start_repair_all(s);
         if (!worked)
                 return;
-        overruns_arm(m->overrun);
-        reloads_serve(m->reloads);
-        node_watch_serve(m->node_watch);
+        overruns_arm(s->context.overrun);
+        reloads_serve(s->context.reloads);
+        node_watch_serve(s->context.node_watch);
 }
 
-static void start_on_checked(Manager *m)
+static void start_on_checked(void *userdata)
 {
-        if (--m->start->pending == 0)
-                reloads_fence(m->reloads);
+        Start *s = userdata;
+
+        if (--s->pending == 0)
+                reloads_fence(s->context.reloads);
 }
 
-static int start_load_drained(Manager *m)
+static int start_load_drained(Start *s)
 {
+        Book *book = s->book;
         Event e = { .kind = EVENT_REPAIRED, .reason = "the list of drained nodes on disk was garbage" };
 
-        int r = store_read_drained(m->store, &m->drained);
+        int r = store_read_drained(book->core->store, &book->drained);
         if (r == -EBADMSG) {
-                event_emit(m->notify, &e,
+                event_emit(book->core->notify, &e,
                            "the list of drained nodes on disk is garbage, so no node counts as drained; run "
                            "`cdmctl drain` again for those that shall be");
-                r = store_write_drained(m->store, &m->drained);
+                r = store_write_drained(book->core->store, &book->drained);
         }
-        degrade_shut_nodes(m);
+        degrade_shut_nodes(book);
         return r;
 }
 
 /* A machine that cannot be watched is served all the same. */
-static void start_watch_nodes(Manager *m)
+static void start_watch_nodes(Start *s)
 {
-        int r = node_watch_start(m->node_watch);
+        int r = node_watch_start(s->context.node_watch);
 
         if (r < 0)
-                warnings_add(m->warnings, WARNING_NODES_UNWATCHED,
+                warnings_add(s->context.warnings, WARNING_NODES_UNWATCHED,
                              "nodes that come and go are not noticed: %s; run `cdmctl reload` when one did",
                              strerror(-r));
 }
@@ -305,41 +332,43 @@ int start_run(Start *s)
         static const StoreReader reader = { start_on_loaded, start_on_bad_file, start_on_ids_lost,
                                             start_on_loaded_vouch };
 
-        Manager *m = s->manager;
+        Book *book = s->book;
 
-        reloads_listen(m->reloads, &listener);
-        int r = sd_event_add_time_relative(m->event, &m->start->patience, CLOCK_MONOTONIC, PATIENCE_USEC, 0,
-                                           start_on_patience, m);
+        reloads_listen(s->context.reloads, &listener, s);
+        int r = sd_event_add_time_relative(book->core->event, &s->patience, CLOCK_MONOTONIC, PATIENCE_USEC,
+                                           0, start_on_patience, s);
         if (r >= 0)
-                r = store_load(m->store, &reader, m);
+                r = store_load(book->core->store, &reader, s);
         if (r >= 0)
-                r = start_load_drained(m);
+                r = start_load_drained(s);
         if (r < 0) {
                 log_error("the reservations on disk cannot be read: %s", strerror(-r));
                 return r;
         }
-        buffers_recover(m->buffers);
+        buffers_recover(s->context.buffers);
         /* A machine without CDM nodes wants to hear nothing of units. */
-        if (pool_set_needs_fence(m->pools) || m->entries) {
-                r = unit_checks_watch(m->unit_checks);
+        if (pool_set_needs_fence(book->pools) || book->entries) {
+                r = unit_checks_watch(s->context.unit_checks);
                 if (r < 0) {
                         log_error("systemd cannot be watched: %s", strerror(-r));
                         return r;
                 }
         }
-        start_watch_nodes(m);
-        start_check_tenants(m, false, start_on_checked);
+        start_watch_nodes(s);
+        start_check_tenants(s, false, start_on_checked);
         return 0;
 }
 
-int start_new(Manager *m, Start **ret)
+int start_new(const StartContext *context, Start **ret)
 {
         Start *s = calloc(1, sizeof(*s));
 
         if (!s)
                 return -ENOMEM;
-        s->manager = m;
-        int r = entry_walk_new(m->event, m->ledger, start_check_tenant, start_on_walked, m, &s->walk);
+        s->context = *context;
+        s->book = context->book;
+        int r = entry_walk_new(s->book->core->event, s->book->ledger, start_check_tenant, start_on_walked, s,
+                               &s->walk);
         if (r < 0) {
                 free(s);
                 return r;

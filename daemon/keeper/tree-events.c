@@ -13,7 +13,10 @@
 #include "daemon/keeper/drift.h"
 #include "daemon/kernel/cgroup-watch.h"
 #include "daemon/kernel/owner.h"
+#include "daemon/loop/clock.h"
 #include "daemon/loop/log.h"
+#include "daemon/tenant/book.h"
+#include "daemon/tenant/core.h"
 #include "daemon/tenant/owner-ask.h"
 #include "daemon/tenant/unit-check.h"
 #include "daemon/tenant/vouches.h"
@@ -32,7 +35,7 @@ struct FreshCgroup {
 };
 
 struct TreeEvents {
-        Manager *manager;
+        TreeEventsContext context;
         Watch *watch;
         FreshCgroup *fresh; /* in the order in which they are due */
         sd_event_source *grace;
@@ -40,9 +43,9 @@ struct TreeEvents {
 
 static void fresh_start_grace(TreeEvents *t);
 
-static void tree_check(Manager *m, const char *path, bool is_new)
+static void tree_check(TreeEvents *t, const char *path, bool is_new)
 {
-        int r = fence_check(m->fence, path, manager_monotonic_usec(), is_new);
+        int r = fence_check(t->context.fence, path, clock_monotonic_usec(), is_new);
 
         if (r < 0)
                 log_error("cannot look at %s: %s; `cdmctl reload` looks at all control groups", path,
@@ -58,12 +61,12 @@ static void fresh_free(TreeEvents *t, FreshCgroup *f)
 /* As after a write, which tells why; then what that leaves alone, as slices. */
 static void fresh_look(TreeEvents *t)
 {
-        uint64_t now = manager_monotonic_usec();
+        uint64_t now = clock_monotonic_usec();
 
         for (size_t n = 0; t->fresh && t->fresh->due_usec <= now && n < PORTION; n++) {
                 FreshCgroup *f = t->fresh;
 
-                drift_leaf(t->manager->drift, f->path, true);
+                drift_leaf(t->context.drift, f->path, true);
                 fresh_free(t, f);
         }
 }
@@ -83,8 +86,8 @@ static void fresh_start_grace(TreeEvents *t)
 {
         if (t->grace)
                 return;
-        int r = sd_event_add_time(t->manager->event, &t->grace, CLOCK_MONOTONIC, t->fresh->due_usec,
-                                  GRACE_USEC / 2, fresh_on_grace, t);
+        int r = sd_event_add_time(t->context.book->core->event, &t->grace, CLOCK_MONOTONIC,
+                                  t->fresh->due_usec, GRACE_USEC / 2, fresh_on_grace, t);
         if (r < 0)
                 log_error("cannot set a timer: %s; `cdmctl reload` looks at all control groups",
                           strerror(-r));
@@ -100,7 +103,7 @@ static void fresh_add(TreeEvents *t, const char *path)
                           strerror(ENOMEM));
                 return;
         }
-        f->due_usec = manager_monotonic_usec() + GRACE_USEC;
+        f->due_usec = clock_monotonic_usec() + GRACE_USEC;
         memcpy(f->path, path, n + 1);
         DL_APPEND(t->fresh, f);
         fresh_start_grace(t);
@@ -110,24 +113,23 @@ static void fresh_add(TreeEvents *t, const char *path)
  * all that has the name of a unit is systemd's, of which it is asked. */
 static void tree_on_created(TreeEvents *t, const char *path)
 {
-        Manager *m = t->manager;
-
         if (owner_top(path) > 0) {
-                tree_check(m, path, true);
+                tree_check(t, path, true);
                 return;
         }
-        owner_asks_add(m->owner_asks, path);
+        owner_asks_add(t->context.owner_asks, path);
         fresh_add(t, path);
 }
 
-static void tree_on_removed(Manager *m, const char *path)
+static void tree_on_removed(TreeEvents *t, const char *path)
 {
+        const Book *book = t->context.book;
         int r = 0;
 
         owner_forget(path);
-        vouches_removed(m->vouches, path);
-        if (ledger_tenant_count(m->ledger, path) > 0)
-                r = unit_checks_add(m->unit_checks, path, false, NULL);
+        vouches_removed(t->context.vouches, path);
+        if (ledger_tenant_count(book->ledger, path) > 0)
+                r = unit_checks_add(t->context.unit_checks, path, false, NULL, NULL);
         if (r < 0)
                 log_error("cannot look at %s, which was removed: %s", path, strerror(-r));
 }
@@ -135,32 +137,32 @@ static void tree_on_removed(Manager *m, const char *path)
 static void tree_on_watch(WatchEvent event, const char *path, void *userdata)
 {
         TreeEvents *t = userdata;
-        Manager *m = t->manager;
+        const Book *book = t->context.book;
 
         switch (event) {
         case WATCH_CREATED:
                 tree_on_created(t, path);
                 break;
         case WATCH_REMOVED:
-                tree_on_removed(m, path);
+                tree_on_removed(t, path);
                 break;
         case WATCH_MEMS_WRITTEN:
                 /* What a foreign cgroup shall have depends on those below it as well. */
-                if (owner_top(path) > 0 && ledger_tenant_count(m->ledger, path) == 0)
-                        tree_check(m, path, false);
+                if (owner_top(path) > 0 && ledger_tenant_count(book->ledger, path) == 0)
+                        tree_check(t, path, false);
                 else
-                        drift_leaf(m->drift, path, false);
+                        drift_leaf(t->context.drift, path, false);
                 break;
         case WATCH_LOST:
-                drift_look(m->drift);
+                drift_look(t->context.drift);
                 break;
         case WATCH_CONTROLLERS_WRITTEN:
                 if (owner_top(path) > 0)
                         break;
-                if (foreign_is_in_slices(m->foreign))
-                        tree_check(m, path, false);
+                if (foreign_is_in_slices(t->context.foreign))
+                        tree_check(t, path, false);
                 if (!path[1] || owner_name_is_slice(path, strlen(path)))
-                        drift_slice(m->drift, path);
+                        drift_slice(t->context.drift, path);
                 break;
         default:
                 break;
@@ -169,10 +171,10 @@ static void tree_on_watch(WatchEvent event, const char *path, void *userdata)
 
 static void tree_events_stop(TreeEvents *t)
 {
-        drift_watched(t->manager->drift, false, NULL);
+        drift_watched(t->context.drift, false, NULL);
         t->watch = watch_free(t->watch);
         t->grace = sd_event_source_disable_unref(t->grace);
-        owner_asks_clear(t->manager->owner_asks);
+        owner_asks_clear(t->context.owner_asks);
         while (t->fresh)
                 fresh_free(t, t->fresh);
 }
@@ -185,24 +187,24 @@ void tree_events_watch(TreeEvents *t, bool wanted)
         }
         if (t->watch)
                 return;
-        int r = watch_new(t->manager->event, tree_on_watch, t, &t->watch);
-        drift_watched(t->manager->drift, true, t->watch);
+        int r = watch_new(t->context.book->core->event, tree_on_watch, t, &t->watch);
+        drift_watched(t->context.drift, true, t->watch);
         if (r < 0)
                 warnings_add(
-                        t->manager->warnings, WARNING_CGROUPS_UNWATCHED,
+                        t->context.warnings, WARNING_CGROUPS_UNWATCHED,
                         "changes to control groups cannot be watched: %s; they are looked at every minute "
                         "instead; more inotify instances (`sysctl fs.inotify.max_user_instances`) and a "
                         "restart of cdmd help",
                         strerror(-r));
 }
 
-int tree_events_new(Manager *m, TreeEvents **ret)
+int tree_events_new(const TreeEventsContext *context, TreeEvents **ret)
 {
         TreeEvents *t = calloc(1, sizeof(*t));
 
         if (!t)
                 return -ENOMEM;
-        t->manager = m;
+        t->context = *context;
         *ret = t;
         return 0;
 }

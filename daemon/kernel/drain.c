@@ -7,11 +7,11 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "daemon/kernel/drain-maps.h"
 #include "daemon/kernel/pages.h"
+#include "daemon/loop/clock.h"
 
 /* A pass goes over the cgroup's processes. /proc/PID/numa_maps lists the mappings with pages on a node to be
  * emptied, /proc/PID/maps gives their length, and /proc/PID/pagemap shows their holes. The pages found are
@@ -90,14 +90,6 @@ struct DrainMove {
         bool was_paused;
 };
 
-static uint64_t drain_now_usec(void)
-{
-        struct timespec t;
-
-        clock_gettime(CLOCK_MONOTONIC, &t);
-        return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
-}
-
 /* With Bandwidth= a chunk is what may be moved in a second, so that pauses are short: a drain that is not
  * needed any more ends soon, and the pages leave evenly. No less than two huge pages, which the kernel moves
  * whole where one page of them is asked for: the rest of them would not be counted. */
@@ -111,7 +103,7 @@ static uint64_t chunk_bytes_max(const DrainMove *m)
 /* After a chunk. Without a job it sleeps, because there is no thread to give back. */
 static int drain_keep_bandwidth(const DrainMove *m, uint64_t bytes, uint64_t started_usec)
 {
-        uint64_t due_usec = started_usec, at_usec = drain_now_usec();
+        uint64_t due_usec = started_usec, at_usec = clock_monotonic_usec();
 
         if (job_is_cancelled(m->job))
                 return -ECANCELED;
@@ -272,7 +264,7 @@ static int drain_move_selected(DrainMove *m, uint64_t *ret_stayed)
 static int drain_flush_chunk(DrainMove *m)
 {
         DrainChunk *c = m->chunk;
-        uint64_t started_usec = drain_now_usec(), tried, stayed = 0, moved_bytes;
+        uint64_t started_usec = clock_monotonic_usec(), tried, stayed = 0, moved_bytes;
         int r;
 
         if (c->n == 0)
@@ -533,7 +525,7 @@ int drain_move_run(DrainMove *m, int cgroup_fd, Job *job)
         m->chunk = chunk;
         m->job = job;
         m->cgroup_fd = cgroup_fd;
-        m->slice_started_usec = drain_now_usec();
+        m->slice_started_usec = clock_monotonic_usec();
         int r = drain_move_passes(m);
         if (r == JOB_PAUSED) {
                 drain_maps_close(&m->maps);
@@ -557,7 +549,7 @@ static uint64_t drain_file_bytes(const NumaBytes *b)
 
 int drain_evict(int cgroup_fd, const NodeSet *from, Job *job, DrainEvict *e)
 {
-        uint64_t started_usec = drain_now_usec(), left;
+        uint64_t started_usec = clock_monotonic_usec(), left;
         int r = 0;
 
         if (!e->begun)
@@ -571,7 +563,7 @@ int drain_evict(int cgroup_fd, const NodeSet *from, Job *job, DrainEvict *e)
 
                 if (job_is_cancelled(job))
                         return -ECANCELED;
-                if (job && drain_now_usec() > started_usec + SLICE_USEC && job_others_wait(job))
+                if (job && clock_monotonic_usec() > started_usec + SLICE_USEC && job_others_wait(job))
                         return job_pause(job, 0);
                 /* The kernel takes from all nodes of the cgroup, there is no way to name one; -EAGAIN: it
                  * found less than that. Only what left the node counts as useful. */

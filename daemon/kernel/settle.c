@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "daemon/kernel/settle.h"
 
-#include <time.h>
 #include <unistd.h>
+
+#include "daemon/loop/clock.h"
 
 #define BATCH_PAGES UINT64_C(64) /* MEMCG_CHARGE_BATCH */
 #define WAITS_MAX   12
@@ -15,11 +16,8 @@ uint64_t settle_late_bytes(void)
 
 int settle_wait(Settle *s, Job *job, uint64_t left_bytes)
 {
-        struct timespec t;
-
         if (left_bytes == 0 || left_bytes > settle_late_bytes() || s->n_waits == WAITS_MAX)
                 return 0;
         s->n_waits++;
-        clock_gettime(CLOCK_MONOTONIC, &t);
-        return job_pause(job, (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000 + WAIT_USEC);
+        return job_pause(job, clock_monotonic_usec() + WAIT_USEC);
 }

@@ -2,7 +2,7 @@
 #pragma once
 
 /* Where log lines go: the journal when stderr is connected to it, else stderr as text. Level and target can
- * be changed at run time (org.freedesktop.LogControl1). Only main, the manager's edge and event.c log. */
+ * be changed at run time (org.freedesktop.LogControl1). Only main, the parts' edges and event.c log. */
 
 #include <stddef.h>
 #include <sys/uio.h>

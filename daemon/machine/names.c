@@ -6,10 +6,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <uthash.h>
 #include <utlist.h>
 
+#include "daemon/loop/clock.h"
 #include "daemon/loop/worker.h"
 
 #define THREADS_MAX   4
@@ -66,14 +66,6 @@ struct Names {
         NamesQuestion *by_key, *questions;
         NamesUser *users;
 };
-
-static uint64_t names_now_usec(void)
-{
-        struct timespec t;
-
-        clock_gettime(CLOCK_BOOTTIME, &t);
-        return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
-}
 
 /* --- questions ---------------------------------------------------------------------------------------- */
 
@@ -193,7 +185,7 @@ static void names_on_done(int error, void *userdata)
         q->record = record;
         q->error = error;
         /* A failure is passed to the waiting calls and not cached. */
-        q->until_usec = error >= 0 || error == -ENOENT ? names_now_usec() + ANSWER_USEC : 0;
+        q->until_usec = error >= 0 || error == -ENOENT ? clock_boottime_usec() + ANSWER_USEC : 0;
         if (q->forgotten)
                 q->until_usec = 0;
         names_question_answer(q, error, &q->record);
@@ -309,7 +301,7 @@ int names_ask(Names *n, NameKind kind, const char *name, uid_t asker, names_done
         int r = names_question_get(n, kind, name, &q);
         if (r < 0)
                 return r;
-        if (q->until_usec > names_now_usec()) {
+        if (q->until_usec > clock_boottime_usec()) {
                 done(q->error, q->error < 0 ? NULL : &q->record, userdata);
                 return 1;
         }

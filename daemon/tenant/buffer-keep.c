@@ -11,37 +11,39 @@
 #include <unistd.h>
 
 #include "daemon/loop/log.h"
+#include "daemon/tenant/book.h"
 #include "daemon/tenant/buffers-internal.h"
 #include "daemon/tenant/buffers.h"
+#include "daemon/tenant/core.h"
 #include "daemon/tenant/holds.h"
 
 /* --- reservations that end ---------------------------------------------------------------------------- */
 
-bool buffers_keep(Entry *e)
+bool buffers_keep(BufferSet *s, Entry *e)
 {
-        Manager *m = e->manager;
+        Book *book = s->book;
         Share shares[SHARES_MAX];
 
-        buffers_sweep(m->buffers, e->id);
-        size_t n = buffers_shares(m->buffers, e->id, shares);
+        buffers_sweep(s, e->id);
+        size_t n = buffers_shares(s, e->id, shares);
         if (n == 0)
                 return false;
         bool news = e->r->state != RESERVATION_DRAINING;
-        ledger_set_state(m->ledger, e->r, RESERVATION_DRAINING);
+        ledger_set_state(book->ledger, e->r, RESERVATION_DRAINING);
         e->r->stuck = true;
-        int r = ledger_set_shares(m->ledger, e->r, shares, n);
+        int r = ledger_set_shares(book->ledger, e->r, shares, n);
         if (r >= 0)
-                r = manager_store(e);
+                r = book_store(e);
         if (r < 0)
                 log_error("cannot store what the buffers of reservation %" PRIu32 " hold: %s", e->id,
                           strerror(-r));
-        holds_settle(m->holds);
-        notify_room(m->notify);
+        holds_settle(s->holds);
+        notify_room(book->core->notify);
         if (news)
-                notify_reservation_changed(m->notify, e->id,
+                notify_reservation_changed(book->core->notify, e->id,
                                            RESERVATION_CHANGED_STATE | RESERVATION_CHANGED_SIZE |
                                                    RESERVATION_CHANGED_NODES);
-        buffers_go_on(m->buffers);
+        buffers_go_on(s);
         return true;
 }
 
@@ -57,7 +59,7 @@ static int recover_one(BufferSet *s, int fd, const char *name)
                 return -EBADMSG;
         if (serial > s->last_serial)
                 s->last_serial = serial;
-        if (!manager_find(s->manager, id))
+        if (!book_find(s->book, id))
                 return -ENOENT;
         int r = buffer_new(s, id, DO_ADOPT, &b);
         if (r < 0)
@@ -65,7 +67,7 @@ static int recover_one(BufferSet *s, int fd, const char *name)
         b->serial = serial;
         b->layout = layout;
         b->page_bytes = layout.page_bytes;
-        b->huge = layout.page_bytes != s->manager->page_bytes;
+        b->huge = layout.page_bytes != s->book->core->page_bytes;
         b->fd = fd;
         return 0;
 }
@@ -83,7 +85,7 @@ void buffers_recover(BufferSet *s)
 
         int n = sd_listen_fds_with_names(1, &names);
         for (int i = 0; i < n; i++) {
-                if (holds_take_descriptor(s->manager->holds, SD_LISTEN_FDS_START + i, names[i]))
+                if (holds_take_descriptor(s->holds, SD_LISTEN_FDS_START + i, names[i]))
                         continue;
                 int r = recover_one(s, SD_LISTEN_FDS_START + i, names[i]);
                 if (r >= 0)

@@ -13,7 +13,9 @@
 #include <utlist.h>
 
 #include "daemon/loop/log.h"
+#include "daemon/tenant/book.h"
 #include "daemon/tenant/buffers-internal.h"
+#include "daemon/tenant/core.h"
 #include "policy/size.h"
 
 BufferOwner *buffers_owner(const BufferSet *s, uint32_t id)
@@ -134,7 +136,7 @@ static int add_reservation(Reservation *r, void *userdata)
 uint64_t buffers_tenant_bytes(const BufferSet *s, const char *tenant, int node, bool huge_too)
 {
         TenantSum t = { s, node, huge_too, 0 };
-        const Ledger *ledger = s ? s->manager->ledger : NULL;
+        const Ledger *ledger = s ? s->book->ledger : NULL;
         const BufferOwner *o;
 
         if (!s || s->n == 0)
@@ -164,7 +166,7 @@ void buffers_foreach(const BufferSet *s, uint32_t mark, buffers_part_t fn, void 
         if (!s)
                 return;
         DL_FOREACH (s->buffers, b) {
-                const Reservation *r = ledger_find(s->manager->ledger, b->id);
+                const Reservation *r = ledger_find(s->book->ledger, b->id);
 
                 if (!r || b->serial > mark || b->doing == DO_MAKE)
                         continue;
@@ -248,7 +250,7 @@ void buffers_foreach_owner(const BufferSet *s, void (*fn)(uint32_t id, void *use
 void buffers_update_strength(BufferSet *s, uint32_t id)
 {
         const BufferOwner *o = buffers_owner(s, id);
-        Entry *e = manager_find(s->manager, id);
+        Entry *e = book_find(s->book, id);
         uint64_t sum = 0;
         const Buffer *b;
 
@@ -258,7 +260,7 @@ void buffers_update_strength(BufferSet *s, uint32_t id)
         if (!e || e->r->exact_bytes == sum)
                 return;
         e->r->exact_bytes = sum;
-        notify_reservation_changed(s->manager->notify, id, RESERVATION_CHANGED_STRENGTH);
+        notify_reservation_changed(s->book->core->notify, id, RESERVATION_CHANGED_STRENGTH);
 }
 
 /* --- those that nobody uses ---------------------------------------------------------------------------- */
@@ -289,13 +291,13 @@ void buffers_sweep(BufferSet *s, uint32_t id)
 
 /* --- start and stop ----------------------------------------------------------------------------------- */
 
-int buffers_new(Manager *m, BufferSet **ret)
+int buffers_new(Book *book, HoldSet *holds, entry_release_t release, void *userdata, BufferSet **ret)
 {
         BufferSet *s = calloc(1, sizeof(*s));
 
         if (!s)
                 return -ENOMEM;
-        s->manager = m;
+        *s = (BufferSet){ .book = book, .holds = holds, .release = release, .userdata = userdata };
         *ret = s;
         return 0;
 }

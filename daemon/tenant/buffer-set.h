@@ -3,9 +3,18 @@
 
 /* The exact buffers of all reservations, and what they hold. */
 
-#include "daemon/tenant/manager.h"
+#include "daemon/tenant/book.h"
+#include "policy/reservation.h"
 
-int buffers_new(Manager *m, BufferSet **ret);
+typedef struct Answer Answer;
+typedef struct BufferSet BufferSet;
+typedef struct HoldSet HoldSet;
+
+/* An answer to one who asked for a buffer; fd: of it, stays the callee's. */
+typedef void (*buffer_done_t)(const Answer *answer, int fd, void *userdata);
+
+/* release: for a reservation that drains when its last buffer has gone. */
+int buffers_new(Book *book, HoldSet *holds, entry_release_t release, void *userdata, BufferSet **ret);
 /* What is open stays open, and comes back with buffers_recover(). */
 BufferSet *buffers_free(BufferSet *s);
 

@@ -3,8 +3,10 @@
 
 /* What the files buffer*.c share. */
 
+#include <uthash.h>
+
 #include "daemon/kernel/memory.h"
-#include "daemon/tenant/manager.h"
+#include "daemon/tenant/buffer-set.h"
 
 /* In the order in which it is done. */
 typedef enum Todo { DO_NOTHING, DO_DESTROY, DO_LOOK, DO_SAMPLE, DO_ADOPT, DO_MAKE, _DO_MAX } Todo;
@@ -45,7 +47,10 @@ struct Buffer {
 };
 
 struct BufferSet {
-        Manager *manager;
+        Book *book;
+        HoldSet *holds;
+        entry_release_t release;
+        void *userdata;
         Buffer *buffers;
         size_t n;
         BufferOwner *owners; /* by id */

@@ -28,7 +28,10 @@
 #include <utlist.h>
 
 #include "daemon/loop/log.h"
+#include "daemon/tenant/answer.h"
+#include "daemon/tenant/book.h"
 #include "daemon/tenant/buffers-internal.h"
+#include "daemon/tenant/core.h"
 #include "daemon/tenant/holds.h"
 #include "policy/cdm-names.h"
 #include "policy/facts.h"
@@ -70,18 +73,18 @@ static void buffer_refuse(Buffer *b, const char *error, const char *format, ...)
 static void buffer_tell(Buffer *b, EventKind kind, uint64_t moved, const char *what)
 {
         char nodes[NODESET_STR_MAX], policy[512], size[SIZE_STR_MAX];
-        Entry *e = manager_find(b->set->manager, b->id);
+        Entry *e = book_find(b->set->book, b->id);
 
         if (!e)
                 return;
-        Event ev = manager_event(e, kind, nodes, policy);
+        Event ev = book_event(e, kind, nodes, policy);
         ev.size_bytes = buffer_layout_bytes(&b->layout);
         if (kind == EVENT_BUFFER_MOVED) {
                 ev.has |= EVENT_HAS_MOVED | EVENT_HAS_RESIDUE;
                 ev.moved_bytes = moved;
                 ev.residue_bytes = ev.size_bytes - b->here_bytes;
         }
-        event_emit(b->set->manager->notify, &ev, "a buffer of %s of reservation %" PRIu32 " (%s) %s",
+        event_emit(b->set->book->core->notify, &ev, "a buffer of %s of reservation %" PRIu32 " (%s) %s",
                    size_format(ev.size_bytes, size), b->id, ledger_tenant_key(e->r->target), what);
 }
 
@@ -122,7 +125,7 @@ static void sweep_soon(BufferSet *s)
 {
         if (s->sweep)
                 return;
-        int r = sd_event_add_time_relative(s->manager->event, &s->sweep, CLOCK_MONOTONIC, s->sweep_usec,
+        int r = sd_event_add_time_relative(s->book->core->event, &s->sweep, CLOCK_MONOTONIC, s->sweep_usec,
                                            1000, buffers_on_sweep, s);
         if (r < 0)
                 log_warning("cannot set the timer of the buffers: %s", strerror(-r));
@@ -141,7 +144,7 @@ static int buffers_on_last_close(sd_event_source *source, const struct inotify_e
 
 static int buffers_watch(Buffer *b)
 {
-        return sd_event_add_inotify_fd(b->set->manager->event, &b->last_close, memory_fd(b->memory),
+        return sd_event_add_inotify_fd(b->set->book->core->event, &b->last_close, memory_fd(b->memory),
                                        IN_CLOSE_WRITE | IN_CLOSE_NOWRITE, buffers_on_last_close, b);
 }
 
@@ -152,7 +155,7 @@ static void set_timer(BufferSet *s);
 /* What was drained off a node that is taken away must not come back; nor can it where there is no memory. */
 static bool may_move_back(const Buffer *b)
 {
-        NodeSet shut = ledger_shut_nodes(b->set->manager->ledger);
+        NodeSet shut = ledger_shut_nodes(b->set->book->ledger);
 
         for (size_t i = 0; i < b->layout.n_parts; i++)
                 if (nodeset_contains(&shut, b->layout.parts[i].node))
@@ -192,7 +195,7 @@ static void set_timer(BufferSet *s)
         if (!any)
                 s->timer = sd_event_source_disable_unref(s->timer);
         else if (!s->timer)
-                (void)sd_event_add_time_relative(s->manager->event, &s->timer, CLOCK_MONOTONIC, LOOK_USEC,
+                (void)sd_event_add_time_relative(s->book->core->event, &s->timer, CLOCK_MONOTONIC, LOOK_USEC,
                                                  LOOK_ACCURACY_USEC, buffer_on_timer, s);
 }
 
@@ -226,8 +229,8 @@ static void forget_in_store(const Buffer *b)
 static void buffers_on_made(Buffer *b, int result)
 {
         char size[SIZE_STR_MAX], page[SIZE_STR_MAX];
-        Manager *m = b->set->manager;
-        Entry *e = manager_find(m, b->id);
+        Book *book = b->set->book;
+        Entry *e = book_find(book, b->id);
         int fd = -EBADF;
 
         size_format(buffer_layout_bytes(&b->layout), size);
@@ -326,7 +329,7 @@ static void buffer_on_looked(Buffer *b, int result)
 
 static void buffers_on_destroyed(Buffer *b, int result)
 {
-        Manager *m = b->set->manager;
+        BufferSet *s = b->set;
         uint32_t id = b->id;
 
         if (result == -EBUSY) /* somebody has opened it anew meanwhile */
@@ -340,10 +343,10 @@ static void buffers_on_destroyed(Buffer *b, int result)
         if (b->here_bytes > 0)
                 buffer_tell(b, EVENT_BUFFER_CLOSED, 0, "was closed by its last user");
         buffer_free(b);
-        Entry *e = manager_find(m, id);
+        Entry *e = book_find(s->book, id);
         if (!e || e->r->state != RESERVATION_DRAINING)
                 return;
-        int r = e->manager->release(e);
+        int r = s->release(e, s->userdata);
         if (r < 0)
                 log_error("reservation %" PRIu32 " cannot go on draining: %s", id, strerror(-r));
 }
@@ -400,7 +403,7 @@ static void buffer_on_done(int result, void *userdata)
                 buffers_on_destroyed(b, result);
         else
                 buffer_on_looked(b, result);
-        holds_settle(s->manager->holds);
+        holds_settle(s->holds);
         buffers_update_strength(s, id);
         set_timer(s);
         buffers_go_on(s);
@@ -410,7 +413,7 @@ static void buffer_on_done(int result, void *userdata)
 static bool lay_out(Buffer *b)
 {
         char room[SIZE_STR_MAX], size[SIZE_STR_MAX], page[SIZE_STR_MAX];
-        Entry *e = manager_find(b->set->manager, b->id);
+        Entry *e = book_find(b->set->book, b->id);
         Share taken[SHARES_MAX];
         uint64_t room_bytes;
 
@@ -462,7 +465,7 @@ void buffers_go_on(BufferSet *s)
                         buffer_free(b);
                         continue;
                 }
-                int r = worker_submit(s->manager->filler, buffer_run, buffer_on_done, NULL, b, &b->job);
+                int r = worker_submit(s->book->core->filler, buffer_run, buffer_on_done, NULL, b, &b->job);
                 if (r >= 0)
                         s->working = b;
                 else {
@@ -479,7 +482,7 @@ void buffers_go_on(BufferSet *s)
 
 static uid_t owner_of(const Buffer *b)
 {
-        const Entry *e = manager_find(b->set->manager, b->id);
+        const Entry *e = book_find(b->set->book, b->id);
 
         return e ? e->r->target->uid : 0;
 }
@@ -516,11 +519,11 @@ void buffers_abandon(BufferSet *s, void *userdata)
 }
 
 /* Why there can be no such buffer; no error: there can. *page_bytes: of ordinary pages, or of huge ones. */
-static Answer buffer_judge(const Entry *e, uint64_t size_bytes, bool huge, uint64_t huge_bytes,
+static Answer buffer_judge(BufferSet *s, const Entry *e, uint64_t size_bytes, bool huge, uint64_t huge_bytes,
                            uint64_t *page_bytes)
 {
-        const Manager *m = e->manager;
-        const Pool *pool = pool_set_find(m->pools, e->r->pool);
+        const Book *book = e->book;
+        const Pool *pool = pool_set_find(book->pools, e->r->pool);
         const char *text;
 
         if (size_bytes == 0)
@@ -528,7 +531,7 @@ static Answer buffer_judge(const Entry *e, uint64_t size_bytes, bool huge, uint6
         if (e->r->state != RESERVATION_ACTIVE)
                 return (Answer){ CDM_ERROR_STALE,
                                  "the reservation is not active any more; ask for a new one" };
-        if (pool && facts_pool_takes_demotions(m->topology, &m->pools->ordinary, &pool->nodes))
+        if (pool && facts_pool_takes_demotions(book->topology, &book->pools->ordinary, &pool->nodes))
                 return (Answer){
                         CDM_ERROR_DENIED,
                         "the kernel (before Linux 6.16) may demote anybody's pages to the nodes of this "
@@ -539,16 +542,15 @@ static Answer buffer_judge(const Entry *e, uint64_t size_bytes, bool huge, uint6
                 return (Answer){ CDM_ERROR_INVALID,
                                  "this machine has no huge pages of that size; /sys/kernel/mm/hugepages "
                                  "lists those it has" };
-        text = too_many(m->buffers, e);
+        text = too_many(s, e);
         return (Answer){ text ? CDM_ERROR_BUSY : NULL, text };
 }
 
-int buffers_open(Entry *e, uint64_t size_bytes, bool huge, uint64_t huge_bytes, buffer_done_t done,
-                 void *userdata)
+int buffers_open(BufferSet *s, Entry *e, uint64_t size_bytes, bool huge, uint64_t huge_bytes,
+                 buffer_done_t done, void *userdata)
 {
-        BufferSet *s = e->manager->buffers;
-        uint64_t page_bytes = e->manager->page_bytes;
-        Answer a = buffer_judge(e, size_bytes, huge, huge_bytes, &page_bytes);
+        uint64_t page_bytes = s->book->core->page_bytes;
+        Answer a = buffer_judge(s, e, size_bytes, huge, huge_bytes, &page_bytes);
         Buffer *b;
 
         if (a.error) {

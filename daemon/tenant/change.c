@@ -14,11 +14,14 @@
 
 #include "daemon/fence/fence-scan.h"
 #include "daemon/fence/way.h"
+#include "daemon/kernel/tenant-read.h"
+#include "daemon/tenant/book.h"
 #include "daemon/tenant/buffers.h"
-#include "daemon/tenant/manager.h"
+#include "daemon/tenant/core.h"
 
 struct Change {
-        Manager *manager;
+        const ChangeContext *context;
+        Book *book;
         char *tenant, *unit, *cgroup; /* of the reservation, like what follows: it may go meanwhile */
         uint64_t cgroup_id;
         bool with_start; /* Static=: its unit may not have started yet */
@@ -66,7 +69,7 @@ static int finish_early(Change *c, int error, const char *message)
 {
         c->early_error = error;
         c->early_message = message;
-        return sd_event_add_defer(c->manager->event, &c->defer, change_on_early, c);
+        return sd_event_add_defer(c->book->core->event, &c->defer, change_on_early, c);
 }
 
 static void change_on_applied(Apply *a, const ApplyResult *result, void *userdata)
@@ -75,7 +78,7 @@ static void change_on_applied(Apply *a, const ApplyResult *result, void *userdat
 
         /* What it narrowed or drained may have had a buffer mapped. */
         if (c->changed)
-                buffers_look(c->manager->buffers);
+                buffers_look(c->context->buffers);
         c->done(result, c->changed, c->userdata);
 }
 
@@ -83,7 +86,7 @@ static void change_on_applied(Apply *a, const ApplyResult *result, void *userdat
  * it had before its first grant somebody may have taken a part since, or given more: that is not cdmd's. */
 static NodeSet base_of(const Change *c)
 {
-        NodeSet ordinary = fence_unit_ordinary(c->unit, c->manager->config, c->manager->pools),
+        NodeSet ordinary = fence_unit_ordinary(c->unit, c->book->config, c->book->pools),
                 base = nodeset_intersect(&c->base, &ordinary);
 
         return nodeset_is_empty(&base) ? ordinary : base;
@@ -104,7 +107,7 @@ static void plan_append(Plan *p, StepKind kind, const NodeSet *from, const NodeS
 }
 
 typedef struct Held {
-        Manager *manager;
+        const BufferSet *buffers;
         int node;
         uint64_t bytes; /* for pages of its own: without what its buffers hold */
 } Held;
@@ -115,7 +118,7 @@ static int add_held(Reservation *r, void *userdata)
 
         if (r->state == RESERVATION_DRAINING || r->state == RESERVATION_QUEUED)
                 return 0;
-        uint64_t bytes = 0, buffers = buffers_bytes(h->manager->buffers, r->id, h->node, true);
+        uint64_t bytes = 0, buffers = buffers_bytes(h->buffers, r->id, h->node, true);
         for (size_t i = 0; i < r->n_shares; i++)
                 if (r->shares[i].node == h->node)
                         bytes += r->shares[i].bytes;
@@ -131,11 +134,11 @@ static size_t find_excess(const Change *c, const TenantReading *now, const NodeS
 
         for (size_t i = 0; i < now->n_bytes && n < SHARES_MAX; i++) {
                 uint64_t bytes = numa_bytes_movable(&now->bytes[i]);
-                Held held = { c->manager, now->bytes[i].node, 0 };
+                Held held = { c->context->buffers, now->bytes[i].node, 0 };
 
                 if (!nodeset_contains(nodes, held.node))
                         continue;
-                ledger_foreach_of_tenant(c->manager->ledger, c->tenant, add_held, &held);
+                ledger_foreach_of_tenant(c->book->ledger, c->tenant, add_held, &held);
                 if (bytes > held.bytes)
                         ret[n++] = (Share){ held.node, bytes - held.bytes };
         }
@@ -146,18 +149,18 @@ static size_t find_excess(const Change *c, const TenantReading *now, const NodeS
  * not beyond. 0 would mean without limit. */
 static uint64_t room_bytes(const Change *c, const TenantReading *now)
 {
-        uint64_t page_bytes = c->manager->page_bytes, used = 0, held = 0;
-        NodeSet shut = ledger_shut_nodes(c->manager->ledger);
+        uint64_t page_bytes = c->book->core->page_bytes, used = 0, held = 0;
+        NodeSet shut = ledger_shut_nodes(c->book->ledger);
 
         for (size_t i = 0; i < now->n_bytes; i++)
                 if (nodeset_contains(&c->nodes, now->bytes[i].node))
                         used += numa_bytes_sum(&now->bytes[i]);
         NODESET_FOREACH (node, &c->nodes) {
-                Held h = { c->manager, node, 0 };
+                Held h = { c->context->buffers, node, 0 };
 
                 if (nodeset_contains(&shut, node))
                         continue;
-                ledger_foreach_of_tenant(c->manager->ledger, c->tenant, add_held, &h);
+                ledger_foreach_of_tenant(c->book->ledger, c->tenant, add_held, &h);
                 held += h.bytes;
         }
         return held > used + page_bytes ? held - used : page_bytes;
@@ -168,14 +171,14 @@ static uint64_t room_bytes(const Change *c, const TenantReading *now)
  * nodes. */
 static int plan_unborn(const Change *c, const TenantReading *now, Plan *ret)
 {
-        Manager *m = c->manager;
+        Book *book = c->book;
         PlanInput in = { .base = base_of(c),
-                         .wanted = ledger_tenant_nodes(m->ledger, c->tenant),
+                         .wanted = ledger_tenant_nodes(book->ledger, c->tenant),
                          .has_property = true,
                          .unborn = true };
 
         *ret = (Plan){ .n_steps = 0 };
-        if (m->config->mode != FENCE_MODE_ENFORCE)
+        if (book->config->mode != FENCE_MODE_ENFORCE)
                 return 0;
         if (!nodeset_is_empty(&now->above) && !nodeset_is_subset(&in.wanted, &now->above))
                 return -EPERM;
@@ -184,8 +187,8 @@ static int plan_unborn(const Change *c, const TenantReading *now, Plan *ret)
 
 static int make_plan(const Change *c, const TenantReading *now, Plan *ret)
 {
-        Manager *m = c->manager;
-        NodeSet open = ledger_tenant_nodes(m->ledger, c->tenant);
+        Book *book = c->book;
+        NodeSet open = ledger_tenant_nodes(book->ledger, c->tenant);
         NodeSet kept = nodeset_intersect(&c->terms.leaving, &open);
         Share excess[SHARES_MAX];
         PlanInput in = {
@@ -202,16 +205,16 @@ static int make_plan(const Change *c, const TenantReading *now, Plan *ret)
         *ret = (Plan){ .n_steps = 0 };
         /* Without a fence nobody is kept off: a leaf that inherits stays as it is, and one that a fence of
          * before left with a set of its own gets all nodes back. */
-        if (m->config->mode != FENCE_MODE_ENFORCE) {
-                in.wanted = m->pools->cdm;
+        if (book->config->mode != FENCE_MODE_ENFORCE) {
+                in.wanted = book->pools->cdm;
                 in.migrate_up = false;
                 /* The end of the fence has given it back what it had; a new one shall know of it. */
                 if (in.has_way)
-                        return way_hold(m->foreign, c->cgroup, c->cgroup_id, &open);
+                        return way_hold(c->context->foreign, c->cgroup, c->cgroup_id, &open);
         } else {
                 in.n_excess = find_excess(c, now, &kept, excess);
         }
-        if (m->config->mode == FENCE_MODE_ENFORCE || !nodeset_is_empty(&in.current)) {
+        if (book->config->mode == FENCE_MODE_ENFORCE || !nodeset_is_empty(&in.current)) {
                 int k = plan(&in, ret);
                 if (k < 0)
                         return k;
@@ -231,7 +234,7 @@ static void finish_now(Change *c, int error, const char *message)
 static void change_on_read(const TenantReading *now, void *userdata)
 {
         Change *c = userdata;
-        Manager *m = c->manager;
+        Book *book = c->book;
         Plan p;
 
         c->read = tenant_read_free(c->read);
@@ -255,11 +258,11 @@ static void change_on_read(const TenantReading *now, void *userdata)
         ApplyTarget target = { .unit = c->unit,
                                .cgroup = c->cgroup,
                                .cgroup_id = c->cgroup_id,
-                               .foreign = m->foreign,
+                               .foreign = c->context->foreign,
                                .migrate_max_bytes = room_bytes(c, now),
                                .usable = c->terms.usable };
-        k = apply_start(m->gate, m->worker, m->mover, &target, &p, m->config->drain_bandwidth,
-                        change_on_applied, NULL, c, &c->apply);
+        k = apply_start(book->core->gate, book->core->worker, book->core->mover, &target, &p,
+                        book->config->drain_bandwidth, change_on_applied, NULL, c, &c->apply);
         if (k < 0)
                 finish_now(c, k, NULL);
 }
@@ -279,21 +282,25 @@ static int change_copy(Change *c, const Reservation *r)
         return k;
 }
 
-int change_start(Manager *m, const Reservation *r, const ChangeTerms *terms, change_done_t done,
-                 void *userdata, Change **ret)
+int change_start(const ChangeContext *context, const Reservation *r, const ChangeTerms *terms,
+                 change_done_t done, void *userdata, Change **ret)
 {
         _cleanup_(change_free_p) Change *c = calloc(1, sizeof(*c));
 
         if (!c)
                 return -ENOMEM;
-        *c = (Change){ .manager = m, .terms = *terms, .done = done, .userdata = userdata };
+        *c = (Change){ .context = context,
+                       .book = context->book,
+                       .terms = *terms,
+                       .done = done,
+                       .userdata = userdata };
         int k = change_copy(c, r);
         if (k < 0)
                 return k;
         NodeSet nodes = nodeset_union(&c->nodes, &terms->leaving);
         if (c->cgroup)
-                k = tenant_read_start(m->worker, c->cgroup, c->cgroup_id, &nodes, change_on_read, c,
-                                      &c->read);
+                k = tenant_read_start(c->book->core->worker, c->cgroup, c->cgroup_id, &nodes, change_on_read,
+                                      c, &c->read);
         else
                 k = finish_early(c, -ENOENT, "the control group is not there any more");
         if (k < 0)

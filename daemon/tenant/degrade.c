@@ -14,36 +14,40 @@
 #include <string.h>
 
 #include "daemon/loop/log.h"
+#include "daemon/tenant/book.h"
 #include "daemon/tenant/buffers.h"
+#include "daemon/tenant/core.h"
 #include "daemon/tenant/entry-walk.h"
 #include "daemon/tenant/follow.h"
 
 struct Degrades {
-        Manager *manager;
+        Book *book;
+        FollowSet *follows;
+        BufferSet *buffers;
         EntryWalk *walk;
         bool follow; /* of the walk that is under way */
 };
 
-void degrade_shut_nodes(Manager *m)
+void degrade_shut_nodes(Book *book)
 {
-        NodeSet memory = topology_memory_nodes(m->topology), shut = m->drained;
+        NodeSet memory = topology_memory_nodes(book->topology), shut = book->drained;
 
         for (int node = 0; node < NODE_MAX; node++)
                 if (!nodeset_contains(&memory, node))
                         nodeset_add(&shut, node);
-        ledger_shut(m->ledger, &shut);
+        ledger_shut(book->ledger, &shut);
 }
 
 /* Nodes that do not give what was promised of them: shut, or with less memory than before. */
-static NodeSet degrade_lost_nodes(Manager *m, const Reservation *r)
+static NodeSet degrade_lost_nodes(Book *book, const Reservation *r)
 {
-        NodeSet nodes = reservation_nodes(r), shut = ledger_shut_nodes(m->ledger),
+        NodeSet nodes = reservation_nodes(r), shut = ledger_shut_nodes(book->ledger),
                 lost = nodeset_intersect(&nodes, &shut);
 
         NODESET_FOREACH (node, &nodes) {
-                const Node *n = topology_find(m->topology, node);
+                const Node *n = topology_find(book->topology, node);
 
-                if (!n || n->size_bytes < ledger_node_reserved(m->ledger, node))
+                if (!n || n->size_bytes < ledger_node_reserved(book->ledger, node))
                         nodeset_add(&lost, node);
         }
         return lost;
@@ -51,8 +55,8 @@ static NodeSet degrade_lost_nodes(Manager *m, const Reservation *r)
 
 static void degrade_set_state(Entry *e, ReservationState state)
 {
-        manager_set_state(e, state);
-        int r = manager_store(e);
+        book_set_state(e, state);
+        int r = book_store(e);
         if (r < 0)
                 log_error("cannot store the state of reservation %" PRIu32 ": %s", e->id, strerror(-r));
 }
@@ -60,30 +64,30 @@ static void degrade_set_state(Entry *e, ReservationState state)
 static void degrade_tell(Entry *e, const NodeSet *lost)
 {
         char nodes[NODESET_STR_MAX], list[NODESET_STR_MAX], policy[512], reason[NODESET_STR_MAX + 64];
-        Manager *m = e->manager;
-        Event ev = manager_event(e, EVENT_DEGRADED, nodes, policy);
+        Book *book = e->book;
+        Event ev = book_event(e, EVENT_DEGRADED, nodes, policy);
 
         nodeset_format(lost, list);
         snprintf(reason, sizeof(reason), "node %s %s", list,
-                 nodeset_is_subset(lost, &m->drained) ? "is drained" : "has lost memory");
+                 nodeset_is_subset(lost, &book->drained) ? "is drained" : "has lost memory");
         ev.reason = reason;
         degrade_set_state(e, RESERVATION_DEGRADED);
-        event_emit(m->notify, &ev, "reservation %" PRIu32 " of %s is degraded: %s", e->id,
+        event_emit(book->core->notify, &ev, "reservation %" PRIu32 " of %s is degraded: %s", e->id,
                    ledger_tenant_key(e->r->target), reason);
 }
 
 static void degrade_restore(Entry *e)
 {
         char nodes[NODESET_STR_MAX], policy[512];
-        Event ev = manager_event(e, EVENT_RESTORED, nodes, policy);
+        Event ev = book_event(e, EVENT_RESTORED, nodes, policy);
 
         degrade_set_state(e, RESERVATION_ACTIVE);
-        event_emit(e->manager->notify, &ev, "reservation %" PRIu32 " of %s is whole again, on node %s",
+        event_emit(e->book->core->notify, &ev, "reservation %" PRIu32 " of %s is whole again, on node %s",
                    e->id, ledger_tenant_key(e->r->target), nodes);
 }
 
 typedef struct Restoration {
-        Manager *manager;
+        Book *book;
         size_t n;
         uint32_t *ids;
 } Restoration;
@@ -91,7 +95,7 @@ typedef struct Restoration {
 static int degrade_collect(Reservation *r, void *userdata)
 {
         Restoration *c = userdata;
-        Entry *e = manager_find(c->manager, r->id);
+        Entry *e = book_find(c->book, r->id);
 
         if (e && e->phase == STORE_GRANTED && r->state == RESERVATION_DEGRADED)
                 c->ids[c->n++] = r->id;
@@ -102,39 +106,40 @@ static int degrade_collect(Reservation *r, void *userdata)
  * changed since, another change waits, and that one tells. */
 static void degrade_on_followed(const ApplyResult *result, const char *tenant, void *userdata)
 {
-        Restoration c = { .manager = userdata };
+        Degrades *s = userdata;
+        Restoration c = { .book = s->book };
         Event ev = { .kind = EVENT_FAILED, .unit = tenant, .reason = result->message };
 
         if (result->error < 0) {
-                event_emit(c.manager->notify, &ev,
+                event_emit(c.book->core->notify, &ev,
                            "the nodes of %s could not be set as reserved: %s; `cdmctl reload` tries again",
                            tenant, result->message ? result->message : strerror(-result->error));
                 return;
         }
-        if (follows_is_due(c.manager->follows, tenant))
+        if (follows_is_due(s->follows, tenant))
                 return;
-        c.ids = malloc(sizeof(uint32_t) * (ledger_tenant_count(c.manager->ledger, tenant) + 1));
+        c.ids = malloc(sizeof(uint32_t) * (ledger_tenant_count(c.book->ledger, tenant) + 1));
         if (!c.ids)
                 return;
-        ledger_foreach_of_tenant(c.manager->ledger, tenant, degrade_collect, &c);
+        ledger_foreach_of_tenant(c.book->ledger, tenant, degrade_collect, &c);
         for (size_t i = 0; i < c.n; i++) {
-                Entry *e = manager_find(c.manager, c.ids[i]);
-                NodeSet lost = degrade_lost_nodes(c.manager, e->r);
+                Entry *e = book_find(c.book, c.ids[i]);
+                NodeSet lost = degrade_lost_nodes(c.book, e->r);
 
                 if (nodeset_is_empty(&lost) && !e->degraded)
                         degrade_restore(e);
         }
         free(c.ids);
-        buffers_look(c.manager->buffers); /* theirs go back as well */
+        buffers_look(s->buffers); /* theirs go back as well */
 }
 
-void degrade_judge(Entry *e, bool follow)
+void degrade_judge(Degrades *s, Entry *e, bool follow)
 {
         ReservationState before = e->r->state;
 
         if (e->phase != STORE_GRANTED || (before != RESERVATION_ACTIVE && before != RESERVATION_DEGRADED))
                 return;
-        NodeSet lost = degrade_lost_nodes(e->manager, e->r);
+        NodeSet lost = degrade_lost_nodes(e->book, e->r);
         bool whole = nodeset_is_empty(&lost);
         if (before == RESERVATION_ACTIVE && whole)
                 return;
@@ -143,12 +148,11 @@ void degrade_judge(Entry *e, bool follow)
         else if (!whole)
                 return;
         if (follow)
-                follows_add(e->manager->follows, ledger_tenant_key(e->r->target), NULL, degrade_on_followed,
-                            e->manager);
+                follows_add(s->follows, ledger_tenant_key(e->r->target), NULL, degrade_on_followed, s);
 }
 
 /* What else it may be degraded for is judged where nodes are: it is active again when nothing is left. */
-void degrade_set(Entry *e, Degraded why, bool on)
+void degrade_set(Degrades *s, Entry *e, Degraded why, bool on)
 {
         unsigned now = on ? e->degraded | why : e->degraded & ~(unsigned)why;
 
@@ -156,13 +160,13 @@ void degrade_set(Entry *e, Degraded why, bool on)
                 return;
         e->degraded = now;
         if (!now) {
-                degrade_judge(e, true);
+                degrade_judge(s, e, true);
                 return;
         }
         if (e->r->state != RESERVATION_ACTIVE)
                 return;
-        manager_set_state(e, RESERVATION_DEGRADED);
-        int r = manager_store(e);
+        book_set_state(e, RESERVATION_DEGRADED);
+        int r = book_store(e);
         if (r < 0)
                 log_error("cannot store the state of reservation %" PRIu32 ": %s", e->id, strerror(-r));
 }
@@ -170,10 +174,10 @@ void degrade_set(Entry *e, Degraded why, bool on)
 static void degrade_judge_one(uint32_t id, void *userdata)
 {
         Degrades *s = userdata;
-        Entry *e = manager_find(s->manager, id);
+        Entry *e = book_find(s->book, id);
 
         if (e)
-                degrade_judge(e, s->follow);
+                degrade_judge(s, e, s->follow);
 }
 
 static void degrade_on_walked(void *userdata)
@@ -189,14 +193,15 @@ void degrades_judge(Degrades *s, bool follow)
         entry_walk_begin(s->walk);
 }
 
-int degrades_new(Manager *m, Degrades **ret)
+int degrades_new(Book *book, FollowSet *follows, BufferSet *buffers, Degrades **ret)
 {
         Degrades *s = calloc(1, sizeof(*s));
 
         if (!s)
                 return -ENOMEM;
-        s->manager = m;
-        int r = entry_walk_new(m->event, m->ledger, degrade_judge_one, degrade_on_walked, s, &s->walk);
+        *s = (Degrades){ .book = book, .follows = follows, .buffers = buffers };
+        int r = entry_walk_new(book->core->event, book->ledger, degrade_judge_one, degrade_on_walked, s,
+                               &s->walk);
         if (r < 0) {
                 free(s);
                 return r;

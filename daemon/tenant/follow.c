@@ -9,19 +9,25 @@
 #include <string.h>
 #include <uthash.h>
 #include <utlist.h>
+
+#include "daemon/loop/turn.h"
+#include "daemon/tenant/book.h"
 #include "daemon/tenant/change.h"
+#include "daemon/tenant/core.h"
 #include "daemon/tenant/unit-check.h"
 
 typedef struct Follow Follow;
 
 struct FollowSet {
-        Manager *manager;
+        Book *book;
+        const ChangeContext *changes;
+        UnitChecks *unit_checks;
         Follow *all, *due;
 };
 
 struct Follow {
         FollowSet *set;
-        Manager *manager;
+        Book *book;
         char *tenant;
         NodeSet leaving;
         Turn *turn;
@@ -50,13 +56,13 @@ static void follow_free(Follow *f)
         free(f);
 }
 
-int follows_new(Manager *m, FollowSet **ret)
+int follows_new(Book *book, const ChangeContext *changes, UnitChecks *unit_checks, FollowSet **ret)
 {
         FollowSet *s = calloc(1, sizeof(*s));
 
         if (!s)
                 return -ENOMEM;
-        s->manager = m;
+        *s = (FollowSet){ .book = book, .changes = changes, .unit_checks = unit_checks };
         *ret = s;
         return 0;
 }
@@ -79,7 +85,7 @@ static void follow_on_changed(const ApplyResult *result, bool changed _unused_, 
 
         /* It ended, or it restarted and has another cgroup; PID 1 knows. */
         if (is_gone && f->tenant[0] != '/')
-                (void)unit_checks_add(f->manager->unit_checks, f->tenant, true, NULL);
+                (void)unit_checks_add(f->set->unit_checks, f->tenant, true, NULL, NULL);
         f->done(is_gone ? &gone : result, f->tenant, f->userdata);
         follow_free(f);
 }
@@ -99,10 +105,10 @@ static void follow_on_turn(Turn *t _unused_, void *userdata)
         ApplyResult result = { .error = 0 };
         Reservation *r = NULL;
 
-        ledger_foreach_of_tenant(f->manager->ledger, f->tenant, follow_with_cgroup, &r);
+        ledger_foreach_of_tenant(f->book->ledger, f->tenant, follow_with_cgroup, &r);
         if (r) {
                 follow_not_due(f);
-                result.error = change_start(f->manager, r, &terms, follow_on_changed, f, &f->change);
+                result.error = change_start(f->set->changes, r, &terms, follow_on_changed, f, &f->change);
         }
         if (!r || result.error < 0)
                 follow_on_changed(&result, false, f);
@@ -129,7 +135,7 @@ void follows_add(FollowSet *s, const char *tenant, const NodeSet *leaving, follo
                 return;
         }
         *f = (Follow){
-                .set = s, .manager = s->manager, .tenant = strdup(tenant), .done = done, .userdata = userdata
+                .set = s, .book = s->book, .tenant = strdup(tenant), .done = done, .userdata = userdata
         };
         if (leaving)
                 f->leaving = *leaving;
@@ -138,7 +144,7 @@ void follows_add(FollowSet *s, const char *tenant, const NodeSet *leaving, follo
                 f->due = true;
                 HASH_ADD_KEYPTR(hh, s->due, f->tenant, strlen(f->tenant), f);
         }
-        int r = f->tenant ? turn_take(s->manager->turns, tenant, follow_on_turn, f, &f->turn) : -ENOMEM;
+        int r = f->tenant ? turn_take(s->book->core->turns, tenant, follow_on_turn, f, &f->turn) : -ENOMEM;
         if (r < 0) {
                 result.error = r;
                 follow_free(f);

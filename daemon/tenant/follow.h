@@ -6,10 +6,14 @@
 #include <stdbool.h>
 
 #include "daemon/fence/apply.h"
-#include "daemon/tenant/manager.h"
 #include "policy/nodeset.h"
 
-int follows_new(Manager *m, FollowSet **ret);
+typedef struct Book Book;
+typedef struct ChangeContext ChangeContext;
+typedef struct FollowSet FollowSet;
+typedef struct UnitChecks UnitChecks;
+
+int follows_new(Book *book, const ChangeContext *changes, UnitChecks *unit_checks, FollowSet **ret);
 FollowSet *follows_free(FollowSet *s);
 /* Takes a turn of the tenant and makes its cgroup follow the ledger; leaving may be NULL. A cgroup that is
  * gone is no error. done is called once, perhaps at once; not after follows_free(), and not where another one

@@ -12,7 +12,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "daemon/tenant/manager.h"
+#include "daemon/loop/log.h"
+#include "daemon/loop/notify.h"
+#include "daemon/tenant/book.h"
+#include "daemon/tenant/core.h"
 #include "daemon/tenant/request-args.h"
 #include "policy/cdm-names.h"
 
@@ -23,14 +26,14 @@ static int grant_first_base(Reservation *r, void *userdata)
 }
 
 /* The ordinary nodes that the unit keeps: those it had before its first reservation, when it had mems. */
-static NodeSet grant_find_base(Manager *m, const Subject *target, const NodeSet *mems)
+static NodeSet grant_find_base(Book *book, const Subject *target, const NodeSet *mems)
 {
         NodeSet base = NODESET_EMPTY;
 
-        if (ledger_foreach_of_tenant(m->ledger, ledger_tenant_key(target), grant_first_base, &base) == 1)
+        if (ledger_foreach_of_tenant(book->ledger, ledger_tenant_key(target), grant_first_base, &base) == 1)
                 return base;
-        base = nodeset_intersect(mems, &m->pools->ordinary);
-        return nodeset_is_empty(&base) ? m->pools->ordinary : base;
+        base = nodeset_intersect(mems, &book->pools->ordinary);
+        return nodeset_is_empty(&base) ? book->pools->ordinary : base;
 }
 
 /* The target of a moved caller is a scope that does not exist yet. */
@@ -51,12 +54,12 @@ static int grant_scope_subject(Reservation *r, const Identity *i)
         return s->unit && s->slice ? 0 : -ENOMEM;
 }
 
-int grant_make_reservation(Manager *m, const Identity *i, const RequestArgs *a, const Decision *d,
+int grant_make_reservation(Book *book, const Identity *i, const RequestArgs *a, const Decision *d,
                            const NodeSet *mems, uint32_t id, Reservation **ret)
 {
         _cleanup_(reservation_free_p) Reservation *r = NULL;
 
-        int k = judgement_reservation_new(m, i, a, d, id, &r);
+        int k = judgement_reservation_new(book, i, a, d, id, &r);
         if (k >= 0 && i->move)
                 k = grant_scope_subject(r, i);
         if (k < 0)
@@ -66,9 +69,36 @@ int grant_make_reservation(Manager *m, const Identity *i, const RequestArgs *a, 
         r->with_start = a->with_start;
         r->lease_usec = r->term_usec = d->lease_usec;
         r->expires_usec = d->expires_usec;
-        r->base = grant_find_base(m, r->target, i->move ? &NODESET_EMPTY : mems);
+        r->base = grant_find_base(book, r->target, i->move ? &NODESET_EMPTY : mems);
         memcpy(r->shares, d->shares, sizeof(r->shares));
         r->n_shares = d->n_shares;
         *ret = TAKE_PTR(r);
         return 0;
+}
+
+int grant_replace(Entry *e, Reservation *r)
+{
+        Ledger *l = e->book->ledger;
+        Reservation *before = ledger_take(l, e->id);
+
+        int k = ledger_add(l, r);
+        if (k < 0) {
+                if (ledger_add(l, before) < 0)
+                        log_error("out of memory: reservation %" PRIu32 " is lost", e->id);
+                return k;
+        }
+        e->r = r;
+        e->phase = STORE_GRANTING;
+        reservation_free(before);
+        return 0;
+}
+
+void grant_tell_clients(Entry *e)
+{
+        if (!e->known) {
+                e->known = true;
+                notify_reservation_added(e->book->core->notify, e->id);
+                return;
+        }
+        notify_reservation_changed(e->book->core->notify, e->id, RESERVATION_CHANGED_ALL);
 }

@@ -19,14 +19,19 @@
 #include <string.h>
 #include <utlist.h>
 
+#include "daemon/kernel/tenant-read.h"
+#include "daemon/loop/clock.h"
 #include "daemon/loop/log.h"
+#include "daemon/loop/turn.h"
+#include "daemon/tenant/answer.h"
+#include "daemon/tenant/book.h"
 #include "daemon/tenant/change.h"
+#include "daemon/tenant/core.h"
 #include "daemon/tenant/degrade.h"
 #include "daemon/tenant/grant-reservation.h"
 #include "daemon/tenant/holds.h"
 #include "daemon/tenant/judgement.h"
 #include "daemon/tenant/leases.h"
-#include "daemon/tenant/manager.h"
 #include "daemon/tenant/release.h"
 #include "daemon/tenant/snapshot.h"
 #include "daemon/tenant/waiter.h"
@@ -34,8 +39,14 @@
 #include "policy/size.h"
 #include "policy/timespan.h"
 
+struct GrantSet {
+        GrantContext context;
+        Grant *all;
+};
+
 struct Grant {
-        Manager *manager;
+        GrantSet *set;
+        Book *book;
         Identity *identity;
         Entry *entry; /* NULL until it is decided */
         uint32_t id;
@@ -59,7 +70,7 @@ struct Grant {
 
 static Grant *grant_free(Grant *g)
 {
-        DL_DELETE(g->manager->grants, g);
+        DL_DELETE(g->set->all, g);
         usage_look_free(g->look);
         tenant_read_free(g->read);
         change_free(g->change);
@@ -80,10 +91,25 @@ void grant_abandon(Grant *g)
                 grant_free(g); /* nothing is decided yet */
 }
 
-void manager_grants_free(Manager *m)
+int grants_new(const GrantContext *context, GrantSet **ret)
 {
-        while (m->grants)
-                grant_free(m->grants);
+        GrantSet *s = calloc(1, sizeof(*s));
+
+        if (!s)
+                return -ENOMEM;
+        s->context = *context;
+        *ret = s;
+        return 0;
+}
+
+GrantSet *grants_free(GrantSet *s)
+{
+        if (!s)
+                return NULL;
+        while (s->all)
+                grant_free(s->all);
+        free(s);
+        return NULL;
 }
 
 static void grant_answer(Grant *g, const char *error, const char *text)
@@ -116,10 +142,10 @@ static void grant_on_check(int result, void *userdata)
 /* Calls checked, at once when the target is not the caller itself. */
 static void check_caller(Grant *g, const char *cgroup, void (*checked)(Grant *g, const char *wrong))
 {
-        Manager *m = g->manager;
+        const Core *core = g->book->core;
 
         g->checked = checked;
-        int r = identity_check(g->identity, m->worker, m->root, cgroup, grant_on_check, g, &g->check);
+        int r = identity_check(g->identity, core->worker, core->root, cgroup, grant_on_check, g, &g->check);
         if (r != 0)
                 grant_on_check(r, g);
 }
@@ -131,8 +157,8 @@ static void grant_undo(Grant *g, bool maybe_open)
 
         g->entry = NULL;
         if (!maybe_open)
-                manager_forget(e);
-        else if (release_start(e) < 0)
+                book_forget(e);
+        else if (release_start(g->set->context.releases, e) < 0)
                 log_error("reservation %" PRIu32 " cannot be taken back now; a restart of cdmd will", e->id);
 }
 
@@ -151,7 +177,7 @@ static void grant_fail(Grant *g, bool maybe_open, const char *error, const char 
 {
         _cleanup_free_ char *text = NULL;
         char nodes[NODESET_STR_MAX], policy[512];
-        Event ev = manager_event(g->entry, EVENT_FAILED, nodes, policy);
+        Event ev = book_event(g->entry, EVENT_FAILED, nodes, policy);
 
         if (asprintf(&text, "%s: %s; %s", what, why,
                      strcmp(error, CDM_ERROR_STALE) == 0 ? "ask again"
@@ -159,7 +185,7 @@ static void grant_fail(Grant *g, bool maybe_open, const char *error, const char 
                 text = NULL;
         ev.reason = text;
         ev.error = error;
-        event_emit_limited(g->manager->notify, g->manager->event_limit, manager_monotonic_usec(),
+        event_emit_limited(g->book->core->notify, g->book->core->event_limit, clock_monotonic_usec(),
                            EVENT_ALL_CLIENTS, &ev, "reservation %" PRIu32 " for %s was not granted: %s",
                            g->id, ledger_tenant_key(g->entry->r->target), text ? text : "");
         stop_waiting(g->entry);
@@ -170,7 +196,7 @@ static void grant_fail(Grant *g, bool maybe_open, const char *error, const char 
 static void tell_granted(Grant *g)
 {
         char nodes[NODESET_STR_MAX], policy[512], size[SIZE_STR_MAX];
-        Event ev = manager_event(g->entry, EVENT_GRANTED, nodes, policy);
+        Event ev = book_event(g->entry, EVENT_GRANTED, nodes, policy);
 
         if (g->migrate) {
                 ev.has |= EVENT_HAS_MOVED | EVENT_HAS_FAILED;
@@ -178,20 +204,10 @@ static void tell_granted(Grant *g)
                 ev.failed_bytes = g->failed_bytes;
         }
         event_emit_limited(
-                g->manager->notify, g->manager->event_limit, manager_monotonic_usec(), EVENT_ALL_CLIENTS,
+                g->book->core->notify, g->book->core->event_limit, clock_monotonic_usec(), EVENT_ALL_CLIENTS,
                 &ev, "reservation %" PRIu32 ": %s of %s granted to %s on node %s, by %s", g->id,
                 size_format(g->entry->r->size_bytes, size), g->entry->r->pool,
                 ledger_tenant_key(g->entry->r->target), ev.nodes, ev.policy ? ev.policy : "no rule");
-}
-
-static void tell_clients(Entry *e)
-{
-        if (!e->known) {
-                e->known = true;
-                notify_reservation_added(e->manager->notify, e->id);
-                return;
-        }
-        notify_reservation_changed(e->manager->notify, e->id, RESERVATION_CHANGED_ALL);
 }
 
 /* The nodes are open. */
@@ -210,22 +226,22 @@ static void changed_checked(Grant *g, const char *wrong)
                 return;
         }
         e->phase = STORE_GRANTED;
-        int r = manager_store(e);
+        int r = book_store(e);
         if (r < 0) {
                 e->phase = STORE_GRANTING;
                 grant_fail(g, true, SD_BUS_ERROR_FAILED, "the reservation could not be stored",
                            strerror(-r));
                 return;
         }
-        lease_arm(e);
+        lease_arm(g->set->context.leases, e);
         /* The one who waits for it is told before those who only watch. */
         grant_answer(g, NULL, NULL);
-        tell_clients(e);
-        notify_tell(g->manager->notify, &(Notice){ .kind = NOTICE_RESERVATION_CAME, .entry = e });
+        grant_tell_clients(e);
+        notify_tell(g->book->core->notify, &(Notice){ .kind = NOTICE_RESERVATION_CAME, .entry = e });
         tell_granted(g);
         /* A node may have been drained, or gone, since it was decided. */
-        degrade_judge(e, true);
-        if (stop_waiting(e) && release_start(e) < 0)
+        degrade_judge(g->set->context.degrades, e, true);
+        if (stop_waiting(e) && release_start(g->set->context.releases, e) < 0)
                 log_error("reservation %" PRIu32 " is nobody's, and cannot be released now", e->id);
         grant_finish(g, NULL, NULL);
 }
@@ -251,7 +267,7 @@ static void open_nodes(Grant *g)
 {
         ChangeTerms terms = { .migrate = g->migrate, .usable = true };
 
-        int r = change_start(g->manager, g->entry->r, &terms, grant_on_changed, g, &g->change);
+        int r = change_start(g->set->context.changes, g->entry->r, &terms, grant_on_changed, g, &g->change);
         if (r < 0)
                 grant_fail(g, false, SD_BUS_ERROR_FAILED, "the nodes could not be opened", strerror(-r));
 }
@@ -267,7 +283,7 @@ static void grant_on_room(void *userdata)
 /* What cdmd holds of its nodes for whoever reserves goes first: it has to find them free. */
 static void start_change(Grant *g)
 {
-        int r = holds_make_room(g->manager->holds, g->entry->r, grant_on_room, g, &g->room);
+        int r = holds_make_room(g->set->context.holds, g->entry->r, grant_on_room, g, &g->room);
 
         if (r > 0)
                 open_nodes(g);
@@ -286,10 +302,10 @@ static void scope_checked(Grant *g, const char *wrong)
                 grant_fail(g, false, CDM_ERROR_STALE, "the new scope could not be used", wrong);
                 return;
         }
-        int r = ledger_set_cgroup(g->manager->ledger, g->entry->r, u->cgroup, u->cgroup_id);
+        int r = ledger_set_cgroup(g->book->ledger, g->entry->r, u->cgroup, u->cgroup_id);
         /* One that waited stays on disk as such until it is granted. */
         if (r >= 0 && !g->entry->known)
-                r = manager_store(g->entry);
+                r = book_store(g->entry);
         if (r < 0)
                 grant_fail(g, false, SD_BUS_ERROR_FAILED, "the reservation could not be stored",
                            strerror(-r));
@@ -318,7 +334,7 @@ static void grant_on_scope_started(int error, const char *message, void *userdat
 
         g->call = unit_call_free(g->call);
         if (error >= 0)
-                error = unit_get(g->manager->gate, GATE_OWN, g->entry->r->target->unit, grant_on_scope, g,
+                error = unit_get(g->book->core->gate, GATE_OWN, g->entry->r->target->unit, grant_on_scope, g,
                                  &g->call);
         if (error < 0)
                 grant_fail(g, false, SD_BUS_ERROR_FAILED, "systemd did not start the new scope",
@@ -334,7 +350,7 @@ static int start_scope(Grant *g)
                 description = NULL;
                 return -ENOMEM;
         }
-        return unit_start_scope(g->manager->gate, g->manager->jobs, r->target->unit, r->target->slice,
+        return unit_start_scope(g->book->core->gate, g->book->core->jobs, r->target->unit, r->target->slice,
                                 description, g->identity->pid, g->bind ? r->size_bytes : 0,
                                 grant_on_scope_started, g, &g->call);
 }
@@ -353,7 +369,7 @@ static void grant_on_base(const TenantReading *reading, void *userdata)
         Reservation *r = g->entry->r;
 
         g->read = tenant_read_free(g->read);
-        NodeSet base = nodeset_intersect(&reading->mems, &g->manager->pools->ordinary);
+        NodeSet base = nodeset_intersect(&reading->mems, &g->book->pools->ordinary);
         if (reading->error >= 0 && !nodeset_is_empty(&base))
                 r->base = base;
         start_change(g);
@@ -362,14 +378,14 @@ static void grant_on_base(const TenantReading *reading, void *userdata)
 /* What waited was decided without a look at its cgroup. */
 static void read_base(Grant *g)
 {
-        Manager *m = g->manager;
+        Book *book = g->book;
         Reservation *r = g->entry->r;
         int k = -ENOENT;
 
         if (g->entry->waiter && r->target->cgroup &&
-            ledger_foreach_of_tenant(m->ledger, ledger_tenant_key(r->target), other_base, r) == 0)
-                k = tenant_read_start(m->worker, r->target->cgroup, r->target->cgroup_id, &NODESET_EMPTY,
-                                      grant_on_base, g, &g->read);
+            ledger_foreach_of_tenant(book->ledger, ledger_tenant_key(r->target), other_base, r) == 0)
+                k = tenant_read_start(book->core->worker, r->target->cgroup, r->target->cgroup_id,
+                                      &NODESET_EMPTY, grant_on_base, g, &g->read);
         if (k < 0)
                 start_change(g);
 }
@@ -415,21 +431,22 @@ static void grant_on_turn(Turn *t, void *userdata)
         check_caller(g, g->identity->subject->cgroup, turn_checked);
 }
 
-static int grant_new(Manager *m, Identity *identity, const RequestArgs *args, grant_done_t done,
+static int grant_new(GrantSet *s, Identity *identity, const RequestArgs *args, grant_done_t done,
                      void *userdata, Grant **ret)
 {
         Grant *g = calloc(1, sizeof(*g));
 
         if (!g)
                 return -ENOMEM;
-        *g = (Grant){ .manager = m,
+        *g = (Grant){ .set = s,
+                      .book = s->context.book,
                       .identity = identity,
                       .args = args,
                       .migrate = args->migrate,
                       .bind = args->bind,
                       .done = done,
                       .userdata = userdata };
-        DL_APPEND(m->grants, g);
+        DL_APPEND(s->all, g);
         *ret = g;
         return 0;
 }
@@ -438,21 +455,22 @@ static int grant_new(Manager *m, Identity *identity, const RequestArgs *args, gr
 static int grant_enter(Grant *g, const Decision *d, const NodeSet *mems)
 {
         _cleanup_(reservation_free_p) Reservation *r = NULL;
-        Manager *m = g->manager;
+        Book *book = g->book;
 
-        int k = grant_make_reservation(m, g->identity, g->args, d, mems, 0, &r);
+        int k = grant_make_reservation(book, g->identity, g->args, d, mems, 0, &r);
         if (k < 0)
                 return k;
         g->id = r->id;
-        k = manager_add(m, r, STORE_GRANTING, &g->entry);
+        k = book_add(book, r, STORE_GRANTING, &g->entry);
         if (k < 0)
                 return k;
         TAKE_PTR(r);
-        k = manager_store(g->entry);
+        k = book_store(g->entry);
         if (k >= 0)
-                k = turn_take(m->turns, ledger_tenant_key(g->entry->r->target), grant_on_turn, g, &g->turn);
+                k = turn_take(book->core->turns, ledger_tenant_key(g->entry->r->target), grant_on_turn, g,
+                              &g->turn);
         if (k < 0)
-                manager_forget(TAKE_PTR(g->entry));
+                book_forget(TAKE_PTR(g->entry));
         return k;
 }
 
@@ -460,17 +478,17 @@ static void grant_on_look(int error, const UsageTarget *target, void *userdata)
 {
         _cleanup_(judgement_clear) Judgement j = { 0 };
         Grant *g = userdata;
-        Manager *m = g->manager;
+        Book *book = g->book;
 
         g->look = NULL;
         if (error >= 0)
-                error = request_decide(m, g->identity, g->args, target, g->authorised, &j);
+                error = request_decide(book, g->identity, g->args, target, g->authorised, &j);
         if (error < 0) {
                 grant_finish(g, SD_BUS_ERROR_FAILED, strerror(-error));
                 return;
         }
         if (judgement_is_refusal(&j)) {
-                request_tell_refused(m, g->identity, g->args, j.decision);
+                request_tell_refused(book, g->identity, g->args, j.decision);
                 grant_finish(g, decision_error(j.decision->verdict), j.decision->reason);
                 return;
         }
@@ -483,7 +501,8 @@ static void grant_on_look(int error, const UsageTarget *target, void *userdata)
                 return;
         }
         if (j.decision->verdict == VERDICT_QUEUED)
-                error = waiter_enqueue(m, TAKE_PTR(g->identity), g->args, j.decision, &target->near, &g->id);
+                error = waiter_enqueue(g->set->context.waiters, TAKE_PTR(g->identity), g->args, j.decision,
+                                       &target->near, &g->id);
         else
                 error = grant_enter(g, j.decision, &target->mems);
         g->args = NULL;
@@ -495,7 +514,7 @@ static void grant_on_look(int error, const UsageTarget *target, void *userdata)
 
 static int start_look(Grant *g)
 {
-        return manager_look(g->manager, g->identity->subject->cgroup, grant_on_look, g, &g->look);
+        return snapshot_look(g->book, g->identity->subject->cgroup, grant_on_look, g, &g->look);
 }
 
 /* polkit may have thought about it for long. */
@@ -511,19 +530,19 @@ static void start_checked(Grant *g, const char *wrong)
                 grant_finish(g, SD_BUS_ERROR_FAILED, strerror(-r));
 }
 
-int grant_start(Manager *m, Identity *identity, const RequestArgs *args, bool authorised, grant_done_t done,
+int grant_start(GrantSet *s, Identity *identity, const RequestArgs *args, bool authorised, grant_done_t done,
                 void *userdata, Grant **ret)
 {
         Grant *g;
 
-        int r = grant_new(m, identity, args, done, userdata, &g);
+        int r = grant_new(s, identity, args, done, userdata, &g);
         if (r < 0) {
                 identity_free(identity);
                 return r;
         }
         g->authorised = authorised;
-        r = identity_check(identity, m->worker, m->root, identity->subject->cgroup, grant_on_check, g,
-                           &g->check);
+        r = identity_check(identity, s->context.book->core->worker, s->context.book->core->root,
+                           identity->subject->cgroup, grant_on_check, g, &g->check);
         g->checked = start_checked;
         if (r > 0)
                 r = start_look(g);
@@ -534,37 +553,19 @@ int grant_start(Manager *m, Identity *identity, const RequestArgs *args, bool au
         return r;
 }
 
-/* What waited becomes what was granted, under its id. */
-static int grant_replace(Entry *e, Reservation *r)
-{
-        Ledger *l = e->manager->ledger;
-        Reservation *before = ledger_take(l, e->id);
-
-        int k = ledger_add(l, r);
-        if (k < 0) {
-                if (ledger_add(l, before) < 0)
-                        log_error("out of memory: reservation %" PRIu32 " is lost", e->id);
-                return k;
-        }
-        e->r = r;
-        e->phase = STORE_GRANTING;
-        reservation_free(before);
-        return 0;
-}
-
 static int grant_begin(Grant *g, Entry *e, const RequestArgs *a, const Decision *d)
 {
         _cleanup_(reservation_free_p) Reservation *r = NULL;
-        Manager *m = g->manager;
+        Book *book = g->book;
 
         /* The unit may have restarted while it waited. */
         g->identity->subject = subject_free(g->identity->subject);
         int k = subject_copy(e->r->target, &g->identity->subject);
         if (k < 0)
                 return k;
-        k = grant_make_reservation(m, g->identity, a, d, &NODESET_EMPTY, e->id, &r);
+        k = grant_make_reservation(book, g->identity, a, d, &NODESET_EMPTY, e->id, &r);
         if (k >= 0)
-                k = turn_take(m->turns, ledger_tenant_key(r->target), grant_on_turn, g, &g->turn);
+                k = turn_take(book->core->turns, ledger_tenant_key(r->target), grant_on_turn, g, &g->turn);
         if (k >= 0)
                 k = grant_replace(e, r);
         if (k < 0)
@@ -576,7 +577,7 @@ static int grant_begin(Grant *g, Entry *e, const RequestArgs *a, const Decision 
         return 0;
 }
 
-void grant_waiting(Entry *e, Identity *identity, const Decision *d)
+void grant_waiting(GrantSet *s, Entry *e, Identity *identity, const Decision *d)
 {
         const Reservation *r = e->r;
         RequestArgs a = { .pool = r->pool,
@@ -586,7 +587,7 @@ void grant_waiting(Entry *e, Identity *identity, const Decision *d)
                           .nodes = r->wait->nodes };
         Grant *g = NULL;
 
-        int k = grant_new(e->manager, identity, &a, NULL, NULL, &g);
+        int k = grant_new(s, identity, &a, NULL, NULL, &g);
         if (k < 0)
                 identity_free(identity);
         else

@@ -25,6 +25,8 @@
 
 #include "daemon/kernel/hold.h"
 #include "daemon/loop/log.h"
+#include "daemon/tenant/book.h"
+#include "daemon/tenant/core.h"
 #include "daemon/tenant/snapshot.h"
 #include "daemon/tenant/usage.h"
 
@@ -47,7 +49,7 @@ struct HoldWait {
 };
 
 struct HoldSet {
-        Manager *manager;
+        Book *book;
         Held *helds;
         HoldWait *waits;
         sd_event_source *defer;
@@ -94,11 +96,11 @@ uint64_t holds_bytes(const HoldSet *s, int node)
 
 /* --- what is to be held ------------------------------------------------------------------------------- */
 
-static uint64_t target_of(const Snapshot *snapshot, const Manager *m, int node)
+static uint64_t target_of(const Snapshot *snapshot, const Book *book, int node)
 {
-        const Pool *pool = pool_set_find_node(m->pools, node);
+        const Pool *pool = pool_set_find_node(book->pools, node);
 
-        if (!pool || !pool->hold || m->config->mode != FENCE_MODE_ENFORCE)
+        if (!pool || !pool->hold || book->config->mode != FENCE_MODE_ENFORCE)
                 return 0;
         return snapshot_node_available(snapshot, node);
 }
@@ -145,20 +147,20 @@ static void drop_empty(HoldSet *s)
 /* True: there is something for the worker to do. */
 static bool set_targets(HoldSet *s)
 {
-        Manager *m = s->manager;
-        Snapshot snapshot = manager_snapshot(m, NULL);
+        Book *book = s->book;
+        Snapshot snapshot = snapshot_take(book, NULL);
         bool work = false;
         Held *h;
 
-        NODESET_FOREACH (id, &m->pools->cdm) {
-                const Node *node = topology_find(m->topology, id);
+        NODESET_FOREACH (id, &book->pools->cdm) {
+                const Node *node = topology_find(book->topology, id);
 
-                if (node && node->size_bytes > 0 && !holds_find(s, id) && target_of(&snapshot, m, id) > 0)
+                if (node && node->size_bytes > 0 && !holds_find(s, id) && target_of(&snapshot, book, id) > 0)
                         begin_holding(s, node);
         }
         DL_FOREACH (s->helds, h) {
-                h->target_bytes = target_of(&snapshot, m, h->node);
-                h->target_bytes -= h->target_bytes % m->page_bytes;
+                h->target_bytes = target_of(&snapshot, book, h->node);
+                h->target_bytes -= h->target_bytes % book->core->page_bytes;
                 work = work || h->target_bytes != hold_bytes(h->hold);
         }
         drop_empty(s);
@@ -255,7 +257,7 @@ static void holds_act(HoldSet *s)
                 holds_serve(s);
                 return;
         }
-        int r = worker_submit(s->manager->filler, holds_run, holds_on_done, NULL, s, &s->job);
+        int r = worker_submit(s->book->core->filler, holds_run, holds_on_done, NULL, s, &s->job);
         if (r < 0) {
                 log_error("what is held of the nodes cannot be changed: %s", strerror(-r));
                 holds_serve(s);
@@ -280,7 +282,7 @@ static int holds_on_defer(sd_event_source *source, void *userdata)
 
         s->defer = sd_event_source_disable_unref(s->defer);
         s->look = usage_look_free(s->look);
-        int r = manager_look(s->manager, NULL, holds_on_look, s, &s->look);
+        int r = snapshot_look(s->book, NULL, holds_on_look, s, &s->look);
         if (r < 0)
                 log_error("what is held of the nodes cannot be changed: %s", strerror(-r));
         return 0;
@@ -288,7 +290,7 @@ static int holds_on_defer(sd_event_source *source, void *userdata)
 
 static bool holds_something(const HoldSet *s)
 {
-        const PoolSet *pools = s->manager->pools;
+        const PoolSet *pools = s->book->pools;
 
         for (size_t i = 0; i < pools->n_pools; i++)
                 if (pools->pools[i].hold)
@@ -298,9 +300,9 @@ static bool holds_something(const HoldSet *s)
 
 void holds_settle(HoldSet *s)
 {
-        if (!s || s->defer || !s->manager->serving || !holds_something(s))
+        if (!s || s->defer || !s->book->serving || !holds_something(s))
                 return;
-        int r = sd_event_add_defer(s->manager->event, &s->defer, holds_on_defer, s);
+        int r = sd_event_add_defer(s->book->core->event, &s->defer, holds_on_defer, s);
         if (r < 0)
                 log_error("what is held of the nodes cannot be changed: %s", strerror(-r));
 }
@@ -346,7 +348,7 @@ bool holds_take_descriptor(HoldSet *s, int fd, const char *name)
 
         if (sscanf(name, NAME_FORMAT "%n", &node, &n) != 1 || name[n])
                 return false;
-        const Node *at = topology_find(s->manager->topology, node);
+        const Node *at = topology_find(s->book->topology, node);
         int r = at && !holds_find(s, node) ? hold_adopt(fd, node, at->size_bytes, &hold) : -ENOENT;
         if (r >= 0)
                 r = holds_add(s, node, hold);
@@ -361,13 +363,13 @@ bool holds_take_descriptor(HoldSet *s, int fd, const char *name)
         return true;
 }
 
-int holds_new(Manager *m, HoldSet **ret)
+int holds_new(Book *book, HoldSet **ret)
 {
         HoldSet *s = calloc(1, sizeof(*s));
 
         if (!s)
                 return -ENOMEM;
-        s->manager = m;
+        s->book = book;
         *ret = s;
         return 0;
 }

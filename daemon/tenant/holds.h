@@ -4,9 +4,14 @@
 /* Pools with Hold=yes: what is not reserved of them is kept filled, so that nobody can have it who does not
  * reserve it, not even tasks of the root cgroup and the kernel's own fallbacks. */
 
-#include "daemon/tenant/manager.h"
+#include <stdbool.h>
+#include <stdint.h>
 
-int holds_new(Manager *m, HoldSet **ret);
+typedef struct Book Book;
+typedef struct HoldSet HoldSet;
+typedef struct Reservation Reservation;
+
+int holds_new(Book *book, HoldSet **ret);
 /* What is held stays held by systemd, for the cdmd that comes. */
 HoldSet *holds_free(HoldSet *s);
 

@@ -11,8 +11,10 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "daemon/loop/clock.h"
+#include "daemon/tenant/book.h"
+#include "daemon/tenant/core.h"
 #include "daemon/tenant/machine-facts.h"
-#include "daemon/tenant/manager.h"
 #include "daemon/tenant/request-args.h"
 #include "daemon/tenant/snapshot.h"
 #include "daemon/tenant/usage.h"
@@ -50,10 +52,10 @@ bool judgement_may_act(const Judgement *j)
         return j->authorised && !judgement_is_refusal(j);
 }
 
-int request_decide(Manager *m, const Identity *i, const RequestArgs *a, const UsageTarget *target,
+int request_decide(Book *book, const Identity *i, const RequestArgs *a, const UsageTarget *target,
                    bool authorised, Judgement *ret)
 {
-        Snapshot s = manager_snapshot(m, pool_set_find(m->pools, a->pool));
+        Snapshot s = snapshot_take(book, pool_set_find(book->pools, a->pool));
         Request q = {
                 .pool = a->pool,
                 .size_bytes = a->size_bytes,
@@ -72,7 +74,7 @@ int request_decide(Manager *m, const Identity *i, const RequestArgs *a, const Us
         return decide(&s, &q, &ret->decision);
 }
 
-void request_tell_refused(Manager *m, const Identity *i, const RequestArgs *a, const Decision *d)
+void request_tell_refused(Book *book, const Identity *i, const RequestArgs *a, const Decision *d)
 {
         char policy[512], size[SIZE_STR_MAX], number[12];
         Event ev = { .kind = d->verdict == VERDICT_FULL ? EVENT_FULL : EVENT_DENIED,
@@ -91,13 +93,13 @@ void request_tell_refused(Manager *m, const Identity *i, const RequestArgs *a, c
                 ev.policy = policy;
         }
         snprintf(number, sizeof(number), "%u", ev.uid);
-        event_emit_limited(m->notify, m->event_limit, manager_monotonic_usec(), NULL, &ev,
+        event_emit_limited(book->core->notify, book->core->event_limit, clock_monotonic_usec(), NULL, &ev,
                            "%s of %s for %s, asked by user %s: %s", size_format(a->size_bytes, size),
                            a->pool, ledger_tenant_key(i->subject),
                            i->subject->user ? i->subject->user : number, d->reason);
 }
 
-int judgement_reservation_new(Manager *m, const Identity *i, const RequestArgs *a, const Decision *d,
+int judgement_reservation_new(Book *book, const Identity *i, const RequestArgs *a, const Decision *d,
                               uint32_t id, Reservation **ret)
 {
         _cleanup_(reservation_free_p) Reservation *r = NULL;
@@ -107,7 +109,7 @@ int judgement_reservation_new(Manager *m, const Identity *i, const RequestArgs *
                 return k;
         r->id = id;
         if (id == 0)
-                k = store_next_id(m->store, &r->id);
+                k = store_next_id(book->core->store, &r->id);
         if (k < 0)
                 return k;
         r->target = subject_free(r->target);

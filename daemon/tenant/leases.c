@@ -19,9 +19,13 @@
 #include <time.h>
 #include <utlist.h>
 
+#include "daemon/loop/clock.h"
 #include "daemon/loop/log.h"
 #include "daemon/loop/slice.h"
+#include "daemon/tenant/book.h"
+#include "daemon/tenant/core.h"
 #include "daemon/tenant/entry-walk.h"
+#include "policy/config.h"
 #include "policy/lease.h"
 #include "policy/timespan.h"
 
@@ -30,23 +34,34 @@
 /* A file and a few messages each. */
 #define SETTLED_A_SLICE 8
 
+/* Of one entry, as long as there is something to be done. */
+struct Lease {
+        Leases *set;
+        Entry *entry;
+        sd_event_source *timer; /* the next step */
+        bool settling;          /* in the list of the set */
+        Lease *prev, *next;
+};
+
 struct Leases {
-        Manager *manager;
-        Entry *settling; /* see lease_revoke_soon() */
+        Book *book;
+        entry_release_t release;
+        void *userdata;
+        Lease *settling; /* what is to be stored and told: see lease_revoke_soon() */
         Slice *slice;    /* NULL: was not needed yet */
         EntryWalk *arming;
 };
 
 static void lease_arm_granted(uint32_t id, void *userdata);
 
-int leases_new(Manager *m, Leases **ret)
+int leases_new(Book *book, entry_release_t release, void *userdata, Leases **ret)
 {
         Leases *s = calloc(1, sizeof(*s));
 
         if (!s)
                 return -ENOMEM;
-        s->manager = m;
-        int r = entry_walk_new(m->event, m->ledger, lease_arm_granted, NULL, m, &s->arming);
+        *s = (Leases){ .book = book, .release = release, .userdata = userdata };
+        int r = entry_walk_new(book->core->event, book->ledger, lease_arm_granted, NULL, s, &s->arming);
         if (r < 0) {
                 free(s);
                 return r;
@@ -63,6 +78,18 @@ Leases *leases_free(Leases *s)
         entry_walk_free(s->arming);
         free(s);
         return NULL;
+}
+
+/* NULL: no memory. */
+static Lease *lease_of(Leases *s, Entry *e)
+{
+        if (!e->lease)
+                e->lease = calloc(1, sizeof(*e->lease));
+        if (e->lease) {
+                e->lease->set = s;
+                e->lease->entry = e;
+        }
+        return e->lease;
 }
 
 static bool lease_is_live(const Reservation *r)
@@ -86,7 +113,7 @@ static void lease_tell_revoking(Entry *e, uint64_t now)
         char nodes[NODESET_STR_MAX], policy[512], span[TIMESPAN_STR_MAX], why[128];
         const Reservation *r = e->r;
         uint64_t left = r->revoke_usec > now ? r->revoke_usec - now : 0;
-        Event ev = manager_event(e, EVENT_REVOKING, nodes, policy);
+        Event ev = book_event(e, EVENT_REVOKING, nodes, policy);
 
         if (r->revoked_for)
                 snprintf(why, sizeof(why), "reservation %" PRIu32 " of higher priority displaces it",
@@ -98,21 +125,21 @@ static void lease_tell_revoking(Entry *e, uint64_t now)
         ev.left_usec = left;
         /* Whole seconds read better, and nobody is promised the rest. */
         timespan_format(left < 1000000 ? left : left - left % 1000000, span);
-        event_emit(e->manager->notify, &ev, "reservation %" PRIu32 " of %s will be drained in %s: %s%s",
+        event_emit(e->book->core->notify, &ev, "reservation %" PRIu32 " of %s will be drained in %s: %s%s",
                    e->id, ledger_tenant_key(r->target), span, why,
                    r->revoked_for ? "" : "; `cdmctl renew` keeps it");
         if (e->phase == STORE_GRANTED)
-                notify_tell(e->manager->notify, &(Notice){ .kind = NOTICE_RESERVATION_REVOKING,
-                                                           .id = e->id,
-                                                           .reason = why,
-                                                           .usec = left });
+                notify_tell(e->book->core->notify, &(Notice){ .kind = NOTICE_RESERVATION_REVOKING,
+                                                              .id = e->id,
+                                                              .reason = why,
+                                                              .usec = left });
 }
 
-static void lease_settle(Entry *e);
+static void lease_settle(Leases *s, Entry *e);
 
-int lease_revoke(Entry *e, uint64_t drain_usec, uint32_t for_id)
+int lease_revoke(Leases *s, Entry *e, uint64_t drain_usec, uint32_t for_id)
 {
-        lease_settle(e);
+        lease_settle(s, e);
         Reservation *r = e->r;
         ReservationState before = r->state;
         uint64_t usec_before = r->revoke_usec;
@@ -120,26 +147,26 @@ int lease_revoke(Entry *e, uint64_t drain_usec, uint32_t for_id)
 
         r->revoke_usec = drain_usec;
         r->revoked_for = for_id;
-        manager_set_state(e, RESERVATION_REVOKING);
+        book_set_state(e, RESERVATION_REVOKING);
         /* One that is being granted is stored as soon as it is. */
-        int k = e->phase == STORE_GRANTED ? manager_store(e) : 0;
+        int k = e->phase == STORE_GRANTED ? book_store(e) : 0;
         if (k < 0) {
                 r->revoke_usec = usec_before;
                 r->revoked_for = for_before;
-                manager_set_state(e, before);
+                book_set_state(e, before);
                 return k;
         }
-        lease_arm(e);
-        lease_tell_revoking(e, manager_boottime_usec());
+        lease_arm(s, e);
+        lease_tell_revoking(e, clock_boottime_usec());
         return 0;
 }
 
-static void lease_on_kept(Entry *e)
+static void lease_on_kept(Leases *s, Entry *e)
 {
         if (e->known)
-                notify_reservation_changed(e->manager->notify, e->id, RESERVATION_CHANGED_STATE);
-        lease_arm(e);
-        notify_room(e->manager->notify); /* who counted on it */
+                notify_reservation_changed(e->book->core->notify, e->id, RESERVATION_CHANGED_STATE);
+        lease_arm(s, e);
+        notify_room(e->book->core->notify); /* who counted on it */
 }
 
 /* --- many at once --------------------------------------------------------------------------------------- */
@@ -152,10 +179,10 @@ static void lease_put_back(Entry *e)
 {
         e->r->revoke_usec = 0;
         e->r->revoked_for = 0;
-        ledger_set_state(e->manager->ledger, e->r, RESERVATION_ACTIVE);
+        ledger_set_state(e->book->ledger, e->r, RESERVATION_ACTIVE);
 }
 
-static void lease_settle_revoked(Entry *e, int error)
+static void lease_settle_revoked(Leases *s, Entry *e, int error)
 {
         if (error < 0) {
                 log_error("reservation %" PRIu32 " cannot be displaced now: %s", e->id, strerror(-error));
@@ -163,46 +190,62 @@ static void lease_settle_revoked(Entry *e, int error)
                 return;
         }
         if (e->known)
-                notify_reservation_changed(e->manager->notify, e->id, RESERVATION_CHANGED_STATE);
-        lease_arm(e);
-        lease_tell_revoking(e, manager_boottime_usec());
+                notify_reservation_changed(e->book->core->notify, e->id, RESERVATION_CHANGED_STATE);
+        lease_arm(s, e);
+        lease_tell_revoking(e, clock_boottime_usec());
 }
 
-static void lease_settle_kept(Entry *e, int error)
+static void lease_settle_kept(Leases *s, Entry *e, int error)
 {
         if (error < 0)
                 log_error("cannot store that reservation %" PRIu32 " is kept: %s", e->id, strerror(-error));
-        lease_on_kept(e);
+        lease_on_kept(s, e);
 }
 
-static void lease_unsettle(Entry *e)
+/* True: it was to be settled. */
+static bool lease_unsettle(Entry *e)
 {
-        if (e->settling)
-                DL_DELETE2(e->manager->leases->settling, e, prev_settling, next_settling);
-        e->settling = false;
+        Lease *l = e->lease;
+
+        if (!l || !l->settling)
+                return false;
+        DL_DELETE(l->set->settling, l);
+        l->settling = false;
+        return true;
+}
+
+void lease_disarm(Entry *e)
+{
+        if (e->lease)
+                e->lease->timer = sd_event_source_disable_unref(e->lease->timer);
 }
 
 void lease_forget(Entry *e)
 {
         lease_unsettle(e);
-        e->lease = sd_event_source_disable_unref(e->lease);
+        lease_disarm(e);
+        free(e->lease);
+        e->lease = NULL;
 }
 
-static void lease_settle(Entry *e)
+static void lease_settle_now(Leases *s, Entry *e)
 {
         bool revoking = e->r->state == RESERVATION_REVOKING;
 
-        if (!e->settling)
-                return;
-        lease_unsettle(e);
         if (!revoking && !lease_is_live(e->r)) /* it drains: told, and stored */
                 return;
         /* One that is being granted is stored as soon as it is. */
-        int k = e->phase == STORE_GRANTED ? manager_store(e) : 0;
+        int k = e->phase == STORE_GRANTED ? book_store(e) : 0;
         if (revoking)
-                lease_settle_revoked(e, k);
+                lease_settle_revoked(s, e, k);
         else
-                lease_settle_kept(e, k);
+                lease_settle_kept(s, e, k);
+}
+
+static void lease_settle(Leases *s, Entry *e)
+{
+        if (lease_unsettle(e))
+                lease_settle_now(s, e);
 }
 
 static void leases_on_slice(void *userdata)
@@ -210,51 +253,53 @@ static void leases_on_slice(void *userdata)
         Leases *s = userdata;
 
         for (unsigned i = 0; s->settling && i < SETTLED_A_SLICE; i++)
-                lease_settle(s->settling);
+                lease_settle(s, s->settling->entry);
         slice_set(s->slice, s->settling);
 }
 
-static void lease_settle_soon(Entry *e)
+static void lease_settle_soon(Leases *s, Entry *e)
 {
-        Leases *s = e->manager->leases;
+        Lease *l = lease_of(s, e);
 
-        if (!e->settling)
-                DL_APPEND2(s->settling, e, prev_settling, next_settling);
-        e->settling = true;
-        if (!s->slice && slice_new(s->manager->event, leases_on_slice, s, &s->slice) < 0)
-                lease_settle(e);
-        else
-                slice_set(s->slice, true);
+        if (!l || (!s->slice && slice_new(s->book->core->event, leases_on_slice, s, &s->slice) < 0)) {
+                lease_unsettle(e);
+                lease_settle_now(s, e);
+                return;
+        }
+        if (!l->settling)
+                DL_APPEND(s->settling, l);
+        l->settling = true;
+        slice_set(s->slice, true);
 }
 
-void lease_revoke_soon(Entry *e, uint64_t drain_usec, uint32_t for_id)
+void lease_revoke_soon(Leases *s, Entry *e, uint64_t drain_usec, uint32_t for_id)
 {
         e->r->revoke_usec = drain_usec;
         e->r->revoked_for = for_id;
-        ledger_set_state(e->manager->ledger, e->r, RESERVATION_REVOKING);
-        lease_settle_soon(e);
+        ledger_set_state(e->book->ledger, e->r, RESERVATION_REVOKING);
+        lease_settle_soon(s, e);
 }
 
-void lease_keep(Entry *e)
+void lease_keep(Leases *s, Entry *e)
 {
-        lease_keep_soon(e);
-        lease_settle(e);
+        lease_keep_soon(s, e);
+        lease_settle(s, e);
 }
 
-void lease_keep_soon(Entry *e)
+void lease_keep_soon(Leases *s, Entry *e)
 {
         lease_put_back(e);
-        lease_settle_soon(e);
+        lease_settle_soon(s, e);
 }
 
 /* --- the timer ------------------------------------------------------------------------------------------ */
 
-static void lease_warn(Entry *e, uint64_t now)
+static void lease_warn(Leases *s, Entry *e, uint64_t now)
 {
         const Reservation *r = e->r;
-        uint64_t grace = e->manager->config->grace_usec;
+        uint64_t grace = e->book->config->grace_usec;
 
-        int k = lease_revoke(e, lease_drain(r->expires_usec, r->term_usec, grace, now), 0);
+        int k = lease_revoke(s, e, lease_drain(r->expires_usec, r->term_usec, grace, now), 0);
         if (k < 0)
                 log_error("cannot store that the lease of reservation %" PRIu32 " ends: %s", e->id,
                           strerror(-k));
@@ -262,60 +307,65 @@ static void lease_warn(Entry *e, uint64_t now)
 
 static int lease_on_due(sd_event_source *source, uint64_t usec, void *userdata)
 {
-        Entry *e = userdata;
-        uint64_t now = manager_boottime_usec();
+        Lease *l = userdata;
+        Leases *s = l->set;
+        Entry *e = l->entry;
+        uint64_t now = clock_boottime_usec();
         int k = 0;
 
-        e->lease = sd_event_source_disable_unref(e->lease);
+        l->timer = sd_event_source_disable_unref(l->timer);
         if (lease_is_live(e->r))
-                lease_warn(e, now);
+                lease_warn(s, e, now);
         else if (e->r->state == RESERVATION_REVOKING)
-                k = e->manager->release(e);
+                k = s->release(e, s->userdata);
         if (k < 0)
                 log_error("reservation %" PRIu32 " cannot be drained now, and will be: %s", e->id,
                           strerror(-k));
         /* What could not be stored is tried again. */
-        if (!e->lease && e->r->state != RESERVATION_DRAINING)
-                (void)sd_event_add_time_relative(e->manager->event, &e->lease, CLOCK_BOOTTIME, RETRY_USEC,
-                                                 ACCURACY, lease_on_due, e);
+        if (!l->timer && e->r->state != RESERVATION_DRAINING)
+                (void)sd_event_add_time_relative(e->book->core->event, &l->timer, CLOCK_BOOTTIME, RETRY_USEC,
+                                                 ACCURACY, lease_on_due, l);
         return 0;
 }
 
-void lease_arm(Entry *e)
+void lease_arm(Leases *s, Entry *e)
 {
         const Reservation *r = e->r;
         uint64_t due = TIMESPAN_INFINITY;
 
-        e->lease = sd_event_source_disable_unref(e->lease);
+        lease_disarm(e);
         if (lease_is_live(r))
-                due = lease_warning(r->expires_usec, r->term_usec, e->manager->config->grace_usec);
+                due = lease_warning(r->expires_usec, r->term_usec, e->book->config->grace_usec);
         else if (r->state == RESERVATION_REVOKING)
                 due = r->revoke_usec;
         if (due == TIMESPAN_INFINITY)
                 return;
-        int k = sd_event_add_time(e->manager->event, &e->lease, CLOCK_BOOTTIME, due, ACCURACY, lease_on_due,
-                                  e);
+        Lease *l = lease_of(s, e);
+        int k = l ? sd_event_add_time(s->book->core->event, &l->timer, CLOCK_BOOTTIME, due, ACCURACY,
+                                      lease_on_due, l)
+                  : -ENOMEM;
         if (k < 0)
                 log_error("cannot set the timer of reservation %" PRIu32 ": %s", e->id, strerror(-k));
 }
 
 static void lease_arm_granted(uint32_t id, void *userdata)
 {
-        Entry *e = manager_find(userdata, id);
+        Leases *s = userdata;
+        Entry *e = book_find(s->book, id);
 
         if (e && e->phase == STORE_GRANTED)
-                lease_arm(e);
+                lease_arm(s, e);
 }
 
-void leases_arm(Manager *m)
+void leases_arm(Leases *s)
 {
-        entry_walk_begin(m->leases->arming);
+        entry_walk_begin(s->arming);
 }
 
-int lease_renew(Entry *e, uint64_t usec)
+int lease_renew(Leases *s, Entry *e, uint64_t usec)
 {
-        lease_settle(e);
-        Ledger *ledger = e->manager->ledger;
+        lease_settle(s, e);
+        Ledger *ledger = e->book->ledger;
         Reservation *r = e->r;
         uint64_t term_before = r->term_usec, expires_before = r->expires_usec;
         uint64_t revoke_before = r->revoke_usec;
@@ -323,13 +373,13 @@ int lease_renew(Entry *e, uint64_t usec)
         bool revoking = r->state == RESERVATION_REVOKING;
 
         r->term_usec = usec;
-        r->expires_usec = lease_end(manager_boottime_usec(), usec);
+        r->expires_usec = lease_end(clock_boottime_usec(), usec);
         if (revoking) {
                 r->revoke_usec = 0;
                 r->revoked_for = 0;
                 ledger_set_state(ledger, r, RESERVATION_ACTIVE);
         }
-        int k = manager_store(e);
+        int k = book_store(e);
         if (k < 0) {
                 r->term_usec = term_before;
                 r->expires_usec = expires_before;
@@ -341,9 +391,9 @@ int lease_renew(Entry *e, uint64_t usec)
                 return k;
         }
         if (revoking)
-                lease_on_kept(e);
+                lease_on_kept(s, e);
         else
-                lease_arm(e);
-        notify_reservation_changed(e->manager->notify, e->id, RESERVATION_CHANGED_EXPIRES);
+                lease_arm(s, e);
+        notify_reservation_changed(e->book->core->notify, e->id, RESERVATION_CHANGED_EXPIRES);
         return 0;
 }

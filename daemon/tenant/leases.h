@@ -5,24 +5,30 @@
 
 #include <stdint.h>
 
-#include "daemon/tenant/manager.h"
+#include "daemon/tenant/book.h"
 
-int leases_new(Manager *m, Leases **ret);
+typedef struct Leases Leases;
+typedef struct Reservation Reservation;
+
+/* release: of one whose time is over. */
+int leases_new(Book *book, entry_release_t release, void *userdata, Leases **ret);
 Leases *leases_free(Leases *s);
 
 /* Times are of CLOCK_BOOTTIME. */
 /* Sets the timer for what comes next for this one, as its lease and state have it; all that are granted. */
-void lease_arm(Entry *e);
-void leases_arm(Manager *m);
+void lease_arm(Leases *s, Entry *e);
+void leases_arm(Leases *s);
+/* It drains: no step is due any more. */
+void lease_disarm(Entry *e);
 /* It is told, and drained at that time. for_id: the reservation that displaces it; 0: its lease ends. */
-int lease_revoke(Entry *e, uint64_t drain_usec, uint32_t for_id);
+int lease_revoke(Leases *s, Entry *e, uint64_t drain_usec, uint32_t for_id);
 /* For many at once: counts as revoked now, and is stored and told soon. It is not revoked if that fails. */
-void lease_revoke_soon(Entry *e, uint64_t drain_usec, uint32_t for_id);
+void lease_revoke_soon(Leases *s, Entry *e, uint64_t drain_usec, uint32_t for_id);
 /* It is not revoked after all. */
-void lease_keep(Entry *e);
-void lease_keep_soon(Entry *e);
+void lease_keep(Leases *s, Entry *e);
+void lease_keep_soon(Leases *s, Entry *e);
 /* The lease goes on for usec from now. */
-int lease_renew(Entry *e, uint64_t usec);
+int lease_renew(Leases *s, Entry *e, uint64_t usec);
 /* Why it was revoked, a phrase; NULL: it was not. */
 #define REVOKED_WHY_MAX 80
 const char *lease_revoked_why(const Reservation *r, char buf[static REVOKED_WHY_MAX]);

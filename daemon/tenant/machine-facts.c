@@ -12,8 +12,12 @@
 #include <string.h>
 #include <utlist.h>
 
+#include "daemon/fence/fence.h"
+#include "daemon/loop/clock.h"
 #include "daemon/loop/log.h"
 #include "daemon/machine/topology-read.h"
+#include "daemon/tenant/book.h"
+#include "daemon/tenant/core.h"
 #include "daemon/tenant/record.h"
 #include "policy/cdm-names.h"
 
@@ -36,7 +40,9 @@ typedef struct MachineRead {
 } MachineRead;
 
 struct MachineFacts {
-        Manager *manager;
+        Book *book;
+        Fence *fence;
+        Record *record;
         MachineRead *read; /* under way */
         Job *job;
         uint64_t read_usec; /* when the last one began */
@@ -56,19 +62,19 @@ static void machine_read_free(MachineRead *r)
 
 void machine_facts_judge(MachineFacts *f)
 {
-        Manager *m = f->manager;
+        Book *book = f->book;
 
         for (Fact i = 0; i < _FACT_MAX; i++) {
                 char *text = NULL;
 
-                if (fact_judge(i, m->topology, m->pools, &text) < 0)
+                if (fact_judge(i, book->topology, book->pools, &text) < 0)
                         continue; /* out of memory: what was told last stands */
                 if (text && (!f->texts[i] || strcmp(text, f->texts[i]) != 0))
                         log_warning("%s", text);
                 free(f->texts[i]);
                 f->texts[i] = text;
         }
-        record_judge(m->record, m->topology, m->pools);
+        record_judge(f->record, book->topology, book->pools);
 }
 
 /* A callback may free other looks, and ask for one. */
@@ -111,7 +117,7 @@ static void machine_on_read(int result, void *userdata)
                 f->job = NULL;
                 f->is_late = false;
                 if (result >= 0) {
-                        topology_take_facts(f->manager->topology, r->topology);
+                        topology_take_facts(f->book->topology, r->topology);
                         machine_facts_judge(f);
                 }
                 machine_serve(f);
@@ -121,21 +127,21 @@ static void machine_on_read(int result, void *userdata)
 
 static int machine_read(MachineFacts *f)
 {
-        Manager *m = f->manager;
+        Book *book = f->book;
         MachineRead *r = calloc(1, sizeof(*r));
 
         if (!r)
                 return -ENOMEM;
-        *r = (MachineRead){ .facts = f, .root = strdup(m->root) };
-        int k = r->root ? topology_copy_devices(m->topology, &r->topology) : -ENOMEM;
+        *r = (MachineRead){ .facts = f, .root = strdup(book->core->root) };
+        int k = r->root ? topology_copy_devices(book->topology, &r->topology) : -ENOMEM;
         if (k >= 0)
-                k = worker_submit(m->worker, machine_on_worker, machine_on_read, NULL, r, &f->job);
+                k = worker_submit(book->core->worker, machine_on_worker, machine_on_read, NULL, r, &f->job);
         if (k < 0) {
                 machine_read_free(r);
                 return k;
         }
         f->read = r;
-        f->read_usec = manager_monotonic_usec();
+        f->read_usec = clock_monotonic_usec();
         return 0;
 }
 
@@ -145,7 +151,7 @@ static int machine_begin(MachineFacts *f)
                 return 1;
         if (f->read)
                 return f->is_late;
-        if (manager_monotonic_usec() - f->read_usec < MACHINE_FRESH_USEC)
+        if (clock_monotonic_usec() - f->read_usec < MACHINE_FRESH_USEC)
                 return 1;
         return machine_read(f);
 }
@@ -157,7 +163,7 @@ int machine_look(MachineFacts *f, machine_look_done_t done, void *userdata, Mach
         if (r != 0)
                 return r;
         if (!f->patience)
-                r = sd_event_add_time_relative(f->manager->event, &f->patience, CLOCK_MONOTONIC,
+                r = sd_event_add_time_relative(f->book->core->event, &f->patience, CLOCK_MONOTONIC,
                                                MACHINE_PATIENCE_USEC, 0, machine_on_patience_over, f);
         MachineLook *l = r < 0 ? NULL : calloc(1, sizeof(*l));
         if (!l)
@@ -177,13 +183,15 @@ MachineLook *machine_look_free(MachineLook *l)
         return NULL;
 }
 
-int machine_facts_new(Manager *m, MachineFacts **ret)
+int machine_facts_new(Book *book, Fence *fence, Record *record, MachineFacts **ret)
 {
         MachineFacts *f = calloc(1, sizeof(*f));
 
         if (!f)
                 return -ENOMEM;
-        f->manager = m;
+        f->book = book;
+        f->fence = fence;
+        f->record = record;
         *ret = f;
         return 0;
 }
@@ -210,13 +218,14 @@ const char *machine_facts_get(const MachineFacts *f, Fact fact)
         return f->texts[fact];
 }
 
-const char *machine_fence_state(const Manager *m, const Pool *pool)
+const char *machine_fence_state(const MachineFacts *f, const Pool *pool)
 {
-        FenceState state = fence_state(m->fence);
-        const NodeSet *nodes = pool ? &pool->nodes : &m->pools->cdm;
+        const Book *book = f->book;
+        FenceState state = fence_state(f->fence);
+        const NodeSet *nodes = pool ? &pool->nodes : &book->pools->cdm;
 
         if ((state == FENCE_CLOSED || state == FENCE_LEAKY) &&
-            facts_pool_takes_demotions(m->topology, &m->pools->ordinary, nodes))
+            facts_pool_takes_demotions(book->topology, &book->pools->ordinary, nodes))
                 return CDM_FENCE_OPEN_DEMOTION;
         return fence_state_to_string(state);
 }

@@ -3,11 +3,15 @@
 
 /* What the machine is set to. */
 
-#include "daemon/tenant/manager.h"
 #include "policy/facts.h"
 #include "policy/pool.h"
 
-int machine_facts_new(Manager *m, MachineFacts **ret);
+typedef struct Book Book;
+typedef struct Fence Fence;
+typedef struct MachineFacts MachineFacts;
+typedef struct Record Record;
+
+int machine_facts_new(Book *book, Fence *fence, Record *record, MachineFacts **ret);
 MachineFacts *machine_facts_free(MachineFacts *f);
 /* Judges what was read last, and tells the journal where that is news. */
 void machine_facts_judge(MachineFacts *f);
@@ -21,4 +25,4 @@ MachineLook *machine_look_free(MachineLook *l);
 const char *machine_facts_get(const MachineFacts *f, Fact fact);
 /* fence_state_to_string(), but "open (demotion)" where the kernel itself carries pages past a closed fence.
  * pool: of its nodes; NULL: of any pool. */
-const char *machine_fence_state(const Manager *m, const Pool *pool);
+const char *machine_fence_state(const MachineFacts *f, const Pool *pool);

@@ -11,7 +11,11 @@
 #include <string.h>
 #include <utlist.h>
 
+#include "daemon/loop/turn.h"
+#include "daemon/tenant/answer.h"
+#include "daemon/tenant/book.h"
 #include "daemon/tenant/change.h"
+#include "daemon/tenant/core.h"
 #include "policy/cdm-names.h"
 #include "policy/size.h"
 
@@ -30,7 +34,8 @@ typedef struct Migration {
 } Migration;
 
 struct MigrationSet {
-        Manager *manager;
+        Book *book;
+        const ChangeContext *changes;
         Migration *migrations;
 };
 
@@ -42,13 +47,14 @@ static void migration_free(Migration *g)
         free(g);
 }
 
-int migrations_new(Manager *m, MigrationSet **ret)
+int migrations_new(Book *book, const ChangeContext *changes, MigrationSet **ret)
 {
         MigrationSet *s = calloc(1, sizeof(*s));
 
         if (!s)
                 return -ENOMEM;
-        s->manager = m;
+        s->book = book;
+        s->changes = changes;
         *ret = s;
         return 0;
 }
@@ -75,18 +81,18 @@ static void migration_on_changed(const ApplyResult *result, bool changed, void *
 {
         char nodes[NODESET_STR_MAX], policy[512], moved[SIZE_STR_MAX];
         Migration *g = userdata;
-        Entry *e = manager_find(g->set->manager, g->id);
+        Entry *e = book_find(g->set->book, g->id);
 
         if (result->error < 0 || !e) {
                 migration_refuse(g, e ? SD_BUS_ERROR_FAILED : CDM_ERROR_STALE,
                                  result->message ? result->message : "the reservation ended meanwhile");
                 return;
         }
-        Event ev = manager_event(e, EVENT_MIGRATED, nodes, policy);
+        Event ev = book_event(e, EVENT_MIGRATED, nodes, policy);
         ev.has |= EVENT_HAS_MOVED | EVENT_HAS_FAILED;
         ev.moved_bytes = result->moved_bytes;
         ev.failed_bytes = result->failed_bytes;
-        event_emit(g->set->manager->notify, &ev, "%s of %s were moved to node %s",
+        event_emit(g->set->book->core->notify, &ev, "%s of %s were moved to node %s",
                    size_format(result->moved_bytes, moved), ledger_tenant_key(e->r->target), ev.nodes);
         g->done(&(Answer){ 0 }, result->moved_bytes, result->failed_bytes, g->userdata);
         migration_free(g);
@@ -95,14 +101,14 @@ static void migration_on_changed(const ApplyResult *result, bool changed, void *
 static void migration_on_turn(Turn *t, void *userdata)
 {
         Migration *g = userdata;
-        Entry *e = manager_find(g->set->manager, g->id);
+        Entry *e = book_find(g->set->book, g->id);
         ChangeTerms terms = { .migrate = true };
 
         if (!e || (e->r->state != RESERVATION_ACTIVE && e->r->state != RESERVATION_DEGRADED)) {
                 migration_refuse(g, CDM_ERROR_STALE, "the reservation is not active any more");
                 return;
         }
-        int r = change_start(g->set->manager, e->r, &terms, migration_on_changed, g, &g->change);
+        int r = change_start(g->set->changes, e->r, &terms, migration_on_changed, g, &g->change);
         if (r < 0)
                 migration_refuse(g, SD_BUS_ERROR_FAILED, strerror(-r));
 }
@@ -138,7 +144,7 @@ int migrations_start(MigrationSet *s, Entry *e, migrate_done_t done, void *userd
                 return -ENOMEM;
         *g = (Migration){ .set = s, .id = e->id, .done = done, .userdata = userdata };
         DL_APPEND(s->migrations, g);
-        int r = turn_take(s->manager->turns, ledger_tenant_key(e->r->target), migration_on_turn, g,
+        int r = turn_take(s->book->core->turns, ledger_tenant_key(e->r->target), migration_on_turn, g,
                           &g->turn);
         if (r < 0)
                 migration_free(g);

@@ -3,9 +3,15 @@
 
 /* Moves the pages of tenants up to their nodes, when that is asked for. */
 
-#include "daemon/tenant/manager.h"
+#include <stdint.h>
 
-int migrations_new(Manager *m, MigrationSet **ret);
+typedef struct Answer Answer;
+typedef struct Book Book;
+typedef struct ChangeContext ChangeContext;
+typedef struct Entry Entry;
+typedef struct MigrationSet MigrationSet;
+
+int migrations_new(Book *book, const ChangeContext *changes, MigrationSet **ret);
 /* Nobody is answered any more. */
 MigrationSet *migrations_free(MigrationSet *s);
 

@@ -20,11 +20,17 @@
 
 #include "daemon/kernel/cgroup.h"
 #include "daemon/kernel/settle.h"
+#include "daemon/loop/clock.h"
 #include "daemon/loop/log.h"
+#include "daemon/loop/turn.h"
+#include "daemon/tenant/book.h"
 #include "daemon/tenant/buffers.h"
 #include "daemon/tenant/change.h"
+#include "daemon/tenant/core.h"
 #include "daemon/tenant/release.h"
+#include "policy/config.h"
 #include "policy/overrun.h"
+#include "policy/rule.h"
 #include "policy/size.h"
 #include "policy/timespan.h"
 
@@ -66,7 +72,9 @@ typedef struct LookJob {
 } LookJob;
 
 struct Overrun {
-        Manager *manager;
+        Book *book;
+        const ChangeContext *changes;
+        Releases *releases;
         sd_event_source *timer;
         uint64_t pause_usec;
         uint64_t slack_bytes;
@@ -132,7 +140,7 @@ Overrun *overruns_free(Overrun *o)
 
 static int run_look(Job *job, void *userdata)
 {
-        uint64_t started = manager_monotonic_usec();
+        uint64_t started = clock_monotonic_usec();
         LookJob *j = userdata;
 
         for (size_t i = 0; i < j->n_looks && !job_is_cancelled(job); i++) {
@@ -150,7 +158,7 @@ static int run_look(Job *job, void *userdata)
                         l->used_bytes += numa_bytes_movable(&bytes[k]);
                 close(fd);
         }
-        j->took_usec = manager_monotonic_usec() - started;
+        j->took_usec = clock_monotonic_usec() - started;
         return 0;
 }
 
@@ -161,7 +169,8 @@ static int first_cgroup(Reservation *r, void *userdata)
 }
 
 typedef struct Collect {
-        Manager *manager;
+        Book *book;
+        const BufferSet *buffers;
         LookJob *job;
         int node;
 } Collect;
@@ -173,9 +182,9 @@ static int collect_tenant(const char *tenant, uint64_t bytes, void *userdata)
         const char *cgroup = NULL;
 
         /* What its buffers have there is charged to cdmd, and does not move. */
-        uint64_t buffers = buffers_tenant_bytes(c->manager->buffers, tenant, c->node, true);
+        uint64_t buffers = buffers_tenant_bytes(c->buffers, tenant, c->node, true);
 
-        ledger_foreach_of_tenant(c->manager->ledger, tenant, first_cgroup, &cgroup);
+        ledger_foreach_of_tenant(c->book->ledger, tenant, first_cgroup, &cgroup);
         if (!cgroup)
                 return 0;
         bytes -= bytes < buffers ? bytes : buffers;
@@ -200,21 +209,22 @@ static int collect_tenant(const char *tenant, uint64_t bytes, void *userdata)
         return 0;
 }
 
-static bool is_shared(const Manager *m, int node)
+static bool is_shared(const Book *book, int node)
 {
-        return ledger_node_tenants(m->ledger, node) > 1;
+        return ledger_node_tenants(book->ledger, node) > 1;
 }
 
-static int overrun_collect(Manager *m, LookJob *j)
+static int overrun_collect(Overrun *o, LookJob *j)
 {
-        Collect c = { .manager = m, .job = j };
+        Book *book = o->book;
+        Collect c = { .book = book, .buffers = o->changes->buffers, .job = j };
         int r = 0;
 
-        NODESET_FOREACH (node, &m->pools->cdm) {
-                if (r < 0 || !is_shared(m, node))
+        NODESET_FOREACH (node, &book->pools->cdm) {
+                if (r < 0 || !is_shared(book, node))
                         continue;
                 c.node = node;
-                r = ledger_foreach_tenant_of_node(m->ledger, node, collect_tenant, &c);
+                r = ledger_foreach_tenant_of_node(book->ledger, node, collect_tenant, &c);
         }
         return r;
 }
@@ -242,12 +252,12 @@ static int first_active(Reservation *r, void *userdata)
 static void overruns_on_push_turn(Turn *t, void *userdata)
 {
         Push *p = userdata;
-        Manager *m = p->overrun->manager;
+        Book *book = p->overrun->book;
         ChangeTerms terms = { .leaving = p->nodes };
         Reservation *r = NULL;
 
-        ledger_foreach_of_tenant(m->ledger, p->tenant, first_active, &r);
-        if (!r || change_start(m, r, &terms, overruns_on_pushed, p, &p->change) < 0)
+        ledger_foreach_of_tenant(book->ledger, p->tenant, first_active, &r);
+        if (!r || change_start(p->overrun->changes, r, &terms, overruns_on_pushed, p, &p->change) < 0)
                 push_free(p); /* it went meanwhile; or the next look tries again */
 }
 
@@ -266,23 +276,23 @@ static void push_back(Overrun *o, const Look *l)
                 return;
         *p = (Push){ .overrun = o, .tenant = strdup(l->tenant), .nodes = nodeset_of(l->node) };
         DL_APPEND(o->pushes, p);
-        if (!p->tenant || turn_take(o->manager->turns, l->tenant, overruns_on_push_turn, p, &p->turn) < 0)
+        if (!p->tenant || turn_take(o->book->core->turns, l->tenant, overruns_on_push_turn, p, &p->turn) < 0)
                 push_free(p);
 }
 
 /* --- judging ------------------------------------------------------------------------------------------ */
 
 /* What the rule says by which the reservation was made, if there still is one in that file. */
-static OnOverrun overruns_on_overrun(const Manager *m, const Reservation *r)
+static OnOverrun overruns_on_overrun(const Book *book, const Reservation *r)
 {
-        for (size_t i = 0; r->rule_file && i < m->config->n_rules; i++)
-                if (strcmp(m->config->rules[i]->file, r->rule_file) == 0)
-                        return m->config->rules[i]->on_overrun;
+        for (size_t i = 0; r->rule_file && i < book->config->n_rules; i++)
+                if (strcmp(book->config->rules[i]->file, r->rule_file) == 0)
+                        return book->config->rules[i]->on_overrun;
         return ON_OVERRUN_PUSH_BACK;
 }
 
 typedef struct Strictest {
-        const Manager *manager;
+        const Book *book;
         int node;
         OnOverrun answer;
         uint32_t id; /* of the youngest reservation there that says so */
@@ -296,7 +306,7 @@ static int find_strictest(Reservation *r, void *userdata)
         };
         Strictest *s = userdata;
         NodeSet nodes = reservation_nodes(r);
-        OnOverrun answer = overruns_on_overrun(s->manager, r);
+        OnOverrun answer = overruns_on_overrun(s->book, r);
 
         if (!nodeset_contains(&nodes, s->node) || r->state == RESERVATION_DRAINING ||
             r->state == RESERVATION_QUEUED)
@@ -317,26 +327,26 @@ static void overrun_tell(Overrun *o, const Look *l, const Strictest *s, EventKin
                 [ON_OVERRUN_REVOKE] = "the reservation is revoked",
         };
         char nodes[NODESET_STR_MAX], policy[512], size[SIZE_STR_MAX], span[TIMESPAN_STR_MAX];
-        Manager *m = o->manager;
-        Entry *entry = manager_find(m, s->id);
+        Book *book = o->book;
+        Entry *entry = book_find(book, s->id);
         NodeSet set = nodeset_of(l->node);
 
         if (!entry)
                 return;
-        Event ev = manager_event(entry, kind, nodes, policy);
+        Event ev = book_event(entry, kind, nodes, policy);
         ev.nodes = nodeset_format(&set, nodes);
         ev.has |= EVENT_HAS_EXCESS;
         ev.excess_bytes = e->worst_bytes;
         if (kind == EVENT_OVERRUN) {
                 ev.reason = what[s->answer];
-                event_emit(m->notify, &ev,
+                event_emit(book->core->notify, &ev,
                            "%s uses %s more of node %s, which it shares, than it reserved: %s", l->tenant,
                            size_format(e->worst_bytes, size), ev.nodes, ev.reason);
                 return;
         }
         ev.has |= EVENT_HAS_DURATION;
         ev.duration_usec = e->duration_usec;
-        event_emit(m->notify, &ev,
+        event_emit(book->core->notify, &ev,
                    "%s is within what it reserved of node %s again; it was above by %s at most, for %s",
                    l->tenant, ev.nodes, size_format(e->worst_bytes, size),
                    timespan_format(e->duration_usec, span));
@@ -344,11 +354,11 @@ static void overrun_tell(Overrun *o, const Look *l, const Strictest *s, EventKin
 
 static void overrun_act(Overrun *o, const Look *l, const Strictest *s)
 {
-        Entry *entry = manager_find(o->manager, s->id);
+        Entry *entry = book_find(o->book, s->id);
 
         if (s->answer == ON_OVERRUN_PUSH_BACK)
                 push_back(o, l);
-        else if (s->answer == ON_OVERRUN_REVOKE && entry && release_start(entry) < 0)
+        else if (s->answer == ON_OVERRUN_REVOKE && entry && release_start(o->releases, entry) < 0)
                 log_error("reservation %" PRIu32 " cannot be revoked now; the next look tries again", s->id);
 }
 
@@ -375,7 +385,7 @@ static Seen *find_seen(Overrun *o, const Look *l)
 /* Returns whether its bytes have changed since the last look. */
 static bool overruns_judge(Overrun *o, const Look *l, uint64_t now)
 {
-        Strictest strict = { .manager = o->manager, .node = l->node };
+        Strictest strict = { .book = o->book, .node = l->node };
         Seen *s = find_seen(o, l);
 
         if (!s || !l->read)
@@ -386,7 +396,7 @@ static bool overruns_judge(Overrun *o, const Look *l, uint64_t now)
         OverrunChange change = overrun_look(&s->episode, l->used_bytes, l->held_bytes, o->slack_bytes, now);
         if (change == OVERRUN_UNCHANGED)
                 return moving;
-        ledger_foreach_of_tenant(o->manager->ledger, l->tenant, find_strictest, &strict);
+        ledger_foreach_of_tenant(o->book->ledger, l->tenant, find_strictest, &strict);
         if (strict.id == 0)
                 return moving;
         if (change == OVERRUN_BEGAN)
@@ -400,10 +410,10 @@ static bool overruns_judge(Overrun *o, const Look *l, uint64_t now)
 
 /* --- when --------------------------------------------------------------------------------------------- */
 
-static uint64_t pause_for(const Manager *m, const Look *l, bool moving, uint64_t last)
+static uint64_t pause_for(const Book *book, const Look *l, bool moving, uint64_t last)
 {
-        const Node *node = topology_find(m->topology, l->node);
-        const Pool *pool = pool_set_find_node(m->pools, l->node);
+        const Node *node = topology_find(book->topology, l->node);
+        const Pool *pool = pool_set_find_node(book->pools, l->node);
         uint64_t left = l->held_bytes > l->used_bytes ? l->held_bytes - l->used_bytes : 0;
 
         if (!node || !pool)
@@ -428,7 +438,7 @@ static void overrun_on_looked(int result, void *userdata)
 {
         LookJob *j = userdata;
         Overrun *o = j->overrun;
-        uint64_t pause = OVERRUN_PAUSE_MAX_USEC, now = manager_monotonic_usec();
+        uint64_t pause = OVERRUN_PAUSE_MAX_USEC, now = clock_monotonic_usec();
         bool moving = false;
 
         if (!o) {
@@ -440,7 +450,7 @@ static void overrun_on_looked(int result, void *userdata)
         for (size_t i = 0; i < j->n_looks; i++)
                 moving = overruns_judge(o, &j->looks[i], now) || moving;
         for (size_t i = 0; i < j->n_looks; i++) {
-                uint64_t p = pause_for(o->manager, &j->looks[i], moving, o->pause_usec);
+                uint64_t p = pause_for(o->book, &j->looks[i], moving, o->pause_usec);
                 pause = p < pause ? p : pause;
         }
         o->pause_usec = pause > COST_FACTOR * j->took_usec ? pause : COST_FACTOR * j->took_usec;
@@ -458,9 +468,9 @@ static int overrun_on_timer(sd_event_source *source, uint64_t usec, void *userda
         if (!j)
                 goto again;
         j->overrun = o;
-        int r = overrun_collect(o->manager, j);
+        int r = overrun_collect(o, j);
         if (r >= 0)
-                r = worker_submit(o->manager->reader, run_look, overrun_on_looked, NULL, j, &o->job);
+                r = worker_submit(o->book->core->reader, run_look, overrun_on_looked, NULL, j, &o->job);
         if (r >= 0) {
                 o->job_data = j;
                 return 0;
@@ -471,23 +481,25 @@ again:
         return 0;
 }
 
-static bool is_needed(const Manager *m)
+static bool is_needed(const Book *book)
 {
-        if (m->config->mode != FENCE_MODE_ENFORCE)
+        if (book->config->mode != FENCE_MODE_ENFORCE)
                 return false;
-        NODESET_FOREACH (node, &m->pools->cdm)
-                if (is_shared(m, node))
+        NODESET_FOREACH (node, &book->pools->cdm)
+                if (is_shared(book, node))
                         return true;
         return false;
 }
 
-int overruns_new(Manager *m, Overrun **ret)
+int overruns_new(Book *book, const ChangeContext *changes, Releases *releases, Overrun **ret)
 {
         Overrun *o = calloc(1, sizeof(*o));
 
         if (!o)
                 return -ENOMEM;
-        o->manager = m;
+        o->book = book;
+        o->changes = changes;
+        o->releases = releases;
         o->slack_bytes = settle_late_bytes();
         *ret = o;
         return 0;
@@ -496,7 +508,7 @@ int overruns_new(Manager *m, Overrun **ret)
 /* A look that is under way arms the next one, or not. */
 void overruns_arm(Overrun *o)
 {
-        if (!is_needed(o->manager)) {
+        if (!is_needed(o->book)) {
                 if (!o->job_data && !o->pushes)
                         overruns_reset(o);
                 else
@@ -507,7 +519,7 @@ void overruns_arm(Overrun *o)
                 return;
         if (o->pause_usec == 0)
                 o->pause_usec = OVERRUN_PAUSE_MIN_USEC;
-        int r = sd_event_add_time_relative(o->manager->event, &o->timer, CLOCK_MONOTONIC, o->pause_usec,
+        int r = sd_event_add_time_relative(o->book->core->event, &o->timer, CLOCK_MONOTONIC, o->pause_usec,
                                            o->pause_usec / 4, overrun_on_timer, o);
         if (r < 0)
                 log_error("shared nodes cannot be watched: %s; a tenant may use more than it reserved",

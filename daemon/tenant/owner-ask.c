@@ -23,10 +23,14 @@
 #include <utlist.h>
 
 #include "daemon/fence/fence-scan.h"
+#include "daemon/fence/fence.h"
 #include "daemon/kernel/cgroup.h"
 #include "daemon/kernel/owner.h"
+#include "daemon/loop/clock.h"
 #include "daemon/loop/log.h"
 #include "daemon/pid1/unit.h"
+#include "daemon/tenant/book.h"
+#include "daemon/tenant/core.h"
 
 #define OPEN_MAX       4  /* questions at once */
 #define BATCH          32 /* cgroups that are looked at before the event loop goes on */
@@ -35,7 +39,8 @@
 typedef struct OwnerAsk OwnerAsk;
 
 struct OwnerAsks {
-        Manager *manager;
+        Book *book;
+        Fence *fence;
         OwnerAsk *all, *by_path;
         size_t n_open;
         sd_event_source *pause;
@@ -78,7 +83,7 @@ static void owner_asks_pause(OwnerAsks *s, uint64_t usec)
 {
         if (s->pause)
                 return;
-        int r = sd_event_add_time_relative(s->manager->event, &s->pause, CLOCK_MONOTONIC, usec, usec / 4,
+        int r = sd_event_add_time_relative(s->book->core->event, &s->pause, CLOCK_MONOTONIC, usec, usec / 4,
                                            owner_on_pause_over, s);
         if (r < 0)
                 log_error("cannot set a timer to ask systemd whose control groups are: %s", strerror(-r));
@@ -109,7 +114,7 @@ static void owner_ask_later(OwnerAsk *a)
 static void owner_ask_check(OwnerAsk *a, size_t top)
 {
         _cleanup_free_ char *path = strndup(a->path, top);
-        int r = path ? fence_check(a->set->manager->fence, path, a->since_usec, !a->again) : -ENOMEM;
+        int r = path ? fence_check(a->set->fence, path, a->since_usec, !a->again) : -ENOMEM;
 
         if (r < 0)
                 log_error("cannot fence %s: %s; `cdmctl reload` tries again", a->path, strerror(-r));
@@ -125,7 +130,7 @@ static void owner_on_answer(int error, const char *unit, void *userdata)
                 return;
         }
         int top = error;
-        if (ledger_has_unit_at(s->manager->ledger, a->path))
+        if (ledger_has_unit_at(s->book->ledger, a->path))
                 top = 0;
         else if (error == 0 || error == -ENOENT)
                 top = owner_learn(a->path, a->id, unit);
@@ -164,7 +169,7 @@ static bool owner_ask_send(OwnerAsk *a)
                 owner_ask_check(a, top);
         if (top > 0 || !owner_is_to_be_asked(a))
                 return false;
-        int r = unit_get_owner(s->manager->gate, a->path, owner_on_answer, a, &a->call);
+        int r = unit_get_owner(s->book->core->gate, a->path, owner_on_answer, a, &a->call);
         if (r < 0) {
                 log_error("cannot ask systemd whose %s is: %s", a->path, strerror(-r));
                 return false;
@@ -207,7 +212,7 @@ static void owner_ask_add(OwnerAsks *s, const char *path, bool again)
         }
         a->set = s;
         a->again = again;
-        a->since_usec = manager_monotonic_usec();
+        a->since_usec = clock_monotonic_usec();
         memcpy(a->path, path, n);
         HASH_ADD(hh, s->by_path, path, n, a);
         DL_APPEND(s->all, a);
@@ -239,13 +244,14 @@ void owner_asks_clear(OwnerAsks *s)
         s->pause = sd_event_source_disable_unref(s->pause);
 }
 
-int owner_asks_new(Manager *m, OwnerAsks **ret)
+int owner_asks_new(Book *book, Fence *fence, OwnerAsks **ret)
 {
         OwnerAsks *s = calloc(1, sizeof(*s));
 
         if (!s)
                 return -ENOMEM;
-        s->manager = m;
+        s->book = book;
+        s->fence = fence;
         *ret = s;
         return 0;
 }

@@ -3,11 +3,12 @@
 
 /* Asks PID 1 whose a new cgroup is. */
 
-#include "daemon/tenant/manager.h"
+typedef struct Book Book;
+typedef struct Fence Fence;
 
 typedef struct OwnerAsks OwnerAsks;
 
-int owner_asks_new(Manager *m, OwnerAsks **ret);
+int owner_asks_new(Book *book, Fence *fence, OwnerAsks **ret);
 OwnerAsks *owner_asks_free(OwnerAsks *s);
 /* A cgroup of this name has appeared: if it is not systemd's, it is fenced as that. */
 void owner_asks_add(OwnerAsks *s, const char *path);

@@ -9,8 +9,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "daemon/caller/sender.h"
+#include "daemon/machine/names.h"
+#include "daemon/tenant/core.h"
+#include "policy/subject.h"
+
 struct OwnerSubject {
-        Manager *manager;
+        Core *core;
         Subject *subject;
         uid_t sender_uid;
         sd_bus_slot *slot;
@@ -63,7 +68,7 @@ static void owner_with_sender(OwnerSubject *o, const Sender *sender)
                 return;
         }
         snprintf(number, sizeof(number), "%u", s->uid);
-        int r = names_ask(o->manager->names, NAME_MEMBER, number, sender->uid, owner_on_name, o, &o->name);
+        int r = names_ask(o->core->names, NAME_MEMBER, number, sender->uid, owner_on_name, o, &o->name);
         if (r < 0)
                 owner_end(o, r);
 }
@@ -79,18 +84,18 @@ static void owner_on_sender(int error, const Sender *sender, void *userdata)
                 owner_with_sender(o, sender);
 }
 
-int owner_subject_start(Manager *m, const char *client, const Subject *target, owner_subject_done_t done,
+int owner_subject_start(Core *core, const char *client, const Subject *target, owner_subject_done_t done,
                         void *userdata, OwnerSubject **ret)
 {
         OwnerSubject *o = calloc(1, sizeof(*o));
 
         if (!o)
                 return -ENOMEM;
-        *o = (OwnerSubject){ .manager = m, .done = done, .userdata = userdata };
+        *o = (OwnerSubject){ .core = core, .done = done, .userdata = userdata };
         int r = subject_copy(target, &o->subject);
-        const Sender *sender = r < 0 ? NULL : sender_cached(m->senders, client);
+        const Sender *sender = r < 0 ? NULL : sender_cached(core->senders, client);
         if (r >= 0 && !sender)
-                r = sender_fetch(m->senders, client, owner_on_sender, o, &o->slot);
+                r = sender_fetch(core->senders, client, owner_on_sender, o, &o->slot);
         if (r < 0) {
                 owner_subject_free(o);
                 return r;

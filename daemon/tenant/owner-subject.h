@@ -3,7 +3,10 @@
 
 /* The target of a reservation as policy sees it when more is asked for it: its owner, with the groups of now. */
 
-#include "daemon/tenant/manager.h"
+#include <sys/types.h>
+
+typedef struct Core Core;
+typedef struct Subject Subject;
 
 typedef struct OwnerSubject OwnerSubject;
 
@@ -13,6 +16,6 @@ typedef void (*owner_subject_done_t)(int error, Subject *subject, uid_t sender_u
 
 /* client: the name on the bus of the one who asks. done may be called before this returns; *ret is set by then. On failure done is not
  * called. */
-int owner_subject_start(Manager *m, const char *client, const Subject *target, owner_subject_done_t done,
+int owner_subject_start(Core *core, const char *client, const Subject *target, owner_subject_done_t done,
                         void *userdata, OwnerSubject **ret);
 OwnerSubject *owner_subject_free(OwnerSubject *o);

@@ -15,8 +15,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/loop/clock.h"
 #include "daemon/loop/log.h"
 #include "daemon/loop/slice.h"
+#include "daemon/tenant/book.h"
+#include "daemon/tenant/core.h"
 #include "daemon/tenant/grant.h"
 #include "daemon/tenant/judgement.h"
 #include "daemon/tenant/snapshot.h"
@@ -29,7 +32,8 @@
 #define SEEN_USEC        (UINT64_C(1000) * 1000)
 
 struct QueueServer {
-        Manager *manager;
+        Book *book;
+        GrantSet *grants;
         UsageLook *look;
         bool walking; /* from the question to the end of the walk */
         bool changed; /* since then: another walk is needed */
@@ -40,7 +44,7 @@ struct QueueServer {
         uint64_t pause_usec;
 };
 
-static void queue_server_serve_one(Entry *e, const Served *s)
+static void queue_server_serve_one(GrantSet *grants, Entry *e, const Served *s)
 {
         const Decision *d = s->decision;
 
@@ -49,7 +53,7 @@ static void queue_server_serve_one(Entry *e, const Served *s)
         else if (s->action == SERVE_END)
                 waiter_dequeue(e, decision_error(d->verdict), d->reason);
         else
-                grant_waiting(e, waiter_take(e->waiter), d);
+                grant_waiting(grants, e, waiter_take(e->waiter), d);
 }
 
 static int queue_server_on_again(sd_event_source *source, uint64_t usec, void *userdata);
@@ -57,9 +61,9 @@ static int queue_server_on_again(sd_event_source *source, uint64_t usec, void *u
 static void queue_server_look_later(QueueServer *s)
 {
         s->again = sd_event_source_disable_unref(s->again);
-        if (queue_count(s->manager->queue) == 0)
+        if (queue_count(s->book->queue) == 0)
                 return;
-        int r = sd_event_add_time_relative(s->manager->event, &s->again, CLOCK_MONOTONIC, s->pause_usec,
+        int r = sd_event_add_time_relative(s->book->core->event, &s->again, CLOCK_MONOTONIC, s->pause_usec,
                                            s->pause_usec / 4, queue_server_on_again, s);
         if (r < 0)
                 log_error("cannot set the timer of the queue: %s", strerror(-r));
@@ -90,10 +94,10 @@ static void queue_server_serve(QueueServer *s)
 
         do {
                 Served served;
-                Snapshot now = manager_snapshot(s->manager, NULL);
-                r = serve_next(&now, s->manager->queue, &s->walk, &served);
+                Snapshot now = snapshot_take(s->book, NULL);
+                r = serve_next(&now, s->book->queue, &s->walk, &served);
                 if (r > 0) {
-                        queue_server_serve_one(manager_find(s->manager, served.request->id), &served);
+                        queue_server_serve_one(s->grants, book_find(s->book, served.request->id), &served);
                         decision_free(served.decision);
                 }
         } while (r > 0);
@@ -108,7 +112,7 @@ static void queue_server_on_look(int error, const UsageTarget *target, void *use
         QueueServer *s = userdata;
 
         s->look = NULL;
-        s->seen_usec = manager_monotonic_usec();
+        s->seen_usec = clock_monotonic_usec();
         if (error < 0)
                 queue_server_walk_end(s, error);
         else
@@ -117,7 +121,7 @@ static void queue_server_on_look(int error, const UsageTarget *target, void *use
 
 static int queue_server_ask(QueueServer *s)
 {
-        return manager_look(s->manager, NULL, queue_server_on_look, s, &s->look);
+        return snapshot_look(s->book, NULL, queue_server_on_look, s, &s->look);
 }
 
 /* One observation serves the walk for a while; then it goes on with a new one. */
@@ -125,7 +129,7 @@ static void queue_server_on_slice(void *userdata)
 {
         QueueServer *s = userdata;
 
-        if (manager_monotonic_usec() - s->seen_usec <= SEEN_USEC) {
+        if (clock_monotonic_usec() - s->seen_usec <= SEEN_USEC) {
                 queue_server_serve(s);
                 return;
         }
@@ -140,7 +144,7 @@ static void queue_server_look_now(QueueServer *s)
 {
         int r;
 
-        if (!s->manager->serving || queue_count(s->manager->queue) == 0)
+        if (!s->book->serving || queue_count(s->book->queue) == 0)
                 return;
         if (s->walking) {
                 if (!s->look || s->walk.id != 0)
@@ -166,14 +170,15 @@ void queue_server_look(QueueServer *s)
         queue_server_look_now(s);
 }
 
-int queue_server_new(Manager *m, QueueServer **ret)
+int queue_server_new(Book *book, GrantSet *grants, QueueServer **ret)
 {
         QueueServer *s = calloc(1, sizeof(*s));
 
         if (!s)
                 return -ENOMEM;
-        s->manager = m;
-        int r = slice_new(m->event, queue_server_on_slice, s, &s->slice);
+        s->book = book;
+        s->grants = grants;
+        int r = slice_new(book->core->event, queue_server_on_slice, s, &s->slice);
         if (r < 0) {
                 free(s);
                 return r;

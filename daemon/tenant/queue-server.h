@@ -3,9 +3,11 @@
 
 /* Serves those who wait for room. */
 
-#include "daemon/tenant/manager.h"
+typedef struct Book Book;
+typedef struct GrantSet GrantSet;
+typedef struct QueueServer QueueServer;
 
-int queue_server_new(Manager *m, QueueServer **ret);
+int queue_server_new(Book *book, GrantSet *grants, QueueServer **ret);
 QueueServer *queue_server_free(QueueServer *s);
 /* Something changed that those who wait may have waited for: they are looked at soon. */
 void queue_server_look(QueueServer *s);

@@ -17,12 +17,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/loop/clock.h"
 #include "daemon/loop/log.h"
+#include "daemon/loop/turn.h"
+#include "daemon/tenant/book.h"
 #include "daemon/tenant/buffers.h"
 #include "daemon/tenant/change.h"
+#include "daemon/tenant/core.h"
 #include "daemon/tenant/holds.h"
 #include "daemon/tenant/leases.h"
-#include "daemon/tenant/manager.h"
 #include "daemon/tenant/unit-check.h"
 #include "daemon/tenant/waiter.h"
 #include "policy/cdm-names.h"
@@ -32,21 +35,59 @@
 #define RETRY_LAST_USEC  (UINT64_C(60) * 1000 * 1000)
 #define RETRY_ACCURACY   (UINT64_C(250) * 1000)
 
+struct Releases {
+        const ChangeContext *changes;
+        HoldSet *holds;
+        UnitChecks *unit_checks;
+};
+
+/* Of one entry, from the first release_start() on. */
+struct Release {
+        Releases *set;
+        Turn *turn;
+        Change *change;
+        sd_event_source *retry;
+        uint64_t retry_usec;
+        uint64_t failed_bytes, evicted_bytes;
+};
+
+int releases_new(const ChangeContext *changes, HoldSet *holds, UnitChecks *unit_checks, Releases **ret)
+{
+        Releases *s = calloc(1, sizeof(*s));
+
+        if (!s)
+                return -ENOMEM;
+        *s = (Releases){ .changes = changes, .holds = holds, .unit_checks = unit_checks };
+        *ret = s;
+        return 0;
+}
+
+Releases *releases_free(Releases *s)
+{
+        free(s);
+        return NULL;
+}
+
 static void release_on_turn(Turn *t, void *userdata);
 
-void release_stop(Entry *e)
+Release *release_free(Release *l)
 {
-        e->change = change_free(e->change);
-        e->retry = sd_event_source_disable_unref(e->retry);
-        e->turn = turn_free(e->turn);
+        if (!l)
+                return NULL;
+        change_free(l->change);
+        sd_event_source_disable_unref(l->retry);
+        turn_free(l->turn);
+        free(l);
+        return NULL;
 }
 
 static int release_on_retry(sd_event_source *source, uint64_t usec, void *userdata)
 {
         Entry *e = userdata;
 
-        e->retry = sd_event_source_disable_unref(e->retry);
-        int r = turn_take(e->manager->turns, ledger_tenant_key(e->r->target), release_on_turn, e, &e->turn);
+        e->release->retry = sd_event_source_disable_unref(e->release->retry);
+        int r = turn_take(e->book->core->turns, ledger_tenant_key(e->r->target), release_on_turn, e,
+                          &e->release->turn);
         if (r < 0)
                 log_error("reservation %" PRIu32 " cannot go on draining: %s", e->id, strerror(-r));
         return 0;
@@ -54,12 +95,12 @@ static int release_on_retry(sd_event_source *source, uint64_t usec, void *userda
 
 static void try_later(Entry *e)
 {
-        e->retry_usec = e->retry_usec == 0 ? RETRY_FIRST_USEC : e->retry_usec * 2;
-        if (e->retry_usec > RETRY_LAST_USEC)
-                e->retry_usec = RETRY_LAST_USEC;
-        e->retry = sd_event_source_disable_unref(e->retry);
-        int r = sd_event_add_time_relative(e->manager->event, &e->retry, CLOCK_MONOTONIC, e->retry_usec,
-                                           RETRY_ACCURACY, release_on_retry, e);
+        e->release->retry_usec = e->release->retry_usec == 0 ? RETRY_FIRST_USEC : e->release->retry_usec * 2;
+        if (e->release->retry_usec > RETRY_LAST_USEC)
+                e->release->retry_usec = RETRY_LAST_USEC;
+        e->release->retry = sd_event_source_disable_unref(e->release->retry);
+        int r = sd_event_add_time_relative(e->book->core->event, &e->release->retry, CLOCK_MONOTONIC,
+                                           e->release->retry_usec, RETRY_ACCURACY, release_on_retry, e);
         if (r < 0)
                 log_error("cannot set the timer of reservation %" PRIu32 ": %s", e->id, strerror(-r));
 }
@@ -81,7 +122,7 @@ static uint64_t own_bytes(const Reservation *r, int node)
  * move it, it leaves with the tenant, and until then the snapshot counts it as foreign. */
 static size_t own_residue(Entry *e, const ApplyResult *result, Share out[static SHARES_MAX])
 {
-        Ledger *l = e->manager->ledger;
+        Ledger *l = e->book->ledger;
         const char *tenant = ledger_tenant_key(e->r->target);
         NodeSet open = ledger_tenant_nodes(l, tenant);
         size_t n = 0;
@@ -105,7 +146,7 @@ static size_t own_residue(Entry *e, const ApplyResult *result, Share out[static 
 static size_t release_add_buffers(Entry *e, Share out[static SHARES_MAX], size_t n)
 {
         Share buffers[SHARES_MAX];
-        size_t n_buffers = buffers_shares(e->manager->buffers, e->id, buffers);
+        size_t n_buffers = buffers_shares(e->release->set->changes->buffers, e->id, buffers);
 
         for (size_t i = 0; i < n_buffers; i++) {
                 size_t k = 0;
@@ -123,7 +164,7 @@ static size_t release_add_buffers(Entry *e, Share out[static SHARES_MAX], size_t
 static size_t holders_of(Entry *e, const ApplyResult *result, EventHolder *out, size_t n_max)
 {
         const char *cgroup = e->r->target->cgroup;
-        uint64_t buffers = buffers_bytes(e->manager->buffers, e->id, -1, true);
+        uint64_t buffers = buffers_bytes(e->release->set->changes->buffers, e->id, -1, true);
         size_t n = 0;
 
         if (buffers > 0)
@@ -146,29 +187,29 @@ static void release_tell(Entry *e, EventKind kind, const ApplyResult *result, ui
         char nodes[NODESET_STR_MAX], policy[512], size[SIZE_STR_MAX], left[SIZE_STR_MAX];
         char why[REVOKED_WHY_MAX];
         EventHolder holders[32];
-        Event ev = manager_event(e, kind, nodes, policy);
+        Event ev = book_event(e, kind, nodes, policy);
 
         ev.has |= EVENT_HAS_MOVED | EVENT_HAS_FAILED | EVENT_HAS_EVICTED | EVENT_HAS_RESIDUE;
         ev.reason = lease_revoked_why(e->r, why);
         ev.moved_bytes = e->moved_bytes;
-        ev.failed_bytes = e->failed_bytes;
-        ev.evicted_bytes = e->evicted_bytes;
+        ev.failed_bytes = e->release->failed_bytes;
+        ev.evicted_bytes = e->release->evicted_bytes;
         ev.residue_bytes = residue;
         ev.holders = holders;
         ev.n_holders = residue ? holders_of(e, result, holders, ARRAY_SIZE(holders)) : 0;
         size_format(e->r->size_bytes, size);
         if (residue)
-                event_emit(e->manager->notify, &ev,
+                event_emit(e->book->core->notify, &ev,
                            "reservation %" PRIu32
                            " (%s of %s for %s) is released, but %s could not be moved off yet",
                            e->id, size, e->r->pool, ledger_tenant_key(e->r->target),
                            size_format(residue, left));
         else if (e->phase == STORE_QUEUED)
-                event_emit_limited(e->manager->notify, e->manager->event_limit, manager_monotonic_usec(),
+                event_emit_limited(e->book->core->notify, e->book->core->event_limit, clock_monotonic_usec(),
                                    NULL, &ev, "reservation %" PRIu32 " (%s of %s for %s) is released", e->id,
                                    size, e->r->pool, ledger_tenant_key(e->r->target));
         else
-                event_emit_limited(e->manager->notify, e->manager->event_limit, manager_monotonic_usec(),
+                event_emit_limited(e->book->core->notify, e->book->core->event_limit, clock_monotonic_usec(),
                                    EVENT_ALL_CLIENTS, &ev,
                                    "reservation %" PRIu32 " (%s of %s for %s) is released", e->id, size,
                                    e->r->pool, ledger_tenant_key(e->r->target));
@@ -183,17 +224,17 @@ static void keep_residue(Entry *e, const ApplyResult *result, const Share *share
         for (size_t i = 0; i < e->r->n_shares; i++)
                 before += e->r->shares[i].bytes;
         e->r->stuck = true;
-        int r = ledger_set_shares(e->manager->ledger, e->r, shares, n);
-        holds_settle(e->manager->holds);
+        int r = ledger_set_shares(e->book->ledger, e->r, shares, n);
+        holds_settle(e->release->set->holds);
         if (r >= 0)
-                r = manager_store(e);
+                r = book_store(e);
         if (r < 0)
                 log_error("cannot store the residue of reservation %" PRIu32 ": %s", e->id, strerror(-r));
-        notify_reservation_changed(e->manager->notify, e->id,
+        notify_reservation_changed(e->book->core->notify, e->id,
                                    RESERVATION_CHANGED_SIZE | RESERVATION_CHANGED_NODES);
-        notify_room(e->manager->notify);
+        notify_room(e->book->core->notify);
         /* Said once, and again when it got less: a pinned page is no news every minute. */
-        if (e->retry_usec == 0 || sum < before)
+        if (e->release->retry_usec == 0 || sum < before)
                 release_tell(e, EVENT_RESIDUE, result, sum);
         try_later(e);
 }
@@ -204,11 +245,12 @@ static void release_on_failed(Entry *e, const ApplyResult *result)
 
         if (result->error == -ENOENT || result->error == -ESTALE) {
                 /* The cgroup is gone; PID 1 knows whether that was the end of a unit. */
-                (void)unit_checks_add(e->manager->unit_checks, ledger_tenant_key(e->r->target), false, NULL);
+                (void)unit_checks_add(e->release->set->unit_checks, ledger_tenant_key(e->r->target), false,
+                                      NULL, NULL);
         } else {
-                Event ev = manager_event(e, EVENT_FAILED, nodes, policy);
+                Event ev = book_event(e, EVENT_FAILED, nodes, policy);
                 ev.reason = result->message;
-                event_emit(e->manager->notify, &ev,
+                event_emit(e->book->core->notify, &ev,
                            "draining reservation %" PRIu32 " failed, and is tried again: %s", e->id,
                            result->message ? result->message : strerror(-result->error));
         }
@@ -221,37 +263,38 @@ static void release_on_changed(const ApplyResult *result, bool changed, void *us
         Entry *e = userdata;
 
         e->moved_bytes += result->moved_bytes;
-        e->failed_bytes = result->failed_bytes;
-        e->evicted_bytes += result->evicted_bytes;
+        e->release->failed_bytes = result->failed_bytes;
+        e->release->evicted_bytes += result->evicted_bytes;
         if (result->error < 0) {
                 release_on_failed(e, result);
-                e->turn = turn_free(e->turn);
-                e->change = change_free(e->change);
+                e->release->turn = turn_free(e->release->turn);
+                e->release->change = change_free(e->release->change);
                 return;
         }
         size_t n = release_add_buffers(e, shares, own_residue(e, result, shares));
         if (n > 0) {
                 keep_residue(e, result, shares, n);
-                e->turn = turn_free(e->turn);
-                e->change = change_free(e->change);
+                e->release->turn = turn_free(e->release->turn);
+                e->release->change = change_free(e->release->change);
                 return;
         }
         /* Who hears of it finds nothing of it any more. */
-        (void)store_remove(e->manager->store, e->id);
+        (void)store_remove(e->book->core->store, e->id);
         if (e->known)
                 release_tell(e, EVENT_RELEASED, result, 0);
-        manager_forget(e); /* ends turn and change */
+        book_forget(e); /* ends turn and change */
 }
 
 static void release_on_turn(Turn *t, void *userdata)
 {
         Entry *e = userdata;
         ChangeTerms terms = { .leaving = reservation_nodes(e->r) };
-        int r = change_start(e->manager, e->r, &terms, release_on_changed, e, &e->change);
+        int r = change_start(e->release->set->changes, e->r, &terms, release_on_changed, e,
+                             &e->release->change);
         if (r < 0) {
                 ApplyResult result = { .error = r };
                 release_on_failed(e, &result);
-                e->turn = turn_free(e->turn);
+                e->release->turn = turn_free(e->release->turn);
         }
 }
 
@@ -264,37 +307,43 @@ static void release_cancel(Entry *e)
         waiter_dequeue(e, CDM_ERROR_STALE, "it was released");
 }
 
-int release_start(Entry *e)
+int release_start(Releases *s, Entry *e)
 {
         ReservationState before = e->r->state;
         char nodes[NODESET_STR_MAX], policy[512], why[REVOKED_WHY_MAX];
 
-        if (e->turn)
+        if (!e->release)
+                e->release = calloc(1, sizeof(*e->release));
+        if (!e->release)
+                return -ENOMEM;
+        e->release->set = s;
+        if (e->release->turn)
                 return 0; /* on its way already */
         if (e->phase == STORE_QUEUED) {
                 release_cancel(e);
                 return 0;
         }
         /* Asked for again while it waits to try again: now, and the one who asks is told what is left. */
-        e->retry = sd_event_source_disable_unref(e->retry);
-        e->retry_usec = 0;
+        e->release->retry = sd_event_source_disable_unref(e->release->retry);
+        e->release->retry_usec = 0;
         if (before != RESERVATION_DRAINING) {
-                ledger_set_state(e->manager->ledger, e->r, RESERVATION_DRAINING);
-                int r = manager_store(e);
+                ledger_set_state(e->book->ledger, e->r, RESERVATION_DRAINING);
+                int r = book_store(e);
                 if (r < 0) {
-                        ledger_set_state(e->manager->ledger, e->r, before);
+                        ledger_set_state(e->book->ledger, e->r, before);
                         return r;
                 }
-                lease_arm(e);
+                lease_disarm(e);
         }
         if (e->known && before != RESERVATION_DRAINING) {
-                notify_reservation_changed(e->manager->notify, e->id, RESERVATION_CHANGED_STATE);
-                Event ev = manager_event(e, EVENT_DRAINING, nodes, policy);
+                notify_reservation_changed(e->book->core->notify, e->id, RESERVATION_CHANGED_STATE);
+                Event ev = book_event(e, EVENT_DRAINING, nodes, policy);
                 ev.reason = lease_revoked_why(e->r, why);
                 event_emit_limited(
-                        e->manager->notify, e->manager->event_limit, manager_monotonic_usec(),
+                        e->book->core->notify, e->book->core->event_limit, clock_monotonic_usec(),
                         EVENT_ALL_CLIENTS, &ev, "reservation %" PRIu32 " of %s is being drained%s%s", e->id,
                         ledger_tenant_key(e->r->target), ev.reason ? ": " : "", ev.reason ? ev.reason : "");
         }
-        return turn_take(e->manager->turns, ledger_tenant_key(e->r->target), release_on_turn, e, &e->turn);
+        return turn_take(e->book->core->turns, ledger_tenant_key(e->r->target), release_on_turn, e,
+                         &e->release->turn);
 }

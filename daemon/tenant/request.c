@@ -19,7 +19,11 @@
 #include <utlist.h>
 
 #include "daemon/caller/authorize.h"
+#include "daemon/loop/peers.h"
 #include "daemon/machine/device-near.h"
+#include "daemon/tenant/answer.h"
+#include "daemon/tenant/book.h"
+#include "daemon/tenant/core.h"
 #include "daemon/tenant/grant.h"
 #include "daemon/tenant/judgement.h"
 #include "daemon/tenant/machine-facts.h"
@@ -44,7 +48,10 @@ typedef struct UserCount {
 typedef struct RequestCall RequestCall;
 
 struct RequestSet {
-        Manager *manager;
+        Book *book;
+        MachineFacts *facts;
+        VouchSet *vouches;
+        GrantSet *grants;
         RequestCall *calls; /* under way */
         size_t n_calls;
         UserCount *users;
@@ -52,7 +59,7 @@ struct RequestSet {
 
 struct RequestCall {
         RequestSet *set;
-        Manager *manager;
+        Book *book;
         RequestArgs args;
         bool explain;
         bool waiting;    /* for the recovery */
@@ -113,13 +120,13 @@ static void request_call_free(RequestCall *c)
         free(c);
 }
 
-int requests_new(Manager *m, RequestSet **ret)
+int requests_new(Book *book, MachineFacts *facts, VouchSet *vouches, GrantSet *grants, RequestSet **ret)
 {
         RequestSet *s = calloc(1, sizeof(*s));
 
         if (!s)
                 return -ENOMEM;
-        s->manager = m;
+        *s = (RequestSet){ .book = book, .facts = facts, .vouches = vouches, .grants = grants };
         *ret = s;
         return 0;
 }
@@ -156,7 +163,7 @@ static void request_on_granted(const Answer *a, uint32_t id, void *userdata)
 /* next is called with the settings of the kernel known, on which depends whether a tenant can be alone. */
 static void request_with_settings(RequestCall *c, machine_look_done_t next)
 {
-        if (!c->args.exclusive || machine_look(c->manager->facts, next, c, &c->settings) != 0)
+        if (!c->args.exclusive || machine_look(c->set->facts, next, c, &c->settings) != 0)
                 next(c);
 }
 
@@ -165,8 +172,8 @@ static void request_grant_now(void *userdata)
         RequestCall *c = userdata;
 
         c->settings = NULL;
-        int r = grant_start(c->manager, TAKE_PTR(c->identity), &c->args, c->authorised, request_on_granted,
-                            c, &c->grant);
+        int r = grant_start(c->set->grants, TAKE_PTR(c->identity), &c->args, c->authorised,
+                            request_on_granted, c, &c->grant);
         if (r < 0)
                 request_answer(c, SD_BUS_ERROR_FAILED, strerror(-r));
 }
@@ -225,7 +232,7 @@ static void request_on_client_gone(void *userdata)
 
 static void request_authorize(RequestCall *c)
 {
-        Manager *m = c->manager;
+        Book *book = c->book;
         AuthorizeAction action = c->identity->own ? AUTHORIZE_REQUEST : AUTHORIZE_REQUEST_FOR_OTHERS;
 
         if (!authorize_is_needed(action, c->identity->sender_uid)) {
@@ -233,8 +240,8 @@ static void request_authorize(RequestCall *c)
                 request_grant(c);
                 return;
         }
-        int r = authorize_start(m->authorizer, c->args.client, c->args.interactive, c->identity->sender_uid,
-                                action, request_on_authorized, c, &c->authorize);
+        int r = authorize_start(book->core->authorizer, c->args.client, c->args.interactive,
+                                c->identity->sender_uid, action, request_on_authorized, c, &c->authorize);
         if (r < 0)
                 request_answer(c, SD_BUS_ERROR_FAILED, "polkit could not be asked");
 }
@@ -258,7 +265,7 @@ static void request_explain(RequestCall *c, const Decision *d)
 
 static void request_refuse(RequestCall *c, const Decision *d)
 {
-        request_tell_refused(c->manager, c->identity, &c->args, d);
+        request_tell_refused(c->book, c->identity, &c->args, d);
         request_answer(c, decision_error(d->verdict), d->reason);
 }
 
@@ -315,7 +322,7 @@ static void request_on_look(int error, const UsageTarget *target, void *userdata
 
         c->look = NULL;
         if (error >= 0)
-                error = request_decide(c->manager, c->identity, &c->args, target, false, &j);
+                error = request_decide(c->book, c->identity, &c->args, target, false, &j);
         if (error < 0)
                 request_answer(c, SD_BUS_ERROR_FAILED, strerror(-error));
         else if (c->explain && (request_is_for_own(c) || judgement_is_refusal(&j)))
@@ -333,7 +340,7 @@ static void request_look(void *userdata)
         RequestCall *c = userdata;
 
         c->settings = NULL;
-        int r = manager_look(c->manager, c->identity->subject->cgroup, request_on_look, c, &c->look);
+        int r = snapshot_look(c->book, c->identity->subject->cgroup, request_on_look, c, &c->look);
         if (r < 0)
                 request_answer(c, SD_BUS_ERROR_FAILED, strerror(-r));
 }
@@ -374,8 +381,8 @@ static void request_on_identity(IdentityVerdict verdict, const char *message, Id
                 request_refuse_busy(c);
                 return;
         }
-        int r = speaking_start(c->manager, identity, &c->args, c->explain, request_on_spoken, c,
-                               &c->speaking);
+        int r = speaking_start(c->book->core, c->set->vouches, identity, &c->args, c->explain,
+                               request_on_spoken, c, &c->speaking);
         if (r < 0)
                 request_answer(c, SD_BUS_ERROR_FAILED,
                                "it cannot be found out for whom this is; try again later");
@@ -383,14 +390,14 @@ static void request_on_identity(IdentityVerdict verdict, const char *message, Id
 
 static void request_identify(RequestCall *c)
 {
-        Manager *m = c->manager;
+        Book *book = c->book;
 
         c->args.target.unit = c->args.unit;
         c->args.target.cgroup = c->args.cgroup;
         c->args.target.user = c->args.user;
         c->args.target.for_nobody = c->args.words.for_nobody;
-        int r = identity_start(&m->identity_context, c->args.client, &c->args.target, request_on_identity, c,
-                               &c->lookup);
+        int r = identity_start(book->core->identity_context, c->args.client, &c->args.target,
+                               request_on_identity, c, &c->lookup);
         if (r < 0)
                 request_answer(c, SD_BUS_ERROR_FAILED, strerror(-r));
 }
@@ -418,10 +425,10 @@ static void request_on_near(int error, const NodeSet *nodes, void *userdata)
 
 static void request_find_near(RequestCall *c)
 {
-        Manager *m = c->manager;
+        Book *book = c->book;
 
-        int r = device_near_start(m->worker, m->root, m->topology, c->args.near_pci, request_on_near, c,
-                                  &c->near);
+        int r = device_near_start(book->core->worker, book->core->root, book->topology, c->args.near_pci,
+                                  request_on_near, c, &c->near);
         if (r < 0)
                 request_answer(c, SD_BUS_ERROR_FAILED, strerror(-r));
 }
@@ -429,7 +436,7 @@ static void request_find_near(RequestCall *c)
 /* What needs no look at the caller at all. */
 static bool request_refuse_nonsense(RequestCall *c)
 {
-        Manager *m = c->manager;
+        Book *book = c->book;
         _cleanup_free_ char *text = NULL;
 
         if (c->args.size_bytes == 0 || c->args.size_bytes > INT64_MAX) {
@@ -440,9 +447,9 @@ static bool request_refuse_nonsense(RequestCall *c)
                 return true;
         }
         /* Explain answers in its result, with the verdict. */
-        if (c->explain || pool_set_find(m->pools, c->args.pool))
+        if (c->explain || pool_set_find(book->pools, c->args.pool))
                 return false;
-        bool none = m->pools->n_pools == 0;
+        bool none = book->pools->n_pools == 0;
         if (asprintf(&text, "there is no pool '%s'%s", c->args.pool,
                      none ? ": this machine has no CDM nodes" : "; `cdmctl pools` lists those that exist") <
             0)
@@ -465,7 +472,7 @@ void requests_serve(RequestSet *s)
 {
         RequestCall *c, *next;
 
-        s->manager->serving = true;
+        s->book->serving = true;
         DL_FOREACH_SAFE (s->calls, c, next) {
                 if (!c->waiting)
                         continue;
@@ -476,7 +483,7 @@ void requests_serve(RequestSet *s)
 
 static int request_count_sender(RequestCall *c)
 {
-        const Sender *s = sender_cached(c->manager->senders, c->args.client);
+        const Sender *s = sender_cached(c->book->core->senders, c->args.client);
 
         return s ? request_count_user(c, s->uid) : 0;
 }
@@ -490,16 +497,16 @@ int requests_add(RequestSet *s, RequestArgs *args, bool explain, request_done_t 
                 return -ENOMEM;
         }
         *c = (RequestCall){ .set = s,
-                            .manager = s->manager,
+                            .book = s->book,
                             .args = *args,
                             .explain = explain,
-                            .waiting = !s->manager->serving,
+                            .waiting = !s->book->serving,
                             .done = done,
                             .userdata = userdata };
         *args = (RequestArgs){ .target.pidfd = -EBADF };
         DL_APPEND(s->calls, c);
         s->n_calls++;
-        int r = peers_watch(s->manager->peers, c->args.client, request_on_client_gone, c, &c->client);
+        int r = peers_watch(s->book->core->peers, c->args.client, request_on_client_gone, c, &c->client);
         if (r < 0) {
                 request_call_free(c);
                 return r;

@@ -5,11 +5,17 @@
 
 #include <stdbool.h>
 
-#include "daemon/tenant/manager.h"
 #include "daemon/tenant/request-args.h"
 #include "policy/decide.h"
 
-int requests_new(Manager *m, RequestSet **ret);
+typedef struct Answer Answer;
+typedef struct Book Book;
+typedef struct GrantSet GrantSet;
+typedef struct MachineFacts MachineFacts;
+typedef struct RequestSet RequestSet;
+typedef struct VouchSet VouchSet;
+
+int requests_new(Book *book, MachineFacts *facts, VouchSet *vouches, GrantSet *grants, RequestSet **ret);
 RequestSet *requests_free(RequestSet *s);
 
 typedef struct RequestResult {

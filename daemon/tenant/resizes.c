@@ -19,11 +19,16 @@
 #include <string.h>
 #include <utlist.h>
 
+#include "daemon/caller/authorize.h"
 #include "daemon/caller/identity-unit.h"
 #include "daemon/kernel/squeeze.h"
 #include "daemon/loop/log.h"
+#include "daemon/loop/turn.h"
+#include "daemon/tenant/answer.h"
+#include "daemon/tenant/book.h"
 #include "daemon/tenant/buffers.h"
 #include "daemon/tenant/change.h"
+#include "daemon/tenant/core.h"
 #include "daemon/tenant/degrade.h"
 #include "daemon/tenant/follow.h"
 #include "daemon/tenant/holds.h"
@@ -48,8 +53,7 @@ typedef struct Resize {
         bool max_is_set;  /* MemoryMax= of the scope has the new size */
         Subject *subject; /* the target, as policy sees it */
         Decision *decision;
-        Reservation *
-                before; /* of what is in the ledger already: shares and rule as they were; NULL: nothing is */
+        Reservation *before; /* shares and rule, as the ledger had them; NULL: it has not changed yet */
         OwnerSubject *owner;
         UsageLook *look;
         Authorize *authorize;
@@ -62,17 +66,17 @@ typedef struct Resize {
 } Resize;
 
 struct ResizeSet {
-        Manager *manager;
+        ResizeContext context;
         Resize *resizes;
 };
 
-int resizes_new(Manager *m, ResizeSet **ret)
+int resizes_new(const ResizeContext *context, ResizeSet **ret)
 {
         ResizeSet *s = calloc(1, sizeof(*s));
 
         if (!s)
                 return -ENOMEM;
-        s->manager = m;
+        s->context = *context;
         *ret = s;
         return 0;
 }
@@ -117,7 +121,7 @@ static void resize_on_followed(const ApplyResult *result, const char *tenant, vo
 /* After the ledger has changed: nodes that are given up, or shared with others, are drained of what is too much. */
 static void resize_settle(Resize *z, Entry *e, const Reservation *before)
 {
-        Manager *m = z->set->manager;
+        Book *book = z->set->context.book;
         Reservation left = { .id = e->id, .target = e->r->target };
         NodeSet has = reservation_nodes(e->r), leaving = NODESET_EMPTY;
 
@@ -126,38 +130,22 @@ static void resize_settle(Resize *z, Entry *e, const Reservation *before)
 
                 if (!nodeset_contains(&has, node))
                         left.shares[left.n_shares++] = before->shares[i];
-                if (!nodeset_contains(&has, node) || ledger_node_tenants(m->ledger, node) > 1)
+                if (!nodeset_contains(&has, node) || ledger_node_tenants(book->ledger, node) > 1)
                         nodeset_add(&leaving, node);
         }
-        neighbours_tell(m->neighbours, &left);
-        holds_settle(m->holds);
-        notify_room(m->notify);
+        neighbours_tell(z->set->context.neighbours, &left);
+        holds_settle(z->set->context.holds);
+        notify_room(book->core->notify);
         if (!nodeset_is_empty(&leaving))
-                follows_add(m->follows, ledger_tenant_key(e->r->target), &leaving, resize_on_followed, m);
-}
-
-/* What is needed to take a change back. */
-static int resize_remember(Resize *z, const Entry *e)
-{
-        _cleanup_(reservation_free_p) Reservation *r = NULL;
-
-        int k = reservation_new(&r);
-        if (k >= 0)
-                k = string_copy(e->r->rule_file, &r->rule_file);
-        if (k < 0)
-                return k;
-        r->rule_line = e->r->rule_line;
-        memcpy(r->shares, e->r->shares, sizeof(r->shares));
-        r->n_shares = e->r->n_shares;
-        z->before = TAKE_PTR(r);
-        return 0;
+                follows_add(z->set->context.follows, ledger_tenant_key(e->r->target), &leaving,
+                            resize_on_followed, NULL);
 }
 
 static int resize_book(Resize *z, Entry *e)
 {
-        Ledger *l = e->manager->ledger;
+        Ledger *l = e->book->ledger;
         const Decision *d = z->decision;
-        int r = resize_remember(z, e);
+        int r = reservation_copy_terms(e->r, &z->before);
 
         /* One that shrinks stays under its rule, which nobody was asked for. */
         if (r >= 0 && d->rule)
@@ -173,7 +161,7 @@ static int resize_book(Resize *z, Entry *e)
 
 static void resize_take_back_shares(Resize *z, Entry *e)
 {
-        Manager *m = z->set->manager;
+        Book *book = z->set->context.book;
         _cleanup_(reservation_free_p) Reservation *before = TAKE_PTR(z->before);
         _cleanup_(reservation_free_p) Reservation *changed = NULL;
 
@@ -181,11 +169,11 @@ static void resize_take_back_shares(Resize *z, Entry *e)
                 return;
         memcpy(changed->shares, e->r->shares, sizeof(changed->shares));
         changed->n_shares = e->r->n_shares;
-        int r = ledger_set_shares(m->ledger, e->r, before->shares, before->n_shares);
+        int r = ledger_set_shares(book->ledger, e->r, before->shares, before->n_shares);
         if (r >= 0)
-                r = ledger_set_rule(m->ledger, e->r, before->rule_file, before->rule_line);
+                r = ledger_set_rule(book->ledger, e->r, before->rule_file, before->rule_line);
         if (r >= 0)
-                r = manager_store(e);
+                r = book_store(e);
         if (r < 0)
                 log_error("reservation %" PRIu32 " cannot get its size back: %s", e->id, strerror(-r));
         z->turn = turn_free(z->turn);
@@ -202,7 +190,7 @@ static void resize_on_max_back(int error, const char *message, void *userdata _u
 /* Not of one that leaves: its drain covers what it has. */
 static void resize_take_back(Resize *z)
 {
-        Entry *e = manager_find(z->set->manager, z->id);
+        Entry *e = book_find(z->set->context.book, z->id);
 
         if (!e || e->r->state == RESERVATION_DRAINING)
                 return;
@@ -210,7 +198,7 @@ static void resize_take_back(Resize *z)
                 resize_take_back_shares(z, e);
         if (!z->max_is_set)
                 return;
-        int r = unit_set_memory_max(e->manager->gate, e->r->target->unit, e->r->size_bytes,
+        int r = unit_set_memory_max(e->book->core->gate, e->r->target->unit, e->r->size_bytes,
                                     resize_on_max_back, NULL, NULL);
         if (r < 0)
                 resize_on_max_back(r, NULL, NULL);
@@ -236,7 +224,7 @@ static void resize_fail(Resize *z, int error)
 /* It may have ended, or be on its way out, since the last step; then it is not changed. */
 static Entry *resize_entry(Resize *z)
 {
-        Entry *e = manager_find(z->set->manager, z->id);
+        Entry *e = book_find(z->set->context.book, z->id);
 
         if (e && e->phase == STORE_GRANTED &&
             (e->r->state == RESERVATION_ACTIVE || e->r->state == RESERVATION_DEGRADED))
@@ -248,21 +236,21 @@ static Entry *resize_entry(Resize *z)
 /* It is in the ledger, and in the kernel where that comes before. */
 static void resize_commit(Resize *z, Entry *e)
 {
-        Manager *m = e->manager;
+        Book *book = e->book;
         _cleanup_(reservation_free_p) Reservation *before = NULL;
 
-        int r = manager_store(e);
+        int r = book_store(e);
         if (r < 0) {
                 resize_fail(z, r);
                 return;
         }
         before = TAKE_PTR(z->before);
-        notify_reservation_changed(m->notify, e->id,
+        notify_reservation_changed(book->core->notify, e->id,
                                    RESERVATION_CHANGED_SIZE | RESERVATION_CHANGED_NODES |
                                            RESERVATION_CHANGED_STRENGTH);
-        neighbours_tell(m->neighbours, e->r);
-        overruns_arm(m->overrun);
-        degrade_judge(e, true);
+        neighbours_tell(z->set->context.neighbours, e->r);
+        overruns_arm(z->set->context.overrun);
+        degrade_judge(z->set->context.degrades, e, true);
         z->turn = turn_free(z->turn);
         resize_settle(z, e, before);
         resize_end(z, NULL, NULL);
@@ -278,14 +266,14 @@ static void resize_refuse(Resize *z)
 /* True: what is asked for is to be done. */
 static bool resize_decide(Resize *z, Entry *e)
 {
-        Manager *m = e->manager;
+        Book *book = e->book;
         Share buffers[SHARES_MAX];
-        Snapshot s = manager_snapshot(m, pool_set_find(m->pools, e->r->pool));
+        Snapshot s = snapshot_take(book, pool_set_find(book->pools, e->r->pool));
         ResizeRequest q = { .reservation = e->r,
                             .size_bytes = z->size_bytes,
                             .subject = z->subject,
                             .buffers = buffers,
-                            .n_buffers = buffers_shares(m->buffers, e->id, buffers) };
+                            .n_buffers = buffers_shares(z->set->context.changes->buffers, e->id, buffers) };
 
         z->decision = decision_free(z->decision);
         int r = decide_resize(&s, &q, &z->decision);
@@ -356,7 +344,7 @@ static void resize_on_squeezed(int error, uint64_t used_bytes, void *userdata)
                 resize_end(z, CDM_ERROR_BUSY, text);
                 return;
         }
-        int r = unit_set_memory_max(e->manager->gate, e->r->target->unit, z->decision->size_bytes,
+        int r = unit_set_memory_max(e->book->core->gate, e->r->target->unit, z->decision->size_bytes,
                                     resize_on_lower_max, z, &z->call);
         if (r < 0)
                 resize_fail(z, r);
@@ -371,7 +359,7 @@ static void resize_on_shrink_turn(Turn *t _unused_, void *userdata)
         if (!e)
                 return;
         int r = e->r->target->cgroup
-                        ? squeeze_start(e->manager->mover, e->r->target->cgroup, e->r->target->cgroup_id,
+                        ? squeeze_start(e->book->core->mover, e->r->target->cgroup, e->r->target->cgroup_id,
                                         z->decision->size_bytes, resize_on_squeezed, z, &z->squeeze)
                         : -ENOENT;
         if (r < 0)
@@ -386,7 +374,7 @@ static void resize_shrink(Resize *z, Entry *e)
                 resize_shrink_now(z, e);
                 return;
         }
-        int r = turn_take(e->manager->turns, ledger_tenant_key(e->r->target), resize_on_shrink_turn, z,
+        int r = turn_take(e->book->core->turns, ledger_tenant_key(e->r->target), resize_on_shrink_turn, z,
                           &z->turn);
         if (r < 0)
                 resize_fail(z, r);
@@ -423,7 +411,7 @@ static void resize_on_opened(const ApplyResult *result, bool changed _unused_, v
                 resize_commit(z, e);
                 return;
         }
-        int r = unit_set_memory_max(e->manager->gate, e->r->target->unit, e->r->size_bytes,
+        int r = unit_set_memory_max(e->book->core->gate, e->r->target->unit, e->r->size_bytes,
                                     resize_on_raised_max, z, &z->call);
         if (r < 0)
                 resize_fail(z, r);
@@ -438,7 +426,7 @@ static void resize_on_room(void *userdata)
         if (!e)
                 return;
         z->room = hold_wait_free(z->room);
-        int r = change_start(e->manager, e->r, &terms, resize_on_opened, z, &z->change);
+        int r = change_start(z->set->context.changes, e->r, &terms, resize_on_opened, z, &z->change);
         if (r < 0)
                 resize_fail(z, r);
 }
@@ -450,7 +438,7 @@ static void resize_on_grow_turn(Turn *t _unused_, void *userdata)
 
         if (!e)
                 return;
-        int r = holds_make_room(e->manager->holds, e->r, resize_on_room, z, &z->room);
+        int r = holds_make_room(z->set->context.holds, e->r, resize_on_room, z, &z->room);
         if (r > 0)
                 resize_on_room(z);
         else if (r < 0)
@@ -462,7 +450,7 @@ static void resize_grow_now(Resize *z, Entry *e)
         int r = resize_book(z, e);
 
         if (r >= 0)
-                r = turn_take(e->manager->turns, ledger_tenant_key(e->r->target), resize_on_grow_turn, z,
+                r = turn_take(e->book->core->turns, ledger_tenant_key(e->r->target), resize_on_grow_turn, z,
                               &z->turn);
         if (r < 0)
                 resize_fail(z, r);
@@ -510,7 +498,7 @@ static void resize_on_look(int error, const UsageTarget *target _unused_, void *
                 resize_grow_now(z, e);
                 return;
         }
-        int r = authorize_start(e->manager->authorizer, z->client, z->interactive, z->sender_uid, action,
+        int r = authorize_start(e->book->core->authorizer, z->client, z->interactive, z->sender_uid, action,
                                 resize_on_authorized, z, &z->authorize);
         if (r < 0)
                 resize_fail(z, r);
@@ -522,7 +510,7 @@ static void resize_look(Resize *z)
 
         if (!e)
                 return;
-        int r = manager_look(e->manager, e->r->target->cgroup, resize_on_look, z, &z->look);
+        int r = snapshot_look(e->book, e->r->target->cgroup, resize_on_look, z, &z->look);
         if (r < 0)
                 resize_fail(z, r);
 }
@@ -544,7 +532,7 @@ static void resize_on_owner(int error, Subject *subject, uid_t sender_uid, void 
 
 static void resize_grow(Resize *z, Entry *e)
 {
-        int r = owner_subject_start(e->manager, z->client, e->r->target, resize_on_owner, z, &z->owner);
+        int r = owner_subject_start(e->book->core, z->client, e->r->target, resize_on_owner, z, &z->owner);
 
         if (r < 0)
                 resize_fail(z, r);

@@ -3,11 +3,32 @@
 
 /* Reservations that get another size. */
 
-#include "daemon/tenant/manager.h"
+#include <stdbool.h>
+#include <stdint.h>
+
+typedef struct Answer Answer;
+typedef struct Book Book;
+typedef struct ChangeContext ChangeContext;
+typedef struct Degrades Degrades;
+typedef struct Entry Entry;
+typedef struct FollowSet FollowSet;
+typedef struct HoldSet HoldSet;
+typedef struct Neighbours Neighbours;
+typedef struct Overrun Overrun;
 
 typedef struct ResizeSet ResizeSet;
 
-int resizes_new(Manager *m, ResizeSet **ret);
+typedef struct ResizeContext {
+        Book *book;
+        const ChangeContext *changes;
+        Degrades *degrades;
+        FollowSet *follows;
+        HoldSet *holds;
+        Neighbours *neighbours;
+        Overrun *overrun;
+} ResizeContext;
+
+int resizes_new(const ResizeContext *context, ResizeSet **ret);
 /* Nobody is answered any more; what was not acknowledged may be half done, and the next start repairs it. */
 ResizeSet *resizes_free(ResizeSet *s);
 

@@ -5,40 +5,42 @@
 
 #include "daemon/tenant/snapshot.h"
 
-#include "daemon/tenant/manager.h"
+#include "daemon/loop/clock.h"
+#include "daemon/tenant/book.h"
+#include "daemon/tenant/core.h"
 #include "daemon/tenant/usage.h"
 
-static Snapshot snapshot_snapshot(Manager *m, const NodeSet *nodes, bool show)
+static Snapshot snapshot_snapshot(Book *book, const NodeSet *nodes, bool show)
 {
         size_t n;
-        const NodeUse *use = usage_of_nodes(m->usage, nodes, &m->drained, show, &n);
+        const NodeUse *use = usage_of_nodes(book->usage, nodes, &book->drained, show, &n);
 
         return (Snapshot){
-                .topology = m->topology,
-                .pools = m->pools,
-                .config = m->config,
-                .ledger = m->ledger,
-                .queue = m->queue,
+                .topology = book->topology,
+                .pools = book->pools,
+                .config = book->config,
+                .ledger = book->ledger,
+                .queue = book->queue,
                 .use = use,
                 .n_use = n,
-                .page_bytes = m->page_bytes,
-                .now_usec = manager_boottime_usec(),
+                .page_bytes = book->core->page_bytes,
+                .now_usec = clock_boottime_usec(),
         };
 }
 
-Snapshot manager_snapshot(Manager *m, const Pool *pool)
+Snapshot snapshot_take(Book *book, const Pool *pool)
 {
-        return snapshot_snapshot(m, pool ? &pool->nodes : &m->pools->cdm, false);
+        return snapshot_snapshot(book, pool ? &pool->nodes : &book->pools->cdm, false);
 }
 
-Snapshot manager_snapshot_to_show(Manager *m, const Pool *pool)
+Snapshot snapshot_take_to_show(Book *book, const Pool *pool)
 {
-        return snapshot_snapshot(m, &pool->nodes, true);
+        return snapshot_snapshot(book, &pool->nodes, true);
 }
 
-int manager_look(Manager *m, const char *cgroup, usage_done_t done, void *userdata, UsageLook **ret)
+int snapshot_look(Book *book, const char *cgroup, usage_done_t done, void *userdata, UsageLook **ret)
 {
-        NodeSet with_cpu = topology_cpu_nodes(m->topology);
+        NodeSet with_cpu = topology_cpu_nodes(book->topology);
 
-        return usage_look(m->usage, &m->pools->cdm, cgroup, &with_cpu, done, userdata, ret);
+        return usage_look(book->usage, &book->pools->cdm, cgroup, &with_cpu, done, userdata, ret);
 }

@@ -13,12 +13,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/caller/authorize.h"
 #include "daemon/caller/identity-unit.h"
+#include "daemon/tenant/answer.h"
+#include "daemon/tenant/core.h"
 #include "daemon/tenant/vouches.h"
 #include "policy/cdm-names.h"
 
 struct Speaking {
-        Manager *manager;
+        Core *core;
+        VouchSet *vouches;
         Identity *identity;
         const RequestArgs *args;
         bool explain;
@@ -86,7 +90,6 @@ static void speaking_on_user(int error, const NameRecord *user, void *userdata)
 /* The caller's own groups are those that the bus knows. */
 static void speaking_become(Speaking *s, uid_t uid)
 {
-        Manager *m = s->manager;
         char number[16];
 
         if (uid == UID_NONE || uid == s->identity->subject->uid) {
@@ -94,7 +97,7 @@ static void speaking_become(Speaking *s, uid_t uid)
                 return;
         }
         snprintf(number, sizeof(number), "%u", uid);
-        int r = names_ask(m->names, NAME_MEMBER, number, s->identity->sender_uid, speaking_on_user, s,
+        int r = names_ask(s->core->names, NAME_MEMBER, number, s->identity->sender_uid, speaking_on_user, s,
                           &s->name);
         if (r < 0)
                 speaking_fail(s, "the groups of the user cannot be looked up now", r);
@@ -135,7 +138,7 @@ static void speaking_keep(Speaking *s)
                 speaking_apply(s, &words->labels, words->has_for_uid ? words->for_uid : UID_NONE);
                 return;
         }
-        int r = vouches_keep(s->manager->vouches, s->identity->subject, words, s->identity->sender_uid, &v);
+        int r = vouches_keep(s->vouches, s->identity->subject, words, s->identity->sender_uid, &v);
         if (r == -EBUSY)
                 speaking_refuse(
                         s, CDM_ERROR_BUSY,
@@ -184,7 +187,7 @@ static void speaking_on_found(int error, const Vouch *kept, void *userdata)
 
 static void speaking_find(Speaking *s)
 {
-        int r = vouches_find(s->manager->vouches, s->identity->subject, speaking_on_found, s, &s->look);
+        int r = vouches_find(s->vouches, s->identity->subject, speaking_on_found, s, &s->look);
 
         if (r < 0)
                 speaking_fail(s, "the control group cannot be looked at", r);
@@ -202,7 +205,7 @@ static void speaking_on_authorized(bool allowed, const char *message, void *user
                              message ? message : "you may not say for whom a reservation is");
 }
 
-int speaking_start(Manager *m, Identity *identity, const RequestArgs *args, bool explain,
+int speaking_start(Core *core, VouchSet *vouches, Identity *identity, const RequestArgs *args, bool explain,
                    speaking_done_t done, void *userdata, Speaking **ret)
 {
         Speaking *s = calloc(1, sizeof(*s));
@@ -211,7 +214,8 @@ int speaking_start(Manager *m, Identity *identity, const RequestArgs *args, bool
 
         if (!s)
                 return -ENOMEM;
-        *s = (Speaking){ .manager = m,
+        *s = (Speaking){ .core = core,
+                         .vouches = vouches,
                          .identity = identity,
                          .args = args,
                          .explain = explain,
@@ -219,7 +223,7 @@ int speaking_start(Manager *m, Identity *identity, const RequestArgs *args, bool
                          .userdata = userdata };
         *ret = s;
         if (vouch_words_need_permission(&args->words) && authorize_is_needed(AUTHORIZE_REQUEST_AS, uid))
-                r = authorize_start(m->authorizer, args->client, args->interactive, uid,
+                r = authorize_start(core->authorizer, args->client, args->interactive, uid,
                                     AUTHORIZE_REQUEST_AS, speaking_on_authorized, s, &s->authorize);
         else
                 speaking_find(s);

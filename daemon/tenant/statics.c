@@ -24,6 +24,10 @@
 #include <string.h>
 #include <utlist.h>
 
+#include "daemon/loop/turn.h"
+#include "daemon/tenant/answer.h"
+#include "daemon/tenant/book.h"
+#include "daemon/tenant/core.h"
 #include "daemon/tenant/grant.h"
 #include "daemon/tenant/request-args.h"
 #include "daemon/tenant/unit-check.h"
@@ -50,7 +54,9 @@ typedef struct StaticCall {
 } StaticCall;
 
 struct StaticSet {
-        Manager *manager;
+        Book *book;
+        GrantSet *grants;
+        UnitChecks *unit_checks;
         StaticCall *calls;
 };
 
@@ -72,13 +78,13 @@ static void static_call_free(StaticCall *c)
         free(c);
 }
 
-int statics_new(Manager *m, StaticSet **ret)
+int statics_new(Book *book, GrantSet *grants, UnitChecks *unit_checks, StaticSet **ret)
 {
         StaticSet *s = calloc(1, sizeof(*s));
 
         if (!s)
                 return -ENOMEM;
-        s->manager = m;
+        *s = (StaticSet){ .book = book, .grants = grants, .unit_checks = unit_checks };
         *ret = s;
         return 0;
 }
@@ -137,7 +143,7 @@ static void static_on_turn(Turn *t, void *userdata)
         StaticCall *c = userdata;
 
         for (size_t i = 0; i < c->n_ids; i++) {
-                const Entry *e = manager_find(c->set->manager, c->ids[i]);
+                const Entry *e = book_find(c->set->book, c->ids[i]);
 
                 if (e && e->r->state != RESERVATION_DRAINING)
                         continue;
@@ -155,15 +161,15 @@ static void static_on_turn(Turn *t, void *userdata)
  */
 static void static_finish(StaticCall *c)
 {
-        Manager *m = c->set->manager;
+        Book *book = c->set->book;
 
         if (c->n_ids == 0) {
                 static_answer(c);
                 return;
         }
-        int r = unit_checks_add(m->unit_checks, c->unit, true, NULL);
+        int r = unit_checks_add(c->set->unit_checks, c->unit, true, NULL, NULL);
         if (r >= 0)
-                r = turn_take(m->turns, c->unit, static_on_turn, c, &c->turn);
+                r = turn_take(book->core->turns, c->unit, static_on_turn, c, &c->turn);
         if (r < 0)
                 static_refuse_errno(c, r);
 }
@@ -215,19 +221,20 @@ static int static_start_grant(StaticCall *c, const char *pool, uint64_t size_byt
                 return -ENOMEM;
         }
         /* The admin has said so in a rule. */
-        return grant_start(c->set->manager, i, &c->args, true, static_on_granted, c, &c->grant);
+        return grant_start(c->set->grants, i, &c->args, true, static_on_granted, c, &c->grant);
 }
 
 /* A reload may come between two of them: whatever is in force by then counts. */
 static void static_next_pool(StaticCall *c)
 {
-        Manager *m = c->set->manager;
+        Book *book = c->set->book;
         const Subject *s = c->identity->subject;
 
         while (c->next_pool < c->n_pools) {
                 const char *name = c->pools[c->next_pool++];
-                const Pool *pool = pool_set_find(m->pools, name);
-                const Rule *rule = pool ? rule_find(m->config->rules, m->config->n_rules, name, s) : NULL;
+                const Pool *pool = pool_set_find(book->pools, name);
+                const Rule *rule =
+                        pool ? rule_find(book->config->rules, book->config->n_rules, name, s) : NULL;
                 Wanted w = { .pool = name };
 
                 if (!rule || !rule->has_static)
@@ -237,7 +244,7 @@ static void static_next_pool(StaticCall *c)
                                       "a user or group of the rule could not be looked up yet");
                         return;
                 }
-                if (ledger_foreach_of_tenant(m->ledger, s->unit, static_find_reservation, &w) == 1) {
+                if (ledger_foreach_of_tenant(book->ledger, s->unit, static_find_reservation, &w) == 1) {
                         c->ids[c->n_ids++] = w.id;
                         continue;
                 }
@@ -251,7 +258,7 @@ static void static_next_pool(StaticCall *c)
 
 static int static_remember_pools(StaticCall *c)
 {
-        const PoolSet *pools = c->set->manager->pools;
+        const PoolSet *pools = c->set->book->pools;
 
         c->pools = calloc(pools->n_pools + 1, sizeof(*c->pools));
         c->ids = calloc(pools->n_pools + 1, sizeof(*c->ids));
@@ -288,10 +295,11 @@ static void static_on_identity(IdentityVerdict verdict, const char *message, Ide
 /* Rules see the user that the unit runs as, not root, which asks for all units here. */
 static void static_begin(StaticCall *c)
 {
-        Manager *m = c->set->manager;
+        Book *book = c->set->book;
         IdentityQuery q = { .kind = TARGET_UNIT, .unit = c->unit, .pidfd = -EBADF, .as_unit = true };
 
-        int r = identity_start(&m->identity_context, c->sender, &q, static_on_identity, c, &c->lookup);
+        int r = identity_start(book->core->identity_context, c->sender, &q, static_on_identity, c,
+                               &c->lookup);
         if (r < 0)
                 static_refuse_errno(c, r);
 }
@@ -322,7 +330,7 @@ void statics_reserve(StaticSet *s, const char *sender, const char *unit, static_
                            .userdata = userdata,
                            .unit = strdup(unit),
                            .args = { .target.pidfd = -EBADF },
-                           .waiting = !s->manager->serving };
+                           .waiting = !s->book->serving };
         DL_APPEND(s->calls, c);
         if (!c->unit || !c->sender)
                 static_refuse_errno(c, -ENOMEM);

@@ -3,9 +3,16 @@
 
 /* What Static= rules say for units that start. */
 
-#include "daemon/tenant/manager.h"
+#include <stddef.h>
+#include <stdint.h>
 
-int statics_new(Manager *m, StaticSet **ret);
+typedef struct Answer Answer;
+typedef struct Book Book;
+typedef struct GrantSet GrantSet;
+typedef struct StaticSet StaticSet;
+typedef struct UnitChecks UnitChecks;
+
+int statics_new(Book *book, GrantSet *grants, UnitChecks *unit_checks, StaticSet **ret);
 /* Nobody is answered any more. */
 StaticSet *statics_free(StaticSet *s);
 

@@ -30,9 +30,13 @@
 #include "daemon/fence/apply.h"
 #include "daemon/fence/subtenant.h"
 #include "daemon/kernel/cgroup.h"
+#include "daemon/kernel/tenant-read.h"
 #include "daemon/loop/log.h"
+#include "daemon/loop/turn.h"
+#include "daemon/tenant/book.h"
 #include "daemon/tenant/buffers.h"
 #include "daemon/tenant/change.h"
+#include "daemon/tenant/core.h"
 #include "daemon/tenant/owner-ask.h"
 #include "daemon/tenant/waiter.h"
 #include "policy/cdm-names.h"
@@ -46,7 +50,9 @@
 typedef struct UnitCheck UnitCheck;
 
 struct UnitChecks {
-        Manager *manager;
+        Book *book;
+        const ChangeContext *changes;
+        OwnerAsks *owner_asks;
         UnitCheck *all;
         UnitCheck *due; /* by unit: those that have not asked PID 1 yet */
         UnitCall *events;
@@ -54,7 +60,7 @@ struct UnitChecks {
 
 struct UnitCheck {
         UnitChecks *set;
-        Manager *manager;
+        Book *book;
         char *unit;
         bool repair;
         UnitInfo *info; /* NULL: systemd does not know it any more */
@@ -66,6 +72,7 @@ struct UnitCheck {
         Apply *apply;
         Change *change;
         unit_check_done_t done;
+        void *userdata;
         UnitCheck *prev, *next;
         bool is_due; /* in set->due: PID 1 has not been asked yet */
         UT_hash_handle hh;
@@ -106,13 +113,15 @@ static void unit_check_free(UnitCheck *c)
         free(c);
 }
 
-int unit_checks_new(Manager *m, UnitChecks **ret)
+int unit_checks_new(Book *book, const ChangeContext *changes, OwnerAsks *owner_asks, UnitChecks **ret)
 {
         UnitChecks *s = calloc(1, sizeof(*s));
 
         if (!s)
                 return -ENOMEM;
-        s->manager = m;
+        s->book = book;
+        s->changes = changes;
+        s->owner_asks = owner_asks;
         *ret = s;
         return 0;
 }
@@ -131,11 +140,11 @@ UnitChecks *unit_checks_free(UnitChecks *s)
 static void unit_check_finish(UnitCheck *c)
 {
         unit_check_done_t done = c->done;
-        Manager *m = c->manager;
+        void *userdata = c->userdata;
 
         unit_check_free(c);
         if (done)
-                done(m);
+                done(userdata);
 }
 
 static bool unit_check_has_ended(const UnitInfo *u)
@@ -161,13 +170,13 @@ static int unit_check_add_id(Reservation *r, void *userdata)
 }
 
 /* The ledger must not change while it is walked, so the ids are collected first. */
-static int unit_check_tenant_ids(Manager *m, const char *tenant, Ids *ret)
+static int unit_check_tenant_ids(Book *book, const char *tenant, Ids *ret)
 {
         ret->n = 0;
-        ret->ids = malloc(sizeof(uint32_t) * (ledger_tenant_count(m->ledger, tenant) + 1));
+        ret->ids = malloc(sizeof(uint32_t) * (ledger_tenant_count(book->ledger, tenant) + 1));
         if (!ret->ids)
                 return -ENOMEM;
-        ledger_foreach_of_tenant(m->ledger, tenant, unit_check_add_id, ret);
+        ledger_foreach_of_tenant(book->ledger, tenant, unit_check_add_id, ret);
         return 0;
 }
 
@@ -175,14 +184,14 @@ static void unit_check_tell_ended(Entry *e)
 {
         char nodes[NODESET_STR_MAX], policy[512];
         bool draining = e->r->state == RESERVATION_DRAINING;
-        Event ev = manager_event(e, draining ? EVENT_RELEASED : EVENT_ENDED, nodes, policy);
+        Event ev = book_event(e, draining ? EVENT_RELEASED : EVENT_ENDED, nodes, policy);
 
         ev.reason = e->r->target->unit ? "its unit ended" : "its control group ended";
         if (draining) {
                 ev.has |= EVENT_HAS_MOVED | EVENT_HAS_RESIDUE;
                 ev.moved_bytes = e->moved_bytes;
         }
-        event_emit(e->manager->notify, &ev, "reservation %" PRIu32 " ended, because %s did", e->id,
+        event_emit(e->book->core->notify, &ev, "reservation %" PRIu32 " ended, because %s did", e->id,
                    ledger_tenant_key(e->r->target));
 }
 
@@ -200,11 +209,11 @@ static void unit_check_drop(UnitCheck *c, uint64_t alive_id)
         _cleanup_free_ uint32_t *ids = NULL;
         Ids i;
 
-        if (unit_check_tenant_ids(c->manager, c->unit, &i) < 0)
+        if (unit_check_tenant_ids(c->book, c->unit, &i) < 0)
                 return;
         ids = i.ids;
         for (size_t k = 0; k < i.n; k++) {
-                Entry *e = manager_find(c->manager, ids[k]);
+                Entry *e = book_find(c->book, ids[k]);
                 /* A grant that is under way will find the cgroup gone, and undo itself. */
                 if (e && alive_id > 0 &&
                     (e->r->target->cgroup_id == alive_id || e->r->target->cgroup_id == 0))
@@ -215,11 +224,11 @@ static void unit_check_drop(UnitCheck *c, uint64_t alive_id)
                         waiter_dequeue(e, CDM_ERROR_STALE, "the unit that it is for ended");
                         continue;
                 }
-                if (buffers_keep(e))
+                if (buffers_keep(c->set->changes->buffers, e))
                         continue;
                 if (e->known)
                         unit_check_tell_ended(e);
-                manager_forget(e);
+                book_forget(e);
         }
 }
 
@@ -242,28 +251,28 @@ static int unit_check_first_reservation(Reservation *r, void *userdata)
 
 static void unit_check_end_tenant(UnitCheck *c)
 {
-        Manager *m = c->manager;
+        Book *book = c->book;
         PlanInput in = { .has_property = true, .ended = true };
         ApplyTarget target = { .unit = c->unit };
         Reservation *r = NULL;
         Plan p;
 
-        ledger_foreach_of_tenant(m->ledger, c->unit, unit_check_first_reservation, &r);
-        if (!r || !c->info || !nodeset_intersects(&c->info->allowed, &m->pools->cdm)) {
+        ledger_foreach_of_tenant(book->ledger, c->unit, unit_check_first_reservation, &r);
+        if (!r || !c->info || !nodeset_intersects(&c->info->allowed, &book->pools->cdm)) {
                 unit_check_drop(c, 0);
                 unit_check_finish(c);
                 return;
         }
-        in.base = nodeset_subtract(&c->info->allowed, &m->pools->cdm);
+        in.base = nodeset_subtract(&c->info->allowed, &book->pools->cdm);
         if (nodeset_is_empty(&in.base))
-                in.base = nodeset_subtract(&r->base, &m->pools->cdm);
+                in.base = nodeset_subtract(&r->base, &book->pools->cdm);
         if (nodeset_is_empty(&in.base))
-                in.base = m->pools->ordinary;
+                in.base = book->pools->ordinary;
         in.current = c->info->allowed;
         int k = plan(&in, &p);
         if (k >= 0)
-                k = apply_start(m->gate, m->worker, m->mover, &target, &p, 0, unit_check_on_set_back, NULL,
-                                c, &c->apply);
+                k = apply_start(book->core->gate, book->core->worker, book->core->mover, &target, &p, 0,
+                                unit_check_on_set_back, NULL, c, &c->apply);
         if (k < 0) {
                 ApplyResult result = { .error = k };
                 unit_check_on_set_back(NULL, &result, c);
@@ -279,21 +288,22 @@ static void unit_check_on_repaired(const ApplyResult *result, bool changed, void
                                                  : "its nodes were not those of the ledger" };
 
         if (result->error < 0)
-                event_emit(c->manager->notify, &ev, "the nodes of %s could not be set as reserved: %s",
+                event_emit(c->book->core->notify, &ev, "the nodes of %s could not be set as reserved: %s",
                            c->unit, result->message ? result->message : strerror(-result->error));
         else if (changed)
-                event_emit(c->manager->notify, &ev, "the nodes of %s were set as reserved again", c->unit);
+                event_emit(c->book->core->notify, &ev, "the nodes of %s were set as reserved again",
+                           c->unit);
         unit_check_finish(c);
 }
 
 static int unit_check_set_cgroup(Entry *e, const UnitInfo *u)
 {
-        int r = ledger_set_cgroup(e->manager->ledger, e->r, u->cgroup, u->cgroup_id);
+        int r = ledger_set_cgroup(e->book->ledger, e->r, u->cgroup, u->cgroup_id);
 
         if (r < 0)
                 return r;
-        notify_reservation_changed(e->manager->notify, e->id, RESERVATION_CHANGED_CGROUP);
-        return manager_store(e);
+        notify_reservation_changed(e->book->core->notify, e->id, RESERVATION_CHANGED_CGROUP);
+        return book_store(e);
 }
 
 /* Both are compared: other file systems than cgroupfs, such as those of the tests, use an inode again. */
@@ -311,11 +321,11 @@ static bool unit_check_follow_cgroup(UnitCheck *c)
         bool moved = false;
         Ids i;
 
-        if (unit_check_tenant_ids(c->manager, c->unit, &i) < 0)
+        if (unit_check_tenant_ids(c->book, c->unit, &i) < 0)
                 return false;
         ids = i.ids;
         for (size_t k = 0; k < i.n; k++) {
-                Entry *e = manager_find(c->manager, ids[k]);
+                Entry *e = book_find(c->book, ids[k]);
                 if (!e || c->info->cgroup_id == 0 || unit_check_is_cgroup_of(e->r, c->info) ||
                     (e->phase == STORE_GRANTING && e->r->state != RESERVATION_DRAINING))
                         continue;
@@ -335,11 +345,11 @@ static void unit_check_await_birth(UnitCheck *c)
         _cleanup_free_ uint32_t *ids = NULL;
         Ids i;
 
-        if (unit_check_tenant_ids(c->manager, c->unit, &i) < 0)
+        if (unit_check_tenant_ids(c->book, c->unit, &i) < 0)
                 return;
         ids = i.ids;
         for (size_t k = 0; k < i.n; k++) {
-                Entry *e = manager_find(c->manager, ids[k]);
+                Entry *e = book_find(c->book, ids[k]);
 
                 if (e && e->r->state != RESERVATION_DRAINING)
                         e->r->target->cgroup_id = 0;
@@ -352,9 +362,9 @@ static void unit_check_repair_tenant(UnitCheck *c)
         Reservation *r = NULL;
         int k = 0;
 
-        ledger_foreach_of_tenant(c->manager->ledger, c->unit, unit_check_first_reservation, &r);
+        ledger_foreach_of_tenant(c->book->ledger, c->unit, unit_check_first_reservation, &r);
         if (r && r->target->cgroup)
-                k = change_start(c->manager, r, &terms, unit_check_on_repaired, c, &c->change);
+                k = change_start(c->set->changes, r, &terms, unit_check_on_repaired, c, &c->change);
         if (!r || !r->target->cgroup || k < 0)
                 unit_check_finish(c);
 }
@@ -374,11 +384,11 @@ static void unit_check_on_way_closed(Apply *a, const ApplyResult *result, void *
 /* What is above a cgroup that has ended is narrowed. */
 static void unit_check_close_way(UnitCheck *c)
 {
-        Manager *m = c->manager;
-        ApplyTarget target = { .cgroup = c->unit, .foreign = m->foreign };
+        Book *book = c->book;
+        ApplyTarget target = { .cgroup = c->unit, .foreign = c->set->changes->foreign };
         Plan p = { .n_steps = 1, .steps = { { .kind = STEP_CLOSE_WAY } } };
-        int k = apply_start(m->gate, m->worker, m->mover, &target, &p, 0, unit_check_on_way_closed, NULL, c,
-                            &c->apply);
+        int k = apply_start(book->core->gate, book->core->worker, book->core->mover, &target, &p, 0,
+                            unit_check_on_way_closed, NULL, c, &c->apply);
 
         if (k < 0) {
                 ApplyResult result = { .error = k };
@@ -393,7 +403,7 @@ static void unit_check_on_read(const TenantReading *now, void *userdata)
         c->read = tenant_read_free(c->read);
         bool is_alive = now->populated || !subtenant_is_one(c->unit);
         unit_check_drop(c, is_alive ? now->id : 0);
-        if (ledger_tenant_count(c->manager->ledger, c->unit) == 0)
+        if (ledger_tenant_count(c->book->ledger, c->unit) == 0)
                 unit_check_close_way(c);
         else if (c->repair && is_alive && now->id != 0)
                 unit_check_repair_tenant(c);
@@ -403,7 +413,7 @@ static void unit_check_on_read(const TenantReading *now, void *userdata)
 
 static void unit_check_act_on_foreign(UnitCheck *c)
 {
-        int r = tenant_read_start(c->manager->worker, c->unit, 0, &NODESET_EMPTY, unit_check_on_read, c,
+        int r = tenant_read_start(c->book->core->worker, c->unit, 0, &NODESET_EMPTY, unit_check_on_read, c,
                                   &c->read);
 
         if (r < 0) {
@@ -438,7 +448,7 @@ static int unit_check_on_retry(sd_event_source *source, uint64_t usec, void *use
         UnitCheck *c = userdata;
 
         c->retry = sd_event_source_disable_unref(c->retry);
-        int r = turn_take(c->manager->turns, c->unit, unit_check_on_turn, c, &c->turn);
+        int r = turn_take(c->book->core->turns, c->unit, unit_check_on_turn, c, &c->turn);
         if (r < 0) {
                 log_error("cannot follow what happened to %s: %s", c->unit, strerror(-r));
                 unit_check_finish(c);
@@ -450,14 +460,14 @@ static int unit_check_on_retry(sd_event_source *source, uint64_t usec, void *use
 static void unit_check_try_later(UnitCheck *c, int error)
 {
         unit_check_done_t done = c->done;
-        Manager *m = c->manager;
+        void *userdata = c->userdata;
         int r = -ETIMEDOUT;
 
         c->turn = turn_free(c->turn);
         unit_check_due_again(c);
         c->done = NULL;
         if (c->n_retries < RETRIES_MAX)
-                r = sd_event_add_time_relative(m->event, &c->retry, CLOCK_MONOTONIC,
+                r = sd_event_add_time_relative(c->book->core->event, &c->retry, CLOCK_MONOTONIC,
                                                RETRY_FIRST_USEC << c->n_retries++, RETRY_ACCURACY,
                                                unit_check_on_retry, c);
         if (r < 0) {
@@ -467,7 +477,7 @@ static void unit_check_try_later(UnitCheck *c, int error)
         } else
                 log_warning("cannot look at %s, and will try again: %s", c->unit, strerror(-error));
         if (done)
-                done(m);
+                done(userdata);
 }
 
 static void unit_check_on_info(int error, UnitInfo *info, void *userdata)
@@ -487,7 +497,7 @@ static void unit_check_on_turn(Turn *t, void *userdata)
         UnitCheck *c = userdata;
 
         /* Its last reservation may have gone while this waited. */
-        if (ledger_tenant_count(c->manager->ledger, c->unit) == 0) {
+        if (ledger_tenant_count(c->book->ledger, c->unit) == 0) {
                 unit_check_finish(c);
                 return;
         }
@@ -496,7 +506,7 @@ static void unit_check_on_turn(Turn *t, void *userdata)
                 unit_check_act_on_foreign(c);
                 return;
         }
-        int r = unit_get(c->manager->gate, GATE_OWN, c->unit, unit_check_on_info, c, &c->call);
+        int r = unit_get(c->book->core->gate, GATE_OWN, c->unit, unit_check_on_info, c, &c->call);
         if (r < 0)
                 unit_check_try_later(c, r);
 }
@@ -513,7 +523,7 @@ static bool unit_checks_is_due(UnitChecks *s, const char *unit)
         return c;
 }
 
-int unit_checks_add(UnitChecks *s, const char *unit, bool repair, unit_check_done_t done)
+int unit_checks_add(UnitChecks *s, const char *unit, bool repair, unit_check_done_t done, void *userdata)
 {
         if (!repair && !done && unit_checks_is_due(s, unit))
                 return 0;
@@ -521,13 +531,16 @@ int unit_checks_add(UnitChecks *s, const char *unit, bool repair, unit_check_don
 
         if (!c)
                 return -ENOMEM;
-        *c = (UnitCheck){
-                .set = s, .manager = s->manager, .unit = strdup(unit), .repair = repair, .done = done
-        };
+        *c = (UnitCheck){ .set = s,
+                          .book = s->book,
+                          .unit = strdup(unit),
+                          .repair = repair,
+                          .done = done,
+                          .userdata = userdata };
         DL_APPEND(s->all, c);
         if (c->unit)
                 unit_check_due_again(c);
-        int r = c->unit ? turn_take(s->manager->turns, unit, unit_check_on_turn, c, &c->turn) : -ENOMEM;
+        int r = c->unit ? turn_take(s->book->core->turns, unit, unit_check_on_turn, c, &c->turn) : -ENOMEM;
         if (r < 0)
                 unit_check_free(c);
         return r;
@@ -536,17 +549,17 @@ int unit_checks_add(UnitChecks *s, const char *unit, bool repair, unit_check_don
 static void unit_checks_on_event(const char *unit, const char *state, void *userdata)
 {
         UnitChecks *s = userdata;
-        Manager *m = s->manager;
+        Book *book = s->book;
 
         /* Properties that were set at run time survive a daemon-reload; what somebody put into files begins
          * to hold with it. */
         if (!unit)
-                notify_tell(m->notify, &(Notice){ .kind = NOTICE_SYSTEMD, .reason = state });
+                notify_tell(book->core->notify, &(Notice){ .kind = NOTICE_SYSTEMD, .reason = state });
         else
-                owner_asks_unit(m->owner_asks, unit);
-        if (!unit || ledger_tenant_count(m->ledger, unit) == 0)
+                owner_asks_unit(s->owner_asks, unit);
+        if (!unit || ledger_tenant_count(book->ledger, unit) == 0)
                 return;
-        int r = unit_checks_add(s, unit, false, NULL);
+        int r = unit_checks_add(s, unit, false, NULL, NULL);
         if (r < 0)
                 log_error("cannot look at %s, which is %s now: %s", unit, state, strerror(-r));
 }
@@ -555,5 +568,5 @@ int unit_checks_watch(UnitChecks *s)
 {
         if (s->events)
                 return 0;
-        return unit_subscribe(s->manager->gate, unit_checks_on_event, s, &s->events);
+        return unit_subscribe(s->book->core->gate, unit_checks_on_event, s, &s->events);
 }

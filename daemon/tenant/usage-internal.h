@@ -80,7 +80,6 @@ struct Usage {
 };
 
 /* usage-observe.c */
-uint64_t usage_now(void);
 uint64_t usage_subtract(uint64_t a, uint64_t b);
 uint64_t usage_min_u64(uint64_t a, uint64_t b);
 void usage_look_release(UsageLook *l);

@@ -5,26 +5,18 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 #include <utlist.h>
 
 #include "daemon/kernel/hold.h"
 #include "daemon/kernel/near.h"
+#include "daemon/loop/clock.h"
 #include "daemon/machine/topology-read.h"
 #include "daemon/tenant/usage-internal.h"
 
 #define FEW_TENANTS 8
 /* So many tenants are collected or taken over in one turn of the event loop. */
 #define TENANTS_MAX 256
-
-uint64_t usage_now(void)
-{
-        struct timespec t;
-
-        clock_gettime(CLOCK_MONOTONIC, &t);
-        return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
-}
 
 uint64_t usage_min_u64(uint64_t a, uint64_t b)
 {
@@ -231,7 +223,7 @@ int usage_observation_new(Usage *u, UsageObservation **ret)
                 return -ENOMEM;
         }
         o->usage = u;
-        o->began_usec = usage_now();
+        o->began_usec = clock_monotonic_usec();
         if (b)
                 o->mark = b->mark(b->set);
         DL_FOREACH (u->waiting, l) {

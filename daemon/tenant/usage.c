@@ -7,6 +7,7 @@
 #include <string.h>
 #include <utlist.h>
 
+#include "daemon/loop/clock.h"
 #include "daemon/tenant/usage-internal.h"
 
 /* So many looks are called in one turn of the event loop. */
@@ -242,7 +243,7 @@ UsageNumbers usage_show_node(Usage *u, int node)
         UsageSight s = usage_read_to_show(u, node);
         NodeSet set = nodeset_of(node);
 
-        if (!u->running && (!s.known || usage_now() - s.read_usec > USAGE_FRESH_USEC))
+        if (!u->running && (!s.known || clock_monotonic_usec() - s.read_usec > USAGE_FRESH_USEC))
                 (void)usage_look(u, &set, NULL, NULL, NULL, NULL, NULL);
         /* Before the first look no tenant explains anything. */
         s.known = true;

@@ -24,8 +24,12 @@
 #include <sys/pidfd.h>
 #include <unistd.h>
 
+#include "daemon/loop/clock.h"
 #include "daemon/loop/log.h"
+#include "daemon/loop/peers.h"
 #include "daemon/machine/process.h"
+#include "daemon/tenant/book.h"
+#include "daemon/tenant/core.h"
 #include "daemon/tenant/entry-walk.h"
 #include "daemon/tenant/grant-reservation.h"
 #include "daemon/tenant/leases.h"
@@ -41,6 +45,7 @@
 
 /* What cdmd does about one that waits. */
 struct Waiter {
+        Waiters *set;
         Entry *entry;
         Request request; /* in the queue; borrows from the reservation */
         Identity *identity;
@@ -56,9 +61,11 @@ struct Waiter {
 };
 
 struct Waiters {
-        Manager *manager;
+        Book *book;
+        Leases *leases;
         unsigned pending; /* whose clients the start asks about, and one for the walk */
-        void (*restored)(Manager *m);
+        void (*restored)(void *userdata);
+        void *userdata;
         /* those that wait, then those that are displaced for one that waits */
         EntryWalk *walk, *victims_walk;
 };
@@ -72,20 +79,22 @@ static void waiters_on_victims_restored(void *userdata);
 static void waiters_settled(Waiters *s)
 {
         if (--s->pending == 0 && s->restored)
-                s->restored(s->manager);
+                s->restored(s->userdata);
 }
 
-int waiters_new(Manager *m, Waiters **ret)
+int waiters_new(Book *book, Leases *leases, Waiters **ret)
 {
         Waiters *s = calloc(1, sizeof(*s));
 
         if (!s)
                 return -ENOMEM;
-        s->manager = m;
-        int r = entry_walk_new(m->event, m->ledger, waiter_restore_or_end, waiters_on_restored, m, &s->walk);
+        s->book = book;
+        s->leases = leases;
+        int r = entry_walk_new(book->core->event, book->ledger, waiter_restore_or_end, waiters_on_restored,
+                               s, &s->walk);
         if (r >= 0)
-                r = entry_walk_new(m->event, m->ledger, waiter_restore_victim, waiters_on_victims_restored,
-                                   m, &s->victims_walk);
+                r = entry_walk_new(book->core->event, book->ledger, waiter_restore_victim,
+                                   waiters_on_victims_restored, s, &s->victims_walk);
         if (r < 0) {
                 waiters_free(s);
                 return r;
@@ -115,7 +124,7 @@ Waiter *waiter_free(Waiter *w)
 {
         if (!w)
                 return NULL;
-        queue_remove(w->entry->manager->queue, w->entry->id);
+        queue_remove(w->entry->book->queue, w->entry->id);
         identity_free(w->identity);
         peer_watch_free(w->client);
         free(w->name);
@@ -133,38 +142,39 @@ Waiter *waiter_free(Waiter *w)
 /* Those that were to leave for it and have not begun to may stay. */
 static void keep_victims(Waiter *w)
 {
-        Manager *m = w->entry->manager;
+        Book *book = w->entry->book;
 
         for (size_t i = 0; i < w->n_victims; i++) {
-                Entry *v = manager_find(m, w->victims[i]);
+                Entry *v = book_find(book, w->victims[i]);
                 if (!v || v->r->state != RESERVATION_REVOKING || v->r->revoked_for != w->entry->id)
                         continue;
                 if (i < VICTIMS_AT_ONCE)
-                        lease_keep(v);
+                        lease_keep(w->set->leases, v);
                 else
-                        lease_keep_soon(v);
+                        lease_keep_soon(w->set->leases, v);
         }
         w->n_victims = 0;
 }
 
 void waiter_dequeue(Entry *e, const char *error, const char *reason)
 {
-        Manager *m = e->manager;
+        Book *book = e->book;
         char nodes[NODESET_STR_MAX], policy[512], size[SIZE_STR_MAX];
-        Event ev = manager_event(e, EVENT_DEQUEUED, nodes, policy);
+        Event ev = book_event(e, EVENT_DEQUEUED, nodes, policy);
 
         ev.reason = reason;
         ev.error = error;
-        event_emit_limited(
-                m->notify, m->event_limit, manager_monotonic_usec(), e->waiter ? e->waiter->name : NULL, &ev,
-                "reservation %" PRIu32 " (%s of %s for %s) waits no more: %s", e->id,
-                size_format(e->r->size_bytes, size), e->r->pool, ledger_tenant_key(e->r->target), reason);
+        event_emit_limited(book->core->notify, book->core->event_limit, clock_monotonic_usec(),
+                           e->waiter ? e->waiter->name : NULL, &ev,
+                           "reservation %" PRIu32 " (%s of %s for %s) waits no more: %s", e->id,
+                           size_format(e->r->size_bytes, size), e->r->pool, ledger_tenant_key(e->r->target),
+                           reason);
         if (e->waiter)
                 keep_victims(e->waiter);
-        bool asked = e->waiter && e->waiter->asked;
-        manager_forget(e);
+        Waiters *asked = e->waiter && e->waiter->asked ? e->waiter->set : NULL;
+        book_forget(e);
         if (asked)
-                waiters_settled(m->waiters);
+                waiters_settled(asked);
 }
 
 static int waiter_on_deadline(sd_event_source *source, uint64_t usec, void *userdata)
@@ -202,7 +212,7 @@ void waiter_done(Waiter *w)
 
 Identity *waiter_take(Waiter *w)
 {
-        queue_remove(w->entry->manager->queue, w->entry->id);
+        queue_remove(w->entry->book->queue, w->entry->id);
         w->deadline = sd_event_source_disable_unref(w->deadline);
         return TAKE_PTR(w->identity);
 }
@@ -211,12 +221,12 @@ Identity *waiter_take(Waiter *w)
  */
 
 /* The client as it is stored: a bus that was started anew gives the same names to others. */
-static int format_client(Manager *m, const char *name, char **ret)
+static int format_client(Book *book, const char *name, char **ret)
 {
         sd_id128_t id = SD_ID128_NULL;
         char text[SD_ID128_STRING_MAX];
 
-        (void)sd_bus_get_bus_id(m->bus, &id);
+        (void)sd_bus_get_bus_id(book->core->bus, &id);
         if (asprintf(ret, "%s %s", name, sd_id128_to_string(id, text)) < 0) {
                 *ret = NULL;
                 return -ENOMEM;
@@ -240,23 +250,23 @@ static int waiter_remember_victim(Waiter *w, uint32_t id)
 
 void waiter_revoke_victims(Waiter *w, const Decision *d)
 {
-        Manager *m = w->entry->manager;
-        uint64_t due = lease_end(manager_boottime_usec(), m->config->grace_usec);
+        Book *book = w->entry->book;
+        uint64_t due = lease_end(clock_boottime_usec(), book->config->grace_usec);
 
         for (size_t i = 0; i < d->n_victims; i++) {
-                Entry *v = manager_find(m, d->victims[i].id);
+                Entry *v = book_find(book, d->victims[i].id);
                 int r = v ? waiter_remember_victim(w, v->id) : 0;
                 if (v && r >= 0 && i < VICTIMS_AT_ONCE)
-                        r = lease_revoke(v, due, w->entry->id);
+                        r = lease_revoke(w->set->leases, v, due, w->entry->id);
                 else if (v && r >= 0)
-                        lease_revoke_soon(v, due, w->entry->id);
+                        lease_revoke_soon(w->set->leases, v, due, w->entry->id);
                 if (r < 0)
                         log_error("reservation %" PRIu32 " cannot be displaced now: %s", d->victims[i].id,
                                   strerror(-r));
         }
 }
 
-static int make_wait(Manager *m, const Identity *i, const RequestArgs *a, const NodeSet *near, Wait **ret)
+static int make_wait(Book *book, const Identity *i, const RequestArgs *a, const NodeSet *near, Wait **ret)
 {
         Wait *w = calloc(1, sizeof(*w));
 
@@ -268,22 +278,22 @@ static int make_wait(Manager *m, const Identity *i, const RequestArgs *a, const 
         w->patient = a->queue;
         w->migrate = a->migrate;
         w->bind = a->bind;
-        w->deadline_usec = a->queue ? lease_end(manager_boottime_usec(), a->queue_usec) : TIMESPAN_INFINITY;
+        w->deadline_usec = a->queue ? lease_end(clock_boottime_usec(), a->queue_usec) : TIMESPAN_INFINITY;
         w->pid = i->pid;
         w->pid_start = i->pid_start;
         if (i->move && string_copy(i->scope_slice, &w->scope_slice) < 0)
                 return -ENOMEM;
-        return a->client ? format_client(m, a->client, &w->client) : 0;
+        return a->client ? format_client(book, a->client, &w->client) : 0;
 }
 
-static int make_reservation(Manager *m, const Identity *i, const RequestArgs *a, const Decision *d,
+static int make_reservation(Book *book, const Identity *i, const RequestArgs *a, const Decision *d,
                             const NodeSet *near, Reservation **ret)
 {
         _cleanup_(reservation_free_p) Reservation *r = NULL;
 
-        int k = judgement_reservation_new(m, i, a, d, 0, &r);
+        int k = judgement_reservation_new(book, i, a, d, 0, &r);
         if (k >= 0)
-                k = make_wait(m, i, a, near, &r->wait);
+                k = make_wait(book, i, a, near, &r->wait);
         if (k < 0)
                 return k;
         r->state = RESERVATION_QUEUED;
@@ -294,9 +304,9 @@ static int make_reservation(Manager *m, const Identity *i, const RequestArgs *a,
 }
 
 /* Into the queue, with all that can end the waiting. name: its client's, or NULL. */
-static int waiter_new(Entry *e, Identity *identity, const NodeSet *claims, const char *name)
+static int waiter_new(Waiters *s, Entry *e, Identity *identity, const NodeSet *claims, const char *name)
 {
-        Manager *m = e->manager;
+        Book *book = e->book;
         const Reservation *r = e->r;
         Waiter *w = calloc(1, sizeof(*w));
         int k = 0;
@@ -306,7 +316,7 @@ static int waiter_new(Entry *e, Identity *identity, const NodeSet *claims, const
                 return -ENOMEM;
         }
         e->waiter = w;
-        *w = (Waiter){ .entry = e, .identity = identity };
+        *w = (Waiter){ .set = s, .entry = e, .identity = identity };
         w->request = (Request){ .id = e->id,
                                 .pool = r->pool,
                                 .size_bytes = r->size_bytes,
@@ -319,64 +329,65 @@ static int waiter_new(Entry *e, Identity *identity, const NodeSet *claims, const
                                 .nodes = r->wait->nodes,
                                 .near = r->wait->near };
         if (r->wait->deadline_usec != TIMESPAN_INFINITY)
-                k = sd_event_add_time(m->event, &w->deadline, CLOCK_BOOTTIME, r->wait->deadline_usec,
-                                      ACCURACY, waiter_on_deadline, w);
+                k = sd_event_add_time(book->core->event, &w->deadline, CLOCK_BOOTTIME,
+                                      r->wait->deadline_usec, ACCURACY, waiter_on_deadline, w);
         if (k >= 0)
                 k = string_copy(name, &w->name);
         if (k >= 0 && name)
-                k = peers_watch(m->peers, name, client_gone, w, &w->client);
+                k = peers_watch(book->core->peers, name, client_gone, w, &w->client);
         if (k >= 0)
-                k = queue_add(m->queue, &w->request, claims);
+                k = queue_add(book->queue, &w->request, claims);
         return k;
 }
 
 static void tell_queued(Entry *e, const Decision *d)
 {
         char nodes[NODESET_STR_MAX], policy[512], size[SIZE_STR_MAX];
-        Event ev = manager_event(e, EVENT_QUEUED, nodes, policy);
+        Event ev = book_event(e, EVENT_QUEUED, nodes, policy);
 
         ev.reason = d->reason;
-        Manager *m = e->manager;
-        event_emit_limited(m->notify, m->event_limit, manager_monotonic_usec(), NULL, &ev,
+        Book *book = e->book;
+        event_emit_limited(book->core->notify, book->core->event_limit, clock_monotonic_usec(), NULL, &ev,
                            "reservation %" PRIu32 " (%s of %s for %s) waits as number %zu: %s", e->id,
                            size_format(e->r->size_bytes, size), e->r->pool, ledger_tenant_key(e->r->target),
-                           queue_position(m->queue, e->id) + 1, d->reason);
+                           queue_position(book->queue, e->id) + 1, d->reason);
 }
 
-int waiter_enqueue(Manager *m, Identity *identity, const RequestArgs *args, const Decision *d,
+int waiter_enqueue(Waiters *s, Identity *identity, const RequestArgs *args, const Decision *d,
                    const NodeSet *near, uint32_t *ret_id)
 {
         _cleanup_(reservation_free_p) Reservation *r = NULL;
+        Book *book = s->book;
         Entry *e;
 
-        int k = make_reservation(m, identity, args, d, near, &r);
+        int k = make_reservation(book, identity, args, d, near, &r);
         if (k >= 0)
-                k = manager_add(m, r, STORE_QUEUED, &e);
+                k = book_add(book, r, STORE_QUEUED, &e);
         if (k < 0) {
                 identity_free(identity);
                 return k;
         }
         TAKE_PTR(r);
-        k = waiter_new(e, identity, &d->claims, args->client);
+        k = waiter_new(s, e, identity, &d->claims, args->client);
         if (k >= 0)
-                k = manager_store(e);
+                k = book_store(e);
         if (k < 0) {
                 e->known = false;
-                manager_forget(e);
+                book_forget(e);
                 return k;
         }
         *ret_id = e->id;
-        notify_reservation_added(m->notify, e->id);
+        notify_reservation_added(book->core->notify, e->id);
         tell_queued(e, d);
         waiter_revoke_victims(e->waiter, d);
-        notify_room(m->notify);
+        notify_room(book->core->notify);
         return 0;
 }
 
 /* --- after a restart -------------------------------------------------------------------------------------
  */
 
-static int reopen_process(Manager *m, const Wait *w, Identity *i)
+static int reopen_process(Book *book, const Wait *w, Identity *i)
 {
         uint64_t start = 0;
 
@@ -387,7 +398,7 @@ static int reopen_process(Manager *m, const Wait *w, Identity *i)
                 return -errno;
         i->pid = w->pid;
         i->pid_start = w->pid_start;
-        if (process_start_time(m->root, w->pid, &start) < 0)
+        if (process_start_time(book->core->root, w->pid, &start) < 0)
                 start = 0;
         return start == w->pid_start && process_is_alive(i->pidfd) ? 0 : -ESRCH;
 }
@@ -406,14 +417,14 @@ static int waiter_reopen(Entry *e, Identity **ret)
         if (r >= 0)
                 r = string_copy(w->scope_slice, &i->scope_slice);
         if (r >= 0)
-                r = reopen_process(e->manager, w, i);
+                r = reopen_process(e->book, w, i);
         if (r >= 0)
                 *ret = TAKE_PTR(i);
         return r;
 }
 
 /* Its client's name, if this bus gave it. */
-static int read_client(Manager *m, const Wait *w, char **ret)
+static int read_client(Book *book, const Wait *w, char **ret)
 {
         _cleanup_free_ char *name = NULL, *again = NULL;
 
@@ -422,7 +433,7 @@ static int read_client(Manager *m, const Wait *w, char **ret)
         name = strndup(w->client, strcspn(w->client, " "));
         if (!name)
                 return -ENOMEM;
-        int r = format_client(m, name, &again);
+        int r = format_client(book, name, &again);
         if (r < 0)
                 return r;
         if (strcmp(again, w->client) != 0)
@@ -434,7 +445,7 @@ static int read_client(Manager *m, const Wait *w, char **ret)
 static void waiter_answered(Waiter *w)
 {
         w->asked = false;
-        waiters_settled(w->entry->manager->waiters);
+        waiters_settled(w->set);
 }
 
 static void waiter_on_owner(int error, const NameRecord *user, void *userdata)
@@ -461,7 +472,7 @@ static void waiter_ask_owner(Waiter *w)
         char number[16];
 
         snprintf(number, sizeof(number), "%u", s->uid);
-        int r = names_ask(w->entry->manager->names, NAME_MEMBER, number, w->entry->r->requester,
+        int r = names_ask(w->entry->book->core->names, NAME_MEMBER, number, w->entry->r->requester,
                           waiter_on_owner, w, &w->name_question);
         if (r < 0)
                 waiter_on_owner(r, NULL, w);
@@ -492,26 +503,26 @@ static void waiter_on_sender(int error, const Sender *sender, void *userdata)
         waiter_answered(w);
 }
 
-static int waiter_restore(Entry *e)
+static int waiter_restore(Waiters *s, Entry *e)
 {
         _cleanup_free_ char *name = NULL;
-        Manager *m = e->manager;
+        Book *book = e->book;
         Identity *identity;
 
-        int r = read_client(m, e->r->wait, &name);
+        int r = read_client(book, e->r->wait, &name);
         if (r >= 0)
                 r = waiter_reopen(e, &identity);
         if (r < 0)
                 return r;
-        const Pool *pool = pool_set_find(m->pools, e->r->pool);
-        r = waiter_new(e, identity, pool ? &pool->nodes : &NODESET_EMPTY, name);
+        const Pool *pool = pool_set_find(book->pools, e->r->pool);
+        r = waiter_new(s, e, identity, pool ? &pool->nodes : &NODESET_EMPTY, name);
         if (r < 0 || !name)
                 return r;
         /* It may have left before it was watched. Calls to the bus itself are not counted as open. */
-        r = sender_fetch(m->senders, name, waiter_on_sender, e->waiter, &e->waiter->question);
+        r = sender_fetch(book->core->senders, name, waiter_on_sender, e->waiter, &e->waiter->question);
         if (r >= 0) {
                 e->waiter->asked = true;
-                m->waiters->pending++;
+                s->pending++;
         }
         return r;
 }
@@ -519,41 +530,41 @@ static int waiter_restore(Entry *e)
 /* Who is on his way out for one that waits no more may stay. */
 static void waiter_restore_victim(uint32_t id, void *userdata)
 {
-        Manager *m = userdata;
-        Entry *e = manager_find(m, id), *w;
+        Waiters *s = userdata;
+        Entry *e = book_find(s->book, id), *w;
 
         if (!e || e->r->state != RESERVATION_REVOKING || e->r->revoked_for == 0)
                 return;
-        w = manager_find(m, e->r->revoked_for);
+        w = book_find(s->book, e->r->revoked_for);
         if (!w || !w->waiter || waiter_remember_victim(w->waiter, e->id) < 0)
-                lease_keep_soon(e);
+                lease_keep_soon(s->leases, e);
 }
 
 static void waiter_restore_or_end(uint32_t id, void *userdata)
 {
-        Entry *e = manager_find(userdata, id);
+        Waiters *s = userdata;
+        Entry *e = book_find(s->book, id);
 
-        if (e && e->phase == STORE_QUEUED && waiter_restore(e) < 0)
+        if (e && e->phase == STORE_QUEUED && waiter_restore(s, e) < 0)
                 waiter_dequeue(e, CDM_ERROR_STALE, "cancelled: the client that waited for it disconnected");
 }
 
 static void waiters_on_restored(void *userdata)
 {
-        Manager *m = userdata;
+        Waiters *s = userdata;
 
-        entry_walk_begin(m->waiters->victims_walk);
+        entry_walk_begin(s->victims_walk);
 }
 
 static void waiters_on_victims_restored(void *userdata)
 {
-        Manager *m = userdata;
-
-        waiters_settled(m->waiters);
+        waiters_settled(userdata);
 }
 
-void waiters_restore(Waiters *s, void (*done)(Manager *m))
+void waiters_restore(Waiters *s, void (*done)(void *userdata), void *userdata)
 {
         s->restored = done;
+        s->userdata = userdata;
         s->pending = 1;
         entry_walk_begin(s->walk);
 }

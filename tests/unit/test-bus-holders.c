@@ -9,13 +9,16 @@
 
 #include "daemon/bus/bus-internal.h"
 #include "daemon/keeper/holders.h"
+#include "daemon/tenant/book.h"
+#include "daemon/tenant/core.h"
 #include "policy/cdm-names.h"
 
 enum { ROWS = 640, ROWS_A_TURN = 16 /* ROWS_SLICE of bus-holders.c */, CALLERS = 3 };
 
 static sd_event *event;
 static sd_bus *client, *server;
-static Manager manager;
+static Core core;
+static Book book;
 static Bus bus;
 static unsigned n_read, n_answered, n_rows, n_looks, n_ended;
 
@@ -59,9 +62,10 @@ static void start(void)
         ck_assert_int_ge(sd_event_new(&event), 0);
         bus_pair_new(event, on_call, &server, &client);
         bus_pair_settle(event);
-        manager = (Manager){ .event = event, .bus = server };
-        bus = (Bus){ .bus = server, .manager = &manager };
-        ck_assert_int_eq(bus_holders_new(&manager, &bus.holders), 0);
+        core = (Core){ .event = event, .bus = server };
+        book = (Book){ .core = &core };
+        bus = (Bus){ .bus = server, .book = &book };
+        ck_assert_int_eq(bus_holders_new(&book, NULL, &bus.holders), 0);
         n_read = n_answered = n_rows = n_looks = n_ended = 0;
 }
 

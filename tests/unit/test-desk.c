@@ -5,24 +5,28 @@
 
 #include "daemon/bus/bus-desk.h"
 #include "daemon/bus/bus-internal.h"
+#include "daemon/loop/clock.h"
 #include "daemon/loop/slice.h"
+#include "daemon/tenant/book.h"
+#include "daemon/tenant/core.h"
 #include "policy/cdm-names.h"
 
 #define CALLS 3000
 
 static sd_event *event;
 static sd_bus *client, *server;
-static Manager manager;
+static Core core;
+static Book book;
 static Bus bus;
 static BusCall *calls[CALLS]; /* that have begun, in that order */
 static uint64_t cookies[CALLS];
 static unsigned n_begun, n_answered, n_refused, n_too_long, n_read;
 static bool has_pong;
 
-/* In place of daemon/tenant/manager.c: time goes by when a test says so. */
+/* In place of daemon/loop/clock.c: time goes by when a test says so. */
 static uint64_t now_usec;
 
-uint64_t manager_monotonic_usec(void)
+uint64_t clock_monotonic_usec(void)
 {
         return now_usec;
 }
@@ -70,8 +74,9 @@ static void setup(void)
         ck_assert_int_ge(sd_event_new(&event), 0);
         bus_pair_new(event, on_call, &server, &client);
         bus_pair_settle(event); /* they are connected */
-        manager = (Manager){ .event = event };
-        bus = (Bus){ .bus = server, .manager = &manager };
+        core = (Core){ .event = event };
+        book = (Book){ .core = &core };
+        bus = (Bus){ .bus = server, .book = &book };
         ck_assert_int_eq(bus_calls_new(&bus, NULL, &bus.calls), 0);
         ck_assert_int_eq(bus_desk_new(&bus, &bus.desk), 0);
         MUST(sd_event_now(event, CLOCK_MONOTONIC, &now_usec) >= 0);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "tests/unit/whole-cdmd.h"
 
+#include "daemon/tenant/answer.h"
 #include "daemon/tenant/grant.h"
 #include "daemon/tenant/snapshot.h"
 #include "policy/cdm-names.h"
@@ -18,7 +19,7 @@ static void start(void)
 {
         whole_prepare(&w, 3, "[Match]\nPool=*\n[Grant]\nLimit=infinity\nOnFull=queue\n");
         whole_start(&w);
-        while (!w.manager->serving)
+        while (!w.assembly->book.serving)
                 ck_assert_int_ge(sd_event_run(w.event, UINT64_MAX), 0);
 }
 
@@ -67,10 +68,10 @@ static Said ask(uint64_t size_bytes, bool queue, bool authorised)
         Said s = { 0 };
         Grant *g;
 
-        ck_assert_int_ge(grant_start(w.manager, alice(), &args, authorised, on_done, &s, &g), 0);
+        ck_assert_int_ge(grant_start(w.assembly->grants, alice(), &args, authorised, on_done, &s, &g), 0);
         while (!s.done) {
                 ck_assert_int_ge(sd_event_run(w.event, UINT64_MAX), 0);
-                size_t n = ledger_count(w.manager->ledger);
+                size_t n = ledger_count(w.assembly->book.ledger);
                 s.n_most = n > s.n_most ? n : s.n_most;
         }
         return s;
@@ -92,14 +93,14 @@ END_TEST
 
 static void fill(void)
 {
-        Snapshot now = manager_snapshot(w.manager, NULL);
+        Snapshot now = snapshot_take(&w.assembly->book, NULL);
         Entry *e;
 
         /* Nodes 2 and 3, each of which another tenant has for itself. */
         for (int node = 2; node <= 3; node++) {
                 e = whole_add_tenant(&w, (uint32_t)node, 1);
                 Share all = { node, snapshot_node_available(&now, node) };
-                ck_assert_int_eq(ledger_set_shares(w.manager->ledger, e->r, &all, 1), 0);
+                ck_assert_int_eq(ledger_set_shares(w.assembly->book.ledger, e->r, &all, 1), 0);
         }
 }
 
@@ -109,11 +110,11 @@ START_TEST(who_is_not_authorised_does_not_wait)
         fill();
         Said s = ask(MIB, true, false);
         ck_assert_str_eq(s.error, CDM_ERROR_DENIED);
-        ck_assert_uint_eq(queue_count(w.manager->queue), 0);
+        ck_assert_uint_eq(queue_count(w.assembly->book.queue), 0);
         ck_assert_uint_eq(s.n_most, 2);
         s = ask(MIB, true, true);
         ck_assert_msg(s.error[0] == '\0', "%s: %s", s.error, s.text);
-        ck_assert_uint_eq(queue_count(w.manager->queue), 1);
+        ck_assert_uint_eq(queue_count(w.assembly->book.queue), 1);
 }
 END_TEST
 

@@ -6,14 +6,19 @@
 #include <string.h>
 
 #include "daemon/keeper/holders.h"
+#include "daemon/tenant/book.h"
 #include "daemon/tenant/buffers.h"
+#include "daemon/tenant/core.h"
+#include "policy/config.h"
 #include "tests/unit/check-main.h"
 
 #define NODE        2
 #define KIB         UINT64_C(1024)
 #define ROWS_A_TURN 64 /* HOLDERS_SLICE */
 
-static Manager m;
+static Core core;
+static Book book;
+static BufferSet *buffers;
 static Observation o;
 static Unattributed unattributed;
 
@@ -34,7 +39,7 @@ static void add_reservations(unsigned n)
                 r->target->unit = strdup(name);
                 r->target->cgroup = strdup(cgroup);
                 r->shares[r->n_shares++] = (Share){ NODE, KIB };
-                MUST(ledger_add(m.ledger, r) == 0);
+                MUST(ledger_add(book.ledger, r) == 0);
         }
 }
 
@@ -56,10 +61,10 @@ static void observe(unsigned n, int letters)
 
 static void start(void)
 {
-        m = (Manager){ .config = calloc(1, sizeof(Config)) };
+        book = (Book){ .core = &core, .config = calloc(1, sizeof(Config)) };
         o = (Observation){ 0 };
-        ck_assert_int_eq(ledger_new(&m.ledger), 0);
-        ck_assert_int_eq(buffers_new(&m, &m.buffers), 0);
+        ck_assert_int_eq(ledger_new(&book.ledger), 0);
+        ck_assert_int_eq(buffers_new(&book, NULL, NULL, NULL, &buffers), 0);
 }
 
 static void stop(void)
@@ -68,9 +73,9 @@ static void stop(void)
                 free(o.holders[i].cgroup);
         free(o.holders);
         free(o.nodes);
-        buffers_free(m.buffers);
-        ledger_free(m.ledger);
-        free(m.config);
+        buffers_free(buffers);
+        ledger_free(book.ledger);
+        free(book.config);
 }
 
 static const HolderRow *make(HolderRows **rows, size_t *ret_n)
@@ -79,7 +84,7 @@ static const HolderRow *make(HolderRows **rows, size_t *ret_n)
         size_t n_turns = 1;
         int r;
 
-        ck_assert_int_eq(holder_rows_new(&m, &o, units, &unattributed, rows), 0);
+        ck_assert_int_eq(holder_rows_new(&book, buffers, NULL, &o, units, &unattributed, rows), 0);
         for (; (r = holder_rows_make(*rows)) == 0; n_turns++)
                 ;
         ck_assert_int_eq(r, 1);
@@ -96,9 +101,9 @@ START_TEST(a_holder_costs_no_walk_over_all_reservations)
 
         add_reservations(RESERVATIONS);
         observe(HOLDERS, 4);
-        size_t before = ledger_visited(m.ledger);
+        size_t before = ledger_visited(book.ledger);
         const HolderRow *row = make(&rows, &n);
-        ck_assert_uint_le(ledger_visited(m.ledger) - before, 2 * HOLDERS);
+        ck_assert_uint_le(ledger_visited(book.ledger) - before, 2 * HOLDERS);
         ck_assert_uint_eq(n, HOLDERS + 1);
         ck_assert_str_eq(row[0].kind, "reserved");
         ck_assert_str_eq(row[0].unit, "u1.service");

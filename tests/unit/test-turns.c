@@ -3,6 +3,7 @@
 
 #include "daemon/fence/fence-scan.h"
 #include "daemon/keeper/drift.h"
+#include "daemon/loop/clock.h"
 #include "daemon/tenant/owner-ask.h"
 #include "daemon/tenant/snapshot.h"
 #include "daemon/tenant/unit-check.h"
@@ -24,7 +25,7 @@ enum {
 };
 
 static WholeCdmd w;
-static Manager *m;
+static Book *book;
 
 typedef struct Count {
         size_t n, in_turn, most;
@@ -73,13 +74,14 @@ void __wrap_owner_asks_add(OwnerAsks *a, const char *path)
         __real_owner_asks_add(a, path);
 }
 
-int __real_unit_checks_add(UnitChecks *, const char *, bool, unit_check_done_t);
-int __wrap_unit_checks_add(UnitChecks *, const char *, bool, unit_check_done_t);
+int __real_unit_checks_add(UnitChecks *, const char *, bool, unit_check_done_t, void *);
+int __wrap_unit_checks_add(UnitChecks *, const char *, bool, unit_check_done_t, void *);
 
-int __wrap_unit_checks_add(UnitChecks *s, const char *unit, bool repair, unit_check_done_t done)
+int __wrap_unit_checks_add(UnitChecks *s, const char *unit, bool repair, unit_check_done_t done,
+                           void *userdata)
 {
         count(&checked);
-        return __real_unit_checks_add(s, unit, repair, done);
+        return __real_unit_checks_add(s, unit, repair, done, userdata);
 }
 
 static unsigned n_read_all; /* how often all tenants of node 2 were to be read */
@@ -99,7 +101,7 @@ int __wrap_ledger_walk_tenants_of_node(Ledger *l, int node, bool all, size_t max
 static void prepare(void)
 {
         whole_prepare(&w, LEAVES, NULL);
-        m = w.manager;
+        book = &w.assembly->book;
 }
 
 static void start(void)
@@ -112,9 +114,9 @@ static void start(void)
 static void start_few(void)
 {
         whole_prepare(&w, 3, NULL);
-        m = w.manager;
+        book = &w.assembly->book;
         whole_start(&w);
-        while (!m->serving)
+        while (!book->serving)
                 ck_assert_int_ge(sd_event_run(w.event, UINT64_MAX), 0);
 }
 
@@ -137,7 +139,7 @@ static void turn(void)
 
 START_TEST(leaves_are_judged_and_compared_in_slices)
 {
-        while (!m->serving || looked.n < LEAVES)
+        while (!book->serving || looked.n < LEAVES)
                 turn();
         ck_assert_uint_ge(judged.n, LEAVES);
         ck_assert_uint_le(judged.most, FENCED_A_TURN);
@@ -147,7 +149,7 @@ END_TEST
 
 START_TEST(many_that_come_are_looked_at_in_slices)
 {
-        while (!m->serving || looked.n < LEAVES)
+        while (!book->serving || looked.n < LEAVES)
                 turn();
         size_t before = asked.n;
         whole_put_leaves(&w, "new", NEW);
@@ -179,9 +181,9 @@ START_TEST(who_is_in_no_ledger_is_forgotten)
 {
         Entry *e = whole_add_tenant(&w, 1, 4096);
         ck_assert(e->known);
-        ck_assert_ptr_eq(ledger_take(m->ledger, 1), e->r);
-        manager_forget(e);
-        ck_assert_ptr_null(manager_find(m, 1));
+        ck_assert_ptr_eq(ledger_take(book->ledger, 1), e->r);
+        book_forget(e);
+        ck_assert_ptr_null(book_find(book, 1));
 }
 END_TEST
 
@@ -196,7 +198,7 @@ static void look(void)
         bool done = false;
         UsageLook *l;
 
-        ck_assert_int_ge(manager_look(m, NULL, on_look, &done, &l), 0);
+        ck_assert_int_ge(snapshot_look(book, NULL, on_look, &done, &l), 0);
         while (!done)
                 turn();
 }
@@ -207,13 +209,13 @@ START_TEST(an_end_looks_at_nobody)
         add_tenants();
         look();
         for (uint32_t id = 1; id <= 10; id++) {
-                uint64_t before = usage_count(m->usage);
+                uint64_t before = usage_count(book->usage);
 
-                manager_forget(manager_find(m, id));
+                book_forget(book_find(book, id));
                 bus_pair_settle(w.event);
                 /* A look that the end had begun would be counted as well. */
                 look();
-                ck_assert_uint_eq(usage_count(m->usage), before + 1);
+                ck_assert_uint_eq(usage_count(book->usage), before + 1);
         }
 }
 END_TEST
@@ -223,15 +225,15 @@ END_TEST
 static int read_after_an_end(uint32_t id)
 {
         usleep(FRESH_USEC);
-        uint64_t began = manager_monotonic_usec();
+        uint64_t began = clock_monotonic_usec();
 
         n_read_all = 0;
         look();
         ck_assert_uint_ge(n_read_all, 1);
         n_read_all = 0;
-        manager_forget(manager_find(m, id));
+        book_forget(book_find(book, id));
         look();
-        return manager_monotonic_usec() - began < FRESH_USEC ? (int)n_read_all : -1;
+        return clock_monotonic_usec() - began < FRESH_USEC ? (int)n_read_all : -1;
 }
 
 /* What is known of the others stays known. */

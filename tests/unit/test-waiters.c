@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "tests/unit/check-main.h"
 
+#include "daemon/loop/clock.h"
 #include "daemon/loop/event-limit.h"
+#include "daemon/tenant/book.h"
+#include "daemon/tenant/core.h"
 #include "daemon/tenant/leases.h"
 #include "daemon/tenant/waiter.h"
 #include "policy/cdm-names.h"
+#include "policy/config.h"
 #include "tests/unit/tree.h"
 
 /* Waiters of a cdmd that was started again. They have no clients, which only a bus would know. */
@@ -17,13 +21,16 @@ enum {
 };
 
 static char *root;
-static Manager m;
+static Core core;
+static Book book;
+static Leases *leases;
+static Waiters *waiters;
 static bool restored;
 static unsigned n_revoking, n_changed;
 
-static void on_restored(Manager *manager)
+static void on_restored(void *userdata)
 {
-        ck_assert_ptr_eq(manager, &m);
+        ck_assert_ptr_eq(userdata, &book);
         ck_assert(!restored);
         restored = true;
 }
@@ -45,18 +52,19 @@ static void start(void)
 
         root = tree_new();
         ck_assert_int_gt(asprintf(&path, "%s", root), 0);
-        m = (Manager){ .root = root,
+        core = (Core){ .root = root };
+        book = (Book){ .core = &core,
                        .config = calloc(1, sizeof(Config)),
                        .pools = calloc(1, sizeof(PoolSet)) };
-        ck_assert_int_ge(sd_event_new(&m.event), 0);
-        ck_assert_int_eq(ledger_new(&m.ledger), 0);
-        ck_assert_int_eq(queue_new(&m.queue), 0);
-        ck_assert_int_eq(notify_new(&m.notify), 0);
-        ck_assert_int_eq(notify_subscribe(m.notify, on_notice, NULL), 0);
-        ck_assert_int_eq(event_limit_new(&m.event_limit), 0);
-        ck_assert_int_eq(store_open(path, &m.store), 0);
-        ck_assert_int_eq(leases_new(&m, &m.leases), 0);
-        ck_assert_int_eq(waiters_new(&m, &m.waiters), 0);
+        ck_assert_int_ge(sd_event_new(&core.event), 0);
+        ck_assert_int_eq(ledger_new(&book.ledger), 0);
+        ck_assert_int_eq(queue_new(&book.queue), 0);
+        ck_assert_int_eq(notify_new(&core.notify), 0);
+        ck_assert_int_eq(notify_subscribe(core.notify, on_notice, NULL), 0);
+        ck_assert_int_eq(event_limit_new(&core.event_limit), 0);
+        ck_assert_int_eq(store_open(path, &core.store), 0);
+        ck_assert_int_eq(leases_new(&book, NULL, NULL, &leases), 0);
+        ck_assert_int_eq(waiters_new(&book, leases, &waiters), 0);
         free(path);
         restored = false;
         n_revoking = n_changed = 0;
@@ -66,22 +74,22 @@ static void stop(void)
 {
         Entry *e, *next;
 
-        waiters_stop(m.waiters);
-        HASH_ITER (hh, m.entries, e, next) {
+        waiters_stop(waiters);
+        HASH_ITER (hh, book.entries, e, next) {
                 e->waiter = waiter_free(e->waiter);
                 lease_forget(e);
         }
-        manager_entries_free(&m);
-        waiters_free(m.waiters);
-        leases_free(m.leases);
-        store_free(m.store);
-        event_limit_free(m.event_limit);
-        notify_free(m.notify);
-        queue_free(m.queue);
-        ledger_free(m.ledger);
-        sd_event_unref(m.event);
-        free(m.pools);
-        free(m.config);
+        book_entries_free(&book);
+        waiters_free(waiters);
+        leases_free(leases);
+        store_free(core.store);
+        event_limit_free(core.event_limit);
+        notify_free(core.notify);
+        queue_free(book.queue);
+        ledger_free(book.ledger);
+        sd_event_unref(core.event);
+        free(book.pools);
+        free(book.config);
         tree_remove(root);
 }
 
@@ -101,7 +109,7 @@ static Entry *add(uint32_t id, ReservationState state)
                 r->wait = calloc(1, sizeof(Wait));
                 r->wait->deadline_usec = UINT64_MAX;
         }
-        MUST(manager_add(&m, r, state == RESERVATION_QUEUED ? STORE_QUEUED : STORE_GRANTED, &e) == 0);
+        MUST(book_add(&book, r, state == RESERVATION_QUEUED ? STORE_QUEUED : STORE_GRANTED, &e) == 0);
         return e;
 }
 
@@ -113,7 +121,7 @@ static void add_waiters(void)
 
 static void turn(void)
 {
-        ck_assert_int_gt(sd_event_run(m.event, 0), 0);
+        ck_assert_int_gt(sd_event_run(core.event, 0), 0);
 }
 
 static void finish(void)
@@ -125,24 +133,24 @@ static void finish(void)
 START_TEST(thousands_are_restored_in_slices)
 {
         add_waiters();
-        waiters_restore(m.waiters, on_restored);
+        waiters_restore(waiters, on_restored, &book);
         for (size_t n = 0; n < WAITERS; n += AT_ONCE) {
-                ck_assert_uint_eq(queue_count(m.queue), n);
+                ck_assert_uint_eq(queue_count(book.queue), n);
                 ck_assert(!restored);
                 turn();
         }
         ck_assert(!restored); /* who is displaced is looked at as well */
         finish();
-        ck_assert_uint_eq(queue_count(m.queue), WAITERS);
-        ck_assert_uint_eq(queue_position(m.queue, WAITERS), WAITERS - 1);
+        ck_assert_uint_eq(queue_count(book.queue), WAITERS);
+        ck_assert_uint_eq(queue_position(book.queue, WAITERS), WAITERS - 1);
 }
 END_TEST
 
 START_TEST(none_is_restored)
 {
-        waiters_restore(m.waiters, on_restored);
+        waiters_restore(waiters, on_restored, &book);
         finish();
-        ck_assert_uint_eq(queue_count(m.queue), 0);
+        ck_assert_uint_eq(queue_count(book.queue), 0);
 }
 END_TEST
 
@@ -150,15 +158,15 @@ END_TEST
 START_TEST(who_goes_between_two_slices_is_not_missed)
 {
         add_waiters();
-        waiters_restore(m.waiters, on_restored);
+        waiters_restore(waiters, on_restored, &book);
         turn();
-        manager_forget(manager_find(&m, AT_ONCE + 1));
-        waiter_dequeue(manager_find(&m, WAITERS), CDM_ERROR_STALE, "it was released");
-        Entry *had = manager_find(&m, AT_ONCE);
+        book_forget(book_find(&book, AT_ONCE + 1));
+        waiter_dequeue(book_find(&book, WAITERS), CDM_ERROR_STALE, "it was released");
+        Entry *had = book_find(&book, AT_ONCE);
         had->waiter = waiter_free(had->waiter);
-        manager_forget(had);
+        book_forget(had);
         finish();
-        ck_assert_uint_eq(queue_count(m.queue), WAITERS - 3);
+        ck_assert_uint_eq(queue_count(book.queue), WAITERS - 3);
 }
 END_TEST
 
@@ -166,12 +174,12 @@ END_TEST
 START_TEST(who_has_ended_is_not_restored)
 {
         add_waiters();
-        manager_find(&m, 1)->r->wait->pid = getpid();
-        manager_find(&m, 1)->r->wait->pid_start = 1;
-        waiters_restore(m.waiters, on_restored);
+        book_find(&book, 1)->r->wait->pid = getpid();
+        book_find(&book, 1)->r->wait->pid_start = 1;
+        waiters_restore(waiters, on_restored, &book);
         finish();
-        ck_assert_ptr_null(manager_find(&m, 1));
-        ck_assert_uint_eq(queue_count(m.queue), WAITERS - 1);
+        ck_assert_ptr_null(book_find(&book, 1));
+        ck_assert_uint_eq(queue_count(book.queue), WAITERS - 1);
 }
 END_TEST
 
@@ -183,13 +191,13 @@ START_TEST(who_is_displaced_for_nobody_stays)
                 Entry *e = add(WAITERS + i, RESERVATION_REVOKING);
                 e->r->revoked_for = i == 3 ? WAITERS + 100 : i;
         }
-        waiters_restore(m.waiters, on_restored);
+        waiters_restore(waiters, on_restored, &book);
         turn();
-        waiter_dequeue(manager_find(&m, 1), CDM_ERROR_STALE, "it was released");
+        waiter_dequeue(book_find(&book, 1), CDM_ERROR_STALE, "it was released");
         finish();
-        ck_assert_int_eq(manager_find(&m, WAITERS + 1)->r->state, RESERVATION_ACTIVE);
-        ck_assert_int_eq(manager_find(&m, WAITERS + 2)->r->state, RESERVATION_REVOKING);
-        ck_assert_int_eq(manager_find(&m, WAITERS + 3)->r->state, RESERVATION_ACTIVE);
+        ck_assert_int_eq(book_find(&book, WAITERS + 1)->r->state, RESERVATION_ACTIVE);
+        ck_assert_int_eq(book_find(&book, WAITERS + 2)->r->state, RESERVATION_REVOKING);
+        ck_assert_int_eq(book_find(&book, WAITERS + 3)->r->state, RESERVATION_ACTIVE);
 }
 END_TEST
 
@@ -197,13 +205,13 @@ END_TEST
 START_TEST(an_end_between_two_slices)
 {
         add_waiters();
-        waiters_restore(m.waiters, on_restored);
+        waiters_restore(waiters, on_restored, &book);
         turn();
-        waiters_stop(m.waiters);
-        while (sd_event_run(m.event, 0) > 0)
+        waiters_stop(waiters);
+        while (sd_event_run(core.event, 0) > 0)
                 ;
         ck_assert(!restored);
-        ck_assert_uint_eq(queue_count(m.queue), AT_ONCE);
+        ck_assert_uint_eq(queue_count(book.queue), AT_ONCE);
 }
 END_TEST
 
@@ -234,22 +242,22 @@ static void settle(const unsigned *n, unsigned n_all)
 /* They count as leaving, or as staying, at once. */
 START_TEST(hundreds_are_displaced_in_slices)
 {
-        uint64_t due = manager_boottime_usec() + UINT64_C(3600000000);
+        uint64_t due = clock_boottime_usec() + UINT64_C(3600000000);
 
         for (uint32_t id = 1; id <= DISPLACED; id++) {
                 Entry *e = add(id, RESERVATION_ACTIVE);
 
                 e->r->term_usec = e->r->expires_usec = UINT64_MAX;
-                lease_revoke_soon(e, due, DISPLACED + 1);
+                lease_revoke_soon(leases, e, due, DISPLACED + 1);
         }
-        ck_assert_int_eq(manager_find(&m, DISPLACED)->r->state, RESERVATION_REVOKING);
+        ck_assert_int_eq(book_find(&book, DISPLACED)->r->state, RESERVATION_REVOKING);
         ck_assert_uint_eq(n_changed, 0);
         settle(&n_changed, DISPLACED);
         ck_assert_uint_eq(n_revoking, DISPLACED);
         ck_assert(is_stored_as(1, "revoking") && is_stored_as(DISPLACED, "revoking"));
         for (uint32_t id = 1; id <= DISPLACED; id++)
-                lease_keep_soon(manager_find(&m, id));
-        ck_assert_int_eq(manager_find(&m, DISPLACED)->r->state, RESERVATION_ACTIVE);
+                lease_keep_soon(leases, book_find(&book, id));
+        ck_assert_int_eq(book_find(&book, DISPLACED)->r->state, RESERVATION_ACTIVE);
         settle(&n_changed, 2 * DISPLACED);
         ck_assert(is_stored_as(1, "active") && is_stored_as(DISPLACED, "active"));
 }

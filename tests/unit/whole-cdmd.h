@@ -17,7 +17,7 @@ typedef struct WholeCdmd {
         char *root;
         sd_event *event;
         sd_bus *server, *client;
-        Manager *manager;
+        Assembly *assembly;
 } WholeCdmd;
 
 static inline int whole_on_call(sd_bus_message *message, void *userdata _unused_,
@@ -65,18 +65,18 @@ static inline void whole_prepare(WholeCdmd *w, unsigned n, const char *rule)
         ck_assert_int_eq(cgroup_setup(w->root, &error), 0);
         ck_assert_int_ge(sd_event_new(&w->event), 0);
         bus_pair_new(w->event, whole_on_call, &w->server, &w->client);
-        ck_assert_int_eq(manager_new(w->root, w->event, w->client, &w->manager), 0);
-        ck_assert_int_eq(reloads_load(w->manager->reloads), 0);
+        ck_assert_int_eq(assembly_new(w->root, w->event, w->client, &w->assembly), 0);
+        ck_assert_int_eq(reloads_load(w->assembly->reloads), 0);
 }
 
 static inline void whole_start(WholeCdmd *w)
 {
-        ck_assert_int_eq(start_run(w->manager->start), 0);
+        ck_assert_int_eq(start_run(w->assembly->start), 0);
 }
 
 static inline void whole_stop(WholeCdmd *w)
 {
-        manager_free(w->manager);
+        assembly_free(w->assembly);
         sd_bus_close_unref(w->client);
         sd_bus_close_unref(w->server);
         sd_event_unref(w->event);
@@ -98,6 +98,6 @@ static inline Entry *whole_add_tenant(WholeCdmd *w, uint32_t id, uint64_t bytes)
                 r->target = calloc(1, sizeof(*r->target));
         MUST(r->target && asprintf(&r->target->unit, "u-%u.service", id) > 0);
         r->shares[r->n_shares++] = (Share){ 2, bytes };
-        MUST(manager_add(w->manager, r, STORE_GRANTED, &e) == 0);
+        MUST(book_add(&w->assembly->book, r, STORE_GRANTED, &e) == 0);
         return e;
 }
