@@ -160,7 +160,7 @@ static int pool_init(Pool *p, const PoolConfig *c)
         return 0;
 }
 
-/* Sets the message. If memory is short, it stays NULL and the caller has only the errno. */
+/* Sets the message. Without memory it stays NULL, and the caller has only the errno. */
 #define set_error(ret, ...) (asprintf((ret), __VA_ARGS__) < 0 ? (void)(*(ret) = NULL) : (void)0)
 
 static int pool_take_listed(PoolSet *s, const PoolConfig *const *configs, size_t n_configs, char **ret_error)

@@ -114,7 +114,7 @@ quiet
 pool hbm MinBandwidth=100M
 warns 'every node with memory meets MinBandwidth='
 pool hbm MinBandwidth=900G
-warns '`cdmctl nodes` shows what is known of node 2-3'
+warns '`cdmctl nodes` shows what is known about node 2-3'
 
 # Plain DRAM, most of it in nodes without CPUs: none of that is taken, unless something marks it or a list names it.
 bare_root lpar
