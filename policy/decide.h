@@ -42,8 +42,7 @@ typedef struct Decision {
         size_t n_shares;
 
         /* When queued: */
-        NodeSet claims; /* nodes that the request could use, closed to later waiters; empty: it waits for its
-                         * quota */
+        NodeSet claims;  /* usable nodes, closed to later waiters; empty: the request waits for its quota */
         Victim *victims; /* reservations to preempt, without those that are already leaving */
         size_t n_victims;
 } Decision;
@@ -70,8 +69,7 @@ int decide(const Snapshot *s, const Request *request, Decision **ret);
 typedef struct ResizeRequest {
         const Reservation *reservation;
         uint64_t size_bytes;
-        const Subject *subject; /* the reservation's target, with the owner's groups; may be NULL to
-                                 * shrink */
+        const Subject *subject; /* the target, with the owner's groups; may be NULL to shrink */
         const Share *buffers;   /* the bytes of its exact buffers on each node */
         size_t n_buffers;
 } ResizeRequest;

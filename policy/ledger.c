@@ -381,8 +381,7 @@ int ledger_set_shares(Ledger *l, Reservation *r, const Share *shares, size_t n_s
         r->size_bytes = 0;
         for (size_t i = 0; i < n_shares; i++)
                 r->size_bytes = sum_saturate((Sum)r->size_bytes + shares[i].bytes);
-        memmove(r->shares, shares, n_shares * sizeof(Share)); /* may overlap: the caller may pass
-                                                               * r->shares */
+        memmove(r->shares, shares, n_shares * sizeof(Share)); /* shares may be r->shares */
         r->n_shares = n_shares;
         ledger_book(l, e);
         ledger_holdings_prune(l, e->tenant);

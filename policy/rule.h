@@ -75,8 +75,7 @@ typedef struct Rule {
         bool static_required; /* if it cannot be reserved, the unit does not start */
         bool exclusive;
 
-        char *refused; /* why the file was refused at start: the rule denies what it matches; NULL: not
-                        * refused */
+        char *refused; /* why the file was refused at start: the rule then denies; NULL: not refused */
         unsigned refused_line; /* 0: the file as a whole */
 } Rule;
 
