@@ -216,7 +216,7 @@ static int print_result(const Drain *d, JsonMode mode)
         if (left == 0)
                 return CDM_EXIT_DONE;
         return fail(CDM_EXIT_FAILED,
-                    "node %u is drained, but not empty: end what is listed, or have it let go of its memory "
+                    "node %u is drained, but not empty: end what is listed, or make it free its memory "
                     "(locked, pinned or shared pages), then run `cdmctl drain %u` again",
                     d->node, d->node);
 }

@@ -29,7 +29,7 @@ static const Column columns[] = {
         { "HUGETLB", "hugetlb", .right = true, .hide_zero = true },
         { "WHAT", "name", .cut = true },
 };
-/* Important columns first, long ones last. */
+/* Important columns first, long columns last. */
 #define ORDER "NODE,KIND,BYTES,ANON,FILE,SHMEM,HUGETLB,CGROUP,UNIT,WHAT"
 /* Without UNIT, for paths that end with the unit's name. */
 #define ORDER_SHORT "NODE,KIND,BYTES,ANON,FILE,SHMEM,HUGETLB,CGROUP,WHAT"

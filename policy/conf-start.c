@@ -73,7 +73,7 @@ static int conf_start_refuse_rule(ConfLoader *l, ConfFile *f, unsigned line, con
                 return r;
         c->n_rules++;
         return conf_messages_add(l->messages, CONF_WARNING, f->path, line,
-                                 "the rule was refused: it denies %s; mend the file, check it with "
+                                 "the rule was refused: it denies %s; correct the file, check it with "
                                  "\"cdmctl check\", then run \"cdmctl reload\"",
                                  readable ? "what its [Match] says"
                                           : "every request, because its [Match] cannot be read");
@@ -113,10 +113,10 @@ static int conf_start_refuse_other(ConfLoader *l, ConfKind kind, const char *pat
                 return r;
         l->main_refused = l->main_refused || kind == CONF_MAIN;
         return conf_messages_add(l->messages, CONF_WARNING, path, line,
-                                 "this was refused, so every request is denied%s; mend it, check it with "
+                                 "this was refused, so every request is denied%s; correct it, check it with "
                                  "\"cdmctl check\", then run \"cdmctl reload\"",
                                  kind == CONF_MAIN   ? " and Mode=enforce holds"
-                                 : kind == CONF_POOL ? " and what Nodes=auto finds is fenced as well"
+                                 : kind == CONF_POOL ? " and what Nodes=auto finds is also fenced"
                                                      : "");
 }
 

@@ -88,7 +88,7 @@ static ConfLineKind conf_text_classify_section(char *line, const char **ret)
         size_t n = strspn(line + 1, LETTERS DIGITS);
 
         if (n == 0 || n > WORD_MAX || line[n + 1] != ']' || line[n + 2] != '\0') {
-                *ret = "is not a section; write its name between brackets and nothing behind it, as in "
+                *ret = "is not a section; write its name between brackets and nothing after it, as in "
                        "[Grant]";
                 return CONF_LINE_BAD;
         }

@@ -182,7 +182,7 @@ static int decide_check_deny(Case *c)
         if (rule->refused)
                 return decide_answer(
                         c, VERDICT_DENIED,
-                        "%s%s was refused when cdmd started, and denies this until the administrator mends it "
+                        "%s%s was refused when cdmd started, and denies this until the administrator corrects it "
                         "and runs \"cdmctl reload\": %s",
                         rule->file, at, rule->refused);
         return decide_answer(c, VERDICT_DENIED,

@@ -187,7 +187,7 @@ int fact_selects_all(const PoolSet *pools, char **ret)
 
                 if (p->selects_all)
                         fprintf(fact_text_more(&text),
-                                "every node with memory meets %s of pool %s (%s:%u), those with CPUs as well, "
+                                "every node with memory meets %s of pool %s (%s:%u), also those with CPUs, "
                                 "so that it selects nothing; change or remove it (`cdmctl nodes` shows the "
                                 "values)",
                                 p->selectors, p->name, p->file, p->line);

@@ -17,7 +17,7 @@
  * Excess page cache is not evicted: the kernel evicts from the whole cgroup, on any node, and would also
  * take pages that may stay.
  *
- * "The way" means the ancestors of a cgroup that systemd does not own. They are fenced as well.
+ * "The way" means the ancestors of a cgroup that systemd does not own. They are also fenced.
  *
  * Each write and each property contains an ordinary node. Widening has an inverse. Narrowing has none: no
  * undo reopens a closed node. */

@@ -3,7 +3,7 @@
 /* Two passes. The first takes nodes as configured, where `auto` means every memory node without CPUs. Some
  * machines put plain DRAM into nodes without CPUs. So if nodes without evidence are most of the memory, or
  * if the first pass leaves no ordinary memory, the second pass takes only nodes with evidence. If that takes
- * all memory as well, the configuration is refused: with an empty set of nodes the kernel falls back to the
+ * all memory too, the configuration is refused: with an empty set of nodes the kernel falls back to the
  * parent's nodes, so such a fence would be open. */
 
 #include "policy/pool.h"

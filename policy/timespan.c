@@ -61,7 +61,7 @@ static int timespan_find_unit(const char *name, size_t n, uint64_t *ret)
         return -EINVAL;
 }
 
-/* Adds one component ("30min", "1.5 h") to *usec and moves *p behind it and the white space there. A bare
+/* Adds one component ("30min", "1.5 h") to *usec and moves *p past it and the white space after it. A bare
  * number is seconds, but only on its own: "1h 30" is ambiguous and refused. */
 static int timespan_read_component(const char **p, bool first, bool *too_big, unsigned __int128 *usec)
 {
