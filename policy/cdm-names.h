@@ -74,7 +74,7 @@
 /* environment variable of the command that `cdmctl buffer` runs: the number of the descriptor */
 #define CDM_ENV_BUFFER_FD "CDM_BUFFER_FD"
 
-/* files, below --root where one is given */
+/* files, below --root if given */
 #define CDM_CONFIG_DIR  "cdm" /* in /etc, /run, /usr/lib */
 #define CDM_STATE_DIR   "/run/cdmd"
 #define CDM_LASTING_DIR "/var/lib/cdmd" /* survives a reboot: StateDirectory= of cdmd.service */

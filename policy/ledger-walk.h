@@ -27,8 +27,8 @@ bool ledger_has_unit_at(const Ledger *l, const char *cgroup);
  * prove that a caller does not walk everything. */
 size_t ledger_visited(const Ledger *l);
 
-/* Like ledger_foreach_after() over one tenant's reservations, or over one node's tenants (key and bytes
- * there). */
+/* Like ledger_foreach_after(), for the reservations of a tenant, or for the tenants of a node (with their
+ * key, and their bytes on the node). */
 int ledger_foreach_of_tenant(const Ledger *l, const char *tenant, int (*fn)(Reservation *r, void *userdata),
                              void *userdata);
 int ledger_foreach_tenant_of_node(const Ledger *l, int node,

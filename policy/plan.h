@@ -35,14 +35,13 @@ typedef enum StepKind {
         STEP_OPEN_WAY, /* widen the ancestors to include the CDM nodes of `nodes` */
         /* narrow the ancestors to the union of what other tenants and this one (`nodes`) still need */
         STEP_CLOSE_WAY,
-        STEP_WRITE,    /* the worker writes the leaf's cpuset.mems */
+        STEP_WRITE,    /* the worker sets the leaf's cpuset.mems */
         STEP_PROPERTY, /* sets AllowedMemoryNodes= of the unit to the same nodes */
-        STEP_VERIFY,   /* cpuset.mems.effective is what `nodes` says, or a part of it that holds an ordinary
-                           node */
-        STEP_MIGRATE,  /* pages on `from` are moved to `nodes` */
-        STEP_DRAIN,    /* pages on `from` are moved to `nodes` in paced chunks */
-        STEP_EVICT,    /* page cache that is still on `from` is evicted */
-        STEP_MEASURE,  /* what is left on `from` is counted: the residue */
+        STEP_VERIFY,   /* cpuset.mems.effective is `nodes`, or a part with an ordinary node */
+        STEP_MIGRATE,  /* moves pages from `from` to `nodes` */
+        STEP_DRAIN,    /* moves pages from `from` to `nodes` in paced chunks */
+        STEP_EVICT,    /* evicts page cache that is still on `from` */
+        STEP_MEASURE,  /* counts what is left on `from`: the residue */
         _STEP_KIND_MAX,
 } StepKind;
 

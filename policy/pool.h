@@ -26,8 +26,7 @@ typedef struct PoolConfig {
         bool nodes_auto;
         NodeSet nodes; /* when !nodes_auto */
         unsigned nodes_line;
-        uint64_t min_bandwidth_mbps; /* selectors for auto; 0: any. MinBandwidth=300G is bytes/s in the file
-                                      */
+        uint64_t min_bandwidth_mbps; /* selector of auto; 0: any. The file has bytes/s */
         uint64_t max_latency_ns;     /* 0: any */
         int tier;                    /* TIER_UNKNOWN: any */
         bool dax;
