@@ -48,11 +48,11 @@ static const OptionInfo option_table[_OPTION_MAX] = {
         [OPTION_USER] = { "user", required_argument, "    --user=USER",
                           "Of this user; for explain: as if this user asked" },
         [OPTION_FOR_NOBODY] = { "for-nobody", no_argument, "    --for-nobody",
-                                "The request has no user, and root owns what it gets" },
+                                "The request has no user, and root owns the reservation" },
         [OPTION_FOR_USER] = { "for-user", required_argument, "    --for-user=USER",
-                              "For this user, who owns what it gets" },
+                              "For this user, who owns the reservation" },
         [OPTION_LABEL] = { "label", required_argument, "    --label=KEY=VALUE",
-                           "Say this of the target; may be repeated" },
+                           "Label the target; may be repeated" },
         [OPTION_LEASE] = { "lease", required_argument, "    --lease=TIME",
                            "For how long: 90s, 1h 30min, infinity" },
         [OPTION_PRIORITY] = { "priority", required_argument, "    --priority=N",
@@ -67,19 +67,17 @@ static const OptionInfo option_table[_OPTION_MAX] = {
                           "Prefer nodes near this PCI device: 0000:41:00.0" },
         [OPTION_MEM_POLICY] = { "mem-policy", required_argument, "    --mem-policy=P",
                                 "prefer (default), bind, interleave or none" },
-        [OPTION_HUGETLB] = { "hugetlb", no_argument, "    --hugetlb",
-                             "Of huge pages, where the node has such" },
+        [OPTION_HUGETLB] = { "hugetlb", no_argument, "    --hugetlb", "Of huge pages, if the node has any" },
         [OPTION_ALL] = { "all", no_argument, "    --all", "Everything; see above" },
-        [OPTION_FULL] = { "full", no_argument, "-l, --full", "Cut and leave out nothing on a terminal" },
+        [OPTION_FULL] = { "full", no_argument, "-l, --full", "Cut and omit nothing on a terminal" },
         [OPTION_OUTPUT] = { "output", required_argument, "-o, --output=COL,...", "Show these columns" },
-        [OPTION_QUIET] = { "quiet", no_argument, "-q, --quiet",
-                           "Print only what was asked for, and errors" },
+        [OPTION_QUIET] = { "quiet", no_argument, "-q, --quiet", "Print only results and errors" },
         [OPTION_POOL] = { "pool", required_argument, "    --pool=POOL", "Of this pool" },
         [OPTION_STATE] = { "state", required_argument, "    --state=STATE",
                            "queued, active, degraded, revoking or draining" },
-        [OPTION_CHECK] = { "check", no_argument, "    --check", "Exit with 1 where there is a fault" },
+        [OPTION_CHECK] = { "check", no_argument, "    --check", "Exit with 1 if there is a fault" },
         [OPTION_IGNORE] = { "ignore", required_argument, "    --ignore=NAME",
-                            "Not this fault; may be repeated" },
+                            "Ignore this fault; may be repeated" },
         [OPTION_ANONYMOUS] = { "anonymous", no_argument, "    --anonymous",
                                "Replace names of users, home folders and the host" },
 };
@@ -118,7 +116,7 @@ static int parse_nodes(Args *a, const char *text)
         return 0;
 }
 
-/* Like systemctl: a name without a suffix is a service's. */
+/* Like systemctl: a name without a suffix means a service. */
 static int parse_unit(Args *a, const char *text)
 {
         static const char *const suffixes[] = { ".service", ".scope",  ".slice", ".socket",
@@ -241,7 +239,7 @@ static int parse_view_option(Args *a, OptionId id, char *text)
                 return parse_state(a, text);
         case OPTION_IGNORE:
                 return add_ignored(a, text);
-        default: /* flags: that they are given is all there is to know */
+        default: /* flags: only args->given counts */
                 return 0;
         }
 }
@@ -365,8 +363,8 @@ static int parse_options(int argc, char **argv, Args *a)
         return 0;
 }
 
-/* "--" ends the options of other verbs: what follows are arguments like those before it. Where it stood
- * there is a hole now, which the words after it close. */
+/* For other verbs "--" only ends the options: the words after it are arguments like those before it. Moves
+ * these words over the gap that "--" left in argv. */
 static void join_positional(Args *a)
 {
         char **to = a->positional + a->n_positional;
@@ -382,7 +380,7 @@ bool args_verb_runs(const char *verb)
         return strcmp(verb, "run") == 0 || strcmp(verb, "buffer") == 0;
 }
 
-/* Does it take its value from the next word? */
+/* True if the option takes its value from the next word. */
 static bool takes_next_word(const char *word)
 {
         if (strcmp(word, "-o") == 0)
@@ -393,7 +391,7 @@ static bool takes_next_word(const char *word)
         return false;
 }
 
-/* `cdmctl run hbm 1G ls -l`: the commonest slip. getopt would complain of -l, so it is looked for before. */
+/* Detects the most common mistake, `cdmctl run hbm 1G ls -l`, before getopt complains about -l. */
 static int check_dashes(int argc, char **argv, const Args *a)
 {
         char line[256] = "cdmctl";
@@ -448,7 +446,7 @@ int args_parse(int argc, char **argv, Args *a, const char **ret_verb)
 {
         *a = (Args){ .style.legend = true, .root = "", .mem_policy = MEM_POLICY_PREFER };
 
-        /* What follows "--" is cut off first: getopt would mix it with the words before it. */
+        /* Cut off what follows "--" first: getopt would mix it with the words before it. */
         for (int i = 1; i < argc; i++) {
                 if (strcmp(argv[i], "--") == 0) {
                         a->command = argv + i + 1;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* The command line, parsed: one table of all options, of which every verb names those that it takes. */
+/* Parses the command line. One table has all options; each verb names the options that it takes. */
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -55,7 +55,7 @@ typedef enum OptionId {
         (OPTION_BIT(OPTION_HELP) | OPTION_BIT(OPTION_VERSION) | OPTION_BIT(OPTION_JSON) |                   \
          OPTION_BIT(OPTION_NO_LEGEND) | OPTION_BIT(OPTION_NO_PAGER) | OPTION_BIT(OPTION_QUIET))
 #define OPTIONS_TABLE (OPTION_BIT(OPTION_FULL) | OPTION_BIT(OPTION_OUTPUT))
-/* Which reservations. */
+/* Options that choose reservations. */
 #define OPTIONS_FILTER                                                                                      \
         (OPTION_BIT(OPTION_POOL) | OPTION_BIT(OPTION_USER) | OPTION_BIT(OPTION_UNIT) |                      \
          OPTION_BIT(OPTION_STATE))
@@ -85,7 +85,7 @@ typedef struct Args {
         const char *pool, *state;
         char **ignored; /* names of warnings; NULL-terminated, or NULL */
 
-        uint64_t lease_usec; /* these count only when given */
+        uint64_t lease_usec; /* these fields are valid only if the option is given */
         int32_t priority;
         uint64_t queue_usec;
         const char *nodes;
@@ -95,13 +95,13 @@ typedef struct Args {
 
         char **positional; /* without the verb; NULL-terminated */
         int n_positional;
-        /* The word after --queue or --json without "=", which the user may have taken for its value. */
+        /* The word after --queue or --json without "=": the user may have meant it as the value. */
         const char *bare_option, *bare_value;
         char **command; /* `run` and `buffer` only: what follows "--"; NULL: no "--" */
 } Args;
 
-/* Parses the whole line. args->positional[0] would be the verb: it is taken out and put into *ret_verb, NULL
- * when there is none. 0, or an exit status after it told the user what is wrong. argv is reordered. */
+/* Parses the whole command line, and reorders argv. *ret_verb: the verb, which is not in args->positional;
+ * NULL: none. 0, or an exit status after the error was printed. */
 int args_parse(int argc, char **argv, Args *args, const char **ret_verb);
 void args_clear(Args *args);
 
@@ -110,22 +110,23 @@ static inline bool args_given(const Args *args, OptionId id)
         return (args->given & OPTION_BIT(id)) != 0;
 }
 
-/* Does the verb run a command, which follows "--"? Like other programs that do (env, timeout, nice), it
- * keeps low exit statuses for that. */
+/* True if the verb runs a command, which follows "--". Like env, timeout and nice, such a verb leaves low
+ * exit statuses to the command. */
 bool args_verb_runs(const char *verb);
 
-/* The option that was probably meant, without its dashes; NULL: none is near. */
+/* The option that was probably meant, without dashes; NULL: none. */
 const char *args_nearest_option(const char *name);
 
-/* The first option given that is not among `allowed`, with its dashes; NULL: none. */
+/* The name of a given option that is not in `allowed`, without dashes; NULL: none. */
 const char *args_misplaced(const Args *args, uint64_t allowed);
 
-/* A line each for the options in the set. */
+/* Prints a line for each option in the set. */
 void args_print_help(uint64_t options, size_t width);
 
 /* A reservation's id, from a positional argument. 0 or CDM_EXIT_USAGE. */
 int args_parse_id(const char *text, uint32_t *ret);
 /* A size of at least one byte; it may be a percentage. 0 or CDM_EXIT_USAGE. */
 int args_parse_size(const char *text, Size *ret);
-/* POOL SIZE: refuses nonsense before anybody is asked. The size may be a percentage. 0 or CDM_EXIT_USAGE. */
+/* Parses POOL SIZE, so that nonsense is refused before cdmd is called. The size may be a percentage. 0 or
+ * CDM_EXIT_USAGE. */
 int args_parse_pool_size(const Args *args, const char **ret_pool, Size *ret_size);

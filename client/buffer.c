@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* cdmctl buffer: runs a command that inherits an exact buffer. The command takes cdmctl's place: the buffer
- * is there as long as anybody has it, so there is nothing left to do for cdmctl. */
+/* cdmctl buffer: runs a command that inherits an exact buffer. The command replaces cdmctl: the buffer
+ * exists as long as any process has it open, so cdmctl has nothing left to do. */
 
 #include <errno.h>
 #include <fcntl.h>

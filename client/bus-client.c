@@ -12,7 +12,7 @@
 #include "client/no-daemon.h"
 #include "policy/cdm-names.h"
 
-/* What is not here, and is not is_no_daemon(), is CDM_EXIT_FAILED. */
+/* Other errors are CDM_EXIT_NO_DAEMON if is_no_daemon(), else CDM_EXIT_FAILED. */
 static const struct {
         const char *name;
         int status;
@@ -26,7 +26,7 @@ static const struct {
 
 int client_exit_status(const sd_bus_error *error, int r)
 {
-        /* sd-bus names errors of its own making after errno: those of the connection are below. */
+        /* sd-bus names its own errors after errno. The switch below handles those of the connection. */
         if (error && error->name && strncmp(error->name, "System.Error.", strlen("System.Error.")) != 0) {
                 for (size_t i = 0; i < ARRAY_SIZE(error_table); i++)
                         if (strcmp(error_table[i].name, error->name) == 0)
@@ -83,7 +83,7 @@ int client_send(sd_bus *bus, sd_bus_message *m, sd_bus_message **ret_reply)
 {
         _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
 
-        /* A script must get its answer instead of a password prompt. */
+        /* A script must get an answer instead of a password prompt. */
         int r = sd_bus_message_set_allow_interactive_authorization(m, isatty(STDIN_FILENO));
         if (r >= 0)
                 r = sd_bus_call(bus, m, CLIENT_TIMEOUT_LONG, &error, ret_reply);

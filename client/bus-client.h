@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* cdmctl's side of the bus: the connection, calls that tell the user what went wrong, and the one table from
- * errors to exit statuses. Functions return 0 or an exit status, after they have told the user. */
+/* cdmctl's side of the bus: the connection, calls that print what went wrong, and the one table from errors
+ * to exit statuses. Functions return 0, or an exit status after they have printed the error. */
 
 #include <stdint.h>
 #include <systemd/sd-bus.h>
@@ -17,20 +17,20 @@ DEFINE_CLEANUP(sd_bus_message, sd_bus_message_unref);
 
 int client_open(sd_bus **ret);
 
-/* r is the negative errno that came with the error. */
+/* r: the negative errno that was returned with the error. */
 int client_exit_status(const sd_bus_error *error, int r);
-/* Tells the user, returns client_exit_status(). */
+/* Prints the error and returns client_exit_status(). */
 int client_fail(const sd_bus_error *error, int r);
 
-/* A call to cdmd; ret_reply may be NULL. */
+/* Calls a method of cdmd. ret_reply may be NULL. */
 int client_call(sd_bus *bus, const char *path, const char *interface, const char *member,
                 sd_bus_message **ret_reply, const char *types, ...);
-/* A message made by the caller; polkit may ask for a password when stdin is a terminal. */
+/* Sends a message that the caller made. polkit may ask for a password if stdin is a terminal. */
 int client_send(sd_bus *bus, sd_bus_message *m, sd_bus_message **ret_reply);
-/* A reply that cannot be read. */
+/* Reports a reply that cannot be parsed. */
 int client_garbled(int r);
 
-/* The object of a reservation, by its id; owned by the caller. Unknown: CDM_EXIT_FAILED. */
+/* Finds the object path of a reservation by id; owned by the caller. CDM_EXIT_FAILED: unknown id. */
 int client_reservation_path(sd_bus *bus, uint32_t id, char **ret_path);
-/* ID of /org/cdmd1/reservation/ID; 0 when it is no such path. */
+/* Returns ID of /org/cdmd1/reservation/ID; 0 if the path has another form. */
 uint32_t client_path_to_id(const char *path);

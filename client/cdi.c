@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* cdmctl cdi: files of the Container Device Interface, with which `podman run --device cdmd.org/POOL=SIZE`
- * asks for memory. A device is nothing but a hook (cdmd-oci-hook) with the pool and the size as arguments,
- * so an image cannot ask in this way: it names no devices. */
+/* cdmctl cdi: writes files of the Container Device Interface, so that `podman run --device
+ * cdmd.org/POOL=SIZE` asks for memory. A device is only a hook (cdmd-oci-hook) with the pool and the size as
+ * arguments. An image cannot ask in this way, because images name no devices. */
 
 #include <errno.h>
 #include <fcntl.h>
@@ -18,11 +18,11 @@
 #include "policy/conf-read.h"
 
 #define CDI_VENDOR "cdmd.org"
-/* The first version in which the name of a device may begin with a digit; what podman 4.3 knows. */
+/* The first version in which the name of a device may begin with a digit; podman 4.3 supports it. */
 #define CDI_VERSION "0.5.0"
 #define CDI_FOLDER  "/etc/cdi"
 
-/* A member whose value is an array with one object begins; cdi_end() ends both. */
+/* Begins a member whose value is an array with one object. cdi_end() ends array and object. */
 static void cdi_begin(Json *j, const char *key)
 {
         json_key(j, key);
@@ -89,7 +89,7 @@ static int cdi_print(FILE *f, const PoolConfig *pool)
         return r;
 }
 
-/* Whole or not at all: runtimes may read it meanwhile. */
+/* Replaces the file atomically: runtimes may read it meanwhile. */
 static int cdi_write(const char *path, const PoolConfig *pool)
 {
         _cleanup_free_ char *temp = NULL;
@@ -145,7 +145,7 @@ static void cdi_tell(Json *j, const Args *args, const PoolConfig *pool, const ch
         }
 }
 
-/* Files of pools that have no sizes any more. */
+/* Removes the files of pools that have no sizes any more. */
 static int cdi_remove_others(const char *folder, const Config *config)
 {
         _cleanup_free_ char *pattern = cdi_path(folder, "*");

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* The table of verbs, their help, and the way from the command line to one of them. */
+/* The table of verbs, their help, and the dispatch from the command line to a verb. */
 
 #include <locale.h>
 #include <stdio.h>
@@ -15,7 +15,7 @@
 
 /* As wide as the widest verb with its arguments. */
 #define HELP_COLUMN 28
-/* Where the output is no terminal. */
+/* Used if the output is no terminal. */
 #define HELP_WIDTH 80
 
 static const Verb verb_table[] = {
@@ -44,7 +44,7 @@ static const Verb verb_table[] = {
           "its lease, or when it is released. SIZE is 16G, 512M, bytes, or 50% of the pool.",
           2, 2, OPTIONS_TARGET | OPTIONS_REQUEST, verb_request },
         { VERB_RESERVE, "release", "ID...", "Release reservations and wait until their bytes left the nodes",
-          "Instead of ids, --all takes all that the caller owns, or --user=, --pool=, --unit= and --state= choose. Ctrl-C ends the waiting, not the release.",
+          "Instead of ids, --all selects all reservations of the caller, or --user=, --pool=, --unit= and --state= select some. Ctrl-C ends the waiting, not the release.",
           0, -1, OPTIONS_FILTER | OPTION_BIT(OPTION_ALL), verb_release },
         { VERB_RESERVE, "run", "POOL SIZE -- CMD...", "Run CMD with a reservation of its own",
           "The reservation is released when CMD ends. Exit status is that of CMD; 125 when cdmctl failed or "
@@ -70,7 +70,7 @@ static const Verb verb_table[] = {
         { VERB_ASK, "check", "[FILE...]", "Check the configuration, or single files, without a daemon", NULL,
           0, -1, OPTIONS_OFFLINE, verb_check },
         { VERB_ASK, "report", "[FILE]", "Collect what a bug report needs in a tarball",
-          "The nodes, the configuration, the journal of cdmd and what status, list and who print. Read it before you send it. Unpacked it serves --root. With --offline no daemon and no journal is asked.",
+          "The nodes, the configuration, the journal of cdmd and what status, list and who print. Read it before you send it. --root reads the unpacked report. With --offline neither the daemon nor the journal is read.",
           0, 1, OPTIONS_OFFLINE | OPTION_BIT(OPTION_ANONYMOUS), verb_report },
         { VERB_MANAGE, "reload", "", "Make the daemon read its configuration again", NULL, 0, 0, 0,
           verb_reload },
@@ -80,7 +80,8 @@ static const Verb verb_table[] = {
           1, 1, 0, verb_drain },
         { VERB_MANAGE, "undrain", "NODE", "Take a drained node into use again", NULL, 1, 1, 0,
           verb_undrain },
-        { VERB_MANAGE, "cdi", "[DIR]", "Write the files that make sizes of pools devices of containers",
+        { VERB_MANAGE, "cdi", "[DIR]",
+          "Write files of container devices, one device for each size of a pool",
           "For each pool with CdiSizes= there is DIR/cdmd.org-POOL.json, with a device cdmd.org/POOL=SIZE for each size; files of other pools are removed. DIR is /etc/cdi.",
           0, 1, OPTIONS_OFFLINE, verb_cdi },
         { VERB_MANAGE, "static", "UNIT",
@@ -167,7 +168,7 @@ static int too_few(const Verb *v, const Args *a)
 {
         const char *word = v->usage;
 
-        /* The first word of the usage that nothing was given for. */
+        /* Find the first word of the usage without an argument. */
         for (int i = 0; i < a->n_positional; i++)
                 word += strcspn(word, " ") + 1;
         return usage_error("%.*s is missing; write: cdmctl %s %s", (int)strcspn(word, " ."), word, v->name,
@@ -251,7 +252,7 @@ static int flush_output(int status)
         return status == CDM_EXIT_DONE ? fail(CDM_EXIT_FAILED, "cannot write the output") : status;
 }
 
-/* A line that cannot be parsed is of a verb as well. NULL: of none. */
+/* Finds the verb without parsing the options, for errors in the command line. NULL: none. */
 static const Verb *guess_verb(int argc, char **argv)
 {
         for (int i = 1; i < argc && argv[i] && strcmp(argv[i], "--") != 0; i++)

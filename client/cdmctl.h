@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* cdmctl: what its files share. A verb is a function that returns an exit status of cdm-names.h; whoever
- * finds a failure tells the user (fail(), usage_error()) and returns the status. */
+/* What the files of cdmctl share. A verb is a function that returns an exit status of cdm-names.h. The
+ * function that finds a failure prints the error (fail(), usage_error()) and returns the status. */
 
 #include "client/args.h"
 #include "policy/macro.h"
@@ -16,33 +16,33 @@ typedef struct Verb {
         const char *name;
         const char *usage; /* its arguments */
         const char *help;  /* a line */
-        const char *more;  /* what else --help says, or NULL */
+        const char *more;  /* further text of --help, or NULL */
         int min_args, max_args;
         uint64_t options; /* besides OPTIONS_GLOBAL */
         verb_run_t run;
 } Verb;
 
-/* Prints "cdmctl: ..." to stderr, sanitised, and returns status. Text of several lines gets the prefix on
- * each. */
+/* Prints "cdmctl: ..." to stderr, sanitised, and returns status. Each line of the text gets the prefix. */
 int fail(int status, const char *format, ...) _printf_(2, 3);
-/* Likewise, for what is no failure. */
+/* Likewise, for messages that are no failure. */
 void note(const char *format, ...) _printf_(1, 2);
-/* Likewise, with a hint at the --help of the verb; returns CDM_EXIT_USAGE. */
+/* Likewise, with a hint at the verb's --help; returns CDM_EXIT_USAGE. */
 int usage_error(const char *format, ...) _printf_(1, 2);
 
-/* For another program: its prefix, which is kept, and who else gets each line, without it (NULL: nobody). */
+/* For a program other than cdmctl: sets the prefix (borrowed), and a function that also gets each line,
+ * without the prefix (NULL: none). */
 typedef void (*tell_also_t)(const char *line);
 void tell_set_program(const char *name, tell_also_t also);
-/* Whose --help usage_error() names; NULL: that of cdmctl. Offline: the verb needs no daemon. */
+/* Sets the verb whose --help usage_error() names; NULL: none. offline: the verb has --offline. */
 void tell_set_verb(const char *verb, bool offline);
 /* ", or add --offline" for such a verb, else "". */
 const char *tell_offline_hint(void);
-/* "; did you mean 'WORD'?", or "" where no candidate is near. */
+/* "; did you mean 'WORD'?", or "" if no candidate is near. */
 #define DID_YOU_MEAN_MAX 320
 const char *did_you_mean(const char *word, const char *const *candidates, size_t n,
                          char buf[static DID_YOU_MEAN_MAX]);
 
-/* The result of table_print() and the like as an exit status. */
+/* Turns the result of table_print() and similar functions into an exit status. */
 int printed(int r);
 
 int verb_status(const Args *args);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* cdmctl check: what cdmd would say to the configuration, without a cdmd. */
+/* cdmctl check: checks the configuration like cdmd, without a daemon. */
 
 #include <errno.h>
 #include <stdio.h>
@@ -17,7 +17,7 @@
 #include "policy/pool.h"
 #include "policy/topology.h"
 
-/* As compilers do: FILE:LINE first, so that editors find the place. */
+/* FILE:LINE comes first, as in messages of compilers, so that editors find the place. */
 static void print_message(const ConfMessage *m)
 {
         _cleanup_free_ char *text = conf_message_format(m);
@@ -61,7 +61,7 @@ static int tell(const ConfMessages *messages, const TableStyle *style)
         return conf_messages_have_errors(messages) ? CDM_EXIT_FAILED : CDM_EXIT_DONE;
 }
 
-/* What `cdmctl status` would warn of, as far as it follows from these nodes and files. */
+/* Adds the warnings of `cdmctl status` that follow from these nodes and files. */
 static int advise(const Topology *topology, const PoolSet *pools, ConfMessages *messages)
 {
         for (Fact f = 0; f < _FACT_MAX; f++) {
@@ -77,7 +77,7 @@ static int advise(const Topology *topology, const PoolSet *pools, ConfMessages *
         return 0;
 }
 
-/* Do the pools fit this machine? Their files may be right and still take all of its memory. */
+/* Checks the pools against this machine. Correct files can still take all of its memory. */
 static int check_pools(const char *root, const Config *config, ConfMessages *messages, size_t *ret_n_pools)
 {
         _cleanup_(topology_free_p) Topology *topology = NULL;

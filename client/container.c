@@ -17,10 +17,10 @@
 #include "policy/container.h"
 
 #define CGROUP_ROOT "/sys/fs/cgroup"
-/* Fewer digits are rather a name: "db" */
+/* A word of fewer digits is a name, such as "db". */
 #define PREFIX_MIN 3
 #define NAME_MAX_  253
-/* What is looked at of a runtime's output, and of candidates. */
+/* Upper bounds for a runtime's output, and for the candidates that are shown. */
 #define OUTPUT_MAX     8192
 #define CANDIDATES_MAX 8
 
@@ -29,12 +29,12 @@ typedef struct Found {
         char *cgroup;
 } Found;
 
-/* A question: --container, taken apart, and what was found. */
+/* The parts of --container, and the cgroups found. */
 typedef struct Search {
         const char *root;
         ContainerRuntime runtime; /* _CONTAINER_RUNTIME_MAX: any */
         const char *word;
-        const char *id; /* what is looked for now: the beginning of an id */
+        const char *id; /* the id, or the beginning of one, that is searched for */
         char own_slice[40];
         Found *found;
         size_t n_found;
@@ -49,7 +49,7 @@ static void search_clear(Search *s)
         s->n_found = 0;
 }
 
-/* What podman, docker and Kubernetes take for a name. It is given to them as an argument. */
+/* Accepts the names of podman, docker and Kubernetes. The name becomes an argument of their commands. */
 static bool is_name(const char *s)
 {
         static const char inner[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-";
@@ -118,7 +118,8 @@ static int keep(Search *s, const char *cgroup, const Container *c)
         return found[s->n_found].cgroup ? (s->n_found++, 0) : -ENOMEM;
 }
 
-/* cgroup: the path of dirfd, "" for the root. Takes dirfd. What cannot be opened has just gone. */
+/* cgroup: the path of dirfd, "" for the root. Takes ownership of dirfd. A cgroup that cannot be opened was
+ * removed meanwhile. */
 static int walk(Search *s, int dirfd, const char *cgroup)
 {
         DIR *dir = dirfd < 0 ? NULL : fdopendir(dirfd);
@@ -186,8 +187,8 @@ static int fail_ambiguous(const Search *s)
 
 /* --- names --- */
 
-/* How each runtime is asked for the ids of the containers of a name. %s: the name; %r: the name as a regular
- * expression. All print a full id a line. */
+/* The commands that print the ids of the containers with a name, one full id per line. %s: the name; %r: the
+ * name as a regular expression. */
 static const struct {
         ContainerRuntime runtimes[2];
         const char *argv[9];
@@ -202,7 +203,7 @@ static const struct {
           { "crictl", "ps", "--quiet", "--no-trunc", "--name", "%r" } },
 };
 
-/* "a.b" as "^a[.]b$"; a name has no other character that means something. */
+/* "a.b" as "^a[.]b$". A name has no other special character. */
 static char *name_as_regex(const char *name)
 {
         char *s = malloc(3 * strlen(name) + 3), *to = s;
@@ -225,8 +226,8 @@ static char *read_output(int fd)
         return text;
 }
 
-/* Runs a command without a shell, its output into files in memory. *ret_status: as of wait(). -ENOENT: it is
- * not in PATH. */
+/* Runs a command without a shell, and captures its output in memory files. *ret_status: as from wait().
+ * -ENOENT: the command is not in PATH. */
 static int run_command(const char *const *argv, char **ret_out, char **ret_err, int *ret_status)
 {
         posix_spawn_file_actions_t actions;
@@ -254,7 +255,7 @@ static int run_command(const char *const *argv, char **ret_out, char **ret_err, 
         return -r;
 }
 
-/* Notes the ids of the lines of text in *ids, each once. */
+/* Adds the ids in the text to *ids, without duplicates. */
 static int keep_ids(char *text, char (*ids)[CONTAINER_ID_MAX + 1], size_t *n)
 {
         char *state = NULL;
@@ -276,7 +277,7 @@ typedef struct Asked {
         char ids[CANDIDATES_MAX][CONTAINER_ID_MAX + 1];
         size_t n_ids;
         unsigned n_runtimes;
-        char *complaints; /* what they said when they knew of none */
+        char *complaints; /* the errors of the runtimes that found none */
 } Asked;
 
 static int complain(Asked *a, const char *command, const char *text)
@@ -314,7 +315,7 @@ static int ask(Asked *a, const char *const *pattern, const char *word)
         if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
                 return complain(a, argv[0], *err ? err : "failed and did not say why");
         if (keep_ids(out, a->ids, &a->n_ids) < 0)
-                return complain(a, argv[0], "what it printed is no container's id");
+                return complain(a, argv[0], "its output is not a container's id");
         return 0;
 }
 
@@ -323,14 +324,13 @@ static int fail_unknown(const Search *s, const Asked *a)
         if (a->n_runtimes == 0)
                 return fail(
                         CDM_EXIT_FAILED,
-                        "no container that runs has an id that starts with '%s', and its runtime's command "
-                        "(podman, docker, nerdctl or crictl) is not in PATH to be asked for a name; give "
-                        "the "
-                        "id, or --unit or --cgroup",
+                        "no running container has an id that starts with '%s', and no runtime's command "
+                        "(podman, docker, nerdctl or crictl) is in PATH to look up a name; give the id, or "
+                        "--unit or --cgroup",
                         s->word);
         return fail(CDM_EXIT_FAILED,
-                    "there is no container '%s'; `podman ps` or the like shows those that run%s", s->word,
-                    a->complaints ? a->complaints : "");
+                    "there is no container '%s'; `podman ps` or a similar command shows the running ones%s",
+                    s->word, a->complaints ? a->complaints : "");
 }
 
 static int look_for_name(Search *s)
@@ -354,7 +354,7 @@ static int look_for_name(Search *s)
         else
                 status = look_for_id(s, a.ids[0]);
         if (status == 0 && s->n_found == 0)
-                status = fail(CDM_EXIT_FAILED, "the container %s (%.12s) does not run; start it first",
+                status = fail(CDM_EXIT_FAILED, "the container %s (%.12s) is not running; start it first",
                               s->word, a.ids[0]);
         s->id = NULL;
         free(a.complaints);

@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* --container=[RUNTIME:]ID|NAME. An id, or the beginning of one, is looked for among the control groups of
- * the machine, which needs no runtime. Everything else is a name, and an id wins over a name. Only the
- * runtime knows names: its command is run with the rights of whoever runs cdmctl. cdmd is told the control
- * group and looks at that with its own eyes.
+/* --container=[RUNTIME:]ID|NAME. An id, or the beginning of one, is looked up among the cgroups of the
+ * machine, without a runtime. Any other word is a name; an id takes precedence. Only the runtime knows
+ * names, so its command is run, as the user of cdmctl. cdmd gets the cgroup only, and checks it itself.
  *
- * Another user's containers are left out: he makes scopes of any name in his own manager, so that one with
- * the id of somebody's container proves nothing. */
+ * Containers of other users are ignored: every user can create scopes of any name in the user's own manager,
+ * so a scope there with the id of a container proves nothing. */
 
 #include "client/args.h"
 
-/* Refuses what is neither id nor name. 0 or CDM_EXIT_USAGE. */
+/* Refuses a word that is neither id nor name. 0 or CDM_EXIT_USAGE. */
 int container_check(const Args *args);
 
-/* The control group of args->container, owned by the caller. 0 or an exit status, after it told the user. */
+/* Finds the cgroup of args->container; owned by the caller. 0, or an exit status after the error was
+ * printed. */
 int container_find(const Args *args, char **ret_cgroup);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* cdmctl drain and undrain: a node is emptied for a reset or removal, and taken into use again. The daemon
- * answers when the node is as empty as it gets, and goes on without us, so waiting can be broken off. */
+/* cdmctl drain and undrain: empty a node for a reset or removal, and put it into use again. The daemon
+ * replies when it cannot empty the node further. It continues without cdmctl, so waiting can be
+ * interrupted. */
 
 #include <errno.h>
 #include <signal.h>
@@ -56,7 +57,7 @@ static int on_reply(sd_bus_message *m, void *userdata, sd_bus_error *error _unus
         else if (sd_bus_error_has_name(e, SD_BUS_ERROR_NO_REPLY))
                 d->status = fail(
                         CDM_EXIT_NO_DAEMON,
-                        "cdmd went away; node %u stays drained, and `cdmctl drain %u` looks again whether "
+                        "cdmd stopped; node %u stays drained, and `cdmctl drain %u` checks again whether "
                         "it is empty",
                         d->node, d->node);
         else
@@ -108,7 +109,7 @@ static int watch(Drain *d)
         return r;
 }
 
-/* However long it takes: page by page, and as slowly as Bandwidth= says. */
+/* No timeout: pages move as slowly as Bandwidth= says. */
 static int call_and_wait(Drain *d)
 {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
@@ -132,14 +133,14 @@ static int call_and_wait(Drain *d)
         return d->status;
 }
 
-/* Dies of the signal, so that a shell sees it and stops its script as well. */
+/* Dies of the signal, so that a shell notices and also stops its script. */
 static int tell_interrupted(Drain *d)
 {
         sigset_t mask;
 
         progress_clear(&d->progress);
-        note("interrupted; node %u stays drained and its pages go on moving, `cdmctl who %u` shows what is "
-             "left",
+        note("interrupted; node %u stays drained and its pages continue to move; `cdmctl who %u` shows what "
+             "is left",
              d->node, d->node);
         (void)signal(d->interrupted, SIG_DFL);
         (void)raise(d->interrupted);
@@ -215,7 +216,7 @@ static int print_result(const Drain *d, JsonMode mode)
         if (left == 0)
                 return CDM_EXIT_DONE;
         return fail(CDM_EXIT_FAILED,
-                    "node %u is drained, but not empty: end what is listed, or have it let go of its memory "
+                    "node %u is drained, but not empty: end what is listed, or make it free its memory "
                     "(locked, pinned or shared pages), then run `cdmctl drain %u` again",
                     d->node, d->node);
 }

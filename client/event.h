@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* The daemon's signal Event(s kind, u id, a{sv} details), read into a struct. */
+/* Reads the daemon's signal Event(s kind, u id, a{sv} details) into a struct. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -19,8 +19,8 @@ typedef struct EventHolder {
 /* Strings are borrowed from the message. */
 typedef struct Event {
         const char *kind;
-        uint32_t id;    /* 0: about no reservation */
-        uint32_t given; /* which details came, by their place in the table of event.c */
+        uint32_t id;    /* 0: no reservation */
+        uint32_t given; /* bit mask of the details present, by position in the table of event.c */
         const char *pool, *unit, *cgroup, *nodes, *reason, *policy, *error;
         uint64_t size, moved, failed, evicted, residue, left, excess, duration_usec;
         uint32_t uid;
@@ -28,14 +28,14 @@ typedef struct Event {
         size_t n_holders;
 } Event;
 
-/* Negative errno; details that are not known are passed over. */
+/* 0 or a negative errno. Unknown details are skipped. */
 int event_read(sd_bus_message *m, Event *ret);
 void event_clear(Event *e);
 
-/* Subscribes; the handler gets the message for event_read(). Negative errno. */
+/* Subscribes to the signal; the handler passes the message to event_read(). Negative errno. */
 int event_subscribe(sd_bus *bus, sd_bus_message_handler_t handler, void *userdata);
 
-/* One object: time, kind, id (null when about none) and the details that came. */
+/* Writes one object: time, kind, id (null: no reservation) and the details present. */
 void event_write_json(const Event *e, uint64_t realtime_usec, Json *j);
-/* A sentence of what the details say, not sanitised, without newline. */
+/* Writes the details as a sentence, not sanitised, without newline. */
 void event_write_text(const Event *e, FILE *out);

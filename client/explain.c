@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* cdmctl explain: which rule decides, and what would be done. The daemon's answer and that of --offline are
- * the same record, printed and turned into an exit status in one place. */
+/* cdmctl explain: shows which rule decides a request, and the result. The daemon's answer and that of
+ * --offline are the same record, printed and turned into an exit status in one place. */
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,7 +30,7 @@ static void answer_clear(Answer *a)
         free(a->policy);
 }
 
-/* The same words as verdict_to_string()'s, so that scripts see one vocabulary. */
+/* The words are those of verdict_to_string(), so that scripts see one vocabulary. */
 static int exit_status(const char *verdict)
 {
         static const struct {
@@ -46,7 +46,7 @@ static int exit_status(const char *verdict)
         for (size_t i = 0; i < ARRAY_SIZE(table); i++)
                 if (strcmp(verdict_to_string(table[i].verdict), verdict) == 0)
                         return table[i].status;
-        return CDM_EXIT_FAILED; /* no such pool, invalid, what a newer daemon says */
+        return CDM_EXIT_FAILED; /* no such pool, invalid, or a verdict of a newer daemon */
 }
 
 static void write_line(const char *label, const char *text)

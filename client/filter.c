@@ -10,7 +10,7 @@
 #include "policy/cdm-names.h"
 #include "policy/conf-text.h"
 
-/* ListUnits of systemd */
+/* the type of a row of systemd's ListUnits() */
 #define LISTED_UNIT "ssssssouso"
 
 int filter_find_user(const char *user, uint32_t *ret)

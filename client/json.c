@@ -40,7 +40,7 @@ static void new_line(Json *j)
                 fputs("  ", j->out);
 }
 
-/* What goes before a value or a key: nothing, a comma, a new line. */
+/* Writes what precedes a value or a key: a comma, a new line, or nothing. */
 static void separate(Json *j)
 {
         if (j->after_key) {
@@ -106,7 +106,7 @@ static void write_escaped(FILE *out, uint32_t code)
         case '\t':
                 fputs("\\t", out);
                 break;
-        default: /* all that is not printable is below U+10000: no surrogate pairs needed */
+        default: /* unprintable characters are below U+10000 and need no surrogate pairs */
                 fprintf(out, "\\u%04" PRIx32, code);
         }
 }

@@ -5,5 +5,6 @@
 
 #include "policy/label.h"
 
-/* Appends the entry `labels` (a{ss}) to the options of a request, whose a{sv} is open. Negative errno of sd-bus. */
+/* Appends the entry `labels` (a{ss}) to the options of a request, whose a{sv} is open. Returns a negative
+ * errno of sd-bus. */
 int labels_append(sd_bus_message *m, const Labels *labels);

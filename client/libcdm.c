@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* libcdm: each function is one call to cdmd; what comes back is an errno and a sentence. */
+/* libcdm: each function makes one call to cdmd, and turns an error into an errno and a sentence. */
 
 #include <errno.h>
 #include <fcntl.h>
@@ -19,7 +19,7 @@
 
 #define PUBLIC __attribute__((visibility("default")))
 
-/* As long as the kernel takes to fill a buffer, or a person to type a password. */
+/* Long enough for the kernel to fill a buffer, and for a person to type a password. */
 #define TIMEOUT_USEC (UINT64_C(300) * 1000000)
 
 struct Cdm {
@@ -27,7 +27,6 @@ struct Cdm {
         char *error;
 };
 
-/* A name that ends in '.' stands for all that begin with it. */
 static const struct {
         const char *name;
         int error;
@@ -113,7 +112,7 @@ static int new_call(Cdm *c, uint32_t id, const char *member, sd_bus_message **re
                                               member);
 }
 
-/* r: whether the message could be made. */
+/* r: the result of making the message. */
 static int call(Cdm *c, int r, sd_bus_message *m, sd_bus_message **ret_reply)
 {
         sd_bus_error e = SD_BUS_ERROR_NULL;
@@ -147,7 +146,7 @@ PUBLIC int cdm_request(Cdm *c, const char *pool, uint64_t size_bytes, uint32_t *
 
         if (!c || !pool || !ret_id)
                 return -EINVAL;
-        /* The message keeps a copy of its own. */
+        /* The message duplicates the descriptor. */
         int fd = (int)syscall(SYS_pidfd_open, getpid(), 0);
         int r = fd < 0 ? -errno : new_call(c, 0, "Request", &m);
         if (r >= 0)
@@ -197,7 +196,7 @@ PUBLIC int cdm_buffer(Cdm *c, uint32_t id, uint64_t size_bytes, unsigned flags, 
         if (r >= 0)
                 r = keep_error(c, sd_bus_message_read(reply, "h", &theirs), NULL);
         if (r >= 0) {
-                /* The reply's own goes with it. */
+                /* The reply closes its own descriptor when it is freed. */
                 fd = fcntl(theirs, F_DUPFD_CLOEXEC, 3);
                 r = keep_error(c, fd < 0 ? -errno : 0, NULL);
         }

@@ -1,4 +1,4 @@
-# The library for programs. Nothing but what libcdm.map names is seen from outside.
+# The library for programs. It exports only the symbols in libcdm.map.
 lib_LTLIBRARIES = libcdm.la
 include_HEADERS = client/cdm.h
 libcdm_la_SOURCES = client/cdm.h client/libcdm.c client/no-daemon.c client/no-daemon.h
@@ -10,7 +10,7 @@ EXTRA_DIST += client/libcdm.map
 pkgconfigdir = $(libdir)/pkgconfig
 pkgconfig_DATA = client/cdm.pc
 
-# cdmctl: a file a verb.
+# cdmctl: one file per verb.
 noinst_LTLIBRARIES += libclient.la
 libclient_la_SOURCES = \
 	client/args.c \
@@ -85,7 +85,7 @@ bin_PROGRAMS += cdmctl
 cdmctl_SOURCES = client/cdmctl.c
 cdmctl_LDADD = libclient.la
 
-# Installed under the command's name, by which bash finds it.
+# Installed under the command's name, under which bash looks for it.
 EXTRA_DIST += client/cdmctl.bash-completion
 bashcompletion_DATA = client/bash-completion/cdmctl
 CLEANFILES += client/bash-completion/cdmctl

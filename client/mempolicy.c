@@ -8,8 +8,8 @@
 #include "client/mempolicy.h"
 #include "policy/nodeset.h"
 
-/* libnuma 2.0.16 has the modes, but not this flag of linux/mempolicy.h, which cannot be included beside it.
- */
+/* libnuma 2.0.16 has the modes, but not this flag of linux/mempolicy.h. The two headers cannot be
+ * combined. */
 #ifndef MPOL_F_STATIC_NODES
 #define MPOL_F_STATIC_NODES (1 << 15)
 #endif
@@ -49,7 +49,7 @@ static int set_policy(int mode, const NodeSet *nodes)
         NODESET_FOREACH (node, nodes)
                 mask[(size_t)node / LONG_BITS] |= 1UL << ((size_t)node % LONG_BITS);
 
-        /* The kernel looks at one bit less than it is told. */
+        /* The kernel reads one bit less than maxnode. */
         if (set_mempolicy(mode | MPOL_F_STATIC_NODES, mask, NODE_MAX + 1) < 0)
                 return -errno;
         return 0;
@@ -61,7 +61,7 @@ static int prefer(const NodeSet *nodes, int biggest)
         if (r != -EINVAL)
                 return r;
 
-        /* Before Linux 5.15 only one node can be preferred. */
+        /* Kernels before Linux 5.15 can prefer one node only. */
         NodeSet one = nodeset_of(biggest);
         return set_policy(MPOL_PREFERRED, &one);
 }

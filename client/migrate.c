@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* cdmctl migrate: a reservation's pages move up to its nodes now. */
+/* cdmctl migrate: moves a reservation's pages up to its nodes now. */
 
 #include <stdio.h>
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* cdmctl monitor: decisions and events as they happen, a line each. */
+/* cdmctl monitor: prints decisions and events as they happen, one per line. */
 
 #include <signal.h>
 #include <stdio.h>
@@ -65,7 +65,7 @@ static int on_event(sd_bus_message *m, void *userdata, sd_bus_error *error)
                 json_finish(&j);
         }
 
-        /* Whoever reads from a pipe wants every line now, and nothing more is written to a full disk. */
+        /* Flush every line for readers of a pipe, and stop when the disk is full. */
         if (fflush(stdout) != 0)
                 return sd_event_exit(sd_bus_get_event(sd_bus_message_get_bus(m)), CDM_EXIT_FAILED);
         return 0;
@@ -73,7 +73,7 @@ static int on_event(sd_bus_message *m, void *userdata, sd_bus_error *error)
 
 static int on_disconnected(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
-        (void)fail(CDM_EXIT_NO_DAEMON, "the system bus went away");
+        (void)fail(CDM_EXIT_NO_DAEMON, "the connection to the system bus was lost");
         return sd_event_exit(sd_bus_get_event(sd_bus_message_get_bus(m)), CDM_EXIT_NO_DAEMON);
 }
 
@@ -108,7 +108,7 @@ int verb_monitor(const Args *args)
         if (status != 0)
                 return status;
 
-        /* A daemon that cannot be reached would otherwise look like one to which nothing happens. */
+        /* Without a call, a missing daemon would look like one without events. */
         status = client_call(bus, CDM_PATH, "org.freedesktop.DBus.Peer", "Ping", NULL, "");
         if (status != 0)
                 return status;

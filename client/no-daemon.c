@@ -6,14 +6,14 @@
 
 #include "policy/macro.h"
 
-/* A name that ends in '.' stands for all that begin with it. */
+/* A name that ends in '.' stands for all names that begin with it. */
 static const char *const names[] = {
         SD_BUS_ERROR_SERVICE_UNKNOWN, SD_BUS_ERROR_NAME_HAS_NO_OWNER, SD_BUS_ERROR_NO_SERVER,
         SD_BUS_ERROR_NO_REPLY, SD_BUS_ERROR_DISCONNECTED, SD_BUS_ERROR_TIMEOUT,
         "org.freedesktop.DBus.Error.TimedOut",
-        /* How an activation fails: cdmd.service is disabled (its alias does not exist), masked or broken. */
+        /* Activation failed: cdmd.service is disabled (its alias does not exist), masked or broken. */
         "org.freedesktop.DBus.Error.Spawn.", "org.freedesktop.systemd1.",
-        SD_BUS_ERROR_FILE_EXISTS, /* masked, while its alias is there: 257 */
+        SD_BUS_ERROR_FILE_EXISTS, /* masked, but its alias exists (systemd 257) */
 };
 
 bool is_no_daemon(const char *error_name)

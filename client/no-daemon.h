@@ -3,5 +3,5 @@
 
 #include <stdbool.h>
 
-/* Is it an error of this name by which the bus or PID 1 says that cdmd cannot be reached? */
+/* True if the bus or PID 1 uses this error to say that cdmd cannot be reached. */
 bool is_no_daemon(const char *error_name);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* cdmctl nodes: the machine's memory nodes. Some machines have many more that are empty: those are in JSON
- * and with --all, and one line a device says that they exist. */
+/* cdmctl nodes: lists the machine's memory nodes. Some machines also have many empty nodes. Those are listed
+ * in JSON and with --all; otherwise one line per device says that they exist. */
 
 #include <stdio.h>
 #include <string.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* How reservations, pools and nodes look: for people and, with the keys of the contract, as JSON. */
+/* The tables of reservations, pools and nodes: for people, and as JSON with the keys of the contract. */
 
 #include <pwd.h>
 #include <stdio.h>
@@ -135,7 +135,7 @@ int objects_table_pools(const Objects *o, Table **ret)
         return 0;
 }
 
-/* A number of which 0 says that nobody knows it. */
+/* Adds a number for which 0 means unknown. */
 static void add_measure(Table *t, uint64_t v)
 {
         if (v > 0)

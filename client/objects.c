@@ -10,7 +10,7 @@
 #include "client/objects.h"
 #include "policy/cdm-names.h"
 
-/* How a property gets into a struct. The type is D-Bus's; "au" becomes a NodeSet, "a(ut)" shares. */
+/* Where a property goes in a struct. type: of D-Bus; "au" becomes a NodeSet, "a(ut)" shares. */
 typedef struct Property {
         const char *name, *type;
         size_t offset;
@@ -193,7 +193,7 @@ static int read_value(sd_bus_message *m, const Property *p, void *object)
         return sd_bus_message_read_basic(m, p->type[0], field);
 }
 
-/* Reads a{sv} into a struct. Properties of a newer daemon are passed over. */
+/* Reads a{sv} into a struct. Unknown properties, of a newer daemon, are skipped. */
 static int read_properties(sd_bus_message *m, const Property *table, void *object)
 {
         const char *name;
@@ -220,12 +220,12 @@ static int read_properties(sd_bus_message *m, const Property *table, void *objec
         return r < 0 ? r : sd_bus_message_exit_container(m);
 }
 
-/* One more zeroed element at the end of an array; NULL: out of memory. */
+/* Appends a zeroed element to an array. NULL: out of memory. */
 static void *grow(void *array, size_t *n, size_t size)
 {
         char *grown = *(char **)array;
 
-        /* Powers of two, so that many thousands do not mean as many copies. */
+        /* Grow in powers of two, so that thousands of elements cause few copies. */
         if ((*n & (*n - 1)) == 0) {
                 grown = reallocarray(grown, *n > 0 ? *n * 2 : 1, size);
                 if (!grown)
@@ -303,7 +303,7 @@ int objects_read_reservations(sd_bus *bus, const ReservationFilter *filter, Obje
 
 /* --- pools and nodes ---------------------------------------------------------------------------------- */
 
-/* Reads aa{sv}. The daemon looks before it answers, so that the numbers are of now. */
+/* Reads aa{sv}. The daemon observes the nodes before it replies, so the numbers are current. */
 static int read_pools(sd_bus_message *m, Objects *o)
 {
         int r = sd_bus_message_enter_container(m, 'a', "a{sv}");
@@ -410,7 +410,7 @@ static int reservation_read_labels(sd_bus *bus, const char *path, ReservationInf
 
         int r = sd_bus_get_property(bus, CDM_BUS_NAME, path, CDM_INTERFACE_RESERVATION, "Labels", &error, &m,
                                     "a{ss}");
-        /* Not shown to whoever asks, or by a daemon of before there were labels. */
+        /* The daemon does not show labels to this caller, or is too old to have labels. */
         if (r < 0 && (sd_bus_error_has_name(&error, CDM_ERROR_DENIED) ||
                       sd_bus_error_has_name(&error, SD_BUS_ERROR_UNKNOWN_PROPERTY)))
                 return 0;

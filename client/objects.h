@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* The daemon's objects as values, and their tables. The same structs
- * are filled in from sysfs and configuration with --offline; then `known` is false, and what only the daemon
- * knows is null. */
+/* The daemon's objects as values, and their tables. With --offline the same structs are filled in from sysfs
+ * and the configuration. Then `known` is false, and values that only the daemon knows are null. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -24,7 +23,7 @@ typedef struct ReservationInfo {
         Share *shares;
         size_t n_shares;
         Labels labels;
-        bool has_labels; /* else the daemon does not show them to whoever asks */
+        bool has_labels; /* false: the daemon does not show them to this caller */
 } ReservationInfo;
 
 typedef struct PoolInfo {
@@ -58,29 +57,29 @@ typedef struct Objects {
 Objects *objects_free(Objects *o);
 DEFINE_CLEANUP(Objects, objects_free);
 
-/* Which reservations: those that meet all that is set. */
+/* Chooses the reservations that meet all conditions that are set. */
 typedef struct ReservationFilter {
         const char *pool, *unit, *state; /* NULL: any */
         bool by_uid;
         uint32_t uid;
 } ReservationFilter;
 
-/* These return 0 or an exit status. Reservations (filter NULL: all) with what they use, page by page; pools
- * and nodes. */
+/* Read reservations (filter NULL: all) with their use, page by page, or pools and nodes. 0 or an exit
+ * status. */
 int objects_read_reservations(sd_bus *bus, const ReservationFilter *filter, Objects *o);
 int objects_read_pools_and_nodes(sd_bus *bus, Objects *o);
-/* One reservation alone, without what it uses; *ret_info is cleared by reservation_info_clear(). */
+/* Reads one reservation, without its use. *ret_info must be cleared with reservation_info_clear(). */
 int reservation_read(sd_bus *bus, const char *path, ReservationInfo *ret_info);
-/* With what it uses, and with its labels if the caller may see those. */
+/* Likewise with its use, and with its labels if the caller may see them. */
 int reservation_read_whole(sd_bus *bus, const char *path, ReservationInfo *ret_info);
 void reservation_info_clear(ReservationInfo *info);
 
 const PoolInfo *objects_find_pool(const Objects *o, const char *name);
 const NodeInfo *objects_find_node(const Objects *o, uint32_t node);
 
-/* The tables, with exactly the JSON keys of the contract. -ENOMEM. */
+/* Make tables with exactly the JSON keys of the contract. -ENOMEM. */
 int objects_table_reservations(const ReservationInfo *infos, size_t n, Table **ret);
 int objects_table_pools(const Objects *o, Table **ret);
-/* hide_empty: without nodes that have neither memory nor CPUs and are in no pool. */
+/* hide_empty: leaves out nodes for which node_info_is_empty() is true. */
 int objects_table_nodes(const Objects *o, bool hide_empty, Table **ret);
 bool node_info_is_empty(const NodeInfo *n);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Who would ask: users and groups below a root directory or from NSS, units and slices from cgroup paths. */
+/* Finds users and groups, below a root directory or from NSS, and units and slices, from cgroup paths. */
 
 #include <errno.h>
 #include <grp.h>
@@ -22,7 +22,7 @@ static bool has_suffix(const char *s, size_t n, const char *suffix)
         return n > m && memcmp(s + n - m, suffix, m) == 0;
 }
 
-/* /a.slice/a-b.slice/x.service/sub: slices lead the way, what comes after them is the unit. */
+/* /a.slice/a-b.slice/x.service/sub: the first component after the slices is the unit. */
 int offline_split_cgroup(const char *path, char **ret_slice, char **ret_unit)
 {
         _cleanup_free_ char *slice = NULL, *unit = NULL;
@@ -37,7 +37,7 @@ int offline_split_cgroup(const char *path, char **ret_slice, char **ret_unit)
                                 return -ENOMEM;
                         continue;
                 }
-                /* systemd puts a '_' before names that the kernel would take for its own files. */
+                /* systemd puts a '_' before names that could be confused with files of the kernel. */
                 const char *name = *p == '_' ? p + 1 : p;
                 n -= (size_t)(name - p);
                 if (has_suffix(name, n, ".service") || has_suffix(name, n, ".scope")) {
@@ -70,7 +70,7 @@ int offline_default_slice(const char *unit, char **ret)
         if (!at) {
                 slice = strdup("system.slice");
         } else if ((slice = malloc(strlen("system-.slice") + 4 * (size_t)(at - unit) + 1))) {
-                /* A '-' would mean one more slice: it is escaped as systemd does. */
+                /* A '-' would mean another slice, so it is escaped, as systemd does. */
                 out = stpcpy(slice, "system-");
                 for (const char *p = unit; p < at; p++)
                         out = *p == '-' ? stpcpy(out, "\\x2d") : (*out = *p, out + 1);
@@ -93,7 +93,7 @@ static FILE *open_below(const char *root, const char *name)
         return fopen(path, "re");
 }
 
-/* By name or by number; the result is static, as getpwnam()'s. */
+/* Finds a user by name or number. The result is static, as that of getpwnam(). */
 static const struct passwd *find_user(const char *root, const char *user)
 {
         const struct passwd *pw;
@@ -190,7 +190,7 @@ static int set_target(const Args *args, Subject *s)
                 s->unit = strdup(args->unit);
                 return s->unit ? offline_default_slice(args->unit, &s->slice) : -ENOMEM;
         }
-        /* A process of this machine says nothing about another one's. */
+        /* A process of this machine says nothing about the machine below --root. */
         if (!path && !*args->root) {
                 int r = sd_pid_get_cgroup((pid_t)args->pid, &own);
                 if (r < 0 && args->pid != 0)

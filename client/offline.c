@@ -187,8 +187,8 @@ int offline_or_bus_objects(const Args *args, Objects **ret)
         return status;
 }
 
-/* Of all nodes of the pool, what is used counts as foreign: which of it belongs to a reservation only the
- * daemon knows, and room that is not there physically cannot be granted without moving somebody. */
+/* Counts all used bytes of the pools' nodes as foreign. Only the daemon knows which of them belong to a
+ * reservation, and memory that is used cannot be granted without moving pages. */
 static size_t fill_use(const Offline *o, NodeUse *use)
 {
         size_t n = 0;

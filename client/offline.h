@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* The machine and its configuration without a daemon: the same readers and the same decide() that cdmd runs,
- * over a ledger without reservations. Functions return 0 or an exit status, after they have told the user.
- */
+/* The machine and its configuration without a daemon: the same readers and the same decide() as in cdmd,
+ * with a ledger without reservations. Functions return 0, or an exit status after they have printed the
+ * error. */
 
 #include "client/args.h"
 #include "client/objects.h"
@@ -20,22 +20,23 @@ typedef struct Offline {
         PoolSet *pools;
 } Offline;
 
-/* Reads below root. What is wrong with the configuration goes to stderr, a line each. */
+/* Reads below root. Prints the errors and warnings of the configuration to stderr, one per line. */
 int offline_new(const char *root, Offline **ret);
 Offline *offline_free(Offline *o);
 DEFINE_CLEANUP(Offline, offline_free);
 
-/* Its pools and nodes as rows. */
+/* Returns the pools and nodes as Objects. */
 int offline_objects(const Offline *o, Objects **ret);
-/* The same from the daemon, or with --offline without it. */
+/* The same from the daemon, or with --offline without a daemon. */
 int offline_or_bus_objects(const Args *args, Objects **ret);
 
-/* Who would ask, and for what: --user or the caller; --unit, --cgroup, --pid or the caller's own unit. The
- * unit and slice come from the path of a cgroup, where only PID 1 really knows: good enough for a question,
- * never for a grant. Users and groups are those of the root's passwd and group files where it has them. */
+/* Finds the user (--user or the caller) and the target (--unit, --cgroup, --pid or the caller's own unit).
+ * Unit and slice are guessed from the path of a cgroup, although only PID 1 knows them: good enough for a
+ * question, never for a grant. Users and groups come from the passwd and group files below the root, if it
+ * has them. */
 int offline_subject(const Args *args, Subject **ret);
 
-/* The request's answer. */
+/* Decides the request. */
 int offline_decide(const Offline *o, const Args *args, const char *pool, const Size *size, Decision **ret);
 
 /* The slice and the unit that a cgroup's path names; either may be NULL. For tests. -ENOMEM. */

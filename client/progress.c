@@ -9,9 +9,9 @@
 
 #include "policy/size.h"
 
-/* An estimate after so little would be of no use. */
+/* An earlier estimate would be useless. */
 #define RATE_USEC_MIN UINT64_C(500000)
-/* Longer than anybody waits: the drain does not get on. */
+/* A longer time means that the drain makes no progress. */
 #define LEFT_SECONDS_MAX UINT64_C(359999)
 
 bool progress_is_wanted(const TableStyle *style)
@@ -55,7 +55,8 @@ const char *progress_rate(uint64_t moved_bytes, uint64_t usec, uint64_t left_byt
         return buf;
 }
 
-/* A line that wraps could not be written over: only its last row would be. */
+/* Truncates the line to the width of the terminal: of a wrapped line only the last row could be
+ * overwritten. */
 static void put_line(const char *line)
 {
         struct winsize size;

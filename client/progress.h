@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* The one line on a terminal that says how far a drain has come, at what rate and for how long still. */
+/* The progress line of a drain on a terminal: bytes left, rate and remaining time. */
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -16,13 +16,13 @@ typedef struct Progress {
         bool shown;
 } Progress;
 
-/* Is there somebody to show it to? */
+/* True if stderr is a terminal and --quiet is not given. */
 bool progress_is_wanted(const TableStyle *style);
 /* "WHAT: 48M of 64M left, 1.2G/s, 3s to go". */
 void progress_show(Progress *p, const char *what, uint64_t left_bytes, uint64_t total_bytes);
 void progress_clear(Progress *p);
 
-/* The line's end: ", 1.2G/s, 3s to go"; "" before there is a rate. */
+/* The end of the line: ", 1.2G/s, 3s to go"; "" while the rate is unknown. */
 #define PROGRESS_RATE_MAX 64
 const char *progress_rate(uint64_t moved_bytes, uint64_t usec, uint64_t left_bytes,
                           char buf[static PROGRESS_RATE_MAX]);

@@ -14,7 +14,7 @@
 #include "client/queue.h"
 #include "policy/cdm-names.h"
 
-/* How much later than cdmd we give up. */
+/* The client gives up this much later than cdmd. */
 #define LATE_USEC (UINT64_C(5) * 1000 * 1000)
 
 static int on_event(sd_bus_message *m, void *userdata, sd_bus_error *error)
@@ -68,7 +68,7 @@ static int look(sd_bus *bus, QueueWait *w, bool *ret_queued)
         int r = sd_bus_get_property_string(bus, CDM_BUS_NAME, w->path, CDM_INTERFACE_RESERVATION, "State",
                                            &error, &state);
         if (sd_bus_error_has_name(&error, SD_BUS_ERROR_UNKNOWN_OBJECT) && w->watching) {
-                /* The reason is among the signals that came before this answer. */
+                /* The reason is in a signal that arrived before this reply. */
                 while (!w->ended && sd_bus_process(bus, NULL) > 0)
                         ;
                 if (w->ended && w->status != 0)
@@ -77,7 +77,7 @@ static int look(sd_bus *bus, QueueWait *w, bool *ret_queued)
         if (sd_bus_error_has_name(&error, SD_BUS_ERROR_UNKNOWN_OBJECT))
                 return fail(CDM_EXIT_FAILED, "reservation %u ended before it was granted; ask again", w->id);
         if (r < 0 && w->watching && client_exit_status(&error, r) == CDM_EXIT_NO_DAEMON) {
-                *ret_queued = true; /* cdmd restarts: its new connection is told of, and asked then */
+                *ret_queued = true; /* cdmd restarts: on_owner() will ask again */
                 return 0;
         }
         if (r < 0)
@@ -86,7 +86,8 @@ static int look(sd_bus *bus, QueueWait *w, bool *ret_queued)
         return 0;
 }
 
-/* The signals that the caller has blocked because they must not end cdmctl just so. -1: none. */
+/* Opens a signalfd for the signals that the caller has blocked, because they must not kill cdmctl. -1:
+ * none. */
 static int open_signals(void)
 {
         static const int ending[] = { SIGINT, SIGTERM, SIGHUP };
@@ -112,7 +113,7 @@ static uint64_t now_usec(void)
         return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
 }
 
-/* Until the bus or a signal has something to say, or the time is over. The number of the signal, or 0. */
+/* Waits for the bus, a signal or the deadline. Returns the signal number, or 0. */
 static int pause_for(sd_bus *bus, int signals, uint64_t due_usec)
 {
         struct pollfd fds[] = { { .fd = sd_bus_get_fd(bus) }, { .fd = signals, .events = POLLIN } };
@@ -121,7 +122,7 @@ static int pause_for(sd_bus *bus, int signals, uint64_t due_usec)
         int events = sd_bus_get_events(bus);
 
         fds[0].events = (short)(events < 0 ? 0 : events);
-        /* Longer than a minute at a time is not needed, and less than the machine can sleep for. */
+        /* Wait at most a minute at a time: poll() does not count the time that the machine is suspended. */
         (void)poll(fds, ARRAY_SIZE(fds), left > 60000000 ? 60000 : (int)(left / 1000) + 1);
         return signals >= 0 && read(signals, &si, sizeof(si)) == sizeof(si) ? (int)si.ssi_signo : 0;
 }
@@ -168,7 +169,8 @@ int queue_wait(sd_bus *bus, QueueWait *w, const char *path, uint64_t usec)
         if (status != 0 || !queued)
                 return status;
         if (!w->watching) {
-                /* Nobody asked for a queue: it waits until others that are displaced for it have left. */
+                /* The request did not ask for the queue: it waits until the displaced reservations have
+                 * left. */
                 status = queue_watch(bus, w);
                 if (status == 0)
                         status = look(bus, w, &queued);

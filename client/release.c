@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* cdmctl release: ask for all, then wait for all. The daemon answers Release() once the reservation is
- * stored as draining and goes on without us, so waiting is only watching: it can be broken off at any time.
- */
+/* cdmctl release: starts all releases, then waits for all. The daemon replies to Release() once the
+ * reservation is stored as draining. It continues without cdmctl, so waiting can be interrupted at any
+ * time. */
 
 #include <errno.h>
 #include <signal.h>
@@ -81,7 +81,7 @@ static int on_event(sd_bus_message *m, void *userdata, sd_bus_error *error)
                 if (!job->waiting || job->id != e.id)
                         continue;
                 job->waiting = false;
-                /* The daemon tries again, for as long as it takes: nothing to wait for here. */
+                /* Do not wait: the daemon retries for as long as necessary. */
                 if (failed)
                         job->status = fail(CDM_EXIT_FAILED,
                                            "reservation %u could not be drained (%s); cdmd tries again",
@@ -95,7 +95,7 @@ static int on_event(sd_bus_message *m, void *userdata, sd_bus_error *error)
         return 0;
 }
 
-/* Where it stands, asked for: for the progress line, and after the daemon was away. */
+/* Reads the current state: for the progress line, and after a restart of the daemon. */
 static int update(Waiting *w, Release *job)
 {
         _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
@@ -106,9 +106,9 @@ static int update(Waiting *w, Release *job)
                 return 0;
         if (client_exit_status(&error, r) == CDM_EXIT_NO_DAEMON) {
                 job->status = client_fail(&error, r);
-                note("the release goes on when cdmd runs again; `cdmctl list` shows it");
+                note("the release continues when cdmd runs again; `cdmctl list` shows it");
         }
-        /* Otherwise the object is gone: released, and its event went by while nobody listened. */
+        /* Otherwise the object no longer exists: the reservation was released, and its event was missed. */
         job->waiting = false;
         return 0;
 }
@@ -156,7 +156,7 @@ static int on_owner_changed(sd_bus_message *m, void *userdata, sd_bus_error *err
 {
         Waiting *w = userdata;
 
-        /* Also when it has just gone: the question starts it again where it is enabled. */
+        /* Also call when the daemon has just stopped: the call starts it again if it is enabled. */
         update_all(w);
         end_if_all_ended(w);
         return 0;
@@ -231,9 +231,9 @@ static void tell_interrupted(Waiting *w)
 {
         sigset_t mask;
 
-        note("interrupted; the release goes on, and `cdmctl list` shows when it is done");
+        note("interrupted; the release continues, and `cdmctl list` shows when it is done");
 
-        /* Die of the signal, so that a shell sees it and stops its script as well. */
+        /* Die of the signal, so that a shell notices and also stops its script. */
         (void)signal(w->interrupted, SIG_DFL);
         (void)raise(w->interrupted);
         sigemptyset(&mask);
@@ -321,7 +321,7 @@ static void print_json(const Release *jobs, size_t n_jobs, JsonMode mode)
         json_finish(&j);
 }
 
-/* Those that the options choose, instead of ids. Draining ones are waited for like the others. */
+/* Finds the reservations that the options choose. Draining reservations are waited for like the others. */
 static int choose_jobs(sd_bus *bus, const Args *args, Release **ret_jobs, size_t *ret_n)
 {
         _cleanup_(objects_free_p) Objects *objects = calloc(1, sizeof(*objects));

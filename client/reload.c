@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* cdmctl reload: the daemon reads its configuration again. A bad file leaves the policy in force, and the
- * daemon's error names it with FILE:LINE. */
+/* cdmctl reload: makes the daemon read its configuration again. After an error the old configuration stays
+ * in force, and the daemon's error names FILE:LINE. */
 
 #include "client/bus-client.h"
 #include "client/cdmctl.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* cdmctl renew: a lease goes on by the time first asked for, or by the one given. */
+/* cdmctl renew: renews a lease, by the time first requested or by the given time. */
 
 #include <stdio.h>
 

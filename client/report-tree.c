@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Copies what the readers of the machine and of the configuration look at. Links of sysfs stay links, since
- * they say which device belongs where. Files that cannot be read are noted, and left out. */
+/* Copies the files that the readers of the machine and of the configuration use. Links of sysfs stay links,
+ * because they show which device belongs where. Files that cannot be read are noted and left out. */
 
 #include <dirent.h>
 #include <errno.h>
@@ -17,7 +17,8 @@
 #include "client/report.h"
 #include "policy/cdm-names.h"
 
-/* A report is sent by mail; a terabyte of memory has some 10,000 blocks, of which each has a few files. */
+/* A report must be small enough for mail. A terabyte of memory has some 10,000 blocks with a few files
+ * each. */
 #define TREE_FILES_MAX      200000u
 #define TREE_FILE_BYTES_MAX ((size_t)16 << 20)
 
@@ -33,13 +34,14 @@ static void tree_note(Report *r, const char *path, int error)
                 fprintf(r->missing, "%s: %s\n", path, strerror(-error));
 }
 
-/* The kernel has no names of people, but may have nodes that are named as a host is. */
+/* True for files of the kernel, in which no names are replaced: they name no people, and a host name could
+ * match the name of a node. */
 static bool tree_is_kernels(const char *path)
 {
         return strncmp(path, "sys/", 4) == 0 || strncmp(path, "proc/", 5) == 0;
 }
 
-/* The folders above the path. */
+/* Makes the parent folders of the path. */
 static void tree_make_parents(Report *r, char *path)
 {
         for (char *p = path; r->error == 0 && (p = strchr(p, '/')); p++) {
@@ -50,7 +52,7 @@ static void tree_make_parents(Report *r, char *path)
         }
 }
 
-/* The path in the stage; NULL after an error. */
+/* Returns the path in the stage; NULL after an error. */
 static char *tree_destination(Report *r, const char *path)
 {
         char *to = NULL;
@@ -130,7 +132,7 @@ static void tree_copy_file(Report *r, const char *path)
         struct stat st;
         size_t n;
 
-        /* Non-blocking: what is a FIFO by now has no writer. */
+        /* Non-blocking, because the file may be a FIFO without a writer. */
         _cleanup_(tree_close) int fd = openat(r->root_fd, path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
         int error = fd < 0 || fstat(fd, &st) < 0 ? -errno : 0;
         if (error == 0 && !S_ISREG(st.st_mode))
@@ -153,7 +155,7 @@ static void tree_copy_link(Report *r, const char *path)
                 return;
         }
         target[n] = '\0';
-        /* A file of the configuration may be a link to anywhere; one to /dev/null masks. */
+        /* A configuration file may be a link to any file. A link to /dev/null is a mask. */
         if (!tree_is_kernels(path) && strcmp(target, "/dev/null") != 0) {
                 tree_copy_file(r, path);
                 return;
@@ -164,7 +166,7 @@ static void tree_copy_link(Report *r, const char *path)
         r->n_files++;
 }
 
-/* For each name in the folder. */
+/* Calls func for each name in the folder. */
 static void tree_foreach(Report *r, const char *folder, int depth,
                          void (*func)(Report *r, const char *path, int depth))
 {
@@ -180,7 +182,8 @@ static void tree_foreach(Report *r, const char *folder, int depth,
         while (r->error == 0 && r->n_files < TREE_FILES_MAX && (e = readdir(d))) {
                 _cleanup_free_ char *path = NULL;
 
-                /* Power management says nothing of memory, and some of its files cannot be read. */
+                /* Skip power management: it says nothing about memory, and some of its files are
+                 * unreadable. */
                 if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0 ||
                     strcmp(e->d_name, "power") == 0)
                         continue;
@@ -194,7 +197,7 @@ static void tree_foreach(Report *r, const char *folder, int depth,
         closedir(d);
 }
 
-/* So many levels of it: 0 is a file or a link only. */
+/* depth: the number of levels; 0: only a file or a link. */
 static void tree_copy(Report *r, const char *path, int depth)
 {
         struct stat st;
@@ -211,7 +214,7 @@ static void tree_copy(Report *r, const char *path, int depth)
                 tree_copy_file(r, path);
 }
 
-/* Where a link leads, as a path below the root; false: out of it. */
+/* Resolves a link to a path below the root; false: the target is outside. */
 static bool tree_follow(const Report *r, const char *path, char ret[static PATH_MAX])
 {
         char target[PATH_MAX];
@@ -240,7 +243,7 @@ static bool tree_follow(const Report *r, const char *path, char ret[static PATH_
         return true;
 }
 
-/* A device of a bus: the link, and the files of the device itself. */
+/* Copies a device of a bus: the link, and the files of the device itself. */
 static void tree_copy_device(Report *r, const char *path, int depth)
 {
         char device[PATH_MAX];
@@ -250,7 +253,7 @@ static void tree_copy_device(Report *r, const char *path, int depth)
                 tree_copy(r, device, depth);
 }
 
-/* Of PCI devices only what tells where and what they are. */
+/* Copies only the files that say what and where a PCI device is. */
 static void tree_copy_pci_device(Report *r, const char *path, int depth _unused_)
 {
         static const char *const files[] = { "class", "device", "numa_node", "vendor" };

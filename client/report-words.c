@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Stand-ins for the names of users, for their home folders and for the host. Only whole words are replaced:
+/* Replaces the names of users, of their home folders and of the host. Only whole words are replaced:
  * letters, digits and "_" belong to a word, everything else ends it. */
 
 #include <ctype.h>
@@ -15,7 +15,7 @@
 
 #include "client/report.h"
 
-/* Below are accounts of the system, whose names say nothing; 65534 is nobody. */
+/* Lower ids are system accounts, whose names are not private; 65534 is nobody. */
 #define WORDS_UID_MIN    1000
 #define WORDS_UID_NOBODY 65534
 
@@ -50,7 +50,7 @@ static int words_compare(const char *word, const char *text, size_t n)
         return r != 0 ? r : (word[n] != '\0');
 }
 
-/* The first word that is not less than the text. */
+/* The position of the first word that is not less than the text. */
 static size_t words_position(const ReportWords *w, const char *text, size_t n)
 {
         size_t low = 0, high = w->n_words;
@@ -105,7 +105,7 @@ int report_words_add_user(ReportWords *w, const char *name, const char *home)
         snprintf(to, sizeof(to), "user%u", ++w->n_users);
         snprintf(to_home, sizeof(to_home), "/home/%s", to);
         int r = report_words_add(w, name, to);
-        /* "/" is the home folder of many, and names nobody. */
+        /* "/" is the home folder of many users and identifies none. */
         return r >= 0 && strlen(home) > 1 ? report_words_add(w, home, to_home) : r;
 }
 
@@ -135,7 +135,7 @@ static int words_add_passwd(ReportWords *w, const char *root)
         return r;
 }
 
-/* Users that only a name service knows: those who are logged in, and whoever calls. */
+/* Adds users that only a name service knows: the caller, and users that are logged in. */
 static int words_add_present(ReportWords *w)
 {
         DIR *d = opendir("/run/user");
@@ -153,7 +153,7 @@ static int words_add_present(ReportWords *w)
         return r;
 }
 
-/* The name with its domain, and without. */
+/* Adds the host name with and without its domain. */
 static int words_add_host(ReportWords *w)
 {
         char name[256] = "";
@@ -186,7 +186,7 @@ static bool words_is_inside(char c)
         return isalnum((unsigned char)c) || c == '_';
 }
 
-/* The longest one that the text begins with. */
+/* The longest word that the text begins with. */
 static const ReportWord *words_at(const ReportWords *w, const char *text, size_t n)
 {
         for (size_t k = n < w->longest ? n : w->longest; k > 0; k--) {

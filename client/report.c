@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* cdmctl report: a tarball for a bug report, which cdmctl --offline --root reads when unpacked. */
+/* cdmctl report: makes a tarball for a bug report. cdmctl --offline --root reads the unpacked tarball. */
 
 #include "client/report.h"
 
@@ -37,7 +37,8 @@ static void report_close(int *fd)
 
 /* --- commands ------------------------------------------------------------------------------------------- */
 
-/* stdout goes to fd; stderr as well, if `errors`. Returns the status as of wait(), or a negative errno. */
+/* Sends stdout to fd, and also stderr if `errors`. Returns the status as from wait(), or a negative
+ * errno. */
 static int report_spawn(const char *const *argv, int fd, bool errors)
 {
         posix_spawn_file_actions_t actions;
@@ -60,7 +61,7 @@ static int report_spawn(const char *const *argv, int fd, bool errors)
         return status;
 }
 
-/* What the command says, errors included, becomes a file of the report. */
+/* Writes the output of the command, including errors, to a file of the report. */
 static void report_run(Report *r, const char *path, const char *const *argv)
 {
         _cleanup_(report_close) int fd = memfd_create("output", MFD_CLOEXEC);
@@ -103,7 +104,7 @@ static void report_run_all(Report *r)
 
 /* --- users of the rules --------------------------------------------------------------------------------- */
 
-/* The readers of the report have other users than this machine, and rules are about users. */
+/* Writes the accounts that rules name, because the reader's machine has other users. */
 static void report_print_accounts(FILE *f, const char *root, char *const *names, bool group)
 {
         for (size_t i = 0; names && names[i]; i++) {
@@ -136,7 +137,7 @@ static int report_write_accounts(Report *r, const char *root, const Config *conf
         return 0;
 }
 
-/* Users of a name service are known by the rules alone. */
+/* Users of a name service can be found in the rules only. */
 static int report_hide_users_of_rules(ReportWords *words, const char *root, const Config *config)
 {
         int r = 0;
@@ -146,7 +147,7 @@ static int report_hide_users_of_rules(ReportWords *words, const char *root, cons
                         bool is_number = isdigit((unsigned char)**user);
                         uint32_t id;
 
-                        /* Accounts of the system keep their names. */
+                        /* System accounts keep their names. */
                         if (!is_number && (name_find(false, *user, &id, (void *)root) < 0 || id >= 1000))
                                 r = report_words_add_user(words, *user, "");
                 }
@@ -161,7 +162,7 @@ static int report_collect(Report *r, const Args *args, ReportWords *words)
         _cleanup_(config_free_p) Config *config = NULL;
         ConfMessages messages = { 0 };
 
-        /* What is wrong with it is seen by whoever reads the report. */
+        /* The reader of the report will see the errors of the configuration. */
         int status = config_load(args->root, &config, &messages);
         conf_messages_clear(&messages);
         if (status >= 0 && words)
@@ -184,7 +185,7 @@ static int report_collect(Report *r, const Args *args, ReportWords *words)
         return r->error;
 }
 
-/* Collects below the folder `stage`. */
+/* Collects the files below the folder `stage`. */
 static int report_fill(const char *stage, const Args *args)
 {
         _cleanup_(report_words_free_p) ReportWords *words = NULL;
@@ -221,7 +222,7 @@ static int report_remove_one(const char *path, const struct stat *st _unused_, i
         return remove(path);
 }
 
-/* The file must not exist: in a folder such as /tmp a link could be waiting. */
+/* The file must not exist: in a folder such as /tmp another user could have placed a link. */
 static int report_pack(const char *folder, const char *file)
 {
         const char *const tar[] = { "tar",       "--create",    "--gzip", "--file=-",  "--owner=0",

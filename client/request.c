@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* cdmctl request: reserve, and print the id alone, for scripts. */
+/* cdmctl request: reserves, and prints only the id, for scripts. */
 
 #include <stdio.h>
 
@@ -10,7 +10,7 @@
 #include "client/reserve.h"
 #include "policy/cdm-names.h"
 
-/* With --json the whole reservation, as `show` prints it. */
+/* With --json prints the whole reservation, like `show`. */
 static int print_reservation(sd_bus *bus, const char *path, const TableStyle *style)
 {
         _cleanup_(reservation_info_clear) ReservationInfo info = { 0 };
@@ -31,7 +31,7 @@ int verb_request(const Args *args)
         Args resolved;
         Size size;
 
-        /* Nonsense is refused with or without a daemon. */
+        /* Refuse nonsense before the bus is opened. */
         int status = args_parse_pool_size(args, &pool, &size);
         if (status == 0)
                 status = reserve_resolve(args, &resolved, &cgroup);

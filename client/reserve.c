@@ -15,7 +15,7 @@
 #include "client/reserve.h"
 #include "policy/cdm-names.h"
 
-/* Pool names are object path components on the bus, escaped by sd-bus itself. */
+/* On the bus, pool names are components of object paths, which sd-bus escapes. */
 int reserve_read_pool_size(sd_bus *bus, const char *pool, uint64_t *ret_bytes)
 {
         _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
@@ -59,7 +59,7 @@ static int append_target(sd_bus_message *m, const Args *a, bool scope)
         if (a->pid > 0)
                 return sd_bus_message_append(m, "{sv}", CDM_OPTION_PID, "u", a->pid);
 
-        /* The message keeps a copy of its own. */
+        /* The message duplicates the descriptor. */
         int fd = pidfd_open(getpid(), 0);
         if (fd < 0)
                 return -errno;
@@ -129,7 +129,7 @@ int reserve_message(sd_bus *bus, const char *member, const Args *a, bool scope, 
         if (r >= 0)
                 r = sd_bus_message_close_container(m);
         if (r == -EINVAL)
-                return usage_error("the arguments are not valid UTF-8, or no names that the bus takes");
+                return usage_error("the arguments are not valid UTF-8, or not valid on the bus");
         if (r < 0)
                 return client_fail(NULL, r);
         *ret = TAKE_PTR(m);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* cdmctl resize: another size for a reservation. */
+/* cdmctl resize: changes the size of a reservation. */
 
 #include <stdio.h>
 

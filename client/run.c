@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* cdmctl run: reserve, run a command with that memory, release when it ends.
+/* cdmctl run: reserves, runs a command with that memory, and releases when the command ends.
  *
- * cdmctl stays as the parent of the command, whether or not the daemon put it into a scope, although in a
- * scope it could exec the command in its own place and leave the release to the daemon, which sees the scope
- * end. Three things speak for staying:
+ * cdmctl stays as the parent of the command, whether or not the daemon put it into a scope. In a scope it
+ * could instead exec the command and leave the release to the daemon, which notices the end of the scope.
+ * There are three reasons to stay:
  * - The release is done when `cdmctl run` returns. With exec, the next line of a script would race with the
  *   daemon for the same bytes.
- * - A command that signal N killed is exit status 128+N for every caller, not only for shells.
- * - A caller that is not moved into a scope (inside a service, a container) has nobody else who releases.
- * What exec would give for nothing is done by hand: signals are passed on, and the command is killed with
- * its cdmctl (PR_SET_PDEATHSIG), so that SIGKILL ends both; then the scope ends and the daemon releases.
+ * - A command killed by signal N gives exit status 128+N to every caller, not only to shells.
+ * - If cdmctl is not moved into a scope (inside a service, a container), no one else would release.
+ * cdmctl must therefore do what exec would provide for free: it forwards signals, and the command is killed
+ * when cdmctl dies (PR_SET_PDEATHSIG). So SIGKILL ends both; then the scope ends and the daemon releases.
  *
- * The bus connection is closed while the command runs: it may run for weeks. */
+ * The bus connection is closed while the command runs, because that can take weeks. */
 
 #include <errno.h>
 #include <sched.h>
@@ -37,7 +37,7 @@
 /* --- CPU affinity --- */
 
 typedef struct Affinity {
-        cpu_set_t *set; /* NULL: could not be read */
+        cpu_set_t *set; /* NULL: unknown */
         size_t size;
 } Affinity;
 
@@ -47,7 +47,7 @@ static void affinity_clear(Affinity *a)
                 CPU_FREE(a->set);
 }
 
-/* The kernel refuses a mask that is smaller than its own, and does not say how large that is. */
+/* The kernel refuses a mask that is smaller than its own, and does not say how large its own mask is. */
 static void affinity_get(Affinity *a)
 {
         for (int n = 1024; n <= 1024 * 1024; n *= 2) {
@@ -62,7 +62,7 @@ static void affinity_get(Affinity *a)
         }
 }
 
-/* Moving a process between cgroups resets it on Linux 6.1. */
+/* Linux 6.1 resets the affinity when a process is moved between cgroups. */
 static void affinity_restore(const Affinity *a)
 {
         if (a->set && sched_setaffinity(0, a->size, a->set) < 0)
@@ -73,7 +73,7 @@ static void affinity_restore(const Affinity *a)
 
 static const int forwarded[] = { SIGINT,  SIGTERM, SIGHUP,  SIGQUIT, SIGUSR1,
                                  SIGUSR2, SIGALRM, SIGTSTP, SIGCONT, SIGWINCH };
-/* Those that end cdmctl itself before there is a command. SIGQUIT still does so at once. */
+/* These end cdmctl itself while there is no command. SIGQUIT still does so immediately. */
 static const int ending[] = { SIGINT, SIGTERM, SIGHUP };
 
 static void signal_set(sigset_t *set, const int *signals, size_t n)
@@ -83,8 +83,8 @@ static void signal_set(sigset_t *set, const int *signals, size_t n)
                 sigaddset(set, signals[i]);
 }
 
-/* The terminal sends its signals to the whole foreground group: the command has them already. So it has what
- * it sent itself, to its group. */
+/* Does not forward signals that the command already has: those of the terminal, which go to the whole
+ * foreground group, and those that the command sent to its own group. */
 static void forward(pid_t child, const struct signalfd_siginfo *si)
 {
         bool from_terminal = si->ssi_code == SI_KERNEL;
@@ -100,7 +100,7 @@ static int exit_status_of(int status)
         return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
 }
 
-/* -> the command's exit status */
+/* Returns the command's exit status. */
 static int wait_child(pid_t child, int fd)
 {
         struct signalfd_siginfo si;
@@ -133,8 +133,7 @@ static _Noreturn void child_exec(const Args *args, const ReservationInfo *info, 
                    args->command[0], strerror(errno)));
 }
 
-/* A signal that came during the request: there is no command to tell, so nothing is started. 0: none came.
- */
+/* 128 + N if signal N arrived during the request, so that no command is started; 0: none. */
 static int pending_signal(void)
 {
         static const struct timespec now = { 0 };
@@ -156,7 +155,7 @@ static int run_command(const Args *args, const ReservationInfo *info, const sigs
         signal_set(&mask, forwarded, ARRAY_SIZE(forwarded));
         sigaddset(&mask, SIGCHLD);
         (void)sigprocmask(SIG_BLOCK, &mask, NULL);
-        /* An inherited SIG_IGN would let the kernel reap the command, and its status would be lost. */
+        /* With an inherited SIG_IGN the kernel would reap the command, and its status would be lost. */
         (void)signal(SIGCHLD, SIG_DFL);
         int fd = signalfd(-1, &mask, SFD_CLOEXEC);
         if (fd < 0)
@@ -182,8 +181,8 @@ static void leave(int n)
         _exit(status_on_signal);
 }
 
-/* Whatever happens here, the exit status stays that of the command. Whoever does not want to wait for a
- * drain breaks it off; the daemon goes on. */
+/* The exit status stays that of the command, even if the release fails. A signal ends the wait for the
+ * drain; the daemon continues. */
 static void release(const ReservationInfo *info, const char *path, int status)
 {
         _cleanup_(sd_bus_flush_close_unref_p) sd_bus *bus = NULL;
@@ -198,7 +197,7 @@ static void release(const ReservationInfo *info, const char *path, int status)
 
         if (job.path && client_open(&bus) == 0)
                 (void)release_all(bus, &job, 1, RELEASE_QUIET);
-        /* A scope of its own ends with this process, and what is left of it with the scope. */
+        /* A scope made for this command ends with this process, and so does its residue. */
         if (!info->unit || strncmp(info->unit, CDM_SCOPE_PREFIX, strlen(CDM_SCOPE_PREFIX)) != 0)
                 release_print_residue(&job, stderr);
         release_clear(&job);
@@ -231,7 +230,7 @@ static int reserve_and_run(const Args *args)
         _cleanup_free_ char *path = NULL;
         sigset_t mask, original;
 
-        /* From here on, a Ctrl-C must not leave a reservation behind that nobody knows of. */
+        /* From here on, Ctrl-C must not leave a forgotten reservation behind. */
         signal_set(&mask, ending, ARRAY_SIZE(ending));
         (void)sigprocmask(SIG_BLOCK, &mask, &original);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* cdmctl static: what Static= rules reserve for a unit that is about to start. systemd runs it (see
- * cdm-policy(5)), as cdmd-static@UNIT.service, whose output is in the journal of UNIT as well. */
+/* cdmctl static: reserves what Static= rules say for a unit that is about to start. systemd runs it (see
+ * cdm-policy(5)) as cdmd-static@UNIT.service, whose output also appears in the journal of UNIT. */
 
 #include <stdio.h>
 #include <unistd.h>
@@ -10,7 +10,8 @@
 #include "client/cdmctl.h"
 #include "policy/cdm-names.h"
 
-/* cdmd may be restarted while a unit starts; what was reserved by then is found again. */
+/* Retry, because cdmd may be restarted while a unit starts. A retry finds reservations that were made
+ * before. */
 #define ATTEMPTS_MAX 3
 
 static int tell(sd_bus_message *reply)
@@ -46,6 +47,6 @@ int verb_static(const Args *args)
                 status = reserve_static(unit);
         }
         if (status != CDM_EXIT_DONE)
-                note("%s gets no CDM memory as it starts: it is kept off the CDM nodes", unit);
+                note("%s starts without CDM memory and is kept off the CDM nodes", unit);
         return status;
 }

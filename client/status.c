@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* cdmctl status: everything an operator wants to see first, on one screen. */
+/* cdmctl status: shows what an operator wants to see first, on one screen. */
 
 #include <inttypes.h>
 #include <stdarg.h>
@@ -19,7 +19,8 @@
 #include "policy/warning.h"
 
 #define BAR_WIDTH 24
-/* Where the text after a bar starts, and with what indentation where the terminal leaves it no room there. */
+/* The column where the text after a bar starts, and its indentation if the terminal is too narrow for
+ * that. */
 #define BAR_END         (2 + 10 + 1 + BAR_WIDTH + 3)
 #define BAR_TEXT_MIN    20
 #define BAR_TEXT_INDENT 4
@@ -30,16 +31,15 @@ typedef struct ManagerInfo {
         char *version, *mode, *fence;
         WarningList warnings;
         uint64_t drained;        /* bytes of intruders, since cdmd started */
-        bool demoting;           /* the kernel moves pages past the fence ... */
-        uint64_t demoted;        /* ... and this much of pools that it can reach belongs to nobody with a
-                                    reservation */
-        uint64_t drift_repaired; /* likewise */
+        bool demoting;           /* the kernel's demotion ignores the fence */
+        uint64_t demoted;        /* bytes of intruders in the pools that demotion reaches */
+        uint64_t drift_repaired; /* since cdmd started */
         bool fencing;
         uint64_t unfenceable; /* bytes of the root cgroup and the kernel on CDM nodes */
         NodeSet ordinary;
         Table *unfenced;
         Table *fights;
-        WarningList fight_faults; /* the same as sentences */
+        WarningList fight_faults; /* the fights as sentences */
 } ManagerInfo;
 
 static const Column unfenced_columns[] = {
@@ -96,7 +96,7 @@ static int get_unfenced(sd_bus *bus, Table **ret, sd_bus_error *error)
         return r;
 }
 
-/* While it lasts, something is not as cdmd promises. */
+/* A fight is a fault: while it lasts, cdmd does not keep a promise. */
 static int add_fight_fault(WarningList *faults, const char *what, const char *reason)
 {
         _cleanup_free_ char *text = NULL;
@@ -189,8 +189,8 @@ typedef struct Escaped {
         ManagerInfo *manager;
 } Escaped;
 
-/* The kernel does not note which way a page came. But where the fence is closed to all else, what those have
- * there who may not be there is what was demoted, or was there before the fence. */
+/* The kernel does not record how a page reached a node. But if the fence is closed except for demotion, the
+ * pages of intruders were demoted, or are older than the fence. */
 static void add_escaped(const HolderInfo *h, void *userdata)
 {
         Escaped *e = userdata;
@@ -198,12 +198,12 @@ static void add_escaped(const HolderInfo *h, void *userdata)
         if (h->node < NODE_MAX && nodeset_contains(&e->demoted_nodes, (int)h->node) &&
             strcmp(h->kind, "intruder") == 0)
                 e->manager->demoted += h->bytes;
-        /* Kernel threads are in the root cgroup; what is charged to nobody has no cgroup. */
+        /* Kernel threads are in the root cgroup. Memory that is charged to no cgroup has an empty path. */
         if (strcmp(h->cgroup, "/") == 0 || (!*h->cgroup && strncmp(h->name, "kernel:", 7) == 0))
                 e->manager->unfenceable += h->bytes;
 }
 
-/* What is on CDM nodes in spite of the fence. */
+/* Sums up the bytes on CDM nodes in spite of the fence. */
 static int read_escaped(sd_bus *bus, const Objects *o, ManagerInfo *m)
 {
         Escaped e = { .manager = m };
@@ -262,7 +262,7 @@ static void print_fence(const ManagerInfo *m)
         printf("%s%*s", narrow ? "\n" : "", narrow ? FACT_INDENT : 1, "");
         text_wrap(stdout, clean ? clean : TEXT_REPLACEMENT, FACT_INDENT, width);
         if (m->demoting)
-                print_fact("%s of processes without a reservation are where the kernel demotes to",
+                print_fact("%s of processes without a reservation are on nodes that demotion reaches",
                            size_format(m->demoted, size));
         if (m->fencing)
                 print_fact("the root cgroup and kernel threads cannot be fenced: they have %s there",
@@ -274,7 +274,7 @@ static void print_fence(const ManagerInfo *m)
                            m->drift_repaired, m->drift_repaired == 1 ? "time" : "times");
 }
 
-/* [######..........]: reserved of size, any reservation shows as one mark at least. */
+/* [######..........]: reserved of size. Any reservation shows as at least one mark. */
 static void print_bar(uint64_t part, uint64_t whole)
 {
         int n = whole > 0 ? (int)((double)part / (double)whole * BAR_WIDTH) : 0;
@@ -421,7 +421,7 @@ static int check_ignored(const Args *args)
                 for (size_t k = 0; k < n; k++)
                         names[k] = all[k].name;
                 did_you_mean(*i, names, n, hint);
-                return usage_error("--ignore=%s: no warning is named so%s", *i,
+                return usage_error("--ignore=%s: there is no such warning%s", *i,
                                    *hint ? hint : "; `cdmctl explain-warning` lists them");
         }
         if (args->ignored && !args_given(args, OPTION_CHECK))
@@ -429,13 +429,13 @@ static int check_ignored(const Args *args)
         return 0;
 }
 
-/* A fence that is not as Mode= wants it is a fault like those that the daemon names. */
+/* A fence that does not match Mode= is a fault, like those that the daemon reports. */
 static int add_fence_fault(ManagerInfo *m)
 {
         bool enforced = strcmp(m->mode, "enforce") == 0;
         _cleanup_free_ char *text = NULL;
 
-        /* That it is open to demotion is a fault with a name of its own. */
+        /* Openness to demotion is a fault with a name of its own. */
         if (strcmp(m->fence, CDM_FENCE_OPEN_DEMOTION) == 0 ||
             strcmp(m->fence, enforced ? "closed" : "open") == 0)
                 return 0;
@@ -445,7 +445,7 @@ static int add_fence_fault(ManagerInfo *m)
         return warning_list_add(&m->warnings, WARNING_FENCE, true, text);
 }
 
-/* Those of a list that are faults and not ignored. */
+/* Adds the faults of a list that are not ignored. */
 static int add_faults(WarningList *faults, const WarningList *from, const Args *args)
 {
         int r = 0;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What a table is made of; for the files that print tables. */
+/* The parts of a table, for the files that print tables. */
 
 #include <stdio.h>
 
@@ -17,13 +17,13 @@ typedef enum CellKind {
         CELL_TIME,
         CELL_NODES,
         CELL_SHARES,
-        CELL_LABELS, /* a string: KEY=VALUE, separated by tabs, which are in none */
+        CELL_LABELS, /* a string: KEY=VALUE separated by tabs, which labels cannot contain */
 } CellKind;
 
 typedef struct Cell {
         CellKind kind;
         const char *color;
-        uint64_t number; /* also the count of shares, and a signed number's bits */
+        uint64_t number; /* also the number of shares, and the bits of a signed number */
         union {
                 char *string;
                 NodeSet *nodes;
@@ -38,7 +38,7 @@ struct Table {
         Cell *cells; /* row after row */
         size_t n_cells, n_allocated;
         size_t n_rows;
-        const char *order; /* columns as people see them, or NULL */
+        const char *order; /* the order of the columns for people, or NULL */
         bool out_of_memory;
 };
 
@@ -47,8 +47,8 @@ static inline const char *column_name(const Column *c)
         return c->title ? c->title : c->key;
 }
 
-/* As people read it. Owned by the caller; NULL: out of memory. */
+/* The text for people. Owned by the caller; NULL: out of memory. */
 char *cell_to_text(const Cell *c);
 
-/* Has every row all of its cells? */
+/* True if every row has all of its cells. */
 bool table_is_complete(const Table *t);

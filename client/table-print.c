@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Tables for people; the only user of libsmartcols. It cuts columns at their end, and by how much follows
- * from all of them: where a path must be cut in its middle, the width is worked out here. */
+/* Prints tables for people; the only user of libsmartcols. libsmartcols cuts columns at their end, but a
+ * path must be cut in its middle, so the widths are computed here. */
 
 #include <ctype.h>
 #include <errno.h>
@@ -17,10 +17,10 @@
 #include "policy/conf-text.h"
 
 #define COLUMNS_MAX 32
-/* Less of a value than this says nothing. */
+/* A shorter part of a value would be useless. */
 #define CUT_WIDTH_MIN 12
 
-/* A table on its way to the terminal: some of its columns, as text. */
+/* The columns of a table that will be printed, as text. */
 typedef struct View {
         const Table *t;
         size_t shown[COLUMNS_MAX]; /* indexes of columns */
@@ -126,7 +126,7 @@ static bool cell_is_empty(const Cell *c, const Column *column)
         return false;
 }
 
-/* The first column names the row and stays. */
+/* Keeps the first column, which names the row. */
 static void view_drop_empty(View *v)
 {
         size_t kept = 1;
@@ -170,7 +170,7 @@ static int view_fill(View *v)
         return 0;
 }
 
-/* The widest of those that may be cut gives way, again and again. false: they cannot fit. */
+/* Repeatedly shrinks the widest column that may be cut. False: the columns cannot fit. */
 static bool view_fit(View *v, size_t terminal)
 {
         size_t total = v->n_shown - 1;
@@ -211,7 +211,7 @@ static int view_cut(View *v)
 
 /* --- onto the terminal ---------------------------------------------------------------------------------- */
 
-/* A row a paragraph. */
+/* Prints each row as a paragraph. */
 static int view_print_records(const View *v)
 {
         size_t width = 0;
@@ -285,7 +285,7 @@ static int view_print(View *v, const TableStyle *style)
                 for (size_t i = 0; i < v->t->n_columns && v->n_shown < COLUMNS_MAX; i++)
                         if (v->t->columns[i].title)
                                 view_add(v, i);
-        /* libsmartcols prints nothing at all for a table without lines. */
+        /* libsmartcols prints nothing for a table without lines. */
         if (r != 0 || v->t->n_rows == 0)
                 return r;
 

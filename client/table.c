@@ -41,7 +41,7 @@ void table_set_order(Table *t, const char *order)
 
 void table_row(Table *t)
 {
-        /* A row that was not filled to its end ends in nulls. */
+        /* Fill up an incomplete previous row with nulls. */
         while (!t->out_of_memory && t->n_cells < t->n_rows * t->n_columns)
                 table_null(t);
         t->n_rows++;

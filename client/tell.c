@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* What cdmctl says on stderr: sanitised, with the prefix on each line. */
+/* Messages on stderr: sanitised, with a prefix on each line. */
 
 #include <stdarg.h>
 #include <stdio.h>

@@ -10,7 +10,7 @@
 #include "client/text.h"
 #include "policy/macro.h"
 
-/* Of what stands below its name. */
+/* The indentation of a text that starts below its name. */
 #define ENTRY_INDENT 6
 
 static size_t sequence_length(unsigned char lead, uint32_t *ret_bits)
@@ -41,7 +41,7 @@ size_t text_decode(const char *s, uint32_t *ret_code)
 
         size_t n = sequence_length((unsigned char)s[0], &code);
 
-        /* A NUL is no continuation byte, so this stops at the end of a string that is cut short. */
+        /* NUL is no continuation byte, so this stops at the end of a truncated string. */
         for (size_t i = 1; i < n; i++) {
                 unsigned char c = (unsigned char)s[i];
 
@@ -70,7 +70,7 @@ bool text_is_printable(uint32_t code)
 
 char *text_sanitise(const char *s)
 {
-        /* A replacement is never longer than what it replaces. */
+        /* The replacement is never longer than the character. */
         char *copy = malloc(strlen(s) + 1);
         if (!copy)
                 return NULL;
@@ -91,7 +91,7 @@ char *text_sanitise(const char *s)
         return copy;
 }
 
-/* One character at s: its bytes and its columns. What is no character here counts as one column a byte. */
+/* Returns the bytes of the character at s, and its columns. An invalid byte counts as one column. */
 static size_t text_step(const char *s, size_t *ret_columns)
 {
         uint32_t code;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* The daemon's warnings, and cdmctl explain-warning. */
+/* The daemon's warnings, and `cdmctl explain-warning`. */
 
 #include "client/warnings.h"
 

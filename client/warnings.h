@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* The daemon's warnings, as status shows and checks them. */
+/* The daemon's warnings, for `cdmctl status`. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -23,6 +23,6 @@ int warning_list_read(sd_bus *bus, WarningList *l, sd_bus_error *error);
 /* -ENOMEM */
 int warning_list_add(WarningList *l, const char *name, bool fault, const char *text);
 
-/* Faults before advice, wrapped to the terminal. */
+/* Prints faults before advice, wrapped to the terminal. */
 void warning_list_print(const WarningList *l, bool full);
 void warning_list_print_json(const WarningList *l, Json *j);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* cdmctl who: which cgroup has pages on which CDM node, and by what right. */
+/* cdmctl who: shows which cgroup has pages on which CDM node, and by what right. */
 
 #include <ctype.h>
 #include <errno.h>
@@ -29,12 +29,12 @@ static const Column columns[] = {
         { "HUGETLB", "hugetlb", .right = true, .hide_zero = true },
         { "WHAT", "name", .cut = true },
 };
-/* What matters first, and the long ones last. */
+/* Important columns first, long columns last. */
 #define ORDER "NODE,KIND,BYTES,ANON,FILE,SHMEM,HUGETLB,CGROUP,UNIT,WHAT"
-/* A path that ends with the unit's name says it already. */
+/* Without UNIT, for paths that end with the unit's name. */
 #define ORDER_SHORT "NODE,KIND,BYTES,ANON,FILE,SHMEM,HUGETLB,CGROUP,WHAT"
 
-/* A word of digits is a node, anything else a pool. */
+/* A word of digits is a node, any other word a pool. */
 static int find_nodes(sd_bus *bus, const char *what, NodeSet *ret)
 {
         _cleanup_(objects_free_p) Objects *objects = calloc(1, sizeof(*objects));
@@ -77,7 +77,7 @@ typedef struct Holder {
 
 typedef struct List {
         const NodeSet *only; /* NULL: all nodes */
-        bool tenants_only;   /* without what nobody's program put there */
+        bool tenants_only;   /* without memory of the kernel's own */
         unsigned n_hidden;
         uint64_t hidden_bytes;
         Holder *holders;
@@ -96,9 +96,8 @@ static void list_clear(List *l)
         free(l->holders);
 }
 
-/* Every cgroup has a few hundred bytes of kernel memory wherever the kernel put them, and every node has
- * tables of its own. A table of these hides from people what matters. More than this is worth a look: a
- * driver's, for example. */
+/* Every cgroup has a few hundred bytes of kernel memory on some node, and every node has tables of its own.
+ * Such rows would hide what matters. A larger amount, such as that of a driver, is worth a look. */
 #define KERNELS_OWN_BYTES_MAX (UINT64_C(64) << 20)
 
 static bool is_kernels_own(const HolderInfo *h)
@@ -138,7 +137,7 @@ static bool is_attributed(const Holder *h)
         return strcmp(h->kind, "unattributed") != 0;
 }
 
-/* Control groups before what has none, then the most bytes. */
+/* Sorts rows with a cgroup before rows without, then by bytes, the most first. */
 static int by_bytes(const void *a, const void *b)
 {
         const Holder *x = a, *y = b;

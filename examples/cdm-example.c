@@ -43,7 +43,7 @@ static int use(Cdm *cdm, const char *pool, uint64_t bytes, unsigned flags)
                 return r;
         r = cdm_buffer(cdm, id, bytes, flags, &fd);
         if (r < 0) {
-                /* The sentence is that of the last call. */
+                /* cdm_error() returns the sentence of the last call, so print it before cdm_release(). */
                 fprintf(stderr, "no buffer: %s\n", cdm_error(cdm));
         } else {
                 r = fill(fd);

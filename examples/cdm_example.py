@@ -4,10 +4,10 @@
 
     ./cdm_example.py hbm 64         # MiB
 
-The buffer is memory that the CPU reaches like any other, so what takes numpy's arrays takes this one without a copy:
+The CPU reaches the buffer like any other memory, so code that takes numpy's arrays takes this one without a copy:
 
-    PyTorch   torch.from_numpy(array) is a CPU tensor of the same bytes. tensor.to("cuda") copies them to where the
-              CUDA allocator puts its memory, which is not this buffer.
+    PyTorch   torch.from_numpy(array) is a CPU tensor of the same bytes. tensor.to("cuda") copies them to memory of
+              the CUDA allocator, which is not this buffer.
     CUDA      A GPU that reads the memory of processes (cudaDevAttrPageableMemoryAccess is 1, as on Grace Hopper) takes
               the address as it is: kernel<<<...>>>(array.ctypes.data), or in CuPy cupy.cuda.UnownedMemory(). Do not
               register it with cudaHostRegister(): pinning may move the pages off the node, see cdm_buffer(3).
@@ -59,7 +59,7 @@ def main():
             array = map_buffer(cdm, reservation, size)
             array[:] = numpy.arange(len(array), dtype=numpy.float32) % 1000
             print(f"{array.nbytes} bytes of device memory, mean {array.mean(dtype=numpy.float64):.2f}")
-            del array                       # the last array that uses the buffer gives its bytes back
+            del array                       # the bytes are given back with the last array that uses them
         finally:
             check(cdm, lib.cdm_release(cdm, reservation))
     except OSError as e:

@@ -1,4 +1,4 @@
-# Programs to read and to start from; the tests compile and run them.
+# Example programs, which the tests compile and run.
 dist_example_DATA += examples/cdm-example.c examples/cdm_example.py
 
 # For Slurm; see cdmd-slurm(8).

@@ -41,7 +41,7 @@ uint64_t buffer_layout_node_bytes(const BufferLayout *l, int node)
         return buffer_sum_of(l->parts, l->n_parts, node);
 }
 
-/* What is left of each share, in whole pages, and of all together. */
+/* Fills rooms[] with the bytes that `taken` leaves of each share, in whole pages. Returns their sum. */
 static uint64_t buffer_rooms_of(const Share *shares, size_t n_shares, const Share *taken, size_t n_taken,
                                 uint64_t page_bytes, Share rooms[static SHARES_MAX])
 {
@@ -89,7 +89,7 @@ BufferVerdict buffer_lay_out(const Share *shares, size_t n_shares, const Share *
                 *ret_room_bytes = room;
         if (size_bytes == 0)
                 return BUFFER_EMPTY;
-        /* Compared before it is rounded, which could overflow; the room is whole pages. */
+        /* Compare before rounding, which could overflow. `room` is already a multiple of the page size. */
         if (size_bytes > room)
                 return BUFFER_TOO_BIG;
         BufferVerdict v = buffer_spread(rooms, n_shares, size_round_up(size_bytes, page_bytes), &l);

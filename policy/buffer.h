@@ -24,46 +24,47 @@ typedef enum BufferVerdict {
         BUFFER_FITS,
         BUFFER_EMPTY,     /* a size of 0 */
         BUFFER_TOO_BIG,   /* larger than what the other buffers leave of the reservation */
-        BUFFER_SCATTERED, /* it would need more than BUFFER_PARTS_MAX nodes */
+        BUFFER_SCATTERED, /* would need more than BUFFER_PARTS_MAX nodes */
         _BUFFER_VERDICT_MAX,
 } BufferVerdict;
 
 const char *buffer_verdict_to_string(BufferVerdict v);
 
 uint64_t buffer_layout_bytes(const BufferLayout *l);
-/* Of that node only. */
+/* The bytes on that node only. */
 uint64_t buffer_layout_node_bytes(const BufferLayout *l, int node);
 
 /* Chooses the nodes of a buffer of size_bytes, rounded up to whole pages: the first node with room for all
  * of it, else several nodes in the order of the reservation's shares. taken: bytes of the reservation's
- * other buffers. *ret_room_bytes (may be NULL): what those leave, in whole pages. ret is set for BUFFER_FITS
- * only. */
+ * other buffers. *ret_room_bytes (may be NULL): what the other buffers leave, in whole pages. ret is set for
+ * BUFFER_FITS only. */
 BufferVerdict buffer_lay_out(const Share *shares, size_t n_shares, const Share *taken, size_t n_taken,
                              uint64_t size_bytes, uint64_t page_bytes, BufferLayout *ret,
                              uint64_t *ret_room_bytes);
 
-/* Descriptors, and places in systemd's store (FileDescriptorStoreMax= of the unit). */
+/* The limit for all buffers: each takes a descriptor and a slot in systemd's store (FileDescriptorStoreMax=
+ * of the unit). */
 #define BUFFERS_MAX      1000
-#define BUFFERS_EACH_MAX 64 /* of one reservation */
-/* Of all reservations of one user, and of all users but root. */
+#define BUFFERS_EACH_MAX 64 /* for one reservation */
+/* For all reservations of one user, and of all users except root. */
 #define BUFFERS_USER_MAX  128
 #define BUFFERS_USERS_MAX (BUFFERS_MAX - 128)
 
-/* Those that wait included. */
+/* Includes buffers that are not open yet. */
 typedef struct BufferCounts {
         size_t of_reservation;
         size_t of_user;  /* of the user of that reservation */
-        size_t of_users; /* of all users but root */
+        size_t of_users; /* of all users except root */
         size_t all;
 } BufferCounts;
 
-/* Why there can be no more for this reservation, a sentence; NULL: there can. */
+/* Returns a sentence that says why the reservation cannot have another buffer, or NULL if it can. */
 const char *buffer_too_many(const BufferCounts *n, bool is_root);
 
-/* "buffer-ID-SERIAL-PAGE-NODE.BYTES...", numbers in hex but for ID, SERIAL and NODE: everything that a
- * restarted cdmd needs to know about the buffer. */
+/* "buffer-ID-SERIAL-PAGE-NODE.BYTES...": everything that a restarted cdmd needs to know about the buffer.
+ * ID, SERIAL and NODE are decimal, the other numbers hexadecimal. */
 #define BUFFER_NAME_MAX 256
 const char *buffer_name_format(uint32_t id, uint32_t serial, const BufferLayout *l,
                                char name[static BUFFER_NAME_MAX]);
-/* -EINVAL: no such name. */
+/* -EINVAL: not the name of a buffer. */
 int buffer_name_parse(const char *name, uint32_t *ret_id, uint32_t *ret_serial, BufferLayout *ret);

@@ -43,7 +43,7 @@
 #define CDM_OPTION_USER       "user"       /* s: Explain only: as if this user asked */
 #define CDM_OPTION_FOR_NOBODY "for-nobody" /* b: the request has no user */
 #define CDM_OPTION_FOR_UID    "for-uid"    /* u: the request is for this user */
-#define CDM_OPTION_LABELS     "labels"     /* a{ss}: what is said of the target's cgroup */
+#define CDM_OPTION_LABELS     "labels"     /* a{ss}: labels for the target's cgroup */
 #define CDM_OPTION_LEASE      "lease"      /* t: microseconds */
 #define CDM_OPTION_PRIORITY   "priority"   /* i */
 #define CDM_OPTION_QUEUE      "queue"      /* t: microseconds to wait at most */
@@ -52,7 +52,7 @@
 #define CDM_OPTION_NODES      "nodes"      /* s: node list */
 #define CDM_OPTION_NEAR       "near"       /* s: PCI address */
 #define CDM_OPTION_SCOPE      "scope"      /* b: the caller (pidfd) gets a scope: `cdmctl run` */
-#define CDM_OPTION_MEM_POLICY "mem-policy" /* s: what run sets; "bind" caps the scope */
+#define CDM_OPTION_MEM_POLICY "mem-policy" /* s: what `cdmctl run` sets; "bind" caps the scope */
 
 /* keys of the filter of Manager.ListReservations (a{sv}) */
 #define CDM_FILTER_POOL  "pool"  /* s */
@@ -66,18 +66,18 @@
 /* One row of ListHolders(): node, cgroup, unit, bytes in all, anon, file, shmem, hugetlb, kind, name */
 #define CDM_HOLDER "(usstttttss)"
 
-/* FenceState beyond those of daemon/fence/fence.h */
+/* A value of FenceState in addition to those of daemon/fence/fence.h */
 #define CDM_FENCE_OPEN_DEMOTION "open (demotion)"
 /* keys of the options of Reservation.OpenBufferWithOptions (a{sv}) */
 #define CDM_OPTION_HUGETLB "hugetlb" /* t: made of huge pages of that size in bytes; 0: the default size */
 
-/* environment of the command of `cdmctl buffer`: the number of the descriptor */
+/* environment variable of the command that `cdmctl buffer` runs: the number of the descriptor */
 #define CDM_ENV_BUFFER_FD "CDM_BUFFER_FD"
 
-/* files, below --root where one is given */
+/* files, below --root if given */
 #define CDM_CONFIG_DIR  "cdm" /* in /etc, /run, /usr/lib */
 #define CDM_STATE_DIR   "/run/cdmd"
-#define CDM_LASTING_DIR "/var/lib/cdmd" /* outlives the boot: StateDirectory= of cdmd.service */
+#define CDM_LASTING_DIR "/var/lib/cdmd" /* survives a reboot: StateDirectory= of cdmd.service */
 /* The drop-ins that cdmd has put in force since boot. The generator copies them and ignores the
  * configuration files, which may have changed. An empty folder: no fence. */
 #define CDM_DIR_DECIDED CDM_STATE_DIR "/fence"

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* One configuration file on its way to what it describes. conf-read.c reads it, conf-keys.c and conf-values.c
- * fill it in. */
+/* One configuration file while it is read: conf-read.c reads the text, conf-keys.c and conf-values.c fill in
+ * the object that the file describes. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -16,10 +16,9 @@ typedef enum ConfKind { CONF_MAIN, CONF_POOL, CONF_POLICY, _CONF_KIND_MAX } Conf
 #define CONF_SECTIONS_MAX 8
 #define CONF_KEYS_MAX     48
 
-/* One file while it is read. */
 typedef struct ConfFile {
         ConfKind kind;
-        const char *path; /* as it is reported */
+        const char *path; /* as quoted in messages */
         ConfMessages *messages;
         Config *config;   /* where a CONF_MAIN file puts its values; borrowed */
         PoolConfig *pool; /* the result of a CONF_POOL file; owned */
@@ -30,18 +29,19 @@ typedef struct ConfFile {
         int error;                                /* -ENOMEM: give up */
         unsigned section_line[CONF_SECTIONS_MAX]; /* where each first appears; 0: not yet */
         unsigned key_line[CONF_KEYS_MAX];
-        size_t first_pin; /* those before it are from files read earlier */
+        size_t first_pin; /* earlier pins are from files that were read before */
 
         /* Which parts have no error. Everything outside of [Grant] may belong to [Match]. */
         bool in_grant;
-        bool match_lost; /* an error outside of it */
+        bool match_lost; /* an error occurred outside of [Grant] */
 } ConfFile;
 
-/* A rule and a pool with their defaults; NULL when out of memory. */
+/* Make a rule or a pool with the defaults; NULL when out of memory. */
 Rule *conf_rule_new(const char *path);
 PoolConfig *conf_pool_new(const char *name, const char *path);
 
-/* The name of a pool is that of its file (f->path). -EINVAL: the name is unusable, and this was reported. */
+/* The name of a pool is that of its file (f->path). -EINVAL: the name is unusable; the error was
+ * reported. */
 int conf_file_pool_name(ConfFile *f, char **ret);
 
 /* Makes the object that a file of this kind describes, with its defaults. pool_name: for CONF_POOL only.
@@ -50,5 +50,5 @@ int conf_file_init(ConfFile *f, ConfKind kind, const char *path, const char *poo
                    ConfMessages *messages);
 void conf_file_clear(ConfFile *f);
 
-/* Reports a mistake and refuses the file. line 0: the file as a whole. */
+/* Reports an error, which refuses the file. line 0: the file as a whole. */
 void conf_file_error(ConfFile *f, unsigned line, const char *format, ...) _printf_(3, 4);

@@ -13,7 +13,7 @@
 #include "policy/conf-read.h"
 #include "policy/conf-start.h"
 
-/* The first folder that has a file name wins. */
+/* In order of precedence: a file replaces files of the same name in later folders. */
 static const char *const places[] = { "/etc", "/run", "/usr/lib" };
 
 typedef struct FolderEntry {
@@ -40,7 +40,7 @@ static int entries_add(Entries *list, const char *name, const char *place)
 
         for (size_t i = 0; i < list->n_entries; i++)
                 if (strcmp(list->entries[i].name, name) == 0)
-                        return 0; /* replaced by one further in front */
+                        return 0; /* an earlier folder has a file of that name */
         entries = reallocarray(list->entries, list->n_entries + 1, sizeof(*entries));
         if (!entries)
                 return -ENOMEM;
@@ -159,7 +159,7 @@ static int folder_load_main(ConfLoader *l)
         return r;
 }
 
-/* A rule that names an unknown pool is probably a typing error. */
+/* An unknown pool in a rule is probably a typo. */
 static int folder_warn_pools(const ConfLoader *l)
 {
         static const char *const default_pool = POOL_DEFAULT_NAME;
@@ -184,7 +184,7 @@ static int folder_warn_pools(const ConfLoader *l)
         return 0;
 }
 
-/* *ret_base is what l->root points to. */
+/* *ret_base owns the string that l->root points to. */
 static int folder_loader_init(ConfLoader *l, const char *root, ConfMessages *messages, char **ret_base)
 {
         _cleanup_free_ char *base = strdup(root ? root : "");
@@ -201,7 +201,7 @@ static int folder_loader_init(ConfLoader *l, const char *root, ConfMessages *mes
         return 0;
 }
 
-/* how: the settings of the loader that differ between its users. */
+/* how: the settings that differ between the callers. */
 static int folder_load(const char *root, const ConfLoader *how, Config **ret, ConfMessages *messages)
 {
         _cleanup_(config_free_p) Config *config = NULL;

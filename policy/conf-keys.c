@@ -216,9 +216,8 @@ static void conf_keys_report_unknown_key(ConfFile *f, ConfSection s, const char 
                 conf_file_error(f, f->line, "unknown key \"%s\" in [%s]; did you mean \"%s\"?", name,
                                 sections[s].name, nearest);
         else
-                conf_file_error(f, f->line,
-                                "unknown key \"%s\" in [%s]; remove it, or see %s for what there is", name,
-                                sections[s].name,
+                conf_file_error(f, f->line, "unknown key \"%s\" in [%s]; remove it, or see %s for the keys",
+                                name, sections[s].name,
                                 f->kind == CONF_MAIN   ? "cdmd.conf(5)"
                                 : f->kind == CONF_POOL ? "cdm-pool(5)"
                                                        : "cdm-policy(5)");
@@ -334,7 +333,7 @@ static void conf_keys_finish_static(ConfFile *f)
         }
 }
 
-/* Whoever forgets the limit shall not give away the pool. */
+/* A rule must state a limit, so that a forgotten Limit= does not give away the whole pool. */
 static void conf_keys_finish_limits(ConfFile *f)
 {
         static const char *const limits[] = { "Limit", "Quota", "QuotaPerUser", "Static" };
@@ -355,8 +354,8 @@ static void conf_keys_finish_limits(ConfFile *f)
         }
 }
 
-/* A default that is not given is no mistake: a request without --priority is then refused, as it was before
- * there was the key. */
+/* Without DefaultPriority= the default is 0. If Priority= is below that, requests without --priority are
+ * refused, as in versions without DefaultPriority=; that is not an error. */
 static void conf_keys_finish_priority(ConfFile *f)
 {
         const Rule *rule = f->rule;
@@ -369,7 +368,7 @@ static void conf_keys_finish_priority(ConfFile *f)
                                 (int)rule->default_priority, (int)rule->priority);
 }
 
-/* What is no mistake, and probably not meant. */
+/* Warns of settings that are valid, but probably not intended. */
 static void conf_keys_warn_of_labels(ConfFile *f)
 {
         const Rule *rule = f->rule;
@@ -378,16 +377,16 @@ static void conf_keys_warn_of_labels(ConfFile *f)
 
         if (rule->labels && rule->deny)
                 r = conf_messages_add(f->messages, CONF_WARNING, f->path, line,
-                                      "Deny=yes with Label= refuses nothing to whoever asks without that "
-                                      "label; allow with Label= what is allowed, and deny the rest without");
+                                      "Deny=yes with Label= does not refuse requests without that label; "
+                                      "allow with Label= what is allowed, and deny the rest without Label=");
         for (char **word = rule->labels; r >= 0 && word && *word; word++) {
                 size_t n = strcspn(*word, "=");
 
                 if (!label_key_is_known(*word, n))
                         r = conf_messages_add(
                                 f->messages, CONF_WARNING, f->path, line,
-                                "Label=: the key \"%.*s\" is nobody's; known are " LABEL_KEYS_KNOWN
-                                ", and one of your own has a dot",
+                                "Label=: the key \"%.*s\" is unknown; known keys are " LABEL_KEYS_KNOWN
+                                ", and a key of your own must contain a dot",
                                 (int)n, *word);
         }
         if (r < 0)
@@ -412,7 +411,7 @@ static void conf_keys_finish_rule(ConfFile *f)
                 conf_file_error(f, f->rule->line,
                                 "[Match] is empty and would match everyone; write whom the rule is for, as "
                                 "in Unit=example.service, or Pool=* if it really is for all");
-        /* [Match] was read correctly, even if [Grant] cannot work with it. */
+        /* The checks below blame [Grant]: [Match] was parsed correctly, even if it does not suit [Grant]. */
         f->in_grant = true;
         conf_keys_finish_limits(f);
         conf_keys_finish_priority(f);

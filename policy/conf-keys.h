@@ -1,22 +1,24 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What every section and key of a configuration file means: one table row a key. No I/O: conf-read.c opens
- * the files and passes sections, keys and values. A mistake becomes a message with FILE:LINE. Reading
- * continues after a mistake, so that one run shows them all. */
+/* What every section and key of a configuration file means: one table row per key. No I/O: conf-read.c opens
+ * the files and passes sections, keys and values. An error becomes a message with FILE:LINE. Reading
+ * continues after an error, so that one run shows them all. */
 
 #include <stdbool.h>
 #include <stddef.h>
 
 #include "policy/conf-file.h"
 
-/* A section starts on f->line; false (and reported) when this kind of file has none of that name. */
+/* Starts a section on f->line. False if this kind of file has no section of that name; the error was
+ * reported. */
 bool conf_file_section(ConfFile *f, const char *section);
 
-/* A section starts on f->line whose name cannot be read. */
+/* Ends the previous section, because f->line holds a section header that cannot be parsed. */
 void conf_file_section_lost(ConfFile *f);
 
-/* A setting on f->line. The section is known; everything else is checked. */
+/* Stores the setting on f->line, or reports what is wrong. A setting of an unknown section is ignored: the
+ * section was reported. */
 void conf_file_set(ConfFile *f, const char *section, const char *key, const char *value);
 
 /* Called after the last line. Checks what only the whole file shows, such as a missing [Match]. */
@@ -25,6 +27,6 @@ void conf_file_finish(ConfFile *f);
 /* The line of a key, 0 when it is not given. */
 unsigned conf_file_key_line(const ConfFile *f, const char *key);
 
-/* The kind of a file that was named on a command line: by its folder, else by the first section in its text
- * that is known. -ENOENT: neither tells; -ENOMEM. */
+/* The kind of a file that was named on a command line: determined by its folder, else by the first known
+ * section in its text. -ENOENT: neither determines it; -ENOMEM. */
 int conf_kind_of_file(const char *path, const char *text, size_t n, ConfKind *ret);

@@ -16,11 +16,11 @@ typedef struct ConfLoader {
         bool own_files;   /* files owned by the calling user are accepted like root's */
         Config *config;
         ConfMessages *messages;
-        bool refused;        /* a file was */
+        bool refused;        /* a file or folder was refused */
         bool at_start;       /* replace a refused file instead of refusing the whole configuration */
-        bool main_refused;   /* at_start: one that may say Mode= */
+        bool main_refused;   /* at_start: a refused file may set Mode= */
         char *nameless_pool; /* at_start: the last file or folder of pools without a usable name; owned */
-        Rule *deny_all;      /* at_start: the rule before all others if more than rules was refused; owned */
+        Rule *deny_all;      /* at_start: goes before all rules if anything but a rule was refused; owned */
 } ConfLoader;
 
 /* Owned by the caller; NULL when out of memory. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What is told about configuration files: mistakes and warnings, each with FILE:LINE. */
+/* Messages about configuration files: errors and warnings, each with FILE:LINE. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -17,7 +17,7 @@ typedef struct ConfMessage {
         char *text;    /* the reason and what to do, without FILE:LINE */
 } ConfMessage;
 
-/* The mistakes, in the order in which they were found. */
+/* In the order in which they were found. */
 typedef struct ConfMessages {
         ConfMessage *messages;
         size_t n_messages;

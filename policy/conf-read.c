@@ -157,7 +157,7 @@ static int conf_read_text(ConfLoader *l, ConfFile *f, const char *full, char **r
 typedef struct LineReader {
         ConfFile *file;
         const char *next, *end;
-        bool in_section; /* also in a bad one: one mistake, one message */
+        bool in_section; /* true also in a bad section, so that one mistake causes one message */
 } LineReader;
 
 #define SECTION_SKIPPED "[?]\n"
@@ -167,7 +167,7 @@ static const char *conf_read_section(LineReader *reader, char *line, const char 
         reader->in_section = true;
         if (!conf_file_section(reader->file, name))
                 return SECTION_SKIPPED;
-        /* The name was cut out in place: put back what inih looks for. */
+        /* conf_line_classify() has cut off the bracket: restore it for inih. */
         strcpy(line + strlen(line), "]\n");
         return NULL;
 }
@@ -261,8 +261,8 @@ static void conf_parse_text(ConfFile *f, const char *text, size_t n)
         conf_file_finish(f);
 }
 
-/* Reads a file for cdmd.conf twice. The first result is discarded, so that a refused file changes nothing.
- */
+/* Parses a file of kind CONF_MAIN twice. The first result is discarded, so that a refused file changes
+ * nothing. */
 static int conf_parse_main_at_start(ConfLoader *l, ConfFile *f, const char *text, size_t n)
 {
         _cleanup_(config_free_p) Config *scratch = NULL;
@@ -329,7 +329,7 @@ static int conf_parse_file(ConfLoader *l, ConfFile *f, const ConfKind *kind, con
         return conf_users_init(f);
 }
 
-/* Hands what the file describes to the configuration. */
+/* Moves the object that the file describes into the configuration. */
 static int conf_keep_result(ConfLoader *l, ConfFile *f)
 {
         Config *c = l->config;

@@ -15,15 +15,15 @@
 #include "policy/config.h"
 
 #define CONF_FILE_BYTES_MAX ((size_t)64 * 1024)
-/* Without the newline; what inih's own buffer of 200 takes whole. */
+/* Without the newline: the longest line that fits into inih's own buffer of 200 bytes. */
 #define CONF_LINE_BYTES_MAX 197
 
 /* Loads cdmd.conf with its drop-ins, pools.d and policy.d below root ("" or "/": the real ones). Files are
  * reported with their path as seen below root. All files are read even after an error, so that one run shows
- * every mistake. 0: *ret is set, messages may hold warnings. -EBADMSG: at least one file was refused; *ret
- * is untouched. Other negative errno: nothing could be read at all.
+ * every error. 0: *ret is set, messages may hold warnings. -EBADMSG: at least one file was refused; *ret is
+ * untouched. Other negative errno: nothing could be read at all.
  *
- * No name service is asked: until config_resolve_names() User= and Group= match numbers only, and it is
+ * No name service is asked. Until config_resolve_names() User= and Group= match numbers only, and it is
  * unknown whether a rule with names matches. */
 int config_load(const char *root, Config **ret, ConfMessages *messages);
 
@@ -32,13 +32,13 @@ int config_load(const char *root, Config **ret, ConfMessages *messages);
  *
  * A refused rule is replaced by a rule that denies what its [Match] says, or everything if [Match] has
  * errors. If another file or a folder is refused, every request is denied. A refused pool is replaced by a
- * pool of the nodes that Nodes=auto finds (`refused` is set). If cdmd.conf or a drop-in of it is refused,
- * the remaining ones count, and Mode= is `enforce`.
+ * pool of the nodes that Nodes=auto finds (`refused` is set). If cdmd.conf or one of its drop-ins is
+ * refused, the remaining ones count, and Mode= is `enforce`.
  *
  * Names are as after config_load(). Negative errno: as config_load(), but never -EBADMSG. */
 int config_load_at_start(const char *root, Config **ret, ConfMessages *messages);
 
-/* Checks single files as given on a command line; their kind follows from the folder (pools.d, policy.d) or
- * else from the first section. Names are looked up. Same results as config_load(). */
+/* Checks single files that were given on a command line. Their kind follows from the folder (pools.d,
+ * policy.d), else from the first known section. Names are looked up. Results as config_load(). */
 int config_check_files(char *const *paths, size_t n_paths, config_find_t find, void *userdata,
                        ConfMessages *messages);

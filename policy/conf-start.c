@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* The replacements of files and folders that are refused at start.
+/* Replaces files and folders that are refused at start:
  *
- *   a rule         a rule that denies what its [Match] says, or everything
- *   a pool         a pool of what Nodes=auto finds; and every request is denied
- *   cdmd.conf(.d)  Mode=enforce; and every request is denied
+ *   a rule         by a rule that denies what its [Match] says, or everything
+ *   a pool         by a pool of what Nodes=auto finds; and every request is denied
+ *   cdmd.conf(.d)  by Mode=enforce; and every request is denied
  *
- * "Every request is denied" is a rule as well, placed before all others. The other rules stay known, because
+ * "Every request is denied" is also a rule, placed before all others. The other rules stay known, because
  * existing reservations refer to them. */
 
 #include "policy/conf-start.h"
@@ -15,7 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Makes a rule that denies what `match` matches, and takes ownership of `match`; NULL: the rule denies
+/* Makes a rule that denies what `match` matches. Takes ownership of `match`; NULL: the rule denies
  * everything. */
 static int conf_start_make_refused(Rule *match, const char *path, unsigned line, const char *reason,
                                    Rule **ret)
@@ -24,7 +24,7 @@ static int conf_start_make_refused(Rule *match, const char *path, unsigned line,
 
         if (!r)
                 return -ENOMEM;
-        /* Removes everything of [Grant]. An error of the whole file has no line, but messages quote
+        /* Drops everything of [Grant]. An error of the whole file has no line, but messages quote
          * FILE:LINE. */
         *r = (Rule){ .file = r->file,
                      .line = line > 0 ? line : 1,
@@ -73,14 +73,15 @@ static int conf_start_refuse_rule(ConfLoader *l, ConfFile *f, unsigned line, con
                 return r;
         c->n_rules++;
         return conf_messages_add(l->messages, CONF_WARNING, f->path, line,
-                                 "the rule was refused: it denies %s; mend the file, check it with "
+                                 "the rule was refused: it denies %s; correct the file, check it with "
                                  "\"cdmctl check\", then run \"cdmctl reload\"",
                                  readable ? "what its [Match] says"
                                           : "every request, because its [Match] cannot be read");
 }
 
-/* The replacement has the name of its file, so that reservations of the pool continue. If that name is
- * unusable, it gets a name that no other file has, and therefore is added after the last file. */
+/* The replacement is named after the file, so that reservations of the pool continue. If that name is
+ * unusable, the replacement gets a name that no other file has, and is therefore added after the last
+ * file. */
 static int conf_start_refuse_pool(ConfLoader *l, const char *name, const char *path)
 {
         Config *c = l->config;
@@ -112,10 +113,10 @@ static int conf_start_refuse_other(ConfLoader *l, ConfKind kind, const char *pat
                 return r;
         l->main_refused = l->main_refused || kind == CONF_MAIN;
         return conf_messages_add(l->messages, CONF_WARNING, path, line,
-                                 "this was refused, so every request is denied%s; mend it, check it with "
+                                 "this was refused, so every request is denied%s; correct it, check it with "
                                  "\"cdmctl check\", then run \"cdmctl reload\"",
                                  kind == CONF_MAIN   ? " and Mode=enforce holds"
-                                 : kind == CONF_POOL ? " and what Nodes=auto finds is fenced as well"
+                                 : kind == CONF_POOL ? " and what Nodes=auto finds is also fenced"
                                                      : "");
 }
 
@@ -136,7 +137,8 @@ int conf_start_refuse_file(ConfLoader *l, ConfFile *f, ConfKind kind, size_t fir
         if (kind == CONF_POLICY)
                 return conf_start_refuse_rule(l, f, line, reason ? reason : "cannot be used");
         if (kind == CONF_POOL) {
-                /* Whether its name can be used was told, if it was asked for. */
+                /* Discard the message: conf_parse_file() has checked the name, unless an earlier error
+                 * refused the file. */
                 ConfMessages unheard = { 0 };
                 ConfFile named = { .path = f->path, .messages = &unheard };
 

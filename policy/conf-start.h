@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What takes the place of what is refused at start. */
+/* Replaces configuration that is refused at start. */
 
 #include "policy/conf-loader.h"
 
-/* At start: replaces a refused file or folder by something that grants nothing and opens nothing.
- * first_message: index of the first message about this file. */
+/* Replace a refused file or folder by something that grants nothing and opens nothing. first_message: index
+ * of the first message about this file. */
 int conf_start_refuse_file(ConfLoader *l, ConfFile *f, ConfKind kind, size_t first_message);
 int conf_start_refuse_folder(ConfLoader *l, ConfKind kind, const char *path, const char *reason);
-/* After the last file. */
+/* Must be called after the last file. */
 int conf_start_finish(ConfLoader *l);
 
 /* For pools that contradict each other: adds a rule before all others that denies every request. */

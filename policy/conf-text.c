@@ -16,7 +16,7 @@
 #define UNIT_NAME_MAX 255 /* as in systemd */
 #define POOL_NAME_MAX 64
 #define WORD_MAX      32  /* longest section name */
-#define NEAREST_MAX   255 /* longest word that is compared: names of units are not longer */
+#define NEAREST_MAX   255 /* longest word that is compared; unit names are not longer */
 #define LETTERS       "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 #define DIGITS        "0123456789"
 #define GLOB          "*?[]!^"
@@ -88,7 +88,7 @@ static ConfLineKind conf_text_classify_section(char *line, const char **ret)
         size_t n = strspn(line + 1, LETTERS DIGITS);
 
         if (n == 0 || n > WORD_MAX || line[n + 1] != ']' || line[n + 2] != '\0') {
-                *ret = "is not a section; write its name between brackets and nothing behind it, as in "
+                *ret = "is not a section; write its name between brackets and nothing after it, as in "
                        "[Grant]";
                 return CONF_LINE_BAD;
         }
@@ -162,12 +162,14 @@ const char *conf_text_nearest(const char *word, const char *const *candidates, s
         for (size_t i = 0; i < n; i++) {
                 size_t other = strlen(candidates[i]);
 
-                /* So many bytes differ at least; and a long candidate would not fit into the row. */
+                /* The difference in length is a lower bound of the distance. A longer candidate would not
+                 * fit into the row. */
                 if (other > NEAREST_MAX || (other > length ? other - length : length - other) >= best)
                         continue;
                 unsigned d = conf_text_distance(word, candidates[i]);
 
-                /* Less than half of a word may differ, or every short word would be near to another. */
+                /* Less than half of a word may differ. Otherwise every short word would be near to
+                 * another. */
                 if (d < best && d * 2 < strlen(candidates[i])) {
                         best = d;
                         nearest = candidates[i];
@@ -186,7 +188,7 @@ char **conf_words_free(char **words)
 
 int conf_words_split(const char *value, char ***ret)
 {
-        /* Every second byte starts a word at most. */
+        /* At most every second byte starts a word. */
         char **words = calloc(strlen(value) / 2 + 2, sizeof(*words));
         size_t n = 0;
 
@@ -371,8 +373,8 @@ const char *conf_check_static_unit(const char *word)
         if (strcmp(word, CDM_UNIT) == 0 || strcmp(word, "dbus.service") == 0 ||
             strcmp(word, "dbus-broker.service") == 0)
                 return "has to run before cdmd can reserve anything; name a service that starts later";
-        /* A drop-in that also applied to the units of `cdmctl static` would make these wait for each other.
-         */
+        /* The drop-in would also apply to the units of `cdmctl static`, which would then wait for each
+         * other. */
         if (strncmp(word, "cdmd-", strlen("cdmd-")) == 0)
                 return "is or would be one of cdmd's own units; name another service";
         if (n > UNIT_NAME_MAX - strlen(CDM_UNIT_REQUIRED "@.service"))

@@ -10,7 +10,8 @@
 
 _Static_assert(sizeof(uid_t) == sizeof(uint32_t) && sizeof(gid_t) == sizeof(uint32_t), "ids have 32 bits");
 
-/* A number is itself; the highest means "nobody" to the kernel. -EINVAL: it is a name. */
+/* Parses a numeric id. -EINVAL: the word is a name; -ERANGE: too high. (uid_t)-1 is no id: the kernel uses
+ * it for "unchanged". */
 static int users_read_id(const char *word, uint32_t *ret)
 {
         unsigned long long id;
@@ -35,7 +36,7 @@ static void users_check(ConfFile *f, const char *key, const char *noun, char *co
                                         "%s=: \"%s\" is too high for the number of a %s", key, *words, noun);
 }
 
-/* One key of one rule. */
+/* User= or Group= of one rule. */
 typedef struct UserKey {
         const Rule *rule;
         RuleKey key;

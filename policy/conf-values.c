@@ -33,7 +33,7 @@ int conf_set_unsigned(ConfFile *f, const ConfKey *key, const char *value, void *
         return 0;
 }
 
-/* After a restart cdmd asks the bus about the client of each waiter. */
+/* Upper bound for the questions after a restart, when cdmd asks the bus about the client of every waiter. */
 #define QUEUE_MAX_MAX 4096
 
 int conf_set_queue_max(ConfFile *f, const ConfKey *key, const char *value, void *field)
@@ -43,7 +43,7 @@ int conf_set_queue_max(ConfFile *f, const ConfKey *key, const char *value, void 
         int r = word_parse_number(value, 0, QUEUE_MAX_MAX, &number);
         if (r == -ERANGE && value[0] != '-')
                 return conf_value_bad_value(f, key, value,
-                                            "is more than cdmd lets wait; write a number from 0 to 4096");
+                                            "is more than cdmd can queue; write a number from 0 to 4096");
         if (r < 0)
                 return conf_value_bad_value(f, key, value, "is not a number from 0 to 4096");
         *(unsigned *)field = (unsigned)number;
@@ -86,7 +86,7 @@ int conf_set_lease(ConfFile *f, const ConfKey *key, const char *value, void *fie
                         "is not a time span; write for example 90s, 8h, 1h 30min or infinity");
         if (usec == 0)
                 return conf_value_bad_value(f, key, value,
-                                            "would end at once; write at least 1s, or infinity");
+                                            "would end immediately; write at least 1s, or infinity");
         *(uint64_t *)field = usec;
         return 0;
 }
@@ -102,7 +102,7 @@ int conf_set_grace(ConfFile *f, const ConfKey *key, const char *value, void *fie
         return 0;
 }
 
-/* MaxLatency=: HMAT speaks in nanoseconds, and so does this key. */
+/* MaxLatency= is in nanoseconds, the unit of HMAT. */
 int conf_set_nanoseconds(ConfFile *f, const ConfKey *key, const char *value, void *field)
 {
         _cleanup_free_ char *digits = strdup(value);
@@ -156,7 +156,7 @@ int conf_set_size(ConfFile *f, const ConfKey *key, const char *value, void *fiel
         return 0;
 }
 
-/* Limit=: infinity is an answer as well, and leaves has_limit false. */
+/* Limit=infinity is valid, and leaves has_limit false. */
 int conf_set_limit(ConfFile *f, const ConfKey *key, const char *value, void *field)
 {
         if (strcmp(value, "infinity") != 0)
@@ -215,7 +215,7 @@ int conf_set_on_overrun(ConfFile *f, const ConfKey *key, const char *value, void
         return 0;
 }
 
-/* A list of nodes as such, for Nodes= and Pin=. */
+/* Parses a list of nodes, for Nodes= and Pin=. */
 static bool conf_value_read_nodes(ConfFile *f, const ConfKey *key, const char *value, const char *list,
                                   NodeSet *ret)
 {
@@ -271,7 +271,7 @@ static size_t conf_value_count_words(char *const *words)
         return n;
 }
 
-/* Adds up over several lines. */
+/* The words of several lines add up. */
 int conf_set_words(ConfFile *f, const ConfKey *key, const char *value, void *field)
 {
         char **words, **all = *(char ***)field;

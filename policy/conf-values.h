@@ -19,11 +19,10 @@ typedef struct ConfKey ConfKey;
 struct ConfKey {
         unsigned section;
         const char *name;
-        /* Puts the value into field or reports why not. -ENOMEM is the only failure. */
         int (*set)(ConfFile *f, const ConfKey *key, const char *value, void *field);
         size_t offset;      /* of field in Config, PoolConfig or Rule */
-        size_t line_offset; /* of an unsigned there that takes the line; 0: none */
-        size_t has_offset;  /* of a bool there that says that the key is given; 0: none */
+        size_t line_offset; /* of an unsigned that receives the line; 0: none */
+        size_t has_offset;  /* of a bool that is set when the key is given; 0: none */
         unsigned flags;
         const char *(*check)(const char *word); /* for lists of words */
 };

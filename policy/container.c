@@ -28,20 +28,20 @@ int container_runtime_from_string(const char *s, ContainerRuntime *ret)
         return -EINVAL;
 }
 
-/* How runtimes name the cgroup of a container: PREFIX ID SUFFIX, anywhere or in a parent of that name (of
- * that prefix, where it ends with a star). Monitors ("libpod-conmon-ID.scope") have no id after the prefix.
- */
+/* How runtimes name the cgroup of a container: PREFIX ID SUFFIX. parent NULL: anywhere; else only below a
+ * cgroup of that name, or with that prefix if it ends with a star. Monitors ("libpod-conmon-ID.scope") have
+ * no id after the prefix. */
 static const struct {
         ContainerRuntime runtime;
         const char *parent, *prefix, *suffix;
 } names[] = {
-        /* systemd makes it: --cgroup-manager=systemd, native.cgroupdriver=systemd, SystemdCgroup=true */
+        /* made by systemd: --cgroup-manager=systemd, native.cgroupdriver=systemd, SystemdCgroup=true */
         { CONTAINER_PODMAN, NULL, "libpod-", ".scope" },
         { CONTAINER_DOCKER, NULL, "docker-", ".scope" },
         { CONTAINER_CONTAINERD, NULL, "cri-containerd-", ".scope" },
         { CONTAINER_CONTAINERD, NULL, "nerdctl-", ".scope" },
         { CONTAINER_CRIO, NULL, "crio-", ".scope" },
-        /* the runtime makes it: cgroupfs */
+        /* made by the runtime: cgroupfs */
         { CONTAINER_PODMAN, NULL, "libpod-", "" },
         { CONTAINER_CRIO, NULL, "crio-", "" },
         { CONTAINER_DOCKER, "docker", "", "" },
@@ -68,7 +68,7 @@ static bool container_has_name(const char *s, size_t n, const char *name)
         return n == k && memcmp(s, name, k) == 0;
 }
 
-/* name: a component of a path, of n bytes; parent: the one before it, empty when there is none. */
+/* name: a path component of n bytes; parent: the component before it, or empty. */
 static bool container_match(const char *name, size_t n, const char *parent, size_t n_parent, Container *ret)
 {
         for (size_t i = 0; i < ARRAY_SIZE(names); i++) {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Which container a control group belongs to, by the names that container runtimes give to theirs. The name
- * alone proves nothing: the caller must know that root made the cgroup (daemon/caller/identity.c). */
+/* Finds the container that a cgroup belongs to, by the names that container runtimes give their cgroups. The
+ * name alone proves nothing: the caller must know that root made the cgroup (daemon/caller/identity.c). */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -29,10 +29,10 @@ typedef struct Container {
         char id[CONTAINER_ID_MAX + 1];
 } Container;
 
-/* Finds the container of this cgroup or of a cgroup above it; of nested containers the outermost. The name
- * of a scope is accepted instead of a path. *ret_len: the length of the container's own path. False: it is
- * not in a container. The monitor process of a container is not in it. */
+/* Finds the container of this cgroup or of an ancestor; of nested containers the outermost. The name of a
+ * scope is accepted instead of a path. *ret_len: the length of the container's own path. False: the cgroup
+ * is in no container. The monitor process of a container is outside of it. */
 bool container_of_cgroup(const char *path, Container *ret, size_t *ret_len);
 
-/* "RUNTIME:ID", as a policy's Container= has it; owned by the caller. NULL: out of memory. */
+/* "RUNTIME:ID", the form of Container= in a rule; owned by the caller. NULL: out of memory. */
 char *container_format(const Container *c);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* May a reservation get another size, and which nodes does it have then? */
+/* Decides whether a reservation may get another size, and on which nodes. */
 
 #include <errno.h>
 #include <string.h>
@@ -26,8 +26,8 @@ static int resize_check(Case *c, const ResizeRequest *q)
         if (r->exclusive)
                 return decide_answer(
                         c, VERDICT_INVALID,
-                        "an exclusive reservation has its nodes whole, and no other size; release it and ask "
-                        "for a new one");
+                        "an exclusive reservation has whole nodes and cannot be resized; release it and ask for "
+                        "a new one");
         if (r->state != RESERVATION_ACTIVE && r->state != RESERVATION_DEGRADED)
                 return decide_answer(
                         c, VERDICT_STALE,
@@ -41,7 +41,7 @@ static int resize_check(Case *c, const ResizeRequest *q)
         return 0;
 }
 
-/* Takes from the share what its buffers do not need, and returns what is left to take. */
+/* Cuts up to `bytes` off the share, but nothing that its buffers need. Returns the bytes still to cut. */
 static uint64_t resize_cut(const ResizeRequest *q, Share *share, uint64_t bytes)
 {
         uint64_t floor = resize_buffer_bytes(q, share->node);
@@ -87,7 +87,7 @@ int decide_resize(const Snapshot *s, const ResizeRequest *request, Decision **re
 {
         const Reservation *r = request->reservation;
         _cleanup_(decision_free_p) Decision *d = calloc(1, sizeof(Decision));
-        /* It can neither wait nor displace others. */
+        /* A resize neither waits nor displaces others. */
         Request q = { .pool = r->pool,
                       .size_bytes = request->size_bytes,
                       .subject = request->subject ? request->subject : r->target,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Is there room, on which nodes, and what can be done where there is none: wait, or displace others. */
+/* Chooses the nodes of a request. If there is no room, decides whether the request is queued, displaces
+ * others, or is refused. */
 
 #include <errno.h>
 #include <stdio.h>
@@ -174,8 +175,7 @@ static int decide_displace(Case *c, const char *asked, const char *room)
         if (verdict == PREEMPT_NO_ROOM)
                 return 0;
         if (verdict == PREEMPT_WAIT)
-                return decide_queue_answer(c, asked, room,
-                                           "reservations that are on their way out make room");
+                return decide_queue_answer(c, asked, room, "reservations that are being released make room");
         c->d->victims = victims;
         c->d->n_victims = n;
         if (decide_format_victims(victims, n, &list) < 0 ||
@@ -288,7 +288,7 @@ static size_t decide_keep_held(const Case *c, const Candidate *all, size_t n,
         return n_held;
 }
 
-/* What it has, and what is added. */
+/* Adds new shares to those of the reservation. False: more than SHARES_MAX nodes. */
 static bool decide_merge(const Reservation *r, const Placement *more, Placement *ret)
 {
         *ret = (Placement){ .n_shares = r->n_shares, .total_bytes = r->size_bytes + more->total_bytes };

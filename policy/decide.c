@@ -163,7 +163,7 @@ static int decide_check_rule(Case *c)
                         : "");
 }
 
-/* The answer of a key of the rule: the record points to its line. */
+/* Makes the record point to the line of this key. */
 static void decide_blame(Case *c, RuleKey key)
 {
         c->d->line = rule_line(c->d->rule, key);
@@ -182,7 +182,7 @@ static int decide_check_deny(Case *c)
         if (rule->refused)
                 return decide_answer(
                         c, VERDICT_DENIED,
-                        "%s%s was refused as cdmd started, and denies this until the administrator mends it "
+                        "%s%s was refused when cdmd started, and denies this until the administrator corrects it "
                         "and runs \"cdmctl reload\": %s",
                         rule->file, at, rule->refused);
         return decide_answer(c, VERDICT_DENIED,
@@ -250,7 +250,7 @@ static int decide_check_lease(Case *c)
                 asked, longest, rule->file, c->d->line, longest);
 }
 
-/* Nodes= of a rule is as if the request had said --nodes. */
+/* Nodes= of a rule restricts a request like --nodes. */
 static int decide_check_rule_nodes(Case *c)
 {
         const Rule *rule = c->d->rule;
@@ -302,8 +302,8 @@ static int decide_check_exclusive(Case *c)
         if (facts_pool_takes_demotions(c->s->topology, &c->s->pools->ordinary, &c->pool->nodes))
                 return decide_answer(
                         c, VERDICT_DENIED,
-                        "the kernel (before Linux 6.16) may demote anybody's pages to pool %s, so "
-                        "nobody can have its nodes for himself; ask without exclusive, or write 0 to "
+                        "the kernel (before Linux 6.16) may demote pages of any process to pool %s, so "
+                        "no reservation can be exclusive there; ask without exclusive, or write 0 to "
                         "/sys/kernel/mm/numa/demotion_enabled",
                         c->pool->name);
         return 0;
@@ -326,7 +326,7 @@ static int decide_check_user(Case *c)
                 decide_format_user(c->q->subject, number), n, c->s->config->max_per_user);
 }
 
-/* The part of the bytes under the rule that are this reservation's already. */
+/* The part of the rule's live bytes that belongs to the reservation that grows. */
 static uint64_t decide_own_bytes(const Case *c, uint64_t live_bytes)
 {
         const Reservation *r = c->grows;
@@ -335,7 +335,7 @@ static uint64_t decide_own_bytes(const Case *c, uint64_t live_bytes)
         return !same || live_bytes < r->size_bytes ? 0 : r->size_bytes;
 }
 
-/* A sum that the rule bounds, with what is live of it. */
+/* An upper bound of the rule on a sum of live bytes. */
 typedef struct Quota {
         const char *name;
         RuleKey key;
@@ -430,7 +430,7 @@ int decide(const Snapshot *s, const Request *request, Decision **ret)
                 decide_check_user,
                 decide_check_quota,
                 decide_check_user_quota,
-                /* Is there room? It may be charged with more than it asked for. */
+                /* Is there room? Then check again: an exclusive request is charged with whole nodes. */
                 decide_room,
                 decide_check_limit,
                 decide_check_quota,
@@ -451,7 +451,8 @@ int decide(const Snapshot *s, const Request *request, Decision **ret)
 
 Strength decide_strength(const Snapshot *s, const Reservation *r)
 {
-        /* The size in hardware, independent of any limit. */
+        /* The whole size is in exact buffers, whose pages are locked on the nodes, independent of any
+         * limit. */
         if (r->size_bytes > 0 && r->exact_bytes >= r->size_bytes)
                 return STRENGTH_EXACT;
         if (s->config->mode != FENCE_MODE_ENFORCE)

@@ -37,25 +37,27 @@ typedef struct Decision {
         uint64_t size_bytes; /* rounded up; for exclusive the whole nodes */
         uint64_t lease_usec;
         uint64_t expires_usec; /* CLOCK_BOOTTIME */
-        int32_t priority;      /* as asked for, or the rule's default; when queued as well */
+        int32_t priority;      /* requested, or the rule's default; also set when queued */
         Share shares[SHARES_MAX];
         size_t n_shares;
 
         /* When queued: */
-        NodeSet claims; /* nodes that it could use, closed to later waiters; empty: it waits for its quota */
-        Victim *victims; /* reservations to preempt, without those that already leave */
+        NodeSet claims;  /* usable nodes, closed to later waiters; empty: the request waits for its quota */
+        Victim *victims; /* reservations to preempt, without those that are already leaving */
         size_t n_victims;
 } Decision;
 
 Decision *decision_free(Decision *d);
 DEFINE_CLEANUP(Decision, decision_free);
 
-/* -ENOMEM, or 0 with a record. The order: request makes sense, pool exists, first rule that matches, Deny=,
- * Nodes=, Limit=, Lease=, Priority=, Exclusive=, MaxPerUser= (for everybody but root), Quota=,
- * QuotaPerUser=, room. An exclusive request must stay within Limit=, Quota= and QuotaPerUser= with the whole
- * nodes that it is charged. Queued: asked for,
- * allowed by OnFull=, and it would fit if others released; or OnFull=preempt, and it will fit once the
- * leaving reservations and the victims have left. Nodes that earlier waiters claim count as full.
+/* -ENOMEM, or 0 with a record. The order of the checks: the request makes sense, the pool exists, the first
+ * rule that matches, Deny=, Nodes=, Limit=, Lease=, Priority=, Exclusive=, MaxPerUser= (not for root),
+ * Quota=, QuotaPerUser=, room. An exclusive request must stay within Limit=, Quota= and QuotaPerUser= with
+ * the whole nodes that it is charged.
+ *
+ * VERDICT_QUEUED: the request asks for the queue, OnFull= allows it, and the request would fit if others
+ * released; or OnFull=preempt, and it will fit once the leaving reservations and the victims have left.
+ * Nodes that earlier waiters claim count as full.
  *
  * Placement: one node that holds all of it and has no other tenant; else one node that holds it; else
  * several nodes, those without other tenants first. Among equals the one nearest to request->near, then the
@@ -67,19 +69,25 @@ int decide(const Snapshot *s, const Request *request, Decision **ret);
 typedef struct ResizeRequest {
         const Reservation *reservation;
         uint64_t size_bytes;
-        const Subject *subject; /* its target, with the owner's groups; to shrink it may be NULL */
-        const Share *buffers;   /* what its exact buffers hold of each node */
+        const Subject *subject; /* the target, with the owner's groups; may be NULL to shrink */
+        const Share *buffers;   /* the bytes of its exact buffers on each node */
         size_t n_buffers;
 } ResizeRequest;
 
-/* As decide(): granted with the shares that it has then. Smaller: the nodes that are shut give up theirs first, then
- * the last ones; none less than its buffers have there. Larger: as if the target asked anew for all of it under the
- * rule that matches now, which it belongs to from then on; what it has counts once. More of its nodes comes first,
- * then others. Never queued, and nobody is displaced. */
+/* As decide(). A granted record has all shares of the new size.
+ *
+ * Smaller: nodes that are shut give up their bytes first, then the last shares. No share becomes smaller
+ * than the buffers on its node.
+ *
+ * Larger: judged like a new request of the target for the whole new size, under the rule that matches now.
+ * The reservation belongs to that rule from then on. Its present bytes count once. Its own nodes are used if
+ * they have enough room, else all allowed nodes.
+ *
+ * The verdict is never VERDICT_QUEUED, and no reservation is displaced. */
 int decide_resize(const Snapshot *s, const ResizeRequest *request, Decision **ret);
 
-/* Those of the pool that both the request and the rule name; rule: NULL where none is known. */
+/* The nodes of the pool that both the request and the rule allow. rule may be NULL. */
 NodeSet decide_allowed_nodes(const Request *request, const Pool *pool, const Rule *rule);
 
-/* The memory that backs the reservation now. */
+/* The guarantee that the reservation has now. */
 Strength decide_strength(const Snapshot *s, const Reservation *r);

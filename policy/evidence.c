@@ -43,7 +43,7 @@ EvidenceBase evidence_base(const Topology *t)
         return b;
 }
 
-/* At least half as much again, or no more than two thirds: sockets of one machine differ by a little. */
+/* At least 1.5 times, or at most two thirds: the sockets of one machine differ by less. */
 static bool evidence_bandwidth_differs(uint64_t mbps, uint64_t ordinary_mbps)
 {
         if (mbps == 0 || ordinary_mbps == 0)

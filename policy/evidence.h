@@ -8,16 +8,16 @@
 #include "policy/topology.h"
 
 typedef enum Evidence {
-        EVIDENCE_DRIVER = 1 << 0, /* a driver or a CXL region names the device that it belongs to */
-        EVIDENCE_DAX = 1 << 1,    /* a DAX device put it online */
+        EVIDENCE_DRIVER = 1 << 0, /* a driver or a CXL region names the node's device */
+        EVIDENCE_DAX = 1 << 1,    /* a DAX device put the node online */
         EVIDENCE_TIER = 1 << 2,   /* its memory tier differs from that of ordinary memory */
         EVIDENCE_HMAT = 1 << 3,   /* its read bandwidth clearly differs from that of ordinary memory */
 } Evidence;
 
 #define EVIDENCE_STR_MAX 64
 
-/* Ordinary memory, as far as one can tell before pools are settled: that of nodes with CPUs; where no node
- * has both, all memory that neither a driver nor DAX names. */
+/* Ordinary memory, as far as known before pools are resolved: the memory of nodes with CPUs. If no node has
+ * both, all memory that neither a driver nor DAX names. */
 typedef struct EvidenceBase {
         bool has_cpu_memory;
         int slowest_tier;      /* TIER_UNKNOWN */
@@ -26,8 +26,8 @@ typedef struct EvidenceBase {
 
 EvidenceBase evidence_base(const Topology *t);
 
-/* Evidence, or'ed; 0 for a node with CPUs, unless a driver or DAX names it. A node that is empty now has
- * what is known of it. */
+/* A bit mask of Evidence; 0 for a node with CPUs, unless a driver or DAX names it. An empty node is judged
+ * by what is known about it. */
 unsigned evidence_of(const EvidenceBase *base, const Node *n);
 
 /* "driver,hmat"; "" for none. */

@@ -38,7 +38,7 @@ static uint64_t fact_bytes(const Topology *t, const NodeSet *nodes)
         return bytes;
 }
 
-/* Several pools may have the same fault: one paragraph, a sentence or two a pool. */
+/* A paragraph with a sentence or two for each pool that has the same fault. */
 typedef struct FactText {
         FILE *file;
         char *text;
@@ -75,7 +75,7 @@ static FILE *fact_text_more(FactText *f)
         return f->file;
 }
 
-/* Memory without CPUs that no list names: what `auto` chooses from. */
+/* The nodes from which `auto` chooses: they have memory and no CPUs, and no list names them. */
 static NodeSet fact_candidates(const Topology *t, const PoolSet *pools)
 {
         NodeSet nodes = topology_memory_nodes(t), with_cpu = topology_cpu_nodes(t);
@@ -107,14 +107,15 @@ static void fact_tell_selectors(FILE *f, const Topology *t, const PoolSet *pools
         fprintf(f, "pool %s (%s:%u) is empty: no node with memory and without CPUs meets its %s", p->name,
                 p->file, p->line, p->selectors);
         if (nodeset_is_empty(&candidates)) {
-                fputs("; there is no such node at all now", f);
+                fputs("; there is no such node now", f);
                 return;
         }
         nodeset_format(&candidates, list);
         if (fact_is_without_hmat(t, &candidates))
-                fprintf(f, "; the firmware has no HMAT for node %s, so that nothing is known of them", list);
+                fprintf(f, "; the firmware has no HMAT for node %s, so that nothing is known about them",
+                        list);
         else
-                fprintf(f, "; `cdmctl nodes` shows what is known of node %s", list);
+                fprintf(f, "; `cdmctl nodes` shows what is known about node %s", list);
         fprintf(f,
                 "; if they are device memory, write Nodes=%s instead of the selectors, or remove the "
                 "selectors",
@@ -186,7 +187,7 @@ int fact_selects_all(const PoolSet *pools, char **ret)
 
                 if (p->selects_all)
                         fprintf(fact_text_more(&text),
-                                "every node with memory meets %s of pool %s (%s:%u), those with CPUs as well, "
+                                "every node with memory meets %s of pool %s (%s:%u), also those with CPUs, "
                                 "so that it selects nothing; change or remove it (`cdmctl nodes` shows the "
                                 "values)",
                                 p->selectors, p->name, p->file, p->line);
@@ -229,7 +230,7 @@ int fact_passed_over(const Topology *t, const PoolSet *pools, char **ret)
                 size_format(fact_bytes(t, &memory), whole), list);
 }
 
-/* Nodes that were passed over have a fact of their own. */
+/* FACT_PASSED_OVER reports the nodes that were passed over. */
 int fact_not_in_pool(const Topology *t, const PoolSet *pools, char **ret)
 {
         NodeSet with_cpu = topology_cpu_nodes(t), open = nodeset_subtract(&pools->ordinary, &with_cpu);

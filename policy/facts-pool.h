@@ -2,13 +2,13 @@
 #pragma once
 
 /* The facts that follow from pool files and nodes. Each function judges one Fact, and returns 1, 0 or
- * -ENOMEM as fact_judge() does. */
+ * -ENOMEM like fact_judge(). */
 
 #include "policy/macro.h"
 #include "policy/pool.h"
 #include "policy/topology.h"
 
-/* 1, and *ret is the formatted text, owned by the caller; or -ENOMEM. */
+/* Formats *ret, owned by the caller, and returns 1; or -ENOMEM. */
 int fact_sentence(char **ret, const char *format, ...) _printf_(2, 3);
 
 int fact_pool_empty(const Topology *t, const PoolSet *pools, char **ret);

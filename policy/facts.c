@@ -158,9 +158,9 @@ static int fact_judge_hugetlb(const Topology *t, const PoolSet *pools, char **re
                 size_format(bytes, size), nodeset_format(&nodes, list));
 }
 
-/* The driver refuses other zones than ZONE_MOVABLE and tells in the kernel's log (open-gpu-kernel-modules,
- * nvidia/os-interface.c: os_numa_verify_gpu_memory_zone()): kernel data there would keep the GPU from ever
- * being reset. */
+/* The driver refuses other zones than ZONE_MOVABLE and says so in the kernel log (open-gpu-kernel-modules,
+ * nvidia/os-interface.c: os_numa_verify_gpu_memory_zone()): kernel data there would prevent every reset of
+ * the GPU. */
 static int fact_judge_auto_online(const Topology *t, char **ret)
 {
         if (!t->gpu_needs_movable || !t->auto_online[0] || strcmp(t->auto_online, "online_movable") == 0)

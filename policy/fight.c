@@ -88,7 +88,7 @@ FightAction fight_look(Fight *f, bool as_wanted, uint64_t now_usec)
                 f->n_repairs++;
                 return FIGHT_REPAIR;
         case FIGHT_YIELDED:
-                /* Not repaired by cdmd: the other side gave up. */
+                /* cdmd did not repair the value, so the other side gave up. */
                 if (as_wanted)
                         return fight_forget(f, FIGHT_PEACE);
                 return due ? fight_probe(f, now_usec) : FIGHT_WAIT;

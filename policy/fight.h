@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Drift is repaired, with back-off: a program that sets its own value again each time (a kubelet that
- * reconciles every 10 s, a runtime) would otherwise cause one write of cdmd for each of its writes. If a
- * value is changed too often within a window, cdmd leaves it alone for a pause that grows, and then tries
- * again.
+/* Drift is repaired with back-off. Without it, a program that restores its own value each time (a kubelet
+ * that reconciles every 10 s, a runtime) would cause one write of cdmd for each of its writes. If a value is
+ * changed too often within a window, cdmd leaves it alone for a pause that grows, and then tries again.
  *
  *   none     differs: REPAIR, noted
- *   noted    differs: REPAIR, or where that was too often YIELD, yielded; when the window is over: none
+ *   noted    differs: REPAIR, or after too many repairs YIELD, yielded; the window is over: none
  *   yielded  as wanted (the other side gave up): PEACE, none; the pause is over: REPAIR, probing
  *   probing  differs: yielded, for longer than before; as wanted for a whole window: PEACE, none
  *
@@ -20,8 +19,8 @@
 typedef enum FightState {
         FIGHT_NONE,    /* as wanted, and nothing to remember */
         FIGHT_NOTED,   /* repaired within the last window */
-        FIGHT_YIELDED, /* the other side has its way until next_usec */
-        FIGHT_PROBING, /* repaired after a pause: it is over when that holds until next_usec */
+        FIGHT_YIELDED, /* the other side's value stays until next_usec */
+        FIGHT_PROBING, /* repaired after a pause: the fight is over if the repair holds until next_usec */
         _FIGHT_STATE_MAX,
 } FightState;
 
@@ -29,28 +28,28 @@ typedef enum FightAction {
         FIGHT_NOTHING,
         FIGHT_REPAIR,
         FIGHT_YIELD, /* a fight begins: report it */
-        FIGHT_WAIT,  /* it goes on */
-        FIGHT_PEACE, /* it is over */
+        FIGHT_WAIT,  /* the fight goes on */
+        FIGHT_PEACE, /* the fight is over */
         _FIGHT_ACTION_MAX,
 } FightAction;
 
 typedef struct Fight {
-        bool is_open; /* the other side opens nodes: retry sooner than where it takes nodes away */
+        bool is_open; /* the other side opens nodes: retry sooner than if it took nodes away */
         FightState state;
-        unsigned n_repairs;  /* since the first one that counts */
-        uint64_t since_usec; /* when that was */
-        uint64_t pause_usec; /* of the other side's way */
-        uint64_t next_usec;  /* look again then, in any state but FIGHT_NONE */
+        unsigned n_repairs;  /* since since_usec */
+        uint64_t since_usec; /* the first repair that counts */
+        uint64_t pause_usec; /* how long the other side's value stays */
+        uint64_t next_usec;  /* when to look again, in any state but FIGHT_NONE */
 } Fight;
 
 const char *fight_state_to_string(FightState v);
 const char *fight_action_to_string(FightAction v);
 
 /* Returns the action after a check at now_usec (a monotonic clock) that found the wanted value, or another
- * one. Checks may come at any rate. */
+ * one. The caller may check at any rate. */
 FightAction fight_look(Fight *f, bool as_wanted, uint64_t now_usec);
 
-/* Call it when a repair failed: the next try has the same pauses. */
+/* Must be called when a repair failed: the next try has the same pauses. */
 void fight_failed(Fight *f, uint64_t now_usec);
 
 /* True for a fight, as opposed to one or two repairs. */

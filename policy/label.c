@@ -97,7 +97,7 @@ const char *labels_find(const Labels *l, const char *key, size_t key_length)
         return NULL;
 }
 
-/* All those of LABEL_KEYS_KNOWN have a dot. */
+/* All keys of LABEL_KEYS_KNOWN have a dot. */
 bool label_key_is_known(const char *key, size_t key_length)
 {
         return memchr(key, '.', key_length) != NULL;

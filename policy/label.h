@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What a resource manager says of a cgroup, such as slurm.account=ml. Labels come from a caller that may ask in
- * the name of others, never from the processes in the cgroup. */
+/* What a resource manager says about a cgroup, such as slurm.account=ml. Labels come from a caller that may
+ * ask in the name of others, never from the processes in the cgroup. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -17,7 +17,7 @@ typedef struct Label {
         char *key, *value;
 } Label;
 
-/* In the order of their keys, each of which is there once. */
+/* Sorted by key. Keys are unique. */
 typedef struct Labels {
         Label *items;
         size_t n;
@@ -28,15 +28,16 @@ void labels_clear(Labels *l);
 int labels_copy(const Labels *l, Labels *ret);
 bool labels_equal(const Labels *a, const Labels *b);
 
-/* Why this cannot be a label, the rest of the sentence `the label KEY ...`; NULL: it can. */
+/* NULL if this can be a label, else the rest of the sentence `the label KEY ...`, which says why not. */
 const char *label_check(const char *key, const char *value);
-/* -EINVAL: label_check() says why; -EEXIST: the key is there; -E2BIG: there are LABELS_MAX; -ENOMEM. */
+/* -EINVAL: label_check() says why; -EEXIST: the key exists; -E2BIG: there are LABELS_MAX already;
+ * -ENOMEM. */
 int labels_add(Labels *l, const char *key, const char *value);
 
-/* The value of the key that the first key_length bytes name; NULL: there is none. */
+/* The value of the key in the first key_length bytes; NULL: there is none. */
 const char *labels_find(const Labels *l, const char *key, size_t key_length);
 
-/* True for the keys of the resource managers that cdmd knows, and for those that have a domain. */
+/* True for the keys of resource managers that cdmd knows, and for keys with a domain. */
 bool label_key_is_known(const char *key, size_t key_length);
 /* "slurm.job, slurm.account, ..." */
 #define LABEL_KEYS_KNOWN                                                                                    \

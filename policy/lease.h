@@ -12,14 +12,14 @@
 /* now + span. TIMESPAN_INFINITY if span is infinite or the sum would overflow. */
 uint64_t lease_end(uint64_t now_usec, uint64_t span_usec);
 
-/* How long before its end a lease is warned of: the grace period, but at most half of the lease. */
+/* How long before the end the client is warned: the grace period, but at most half of the lease. */
 uint64_t lease_grace(uint64_t span_usec, uint64_t grace_usec);
 
-/* When to warn; TIMESPAN_INFINITY: never. */
+/* When to warn the client; TIMESPAN_INFINITY: never. */
 uint64_t lease_warning(uint64_t end_usec, uint64_t span_usec, uint64_t grace_usec);
 
-/* When to drain a lease that is warned now: at its end, but never before the grace period is over. The
- * warning may be late if the machine slept or cdmd did not run. */
+/* When to drain if the client is warned now: at the end of the lease, but never before the grace period is
+ * over. The warning may be late if the machine slept or cdmd did not run. */
 uint64_t lease_drain(uint64_t end_usec, uint64_t span_usec, uint64_t grace_usec, uint64_t now_usec);
 
 /* Converts an end to wall-clock time: now plus the rest of the lease. */

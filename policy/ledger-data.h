@@ -21,14 +21,14 @@ typedef struct LedgerPath LedgerPath;
 struct LedgerEntry {
         Reservation *r;
         LedgerTenant *tenant;
-        LedgerPath *path;                   /* NULL: its cgroup is not known */
+        LedgerPath *path;                   /* NULL: the cgroup is not known */
         size_t slot;                        /* in the array by id */
         LedgerEntry *prev, *next;           /* in its tenant */
         LedgerEntry *path_prev, *path_next; /* in its path */
         UT_hash_handle hh;                  /* by id */
-        OrderNode *ranks;                   /* one a share, in the order of its node */
+        OrderNode *ranks;                   /* one per share: its place in NodeSum.displaceable */
         size_t n_ranks;
-        bool stays; /* as it was booked */
+        bool stays; /* whether it was booked as staying */
 };
 
 /* The reservations of one cgroup's path. */
@@ -40,17 +40,17 @@ struct LedgerPath {
 
 typedef struct LedgerSlot {
         uint32_t id;
-        LedgerEntry *entry; /* NULL: it is gone */
+        LedgerEntry *entry; /* NULL: removed */
 } LedgerSlot;
 
 struct LedgerHolding {
         LedgerTenant *tenant;
         int node;
         Sum bytes;
-        uint64_t used_bytes; /* as observed last */
+        uint64_t used_bytes; /* the last observation */
         bool observed;
         size_t n_booked; /* reservations with bytes here */
-        size_t n_open;   /* those of them that open the node */
+        size_t n_open;   /* reservations that open the node */
         size_t n_stay, n_stay_exclusive;
         LedgerHolding *prev, *next;
         LedgerHolding *node_prev, *node_next;
@@ -75,7 +75,7 @@ typedef struct NodeSum {
         size_t n_stay, n_stay_exclusive;
         OrderNode *displaceable;
         LedgerHolding *holdings; /* unobserved ones first */
-        LedgerHolding *walk;     /* where ledger_walk_tenants_of_node() goes on */
+        LedgerHolding *walk;     /* where ledger_walk_tenants_of_node() continues */
 } NodeSum;
 
 struct Ledger {
@@ -83,7 +83,7 @@ struct Ledger {
         LedgerSlot *slots; /* by id, unless unsorted */
         size_t n_slots, n_gone, slots_size;
         bool unsorted;
-        uint32_t last_id; /* the highest that was ever added */
+        uint32_t last_id; /* the highest id ever added */
         size_t n_visited; /* entries that walks looked at, for tests */
         LedgerTenant *tenants;
         LedgerPath *paths;
@@ -119,7 +119,7 @@ static inline Tally *user_find(const Ledger *l, uid_t uid)
         return tally_find(l->users, &uid, sizeof(uid));
 }
 
-/* The holding leaves its place in the list of the node. */
+/* Must be called before the holding leaves or changes its place in the node's list: keeps a walk valid. */
 static inline void ledger_walk_leaves(NodeSum *n, const LedgerHolding *h)
 {
         if (n->walk == h)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Observed use of tenants, beside their reservations. */
+/* The observed use of tenants, compared with their reservations. */
 
 #include "policy/ledger.h"
 

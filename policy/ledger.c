@@ -180,7 +180,7 @@ static void ledger_unbook_share(Ledger *l, const LedgerEntry *e, const Share *sh
                 order_remove(&n->displaceable, &e->ranks[share - e->r->shares]);
 }
 
-/* Its rule, and its owner below it. */
+/* Adds to the sums of the reservation's rule, and of its owner under that rule. */
 static void ledger_add_to_rule(Ledger *l, const Reservation *r, Sum bytes, size_t n)
 {
         Tally *rule = rule_tally_find(l, r->rule_file), *user = rule_user_find(rule, r->target->uid);
@@ -381,7 +381,7 @@ int ledger_set_shares(Ledger *l, Reservation *r, const Share *shares, size_t n_s
         r->size_bytes = 0;
         for (size_t i = 0; i < n_shares; i++)
                 r->size_bytes = sum_saturate((Sum)r->size_bytes + shares[i].bytes);
-        memmove(r->shares, shares, n_shares * sizeof(Share)); /* may be its own */
+        memmove(r->shares, shares, n_shares * sizeof(Share)); /* shares may be r->shares */
         r->n_shares = n_shares;
         ledger_book(l, e);
         ledger_holdings_prune(l, e->tenant);
@@ -437,8 +437,8 @@ int ledger_set_cgroup(Ledger *l, Reservation *r, const char *cgroup, uint64_t cg
         return 0;
 }
 
-/* A reservation that leaves the queue has got its shares since ledger_add(). It was not booked, so its ranks
- * are unused. */
+/* A reservation that leaves the queue got its shares after ledger_add(). It was not booked, so its ranks are
+ * unused. */
 static int ledger_ranks_prepare(LedgerEntry *e, size_t n)
 {
         OrderNode *ranks;

@@ -34,13 +34,13 @@ int ledger_add(Ledger *l, Reservation *r);
 /* Removes the reservation and returns it to the caller; NULL: unknown id. O(shares). */
 Reservation *ledger_take(Ledger *l, uint32_t id);
 
-/* Replaces what a reservation holds (shares and their sum, the size): for residue, which holds only what
- * could not be moved. Shares of 0 bytes hold nothing. -ENOMEM, and nothing changed: only with nodes that its
- * tenant did not hold before. -EINVAL: not in this ledger. */
+/* Replaces the shares of a reservation and their sum, the size: for a resize, and for residue, which holds
+ * only what could not be moved. Shares of 0 bytes hold nothing. -ENOMEM: nothing changed; only possible with
+ * nodes that the tenant did not hold before. -EINVAL: not in this ledger. */
 int ledger_set_shares(Ledger *l, Reservation *r, const Share *shares, size_t n_shares);
 
-/* The rule under which it counts from now on; file may be NULL. -ENOMEM, and nothing changed. -EINVAL: not in this
- * ledger. */
+/* Sets the rule under which the reservation counts. file may be NULL. -ENOMEM: nothing changed. -EINVAL: not
+ * in this ledger. */
 int ledger_set_rule(Ledger *l, Reservation *r, const char *file, unsigned line);
 
 Reservation *ledger_find(const Ledger *l, uint32_t id);
@@ -49,7 +49,7 @@ size_t ledger_count_user(const Ledger *l, uid_t uid);
 
 /* All live bytes under the rule of that file: for Quota=. */
 uint64_t ledger_rule_bytes(const Ledger *l, const char *rule_file);
-/* Those of one owner: for QuotaPerUser=. O(1). */
+/* The live bytes of one owner under that rule: for QuotaPerUser=. O(1). */
 uint64_t ledger_rule_user_bytes(const Ledger *l, const char *rule_file, uid_t uid);
 
 /* The reserved bytes of a node, and its number of tenants. O(1). */
@@ -59,11 +59,11 @@ size_t ledger_node_tenants(const Ledger *l, int node);
  * appears. */
 bool ledger_node_is_exclusive(const Ledger *l, int node);
 
-/* The key under which a tenant's reservations add up: its unit, or the cgroup where there is none. */
+/* The key under which a tenant's reservations add up: its unit, or its cgroup if there is no unit. */
 const char *ledger_tenant_key(const Subject *target);
 
-/* What a tenant holds: bytes of one node, and all nodes that are open to it. O(1). Reservations that are
- * draining count in bytes, but open no node; a node that is shut is open to nobody. */
+/* What a tenant holds: its bytes on one node, and all nodes that are open to it. O(1). Draining reservations
+ * count in bytes, but open no node. A shut node is open to no tenant. */
 uint64_t ledger_tenant_bytes(const Ledger *l, const char *tenant, int node);
 NodeSet ledger_tenant_nodes(const Ledger *l, const char *tenant);
 /* Closes nodes to all tenants, because their memory is offline or the admin drains them. Reservations of
@@ -79,31 +79,31 @@ uint64_t ledger_tenant_used(const Ledger *l, const char *tenant, int node);
 /* Sum over the node's tenants of min(reserved, observed use). It is updated with each change of the ledger,
  * without a new observation. O(1). */
 uint64_t ledger_node_explained(const Ledger *l, int node);
-/* How many of the tenant's reservations hold bytes of the node. */
+/* The number of the tenant's reservations that hold bytes of the node. */
 size_t ledger_tenant_shares(const Ledger *l, const char *tenant, int node);
 
-/* The cgroup of a reservation's unit, once it is known. -ENOMEM, and nothing changed. -EINVAL: not in this
- * ledger, or it has no unit. */
+/* Sets the cgroup of a reservation's unit, once it is known. -ENOMEM: nothing changed. -EINVAL: not in this
+ * ledger, or no unit. */
 int ledger_set_cgroup(Ledger *l, Reservation *r, const char *cgroup, uint64_t cgroup_id);
-/* What stays on a node, from the view of a tenant: all reservations that do not leave. Revoking ones leave,
- * and draining ones that are not stuck. A `stuck` that changes counts from the next change of state or
- * shares. O(1). */
+/* What stays on a node, as seen by a tenant: all reservations except the leaving ones, which are revoking,
+ * or draining and not stuck. A change of `stuck` takes effect with the next change of state or shares.
+ * O(1). */
 typedef struct LedgerStay {
         unsigned __int128 bytes;
-        size_t n_others;    /* reservations of others */
-        size_t n_exclusive; /* those of them that keep the node for themselves */
+        size_t n_others;    /* reservations of other tenants */
+        size_t n_exclusive; /* the exclusive ones among them */
 } LedgerStay;
 LedgerStay ledger_node_staying(const Ledger *l, int node, const char *tenant);
 
-/* Calls fn for the active and degraded reservations of a node, the lowest priority first and the youngest
- * first within a priority, until fn returns something else than 0, and returns that. O(log n) and what is
- * visited. */
+/* Calls fn for the active and degraded reservations of a node, the lowest priority first, and within a
+ * priority the youngest first. Stops when fn returns a value other than 0, and returns that value. O(log n)
+ * plus the visited reservations. */
 int ledger_foreach_displaceable(const Ledger *l, int node, int (*fn)(Reservation *r, void *userdata),
                                 void *userdata);
 
 /* True if the reservation's tenant is the only tenant of all its nodes. */
 bool ledger_is_alone(const Ledger *l, const Reservation *r);
 
-/* Queued reservations count for their user only. -ENOMEM, and nothing changed: only when leaving the queue.
- * -EINVAL: not in this ledger. */
+/* Queued reservations count for their user only. -ENOMEM: nothing changed; only possible when a reservation
+ * leaves the queue. -EINVAL: not in this ledger. */
 int ledger_set_state(Ledger *l, Reservation *r, ReservationState state);

@@ -1,4 +1,4 @@
-# The rules and what they mean; linked into cdmd, cdmctl and the generator.
+# The rules and their meaning; linked into cdmd, cdmctl and the generator.
 noinst_LTLIBRARIES += libpolicy.la
 libpolicy_la_SOURCES = \
 	policy/buffer.c \

@@ -25,7 +25,7 @@
                 _taken;                                                                                     \
         })
 
-/* Likewise for a file descriptor; -EBADF is left behind. */
+/* Likewise for a file descriptor, which is set to -EBADF. */
 #define TAKE_FD(fd)                                                                                         \
         ({                                                                                                  \
                 int *_pfd = &(fd);                                                                          \

@@ -119,7 +119,7 @@ int nodeset_next(const NodeSet *set, int from)
         return (int)(i * 64) + __builtin_ctzll(rest);
 }
 
-/* Reads one number and moves *p behind it. All digits of a number that is too large are read, so that the
+/* Reads one number and moves *p past it. All digits of a number that is too large are read, so that the
  * error for "99999x" is "not a list" and not "out of range". */
 static int nodeset_read_node(const char **p, int *ret)
 {

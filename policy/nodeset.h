@@ -38,14 +38,16 @@ int nodeset_next(const NodeSet *set, int from);
 #define NODESET_FOREACH(node, set)                                                                          \
         for (int node = nodeset_next((set), 0); node >= 0; node = nodeset_next((set), node + 1))
 
-/* Parses the kernel's list format ("0-1,3"; white space around it and an empty list are fine). Numbers are
- * decimal without sign. -EINVAL: not a list; -ERANGE: a node >= NODE_MAX or a range that runs backwards. */
+/* Parses the kernel's list format ("0-1,3"). White space around the list and an empty list are allowed.
+ * Numbers are decimal without sign. -EINVAL: not a list; -ERANGE: a node >= NODE_MAX or a range that runs
+ * backwards. */
 int nodeset_parse(const char *list, NodeSet *ret);
 
 /* Writes the list into buf and returns buf, for use as a printf argument. */
 const char *nodeset_format(const NodeSet *set, char buf[static NODESET_STR_MAX]);
 
-/* systemd's AllowedMemoryNodes= on the bus: a little-endian bit mask, byte 0 first, trailing zero bytes
- * dropped. to_bytes returns how many bytes it wrote; from_bytes: -ERANGE for a node >= NODE_MAX. */
+/* The form of systemd's AllowedMemoryNodes= on the bus: a little-endian bit mask, byte 0 first, without
+ * trailing zero bytes. to_bytes returns the number of bytes written; from_bytes: -ERANGE for a node >=
+ * NODE_MAX. */
 size_t nodeset_to_bytes(const NodeSet *set, uint8_t out[static NODESET_BYTES_MAX]);
 int nodeset_from_bytes(const uint8_t *bytes, size_t n, NodeSet *ret);

@@ -9,8 +9,8 @@
 
 /* One tenant on one node. */
 typedef enum OverrunState {
-        OVERRUN_NONE, /* within what it reserved */
-        OVERRUN_OVER, /* above it */
+        OVERRUN_NONE, /* within its reservations */
+        OVERRUN_OVER, /* above them */
         _OVERRUN_STATE_MAX,
 } OverrunState;
 
@@ -18,9 +18,9 @@ const char *overrun_state_to_string(OverrunState v);
 
 typedef struct OverrunEpisode {
         OverrunState state;
-        uint64_t since_usec;    /* when it was first seen above */
-        uint64_t worst_bytes;   /* the most that was seen above */
-        uint64_t duration_usec; /* until it was seen within again */
+        uint64_t since_usec;    /* when the excess was first seen */
+        uint64_t worst_bytes;   /* the largest excess */
+        uint64_t duration_usec; /* until the excess was gone */
 } OverrunEpisode;
 
 typedef enum OverrunChange {
@@ -45,7 +45,7 @@ OverrunChange overrun_look(OverrunEpisode *e, uint64_t used_bytes, uint64_t held
 /* Used if HMAT has no value: the bandwidth of one DDR5 channel. */
 #define OVERRUN_BANDWIDTH_MBPS UINT64_C(38400)
 
-/* left_bytes: the smallest unused rest of any tenant. bandwidth_mbps 0: unknown. last_usec: the pause
- * before. */
+/* left_bytes: the smallest unused rest of any tenant. bandwidth_mbps 0: unknown. moving: usage has changed
+ * since the last check. last_usec: the previous pause; 0: none. */
 uint64_t overrun_pause_usec(uint64_t left_bytes, uint64_t headroom_bytes, uint64_t bandwidth_mbps,
                             bool moving, uint64_t last_usec);

@@ -102,7 +102,7 @@ bool place(Candidate *candidates, size_t n, uint64_t size_bytes, bool whole, Pla
                 place_add_share(ret, single, size_bytes, whole);
                 return true;
         }
-        /* Preferences can need more nodes. If they need more than SHARES_MAX, only the size counts. */
+        /* The preferred nodes can be too many. If they are more than SHARES_MAX, only the size counts. */
         return place_several(candidates, n, size_bytes, whole, false, ret) ||
                place_several(candidates, n, size_bytes, whole, true, ret);
 }

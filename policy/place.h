@@ -16,7 +16,7 @@ typedef struct Candidate {
         size_t n_others;         /* tenants other than the requesting one */
         unsigned distance;       /* from the CPUs of the requesting tenant */
         uint64_t bandwidth_mbps; /* 0: unknown, counts as slowest */
-        bool taken;              /* for place() itself */
+        bool taken;              /* used by place() */
 } Candidate;
 
 typedef struct Placement {
@@ -25,8 +25,8 @@ typedef struct Placement {
         uint64_t total_bytes;
 } Placement;
 
-/* One node that holds all of it; else several. Those without other tenants come first, then the nearest, the
- * fastest, the one that fits tightest, the lowest number. With `whole` each node is charged with all that is
- * available there. false: no room, which without `whole` means that the candidates together hold less than
- * size_bytes, or that more than SHARES_MAX nodes would be needed. */
+/* Chooses one node that holds size_bytes, else several. Nodes without other tenants come first, then the
+ * nearest, the fastest, the one that fits tightest, the lowest number. With `whole` each node is charged
+ * with all bytes that are available there. False: no room. Without `whole` that means that the candidates
+ * together hold less than size_bytes, or that more than SHARES_MAX nodes would be needed. */
 bool place(Candidate *candidates, size_t n, uint64_t size_bytes, bool whole, Placement *ret);

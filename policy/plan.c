@@ -26,10 +26,9 @@ typedef struct PlanChange {
         NodeSet back;    /* the set that a failed widening restores */
 } PlanChange;
 
-/* `back` is `current` with two exceptions. Nodes that are being taken away are not in it: when the narrowing
- * half of a swap fails, undoing the widening must not open again what had just been closed. And it keeps an
- * ordinary node even where current has none, since a set of CDM nodes alone is what must never be written.
- */
+/* `back` is `current` with two exceptions. It lacks nodes that are being taken away: when the narrowing half
+ * of a swap fails, undoing the widening must not reopen nodes that have just been closed. And it has an
+ * ordinary node even if `current` has none, because a set of CDM nodes alone must never be written. */
 static PlanChange change_of(const PlanInput *in)
 {
         PlanChange c = { .target = nodeset_union(&in->base, &in->wanted) };
@@ -70,7 +69,7 @@ static void plan_add_undone(Plan *p, StepKind kind, const NodeSet *nodes, const 
         s->inverse_nodes = *back;
 }
 
-/* Needed even if the leaf is not widened: another program may have narrowed the ancestors. */
+/* This step is needed even if the leaf is not widened: another program may have narrowed the ancestors. */
 static void plan_open_way(Plan *p, const PlanInput *in, const NodeSet *to, const NodeSet *back)
 {
         NodeSet way = nodeset_intersect(to, &in->wanted);
@@ -94,8 +93,8 @@ static void plan_widen(Plan *p, const PlanInput *in, const PlanChange *c)
         plan_add(p, STEP_VERIFY, &c->wide);
 }
 
-/* No inverse: a closed node stays closed, whatever fails later. Pages go to ordinary nodes, not to CDM nodes
- * that the tenant keeps: those have room for their reservations only. */
+/* The steps have no inverse: a closed node stays closed, whatever fails later. Pages go to ordinary nodes,
+ * not to CDM nodes that the tenant keeps: these have room for their reservations only. */
 static void plan_narrow(Plan *p, const PlanInput *in, const PlanChange *c)
 {
         plan_add_from(p, STEP_DRAIN, &c->leaving, &in->base);
@@ -128,9 +127,9 @@ static void plan_drain_excess(Plan *p, const PlanInput *in, const PlanChange *c)
         }
 }
 
-/* An empty cpuset.mems inherits, that is, it is open. It cannot be returned to: clearing would open it again
- * (and fails on a populated cgroup of an older kernel). What inherits from a fenced one is not open, and its
- * grant can be undone. */
+/* An empty cpuset.mems inherits the parent's set, so the cgroup is open. This state is never restored:
+ * clearing the file would open the cgroup again (and fails on a populated cgroup of an older kernel). A
+ * cgroup that inherits from a fenced one is not open, so its grant can be undone. */
 static void plan_close_inherited(Plan *p, const PlanInput *in, const PlanChange *c)
 {
         if (in->has_way) {
@@ -144,7 +143,7 @@ static void plan_close_inherited(Plan *p, const PlanInput *in, const PlanChange 
         plan_add(p, STEP_VERIFY, &c->target);
 }
 
-/* Move pages to the new nodes; if only the migration was requested, to all CDM nodes of the tenant. */
+/* Moves pages to the new nodes, or to all CDM nodes of the tenant if only the migration was requested. */
 static void plan_migrate_up(Plan *p, const PlanInput *in, const PlanChange *c)
 {
         NodeSet fresh = nodeset_intersect(&c->added, &in->wanted);
@@ -184,7 +183,7 @@ static void plan_living(Plan *p, const PlanInput *in)
         plan_drain_excess(p, in, &c);
         if (narrows)
                 plan_narrow(p, in, &c);
-        /* The last step, so that one measurement covers the whole change. */
+        /* Measure last, so that one measurement covers the whole change. */
         measured = nodeset_union(&c.leaving, &c.excess);
         if (!nodeset_is_empty(&measured))
                 plan_add_from(p, STEP_MEASURE, &measured, &in->base);

@@ -1,25 +1,26 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* A change of one tenant's nodes as data: ordered steps, each with its inverse. daemon/fence/apply.c is the one
- * place that carries them out, and that undoes those already done when one fails.
+/* A change of one tenant's nodes as data: ordered steps, each with its inverse. Only daemon/fence/apply.c
+ * carries the steps out, and undoes the steps already done when one fails.
  *
  * Why this order: widening is write, tell systemd, verify, then move pages up. Narrowing makes the writer of
- * cpuset.mems wait for every page, so pages are drained first; and the kernel remaps a policy's nodes by
- * position when a set of nodes is swapped for another in one write, so a change that does both widens first
- * and narrows last.
+ * cpuset.mems wait for every page, so pages are drained first. The kernel remaps a policy's nodes by
+ * position when one write swaps a set of nodes for another, so a change that does both widens first and
+ * narrows last.
  *
  *      widen:   [open the way,] write, property, verify [, migrate]
  *      narrow:  drain, write, property, [close the way,] verify, evict, measure
  *      excess:  drain so many bytes, measure
  *
- * Excess is what a tenant has on a node that it keeps, above what it still holds there. Its page cache is
- * not evicted: the kernel evicts from a cgroup, on whatever node, and would take what may stay.
+ * Excess means the bytes of a tenant on a node that it keeps, above the bytes that it still holds there.
+ * Excess page cache is not evicted: the kernel evicts from the whole cgroup, on any node, and would also
+ * take pages that may stay.
  *
- * "The way" means the ancestors of a cgroup that systemd does not own: these are fenced as well.
+ * "The way" means the ancestors of a cgroup that systemd does not own. They are also fenced.
  *
- * Each write and each property holds an ordinary node. Widening has an inverse, narrowing has none: a closed
- * node is never reopened by an undo. */
+ * Each write and each property contains an ordinary node. Widening has an inverse. Narrowing has none: no
+ * undo reopens a closed node. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -34,14 +35,13 @@ typedef enum StepKind {
         STEP_OPEN_WAY, /* widen the ancestors to include the CDM nodes of `nodes` */
         /* narrow the ancestors to the union of what other tenants and this one (`nodes`) still need */
         STEP_CLOSE_WAY,
-        STEP_WRITE,    /* the worker writes the leaf's cpuset.mems */
-        STEP_PROPERTY, /* systemd is told the same set (AllowedMemoryNodes=) */
-        STEP_VERIFY,   /* cpuset.mems.effective is what `nodes` says, or a part of it that holds an ordinary
-                           node */
-        STEP_MIGRATE,  /* pages on `from` are moved to `nodes` */
-        STEP_DRAIN,    /* pages on `from` are moved to `nodes` in paced chunks */
-        STEP_EVICT,    /* page cache that stayed on `from` is evicted */
-        STEP_MEASURE,  /* what is left on `from` is counted: the residue */
+        STEP_WRITE,    /* the worker sets the leaf's cpuset.mems */
+        STEP_PROPERTY, /* sets AllowedMemoryNodes= of the unit to the same nodes */
+        STEP_VERIFY,   /* cpuset.mems.effective is `nodes`, or a part with an ordinary node */
+        STEP_MIGRATE,  /* moves pages from `from` to `nodes` */
+        STEP_DRAIN,    /* moves pages from `from` to `nodes` in paced chunks */
+        STEP_EVICT,    /* evicts page cache that is still on `from` */
+        STEP_MEASURE,  /* counts what is left on `from`: the residue */
         _STEP_KIND_MAX,
 } StepKind;
 
@@ -51,7 +51,7 @@ typedef struct Step {
         StepKind kind;
         NodeSet nodes;
         NodeSet from;
-        uint64_t bytes; /* STEP_DRAIN: no more than that; 0: all */
+        uint64_t bytes; /* STEP_DRAIN: the upper bound; 0: all */
         bool has_inverse;
         StepKind inverse_kind; /* with inverse_nodes as its `nodes` */
         NodeSet inverse_nodes;
@@ -66,22 +66,22 @@ typedef struct Plan {
         size_t n_steps;
 } Plan;
 
-/* The current and the wanted state of a tenant. */
+/* The current and the desired state of a tenant. */
 typedef struct PlanInput {
         NodeSet current; /* what its leaf allows (own setting, not effective) */
         NodeSet base;    /* ordinary nodes it keeps in any case; never empty */
-        NodeSet wanted;  /* CDM nodes it shall have */
+        NodeSet wanted;  /* desired CDM nodes */
         NodeSet leaving; /* nodes it gives up: drained and measured even if `current` no longer has them */
-        const Share *excess; /* bytes to drain from nodes that it keeps; of other nodes: ignored */
+        const Share *excess; /* bytes to drain from nodes that it keeps; other nodes are ignored */
         size_t n_excess;
         bool migrate_up;   /* move its pages to the new nodes */
-        bool has_way;      /* systemd does not own it: those above it carry a fence */
+        bool has_way;      /* systemd does not own the cgroup: its ancestors are fenced */
         bool has_property; /* systemd owns the cgroup: STEP_PROPERTY is needed */
         bool ended;        /* the unit is gone: only its property is reset to base */
         bool unborn;       /* the unit is about to start, and has no cgroup yet: only its property is set */
 } PlanInput;
 
-/* -EINVAL: base is empty or holds a wanted node (a set of CDM nodes alone would make the kernel fall back to
- * the parent's set, which is open). If the current state is the wanted one, the plan is only a verification.
- */
+/* -EINVAL: base is empty or contains a wanted node (the kernel would fall back from a set of CDM nodes alone
+ * to the parent's set, which is open). If the current state is the desired one, the plan only verifies
+ * it. */
 int plan(const PlanInput *in, Plan *ret);

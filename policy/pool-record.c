@@ -135,13 +135,13 @@ static void record_tell(FILE *f, const RecordLine *l, const Topology *t, const P
         if (!nodeset_is_empty(&open))
                 fprintf(f,
                         "%snode %s was in pool %s before and is in none now: everybody may use its %s; to have "
-                        "it there again, write Nodes=%s in the pool's file in /etc/cdm/pools.d; if it shall be "
-                        "ordinary memory, `cdmctl reload` takes note of it",
+                        "it there again, write Nodes=%s in the pool's file in /etc/cdm/pools.d; if it is "
+                        "ordinary memory, `cdmctl reload` accepts that",
                         ftell(f) > 0 ? "; " : "", list, l->pool, size_format(bytes, size), list);
         if (!nodeset_is_empty(&gone))
                 fprintf(f,
                         "%snode %s was in pool %s before and has no memory now; if that does not come back, "
-                        "`cdmctl reload` takes note of it",
+                        "`cdmctl reload` accepts that",
                         ftell(f) > 0 ? "; " : "", nodeset_format(&gone, list), l->pool);
 }
 

@@ -19,7 +19,7 @@ int pool_record_new(PoolRecord **ret);
 PoolRecord *pool_record_free(PoolRecord *r);
 DEFINE_CLEANUP(PoolRecord, pool_record_free);
 
-/* A line "NAME NODES" for each pool. -EBADMSG: garbage. */
+/* The text has a line "NAME NODES" for each pool. -EBADMSG: not such a text. */
 int pool_record_parse(const char *text, PoolRecord **ret);
 int pool_record_format(const PoolRecord *r, char **ret);
 

@@ -3,7 +3,7 @@
 /* Two passes. The first takes nodes as configured, where `auto` means every memory node without CPUs. Some
  * machines put plain DRAM into nodes without CPUs. So if nodes without evidence are most of the memory, or
  * if the first pass leaves no ordinary memory, the second pass takes only nodes with evidence. If that takes
- * all memory as well, the configuration is refused: with an empty set of nodes the kernel falls back to the
+ * all memory too, the configuration is refused: with an empty set of nodes the kernel falls back to the
  * parent's nodes, so such a fence would be open. */
 
 #include "policy/pool.h"
@@ -160,7 +160,7 @@ static int pool_init(Pool *p, const PoolConfig *c)
         return 0;
 }
 
-/* Sets the message. If memory is short, it stays NULL and the caller has only the errno. */
+/* Sets the message. Without memory it stays NULL, and the caller has only the errno. */
 #define set_error(ret, ...) (asprintf((ret), __VA_ARGS__) < 0 ? (void)(*(ret) = NULL) : (void)0)
 
 static int pool_take_listed(PoolSet *s, const PoolConfig *const *configs, size_t n_configs, char **ret_error)

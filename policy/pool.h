@@ -17,7 +17,7 @@
 #define POOL_DEFAULT_HEADROOM (UINT64_C(64) << 20)
 #define POOL_EVIDENCE_STR_MAX (EVIDENCE_STR_MAX + 16)
 
-/* What one file of pools.d says, as parsed. */
+/* One parsed file of pools.d. */
 typedef struct PoolConfig {
         char *name; /* the file's name without .conf */
         char *file;
@@ -26,15 +26,14 @@ typedef struct PoolConfig {
         bool nodes_auto;
         NodeSet nodes; /* when !nodes_auto */
         unsigned nodes_line;
-        uint64_t min_bandwidth_mbps; /* selectors for auto; 0: any. MinBandwidth=300G is bytes/s in the file
-                                      */
+        uint64_t min_bandwidth_mbps; /* selector of auto; 0: any. The file has bytes/s */
         uint64_t max_latency_ns;     /* 0: any */
         int tier;                    /* TIER_UNKNOWN: any */
         bool dax;
-        Size headroom; /* of every node */
+        Size headroom; /* on every node */
         bool hold;
         char **cdi_sizes; /* for which `cdmctl cdi` writes devices; NULL: none */
-        bool refused;     /* stands for a file that was refused at start: its nodes are not known */
+        bool refused;     /* replaces a file that was refused at start: its nodes are not known */
 } PoolConfig;
 
 PoolConfig *pool_config_free(PoolConfig *c);
@@ -48,7 +47,7 @@ typedef struct Pool {
         uint64_t size_bytes; /* sum over its online nodes */
         Size headroom;
         bool hold;
-        /* how it came by its nodes */
+        /* how the pool got its nodes */
         unsigned line; /* of Nodes= in file, or of [Pool] */
         bool nodes_auto;
         char *selectors;  /* "MinBandwidth= (at least 300000 MB/s)"; NULL without */
@@ -60,11 +59,12 @@ typedef struct PoolSet {
         size_t n_pools;
         NodeSet cdm;      /* every node that belongs to a pool */
         NodeSet ordinary; /* every other node with memory */
-        /* Nodes without CPUs that neither evidence nor a selector tells from plain DRAM (policy/evidence.h):
-         * an `auto` pool took them all the same; or none did, because they are most of the memory. */
+        /* Nodes without CPUs that neither evidence (policy/evidence.h) nor a selector distinguishes from
+         * plain DRAM. unproven: an `auto` pool took them. passed_over: none did, because they are most of
+         * the memory. */
         NodeSet unproven, passed_over;
         bool no_cpu_says_nothing; /* nodes without CPUs and evidence are most of the memory */
-        bool awaited;             /* a node may come that an `auto` pool would take */
+        bool awaited;             /* a node may appear that an `auto` pool would take */
 } PoolSet;
 
 PoolSet *pool_set_free(PoolSet *s);
@@ -74,40 +74,39 @@ DEFINE_CLEANUP(PoolSet, pool_set_free);
  * pools in order share what is left: nodes that have memory and no CPU and meet the selectors. Without any
  * pool file there is one pool "cdm" of all such nodes.
  *
- * Nodes with evidence (HMAT, tier, DAX, a driver) are taken whatever their share. So are nodes that meet
- * selectors which no node with CPUs meets: there the admin has distinguished them. Other nodes are taken as
- * well, unless they are more than half of the memory, or no ordinary memory would be left: then `auto` takes
- * none of them. A machine without CDM nodes, and where none can come, gives a set without members, which is
- * no error.
+ * Nodes with evidence (HMAT, tier, DAX, a driver) are taken whatever their share of the memory. So are nodes
+ * that meet selectors which no node with CPUs meets: the admin has distinguished them. Other nodes are also
+ * taken, unless they are more than half of the memory, or no ordinary memory would be left. Then `auto`
+ * takes none of them. If the machine has no CDM nodes and can get none, the set is empty, which is no error.
  *
  * The result depends only on the arguments, so that the generator, cdmd and cdmctl agree.
  *
- * -ENOSPC: pools would take all memory; -EEXIST: two pools name one node. Then *ret_error is a message that
- * starts with FILE:LINE where there is one (owned by the caller). A listed node that is absent is no error:
- * it may be hotplugged later. */
+ * -ENOSPC: pools would take all memory; -EEXIST: two pools name one node. Then *ret_error is a message,
+ * owned by the caller, which starts with FILE:LINE if there is one. A listed node that is absent is no
+ * error: it may be hotplugged later. */
 int pool_set_resolve(const Topology *t, const PoolConfig *const *configs, size_t n_configs, PoolSet **ret,
                      char **ret_error);
 
-/* As pool_set_resolve(), for a fence that must stand in any case. Nodes of `held` are fenced now, and stay
+/* As pool_set_resolve(), for a fence that must be up in any case. Nodes of `held` are fenced now, and stay
  * fenced even if hotplug made the nodes without evidence most of the memory; `held` is empty at a start.
  *
- * Where pools contradict each other, or one of their files was refused, every node that a pool names or
- * `auto` finds still belongs to a pool, if ordinary memory remains. A node that two pools name belongs to
- * the first. *ret_error can be set on success as well: it then says which pool gives way.
+ * If pools contradict each other, or one of their files was refused, every node that a pool names or `auto`
+ * finds still belongs to a pool, if ordinary memory remains. A node that two pools name belongs to the first
+ * one. *ret_error may also be set on success: it then says which pools contradict each other.
  *
  * -ENOSPC: pools would take all memory. */
 int pool_set_resolve_at_start(const Topology *t, const PoolConfig *const *configs, size_t n_configs,
                               const NodeSet *held, PoolSet **ret, char **ret_error);
 
 #define POOL_SPARE_NAME_MAX 32
-/* A name that none of them has. */
+/* Chooses a name that none of these pools has. */
 const char *pool_spare_name(const PoolConfig *const *configs, size_t n_configs,
                             char buf[static POOL_SPARE_NAME_MAX]);
 
 const Pool *pool_set_find(const PoolSet *s, const char *name);
 const Pool *pool_set_find_node(const PoolSet *s, int node);
 
-/* True if a fence is needed, now or when a node comes. The fence is an allow-list: if it exists before the
+/* True if a fence is needed, now or when a node appears. The fence is an allow-list: if it exists before the
  * node, it denies the node from the first byte on. */
 bool pool_set_needs_fence(const PoolSet *s);
 

@@ -14,13 +14,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* So few that all sets can be tried, and how many sets at most. */
+/* Up to SEARCH_MAX candidates all sets are tried, in at most STEPS_MAX steps. */
 #define SEARCH_MAX 16
 #define STEPS_MAX  2048
 
-/* The number of candidates: those of the lowest priorities, an equal number from each node. Together with
- * those that cannot be displaced (of the requesting tenant, or with an exact buffer) at most four times as
- * many are visited. */
+/* The number of candidates: the lowest priorities, an equal number from each node. Some visited reservations
+ * cannot be displaced (those of the requesting tenant, or with an exact buffer), so at most
+ * VISITS_PER_CANDIDATE times as many are visited. */
 #define CANDIDATES_MAX       512
 #define CANDIDATES_NODE_MIN  16
 #define VISITS_PER_CANDIDATE 4
@@ -30,12 +30,12 @@ typedef struct Candidates {
         size_t n, n_allocated;
 } Candidates;
 
-/* One node while the search goes on. */
+/* The state of one node during the search. */
 typedef struct Room {
         int node;
         unsigned __int128 capacity, stay;
-        size_t n_stay;  /* reservations of others that stay */
-        size_t n_alone; /* those of them that keep it for themselves */
+        size_t n_stay;  /* reservations of other tenants that stay */
+        size_t n_alone; /* the exclusive ones among them */
 } Room;
 
 typedef struct Search {
@@ -64,7 +64,7 @@ static uint64_t preempt_room_bytes(const PreemptInput *in, const Room *r)
         return (uint64_t)(r->capacity - r->stay) & ~(in->page_bytes - 1);
 }
 
-/* Counts a reservation of another tenant. by: 1 it stays, -1 it goes */
+/* Counts a reservation of another tenant. by: 1: it stays; -1: it leaves. */
 static void preempt_put(Search *s, const Reservation *r, int by)
 {
         for (size_t i = 0; i < r->n_shares; i++) {
@@ -124,7 +124,7 @@ typedef struct PreemptWalk {
         size_t n_left, n_visits_left;
 } PreemptWalk;
 
-/* 1: no more of this node. */
+/* 1: ends the walk over this node. */
 static int preempt_meet(Reservation *r, void *userdata)
 {
         PreemptWalk *w = userdata;
@@ -176,7 +176,7 @@ static int preempt_collect(Search *s)
         return 0;
 }
 
-/* The order in which candidates are spared: the largest, then the more important, then the older. */
+/* The order in which candidates are spared: the largest first, then the higher priority, then the older. */
 static int preempt_compare(const void *a, const void *b)
 {
         const Reservation *x = *(const Reservation *const *)a, *y = *(const Reservation *const *)b;
@@ -217,7 +217,8 @@ static void preempt_keep_if_better(Search *s)
         memcpy(s->best, s->displaced, s->c.n * sizeof(bool));
 }
 
-/* All from i on are displaced and may be spared; `fixed` bytes are displaced for good. */
+/* The candidates from i on are displaced, but may still be spared. fixed: the bytes of earlier candidates
+ * that stay displaced. */
 static void preempt_search(Search *s, size_t i, unsigned __int128 fixed)
 {
         if (++s->n_steps > STEPS_MAX || (s->found && fixed > s->best_cost))

@@ -15,8 +15,8 @@
 /* A node that the request could use, in its current state. */
 typedef struct PreemptNode {
         int node;
-        /* capacity - headroom - foreign: what reservations may hold there, of which those that stay are
-         * taken off. */
+        /* capacity - headroom - foreign: what reservations may hold there. preempt() subtracts the
+         * reservations that stay. */
         uint64_t capacity_bytes;
 } PreemptNode;
 
@@ -24,12 +24,12 @@ typedef struct PreemptInput {
         const Ledger *ledger;
         const PreemptNode *nodes;
         size_t n_nodes;
-        const char *tenant; /* the one that asks */
+        const char *tenant; /* the requesting tenant */
         int32_t priority;
         uint64_t size_bytes; /* in whole pages */
         uint64_t page_bytes;
         bool whole;           /* charges whole nodes, which must have no other tenants */
-        size_t *ret_n_visits; /* NULL, or receives the number of visited reservations */
+        size_t *ret_n_visits; /* may be NULL; receives the number of visited reservations */
 } PreemptInput;
 
 typedef struct Victim {
@@ -39,18 +39,17 @@ typedef struct Victim {
 } Victim;
 
 typedef enum PreemptVerdict {
-        PREEMPT_NO_ROOM, /* not even with all of them gone */
-        PREEMPT_WAIT,    /* the reservations that already leave are enough */
+        PREEMPT_NO_ROOM, /* not even if all candidates were displaced */
+        PREEMPT_WAIT,    /* the reservations that are already leaving are enough */
         PREEMPT_DISPLACE,
         _PREEMPT_VERDICT_MAX,
 } PreemptVerdict;
 
-/* Reservations that are revoking or draining are on their way out and make room without anybody being
- * displaced for it, unless what is left of them is stuck. *ret: in order of id, owned by the caller.
- * -ENOMEM, or 0.
+/* Revoking and draining reservations make room without a victim, unless their residue is stuck. *ret: in
+ * order of id, owned by the caller. -ENOMEM, or 0.
  *
- * Of each node those of the lowest priorities are candidates, 512 in all. Up to 16 candidates the set is the
- * smallest there is, but for a limit of steps that only a made-up machine reaches; of more, one from which
- * nobody can be left out. Of sets of the same size the one whose members have the lower priorities, then the
- * younger members. */
+ * The candidates are the reservations of the lowest priorities on each node, about 512 in all. From up to 16
+ * candidates the smallest set is chosen (the search has a limit of steps, which only contrived cases reach).
+ * From more, a set is chosen whose members are all needed. Among sets of the same size, the set with the
+ * lower priorities is preferred, then the one with the younger members. */
 int preempt(const PreemptInput *in, PreemptVerdict *ret_verdict, Victim **ret, size_t *ret_n);

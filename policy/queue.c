@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /* A treap: a search tree by (priority, id) and a heap by a mixed id, so that its depth stays close to that
- * of a balanced tree. Each waiter carries the number and the claims of all that is below it in the tree, so
- * that the claims before a place are the union along one path from the root. */
+ * of a balanced tree. Each waiter stores the number and the claims of its subtree, so that the claims before
+ * a place are the union along one path from the root. */
 
 #include "policy/queue.h"
 
@@ -16,7 +16,7 @@ struct Waiting {
         uint32_t id;
         uint32_t heap;
         NodeSet claims;
-        /* of itself and all below it */
+        /* of the whole subtree */
         NodeSet below;
         size_t n;
         Waiting *left, *right;
@@ -26,7 +26,7 @@ struct Waiting {
 struct Queue {
         Waiting *root;
         Waiting *by_id;
-        size_t *n_visited; /* for tests; a pointer, so that const queries count as well */
+        size_t *n_visited; /* for tests; a pointer, so that const queries can count */
 };
 
 int queue_new(Queue **ret)
@@ -153,7 +153,7 @@ static Waiting *queue_delete(Queue *q, Waiting *t, const Waiting *w)
         return t;
 }
 
-/* From w up to the root. */
+/* Updates the sums from w up to the root. */
 static void queue_sum_way(Queue *q, Waiting *t, const Waiting *w)
 {
         if (t != w)

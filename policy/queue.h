@@ -25,20 +25,20 @@ DEFINE_CLEANUP(Queue, queue_free);
 
 /* Everything below is O(log n).
  *
- * request->id and ->priority give its place; the request stays the caller's, and there until it is removed.
- * -EEXIST: that id waits already; -EINVAL: id 0; -ENOMEM. */
+ * request->id and ->priority determine the place. The caller owns the request, and keeps it until the waiter
+ * is removed. -EEXIST: that id waits already; -EINVAL: id 0; -ENOMEM. */
 int queue_add(Queue *q, const Request *request, const NodeSet *claims);
 void queue_remove(Queue *q, uint32_t id);
-/* Sets the claims of a waiter. A waiter that waits for something else than room claims nothing. */
+/* Sets the claims of a waiter. A waiter that does not wait for room claims nothing. */
 void queue_claim(Queue *q, uint32_t id, const NodeSet *claims);
 
 size_t queue_count(const Queue *q);
 /* NULL: that id does not wait. */
 const Request *queue_find(const Queue *q, uint32_t id);
-/* The number of waiters before it. */
+/* The number of earlier waiters. */
 size_t queue_position(const Queue *q, uint32_t id);
-/* The first waiter after a place, NULL at the end. To walk the queue while it changes: start with id 0, go
- * on with the priority and id of the one before. */
+/* The first waiter after a place, NULL at the end. To walk the queue while it changes, start with id 0 and
+ * continue with the priority and id of the previous waiter. */
 const Request *queue_next(const Queue *q, int32_t priority, uint32_t id);
 
 /* The union of the claims of all waiters before that place. id 0 is a new request, after all waiters of its

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What is asked of decide(). A request that has to wait stays in the queue. */
+/* The request that decide() judges. A request that must wait stays in the queue. */
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -10,15 +10,15 @@
 #include "policy/subject.h"
 
 typedef struct Request {
-        uint32_t id; /* of one that waits in the queue; 0: new */
+        uint32_t id; /* the id of a request that already waits; 0: new */
         const char *pool;
         uint64_t size_bytes;
         const Subject *subject;
-        uint64_t lease_usec; /* 0: not asked for */
-        bool has_priority;   /* asked for; else the rule's default counts */
+        uint64_t lease_usec; /* 0: not requested */
+        bool has_priority;   /* requested; else the rule's default counts */
         int32_t priority;
         bool queue;
-        bool at_once; /* it cannot wait, and therefore cannot preempt: Static= */
+        bool at_once; /* cannot wait, and therefore cannot preempt: Static= and resizes */
         bool exclusive;
         NodeSet nodes; /* only these; empty: any of the pool */
         NodeSet near;  /* nodes whose CPUs the cgroup may use; empty: no preference */

@@ -15,8 +15,8 @@ typedef enum ReservationState {
         RESERVATION_QUEUED,
         RESERVATION_ACTIVE,
         RESERVATION_DEGRADED, /* one of its nodes is offline, or its grant was found missing */
-        RESERVATION_REVOKING, /* told to leave, not drained yet */
-        RESERVATION_DRAINING, /* released; its pages are still on the way out */
+        RESERVATION_REVOKING, /* revoked; drained when the grace period is over */
+        RESERVATION_DRAINING, /* released; its pages have not left the nodes yet */
         _RESERVATION_STATE_MAX,
 } ReservationState;
 
@@ -34,7 +34,7 @@ typedef enum Strength {
 
 const char *strength_to_string(Strength v);
 
-/* What a reservation holds of one node. */
+/* The bytes of one node that a reservation holds. */
 typedef struct Share {
         int node;
         uint64_t bytes;
@@ -42,15 +42,15 @@ typedef struct Share {
 
 #define SHARES_MAX 64
 
-/* The request of a waiting reservation beyond the fields of Reservation, and its client. */
+/* The client of a waiting reservation, and its request as far as Reservation has no field for it. */
 typedef struct Wait {
         NodeSet nodes, near;
         uint64_t deadline_usec; /* CLOCK_BOOTTIME; TIMESPAN_INFINITY */
-        char *client;           /* its unique name on the bus and the bus's id; NULL: nobody's */
-        pid_t pid;              /* where the client is the target, and when that process started; 0 */
+        char *client;           /* its unique name on the bus and the bus's id; NULL: no client */
+        pid_t pid;              /* the client and its start time, if the client is the target; else 0 */
         uint64_t pid_start;
-        char *scope_slice; /* where the client is put into a scope of its own; NULL: it is not */
-        bool patient;      /* --queue: waits for room, and not only for what is displaced for it */
+        char *scope_slice; /* the slice of the scope that the client will be moved into; NULL: no scope */
+        bool patient;      /* --queue: waits for any room, not only for displaced reservations */
         bool migrate, bind;
 } Wait;
 
@@ -61,24 +61,24 @@ typedef struct Reservation {
         char *pool;
         uint64_t size_bytes;
         ReservationState state;
-        Subject *target; /* its target; target->uid is the user who owns it */
-        uid_t requester; /* who asked, for himself or for the owner */
+        Subject *target; /* target->uid is the user who owns the reservation */
+        uid_t requester; /* the user who sent the request, the owner or another user */
         int32_t priority;
         bool exclusive; /* --exclusive: charges its nodes whole */
         bool capped;
         bool scope;      /* cdmd made the unit for it (cdmctl run) */
-        bool with_start; /* Static= reserved it as its unit started */
+        bool with_start; /* reserved by Static= when its unit started */
         char *rule_file;
         unsigned rule_line;
-        uint64_t lease_usec;   /* as first asked for; TIMESPAN_INFINITY */
-        uint64_t term_usec;    /* of the lease that runs: since the grant, or since it was renewed */
+        uint64_t lease_usec;   /* as first requested; TIMESPAN_INFINITY */
+        uint64_t term_usec;    /* of the current lease, since the grant or the last renewal */
         uint64_t expires_usec; /* CLOCK_BOOTTIME; TIMESPAN_INFINITY */
-        uint64_t revoke_usec;  /* CLOCK_BOOTTIME: when a revoking one is drained; 0: none */
+        uint64_t revoke_usec;  /* CLOCK_BOOTTIME: when a revoked reservation is drained; 0: not revoked */
         uint32_t revoked_for;  /* the reservation that displaces it; 0: its lease ends */
-        bool stuck;            /* drained, and the rest of it could not be moved */
+        bool stuck;            /* drained, but the residue could not be moved */
         NodeSet asked;         /* --nodes; empty: any of the pool */
         NodeSet base;          /* the ordinary nodes the unit had before its first grant */
-        Wait *wait;            /* while it is queued; lease_usec is then what was asked for, 0: nothing */
+        Wait *wait;            /* set while queued; lease_usec is then the requested lease, 0: none */
         Share shares[SHARES_MAX];
         size_t n_shares;
         uint64_t exact_bytes; /* bytes of exact buffers that are on their nodes; not stored */
@@ -88,7 +88,7 @@ int reservation_new(Reservation **ret);
 Reservation *reservation_free(Reservation *r);
 DEFINE_CLEANUP(Reservation, reservation_free);
 
-/* The nodes on which it holds bytes. */
+/* The nodes on which the reservation holds bytes. */
 NodeSet reservation_nodes(const Reservation *r);
 /* Its shares and rule, without all else. */
 int reservation_copy_terms(const Reservation *r, Reservation **ret);

@@ -76,13 +76,12 @@ Rule *rule_free(Rule *r)
         return NULL;
 }
 
-/* Flags 0: a star also stands for a path of several levels, and a name that starts with a dot is a name like
- * any other. */
+/* Flags 0: a star also stands for a path of several levels, and a leading dot is not special. */
 static bool rule_glob_matches(const char *glob, const char *value)
 {
         if (fnmatch(glob, value, 0) == 0)
                 return true;
-        /* systemd writes a '-' that is no separator as "\x2d": there the backslash is a part of the name. */
+        /* systemd escapes a '-' that is no separator as "\x2d": the backslash is then a part of the name. */
         return strchr(glob, '\\') && fnmatch(glob, value, FNM_NOESCAPE) == 0;
 }
 
@@ -94,7 +93,7 @@ static bool rule_any_glob(char *const *globs, const char *value)
         return false;
 }
 
-/* A key that is not given matches everything; one that is given needs a value to match. */
+/* A key that is not given matches everything. A given key needs a value to match. */
 static bool rule_key_matches(char *const *globs, const char *value)
 {
         return !globs || (value && rule_any_glob(globs, value));
@@ -103,8 +102,8 @@ static bool rule_key_matches(char *const *globs, const char *value)
 /* systemd's names are at most 255 bytes long. */
 #define UNIT_NAME_BYTES_MAX 256
 
-/* A template (name@.service) never runs, its instances do: it means name@*.service. On the stack, as below.
- */
+/* A template (name@.service) stands for its instances, name@*.service. Works on the stack, as
+ * rule_slice_matches(). */
 static bool rule_unit_matches(char *const *globs, const char *unit)
 {
         char glob[UNIT_NAME_BYTES_MAX + 1];
@@ -123,7 +122,7 @@ static bool rule_unit_matches(char *const *globs, const char *unit)
         return false;
 }
 
-/* Works on the stack: with an allocation that fails, a Deny= rule would be skipped. */
+/* Works on the stack, because a failed allocation would skip a Deny= rule. */
 static bool rule_slice_matches(char *const *globs, const char *slice)
 {
         char ancestor[UNIT_NAME_BYTES_MAX];
@@ -139,8 +138,7 @@ static bool rule_slice_matches(char *const *globs, const char *slice)
         return false;
 }
 
-/* A rule with User= is never a rule for everybody: if none of the names exists, uids is empty and no user
- * matches. */
+/* If none of the names in User= exists, uids is empty and no user matches. */
 static bool rule_user_matches(const Rule *r, uid_t uid)
 {
         if (!r->users)
@@ -164,7 +162,7 @@ static bool rule_group_matches(const Rule *r, const Subject *subject)
         return false;
 }
 
-/* Does one of the words match that are for the key of this one? */
+/* True if the value of the key in `word` matches one of the words with the same key. */
 static bool rule_label_key_matches(char *const *words, const char *word, const Labels *labels)
 {
         size_t n = strcspn(word, "=");
@@ -184,8 +182,9 @@ static bool rule_labels_match(char *const *words, const Labels *labels)
         return true;
 }
 
-/* Of what was made by root alone: units are started by anybody. A rule that was refused and does not say for
- * whom it was meant denies those without a user as well. */
+/* True if the rule can match requests without a user. Such a rule must name something that only root can
+ * make; any user can start units. A refused rule also denies requests without a user, unless it names
+ * users. */
 static bool rule_takes_nobody(const Rule *r)
 {
         if (r->users || r->groups || r->has_user_quota)

@@ -53,54 +53,53 @@ typedef struct Rule {
         char **pools, **units, **slices, **cgroups, **containers; /* globs; NULL: the key is not given */
         char **users, **groups;                                   /* as written; NULL: not given */
         char **labels;                                            /* KEY=GLOB; NULL: not given */
-        uid_t *uids; /* what the users resolve to; unknown names are left out and match nobody */
+        uid_t *uids; /* the resolved users; unknown names are left out and match no user */
         size_t n_uids;
         gid_t *gids;
         size_t n_gids;
-        /* One of the names that could not be looked up, which is not the same as unknown; NULL: none. */
+        /* A name that could not be looked up, and may exist; NULL: none. */
         const char *unknown_user, *unknown_group;
 
         bool deny;
         bool has_limit, has_quota, has_user_quota;
         Size limit, quota, user_quota;
-        bool limit_is_static; /* there is no Limit=, so that Static= is the limit */
+        bool limit_is_static; /* there is no Limit=, so Static= is the limit */
         uint64_t lease_usec;  /* 0: not given */
         NodeSet nodes;        /* only these; empty: all of the pool */
         int32_t priority;
-        int32_t default_priority; /* of a request that asks for none */
+        int32_t default_priority; /* for requests without a priority */
         OnFull on_full;
         OnOverrun on_overrun;
         bool has_static;
         Size static_size;
-        bool static_required; /* where it cannot be reserved, the unit does not start */
+        bool static_required; /* if it cannot be reserved, the unit does not start */
         bool exclusive;
 
-        char *refused; /* why its file was refused at start; it denies what it matches. NULL: it was not */
+        char *refused; /* why the file was refused at start: the rule then denies; NULL: not refused */
         unsigned refused_line; /* 0: the file as a whole */
 } Rule;
 
 Rule *rule_free(Rule *r);
 DEFINE_CLEANUP(Rule, rule_free);
 
-/* All keys that are given must match; several globs in one key are alternatives. In a glob "*" also stands
- * for "/". Slice= matches the subject's slice and each of its ancestors. Label= matches when it does so for each
- * key that it names; of one key the globs are alternatives. A request without a user is matched only by a rule
- * that says nothing of users and names a container, label, slice or cgroup. */
+/* All keys that are given must match. Several globs in one key are alternatives. In a glob "*" also stands
+ * for "/". Slice= matches the subject's slice and each of its ancestors. Label= must match for each key that
+ * it names; several globs for one key are alternatives. A request without a user matches only rules that
+ * name a container, label, slice or cgroup, and no users. */
 bool rule_matches(const Rule *r, const char *pool, const Subject *subject);
 
 /* Also true if the only mismatch is a name that could not be looked up: then it is unknown whether the rule
  * matches. */
 bool rule_may_match(const Rule *r, const char *pool, const Subject *subject);
 
-/* The first rule that may match, or NULL. If rule_matches() is false for it, it is unknown which rule
- * decides. Skipping the rule could miss a denial, and applying it could grant what was not meant for the
+/* The first rule that may match, or NULL. If rule_matches() is false for this rule, it is unknown which rule
+ * decides: skipping it could miss a denial, and applying it could grant what was not meant for the
  * subject. */
 const Rule *rule_find(Rule *const *rules, size_t n_rules, const char *pool, const Subject *subject);
 
-/* The folder below a unit directory whose drop-ins apply to all units that a word of a Static= rule's Unit=
- * stands for, as in "train-.service.d" for "train-*.service"; owned by the caller, NULL when out of memory.
- */
+/* The drop-in folder for all units that a word of Unit= stands for in a Static= rule, as in
+ * "train-.service.d" for "train-*.service"; owned by the caller, NULL when out of memory. */
 char *rule_static_folder(const char *unit);
 
-/* The line to quote for a key: its own, else that of [Match]. */
+/* The line to quote for a key: that of the key, else that of [Match]. */
 unsigned rule_line(const Rule *r, RuleKey key);

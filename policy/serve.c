@@ -4,7 +4,8 @@
 
 #include <errno.h>
 
-/* True if a node of its pool is not claimed by an earlier waiter. */
+/* True if the request needs a decision: an allowed node is not claimed by an earlier waiter. Else only
+ * updates the claims of the request. */
 static bool serve_is_due(const Snapshot *s, Queue *q, const Request *request)
 {
         const Pool *pool = pool_set_find(s->pools, request->pool);
@@ -12,7 +13,7 @@ static bool serve_is_due(const Snapshot *s, Queue *q, const Request *request)
         NodeSet allowed, claimed;
 
         if (!pool)
-                return true; /* decide() knows what to say */
+                return true; /* decide() will end the request */
         allowed = decide_allowed_nodes(
                 request, pool, rule_find(config->rules, config->n_rules, pool->name, request->subject));
         claimed = queue_claimed(q, request->priority, request->id);

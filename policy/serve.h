@@ -8,9 +8,9 @@
 #include "policy/queue.h"
 
 typedef enum ServeAction {
-        SERVE_GRANT,    /* the decision says where; the caller takes it out of the queue and books it */
+        SERVE_GRANT,    /* the decision has the nodes; the caller dequeues and books the request */
         SERVE_DISPLACE, /* the decision names the victims; the waiter keeps waiting */
-        SERVE_END,      /* policy no longer allows it, or it can never fit; the caller removes it */
+        SERVE_END,      /* no longer allowed, or can never fit; the caller dequeues the request */
         _SERVE_ACTION_MAX,
 } ServeAction;
 
@@ -21,7 +21,7 @@ typedef struct Served {
 } Served;
 
 /* A walk from the front to the end of the queue. It restarts when a grant may have changed the claims of
- * others. It stores a place, not a waiter: waiters may come and go between two calls. */
+ * others. It stores a place, not a waiter, because waiters may be added and removed between two calls. */
 typedef struct ServeWalk {
         int32_t priority;
         uint32_t id;
@@ -29,12 +29,12 @@ typedef struct ServeWalk {
 } ServeWalk;
 #define SERVE_WALK_START ((ServeWalk){ .id = 0 })
 
-/* The walk pauses after that much work. A waiter that is passed over costs 1, a decision SERVE_DECISION. */
+/* The walk pauses after SERVE_SLICE units of work. A skipped waiter costs 1, a decision SERVE_DECISION. */
 #define SERVE_SLICE    64
 #define SERVE_DECISION 8
 
-/* 1: *ret is the next thing to do; 0: nothing more; -EAGAIN: this slice is over, and another call goes on
- * with the next one. The walk updates the claims. It skips a waiter if earlier waiters claim all its nodes,
- * without a decision. So a walk costs one decision for each waiter that is served or has unclaimed nodes,
- * not one for each waiter. */
+/* 1: *ret is the next action; 0: there is none; -EAGAIN: the slice is over, and the next call continues the
+ * walk. The walk updates the claims. It skips a waiter without a decision if earlier waiters claim all its
+ * nodes. So a walk costs one decision for each waiter that is served or has unclaimed nodes, not one for
+ * each waiter. */
 int serve_next(const Snapshot *s, Queue *q, ServeWalk *walk, Served *ret);

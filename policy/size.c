@@ -19,7 +19,7 @@ typedef struct Decimal {
         uint64_t fraction_scale;
 } Decimal;
 
-/* 10^18 fits 64 bits, and times 2^60 it still fits 128. */
+/* 10^18 fits into 64 bits, and 10^18 * 2^60 into 128. */
 #define FRACTION_DIGITS_MAX 18
 
 static int size_read_decimal(const char **p, Decimal *ret)
@@ -135,7 +135,7 @@ const char *size_format(uint64_t bytes, char buf[static SIZE_STR_MAX])
                 return buf;
         }
 
-        /* Truncated, not rounded, so that the printed amount is really free. */
+        /* Truncate, so that the printed amount is not more than the real one. */
         tenths = (unsigned)((bytes >> (10 * (unit - 1))) % 1024 * 10 / 1024);
         snprintf(buf, SIZE_STR_MAX, "%llu.%u", (unsigned long long)(bytes >> (10 * unit)), tenths);
         if (tenths == 0)

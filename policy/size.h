@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Sizes as users write them: bytes, "512M", "16G" (base 1024, K M G T P E, an optional B or iB) or "50%". */
+/* Sizes in the form that users write: bytes, "512M", "16G" (base 1024, K M G T P E, an optional B or iB) or
+ * "50%". */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -15,8 +16,8 @@ typedef struct Size {
 } Size;
 
 /* -EINVAL: not a size; -ERANGE: over INT64_MAX bytes, or over 100%. A fraction ("1.5G") is allowed with a
- * suffix and rounds down to bytes. Negative numbers are -EINVAL. Zero parses: the caller says whether it
- * makes sense. */
+ * suffix and rounds down to bytes. Negative numbers are -EINVAL. Zero is valid: the caller decides whether
+ * to accept it. */
 int size_parse(const char *text, Size *ret);
 
 /* The size in bytes, where 100% means whole_bytes. */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* All that a request is judged by, and what follows from it: how much of a node can still be reserved. */
+/* Everything that a request is judged by, and the value derived from it: the bytes of a node that can still
+ * be reserved. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -13,7 +14,7 @@
 #include "policy/queue.h"
 #include "policy/topology.h"
 
-/* One CDM node as observed just now. */
+/* The observed state of one CDM node. */
 typedef struct NodeUse {
         int node;
         /* Used bytes that no reservation explains: intruders, residue, unattributed. */
@@ -26,14 +27,14 @@ typedef struct Snapshot {
         const PoolSet *pools;
         const Config *config;
         const Ledger *ledger;
-        const Queue *queue; /* NULL: nobody waits */
+        const Queue *queue; /* NULL: no request waits */
         const NodeUse *use; /* nodes that are missing here have no foreign bytes */
         size_t n_use;
         uint64_t page_bytes;
         uint64_t now_usec; /* CLOCK_BOOTTIME */
 } Snapshot;
 
-/* The bytes of the node that reservations could have if there were no others. */
+/* size - headroom: the bytes of an empty node that can be reserved. */
 uint64_t snapshot_node_capacity(const Pool *pool, const Node *n);
 /* capacity - headroom - foreign, at least 0: what is available if nothing is reserved. 0 for a node that is
  * closed or in no pool. */

@@ -93,8 +93,8 @@ int subject_set_container(Subject *s)
 #define SLICE_SUFFIX     ".slice"
 #define SLICE_SUFFIX_LEN (sizeof(SLICE_SUFFIX) - 1)
 
-/* The length of the part before ".slice"; 0 for the root ("-.slice") and for what is no slice. As in systemd
- * a dash separates levels, so none may stand at an end or beside another. */
+/* The length of the part before ".slice"; 0 for the root ("-.slice") and for other units. As in systemd a
+ * dash separates levels, so a dash at an end or beside another dash is invalid. */
 static size_t subject_slice_stem(const char *slice)
 {
         size_t len = strlen(slice);

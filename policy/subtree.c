@@ -8,7 +8,7 @@
 
 #include "policy/conf-text.h"
 
-/* As the kernel limits the name of a cgroup. */
+/* The kernel's limit for the name of a cgroup. */
 #define NAME_MAX_BYTES 255
 
 static bool subtree_name_is_pattern(const char *name, size_t n)
@@ -20,7 +20,7 @@ static bool subtree_name_is_pattern(const char *name, size_t n)
         return !open || memchr(open, ']', n - (size_t)(open - name));
 }
 
-/* The last colon: a unit's name may hold colons. */
+/* Splits at the last colon, because a unit's name may contain colons. */
 const char *subtree_check(const char *word)
 {
         const char *colon = strrchr(word, ':'), *slash, *reason;
@@ -36,9 +36,9 @@ const char *subtree_check(const char *word)
                 return reason;
         slash = strchr(colon, '/');
         if (!subtree_name_is_pattern(colon + 1, slash ? (size_t)(slash - colon) - 1 : strlen(colon + 1)))
-                return "has no name of a control group, or a pattern of one, as TENANT, behind the colon";
+                return "has no name of a control group, or a pattern of one, as TENANT after the colon";
         if (slash && !subtree_name_is_pattern(slash + 1, strlen(slash + 1)))
-                return "has no name of a control group, or a pattern of one, as LEVEL, behind the slash";
+                return "has no name of a control group, or a pattern of one, as LEVEL after the slash";
         return NULL;
 }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Subtree=UNIT:TENANT[/LEVEL]: children of a delegated unit that are tenants of their own. Words only:
- * daemon/fence/subtenant.c knows the cgroups. */
+/* Subtree=UNIT:TENANT[/LEVEL]: children of a delegated unit that are tenants. This module handles the text
+ * only; daemon/fence/subtenant.c handles the cgroups. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -11,21 +11,22 @@
 
 typedef struct Subtree {
         char *unit;   /* a pattern of unit names */
-        char *tenant; /* a pattern of one name: of a child of the unit's cgroup */
-        char *level;  /* likewise, of a child of the tenant, where its nodes are set; NULL: of the tenant */
+        char *tenant; /* a pattern for the name of a child of the unit's cgroup */
+        char *level;  /* likewise for a child of the tenant, where the tenant's nodes are set; NULL: in the
+                       * tenant */
 } Subtree;
 
 /* NULL: the word is valid; else the rest of the sentence `"WORD" ...`. */
 const char *subtree_check(const char *word);
-/* Of a valid word. -ENOMEM. */
+/* The word must be valid. -ENOMEM. */
 int subtree_parse(const char *word, Subtree *ret);
 void subtree_clear(Subtree *s);
 bool subtree_equal(const Subtree *a, const Subtree *b);
 
-/* Does one of them make tenants of children of this unit? */
+/* True if children of this unit can be tenants. */
 bool subtree_has_unit(const Subtree *array, size_t n, const char *unit);
-/* Is the child of that name a tenant, if all else is so, too? */
+/* True if the name of the child makes it a tenant; the caller checks the other conditions. */
 bool subtree_has_tenant(const Subtree *array, size_t n, const char *unit, const char *tenant);
-/* Is that child of the tenant one where its nodes are set? */
+/* True if the tenant's nodes are set in its child `level`. */
 bool subtree_has_level(const Subtree *array, size_t n, const char *unit, const char *tenant,
                        const char *level);

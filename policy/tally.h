@@ -22,7 +22,7 @@ typedef struct Tally {
 
 /* NULL: there is none. */
 Tally *tally_find(Tally *head, const void *key, size_t key_bytes);
-/* Makes it where it is missing; NULL: no memory. */
+/* Finds or creates a counter; NULL: out of memory. */
 Tally *tally_get(Tally **head, const void *key, size_t key_bytes);
 /* Frees a counter that is 0. */
 void tally_prune(Tally **head, Tally *t);

@@ -61,7 +61,7 @@ static int timespan_find_unit(const char *name, size_t n, uint64_t *ret)
         return -EINVAL;
 }
 
-/* Adds one component ("30min", "1.5 h") to *usec and moves *p behind it and the white space there. A bare
+/* Adds one component ("30min", "1.5 h") to *usec and moves *p past it and the white space after it. A bare
  * number is seconds, but only on its own: "1h 30" is ambiguous and refused. */
 static int timespan_read_component(const char **p, bool first, bool *too_big, unsigned __int128 *usec)
 {
@@ -80,7 +80,7 @@ static int timespan_read_component(const char **p, bool first, bool *too_big, un
                 if (!isdigit((unsigned char)**p))
                         return -EINVAL;
                 for (; isdigit((unsigned char)**p); (*p)++)
-                        if (scale < 1000000000000) { /* what is finer cannot be told apart */
+                        if (scale < 1000000000000) { /* more digits are ignored */
                                 fraction = fraction * 10 + (unsigned)(**p - '0');
                                 scale *= 10;
                         }
@@ -120,7 +120,7 @@ int timespan_parse(const char *text, uint64_t *ret_usec)
                 if (r < 0)
                         return r;
                 if (too_big)
-                        usec = 0; /* the rest is still checked for what is no time span at all */
+                        usec = 0; /* continue, to check the syntax of the rest */
         }
         if (too_big)
                 return -ERANGE;

@@ -9,8 +9,8 @@
 #define TIMESPAN_INFINITY UINT64_MAX
 #define TIMESPAN_STR_MAX  64
 
-/* -EINVAL: not a time span; -ERANGE: more microseconds than fit. Never yields TIMESPAN_INFINITY but for
- * "infinity". */
+/* -EINVAL: not a time span; -ERANGE: more microseconds than fit. Only "infinity" yields
+ * TIMESPAN_INFINITY. */
 int timespan_parse(const char *text, uint64_t *ret_usec);
 
 /* "1h 30min", "500ms", "infinity"; at most three units. Returns buf. */

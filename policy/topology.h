@@ -25,9 +25,10 @@ typedef struct Node {
         int tier;                     /* N of memory_tierN, smaller is faster; TIER_UNKNOWN */
         bool dax;                     /* memory that a dax/kmem device put online */
         char *device;           /* "0004:04:00.0", "dax0.0", "mem0" ... or NULL: the device it belongs to */
-        bool removable;         /* it was plugged in, or a driver put it online: it may be taken out again */
-        bool kernel_zone;       /* ... and some of that is in a zone for kernel data (not ZONE_MOVABLE) */
-        uint64_t hugetlb_bytes; /* in the pools of huge pages there, used or not */
+        bool removable;         /* has memory that was plugged in or put online by a driver, and may be
+                                 * removed */
+        bool kernel_zone;       /* some of that memory is in a zone for kernel data (not ZONE_MOVABLE) */
+        uint64_t hugetlb_bytes; /* in the node's pools of huge pages, used or not */
         uint16_t *distance;     /* n entries in the order of Topology.nodes, or NULL */
 } Node;
 
@@ -43,28 +44,28 @@ typedef struct Topology {
                                  "online_movable"; "" when unknown */
         char *cdmm;    /* the setting that keeps GPU memory out of NUMA (NVIDIA's CDMM mode), or NULL */
         bool gpu_numa; /* an NVIDIA GPU's memory is a node, or meant to become one */
-        bool gpu_needs_movable; /* ... and its driver takes nothing but online_movable */
-        char *unread;           /* nodes whose size is unknown, and why: a line each; NULL: none */
+        bool gpu_needs_movable; /* its driver accepts only online_movable */
+        char *unread;           /* a line for each node of unknown size, with the reason; NULL: none */
 } Topology;
 
 Topology *topology_free(Topology *t);
 DEFINE_CLEANUP(Topology, topology_free);
 
-/* The numbers of the nodes and their devices, for a thread of its own; nothing else. -ENOMEM. */
+/* Copies only the ids and devices of the nodes, for use in another thread. -ENOMEM. */
 int topology_copy_devices(const Topology *t, Topology **ret);
-/* Facts of the machine, as read into a copy of the nodes; t's nodes that the copy does not have keep theirs. */
+/* Moves the facts from a copy into t. Nodes that the copy does not have keep their values. */
 void topology_take_facts(Topology *t, Topology *from);
 
 const Node *topology_find(const Topology *t, int node);
 Node *topology_get(Topology *t, int node);
 
-/* All nodes that have memory, and those of them that have CPUs as well. */
+/* All nodes that have memory, and all nodes that have memory and CPUs. */
 NodeSet topology_memory_nodes(const Topology *t);
 NodeSet topology_cpu_nodes(const Topology *t);
 /* Possible nodes that have neither memory nor CPUs: memory may be plugged in there, or come online again. */
 NodeSet topology_empty_nodes(const Topology *t);
 
-/* SLIT distance from one node to another; 255 (unreachable) when the kernel does not say. */
+/* SLIT distance from one node to another; 255 (unreachable) when unknown. */
 unsigned topology_distance(const Topology *t, int from, int to);
 
 /* The smallest distance from any node of a set; 255 when the set is empty. */

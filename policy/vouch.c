@@ -18,7 +18,7 @@ bool vouch_words_need_permission(const VouchWords *w)
         return w->for_nobody || w->has_for_uid || w->labels.n > 0;
 }
 
-/* What is not said again is not changed. */
+/* A request that leaves something out does not contradict. */
 VouchVerdict vouch_judge(const Vouch *kept, const VouchWords *words, uid_t speaker, const char **ret_reason)
 {
         *ret_reason = "only root may ask in the name of root";
@@ -28,12 +28,12 @@ VouchVerdict vouch_judge(const Vouch *kept, const VouchWords *words, uid_t speak
                 return VOUCH_NOTHING;
         if (!kept)
                 return VOUCH_NEW;
-        *ret_reason = "it has other labels already, which stay until it ends";
+        *ret_reason = "it has other labels already, which cannot change until it ends";
         if (words->labels.n > 0 && !labels_equal(&words->labels, &kept->labels))
                 return VOUCH_CHANGED;
         *ret_reason = kept->for_uid == UID_NONE
-                              ? "it was said before for whom it is, which is for whoever asks"
-                              : "it is for another user already, which stays until it ends";
+                              ? "its labels were set without a user, and none can be added until it ends"
+                              : "it is for another user already, which cannot change until it ends";
         if (words->has_for_uid && words->for_uid != kept->for_uid)
                 return VOUCH_CHANGED;
         *ret_reason = "it is for a user already, and cannot be for nobody until it ends";

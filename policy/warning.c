@@ -23,7 +23,7 @@ static const WarningInfo warnings[] = {
           "not use cdmd for this GPU." },
         { WARNING_CGROUPS_UNWATCHED, false,
           "cdmd could not get enough inotify watches or instances. New control groups that systemd does not "
-          "own are then found once a minute instead of at once.\n"
+          "own are then found once a minute instead of immediately.\n"
           "Raise fs.inotify.max_user_watches or fs.inotify.max_user_instances with sysctl, then restart "
           "cdmd." },
         { WARNING_CONFIGURATION, true,
@@ -49,11 +49,11 @@ static const WarningInfo warnings[] = {
           "`cdmctl status` lists what is not fenced and why. `cdmctl reload` tries again." },
         { "fence-demotion", true,
           "Kernels before Linux 6.16 ignore cpusets when they demote cold pages, so that pages of any process "
-          "can come to a slow pool past the fence.\n"
+          "can reach a slow pool in spite of the fence.\n"
           "Write 0 to /sys/kernel/mm/numa/demotion_enabled, or run Linux 6.16 or later." },
         { WARNING_FIGHT, true,
-          "Somebody sets a value of the fence or of a reservation again each time that cdmd has set it. cdmd "
-          "backs off and lets the other side have its way for a while: nodes may be open to processes without a "
+          "Another program changes a value of the fence or of a reservation each time that cdmd has set it. cdmd "
+          "backs off and leaves the value alone for a while: nodes may be open to processes without a "
           "reservation, or closed to those with one.\n"
           "Find the program, and have it leave cpuset.mems, AllowedMemoryNodes= or the controllers alone. The "
           "sentence says of which unit, slice or control group." },
@@ -68,7 +68,7 @@ static const WarningInfo warnings[] = {
           "List the right nodes with Nodes= in a file of /etc/cdm/pools.d; that also ends the warning." },
         { WARNING_NODE_DRAINED, false,
           "A node was emptied with `cdmctl drain`. Nothing is granted on it.\n"
-          "Run `cdmctl undrain NODE` when it is to be used again." },
+          "Run `cdmctl undrain NODE` to use it again." },
         { "nodes-absent", false,
           "A pool lists nodes that have no memory now. They join the pool when their memory comes.\n"
           "If it never comes, remove them from Nodes=." },

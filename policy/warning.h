@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* The warnings of cdmd by name. A fault means that cdmd does not keep what it promises; everything else is
- * advice. Names are part of the interface: scripts ignore single warnings by them. */
+/* The warnings of cdmd by name. A fault means that cdmd does not keep a promise; other warnings are advice.
+ * Names are part of the interface: scripts use them to ignore single warnings. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -13,7 +13,8 @@ typedef struct WarningInfo {
         const char *meaning; /* what it means and what to do: paragraphs, separated by a newline */
 } WarningInfo;
 
-/* What is not about the machine or its pools; those are facts, and have the names of facts. */
+/* Warnings that are not about the machine or its pools. Those are named after their fact
+ * (policy/facts.h). */
 #define WARNING_CONFIGURATION      "configuration"
 #define WARNING_CONFIGURATION_HINT "configuration-hint"
 #define WARNING_FENCE              "fence"
@@ -30,5 +31,5 @@ typedef struct WarningInfo {
 const WarningInfo *warning_find(const char *name);
 /* All of them, by name. */
 const WarningInfo *warning_all(size_t *ret_n);
-/* Of a name that this version does not know, nothing is known: it is taken for a fault. */
+/* An unknown name counts as a fault, because nothing is known about it. */
 bool warning_is_fault(const char *name);

@@ -2,19 +2,21 @@
 
 /* A SPANK plugin: --cdm=POOL:SIZE for srun, sbatch and salloc.
  *
- * In each step's slurmstepd, before its first task: what the job asks for is requested, once a job and node; then cdmd
- * is asked to admit the step's control group, so that no task starts before the step is fenced or granted. Slurm opens
- * job_N and step_X/user with each step anew, so step_X is where cdmd holds a step.
+ * In each step's slurmstepd, before its first task, the plugin requests the job's memory, once per job and
+ * node. Then it asks cdmd to admit the step's control group, so that no task starts before the step is
+ * fenced or granted. Slurm opens job_N and step_X/user again with each step, so cdmd fences a step at
+ * step_X.
  *
- * The first step of a job on a node also says whose job it is, and its labels, whether or not the job asks: what runs in
- * the job may ask for itself later, by the rules for its account.
+ * The first step of a job on a node also gives cdmd the job's user and labels, whether or not the job uses
+ * --cdm: a command in the job may ask later, under the rules for its account.
  *
- * What Slurm makes of errors decides where they are told: one of init, init_post_opt or user_init drains the node, and
- * srun does not fail. So a refusal is kept until task_init_privileged, whose error is the task's: the message goes to
- * the user, and the exit status is not 0. In slurmstepd every other function succeeds, whatever happens.
+ * How Slurm handles errors decides where they are reported. An error of init, init_post_opt or user_init
+ * drains the node, and srun does not fail. So a refusal is kept until task_init_privileged, whose error is
+ * the task's: the message goes to the user, and the exit status is not 0. In slurmstepd every other function
+ * always succeeds.
  *
- * At the job's end its reservations are released in job_epilog, where Slurm waits: the next job on these processors
- * finds the bytes free. cdmd would end them too, when the job's control group ends. */
+ * At the end of the job its reservations are released in job_epilog, for which Slurm waits: the next job on
+ * these processors finds the bytes free. cdmd would also end them when the job's control group ends. */
 
 #include <errno.h>
 #include <pwd.h>
@@ -34,21 +36,21 @@
 #include "slurm/step.h"
 #include "slurm/words.h"
 
-/* The name is part of the environment variables by which Slurm hands options on. */
+/* The name is part of the environment variables in which Slurm passes options on. */
 SPANK_PLUGIN(cdm, 1);
 
 static struct {
-        CdmAsk ask; /* pool NULL: nothing is asked for */
+        CdmAsk ask; /* pool NULL: no --cdm */
         MemPolicy policy;
-        bool without_gres;             /* the administrator does not count with GRES */
+        bool without_gres;             /* gres=no: the administrator does not count with GRES */
         char refusal[CDMD_REASON_MAX]; /* empty: the tasks may start */
         CdmdReservation reservation;
-        bool is_known; /* what follows, by slurmctld */
+        bool is_known; /* slurmctld has supplied the fields below */
         CdmdWords words;
-        uint64_t counted_bytes; /* as GRES, of the pool that is asked for */
+        uint64_t counted_bytes; /* GRES of the job for the requested pool */
 } state;
 
-/* The first one counts. */
+/* Keeps the first refusal. */
 static void refuse(const char *format, ...) _printf_(1, 2);
 static void refuse(const char *format, ...)
 {
@@ -63,7 +65,7 @@ static void refuse(const char *format, ...)
 
 /* --- options --- */
 
-/* 0, or what srun and sbatch take as an error. */
+/* Reports the error. 0, or in srun and sbatch -1, which is an error there. */
 static int bad_option(int remote, const char *name, const char *value, const char *reason)
 {
         if (remote)
@@ -106,8 +108,9 @@ static void read_arguments(int argc, char **argv)
                 if (strcmp(argv[i], "gres=no") == 0)
                         state.without_gres = true;
                 else
-                        slurm_error("cdm: the argument %s in plugstack.conf is not known; there is gres=no",
-                                    argv[i]);
+                        slurm_error(
+                                "cdm: the argument %s in plugstack.conf is unknown; the only one is gres=no",
+                                argv[i]);
         }
 }
 
@@ -137,7 +140,7 @@ static bool read_job(spank_t spank, SlurmJob *ret)
                spank_get_item(spank, S_JOB_UID, &ret->uid) == ESPANK_SUCCESS;
 }
 
-/* A value that no label can have is left out: no rule can ask for it. */
+/* Leaves out a value that no label can have: no rule can match it. */
 static int add_label(Labels *labels, const char *key, const char *value)
 {
         int r = value && *value ? labels_add(labels, key, value) : 0;
@@ -167,7 +170,7 @@ static const slurm_job_info_t *find_info(const job_info_msg_t *message, uint32_t
         return NULL;
 }
 
-/* Asks slurmctld, once a step: the job's environment could say the same, but the user has written that. */
+/* Asks slurmctld, once per step. The job's environment is no source, because the user can write it. */
 static int learn(const SlurmJob *job, char reason[static CDMD_REASON_MAX])
 {
         job_info_msg_t *message = NULL;
@@ -176,8 +179,7 @@ static int learn(const SlurmJob *job, char reason[static CDMD_REASON_MAX])
         if (state.is_known)
                 return 0;
         if (slurm_load_job(&message, job->id, SHOW_ALL) != SLURM_SUCCESS) {
-                snprintf(reason, CDMD_REASON_MAX, "slurmctld does not say what job %u is",
-                         (unsigned)job->id);
+                snprintf(reason, CDMD_REASON_MAX, "job %u cannot be read from slurmctld", (unsigned)job->id);
                 return r;
         }
         const slurm_job_info_t *info = find_info(message, job->id);
@@ -195,7 +197,7 @@ static int learn(const SlurmJob *job, char reason[static CDMD_REASON_MAX])
         return r;
 }
 
-/* False: it was refused, because the job counts for less than it asks for. */
+/* False: refused, because the job's GRES count is less than the request. */
 static bool is_counted(void)
 {
         char asked[SIZE_STR_MAX], has[SIZE_STR_MAX];
@@ -210,7 +212,7 @@ static bool is_counted(void)
 
 /* --- a step --- */
 
-/* The job's reservation of an earlier step. -ENOENT: there is none. */
+/* Finds the reservation that an earlier step of the job made. -ENOENT: none. */
 static int find_granted(sd_bus *bus, int job_fd)
 {
         _cleanup_free_ char *path = NULL;
@@ -254,7 +256,7 @@ static void request(sd_bus *bus, const StepPlace *place, const SlurmJob *job, in
                             strerror(-r));
 }
 
-/* Once a job: its steps wait for each other. */
+/* Requests once per job: its steps wait for each other. */
 static void reserve(sd_bus *bus, const StepPlace *place, const SlurmJob *job)
 {
         int fd = -EBADF, r = step_job_lock(place, &fd);
@@ -268,7 +270,8 @@ static void reserve(sd_bus *bus, const StepPlace *place, const SlurmJob *job)
         close(fd);
 }
 
-/* Where what is to be said cannot be, the step is admitted all the same. */
+/* Admits the step, and gives cdmd the job's user and labels once. If that fails, the step is still
+ * admitted. */
 static int admit_saying(sd_bus *bus, const StepPlace *place, const SlurmJob *job,
                         char reason[static CDMD_REASON_MAX])
 {
@@ -280,7 +283,7 @@ static int admit_saying(sd_bus *bus, const StepPlace *place, const SlurmJob *job
                 if (r >= 0)
                         r = cdmd_admit(bus, place->step, &state.words, reason);
                 if (r >= 0)
-                        (void)step_say(fd); /* without the mark the next step says it again */
+                        (void)step_say(fd); /* without the mark the next step repeats it */
                 else if (r != -ENOTCONN)
                         slurm_info("cdm: job %u has no labels: %s", (unsigned)job->id, reason);
         }
@@ -289,7 +292,8 @@ static int admit_saying(sd_bus *bus, const StepPlace *place, const SlurmJob *job
         return is_said || (r < 0 && r != -ENOTCONN) ? cdmd_admit(bus, place->step, NULL, reason) : r;
 }
 
-/* Whatever happens, the step is kept off what it has no reservation of. job: NULL: Slurm does not say. */
+/* Fails closed: if cdmd does not admit the step, the step is kept to the ordinary nodes. job NULL:
+ * unknown. */
 static void admit(sd_bus *bus, const StepPlace *place, const SlurmJob *job, const char *unreachable)
 {
         char reason[CDMD_REASON_MAX];
@@ -341,7 +345,7 @@ int slurm_spank_init_post_opt(spank_t spank, int argc _unused_, char **argv _unu
         return 0;
 }
 
-/* As root, in the task's process. The first task tells for all. */
+/* Runs as root, in the task's process. Only the first task prints the message. */
 int slurm_spank_task_init_privileged(spank_t spank, int argc _unused_, char **argv _unused_)
 {
         int task = 0;
@@ -353,7 +357,7 @@ int slurm_spank_task_init_privileged(spank_t spank, int argc _unused_, char **ar
         return -1;
 }
 
-/* As the user, in the task's process. */
+/* Runs as the user, in the task's process. */
 int slurm_spank_task_init(spank_t spank _unused_, int argc _unused_, char **argv _unused_)
 {
         const CdmdReservation *r = &state.reservation;
@@ -367,7 +371,7 @@ int slurm_spank_task_init(spank_t spank _unused_, int argc _unused_, char **argv
         return k < 0 ? -1 : 0;
 }
 
-/* An error here would drain the node. */
+/* Always succeeds: an error would drain the node. */
 int slurm_spank_job_epilog(spank_t spank, int argc _unused_, char **argv _unused_)
 {
         _cleanup_(sd_bus_flush_close_unref_p) sd_bus *bus = NULL;

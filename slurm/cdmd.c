@@ -18,15 +18,15 @@
 DEFINE_CLEANUP(sd_bus_message, sd_bus_message_unref);
 
 #define USEC_PER_SEC UINT64_C(1000000)
-/* How long a step waits until it is fenced, and how long for any answer. */
+/* The longest wait until a step is fenced, and for any reply. */
 #define ADMIT_USEC (20 * USEC_PER_SEC)
 #define CALL_USEC  (60 * USEC_PER_SEC)
-/* One that displaces others is queued until these have left. */
+/* A request that displaces others is queued until they have left. */
 #define QUEUED_USEC  (60 * USEC_PER_SEC)
 #define RELEASE_USEC (60 * USEC_PER_SEC)
 #define PAUSE_USEC   100000
 
-/* The errno for what a call returned, and the sentence. */
+/* Turns the error of a call into an errno and a sentence. */
 static int tell(const sd_bus_error *error, int r, char reason[static CDMD_REASON_MAX])
 {
         bool by_name = error && error->name && strncmp(error->name, "System.Error.", 13) != 0;
@@ -50,14 +50,14 @@ int cdmd_open(sd_bus **ret, char reason[static CDMD_REASON_MAX])
         return r < 0 ? tell(NULL, r, reason) : 0;
 }
 
-/* r: whether the message could be made. */
+/* r: the result of making the message. */
 static int call(sd_bus *bus, int r, sd_bus_message *m, sd_bus_message **ret_reply,
                 char reason[static CDMD_REASON_MAX])
 {
         sd_bus_error error = SD_BUS_ERROR_NULL;
 
         if (r < 0) {
-                snprintf(reason, CDMD_REASON_MAX, "what is asked cannot be said on the bus: %s",
+                snprintf(reason, CDMD_REASON_MAX, "the request cannot be put into a message: %s",
                          strerror(-r));
                 return r;
         }
@@ -80,7 +80,7 @@ static int garbled(int r, char reason[static CDMD_REASON_MAX])
         return r;
 }
 
-/* Options of a call whose a{sv} is open: the control group, and what is said of it. */
+/* Appends options to a call whose a{sv} is open: the control group, its user and its labels. */
 static int append_target(sd_bus_message *m, const char *cgroup, const CdmdWords *words)
 {
         int r = sd_bus_message_append(m, "{sv}", CDM_OPTION_CGROUP, "s", cgroup);
@@ -137,7 +137,7 @@ static uint64_t usec_from_now(uint64_t usec)
         return (uint64_t)now.tv_sec * USEC_PER_SEC + usec;
 }
 
-/* What is queued ends with the connection of who asked. */
+/* Waits while the request is queued. A queued request ends with the connection. */
 static int wait_for_grant(sd_bus *bus, const char *path, char reason[static CDMD_REASON_MAX])
 {
         uint64_t end = usec_from_now(QUEUED_USEC);
@@ -147,15 +147,14 @@ static int wait_for_grant(sd_bus *bus, const char *path, char reason[static CDMD
                 int r = read_state(bus, path, &state, reason);
 
                 if (r == -ENOENT)
-                        snprintf(reason, CDMD_REASON_MAX,
-                                 "the request was taken back before it was granted");
+                        snprintf(reason, CDMD_REASON_MAX, "the request was withdrawn before it was granted");
                 if (r < 0)
                         return r;
                 if (strcmp(state, "queued") != 0)
                         return 0;
         } while (pause_until(end));
         snprintf(reason, CDMD_REASON_MAX,
-                 "the pool is full, and those of lower priority have not left it in time");
+                 "the pool is full, and reservations of lower priority have not left it in time");
         return -ETIMEDOUT;
 }
 
@@ -240,7 +239,7 @@ int cdmd_reservation_read(sd_bus *bus, const char *path, CdmdReservation *ret,
         return 0;
 }
 
-/* Is this row of ListReservations, entered up to its properties, of that job? */
+/* Reads the properties of a row of ListReservations. *ret: the row belongs to the job. */
 static int row_is_of_job(sd_bus_message *m, const char *job, bool *ret)
 {
         const char *key;
@@ -280,7 +279,7 @@ static int release(sd_bus *bus, uint32_t id, char reason[static CDMD_REASON_MAX]
         return r == -ENOENT ? 0 : r;
 }
 
-/* One page: how many reservations of the job are on it, after each was released; *after is moved on. */
+/* Releases the job's reservations on one page, unless `again`, and returns their number. Advances *after. */
 static int release_page(sd_bus *bus, uid_t uid, const char *job, bool again, uint32_t *after,
                         char reason[static CDMD_REASON_MAX])
 {
@@ -336,6 +335,6 @@ int cdmd_release_job(sd_bus *bus, uid_t uid, const char *job, char reason[static
         } while (n > 0 && pause_until(end));
         if (n == 0)
                 return 0;
-        snprintf(reason, CDMD_REASON_MAX, "what job %s had is not free after a minute", job);
+        snprintf(reason, CDMD_REASON_MAX, "the memory of job %s is not free after a minute", job);
         return -ETIMEDOUT;
 }

@@ -1,4 +1,4 @@
-# The SPANK plugin, built where Slurm's headers are. What it calls of Slurm is in the programs that load it.
+# The SPANK plugin, built if Slurm's headers exist. The programs that load it provide Slurm's functions.
 if HAVE_SLURM
 slurmplugindir = $(libdir)/slurm
 slurmplugin_LTLIBRARIES = spank_cdm.la

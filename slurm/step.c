@@ -19,7 +19,7 @@
 #define MARK        "trusted.cdmd."
 #define MARK_MAX    128
 
-/* What a file of the kernel says, as one string. */
+/* Reads a file of the kernel into a string. */
 static int read_file(const char *path, char buf[static FILE_MAX])
 {
         int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -57,7 +57,7 @@ int step_keep_out(const StepPlace *place)
 
         int r = read_nodes(CGROUP_ROOT "/init.scope/cpuset.mems.effective", &ordinary);
         if (r == -ENOENT)
-                return 0; /* no cpuset controller: there is no fence */
+                return 0; /* no cpuset controller, so there is no fence */
         if (r >= 0 && (asprintf(&effective, CGROUP_ROOT "%s/cpuset.mems.effective", place->step) < 0 ||
                        asprintf(&mems, CGROUP_ROOT "%s/cpuset.mems", place->step) < 0))
                 r = -ENOMEM;

@@ -1,32 +1,32 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* The control groups of a step and of its job, as the step's slurmstepd sees them. */
+/* The control groups of a step and of its job, from the view of the step's slurmstepd. */
 
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "slurm/words.h"
 
-/* Where this process is. -ENODATA: in no step of a job below cgroup v2. */
+/* Finds the step of this process. -ENODATA: in no step of a job in cgroup v2. */
 int step_place_read(StepPlace *ret);
 
-/* For when cdmd does not say what the step may use: it gets what PID 1 may use, which never has a reservation and is
- * fenced whenever anything is. Nothing is written where the step has no more than that. */
+/* Fences the step when cdmd has not answered. The step gets the nodes of PID 1's init.scope, which never has
+ * a reservation and is fenced like every unit. Nothing is written if the step has no other nodes. */
 int step_keep_out(const StepPlace *place);
 
-/* A descriptor that stands for the job: of a file in its control group that root alone may open. */
+/* Opens a file in the job's control group that only root may open. The descriptor stands for the job. */
 int step_job_open(const StepPlace *place, int *ret_fd);
 
-/* The same, when no other step of the job holds the lock: what is asked for a job is asked once. It ends with the
- * descriptor. Of the directory a user could hold a lock, and keep everybody's steps waiting. */
+/* Likewise, and locks the file, so that a job requests its memory once. Closing the descriptor ends the
+ * lock. The directory is not used as the lock, because a user could hold it and block all steps. */
 int step_job_lock(const StepPlace *place, int *ret_fd);
 
-/* Which reservation of a pool the job has been given: a mark on that file, which ends with it.
- * *ret_path: NULL: none. */
+/* The mark for the job's reservation in a pool: an extended attribute of that file, which ends with the job.
+ * *ret_path NULL: none. */
 int step_mark_read(int job_fd, const char *pool, char **ret_path);
 int step_mark_write(int job_fd, const char *pool, const char *path);
 
-/* Has cdmd been told whose job it is, and its labels? A mark, likewise. */
+/* The mark that cdmd has the user and the labels of the job. */
 bool step_is_said(int job_fd);
 int step_say(int job_fd);

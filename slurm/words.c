@@ -27,7 +27,7 @@ int cdm_ask_parse(const char *text, CdmAsk *ret, const char **ret_reason)
                 return -EINVAL;
         }
         if (size_parse(colon + 1, &size) < 0) {
-                *ret_reason = "has no size such as 16G behind the colon";
+                *ret_reason = "has no size such as 16G after the colon";
                 return -EINVAL;
         }
         if (size.percent || size.value == 0) {
@@ -47,7 +47,7 @@ static bool word_is(const char *word, size_t n, const char *what)
         return strlen(what) == n && strncmp(word, what, n) == 0;
 }
 
-/* text: from the digit on. 0: it is no count. */
+/* text: starts at the first digit. 0: not a count. */
 static uint64_t parse_count(const char *text, size_t n)
 {
         static const char suffixes[] = "KMGTP";
@@ -69,7 +69,8 @@ static uint64_t parse_count(const char *text, size_t n)
         return count;
 }
 
-/* One entry: NAME, NAME:COUNT, NAME:TYPE or NAME:TYPE:COUNT, after "gres:" or "gres/"; "=" may stand for the last ":". */
+/* Parses one entry: NAME, NAME:COUNT, NAME:TYPE or NAME:TYPE:COUNT, after an optional "gres:" or "gres/".
+ * "=" may replace the last ":". */
 static uint64_t entry_bytes(const char *text, size_t n, const char *pool)
 {
         if (n > 5 && (strncmp(text, "gres:", 5) == 0 || strncmp(text, "gres/", 5) == 0)) {
@@ -110,7 +111,8 @@ void step_place_clear(StepPlace *p)
         *p = (StepPlace){ 0 };
 }
 
-/* The end of the component that follows `at`, a '/'; NULL: it does not begin with prefix and go on. */
+/* at: a '/'. Returns the end of the component that follows; NULL: it is not longer than prefix, or does not
+ * start with prefix. */
 static const char *component_end(const char *at, const char *prefix)
 {
         size_t n = strlen(prefix);

@@ -2,12 +2,13 @@
 
 /* cdmd-oci-hook: gives a container its memory before its first instruction.
  *
- * A container runtime runs it as a createRuntime hook, when the container's cgroup is there and its first
- * process waits. It reads the state on its standard input, asks cdmd for what annotations or a CDI device
- * say, and returns when that is granted. Any other exit status than 0 ends the start.
+ * A container runtime runs this program as a createRuntime hook, when the container's cgroup exists and its
+ * first process waits. The hook reads the state on standard input, sends the request of the annotations or
+ * of a CDI device to cdmd, and returns when the request is granted. Any exit status other than 0 ends the
+ * start.
  *
- * Whoever starts containers chooses what they ask for, so the request has no user (for-nobody): the admin's
- * rules for containers, slices and cgroups decide alone. */
+ * The user who starts a container chooses what it asks for, so the request has no user (for-nobody): only
+ * the admin's rules for containers, slices and cgroups decide. */
 
 #include <errno.h>
 #include <getopt.h>
@@ -45,7 +46,7 @@ static void hook_clear(Hook *h)
         oci_place_clear(&h->place);
 }
 
-/* crun gives a hook's standard error to nobody. */
+/* crun discards a hook's standard error, so messages also go to the journal. */
 static void hook_log(const char *line)
 {
         (void)sd_journal_send("MESSAGE=%s", line, "PRIORITY=%i", LOG_WARNING,
@@ -59,7 +60,7 @@ static int hook_help(void)
         return CDM_EXIT_DONE;
 }
 
-/* Options are words of a CDI file, which is root's. */
+/* The options come from a CDI file, which belongs to root. */
 static int parse_options(int argc, char **argv, Hook *h, bool *ret_done)
 {
         static const struct option options[] = {
@@ -97,7 +98,7 @@ static int parse_options(int argc, char **argv, Hook *h, bool *ret_done)
         return 0;
 }
 
-/* 0 and *ret_asked, or an exit status. */
+/* 0 and *ret_asked (the container asks for memory), or an exit status. */
 static int read_ask(Hook *h, bool *ret_asked)
 {
         char reason[OCI_REASON_MAX];
@@ -111,8 +112,8 @@ static int read_ask(Hook *h, bool *ret_asked)
                 return 0;
         r = oci_image_drop(h->root, &h->state, reason);
         if (r > 0)
-                note("annotations that the image has itself are not taken; only who starts a container may "
-                     "ask, with others or with --device");
+                note("annotations of the image itself are ignored; only the user who starts a container may "
+                     "ask, with other annotations or with --device");
         if (r >= 0 && !by_device && !oci_ask_is_made(h->state.annotations))
                 return 0;
         if (r >= 0 && h->state.annotations)
@@ -123,21 +124,22 @@ static int read_ask(Hook *h, bool *ret_asked)
         return r < 0 ? fail(CDM_EXIT_FAILED, "%s", reason) : 0;
 }
 
-/* Podman moves itself out of the scope of `cdmctl run` if it finds the bus of the user's manager. */
+/* Refuses containers of users. The advice unsets the session bus, because podman moves itself out of the
+ * scope of `cdmctl run` if it finds the bus of the user's manager. */
 static int check_place(Hook *h)
 {
         int r = oci_place_read(h->root, h->state.pid, &h->place);
 
         if (r < 0)
                 return fail(CDM_EXIT_FAILED,
-                            "the control group of the container's process %d cannot be told: %s",
+                            "the control group of the container's process %d cannot be determined: %s",
                             (int)h->state.pid, strerror(-r));
         if (!h->place.users)
                 return 0;
         return fail(
                 CDM_EXIT_DENIED,
-                "the container is a user's, in %s, and there a hook reserves nothing; leave out what asks "
-                "for memory, and start it within a reservation of your own:\n"
+                "the container belongs to a user (%s), and a hook reserves nothing for users; leave out the "
+                "options that ask for memory, and start it within a reservation of your own:\n"
                 "cdmctl run %s %s -- env DBUS_SESSION_BUS_ADDRESS=none podman --cgroup-manager=cgroupfs run "
                 "--cgroups=disabled ...",
                 h->place.cgroup, h->ask.pool, h->ask.size);
@@ -148,8 +150,8 @@ static bool is_live(const ReservationInfo *i)
         return i->state && (strcmp(i->state, "active") == 0 || strcmp(i->state, "degraded") == 0);
 }
 
-/* Is it of this very control group, and not of one of the same path that has ended, and that cdmd will hear
- * of? Of those a new one has no node. */
+/* True if the reservation belongs to the present cgroup. It may belong to an earlier cgroup with the same
+ * path, whose end cdmd has not noticed yet; then the present cgroup does not have its nodes. */
 static bool is_open(const Hook *h, const ReservationInfo *i)
 {
         NodeSet mems;
@@ -173,13 +175,13 @@ static const ReservationInfo *find_own(const Hook *h, const Objects *o)
         return NULL;
 }
 
-/* The size asked for, as cdmd would round it; 0: unknown. */
+/* Computes the requested size, rounded as in cdmd; 0: unknown. */
 static int read_size(sd_bus *bus, const OciAsk *ask, Objects *o, uint64_t *ret)
 {
         const PoolInfo *pool = NULL;
         Size size = { 0 };
 
-        (void)size_parse(ask->size, &size); /* it has been, and was one */
+        (void)size_parse(ask->size, &size); /* oci_ask_check() has checked it */
         if (size.percent) {
                 int status = objects_read_pools_and_nodes(bus, o);
 
@@ -191,7 +193,8 @@ static int read_size(sd_bus *bus, const OciAsk *ask, Objects *o, uint64_t *ret)
         return 0;
 }
 
-/* One control group has one size of a pool: 0 and *ret_same, or an exit status. */
+/* Looks for a reservation of the same cgroup and pool, which must have the same size. 0 and *ret_same, or an
+ * exit status. */
 static int look_for_same(sd_bus *bus, const Hook *h, bool *ret_same)
 {
         _cleanup_(objects_free_p) Objects *o = calloc(1, sizeof(*o));

@@ -10,7 +10,7 @@
 
 #include "client/oci/image.h"
 
-/* A few hundred bytes a container. */
+/* A container takes a few hundred bytes. */
 #define CONTAINERS_BYTES_MAX ((size_t)64 << 20)
 
 static void json_put(json_object **o)
@@ -19,7 +19,7 @@ static void json_put(json_object **o)
 }
 #define _cleanup_json_ _cleanup_(json_put)
 
-/* A file in a directory; neither open() nor read() waits, whatever it is. */
+/* Reads a file in a directory, without blocking in open() or read() if it is no regular file. */
 static int read_json_at(int dir, const char *name, size_t bytes_max, json_object **ret)
 {
         int fd = openat(dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
@@ -35,7 +35,7 @@ static bool is_id(const char *s)
         return *s && strlen(s) <= 128 && strspn(s, "0123456789abcdef") == strlen(s);
 }
 
-/* STORE/DRIVER-containers/ID/userdata, where this is what a bundle is called. */
+/* Splits a bundle of the form STORE/DRIVER-containers/ID/userdata. False: it has another form. */
 static bool split_bundle(char *bundle, const char **ret_containers, const char **ret_id)
 {
         static const char tail[] = "/userdata", suffix[] = "-containers";
@@ -56,7 +56,8 @@ static bool split_bundle(char *bundle, const char **ret_containers, const char *
         return true;
 }
 
-/* The image of a container, by the table of all; owned by the caller, and empty where it has none. */
+/* Finds the image of a container in the table of containers. *ret is owned by the caller; empty: no
+ * image. */
 static int find_image(int dir, const char *table, const char *id, char **ret)
 {
         _cleanup_json_ json_object *all = NULL;
@@ -95,7 +96,7 @@ static int read_manifest(const char *root, const char *containers, const char *i
         return r;
 }
 
-/* *ret stays NULL where the container has no image. */
+/* *ret stays NULL if the container has no image. */
 static int read_image(const char *root, const char *containers, const char *id, json_object **ret)
 {
         _cleanup_free_ char *path = NULL, *image = NULL;
@@ -114,7 +115,7 @@ static int read_image(const char *root, const char *containers, const char *id, 
         return r;
 }
 
-/* How many of the container's own are those of the image. */
+/* Removes annotations that are equal to those of the image. Returns their number. */
 static int drop(json_object *annotations, json_object *of_image)
 {
         int n = 0;
@@ -152,11 +153,10 @@ int oci_image_drop(const char *root, OciState *s, char reason[static OCI_REASON_
         if (r >= 0 && manifest && !json_object_is_type(manifest, json_type_object))
                 r = -EBADMSG;
         if (r < 0) {
-                snprintf(
-                        reason, OCI_REASON_MAX,
-                        "which annotations are the image's own cannot be told, because its manifest cannot be "
-                        "read (%s); ask with --device cdmd.org/POOL=SIZE instead, see cdmctl(1), cdi",
-                        strerror(-r));
+                snprintf(reason, OCI_REASON_MAX,
+                         "the image's own annotations cannot be told apart, because its manifest cannot be "
+                         "read (%s); ask with --device cdmd.org/POOL=SIZE instead, see cdmctl(1), cdi",
+                         strerror(-r));
                 return -EINVAL;
         }
         json_object *of_image = manifest ? oci_json_object(manifest, "annotations") : NULL;

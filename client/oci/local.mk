@@ -1,4 +1,4 @@
-# The hook that container runtimes run, and the file that has podman and CRI-O run it.
+# The hook that container runtimes run, and the file that makes podman and CRI-O run it.
 noinst_LTLIBRARIES += liboci.la
 liboci_la_SOURCES = \
 	client/oci/image.c \

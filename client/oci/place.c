@@ -12,7 +12,7 @@
 #include "policy/macro.h"
 #include "policy/word.h"
 
-/* A path has at most PATH_MAX bytes; /proc/PID/cgroup may have lines of v1 hierarchies before it. */
+/* A path has at most PATH_MAX bytes. Lines of v1 hierarchies may precede it in /proc/PID/cgroup. */
 #define CGROUP_FILE_MAX 65536
 /* 340 lines, the kernel's limit. */
 #define UID_MAP_MAX 16384
@@ -24,7 +24,7 @@ void oci_place_clear(OciPlace *p)
         *p = (OciPlace){ 0 };
 }
 
-/* A short file below root, terminated. */
+/* Reads a short file below root into a string. */
 static int read_file(const char *root, const char *path, size_t bytes_max, char **ret)
 {
         _cleanup_free_ char *full = NULL, *text = malloc(bytes_max + 1);
@@ -62,7 +62,7 @@ static int read_cgroup(const char *root, pid_t pid, char **ret)
         return -ENODATA;
 }
 
-/* In the namespace of the machine every user is himself. */
+/* In the initial namespace the mapping is the identity. */
 static int in_user_namespace(const char *root, bool *ret)
 {
         _cleanup_free_ char *text = NULL;
@@ -84,7 +84,7 @@ static bool is_user_manager(const char *name)
         return n > 0 && strcmp(name + strlen("user@") + n, ".service") == 0;
 }
 
-/* What the names say, component by component: the manager of a user, the first unit that is no slice. */
+/* Looks at each path component, for the manager of a user and for the first unit that is no slice. */
 static int judge_names(char *names, OciPlace *p)
 {
         char *save = NULL;
@@ -101,7 +101,7 @@ static int judge_names(char *names, OciPlace *p)
         return 0;
 }
 
-/* Whom the kernel knows the container's root as. */
+/* The uid outside of the container that the container's root is mapped to. */
 static uid_t read_root(const char *root, pid_t pid)
 {
         _cleanup_free_ char *text = NULL;
@@ -115,8 +115,9 @@ static uid_t read_root(const char *root, pid_t pid)
         return (uid_t)outside;
 }
 
-/* Whose the cgroup and all above it are, looked at on one way down. What a runtime gives to a container with
- * a user namespace, below the unit of that container, is in no other hands than the unit. */
+/* Checks the owner of the cgroup and of all its ancestors, from the top. Below the unit of the container, a
+ * cgroup may also belong to the root of the container's user namespace: a runtime delegates it to the
+ * container. */
 static int judge_owners(const char *root, char *names, uid_t its_root, OciPlace *p)
 {
         _cleanup_free_ char *top = NULL;

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Where a container's first process is: its cgroup, and whose that is. A hook that runs as root, or as what
- * looks like root from within a user namespace, must not give memory to a cgroup whose user can put whatever
- * he likes into it. */
+/* The cgroup of a container's first process, and its owner. A hook that runs as root, or as root of a user
+ * namespace, must not give memory to a cgroup into which a user can move any process. */
 
 #include <stdbool.h>
 #include <sys/types.h>
@@ -11,15 +10,15 @@
 #include "policy/nodeset.h"
 
 typedef struct OciPlace {
-        char *cgroup; /* from the cgroup root on */
-        char *unit;   /* the service or scope that it is in or below; NULL: none */
-        bool users;   /* below user@UID.service, in a user namespace, or at a cgroup that is not root's */
+        char *cgroup; /* path from the cgroup root */
+        char *unit;   /* the first service or scope in that path; NULL: none */
+        bool users;   /* below user@UID.service, in a user namespace, or in a cgroup not owned by root */
 } OciPlace;
 
 void oci_place_clear(OciPlace *p);
 
-/* root: "", or a directory with proc and sys/fs/cgroup below it. Negative errno: it cannot be told. */
+/* root: "", or a directory with proc and sys/fs/cgroup below it. Negative errno: unknown. */
 int oci_place_read(const char *root, pid_t pid, OciPlace *ret);
 
-/* cpuset.mems.effective of a cgroup. */
+/* Reads cpuset.mems.effective of a cgroup. */
 int oci_place_mems(const char *root, const char *cgroup, NodeSet *ret);

@@ -12,7 +12,7 @@
 #include "policy/size.h"
 #include "policy/word.h"
 
-/* A state is two objects deep; an image's manifest four. */
+/* A state has two levels of objects; an image's manifest has four. */
 #define JSON_DEPTH_MAX 32
 
 void oci_state_clear(OciState *s)
@@ -139,7 +139,8 @@ bool oci_ask_is_made(json_object *annotations)
                                json_object_object_get_ex(annotations, OCI_ANNOTATION_PREFIX "size", NULL));
 }
 
-/* What others chose, as a message may have it: short, and without what could pass for another line of it. */
+/* Formats untrusted text for a message: truncated, and without control characters, which could fake another
+ * line. */
 #define SHOWN_MAX 81
 
 static const char *shown(const char *s, char buf[static SHOWN_MAX])
@@ -152,7 +153,7 @@ static const char *shown(const char *s, char buf[static SHOWN_MAX])
         return buf;
 }
 
-/* One of ours, without its prefix. NULL, or a reason. */
+/* Stores one annotation of cdmd; name is without the prefix. NULL, or a reason. */
 static const char *take(OciAsk *a, const char *name, const char *value)
 {
         if (strcmp(name, "pool") == 0)

@@ -1,5 +1,5 @@
--- /etc/slurm/job_submit.lua: a job that says --cdm=POOL:SIZE needs as much of GRES `cdm` of that type on each node. What a
--- user counts himself stays: the plugin refuses --cdm above it.
+-- /etc/slurm/job_submit.lua: gives a job with --cdm=POOL:SIZE the same amount of GRES `cdm` of that type on each node. A
+-- count that the user has set stays: the plugin refuses a larger --cdm.
 
 local option = "^_SLURM_SPANK_OPTION_cdm_cdm=([^:]+):(%d+%.?%d*)([KMGTP]?)"
 local powers = { K = 1, M = 2, G = 3, T = 4, P = 5 }

@@ -218,7 +218,7 @@ START_TEST(it_is_said_once)
                 world_granted(ask(w.client, "slurm.job=7," ML, &second));
                 world_refused(ask(w.client, ML, &second), CDM_ERROR_INVALID, "other labels already");
                 world_refused(ask_for(w.client, 0, MIB, "db.service", &second), CDM_ERROR_INVALID,
-                              "said before for whom it is");
+                              "labels were set without a user");
                 world_kill_cdmd(&w, SIGKILL);
                 world_start_cdmd(&w);
         }

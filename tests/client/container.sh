@@ -109,7 +109,7 @@ called() {
 }
 
 asks 1 web
-says err 'is not in PATH'
+says err 'is in PATH to look up a name'
 tool podman "echo 'Error: no such container' >&2; exit 125"
 asks 1 web
 called 'podman container inspect --format {{.Id}} -- web'
@@ -117,22 +117,22 @@ says err "there is no container 'web'"
 says err 'podman: Error: no such container'
 tool podman "echo $(id 123456)"
 asks 1 web
-says err "the container web (123456000000) does not run; start it first"
+says err "the container web (123456000000) is not running; start it first"
 tool docker "echo 'cannot connect' >&2; exit 1"
 asks 1 web
-says err 'does not run'
+says err 'is not running'
 tool docker "echo $(id 123456)"
 asks 1 web
-says err 'does not run'
+says err 'is not running'
 tool docker "echo $(id 654321)"
 asks 1 web
 says err "several containers have the name 'web'"
 asks 1 docker:web
-says err '(654321000000) does not run'
+says err '(654321000000) is not running'
 if grep -q podman "$scratch/calls"; then complain "podman was asked for docker's"; fi
 tool podman 'echo; echo garbage'
 asks 1 podman:web
-says err "what it printed is no container's id"
+says err "its output is not a container's id"
 tool podman 'printf "\033[31m" >&2; exit 1'
 asks 1 podman:web
 if grep -q "$(printf '\033')" "$scratch/err"; then complain "an escape reached the terminal"; fi

@@ -83,7 +83,7 @@ warns 'meets its Tier=1'
 pool hbm Tier=4
 taken '[2, 3]'
 json "d[2]['evidence'] == 'no-cpu'"
-warns 'every node with memory meets Tier=4 of pool hbm (/etc/cdm/pools.d/hbm.conf:1), those with CPUs as well'
+warns 'every node with memory meets Tier=4 of pool hbm (/etc/cdm/pools.d/hbm.conf:1), also those with CPUs'
 pool hbm Nodes=2-3
 taken '[2, 3]'
 json "[n['evidence'] for n in d] == [None, None, 'list', 'list']"
@@ -114,7 +114,7 @@ quiet
 pool hbm MinBandwidth=100M
 warns 'every node with memory meets MinBandwidth='
 pool hbm MinBandwidth=900G
-warns '`cdmctl nodes` shows what is known of node 2-3'
+warns '`cdmctl nodes` shows what is known about node 2-3'
 
 # Plain DRAM, most of it in nodes without CPUs: none of that is taken, unless something marks it or a list names it.
 bare_root lpar

@@ -191,14 +191,14 @@ image=$root$store/overlay-images/abc
 mkdir -p "$root$store/overlay-containers" "$image"
 table=$root$store/overlay-containers/containers.json
 hook 1 "$(state "$pool,$size" $bundle)"
-says err "which annotations are the image's own cannot be told"
+says err "the image's own annotations cannot be told apart"
 echo '[{"id":"other","image":"x"},7,{"id":"c0ffee","image":"abc"}]' >"$table"
 hook 1 "$(state "$pool,$size" $bundle)"
 hook 0 "$(state '"org.cdmd1.exclusive":"no"' $bundle)"
 [ "$(requests)" = "$n" ] || complain "it was asked for before the image was looked at"
 echo "{\"annotations\":{$pool,$size,\"org.cdmd1.junk\":\"1\",\"o\":1}}" >"$image/manifest"
 hook 0 "$(state "$pool,$size,\"org.cdmd1.junk\":\"1\"" $bundle)"
-says err 'annotations that the image has itself are not taken'
+says err 'annotations of the image itself are ignored'
 [ "$(requests)" = "$n" ] || complain "an image has asked"
 hook 1 "$(state "$pool,\"org.cdmd1.size\":\"4G\"" $bundle)"
 says err 'the annotation org.cdmd1.pool is missing'

@@ -38,7 +38,7 @@ check_status 126 "who starts it cannot ask with half of the image's words" run_g
         --annotation org.cdmd1.size=32M
 journalctl --sync
 like "which is told" "$(journalctl --identifier=cdmd-oci-hook --output=cat --no-pager --lines=2)" \
-        'annotations that the image has itself are not taken.*org.cdmd1.pool is missing'
+        'annotations of the image itself are ignored.*org.cdmd1.pool is missing'
 check "but with a device" run_greedy --device cdmd.org/hbm=32M
 like "which has its node" "$output" 'Mems_allowed_list:.*[23]$'
 podman rm --all --force --time 0 >/dev/null

@@ -55,7 +55,7 @@ check "and may be granted" cdmctl request hbm 64M --container "$id"
 check "podman stops it" podman stop --time 0 web
 check "which ends that" wait_for 60 site_gone
 check_status 1 "then it is no target" cdmctl request hbm 64M --container web
-like "because it does not run" "$output" 'does not run; start it first'
+like "because it does not run" "$output" 'is not running; start it first'
 
 podman rm --all --force --time 0 >/dev/null
 site_down

@@ -69,7 +69,7 @@ echo 1 >$demotion
 if [ $old = yes ]; then
         is "demotion opens the fence" "$(fence)" "open (demotion)"
         like "which the warnings explain" "$(warnings)" 'open to demotion.*\(2-3\).*demotion_enabled'
-        like "status has the bytes" "$(cdmctl status)" 'of processes without a reservation are where the kernel demotes to'
+        like "status has the bytes" "$(cdmctl status)" 'of processes without a reservation are on nodes that demotion reaches'
         check "a plain request is granted there" granted_on
         check_status 3 "an exclusive one is denied" cdmctl request hbm 64M --unit train-near.service --exclusive
         like "with the reason and what to do" "$output" 'demote.*demotion_enabled'
