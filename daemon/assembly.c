@@ -158,7 +158,7 @@ static int open_usage(Assembly *a)
         return usage_new(&usage, &a->book.usage);
 }
 
-/* Two parts tell others that are made after them, and use them: by way of these. */
+/* For parts that are made before the part that they call, which uses them itself. */
 static int assembly_release(Entry *e, void *userdata)
 {
         return release_start(((Assembly *)userdata)->releases, e);
