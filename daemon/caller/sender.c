@@ -6,7 +6,7 @@
 
 #include "daemon/caller/sender.h"
 
-/* Direct-mapped: a new client replaces the previous one of the same row. */
+/* The cache is direct-mapped: a new client replaces the previous one in the same row. */
 #define SENDERS_MAX 64
 
 struct SenderCache {
@@ -92,7 +92,7 @@ static int sender_read_u32(sd_bus_message *m, uint32_t *ret)
         return sd_bus_message_read(m, "v", "u", ret);
 }
 
-/* Parses the a{sv} of GetConnectionCredentials. A reply without a user id is an error. */
+/* Parses the a{sv} of GetConnectionCredentials. A reply without a user ID is an error. */
 static int sender_read_credentials(sd_bus_message *m, Sender *s)
 {
         const char *key;
