@@ -122,7 +122,7 @@ typedef struct FenceDrain {
 struct FenceJob {
         Fence *fence;
         Job *job;
-        FenceScan scan;             /* SCAN and READ: first the previous scan, to be freed; then the result */
+        FenceScan scan;             /* SCAN and READ: first the old scan, to be freed; then the result */
         FenceProperties properties; /* result of PROPERTIES */
         NodeSet cdm, from, to, target;
         char *path, *unit_path;

@@ -46,7 +46,7 @@ NodeSet fence_leaf_closed(const Fence *f, const FenceLeaf *leaf, const NodeSet *
 /* True if the leaf is not yet in the desired state. */
 static bool judge_is_todo(const Fence *f, const FenceLeaf *leaf, const NodeSet *open)
 {
-        if (!leaf->unit) /* systemd has no part in it */
+        if (!leaf->unit) /* handled as a foreign cgroup */
                 return false;
         if (fence_leaf_is_free(f, leaf))
                 return fence_leaf_is_held_back(f, leaf);

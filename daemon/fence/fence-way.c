@@ -42,7 +42,7 @@ static int fence_way_step(const char *path, const NodeSet *all, const NodeSet *c
         if (r >= 0)
                 r = cgroup_read_effective(fd, &effective);
         close(fd);
-        if (r < 0) /* without the controller it has what its parent has */
+        if (r < 0) /* without the controller it has the nodes of its parent */
                 return 0;
         if (!nodeset_is_empty(&mems) && !nodeset_is_empty(&w->room) &&
             !nodeset_intersects(&mems, &w->room)) {

@@ -80,7 +80,7 @@ int step_write(const char *cgroup, uint64_t id, const NodeSet *nodes, const Node
                 close(fd);
                 return 0;
         }
-        /* It was replaced while we wrote. If the new one got it, it must not keep it. */
+        /* The cgroup was replaced during the write. If the new cgroup got the set, it must not keep it. */
         if (fd == -ESTALE && back)
                 (void)cgroup_write_mems(cgroup, back);
         return fd;
