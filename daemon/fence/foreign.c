@@ -6,7 +6,7 @@
  *
  * Therefore a grant below a top cgroup takes several writes, because a set is never wider than the parent's:
  *
- *   open   fence every sibling of each ancestor and of the cgroup - widen the ancestors, top down - the cgroup
+ *   open   fence each sibling of the cgroup and its ancestors - widen the ancestors, top down - the cgroup
  *   close  the cgroup - narrow the ancestors to the nodes that other descendants need, bottom up
  *
  * A sibling that is created later is open until it is fenced, like a new top cgroup.

@@ -4,7 +4,7 @@
  * its descendants. With a promise the unit is open. Then every child of the unit carries a fence of its own,
  * and so does every child of a tenant: the *levels*. All of this is one procedure, the pass over a unit:
  *
- *   set each child of the unit, and each child of a tenant, to the ordinary nodes plus the nodes promised to it
+ *   set each child of the unit and of a tenant to the ordinary nodes plus the nodes promised to it
  *   then widen the unit to the union of the promises
  *
  * If the manager of the unit has narrowed a cgroup below a level, that cgroup is widened too. Every pass

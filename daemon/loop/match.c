@@ -3,7 +3,7 @@
 #include "daemon/loop/log.h"
 #include "daemon/loop/match.h"
 
-/* userdata is that of the match, which this knows nothing of. */
+/* userdata belongs to the callback of the match, and is not used here. */
 static int match_on_installed(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
         const sd_bus_error *e = sd_bus_message_get_error(m);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* The text of one reservation's file: a version line, Key=value lines, and a last line `end`, which tells a
- * whole file from a torn one. Every key occurs exactly once; unknown keys are refused, since this cdmd could
- * not keep what they mean. */
+/* The text of a reservation's file: a version line, Key=value lines, and a last line `end`, which shows that
+ * the file is complete. No key occurs twice. Unknown keys are refused, because this version of cdmd could
+ * not preserve their meaning. */
 
 #include <errno.h>
 #include <inttypes.h>
@@ -39,7 +39,7 @@ int store_phase_from_string(const char *s, StorePhase *ret)
         return -EINVAL;
 }
 
-/* What is being read; the phase is not a part of the reservation. */
+/* The result while a file is parsed. The phase is not part of the reservation. */
 typedef struct StoreDraft {
         Reservation *r;
         StorePhase phase;
@@ -172,7 +172,7 @@ static int store_text_set_client_scope(StoreDraft *d, const char *v)
         return store_text_wait_of(d) ? store_unescape(v, &d->r->wait->scope_slice) : -ENOMEM;
 }
 
-/* Its number, and when it started. */
+/* The PID and start time of the process. */
 static int store_text_set_client_process(StoreDraft *d, const char *v)
 {
         int pid, n;
@@ -185,8 +185,8 @@ static int store_text_set_client_process(StoreDraft *d, const char *v)
         return 0;
 }
 
-/* exclusive, capped, scope, with-start, nobody, and of one that waits patient, migrate, bind: those that are
- * set, by name. */
+/* The names of the flags that are set: exclusive, capped, scope, with-start, nobody; for a waiting request
+ * also patient, migrate, bind. */
 static int store_text_set_flags(StoreDraft *d, const char *v)
 {
         char word[16];
@@ -235,7 +235,7 @@ static int store_text_set_term(StoreDraft *d, const char *v)
         return store_parse_u64(v, &d->r->term_usec);
 }
 
-/* When, and for which reservation. */
+/* The time, and the reservation for which this one is revoked. */
 static int store_text_set_revoke(StoreDraft *d, const char *v)
 {
         int n;
