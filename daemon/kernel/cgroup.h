@@ -108,8 +108,8 @@ int cgroup_read_pids(int fd, pid_t **ret, size_t *ret_n);
 /* True if the cgroup or a descendant has a process (cgroup.events). */
 bool cgroup_is_populated(int fd);
 
-/* Asks the kernel to reclaim from this cgroup (memory.reclaim); kernels that support swappiness=0 reclaim
- * page cache only. -EAGAIN: less than requested was reclaimed. */
+/* Asks the kernel to reclaim from this cgroup (memory.reclaim), page cache first if the kernel supports
+ * swappiness=0. -EAGAIN: less than requested was reclaimed. */
 int cgroup_reclaim(int fd, uint64_t bytes);
 
 /* Calls fn for every cgroup that confines processes: cgroups without children, and cgroups that are

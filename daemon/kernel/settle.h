@@ -10,7 +10,7 @@
 
 #include "daemon/loop/worker.h"
 
-/* That much may be wrong for a while. */
+/* The upper bound of that error. */
 uint64_t settle_late_bytes(void);
 
 typedef struct Settle {

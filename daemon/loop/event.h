@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What happened, told once: as a structured journal entry, and as a notice, of which bus-event.c makes the
- * signal Event of org.cdmd1.Manager.
- * Every kind has a MESSAGE_ID, by which `journalctl -x` finds the explanation in cdmd.catalog. */
+/* Events. Each event is reported once: as a structured journal entry, and as a notice, which becomes the
+ * signal Event of org.cdmd1.Manager. Every kind has a MESSAGE_ID, by which `journalctl -x` finds the
+ * explanation in cdmd.catalog. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -14,9 +14,8 @@
 #include "daemon/loop/event-limit.h"
 #include "daemon/loop/notify.h"
 
-/* kind, its name on the bus, journal priority, MESSAGE_ID. tests/ and systemd/cdmd.catalog follow this
- * table.
- */
+/* Columns: kind, name on the bus, journal priority, MESSAGE_ID. tests/ and systemd/cdmd.catalog follow this
+ * table. */
 #define EVENT_TABLE(X)                                                                                      \
         X(EVENT_GRANTED, "granted", LOG_INFO, "d31152ef6c544da68ab2f529b84d7335")                           \
         X(EVENT_DENIED, "denied", LOG_NOTICE, "2e1798bd044144dc945cb1f51881c5a0")                           \

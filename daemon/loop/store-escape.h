@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Values in the files of the store. */
+/* Formats and parses values in the files of the store. */
 
 #include <stdint.h>
 #include <stdio.h>
 
 #include "policy/label.h"
 
-/* -EINVAL. */
+/* These two fail with -EINVAL. */
 int store_parse_u64(const char *s, uint64_t *ret);
 int store_parse_u32(const char *s, uint32_t *ret);
 
