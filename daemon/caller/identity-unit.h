@@ -27,7 +27,7 @@ typedef struct Caller {
 typedef enum CallerPlace {
         CALLER_OWN,    /* the unit, which belongs to the caller */
         CALLER_MOVE,   /* a new scope */
-        CALLER_OTHERS, /* the unit, as a request for somebody else */
+        CALLER_OTHERS, /* the unit, as a request for others */
         CALLER_REFUSED,
 } CallerPlace;
 

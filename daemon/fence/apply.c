@@ -37,7 +37,7 @@ typedef struct StepJob {
 
         /* the results */
         char *message;
-        DrainMove *move; /* STEP_MIGRATE, STEP_DRAIN: under way */
+        DrainMove *move; /* STEP_MIGRATE, STEP_DRAIN: in progress */
         MoveResult moved;
         DrainEvict evict;
         NumaBytes *residue;
@@ -62,7 +62,7 @@ struct Apply {
         size_t at;
         size_t n_due;       /* APPLY_UNDOING: inverses of the steps before this one are due */
         bool writes_undone; /* APPLY_UNDOING: all inverses of writes have run */
-        SubtenantUnit host; /* the unit above, not told to systemd yet; no name: none */
+        SubtenantUnit host; /* the unit above, of which systemd must be notified; no name: none */
         Step step;          /* in flight: the plan's, or an inverse */
         Job *job;
         StepJob *step_job;
@@ -295,7 +295,7 @@ static void apply_on_host_told(int error, const char *message, void *userdata)
         host_told(a, error, message);
 }
 
-/* Notifies systemd of the set of the unit above. Returns 1 if there is nothing to tell. */
+/* Notifies systemd of the set of the unit above. Returns 1 if nothing has changed. */
 static int tell_host(Apply *a)
 {
         _cleanup_free_ char *name = TAKE_PTR(a->host.name);

@@ -54,6 +54,6 @@ _Bool job_others_wait(Job *job);
 /* For the running job: reports progress to the event loop, and checks for cancellation. */
 void job_progress(Job *job, uint64_t value);
 _Bool job_is_cancelled(const Job *job);
-/* Called from the event loop: asks the job to stop soon. done is still called; with -ECANCELED if the job
- * was not running or finished. */
+/* Called from the event loop: asks the job to stop soon. done is still called, with -ECANCELED if the job
+ * was waiting or paused. */
 void job_cancel(Job *job);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* The fence as files. All drop-ins that a configuration asks for are first put together in memory as
- * (path, text); writing, comparing and removing then all work on that list, so that the generator and cdmd
- * cannot come to different results. Files are ours by their names alone (CDM_DROPIN_*): nothing else in
- * these folders is ever touched. */
+/* The fence as files. All drop-ins of a configuration are first built in memory as a list of (path, text).
+ * Writing, comparing and removing all use this list, so the generator and cdmd cannot produce different
+ * results. A file belongs to cdmd if it has one of the names CDM_DROPIN_*; no other file in these
+ * directories is touched. */
 
 #include <dirent.h>
 #include <errno.h>
@@ -16,7 +16,7 @@
 #include "daemon/pid1/fence-files.h"
 #include "policy/cdm-names.h"
 
-#define UNIT_NAME_MAX    250 /* with ".d" it still is a file name */
+#define UNIT_NAME_MAX    250 /* still a valid file name with ".d" */
 #define DROPIN_BYTES_MAX ((size_t)16 * 1024)
 #define DIR_DECIDED_NEW  CDM_STATE_DIR "/.fence.new"
 

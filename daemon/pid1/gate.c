@@ -44,7 +44,7 @@ typedef struct GateCall {
         gate_reply_t reply;
         void *userdata;
         sd_bus_slot *slot;
-        struct GateCall *prev, *next; /* in the list of open calls, in the order of sending, or of late calls */
+        struct GateCall *prev, *next; /* in the list of open calls, by time of sending, or of late calls */
         struct GateCall *pass_prev, *pass_next;
 } GateCall;
 
