@@ -203,10 +203,10 @@ static void generator_say_errors(const ConfMessages *messages)
         if (n > 0)
                 generator_say(
                         LOG_ERR,
-                        "%zu mistakes in the configuration; what a refused file says does not count: a rule "
-                        "denies what it matches; in place of pools what Nodes=auto finds is fenced; without "
-                        "a cdmd.conf or drop-in Mode=enforce holds; `cdmctl check` shows all; correct them "
-                        "and run `cdmctl reload`",
+                        "%zu errors in the configuration; refused files are not used: a refused rule denies "
+                        "what it matches; in place of pools the nodes of Nodes=auto are fenced; in place of "
+                        "cdmd.conf or a drop-in Mode=enforce applies; `cdmctl check` shows all errors; "
+                        "correct them and run `cdmctl reload`",
                         n);
 }
 
@@ -221,7 +221,7 @@ static int generator_resolve(const Topology *t, const Config *config, PoolSet **
         if (error)
                 generator_say(LOG_ERR, "%s", error);
         if (r == 0 && error)
-                generator_say(LOG_ERR, "fencing what Nodes=auto finds as well");
+                generator_say(LOG_ERR, "also fencing the nodes that Nodes=auto finds");
         return r;
 }
 

@@ -82,7 +82,7 @@ static int main_parse_arguments(int argc, char **argv, Daemon *d)
 
 static int main_on_stop(sd_event_source *source, const struct signalfd_siginfo *si, void *userdata)
 {
-        (void)sd_notify(0, "STOPPING=1\nSTATUS=Stopping; fence and reservations stay.");
+        (void)sd_notify(0, "STOPPING=1\nSTATUS=Stopping; the fence and all reservations stay.");
         log_info("stopping; the fence and all reservations stay as they are");
         return sd_event_exit(sd_event_source_get_event(source), 0);
 }
@@ -117,8 +117,8 @@ static int main_open_bus(Daemon *d)
         if (r >= 0)
                 r = sd_bus_set_exit_on_disconnect(d->bus, 1);
         if (r < 0)
-                log_error("the system bus cannot be reached: %s; cdmd needs it to be asked and to tell "
-                          "systemd; is dbus running?",
+                log_error("the system bus cannot be reached: %s; cdmd needs it for requests and for calls "
+                          "to systemd; is dbus running?",
                           strerror(-r));
         return r;
 }

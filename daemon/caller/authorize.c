@@ -209,7 +209,7 @@ static void authorize_answer_reply(Authorize *a, sd_bus_message *m)
                                  "polkit sent an unexpected reply; look at `journalctl -u polkit`");
         else if (!authorized && challenge)
                 authorize_answer(a, false,
-                                 "it needs authentication, and the client did not allow to ask for it");
+                                 "authentication is needed, but the client does not allow a dialog");
         else
                 authorize_answer(a, authorized, "polkit says no");
 }

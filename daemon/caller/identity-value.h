@@ -18,7 +18,7 @@ typedef struct Identity {
         uid_t sender_uid; /* differs from subject->uid only with IdentityQuery.user, for_nobody and as_unit */
         bool own;
         bool in_tenant; /* the caller is in the target, a subtenant; who may use it is decided later */
-        bool move; /* the caller moves into a new scope in scope_slice */
+        bool move;      /* the caller moves into a new scope in scope_slice */
         char *scope_slice;
         pid_t pid;          /* the caller; 0 unless TARGET_SELF */
         int pidfd;          /* -EBADF unless TARGET_SELF */

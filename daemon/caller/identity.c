@@ -188,8 +188,8 @@ static void with_foreign(IdentityLookup *l, const char *slice)
         }
         if (!reading->path[1]) {
                 refuse(l, IDENTITY_NO_TARGET,
-                       "process %d is in the root control group, which cannot be fenced, nor be given "
-                       "anything; move it into one of its own first",
+                       "process %d is in the root control group, which can neither be fenced nor have a "
+                       "reservation; move the process into a control group of its own first",
                        pid);
                 return;
         }
@@ -235,8 +235,7 @@ static bool may_be_foreign(const IdentityLookup *l)
         return error >= 0 && is_foreign(l, l->unit_info);
 }
 
-/* If it is not known whether the target is a subtenant, the request is refused: the unit must not take its
- * place. */
+/* Refuses if it is unknown whether the target is a subtenant: the unit must not take its place. */
 static bool judge_subtenant(IdentityLookup *l, const IdentityReading *r)
 {
         int error = r->subtenant_error;
@@ -245,7 +244,7 @@ static bool judge_subtenant(IdentityLookup *l, const IdentityReading *r)
         if (error == -ESRCH)
                 refuse(l, IDENTITY_NO_TARGET, "%s has no process; ask for it when it has one", r->path);
         else if (!is_known)
-                refuse(l, IDENTITY_FAILED, "%s cannot be looked at: %s", r->path, strerror(-error));
+                refuse(l, IDENTITY_FAILED, "%s cannot be read: %s", r->path, strerror(-error));
         return is_known;
 }
 
@@ -390,7 +389,7 @@ static void identity_read(IdentityLookup *l)
         }
         int r = identity_read_start(l->context.worker, &what, identity_on_read, l, &l->read);
         if (r < 0)
-                refuse(l, IDENTITY_FAILED, "the caller cannot be looked at now: %s", strerror(-r));
+                refuse(l, IDENTITY_FAILED, "the process of the caller cannot be read now: %s", strerror(-r));
         else
                 i->pidfd = -EBADF;
 }

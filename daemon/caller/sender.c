@@ -76,7 +76,7 @@ static int sender_read_groups(sd_bus_message *m, Sender *s)
                 r = sd_bus_message_read_array(m, 'u', &data, &size);
         if (r < 0)
                 return r;
-        _Static_assert(sizeof(gid_t) == sizeof(uint32_t), "gid_t is what the bus sends");
+        _Static_assert(sizeof(gid_t) == sizeof(uint32_t), "the bus sends gid_t as uint32");
         free(s->gids);
         s->gids = malloc(size ? size : 1);
         if (!s->gids)

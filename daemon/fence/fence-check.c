@@ -333,7 +333,7 @@ static void check_tell_later(FenceCheck *c, int error)
 
         c->turn = turn_free(c->turn);
         c->untold = true;
-        log_warning("cannot tell systemd the memory nodes of %s, and will try again: %s", c->unit,
+        log_warning("cannot notify systemd of the memory nodes of %s, will retry: %s", c->unit,
                     strerror(-error));
         if (f->phase != PHASE_IDLE)
                 check_set_state(c, CHECK_WAITING);

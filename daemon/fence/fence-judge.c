@@ -127,26 +127,26 @@ static char *report_reason(const FenceLeaf *leaf, int error)
         char *text = NULL;
 
         if (error < 0)
-                return asprintf(&text, "closing the fence has failed before it was reached: %s",
+                return asprintf(&text, "closing the fence failed before it reached this cgroup: %s",
                                 strerror(-error)) < 0
                                ? NULL
                                : text;
         if (leaf->way.cgroup)
                 return asprintf(&text,
-                                "%s above it allows none of the ordinary nodes, so that it has all "
-                                "nodes of that one; its set could not be changed",
+                                "its ancestor %s allows no ordinary node, so it has all nodes of the "
+                                "ancestor, whose set could not be changed",
                                 leaf->way.cgroup) < 0
                                ? NULL
                                : text;
         if (!leaf->has_cpuset)
-                return asprintf(&text, "the cpuset controller is not enabled in %s, and could not be",
-                                leaf->off ? leaf->off : "what is above it") < 0
+                return asprintf(&text, "the cpuset controller could not be enabled in %s",
+                                leaf->off ? leaf->off : "its ancestors") < 0
                                ? NULL
                                : text;
         if (!leaf->unit)
-                return strdup("systemd does not own it, and its cpuset.mems could not be written");
+                return strdup("it is not owned by systemd, and its cpuset.mems could not be written");
         return strdup("a later drop-in or a property of the unit sets AllowedMemoryNodes= to CDM nodes; see "
-                      "`systemctl cat` of it");
+                      "`systemctl cat` of the unit");
 }
 
 /* After a failure the last reading does not show everything, so an entry for the failure is added. */
@@ -155,12 +155,12 @@ static int report_add_error(Fence *f, int error)
         char *text = NULL;
 
         if (asprintf(&text,
-                     f->untold ? "systemd did not answer, and may open again what was closed; it will be "
-                                 "told anew: %s"
+                     f->untold ? "systemd did not answer, and may reopen cgroups that were closed; cdmd "
+                                 "will notify it again: %s"
                      : f->lifting
-                             ? "lifting the fence has failed half way, cgroups may be fenced or not: %s"
-                             : "closing the fence has failed half way, cgroups that are not listed here "
-                               "may be open as well: %s",
+                             ? "lifting the fence failed halfway; some cgroups may still be fenced: %s"
+                             : "closing the fence failed halfway; cgroups that are not listed here may "
+                               "also be open: %s",
                      strerror(-error)) < 0)
                 text = NULL;
         return report_add(f, "/", NULL, text);

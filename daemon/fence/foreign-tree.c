@@ -179,8 +179,8 @@ void group_mark(Marks *marks, const ForeignGroup *g, const NodeSet *was, const N
         int r = marks_put(marks, g->id, g->path, was, set);
 
         if (r < 0)
-                log_warning("cannot note what cpuset.mems of %s was: %s; it is not given back later",
-                            g->path, strerror(-r));
+                log_warning("cannot record cpuset.mems of %s: %s; it will not be restored later", g->path,
+                            strerror(-r));
 }
 
 static int write_group(Marks *marks, ForeignGroup *g, const NodeSet *value, const Promises *p)

@@ -179,7 +179,7 @@ static int pass_level(const char *name, void *userdata)
         return 0;
 }
 
-/* In a tenant without levels, the tenant itself carries the fence. */
+/* True if Subtree= names levels of the tenant. A tenant without levels counts as its own level. */
 static bool pass_has_levels(const Pass *p, const char *unit, const char *tenant)
 {
         for (size_t i = 0; i < p->n_subtrees; i++)
@@ -275,7 +275,7 @@ int subtenant_pass_unit(Pass *p, const char *unit_path, const NodeSet *given_up,
         Children c = { .pass = p, .path = unit_path, .fd = fd, .unit = name_of(unit_path) };
         p->n_tenants = 0;
         if (!cgroup_is_roots(fd, true))
-                pass_fail(p, -EPERM, unit_path, "may be written by others than root");
+                pass_fail(p, -EPERM, unit_path, "can be written by users other than root");
         p->is_open = cgroup_read_effective(fd, &effective) >= 0 && nodeset_intersects(&effective, &p->cdm);
         pass_watch(p, fd, unit_path, "", MASK);
         (void)cgroup_foreach_child(fd, pass_child, &c);

@@ -139,7 +139,7 @@ static int cgroup_check_mount(int fd, char **ret_error)
         if (fs.f_type == CGROUP2_SUPER_MAGIC)
                 return 0;
         set_error(ret_error, "this system uses cgroup v1 (or a hybrid of v1 and v2) on " CGROUP_MOUNT
-                             ", where memory nodes cannot be kept from everybody else: " ADVICE_UNIFIED);
+                             ", where memory nodes cannot be denied to other programs: " ADVICE_UNIFIED);
         return -EOPNOTSUPP;
 }
 

@@ -31,8 +31,7 @@
 #define MEMFD_NAME  "cdm-buffer"
 #define SEALS       (F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL)
 #define CHUNK_PAGES 1024
-#define CHUNK_BYTES                                                                                         \
-        (UINT64_C(4) << 20) /* or one huge page: the most that is misplaced before a check */
+#define CHUNK_BYTES (UINT64_C(4) << 20) /* or one huge page: the most that is misplaced before a check */
 #define SPARE_BYTES (UINT64_C(4) << 20) /* below a limit, left for cdmd itself */
 #define SAMPLES     512
 

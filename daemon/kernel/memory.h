@@ -52,7 +52,7 @@ DEFINE_CLEANUP(Memory, memory_free);
 int memory_fd(const Memory *m);
 /* Returns a new descriptor for a user. */
 int memory_open(const Memory *m);
-/* True if no other process has the memory open. */
+/* True if only cdmd has the memory open. */
 bool memory_is_alone(const Memory *m);
 
 /* True if a line of /proc/PID/maps shows the memory of one of cdmd's buffers. Its pages do not belong to the

@@ -21,8 +21,7 @@ typedef struct Holder {
 typedef struct NodeObservation {
         int node;
         uint64_t size_bytes, free_bytes;
-        uint64_t hugetlb_bytes,
-                hugetlb_free_bytes; /* all huge pages in the node's pools; the unused ones */
+        uint64_t hugetlb_bytes, hugetlb_free_bytes; /* all huge pages in the node's pools; the unused ones */
         uint64_t slab_bytes, stack_bytes, page_table_bytes; /* kernel memory, charged to cgroups or not */
         uint64_t cpu_list_bytes;                            /* free pages on per-CPU lists */
 } NodeObservation;

@@ -2,8 +2,7 @@
 #pragma once
 
 /* Log lines go to the journal if stderr is connected to it, otherwise to stderr as text. Level and target
- * can be changed at run time (org.freedesktop.LogControl1). Only main, the edges of the manager and event.c
- * log. */
+ * can be changed at run time (org.freedesktop.LogControl1). Functions that return an error do not log it. */
 
 #include <stddef.h>
 #include <sys/uio.h>

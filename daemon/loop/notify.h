@@ -31,10 +31,10 @@ typedef enum NoticeKind {
         NOTICE_MODE,                 /* Mode= was read again */
         NOTICE_FENCE_STATE,          /* the state of the fence may have changed */
         NOTICE_RESERVATION_CAME,     /* entry: granted, its nodes are open */
-        NOTICE_RESERVATION_LEFT, /* entry, reservation: removed from the ledger, and about to be freed */
-        NOTICE_FENCE_BEGINS,     /* wanted: the fence is about to be closed, or lifted */
-        NOTICE_SYSTEMD,          /* reason: what systemd says around a daemon-reload */
-        NOTICE_ROOM,             /* a change that may let a waiter be served */
+        NOTICE_RESERVATION_LEFT,     /* entry, reservation: removed from the ledger, and about to be freed */
+        NOTICE_FENCE_BEGINS,         /* wanted: the fence is about to be closed, or lifted */
+        NOTICE_SYSTEMD,              /* reason: what systemd says around a daemon-reload */
+        NOTICE_ROOM,                 /* a change that may let a waiter be served */
 } NoticeKind;
 
 /* The changed properties of a reservation; a bit mask. */

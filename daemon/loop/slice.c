@@ -32,7 +32,7 @@ static void slice_arm(Slice *s)
         if (r >= 0)
                 r = sd_event_source_set_enabled(s->source, s->on ? SD_EVENT_ONESHOT : SD_EVENT_OFF);
         if (r < 0)
-                log_error("cannot set the timer of a long answer: %s", strerror(-r));
+                log_error("cannot set the timer for work in slices: %s", strerror(-r));
 }
 
 static int slice_on_turn(sd_event_source *source, uint64_t usec, void *userdata)

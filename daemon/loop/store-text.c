@@ -324,7 +324,7 @@ static void store_text_print_wait(FILE *f, const Wait *w)
         store_print_escaped(f, "ClientScope", w->scope_slice);
 }
 
-_Static_assert(ARRAY_SIZE(keys) <= 64, "a bit of `seen` a key");
+_Static_assert(ARRAY_SIZE(keys) <= 64, "`seen` has one bit per key");
 
 int store_format(const Reservation *r, StorePhase phase, char **ret)
 {
@@ -386,7 +386,7 @@ static int store_text_parse_line(StoreDraft *d, char *line, uint64_t *seen, cons
 {
         char *value = strchr(line, '=');
 
-        *ret_reason = "it has a line that is no Key=value";
+        *ret_reason = "it has a line that is not Key=value";
         if (!value)
                 return -EBADMSG;
         *value++ = '\0';
@@ -414,7 +414,7 @@ static int store_text_check_whole(const StoreDraft *d, uint64_t seen, bool ended
         for (size_t i = 0; i < ARRAY_SIZE(keys); i++)
                 if (keys[i].required && !(seen & (UINT64_C(1) << i)))
                         return -EBADMSG;
-        *ret_reason = "it waits, and does not say for what";
+        *ret_reason = "it waits, but lacks the details of the request";
         if ((d->phase == STORE_QUEUED) != (d->r->state == RESERVATION_QUEUED) ||
             (d->phase == STORE_QUEUED && !d->r->wait))
                 return -EBADMSG;
@@ -445,7 +445,7 @@ int store_parse(const char *text, Reservation **ret, StorePhase *ret_phase, cons
                 *ret_reason = "it has text after its end";
                 if (ended)
                         return -EBADMSG;
-                *ret_reason = "it is of another version, or no reservation at all";
+                *ret_reason = "it has another version, or is not a reservation";
                 if (first && strcmp(line, STORE_HEADER) != 0)
                         return -EBADMSG;
                 if (!first && strcmp(line, STORE_TRAILER) == 0)

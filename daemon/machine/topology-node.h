@@ -21,5 +21,5 @@ int topology_set_device(Node *n, const char *name);
 /* The first address of a node's memory, from its memory blocks. Negative errno: unknown. */
 int topology_node_address(int root_fd, int node, uint64_t *ret);
 
-/* Reads one hexadecimal number without 0x. */
+/* Reads one hexadecimal number, with or without 0x. */
 int topology_read_hex(int root_fd, const char *path, uint64_t *ret);

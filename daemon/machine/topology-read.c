@@ -58,7 +58,7 @@ static int topology_refuse_online(int root_fd, const char *root, char **ret_erro
         set_error(ret_error,
                   "%s/" NODE_DIR
                   "/online %s; write the list of nodes that are online there, such as 0-3, or "
-                  "remove it: then the folders nodeN count",
+                  "remove it: then the directories nodeN are used",
                   root,
                   r < 0          ? attribute_reason(r)
                   : text[0] == 0 ? "is empty"

@@ -24,7 +24,7 @@
 #define BUS_MAX     120 /* including late messages */
 #define ADMIT_BATCH 64  /* per turn of the loop */
 
-_Static_assert(OPEN_MAX - CLASS_MAX >= GATE_PASS_MAX, "a class must be able to send beside the other");
+_Static_assert(OPEN_MAX - CLASS_MAX >= GATE_PASS_MAX, "each class must have room for one pass");
 
 typedef enum GateClass { CLASS_OWN, CLASS_USERS, _CLASS_MAX } GateClass;
 

@@ -140,7 +140,7 @@ static const UnitProperty properties[] = {
 
 /* ListUnitsByNames and the properties */
 #define MESSAGES_MAX (1 + ARRAY_SIZE(properties))
-_Static_assert(MESSAGES_MAX <= GATE_PASS_MAX, "one pass is for all messages");
+_Static_assert(MESSAGES_MAX <= GATE_PASS_MAX, "all messages must fit into one pass");
 
 static void query_free(UnitCall *c)
 {
