@@ -34,7 +34,7 @@ struct IdentityLookup {
         int unit_error;      /* the result of PID 1, kept while names are looked up */
         UnitInfo *unit_info; /* NULL: none */
         IdentityRead *read;
-        IdentityReading *reading; /* NULL: not yet, or not for TARGET_UNIT; part of read */
+        IdentityReading *reading; /* part of read; NULL: not read yet, or TARGET_UNIT */
         Identity *identity;       /* filled in during the lookup */
         identity_done_t done;
         void *userdata;

@@ -115,7 +115,7 @@ typedef struct FenceDrain {
         bool narrowed;
         uint64_t before_bytes;
         DrainEvict evict;
-        uint64_t drained_bytes; /* when it has ended */
+        uint64_t drained_bytes; /* set when the job has ended */
 } FenceDrain;
 
 /* The data of a job. It outlives a Fence that is freed meanwhile: then fence is NULL. */

@@ -398,7 +398,7 @@ int memory_adopt(int fd, const BufferLayout *layout, Memory **ret)
         if (r == 0 && mlock(m->map, m->bytes) < 0)
                 r = -errno;
         if (r < 0) {
-                m->fd = -EBADF; /* still the caller's */
+                m->fd = -EBADF; /* still owned by the caller */
                 return r;
         }
         *ret = TAKE_PTR(m);

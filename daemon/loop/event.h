@@ -66,7 +66,7 @@ int event_kind_priority(EventKind v);
 /* 32 hex digits. */
 const char *event_kind_message_id(EventKind v);
 
-/* The cgroups that still hold bytes, and the kind of bytes ("anon", "file", "shmem", "other"). */
+/* A cgroup that still holds bytes, and the kind of bytes ("anon", "file", "shmem", "other"). */
 typedef struct EventHolder {
         const char *cgroup;
         const char *kind;

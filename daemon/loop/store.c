@@ -157,7 +157,7 @@ int store_next_id(Store *s, uint32_t *ret)
         if (s->next_id == s->id_end) {
                 char text[16];
 
-                /* 2^32 reservations in one boot are a thousand a second for seven weeks. */
+                /* 2^32 reservations in one boot are a thousand per second for seven weeks. */
                 if (s->id_end > UINT32_MAX - STORE_ID_BLOCK)
                         return -ENOSPC;
                 snprintf(text, sizeof(text), "%" PRIu32 "\n", s->id_end + STORE_ID_BLOCK);

@@ -15,11 +15,11 @@
 /* Three sources:
  *
  *   NVIDIA   topology-gpu.c
- *   DAX      /sys/bus/dax/drivers/kmem has an entry for each device whose memory went to the kernel, and
+ *   DAX      /sys/bus/dax/drivers/kmem has an entry for each device whose memory the kernel uses, and
  *            /sys/bus/dax/devices/daxX.Y/target_node its node (Documentation/ABI/testing/sysfs-bus-dax).
  *   CXL      A DAX device made of CXL memory is .../regionN/dax_regionN/daxN.0 below /sys/devices. Memory
  *            that firmware gave to the kernel has a region, but no DAX device: then the memory block at the
- *            region's `resource` says the node. /sys/bus/cxl/devices/regionN/targetI names an endpoint
+ *            region's `resource` has the node. /sys/bus/cxl/devices/regionN/targetI names an endpoint
  *            decoder, which is below its endpoint, whose `uport` links to the memdev
  *            (Documentation/ABI/testing/sysfs-bus-cxl). */
 

@@ -16,7 +16,8 @@
 #define NODE_DIR "sys/devices/system/node"
 #define MEM_DIR  "sys/devices/system/memory"
 
-/* "Node 2, zone   Normal" starts a zone of /proc/zoneinfo; "        managed  262144" are its pages. */
+/* "Node 2, zone   Normal" starts a zone of /proc/zoneinfo; "        managed  262144" is its number of
+ * pages. */
 static void zone_read_nodes(int root_fd, Topology *t, NodeSet *ret_known)
 {
         int fd = attribute_open(root_fd, "proc/zoneinfo");
