@@ -2,8 +2,8 @@
 #pragma once
 
 /* Threads for operations that may block: writes to cpuset.mems (seconds, for a process with many threads),
- * moving pages, reclaim, fsync. The event loop never does any of these. Jobs run in any order, so callers
- * serialize the jobs of a tenant. */
+ * moving pages, reclaim, fsync to a disk. The event loop never does any of these. Jobs run in any order, so
+ * callers serialize the jobs of a tenant. */
 
 #include <stdint.h>
 #include <systemd/sd-event.h>
