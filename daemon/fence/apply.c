@@ -202,7 +202,7 @@ static bool is_gone(int error)
 static const char *explain_gone(int error)
 {
         return error == -ESTALE ? "was meanwhile replaced by another one of the same name"
-                                : "has meanwhile ended";
+                                : "ended meanwhile";
 }
 
 static void apply_fail(Apply *a, int error, const char *message)

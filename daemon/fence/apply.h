@@ -3,7 +3,7 @@
 
 /* Carries out a plan for one tenant, step by step: blocking steps on workers, property steps on the bus.
  * When a step fails, the inverses of the completed steps run: inverses of writes first, then all others,
- * each group in reverse order. This is the only place that changes the nodes that a cgroup may use. */
+ * each group in reverse order. Grants and releases change the nodes of a cgroup only through this module. */
 
 #include <stdint.h>
 

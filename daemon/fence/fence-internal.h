@@ -86,14 +86,13 @@ struct Fence {
         FenceScan scan;
         FenceProperties properties;
         FenceReport next_report;
-        FenceNames names; /* slices to poke */
-        FenceNames
-                written; /* units whose cgroups a worker wrote, and the sets: systemd must get the same */
-        bool untold;     /* the last sequence had no error but an untold_error */
-        int untold_error;  /* a notification of systemd failed for the moment */
-        size_t next;       /* index of the next leaf or name in this phase */
-        size_t n_todo;     /* leaves not in the desired state at the last reading */
-        size_t poke_below; /* poke only if n_todo is smaller: the last poke helped */
+        FenceNames names;   /* slices to poke */
+        FenceNames written; /* units whose cgroups a worker wrote, and the sets: systemd must get the same */
+        bool untold;        /* the last sequence had no error but an untold_error */
+        int untold_error;   /* a notification of systemd failed for the moment */
+        size_t next;        /* index of the next leaf or name in this phase */
+        size_t n_todo;      /* leaves not in the desired state at the last reading */
+        size_t poke_below;  /* poke only if n_todo is smaller: the last poke helped */
         Job *job;
         FenceJob *job_data;
         UnitCall *call;

@@ -155,12 +155,11 @@ static int report_add_error(Fence *f, int error)
         char *text = NULL;
 
         if (asprintf(&text,
-                     f->untold ? "systemd did not answer, and may reopen cgroups that were closed; cdmd "
-                                 "will notify it again: %s"
-                     : f->lifting
-                             ? "lifting the fence failed halfway; some cgroups may still be fenced: %s"
-                             : "closing the fence failed halfway; cgroups that are not listed here may "
-                               "also be open: %s",
+                     f->untold    ? "systemd did not answer, and may reopen cgroups that were closed; cdmd "
+                                    "will notify it again: %s"
+                     : f->lifting ? "lifting the fence failed halfway; some cgroups may still be fenced: %s"
+                                  : "closing the fence failed halfway; cgroups that are not listed here may "
+                                    "also be open: %s",
                      strerror(-error)) < 0)
                 text = NULL;
         return report_add(f, "/", NULL, text);

@@ -31,9 +31,9 @@ typedef struct FenceLeaf {
         NodeSet mems, effective;
         bool judged_closed; /* nothing was open when this reading was judged */
         NodeSet held;       /* CDM nodes on which the leaf has pages */
-        NodeSet promised; /* CDM nodes opened by reservations below it; without a unit also above it */
-        uint64_t bytes; /* size of these pages */
-        FenceWay way;   /* read if CDM nodes are open that `mems` does not contain */
+        NodeSet promised;   /* CDM nodes opened by reservations below it; without a unit also above it */
+        uint64_t bytes;     /* size of these pages */
+        FenceWay way;       /* read if CDM nodes are open that `mems` does not contain */
 } FenceLeaf;
 
 typedef struct FenceScan {

@@ -15,11 +15,10 @@
 typedef struct LeafReader LeafReader;
 
 typedef struct LeafReading {
-        int error;     /* -ENOENT: the cgroup is gone, or has no set of its own */
-        uint64_t usec; /* CLOCK_MONOTONIC, before the read */
-        bool check;    /* as passed to leaf_reader_add() */
-        FenceLeaf
-                leaf; /* only the names, id and sets; of the unit's cgroup if the path is below one */
+        int error;      /* -ENOENT: the cgroup is gone, or has no set of its own */
+        uint64_t usec;  /* CLOCK_MONOTONIC, before the read */
+        bool check;     /* as passed to leaf_reader_add() */
+        FenceLeaf leaf; /* only the names, id and sets; of the unit's cgroup if the path is below one */
 } LeafReading;
 
 /* Called from the event loop. Must not free the LeafReader; may call leaf_reader_add(). */
