@@ -204,8 +204,8 @@ static void generator_say_errors(const ConfMessages *messages)
                 generator_say(
                         LOG_ERR,
                         "%zu mistakes in the configuration; refused files are not used: a refused rule "
-                        "denies what it matches; in place of pools the nodes of Nodes=auto are fenced; in place of "
-                        "cdmd.conf or a drop-in Mode=enforce applies; `cdmctl check` shows all; "
+                        "denies what it matches; in place of pools the nodes of Nodes=auto are fenced; in "
+                        "place of cdmd.conf or a drop-in Mode=enforce applies; `cdmctl check` shows all; "
                         "correct them and run `cdmctl reload`",
                         n);
 }
