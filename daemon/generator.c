@@ -1,20 +1,22 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* cdmd-generator: writes the fence before systemd starts the first unit, so that every unit is born fenced.
+/* cdmd-generator: writes the fence before systemd starts the first unit, so that every unit is fenced from
+ * its start.
  *
- * systemd runs it at boot and at every daemon-reload, with the folders that it may write to as arguments. At
- * that time there is no bus, no journal, no network and perhaps no writable /etc: it reads plain files, asks
- * no name service, and tells what an operator must know to /dev/kmsg. Whatever goes wrong, it ends at once
- * and with success: a machine that boots is worth more than a fence.
+ * systemd runs the generator at boot and at every daemon-reload, and passes the directories that it may
+ * write to. At that time there is no bus, no journal, no network and possibly no writable /etc. So the
+ * generator reads plain files, uses no name service, and writes messages for the operator to /dev/kmsg. On
+ * any error it exits immediately with success: a machine that boots is more important than a fence.
  *
- * At boot the configuration decides, where cdmd.service will be started and Mode=enforce. A file that is
- * refused opens nothing: a rule is then one that denies, in place of a pool what Nodes=auto finds is fenced,
- * without cdmd.conf or a drop-in Mode=enforce holds. The one exception are pools that would take all memory.
+ * At boot the configuration decides, if cdmd.service will be started and Mode=enforce is set. A refused file
+ * opens nothing: a refused rule denies what it matches, in place of a refused pool the nodes that Nodes=auto
+ * finds are fenced, and Mode=enforce applies in place of a refused cdmd.conf or drop-in. The only exception
+ * are pools that would take all memory.
  *
- * Once cdmd has run, what it has put in force does, until the next boot: it leaves its drop-ins in
- * /run/cdmd/fence (none, where it has lifted the fence), and these are written again as they are. So a
- * daemon-reload does not put files in force that are half edited and that `cdmctl reload` would refuse, and
- * to disable or mask cdmd.service, which reloads, opens nothing either. */
+ * After cdmd has run, its last decision applies until the next boot: cdmd leaves its drop-ins in
+ * /run/cdmd/fence (none, if it has lifted the fence), and the generator copies them unchanged. So a
+ * daemon-reload does not apply half-edited files that `cdmctl reload` would refuse. Disabling or masking
+ * cdmd.service, which triggers a daemon-reload, does not open anything either. */
 
 #include <dirent.h>
 #include <errno.h>
@@ -31,7 +33,7 @@
 #include "policy/cdm-names.h"
 #include "policy/conf-read.h"
 
-/* The folders of unit files, highest priority first. */
+/* The directories of unit files, highest priority first. */
 static const char *const unit_dirs[] = {
         "etc/systemd/system",
         "run/systemd/system",
@@ -47,7 +49,7 @@ static void generator_close_p(int *fd)
                 close(*fd);
 }
 
-/* With --root another machine is examined: then messages go to stderr. */
+/* With --root, which examines another system, messages go to stderr. */
 static void generator_say(int priority, const char *format, ...) _printf_(2, 3);
 static void generator_say(int priority, const char *format, ...)
 {
@@ -68,7 +70,7 @@ static void generator_say(int priority, const char *format, ...)
 
 typedef enum Link { LINK_NONE, LINK_THERE, LINK_MASKED } Link;
 
-/* What systemd sees at a path: a link to /dev/null and an empty file both mask. */
+/* Reads a path like systemd does: a link to /dev/null and an empty file both mask a unit. */
 static Link generator_link_read(int root_fd, const char *path)
 {
         char target[16];
@@ -99,8 +101,8 @@ static bool generator_is_masked(int root_fd)
         return false;
 }
 
-/* The emergency exit at the boot loader: systemd.mask=cdmd.service keeps cdmd from starting, and with it the
- * fence from being closed. */
+/* The emergency exit at the boot loader: with systemd.mask=cdmd.service on the kernel command line cdmd is
+ * not started, and the fence is not closed. */
 static bool generator_is_masked_by_kernel(int root_fd)
 {
         _cleanup_(generator_close_p) int fd =
@@ -125,8 +127,8 @@ static bool generator_has_suffix(const char *s, const char *suffix)
         return n > m && strcmp(s + n - m, suffix) == 0;
 }
 
-/* Is `folder` (multi-user.target.wants) the place of a link to cdmd that counts, seen from unit_dirs[dir]?
- */
+/* True if `folder` (such as multi-user.target.wants), seen in unit_dirs[dir], has a link that enables cdmd.
+ * The link of the directory with the highest priority decides. */
 static bool generator_is_wanted_by(int root_fd, size_t dir, const char *folder)
 {
         if (!generator_has_suffix(folder, ".wants") && !generator_has_suffix(folder, ".requires") &&
@@ -166,8 +168,8 @@ static bool generator_is_enabled(int root_fd)
         return false;
 }
 
-/* A container shows its host's nodes, and an initrd has none of the configuration: neither is the place to
- * fence a machine from. */
+/* False in a container, which shows the nodes of its host, and in an initrd, which lacks the configuration:
+ * the fence must not be written there. */
 static bool generator_is_on_machine(void)
 {
         const char *virtualization = getenv("SYSTEMD_VIRTUALIZATION"), *initrd = getenv("SYSTEMD_IN_INITRD");
@@ -201,14 +203,15 @@ static void generator_say_errors(const ConfMessages *messages)
         if (n > 0)
                 generator_say(
                         LOG_ERR,
-                        "%zu mistakes in the configuration; what a refused file says does not count: a rule "
-                        "denies what it matches; in place of pools what Nodes=auto finds is fenced; without "
-                        "a cdmd.conf or drop-in Mode=enforce holds; `cdmctl check` shows all; correct them "
-                        "and run `cdmctl reload`",
+                        "%zu mistakes in the configuration; refused files are not used: a refused rule "
+                        "denies what it matches; in place of pools the nodes of Nodes=auto are fenced; in "
+                        "place of cdmd.conf or a drop-in Mode=enforce applies; `cdmctl check` shows all; "
+                        "correct them and run `cdmctl reload`",
                         n);
 }
 
-/* Pools as configured. If they contradict each other: all nodes that they list or that auto finds. */
+/* Resolves the configured pools. If they contradict each other, the fence covers all nodes that they list or
+ * that Nodes=auto finds. */
 static int generator_resolve(const Topology *t, const Config *config, PoolSet **ret)
 {
         _cleanup_free_ char *error = NULL;
@@ -218,7 +221,7 @@ static int generator_resolve(const Topology *t, const Config *config, PoolSet **
         if (error)
                 generator_say(LOG_ERR, "%s", error);
         if (r == 0 && error)
-                generator_say(LOG_ERR, "fencing what Nodes=auto finds as well");
+                generator_say(LOG_ERR, "also fencing the nodes that Nodes=auto finds");
         return r;
 }
 

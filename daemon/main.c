@@ -47,7 +47,7 @@ static void main_usage(void)
                "It is normally started by systemd as cdmd.service; see cdmd(8).\n");
 }
 
-/* 0: go on; 1: done; -EINVAL: usage. */
+/* Returns 0 to continue, 1 to exit with success, -EINVAL for a usage error. */
 static int main_parse_arguments(int argc, char **argv, Daemon *d)
 {
         static const struct option options[] = {
@@ -82,7 +82,7 @@ static int main_parse_arguments(int argc, char **argv, Daemon *d)
 
 static int main_on_stop(sd_event_source *source, const struct signalfd_siginfo *si, void *userdata)
 {
-        (void)sd_notify(0, "STOPPING=1\nSTATUS=Stopping; fence and reservations stay.");
+        (void)sd_notify(0, "STOPPING=1\nSTATUS=Stopping; the fence and all reservations stay.");
         log_info("stopping; the fence and all reservations stay as they are");
         return sd_event_exit(sd_event_source_get_event(source), 0);
 }
@@ -93,7 +93,7 @@ static int main_on_hangup(sd_event_source *source, const struct signalfd_siginfo
         return 0;
 }
 
-/* Blocked before the first thread exists, so that every thread has them blocked. */
+/* Signals are blocked before the first thread is started, so every thread inherits the mask. */
 static int main_block_signals(void)
 {
         sigset_t set;
@@ -103,7 +103,7 @@ static int main_block_signals(void)
         sigaddset(&set, SIGINT);
         sigaddset(&set, SIGHUP);
         sigaddset(&set, SIGPIPE);
-        sigaddset(&set, SIGIO); /* a process opens a file on which we have a lease: memory.c */
+        sigaddset(&set, SIGIO); /* sent when a process opens a file on which cdmd has a lease: memory.c */
         return sigprocmask(SIG_BLOCK, &set, NULL) < 0 ? -errno : 0;
 }
 
@@ -113,13 +113,12 @@ static int main_open_bus(Daemon *d)
 
         if (r >= 0)
                 r = sd_bus_attach_event(d->bus, d->event, SD_EVENT_PRIORITY_NORMAL);
-        /* systemd starts cdmd again once there is a bus; nothing that was granted depends on cdmd running.
-         */
+        /* systemd restarts cdmd when the bus is back. Grants do not depend on a running cdmd. */
         if (r >= 0)
                 r = sd_bus_set_exit_on_disconnect(d->bus, 1);
         if (r < 0)
-                log_error("the system bus cannot be reached: %s; cdmd needs it to be asked and to tell "
-                          "systemd; is dbus running?",
+                log_error("the system bus cannot be reached: %s; cdmd needs it for requests and for calls "
+                          "to systemd; is dbus running?",
                           strerror(-r));
         return r;
 }
@@ -167,7 +166,7 @@ static int main_run(Daemon *d)
 {
         int r = main_set_up(d);
 
-        /* Request the name first: calls during recovery then wait for its end instead of failing. */
+        /* The name is requested first, so that calls during recovery wait for its end instead of failing. */
         if (r >= 0)
                 r = bus_request_name(d->bus);
         if (r >= 0)

@@ -21,14 +21,14 @@ typedef struct AuthorizeUser AuthorizeUser;
 
 #define POLKIT_FLAG_INTERACTIVE UINT32_C(1)
 
-/* A person needs time to find the password; a polkit that hangs must not keep an operation for ever, and the
- * caller is to hear of it before it gives up by itself, which is after 25 s with most libraries. */
+/* A user needs time to type a password. A polkit that hangs must not block an operation for ever, and the
+ * caller must get the error before its own timeout, which is 25 s with most libraries. */
 #define ANSWER_USEC      (UINT64_C(20) * 1000 * 1000)
 #define INTERACTIVE_USEC (UINT64_C(150) * 1000 * 1000)
 
-/* The bus lets cdmd have 128 calls open and counts each until it is answered, also when cdmd waits no
- * longer. polkit may be stopped, and a password dialog may stand open for minutes. PID 1 has to stay within
- * reach, and what polkit answers by itself must not wait for dialogs. */
+/* The bus limits cdmd to 128 pending calls, and counts a call until the reply, even if cdmd has stopped
+ * waiting for it. polkit may be stopped, and a password dialog may be open for minutes. Calls to PID 1 must
+ * remain possible, and questions that polkit answers without a dialog must not wait for dialogs. */
 #define OPEN_MAX             24
 #define OPEN_INTERACTIVE_MAX 16
 #define OPEN_USER_MAX        4
@@ -36,9 +36,9 @@ typedef struct AuthorizeUser AuthorizeUser;
 /* All actions and their defaults; an action that is not listed is denied. */
 static const struct {
         const char *polkit;
-        bool without_polkit; /* to everyone, where polkit is not installed: the policy files still decide */
+        bool without_polkit; /* allowed if polkit is not installed: the policy files still decide */
         const char *what;
-        const char *next; /* what to do; "": the one who asks polkit knows */
+        const char *next; /* advice to the user; "": the caller of authorize_start() adds it */
 } actions[_AUTHORIZE_ACTION_MAX] = {
         [AUTHORIZE_REQUEST] = { CDM_ACTION_REQUEST, true, "reserve memory for your own unit", "" },
         [AUTHORIZE_REQUEST_FOR_OTHERS] = { CDM_ACTION_REQUEST_FOR_OTHERS, false,
@@ -51,8 +51,8 @@ static const struct {
         [AUTHORIZE_MANAGE] = { CDM_ACTION_MANAGE, false, "manage cdmd", "; ask an administrator" },
 };
 
-/* One call of CheckAuthorization. It counts until polkit has answered or has left the bus, whether or not
- * anybody still wants the answer. */
+/* One call of CheckAuthorization. The call counts against the limits until polkit has replied or has left
+ * the bus, even if the answer is no longer wanted. */
 struct Question {
         AuthorizeUser *user;
         Authorize *authorize; /* NULL: the answer is no longer wanted */
@@ -67,7 +67,7 @@ struct AuthorizeUser {
         uid_t uid;
         size_t n_refs; /* the number of Authorize and Question objects */
         size_t n_open;
-        Authorize *waiting[2]; /* [interactive], in the order in which they came */
+        Authorize *waiting[2]; /* [interactive], in order of arrival */
         AuthorizeUser *prev, *next;
         UT_hash_handle hh;
 };
@@ -75,9 +75,9 @@ struct AuthorizeUser {
 struct Authorizer {
         sd_bus *bus;
         sd_event *event;
-        sd_event_source *send; /* on: there may be a place for a waiting question */
+        sd_event_source *send; /* enabled: a waiting question may fit within the limits */
         AuthorizeUser *users;
-        AuthorizeUser *rotation; /* those with something waiting; the first is next */
+        AuthorizeUser *rotation; /* users with a waiting question; the first is next */
         Question *questions;
         size_t n_open, n_interactive;
         uint64_t last_id;
@@ -85,9 +85,9 @@ struct Authorizer {
 
 struct Authorize {
         AuthorizeUser *user;
-        char *sender; /* its name on the bus */
+        char *sender; /* unique name on the bus */
         bool interactive;
-        Question *question; /* NULL: it waits for a place */
+        Question *question; /* NULL: not sent yet */
         bool waits;
         sd_event_source *patience;
         AuthorizeAction action;
@@ -209,7 +209,7 @@ static void authorize_answer_reply(Authorize *a, sd_bus_message *m)
                                  "polkit sent an unexpected reply; look at `journalctl -u polkit`");
         else if (!authorized && challenge)
                 authorize_answer(a, false,
-                                 "it needs authentication, and the client did not allow to ask for it");
+                                 "authentication is needed, but the client does not allow a dialog");
         else
                 authorize_answer(a, authorized, "polkit says no");
 }
@@ -234,7 +234,7 @@ static void authorize_question_free(Question *q)
         authorizer_send_soon(z);
 }
 
-/* polkit closes its dialog and then answers the question. The reply to this call is ignored. */
+/* polkit closes its dialog and then replies to the question. The reply to this call is ignored. */
 static void question_abandon(Question *q)
 {
         q->authorize = NULL;
@@ -287,7 +287,7 @@ static int authorize_set_patience(Authorize *a)
                                           usec / 16, authorize_on_patience, a);
 }
 
-/* Without a time limit of sd-bus, which would forget the call while the bus still counts it. */
+/* Disables the timeout of sd-bus: sd-bus would drop the call while the bus still counts it. */
 static int question_send(Question *q, const Authorize *a)
 {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
@@ -295,7 +295,7 @@ static int question_send(Question *q, const Authorize *a)
 
         int r = sd_bus_message_new_method_call(bus, &m, POLKIT_NAME, POLKIT_PATH, POLKIT_INTERFACE,
                                                "CheckAuthorization");
-        /* The subject is the connection, not a PID that may be somebody else's by the time polkit looks. */
+        /* The subject is the connection: a PID may have been reused by the time polkit looks it up. */
         if (r >= 0)
                 r = sd_bus_message_append(m, "(sa{sv})s", "system-bus-name", 1, "name", "s", a->sender,
                                           actions[a->action].polkit);
@@ -332,7 +332,7 @@ static int authorize_ask(Authorize *a)
         return 0;
 }
 
-/* The first user in the rotation that may have one more question open. */
+/* Returns the next question of the first user in the rotation who is below the limits. */
 static Authorize *authorizer_pick(Authorizer *z)
 {
         AuthorizeUser *u;
@@ -358,7 +358,7 @@ static int authorizer_on_send(sd_event_source *source, void *userdata)
         while ((a = authorizer_pick(z))) {
                 AuthorizeUser *u = a->user;
                 authorize_user_dequeue(a);
-                if (authorize_user_waits(u)) { /* the others are next */
+                if (authorize_user_waits(u)) { /* the other users are next */
                         DL_DELETE(z->rotation, u);
                         DL_APPEND(z->rotation, u);
                 }

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Authorization by polkit, asynchronously. Every answer but a clear yes is a no. Root needs no polkit. Where
- * polkit is not on the bus at all, the table of defaults decides.
+/* Asynchronous authorization by polkit. It fails closed: every answer except a clear yes is a denial. Root
+ * is not checked. If polkit is not on the bus, the table of defaults decides.
  *
- * The answer may come after minutes (a person types a password), so the caller has to establish again what
- * it knew before it asked. */
+ * The answer may take minutes, because a user types a password. The caller must check again everything that
+ * it had established before. */
 
 #include <stdbool.h>
 #include <sys/types.h>
@@ -16,7 +16,7 @@
 
 typedef enum AuthorizeAction {
         AUTHORIZE_REQUEST,            /* for the caller's own unit */
-        AUTHORIZE_REQUEST_FOR_OTHERS, /* for any other */
+        AUTHORIZE_REQUEST_FOR_OTHERS, /* for any other unit */
         AUTHORIZE_REQUEST_AS,         /* for another user, or for nobody */
         AUTHORIZE_RELEASE_OTHERS,     /* another user's reservation: release, renew, migrate */
         AUTHORIZE_MANAGE,             /* reload */
@@ -28,9 +28,10 @@ const char *authorize_action_to_string(AuthorizeAction v);
 typedef struct Authorizer Authorizer;
 typedef struct Authorize Authorize;
 
-/* The questions of all callers. Few are open at a time, and users are served in turn. */
+/* The questions of all callers. The number of open questions is limited, and users are served
+ * round-robin. */
 int authorizer_new(sd_bus *bus, sd_event *event, Authorizer **ret);
-/* Each Authorize must have been freed before. */
+/* Every Authorize must have been freed first. */
 Authorizer *authorizer_free(Authorizer *z);
 DEFINE_CLEANUP(Authorizer, authorizer_free);
 
@@ -40,10 +41,10 @@ typedef void (*authorize_done_t)(bool allowed, const char *message, void *userda
 
 bool authorize_is_needed(AuthorizeAction action, uid_t uid);
 
-/* Asks polkit about the sender of m, whose user id is uid, with a password dialog if m allows interactive
- * authorisation. done is called from the event loop, after some minutes at most. */
+/* Asks polkit about the connection `sender`, which belongs to uid. interactive: polkit may open a password
+ * dialog. done is called from the event loop, after a few minutes at most. */
 int authorize_start(Authorizer *z, const char *sender, bool interactive, uid_t uid, AuthorizeAction action,
                     authorize_done_t done, void *userdata, Authorize **ret);
-/* Cancels the question; polkit is told to close its dialog. */
+/* Cancels the question; polkit closes its dialog. */
 Authorize *authorize_free(Authorize *a);
 DEFINE_CLEANUP(Authorize, authorize_free);

@@ -15,8 +15,8 @@
 #include "daemon/machine/process.h"
 #include "policy/word.h"
 
-/* While the job runs, this is the job's; an IdentityRead that is freed meanwhile is an orphan, and the end of
- * the job frees it. */
+/* The job owns this while it runs. An IdentityRead that is freed meanwhile becomes an orphan, and is
+ * destroyed when the job ends. */
 struct IdentityRead {
         IdentityReading reading;
         char *root, *cgroup, *nearest, *unit, *unit_path;
@@ -131,7 +131,7 @@ int identity_read_start(Worker *worker, const IdentityReading *what, identity_re
         return 0;
 }
 
-/* As an IdentityRead: an orphan is freed by the end of its job. */
+/* Owned like an IdentityRead: an orphan is destroyed when its job ends. */
 struct IdentityCheck {
         char *root, *cgroup;
         pid_t pid;
@@ -168,8 +168,8 @@ static int identity_check_run(Job *job _unused_, void *userdata)
         const IdentityCheck *c = userdata;
         _cleanup_free_ char *path = NULL;
 
-        /* The cgroup is read before the look at the pidfd: as long as the process lives, no other process has
-         * its PID. */
+        /* The cgroup is read before the pidfd is checked: if the process is still alive after the read, no
+         * other process had its PID. */
         int r = process_cgroup(c->root, c->pid, &path);
         if (r == -ENOMEM)
                 return r;

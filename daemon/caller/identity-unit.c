@@ -44,10 +44,11 @@ static bool unit_is_manager_of(const char *unit, uid_t uid)
         return strcmp(unit, manager) == 0;
 }
 
-/* A process may leave the units of its user, and root's may leave all but services with User= and delegated
- * subtrees of others than users' managers: those set limits that are meant for whatever runs there. No other
- * user may leave another one's: with the UIDs of a user namespace one person would be many users, with a
- * quota each. */
+/* True if the caller may be moved out of the unit into a scope of its own. A process may leave the scopes
+ * and the service manager of its own user. Root may leave every unit except services with User=, and
+ * delegated units that are not user managers: their limits apply to everything that runs there. No user may
+ * leave the unit of another user: with the UIDs of a user namespace one user would otherwise get many
+ * quotas. */
 static bool unit_may_move_caller(const UnitInfo *u, uid_t unit_uid, const Caller *c)
 {
         if (unit_is_user_manager(u->name))

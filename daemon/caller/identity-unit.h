@@ -1,40 +1,40 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Whose a unit is, by what PID 1 says about it. */
+/* Determines the owner of a unit from what PID 1 reports about it. */
 
 #include <stdbool.h>
 #include <sys/types.h>
 
 #include "daemon/pid1/unit.h"
 
-/* Is it the name of a service or scope, in characters that a unit's name may have? */
+/* True if this is the name of a service or scope, with only the characters that are valid in unit names. */
 bool unit_name_can_be_target(const char *name);
 bool unit_is_user_manager(const char *name);
 
-/* Does the unit belong to that user, who may ask for it then? unit_uid: of its User=. */
+/* True if the unit belongs to uid, so that this user may ask for it. unit_uid: the UID of its User=. */
 bool unit_is_of_user(const UnitInfo *u, uid_t unit_uid, uid_t uid);
-/* The process that asks for itself. */
+/* A process that makes a request for itself. */
 typedef struct Caller {
-        uid_t uid;          /* the EUID that the bus vouches for */
-        bool only_uid;      /* all UIDs of the process are that one */
-        bool scope;         /* it asks to be moved into a scope of its own */
-        const char *cgroup; /* where it is: the unit's cgroup, or below */
-        const char *tenant; /* a tenant below the unit, in which it is; NULL: the unit is the tenant */
+        uid_t uid;          /* the EUID recorded by the bus driver */
+        bool only_uid;      /* all UIDs of the process equal uid */
+        bool scope;         /* the process asks to be moved into a new scope */
+        const char *cgroup; /* cgroup of the process: the unit's, or one below */
+        const char *tenant; /* the subtenant that contains the process; NULL: the unit is the tenant */
 } Caller;
 
-/* What a caller gets that names no target. */
+/* The target of a caller that names none. */
 typedef enum CallerPlace {
-        CALLER_OWN,    /* the unit, which is the caller's own */
+        CALLER_OWN,    /* the unit, which belongs to the caller */
         CALLER_MOVE,   /* a new scope */
         CALLER_OTHERS, /* the unit, as a request for others */
         CALLER_REFUSED,
 } CallerPlace;
 
 CallerPlace unit_place_caller(const UnitInfo *u, uid_t unit_uid, const Caller *c);
-/* For CALLER_OTHERS and CALLER_REFUSED: a sentence that says why, and how to ask instead; owned by the
- * caller. NULL: out of memory. */
+/* For CALLER_OTHERS and CALLER_REFUSED: returns a sentence with the reason and an alternative, to be freed
+ * by the caller. NULL: out of memory. */
 char *unit_advise_caller(const UnitInfo *u, const Caller *c);
-/* Does it run processes of its own now, or (starting) at once? False: *ret_reason is a sentence, owned by
- * the caller; NULL when out of memory. */
+/* True if the unit can have a reservation: it is running or, with `starting`, has a pending job. Otherwise
+ * *ret_reason is a sentence, to be freed by the caller; NULL when out of memory. */
 bool unit_is_usable(const UnitInfo *u, bool starting, char **ret_reason);

@@ -20,8 +20,8 @@
 #include "policy/cdm-names.h"
 #include "policy/word.h"
 
-/* sender → (another user's groups) → target's unit from PID 1 → names → what the kernel says (a worker) → the
- * unit's user → is it the caller's own? */
+/* The steps: sender → (groups of another user) → the target's unit, from PID 1 → name of the user → files of
+ * the kernel (a worker) → the unit's user → does the unit belong to the caller? */
 struct IdentityLookup {
         IdentityContext context;
         TargetKind kind;
@@ -29,13 +29,13 @@ struct IdentityLookup {
         pid_t asked_pid;
         bool scope, as_unit;
         NamesCall *name;
-        sd_bus_slot *slot;   /* the bus is asked about the sender */
-        UnitCall *call;      /* PID 1 is asked about the target */
-        int unit_error;      /* what PID 1 said, while names are looked up */
-        UnitInfo *unit_info; /* NULL: nothing */
+        sd_bus_slot *slot;   /* pending call to the bus driver about the sender */
+        UnitCall *call;      /* pending call to PID 1 about the target */
+        int unit_error;      /* the result of PID 1, kept while names are looked up */
+        UnitInfo *unit_info; /* NULL: none */
         IdentityRead *read;
-        IdentityReading *reading; /* NULL: not yet, or not for TARGET_UNIT; part of read */
-        Identity *identity;       /* filled in as the lookup goes on */
+        IdentityReading *reading; /* part of read; NULL: not read yet, or TARGET_UNIT */
+        Identity *identity;       /* filled in during the lookup */
         identity_done_t done;
         void *userdata;
 };
@@ -57,7 +57,7 @@ IdentityLookup *identity_lookup_free(IdentityLookup *l)
         return NULL;
 }
 
-/* The lookup may be freed by done(), so this is the last thing that touches it. */
+/* done() may free the lookup: the caller must not touch it afterwards. */
 static void refuse(IdentityLookup *l, IdentityVerdict verdict, const char *format, ...) _printf_(3, 4);
 static void refuse(IdentityLookup *l, IdentityVerdict verdict, const char *format, ...)
 {
@@ -85,7 +85,7 @@ static void refuse_errno(IdentityLookup *l, int error)
                 refuse(l, IDENTITY_FAILED, "systemd cannot name the target's unit: %s", strerror(-error));
 }
 
-/* unit_uid is known by now. A tenant below the unit has none of its own. */
+/* unit_uid has been set before. A subtenant has none. */
 static int set_subject(IdentityLookup *l, UnitInfo *u)
 {
         Subject *s = l->identity->subject;
@@ -106,7 +106,8 @@ static int set_subject(IdentityLookup *l, UnitInfo *u)
         return subject_set_container(s);
 }
 
-/* Not its own unit: a reason and a way to ask, in case that this is denied. */
+/* The unit does not belong to the caller: prepares the reason and an alternative, in case the request is
+ * denied. */
 static bool advise(IdentityLookup *l, const UnitInfo *u, const Caller *c)
 {
         l->identity->advice = unit_advise_caller(u, c);
@@ -128,7 +129,7 @@ static bool set_scope_slice(IdentityLookup *l)
         return false;
 }
 
-/* TARGET_SELF: fills in own, move, scope_slice and advice. False: it was refused. */
+/* TARGET_SELF: fills in own, move, scope_slice and advice. Returns false if the request was refused. */
 static bool judge_self(IdentityLookup *l, const UnitInfo *u)
 {
         const IdentityReading *reading = l->reading;
@@ -162,7 +163,8 @@ static bool judge_self(IdentityLookup *l, const UnitInfo *u)
         return false;
 }
 
-/* --cgroup: the path has to be a unit's own, or below one that systemd delegated (which then gets it). */
+/* --cgroup: the path must be the cgroup of a unit, or be below a delegated unit. In the second case the
+ * target is the subtenant, or the unit if there is none. */
 static bool judge_cgroup(IdentityLookup *l, const UnitInfo *u)
 {
         if (strcmp(l->cgroup, u->cgroup) == 0 || (u->delegate && word_is_below(l->cgroup, u->cgroup)))
@@ -172,7 +174,7 @@ static bool judge_cgroup(IdentityLookup *l, const UnitInfo *u)
         return false;
 }
 
-/* Where the target is in none of PID 1's units, but perhaps in a slice: it is asked for by its path. */
+/* The target is in no unit of PID 1, except perhaps a slice: a foreign cgroup, identified by its path. */
 static void with_foreign(IdentityLookup *l, const char *slice)
 {
         IdentityReading *reading = l->reading;
@@ -186,8 +188,8 @@ static void with_foreign(IdentityLookup *l, const char *slice)
         }
         if (!reading->path[1]) {
                 refuse(l, IDENTITY_NO_TARGET,
-                       "process %d is in the root control group, which cannot be fenced, nor be given "
-                       "anything; move it into one of its own first",
+                       "process %d is in the root control group, which can neither be fenced nor have a "
+                       "reservation; move the process into a control group of its own first",
                        pid);
                 return;
         }
@@ -215,7 +217,7 @@ static void with_foreign(IdentityLookup *l, const char *slice)
                 l->done(IDENTITY_OK, NULL, TAKE_PTR(l->identity), l->userdata);
 }
 
-/* PID 1 names the slice that it would be in, at last the root's. */
+/* For a foreign cgroup PID 1 names the nearest slice, which may be the root slice. */
 static bool is_foreign(const IdentityLookup *l, const UnitInfo *u)
 {
         if (l->kind == TARGET_UNIT || !word_ends_with(u->name, ".slice"))
@@ -233,7 +235,7 @@ static bool may_be_foreign(const IdentityLookup *l)
         return error >= 0 && is_foreign(l, l->unit_info);
 }
 
-/* Where it is not known whether it is a tenant of its own, the unit is not one in its place. */
+/* Refuses if it is unknown whether the target is a subtenant: the unit must not take its place. */
 static bool judge_subtenant(IdentityLookup *l, const IdentityReading *r)
 {
         int error = r->subtenant_error;
@@ -242,11 +244,11 @@ static bool judge_subtenant(IdentityLookup *l, const IdentityReading *r)
         if (error == -ESRCH)
                 refuse(l, IDENTITY_NO_TARGET, "%s has no process; ask for it when it has one", r->path);
         else if (!is_known)
-                refuse(l, IDENTITY_FAILED, "%s cannot be looked at: %s", r->path, strerror(-error));
+                refuse(l, IDENTITY_FAILED, "%s cannot be read: %s", r->path, strerror(-error));
         return is_known;
 }
 
-/* The last step: all that was asked for is there. */
+/* The last step: all answers have arrived. */
 static void identity_judge(IdentityLookup *l)
 {
         UnitInfo *u = l->unit_info;
@@ -268,7 +270,7 @@ static void refuse_name(IdentityLookup *l, const char *user, int error)
                strerror(-error));
 }
 
-/* An unknown user is nobody's: neither the caller's nor root's. */
+/* A unit with an unknown User= belongs to nobody: neither to the caller nor to root. */
 static void identity_on_unit_user(int error, const NameRecord *user, void *userdata)
 {
         IdentityLookup *l = userdata;
@@ -315,7 +317,7 @@ static void identity_ask_unit_user(IdentityLookup *l)
                 refuse_name(l, name, r);
 }
 
-/* PID 1 has answered, and what it takes to name the caller is there. */
+/* PID 1 has replied, and the name and the files have been read. */
 static void identity_go_on(IdentityLookup *l)
 {
         _cleanup_free_ char *reason = NULL;
@@ -332,7 +334,7 @@ static void identity_go_on(IdentityLookup *l)
                 identity_ask_unit_user(l);
 }
 
-/* The pidfd that came along has to be the sender's. False: refused. */
+/* The pidfd in the request must refer to the sender. Returns false if the request was refused. */
 static bool check_pidfd(IdentityLookup *l)
 {
         const IdentityReading *reading = l->reading;
@@ -387,12 +389,12 @@ static void identity_read(IdentityLookup *l)
         }
         int r = identity_read_start(l->context.worker, &what, identity_on_read, l, &l->read);
         if (r < 0)
-                refuse(l, IDENTITY_FAILED, "the caller cannot be looked at now: %s", strerror(-r));
+                refuse(l, IDENTITY_FAILED, "the process of the caller cannot be read now: %s", strerror(-r));
         else
                 i->pidfd = -EBADF;
 }
 
-/* The name is for messages: without it the number is shown. */
+/* The name is only used in messages. Without a name, messages show the number. */
 static void identity_on_sender_name(int error, const NameRecord *user, void *userdata)
 {
         IdentityLookup *l = userdata;
@@ -461,10 +463,10 @@ static void identity_on_other_user(int error, const NameRecord *user, void *user
                 identity_ask_unit(l);
 }
 
-/* Explain only: another one's UID and groups in place of the sender's. */
+/* Explain only: uses the UID and groups of another user instead of the sender's. */
 static void identity_ask_other_user(IdentityLookup *l)
 {
-        /* Anybody could have every name looked up, and occupy all threads with those that take long. */
+        /* Otherwise any user could look up arbitrary names, and block all threads with slow lookups. */
         if (l->identity->sender_uid != 0) {
                 refuse(l, IDENTITY_DENIED, "only root may ask for another user; leave out --user");
                 return;
@@ -486,7 +488,7 @@ static void with_sender(IdentityLookup *l, const Sender *sender)
                 refuse(l, IDENTITY_FAILED, "out of memory");
                 return;
         }
-        /* Whether the pidfd is that of this process is asked when PID 1 has said where it is. */
+        /* The pidfd is compared with this PID after PID 1 has named the unit. */
         if (l->kind == TARGET_SELF && sender->pid <= 0) {
                 refuse(l, IDENTITY_DENIED,
                        "the bus cannot say which process asks; name the target with --unit, --cgroup or --pid");
@@ -511,7 +513,7 @@ static void identity_on_sender(int error, const Sender *sender, void *userdata)
                 with_sender(l, sender);
 }
 
-/* What can be refused by looking at the words alone. */
+/* Refuses what can be refused from the syntax of the query alone. */
 static bool refuse_words(IdentityLookup *l)
 {
         switch (l->kind) {

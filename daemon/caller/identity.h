@@ -1,20 +1,21 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Who asks, and for whom. The one who asks is the EUID that the bus vouches for. The target comes from PID 1
- * and the kernel: a client can only point at it.
+/* Determines the caller and the target of a request. The caller is the EUID recorded by the bus driver. What
+ * is known about the target comes from PID 1 and the kernel: a client can only name it.
  *
- * pidfd_open(2) needs no permission, so a client may hand over a stranger's pidfd. "The caller's own unit"
- * is believed only when all of these hold: the pidfd's PID is the one that the bus recorded for the sender;
- * all UIDs of that process are the sender's EUID (no set-uid program was made to ask); PID 1 says which unit
- * it is in; that unit is the user's session scope, a scope that cdmd made, or a service with that User=; and
- * the process still lived after all of that. Everything else is a request for others.
+ * pidfd_open(2) needs no permission, so a client may pass the pidfd of another user's process. A unit counts
+ * as the caller's own only if all of these hold: the PID of the pidfd is the one that the bus driver
+ * recorded for the sender; all UIDs of that process equal the sender's EUID (a set-user-ID program was not
+ * tricked into asking); PID 1 says that the process is in the unit; the unit is a session scope of the user,
+ * a scope that cdmd made, or a service with this User=; and the process is still alive after all these
+ * checks. Everything else is a request for others.
  *
- * The name of User= and the caller's own are looked up by names.c after PID 1 has answered. A User= that
- * cannot be looked up ends the request: it counts neither as the caller's nor as another's.
+ * names.c looks up User= and the name of the caller after PID 1 has replied. If the lookup of User= fails,
+ * the request fails: the unit counts neither as the caller's own nor as another user's.
  *
- * A cgroup that systemd does not own is a target by its path: Subject.unit is NULL then, and slice the one
- * that it is in. */
+ * A foreign cgroup, which systemd does not own, is identified by its path: Subject.unit is NULL, and
+ * Subject.slice is the slice that contains the cgroup. */
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -32,17 +33,17 @@
 
 typedef enum TargetKind { TARGET_SELF, TARGET_UNIT, TARGET_CGROUP, TARGET_PID } TargetKind;
 
-/* As the client put it; borrowed for the time of the call. */
+/* The query of the client; the strings are borrowed during the call. */
 typedef struct IdentityQuery {
         TargetKind kind;
         const char *unit;
         const char *cgroup;
         pid_t pid;
         int pidfd;        /* of the caller; -EBADF: none. Duplicated. */
-        bool scope;       /* move the caller into a scope of its own, if it may be moved */
+        bool scope;       /* move the caller into a new scope, if it may be moved */
         const char *user; /* Explain: as if this user asked (root only) */
-        bool for_nobody;  /* the request has no user, and root owns what it gets */
-        bool as_unit; /* Static=: as if the unit's User= asked (root only); it may have no more than a start
+        bool for_nobody;  /* the request has no user, and root owns the reservation */
+        bool as_unit; /* Static=: as if the unit's User= asked (root only); the unit may have only a start
                            * job, and no cgroup yet */
 } IdentityQuery;
 
@@ -58,7 +59,7 @@ typedef enum IdentityVerdict {
 
 typedef struct IdentityLookup IdentityLookup;
 
-/* Who is asked. Copied, but for what it points to. */
+/* The services that a lookup asks. The struct is copied, not what it points to. */
 typedef struct IdentityContext {
         Gate *gate;
         SenderCache *senders;
@@ -67,12 +68,12 @@ typedef struct IdentityContext {
         const char *root; /* as for process_cgroup() */
 } IdentityContext;
 
-/* message is a sentence for the user; NULL when IDENTITY_OK. identity belongs to the callee. The lookup may
- * be freed from within the callback. */
+/* message is a sentence for the user; NULL with IDENTITY_OK. The callee owns identity. The lookup may be
+ * freed from within the callback. */
 typedef void (*identity_done_t)(IdentityVerdict verdict, const char *message, Identity *identity,
                                 void *userdata);
 
-/* done may be called before this returns; *ret is set by then. On failure done is not called. */
+/* done may be called before this function returns; *ret is set first. On failure done is not called. */
 int identity_start(const IdentityContext *context, const char *sender, const IdentityQuery *query,
                    identity_done_t done, void *userdata, IdentityLookup **ret);
 IdentityLookup *identity_lookup_free(IdentityLookup *l);

@@ -6,7 +6,7 @@
 
 #include "daemon/caller/sender.h"
 
-/* Direct-mapped: a new client replaces the previous one of the same row. */
+/* The cache is direct-mapped: a new client replaces the previous one in the same row. */
 #define SENDERS_MAX 64
 
 struct SenderCache {
@@ -76,7 +76,7 @@ static int sender_read_groups(sd_bus_message *m, Sender *s)
                 r = sd_bus_message_read_array(m, 'u', &data, &size);
         if (r < 0)
                 return r;
-        _Static_assert(sizeof(gid_t) == sizeof(uint32_t), "gid_t is what the bus sends");
+        _Static_assert(sizeof(gid_t) == sizeof(uint32_t), "the bus sends gid_t as uint32");
         free(s->gids);
         s->gids = malloc(size ? size : 1);
         if (!s->gids)
@@ -92,7 +92,7 @@ static int sender_read_u32(sd_bus_message *m, uint32_t *ret)
         return sd_bus_message_read(m, "v", "u", ret);
 }
 
-/* Parses the a{sv} of GetConnectionCredentials. A reply without a user id is an error. */
+/* Parses the a{sv} of GetConnectionCredentials. A reply without a user ID is an error. */
 static int sender_read_credentials(sd_bus_message *m, Sender *s)
 {
         const char *key;

@@ -2,9 +2,9 @@
 #pragma once
 
 /* The credentials of a bus client: the EUID, groups and PID that the bus driver recorded when the client
- * connected. cdmd asks the driver itself; sd-bus's augmented credentials are read from /proc later and are
- * unfit for authorization. A unique name is never used twice and its credentials never change, so they are
- * remembered for the clients that ask often. */
+ * connected. cdmd asks the driver: sd-bus reads its augmented credentials from /proc later, so they are not
+ * safe for authorization. A unique name is never reused and its credentials never change, so credentials are
+ * cached. */
 
 #include <stdint.h>
 #include <sys/types.h>
@@ -26,7 +26,7 @@ int sender_cache_new(sd_bus *bus, SenderCache **ret);
 SenderCache *sender_cache_free(SenderCache *c);
 DEFINE_CLEANUP(SenderCache, sender_cache_free);
 
-/* NULL when it is not remembered. Valid until the event loop turns. */
+/* NULL: not cached. The result is valid until control returns to the event loop. */
 const Sender *sender_cached(const SenderCache *c, const char *name);
 
 /* sender is valid during the call; error < 0: a negative errno (-ENXIO: the client is gone), sender is NULL.

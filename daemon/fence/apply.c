@@ -10,14 +10,13 @@
 #include "daemon/kernel/settle.h"
 #include "daemon/pid1/unit.h"
 
-/* One step is in flight at any time: a job on the worker, or a call to systemd. A step on the worker is a
- * StepJob, which owns all that the thread touches; when the Apply is freed meanwhile, the job is cancelled
- * and orphaned, and its end frees it. So apply_free() never waits, and still nothing is freed that is in
- * use.
+/* One step is in flight at any time: a job on a worker, or a call to systemd. A step on a worker is a
+ * StepJob, which owns all data that the thread touches. If the Apply is freed meanwhile, the job is
+ * cancelled and orphaned, and the StepJob is freed when the job ends. So apply_free() never waits, and no
+ * data in use is freed.
  *
- * A cgroup is checked by its inode before a step and, where something was written by path, after it: a unit
- * that was restarted in between has another cgroup under the same name, and must not get the grant of the
- * old one. */
+ * The inode of a cgroup is checked before a step and also after a write by path: a unit that was restarted
+ * meanwhile has another cgroup with the same name, which must not get the grant of the old one. */
 
 typedef enum ApplyState {
         APPLY_STEPS,   /* steps[at] is in flight */
@@ -36,15 +35,15 @@ typedef struct StepJob {
         uint64_t limit_bytes;
         bool usable;
 
-        /* what came of it */
+        /* the results */
         char *message;
-        DrainMove *move; /* STEP_MIGRATE, STEP_DRAIN: under way */
+        DrainMove *move; /* STEP_MIGRATE, STEP_DRAIN: in progress */
         MoveResult moved;
         DrainEvict evict;
         NumaBytes *residue;
         size_t n_residue;
         Settle settle;      /* STEP_MEASURE */
-        SubtenantUnit host; /* STEP_OPEN_WAY, STEP_CLOSE_WAY: of the unit above; no name: there is none */
+        SubtenantUnit host; /* STEP_OPEN_WAY, STEP_CLOSE_WAY: the unit above; no name: none */
 } StepJob;
 
 struct Apply {
@@ -62,8 +61,8 @@ struct Apply {
         ApplyState state;
         size_t at;
         size_t n_due;       /* APPLY_UNDOING: inverses of the steps before this one are due */
-        bool writes_undone; /* and those of writes have run */
-        SubtenantUnit host; /* no name: systemd knows what the unit above is set to */
+        bool writes_undone; /* APPLY_UNDOING: all inverses of writes have run */
+        SubtenantUnit host; /* the unit above, of which systemd must be notified; no name: none */
         Step step;          /* in flight: the plan's, or an inverse */
         Job *job;
         StepJob *step_job;
@@ -93,7 +92,7 @@ DEFINE_CLEANUP(StepJob, step_job_free);
 
 /* -- on the worker ------------------------------------------------------------------------------------ */
 
-/* What the cgroup of a unit above was set to by that, systemd is told in the end. */
+/* If this changes the set of a unit above, systemd is notified of the new set at the end. */
 static int do_way(StepJob *j)
 {
         if (!j->foreign)
@@ -102,7 +101,8 @@ static int do_way(StepJob *j)
                           &j->host, &j->message);
 }
 
-/* What is left may only seem so; of nodes that stay open to the cgroup something is always left. */
+/* memory.numa_stat may lag behind: settle_wait() decides whether to measure again. Nodes that stay open to
+ * the cgroup do not count, because memory is always left there. */
 static int do_measure(StepJob *j, int fd, Job *job)
 {
         NodeSet effective = NODESET_EMPTY;
@@ -174,7 +174,8 @@ static int run_step(Job *job, void *userdata)
                 r = -EINVAL;
         }
         close(fd);
-        /* Without the memory controller what it has is charged to those above it, and counted there. */
+        /* Without the memory controller, the memory of the cgroup is charged to an ancestor and counted
+         * there. */
         if (r == -ENOENT && (j->step.kind == STEP_EVICT || j->step.kind == STEP_MEASURE)) {
                 fd = step_open(j->cgroup, j->cgroup_id);
                 r = fd < 0 ? fd : 0;
@@ -192,7 +193,7 @@ static void apply_finish(Apply *a)
         a->done(a, &a->result, a->userdata); /* may free a */
 }
 
-/* The cgroup or the unit is gone, and with it whatever was to be undone. */
+/* The cgroup or the unit is gone, so nothing is left to undo. */
 static bool is_gone(int error)
 {
         return error == -ENOENT || error == -ESTALE || error == -ESRCH;
@@ -200,7 +201,7 @@ static bool is_gone(int error)
 
 static const char *explain_gone(int error)
 {
-        return error == -ESTALE ? "was replaced by another one of the same name meanwhile"
+        return error == -ESTALE ? "was meanwhile replaced by another one of the same name"
                                 : "ended meanwhile";
 }
 
@@ -217,7 +218,8 @@ static void apply_fail(Apply *a, int error, const char *message)
         else
                 a->result.message = step_message("%s: %s", whom, strerror(-error));
         a->state = APPLY_UNDOING;
-        /* Without an answer the step may have happened, or happen yet: then its own inverse is due too. */
+        /* After a timeout the step may have happened or may still happen, so its own inverse must run
+         * too. */
         if (error == -ETIMEDOUT)
                 a->at++;
         a->n_due = a->at;
@@ -293,7 +295,7 @@ static void apply_on_host_told(int error, const char *message, void *userdata)
         host_told(a, error, message);
 }
 
-/* 1: nothing to tell. */
+/* Notifies systemd of the set of the unit above. Returns 1 if nothing has changed. */
 static int tell_host(Apply *a)
 {
         _cleanup_free_ char *name = TAKE_PTR(a->host.name);
@@ -303,7 +305,7 @@ static int tell_host(Apply *a)
         return unit_set_mems(a->gate, name, &a->host.nodes, apply_on_host_told, a, &a->call);
 }
 
-/* What the steps before this one opened: the verification that follows has to find it. */
+/* Returns the nodes that earlier steps opened and that this step must find: for STEP_VERIFY. */
 static NodeSet opened_nodes(const Apply *a)
 {
         NodeSet opened = NODESET_EMPTY;
@@ -320,17 +322,18 @@ static NodeSet opened_nodes(const Apply *a)
         return nodeset_intersect(&opened, &a->step.nodes);
 }
 
-/* Does the write take nodes away? An inverse is not compared with anything: most often it does. */
+/* True if the write takes nodes away. An inverse has no previous set to compare with, and usually takes
+ * nodes away. */
 static bool apply_narrows(const Step *s)
 {
         return !s->has_inverse || !nodeset_is_subset(&s->inverse_nodes, &s->nodes);
 }
 
-/* What moves pages has threads of its own, and pauses there (daemon/kernel/drain.h), so that nothing else
- * waits for it. A narrowing may move up to 64 MiB that a drain has left, and with many threads it keeps the
- * thread for seconds: it goes there as well, so that it does not stand in the way of what only reads or
- * widens. But it goes there before all drains, since it closes something; those give the thread back after a
- * tenth of a second. */
+/* Steps that move pages run in a separate thread pool and pause there (daemon/kernel/drain.h), so that
+ * nothing else waits for them. A narrowing write may move up to 64 MiB that a drain has left, and blocks its
+ * thread for seconds if the cgroup has many threads. It also runs in that pool, so that reads and widening
+ * writes do not wait for it. It runs before all drains, because it revokes access; a drain yields its thread
+ * after 0.1 s. */
 static int submit_step(Apply *a, StepJob *j)
 {
         switch (j->step.kind) {
@@ -375,7 +378,7 @@ static int start_job(Apply *a)
         return 0;
 }
 
-/* 1: nothing to do for this step here. */
+/* Returns 1 if this step has nothing to do for this target. */
 static int start_step(Apply *a)
 {
         if (a->step.kind != STEP_PROPERTY)
@@ -387,16 +390,17 @@ static int start_step(Apply *a)
         return unit_set_mems(a->gate, a->unit, &a->step.nodes, apply_on_property_set, a, &a->call);
 }
 
-/* The inverses in reverse order, but those of writes before all others. Strictly reversed, systemd would be
- * told first and narrow the leaf by itself: with many threads that stops PID 1 for seconds. So here as well
- * the worker writes, and what systemd then writes is no change for the kernel. NULL: all are undone. */
+/* Returns the inverses in reverse order, but all inverses of writes first. In strictly reverse order,
+ * systemd would be notified first and would narrow the leaf itself: with many threads this blocks PID 1 for
+ * seconds. So the worker writes first, and the later write by systemd is not a change for the kernel. NULL:
+ * all steps are undone. */
 static const Step *next_undone(Apply *a)
 {
         for (;;) {
                 while (a->at > 0) {
                         const Step *s = &a->steps[--a->at];
 
-                        /* moved pages, evicted cache: there is no way back */
+                        /* moved pages and evicted cache cannot be restored */
                         if (s->has_inverse && (s->inverse_kind == STEP_WRITE) != a->writes_undone)
                                 return s;
                 }
@@ -407,14 +411,14 @@ static const Step *next_undone(Apply *a)
         }
 }
 
-/* The one transition: picks what comes next, until a step is in flight or all is done. */
+/* The only transition function: starts the next step, until a step is in flight or all steps are done. */
 static void apply_next(Apply *a)
 {
         for (;;) {
                 int r;
 
                 if (a->state == APPLY_STEPS) {
-                        if (a->at == a->n_steps) /* all done */
+                        if (a->at == a->n_steps)
                                 break;
                         a->step = a->steps[a->at];
                 } else {
@@ -425,7 +429,7 @@ static void apply_next(Apply *a)
                         a->step = (Step){ .kind = s->inverse_kind, .nodes = s->inverse_nodes };
                 }
                 r = start_step(a);
-                if (r == 0) /* in flight: its end comes back here */
+                if (r == 0) /* in flight: step_ended() calls apply_next() again */
                         return;
                 if (r < 0 && a->state == APPLY_UNDOING) {
                         if (a->result.undo_error == 0)
@@ -443,7 +447,8 @@ static void apply_next(Apply *a)
                 host_told(a, r, NULL);
 }
 
-/* The unit above has been told, which is the last of all steps. One that is gone needs not be. */
+/* The last step of all: systemd has been notified of the set of the unit above. If the unit is gone, that is
+ * no error. */
 static void host_told(Apply *a, int error, const char *message)
 {
         if (error < 0 && !is_gone(error) && a->state == APPLY_STEPS) {
@@ -459,7 +464,7 @@ static void host_told(Apply *a, int error, const char *message)
         apply_next(a);
 }
 
-/* Everything goes through the worker once before the first step, so that done never comes from within
+/* If the first step is not asynchronous, an empty job runs first, so that done is never called from within
  * apply_start(). */
 static int run_nothing(Job *job _unused_, void *userdata _unused_)
 {
@@ -483,7 +488,7 @@ static int start_plan(Apply *a)
         _cleanup_(step_job_free_p) StepJob *j = NULL;
         int r;
 
-        /* The first step is usually one that is asynchronous anyway. */
+        /* The first step is usually asynchronous anyway. */
         if (a->n_steps > 0) {
                 a->step = a->steps[0];
                 r = start_step(a);
@@ -517,7 +522,8 @@ int apply_start(Gate *gate, Worker *worker, Worker *mover, const ApplyTarget *ta
         a->foreign = target->foreign;
         a->limit_bytes = target->migrate_max_bytes;
         a->usable = target->usable;
-        /* A plan has room for many steps, and thousands of these exist at once during a start. */
+        /* Copy only the used steps: a Plan has room for many, and thousands of Apply objects exist during
+         * startup. */
         a->steps = calloc(plan->n_steps + 1, sizeof(*a->steps));
         a->n_steps = plan->n_steps;
         a->bandwidth = bandwidth;

@@ -1,23 +1,24 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Looking at one cgroup of which something was heard. Most often all is well, and the look is one read of a
+/* Checks one cgroup after an event about it. In most cases nothing is open, and the check is one read of a
  * few files on a worker:
  *
  *   READ - nothing is open: done
  *          else TURN - READ - DRAIN and narrow - READ - TELL systemd - report
  *
- * Where systemd does not answer it is told later, after a pause that grows: until then its next look at the
- * unit would open the cgroup again. The turn is given back for the pause and taken anew.
+ * If systemd does not answer, the check backs off and retries: systemd would open the cgroup again the next
+ * time it applies the settings of the unit. The turn is given back during the pause and taken again
+ * afterwards.
  *
- * The turn is the tenant's: a grant or a release that is under way goes first, and what it makes of the
- * cgroup is read again. Nodes of a reservation that still drains are not open by mistake: whoever ended it
- * closes them.
+ * The turn is the tenant's: a grant or a release in flight goes first, and its result is read again. Nodes
+ * of a reservation that is still draining are not open by mistake: the release closes them.
  *
- * What systemd does not own is daemon/fence/foreign.c's, which looks, drains and narrows in one go; of a slice
- * those in it. The first go leaves what has much to be moved; if there is such a one, a second follows, where
- * pages are moved.
+ * Foreign cgroups, which systemd does not own, are handled by daemon/fence/foreign.c, which reads, drains
+ * and narrows in one pass; the check of a slice covers the foreign cgroups in it. The first pass skips
+ * cgroups with many pages to move; if there are any, a second pass follows and moves the pages.
  *
- * A check asked for while one of the same cgroup waits is that one; while it works, it looks once more. */
+ * If a check of the same cgroup is already waiting, a new request joins it. If that check is already at
+ * work, it is repeated once more. */
 
 #include <errno.h>
 #include <string.h>
@@ -29,20 +30,20 @@
 #include "daemon/loop/log.h"
 
 #define TELL_AGAIN_FIRST_USEC (UINT64_C(500) * 1000)
-#define TELL_AGAIN_DOUBLES    7 /* about a minute is the longest pause */
-/* So many go on in one turn of the event loop when the fence has changed. */
+#define TELL_AGAIN_DOUBLES    7 /* the longest pause is about a minute */
+/* The number of checks that resume per turn of the event loop after the fence has changed. */
 #define RELEASED_AT_ONCE 64
 
 typedef enum CheckState {
-        CHECK_WAITING, /* for the fence */
+        CHECK_WAITING, /* until the fence is idle */
         CHECK_READING,
-        CHECK_IN_LINE, /* for the tenant's turn */
+        CHECK_IN_LINE, /* until it is the tenant's turn */
         CHECK_READING_IN_TURN,
         CHECK_DRAINING,
         CHECK_READING_BACK,
         CHECK_TELLING,
         CHECK_PAUSING, /* systemd did not answer */
-        CHECK_WAY,     /* of a slice: what it and those above it allow */
+        CHECK_WAY,     /* reads the sets of a slice and of its ancestors */
         CHECK_WIDENING,
         CHECK_FOREIGN,
         CHECK_FOREIGN_MOVING,
@@ -55,8 +56,8 @@ struct FenceCheck {
         CheckState state;
         char *path;
         char *unit;
-        char *found;               /* which one was open, of those in a slice */
-        bool is_foreign, is_slice; /* those in the slice */
+        char *found;               /* the open cgroup, if not path itself */
+        bool is_foreign, is_slice; /* is_slice: check the foreign cgroups in the slice */
         bool is_new, again, widened;
         uint64_t since_usec;
         NodeSet open, target;
@@ -65,14 +66,14 @@ struct FenceCheck {
         Job *job;
         CheckJob *job_data;
         UnitCall *call;
-        bool untold; /* the kernel has the target, systemd has not been told */
+        bool untold; /* the kernel has the target set, but systemd was not notified */
         unsigned n_pauses;
         sd_event_source *pause;
         FenceCheck *prev, *next;
         UT_hash_handle hh;
 };
 
-/* What the worker touches; it outlives the check when that is freed meanwhile. */
+/* The data that the worker touches; it outlives a check that is freed meanwhile. */
 struct CheckJob {
         FenceCheck *check; /* NULL: orphaned */
         char *path;
@@ -84,14 +85,14 @@ struct CheckJob {
         ForeignSweep *sweep;
         ForeignFound found;
         char *unit_path;
-        FenceLeaf leaf; /* what was read */
+        FenceLeaf leaf; /* the result of a read */
         CheckState state;
         FenceWay way;
 };
 
 static void check_begin(FenceCheck *c);
 
-/* Not so while it is lifted: then there is nothing to compare a leaf with. */
+/* False also while the fence is being lifted: then there is no set to compare a leaf with. */
 static bool check_is_in_force(const Fence *f)
 {
         return f->config && f->pools && !f->lifting && !nodeset_is_empty(&f->pools->cdm) &&
@@ -213,7 +214,7 @@ static int check_run(Job *job, void *userdata)
 
 static void check_on_job(int result, void *userdata);
 
-/* What is drained here belongs to nobody who may have it there: before what tenants give back. */
+/* A drain goes before the drains of releases: its cgroup has no right to the nodes. */
 static int check_submit(FenceCheck *c, CheckJob *j)
 {
         const FenceContext *x = &c->fence->context;
@@ -317,14 +318,14 @@ static int check_pause(FenceCheck *c)
                                           pause_usec / 4, check_on_pause_over, c);
 }
 
-/* A sequence that waits for this check lets it go on when it has ended. */
+/* If a sequence of the fence is waiting for this check, the check resumes when the sequence has ended. */
 static void check_tell_later(FenceCheck *c, int error)
 {
         Fence *f = c->fence;
 
         c->turn = turn_free(c->turn);
         c->untold = true;
-        log_warning("cannot tell systemd the memory nodes of %s, and will try again: %s", c->unit,
+        log_warning("cannot notify systemd of the memory nodes of %s, will retry: %s", c->unit,
                     strerror(-error));
         if (f->phase != PHASE_IDLE)
                 check_set_state(c, CHECK_WAITING);
@@ -335,7 +336,7 @@ static void check_tell_later(FenceCheck *c, int error)
         f->check_ended(f);
 }
 
-/* systemd has been told, or needs not be: it does not know the unit, or refuses for good. */
+/* systemd was notified, or cannot be: it does not know the unit, or refuses permanently. */
 static void check_telling_ended(FenceCheck *c, int error)
 {
         if (unit_error_is_passing(error) && check_is_in_force(c->fence)) {
@@ -391,7 +392,7 @@ static void check_judge(FenceCheck *c, const FenceLeaf *leaf)
                 check_finish(c);
                 return;
         }
-        if (leaf->way.cgroup) { /* no set of its own closes it */
+        if (leaf->way.cgroup) { /* narrowing the leaf would not close it: check the ancestor */
                 (void)fence_check(f, leaf->way.cgroup, c->since_usec, false);
                 check_finish(c);
                 return;
@@ -420,8 +421,8 @@ static void check_judge_again(FenceCheck *c, const FenceLeaf *leaf)
                 check_report(c, true);
 }
 
-/* A slice that leaves nothing ordinary to what is in it gets the ordinary nodes as well: that closes all of it,
- * and the kernel moves the pages. */
+/* A slice that leaves no ordinary node to its descendants is set to a target with ordinary nodes. This
+ * closes the whole subtree, and the kernel moves the pages. */
 static void check_judge_way(FenceCheck *c, CheckJob *j)
 {
         if (!j->way.cgroup) {
@@ -437,7 +438,7 @@ static void check_judge_way(FenceCheck *c, CheckJob *j)
         check_read(c, CHECK_WIDENING);
 }
 
-/* Of the first go and the second. */
+/* Adds up the results of both passes. */
 static void check_collect_foreign(FenceCheck *c, CheckJob *j)
 {
         c->open = nodeset_union(&c->open, &j->found.nodes);
@@ -480,7 +481,7 @@ static void check_on_job(int result, void *userdata)
                         check_finish(c);
                 else
                         check_read(c, CHECK_READING_BACK);
-        } else if (result < 0) { /* it is gone */
+        } else if (result < 0) { /* the cgroup is gone */
                 check_finish(c);
         } else if (c->state == CHECK_READING_BACK) {
                 check_judge_again(c, &j->leaf);
@@ -509,7 +510,7 @@ void fence_checks_hold(Fence *f)
                         c->pause = sd_event_source_disable_unref(c->pause);
                         check_set_state(c, CHECK_WAITING);
                 }
-                /* Pages that it moves may go back in a moment. */
+                /* Lifting the fence would allow the pages back that this job moves. */
                 if (f->lifting && c->job)
                         job_cancel(c->job);
         }
@@ -521,7 +522,7 @@ void fence_checks_release(Fence *f)
         slice_set(f->release_slice, f->release != NULL);
 }
 
-/* Those that came since are at work already. */
+/* Resumes the waiting checks. Checks that were added since are already at work. */
 void fence_checks_on_slice(void *userdata)
 {
         Fence *f = userdata;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* The part of the fence that systemd applies: properties that would open it are set back, drop-ins are
- * installed, systemd is reloaded. */
+/* The part of the fence that systemd applies: resets properties that would open the fence, installs
+ * drop-ins, and reloads systemd. */
 
 #include <errno.h>
 #include <stdio.h>
@@ -16,8 +16,8 @@
 #include "daemon/pid1/unit.h"
 #include "policy/cdm-names.h"
 
-/* Is it a property that a fence has set back, or a grant on top of it, and this one leaves something else?
- */
+/* True if the property was written by the previous fence (possibly plus a grant) and the new fence allows a
+ * different set. */
 static bool install_is_of_before(const Fence *f, const NodeSet *had, const NodeSet *reserved, bool free)
 {
         NodeSet base = nodeset_subtract(had, reserved);
@@ -26,10 +26,10 @@ static bool install_is_of_before(const Fence *f, const NodeSet *had, const NodeS
                (free || !nodeset_equal(&f->before, &f->pools->ordinary));
 }
 
-/* A property that opens CDM nodes without a reservation is set back to what is left of it. That is still
- * there when a later fence leaves the unit more, or all: then it follows. (Systemd cannot be told to unset
- * it, the kernel would keep the value.) A slice keeps what it was given: it bounds the reservations in it.
- * False: it may stay. */
+/* A property that opens CDM nodes without a reservation is reset to the allowed part of its set. A property
+ * that was reset this way is updated when a later fence allows a different set, or all nodes. (Unsetting the
+ * property does not help: the kernel keeps the value.) The property of a slice stays, because it limits the
+ * reservations in the slice. Returns false if the property may stay. */
 static bool install_judge_property(const Fence *f, const FenceProperty *p, NodeSet *ret)
 {
         NodeSet reserved = fence_tenant_promised(p->unit, &f->pools->cdm, f->context.ledger),
@@ -53,7 +53,7 @@ static bool install_judge_property(const Fence *f, const FenceProperty *p, NodeS
         return true;
 }
 
-/* No grant has a part in this one. */
+/* Like install_judge_property(), for StartupAllowedMemoryNodes=, which grants never set. */
 static bool install_judge_startup(const Fence *f, const FenceProperty *p)
 {
         return !f->lifting && !fence_unit_is_exempt(p->unit, f->config) &&
@@ -69,7 +69,7 @@ static void install_on_reset(int error, const char *message _unused_, void *user
         fence_step_reset(f);
 }
 
-/* True: install_on_reset() will be called. */
+/* Returns true if install_on_reset() will be called. */
 static bool install_reset(Fence *f, const FenceProperty *p)
 {
         Gate *gate = f->context.gate;
@@ -87,7 +87,8 @@ static bool install_reset(Fence *f, const FenceProperty *p)
         return r >= 0;
 }
 
-/* A unit that cannot be set back (it is gone) needs none: what matters is read at the end. */
+/* A failed reset is ignored, because the unit may be gone: the last READ finds leaves that are still
+ * open. */
 void fence_step_reset(Fence *f)
 {
         while (f->next < f->properties.n) {
@@ -146,7 +147,7 @@ static void install_on_properties(int result, void *userdata)
                 f->step_ended(f, result < 0 ? result : 0);
 }
 
-/* There is a file for each grant. */
+/* Runs on a worker, because there is one file per grant. */
 void fence_step_properties(Fence *f)
 {
         FenceJob *j = calloc(1, sizeof(*j));
@@ -170,7 +171,7 @@ static char *install_path(const Fence *f, const char *dir)
         return asprintf(&path, "%s%s", f->context.root, dir) < 0 ? NULL : path;
 }
 
-/* Runtime files override the generator's of the same name. */
+/* Runtime files override files of the generator with the same name. */
 NodeSet fence_ordinary_in_force(const Fence *f)
 {
         static const char *const dirs[] = { FENCE_DIR_RUNTIME, FENCE_DIR_GENERATOR };
@@ -213,8 +214,8 @@ void fence_before_forget(const Fence *f)
                 (void)unlink(path);
 }
 
-/* The files say from then on what shall be, and no more what is. One that was left behind by an interrupted
- * change stays: units still have what it says. */
+/* Records the set of the previous fence: after this change the drop-ins no longer tell what units still
+ * have. The record of an interrupted change stays, because units may still have that set. */
 static int install_write_before(const Fence *f)
 {
         char list[NODESET_STR_MAX];
@@ -230,8 +231,9 @@ static int install_write_before(const Fence *f)
         return fclose(file) == 0 ? 0 : -errno;
 }
 
-/* The decision comes first, for the generator of the reload that follows. Its files do when they say the
- * same already; a second set would override later ones of the generator. */
+/* The decision is written first: the generator reads it during the reload that follows. If the files of the
+ * generator already match, no runtime files are written: they would override later files of the
+ * generator. */
 static int install_files(Fence *f, bool *ret_changed)
 {
         _cleanup_free_ char *runtime = install_path(f, FENCE_DIR_RUNTIME),
@@ -260,7 +262,7 @@ void fence_step_install(Fence *f)
         int r = install_files(f, &changed);
 
         f->to_reload =
-                changed || f->lifting || f->interrupted; /* the generator's files go with the reload */
+                changed || f->lifting || f->interrupted; /* a reload removes outdated generator files */
         f->step_ended(f, r < 0 ? r : 0);
 }
 

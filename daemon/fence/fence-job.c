@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* What the steps of the fence share: their slices, their jobs on a worker, and what they note for the end. */
+/* Shared by the steps of the fence: slices, jobs on a worker, and recorded errors. */
 
 #include <stdlib.h>
 
 #include "daemon/fence/fence-internal.h"
 
-/* So many leaves or properties are looked at in one turn of the event loop. */
+/* The number of leaves or properties that are handled per turn of the event loop. */
 #define FENCE_TURN_MAX 256
 
 bool fence_go_on(Fence *f)
@@ -53,7 +53,7 @@ void fence_job_start(Fence *f, FenceJob *j, bool moves, job_run_t run, job_done_
         int r;
 
         j->fence = f;
-        /* What is moved here is in somebody's way who may not have it: before what tenants give back. */
+        /* These jobs go before the drains of releases: their cgroups have no right to the nodes. */
         if (moves)
                 r = worker_submit_first(f->context.mover, run, done, NULL, j, &f->job);
         else

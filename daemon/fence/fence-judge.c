@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* JUDGE and REPORT: which leaves are not as they shall be after a reading, and what is reported in the end. */
+/* JUDGE and REPORT: finds the leaves that are not in the desired state, and reports the remaining ones at
+ * the end. */
 
 #include <errno.h>
 #include <stdio.h>
@@ -42,10 +43,10 @@ NodeSet fence_leaf_closed(const Fence *f, const FenceLeaf *leaf, const NodeSet *
         return fence_target(&leaf->mems, &kept, &ordinary);
 }
 
-/* Is the leaf not (yet) as it shall be? */
+/* True if the leaf is not yet in the desired state. */
 static bool judge_is_todo(const Fence *f, const FenceLeaf *leaf, const NodeSet *open)
 {
-        if (!leaf->unit) /* systemd has no part in it */
+        if (!leaf->unit) /* handled as a foreign cgroup */
                 return false;
         if (fence_leaf_is_free(f, leaf))
                 return fence_leaf_is_held_back(f, leaf);
@@ -92,7 +93,7 @@ void fence_report_clear(FenceReport *r)
         *r = (FenceReport){ 0 };
 }
 
-/* Room for one more: there is room up to each power of two. */
+/* Makes room for one more entry. The capacity is always a power of two. */
 static int report_grow(FenceReport *r)
 {
         Unfenced *array;
@@ -106,7 +107,7 @@ static int report_grow(FenceReport *r)
         return 0;
 }
 
-/* Takes over reason; NULL means that it could not be allocated. */
+/* Takes ownership of reason; NULL means that the allocation of reason failed. */
 static int report_add(Fence *f, const char *cgroup, const char *unit, char *reason)
 {
         Unfenced u = { strdup(cgroup), strdup(unit ? unit : ""), reason };
@@ -126,46 +127,45 @@ static char *report_reason(const FenceLeaf *leaf, int error)
         char *text = NULL;
 
         if (error < 0)
-                return asprintf(&text, "closing the fence has failed before it was reached: %s",
+                return asprintf(&text, "closing the fence failed before it reached this cgroup: %s",
                                 strerror(-error)) < 0
                                ? NULL
                                : text;
         if (leaf->way.cgroup)
                 return asprintf(&text,
-                                "%s above it allows none of the ordinary nodes, so that it has all "
-                                "nodes of that one; its set could not be changed",
+                                "its ancestor %s allows no ordinary node, so it has all nodes of the "
+                                "ancestor, whose set could not be changed",
                                 leaf->way.cgroup) < 0
                                ? NULL
                                : text;
         if (!leaf->has_cpuset)
-                return asprintf(&text, "the cpuset controller is not enabled in %s, and could not be",
-                                leaf->off ? leaf->off : "what is above it") < 0
+                return asprintf(&text, "the cpuset controller could not be enabled in %s",
+                                leaf->off ? leaf->off : "its ancestors") < 0
                                ? NULL
                                : text;
         if (!leaf->unit)
-                return strdup("systemd does not own it, and its cpuset.mems could not be written");
+                return strdup("it is not owned by systemd, and its cpuset.mems could not be written");
         return strdup("a later drop-in or a property of the unit sets AllowedMemoryNodes= to CDM nodes; see "
-                      "`systemctl cat` of it");
+                      "`systemctl cat` of the unit");
 }
 
-/* An end that came too early leaves more to be said than the last reading shows. */
+/* After a failure the last reading does not show everything, so an entry for the failure is added. */
 static int report_add_error(Fence *f, int error)
 {
         char *text = NULL;
 
         if (asprintf(&text,
-                     f->untold ? "systemd did not answer, and may open again what was closed; it will be "
-                                 "told anew: %s"
-                     : f->lifting
-                             ? "lifting the fence has failed half way, cgroups may be fenced or not: %s"
-                             : "closing the fence has failed half way, cgroups that are not listed here "
-                               "may be open as well: %s",
+                     f->untold    ? "systemd did not answer, and may reopen cgroups that were closed; cdmd "
+                                    "will notify it again: %s"
+                     : f->lifting ? "lifting the fence failed halfway; some cgroups may still be fenced: %s"
+                                  : "closing the fence failed halfway; cgroups that are not listed here may "
+                                    "also be open: %s",
                      strerror(-error)) < 0)
                 text = NULL;
         return report_add(f, "/", NULL, text);
 }
 
-/* Without a failure, systemd that could not be told is one. */
+/* If no step failed, a failed notification of systemd counts as the failure. */
 static int report_begin(Fence *f)
 {
         f->untold = f->error >= 0 && f->untold_error < 0;
@@ -174,8 +174,8 @@ static int report_begin(Fence *f)
         return f->error < 0 ? report_add_error(f, f->error) : 0;
 }
 
-/* A leaf that was closed when it was judged is left to whoever ended its reservation since: the reading is
- * older. */
+/* A leaf that was closed when it was judged is not reported: if its reservation has ended since then, the
+ * release closes the leaf, and the reading is outdated. */
 static int report_leaf(Fence *f, const FenceLeaf *leaf)
 {
         NodeSet open;

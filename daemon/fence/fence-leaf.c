@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* What is done to single leaves: intruders are drained and narrowed, what systemd does not apply is written,
- * and systemd is told where it has another idea. */
+/* The steps for single leaves: drain and narrow intruders, write sets that systemd does not apply, and
+ * notify systemd if its own set differs. */
 
 #include <errno.h>
 #include <string.h>
@@ -38,8 +38,8 @@ void fence_drain_note(const Fence *f, const FenceLeaf *leaf, FenceDrain *d)
         d->was = leaf->mems;
 }
 
-/* Pages first, then the narrowing, which so has little left to move; page cache last, when it cannot come
- * back. What fails here shows in the reading at the end. */
+/* Pages are moved first, so that the narrowing write has little left to move. Page cache is evicted last,
+ * when it cannot come back. A failure shows in the last reading. */
 static int leaf_drain_and_narrow(Job *job, FenceDrain *d, int fd)
 {
         int r = 0;
@@ -110,8 +110,8 @@ static void leaf_job_done(int result, void *userdata)
                 fence_step_narrow(f);
 }
 
-/* What the leaf shall have. The ledger is newer than the reading: what was granted since stays, and what
- * drains stays where it is open. */
+/* The target set of the leaf. The ledger is newer than the reading: nodes that were granted since stay, and
+ * draining nodes stay if they are open. */
 static NodeSet leaf_target(const Fence *f, const FenceLeaf *leaf)
 {
         NodeSet reserved = fence_leaf_reserved(leaf, f->context.ledger),
@@ -162,8 +162,8 @@ static void leaf_job_start(Fence *f, const FenceLeaf *leaf, const NodeSet *from,
         fence_job_start(f, j, run == leaf_run_drain, run, leaf_job_done);
 }
 
-/* Nodes on which the leaf has pages and no promise of any kind: a reservation that is on its way out still
- * has one, and is drained by whoever ended it. */
+/* Nodes on which the leaf has pages but no promise. A draining reservation still counts as a promise: its
+ * release drains the node. */
 static NodeSet leaf_intruding(const Fence *f, const FenceLeaf *leaf)
 {
         NodeSet promised;
@@ -190,9 +190,10 @@ void fence_step_drain(Fence *f)
         f->step_ended(f, 0);
 }
 
-/* Where nothing is open and the leaf has only too little, systemd's idea decides: it may be the unit's own.
- * Systemd 252 leaves the kernel's value as it is when a unit's set becomes none, as long as somebody else in
- * the slice needs the controller; the unit then gets all nodes by name. */
+/* If a leaf is closed but too narrow, systemd's own set of the unit decides, because the narrow set may be
+ * the unit's own setting. systemd 252 does not touch the value in the kernel when the set of a unit becomes
+ * empty, as long as another unit in the slice needs the controller: then all nodes are written
+ * explicitly. */
 static void leaf_on_widen_info(int error _unused_, UnitInfo *info, void *userdata)
 {
         _cleanup_(unit_info_free_p) UnitInfo *owned = info;
@@ -208,7 +209,7 @@ static void leaf_on_widen_info(int error _unused_, UnitInfo *info, void *userdat
                 fence_step_narrow(f);
 }
 
-/* Has only too little. */
+/* True if the leaf is still restricted to the set of the previous fence. */
 static bool leaf_is_too_narrow(const Fence *f, const FenceLeaf *leaf)
 {
         return fence_leaf_is_free(f, leaf) ? fence_leaf_is_held_back(f, leaf)
@@ -249,8 +250,8 @@ static void leaf_on_told(int error, const char *message _unused_, void *userdata
         fence_step_tell(f);
 }
 
-/* A unit that systemd itself thinks confined is left to it: it may well be narrower than what was written. A
- * slice is widened, never narrowed. */
+/* If systemd's own set of the unit is confined, the set stays: it may be narrower than target. The set of a
+ * slice is only widened, never narrowed. */
 bool fence_unit_is_to_be_told(const UnitInfo *info, const NodeSet *target, const PoolSet *pools)
 {
         NodeSet open = nodeset_intersect(&info->allowed, &pools->cdm);
@@ -280,7 +281,7 @@ static void leaf_on_tell_info(int error, UnitInfo *info, void *userdata)
         fence_step_tell(f);
 }
 
-/* A unit that PID 1 does not know any more needs nothing: what matters is read at the end. */
+/* A unit that PID 1 no longer knows needs no notification: the last READ checks the kernel. */
 void fence_step_tell(Fence *f)
 {
         while (f->next < f->written.n) {

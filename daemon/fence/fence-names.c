@@ -7,7 +7,7 @@
 #include <string.h>
 #include <uthash.h>
 
-/* Says that a name is there; it is owned by `names`. */
+/* The hash entry of a name. The string is owned by FenceNames.names. */
 typedef struct FenceName {
         char *name;
         UT_hash_handle hh;

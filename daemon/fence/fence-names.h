@@ -6,7 +6,7 @@
 
 #include "policy/nodeset.h"
 
-/* Units, slices or cgroups, each once, and what to set them to. */
+/* A set of units, slices or cgroups, each with the nodes to write. */
 typedef struct FenceNames {
         char **names;
         NodeSet *sets;
@@ -15,6 +15,6 @@ typedef struct FenceNames {
 } FenceNames;
 
 void fence_names_clear(FenceNames *names);
-/* set may be NULL. The first set of a name stays. */
+/* set may be NULL. If the name exists already, its first set stays. */
 int fence_names_add(FenceNames *names, const char *name, const NodeSet *set);
 bool fence_names_has(const FenceNames *names, const char *name);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* ASK: leaves of the first reading that have the name of a unit or slice, and no attribute of systemd's. Of
- * the answers follows which of them are fenced as cgroups that systemd does not own. Where PID 1 does not
- * answer, they count as its units. */
+/* ASK: asks PID 1 about leaves of the first reading that have the name of a unit or slice, but no attribute
+ * that systemd sets. The answers decide which of them are fenced as foreign cgroups. If PID 1 does not
+ * answer, a leaf counts as a unit. */
 
 #include <errno.h>
 #include <stdlib.h>
@@ -11,7 +11,7 @@
 #include "daemon/fence/fence-internal.h"
 #include "daemon/kernel/owner.h"
 
-/* It has a name, but not that of a unit. */
+/* Despite its name, the leaf is not the cgroup of a unit. */
 static void ask_forget_unit(Fence *f, FenceLeaf *leaf)
 {
         free(leaf->unit);
@@ -27,7 +27,7 @@ static void ask_on_answer(int error, const char *unit, void *userdata)
         FenceLeaf *leaf = &f->scan.leaves[f->next - 1];
 
         f->call = unit_call_free(f->call);
-        /* Why a reservation decides, see daemon/tenant/owner-ask.c. */
+        /* A leaf with a reservation stays a unit: see daemon/tenant/owner-ask.c. */
         if (!ledger_has_unit_at(f->context.ledger, leaf->path) && (error == 0 || error == -ENOENT) &&
             owner_learn(leaf->path, leaf->id, unit) > 0)
                 ask_forget_unit(f, leaf);

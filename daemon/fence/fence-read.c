@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Reading every leaf as the kernel has it, and poking the slices of those that are not as they shall be. */
+/* SCAN, READ and POKE: reads every leaf from the kernel, and pokes the slices of leaves that are not in the
+ * desired state. */
 
 #include <errno.h>
 #include <stdio.h>
@@ -10,7 +11,8 @@
 #include "daemon/fence/subtenant.h"
 #include "daemon/pid1/unit.h"
 
-/* What the end of a tenant means is found by whoever watches them. */
+/* Fences or lifts below units with subtenants. Ended subtenants in the result are ignored here: the keeper,
+ * which watches these cgroups, handles them. */
 static int scan_below_units(FenceJob *j)
 {
         SubtenantFound found = { 0 };

@@ -40,7 +40,7 @@ static int scan_run_clear(Job *job _unused_, void *userdata)
 
 static void scan_on_cleared(int result _unused_, void *userdata)
 {
-        fence_scan_clear(userdata); /* when it was never run */
+        fence_scan_clear(userdata); /* if the job never ran */
         free(userdata);
 }
 
@@ -91,7 +91,8 @@ int fence_leaf_name(FenceLeaf *leaf)
                 leaf->slice = TAKE_PTR(slice);
                 return 0;
         }
-        /* Slices all the way down, and none of them has a child: nothing runs there, but systemd owns it. */
+        /* The path consists of slices only, and the last one is empty: nothing runs there, but systemd owns
+         * it. */
         unit_path = strdup(leaf->path);
         unit = strdup(slice);
         if (!unit || !unit_path)
@@ -117,7 +118,8 @@ int fence_leaf_of_path(const char *path, FenceLeaf *ret)
         return r >= 0 && !ret->unit_path ? -ENOMEM : r;
 }
 
-/* Without the controller a cgroup may use what its nearest ancestor with one may: at the top, everything. */
+/* Without the controller a cgroup may use the nodes of its nearest ancestor with the controller. If there is
+ * none, it may use all nodes, so all CDM nodes are returned. */
 static int fence_scan_inherited(const char *path, const NodeSet *cdm, NodeSet *ret)
 {
         _cleanup_free_ char *parent = strdup(path);
@@ -140,7 +142,8 @@ static int fence_scan_inherited(const char *path, const NodeSet *cdm, NodeSet *r
         return 0;
 }
 
-/* NULL: all above it enable the controller, or out of memory. */
+/* Returns the uppermost cgroup.subtree_control above path that does not enable the cpuset controller. NULL:
+ * all ancestors enable it, or out of memory. */
 static char *find_off(const char *path)
 {
         _cleanup_free_ char *at = strdup(path);
@@ -240,9 +243,9 @@ typedef struct ScanContext {
         bool doubtful_slices;
 } ScanContext;
 
-/* A slice without members is a leaf of the tree and no leaf of the fence. (One with processes is not systemd's
- * doing: it puts none there.) Neither is what systemd 257 sometimes leaves of a unit that ended: nobody is in
- * it, and without the controller there is nothing to narrow. */
+/* An empty slice is a leaf of the cgroup tree, but not of the fence. (A slice with processes is: systemd
+ * puts no processes there, so something else did.) The empty cgroup that systemd 257 sometimes leaves behind
+ * when a unit ends is not a leaf of the fence either: without the controller there is nothing to narrow. */
 static bool is_no_leaf(const ScanContext *c, FenceLeaf *leaf, int fd)
 {
         bool is_slice = fence_leaf_is_slice(leaf);
@@ -276,7 +279,7 @@ static int scan_leaf(const char *path, int fd, void *userdata)
         }
         if (r < 0) {
                 fence_leaf_clear(&leaf);
-                return r == -ENOENT || r == -ENODEV ? 0 : r; /* it went away meanwhile */
+                return r == -ENOENT || r == -ENODEV ? 0 : r; /* the cgroup was removed meanwhile */
         }
         c->scan.leaves[c->scan.n_leaves++] = leaf;
         return 0;
@@ -331,7 +334,7 @@ NodeSet fence_leaf_promised(const FenceLeaf *leaf, const NodeSet *cdm, const Led
         return nodes;
 }
 
-/* Is `unit` an instance of `name`, as job@7.service is of job@.service? */
+/* True if `unit` is an instance of the template `name`, as job@7.service is of job@.service. */
 static bool is_instance(const char *unit, const char *name)
 {
         const char *at = strchr(name, '@'), *dot = strrchr(unit, '.');
@@ -358,7 +361,7 @@ NodeSet fence_leaf_open(const FenceLeaf *leaf, const Config *config, const PoolS
 {
         NodeSet promised, open;
 
-        /* A unit that gets its exemption and cannot be read back is none of the fence's business. */
+        /* An exempt unit may have every node, so none of its nodes is open by mistake. */
         if (fence_unit_is_exempt(leaf->unit, config))
                 return NODESET_EMPTY;
         open = nodeset_intersect(&leaf->effective, &pools->cdm);

@@ -8,9 +8,9 @@
 
 #include "daemon/kernel/cgroup.h"
 
-/* The kernel gives a cgroup the nodes that its own set and the effective set of its parent have in common. If
- * there are none, the cgroup gets all of its parent. So a set of CDM nodes alone, of one ancestor, opens all
- * cgroups below it whatever those say, as long as they have no reservation of these nodes. (Partitions, see
+/* The effective set of a cgroup is the intersection of its own set with the effective set of its parent. If
+ * the intersection is empty, it is the effective set of the parent. So an ancestor whose set contains CDM
+ * nodes only opens these nodes to all descendants whose own sets have only ordinary nodes. (Partitions, see
  * cpuset.cpus.partition, change CPUs only.) */
 
 void fence_way_clear(FenceWay *w)
@@ -30,7 +30,7 @@ static int read_root(NodeSet *ret)
         return r;
 }
 
-/* 1: this ancestor is the one. Then `room` is what is above it. */
+/* Returns 1 if this is the ancestor that FenceWay.cgroup names; `room` stays that of its parent. */
 static int fence_way_step(const char *path, const NodeSet *all, const NodeSet *cdm, FenceWay *w)
 {
         NodeSet mems, effective;
@@ -42,7 +42,7 @@ static int fence_way_step(const char *path, const NodeSet *all, const NodeSet *c
         if (r >= 0)
                 r = cgroup_read_effective(fd, &effective);
         close(fd);
-        if (r < 0) /* without the controller it has what its parent has */
+        if (r < 0) /* without the controller it has the nodes of its parent */
                 return 0;
         if (!nodeset_is_empty(&mems) && !nodeset_is_empty(&w->room) &&
             !nodeset_intersects(&mems, &w->room)) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What the cgroups above one leave to it. For a worker. */
+/* The nodes that the ancestors of a cgroup leave to it. For use on a worker. */
 
 #include <stdbool.h>
 
@@ -9,16 +9,16 @@
 #include "policy/nodeset.h"
 
 typedef struct FenceWay {
-        NodeSet room; /* ordinary nodes that those above allow */
-        /* The uppermost cgroup whose set has none of the ordinary nodes that those above it allow; NULL: there
-         * is none. */
+        NodeSet room; /* ordinary nodes that the ancestors allow */
+        /* The uppermost cgroup whose set contains none of the ordinary nodes that its ancestors allow; NULL:
+         * none. */
         char *cgroup;
-        NodeSet mems;   /* its set */
-        NodeSet target; /* that, and these nodes */
+        NodeSet mems;   /* the set of that cgroup */
+        NodeSet target; /* mems plus room */
 } FenceWay;
 
 void fence_way_clear(FenceWay *w);
 
-/* From the root down to path; with path itself if wanted. -ENOENT: one of them is gone, or the root does not
- * say what it has. The caller frees it with fence_way_clear(). */
+/* Reads the cgroups from the root down to path; itself: including path. -ENOENT: one of them is gone, or the
+ * root has no cpuset.mems.effective. The caller clears *ret with fence_way_clear(). */
 int fence_way_read(const char *path, bool itself, const NodeSet *cdm, FenceWay *ret);

@@ -1,41 +1,42 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Closing and lifting the fence over a machine that runs. Everything is a step of one sequence; a step is
- * either a job on a worker (reading or writing cgroups, moving pages) or a call to PID 1, and starts the
- * next when it has ended:
+/* Closes and lifts the fence on a running machine. All work is divided into the steps of one sequence. A
+ * step is a job on a worker (reading or writing cgroups, moving pages) or a call to PID 1; the next step
+ * starts when it has ended:
  *
  *   close:  SCAN - ASK (whose it is) - DRAIN (leaf by leaf) - PROPERTIES - RESET (one by one) - INSTALL - RELOAD
  *             - READ - JUDGE
  *             JUDGE: all fenced: closed
  *                    else POKE (slice by slice) - READ - JUDGE, as long as that fences more leaves,
- *                    then NARROW what systemd thinks is narrow already - TELL - READ - JUDGE, once
- *             - REPORT what is left
- *             the first READ fences what systemd does not own before (daemon/fence/foreign.c)
+ *                    then NARROW leaves that systemd believes to be narrow - TELL - READ - JUDGE, once
+ *             - REPORT the leaves that are still open
+ *             the first READ begins by fencing foreign cgroups (daemon/fence/foreign.c)
  *   lift:   PROPERTIES - RESET - REMOVE - RELOAD - READ - JUDGE - POKE (as above), NARROW (which widens here)
  *             - READ - JUDGE, once - REPORT
  *
- * Where a step fails, REPORT is the next one.
+ * If a step fails, REPORT is next.
  *
- * Why READ and POKE: systemd 257 knows after a reload what its units shall have, and applies it to none of
- * them until somebody touches their slice. Why NARROW: where the set changes while the controller is enabled
- * already, a poke finds nothing to do; systemd's own idea of the unit is right then, and only the kernel has
- * to be told. Why TELL: it is not right where a drop-in names CDM nodes after ours does. What a worker wrote
- * would then last until systemd looks at the unit again, so systemd gets the same value.
+ * Why READ and POKE: after a reload, systemd 257 knows the new sets of its units, but applies none of them
+ * until a unit in the same slice changes. Why NARROW: if the set changes while the controller is already
+ * enabled, a poke has no effect; systemd's own set of the unit is then correct, and only the kernel needs
+ * the write. Why TELL: systemd's own set is not correct if a drop-in that sorts after cdmd's names CDM
+ * nodes. The write of a worker would only last until systemd applies the settings of the unit again, so
+ * systemd gets the same value.
  *
- * Between these, single cgroups are checked (fence-check.c), each by itself; a sequence begins when no check
- * is at work, and checks that come meanwhile wait.
+ * Between sequences, single cgroups are checked independently (fence-check.c). A sequence starts when no
+ * check is at work, and checks that are requested meanwhile wait.
  *
- * A step is told to begin, and calls step_ended() when it is over. fence_phase_after() is all that decides which
- * one comes next; no step knows another.
+ * A function fence_step_*() starts a step, and the step calls step_ended() at its end. Only
+ * fence_phase_after() decides which step is next; no step knows another one.
  *
- * Leaves and properties are judged in slices, a number of them in each turn of the event loop. What changes
- * between two slices is not lost: a cgroup that comes or is written to is checked when the sequence has ended,
- * a grant or a release that ends meanwhile reads back what it wrote, configuration and pools stay, and each
- * leaf is judged by the ledger of that moment.
+ * Leaves and properties are judged in slices, a limited number per turn of the event loop. Changes between
+ * two slices are not lost: a cgroup that is created or written meanwhile is checked after the sequence, a
+ * grant or a release that ends meanwhile verifies its own writes, configuration and pools do not change, and
+ * each leaf is judged by the ledger of that moment.
  *
- * Here: the object, the sequence, beginning and end. fence-read.c: SCAN, READ, POKE; fence-judge.c: JUDGE, REPORT;
- * fence-owner.c: ASK; fence-leaf.c: DRAIN, NARROW, TELL; fence-install.c: PROPERTIES, RESET, INSTALL, RELOAD;
- * fence-job.c: what all of these share. */
+ * This file contains the object, the sequence, its start and its end. fence-read.c: SCAN, READ, POKE;
+ * fence-judge.c: JUDGE, REPORT; fence-owner.c: ASK; fence-leaf.c: DRAIN, NARROW, TELL; fence-install.c:
+ * PROPERTIES, RESET, INSTALL, RELOAD; fence-job.c: shared functions. */
 
 #include <errno.h>
 #include <stdio.h>
@@ -113,7 +114,7 @@ static FencePhase fence_phase_after_judging(Fence *f)
                 f->poke_below = f->n_todo;
                 return PHASE_POKE;
         }
-        /* Files that were there already, but that systemd has never read: cdmd was killed in between. */
+        /* The files existed already, but systemd has never read them: cdmd was killed before the reload. */
         if (f->n_todo > 0 && !f->reloaded) {
                 f->poke_below = SIZE_MAX;
                 return PHASE_RELOAD;
@@ -125,7 +126,7 @@ static FencePhase fence_phase_after_judging(Fence *f)
         return PHASE_REPORT;
 }
 
-/* Which step follows the one that has ended; PHASE_IDLE: none. */
+/* Returns the step after the one that has ended; PHASE_IDLE: none. */
 static FencePhase fence_phase_after(Fence *f)
 {
         if (f->error < 0 && f->phase != PHASE_REPORT)
@@ -230,7 +231,7 @@ Fence *fence_free(Fence *f)
         return NULL;
 }
 
-/* All memory nodes are in pools, as ordinary or as CDM. */
+/* Every memory node is in a pool, as an ordinary or a CDM node. */
 static void fence_remember_before(Fence *f)
 {
         NodeSet all = nodeset_union(&f->pools->ordinary, &f->pools->cdm);

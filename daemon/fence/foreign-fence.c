@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Fencing what is open. What has much on nodes that it must not have is drained before it is narrowed; what
- * has just appeared is narrowed at once. */
+/* Fences open foreign cgroups. A cgroup with many pages on nodes that it must not use is drained before it
+ * is narrowed; others are narrowed immediately. */
 
 #include <errno.h>
 #include <stdbool.h>
@@ -14,23 +14,23 @@
 
 #define MANY_BYTES (UINT64_C(64) << 20)
 
-/* A cgroup that was open, and what it had on those nodes then. */
+/* A cgroup that was open, and the bytes that it had on the open nodes. */
 typedef struct Victim {
         char *path;
         NodeSet open;
         uint64_t bytes;
 } Victim;
 
-/* A cgroup that was drained, as far as it could be. */
+/* A cgroup that was drained as far as possible. */
 typedef struct Drained {
         UT_hash_handle hh;
         char path[];
 } Drained;
 
-/* What has to outlast a pause. All else is read again afterwards. */
+/* The state that survives a pause. Everything else is read again afterwards. */
 struct ForeignSweep {
         Drained *drained;
-        char *path; /* is being drained */
+        char *path; /* the cgroup being drained */
         DrainMove *move;
 };
 
@@ -42,7 +42,7 @@ typedef struct Sweep {
         Groups groups;
         Victim *victims;
         size_t n_victims;
-        ForeignSweep *state; /* NULL: nothing that takes long */
+        ForeignSweep *state; /* NULL: skip drains that take long */
         bool left_much;
         ForeignFound *found;
 } Sweep;
@@ -66,7 +66,7 @@ static void foreign_fence_forget(Sweep *s)
         s->promises = (Promises){ 0 };
 }
 
-/* Of those that are open the uppermost: its bytes are those of all below it. */
+/* Collects the uppermost cgroups among the open ones: their bytes include those of their descendants. */
 static int find_victims(Sweep *s)
 {
         for (size_t i = 0; i < s->groups.n; i++) {
@@ -106,7 +106,8 @@ static int read_and_decide(Sweep *s, const char *path)
 
         groups_clear(g);
         r = groups_read_way(g, path, false);
-        /* A top one in a slice; elsewhere what is above confines it. */
+        /* The top cgroup in a slice may lack the controller; cgroups below it are confined by their
+         * ancestors. */
         if (r >= 0 && !g->array[0].has_cpuset) {
                 group_enable_cpuset(s->foreign, g->array[0].path);
                 groups_clear(g);
@@ -115,7 +116,7 @@ static int read_and_decide(Sweep *s, const char *path)
         if (r < 0)
                 return r;
         groups_decide(g, p);
-        /* Somebody on the way gets more: then those beside it are concerned as well. */
+        /* If a cgroup on the path is widened, its siblings are affected too. */
         for (size_t i = 0; i < g->n; i++)
                 beside |= !nodeset_is_empty(&g->array[i].mems) &&
                           !nodeset_is_subset(&g->array[i].target, &g->array[i].mems);
@@ -155,7 +156,7 @@ static int note_drained(ForeignSweep *state, const char *path)
         return 0;
 }
 
-/* 0 also when it could not be: then the narrowing has more to move. */
+/* Failures to move pages are ignored: the narrowing write then has more to move. */
 static int drain_victim(Sweep *s, const Victim *v)
 {
         ForeignSweep *state = s->state;
@@ -182,8 +183,8 @@ static int drain_victim(Sweep *s, const Victim *v)
         return note_drained(state, v->path);
 }
 
-/* What has much there is drained before the narrowing, and others may write meanwhile. *ret_any: somebody
- * was. */
+/* Drains victims with many pages before they are narrowed. The lock is dropped, so other threads may write
+ * meanwhile. *ret_any: at least one victim was drained. */
 static int drain_much(Sweep *s, bool *ret_any)
 {
         int r = 0;
@@ -205,8 +206,8 @@ static int drain_much(Sweep *s, bool *ret_any)
         return r;
 }
 
-/* The narrowing has moved what is mapped, but for what others map as well; page cache is evicted now that it
- * cannot come back. */
+/* The narrowing write has moved mapped pages, except those that other cgroups map too. Moves these, and
+ * evicts page cache, which can no longer come back. */
 static void clean_up(Sweep *s)
 {
         for (size_t i = 0; i < s->n_victims; i++) {
@@ -228,7 +229,7 @@ static void clean_up(Sweep *s)
         }
 }
 
-/* What the victims have there now; another sweep may have drained some of it. */
+/* The bytes that the victims have on the open nodes now; another sweep may have drained some of them. */
 static uint64_t read_victims(Sweep *s)
 {
         uint64_t sum = 0;
@@ -296,11 +297,11 @@ static int fence_one(const char *path, void *userdata)
         else if (r != JOB_PAUSED)
                 clean_up(s);
         foreign_fence_forget(s);
-        /* What is gone, or refuses to be written, must not keep the others open. */
+        /* A cgroup that is gone, or that cannot be written, must not stop the sweep of the others. */
         return r == -ENOMEM || r == JOB_PAUSED ? r : 0;
 }
 
-/* Those that were fenced before a pause are read once more, and found well. */
+/* After a pause, cgroups that are already fenced are read again and found closed. */
 static int sweep_all(Sweep *s, ForeignSweep **sweep, const char *slice, bool deep, const char *path)
 {
         if (sweep && !*sweep) {

@@ -14,12 +14,12 @@
 
 #include "daemon/kernel/cgroup.h"
 
-/* A file is named after the inode. Its first line is WAS;SET, its second one the path. It is written beside
- * and renamed. /run is in memory, so nothing is gained by fsync. */
+/* The name of a file is the inode. The first line is WAS;SET, the second line is the path. A file is written
+ * to a temporary name and renamed. fsync is not needed, because /run is in memory. */
 #define NAME_MAX_BYTES sizeof("ffffffffffffffff.tmp")
 #define TEMP_SUFFIX    ".tmp"
 #define TEXT_MAX       (2 * NODESET_STR_MAX + 4096 + 4)
-#define SURPLUS_MIN    64 /* so many marks without a cgroup are always tolerated */
+#define SURPLUS_MIN    64 /* this many marks without a cgroup are always tolerated */
 
 typedef struct Mark {
         uint64_t id;
@@ -66,7 +66,7 @@ static void mark_forget(Marks *m, Mark *x)
         free(x);
 }
 
-/* What was known of this inode is replaced. */
+/* Replaces an older mark of this inode. */
 static int mark_remember(Marks *m, uint64_t id, const char *path, const NodeSet *was, const NodeSet *set)
 {
         size_t n = strlen(path) + 1;

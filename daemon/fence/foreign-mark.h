@@ -3,12 +3,12 @@
 
 /* What cpuset.mems of a foreign cgroup was before cdmd wrote to it, and what cdmd wrote.
  *
- * A mark makes root write cpuset.mems, so it is kept where only root can write: one file a cgroup in
- * /run/cdmd/foreign, which survives a restart of cdmd and ends with the boot. An attribute of the cgroup
- * would not do: the cgroup's owner can set it.
+ * Root writes cpuset.mems from a mark, so marks are stored where only root can write: one file per cgroup in
+ * /run/cdmd/foreign, which survives a restart of cdmd but not a reboot. An extended attribute of the cgroup
+ * is not safe: the owner of the cgroup can set it.
  *
- * A mark belongs to one cgroup, by inode and path. It is removed some time after its cgroup: whenever the
- * number of marks has doubled, those without a cgroup go. So a mark costs O(1) on average.
+ * A mark belongs to one cgroup, identified by inode and path. Marks of removed cgroups are removed whenever
+ * the number of marks has doubled. So a mark costs O(1) on average.
  *
  * Not thread safe. The functions read and write files. */
 
@@ -21,13 +21,13 @@
 
 typedef struct Marks Marks;
 
-/* Reads what an earlier cdmd of this boot wrote. Files that cannot be read or whose cgroup is gone are
- * removed. */
+/* Reads the marks that an earlier cdmd wrote since boot. Files that cannot be read or whose cgroup is gone
+ * are removed. */
 int marks_new(const char *directory, Marks **ret);
 Marks *marks_free(Marks *m);
 DEFINE_CLEANUP(Marks, marks_free);
 
-/* False: cdmd has not written to this cgroup, as far as is known. */
+/* Returns false if cdmd is not known to have written to this cgroup. */
 bool marks_get(const Marks *m, uint64_t id, const char *path, NodeSet *ret_was, NodeSet *ret_set);
 int marks_put(Marks *m, uint64_t id, const char *path, const NodeSet *was, const NodeSet *set);
 void marks_remove(Marks *m, uint64_t id);

@@ -14,7 +14,7 @@ NodeSet foreign_promised(const char *path, const ForeignHold *holds, size_t n_ho
         return nodes;
 }
 
-/* What those at and below path have been promised, and it must therefore allow. */
+/* The nodes promised to path and its descendants, which path must therefore allow. */
 static NodeSet foreign_plan_needed(const char *path, const ForeignHold *holds, size_t n_holds,
                                    bool *ret_is_tenant)
 {
@@ -35,7 +35,7 @@ static NodeSet or_else(const NodeSet *set, const NodeSet *otherwise)
         return nodeset_is_empty(set) ? *otherwise : *set;
 }
 
-/* As the kernel does: nothing in common with the parent is the parent's. */
+/* Like the kernel: if the intersection with the parent is empty, the result is the parent's set. */
 static NodeSet effective_of(const NodeSet *mems, const NodeSet *parent)
 {
         NodeSet both = nodeset_intersect(mems, parent);
@@ -43,8 +43,7 @@ static NodeSet effective_of(const NodeSet *mems, const NodeSet *parent)
         return or_else(&both, parent);
 }
 
-/* Has nobody else written here since cdmd did? Of what cdmd writes the ordinary nodes stay the same, CDM
- * nodes come and go with grants. */
+/* True if the last write was cdmd's. Only ordinary nodes are compared: CDM nodes come and go with grants. */
 static bool is_ours(const ForeignGroup *g, const NodeSet *cdm)
 {
         NodeSet is = nodeset_subtract(&g->mems, cdm), set = nodeset_subtract(&g->set, cdm);
@@ -52,8 +51,9 @@ static bool is_ours(const ForeignGroup *g, const NodeSet *cdm)
         return g->marked && nodeset_equal(&is, &set);
 }
 
-/* Its own ordinary nodes, if it had a set of its own, and of what is promised above it no more than it asked
- * for: a smaller set is the runtime's or an admin's will. */
+/* The fenced set: the cgroup's own ordinary nodes (all, if it had none) plus the promised nodes. If the
+ * cgroup had a set of its own, promises of its ancestors are limited to that set: the runtime or an
+ * administrator chose the smaller set. */
 static NodeSet foreign_plan_fenced(const NodeSet *was, const NodeSet *promised, const NodeSet *need,
                                    const NodeSet *ordinary)
 {
@@ -93,7 +93,7 @@ void foreign_decide(ForeignGroup *groups, size_t n, const ForeignHold *holds, si
 
         for (size_t i = 0; i < n; i++) {
                 ForeignGroup *g = &groups[i];
-                /* as it will be then */
+                /* the parent's set after the change */
                 const NodeSet *above = g->parent >= 0 ? &groups[g->parent].effective : &all;
                 NodeSet promised = foreign_promised(g->path, holds, n_holds);
 

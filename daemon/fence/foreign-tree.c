@@ -50,14 +50,14 @@ typedef struct Below {
         Groups *groups;
         const char *path;
         ssize_t index;
-        const char *skip; /* this child is read by somebody else */
+        const char *skip; /* the caller reads this child; NULL: none */
         bool deep;
         unsigned depth;
 } Below;
 
 static int read_below(const char *name, void *userdata);
 
-/* 1: it is gone, or delegated: nothing below is read. */
+/* Returns 1 if the cgroup is gone. Nothing below a delegated cgroup is read. */
 static int read_group(Groups *g, const char *path, ssize_t parent, bool deep, unsigned depth)
 {
         Below b = { g, path, (ssize_t)g->n, NULL, true, depth + 1 };
@@ -179,8 +179,8 @@ void group_mark(Marks *marks, const ForeignGroup *g, const NodeSet *was, const N
         int r = marks_put(marks, g->id, g->path, was, set);
 
         if (r < 0)
-                log_warning("cannot note what cpuset.mems of %s was: %s; it is not given back later",
-                            g->path, strerror(-r));
+                log_warning("cannot record cpuset.mems of %s: %s; it will not be restored later", g->path,
+                            strerror(-r));
 }
 
 static int write_group(Marks *marks, ForeignGroup *g, const NodeSet *value, const Promises *p)
@@ -188,7 +188,7 @@ static int write_group(Marks *marks, ForeignGroup *g, const NodeSet *value, cons
         NodeSet set = nodeset_subtract(&g->target, &p->cdm);
         int r;
 
-        if (owner_top(g->path) == 0) /* systemd has taken it over */
+        if (owner_top(g->path) == 0) /* systemd owns it meanwhile */
                 return 0;
         group_mark(marks, g, &g->before, &set);
         r = cgroup_write_mems(g->path, value);

@@ -1,30 +1,31 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* The model. Of foreign cgroups the *top* ones carry the fence: the first component of a path that is
- * neither a slice nor a unit. What is made below a fenced one later is born with what its parent has, so
- * only a top one that appears has a moment in which it is open.
+/* The model. The fence is on *top* cgroups: a top cgroup is the first component of a path that is neither a
+ * slice nor a unit. A cgroup that is created below a fenced one inherits the nodes of its parent, so only a
+ * new top cgroup is open for a moment.
  *
- * That makes a grant below one take more than one write, for a set is no wider than the parent's:
+ * Therefore a grant below a top cgroup takes several writes, because a set is never wider than the parent's:
  *
- *   open   everybody beside the way gets a fence of his own - those above are widened, top down - the cgroup
- *   close  the cgroup - those above are narrowed to what others below them need, bottom up
+ *   open   fence each sibling of the cgroup and its ancestors - widen the ancestors, top down - the cgroup
+ *   close  the cgroup - narrow the ancestors to the nodes that other descendants need, bottom up
  *
- * Who appears beside the way later is open for the moment until he is fenced, like a top one.
+ * A sibling that is created later is open until it is fenced, like a new top cgroup.
  *
- * All of that is one procedure: read the cgroups concerned, let foreign_decide() say what each shall have,
- * write first what gets less (bottom up), then what gets more (top down). It is told what is promised by
- * `holds`, which follow the steps that are carried out: the ledger is ahead of the kernel, and belongs to
- * the event loop.
+ * All of this is one procedure: read the affected cgroups, let foreign_decide() compute the desired set of
+ * each, write the narrowing changes (bottom up), then the widening changes (top down). The promised nodes
+ * come from `holds`, which are updated with each step: the ledger is ahead of the kernel, and belongs to the
+ * event loop.
  *
- * Where the cpuset controller is not enabled for a cgroup, what is above it confines it. Only a slice does
- * not, which the fence leaves open: there the controller is enabled. systemd may disable it again when it
- * has no use for it; that is heard of, and it is enabled again.
+ * If the cpuset controller is not enabled for a cgroup, its ancestors confine it. A slice does not, because
+ * the fence leaves slices open: there the controller is enabled. systemd may disable the controller when
+ * none of its units needs it; cdmd notices this, and enables it again.
  *
- * Below a delegated cgroup nothing is written; it confines what is there.
+ * Nothing is written below a delegated cgroup, which confines its descendants.
  *
- * What was there before cdmd wrote is kept in /run/cdmd/foreign: foreign-mark.h. Older versions kept it as
- * an attribute (user.cdmd.mems) of the cgroup, which is not read any more: what such a cdmd wrote counts as
- * the cgroup's own set, so it stays fenced, and keeps that set when the fence is lifted. */
+ * The sets before the first write of cdmd are kept in /run/cdmd/foreign: see foreign-mark.h. Older versions
+ * kept them in an extended attribute (user.cdmd.mems) of the cgroup, which is no longer read: a set written
+ * by such a version counts as the cgroup's own set. So the cgroup stays fenced, and keeps that set when the
+ * fence is lifted. */
 
 #include <errno.h>
 #include <string.h>
@@ -79,7 +80,7 @@ void foreign_set_policy(Foreign *f, const NodeSet *ordinary, const NodeSet *cdm)
         pthread_mutex_unlock(&f->data);
 }
 
-/* A cgroup comes right before those below it, so that these are next to each other: '/' before all else. */
+/* Sorts '/' before all other characters, so that a cgroup is directly followed by its descendants. */
 static int compare_paths(const char *a, const char *b)
 {
         while (*a && *a == *b) {
@@ -91,7 +92,7 @@ static int compare_paths(const char *a, const char *b)
         return x - y;
 }
 
-/* The place of the first one that is not before path. */
+/* Returns the index of the first hold that is not sorted before path. */
 static size_t place_of(const Foreign *f, const char *path)
 {
         size_t low = 0, high = f->n_holds;
@@ -193,7 +194,7 @@ bool foreign_is_in_slices(Foreign *f)
         return atomic_load(&f->in_slices);
 }
 
-/* As foreign_promised(), which looks at all. */
+/* The same result as foreign_promised(), without a scan of all holds. */
 NodeSet foreign_nodes(Foreign *f, const char *path)
 {
         _cleanup_free_ char *above = strdup(path);
@@ -201,7 +202,7 @@ NodeSet foreign_nodes(Foreign *f, const char *path)
         const ForeignHold *h;
 
         pthread_mutex_lock(&f->data);
-        if (!above) /* it is not kept off what may be promised to it */
+        if (!above) /* out of memory: nodes that may be promised must not be denied */
                 nodes = foreign_promised(path, f->holds, f->n_holds);
         for (char *slash; above && (slash = strrchr(above, '/'));) {
                 *slash = '\0';
@@ -248,7 +249,7 @@ int promises_copy(Foreign *f, Promises *ret)
 
 /* --- open and close ----------------------------------------------------------------------------------- */
 
-/* Is there somebody above path who does not have these nodes yet? */
+/* True if an ancestor of path does not have all of these nodes yet. */
 static bool is_to_be_widened(const Groups *g, const char *path, const NodeSet *nodes)
 {
         for (size_t i = 0; i < g->n; i++) {
@@ -269,7 +270,7 @@ static const ForeignGroup *find_group(const Groups *g, const char *path)
         return NULL;
 }
 
-/* The tenant's own set is written by others; what was there before is noted here. */
+/* Records the previous set of the tenant, whose own set is written by the caller of foreign_open(). */
 static void mark_tenant(Marks *marks, const ForeignGroup *g, const Promises *p)
 {
         NodeSet set = nodeset_intersect(&g->mems, &p->ordinary), now, before;
@@ -307,7 +308,7 @@ static int foreign_follow(Foreign *f, const char *path, const Promises *p, const
                 groups_clear(&g);
                 r = groups_read_way(&g, path, true);
         }
-        /* A tenant that is gone has those above it nevertheless. */
+        /* The ancestors of a tenant that is gone must be narrowed too. */
         if (r >= 0 || (r == -ENOENT && !opens)) {
                 groups_decide(&g, p);
                 r = groups_write(&g, p);
@@ -316,7 +317,7 @@ static int foreign_follow(Foreign *f, const char *path, const Promises *p, const
         return r;
 }
 
-/* While `writing` is held. */
+/* Called with `writing` held. */
 static int change_hold(Foreign *f, const char *path, const NodeSet *nodes, bool opens)
 {
         Promises p;
@@ -345,7 +346,7 @@ static NodeSet hold_of(Foreign *f, const char *path)
         return nodes;
 }
 
-/* All or nothing. */
+/* On failure the promise and the sets of the ancestors are restored. */
 int foreign_open(Foreign *f, const char *path, const NodeSet *nodes)
 {
         NodeSet before;
@@ -383,8 +384,8 @@ void foreign_note(Foreign *f, const char *path, uint64_t id, const NodeSet *was,
 
 /* --- lift --------------------------------------------------------------------------------------------- */
 
-/* Kernels to 6.x (seen on 6.1) refuse to clear the set of a cgroup with processes; all nodes by name are the
- * same for as long as none is added. */
+/* Kernels up to 6.x (seen on 6.1) refuse to clear the set of a cgroup with processes. A set of all nodes is
+ * equivalent until a node is added. */
 static void give_back(Marks *marks, const ForeignGroup *g, const NodeSet *all)
 {
         NodeSet is, set;

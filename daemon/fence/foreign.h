@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Cgroups that systemd does not own: of container managers with the cgroupfs driver, and whatever somebody
- * makes with mkdir. No unit file applies to them, so they are fenced by writing their cpuset.mems.
+/* Foreign cgroups, which systemd does not own: created by container managers with the cgroupfs driver, or by
+ * mkdir. No unit file applies to them, so cdmd fences them by writing their cpuset.mems.
  *
- * The functions that write block, and are for worker threads; several may run at once. */
+ * The functions that write block, and are for worker threads; several may run concurrently. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -16,55 +16,58 @@
 
 typedef struct Foreign Foreign;
 
-/* directory: where it is kept what cpuset.mems was before. */
+/* directory: the place of the files with the previous sets. */
 int foreign_new(const char *directory, Foreign **ret);
 Foreign *foreign_free(Foreign *f);
 DEFINE_CLEANUP(Foreign, foreign_free);
 
-/* Who gets a reservation that is asked for path: the cgroup itself; below a delegated one that one, which
- * confines it and is the last that is written to. -ENOENT: there is no such cgroup. */
+/* Finds the tenant of a reservation for path: the cgroup itself, or its uppermost delegated ancestor, which
+ * confines it and below which nothing is written. -ENOENT: there is no such cgroup. */
 int foreign_tenant(const char *path, char **ret, uint64_t *ret_id);
 
-/* Is a top one in a slice where cdmd had to enable the cpuset controller? Then systemd may disable it. */
+/* True if cdmd has enabled the cpuset controller in a slice for a top cgroup. systemd may disable it
+ * again. */
 bool foreign_is_in_slices(Foreign *f);
 
-/* What is kept off everybody; cdm empty: nothing is, and nothing is written until that changes. Does not
- * block. */
+/* Sets the nodes that the fence denies. cdm empty: there is no fence, and nothing is written until the next
+ * call. Does not block. */
 void foreign_set_policy(Foreign *f, const NodeSet *ordinary, const NodeSet *cdm);
-/* These CDM nodes are promised to a cgroup, too, without a word to the kernel: for what was loaded at start.
+/* Adds promised CDM nodes to a cgroup without writing to the kernel: for reservations loaded at startup.
  * Does not block. */
 int foreign_hold(Foreign *f, const char *path, const NodeSet *nodes);
-/* What is promised to it, by itself or what is above or below it. Does not block. */
+/* The nodes promised to the cgroup itself, its ancestors or its descendants. Does not block. */
 NodeSet foreign_nodes(Foreign *f, const char *path);
 
-/* Before the cgroup is given these nodes: everybody beside the way to it gets a fence of his own, then those
- * above it are widened, from the top down. Its own cpuset.mems is the caller's to write. */
+/* Called before the cgroup gets these nodes. First fences every sibling of the cgroup and of each ancestor,
+ * then widens the ancestors from the top. The caller writes cpuset.mems of the cgroup itself. */
 int foreign_open(Foreign *f, const char *path, const NodeSet *nodes);
-/* After it was narrowed to these nodes: those above it are narrowed, from it up, to what others need. */
+/* Called after the cgroup was narrowed to these nodes: narrows the ancestors, bottom up, to the nodes that
+ * other descendants need. */
 int foreign_close(Foreign *f, const char *path, const NodeSet *nodes);
 
 typedef struct ForeignFound {
-        NodeSet nodes; /* were open to somebody without a promise */
-        char *cgroup;  /* to whom, the first one; owned by the caller */
+        NodeSet nodes; /* nodes that were open to a cgroup without a promise */
+        char *cgroup;  /* the first such cgroup; owned by the caller */
         uint64_t drained_bytes;
-        bool is_open; /* still: it could not be written */
+        bool is_open; /* at least one cgroup is still open: a write failed */
 } ForeignFound;
 
-/* How far it is with what has much to be drained. NULL in the beginning. */
+/* The progress of long drains. NULL at the beginning. */
 typedef struct ForeignSweep ForeignSweep;
 ForeignSweep *foreign_sweep_free(ForeignSweep *s);
 
-/* Fences one with those below it, or (NULL) all: what is open is drained and narrowed. found: is added to.
+/* Fences one foreign cgroup and its descendants, or all (path NULL): drains and narrows open cgroups. Adds
+ * to *found.
  *
- * sweep NULL: what has much is left as it is, and the answer is -EAGAIN; so nothing takes long. Else it is
- * drained, and the answer may be JOB_PAUSED: then this is to be called again with the same sweep. */
+ * sweep NULL: skips cgroups with many pages to move and returns -EAGAIN, so the call is short. Otherwise
+ * these are drained, and the call may return JOB_PAUSED: then it must be repeated with the same sweep. */
 int foreign_fence(Foreign *f, const char *path, uint64_t bandwidth, Job *job, ForeignSweep **sweep,
                   ForeignFound *found);
-/* Those directly in a slice, or the root. */
+/* The same for the top cgroups directly in a slice, or in the root. */
 int foreign_fence_slice(Foreign *f, const char *slice, uint64_t bandwidth, Job *job, ForeignSweep **sweep,
                         ForeignFound *found);
-/* A cgroup that may be one of them is written as if systemd owned it, to `set`; it has `was`. Should it turn
- * out to be one, it gets that back. */
+/* Records that `set` is written to a cgroup that has `was`, as if systemd owned it. If it turns out to be a
+ * foreign cgroup, lifting the fence restores `was`. */
 void foreign_note(Foreign *f, const char *path, uint64_t id, const NodeSet *was, const NodeSet *set);
-/* Gives all of them back what they had before; all: every memory node. */
+/* Restores the previous sets of all foreign cgroups. all: every memory node. */
 int foreign_lift(Foreign *f, const NodeSet *all);

@@ -11,10 +11,10 @@
 #include "daemon/loop/clock.h"
 #include "daemon/pid1/unit-call.h"
 
-/* A job ends soon, and so many wake the event loop once. */
+/* The cgroups per job: a job is short, and one wakeup of the event loop serves many cgroups. */
 #define BATCH_MAX 64
 
-/* With so many at once everything changes, and is looked at as a whole. */
+/* Upper bound of waiting cgroups. With more, the caller reads everything instead. */
 #define WANTED_MAX 16384
 
 typedef struct Wanted {
@@ -23,7 +23,7 @@ typedef struct Wanted {
         UT_hash_handle hh;
 } Wanted;
 
-/* What the worker touches; it outlives the LeafReader when that is freed meanwhile. */
+/* The data that the worker touches. It outlives a LeafReader that is freed meanwhile. */
 typedef struct Batch {
         LeafReader *reader; /* NULL: orphaned */
         Job *job;
@@ -35,8 +35,8 @@ struct LeafReader {
         Worker *worker;
         leaf_read_done_t done;
         void *userdata;
-        Wanted *wanted; /* by path, in the order in which they were asked for */
-        Batch *batch;   /* under way */
+        Wanted *wanted; /* by path, in the order of the requests */
+        Batch *batch;   /* in flight; NULL: none */
 };
 
 /* --- on the worker ------------------------------------------------------------------------------------ */
@@ -56,7 +56,7 @@ static int read_leaf(FenceLeaf *leaf)
                 r = cgroup_read_effective(fd, &leaf->effective);
         leaf->has_cpuset = r >= 0;
         if (r == -ENOENT && leaf->unit && cgroup_is_populated(fd))
-                r = 0; /* it is there, without the controller */
+                r = 0; /* the cgroup exists, without the controller */
         close(fd);
         return r;
 }
@@ -104,7 +104,7 @@ static void batch_done(int result, void *userdata)
         batch_free(b);
 }
 
-/* Where that fails, those that wait are read together with the next that is asked for. */
+/* On failure, the waiting cgroups are read when the next one is requested. */
 static int batch_start(LeafReader *r)
 {
         Wanted *taken[BATCH_MAX], *w, *next;
@@ -123,7 +123,7 @@ static int batch_start(LeafReader *r)
                 b->readings[b->n++] = (LeafReading){ .check = w->check, .leaf.path = w->path };
         }
         int k = worker_submit(r->worker, batch_run, batch_done, NULL, b, &b->job);
-        if (k < 0) { /* the paths are still those of `wanted` */
+        if (k < 0) { /* `wanted` still owns the paths */
                 free(b);
                 return k;
         }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What is promised to tenants below delegated units: units by the path of their cgroup, and in each its tenants by
- * name. Finding one costs the same however many there are. Not thread safe. */
+/* The nodes promised to subtenants: a table of units by the path of their cgroup, each with a table of its
+ * tenants by name. A lookup takes constant time. Not thread safe. */
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -14,32 +14,33 @@ typedef struct Promise {
         char *name;  /* of the tenant's cgroup */
         uint64_t id; /* its inode; 0: unknown */
         NodeSet nodes;
-        bool is_alive; /* for a pass: it is there, and has a process */
+        bool is_alive; /* set by a pass: the cgroup exists and has a process */
         UT_hash_handle hh;
 } Promise;
 
 typedef struct PromiseUnit {
         char *path;
-        Promise *tenants; /* at least one, in a table */
+        Promise *tenants; /* hash table, never empty */
         UT_hash_handle hh;
 } PromiseUnit;
 
 /* An empty table is NULL. */
 typedef PromiseUnit *PromiseTable;
 
-/* path: of a tenant, a child of its unit's cgroup. NULL: it has no promise. */
+/* path: the cgroup of a tenant, a child of its unit's cgroup. NULL: the tenant has no promise. */
 const Promise *promise_find(const PromiseTable *t, const char *path);
-/* The tenant gets exactly these nodes, or (add) these as well. Another inode than before is another tenant: to be
- * added, it takes the place of the earlier one; what ends for the earlier one leaves it alone. -ENOMEM: nothing has
- * changed. */
+/* Sets the promise of the tenant to exactly these nodes; add: adds them. A different inode is a different
+ * tenant: with `add` it replaces the earlier one, without `add` the call belongs to an earlier tenant and is
+ * ignored. -ENOMEM: nothing has changed. */
 int promise_set(PromiseTable *t, const char *path, uint64_t id, const NodeSet *nodes, bool add);
-/* Of a unit: NULL, if nothing is promised there. */
+/* NULL: no tenant of the unit has a promise. */
 const PromiseUnit *promise_unit(const PromiseTable *t, const char *unit_path);
-/* The unit that path is below, itself not included; ret: what is promised to the tenant that path is in. */
+/* Returns the unit that has path as a descendant; NULL: none with a promise. ret: the nodes promised to the
+ * tenant that contains path. */
 const PromiseUnit *promise_above(const PromiseTable *t, const char *path, NodeSet *ret);
-/* Of all tenants of a unit, which may be NULL. */
+/* The union of the promises of all tenants of a unit. u may be NULL. */
 NodeSet promise_unit_nodes(const PromiseUnit *u);
-/* u may be NULL; then the copy is it, too. -ENOMEM. */
+/* If u is NULL, the copy is NULL. Fails with -ENOMEM. */
 int promise_unit_copy(const PromiseUnit *u, PromiseUnit **ret);
 PromiseUnit *promise_unit_free(PromiseUnit *u);
 void promise_clear(PromiseTable *t);

@@ -40,7 +40,7 @@ static const char *explain_write(int error)
 {
         switch (error) {
         case -EINVAL:
-                return "the kernel knows no such memory node, or it is offline";
+                return "there is no such memory node, or it is offline";
         case -ENOSPC:
                 return "the kernel does not take the last memory node away from running processes";
         case -EACCES:
@@ -80,7 +80,7 @@ int step_write(const char *cgroup, uint64_t id, const NodeSet *nodes, const Node
                 close(fd);
                 return 0;
         }
-        /* It was replaced while we wrote. If the new one got it, it must not keep it. */
+        /* The cgroup was replaced during the write. If the new cgroup got the set, it must not keep it. */
         if (fd == -ESTALE && back)
                 (void)cgroup_write_mems(cgroup, back);
         return fd;
@@ -106,8 +106,8 @@ int step_verify(int fd, const char *cgroup, const NodeSet *nodes, const NodeSet 
         nodeset_format(nodes, wanted);
         if (nodeset_is_empty(&effective) || !nodeset_is_subset(&effective, nodes)) {
                 *ret_message =
-                        step_message("%s may use memory nodes %s, and should only %s: something else writes "
-                                     "its cpuset.mems",
+                        step_message("%s may use memory nodes %s, but should only use %s: another program "
+                                     "writes its cpuset.mems",
                                      cgroup, is, wanted);
                 return -EBUSY;
         }

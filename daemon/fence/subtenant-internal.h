@@ -1,26 +1,26 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What the two files of subtenant share. */
+/* Shared by the two files of subtenant. */
 
 #include <string.h>
 
 #include "daemon/fence/promise.h"
 #include "daemon/fence/subtenant.h"
 
-/* One pass over one unit: a copy of what counts, and what came of it. */
+/* One pass over one unit: a copy of its input, and its results. */
 typedef struct Pass {
         Subtree *subtrees;
         size_t n_subtrees;
         NodeSet ordinary, cdm;
-        PromiseUnit *unit; /* what is promised there; NULL: nothing */
+        PromiseUnit *unit; /* the promises in the unit; NULL: none */
         SubtenantFound *found;
         int *wds;
         size_t n_wds;
         int watch;
         size_t n_tenants;
-        bool is_open; /* the unit */
-        int error;    /* the unit must not be widened */
+        bool is_open; /* CDM nodes are open to the unit */
+        int error;    /* if negative, the unit must not be widened */
         char *message;
 } Pass;
 
@@ -29,14 +29,15 @@ static inline const char *name_of(const char *path)
         return strrchr(path, '/') + 1;
 }
 
-/* Is path a child of the cgroup that the first n bytes of it name? */
+/* True if path is a child of the cgroup that its first n bytes name. */
 static inline bool is_child(const char *path, size_t n)
 {
         return n > 0 && path[n] == '/' && path[n + 1] != '\0' && !strchr(path + n + 1, '/');
 }
 
 /* subtenant-pass.c */
-/* given_up: what nobody may need any more. ret: what the unit was set to; may be NULL. */
+/* given_up: nodes that possibly no tenant needs any more. ret: the set that was written to the unit; may be
+ * NULL. */
 int subtenant_pass_unit(Pass *p, const char *unit_path, const NodeSet *given_up, SubtenantUnit *ret);
-/* Gives all nodes to the children and grandchildren that have just the ordinary ones. */
+/* Writes all nodes to the children and grandchildren that have only the ordinary nodes. */
 void subtenant_pass_lift(Pass *p, const char *unit_path, int fd, const NodeSet *all);

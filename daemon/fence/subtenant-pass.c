@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* One pass over a unit; daemon/fence/subtenant.c has the model. */
+/* One pass over a unit. daemon/fence/subtenant.c explains the model. */
 
 #include <errno.h>
 #include <fcntl.h>
@@ -16,7 +16,7 @@
 #define DEPTH_MAX 8 /* below a level */
 #define MASK      (IN_CREATE | IN_DELETE | IN_CLOSE_WRITE | IN_ONLYDIR)
 
-/* A cgroup that was made anew, with the name of a tenant that has ended, has no promise. */
+/* A new cgroup with the name of an ended tenant has no promise. */
 static Promise *pass_promise(const Pass *p, const char *name, int fd)
 {
         Promise *found = NULL;
@@ -38,7 +38,8 @@ static void pass_fail(Pass *p, int error, const char *path, const char *why)
                 p->message = NULL;
 }
 
-/* The same watch where there is one already. Of a unit that cannot be watched nothing more is opened. */
+/* inotify returns the same watch if there is one already. A unit that cannot be watched is not opened
+ * further. */
 static void pass_watch(Pass *p, int fd, const char *path, const char *file, uint32_t mask)
 {
         char self[64];
@@ -77,7 +78,8 @@ static void pass_found(Pass *p, const char *path, const NodeSet *open, uint64_t 
                 f->cgroup = strdup(path);
 }
 
-/* Of the ordinary nodes what it had: a smaller set is the manager's will. The kernel moves the pages. */
+/* Sets the cgroup to its previous ordinary nodes plus the promised nodes. A smaller set of ordinary nodes
+ * stays, because the manager of the unit chose it. The kernel moves the pages. */
 static int pass_set(Pass *p, const char *path, int fd, const NodeSet *promised)
 {
         NodeSet mems, effective, open, target;
@@ -112,7 +114,7 @@ typedef struct Children {
         unsigned depth;
 } Children;
 
-/* The directory of a child, and its path, which the caller frees. */
+/* Returns the directory of a child, and its path, to be freed by the caller. */
 static int child_open(const Children *c, const char *name, char **ret_path)
 {
         int fd = openat(c->fd, name, O_DIRECTORY | O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
@@ -126,7 +128,8 @@ static int child_open(const Children *c, const char *name, char **ret_path)
         return fd;
 }
 
-/* What the manager narrowed below a level. What is not root's is its owner's affair. */
+/* Widens cgroups below a level that the manager has narrowed. Cgroups that others than root can write are
+ * left to their owners. */
 static int widen_below(const char *name, void *userdata)
 {
         const Children *c = userdata;
@@ -161,7 +164,7 @@ static int pass_level(const char *name, void *userdata)
         if (fd < 0)
                 return 0;
         pass_watch(p, fd, path, "", MASK);
-        /* Where Subtree= was taken away since, whoever has a promise keeps it. */
+        /* If Subtree= was removed since, a level of a tenant with a promise keeps its nodes. */
         bool is = cgroup_is_roots(fd, false) &&
                   (subtree_has_level(p->subtrees, p->n_subtrees, c->unit, c->tenant, name) ||
                    !subtree_has_tenant(p->subtrees, p->n_subtrees, c->unit, c->tenant));
@@ -176,7 +179,7 @@ static int pass_level(const char *name, void *userdata)
         return 0;
 }
 
-/* A tenant without levels is its own. */
+/* True if Subtree= names levels of the tenant. A tenant without levels counts as its own level. */
 static bool pass_has_levels(const Pass *p, const char *unit, const char *tenant)
 {
         for (size_t i = 0; i < p->n_subtrees; i++)
@@ -192,7 +195,7 @@ static bool is_writable_by_others(int fd, const char *file)
         return fstatat(fd, file, &st, AT_SYMLINK_NOFOLLOW) == 0 && cgroup_stat_is_writable(&st);
 }
 
-/* Of a unit that is closed, and will not be opened because it has too many, no more of them are written. */
+/* Stops when a closed unit has too many tenants: such a unit is not opened, so more writes are useless. */
 static int pass_child(const char *name, void *userdata)
 {
         const Children *c = userdata;
@@ -238,7 +241,7 @@ static int pass_child(const char *name, void *userdata)
         return 0;
 }
 
-/* The unit's own set, when all below it is as it shall be. given_up: what nobody may need any more. */
+/* Writes the unit's own set, after its descendants have the desired sets. */
 static int pass_unit_mems(Pass *p, const char *unit_path, int fd, const NodeSet *given_up,
                           SubtenantUnit *ret)
 {
@@ -272,7 +275,7 @@ int subtenant_pass_unit(Pass *p, const char *unit_path, const NodeSet *given_up,
         Children c = { .pass = p, .path = unit_path, .fd = fd, .unit = name_of(unit_path) };
         p->n_tenants = 0;
         if (!cgroup_is_roots(fd, true))
-                pass_fail(p, -EPERM, unit_path, "may be written by others than root");
+                pass_fail(p, -EPERM, unit_path, "can be written by users other than root");
         p->is_open = cgroup_read_effective(fd, &effective) >= 0 && nodeset_intersects(&effective, &p->cdm);
         pass_watch(p, fd, unit_path, "", MASK);
         (void)cgroup_foreach_child(fd, pass_child, &c);

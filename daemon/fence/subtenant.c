@@ -1,20 +1,21 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* The model. As long as no tenant of a unit has a promise, the unit is fenced as any other, and confines all
- * that is below it. With a promise it is open, and every child of it carries a fence of its own, as does every
- * child of a tenant: the *levels*. All of that is one procedure, the pass over a unit:
+/* The model. As long as no tenant of a unit has a promise, the unit is fenced like any other, and confines
+ * its descendants. With a promise the unit is open. Then every child of the unit carries a fence of its own,
+ * and so does every child of a tenant: the *levels*. All of this is one procedure, the pass over a unit:
  *
- *   each child of the unit, and each of a tenant's, is set to the ordinary nodes and what is promised to it
- *   then the unit is widened to what is promised to all of them
+ *   set each child of the unit and of a tenant to the ordinary nodes plus the nodes promised to it
+ *   then widen the unit to the union of the promises
  *
- * A level of which the manager narrowed something below is widened there as well. Where only root can write is
- * looked at through the opened directory, in every pass: what is not root's has no promise.
+ * If the manager of the unit has narrowed a cgroup below a level, that cgroup is widened too. Every pass
+ * checks through the opened directory that only root can write there: otherwise a cgroup gets no promised
+ * nodes.
  *
- * Why two levels: Slurm writes what the unit has into job_N each time a step begins, and nobody writes step_X
- * (measured with 22.05). So job_N opens again, and step_X does not.
+ * Why two levels: Slurm writes the set of the unit into job_N each time a step begins, and never writes
+ * step_X (measured with 22.05). So job_N is opened again, and step_X is not.
  *
- * What appears while the unit is open is open until the next pass. Each pass puts a watch on what it reads,
- * before it does; whoever has the inotify instance makes a pass when something happens. */
+ * A cgroup that is created while the unit is open is open until the next pass. Each pass watches a cgroup
+ * before reading it; the owner of the inotify instance starts a pass when an event arrives. */
 
 #include "daemon/fence/subtenant-internal.h"
 
@@ -29,17 +30,17 @@
 #include "daemon/kernel/cgroup.h"
 #include "daemon/kernel/owner.h"
 
-/* `data`: never held while something blocks; `writing`: one pass at a time. */
+/* `data` protects `table`, and is never held while a call blocks. `writing` serializes passes. */
 static pthread_mutex_t data = PTHREAD_MUTEX_INITIALIZER, writing = PTHREAD_MUTEX_INITIALIZER;
 static struct {
         Subtree *subtrees;
         size_t n_subtrees;
-        Subtree *before; /* the last ones, for what they left */
+        Subtree *before; /* the previous configuration: subtenant_lift() includes its units */
         size_t n_before;
         NodeSet ordinary, cdm;
         PromiseTable promises;
         int watch;
-        int *wds; /* while `writing` is held */
+        int *wds; /* protected by `writing` */
         size_t n_wds;
 } table = { .watch = -EBADF };
 
@@ -164,7 +165,7 @@ bool subtenant_is_split(const char *unit_path)
         return is_split;
 }
 
-/* By its name alone: it may be gone. */
+/* Decides by the name alone, because the cgroup may be gone. */
 bool subtenant_is_one(const char *path)
 {
         size_t n = owner_unit_length(path);
@@ -225,7 +226,7 @@ static void pass_clear(Pass *p)
         free(p->wds);
 }
 
-/* While `writing` is held. */
+/* Called with `writing` held. */
 static int pass_init(Pass *p, SubtenantFound *found)
 {
         *p = (Pass){ .found = found, .watch = table.watch };
@@ -257,7 +258,8 @@ static int compare_ints(const void *a, const void *b)
         return (x > y) - (x < y);
 }
 
-/* all: what it has not watched again is gone, or its unit is narrow. (Removed cgroups keep a watch on 6.1.) */
+/* all: this was a pass over all units, so watches that it has not renewed are removed: the cgroup is gone,
+ * or its unit is closed. (On 6.1 the watch of a removed cgroup stays.) */
 static void pass_keep_watches(Pass *p, bool all)
 {
         if (!all) {
@@ -301,7 +303,7 @@ static int subtenant_promise(const char *path, uint64_t id, const NodeSet *nodes
         return r;
 }
 
-/* While `writing` is held. */
+/* Called with `writing` held. */
 static int subtenant_follow(const char *unit_path, const NodeSet *given_up, bool opens, SubtenantUnit *ret,
                             char **ret_message)
 {
@@ -392,7 +394,7 @@ static int pass_note_ended(Pass *p)
         return 0;
 }
 
-/* The paths of the units in which something is promised. */
+/* The paths of the units that have tenants with promises. */
 static int units_list(char ***ret, size_t *ret_n)
 {
         size_t n = 0;

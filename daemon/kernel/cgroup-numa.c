@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Bytes of a cgroup on a node by kind, from memory.numa_stat and the hugetlb controller. */
+/* The bytes of a cgroup per node and kind, from memory.numa_stat and the hugetlb controller. */
 
 #include <dirent.h>
 #include <errno.h>
@@ -26,7 +26,8 @@ uint64_t numa_bytes_movable(const NumaBytes *b)
         return b->anon + b->file + b->shmem;
 }
 
-/* Which field of NumaBytes a key of memory.numa_stat counts in; others repeat what is counted already. */
+/* Returns the field of NumaBytes for a key of memory.numa_stat; NULL: the key repeats bytes that other keys
+ * count. */
 static uint64_t *numa_field(NumaBytes *b, const char *key, size_t n)
 {
         static const char *const other[] = { "kernel_stack", "pagetables", "sec_pagetables",
@@ -47,7 +48,7 @@ static uint64_t *numa_field(NumaBytes *b, const char *key, size_t n)
         return NULL;
 }
 
-/* "N12=4096"; false: something else. */
+/* Parses "N12=4096". Returns false for anything else. */
 static bool numa_parse_node_bytes(const char *word, int *ret_node, uint64_t *ret_bytes)
 {
         unsigned long node;
@@ -73,7 +74,7 @@ static NumaBytes *numa_find(NumaBytes *array, size_t n, int node)
         return NULL;
 }
 
-/* One line, which is taken apart: "anon N0=1 N2=2". */
+/* Parses one line, "anon N0=1 N2=2". Modifies the line. */
 static void numa_parse_line(char *line, NumaBytes *array, size_t n)
 {
         NumaBytes probe = { 0 };
@@ -94,7 +95,8 @@ static void numa_parse_line(char *line, NumaBytes *array, size_t n)
         }
 }
 
-/* "hugetlb.2MB.numa_stat" has one line for all below it: "total=4194304 N0=0 N2=4194304" (since 5.17). */
+/* "hugetlb.2MB.numa_stat" has one line, which includes all descendants: "total=4194304 N0=0 N2=4194304"
+ * (since 5.17). */
 static void numa_add_hugetlb_file(int fd, const char *name, NumaBytes *array, size_t n)
 {
         _cleanup_free_ char *text = NULL;
@@ -170,7 +172,7 @@ static int numa_read_stat(int fd, const NodeSet *nodes, bool all, NumaBytes **re
         if (all)
                 numa_add_hugetlb(fd, array, n);
         for (size_t i = 0; i < n; i++) {
-                /* The kernel counts shmem in `file` as well. */
+                /* The kernel includes shmem in `file`. */
                 array[i].file -= array[i].file < array[i].shmem ? array[i].file : array[i].shmem;
                 if (!all)
                         array[i].hugetlb = 0;

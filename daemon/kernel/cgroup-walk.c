@@ -10,12 +10,11 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
-/* The tree, depth first. A cgroup may vanish at any time: what can no longer be opened or read is passed
- * over.
+/* Walks the tree depth first. A cgroup may vanish at any time: cgroups that can no longer be opened or read
+ * are skipped.
  *
- * The owner of a delegated subtree can nest cgroups to any depth, and each level costs us a file descriptor.
- * So the walk does not go below DEPTH_MAX. Nothing important is lost: the unit above confines all cgroups
- * there. */
+ * The owner of a delegated subtree can nest cgroups to any depth, and each level costs a file descriptor. So
+ * the walk stops at DEPTH_MAX. The cgroups below do not matter, because the unit above confines them. */
 
 #define DEPTH_MAX 64
 
@@ -32,7 +31,7 @@ static void walk_closedir_p(DIR **d)
                 closedir(*d);
 }
 
-/* A stream over the directory of fd, from its first entry on; fd itself stays open. */
+/* Opens a stream that starts at the first entry of the directory fd; fd itself stays open. */
 static DIR *walk_open_stream(int fd)
 {
         int copy = openat(fd, ".", O_DIRECTORY | O_RDONLY | O_CLOEXEC);
@@ -46,7 +45,7 @@ static DIR *walk_open_stream(int fd)
         return d;
 }
 
-/* The next child cgroup, or NULL. */
+/* Returns the next child cgroup, or NULL. */
 static const char *walk_next_child(DIR *d)
 {
         for (struct dirent *e; (e = readdir(d));) {
@@ -106,7 +105,8 @@ int cgroup_foreach_child(int fd, cgroup_child_t fn, void *userdata)
         return r;
 }
 
-/* Others: neither root nor the user of this process, which is root except in tests. */
+/* True if users other than root and the user of this process can write. This process is root except in
+ * tests. */
 bool cgroup_stat_is_writable(const struct stat *st)
 {
         bool owner = st->st_uid != 0 && st->st_uid != geteuid();
@@ -115,9 +115,9 @@ bool cgroup_stat_is_writable(const struct stat *st)
         return owner || group || st->st_mode & S_IWOTH;
 }
 
-/* A cgroup in which other users can make cgroups or move processes counts as delegated, independent of a
- * mark, which its owner can remove. If only root can write, the mark was set by systemd or another program
- * of root (Delegate= without User=). */
+/* A cgroup in which other users can create cgroups or move processes counts as delegated, independent of the
+ * attribute user.delegate, which its owner can remove. If only root can write, systemd or another program of
+ * root has set the attribute (Delegate= without User=). */
 bool cgroup_is_delegated(int fd)
 {
         struct stat st;
@@ -177,7 +177,7 @@ static int child_sums_add(ChildSums *sums, int fd, const NodeSet *nodes)
         _cleanup_free_ NumaBytes *b = NULL;
         size_t n = 0;
 
-        /* The memory controller may not be enabled there; then the parent is charged. */
+        /* If the memory controller is not enabled there, the memory is charged to the parent. */
         if (cgroup_read_numa_all(fd, nodes, &b, &n) < 0)
                 return 0;
         for (size_t i = 0; i < n; i++) {
@@ -250,9 +250,9 @@ static int walk_children(const TreeWalk *w, const char *path, int fd, unsigned d
         return r;
 }
 
-/* A cgroup counts as a leaf if it alone confines the processes in and below it: it has no children, systemd
- * delegated it, or it has processes beside its children. The root has kernel threads of its own and cannot
- * be confined, so it is never a leaf. */
+/* A cgroup counts as a leaf if it confines the processes in and below it: it has no children, it is
+ * delegated, or it has both processes and children. The root is never a leaf: it has kernel threads and
+ * cannot be confined. */
 static int walk_below(const TreeWalk *w, const char *path, int fd, unsigned depth)
 {
         ChildSums sums = { 0 };
@@ -311,8 +311,8 @@ static int pid_add(PidList *list, pid_t pid)
         return 0;
 }
 
-/* 0 stands for a process of another PID namespace. cgroup.procs of a threaded cgroup answers EOPNOTSUPP: its
- * processes are listed above. */
+/* 0 stands for a process of another PID namespace. Reading cgroup.procs of a threaded cgroup fails with
+ * EOPNOTSUPP: an ancestor lists its processes. */
 static int walk_read_own_pids(int fd, PidList *list)
 {
         _cleanup_free_ char *text = NULL;
@@ -371,7 +371,7 @@ int cgroup_read_pids(int fd, pid_t **ret, size_t *ret_n)
         }
         if (list.n > 0)
                 qsort(list.pids, list.n, sizeof(*list.pids), walk_compare_pids);
-        /* A process that moved while we looked is listed twice. */
+        /* A process that moved during the walk is listed twice. */
         for (size_t i = 0; i < list.n; i++)
                 if (kept == 0 || list.pids[kept - 1] != list.pids[i])
                         list.pids[kept++] = list.pids[i];

@@ -13,36 +13,36 @@
 #include "daemon/kernel/cgroup.h"
 #include "daemon/loop/slice.h"
 
-/* A directory is watched first and read afterwards: a cgroup that is made in between is found twice and
- * reported once. A new directory is read as well, since there is no event for cgroups that were made in it
+/* A directory is watched first and read afterwards: a cgroup that is created in between is found twice and
+ * reported once. A new directory is read too, because there is no event for cgroups that were created in it
  * before the watch.
  *
- * IN_CLOSE_WRITE and not IN_MODIFY: the kernel sends the latter by itself for cgroup.events and
- * memory.events, which would wake us for every process that comes or goes anywhere. (Measured on 6.1 and
- * 7.3: a write(2) to a file of cgroupfs is told as any other, and mkdir and rmdir are. For a cgroup that is
- * removed no IN_IGNORED comes on 6.1; its parent's IN_DELETE does.)
+ * IN_CLOSE_WRITE and not IN_MODIFY: the kernel sends IN_MODIFY on its own for cgroup.events and
+ * memory.events, which would wake cdmd for every process that starts or exits. (Measured on 6.1 and 7.3:
+ * cgroupfs reports write(2), mkdir and rmdir like any other file system. When a cgroup is removed, 6.1 sends
+ * no IN_IGNORED, but IN_DELETE from its parent.)
  *
- * The tree may be large, and thousands of cgroups may come at once. Directories that are still to be read or
- * watched wait in two lists, and are processed in portions, one a turn of the event loop, at the start as well.
- * Events before the whole tree is watched are reported as WATCH_LOST. */
+ * The tree may be large, and thousands of cgroups may appear at the same time. Directories that must still
+ * be read or watched wait in two lists. They are processed in portions, one per turn of the event loop, also
+ * at startup. Events before the whole tree is watched are reported as WATCH_LOST. */
 
 #define MASK          (IN_CREATE | IN_DELETE | IN_CLOSE_WRITE | IN_ONLYDIR)
-#define PORTION       32  /* directories that are read, watched or forgotten in one turn: about 1 ms */
-#define PORTION_FIRST 256 /* likewise when the watch is made */
-/* What is read in one turn: about a hundred events. */
+#define PORTION       32  /* directories that are read, watched or forgotten per turn: about 1 ms */
+#define PORTION_FIRST 256 /* the same for watch_new() */
+/* The bytes read per turn: about a hundred events. */
 #define EVENT_BYTES 4096
-/* While so many cgroups wait to be watched no more events are read. The kernel then counts those that do not
- * fit into its queue as lost. */
+/* While this many cgroups wait to be watched, no more events are read. Events that do not fit into the queue
+ * of the kernel are then lost, and reported as such. */
 #define FOUND_MAX 16384
-/* A watch keeps its directory in the kernel's memory, about 1 KiB, and counts against
- * fs.inotify.max_user_watches of all of root's programs. More cgroups than this are not watched. */
+/* A watch pins the inode of its directory in kernel memory, about 1 KiB, and counts against
+ * fs.inotify.max_user_watches, which root's programs share. More cgroups than this are not watched. */
 #define DIRS_MAX 65536
 
 typedef struct Dir Dir;
 struct Dir {
         int wd;
         bool delegated;
-        bool pending; /* is to be read */
+        bool pending; /* must be read */
         unsigned generation;
         UT_hash_handle by_wd, by_path;
         Dir *prev, *next;             /* in `pending` */
@@ -51,11 +51,11 @@ struct Dir {
         char path[];
 };
 
-/* A cgroup that is to be watched. */
+/* A cgroup that must be watched. */
 typedef struct Found Found;
 struct Found {
         Found *prev, *next;
-        bool is_new; /* its parent may have been delegated since that was read */
+        bool is_new; /* from an event: the parent may have been delegated since it was read */
         char path[];
 };
 
@@ -64,7 +64,7 @@ struct Watch {
         Slice *slice;
         int fd;
         Dir *by_wd, *by_path;
-        Dir *known; /* all; those that the current or last full scan has not found are in front */
+        Dir *known; /* all directories; those that the current or last full scan has not found come first */
         Dir *pending;
         Found *found;
         size_t n_found;
@@ -174,7 +174,7 @@ static int watch_path(Watch *w, const char *path)
         return wd < 0 ? r : wd;
 }
 
-/* The full scan has found it, and its children are to be found as well. */
+/* The full scan has found the directory, and must read its children next. */
 static void dir_confirm(Watch *w, Dir *d)
 {
         d->generation = w->generation;
@@ -219,7 +219,7 @@ static int dir_add(Watch *w, const char *path)
         if (wd < 0)
                 return wd == -ENOMEM ? wd : 0;
         d = watch_find_wd(w, wd);
-        if (d) { /* known: a look at everything has come by */
+        if (d) { /* known: found again by a full scan */
                 if (d->generation != w->generation)
                         dir_confirm(w, d);
                 return 0;
@@ -282,8 +282,8 @@ static void watch_forget_below(Watch *w, Dir *d)
         }
 }
 
-/* Cgroups below a delegated one belong to the delegatee. systemd sets the mark some time after it has made
- * the cgroup, and before the delegatee starts. */
+/* Cgroups below a delegated cgroup belong to the delegatee. systemd marks a cgroup as delegated some time
+ * after creating it, but before the delegatee starts. */
 static bool watch_is_delegated(Watch *w, Dir *d)
 {
         int fd;
@@ -319,7 +319,7 @@ static int dir_read(Watch *w, Dir *d)
         return r;
 }
 
-/* Forgets one that the full scan has not found. */
+/* Forgets one directory that the full scan has not found. */
 static void watch_sweep_next(Watch *w)
 {
         if (w->known && w->known->generation != w->generation)
@@ -328,7 +328,7 @@ static void watch_sweep_next(Watch *w)
                 w->sweeping = false;
 }
 
-/* Unless it is below what turned out to be delegated meanwhile. */
+/* Watches the next found cgroup, unless its parent has been delegated meanwhile. */
 static int watch_found(Watch *w)
 {
         Found *f = w->found;
@@ -350,8 +350,8 @@ static int watch_read_next(Watch *w)
         return dir_read(w, d);
 }
 
-/* Out of memory: the missing directories are read by the next full scan, whose time is unknown; `incomplete`
- * says so. */
+/* When out of memory, sets `incomplete`: the missing directories are only read by the next full scan, which
+ * may never come. */
 static void watch_next(Watch *w)
 {
         int r = 0;
@@ -377,7 +377,7 @@ static void watch_work(Watch *w, size_t n_max)
                 watch_next(w);
 }
 
-/* Until the next portion is done, or an event comes. */
+/* Schedules the next portion, and waits for events. */
 static void watch_wait(Watch *w)
 {
         bool more = watch_has_work(w), full = w->n_found >= FOUND_MAX;
@@ -435,7 +435,7 @@ static void watch_on_event(Watch *w, const struct inotify_event *e)
 
         if (e->mask & IN_Q_OVERFLOW)
                 watch_lost(w);
-        else if (!d) /* it was removed already */
+        else if (!d) /* removed already */
                 return;
         else if (e->mask & IN_IGNORED)
                 dir_remove(w, d);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "daemon/kernel/cgroup.h"
 
-/* cgroup_init() is a function of libcgroup; ours is cgroup_setup(). */
+/* cgroup_init() is a function of libcgroup; cdmd's is cgroup_setup(). */
 #include <libcgroup.h>
 
 #include <errno.h>
@@ -15,12 +15,11 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
-/* Reads use file descriptors of directories, so that a cgroup that replaced another one of the same name is
- * not read by mistake. Writes of cpuset.mems use libcgroup, which takes paths: the caller compares inodes
- * before and after.
+/* Reads use file descriptors of directories, so that a new cgroup with the same name is not read by mistake.
+ * Writes of cpuset.mems use libcgroup, which takes paths: the caller compares inodes before and after.
  *
- * Below a root directory given for tests, sys/fs/cgroup is a tree of plain files. There we imitate the
- * kernel in one point: a write of cpuset.mems is copied to cpuset.mems.effective. */
+ * Below a root directory given for tests, sys/fs/cgroup is a tree of plain files. There the kernel is
+ * imitated in one point: a write of cpuset.mems is copied to cpuset.mems.effective. */
 
 #define CGROUP_MOUNT   "/sys/fs/cgroup"
 #define ATTRIBUTE_MAX  (16U << 20) /* bytes: cgroup.procs of a million processes still fits */
@@ -51,7 +50,7 @@ _printf_(2, 3) static void set_error(char **ret_error, const char *format, ...)
         *ret_error = text;
 }
 
-/* Grows by doubling; files of cgroupfs do not tell their size. */
+/* Doubles the buffer as needed, because files of cgroupfs report no size. */
 int cgroup_read_file(int fd, const char *name, char **ret)
 {
         _cleanup_free_ char *text = NULL;
@@ -69,7 +68,7 @@ int cgroup_read_file(int fd, const char *name, char **ret)
 
                 if (n < 0 && errno == EINTR)
                         continue;
-                if (n < 0) /* ENODEV: the cgroup was removed while we held it open */
+                if (n < 0) /* ENODEV: the cgroup was removed while it was open */
                         return errno == ENODEV ? -ENOENT : -errno;
                 if (n == 0)
                         break;
@@ -140,7 +139,7 @@ static int cgroup_check_mount(int fd, char **ret_error)
         if (fs.f_type == CGROUP2_SUPER_MAGIC)
                 return 0;
         set_error(ret_error, "this system uses cgroup v1 (or a hybrid of v1 and v2) on " CGROUP_MOUNT
-                             ", where memory nodes cannot be kept from everybody else: " ADVICE_UNIFIED);
+                             ", where memory nodes cannot be denied to other programs: " ADVICE_UNIFIED);
         return -EOPNOTSUPP;
 }
 
@@ -292,8 +291,8 @@ static int cgroup_write_mems_plain(const char *path, const char *list)
         return r < 0 ? r : cgroup_replace_file(fd, "cpuset.mems.effective", list);
 }
 
-/* libcgroup reports a failed open as ECGROUPVALUENOTEXIST whatever the reason, the cgroup being gone the
- * most likely one; a failed write is ECGOTHER with the real errno kept aside. */
+/* libcgroup reports every failed open as ECGROUPVALUENOTEXIST; the most likely reason is that the cgroup is
+ * gone. A failed write is ECGOTHER, and cgroup_get_last_errno() returns the errno. */
 static int cgroup_error_from_libcgroup(int error)
 {
         int saved = cgroup_get_last_errno();
@@ -348,7 +347,7 @@ int cgroup_write_mems(const char *path, const NodeSet *nodes)
                                   : cgroup_write_mems_libcgroup(path, list);
 }
 
-/* libcgroup has no way to write an empty value. */
+/* libcgroup cannot write an empty value. */
 int cgroup_clear_mems(const char *path)
 {
         _cleanup_close_ int fd = cgroup_open(path, NULL);

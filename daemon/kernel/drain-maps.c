@@ -44,7 +44,8 @@ void drain_maps_clear(DrainMaps *m)
         *m = (DrainMaps){ 0 };
 }
 
-/* "7f0c prefer:2 anon=4 dirty=4 N0=1 N2=3 kernelpagesize_kB=4": false if it has no page on `from`. */
+/* Parses "7f0c prefer:2 anon=4 dirty=4 N0=1 N2=3 kernelpagesize_kB=4". Returns false if the mapping has no
+ * page on `from`. */
 static bool drain_maps_parse_numa_maps(char *line, const NodeSet *from, DrainMap *ret)
 {
         DrainMap mapping = { .page_bytes = 4096 };
@@ -106,7 +107,7 @@ static int drain_maps_add_process(DrainMaps *m, pid_t pid, int pagemap)
         return 0;
 }
 
-/* Without ends and use. */
+/* Fills in everything except `end` and `used`. */
 static int drain_maps_read_numa_maps(DrainMaps *m, pid_t pid, const NodeSet *nodes)
 {
         _cleanup_free_ char *line = NULL;
@@ -128,9 +129,9 @@ static int drain_maps_read_numa_maps(DrainMaps *m, pid_t pid, const NodeSet *nod
         return r;
 }
 
-/* Both files list mappings by ascending address, as smaps does; an exact buffer keeps end 0, because it
- * belongs where it is. Of smaps, which begins each mapping with its line of maps, Rss and Referenced are
- * used as well. */
+/* Fills in `end` from maps, and also `used` from smaps, which begins each mapping with its line of maps.
+ * These files and numa_maps list mappings in ascending order of address. The mapping of an exact buffer
+ * keeps end 0, because its pages must not move. */
 static void drain_maps_read_rest(pid_t pid, const char *file, DrainMap *maps, size_t n)
 {
         _cleanup_free_ char *line = NULL;
@@ -207,7 +208,7 @@ void drain_maps_forget_use(pid_t pid)
         int fd = open(path, O_WRONLY | O_CLOEXEC);
         if (fd < 0)
                 return;
-        /* Where that fails all of it counts as used, as for a process that was never looked at. */
+        /* On failure the whole memory counts as used, like that of a process that was never examined. */
         (void)!write(fd, "1", 1);
         close(fd);
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Which mappings of a cgroup's processes have pages on given nodes, and which of them were used lately. */
+/* Finds the mappings of a cgroup's processes that have pages on given nodes, and those that were used
+ * recently. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -10,8 +11,8 @@
 
 #include "policy/nodeset.h"
 
-/* A process whose pages are moved. pagemap: of the memory that it had when it was looked at; when that is
- * gone it reads as empty, also when another process has the number by then. */
+/* A process whose pages are moved. pagemap refers to the address space at the time of the open. When that
+ * address space is gone, pagemap reads as empty, even if another process has the PID by then. */
 typedef struct DrainProcess {
         pid_t pid;
         int pagemap;
@@ -20,10 +21,10 @@ typedef struct DrainProcess {
 /* One mapping with pages to move. */
 typedef struct DrainMap {
         size_t process;
-        uint64_t start, end; /* addresses; end 0: it has been unmapped since */
-        uint64_t page_bytes; /* hugetlb has its own */
-        uint64_t pages;      /* on the nodes */
-        unsigned used; /* per cent of it that was used since drain_maps_forget_use(), or since it was made */
+        uint64_t start, end; /* addresses; end 0: unmapped meanwhile, or not to be moved */
+        uint64_t page_bytes; /* hugetlb has its own size */
+        uint64_t pages;      /* pages on the nodes */
+        unsigned used;       /* per cent of it used since drain_maps_forget_use(), or since its creation */
 } DrainMap;
 
 typedef struct DrainMaps {
@@ -35,18 +36,17 @@ typedef struct DrainMaps {
 
 void drain_maps_clear(DrainMaps *m);
 
-/* For a pause: the maps stay, the files do not. */
+/* Closes the files for a pause; the maps stay. */
 void drain_maps_close(DrainMaps *m);
-/* Of the process that has the number now. The descriptor, or a negative errno. */
+/* Opens the pagemap of the process that has the PID now. Returns the descriptor or a negative errno. */
 int drain_maps_reopen(DrainProcess *p);
 
-/* Adds those of a process; by_use: `used` is filled in as well. 0 for one that is gone, or that cannot be
- * read.
- */
+/* Adds the mappings of a process; by_use: also fills in `used`. Returns 0 for a process that is gone or
+ * cannot be read. */
 int drain_maps_add(DrainMaps *m, pid_t pid, const NodeSet *nodes, bool by_use);
-/* The least used first. */
+/* Sorts the least used mappings first. */
 void drain_maps_sort(DrainMaps *m);
 
-/* From now on `used` counts anew for the process (/proc/PID/clear_refs, documented in
- * Documentation/filesystems/proc.rst: it clears the accessed bits of its pages). */
+/* Resets `used` of the process by clearing the accessed bits of its pages (/proc/PID/clear_refs, see
+ * Documentation/filesystems/proc.rst). */
 void drain_maps_forget_use(pid_t pid);

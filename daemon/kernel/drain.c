@@ -13,17 +13,17 @@
 #include "daemon/kernel/pages.h"
 #include "daemon/loop/clock.h"
 
-/* A pass goes over the cgroup's processes. /proc/PID/numa_maps lists the mappings with pages on a node to be
- * emptied, /proc/PID/maps gives their length, and /proc/PID/pagemap shows their holes. The pages found are
- * moved by chunks of CHUNK_PAGES: move_pages(2) is asked where each of them is and then to move those on
- * `from`. Between two chunks the process runs freely, the job checks for cancellation, and the bandwidth
- * limit is applied. (migrate_pages(2) would isolate all pages of a process at once, with its address space
- * locked.)
+/* A pass visits all processes of the cgroup. /proc/PID/numa_maps lists the mappings with pages on a node to
+ * be drained, /proc/PID/maps gives their length, and /proc/PID/pagemap shows their holes. The pages are
+ * moved in chunks of CHUNK_PAGES: move_pages(2) first reports where each page is, and then moves the pages
+ * on `from`. Between two chunks the process runs freely, the job checks for cancellation, and the bandwidth
+ * limit is applied. (migrate_pages(2) would isolate all pages of a process in one call, with its address
+ * space locked.)
  *
- * To keep the bandwidth, and where others wait for the thread, the move pauses between two chunks: its state
- * is all in DrainMove, drain_move_run() returns JOB_PAUSED and goes on when it is called again. Thousands of
- * moves may be paused, so no file stays open during a pause. A process is continued only if the cgroup still
- * has it, since its PID may have been reused.
+ * To keep to the bandwidth, and when other jobs wait for the thread, the move pauses between two chunks: its
+ * whole state is in DrainMove, drain_move_run() returns JOB_PAUSED and continues when it is called again.
+ * Thousands of moves may be paused, so no file stays open during a pause. A process is continued only if it
+ * is still in the cgroup, because its PID may have been reused.
  *
  * A page, a mapping or a process that vanishes meanwhile needs no draining. New pages and processes are
  * handled by the next pass. */
@@ -31,15 +31,15 @@
 #define CHUNK_PAGES       2048
 #define CHUNK_BYTES_MAX   (64ULL << 20)
 #define CHUNK_BYTES_MIN   (4ULL << 20)
-#define HUGE_PAGE_BYTES   (2ULL << 20) /* the smallest that is common */
+#define HUGE_PAGE_BYTES   (2ULL << 20) /* the smallest common size */
 #define PASSES_MAX        3
-#define ENOUGH_BYTES      (64ULL << 20) /* the narrowing that follows moves that much quickly enough */
-#define PAGEMAP_WINDOW    4096          /* entries read at once */
+#define ENOUGH_BYTES      (64ULL << 20) /* the following narrowing write moves this amount quickly enough */
+#define PAGEMAP_WINDOW    4096          /* entries per read */
 #define PAGEMAP_PRESENT   (1ULL << 63)
 #define SPARE_BYTES       (16ULL << 20) /* left free on a target */
 #define EVICT_CHUNK_BYTES (32ULL << 20)
 #define EVICT_USELESS_MAX 2
-#define SLICE_USEC        100000 /* then the thread is given to other jobs, if any wait */
+#define SLICE_USEC        100000 /* after this time the thread is yielded to waiting jobs */
 #define NAP_USEC          2000   /* too short for a timer */
 
 typedef struct Target {
@@ -47,10 +47,10 @@ typedef struct Target {
         uint64_t room_bytes;
 } Target;
 
-/* What is collected and then moved at once. */
+/* Pages that are collected and then moved in one call. */
 typedef struct DrainChunk {
         pid_t pid;
-        uint64_t page_bytes; /* of the mapping: hugetlb has its own */
+        uint64_t page_bytes; /* of the mapping: hugetlb has its own size */
         size_t n;
         void *page[CHUNK_PAGES];
         int node[CHUNK_PAGES];
@@ -60,27 +60,27 @@ typedef struct DrainChunk {
 struct DrainMove {
         NodeSet from, to;
         uint64_t bandwidth;
-        uint64_t limit_bytes; /* moves no more than that */
-        bool cold_first;      /* and begins with what was not used lately */
+        uint64_t limit_bytes; /* upper bound of the move */
+        bool cold_first;      /* start with mappings that were not used recently */
         uint64_t left_bytes;  /* for progress */
         uint64_t moved_bytes;
         uint64_t failed_bytes; /* of this pass */
         Target *targets;
         size_t n_targets;
 
-        /* its progress */
+        /* progress */
         unsigned pass;
-        uint64_t moved_before; /* this pass */
-        pid_t *pids;           /* of this pass; NULL: it has not begun */
+        uint64_t moved_before; /* moved_bytes before this pass */
+        pid_t *pids;           /* of this pass; NULL: not started */
         size_t n_pids, at_pid;
         DrainMaps maps;
-        bool has_maps; /* of the process, or of all of them */
+        bool has_maps; /* maps is filled in for the process, or for all processes */
         size_t at_map;
-        uint64_t at_address;  /* 0: at its start */
-        uint64_t seen_before; /* this mapping */
+        uint64_t at_address;  /* in the mapping; 0: at its start */
+        uint64_t seen_before; /* bytes handled before this mapping */
         int first_error;
 
-        /* while it runs */
+        /* valid during drain_move_run() */
         Job *job;
         DrainChunk *chunk;
         uint64_t slice_started_usec;
@@ -90,9 +90,9 @@ struct DrainMove {
         bool was_paused;
 };
 
-/* With Bandwidth= a chunk is what may be moved in a second, so that pauses are short: a drain that is not
- * needed any more ends soon, and the pages leave evenly. No less than two huge pages, which the kernel moves
- * whole where one page of them is asked for: the rest of them would not be counted. */
+/* With Bandwidth= a chunk is limited to one second of bandwidth, so that pauses are short: a cancelled drain
+ * ends soon, and the load is even. A chunk is at least two huge pages: the kernel moves a whole huge page
+ * when one of its pages is requested, and smaller chunks would not count the rest. */
 static uint64_t chunk_bytes_max(const DrainMove *m)
 {
         if (m->bandwidth == 0 || m->bandwidth > CHUNK_BYTES_MAX)
@@ -100,7 +100,7 @@ static uint64_t chunk_bytes_max(const DrainMove *m)
         return m->bandwidth < CHUNK_BYTES_MIN ? CHUNK_BYTES_MIN : m->bandwidth;
 }
 
-/* After a chunk. Without a job it sleeps, because there is no thread to give back. */
+/* Called after each chunk. Without a job it sleeps, because there is no thread to yield. */
 static int drain_keep_bandwidth(const DrainMove *m, uint64_t bytes, uint64_t started_usec)
 {
         uint64_t due_usec = started_usec, at_usec = clock_monotonic_usec();
@@ -118,7 +118,8 @@ static int drain_keep_bandwidth(const DrainMove *m, uint64_t bytes, uint64_t sta
         return 0;
 }
 
-/* Nearest to the first of `from` first: on such machines that is the socket of the CPUs that use them. */
+/* Reads the distances from the first node of `from`, to sort the targets by. On machines with device memory
+ * the nearest node is the socket whose CPUs use that memory. */
 static void drain_read_distances(int from, int *distance)
 {
         char path[64];
@@ -191,7 +192,8 @@ static int drain_find_targets(DrainMove *m)
         return 0;
 }
 
-/* The nearest with room. When none has, the nearest: the kernel then reclaims there, or refuses. */
+/* Picks the nearest target with room. If none has room, picks the nearest one: the kernel reclaims there, or
+ * the move fails. */
 static int drain_pick_target(DrainMove *m)
 {
         for (size_t i = 0; i < m->n_targets; i++) {
@@ -233,9 +235,10 @@ static int drain_select_pages(DrainMove *m)
         return 0;
 }
 
-/* Moves the selected pages and counts those that stayed. A positive answer, -ENOMEM or -EBUSY mean that some
- * did. The status does not reliably say which ones (tail pages of a huge page report errors although they
- * were moved with their head). So their nodes are read again, unless the call succeeded. */
+/* Moves the selected pages and counts the pages that stayed. A positive result, -ENOMEM or -EBUSY mean that
+ * some stayed. The status does not reliably tell which ones (tail pages of a huge page report errors
+ * although they were moved with their head). So unless the call succeeded, the nodes of the pages are read
+ * again. */
 static int drain_move_selected(DrainMove *m, uint64_t *ret_stayed)
 {
         DrainChunk *c = m->chunk;
@@ -260,7 +263,8 @@ static int drain_move_selected(DrainMove *m, uint64_t *ret_stayed)
         return 0;
 }
 
-/* Moves what the chunk has collected. -ESRCH: the process is gone. JOB_PAUSED: it is moved all the same. */
+/* Moves the pages of the chunk. -ESRCH: the process is gone. JOB_PAUSED: the pages were moved before the
+ * pause. */
 static int drain_flush_chunk(DrainMove *m)
 {
         DrainChunk *c = m->chunk;
@@ -284,7 +288,7 @@ static int drain_flush_chunk(DrainMove *m)
         return drain_keep_bandwidth(m, tried * c->page_bytes, started_usec);
 }
 
-/* A chunk ends where a huge page does, since the kernel moves such a page whole. */
+/* A chunk ends at the end of a huge page, because the kernel moves a huge page as a whole. */
 static int drain_add_page(DrainMove *m, uint64_t address)
 {
         DrainChunk *c = m->chunk;
@@ -296,7 +300,8 @@ static int drain_add_page(DrainMove *m, uint64_t address)
         return drain_flush_chunk(m);
 }
 
-/* One window of a mapping's pagemap, from at_address on. Goes on behind the page after which it stopped. */
+/* Handles one window of a mapping's pagemap, starting at at_address. After a pause it continues with the
+ * next page. */
 static int drain_move_window(DrainMove *m, const DrainMap *mapping, const uint64_t *entries, uint64_t n)
 {
         const uint64_t small = (uint64_t)sysconf(_SC_PAGESIZE);
@@ -304,7 +309,7 @@ static int drain_move_window(DrainMove *m, const DrainMap *mapping, const uint64
         int r = 0;
 
         m->at_address = at + n * small;
-        /* A huge page may be larger than the window: then its first entry is in some window. */
+        /* A huge page may be larger than the window: then only one window contains its first entry. */
         for (uint64_t i = (step - (at - mapping->start) / small % step) % step; r == 0 && i < n; i += step) {
                 if (!(entries[i] & PAGEMAP_PRESENT))
                         continue;
@@ -315,7 +320,7 @@ static int drain_move_window(DrainMove *m, const DrainMap *mapping, const uint64
         return r;
 }
 
-/* All present pages of a mapping, by windows of its pagemap. */
+/* Moves all present pages of a mapping, window by window of its pagemap. */
 static int drain_move_mapping(DrainMove *m, const DrainMap *mapping, pid_t pid, int pagemap)
 {
         const uint64_t small = (uint64_t)sysconf(_SC_PAGESIZE);
@@ -339,7 +344,7 @@ static int drain_move_mapping(DrainMove *m, const DrainMap *mapping, pid_t pid, 
                 got = pread(pagemap, entries, n * sizeof(entries[0]),
                             (off_t)(m->at_address / small * sizeof(entries[0])));
                 if (got <= 0)
-                        break; /* the process is gone, or its end of the address space */
+                        break; /* the process or this part of its address space is gone */
                 r = drain_move_window(m, mapping, entries, (uint64_t)got / sizeof(entries[0]));
                 if (r == 0 && job_is_cancelled(m->job))
                         r = -ECANCELED;
@@ -350,7 +355,7 @@ static int drain_move_mapping(DrainMove *m, const DrainMap *mapping, pid_t pid, 
         return r;
 }
 
-/* After a pause it has to be opened again, which only those are that the cgroup still has. */
+/* After a pause the pagemap is opened again, but only if the process is still in the cgroup. */
 static int drain_open_pagemap(DrainMove *m, DrainProcess *p)
 {
         bool found = false;
@@ -364,8 +369,8 @@ static int drain_open_pagemap(DrainMove *m, DrainProcess *p)
         return found ? drain_maps_reopen(p) : -ESRCH;
 }
 
-/* Gone, or nothing that we may touch (a kernel thread): the others still count, and the first error is kept.
- */
+/* A process may be gone, or must not be touched (a kernel thread): the move continues with the others, and
+ * keeps the first error. */
 static int drain_move_maps(DrainMove *m)
 {
         for (; m->at_map < m->maps.n_items && m->moved_bytes < m->limit_bytes; m->at_map++) {
@@ -378,7 +383,7 @@ static int drain_move_maps(DrainMove *m)
                 if (r == -ECANCELED || r == JOB_PAUSED)
                         return r;
                 m->at_address = 0;
-                /* These are of this mapping only: it changed under us. */
+                /* These errors concern this mapping only, which has changed meanwhile. */
                 if (r < 0 && r != -ESRCH && r != -EINVAL && r != -EFAULT && r != -ENOMEM &&
                     m->first_error == 0)
                         m->first_error = r;
@@ -400,7 +405,7 @@ static void drain_forget_maps(DrainMove *m)
         m->at_address = 0;
 }
 
-/* Moves process by process. This needs little memory and moves pages that were found just before. */
+/* Moves process by process: this needs little memory, and the list of mappings is recent. */
 static int drain_move_by_process(DrainMove *m)
 {
         int r = 0;
@@ -418,7 +423,7 @@ static int drain_move_by_process(DrainMove *m)
         return r;
 }
 
-/* In the order of use all of them have to be looked at first. */
+/* Moves in the order of use, which requires the mappings of all processes first. */
 static int drain_move_by_use(DrainMove *m)
 {
         int r = 0;
@@ -565,8 +570,8 @@ int drain_evict(int cgroup_fd, const NodeSet *from, Job *job, DrainEvict *e)
                         return -ECANCELED;
                 if (job && clock_monotonic_usec() > started_usec + SLICE_USEC && job_others_wait(job))
                         return job_pause(job, 0);
-                /* The kernel takes from all nodes of the cgroup, there is no way to name one; -EAGAIN: it
-                 * found less than that. Only what left the node counts as useful. */
+                /* The kernel reclaims from all nodes of the cgroup; memory.reclaim cannot name one. -EAGAIN:
+                 * it reclaimed less. Only bytes that left the node count as useful. */
                 r = cgroup_reclaim(cgroup_fd, chunk);
                 if (r < 0 && r != -EAGAIN && r != -EINTR)
                         return r;

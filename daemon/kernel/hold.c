@@ -18,7 +18,8 @@
 
 #define STEP_BYTES (UINT64_C(8) << 20)
 #define STEP_PAGES 2048
-/* Left free when growing, beside the pool's headroom: what is allocated on the node meanwhile. */
+/* Left free when growing, in addition to the headroom of the pool, for concurrent allocations on the
+ * node. */
 #define SPARE_BYTES (UINT64_C(16) << 20)
 
 struct Hold {
@@ -26,8 +27,8 @@ struct Hold {
         int node;
         char *map;
         uint64_t capacity_bytes;
-        _Atomic uint64_t bytes; /* the worker changes it, the event loop asks */
-        bool populated;         /* what was adopted is mapped again */
+        _Atomic uint64_t bytes; /* written by the worker, read by the event loop */
+        bool populated;         /* adopted pages are mapped again */
 };
 
 uint64_t hold_bytes(const Hold *h)
@@ -35,7 +36,8 @@ uint64_t hold_bytes(const Hold *h)
         return h->bytes;
 }
 
-/* Of each node there is one Hold. The table is lowered before pages go, and raised when they are there. */
+/* There is one Hold per node. An entry is lowered before pages are freed, and raised after they were
+ * allocated. */
 static _Atomic uint64_t node_bytes[NODE_MAX];
 
 uint64_t hold_node_bytes(int node)
@@ -95,7 +97,7 @@ static int hold_from(int fd, int node, uint64_t capacity_bytes, uint64_t bytes, 
         int r = hold_map(h);
         hold_tell(h, bytes);
         if (r < 0) {
-                h->fd = -EBADF; /* still the caller's */
+                h->fd = -EBADF; /* still owned by the caller */
                 hold_free(h);
                 return r;
         }
@@ -199,7 +201,7 @@ int hold_resize(Hold *h, uint64_t bytes, Job *job)
                 r = hold_set_size(h, bytes);
                 hold_tell(h, h->bytes);
         }
-        /* Locked again, after a restart. */
+        /* Locks adopted pages again, after a restart. */
         if (r == 0 && !h->populated && h->bytes > 0)
                 h->populated = madvise(h->map, h->bytes, MADV_POPULATE_WRITE) == 0;
         while (r == 0 && h->bytes < bytes) {

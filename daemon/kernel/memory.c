@@ -31,9 +31,8 @@
 #define MEMFD_NAME  "cdm-buffer"
 #define SEALS       (F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL)
 #define CHUNK_PAGES 1024
-#define CHUNK_BYTES                                                                                         \
-        (UINT64_C(4) << 20) /* or one huge page: so much may come from elsewhere before it is seen */
-#define SPARE_BYTES (UINT64_C(4) << 20) /* of a limit, left for cdmd itself */
+#define CHUNK_BYTES (UINT64_C(4) << 20) /* or one huge page: the most that is misplaced before a check */
+#define SPARE_BYTES (UINT64_C(4) << 20) /* below a limit, left for cdmd itself */
 #define SAMPLES     512
 
 struct Memory {
@@ -46,7 +45,7 @@ struct Memory {
         Memory *prev, *next;
 };
 
-/* All of them, for drains on other threads. */
+/* All Memory objects, for drains on other threads. */
 static Memory *all;
 static pthread_mutex_t all_lock = PTHREAD_MUTEX_INITIALIZER;
 
@@ -54,11 +53,12 @@ static pthread_mutex_t all_lock = PTHREAD_MUTEX_INITIALIZER;
 typedef struct MemoryChunk {
         size_t n;
         void *page[CHUNK_PAGES];
-        int node[CHUNK_PAGES]; /* where it belongs */
+        int node[CHUNK_PAGES]; /* the desired node */
         int status[CHUNK_PAGES];
 } MemoryChunk;
 
-/* --- what there is room for --------------------------------------------------------------------------- */
+/* --- room
+ * ----------------------------------------------------------------------------------------------- */
 
 static int memory_read_number(const char *path, uint64_t *ret)
 {
@@ -93,8 +93,8 @@ static uint64_t memory_limit_of(int fd, const char *name)
         return strtoull(text, NULL, 10);
 }
 
-/* Beyond its memory.max a cgroup has the OOM killer look for a victim in it: for cdmd's, or a slice above
- * it, somebody has set one against the advice of its unit file. */
+/* A cgroup that exceeds memory.max triggers the OOM killer within the cgroup. cdmd's cgroup, or a slice
+ * above it, may have such a limit against the advice in its unit file. */
 static bool memory_cgroup_has_room(uint64_t bytes)
 {
         char path[4096];
@@ -173,7 +173,7 @@ static int memory_locate(MemoryChunk *c, size_t *ret_away)
         return r;
 }
 
-/* Pages of one part, at most a chunk of them, from `at` on. */
+/* Collects pages of one part, starting at `at`, at most one chunk. Returns the next position. */
 static uint64_t memory_collect(const Memory *m, const Share *part, uint64_t start, uint64_t at,
                                MemoryChunk *c)
 {
@@ -184,7 +184,7 @@ static uint64_t memory_collect(const Memory *m, const Share *part, uint64_t star
         return at;
 }
 
-/* *ret_away: how many pages of the chunk are elsewhere after they were moved. */
+/* Moves misplaced pages of the chunk back. *ret_away: the number of pages that are still misplaced. */
 static int memory_bring_back(const Memory *m, MemoryChunk *c, size_t *ret_away)
 {
         MemoryChunk *some;
@@ -198,7 +198,7 @@ static int memory_bring_back(const Memory *m, MemoryChunk *c, size_t *ret_away)
                         continue;
                 some->page[some->n] = c->page[i];
                 some->node[some->n++] = c->node[i];
-                /* A user may have punched a hole into it. */
+                /* A user may have punched a hole into the memory. */
                 if (c->status[i] < 0 && madvise(c->page[i], m->layout.page_bytes, MADV_POPULATE_WRITE) < 0)
                         r = -errno;
         }
@@ -208,7 +208,7 @@ static int memory_bring_back(const Memory *m, MemoryChunk *c, size_t *ret_away)
         return memory_locate(c, ret_away);
 }
 
-/* --- all of them -------------------------------------------------------------------------------------- */
+/* --- all objects -------------------------------------------------------------------------------------- */
 
 static int memory_enlist(Memory *m)
 {
@@ -232,8 +232,8 @@ static void memory_delist(Memory *m)
         pthread_mutex_unlock(&all_lock);
 }
 
-/* "7f00-7f10 rw-s 00000000 00:01 1034 /memfd:cdm-buffer (deleted)". Any process can use that name: only the
- * inode counts. */
+/* Parses "7f00-7f10 rw-s 00000000 00:01 1034 /memfd:cdm-buffer (deleted)". Any process can use that name, so
+ * only the device and inode count. */
 bool memory_is_mapped_by(const char *maps_line)
 {
         unsigned device_major, device_minor;
@@ -251,7 +251,7 @@ bool memory_is_mapped_by(const char *maps_line)
         return found;
 }
 
-/* --- making ------------------------------------------------------------------------------------------- */
+/* --- creation ----------------------------------------------------------------------------------------- */
 
 static int memory_new_memfd(const BufferLayout *l, bool huge)
 {
@@ -265,8 +265,8 @@ static int memory_new_memfd(const BufferLayout *l, bool huge)
         return fd < 0 ? -errno : fd;
 }
 
-/* The file that memfd_create() gives is one that the kernel does not count as open for writing, so that no
- * lease would ever be given on it; one that was opened is. */
+/* The kernel does not count the file of memfd_create() as open for writing, so it would never grant a lease
+ * on that file. A reopened file is counted. */
 static int memory_reopen(int fd)
 {
         char path[64];
@@ -280,7 +280,7 @@ static int memory_map(Memory *m)
 {
         void *address = mmap(NULL, m->bytes, PROT_READ | PROT_WRITE, MAP_SHARED, m->fd, 0);
 
-        /* Huge pages are promised to the mapping, of the whole machine's, so here they may run out. */
+        /* mmap() reserves huge pages from the pool of the whole machine, which may be exhausted. */
         if (address == MAP_FAILED)
                 return errno == ENOMEM ? -ENOSPC : -errno;
         m->map = address;
@@ -300,7 +300,7 @@ static int memory_fill_part(Memory *m, const Share *part, uint64_t start, Memory
                 if (job_is_cancelled(job))
                         return -ECANCELED;
                 if (madvise(m->map + start + at, bytes, MADV_POPULATE_WRITE) < 0)
-                        /* -EFAULT: what a process would get SIGBUS for. */
+                        /* EFAULT: an access would raise SIGBUS. */
                         return errno == ENOMEM || errno == EFAULT ? -ENOSPC : -errno;
                 memory_collect(m, &here, start, at, c);
                 r = memory_locate(c, &away);
@@ -398,16 +398,16 @@ int memory_adopt(int fd, const BufferLayout *layout, Memory **ret)
         if (r == 0 && mlock(m->map, m->bytes) < 0)
                 r = -errno;
         if (r < 0) {
-                m->fd = -EBADF; /* still the caller's */
+                m->fd = -EBADF; /* still owned by the caller */
                 return r;
         }
         *ret = TAKE_PTR(m);
         return 0;
 }
 
-/* --- looking after it --------------------------------------------------------------------------------- */
+/* --- checks ------------------------------------------------------------------------------------------- */
 
-/* A drag takes all pages of a mapping, so a few that are evenly spread tell. */
+/* Mappings are migrated as a whole, so an evenly spread sample of pages is enough. */
 static int memory_sample_away(const Memory *m, MemoryChunk *c, size_t *ret_away)
 {
         uint64_t start = 0, step = m->bytes / SAMPLES;
@@ -476,7 +476,7 @@ int memory_check(Memory *m, bool sample, Job *job, MemoryCheck *ret)
         return r;
 }
 
-/* --- the end ------------------------------------------------------------------------------------------ */
+/* --- end ---------------------------------------------------------------------------------------------- */
 
 static bool memory_is_huge(const Memory *m)
 {
@@ -488,8 +488,8 @@ int memory_fd(const Memory *m)
         return m->fd;
 }
 
-/* Of huge pages the file is locked as well, for where there are no leases: the lock goes with its last
- * descriptor and mapping. */
+/* A file of huge pages is also locked, for kernels without leases on them. The lock ends with the last
+ * descriptor and mapping of the file. */
 int memory_open(const Memory *m)
 {
         int fd = memory_reopen(m->fd), r;
@@ -501,9 +501,9 @@ int memory_open(const Memory *m)
         return r;
 }
 
-/* Linux counts files that are open, not descriptors, and a mapping keeps its file open: 6.1 and 7.3,
- * fs/locks.c, check_conflicting_open(). Huge pages have no leases any more in 7.3 (EINVAL; 6.1 has them):
- * there the locks show users of a file that was given out, but not of one that was opened anew. */
+/* Linux counts open files, not descriptors, and a mapping keeps its file open: 6.1 and 7.3, fs/locks.c,
+ * check_conflicting_open(). 7.3 no longer supports leases on huge pages (EINVAL; 6.1 does): there the lock
+ * detects users of a file that cdmd passed to them, but not of a file that they have reopened. */
 static int memory_claim(const Memory *m)
 {
         if (fcntl(m->fd, F_SETLEASE, F_WRLCK) == 0)
@@ -527,9 +527,9 @@ bool memory_is_alone(const Memory *m)
         return true;
 }
 
-/* An O_PATH descriptor is not counted and keeps the object. So its pages are freed under the lease. A
- * process that opens it now waits for the lease; pages that it allocates afterwards are charged to its own
- * cgroup. */
+/* An O_PATH descriptor is not counted, but keeps the object. So the pages are freed while the lease is held.
+ * A process that opens the object now waits for the lease; pages that it allocates afterwards are charged to
+ * its own cgroup. */
 int memory_destroy(Memory *m)
 {
         int r = memory_claim(m);

@@ -10,7 +10,7 @@
 
 #include "policy/macro.h"
 
-/* "0-3,8-11" of up to 8192 CPUs, every second one, fits. */
+/* Enough for a list such as "0-3,8-11" with every second one of 8192 CPUs. */
 #define LIST_BYTES_MAX 49152
 
 static int near_read_at(int directory, const char *path, char **ret)
@@ -30,7 +30,7 @@ static int near_read_at(int directory, const char *path, char **ret)
         return 0;
 }
 
-/* One range of a CPU list; moves *s behind it. */
+/* Parses one range of a CPU list and moves *s behind it. */
 static bool near_next_range(const char **s, unsigned *from, unsigned *to)
 {
         int n = 0;

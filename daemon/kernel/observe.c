@@ -9,14 +9,14 @@
 
 #include "daemon/machine/topology-read.h"
 
-/* A walk over all leaves, one over what is above them, and a few numbers a node. Leaves and inner cgroups
- * never count the same byte twice: what is said of an inner one is its own, without its children's. */
+/* One walk over all leaves, one over the inner cgroups, and a few numbers per node. No byte is counted
+ * twice: the bytes of an inner cgroup exclude the bytes of its children. */
 
 typedef struct ObserveCollect {
         Observation *o;
         bool (*is_split)(const char *path);
         const NodeSet *nodes;
-        size_t size; /* room in o->holders */
+        size_t size; /* capacity of o->holders */
 } ObserveCollect;
 
 Observation *observation_free(Observation *o)
@@ -55,7 +55,7 @@ static int observe_add_holder(ObserveCollect *c, const char *path, bool inner, c
 typedef struct ObserveSplit {
         ObserveCollect *collect;
         const char *path;
-        NumaBytes *own; /* without those of children */
+        NumaBytes *own; /* without the bytes of the children */
         size_t n_own;
 } ObserveSplit;
 
@@ -99,7 +99,7 @@ static int collect_child(const char *name, void *userdata)
         return r == -ENOMEM ? r : 0;
 }
 
-/* Its children count each for itself. */
+/* Adds each child of the cgroup as a holder, and the cgroup's own bytes. */
 static int collect_split(ObserveCollect *c, const char *path, int fd)
 {
         ObserveSplit s = { .collect = c, .path = path };
@@ -124,7 +124,8 @@ static int collect_leaf(const char *path, int fd, void *userdata)
 
         if (c->is_split && c->is_split(path))
                 return collect_split(c, path, fd);
-        /* Without the memory controller its parent is charged, and the walk over inner cgroups says so. */
+        /* Without the memory controller the parent is charged, and the walk over inner cgroups counts the
+         * bytes. */
         if (cgroup_read_numa_all(fd, c->nodes, &bytes, &n) < 0)
                 return 0;
         for (size_t i = 0; i < n && r == 0; i++)

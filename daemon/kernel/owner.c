@@ -12,9 +12,10 @@
 #include "daemon/kernel/cgroup.h"
 #include "policy/macro.h"
 
-/* Only root can make a cgroup in a slice, and one entry stands for all cgroups below it. */
+/* A small bound is enough: only root can create a cgroup in a slice, and one entry covers all its
+ * descendants. */
 #define ENTRIES_MAX 1024
-/* Where there is no room, so many entries are looked at, which may be of no use any more. */
+/* When the table is full, this many entries are checked, and removed if their cgroup is gone. */
 #define SWEEP_PORTION 16
 #define ROOT_SLICE    "-.slice"
 
@@ -76,8 +77,7 @@ bool owner_is_foreign(const char *path, size_t n)
         return is_same;
 }
 
-/* The name of a cgroup and of its unit are the same, but for a '_' in front of what could be the name of a
- * file of the kernel's. */
+/* A cgroup has the name of its unit, with a '_' in front if the kernel could have a file of that name. */
 static bool owner_is_named(const char *name, size_t n, const char *unit)
 {
         if (n > 0 && *name == '_') {
@@ -87,8 +87,8 @@ static bool owner_is_named(const char *name, size_t n, const char *unit)
         return strlen(unit) == n && memcmp(name, unit, n) == 0;
 }
 
-/* The length of the part of path that is the unit's cgroup. A slice is never in one of its own name, so the
- * first component is the one. */
+/* Returns the length of the part of path that is the unit's cgroup; -1: none. The first matching component
+ * is the right one, because a slice never contains a slice of the same name. */
 static ssize_t owner_prefix(const char *path, const char *unit)
 {
         if (!unit || strcmp(unit, ROOT_SLICE) == 0)
@@ -111,7 +111,7 @@ static bool owner_is_slice(const char *unit)
         return !unit || (dot && strcmp(dot, ".slice") == 0);
 }
 
-/* systemd owns the cgroup of the first n bytes of path, and those above it. */
+/* Removes the entries of the first n bytes of path and of its ancestors: systemd owns these cgroups. */
 static void owner_forget_way(const char *path, size_t n)
 {
         for (size_t i = 1; i <= n; i++) {
@@ -122,8 +122,8 @@ static void owner_forget_way(const char *path, size_t n)
         }
 }
 
-/* Drops entries of cgroups that are gone, of which nothing was heard, among the next few. Those that stay are
- * behind the others then. */
+/* Checks the next few entries, and drops those whose cgroup is gone without an event. The other ones are
+ * appended at the end of the table. */
 static void owner_sweep(void)
 {
         unsigned n = HASH_COUNT(owner_entries);
@@ -140,8 +140,8 @@ static void owner_sweep(void)
         }
 }
 
-/* The first n bytes of path. As long as path is the cgroup with this inode, those above it are the same,
- * too. */
+/* Adds an entry for the first n bytes of path. If path is still the cgroup with inode id, its ancestors are
+ * unchanged too. */
 static int owner_note(const char *path, size_t n, uint64_t id)
 {
         OwnerEntry *old = owner_entry_find(path, n), *e;
@@ -226,7 +226,8 @@ size_t owner_count(void)
         return n;
 }
 
-/* --- names ------------------------------------------------------------------------------------------------ */
+/* --- names
+ * ------------------------------------------------------------------------------------------------ */
 
 static bool owner_name_ends(const char *s, size_t n, const char *suffix)
 {

@@ -7,8 +7,8 @@
 
 #include "policy/nodeset.h"
 
-/* Of linux/mempolicy.h, which cannot be included beside numaif.h. Static: the node stays this one whatever
- * cpuset the process that allocates is in. */
+/* From linux/mempolicy.h, which conflicts with numaif.h. Static: the policy keeps its node, whatever the
+ * cpuset of the allocating process. */
 #ifndef MPOL_F_STATIC_NODES
 #define MPOL_F_STATIC_NODES (1 << 15)
 #endif
@@ -34,7 +34,7 @@ int pages_prefer(void *address, uint64_t bytes, int node)
         if (node < 0 || node >= NODE_MAX)
                 return -EINVAL;
         mask[(size_t)node / LONG_BITS] |= 1UL << ((size_t)node % LONG_BITS);
-        /* The kernel looks at one bit less than it is told. */
+        /* The kernel reads one bit less than maxnode. */
         if (mbind(address, bytes, MPOL_PREFERRED | MPOL_F_STATIC_NODES, mask, NODE_MAX + 1, 0) < 0)
                 return -errno;
         return 0;

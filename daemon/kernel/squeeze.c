@@ -10,7 +10,8 @@
 #include "daemon/kernel/cgroup.h"
 #include "policy/macro.h"
 
-/* While the job runs, this is the job's; one that is freed meanwhile is an orphan, which the end of the job frees. */
+/* The job owns this while it runs. A Squeeze that is freed meanwhile is an orphan, and is destroyed when the
+ * job ends. */
 struct Squeeze {
         char *cgroup;
         uint64_t id, bytes, used_bytes;
@@ -45,7 +46,7 @@ static int squeeze_read(Squeeze *s, int fd)
         return r;
 }
 
-/* What is reclaimed is asked for once: page cache that does not go then is in use. */
+/* Reclaims only once: page cache that remains is in use. */
 static int squeeze_run(Job *job _unused_, void *userdata)
 {
         Squeeze *s = userdata;

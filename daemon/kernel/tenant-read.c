@@ -7,8 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
-/* While the job runs, this is the job's; a TenantRead that is freed meanwhile is an orphan, and its end frees
- * it. */
+/* The job owns this while it runs. A TenantRead that is freed meanwhile is an orphan, and is released when
+ * the job ends. */
 struct TenantRead {
         char *cgroup;
         uint64_t wanted_id;
@@ -44,18 +44,19 @@ static int tenant_read_open_cgroup(TenantRead *t, int fd)
         int r = cgroup_read_mems(fd, &t->reading.mems);
 
         t->reading.populated = cgroup_is_populated(fd);
-        /* The controller is not enabled there: nothing is restricted, which is what an empty set says. */
+        /* Without the cpuset controller there is no restriction, which an empty set expresses. */
         if (r == -ENOENT) {
                 t->reading.mems = NODESET_EMPTY;
                 r = 0;
         }
         if (r >= 0 && !nodeset_is_empty(&t->nodes))
                 r = cgroup_read_numa(fd, &t->nodes, &t->reading.bytes, &t->reading.n_bytes);
-        /* The memory controller is not enabled there, or the cgroup is gone, which the next step finds. */
+        /* Without the memory controller there are no bytes. If the cgroup is gone, the next step finds
+         * out. */
         return r == -ENOENT ? 0 : r;
 }
 
-/* Without the controller there, the nearest ancestor with it decides. */
+/* Reads the set of the nearest ancestor that has the controller. */
 static void tenant_read_above(TenantRead *t)
 {
         char *path = strdup(t->cgroup), *slash;

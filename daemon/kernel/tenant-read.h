@@ -13,9 +13,9 @@ typedef struct TenantRead TenantRead;
 typedef struct TenantReading {
         int error;      /* -ENOENT: there is no such cgroup; -ESTALE: another cgroup has the name now */
         uint64_t id;    /* of the cgroup that has the name now; 0: none */
-        bool populated; /* it has a process, or one below it has */
-        NodeSet above;  /* -ENOENT: what the nearest cgroup above allows; empty: unknown */
-        NodeSet mems;   /* cpuset.mems; empty: it inherits, or has no cpuset controller */
+        bool populated; /* the cgroup or a descendant has a process */
+        NodeSet above;  /* with -ENOENT: the nodes that the nearest ancestor allows; empty: unknown */
+        NodeSet mems;   /* cpuset.mems; empty: inherited, or no cpuset controller */
         NumaBytes *bytes;
         size_t n_bytes;
 } TenantReading;
@@ -23,7 +23,7 @@ typedef struct TenantReading {
 /* Called from the event loop; the TenantRead may be freed there. */
 typedef void (*tenant_read_done_t)(const TenantReading *reading, void *userdata);
 
-/* id: of the cgroup that is meant; 0: any of that name. nodes: whose bytes are read. */
+/* id: inode of the expected cgroup; 0: any cgroup of that name. nodes: the nodes whose bytes are read. */
 int tenant_read_start(Worker *worker, const char *cgroup, uint64_t id, const NodeSet *nodes,
                       tenant_read_done_t done, void *userdata, TenantRead **ret);
 /* May be called at any time; done is not called afterwards. */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* The kernel gives a process the nodes that the sets of its cgroup and of all those above have in common
- * (cpuset.mems.effective, cgroup-v2.rst). A container runtime or a job manager may have narrowed a cgroup below
- * the one that was granted nodes: then the grant is of no use to the processes there. */
+/* A process may use the intersection of the sets of its cgroup and all ancestors (cpuset.mems.effective,
+ * cgroup-v2.rst). A container runtime or a job manager may have narrowed a cgroup below the one with the
+ * grant: then the processes there cannot use the granted nodes. */
 
 #include "daemon/kernel/usable.h"
 
@@ -16,13 +16,13 @@
 #include "daemon/kernel/cgroup.h"
 #include "policy/macro.h"
 
-/* The owner of a delegated cgroup can make as many as they like. */
+/* The walk is bounded, because the owner of a delegated cgroup can create any number of cgroups. */
 #define CGROUPS_MAX 4096
 #define DEPTH_MAX   64
 
 typedef enum Usable {
-        USABLE_NO,  /* by no process that was seen so far */
-        USABLE_YES, /* or nothing was found in the way until the look ended */
+        USABLE_NO,  /* not by any process seen so far */
+        USABLE_YES, /* by a process, or the walk reached its bounds */
 } Usable;
 
 typedef struct UsableWalk {
@@ -73,7 +73,7 @@ static int usable_note_narrow(UsableWalk *w, int fd, const char *path, const Nod
         return w->narrow.path ? USABLE_NO : -ENOMEM;
 }
 
-/* Nothing below a cgroup has more nodes than that one. */
+/* A descendant never has more nodes than its ancestor, so cgroups below a narrow one are not visited. */
 static int usable_visit(UsableWalk *w, int fd, const char *path)
 {
         _cleanup_free_ char *processes = NULL;
@@ -82,7 +82,7 @@ static int usable_visit(UsableWalk *w, int fd, const char *path)
         if (w->n_left == 0 || w->depth > DEPTH_MAX)
                 return USABLE_YES;
         w->n_left--;
-        /* Without the controller it has the nodes of the cgroup above. */
+        /* Without the controller it has the nodes of its parent. */
         int r = cgroup_read_effective(fd, &effective);
         if (r >= 0 && !nodeset_is_subset(w->nodes, &effective))
                 return usable_note_narrow(w, fd, path, &effective);

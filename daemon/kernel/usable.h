@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Whether the processes of a cgroup can use what the cgroup may. */
+/* Checks whether the processes of a cgroup can use the nodes of the cgroup. */
 
 #include "policy/nodeset.h"
 
-/* A cgroup that keeps processes off nodes. */
+/* A cgroup that denies nodes to its processes. */
 typedef struct UsableNarrow {
-        char *path; /* below the cgroup that was asked for: "/container"; NULL: none */
+        char *path; /* relative to the checked cgroup: "/container"; NULL: none */
         NodeSet nodes;
 } UsableNarrow;
 
-/* 0: a process in or below the cgroup of fd may allocate on all of nodes, or there is no process. -EPERM: none
- * may; *ret is the topmost cgroup with processes that is in the way, its path is the caller's. Of a subtree with
- * thousands of cgroups only a part is looked at, which answers 0. Reads files: for the worker. */
+/* 0: a process in or below the cgroup fd may allocate on all of `nodes`, or there is no process. -EPERM: no
+ * process may; *ret is the topmost populated cgroup that lacks nodes, and its path is owned by the caller.
+ * In a subtree with thousands of cgroups only a part is visited, and the result is 0. Reads files: for the
+ * worker. */
 int usable_check(int fd, const NodeSet *nodes, UsableNarrow *ret);

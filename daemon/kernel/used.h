@@ -11,10 +11,10 @@
 #include "policy/nodeset.h"
 
 typedef struct Used {
-        char *cgroup; /* NULL: not known, which uses nothing */
+        char *cgroup; /* NULL: unknown, which counts as 0 bytes */
         NodeSet nodes;
-        uint64_t bytes; /* the answer; 0 when the cgroup is gone */
+        uint64_t bytes; /* the result; 0 if the cgroup is gone */
 } Used;
 
-/* -ECANCELED when the job was cancelled. */
+/* -ECANCELED: the job was cancelled. */
 int used_read(Used *array, size_t n, Job *job);

@@ -7,13 +7,13 @@
 #include "daemon/loop/event-limit.h"
 
 #define TOKEN_USEC (UINT64_C(1) * 1000 * 1000)
-/* Full buckets say nothing and are dropped when there are so many. */
+/* Full buckets carry no information. They are dropped when there are this many buckets. */
 #define BUCKETS_KEPT 64
 
 typedef struct Bucket {
         uid_t uid;
         unsigned tokens;
-        uint64_t filled_usec; /* when its last token came */
+        uint64_t filled_usec; /* time of the last added token */
         uint64_t left_out;
         UT_hash_handle hh;
 } Bucket;

@@ -21,7 +21,7 @@ static const struct {
 #undef X
 };
 
-/* One row a detail: its key on the bus, its field in the journal, where it is. */
+/* One row per detail: the key on the bus, the field in the journal, and the offset in Event. */
 static const struct {
         const char *key;
         const char *field;

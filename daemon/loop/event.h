@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What happened, told once: as a structured journal entry, and as a notice, of which bus-event.c makes the
- * signal Event of org.cdmd1.Manager.
- * Every kind has a MESSAGE_ID, by which `journalctl -x` finds the explanation in cdmd.catalog. */
+/* Events. Each event is reported once: as a structured journal entry, and as a notice, which becomes the
+ * signal Event of org.cdmd1.Manager. Every kind has a MESSAGE_ID, by which `journalctl -x` finds the
+ * explanation in cdmd.catalog. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -14,9 +14,8 @@
 #include "daemon/loop/event-limit.h"
 #include "daemon/loop/notify.h"
 
-/* kind, its name on the bus, journal priority, MESSAGE_ID. tests/ and systemd/cdmd.catalog follow this
- * table.
- */
+/* Columns: kind, name on the bus, journal priority, MESSAGE_ID. tests/ and systemd/cdmd.catalog follow this
+ * table. */
 #define EVENT_TABLE(X)                                                                                      \
         X(EVENT_GRANTED, "granted", LOG_INFO, "d31152ef6c544da68ab2f529b84d7335")                           \
         X(EVENT_DENIED, "denied", LOG_NOTICE, "2e1798bd044144dc945cb1f51881c5a0")                           \
@@ -67,14 +66,14 @@ int event_kind_priority(EventKind v);
 /* 32 hex digits. */
 const char *event_kind_message_id(EventKind v);
 
-/* The cgroups that still hold bytes, and the kind of bytes ("anon", "file", "shmem", "other"). */
+/* A cgroup that still holds bytes, and the kind of bytes ("anon", "file", "shmem", "other"). */
 typedef struct EventHolder {
         const char *cgroup;
         const char *kind;
         uint64_t bytes;
 } EventHolder;
 
-/* Which of the numbers below were filled in; strings say so by not being NULL. */
+/* The numbers in Event that are set. Strings are set if they are not NULL. */
 typedef enum EventField {
         EVENT_HAS_SIZE = 1 << 0,
         EVENT_HAS_UID = 1 << 1,
@@ -88,7 +87,7 @@ typedef enum EventField {
         EVENT_HAS_LEFT_OUT = 1 << 9,
 } EventField;
 
-/* Everything is borrowed for the time of the call. In the journal these are the fields CDM_POOL=, CDM_SIZE=,
+/* All pointers are borrowed during the call. In the journal these are the fields CDM_POOL=, CDM_SIZE=,
  * CDM_UNIT= and so on; on the bus the keys "pool", "size", "unit" of `details`. */
 struct Event {
         EventKind kind;
@@ -100,19 +99,19 @@ struct Event {
         const char *nodes;
         const char *reason;
         const char *policy; /* FILE:LINE */
-        const char *error;  /* the name of the error on the bus that it would be */
+        const char *error;  /* the name of the corresponding D-Bus error */
         uint64_t size_bytes;
         uid_t uid;
         uint64_t moved_bytes, failed_bytes, evicted_bytes, residue_bytes;
-        uint64_t left_usec; /* until it is drained */
+        uint64_t left_usec; /* time until the reservation is drained */
         uint64_t excess_bytes, duration_usec;
         uint64_t left_out; /* suppressed events of this user before this one */
         const EventHolder *holders;
         size_t n_holders;
 };
 
-/* The detail with number i of an event: its key on the bus, and its text or number; neither: the event says
- * nothing of it. False: there is no such detail. uid and holders are not among them. */
+/* Detail number i of an event: its key on the bus, and its text or number; neither: not set in this event.
+ * Returns false if there is no such detail. uid and holders are not included. */
 typedef struct EventDetail {
         const char *key;
         const char *text;
@@ -121,13 +120,14 @@ typedef struct EventDetail {
 } EventDetail;
 bool event_detail(const Event *e, size_t i, EventDetail *ret);
 
-/* For events that uid causes and may cause at will; limit and monotonic_usec as for event_limit_take(). A
- * suppressed event is sent to client only, which waits for it; client may be NULL. EVENT_ALL_CLIENTS: whoever
- * asked may wait for it on any connection, so that only the journal does without it. Root is not limited. */
+/* For events that a user can cause in any number; limit and monotonic_usec as for event_limit_take(). A
+ * suppressed event is only sent to client, which waits for it; client may be NULL. EVENT_ALL_CLIENTS: the
+ * requester may wait for it on any connection, so it is sent to all clients and only left out of the
+ * journal. Root is not limited. */
 #define EVENT_ALL_CLIENTS "*"
 void event_emit_limited(const Notify *notify, EventLimit *limit, uint64_t monotonic_usec, const char *client,
                         Event *e, const char *message, ...) __attribute__((format(printf, 6, 7)));
 
-/* notify may be NULL (only the journal is told then). message is what a person reads in the journal. */
+/* notify may be NULL: then the event only goes to the journal. message is the text of the journal entry. */
 void event_emit(const Notify *notify, const Event *e, const char *message, ...)
         __attribute__((format(printf, 3, 4)));

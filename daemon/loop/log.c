@@ -35,7 +35,7 @@ const char *log_target_to_string(LogTarget v)
 
 int log_target_from_string(const char *s, LogTarget *ret)
 {
-        /* LogControl1 knows more names for what is the same thing here. */
+        /* LogControl1 has more names, which mean the same for cdmd. */
         if (strcmp(s, "auto") == 0 || strcmp(s, "journal-or-kmsg") == 0) {
                 *ret = LOG_TARGET_JOURNAL;
                 return 0;
@@ -63,8 +63,8 @@ int log_level_from_string(const char *s, int *ret)
         return -EINVAL;
 }
 
-/* systemd names the socket of its own journal stream by device and inode; anything else, such as a file or a
- * terminal that was put over stderr, means that the messages are meant to be read there. */
+/* systemd sets JOURNAL_STREAM to the device and inode of its journal socket. If stderr is something else,
+ * such as a file or a terminal, messages must go there. */
 static bool log_stderr_is_journal(void)
 {
         const char *e = getenv("JOURNAL_STREAM");

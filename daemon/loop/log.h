@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Where log lines go: the journal when stderr is connected to it, else stderr as text. Level and target can
- * be changed at run time (org.freedesktop.LogControl1). Only main, the parts' edges and event.c log. */
+/* Log lines go to the journal if stderr is connected to it, otherwise to stderr as text. Level and target
+ * can be changed at run time (org.freedesktop.LogControl1). Functions that return an error do not log it. */
 
 #include <stddef.h>
 #include <sys/uio.h>
@@ -29,10 +29,10 @@ void log_set_target(LogTarget v);
 int log_get_level(void);
 void log_set_level(int level);
 
-/* errno is kept. */
+/* Preserves errno. */
 void log_line(int priority, const char *format, ...) _printf_(2, 3);
 
-/* One journal entry of these fields ("NAME=value"); message is what the console shows instead. */
+/* Writes one journal entry with these fields ("NAME=value"); the console shows message instead. */
 void log_fields(int priority, const char *message, const struct iovec *fields, size_t n_fields);
 
 #define log_error(...)   log_line(LOG_ERR, __VA_ARGS__)

@@ -3,13 +3,13 @@
 #include "daemon/loop/log.h"
 #include "daemon/loop/match.h"
 
-/* userdata is that of the match, which this knows nothing of. */
+/* userdata belongs to the callback of the match, and is not used here. */
 static int match_on_installed(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
         const sd_bus_error *e = sd_bus_message_get_error(m);
 
         if (e)
-                log_error("the bus refuses a match (%s), so cdmd does not hear of some changes: %s", e->name,
+                log_error("the bus refused a match (%s), so cdmd will miss some changes: %s", e->name,
                           e->message ? e->message : "no reason given");
         return 0;
 }

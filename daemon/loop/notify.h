@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Tells what has changed. The parts of the daemon tell it here; those that want to know subscribe. So what
- * manages a reservation or a node need not know who hears of it.
+/* Distributes notices of changes. Parts of the daemon send notices, and listeners subscribe to them. So the
+ * code that manages a reservation or a node does not depend on its listeners.
  *
- * Listeners are called at once, in the order in which they subscribed, with a notice that is valid for the
- * time of the call. A notice is told in the middle of a change, so a listener may read, send messages, set
- * timers and remember what there is to do later. It must not tell another notice, add or end a reservation,
- * or change nodes, pools or the ledger. */
+ * Listeners are called immediately, in the order of their subscription, with a notice that is valid during
+ * the call. A notice is sent in the middle of a change. So a listener may read, send messages, set timers
+ * and record work for later. A listener must not send another notice, add or end a reservation, or change
+ * nodes, pools or the ledger. */
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -23,21 +23,21 @@ typedef struct Event Event;
 typedef enum NoticeKind {
         NOTICE_EVENT,                /* event, client */
         NOTICE_RESERVATION_ADDED,    /* id: clients may see it from now on */
-        NOTICE_RESERVATION_REMOVED,  /* id: it is about to be forgotten */
+        NOTICE_RESERVATION_REMOVED,  /* id: about to be forgotten */
         NOTICE_RESERVATION_CHANGED,  /* id, changed */
         NOTICE_RESERVATION_REVOKING, /* id, reason, usec */
         NOTICE_NODE_DRAINED,         /* node: drained by an administrator, or undrained */
-        NOTICE_NODES,                /* topology_before, pools_before: others are in force now */
+        NOTICE_NODES,                /* topology_before, pools_before: they were replaced */
         NOTICE_MODE,                 /* Mode= was read again */
-        NOTICE_FENCE_STATE,          /* the fence was worked on */
-        NOTICE_RESERVATION_CAME,     /* entry: it is granted, its nodes are open */
-        NOTICE_RESERVATION_LEFT, /* entry, reservation: not in the ledger any more, and about to be freed */
-        NOTICE_FENCE_BEGINS,     /* wanted: the fence is about to be closed, or lifted */
-        NOTICE_SYSTEMD,          /* reason: what systemd says around a daemon-reload */
-        NOTICE_ROOM,             /* who waits may have waited for what changed */
+        NOTICE_FENCE_STATE,          /* the state of the fence may have changed */
+        NOTICE_RESERVATION_CAME,     /* entry: granted, its nodes are open */
+        NOTICE_RESERVATION_LEFT,     /* entry, reservation: removed from the ledger, and about to be freed */
+        NOTICE_FENCE_BEGINS,         /* wanted: the fence is about to be closed, or lifted */
+        NOTICE_SYSTEMD,              /* reason: what systemd says around a daemon-reload */
+        NOTICE_ROOM,                 /* a change that may let a waiter be served */
 } NoticeKind;
 
-/* What of a reservation changed; several may be given. */
+/* The changed properties of a reservation; a bit mask. */
 typedef enum ReservationChange {
         RESERVATION_CHANGED_STATE = 1 << 0,
         RESERVATION_CHANGED_SIZE = 1 << 1,
@@ -56,13 +56,13 @@ typedef struct Notice {
         int node;
         bool wanted;
         const char *reason;
-        uint64_t usec; /* until it is drained */
+        uint64_t usec; /* time until the reservation is drained */
         Entry *entry;
         const Reservation *reservation;
         const Topology *topology_before;
         const PoolSet *pools_before;
         const Event *event;
-        const char *client; /* the only one that is told; NULL: all */
+        const char *client; /* the only recipient; NULL: all clients */
 } Notice;
 
 typedef struct Notify Notify;
@@ -72,11 +72,11 @@ int notify_new(Notify **ret);
 Notify *notify_free(Notify *n);
 DEFINE_CLEANUP(Notify, notify_free);
 
-/* The number of listeners is fixed: see NOTIFY_LISTENERS_MAX. -ENOSPC: there are as many already. */
+/* -ENOSPC: there are NOTIFY_LISTENERS_MAX listeners already. */
 int notify_subscribe(Notify *n, notify_listener_t listener, void *userdata);
 void notify_unsubscribe(Notify *n, notify_listener_t listener, void *userdata);
 
-/* n may be NULL: nobody listens. */
+/* n may be NULL: there are no listeners. */
 void notify_tell(const Notify *n, const Notice *notice);
 void notify_reservation_added(const Notify *n, uint32_t id);
 void notify_reservation_removed(const Notify *n, uint32_t id);

@@ -9,7 +9,7 @@
 #include "daemon/loop/match.h"
 #include "daemon/loop/peers.h"
 
-/* arg2 is the new owner: empty when a name is lost. */
+/* arg2 is the new owner; it is empty when a name is lost. */
 #define MATCH_NAME_LOST                                                                                     \
         "type='signal',sender='org.freedesktop.DBus',path='/org/freedesktop/DBus',"                         \
         "interface='org.freedesktop.DBus',member='NameOwnerChanged',arg2=''"

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Tells when a connection leaves the bus.
+/* Reports when a connection leaves the bus.
  *
- * One match serves all callers and waiters, however many there are: the bus allows a connection 512 matches
- * and refuses the next one. The match is installed before cdmd has its name, so the bus tells that a caller
- * has left after it has delivered the caller's calls. A watch that is made as a call arrives, or while
- * another watch of the same caller exists, misses nothing and needs no question to the bus. Only names that
- * were stored by an earlier cdmd have to be looked up, after their watch was made. */
+ * One match serves all callers and waiters, because the bus limits a connection to 512 matches. The match is
+ * installed before cdmd owns its name, so the bus reports the end of a caller after it has delivered the
+ * caller's calls. A watch that is created when a call arrives, or while another watch of the same caller
+ * exists, misses nothing, and the bus need not be asked. Only names that an earlier cdmd has stored must be
+ * looked up, after their watch was created. */
 
 #include <systemd/sd-bus.h>
 
@@ -16,11 +16,12 @@
 typedef struct Peers Peers;
 typedef struct PeerWatch PeerWatch;
 
-/* Called once, from the event loop. It may free any watch, its own included, and make new ones. */
+/* Called once, from the event loop. The callee may free any watch, including its own, and create new
+ * ones. */
 typedef void (*peer_gone_t)(void *userdata);
 
 int peers_new(sd_bus *bus, Peers **ret);
-/* All watches must have been freed before. */
+/* All watches must have been freed first. */
 Peers *peers_free(Peers *p);
 DEFINE_CLEANUP(Peers, peers_free);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Uses a timer that is due at once. A defer source does not work: it counts as pending since it was made, so
- * sd-event would dispatch it before all other sources of its priority in each turn. */
+/* Uses a timer that is due immediately. A defer source does not work: it counts as pending since its
+ * creation, so sd-event would dispatch it before all other sources of its priority in each turn. */
 
 #include "daemon/loop/slice.h"
 
@@ -18,7 +18,7 @@
 
 struct Slice {
         sd_event_source *source;
-        unsigned n_others; /* events that went first since the last slice */
+        unsigned n_others; /* other events since the last slice */
         bool patient;
         slice_run_t run;
         void *userdata;
@@ -32,7 +32,7 @@ static void slice_arm(Slice *s)
         if (r >= 0)
                 r = sd_event_source_set_enabled(s->source, s->on ? SD_EVENT_ONESHOT : SD_EVENT_OFF);
         if (r < 0)
-                log_error("cannot set the timer of a long answer: %s", strerror(-r));
+                log_error("cannot set the timer for work in slices: %s", strerror(-r));
 }
 
 static int slice_on_turn(sd_event_source *source, uint64_t usec, void *userdata)
@@ -47,7 +47,7 @@ static int slice_on_turn(sd_event_source *source, uint64_t usec, void *userdata)
         return 0;
 }
 
-/* Once a turn of the loop, in each of which one event is dispatched. */
+/* Called once per turn of the loop. Each turn dispatches one event. */
 static int slice_on_prepare(sd_event_source *source, void *userdata)
 {
         Slice *s = userdata;

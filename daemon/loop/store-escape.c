@@ -66,7 +66,7 @@ int store_unescape(const char *s, char **ret)
         return 0;
 }
 
-/* A label is printable, so that a tab is in none. */
+/* A label is printable, so it never contains a tab. */
 #define LABELS_SEPARATOR "\t"
 
 void store_print_labels(FILE *f, const char *key, const Labels *labels)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* The text of one reservation's file: a version line, Key=value lines, and a last line `end`, which tells a
- * whole file from a torn one. Every key occurs exactly once; unknown keys are refused, since this cdmd could
- * not keep what they mean. */
+/* The text of a reservation's file: a version line, Key=value lines, and a last line `end`, which shows that
+ * the file is complete. No key occurs twice. Unknown keys are refused, because this version of cdmd could
+ * not preserve their meaning. */
 
 #include <errno.h>
 #include <inttypes.h>
@@ -39,7 +39,7 @@ int store_phase_from_string(const char *s, StorePhase *ret)
         return -EINVAL;
 }
 
-/* What is being read; the phase is not a part of the reservation. */
+/* The result while a file is parsed. The phase is not part of the reservation. */
 typedef struct StoreDraft {
         Reservation *r;
         StorePhase phase;
@@ -172,7 +172,7 @@ static int store_text_set_client_scope(StoreDraft *d, const char *v)
         return store_text_wait_of(d) ? store_unescape(v, &d->r->wait->scope_slice) : -ENOMEM;
 }
 
-/* Its number, and when it started. */
+/* The PID and start time of the process. */
 static int store_text_set_client_process(StoreDraft *d, const char *v)
 {
         int pid, n;
@@ -185,8 +185,8 @@ static int store_text_set_client_process(StoreDraft *d, const char *v)
         return 0;
 }
 
-/* exclusive, capped, scope, with-start, nobody, and of one that waits patient, migrate, bind: those that are
- * set, by name. */
+/* The names of the flags that are set: exclusive, capped, scope, with-start, nobody; for a waiting request
+ * also patient, migrate, bind. */
 static int store_text_set_flags(StoreDraft *d, const char *v)
 {
         char word[16];
@@ -235,7 +235,7 @@ static int store_text_set_term(StoreDraft *d, const char *v)
         return store_parse_u64(v, &d->r->term_usec);
 }
 
-/* When, and for which reservation. */
+/* The time, and the reservation for which this one is revoked. */
 static int store_text_set_revoke(StoreDraft *d, const char *v)
 {
         int n;
@@ -324,7 +324,7 @@ static void store_text_print_wait(FILE *f, const Wait *w)
         store_print_escaped(f, "ClientScope", w->scope_slice);
 }
 
-_Static_assert(ARRAY_SIZE(keys) <= 64, "a bit of `seen` a key");
+_Static_assert(ARRAY_SIZE(keys) <= 64, "`seen` has one bit per key");
 
 int store_format(const Reservation *r, StorePhase phase, char **ret)
 {
@@ -386,7 +386,7 @@ static int store_text_parse_line(StoreDraft *d, char *line, uint64_t *seen, cons
 {
         char *value = strchr(line, '=');
 
-        *ret_reason = "it has a line that is no Key=value";
+        *ret_reason = "it has a line that is not Key=value";
         if (!value)
                 return -EBADMSG;
         *value++ = '\0';
@@ -414,7 +414,7 @@ static int store_text_check_whole(const StoreDraft *d, uint64_t seen, bool ended
         for (size_t i = 0; i < ARRAY_SIZE(keys); i++)
                 if (keys[i].required && !(seen & (UINT64_C(1) << i)))
                         return -EBADMSG;
-        *ret_reason = "it waits, and does not say for what";
+        *ret_reason = "it waits, but lacks the details of the request";
         if ((d->phase == STORE_QUEUED) != (d->r->state == RESERVATION_QUEUED) ||
             (d->phase == STORE_QUEUED && !d->r->wait))
                 return -EBADMSG;
@@ -445,7 +445,7 @@ int store_parse(const char *text, Reservation **ret, StorePhase *ret_phase, cons
                 *ret_reason = "it has text after its end";
                 if (ended)
                         return -EBADMSG;
-                *ret_reason = "it is of another version, or no reservation at all";
+                *ret_reason = "it has another version, or is not a reservation";
                 if (first && strcmp(line, STORE_HEADER) != 0)
                         return -EBADMSG;
                 if (!first && strcmp(line, STORE_TRAILER) == 0)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* The text of the file of one cgroup, of which somebody said something: as that of a reservation (store-text.c). */
+/* The text of the file with the statement about a cgroup. The format is like that of a reservation
+ * (store-text.c). */
 
 #include "daemon/loop/store-vouch.h"
 
@@ -74,7 +75,7 @@ int store_parse_vouch(const char *text, Vouch **ret)
                 if (r < 0)
                         return r == -ENOMEM ? r : -EBADMSG;
         }
-        /* Without the last line it is cut off; and nothing comes behind that. */
+        /* A file without the last line is truncated, and nothing may follow that line. */
         if (!line || !rest || *rest || !v->cgroup || v->cgroup_id == 0 ||
             (v->labels.n == 0 && v->for_uid == UID_NONE))
                 return -EBADMSG;

@@ -15,8 +15,9 @@
 #include "daemon/loop/store-escape.h"
 #include "daemon/loop/store-vouch.h"
 
-/* reservation-ID, tenant-INODE, drained, and next-id: the first id that was not set aside yet. Ids are taken in blocks, so
- * that a grant costs one write; a restart skips what was left of a block. */
+/* The files are reservation-ID, tenant-INODE, drained, pools and next-id, which holds the first id that is
+ * not allocated yet. Ids are allocated in blocks, so that a grant costs one write; a restart skips the rest
+ * of a block. */
 #define STORE_PREFIX    "reservation-"
 #define STORE_TENANT    "tenant-"
 #define STORE_NEXT_ID   "next-id"
@@ -32,7 +33,7 @@
 struct Store {
         int fd;
         uint32_t next_id;
-        uint32_t id_end; /* ids below it are set aside on disk */
+        uint32_t id_end; /* ids below this one are allocated on disk */
 };
 
 static void store_fd_close(int *fd)
@@ -61,7 +62,7 @@ static int store_make_directory(const char *path)
         }
 }
 
-/* *ret is the file's text, NUL-terminated. -EBADMSG: too long, or it has a NUL itself. */
+/* *ret is the text of the file, NUL-terminated. -EBADMSG: too long, or the text contains a NUL. */
 static int store_read_text(int directory, const char *name, char **ret)
 {
         _cleanup_(store_fd_close) int fd =
@@ -156,7 +157,7 @@ int store_next_id(Store *s, uint32_t *ret)
         if (s->next_id == s->id_end) {
                 char text[16];
 
-                /* 2^32 reservations in one boot are a thousand a second for seven weeks. */
+                /* 2^32 reservations in one boot are a thousand per second for seven weeks. */
                 if (s->id_end > UINT32_MAX - STORE_ID_BLOCK)
                         return -ENOSPC;
                 snprintf(text, sizeof(text), "%" PRIu32 "\n", s->id_end + STORE_ID_BLOCK);
@@ -227,7 +228,7 @@ int store_read_drained(Store *s, NodeSet *ret)
         return nodeset_parse(text, ret) < 0 ? -EBADMSG : 0;
 }
 
-/* The number behind the prefix, or 0; also for NAME.bad, whose id must not come back either. */
+/* Returns the number after the prefix, or 0. This includes NAME.bad, whose id must not be reused either. */
 static uint32_t store_name_id(const char *name, bool *ret_bad)
 {
         char *end;
@@ -251,7 +252,7 @@ static void store_set_aside(Store *s, const char *name)
         (void)renameat(s->fd, name, s->fd, bad);
 }
 
-/* What store_replace_file() makes, of reservation-ID as of next-id. */
+/* True for the temporary files of store_replace_file(). */
 static bool store_is_temp(const char *name)
 {
         size_t n = strlen(name), k = strlen(STORE_TEMP);
@@ -300,11 +301,11 @@ static int store_load_vouch(Store *s, const char *name, uint64_t id, const Store
         if (r >= 0 && v->cgroup_id == id)
                 return reader->vouch ? reader->vouch(TAKE_PTR(v), userdata) : 0;
         store_set_aside(s, name);
-        reader->bad(name, "what is said of its control group is garbled", userdata);
+        reader->bad(name, "the statement about its control group is damaged", userdata);
         return 0;
 }
 
-/* The inode behind the prefix; 0: it is no such file. */
+/* Returns the inode after the prefix; 0: not such a file. */
 static uint64_t store_name_inode(const char *name)
 {
         uint64_t id = 0;
@@ -338,7 +339,7 @@ static int store_load_one(Store *s, const char *name, uint32_t id, const StoreRe
         return reader->reservation(TAKE_PTR(r), phase, userdata);
 }
 
-/* Ids go on behind those that were set aside, and behind every one that is seen on disk. */
+/* New ids start after all allocated ids, and after every id that is found on disk. */
 static int store_load_next_id(Store *s, uint32_t highest, const StoreReader *reader, void *userdata)
 {
         _cleanup_free_ char *text = NULL;

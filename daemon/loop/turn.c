@@ -10,7 +10,7 @@
 
 typedef struct Line {
         char *tenant;
-        Turn *head; /* the one whose turn it is */
+        Turn *head; /* the current turn, followed by waiting turns */
         UT_hash_handle hh;
 } Line;
 
@@ -56,8 +56,8 @@ static int turn_on_source(sd_event_source *source, void *userdata)
         return 0;
 }
 
-/* Failing here would leave the tenant stuck, so the source is made when the turn is taken and only switched
- * on now, which cannot fail. */
+/* A failure here would block the tenant for ever. So the source is created when the turn is taken, and is
+ * only enabled here, which cannot fail. */
 static void turn_announce(Turn *t)
 {
         (void)sd_event_source_set_enabled(t->source, SD_EVENT_ONESHOT);

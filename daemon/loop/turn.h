@@ -14,7 +14,7 @@ typedef struct Turn Turn;
 typedef void (*turn_cb)(Turn *t, void *userdata);
 
 int turn_queue_new(sd_event *event, TurnQueue **ret);
-/* All turns must have been freed before. */
+/* All turns must have been freed first. */
 TurnQueue *turn_queue_free(TurnQueue *q);
 DEFINE_CLEANUP(TurnQueue, turn_queue_free);
 

@@ -11,16 +11,16 @@
 #include <time.h>
 #include <unistd.h>
 
-/* A job is in exactly one list, all of them under the lock: waiting -> running -> finished. A thread takes
- * it from the first to the last; the event loop, woken through an eventfd, takes it from there, calls done
- * and frees it. So a Job is a valid pointer until its done callback was called.
+/* A job is in exactly one list: waiting -> running -> finished. The lock protects all lists. A thread moves
+ * the job from `waiting` to `finished`. The event loop, woken through an eventfd, takes it from there, calls
+ * done and frees it. So the pointer to a Job is valid until its done callback has been called.
  *
- * A job that pauses goes from `running` to `pausing`. The event loop finds it there, makes a timer for it,
- * puts it into `paused`, and when the time has come back into a list of those that wait. So a paused job
- * costs a timer and no thread, however many there are.
+ * A job that pauses moves from `running` to `pausing`. The event loop creates a timer for it and moves it to
+ * `paused`; when the timer expires, the job moves back to a waiting list. So a paused job needs a timer, but
+ * no thread.
  *
- * A thread is started when a job finds none idle, and ends after IDLE_SEC without work; the eventfd then
- * wakes the loop once more to join them. Nothing in here wakes up periodically. */
+ * A thread is started when a new job finds no idle thread, and ends after IDLE_SEC without work; the eventfd
+ * then wakes the loop once more to join the thread. Nothing here wakes up periodically. */
 
 #define IDLE_SEC            10
 #define DISPATCH_MAX        64
@@ -34,9 +34,9 @@ typedef struct JobList {
 struct Job {
         Worker *worker;
         bool first;
-        bool pausing; /* set while it runs */
+        bool pausing; /* set by job_pause() while the job runs */
         uint64_t until_usec;
-        sd_event_source *timer; /* of the event loop */
+        sd_event_source *timer; /* used by the event loop only */
         JobList *list;
         Job *prev, *next;
         job_run_t run;
@@ -52,12 +52,12 @@ struct Job {
 struct Worker {
         sd_event *event;
         pthread_mutex_t lock;
-        pthread_cond_t work; /* something waits, or the threads shall end */
+        pthread_cond_t work; /* a job is waiting, or the threads must end */
         JobList first, waiting, running, finished;
         JobList pausing, paused;
         unsigned n_threads, n_idle, n_threads_max;
         bool stopping;
-        pthread_t *threads; /* n_threads_max slots; those of `gone` end by themselves and are to be joined */
+        pthread_t *threads; /* n_threads_max slots; threads marked `gone` have ended and must be joined */
         bool *used, *gone;
         int event_fd;
         sd_event_source *source;
@@ -96,11 +96,11 @@ static void worker_wake_loop(Worker *w)
 {
         uint64_t one = 1;
 
-        /* Fails only when the counter is at its limit, and then the loop is awake anyway. */
+        /* Fails only if the counter is at its limit, and then the loop is awake anyway. */
         (void)!write(w->event_fd, &one, sizeof(one));
 }
 
-/* With the lock held. */
+/* Called with the lock held. */
 static void worker_finish(Job *job, int result)
 {
         job->result = result;
@@ -109,7 +109,7 @@ static void worker_finish(Job *job, int result)
         worker_wake_loop(job->worker);
 }
 
-/* With the lock held. */
+/* Called with the lock held. */
 static Job *worker_next_waiting(const Worker *w)
 {
         return w->first.first ? w->first.first : w->waiting.first;
@@ -120,7 +120,7 @@ static void worker_wait_in_line(Job *job)
         worker_list_append(job->first ? &job->worker->first : &job->worker->waiting, job);
 }
 
-/* With the lock held. */
+/* Called with the lock held. */
 static void worker_pause_now(Job *job)
 {
         Worker *w = job->worker;
@@ -134,7 +134,7 @@ static void worker_pause_now(Job *job)
         worker_wake_loop(w);
 }
 
-/* With the lock held, which is released while the job runs. */
+/* Called with the lock held, which is released while the job runs. */
 static void worker_run_one(Worker *w)
 {
         Job *job = worker_next_waiting(w);
@@ -144,7 +144,7 @@ static void worker_run_one(Worker *w)
         worker_list_append(&w->running, job);
         job->pausing = false;
         if (job->progress_pending)
-                worker_wake_loop(w); /* a waiting job was not checked for cancellation */
+                worker_wake_loop(w); /* progress is only dispatched for running jobs */
         pthread_mutex_unlock(&w->lock);
         r = job->run(job, job->userdata);
         pthread_mutex_lock(&w->lock);
@@ -156,7 +156,7 @@ static void worker_run_one(Worker *w)
                 worker_pause_now(job);
 }
 
-/* With the lock held. False when nothing came for IDLE_SEC. */
+/* Called with the lock held. Returns false after IDLE_SEC without work. */
 static bool worker_wait_for_work(Worker *w)
 {
         struct timespec until;
@@ -191,8 +191,8 @@ static void *worker_thread_main(void *userdata)
         return NULL;
 }
 
-/* With the lock held. A thread that is `gone` needs the lock only for its last instruction. So the lock is
- * released while we join the thread. */
+/* Called with the lock held. A thread that is `gone` still has to release the lock, so the lock is dropped
+ * while the thread is joined. */
 static void worker_join_gone(Worker *w)
 {
         for (unsigned i = 0; i < w->n_threads_max; i++) {
@@ -208,15 +208,15 @@ static void worker_join_gone(Worker *w)
         }
 }
 
-/* With the lock held, which may be released meanwhile. -EAGAIN: there are as many as may be. Signals are the event
- * loop's (signalfd): a thread gets none. */
+/* Called with the lock held, which may be released meanwhile. -EAGAIN: all slots are in use. The thread
+ * blocks all signals, because the event loop handles them (signalfd). */
 static int worker_start_thread(Worker *w)
 {
         sigset_t all, before;
         unsigned i = 0;
         int r;
 
-        worker_join_gone(w); /* their slots: the loop may not have been told yet that they ended */
+        worker_join_gone(w); /* frees slots of threads that the loop has not joined yet */
         while (i < w->n_threads_max && w->used[i])
                 i++;
         if (i == w->n_threads_max)
@@ -241,8 +241,8 @@ static void worker_call_done(Job *job)
         free(job);
 }
 
-/* Calls done for what has finished, for at most max jobs so that the loop gets on with other things; done
- * may submit and cancel. */
+/* Calls done of finished jobs, for at most max jobs, so that the loop can serve other events. done may
+ * submit and cancel jobs. */
 static void worker_dispatch_finished(Worker *w, size_t max)
 {
         for (size_t i = 0;; i++) {
@@ -263,8 +263,8 @@ static void worker_dispatch_finished(Worker *w, size_t max)
         }
 }
 
-/* At most one call for each running job in a turn of the loop, whatever comes in meanwhile. Only this thread
- * frees jobs, so one that is picked under the lock stays valid without it. */
+/* Makes at most one call per running job in a turn of the loop. Only this thread frees jobs, so a job that
+ * is picked under the lock stays valid without the lock. */
 static void worker_dispatch_progress(Worker *w)
 {
         for (unsigned i = 0; i < w->n_threads_max; i++) {
@@ -285,8 +285,8 @@ static void worker_dispatch_progress(Worker *w)
         }
 }
 
-/* With the lock held. Idle threads may already have been signalled for jobs that still wait. Fails if no
- * thread will run the waiting jobs. */
+/* Called with the lock held. Idle threads may already have been signalled for jobs that still wait. Fails
+ * only if there is no thread at all to run the waiting jobs. */
 static int worker_call_thread(Worker *w)
 {
         int r = 0;
@@ -294,7 +294,7 @@ static int worker_call_thread(Worker *w)
         if (w->first.n + w->waiting.n > w->n_idle)
                 r = worker_start_thread(w);
         pthread_cond_signal(&w->work);
-        return w->n_threads > 0 ? 0 : r; /* one of those that run will come to it */
+        return w->n_threads > 0 ? 0 : r; /* a running thread will take the job */
 }
 
 static int worker_on_pause_over(sd_event_source *source _unused_, uint64_t usec _unused_, void *userdata)
@@ -313,7 +313,7 @@ static int worker_on_pause_over(sd_event_source *source _unused_, uint64_t usec 
         return 0;
 }
 
-/* With the lock held. Returns the job when it has progress to tell. */
+/* Called with the lock held. Returns the job if it has progress to report. */
 static Job *worker_set_timer(Job *job)
 {
         Worker *w = job->worker;
@@ -369,7 +369,7 @@ static int worker_init_locks(Worker *w)
         r = pthread_condattr_init(&attr);
         if (r)
                 return -r;
-        /* The clock may be set while a thread is idle. */
+        /* CLOCK_REALTIME may be set while a thread is idle. */
         pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
         r = pthread_cond_init(&w->work, &attr);
         pthread_condattr_destroy(&attr);
@@ -414,14 +414,14 @@ int worker_new(sd_event *event, unsigned n_threads_max, Worker **ret)
         return 0;
 }
 
-/* With the lock held. */
+/* Called with the lock held. */
 static void worker_cancel_all(JobList *list)
 {
         while (list->first)
                 worker_finish(list->first, -ECANCELED);
 }
 
-/* With the lock held. Cancels the jobs that no thread runs. */
+/* Called with the lock held. Cancels the jobs that no thread runs. */
 static void worker_cancel_idle(Worker *w)
 {
         worker_cancel_all(&w->first);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Threads for operations that may block: writes to cpuset.mems (seconds, on a process with many threads),
- * moving pages, reclaim, fsync. The event loop never does any of these itself. Jobs run in any order, so
- * callers serialise per tenant. */
+/* Threads for operations that may block: writes to cpuset.mems (seconds, for a process with many threads),
+ * moving pages, reclaim, fsync to a disk. The event loop never does any of these. Jobs run in any order, so
+ * callers serialize the jobs of a tenant. */
 
 #include <stdint.h>
 #include <systemd/sd-event.h>
@@ -13,12 +13,12 @@
 typedef struct Worker Worker;
 typedef struct Job Job;
 
-/* Runs on a thread; must not touch anything the event loop owns. Returns 0 or a negative errno, or what
- * job_pause() returned. */
+/* Runs on a thread, and must not touch anything that the event loop owns. Returns 0, a negative errno, or
+ * the result of job_pause(). */
 typedef int (*job_run_t)(Job *job, void *userdata);
-/* Run on the event loop. done is called exactly once, also after job_cancel(), after which userdata is the
- * caller's again. progress may be NULL; values that come faster than the loop turns are merged into the
- * last. */
+/* Both run on the event loop. done is called exactly once, also after job_cancel(); the job does not use
+ * userdata afterwards. progress may be NULL; if several values arrive in one turn of the loop, only the last
+ * is reported. */
 typedef void (*job_done_t)(int result, void *userdata);
 typedef void (*job_progress_t)(uint64_t value, void *userdata);
 
@@ -29,29 +29,31 @@ int worker_new(sd_event *event, unsigned n_threads_max, Worker **ret);
 Worker *worker_free(Worker *w);
 DEFINE_CLEANUP(Worker, worker_free);
 
-/* For jobs that may never end: drops waiting and paused jobs, and does not wait for running ones. done of a
- * job that runs is not called, and its userdata and the Worker stay allocated. Returns whether there is such
- * a job. */
+/* For jobs that may never end: drops waiting and paused jobs, and does not wait for running jobs. done of a
+ * running job is not called, and its userdata and the Worker stay allocated. Returns true if there is a
+ * running job. */
 _Bool worker_leave(Worker *w);
 
 int worker_submit(Worker *w, job_run_t run, job_done_t done, job_progress_t progress, void *userdata,
                   Job **ret);
 
-/* As worker_submit(), but ahead of all jobs of worker_submit(): for jobs that close nodes. */
+/* Like worker_submit(), but ahead of all jobs of worker_submit(): for jobs that close nodes. */
 int worker_submit_first(Worker *w, job_run_t run, job_done_t done, job_progress_t progress, void *userdata,
                         Job **ret);
 
-/* For a running job that has to wait, or has run for long while others wait: gives the thread back. run then
- * returns JOB_PAUSED and is called again, by any thread, not before until_usec (CLOCK_MONOTONIC; 0: after
- * those that wait). A paused job keeps its state in userdata: it should not contain scarce resources such as
- * open files, since thousands of jobs may be paused. When it is cancelled, run is not called any more. */
+/* For a running job that must wait, or has run for a long time while others wait: yields the thread. run
+ * then returns JOB_PAUSED, and is called again, by any thread, not before until_usec (CLOCK_MONOTONIC; 0:
+ * after the waiting jobs). A paused job keeps its state in userdata, which should not contain scarce
+ * resources such as open files, because thousands of jobs may be paused. After a cancellation run is not
+ * called again. */
 #define JOB_PAUSED 1
 int job_pause(Job *job, uint64_t until_usec);
 /* True if other jobs wait for a thread. */
 _Bool job_others_wait(Job *job);
 
-/* For the running job: reports progress to the event loop; tells whether the job was cancelled. */
+/* For the running job: reports progress to the event loop, and checks for cancellation. */
 void job_progress(Job *job, uint64_t value);
 _Bool job_is_cancelled(const Job *job);
-/* From the loop: asks the job to stop soon; done is still called, with -ECANCELED if it had not finished. */
+/* Called from the event loop: asks the job to stop soon. done is still called, with -ECANCELED if the job
+ * was waiting or paused. */
 void job_cancel(Job *job);

@@ -21,7 +21,8 @@
  * attribute and is refused. */
 #define ATTRIBUTE_BYTES_MAX ((size_t)16 * 1024)
 
-/* openat2(2) answers EAGAIN when something on the machine was renamed or mounted while it followed "..". */
+/* openat2(2) fails with EAGAIN if a rename or mount anywhere on the machine races with the lookup of
+ * "..". */
 #define TRIES_MAX 1000
 
 static void attribute_close_p(int *fd)
@@ -47,7 +48,7 @@ static int attribute_open_below(int root_fd, const char *path, int flags)
                 if (fd >= 0 || errno != EAGAIN)
                         break;
         }
-        /* A kernel before 5.6, or a sandbox that does not know the call. */
+        /* A kernel before 5.6, or a sandbox that does not allow the call. */
         if (fd < 0 && (errno == ENOSYS || errno == EPERM))
                 fd = openat(root_fd, path, flags | O_CLOEXEC);
         return fd < 0 ? -errno : (int)fd;
@@ -88,7 +89,7 @@ static int attribute_fd_read_text(int fd, char **ret)
         return 0;
 }
 
-/* O_NONBLOCK: below a --root there may be a FIFO in the place of a file. */
+/* O_NONBLOCK: below --root a FIFO may be in place of the file. */
 int attribute_open(int root_fd, const char *path)
 {
         return attribute_open_below(root_fd, path, O_RDONLY | O_NOCTTY | O_NONBLOCK);
@@ -161,7 +162,7 @@ int attribute_read_link(int root_fd, char **ret, const char *format, ...)
                 return fd;
         n = readlinkat(fd, "", target, sizeof(target));
         if (n < 0)
-                return errno == ENOENT ? -EINVAL : -errno; /* what is no link has no target */
+                return errno == ENOENT ? -EINVAL : -errno; /* ENOENT: not a link */
         if ((size_t)n == sizeof(target))
                 return -ENAMETOOLONG;
         *ret = strndup(target, (size_t)n);

@@ -7,10 +7,11 @@
 
 #include "daemon/machine/topology-device.h"
 
-/* The job's while it runs; one that is freed meanwhile is an orphan, and the end of the job frees it. */
+/* The job owns this while it runs. A DeviceNear that is freed meanwhile is an orphan, and is destroyed when
+ * the job ends. */
 struct DeviceNear {
         char *root, *pci;
-        Topology *topology; /* nodes and their devices, no more */
+        Topology *topology; /* only nodes and their devices */
         NodeSet nodes;
         device_near_done_t done;
         void *userdata;

@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* The kernel tells of a node by `add` and `remove` (subsystem node), and of its memory by `add`, `online`,
+/* The kernel reports a node by `add` and `remove` (subsystem node), and its memory by `add`, `online`,
  * `offline` and `remove` of each block (subsystem memory). The contents of events are ignored: an event only
- * causes a scan of sysfs, so a lost event does no harm as long as a later one arrives. The scan comes some
- * time after the first event. Later events cause another scan.
+ * triggers a scan of sysfs, so a lost event does no harm if a later one arrives. The scan starts some time
+ * after the first event. Later events trigger another scan.
  *
- * libsystemd listens to udev, which passes events on when it has dealt with them. By then udev's own rules,
- * such as those that put memory online, have run. The new node is not open meanwhile: the fence is an
- * allow-list. */
+ * libsystemd listens to udev, which forwards events after processing them. By then udev rules, such as rules
+ * that put memory online, have run. A new node is not open meanwhile, because the fence is an allow-list. */
 
 #include <errno.h>
 #include <stdint.h>
@@ -18,7 +17,7 @@
 
 #define SETTLE_USEC   (UINT64_C(200) * 1000)
 #define ACCURACY_USEC (UINT64_C(50) * 1000)
-/* Each event is up to 1 KiB; without CAP_NET_ADMIN the kernel may give less. */
+/* An event takes up to 1 KiB. Without CAP_NET_ADMIN the kernel may limit the buffer. */
 #define BUFFER_BYTES (1024 * 1024)
 
 struct Hotplug {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Hotplug of nodes and memory, as reported by udev. A burst of events (a device of 96 GiB is hundreds of
- * memory blocks) is one call; while nothing happens it costs nothing. */
+/* Hotplug of nodes and memory, as reported by udev. A burst of events (a device of 96 GiB has hundreds of
+ * memory blocks) results in one call. There is no cost without events. */
 
 #include <systemd/sd-event.h>
 

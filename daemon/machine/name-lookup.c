@@ -10,7 +10,7 @@
 
 #include "policy/macro.h"
 
-/* An entry has no length that it cannot exceed; a group of a million members has some 16 MiB. */
+/* The length of an entry has no fixed bound; a group of a million members takes about 16 MiB. */
 #define BUFFER_BYTES_MIN ((size_t)1024)
 #define BUFFER_BYTES_MAX ((size_t)64 * 1024 * 1024)
 #define GROUPS_FIRST     64
@@ -44,7 +44,7 @@ static int name_lookup_open(const char *root, const char *file, FILE **ret)
         return *ret ? 0 : -errno;
 }
 
-/* 0 and UINT32_MAX - 1 at most; the highest number means "nobody" to the kernel. */
+/* Parses a number from 0 to UINT32_MAX - 1; the kernel reserves UINT32_MAX for "no user". */
 static bool name_read_number(const char *s, uint32_t *ret)
 {
         char *end;
@@ -59,7 +59,7 @@ static bool name_read_number(const char *s, uint32_t *ret)
         return true;
 }
 
-/* It goes into D-Bus strings, which have to be UTF-8, and into log lines. */
+/* Names are used in D-Bus strings, which must be UTF-8, and in log lines. */
 static bool name_is_plain(const char *name)
 {
         for (; *name; name++)
@@ -70,7 +70,7 @@ static bool name_is_plain(const char *name)
 
 /* --- one entry ---------------------------------------------------------------------------------------- */
 
-/* An entry with the memory that it points to. */
+/* An entry and its buffer. */
 typedef struct NameEntry {
         struct passwd pw;
         struct group gr;
@@ -163,7 +163,7 @@ static int name_find_in_file(FILE *f, entry_next_t next, entry_is_t is, const vo
                 long at = ftell(f);
                 int k = next(f, e, &found);
 
-                if (k == ERANGE) { /* the same line again */
+                if (k == ERANGE) { /* read the same line again */
                         r = name_grow(e);
                         if (r >= 0 && fseek(f, at, SEEK_SET) < 0)
                                 r = -errno;
@@ -187,7 +187,7 @@ static int name_find_in_nss(entry_nss_t ask, const void *key, NameEntry *e)
                 return r;
         if (found)
                 return 0;
-        /* What getpwnam(3) lists as "not found", beside 0. */
+        /* getpwnam(3) lists these errors for "not found", in addition to 0. */
         return k == 0 || k == ENOENT || k == ESRCH ? -ENOENT : -k;
 }
 
@@ -291,7 +291,7 @@ static int name_set_name(NameRecord *r, const char *name)
         return r->name ? 0 : -ENOMEM;
 }
 
-/* A number without a name is a user with no other group, as for systemd. */
+/* Like systemd, treats a number without a name as a user without supplementary groups. */
 static int name_look_up_member(const char *root, const char *name, NameEntry *e, NameRecord *ret)
 {
         uint32_t uid;

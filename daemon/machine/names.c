@@ -16,9 +16,9 @@
 #define ANSWER_USEC   (UINT64_C(30) * 1000 * 1000)
 #define QUESTIONS_MAX 4096
 
-/* Belongs to its job until done: a thread may hold it longer than there are Names. */
+/* The job owns this until done is called: a thread may use it after the Names were freed. */
 typedef struct NamesJob {
-        struct NamesQuestion *question; /* the event loop's; not for the thread */
+        struct NamesQuestion *question; /* used by the event loop only, never by the thread */
         names_lookup_t lookup;
         NameKind kind;
         NameRecord record;
@@ -28,19 +28,19 @@ typedef struct NamesJob {
 
 typedef struct NamesQuestion {
         Names *names;
-        bool busy;      /* its job is not done */
+        bool busy;      /* the job is not done */
         bool answering; /* the job is done, and the waiting calls are being answered */
         bool forgotten; /* the answer is for the waiting calls only */
         int error;
         NameRecord record;
-        uint64_t until_usec; /* 0: there is no answer */
+        uint64_t until_usec; /* end of validity of the answer; 0: no answer */
         NamesCall *calls;
         struct NamesQuestion *prev, *next; /* in names->questions, the oldest first */
         UT_hash_handle hh;
         char key[]; /* kind, then name */
 } NamesQuestion;
 
-/* How many calls of a user are open. */
+/* Counts the open calls of a user. */
 typedef struct NamesUser {
         uid_t uid;
         size_t n_calls;
@@ -51,7 +51,7 @@ struct NamesCall {
         NamesQuestion *question;
         NamesUser *user; /* NULL: root */
         sd_event_source *patience;
-        bool again; /* waits for the next look-up: what the one under way finds may be old */
+        bool again; /* waits for the next lookup, because the result of the current one may be outdated */
         names_done_t done;
         void *userdata;
         NamesCall *prev, *next;
@@ -82,7 +82,8 @@ static bool names_question_is_idle(const NamesQuestion *q)
         return !q->busy && !q->calls;
 }
 
-/* The oldest make room. Those that are looked up stay, so that there is one look-up a name. */
+/* Drops the oldest idle question. A question with a lookup in flight stays, so that there is only one lookup
+ * per name. */
 static bool names_make_room(Names *n)
 {
         NamesQuestion *q, *next;
@@ -138,7 +139,7 @@ static int names_run(Job *job, void *userdata)
 
 static int names_question_look_up(NamesQuestion *q);
 
-/* A callback may make new calls or free other calls. New calls are added to the end of the list. */
+/* A callback may create new calls or free other calls. New calls are added to the end of the list. */
 static void names_question_answer(NamesQuestion *q, int error, const NameRecord *record)
 {
         q->answering = true;
@@ -153,7 +154,8 @@ static void names_question_answer(NamesQuestion *q, int error, const NameRecord 
         q->answering = false;
 }
 
-/* Nobody else frees a question that is busy. */
+/* Starts the lookup for calls with `again`, or frees the question. No other function frees a busy
+ * question. */
 static void names_question_go_on(NamesQuestion *q)
 {
         NamesCall *c;
@@ -212,7 +214,7 @@ static int names_question_look_up(NamesQuestion *q)
         q->until_usec = 0;
         q->busy = true;
         q->forgotten = false;
-        /* The oldest answer makes room first. */
+        /* Moves the question to the end: names_make_room() drops the oldest first. */
         DL_DELETE(q->names->questions, q);
         DL_APPEND(q->names->questions, q);
         return 0;
@@ -278,7 +280,7 @@ static int names_call_new(NamesQuestion *q, uid_t asker, names_done_t done, void
         c->userdata = userdata;
         DL_APPEND(q->calls, c);
         uint64_t usec = q->names->patience_usec;
-        if (q->key[0] == 'a' + NAME_UID) /* of no more use than the number */
+        if (q->key[0] == 'a' + NAME_UID) /* only for messages, which can show the number */
                 usec /= 10;
         int r = names_call_count(c, q->names, asker);
         if (r >= 0)

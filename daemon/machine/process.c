@@ -31,7 +31,7 @@ int process_of_pidfd(int pidfd, pid_t *ret)
         while (fgets(line, sizeof(line), f)) {
                 if (sscanf(line, "Pid: %d", &pid) != 1)
                         continue;
-                /* -1: it was reaped; 0: it lives in a PID namespace that is no child of ours */
+                /* -1: the process was reaped; 0: its PID namespace is not a descendant of cdmd's */
                 if (pid <= 0)
                         return -ESRCH;
                 *ret = pid;

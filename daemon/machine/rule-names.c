@@ -14,7 +14,7 @@
 
 typedef struct RuleName {
         RuleNames *all;
-        int error; /* 0: id is known; -EAGAIN: it was not asked for yet */
+        int error; /* 0: id is known; -EAGAIN: not looked up yet */
         uint32_t id;
         NamesCall *call;
         UT_hash_handle hh;
@@ -25,9 +25,9 @@ struct RuleNames {
         Names *names;
         sd_event *event;
         RuleName *by_key;
-        RuleName *next; /* to be asked for in this round */
+        RuleName *next; /* the next name of this round */
         unsigned n_open;
-        bool asking; /* answers that come at once are not told */
+        bool asking; /* an immediate answer must not call rule_names_go_on() */
         bool ready, found;
         uint64_t again_usec;
         sd_event_source *round, *again;
@@ -123,7 +123,7 @@ static void rule_names_end_round(RuleNames *r)
                 uint64_t usec = r->again_usec;
 
                 r->again_usec = usec < AGAIN_USEC_MAX / 2 ? 2 * usec : AGAIN_USEC_MAX;
-                /* Without it the names are looked up with the next reload. */
+                /* If this fails, the names are looked up at the next reload. */
                 (void)sd_event_add_time_relative(r->event, &r->again, CLOCK_MONOTONIC, usec, 0,
                                                  rule_names_on_begin, r);
         }
@@ -157,7 +157,7 @@ static void rule_names_go_on(RuleNames *r)
                 rule_names_end_round(r);
 }
 
-/* From the event loop, so that done is not called from within rule_names_new(). */
+/* Called from the event loop, so that done is not called from within rule_names_new(). */
 static int rule_names_on_begin(sd_event_source *source, uint64_t usec, void *userdata)
 {
         RuleNames *r = userdata;

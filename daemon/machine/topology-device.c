@@ -15,11 +15,11 @@
 /* Three sources:
  *
  *   NVIDIA   topology-gpu.c
- *   DAX      /sys/bus/dax/drivers/kmem has an entry for each device whose memory went to the kernel, and
+ *   DAX      /sys/bus/dax/drivers/kmem has an entry for each device whose memory the kernel uses, and
  *            /sys/bus/dax/devices/daxX.Y/target_node its node (Documentation/ABI/testing/sysfs-bus-dax).
  *   CXL      A DAX device made of CXL memory is .../regionN/dax_regionN/daxN.0 below /sys/devices. Memory
  *            that firmware gave to the kernel has a region, but no DAX device: then the memory block at the
- *            region's `resource` says the node. /sys/bus/cxl/devices/regionN/targetI names an endpoint
+ *            region's `resource` has the node. /sys/bus/cxl/devices/regionN/targetI names an endpoint
  *            decoder, which is below its endpoint, whose `uport` links to the memdev
  *            (Documentation/ABI/testing/sysfs-bus-cxl). */
 
@@ -33,7 +33,7 @@ static Node *device_find_node(Topology *t, uint64_t node)
         return node < NODE_MAX ? topology_get(t, (int)node) : NULL;
 }
 
-/* The part of a path that starts with prefix and goes on with a digit, such as "region12". */
+/* Finds the component of a path that is prefix followed by a digit, such as "region12". */
 static bool device_path_component(const char *path, const char *prefix, char ret[static DEVICE_NAME_MAX])
 {
         for (const char *p = path; *p;) {
@@ -51,7 +51,7 @@ static bool device_path_component(const char *path, const char *prefix, char ret
         return false;
 }
 
-/* The last part of a path. */
+/* Returns the last component of a path. */
 static const char *device_path_last(const char *path)
 {
         const char *slash = strrchr(path, '/');
@@ -59,7 +59,7 @@ static const char *device_path_last(const char *path)
         return slash ? slash + 1 : path;
 }
 
-/* "mem0" of the endpoint decoder that a region's target names. */
+/* Returns the memdev, such as "mem0", of the endpoint decoder that a region's target names. */
 static int device_decoder_memdev(int root_fd, const char *decoder, char ret[static DEVICE_NAME_MAX])
 {
         _cleanup_free_ char *link = NULL, *memdev = NULL;
@@ -74,7 +74,7 @@ static int device_decoder_memdev(int root_fd, const char *decoder, char ret[stat
         return 0;
 }
 
-/* The one memdev that a region is made of; the region's own name when they are several, or not known. */
+/* Returns the only memdev of a region; the name of the region if it has several, or they are unknown. */
 static void device_region_device(int root_fd, const char *region, char ret[static DEVICE_NAME_MAX])
 {
         _cleanup_free_ char *first = NULL, *second = NULL;
@@ -106,7 +106,7 @@ static int device_read_dax(int root_fd, const char *name, void *userdata)
                 return 0;
         n->dax = true;
         snprintf(device, sizeof(device), "%s", name);
-        /* dax_regionN is a device of the CXL bus only; persistent memory has a regionN as well. */
+        /* Only CXL has dax_regionN; regionN also occurs with persistent memory. */
         if (attribute_read_link(root_fd, &link, DAX_DIR "/%s", name) >= 0 &&
             device_path_component(link, "dax_region", region))
                 device_region_device(root_fd, region + strlen("dax_"), device);
@@ -166,8 +166,9 @@ int topology_read_devices(int root_fd, Topology *t)
 
 #define PCI_ADDRESS_SHAPE "xxxx:xx:xx.x"
 
-/* DDDD:BB:DD.F, or BB:DD.F of domain 0, in lower case as in sysfs. Rejects everything that could leave the
- * directory. Domains beyond ffff (of virtual root ports) have five digits or more, and no GPU. */
+/* Parses DDDD:BB:DD.F, or BB:DD.F for domain 0, and returns it in lower case as in sysfs. Rejects everything
+ * that could leave the directory. Domains above ffff (of virtual root ports) have five or more digits, and
+ * no GPU. */
 static int device_pci_address(const char *text, char ret[static sizeof(PCI_ADDRESS_SHAPE)])
 {
         static const char shape[] = PCI_ADDRESS_SHAPE;
@@ -193,7 +194,7 @@ bool topology_pci_is_valid(const char *pci)
         return device_pci_address(pci, address) >= 0;
 }
 
-/* Is a CXL memdev part of this PCI device? Its link is .../0000:0d:00.0/mem0. */
+/* True if the CXL memdev is part of this PCI device: its link is .../0000:0d:00.0/mem0. */
 static bool device_memdev_is_of(int root_fd, const char *memdev, const char *pci)
 {
         _cleanup_free_ char *link = NULL;
@@ -227,7 +228,7 @@ int topology_read_near(const char *root, const Topology *t, const char *pci, Nod
         if (nodeset_is_empty(&nodes)) {
                 if (r < 0)
                         return -ENOENT;
-                /* -1: the firmware does not say. */
+                /* -1: unknown to the firmware. */
                 if (attribute_number(text, &node) == 0 && node < NODE_MAX)
                         nodeset_add(&nodes, (int)node);
         }

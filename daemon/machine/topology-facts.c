@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Settings of the kernel and of drivers that affect CDM nodes. Admins change them while the machine runs, so
+/* Settings of the kernel and of drivers that affect CDM nodes. Administrators change them at run time, so
  * they are read again for each query. */
 
 #include <errno.h>
@@ -15,7 +15,7 @@
 #define NODE_DIR   "sys/devices/system/node"
 #define NVIDIA_DIR "proc/driver/nvidia"
 
-/* "6.1.0-18-amd64" is 6.1. */
+/* Parses "6.1.0-18-amd64" as 6.1. */
 static void facts_read_kernel(int root_fd, Topology *t)
 {
         _cleanup_free_ char *text = NULL;
@@ -50,7 +50,7 @@ static void facts_read_switches(int root_fd, Topology *t)
         }
 }
 
-/* The value of a line `Name: value` of the driver's params; NULL when it has no such line. */
+/* Returns the value of a line `Name: value` in the driver's params; NULL: no such line. */
 static const char *facts_param(const char *text, const char *name, char value[static 32])
 {
         size_t n = strlen(name);
@@ -71,8 +71,8 @@ static const char *facts_param(const char *text, const char *name, char value[st
 
 typedef struct Gpus {
         bool any;     /* the driver has a GPU */
-        bool numa;    /* its memory is a node, or is meant to become one: numa_status exists */
-        bool offline; /* ... but is none now */
+        bool numa;    /* numa_status exists: the memory of a GPU is a node, or will become one */
+        bool offline; /* the memory of a GPU is not online as a node now */
 } Gpus;
 
 static int facts_look_at_gpu(int root_fd, const char *name, void *userdata)
@@ -89,10 +89,10 @@ static int facts_look_at_gpu(int root_fd, const char *name, void *userdata)
         return 0;
 }
 
-/* CDMM (coherent driver-based memory management, from driver R580 on; what R615 does unless it is told
- * otherwise): /proc/driver/nvidia/params has `CoherentGPUMemoryMode: "driver"`, which means
- * `EnableUserNUMAManagement: 0`; without a preference of the admin's only the latter says so
- * (open-gpu-kernel-modules, nvidia/os-registry.c). Then no GPU has a numa_status. */
+/* CDMM (coherent driver-based memory management, since driver R580, the default of R615):
+ * /proc/driver/nvidia/params has `CoherentGPUMemoryMode: "driver"`, which implies `EnableUserNUMAManagement:
+ * 0`. If the administrator has set no preference, only the latter shows the mode (open-gpu-kernel-modules,
+ * nvidia/os-registry.c). In this mode no GPU has a numa_status. */
 static int facts_read_nvidia(int root_fd, Topology *t)
 {
         _cleanup_free_ char *params = NULL;
@@ -108,7 +108,7 @@ static int facts_read_nvidia(int root_fd, Topology *t)
         t->gpu_numa = g.numa;
         if (!g.any || attribute_read(root_fd, &params, NVIDIA_DIR "/params") < 0)
                 return 0;
-        /* POWER9's driver has its own way to put memory online, and no such parameter. */
+        /* The driver for POWER9 puts memory online differently, and has no such parameter. */
         bool coherent = facts_param(params, "CoherentGPUMemoryMode", mode) != NULL;
         t->gpu_needs_movable = g.numa && (coherent || g.offline);
         if (g.numa)
@@ -122,7 +122,7 @@ static int facts_read_nvidia(int root_fd, Topology *t)
         return t->cdmm ? 0 : -ENOMEM;
 }
 
-/* nodeN/hugepages/hugepages-2048kB/nr_hugepages, for every size. */
+/* Sums up nodeN/hugepages/hugepages-2048kB/nr_hugepages over all sizes. */
 typedef struct Hugetlb {
         const char *folder, *file;
         uint64_t bytes;

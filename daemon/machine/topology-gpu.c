@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* The nodes of NVIDIA's GPUs. /proc/driver/nvidia/gpus/DDDD:BB:DD.F/numa_status names one:
+/* The nodes of NVIDIA's GPUs. /proc/driver/nvidia/gpus/DDDD:BB:DD.F/numa_status names one node:
  *
- *   Node:      2              -1 while it has none, as when its memory is split up between MIG instances
+ *   Node:      2              -1 without a node, such as when the memory is divided between MIG instances
  *   Status:    online
- *   Address:   42000000000    where its memory is; while the GPU is in use
+ *   Address:   42000000000    the address of the memory, while the GPU is in use
  *   Size:      80000000
  *
  * In CDMM mode the file does not exist (open-gpu-kernel-modules, nvidia/nv-procfs.c). On Grace each GPU has
- * up to eight nodes: the firmware sets aside one range of proximity domains a GPU, all of one length and in
- * the order of the GPUs (nv_init_coherent_link_info(), "nvidia,gpu-mem-pxm-start" and "-count"). Without MIG
- * all memory is in the first, with MIG each instance puts its memory into one that is free. Until then they
- * are nodes with neither memory nor CPUs, which are online as generic initiators.
+ * up to eight nodes: the firmware allocates one range of proximity domains per GPU, all of the same length
+ * and in the order of the GPUs (nv_init_coherent_link_info(), "nvidia,gpu-mem-pxm-start" and "-count").
+ * Without MIG all memory is in the first node; with MIG each instance puts its memory into a free node.
+ * Unused nodes have neither memory nor CPUs, and are online as generic initiators.
  *
  * So a node belongs to a GPU if the driver says so, or if its memory is in the GPU's address range.
  * Otherwise its position among the generic initiators decides, if that agrees with the driver. */
@@ -33,7 +33,7 @@
 typedef struct Gpu {
         char *name;
         int node;              /* -1 */
-        uint64_t address, end; /* of its memory; 0 when unknown */
+        uint64_t address, end; /* of the memory; 0: unknown */
 } Gpu;
 
 typedef struct GpuList {
@@ -48,7 +48,8 @@ static void gpu_list_clear(GpuList *l)
         free(l->gpus);
 }
 
-/* The text behind "Node:" or the like at the start of a line, which ends with a newline; NULL. */
+/* Returns the text after a key such as "Node:" at the start of a line that ends with a newline; NULL:
+ * none. */
 static char *gpu_line(const char *text, const char *key)
 {
         for (const char *line = text; *line;) {
@@ -98,7 +99,7 @@ static int gpu_read(int root_fd, const char *name, void *userdata)
         return 0;
 }
 
-/* Addresses are hexadecimal numbers of fixed length. */
+/* strcmp() sorts PCI addresses correctly: they are hexadecimal numbers of fixed length. */
 static int gpu_compare(const void *a, const void *b)
 {
         return strcmp(((const Gpu *)a)->name, ((const Gpu *)b)->name);
@@ -127,8 +128,8 @@ static int gpu_name_known(int root_fd, Topology *t, const GpuList *l)
         return r;
 }
 
-/* Generic initiators without CPUs; where the kernel does not list them, nodes that are online and have
- * nothing. Plus the nodes that the driver named. */
+/* Returns the generic initiators without CPUs; if the kernel does not list them, online nodes without CPUs
+ * and memory. Nodes that already have a device are included. */
 static NodeSet gpu_candidates(int root_fd, const Topology *t)
 {
         _cleanup_free_ char *text = NULL;

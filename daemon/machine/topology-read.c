@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* The machine's nodes, from sysfs and procfs. Every attribute is read on its own and may be missing, cut off
- * or nonsense (old kernels, support bundles, firmware): then that value is unknown. If a value decides
- * whether a node is fenced, unknown means no fence: a node counts as one with CPUs unless the kernel clearly
- * says that it has none. */
+/* Reads the machine's nodes from sysfs and procfs. Every attribute is read independently and may be missing,
+ * truncated or invalid (old kernels, support bundles, firmware): then its value is unknown. If a value
+ * decides whether a node is fenced, unknown means no fence: a node counts as a node with CPUs unless the
+ * kernel clearly reports that it has none. */
 
 #include <ctype.h>
 #include <errno.h>
@@ -33,7 +33,7 @@ static int topology_collect_node(int root_fd _unused_, const char *name, void *u
         return 0;
 }
 
-/* A list of nodes, such as `online`. -ENOENT: no such file; other errors: unusable. */
+/* Reads a list of nodes, such as `online`. -ENOENT: no such file; other errors: unusable. */
 static int topology_read_list(int root_fd, const char *name, NodeSet *ret)
 {
         _cleanup_free_ char *text = NULL;
@@ -42,11 +42,11 @@ static int topology_read_list(int root_fd, const char *name, NodeSet *ret)
         r = attribute_read(root_fd, &text, NODE_DIR "/%s", name);
         if (r < 0)
                 return r;
-        /* The kernel writes at least a newline: a file without a byte was lost. */
+        /* The kernel writes at least a newline: an empty file has lost its contents. */
         return text[0] == '\0' ? -ENODATA : nodeset_parse(text, ret);
 }
 
-/* Hands the message over; without memory for it the errno has to do. */
+/* Returns the message, or NULL when out of memory: then the caller only has the errno. */
 #define set_error(ret, ...) (asprintf((ret), __VA_ARGS__) < 0 ? (void)(*(ret) = NULL) : (void)0)
 
 /* Explains why `online` is unusable. */
@@ -58,7 +58,7 @@ static int topology_refuse_online(int root_fd, const char *root, char **ret_erro
         set_error(ret_error,
                   "%s/" NODE_DIR
                   "/online %s; write the list of nodes that are online there, such as 0-3, or "
-                  "remove it: then the folders nodeN count",
+                  "remove it: then the directories nodeN are used",
                   root,
                   r < 0          ? attribute_reason(r)
                   : text[0] == 0 ? "is empty"
@@ -100,7 +100,7 @@ static int topology_read_online(int root_fd, const char *root, NodeSet *ret, cha
         return 0;
 }
 
-/* One line of meminfo: "Node 250 MemTotal:       15728640 kB". */
+/* Parses one line of meminfo: "Node 250 MemTotal:       15728640 kB". */
 static int topology_meminfo_value(const char *text, const char *key, uint64_t *ret_bytes)
 {
         const char *p = strstr(text, key);
@@ -117,14 +117,14 @@ static int topology_meminfo_value(const char *text, const char *key, uint64_t *r
         kib = strtoull(p, &end, 10);
         if (errno || kib > UINT64_MAX / 1024)
                 return -ERANGE;
-        /* Without its unit the line has been cut off, and perhaps the number with it. */
+        /* Without the unit the line is truncated, and possibly the number too. */
         if (strncmp(end, " kB", 3) != 0)
                 return -EINVAL;
         *ret_bytes = kib * 1024;
         return 0;
 }
 
-/* ret_reason: NULL, or why the size is unknown. */
+/* ret_reason: set on failure to the reason why the size is unknown; may be NULL. */
 static int topology_read_node_meminfo(int root_fd, int node, uint64_t *ret_size, uint64_t *ret_free,
                                       const char **ret_reason)
 {
@@ -158,8 +158,8 @@ static int topology_collect_cpu(int root_fd _unused_, const char *name, void *us
         return 0;
 }
 
-/* has_cpu and cpulist know only CPUs that are online; the links cpuN stay for those that an admin has taken
- * offline. A DRAM node whose CPUs are offline must not become a CDM node. */
+/* has_cpu and cpulist only contain online CPUs, but the links cpuN also exist for CPUs that an administrator
+ * has taken offline. A DRAM node whose CPUs are offline must not become a CDM node. */
 static bool topology_node_has_cpu(int root_fd, int node, const NodeSet *has_cpu)
 {
         _cleanup_free_ char *list = NULL, *folder = NULL;
@@ -176,11 +176,11 @@ static bool topology_node_has_cpu(int root_fd, int node, const NodeSet *has_cpu)
                 return true;
         if (attribute_read(root_fd, &list, NODE_DIR "/node%d/cpulist", node) < 0)
                 return !has_cpu;
-        /* Without a byte it says nothing. */
+        /* An empty file carries no information. */
         return list[0] == '\0' ? !has_cpu : list[strspn(list, " \t\r\n")] != '\0';
 }
 
-/* Parses the `distance` of a node: one number for each online node, in their order. NULL: invalid. */
+/* Parses the `distance` of a node: one number for each online node, in order. NULL: missing or invalid. */
 static int topology_read_distance(int root_fd, int node, size_t n_nodes, uint16_t **ret)
 {
         _cleanup_free_ uint16_t *distance = NULL;
@@ -201,7 +201,7 @@ static int topology_read_distance(int root_fd, int node, size_t n_nodes, uint16_
                 if (!isdigit((unsigned char)*p))
                         return 0;
                 v = strtoul(p, &p, 10);
-                /* ACPI's SLIT has one byte an entry; below 10 is reserved. */
+                /* The SLIT of ACPI has one byte per entry; values below 10 are reserved. */
                 if (v < 10 || v > 255)
                         return 0;
                 distance[i] = (uint16_t)v;
@@ -212,8 +212,8 @@ static int topology_read_distance(int root_fd, int node, size_t n_nodes, uint16_
         return 0;
 }
 
-/* HMAT as the kernel shows it: access class 1 is about CPUs only, class 0 about any initiator (a GPU's own
- * copy engine as well), so the former comes first. */
+/* Reads HMAT data as shown by the kernel. Access class 1 only covers CPUs, class 0 any initiator (including
+ * the copy engine of a GPU), so class 1 is preferred. */
 static uint64_t topology_read_performance(int root_fd, int node, const char *name)
 {
         for (int level = 1; level >= 0; level--) {
@@ -278,7 +278,7 @@ static int topology_note_unread(Topology *t, int node, const char *reason)
         return 0;
 }
 
-/* -ENOMEM is the only failure: what else is wrong leaves a value unknown. */
+/* -ENOMEM is the only failure: every other error leaves a value unknown. */
 static int topology_read_node(int root_fd, const NodeSet *has_cpu, const NodeSet *has_memory, Topology *t,
                               size_t n_nodes, Node *n)
 {
@@ -305,7 +305,7 @@ static int topology_read_nodes(int root_fd, const NodeSet *online, Topology *t)
         bool cpu_known, memory_known;
         size_t n_nodes = nodeset_count(online);
 
-        /* A machine without CPUs or memory is none: an empty list says nothing. */
+        /* Every machine has CPUs and memory, so an empty list carries no information. */
         cpu_known = topology_read_list(root_fd, "has_cpu", &has_cpu) == 0 && !nodeset_is_empty(&has_cpu);
         memory_known = topology_read_list(root_fd, "has_memory", &has_memory) == 0 &&
                        !nodeset_is_empty(&has_memory);
@@ -354,8 +354,7 @@ int topology_read_explained(const char *root, Topology **ret, char **ret_error)
         t = calloc(1, sizeof(*t));
         if (!t)
                 return -ENOMEM;
-        /* No node can be plugged in that is not in this list: the kernel refuses it (add_memory_resource).
-         */
+        /* The kernel refuses to hot-add a node that is not in this list (add_memory_resource). */
         if (topology_read_list(root_fd, "possible", &t->possible) < 0)
                 t->possible = NODESET_EMPTY;
         r = topology_read_nodes(root_fd, &online, t);
@@ -385,7 +384,7 @@ int topology_read_meminfo(const char *root, int node, uint64_t *ret_size_bytes, 
         return topology_read_node_meminfo(root_fd, node, ret_size_bytes, ret_free_bytes, NULL);
 }
 
-/* "Node 2, zone   Normal" starts a zone; "    pagesets" a list of CPUs with "count:    378" each. */
+/* "Node 2, zone   Normal" starts a zone; "    pagesets" starts a list of CPUs with "count:    378" each. */
 static uint64_t topology_read_cpu_lists(int root_fd, int node)
 {
         _cleanup_free_ char *line = NULL;

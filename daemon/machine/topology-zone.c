@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Finds the nodes with removable memory, and whether any of it is in a zone for kernel data. A block that
- * goes online or offline causes an event, after which everything is read again. So the values are current
+/* Finds the nodes with removable memory, and determines whether any of it is in a zone for kernel data. When
+ * a block goes online or offline, an event causes a new read of everything. So the values are current
  * without a read for every caller. */
 
 #include <errno.h>
@@ -16,7 +16,8 @@
 #define NODE_DIR "sys/devices/system/node"
 #define MEM_DIR  "sys/devices/system/memory"
 
-/* "Node 2, zone   Normal" starts a zone of /proc/zoneinfo; "        managed  262144" are its pages. */
+/* "Node 2, zone   Normal" starts a zone of /proc/zoneinfo; "        managed  262144" is its number of
+ * pages. */
 static void zone_read_nodes(int root_fd, Topology *t, NodeSet *ret_known)
 {
         int fd = attribute_open(root_fd, "proc/zoneinfo");
@@ -47,15 +48,15 @@ static void zone_read_nodes(int root_fd, Topology *t, NodeSet *ret_known)
         fclose(f);
 }
 
-/* The blocks of a node. */
+/* Collects the state of the memory blocks of a node. */
 typedef struct ZoneLook {
         bool plugged_only;
         bool plugged;
         bool kernel_zone;
 } ZoneLook;
 
-/* Memory that was plugged in belongs to an ACPI memory device, to which the kernel links its blocks
- * (acpi_bind_memblk()); that of boot does not. */
+/* Hot-added memory belongs to an ACPI memory device, and the kernel links its blocks to the device
+ * (acpi_bind_memblk()). Memory present at boot has no such link. */
 static bool zone_is_plugged(int root_fd, const char *block)
 {
         char path[128];
@@ -64,7 +65,7 @@ static bool zone_is_plugged(int root_fd, const char *block)
         return attribute_exists(root_fd, path) == 0;
 }
 
-/* valid_zones of a block that is online names the one that it is in. */
+/* valid_zones of an online block names the zone of the block. */
 static bool zone_is_for_kernel(int root_fd, const char *block)
 {
         _cleanup_free_ char *state = NULL, *zones = NULL;
@@ -95,8 +96,8 @@ static int zone_look_at_block(int root_fd, const char *name, void *userdata)
         return 0;
 }
 
-/* A device's memory goes when its driver lets go of it: what zoneinfo says of the node is of that memory. A
- * copy of a machine may have the blocks only. Of other nodes only blocks that were plugged in matter. */
+/* All memory of a device's node is removed with its driver, so zoneinfo describes that memory. A copy of a
+ * machine may lack zoneinfo: then the blocks are read. On other nodes only hot-added blocks count. */
 static int zone_read_node(int root_fd, Node *n, const NodeSet *known)
 {
         ZoneLook l = { .plugged_only = !n->dax && !n->device };

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* The fence as files. All drop-ins that a configuration asks for are first put together in memory as
- * (path, text); writing, comparing and removing then all work on that list, so that the generator and cdmd
- * cannot come to different results. Files are ours by their names alone (CDM_DROPIN_*): nothing else in
- * these folders is ever touched. */
+/* The fence as files. All drop-ins of a configuration are first built in memory as a list of (path, text).
+ * Writing, comparing and removing all use this list, so the generator and cdmd cannot produce different
+ * results. A file belongs to cdmd if it has one of the names CDM_DROPIN_*; no other file in these
+ * directories is touched. */
 
 #include <dirent.h>
 #include <errno.h>
@@ -16,7 +16,7 @@
 #include "daemon/pid1/fence-files.h"
 #include "policy/cdm-names.h"
 
-#define UNIT_NAME_MAX    250 /* with ".d" it still is a file name */
+#define UNIT_NAME_MAX    250 /* still a valid file name with ".d" */
 #define DROPIN_BYTES_MAX ((size_t)16 * 1024)
 #define DIR_DECIDED_NEW  CDM_STATE_DIR "/.fence.new"
 
@@ -31,8 +31,8 @@ typedef struct DropIns {
         size_t n_items;
 } DropIns;
 
-/* Every type of unit that can have processes and is not itself a branch: mount units hold FUSE helpers, and
- * all of them have a cgroup that can be read back. */
+/* Every type of unit that can have processes and is not an inner cgroup. Mount units can have FUSE helpers.
+ * All of these units have a cgroup that can be read back. */
 static const struct {
         const char *suffix;
         const char *section;
@@ -63,8 +63,8 @@ static void fence_files_closedir_p(DIR **d)
                 closedir(*d);
 }
 
-/* The section of a unit's file that holds AllowedMemoryNodes=; NULL for what is no leaf's name. The name
- * becomes a folder's, so nothing but the characters of a unit name may be in it. */
+/* Returns the section with AllowedMemoryNodes= for a unit; NULL if this is not the name of a leaf. The name
+ * becomes the name of a directory, so it may only contain the characters of unit names. */
 static const char *fence_files_unit_section(const char *unit)
 {
         const char *dot = strrchr(unit, '.');
@@ -79,7 +79,7 @@ static const char *fence_files_unit_section(const char *unit)
         return NULL;
 }
 
-/* Takes over text; NULL means that it could not be allocated. */
+/* Takes ownership of text; NULL means that the allocation of text failed. */
 static int drop_ins_add(DropIns *d, const char *unit, const char *name, char *text)
 {
         _cleanup_free_ char *owned = text, *folder = NULL;
@@ -99,11 +99,11 @@ static int drop_ins_add(DropIns *d, const char *unit, const char *name, char *te
         return 0;
 }
 
-/* The assignment is a list that adds up, so every file starts with an empty one: what the unit's own file
- * says does not count. StartupAllowedMemoryNodes= is in force in place of the other while the machine starts
- * and stops. It is only reset, and in this file: systemd thinks that a unit has changed on disk if a drop-in
- * sorts after the one of a property that is set later (50-AllowedMemoryNodes.conf, which every grant
- * writes). */
+/* Assignments of this list add up, so every file starts with an empty one, which discards the unit's own
+ * setting. StartupAllowedMemoryNodes= replaces AllowedMemoryNodes= while the machine starts and stops. It is
+ * only reset, and in the same file: if a drop-in sorts after that of a property that is set later
+ * (50-AllowedMemoryNodes.conf, which every grant writes), systemd reports that the unit has changed on
+ * disk. */
 static char *fence_files_text_new(const char *section, const char *comment, const NodeSet *nodes)
 {
         char list[NODESET_STR_MAX], *text = NULL;
@@ -119,7 +119,7 @@ static char *fence_files_text_new(const char *section, const char *comment, cons
         return r < 0 ? NULL : text;
 }
 
-/* Which nodes are CDM nodes is not in it: one that comes changes nothing for systemd. */
+/* The text does not name the CDM nodes, so a new CDM node changes nothing for systemd. */
 static int fence_files_add_fence(DropIns *d, const PoolSet *pools)
 {
         static const char comment[] =
@@ -136,7 +136,8 @@ static int fence_files_add_fence(DropIns *d, const PoolSet *pools)
                 if (r < 0)
                         return r;
         }
-        /* While the machine starts and stops cdmd is not there to close a slice that this opens. */
+        /* While the machine starts and stops, cdmd is not running and could not close a slice that this
+         * setting opens. */
         if (asprintf(&text, "%s[Slice]\nStartupAllowedMemoryNodes=\n", comment) < 0)
                 text = NULL;
         return drop_ins_add(d, "slice", CDM_DROPIN_FENCE, text);
@@ -172,8 +173,8 @@ static int fence_files_add_pin(DropIns *d, const Pin *pin, const PoolSet *pools)
         NodeSet nodes = nodeset_intersect(&pin->nodes, &pools->ordinary);
         const char *section = fence_files_unit_section(pin->unit);
 
-        /* A pin gives back ordinary nodes, never CDM ones. When none is left (it went offline), the unit
-         * has the fence's set: an empty one would be no fence at all. */
+        /* A pin allows ordinary nodes, never CDM nodes. If none of its nodes is left (they went offline),
+         * the unit gets the set of the fence: an empty set would be no fence at all. */
         if (!section || nodeset_is_empty(&nodes) || drop_ins_have_unit(d, pin->unit, CDM_DROPIN_PIN))
                 return 0;
         return drop_ins_add(d, pin->unit, CDM_DROPIN_PIN,
@@ -184,11 +185,11 @@ static int fence_files_add_pin(DropIns *d, const Pin *pin, const PoolSet *pools)
                                     &nodes));
 }
 
-/* Reserving as a unit starts cannot be left to a program that watches units start: the main process would
- * race with it. An ExecStartPre= would be subject to what the unit says: its root, its namespaces, its
- * memory policy. So systemd starts another unit first, and waits for it. Where a more special folder
- * (train-a.service.d) and a more general one (train-.service.d) apply to one unit, systemd takes the file of
- * that name from the special one. */
+/* A program that watches units cannot make a reservation at the start of a unit, because it would race with
+ * the main process. An ExecStartPre= would be subject to the settings of the unit: its root, namespaces and
+ * memory policy. So systemd starts another unit first, and waits for it. If a more specific directory
+ * (train-a.service.d) and a more general one (train-.service.d) apply to a unit, systemd uses the file of
+ * this name from the specific one. */
 static int fence_files_add_static(DropIns *d, const Rule *rule, const char *unit)
 {
         char *folder = rule_static_folder(unit), *text;
@@ -227,8 +228,9 @@ static int fence_files_add_statics(DropIns *d, const Config *config)
         return r;
 }
 
-/* In the order in which they are written: exemptions come before the fence. If writing fails halfway (a full
- * disk), an exemption without a fence is harmless, and cdmd behind a fence is not. */
+/* Builds the list in the order of writing: exemptions come before the fence. If writing fails halfway (a
+ * full disk), an exemption without a fence is harmless, but a fence without the exemption for cdmd is
+ * not. */
 static int drop_ins_build(const Config *config, const PoolSet *pools, DropIns *d)
 {
         int r;
@@ -290,8 +292,8 @@ static int fence_files_write_all(int fd, const char *text)
         return 0;
 }
 
-/* systemd reads these folders at any time: it sees the old file or the new one, and none of the hidden name
- * in between. */
+/* systemd may read these directories at any time: it sees the old file or the new one, and ignores the
+ * temporary file, whose name is hidden. */
 static int fence_files_file_replace(int folder_fd, const char *name, const char *text)
 {
         _cleanup_(fence_files_close_p) int fd = -EBADF;
@@ -332,7 +334,7 @@ static int drop_in_write(int dir_fd, const DropIn *item, bool *changed)
         return r;
 }
 
-/* Calls fn for each file of ours in dir that the list does not have. */
+/* Calls fn for each of cdmd's files in dir that is not in the list. */
 typedef int (*stale_t)(int dir_fd, int folder_fd, const char *folder, const char *name, void *userdata);
 
 static int fence_files_foreach_stale(int dir_fd, const DropIns *wanted, stale_t fn, void *userdata)
@@ -366,7 +368,7 @@ static int fence_files_foreach_stale(int dir_fd, const DropIns *wanted, stale_t 
                         if (faccessat(folder_fd, names[i], F_OK, AT_SYMLINK_NOFOLLOW) < 0 ||
                             drop_ins_have(wanted, e->d_name, names[i]))
                                 continue;
-                        /* Tries all files, even if one cannot be removed. */
+                        /* Continue with the other files if one cannot be removed. */
                         k = fn(dir_fd, folder_fd, e->d_name, names[i], userdata);
                         if (k < 0)
                                 r = k;
@@ -383,7 +385,7 @@ static int fence_files_stale_remove(int dir_fd, int folder_fd, const char *folde
         if (unlinkat(folder_fd, name, 0) < 0)
                 return -errno;
         *changed = true;
-        /* A folder that is not empty has files of other programs. */
+        /* A directory that is not empty contains files of other programs. */
         (void)unlinkat(dir_fd, folder, AT_REMOVEDIR);
         return 0;
 }
@@ -397,7 +399,7 @@ static int fence_files_stale_notice(int dir_fd _unused_, int folder_fd _unused_,
         return 0;
 }
 
-/* systemd looks at these files when it is reloaded, not before. */
+/* systemd reads these files at a daemon-reload, not before. */
 int fence_files_write(const char *dir, const Config *config, const PoolSet *pools, bool *ret_changed)
 {
         _cleanup_(drop_ins_clear) DropIns wanted = { 0 };
@@ -511,7 +513,7 @@ int fence_files_ordinary(const char *dir, NodeSet *ret)
         return -ENOENT;
 }
 
-/* --- what cdmd has decided ---------------------------------------------------------------------------- */
+/* --- the decision of cdmd ----------------------------------------------------------------------------- */
 
 static char *fence_files_below(const char *root, const char *dir)
 {
@@ -520,8 +522,8 @@ static char *fence_files_below(const char *root, const char *dir)
         return asprintf(&path, "%s%s", root, dir) < 0 ? NULL : path;
 }
 
-/* The folder comes into being whole: a cdmd that dies meanwhile has decided nothing. Later each file changes
- * at once, and never from a fence to a smaller one by way of none. */
+/* The directory is created atomically: a cdmd that dies meanwhile has decided nothing. Later each file is
+ * replaced atomically, so that the fence never disappears in between. */
 int fence_files_decide(const char *root, const Config *config, const PoolSet *pools)
 {
         _cleanup_free_ char *state = fence_files_below(root, CDM_STATE_DIR),
@@ -575,8 +577,8 @@ int fence_files_copy_decided(const char *root, const char *dir)
         return fence_files_foreach_stale(from_fd, &(DropIns){ 0 }, fence_files_copy_one, &to_fd);
 }
 
-/* The bus tells a machine that runs from one that boots: generators run before it, and an initrd whose
- * cgroups are still there has none. */
+/* The socket of the bus shows that the machine is running: at boot, generators run before the bus is
+ * started, and an initrd, whose cgroups may still exist, has no bus. */
 void fence_files_note_cpuset(const char *root)
 {
         _cleanup_free_ char *bus = fence_files_below(root, "/run/dbus/system_bus_socket"), *text = NULL,

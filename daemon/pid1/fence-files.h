@@ -1,35 +1,35 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* The fence as files, and with it what reserves memory as units start (Static=): drop-ins for every unit
- * that can have processes (services, scopes, and sockets, mounts and swaps as well: their helpers run in
- * cgroups of their own), written by the generator at boot and by cdmd on a machine that runs already. */
+/* The fence as files, and the files that reserve memory at the start of units (Static=): drop-ins for every
+ * unit that can have processes (services and scopes, but also sockets, mounts and swaps, whose helpers run
+ * in cgroups of their own). The generator writes them at boot, and cdmd writes them on a running machine. */
 
 #include <stdbool.h>
 
 #include "policy/config.h"
 #include "policy/pool.h"
 
-/* Writes service.d/, scope.d/ ... and the drop-ins that exempt or pin units below dir (such as
- * /run/systemd/system), each by temp and rename, and removes those of an earlier configuration; without CDM
- * nodes, and none to come, there is nothing to write. A pin is limited to ordinary nodes, names that are no
- * unit's are passed over. -ENOSPC: no ordinary node would be left (nothing is changed). *ret_changed:
- * something is different now. */
+/* Writes service.d/, scope.d/ and so on, and the drop-ins that exempt or pin units, below dir (such as
+ * /run/systemd/system). Each file is written to a temporary name and renamed. Files of an earlier
+ * configuration are removed. If there are no CDM nodes and none can appear, nothing is written. A pin is
+ * limited to ordinary nodes, and invalid unit names are skipped. -ENOSPC: no ordinary node would be left
+ * (nothing is changed). *ret_changed: at least one file was changed. */
 int fence_files_write(const char *dir, const Config *config, const PoolSet *pools, bool *ret_changed);
-/* Removes all of them, and directories that are empty then. */
+/* Removes all of these files, and directories that are empty afterwards. */
 int fence_files_remove(const char *dir, bool *ret_changed);
-/* Are the same files there already, in dir? */
+/* True if dir already contains exactly these files. */
 bool fence_files_present(const char *dir, const Config *config, const PoolSet *pools);
 
-/* The ordinary nodes that the fence in dir leaves to everyone. -ENOENT: there is no fence. */
+/* Reads the ordinary nodes that the fence in dir allows to all units. -ENOENT: there is no fence. */
 int fence_files_ordinary(const char *dir, NodeSet *ret);
 
-/* Below root, the decision of cdmd that holds until the next boot (CDM_DIR_DECIDED): these drop-ins, or none
- * where config and pools are NULL. */
+/* Writes the decision of cdmd, which applies until the next boot (CDM_DIR_DECIDED below root): these
+ * drop-ins, or none if config and pools are NULL. */
 int fence_files_decide(const char *root, const Config *config, const PoolSet *pools);
 /* Copies the decision to dir. -ENOENT: cdmd has decided nothing since boot. */
 int fence_files_copy_decided(const char *root, const char *dir);
 
-/* To be called before a reload applies new files: leaves CDM_FLAG_CPUSET where that enables the cpuset
- * controller under the feet of running services. */
+/* Must be called before a reload applies new files: creates CDM_FLAG_CPUSET if the reload will enable the
+ * cpuset controller for running services. */
 void fence_files_note_cpuset(const char *root);

@@ -8,11 +8,11 @@
 #include "daemon/pid1/fence-property.h"
 #include "policy/macro.h"
 
-/* The files of interest assign property= in 50-PROPERTY.conf. */
+/* systemd stores a property in the file 50-PROPERTY.conf, as an assignment PROPERTY=. */
 #define ALLOWED "AllowedMemoryNodes"
 #define STARTUP "StartupAllowedMemoryNodes"
 
-/* The last list that a file of systemd's assigns. */
+/* Reads the list that the assignments in a file result in: an empty one resets it. */
 static int property_read_assignment(const char *path, const char *key, NodeSet *ret)
 {
         NodeSet nodes = NODESET_EMPTY;
@@ -87,7 +87,7 @@ static int look_into(const char *root, const char *dir, const PropertyLook *l)
         return r < 0 ? r : 0;
 }
 
-/* Properties of transient units are kept beside these. */
+/* Properties of transient units are stored separately, in the second directory. */
 int fence_property_foreach(const char *root, fence_property_t fn, void *userdata)
 {
         const PropertyLook l = { ALLOWED, fn, userdata };
@@ -106,7 +106,7 @@ int fence_property_foreach_startup(const char *root, fence_property_t fn, void *
         return r < 0 ? r : look_into(root, "/run/systemd/transient", &l);
 }
 
-/* --- THE LAST WORD ------------------------------------------------------------------------------------ */
+/* --- THE DECIDING FILE -------------------------------------------------------------------------------- */
 
 /* systemd.unit(5), "System Unit Search Path" */
 static const char *const search_path[] = {
@@ -149,7 +149,7 @@ static int property_hear_file(const char *folder, const char *name, Word *w)
         return 0;
 }
 
-/* All drop-ins of one name (a unit's, or what stands for many) in every folder. */
+/* Reads all drop-ins for one name (of a unit, a template, a prefix or a type) in every directory. */
 static int property_hear(const char *root, const char *name, Word *w)
 {
         int r = 0;
@@ -173,7 +173,7 @@ static int property_hear(const char *root, const char *name, Word *w)
         return r;
 }
 
-/* a-b-c@1.service: itself, a-b-c@.service, a-b-.service, a-.service, service */
+/* The names for a-b-c@1.service: a-b-c@1.service, a-b-c@.service, a-b-.service, a-.service, service. */
 static int property_hear_all(const char *root, const char *unit, Word *w)
 {
         _cleanup_free_ char *name = strdup(unit);

@@ -7,31 +7,31 @@
 #include <utlist.h>
 #include <uthash.h>
 
-/* Where a pass is:
+/* The states of a pass:
  *
- *   gate_enter() -> in its line -> admitted (on_admit) -> gate_leave()
+ *   gate_enter() -> in a queue -> admitted (on_admit) -> gate_leave()
  *
- * and a message:
+ * The states of a message:
  *
  *   gate_send() -> open, of a pass -> answered
  *                  open, of none (the pass was left) -> answered
  *                  late (the timeout came first) -> answered
  *
- * An admitted pass counts as all the messages that it was taken for. */
+ * An admitted pass counts as the maximum number of messages that it was taken for. */
 
-#define OPEN_MAX    64  /* half of the bus's 128 */
+#define OPEN_MAX    64  /* half of the limit of the bus, 128 */
 #define CLASS_MAX   48  /* of either class: the rest is enough for one pass of the other class */
-#define BUS_MAX     120 /* with those that are late */
-#define ADMIT_BATCH 64  /* in one turn of the loop */
+#define BUS_MAX     120 /* including late messages */
+#define ADMIT_BATCH 64  /* per turn of the loop */
 
-_Static_assert(OPEN_MAX - CLASS_MAX >= GATE_PASS_MAX, "a class must be able to send beside the other");
+_Static_assert(OPEN_MAX - CLASS_MAX >= GATE_PASS_MAX, "each class must have room for one pass");
 
 typedef enum GateClass { CLASS_OWN, CLASS_USERS, _CLASS_MAX } GateClass;
 
 typedef struct GateLine {
         uid_t uid;
         GatePass *head;
-        struct GateLine *prev, *next; /* the round */
+        struct GateLine *prev, *next; /* in the round-robin list */
         UT_hash_handle hh;
 } GateLine;
 
@@ -44,7 +44,7 @@ typedef struct GateCall {
         gate_reply_t reply;
         void *userdata;
         sd_bus_slot *slot;
-        struct GateCall *prev, *next; /* open ones in the order of sending, or late ones */
+        struct GateCall *prev, *next; /* in the list of open calls, by time of sending, or of late calls */
         struct GateCall *pass_prev, *pass_next;
 } GateCall;
 
@@ -66,7 +66,7 @@ struct Gate {
         sd_event_source *admit, *timer;
         GateLine own;
         GateLine *lines; /* by uid */
-        GateLine *round; /* the same, in the order in which they are served */
+        GateLine *round; /* the same queues, in round-robin order */
         GateCall *open, *late;
         unsigned n_open[_CLASS_MAX];
         unsigned n_late;
@@ -79,7 +79,7 @@ static bool gate_has_room(const Gate *g, unsigned n)
         return n_open + n <= OPEN_MAX && n_open + n + g->n_late <= BUS_MAX;
 }
 
-/* Chooses the pass to admit; NULL: none waits, or the first one must wait for room. */
+/* Selects the next pass to admit; NULL: none is waiting, or there is no room for the first one. */
 static GatePass *gate_next(const Gate *g)
 {
         GatePass *p = g->own.head;
@@ -118,7 +118,7 @@ static int gate_line_get(Gate *g, uid_t uid, GateLine **ret)
         return 0;
 }
 
-/* Takes a pass out of its line. served: the line then goes to the end of the round. */
+/* Removes a pass from its queue. served: the queue moves to the end of the round. */
 static void gate_line_remove(GatePass *p, bool served)
 {
         Gate *g = p->gate;
@@ -152,7 +152,7 @@ static int gate_on_admit(sd_event_source *source _unused_, void *userdata)
         return 0;
 }
 
-/* One timer for all: the first call that was sent is the first one that is due. */
+/* One timer serves all calls: the call that was sent first expires first. */
 static void gate_timer_set(Gate *g)
 {
         int r = g->open ? sd_event_source_set_time(g->timer, g->open->due_usec) : 0;
@@ -161,7 +161,7 @@ static void gate_timer_set(Gate *g)
                 (void)sd_event_source_set_enabled(g->timer, g->open ? SD_EVENT_ONESHOT : SD_EVENT_OFF);
 }
 
-/* Takes the call from its pass. Without one the room that it took is given back. */
+/* Detaches the call from its pass. A call without a pass counts by itself, so its room is given back. */
 static void gate_call_detach(GateCall *c)
 {
         if (c->pass) {
@@ -322,7 +322,7 @@ int gate_send(GatePass *p, sd_bus_message *m, gate_reply_t reply, void *userdata
                          .due_usec = now_usec + g->timeout_usec,
                          .reply = reply,
                          .userdata = userdata };
-        /* Without a timeout of sd-bus's, after which a late answer would not be seen. */
+        /* Disables the timeout of sd-bus: after that timeout a late reply would go unnoticed. */
         r = sd_bus_call_async(g->bus, &c->slot, m, gate_on_reply, c, UINT64_MAX);
         if (r < 0) {
                 free(c);
@@ -346,7 +346,7 @@ GatePass *gate_leave(GatePass *p)
         if (p->line) {
                 gate_line_remove(p, false);
         } else {
-                /* What is open counts by itself from now on. */
+                /* From now on the open calls count individually. */
                 DL_FOREACH2 (p->calls, c, pass_next)
                         c->pass = NULL;
                 g->n_open[p->class] -= p->n_max - p->n_open;

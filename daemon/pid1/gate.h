@@ -3,16 +3,16 @@
 
 /* The gate to PID 1: every method call to org.freedesktop.systemd1 passes it.
  *
- * dbus-daemon lets one connection have 128 calls open and refuses the next one with LimitsExceeded. So only
- * OPEN_MAX messages are open at once. A caller takes a pass for the number of messages that it will have
- * open at a time, and waits until the pass is admitted. There is one queue for each user id on whose behalf
- * cdmd calls; the queues are served in turn, one pass at a time. So a user with one question waits for one
- * question of each other user, however many those have queued. cdmd's own work (fence, drift, release,
- * repair) has a queue that is served before those of users. Each of the two classes has a reserved share, so
- * that neither can keep the other out.
+ * dbus-daemon limits a connection to 128 pending calls and refuses the next one with LimitsExceeded. So at
+ * most OPEN_MAX messages are open at the same time. A caller takes a pass for the number of messages that it
+ * will have open at a time, and waits until the pass is admitted. There is one queue for each user ID on
+ * whose behalf cdmd calls. The queues are served round-robin, one pass at a time. So a user with one
+ * question waits for one question of each other user, however many they have queued. cdmd's own work (fence,
+ * drift, release, repair) has a queue that is served before the queues of users. Each of the two classes has
+ * a reserved share, so that neither can starve the other.
  *
- * A message that was sent stays open on the bus until PID 1 answers, whether or not the answer is still
- * wanted. So it counts until then, even after its pass was left and after its timeout. */
+ * A message that was sent stays open on the bus until PID 1 replies, even if the reply is no longer wanted.
+ * So it counts until then, even after its pass was left and after its timeout. */
 
 #include <stdint.h>
 #include <sys/types.h>
@@ -20,26 +20,26 @@
 
 #include "policy/macro.h"
 
-/* Used instead of a user id for cdmd's own work. */
+/* Used instead of a user ID for cdmd's own work. */
 #define GATE_OWN ((uid_t)-1)
-/* The look-ups of ListHolders, which are made for several callers at once. */
+/* For lookups of ListHolders, which serve several callers together. */
 #define GATE_HOLDERS ((uid_t)-2)
 
-/* No pass may be for more messages than this. */
+/* The maximum number of messages of a pass. */
 #define GATE_PASS_MAX 16
 
 typedef struct Gate Gate;
 typedef struct GatePass GatePass;
 
-/* The pass is admitted: send now. Called from the event loop, never from within gate_enter(). The pass may
- * be left from within. */
+/* The pass was admitted: the callee may send now. Called from the event loop, never from within
+ * gate_enter(). The callee may leave the pass. */
 typedef void (*gate_open_t)(GatePass *p, void *userdata);
-/* reply may be an error; it is NULL when PID 1 did not answer in time. The pass may be left from within. */
+/* reply may be an error; NULL: PID 1 did not reply in time. The callee may leave the pass. */
 typedef void (*gate_reply_t)(sd_bus_message *reply, void *userdata);
 
-/* timeout_usec counts from the sending of a message. */
+/* timeout_usec: the time from sending a message. */
 int gate_new(sd_event *event, sd_bus *bus, uint64_t timeout_usec, Gate **ret);
-/* All passes must have been left before. */
+/* All passes must have been left first. */
 Gate *gate_free(Gate *g);
 DEFINE_CLEANUP(Gate, gate_free);
 
@@ -47,8 +47,8 @@ sd_bus *gate_bus(const Gate *g);
 sd_bus *gate_pass_bus(const GatePass *p);
 
 int gate_enter(Gate *g, uid_t uid, unsigned n_messages, gate_open_t open, void *userdata, GatePass **ret);
-/* Sends a method call. -EBUSY: the pass has as many messages open as it was taken for. */
+/* Sends a method call. -EBUSY: the pass is not admitted yet, or has its maximum number of open messages. */
 int gate_send(GatePass *p, sd_bus_message *m, gate_reply_t reply, void *userdata);
-/* Leaves the queue, or makes room for others. Replies that are still due are dropped. */
+/* Leaves the queue, or makes room for others. Pending replies are dropped. */
 GatePass *gate_leave(GatePass *p);
 DEFINE_CLEANUP(GatePass, gate_leave);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* One call to PID 1: how it is sent, how its reply is read, how the caller drops it. All kinds of calls
- * (unit.c, unit-change.c, unit-watch.c) begin with a UnitCall. */
+/* One call to PID 1: sending, reading the reply, and cancelling. The structs of all kinds of calls (unit.c,
+ * unit-change.c, unit-owner.c, unit-watch.c) begin with a UnitCall. */
 
 #include <stdbool.h>
 #include <systemd/sd-bus.h>
@@ -10,8 +10,8 @@
 #include "daemon/pid1/gate.h"
 #include "policy/macro.h"
 
-/* A kernel with many threads to walk, or a reload of thousands of units, keeps PID 1 away for longer than
- * sd-bus's 25 s. */
+/* A write to a cgroup with many threads, or a reload of thousands of units, blocks PID 1 for longer than the
+ * 25 s of sd-bus. */
 #define UNIT_TIMEOUT_USEC (UINT64_C(90) * 1000 * 1000)
 
 typedef struct UnitCall UnitCall;
@@ -39,15 +39,15 @@ struct UnitCall {
 int unit_send(UnitCall *c, const char *path, const char *interface, const char *member, gate_reply_t reply,
               void *userdata, const char *types, ...);
 
-/* 0, or the negative errno of an answer. NULL: there was none. */
+/* Returns 0, or the negative errno of an error reply. reply NULL: no reply in time, -ETIMEDOUT. */
 int unit_reply_error(sd_bus_message *reply);
 
-/* The object path of a unit; owned by the caller. */
+/* Returns the object path of a unit; owned by the caller. */
 int unit_path(const char *name, char **ret);
 
 /* The interface with the cgroup properties of the unit's type. NULL: units of that type have no cgroup
  * (targets, timers, devices). */
 const char *unit_cgroup_interface(const char *name);
 
-/* Is it the name of a unit, of a type that has a cgroup? */
+/* True if this is the name of a unit whose type has a cgroup. */
 bool unit_has_cgroup(const char *name);

@@ -10,8 +10,8 @@
 #include "daemon/pid1/unit-call.h"
 #include "daemon/pid1/unit-jobs.h"
 
-/* Requests to systemd. As in unit.c, the UnitOrder is the caller's UnitCall; freeing it does not cancel the
- * request to systemd. The message is made when the gate admits the UnitOrder. */
+/* Requests to systemd. As in unit.c, the UnitOrder is the caller's UnitCall. Freeing it does not cancel a
+ * request that was sent. The message is created when the gate admits the UnitOrder. */
 
 typedef struct UnitOrder UnitOrder;
 
@@ -25,13 +25,13 @@ struct UnitOrder {
         unit_done_cb cb;
         void *userdata;
 
-        /* a scope */
+        /* for a scope */
         char *slice, *description;
         pid_t pid;
         uint64_t memory_max_bytes;
         UnitJobs *jobs;
         UnitJob *job;
-        bool started, removed; /* the call was answered, its job has ended */
+        bool started, removed; /* the reply has arrived; the job has ended */
         char *job_result;
 };
 
@@ -60,7 +60,7 @@ static void order_finish(UnitOrder *o, int error, const char *message)
                 order_free(&o->call);
 }
 
-/* 0, or the error, which the callback has got. */
+/* Returns 0, or the error, after passing it to the callback. */
 static int order_check(UnitOrder *o, sd_bus_message *reply)
 {
         const sd_bus_error *e = reply ? sd_bus_message_get_error(reply) : NULL;
@@ -161,7 +161,7 @@ int unit_set_mems(Gate *gate, const char *name, const NodeSet *nodes, unit_done_
                 .userdata = userdata,
         };
 
-        /* systemd would leave the kernel's value as it is. */
+        /* For an empty set, systemd does not change the value in the kernel. */
         return nodeset_is_empty(nodes) ? -EINVAL : order_start(gate, &o, ret);
 }
 
@@ -226,7 +226,7 @@ int unit_ping(Gate *gate, unit_done_cb cb, void *userdata, UnitCall **ret)
         return order_start(gate, &o, ret);
 }
 
-/* Both the answer to StartTransientUnit and the end of its job are needed; they may come in any order. */
+/* Waits for both the reply to StartTransientUnit and the end of its job, which may arrive in any order. */
 static void unit_scope_progress(UnitOrder *o)
 {
         _cleanup_free_ char *message = NULL;
@@ -261,7 +261,7 @@ static void unit_on_scope_started(sd_bus_message *reply, void *userdata)
 
         if (order_check(o, reply) < 0)
                 return;
-        o->call.pass = gate_leave(o->call.pass); /* the job may take its time */
+        o->call.pass = gate_leave(o->call.pass); /* the job may take long */
         o->started = true;
         unit_scope_progress(o);
 }
@@ -317,7 +317,7 @@ int unit_start_scope(Gate *gate, UnitJobs *jobs, const char *name, const char *s
         return pid <= 0 ? -EINVAL : order_start(gate, &o, ret);
 }
 
-/* "a-b.slice" is "/a.slice/a-b.slice", "-.slice" is "/". */
+/* Returns "/a.slice/a-b.slice" for "a-b.slice", and "/" for "-.slice". */
 static int unit_slice_cgroup(const char *slice, char **ret)
 {
         _cleanup_free_ char *path = NULL;
@@ -355,16 +355,16 @@ char *unit_future_cgroup(const UnitInfo *u)
 
 /* Poking a slice.
  *
- * After a daemon-reload systemd 257 knows the new AllowedMemoryNodes= of the running units, and applies it
- * to none of them (init.scope excepted). It does so for all members of a slice as soon as one of them is
- * realised again, which setting any property of a member causes. Other ways on 257: an empty list of
- * properties does nothing, neither does a property of the slice itself (that realises the siblings of the
- * slice); a transient scope works, but needs a process; any ordinary property works and leaves a drop-in
- * behind in /run/systemd/system.control. The property Markers= is the exception: it exists only in memory.
- * So one member has its Markers read and set to what they were: if there is one, a member with processes,
- * since systemd realises no unit that has ended, whose cgroup may still be there; else any, such as a
- * socket, which is active without a process. On 252, which realises everything on reload, it does no harm.
- */
+ * After a daemon-reload systemd 257 knows the new AllowedMemoryNodes= of the running units, but applies it
+ * to none of them (except init.scope). It applies it to all members of a slice as soon as one of them is
+ * realized again, which happens when any property of a member is set. Alternatives on 257: an empty list of
+ * properties has no effect, and neither has a property of the slice (it realizes the siblings of the slice);
+ * a transient scope works, but needs a process; any ordinary property works, but leaves a drop-in behind in
+ * /run/systemd/system.control. The property Markers= is the exception: it exists only in memory. So the
+ * Markers of one member are read and set to the same value. A member with processes is preferred, because
+ * systemd does not realize a unit that has ended, although its cgroup may still exist. Otherwise any member
+ * is used, such as a socket, which is active without a process. 252 realizes everything on reload; there the
+ * poke does no harm. */
 static int unit_send_markers(UnitOrder *o, sd_bus_message *reply)
 {
         sd_bus_message *m = NULL;
@@ -379,7 +379,7 @@ static int unit_send_markers(UnitOrder *o, sd_bus_message *reply)
         if (r >= 0)
                 r = sd_bus_message_append(m, "s", "Markers");
         if (r >= 0)
-                r = sd_bus_message_copy(m, reply, true); /* the variant, as it came */
+                r = sd_bus_message_copy(m, reply, true); /* the variant, unchanged */
         for (unsigned i = 0; i < 2 && r >= 0; i++)
                 r = sd_bus_message_close_container(m);
         if (r >= 0)

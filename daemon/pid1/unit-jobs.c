@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "daemon/pid1/unit-jobs.h"
 
-/* The jobs of PID 1 that cdmd waits for, by unit name. The match has no arg2: sd-bus matches no argument
- * that comes after one that is not a string, and the first is the job's number. So the end of every job
- * wakes cdmd, and one lookup in the table tells whether it is awaited. */
+/* The jobs of PID 1 that cdmd waits for, by unit name. The match has no arg2, because sd-bus cannot match an
+ * argument after one that is not a string, and the first argument is the number of the job. So the end of
+ * every job wakes cdmd, and one lookup in the table tells whether cdmd waits for it. */
 
 #include <errno.h>
 #include <stdlib.h>
@@ -14,7 +14,7 @@
 #include "daemon/pid1/unit-call.h"
 
 struct UnitJob {
-        UnitJobs *jobs; /* NULL: it has ended */
+        UnitJobs *jobs; /* NULL: the job has ended */
         char *unit;
         unit_job_cb cb;
         void *userdata;

@@ -5,8 +5,8 @@
 #include "daemon/pid1/unit.h"
 #include "daemon/pid1/unit-call.h"
 
-/* One message, because it may be asked of many cgroups. The answer names the nearest unit at or above the
- * cgroup; unit_get_by_cgroup() goes on to read that unit. */
+/* A query is only one message, because many cgroups may be queried. The reply names the nearest unit at or
+ * above the cgroup. (unit_get_by_cgroup() also reads the properties of that unit.) */
 
 typedef struct OwnerQuery {
         UnitCall call;

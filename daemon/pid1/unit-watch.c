@@ -7,9 +7,9 @@
 #include "daemon/loop/match.h"
 #include "daemon/pid1/unit-call.h"
 
-/* Three matches, narrow enough that the bus sends only the signals that we use: ActiveState comes with
- * PropertiesChanged of the Unit interface (the one of the type's own interface is not matched), units that
- * systemd forgets with UnitRemoved, and Reloading. */
+/* Three matches, narrow enough that the bus only sends the signals that cdmd uses: PropertiesChanged of the
+ * Unit interface (but not of the interface of the unit's type), which contains ActiveState; UnitRemoved, for
+ * units that systemd unloads; and Reloading. */
 
 #define MATCH_PROPERTIES                                                                                    \
         "type='signal',sender='" SYSTEMD_NAME "',path_namespace='" SYSTEMD_UNIT_PATH                        \
@@ -34,7 +34,7 @@ static void unit_watch_free(UnitCall *c)
         free(w);
 }
 
-/* Reads s, a{sv} and looks for the one string that matters. */
+/* Reads s, a{sv} and returns ActiveState; NULL: not contained. */
 static int unit_watch_read_active_state(sd_bus_message *m, const char **ret)
 {
         const char *name;
@@ -74,7 +74,8 @@ static int unit_watch_on_removed(sd_bus_message *m, void *userdata, sd_bus_error
         const char *name, *path;
         UnitWatch *w = userdata;
 
-        /* A daemon-reload announces the removal of every unit, and then adds those that exist anew. */
+        /* At a daemon-reload systemd reports every unit as removed, and then adds the existing ones
+         * again. */
         if (!w->reloading && sd_bus_message_read(m, "so", &name, &path) >= 0)
                 w->cb(name, "removed", w->userdata);
         return 0;
@@ -92,7 +93,8 @@ static int unit_watch_on_reloading(sd_bus_message *m, void *userdata, sd_bus_err
         return 0;
 }
 
-/* systemd sends signals only while somebody has subscribed; it forgets us when we leave the bus. */
+/* systemd sends signals only while a client has subscribed. The subscription ends when cdmd leaves the
+ * bus. */
 static void unit_watch_on_subscribed(sd_bus_message *reply _unused_, void *userdata)
 {
         UnitWatch *w = userdata;

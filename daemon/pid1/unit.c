@@ -7,16 +7,15 @@
 
 #include "daemon/pid1/unit-call.h"
 
-/* A query about a unit is a few method calls that are sent at once. PID 1 takes as long to answer a message
- * as for what it says, and answers one after the other, so there are as few as possible: one
- * ListUnitsByNames for what that says of every unit, and a Get for each property beyond that which this
- * caller reads. The alternative is two GetAll, of the unit's and of its type's interface, which make PID 1
- * format hundreds of properties that nobody reads: measured in an emulated guest with systemd 257, one of
- * the Service interface alone took 45 ms, and ten Gets sent together 60-80 ms.
+/* A query about a unit consists of a few method calls that are sent together. PID 1 replies to messages one
+ * after the other, and each message has a fixed cost. So there are as few as possible: one ListUnitsByNames
+ * for the values that it returns for every unit, and one Get for each further property that this caller
+ * reads. The alternative is two GetAll, of the Unit interface and of the interface of the unit's type, which
+ * make PID 1 format hundreds of unused properties: measured in an emulated guest with systemd 257, one
+ * GetAll of the Service interface took 45 ms, and ten Gets sent together took 60-80 ms.
  *
  * The UnitQuery is the caller's UnitCall. While it waits at the gate it is small: the memory for the replies
- * is allocated when it is admitted. A UnitQuery that the caller does not want frees itself after the
- * callback. */
+ * is allocated when it is admitted. A UnitQuery without a handle frees itself after the callback. */
 
 typedef struct UnitAsk {
         struct UnitQuery *query;
@@ -26,10 +25,10 @@ typedef struct UnitAsk {
 typedef struct UnitQuery {
         UnitCall call;
         bool unwanted; /* the caller has no handle */
-        bool own;      /* it is cdmd itself */
-        pid_t pid;     /* of whose unit; 0: */
-        char *cgroup;  /* whose unit; NULL: */
-        char *name;    /* which unit */
+        bool own;      /* asked as cdmd's own work */
+        pid_t pid;     /* query the unit of this process; 0: */
+        char *cgroup;  /* query the unit of this cgroup; NULL: */
+        char *name;    /* query the unit of this name */
         UnitAsk *asks; /* one for each message */
         size_t n_pending;
         UnitInfo *info;
@@ -38,13 +37,14 @@ typedef struct UnitQuery {
         void *userdata;
 } UnitQuery;
 
-/* Who reads a property. cdmd itself, which looks at each tenant's unit at a start, knows the rest already. */
+/* The queries that need a property. For its own work, such as reading the unit of each tenant at startup,
+ * cdmd already knows the other properties. */
 typedef enum UnitNeed {
         NEEDED_ALWAYS,
-        NEEDED_BY_USERS,    /* by whoever asks for a caller */
-        NEEDED_OF_SERVICES, /* likewise, of a service */
-        NEEDED_BY_PLACE,    /* by whoever asks for the unit of a process or cgroup */
-        NEEDED_BY_OWN,      /* by cdmd itself */
+        NEEDED_BY_USERS,    /* queries on behalf of a user */
+        NEEDED_OF_SERVICES, /* queries on behalf of a user, about a service */
+        NEEDED_BY_PLACE,    /* queries for the unit of a process or cgroup */
+        NEEDED_BY_OWN,      /* queries as cdmd's own work */
 } UnitNeed;
 
 /* A property of the types of units that have a cgroup. */
@@ -140,7 +140,7 @@ static const UnitProperty properties[] = {
 
 /* ListUnitsByNames and the properties */
 #define MESSAGES_MAX (1 + ARRAY_SIZE(properties))
-_Static_assert(MESSAGES_MAX <= GATE_PASS_MAX, "one pass is for all messages");
+_Static_assert(MESSAGES_MAX <= GATE_PASS_MAX, "all messages must fit into one pass");
 
 static void query_free(UnitCall *c)
 {
@@ -154,7 +154,7 @@ static void query_free(UnitCall *c)
         free(q);
 }
 
-/* Calls the callback, which may free the UnitQuery from within the callback. */
+/* Calls the callback, which may free the UnitQuery. */
 static void query_finish(UnitQuery *q)
 {
         UnitInfo *info = TAKE_PTR(q->info);
@@ -185,9 +185,9 @@ static int unit_parse_property(UnitQuery *q, const UnitProperty *p, sd_bus_messa
         return r < 0 ? r : p->set(q->info, reply);
 }
 
-/* An a(ssssssouso): name, description, load, active and sub state, another unit, path, job, its type and path.
- * The job's number is 0 when there is none. Any job of a unit that is not active can only be a start. The sub
- * state is "auto-restart", since systemd 254 also "auto-restart-queued". */
+/* Parses a(ssssssouso): name, description, load, active and sub state, another unit, path, job, its type and
+ * path. The number of the job is 0 if there is none. A job of a unit that is not active can only be a start.
+ * The sub state may be "auto-restart", since systemd 254 also "auto-restart-queued". */
 static int unit_parse_row(UnitInfo *u, sd_bus_message *reply)
 {
         const char *sub;
@@ -197,7 +197,7 @@ static int unit_parse_row(UnitInfo *u, sd_bus_message *reply)
         if (r >= 0)
                 r = sd_bus_message_enter_container(reply, 'r', "ssssssouso");
         if (r == 0)
-                return -ENOENT; /* no name of a unit */
+                return -ENOENT; /* not the name of a unit */
         if (r >= 0)
                 r = unit_set_string(&u->name, reply);
         if (r >= 0)
@@ -220,7 +220,7 @@ static int unit_parse_reply(UnitQuery *q, const UnitProperty *p, sd_bus_message 
 
         if (!p)
                 return r < 0 ? r : unit_parse_row(q->info, reply);
-        /* Not every version has each of them. */
+        /* Some versions of systemd lack some of these properties. */
         if (r == -ENOENT)
                 return 0;
         return r < 0 ? r : unit_parse_property(q, p, reply);
@@ -255,7 +255,7 @@ static bool unit_is_needed(const UnitQuery *q, const UnitProperty *p, const char
         return true;
 }
 
-/* Sends all of them. */
+/* Sends all messages of the query. */
 static int ask_all(UnitQuery *q, const char *path, const char *name)
 {
         const char *interface = unit_cgroup_interface(name);
@@ -293,7 +293,8 @@ static int ask_by_name(UnitQuery *q)
         return r < 0 ? r : ask_all(q, path, q->name);
 }
 
-/* The reply to GetUnitByPID or GetUnitByControlGroup: an object path, which names the unit. */
+/* Reads the reply to GetUnitByPID or GetUnitByControlGroup: an object path, which encodes the name of the
+ * unit. */
 static int unit_read_unit_path(UnitQuery *q, sd_bus_message *reply)
 {
         _cleanup_free_ char *name = NULL;
@@ -371,7 +372,7 @@ int unit_get_by_pid(Gate *gate, uid_t uid, pid_t pid, unit_info_cb cb, void *use
 {
         UnitQuery q = { .pid = pid, .cb = cb, .userdata = userdata };
 
-        /* 0 would mean the caller, and that is us. */
+        /* For systemd, 0 means the caller, which is cdmd. */
         return pid <= 0 ? -EINVAL : query_start(gate, uid, &q, ret);
 }
 
