@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Buffers that outlive what they belong to: a reservation that ends while they are in use, and a cdmd that
- * stops. Systemd keeps their descriptors and hands them to the next cdmd. */
+/* Handles buffers that outlive their reservation, because they are still in use, or this cdmd process.
+ * systemd keeps their descriptors and passes them to the next cdmd process. */
 
 #include <errno.h>
 #include <inttypes.h>
