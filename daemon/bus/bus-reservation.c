@@ -570,5 +570,5 @@ void bus_reservation_on_notice(Bus *b, const Notice *n)
                 break;
         }
         if (r < 0)
-                log_warning("cannot tell the bus of reservation %" PRIu32 ": %s", n->id, strerror(-r));
+                log_warning("cannot announce reservation %" PRIu32 " on the bus: %s", n->id, strerror(-r));
 }

@@ -131,9 +131,8 @@ static void admit_fail(Admit *a, int error)
         if (error == -EINVAL)
                 admit_refuse(a, CDM_ERROR_INVALID, "neither the path of a control group nor a pidfd");
         else if ((error == -ENOENT || error == -ESRCH || error == -ENODATA) && a->id != 0)
-                admit_refuse(
-                        a, CDM_ERROR_STALE,
-                        "the control group went away meanwhile; ask again for the one that has its place");
+                admit_refuse(a, CDM_ERROR_STALE,
+                             "the control group was removed; call again for the one that replaced it");
         else if (error == -ENOENT || error == -ESRCH || error == -ENODATA)
                 admit_refuse(
                         a, CDM_ERROR_NO_SUCH_TARGET,
@@ -253,7 +252,7 @@ static void admit_judge(Admit *a, const AdmitRead *l)
 
         if (a->id != 0 && l->leaf.id != a->id) {
                 admit_refuse(a, CDM_ERROR_STALE,
-                             "another control group has that path now; ask again for that one");
+                             "another control group has that path now; call again for that one");
                 return;
         }
         a->id = l->leaf.id;

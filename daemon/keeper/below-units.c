@@ -66,7 +66,7 @@ static int below_run_look(Job *job _unused_, void *userdata)
 static void tell_wrong(BelowUnits *b, SubtenantFound *found)
 {
         if (found->message && (!b->told || strcmp(b->told, found->message) != 0))
-                log_error("what is below a unit cannot be fenced: %s", found->message);
+                log_error("control groups below a unit cannot be fenced: %s", found->message);
         free(b->told);
         b->told = TAKE_PTR(found->message);
 }
@@ -92,7 +92,7 @@ static void below_units_report(BelowUnits *b, SubtenantFound *found)
                                 : 0;
 
                 if (r < 0)
-                        log_error("cannot look at %s, which has ended: %s", tenant, strerror(-r));
+                        log_error("cannot check %s after its end: %s", tenant, strerror(-r));
         }
 }
 
@@ -118,8 +118,9 @@ static void below_on_look(int result, void *userdata)
                 b->job = NULL;
                 b->look = NULL;
                 if (result < 0)
-                        log_error("cannot look at what is below units: %s; `cdmctl reload` tries again",
-                                  strerror(-result));
+                        log_error(
+                                "cannot check the control groups below units: %s; `cdmctl reload` tries again",
+                                strerror(-result));
                 below_units_report(b, &l->found);
                 uint64_t ended = b->n_looks;
                 if (b->again)
@@ -151,7 +152,8 @@ void below_units_look(BelowUnits *b)
                 return;
         }
         free(l);
-        log_error("cannot look at what is below units: %s; `cdmctl reload` tries again", strerror(-r));
+        log_error("cannot check the control groups below units: %s; `cdmctl reload` tries again",
+                  strerror(-r));
 }
 
 int below_units_wait(BelowUnits *b, void (*done)(void *userdata), void *userdata, BelowWait **ret)

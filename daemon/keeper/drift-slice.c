@@ -139,7 +139,7 @@ static char *slice_reason(Book *book, const FenceWay *way)
         _cleanup_free_ char *what = drift_reason(book, strrchr(way->cgroup, '/') + 1, &way->mems);
         char *text;
 
-        if (!what || asprintf(&text, "it leaves no ordinary node to what is in it: %s", what) < 0)
+        if (!what || asprintf(&text, "it leaves no ordinary node to its units: %s", what) < 0)
                 return NULL;
         return text;
 }
@@ -188,7 +188,7 @@ static void slice_look_done(int result, void *userdata)
         if (s && result == -ENOENT)
                 fights_forget(s->fights, l->slice);
         else if (s && result < 0)
-                log_error("cannot look at %s: %s; `cdmctl reload` looks at all control groups", l->slice,
+                log_error("cannot check %s: %s; `cdmctl reload` checks all control groups", l->slice,
                           strerror(-result));
         else if (s && drift_can_look(s->book))
                 slice_judge(l);
@@ -205,7 +205,7 @@ static void slice_look_start(SliceLooks *s, SliceLook *l)
         l->off = false;
         int r = worker_submit(s->book->core->worker, slice_look_run, slice_look_done, NULL, l, &l->job);
         if (r < 0) {
-                log_error("cannot look at %s: %s; `cdmctl reload` looks at all control groups", l->slice,
+                log_error("cannot check %s: %s; `cdmctl reload` checks all control groups", l->slice,
                           strerror(-r));
                 slice_look_free(l);
                 return;
@@ -237,7 +237,7 @@ static void slice_look(SliceLooks *s, char *slice, const char *leaf)
         if (key && slice)
                 l = calloc(1, sizeof(*l));
         if (!l) {
-                log_error("cannot look at a slice: %s; `cdmctl reload` looks at all control groups",
+                log_error("cannot check a slice: %s; `cdmctl reload` checks all control groups",
                           strerror(ENOMEM));
                 return;
         }

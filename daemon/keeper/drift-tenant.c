@@ -261,7 +261,7 @@ void tenant_looks_add(TenantLooks *s, const char *tenant)
         int r = l->tenant ? turn_take(s->book->core->turns, tenant, tenant_look_on_turn, l, &l->turn)
                           : -ENOMEM;
         if (r < 0) {
-                log_error("cannot look at %s: %s; `cdmctl reload` looks", tenant, strerror(-r));
+                log_error("cannot check %s: %s; `cdmctl reload` checks it", tenant, strerror(-r));
                 tenant_look_free(l);
         }
 }

@@ -135,7 +135,7 @@ static void drift_check_leaf(Drift *d, const char *path)
         int r = fence_check(d->context.fence, path, clock_monotonic_usec(), false);
 
         if (r < 0)
-                log_error("cannot look at %s: %s; `cdmctl reload` looks at all control groups", path,
+                log_error("cannot check %s: %s; `cdmctl reload` checks all control groups", path,
                           strerror(-r));
 }
 
@@ -157,7 +157,7 @@ static void drift_judge_reading(Drift *d, LeafReading *reading)
         FenceLeaf *leaf = &reading->leaf;
 
         if (reading->error == -ENOMEM)
-                log_error("cannot look at %s: %s; `cdmctl reload` looks at all control groups", leaf->path,
+                log_error("cannot check %s: %s; `cdmctl reload` checks all control groups", leaf->path,
                           strerror(ENOMEM));
         if (reading->error < 0) {
                 fights_forget(d->fights, drift_key_of(leaf));
@@ -217,7 +217,7 @@ void drift_leaf(Drift *d, const char *path, bool check)
                         r = leaf_reader_add(d->leaf_reader, path, check);
                 if (r >= 0)
                         return;
-                log_debug("cannot look at %s alone (%s), looking at all control groups", path, strerror(-r));
+                log_debug("cannot check %s alone (%s), checking all control groups", path, strerror(-r));
                 drift_look(d);
         }
         if (check)
@@ -326,7 +326,7 @@ static void drift_recheck_later(Drift *d)
         int r = sd_event_add_time_relative(book->core->event, &d->recheck, CLOCK_MONOTONIC, RECHECK_USEC,
                                            RECHECK_USEC / 4, drift_on_recheck, d);
         if (r < 0)
-                log_error("cannot set a timer to look at all control groups: %s", strerror(-r));
+                log_error("cannot set a timer to check all control groups: %s", strerror(-r));
 }
 
 static void leaf_look_free(LeafLook *l)
@@ -386,7 +386,7 @@ static void leaf_look_done(int result, void *userdata)
                 slice_set(l->slice, true);
                 return;
         }
-        log_error("cannot look at all control groups: %s; `cdmctl reload` tries again", strerror(-result));
+        log_error("cannot check all control groups: %s; `cdmctl reload` tries again", strerror(-result));
         leaf_look_end(l);
 }
 
@@ -419,8 +419,7 @@ static int drift_on_look_soon(sd_event_source *source, uint64_t usec, void *user
         drop_in_watch_look(d->drop_ins);
         int r = leaf_look_start(d);
         if (r < 0)
-                log_error("cannot look at all control groups: %s; `cdmctl reload` tries again",
-                          strerror(-r));
+                log_error("cannot check all control groups: %s; `cdmctl reload` tries again", strerror(-r));
         return 0;
 }
 
@@ -434,8 +433,7 @@ void drift_look(Drift *d)
         r = sd_event_add_time_relative(d->book->core->event, &d->soon, CLOCK_MONOTONIC, LOOK_SOON_USEC,
                                        LOOK_ACCURACY_USEC, drift_on_look_soon, d);
         if (r < 0)
-                log_error("cannot set a timer: %s; `cdmctl reload` looks at all control groups",
-                          strerror(-r));
+                log_error("cannot set a timer: %s; `cdmctl reload` checks all control groups", strerror(-r));
 }
 
 void drift_systemd(Drift *d, const char *state)

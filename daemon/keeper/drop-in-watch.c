@@ -142,7 +142,8 @@ void drop_in_watch_look(DropInWatch *d)
                 return;
         int r = unit_ping(d->book->core->gate, drop_in_watch_on_systemd_quiet, d, &d->asked);
         if (r < 0)
-                log_error("cannot look at the %s: %s; `cdmctl reload` looks", DROP_INS_KEY, strerror(-r));
+                log_error("cannot check the %s: %s; `cdmctl reload` checks them", DROP_INS_KEY,
+                          strerror(-r));
 }
 
 void drop_in_watch_systemd(DropInWatch *d, bool reloading)

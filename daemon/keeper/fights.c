@@ -180,7 +180,7 @@ static void place_set_timer(Place *p)
         int r = sd_event_add_time(p->fights->book->core->event, &p->timer, CLOCK_MONOTONIC,
                                   p->fight.next_usec, TIMER_ACCURACY, place_on_timer, p);
         if (r < 0)
-                log_error("cannot set a timer to look at %s again: %s; `cdmctl reload` looks", p->key,
+                log_error("cannot set a timer to check %s again: %s; `cdmctl reload` checks it", p->key,
                           strerror(-r));
 }
 

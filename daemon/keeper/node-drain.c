@@ -340,7 +340,7 @@ static void node_drain_on_swept(int result, void *userdata)
                         node_drain_refuse(d, SD_BUS_ERROR_FAILED, d->error);
                 else if (result < 0)
                         node_drain_refuse(d, SD_BUS_ERROR_FAILED,
-                                          "what is left on the node could not be read");
+                                          "the remaining pages on the node could not be read");
                 else
                         node_drain_finish(d, s->left);
         }
@@ -461,7 +461,7 @@ static bool node_drain_is_refused(Book *book, uint32_t node, const Asker *asker)
         const Node *n = node < NODE_MAX ? topology_find(book->topology, (int)node) : NULL;
 
         if (!book->serving)
-                asker_tell(asker, CDM_ERROR_BUSY, "cdmd is starting; try again when it has");
+                asker_tell(asker, CDM_ERROR_BUSY, "cdmd is still starting; try again later");
         else if (is_drained || is_cdm)
                 return false;
         else if (!n)
@@ -489,7 +489,7 @@ void node_drains_start(NodeDrains *s, uint32_t node, drain_done_t done, void *us
         NodeDrain *d = node_drains_find(s, (int)node);
         if (d && d->n_waiting == WAITING_MAX) {
                 asker_tell(&asker, CDM_ERROR_BUSY,
-                           "too many wait for node %" PRIu32 " to be drained already", node);
+                           "too many callers already wait for node %" PRIu32 " to be drained", node);
                 return;
         }
         if (d) {

@@ -112,7 +112,7 @@ static void start_on_ids_lost(const char *reason, uint32_t next_id, void *userda
         event_emit(
                 book->core->notify, &e,
                 "the state file next-id cannot be used: %s; reservations are not affected; the ids of new "
-                "ones go on from %" PRIu32 ", so that none is used twice",
+                "ones continue from %" PRIu32 ", so that none is used twice",
                 reason, next_id);
 }
 
@@ -138,7 +138,7 @@ static void start_check_tenant(uint32_t id, void *userdata)
                 return;
         int r = unit_checks_add(s->context.unit_checks, tenant, s->repair, s->on_done, s);
         if (r < 0)
-                log_error("cannot look at %s: %s", tenant, strerror(-r));
+                log_error("cannot check %s: %s", tenant, strerror(-r));
         else
                 s->pending++;
 }
@@ -171,7 +171,8 @@ static void start_go_on_draining(Start *s)
                         continue;
                 int r = release_start(s->context.releases, e);
                 if (r < 0)
-                        log_error("reservation %" PRIu32 " cannot go on draining: %s", e->id, strerror(-r));
+                        log_error("reservation %" PRIu32 " cannot continue to drain: %s", e->id,
+                                  strerror(-r));
         }
 }
 
@@ -309,7 +310,7 @@ static int start_load_drained(Start *s)
         if (r == -EBADMSG) {
                 event_emit(book->core->notify, &e,
                            "the list of drained nodes on disk is garbage, so no node counts as drained; run "
-                           "`cdmctl drain` again for those that shall be");
+                           "`cdmctl drain` again for those that must stay drained");
                 r = store_write_drained(book->core->store, &book->drained);
         }
         degrade_shut_nodes(book);
@@ -322,9 +323,10 @@ static void start_watch_nodes(Start *s)
         int r = node_watch_start(s->context.node_watch);
 
         if (r < 0)
-                warnings_add(s->context.warnings, WARNING_NODES_UNWATCHED,
-                             "nodes that come and go are not noticed: %s; run `cdmctl reload` when one did",
-                             strerror(-r));
+                warnings_add(
+                        s->context.warnings, WARNING_NODES_UNWATCHED,
+                        "nodes that come and go are not noticed: %s; run `cdmctl reload` after a change",
+                        strerror(-r));
 }
 
 int start_run(Start *s)

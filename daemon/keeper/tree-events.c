@@ -48,7 +48,7 @@ static void tree_check(TreeEvents *t, const char *path, bool is_new)
         int r = fence_check(t->context.fence, path, clock_monotonic_usec(), is_new);
 
         if (r < 0)
-                log_error("cannot look at %s: %s; `cdmctl reload` looks at all control groups", path,
+                log_error("cannot check %s: %s; `cdmctl reload` checks all control groups", path,
                           strerror(-r));
 }
 
@@ -89,8 +89,7 @@ static void fresh_start_grace(TreeEvents *t)
         int r = sd_event_add_time(t->context.book->core->event, &t->grace, CLOCK_MONOTONIC,
                                   t->fresh->due_usec, GRACE_USEC / 2, fresh_on_grace, t);
         if (r < 0)
-                log_error("cannot set a timer: %s; `cdmctl reload` looks at all control groups",
-                          strerror(-r));
+                log_error("cannot set a timer: %s; `cdmctl reload` checks all control groups", strerror(-r));
 }
 
 static void fresh_add(TreeEvents *t, const char *path)
@@ -99,7 +98,7 @@ static void fresh_add(TreeEvents *t, const char *path)
         FreshCgroup *f = calloc(1, sizeof(*f) + n + 1);
 
         if (!f) {
-                log_error("cannot look at %s: %s; `cdmctl reload` looks at all control groups", path,
+                log_error("cannot check %s: %s; `cdmctl reload` checks all control groups", path,
                           strerror(ENOMEM));
                 return;
         }
@@ -132,7 +131,7 @@ static void tree_on_removed(TreeEvents *t, const char *path)
         if (ledger_tenant_count(book->ledger, path) > 0)
                 r = unit_checks_add(t->context.unit_checks, path, false, NULL, NULL);
         if (r < 0)
-                log_error("cannot look at %s, which was removed: %s", path, strerror(-r));
+                log_error("cannot check %s, which was removed: %s", path, strerror(-r));
 }
 
 static void tree_on_watch(WatchEvent event, const char *path, void *userdata)

@@ -294,7 +294,7 @@ static void buffers_on_adopted(Buffer *b, int result)
         if (result >= 0)
                 result = buffers_watch(b);
         if (result < 0) {
-                log_error("a buffer of reservation %" PRIu32 " cannot be looked after any more: %s", b->id,
+                log_error("a buffer of reservation %" PRIu32 " cannot be checked any more: %s", b->id,
                           strerror(-result));
                 buffer_free(b);
                 return;
@@ -308,7 +308,7 @@ static void buffer_on_looked(Buffer *b, int result)
         uint64_t all = buffer_layout_bytes(&b->layout);
 
         if (result < 0) {
-                log_error("a buffer of reservation %" PRIu32 " cannot be looked at: %s", b->id,
+                log_error("a buffer of reservation %" PRIu32 " cannot be checked: %s", b->id,
                           strerror(-result));
                 return;
         }
@@ -338,8 +338,7 @@ static void buffers_on_destroyed(Buffer *b, int result)
                 return;
         if (result < 0)
                 log_error("the pages of a buffer of reservation %" PRIu32
-                          " are not given back before all is "
-                          "closed: %s",
+                          " are not freed before all users have closed it: %s",
                           id, strerror(-result));
         forget_in_store(b);
         if (b->here_bytes > 0)
@@ -350,7 +349,7 @@ static void buffers_on_destroyed(Buffer *b, int result)
                 return;
         int r = s->release(e, s->userdata);
         if (r < 0)
-                log_error("reservation %" PRIu32 " cannot go on draining: %s", id, strerror(-r));
+                log_error("reservation %" PRIu32 " cannot continue to drain: %s", id, strerror(-r));
 }
 
 static int buffer_run(Job *job, void *userdata)
@@ -472,8 +471,7 @@ void buffers_go_on(BufferSet *s)
                 if (r >= 0)
                         s->working = b;
                 else {
-                        log_error("a buffer of reservation %" PRIu32 " has to wait: %s", b->id,
-                                  strerror(-r));
+                        log_error("a buffer of reservation %" PRIu32 " must wait: %s", b->id, strerror(-r));
                         b->todo = b->doing;
                         b->doing = DO_NOTHING;
                         return;

@@ -257,7 +257,7 @@ static void holds_act(HoldSet *s)
         }
         int r = worker_submit(s->book->core->filler, holds_run, holds_on_done, NULL, s, &s->job);
         if (r < 0) {
-                log_error("what is held of the nodes cannot be changed: %s", strerror(-r));
+                log_error("the held amount of the nodes cannot be changed: %s", strerror(-r));
                 holds_serve(s);
         }
 }
@@ -268,7 +268,7 @@ static void holds_on_look(int error, const UsageTarget *target, void *userdata)
 
         s->look = NULL;
         if (error < 0)
-                log_error("what is held of the nodes cannot be changed: %s", strerror(-error));
+                log_error("the held amount of the nodes cannot be changed: %s", strerror(-error));
         else if (!s->defer) /* else another observation follows */
                 holds_act(s);
 }
@@ -282,7 +282,7 @@ static int holds_on_defer(sd_event_source *source, void *userdata)
         s->look = usage_look_free(s->look);
         int r = snapshot_look(s->book, NULL, holds_on_look, s, &s->look);
         if (r < 0)
-                log_error("what is held of the nodes cannot be changed: %s", strerror(-r));
+                log_error("the held amount of the nodes cannot be changed: %s", strerror(-r));
         return 0;
 }
 
@@ -302,7 +302,7 @@ void holds_settle(HoldSet *s)
                 return;
         int r = sd_event_add_defer(s->book->core->event, &s->defer, holds_on_defer, s);
         if (r < 0)
-                log_error("what is held of the nodes cannot be changed: %s", strerror(-r));
+                log_error("the held amount of the nodes cannot be changed: %s", strerror(-r));
 }
 
 HoldWait *hold_wait_free(HoldWait *w)
@@ -352,7 +352,7 @@ bool holds_take_descriptor(HoldSet *s, int fd, const char *name)
                 r = holds_add(s, node, hold);
         if (r >= 0)
                 return true;
-        log_warning("what was held of node %d is given back, and held anew: %s", node, strerror(-r));
+        log_warning("the held memory of node %d is freed, and will be held again: %s", node, strerror(-r));
         holds_notify("FDSTOREREMOVE=1", node, -EBADF);
         if (hold)
                 hold_free(hold);

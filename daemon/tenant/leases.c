@@ -319,7 +319,7 @@ static int lease_on_due(sd_event_source *source, uint64_t usec, void *userdata)
         else if (e->r->state == RESERVATION_REVOKING)
                 k = s->release(e, s->userdata);
         if (k < 0)
-                log_error("reservation %" PRIu32 " cannot be drained now, and will be: %s", e->id,
+                log_error("draining reservation %" PRIu32 " failed, and is tried again: %s", e->id,
                           strerror(-k));
         /* Retry after a failure. */
         if (!l->timer && e->r->state != RESERVATION_DRAINING)

@@ -113,7 +113,7 @@ static void tell_tenant(Neighbours *n, const char *tenant)
                 DL_APPEND2(n->list, t, prev_list, next_list);
                 return;
         }
-        log_error("clients of %s are not told that its strength changed: out of memory", tenant);
+        log_error("clients of %s are not notified that its strength changed: out of memory", tenant);
         if (t)
                 free(t->ids);
         free(t);

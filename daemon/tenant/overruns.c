@@ -237,7 +237,7 @@ static void overruns_on_pushed(const ApplyResult *result, bool changed, void *us
         Push *p = userdata;
 
         if (result->error < 0 && result->error != -ENOENT && result->error != -ESTALE)
-                log_warning("what %s has above its reservation cannot be moved: %s", p->tenant,
+                log_warning("the excess of %s over its reservation cannot be moved: %s", p->tenant,
                             result->message ? result->message : strerror(-result->error));
         push_free(p);
 }
@@ -341,15 +341,14 @@ static void overrun_tell(Overrun *o, const Look *l, const Strictest *s, EventKin
         ev.excess_bytes = e->worst_bytes;
         if (kind == EVENT_OVERRUN) {
                 ev.reason = what[s->answer];
-                event_emit(book->core->notify, &ev,
-                           "%s uses %s more of node %s, which it shares, than it reserved: %s", l->tenant,
-                           size_format(e->worst_bytes, size), ev.nodes, ev.reason);
+                event_emit(book->core->notify, &ev, "%s uses %s more than it reserved on shared node %s: %s",
+                           l->tenant, size_format(e->worst_bytes, size), ev.nodes, ev.reason);
                 return;
         }
         ev.has |= EVENT_HAS_DURATION;
         ev.duration_usec = e->duration_usec;
         event_emit(book->core->notify, &ev,
-                   "%s is within what it reserved of node %s again; it was above by %s at most, for %s",
+                   "%s is within its reservation on node %s again; its excess was at most %s, for %s",
                    l->tenant, ev.nodes, size_format(e->worst_bytes, size),
                    timespan_format(e->duration_usec, span));
 }

@@ -86,7 +86,8 @@ static void owner_asks_pause(OwnerAsks *s, uint64_t usec)
         int r = sd_event_add_time_relative(s->book->core->event, &s->pause, CLOCK_MONOTONIC, usec, usec / 4,
                                            owner_on_pause_over, s);
         if (r < 0)
-                log_error("cannot set a timer to ask systemd whose control groups are: %s", strerror(-r));
+                log_error("cannot set a timer to ask systemd for the owners of control groups: %s",
+                          strerror(-r));
 }
 
 /* Asks again, because another cgroup has the path now, and its event was merged with this question. */
@@ -141,7 +142,7 @@ static void owner_on_answer(int error, const char *unit, void *userdata)
         if (top > 0)
                 owner_ask_check(a, (size_t)top);
         else if (top < 0 && top != -ENOENT)
-                log_warning("cannot note whose %s is, which counts as systemd's now: %s", a->path,
+                log_warning("cannot store the owner of %s, which now counts as systemd's: %s", a->path,
                             strerror(-top));
         owner_ask_free(a);
         owner_asks_go_on(s);
@@ -171,7 +172,7 @@ static bool owner_ask_send(OwnerAsk *a)
                 return false;
         int r = unit_get_owner(s->book->core->gate, a->path, owner_on_answer, a, &a->call);
         if (r < 0) {
-                log_error("cannot ask systemd whose %s is: %s", a->path, strerror(-r));
+                log_error("cannot ask systemd for the owner of %s: %s", a->path, strerror(-r));
                 return false;
         }
         s->n_open++;
@@ -207,7 +208,7 @@ static void owner_ask_add(OwnerAsks *s, const char *path, bool again)
                 return;
         a = calloc(1, sizeof(*a) + n + 1);
         if (!a) {
-                log_error("cannot ask systemd whose %s is: %s", path, strerror(ENOMEM));
+                log_error("cannot ask systemd for the owner of %s: %s", path, strerror(ENOMEM));
                 return;
         }
         a->set = s;

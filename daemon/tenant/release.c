@@ -90,7 +90,7 @@ static int release_on_retry(sd_event_source *source, uint64_t usec, void *userda
         int r = turn_take(e->book->core->turns, ledger_tenant_key(e->r->target), release_on_turn, e,
                           &e->release->turn);
         if (r < 0)
-                log_error("reservation %" PRIu32 " cannot go on draining: %s", e->id, strerror(-r));
+                log_error("reservation %" PRIu32 " cannot continue to drain: %s", e->id, strerror(-r));
         return 0;
 }
 

@@ -423,7 +423,7 @@ static void unit_check_act_on_foreign(UnitCheck *c)
                                   &c->read);
 
         if (r < 0) {
-                log_error("cannot look at %s: %s", c->unit, strerror(-r));
+                log_error("cannot check %s: %s", c->unit, strerror(-r));
                 unit_check_finish(c);
         }
 }
@@ -456,7 +456,7 @@ static int unit_check_on_retry(sd_event_source *source, uint64_t usec, void *use
         c->retry = sd_event_source_disable_unref(c->retry);
         int r = turn_take(c->book->core->turns, c->unit, unit_check_on_turn, c, &c->turn);
         if (r < 0) {
-                log_error("cannot follow what happened to %s: %s", c->unit, strerror(-r));
+                log_error("cannot check %s again: %s", c->unit, strerror(-r));
                 unit_check_finish(c);
         }
         return 0;
@@ -478,11 +478,11 @@ static void unit_check_try_later(UnitCheck *c, int error)
                                                RETRY_FIRST_USEC << c->n_retries++, RETRY_ACCURACY,
                                                unit_check_on_retry, c);
         if (r < 0) {
-                log_error("systemd does not say what became of %s: %s; `cdmctl reload` asks again", c->unit,
+                log_error("systemd does not tell the state of %s: %s; `cdmctl reload` asks again", c->unit,
                           strerror(-error));
                 unit_check_free(c);
         } else
-                log_warning("cannot look at %s, and will try again: %s", c->unit, strerror(-error));
+                log_warning("cannot check %s, and will retry: %s", c->unit, strerror(-error));
         if (done)
                 done(userdata);
 }
@@ -568,7 +568,7 @@ static void unit_checks_on_event(const char *unit, const char *state, void *user
                 return;
         int r = unit_checks_add(s, unit, false, NULL, NULL);
         if (r < 0)
-                log_error("cannot look at %s, which is %s now: %s", unit, state, strerror(-r));
+                log_error("cannot check %s, which is now %s: %s", unit, state, strerror(-r));
 }
 
 int unit_checks_watch(UnitChecks *s)

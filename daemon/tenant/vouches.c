@@ -85,7 +85,7 @@ static void kept_forget(VouchSet *s, Kept *k)
         int r = store_remove_vouch(s->store, k->vouch->cgroup_id);
 
         if (r < 0)
-                log_error("cannot forget what was said of %s: %s", k->vouch->cgroup, strerror(-r));
+                log_error("cannot remove the vouch for %s: %s", k->vouch->cgroup, strerror(-r));
         kept_free(s, k);
 }
 

@@ -348,7 +348,7 @@ static void tell_queued(Entry *e, const Decision *d)
         ev.reason = d->reason;
         Book *book = e->book;
         event_emit_limited(book->core->notify, book->core->event_limit, clock_monotonic_usec(), NULL, &ev,
-                           "reservation %" PRIu32 " (%s of %s for %s) waits as number %zu: %s", e->id,
+                           "reservation %" PRIu32 " (%s of %s for %s) is queued as number %zu: %s", e->id,
                            size_format(e->r->size_bytes, size), e->r->pool, ledger_tenant_key(e->r->target),
                            queue_position(book->queue, e->id) + 1, d->reason);
 }
