@@ -46,8 +46,7 @@ struct BusCallers {
         Peers *peers;
         BusLimits limits;
         size_t n;
-        sd_bus_slot
-                *pause; /* a call to the bus, answered after the bus has read everything sent before */
+        sd_bus_slot *pause; /* a call to the bus, answered after the bus has read everything sent before */
         bus_callers_ready_t ready;
         void *userdata;
         Caller *unknown;

@@ -298,7 +298,7 @@ const sd_bus_vtable bus_node_vtable[] = {
         SD_BUS_VTABLE_END,
 };
 
-/* --- all at once, after a look ------------------------------------------------------------------------- */
+/* --- lists of all pools and nodes, after an observation ------------------------------------------------ */
 
 static int append_properties(Bus *b, sd_bus_message *reply, const char *path, const char *interface,
                              const sd_bus_vtable *vtable)

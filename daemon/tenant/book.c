@@ -48,8 +48,7 @@ int book_add(Book *book, Reservation *r, StorePhase phase, Entry **ret)
                 return k;
         }
         HASH_ADD(hh, book->entries, id, sizeof(e->id), e);
-        notify_room(
-                book->core->notify); /* a waiter whose quota this one uses up loses its claims */
+        notify_room(book->core->notify); /* a waiter whose quota this one uses up loses its claims */
         /* When systemd sets the nodes, it takes over an existing cgroup at this path. */
         if (r->target->unit && r->target->cgroup)
                 owner_forget(r->target->cgroup);
