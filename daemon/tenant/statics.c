@@ -43,7 +43,7 @@ typedef struct StaticCall {
         IdentityLookup *lookup;
         Identity *identity;
         RequestArgs args;
-        char **pools; /* names of all pools when the call began */
+        char **pools; /* names of all pools when the unit was identified */
         size_t n_pools, next_pool;
         uint32_t *ids;
         size_t n_ids;
