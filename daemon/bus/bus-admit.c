@@ -16,19 +16,19 @@
 #include "daemon/tenant/core.h"
 #include "policy/cdm-names.h"
 
-#define OPEN_MAX         64 /* of one caller */
+#define OPEN_MAX         64 /* pending calls of one caller */
 #define TIMEOUT_USEC     (UINT64_C(10) * 1000 * 1000)
 #define TIMEOUT_MAX_USEC (UINT64_C(60) * 1000 * 1000)
 
 struct BusAdmit {
         Bus *bus;
         BusCall *call;
-        uid_t uid; /* UID_NONE: not remembered; all of these count as one user */
+        uid_t uid; /* UID_NONE: not known; all such calls count as one user */
         Admit *admit;
         BusAdmit *prev, *next;
 };
 
-/* Hands back the call. */
+/* Frees the BusAdmit and returns the call. */
 static BusCall *bus_admit_end(BusAdmit *a)
 {
         BusCall *call = a->call;
@@ -78,8 +78,8 @@ static void admit_args_clear(AdmitArgs *args)
         request_args_clear(&args->request);
 }
 
-/* Negative errno with *error set, or to be set from it; args are untouched then. The pidfd is the message's, all else the
- * caller's to free. */
+/* On failure, *args is unchanged; returns a negative errno, and sets *error if there is a more specific
+ * message. The message owns the pidfd; the caller must free everything else. */
 static int read_args(sd_bus_message *m, AdmitArgs *args, sd_bus_error *error)
 {
         _cleanup_(admit_args_clear)
@@ -105,7 +105,8 @@ static int read_args(sd_bus_message *m, AdmitArgs *args, sd_bus_error *error)
         return 0;
 }
 
-/* Root's calls are of many programs, so each connection counts by itself; those of another user add up. */
+/* Many programs run as root, so the limit applies to each connection of root, but to all connections of any
+ * other user together. */
 static bool admits_are_full(Bus *b, const char *sender, uid_t uid)
 {
         const BusAdmit *a;
@@ -156,7 +157,7 @@ static void do_admit(Bus *b, uint32_t id _unused_, BusCall *call)
                 bus_call_refuse_errno(call, r);
 }
 
-/* Nonsense is refused before polkit is asked. */
+/* Invalid arguments are refused before polkit is asked. */
 int bus_admit(Bus *b, sd_bus_message *message, sd_bus_error *error)
 {
         _cleanup_(admit_args_clear) AdmitArgs args = { .request.target.pidfd = -EBADF };

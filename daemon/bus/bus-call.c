@@ -14,7 +14,7 @@
 struct BusCalls {
         Bus *bus;
         Peers *peers;
-        BusCall *calls; /* in the order in which they were made */
+        BusCall *calls; /* the oldest first */
         void (*ended)(void *userdata);
         void *userdata;
 };
@@ -22,7 +22,7 @@ struct BusCalls {
 struct BusCall {
         BusCalls *set;
         sd_bus_message *message;
-        PeerWatch *client; /* NULL: it has left */
+        PeerWatch *client; /* NULL: the client has left the bus */
         void (*gone)(BusCall *c, void *userdata);
         void *userdata;
         uint64_t made_usec;
@@ -102,7 +102,7 @@ void bus_calls_on_end(BusCalls *s, void (*ended)(void *userdata), void *userdata
 
 size_t bus_calls_recent(const BusCalls *s, size_t max, uint64_t *ret_oldest_usec)
 {
-        const BusCall *c = s->calls ? s->calls->prev : NULL; /* the last one */
+        const BusCall *c = s->calls ? s->calls->prev : NULL; /* the newest */
         size_t n = 0;
 
         *ret_oldest_usec = 0;

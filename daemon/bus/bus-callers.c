@@ -4,7 +4,7 @@
  *        │                                                │
  *        └────────── uid known ───────────────────────────┴── waits in its user's list ── bus_callers_next
  *
- * Users with calls that wait stand in a ring: the first one is served, and goes to the end. */
+ * The users with waiting calls form a queue: the first user is served, and then moves to the end. */
 
 #include "daemon/bus/bus-callers.h"
 
@@ -29,7 +29,7 @@ struct Caller {
         bus_begin_t begin;
         PeerWatch *client;
         sd_bus_slot *slot; /* while the bus is asked for the user */
-        User *user;        /* NULL until it is known */
+        User *user;        /* NULL: not known yet */
         Caller *prev, *next;
 };
 
@@ -46,8 +46,7 @@ struct BusCallers {
         Peers *peers;
         BusLimits limits;
         size_t n;
-        sd_bus_slot
-                *pause; /* a question to the bus, which it answers when it has read what was sent before */
+        sd_bus_slot *pause; /* a call to the bus, answered after the bus has read everything sent before */
         bus_callers_ready_t ready;
         void *userdata;
         Caller *unknown;
@@ -77,7 +76,7 @@ static void user_prune(BusCallers *c, User *u)
         free(u);
 }
 
-/* Takes it out of its list; the message stays the caller's. */
+/* Removes the Caller from its list and frees it, but not the message. */
 static void caller_free(Caller *i)
 {
         BusCallers *c = i->set;
@@ -182,18 +181,19 @@ static void callers_on_sender(int error, const Sender *s, void *userdata)
 
         i->slot = sd_bus_slot_unref(i->slot);
         if (error < 0)
-                caller_drop(i); /* it is gone */
+                caller_drop(i); /* the client has left the bus */
         else
                 caller_set_user(i, s->uid);
 }
 
-/* A call that waits for the bus to tell the user keeps those behind it waiting as well: they stay in order. */
+/* While a call waits for its user, later calls of the same connection wait too, so that they stay in
+ * order. */
 static int caller_find_user(Caller *i)
 {
         BusCallers *c = i->set;
         const char *name = sd_bus_message_get_sender(i->call);
         const Sender *s = sender_cached(c->senders, name);
-        size_t n_unknown = callers_count_connection(c->unknown, name); /* with this one */
+        size_t n_unknown = callers_count_connection(c->unknown, name); /* including this one */
 
         if (c->limits.all > 0 && c->n > c->limits.all)
                 caller_refuse(i);
@@ -235,7 +235,7 @@ static int callers_on_resume(sd_bus_message *m, void *userdata, sd_bus_error *er
         return 0;
 }
 
-/* Without the pause others wait longer, which is no reason to fail. */
+/* An error is ignored: without the pause other clients only wait longer. */
 void bus_callers_pause(BusCallers *c, sd_bus *bus)
 {
         if (!c->pause)

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/*   bus_desk_add ── waits (bus-callers.h) ── begins, one a slice ── under way: a BusCall ── answered
+/*   bus_desk_add ── waits (bus-callers.h) ── begins, one a slice ── in flight: a BusCall ── answered
  *
- * A call under way counts until it is answered, but not for longer than HAND_USEC: polkit may ask a person, the
- * pool may be full, pages may have to move. So callers that wait for something else never close the desk. */
+ * Only HANDS calls may be in flight. A call counts until it is answered, but for no longer than HAND_USEC,
+ * because polkit may ask a person, the pool may be full, or pages may have to move. So calls that wait for
+ * such things never block the desk. */
 
 #include "daemon/bus/bus-desk.h"
 
@@ -17,22 +18,22 @@
 #include "daemon/tenant/core.h"
 #include "policy/cdm-names.h"
 
-/* One computes while the other waits for PID 1 or a thread. */
+/* One call can compute while the other waits for PID 1 or a thread. */
 #define HANDS     2
 #define HAND_USEC UINT64_C(5000)
 
-/* The bus lets one connection have 128 calls open, and more that want no answer. Each may carry 16 descriptors: all that
- * wait have no more than half of what LimitNOFILE= gives cdmd. */
+/* The bus allows a connection 128 pending calls, and any number of calls without a reply. Each may carry 16
+ * descriptors, so with these limits all waiting calls hold at most half of cdmd's LimitNOFILE=. */
 static const BusLimits desk_limits = { .user = 512, .all = 2048 };
 
-/* They are kept while they wait. The longest that makes sense names a cgroup and has 16 labels. */
+/* Waiting calls are kept in memory. The longest reasonable call names a cgroup and has 16 labels. */
 #define CALL_BYTES_MAX (16u << 10)
 
 struct BusDesk {
         Bus *bus;
         BusCallers *callers;
         Slice *slice;
-        sd_event_source *timer; /* when the oldest call under way no longer counts */
+        sd_event_source *timer; /* expires when the oldest call in flight no longer counts */
 };
 
 static bool desk_has_a_hand(BusDesk *d)
@@ -70,7 +71,7 @@ static void desk_on_slice(void *userdata)
                 desk_begin(d, call, begin);
 }
 
-/* A call has come, or another one was answered. */
+/* Called when a call was added, or another one was answered. */
 static void desk_look(void *userdata)
 {
         BusDesk *d = userdata;

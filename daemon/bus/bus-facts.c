@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Properties of the manager that follow from settings of the kernel and of drivers. sd-bus wants their values
- * at once, so the call waits here until the settings are read (machine-facts.c), and is dispatched anew. */
+/* Properties of the manager that depend on settings of the kernel and of drivers. sd-bus needs their values
+ * synchronously, so the call waits here until the settings are read (machine-facts.c), and is then
+ * dispatched again. */
 
 #include <errno.h>
 #include <stdlib.h>
@@ -13,7 +14,7 @@
 #include "policy/cdm-names.h"
 #include "policy/macro.h"
 
-/* More get the values of the last read. */
+/* Further calls get the values of the last read. */
 #define WAITING_MAX    1024
 
 #define PROPERTIES     "org.freedesktop.DBus.Properties"
@@ -21,7 +22,7 @@
 
 typedef struct FactsCall {
         sd_bus_message *call;
-        bool ready; /* to be dispatched anew */
+        bool ready; /* enqueued to be dispatched again */
         struct FactsCall *prev, *next;
 } FactsCall;
 
@@ -79,7 +80,7 @@ static void facts_on_look(void *userdata)
         }
 }
 
-/* Was it dispatched anew? */
+/* True if the call was dispatched again; it is then removed from the list. */
 static bool facts_take_ready(BusFacts *f, const sd_bus_message *call)
 {
         FactsCall *c;

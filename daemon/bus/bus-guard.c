@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Methods that only an owner, root, or whom polkit allows may call. */
+/* Methods restricted to the owner, root, or callers authorized by polkit. */
 
 #include <errno.h>
 #include <stdlib.h>
@@ -13,7 +13,8 @@
 #include "daemon/tenant/core.h"
 #include "policy/cdm-names.h"
 
-/* Calls of one user that wait for polkit, where each waits for minutes; the others are answered at once. */
+/* Upper bound of the calls of one user that wait for polkit, which can take minutes. Calls without polkit do
+ * not count. */
 #define WAITING_USER_MAX 256
 
 struct Guarded {
@@ -28,7 +29,7 @@ struct Guarded {
         Guarded *prev, *next;
 };
 
-/* Hands back the call. */
+/* Frees the Guarded and returns the call. */
 static BusCall *guarded_end(Guarded *g)
 {
         BusCall *call = g->call;

@@ -2,10 +2,10 @@
 
 /* Manager.ListHolders.
  *
- *   calls wait (bus-callers.h) ── look (holders.h) ── replies
+ *   calls wait (bus-callers.h) ── listing (holders.h) ── replies
  *
- * One look serves all callers that waited when it began; calls that come meanwhile start the next one. The
- * replies are made in slices, one a turn of the event loop. */
+ * One listing serves all calls that waited when it began; later calls start the next listing. The replies
+ * are made in slices, one for each iteration of the event loop. */
 
 #include <errno.h>
 #include <stdlib.h>
@@ -25,11 +25,11 @@ struct BusHolders {
         HolderSet *holders;
         BusCallers *callers;
         Slice *slice;
-        /* of the look under way */
+        /* state of the listing in flight */
         bool looking, replying;
         sd_bus_message **calls;
         size_t n_calls, next_call;
-        const HolderRow *rows; /* of the look */
+        const HolderRow *rows; /* lent until holders_end() */
         size_t n_rows, next_row;
         sd_bus_message *reply;
 };
@@ -118,7 +118,7 @@ static int holders_append_row(sd_bus_message *m, const HolderRow *row)
                                      b->shmem, b->hugetlb, row->kind, row->name ? row->name : "");
 }
 
-/* 1: all were answered. */
+/* 1: all calls were answered. */
 static int bus_holders_reply(BusHolders *h)
 {
         int r = 0;

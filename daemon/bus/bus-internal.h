@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What the files bus*.c share. */
+/* Shared by the files bus*.c. */
 
 #include <stdint.h>
 
@@ -10,7 +10,7 @@
 #include "daemon/bus/bus.h"
 #include "daemon/caller/authorize.h"
 
-/* What the objects look like; tests/bus-introspect prints it. */
+/* The interfaces of the objects; tests/bus-introspect prints them. */
 extern const sd_bus_vtable bus_manager_vtable[];
 extern const sd_bus_vtable bus_reservation_vtable[];
 extern const sd_bus_vtable bus_pool_vtable[];
@@ -27,9 +27,9 @@ struct Bus {
         BusContext context;
         sd_bus *bus;
         Book *book;
-        BusDesk *desk;                   /* where calls begin; bus-desk.c */
-        BusCalls *calls;                 /* that wait for an answer; bus-call.c */
-        Guarded *guarded;                /* that wait for polkit; bus-guard.c */
+        BusDesk *desk;                   /* starts calls; bus-desk.c */
+        BusCalls *calls;                 /* pending calls; bus-call.c */
+        Guarded *guarded;                /* calls that wait for polkit; bus-guard.c */
         BusLister *lister, *lister_used; /* lists without Used, and with it */
         BusHolders *holders;
         BusAdmit *admits;
@@ -40,47 +40,47 @@ int bus_manager_install(Bus *b);
 int bus_reservation_install(Bus *b);
 int bus_pool_install(Bus *b);
 
-/* One notice each; what it is not about is ignored. */
+/* Each handles one notice; notices of other kinds are ignored. */
 void bus_manager_on_notice(Bus *b, const Notice *n);
 void bus_reservation_on_notice(Bus *b, const Notice *n);
 void bus_pool_on_notice(Bus *b, const Notice *n);
-/* bus-event.c: the signal Event. */
+/* bus-event.c: sends the signal Event. */
 void bus_event_emit(Bus *b, const Event *e, const char *client);
 
-/* Runs fn for a call of the owner, of root, or of whom polkit allows the action; replies with the refusal
- * otherwise. owner may be UID_NONE. fn has to look up again what it works on: time went by. It answers the
- * call. 1, or negative errno: nothing will happen. */
+/* Runs fn if the caller is the owner, root, or authorized by polkit for the action; refuses the call
+ * otherwise. owner may be UID_NONE. fn must look up again the object that it works on, because it may have
+ * changed meanwhile; fn answers the call. 1, or a negative errno: fn will not run. */
 typedef void (*bus_guarded_t)(Bus *b, uint32_t id, BusCall *call);
 int bus_guard(Bus *b, sd_bus_message *message, AuthorizeAction action, uid_t owner, uint32_t id,
               bus_guarded_t fn);
 void bus_guarded_free(Bus *b);
 
-/* bus-admit.c; it begins at the desk. */
+/* bus-admit.c; started by the desk. */
 int bus_admit(Bus *b, sd_bus_message *message, sd_bus_error *error);
 void bus_admits_free(Bus *b);
 
-/* bus-pool.c; they begin at the desk. */
+/* bus-pool.c; started by the desk. */
 int bus_list_pools(Bus *b, sd_bus_message *call, sd_bus_error *error);
 int bus_list_nodes(Bus *b, sd_bus_message *call, sd_bus_error *error);
 
-/* bus-list.c. Both reply by themselves. */
+/* bus-list.c. The listers reply to the calls. */
 int bus_lister_new(Book *book, const BufferSet *buffers, bool reads_used, BusLister **ret);
 BusLister *bus_lister_free(BusLister *l);
 int bus_list_reservations(Bus *b, sd_bus_message *message, sd_bus_error *error);
-/* Answers Get of Used and of Labels instead of the reservation's vtable. */
+/* Answers Get for Used and Labels in place of the reservation's vtable. */
 int bus_list_install(Bus *b);
 
-/* bus-facts.c. Properties of the manager that are read before they are answered. */
+/* bus-facts.c. Properties of the manager whose values are read first. */
 int bus_facts_new(MachineFacts *facts, BusFacts **ret);
 BusFacts *bus_facts_free(BusFacts *f);
 int bus_facts_install(Bus *b);
 
-/* bus-holders.c. ListHolders; replies by itself. */
+/* bus-holders.c. ListHolders; BusHolders replies to the calls. */
 int bus_holders_new(Book *book, HolderSet *holders, BusHolders **ret);
 BusHolders *bus_holders_free(BusHolders *h);
 int bus_list_holders(Bus *b, sd_bus_message *message);
 
-/* All properties but Used and Labels, as entries of an a{sv} that is open. */
+/* Appends all properties except Used and Labels, as entries of an a{sv} that is already open. */
 int bus_reservation_append(Entry *e, sd_bus_message *m);
 /* The state as clients see it. */
 const char *bus_reservation_state(const Entry *e);

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Manager.ListReservations, and Get of a reservation's Used and Labels.
+/* Manager.ListReservations, and Get for a reservation's Used and Labels.
  *
  *   call ── waits for its turn (bus-callers.h) ── collect ids ── a worker reads Used ── append ── reply
  *
- * There are two listers, so that lists without Used do not wait for a worker. Each works on one call at a
- * time. Collecting and appending are done in slices, one a turn of the event loop, so neither the size of a
- * page nor the number of callers delays other messages. A slice keeps no pointer to a reservation: one that
- * ends meanwhile is left out of the page. */
+ * There are two listers, so that lists without Used do not wait for a worker. Each lister works on one call
+ * at a time. Ids are collected and rows are appended in slices, one for each iteration of the event loop, so
+ * neither the size of a page nor the number of callers delays other messages. No pointer to a reservation is
+ * kept between slices; a reservation that ends in between is left out of the page. */
 
 #include <errno.h>
 #include <inttypes.h>
@@ -23,18 +23,18 @@
 #include "daemon/tenant/core.h"
 #include "policy/cdm-names.h"
 
-/* A filter may match next to nothing: a call looks at no more reservations than this, and tells where the
- * next one is to go on. */
+/* A filter may match few reservations, so a call visits no more than this, and returns where the next call
+ * must continue. */
 #define VISITS_MAX   4096
 #define VISITS_SLICE 128
 #define ROWS_SLICE   8
 
-/* While the bus carries a long message nobody else's goes through. A page ends with the row that makes it
- * longer than that, so that it has one in any case. */
+/* While the bus transports a long message, other messages wait. A page ends with the row that exceeds this
+ * limit, so it has at least one row. */
 #define PAGE_BYTES (UINT64_C(16) << 10)
-#define ROW_BYTES  448 /* of what is the same in all rows */
+#define ROW_BYTES  448 /* bytes that every row has */
 
-/* Strings belong to the message. */
+/* The message owns the strings. */
 typedef struct Query {
         uint32_t after, max;
         const char *pool, *unit, *state; /* NULL: any */
@@ -44,9 +44,9 @@ typedef struct Query {
 
 typedef enum Phase {
         PHASE_IDLE,
-        PHASE_COLLECT, /* what is on the page */
+        PHASE_COLLECT, /* ids of the page are collected */
         PHASE_READ,    /* the worker reads Used */
-        PHASE_APPEND,  /* the answer */
+        PHASE_APPEND,  /* rows are appended to the reply */
 } Phase;
 
 struct BusLister {
@@ -54,20 +54,20 @@ struct BusLister {
         const BufferSet *buffers;
         BusCallers *callers;
         Slice *slice;
-        bool reads_used; /* its calls ask for Used as well */
-        /* of the call that is worked on; NULL: none */
+        bool reads_used; /* for calls that also ask for Used */
+        /* the call in progress; NULL: none */
         sd_bus_message *call, *reply;
-        uid_t uid; /* who asks */
+        uid_t uid; /* of the caller */
         Phase phase;
         Query query;
         uint32_t *ids;
-        Used *used; /* one an id; the worker's while there is a job */
+        Used *used; /* one for each id; the worker owns it while there is a job */
         size_t n_ids, n_used, next_row;
-        uint32_t position; /* the last id that was looked at */
+        uint32_t position; /* the last id that was visited */
         unsigned n_visits;
-        uint64_t n_bytes; /* of the page, about */
-        bool is_get;      /* only Used or Labels of the one behind query.after is asked for */
-        bool complete;    /* there is nothing behind the page */
+        uint64_t n_bytes; /* of the page, approximately */
+        bool is_get;      /* Get for Used or Labels of the reservation query.after + 1 */
+        bool complete;    /* no reservation follows the page */
         Job *job;
         bool stopping;
 };
@@ -120,8 +120,8 @@ int bus_lister_new(Book *book, const BufferSet *buffers, bool reads_used, BusLis
         return 0;
 }
 
-/* The worker may still write to `used`; worker_free() waits for it, and then the job's end frees the rest.
- */
+/* The worker may still write to `used`; worker_free() waits for the worker, and then the job's callback
+ * frees the rest. */
 BusLister *bus_lister_free(BusLister *l)
 {
         if (!l)
@@ -276,7 +276,7 @@ typedef struct Visit {
         unsigned n_visits;
 } Visit;
 
-/* 1: enough for this slice; 2: the page is full. */
+/* 1: the slice ends; 2: the page ends. */
 static int collect_one(Reservation *r, void *userdata)
 {
         Visit *s = userdata;
@@ -296,7 +296,7 @@ static int collect_one(Reservation *r, void *userdata)
         return 0;
 }
 
-/* 1: all are collected. */
+/* 1: the page is complete. */
 static int lister_collect(BusLister *l)
 {
         Visit s = { l, 0 };
@@ -322,7 +322,7 @@ static bool may_see_labels(const BusLister *l, const Entry *e)
         return l->uid == 0 || l->uid == e->r->target->uid;
 }
 
-/* As a variant. */
+/* Appends the labels as a variant. */
 static int append_labels(sd_bus_message *m, const Labels *labels)
 {
         int r = sd_bus_message_open_container(m, 'v', "a{ss}");
@@ -379,7 +379,7 @@ static int lister_reply_page(BusLister *l)
         return r < 0 ? r : sd_bus_send(NULL, l->reply, NULL);
 }
 
-/* 1: it was sent. */
+/* 1: the reply was sent. */
 static int lister_append(BusLister *l)
 {
         int r = 0;
@@ -397,7 +397,7 @@ static int lister_append(BusLister *l)
         return r < 0 ? r : 1;
 }
 
-/* 1: it was sent. */
+/* 1: the reply was sent. */
 static int lister_reply_labels(BusLister *l, const Entry *e)
 {
         int r;
@@ -416,7 +416,7 @@ static int lister_reply_labels(BusLister *l, const Entry *e)
         return r < 0 ? r : 1;
 }
 
-/* 1: it was sent. */
+/* 1: the reply was sent. */
 static int lister_reply_get(BusLister *l)
 {
         uint32_t id = l->query.after + 1;
@@ -442,7 +442,7 @@ static void lister_finish(BusLister *l, int error)
                 (void)sd_bus_reply_method_errno(l->call, error, NULL);
         lister_clear(l);
         bus_callers_pause(l->callers, l->book->core->bus);
-        slice_set(l->slice, true); /* for the next call, if there is one */
+        slice_set(l->slice, true); /* for the next call */
 }
 
 static int lister_on_worker(Job *job, void *userdata)
@@ -476,7 +476,7 @@ static int lister_read(BusLister *l)
         return worker_submit(l->book->core->reader, lister_on_worker, lister_on_read, NULL, l, &l->job);
 }
 
-/* The question was read before, so nonsense does not come this far. */
+/* The arguments are valid: bus_list_reservations() has already read them once. */
 static int lister_begin(BusLister *l)
 {
         _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
@@ -484,7 +484,7 @@ static int lister_begin(BusLister *l)
 
         l->is_get = sd_bus_message_is_method_call(l->call, CDM_INTERFACE_MANAGER, NULL) == 0;
         if (l->is_get) {
-                /* One row, as if it had been listed. */
+                /* Handled as a list of one row. */
                 uint32_t id = bus_reservation_id(sd_bus_message_get_path(l->call));
                 l->query = (Query){ .after = id - 1, .max = 1, .used = l->reads_used };
         } else {
@@ -551,8 +551,8 @@ int bus_list_reservations(Bus *b, sd_bus_message *message, sd_bus_error *error)
         return bus_callers_add(l->callers, message, "lists of reservations", NULL);
 }
 
-/* Called before the vtable is looked at, for all calls to the path and below. With a callback there sd-bus
- * takes every path below for an object, so those that are none are refused here. */
+/* Called before the vtable, for all calls to the path and to paths below it. With such a callback sd-bus
+ * treats every path below as an object, so calls to unknown objects must be refused here. */
 static int lister_on_get(sd_bus_message *call, void *userdata, sd_bus_error *error)
 {
         const char *path = sd_bus_message_get_path(call), *interface, *property;

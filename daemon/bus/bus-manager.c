@@ -40,7 +40,7 @@ static void bus_on_request(const Answer *answer, const RequestResult *result, vo
                 bus_call_return(call, "o", bus_reservation_path(result->id, path));
 }
 
-/* Here the message ends, and the request is a value from now on. */
+/* Reads the message into a RequestArgs, which the rest of the daemon uses instead of the message. */
 static int bus_request(Bus *b, sd_bus_message *message, bool explain, request_done_t done,
                        sd_bus_error *error)
 {
@@ -319,7 +319,7 @@ static int get_unfenced(sd_bus *bus, const char *path, const char *interface, co
         return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 
-/* What a warning becomes in a reply: a sentence, or its name and weight as well. */
+/* Appends a warning as its text ("s"), or as its name, severity and text ("(sss)"). */
 static int append_warning(sd_bus_message *reply, const char *type, const char *name, const char *text)
 {
         if (strcmp(type, "s") == 0)
@@ -345,10 +345,10 @@ static int append_drained(sd_bus_message *reply, const char *type, const NodeSet
         return r;
 }
 
-/* A configuration can have any number of mistakes, and each is a sentence. */
+/* Upper bound of the warnings in a reply: a configuration can have any number of mistakes. */
 #define WARNINGS_MAX 64
 
-/* Faults first, so that advice never takes their place. */
+/* Appends faults first, so that advice never displaces a fault. */
 static int append_told(sd_bus_message *reply, const char *type, const Bus *b)
 {
         const char *left_name = NULL;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* org.cdmd1.Pool at /org/cdmd1/pool/NAME and org.cdmd1.Node at /org/cdmd1/node/N. No file of a
- * cgroup is read for a property: what cgroups account for is as observed last (usage.h). */
+/* org.cdmd1.Pool at /org/cdmd1/pool/NAME and org.cdmd1.Node at /org/cdmd1/node/N. Properties do not read
+ * files of cgroups: they return the usage that was observed last (usage.h). */
 
 #include <errno.h>
 #include <stdio.h>
@@ -20,7 +20,7 @@
         static int get_##name(sd_bus *bus, const char *path, const char *interface, const char *property,   \
                               sd_bus_message *reply, void *userdata, sd_bus_error *error)
 
-/* A pool or node is found again for each property by its path, because a reload replaces them all. */
+/* A pool or node is looked up by its path for each property, because a reload replaces all of them. */
 static const Pool *pool_of(const Bus *b, const char *path)
 {
         _cleanup_free_ char *name = NULL;
@@ -115,7 +115,7 @@ GETTER(pool_size)
         return sd_bus_message_append(reply, "t", pool_of(userdata, path)->size_bytes);
 }
 
-/* of each of the pool's nodes */
+/* The sum over the pool's nodes. */
 static uint64_t pool_sum(Bus *b, const char *path, uint64_t (*bytes)(Bus *b, int node))
 {
         uint64_t sum = 0;
@@ -298,7 +298,7 @@ const sd_bus_vtable bus_node_vtable[] = {
         SD_BUS_VTABLE_END,
 };
 
-/* --- all at once, after a look ------------------------------------------------------------------------- */
+/* --- lists of all pools and nodes, after an observation ------------------------------------------------ */
 
 static int append_properties(Bus *b, sd_bus_message *reply, const char *path, const char *interface,
                              const sd_bus_vtable *vtable)
@@ -380,7 +380,7 @@ static void list_nodes_on_look(int error, const UsageTarget *target, void *userd
                 list_reply(userdata, append_nodes);
 }
 
-/* The call was freed before, with the Bus. */
+/* Nothing to do: the call was already freed with the Bus. */
 static void list_on_stop(void *userdata)
 {
 }
@@ -478,7 +478,7 @@ static void tell_pool(Bus *b, const Pool *now, const Pool *before)
                                                      NULL);
 }
 
-/* Compared with what was in force. */
+/* Sends the signals for all differences from the previous topology and pools. */
 static void tell_nodes(Bus *b, const Topology *topology_before, const PoolSet *pools_before)
 {
 

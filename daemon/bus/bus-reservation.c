@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* org.cdmd1.Reservation at /org/cdmd1/reservation/ID, for every reservation that was granted or waits. */
+/* org.cdmd1.Reservation at /org/cdmd1/reservation/ID, for every reservation that is granted or queued. */
 
 #include <errno.h>
 #include <inttypes.h>
@@ -46,7 +46,7 @@ static int object_find(sd_bus *bus, const char *path, const char *interface, voi
         return 1;
 }
 
-/* GetManagedObjects answers with one message, however long it takes. */
+/* The reply to GetManagedObjects is one message, so the number of reservations in it is limited. */
 static int bus_reservation_enumerate(sd_bus *bus, const char *prefix, void *userdata, char ***ret_nodes,
                                      sd_bus_error *error)
 {
@@ -76,7 +76,7 @@ static int bus_reservation_enumerate(sd_bus *bus, const char *prefix, void *user
         return 0;
 }
 
-/* While the call waited, or polkit thought about it. */
+/* A reservation can end while the call waits at the desk or for polkit. */
 #define RESERVATION_ENDED "the reservation ended meanwhile"
 
 static Entry *find_or_refuse(Bus *b, uint32_t id, BusCall *call)
@@ -102,7 +102,7 @@ static void do_release(Bus *b, uint32_t id, BusCall *call)
 
         if (!e)
                 return;
-        /* Its owner's will, whatever else would have ended it. */
+        /* The owner's release replaces a revocation in progress. */
         if (e->r->state == RESERVATION_REVOKING)
                 e->r->revoke_usec = e->r->revoked_for = 0;
         answer_errno(call, release_start(b->context.releases, e));
@@ -141,8 +141,8 @@ static const Rule *rule_of(Book *book, const Reservation *r)
         return NULL;
 }
 
-/* The longest lease that its rule gives now; what that was is not known of one that was refused at start, so
- * none longer than the reservation has. */
+/* The longest lease that the rule allows now. If the rule was refused at start, its value is not known, and
+ * the lease must not become longer than it is. */
 static uint64_t longest_lease(Book *book, const Reservation *r)
 {
         const Rule *rule = rule_of(book, r);
@@ -172,7 +172,7 @@ static void bus_reservation_renew(Bus *b, Entry *e, uint64_t usec, BusCall *call
         answer_errno(call, lease_renew(b->context.leases, e, usec));
 }
 
-/* Why it cannot be renewed, or NULL. */
+/* The reason why the reservation cannot be renewed; NULL: it can be. */
 static const char *bus_reservation_unrenewable(const Reservation *r)
 {
         switch (r->state) {
@@ -244,7 +244,8 @@ static int bus_reservation_guard(Bus *b, sd_bus_message *message, bus_guarded_t 
         return bus_guard(b, message, AUTHORIZE_RELEASE_OTHERS, e->r->target->uid, e->id, fn);
 }
 
-/* The object's userdata is the Entry, which may be gone when it is the call's turn; that of its vtable is the Bus. */
+/* The object's userdata is the Entry, which may have been freed before it is the call's turn, so the Bus is
+ * taken from the vtable's slot. */
 #define AT_DESK(name)                                                                                       \
         static int begin_##name(Bus *b, sd_bus_message *call, sd_bus_error *error)                          \
         {                                                                                                   \
@@ -257,7 +258,7 @@ static int bus_reservation_guard(Bus *b, sd_bus_message *message, bus_guarded_t 
                                     error);                                                                 \
         }
 
-/* The options of OpenBufferWithOptions. 0, or a negative errno with *ret_key: where it went wrong. */
+/* Reads the options of OpenBufferWithOptions. On a negative errno, *ret_key is the option that is wrong. */
 static int read_buffer_options(sd_bus_message *message, bool *ret_huge, uint64_t *ret_huge_bytes,
                                const char **ret_key)
 {
@@ -371,7 +372,7 @@ const char *bus_reservation_state(const Entry *e)
 {
         ReservationState state = e->r->state;
 
-        /* It is booked already, but not open yet. */
+        /* The reservation is booked, but its nodes are not open yet. */
         if (e->phase == STORE_GRANTING && state != RESERVATION_DRAINING)
                 state = RESERVATION_QUEUED;
         return reservation_state_to_string(state);
@@ -392,7 +393,7 @@ GETTER(strength)
                        .ledger = book->ledger,
                        .page_bytes = book->core->page_bytes };
 
-        /* Nothing stands behind what is not promised yet. */
+        /* A reservation that is not granted yet has no strength. */
         if (e->phase != STORE_GRANTED)
                 return sd_bus_message_append(reply, "s", "");
         return sd_bus_message_append(reply, "s", strength_to_string(decide_strength(&s, e->r)));
@@ -434,7 +435,7 @@ GETTER(nodes)
         return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 
-/* bus-list.c answers instead: Used is read by a worker, and not everybody may see Labels. */
+/* bus-list.c answers instead: a worker reads Used, and only some callers may see Labels. */
 GETTER(listed)
 {
         return -EOPNOTSUPP;
@@ -544,7 +545,7 @@ static void tell_changed(Bus *b, uint32_t id, const char *path, unsigned changed
                                                              properties[i].property, NULL);
 }
 
-/* The object of a reservation appears when it is granted or begins to wait. */
+/* The object of a reservation appears when the reservation is granted or queued. */
 void bus_reservation_on_notice(Bus *b, const Notice *n)
 {
         char path[BUS_PATH_MAX];
@@ -569,5 +570,5 @@ void bus_reservation_on_notice(Bus *b, const Notice *n)
                 break;
         }
         if (r < 0)
-                log_warning("cannot tell the bus of reservation %" PRIu32 ": %s", n->id, strerror(-r));
+                log_warning("cannot announce reservation %" PRIu32 " on the bus: %s", n->id, strerror(-r));
 }

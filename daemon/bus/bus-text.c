@@ -10,7 +10,7 @@
 
 #include "policy/cdm-names.h"
 
-/* 0: the value is longer than what is left. */
+/* 0: the value is longer than *left. */
 static int take_basic(sd_bus_message *m, char type, size_t *left)
 {
         const char *text = NULL;
@@ -29,7 +29,7 @@ static int take_basic(sd_bus_message *m, char type, size_t *left)
         return 1;
 }
 
-/* The bus refuses what is nested deeply. */
+/* The recursion is bounded, because the bus refuses deeply nested messages. */
 static int take_bytes(sd_bus_message *m, size_t *left)
 {
         const char *contents;
@@ -61,7 +61,7 @@ int bus_message_fits(sd_bus_message *m, size_t max)
         return r;
 }
 
-/* The path's last part, as written by bus_reservation_path(). */
+/* Accepts only the spelling of bus_reservation_path(). */
 uint32_t bus_reservation_id(const char *path)
 {
         char again[BUS_PATH_MAX];

@@ -65,7 +65,7 @@ static int get_identifier(sd_bus *bus, const char *path, const char *interface, 
         return sd_bus_message_append(reply, "s", "cdmd");
 }
 
-/* Writable by root only: that is sd-bus's default. */
+/* Only root may write the properties, which is sd-bus's default. */
 static const sd_bus_vtable log_control[] = {
         SD_BUS_VTABLE_START(0),
         SD_BUS_WRITABLE_PROPERTY("LogLevel", "s", get_log_level, set_log_level, 0, 0),

@@ -2,8 +2,9 @@
 #pragma once
 
 /* cdmd on the bus: org.cdmd1 with its objects, one bus-*.c file each, and org.freedesktop.LogControl1. Every
- * method reads, refuses nonsense, authorises and hands over to the part that does it. Only these files reply to calls
- * and emit signals; what they emit signals of they are told by notify.h. */
+ * method reads its arguments, refuses invalid ones, authorizes the caller, and passes the call to the
+ * responsible part of the daemon. Only these files reply to calls and emit signals; notices (notify.h)
+ * trigger the signals. */
 
 #include <systemd/sd-bus.h>
 
@@ -28,7 +29,7 @@ typedef struct ResizeSet ResizeSet;
 typedef struct StaticSet StaticSet;
 typedef struct Warnings Warnings;
 
-/* What calls reach. */
+/* The parts of the daemon that method calls use. */
 typedef struct BusContext {
         Book *book;
         const AdmitContext *admit;
@@ -49,9 +50,9 @@ typedef struct BusContext {
         Warnings *warnings;
 } BusContext;
 
-/* Puts all objects on the bus; then the name can be asked for. */
+/* Puts all objects on the bus. bus_request_name() must be called afterwards. */
 int bus_new(const BusContext *context, Bus **ret);
-/* Calls that wait get no answer. To be called before assembly_free(), and nothing may be dispatched in
+/* Pending calls get no answer. Must be called before assembly_free(), and no event may be dispatched in
  * between. */
 Bus *bus_free(Bus *b);
 DEFINE_CLEANUP(Bus, bus_free);

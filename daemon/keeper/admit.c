@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*   READ the cgroup, on a worker
- *     if something is said of it: IDENTIFY the tenant, SPEAK (daemon/tenant/speaker.h), once, and READ again
- *     below a unit of which a tenant has a reservation, once: WAIT for a look at all that is below it, which fences
- *     what is new, and READ again
- *     nothing is open to it but what it was promised: done
- *     else whoever closes such cgroups is told, and after a PAUSE, which grows, all begins anew
+ *     the call vouches for the tenant: once, IDENTIFY the tenant, SPEAK (speaker.h), and READ again
+ *     below a unit with subtenants: once, WAIT for a pass over everything below such units, and READ again
+ *     only promised nodes are open: done
+ *     else: trigger the fence for this cgroup, and after a PAUSE, which grows, READ again
  *
- * That nothing is open is not enough below such a unit: what the manager writes next to the cgroup above would open
- * what has no set of its own. The time that the caller gave is kept by a clock of its own. */
+ * Below such a unit it is not enough that no node is open: the next write of the unit's manager to the
+ * parent could open a cgroup that has no set of its own. A separate timer enforces the caller's timeout. */
 
 #include "daemon/keeper/admit.h"
 
@@ -34,7 +33,8 @@
 #define PAUSE_FIRST_USEC (UINT64_C(5) * 1000)
 #define PAUSE_MAX_USEC   (UINT64_C(80) * 1000)
 
-/* What the worker touches. It outlives the Admit when that is freed meanwhile: then owner is NULL. */
+/* The data that the worker uses. It outlives the Admit if the Admit is freed during the read; owner is NULL
+ * then. */
 typedef struct AdmitRead {
         Admit *owner;
         char *root, *path;
@@ -42,24 +42,24 @@ typedef struct AdmitRead {
         NodeSet cdm;
         FenceLeaf leaf;
         bool is_below_unit;
-        NodeSet promised; /* then */
+        NodeSet promised; /* if is_below_unit */
 } AdmitRead;
 
 struct Admit {
         const AdmitContext *context;
         Book *book;
         RequestArgs args;
-        bool has_spoken; /* or there was nothing to be said */
+        bool has_spoken; /* or the call does not vouch for anything */
         IdentityLookup *lookup;
         Identity *identity;
         Speaking *speaking;
         char *path; /* NULL: not known yet */
         int pidfd;
-        uint64_t id; /* 0: likewise */
+        uint64_t id; /* 0: not known yet */
         Job *job;
         AdmitRead *read;
         BelowWait *wait;
-        bool was_looked_at; /* what is below the unit, since it was found open or the call began */
+        bool was_looked_at; /* a pass has ended since the call began, or since the cgroup was found open */
         sd_event_source *pause, *deadline;
         uint64_t pause_usec;
         admit_done_t done;
@@ -131,9 +131,8 @@ static void admit_fail(Admit *a, int error)
         if (error == -EINVAL)
                 admit_refuse(a, CDM_ERROR_INVALID, "neither the path of a control group nor a pidfd");
         else if ((error == -ENOENT || error == -ESRCH || error == -ENODATA) && a->id != 0)
-                admit_refuse(
-                        a, CDM_ERROR_STALE,
-                        "the control group went away meanwhile; ask again for the one that has its place");
+                admit_refuse(a, CDM_ERROR_STALE,
+                             "the control group was removed; call again for the one that replaced it");
         else if (error == -ENOENT || error == -ESRCH || error == -ENODATA)
                 admit_refuse(
                         a, CDM_ERROR_NO_SUCH_TARGET,
@@ -200,7 +199,7 @@ static void admit_on_identity(IdentityVerdict verdict, const char *message, Iden
                 admit_fail(a, r);
 }
 
-/* The tenant is looked for by the path that was read: the process may be anybody's. */
+/* Identifies the tenant by the path that was read, because the process may belong to any user. */
 static int admit_speak(Admit *a)
 {
         IdentityQuery query = { .kind = TARGET_CGROUP, .cgroup = a->path, .pidfd = -EBADF };
@@ -210,7 +209,8 @@ static int admit_speak(Admit *a)
                               &a->lookup);
 }
 
-/* Whoever closes it is told, and it is looked at again. */
+/* Triggers the fence, and sets the timer for the next read. Below a unit, admit_judge() triggers the
+ * pass. */
 static int admit_pause(Admit *a, bool is_below_unit)
 {
         Book *book = a->book;
@@ -225,7 +225,7 @@ static int admit_pause(Admit *a, bool is_below_unit)
         return r;
 }
 
-/* CDM nodes that are open to it without a promise. */
+/* The CDM nodes that are open to the cgroup but not promised to it. */
 static NodeSet admit_open(const Admit *a, const AdmitRead *l)
 {
         const Book *book = a->book;
@@ -252,7 +252,7 @@ static void admit_judge(Admit *a, const AdmitRead *l)
 
         if (a->id != 0 && l->leaf.id != a->id) {
                 admit_refuse(a, CDM_ERROR_STALE,
-                             "another control group has that path now; ask again for that one");
+                             "another control group has that path now; call again for that one");
                 return;
         }
         a->id = l->leaf.id;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Waits until a cgroup is fenced or granted. It widens nothing, and makes no tenant. What is said of the tenant that
- * the cgroup is, or is in, is kept. */
+/* Waits until a cgroup is fenced or granted. An Admit opens no nodes and creates no tenant. It stores what
+ * the call vouches for, for the tenant that the cgroup is or is part of. */
 
 #include "daemon/tenant/request-args.h"
 
@@ -23,17 +23,17 @@ typedef struct AdmitContext {
 
 typedef struct AdmitArgs {
         RequestArgs
-                request; /* its cgroup, or NULL and the pidfd of a process, which is duplicated; words; the client */
+                request; /* the cgroup, or NULL and a process's pidfd, which is duplicated; words; client */
         uint64_t timeout_usec;
 } AdmitArgs;
 
 typedef struct Admit Admit;
 
-/* id, nodes: the cgroup's inode, and the CDM nodes that are open to it; with an error nothing. The Admit has
- * ended, and is to be freed there. Never called from within admit_start(). */
+/* id, nodes: the cgroup's inode, and the CDM nodes that are open to it; both empty with an error. The Admit
+ * has ended, and the callback must free it. Never called from within admit_start(). */
 typedef void (*admit_done_t)(const Answer *answer, uint64_t id, const NodeSet *nodes, void *userdata);
 
-/* Takes args->request. context: not copied. */
+/* Takes ownership of args->request. context is not copied and must outlive the Admit. */
 int admit_start(const AdmitContext *context, AdmitArgs *args, admit_done_t done, void *userdata,
                 Admit **ret);
 Admit *admit_free(Admit *a);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* The worker makes the passes, and puts what it reads on the inotify instance. An event of any kind makes one
- * pass over everything; what comes while one is under way makes another one after it. A pass finds its own
- * writes once more, and nothing to do. Users cannot cause events: the directories are root's. */
+/* A worker runs the passes, and adds an inotify watch for everything that it reads. Any event triggers one
+ * pass over everything; an event during a pass triggers one more pass after it. The writes of a pass trigger
+ * another pass, which finds nothing to do. Users cannot cause events, because root owns the directories. */
 
 #include "daemon/keeper/below-units.h"
 
@@ -24,7 +24,7 @@
 
 #define EVENT_BYTES 4096
 
-/* It outlives what it is of when that is freed meanwhile: then owner is NULL. */
+/* One pass. It outlives the BelowUnits if that is freed during the pass; owner is NULL then. */
 typedef struct Look {
         BelowUnits *owner;
         SubtenantFound found;
@@ -39,17 +39,17 @@ struct BelowUnits {
         int fd;
         sd_event_source *io;
         Job *job;
-        Look *look; /* NULL: none is under way */
+        Look *look; /* NULL: no pass is running */
         bool again;
-        uint64_t n_looks; /* that have begun */
+        uint64_t n_looks; /* passes that have begun */
         uint64_t since_usec;
-        char *told; /* what was wrong in the last look; NULL: nothing */
+        char *told; /* the error of the last pass; NULL: none */
         BelowWait *waits;
 };
 
 struct BelowWait {
-        BelowUnits *owner; /* NULL: it is gone */
-        uint64_t look;     /* the end of that one, or of a later one, is waited for */
+        BelowUnits *owner; /* NULL: already freed */
+        uint64_t look;     /* number of the first pass whose end completes the wait */
         void (*done)(void *userdata);
         void *userdata;
         BelowWait *prev, *next;
@@ -62,11 +62,11 @@ static int below_run_look(Job *job _unused_, void *userdata)
         return subtenant_fence(&l->found);
 }
 
-/* Once, as long as it stays the same. */
+/* Does not log the same error again after each pass. */
 static void tell_wrong(BelowUnits *b, SubtenantFound *found)
 {
         if (found->message && (!b->told || strcmp(b->told, found->message) != 0))
-                log_error("what is below a unit cannot be fenced: %s", found->message);
+                log_error("control groups below a unit cannot be fenced: %s", found->message);
         free(b->told);
         b->told = TAKE_PTR(found->message);
 }
@@ -92,11 +92,11 @@ static void below_units_report(BelowUnits *b, SubtenantFound *found)
                                 : 0;
 
                 if (r < 0)
-                        log_error("cannot look at %s, which has ended: %s", tenant, strerror(-r));
+                        log_error("cannot check %s after its end: %s", tenant, strerror(-r));
         }
 }
 
-/* They stand in the order of the looks that they wait for. Whoever is told may wait again, for a later one. */
+/* The list is ordered by pass number. A callback may add a wait, which is then for a later pass. */
 static void tell_waits(BelowUnits *b, uint64_t look)
 {
         while (b->waits && b->waits->look <= look) {
@@ -118,8 +118,9 @@ static void below_on_look(int result, void *userdata)
                 b->job = NULL;
                 b->look = NULL;
                 if (result < 0)
-                        log_error("cannot look at what is below units: %s; `cdmctl reload` tries again",
-                                  strerror(-result));
+                        log_error(
+                                "cannot check the control groups below units: %s; `cdmctl reload` tries again",
+                                strerror(-result));
                 below_units_report(b, &l->found);
                 uint64_t ended = b->n_looks;
                 if (b->again)
@@ -141,7 +142,7 @@ void below_units_look(BelowUnits *b)
         b->since_usec = clock_monotonic_usec();
         if (l) {
                 l->owner = b;
-                /* What it narrows closes something: before all drains. */
+                /* A pass closes nodes, so it goes ahead of all queued drains. */
                 r = worker_submit_first(b->book->core->mover, below_run_look, below_on_look, NULL, l,
                                         &b->job);
         }
@@ -151,7 +152,8 @@ void below_units_look(BelowUnits *b)
                 return;
         }
         free(l);
-        log_error("cannot look at what is below units: %s; `cdmctl reload` tries again", strerror(-r));
+        log_error("cannot check the control groups below units: %s; `cdmctl reload` tries again",
+                  strerror(-r));
 }
 
 int below_units_wait(BelowUnits *b, void (*done)(void *userdata), void *userdata, BelowWait **ret)

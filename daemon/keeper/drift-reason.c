@@ -23,8 +23,8 @@ bool drift_can_look(const Book *book)
         return drift_is_fenced(book) && !book->fence_busy;
 }
 
-/* By whom, as far as anybody can know: the kernel does not tell who wrote. `said` is what systemd's files
- * say, and explains what was found or not. */
+/* The likely cause: the kernel does not tell which process wrote. A file of systemd is the cause only if it
+ * sets exactly the CDM nodes that were found. */
 static char *drift_cause(Book *book, const char *unit, const NodeSet *found)
 {
         static const char fence[] = "/" CDM_DROPIN_FENCE, property[] = "/50-AllowedMemoryNodes.conf";

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What all looks at drift share: whether there is a fence to look at, and how a drift came to be. */
+/* Shared by all checks for drift: is a fence in force, and what caused the drift. */
 
 #include <stdbool.h>
 
@@ -9,9 +9,9 @@
 
 typedef struct Book Book;
 
-/* Without a fence nobody is kept off anything; before the start has settled it the fence is worked on. */
+/* True if a fence is in force and the start has completed. */
 bool drift_is_fenced(const Book *book);
-/* Is there a fence that stays as it is for now? */
+/* True if a fence is in force and is not being changed right now. */
 bool drift_can_look(const Book *book);
-/* What was found, and how it came to be as far as anybody can know; owned by the caller. unit may be NULL. */
+/* A text with the nodes that were found and the likely cause; owned by the caller. unit may be NULL. */
 char *drift_reason(Book *book, const char *unit, const NodeSet *found);

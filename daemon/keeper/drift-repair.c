@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* What fence_check() has repaired: who is told, what is counted, and whether more is to be looked at. */
+/* Handles a repair by fence_check(): reports it, counts it, and decides whether more must be checked. */
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -14,7 +14,7 @@
 #include "daemon/tenant/core.h"
 #include "policy/size.h"
 
-/* fence_check() had something to do that is no drift. */
+/* Reports a repair that was not caused by drift. */
 static void drift_tell_fenced(const DriftContext *c, const FenceRepair *r)
 {
         const Notify *notify = c->book->core->notify;
@@ -62,7 +62,8 @@ void drift_on_fence_repaired(const FenceRepair *repair, void *userdata)
                     .moved_bytes = repair->drained_bytes,
                     .reason = fights_reason(fights, repair->cgroup) };
 
-        /* A new cgroup is no drift, and one that systemd does not own has always been somebody else's. */
+        /* A new cgroup has not drifted, and cdmd never decided the set of a cgroup that systemd does not
+         * own. */
         if (repair->is_new || !repair->unit) {
                 if (repair->is_open)
                         fights_note_failed(fights, repair->cgroup);
@@ -77,12 +78,12 @@ void drift_on_fence_repaired(const FenceRepair *repair, void *userdata)
                 e.kind = EVENT_FAILED;
                 event_emit(book->core->notify, &e, "the nodes %s could not be closed to %s", nodes, name);
                 fights_note_failed(fights, repair->cgroup);
-                /* What is open by that is listed then. */
+                /* Closing the fence again lists the units that the slice leaves open. */
                 if (repair->is_widened && fence_state(c->fence) == FENCE_CLOSED)
                         reloads_fence(c->reloads);
                 return;
         }
-        /* Where it has been another cgroup since, the reason was forgotten with that one. */
+        /* There is no stored reason if the cgroup was replaced by another one of the same name. */
         if (!e.reason)
                 e.reason = reason = drift_reason(book, repair->unit, &repair->nodes);
         fights_count_repair(fights);
@@ -91,7 +92,7 @@ void drift_on_fence_repaired(const FenceRepair *repair, void *userdata)
                 event_emit(book->core->notify, &e,
                            "the nodes %s were open to all units in %s, which has ordinary nodes again: %s",
                            nodes, name, e.reason ? e.reason : "out of memory");
-                drift_look(d); /* what that has not closed */
+                drift_look(d); /* units in the slice may still be open */
                 return;
         }
         event_emit(book->core->notify, &e,

@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* What slices allow. The set of a slice bounds all units in it; the fence leaves slices open and sets none. But
- * a slice whose set has none of the ordinary nodes that those above it allow opens every unit in it: the
- * kernel gives a cgroup the nodes of its parent where it has none in common with it. No set of a unit closes
- * that, so the slice gets these ordinary nodes as well, and keeps those that it was given.
+/* Checks the node sets of slices. The set of a slice bounds all units in the slice; the fence leaves slices
+ * open and sets no slice. But a slice whose set contains none of the ordinary nodes that its ancestors allow
+ * opens every unit in it: if a cgroup has no node in common with its parent, the kernel gives it the nodes
+ * of the parent. No set of a unit prevents that, so the slice gets these ordinary nodes in addition to its
+ * own nodes.
  *
- * A slice with some ordinary nodes stays as it is. A unit whose own set has none of them gets them.
+ * A slice with some ordinary nodes stays as it is. A unit in it whose own set contains none of these nodes
+ * gets them.
  *
- * A slice, or the root, that does not enable the cpuset controller leaves those in it without sets of their
- * own. Whether somebody in it is open then shows in a look at everything; closing the fence enables it
- * again. (With DisableControllers= systemd sets nothing for those in it: each new one is closed when it has
- * been looked at.) */
+ * The children of a slice, or of the root, that does not enable the cpuset controller have no sets of their
+ * own. A check of all control groups shows whether one of the children is open; closing the fence enables
+ * the controller again. (With DisableControllers= systemd sets no nodes for the children, so cdmd closes
+ * each new child after it has checked it.) */
 
 #include "daemon/keeper/drift-slice.h"
 
@@ -42,17 +44,17 @@ struct SliceLooks {
         SliceLook *all; /* by key */
 };
 
-/* It outlives its set when that ends meanwhile: then set is NULL. */
+/* It outlives its SliceLooks if that is freed during the job; set is NULL then. */
 struct SliceLook {
         SliceLooks *set;
         Job *job;
         char *key; /* the leaf, else the slice with a '/' at its end */
         char *slice;
-        char *leaf; /* NULL; or that is open, and its own set does not say so */
+        char *leaf; /* may be NULL; a leaf in the slice that is open although its own set does not say so */
         NodeSet cdm;
         FenceWay way;
         NodeSet mems;
-        bool off; /* it does not enable the controller */
+        bool off; /* the slice does not enable the cpuset controller */
         bool running, again;
         UT_hash_handle hh;
 };
@@ -137,7 +139,7 @@ static char *slice_reason(Book *book, const FenceWay *way)
         _cleanup_free_ char *what = drift_reason(book, strrchr(way->cgroup, '/') + 1, &way->mems);
         char *text;
 
-        if (!what || asprintf(&text, "it leaves no ordinary node to what is in it: %s", what) < 0)
+        if (!what || asprintf(&text, "it leaves no ordinary node to its units: %s", what) < 0)
                 return NULL;
         return text;
 }
@@ -167,7 +169,7 @@ static void slice_judge(SliceLook *l)
         if (l->leaf)
                 slice_repair(s, l->leaf, slice_leaf_reason(l));
         else if (!nodeset_is_empty(&l->mems) && !nodeset_is_subset(ordinary, &l->mems))
-                s->look_at_all(s->userdata); /* units in it may have none of these */
+                s->look_at_all(s->userdata); /* a unit's set may contain none of the slice's nodes */
 }
 
 static void slice_look_start(SliceLooks *s, SliceLook *l);
@@ -186,7 +188,7 @@ static void slice_look_done(int result, void *userdata)
         if (s && result == -ENOENT)
                 fights_forget(s->fights, l->slice);
         else if (s && result < 0)
-                log_error("cannot look at %s: %s; `cdmctl reload` looks at all control groups", l->slice,
+                log_error("cannot check %s: %s; `cdmctl reload` checks all control groups", l->slice,
                           strerror(-result));
         else if (s && drift_can_look(s->book))
                 slice_judge(l);
@@ -203,7 +205,7 @@ static void slice_look_start(SliceLooks *s, SliceLook *l)
         l->off = false;
         int r = worker_submit(s->book->core->worker, slice_look_run, slice_look_done, NULL, l, &l->job);
         if (r < 0) {
-                log_error("cannot look at %s: %s; `cdmctl reload` looks at all control groups", l->slice,
+                log_error("cannot check %s: %s; `cdmctl reload` checks all control groups", l->slice,
                           strerror(-r));
                 slice_look_free(l);
                 return;
@@ -211,7 +213,7 @@ static void slice_look_start(SliceLooks *s, SliceLook *l)
         l->running = true;
 }
 
-/* A leaf is in one slice. */
+/* The leaf alone is a sufficient key, because a leaf is in one slice only. */
 static char *slice_key(const char *slice, const char *leaf)
 {
         char *key;
@@ -235,7 +237,7 @@ static void slice_look(SliceLooks *s, char *slice, const char *leaf)
         if (key && slice)
                 l = calloc(1, sizeof(*l));
         if (!l) {
-                log_error("cannot look at a slice: %s; `cdmctl reload` looks at all control groups",
+                log_error("cannot check a slice: %s; `cdmctl reload` checks all control groups",
                           strerror(ENOMEM));
                 return;
         }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What slices allow, and which of them enable the cpuset controller. */
+/* Checks which nodes slices allow, and which slices enable the cpuset controller. */
 
 #include <stdbool.h>
 
@@ -13,15 +13,16 @@ typedef struct Fence Fence;
 
 typedef struct SliceLooks SliceLooks;
 
-/* look_at_all: called where only a look at everything tells. */
+/* look_at_all: called if only a check of all control groups can tell what is open. */
 int slice_looks_new(Book *book, Fence *fence, Fights *fights, void (*look_at_all)(void *userdata),
                     void *userdata, SliceLooks **ret);
 SliceLooks *slice_looks_free(SliceLooks *s);
-/* A slice of which something was heard. */
+/* Checks a slice after an event for it. */
 void slice_looks_add(SliceLooks *s, const char *path);
-/* A leaf has CDM nodes of which its own set says nothing: it is closed by way of the slices that it is in, or
- * of its own set. */
+/* Checks the slices above a leaf that has CDM nodes which are not in its own set. Closes the leaf through
+ * the set of such a slice, or through its own set. */
 void slice_looks_above(SliceLooks *s, const char *leaf);
-/* A look at everything found these files cgroup.subtree_control, which do not enable the cpuset controller,
- * and what that opens. True: the fence is to be closed, which enables it. */
+/* off: the cgroup.subtree_control files, found by a check of all control groups, that do not enable the
+ * cpuset controller, each with the nodes that are open as a result. True: the caller must close the fence,
+ * which enables the controller. */
 bool slice_looks_off(SliceLooks *s, const FenceNames *off);

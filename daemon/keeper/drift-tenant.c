@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Has a tenant's cgroup the nodes that the ledger says? It is looked at within the tenant's turn: a grant or
- * release that is under way has ended by then, and none begins before a repair has.
+/* Compares the nodes of a tenant's cgroup with the ledger. The check runs within the tenant's turn: a grant
+ * or release in flight has completed before the check, and no other one begins before a repair has
+ * completed.
  *
- * Drift is a reserved node that is gone, or a CDM node that is open and not reserved. A tenant that has
- * fewer ordinary nodes than before is respected: somebody restricts it, and the repair leaves it so. Pages
- * that left a node with it do not come back by themselves. */
+ * Drift is a reserved node that is missing, or a CDM node that is open and not reserved. If a tenant has
+ * fewer ordinary nodes than before, another program restricts it, and the repair keeps that restriction. The
+ * repair does not bring back pages that were moved off a node when the tenant lost the node. */
 
 #include "daemon/keeper/drift-tenant.h"
 
@@ -32,7 +33,7 @@ struct TenantLooks {
         const ChangeContext *changes;
         Fights *fights;
         TenantLook *all;
-        TenantLook *due; /* by tenant: those whose turn has not come */
+        TenantLook *due; /* by tenant: the checks that still wait for their turn */
 };
 
 struct TenantLook {
@@ -88,8 +89,8 @@ TenantLooks *tenant_looks_free(TenantLooks *s)
         return NULL;
 }
 
-/* What the tenant must have, and what it may have: a reservation that is not granted yet, or that drains, is
- * only the latter. */
+/* The nodes that the tenant must have, and those that it may have. The nodes of a reservation that is not
+ * granted yet, or that is draining, only count as allowed. */
 typedef struct Terms {
         Book *book;
         const Reservation *first;
@@ -130,7 +131,7 @@ static void tenant_look_tell(TenantLook *l, int error, const char *message)
 static void tenant_look_on_repaired(const ApplyResult *result, bool changed, void *userdata)
 {
         TenantLook *l = userdata;
-        /* Its end is told of by PID 1. */
+        /* If the tenant has ended, PID 1 reports that. */
         if (result->error < 0 && result->error != -ENOENT && result->error != -ESTALE) {
                 tenant_look_tell(l, result->error, result->message);
                 fights_note_failed(l->set->fights, l->tenant);
@@ -141,7 +142,7 @@ static void tenant_look_on_repaired(const ApplyResult *result, bool changed, voi
         tenant_look_free(l);
 }
 
-/* NULL: it has what it shall have. */
+/* NULL: the tenant has the desired nodes. */
 static char *tenant_look_find_drift(TenantLook *l, const Terms *t, const NodeSet *found)
 {
         Book *book = l->book;
@@ -171,8 +172,7 @@ static int tenant_look_set_base(Reservation *r, void *userdata)
         return k < 0 ? k : 0;
 }
 
-/* Of the ordinary nodes that it had before its first grant somebody has taken a part since, or has given it
- * more: that is not cdmd's, and stays so. */
+/* Another program may have changed the tenant's ordinary nodes since its first grant; keep that change. */
 static void tenant_look_adopt_ordinary(TenantLook *l, const NodeSet *found)
 {
         Base b = { l->book, nodeset_intersect(found, &l->book->pools->ordinary) };
@@ -184,7 +184,7 @@ static void tenant_look_adopt_ordinary(TenantLook *l, const NodeSet *found)
                 log_error("cannot store the ordinary nodes of %s: %s", l->tenant, strerror(-r));
 }
 
-/* True: a repair is under way, and frees it. */
+/* True: a repair is in flight; its callback frees the TenantLook. */
 static bool tenant_look_judge(TenantLook *l, const NodeSet *found)
 {
         Terms t = { .book = l->book };
@@ -213,7 +213,7 @@ static void tenant_look_on_read(const TenantReading *now, void *userdata)
         TenantLook *l = userdata;
 
         l->read = tenant_read_free(l->read);
-        /* It restarted or ended, which PID 1 tells of. */
+        /* On error the tenant has restarted or ended, which PID 1 reports. */
         if (now->error < 0 || !tenant_look_judge(l, &now->mems))
                 tenant_look_free(l);
 }
@@ -261,7 +261,7 @@ void tenant_looks_add(TenantLooks *s, const char *tenant)
         int r = l->tenant ? turn_take(s->book->core->turns, tenant, tenant_look_on_turn, l, &l->turn)
                           : -ENOMEM;
         if (r < 0) {
-                log_error("cannot look at %s: %s; `cdmctl reload` looks", tenant, strerror(-r));
+                log_error("cannot check %s: %s; `cdmctl reload` checks it", tenant, strerror(-r));
                 tenant_look_free(l);
         }
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Has a tenant's cgroup the nodes that the ledger says? */
+/* Compares the nodes of a tenant's cgroup with the ledger. */
 
 #include "daemon/keeper/fights.h"
 
@@ -12,5 +12,5 @@ typedef struct TenantLooks TenantLooks;
 
 int tenant_looks_new(Book *book, const ChangeContext *changes, Fights *fights, TenantLooks **ret);
 TenantLooks *tenant_looks_free(TenantLooks *s);
-/* Looks at it soon; again where a look has begun already. */
+/* Schedules a check in the tenant's turn, also if an earlier check has already begun. */
 void tenant_looks_add(TenantLooks *s, const char *tenant);

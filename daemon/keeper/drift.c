@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Drift: the kernel's state is no longer what cdmd decided. It is noticed by
+/* Drift: the kernel's state is no longer what cdmd decided. These events trigger a check:
  *
- *   a write to some cpuset.mems (watch.c)         that cgroup is looked at
- *   systemd's signal Reloading (reload, reexec)   everything is
- *   a change of the fence's drop-ins (inotify)    they are, when systemd does not write them itself just now
- *   events that were lost                         everything is
+ *   a write to a cpuset.mems (cgroup-watch.c)     of that cgroup
+ *   systemd's signal Reloading (reload, reexec)   of everything
+ *   a change of the fence's drop-ins (inotify)    of the drop-ins, once systemd is not writing them itself
+ *   lost events                                   of everything
  *
- * Who wrote is never asked, what is there is compared with what shall be there: so cdmd's own writes, and
- * systemd's echo of them, are no drift. A look at one cgroup reads one or two files of it, and is
- * leaf-reader.c's. Everything is looked at once at a time; a reload that comes meanwhile makes it happen once
- * more. Both are read on a worker; what was read of everything is judged in slices. */
+ * A check does not ask which program wrote. It compares the actual nodes with the desired nodes, so cdmd's
+ * own writes, and systemd's repetition of them, are no drift. A check of one cgroup reads one or two of its
+ * files (leaf-reader.c). Only one check of everything runs at a time; a reload during the check triggers one
+ * more. A worker reads the files of both kinds of check; the results of a check of everything are judged in
+ * slices. */
 
 #include "daemon/keeper/drift.h"
 
@@ -39,7 +40,7 @@
 /* Reloads come in bursts: a package manager makes one for each package. */
 #define LOOK_SOON_USEC     (UINT64_C(200) * 1000)
 #define LOOK_ACCURACY_USEC (UINT64_C(50) * 1000)
-/* Where not all is watched. */
+/* Interval between checks of everything while some cgroups are not watched. */
 #define RECHECK_USEC   (UINT64_C(60) * 1000 * 1000)
 
 #define LEAVES_A_SLICE 64
@@ -53,15 +54,15 @@ struct Drift {
         TenantLooks *tenants;
         SliceLooks *slices;
         DropInWatch *drop_ins;
-        sd_event_source *soon;   /* a look at everything */
-        LeafLook *look;          /* at everything */
-        LeafReader *leaf_reader; /* NULL: nothing was heard of yet */
-        bool wanted;             /* a look at everything, when that is possible again */
+        sd_event_source *soon;   /* timer for a check of everything */
+        LeafLook *look;          /* the check of everything that is running */
+        LeafReader *leaf_reader; /* NULL: no event for a cgroup yet */
+        bool wanted;             /* a check of everything, once that is possible again */
         bool systemd_reloading;
         /* the tree */
         bool watch_wanted;
         const Watch *watch;
-        sd_event_source *recheck; /* where not everything is watched */
+        sd_event_source *recheck; /* timer, if not everything is watched */
 };
 
 Fights *drift_fights(Drift *d)
@@ -74,7 +75,7 @@ const DriftContext *drift_context(const Drift *d)
         return &d->context;
 }
 
-/* Else everything is looked at when that is possible. */
+/* False: a check of everything follows once that is possible. */
 static bool drift_can_look_now(Drift *d)
 {
         if (drift_can_look(d->book))
@@ -90,7 +91,7 @@ static const char *drift_key_of(const FenceLeaf *leaf)
         return leaf->unit_path ? leaf->unit_path : leaf->path;
 }
 
-/* NULL: it has no reservation. */
+/* NULL: the leaf has no reservation. */
 static const char *drift_tenant_of(Book *book, const FenceLeaf *leaf)
 {
         if (leaf->unit && ledger_tenant_count(book->ledger, leaf->unit) > 0)
@@ -98,7 +99,7 @@ static const char *drift_tenant_of(Book *book, const FenceLeaf *leaf)
         return ledger_tenant_count(book->ledger, drift_key_of(leaf)) > 0 ? drift_key_of(leaf) : NULL;
 }
 
-/* An open leaf is drained, narrowed, and systemd is told, unless that is a fight. */
+/* Closes an open leaf through fence_check(), unless the leaf is fought over. */
 static void drift_judge_untenanted(Drift *d, const FenceLeaf *leaf)
 {
         Book *book = d->book;
@@ -120,7 +121,7 @@ static void drift_judge_untenanted(Drift *d, const FenceLeaf *leaf)
         }
 }
 
-/* Has a unit CDM nodes that it has not reserved, and of which its own set says nothing? */
+/* True if a unit has CDM nodes that it has not reserved and that are not in its own set either. */
 static bool drift_is_opened_above(Book *book, const FenceLeaf *leaf)
 {
         NodeSet open = fence_leaf_open(leaf, book->config, book->pools, book->ledger);
@@ -134,11 +135,11 @@ static void drift_check_leaf(Drift *d, const char *path)
         int r = fence_check(d->context.fence, path, clock_monotonic_usec(), false);
 
         if (r < 0)
-                log_error("cannot look at %s: %s; `cdmctl reload` looks at all control groups", path,
+                log_error("cannot check %s: %s; `cdmctl reload` checks all control groups", path,
                           strerror(-r));
 }
 
-/* What has a reservation is looked at within its tenant's turn. */
+/* A leaf with a reservation is checked within its tenant's turn. False: it has no reservation. */
 static bool drift_look_as_tenant(Drift *d, const FenceLeaf *leaf)
 {
         const char *tenant = drift_tenant_of(d->book, leaf);
@@ -156,7 +157,7 @@ static void drift_judge_reading(Drift *d, LeafReading *reading)
         FenceLeaf *leaf = &reading->leaf;
 
         if (reading->error == -ENOMEM)
-                log_error("cannot look at %s: %s; `cdmctl reload` looks at all control groups", leaf->path,
+                log_error("cannot check %s: %s; `cdmctl reload` checks all control groups", leaf->path,
                           strerror(ENOMEM));
         if (reading->error < 0) {
                 fights_forget(d->fights, drift_key_of(leaf));
@@ -181,7 +182,7 @@ static void drift_on_leaf_read(LeafReading *reading, void *userdata)
         const char *path = reading->leaf.path;
         Drift *d = userdata;
 
-        /* It shows what has been repaired meanwhile. */
+        /* The reading is older than the last repair: read again. */
         if (reading->usec <= fights_repaired_usec(d->fights, drift_key_of(&reading->leaf))) {
                 drift_leaf(d, path, reading->check);
                 return;
@@ -192,7 +193,7 @@ static void drift_on_leaf_read(LeafReading *reading, void *userdata)
                 drift_check_leaf(d, path);
 }
 
-/* Does its name say that nothing is to be read of it? */
+/* True if the name shows that the cgroup is a slice, for which drift-slice.c is responsible. */
 static bool drift_is_known_by_name(Drift *d, const char *path)
 {
         _cleanup_(fence_leaf_clear) FenceLeaf leaf = { .path = strdup(path) };
@@ -216,7 +217,7 @@ void drift_leaf(Drift *d, const char *path, bool check)
                         r = leaf_reader_add(d->leaf_reader, path, check);
                 if (r >= 0)
                         return;
-                log_debug("cannot look at %s alone (%s), looking at all control groups", path, strerror(-r));
+                log_debug("cannot check %s alone (%s), checking all control groups", path, strerror(-r));
                 drift_look(d);
         }
         if (check)
@@ -225,16 +226,16 @@ void drift_leaf(Drift *d, const char *path, bool check)
 
 /* --- EVERYTHING --------------------------------------------------------------------------------------- */
 
-/* It outlives the Drift when that ends during the job: then drift is NULL. */
+/* It outlives the Drift if that is freed during the job; drift is NULL then. */
 struct LeafLook {
         Drift *drift;
         Job *job;     /* reads */
-        Slice *slice; /* judges what was read */
+        Slice *slice; /* judges the leaves that were read */
         NodeSet cdm;
         FenceScan scan;
-        size_t next;     /* leaf */
+        size_t next;     /* leaf to judge */
         FenceNames open; /* cgroups */
-        FenceNames off;  /* where the controller is off, each with what is open by that */
+        FenceNames off;  /* where the controller is off, each with the nodes that are open as a result */
 };
 
 static int leaf_look_run(Job *job, void *userdata)
@@ -256,8 +257,8 @@ static NodeSet leaf_look_open_nodes(Drift *d, const FenceLeaf *leaf)
         return open;
 }
 
-/* Is one of those that the fence could not close not open any more? Then it is not as leaky as it says. Nor
- * is it when systemd only did not answer. */
+/* True if closing the fence again may make it tighter: a cgroup that the fence could not close is not open
+ * any more, or only systemd was too busy to be told. */
 static bool leaf_look_is_tighter(LeafLook *l)
 {
         const Drift *d = l->drift;
@@ -272,7 +273,7 @@ static bool leaf_look_is_tighter(LeafLook *l)
         return false;
 }
 
-/* What it shows may be old by now, so whatever looks wrong is looked at again. */
+/* The scan may be outdated by now, so a leaf that seems wrong is read again before it is repaired. */
 static void leaf_look_judge(LeafLook *l, const FenceLeaf *leaf)
 {
         Drift *d = l->drift;
@@ -309,7 +310,7 @@ static int drift_on_recheck(sd_event_source *source, uint64_t usec, void *userda
         return 0;
 }
 
-/* After everything was looked at: when to do so again, if ever. */
+/* Called after a check of everything; sets the timer for the next one if some cgroups are not watched. */
 static void drift_recheck_later(Drift *d)
 {
         Book *book = d->book;
@@ -325,7 +326,7 @@ static void drift_recheck_later(Drift *d)
         int r = sd_event_add_time_relative(book->core->event, &d->recheck, CLOCK_MONOTONIC, RECHECK_USEC,
                                            RECHECK_USEC / 4, drift_on_recheck, d);
         if (r < 0)
-                log_error("cannot set a timer to look at all control groups: %s", strerror(-r));
+                log_error("cannot set a timer to check all control groups: %s", strerror(-r));
 }
 
 static void leaf_look_free(LeafLook *l)
@@ -385,7 +386,7 @@ static void leaf_look_done(int result, void *userdata)
                 slice_set(l->slice, true);
                 return;
         }
-        log_error("cannot look at all control groups: %s; `cdmctl reload` tries again", strerror(-result));
+        log_error("cannot check all control groups: %s; `cdmctl reload` tries again", strerror(-result));
         leaf_look_end(l);
 }
 
@@ -418,8 +419,7 @@ static int drift_on_look_soon(sd_event_source *source, uint64_t usec, void *user
         drop_in_watch_look(d->drop_ins);
         int r = leaf_look_start(d);
         if (r < 0)
-                log_error("cannot look at all control groups: %s; `cdmctl reload` tries again",
-                          strerror(-r));
+                log_error("cannot check all control groups: %s; `cdmctl reload` tries again", strerror(-r));
         return 0;
 }
 
@@ -433,15 +433,14 @@ void drift_look(Drift *d)
         r = sd_event_add_time_relative(d->book->core->event, &d->soon, CLOCK_MONOTONIC, LOOK_SOON_USEC,
                                        LOOK_ACCURACY_USEC, drift_on_look_soon, d);
         if (r < 0)
-                log_error("cannot set a timer: %s; `cdmctl reload` looks at all control groups",
-                          strerror(-r));
+                log_error("cannot set a timer: %s; `cdmctl reload` checks all control groups", strerror(-r));
 }
 
 void drift_systemd(Drift *d, const char *state)
 {
         d->systemd_reloading = strcmp(state, "reloading") == 0;
         drop_in_watch_systemd(d->drop_ins, d->systemd_reloading);
-        /* What was asked meanwhile may have been lost with a daemon-reexec, and this looks at it all. */
+        /* Calls to PID 1 may have been lost in a daemon-reexec; a check of everything replaces them. */
         if (!d->systemd_reloading)
                 drift_look(d);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* The kernel's state is no longer what cdmd decided. Looks are merged: they may be asked for as often as there
- * is a reason to. */
+/* Drift: the kernel's state is no longer what cdmd decided. Requests for a check are merged, so callers may
+ * request checks at any rate. */
 
 #include <stdbool.h>
 
@@ -33,23 +33,24 @@ int drift_new(const DriftContext *context, Drift **ret);
 Drift *drift_free(Drift *d);
 DEFINE_CLEANUP(Drift, drift_free);
 
-/* Anything may have changed: every leaf and the drop-ins are looked at, once the fence is not busy. */
+/* Checks every leaf and the drop-ins, once the fence is not busy. */
 void drift_look(Drift *d);
-/* What systemd says around a daemon-reload ("reloading", "reloaded"). */
+/* Must be called when systemd begins or ends a daemon-reload. state: "reloading" or "reloaded". */
 void drift_systemd(Drift *d, const char *state);
-/* A cgroup of which something was heard, such as that somebody, perhaps cdmd itself, wrote its cpuset.mems.
- * It is read soon. check: fence_check() is called as well, afterwards, so that the cause of a drift is known.
- */
+/* Checks a cgroup after an event for it, such as a write (perhaps by cdmd itself) to its cpuset.mems. check:
+ * also calls fence_check(), but after the check for drift, so that the cause of a drift is known. */
 void drift_leaf(Drift *d, const char *path, bool check);
-/* A slice of which something was heard. */
+/* Checks a slice after an event for it. */
 void drift_slice(Drift *d, const char *path);
-/* The fence is as it shall be: what was noticed while that was worked on is looked at now. */
+/* Must be called when a change of the fence has completed; runs the checks that were requested meanwhile. */
 void drift_settled(Drift *d);
-/* The cgroup tree is to be watched (or not), by this one; NULL: it cannot be. Not all of it may be watched. */
+/* wanted: whether the cgroup tree must be watched. watch: the watch, which may be incomplete; NULL: the tree
+ * cannot be watched. */
 void drift_watched(Drift *d, bool wanted, const Watch *watch);
 const DriftContext *drift_context(const Drift *d);
-/* What is fought over. */
+/* The objects that are fought over. */
 Fights *drift_fights(Drift *d);
 
-/* drift-repair.c. fence_check() has closed something. userdata: the Drift. */
+/* In drift-repair.c. Called after fence_check() has closed, or failed to close, a cgroup. userdata: the
+ * Drift. */
 void drift_on_fence_repaired(const FenceRepair *repair, void *userdata);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* The fence's drop-ins below /run: whether they are there and say what they shall. A change is heard of by
- * inotify, and looked at when systemd does not write them itself just now. */
+/* Checks that the fence's drop-ins below /run exist and have the desired content. inotify reports a change;
+ * the drop-ins are checked once systemd is not writing them itself. */
 
 #include "daemon/keeper/drop-in-watch.h"
 
@@ -32,10 +32,10 @@ struct DropInWatch {
         bool systemd_reloading;
         sd_event_source *sources[18]; /* inotify */
         UnitCall *asked;
-        bool missed; /* at the last answer */
+        bool missed; /* drop-ins were missing after the last answer */
 };
 
-/* Else everything is looked at when that is possible. */
+/* False: a check of everything follows once that is possible. */
 static bool drop_in_watch_can_look(DropInWatch *d)
 {
         if (drift_can_look(d->book))
@@ -67,7 +67,7 @@ static void drop_in_watch_stop(DropInWatch *d)
                 d->sources[i] = sd_event_source_disable_unref(d->sources[i]);
 }
 
-/* The generator's folders are new ones after each reload, so this is done again. */
+/* The watches are set again for each check, because each reload replaces the generator's directories. */
 void drop_in_watch_start(DropInWatch *d)
 {
         static const char *const types[] = { "service.d", "scope.d", "socket.d",
@@ -112,8 +112,8 @@ static void drop_in_watch_judge(DropInWatch *d, bool there)
         reloads_fence(d->reloads);
 }
 
-/* After an answer it may have begun to reload: so what is missing then has to be missing after the next
- * answer as well, which it does not give before it has ended. */
+/* systemd may begin to reload right after an answer. So a missing file only counts if it is also missing
+ * after the next answer, which systemd does not send before the reload has completed. */
 static void drop_in_watch_on_systemd_quiet(int error, const char *message, void *userdata)
 {
         DropInWatch *d = userdata;
@@ -123,7 +123,7 @@ static void drop_in_watch_on_systemd_quiet(int error, const char *message, void 
         d->missed = false;
         if (d->systemd_reloading || !drop_in_watch_can_look(d))
                 return;
-        /* Before they are read: what changes after that is told. */
+        /* Watch before reading, so that no later change is missed. */
         drop_in_watch_start(d);
         bool there = drop_in_watch_are_there(d->book);
         if (there || missed) {
@@ -134,15 +134,16 @@ static void drop_in_watch_on_systemd_quiet(int error, const char *message, void 
         drop_in_watch_look(d);
 }
 
-/* systemd itself removes the generator's files, and makes them again, while it reloads; it answers nobody
- * meanwhile. */
+/* While it reloads, systemd removes and recreates the generator's files, and answers no calls. So the check
+ * waits for an answer of systemd. */
 void drop_in_watch_look(DropInWatch *d)
 {
         if (d->asked || !drop_in_watch_can_look(d))
                 return;
         int r = unit_ping(d->book->core->gate, drop_in_watch_on_systemd_quiet, d, &d->asked);
         if (r < 0)
-                log_error("cannot look at the %s: %s; `cdmctl reload` looks", DROP_INS_KEY, strerror(-r));
+                log_error("cannot check the %s: %s; `cdmctl reload` checks them", DROP_INS_KEY,
+                          strerror(-r));
 }
 
 void drop_in_watch_systemd(DropInWatch *d, bool reloading)

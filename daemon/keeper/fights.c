@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* What drifted within the last minute, and what is fought over: a Place for each. policy/fight.c says when
- * to repair and when to let the other side have its way; here are the timers, who is told, and what becomes
- * of reservations meanwhile. A machine on which nothing drifts has no Place and no timer. */
+/* There is a Place for each object that drifted within the last minute or is fought over. policy/fight.c
+ * decides when to repair and when to back off. This file has the timers, the events, and the effect on
+ * reservations. A machine without drift has no Place and no timer. */
 
 #include "daemon/keeper/fights.h"
 
@@ -21,7 +21,8 @@
 
 #define TIMER_ACCURACY (UINT64_C(500) * 1000)
 
-/* With so many at once somebody changes everything, and counting each cgroup's repairs is of no use. */
+/* If so many objects drift at the same time, a program changes everything, and counting the repairs of each
+ * object is of no use. */
 #define PLACES_MAX 4096
 
 typedef struct Place {
@@ -29,9 +30,9 @@ typedef struct Place {
         PlaceKind kind;
         char *key;
         Fight fight;
-        char *reason;           /* what was found the last time, and by whom */
-        bool repairing;         /* a leaf: the fence has been asked to close it */
-        uint64_t repaired_usec; /* when the fence last did; CLOCK_MONOTONIC, 0: never */
+        char *reason;           /* of the last drift: the nodes found and the likely cause */
+        bool repairing;         /* a leaf: a repair by the fence is in flight */
+        uint64_t repaired_usec; /* time of the fence's last repair; CLOCK_MONOTONIC, 0: never */
         sd_event_source *timer;
         UT_hash_handle hh;
 } Place;
@@ -118,7 +119,7 @@ static int place_degrade(Reservation *r, void *userdata)
         return 0;
 }
 
-/* While the other side has its way they are not what was promised. */
+/* The tenant's reservations are degraded while cdmd backs off. */
 static void place_degrade_all(Place *p)
 {
         if (p->kind == PLACE_TENANT)
@@ -165,7 +166,7 @@ static int place_on_timer(sd_event_source *source, uint64_t usec, void *userdata
         Place *p = userdata;
 
         p->timer = sd_event_source_disable_unref(p->timer);
-        /* What was repaired once, and held. Had it not held, that would have been told of. */
+        /* The repair has held for the whole window: an event would have reported a new drift. */
         if (p->fight.state == FIGHT_NOTED)
                 place_free(p);
         else
@@ -179,7 +180,7 @@ static void place_set_timer(Place *p)
         int r = sd_event_add_time(p->fights->book->core->event, &p->timer, CLOCK_MONOTONIC,
                                   p->fight.next_usec, TIMER_ACCURACY, place_on_timer, p);
         if (r < 0)
-                log_error("cannot set a timer to look at %s again: %s; `cdmctl reload` looks", p->key,
+                log_error("cannot set a timer to check %s again: %s; `cdmctl reload` checks it", p->key,
                           strerror(-r));
 }
 
@@ -200,11 +201,11 @@ FightAction fights_judge(Fights *f, PlaceKind kind, const char *key, const char 
         if (!p) {
                 if (!reason)
                         return FIGHT_NOTHING;
-                /* It cannot be counted, which is no reason not to repair it. */
+                /* Repair the drift even if its repairs cannot be counted. */
                 if (place_new(f, kind, key, &p) < 0)
                         return FIGHT_REPAIR;
         }
-        /* Two writes that came before it was repaired once are not a fight. */
+        /* Several writes before the first repair has completed are not a fight. */
         if (p->repairing && reason)
                 return FIGHT_REPAIR;
         place_set_reason(p, reason);

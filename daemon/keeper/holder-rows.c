@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* What ListHolders() answers, node by node: a row for each control group that has bytes there, for what cdmd
- * holds, and for what no control group accounts for; then a row for each exact buffer's node. The rows of a
- * node add up to what is used of it. A row costs a few look-ups, whatever the number of reservations. */
+/* Makes the rows of the reply to ListHolders(), node by node: one for each control group that has bytes on
+ * the node, one for the bytes that cdmd holds, and some for bytes that are not charged to any control group.
+ * The rows for exact buffers follow. The rows of a node add up to its used bytes. A row costs a few
+ * look-ups, independent of the number of reservations. */
 
 #include "daemon/keeper/holder-rows.h"
 
@@ -20,8 +21,8 @@
 #include "policy/size.h"
 
 #define HOLDERS_SLICE 64
-/* A tenant may make any number of control groups, and a message above 32 MiB would cost cdmd its connection
- * to the bus. Beyond this many bytes the control groups of a node are added up, by kind. */
+/* A tenant may create any number of control groups, and the bus would disconnect cdmd for a message above 32
+ * MiB. Beyond this many bytes the remaining control groups of a node get one row for each kind. */
 #define TEXT_BYTES_MAX (UINT64_C(8) << 20)
 
 typedef enum Kind { RESERVED, INTRUDER, RESIDUE, HELD, EXEMPT, UNATTRIBUTED, _KIND_MAX } Kind;
@@ -30,9 +31,10 @@ static const char *const kind_names[_KIND_MAX] = {
         "reserved", "intruder", "residue", "held", "exempt", "unattributed",
 };
 
-/* What cdmd itself keeps of a node, in exact buffers and for pools with Hold=yes, and what of it was not
- * found in a holder yet. It is charged to cdmd's cgroup, and what is older than this cdmd to what is above
- * it; huge pages to nobody, where there is no hugetlb controller. Here it has rows of its own. */
+/* The bytes that cdmd keeps on a node, in exact buffers and for pools with Hold=yes, less those that were
+ * already subtracted from a holder. They are charged to cdmd's cgroup, or to an ancestor of it if they are
+ * older than this process; without a hugetlb controller, huge pages are not charged at all. They get rows of
+ * their own. */
 typedef struct OwnBytes {
         uint64_t shmem, hugetlb;
 } OwnBytes;
@@ -53,12 +55,12 @@ struct HolderRows {
         HolderRow *rows;
         size_t n, size;
         uint64_t text_bytes;
-        /* where the next slice goes on */
+        /* where the next slice continues */
         size_t node, holder;
         bool node_begun;
         OwnBytes left;
         Rest rest[_KIND_MAX];
-        int error; /* of a row for a buffer */
+        int error; /* set when a row for a buffer failed */
 };
 
 HolderRows *holder_rows_free(HolderRows *rows)
@@ -117,8 +119,8 @@ static int add_row(HolderRows *rows, const NumaBytes *b, const char *cgroup, con
         return (unit && !row->unit) || (name && !row->name) ? -ENOMEM : 0;
 }
 
-/* Slab, page tables and the like belong to who made them and move nowhere, and no fence is in the way of the
- * kernel: nobody intrudes with these. */
+/* The kernel allocates slab, page tables and similar memory regardless of a fence, and they cannot be moved.
+ * So a cgroup with only such memory is no intruder. */
 static bool is_kernel_memory_only(const NumaBytes *b)
 {
         return b->anon == 0 && b->file == 0 && b->shmem == 0 && b->hugetlb == 0;
@@ -128,7 +130,7 @@ static Kind kind_of(Book *book, const Holder *h, const Reservation *r, const cha
 {
         if (h->inner)
                 return RESIDUE;
-        /* Kernel threads: what they have besides is the kernel's. */
+        /* The root cgroup: only kernel threads, with memory of the kernel. */
         if (h->cgroup[1] == '\0' && is_kernel_memory_only(&h->bytes))
                 return UNATTRIBUTED;
         if (r && ledger_tenant_bytes(book->ledger, ledger_tenant_key(r->target), h->bytes.node) > 0) {
@@ -179,7 +181,7 @@ static void subtract_own(HolderRows *rows, char *cgroup, int node)
         rows->left = (OwnBytes){ rows->left.shmem - shmem, rows->left.hugetlb - hugetlb };
 }
 
-/* First from cdmd's own control group, then from those above it. */
+/* Subtracts cdmd's bytes first from its own control group, then from the ancestors. */
 static void begin_node(HolderRows *rows, int node)
 {
         char path[] = CDM_UNIT_CGROUP;
@@ -240,7 +242,7 @@ static int add_unattributed_row(HolderRows *rows, const NumaBytes *b, const char
         return numa_bytes_all(b) > 0 ? add_row(rows, b, "", NULL, UNATTRIBUTED, name) : 0;
 }
 
-/* A row each for what is known to be in huge pages, what is the kernel's, and the rest. */
+/* Adds one row each for huge pages, for memory of the kernel, for per-CPU lists, and for the rest. */
 static int add_unattributed(HolderRows *rows, const NodeObservation *n, const Unattributed *u)
 {
         char unused[SIZE_STR_MAX], slab[SIZE_STR_MAX], tables[SIZE_STR_MAX], stacks[SIZE_STR_MAX], name[256];

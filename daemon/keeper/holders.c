@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Who has pages on CDM nodes: a worker reads every control group, PID 1 names those of its units, and the
- * rows are made.
+/* Finds the cgroups that have pages on CDM nodes: a worker reads every control group, PID 1 tells which unit
+ * some of them belong to, and the rows are made.
  *
- *   a worker reads ── units are looked up ── rows are made ── they are lent to the one that asked
+ *   a worker reads ── units are looked up ── rows are made ── rows are lent to the caller
  *
- * What the event loop does about a look is done in slices, one a turn. */
+ * The event loop does its part in slices, one for each iteration. */
 
 #include "daemon/keeper/holders.h"
 
@@ -21,8 +21,8 @@
 #include "daemon/tenant/book.h"
 #include "daemon/tenant/core.h"
 
-/* Of holders without a reservation, so many are looked up at PID 1, one after the other; the rest are shown
- * by their cgroup. */
+/* PID 1 is asked for the units of so many holders without a reservation, one after the other; the remaining
+ * holders are shown without a unit. */
 #define LOOKUPS_MAX   128
 
 #define LOOKUPS_SLICE 64
@@ -32,7 +32,7 @@ typedef enum Phase {
         PHASE_IDLE,
         PHASE_READ,    /* a worker reads the control groups */
         PHASE_LOOK_UP, /* PID 1 is asked for units */
-        PHASE_MAKE,    /* rows */
+        PHASE_MAKE,    /* rows are made */
         PHASE_LENT,
 } Phase;
 
@@ -43,15 +43,15 @@ struct HolderSet {
         Slice *slice;
         char *root;
         bool stopping;
-        /* of the look under way */
+        /* state of the listing in flight */
         Phase phase;
         holders_done_t done;
         void *userdata;
         NodeSet nodes;
-        Observation *observation; /* these two are written by the worker until it is done */
+        Observation *observation; /* the worker writes these two until it has completed */
         Unattributed *unattributed;
         Job *job;
-        char **units; /* one a holder, NULL where not known */
+        char **units; /* one for each holder, NULL where not known */
         size_t n_lookups, looking_at;
         UnitCall *lookup;
         HolderRows *rows;
@@ -83,8 +83,8 @@ static void holders_free_all(HolderSet *s)
         free(s);
 }
 
-/* The worker may still write to the look; worker_free() waits for it, and then the job's end frees the rest.
- */
+/* The worker may still write to the set; worker_free() waits for the worker, and then the job's callback
+ * frees the rest. */
 HolderSet *holders_free(HolderSet *s)
 {
         if (!s)
@@ -213,7 +213,7 @@ static void look_up(HolderSet *c)
 
 /* --- rows --------------------------------------------------------------------------------------------- */
 
-/* 1: all are made. */
+/* 1: all rows are made. */
 static int look_make(HolderSet *s)
 {
         int r = 0;

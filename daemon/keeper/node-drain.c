@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Emptying a node for a reset, the unloading of its driver, or its removal:
+/* Empties a node for a reset, for the unloading of its driver, or for its removal:
  *
- *   store the node as drained and shut it: nothing is granted there any more
+ *   store the node as drained and shut it, so that nothing is granted there any more
  *   → move every tenant's pages off and narrow its cgroup, each within its turn
  *   → move all other pages, evict page cache
- *   → measure what is left and report it
+ *   → measure the remaining pages and report them
  *
- * The node stays drained, also over a restart of cdmd and while it is gone, until it is undrained. Its
- * reservations keep their terms and are `degraded`; that is the business of degrade.c. Being drained
- * already is no reason to refuse: the second call moves what the first one could not. */
+ * The node stays drained until it is undrained, also across a restart of cdmd and while the node is gone.
+ * degrade.c marks its reservations as `degraded`; they keep their terms. A node that is already drained can
+ * be drained again: the second call moves pages that the first one could not move. */
 
 #include "daemon/keeper/node-drain.h"
 
@@ -37,7 +37,7 @@
 #include "policy/config.h"
 #include "policy/size.h"
 
-/* Callers of one drain that wait for its end. */
+/* Upper bound of callers that wait for one drain. */
 #define WAITING_MAX  64
 
 #define NODE_RECLAIM "/sys/devices/system/node/node%d/reclaim"
@@ -51,15 +51,15 @@ struct NodeDrains {
         NodeDrain *all;
 };
 
-/* What the worker does once all tenants are off. */
+/* The worker's part, once all tenants have left the node. */
 typedef struct Sweep {
-        NodeDrain *drain; /* NULL: nobody wants to know any more */
+        NodeDrain *drain; /* NULL: already freed */
         char *root;
         NodeSet node, to;
         uint64_t bandwidth;
         uint64_t moved_bytes, evicted_bytes;
         Observation *left;
-        /* how far it is */
+        /* progress */
         bool begun, moved;
         size_t at_holder;
         DrainMove *move;
@@ -67,7 +67,7 @@ typedef struct Sweep {
         Settle settle;
 } Sweep;
 
-/* One that waits for the answer. */
+/* A caller that waits for the answer. */
 typedef struct Asker {
         drain_done_t done;
         void *userdata;
@@ -79,7 +79,7 @@ struct NodeDrain {
         int node;
         Asker waiting[WAITING_MAX];
         size_t n_waiting;
-        size_t n_pending; /* tenants */
+        size_t n_pending; /* tenants that have not left yet */
         uint64_t moved_bytes, evicted_bytes;
         char *error; /* the first tenant that could not be narrowed */
         Sweep *sweep;
@@ -160,8 +160,8 @@ static uint64_t file_bytes(const Observation *o)
         return sum;
 }
 
-/* The node's own file (newer kernels) takes page cache wherever it is charged, and nothing elsewhere. What
- * it leaves is evicted cgroup by cgroup. */
+/* The node's own reclaim file (newer kernels) evicts page cache of this node only, whichever cgroup the page
+ * cache is charged to. The remaining page cache is evicted cgroup by cgroup. */
 static void sweep_reclaim_node(Sweep *s, uint64_t bytes)
 {
         char path[512], text[64];
@@ -179,12 +179,13 @@ static void sweep_reclaim_node(Sweep *s, uint64_t bytes)
         close(fd);
 }
 
-/* Goes on where it paused. */
+/* After a pause, continues where it stopped. */
 static int sweep_move_and_evict(Sweep *s, Job *job, const Holder *h, int fd)
 {
         int r = 0;
 
-        /* Of an inner cgroup these are the bytes of cgroups that ended: there is no process to move. */
+        /* The bytes of an inner cgroup belong to removed child cgroups: there is no process whose pages
+         * could be moved. */
         if (!h->inner && !s->moved) {
                 if (!s->move)
                         r = drain_move_new(&s->node, &s->to, UINT64_MAX, false, s->bandwidth, &s->move);
@@ -259,7 +260,7 @@ static int sweep_run(Job *job, void *userdata)
                 r = sweep_look_again(s);
         if (r < 0)
                 return r;
-        s->at_holder = SIZE_MAX; /* all are done, and only what is left is looked at */
+        s->at_holder = SIZE_MAX; /* all holders are done; a later run only measures the remaining pages */
         return settle_wait(&s->settle, job, node_drain_x(s->left));
 }
 
@@ -339,7 +340,7 @@ static void node_drain_on_swept(int result, void *userdata)
                         node_drain_refuse(d, SD_BUS_ERROR_FAILED, d->error);
                 else if (result < 0)
                         node_drain_refuse(d, SD_BUS_ERROR_FAILED,
-                                          "what is left on the node could not be read");
+                                          "the remaining pages on the node could not be read");
                 else
                         node_drain_finish(d, s->left);
         }
@@ -408,7 +409,7 @@ static void node_drain_move_tenants(NodeDrain *d)
         int r = t.names ? ledger_foreach_tenant_of_node(book->ledger, d->node, node_drain_add_tenant, &t)
                         : -ENOMEM;
 
-        /* One more, so that nothing ends while they are started. */
+        /* Hold one extra count so the drain cannot finish while tenants are still being queued. */
         d->n_pending = 1 + (r < 0 ? 0 : t.n);
         for (size_t i = 0; r >= 0 && i < t.n; i++)
                 follows_add(d->set->follows, t.names[i], &leaving, node_drain_on_followed, d);
@@ -452,7 +453,7 @@ static void asker_tell(const Asker *a, const char *error, const char *format, ..
         a->done(&(Answer){ error, text }, NULL, a->userdata);
 }
 
-/* Told the caller why not. A node that is gone may still be drained, and be undrained. */
+/* True: the caller was told the reason. A drained node may be undrained even if it is gone. */
 static bool node_drain_is_refused(Book *book, uint32_t node, const Asker *asker)
 {
         bool is_drained = node < NODE_MAX && nodeset_contains(&book->drained, (int)node);
@@ -460,7 +461,7 @@ static bool node_drain_is_refused(Book *book, uint32_t node, const Asker *asker)
         const Node *n = node < NODE_MAX ? topology_find(book->topology, (int)node) : NULL;
 
         if (!book->serving)
-                asker_tell(asker, CDM_ERROR_BUSY, "cdmd is starting; try again when it has");
+                asker_tell(asker, CDM_ERROR_BUSY, "cdmd is still starting; try again later");
         else if (is_drained || is_cdm)
                 return false;
         else if (!n)
@@ -488,7 +489,7 @@ void node_drains_start(NodeDrains *s, uint32_t node, drain_done_t done, void *us
         NodeDrain *d = node_drains_find(s, (int)node);
         if (d && d->n_waiting == WAITING_MAX) {
                 asker_tell(&asker, CDM_ERROR_BUSY,
-                           "too many wait for node %" PRIu32 " to be drained already", node);
+                           "too many callers already wait for node %" PRIu32 " to be drained", node);
                 return;
         }
         if (d) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Nodes that an administrator takes away. */
+/* Drains nodes that an administrator wants to reset or remove. */
 
 #include <stddef.h>
 #include <stdint.h>
@@ -20,13 +20,14 @@ NodeDrains *node_drains_free(NodeDrains *s);
 
 typedef struct DrainReport {
         uint64_t moved_bytes, evicted_bytes, left_bytes;
-        const EventHolder *holders; /* of what is left */
+        const EventHolder *holders; /* of the remaining pages */
         size_t n_holders;
 } DrainReport;
-/* Called once, perhaps at once. report: what came of the drain; NULL with an error, and where nothing was
- * drained. */
+/* Called once, perhaps before node_drains_start() returns. report: NULL with an error, and after
+ * node_drains_undo(). */
 typedef void (*drain_done_t)(const Answer *answer, const DrainReport *report, void *userdata);
 void node_drains_start(NodeDrains *s, uint32_t node, drain_done_t done, void *userdata);
 void node_drains_undo(NodeDrains *s, uint32_t node, drain_done_t done, void *userdata);
-/* What nodes give, or the configuration, has changed: judges all reservations, in slices (degrade.h). */
+/* Must be called when nodes or the configuration have changed; judges all reservations, in slices
+ * (degrade.h). */
 void node_drains_judge(NodeDrains *s);

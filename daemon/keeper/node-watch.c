@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Nodes that come and go.
+/* Handles nodes that come and go.
  *
- *   uevents → sysfs is read on a worker → the pools of the configuration in force are resolved anew → taken
- *   over as a reload would → the fence follows where the set of ordinary or of CDM nodes is another one
+ *   uevent → read sysfs on a worker → resolve the pools of the configuration in force again → adopt the
+ *   result like a reload → update the fence if the set of ordinary nodes or of CDM nodes has changed
  *
- * What that means for reservations is the business of degrade.c.
+ * degrade.c updates the state of the reservations.
  *
- * An `auto` pool loses a node with its memory, a pool with a list of nodes keeps it. Reservations remember
- * their nodes by number, so neither matters to them. The fence stays where nodes may come
- * (pool_set_needs_fence).
+ * If the memory of a node goes offline, an `auto` pool loses the node, and a pool with a list of nodes keeps
+ * it. This does not affect reservations, which remember their nodes by number. The fence stays in force if
+ * nodes may come later (pool_set_needs_fence).
  *
- * Nobody is asked before memory goes offline: the kernel moves its pages to whatever node it likes, also to
- * CDM nodes; and a unit that was confined to that node alone falls back to its parent's set, which is open.
- * The fence, which then runs again, finds and closes both. */
+ * Memory goes offline without a question to cdmd. The kernel moves the pages to any other node, also to a
+ * CDM node, and a unit that was confined to this node alone falls back to its parent's set, which is open.
+ * The fence runs again afterwards, and then finds and closes both. */
 
 #include "daemon/keeper/node-watch.h"
 
@@ -40,14 +40,14 @@ struct NodeWatch {
         Reloads *reloads;
         UnitChecks *unit_checks;
         Hotplug *hotplug;
-        bool stale; /* to be read (again) */
+        bool stale; /* the nodes must be read (again) */
         NodeReading *reading;
 };
 
 struct NodeReading {
-        NodeWatch *watch; /* NULL: it is gone */
+        NodeWatch *watch; /* NULL: already freed */
         char *root;
-        Topology *topology; /* written by the worker until it is done */
+        Topology *topology; /* the worker writes it until the job has completed */
         Job *job;
 };
 
@@ -135,7 +135,7 @@ static int node_watch_take_over(NodeWatch *w, Topology *topology)
         _cleanup_free_ char *error = NULL;
         NodeSet before = topology_memory_nodes(book->topology);
 
-        /* The configuration in force may be one that was refused in part at start. */
+        /* The start may have refused a part of the configuration in force. */
         int r = pool_set_resolve_at_start(t, (const PoolConfig *const *)book->config->pools,
                                           book->config->n_pools, &book->pools->cdm, &pools, &error);
         if (r < 0) {
@@ -180,7 +180,8 @@ static void node_reading_on_done(int result, void *userdata)
                 return;
         }
         w->reading = NULL;
-        /* What was read may be older than a reload that came meanwhile, and the fence needs its nodes. */
+        /* The reading may be older than a reload in between, and a busy fence still uses the current
+         * nodes. */
         if (w->stale || w->book->fence_busy)
                 w->stale = true;
         else if (result >= 0 && !node_watch_is_same_topology(w->book->topology, t))
@@ -251,7 +252,7 @@ NodeWatch *node_watch_free(NodeWatch *w)
         if (!w)
                 return NULL;
         if (w->reading)
-                w->reading->watch = NULL; /* it finds nobody to tell */
+                w->reading->watch = NULL; /* the job's callback frees the reading */
         hotplug_free(w->hotplug);
         free(w);
         return NULL;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Nodes that come and go. */
+/* Handles nodes that come and go. */
 
 typedef struct Book Book;
 typedef struct NodeDrains NodeDrains;
@@ -14,7 +14,8 @@ int node_watch_new(Book *book, NodeDrains *node_drains, Reloads *reloads, UnitCh
                    NodeWatch **ret);
 NodeWatch *node_watch_free(NodeWatch *w);
 int node_watch_start(NodeWatch *w);
-/* Reads the nodes where that is due and possible. */
+/* Reads the nodes if that is due and possible. */
 void node_watch_serve(NodeWatch *w);
-/* Other nodes are in force by now: what is being read may be older. */
+/* Must be called when new nodes were adopted, because a reading in flight may be older; the nodes are then
+ * read again. */
 void node_watch_outdate(NodeWatch *w);

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Configuration and fence. A new configuration is read whole into fresh objects and swapped in whole, or not
- * at all. The fence works with the one in force for as long as it takes, so a reload that comes meanwhile
- * waits.
+/* Configuration and fence. A new configuration is read completely into fresh objects, and then either
+ * swapped in completely or discarded. The fence uses the configuration in force while it is being changed,
+ * so a reload waits until the fence has settled.
  *
  *   reload  read the files → look up users and groups (rule-names.h) → read the nodes → swap in → fence
- *   start   read the files and nodes → use them → fence; users and groups are looked up beside that
+ *   start   read the files and nodes → use them → fence; users and groups are looked up in parallel
  *
- * A request for which a name counts that could not be looked up is denied: rule_may_match(). */
+ * A request is denied if the decision depends on a name that could not be looked up: rule_may_match(). */
 
 #include "daemon/keeper/reload.h"
 
@@ -40,14 +40,14 @@
 #include "policy/warning.h"
 
 typedef struct Reload {
-        reload_done_t done; /* NULL: nobody waits */
+        reload_done_t done; /* NULL: no caller waits */
         void *userdata;
-        bool read;   /* what Load has read is what it asked for */
+        bool read;   /* the Load in progress began after this call */
         bool loaded; /* waits for the fence */
         struct Reload *prev, *next;
 } Reload;
 
-/* Files that were read, while their users and groups are looked up. */
+/* A configuration that was read; its users and groups are being looked up. */
 typedef struct Load {
         Config *config;
         char *warnings;
@@ -60,9 +60,9 @@ struct Reloads {
         ReloadListener listener;
         void *userdata; /* of the listener */
         Reload *all;
-        Load *load;            /* of what a reload has read */
+        Load *load;            /* the new configuration; NULL: no reload has read one */
         RuleNames *rule_names; /* of the configuration in force */
-        char *name_warnings;   /* lines about those */
+        char *name_warnings;   /* lines about rule_names */
 };
 
 static Load *reload_load_free(Load *l)
@@ -122,7 +122,7 @@ static int reload_read_nodes(Book *book, Adoption *f, char **ret_error)
         return r;
 }
 
-/* -EBADMSG: *ret_error has a FILE:LINE line for everything that is wrong. */
+/* -EBADMSG: *ret_error has a FILE:LINE line for each error. */
 static int reload_read_files(Book *book, Config **ret, char **ret_warnings, char **ret_error)
 {
         _cleanup_(reload_messages_clear) ConfMessages messages = { 0 };
@@ -154,7 +154,8 @@ static void reload_warn_lines(Warnings *warnings, const char *name, char *lines)
                 warnings_add(warnings, name, "%s", l);
 }
 
-/* A unit that could use all ordinary nodes before its first grant goes on to have all there are. */
+/* If a unit could use all ordinary nodes before its first grant, its base follows the new set of ordinary
+ * nodes. */
 static void reload_rebase(Book *book, const NodeSet *before)
 {
         Entry *e, *next;
@@ -195,7 +196,7 @@ static void reload_swap_in(Reloads *s, Adoption *a)
 int reloads_adopt(Reloads *s, Adoption *a)
 {
         Book *book = s->book;
-        /* By a reload the admin takes the pools as they are. */
+        /* With a reload, the administrator accepts the pools as they are now. */
         bool accepted = a->config && book->serving;
         reload_swap_in(s, a);
         _cleanup_free_ char *unread = book->topology->unread ? strdup(book->topology->unread) : NULL;
@@ -224,8 +225,8 @@ int reloads_adopt(Reloads *s, Adoption *a)
 
 #define RELOAD_HINT "correct them, check them with `cdmctl check`, then run `cdmctl reload`"
 
-/* Pools that would take all memory are the one mistake that leaves the machine open, as at boot.
- * *ret_trouble: what is wrong with the pools, NULL: nothing. */
+/* Only pools that would take all memory leave the machine open, as at boot; other mistakes do not.
+ * *ret_trouble: the error in the pools; NULL: none. */
 static int reload_resolve_at_start(Adoption *f, char **ret_trouble)
 {
         _cleanup_free_ char *error = NULL;
@@ -269,7 +270,7 @@ static void reload_warn_of_names(Reloads *s, char *lines)
         free(lines);
 }
 
-/* As far as names could be looked up. *ret_warnings is owned by the caller. */
+/* Resolves the names that have been looked up so far. *ret_warnings is owned by the caller. */
 static int reload_resolve_names(Config *config, RuleNames *names, char **ret_warnings)
 {
         _cleanup_(reload_messages_clear) ConfMessages messages = { 0 };
@@ -280,7 +281,7 @@ static int reload_resolve_names(Config *config, RuleNames *names, char **ret_war
         return r;
 }
 
-/* There is something new about the names of the configuration in force, or of the one that was read. */
+/* Called when names of the configuration in force, or of the new one, have been looked up. */
 static void reload_on_names(void *userdata)
 {
         Reloads *s = userdata;
@@ -298,7 +299,8 @@ static void reload_on_names(void *userdata)
         reloads_serve(s);
 }
 
-/* A start has no policy that could stay in force: what is refused is replaced by what grants nothing. */
+/* A start has no older policy that could stay in force, so a refused configuration is replaced by one that
+ * grants nothing. */
 int reloads_load(Reloads *s)
 {
         Book *book = s->book;
@@ -412,7 +414,8 @@ static void reload_on_fence(Fence *f, int error, void *userdata)
                         "the cpuset controller had to be enabled on a running system, which can reset CPU "
                         "affinities that services had set for themselves; restart such services");
         notify_tell(book->core->notify, &(Notice){ .kind = NOTICE_FENCE_STATE });
-        /* Before what follows can load for those that wait, whose fence comes only then. */
+        /* Answer first: the listener may start the next load, for callers that must wait for the next
+         * fence. */
         reload_answer_loaded(s);
         s->listener.fence_settled(true, s->userdata);
 }
@@ -423,7 +426,7 @@ void reloads_fence(Reloads *s)
         int r;
 
         bool wanted = book->config->mode == FENCE_MODE_ENFORCE && pool_set_needs_fence(book->pools);
-        /* A machine without CDM nodes costs nothing, unless it had some before this configuration. */
+        /* Without CDM nodes there is nothing to do, unless an older configuration has left a fence. */
         if (!pool_set_needs_fence(book->pools) && !fence_is_there(s->context.fence)) {
                 reload_answer_loaded(s);
                 s->listener.fence_settled(false, s->userdata);
@@ -455,7 +458,7 @@ static void reload_refuse_pending(Reloads *s, const char *error)
         }
 }
 
-/* All that wait by now are served by one load. */
+/* One load serves all reloads that are waiting now. */
 static int reload_load_begin(Reloads *s, char **ret_error)
 {
         Book *book = s->book;

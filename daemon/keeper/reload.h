@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Configuration and fence. */
+/* Loads the configuration, and makes the fence follow it. */
 
 #include <stdbool.h>
 
@@ -33,32 +33,33 @@ int reloads_new(const ReloadContext *context, Reloads **ret);
 Reloads *reloads_free(Reloads *s);
 
 typedef struct ReloadListener {
-        void (*fence_settled)(bool worked, void *userdata); /* worked: the fence was not left as it is */
+        void (*fence_settled)(bool worked, void *userdata); /* worked: the fence was changed */
         void (*names_settled)(void *userdata);
 } ReloadListener;
 void reloads_listen(Reloads *s, const ReloadListener *listener, void *userdata);
-/* Have the names of the rules in force been looked up? */
+/* True if the users and groups of the rules in force have been looked up. */
 bool reloads_names_are_ready(const Reloads *s);
 
-/* At start there is no policy to keep: a configuration that does not parse leaves one
- * without any rule, whose fence takes what Nodes=auto finds. */
+/* Loads the configuration at start, when there is no older policy to keep. A configuration that does not
+ * parse is replaced by one without any rule, whose fence covers the nodes that Nodes=auto finds. */
 int reloads_load(Reloads *s);
-/* done is called when the new configuration is in force and the fence follows it, or when it was refused;
- * perhaps at once. It may be NULL. */
+/* done is called when the new configuration is in force and the fence follows it, or when the configuration
+ * was refused; perhaps before reloads_add() returns. done may be NULL. */
 typedef void (*reload_done_t)(const Answer *answer, void *userdata);
 void reloads_add(Reloads *s, reload_done_t done, void *userdata);
 void reloads_serve(Reloads *s);
-/* Makes the fence what the configuration says; the listener's fence_settled() is called when it is. */
+/* Closes or lifts the fence as the configuration requires; calls the listener's fence_settled() at the
+ * end. */
 void reloads_fence(Reloads *s);
 
-/* Topology and pools are swapped in, and config if there is one: what was in force is handed back. Tells the
- * bus which objects came and went. Not while the fence is busy. */
+/* Swaps in topology and pools, and config if it is not NULL; *a then has the previous ones. Notifies the bus
+ * of objects that came and went. Must not be called while the fence is busy. */
 typedef struct Adoption {
         Topology *topology;
-        Config *config; /* NULL: stays */
+        Config *config; /* NULL: the one in force stays */
         PoolSet *pools;
         char *faults;   /* with config: lines about files that were refused; may be NULL */
-        char *warnings; /* likewise about what is odd */
+        char *warnings; /* with config: lines about questionable settings; may be NULL */
 } Adoption;
 int reloads_adopt(Reloads *s, Adoption *a);
 void adoption_clear(Adoption *a);

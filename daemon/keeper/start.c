@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Start and recovery, which are one: a first start recovers nothing.
+/* Start and recovery, which use the same code: a first start has nothing to recover.
  *
- *   read the files → look at every unit, drop the reservations of those that ended → close the fence
+ *   read the files → check every unit, drop the reservations of units that ended → close the fence
  *   → compare the nodes of every tenant with the ledger and repair them → resume drains → serve
  *
- * A reservation that was stored as `granting` was never acknowledged: it goes the way of a released one.
- * Requests that come meanwhile wait; READY=1 is sent when the fence is closed and requests are served, and
- * until then systemd is told that the start goes on. */
+ * A reservation that was stored as `granting` was never acknowledged: it is drained like a released one.
+ * Requests during the start wait. READY=1 is sent when the fence is closed and requests are served; until
+ * then cdmd extends systemd's start timeout. */
 
 #include "daemon/keeper/start.h"
 
@@ -44,18 +44,18 @@
 #include "policy/warning.h"
 
 #define PATIENCE_USEC (UINT64_C(10) * 1000 * 1000)
-/* A name service that answers at all does so by then; one that does not must not delay the start. */
+/* A working name service answers within this time; a broken one must not delay the start any longer. */
 #define NAMES_USEC (UINT64_C(1) * 1000 * 1000)
 
 struct Start {
         StartContext context;
         Book *book;
-        sd_event_source *patience; /* tells systemd that the start goes on */
+        sd_event_source *patience; /* timer that extends systemd's start timeout */
         unsigned pending;
-        EntryWalk *walk; /* looks at every tenant's unit once */
+        EntryWalk *walk; /* checks every tenant's unit once */
         bool repair;
-        unit_check_done_t on_done;   /* of each of them, and of the walk; NULL: nobody waits */
-        sd_event_source *names_wait; /* all but the names of rules is there to serve */
+        unit_check_done_t on_done;   /* called for each check, and for the end of the walk; may be NULL */
+        sd_event_source *names_wait; /* timer: cdmd could serve, but names of rules are still missing */
         bool names_waited;
 };
 
@@ -112,7 +112,7 @@ static void start_on_ids_lost(const char *reason, uint32_t next_id, void *userda
         event_emit(
                 book->core->notify, &e,
                 "the state file next-id cannot be used: %s; reservations are not affected; the ids of new "
-                "ones go on from %" PRIu32 ", so that none is used twice",
+                "ones continue from %" PRIu32 ", so that none is used twice",
                 reason, next_id);
 }
 
@@ -122,7 +122,7 @@ static int start_first_reservation(Reservation *r, void *userdata)
         return 1;
 }
 
-/* The tenant's first reservation stands for it. */
+/* A tenant is checked once, for its first reservation. */
 static void start_check_tenant(uint32_t id, void *userdata)
 {
         Start *s = userdata;
@@ -138,7 +138,7 @@ static void start_check_tenant(uint32_t id, void *userdata)
                 return;
         int r = unit_checks_add(s->context.unit_checks, tenant, s->repair, s->on_done, s);
         if (r < 0)
-                log_error("cannot look at %s: %s", tenant, strerror(-r));
+                log_error("cannot check %s: %s", tenant, strerror(-r));
         else
                 s->pending++;
 }
@@ -151,7 +151,8 @@ static void start_on_walked(void *userdata)
                 s->on_done(s);
 }
 
-/* on_done is called once more than there are tenants, and never from within this call. */
+/* on_done is called once for each tenant and once for the end of the walk, but never from within this
+ * call. */
 static void start_check_tenants(Start *s, bool repair, unit_check_done_t on_done)
 {
         s->repair = repair;
@@ -170,7 +171,8 @@ static void start_go_on_draining(Start *s)
                         continue;
                 int r = release_start(s->context.releases, e);
                 if (r < 0)
-                        log_error("reservation %" PRIu32 " cannot go on draining: %s", e->id, strerror(-r));
+                        log_error("reservation %" PRIu32 " cannot continue to drain: %s", e->id,
+                                  strerror(-r));
         }
 }
 
@@ -185,8 +187,8 @@ static void start_tell_systemd(Start *s, const char *ready)
 
 static int start_on_names_wait(sd_event_source *source, uint64_t usec, void *userdata);
 
-/* Requests would be denied for want of a name that is about to come. The fence is closed by now, and what
- * was reserved is repaired. */
+/* Waits for the names of rules, because requests would be denied while a name is missing. The fence is
+ * closed and the reservations are repaired by now. */
 static bool start_wait_for_names(Start *s)
 {
         Book *book = s->book;
@@ -223,12 +225,12 @@ static void start_serve(void *userdata)
         vouches_sweep(s->context.vouches);
         notify_room(book->core->notify);
         holds_settle(s->context.holds);
-        (void)snapshot_look(book, NULL, NULL, NULL, NULL); /* for those who only ask what there is */
+        (void)snapshot_look(book, NULL, NULL, NULL, NULL); /* for callers that only query the state */
         reloads_serve(s->context.reloads);
         drift_settled(s->context.drift);
         node_watch_serve(s->context.node_watch);
         drift_settled(s->context.drift);
-        /* A start has thousands of changes and calls under way at once; nothing later needs that much. */
+        /* A start can have thousands of changes and calls in flight; normal operation needs less memory. */
         (void)malloc_trim(0);
         start_tell_systemd(s, "READY=1\n");
 }
@@ -261,12 +263,12 @@ static void start_on_repaired(void *userdata)
                 waiters_restore(s->context.waiters, start_serve, s);
 }
 
-/* What was reserved is compared with what is there. */
+/* Compares the reservations with the state of the kernel, and repairs the difference. */
 static void start_repair_all(Start *s)
 {
         Book *book = s->book;
 
-        buffers_look(s->context.buffers); /* it narrows and drains as well */
+        buffers_look(s->context.buffers); /* this also narrows and drains */
         if (book->serving) {
                 holds_settle(s->context.holds);
                 start_tell_systemd(s, "");
@@ -278,7 +280,7 @@ static void start_repair_all(Start *s)
         start_check_tenants(s, true, start_on_repaired);
 }
 
-/* worked: the fence was not left as it is. What waited for it goes on. */
+/* Resumes everything that waited for the fence. */
 static void start_on_fence_settled(bool worked, void *userdata)
 {
         Start *s = userdata;
@@ -308,22 +310,23 @@ static int start_load_drained(Start *s)
         if (r == -EBADMSG) {
                 event_emit(book->core->notify, &e,
                            "the list of drained nodes on disk is garbage, so no node counts as drained; run "
-                           "`cdmctl drain` again for those that shall be");
+                           "`cdmctl drain` again for those that must stay drained");
                 r = store_write_drained(book->core->store, &book->drained);
         }
         degrade_shut_nodes(book);
         return r;
 }
 
-/* A machine that cannot be watched is served all the same. */
+/* If nodes cannot be watched, cdmd starts anyway, with a warning. */
 static void start_watch_nodes(Start *s)
 {
         int r = node_watch_start(s->context.node_watch);
 
         if (r < 0)
-                warnings_add(s->context.warnings, WARNING_NODES_UNWATCHED,
-                             "nodes that come and go are not noticed: %s; run `cdmctl reload` when one did",
-                             strerror(-r));
+                warnings_add(
+                        s->context.warnings, WARNING_NODES_UNWATCHED,
+                        "nodes that come and go are not noticed: %s; run `cdmctl reload` after a change",
+                        strerror(-r));
 }
 
 int start_run(Start *s)
@@ -346,7 +349,7 @@ int start_run(Start *s)
                 return r;
         }
         buffers_recover(s->context.buffers);
-        /* A machine without CDM nodes wants to hear nothing of units. */
+        /* Without CDM nodes and reservations, events of units are of no use. */
         if (pool_set_needs_fence(book->pools) || book->entries) {
                 r = unit_checks_watch(s->context.unit_checks);
                 if (r < 0) {

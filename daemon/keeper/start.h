@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Start and recovery. */
+/* Starts cdmd, and recovers the state of an earlier process. */
 
 typedef struct Book Book;
 typedef struct BufferSet BufferSet;

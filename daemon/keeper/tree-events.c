@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* What is heard of the cgroup tree, and who is told. Where not all of it can be watched, drift.c looks at
- * everything from time to time instead; else nothing wakes up while nothing happens. */
+/* Dispatches events of the cgroup tree. If the tree cannot be watched completely, drift.c also checks
+ * everything periodically; otherwise an idle machine causes no wakeups. */
 
 #include "daemon/keeper/tree-events.h"
 
@@ -24,9 +24,9 @@
 #include "policy/warning.h"
 
 #define GRACE_USEC (UINT64_C(2) * 1000 * 1000)
-#define PORTION    64 /* cgroups that are looked at before the event loop goes on */
+#define PORTION    64 /* cgroups that are checked in one iteration of the event loop */
 
-/* A cgroup that appeared, and is looked at when systemd has fenced it. */
+/* A new cgroup, which is checked after a grace period in which systemd fences it. */
 typedef struct FreshCgroup FreshCgroup;
 struct FreshCgroup {
         uint64_t due_usec;
@@ -37,7 +37,7 @@ struct FreshCgroup {
 struct TreeEvents {
         TreeEventsContext context;
         Watch *watch;
-        FreshCgroup *fresh; /* in the order in which they are due */
+        FreshCgroup *fresh; /* ordered by due_usec */
         sd_event_source *grace;
 };
 
@@ -48,7 +48,7 @@ static void tree_check(TreeEvents *t, const char *path, bool is_new)
         int r = fence_check(t->context.fence, path, clock_monotonic_usec(), is_new);
 
         if (r < 0)
-                log_error("cannot look at %s: %s; `cdmctl reload` looks at all control groups", path,
+                log_error("cannot check %s: %s; `cdmctl reload` checks all control groups", path,
                           strerror(-r));
 }
 
@@ -58,7 +58,7 @@ static void fresh_free(TreeEvents *t, FreshCgroup *f)
         free(f);
 }
 
-/* As after a write, which tells why; then what that leaves alone, as slices. */
+/* First checks for drift, as for a write, which finds the cause; fence_check() then handles the rest. */
 static void fresh_look(TreeEvents *t)
 {
         uint64_t now = clock_monotonic_usec();
@@ -89,8 +89,7 @@ static void fresh_start_grace(TreeEvents *t)
         int r = sd_event_add_time(t->context.book->core->event, &t->grace, CLOCK_MONOTONIC,
                                   t->fresh->due_usec, GRACE_USEC / 2, fresh_on_grace, t);
         if (r < 0)
-                log_error("cannot set a timer: %s; `cdmctl reload` looks at all control groups",
-                          strerror(-r));
+                log_error("cannot set a timer: %s; `cdmctl reload` checks all control groups", strerror(-r));
 }
 
 static void fresh_add(TreeEvents *t, const char *path)
@@ -99,7 +98,7 @@ static void fresh_add(TreeEvents *t, const char *path)
         FreshCgroup *f = calloc(1, sizeof(*f) + n + 1);
 
         if (!f) {
-                log_error("cannot look at %s: %s; `cdmctl reload` looks at all control groups", path,
+                log_error("cannot check %s: %s; `cdmctl reload` checks all control groups", path,
                           strerror(ENOMEM));
                 return;
         }
@@ -109,8 +108,9 @@ static void fresh_add(TreeEvents *t, const char *path)
         fresh_start_grace(t);
 }
 
-/* systemd makes a cgroup, and fences it before it puts anybody in: that must be done when it is looked at. Not
- * all that has the name of a unit is systemd's, of which it is asked. */
+/* systemd creates a cgroup, and fences it before it moves a process there, so a unit's cgroup is checked
+ * only after a grace period. A cgroup with the name of a unit may still be foreign, so systemd is asked for
+ * its owner. */
 static void tree_on_created(TreeEvents *t, const char *path)
 {
         if (owner_top(path) > 0) {
@@ -131,7 +131,7 @@ static void tree_on_removed(TreeEvents *t, const char *path)
         if (ledger_tenant_count(book->ledger, path) > 0)
                 r = unit_checks_add(t->context.unit_checks, path, false, NULL, NULL);
         if (r < 0)
-                log_error("cannot look at %s, which was removed: %s", path, strerror(-r));
+                log_error("cannot check %s, which was removed: %s", path, strerror(-r));
 }
 
 static void tree_on_watch(WatchEvent event, const char *path, void *userdata)
@@ -147,7 +147,7 @@ static void tree_on_watch(WatchEvent event, const char *path, void *userdata)
                 tree_on_removed(t, path);
                 break;
         case WATCH_MEMS_WRITTEN:
-                /* What a foreign cgroup shall have depends on those below it as well. */
+                /* The desired nodes of a foreign cgroup also depend on its descendants. */
                 if (owner_top(path) > 0 && ledger_tenant_count(book->ledger, path) == 0)
                         tree_check(t, path, false);
                 else

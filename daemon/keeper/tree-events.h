@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* The cgroup tree is watched while there is a fence. */
+/* Watches the cgroup tree while there is a fence. */
 
 #include <stdbool.h>
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* The entries of reservations. What follows from a change is told by notify.h. */
+/* The entries of reservations. Other parts of the daemon learn of changes through notify.h. */
 
 #include "daemon/tenant/book.h"
 
@@ -48,9 +48,8 @@ int book_add(Book *book, Reservation *r, StorePhase phase, Entry **ret)
                 return k;
         }
         HASH_ADD(hh, book->entries, id, sizeof(e->id), e);
-        notify_room(
-                book->core->notify); /* who waits for the quota that this one uses claims nothing any more */
-        /* systemd takes a cgroup that is there at this path over as it sets the nodes. */
+        notify_room(book->core->notify); /* a waiter whose quota this one uses up loses its claims */
+        /* When systemd sets the nodes, it takes over an existing cgroup at this path. */
         if (r->target->unit && r->target->cgroup)
                 owner_forget(r->target->cgroup);
         *ret = e;
@@ -65,7 +64,7 @@ void book_forget(Entry *e)
         if (k < 0)
                 log_error("cannot remove the file of reservation %" PRIu32 ": %s", e->id, strerror(-k));
         Reservation *r = ledger_take(book->ledger, e->id);
-        if (!r) /* there was no memory to put it back: see replace() */
+        if (!r) /* not in the ledger: replace() failed for lack of memory */
                 r = e->r;
         if (e->known)
                 notify_reservation_removed(book->core->notify, e->id);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What the daemon knows and has promised: nodes, pools, rules, and reservations with what is done about each. */
+/* The state of the daemon: nodes, pools, rules, and reservations, each with the operations in flight for
+ * it. */
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -25,18 +26,18 @@ typedef struct Topology Topology;
 typedef struct Usage Usage;
 typedef struct Waiter Waiter;
 
-/* One reservation with what the daemon does about it; the Reservation itself belongs to the ledger. */
+/* A reservation with the operations in flight for it; the ledger owns the Reservation itself. */
 struct Entry {
         Book *book;
         uint32_t id;
         Reservation *r;
         StorePhase phase;
-        bool known;           /* clients see it: it was granted, or it waits */
-        Waiter *waiter;       /* while it waits, and while what it waited for is being granted */
-        Lease *lease;         /* its end; leases.c; NULL: nothing to be done about it */
-        Release *release;     /* while it drains */
-        uint64_t moved_bytes; /* by that */
-        unsigned degraded;    /* Degraded */
+        bool known;           /* visible to clients: granted or queued */
+        Waiter *waiter;       /* while queued, and while a queued reservation is being granted */
+        Lease *lease;         /* leases.c; NULL: no timer is armed and nothing must be stored */
+        Release *release;     /* while draining */
+        uint64_t moved_bytes; /* by the drain */
+        unsigned degraded;    /* bits of Degraded */
         UT_hash_handle hh;
 };
 
@@ -45,26 +46,26 @@ struct Book {
         Topology *topology;
         Config *config;
         PoolSet *pools;
-        NodeSet drained; /* by an admin; on disk */
+        NodeSet drained; /* by an administrator; also on disk */
         Ledger *ledger;
         Entry *entries;
         Queue *queue;
         Usage *usage;
-        bool serving;    /* recovery is over */
-        bool fence_busy; /* config and pools must stay what they are */
+        bool serving;    /* recovery has completed */
+        bool fence_busy; /* config and pools must not be replaced */
 };
 
-/* Ends a reservation as release_start() does, for parts that release.c uses itself. */
+/* Same as release_start(), for files that release.c depends on. */
 typedef int (*entry_release_t)(Entry *e, void *userdata);
 
 Entry *book_find(const Book *book, uint32_t id);
 int book_add(Book *book, Reservation *r, StorePhase phase, Entry **ret);
-/* From everywhere: ledger, disk, bus. */
+/* Removes the reservation from the ledger, the disk and the bus, and frees the entry. */
 void book_forget(Entry *e);
-/* As cdmd stops: what is on disk stays. */
+/* Frees all entries when cdmd stops; files on disk stay. */
 void book_entries_free(Book *book);
 int book_store(Entry *e);
 void book_set_state(Entry *e, ReservationState state);
-/* Fills in what the reservation says; kind, numbers and reason are the caller's. */
+/* Fills in the fields that the reservation has; the caller must add the reason and other numbers. */
 Event book_event(const Entry *e, EventKind kind, char nodes[static NODESET_STR_MAX],
                  char policy[static 512]);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Buffers that outlive what they belong to: a reservation that ends while they are in use, and a cdmd that
- * stops. Systemd keeps their descriptors and hands them to the next cdmd. */
+/* Handles buffers that outlive their reservation, because they are still in use, or this cdmd process.
+ * systemd keeps their descriptors and passes them to the next cdmd process. */
 
 #include <errno.h>
 #include <inttypes.h>
@@ -90,8 +90,8 @@ void buffers_recover(BufferSet *s)
                 int r = recover_one(s, SD_LISTEN_FDS_START + i, names[i]);
                 if (r >= 0)
                         continue;
-                log_warning("systemd had a descriptor '%s' for cdmd, of no use now (%s); closed", names[i],
-                            strerror(-r));
+                log_warning("a descriptor '%s' that systemd kept is of no use any more (%s), and was closed",
+                            names[i], strerror(-r));
                 (void)sd_notifyf(0, "FDSTOREREMOVE=1\nFDNAME=%s", names[i]);
                 close(SD_LISTEN_FDS_START + i);
         }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* The buffers as a set: what they add up to, and how they outlive reservations and cdmd. */
+/* The set of all buffers: sums over buffers, and finding buffers without users. */
 
 #include "daemon/tenant/buffer-set.h"
 
@@ -141,7 +141,7 @@ uint64_t buffers_tenant_bytes(const BufferSet *s, const char *tenant, int node, 
 
         if (!s || s->n == 0)
                 return 0;
-        /* Few of the tenant's reservations have buffers, or few of those that have any are the tenant's. */
+        /* Walk the shorter list: the tenant's reservations, or all reservations with buffers. */
         if (ledger_tenant_count(ledger, tenant) <= HASH_COUNT(s->owners)) {
                 ledger_foreach_of_tenant(ledger, tenant, add_reservation, &t);
                 return t.bytes;
@@ -201,7 +201,7 @@ size_t buffers_shares(const BufferSet *s, uint32_t id, Share out[static SHARES_M
 
 #define WARNED_MAX 8
 
-/* An id once, in the order of the buffers. */
+/* Adds each id only once. */
 static void add_warned(uint32_t ids[static WARNED_MAX], size_t *n, uint32_t id)
 {
         for (size_t i = 0; i < *n; i++)
@@ -263,7 +263,7 @@ void buffers_update_strength(BufferSet *s, uint32_t id)
         notify_reservation_changed(s->book->core->notify, id, RESERVATION_CHANGED_STRENGTH);
 }
 
-/* --- those that nobody uses ---------------------------------------------------------------------------- */
+/* --- buffers without users ----------------------------------------------------------------------------- */
 
 bool buffer_is_open(const Buffer *b)
 {
@@ -302,7 +302,8 @@ int buffers_new(Book *book, HoldSet *holds, entry_release_t release, void *userd
         return 0;
 }
 
-/* The worker may still be about one; worker_free() waits for it, and its done frees the rest. */
+/* The worker may still use one buffer; worker_free() waits for the worker, and the job's callback frees the
+ * rest. */
 BufferSet *buffers_free(BufferSet *s)
 {
         Buffer *b, *next;

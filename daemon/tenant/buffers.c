@@ -1,19 +1,20 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Exact buffers (memory.h): opening them, looking after them, and seeing them go.
+/* Exact buffers (memory.h): opens them, checks them, and frees them.
  *
- *   asked ── waits ── made by the worker ── given out ── open ─┬─ last close: taken apart ── gone
- *                                                              ├─ now and then, and after each change of a
- *                                                              │  tenant: looked at, and moved back
- *   recovered from systemd ──────────── adopted ───────────────┘
+ *   requested ── waits ── made by the worker ── handed out ── open ─┬─ last close: destroyed ── freed
+ *                                                                   ├─ periodically, and after each change
+ *                                                                   │  of a tenant: checked, and moved back
+ *   recovered from systemd ───────────── adopted ───────────────────┘
  *
- * One thing is done at a time, ends before beginnings, so that whoever closes a buffer and asks for the next
- * one finds its bytes free. The bytes count from the asking on until they are given back: the reservation is
- * not forgotten before (it stays `draining`), and buffers never hold more of it than it has.
+ * One job runs at a time. Buffers are destroyed before new ones are made, so if a client closes a buffer and
+ * opens the next one, the bytes are free. The bytes count from the request until they are freed: the
+ * reservation is not forgotten earlier (it stays `draining`), and its buffers never hold more bytes than it
+ * has.
  *
- * The descriptors are kept by systemd as well (FDSTORE=), under a name that says all that has to be known:
- * they come back after a crash or a restart. After `systemctl stop` they do not; the buffers then live on
- * with their users, and until these go the bytes count as foreign. */
+ * systemd also keeps the descriptors (FDSTORE=), under a name that contains all necessary data, so they come
+ * back after a crash or a restart. They do not come back after `systemctl stop`: the buffers then stay with
+ * their users, and their bytes count as foreign until the users close them. */
 
 #include "daemon/tenant/buffers.h"
 
@@ -37,10 +38,11 @@
 #include "policy/facts.h"
 #include "policy/size.h"
 
-/* Others can drag pages away as well (migratepages(8), a move between cgroups), and nothing tells of it. */
+/* Interval of the periodic checks: other programs can also move pages (migratepages(8), a move between
+ * cgroups), and there is no event for that. */
 #define LOOK_USEC          (UINT64_C(10) * 1000 * 1000)
 #define LOOK_ACCURACY_USEC (UINT64_C(5) * 1000 * 1000)
-/* After a close. */
+/* First and last pause after a close. */
 #define SWEEP_FIRST_USEC (UINT64_C(2) * 1000)
 #define SWEEP_LAST_USEC  (UINT64_C(4) * 1000 * 1000)
 
@@ -93,8 +95,8 @@ static const char *name_of(const Buffer *b, char name[static BUFFER_NAME_MAX])
         return buffer_name_format(b->id, b->serial, &b->layout, name);
 }
 
-/* The kernel tells of a close before it counts the file as closed (fs/file_table.c, __fput(); seen on 7.3):
- * so those that are still in use are asked again, for a while. */
+/* The kernel reports a close before the file counts as closed (fs/file_table.c, __fput(); seen on 7.3), so
+ * buffers that seem to be still in use are checked again for a while. */
 static void sweep_soon(BufferSet *s);
 
 static int buffers_on_sweep(sd_event_source *source, uint64_t usec, void *userdata)
@@ -148,11 +150,11 @@ static int buffers_watch(Buffer *b)
                                        IN_CLOSE_WRITE | IN_CLOSE_NOWRITE, buffers_on_last_close, b);
 }
 
-/* --- looking now and then ----------------------------------------------------------------------------- */
+/* --- periodic checks ---------------------------------------------------------------------------------- */
 
 static void set_timer(BufferSet *s);
 
-/* What was drained off a node that is taken away must not come back; nor can it where there is no memory. */
+/* Pages must not move back to a node that is drained, and cannot move back to a node without memory. */
 static bool may_move_back(const Buffer *b)
 {
         NodeSet shut = ledger_shut_nodes(b->set->book->ledger);
@@ -184,7 +186,7 @@ static int buffer_on_timer(sd_event_source *source, uint64_t usec, void *userdat
         return 0;
 }
 
-/* Runs while a buffer is open. */
+/* The timer is armed while a buffer is open. */
 static void set_timer(BufferSet *s)
 {
         bool any = false;
@@ -263,8 +265,8 @@ static void buffers_on_made(Buffer *b, int result)
         }
         b->serial = ++b->set->last_serial;
         int r = buffers_watch(b);
-        /* Before anybody has it, so that it cannot be in use and unknown to a cdmd that comes after this
-         * one. */
+        /* Store the descriptor before the client has it, so that a later cdmd process knows every buffer in
+         * use. */
         if (r >= 0) {
                 keep_in_store(b);
                 fd = memory_open(b->memory);
@@ -281,7 +283,7 @@ static void buffers_on_made(Buffer *b, int result)
                 buffer_tell(b, EVENT_BUFFER_OPENED, 0, "is open");
                 buffer_answer(b, &(Answer){ 0 }, fd);
         }
-        /* If it was not taken it goes the way of all: nobody has it open. */
+        /* If the client is gone, destroy it like any unused buffer. */
         b->todo = b->here_bytes > 0 ? DO_NOTHING : DO_DESTROY;
         if (fd >= 0)
                 close(fd);
@@ -292,7 +294,7 @@ static void buffers_on_adopted(Buffer *b, int result)
         if (result >= 0)
                 result = buffers_watch(b);
         if (result < 0) {
-                log_error("a buffer of reservation %" PRIu32 " cannot be looked after any more: %s", b->id,
+                log_error("a buffer of reservation %" PRIu32 " cannot be checked any more: %s", b->id,
                           strerror(-result));
                 buffer_free(b);
                 return;
@@ -306,7 +308,7 @@ static void buffer_on_looked(Buffer *b, int result)
         uint64_t all = buffer_layout_bytes(&b->layout);
 
         if (result < 0) {
-                log_error("a buffer of reservation %" PRIu32 " cannot be looked at: %s", b->id,
+                log_error("a buffer of reservation %" PRIu32 " cannot be checked: %s", b->id,
                           strerror(-result));
                 return;
         }
@@ -332,12 +334,11 @@ static void buffers_on_destroyed(Buffer *b, int result)
         BufferSet *s = b->set;
         uint32_t id = b->id;
 
-        if (result == -EBUSY) /* somebody has opened it anew meanwhile */
+        if (result == -EBUSY) /* it was opened again in the meantime */
                 return;
         if (result < 0)
                 log_error("the pages of a buffer of reservation %" PRIu32
-                          " are not given back before all is "
-                          "closed: %s",
+                          " are not freed before all users have closed it: %s",
                           id, strerror(-result));
         forget_in_store(b);
         if (b->here_bytes > 0)
@@ -348,7 +349,7 @@ static void buffers_on_destroyed(Buffer *b, int result)
                 return;
         int r = s->release(e, s->userdata);
         if (r < 0)
-                log_error("reservation %" PRIu32 " cannot go on draining: %s", id, strerror(-r));
+                log_error("reservation %" PRIu32 " cannot continue to drain: %s", id, strerror(-r));
 }
 
 static int buffer_run(Job *job, void *userdata)
@@ -390,7 +391,7 @@ static void buffer_on_done(int result, void *userdata)
         s->working = NULL;
         b->job = NULL;
         b->doing = DO_NOTHING;
-        if (s->stopping) { /* what is open stays open */
+        if (s->stopping) { /* open buffers stay open */
                 buffer_free(b);
                 free(s);
                 return;
@@ -409,7 +410,8 @@ static void buffer_on_done(int result, void *userdata)
         buffers_go_on(s);
 }
 
-/* Where it goes is decided when all that ended before it has given its bytes back. False: it was refused. */
+/* Chooses the nodes. Called after all earlier buffers to be destroyed have freed their bytes. False:
+ * refused. */
 static bool lay_out(Buffer *b)
 {
         char room[SIZE_STR_MAX], size[SIZE_STR_MAX], page[SIZE_STR_MAX];
@@ -469,8 +471,7 @@ void buffers_go_on(BufferSet *s)
                 if (r >= 0)
                         s->working = b;
                 else {
-                        log_error("a buffer of reservation %" PRIu32 " has to wait: %s", b->id,
-                                  strerror(-r));
+                        log_error("a buffer of reservation %" PRIu32 " must wait: %s", b->id, strerror(-r));
                         b->todo = b->doing;
                         b->doing = DO_NOTHING;
                         return;
@@ -478,7 +479,7 @@ void buffers_go_on(BufferSet *s)
         }
 }
 
-/* --- asked for ---------------------------------------------------------------------------------------- */
+/* --- requests ----------------------------------------------------------------------------------------- */
 
 static uid_t owner_of(const Buffer *b)
 {
@@ -487,7 +488,7 @@ static uid_t owner_of(const Buffer *b)
         return e ? e->r->target->uid : 0;
 }
 
-/* Why there can be no more for e; NULL: there can. */
+/* The reason why e can have no more buffers; NULL: it can. */
 static const char *too_many(const BufferSet *s, const Entry *e)
 {
         const BufferOwner *owner = buffers_owner(s, e->id);
@@ -518,7 +519,8 @@ void buffers_abandon(BufferSet *s, void *userdata)
         }
 }
 
-/* Why there can be no such buffer; no error: there can. *page_bytes: of ordinary pages, or of huge ones. */
+/* The error if there can be no such buffer. *page_bytes: the size of its pages, changed only for huge
+ * ones. */
 static Answer buffer_judge(BufferSet *s, const Entry *e, uint64_t size_bytes, bool huge, uint64_t huge_bytes,
                            uint64_t *page_bytes)
 {

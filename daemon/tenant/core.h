@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* The means that all parts of the daemon share: event loop, bus, threads, turns, disk. They are there before the
- * first part is made and until the last one is freed. */
+/* Infrastructure that all parts of the daemon share: event loop, bus, threads, turns, disk. It is created
+ * before the first part and freed after the last one. */
 
 #include <stdint.h>
 #include <systemd/sd-bus.h>
@@ -27,7 +27,7 @@ typedef struct Core {
         sd_bus *bus;
         Worker *worker, *mover, *filler, *reader; /* see assembly.c */
         Notify *notify;
-        EventLimit *event_limit; /* of what callers cause at will */
+        EventLimit *event_limit; /* for events that callers can cause at any rate */
         TurnQueue *turns;
         Gate *gate; /* to PID 1 */
         UnitJobs *jobs;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Nodes that are shut. A node without memory is shut: the ledger opens it to nobody. Its reservations keep
- * their terms and become `degraded`, their cgroups are narrowed off it, and when its memory is back (perhaps
- * less of it) they are widened and verified before they are `active` again. A node that an admin drains is
- * shut just so. */
+/* Handles nodes that are shut. A node without memory is shut: the ledger opens it to no tenant. Its
+ * reservations keep their terms and become `degraded`, and the node is removed from their cgroups. When the
+ * memory of the node is back (perhaps less of it), the cgroups are widened and verified before the
+ * reservations are `active` again. A node that an administrator drains is shut in the same way. */
 
 #include "daemon/tenant/degrade.h"
 
@@ -25,7 +25,7 @@ struct Degrades {
         FollowSet *follows;
         BufferSet *buffers;
         EntryWalk *walk;
-        bool follow; /* of the walk that is under way */
+        bool follow; /* argument of the walk in progress */
 };
 
 void degrade_shut_nodes(Book *book)
@@ -38,7 +38,7 @@ void degrade_shut_nodes(Book *book)
         ledger_shut(book->ledger, &shut);
 }
 
-/* Nodes that do not give what was promised of them: shut, or with less memory than before. */
+/* The reservation's nodes that are shut, or have less memory than is reserved there. */
 static NodeSet degrade_lost_nodes(Book *book, const Reservation *r)
 {
         NodeSet nodes = reservation_nodes(r), shut = ledger_shut_nodes(book->ledger),
@@ -102,8 +102,8 @@ static int degrade_collect(Reservation *r, void *userdata)
         return 0;
 }
 
-/* The tenant's cgroup has been seen to be as the ledger said when the change began. Where the ledger has
- * changed since, another change waits, and that one tells. */
+/* The tenant's cgroup has been verified against the ledger as it was when the change began. If the ledger
+ * has changed since, another change waits, and its callback restores the reservations. */
 static void degrade_on_followed(const ApplyResult *result, const char *tenant, void *userdata)
 {
         Degrades *s = userdata;
@@ -130,7 +130,7 @@ static void degrade_on_followed(const ApplyResult *result, const char *tenant, v
                         degrade_restore(e);
         }
         free(c.ids);
-        buffers_look(s->buffers); /* theirs go back as well */
+        buffers_look(s->buffers); /* their pages also move back */
 }
 
 void degrade_judge(Degrades *s, Entry *e, bool follow)
@@ -151,7 +151,7 @@ void degrade_judge(Degrades *s, Entry *e, bool follow)
                 follows_add(s->follows, ledger_tenant_key(e->r->target), NULL, degrade_on_followed, s);
 }
 
-/* What else it may be degraded for is judged where nodes are: it is active again when nothing is left. */
+/* When the last reason is cleared, degrade_judge() checks the nodes, which is the only other cause. */
 void degrade_set(Degrades *s, Entry *e, Degraded why, bool on)
 {
         unsigned now = on ? e->degraded | why : e->degraded & ~(unsigned)why;

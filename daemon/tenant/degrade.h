@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What shut nodes, and those that fight over a cgroup, mean for reservations. */
+/* Degrades reservations whose nodes are shut, or whose cgroup is fought over. */
 
 #include <stdbool.h>
 
@@ -11,20 +11,22 @@ typedef struct Degrades Degrades;
 typedef struct Entry Entry;
 typedef struct FollowSet FollowSet;
 
-/* Why a reservation is degraded; several may hold. */
+/* Why a reservation is degraded, in addition to its nodes; several bits may be set. */
 typedef enum Degraded {
-        DEGRADED_FIGHT = 1 << 0, /* somebody else sets the nodes of its cgroup */
+        DEGRADED_FIGHT = 1 << 0, /* another program sets the nodes of its cgroup */
 } Degraded;
 
 /* Shuts the nodes that are drained or have no memory. */
 void degrade_shut_nodes(Book *book);
-/* A reservation of which a node is shut (or became too small) is `degraded`. follow: its cgroup follows, and
- * once that is so a whole one is `active` again. */
+/* Marks the reservation as `degraded` if one of its nodes is shut or became too small. follow: also changes
+ * its cgroup, and afterwards marks the reservation as `active` again if all nodes are there. */
 void degrade_judge(Degrades *s, Entry *e, bool follow);
-/* Switches one reason on or off. When none is left it becomes active again, with the event EVENT_RESTORED. */
+/* Sets or clears one reason. When none is left, the reservation becomes `active` again, with
+ * EVENT_RESTORED. */
 void degrade_set(Degrades *s, Entry *e, Degraded why, bool on);
 
 int degrades_new(Book *book, FollowSet *follows, BufferSet *buffers, Degrades **ret);
 Degrades *degrades_free(Degrades *s);
-/* Judges all reservations, in slices that begin after this call: each degraded one is stored and told of. */
+/* Judges all reservations, in slices that begin after this call. Each change of state is stored and
+ * reported. */
 void degrades_judge(Degrades *s, bool follow);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* A tenant's cgroup follows the ledger: one change, within a turn of the tenant. */
+/* Makes a tenant's cgroup follow the ledger: one change, within a turn of the tenant. */
 
 #include "daemon/tenant/follow.h"
 
@@ -34,9 +34,9 @@ struct Follow {
         Change *change;
         follow_done_t done;
         void *userdata;
-        bool due; /* one without `leaving` that waits for its turn: it does what a second one would */
+        bool due; /* has no `leaving` and waits for its turn, so a second Follow is not needed */
         Follow *prev, *next;
-        UT_hash_handle hh; /* of those that are due, by tenant */
+        UT_hash_handle hh; /* in set->due, by tenant */
 };
 
 static void follow_not_due(Follow *f)
@@ -83,7 +83,7 @@ static void follow_on_changed(const ApplyResult *result, bool changed _unused_, 
         Follow *f = userdata;
         bool is_gone = result->error == -ENOENT || result->error == -ESTALE;
 
-        /* It ended, or it restarted and has another cgroup; PID 1 knows. */
+        /* The tenant has ended, or has restarted and has another cgroup; PID 1 knows which. */
         if (is_gone && f->tenant[0] != '/')
                 (void)unit_checks_add(f->set->unit_checks, f->tenant, true, NULL, NULL);
         f->done(is_gone ? &gone : result, f->tenant, f->userdata);

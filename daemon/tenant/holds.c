@@ -1,16 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* What is held of each node follows from the ledger alone: what could still be promised of it, neither more
- * nor less. So a grant that is in the ledger makes it less, before the grant is acknowledged; an end makes
- * it more.
+/* The held amount of each node follows from the ledger alone: exactly the bytes that are still available for
+ * reservations. So booking a grant shrinks the held amount before the reply is sent; ending a reservation
+ * grows it.
  *
- *   something changed → look → targets → worker: all that shrink, then all that grow → those that wait for
- *   room
+ *   change → observe → set targets → worker: first shrink, then grow → serve grants that wait for room
  *
- * One job at a time. A change that comes while it grows cancels it, so a grant never waits for more than one
- * step of a few MiB. Nothing is timed: a node where nothing changes costs nothing. Bytes that somebody else
- * has there (foreign) are not to be had; when they go without an event, they are held from the next change
- * on. */
+ * One job runs at a time. A change cancels a job that is growing, so a grant never waits for more than one
+ * step of a few MiB. There are no timers: a node without changes causes no work. Foreign bytes cannot be
+ * held; if they are freed without an event, they are held after the next change. */
 
 #include "daemon/tenant/holds.h"
 
@@ -55,8 +53,8 @@ struct HoldSet {
         sd_event_source *defer;
         UsageLook *look;
         Job *job;
-        bool again;    /* targets have changed since it was started */
-        bool stopping; /* the job's end frees the set */
+        bool again;    /* targets have changed since the job was started */
+        bool stopping; /* the job's callback frees the set */
 };
 
 static void holds_notify(const char *what, int node, int fd)
@@ -94,7 +92,7 @@ uint64_t holds_bytes(const HoldSet *s, int node)
         return h ? hold_bytes(h->hold) : 0;
 }
 
-/* --- what is to be held ------------------------------------------------------------------------------- */
+/* --- targets ------------------------------------------------------------------------------------------ */
 
 static uint64_t target_of(const Snapshot *snapshot, const Book *book, int node)
 {
@@ -144,7 +142,7 @@ static void drop_empty(HoldSet *s)
                 }
 }
 
-/* True: there is something for the worker to do. */
+/* True: the worker must resize a hold. */
 static bool set_targets(HoldSet *s)
 {
         Book *book = s->book;
@@ -167,7 +165,7 @@ static bool set_targets(HoldSet *s)
         return work;
 }
 
-/* --- doing it ----------------------------------------------------------------------------------------- */
+/* --- resizing ----------------------------------------------------------------------------------------- */
 
 static bool has_room(const HoldSet *s, const NodeSet *nodes)
 {
@@ -179,7 +177,7 @@ static bool has_room(const HoldSet *s, const NodeSet *nodes)
         return true;
 }
 
-/* Whoever is called may add others that wait, or leave. */
+/* A callback may add and free waits, so the list is searched from the start after each callback. */
 static void holds_serve(HoldSet *s)
 {
         HoldWait *w;
@@ -239,12 +237,12 @@ static void holds_on_done(int result, void *userdata)
         drop_empty(s);
         if (s->again)
                 holds_settle(s);
-        /* Targets from before a grant began to wait say nothing about its room. */
+        /* A grant may have begun to wait after the targets were set; serve it after the next observation. */
         if (!s->defer && !s->look)
                 holds_serve(s);
 }
 
-/* The worker walks the list of nodes, so it is left alone until the job has ended. */
+/* The worker walks the list of nodes, so the list must not change while a job is running. */
 static void holds_act(HoldSet *s)
 {
         if (s->job) {
@@ -259,7 +257,7 @@ static void holds_act(HoldSet *s)
         }
         int r = worker_submit(s->book->core->filler, holds_run, holds_on_done, NULL, s, &s->job);
         if (r < 0) {
-                log_error("what is held of the nodes cannot be changed: %s", strerror(-r));
+                log_error("the held amount of the nodes cannot be changed: %s", strerror(-r));
                 holds_serve(s);
         }
 }
@@ -270,12 +268,12 @@ static void holds_on_look(int error, const UsageTarget *target, void *userdata)
 
         s->look = NULL;
         if (error < 0)
-                log_error("what is held of the nodes cannot be changed: %s", strerror(-error));
-        else if (!s->defer) /* else something changed since the look began */
+                log_error("the held amount of the nodes cannot be changed: %s", strerror(-error));
+        else if (!s->defer) /* else another observation follows */
                 holds_act(s);
 }
 
-/* Who waits for room is served after a look that began after it did. */
+/* A grant that waits for room is served after an observation that began after the grant. */
 static int holds_on_defer(sd_event_source *source, void *userdata)
 {
         HoldSet *s = userdata;
@@ -284,7 +282,7 @@ static int holds_on_defer(sd_event_source *source, void *userdata)
         s->look = usage_look_free(s->look);
         int r = snapshot_look(s->book, NULL, holds_on_look, s, &s->look);
         if (r < 0)
-                log_error("what is held of the nodes cannot be changed: %s", strerror(-r));
+                log_error("the held amount of the nodes cannot be changed: %s", strerror(-r));
         return 0;
 }
 
@@ -304,7 +302,7 @@ void holds_settle(HoldSet *s)
                 return;
         int r = sd_event_add_defer(s->book->core->event, &s->defer, holds_on_defer, s);
         if (r < 0)
-                log_error("what is held of the nodes cannot be changed: %s", strerror(-r));
+                log_error("the held amount of the nodes cannot be changed: %s", strerror(-r));
 }
 
 HoldWait *hold_wait_free(HoldWait *w)
@@ -354,7 +352,7 @@ bool holds_take_descriptor(HoldSet *s, int fd, const char *name)
                 r = holds_add(s, node, hold);
         if (r >= 0)
                 return true;
-        log_warning("what was held of node %d is given back, and held anew: %s", node, strerror(-r));
+        log_warning("the held memory of node %d is freed, and will be held again: %s", node, strerror(-r));
         holds_notify("FDSTOREREMOVE=1", node, -EBADF);
         if (hold)
                 hold_free(hold);

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* What ends against the will of its tenant: a lease that is over, a reservation that is displaced.
+/* Ends reservations without a request of the tenant: a lease expires, or a reservation is displaced.
  *
- *   active ── warned: revoking, with the time of its drain on disk ── that time ── released, as by its owner
+ *   active ── warned: revoking, the time of its drain is on disk ── at that time: released, as by its owner
  *      ^                        │
- *      └── renewed, or not needed any more: kept
+ *      └── renewed, or the waiter does not need it any more: kept
  *
  * Each live reservation with an end has one timer, for the next of the two steps; sd-event wakes up for the
- * earliest of all only. They are of CLOCK_BOOTTIME: see policy/lease.h. */
+ * earliest timer only. The timers use CLOCK_BOOTTIME: see policy/lease.h. */
 
 #include "daemon/tenant/leases.h"
 
@@ -31,14 +31,14 @@
 
 #define ACCURACY   (UINT64_C(250) * 1000)
 #define RETRY_USEC (UINT64_C(1) * 1000 * 1000)
-/* A file and a few messages each. */
+/* Each costs a write to a file and a few messages. */
 #define SETTLED_A_SLICE 8
 
-/* Of one entry, as long as there is something to be done. */
+/* For one entry, from its first timer or deferred write until it is forgotten. */
 struct Lease {
         Leases *set;
         Entry *entry;
-        sd_event_source *timer; /* the next step */
+        sd_event_source *timer; /* for the next step */
         bool settling;          /* in the list of the set */
         Lease *prev, *next;
 };
@@ -47,8 +47,8 @@ struct Leases {
         Book *book;
         entry_release_t release;
         void *userdata;
-        Lease *settling; /* what is to be stored and told: see lease_revoke_soon() */
-        Slice *slice;    /* NULL: was not needed yet */
+        Lease *settling; /* entries to be stored and reported: see lease_revoke_soon() */
+        Slice *slice;    /* NULL: not needed yet */
         EntryWalk *arming;
 };
 
@@ -80,7 +80,7 @@ Leases *leases_free(Leases *s)
         return NULL;
 }
 
-/* NULL: no memory. */
+/* NULL: out of memory. */
 static Lease *lease_of(Leases *s, Entry *e)
 {
         if (!e->lease)
@@ -123,7 +123,7 @@ static void lease_tell_revoking(Entry *e, uint64_t now)
         ev.reason = why;
         ev.has |= EVENT_HAS_LEFT;
         ev.left_usec = left;
-        /* Whole seconds read better, and nobody is promised the rest. */
+        /* Whole seconds are easier to read, and rounding down promises nothing. */
         timespan_format(left < 1000000 ? left : left - left % 1000000, span);
         event_emit(e->book->core->notify, &ev, "reservation %" PRIu32 " of %s will be drained in %s: %s%s",
                    e->id, ledger_tenant_key(r->target), span, why,
@@ -148,7 +148,7 @@ int lease_revoke(Leases *s, Entry *e, uint64_t drain_usec, uint32_t for_id)
         r->revoke_usec = drain_usec;
         r->revoked_for = for_id;
         book_set_state(e, RESERVATION_REVOKING);
-        /* One that is being granted is stored as soon as it is. */
+        /* A reservation that is still being granted is stored by the grant. */
         int k = e->phase == STORE_GRANTED ? book_store(e) : 0;
         if (k < 0) {
                 r->revoke_usec = usec_before;
@@ -166,14 +166,14 @@ static void lease_on_kept(Leases *s, Entry *e)
         if (e->known)
                 notify_reservation_changed(e->book->core->notify, e->id, RESERVATION_CHANGED_STATE);
         lease_arm(s, e);
-        notify_room(e->book->core->notify); /* who counted on it */
+        notify_room(e->book->core->notify); /* a waiter may have counted on its bytes */
 }
 
-/* --- many at once --------------------------------------------------------------------------------------- */
+/* --- deferred writes ------------------------------------------------------------------------------------ */
 
-/* One reservation may displace hundreds, and their end depends on it. The ledger has that at once; files,
- * timers and messages follow in slices, in the order in which it happened. A crash in between loses no
- * promise: those that wait choose again whom they displace. */
+/* One reservation may displace hundreds of others, and one decision may keep them again. The ledger is
+ * updated immediately; files, timers and messages follow in slices, in the same order. A crash in between
+ * breaks no promise: the waiters choose again which reservations to displace. */
 
 static void lease_put_back(Entry *e)
 {
@@ -202,7 +202,7 @@ static void lease_settle_kept(Leases *s, Entry *e, int error)
         lease_on_kept(s, e);
 }
 
-/* True: it was to be settled. */
+/* Removes the entry from the list. True: it was in the list. */
 static bool lease_unsettle(Entry *e)
 {
         Lease *l = e->lease;
@@ -232,9 +232,9 @@ static void lease_settle_now(Leases *s, Entry *e)
 {
         bool revoking = e->r->state == RESERVATION_REVOKING;
 
-        if (!revoking && !lease_is_live(e->r)) /* it drains: told, and stored */
+        if (!revoking && !lease_is_live(e->r)) /* draining: already reported and stored */
                 return;
-        /* One that is being granted is stored as soon as it is. */
+        /* A reservation that is still being granted is stored by the grant. */
         int k = e->phase == STORE_GRANTED ? book_store(e) : 0;
         if (revoking)
                 lease_settle_revoked(s, e, k);
@@ -319,9 +319,9 @@ static int lease_on_due(sd_event_source *source, uint64_t usec, void *userdata)
         else if (e->r->state == RESERVATION_REVOKING)
                 k = s->release(e, s->userdata);
         if (k < 0)
-                log_error("reservation %" PRIu32 " cannot be drained now, and will be: %s", e->id,
+                log_error("draining reservation %" PRIu32 " failed, and is tried again: %s", e->id,
                           strerror(-k));
-        /* What could not be stored is tried again. */
+        /* Retry after a failure. */
         if (!l->timer && e->r->state != RESERVATION_DRAINING)
                 (void)sd_event_add_time_relative(e->book->core->event, &l->timer, CLOCK_BOOTTIME, RETRY_USEC,
                                                  ACCURACY, lease_on_due, l);

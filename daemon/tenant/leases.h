@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Leases that end, reservations that are displaced. */
+/* Ends leases, and displaces reservations. */
 
 #include <stdint.h>
 
@@ -10,27 +10,30 @@
 typedef struct Leases Leases;
 typedef struct Reservation Reservation;
 
-/* release: of one whose time is over. */
+/* release: called for a reservation whose time is over. */
 int leases_new(Book *book, entry_release_t release, void *userdata, Leases **ret);
 Leases *leases_free(Leases *s);
 
-/* Times are of CLOCK_BOOTTIME. */
-/* Sets the timer for what comes next for this one, as its lease and state have it; all that are granted. */
+/* All times are of CLOCK_BOOTTIME. */
+/* Sets the timer for the next step of this reservation, or of all granted ones, according to lease and
+ * state. */
 void lease_arm(Leases *s, Entry *e);
 void leases_arm(Leases *s);
-/* It drains: no step is due any more. */
+/* Must be called when the reservation begins to drain: removes the timer. */
 void lease_disarm(Entry *e);
-/* It is told, and drained at that time. for_id: the reservation that displaces it; 0: its lease ends. */
+/* Revokes the reservation: stores and reports that it will be drained at drain_usec. for_id: the reservation
+ * that displaces it; 0: its lease ends. */
 int lease_revoke(Leases *s, Entry *e, uint64_t drain_usec, uint32_t for_id);
-/* For many at once: counts as revoked now, and is stored and told soon. It is not revoked if that fails. */
+/* The same for many reservations: the ledger is updated now, and the revocation is stored and reported soon.
+ * It is undone if it cannot be stored. */
 void lease_revoke_soon(Leases *s, Entry *e, uint64_t drain_usec, uint32_t for_id);
-/* It is not revoked after all. */
+/* Cancels a revocation, now or soon. */
 void lease_keep(Leases *s, Entry *e);
 void lease_keep_soon(Leases *s, Entry *e);
-/* The lease goes on for usec from now. */
+/* Extends the lease to usec from now. */
 int lease_renew(Leases *s, Entry *e, uint64_t usec);
-/* Why it was revoked, a phrase; NULL: it was not. */
+/* The reason of the revocation, as a clause; NULL: it was not revoked. */
 #define REVOKED_WHY_MAX 80
 const char *lease_revoked_why(const Reservation *r, char buf[static REVOKED_WHY_MAX]);
-/* It has left: no timer, and nothing that was to be stored and told soon. */
+/* Must be called when the entry is removed: cancels the timer and deferred writes. */
 void lease_forget(Entry *e);

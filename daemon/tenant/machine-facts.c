@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* What the kernel and the drivers are set to. There is no event for any of it, so it is read when somebody
- * asks: a warning is gone as soon as its advice was followed. A worker reads: a driver may keep whoever reads
- * its files. All who ask while it reads get what it finds; who asks within MACHINE_FRESH_USEC after that gets
- * the same. When a driver does not answer for MACHINE_PATIENCE_USEC, they get what was read last. */
+/* Settings of the kernel and of drivers. There are no events for their changes, so they are read for each
+ * query, and a warning disappears as soon as its advice was followed. A worker reads them, because a driver
+ * may block the reader of its files. All queries during a read, and within MACHINE_FRESH_USEC after its
+ * start, get its result. If a driver does not answer within MACHINE_PATIENCE_USEC, queries get the previous
+ * values. */
 
 #include "daemon/tenant/machine-facts.h"
 
@@ -21,7 +22,7 @@
 #include "daemon/tenant/record.h"
 #include "policy/cdm-names.h"
 
-/* Shorter than anybody needs to follow an advice and ask again. */
+/* Shorter than an administrator needs to follow an advice and query again. */
 #define MACHINE_FRESH_USEC    UINT64_C(10000)
 #define MACHINE_PATIENCE_USEC (UINT64_C(5) * 1000 * 1000)
 
@@ -32,9 +33,9 @@ struct MachineLook {
         MachineLook *prev, *next;
 };
 
-/* Belongs to its job until done. */
+/* Owned by its job until the job has completed. */
 typedef struct MachineRead {
-        MachineFacts *facts; /* NULL: nobody wants it any more */
+        MachineFacts *facts; /* NULL: already freed */
         char *root;
         Topology *topology;
 } MachineRead;
@@ -43,12 +44,12 @@ struct MachineFacts {
         Book *book;
         Fence *fence;
         Record *record;
-        MachineRead *read; /* under way */
+        MachineRead *read; /* in flight */
         Job *job;
-        uint64_t read_usec; /* when the last one began */
+        uint64_t read_usec; /* when the last read began */
         sd_event_source *patience;
-        bool is_late; /* those who asked have lost their patience with this read */
-        bool serving; /* who asks from a callback gets what was read */
+        bool is_late; /* the read in flight has exceeded MACHINE_PATIENCE_USEC */
+        bool serving; /* callbacks are running; a query from a callback gets the current values */
         MachineLook *looks;
         char *texts[_FACT_MAX];
 };
@@ -68,7 +69,7 @@ void machine_facts_judge(MachineFacts *f)
                 char *text = NULL;
 
                 if (fact_judge(i, book->topology, book->pools, &text) < 0)
-                        continue; /* out of memory: what was told last stands */
+                        continue; /* out of memory: keep the previous text */
                 if (text && (!f->texts[i] || strcmp(text, f->texts[i]) != 0))
                         log_warning("%s", text);
                 free(f->texts[i]);
@@ -77,7 +78,7 @@ void machine_facts_judge(MachineFacts *f)
         record_judge(f->record, book->topology, book->pools);
 }
 
-/* A callback may free other looks, and ask for one. */
+/* A callback may free other looks, and request a new one. */
 static void machine_serve(MachineFacts *f)
 {
         f->serving = true;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Moves a tenant's pages up to its nodes, now. */
+/* Moves a tenant's existing pages to its reserved nodes. */
 
 #include "daemon/tenant/migrate.h"
 
@@ -19,10 +19,10 @@
 #include "policy/cdm-names.h"
 #include "policy/size.h"
 
-/* Calls that wait to move the same pages; each after the first finds little to do. */
+/* Upper bound of waiting calls for one reservation; only the first has much to move. */
 #define WAITING_MAX 16
 
-/* On its own: the reservation may be forgotten while this runs, so only its id is kept. */
+/* The reservation may be freed during the migration, so only its id is kept. */
 typedef struct Migration {
         MigrationSet *set;
         uint32_t id;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Moves the pages of tenants up to their nodes, when that is asked for. */
+/* Moves existing pages of tenants to their reserved nodes, on request. */
 
 #include <stdint.h>
 
@@ -12,10 +12,10 @@ typedef struct Entry Entry;
 typedef struct MigrationSet MigrationSet;
 
 int migrations_new(Book *book, const ChangeContext *changes, MigrationSet **ret);
-/* Nobody is answered any more. */
+/* Pending calls get no answer. */
 MigrationSet *migrations_free(MigrationSet *s);
 
-/* done is called once, perhaps at once; not if a negative errno is returned. */
+/* done is called once, perhaps before this returns; not if a negative errno is returned. */
 typedef void (*migrate_done_t)(const Answer *answer, uint64_t moved_bytes, uint64_t failed_bytes,
                                void *userdata);
 int migrations_start(MigrationSet *s, Entry *e, migrate_done_t done, void *userdata);

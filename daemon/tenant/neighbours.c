@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* A tenant that comes to a node of one other, or leaves a node to one other, changes the strength of the
- * other's reservations there: `exclusive` becomes `watched`, or the reverse. A further reservation of a tenant
- * that is on the node already, and a third tenant, change nothing for anybody.
+/* If a second tenant is added to a node, or the last but one leaves it, the strength of the other tenant's
+ * reservations on the node changes: `exclusive` becomes `watched`, or the reverse. Another reservation of a
+ * tenant that is already on the node, and a third tenant, change no strength.
  *
- * The other may have very many reservations there. They are remembered, and their clients told from the event
- * loop, SLICE in a turn. */
+ * The other tenant may have very many reservations. They are collected, and their clients are notified from
+ * the event loop, SLICE reservations in each iteration. */
 
 #include "daemon/tenant/neighbours.h"
 
@@ -29,7 +29,7 @@ struct Neighbours {
         const Ledger *ledger;
         const Notify *notify;
         Told *list;
-        sd_event_source *source; /* NULL: nobody is to be told */
+        sd_event_source *source; /* NULL: the list is empty */
 };
 
 static void told_free(Neighbours *n, Told *t)
@@ -113,7 +113,7 @@ static void tell_tenant(Neighbours *n, const char *tenant)
                 DL_APPEND2(n->list, t, prev_list, next_list);
                 return;
         }
-        log_error("clients of %s are not told that its strength changed: out of memory", tenant);
+        log_error("clients of %s are not notified that its strength changed: out of memory", tenant);
         if (t)
                 free(t->ids);
         free(t);
@@ -145,7 +145,8 @@ void neighbours_tell(Neighbours *n, const Reservation *r)
                 int node = r->shares[i].node;
                 Other o = { .not_this = tenant };
 
-                /* The tenant has come with this reservation, or gone with it, and there is one other. */
+                /* Is this the tenant's only reservation on the node, and is there exactly one other
+                 * tenant? */
                 if (ledger_tenant_shares(n->ledger, tenant, node) != n_before ||
                     ledger_node_tenants(n->ledger, node) != 1 + n_before)
                         continue;

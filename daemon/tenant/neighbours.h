@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Tells clients that the strength of their reservations changed because others came or left. */
+/* Notifies clients when other tenants change the strength of their reservations. */
 
 #include <systemd/sd-event.h>
 
@@ -13,6 +13,6 @@ typedef struct Neighbours Neighbours;
 int neighbours_new(sd_event *event, const Ledger *ledger, const Notify *notify, Neighbours **ret);
 Neighbours *neighbours_free(Neighbours *n);
 
-/* r came to its nodes, or has left them (then it is not in the ledger any more): NOTICE_RESERVATION_CHANGED is
- * told of those whose strength that changed, soon. */
+/* Must be called when r was added to the ledger or removed from it. Soon emits NOTICE_RESERVATION_CHANGED
+ * for the reservations whose strength has changed. */
 void neighbours_tell(Neighbours *n, const Reservation *r);

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Nodes that several tenants share are watched: the kernel keeps strangers out, and lets each of these use
- * all of it. A worker reads what each has there; what is above all that a tenant reserved on the node goes
- * back to ordinary memory (OnOverrun=push-back), is only told (warn), or costs the reservation (revoke).
+/* Watches nodes that several tenants share: the kernel keeps other cgroups out, but lets each tenant use the
+ * whole node. A worker reads the bytes of each tenant on the node. Bytes above the tenant's reservations are
+ * moved back to ordinary memory (OnOverrun=push-back), are only reported (warn), or cause the reservation to
+ * be revoked (revoke).
  *
  *   pause → read (worker) → judge each tenant → push back, in the tenant's turn → pause
  *
- * Between two looks an overrun is possible, so sizes on shared nodes are watched, not guaranteed. The pause
- * follows from what is left and the node's bandwidth (policy/overrun.h), and is never so short that looking
- * takes more than a tenth of the time. While every tenant has its nodes for itself nothing is armed. */
+ * An overrun is possible between two readings, so sizes on shared nodes are watched, not guaranteed. The
+ * pause depends on the bytes that are left and on the node's bandwidth (policy/overrun.h), and is long
+ * enough that readings take at most a tenth of the time. No timer is armed while no node is shared. */
 
 #include "daemon/tenant/overruns.h"
 
@@ -36,25 +37,25 @@
 
 #define COST_FACTOR 10
 
-/* What one tenant has on one node; read on a worker. */
+/* The bytes of one tenant on one node; read on a worker. */
 typedef struct Look {
         char *tenant, *cgroup;
         int node;
         uint64_t held_bytes;
-        uint64_t used_bytes; /* what can be moved off; result */
+        uint64_t used_bytes; /* movable bytes; result */
         bool read;           /* result */
 } Look;
 
-/* A tenant's bytes on a node, from one look to the next. */
+/* A tenant's bytes on a node, remembered between readings. */
 typedef struct Seen {
         char *key; /* tenant and node */
         uint64_t used_bytes;
         OverrunEpisode episode;
-        bool fresh; /* in this look */
+        bool fresh; /* part of the current reading */
         UT_hash_handle hh;
 } Seen;
 
-/* One tenant's excess on its way out. */
+/* A push-back of one tenant, waiting for its turn or in flight. */
 typedef struct Push {
         Overrun *overrun;
         char *tenant;
@@ -65,7 +66,7 @@ typedef struct Push {
 } Push;
 
 typedef struct LookJob {
-        Overrun *overrun; /* NULL: cdmd stops */
+        Overrun *overrun; /* NULL: already freed */
         Look *looks;
         size_t n_looks, n_allocated;
         uint64_t took_usec;
@@ -110,7 +111,7 @@ static void seen_free(Overrun *o, Seen *s)
         free(s);
 }
 
-/* Nobody shares a node: what was seen is no news for later. */
+/* Called when no node is shared any more: forgets all remembered values. */
 static void overruns_reset(Overrun *o)
 {
         Seen *s, *next;
@@ -136,7 +137,7 @@ Overrun *overruns_free(Overrun *o)
         return NULL;
 }
 
-/* --- looking ------------------------------------------------------------------------------------------ */
+/* --- reading ------------------------------------------------------------------------------------------ */
 
 static int run_look(Job *job, void *userdata)
 {
@@ -181,7 +182,7 @@ static int collect_tenant(const char *tenant, uint64_t bytes, void *userdata)
         LookJob *j = c->job;
         const char *cgroup = NULL;
 
-        /* What its buffers have there is charged to cdmd, and does not move. */
+        /* The bytes of its buffers are charged to cdmd, and are not moved. */
         uint64_t buffers = buffers_tenant_bytes(c->buffers, tenant, c->node, true);
 
         ledger_foreach_of_tenant(c->book->ledger, tenant, first_cgroup, &cgroup);
@@ -236,7 +237,7 @@ static void overruns_on_pushed(const ApplyResult *result, bool changed, void *us
         Push *p = userdata;
 
         if (result->error < 0 && result->error != -ENOENT && result->error != -ESTALE)
-                log_warning("what %s has above its reservation cannot be moved: %s", p->tenant,
+                log_warning("the excess of %s over its reservation cannot be moved: %s", p->tenant,
                             result->message ? result->message : strerror(-result->error));
         push_free(p);
 }
@@ -258,7 +259,7 @@ static void overruns_on_push_turn(Turn *t, void *userdata)
 
         ledger_foreach_of_tenant(book->ledger, p->tenant, first_active, &r);
         if (!r || change_start(p->overrun->changes, r, &terms, overruns_on_pushed, p, &p->change) < 0)
-                push_free(p); /* it went meanwhile; or the next look tries again */
+                push_free(p); /* the tenant is gone, or the next reading tries again */
 }
 
 static void push_back(Overrun *o, const Look *l)
@@ -282,7 +283,7 @@ static void push_back(Overrun *o, const Look *l)
 
 /* --- judging ------------------------------------------------------------------------------------------ */
 
-/* What the rule says by which the reservation was made, if there still is one in that file. */
+/* The OnOverrun= of the rule that granted the reservation, if its file still has a rule. */
 static OnOverrun overruns_on_overrun(const Book *book, const Reservation *r)
 {
         for (size_t i = 0; r->rule_file && i < book->config->n_rules; i++)
@@ -295,10 +296,11 @@ typedef struct Strictest {
         const Book *book;
         int node;
         OnOverrun answer;
-        uint32_t id; /* of the youngest reservation there that says so */
+        uint32_t id; /* of the youngest reservation on the node with this setting */
 } Strictest;
 
-/* Of several reservations on the node the strictest counts: revoke, push back, warn. */
+/* If a tenant has several reservations on the node, the strictest setting counts: revoke, push-back,
+ * warn. */
 static int find_strictest(Reservation *r, void *userdata)
 {
         static const unsigned rank[_ON_OVERRUN_MAX] = {
@@ -339,15 +341,14 @@ static void overrun_tell(Overrun *o, const Look *l, const Strictest *s, EventKin
         ev.excess_bytes = e->worst_bytes;
         if (kind == EVENT_OVERRUN) {
                 ev.reason = what[s->answer];
-                event_emit(book->core->notify, &ev,
-                           "%s uses %s more of node %s, which it shares, than it reserved: %s", l->tenant,
-                           size_format(e->worst_bytes, size), ev.nodes, ev.reason);
+                event_emit(book->core->notify, &ev, "%s uses %s more than it reserved on shared node %s: %s",
+                           l->tenant, size_format(e->worst_bytes, size), ev.nodes, ev.reason);
                 return;
         }
         ev.has |= EVENT_HAS_DURATION;
         ev.duration_usec = e->duration_usec;
         event_emit(book->core->notify, &ev,
-                   "%s is within what it reserved of node %s again; it was above by %s at most, for %s",
+                   "%s is within its reservation on node %s again; its excess was at most %s, for %s",
                    l->tenant, ev.nodes, size_format(e->worst_bytes, size),
                    timespan_format(e->duration_usec, span));
 }
@@ -382,7 +383,7 @@ static Seen *find_seen(Overrun *o, const Look *l)
         return s;
 }
 
-/* Returns whether its bytes have changed since the last look. */
+/* True: the tenant's bytes have changed since the last reading. */
 static bool overruns_judge(Overrun *o, const Look *l, uint64_t now)
 {
         Strictest strict = { .book = o->book, .node = l->node };
@@ -408,7 +409,7 @@ static bool overruns_judge(Overrun *o, const Look *l, uint64_t now)
         return moving;
 }
 
-/* --- when --------------------------------------------------------------------------------------------- */
+/* --- timing ------------------------------------------------------------------------------------------- */
 
 static uint64_t pause_for(const Book *book, const Look *l, bool moving, uint64_t last)
 {
@@ -505,7 +506,7 @@ int overruns_new(Book *book, const ChangeContext *changes, Releases *releases, O
         return 0;
 }
 
-/* A look that is under way arms the next one, or not. */
+/* A reading in flight calls this at its end. */
 void overruns_arm(Overrun *o)
 {
         if (!is_needed(o->book)) {

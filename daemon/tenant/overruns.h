@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Watches nodes that several tenants share. */
+/* Watches the usage of nodes that several tenants share. */
 
 typedef struct Book Book;
 typedef struct ChangeContext ChangeContext;
@@ -10,5 +10,6 @@ typedef struct Releases Releases;
 
 int overruns_new(Book *book, const ChangeContext *changes, Releases *releases, Overrun **ret);
 Overrun *overruns_free(Overrun *o);
-/* To be called when tenants come to nodes or leave them, or the mode changes: starts or ends the watching. */
+/* Must be called when tenants are added to nodes or removed, or the mode changes: starts or stops the
+ * watch. */
 void overruns_arm(Overrun *o);

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Whose are cgroups that have just appeared with the name of a unit? PID 1 is asked, once for each cgroup: it
- * makes a cgroup within one turn of its event loop, so its answer comes after that. A cgroup that is not
- * PID 1's is fenced as any other of that kind, at once.
+/* Asks PID 1 for the owner of each new cgroup with the name of a unit, once for each cgroup. PID 1 creates a
+ * cgroup within one iteration of its event loop, so it answers after the cgroup is complete. A cgroup that
+ * PID 1 does not own is immediately fenced like any other foreign cgroup.
  *
- * Where systemd has put its attribute already, nothing is asked. While PID 1 does not answer, a cgroup is
- * systemd's, and closed as such (tree-events.c); the question stays.
+ * PID 1 is not asked if the cgroup already has systemd's attribute. While PID 1 does not answer, the cgroup
+ * counts as systemd's, and is closed as such (tree-events.c); the question stays open.
  *
- * An answer holds for the moment. A property that is set on a unit which does not run makes a cgroup, and
- * systemd forgets that cgroup with the unit; the cgroup stays. PID 1 then names no unit for it. The next start
- * or property of the unit takes the same cgroup over (measured on systemd 252 and 257). So no answer is
- * believed for the cgroup of a unit with a reservation, and the attribute, which the start sets, is worth more
- * than an earlier answer. */
+ * An answer can become outdated. If a property is set on a unit that does not run, systemd creates a cgroup,
+ * and forgets it with the unit, but the cgroup stays. PID 1 then names no unit for it. The next start of the
+ * unit, or the next property, takes over the same cgroup (measured on systemd 252 and 257). So an answer is
+ * ignored for the cgroup of a unit with a reservation, and the attribute, which a start of the unit sets,
+ * overrides an earlier answer. */
 
 #include "daemon/tenant/owner-ask.h"
 
@@ -32,8 +32,8 @@
 #include "daemon/tenant/book.h"
 #include "daemon/tenant/core.h"
 
-#define OPEN_MAX       4  /* questions at once */
-#define BATCH          32 /* cgroups that are looked at before the event loop goes on */
+#define OPEN_MAX       4  /* questions in flight */
+#define BATCH          32 /* cgroups that are checked in one iteration of the event loop */
 #define ASK_AGAIN_USEC (UINT64_C(1000) * 1000)
 
 typedef struct OwnerAsk OwnerAsk;
@@ -48,10 +48,10 @@ struct OwnerAsks {
 
 struct OwnerAsk {
         OwnerAsks *set;
-        UnitCall *call; /* NULL: waits */
-        bool again;     /* PID 1 has answered once, and may have taken the cgroup over since */
+        UnitCall *call; /* NULL: not sent yet */
+        bool again;     /* PID 1 has already answered once, and may have taken over the cgroup since */
         uint64_t since_usec;
-        uint64_t id; /* inode, as PID 1 was asked */
+        uint64_t id; /* inode when PID 1 was asked */
         OwnerAsk *prev, *next;
         UT_hash_handle hh;
         char path[];
@@ -86,10 +86,11 @@ static void owner_asks_pause(OwnerAsks *s, uint64_t usec)
         int r = sd_event_add_time_relative(s->book->core->event, &s->pause, CLOCK_MONOTONIC, usec, usec / 4,
                                            owner_on_pause_over, s);
         if (r < 0)
-                log_error("cannot set a timer to ask systemd whose control groups are: %s", strerror(-r));
+                log_error("cannot set a timer to ask systemd for the owners of control groups: %s",
+                          strerror(-r));
 }
 
-/* Another cgroup is at the path by now, and what was heard of it found this question on its way. */
+/* Asks again, because another cgroup has the path now, and its event was merged with this question. */
 static void owner_ask_anew(OwnerAsk *a)
 {
         OwnerAsks *s = a->set;
@@ -99,7 +100,7 @@ static void owner_ask_anew(OwnerAsk *a)
         owner_asks_go_on(s);
 }
 
-/* After the others. */
+/* Asks again after a pause, and after the other questions. */
 static void owner_ask_later(OwnerAsk *a)
 {
         OwnerAsks *s = a->set;
@@ -141,13 +142,13 @@ static void owner_on_answer(int error, const char *unit, void *userdata)
         if (top > 0)
                 owner_ask_check(a, (size_t)top);
         else if (top < 0 && top != -ENOENT)
-                log_warning("cannot note whose %s is, which counts as systemd's now: %s", a->path,
+                log_warning("cannot store the owner of %s, which now counts as systemd's: %s", a->path,
                             strerror(-top));
         owner_ask_free(a);
         owner_asks_go_on(s);
 }
 
-/* Notes which cgroup it is that PID 1 is asked about. */
+/* Stores the inode, because another cgroup may have the path when PID 1 answers. */
 static bool owner_is_to_be_asked(OwnerAsk *a)
 {
         int fd = cgroup_open(a->path, &a->id);
@@ -159,7 +160,7 @@ static bool owner_is_to_be_asked(OwnerAsk *a)
         return doubtful;
 }
 
-/* False: it is not needed any more. */
+/* False: the question is not needed, or cannot be sent. */
 static bool owner_ask_send(OwnerAsk *a)
 {
         OwnerAsks *s = a->set;
@@ -171,7 +172,7 @@ static bool owner_ask_send(OwnerAsk *a)
                 return false;
         int r = unit_get_owner(s->book->core->gate, a->path, owner_on_answer, a, &a->call);
         if (r < 0) {
-                log_error("cannot ask systemd whose %s is: %s", a->path, strerror(-r));
+                log_error("cannot ask systemd for the owner of %s: %s", a->path, strerror(-r));
                 return false;
         }
         s->n_open++;
@@ -207,7 +208,7 @@ static void owner_ask_add(OwnerAsks *s, const char *path, bool again)
                 return;
         a = calloc(1, sizeof(*a) + n + 1);
         if (!a) {
-                log_error("cannot ask systemd whose %s is: %s", path, strerror(ENOMEM));
+                log_error("cannot ask systemd for the owner of %s: %s", path, strerror(ENOMEM));
                 return;
         }
         a->set = s;
@@ -219,7 +220,7 @@ static void owner_ask_add(OwnerAsks *s, const char *path, bool again)
         owner_asks_go_on(s);
 }
 
-/* What is below a unit's cgroup is the unit's. */
+/* Ignores cgroups below a unit's cgroup, which belong to the unit. */
 void owner_asks_add(OwnerAsks *s, const char *path)
 {
         FenceLeaf leaf = { .path = strdup(path) };

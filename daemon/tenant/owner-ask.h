@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Asks PID 1 whose a new cgroup is. */
+/* Asks PID 1 which cgroups it owns. */
 
 typedef struct Book Book;
 typedef struct Fence Fence;
@@ -10,9 +10,9 @@ typedef struct OwnerAsks OwnerAsks;
 
 int owner_asks_new(Book *book, Fence *fence, OwnerAsks **ret);
 OwnerAsks *owner_asks_free(OwnerAsks *s);
-/* A cgroup of this name has appeared: if it is not systemd's, it is fenced as that. */
+/* Must be called for a new cgroup: if systemd does not own it, it is fenced as a foreign cgroup. */
 void owner_asks_add(OwnerAsks *s, const char *path);
-/* systemd tells something of a unit, which may have taken over a cgroup that was not its own. */
+/* Must be called for each event of a unit, because the unit may have taken over a foreign cgroup. */
 void owner_asks_unit(OwnerAsks *s, const char *unit);
-/* Nobody wants to know any more. */
+/* Cancels all questions. */
 void owner_asks_clear(OwnerAsks *s);

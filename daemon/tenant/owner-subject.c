@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* The bus knows the groups of an owner who asks; those of another one the name service does. A request for nobody has
- * none. */
+/* The bus provides the groups of the caller; the name service provides those of any other owner. A
+ * reservation for nobody has no groups. */
 
 #include "daemon/tenant/owner-subject.h"
 

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Serves those who wait (waiter.c). Who is next is decided by policy/serve.c; this looks again whenever
- * something may have changed, and acts.
+/* Serves the queue (waiter.c). policy/serve.c decides which waiter is next; this file asks it again whenever
+ * something may have changed, and carries out the decision.
  *
- * A walk through the queue is done in slices, one a turn of the event loop: however many wait, messages are
- * answered in between.
+ * The queue is walked in slices, one for each iteration of the event loop, so messages are answered in
+ * between even if the queue is long.
  *
- * What strangers hold goes away without a word: while somebody waits we look again by ourselves, ever more
- * seldom. */
+ * Foreign bytes can be freed without an event, so while the queue is not empty it is also walked
+ * periodically, with growing pauses. */
 
 #include "daemon/tenant/queue-server.h"
 
@@ -35,8 +35,8 @@ struct QueueServer {
         Book *book;
         GrantSet *grants;
         UsageLook *look;
-        bool walking; /* from the question to the end of the walk */
-        bool changed; /* since then: another walk is needed */
+        bool walking; /* from the request for an observation to the end of the walk */
+        bool changed; /* something changed during the walk: another walk is needed */
         ServeWalk walk;
         Slice *slice;
         uint64_t seen_usec;
@@ -87,7 +87,8 @@ static void queue_server_walk_end(QueueServer *s, int error)
         queue_server_look_later(s);
 }
 
-/* One slice of the walk. A grant is in the ledger at once, and makes less available. */
+/* One slice of the walk. Each grant is booked immediately, so the next snapshot has fewer available
+ * bytes. */
 static void queue_server_serve(QueueServer *s)
 {
         int r;
@@ -124,7 +125,7 @@ static int queue_server_ask(QueueServer *s)
         return snapshot_look(s->book, NULL, queue_server_on_look, s, &s->look);
 }
 
-/* One observation serves the walk for a while; then it goes on with a new one. */
+/* The walk uses an observation for SEEN_USEC, and then continues with a new one. */
 static void queue_server_on_slice(void *userdata)
 {
         QueueServer *s = userdata;
@@ -139,7 +140,8 @@ static void queue_server_on_slice(void *userdata)
                 queue_server_walk_end(s, r);
 }
 
-/* A walk that is under way is finished first, so that those at the end are reached whatever changes. */
+/* A walk in progress is finished first, so that the end of the queue is reached even if changes are
+ * frequent. */
 static void queue_server_look_now(QueueServer *s)
 {
         int r;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* The record (policy/pool-record.h) is read at start and written by the worker whenever it says something
- * new, because it is on a disk. One write is under way at a time; what changes meanwhile is written after
- * it. A machine without a writable /var has no record, and is told so. */
+/* The record (policy/pool-record.h) is read at start, and written whenever it changes. A worker writes it,
+ * because it is on a disk. One write is in flight at a time; a change during the write is written
+ * afterwards. A machine without a writable /var has no record, which is logged. */
 
 #include "daemon/tenant/record.h"
 
@@ -20,16 +20,16 @@ typedef struct RecordWrite RecordWrite;
 
 struct Record {
         Worker *worker;
-        Store *store; /* NULL: there is no such directory */
+        Store *store; /* NULL: the directory cannot be used */
         PoolRecord *pools;
-        RecordWrite *write; /* under way */
-        char *written;      /* what is on disk, or will be */
+        RecordWrite *write; /* in flight */
+        char *written;      /* the text on disk, or being written */
         char *warning;
 };
 
-/* The store is the Record's, or this one's when the Record is gone. */
+/* Owns the store once the Record was freed. */
 struct RecordWrite {
-        Record *record; /* NULL: it is gone */
+        Record *record; /* NULL: already freed */
         Store *store;
         char *text;
         Job *job;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Which node is in which pool, kept over reboots, so that the administrator is told of a node that left its
- * pool while cdmd did not run. */
+/* Remembers across reboots which node is in which pool, so that cdmd can warn about a node that left its
+ * pool while cdmd was not running. */
 
 #include <stdbool.h>
 
@@ -12,15 +12,17 @@
 
 typedef struct Record Record;
 
-/* A machine without such a directory has a record that is not written. -ENOMEM is the only failure. */
+/* If the directory cannot be used, the record is not written. -ENOMEM is the only failure. */
 int record_new(const char *root, Worker *worker, Record **ret);
-/* The worker may still write; what is on disk is whole in any case. To be called before worker_free(). */
+/* Must be called before worker_free(). The worker may still write; the file on disk is complete in any
+ * case. */
 Record *record_free(Record *r);
 DEFINE_CLEANUP(Record, record_free);
 
-/* forget: nodes that left their pools are no news any more. */
+/* Updates the record. forget: also forgets nodes that left their pools, so that there is no warning any
+ * more. */
 void record_keep(Record *r, const Topology *t, const PoolSet *pools, bool forget);
-/* Tells the journal where there is news. */
+/* Updates the warning, and logs it if it is new. */
 void record_judge(Record *r, const Topology *t, const PoolSet *pools);
-/* A sentence about nodes that are in no pool any more, as told last; NULL: there is none. */
+/* The warning about nodes that left their pools; NULL: none. */
 const char *record_warning(const Record *r);

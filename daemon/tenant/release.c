@@ -8,7 +8,8 @@
  *                                                └── residue: the shares become what is left; the drain is
  *                                                    repeated after a pause that doubles from 1 s to 60 s
  *
- * A draining reservation counts in full: the ledger gets its bytes back only when they have left the node. */
+ * A draining reservation counts in full: the ledger gets its bytes back only when they have left the
+ * node. */
 
 #include "daemon/tenant/release.h"
 
@@ -41,7 +42,7 @@ struct Releases {
         UnitChecks *unit_checks;
 };
 
-/* Of one entry, from the first release_start() on. */
+/* For one entry, from the first release_start() on. */
 struct Release {
         Releases *set;
         Turn *turn;
@@ -89,7 +90,7 @@ static int release_on_retry(sd_event_source *source, uint64_t usec, void *userda
         int r = turn_take(e->book->core->turns, ledger_tenant_key(e->r->target), release_on_turn, e,
                           &e->release->turn);
         if (r < 0)
-                log_error("reservation %" PRIu32 " cannot go on draining: %s", e->id, strerror(-r));
+                log_error("reservation %" PRIu32 " cannot continue to drain: %s", e->id, strerror(-r));
         return 0;
 }
 
@@ -115,11 +116,12 @@ static uint64_t own_bytes(const Reservation *r, int node)
         return sum;
 }
 
-/* Of what is left on a node, that part is this reservation's which no other one of the tenant accounts for
- * already: one that drains as well, or a live one that keeps the node open. Where it is open the tenant may
- * go on using spare room, which is no residue: there it is at most what this reservation holds.
- * Kernel memory that is charged to the cgroup (slab, page tables: some KiB) is not waited for: nobody can
- * move it, it leaves with the tenant, and until then the snapshot counts it as foreign. */
+/* The residue of this reservation is the part of the tenant's remaining bytes on a node that its other
+ * reservations do not account for: those that are also draining, and live ones that keep the node open. If
+ * the node stays open, the tenant may continue to use spare room, which is no residue, so the residue is at
+ * most the reservation's own size. Kernel memory that is charged to the cgroup (slab, page tables: some KiB)
+ * does not count, because it cannot be moved. It leaves with the tenant, and until then the snapshot counts
+ * it as foreign. */
 static size_t own_residue(Entry *e, const ApplyResult *result, Share out[static SHARES_MAX])
 {
         Ledger *l = e->book->ledger;
@@ -142,7 +144,7 @@ static size_t own_residue(Entry *e, const ApplyResult *result, Share out[static 
         return n;
 }
 
-/* Buffers that are still in use stay where they are, whoever has them. */
+/* Adds the buffers that are still in use, because they are not moved. */
 static size_t release_add_buffers(Entry *e, Share out[static SHARES_MAX], size_t n)
 {
         Share buffers[SHARES_MAX];
@@ -233,7 +235,7 @@ static void keep_residue(Entry *e, const ApplyResult *result, const Share *share
         notify_reservation_changed(e->book->core->notify, e->id,
                                    RESERVATION_CHANGED_SIZE | RESERVATION_CHANGED_NODES);
         notify_room(e->book->core->notify);
-        /* Said once, and again when it got less: a pinned page is no news every minute. */
+        /* Report the residue once, and again when it has shrunk, but not after each retry. */
         if (e->release->retry_usec == 0 || sum < before)
                 release_tell(e, EVENT_RESIDUE, result, sum);
         try_later(e);
@@ -244,7 +246,7 @@ static void release_on_failed(Entry *e, const ApplyResult *result)
         char nodes[NODESET_STR_MAX], policy[512];
 
         if (result->error == -ENOENT || result->error == -ESTALE) {
-                /* The cgroup is gone; PID 1 knows whether that was the end of a unit. */
+                /* The cgroup is gone; PID 1 knows whether the unit has ended. */
                 (void)unit_checks_add(e->release->set->unit_checks, ledger_tenant_key(e->r->target), false,
                                       NULL, NULL);
         } else {
@@ -278,7 +280,7 @@ static void release_on_changed(const ApplyResult *result, bool changed, void *us
                 e->release->change = change_free(e->release->change);
                 return;
         }
-        /* Who hears of it finds nothing of it any more. */
+        /* Remove the file first, so that nothing of the reservation is left when clients are notified. */
         (void)store_remove(e->book->core->store, e->id);
         if (e->known)
                 release_tell(e, EVENT_RELEASED, result, 0);
@@ -298,7 +300,7 @@ static void release_on_turn(Turn *t, void *userdata)
         }
 }
 
-/* One that waits has nothing to drain. */
+/* A queued reservation has nothing to drain. */
 static void release_cancel(Entry *e)
 {
         ApplyResult nothing = { 0 };
@@ -318,12 +320,12 @@ int release_start(Releases *s, Entry *e)
                 return -ENOMEM;
         e->release->set = s;
         if (e->release->turn)
-                return 0; /* on its way already */
+                return 0; /* already in flight */
         if (e->phase == STORE_QUEUED) {
                 release_cancel(e);
                 return 0;
         }
-        /* Asked for again while it waits to try again: now, and the one who asks is told what is left. */
+        /* A new request during the pause before a retry: drain now, and report the residue again. */
         e->release->retry = sd_event_source_disable_unref(e->release->retry);
         e->release->retry_usec = 0;
         if (before != RESERVATION_DRAINING) {

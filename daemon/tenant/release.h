@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* A reservation ends. */
+/* Ends reservations. */
 
 typedef struct ChangeContext ChangeContext;
 typedef struct Entry Entry;
@@ -12,7 +12,7 @@ typedef struct UnitChecks UnitChecks;
 
 int releases_new(const ChangeContext *changes, HoldSet *holds, UnitChecks *unit_checks, Releases **ret);
 Releases *releases_free(Releases *s);
-/* Stored as draining when it returns 0; the rest is told by events. */
+/* Returns 0 after the reservation was stored as draining; events report the progress. */
 int release_start(Releases *s, Entry *e);
-/* The reservation's drain stops without further ado. */
+/* Stops the drain of the reservation; does not undo anything. */
 Release *release_free(Release *l);

@@ -1,21 +1,21 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Reserving as a unit starts (Static=). A drop-in of fence-files.c makes each start of such a unit start
- * cdmd-static@UNIT.service first, which runs `cdmctl static UNIT`. The unit has a job and no cgroup then, so
- * the grant is its property alone: systemd makes the cgroup with the nodes open, before anything of the unit
- * runs. No setting of the unit can get in the way. Or the unit starts fenced and its journal says why, or
- * (StaticRequired=yes) it does not start.
+/* Reserves when a unit starts (Static=). A drop-in of fence-files.c makes each start of such a unit first
+ * start cdmd-static@UNIT.service, which runs `cdmctl static UNIT`. At that time the unit has a job but no
+ * cgroup, so the grant only sets its property: systemd creates the cgroup with the nodes open, before any
+ * process of the unit runs, and no setting of the unit can interfere. If nothing is granted, the unit starts
+ * fenced and its journal has the reason, or (StaticRequired=yes) the unit does not start.
  *
- *   (recovery over?) → which unit, and which user does it run as
- *   → for each pool: does the first rule that matches say Static=?
+ *   wait for the recovery → identify the unit and the user that it runs as
+ *   → for each pool: does the first rule that matches have Static=?
  *   → granted by an earlier start: set the nodes again; else an ordinary grant
  *   → is the unit still about to start? → answer
  *
- * Systemd tells nothing when a job that waits is cancelled before there is a reservation. So the unit is
- * looked at once more after the grant: what was granted to a unit that does not start any more ends there.
+ * systemd sends no event if a waiting job is cancelled before there is a reservation. So the unit is checked
+ * again after the grant; if it does not start any more, the new reservations end.
  *
- * The reservation belongs to the unit's User=, ends with the unit, and survives its restart, as any other.
- */
+ * The reservation belongs to the unit's User=, ends with the unit, and survives a restart of the unit, like
+ * any other. */
 
 #include "daemon/tenant/statics.h"
 
@@ -43,11 +43,11 @@ typedef struct StaticCall {
         IdentityLookup *lookup;
         Identity *identity;
         RequestArgs args;
-        char **pools; /* names of those that are left to look at, as of the start */
+        char **pools; /* names of all pools when the unit was identified */
         size_t n_pools, next_pool;
         uint32_t *ids;
         size_t n_ids;
-        bool again; /* what was there before had ended meanwhile: asked for once more */
+        bool again; /* second attempt, because older reservations had ended in between */
         Grant *grant;
         Turn *turn;
         struct StaticCall *prev, *next;
@@ -135,9 +135,9 @@ static void static_start_over(StaticCall *c)
         static_begin(c);
 }
 
-/* What was there may have been what an earlier start left: PID 1 had said that the unit had ended, just
- * before it started again. Then that reservation is gone by now, and all is done once more. A unit that does
- * not start any more is refused there. */
+/* The reservation that was found may have been left by an earlier start, if PID 1 reported the end of the
+ * unit just before the new start. Such a reservation is gone by now, and everything is repeated once. The
+ * repetition refuses a unit that does not start any more. */
 static void static_on_turn(Turn *t, void *userdata)
 {
         StaticCall *c = userdata;
@@ -156,9 +156,8 @@ static void static_on_turn(Turn *t, void *userdata)
         static_answer(c);
 }
 
-/* What looks at the unit and sets its nodes takes a turn of the tenant, so our own turn comes when that is
- * done.
- */
+/* The check, which also sets the unit's nodes, takes a turn of the tenant, so the next turn begins after
+ * it. */
 static void static_finish(StaticCall *c)
 {
         Book *book = c->set->book;
@@ -197,7 +196,7 @@ static void static_on_granted(const Answer *a, uint32_t id, void *userdata)
 
         c->grant = NULL;
         if (a->error) {
-                /* What was granted from another pool ends with the unit, should it not start. */
+                /* If the unit does not start now, reservations in other pools end with the unit. */
                 static_refuse(c, a->error, a->text);
                 return;
         }
@@ -220,11 +219,11 @@ static int static_start_grant(StaticCall *c, const char *pool, uint64_t size_byt
                 identity_free(i);
                 return -ENOMEM;
         }
-        /* The admin has said so in a rule. */
+        /* Already authorized: the administrator has configured it in a rule. */
         return grant_start(c->set->grants, i, &c->args, true, static_on_granted, c, &c->grant);
 }
 
-/* A reload may come between two of them: whatever is in force by then counts. */
+/* A reload is possible between two pools; the configuration in force at the time counts. */
 static void static_next_pool(StaticCall *c)
 {
         Book *book = c->set->book;
@@ -292,7 +291,7 @@ static void static_on_identity(IdentityVerdict verdict, const char *message, Ide
                 static_next_pool(c);
 }
 
-/* Rules see the user that the unit runs as, not root, which asks for all units here. */
+/* Rules apply to the user that the unit runs as, not to root, which is the caller for all units here. */
 static void static_begin(StaticCall *c)
 {
         Book *book = c->set->book;

@@ -1,21 +1,25 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Units come and go. A reservation that is bound to one ends with it: when PID 1 shows it inactive or failed
- * and no start or automatic restart is due. A restart keeps it; the unit then has a new cgroup, which is
- * looked at. A scope does not restart: one of the same name with another cgroup is another one, as when a
- * container is started again, and what its predecessor had has ended.
+/* Follows the end and the restart of units. A reservation that is bound to a unit ends with the unit: when
+ * PID 1 shows the unit as inactive or failed, and no start or automatic restart is due. A restart keeps the
+ * reservation; the unit then has a new cgroup, which is checked. A scope does not restart: a scope of the
+ * same name with another cgroup is another unit, as when a container is started again, and the reservations
+ * of the earlier one have ended.
  *
- * On its end the unit's property is set back at once, because systemd keeps it and would start the unit with
- * open nodes the next time. Page cache that it leaves is charged to its parent slice by the kernel; the
- * snapshot counts it as foreign, so nobody is promised those bytes, and `who` names them there.
+ * At the end of the unit its property is reset immediately, because systemd keeps the property, and would
+ * start the unit with open nodes the next time. The kernel charges the remaining page cache of the unit to
+ * its parent slice; the snapshot counts these bytes as foreign, so they are not available, and `who` shows
+ * them there.
  *
- * A cgroup that systemd does not own is a tenant by its path. It ends when it is removed, and below a unit (see
- * daemon/fence/subtenant.h) when it has no process any more; another one of the same name is another tenant.
+ * A cgroup that systemd does not own is a tenant by its path. The tenant ends when the cgroup is removed,
+ * or, below a unit (see daemon/fence/subtenant.h), when it has no process any more; a new cgroup of the same
+ * name is another tenant.
  *
- * The unit is looked at within the tenant's turn, so what PID 1 says is not old news by the time it is acted
- * upon. That also keeps our own questions from going round in circles: to answer about a unit that is gone
- * systemd loads a stub of it, and tells of that one's removal as well. Such an event finds a check that
- * waits for its turn already, or makes one that waits behind whatever keeps the reservation there. */
+ * The check runs within the tenant's turn, so the answer of PID 1 is not outdated when cdmd acts on it. This
+ * also keeps cdmd's own questions from triggering each other endlessly: to answer about a unit that is gone,
+ * systemd loads a stub of it, and then also sends an event for the removal of the stub. Such an event is
+ * merged with a check that already waits for its turn, or starts a check that waits until the tenant's
+ * current operation has completed. */
 
 #include "daemon/tenant/unit-check.h"
 
@@ -41,8 +45,8 @@
 #include "daemon/tenant/waiter.h"
 #include "policy/cdm-names.h"
 
-/* PID 1 may be busy for longer than the bus waits. After the last pause (some four minutes in all) it takes
- * a reload, or the unit's next event, to look again. */
+/* PID 1 may be busy for longer than the timeout of a call. After the last retry (some four minutes in all),
+ * only a reload or the unit's next event triggers another check. */
 #define RETRY_FIRST_USEC (UINT64_C(500) * 1000)
 #define RETRY_ACCURACY   (UINT64_C(250) * 1000)
 #define RETRIES_MAX      9
@@ -54,7 +58,7 @@ struct UnitChecks {
         const ChangeContext *changes;
         OwnerAsks *owner_asks;
         UnitCheck *all;
-        UnitCheck *due; /* by unit: those that have not asked PID 1 yet */
+        UnitCheck *due; /* by unit: the checks that have not asked PID 1 yet */
         UnitCall *events;
 };
 
@@ -63,7 +67,7 @@ struct UnitCheck {
         Book *book;
         char *unit;
         bool repair;
-        UnitInfo *info; /* NULL: systemd does not know it any more */
+        UnitInfo *info; /* NULL: systemd does not know the unit any more */
         Turn *turn;
         UnitCall *call;
         sd_event_source *retry;
@@ -78,7 +82,7 @@ struct UnitCheck {
         UT_hash_handle hh;
 };
 
-/* The next event makes another check. */
+/* After this, an event of the unit starts another check. */
 static void unit_check_not_due(UnitCheck *c)
 {
         if (c->is_due)
@@ -86,7 +90,7 @@ static void unit_check_not_due(UnitCheck *c)
         c->is_due = false;
 }
 
-/* One of a unit is enough. */
+/* Only one check of each unit is in set->due. */
 static void unit_check_due_again(UnitCheck *c)
 {
         UnitCheck *other;
@@ -202,8 +206,8 @@ static bool unit_check_is_scope(const char *unit)
         return suffix && strcmp(suffix, ".scope") == 0;
 }
 
-/* Forgets the tenant's reservations, but those of the cgroup with that inode (0: of none), and those that
- * have no cgroup yet then. */
+/* Forgets the tenant's reservations. If alive_id is not 0, keeps those of the cgroup with this inode, and
+ * those that have no cgroup yet. */
 static void unit_check_drop(UnitCheck *c, uint64_t alive_id)
 {
         _cleanup_free_ uint32_t *ids = NULL;
@@ -214,7 +218,7 @@ static void unit_check_drop(UnitCheck *c, uint64_t alive_id)
         ids = i.ids;
         for (size_t k = 0; k < i.n; k++) {
                 Entry *e = book_find(c->book, ids[k]);
-                /* A grant that is under way will find the cgroup gone, and undo itself. */
+                /* A grant in flight will notice that the cgroup is gone, and undo itself. */
                 if (e && alive_id > 0 &&
                     (e->r->target->cgroup_id == alive_id || e->r->target->cgroup_id == 0))
                         continue;
@@ -306,15 +310,17 @@ static int unit_check_set_cgroup(Entry *e, const UnitInfo *u)
         return book_store(e);
 }
 
-/* Both are compared: other file systems than cgroupfs, such as those of the tests, use an inode again. */
+/* Compares inode and path, because file systems other than cgroupfs, such as those of the tests, reuse
+ * inodes. */
 static bool unit_check_is_cgroup_of(const Reservation *r, const UnitInfo *u)
 {
         return r->target->cgroup_id == u->cgroup_id && r->target->cgroup &&
                strcmp(r->target->cgroup, u->cgroup) == 0;
 }
 
-/* The unit has another cgroup than when it was granted: it restarted. True: it had. What is between two cgroups
- * has none that can be followed. Without an inode the next of a scope could not be told from this one. */
+/* Updates the reservations if the unit has restarted, and so has another cgroup than before. True: it has. A
+ * unit without an inode is ignored: it is between two cgroups, and a later scope could not be told from this
+ * one. */
 static bool unit_check_follow_cgroup(UnitCheck *c)
 {
         _cleanup_free_ uint32_t *ids = NULL;
@@ -338,7 +344,7 @@ static bool unit_check_follow_cgroup(UnitCheck *c)
         return moved;
 }
 
-/* It is about to start, and what runs in its cgroup by then has it from its property (see plan_unborn() in
+/* The unit is about to start; its processes will get the nodes from its property (see plan_unborn() in
  * change.c). */
 static void unit_check_await_birth(UnitCheck *c)
 {
@@ -381,7 +387,7 @@ static void unit_check_on_way_closed(Apply *a, const ApplyResult *result, void *
         unit_check_finish(c);
 }
 
-/* What is above a cgroup that has ended is narrowed. */
+/* Narrows the ancestors of a cgroup that has ended. */
 static void unit_check_close_way(UnitCheck *c)
 {
         Book *book = c->book;
@@ -417,7 +423,7 @@ static void unit_check_act_on_foreign(UnitCheck *c)
                                   &c->read);
 
         if (r < 0) {
-                log_error("cannot look at %s: %s", c->unit, strerror(-r));
+                log_error("cannot check %s: %s", c->unit, strerror(-r));
                 unit_check_finish(c);
         }
 }
@@ -428,7 +434,7 @@ static void unit_check_act(UnitCheck *c)
                 unit_check_end_tenant(c);
                 return;
         }
-        /* A scope does not restart: one of the same name with another cgroup is another. */
+        /* A scope does not restart: a scope of the same name with another cgroup is another unit. */
         if (unit_check_is_scope(c->unit) && c->info->cgroup_id != 0)
                 unit_check_drop(c, c->info->cgroup_id);
         bool has_cgroup = c->info->cgroup && *c->info->cgroup,
@@ -450,13 +456,14 @@ static int unit_check_on_retry(sd_event_source *source, uint64_t usec, void *use
         c->retry = sd_event_source_disable_unref(c->retry);
         int r = turn_take(c->book->core->turns, c->unit, unit_check_on_turn, c, &c->turn);
         if (r < 0) {
-                log_error("cannot follow what happened to %s: %s", c->unit, strerror(-r));
+                log_error("cannot check %s again: %s", c->unit, strerror(-r));
                 unit_check_finish(c);
         }
         return 0;
 }
 
-/* Others of the tenant go first meanwhile, and a start of cdmd does not wait for it. */
+/* Releases the turn for other operations of the tenant, and calls done, so that a start of cdmd does not
+ * wait. */
 static void unit_check_try_later(UnitCheck *c, int error)
 {
         unit_check_done_t done = c->done;
@@ -471,11 +478,11 @@ static void unit_check_try_later(UnitCheck *c, int error)
                                                RETRY_FIRST_USEC << c->n_retries++, RETRY_ACCURACY,
                                                unit_check_on_retry, c);
         if (r < 0) {
-                log_error("systemd does not say what became of %s: %s; `cdmctl reload` asks again", c->unit,
+                log_error("systemd does not tell the state of %s: %s; `cdmctl reload` asks again", c->unit,
                           strerror(-error));
                 unit_check_free(c);
         } else
-                log_warning("cannot look at %s, and will try again: %s", c->unit, strerror(-error));
+                log_warning("cannot check %s, and will retry: %s", c->unit, strerror(-error));
         if (done)
                 done(userdata);
 }
@@ -496,7 +503,7 @@ static void unit_check_on_turn(Turn *t, void *userdata)
 {
         UnitCheck *c = userdata;
 
-        /* Its last reservation may have gone while this waited. */
+        /* The tenant's last reservation may have ended while this waited. */
         if (ledger_tenant_count(c->book->ledger, c->unit) == 0) {
                 unit_check_finish(c);
                 return;
@@ -511,8 +518,8 @@ static void unit_check_on_turn(Turn *t, void *userdata)
                 unit_check_try_later(c, r);
 }
 
-/* Units change state in bursts: one that has not been looked at yet need not be looked at twice. An event
- * says that PID 1 is well again, so that one that waits for that goes at once. */
+/* Units change state in bursts, so an event is merged with a check that has not asked PID 1 yet. An event
+ * also shows that PID 1 answers again, so a check that waits for its retry runs immediately. */
 static bool unit_checks_is_due(UnitChecks *s, const char *unit)
 {
         UnitCheck *c;
@@ -551,8 +558,8 @@ static void unit_checks_on_event(const char *unit, const char *state, void *user
         UnitChecks *s = userdata;
         Book *book = s->book;
 
-        /* Properties that were set at run time survive a daemon-reload; what somebody put into files begins
-         * to hold with it. */
+        /* Properties that were set at run time survive a daemon-reload, but changed unit files take effect
+         * with it. */
         if (!unit)
                 notify_tell(book->core->notify, &(Notice){ .kind = NOTICE_SYSTEMD, .reason = state });
         else
@@ -561,7 +568,7 @@ static void unit_checks_on_event(const char *unit, const char *state, void *user
                 return;
         int r = unit_checks_add(s, unit, false, NULL, NULL);
         if (r < 0)
-                log_error("cannot look at %s, which is %s now: %s", unit, state, strerror(-r));
+                log_error("cannot check %s, which is now %s: %s", unit, state, strerror(-r));
 }
 
 int unit_checks_watch(UnitChecks *s)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Units that end and restart. */
+/* Follows the end and the restart of units. */
 
 #include <stdbool.h>
 
@@ -12,9 +12,9 @@ typedef struct UnitChecks UnitChecks;
 
 int unit_checks_new(Book *book, const ChangeContext *changes, OwnerAsks *owner_asks, UnitChecks **ret);
 UnitChecks *unit_checks_free(UnitChecks *s);
-/* Hears of all units from now on. */
+/* Subscribes to the events of all units. */
 int unit_checks_watch(UnitChecks *s);
-/* Has the tenant's unit (or, by its path, a cgroup without one) ended, or restarted? Looks, and acts on it.
- * repair: its nodes are compared with the ledger in any case. done may be NULL. */
+/* Checks whether the tenant's unit (or its cgroup, if `unit` is a path) has ended or restarted, and acts on
+ * the result. repair: also compares its nodes with the ledger if it has not restarted. done may be NULL. */
 typedef void (*unit_check_done_t)(void *userdata);
 int unit_checks_add(UnitChecks *s, const char *unit, bool repair, unit_check_done_t done, void *userdata);

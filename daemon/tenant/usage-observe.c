@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* One observation: which tenants are to be read, reading them on the worker, and taking over what was read. */
+/* One observation: collects the tenants, reads them on the worker, and copies the results. */
 
 #include <errno.h>
 #include <stdlib.h>
@@ -15,7 +15,7 @@
 #include "daemon/tenant/usage-internal.h"
 
 #define FEW_TENANTS 8
-/* So many tenants are collected or taken over in one turn of the event loop. */
+/* Upper bound of the tenants that are collected or copied in one slice. */
 #define TENANTS_MAX 256
 
 uint64_t usage_min_u64(uint64_t a, uint64_t b)
@@ -61,8 +61,8 @@ void usage_observation_free(UsageObservation *o)
 
 /* --- on the worker -------------------------------------------------------------------------------------- */
 
-/* The bytes that cdmd holds can change meanwhile. The smaller of two held values counts, and the larger of
- * two readings. */
+/* The bytes that cdmd holds can change during the reading, so the smaller of two held values counts, and the
+ * larger of two readings. */
 void usage_observe_node(const char *root, int node, UsageSight *s)
 {
         uint64_t size, free_bytes, held = hold_node_bytes(node), used;
@@ -121,7 +121,8 @@ static void usage_observe_target(const UsageObservation *o, UsageLook *l)
         close(fd);
 }
 
-/* `used` is read before and after T, so that it has what a tenant allocates or frees in between. */
+/* `used` is read before and after T, so that it includes bytes that a tenant allocates or frees in
+ * between. */
 int usage_run(Job *job, void *userdata)
 {
         UsageObservation *o = userdata;
@@ -138,7 +139,7 @@ int usage_run(Job *job, void *userdata)
         return job_is_cancelled(job) ? -ECANCELED : 0;
 }
 
-/* --- what is to be read --------------------------------------------------------------------------------- */
+/* --- collecting ----------------------------------------------------------------------------------------- */
 
 static int usage_first_cgroup(Reservation *r, void *userdata)
 {
@@ -182,7 +183,7 @@ static bool usage_all_are_due(const Usage *u, const UsageObservation *o, int nod
                o->began_usec - s->all_tenants_usec >= USAGE_FRESH_USEC;
 }
 
-/* Begins with the first node from `from` on. */
+/* Begins with the first node that is not below `from`. */
 static void usage_collect_from(Usage *u, UsageObservation *o, int from)
 {
         while (from < NODE_MAX && !nodeset_contains(&o->nodes, from))
@@ -237,9 +238,9 @@ int usage_observation_new(Usage *u, UsageObservation **ret)
         return 0;
 }
 
-/* --- what was read -------------------------------------------------------------------------------------- */
+/* --- results -------------------------------------------------------------------------------------------- */
 
-/* Exact buffers that were there all the while. */
+/* Adds an exact buffer that existed during the whole observation. */
 static void usage_add_buffer(const char *tenant, int node, uint64_t bytes, bool huge, void *userdata)
 {
         UsageObservation *o = userdata;
@@ -262,8 +263,8 @@ static void usage_add_buffer(const char *tenant, int node, uint64_t bytes, bool 
         r->bytes[r->n_bytes++] = (NumaBytes){ .node = node, .other = bytes };
 }
 
-/* Between the slices some tenants explain what was read now and others what was read before, so the larger of
- * both numbers of used bytes counts. */
+/* Between the slices, some tenants explain bytes of the new reading and others bytes of the previous one, so
+ * the larger of both numbers of used bytes counts. */
 void usage_take_begin(Usage *u, UsageObservation *o)
 {
         const UsageBuffers *b = u->context.buffers;
@@ -301,7 +302,7 @@ static void usage_take_sights(Usage *u, const UsageObservation *o)
         }
 }
 
-/* 1: there is more to take over. */
+/* 1: there is more to copy. */
 int usage_take(Usage *u, UsageObservation *o)
 {
         for (unsigned i = 0; o->readings; i++) {

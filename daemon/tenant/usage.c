@@ -10,7 +10,7 @@
 #include "daemon/loop/clock.h"
 #include "daemon/tenant/usage-internal.h"
 
-/* So many looks are called in one turn of the event loop. */
+/* Upper bound of the callbacks in one slice. */
 #define SERVE_MAX 32
 
 /* --- looks ---------------------------------------------------------------------------------------------- */
@@ -49,7 +49,7 @@ static void usage_serve(Usage *u)
                 usage_serve_one(&u->waiting, r);
 }
 
-/* The looks are called from a turn of their own. */
+/* The callbacks run in a separate slice. */
 static void usage_finish(Usage *u, int result)
 {
         u->result = result;
@@ -223,7 +223,8 @@ const NodeUse *usage_of_nodes(Usage *u, const NodeSet *nodes, const NodeSet *clo
         return u->use;
 }
 
-/* One answer has several properties that follow from the same file. */
+/* Reads the file only once per iteration of the event loop, because a reply has several properties that
+ * depend on it. */
 static UsageSight usage_read_to_show(Usage *u, int node)
 {
         uint64_t turn = 0;
@@ -245,7 +246,7 @@ UsageNumbers usage_show_node(Usage *u, int node)
 
         if (!u->running && (!s.known || clock_monotonic_usec() - s.read_usec > USAGE_FRESH_USEC))
                 (void)usage_look(u, &set, NULL, NULL, NULL, NULL, NULL);
-        /* Before the first look no tenant explains anything. */
+        /* Valid even before the first observation, when no tenant explains any bytes. */
         s.known = true;
         uint64_t used = s.failed ? 0 : s.used_bytes + s.held_bytes;
         return (UsageNumbers){ .used_bytes = used,

@@ -8,7 +8,7 @@
  * Bytes that are used but not explained by a reservation are `foreign`. They reduce what is available, so
  * that the ledger never promises them twice.
  *
- *   used = MemTotal - MemFree of the node, without what cdmd itself holds there
+ *   used = MemTotal - MemFree of the node, without the bytes that cdmd itself holds there
  *   T    = what the tenants' cgroups account for there (memory.numa_stat), and their exact buffers, which
  *          are charged to cdmd's own cgroup
  *   R    = what is reserved for them
@@ -38,8 +38,7 @@
 typedef struct Usage Usage;
 typedef struct UsageLook UsageLook;
 
-/* Exact buffers, which are charged to cdmd's own cgroup: a mark of now; and what the buffers that were filled
- * by then, and still are, hold of nodes. */
+/* Access to exact buffers, which are charged to cdmd's own cgroup: buffers_mark() and buffers_foreach(). */
 typedef void (*usage_buffer_t)(const char *tenant, int node, uint64_t bytes, bool huge, void *userdata);
 typedef struct UsageBuffers {
         uint32_t (*mark)(const void *set);
@@ -66,22 +65,23 @@ typedef struct UsageTarget {
         NodeSet mems; /* its own cpuset.mems; empty: it inherits */
 } UsageTarget;
 
-/* From the event loop, once; the look may be freed there. error < 0: nothing could be observed. */
+/* Called from the event loop, once; the callback may free the look. error < 0: the observation failed. */
 typedef void (*usage_done_t)(int error, const UsageTarget *target, void *userdata);
 
-/* nodes: what is observed. cgroup: may be NULL. with_cpu: the nodes that have CPUs. */
+/* nodes: the nodes to observe. cgroup: the target to read; may be NULL. with_cpu: the nodes that have
+ * CPUs. */
 int usage_look(Usage *u, const NodeSet *nodes, const char *cgroup, const NodeSet *with_cpu,
                usage_done_t done, void *userdata, UsageLook **ret);
 UsageLook *usage_look_free(UsageLook *l);
 /* The caller does not keep the look. dropped frees userdata if the callback is never called. */
 void usage_look_leave(UsageLook *l, void (*dropped)(void *userdata));
 
-/* The last observation, combined with the current ledger. Valid until the next call. closed: of these
- * nothing is available. show: as usage_show_node(). */
+/* The last observation, combined with the current ledger. Valid until the next call. closed: nodes on which
+ * nothing is available. show: as for usage_show_node(). */
 const NodeUse *usage_of_nodes(Usage *u, const NodeSet *nodes, const NodeSet *closed, bool show,
                               size_t *ret_n);
-/* Likewise, to be shown: MemFree is read anew, and a look is begun where the last one is older than a second,
- * so that the next answer is right. */
+/* The same for display: MemFree is read again, and a new observation is started if the last one is older
+ * than a second, so that the next answer is right. */
 typedef struct UsageNumbers {
         uint64_t used_bytes, unattributed_bytes;
         NodeUse use;

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* A vouch is found by the path of its cgroup. That it is still the same cgroup its inode tells: the kernel uses none
- * twice before the next boot. So what is left over from a cgroup that ended never counts, and is forgotten when that
- * is noticed: the cgroup is heard to go, another one is found in its place, or there are many.
+/* A vouch is found by the path of its cgroup. The inode shows whether it is still the same cgroup, because
+ * the kernel does not use an inode twice before the next boot. So a vouch for a cgroup that was removed
+ * never counts. It is forgotten when an event reports the removal, when another cgroup is found at the path,
+ * or in a sweep over all vouches, which runs if there are many.
  *
- * Whether a cgroup is there the kernel says, which a worker asks. */
+ * A worker checks whether cgroups still exist. */
 
 #include "daemon/tenant/vouches.h"
 
@@ -18,7 +19,7 @@
 #include "daemon/kernel/cgroup.h"
 #include "daemon/loop/log.h"
 
-/* So many more than after the last look at all, and there is another one. */
+/* A new sweep starts when the number of vouches has grown by this since the last sweep. */
 #define SWEEP_STEP 256
 
 typedef struct Kept {
@@ -32,14 +33,14 @@ typedef struct Place {
         bool is_gone;
 } Place;
 
-/* A worker looks whether cgroups are there. While the job runs, places are the job's; a look that is freed meanwhile
- * is an orphan, and the end of the job frees it. */
+/* A check by the worker whether cgroups still exist. The job owns places while it runs. If the look is freed
+ * during the job, it becomes an orphan, which the job's callback frees. */
 struct VouchLook {
         VouchSet *set; /* NULL: an orphan */
         Place *places;
         size_t n;
         bool all;
-        char *rest; /* of the path of a target: the cgroup that is looked at */
+        char *rest; /* the ancestor of the target that is being checked */
         vouch_found_t done;
         void *userdata;
         VouchLook *prev, *next;
@@ -49,10 +50,10 @@ struct VouchSet {
         Store *store;
         Worker *worker;
         Kept *kept;
-        size_t n_of_users; /* that others than root said */
+        size_t n_of_users; /* vouches by other users than root */
         VouchLook *looks;
         bool sweeping;
-        size_t sweep_at; /* so many */
+        size_t sweep_at; /* number of vouches at which the next sweep starts */
 };
 
 int vouches_new(Store *store, Worker *worker, VouchSet **ret)
@@ -84,7 +85,7 @@ static void kept_forget(VouchSet *s, Kept *k)
         int r = store_remove_vouch(s->store, k->vouch->cgroup_id);
 
         if (r < 0)
-                log_error("cannot forget what was said of %s: %s", k->vouch->cgroup, strerror(-r));
+                log_error("cannot remove the vouch for %s: %s", k->vouch->cgroup, strerror(-r));
         kept_free(s, k);
 }
 
@@ -108,7 +109,7 @@ static int kept_new(VouchSet *s, Vouch *v)
         return 0;
 }
 
-/* Of two of one path the later one has the higher inode. */
+/* Of two vouches for the same path, the one with the higher inode is newer and stays. */
 int vouches_restore(VouchSet *s, Vouch *v)
 {
         Kept *k = kept_find(s, v->cgroup);
@@ -127,7 +128,7 @@ int vouches_restore(VouchSet *s, Vouch *v)
         return r;
 }
 
-/* --- looking ------------------------------------------------------------------------------------------ */
+/* --- checking ----------------------------------------------------------------------------------------- */
 
 static void look_destroy(VouchLook *l)
 {
@@ -228,7 +229,7 @@ static int look_submit(VouchSet *s, VouchLook *l)
         return worker_submit(s->worker, look_run, look_on_done, NULL, l, &job);
 }
 
-/* n: for how many places there is to be room. */
+/* n: the capacity for places. */
 static int look_new(VouchSet *s, size_t n, VouchLook **ret)
 {
         VouchLook *l = calloc(1, sizeof(*l));
@@ -252,7 +253,7 @@ static void look_undo(VouchLook *l)
         look_destroy(l);
 }
 
-/* Nobody waits for it. */
+/* Starts a check without a callback, of one vouch or (NULL) of all. */
 static void look_at(VouchSet *s, const Kept *only)
 {
         VouchLook *l = NULL;
@@ -291,7 +292,7 @@ void vouches_removed(VouchSet *s, const char *cgroup)
 
 /* --- finding ------------------------------------------------------------------------------------------ */
 
-/* The cgroup above; false: there is none but the root. */
+/* Shortens path to the parent; false: the parent is the root. */
 static bool path_cut(char *path)
 {
         char *slash = strrchr(path, '/');
@@ -302,7 +303,7 @@ static bool path_cut(char *path)
         return true;
 }
 
-/* The nearest cgroup above, of which something is kept; rest becomes its path. */
+/* Finds the nearest ancestor with a vouch; rest becomes the path of the ancestor. */
 static Kept *find_above(VouchSet *s, char *rest)
 {
         Kept *k = NULL;
@@ -312,7 +313,7 @@ static Kept *find_above(VouchSet *s, char *rest)
         return k;
 }
 
-/* It is still there, or the next one above is looked at. */
+/* Answers with the vouch if its cgroup still exists, else checks the next ancestor. */
 static void look_answer(VouchLook *l, int error)
 {
         VouchSet *s = l->set;

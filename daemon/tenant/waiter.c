@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Those who wait for room: how each came to wait, and what ends it.
+/* Reservations that wait for room: how a waiter is queued, and what dequeues it.
  *
- *   request ── queued, on disk ── next, and there is room (queue-server.c) ── the way of any grant
- *                  │
- *                  ├── OnFull=preempt: victims are revoked (leases.c); when they have left it is next
- *                  └── its time is over, its client went away, its unit ended, it was released, policy
- *                      changed: dequeued, with the reason
+ *   request ── queued, on disk ── next, and there is room (queue-server.c) ── granted like any other request
+ *                  │ ├── OnFull=preempt: victims are revoked (leases.c); when they have left, the waiter is
+ *                  next └── its timeout expired, its client disconnected, its unit ended, it was released,
+ *                  or the
+ *                      policy changed: dequeued, with the reason
  *
- * It waits for as long as its client is on the bus. After a restart of cdmd the client is known by its
- * unique name, which the bus never uses twice, and the bus by its id. Its process, where that is the target,
- * is opened again and must have started when it did. */
+ * A reservation waits for as long as its client is on the bus. After a restart of cdmd the client is
+ * identified by its unique name, which a bus never uses twice, and the bus by its id. If the target is a
+ * process, it is opened again, and its start time must be the same as before. */
 
 #include "daemon/tenant/waiter.h"
 
@@ -40,22 +40,23 @@
 #include "policy/timespan.h"
 
 #define ACCURACY (UINT64_C(100) * 1000)
-/* So many are stored and told before the event loop goes on, which are all but always all. */
+/* So many victims are stored and reported immediately, which is enough in nearly all cases; the others
+ * follow soon. */
 #define VICTIMS_AT_ONCE 8
 
-/* What cdmd does about one that waits. */
+/* The state of one waiting reservation. */
 struct Waiter {
         Waiters *set;
         Entry *entry;
         Request request; /* in the queue; borrows from the reservation */
         Identity *identity;
-        char *name; /* of its client; NULL: it has none */
+        char *name; /* of its client; NULL: none */
         PeerWatch *client;
         sd_bus_slot *question;
-        NamesCall *name_question; /* after a restart, for the groups of the user for whom it is */
+        NamesCall *name_question; /* after a restart, for the groups of the target's user */
         sd_event_source *deadline;
-        bool gone;  /* its client is, and it is being granted already */
-        bool asked; /* whether its client is still there; the start waits for the answer */
+        bool gone;  /* the client disconnected while the reservation was being granted */
+        bool asked; /* the start waits for the answer whether the client is still there */
         uint32_t *victims;
         size_t n_victims;
 };
@@ -63,10 +64,10 @@ struct Waiter {
 struct Waiters {
         Book *book;
         Leases *leases;
-        unsigned pending; /* whose clients the start asks about, and one for the walk */
+        unsigned pending; /* clients still being checked during the start, plus one for the walk */
         void (*restored)(void *userdata);
         void *userdata;
-        /* those that wait, then those that are displaced for one that waits */
+        /* first over the waiters, then over their victims */
         EntryWalk *walk, *victims_walk;
 };
 
@@ -75,7 +76,7 @@ static void waiter_restore_victim(uint32_t id, void *userdata);
 static void waiters_on_restored(void *userdata);
 static void waiters_on_victims_restored(void *userdata);
 
-/* The start waits for one less. */
+/* Decrements the count that the start waits for. */
 static void waiters_settled(Waiters *s)
 {
         if (--s->pending == 0 && s->restored)
@@ -136,10 +137,9 @@ Waiter *waiter_free(Waiter *w)
         return NULL;
 }
 
-/* --- leaving ---------------------------------------------------------------------------------------------
- */
+/* --- leaving ------------------------------------------------------------------------------------------ */
 
-/* Those that were to leave for it and have not begun to may stay. */
+/* Cancels the revocations for this waiter that have not begun to drain. */
 static void keep_victims(Waiter *w)
 {
         Book *book = w->entry->book;
@@ -217,10 +217,10 @@ Identity *waiter_take(Waiter *w)
         return TAKE_PTR(w->identity);
 }
 
-/* --- the client ------------------------------------------------------------------------------------------
- */
+/* --- the client --------------------------------------------------------------------------------------- */
 
-/* The client as it is stored: a bus that was started anew gives the same names to others. */
+/* The client is stored with the id of the bus, because a restarted bus assigns the same names to other
+ * clients. */
 static int format_client(Book *book, const char *name, char **ret)
 {
         sd_id128_t id = SD_ID128_NULL;
@@ -234,8 +234,7 @@ static int format_client(Book *book, const char *name, char **ret)
         return 0;
 }
 
-/* --- entering --------------------------------------------------------------------------------------------
- */
+/* --- entering ----------------------------------------------------------------------------------------- */
 
 static int waiter_remember_victim(Waiter *w, uint32_t id)
 {
@@ -303,7 +302,8 @@ static int make_reservation(Book *book, const Identity *i, const RequestArgs *a,
         return 0;
 }
 
-/* Into the queue, with all that can end the waiting. name: its client's, or NULL. */
+/* Adds the entry to the queue, with its deadline and the watch of its client. name: of the client, or
+ * NULL. */
 static int waiter_new(Waiters *s, Entry *e, Identity *identity, const NodeSet *claims, const char *name)
 {
         Book *book = e->book;
@@ -348,7 +348,7 @@ static void tell_queued(Entry *e, const Decision *d)
         ev.reason = d->reason;
         Book *book = e->book;
         event_emit_limited(book->core->notify, book->core->event_limit, clock_monotonic_usec(), NULL, &ev,
-                           "reservation %" PRIu32 " (%s of %s for %s) waits as number %zu: %s", e->id,
+                           "reservation %" PRIu32 " (%s of %s for %s) is queued as number %zu: %s", e->id,
                            size_format(e->r->size_bytes, size), e->r->pool, ledger_tenant_key(e->r->target),
                            queue_position(book->queue, e->id) + 1, d->reason);
 }
@@ -384,8 +384,7 @@ int waiter_enqueue(Waiters *s, Identity *identity, const RequestArgs *args, cons
         return 0;
 }
 
-/* --- after a restart -------------------------------------------------------------------------------------
- */
+/* --- after a restart ---------------------------------------------------------------------------------- */
 
 static int reopen_process(Book *book, const Wait *w, Identity *i)
 {
@@ -423,7 +422,7 @@ static int waiter_reopen(Entry *e, Identity **ret)
         return r;
 }
 
-/* Its client's name, if this bus gave it. */
+/* Reads the client's name; -ESTALE: another bus assigned it. */
 static int read_client(Book *book, const Wait *w, char **ret)
 {
         _cleanup_free_ char *name = NULL, *again = NULL;
@@ -465,7 +464,7 @@ static void waiter_on_owner(int error, const NameRecord *user, void *userdata)
                 waiter_answered(w);
 }
 
-/* It is for another user than the one who asked, whose groups the bus does not know. */
+/* The reservation is for another user than the client's, and the bus does not know that user's groups. */
 static void waiter_ask_owner(Waiter *w)
 {
         const Subject *s = w->entry->r->target;
@@ -478,7 +477,7 @@ static void waiter_ask_owner(Waiter *w)
                 waiter_on_owner(r, NULL, w);
 }
 
-/* Groups are not stored: the bus knows them. */
+/* Reads the client's groups from the bus, because they are not stored. */
 static void waiter_on_sender(int error, const Sender *sender, void *userdata)
 {
         Waiter *w = userdata;
@@ -518,7 +517,8 @@ static int waiter_restore(Waiters *s, Entry *e)
         r = waiter_new(s, e, identity, pool ? &pool->nodes : &NODESET_EMPTY, name);
         if (r < 0 || !name)
                 return r;
-        /* It may have left before it was watched. Calls to the bus itself are not counted as open. */
+        /* The client may have left before the watch began. The bus does not count calls to itself as
+         * pending. */
         r = sender_fetch(book->core->senders, name, waiter_on_sender, e->waiter, &e->waiter->question);
         if (r >= 0) {
                 e->waiter->asked = true;
@@ -527,7 +527,7 @@ static int waiter_restore(Waiters *s, Entry *e)
         return r;
 }
 
-/* Who is on his way out for one that waits no more may stay. */
+/* If the waiter of a revoked reservation is gone, cancels the revocation. */
 static void waiter_restore_victim(uint32_t id, void *userdata)
 {
         Waiters *s = userdata;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Those who wait for room: how each comes to wait, and what ends that. */
+/* Reservations that wait for room. */
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -19,21 +19,22 @@ typedef struct Waiters Waiters;
 int waiters_new(Book *book, Leases *leases, Waiters **ret);
 Waiters *waiters_free(Waiters *s);
 
-/* It waits, stored, when this returns 0. Takes identity. */
+/* Returns 0 after the reservation was queued and stored. Takes ownership of identity, also on failure. */
 int waiter_enqueue(Waiters *s, Identity *identity, const RequestArgs *args, const Decision *d,
                    const NodeSet *near, uint32_t *ret_id);
-/* It waits no more; error: what its client is told it failed with. The entry is gone. */
+/* Removes a reservation from the queue and frees its entry. error: the D-Bus error name for the client. */
 void waiter_dequeue(Entry *e, const char *error, const char *reason);
-/* As cdmd stops: nobody is told any more. */
+/* Must be called when cdmd stops: the callback of waiters_restore() is not called any more. */
 void waiters_stop(Waiters *s);
-/* After a restart: who of them still has a client? done is called when that is known. */
+/* Restores the waiters after a restart, if their clients still exist. done is called when all clients were
+ * checked. */
 void waiters_restore(Waiters *s, void (*done)(void *userdata), void *userdata);
 Waiter *waiter_free(Waiter *w);
-/* Its client went away while it was being granted. */
+/* True if the client disconnected while the reservation was being granted. */
 bool waiter_is_gone(const Waiter *w);
-/* It needs nobody to leave any more. */
+/* Cancels the revocations made on behalf of this waiter. */
 void waiter_done(Waiter *w);
-/* It is next: out of the queue, and its time is not over any more. Its identity is the caller's. */
+/* Removes a waiter that will be granted from the queue, and its deadline. The caller owns the identity. */
 Identity *waiter_take(Waiter *w);
-/* Those that are displaced for it. */
+/* Revokes the victims of the decision on behalf of this waiter. */
 void waiter_revoke_victims(Waiter *w, const Decision *d);

@@ -54,7 +54,7 @@ void warnings_add(Warnings *w, const char *name, const char *format, ...)
         va_end(ap);
         if (r < 0)
                 return;
-        /* The fence closes again whenever nodes come or go, and has the same to say each time. */
+        /* The fence closes again whenever nodes come or go, and adds the same warnings each time. */
         for (size_t i = 0; i < w->n; i++)
                 if (strcmp(w->all[i].text, text) == 0) {
                         free(text);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Sentences about the configuration, the fence, and what cannot be watched: what is no fact about the machine. */
+/* Warnings about the configuration, the fence, and missing watches. Warnings about the machine itself are in
+ * machine-facts.h. */
 
 #include <stddef.h>
 
@@ -18,7 +19,7 @@ typedef struct WarningText {
 int warnings_new(Warnings **ret);
 Warnings *warnings_free(Warnings *w);
 void warnings_add(Warnings *w, const char *name, const char *format, ...) _printf_(3, 4);
-/* That is no longer so. */
+/* Removes a warning that does not apply any more. */
 void warnings_remove(Warnings *w, const char *text);
 void warnings_clear(Warnings *w);
 const WarningText *warnings_get(const Warnings *w, size_t *ret_n);
