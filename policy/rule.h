@@ -98,8 +98,8 @@ bool rule_may_match(const Rule *r, const char *pool, const Subject *subject);
 const Rule *rule_find(Rule *const *rules, size_t n_rules, const char *pool, const Subject *subject);
 
 /* The folder below a unit directory whose drop-ins apply to all units that a word of a Static= rule's Unit=
- * stands for, as in "train-.service.d" for "train-*.service"; owned by the caller, NULL when out of memory.
- */
+ * stands for, as in "train-.service.d" for "train-*.service"; owned by the caller, NULL when out of memory. That
+ * of scopes may apply to more than the word: "machine-.scope.d" for "machine-qemu*.scope". */
 char *rule_static_folder(const char *unit);
 
 /* The line to quote for a key: its own, else that of [Match]. */

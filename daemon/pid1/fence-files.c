@@ -188,7 +188,10 @@ static int fence_files_add_pin(DropIns *d, const Pin *pin, const PoolSet *pools)
  * race with it. An ExecStartPre= would be subject to what the unit says: its root, its namespaces, its
  * memory policy. So systemd starts another unit first, and waits for it. Where a more special folder
  * (train-a.service.d) and a more general one (train-.service.d) apply to one unit, systemd takes the file of
- * that name from the special one. */
+ * that name from the special one.
+ *
+ * A folder for scopes may be that of several rules, and applies to scopes of none: what is asked for those
+ * reserves nothing. The first rule says whether a scope may start without. */
 static int fence_files_add_static(DropIns *d, const Rule *rule, const char *unit)
 {
         char *folder = rule_static_folder(unit), *text;

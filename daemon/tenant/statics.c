@@ -4,7 +4,8 @@
  * cdmd-static@UNIT.service first, which runs `cdmctl static UNIT`. The unit has a job and no cgroup then, so
  * the grant is its property alone: systemd makes the cgroup with the nodes open, before anything of the unit
  * runs. No setting of the unit can get in the way. Or the unit starts fenced and its journal says why, or
- * (StaticRequired=yes) it does not start.
+ * (StaticRequired=yes) it does not start. The processes of a scope run by then, where whoever asked PID 1 for the
+ * scope has started them; they move into its cgroup when the start job runs, and who asked is told then.
  *
  *   (recovery over?) → which unit, and which user does it run as
  *   → for each pool: does the first rule that matches say Static=?
