@@ -103,7 +103,8 @@ START_TEST(static_rules_reserve_before_the_unit_starts)
         char *names[] = { (char *)"job.service", (char *)"t@.service", (char *)"train-*.service", NULL };
         char *again[] = { (char *)"job.service", (char *)"strict.service",
                           (char *)"machine-qemu\\x2d*\\x2dm[12].scope", NULL };
-        char *scopes[] = { (char *)"vm.scope", (char *)"libpod-a-b?.scope", (char *)"machine-*.scope", NULL };
+        char *scopes[] = { (char *)"vm.scope", (char *)"libpod-a-b?.scope", (char *)"machine-*.scope",
+                           NULL };
         Rule plain = { .file = (char *)"/etc/cdm/policy.d/a.conf", .units = names, .has_static = true };
         Rule strict = { .file = (char *)"/etc/cdm/policy.d/b.conf",
                         .units = again,
