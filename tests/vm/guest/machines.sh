@@ -66,18 +66,19 @@ qemu_command() {
 
 # libvirt_up: its daemon
 libvirt_up() {
+        mkdir -p /etc/libvirt
         printf '%s\n' 'security_driver = "none"' 'user = "root"' 'group = "root"' >>/etc/libvirt/qemu.conf
         systemctl start systemd-machined libvirtd && wait_for 120 timeout 60 virsh list
 }
 
-# libvirt_define NAME NODE MIB: a machine with all of its memory bound to the node
+# libvirt_define NAME NODE MIB: a machine with all of its memory bound to the node. QEMU does not allocate it at once: libvirt
+# would have threads on the processors of the node do that, and the node has none.
 libvirt_define() {
         cat >"/tmp/$1.xml" <<END
 <domain type='qemu'>
   <name>$1</name>
   <memory unit='MiB'>$3</memory>
   <vcpu>1</vcpu>
-  <memoryBacking><allocation mode='immediate'/></memoryBacking>
   <numatune>
     <memory mode='strict' nodeset='$2'/>
     <memnode cellid='0' mode='strict' nodeset='$2'/>
