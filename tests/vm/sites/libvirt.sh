@@ -13,6 +13,10 @@ first=$(cdmctl nodes --json=short | jq '[.[] | select(.pool == "hbm") | .node][0
 site_rule 24-big 'Pool=hbm' 'Unit=machine-qemu*big.scope machine-toobig.scope' -- 'Static=100%' 'StaticRequired=yes'
 site_rule 25-alpha 'Pool=hbm' 'Unit=machine-qemu\x2d*\x2dalpha.scope machine-box*.scope' -- 'Static=128M' 'StaticRequired=yes' "Nodes=$first"
 check "rules for machines are taken" cdmctl reload
+# drop_ins: for scopes of machines
+drop_ins() {
+        find /run/systemd -path '*/machine-.scope.d/30-cdmd-static.conf'
+}
 like "a drop-in for their scopes is there" "$(drop_ins)" machine
 
 # said TEXT: cdmd's sentence in the journal of a unit that reserves
@@ -27,10 +31,6 @@ reserved() {
 is_bound() {
         grep "bind[^ ]*:$first" "/proc/$(cat /run/libvirt/qemu/alpha.pid)/numa_maps" &&
                 [ "$(vm_node_bytes "/machine.slice/$1" "$first" anon)" -ge $((1 << 20)) ]
-}
-# drop_ins: for scopes of machines
-drop_ins() {
-        find /run/systemd -path '*/machine-.scope.d/30-cdmd-static.conf'
 }
 
 # --- systemd-nspawn ---
