@@ -49,7 +49,11 @@ id=$(site_list '.[0].id')
 check_status 1 "one that asks for more than allowed does not start" lxc_start big
 check "cdmd's sentence is in the journal" said 'big does not start: cdmctl: '
 like "and names the rule" "$(said 'big does not start')" '25-lxc.conf'
-check "and in LXC's log" grep -F 'big does not start: cdmctl: ' /var/log/lxc/big.log
+if [ "$VM_SUITE" = bookworm ]; then
+        check "and in LXC's log" grep -F 'big does not start: cdmctl: ' /var/log/lxc/big.log
+else
+        skip "and in LXC's log" "LXC 6.0 leaves that empty"
+fi
 check "its program has not run" test ! -e /var/lib/lxc/big/rootfs/born
 check "it leaves nothing" wait_for 60 lxc_gone big
 is "the other has what it had" "$(site_list '.[].id')" "$id"
