@@ -80,7 +80,6 @@ libvirt_define() {
   <memory unit='MiB'>$3</memory>
   <vcpu>1</vcpu>
   <numatune>
-    <memory mode='strict' nodeset='$2'/>
     <memnode cellid='0' mode='strict' nodeset='$2'/>
   </numatune>
   <os><type arch='x86_64' machine='pc'>hvm</type></os>

@@ -27,10 +27,9 @@ said() {
 reserved() {
         site_list 'map("\(.pool) \(.size) \(.unit) \(.uid) \(.state)") | join(";")'
 }
-# is_bound UNIT: QEMU there has bound the memory of its guest to the node, and has some of its own there
+# is_bound: QEMU has bound the memory of its guest to the node
 is_bound() {
-        grep "bind[^ ]*:$first" "/proc/$(cat /run/libvirt/qemu/alpha.pid)/numa_maps" &&
-                [ "$(vm_node_bytes "/machine.slice/$1" "$first" anon)" -ge $((1 << 20)) ]
+        grep "bind[^ ]*:$first" "/proc/$(cat /run/libvirt/qemu/alpha.pid)/numa_maps"
 }
 
 # --- systemd-nspawn ---
@@ -61,7 +60,7 @@ check "poor is defined" libvirt_define poor "$first" 32
 check "alpha starts" libvirt_start alpha
 unit=$(libvirt_scope alpha)
 is "by one reservation for its scope" "$(reserved)" "hbm $((128 << 20)) $unit 0 active"
-check "its memory is bound to the node" is_bound "$unit"
+check "its memory is bound to the node" is_bound
 is "nobody else has a node" "$(site_leaks | grep -vF "$unit")" ""
 id=$(site_list '.[0].id')
 
@@ -77,12 +76,12 @@ check "libvirt is back, with the hook" wait_for 60 timeout 60 virsh list
 check_status 1 "with the hook it does not start either" libvirt_start big
 like "and libvirt has cdmd's sentence" "$output" 'cdmctl: .*'
 is "alpha has what it had" "$(site_list '[.[].id] | join(" ")')" "$id"
-check "and its memory" is_bound "$unit"
+check "and its memory" is_bound
 
 systemctl kill --signal=KILL cdmd
 check "cdmd was killed: it comes back and has the reservation" wait_for 60 site_has_one
 is "the same" "$(site_list '.[].id')" "$id"
-check "alpha has its memory" is_bound "$unit"
+check "alpha has its memory" is_bound
 check "alpha is ended" timeout 120 virsh destroy alpha
 check "the reservation ends with it" wait_for 60 site_gone
 is "and nobody has a node" "$(site_leaks)" ""
@@ -91,7 +90,7 @@ check "alpha starts again, with the hook" libvirt_start alpha
 check "under another name" test "$(libvirt_scope alpha)" != "$unit"
 unit=$(libvirt_scope alpha)
 is "by one reservation for that" "$(reserved)" "hbm $((128 << 20)) $unit 0 active"
-check "its memory is bound to the node" is_bound "$unit"
+check "its memory is bound to the node" is_bound
 check "alpha is ended" timeout 120 virsh destroy alpha
 check "the reservation ends with it" wait_for 60 site_gone
 

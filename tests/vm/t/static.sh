@@ -215,7 +215,7 @@ check "one for which there is no rule starts" scope vm-1-c grep ^Mems_allowed_li
 like "fenced" "$output" '[[:space:]]0-1$'
 check "nothing is left" wait_for 60 site_gone
 check_status 1 "the first rule's StaticRequired= counts: what does not fit does not start" scope vm-1-b true
-check "and the journal says why" wait_for 20 is_told cdmd-static-required@vm-1-b.scope 'vm-1-b.scope gets no CDM memory'
+check "and the journal says why" wait_for 20 is_told vm-1-b.scope 'vm-1-b.scope gets no CDM memory'
 is "nothing is reserved" "$(site_list length)" 0
 check "nor open" test -z "$(site_leaks)"
 systemctl reset-failed
