@@ -13,3 +13,9 @@ dist_exampleslurm_SCRIPTS = \
 	examples/slurm/epilog \
 	examples/slurm/prolog \
 	examples/slurm/task-prolog
+
+# For containers of LXC and machines of libvirt; see cdmd-machines(7).
+examplelxcdir = $(exampledir)/lxc
+dist_examplelxc_SCRIPTS = examples/lxc/cdm-lxc-hook
+examplelibvirtdir = $(exampledir)/libvirt
+dist_examplelibvirt_SCRIPTS = examples/libvirt/qemu

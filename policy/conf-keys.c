@@ -323,7 +323,7 @@ static void conf_keys_finish_static(ConfFile *f)
                 conf_file_error(f, line, "Static= reserves and Deny=yes refuses; remove one of them");
         if (!rule->units)
                 conf_file_error(f, line,
-                                "Static= needs to know for which services it reserves; add Unit= to "
+                                "Static= needs to know for which units it reserves; add Unit= to "
                                 "[Match]");
         for (char **unit = rule->units; unit && *unit; unit++) {
                 const char *reason = conf_check_static_unit(*unit);

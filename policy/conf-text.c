@@ -350,14 +350,34 @@ const char *conf_check_user(const char *word)
         return NULL;
 }
 
+/* Scopes have names that are new each time, such as machine-qemu\x2d7\x2dalpha.scope. systemd reads drop-ins for
+ * all that begin with machine-, and cdmd is asked for each of these. */
+static const char *conf_check_static_scope(const char *word)
+{
+        size_t fixed = strcspn(word, "*?[");
+
+        if (strcmp(word, "init.scope") == 0)
+                return "has to run before cdmd can reserve anything; name a scope that starts later";
+        if (strncmp(word, CDM_SCOPE_PREFIX, strlen(CDM_SCOPE_PREFIX)) == 0)
+                return "is or would be a scope that cdmctl run makes, which has a reservation; name another scope";
+        if (word[fixed] && !memchr(word, '-', fixed))
+                return "cannot be known before it starts; with Static= write a scope in full, or how its name "
+                       "begins up to a \"-\", as in machine-qemu*.scope";
+        if (strlen(word) > UNIT_NAME_MAX - strlen(CDM_UNIT_REQUIRED "@.service"))
+                return "is too long: " CDM_UNIT_REQUIRED "@NAME.service must be the name of a unit";
+        return NULL;
+}
+
 const char *conf_check_static_unit(const char *word)
 {
         char name[UNIT_NAME_MAX + 1];
         size_t n = strlen(word);
         const char *star = strchr(word, '*');
 
+        if (word_ends_with(word, ".scope"))
+                return conf_check_static_scope(word);
         if (!word_ends_with(word, ".service") || n > UNIT_NAME_MAX)
-                return "is not a service; Static= is for services";
+                return "is neither a service nor a scope; Static= is for these, as in train-*.service";
         memcpy(name, word, n + 1);
         if (star) {
                 /* prefix-*.service is the drop-in folder prefix-.service.d, name@*.service is

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "policy/word.h"
+
 static const char *const on_full_table[_ON_FULL_MAX] = {
         [ON_FULL_DENY] = "deny",
         [ON_FULL_QUEUE] = "queue",
@@ -227,8 +229,14 @@ const Rule *rule_find(Rule *const *rules, size_t n_rules, const char *pool, cons
 char *rule_static_folder(const char *unit)
 {
         const char *star = strchrnul(unit, '*');
+        size_t fixed = strcspn(unit, "*?[");
         char *folder;
 
+        if (unit[fixed] && word_ends_with(unit, ".scope")) {
+                while (fixed > 0 && unit[fixed - 1] != '-')
+                        fixed--;
+                return asprintf(&folder, "%.*s.scope.d", (int)fixed, unit) < 0 ? NULL : folder;
+        }
         if (asprintf(&folder, "%.*s%s.d", (int)(star - unit), unit, *star ? star + 1 : "") < 0)
                 return NULL;
         return folder;

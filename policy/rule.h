@@ -98,7 +98,8 @@ bool rule_may_match(const Rule *r, const char *pool, const Subject *subject);
 const Rule *rule_find(Rule *const *rules, size_t n_rules, const char *pool, const Subject *subject);
 
 /* The drop-in folder for all units that a word of Unit= stands for in a Static= rule, as in
- * "train-.service.d" for "train-*.service"; owned by the caller, NULL when out of memory. */
+ * "train-.service.d" for "train-*.service"; owned by the caller, NULL when out of memory. The folder for scopes may
+ * apply to more units than the word: "machine-.scope.d" for "machine-qemu*.scope". */
 char *rule_static_folder(const char *unit);
 
 /* The line to quote for a key: that of the key, else that of [Match]. */

@@ -300,15 +300,13 @@ static void identity_ask_unit_user(IdentityLookup *l)
         const char *name = u->user;
 
         s->unit_uid = UID_NONE;
-        if (!name && word_ends_with(u->name, ".service")) {
+        if (!name && word_ends_with(u->name, ".service"))
                 s->unit_uid = 0;
-                name = l->as_unit ? "0" : NULL;
-        }
+        /* A scope has no User=: root's, as whatever asked PID 1 for it. */
+        if (!name && l->as_unit)
+                name = "0";
         if (!name) {
-                if (l->as_unit)
-                        identity_on_unit_user(-ENOENT, NULL, l);
-                else
-                        identity_judge(l);
+                identity_judge(l);
                 return;
         }
         int r = names_ask(l->context.names, l->as_unit ? NAME_MEMBER : NAME_USER, name,

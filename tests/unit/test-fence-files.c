@@ -101,15 +101,19 @@ START_TEST(static_rules_reserve_before_the_unit_starts)
         static const char wants[] = "\n[Unit]\nWants=cdmd-static@%n.service\nAfter=cdmd-static@%n.service\n";
         char *dir = tree_new();
         char *names[] = { (char *)"job.service", (char *)"t@.service", (char *)"train-*.service", NULL };
-        char *again[] = { (char *)"job.service", (char *)"strict.service", NULL };
+        char *again[] = { (char *)"job.service", (char *)"strict.service",
+                          (char *)"machine-qemu\\x2d*\\x2dm[12].scope", NULL };
+        char *scopes[] = { (char *)"vm.scope", (char *)"libpod-a-b?.scope", (char *)"machine-*.scope",
+                           NULL };
         Rule plain = { .file = (char *)"/etc/cdm/policy.d/a.conf", .units = names, .has_static = true };
         Rule strict = { .file = (char *)"/etc/cdm/policy.d/b.conf",
                         .units = again,
                         .has_static = true,
                         .static_required = true };
         Rule other = { .file = (char *)"/etc/cdm/policy.d/c.conf", .units = names };
-        Rule *rules[] = { &plain, &strict, &other };
-        Config c = { .rules = rules, .n_rules = 3 };
+        Rule machines = { .file = (char *)"/etc/cdm/policy.d/d.conf", .units = scopes, .has_static = true };
+        Rule *rules[] = { &plain, &strict, &other, &machines };
+        Config c = { .rules = rules, .n_rules = 4 };
         PoolSet p = pools("0-1", "2-3");
         char *text;
 
@@ -124,6 +128,11 @@ START_TEST(static_rules_reserve_before_the_unit_starts)
         text = tree_read(dir, "job.service.d/" STATIC);
         ck_assert_ptr_nonnull(strstr(text, "/etc/cdm/policy.d/a.conf"));
         free(text);
+        assert_ends_with(dir, "vm.scope.d/" STATIC, wants);
+        assert_ends_with(dir, "libpod-a-.scope.d/" STATIC, wants);
+        assert_ends_with(dir, "machine-.scope.d/" STATIC,
+                         "\n[Unit]\nRequires=cdmd-static-required@%n.service\n"
+                         "After=cdmd-static-required@%n.service\n");
         ck_assert(fence_files_present(dir, &c, &p));
         c.n_rules = 0;
         ck_assert(!fence_files_present(dir, &c, &p));

@@ -194,6 +194,35 @@ systemctl stop set-again
 check "it ends" wait_for 60 site_gone
 check "closed" wait_for 30 is_closed set-again
 
+# Scopes, whose names are new each time: whoever starts one has the process ready, and systemd-run waits before it executes.
+site_rule 07-small 'Pool=hbm' 'Unit=vm-*-a.scope' -- 'Static=16M' 'StaticRequired=yes'
+site_rule 08-large 'Pool=hbm' 'Unit=vm-*-b.scope' -- 'Static=100%'
+check "rules for scopes are taken" cdmctl reload
+# scope NAME COMMAND...
+scope() {
+        local name=$1
+        shift
+        timeout 120 systemd-run --quiet --scope --unit="$name" "$@"
+}
+for time in 1 2 3; do
+        check "a scope starts" scope vm-$time-a grep ^Mems_allowed_list: /proc/self/status
+        like "with its nodes open" "$output" '[23]$'
+        check "it ends with the scope" wait_for 60 site_gone
+done
+check "a scope with a name that systemd escapes" scope "vm-$(systemd-escape a-b)-a" grep ^Mems_allowed_list: /proc/self/status
+like "has its nodes" "$output" '[23]$'
+check "one for which there is no rule starts" scope vm-1-c grep ^Mems_allowed_list: /proc/self/status
+like "fenced" "$output" '[[:space:]]0-1$'
+check "nothing is left" wait_for 60 site_gone
+check_status 1 "the first rule's StaticRequired= counts: what does not fit does not start" scope vm-1-b true
+check "and the journal says why" wait_for 20 is_told vm-1-b.scope 'vm-1-b.scope gets no CDM memory'
+is "nothing is reserved" "$(site_list length)" 0
+check "nor open" test -z "$(site_leaks)"
+systemctl reset-failed
+rm /etc/cdm/policy.d/0[78]-*.conf
+check "the rules are taken away" cdmctl reload
+check "with the drop-in" test ! -e /run/systemd/system/vm-.scope.d
+
 # A start that is given up
 mkdir -p /run/systemd/system/cdmd-static@set-again.service.service.d
 printf '[Service]\nExecStartPost=/bin/sleep infinity\n' >/run/systemd/system/cdmd-static@set-again.service.service.d/wait.conf
