@@ -190,7 +190,6 @@ static int fence_files_add_pin(DropIns *d, const Pin *pin, const PoolSet *pools)
  * memory policy. So systemd starts another unit first, and waits for it. If a more specific directory
  * (train-a.service.d) and a more general one (train-.service.d) apply to a unit, systemd uses the file of
  * this name from the specific one.
- *
  * A folder for scopes may belong to several rules, and applies to scopes that no rule names: the request for such a
  * scope reserves nothing. The first of the rules decides whether a scope may start without its reservation. */
 static int fence_files_add_static(DropIns *d, const Rule *rule, const char *unit)
