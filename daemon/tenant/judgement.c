@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* The one place where a request is judged. A request of an ordinary user is judged twice: before polkit, so
- * that nobody types a password for what is refused anyway, and after it, because minutes may lie between.
- * The machine changes between the two. So a judgement says whether the caller was authorised when it was
- * made, and only one that was may be carried out; a refusal is told as it was judged, and not judged again.
- */
+/* The only place where requests are judged. A request of an ordinary user is judged twice: before polkit is
+ * asked, so that no user types a password for a request that policy refuses anyway, and again afterwards,
+ * because the machine may have changed: polkit may take minutes. A judgement therefore records whether the
+ * caller was authorised when it was made, and is carried out only if so. A refusal is reported as it was
+ * judged, and is not judged again. */
 
 #include "daemon/tenant/judgement.h"
 

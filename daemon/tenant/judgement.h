@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Judging a request. */
+/* Judges requests. */
 
 #include <stdbool.h>
 
@@ -12,23 +12,24 @@
 
 typedef struct Book Book;
 
-/* What was decided on a request, and whether its caller was authorised by then. */
+/* The decision on a request, and whether its caller had been authorised before. */
 typedef struct Judgement {
         Decision *decision;
         bool authorised;
 } Judgement;
-/* target: what a look that began for this request found of the target's cgroup. */
+/* target: the target's cgroup, as read by a look that was started for this request. */
 int request_decide(Book *book, const Identity *i, const RequestArgs *a, const UsageTarget *target,
                    bool authorised, Judgement *ret);
 void judgement_clear(Judgement *j);
 bool judgement_is_refusal(const Judgement *j);
-/* Granted or queued, and the caller was authorised: nothing else may be carried out. */
+/* True if the verdict is granted or queued and the caller was authorised. No other judgement may be carried
+ * out. */
 bool judgement_may_act(const Judgement *j);
-/* To the journal and the bus. */
+/* Reports a refusal in the journal and on the bus. Does nothing unless d is DENIED or FULL. */
 void request_tell_refused(Book *book, const Identity *i, const RequestArgs *a, const Decision *d);
-/* Turns what decide() said into an answer; NULL when granted or queued. */
+/* The D-Bus error name for a verdict; NULL for granted and queued. */
 const char *decision_error(Verdict v);
-/* What was decided as a reservation, granted or waiting; id: the one that it had while it waited, or 0. Its
- * state, times and nodes are left to the caller, as is to add it. */
+/* Makes a reservation, granted or queued, from a decision. id: its id while it was queued; 0: a new one. The
+ * caller sets its state, times and nodes, and adds it to the ledger. */
 int judgement_reservation_new(Book *book, const Identity *i, const RequestArgs *a, const Decision *d,
                               uint32_t id, Reservation **ret);

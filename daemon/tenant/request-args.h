@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What a client asks for, as one value: from the bus until it is granted, waits or is refused. */
+/* The arguments of a request, from the method call until the request is granted, queued or refused. */
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -14,14 +14,14 @@ typedef struct RequestArgs {
         char *pool;
         uint64_t size_bytes;
         IdentityQuery target;
-        char *unit, *cgroup, *user; /* what `target` points to */
-        char *client;               /* its name on the bus */
-        char *near_pci;             /* the PCI device that `near` follows from; NULL: none */
+        char *unit, *cgroup, *user; /* the strings of `target` */
+        char *client;               /* the unique name of its connection */
+        char *near_pci;             /* the PCI device that determines `near`; NULL: none */
         bool interactive;           /* polkit may ask the user */
-        bool client_left;           /* the client has left the bus since it asked */
+        bool client_left;           /* the client disconnected during the request */
         uint64_t lease_usec, queue_usec;
         int32_t priority;
-        VouchWords words; /* in whose name */
+        VouchWords words; /* what the client says about the target: labels and user */
         bool has_priority, queue, migrate, exclusive, bind, with_start;
         NodeSet nodes, near;
 } RequestArgs;

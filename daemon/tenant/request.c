@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* From a client's call to the permission:
+/* The steps of a request, from the method call to the grant:
  *
- *   counted → (recovery over?) → pool and size make sense → (near which device?) → identity
- *   → in whose name? (speaker.c) → (settings of the kernel)
- *   → look → would policy refuse? → polkit → grant
+ *   count the call → (wait for the end of the recovery) → check pool and size → (nodes near the device)
+ *   → identity → vouch (speaker.c) → (kernel settings) → look → decide → polkit → grant
  *
- * A request is judged before polkit and after it (judgement.c). A client that goes away while polkit
- * decides takes its call with it. */
+ * A request is judged before polkit is asked, and again afterwards (judgement.c). If the client disconnects
+ * before the grant starts, the request ends. */
 
 #include "daemon/tenant/request.h"
 
@@ -33,9 +32,9 @@
 #include "daemon/tenant/usage.h"
 #include "policy/cdm-names.h"
 
-/* Calls under way, of everybody and of one user: hostile clients must neither fill cdmd's memory (some 2 KiB
- * a call) nor take all places from others. The bus itself lets one connection have 128 calls open and one
- * user 256 connections, so a limit a connection would add nothing to the one a user. */
+/* Upper bounds of the calls in flight, in total and per user: hostile clients must not fill cdmd's memory
+ * (about 2 KiB per call) or leave no capacity for other users. The bus allows 128 calls in flight per
+ * connection and 256 connections per user, so a limit per user is enough. */
 #define CALLS_MAX      20480
 #define CALLS_USER_MAX 10240
 
@@ -52,7 +51,7 @@ struct RequestSet {
         MachineFacts *facts;
         VouchSet *vouches;
         GrantSet *grants;
-        RequestCall *calls; /* under way */
+        RequestCall *calls; /* in flight */
         size_t n_calls;
         UserCount *users;
 };
@@ -62,8 +61,8 @@ struct RequestCall {
         Book *book;
         RequestArgs args;
         bool explain;
-        bool waiting;    /* for the recovery */
-        bool authorised; /* polkit said yes, or did not have to be asked */
+        bool waiting;    /* for the end of the recovery */
+        bool authorised; /* by polkit, or polkit need not be asked */
         UserCount *user;
         DeviceNear *near;
         IdentityLookup *lookup;
@@ -72,7 +71,7 @@ struct RequestCall {
         UsageLook *look;
         Speaking *speaking;
         Authorize *authorize;
-        PeerWatch *client; /* until the grant begins */
+        PeerWatch *client; /* until the client disconnects; see request_on_client_gone() */
         Grant *grant;
         request_done_t done;
         void *userdata;
@@ -160,7 +159,8 @@ static void request_on_granted(const Answer *a, uint32_t id, void *userdata)
         request_call_free(c);
 }
 
-/* next is called with the settings of the kernel known, on which depends whether a tenant can be alone. */
+/* Calls next after the kernel settings have been read again. They decide whether a reservation can be
+ * exclusive. */
 static void request_with_settings(RequestCall *c, machine_look_done_t next)
 {
         if (!c->args.exclusive || machine_look(c->set->facts, next, c, &c->settings) != 0)
@@ -183,7 +183,7 @@ static void request_grant(RequestCall *c)
         request_with_settings(c, request_grant_now);
 }
 
-/* The refusal, and what to do instead. NULL: out of memory. */
+/* Returns the refusal together with what the user can do instead. NULL: out of memory. */
 static char *request_advise(const Identity *i, const char *refusal)
 {
         const char *target = ledger_tenant_key(i->subject);
@@ -217,7 +217,8 @@ static void request_on_authorized(bool allowed, const char *message, void *userd
         request_answer(c, CDM_ERROR_DENIED, advised ? advised : "not authorized to reserve memory");
 }
 
-/* What is being granted belongs to its unit, and goes on; only a place in the queue needs its client. */
+/* A grant that has started continues, because the reservation belongs to the unit. Only a place in the queue
+ * needs the client. */
 static void request_on_client_gone(void *userdata)
 {
         RequestCall *c = userdata;
@@ -246,7 +247,8 @@ static void request_authorize(RequestCall *c)
                 request_answer(c, SD_BUS_ERROR_FAILED, "polkit could not be asked");
 }
 
-/* In a tenant that is not its own a caller is refused, unless polkit allows requests for others. */
+/* For Explain, which does not ask polkit. False if the caller is in a tenant that is not its own, and would
+ * need the permission to request for others. */
 static bool request_is_for_own(const RequestCall *c)
 {
         const Identity *i = c->identity;
@@ -288,8 +290,8 @@ const char *request_identity_error(IdentityVerdict v)
         }
 }
 
-/* A user is only known once the bus told who he is; until then a call counts for nobody, which is over after
- * one round trip: see request_on_identity(). */
+/* If the caller's UID is not cached yet, the call counts only in n_calls until the bus has replied, for one
+ * round trip: see request_on_identity(). */
 static int request_count_user(RequestCall *c, uid_t uid)
 {
         UserCount *u;
@@ -347,7 +349,7 @@ static void request_look(void *userdata)
 
 static void request_judge_first(RequestCall *c)
 {
-        /* Root is judged once, in grant_start(). */
+        /* polkit is not asked about root, so one judgement is enough: that of grant_start(). */
         if (!c->explain && !authorize_is_needed(AUTHORIZE_REQUEST, c->identity->sender_uid))
                 request_authorize(c);
         else
@@ -433,7 +435,7 @@ static void request_find_near(RequestCall *c)
                 request_answer(c, SD_BUS_ERROR_FAILED, strerror(-r));
 }
 
-/* What needs no look at the caller at all. */
+/* Refuses arguments that are invalid for every caller. */
 static bool request_refuse_nonsense(RequestCall *c)
 {
         Book *book = c->book;
@@ -446,7 +448,7 @@ static bool request_refuse_nonsense(RequestCall *c)
                                        : "the size is out of range; it must be less than 2^63 bytes");
                 return true;
         }
-        /* Explain answers in its result, with the verdict. */
+        /* Explain reports an unknown pool as a verdict in its result. */
         if (c->explain || pool_set_find(book->pools, c->args.pool))
                 return false;
         bool none = book->pools->n_pools == 0;

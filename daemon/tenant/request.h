@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* A request, until it is granted, waits or is refused. */
+/* Handles a request until it is granted, queued or refused. */
 
 #include <stdbool.h>
 
@@ -23,11 +23,11 @@ typedef struct RequestResult {
         const Decision *decision; /* Explain */
 } RequestResult;
 typedef void (*request_done_t)(const Answer *answer, const RequestResult *result, void *userdata);
-/* Takes what args own. done is called once when this returns 0, perhaps at once. A client that has left
- * the bus is answered as well, with CDM_ERROR_STALE. */
+/* Takes ownership of the contents of args, also on failure. If this returns 0, done is called once, perhaps
+ * before the return. If the client disconnects before the grant starts, done gets CDM_ERROR_STALE. */
 int requests_add(RequestSet *s, RequestArgs *args, bool explain, request_done_t done, void *userdata);
-/* Recovery is over: those that wait go on. */
+/* Must be called when the recovery is over: starts the requests that arrived meanwhile. */
 void requests_serve(RequestSet *s);
 
-/* The error for a target that cannot have what was asked; NULL: IDENTITY_OK. */
+/* The D-Bus error name for a failed identity lookup; NULL for IDENTITY_OK. */
 const char *request_identity_error(IdentityVerdict v);
