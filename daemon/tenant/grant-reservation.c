@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* What a grant enters into the ledger. */
+/* The reservation that a grant adds to the ledger. */
 
 #include "daemon/tenant/grant-reservation.h"
 
@@ -25,7 +25,8 @@ static int grant_first_base(Reservation *r, void *userdata)
         return 1;
 }
 
-/* The ordinary nodes that the unit keeps: those it had before its first reservation, when it had mems. */
+/* The ordinary nodes that the unit keeps: the base of its first reservation, if there is one; else those in
+ * mems; else all. */
 static NodeSet grant_find_base(Book *book, const Subject *target, const NodeSet *mems)
 {
         NodeSet base = NODESET_EMPTY;
@@ -36,7 +37,7 @@ static NodeSet grant_find_base(Book *book, const Subject *target, const NodeSet 
         return nodeset_is_empty(&base) ? book->pools->ordinary : base;
 }
 
-/* The target of a moved caller is a scope that does not exist yet. */
+/* Makes the new scope the target of a caller that is moved. The scope does not exist yet. */
 static int grant_scope_subject(Reservation *r, const Identity *i)
 {
         Subject *s = r->target;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What was decided, as a reservation. */
+/* Turns a decision into a granted reservation. */
 
 #include <stdint.h>
 
@@ -12,11 +12,11 @@
 typedef struct Book Book;
 typedef struct Entry Entry;
 
-/* Makes what was decided for a grant. mems: the tenant's own cpuset.mems, or empty. id: the one that it had
- * while it waited, or 0. */
+/* Makes the reservation of a grant. mems: the tenant's own cpuset.mems, or empty. id: its id while it was
+ * queued; 0: a new one. */
 int grant_make_reservation(Book *book, const Identity *i, const RequestArgs *a, const Decision *d,
                            const NodeSet *mems, uint32_t id, Reservation **ret);
-/* What waited becomes what was granted, under its id. */
+/* Replaces a waiting reservation by r, which has the same id. On failure r stays the caller's. */
 int grant_replace(Entry *e, Reservation *r);
-/* To be told to clients: it is there, or has become what was asked for. */
+/* Notifies clients of a new reservation, or that a waiting one was granted. */
 void grant_tell_clients(Entry *e);

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* From the permission to open nodes:
+/* The steps of a grant, from the permission until the nodes are open:
  *
- *   is the caller still there? → look → decide → ledger and intent on disk → turn → is the caller still there?
- *   → [cdmctl run: scope, and is the caller really in it?] → change → is the caller still there? → result on
- *   disk → answer
+ *   check the caller → look → decide → ledger and intent on disk → turn → check the caller
+ *   → [cdmctl run: scope, check that the caller is in it] → change → check the caller → result on disk
+ *   → answer
  *
- * The ledger counts the reservation from the decision on, so of two that are under way only one gets the
- * last bytes. Whatever fails after that leads out through the normal release, so nothing stays half granted.
- */
+ * The ledger counts the reservation from the decision on, so only one of two concurrent grants gets the last
+ * bytes. A grant that fails later is removed from the ledger, through the normal release if its nodes may be
+ * open, so no reservation stays half granted. */
 
 #include "daemon/tenant/grant.h"
 
@@ -48,9 +48,9 @@ struct Grant {
         GrantSet *set;
         Book *book;
         Identity *identity;
-        Entry *entry; /* NULL until it is decided */
+        Entry *entry; /* NULL until the decision */
         uint32_t id;
-        const RequestArgs *args; /* until it is decided */
+        const RequestArgs *args; /* until the decision */
         bool authorised;
         bool migrate, bind;
         UsageLook *look;
@@ -58,12 +58,12 @@ struct Grant {
         Turn *turn;
         HoldWait *room;
         Change *change;
-        uint64_t moved_bytes, failed_bytes; /* by the change */
+        uint64_t moved_bytes, failed_bytes; /* results of the change */
         UnitCall *call;
-        UnitInfo *scope; /* that was started; NULL: none, or it is in the ledger */
+        UnitInfo *scope; /* the new scope, until the ledger has it; else NULL */
         IdentityCheck *check;
-        void (*checked)(Grant *g, const char *wrong); /* wrong: a phrase; NULL: the caller is still there */
-        grant_done_t done;                            /* NULL: nobody waits any more */
+        void (*checked)(Grant *g, const char *wrong); /* wrong: a phrase; NULL: the check succeeded */
+        grant_done_t done;                            /* NULL: no callback (any more) */
         void *userdata;
         Grant *prev, *next;
 };
@@ -88,7 +88,7 @@ void grant_abandon(Grant *g)
 {
         g->done = NULL;
         if (g->args)
-                grant_free(g); /* nothing is decided yet */
+                grant_free(g); /* not decided yet */
 }
 
 int grants_new(const GrantContext *context, GrantSet **ret)
@@ -122,7 +122,7 @@ static void grant_answer(Grant *g, const char *error, const char *text)
                 done(&answer, g->id, g->userdata);
 }
 
-/* The last step of every way. */
+/* Answers the caller, if it was not answered yet, and frees the grant. */
 static void grant_finish(Grant *g, const char *error, const char *text)
 {
         grant_answer(g, error, text);
@@ -139,7 +139,7 @@ static void grant_on_check(int result, void *userdata)
                                           : strerror(-result));
 }
 
-/* Calls checked, at once when the target is not the caller itself. */
+/* Checks that the caller is still in cgroup. Calls checked immediately if the target is not the caller. */
 static void check_caller(Grant *g, const char *cgroup, void (*checked)(Grant *g, const char *wrong))
 {
         const Core *core = g->book->core;
@@ -150,7 +150,7 @@ static void check_caller(Grant *g, const char *cgroup, void (*checked)(Grant *g,
                 grant_on_check(r, g);
 }
 
-/* Nobody was told of the reservation, so it leaves silently, through the drain if its nodes may be open. */
+/* Removes the reservation, through the normal release if its nodes may be open. */
 static void grant_undo(Grant *g, bool maybe_open)
 {
         Entry *e = g->entry;
@@ -162,7 +162,7 @@ static void grant_undo(Grant *g, bool maybe_open)
                 log_error("reservation %" PRIu32 " cannot be taken back now; a restart of cdmd will", e->id);
 }
 
-/* Granted or not, it waits no more. True: and its client went away meanwhile. */
+/* Removes the waiter, after success and failure. True if its client has disconnected meanwhile. */
 static bool stop_waiting(Entry *e)
 {
         if (!e->waiter)
@@ -215,7 +215,7 @@ static void changed_checked(Grant *g, const char *wrong)
 {
         Entry *e = g->entry;
 
-        /* One that waited can be released while it is granted; that has its turn next. */
+        /* A reservation that waited can be released during its grant. The release has the next turn. */
         if (e->r->state == RESERVATION_DRAINING) {
                 stop_waiting(e);
                 grant_finish(g, NULL, NULL);
@@ -234,12 +234,12 @@ static void changed_checked(Grant *g, const char *wrong)
                 return;
         }
         lease_arm(g->set->context.leases, e);
-        /* The one who waits for it is told before those who only watch. */
+        /* The caller is answered before other clients are notified. */
         grant_answer(g, NULL, NULL);
         grant_tell_clients(e);
         notify_tell(g->book->core->notify, &(Notice){ .kind = NOTICE_RESERVATION_CAME, .entry = e });
         tell_granted(g);
-        /* A node may have been drained, or gone, since it was decided. */
+        /* A node may have been drained or removed since the decision. */
         degrade_judge(g->set->context.degrades, e, true);
         if (stop_waiting(e) && release_start(g->set->context.releases, e) < 0)
                 log_error("reservation %" PRIu32 " is nobody's, and cannot be released now", e->id);
@@ -280,7 +280,7 @@ static void grant_on_room(void *userdata)
         open_nodes(g);
 }
 
-/* What cdmd holds of its nodes for whoever reserves goes first: it has to find them free. */
+/* First frees the memory that cdmd itself holds on the nodes (Hold=yes), so that the tenant can use it. */
 static void start_change(Grant *g)
 {
         int r = holds_make_room(g->set->context.holds, g->entry->r, grant_on_room, g, &g->room);
@@ -291,9 +291,9 @@ static void start_change(Grant *g)
                 grant_fail(g, false, SD_BUS_ERROR_FAILED, "the nodes could not be opened", strerror(-r));
 }
 
-/* The scope runs: is the caller in it? On systemd 252 the PID could have changed hands on the way. Then a
- * stranger is in it: stopping the scope would kill him, so it is left to end with what runs in it, fenced.
- */
+/* The scope was started. With systemd 252 the PID may have been reused before systemd moved the process. The
+ * scope then contains an unrelated process, which must not be killed: the scope is not stopped, and stays
+ * fenced until that process ends. */
 static void scope_checked(Grant *g, const char *wrong)
 {
         _cleanup_(unit_info_free_p) UnitInfo *u = TAKE_PTR(g->scope);
@@ -303,7 +303,7 @@ static void scope_checked(Grant *g, const char *wrong)
                 return;
         }
         int r = ledger_set_cgroup(g->book->ledger, g->entry->r, u->cgroup, u->cgroup_id);
-        /* One that waited stays on disk as such until it is granted. */
+        /* A reservation that waited stays on disk as waiting until it is granted. */
         if (r >= 0 && !g->entry->known)
                 r = book_store(g->entry);
         if (r < 0)
@@ -355,7 +355,7 @@ static int start_scope(Grant *g)
                                 grant_on_scope_started, g, &g->call);
 }
 
-/* Is there another reservation of its tenant that knows the base? */
+/* True if r is another reservation of the tenant, whose base is known. */
 static int other_base(Reservation *r, void *userdata)
 {
         const Reservation *own = userdata;
@@ -375,7 +375,7 @@ static void grant_on_base(const TenantReading *reading, void *userdata)
         start_change(g);
 }
 
-/* What waited was decided without a look at its cgroup. */
+/* A waiting reservation was decided without reading its cgroup, so the base is read here. */
 static void read_base(Grant *g)
 {
         Book *book = g->book;
@@ -390,7 +390,7 @@ static void read_base(Grant *g)
                 start_change(g);
 }
 
-/* What waited does so no more, and its client is told as when it ends otherwise. */
+/* A waiting reservation leaves the queue, and its client is notified as for every other end. */
 static void fail_stale(Grant *g, const char *wrong)
 {
         _cleanup_free_ char *reason = NULL;
@@ -423,7 +423,7 @@ static void turn_checked(Grant *g, const char *wrong)
                            strerror(-k));
 }
 
-/* The wait for it may have been long: behind a drain of the same tenant. */
+/* The turn may have come late, for example after a drain of the same tenant. */
 static void grant_on_turn(Turn *t, void *userdata)
 {
         Grant *g = userdata;
@@ -451,7 +451,7 @@ static int grant_new(GrantSet *s, Identity *identity, const RequestArgs *args, g
         return 0;
 }
 
-/* Ledger, disk, turn. On failure nothing is left behind. */
+/* Adds the reservation to the ledger, stores it and takes a turn. On failure all of this is undone. */
 static int grant_enter(Grant *g, const Decision *d, const NodeSet *mems)
 {
         _cleanup_(reservation_free_p) Reservation *r = NULL;
@@ -517,7 +517,7 @@ static int start_look(Grant *g)
         return snapshot_look(g->book, g->identity->subject->cgroup, grant_on_look, g, &g->look);
 }
 
-/* polkit may have thought about it for long. */
+/* polkit may have taken minutes. */
 static void start_checked(Grant *g, const char *wrong)
 {
         if (wrong) {
@@ -558,7 +558,7 @@ static int grant_begin(Grant *g, Entry *e, const RequestArgs *a, const Decision 
         _cleanup_(reservation_free_p) Reservation *r = NULL;
         Book *book = g->book;
 
-        /* The unit may have restarted while it waited. */
+        /* The unit may have restarted while the reservation waited. */
         g->identity->subject = subject_free(g->identity->subject);
         int k = subject_copy(e->r->target, &g->identity->subject);
         if (k < 0)

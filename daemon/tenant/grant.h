@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* From the permission to open nodes. */
+/* Grants requests: from the permission until the nodes are open. */
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -33,16 +33,16 @@ typedef struct GrantContext {
 } GrantContext;
 
 int grants_new(const GrantContext *context, GrantSet **ret);
-/* What is under way stays as it is on disk, and nobody is answered. */
+/* Grants in flight stay on disk as they are, and their callbacks are not called. */
 GrantSet *grants_free(GrantSet *s);
 
-/* Takes identity; args stay the caller's, until done or grant_abandon(). authorised: the
- * caller may have what policy allows. *ret is set before
- * done is called; done frees the Grant. */
+/* Takes ownership of identity, also on failure. args are borrowed until done or grant_abandon(). authorised:
+ * the caller may have what policy allows. done is called from the event loop, after *ret was set; the Grant
+ * then frees itself. */
 typedef void (*grant_done_t)(const Answer *answer, uint32_t id, void *userdata);
 int grant_start(GrantSet *s, Identity *identity, const RequestArgs *args, bool authorised, grant_done_t done,
                 void *userdata, Grant **ret);
-/* Drops interest of the caller; what is under way goes on and is undone if nobody wants it. */
+/* done will not be called. A grant that is not decided yet ends; any other continues. */
 void grant_abandon(Grant *g);
-/* One that waited, and is out of the queue: it gets what was decided. Takes identity. */
+/* Grants a waiting reservation that was taken from the queue, as decided. Takes ownership of identity. */
 void grant_waiting(GrantSet *s, Entry *e, Identity *identity, const Decision *d);
