@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* One change of one tenant: what its cgroup allows and has now (read by the worker), and what the ledger
- * says it shall have by then, become a plan, and the plan is applied. Grant, release, repair and migration
- * are all this, with the ledger changed before.
- */
+/* One change of one tenant. The worker reads what the tenant's cgroup allows and uses now. That and the
+ * desired state in the ledger become a plan, which is applied. Grant, release, repair and migration all work
+ * this way: the ledger changes first. */
 
 #include "daemon/tenant/change.h"
 
@@ -22,14 +21,14 @@
 struct Change {
         const ChangeContext *context;
         Book *book;
-        char *tenant, *unit, *cgroup; /* of the reservation, like what follows: it may go meanwhile */
+        char *tenant, *unit, *cgroup; /* copied from the reservation, which may be freed meanwhile */
         uint64_t cgroup_id;
         bool with_start; /* Static=: its unit may not have started yet */
         NodeSet nodes, base;
         ChangeTerms terms;
         TenantRead *read;
         Apply *apply;
-        sd_event_source *defer; /* for what is done at once */
+        sd_event_source *defer; /* reports an early error from the event loop */
         int early_error;
         const char *early_message;
         bool changed;
@@ -76,14 +75,14 @@ static void change_on_applied(Apply *a, const ApplyResult *result, void *userdat
 {
         Change *c = userdata;
 
-        /* What it narrowed or drained may have had a buffer mapped. */
+        /* Narrowing or draining a cgroup can move pages of buffers away. */
         if (c->changed)
                 buffers_look(c->context->buffers);
         c->done(result, c->changed, c->userdata);
 }
 
-/* What the tenant keeps in any case: never empty, never a CDM node, also when pools changed since. Of what
- * it had before its first grant somebody may have taken a part since, or given more: that is not cdmd's. */
+/* The ordinary nodes that the tenant keeps in any case: its base, without nodes that the configuration no
+ * longer allows. Never empty, and never a CDM node, even if the pools have changed since the first grant. */
 static NodeSet base_of(const Change *c)
 {
         NodeSet ordinary = fence_unit_ordinary(c->unit, c->book->config, c->book->pools),
@@ -109,7 +108,7 @@ static void plan_append(Plan *p, StepKind kind, const NodeSet *from, const NodeS
 typedef struct Held {
         const BufferSet *buffers;
         int node;
-        uint64_t bytes; /* for pages of its own: without what its buffers hold */
+        uint64_t bytes; /* for the tenant's own pages: without its exact buffers */
 } Held;
 
 static int add_held(Reservation *r, void *userdata)
@@ -126,8 +125,8 @@ static int add_held(Reservation *r, void *userdata)
         return 0;
 }
 
-/* What it has on nodes that it gives up but that another reservation of it keeps open, above what all those
- * hold there. Kernel memory cannot be moved, and does not count. */
+/* Finds the excess on `nodes`, which are given up but kept open by another reservation of the tenant: the
+ * bytes above what the tenant still holds there. Kernel memory cannot be moved, and does not count. */
 static size_t find_excess(const Change *c, const TenantReading *now, const NodeSet *nodes, Share *ret)
 {
         size_t n = 0;
@@ -145,8 +144,8 @@ static size_t find_excess(const Change *c, const TenantReading *now, const NodeS
         return n;
 }
 
-/* Pages are moved up into what the tenant has reserved on those nodes, by this reservation and its others,
- * not beyond. 0 would mean without limit. */
+/* The upper bound of the bytes to move to the nodes: the bytes that all reservations of the tenant hold
+ * there, minus the bytes used there. At least one page, because 0 means no limit. */
 static uint64_t room_bytes(const Change *c, const TenantReading *now)
 {
         uint64_t page_bytes = c->book->core->page_bytes, used = 0, held = 0;
@@ -166,8 +165,8 @@ static uint64_t room_bytes(const Change *c, const TenantReading *now)
         return held > used + page_bytes ? held - used : page_bytes;
 }
 
-/* A unit that is about to start (Static=) has a path and no cgroup yet. Nothing can be read back before it
- * starts; what follows its start does that. -EPERM: a slice that it will be in does not allow all of those
+/* A unit that is about to start (Static=) has a path, but no cgroup yet. Its nodes cannot be verified now;
+ * the check after its start does that. -EPERM: a slice that will contain the unit does not allow all of the
  * nodes. */
 static int plan_unborn(const Change *c, const TenantReading *now, Plan *ret)
 {
@@ -203,12 +202,12 @@ static int make_plan(const Change *c, const TenantReading *now, Plan *ret)
         };
 
         *ret = (Plan){ .n_steps = 0 };
-        /* Without a fence nobody is kept off: a leaf that inherits stays as it is, and one that a fence of
-         * before left with a set of its own gets all nodes back. */
+        /* Without a fence all cgroups may use the CDM nodes: a leaf that inherits its nodes stays as it is.
+         * A leaf that an earlier fence left with its own set gets all nodes back. */
         if (book->config->mode != FENCE_MODE_ENFORCE) {
                 in.wanted = book->pools->cdm;
                 in.migrate_up = false;
-                /* The end of the fence has given it back what it had; a new one shall know of it. */
+                /* The end of the fence has restored this cgroup. A later fence must know the promise. */
                 if (in.has_way)
                         return way_hold(c->context->foreign, c->cgroup, c->cgroup_id, &open);
         } else {
@@ -276,7 +275,7 @@ static int change_copy(Change *c, const Reservation *r)
         int k = string_copy(ledger_tenant_key(r->target), &c->tenant);
         if (k >= 0)
                 k = string_copy(r->target->unit, &c->unit);
-        /* A scope that was never started has none. */
+        /* A scope that was never started has no cgroup. */
         if (k >= 0)
                 k = string_copy(r->target->cgroup, &c->cgroup);
         return k;
