@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* A reservation gets another size, one change at a time:
+/* The steps of a change of size; a reservation has one such change at a time:
  *
- *   smaller:  decide → [capped: turn → page cache is reclaimed → does all of it fit? → MemoryMax=] → ledger → disk
- *             → answer; what is too much is drained after that
- *   larger:   the owner's groups → look → decide → polkit → look → decide → ledger → turn → room → nodes opened
- *             → [capped: MemoryMax=] → disk → answer
+ *   smaller:  decide → [capped: turn → reclaim page cache → check that the rest fits → MemoryMax= → decide]
+ *             → ledger → disk → answer; then drain the excess
+ *   larger:   the owner's groups → look → decide → polkit → look → decide → ledger → turn
+ *             → free held memory → open nodes → [capped: MemoryMax=] → disk → answer
  *
- * What it grows by counts from the decision on. A reservation that is released or revoked meanwhile goes its way,
- * with what it has in the ledger; else a change that fails is taken back. Until it is on disk nobody was told. */
+ * The ledger counts the growth from the decision on. If the reservation is released or revoked meanwhile, its
+ * drain covers the shares in the ledger. Otherwise a change that fails is undone. Clients are notified only
+ * after the change was stored. */
 
 #include "daemon/tenant/resizes.h"
 
@@ -44,16 +45,16 @@ typedef struct Resize {
         ResizeSet *set;
         uint32_t id; /* the reservation may be forgotten while this runs */
         uint64_t size_bytes;
-        char *client;     /* its name on the bus */
+        char *client;     /* the bus name of the caller */
         bool interactive; /* polkit may ask the user */
         resize_done_t done;
         void *userdata;
         uid_t sender_uid;
         bool authorised;
         bool max_is_set;  /* MemoryMax= of the scope has the new size */
-        Subject *subject; /* the target, as policy sees it */
+        Subject *subject; /* the target, as policy judges it */
         Decision *decision;
-        Reservation *before; /* shares and rule, as the ledger had them; NULL: it has not changed yet */
+        Reservation *before; /* the old shares and rule; NULL: the ledger has not changed */
         OwnerSubject *owner;
         UsageLook *look;
         Authorize *authorize;
@@ -118,7 +119,8 @@ static void resize_on_followed(const ApplyResult *result, const char *tenant, vo
                             tenant, result->message ? result->message : strerror(-result->error));
 }
 
-/* After the ledger has changed: nodes that are given up, or shared with others, are drained of what is too much. */
+/* Must be called after the ledger has changed. Starts the drain of the excess on nodes that were given up or
+ * that have several tenants. */
 static void resize_settle(Resize *z, Entry *e, const Reservation *before)
 {
         Book *book = z->set->context.book;
@@ -147,7 +149,7 @@ static int resize_book(Resize *z, Entry *e)
         const Decision *d = z->decision;
         int r = reservation_copy_terms(e->r, &z->before);
 
-        /* One that shrinks stays under its rule, which nobody was asked for. */
+        /* A reservation that shrinks keeps its rule: no rule was consulted. */
         if (r >= 0 && d->rule)
                 r = ledger_set_rule(l, e->r, d->rule->file, d->line);
         if (r >= 0)
@@ -187,7 +189,7 @@ static void resize_on_max_back(int error, const char *message, void *userdata _u
                           message ? message : strerror(-error));
 }
 
-/* Not of one that leaves: its drain covers what it has. */
+/* Undoes the change, unless the reservation is draining: the drain covers all of its shares. */
 static void resize_take_back(Resize *z)
 {
         Entry *e = book_find(z->set->context.book, z->id);
@@ -221,7 +223,7 @@ static void resize_fail(Resize *z, int error)
         resize_end(z, SD_BUS_ERROR_FAILED, strerror(-error));
 }
 
-/* It may have ended, or be on its way out, since the last step; then it is not changed. */
+/* NULL: the reservation has ended or is draining, so the change has ended too. */
 static Entry *resize_entry(Resize *z)
 {
         Entry *e = book_find(z->set->context.book, z->id);
@@ -233,7 +235,7 @@ static Entry *resize_entry(Resize *z)
         return NULL;
 }
 
-/* It is in the ledger, and in the kernel where that comes before. */
+/* The last step. The ledger has the change, and so has the kernel if it comes first. */
 static void resize_commit(Resize *z, Entry *e)
 {
         Book *book = e->book;
@@ -263,7 +265,7 @@ static void resize_refuse(Resize *z)
         resize_end(z, decision_error(z->decision->verdict), reason);
 }
 
-/* True: what is asked for is to be done. */
+/* False: the change was refused or failed, and has ended. */
 static bool resize_decide(Resize *z, Entry *e)
 {
         Book *book = e->book;
@@ -313,7 +315,7 @@ static Entry *resize_max_answered(Resize *z, int error, const char *message)
         return NULL;
 }
 
-/* It may have opened a buffer meanwhile, or lost a node. */
+/* Decides again: the reservation may have opened a buffer or lost a node meanwhile. */
 static void resize_on_lower_max(int error, const char *message, void *userdata)
 {
         Resize *z = userdata;
@@ -350,7 +352,7 @@ static void resize_on_squeezed(int error, uint64_t used_bytes, void *userdata)
                 resize_fail(z, r);
 }
 
-/* A limit below what is used would have the OOM killer look for a victim. */
+/* Reclaims page cache and checks the use first: a limit below the use would invoke the OOM killer. */
 static void resize_on_shrink_turn(Turn *t _unused_, void *userdata)
 {
         Resize *z = userdata;
@@ -470,7 +472,7 @@ static void resize_on_authorized(bool allowed, const char *message, void *userda
                 resize_end(z, CDM_ERROR_DENIED, message ? message : "not authorized to reserve more");
 }
 
-/* The unit is the caller's, as for a request (identity.h). */
+/* True if the unit is the caller's own, by the rules for a request (identity.h). */
 static bool resize_is_own(const Resize *z)
 {
         const Subject *s = z->subject;
@@ -515,7 +517,7 @@ static void resize_look(Resize *z)
                 resize_fail(z, r);
 }
 
-/* Rules see the owner, whoever asks. */
+/* Rules are matched against the owner, also if another user made the call. */
 static void resize_on_owner(int error, Subject *subject, uid_t sender_uid, void *userdata)
 {
         Resize *z = userdata;
@@ -538,7 +540,7 @@ static void resize_grow(Resize *z, Entry *e)
                 resize_fail(z, r);
 }
 
-/* --- asked for ---------------------------------------------------------------------------------------- */
+/* --- the start ---------------------------------------------------------------------------------------- */
 
 static bool resize_is_under_way(const ResizeSet *s, uint32_t id)
 {

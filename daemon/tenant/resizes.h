@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Reservations that get another size. */
+/* Changes the sizes of reservations. */
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -29,11 +29,12 @@ typedef struct ResizeContext {
 } ResizeContext;
 
 int resizes_new(const ResizeContext *context, ResizeSet **ret);
-/* Nobody is answered any more; what was not acknowledged may be half done, and the next start repairs it. */
+/* Callbacks are not called any more. Changes in flight may be half done; the next start repairs them. */
 ResizeSet *resizes_free(ResizeSet *s);
 
-/* client: the caller's name on the bus, who may change the reservation; interactive: polkit may ask the user. done is
- * called once, perhaps at once; not if a negative errno is returned. */
+/* client: the bus name of the caller, which must already be allowed to change the reservation. interactive:
+ * polkit may ask the user. done is called once, perhaps before this returns; not if a negative errno is
+ * returned. */
 typedef void (*resize_done_t)(const Answer *answer, void *userdata);
 int resizes_start(ResizeSet *s, Entry *e, uint64_t size_bytes, const char *client, bool interactive,
                   resize_done_t done, void *userdata);
