@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* The moment at which decide() judges: what was observed of the nodes last (usage.h), and everything else as
- * it is now. No file is read here, so a look has to be asked for before. */
+/* A snapshot for decide() contains the last observation of the nodes (usage.h), and the current state of
+ * everything else. To decide, no file is read here, so the caller must request a look first. */
 
 #include "daemon/tenant/snapshot.h"
 

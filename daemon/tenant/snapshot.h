@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What is known at the moment in which a request is judged. */
+/* The state of the machine and of cdmd against which a request is judged. */
 
 #include "daemon/tenant/usage.h"
 #include "policy/decide.h"
@@ -9,12 +9,13 @@
 
 typedef struct Book Book;
 
-/* pool: of its nodes; NULL: of all. What is used of them is as observed last: to decide,
- * a look is asked for before. Valid until the next one is made. */
+/* Takes a snapshot of the nodes of a pool; NULL: of all CDM nodes. Used bytes are those of the last
+ * observation, so a decision needs snapshot_look() first. Valid until the next snapshot is taken. */
 Snapshot snapshot_take(Book *book, const Pool *pool);
-/* Reads MemFree of the pool's nodes, and begins a look where the last one is old (usage_show_node()). */
+/* The same for display: reads MemFree of the pool's nodes again, and starts an observation if the last one is
+ * old (usage_show_node()). */
 Snapshot snapshot_take_to_show(Book *book, const Pool *pool);
-/* usage_look() at all CDM nodes; cgroup: at that as well. */
+/* usage_look() for all CDM nodes. cgroup: the target to read; may be NULL. */
 int snapshot_look(Book *book, const char *cgroup,
                   void (*done)(int error, const UsageTarget *, void *userdata), void *userdata,
                   UsageLook **ret);

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/*   may the caller speak for others? (polkit) → what was said of the cgroup before → may this be said as well?
- *   → kept → the groups of the user for whom it is
+/* The steps that determine in whose name a request is made:
  *
- * Whoever speaks for others has to be allowed to before anything is said about what they would get. What was said
- * holds for whoever asks, so those who say nothing come here as well. */
+ *   polkit: may the caller speak for others? → find the vouch of the cgroup → judge the new words (vouch.h)
+ *   → keep the new vouch → look up the groups of the user that it names
+ *
+ * Permission comes first, so that a caller without it learns nothing about what others would get. A vouch
+ * applies to all requests for its cgroup, so requests that say nothing also take these steps. */
 
 #include "daemon/tenant/speaker.h"
 
@@ -76,7 +78,7 @@ static void speaking_on_user(int error, const NameRecord *user, void *userdata)
         Subject *subject = s->identity->subject;
 
         s->name = NULL;
-        /* A number that is nobody's is looked up as well, and would have a group of the same number. */
+        /* The lookup of a UID without a user succeeds, with no name and a group of the same number. */
         if (error == -ENOENT || (error >= 0 && !user->name))
                 speaking_refuse(s, CDM_ERROR_INVALID, "there is no user of that number");
         else if (error < 0)
@@ -87,7 +89,7 @@ static void speaking_on_user(int error, const NameRecord *user, void *userdata)
                 speaking_end(s, NULL, NULL);
 }
 
-/* The caller's own groups are those that the bus knows. */
+/* Looks up the user's groups, except for the subject's own UID: its groups are already known. */
 static void speaking_become(Speaking *s, uid_t uid)
 {
         char number[16];
@@ -103,7 +105,7 @@ static void speaking_become(Speaking *s, uid_t uid)
                 speaking_fail(s, "the groups of the user cannot be looked up now", r);
 }
 
-/* A process that left the cgroup would leave what was said of it as well. */
+/* Does not move the caller into a new scope: the vouch applies only to its present cgroup. */
 static void speaking_stay(Identity *i)
 {
         const Subject *subject = i->subject;
