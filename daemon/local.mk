@@ -1,4 +1,4 @@
-# cdmd itself. What cdmctl --offline and the generator share with it is in libmachine.
+# The code that cdmd, cdmctl --offline and the generator share.
 noinst_LTLIBRARIES += libmachine.la
 libmachine_la_SOURCES = \
 	daemon/machine/attribute.c \
@@ -19,7 +19,7 @@ libmachine_la_SOURCES = \
 	daemon/pid1/fence-files.c \
 	daemon/pid1/fence-files.h
 
-# Everything of the daemon but its main(): cdmd and the tests link it.
+# The whole daemon except main(). cdmd and the tests link it.
 noinst_LTLIBRARIES += libdaemon.la
 libdaemon_la_SOURCES = \
 	daemon/assembly.c \
@@ -287,7 +287,7 @@ sbin_PROGRAMS += cdmd
 cdmd_SOURCES = daemon/main.c
 cdmd_LDADD = libdaemon.la
 
-# Runs before everything else: it links neither libsystemd nor libnuma nor libcgroup.
+# The generator runs before all units: it links neither libsystemd nor libnuma nor libcgroup.
 systemgenerator_PROGRAMS = daemon/cdmd-generator
 daemon_cdmd_generator_SOURCES = daemon/generator.c
 daemon_cdmd_generator_LDADD = libmachine.la libpolicy.la

@@ -14,7 +14,7 @@ typedef struct Draft {
         RequestArgs args;
         uint64_t timeout_usec;
         char *mem_policy, *nodes;
-        char *bad_label; /* the key of the first label that cannot be one; NULL: all can */
+        char *bad_label; /* the key of the first invalid label; NULL: none */
         const char *bad_label_reason;
 } Draft;
 
@@ -26,7 +26,7 @@ static void draft_clear(Draft *d)
         free(d->bad_label);
 }
 
-/* Which methods take an option. */
+/* The methods that take an option. */
 enum {
         OF_REQUEST = 1 << 0,
         OF_EXPLAIN = 1 << 1,
@@ -35,7 +35,7 @@ enum {
         OF_ALL = OF_BOTH | OF_ADMIT
 };
 
-/* Every option with its type. */
+/* Every option with its type and its methods. */
 static const struct {
         const char *key;
         const char *type;
@@ -74,7 +74,7 @@ static int keep_bool(sd_bus_message *m, bool *ret)
         return r;
 }
 
-/* The rest of the message is read in any case. */
+/* Records the first invalid label for check_values(), and returns 0: the rest must be read in any case. */
 static int add_label(Draft *d, const char *key, const char *value)
 {
         int r = d->bad_label ? 0 : labels_add(&d->args.words.labels, key, value);
@@ -144,7 +144,7 @@ static int read_value(Draft *d, const char *key, sd_bus_message *m)
                 return sd_bus_message_read(m, "t", &a->queue_usec);
         }
         int r = sd_bus_message_read(m, "u", &pid);
-        /* What is no PID becomes 0, which identity refuses. */
+        /* A number that is no PID becomes 0, which identity_start() refuses. */
         a->target.pid = r >= 0 && pid <= INT32_MAX ? (pid_t)pid : 0;
         a->target.kind = TARGET_PID;
         return r;
@@ -247,7 +247,7 @@ static int check_values(Draft *d, sd_bus_error *error)
         return check_mem_policy(d, error);
 }
 
-/* "a{sv}" */
+/* Reads "a{sv}". */
 static int read_options(Draft *d, sd_bus_message *call, unsigned method, sd_bus_error *error)
 {
         uint32_t seen = 0;
