@@ -12,7 +12,7 @@
  * args untouched; a refusal also sets *error. */
 int bus_options_read(sd_bus_message *call, bool explain, RequestArgs *args, sd_bus_error *error);
 
-/* The same for "a{sv}", the options of Admit. *timeout_usec must be the default; it is unchanged if the option is
- * missing. */
+/* The same for "a{sv}", the options of Admit. On entry *timeout_usec is the default; it is unchanged if the
+ * option is missing. */
 int bus_options_read_admit(sd_bus_message *call, RequestArgs *args, uint64_t *timeout_usec,
                            sd_bus_error *error);

@@ -108,7 +108,7 @@ static void plan_append(Plan *p, StepKind kind, const NodeSet *from, const NodeS
 typedef struct Held {
         const BufferSet *buffers;
         int node;
-        uint64_t bytes; /* for the tenant's own pages: without its exact buffers */
+        uint64_t bytes; /* for the tenant's own pages: without those of buffers */
 } Held;
 
 static int add_held(Reservation *r, void *userdata)

@@ -210,7 +210,7 @@ static void tell_granted(Grant *g)
                 ledger_tenant_key(g->entry->r->target), ev.nodes, ev.policy ? ev.policy : "no rule");
 }
 
-/* The nodes are open. */
+/* The nodes are open, and the caller was checked again. */
 static void changed_checked(Grant *g, const char *wrong)
 {
         Entry *e = g->entry;

@@ -7,9 +7,9 @@
  *   larger:   the owner's groups → look → decide → polkit → look → decide → ledger → turn
  *             → free held memory → open nodes → [capped: MemoryMax=] → disk → answer
  *
- * The ledger counts the growth from the decision on. If the reservation is released or revoked meanwhile, its
- * drain covers the shares in the ledger. Otherwise a change that fails is undone. Clients are notified only
- * after the change was stored. */
+ * The ledger counts the growth from the decision on. A change that fails is undone, unless the reservation
+ * is already draining: the drain covers the shares in the ledger. Clients are notified only after the change
+ * was stored. */
 
 #include "daemon/tenant/resizes.h"
 
@@ -223,7 +223,7 @@ static void resize_fail(Resize *z, int error)
         resize_end(z, SD_BUS_ERROR_FAILED, strerror(-error));
 }
 
-/* NULL: the reservation has ended or is draining, so the change has ended too. */
+/* NULL: the reservation has ended, or is revoked or draining, so the change has ended too. */
 static Entry *resize_entry(Resize *z)
 {
         Entry *e = book_find(z->set->context.book, z->id);

@@ -12,8 +12,8 @@ typedef struct Book Book;
 /* Takes a snapshot of the nodes of a pool; NULL: of all CDM nodes. Used bytes are those of the last
  * observation, so a decision needs snapshot_look() first. Valid until the next snapshot is taken. */
 Snapshot snapshot_take(Book *book, const Pool *pool);
-/* The same for display: reads MemFree of the pool's nodes again, and starts an observation if the last one is
- * old (usage_show_node()). */
+/* The same for display: reads MemFree of the pool's nodes again, and starts an observation if the last one
+ * is old (usage_show_node()). */
 Snapshot snapshot_take_to_show(Book *book, const Pool *pool);
 /* usage_look() for all CDM nodes. cgroup: the target to read; may be NULL. */
 int snapshot_look(Book *book, const char *cgroup,
