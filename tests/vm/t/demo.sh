@@ -1,7 +1,7 @@
 #!/bin/bash
 # The demo runs to its end, and the scenes of it that README shows print what README says.
 # suites: bookworm
-# last
+# own-boot
 # seconds: 60
 # shellcheck source=tests/vm/lib.sh
 . /usr/lib/cdmd-vm/lib.sh

@@ -1,7 +1,7 @@
 #!/bin/bash
 # What kernel and drivers are set to: warnings that go away with their cause, devices, near ones.
 # topology: slow
-# last
+# own-boot
 # shellcheck source=tests/vm/lib.sh
 . /usr/lib/cdmd-vm/lib.sh
 # shellcheck source=tests/vm/guest/site.sh

@@ -2,7 +2,7 @@
 # The fence is closed over a system that runs already, changed, and lifted again: drop-ins, a reload, and
 # whatever this systemd needs to apply them to what is there.
 # topology: fast
-# last
+# own-boot
 # suites: trixie
 # seconds: 220
 # shellcheck source=tests/vm/lib.sh

@@ -1,7 +1,7 @@
 #!/bin/bash
 # Cgroups that systemd does not own: fenced as they appear, granted and released with those above them in order,
 # and given back what they had when the fence is lifted.
-# last
+# own-boot
 # suites: trixie
 # shellcheck source=tests/vm/lib.sh
 . /usr/lib/cdmd-vm/lib.sh

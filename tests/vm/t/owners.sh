@@ -1,6 +1,6 @@
 #!/bin/bash
 # Cgroups with the names of units that systemd did not make, as Nomad and Slurm make them: PID 1 says whose a cgroup is.
-# last
+# own-boot
 # shellcheck source=tests/vm/lib.sh
 . /usr/lib/cdmd-vm/lib.sh
 # shellcheck source=tests/vm/guest/site.sh

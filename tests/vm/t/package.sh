@@ -1,6 +1,6 @@
 #!/bin/bash
 # cdmd as a package: started by the bus only where it is enabled, well sealed off, and gone without a trace.
-# last
+# own-boot
 # suites: trixie
 # shellcheck source=tests/vm/lib.sh
 . /usr/lib/cdmd-vm/lib.sh
