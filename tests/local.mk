@@ -92,7 +92,7 @@ tests_unit_test_slurm_words_LDADD = libpolicy.la $(CHECK_LIBS)
 
 test_paths = \
 	-DTEST_DATA_DIR='"$(abs_top_srcdir)/tests/data"' \
-	-DFIXTURE='"$(abs_top_srcdir)/../shared/fixtures/power9-v100.tar.bz2"' \
+	-DFIXTURES='"$(abs_top_srcdir)/../shared/fixtures"' \
 	-DGENERATOR='"$(abs_top_builddir)/daemon/cdmd-generator"' \
 	-DBUILD_DIR='"$(abs_top_builddir)"'
 tests_unit_test_fence_files_CPPFLAGS = $(AM_CPPFLAGS) $(test_paths)

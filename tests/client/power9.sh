@@ -4,7 +4,7 @@
 
 . "${srcdir:-.}/tests/client/common.sh"
 
-fixture=$srcdir/../shared/fixtures/power9-v100.tar.bz2
+fixture=${CDM_FIXTURES:-$srcdir/../shared/fixtures}/power9-v100.tar.bz2
 if [ ! -e "$fixture" ]; then
         echo "skipped: there is no $fixture"
         exit 77

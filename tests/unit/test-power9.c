@@ -9,7 +9,7 @@
 #include "tests/unit/check-main.h"
 #include "tests/unit/tree.h"
 
-static char *scratch, *root;
+static char *scratch, *root, *fixture;
 static Topology *topology;
 
 static void setup(void)
@@ -17,7 +17,7 @@ static void setup(void)
         char *command = NULL;
 
         scratch = tree_new();
-        ck_assert_int_ge(asprintf(&command, "tar -xjf '%s' -C '%s'", FIXTURE, scratch), 0);
+        ck_assert_int_ge(asprintf(&command, "tar -xjf '%s' -C '%s'", fixture, scratch), 0);
         ck_assert_int_eq(system(command), 0);
         free(command);
         ck_assert_int_ge(asprintf(&root, "%s/nvidiagpunumanodes", scratch), 0);
@@ -79,8 +79,13 @@ END_TEST
 
 int main(void)
 {
-        if (access(FIXTURE, R_OK) < 0) {
-                printf("skipped: there is no %s\n", FIXTURE);
+        const char *folder = getenv("CDM_FIXTURES");
+
+        if (asprintf(&fixture, "%s/power9-v100.tar.bz2", folder ? folder : FIXTURES) < 0)
+                return EXIT_FAILURE;
+        if (access(fixture, R_OK) < 0) {
+                printf("skipped: there is no %s\n", fixture);
+                free(fixture);
                 return 77;
         }
         Suite *s = suite_create("power9");
@@ -92,5 +97,7 @@ int main(void)
         tcase_add_test(c, a_gpu_is_nearest_to_its_own_memory);
         tcase_add_test(c, nothing_to_complain_of_the_gpus);
         suite_add_tcase(s, c);
-        return check_main(s);
+        int status = check_main(s);
+        free(fixture);
+        return status;
 }
