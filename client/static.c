@@ -47,6 +47,6 @@ int verb_static(const Args *args)
                 status = reserve_static(unit);
         }
         if (status != CDM_EXIT_DONE)
-                note("%s starts without CDM memory and is kept off the CDM nodes", unit);
+                note("%s gets no CDM memory, and is kept off the CDM nodes", unit);
         return status;
 }

@@ -104,7 +104,7 @@ done
 systemctl start boot-a
 is "no room: the unit starts" "$(systemctl is-active boot-a)" active
 is "fenced" "$(born boot-a)" 0-1
-check "and its journal says so" wait_for 20 is_told boot-a 'boot-a.service starts without CDM memory'
+check "and its journal says so" wait_for 20 is_told boot-a 'boot-a.service gets no CDM memory'
 systemctl stop boot-a train-full
 check "nothing is left" wait_for 60 site_gone
 
@@ -159,7 +159,7 @@ for name in never unmet broken needy; do
         systemctl start set-$name 2>/dev/null
         check "set-$name.service does not start: nothing is reserved for it" wait_for 60 site_gone
         check "and it is closed" wait_for 30 is_closed set-$name
-        was_asked_for() { journalctl --unit "set-$name" --output=cat | grep --quiet -E 'is granted|starts without CDM memory'; }
+        was_asked_for() { journalctl --unit "set-$name" --output=cat | grep --quiet -E 'is granted|gets no CDM memory'; }
         check "though it was asked for" wait_for 20 was_asked_for
 done
 systemctl start by-timer.timer
