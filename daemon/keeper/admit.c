@@ -47,7 +47,6 @@ typedef struct AdmitRead {
 
 struct Admit {
         const AdmitContext *context;
-        Book *book;
         RequestArgs args;
         bool has_spoken; /* or the call does not vouch for anything */
         IdentityLookup *lookup;
@@ -193,7 +192,7 @@ static void admit_on_identity(IdentityVerdict verdict, const char *message, Iden
         }
         a->lookup = identity_lookup_free(a->lookup);
         a->identity = identity;
-        int r = speaking_start(a->book->core, a->context->vouches, identity, &a->args, false,
+        int r = speaking_start(a->context->book->core, a->context->vouches, identity, &a->args, false,
                                admit_on_spoken, a, &a->speaking);
         if (r < 0)
                 admit_fail(a, r);
@@ -205,15 +204,15 @@ static int admit_speak(Admit *a)
         IdentityQuery query = { .kind = TARGET_CGROUP, .cgroup = a->path, .pidfd = -EBADF };
 
         a->has_spoken = true;
-        return identity_start(a->book->core->identity_context, a->args.client, &query, admit_on_identity, a,
-                              &a->lookup);
+        return identity_start(a->context->book->core->identity_context, a->args.client, &query,
+                              admit_on_identity, a, &a->lookup);
 }
 
 /* Triggers the fence, and sets the timer for the next read. Below a unit, admit_judge() triggers the
  * pass. */
 static int admit_pause(Admit *a, bool is_below_unit)
 {
-        Book *book = a->book;
+        Book *book = a->context->book;
         int r = is_below_unit ? 0 : fence_check(a->context->fence, a->path, clock_monotonic_usec(), true);
 
         a->was_looked_at = false;
@@ -228,7 +227,7 @@ static int admit_pause(Admit *a, bool is_below_unit)
 /* The CDM nodes that are open to the cgroup but not promised to it. */
 static NodeSet admit_open(const Admit *a, const AdmitRead *l)
 {
-        const Book *book = a->book;
+        const Book *book = a->context->book;
         NodeSet promised = l->promised, open;
 
         if (l->is_below_unit) {
@@ -244,7 +243,7 @@ static NodeSet admit_open(const Admit *a, const AdmitRead *l)
 
 static void admit_judge(Admit *a, const AdmitRead *l)
 {
-        Book *book = a->book;
+        Book *book = a->context->book;
         NodeSet nodes = nodeset_intersect(&l->leaf.effective, &book->pools->cdm), open = admit_open(a, l);
         bool is_enforced = book->config->mode == FENCE_MODE_ENFORCE;
         const Answer good = { 0 };
@@ -292,7 +291,7 @@ static void admit_on_read(int result, void *userdata)
 
 static int admit_read_start(Admit *a)
 {
-        Book *book = a->book;
+        Book *book = a->context->book;
         AdmitRead *l = calloc(1, sizeof(*l));
         int r;
 
@@ -328,7 +327,6 @@ int admit_start(const AdmitContext *context, AdmitArgs *args, admit_done_t done,
         if (!a)
                 return -ENOMEM;
         *a = (Admit){ .context = context,
-                      .book = context->book,
                       .args = args->request,
                       .has_spoken = !vouch_words_need_permission(&args->request.words),
                       .pidfd = -EBADF,
@@ -340,7 +338,7 @@ int admit_start(const AdmitContext *context, AdmitArgs *args, admit_done_t done,
         if (r >= 0 && !a->path && (a->pidfd = fcntl(a->args.target.pidfd, F_DUPFD_CLOEXEC, 3)) < 0)
                 r = -errno;
         if (r >= 0)
-                r = sd_event_add_time_relative(a->book->core->event, &a->deadline, CLOCK_MONOTONIC,
+                r = sd_event_add_time_relative(a->context->book->core->event, &a->deadline, CLOCK_MONOTONIC,
                                                args->timeout_usec, 1000, admit_on_time_over, a);
         if (r >= 0)
                 r = admit_read_start(a);

@@ -38,7 +38,6 @@ struct TenantLooks {
 
 struct TenantLook {
         TenantLooks *set;
-        Book *book;
         char *tenant;
         char *reason;
         Turn *turn;
@@ -121,10 +120,11 @@ static void tenant_look_tell(TenantLook *l, int error, const char *message)
                     .reason = error < 0 ? message : l->reason };
 
         if (error < 0)
-                event_emit(l->book->core->notify, &e, "the nodes of %s could not be set as reserved: %s",
-                           l->tenant, message ? message : strerror(-error));
+                event_emit(l->set->book->core->notify, &e,
+                           "the nodes of %s could not be set as reserved: %s", l->tenant,
+                           message ? message : strerror(-error));
         else
-                event_emit(l->book->core->notify, &e, "the nodes of %s are set as reserved again: %s",
+                event_emit(l->set->book->core->notify, &e, "the nodes of %s are set as reserved again: %s",
                            l->tenant, l->reason);
 }
 
@@ -145,7 +145,7 @@ static void tenant_look_on_repaired(const ApplyResult *result, bool changed, voi
 /* NULL: the tenant has the desired nodes. */
 static char *tenant_look_find_drift(TenantLook *l, const Terms *t, const NodeSet *found)
 {
-        Book *book = l->book;
+        Book *book = l->set->book;
         NodeSet open = nodeset_intersect(found, &book->pools->cdm),
                 now = ledger_tenant_nodes(book->ledger, l->tenant), must = nodeset_intersect(&t->must, &now);
 
@@ -175,11 +175,11 @@ static int tenant_look_set_base(Reservation *r, void *userdata)
 /* Another program may have changed the tenant's ordinary nodes since its first grant; keep that change. */
 static void tenant_look_adopt_ordinary(TenantLook *l, const NodeSet *found)
 {
-        Base b = { l->book, nodeset_intersect(found, &l->book->pools->ordinary) };
+        Base b = { l->set->book, nodeset_intersect(found, &l->set->book->pools->ordinary) };
 
         if (nodeset_is_empty(&b.nodes))
                 return;
-        int r = ledger_foreach_of_tenant(l->book->ledger, l->tenant, tenant_look_set_base, &b);
+        int r = ledger_foreach_of_tenant(l->set->book->ledger, l->tenant, tenant_look_set_base, &b);
         if (r < 0)
                 log_error("cannot store the ordinary nodes of %s: %s", l->tenant, strerror(-r));
 }
@@ -187,9 +187,9 @@ static void tenant_look_adopt_ordinary(TenantLook *l, const NodeSet *found)
 /* True: a repair is in flight; its callback frees the TenantLook. */
 static bool tenant_look_judge(TenantLook *l, const NodeSet *found)
 {
-        Terms t = { .book = l->book };
+        Terms t = { .book = l->set->book };
         ChangeTerms as_reserved = { .migrate = false };
-        Book *book = l->book;
+        Book *book = l->set->book;
 
         ledger_foreach_of_tenant(book->ledger, l->tenant, tenant_look_add_terms, &t);
         if (!t.first || book->config->mode != FENCE_MODE_ENFORCE) {
@@ -220,8 +220,8 @@ static void tenant_look_on_read(const TenantReading *now, void *userdata)
 
 static bool tenant_look_read(TenantLook *l)
 {
-        Terms t = { .book = l->book };
-        Book *book = l->book;
+        Terms t = { .book = l->set->book };
+        Book *book = l->set->book;
 
         ledger_foreach_of_tenant(book->ledger, l->tenant, tenant_look_add_terms, &t);
         if (!t.first || book->config->mode != FENCE_MODE_ENFORCE) {
@@ -252,7 +252,7 @@ void tenant_looks_add(TenantLooks *s, const char *tenant)
         l = calloc(1, sizeof(*l));
         if (!l)
                 return;
-        *l = (TenantLook){ .set = s, .book = s->book, .tenant = strdup(tenant) };
+        *l = (TenantLook){ .set = s, .tenant = strdup(tenant) };
         DL_APPEND(s->all, l);
         if (l->tenant) {
                 HASH_ADD_KEYPTR(hh, s->due, l->tenant, strlen(l->tenant), l);

@@ -49,7 +49,6 @@ typedef struct LeafLook LeafLook;
 
 struct Drift {
         DriftContext context;
-        Book *book;
         Fights *fights;
         TenantLooks *tenants;
         SliceLooks *slices;
@@ -78,7 +77,7 @@ const DriftContext *drift_context(const Drift *d)
 /* False: a check of everything follows once that is possible. */
 static bool drift_can_look_now(Drift *d)
 {
-        if (drift_can_look(d->book))
+        if (drift_can_look(d->context.book))
                 return true;
         d->wanted = true;
         return false;
@@ -102,7 +101,7 @@ static const char *drift_tenant_of(Book *book, const FenceLeaf *leaf)
 /* Closes an open leaf through fence_check(), unless the leaf is fought over. */
 static void drift_judge_untenanted(Drift *d, const FenceLeaf *leaf)
 {
-        Book *book = d->book;
+        Book *book = d->context.book;
         _cleanup_free_ char *reason = NULL;
         NodeSet open = fence_leaf_open(leaf, book->config, book->pools, book->ledger);
         int r;
@@ -142,7 +141,7 @@ static void drift_check_leaf(Drift *d, const char *path)
 /* A leaf with a reservation is checked within its tenant's turn. False: it has no reservation. */
 static bool drift_look_as_tenant(Drift *d, const FenceLeaf *leaf)
 {
-        const char *tenant = drift_tenant_of(d->book, leaf);
+        const char *tenant = drift_tenant_of(d->context.book, leaf);
 
         if (tenant) {
                 fights_forget(d->fights, drift_key_of(leaf));
@@ -153,7 +152,7 @@ static bool drift_look_as_tenant(Drift *d, const FenceLeaf *leaf)
 
 static void drift_judge_reading(Drift *d, LeafReading *reading)
 {
-        Book *book = d->book;
+        Book *book = d->context.book;
         FenceLeaf *leaf = &reading->leaf;
 
         if (reading->error == -ENOMEM)
@@ -212,7 +211,8 @@ void drift_leaf(Drift *d, const char *path, bool check)
 
         if (drift_can_look_now(d) && !drift_is_known_by_name(d, path)) {
                 if (!d->leaf_reader)
-                        r = leaf_reader_new(d->book->core->worker, drift_on_leaf_read, d, &d->leaf_reader);
+                        r = leaf_reader_new(d->context.book->core->worker, drift_on_leaf_read, d,
+                                            &d->leaf_reader);
                 if (r >= 0)
                         r = leaf_reader_add(d->leaf_reader, path, check);
                 if (r >= 0)
@@ -247,7 +247,7 @@ static int leaf_look_run(Job *job, void *userdata)
 
 static NodeSet leaf_look_open_nodes(Drift *d, const FenceLeaf *leaf)
 {
-        Book *book = d->book;
+        Book *book = d->context.book;
         NodeSet open = fence_leaf_open(leaf, book->config, book->pools, book->ledger);
 
         if (!leaf->unit) {
@@ -277,7 +277,7 @@ static bool leaf_look_is_tighter(LeafLook *l)
 static void leaf_look_judge(LeafLook *l, const FenceLeaf *leaf)
 {
         Drift *d = l->drift;
-        Book *book = d->book;
+        Book *book = d->context.book;
         const char *tenant = drift_tenant_of(book, leaf);
         NodeSet open = leaf_look_open_nodes(d, leaf), missing;
 
@@ -313,7 +313,7 @@ static int drift_on_recheck(sd_event_source *source, uint64_t usec, void *userda
 /* Called after a check of everything; sets the timer for the next one if some cgroups are not watched. */
 static void drift_recheck_later(Drift *d)
 {
-        Book *book = d->book;
+        Book *book = d->context.book;
         bool leaky = fence_state(d->context.fence) == FENCE_LEAKY;
 
         if (d->recheck || !d->watch_wanted || (d->watch && !watch_is_incomplete(d->watch) && !leaky))
@@ -342,7 +342,7 @@ static void leaf_look_end(LeafLook *l)
 {
         Drift *d = l->drift;
 
-        fence_scan_clear_later(&l->scan, d->book->core->worker);
+        fence_scan_clear_later(&l->scan, d->context.book->core->worker);
         leaf_look_free(l);
         d->look = NULL;
         if (d->wanted)
@@ -381,7 +381,7 @@ static void leaf_look_done(int result, void *userdata)
                 return;
         }
         if (result >= 0)
-                result = slice_new(d->book->core->event, leaf_look_on_slice, l, &l->slice);
+                result = slice_new(d->context.book->core->event, leaf_look_on_slice, l, &l->slice);
         if (result >= 0) {
                 slice_set(l->slice, true);
                 return;
@@ -396,8 +396,9 @@ static int leaf_look_start(Drift *d)
 
         if (!l)
                 return -ENOMEM;
-        *l = (LeafLook){ .drift = d, .cdm = d->book->pools->cdm };
-        int r = worker_submit(d->book->core->worker, leaf_look_run, leaf_look_done, NULL, l, &l->job);
+        *l = (LeafLook){ .drift = d, .cdm = d->context.book->pools->cdm };
+        int r = worker_submit(d->context.book->core->worker, leaf_look_run, leaf_look_done, NULL, l,
+                              &l->job);
         if (r < 0) {
                 free(l);
                 return r;
@@ -430,8 +431,8 @@ void drift_look(Drift *d)
         d->wanted = true;
         if (d->soon || d->look || !drift_can_look_now(d) || d->systemd_reloading)
                 return;
-        r = sd_event_add_time_relative(d->book->core->event, &d->soon, CLOCK_MONOTONIC, LOOK_SOON_USEC,
-                                       LOOK_ACCURACY_USEC, drift_on_look_soon, d);
+        r = sd_event_add_time_relative(d->context.book->core->event, &d->soon, CLOCK_MONOTONIC,
+                                       LOOK_SOON_USEC, LOOK_ACCURACY_USEC, drift_on_look_soon, d);
         if (r < 0)
                 log_error("cannot set a timer: %s; `cdmctl reload` checks all control groups", strerror(-r));
 }
@@ -449,7 +450,7 @@ void drift_systemd(Drift *d, const char *state)
 
 void drift_settled(Drift *d)
 {
-        if (!drift_is_fenced(d->book))
+        if (!drift_is_fenced(d->context.book))
                 return;
         if (d->wanted)
                 drift_look(d);
@@ -506,14 +507,14 @@ int drift_new(const DriftContext *context, Drift **ret)
         if (!d)
                 return -ENOMEM;
         d->context = *context;
-        d->book = context->book;
-        int r = fights_new(d->book, context->degrades, drift_on_place, d, &d->fights);
+        int r = fights_new(d->context.book, context->degrades, drift_on_place, d, &d->fights);
         if (r >= 0)
-                r = tenant_looks_new(d->book, context->changes, d->fights, &d->tenants);
+                r = tenant_looks_new(d->context.book, context->changes, d->fights, &d->tenants);
         if (r >= 0)
-                r = slice_looks_new(d->book, context->fence, d->fights, drift_on_look_wanted, d, &d->slices);
+                r = slice_looks_new(d->context.book, context->fence, d->fights, drift_on_look_wanted, d,
+                                    &d->slices);
         if (r >= 0)
-                r = drop_in_watch_new(d->book, context->reloads, d->fights, drift_on_look_wanted, d,
+                r = drop_in_watch_new(d->context.book, context->reloads, d->fights, drift_on_look_wanted, d,
                                       &d->drop_ins);
         if (r < 0)
                 return r;

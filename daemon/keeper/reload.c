@@ -56,7 +56,6 @@ typedef struct Load {
 
 struct Reloads {
         ReloadContext context;
-        Book *book;
         ReloadListener listener;
         void *userdata; /* of the listener */
         Reload *all;
@@ -174,7 +173,7 @@ static void reload_rebase(Book *book, const NodeSet *before)
 
 static void reload_swap_in(Reloads *s, Adoption *a)
 {
-        Book *book = s->book;
+        Book *book = s->context.book;
         Adoption had = { .topology = book->topology, .pools = book->pools };
 
         book->topology = a->topology;
@@ -195,7 +194,7 @@ static void reload_swap_in(Reloads *s, Adoption *a)
 
 int reloads_adopt(Reloads *s, Adoption *a)
 {
-        Book *book = s->book;
+        Book *book = s->context.book;
         /* With a reload, the administrator accepts the pools as they are now. */
         bool accepted = a->config && book->serving;
         reload_swap_in(s, a);
@@ -285,7 +284,7 @@ static int reload_resolve_names(Config *config, RuleNames *names, char **ret_war
 static void reload_on_names(void *userdata)
 {
         Reloads *s = userdata;
-        Book *book = s->book;
+        Book *book = s->context.book;
         char *warnings = NULL;
 
         if (s->rule_names && rule_names_is_ready(s->rule_names)) {
@@ -303,7 +302,7 @@ static void reload_on_names(void *userdata)
  * grants nothing. */
 int reloads_load(Reloads *s)
 {
-        Book *book = s->book;
+        Book *book = s->context.book;
         _cleanup_(reload_messages_clear) ConfMessages messages = { 0 };
         _cleanup_(adoption_clear) Adoption f = { 0 };
         _cleanup_free_ char *error = NULL, *trouble = NULL;
@@ -329,7 +328,7 @@ int reloads_load(Reloads *s)
 
 static void reload_tell_fence(Reloads *s, int error)
 {
-        Book *book = s->book;
+        Book *book = s->context.book;
         FenceState state = fence_state(s->context.fence);
         char nodes[NODESET_STR_MAX];
         size_t n = 0;
@@ -398,7 +397,7 @@ static void reload_answer_loaded(Reloads *s)
 static void reload_on_fence(Fence *f, int error, void *userdata)
 {
         Reloads *s = userdata;
-        Book *book = s->book;
+        Book *book = s->context.book;
 
         book->fence_busy = false;
         if (error < 0)
@@ -422,7 +421,7 @@ static void reload_on_fence(Fence *f, int error, void *userdata)
 
 void reloads_fence(Reloads *s)
 {
-        Book *book = s->book;
+        Book *book = s->context.book;
         int r;
 
         bool wanted = book->config->mode == FENCE_MODE_ENFORCE && pool_set_needs_fence(book->pools);
@@ -445,7 +444,7 @@ void reloads_fence(Reloads *s)
 
 static void reload_refuse_pending(Reloads *s, const char *error)
 {
-        Book *book = s->book;
+        Book *book = s->context.book;
         Event e = { .kind = EVENT_RELOAD_FAILED, .reason = error };
         Answer a = { CDM_ERROR_BAD_CONFIG, error };
         Reload *r, *next;
@@ -461,7 +460,7 @@ static void reload_refuse_pending(Reloads *s, const char *error)
 /* One load serves all reloads that are waiting now. */
 static int reload_load_begin(Reloads *s, char **ret_error)
 {
-        Book *book = s->book;
+        Book *book = s->context.book;
         Load *l = calloc(1, sizeof(*l));
         Reload *i;
 
@@ -483,7 +482,7 @@ static int reload_load_begin(Reloads *s, char **ret_error)
 
 static int reload_load_finish(Reloads *s, char **ret_error)
 {
-        Book *book = s->book;
+        Book *book = s->context.book;
         _cleanup_(adoption_clear) Adoption f = { 0 };
         _cleanup_free_ char *names = NULL;
         Load *l = s->load;
@@ -506,7 +505,7 @@ static int reload_load_finish(Reloads *s, char **ret_error)
 
 static void reload_tell(Reloads *s)
 {
-        Book *book = s->book;
+        Book *book = s->context.book;
         Event e = { .kind = EVENT_RELOADED };
         Reload *i;
 
@@ -522,7 +521,7 @@ static void reload_tell(Reloads *s)
 
 void reloads_serve(Reloads *s)
 {
-        Book *book = s->book;
+        Book *book = s->context.book;
 
         while (!book->fence_busy && book->serving && (s->load || s->all)) {
                 _cleanup_free_ char *error = NULL;
@@ -573,7 +572,6 @@ int reloads_new(const ReloadContext *context, Reloads **ret)
         if (!s)
                 return -ENOMEM;
         s->context = *context;
-        s->book = context->book;
         *ret = s;
         return 0;
 }

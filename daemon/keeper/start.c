@@ -49,7 +49,6 @@
 
 struct Start {
         StartContext context;
-        Book *book;
         sd_event_source *patience; /* timer that extends systemd's start timeout */
         unsigned pending;
         EntryWalk *walk; /* checks every tenant's unit once */
@@ -70,7 +69,7 @@ static int start_on_patience(sd_event_source *source, uint64_t usec, void *userd
 static int start_on_loaded(Reservation *r, StorePhase phase, void *userdata)
 {
         Start *s = userdata;
-        Book *book = s->book;
+        Book *book = s->context.book;
         Entry *e;
 
         if (phase == STORE_GRANTING)
@@ -94,7 +93,7 @@ static int start_on_loaded_vouch(Vouch *v, void *userdata)
 static void start_on_bad_file(const char *file, const char *reason, void *userdata)
 {
         Start *s = userdata;
-        Book *book = s->book;
+        Book *book = s->context.book;
         Event e = { .kind = EVENT_REPAIRED, .reason = reason };
 
         event_emit(book->core->notify, &e,
@@ -106,7 +105,7 @@ static void start_on_bad_file(const char *file, const char *reason, void *userda
 static void start_on_ids_lost(const char *reason, uint32_t next_id, void *userdata)
 {
         Start *s = userdata;
-        Book *book = s->book;
+        Book *book = s->context.book;
         Event e = { .kind = EVENT_REPAIRED, .reason = reason };
 
         event_emit(
@@ -126,7 +125,7 @@ static int start_first_reservation(Reservation *r, void *userdata)
 static void start_check_tenant(uint32_t id, void *userdata)
 {
         Start *s = userdata;
-        Book *book = s->book;
+        Book *book = s->context.book;
         const Entry *e = book_find(book, id);
         Reservation *first = NULL;
 
@@ -163,7 +162,7 @@ static void start_check_tenants(Start *s, bool repair, unit_check_done_t on_done
 
 static void start_go_on_draining(Start *s)
 {
-        Book *book = s->book;
+        Book *book = s->context.book;
         Entry *e, *next;
 
         HASH_ITER (hh, book->entries, e, next) {
@@ -178,7 +177,7 @@ static void start_go_on_draining(Start *s)
 
 static void start_tell_systemd(Start *s, const char *ready)
 {
-        Book *book = s->book;
+        Book *book = s->context.book;
         size_t n = book->pools->n_pools;
 
         (void)sd_notifyf(0, "%sSTATUS=Fence %s, %zu %s.", ready, machine_fence_state(s->context.facts, NULL),
@@ -191,7 +190,7 @@ static int start_on_names_wait(sd_event_source *source, uint64_t usec, void *use
  * closed and the reservations are repaired by now. */
 static bool start_wait_for_names(Start *s)
 {
-        Book *book = s->book;
+        Book *book = s->context.book;
 
         if (s->names_waited || reloads_names_are_ready(s->context.reloads))
                 return false;
@@ -203,7 +202,7 @@ static bool start_wait_for_names(Start *s)
 static void start_serve(void *userdata)
 {
         Start *s = userdata;
-        Book *book = s->book;
+        Book *book = s->context.book;
         size_t n = ledger_count(book->ledger);
 
         if (start_wait_for_names(s))
@@ -246,7 +245,7 @@ static int start_on_names_wait(sd_event_source *source, uint64_t usec, void *use
 static void start_on_names_settled(void *userdata)
 {
         Start *s = userdata;
-        Book *book = s->book;
+        Book *book = s->context.book;
 
         if (s->names_wait) {
                 s->names_wait = sd_event_source_disable_unref(s->names_wait);
@@ -266,7 +265,7 @@ static void start_on_repaired(void *userdata)
 /* Compares the reservations with the state of the kernel, and repairs the difference. */
 static void start_repair_all(Start *s)
 {
-        Book *book = s->book;
+        Book *book = s->context.book;
 
         buffers_look(s->context.buffers); /* this also narrows and drains */
         if (book->serving) {
@@ -303,7 +302,7 @@ static void start_on_checked(void *userdata)
 
 static int start_load_drained(Start *s)
 {
-        Book *book = s->book;
+        Book *book = s->context.book;
         Event e = { .kind = EVENT_REPAIRED, .reason = "the list of drained nodes on disk was garbage" };
 
         int r = store_read_drained(book->core->store, &book->drained);
@@ -335,7 +334,7 @@ int start_run(Start *s)
         static const StoreReader reader = { start_on_loaded, start_on_bad_file, start_on_ids_lost,
                                             start_on_loaded_vouch };
 
-        Book *book = s->book;
+        Book *book = s->context.book;
 
         reloads_listen(s->context.reloads, &listener, s);
         int r = sd_event_add_time_relative(book->core->event, &s->patience, CLOCK_MONOTONIC, PATIENCE_USEC,
@@ -369,9 +368,8 @@ int start_new(const StartContext *context, Start **ret)
         if (!s)
                 return -ENOMEM;
         s->context = *context;
-        s->book = context->book;
-        int r = entry_walk_new(s->book->core->event, s->book->ledger, start_check_tenant, start_on_walked, s,
-                               &s->walk);
+        int r = entry_walk_new(s->context.book->core->event, s->context.book->ledger, start_check_tenant,
+                               start_on_walked, s, &s->walk);
         if (r < 0) {
                 free(s);
                 return r;

@@ -27,7 +27,6 @@ struct FollowSet {
 
 struct Follow {
         FollowSet *set;
-        Book *book;
         char *tenant;
         NodeSet leaving;
         Turn *turn;
@@ -105,7 +104,7 @@ static void follow_on_turn(Turn *t _unused_, void *userdata)
         ApplyResult result = { .error = 0 };
         Reservation *r = NULL;
 
-        ledger_foreach_of_tenant(f->book->ledger, f->tenant, follow_with_cgroup, &r);
+        ledger_foreach_of_tenant(f->set->book->ledger, f->tenant, follow_with_cgroup, &r);
         if (r) {
                 follow_not_due(f);
                 result.error = change_start(f->set->changes, r, &terms, follow_on_changed, f, &f->change);
@@ -134,9 +133,7 @@ void follows_add(FollowSet *s, const char *tenant, const NodeSet *leaving, follo
                 done(&result, tenant, userdata);
                 return;
         }
-        *f = (Follow){
-                .set = s, .book = s->book, .tenant = strdup(tenant), .done = done, .userdata = userdata
-        };
+        *f = (Follow){ .set = s, .tenant = strdup(tenant), .done = done, .userdata = userdata };
         if (leaving)
                 f->leaving = *leaving;
         DL_APPEND(s->all, f);
