@@ -7,6 +7,7 @@ dist_man_MANS = \
 	man/cdm-pool.5 \
 	man/cdmctl.1 \
 	man/cdmd-machines.7 \
+	man/cdmd-nri.8 \
 	man/cdmd-oci-hook.8 \
 	man/cdmd-slurm.8 \
 	man/cdmd.8 \

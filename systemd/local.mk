@@ -9,13 +9,13 @@ dist_dbussystemservice_DATA = systemd/org.cdmd1.service
 dist_polkitaction_DATA = systemd/org.cdmd1.policy
 dist_catalog_DATA = systemd/cdmd.catalog
 
-EXTRA_DIST += $(systemunit_DATA:=.in)
+EXTRA_DIST += $(systemunit_DATA:=.in) systemd/cdmd-nri.service.in
 CLEANFILES += $(systemunit_DATA)
 
 # Paths in the units are those of this configuration, which make knows only now.
 $(systemunit_DATA): %: %.in Makefile
 	$(AM_V_GEN)$(MKDIR_P) $(@D) && \
-	sed -e 's,@sbindir\@,$(sbindir),g' -e 's,@bindir\@,$(bindir),g' \
+	sed -e 's,@sbindir\@,$(sbindir),g' -e 's,@bindir\@,$(bindir),g' -e 's,@libexecdir\@,$(libexecdir),g' \
 		'$<' > '$@.tmp' && mv '$@.tmp' '$@'
 
 # Removing the program must not leave a machine fenced by files that nobody reads any more.

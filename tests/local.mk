@@ -160,6 +160,7 @@ client_tests = \
 	tests/client/libcdm.sh \
 	tests/client/container.sh \
 	tests/client/machines.sh \
+	tests/client/nri.sh \
 	tests/client/oci-hook.sh \
 	tests/client/offline.sh \
 	tests/client/pages.sh \
@@ -234,10 +235,10 @@ tests_vm_programs_vm_ping_LDADD = $(SYSTEMD_LIBS) -lpthread
 # What the demo in the guest is compared with.
 vm_files = README.md tests/check-readme tests/vm/demo.sh
 
-vm-programs: $(vm_programs)
-install-vm-programs: $(vm_programs)
+vm-programs: $(vm_programs) $(vm_go_programs)
+install-vm-programs: $(vm_programs) $(vm_go_programs)
 	$(MKDIR_P) "$(DESTDIR)$(vmprogramsdir)"
-	for p in $(vm_programs); do \
+	for p in $(vm_programs) $(vm_go_programs); do \
 		$(LIBTOOL) --quiet --mode=install $(INSTALL_PROGRAM) "$$p" "$(DESTDIR)$(vmprogramsdir)"; \
 	done
 	for f in $(vm_files); do $(INSTALL_DATA) "$(srcdir)/$$f" "$(DESTDIR)$(vmprogramsdir)"; done

@@ -30,12 +30,14 @@
 #include "client/oci/state.h"
 #include "client/reserve.h"
 #include "policy/cdm-names.h"
+#include "policy/label.h"
 #include "policy/word.h"
 
 typedef struct Hook {
         const char *root; /* "", or for tests a directory with proc and sys/fs/cgroup */
         OciState state;
         OciAsk ask;
+        Labels labels;
         OciPlace place;
 } Hook;
 
@@ -43,6 +45,7 @@ static void hook_clear(Hook *h)
 {
         oci_state_clear(&h->state);
         oci_ask_clear(&h->ask);
+        labels_clear(&h->labels);
         oci_place_clear(&h->place);
 }
 
@@ -55,47 +58,82 @@ static void hook_log(const char *line)
 
 static int hook_help(void)
 {
-        puts("cdmd-oci-hook [--pool=POOL --size=SIZE]\n\n"
+        puts("cdmd-oci-hook [--pool=POOL --size=SIZE [--priority=N] [--exclusive=BOOL] [--label=KEY=VALUE]...]\n\n"
              "Reserve memory of cdmd for a container that starts; container runtimes run this");
         return CDM_EXIT_DONE;
 }
 
-/* The options come from a CDI file, which belongs to root. */
+/* NULL, or the rest of the sentence `--label= ...`. */
+static const char *take_label(Hook *h, const char *text)
+{
+        const char *equals = strchr(text, '=');
+        _cleanup_free_ char *key = equals ? strndup(text, (size_t)(equals - text)) : NULL;
+
+        if (!equals)
+                return "is not KEY=VALUE";
+        int r = key ? labels_add(&h->labels, key, equals + 1) : -ENOMEM;
+        if (r == -EINVAL)
+                return label_check(key, equals + 1);
+        return r == -EEXIST  ? "has a key that is given twice"
+               : r == -E2BIG ? "is one too many"
+               : r < 0       ? "cannot be stored: out of memory"
+                             : NULL;
+}
+
+/* Stores an option that is also an annotation. NULL, or the rest of the sentence `--pool= ...`. */
+static const char *take_ask(Hook *h, const char *name, const char *value)
+{
+        if ((strcmp(name, "pool") == 0 && h->ask.pool) || (strcmp(name, "size") == 0 && h->ask.size))
+                return "is given twice";
+        return oci_ask_take(&h->ask, name, value);
+}
+
+static int check_options(const Hook *h, bool further)
+{
+        if (further || !h->ask.pool != !h->ask.size)
+                return fail(CDM_EXIT_USAGE,
+                            "the arguments are none, or --pool=POOL and --size=SIZE with further options; "
+                            "`cdmctl cdi` writes CDI files that have them");
+        if (!h->ask.pool && (h->labels.n > 0 || h->ask.has_priority || h->ask.exclusive))
+                return fail(CDM_EXIT_USAGE,
+                            "--label=, --priority= and --exclusive= need --pool= and --size=; see "
+                            "cdmd-oci-hook(8)");
+        return 0;
+}
+
+/* The options come from a CDI file or from cdmd-nri, both of which belong to root. */
 static int parse_options(int argc, char **argv, Hook *h, bool *ret_done)
 {
-        static const struct option options[] = {
-                { "pool", required_argument, NULL, 'p' }, { "size", required_argument, NULL, 's' },
-                { "root", required_argument, NULL, 'r' }, { "help", no_argument, NULL, 'h' },
-                { "version", no_argument, NULL, 'v' },    { 0 }
-        };
-        int o, r = 0;
+        static const struct option options[] = { { "pool", required_argument, NULL, 'a' },
+                                                 { "size", required_argument, NULL, 'a' },
+                                                 { "priority", required_argument, NULL, 'a' },
+                                                 { "exclusive", required_argument, NULL, 'a' },
+                                                 { "label", required_argument, NULL, 'l' },
+                                                 { "root", required_argument, NULL, 'r' },
+                                                 { "help", no_argument, NULL, 'h' },
+                                                 { "version", no_argument, NULL, 'v' },
+                                                 { 0 } };
+        const char *why;
+        int o, k = 0;
 
         opterr = 0;
-        while (r >= 0 && (o = getopt_long(argc, argv, "", options, NULL)) >= 0) {
+        while ((o = getopt_long(argc, argv, "", options, &k)) >= 0) {
                 *ret_done = o == 'h' || o == 'v';
                 if (o == 'h')
                         return hook_help();
-                else if (o == 'v')
+                if (o == 'v')
                         return printf("cdmd-oci-hook %s\n", PACKAGE_VERSION) < 0;
-                else if (o == 'p' && !h->ask.pool)
-                        r = string_copy(optarg, &h->ask.pool);
-                else if (o == 's' && !h->ask.size)
-                        r = string_copy(optarg, &h->ask.size);
-                else if (o == 'r')
+                if (o == 'r')
                         h->root = optarg;
-                else
-                        return fail(CDM_EXIT_USAGE,
-                                    "an option is not known, given twice or without its value; see "
-                                    "cdmd-oci-hook(8)");
+                else if (o == 'a' && (why = take_ask(h, options[k].name, optarg)))
+                        return fail(CDM_EXIT_USAGE, "--%s= %s", options[k].name, why);
+                else if (o == 'l' && (why = take_label(h, optarg)))
+                        return fail(CDM_EXIT_USAGE, "--label= %s", why);
+                else if (o == '?')
+                        return fail(CDM_EXIT_USAGE, "an option is not known, or without its value; see "
+                                                    "cdmd-oci-hook(8)");
         }
-        if (r < 0)
-                return fail(CDM_EXIT_FAILED, "out of memory");
-        if (optind < argc || !h->ask.pool != !h->ask.size)
-                return fail(
-                        CDM_EXIT_USAGE,
-                        "the arguments are --pool=POOL and --size=SIZE, or none; `cdmctl cdi` writes CDI "
-                        "files that have them");
-        return 0;
+        return check_options(h, optind < argc);
 }
 
 /* 0 and *ret_asked (the container asks for memory), or an exit status. */
@@ -226,6 +264,7 @@ static int request(sd_bus *bus, const Hook *h)
                       .root = "",
                       .pid = (uint32_t)h->state.pid,
                       .priority = h->ask.priority,
+                      .labels = h->labels,
                       .positional = positional,
                       .n_positional = 2 };
 

@@ -153,8 +153,7 @@ static const char *shown(const char *s, char buf[static SHOWN_MAX])
         return buf;
 }
 
-/* Stores one annotation of cdmd; name is without the prefix. NULL, or a reason. */
-static const char *take(OciAsk *a, const char *name, const char *value)
+const char *oci_ask_take(OciAsk *a, const char *name, const char *value)
 {
         if (strcmp(name, "pool") == 0)
                 return a->pool || string_copy(value, &a->pool) >= 0 ? NULL : "out of memory";
@@ -185,7 +184,7 @@ int oci_ask_read(json_object *annotations, OciAsk *a, char reason[static OCI_REA
                 (void)unused;
                 if (strncmp(key, OCI_ANNOTATION_PREFIX, n) != 0)
                         continue;
-                why = value ? take(a, key + n, value) : "is no text";
+                why = value ? oci_ask_take(a, key + n, value) : "is no text";
                 if (why) {
                         snprintf(reason, OCI_REASON_MAX, "the annotation %s (\"%s\") %s",
                                  shown(key, its_key), shown(value ? value : "", its_value), why);

@@ -50,6 +50,9 @@ void oci_ask_clear(OciAsk *a);
 
 /* True if the annotations contain a pool or a size. */
 bool oci_ask_is_made(json_object *annotations);
+/* Adds one annotation, whose name is given without the prefix; pool and size only if `a` has none. NULL, or
+ * the rest of the sentence `the annotation ...`, which says why it is invalid. */
+const char *oci_ask_take(OciAsk *a, const char *name, const char *value);
 /* Adds the request in the annotations; pool and size only if `a` has none. -EINVAL, with a sentence in
  * reason: an annotation is invalid. */
 int oci_ask_read(json_object *annotations, OciAsk *a, char reason[static OCI_REASON_MAX]);

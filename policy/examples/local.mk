@@ -15,6 +15,7 @@ dist_examplepolicy_DATA = \
 	policy/examples/policy.d/33-slurm-jobs.conf \
 	policy/examples/policy.d/35-batch.conf \
 	policy/examples/policy.d/40-containers.conf \
+	policy/examples/policy.d/41-pods.conf \
 	policy/examples/policy.d/45-lxc.conf \
 	policy/examples/policy.d/46-libvirt.conf \
 	policy/examples/policy.d/50-developers.conf \

@@ -95,6 +95,15 @@ hook 2 "$(state '')" --size=1G --pool
 hook 2 "$(state '')" --pool=a --pool=b --size=1G
 hook 2 "$(state '')" --sise=1G
 hook 2 "$(state '')" hbm
+hook 2 "$(state '')" --label=k8s.pod=a
+says err 'need --pool= and --size='
+hook 2 "$(state '')" --exclusive=yes
+hook 2 "$(state '')" --priority=1
+for bad in --label=x --label==x --label=K=x --label=a= --priority=x --priority --exclusive --exclusive=maybe; do
+        hook 2 "$(state '')" --pool=hbm --size=8G "$bad"
+done
+hook 2 "$(state '')" --pool=hbm --size=8G --label=a=1 --label=a=2
+says err 'has a key that is given twice'
 hook 0 '' --help
 hook 0 '' --version
 [ "$(requests)" = 0 ] || complain "nonsense was asked for"
@@ -160,6 +169,8 @@ hook 0 "$(state "$pool,\"org.cdmd1.size\":\"50%\"")"
 asked 'Request hbm 52428800 pid=77 for-nobody=1'
 hook 0 "$(state "$pool,$size")" --pool=hbm --size=1G
 asked 'Request hbm 1073741824 pid=77 for-nobody=1'
+hook 0 "$(state '')" --pool=hbm --size=1G --priority=-3 --exclusive=yes --label=k8s.namespace=ml --label=k8s.pod=a
+asked 'Request hbm 1073741824 pid=77 for-nobody=1 labels,k8s.namespace=ml,k8s.pod=a priority=-3 exclusive=1'
 hook 3 "$(state '')" --pool=denied --size=1G
 says err 'cdmd-oci-hook: refused by 10-x.conf:3 ?[31m'
 hook 4 "$(state '')" --pool=full --size=1G
