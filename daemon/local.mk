@@ -95,6 +95,8 @@ libdaemon_la_SOURCES = \
 	daemon/fence/subtenant-pass.c \
 	daemon/fence/subtenant.c \
 	daemon/fence/subtenant.h \
+	daemon/fence/unit-settle.c \
+	daemon/fence/unit-settle.h \
 	daemon/fence/way.c \
 	daemon/fence/way.h \
 	daemon/keeper/admit.c \

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "daemon/fence/step.h"
+#include "daemon/fence/unit-settle.h"
 #include "daemon/fence/way.h"
 #include "daemon/kernel/settle.h"
 #include "daemon/pid1/unit.h"
@@ -43,7 +44,7 @@ typedef struct StepJob {
         NumaBytes *residue;
         size_t n_residue;
         Settle settle;      /* STEP_MEASURE */
-        SubtenantUnit host; /* STEP_OPEN_WAY, STEP_CLOSE_WAY: the unit above; no name: none */
+        SubtenantUnit host; /* the unit above, if the step has changed its set; no name: it has not */
 } StepJob;
 
 struct Apply {
@@ -62,7 +63,7 @@ struct Apply {
         size_t at;
         size_t n_due;       /* APPLY_UNDOING: inverses of the steps before this one are due */
         bool writes_undone; /* APPLY_UNDOING: all inverses of writes have run */
-        SubtenantUnit host; /* the unit above, of which systemd must be notified; no name: none */
+        SubtenantUnit host; /* the unit above, while systemd is notified of its set */
         Step step;          /* in flight: the plan's, or an inverse */
         Job *job;
         StepJob *step_job;
@@ -74,7 +75,6 @@ struct Apply {
 };
 
 static void apply_next(Apply *a);
-static void host_told(Apply *a, int error, const char *message);
 
 static StepJob *step_job_free(StepJob *j)
 {
@@ -92,13 +92,26 @@ DEFINE_CLEANUP(StepJob, step_job_free);
 
 /* -- on the worker ------------------------------------------------------------------------------------ */
 
-/* If this changes the set of a unit above, systemd is notified of the new set at the end. */
 static int do_way(StepJob *j)
 {
         if (!j->foreign)
                 return 0;
         return way_change(j->foreign, j->cgroup, j->cgroup_id, j->step.kind == STEP_OPEN_WAY, &j->step.nodes,
                           &j->host, &j->message);
+}
+
+/* systemd answers before it writes a set, so an earlier set of the unit above may come back for a moment,
+ * until systemd writes the one of this plan. So the way is opened once more before the verification fails. */
+static int do_verify(StepJob *j, int fd)
+{
+        int r = step_verify(fd, j->cgroup, &j->step.nodes, &j->needed, &j->message);
+
+        if (r != -EPERM || !j->foreign || !subtenant_is_one(j->cgroup))
+                return r;
+        free(j->message);
+        j->message = NULL;
+        r = way_change(j->foreign, j->cgroup, j->cgroup_id, true, &j->needed, &j->host, &j->message);
+        return r < 0 ? r : step_verify(fd, j->cgroup, &j->step.nodes, &j->needed, &j->message);
 }
 
 /* memory.numa_stat may lag behind: settle_wait() decides whether to measure again. Nodes that stay open to
@@ -156,7 +169,7 @@ static int run_step(Job *job, void *userdata)
                                j->step.has_inverse ? &j->step.inverse_nodes : NULL, &j->message);
                 break;
         case STEP_VERIFY:
-                r = step_verify(fd, j->cgroup, &j->step.nodes, &j->needed, &j->message);
+                r = do_verify(j, fd);
                 if (r >= 0 && j->usable && !nodeset_is_empty(&j->needed))
                         r = step_verify_use(fd, j->cgroup, &j->needed, &j->message);
                 break;
@@ -243,15 +256,53 @@ static void apply_collect(Apply *a, StepJob *j)
         a->result.moved_bytes += j->moved.moved_bytes;
         a->result.failed_bytes += j->moved.failed_bytes;
         a->result.evicted_bytes += j->evict.evicted_bytes;
-        if (j->host.name) {
-                free(a->host.name);
-                a->host = (SubtenantUnit){ TAKE_PTR(j->host.name), j->host.nodes };
-        }
         if (j->step.kind == STEP_MEASURE) {
                 free(a->result.residue);
                 a->result.residue = TAKE_PTR(j->residue);
                 a->result.n_residue = j->n_residue;
         }
+}
+
+/* systemd has been notified of the set of the unit above, or not. A unit that is gone is no error. */
+static void host_told(Apply *a, int error, const char *message)
+{
+        _cleanup_free_ char *text = NULL;
+
+        unit_settles(a->host.name);
+        free(a->host.name);
+        a->host = (SubtenantUnit){ 0 };
+        if (error >= 0 || is_gone(error)) {
+                step_ended(a, 0, NULL);
+                return;
+        }
+        text = step_message("systemd did not set AllowedMemoryNodes= of the unit above %s: %s", a->cgroup,
+                            message ? message : strerror(-error));
+        /* The step itself has changed the unit, so its own inverse must run too. */
+        if (a->state == APPLY_STEPS && error != -ETIMEDOUT)
+                a->at++;
+        step_ended(a, error, text);
+}
+
+static void apply_on_host_told(int error, const char *message, void *userdata)
+{
+        Apply *a = userdata;
+
+        a->call = unit_call_free(a->call);
+        host_told(a, error, message);
+}
+
+/* Notifies systemd of the set of the unit above, at once and with the set that the unit has now: systemd
+ * writes this set to the kernel, and another tenant of the unit may have been given nodes since this step
+ * ran. systemd handles the notifications in the order in which they are sent, so after the answer to this
+ * one no earlier set comes back. Returns 1 if nothing has changed. */
+static int tell_host(Apply *a, SubtenantUnit *host)
+{
+        if (!host->name || !a->gate)
+                return 1;
+        a->host = *host;
+        *host = (SubtenantUnit){ 0 };
+        NodeSet nodes = subtenant_unit_written(a->host.name, &a->host.nodes);
+        return unit_set_mems(a->gate, a->host.name, &nodes, apply_on_host_told, a, &a->call);
 }
 
 static void apply_on_job_done(int result, void *userdata)
@@ -264,7 +315,11 @@ static void apply_on_job_done(int result, void *userdata)
         a->job = NULL;
         a->step_job = NULL;
         apply_collect(a, j);
-        step_ended(a, result < 0 ? result : 0, j->message);
+        int r = result < 0 ? 1 : tell_host(a, &j->host);
+        if (r == 1)
+                step_ended(a, result < 0 ? result : 0, j->message);
+        else if (r < 0)
+                host_told(a, r, NULL);
 }
 
 static void apply_on_job_progress(uint64_t value, void *userdata)
@@ -285,24 +340,6 @@ static void apply_on_property_set(int error, const char *message, void *userdata
                 text = step_message("systemd did not set AllowedMemoryNodes= of %s: %s", a->unit,
                                     message ? message : strerror(-error));
         step_ended(a, error, text);
-}
-
-static void apply_on_host_told(int error, const char *message, void *userdata)
-{
-        Apply *a = userdata;
-
-        a->call = unit_call_free(a->call);
-        host_told(a, error, message);
-}
-
-/* Notifies systemd of the set of the unit above. Returns 1 if nothing has changed. */
-static int tell_host(Apply *a)
-{
-        _cleanup_free_ char *name = TAKE_PTR(a->host.name);
-
-        if (!name || !a->gate)
-                return 1;
-        return unit_set_mems(a->gate, name, &a->host.nodes, apply_on_host_told, a, &a->call);
 }
 
 /* Returns the nodes that earlier steps opened and that this step must find: for STEP_VERIFY. */
@@ -440,28 +477,7 @@ static void apply_next(Apply *a)
                         a->at++;
                 }
         }
-        int r = tell_host(a);
-        if (r == 1)
-                apply_finish(a);
-        else if (r < 0)
-                host_told(a, r, NULL);
-}
-
-/* The last step of all: systemd has been notified of the set of the unit above. If the unit is gone, that is
- * no error. */
-static void host_told(Apply *a, int error, const char *message)
-{
-        if (error < 0 && !is_gone(error) && a->state == APPLY_STEPS) {
-                _cleanup_free_ char *text =
-                        step_message("systemd did not set AllowedMemoryNodes= of the unit above %s: %s",
-                                     a->cgroup, message ? message : strerror(-error));
-
-                apply_fail(a, error, text);
-                a->at = a->n_due = a->n_steps;
-        } else if (error < 0 && !is_gone(error) && a->result.undo_error == 0) {
-                a->result.undo_error = error;
-        }
-        apply_next(a);
+        apply_finish(a);
 }
 
 /* If the first step is not asynchronous, an empty job runs first, so that done is never called from within
@@ -550,10 +566,10 @@ Apply *apply_free(Apply *a)
         if (a->job)
                 job_cancel(a->job);
         unit_call_free(a->call);
+        free(a->host.name);
         free(a->steps);
         free(a->unit);
         free(a->cgroup);
-        free(a->host.name);
         free(a->result.message);
         free(a->result.residue);
         free(a);

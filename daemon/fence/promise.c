@@ -144,6 +144,14 @@ NodeSet promise_unit_nodes(const PromiseUnit *u)
         return nodes;
 }
 
+void promise_unit_note(PromiseTable *t, const char *unit_path, const NodeSet *written)
+{
+        PromiseUnit *u = promise_unit_find(t, unit_path, strlen(unit_path));
+
+        if (u)
+                u->written = *written;
+}
+
 int promise_unit_copy(const PromiseUnit *u, PromiseUnit **ret)
 {
         PromiseUnit *copy = u ? calloc(1, sizeof(*copy)) : NULL;

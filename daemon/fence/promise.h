@@ -21,6 +21,7 @@ typedef struct Promise {
 typedef struct PromiseUnit {
         char *path;
         Promise *tenants; /* hash table, never empty */
+        NodeSet written;  /* the set that the last pass has written to the unit; empty: none has */
         UT_hash_handle hh;
 } PromiseUnit;
 
@@ -40,6 +41,8 @@ const PromiseUnit *promise_unit(const PromiseTable *t, const char *unit_path);
 const PromiseUnit *promise_above(const PromiseTable *t, const char *path, NodeSet *ret);
 /* The union of the promises of all tenants of a unit. u may be NULL. */
 NodeSet promise_unit_nodes(const PromiseUnit *u);
+/* Records the set that was written to the unit, if a tenant there has a promise. */
+void promise_unit_note(PromiseTable *t, const char *unit_path, const NodeSet *written);
 /* If u is NULL, the copy is NULL. Fails with -ENOMEM. */
 int promise_unit_copy(const PromiseUnit *u, PromiseUnit **ret);
 PromiseUnit *promise_unit_free(PromiseUnit *u);

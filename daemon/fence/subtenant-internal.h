@@ -19,8 +19,9 @@ typedef struct Pass {
         size_t n_wds;
         int watch;
         size_t n_tenants;
-        bool is_open; /* CDM nodes are open to the unit */
-        int error;    /* if negative, the unit must not be widened */
+        bool is_open;    /* CDM nodes are open to the unit */
+        int error;       /* if negative, the unit must not be widened */
+        NodeSet written; /* the set of the unit after the pass; empty: unknown */
         char *message;
 } Pass;
 

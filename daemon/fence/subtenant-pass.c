@@ -258,9 +258,10 @@ static int pass_unit_mems(Pass *p, const char *unit_path, int fd, const NodeSet 
                 target = mems;
         if (!nodeset_equal(&target, &mems))
                 r = cgroup_write_mems(unit_path, &target);
+        p->written = r >= 0 ? target : NODESET_EMPTY;
         if (r >= 0 && ret) {
                 free(ret->name);
-                *ret = (SubtenantUnit){ strdup(name_of(unit_path)), target };
+                *ret = (SubtenantUnit){ .name = strdup(name_of(unit_path)), .nodes = target };
         }
         return r;
 }

@@ -27,6 +27,7 @@
 #include <sys/inotify.h>
 #include <unistd.h>
 
+#include "daemon/fence/unit-settle.h"
 #include "daemon/kernel/cgroup.h"
 #include "daemon/kernel/owner.h"
 
@@ -149,6 +150,18 @@ NodeSet subtenant_unit_nodes(const char *unit)
         return nodes;
 }
 
+NodeSet subtenant_unit_written(const char *unit, const NodeSet *otherwise)
+{
+        NodeSet nodes = *otherwise;
+
+        pthread_mutex_lock(&data);
+        for (const PromiseUnit *u = table.promises; u; u = u->hh.next)
+                if (strcmp(name_of(u->path), unit) == 0 && !nodeset_is_empty(&u->written))
+                        nodes = u->written;
+        pthread_mutex_unlock(&data);
+        return nodes;
+}
+
 bool subtenant_promised(const char *path, NodeSet *ret)
 {
         pthread_mutex_lock(&data);
@@ -243,12 +256,20 @@ static int pass_run(Pass *p, const char *unit_path, const NodeSet *given_up, Sub
 {
         p->unit = promise_unit_free(p->unit);
         p->error = 0;
+        p->written = NODESET_EMPTY;
         free(p->message);
         p->message = NULL;
         pthread_mutex_lock(&data);
         int r = promise_unit_copy(promise_unit(&table.promises, unit_path), &p->unit);
         pthread_mutex_unlock(&data);
-        return r < 0 ? r : subtenant_pass_unit(p, unit_path, given_up, ret);
+        if (r >= 0)
+                r = subtenant_pass_unit(p, unit_path, given_up, ret);
+        if (r >= 0 && !nodeset_is_empty(&p->written)) {
+                pthread_mutex_lock(&data);
+                promise_unit_note(&table.promises, unit_path, &p->written);
+                pthread_mutex_unlock(&data);
+        }
+        return r;
 }
 
 static int compare_ints(const void *a, const void *b)
@@ -356,6 +377,7 @@ int subtenant_close(const char *path, uint64_t id, const NodeSet *nodes, Subtena
         if (!unit_path)
                 return -ENOENT;
         pthread_mutex_lock(&writing);
+        unit_settles(name_of(unit_path));
         int r = subtenant_promise(path, id, nodes, false, &before);
         given_up = nodeset_subtract(&before, nodes);
         if (r >= 0)

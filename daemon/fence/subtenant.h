@@ -76,6 +76,10 @@ typedef struct SubtenantFound {
 
 void subtenant_found_clear(SubtenantFound *found);
 
+/* The set that the last pass has written to the unit of this name; `otherwise` if no tenant there has a
+ * promise. Does not block. */
+NodeSet subtenant_unit_written(const char *unit, const NodeSet *otherwise);
+
 /* Runs a pass over all units that have tenants with promises: fences new or opened cgroups, and widens the
  * tenants' own. Adds to *found. Blocks. */
 int subtenant_fence(SubtenantFound *found);

@@ -22,6 +22,7 @@
 #include "daemon/fence/fence-names.h"
 #include "daemon/fence/fence-scan.h"
 #include "daemon/fence/leaf-reader.h"
+#include "daemon/fence/unit-settle.h"
 #include "daemon/keeper/drift-reason.h"
 #include "daemon/keeper/drift-slice.h"
 #include "daemon/keeper/drift-tenant.h"
@@ -106,6 +107,11 @@ static void drift_judge_untenanted(Drift *d, const FenceLeaf *leaf)
         NodeSet open = fence_leaf_open(leaf, book->config, book->pools, book->ledger);
         int r;
 
+        /* The set of a unit with subtenants follows theirs, and is no drift until it has settled. */
+        if (!nodeset_is_empty(&open) && leaf->unit && unit_is_settling(leaf->unit)) {
+                drift_look(d);
+                return;
+        }
         if (!nodeset_is_empty(&open))
                 reason = drift_reason(book, leaf->unit, &leaf->mems);
         if (!nodeset_is_empty(&open) && !reason)

@@ -2,6 +2,8 @@
 -- count that the user has set stays: the plugin refuses a larger --cdm.
 
 local option = "^_SLURM_SPANK_OPTION_cdm_cdm=([^:]+):(%d+%.?%d*)([KMGTP]?)"
+-- Slurm 22.05 writes gres:NAME here, and 24.11 takes nothing but gres/NAME. That has this constant, and the other has not.
+local prefix = slurm.GRES_ALLOW_TASK_SHARING and "gres/" or "gres:"
 local powers = { K = 1, M = 2, G = 3, T = 4, P = 5 }
 
 local function count_cdm(job)
@@ -18,7 +20,7 @@ local function add_gres(job)
         local has = job.tres_per_node or ""
         local count = count_cdm(job)
         if count and not has:find("cdm[:=]") then
-                job.tres_per_node = (has == "" and "" or has .. ",") .. "gres:" .. count
+                job.tres_per_node = (has == "" and "" or has .. ",") .. prefix .. count
         end
 end
 

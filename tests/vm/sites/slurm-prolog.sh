@@ -10,11 +10,6 @@
 # shellcheck source=tests/vm/guest/slurm.sh
 . /usr/lib/cdmd-vm/slurm.sh
 
-# Slurm 24.11 of Debian 13 was not tried yet.
-if [ "$VM_SUITE" != bookworm ]; then
-        skip "jobs of Slurm with a prolog" "only tried with Slurm 22.05"
-        finish
-fi
 
 mems='grep Mems_allowed_list /proc/self/status'
 
@@ -27,7 +22,7 @@ jobs_gone() {
 # left: what must not be left when all jobs have ended
 left() {
         site_list '.[].id'
-        find "$slurm_top" -maxdepth 1 -name 'job_*'
+        slurm_jobs_left
         ls -A /run/cdm-slurm
         systemctl list-units --plain --no-legend 'cdm-slurm-*'
         site_leaks

@@ -10,12 +10,6 @@
 # shellcheck source=tests/vm/guest/slurm.sh
 . /usr/lib/cdmd-vm/slurm.sh
 
-# Slurm 24.11 of Debian 13 was not tried yet.
-if [ "$VM_SUITE" != bookworm ]; then
-        skip "jobs of Slurm" "only tried with Slurm 22.05"
-        finish
-fi
-
 mems='grep Mems_allowed_list /proc/self/status'
 
 # as USER COMMANDS: from a login of that user, in his home
@@ -36,7 +30,7 @@ jobs_gone() {
 # left: what must not be left when all jobs have ended
 left() {
         site_list '.[].id'
-        find "$slurm_top" -maxdepth 1 -name 'job_*'
+        slurm_jobs_left
         site_leaks
 }
 nothing_left() {

@@ -2,7 +2,7 @@
 # Children of a delegated unit that are tenants of their own (Subtree=), in a tree as Slurm makes it: the unit is open
 # only while one of them has a grant, and the others are kept off its nodes all the same.
 # last
-# seconds: 90
+# seconds: 110
 # shellcheck source=tests/vm/lib.sh
 . /usr/lib/cdmd-vm/lib.sh
 # shellcheck source=tests/vm/guest/site.sh
@@ -86,6 +86,22 @@ admitted() {
         echo $good
 }
 
+# together N: N times two jobs request at the same moment, and release at the same moment; prints how often both have had
+# their node, and the unit both
+together() {
+        local good=0 i
+        for ((i = 0; i < $1; i++)); do
+                cdmctl request hbm 16M --cgroup $scope/job_3 --nodes 2 >/tmp/one &
+                cdmctl request hbm 16M --cgroup $scope/job_4 --nodes 3 >/tmp/two
+                wait $!
+                ! { has '' 0-3 && has /job_3/step_0 0-2 && has /job_4/step_0 0-1,3; } || good=$((good + 1))
+                cdmctl release "$(cat /tmp/one)" &
+                cdmctl release "$(cat /tmp/two)"
+                wait $!
+        done
+        echo $good
+}
+
 # rchar: how many bytes cdmd has read
 rchar() {
         sed -n 's/^rchar: //p' "/proc/$(site_pid cdmd.service)/io"
@@ -134,7 +150,7 @@ is "the other job has not, at its steps" "$(mems /job_2/step_0) $(mems /job_2/st
 is "nor has what is no job" "$(mems /system)" 0-1
 is "systemd knows that the unit is open" "$(told)" 0-2
 check "a task of the job uses it" task /job_1/step_0/user/task_0 2 64
-check "which is there" on /job_1 2 60
+check "which is there" wait_for 10 on /job_1 2 60
 check_status 1 "one of the other job cannot" task /job_2/step_0/user/task_0 2 16
 like "and is told EINVAL" "$(cat /tmp/task)" "Invalid argument"
 is "the fence is closed" "$(cdmctl status --json=short | jq --raw-output .fence)" closed
@@ -209,6 +225,9 @@ remove /job_1
 check "granted once more" cdmctl request hbm 64M --cgroup $scope/job_4 --nodes 2
 check "released once more" cdmctl release "$output"
 is "the unit is narrow" "$(mems '') $(told)" "0-1 0-1"
+is "two jobs at once do not close the unit for each other" "$(together 20)" 20
+is "the unit is narrow after them" "$(mems '') $(told)" "0-1 0-1"
+is "nobody has changed it but cdmd and systemd" "$(journalctl --unit cdmd --output=cat | grep 'again and again')" ""
 
 task=/job_4/step_0/user/task_0
 check_status 125 "a user cannot ask for a job of which nobody said that it is his" in_task $task cdmctl run hbm 16M -- true

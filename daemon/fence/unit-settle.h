@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Units whose set cdmd has changed because of a subtenant. systemd writes a set after it has answered, and a
+ * notification with an earlier set may still be on its way. So for half a second the unit may have nodes that
+ * no subtenant has any more: that is no drift. Thread safe. */
+
+#include <stdbool.h>
+
+/* Must be called when the set of the unit changes, and when systemd has been notified of it. */
+void unit_settles(const char *unit);
+bool unit_is_settling(const char *unit);
