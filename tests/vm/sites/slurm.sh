@@ -82,6 +82,13 @@ like "its exit status is the command's" "$output" 'status 7'
 like "which ends with the command" "$(grep Mems_allowed_list <<<"$output" | tail -n 1) $(grep '^\[\]' <<<"$output")" '0-1 \[\]$'
 check_status 125 "more than the rule for its account gives is refused" as alice "srun --account=poor cdmctl run hbm 32M -- true"
 like "by that rule" "$output" '04-poor.conf'
+forged=ALL,SLURM_JOB_ACCOUNT=ml,SLURM_ACCOUNT=ml,SALLOC_ACCOUNT=ml
+check_status 125 "a job that says in its environment that it has another account is refused" \
+        as alice "srun --account=poor --export=$forged cdmctl run hbm 32M -- true"
+like "by the same rule" "$output" '04-poor.conf'
+check_status 1 "so is one that asks with --cdm" \
+        as alice "SLURM_JOB_ACCOUNT=ml srun --account=poor --export=$forged --cdm=hbm:32M true"
+like "by the same rule" "$output" '04-poor.conf'
 check "another account has the other rule" as alice "srun --account=ml cdmctl run hbm 32M -- $mems"
 check "in a batch job, too" as alice "sbatch --wait --quiet --account=ml --output=run.out --wrap='cdmctl run hbm 32M -- $mems'"
 like "whose command has memory" "$(cat /home/alice/run.out)" '(0-1,3|0-2)$'
