@@ -9,7 +9,7 @@
 
 #include "daemon/loop/clock.h"
 
-#define SETTLING_USEC (UINT64_C(500) * 1000)
+#define SETTLING_USEC (UINT64_C(5) * 1000 * 1000)
 
 typedef struct Settling Settling;
 
@@ -19,7 +19,7 @@ struct Settling {
         Settling *next;
 };
 
-/* There are as many as units with subtenants that were changed within half a second. */
+/* There are as many as units with subtenants that were changed within five seconds. */
 static Settling *settling;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 

@@ -2,8 +2,9 @@
 #pragma once
 
 /* Units whose set cdmd has changed because of a subtenant. systemd writes a set after it has answered, and a
- * notification with an earlier set may still be on its way. So for half a second the unit may have nodes that
- * no subtenant has any more: that is no drift. Thread safe. */
+ * notification with an earlier set may still be on its way. So for a moment the unit may have nodes that
+ * no subtenant has any more: that is no drift. How long the moment lasts depends on how busy PID 1 is; a check
+ * that finds such nodes is repeated for five seconds. Thread safe. */
 
 #include <stdbool.h>
 
