@@ -227,7 +227,7 @@ check "released once more" cdmctl release "$output"
 is "the unit is narrow" "$(mems '') $(told)" "0-1 0-1"
 is "two jobs at once do not close the unit for each other" "$(together 20)" 20
 is "the unit is narrow after them" "$(mems '') $(told)" "0-1 0-1"
-is "nobody has changed it but cdmd and systemd" "$(journalctl --unit cdmd --output=cat | grep 'again and again')" ""
+is "nobody has changed it but cdmd and systemd" "$(journalctl --unit cdmd --output=cat | grep "$scope are changed again and again")" ""
 
 task=/job_4/step_0/user/task_0
 check_status 125 "a user cannot ask for a job of which nobody said that it is his" in_task $task cdmctl run hbm 16M -- true
