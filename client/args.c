@@ -141,21 +141,12 @@ static int parse_unit(Args *a, const char *text)
 
 static int parse_label(Args *a, const char *text)
 {
-        _cleanup_free_ char *key = strndup(text, strcspn(text, "="));
-        const char *equals = strchr(text, '=');
+        const char *why;
+        int r = labels_parse(&a->labels, text, &why);
 
-        if (!equals)
-                return usage_error("--label=%s is not KEY=VALUE, as in slurm.account=ml", text);
-        if (!key)
+        if (r == -ENOMEM)
                 return fail(CDM_EXIT_FAILED, "out of memory");
-        if (label_check(key, equals + 1))
-                return usage_error("--label=%s %s", text, label_check(key, equals + 1));
-        int r = labels_add(&a->labels, key, equals + 1);
-        if (r == -EEXIST)
-                return usage_error("--label=%s: the key is given twice", text);
-        if (r == -E2BIG)
-                return usage_error("--label=%s is one too many; there can be %d", text, LABELS_MAX);
-        return r < 0 ? fail(CDM_EXIT_FAILED, "out of memory") : 0;
+        return r < 0 ? usage_error("--label=%s %s", text, why) : 0;
 }
 
 static int parse_cgroup(Args *a, const char *text)

@@ -93,10 +93,10 @@ libdaemon_la_SOURCES = \
 	daemon/fence/promise.h \
 	daemon/fence/subtenant-internal.h \
 	daemon/fence/subtenant-pass.c \
+	daemon/fence/subtenant-settle.c \
+	daemon/fence/subtenant-settle.h \
 	daemon/fence/subtenant.c \
 	daemon/fence/subtenant.h \
-	daemon/fence/unit-settle.c \
-	daemon/fence/unit-settle.h \
 	daemon/fence/way.c \
 	daemon/fence/way.h \
 	daemon/keeper/admit.c \

@@ -1,5 +1,6 @@
 # The NRI plugin, built where Go and the packages that it uses are (Debian 13: golang-go, golang-github-containerd-nri-dev,
-# golang-dbus-dev, golang-github-coreos-go-systemd-dev, golang-k8s-utils-dev). Nothing is downloaded: the packages come from $(GO_SOURCES).
+# golang-dbus-dev, golang-github-coreos-go-systemd-dev, golang-k8s-utils-dev). Nothing is downloaded: the packages come from
+# $(GO_SOURCES).
 nri_sources = nri/ask.go nri/main.go nri/mems.go
 EXTRA_DIST += $(nri_sources) nri/nri_test.go tests/vm/programs/vm-cri.go
 

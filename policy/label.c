@@ -89,6 +89,22 @@ int labels_add(Labels *l, const char *key, const char *value)
         return 0;
 }
 
+int labels_parse(Labels *l, const char *text, const char **ret_why)
+{
+        const char *equals = strchr(text, '=');
+        _cleanup_free_ char *key = equals ? strndup(text, (size_t)(equals - text)) : NULL;
+
+        *ret_why = "is not KEY=VALUE, as in slurm.account=ml";
+        if (!equals)
+                return -EINVAL;
+        int r = key ? labels_add(l, key, equals + 1) : -ENOMEM;
+        *ret_why = r == -EINVAL   ? label_check(key, equals + 1)
+                   : r == -EEXIST ? "has a key that is given twice"
+                   : r == -E2BIG  ? "is one too many; there can be 16"
+                                  : "cannot be stored: out of memory";
+        return r;
+}
+
 const char *labels_find(const Labels *l, const char *key, size_t key_length)
 {
         for (size_t i = 0; i < l->n; i++)

@@ -34,6 +34,10 @@ const char *label_check(const char *key, const char *value);
  * -ENOMEM. */
 int labels_add(Labels *l, const char *key, const char *value);
 
+/* Adds the label in `text`, KEY=VALUE. *ret_why: if this fails, the rest of the sentence `the label KEY=VALUE
+ * ...`. -EINVAL, -EEXIST, -E2BIG, -ENOMEM. */
+int labels_parse(Labels *l, const char *text, const char **ret_why);
+
 /* The value of the key in the first key_length bytes; NULL: there is none. */
 const char *labels_find(const Labels *l, const char *key, size_t key_length);
 

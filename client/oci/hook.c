@@ -58,26 +58,10 @@ static void hook_log(const char *line)
 
 static int hook_help(void)
 {
-        puts("cdmd-oci-hook [--pool=POOL --size=SIZE [--priority=N] [--exclusive=BOOL] [--label=KEY=VALUE]...]\n\n"
+        puts("cdmd-oci-hook [--pool=POOL --size=SIZE [--priority=N] [--exclusive=BOOL] "
+             "[--label=KEY=VALUE]...]\n\n"
              "Reserve memory of cdmd for a container that starts; container runtimes run this");
         return CDM_EXIT_DONE;
-}
-
-/* NULL, or the rest of the sentence `--label= ...`. */
-static const char *take_label(Hook *h, const char *text)
-{
-        const char *equals = strchr(text, '=');
-        _cleanup_free_ char *key = equals ? strndup(text, (size_t)(equals - text)) : NULL;
-
-        if (!equals)
-                return "is not KEY=VALUE";
-        int r = key ? labels_add(&h->labels, key, equals + 1) : -ENOMEM;
-        if (r == -EINVAL)
-                return label_check(key, equals + 1);
-        return r == -EEXIST  ? "has a key that is given twice"
-               : r == -E2BIG ? "is one too many"
-               : r < 0       ? "cannot be stored: out of memory"
-                             : NULL;
 }
 
 /* Stores an option that is also an annotation. NULL, or the rest of the sentence `--pool= ...`. */
@@ -127,7 +111,7 @@ static int parse_options(int argc, char **argv, Hook *h, bool *ret_done)
                         h->root = optarg;
                 else if (o == 'a' && (why = take_ask(h, options[k].name, optarg)))
                         return fail(CDM_EXIT_USAGE, "--%s= %s", options[k].name, why);
-                else if (o == 'l' && (why = take_label(h, optarg)))
+                else if (o == 'l' && labels_parse(&h->labels, optarg, &why) < 0)
                         return fail(CDM_EXIT_USAGE, "--label= %s", why);
                 else if (o == '?')
                         return fail(CDM_EXIT_USAGE, "an option is not known, or without its value; see "

@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include "daemon/fence/step.h"
-#include "daemon/fence/unit-settle.h"
+#include "daemon/fence/subtenant-settle.h"
 #include "daemon/fence/way.h"
 #include "daemon/kernel/settle.h"
 #include "daemon/pid1/unit.h"
@@ -63,7 +63,7 @@ struct Apply {
         size_t at;
         size_t n_due;       /* APPLY_UNDOING: inverses of the steps before this one are due */
         bool writes_undone; /* APPLY_UNDOING: all inverses of writes have run */
-        SubtenantUnit host; /* the unit above, while systemd is notified of its set */
+        char *host;         /* name of the unit above, while systemd is notified of its set */
         Step step;          /* in flight: the plan's, or an inverse */
         Job *job;
         StepJob *step_job;
@@ -268,9 +268,9 @@ static void host_told(Apply *a, int error, const char *message)
 {
         _cleanup_free_ char *text = NULL;
 
-        unit_settles(a->host.name);
-        free(a->host.name);
-        a->host = (SubtenantUnit){ 0 };
+        subtenant_settles(a->host);
+        free(a->host);
+        a->host = NULL;
         if (error >= 0 || is_gone(error)) {
                 step_ended(a, 0, NULL);
                 return;
@@ -299,10 +299,9 @@ static int tell_host(Apply *a, SubtenantUnit *host)
 {
         if (!host->name || !a->gate)
                 return 1;
-        a->host = *host;
-        *host = (SubtenantUnit){ 0 };
-        NodeSet nodes = subtenant_unit_written(a->host.name, &a->host.nodes);
-        return unit_set_mems(a->gate, a->host.name, &nodes, apply_on_host_told, a, &a->call);
+        a->host = TAKE_PTR(host->name);
+        NodeSet nodes = subtenant_unit_written(a->host, &host->nodes);
+        return unit_set_mems(a->gate, a->host, &nodes, apply_on_host_told, a, &a->call);
 }
 
 static void apply_on_job_done(int result, void *userdata)
@@ -566,7 +565,7 @@ Apply *apply_free(Apply *a)
         if (a->job)
                 job_cancel(a->job);
         unit_call_free(a->call);
-        free(a->host.name);
+        free(a->host);
         free(a->steps);
         free(a->unit);
         free(a->cgroup);

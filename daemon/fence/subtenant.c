@@ -27,7 +27,7 @@
 #include <sys/inotify.h>
 #include <unistd.h>
 
-#include "daemon/fence/unit-settle.h"
+#include "daemon/fence/subtenant-settle.h"
 #include "daemon/kernel/cgroup.h"
 #include "daemon/kernel/owner.h"
 
@@ -377,7 +377,7 @@ int subtenant_close(const char *path, uint64_t id, const NodeSet *nodes, Subtena
         if (!unit_path)
                 return -ENOENT;
         pthread_mutex_lock(&writing);
-        unit_settles(name_of(unit_path));
+        subtenant_settles(name_of(unit_path));
         int r = subtenant_promise(path, id, nodes, false, &before);
         given_up = nodeset_subtract(&before, nodes);
         if (r >= 0)

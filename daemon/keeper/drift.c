@@ -22,7 +22,7 @@
 #include "daemon/fence/fence-names.h"
 #include "daemon/fence/fence-scan.h"
 #include "daemon/fence/leaf-reader.h"
-#include "daemon/fence/unit-settle.h"
+#include "daemon/fence/subtenant-settle.h"
 #include "daemon/keeper/drift-reason.h"
 #include "daemon/keeper/drift-slice.h"
 #include "daemon/keeper/drift-tenant.h"
@@ -108,7 +108,7 @@ static void drift_judge_untenanted(Drift *d, const FenceLeaf *leaf)
         int r;
 
         /* The set of a unit with subtenants follows theirs, and is no drift until it has settled. */
-        if (!nodeset_is_empty(&open) && leaf->unit && unit_is_settling(leaf->unit)) {
+        if (!nodeset_is_empty(&open) && leaf->unit && subtenant_is_settling(leaf->unit)) {
                 drift_look(d);
                 return;
         }

@@ -64,6 +64,35 @@ START_TEST(how_long_and_how_many)
 }
 END_TEST
 
+START_TEST(what_a_user_writes)
+{
+        static const struct {
+                const char *text;
+                int error;
+                const char *why;
+        } words[] = {
+                { "a=1", 0, NULL },
+                { "b=x=y", 0, NULL },
+                { "a", -EINVAL, "is not KEY=VALUE" },
+                { "=1", -EINVAL, "has a key that is not" },
+                { "c=", -EINVAL, "has a value that is not" },
+                { "a=2", -EEXIST, "given twice" },
+        };
+        Labels l = { 0 };
+
+        for (size_t i = 0; i < ARRAY_SIZE(words); i++) {
+                const char *why = NULL;
+
+                ck_assert_int_eq(labels_parse(&l, words[i].text, &why), words[i].error);
+                if (words[i].why)
+                        ck_assert_ptr_nonnull(strstr(why, words[i].why));
+        }
+        ck_assert_uint_eq(l.n, 2);
+        ck_assert_str_eq(labels_find(&l, "b", 1), "x=y");
+        labels_clear(&l);
+}
+END_TEST
+
 START_TEST(the_order_does_not_matter)
 {
         Labels a = { 0 }, b = { 0 }, copy;
@@ -96,6 +125,7 @@ int main(void)
 
         tcase_add_loop_test(c, what_can_be_a_label, 0, ARRAY_SIZE(cases));
         tcase_add_test(c, how_long_and_how_many);
+        tcase_add_test(c, what_a_user_writes);
         tcase_add_test(c, the_order_does_not_matter);
         suite_add_tcase(s, c);
         return check_main(s);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "daemon/fence/unit-settle.h"
+#include "daemon/fence/subtenant-settle.h"
 
 #include <pthread.h>
 #include <stdint.h>
@@ -54,7 +54,7 @@ static Settling *settling_add(const char *unit)
         return s;
 }
 
-void unit_settles(const char *unit)
+void subtenant_settles(const char *unit)
 {
         uint64_t now_usec = clock_monotonic_usec();
 
@@ -67,7 +67,7 @@ void unit_settles(const char *unit)
         pthread_mutex_unlock(&lock);
 }
 
-bool unit_is_settling(const char *unit)
+bool subtenant_is_settling(const char *unit)
 {
         pthread_mutex_lock(&lock);
         bool is = settling_find(unit, clock_monotonic_usec());

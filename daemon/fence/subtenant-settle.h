@@ -9,5 +9,5 @@
 #include <stdbool.h>
 
 /* Must be called when the set of the unit changes, and when systemd has been notified of it. */
-void unit_settles(const char *unit);
-bool unit_is_settling(const char *unit);
+void subtenant_settles(const char *unit);
+bool subtenant_is_settling(const char *unit);
