@@ -14,3 +14,4 @@ timeout 3 nri/cdmd-nri --socket="$scratch/none" 2>"$scratch/err"
 says err 'enable NRI'
 unformatted=$(cd "${srcdir:-.}" && find nri tests -name '*.go' -exec gofmt -l {} +) || complain "gofmt fails"
 [ -z "$unformatted" ] || complain "not as gofmt has them: $unformatted"
+finish
