@@ -162,8 +162,10 @@ libdaemon_la_SOURCES = \
 	daemon/kernel/usable.h \
 	daemon/kernel/used.c \
 	daemon/kernel/used.h \
+	daemon/loop/answer.h \
 	daemon/loop/clock.c \
 	daemon/loop/clock.h \
+	daemon/loop/done.h \
 	daemon/loop/event-limit.c \
 	daemon/loop/event-limit.h \
 	daemon/loop/event.c \
@@ -213,7 +215,6 @@ libdaemon_la_SOURCES = \
 	daemon/pid1/unit-watch.c \
 	daemon/pid1/unit.c \
 	daemon/pid1/unit.h \
-	daemon/tenant/answer.h \
 	daemon/tenant/book.c \
 	daemon/tenant/book.h \
 	daemon/tenant/buffer-keep.c \

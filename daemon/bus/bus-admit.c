@@ -11,7 +11,7 @@
 #include "daemon/bus/bus-options.h"
 #include "daemon/keeper/admit.h"
 #include "daemon/kernel/cgroup.h"
-#include "daemon/tenant/answer.h"
+#include "daemon/loop/answer.h"
 #include "daemon/tenant/book.h"
 #include "daemon/tenant/core.h"
 #include "policy/cdm-names.h"

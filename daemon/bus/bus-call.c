@@ -9,7 +9,7 @@
 
 #include "daemon/loop/clock.h"
 #include "daemon/loop/peers.h"
-#include "daemon/tenant/answer.h"
+#include "daemon/loop/answer.h"
 
 struct BusCalls {
         Bus *bus;

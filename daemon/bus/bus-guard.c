@@ -62,14 +62,14 @@ static void guarded_run(Guarded *g)
         run(b, id, guarded_end(g));
 }
 
-static void guarded_on_authorized(bool allowed, const char *message, void *userdata)
+static void guarded_on_authorized(const Answer *answer, void *userdata)
 {
         Guarded *g = userdata;
 
-        if (allowed)
-                guarded_run(g);
+        if (answer->error)
+                guarded_refuse(g, answer->error, answer->text);
         else
-                guarded_refuse(g, CDM_ERROR_DENIED, message);
+                guarded_run(g);
 }
 
 static void guarded_on_gone(BusCall *call, void *userdata)

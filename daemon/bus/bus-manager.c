@@ -16,7 +16,7 @@
 #include "daemon/keeper/fights.h"
 #include "daemon/keeper/node-drain.h"
 #include "daemon/keeper/reload.h"
-#include "daemon/tenant/answer.h"
+#include "daemon/loop/answer.h"
 #include "daemon/tenant/book.h"
 #include "daemon/tenant/buffers.h"
 #include "daemon/tenant/core.h"

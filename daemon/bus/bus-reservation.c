@@ -12,7 +12,7 @@
 #include "daemon/bus/bus-internal.h"
 #include "daemon/loop/clock.h"
 #include "daemon/loop/log.h"
-#include "daemon/tenant/answer.h"
+#include "daemon/loop/answer.h"
 #include "daemon/tenant/book.h"
 #include "daemon/tenant/buffers.h"
 #include "daemon/tenant/core.h"

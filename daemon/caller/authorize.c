@@ -91,7 +91,7 @@ struct Authorize {
         bool waits;
         sd_event_source *patience;
         AuthorizeAction action;
-        authorize_done_t done;
+        answer_done_t done;
         void *userdata;
         Authorize *prev, *next;
 };
@@ -181,7 +181,8 @@ static void authorize_answer(Authorize *a, bool allowed, const char *why)
             asprintf(&message, "not authorized to %s (polkit action %s: %s)%s", actions[a->action].what,
                      actions[a->action].polkit, why, actions[a->action].next) < 0)
                 message = NULL;
-        a->done(allowed, message, a->userdata);
+        Answer denial = { CDM_ERROR_DENIED, message ? message : "not authorized" };
+        a->done(allowed ? &(Answer){ NULL, NULL } : &denial, a->userdata);
 }
 
 static void authorize_answer_error(Authorize *a, const sd_bus_error *e)
@@ -399,7 +400,7 @@ Authorizer *authorizer_free(Authorizer *z)
 }
 
 int authorize_start(Authorizer *z, const char *sender, bool interactive, uid_t uid, AuthorizeAction action,
-                    authorize_done_t done, void *userdata, Authorize **ret)
+                    answer_done_t done, void *userdata, Authorize **ret)
 {
         Authorize *a = calloc(1, sizeof(*a));
 

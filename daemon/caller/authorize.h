@@ -12,6 +12,7 @@
 #include <systemd/sd-bus.h>
 #include <systemd/sd-event.h>
 
+#include "daemon/loop/answer.h"
 #include "policy/macro.h"
 
 typedef enum AuthorizeAction {
@@ -35,16 +36,13 @@ int authorizer_new(sd_bus *bus, sd_event *event, Authorizer **ret);
 Authorizer *authorizer_free(Authorizer *z);
 DEFINE_CLEANUP(Authorizer, authorizer_free);
 
-/* message: the reason of a denial; NULL when allowed. The Authorize may be freed from within the callback.
- */
-typedef void (*authorize_done_t)(bool allowed, const char *message, void *userdata);
-
 bool authorize_is_needed(AuthorizeAction action, uid_t uid);
 
 /* Asks polkit about the connection `sender`, which belongs to uid. interactive: polkit may open a password
- * dialog. done is called from the event loop, after a few minutes at most. */
+ * dialog. done is called after a few minutes at most, and may free the Authorize. A denial is
+ * CDM_ERROR_DENIED. */
 int authorize_start(Authorizer *z, const char *sender, bool interactive, uid_t uid, AuthorizeAction action,
-                    authorize_done_t done, void *userdata, Authorize **ret);
+                    answer_done_t done, void *userdata, Authorize **ret);
 /* Cancels the question; polkit closes its dialog. */
 Authorize *authorize_free(Authorize *a);
 DEFINE_CLEANUP(Authorize, authorize_free);

@@ -136,7 +136,7 @@ struct IdentityCheck {
         char *root, *cgroup;
         pid_t pid;
         int pidfd;
-        identity_check_done_t done;
+        done_t done;
         void *userdata;
         Job *job; /* NULL: it has ended */
         bool in_done, orphan;
@@ -190,7 +190,7 @@ static void identity_check_on_done(int result, void *userdata)
 }
 
 int identity_check_process(Worker *worker, const char *root, pid_t pid, int pidfd, const char *cgroup,
-                           identity_check_done_t done, void *userdata, IdentityCheck **ret)
+                           done_t done, void *userdata, IdentityCheck **ret)
 {
         IdentityCheck *c = calloc(1, sizeof(*c));
 

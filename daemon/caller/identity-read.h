@@ -55,13 +55,10 @@ IdentityRead *identity_read_free(IdentityRead *r);
 
 typedef struct IdentityCheck IdentityCheck;
 
-/* result: 0, -ESTALE, or another negative errno when the check could not be made. Called from the event
- * loop; the callee may free the IdentityCheck. */
-typedef void (*identity_check_done_t)(int result, void *userdata);
-
 /* Checks that the process is still alive, in this cgroup or below it. Duplicates pidfd, and copies root and
- * cgroup. */
+ * cgroup. done gets 0, -ESTALE, or another negative errno when the check could not be made; it may free the
+ * IdentityCheck. */
 int identity_check_process(Worker *worker, const char *root, pid_t pid, int pidfd, const char *cgroup,
-                           identity_check_done_t done, void *userdata, IdentityCheck **ret);
+                           done_t done, void *userdata, IdentityCheck **ret);
 /* May be called at any time; done is not called afterwards. */
 IdentityCheck *identity_check_free(IdentityCheck *c);

@@ -22,8 +22,8 @@ int identity_become_user(Subject *s, const NameRecord *user)
         return subject_become(s, user->id, user->name, user->gids, user->n_gids);
 }
 
-int identity_check(const Identity *i, Worker *worker, const char *root, const char *cgroup,
-                   identity_check_done_t done, void *userdata, IdentityCheck **ret)
+int identity_check(const Identity *i, Worker *worker, const char *root, const char *cgroup, done_t done,
+                   void *userdata, IdentityCheck **ret)
 {
         if (i->pid == 0)
                 return 1;

@@ -35,5 +35,5 @@ int identity_become_user(Subject *s, const NameRecord *user);
 /* Checks that the caller is still alive and still in `cgroup` or below. Must be repeated after every long
  * wait. Returns 0 if done is called later, 1 if the target is not the caller itself: then done is not
  * called. */
-int identity_check(const Identity *i, Worker *worker, const char *root, const char *cgroup,
-                   identity_check_done_t done, void *userdata, IdentityCheck **ret);
+int identity_check(const Identity *i, Worker *worker, const char *root, const char *cgroup, done_t done,
+                   void *userdata, IdentityCheck **ret);

@@ -281,7 +281,7 @@ static void check_begin(FenceCheck *c)
 
 static void check_tell(FenceCheck *c);
 
-static void check_on_turn(Turn *t _unused_, void *userdata)
+static void check_on_turn(int result _unused_, void *userdata)
 {
         FenceCheck *c = userdata;
 

@@ -139,7 +139,7 @@ struct FenceJob {
 void fence_properties_clear(FenceProperties *p);
 FenceJob *fence_job_free(FenceJob *j);
 /* Takes ownership of j. On failure the sequence ends. moves: the job may move pages. */
-void fence_job_start(Fence *f, FenceJob *j, bool moves, job_run_t run, job_done_t done);
+void fence_job_start(Fence *f, FenceJob *j, bool moves, job_run_t run, done_t done);
 /* Returns the Fence of a job that has ended; NULL if the Fence was freed. */
 Fence *fence_job_ended(FenceJob *j);
 

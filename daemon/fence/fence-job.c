@@ -48,7 +48,7 @@ FenceJob *fence_job_free(FenceJob *j)
         return NULL;
 }
 
-void fence_job_start(Fence *f, FenceJob *j, bool moves, job_run_t run, job_done_t done)
+void fence_job_start(Fence *f, FenceJob *j, bool moves, job_run_t run, done_t done)
 {
         int r;
 

@@ -23,7 +23,7 @@
 #include "daemon/keeper/below-units.h"
 #include "daemon/loop/clock.h"
 #include "daemon/machine/process.h"
-#include "daemon/tenant/answer.h"
+#include "daemon/loop/answer.h"
 #include "daemon/tenant/book.h"
 #include "daemon/tenant/core.h"
 #include "daemon/tenant/request.h"

@@ -233,7 +233,7 @@ static bool tenant_look_read(TenantLook *l)
                                  tenant_look_on_read, l, &l->read) >= 0;
 }
 
-static void tenant_look_on_turn(Turn *t, void *userdata)
+static void tenant_look_on_turn(int result _unused_, void *userdata)
 {
         TenantLook *l = userdata;
 

@@ -28,7 +28,7 @@
 #include "daemon/kernel/observe.h"
 #include "daemon/kernel/settle.h"
 #include "daemon/loop/log.h"
-#include "daemon/tenant/answer.h"
+#include "daemon/loop/answer.h"
 #include "daemon/tenant/book.h"
 #include "daemon/tenant/core.h"
 #include "daemon/tenant/degrade.h"

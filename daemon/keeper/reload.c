@@ -25,7 +25,7 @@
 #include "daemon/loop/log.h"
 #include "daemon/machine/rule-names.h"
 #include "daemon/machine/topology-read.h"
-#include "daemon/tenant/answer.h"
+#include "daemon/loop/answer.h"
 #include "daemon/tenant/book.h"
 #include "daemon/tenant/core.h"
 #include "daemon/tenant/degrade.h"
@@ -40,7 +40,7 @@
 #include "policy/warning.h"
 
 typedef struct Reload {
-        reload_done_t done; /* NULL: no caller waits */
+        answer_done_t done; /* NULL: no caller waits */
         void *userdata;
         bool read;   /* the Load in progress began after this call */
         bool loaded; /* waits for the fence */
@@ -538,7 +538,7 @@ void reloads_serve(Reloads *s)
         }
 }
 
-void reloads_add(Reloads *s, reload_done_t done, void *userdata)
+void reloads_add(Reloads *s, answer_done_t done, void *userdata)
 {
         Reload *r = calloc(1, sizeof(*r));
 

@@ -5,11 +5,11 @@
 
 #include <stdbool.h>
 
+#include "daemon/loop/answer.h"
 #include "policy/config.h"
 #include "policy/pool.h"
 #include "policy/topology.h"
 
-typedef struct Answer Answer;
 typedef struct Book Book;
 typedef struct Fence Fence;
 typedef struct Leases Leases;
@@ -45,8 +45,7 @@ bool reloads_names_are_ready(const Reloads *s);
 int reloads_load(Reloads *s);
 /* done is called when the new configuration is in force and the fence follows it, or when the configuration
  * was refused; perhaps before reloads_add() returns. done may be NULL. */
-typedef void (*reload_done_t)(const Answer *answer, void *userdata);
-void reloads_add(Reloads *s, reload_done_t done, void *userdata);
+void reloads_add(Reloads *s, answer_done_t done, void *userdata);
 void reloads_serve(Reloads *s);
 /* Closes or lifts the fence as the configuration requires; calls the listener's fence_settled() at the
  * end. */

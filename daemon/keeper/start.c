@@ -53,7 +53,7 @@ struct Start {
         unsigned pending;
         EntryWalk *walk; /* checks every tenant's unit once */
         bool repair;
-        unit_check_done_t on_done;   /* called for each check, and for the end of the walk; may be NULL */
+        done_t on_done;              /* called for each check, and for the end of the walk; may be NULL */
         sd_event_source *names_wait; /* timer: cdmd could serve, but names of rules are still missing */
         bool names_waited;
 };
@@ -142,17 +142,17 @@ static void start_check_tenant(uint32_t id, void *userdata)
                 s->pending++;
 }
 
-static void start_on_walked(void *userdata)
+static void start_on_walked(int result _unused_, void *userdata)
 {
         Start *s = userdata;
 
         if (s->on_done)
-                s->on_done(s);
+                s->on_done(0, s);
 }
 
 /* on_done is called once for each tenant and once for the end of the walk, but never from within this
  * call. */
-static void start_check_tenants(Start *s, bool repair, unit_check_done_t on_done)
+static void start_check_tenants(Start *s, bool repair, done_t on_done)
 {
         s->repair = repair;
         s->on_done = on_done;
@@ -254,7 +254,7 @@ static void start_on_names_settled(void *userdata)
                 notify_room(book->core->notify);
 }
 
-static void start_on_repaired(void *userdata)
+static void start_on_repaired(int result _unused_, void *userdata)
 {
         Start *s = userdata;
 
@@ -292,7 +292,7 @@ static void start_on_fence_settled(bool worked, void *userdata)
         node_watch_serve(s->context.node_watch);
 }
 
-static void start_on_checked(void *userdata)
+static void start_on_checked(int result _unused_, void *userdata)
 {
         Start *s = userdata;
 

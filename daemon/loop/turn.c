@@ -22,7 +22,7 @@ struct TurnQueue {
 struct Turn {
         TurnQueue *queue;
         Line *line;
-        turn_cb cb;
+        done_t begin;
         void *userdata;
         sd_event_source *source;
         Turn *prev, *next;
@@ -52,7 +52,7 @@ static int turn_on_source(sd_event_source *source, void *userdata)
 {
         Turn *t = userdata;
 
-        t->cb(t, t->userdata);
+        t->begin(0, t->userdata);
         return 0;
 }
 
@@ -92,13 +92,13 @@ static void line_drop_if_empty(TurnQueue *q, Line *l)
         free(l);
 }
 
-int turn_take(TurnQueue *q, const char *tenant, turn_cb cb, void *userdata, Turn **ret)
+int turn_take(TurnQueue *q, const char *tenant, done_t begin, void *userdata, Turn **ret)
 {
         Turn *t = calloc(1, sizeof(*t));
 
         if (!t)
                 return -ENOMEM;
-        *t = (Turn){ .queue = q, .cb = cb, .userdata = userdata };
+        *t = (Turn){ .queue = q, .begin = begin, .userdata = userdata };
         int r = sd_event_add_defer(q->event, &t->source, turn_on_source, t);
         if (r >= 0)
                 r = sd_event_source_set_enabled(t->source, SD_EVENT_OFF);

@@ -40,7 +40,7 @@ struct Job {
         JobList *list;
         Job *prev, *next;
         job_run_t run;
-        job_done_t done;
+        done_t done;
         job_progress_t progress;
         void *userdata;
         atomic_bool cancelled;
@@ -485,7 +485,7 @@ _Bool worker_leave(Worker *w)
         return true;
 }
 
-static int worker_enqueue(Worker *w, bool first, job_run_t run, job_done_t done, job_progress_t progress,
+static int worker_enqueue(Worker *w, bool first, job_run_t run, done_t done, job_progress_t progress,
                           void *userdata, Job **ret)
 {
         _cleanup_free_ Job *job = calloc(1, sizeof(*job));
@@ -519,13 +519,12 @@ static int worker_enqueue(Worker *w, bool first, job_run_t run, job_done_t done,
         return 0;
 }
 
-int worker_submit(Worker *w, job_run_t run, job_done_t done, job_progress_t progress, void *userdata,
-                  Job **ret)
+int worker_submit(Worker *w, job_run_t run, done_t done, job_progress_t progress, void *userdata, Job **ret)
 {
         return worker_enqueue(w, false, run, done, progress, userdata, ret);
 }
 
-int worker_submit_first(Worker *w, job_run_t run, job_done_t done, job_progress_t progress, void *userdata,
+int worker_submit_first(Worker *w, job_run_t run, done_t done, job_progress_t progress, void *userdata,
                         Job **ret)
 {
         return worker_enqueue(w, true, run, done, progress, userdata, ret);

@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <systemd/sd-event.h>
 
+#include "daemon/loop/done.h"
 #include "policy/macro.h"
 
 typedef struct Worker Worker;
@@ -16,10 +17,7 @@ typedef struct Job Job;
 /* Runs on a thread, and must not touch anything that the event loop owns. Returns 0, a negative errno, or
  * the result of job_pause(). */
 typedef int (*job_run_t)(Job *job, void *userdata);
-/* Both run on the event loop. done is called exactly once, also after job_cancel(); the job does not use
- * userdata afterwards. progress may be NULL; if several values arrive in one turn of the loop, only the last
- * is reported. */
-typedef void (*job_done_t)(int result, void *userdata);
+/* Runs on the event loop. If several values arrive in one turn of the loop, only the last is reported. */
 typedef void (*job_progress_t)(uint64_t value, void *userdata);
 
 /* Threads are started on demand, up to n_threads_max, and end when idle for a while: an idle cdmd has one
@@ -34,11 +32,12 @@ DEFINE_CLEANUP(Worker, worker_free);
  * running job. */
 _Bool worker_leave(Worker *w);
 
-int worker_submit(Worker *w, job_run_t run, job_done_t done, job_progress_t progress, void *userdata,
-                  Job **ret);
+/* done is called exactly once, also after job_cancel(); the job does not use userdata afterwards. progress
+ * may be NULL. */
+int worker_submit(Worker *w, job_run_t run, done_t done, job_progress_t progress, void *userdata, Job **ret);
 
 /* Like worker_submit(), but ahead of all jobs of worker_submit(): for jobs that close nodes. */
-int worker_submit_first(Worker *w, job_run_t run, job_done_t done, job_progress_t progress, void *userdata,
+int worker_submit_first(Worker *w, job_run_t run, done_t done, job_progress_t progress, void *userdata,
                         Job **ret);
 
 /* For a running job that must wait, or has run for a long time while others wait: yields the thread. run

@@ -13,7 +13,7 @@ struct DeviceNear {
         char *root, *pci;
         Topology *topology; /* only nodes and their devices */
         NodeSet nodes;
-        device_near_done_t done;
+        done_t done;
         void *userdata;
         Job *job; /* NULL: it has ended */
         bool in_done, orphan;
@@ -39,6 +39,11 @@ DeviceNear *device_near_free(DeviceNear *n)
         return NULL;
 }
 
+const NodeSet *device_near_nodes(const DeviceNear *n)
+{
+        return &n->nodes;
+}
+
 static int device_near_run(Job *job _unused_, void *userdata)
 {
         DeviceNear *n = userdata;
@@ -53,14 +58,14 @@ static void device_near_on_done(int result, void *userdata)
         n->job = NULL;
         n->in_done = true;
         if (!n->orphan)
-                n->done(result, &n->nodes, n->userdata);
+                n->done(result, n->userdata);
         n->in_done = false;
         if (n->orphan)
                 device_near_destroy(n);
 }
 
-int device_near_start(Worker *worker, const char *root, const Topology *t, const char *pci,
-                      device_near_done_t done, void *userdata, DeviceNear **ret)
+int device_near_start(Worker *worker, const char *root, const Topology *t, const char *pci, done_t done,
+                      void *userdata, DeviceNear **ret)
 {
         DeviceNear *n = calloc(1, sizeof(*n));
 

@@ -8,12 +8,10 @@
 
 typedef struct DeviceNear DeviceNear;
 
-/* error: the result of topology_read_near(). Called from the event loop; the callee may free the
- * DeviceNear. */
-typedef void (*device_near_done_t)(int error, const NodeSet *nodes, void *userdata);
-
-/* Copies its arguments. */
-int device_near_start(Worker *worker, const char *root, const Topology *t, const char *pci,
-                      device_near_done_t done, void *userdata, DeviceNear **ret);
+/* Copies its arguments. done gets the result of topology_read_near(), and may free the DeviceNear. */
+int device_near_start(Worker *worker, const char *root, const Topology *t, const char *pci, done_t done,
+                      void *userdata, DeviceNear **ret);
+/* The nodes near the device, after done got 0. Valid until the DeviceNear is freed. */
+const NodeSet *device_near_nodes(const DeviceNear *n);
 /* May be called at any time; done is not called afterwards. */
 DeviceNear *device_near_free(DeviceNear *n);

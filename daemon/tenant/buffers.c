@@ -29,7 +29,7 @@
 #include <utlist.h>
 
 #include "daemon/loop/log.h"
-#include "daemon/tenant/answer.h"
+#include "daemon/loop/answer.h"
 #include "daemon/tenant/book.h"
 #include "daemon/tenant/buffers-internal.h"
 #include "daemon/tenant/core.h"

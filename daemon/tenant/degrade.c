@@ -180,7 +180,7 @@ static void degrade_judge_one(uint32_t id, void *userdata)
                 degrade_judge(s, e, s->follow);
 }
 
-static void degrade_on_walked(void *userdata)
+static void degrade_on_walked(int result _unused_, void *userdata)
 {
         Degrades *s = userdata;
 

@@ -12,7 +12,7 @@
 struct EntryWalk {
         const Ledger *ledger;
         entry_walk_t fn;
-        entry_walk_ended_t ended;
+        done_t ended;
         void *userdata;
         Slice *slice;
         uint32_t last_id;
@@ -45,11 +45,11 @@ static void entry_walk_on_slice(void *userdata)
         for (size_t k = 0; k < i.n; k++)
                 w->fn(i.ids[k], w->userdata);
         if (i.n < ENTRIES_A_SLICE && w->ended)
-                w->ended(w->userdata);
+                w->ended(0, w->userdata);
 }
 
-int entry_walk_new(sd_event *event, const Ledger *ledger, entry_walk_t fn, entry_walk_ended_t ended,
-                   void *userdata, EntryWalk **ret)
+int entry_walk_new(sd_event *event, const Ledger *ledger, entry_walk_t fn, done_t ended, void *userdata,
+                   EntryWalk **ret)
 {
         EntryWalk *w = calloc(1, sizeof(*w));
 

@@ -97,7 +97,7 @@ static int follow_with_cgroup(Reservation *r, void *userdata)
         return 1;
 }
 
-static void follow_on_turn(Turn *t _unused_, void *userdata)
+static void follow_on_turn(int begun _unused_, void *userdata)
 {
         Follow *f = userdata;
         ChangeTerms terms = { .leaving = f->leaving };

@@ -23,7 +23,7 @@
 #include "daemon/loop/clock.h"
 #include "daemon/loop/log.h"
 #include "daemon/loop/turn.h"
-#include "daemon/tenant/answer.h"
+#include "daemon/loop/answer.h"
 #include "daemon/tenant/book.h"
 #include "daemon/tenant/change.h"
 #include "daemon/tenant/core.h"
@@ -272,7 +272,7 @@ static void open_nodes(Grant *g)
                 grant_fail(g, false, SD_BUS_ERROR_FAILED, "the nodes could not be opened", strerror(-r));
 }
 
-static void grant_on_room(void *userdata)
+static void grant_on_room(int result _unused_, void *userdata)
 {
         Grant *g = userdata;
 
@@ -424,7 +424,7 @@ static void turn_checked(Grant *g, const char *wrong)
 }
 
 /* The turn may have come late, for example after a drain of the same tenant. */
-static void grant_on_turn(Turn *t, void *userdata)
+static void grant_on_turn(int result _unused_, void *userdata)
 {
         Grant *g = userdata;
 

@@ -41,7 +41,7 @@ typedef struct Held {
 struct HoldWait {
         HoldSet *set;
         NodeSet nodes;
-        hold_done_t done;
+        done_t done;
         void *userdata;
         struct HoldWait *prev, *next;
 };
@@ -187,11 +187,11 @@ static void holds_serve(HoldSet *s)
                         if (has_room(s, &w->nodes))
                                 break;
                 if (w) {
-                        hold_done_t done = w->done;
+                        done_t done = w->done;
                         void *userdata = w->userdata;
 
                         hold_wait_free(w);
-                        done(userdata);
+                        done(0, userdata);
                 }
         } while (w);
 }
@@ -314,7 +314,7 @@ HoldWait *hold_wait_free(HoldWait *w)
         return NULL;
 }
 
-int holds_make_room(HoldSet *s, const Reservation *r, hold_done_t done, void *userdata, HoldWait **ret)
+int holds_make_room(HoldSet *s, const Reservation *r, done_t done, void *userdata, HoldWait **ret)
 {
         NodeSet nodes = reservation_nodes(r);
         bool held = false;

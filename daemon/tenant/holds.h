@@ -7,6 +7,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "daemon/loop/done.h"
+
 typedef struct Book Book;
 typedef struct HoldSet HoldSet;
 typedef struct Reservation Reservation;
@@ -30,6 +32,5 @@ void holds_settle(HoldSet *s);
  * event loop when the held amounts of the reservation's nodes have shrunk to their targets. 1: nothing is
  * held there, and done is not called. */
 typedef struct HoldWait HoldWait;
-typedef void (*hold_done_t)(void *userdata);
-int holds_make_room(HoldSet *s, const Reservation *r, hold_done_t done, void *userdata, HoldWait **ret);
+int holds_make_room(HoldSet *s, const Reservation *r, done_t done, void *userdata, HoldWait **ret);
 HoldWait *hold_wait_free(HoldWait *w);

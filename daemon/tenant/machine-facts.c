@@ -28,7 +28,7 @@
 
 struct MachineLook {
         MachineFacts *facts;
-        machine_look_done_t done;
+        done_t done;
         void *userdata;
         MachineLook *prev, *next;
 };
@@ -87,7 +87,7 @@ static void machine_serve(MachineFacts *f)
                 MachineLook l = *f->looks;
 
                 machine_look_free(f->looks);
-                l.done(l.userdata);
+                l.done(0, l.userdata);
         }
         f->serving = false;
 }
@@ -157,7 +157,7 @@ static int machine_begin(MachineFacts *f)
         return machine_read(f);
 }
 
-int machine_look(MachineFacts *f, machine_look_done_t done, void *userdata, MachineLook **ret)
+int machine_look(MachineFacts *f, done_t done, void *userdata, MachineLook **ret)
 {
         int r = machine_begin(f);
 

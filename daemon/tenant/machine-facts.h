@@ -3,6 +3,7 @@
 
 /* Settings of the kernel and of drivers, and warnings about them. */
 
+#include "daemon/loop/done.h"
 #include "policy/facts.h"
 #include "policy/pool.h"
 
@@ -18,8 +19,7 @@ void machine_facts_judge(MachineFacts *f);
 /* Reads the settings again. 0: done is called later, once, from the event loop, after the look was freed.
  * Otherwise, and on failure, the last values are current, and done is not called. */
 typedef struct MachineLook MachineLook;
-typedef void (*machine_look_done_t)(void *userdata);
-int machine_look(MachineFacts *f, machine_look_done_t done, void *userdata, MachineLook **ret);
+int machine_look(MachineFacts *f, done_t done, void *userdata, MachineLook **ret);
 MachineLook *machine_look_free(MachineLook *l);
 /* The text of the warning; NULL: none. */
 const char *machine_facts_get(const MachineFacts *f, Fact fact);

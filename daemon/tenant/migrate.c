@@ -12,7 +12,7 @@
 #include <utlist.h>
 
 #include "daemon/loop/turn.h"
-#include "daemon/tenant/answer.h"
+#include "daemon/loop/answer.h"
 #include "daemon/tenant/book.h"
 #include "daemon/tenant/change.h"
 #include "daemon/tenant/core.h"
@@ -98,7 +98,7 @@ static void migration_on_changed(const ApplyResult *result, bool changed, void *
         migration_free(g);
 }
 
-static void migration_on_turn(Turn *t, void *userdata)
+static void migration_on_turn(int result _unused_, void *userdata)
 {
         Migration *g = userdata;
         Entry *e = book_find(g->set->book, g->id);

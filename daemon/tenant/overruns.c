@@ -250,7 +250,7 @@ static int first_active(Reservation *r, void *userdata)
         return 1;
 }
 
-static void overruns_on_push_turn(Turn *t, void *userdata)
+static void overruns_on_push_turn(int result _unused_, void *userdata)
 {
         Push *p = userdata;
         Book *book = p->overrun->book;

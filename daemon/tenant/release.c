@@ -69,7 +69,7 @@ Releases *releases_free(Releases *s)
         return NULL;
 }
 
-static void release_on_turn(Turn *t, void *userdata);
+static void release_on_turn(int begun _unused_, void *userdata);
 
 Release *release_free(Release *l)
 {
@@ -287,7 +287,7 @@ static void release_on_changed(const ApplyResult *result, bool changed, void *us
         book_forget(e); /* ends turn and change */
 }
 
-static void release_on_turn(Turn *t, void *userdata)
+static void release_on_turn(int begun _unused_, void *userdata)
 {
         Entry *e = userdata;
         ChangeTerms terms = { .leaving = reservation_nodes(e->r) };

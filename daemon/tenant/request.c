@@ -20,7 +20,7 @@
 #include "daemon/caller/authorize.h"
 #include "daemon/loop/peers.h"
 #include "daemon/machine/device-near.h"
-#include "daemon/tenant/answer.h"
+#include "daemon/loop/answer.h"
 #include "daemon/tenant/book.h"
 #include "daemon/tenant/core.h"
 #include "daemon/tenant/grant.h"
@@ -161,13 +161,13 @@ static void request_on_granted(const Answer *a, uint32_t id, void *userdata)
 
 /* Calls next after the kernel settings have been read again. They decide whether a reservation can be
  * exclusive. */
-static void request_with_settings(RequestCall *c, machine_look_done_t next)
+static void request_with_settings(RequestCall *c, done_t next)
 {
         if (!c->args.exclusive || machine_look(c->set->facts, next, c, &c->settings) != 0)
-                next(c);
+                next(0, c);
 }
 
-static void request_grant_now(void *userdata)
+static void request_grant_now(int result _unused_, void *userdata)
 {
         RequestCall *c = userdata;
 
@@ -202,19 +202,19 @@ static char *request_advise(const Identity *i, const char *refusal)
         return r < 0 ? NULL : text;
 }
 
-static void request_on_authorized(bool allowed, const char *message, void *userdata)
+static void request_on_authorized(const Answer *answer, void *userdata)
 {
         _cleanup_free_ char *advised = NULL;
         RequestCall *c = userdata;
 
         c->authorize = authorize_free(c->authorize);
-        c->authorised = allowed;
-        if (allowed) {
+        c->authorised = !answer->error;
+        if (!answer->error) {
                 request_grant(c);
                 return;
         }
-        advised = message ? request_advise(c->identity, message) : NULL;
-        request_answer(c, CDM_ERROR_DENIED, advised ? advised : "not authorized to reserve memory");
+        advised = request_advise(c->identity, answer->text);
+        request_answer(c, answer->error, advised ? advised : answer->text);
 }
 
 /* A grant that has started continues, because the reservation belongs to the unit. Only a place in the queue
@@ -337,7 +337,7 @@ static void request_on_look(int error, const UsageTarget *target, void *userdata
                 request_authorize(c);
 }
 
-static void request_look(void *userdata)
+static void request_look(int result _unused_, void *userdata)
 {
         RequestCall *c = userdata;
 
@@ -404,14 +404,15 @@ static void request_identify(RequestCall *c)
                 request_answer(c, SD_BUS_ERROR_FAILED, strerror(-r));
 }
 
-static void request_on_near(int error, const NodeSet *nodes, void *userdata)
+static void request_on_near(int error, void *userdata)
 {
         _cleanup_free_ char *text = NULL;
         RequestCall *c = userdata;
 
+        if (error >= 0)
+                c->args.near = *device_near_nodes(c->near);
         c->near = device_near_free(c->near);
         if (error >= 0) {
-                c->args.near = *nodes;
                 request_identify(c);
                 return;
         }

@@ -25,7 +25,7 @@
 #include "daemon/kernel/squeeze.h"
 #include "daemon/loop/log.h"
 #include "daemon/loop/turn.h"
-#include "daemon/tenant/answer.h"
+#include "daemon/loop/answer.h"
 #include "daemon/tenant/book.h"
 #include "daemon/tenant/buffers.h"
 #include "daemon/tenant/change.h"
@@ -47,7 +47,7 @@ typedef struct Resize {
         uint64_t size_bytes;
         char *client;     /* the bus name of the caller */
         bool interactive; /* polkit may ask the user */
-        resize_done_t done;
+        answer_done_t done;
         void *userdata;
         uid_t sender_uid;
         bool authorised;
@@ -353,7 +353,7 @@ static void resize_on_squeezed(int error, uint64_t used_bytes, void *userdata)
 }
 
 /* Reclaims page cache and checks the use first: a limit below the use would invoke the OOM killer. */
-static void resize_on_shrink_turn(Turn *t _unused_, void *userdata)
+static void resize_on_shrink_turn(int result _unused_, void *userdata)
 {
         Resize *z = userdata;
         Entry *e = resize_entry(z);
@@ -419,7 +419,7 @@ static void resize_on_opened(const ApplyResult *result, bool changed _unused_, v
                 resize_fail(z, r);
 }
 
-static void resize_on_room(void *userdata)
+static void resize_on_room(int result _unused_, void *userdata)
 {
         Resize *z = userdata;
         Entry *e = resize_entry(z);
@@ -433,7 +433,7 @@ static void resize_on_room(void *userdata)
                 resize_fail(z, r);
 }
 
-static void resize_on_grow_turn(Turn *t _unused_, void *userdata)
+static void resize_on_grow_turn(int result _unused_, void *userdata)
 {
         Resize *z = userdata;
         Entry *e = resize_entry(z);
@@ -442,7 +442,7 @@ static void resize_on_grow_turn(Turn *t _unused_, void *userdata)
                 return;
         int r = holds_make_room(z->set->context.holds, e->r, resize_on_room, z, &z->room);
         if (r > 0)
-                resize_on_room(z);
+                resize_on_room(0, z);
         else if (r < 0)
                 resize_fail(z, r);
 }
@@ -460,16 +460,16 @@ static void resize_grow_now(Resize *z, Entry *e)
 
 static void resize_look(Resize *z);
 
-static void resize_on_authorized(bool allowed, const char *message, void *userdata)
+static void resize_on_authorized(const Answer *answer, void *userdata)
 {
         Resize *z = userdata;
 
         z->authorize = authorize_free(z->authorize);
-        z->authorised = allowed;
-        if (allowed)
-                resize_look(z);
+        z->authorised = !answer->error;
+        if (answer->error)
+                resize_end(z, answer->error, answer->text);
         else
-                resize_end(z, CDM_ERROR_DENIED, message ? message : "not authorized to reserve more");
+                resize_look(z);
 }
 
 /* True if the unit is the caller's own, by the rules for a request (identity.h). */
@@ -553,7 +553,7 @@ static bool resize_is_under_way(const ResizeSet *s, uint32_t id)
 }
 
 int resizes_start(ResizeSet *s, Entry *e, uint64_t size_bytes, const char *client, bool interactive,
-                  resize_done_t done, void *userdata)
+                  answer_done_t done, void *userdata)
 {
         Resize *z = NULL;
 

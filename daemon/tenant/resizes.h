@@ -6,7 +6,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-typedef struct Answer Answer;
+#include "daemon/loop/answer.h"
+
 typedef struct Book Book;
 typedef struct ChangeContext ChangeContext;
 typedef struct Degrades Degrades;
@@ -35,6 +36,5 @@ ResizeSet *resizes_free(ResizeSet *s);
 /* client: the bus name of the caller, which must already be allowed to change the reservation. interactive:
  * polkit may ask the user. done is called once, perhaps before this returns; not if a negative errno is
  * returned. */
-typedef void (*resize_done_t)(const Answer *answer, void *userdata);
 int resizes_start(ResizeSet *s, Entry *e, uint64_t size_bytes, const char *client, bool interactive,
-                  resize_done_t done, void *userdata);
+                  answer_done_t done, void *userdata);

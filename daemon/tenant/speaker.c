@@ -17,7 +17,7 @@
 
 #include "daemon/caller/authorize.h"
 #include "daemon/caller/identity-unit.h"
-#include "daemon/tenant/answer.h"
+#include "daemon/loop/answer.h"
 #include "daemon/tenant/core.h"
 #include "daemon/tenant/vouches.h"
 #include "policy/cdm-names.h"
@@ -31,7 +31,7 @@ struct Speaking {
         Authorize *authorize;
         VouchLook *look;
         NamesCall *name;
-        speaking_done_t done;
+        answer_done_t done;
         void *userdata;
 };
 
@@ -195,20 +195,19 @@ static void speaking_find(Speaking *s)
                 speaking_fail(s, "the control group cannot be looked at", r);
 }
 
-static void speaking_on_authorized(bool allowed, const char *message, void *userdata)
+static void speaking_on_authorized(const Answer *answer, void *userdata)
 {
         Speaking *s = userdata;
 
         s->authorize = authorize_free(s->authorize);
-        if (allowed)
-                speaking_find(s);
+        if (answer->error)
+                speaking_end(s, answer->error, answer->text);
         else
-                speaking_end(s, CDM_ERROR_DENIED,
-                             message ? message : "you may not say for whom a reservation is");
+                speaking_find(s);
 }
 
 int speaking_start(Core *core, VouchSet *vouches, Identity *identity, const RequestArgs *args, bool explain,
-                   speaking_done_t done, void *userdata, Speaking **ret)
+                   answer_done_t done, void *userdata, Speaking **ret)
 {
         Speaking *s = calloc(1, sizeof(*s));
         uid_t uid = identity->sender_uid;

@@ -28,7 +28,7 @@
 #include <utlist.h>
 
 #include "daemon/loop/turn.h"
-#include "daemon/tenant/answer.h"
+#include "daemon/loop/answer.h"
 #include "daemon/tenant/book.h"
 #include "daemon/tenant/core.h"
 #include "daemon/tenant/grant.h"
@@ -141,7 +141,7 @@ static void static_start_over(StaticCall *c)
 /* The reservation that was found may have been left by an earlier start, if PID 1 reported the end of the
  * unit just before the new start. Such a reservation is gone by now, and everything is repeated once. The
  * repetition refuses a unit that does not start any more. */
-static void static_on_turn(Turn *t, void *userdata)
+static void static_on_turn(int result _unused_, void *userdata)
 {
         StaticCall *c = userdata;
 

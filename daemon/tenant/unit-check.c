@@ -75,7 +75,7 @@ struct UnitCheck {
         TenantRead *read;
         Apply *apply;
         Change *change;
-        unit_check_done_t done;
+        done_t done;
         void *userdata;
         UnitCheck *prev, *next;
         bool is_due; /* in set->due: PID 1 has not been asked yet */
@@ -143,12 +143,12 @@ UnitChecks *unit_checks_free(UnitChecks *s)
 
 static void unit_check_finish(UnitCheck *c)
 {
-        unit_check_done_t done = c->done;
+        done_t done = c->done;
         void *userdata = c->userdata;
 
         unit_check_free(c);
         if (done)
-                done(userdata);
+                done(0, userdata);
 }
 
 static bool unit_check_has_ended(const UnitInfo *u)
@@ -447,7 +447,7 @@ static void unit_check_act(UnitCheck *c)
                 unit_check_finish(c);
 }
 
-static void unit_check_on_turn(Turn *t, void *userdata);
+static void unit_check_on_turn(int result _unused_, void *userdata);
 
 static int unit_check_on_retry(sd_event_source *source, uint64_t usec, void *userdata)
 {
@@ -466,7 +466,7 @@ static int unit_check_on_retry(sd_event_source *source, uint64_t usec, void *use
  * wait. */
 static void unit_check_try_later(UnitCheck *c, int error)
 {
-        unit_check_done_t done = c->done;
+        done_t done = c->done;
         void *userdata = c->userdata;
         int r = -ETIMEDOUT;
 
@@ -484,7 +484,7 @@ static void unit_check_try_later(UnitCheck *c, int error)
         } else
                 log_warning("cannot check %s, and will retry: %s", c->unit, strerror(-error));
         if (done)
-                done(userdata);
+                done(0, userdata);
 }
 
 static void unit_check_on_info(int error, UnitInfo *info, void *userdata)
@@ -499,7 +499,7 @@ static void unit_check_on_info(int error, UnitInfo *info, void *userdata)
                 unit_check_act(c);
 }
 
-static void unit_check_on_turn(Turn *t, void *userdata)
+static void unit_check_on_turn(int result _unused_, void *userdata)
 {
         UnitCheck *c = userdata;
 
@@ -530,7 +530,7 @@ static bool unit_checks_is_due(UnitChecks *s, const char *unit)
         return c;
 }
 
-int unit_checks_add(UnitChecks *s, const char *unit, bool repair, unit_check_done_t done, void *userdata)
+int unit_checks_add(UnitChecks *s, const char *unit, bool repair, done_t done, void *userdata)
 {
         if (!repair && !done && unit_checks_is_due(s, unit))
                 return 0;

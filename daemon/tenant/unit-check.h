@@ -5,6 +5,8 @@
 
 #include <stdbool.h>
 
+#include "daemon/loop/done.h"
+
 typedef struct Book Book;
 typedef struct ChangeContext ChangeContext;
 typedef struct OwnerAsks OwnerAsks;
@@ -16,5 +18,4 @@ UnitChecks *unit_checks_free(UnitChecks *s);
 int unit_checks_watch(UnitChecks *s);
 /* Checks whether the tenant's unit (or its cgroup, if `unit` is a path) has ended or restarted, and acts on
  * the result. repair: also compares its nodes with the ledger if it has not restarted. done may be NULL. */
-typedef void (*unit_check_done_t)(void *userdata);
-int unit_checks_add(UnitChecks *s, const char *unit, bool repair, unit_check_done_t done, void *userdata);
+int unit_checks_add(UnitChecks *s, const char *unit, bool repair, done_t done, void *userdata);

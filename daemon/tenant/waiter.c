@@ -73,8 +73,8 @@ struct Waiters {
 
 static void waiter_restore_or_end(uint32_t id, void *userdata);
 static void waiter_restore_victim(uint32_t id, void *userdata);
-static void waiters_on_restored(void *userdata);
-static void waiters_on_victims_restored(void *userdata);
+static void waiters_on_restored(int result _unused_, void *userdata);
+static void waiters_on_victims_restored(int result _unused_, void *userdata);
 
 /* Decrements the count that the start waits for. */
 static void waiters_settled(Waiters *s)
@@ -549,14 +549,14 @@ static void waiter_restore_or_end(uint32_t id, void *userdata)
                 waiter_dequeue(e, CDM_ERROR_STALE, "cancelled: the client that waited for it disconnected");
 }
 
-static void waiters_on_restored(void *userdata)
+static void waiters_on_restored(int result _unused_, void *userdata)
 {
         Waiters *s = userdata;
 
         entry_walk_begin(s->victims_walk);
 }
 
-static void waiters_on_victims_restored(void *userdata)
+static void waiters_on_victims_restored(int result _unused_, void *userdata)
 {
         waiters_settled(userdata);
 }

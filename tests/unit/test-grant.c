@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "tests/unit/whole-cdmd.h"
 
-#include "daemon/tenant/answer.h"
+#include "daemon/loop/answer.h"
 #include "daemon/tenant/grant.h"
 #include "daemon/tenant/snapshot.h"
 #include "policy/cdm-names.h"

@@ -74,11 +74,10 @@ void __wrap_owner_asks_add(OwnerAsks *a, const char *path)
         __real_owner_asks_add(a, path);
 }
 
-int __real_unit_checks_add(UnitChecks *, const char *, bool, unit_check_done_t, void *);
-int __wrap_unit_checks_add(UnitChecks *, const char *, bool, unit_check_done_t, void *);
+int __real_unit_checks_add(UnitChecks *, const char *, bool, done_t, void *);
+int __wrap_unit_checks_add(UnitChecks *, const char *, bool, done_t, void *);
 
-int __wrap_unit_checks_add(UnitChecks *s, const char *unit, bool repair, unit_check_done_t done,
-                           void *userdata)
+int __wrap_unit_checks_add(UnitChecks *s, const char *unit, bool repair, done_t done, void *userdata)
 {
         count(&checked);
         return __real_unit_checks_add(s, unit, repair, done, userdata);

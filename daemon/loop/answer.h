@@ -6,3 +6,6 @@ typedef struct Answer {
         const char *error;
         const char *text;
 } Answer;
+
+/* Called once. answer is valid during the call. */
+typedef void (*answer_done_t)(const Answer *answer, void *userdata);
