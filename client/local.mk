@@ -10,9 +10,10 @@ EXTRA_DIST += client/libcdm.map
 pkgconfigdir = $(libdir)/pkgconfig
 pkgconfig_DATA = client/cdm.pc
 
-# cdmctl: one file per verb.
-noinst_LTLIBRARIES += libclient.la
-libclient_la_SOURCES = \
+# cdmctl: one file per verb. It contains the library, because a program in the build tree that uses the shared one would
+# be a shell script.
+noinst_LIBRARIES += libclient.a
+libclient_a_SOURCES = \
 	client/args.c \
 	client/args.h \
 	client/buffer.c \
@@ -36,6 +37,7 @@ libclient_la_SOURCES = \
 	client/list.c \
 	client/labels-bus.c \
 	client/labels-bus.h \
+	client/libcdm.c \
 	client/mempolicy.c \
 	client/mempolicy.h \
 	client/migrate.c \
@@ -79,11 +81,11 @@ libclient_la_SOURCES = \
 	client/warnings.c \
 	client/warnings.h \
 	client/who.c
-libclient_la_LIBADD = libcdm.la libmachine.la libpolicy.la $(SYSTEMD_LIBS) $(SMARTCOLS_LIBS) $(NUMA_LIBS)
+client_libs = libclient.a $(machine_libs) $(SYSTEMD_LIBS) $(SMARTCOLS_LIBS) $(NUMA_LIBS)
 
 bin_PROGRAMS += cdmctl
 cdmctl_SOURCES = client/cdmctl.c
-cdmctl_LDADD = libclient.la
+cdmctl_LDADD = $(client_libs)
 
 # Installed under the command's name, under which bash looks for it.
 EXTRA_DIST += client/cdmctl.bash-completion

@@ -1,6 +1,6 @@
 # The code that cdmd, cdmctl --offline and the generator share.
-noinst_LTLIBRARIES += libmachine.la
-libmachine_la_SOURCES = \
+noinst_LIBRARIES += libmachine.a
+libmachine_a_SOURCES = \
 	daemon/machine/attribute.c \
 	daemon/machine/attribute.h \
 	daemon/machine/name-lookup.c \
@@ -18,10 +18,11 @@ libmachine_la_SOURCES = \
 	daemon/machine/topology-zone.c \
 	daemon/pid1/fence-files.c \
 	daemon/pid1/fence-files.h
+machine_libs = libmachine.a $(policy_libs)
 
 # The whole daemon except main(). cdmd and the tests link it.
-noinst_LTLIBRARIES += libdaemon.la
-libdaemon_la_SOURCES = \
+noinst_LIBRARIES += libdaemon.a
+libdaemon_a_SOURCES = \
 	daemon/assembly.c \
 	daemon/assembly.h \
 	daemon/bus/bus-admit.c \
@@ -283,14 +284,14 @@ libdaemon_la_SOURCES = \
 	daemon/tenant/waiter.h \
 	daemon/tenant/warnings.c \
 	daemon/tenant/warnings.h
-libdaemon_la_CFLAGS = $(AM_CFLAGS) -pthread
-libdaemon_la_LIBADD = libmachine.la libpolicy.la $(SYSTEMD_LIBS) $(NUMA_LIBS) $(CGROUP_LIBS) -lpthread
+libdaemon_a_CFLAGS = $(AM_CFLAGS) -pthread
+daemon_libs = libdaemon.a $(machine_libs) $(SYSTEMD_LIBS) $(NUMA_LIBS) $(CGROUP_LIBS) -lpthread
 
 sbin_PROGRAMS += cdmd
 cdmd_SOURCES = daemon/main.c
-cdmd_LDADD = libdaemon.la
+cdmd_LDADD = $(daemon_libs)
 
 # The generator runs before all units: it links neither libsystemd nor libnuma nor libcgroup.
 systemgenerator_PROGRAMS = daemon/cdmd-generator
 daemon_cdmd_generator_SOURCES = daemon/generator.c
-daemon_cdmd_generator_LDADD = libmachine.la libpolicy.la
+daemon_cdmd_generator_LDADD = $(machine_libs)

@@ -1,6 +1,6 @@
 # The rules and their meaning; linked into cdmd, cdmctl and the generator.
-noinst_LTLIBRARIES += libpolicy.la
-libpolicy_la_SOURCES = \
+noinst_LIBRARIES += libpolicy.a
+libpolicy_a_SOURCES = \
 	policy/buffer.c \
 	policy/buffer.h \
 	policy/cdm-names.h \
@@ -97,4 +97,4 @@ libpolicy_la_SOURCES = \
 	policy/warning.h \
 	policy/word.c \
 	policy/word.h
-libpolicy_la_LIBADD = $(INIH_LIBS)
+policy_libs = libpolicy.a $(INIH_LIBS)

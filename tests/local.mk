@@ -23,7 +23,7 @@ EXTRA_DIST += \
 
 # Each program is made of the one source of its name.
 AM_DEFAULT_SOURCE_EXT = .c
-LDADD = libdaemon.la libmachine.la libpolicy.la $(CHECK_LIBS) $(SYSTEMD_LIBS) -lpthread
+LDADD = $(daemon_libs) $(CHECK_LIBS)
 
 unit_tests = \
 	tests/unit/test-apply \
@@ -85,10 +85,10 @@ unit_tests = \
 	tests/unit/test-watch \
 	tests/unit/test-worker
 check_PROGRAMS += $(unit_tests)
-tests_unit_test_json_LDADD = libclient.la $(CHECK_LIBS)
-tests_unit_test_offline_LDADD = libclient.la $(CHECK_LIBS)
+tests_unit_test_json_LDADD = $(client_libs) $(CHECK_LIBS)
+tests_unit_test_offline_LDADD = $(client_libs) $(CHECK_LIBS)
 tests_unit_test_slurm_words_SOURCES = tests/unit/test-slurm-words.c slurm/words.c
-tests_unit_test_slurm_words_LDADD = libpolicy.la $(CHECK_LIBS)
+tests_unit_test_slurm_words_LDADD = $(policy_libs) $(CHECK_LIBS)
 
 test_paths = \
 	-DTEST_DATA_DIR='"$(abs_top_srcdir)/tests/data"' \
