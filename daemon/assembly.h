@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* All parts of the daemon. A part is a file with a header of its own; its state is nobody else's, and it knows the
- * parts that it uses itself. */
+/* All parts of the daemon. A part is a file with a header of its own. Only that file knows the state of the part, and
+ * a part is given the other parts that it uses when it is made. */
 
 #include <systemd/sd-bus.h>
 #include <systemd/sd-event.h>

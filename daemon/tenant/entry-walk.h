@@ -11,13 +11,14 @@
 
 typedef struct EntryWalk EntryWalk;
 
-/* Of one that may be gone by then. The ledger may change. */
+/* id: a reservation, which may have left the ledger. The callback may change the ledger. */
 typedef void (*entry_walk_t)(uint32_t id, void *userdata);
 
-/* ended: may be NULL, and may begin the walk anew. */
+/* ended may be NULL, and may begin the walk again. */
 int entry_walk_new(sd_event *event, const Ledger *ledger, entry_walk_t fn, done_t ended, void *userdata,
                    EntryWalk **ret);
 EntryWalk *entry_walk_free(EntryWalk *w);
-/* From the first one on, also when it is under way; never from within this call. What comes meanwhile is visited. */
+/* Walks from the first reservation on, also if the walk has begun already. fn is never called from within this
+ * call. Reservations that are added during the walk are visited. */
 void entry_walk_begin(EntryWalk *w);
 void entry_walk_stop(EntryWalk *w);
