@@ -61,7 +61,7 @@ static bool facts_are_in(sd_bus_message *call)
         return false;
 }
 
-static void facts_on_look(void *userdata)
+static void facts_on_look(int result _unused_, void *userdata)
 {
         BusFacts *f = userdata;
         FactsCall *c, *next;
