@@ -88,12 +88,14 @@ site_pid() {
 
 # site_has_one: exactly one reservation is live
 site_has_one() {
-        [ "$(site_list '[.[] | select(.state == "active")] | length')" = 1 ]
+        local json
+        json=$(cdmctl list --json=short)
+        [[ $json = *'"state":"active"'* && ${json#*'"state":"active"'} != *'"state":"active"'* ]]
 }
 
 # site_gone: none is
 site_gone() {
-        [ "$(site_list length)" = 0 ]
+        [ "$(cdmctl list --json=short)" = '[]' ]
 }
 
 # site_pinged COMMAND...: runs it while PID 1 and cdmd are pinged

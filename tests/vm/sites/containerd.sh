@@ -43,7 +43,7 @@ is "it has the pod's labels" "$(one_of train '.labels | to_entries | map("\(.key
         'k8s.container=worker k8s.namespace=ml k8s.pod=train'
 
 # A kubelet with a static memory manager writes the nodes that it chose, again and again.
-repaired=$(cdmctl status --json=short | jq .drift_repaired)
+repaired=$(vm_status drift_repaired)
 has=$(vm_node_bytes "$(cri_cgroup train)" 2 anon)
 for n in $(seq 10); do
         check "a kubelet writes its nodes, $n" cri_update train 0
@@ -53,7 +53,7 @@ check "a kubelet writes all nodes" cri_update train 0-3
 is "a node that is not granted is not among them" "$(cri_mems train)" 0-2
 check "no byte has moved" [ "$(vm_node_bytes "$(cri_cgroup train)" 2 anon)" -ge "$has" ]
 is "the reservation is active" "$(one_of train .state)" active
-is "cdmd had nothing to correct" "$(cdmctl status --json=short | jq .drift_repaired)" "$repaired"
+is "cdmd had nothing to correct" "$(vm_status drift_repaired)" "$repaired"
 is "and has nothing to warn of" "$(cdmctl status --json=short | jq --raw-output '.warnings[] | select(contains("cri-containerd"))')" ''
 check "a pod that asks for nothing is made" cri_pod ml plain
 check "its container starts, with nodes of a device from a kubelet" cri_run plain --mems 2-3 /bin/born 0

@@ -57,11 +57,11 @@ available() {
 }
 
 strength_is() {
-        [ "$(cdmctl show "$1" --json=short | jq --raw-output .strength)" = "$2" ]
+        [ "$(vm_show "$1" strength)" = "$2" ]
 }
 
 state_is() {
-        [ "$(cdmctl show "$1" --json=short | jq --raw-output .state)" = "$2" ]
+        [ "$(vm_show "$1" state)" = "$2" ]
 }
 
 # gone ID

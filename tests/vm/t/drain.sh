@@ -8,7 +8,7 @@
 . /usr/lib/cdmd-vm/site.sh
 
 state_is() {
-        [ "$(cdmctl show "$1" --json=short | jq --raw-output .state)" = "$2" ]
+        [ "$(vm_show "$1" state)" = "$2" ]
 }
 # on UNIT NODE: its bytes there
 on() {

@@ -30,7 +30,7 @@ mems() {
 
 # closed: the fence is
 closed() {
-        [ "$(status .fence)" = closed ]
+        [ "$(vm_status fence)" = closed ]
 }
 
 # has UNIT NODES
@@ -40,7 +40,7 @@ has() {
 
 # counted N: so many repairs
 counted() {
-        [ "$(status .drift_repaired)" -ge "$1" ]
+        [ "$(vm_status drift_repaired)" -ge "$1" ]
 }
 
 # told UNIT: the reason of the last event "drift" about it
@@ -69,15 +69,15 @@ repaired() {
 # quiet: every look that was due has been made (PID 1 answers, and nothing is repaired for a while)
 quiet() {
         local before=-1 now
-        now=$(status .drift_repaired)
+        now=$(vm_status drift_repaired)
         while [ "$now" != "$before" ]; do
                 before=$now
                 sleep 1
-                now=$(status .drift_repaired)
+                now=$(vm_status drift_repaired)
         done
 }
 
-repairs=$(status .drift_repaired)
+repairs=$(vm_status drift_repaired)
 is "nothing has drifted yet" "$repairs" 0
 check "a service is granted" cdmctl request hbm 64M --unit train-d.service --nodes 3
 id=$output
@@ -95,7 +95,7 @@ repaired "a pinned unit is opened" pinned.service 1 "does not tell whose"
 mems plain.service 1
 quiet
 is "a smaller set is respected" "$(mems plain.service)" 1
-is "and no drift" "$(status .drift_repaired)" $repairs
+is "and no drift" "$(vm_status drift_repaired)" $repairs
 
 # --- who has one
 mems train-d.service 0-1
@@ -107,10 +107,10 @@ quiet
 is "a smaller set of ordinary nodes is respected" "$(mems train-d.service)" 1,3
 mems train-d.service 0
 repaired "a container runtime sets its own idea" train-d.service 0,3 "does not tell whose"
-is "the reservation is active" "$(cdmctl show "$id" --json=short | jq --raw-output .state)" active
+is "the reservation is active" "$(vm_show "$id" state)" active
 
 # --- systemd
-before=$(status .drift_repaired)
+before=$(vm_status drift_repaired)
 # The second one waits for PID 1 until the first one has ended, and begins while cdmd looks at what that left.
 for _ in 1 2 3; do
         systemctl daemon-reload &
@@ -120,7 +120,7 @@ for _ in 1 2 3; do
 done
 check "PID 1 is back" wait_for 60 systemctl show --property=Version
 quiet
-is "daemon-reload and daemon-reexec alone change nothing" "$(status .drift_repaired)" "$before"
+is "daemon-reload and daemon-reexec alone change nothing" "$(vm_status drift_repaired)" "$before"
 like "the grant is as it was" "$(mems train-d.service)" 3
 is "and so is everybody else" "$(site_leaks | grep -v train-d)" ""
 
@@ -143,7 +143,7 @@ systemctl revert disk.service
 quiet
 
 # --- the fence itself
-repairs=$(status .drift_repaired)
+repairs=$(vm_status drift_repaired)
 find /run/systemd/system /run/systemd/generator -name '10-cdmd-fence.conf' -delete
 check "the fence's drop-ins are removed: counted" wait_for 60 counted $((repairs + 1))
 # there: some drop-in of the fence is
@@ -161,7 +161,7 @@ like "the status says how often" "$(cdmctl status)" "drift was repaired [0-9]+ t
 # --- a fight
 # state: of the reservation
 state() {
-        cdmctl show "$id" --json=short | jq --raw-output .state
+        vm_show "$id" state
 }
 # at_peace: no fight is listed
 at_peace() {

@@ -13,7 +13,7 @@ warnings() {
 }
 
 fence() {
-        cdmctl status --json=short | jq --raw-output .fence
+        vm_status fence
 }
 
 # granted_on OPTION...: the nodes that a request with these is granted, which is released again

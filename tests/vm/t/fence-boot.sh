@@ -24,7 +24,7 @@ as_at_boot() {
 
 check "the generator has written the fence" test -f $generated/service.d/10-cdmd-fence.conf
 check "cdmd runs" wait_for 120 systemctl is-active cdmd
-is "it found the fence closed" "$(status .fence)" closed
+is "it found the fence closed" "$(vm_status fence)" closed
 is "the controller was enabled at boot, not later" "$(status '.warnings[]' | grep cpuset)" ""
 is "there is no second set of drop-ins" "$(find /run/systemd/system -name '*cdmd*')" ""
 is "no leaf is open" "$(site_leaks)" ""
@@ -48,7 +48,7 @@ as_at_boot
 check "files that do not parse do not open the machine at boot" test -f $generated/service.d/10-cdmd-fence.conf
 like "the kernel's log says why" "$(dmesg)" 'cdmd-generator: .*cdmd.conf:1'
 check "cdmd starts with them" systemctl start cdmd
-is "and keeps what auto finds" "$(status .fence) $(site_mems systemd-journald.service)" "closed 0-1"
+is "and keeps what auto finds" "$(vm_status fence) $(site_mems systemd-journald.service)" "closed 0-1"
 like "it says that no rule is in force" "$(status '.warnings[]')" "every request is denied"
 
 rm /etc/cdm/cdmd.conf
@@ -58,11 +58,11 @@ as_at_boot
 check "pools that take all memory fence nothing" test ! -e $generated/service.d/10-cdmd-fence.conf
 like "which the kernel's log says" "$(dmesg)" 'cdmd-generator: nothing is fenced'
 check "cdmd starts with them" systemctl start cdmd
-is "the fence is open" "$(status .fence)" open
+is "the fence is open" "$(vm_status fence)" open
 like "which it says" "$(status '.warnings[]')" "nothing is fenced"
 rm -r /etc/cdm/pools.d
 check "corrected" cdmctl reload
-is "it is closed" "$(status .fence)" closed
+is "it is closed" "$(vm_status fence)" closed
 is "no leaf is open any more" "$(site_leaks)" ""
 
 systemctl stop own

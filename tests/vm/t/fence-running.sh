@@ -63,7 +63,7 @@ enabled=$?
 
 systemctl enable --quiet cdmd
 check "cdmd starts" systemctl start cdmd
-is "the fence is closed" "$(status .fence)" closed
+is "the fence is closed" "$(vm_status fence)" closed
 if [ $enabled -ne 0 ]; then
         like "it is told that the controller was enabled late" "$(status '.warnings[]')" "cpuset controller had to be enabled"
 else
@@ -87,7 +87,7 @@ is "one that asks for CDM nodes as well" "$(site_mems late-own.service)" 0-1
 is "nothing is left behind in system.control" "$(find /run/systemd/system.control -name '50-*' 2>/dev/null)" ""
 
 systemctl restart cdmd
-is "a restart finds it closed" "$(status .fence)" closed
+is "a restart finds it closed" "$(vm_status fence)" closed
 systemctl set-property --runtime plain.service AllowedMemoryNodes=0-2
 # has UNIT NODES: it can have memory there
 has() {
@@ -108,7 +108,7 @@ told() {
 }
 check "and systemd is told" wait_for 60 told
 is "and systemd has the same idea" "$(systemctl show --property=AllowedMemoryNodes --value opened)" 0-1
-is "the fence is closed" "$(status .fence)" closed
+is "the fence is closed" "$(vm_status fence)" closed
 systemctl stop opened
 rm -r /run/systemd/system/opened.service*
 
@@ -132,7 +132,7 @@ is "and the unit that was exempt still is" "$(site_mems free.service)" 0-3
 configure Exempt=plain.service
 printf '[Pool]\nNodes=3\n' >/etc/cdm/pools.d/cdm.conf
 check "another configuration is applied" cdmctl reload
-is "the fence is closed with it" "$(status .fence)" closed
+is "the fence is closed with it" "$(vm_status fence)" closed
 is "node 2 is ordinary now" "$(site_mems dbus.service)" 0-2
 is "for a unit that ran as well" "$(site_mems below.service)" 0-2
 is "for one that was exempt" "$(site_mems free.service)" 0-2
@@ -149,13 +149,13 @@ is "no leaf is open" "$(site_leaks)" ""
 mkdir /sys/fs/cgroup/foreign
 check "a cgroup that systemd does not own" cdmctl reload
 is "is fenced as well" "$(cat /sys/fs/cgroup/foreign/cpuset.mems.effective)" 0-1
-is "and the fence is closed" "$(status .fence)" closed
+is "and the fence is closed" "$(vm_status fence)" closed
 rmdir /sys/fs/cgroup/foreign
 
 systemctl stop late-own
 configure Mode=off
 check "Mode=off" cdmctl reload
-is "opens it" "$(status .fence)" open
+is "opens it" "$(vm_status fence)" open
 is "for every cgroup" "$(site_lifted)" ""
 is "no drop-in is left" "$(find /run/systemd -name '*cdmd*.conf')" ""
 systemctl daemon-reload
@@ -173,10 +173,10 @@ is "a unit that runs has a CDM node of its own" "$(site_mems own.service)" 3
 
 configure Mode=enforce
 check "Mode=enforce" cdmctl reload
-is "closes the fence again" "$(status .fence)" closed
+is "closes the fence again" "$(vm_status fence)" closed
 check "the intruder is drained" wait_for 10 left intruder2
 is "a unit's own AllowedMemoryNodes= is overridden" "$(site_mems own.service)" 0-1
-check "which is counted" test "$(status .intruder_bytes_drained)" -ge $((60 << 20))
+check "which is counted" test "$(vm_status intruder_bytes_drained)" -ge $((60 << 20))
 
 systemctl stop cdmd
 systemd-run --quiet --unit=late3 sleep infinity

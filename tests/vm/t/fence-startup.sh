@@ -27,7 +27,7 @@ is "nor has that of a slice" "$(saw sup-in)" '0-1 '
 is "a slice with a device's node only is closed" "$(tail -n 1 /run/sup-dev) $(cat /sys/fs/cgroup/dev.slice/cpuset.mems)" '0-1 0-2'
 is "which systemd knows" "$(systemctl show --property=AllowedMemoryNodes --value dev.slice)" 0-2
 is "no leaf is open" "$(site_leaks)" ""
-is "the fence is closed" "$(cdmctl status --json=short | jq --raw-output .fence)" closed
+is "the fence is closed" "$(vm_status fence)" closed
 
 # This job outlives the beginning of the end: it is not told of it, and systemd waits for it.
 mkdir -p /run/systemd/system/cdmd-vm-job@.service.d

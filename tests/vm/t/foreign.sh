@@ -61,7 +61,7 @@ hog /before 2 128
 check "a process in a cgroup of its own has 128 MiB of node 2" wait_for 10 on /before 2 120
 systemctl enable --quiet cdmd
 check "cdmd starts" systemctl start cdmd
-is "the fence is closed" "$(cdmctl status --json=short | jq --raw-output .fence)" closed
+is "the fence is closed" "$(vm_status fence)" closed
 is "that cgroup is fenced" "$(mems /before)" 0-1
 check "and its pages have left" wait_for 10 off /before 2
 is "one with a smaller set of its own has that" "$(own /narrow)" 1

@@ -17,10 +17,10 @@ set_memory() {
         done
 }
 fence_is() {
-        [ "$(cdmctl status --json=short | jq --raw-output .fence)" = "$1" ]
+        [ "$(vm_status fence)" = "$1" ]
 }
 state_is() {
-        [ "$(cdmctl show "$1" --json=short | jq --raw-output .state)" = "$2" ]
+        [ "$(vm_show "$1" state)" = "$2" ]
 }
 has_node() {
         cdmctl pools --json=short | jq --exit-status '.[] | select(.name == "cdm") | .nodes == [2] and .size > 419430400'

@@ -29,7 +29,7 @@ node_is() {
         cdmctl nodes --json=short | jq --exit-status ".[] | select(.node == $1) | $2"
 }
 state_is() {
-        [ "$(cdmctl show "$1" --json=short | jq --raw-output .state)" = "$2" ]
+        [ "$(vm_show "$1" state)" = "$2" ]
 }
 mems_are() {
         [ "$(site_mems "$1")" = "$2" ]
@@ -54,7 +54,7 @@ watch_effective() {
         done 2>/dev/null >"$2"
 }
 fence_is() {
-        [ "$(cdmctl status --json=short | jq --raw-output .fence)" = "$1" ]
+        [ "$(vm_status fence)" = "$1" ]
 }
 
 site_up

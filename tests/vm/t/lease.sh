@@ -11,12 +11,12 @@ site_up
 
 # state ID STATE: that reservation is in that state; none: it is gone
 state() {
-        [ "$(site_list ".[] | select(.id == $1) | .state")" = "$2" ]
+        [ "$(vm_show "$1" state)" = "$2" ]
 }
 
 # left ID: seconds until its lease ends, as the wall clock has it
 left() {
-        echo $(($(date --date="$(cdmctl show "$1" --json=short | jq --raw-output .expires)" +%s) - $(date +%s)))
+        echo $(($(date --date="$(vm_show "$1" expires)" +%s) - $(date +%s)))
 }
 
 cdmctl monitor --json=short >/tmp/events &

@@ -20,7 +20,7 @@ free() {
 }
 # closed: the fence is
 closed() {
-        [ "$(cdmctl status --json=short | jq --raw-output .fence)" = closed ]
+        [ "$(vm_status fence)" = closed ]
 }
 # told CGROUP: the journal says that it was fenced
 told() {

@@ -37,7 +37,7 @@ warns_not() {
 }
 # The kernel's own memory for the unit, some bytes, may come to the node as well.
 no_buffer() {
-        [ "$(cdmctl show "$id" --json=short | jq .used)" -lt $((1 << 20)) ]
+        [ "$(vm_show "$id" used)" -lt $((1 << 20)) ]
 }
 
 site_up

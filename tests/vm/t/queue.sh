@@ -18,7 +18,7 @@ done
 
 # state ID STATE: that reservation is in that state; none: it is gone
 state() {
-        [ "$(site_list ".[] | select(.id == $1) | .state")" = "$2" ]
+        [ "$(vm_show "$1" state)" = "$2" ]
 }
 
 # queued UNIT: the id of what waits for it

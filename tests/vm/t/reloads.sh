@@ -75,7 +75,7 @@ while [ -n "$(jobs -rp)" ]; do
         [ $failed -lt 50 ] || touch /tmp/enough
 done
 wait
-echo "# $((SECONDS - start)) s for $reloads reloads, $granted grants and $released releases; drift was repaired $(cdmctl status --json=short | jq .drift_repaired) times"
+echo "# $((SECONDS - start)) s for $reloads reloads, $granted grants and $released releases; drift was repaired $(vm_status drift_repaired) times"
 cdmctl status | sed 's/^/# /'
 like "there are leaves to compare, open ones too" "$(site_leaves)" 'train-[0-3]\.service 0-(2|3|1,3)'
 check "PID 1 reloaded $reloads times or more" test "$(awk '{ n += $1 } END { print n }' /tmp/reloaded)" -ge $reloads
@@ -86,7 +86,7 @@ check "every leaf has what the ledger says" wait_for 60 none_differs
 is "(those that have not)" "$(differ)" ""
 # closed: the fence is; what was seen open in between is looked at again soon
 closed() {
-        [ "$(cdmctl status --json=short | jq --raw-output .fence)" = closed ]
+        [ "$(vm_status fence)" = closed ]
 }
 check "the fence is closed" wait_for 300 closed
 closed || cdmctl status | sed 's/^/# /'

@@ -15,10 +15,10 @@ check "a service with a rule is granted" cdmctl request hbm 256M --unit train-a.
 id=$output
 like "the id stands alone on stdout" "$id" '^[0-9]+$'
 like "its nodes are open to it" "$(site_mems train-a.service)" '^0-[23]|^0-1,[23]$'
-is "its state is active" "$(cdmctl show "$id" --json=short | jq --raw-output .state)" active
-is "alone on its node, it is exclusive" "$(cdmctl show "$id" --json=short | jq --raw-output .strength)" exclusive
+is "its state is active" "$(vm_show "$id" state)" active
+is "alone on its node, it is exclusive" "$(vm_show "$id" strength)" exclusive
 is "nobody else can have a CDM node" "$(site_leaks | grep -v train-a)" ""
-like "the rule is named" "$(cdmctl show "$id" --json=short | jq --raw-output .policy)" '30-train.conf:1$'
+like "the rule is named" "$(vm_show "$id" policy)" '30-train.conf:1$'
 
 check "a second tenant is granted" cdmctl request hbm 256M --pid "$(site_pid train-a.service)"
 second=$output

@@ -9,7 +9,7 @@ site_up
 
 # size_is ID BYTES
 size_is() {
-        [ "$(cdmctl show "$1" --json=short | jq .size)" = "$2" ]
+        [ "$(vm_show "$1" size)" = "$2" ]
 }
 
 systemd-run --quiet --collect --unit=train-a sleep infinity
@@ -35,7 +35,7 @@ runs() {
 }
 check "a command that is bound has 100 MiB" wait_for 60 runs
 id=$(site_list '.[0].id')
-limit=/sys/fs/cgroup$(cdmctl show "$id" --json=short | jq --raw-output .cgroup)/memory.max
+limit=/sys/fs/cgroup$(vm_show "$id" cgroup)/memory.max
 check_status 1 "less than it uses: not changed" cdmctl resize "$id" 64M
 like "and told what it uses" "$output" 'uses 1[0-9.]+M'
 is "its limit is what it was" "$(cat "$limit")" $((256 << 20))
@@ -54,14 +54,14 @@ check "a rule with a label" cdmctl reload
 systemd-run --quiet --collect --unit=job-1 sleep infinity
 check "said of the job's control group" cdmctl request hbm 64M --unit job-1.service --label slurm.account=ml --for-user bob
 id=$output
-is "bob owns it" "$(cdmctl show "$id" --json=short | jq .uid)" "$(id -u bob)"
+is "bob owns it" "$(vm_show "$id" uid)" "$(id -u bob)"
 is "and sees its labels" "$(vm_as bob "cdmctl show $id --json=short" | jq --raw-output '.labels["slurm.account"]')" ml
 is "alice does not" "$(vm_as alice "cdmctl show $id --json=short" | jq .labels)" null
 check_status 1 "it is said once" cdmctl request hbm 64M --unit job-1.service --label slurm.account=bio
 check_status 3 "not everybody may" vm_as alice 'cdmctl request hbm 64M --unit job-1.service --label slurm.account=ml'
 check "it counts for whoever asks later" cdmctl request hbm 64M --unit job-1.service
 second=$output
-is "bob owns that as well" "$(cdmctl show "$second" --json=short | jq .uid)" "$(id -u bob)"
+is "bob owns that as well" "$(vm_show "$second" uid)" "$(id -u bob)"
 said() {
         ls /run/cdmd/tenant-* >/dev/null 2>&1
 }

@@ -48,7 +48,7 @@ check "the slice is told of" wait_for 30 told ex.slice "no ordinary node"
 is "the units are not" "$(journalctl --unit cdmd CDM_UNIT=ex-one.service CDM_UNIT=ex-two.service --output=cat)" ""
 systemctl daemon-reload
 check "it stays so over a daemon-reload" wait_for 30 own /ex.slice 0-2
-is "and closed" "$(status .fence)" closed
+is "and closed" "$(vm_status fence)" closed
 
 check "a node of it can be had" cdmctl request hbm 64M --unit ex-two.service --nodes 2
 is "as reserved" "$(cat $top$two/cpuset.mems.effective)" 0-2
@@ -100,7 +100,7 @@ check "a slice that loses the cpuset controller has it again" wait_for 30 grep -
 check "what is in it is closed" wait_for 30 can ex-one 0-1
 check "and the slice told of" wait_for 30 told ex-in.slice "does not enable the cpuset controller"
 settled() {
-        [ "$(status .fence)" = closed ]
+        [ "$(vm_status fence)" = closed ]
 }
 check "the fence is closed" wait_for 60 settled
 echo -cpuset >$top/ex.slice/ex-in.slice/cgroup.subtree_control
@@ -129,7 +129,7 @@ check "without cdmd two slices above a unit open it" has $one 2
 systemctl start cdmd
 is "cdmd closes it as it starts" "$(cat $top$one/cpuset.mems.effective)" 0-1
 like "both have ordinary nodes" "$(cat $top/ex.slice/cpuset.mems.effective $dir/cpuset.mems.effective | paste -sd' ')" '^0-[23] 0-[23]$'
-is "all of it" "$(status .fence)" closed
+is "all of it" "$(vm_status fence)" closed
 is "nobody fights" "$(status '.fights | length')" 0
 
 # fights CGROUP: about it

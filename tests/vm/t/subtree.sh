@@ -153,7 +153,7 @@ check "a task of the job uses it" task /job_1/step_0/user/task_0 2 64
 check "which is there" wait_for 10 on /job_1 2 60
 check_status 1 "one of the other job cannot" task /job_2/step_0/user/task_0 2 16
 like "and is told EINVAL" "$(cat /tmp/task)" "Invalid argument"
-is "the fence is closed" "$(cdmctl status --json=short | jq --raw-output .fence)" closed
+is "the fence is closed" "$(vm_status fence)" closed
 is "nobody is in the way" "$(cdmctl who --json=short | jq --raw-output '[.[] | select(.kind == "intruder")] | length')" 0
 is "the job has its bytes" "$(cdmctl who --json=short | jq --raw-output '[.[] | select(.kind == "reserved") | .cgroup] | unique | join(" ")')" "$scope/job_1"
 
