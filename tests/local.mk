@@ -170,8 +170,9 @@ client_tests = \
 check_PROGRAMS += tests/client/fake-cdmd
 LOG_COMPILER = $(top_srcdir)/tests/run
 dist_check_SCRIPTS += tests/run
-# For the one that compiles against the library.
-AM_TESTS_ENVIRONMENT = CC='$(CC)' MAKE='$(MAKE)' SANITIZE_CFLAGS='$(SANITIZE_CFLAGS)'; export CC MAKE SANITIZE_CFLAGS;
+# CC and so on are for the test that compiles against the library.
+AM_TESTS_ENVIRONMENT = PATH='$(PYTHON3_DIR)'":$$PATH" CC='$(CC)' MAKE='$(MAKE)' SANITIZE_CFLAGS='$(SANITIZE_CFLAGS)'; \
+	export PATH CC MAKE SANITIZE_CFLAGS;
 
 # What the sources themselves keep to, and what is not code: pages, units, policy files.
 file_tests = \
