@@ -202,6 +202,7 @@ vm_programs = \
 	tests/vm/programs/vm-buffer \
 	tests/vm/programs/vm-compare \
 	tests/vm/programs/vm-drain \
+	tests/vm/programs/vm-foreign \
 	tests/vm/programs/vm-grant \
 	tests/vm/programs/vm-hog \
 	tests/vm/programs/vm-hostile \
@@ -209,7 +210,9 @@ vm_programs = \
 	tests/vm/programs/vm-ping \
 	tests/vm/programs/vm-release \
 	tests/vm/programs/vm-scopes \
-	tests/vm/programs/vm-touch
+	tests/vm/programs/vm-stream \
+	tests/vm/programs/vm-touch \
+	tests/vm/programs/vm-watch
 EXTRA_PROGRAMS = $(vm_programs)
 CLEANFILES += $(vm_programs)
 vmprogramsdir = $(prefix)/lib/cdmd-tests
@@ -231,6 +234,10 @@ tests_vm_programs_vm_scopes_SOURCES = tests/vm/programs/vm-scopes.c $(vm_bench_h
 tests_vm_programs_vm_scopes_LDADD = $(SYSTEMD_LIBS)
 tests_vm_programs_vm_touch_SOURCES = tests/vm/programs/vm-touch.c $(vm_bench_headers)
 tests_vm_programs_vm_touch_LDADD = $(NUMA_LIBS) $(SYSTEMD_LIBS)
+tests_vm_programs_vm_foreign_SOURCES = tests/vm/programs/vm-foreign.c $(vm_bench_headers)
+tests_vm_programs_vm_stream_SOURCES = tests/vm/programs/vm-stream.c $(vm_bench_headers)
+tests_vm_programs_vm_watch_SOURCES = tests/vm/programs/vm-watch.c $(vm_bench_headers)
+tests_vm_programs_vm_watch_LDADD = $(SYSTEMD_LIBS)
 tests_vm_programs_vm_ping_LDADD = $(SYSTEMD_LIBS) -lpthread
 
 # What the demo in the guest is compared with.
