@@ -1,5 +1,5 @@
 # `make bench`: figures, not tests. Each is measured beside its reference, on the same machine, in one run.
-EXTRA_DIST += tests/bench/bench tests/bench/baseline tests/bench/beside.sh tests/bench/drain.sh tests/bench/grant.sh tests/bench/reasons tests/bench/report tests/bench/start.sh tests/bench/threads.sh
+EXTRA_DIST += tests/bench/bench tests/bench/baseline tests/bench/beside.sh tests/bench/drain.sh tests/bench/grant.sh tests/bench/reasons tests/bench/report tests/bench/rest.sh tests/bench/start.sh tests/bench/threads.sh
 EXTRA_PROGRAMS += tests/bench/bench-bus tests/bench/bench-scale
 CLEANFILES += tests/bench/bench-bus tests/bench/bench-scale
 tests_bench_bench_bus_SOURCES = tests/bench/bench-bus.c tests/bus/world.c

@@ -2,6 +2,10 @@
 
 /* vm-drain pause UNIT PID MIB FILE COUNT     PID of UNIT is vm-touch: how long does a release stop its thread, compared
  *                                            with one migrate_pages(2)? And which moves more in the same time?
+ *   vm-drain many UNIT MIB NAME COUNT        the processes of UNIT have so much together: a release, compared with
+ *                                            migratepages(8) of one after the other, and what stays of huge pages
+ *
+ * This runs unfenced: migratepages knows no node that it may not use.
  *
  * Prints rows (pairs.h). */
 
@@ -114,12 +118,97 @@ static void measure_pause(const char *unit, pid_t pid, uint64_t mib, const char 
                 rates, n);
 }
 
+/* The processes of a unit in system.slice. */
+static size_t read_pids(const char *unit, pid_t *pids, size_t max)
+{
+        char path[256];
+        size_t n = 0;
+        long pid;
+
+        snprintf(path, sizeof(path), "/sys/fs/cgroup/system.slice/%s/cgroup.procs", unit);
+        FILE *f = fopen(path, "re");
+        if (!f)
+                fatal(path);
+        while (n < max && fscanf(f, "%ld", &pid) == 1)
+                pids[n++] = (pid_t)pid;
+        fclose(f);
+        return n;
+}
+
+static uint64_t huge_mib(const pid_t *pids, size_t n)
+{
+        uint64_t kib = 0;
+
+        for (size_t i = 0; i < n; i++) {
+                char path[64], line[256];
+
+                snprintf(path, sizeof(path), "/proc/%d/smaps_rollup", (int)pids[i]);
+                FILE *f = fopen(path, "re");
+                if (!f)
+                        fatal(path);
+                while (fgets(line, sizeof(line), f))
+                        if (strncmp(line, "AnonHugePages:", 14) == 0)
+                                kib += strtoull(line + 14, NULL, 10);
+                fclose(f);
+        }
+        return kib / 1024;
+}
+
+static void migrate_each(const pid_t *pids, size_t n)
+{
+        for (size_t i = 0; i < n; i++) {
+                char pid[16];
+
+                snprintf(pid, sizeof(pid), "%d", (int)pids[i]);
+                (void)run_ms((const char *[]){ "migratepages", pid, "2", "0", NULL });
+        }
+}
+
+static void measure_many(const char *unit, uint64_t mib, const char *name, size_t n)
+{
+        uint64_t huge[2][2] = { { 0 } }; /* of all rounds: by whom; before and after */
+        Pair *rates = pairs_new(n);
+        pid_t pids[64];
+        size_t n_pids = read_pids(unit, pids, sizeof(pids) / sizeof(pids[0]));
+        char row[256];
+
+        for (size_t i = 0; i < 2 * n; i++) {
+                bool ours = i % 2;
+                uint32_t id = move_up(unit, pids, n_pids, mib * MIB);
+                uint64_t before = bytes_there(pids, n_pids);
+
+                huge[ours][0] += huge_mib(pids, n_pids);
+                double begin = now_ms();
+                if (ours)
+                        release(id);
+                else
+                        migrate_each(pids, n_pids);
+                double took = now_ms() - begin;
+                double rate = (double)(before - bytes_there(pids, n_pids)) / MIB / took * 1e3;
+                huge[ours][1] += huge_mib(pids, n_pids);
+                if (ours)
+                        rates[i / 2].ours = rate;
+                else
+                        rates[i / 2].reference = rate;
+                if (!ours)
+                        release(id);
+        }
+        snprintf(row, sizeof(row),
+                 "throughput of a release, %s|`migratepages(8)`, process by process|>=1.5|MiB/s", name);
+        pairs_print(row, rates, n);
+        printf("text|%s: MiB of huge pages before and after a release %" PRIu64 " and %" PRIu64
+               ", by migratepages %" PRIu64 " and %" PRIu64 "\n",
+               name, huge[1][0] / n, huge[1][1] / n, huge[0][0] / n, huge[0][1] / n);
+}
+
 int main(int argc, char **argv)
 {
         connect_bus();
         if (argc == 7 && strcmp(argv[1], "pause") == 0)
                 measure_pause(argv[2], (pid_t)strtol(argv[3], NULL, 10), strtoull(argv[4], NULL, 10),
                               argv[5], strtoul(argv[6], NULL, 10));
+        else if (argc == 6 && strcmp(argv[1], "many") == 0)
+                measure_many(argv[2], strtoull(argv[3], NULL, 10), argv[4], strtoul(argv[5], NULL, 10));
         else {
                 fprintf(stderr, "usage: see the top of vm-drain.c\n");
                 return 2;

@@ -70,10 +70,14 @@ static uint64_t read_all(unsigned tenants)
 
                 path_of(i, path);
                 int fd = open(path, O_RDONLY | O_CLOEXEC);
-                ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+                ssize_t n = -1;
+                size_t length = 0;
+
+                while (fd >= 0 && (n = read(fd, text + length, sizeof(text) - 1 - length)) > 0)
+                        length += (size_t)n;
                 if (n < 0)
                         die(path);
-                text[n] = '\0';
+                text[length] = '\0';
                 for (p = text; (p = strstr(p, " N2=")); p += 4)
                         bytes += strtoull(p + 4, NULL, 10);
                 close(fd);
