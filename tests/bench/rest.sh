@@ -28,7 +28,8 @@ cpu() {
 
 declare -A wakeups cpu pids=([systemd]=1)
 for name in cdmd numad cgrulesengd systemd-oomd dbus systemd-journald systemd-logind systemd-udevd; do
-        pids[$name]=$(site_pid $name.service)
+        pid=$(site_pid $name.service)
+        [ "$pid" = 0 ] || pids[$name]=$pid
 done
 
 # rest WITH: all of them do nothing for a while
