@@ -104,11 +104,10 @@ static void follow_on_turn(int begun _unused_, void *userdata)
         ApplyResult result = { .error = 0 };
         Reservation *r = NULL;
 
+        follow_not_due(f);
         ledger_foreach_of_tenant(f->set->book->ledger, f->tenant, follow_with_cgroup, &r);
-        if (r) {
-                follow_not_due(f);
+        if (r)
                 result.error = change_start(f->set->changes, r, &terms, follow_on_changed, f, &f->change);
-        }
         if (!r || result.error < 0)
                 follow_on_changed(&result, false, f);
 }
