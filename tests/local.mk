@@ -37,6 +37,7 @@ unit_tests = \
 	tests/unit/test-conf-start \
 	tests/unit/test-container \
 	tests/unit/test-decide \
+	tests/unit/test-degrade \
 	tests/unit/test-desk \
 	tests/unit/test-event-limit \
 	tests/unit/test-facts \
@@ -100,6 +101,8 @@ tests_unit_test_fence_scan_CPPFLAGS = $(AM_CPPFLAGS) $(test_paths)
 tests_unit_test_generator_CPPFLAGS = $(AM_CPPFLAGS) $(test_paths)
 tests_unit_test_power9_CPPFLAGS = $(AM_CPPFLAGS) $(test_paths)
 tests_unit_test_topology_read_CPPFLAGS = $(AM_CPPFLAGS) $(test_paths)
+tests_unit_test_degrade_CPPFLAGS = $(AM_CPPFLAGS) $(test_paths)
+tests_unit_test_degrade_LDFLAGS = -Wl,--wrap=follows_add
 tests_unit_test_fence_LDFLAGS = -Wl,--wrap=slice_set
 tests_unit_test_grant_CPPFLAGS = $(AM_CPPFLAGS) $(test_paths)
 tests_unit_test_preempt_LDFLAGS = -Wl,--wrap=place

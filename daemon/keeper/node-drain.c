@@ -29,6 +29,7 @@
 #include "daemon/kernel/settle.h"
 #include "daemon/loop/log.h"
 #include "daemon/loop/answer.h"
+#include "daemon/loop/slice.h"
 #include "daemon/tenant/book.h"
 #include "daemon/tenant/core.h"
 #include "daemon/tenant/degrade.h"
@@ -38,9 +39,11 @@
 #include "policy/size.h"
 
 /* Upper bound of callers that wait for one drain. */
-#define WAITING_MAX  64
+#define WAITING_MAX 64
+/* Tenants that are made to leave in one turn of the event loop. */
+#define TENANTS_A_SLICE 8
 
-#define NODE_RECLAIM "/sys/devices/system/node/node%d/reclaim"
+#define NODE_RECLAIM    "/sys/devices/system/node/node%d/reclaim"
 
 typedef struct NodeDrain NodeDrain;
 
@@ -79,6 +82,9 @@ struct NodeDrain {
         int node;
         Asker waiting[WAITING_MAX];
         size_t n_waiting;
+        char **tenants;
+        size_t n_tenants, n_asked;
+        Slice *slice;     /* makes the tenants leave */
         size_t n_pending; /* tenants that have not left yet */
         uint64_t moved_bytes, evicted_bytes;
         char *error; /* the first tenant that could not be narrowed */
@@ -94,6 +100,10 @@ static void node_drain_free(NodeDrain *d)
                 d->sweep->drain = NULL;
                 job_cancel(d->job);
         }
+        slice_free(d->slice);
+        for (size_t i = 0; i < d->n_tenants; i++)
+                free(d->tenants[i]);
+        free(d->tenants);
         free(d->error);
         free(d);
 }
@@ -387,37 +397,48 @@ static void node_drain_on_followed(const ApplyResult *result, const char *tenant
                 node_drain_sweep(d);
 }
 
-typedef struct Tenants {
-        char **names;
-        size_t n;
-} Tenants;
-
 static int node_drain_add_tenant(const char *tenant, uint64_t bytes _unused_, void *userdata)
 {
-        Tenants *t = userdata;
+        NodeDrain *d = userdata;
 
-        t->names[t->n] = strdup(tenant);
-        return t->names[t->n++] ? 0 : -ENOMEM;
+        d->tenants[d->n_tenants] = strdup(tenant);
+        if (!d->tenants[d->n_tenants])
+                return -ENOMEM;
+        d->n_tenants++;
+        return 0;
 }
 
-/* The ledger must not change while it is walked, so the names are collected first. */
+static void node_drain_on_slice(void *userdata)
+{
+        NodeDrain *d = userdata;
+        NodeSet leaving = nodeset_of(d->node);
+
+        for (size_t n = 0; d->n_asked < d->n_tenants && n < TENANTS_A_SLICE; n++)
+                follows_add(d->set->follows, d->tenants[d->n_asked++], &leaving, node_drain_on_followed, d);
+        if (d->n_asked < d->n_tenants)
+                return;
+        slice_set(d->slice, false);
+        node_drain_on_followed(&(ApplyResult){ .error = 0 }, "", d);
+}
+
+/* The ledger may change between two slices, so the names are collected first. */
 static void node_drain_move_tenants(NodeDrain *d)
 {
-        Book *book = d->book;
-        NodeSet leaving = nodeset_of(d->node);
-        Tenants t = { .names = calloc(ledger_node_tenants(book->ledger, d->node) + 1, sizeof(char *)) };
-        int r = t.names ? ledger_foreach_tenant_of_node(book->ledger, d->node, node_drain_add_tenant, &t)
-                        : -ENOMEM;
+        const Ledger *ledger = d->book->ledger;
 
+        d->tenants = calloc(ledger_node_tenants(ledger, d->node) + 1, sizeof(char *));
+        int r = d->tenants ? ledger_foreach_tenant_of_node(ledger, d->node, node_drain_add_tenant, d)
+                           : -ENOMEM;
+        if (r >= 0)
+                r = slice_new(d->book->core->event, node_drain_on_slice, d, &d->slice);
+        if (r < 0) {
+                d->n_pending = 1;
+                node_drain_on_followed(&(ApplyResult){ .error = r }, "A tenant", d);
+                return;
+        }
         /* Hold one extra count so the drain cannot finish while tenants are still being queued. */
-        d->n_pending = 1 + (r < 0 ? 0 : t.n);
-        for (size_t i = 0; r >= 0 && i < t.n; i++)
-                follows_add(d->set->follows, t.names[i], &leaving, node_drain_on_followed, d);
-        for (size_t i = 0; i < t.n; i++)
-                free(t.names[i]);
-        free(t.names);
-        ApplyResult none = { .error = r };
-        node_drain_on_followed(&none, "A tenant", d);
+        d->n_pending = 1 + d->n_tenants;
+        slice_set(d->slice, true);
 }
 
 static int node_drain_set_drained(Book *book, int node, bool drained)

@@ -12,20 +12,44 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <uthash.h>
+#include <utlist.h>
 
 #include "daemon/loop/log.h"
+#include "daemon/loop/slice.h"
 #include "daemon/tenant/book.h"
 #include "daemon/tenant/buffers.h"
 #include "daemon/tenant/core.h"
 #include "daemon/tenant/entry-walk.h"
 #include "daemon/tenant/follow.h"
 
+#define RESTORED_A_SLICE 8
+
+/* A tenant whose cgroup the walk in progress has already made follow. */
+typedef struct Followed {
+        UT_hash_handle hh;
+        char tenant[];
+} Followed;
+
+/* Reservations of a tenant whose cgroup has been verified. */
+typedef struct Restoration Restoration;
+struct Restoration {
+        unsigned judgement; /* the one that the verified nodes are of */
+        size_t n, next;
+        Restoration *prev, *after;
+        uint32_t ids[];
+};
+
 struct Degrades {
         Book *book;
         FollowSet *follows;
         BufferSet *buffers;
         EntryWalk *walk;
-        bool follow; /* argument of the walk in progress */
+        bool follow;        /* argument of the walk in progress */
+        unsigned judgement; /* how often the nodes have changed */
+        Followed *followed;
+        Restoration *restorations;
+        Slice *restoring;
 };
 
 void degrade_shut_nodes(Book *book)
@@ -86,20 +110,90 @@ static void degrade_restore(Entry *e)
                    e->id, ledger_tenant_key(e->r->target), nodes);
 }
 
-typedef struct Restoration {
+static bool degrade_is_whole(Entry *e)
+{
+        NodeSet lost = degrade_lost_nodes(e->book, e->r);
+
+        return e->phase == STORE_GRANTED && e->r->state == RESERVATION_DEGRADED && !e->degraded &&
+               nodeset_is_empty(&lost);
+}
+
+/* --- what follows when a cgroup has been verified ------------------------------------------------------ */
+
+static void degrade_follow(Degrades *s, const char *tenant);
+
+static void degrade_drop_restoration(Degrades *s)
+{
+        Restoration *c = s->restorations;
+
+        DL_DELETE2(s->restorations, c, prev, after);
+        free(c);
+}
+
+/* If the nodes have changed since the cgroup was verified, the cgroup is verified again. */
+static void degrade_on_restoring(void *userdata)
+{
+        Degrades *s = userdata;
+
+        for (unsigned n = 0; s->restorations && n < RESTORED_A_SLICE; n++) {
+                Restoration *c = s->restorations;
+                Entry *e = book_find(s->book, c->ids[c->next++]);
+
+                if (e && degrade_is_whole(e)) {
+                        if (c->judgement == s->judgement)
+                                degrade_restore(e);
+                        else
+                                degrade_follow(s, ledger_tenant_key(e->r->target));
+                }
+                if (c->next == c->n)
+                        degrade_drop_restoration(s);
+        }
+        slice_set(s->restoring, s->restorations != NULL);
+}
+
+static bool degrade_has_followed(const Degrades *s, const char *tenant)
+{
+        const Followed *f;
+
+        HASH_FIND_STR(s->followed, tenant, f);
+        return f;
+}
+
+typedef struct Whole {
         Book *book;
-        size_t n;
-        uint32_t *ids;
-} Restoration;
+        Restoration *c;
+} Whole;
 
 static int degrade_collect(Reservation *r, void *userdata)
 {
-        Restoration *c = userdata;
-        Entry *e = book_find(c->book, r->id);
+        Whole *w = userdata;
+        Entry *e = book_find(w->book, r->id);
 
-        if (e && e->phase == STORE_GRANTED && r->state == RESERVATION_DEGRADED)
-                c->ids[c->n++] = r->id;
+        if (e && degrade_is_whole(e))
+                w->c->ids[w->c->n++] = r->id;
         return 0;
+}
+
+static void degrade_restore_tenant(Degrades *s, const char *tenant)
+{
+        size_t n = ledger_tenant_count(s->book->ledger, tenant);
+        Whole w = { .book = s->book, .c = malloc(sizeof(Restoration) + n * sizeof(uint32_t)) };
+
+        if (!w.c) {
+                log_error("the reservations of %s stay degraded: %s; `cdmctl reload` tries again", tenant,
+                          strerror(ENOMEM));
+                return;
+        }
+        /* A walk that has not reached the tenant yet: the change began before the nodes changed. */
+        bool stale = s->follow && !degrade_has_followed(s, tenant);
+        *w.c = (Restoration){ .judgement = s->judgement - stale };
+        ledger_foreach_of_tenant(s->book->ledger, tenant, degrade_collect, &w);
+        if (w.c->n == 0) {
+                free(w.c);
+                return;
+        }
+        DL_APPEND2(s->restorations, w.c, prev, after);
+        slice_set(s->restoring, true);
 }
 
 /* The tenant's cgroup has been verified against the ledger as it was when the change began. If the ledger
@@ -107,48 +201,45 @@ static int degrade_collect(Reservation *r, void *userdata)
 static void degrade_on_followed(const ApplyResult *result, const char *tenant, void *userdata)
 {
         Degrades *s = userdata;
-        Restoration c = { .book = s->book };
         Event ev = { .kind = EVENT_FAILED, .unit = tenant, .reason = result->message };
 
         if (result->error < 0) {
-                event_emit(c.book->core->notify, &ev,
+                event_emit(s->book->core->notify, &ev,
                            "the nodes of %s could not be set as reserved: %s; `cdmctl reload` tries again",
                            tenant, result->message ? result->message : strerror(-result->error));
                 return;
         }
         if (follows_is_due(s->follows, tenant))
                 return;
-        c.ids = malloc(sizeof(uint32_t) * (ledger_tenant_count(c.book->ledger, tenant) + 1));
-        if (!c.ids)
-                return;
-        ledger_foreach_of_tenant(c.book->ledger, tenant, degrade_collect, &c);
-        for (size_t i = 0; i < c.n; i++) {
-                Entry *e = book_find(c.book, c.ids[i]);
-                NodeSet lost = degrade_lost_nodes(c.book, e->r);
-
-                if (nodeset_is_empty(&lost) && !e->degraded)
-                        degrade_restore(e);
-        }
-        free(c.ids);
+        degrade_restore_tenant(s, tenant);
         buffers_look(s->buffers); /* their pages also move back */
 }
 
-void degrade_judge(Degrades *s, Entry *e, bool follow)
+static void degrade_follow(Degrades *s, const char *tenant)
+{
+        follows_add(s->follows, tenant, NULL, degrade_on_followed, s);
+}
+
+/* --- judging ------------------------------------------------------------------------------------------- */
+
+/* True if the reservation's cgroup must follow the ledger. */
+static bool degrade_tell_if_lost(Entry *e)
 {
         ReservationState before = e->r->state;
 
         if (e->phase != STORE_GRANTED || (before != RESERVATION_ACTIVE && before != RESERVATION_DEGRADED))
-                return;
+                return false;
         NodeSet lost = degrade_lost_nodes(e->book, e->r);
         bool whole = nodeset_is_empty(&lost);
-        if (before == RESERVATION_ACTIVE && whole)
-                return;
-        if (before == RESERVATION_ACTIVE)
+        if (before == RESERVATION_ACTIVE && !whole)
                 degrade_tell(e, &lost);
-        else if (!whole)
-                return;
-        if (follow)
-                follows_add(s->follows, ledger_tenant_key(e->r->target), NULL, degrade_on_followed, s);
+        return (before == RESERVATION_ACTIVE) != whole;
+}
+
+void degrade_judge(Degrades *s, Entry *e, bool follow)
+{
+        if (degrade_tell_if_lost(e) && follow)
+                degrade_follow(s, ledger_tenant_key(e->r->target));
 }
 
 /* When the last reason is cleared, degrade_judge() checks the nodes, which is the only other cause. */
@@ -171,13 +262,45 @@ void degrade_set(Degrades *s, Entry *e, Degraded why, bool on)
                 log_error("cannot store the state of reservation %" PRIu32 ": %s", e->id, strerror(-r));
 }
 
+static void degrade_forget_followed(Degrades *s)
+{
+        Followed *f, *next;
+
+        HASH_ITER (hh, s->followed, f, next) {
+                HASH_DEL(s->followed, f);
+                free(f);
+        }
+}
+
+/* The nodes are the same for all reservations of a tenant, so one change is enough. */
+static bool degrade_is_first_of_tenant(Degrades *s, const char *tenant)
+{
+        size_t n = strlen(tenant);
+
+        if (degrade_has_followed(s, tenant))
+                return false;
+        Followed *f = calloc(1, sizeof(*f) + n + 1);
+        if (f) { /* out of memory: a change more does no harm */
+                memcpy(f->tenant, tenant, n + 1);
+                HASH_ADD_STR(s->followed, tenant, f);
+        }
+        return true;
+}
+
 static void degrade_judge_one(uint32_t id, void *userdata)
 {
         Degrades *s = userdata;
         Entry *e = book_find(s->book, id);
 
-        if (e)
-                degrade_judge(s, e, s->follow);
+        if (!e)
+                return;
+        ReservationState before = e->r->state;
+        const char *tenant = ledger_tenant_key(e->r->target);
+        bool follow = degrade_tell_if_lost(e) && s->follow && degrade_is_first_of_tenant(s, tenant);
+        if (follow)
+                degrade_follow(s, tenant);
+        if (follow || e->r->state != before)
+                entry_walk_changed(s->walk);
 }
 
 static void degrade_on_walked(int result _unused_, void *userdata)
@@ -185,11 +308,14 @@ static void degrade_on_walked(int result _unused_, void *userdata)
         Degrades *s = userdata;
 
         s->follow = false;
+        degrade_forget_followed(s);
 }
 
 void degrades_judge(Degrades *s, bool follow)
 {
         s->follow = s->follow || follow;
+        s->judgement++;
+        degrade_forget_followed(s);
         entry_walk_begin(s->walk);
 }
 
@@ -202,8 +328,10 @@ int degrades_new(Book *book, FollowSet *follows, BufferSet *buffers, Degrades **
         *s = (Degrades){ .book = book, .follows = follows, .buffers = buffers };
         int r = entry_walk_new(book->core->event, book->ledger, degrade_judge_one, degrade_on_walked, s,
                                &s->walk);
+        if (r >= 0)
+                r = slice_new(book->core->event, degrade_on_restoring, s, &s->restoring);
         if (r < 0) {
-                free(s);
+                degrades_free(s);
                 return r;
         }
         *ret = s;
@@ -215,6 +343,10 @@ Degrades *degrades_free(Degrades *s)
         if (!s)
                 return NULL;
         entry_walk_free(s->walk);
+        slice_free(s->restoring);
+        degrade_forget_followed(s);
+        while (s->restorations)
+                degrade_drop_restoration(s);
         free(s);
         return NULL;
 }

@@ -3,11 +3,13 @@
 #include "daemon/tenant/entry-walk.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdlib.h>
 
 #include "daemon/loop/slice.h"
 
 #define ENTRIES_A_SLICE 64
+#define CHANGES_A_SLICE 8
 
 struct EntryWalk {
         const Ledger *ledger;
@@ -16,6 +18,8 @@ struct EntryWalk {
         void *userdata;
         Slice *slice;
         uint32_t last_id;
+        unsigned n_changes; /* in this slice */
+        bool anew;          /* the walk began anew in this slice */
 };
 
 /* The ledger must not change while it is walked, so the ids are collected first. */
@@ -36,16 +40,22 @@ static void entry_walk_on_slice(void *userdata)
 {
         EntryWalk *w = userdata;
         EntryIds i = { .n = 0 };
+        size_t k = 0;
 
+        w->n_changes = 0;
+        w->anew = false;
         (void)ledger_foreach_after(w->ledger, w->last_id, entry_walk_collect, &i);
-        if (i.n < ENTRIES_A_SLICE)
+        while (k < i.n && w->n_changes < CHANGES_A_SLICE && !w->anew)
+                w->fn(i.ids[k++], w->userdata);
+        if (w->anew)
+                return;
+        if (k > 0)
+                w->last_id = i.ids[k - 1];
+        if (k < ENTRIES_A_SLICE && k == i.n) {
                 slice_set(w->slice, false);
-        else
-                w->last_id = i.ids[i.n - 1];
-        for (size_t k = 0; k < i.n; k++)
-                w->fn(i.ids[k], w->userdata);
-        if (i.n < ENTRIES_A_SLICE && w->ended)
-                w->ended(0, w->userdata);
+                if (w->ended)
+                        w->ended(0, w->userdata);
+        }
 }
 
 int entry_walk_new(sd_event *event, const Ledger *ledger, entry_walk_t fn, done_t ended, void *userdata,
@@ -77,7 +87,13 @@ EntryWalk *entry_walk_free(EntryWalk *w)
 void entry_walk_begin(EntryWalk *w)
 {
         w->last_id = 0;
+        w->anew = true;
         slice_set(w->slice, true);
+}
+
+void entry_walk_changed(EntryWalk *w)
+{
+        w->n_changes++;
 }
 
 void entry_walk_stop(EntryWalk *w)

@@ -21,4 +21,7 @@ EntryWalk *entry_walk_free(EntryWalk *w);
 /* Walks from the first reservation on, also if the walk has begun already. fn is never called from within this
  * call. Reservations that are added during the walk are visited. */
 void entry_walk_begin(EntryWalk *w);
+/* From within fn, which has changed the reservation, stored the change and told of the change: a slice has only few
+ * changes. */
+void entry_walk_changed(EntryWalk *w);
 void entry_walk_stop(EntryWalk *w);

@@ -9,6 +9,7 @@
 #include "daemon/keeper/start.h"
 #include "daemon/kernel/cgroup.h"
 #include "policy/macro.h"
+#include "policy/timespan.h"
 #include "tests/unit/bus-pair.h"
 #include "tests/unit/check-main.h"
 #include "tests/unit/tree.h"
@@ -83,8 +84,8 @@ static inline void whole_stop(WholeCdmd *w)
         tree_remove(w->root);
 }
 
-/* u-ID.service has so many bytes of node 2. */
-static inline Entry *whole_add_tenant(WholeCdmd *w, uint32_t id, uint64_t bytes)
+/* The unit has so many bytes of node 2. */
+static inline Entry *whole_add_reservation(WholeCdmd *w, uint32_t id, const char *unit, uint64_t bytes)
 {
         Reservation *r;
         Entry *e;
@@ -94,10 +95,20 @@ static inline Entry *whole_add_tenant(WholeCdmd *w, uint32_t id, uint64_t bytes)
         r->state = RESERVATION_ACTIVE;
         r->pool = strdup("cdm");
         r->size_bytes = bytes;
+        r->lease_usec = r->term_usec = r->expires_usec = TIMESPAN_INFINITY;
         if (!r->target)
                 r->target = calloc(1, sizeof(*r->target));
-        MUST(r->target && asprintf(&r->target->unit, "u-%u.service", id) > 0);
+        MUST(r->target && (r->target->unit = strdup(unit)));
         r->shares[r->n_shares++] = (Share){ 2, bytes };
         MUST(book_add(&w->assembly->book, r, STORE_GRANTED, &e) == 0);
         return e;
+}
+
+/* u-ID.service has so many bytes of node 2. */
+static inline Entry *whole_add_tenant(WholeCdmd *w, uint32_t id, uint64_t bytes)
+{
+        char unit[32];
+
+        snprintf(unit, sizeof(unit), "u-%u.service", id);
+        return whole_add_reservation(w, id, unit, bytes);
 }

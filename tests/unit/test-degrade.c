@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "tests/unit/whole-cdmd.h"
+
+#include "daemon/keeper/node-drain.h"
+#include "daemon/loop/notify.h"
+#include "daemon/tenant/follow.h"
+
+/* A node is drained, and taken into use again, while many reservations lie on it: how many of them change in one turn of
+ * the event loop, and how often each tenant's cgroup is looked at. */
+
+enum {
+        MANY = 300,
+        CHANGED_A_TURN = 8, /* CHANGES_A_SLICE of entry-walk.c, RESTORED_A_SLICE of degrade.c */
+        LEAVING_A_TURN = 8, /* TENANTS_A_SLICE of node-drain.c */
+};
+
+static WholeCdmd w;
+static Book *book;
+static unsigned n_changed, n_changed_in_turn, n_followed, n_leaving_in_turn;
+
+void __real_follows_add(FollowSet *, const char *, const NodeSet *, follow_done_t, void *);
+void __wrap_follows_add(FollowSet *, const char *, const NodeSet *, follow_done_t, void *);
+
+void __wrap_follows_add(FollowSet *s, const char *tenant, const NodeSet *leaving, follow_done_t done,
+                        void *userdata)
+{
+        n_followed += !leaving;
+        n_leaving_in_turn += leaving != NULL;
+        __real_follows_add(s, tenant, leaving, done, userdata);
+}
+
+static void on_notice(const Notice *n, void *userdata _unused_)
+{
+        if (n->kind != NOTICE_RESERVATION_CHANGED || !(n->changed & RESERVATION_CHANGED_STATE))
+                return;
+        n_changed++;
+        n_changed_in_turn++;
+}
+
+static void turn(void)
+{
+        n_changed_in_turn = n_leaving_in_turn = 0;
+        ck_assert_int_ge(sd_event_run(w.event, UINT64_MAX), 0);
+        ck_assert_uint_le(n_changed_in_turn, CHANGED_A_TURN);
+        ck_assert_uint_le(n_leaving_in_turn, LEAVING_A_TURN);
+}
+
+static void start(void)
+{
+        whole_prepare(&w, 3, NULL);
+        book = &w.assembly->book;
+        whole_start(&w);
+        while (!book->serving)
+                ck_assert_int_ge(sd_event_run(w.event, UINT64_MAX), 0);
+        bus_pair_settle(w.event);
+        ck_assert_int_eq(notify_subscribe(book->core->notify, on_notice, NULL), 0);
+        n_changed = n_followed = 0;
+}
+
+static void stop(void)
+{
+        notify_unsubscribe(book->core->notify, on_notice, NULL);
+        whole_stop(&w);
+}
+
+static void on_drained(const Answer *a, const DrainReport *report _unused_, void *userdata)
+{
+        ck_assert_ptr_null(a->error);
+        *(bool *)userdata = true;
+}
+
+/* Until all are degraded and the node is empty, and until all are active again. */
+static void drain_and_undrain(void)
+{
+        bool drained = false, undrained = false;
+
+        n_leaving_in_turn = 0;
+        node_drains_start(w.assembly->node_drains, 2, on_drained, &drained);
+        ck_assert_uint_le(n_leaving_in_turn, LEAVING_A_TURN);
+        while (!drained || n_changed < MANY)
+                turn();
+        ck_assert_int_eq(book_find(book, MANY)->r->state, RESERVATION_DEGRADED);
+        node_drains_undo(w.assembly->node_drains, 2, on_drained, &undrained);
+        ck_assert(undrained);
+        while (n_changed < 2 * MANY)
+                turn();
+        for (uint32_t id = 1; id <= MANY; id++)
+                ck_assert_int_eq(book_find(book, id)->r->state, RESERVATION_ACTIVE);
+}
+
+START_TEST(many_tenants_leave_in_slices)
+{
+        for (uint32_t id = 1; id <= MANY; id++)
+                (void)whole_add_tenant(&w, id, 4096);
+        drain_and_undrain();
+        ck_assert_uint_eq(n_followed, MANY);
+}
+END_TEST
+
+static void add_all_of_one(void)
+{
+        for (uint32_t id = 1; id <= MANY; id++)
+                (void)whole_add_reservation(&w, id, "u-1.service", 4096);
+}
+
+/* All of them are restored when the one cgroup is verified, which happens once. */
+START_TEST(one_tenant_is_restored_in_slices)
+{
+        add_all_of_one();
+        drain_and_undrain();
+        ck_assert_uint_eq(n_followed, 1);
+}
+END_TEST
+
+/* The node is drained and undrained in the middle: the cgroup has to be verified once more before the rest is active. */
+START_TEST(what_is_restored_meanwhile_is_verified_again)
+{
+        bool drained = false, again = false;
+
+        add_all_of_one();
+        node_drains_start(w.assembly->node_drains, 2, on_drained, &drained);
+        while (!drained || n_changed < MANY)
+                turn();
+        node_drains_undo(w.assembly->node_drains, 2, on_drained, &drained);
+        while (n_changed == MANY)
+                turn();
+        drained = false;
+        node_drains_start(w.assembly->node_drains, 2, on_drained, &drained);
+        while (!drained)
+                turn();
+        ck_assert_int_eq(book_find(book, 1)->r->state, RESERVATION_DEGRADED);
+        ck_assert_int_eq(book_find(book, MANY)->r->state, RESERVATION_DEGRADED);
+        n_followed = 0;
+        node_drains_undo(w.assembly->node_drains, 2, on_drained, &again);
+        while (book_find(book, MANY)->r->state != RESERVATION_ACTIVE ||
+               book_find(book, 1)->r->state != RESERVATION_ACTIVE)
+                turn();
+        ck_assert_uint_ge(n_followed, 1);
+}
+END_TEST
+
+int main(void)
+{
+        Suite *s = suite_create("degrade");
+        TCase *t = tcase_create("degrade");
+
+        tcase_add_checked_fixture(t, start, stop);
+        tcase_add_test(t, many_tenants_leave_in_slices);
+        tcase_add_test(t, one_tenant_is_restored_in_slices);
+        tcase_add_test(t, what_is_restored_meanwhile_is_verified_again);
+        suite_add_tcase(s, t);
+        return check_main(s);
+}
