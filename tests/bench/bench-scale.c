@@ -3,9 +3,11 @@
 /* How does what cdmd does grow with the number of reservations, rules, waiters and cgroups? Prints rows and points for
  * tests/bench/report.
  *
- *   bench-scale [LARGEST [PART]]      100,000 reservations, 10,000 cgroups; decisions, answers, reservations, cgroups
+ *   bench-scale [LARGEST [PART]]      100,000 reservations, 10,000 cgroups; decisions, answers, reservations, cgroups,
+ *                                     vanishing, foreign, nodes
  *
- * Decisions are those of decide() and plan() in this process. All else is asked of whole cdmds: scale-world.c. */
+ * Decisions are those of decide() and plan() in this process. All else is asked of whole cdmds: scale-world.c,
+ * scale-change.c. */
 
 #include <check.h>
 #include <errno.h>
@@ -290,6 +292,12 @@ START_TEST(bench)
                 curves_of_worlds("reservations", largest, 1000, 100000);
         if (!only || strcmp(only, "cgroups") == 0)
                 curves_of_worlds("cgroups", largest / 10, 1000, 10000);
+        if (!only || strcmp(only, "vanishing") == 0)
+                measure_vanishing(largest);
+        if (!only || strcmp(only, "foreign") == 0)
+                measure_foreign(largest / 10);
+        if (!only || strcmp(only, "nodes") == 0)
+                measure_nodes();
 }
 END_TEST
 

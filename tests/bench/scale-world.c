@@ -62,16 +62,26 @@ void world_new(World *w)
         w->client = world_connect(w, geteuid());
 }
 
+/* What cdmd tells systemd: where nobody reads that, cdmd would wait in the end. */
+static void drop_notices(World *w)
+{
+        char message[4096];
+
+        while (recv(w->notify, message, sizeof(message), MSG_DONTWAIT) > 0)
+                continue;
+}
+
 double restart_ms(World *w)
 {
         world_enter(w);
         world_kill_cdmd(w, SIGTERM);
+        drop_notices(w); /* READY=1 of a reload */
         double begin = now_ms();
         world_start_cdmd(w);
         return now_ms() - begin;
 }
 
-double grant_ms(World *w)
+double grant_ms(World *w, double *ret_release)
 {
         uint32_t id = 0;
         double begin = now_ms();
@@ -82,10 +92,13 @@ double grant_ms(World *w)
                 fprintf(stderr, "Request: %s\n", world_message);
                 exit(EXIT_FAILURE);
         }
+        begin = now_ms();
         must("Release", world_release(w->client, id));
         while (sd_bus_call_method(w->client, CDM_BUS_NAME, CDM_PATH, CDM_INTERFACE_MANAGER, "GetReservation",
                                   NULL, NULL, "u", id) >= 0)
-                usleep(1000);
+                usleep(200);
+        if (ret_release)
+                *ret_release = now_ms() - begin;
         return took;
 }
 
@@ -110,14 +123,11 @@ void call(World *w, const char *member, const char *types, ...)
 
 double reload_ms(World *w)
 {
-        char message[4096];
         double begin = now_ms();
 
         call(w, "Reload", "");
         double took = now_ms() - begin;
-        /* What it tells systemd: where nobody reads that, it would wait in the end. */
-        while (recv(w->notify, message, sizeof(message), MSG_DONTWAIT) > 0)
-                continue;
+        drop_notices(w);
         return took;
 }
 
@@ -170,6 +180,62 @@ static double list_ms(World *w, uint32_t n)
         return took;
 }
 
+sd_bus *monitor_new(World *w)
+{
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+        _cleanup_(sd_bus_creds_unrefp) sd_bus_creds *cdmd = NULL;
+        const char *name;
+        char rule[64];
+        sd_bus *bus;
+
+        must("cdmd", sd_bus_get_name_creds(w->client, CDM_BUS_NAME, SD_BUS_CREDS_UNIQUE_NAME, &cdmd));
+        must("cdmd", sd_bus_creds_get_unique_name(cdmd, &name));
+        must("monitor", sd_bus_new(&bus));
+        must("monitor", sd_bus_set_address(bus, w->address));
+        must("monitor", sd_bus_set_bus_client(bus, true));
+        must("monitor", sd_bus_set_monitor(bus, true));
+        must("monitor", sd_bus_start(bus));
+        snprintf(rule, sizeof(rule), "sender='%s'", name);
+        must("monitor",
+             sd_bus_message_new_method_call(bus, &m, "org.freedesktop.DBus", "/org/freedesktop/DBus",
+                                            "org.freedesktop.DBus.Monitoring", "BecomeMonitor"));
+        must("monitor", sd_bus_message_append(m, "asu", 1, rule, 0));
+        must("monitor", sd_bus_call(bus, m, 0, NULL, NULL));
+        return bus;
+}
+
+unsigned monitor_read(sd_bus *monitor, uint64_t patience_usec)
+{
+        unsigned n = 0;
+        int r;
+
+        do {
+                _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+
+                r = sd_bus_process(monitor, &m);
+                must("monitor", r);
+                n += m && (sd_bus_message_is_signal(m, NULL, NULL) > 0 ||
+                           sd_bus_message_is_method_call(m, NULL, NULL) > 0);
+                if (r == 0)
+                        r = sd_bus_wait(monitor, patience_usec);
+        } while (r > 0);
+        return n;
+}
+
+static void print_messages(Scale *s)
+{
+        sd_bus *monitor = monitor_new(&s->w);
+        const uint64_t patience_usec = 300 * 1000;
+
+        for (int i = 0; i < 10; i++)
+                (void)grant_ms(&s->w, NULL);
+        scale_point(s, "signals and calls of a grant and release", "messages",
+                    monitor_read(monitor, patience_usec) / 10.0);
+        (void)reload_ms(&s->w);
+        scale_point(s, "signals and calls of a Reload", "messages", monitor_read(monitor, patience_usec));
+        sd_bus_flush_close_unref(monitor);
+}
+
 void scale_fill(Scale *s)
 {
         char name[64], cgroup[128];
@@ -219,13 +285,13 @@ static void scale_print(Scale *s)
         scale_point(s, "reads of a start", "calls", (double)status_number(&s->w, "io", "syscr:"));
         scale_point(s, "calls of PID 1 by a start", "calls", world_steer(&s->w, "Asked", 0) - asked);
 
-        (void)grant_ms(&s->w);
+        (void)grant_ms(&s->w, NULL);
         settle(&s->w);
         uint64_t reads = status_number(&s->w, "io", "syscr:"), writes = status_number(&s->w, "io", "syscw:");
         double cpu = cpu_ms(&s->w);
         asked = world_steer(&s->w, "Asked", 0);
         for (size_t i = 0; i < ARRAY_SIZE(took); i++)
-                took[i] = grant_ms(&s->w);
+                took[i] = grant_ms(&s->w, NULL);
         double n = ARRAY_SIZE(took);
         scale_point(s, "Request, until answered", "ms", median(took, ARRAY_SIZE(took)));
         scale_point(s, "processor time of a grant and release", "ms", (cpu_ms(&s->w) - cpu) / n);
@@ -241,6 +307,7 @@ static void scale_print(Scale *s)
         scale_point(s, "Reload", "ms", median(took, 5));
         scale_point(s, "processor time of a Reload", "ms", (cpu_ms(&s->w) - cpu) / 5);
         settle(&s->w);
+        print_messages(s);
         if (strcmp(s->of, "reservations") == 0) {
                 for (size_t i = 0; i < ARRAY_SIZE(took); i++)
                         took[i] = list_ms(&s->w, s->n);
@@ -270,7 +337,7 @@ void curves_of_worlds(const char *of, uint32_t last, uint32_t small, uint32_t la
         settle(&a.w);
         settle(&b.w);
         for (size_t i = 0; i < ARRAY_SIZE(pairs); i++)
-                pairs[i] = (Pair){ grant_ms(&b.w), grant_ms(&a.w) };
+                pairs[i] = (Pair){ grant_ms(&b.w, NULL), grant_ms(&a.w, NULL) };
         snprintf(row, sizeof(row), "`Request` with %" PRIu32 " %s|with %" PRIu32 "|<=2|ms", large, of,
                  small);
         pairs_print(row, pairs, ARRAY_SIZE(pairs));

@@ -14,9 +14,9 @@ void *allocate(size_t n, size_t size);
 double median(double *values, size_t n);
 void print_point(const char *curve, const char *unit, double x, double y);
 
-/* A world with n reservations, or with n cgroups of units. */
+/* A world with n reservations, with n cgroups of units, or with n cgroups that systemd does not own. */
 typedef struct Scale {
-        const char *of; /* "reservations", "cgroups" */
+        const char *of; /* "reservations", "cgroups", "foreign cgroups" */
         uint32_t n;
         World w;
 } Scale;
@@ -33,10 +33,19 @@ double cpu_ms(const World *w);
 /* Until cdmd reads nothing any more: what a start leaves for later is no part of what comes then. */
 void settle(const World *w);
 double restart_ms(World *w);
-double grant_ms(World *w);
+/* Until a Request is answered; *ret_release: until the reservation is gone again, may be NULL. */
+double grant_ms(World *w, double *ret_release);
 void call(World *w, const char *member, const char *types, ...);
 double reload_ms(World *w);
+/* Sees all that cdmd sends. */
+sd_bus *monitor_new(World *w);
+/* How many signals and calls there were, until there is nothing for so long. Answers do not count: somebody has asked
+ * for them. */
+unsigned monitor_read(sd_bus *monitor, uint64_t patience_usec);
 
 /* Prints the curves, and rows of the sizes small and large, whose worlds stay. */
 void curves_of_worlds(const char *of, uint32_t last, uint32_t small, uint32_t large);
 void measure_answers(void);
+void measure_vanishing(uint32_t last);
+void measure_foreign(uint32_t last);
+void measure_nodes(void);
