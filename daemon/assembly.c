@@ -313,6 +313,7 @@ static int open_keepers(Assembly *a)
         int r = node_drains_new(&a->book, a->follows, a->degrades, &a->node_drains);
 
         ReloadContext reload = { .book = &a->book,
+                                 .degrades = a->degrades,
                                  .fence = a->fence,
                                  .leases = a->leases,
                                  .facts = a->facts,

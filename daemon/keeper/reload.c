@@ -153,24 +153,6 @@ static void reload_warn_lines(Warnings *warnings, const char *name, char *lines)
                 warnings_add(warnings, name, "%s", l);
 }
 
-/* If a unit could use all ordinary nodes before its first grant, its base follows the new set of ordinary
- * nodes. */
-static void reload_rebase(Book *book, const NodeSet *before)
-{
-        Entry *e, *next;
-
-        if (nodeset_equal(before, &book->pools->ordinary))
-                return;
-        HASH_ITER (hh, book->entries, e, next) {
-                if (!nodeset_equal(&e->r->base, before))
-                        continue;
-                e->r->base = book->pools->ordinary;
-                int r = book_store(e);
-                if (r < 0)
-                        log_error("cannot store reservation %" PRIu32 ": %s", e->id, strerror(-r));
-        }
-}
-
 static void reload_swap_in(Reloads *s, Adoption *a)
 {
         Book *book = s->context.book;
@@ -210,7 +192,7 @@ int reloads_adopt(Reloads *s, Adoption *a)
         machine_facts_judge(s->context.facts);
         degrade_shut_nodes(book);
         if (a->pools) {
-                reload_rebase(book, &a->pools->ordinary);
+                degrades_rebase(s->context.degrades, &a->pools->ordinary);
                 notify_tell(book->core->notify, &(Notice){ .kind = NOTICE_NODES,
                                                            .topology_before = a->topology,
                                                            .pools_before = a->pools });

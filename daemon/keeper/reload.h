@@ -11,6 +11,7 @@
 #include "policy/topology.h"
 
 typedef struct Book Book;
+typedef struct Degrades Degrades;
 typedef struct Fence Fence;
 typedef struct Leases Leases;
 typedef struct MachineFacts MachineFacts;
@@ -21,6 +22,7 @@ typedef struct Warnings Warnings;
 
 typedef struct ReloadContext {
         Book *book;
+        Degrades *degrades;
         Fence *fence;
         Leases *leases;
         MachineFacts *facts;

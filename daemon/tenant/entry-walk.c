@@ -20,6 +20,7 @@ struct EntryWalk {
         uint32_t last_id;
         unsigned n_changes; /* in this slice */
         bool anew;          /* the walk began anew in this slice */
+        bool under_way;
 };
 
 /* The ledger must not change while it is walked, so the ids are collected first. */
@@ -52,7 +53,7 @@ static void entry_walk_on_slice(void *userdata)
         if (k > 0)
                 w->last_id = i.ids[k - 1];
         if (k < ENTRIES_A_SLICE && k == i.n) {
-                slice_set(w->slice, false);
+                entry_walk_stop(w);
                 if (w->ended)
                         w->ended(0, w->userdata);
         }
@@ -87,7 +88,7 @@ EntryWalk *entry_walk_free(EntryWalk *w)
 void entry_walk_begin(EntryWalk *w)
 {
         w->last_id = 0;
-        w->anew = true;
+        w->anew = w->under_way = true;
         slice_set(w->slice, true);
 }
 
@@ -96,7 +97,14 @@ void entry_walk_changed(EntryWalk *w)
         w->n_changes++;
 }
 
+void entry_walk_finish(EntryWalk *w)
+{
+        while (w->under_way)
+                entry_walk_on_slice(w);
+}
+
 void entry_walk_stop(EntryWalk *w)
 {
+        w->under_way = false;
         slice_set(w->slice, false);
 }

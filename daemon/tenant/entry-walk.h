@@ -24,4 +24,6 @@ void entry_walk_begin(EntryWalk *w);
 /* From within fn, which has changed the reservation, stored the change and told of the change: a slice has only few
  * changes. */
 void entry_walk_changed(EntryWalk *w);
+/* Visits all that are left now, at the end of cdmd. */
+void entry_walk_finish(EntryWalk *w);
 void entry_walk_stop(EntryWalk *w);

@@ -4,6 +4,7 @@
 #include "daemon/fence/fence-scan.h"
 #include "daemon/keeper/drift.h"
 #include "daemon/loop/clock.h"
+#include "daemon/tenant/degrade.h"
 #include "daemon/tenant/owner-ask.h"
 #include "daemon/tenant/snapshot.h"
 #include "daemon/tenant/unit-check.h"
@@ -16,6 +17,7 @@ enum {
         FENCED_A_TURN = 256, /* FENCE_TURN_MAX */
         TENANTS = 200,
         CHECKED_A_TURN = 64, /* ENTRIES_A_SLICE */
+        STORED_A_TURN = 8,   /* CHANGES_A_SLICE of entry-walk.c */
         LOOKED_A_TURN = 64,  /* LEAVES_A_SLICE of drift.c */
         NEW = 200,
         NEW_A_TURN = 64,          /* PORTION of tree-events.c */
@@ -31,7 +33,7 @@ typedef struct Count {
         size_t n, in_turn, most;
 } Count;
 
-static Count judged, looked, fresh, asked, checked;
+static Count judged, looked, fresh, asked, checked, stored;
 
 static void count(Count *c)
 {
@@ -83,6 +85,15 @@ int __wrap_unit_checks_add(UnitChecks *s, const char *unit, bool repair, done_t 
         return __real_unit_checks_add(s, unit, repair, done, userdata);
 }
 
+int __real_book_store(Entry *);
+int __wrap_book_store(Entry *);
+
+int __wrap_book_store(Entry *e)
+{
+        count(&stored);
+        return __real_book_store(e);
+}
+
 static unsigned n_read_all; /* how often all tenants of node 2 were to be read */
 
 int __real_ledger_walk_tenants_of_node(Ledger *, int, bool, size_t, int (*)(const char *, uint64_t, void *),
@@ -132,7 +143,8 @@ static void add_tenants(void)
 
 static void turn(void)
 {
-        judged.in_turn = looked.in_turn = fresh.in_turn = asked.in_turn = checked.in_turn = 0;
+        judged.in_turn = looked.in_turn = fresh.in_turn = asked.in_turn = checked.in_turn = stored.in_turn =
+                0;
         ck_assert_int_ge(sd_event_run(w.event, UINT64_MAX), 0);
 }
 
@@ -172,6 +184,59 @@ START_TEST(the_units_of_all_tenants_are_looked_at_in_slices)
                 turn();
         ck_assert_uint_eq(checked.n, TENANTS);
         ck_assert_uint_le(checked.most, CHECKED_A_TURN);
+}
+END_TEST
+
+static void put_node4_with_cpus(void)
+{
+        tree_write(w.root, "sys/devices/system/node/node4/meminfo", "Node 4 MemTotal: 2097152 kB\n");
+        tree_write(w.root, "sys/devices/system/node/node4/cpulist", "8-11\n");
+        tree_write(w.root, "sys/devices/system/node/online", "0-4\n");
+        tree_write(w.root, "sys/devices/system/node/possible", "0-4\n");
+        tree_write(w.root, "sys/devices/system/node/has_memory", "0-4\n");
+        tree_write(w.root, "sys/devices/system/node/has_cpu", "0-1,4\n");
+}
+
+static unsigned n_stored_with(const char *line)
+{
+        unsigned n = 0;
+
+        for (uint32_t id = 1; id <= TENANTS; id++) {
+                char path[64];
+
+                snprintf(path, sizeof(path), "run/cdmd/reservation-%u", id);
+                _cleanup_free_ char *text = tree_read(w.root, path);
+                n += strstr(text, line) != NULL;
+        }
+        return n;
+}
+
+/* An ordinary node comes, which all units may use. */
+static void add_ordinary_node(void)
+{
+        add_tenants();
+        for (uint32_t id = 1; id <= TENANTS; id++)
+                book_find(book, id)->r->base = book->pools->ordinary;
+        put_node4_with_cpus();
+        stored = (Count){ 0 };
+        reloads_add(w.assembly->reloads, NULL, NULL);
+}
+
+START_TEST(an_ordinary_node_is_stored_in_slices)
+{
+        add_ordinary_node();
+        while (stored.n < TENANTS)
+                turn();
+        ck_assert_uint_le(stored.most, STORED_A_TURN);
+        ck_assert_uint_eq(n_stored_with("Base=0-1,4\n"), TENANTS);
+}
+END_TEST
+
+START_TEST(what_is_not_stored_at_the_end_is_stored_then)
+{
+        add_ordinary_node();
+        w.assembly->degrades = degrades_free(w.assembly->degrades);
+        ck_assert_uint_eq(n_stored_with("Base=0-1,4\n"), TENANTS);
 }
 END_TEST
 
@@ -259,6 +324,8 @@ int main(void)
         tcase_add_test(t, leaves_are_judged_and_compared_in_slices);
         tcase_add_test(t, many_that_come_are_looked_at_in_slices);
         tcase_add_checked_fixture(few, start_few, stop);
+        tcase_add_test(few, an_ordinary_node_is_stored_in_slices);
+        tcase_add_test(few, what_is_not_stored_at_the_end_is_stored_then);
         tcase_add_test(few, an_end_looks_at_nobody);
         tcase_add_test(few, after_an_end_the_others_are_still_known);
         tcase_add_checked_fixture(recovery, prepare, stop);
