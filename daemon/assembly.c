@@ -36,6 +36,7 @@
 #include "daemon/machine/names.h"
 #include "daemon/pid1/gate.h"
 #include "daemon/pid1/unit-jobs.h"
+#include "daemon/tenant/bases.h"
 #include "daemon/tenant/buffers.h"
 #include "daemon/tenant/change.h"
 #include "daemon/tenant/degrade.h"
@@ -311,9 +312,11 @@ static int open_watch(Assembly *a)
 static int open_keepers(Assembly *a)
 {
         int r = node_drains_new(&a->book, a->follows, a->degrades, &a->node_drains);
+        if (r >= 0)
+                r = bases_new(&a->book, &a->bases);
 
         ReloadContext reload = { .book = &a->book,
-                                 .degrades = a->degrades,
+                                 .bases = a->bases,
                                  .fence = a->fence,
                                  .leases = a->leases,
                                  .facts = a->facts,
@@ -474,6 +477,7 @@ Assembly *assembly_free(Assembly *a)
         a->migrations = migrations_free(a->migrations);
         a->resizes = resizes_free(a->resizes);
         a->reloads = reloads_free(a->reloads);
+        a->bases = bases_free(a->bases);
         a->node_drains = node_drains_free(a->node_drains);
         a->follows = follows_free(a->follows);
         a->degrades = degrades_free(a->degrades);

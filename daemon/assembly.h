@@ -16,6 +16,7 @@
 #include "daemon/tenant/usage.h"
 #include "policy/macro.h"
 
+typedef struct Bases Bases;
 typedef struct BelowUnits BelowUnits;
 typedef struct BufferSet BufferSet;
 typedef struct Degrades Degrades;
@@ -57,6 +58,7 @@ typedef struct Assembly {
         ChangeContext changes;
         AdmitContext admit;
 
+        Bases *bases;
         BelowUnits *below_units;
         BufferSet *buffers;
         Degrades *degrades;

@@ -216,6 +216,8 @@ libdaemon_a_SOURCES = \
 	daemon/pid1/unit-watch.c \
 	daemon/pid1/unit.c \
 	daemon/pid1/unit.h \
+	daemon/tenant/bases.c \
+	daemon/tenant/bases.h \
 	daemon/tenant/book.c \
 	daemon/tenant/book.h \
 	daemon/tenant/buffer-keep.c \

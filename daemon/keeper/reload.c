@@ -26,6 +26,7 @@
 #include "daemon/machine/rule-names.h"
 #include "daemon/machine/topology-read.h"
 #include "daemon/loop/answer.h"
+#include "daemon/tenant/bases.h"
 #include "daemon/tenant/book.h"
 #include "daemon/tenant/core.h"
 #include "daemon/tenant/degrade.h"
@@ -192,7 +193,7 @@ int reloads_adopt(Reloads *s, Adoption *a)
         machine_facts_judge(s->context.facts);
         degrade_shut_nodes(book);
         if (a->pools) {
-                degrades_rebase(s->context.degrades, &a->pools->ordinary);
+                bases_follow(s->context.bases, &a->pools->ordinary);
                 notify_tell(book->core->notify, &(Notice){ .kind = NOTICE_NODES,
                                                            .topology_before = a->topology,
                                                            .pools_before = a->pools });

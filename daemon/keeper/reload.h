@@ -10,8 +10,8 @@
 #include "policy/pool.h"
 #include "policy/topology.h"
 
+typedef struct Bases Bases;
 typedef struct Book Book;
-typedef struct Degrades Degrades;
 typedef struct Fence Fence;
 typedef struct Leases Leases;
 typedef struct MachineFacts MachineFacts;
@@ -22,7 +22,7 @@ typedef struct Warnings Warnings;
 
 typedef struct ReloadContext {
         Book *book;
-        Degrades *degrades;
+        Bases *bases;
         Fence *fence;
         Leases *leases;
         MachineFacts *facts;

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* What becomes of reservations when nodes change.
- *
- * A node without memory is shut: the ledger opens it to no tenant. Its
+/* Handles nodes that are shut. A node without memory is shut: the ledger opens it to no tenant. Its
  * reservations keep their terms and become `degraded`, and the node is removed from their cgroups. When the
  * memory of the node is back (perhaps less of it), the cgroups are widened and verified before the
  * reservations are `active` again. A node that an administrator drains is shut in the same way. */
@@ -52,7 +50,6 @@ struct Degrades {
         Followed *followed;
         Restoration *restorations;
         Slice *restoring;
-        EntryWalk *rebasing;
 };
 
 void degrade_shut_nodes(Book *book)
@@ -322,36 +319,6 @@ void degrades_judge(Degrades *s, bool follow)
         entry_walk_begin(s->walk);
 }
 
-/* --- bases --------------------------------------------------------------------------------------------- */
-
-static void degrade_store_base(uint32_t id, void *userdata)
-{
-        Degrades *s = userdata;
-        Entry *e = book_find(s->book, id);
-
-        if (!e || !nodeset_equal(&e->r->base, &s->book->pools->ordinary))
-                return;
-        int r = book_store(e);
-        if (r < 0)
-                log_error("cannot store reservation %" PRIu32 ": %s", e->id, strerror(-r));
-        entry_walk_changed(s->rebasing);
-}
-
-/* The fence and changes of cgroups use the bases at once, so only what is stored comes later. */
-void degrades_rebase(Degrades *s, const NodeSet *before)
-{
-        const NodeSet *now = &s->book->pools->ordinary;
-        Entry *e, *next;
-
-        if (nodeset_equal(before, now))
-                return;
-        HASH_ITER (hh, s->book->entries, e, next) {
-                if (nodeset_equal(&e->r->base, before))
-                        e->r->base = *now;
-        }
-        entry_walk_begin(s->rebasing);
-}
-
 /* --- beginning and end --------------------------------------------------------------------------------- */
 
 int degrades_new(Book *book, FollowSet *follows, BufferSet *buffers, Degrades **ret)
@@ -365,9 +332,6 @@ int degrades_new(Book *book, FollowSet *follows, BufferSet *buffers, Degrades **
                                &s->walk);
         if (r >= 0)
                 r = slice_new(book->core->event, degrade_on_restoring, s, &s->restoring);
-        if (r >= 0)
-                r = entry_walk_new(book->core->event, book->ledger, degrade_store_base, NULL, s,
-                                   &s->rebasing);
         if (r < 0) {
                 degrades_free(s);
                 return r;
@@ -380,9 +344,6 @@ Degrades *degrades_free(Degrades *s)
 {
         if (!s)
                 return NULL;
-        if (s->rebasing)
-                entry_walk_finish(s->rebasing);
-        entry_walk_free(s->rebasing);
         entry_walk_free(s->walk);
         slice_free(s->restoring);
         degrade_forget_followed(s);

@@ -1,12 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Degrades reservations whose nodes are shut, or whose cgroup is fought over, and lets their bases follow the
- * ordinary nodes. */
+/* Degrades reservations whose nodes are shut, or whose cgroup is fought over. */
 
 #include <stdbool.h>
-
-#include "policy/nodeset.h"
 
 typedef struct Book Book;
 typedef struct BufferSet BufferSet;
@@ -29,12 +26,7 @@ void degrade_judge(Degrades *s, Entry *e, bool follow);
 void degrade_set(Degrades *s, Entry *e, Degraded why, bool on);
 
 int degrades_new(Book *book, FollowSet *follows, BufferSet *buffers, Degrades **ret);
-/* Stores what is not stored yet. */
 Degrades *degrades_free(Degrades *s);
 /* Judges all reservations, in slices that begin after this call. Each change of state is stored and
  * reported. */
 void degrades_judge(Degrades *s, bool follow);
-/* Must be called when the pools were replaced. before: the ordinary nodes of the previous pools. A unit that
- * could use all of them before its first grant has all ordinary nodes as its base from now on, which is
- * stored in slices. */
-void degrades_rebase(Degrades *s, const NodeSet *before);

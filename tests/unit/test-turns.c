@@ -4,7 +4,7 @@
 #include "daemon/fence/fence-scan.h"
 #include "daemon/keeper/drift.h"
 #include "daemon/loop/clock.h"
-#include "daemon/tenant/degrade.h"
+#include "daemon/tenant/bases.h"
 #include "daemon/tenant/owner-ask.h"
 #include "daemon/tenant/snapshot.h"
 #include "daemon/tenant/unit-check.h"
@@ -235,7 +235,7 @@ END_TEST
 START_TEST(what_is_not_stored_at_the_end_is_stored_then)
 {
         add_ordinary_node();
-        w.assembly->degrades = degrades_free(w.assembly->degrades);
+        w.assembly->bases = bases_free(w.assembly->bases);
         ck_assert_uint_eq(n_stored_with("Base=0-1,4\n"), TENANTS);
 }
 END_TEST
