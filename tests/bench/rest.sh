@@ -14,8 +14,9 @@ check "a rule for it" cdmctl reload
 
 # The others, as their packages start them; cgrulesengd has one rule to watch for.
 echo 'nobody cpu /' >/etc/cgrules.conf
+mkdir -p /etc/cgconfig.d
 for unit in systemd-oomd numad; do check "$unit runs" systemctl start $unit; done
-check "cgrulesengd runs" systemd-run --quiet --unit=cgrulesengd cgrulesengd --nodaemon
+check "cgrulesengd runs" systemd-run --quiet --collect --unit=cgrulesengd cgrulesengd --nodaemon
 
 # wakeups PID: of all its threads, since they began
 wakeups() {
@@ -27,19 +28,22 @@ cpu() {
 }
 
 declare -A wakeups cpu pids=([systemd]=1)
+names=(systemd)
 for name in cdmd numad cgrulesengd systemd-oomd dbus systemd-journald systemd-logind systemd-udevd; do
         pid=$(site_pid $name.service)
-        [ "$pid" = 0 ] || pids[$name]=$pid
+        [ "$pid" != 0 ] || continue
+        pids[$name]=$pid
+        names+=("$name")
 done
 
 # rest WITH: all of them do nothing for a while
 rest() {
         local name now busy
         sleep 20
-        for name in "${!pids[@]}"; do wakeups[$name]=$(wakeups "${pids[$name]}") cpu[$name]=$(cpu "${pids[$name]}"); done
+        for name in "${names[@]}"; do wakeups[$name]=$(wakeups "${pids[$name]}") cpu[$name]=$(cpu "${pids[$name]}"); done
         sleep "$seconds"
         echo "text|$seconds s with $1: wakeups, ms of processor time, KiB of memory"
-        for name in "${!pids[@]}"; do
+        for name in "${names[@]}"; do
                 now=$(wakeups "${pids[$name]}") busy=$(cpu "${pids[$name]}")
                 printf 'text|%-18s %6d %8.1f %8d\n' "$name" $((now - wakeups[$name])) \
                         "$(awk -v a="$busy" -v b="${cpu[$name]}" 'BEGIN { print a - b }')" \
@@ -68,7 +72,7 @@ seq --format=/sys/fs/cgroup/rest/%g 1 "$cgroups" | xargs mkdir --parents
 rest "$reservations reservations and $cgroups cgroups"
 
 find /sys/fs/cgroup/rest -depth -type d -exec rmdir {} +
-systemctl stop train-rest2 train-rest3 cgrulesengd numad systemd-oomd
+systemctl stop train-rest2 train-rest3 cgrulesengd numad systemd-oomd.socket systemd-oomd
 check "nothing is left of them" wait_for 60 site_gone
 site_down
 finish
