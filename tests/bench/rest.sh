@@ -14,6 +14,7 @@ check "a rule for it" cdmctl reload
 
 # The others, as their packages start them; cgrulesengd has one rule to watch for.
 echo 'nobody cpu /' >/etc/cgrules.conf
+touch /etc/cgconfig.conf
 mkdir -p /etc/cgconfig.d
 for unit in systemd-oomd numad; do check "$unit runs" systemctl start $unit; done
 check "cgrulesengd runs" systemd-run --quiet --collect --unit=cgrulesengd cgrulesengd --nodaemon
