@@ -245,6 +245,16 @@ static uint64_t read_victims(Sweep *s)
         return sum;
 }
 
+/* The same as they were when the victims were found. */
+static uint64_t count_victims(const Sweep *s)
+{
+        uint64_t sum = 0;
+
+        for (size_t i = 0; i < s->n_victims; i++)
+                sum += s->victims[i].bytes;
+        return sum;
+}
+
 static int fence_locked(Sweep *s, const char *path)
 {
         uint64_t before, after;
@@ -270,9 +280,10 @@ static int fence_locked(Sweep *s, const char *path)
         }
         if (r < 0)
                 return r;
-        before = read_victims(s);
+        /* A new cgroup has no bytes. */
+        before = any ? read_victims(s) : count_victims(s);
         k = groups_write(&s->groups, &s->promises);
-        after = read_victims(s);
+        after = before > 0 ? read_victims(s) : 0;
         s->found->drained_bytes += before > after ? before - after : 0;
         if (s->n_victims > 0) {
                 r = read_and_decide(s, path);

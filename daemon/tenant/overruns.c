@@ -148,10 +148,9 @@ static int run_look(Job *job, void *userdata)
                 _cleanup_free_ NumaBytes *bytes = NULL;
                 Look *l = &j->looks[i];
                 NodeSet set = nodeset_of(l->node);
-                uint64_t id;
                 size_t n = 0;
 
-                int fd = cgroup_open(l->cgroup, &id);
+                int fd = cgroup_open(l->cgroup, NULL);
                 if (fd < 0)
                         continue;
                 l->read = cgroup_read_numa(fd, &set, &bytes, &n) >= 0;
