@@ -7,9 +7,9 @@
 #include <stdlib.h>
 #include <utlist.h>
 
+#include "daemon/loop/answer.h"
 #include "daemon/loop/clock.h"
 #include "daemon/loop/peers.h"
-#include "daemon/loop/answer.h"
 
 struct BusCalls {
         Bus *bus;

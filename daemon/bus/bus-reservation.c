@@ -10,9 +10,9 @@
 
 #include "daemon/bus/bus-desk.h"
 #include "daemon/bus/bus-internal.h"
+#include "daemon/loop/answer.h"
 #include "daemon/loop/clock.h"
 #include "daemon/loop/log.h"
-#include "daemon/loop/answer.h"
 #include "daemon/tenant/book.h"
 #include "daemon/tenant/buffers.h"
 #include "daemon/tenant/core.h"

@@ -245,8 +245,8 @@ static uint64_t read_victims(Sweep *s)
         return sum;
 }
 
-/* The same as they were when the victims were found. */
-static uint64_t count_victims(const Sweep *s)
+/* The bytes that the victims had there when they were found. */
+static uint64_t sum_victims(const Sweep *s)
 {
         uint64_t sum = 0;
 
@@ -280,8 +280,8 @@ static int fence_locked(Sweep *s, const char *path)
         }
         if (r < 0)
                 return r;
-        /* A new cgroup has no bytes. */
-        before = any ? read_victims(s) : count_victims(s);
+        /* Unless something was drained, the lock was held since the victims were found. */
+        before = any ? read_victims(s) : sum_victims(s);
         k = groups_write(&s->groups, &s->promises);
         after = before > 0 ? read_victims(s) : 0;
         s->found->drained_bytes += before > after ? before - after : 0;

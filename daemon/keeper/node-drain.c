@@ -27,8 +27,8 @@
 #include "daemon/kernel/drain.h"
 #include "daemon/kernel/observe.h"
 #include "daemon/kernel/settle.h"
-#include "daemon/loop/log.h"
 #include "daemon/loop/answer.h"
+#include "daemon/loop/log.h"
 #include "daemon/loop/slice.h"
 #include "daemon/tenant/book.h"
 #include "daemon/tenant/core.h"
@@ -38,12 +38,12 @@
 #include "policy/config.h"
 #include "policy/size.h"
 
+#define NODE_RECLAIM "/sys/devices/system/node/node%d/reclaim"
+
 /* Upper bound of callers that wait for one drain. */
 #define WAITING_MAX 64
 /* Tenants that are made to leave in one turn of the event loop. */
 #define TENANTS_A_SLICE 8
-
-#define NODE_RECLAIM    "/sys/devices/system/node/node%d/reclaim"
 
 typedef struct NodeDrain NodeDrain;
 

@@ -28,8 +28,8 @@
 #include <unistd.h>
 #include <utlist.h>
 
-#include "daemon/loop/log.h"
 #include "daemon/loop/answer.h"
+#include "daemon/loop/log.h"
 #include "daemon/tenant/book.h"
 #include "daemon/tenant/buffers-internal.h"
 #include "daemon/tenant/core.h"

@@ -21,9 +21,9 @@ EntryWalk *entry_walk_free(EntryWalk *w);
 /* Walks from the first reservation on, also if the walk has begun already. fn is never called from within this
  * call. Reservations that are added during the walk are visited. */
 void entry_walk_begin(EntryWalk *w);
-/* From within fn, which has changed the reservation, stored the change and told of the change: a slice has only few
+/* fn must call this when it has changed, stored and reported the reservation: a slice ends after a few such
  * changes. */
 void entry_walk_changed(EntryWalk *w);
-/* Visits all that are left now, at the end of cdmd. */
+/* Visits the reservations that are left now, without slices. For the end of cdmd. */
 void entry_walk_finish(EntryWalk *w);
 void entry_walk_stop(EntryWalk *w);

@@ -20,10 +20,10 @@
 #include <utlist.h>
 
 #include "daemon/kernel/tenant-read.h"
+#include "daemon/loop/answer.h"
 #include "daemon/loop/clock.h"
 #include "daemon/loop/log.h"
 #include "daemon/loop/turn.h"
-#include "daemon/loop/answer.h"
 #include "daemon/tenant/book.h"
 #include "daemon/tenant/change.h"
 #include "daemon/tenant/core.h"

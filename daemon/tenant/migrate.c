@@ -11,8 +11,8 @@
 #include <string.h>
 #include <utlist.h>
 
-#include "daemon/loop/turn.h"
 #include "daemon/loop/answer.h"
+#include "daemon/loop/turn.h"
 #include "daemon/tenant/book.h"
 #include "daemon/tenant/change.h"
 #include "daemon/tenant/core.h"

@@ -18,9 +18,9 @@
 #include <utlist.h>
 
 #include "daemon/caller/authorize.h"
+#include "daemon/loop/answer.h"
 #include "daemon/loop/peers.h"
 #include "daemon/machine/device-near.h"
-#include "daemon/loop/answer.h"
 #include "daemon/tenant/book.h"
 #include "daemon/tenant/core.h"
 #include "daemon/tenant/grant.h"

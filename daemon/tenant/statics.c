@@ -27,8 +27,8 @@
 #include <string.h>
 #include <utlist.h>
 
-#include "daemon/loop/turn.h"
 #include "daemon/loop/answer.h"
+#include "daemon/loop/turn.h"
 #include "daemon/tenant/book.h"
 #include "daemon/tenant/core.h"
 #include "daemon/tenant/grant.h"

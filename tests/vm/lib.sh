@@ -53,7 +53,7 @@ like() {
         if [[ $2 =~ $3 ]]; then ok "$1"; else fail "$1" "is:         $2" "should match: $3"; fi
 }
 
-# vm_pause SECONDS: sleeps without a process, of which each costs a guest's processor 50 ms or more
+# vm_pause SECONDS: sleeps without a process, of which each costs a guest's processor about 50 ms
 exec {vm_silence}<> <(:)
 vm_pause() {
         read -r -t "$1" -u "$vm_silence" _ || :
@@ -71,7 +71,7 @@ wait_for() {
         done
 }
 
-# vm_value KEY JSON: its first value there. For what is asked again and again: jq takes half a second to start here.
+# vm_value KEY JSON: its first value there. For what is asked again and again: jq of Debian 12 takes 0.4 s to start here.
 vm_value() {
         [[ $2 =~ \"$1\":(\"([^\"]*)\"|([^],}\"]+)) ]] && echo "${BASH_REMATCH[2]}${BASH_REMATCH[3]}"
 }
@@ -81,9 +81,24 @@ vm_show() {
         vm_value "$2" "$(cdmctl show "$1" --json=short)"
 }
 
+# vm_state_is ID STATE: that reservation is in that state; "": cdmd has it no more
+vm_state_is() {
+        local json
+        if [ -n "$2" ]; then
+                [ "$(vm_show "$1" state)" = "$2" ]
+        else
+                json=$(cdmctl list --json=short) && [[ $json != *"\"id\":$1,"* ]]
+        fi
+}
+
 # vm_status KEY: a value of cdmd's state
 vm_status() {
         vm_value "$1" "$(cdmctl status --json=short)"
+}
+
+# vm_fence_is STATE
+vm_fence_is() {
+        [ "$(vm_status fence)" = "$1" ]
 }
 
 # vm_start FILE COMMAND...: in the background, with its output (both streams) in FILE; returns when it has said

@@ -12,8 +12,8 @@
 
 #include "tests/vm/programs/calls.h"
 
-#define SETTLE_USEC                                                                                         \
-        (300 * 1000) /* cdmd is done with a reading of which the first file was opened so long ago */
+/* cdmd is done with a reading of which the first file was opened so long ago. */
+#define SETTLE_USEC (300 * 1000)
 
 static void die(const char *what)
 {

@@ -60,9 +60,6 @@ strength_is() {
         [ "$(vm_show "$1" strength)" = "$2" ]
 }
 
-state_is() {
-        [ "$(vm_show "$1" state)" = "$2" ]
-}
 
 # gone ID
 gone() {
@@ -147,7 +144,7 @@ check "the end of one is seen" wait_for 20 strength_is "$id" exclusive
 # The release of a reservation whose buffer is in use
 check "the reservation is released" cdmctl release "$id"
 like "which says what is left, and where" "$output" '100M.*buffer'
-check "it is draining" state_is "$id" draining
+check "it is draining" vm_state_is "$id" draining
 check "the buffer stays" wait_for 60 is_at a "2=$((100 * pages)) same"
 check_status 125 "there are no new ones" cdmctl buffer "$id" 4K -- true
 drop a
@@ -161,10 +158,10 @@ check "the service has 64M again" cdmctl request hbm 64M --unit train-a.service 
 id=$output
 check "and a buffer of these" hold a "$id" 64M
 systemctl stop train-a
-check "which outlives the service" wait_for 30 state_is "$id" draining
+check "which outlives the service" wait_for 30 vm_state_is "$id" draining
 is "on its node" "$(where a)" "2=$((64 * pages)) same"
 systemctl restart cdmd
-check "and a restart of cdmd" state_is "$id" draining
+check "and a restart of cdmd" vm_state_is "$id" draining
 drop a
 check "until its last user is gone" wait_for 30 gone "$id"
 

@@ -7,9 +7,6 @@
 # shellcheck source=tests/vm/guest/site.sh
 . /usr/lib/cdmd-vm/site.sh
 
-state_is() {
-        [ "$(vm_show "$1" state)" = "$2" ]
-}
 # on UNIT NODE: its bytes there
 on() {
         vm_node_bytes "$(vm_cgroup "$1")" "$2"
@@ -44,8 +41,8 @@ is "of the one" "$(on train-a.service 2)" 0
 is "of the other" "$(on train-b.service 2)" 0
 is "the tenant keeps its other node" "$(site_mems train-a.service)" 0-1,3
 is "the other has ordinary memory" "$(site_mems train-b.service)" 0-1
-for id in "$a" "$b"; do check "reservation $id is degraded" state_is "$id" degraded; done
-check "that on the other node is active" state_is "$a3" active
+for id in "$a" "$b"; do check "reservation $id is degraded" vm_state_is "$id" degraded; done
+check "that on the other node is active" vm_state_is "$a3" active
 is "their terms are kept" "$(cdmctl show "$a" --json=short | jq '.nodes[0].size')" $((128 << 20))
 like "nodes shows it" "$(cdmctl nodes)" 'drained'
 like "status as well, with what to do" "$(cdmctl status)" 'cdmctl undrain 2'
@@ -59,7 +56,7 @@ check "draining it again finds it empty" cdmctl drain 2
 systemctl kill --signal=KILL cdmd
 check "cdmd is killed, and comes back" wait_for 60 answers
 check "the node is drained still" bash -c 'cdmctl nodes | grep -q drained'
-check "the reservation degraded" state_is "$a" degraded
+check "the reservation degraded" vm_state_is "$a" degraded
 is "the node closed" "$(site_mems train-b.service)" 0-1
 systemctl daemon-reload
 is "also after a daemon-reload" "$(site_mems train-b.service)" 0-1
@@ -87,10 +84,10 @@ else
         skip "its memory can be taken offline" "the kernel has data of its own there, since boot"
         wait_for 60 set_memory online
 fi
-check "it is drained all the while" state_is "$a" degraded
+check "it is drained all the while" vm_state_is "$a" degraded
 
 check "it is taken into use again" cdmctl undrain 2
-check "the reservation is restored" wait_for 60 state_is "$a" active
+check "the reservation is restored" wait_for 60 vm_state_is "$a" active
 is "its node is open" "$(site_mems train-a.service)" 0-3
 check "its pages can be moved up" cdmctl migrate "$a"
 check "and are there" test "$(on train-a.service 2)" -ge $((60 << 20))

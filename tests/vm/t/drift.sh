@@ -28,10 +28,6 @@ mems() {
         if [ $# -gt 1 ]; then echo "$2" >"$file"; else cat "$file"; fi
 }
 
-# closed: the fence is
-closed() {
-        [ "$(vm_status fence)" = closed ]
-}
 
 # has UNIT NODES
 has() {
@@ -151,7 +147,7 @@ there() {
         [ -n "$(find /run/systemd/system/service.d /run/systemd/generator/service.d -name 10-cdmd-fence.conf)" ]
 }
 check "and written again" wait_for 60 there
-check "the fence is closed" wait_for 60 closed
+check "the fence is closed" wait_for 60 vm_fence_is closed
 systemd-run --quiet --unit=late sleep infinity
 is "a unit that starts then is fenced" "$(site_mems late.service)" 0-1
 is "nobody is open" "$(site_leaks | grep -v train-d)" ""

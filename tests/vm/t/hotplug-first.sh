@@ -16,12 +16,6 @@ set_memory() {
                 [ "$(cat "$block")" = "${1%_movable}" ] || echo "$1" >"$block" || return
         done
 }
-fence_is() {
-        [ "$(vm_status fence)" = "$1" ]
-}
-state_is() {
-        [ "$(vm_show "$1" state)" = "$2" ]
-}
 has_node() {
         cdmctl pools --json=short | jq --exit-status '.[] | select(.name == "cdm") | .nodes == [2] and .size > 419430400'
 }
@@ -30,7 +24,7 @@ mkdir -p /etc/cdm/policy.d
 site_rule 10-all 'Pool=cdm' 'User=root' -- 'Limit=1G'
 is "a node may come" "$(cat $sys/possible)" 0-2
 check "cdmd starts" systemctl enable --quiet --now cdmd
-check "the fence is closed before there is a CDM node" fence_is closed
+check "the fence is closed before there is a CDM node" vm_fence_is closed
 check_status 4 "a request finds the pool empty" cdmctl request cdm 64M
 systemd-run --quiet --collect --unit=by sleep infinity
 is "everyone has the ordinary nodes by name" "$(cat "/sys/fs/cgroup$(vm_cgroup by.service)/cpuset.mems")" 0-1
@@ -48,14 +42,14 @@ id=$output
 is "it alone" "$(site_leaks)" "/system.slice/train-a.service 0-2"
 
 check "the memory goes offline" wait_for 60 set_memory offline
-check "the reservation is degraded" wait_for 30 state_is "$id" degraded
-check "the fence stays closed" wait_for 60 fence_is closed
+check "the reservation is degraded" wait_for 30 vm_state_is "$id" degraded
+check "the fence stays closed" wait_for 60 vm_fence_is closed
 is "and files are there" "$(grep -h ^AllowedMemoryNodes=. /run/systemd/*/service.d/10-cdmd-fence.conf | sort -u)" AllowedMemoryNodes=0-1
 systemctl restart cdmd
-check "a restart changes nothing" state_is "$id" degraded
-check "nor of the fence" fence_is closed
+check "a restart changes nothing" vm_state_is "$id" degraded
+check "nor of the fence" vm_fence_is closed
 check "the memory is back" wait_for 60 set_memory online_movable
-check "the reservation heals" wait_for 60 state_is "$id" active
+check "the reservation heals" wait_for 60 vm_state_is "$id" active
 is "it alone has the node" "$(site_leaks)" "/system.slice/train-a.service 0-2"
 systemctl stop train-a by
 check "the reservation ends with its unit" wait_for 30 site_gone

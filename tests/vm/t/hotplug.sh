@@ -28,9 +28,6 @@ try_memory() {
 node_is() {
         cdmctl nodes --json=short | jq --exit-status ".[] | select(.node == $1) | $2"
 }
-state_is() {
-        [ "$(vm_show "$1" state)" = "$2" ]
-}
 mems_are() {
         [ "$(site_mems "$1")" = "$2" ]
 }
@@ -52,9 +49,6 @@ watch_effective() {
                 last=$now
                 read -r -t 0.003 -u 8
         done 2>/dev/null >"$2"
-}
-fence_is() {
-        [ "$(vm_status fence)" = "$1" ]
 }
 
 site_up
@@ -91,26 +85,26 @@ check "and one" cdmctl request hbm 64M --unit train-b.service --nodes 3
 c=$output
 watch_effective train-a.service /tmp/a & watcher_a=$!
 check "the memory of node 4 goes offline" try_memory 4 offline
-check "its reservation is degraded" wait_for 30 state_is "$a" degraded
-check "so is the neighbour's" wait_for 30 state_is "$b" degraded
-check "not that on the other node" state_is "$c" active
+check "its reservation is degraded" wait_for 30 vm_state_is "$a" degraded
+check "so is the neighbour's" wait_for 30 vm_state_is "$b" degraded
+check "not that on the other node" vm_state_is "$c" active
 check "the journal says so" wait_for 30 is_told degraded 2
 check "and of the node" wait_for 60 is_told node-offline 1
 check "the unit keeps ordinary memory only" wait_for 30 mems_are train-a.service 0-1
 check "the neighbour its other node as well" wait_for 30 mems_are train-b.service 0-1,3
 check "the node is offline for cdmctl" node_is 4 '.online | not'
 check_status 1 "nothing is granted there" cdmctl request hbm 64M --unit train-b.service --nodes 4
-check "the fence stays closed" wait_for 60 fence_is closed
+check "the fence stays closed" wait_for 60 vm_fence_is closed
 
 # --- and a restart of cdmd
 check "cdmd restarts meanwhile" systemctl restart cdmd
-check "degraded stays degraded" state_is "$a" degraded
+check "degraded stays degraded" vm_state_is "$a" degraded
 is "closed stays closed" "$(site_mems train-a.service)" 0-1
 
 # --- it comes back
 check "the memory comes back" try_memory 4 online
-check "the reservation heals" wait_for 60 state_is "$a" active
-check "both do" wait_for 60 state_is "$b" active
+check "the reservation heals" wait_for 60 vm_state_is "$a" active
+check "both do" wait_for 60 vm_state_is "$b" active
 like "the unit has its node" "$(site_mems train-a.service)" '4'
 check "the journal says so" wait_for 30 is_told restored 2
 check "and it can be used" cdmctl migrate "$a"
@@ -123,7 +117,7 @@ check "released" cdmctl release "$a" "$b" "$c"
 check "a reservation" cdmctl request hbm 64M --unit train-a.service --nodes 4 --migrate
 a=$output
 check "goes offline" try_memory 4 offline
-check "degraded" wait_for 30 state_is "$a" degraded
+check "degraded" wait_for 30 vm_state_is "$a" degraded
 check "can be released" cdmctl release "$a"
 check "is gone" wait_for 30 site_gone
 
@@ -151,7 +145,7 @@ check "a node comes that no pool has" vm-monitor device_add pc-dimm,id=d1,memdev
 check "it comes online" wait_for 60 grep -qx 0-4 $sys/has_memory
 check "it is everyone's" wait_for 120 mems_are by.service 0-1,4
 check "the tenant's as well, beside what it has reserved" wait_for 60 mems_are train-a.service 0-2,4
-check "its reservation is active" state_is "$a" active
+check "its reservation is active" vm_state_is "$a" active
 is "the exempt unit has all" "$(site_mems free.service)" 0-4
 is "a unit's own smaller set is respected" "$(site_mems narrow.service)" 1
 is "a new unit has it as well" "$(systemd-run --quiet --wait --pipe cat /proc/self/status | awk '/^Mems_allowed_list/ { print $2 }')" 0-1,4
@@ -164,7 +158,7 @@ is "the tenant is as everyone again" "$(site_mems train-a.service)" 0-1,4
 check "the ordinary node goes offline" try_memory 4 offline
 check "the pinned unit has the other ordinary nodes" wait_for 120 mems_are pinned.service 0-1
 check "so has everyone" wait_for 60 mems_are by.service 0-1
-check "the fence is closed" wait_for 60 fence_is closed
+check "the fence is closed" wait_for 60 vm_fence_is closed
 is "nobody has a CDM node" "$(site_leaks | grep -v -e free -e narrow)" ""
 check "no reservation is left" site_gone
 

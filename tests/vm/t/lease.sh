@@ -9,10 +9,6 @@ mkdir -p /etc/cdm
 printf '[Reservations]\nGracePeriod=20s\n' >/etc/cdm/cdmd.conf
 site_up
 
-# state ID STATE: that reservation is in that state; none: it is gone
-state() {
-        [ "$(vm_show "$1" state)" = "$2" ]
-}
 
 # left ID: seconds until its lease ends, as the wall clock has it
 left() {
@@ -27,12 +23,12 @@ check "it is granted for a minute, and its pages move up" \
         cdmctl request hbm 160M --unit train-lease.service --nodes 2 --migrate --lease 1min
 id=$output
 check "they are on node 2" test "$(vm_node_bytes "$cgroup" 2 anon)" -gt $((120 << 20))
-check "before the end it is warned" wait_for 120 state "$id" revoking
+check "before the end it is warned" wait_for 120 vm_state_is "$id" revoking
 check "its pages are still there" test "$(vm_node_bytes "$cgroup" 2 anon)" -gt $((120 << 20))
 check "a renewal keeps it" cdmctl renew "$id" 30s
-check "it is active again" state "$id" active
-check "then it is warned again" wait_for 120 state "$id" revoking
-check "and drained" wait_for 300 state "$id" ""
+check "it is active again" vm_state_is "$id" active
+check "then it is warned again" wait_for 120 vm_state_is "$id" revoking
+check "and drained" wait_for 300 vm_state_is "$id" ""
 is "no page of it is on the node" "$(vm_node_bytes "$cgroup" 2)" 0
 is "the unit is fenced" "$(site_mems train-lease.service)" 0-1
 wait_for 20 grep -q '"released"' /tmp/events
@@ -50,14 +46,14 @@ hour=$output
 check "the clock is set forward by two days" date --set='+2 days'
 check "granted for four seconds" cdmctl request hbm 64M --unit train-lease.service --nodes 3 --lease 4s
 id=$output
-check "which ends" wait_for 300 state "$id" ""
-check "the hour goes on" state "$hour" active
+check "which ends" wait_for 300 vm_state_is "$id" ""
+check "the hour goes on" vm_state_is "$hour" active
 check "and ends in an hour, by the clock as it is now" test "$(left "$hour")" -gt 3000 -a "$(left "$hour")" -le 3601
 check "granted for six seconds" cdmctl request hbm 64M --unit train-lease.service --nodes 3 --lease 6s
 id=$output
 check "the clock is set back by four days" date --set='-4 days'
-check "the six seconds end all the same" wait_for 300 state "$id" ""
-check "the hour goes on" state "$hour" active
+check "the six seconds end all the same" wait_for 300 vm_state_is "$id" ""
+check "the hour goes on" vm_state_is "$hour" active
 check "and ends in an hour, by the clock as it is now" test "$(left "$hour")" -gt 3000 -a "$(left "$hour")" -le 3601
 date --set="@$((offset + $(cut -d. -f1 /proc/uptime)))" >/dev/null
 
@@ -65,7 +61,7 @@ check_status 3 "another user does not renew it" vm_as alice "cdmctl renew $hour"
 check "root does" cdmctl renew "$hour" 2h
 check "by two hours" test "$(left "$hour")" -gt 7000
 systemctl kill --signal=KILL cdmd
-check "cdmd is killed and comes back" wait_for 300 state "$hour" active
+check "cdmd is killed and comes back" wait_for 300 vm_state_is "$hour" active
 check "the lease is what it was" test "$(left "$hour")" -gt 7000
 check "it is released" cdmctl release "$hour"
 

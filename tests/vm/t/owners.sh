@@ -18,10 +18,6 @@ mems() {
 free() {
         [ ! -e "$top$1/cpuset.mems" ] || has "$1" 0-3
 }
-# closed: the fence is
-closed() {
-        [ "$(vm_status fence)" = closed ]
-}
 # told CGROUP: the journal says that it was fenced
 told() {
         journalctl --unit cdmd CDM_EVENT=fenced CDM_CGROUP="$1" --quiet | grep -q .
@@ -43,7 +39,7 @@ sleeper=$!
 echo $sleeper >$top/early.slice/x.scope/cgroup.procs
 systemctl enable --quiet cdmd
 check "cdmd starts" systemctl start cdmd
-check "the fence is closed" closed
+check "the fence is closed" vm_fence_is closed
 is "one that was there is fenced" "$(mems /system.slice/before.scope)" 0-1
 is "so is a slice that is none of systemd's, within its own set" "$(mems /early.slice)" 0
 is "and one in which nothing is" "$(mems /idle.slice)" 0-1
@@ -65,7 +61,7 @@ is "those above it are widened" "$(mems /nomad.slice) $(mems /nomad.slice/reserv
 is "the one beside it is not" "$(mems $b)" 0-1
 kill -KILL "$(site_pid cdmd.service)"
 check "cdmd is killed and comes back" wait_for 60 cdmctl list
-check "with a fence" wait_for 60 closed
+check "with a fence" wait_for 60 vm_fence_is closed
 is "and the same" "$(mems $a) $(mems $b)" "0-2 0-1"
 check "the release" cdmctl release "$id"
 is "closes all of it" "$(mems $a) $(mems /nomad.slice)" "0-1 0-1"

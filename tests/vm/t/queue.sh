@@ -16,10 +16,6 @@ for unit in train-a train-b train-c vip-a; do
         systemd-run --quiet --collect --unit=$unit sleep infinity
 done
 
-# state ID STATE: that reservation is in that state; none: it is gone
-state() {
-        [ "$(vm_show "$1" state)" = "$2" ]
-}
 
 # queued UNIT: the id of what waits for it
 queued() {
@@ -76,12 +72,12 @@ in_background gone cdmctl request hbm 16M --unit train-c.service --queue
 check "another one waits" wait_for 300 waits train-c.service
 gone=$(queued train-c.service)
 pkill --full "cdmctl request hbm 16M --unit train-c.service --queue"
-check "it goes with its client" wait_for 300 state "$gone" ""
+check "it goes with its client" wait_for 300 vm_state_is "$gone" ""
 wait_for 120 test -e /tmp/gone.status
 
 # It survives a kill of cdmd.
 systemctl kill --signal=KILL cdmd
-check "cdmd is killed and comes back, with the one that waits" wait_for 300 state "$large" queued
+check "cdmd is killed and comes back, with the one that waits" wait_for 300 vm_state_is "$large" queued
 check "room is made" cdmctl release "$first"
 check "it is granted" wait_for 300 answered large 0
 is "under its id" "$(cat /tmp/large.out)" "$large"
@@ -126,11 +122,11 @@ big=$output
 check_status 4 "one of priority 0 displaces nobody" cdmctl request hbm 192M --unit vip-a.service
 check_status 4 "nor one that would not fit with all of them gone" \
         cdmctl request hbm $((half * 2)) --unit vip-a.service --priority 50 --nodes 2
-check "all are still there" state "$small" active
+check "all are still there" vm_state_is "$small" active
 check "explain says whom it would displace" cdmctl explain hbm 192M --unit vip-a.service --priority 9
 like "by its id" "$output" "displaces reservation $small "
 in_background vip cdmctl request hbm 192M --unit vip-a.service --priority 9
-check "one of priority 9 revokes the one that has the lowest" wait_for 300 state "$small" revoking
+check "one of priority 9 revokes the one that has the lowest" wait_for 300 vm_state_is "$small" revoking
 there() {
         [ "$(vm_node_bytes "$cgroup" 2 anon)" -gt $((128 << 20)) ]
 }
@@ -139,8 +135,8 @@ check "then it is granted" wait_for 300 answered vip 0
 is "the victim's pages have left" "$(vm_node_bytes "$cgroup" 2)" 0
 is "it is fenced" "$(site_mems train-low.service)" 0-1
 check "and lives" systemctl is-active train-low
-check "nobody else had to go" state "$other" active
-check "nobody at all" state "$big" active
+check "nobody else had to go" vm_state_is "$other" active
+check "nobody at all" vm_state_is "$big" active
 kill $monitor
 wait $monitor
 is "the victim was told why" \

@@ -84,12 +84,9 @@ is "none of them failed" "$failed" 0
 [ $failed = 0 ] || sed 's/^/# /' /tmp/errors
 check "every leaf has what the ledger says" wait_for 60 none_differs
 is "(those that have not)" "$(differ)" ""
-# closed: the fence is; what was seen open in between is looked at again soon
-closed() {
-        [ "$(vm_status fence)" = closed ]
-}
-check "the fence is closed" wait_for 300 closed
-closed || cdmctl status | sed 's/^/# /'
+# What was seen open in between is looked at again soon.
+check "the fence is closed" wait_for 300 vm_fence_is closed
+vm_fence_is closed || cdmctl status | sed 's/^/# /'
 is "there was no fight" "$(cdmctl status --json=short | jq '.fights | length')" 0
 like "reservations are there to be compared" "$(cdmctl list --json=short | jq length)" '^[1-9]'
 

@@ -99,16 +99,13 @@ echo -cpuset >$top/ex.slice/ex-in.slice/cgroup.subtree_control
 check "a slice that loses the cpuset controller has it again" wait_for 30 grep -qw cpuset $top/ex.slice/ex-in.slice/cgroup.subtree_control
 check "what is in it is closed" wait_for 30 can ex-one 0-1
 check "and the slice told of" wait_for 30 told ex-in.slice "does not enable the cpuset controller"
-settled() {
-        [ "$(vm_status fence)" = closed ]
-}
-check "the fence is closed" wait_for 60 settled
+check "the fence is closed" wait_for 60 vm_fence_is closed
 echo -cpuset >$top/ex.slice/ex-in.slice/cgroup.subtree_control
 echo -cpuset >$top/ex.slice/cgroup.subtree_control
 check "so it is with one above" wait_for 30 told ex.slice "does not enable the cpuset controller"
 check "for all that is in it" wait_for 30 can ex-one 0-1
 check "a reservation is kept" wait_for 30 can ex-two 0-2
-check "the fence is closed" wait_for 60 settled
+check "the fence is closed" wait_for 60 vm_fence_is closed
 check "(released)" cdmctl release "$id"
 mkdir -p /run/systemd/system/off.slice.d
 printf '[Slice]\nDisableControllers=cpuset\n' >/run/systemd/system/off.slice.d/off.conf
@@ -118,7 +115,7 @@ check "a unit in a slice with DisableControllers=cpuset is closed" wait_for 30 c
 check "the slice is told of" wait_for 30 told off.slice "does not enable the cpuset controller"
 systemd-run --quiet --unit=off-two --slice=off.slice sleep infinity
 check "so is the next one" wait_for 30 can off-two 0-1
-check "the fence is closed" wait_for 60 settled
+check "the fence is closed" wait_for 60 vm_fence_is closed
 systemctl stop off-one off-two
 
 # While cdmd is not there
