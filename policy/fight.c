@@ -54,13 +54,18 @@ static void fight_grow_pause(Fight *f)
 
 /* Peace needs a whole window. Otherwise a program that writes every minute would be reported as a new fight
  * each time. */
-static FightAction fight_probe(Fight *f, uint64_t now_usec)
+static FightAction fight_wait_for_peace(Fight *f, uint64_t now_usec, FightAction action)
 {
         f->state = FIGHT_PROBING;
+        f->next_usec = now_usec + FIGHT_WINDOW_USEC;
+        return action;
+}
+
+static FightAction fight_probe(Fight *f, uint64_t now_usec)
+{
         f->n_repairs++;
         fight_grow_pause(f);
-        f->next_usec = now_usec + FIGHT_WINDOW_USEC;
-        return FIGHT_REPAIR;
+        return fight_wait_for_peace(f, now_usec, FIGHT_REPAIR);
 }
 
 static FightAction fight_yield(Fight *f, uint64_t now_usec, FightAction action)
@@ -88,9 +93,9 @@ FightAction fight_look(Fight *f, bool as_wanted, uint64_t now_usec)
                 f->n_repairs++;
                 return FIGHT_REPAIR;
         case FIGHT_YIELDED:
-                /* cdmd did not repair the value, so the other side gave up. */
+                /* Either the other side gave up, or a repair that began before the yield ended after it. */
                 if (as_wanted)
-                        return fight_forget(f, FIGHT_PEACE);
+                        return fight_wait_for_peace(f, now_usec, FIGHT_WAIT);
                 return due ? fight_probe(f, now_usec) : FIGHT_WAIT;
         case FIGHT_PROBING:
                 if (!as_wanted)

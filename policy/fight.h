@@ -7,7 +7,7 @@
  *
  *   none     differs: REPAIR, noted
  *   noted    differs: REPAIR, or after too many repairs YIELD, yielded; the window is over: none
- *   yielded  as wanted (the other side gave up): PEACE, none; the pause is over: REPAIR, probing
+ *   yielded  as wanted: probing; the pause is over: REPAIR, probing
  *   probing  differs: yielded, for longer than before; as wanted for a whole window: PEACE, none
  *
  * There is one Fight for each contested object: a tenant's nodes, a cgroup without a reservation, the
@@ -20,7 +20,7 @@ typedef enum FightState {
         FIGHT_NONE,    /* as wanted, and nothing to remember */
         FIGHT_NOTED,   /* repaired within the last window */
         FIGHT_YIELDED, /* the other side's value stays until next_usec */
-        FIGHT_PROBING, /* repaired after a pause: the fight is over if the repair holds until next_usec */
+        FIGHT_PROBING, /* as wanted again: the fight is over if the value stays until next_usec */
         _FIGHT_STATE_MAX,
 } FightState;
 

@@ -54,7 +54,11 @@ static const struct {
         { 243, false, FIGHT_REPAIR, FIGHT_NOTED },
         { 243, false, FIGHT_REPAIR, FIGHT_NOTED },
         { 243, false, FIGHT_YIELD, FIGHT_YIELDED },
-        { 244, true, FIGHT_PEACE, FIGHT_NONE }, /* the other side gave up by itself */
+        { 243, true, FIGHT_WAIT, FIGHT_PROBING }, /* a repair that began before the yield */
+        { 244, false, FIGHT_WAIT, FIGHT_YIELDED },
+        { 246, true, FIGHT_WAIT, FIGHT_PROBING }, /* the other side gave up by itself */
+        { 305, true, FIGHT_WAIT, FIGHT_PROBING },
+        { 306, true, FIGHT_PEACE, FIGHT_NONE },
 };
 
 START_TEST(story_is_told)
