@@ -137,10 +137,18 @@ libdaemon_a_SOURCES = \
 	daemon/kernel/cgroup-watch.h \
 	daemon/kernel/cgroup.c \
 	daemon/kernel/cgroup.h \
+	daemon/kernel/drain-chunk.c \
+	daemon/kernel/drain-chunk.h \
+	daemon/kernel/drain-lane.c \
+	daemon/kernel/drain-lane.h \
 	daemon/kernel/drain-maps.c \
 	daemon/kernel/drain-maps.h \
+	daemon/kernel/drain-targets.c \
+	daemon/kernel/drain-targets.h \
 	daemon/kernel/drain.c \
 	daemon/kernel/drain.h \
+	daemon/kernel/evict.c \
+	daemon/kernel/evict.h \
 	daemon/kernel/hold.c \
 	daemon/kernel/hold.h \
 	daemon/kernel/memory.c \

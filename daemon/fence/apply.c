@@ -8,6 +8,7 @@
 #include "daemon/fence/step.h"
 #include "daemon/fence/subtenant-settle.h"
 #include "daemon/fence/way.h"
+#include "daemon/kernel/evict.h"
 #include "daemon/kernel/settle.h"
 #include "daemon/pid1/unit.h"
 
@@ -40,7 +41,7 @@ typedef struct StepJob {
         char *message;
         DrainMove *move; /* STEP_MIGRATE, STEP_DRAIN: in progress */
         MoveResult moved;
-        DrainEvict evict;
+        Evict evict;
         NumaBytes *residue;
         size_t n_residue;
         Settle settle;      /* STEP_MEASURE */
@@ -178,7 +179,7 @@ static int run_step(Job *job, void *userdata)
                 r = do_move(j, fd, job);
                 break;
         case STEP_EVICT:
-                r = drain_evict(fd, &j->step.from, job, &j->evict);
+                r = evict_run(fd, &j->step.from, job, &j->evict);
                 break;
         case STEP_MEASURE:
                 r = do_measure(j, fd, job);

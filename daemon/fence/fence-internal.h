@@ -7,6 +7,7 @@
 #include "daemon/fence/fence.h"
 #include "daemon/fence/fence-scan.h"
 #include "daemon/kernel/drain.h"
+#include "daemon/kernel/evict.h"
 #include "daemon/loop/slice.h"
 #include "daemon/pid1/unit.h"
 
@@ -113,7 +114,7 @@ typedef struct FenceDrain {
         DrainMove *move;
         bool narrowed;
         uint64_t before_bytes;
-        DrainEvict evict;
+        Evict evict;
         uint64_t drained_bytes; /* set when the job has ended */
 } FenceDrain;
 

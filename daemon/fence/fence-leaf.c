@@ -10,6 +10,7 @@
 #include "daemon/fence/fence-internal.h"
 #include "daemon/kernel/cgroup.h"
 #include "daemon/kernel/drain.h"
+#include "daemon/kernel/evict.h"
 #include "daemon/pid1/unit.h"
 
 /* --- DRAIN and NARROW --------------------------------------------------------------------------------- */
@@ -55,7 +56,7 @@ static int leaf_drain_and_narrow(Job *job, FenceDrain *d, int fd)
         if (!d->narrowed)
                 leaf_narrow(d);
         d->narrowed = true;
-        return drain_evict(fd, &d->from, job, &d->evict);
+        return evict_run(fd, &d->from, job, &d->evict);
 }
 
 int fence_leaf_drain(Job *job, FenceDrain *d)

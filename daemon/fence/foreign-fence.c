@@ -11,6 +11,7 @@
 #include "daemon/fence/foreign-internal.h"
 #include "daemon/kernel/cgroup.h"
 #include "daemon/kernel/drain.h"
+#include "daemon/kernel/evict.h"
 
 #define MANY_BYTES (UINT64_C(64) << 20)
 
@@ -213,7 +214,7 @@ static void clean_up(Sweep *s)
         for (size_t i = 0; i < s->n_victims; i++) {
                 _cleanup_(drain_move_free_p) DrainMove *move = NULL;
                 const Victim *v = &s->victims[i];
-                DrainEvict evict = { 0 };
+                Evict evict = { 0 };
                 int fd;
 
                 fd = v->bytes > 0 ? cgroup_open(v->path, NULL) : -ENOENT;
@@ -223,7 +224,7 @@ static void clean_up(Sweep *s)
                         (void)drain_move_run(move, fd, NULL);
                         s->found->drained_bytes += drain_move_result(move).moved_bytes;
                 }
-                (void)drain_evict(fd, &v->open, NULL, &evict);
+                (void)evict_run(fd, &v->open, NULL, &evict);
                 s->found->drained_bytes += evict.evicted_bytes;
                 close(fd);
         }

@@ -25,6 +25,7 @@
 #include "daemon/fence/subtenant.h"
 #include "daemon/kernel/cgroup.h"
 #include "daemon/kernel/drain.h"
+#include "daemon/kernel/evict.h"
 #include "daemon/kernel/observe.h"
 #include "daemon/kernel/settle.h"
 #include "daemon/loop/answer.h"
@@ -66,7 +67,7 @@ typedef struct Sweep {
         bool begun, moved;
         size_t at_holder;
         DrainMove *move;
-        DrainEvict evict;
+        Evict evict;
         Settle settle;
 } Sweep;
 
@@ -205,7 +206,7 @@ static int sweep_move_and_evict(Sweep *s, Job *job, const Holder *h, int fd)
         if (r == -ECANCELED || r == JOB_PAUSED)
                 return r;
         s->moved = true;
-        return h->bytes.file > 0 ? drain_evict(fd, &s->node, job, &s->evict) : 0;
+        return h->bytes.file > 0 ? evict_run(fd, &s->node, job, &s->evict) : 0;
 }
 
 static int sweep_holder(Sweep *s, Job *job, const Holder *h)
@@ -224,7 +225,7 @@ static int sweep_holder(Sweep *s, Job *job, const Holder *h)
                 s->moved_bytes += drain_move_result(s->move).moved_bytes;
         s->evicted_bytes += s->evict.evicted_bytes;
         s->move = drain_move_free(s->move);
-        s->evict = (DrainEvict){ 0 };
+        s->evict = (Evict){ 0 };
         s->moved = false;
         return r == -ECANCELED ? r : 0;
 }

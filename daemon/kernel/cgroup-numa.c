@@ -26,8 +26,7 @@ uint64_t numa_bytes_movable(const NumaBytes *b)
         return b->anon + b->file + b->shmem;
 }
 
-/* Returns the field of NumaBytes for a key of memory.numa_stat; NULL: the key repeats bytes that other keys
- * count. */
+/* Returns the field of NumaBytes for a key of memory.numa_stat; NULL: the key is not needed. */
 static uint64_t *numa_field(NumaBytes *b, const char *key, size_t n)
 {
         static const char *const other[] = { "kernel_stack", "pagetables", "sec_pagetables",
@@ -42,6 +41,8 @@ static uint64_t *numa_field(NumaBytes *b, const char *key, size_t n)
         /* With the cgroup2 mount option memory_hugetlb_accounting. */
         if (n == 7 && memcmp(key, "hugetlb", n) == 0)
                 return &b->hugetlb;
+        if (n > 4 && memcmp(key + n - 4, "_thp", 4) == 0)
+                return &b->thp;
         for (size_t i = 0; i < ARRAY_SIZE(other); i++)
                 if (n == strlen(other[i]) && memcmp(key, other[i], n) == 0)
                         return &b->other;

@@ -84,6 +84,7 @@ typedef struct NumaBytes {
         /* Huge pages of a pool, only included in numa_bytes_all(). Only the processes that map them can free
          * them. */
         uint64_t hugetlb;
+        uint64_t thp; /* those bytes of anon, file and shmem that are in transparent huge pages */
 } NumaBytes;
 
 /* Everything in memory.numa_stat except huge pages. */

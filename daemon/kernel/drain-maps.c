@@ -48,7 +48,7 @@ void drain_maps_clear(DrainMaps *m)
  * page on `from`. */
 static bool drain_maps_parse_numa_maps(char *line, const NodeSet *from, DrainMap *ret)
 {
-        DrainMap mapping = { .page_bytes = 4096 };
+        DrainMap mapping = { .page_bytes = 4096, .is_all = true };
         char *save = NULL, *word, *end;
 
         word = strtok_r(line, " \n", &save);
@@ -63,9 +63,12 @@ static bool drain_maps_parse_numa_maps(char *line, const NodeSet *from, DrainMap
 
                 if (sscanf(word, "kernelpagesize_kB=%" SCNu64, &value) == 1 && value >= 4)
                         mapping.page_bytes = value * 1024;
-                else if (sscanf(word, "N%d=%" SCNu64, &node, &value) == 2 && node >= 0 && node < NODE_MAX &&
-                         nodeset_contains(from, node))
+                if (sscanf(word, "N%d=%" SCNu64, &node, &value) != 2)
+                        continue;
+                if (node >= 0 && node < NODE_MAX && nodeset_contains(from, node))
                         mapping.pages += value;
+                else
+                        mapping.is_all = false;
         }
         if (mapping.pages == 0)
                 return false;

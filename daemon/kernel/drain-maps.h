@@ -24,6 +24,7 @@ typedef struct DrainMap {
         uint64_t start, end; /* addresses; end 0: unmapped meanwhile, or not to be moved */
         uint64_t page_bytes; /* hugetlb has its own size */
         uint64_t pages;      /* pages on the nodes */
+        bool is_all;         /* it has no page on other nodes */
         unsigned used;       /* per cent of it used since drain_maps_forget_use(), or since its creation */
 } DrainMap;
 

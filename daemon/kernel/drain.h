@@ -40,15 +40,3 @@ DEFINE_CLEANUP(DrainMove, drain_move_free);
  * left on `from`. -ECANCELED: the job was cancelled between two chunks. */
 int drain_move_run(DrainMove *m, int cgroup_fd, Job *job);
 MoveResult drain_move_result(const DrainMove *m);
-
-/* The progress of an eviction. All fields are zero at the beginning. */
-typedef struct DrainEvict {
-        bool begun;
-        uint64_t left_bytes;
-        unsigned n_useless;
-        uint64_t evicted_bytes; /* bytes that left the nodes */
-} DrainEvict;
-
-/* Evicts the remaining page cache of the cgroup on `from`, in chunks no larger than the file bytes there.
- * Stops after two chunks that had no effect. JOB_PAUSED: as above. */
-int drain_evict(int cgroup_fd, const NodeSet *from, Job *job, DrainEvict *e);

@@ -11,6 +11,7 @@
 
 #include "daemon/kernel/cgroup.h"
 #include "daemon/kernel/drain.h"
+#include "daemon/kernel/evict.h"
 #include "daemon/kernel/observe.h"
 #include "tests/unit/tree.h"
 
@@ -563,7 +564,7 @@ START_TEST(drain_refuses_nonsense_and_skips_the_dead)
         NodeSet two = nodes_of("2"), zero = nodes_of("0"), both = nodes_of("0,2"), empty = NODESET_EMPTY;
         int fd = open_ok("/system.slice/a.service");
         MoveResult result = { 1, 1 };
-        DrainEvict evict = { 0 };
+        Evict evict = { 0 };
         char *text;
 
         ck_assert_int_eq(move(fd, &two, &empty, &result), -EINVAL);
@@ -577,7 +578,7 @@ START_TEST(drain_refuses_nonsense_and_skips_the_dead)
 
         /* Nothing ever leaves a plain file: two useless chunks, no larger than what is there. */
         tree_write(root, SYS "a.service/memory.reclaim", "");
-        ck_assert_int_eq(drain_evict(fd, &two, NULL, &evict), 0);
+        ck_assert_int_eq(evict_run(fd, &two, NULL, &evict), 0);
         ck_assert_uint_eq(evict.evicted_bytes, 0);
         text = tree_read(root, SYS "a.service/memory.reclaim");
         ck_assert_int_eq(strncmp(text, "8192 swappiness=0", 17), 0);
