@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -26,42 +27,54 @@ uint64_t numa_bytes_movable(const NumaBytes *b)
         return b->anon + b->file + b->shmem;
 }
 
-/* Returns the field of NumaBytes for a key of memory.numa_stat; NULL: the key is not needed. */
-static uint64_t *numa_field(NumaBytes *b, const char *key, size_t n)
-{
-        static const char *const other[] = { "kernel_stack", "pagetables", "sec_pagetables",
-                                             "slab_reclaimable", "slab_unreclaimable" };
+/* The keys of memory.numa_stat that are needed, and the field of NumaBytes for each of them. "hugetlb" is there
+ * with the cgroup2 mount option memory_hugetlb_accounting. */
+static const struct {
+        const char *key;
+        size_t field;
+} numa_keys[] = {
+        { "anon", offsetof(NumaBytes, anon) },
+        { "file", offsetof(NumaBytes, file) },
+        { "shmem", offsetof(NumaBytes, shmem) },
+        { "hugetlb", offsetof(NumaBytes, hugetlb) },
+        { "anon_thp", offsetof(NumaBytes, thp) },
+        { "file_thp", offsetof(NumaBytes, thp) },
+        { "shmem_thp", offsetof(NumaBytes, thp) },
+        { "kernel_stack", offsetof(NumaBytes, other) },
+        { "pagetables", offsetof(NumaBytes, other) },
+        { "sec_pagetables", offsetof(NumaBytes, other) },
+        { "slab_reclaimable", offsetof(NumaBytes, other) },
+        { "slab_unreclaimable", offsetof(NumaBytes, other) },
+};
 
-        if (n == 4 && memcmp(key, "anon", n) == 0)
-                return &b->anon;
-        if (n == 4 && memcmp(key, "file", n) == 0)
-                return &b->file;
-        if (n == 5 && memcmp(key, "shmem", n) == 0)
-                return &b->shmem;
-        /* With the cgroup2 mount option memory_hugetlb_accounting. */
-        if (n == 7 && memcmp(key, "hugetlb", n) == 0)
-                return &b->hugetlb;
-        if (n > 4 && memcmp(key + n - 4, "_thp", 4) == 0)
-                return &b->thp;
-        for (size_t i = 0; i < ARRAY_SIZE(other); i++)
-                if (n == strlen(other[i]) && memcmp(key, other[i], n) == 0)
-                        return &b->other;
-        return NULL;
+static uint64_t *numa_field(NumaBytes *b, size_t field)
+{
+        return (uint64_t *)((char *)b + field);
 }
 
-/* Parses "N12=4096". Returns false for anything else. */
+static bool numa_find_field(const char *key, size_t n, size_t *ret)
+{
+        for (size_t i = 0; i < ARRAY_SIZE(numa_keys); i++)
+                if (strncmp(numa_keys[i].key, key, n) == 0 && !numa_keys[i].key[n]) {
+                        *ret = numa_keys[i].field;
+                        return true;
+                }
+        return false;
+}
+
+/* Parses "12=4096", which ends with a space or at the end of a line. Returns false for anything else. */
 static bool numa_parse_node_bytes(const char *word, int *ret_node, uint64_t *ret_bytes)
 {
         unsigned long node;
         char *end;
 
-        if (word[0] != 'N' || word[1] < '0' || word[1] > '9')
+        if (word[0] < '0' || word[0] > '9')
                 return false;
-        node = strtoul(word + 1, &end, 10);
+        node = strtoul(word, &end, 10);
         if (*end != '=' || end[1] < '0' || end[1] > '9' || node >= NODE_MAX)
                 return false;
         *ret_bytes = strtoull(end + 1, &end, 10);
-        if (*end)
+        if (*end && *end != ' ' && *end != '\n')
                 return false;
         *ret_node = (int)node;
         return true;
@@ -75,24 +88,31 @@ static NumaBytes *numa_find(NumaBytes *array, size_t n, int node)
         return NULL;
 }
 
-/* Parses one line, "anon N0=1 N2=2". Modifies the line. */
-static void numa_parse_line(char *line, NumaBytes *array, size_t n)
+/* Adds the words " N0=1 N2=2" of one line to a field. */
+static void numa_add_line(const char *line, const char *end, size_t field, NumaBytes *array, size_t n)
 {
-        NumaBytes probe = { 0 };
-        char *save = NULL, *key = strtok_r(line, " ", &save);
-
-        if (!key || !numa_field(&probe, key, strlen(key)))
-                return;
-        for (char *word; (word = strtok_r(NULL, " ", &save));) {
+        for (const char *p = line; (p = memchr(p, 'N', (size_t)(end - p))); p++) {
                 NumaBytes *b;
                 uint64_t bytes;
                 int node;
 
-                if (!numa_parse_node_bytes(word, &node, &bytes))
+                if (p == line || p[-1] != ' ' || !numa_parse_node_bytes(p + 1, &node, &bytes))
                         continue;
                 b = numa_find(array, n, node);
                 if (b)
-                        *numa_field(b, key, strlen(key)) += bytes;
+                        *numa_field(b, field) += bytes;
+        }
+}
+
+static void numa_parse_stat(const char *text, NumaBytes *array, size_t n)
+{
+        for (const char *line = text, *end; *line; line = *end ? end + 1 : end) {
+                size_t field;
+
+                end = strchrnul(line, '\n');
+                const char *space = memchr(line, ' ', (size_t)(end - line));
+                if (space && numa_find_field(line, (size_t)(space - line), &field))
+                        numa_add_line(space, end, field, array, n);
         }
 }
 
@@ -101,21 +121,9 @@ static void numa_parse_line(char *line, NumaBytes *array, size_t n)
 static void numa_add_hugetlb_file(int fd, const char *name, NumaBytes *array, size_t n)
 {
         _cleanup_free_ char *text = NULL;
-        char *save = NULL;
 
-        if (cgroup_read_file(fd, name, &text) < 0)
-                return;
-        for (char *word = strtok_r(text, " \n", &save); word; word = strtok_r(NULL, " \n", &save)) {
-                NumaBytes *b;
-                uint64_t bytes;
-                int node;
-
-                if (!numa_parse_node_bytes(word, &node, &bytes))
-                        continue;
-                b = numa_find(array, n, node);
-                if (b)
-                        b->hugetlb += bytes;
-        }
+        if (cgroup_read_file(fd, name, &text) >= 0)
+                numa_add_line(text, strchrnul(text, '\n'), offsetof(NumaBytes, hugetlb), array, n);
 }
 
 static bool numa_has_hugetlb_controller(int fd)
@@ -152,30 +160,24 @@ static void numa_add_hugetlb(int fd, NumaBytes *array, size_t n)
         closedir(d);
 }
 
-static int numa_read_stat(int fd, const NodeSet *nodes, bool all, NumaBytes **ret, size_t *ret_n)
+/* fd_hugetlb: a cgroup whose hugetlb controller is read too, or -EBADF. */
+static int numa_read_text(const char *text, const NodeSet *nodes, int fd_hugetlb, NumaBytes **ret,
+                          size_t *ret_n)
 {
-        _cleanup_free_ char *text = NULL;
-        _cleanup_free_ NumaBytes *array = NULL;
+        _cleanup_free_ NumaBytes *array = calloc(nodeset_count(nodes) + 1, sizeof(*array));
         size_t n = 0, kept = 0;
-        char *save = NULL;
-        int r;
 
-        r = cgroup_read_file(fd, "memory.numa_stat", &text);
-        if (r < 0)
-                return r;
-        array = calloc(nodeset_count(nodes) + 1, sizeof(*array));
         if (!array)
                 return -ENOMEM;
         NODESET_FOREACH (node, nodes)
                 array[n++].node = node;
-        for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save))
-                numa_parse_line(line, array, n);
-        if (all)
-                numa_add_hugetlb(fd, array, n);
+        numa_parse_stat(text, array, n);
+        if (fd_hugetlb >= 0)
+                numa_add_hugetlb(fd_hugetlb, array, n);
         for (size_t i = 0; i < n; i++) {
                 /* The kernel includes shmem in `file`. */
                 array[i].file -= array[i].file < array[i].shmem ? array[i].file : array[i].shmem;
-                if (!all)
+                if (fd_hugetlb < 0)
                         array[i].hugetlb = 0;
                 if (numa_bytes_all(&array[i]) > 0)
                         array[kept++] = array[i];
@@ -187,12 +189,26 @@ static int numa_read_stat(int fd, const NodeSet *nodes, bool all, NumaBytes **re
 
 int cgroup_read_numa(int fd, const NodeSet *nodes, NumaBytes **ret, size_t *ret_n)
 {
-        return numa_read_stat(fd, nodes, false, ret, ret_n);
+        _cleanup_free_ char *text = NULL;
+
+        int r = cgroup_read_file(fd, "memory.numa_stat", &text);
+        return r < 0 ? r : numa_read_text(text, nodes, -EBADF, ret, ret_n);
+}
+
+int cgroup_read_numa_at(const char *path, const NodeSet *nodes, NumaBytes **ret, size_t *ret_n)
+{
+        _cleanup_free_ char *text = NULL;
+
+        int r = cgroup_read_file_at(path, "memory.numa_stat", &text);
+        return r < 0 ? r : numa_read_text(text, nodes, -EBADF, ret, ret_n);
 }
 
 int cgroup_read_numa_all(int fd, const NodeSet *nodes, NumaBytes **ret, size_t *ret_n)
 {
-        return numa_read_stat(fd, nodes, true, ret, ret_n);
+        _cleanup_free_ char *text = NULL;
+
+        int r = cgroup_read_file(fd, "memory.numa_stat", &text);
+        return r < 0 ? r : numa_read_text(text, nodes, fd, ret, ret_n);
 }
 
 int cgroup_sum_numa(int fd, const NodeSet *nodes, uint64_t (*bytes)(const NumaBytes *b), uint64_t *ret)

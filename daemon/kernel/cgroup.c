@@ -218,6 +218,19 @@ int cgroup_open(const char *path, uint64_t *ret_id)
         return TAKE_FD(fd);
 }
 
+int cgroup_read_file_at(const char *path, const char *name, char **ret)
+{
+        _cleanup_free_ char *file = NULL;
+
+        if (hierarchy_fd < 0)
+                return -ENODEV;
+        if (!cgroup_path_is_normal(path))
+                return -EINVAL;
+        if (asprintf(&file, "%s/%s", path[1] ? path + 1 : ".", name) < 0)
+                return -ENOMEM;
+        return cgroup_read_file(hierarchy_fd, file, ret);
+}
+
 bool cgroup_is_made_by_root(const char *path)
 {
         _cleanup_free_ char *above = strdup(path);

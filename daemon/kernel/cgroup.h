@@ -32,6 +32,7 @@ int cgroup_open(const char *path, uint64_t *ret_id);
 /* Reads an attribute of a cgroup into a string owned by the caller. -ENOENT: no such attribute, or the
  * cgroup is gone. */
 int cgroup_read_file(int fd, const char *name, char **ret);
+int cgroup_read_file_at(const char *path, const char *name, char **ret);
 
 /* Finds a child cgroup whose name accept() accepts, preferably a populated one. The name is owned by the
  * caller. -ENOENT: none was accepted. */
@@ -98,6 +99,8 @@ int cgroup_sum_numa(int fd, const NodeSet *nodes, uint64_t (*bytes)(const NumaBy
 
 /* Returns entries for those nodes of the set on which the cgroup has bytes. *ret is owned by the caller. */
 int cgroup_read_numa(int fd, const NodeSet *nodes, NumaBytes **ret, size_t *ret_n);
+/* The same for a path, with fewer system calls. */
+int cgroup_read_numa_at(const char *path, const NodeSet *nodes, NumaBytes **ret, size_t *ret_n);
 
 /* The same, including huge pages if the hugetlb controller is enabled or the memory controller accounts for
  * them. */

@@ -82,24 +82,12 @@ static void usage_observe_nodes(UsageObservation *o)
                 usage_observe_node(o->root, node, &o->sights[node]);
 }
 
-static int usage_read_numa_stat(const char *cgroup, const NodeSet *nodes, NumaBytes **ret, size_t *ret_n)
-{
-        uint64_t id;
-
-        int fd = cgroup_open(cgroup, &id);
-        if (fd < 0)
-                return fd;
-        int r = cgroup_read_numa(fd, nodes, ret, ret_n);
-        close(fd);
-        return r;
-}
-
 static void usage_observe_all_cgroups(UsageObservation *o)
 {
         _cleanup_free_ NumaBytes *bytes = NULL;
         size_t n = 0;
 
-        if (usage_read_numa_stat("/", &o->nodes, &bytes, &n) < 0)
+        if (cgroup_read_numa_at("/", &o->nodes, &bytes, &n) < 0)
                 return;
         for (size_t i = 0; i < n; i++) {
                 UsageSight *s = &o->sights[bytes[i].node];
@@ -129,7 +117,7 @@ int usage_run(Job *job, void *userdata)
 
         usage_observe_nodes(o);
         for (UsageReading *r = o->readings; r && !job_is_cancelled(job); r = r->hh.next)
-                if (r->cgroup && usage_read_numa_stat(r->cgroup, &r->nodes, &r->bytes, &r->n_bytes) < 0)
+                if (r->cgroup && cgroup_read_numa_at(r->cgroup, &r->nodes, &r->bytes, &r->n_bytes) < 0)
                         r->n_bytes = 0;
         usage_observe_all_cgroups(o);
         usage_observe_nodes(o);
