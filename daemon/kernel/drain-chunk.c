@@ -7,7 +7,9 @@
 
 #include "daemon/kernel/pages.h"
 
-#define PAGES_MAX  2048
+/* Each call of move_pages(2) first has all processors empty their lists of pages (lru_cache_disable() in
+ * mm/migrate.c), which takes as long as moving a hundred pages (measured under emulation). */
+#define PAGES_MAX  16384
 #define RANGES_MAX 32
 
 struct DrainChunk {

@@ -1,7 +1,7 @@
 #!/bin/bash
 # A release takes every page back and stops nobody: PID 1 and cdmd answer all the while.
 # suites: trixie
-# seconds: 80
+# seconds: 90
 # shellcheck source=tests/vm/lib.sh
 . /usr/lib/cdmd-vm/lib.sh
 # shellcheck source=tests/vm/guest/site.sh
@@ -72,6 +72,35 @@ check "and not much less" test "$left" -ge $((140 << 20))
 like "the node stays open" "$(site_mems train-two.service)" 2
 systemctl stop train-two
 check "the other one ends with its unit" wait_for 20 site_gone
+
+# Huge pages, and small ones that look alike: whole ranges of 2 MiB in the same process.
+systemd-run --quiet --collect --unit=train-mixed --property=Type=notify --property=NotifyAccess=all python3 -c '
+import mmap, os, time
+def fill(advice):
+        m = mmap.mmap(-1, 34 << 20, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        m.madvise(advice)
+        m.write(b"x" * len(m))
+        return m
+maps = fill(mmap.MADV_NOHUGEPAGE), fill(mmap.MADV_HUGEPAGE)
+os.system("systemd-notify --ready")
+time.sleep(1e6)'
+cgroup=$(vm_cgroup train-mixed.service)
+# whole: the bytes of its huge pages
+whole() {
+        awk '$1 == "AnonHugePages:" { print $2 * 1024 }' "/proc/$(site_pid train-mixed.service)/smaps_rollup"
+}
+huge=$(whole)
+check "a process has huge pages: $huge bytes" test "$huge" -ge $((32 << 20))
+check "and small ones" test $(($(vm_node_bytes "$cgroup" 0 anon) + $(vm_node_bytes "$cgroup" 1 anon))) -ge $((huge + (33 << 20)))
+check "all of them move up" cdmctl request hbm 256M --unit train-mixed.service --nodes 2 --migrate
+id=$output
+moved=$(vm_node_bytes "$cgroup" 2 anon)
+check "they are there: $moved bytes" test "$moved" -ge $((huge + (33 << 20)))
+check "the huge ones whole" test "$(whole)" -ge "$huge"
+check "all of them move down" cdmctl release "$id"
+is "none is left" "$(vm_node_bytes "$cgroup" 2 anon)" 0
+check "the huge ones are whole again" test "$(whole)" -ge "$huge"
+systemctl stop train-mixed
 
 # Page cache: the kernel leaves it where it is when a cpuset is narrowed.
 systemd-run --quiet --collect --unit=train-cache --property=Type=notify --property=NotifyAccess=all bash -c '
