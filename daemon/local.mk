@@ -143,6 +143,8 @@ libdaemon_a_SOURCES = \
 	daemon/kernel/drain-lane.h \
 	daemon/kernel/drain-maps.c \
 	daemon/kernel/drain-maps.h \
+	daemon/kernel/drain-queue.c \
+	daemon/kernel/drain-queue.h \
 	daemon/kernel/drain-targets.c \
 	daemon/kernel/drain-targets.h \
 	daemon/kernel/drain.c \

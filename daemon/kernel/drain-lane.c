@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* /proc/PID/numa_maps lists the mappings with pages on a node to be drained, /proc/PID/maps gives their
- * length, and /proc/PID/pagemap shows their holes. The pages are moved in chunks. Between two chunks the
- * process runs freely, the lane checks for cancellation, and the bandwidth limit is applied.
- * (migrate_pages(2) would isolate all pages of a process in one call, with its address space locked.)
+/* /proc/PID/pagemap shows the holes of a mapping. The pages are moved in chunks. Between two chunks the process
+ * runs freely, the lane checks for cancellation, and the bandwidth limit is applied. (migrate_pages(2) would
+ * isolate all pages of a process in one call, with its address space locked.)
  *
  * The lane pauses between two chunks. Its whole state is in DrainLane. Thousands of moves may be paused, so no
- * file stays open during a pause. A process is continued only if it is still in the cgroup, because its PID may
- * have been reused.
+ * file stays open during a pause.
  *
  * A page, a mapping or a process that vanishes meanwhile needs no draining. */
 
@@ -18,7 +16,6 @@
 #include <unistd.h>
 
 #include "daemon/kernel/drain-chunk.h"
-#include "daemon/kernel/drain-maps.h"
 #include "daemon/loop/clock.h"
 
 #define CHUNK_BYTES_MAX (64ULL << 20)
@@ -31,13 +28,9 @@
 struct DrainLane {
         DrainShared *shared;
         DrainChunk *chunk; /* only during a run */
-        DrainMaps maps;
-        bool has_maps; /* maps is filled in for the process, or for all processes */
-        size_t at_map;
-        uint64_t at_address;  /* in the mapping; 0: at its start */
-        uint64_t done_bytes;  /* of the process: handled, wherever the pages are now */
-        uint64_t done_before; /* done_bytes when all chunks before this mapping are done */
-        bool by_range;        /* pages of the mapping are added as ranges where that is possible */
+        bool has_part;
+        DrainPart part;
+        uint64_t other_bytes; /* of the chunk, from earlier parts */
 };
 
 int drain_lane_new(DrainShared *shared, DrainLane **ret)
@@ -46,7 +39,7 @@ int drain_lane_new(DrainShared *shared, DrainLane **ret)
 
         if (!l)
                 return -ENOMEM;
-        l->shared = shared;
+        *l = (DrainLane){ .shared = shared, .part.pagemap = -EBADF };
         *ret = l;
         return 0;
 }
@@ -55,7 +48,7 @@ DrainLane *drain_lane_free(DrainLane *l)
 {
         if (!l)
                 return NULL;
-        drain_maps_clear(&l->maps);
+        drain_part_close(&l->part);
         drain_chunk_free(l->chunk);
         free(l);
         return NULL;
@@ -64,13 +57,22 @@ DrainLane *drain_lane_free(DrainLane *l)
 /* --- CHUNKS ------------------------------------------------------------------------------------------- */
 
 /* With Bandwidth= a chunk is limited to one second of bandwidth, so that pauses are short: a cancelled drain
- * ends soon, and the load is even. A chunk is at least two huge pages: the kernel moves a whole huge page
- * when one of its pages is requested, and smaller chunks would not count the rest. */
-static uint64_t chunk_bytes_max(const DrainShared *s)
+ * ends soon, and the load is even. With several lanes it is limited to a fraction of what is left, so that all
+ * of them end together. A chunk is at least two huge pages: the kernel moves a whole huge page when one of its
+ * pages is requested, and smaller chunks would not count the rest. */
+static uint64_t lane_chunk_bytes_max(DrainShared *s)
 {
-        if (s->bandwidth == 0 || s->bandwidth > CHUNK_BYTES_MAX)
-                return CHUNK_BYTES_MAX;
-        return s->bandwidth < CHUNK_BYTES_MIN ? CHUNK_BYTES_MIN : s->bandwidth;
+        uint64_t max = CHUNK_BYTES_MAX;
+
+        if (s->bandwidth > 0 && s->bandwidth < max)
+                max = s->bandwidth;
+        if (s->n_lanes > 1) {
+                pthread_mutex_lock(&s->lock);
+                uint64_t fair = s->left_bytes / s->n_lanes / 2;
+                pthread_mutex_unlock(&s->lock);
+                max = fair < max ? fair : max;
+        }
+        return max < CHUNK_BYTES_MIN ? CHUNK_BYTES_MIN : max;
 }
 
 /* All lanes pause when one of them does. */
@@ -133,18 +135,22 @@ static int lane_move_chunk(DrainLane *l)
                 limit_bytes -= s->moved_bytes < limit_bytes ? s->moved_bytes : limit_bytes;
         int r = drain_chunk_move(l->chunk, limit_bytes, &count);
         tried_bytes = lane_count(s, &count);
-        l->done_bytes += tried_bytes;
+        /* At least so much of it is of this part. */
+        if (l->has_part && tried_bytes > l->other_bytes)
+                drain_queue_done(s->queue, &l->part, tried_bytes - l->other_bytes);
+        l->other_bytes = 0;
         return r < 0 ? r : lane_keep_bandwidth(s, tried_bytes, started_usec);
 }
 
-/* --- MAPPINGS ----------------------------------------------------------------------------------------- */
+/* --- PARTS -------------------------------------------------------------------------------------------- */
 
 /* True if the small pages from `entries` on fill an aligned range. */
 static bool lane_is_range(const DrainLane *l, const uint64_t *entries, uint64_t n, uint64_t address)
 {
-        const uint64_t pages = HUGE_PAGE_BYTES / (uint64_t)sysconf(_SC_PAGESIZE);
+        const uint64_t small = (uint64_t)sysconf(_SC_PAGESIZE), pages = HUGE_PAGE_BYTES / small;
 
-        if (!l->by_range || address % HUGE_PAGE_BYTES != 0 || n < pages)
+        if (!l->shared->has_huge || l->part.page_bytes != small || address % HUGE_PAGE_BYTES != 0 ||
+            n < pages)
                 return false;
         for (uint64_t i = 0; i < pages; i++)
                 if (!(entries[i] & PAGEMAP_PRESENT))
@@ -156,19 +162,19 @@ static bool lane_is_range(const DrainLane *l, const uint64_t *entries, uint64_t 
 static bool lane_chunk_is_complete(const DrainLane *l, uint64_t end)
 {
         return drain_chunk_is_full(l->chunk) ||
-               (end % HUGE_PAGE_BYTES == 0 && drain_chunk_bytes(l->chunk) >= chunk_bytes_max(l->shared));
+               (end % HUGE_PAGE_BYTES == 0 &&
+                drain_chunk_bytes(l->chunk) >= lane_chunk_bytes_max(l->shared));
 }
 
-/* Handles one window of a mapping's pagemap, starting at at_address. After a pause it continues with the
- * next page. */
-static int lane_move_window(DrainLane *l, const DrainMap *map, const uint64_t *entries, uint64_t n)
+/* Handles one window of the pagemap, starting at at_address. After a pause it continues with the next page. */
+static int lane_move_window(DrainLane *l, const uint64_t *entries, uint64_t n)
 {
-        const uint64_t small = (uint64_t)sysconf(_SC_PAGESIZE), window = l->at_address;
-        const uint64_t step = map->page_bytes / small;
-        uint64_t i = (step - (window - map->start) / small % step) % step, next;
+        const uint64_t small = (uint64_t)sysconf(_SC_PAGESIZE), window = l->part.at_address;
+        const uint64_t step = l->part.page_bytes / small;
+        uint64_t i = (step - window / small % step) % step, next;
         int r = 0;
 
-        /* A huge page of hugetlb may be larger than the window: then only one window contains its first entry. */
+        /* A page of hugetlb may be larger than the window: then only one window contains its first entry. */
         for (; r == 0 && i < n; i = next) {
                 uint64_t address = window + i * small;
 
@@ -184,75 +190,41 @@ static int lane_move_window(DrainLane *l, const DrainMap *map, const uint64_t *e
                 if (lane_chunk_is_complete(l, window + next * small))
                         r = lane_move_chunk(l);
         }
-        l->at_address = window + (r == 0 ? n : i) * small;
+        l->part.at_address = window + (r == 0 ? n : i) * small;
         return r;
 }
 
 /* The entries to read: a window, which ends where a huge page ends. */
-static uint64_t lane_window(const DrainLane *l, const DrainMap *map)
+static uint64_t lane_window(const DrainPart *p)
 {
         const uint64_t small = (uint64_t)sysconf(_SC_PAGESIZE);
-        uint64_t end = l->at_address + PAGEMAP_WINDOW * small;
+        uint64_t end = p->at_address + PAGEMAP_WINDOW * small;
 
-        if (end >= map->end)
-                return (map->end - l->at_address) / small;
-        return (end / HUGE_PAGE_BYTES * HUGE_PAGE_BYTES - l->at_address) / small;
+        if (end >= p->end)
+                return (p->end - p->at_address) / small;
+        return (end / HUGE_PAGE_BYTES * HUGE_PAGE_BYTES - p->at_address) / small;
 }
 
-static void lane_begin_mapping(DrainLane *l, const DrainMap *map)
-{
-        const DrainShared *s = l->shared;
-
-        if (l->at_address == 0) {
-                l->at_address = map->start;
-                l->done_before = l->done_bytes + drain_chunk_bytes(l->chunk);
-        }
-        l->by_range = s->has_huge && map->page_bytes == (uint64_t)sysconf(_SC_PAGESIZE);
-}
-
-/* Moves or collects all present pages of a mapping, window by window of its pagemap. */
-static int lane_move_mapping(DrainLane *l, const DrainMap *map, pid_t pid, int pagemap)
+/* Moves or collects all present pages of the part, window by window of the pagemap. */
+static int lane_move_part(DrainLane *l)
 {
         const uint64_t small = (uint64_t)sysconf(_SC_PAGESIZE);
         uint64_t entries[PAGEMAP_WINDOW];
+        DrainPart *p = &l->part;
         int r = 0;
 
-        if (!drain_chunk_accepts(l->chunk, pid, map->page_bytes))
-                r = lane_move_chunk(l);
-        if (r != 0)
-                return r;
-        lane_begin_mapping(l, map);
-        drain_chunk_begin(l->chunk, pid, map->page_bytes, map->is_all);
-        while (r == 0 && l->at_address < map->end) {
-                if (lane_is_at_limit(l->shared) ||
-                    l->done_bytes >= l->done_before + map->pages * map->page_bytes)
-                        break;
-                ssize_t got = pread(pagemap, entries, lane_window(l, map) * sizeof(entries[0]),
-                                    (off_t)(l->at_address / small * sizeof(entries[0])));
+        if (p->pagemap < 0)
+                r = drain_queue_reopen(l->shared->queue, p);
+        while (r == 0 && p->at_address < p->end && !lane_is_at_limit(l->shared)) {
+                ssize_t got = pread(p->pagemap, entries, lane_window(p) * sizeof(entries[0]),
+                                    (off_t)(p->at_address / small * sizeof(entries[0])));
                 if (got <= 0)
                         break; /* the process or this part of its address space is gone */
-                r = lane_move_window(l, map, entries, (uint64_t)got / sizeof(entries[0]));
+                r = lane_move_window(l, entries, (uint64_t)got / sizeof(entries[0]));
                 if (r == 0 && job_is_cancelled(l->shared->job))
                         r = -ECANCELED;
         }
         return r;
-}
-
-/* False if the process has left the cgroup during a pause: another process may have its PID. */
-static bool lane_is_member(const DrainShared *s, pid_t pid)
-{
-        bool found = !s->was_paused;
-
-        for (size_t i = 0; i < s->n_members && !found; i++)
-                found = s->members[i] == pid;
-        return found;
-}
-
-static int lane_open_pagemap(const DrainLane *l, DrainProcess *p)
-{
-        if (p->pagemap >= 0)
-                return p->pagemap;
-        return lane_is_member(l->shared, p->pid) ? drain_maps_reopen(p) : -ESRCH;
 }
 
 /* Keeps the first error of the pass. These ones concern a process or a mapping that has changed meanwhile. */
@@ -266,86 +238,50 @@ static void lane_keep_error(DrainShared *s, int r)
         pthread_mutex_unlock(&s->lock);
 }
 
-/* A process may be gone, or must not be touched (a kernel thread): the move continues with the others. */
-static int lane_move_maps(DrainLane *l)
+/* A process may be gone, or must not be touched (a kernel thread): the move continues with the others. Returns 0,
+ * JOB_PAUSED or -ECANCELED. */
+static int lane_unless_ended(DrainShared *s, int r)
 {
-        int r = 0;
-
-        for (; l->at_map < l->maps.n_items && !lane_is_at_limit(l->shared); l->at_map++) {
-                const DrainMap *map = &l->maps.items[l->at_map];
-                DrainProcess *p = &l->maps.processes[map->process];
-                int pagemap = lane_open_pagemap(l, p);
-
-                r = pagemap >= 0 ? lane_move_mapping(l, map, p->pid, pagemap) : -ESRCH;
-                if (r == -ECANCELED || r == JOB_PAUSED)
-                        return r;
-                l->at_address = 0;
-                lane_keep_error(l->shared, r);
-        }
-        r = lane_move_chunk(l);
-        if (r == -ECANCELED || r == JOB_PAUSED)
+        if (r == JOB_PAUSED || r == -ECANCELED)
                 return r;
-        lane_keep_error(l->shared, r);
+        lane_keep_error(s, r);
         return 0;
 }
 
-/* --- PROCESSES ---------------------------------------------------------------------------------------- */
-
-static bool lane_take_pid(DrainShared *s, pid_t *ret)
+static void lane_end_part(DrainLane *l)
 {
-        pthread_mutex_lock(&s->lock);
-        bool taken = s->next_pid < s->n_pids;
-
-        if (taken)
-                *ret = s->pids[s->next_pid++];
-        pthread_mutex_unlock(&s->lock);
-        return taken;
+        drain_part_close(&l->part);
+        l->has_part = false;
 }
 
-/* Process by process: this needs little memory, and the list of mappings is recent. To move in the order of use
- * the mappings of all processes are needed first. Returns 0 if nothing is left to take. */
-static int lane_take_maps(DrainLane *l)
+/* Takes the next part. What the chunk has of earlier ones stays in it if the new one is of the same process.
+ * Without has_part afterwards, none was left, and the chunk is moved. */
+static int lane_take_part(DrainLane *l)
 {
         DrainShared *s = l->shared;
-        int r = 0;
-        pid_t pid;
+        int r = lane_is_at_limit(s) ? 0 : drain_queue_take(s->queue, &l->part);
 
-        while (r >= 0 && lane_take_pid(s, &pid)) {
-                if (lane_is_member(s, pid))
-                        r = drain_maps_add(&l->maps, pid, &s->from, s->cold_first);
-                l->has_maps = true;
-                if (!s->cold_first)
-                        break;
-        }
-        if (r >= 0 && s->cold_first)
-                drain_maps_sort(&l->maps);
-        return r < 0 ? r : l->has_maps;
-}
-
-static void lane_forget_maps(DrainLane *l)
-{
-        for (size_t i = 0; l->shared->cold_first && i < l->maps.n_processes; i++)
-                drain_maps_forget_use(l->maps.processes[i].pid);
-        drain_maps_clear(&l->maps);
-        l->has_maps = false;
-        l->at_map = 0;
-        l->at_address = 0;
-        l->done_bytes = 0;
+        if (r < 0)
+                return r;
+        l->has_part = r > 0;
+        l->other_bytes = drain_chunk_bytes(l->chunk);
+        if (l->has_part && drain_chunk_accepts(l->chunk, l->part.pid, l->part.page_bytes))
+                return 0;
+        return lane_unless_ended(s, lane_move_chunk(l));
 }
 
 static int lane_run(DrainLane *l)
 {
-        int r = 0;
-
-        while (r == 0 && !lane_is_at_limit(l->shared)) {
-                r = l->has_maps ? 1 : lane_take_maps(l);
-                if (r <= 0)
+        for (;;) {
+                int r = l->has_part ? 0 : lane_take_part(l);
+                if (r != 0 || !l->has_part)
                         return r;
-                r = lane_move_maps(l);
-                if (r == 0)
-                        lane_forget_maps(l);
+                drain_chunk_begin(l->chunk, l->part.pid, l->part.page_bytes, l->part.is_all);
+                r = lane_unless_ended(l->shared, lane_move_part(l));
+                if (r != 0)
+                        return r;
+                lane_end_part(l);
         }
-        return r;
 }
 
 int drain_lane_run(DrainLane *l)
@@ -353,8 +289,9 @@ int drain_lane_run(DrainLane *l)
         int r = drain_chunk_new(&l->shared->from, l->shared->targets, &l->chunk);
         if (r < 0)
                 return r;
+        l->other_bytes = 0;
         r = lane_run(l);
-        drain_maps_close(&l->maps);
+        drain_part_close(&l->part);
         l->chunk = drain_chunk_free(l->chunk);
         return r;
 }

@@ -25,6 +25,7 @@ typedef struct DrainMap {
         uint64_t page_bytes; /* hugetlb has its own size */
         uint64_t pages;      /* pages on the nodes */
         bool is_all;         /* it has no page on other nodes */
+        uint64_t done_bytes; /* handled by a move */
         unsigned used;       /* per cent of it used since drain_maps_forget_use(), or since its creation */
 } DrainMap;
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* A pass visits all processes of the cgroup, some of them at a time: one lane each (drain-lane.c). New pages and
- * processes are handled by the next pass.
+/* A pass visits all processes of the cgroup. Their mappings are cut into parts (drain-queue.c), which some lanes
+ * move side by side (drain-lane.c). New pages and processes are handled by the next pass.
  *
  * To keep to the bandwidth, and when other jobs wait for the thread, the lanes pause after their chunks:
  * drain_move_run() returns JOB_PAUSED and continues when it is called again. */
@@ -15,20 +15,23 @@
 #include <unistd.h>
 
 #include "daemon/kernel/drain-lane.h"
+#include "daemon/kernel/drain-queue.h"
 #include "daemon/kernel/drain-targets.h"
 #include "daemon/loop/clock.h"
 
 #define PASSES_MAX   3
 #define ENOUGH_BYTES (64ULL << 20) /* the following narrowing write moves this amount quickly enough */
 #define LANES_MAX    4
+#define LANE_BYTES   (16ULL << 20) /* a thread pays for itself */
 
 struct DrainMove {
         DrainShared shared;
         DrainLane *lanes[LANES_MAX];
         int results[LANES_MAX]; /* of drain_lane_run() */
-        unsigned n_lanes;       /* of this pass */
 
+        bool one_lane; /* the move is limited in amount, order or bandwidth */
         unsigned pass;
+        bool was_paused;
         uint64_t moved_before; /* moved_bytes before this pass */
         int cgroup_fd;         /* valid during drain_move_run() */
 };
@@ -40,11 +43,12 @@ int drain_move_new(const NodeSet *from, const NodeSet *to, uint64_t limit_bytes,
 
         if (!m)
                 return -ENOMEM;
-        m->shared = (DrainShared){
-                .from = *from, .bandwidth = bandwidth, .limit_bytes = limit_bytes, .cold_first = cold_first
-        };
+        m->shared = (DrainShared){ .from = *from, .bandwidth = bandwidth, .limit_bytes = limit_bytes };
+        m->one_lane = limit_bytes != UINT64_MAX || cold_first || bandwidth > 0;
         pthread_mutex_init(&m->shared.lock, NULL);
         int r = drain_targets_new(from, to, &m->shared.targets);
+        if (r >= 0)
+                r = drain_queue_new(from, cold_first, &m->shared.queue);
         if (r < 0) {
                 drain_move_free(m);
                 return r;
@@ -59,9 +63,8 @@ DrainMove *drain_move_free(DrainMove *m)
                 return NULL;
         for (unsigned i = 0; i < LANES_MAX; i++)
                 drain_lane_free(m->lanes[i]);
+        drain_queue_free(m->shared.queue);
         drain_targets_free(m->shared.targets);
-        free(m->shared.pids);
-        free(m->shared.members);
         pthread_mutex_destroy(&m->shared.lock);
         free(m);
         return NULL;
@@ -69,22 +72,18 @@ DrainMove *drain_move_free(DrainMove *m)
 
 /* --- LANES -------------------------------------------------------------------------------------------- */
 
-/* What is limited in amount, order or bandwidth has one lane. */
-static unsigned drain_n_lanes(const DrainShared *s)
-{
-        long processors = sysconf(_SC_NPROCESSORS_ONLN);
-        size_t n = s->n_pids < LANES_MAX ? s->n_pids : LANES_MAX;
-
-        if (s->limit_bytes != UINT64_MAX || s->cold_first || s->bandwidth > 0 || n == 0)
-                return 1;
-        return processors < (long)n ? (processors > 1 ? (unsigned)processors : 1) : (unsigned)n;
-}
-
+/* A lane for each LANE_BYTES, and no more than processors. */
 static int drain_make_lanes(DrainMove *m)
 {
-        m->n_lanes = drain_n_lanes(&m->shared);
-        for (unsigned i = 0; i < m->n_lanes; i++) {
-                int r = m->lanes[i] ? 0 : drain_lane_new(&m->shared, &m->lanes[i]);
+        DrainShared *s = &m->shared;
+        uint64_t n = m->one_lane ? 1 : 1 + s->left_bytes / LANE_BYTES;
+        long processors = sysconf(_SC_NPROCESSORS_ONLN);
+
+        if (n > LANES_MAX)
+                n = LANES_MAX;
+        s->n_lanes = processors > 0 && n > (uint64_t)processors ? (unsigned)processors : (unsigned)n;
+        for (unsigned i = 0; i < s->n_lanes; i++) {
+                int r = m->lanes[i] ? 0 : drain_lane_new(s, &m->lanes[i]);
                 if (r < 0)
                         return r;
         }
@@ -111,7 +110,7 @@ static int drain_worst_result(const DrainMove *m)
 {
         int worst = 0;
 
-        for (unsigned i = 0; i < m->n_lanes; i++) {
+        for (unsigned i = 0; i < m->shared.n_lanes; i++) {
                 int r = m->results[i];
 
                 if (r == -ECANCELED)
@@ -127,15 +126,15 @@ static int drain_run_lanes(DrainMove *m)
 {
         LaneThread threads[LANES_MAX] = { 0 };
 
-        for (unsigned i = 0; i < m->n_lanes; i++) {
+        for (unsigned i = 0; i < m->shared.n_lanes; i++) {
                 threads[i] = (LaneThread){ .move = m, .i = i };
                 threads[i].started =
                         i > 0 && pthread_create(&threads[i].thread, NULL, drain_run_lane, &threads[i]) == 0;
         }
-        for (unsigned i = 0; i < m->n_lanes; i++)
+        for (unsigned i = 0; i < m->shared.n_lanes; i++)
                 if (!threads[i].started)
                         (void)drain_run_lane(&threads[i]);
-        for (unsigned i = 0; i < m->n_lanes; i++)
+        for (unsigned i = 0; i < m->shared.n_lanes; i++)
                 if (threads[i].started)
                         (void)pthread_join(threads[i].thread, NULL);
         return drain_worst_result(m);
@@ -165,23 +164,21 @@ static int drain_pass_begin(DrainMove *m)
         s->has_huge = cgroup_sum_numa(m->cgroup_fd, &s->from, drain_huge_bytes, &huge) == 0 && huge > 0;
         s->failed_bytes = 0;
         s->first_error = 0;
-        s->next_pid = 0;
-        int r = cgroup_read_pids(m->cgroup_fd, &s->pids, &s->n_pids);
-        return r < 0 ? r : drain_make_lanes(m);
+        int r = drain_make_lanes(m);
+        return r < 0 ? r : drain_queue_begin(s->queue, m->cgroup_fd);
 }
 
 static int drain_move_pass(DrainMove *m)
 {
         DrainShared *s = &m->shared;
-        int r = s->was_paused ? 0 : drain_pass_begin(m);
+        int r = m->was_paused ? 0 : drain_pass_begin(m);
 
         if (r == 0)
                 r = drain_run_lanes(m);
         if (r == JOB_PAUSED)
                 return r;
-        s->was_paused = false;
-        free(s->pids);
-        s->pids = NULL;
+        m->was_paused = false;
+        drain_queue_end(s->queue);
         return r < 0 ? r : s->first_error;
 }
 
@@ -213,13 +210,14 @@ int drain_move_run(DrainMove *m, int cgroup_fd, Job *job)
         s->job = job;
         s->started_usec = clock_monotonic_usec();
         atomic_store(&s->stop, false);
-        if (s->was_paused && cgroup_read_pids(cgroup_fd, &s->members, &s->n_members) < 0)
-                s->n_members = 0; /* the cgroup is gone, and with it the processes */
+        if (m->was_paused)
+                drain_queue_resume(s->queue, cgroup_fd);
         int r = drain_move_passes(m);
-        s->was_paused = r == JOB_PAUSED;
-        free(s->members);
-        s->members = NULL;
-        return r == JOB_PAUSED ? job_pause(job, s->pause_until_usec) : r;
+        m->was_paused = r == JOB_PAUSED;
+        if (!m->was_paused)
+                return r;
+        drain_queue_pause(s->queue);
+        return job_pause(job, s->pause_until_usec);
 }
 
 MoveResult drain_move_result(const DrainMove *m)
