@@ -64,14 +64,21 @@ static FightAction fight_wait_for_peace(Fight *f, uint64_t now_usec, FightAction
 static FightAction fight_probe(Fight *f, uint64_t now_usec)
 {
         f->n_repairs++;
+        f->yield_usec = 0;
         fight_grow_pause(f);
         return fight_wait_for_peace(f, now_usec, FIGHT_REPAIR);
 }
 
+/* A value that was as wanted for a moment, without a repair, does not begin a new pause: otherwise the other
+ * side could keep its value for ever. */
 static FightAction fight_yield(Fight *f, uint64_t now_usec, FightAction action)
 {
+        if (f->yield_usec == 0)
+                f->yield_usec = now_usec + f->pause_usec;
+        if (now_usec >= f->yield_usec)
+                return fight_probe(f, now_usec);
         f->state = FIGHT_YIELDED;
-        f->next_usec = now_usec + f->pause_usec;
+        f->next_usec = f->yield_usec;
         return action;
 }
 
@@ -110,6 +117,7 @@ void fight_failed(Fight *f, uint64_t now_usec)
 {
         if (f->state == FIGHT_NONE)
                 (void)fight_note_first(f, now_usec);
+        f->yield_usec = 0;
         (void)fight_yield(f, now_usec, FIGHT_WAIT);
 }
 

@@ -8,7 +8,8 @@
  *   none     differs: REPAIR, noted
  *   noted    differs: REPAIR, or after too many repairs YIELD, yielded; the window is over: none
  *   yielded  as wanted: probing; the pause is over: REPAIR, probing
- *   probing  differs: yielded, for longer than before; as wanted for a whole window: PEACE, none
+ *   probing  differs after a repair: yielded, for longer than before; differs without one: yielded for the
+ *            rest of the pause, or REPAIR if that is over; as wanted for a whole window: PEACE, none
  *
  * There is one Fight for each contested object: a tenant's nodes, a cgroup without a reservation, the
  * drop-ins. */
@@ -39,6 +40,7 @@ typedef struct Fight {
         unsigned n_repairs;  /* since since_usec */
         uint64_t since_usec; /* the first repair that counts */
         uint64_t pause_usec; /* how long the other side's value stays */
+        uint64_t yield_usec; /* when it may be repaired; 0: it was repaired since, or there is no fight */
         uint64_t next_usec;  /* when to look again, in any state but FIGHT_NONE */
 } Fight;
 

@@ -110,6 +110,24 @@ START_TEST(open_is_closed_sooner)
 }
 END_TEST
 
+/* An opponent that gives the wanted value back for a second now and then gains nothing by that. */
+START_TEST(back_and_forth)
+{
+        Fight f = { .is_open = true };
+        unsigned repairs = 0, yields = 0;
+
+        for (uint64_t second = 0; second < 3600; second++) {
+                FightAction a = look(&f, second % 4 == 3, second);
+
+                repairs += a == FIGHT_REPAIR;
+                yields += a == FIGHT_YIELD;
+        }
+        ck_assert_uint_eq(yields, 1);
+        ck_assert_uint_ge(repairs, 3600 * SECOND / FIGHT_PAUSE_LAST_OPEN_USEC - 60);
+        ck_assert_uint_le(repairs, 3600 * SECOND / FIGHT_PAUSE_LAST_OPEN_USEC + 10);
+}
+END_TEST
+
 /* An opponent that comes every 10 s, as a kubelet does, is one fight and not many. */
 START_TEST(every_ten_seconds)
 {
@@ -144,6 +162,7 @@ int main(void)
         tcase_add_test(c, story_is_told);
         tcase_add_test(c, repairs_are_bounded);
         tcase_add_test(c, open_is_closed_sooner);
+        tcase_add_test(c, back_and_forth);
         tcase_add_test(c, every_ten_seconds);
         suite_add_tcase(s, c);
         return check_main(s);
