@@ -187,12 +187,17 @@ static int numa_read_text(const char *text, const NodeSet *nodes, int fd_hugetlb
         return 0;
 }
 
-int cgroup_read_numa(int fd, const NodeSet *nodes, NumaBytes **ret, size_t *ret_n)
+static int numa_read_file(int fd, const NodeSet *nodes, int fd_hugetlb, NumaBytes **ret, size_t *ret_n)
 {
         _cleanup_free_ char *text = NULL;
 
         int r = cgroup_read_file(fd, "memory.numa_stat", &text);
-        return r < 0 ? r : numa_read_text(text, nodes, -EBADF, ret, ret_n);
+        return r < 0 ? r : numa_read_text(text, nodes, fd_hugetlb, ret, ret_n);
+}
+
+int cgroup_read_numa(int fd, const NodeSet *nodes, NumaBytes **ret, size_t *ret_n)
+{
+        return numa_read_file(fd, nodes, -EBADF, ret, ret_n);
 }
 
 int cgroup_read_numa_at(const char *path, const NodeSet *nodes, NumaBytes **ret, size_t *ret_n)
@@ -205,10 +210,7 @@ int cgroup_read_numa_at(const char *path, const NodeSet *nodes, NumaBytes **ret,
 
 int cgroup_read_numa_all(int fd, const NodeSet *nodes, NumaBytes **ret, size_t *ret_n)
 {
-        _cleanup_free_ char *text = NULL;
-
-        int r = cgroup_read_file(fd, "memory.numa_stat", &text);
-        return r < 0 ? r : numa_read_text(text, nodes, fd, ret, ret_n);
+        return numa_read_file(fd, nodes, fd, ret, ret_n);
 }
 
 int cgroup_sum_numa(int fd, const NodeSet *nodes, uint64_t (*bytes)(const NumaBytes *b), uint64_t *ret)

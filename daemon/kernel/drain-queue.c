@@ -20,7 +20,7 @@ struct DrainQueue {
         NodeSet from;
         bool by_use;
 
-        pthread_mutex_t lock; /* for all that follows */
+        pthread_mutex_t lock; /* for all that follows, while lanes run */
         pid_t *pids;          /* of this pass */
         size_t n_pids, next_pid;
         DrainMaps maps; /* of the process before next_pid, or of all processes */

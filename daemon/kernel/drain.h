@@ -25,7 +25,7 @@ typedef struct DrainMove DrainMove;
 /* Prepares a move of the pages that processes of the cgroup map on `from` to the nodes `to`: in chunks, with
  * at most bandwidth bytes/s (0: no limit), in at most three passes or until less than 64 MiB are left. The
  * move stops when limit_bytes have been moved (UINT64_MAX: no limit): for moving pages up into a reservation
- * of that size, or excess pages down.
+ * of that size, or excess pages down. A move without any of these limits uses up to four threads at a time.
  *
  * cold_first, for excess pages: starts with mappings that were not used since the last such move. The use of
  * single pages is not known: idle page tracking and address monitoring with DAMON need more rights than cdmd
