@@ -7,6 +7,7 @@ noinst_HEADERS = \
 	tests/unit/machine.h \
 	tests/unit/data.h \
 	tests/unit/fake-clients.h \
+	tests/unit/temp-dir.h \
 	tests/unit/temp-root.h \
 	tests/unit/tree.h \
 	tests/unit/whole-cdmd.h

@@ -56,7 +56,7 @@ void world_enter(World *w)
 /* What is told of events is not read, and would fill the queue of the client. */
 void world_new(World *w)
 {
-        world_directory = "/dev/shm"; /* as /run: nothing waits for a disk */
+        setenv("TMPDIR", "/dev/shm", 1); /* as /run: nothing waits for a disk */
         world_start(w);
         sd_bus_flush_close_unref(w->client);
         w->client = world_connect(w, geteuid());

@@ -22,8 +22,8 @@
 #include "policy/cdm-names.h"
 #include "policy/macro.h"
 #include "tests/bus/world.h"
+#include "tests/unit/temp-dir.h"
 
-const char *world_directory = "/tmp";
 char world_error[128], world_message[1024], world_reason[512], world_event_error[128];
 
 static const char bus_config[] =
@@ -367,7 +367,7 @@ void world_start(World *w)
         char command[512];
 
         *w = (World){ 0 };
-        snprintf(w->root, sizeof(w->root), "%s/cdmd-bus.XXXXXX", world_directory);
+        snprintf(w->root, sizeof(w->root), "%s/cdmd-bus.XXXXXX", temp_dir());
         umask(022);
         ck_assert_ptr_nonnull(mkdtemp(w->root));
         ck_assert_int_eq(chmod(w->root, 0755), 0);

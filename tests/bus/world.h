@@ -21,9 +21,6 @@ typedef struct World {
         sd_bus *client;
 } World;
 
-/* Where the temporary root is made: "/tmp". */
-extern const char *world_directory;
-
 /* Bus, systemd with db.service and train.service, policy "everyone may have 1G of any pool", cdmd, and a
  * client connection as whoever runs the test. */
 void world_start(World *w);

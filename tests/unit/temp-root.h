@@ -12,15 +12,14 @@
 #include <unistd.h>
 
 #include "policy/macro.h"
+#include "tests/unit/temp-dir.h"
 
-#define TEMP_ROOT_TEMPLATE "/tmp/cdmd-test.XXXXXX"
-
-static char root[] = TEMP_ROOT_TEMPLATE;
+static char root[512];
 
 static inline void root_make(void)
 {
         umask(022);
-        strcpy(root, TEMP_ROOT_TEMPLATE);
+        snprintf(root, sizeof(root), "%s/cdmd-test.XXXXXX", temp_dir());
         ck_assert_ptr_nonnull(mkdtemp(root));
 }
 

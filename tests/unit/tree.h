@@ -13,13 +13,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* A new empty directory below $TMPDIR; free with tree_remove(). */
+#include "tests/unit/temp-dir.h"
+
+/* A new empty directory in temp_dir(); free with tree_remove(). */
 static inline char *tree_new(void)
 {
-        const char *tmp = getenv("TMPDIR");
         char *path = NULL;
 
-        ck_assert_int_ge(asprintf(&path, "%s/cdmd-test-XXXXXX", tmp && tmp[0] ? tmp : "/tmp"), 0);
+        ck_assert_int_ge(asprintf(&path, "%s/cdmd-test-XXXXXX", temp_dir()), 0);
         ck_assert_ptr_nonnull(mkdtemp(path));
         return path;
 }
