@@ -65,3 +65,13 @@ char *drift_reason(Book *book, const char *unit, const NodeSet *found)
                          nodeset_format(found, list), cause);
         return r < 0 ? NULL : text;
 }
+
+char *drift_slice_reason(Book *book, const char *slice, const NodeSet *found)
+{
+        _cleanup_free_ char *what = drift_reason(book, slice, found);
+        char *text;
+
+        if (!what || asprintf(&text, "it leaves no ordinary node to its units: %s", what) < 0)
+                return NULL;
+        return text;
+}

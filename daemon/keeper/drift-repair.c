@@ -83,9 +83,13 @@ void drift_on_fence_repaired(const FenceRepair *repair, void *userdata)
                         reloads_fence(c->reloads);
                 return;
         }
-        /* There is no stored reason if the cgroup was replaced by another one of the same name. */
-        if (!e.reason)
-                e.reason = reason = drift_reason(book, repair->unit, &repair->nodes);
+        /* There is no stored reason if the cgroup was replaced by another one of the same name, or if the check
+         * of a unit found that a slice above it has to be widened. */
+        if (!e.reason) {
+                reason = repair->is_widened ? drift_slice_reason(book, repair->unit, &repair->nodes)
+                                            : drift_reason(book, repair->unit, &repair->nodes);
+                e.reason = reason;
+        }
         fights_count_repair(fights);
         fights_note_repaired(fights, repair->cgroup);
         if (repair->is_widened) {

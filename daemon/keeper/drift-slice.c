@@ -134,16 +134,6 @@ static void slice_repair(SliceLooks *s, const char *path, char *reason)
         free(reason);
 }
 
-static char *slice_reason(Book *book, const FenceWay *way)
-{
-        _cleanup_free_ char *what = drift_reason(book, strrchr(way->cgroup, '/') + 1, &way->mems);
-        char *text;
-
-        if (!what || asprintf(&text, "it leaves no ordinary node to its units: %s", what) < 0)
-                return NULL;
-        return text;
-}
-
 static char *slice_leaf_reason(const SliceLook *l)
 {
         char list[NODESET_STR_MAX], *text;
@@ -160,7 +150,8 @@ static void slice_judge(SliceLook *l)
         const NodeSet *ordinary = &s->book->pools->ordinary;
 
         if (l->way.cgroup) {
-                slice_repair(s, l->way.cgroup, slice_reason(s->book, &l->way));
+                slice_repair(s, l->way.cgroup,
+                             drift_slice_reason(s->book, strrchr(l->way.cgroup, '/') + 1, &l->way.mems));
                 return;
         }
         if (l->off)
