@@ -13,7 +13,7 @@ typedef struct Book Book;
 bool drift_is_fenced(const Book *book);
 /* True if a fence is in force and is not being changed right now. */
 bool drift_can_look(const Book *book);
-/* A text with the nodes that were found and the likely cause; owned by the caller. unit may be NULL. The second is for a
- * slice that leaves no ordinary node to its units. */
+/* A text with the nodes that were found and the likely cause; owned by the caller. unit may be NULL. */
 char *drift_reason(Book *book, const char *unit, const NodeSet *found);
+/* The same for a slice that leaves no ordinary node to its units, and says so. */
 char *drift_slice_reason(Book *book, const char *slice, const NodeSet *found);

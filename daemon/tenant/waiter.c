@@ -506,7 +506,7 @@ static int waiter_restore(Waiters *s, Entry *e)
 {
         _cleanup_free_ char *name = NULL;
         Book *book = e->book;
-        Identity *identity = NULL;
+        Identity *identity;
 
         int r = read_client(book, e->r->wait, &name);
         if (r >= 0)
