@@ -52,8 +52,6 @@ static uint64_t bytes_on(int fd, const NodeSet *nodes)
 {
         uint64_t bytes;
 
-        if (!cgroup_has_memory(fd)) /* most new cgroups */
-                return 0;
         return cgroup_sum_numa(fd, nodes, numa_bytes_movable, &bytes) < 0 ? 0 : bytes;
 }
 

@@ -213,15 +213,6 @@ int cgroup_read_numa_all(int fd, const NodeSet *nodes, NumaBytes **ret, size_t *
         return numa_read_file(fd, nodes, fd, ret, ret_n);
 }
 
-/* The kernel charges memory in advance, in batches, so that memory.current is never less than what is used:
- * mm/memcontrol.c, try_charge_memcg(). */
-bool cgroup_has_memory(int fd)
-{
-        _cleanup_free_ char *text = NULL;
-
-        return cgroup_read_file(fd, "memory.current", &text) < 0 || strcmp(text, "0\n") != 0;
-}
-
 int cgroup_sum_numa(int fd, const NodeSet *nodes, uint64_t (*bytes)(const NumaBytes *b), uint64_t *ret)
 {
         _cleanup_free_ NumaBytes *array = NULL;

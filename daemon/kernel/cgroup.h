@@ -94,10 +94,6 @@ uint64_t numa_bytes_all(const NumaBytes *b);
 /* Without `other`: the bytes of processes, which a drain must move. */
 uint64_t numa_bytes_movable(const NumaBytes *b);
 
-/* False only if no memory is charged to the cgroup and its descendants (memory.current). Costs less than
- * memory.numa_stat, for which the kernel adds up counters of all processors. */
-bool cgroup_has_memory(int fd);
-
 /* The sum of one of the functions above over all nodes of the set. */
 int cgroup_sum_numa(int fd, const NodeSet *nodes, uint64_t (*bytes)(const NumaBytes *b), uint64_t *ret);
 

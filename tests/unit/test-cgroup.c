@@ -278,19 +278,6 @@ START_TEST(populated_is_read_from_events)
 }
 END_TEST
 
-START_TEST(only_a_memory_of_zero_is_none)
-{
-        int fd = open_ok("/system.slice/a.service");
-
-        ck_assert(cgroup_has_memory(fd)); /* not known without the memory controller */
-        tree_write(root, SYS "a.service/memory.current", "0\n");
-        ck_assert(!cgroup_has_memory(fd));
-        tree_write(root, SYS "a.service/memory.current", "4096\n");
-        ck_assert(cgroup_has_memory(fd));
-        close(fd);
-}
-END_TEST
-
 static bool is_service(const char *name)
 {
         return strstr(name, ".service") != NULL;
@@ -614,7 +601,6 @@ int main(void)
         tcase_add_test(c, garbled_numa_stat_is_read_as_far_as_it_goes);
         tcase_add_test(c, pids_are_collected_below_and_once);
         tcase_add_test(c, populated_is_read_from_events);
-        tcase_add_test(c, only_a_memory_of_zero_is_none);
         tcase_add_test(c, a_child_is_found_with_processes_if_there_is_one);
         tcase_add_test(c, what_others_can_have_made_is_not_roots);
         tcase_add_test(c, leaves_are_found);
