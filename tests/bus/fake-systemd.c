@@ -133,13 +133,11 @@ static uint64_t cgroup_id(const Unit *u)
         return stat(path, &st) < 0 ? 0 : st.st_ino;
 }
 
-static int reply_unit(sd_bus_message *m, const Unit *u, const char *error)
+static int reply_name(sd_bus_message *m, const char *unit)
 {
         _cleanup_free_ char *path = NULL;
+        int r = sd_bus_path_encode("/org/freedesktop/systemd1/unit", unit, &path);
 
-        if (!u)
-                return sd_bus_reply_method_errorf(m, error, "There is no such unit.");
-        int r = sd_bus_path_encode("/org/freedesktop/systemd1/unit", u->name, &path);
         return r < 0 ? r : sd_bus_reply_method_return(m, "o", path);
 }
 
@@ -156,6 +154,37 @@ static const Unit *unit_of_cgroup(const char *cgroup)
         return NULL;
 }
 
+/* A slice is systemd's if one of its units is in it. */
+static bool is_slice_of_unit(const char *cgroup, size_t n)
+{
+        for (const Unit *u = units; u; u = u->by_name.next)
+                if (strncmp(u->cgroup, cgroup, n) == 0 && u->cgroup[n] == '/')
+                        return true;
+        return false;
+}
+
+/* Every cgroup is in a unit, because the root cgroup is that of -.slice. */
+static int get_unit_by_cgroup(sd_bus_message *m)
+{
+        const char *cgroup;
+
+        sd_bus_message_read(m, "s", &cgroup);
+        const Unit *u = unit_of_cgroup(cgroup);
+        if (u)
+                return reply_name(m, u->name);
+        for (size_t n = strlen(cgroup), end; n > 0; n = end) {
+                char name[256];
+
+                for (end = n - 1; end > 0 && cgroup[end] != '/';)
+                        end--;
+                if (!is_slice_of_unit(cgroup, n))
+                        continue;
+                snprintf(name, sizeof(name), "%.*s", (int)(n - end - 1), cgroup + end + 1);
+                return reply_name(m, name);
+        }
+        return reply_name(m, "-.slice");
+}
+
 static int get_unit_by_pid(sd_bus_message *m)
 {
         char path[512], line[512] = "";
@@ -169,8 +198,10 @@ static int get_unit_by_pid(sd_bus_message *m)
         if (f)
                 fclose(f);
         line[strcspn(line, "\n")] = '\0';
-        return reply_unit(m, strlen(line) > 3 ? unit_of_cgroup(line + 3) : NULL,
-                          "org.freedesktop.systemd1.NoUnitForPID");
+        const Unit *u = strlen(line) > 3 ? unit_of_cgroup(line + 3) : NULL;
+        return u ? reply_name(m, u->name)
+                 : sd_bus_reply_method_errorf(m, "org.freedesktop.systemd1.NoUnitForPID",
+                                              "There is no unit.");
 }
 
 static int set_properties(sd_bus_message *m)
@@ -468,11 +499,8 @@ static int serve(sd_bus_message *m)
                 return list_units_by_names(m) < 0 ? -EIO : 1;
         if (strcmp(member, "GetUnitByPID") == 0)
                 return get_unit_by_pid(m) < 0 ? -EIO : 1;
-        if (strcmp(member, "GetUnitByControlGroup") == 0) {
-                sd_bus_message_read(m, "s", &s);
-                return reply_unit(m, unit_of_cgroup(s), "org.freedesktop.systemd1.NoSuchUnit") < 0 ? -EIO
-                                                                                                   : 1;
-        }
+        if (strcmp(member, "GetUnitByControlGroup") == 0)
+                return get_unit_by_cgroup(m) < 0 ? -EIO : 1;
         if (strcmp(member, "SetUnitProperties") == 0)
                 return set_properties(m) < 0 ? -EIO : 1;
         if (strcmp(member, "StartTransientUnit") == 0)
