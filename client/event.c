@@ -111,6 +111,12 @@ int event_subscribe(sd_bus *bus, sd_bus_message_handler_t handler, void *userdat
                                    handler, userdata);
 }
 
+int event_subscribe_async(sd_bus *bus, sd_bus_message_handler_t handler, void *userdata)
+{
+        return sd_bus_match_signal_async(bus, NULL, CDM_BUS_NAME, CDM_PATH, CDM_INTERFACE_MANAGER, "Event",
+                                         handler, NULL, userdata);
+}
+
 static void write_holders_json(const Event *e, Json *j)
 {
         json_array_begin(j);

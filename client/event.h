@@ -34,6 +34,8 @@ void event_clear(Event *e);
 
 /* Subscribes to the signal; the handler passes the message to event_read(). Negative errno. */
 int event_subscribe(sd_bus *bus, sd_bus_message_handler_t handler, void *userdata);
+/* The same without waiting for the bus. If the bus refuses, sd-bus closes the connection. */
+int event_subscribe_async(sd_bus *bus, sd_bus_message_handler_t handler, void *userdata);
 
 /* Writes one object: time, kind, id (null: no reservation) and the details present. */
 void event_write_json(const Event *e, uint64_t realtime_usec, Json *j);

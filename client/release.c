@@ -170,18 +170,26 @@ static int on_signal(sd_event_source *s, const struct signalfd_siginfo *si, void
         return sd_event_exit(w->event, 0);
 }
 
+/* Does not wait for the bus, which handles the messages of a connection in order: the matches are in place
+ * before the releases. If the bus refuses a match, sd-bus closes the connection. */
+static int watch_bus(Waiting *w)
+{
+        int r = event_subscribe_async(w->bus, on_event, w);
+
+        return r < 0 ? r
+                     : sd_bus_add_match_async(w->bus, NULL,
+                                              "type='signal',sender='org.freedesktop.DBus',"
+                                              "interface='org.freedesktop.DBus',member='NameOwnerChanged',"
+                                              "arg0='" CDM_BUS_NAME "'",
+                                              on_owner_changed, NULL, w);
+}
+
 static int watch(Waiting *w)
 {
         static const int signals[] = { SIGINT, SIGTERM, SIGHUP };
         sigset_t mask;
 
-        int r = event_subscribe(w->bus, on_event, w);
-        if (r >= 0)
-                r = sd_bus_add_match(w->bus, NULL,
-                                     "type='signal',sender='org.freedesktop.DBus',"
-                                     "interface='org.freedesktop.DBus',member='NameOwnerChanged',"
-                                     "arg0='" CDM_BUS_NAME "'",
-                                     on_owner_changed, w);
+        int r = watch_bus(w);
         if (r >= 0)
                 r = sd_event_new(&w->event);
         if (r >= 0)
@@ -208,8 +216,9 @@ static int start(Waiting *w, Release *job)
                 if (status != 0)
                         return status;
         }
-        (void)sd_bus_get_property_trivial(w->bus, CDM_BUS_NAME, job->path, CDM_INTERFACE_RESERVATION, "Used",
-                                          NULL, 't', &job->total_bytes);
+        if (w->mode == RELEASE_TELL)
+                (void)sd_bus_get_property_trivial(w->bus, CDM_BUS_NAME, job->path, CDM_INTERFACE_RESERVATION,
+                                                  "Used", NULL, 't', &job->total_bytes);
         job->left_bytes = job->total_bytes;
 
         if (w->mode != RELEASE_QUIET) {
