@@ -27,24 +27,30 @@ uint64_t numa_bytes_movable(const NumaBytes *b)
         return b->anon + b->file + b->shmem;
 }
 
+#define NUMA_KEY(key, field)                                                                                \
+        {                                                                                                   \
+                key, sizeof(key) - 1, offsetof(NumaBytes, field)                                            \
+        }
+
 /* The keys of memory.numa_stat that are needed, and the field of NumaBytes for each of them. "hugetlb" is there
  * with the cgroup2 mount option memory_hugetlb_accounting. */
 static const struct {
         const char *key;
+        size_t length;
         size_t field;
 } numa_keys[] = {
-        { "anon", offsetof(NumaBytes, anon) },
-        { "file", offsetof(NumaBytes, file) },
-        { "shmem", offsetof(NumaBytes, shmem) },
-        { "hugetlb", offsetof(NumaBytes, hugetlb) },
-        { "anon_thp", offsetof(NumaBytes, thp) },
-        { "file_thp", offsetof(NumaBytes, thp) },
-        { "shmem_thp", offsetof(NumaBytes, thp) },
-        { "kernel_stack", offsetof(NumaBytes, other) },
-        { "pagetables", offsetof(NumaBytes, other) },
-        { "sec_pagetables", offsetof(NumaBytes, other) },
-        { "slab_reclaimable", offsetof(NumaBytes, other) },
-        { "slab_unreclaimable", offsetof(NumaBytes, other) },
+        NUMA_KEY("anon", anon),
+        NUMA_KEY("file", file),
+        NUMA_KEY("shmem", shmem),
+        NUMA_KEY("hugetlb", hugetlb),
+        NUMA_KEY("anon_thp", thp),
+        NUMA_KEY("file_thp", thp),
+        NUMA_KEY("shmem_thp", thp),
+        NUMA_KEY("kernel_stack", other),
+        NUMA_KEY("pagetables", other),
+        NUMA_KEY("sec_pagetables", other),
+        NUMA_KEY("slab_reclaimable", other),
+        NUMA_KEY("slab_unreclaimable", other),
 };
 
 static uint64_t *numa_field(NumaBytes *b, size_t field)
@@ -55,29 +61,36 @@ static uint64_t *numa_field(NumaBytes *b, size_t field)
 static bool numa_find_field(const char *key, size_t n, size_t *ret)
 {
         for (size_t i = 0; i < ARRAY_SIZE(numa_keys); i++)
-                if (strncmp(numa_keys[i].key, key, n) == 0 && !numa_keys[i].key[n]) {
+                if (numa_keys[i].length == n && memcmp(numa_keys[i].key, key, n) == 0) {
                         *ret = numa_keys[i].field;
                         return true;
                 }
         return false;
 }
 
-/* Parses "12=4096", which ends with a space or at the end of a line. Returns false for anything else. */
-static bool numa_parse_node_bytes(const char *word, int *ret_node, uint64_t *ret_bytes)
+/* Parses "12=" and returns what follows; NULL: anything else. */
+static const char *numa_parse_node(const char *word, int *ret_node)
 {
-        unsigned long node;
+        const char *p = word;
+        int node = 0;
+
+        for (; *p >= '0' && *p <= '9' && node < NODE_MAX; p++)
+                node = 10 * node + (*p - '0');
+        if (p == word || *p != '=' || node >= NODE_MAX)
+                return NULL;
+        *ret_node = node;
+        return p + 1;
+}
+
+/* Parses "4096", which ends with a space or at the end of a line. Returns false for anything else. */
+static bool numa_parse_bytes(const char *word, uint64_t *ret_bytes)
+{
         char *end;
 
         if (word[0] < '0' || word[0] > '9')
                 return false;
-        node = strtoul(word, &end, 10);
-        if (*end != '=' || end[1] < '0' || end[1] > '9' || node >= NODE_MAX)
-                return false;
-        *ret_bytes = strtoull(end + 1, &end, 10);
-        if (*end && *end != ' ' && *end != '\n')
-                return false;
-        *ret_node = (int)node;
-        return true;
+        *ret_bytes = strtoull(word, &end, 10);
+        return !*end || *end == ' ' || *end == '\n';
 }
 
 static NumaBytes *numa_find(NumaBytes *array, size_t n, int node)
@@ -88,18 +101,20 @@ static NumaBytes *numa_find(NumaBytes *array, size_t n, int node)
         return NULL;
 }
 
-/* Adds the words " N0=1 N2=2" of one line to a field. */
+/* Adds the words " N0=1 N2=2" of one line to a field. Most of them are of nodes that are not in the array. */
 static void numa_add_line(const char *line, const char *end, size_t field, NumaBytes *array, size_t n)
 {
         for (const char *p = line; (p = memchr(p, 'N', (size_t)(end - p))); p++) {
-                NumaBytes *b;
+                const char *value;
                 uint64_t bytes;
+                NumaBytes *b;
                 int node;
 
-                if (p == line || p[-1] != ' ' || !numa_parse_node_bytes(p + 1, &node, &bytes))
+                if (p == line || p[-1] != ' ')
                         continue;
-                b = numa_find(array, n, node);
-                if (b)
+                value = numa_parse_node(p + 1, &node);
+                b = value ? numa_find(array, n, node) : NULL;
+                if (b && numa_parse_bytes(value, &bytes))
                         *numa_field(b, field) += bytes;
         }
 }

@@ -459,6 +459,7 @@ static int watch_on_io(sd_event_source *source _unused_, int fd, uint32_t revent
                 p += sizeof(*e) + e->len;
                 watch_on_event(w, e);
         }
+        watch_work(w, PORTION);
         watch_wait(w);
         return 0;
 }

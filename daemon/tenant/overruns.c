@@ -150,13 +150,9 @@ static int run_look(Job *job, void *userdata)
                 NodeSet set = nodeset_of(l->node);
                 size_t n = 0;
 
-                int fd = cgroup_open(l->cgroup, NULL);
-                if (fd < 0)
-                        continue;
-                l->read = cgroup_read_numa(fd, &set, &bytes, &n) >= 0;
+                l->read = cgroup_read_numa_at(l->cgroup, &set, &bytes, &n) >= 0;
                 for (size_t k = 0; k < n; k++)
                         l->used_bytes += numa_bytes_movable(&bytes[k]);
-                close(fd);
         }
         j->took_usec = clock_monotonic_usec() - started;
         return 0;
