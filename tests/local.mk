@@ -210,6 +210,7 @@ vm_programs = \
 	tests/vm/programs/vm-grant \
 	tests/vm/programs/vm-hog \
 	tests/vm/programs/vm-hostile \
+	tests/vm/programs/vm-idle \
 	tests/vm/programs/vm-pin \
 	tests/vm/programs/vm-ping \
 	tests/vm/programs/vm-release \
@@ -224,13 +225,16 @@ examples_cdm_example_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/client
 examples_cdm_example_LDADD = libcdm.la
 tests_vm_programs_vm_buffer_LDADD = $(NUMA_LIBS)
 vm_bench_headers = tests/vm/programs/calls.h tests/vm/programs/pairs.h tests/vm/programs/touch.h
+vm_least_headers = $(vm_bench_headers) tests/vm/programs/least.h tests/vm/programs/questions.h
 tests_vm_programs_vm_compare_SOURCES = tests/vm/programs/vm-compare.c $(vm_bench_headers)
-tests_vm_programs_vm_grant_SOURCES = tests/vm/programs/vm-grant.c $(vm_bench_headers)
+tests_vm_programs_vm_grant_SOURCES = tests/vm/programs/vm-grant.c $(vm_least_headers)
 tests_vm_programs_vm_grant_LDADD = $(SYSTEMD_LIBS)
 tests_vm_programs_vm_hog_LDADD = $(NUMA_LIBS) -lpthread
 tests_vm_programs_vm_hostile_LDADD = $(SYSTEMD_LIBS)
+tests_vm_programs_vm_idle_SOURCES = tests/vm/programs/vm-idle.c $(vm_bench_headers)
+tests_vm_programs_vm_idle_LDADD = $(SYSTEMD_LIBS)
 tests_vm_programs_vm_pin_LDADD = $(NUMA_LIBS)
-tests_vm_programs_vm_release_SOURCES = tests/vm/programs/vm-release.c $(vm_bench_headers)
+tests_vm_programs_vm_release_SOURCES = tests/vm/programs/vm-release.c $(vm_least_headers)
 tests_vm_programs_vm_release_LDADD = $(SYSTEMD_LIBS) -lpthread
 tests_vm_programs_vm_drain_SOURCES = tests/vm/programs/vm-drain.c $(vm_bench_headers)
 tests_vm_programs_vm_drain_LDADD = $(NUMA_LIBS) $(SYSTEMD_LIBS) -lpthread
@@ -239,6 +243,7 @@ tests_vm_programs_vm_scopes_LDADD = $(SYSTEMD_LIBS)
 tests_vm_programs_vm_touch_SOURCES = tests/vm/programs/vm-touch.c $(vm_bench_headers)
 tests_vm_programs_vm_touch_LDADD = $(NUMA_LIBS) $(SYSTEMD_LIBS)
 tests_vm_programs_vm_foreign_SOURCES = tests/vm/programs/vm-foreign.c $(vm_bench_headers)
+tests_vm_programs_vm_foreign_LDADD = -lpthread
 tests_vm_programs_vm_stream_SOURCES = tests/vm/programs/vm-stream.c $(vm_bench_headers)
 tests_vm_programs_vm_watch_SOURCES = tests/vm/programs/vm-watch.c $(vm_bench_headers)
 tests_vm_programs_vm_watch_LDADD = $(SYSTEMD_LIBS)

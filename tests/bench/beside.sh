@@ -15,8 +15,11 @@ check "a rule for it" cdmctl reload
 # Below a delegated cgroup cdmd writes nothing.
 systemd-run --quiet --unit=bare --property=Delegate=yes --property=DelegateSubgroup=main sleep infinity
 bare=/sys/fs/cgroup/system.slice/bare.service
-check "a cgroup that cdmd leaves alone" wait_for 10 sh -c "echo +cpuset >$bare/cgroup.subtree_control"
-vm-foreign /sys/fs/cgroup "$bare" 0-1 "$n"
+check "a cgroup that cdmd leaves alone" wait_for 10 sh -c "echo +cpuset +memory >$bare/cgroup.subtree_control"
+mkdir "$bare/third"
+echo +cpuset +memory >"$bare/third/cgroup.subtree_control"
+vm-foreign /sys/fs/cgroup "$bare" "$bare/third" 0-1 "$n"
+rmdir "$bare/third"
 systemctl stop bare
 
 vm_start /tmp/scopes vm-scopes "$tenants"

@@ -5,7 +5,7 @@ CLEANFILES += tests/bench/bench-bus tests/bench/bench-scale
 tests_bench_bench_bus_SOURCES = tests/bench/bench-bus.c tests/bus/world.c
 tests_bench_bench_bus_CPPFLAGS = $(AM_CPPFLAGS) $(test_paths)
 tests_bench_bench_bus_LDADD = $(LDADD)
-tests_bench_bench_scale_SOURCES = tests/bench/bench-scale.c tests/bench/scale-change.c tests/bench/scale-world.c tests/bench/scale.h tests/bus/world.c
+tests_bench_bench_scale_SOURCES = tests/bench/bench-scale.c tests/bench/scale-change.c tests/bench/scale-world.c tests/bench/scale.h tests/bus/world.c tests/vm/programs/questions.h
 tests_bench_bench_scale_CPPFLAGS = $(AM_CPPFLAGS) $(test_paths)
 tests_bench_bench_scale_LDADD = $(LDADD)
 

@@ -18,6 +18,8 @@ touch /etc/cgconfig.conf
 mkdir -p /etc/cgconfig.d
 for unit in systemd-oomd numad; do check "$unit runs" systemctl start $unit; done
 check "cgrulesengd runs" systemd-run --quiet --collect --unit=cgrulesengd cgrulesengd --nodaemon
+# The least that any daemon on the bus needs.
+check "a program that only waits on the bus runs" systemd-run --quiet --collect --unit=vm-idle /usr/lib/cdmd-tests/vm-idle
 
 # wakeups PID: of all its threads, since they began
 wakeups() {
@@ -28,9 +30,14 @@ cpu() {
         cat /proc/"$1"/task/*/schedstat | awk '{ n += $1 } END { printf "%.1f\n", n / 1e6 }'
 }
 
+# rss NAME: KiB
+rss() {
+        awk '$1 == "VmRSS:" { print $2 }' "/proc/${pids[$1]}/status"
+}
+
 declare -A wakeups cpu pids=([systemd]=1)
 names=(systemd)
-for name in cdmd numad cgrulesengd systemd-oomd dbus systemd-journald systemd-logind systemd-udevd; do
+for name in cdmd vm-idle numad cgrulesengd systemd-oomd dbus systemd-journald systemd-logind systemd-udevd; do
         pid=$(site_pid $name.service)
         [ "$pid" != 0 ] || continue
         pids[$name]=$pid
@@ -48,10 +55,15 @@ rest() {
                 now=$(wakeups "${pids[$name]}") busy=$(cpu "${pids[$name]}")
                 printf 'text|%-18s %6d %8.1f %8d\n' "$name" $((now - wakeups[$name])) \
                         "$(awk -v a="$busy" -v b="${cpu[$name]}" 'BEGIN { print a - b }')" \
-                        "$(awk '$1 == "VmRSS:" { print $2 }' "/proc/${pids[$name]}/status")"
+                        "$(rss "$name")"
                 [ "$name" != cdmd ] || echo "row|wakeups of cdmd in $seconds s with $1|none|<=0||$((now - wakeups[$name])),1"
         done
         echo 'text|'
+        for name in numad cgrulesengd systemd-oomd; do
+                [ -n "${pids[$name]-}" ] || continue
+                echo "row|memory of cdmd with $1|that of $name|<=1|KiB|$(rss cdmd),$(rss "$name")"
+                echo "row|memory of a program that only waits on the bus, beside $1|that of $name||KiB|$(rss vm-idle),$(rss "$name")"
+        done
 }
 
 systemd-run --quiet --unit=train-alone sleep infinity
@@ -73,7 +85,7 @@ seq --format=/sys/fs/cgroup/rest/%g 1 "$cgroups" | xargs mkdir --parents
 rest "$reservations reservations and $cgroups cgroups"
 
 find /sys/fs/cgroup/rest -depth -type d -exec rmdir {} +
-systemctl stop train-rest2 train-rest3 cgrulesengd numad systemd-oomd.socket systemd-oomd
+systemctl stop train-rest2 train-rest3 vm-idle cgrulesengd numad systemd-oomd.socket systemd-oomd
 check "nothing is left of them" wait_for 60 site_gone
 site_down
 finish

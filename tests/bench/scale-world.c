@@ -16,6 +16,7 @@
 #include "policy/macro.h"
 #include "tests/bench/scale.h"
 #include "tests/vm/programs/pairs.h"
+#include "tests/vm/programs/questions.h"
 
 #define UNITS 1000u
 
@@ -395,6 +396,16 @@ static int answer_denied(World *w)
         return r < 0 ? 0 : -EINVAL;
 }
 
+/* The least that an answer about a unit needs: a call of the daemon, and its questions. */
+static int answer_least(World *w)
+{
+        int r = answer_ping(w);
+
+        if (r >= 0)
+                r = ask_who_calls(w->client);
+        return r < 0 ? r : ask_what_unit_is(w->client, "db.service");
+}
+
 static int answer_get(World *w)
 {
         return sd_bus_call_method(w->client, CDM_BUS_NAME, CDM_PATH, CDM_INTERFACE_MANAGER, "GetReservation",
@@ -443,6 +454,10 @@ void measure_answers(void)
         print_rates(&s.w, "`Explain`|`Ping` of cdmd|>=0.7|/s", answer_explain, answer_ping, 1);
         print_rates(&s.w, "a `Request` that policy denies|`Ping` of cdmd|>=0.7|/s", answer_denied,
                     answer_ping, 1);
+        print_rates(
+                &s.w,
+                "`Explain`, as above|a `Ping` of cdmd and the questions to the bus and PID 1 on which its answer depends, asked by the same client alone||/s",
+                answer_explain, answer_least, 1);
         print_rates(&s.w, "`GetAll` of the manager|`Ping` of cdmd||/s", answer_manager, answer_ping, 1);
         print_rates(
                 &s.w,

@@ -81,7 +81,7 @@ static uint32_t move_up(const char *unit, const pid_t *pids, size_t n, uint64_t 
 
 static void measure_pause(const char *unit, pid_t pid, uint64_t mib, const char *file, size_t n)
 {
-        Pair *pauses = pairs_new(n), *rates = pairs_new(n);
+        Pair *pauses = pairs_new(n), *rates = pairs_new(n), *rests = pairs_new(n);
         unsigned long from = 4, to = 1;
         Touch *t = touch_map(file);
 
@@ -94,8 +94,8 @@ static void measure_pause(const char *unit, pid_t pid, uint64_t mib, const char 
                 double begin = now_ms();
                 if (migrate_pages(pid, sizeof(from) * 8, &from, &to) < 0)
                         fatal("migrate_pages");
-                rates[i].reference =
-                        (double)(before - bytes_there(&pid, 1)) / MIB / (now_ms() - begin) * 1e3;
+                double took = now_ms() - begin;
+                rates[i].reference = (double)(before - bytes_there(&pid, 1)) / MIB / took * 1e3;
                 usleep(100 * 1000); /* a write that was stopped goes on */
                 pauses[i].reference = t->longest_ms;
                 release(id);
@@ -108,11 +108,19 @@ static void measure_pause(const char *unit, pid_t pid, uint64_t mib, const char 
                 rates[i].ours = (double)(before - bytes_there(&pid, 1)) / MIB / (now_ms() - begin) * 1e3;
                 usleep(100 * 1000);
                 pauses[i].ours = t->longest_ms;
+
+                /* As long as the reference took. */
+                t->longest_ms = 0;
+                usleep((useconds_t)(took * 1e3));
+                rests[i] = (Pair){ t->longest_ms, pauses[i].reference };
         }
         pairs_print(
                 "longest pause of a thread of the drained process, which writes to its pages|the same under one "
                 "`migrate_pages(2)`|<=0.1|ms",
                 pauses, n);
+        pairs_print(
+                "longest pause of that thread while nothing moves, for as long as the reference took|the same reference||ms",
+                rests, n);
         pairs_print(
                 "throughput of that drain, with all of the release|of that `migrate_pages(2)`|>=0.9|MiB/s",
                 rates, n);
@@ -164,41 +172,73 @@ static void migrate_each(const pid_t *pids, size_t n)
         }
 }
 
+/* With a process for each processor: the most that several processors can gain. */
+static void migrate_beside(const pid_t *pids, size_t n)
+{
+        size_t n_movers = (size_t)sysconf(_SC_NPROCESSORS_ONLN);
+
+        for (size_t i = 0; i < n_movers; i++) {
+                size_t begin = n * i / n_movers, end = n * (i + 1) / n_movers;
+                pid_t mover = fork();
+
+                if (mover < 0)
+                        fatal("fork");
+                if (mover == 0) {
+                        migrate_each(pids + begin, end - begin);
+                        _exit(EXIT_SUCCESS);
+                }
+        }
+        for (size_t i = 0; i < n_movers; i++) {
+                int status;
+
+                if (wait(&status) < 0 || status != 0)
+                        fatal("migratepages");
+        }
+}
+
+typedef enum Way { RELEASE, EACH, BESIDE, WAYS } Way;
+
 static void measure_many(const char *unit, uint64_t mib, const char *name, size_t n)
 {
-        uint64_t huge[2][2] = { { 0 } }; /* of all rounds: by whom; before and after */
-        Pair *rates = pairs_new(n);
+        uint64_t huge[WAYS][2] = { { 0 } }; /* of all rounds: before and after */
+        Pair *rates = pairs_new(n), *limits = pairs_new(n);
         pid_t pids[64];
         size_t n_pids = read_pids(unit, pids, sizeof(pids) / sizeof(pids[0]));
         char row[256];
 
-        for (size_t i = 0; i < 2 * n; i++) {
-                bool ours = i % 2;
+        for (size_t i = 0; i < WAYS * n; i++) {
+                Way way = (Way)(i % WAYS);
+                Pair *rate = &rates[i / WAYS], *limit = &limits[i / WAYS];
                 uint32_t id = move_up(unit, pids, n_pids, mib * MIB);
                 uint64_t before = bytes_there(pids, n_pids);
 
-                huge[ours][0] += huge_mib(pids, n_pids);
+                huge[way][0] += huge_mib(pids, n_pids);
                 double begin = now_ms();
-                if (ours)
+                if (way == RELEASE)
                         release(id);
-                else
+                else if (way == EACH)
                         migrate_each(pids, n_pids);
-                double took = now_ms() - begin;
-                double rate = (double)(before - bytes_there(pids, n_pids)) / MIB / took * 1e3;
-                huge[ours][1] += huge_mib(pids, n_pids);
-                if (ours)
-                        rates[i / 2].ours = rate;
                 else
-                        rates[i / 2].reference = rate;
-                if (!ours)
+                        migrate_beside(pids, n_pids);
+                double took = now_ms() - begin;
+                *(way == RELEASE ? &rate->ours
+                  : way == EACH  ? &rate->reference
+                                 : &limit->ours) =
+                        (double)(before - bytes_there(pids, n_pids)) / MIB / took * 1e3;
+                huge[way][1] += huge_mib(pids, n_pids);
+                limit->reference = rate->reference;
+                if (way != RELEASE)
                         release(id);
         }
         snprintf(row, sizeof(row),
                  "throughput of a release, %s|`migratepages(8)`, process by process|>=1.5|MiB/s", name);
         pairs_print(row, rates, n);
+        snprintf(row, sizeof(row),
+                 "`migratepages(8)` on all processors at once, %s|process by process||MiB/s", name);
+        pairs_print(row, limits, n);
         printf("text|%s: MiB of huge pages before and after a release %" PRIu64 " and %" PRIu64
                ", by migratepages %" PRIu64 " and %" PRIu64 "\n",
-               name, huge[1][0] / n, huge[1][1] / n, huge[0][0] / n, huge[0][1] / n);
+               name, huge[RELEASE][0] / n, huge[RELEASE][1] / n, huge[EACH][0] / n, huge[EACH][1] / n);
 }
 
 int main(int argc, char **argv)

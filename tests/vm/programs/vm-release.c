@@ -12,6 +12,7 @@
 #include <stdatomic.h>
 
 #include "tests/vm/programs/calls.h"
+#include "tests/vm/programs/least.h"
 
 #define ORDINARY 3
 #define WIDE     7
@@ -114,8 +115,10 @@ static void wait_empty(const char *pid)
 
 /* --- rows --------------------------------------------------------------------------------------------- */
 
-/* pinged: PID 1 and cdmd are asked meanwhile, which takes processors away from both ways. */
-static void release_once(const char *unit, const char *pid, uint64_t bytes, bool bare, bool pinged,
+typedef enum Way { RELEASE, BARE, LEAST } Way;
+
+/* pinged: PID 1 and cdmd are asked meanwhile, which takes processors away from all ways. */
+static void release_once(const char *unit, const char *pid, uint64_t bytes, Way way, bool pinged,
                          double *ret_ms)
 {
         uint32_t id;
@@ -126,34 +129,39 @@ static void release_once(const char *unit, const char *pid, uint64_t bytes, bool
                 ping_start(&cdmd);
         }
         double begin = now_ms();
-        if (bare)
+        if (way == RELEASE)
+                release(id);
+        else if (way == BARE)
                 set_nodes(unit, ORDINARY);
         else
-                release(id);
+                (void)least_ms(unit, ORDINARY, false);
         wait_empty(pid);
         *ret_ms = now_ms() - begin;
         if (pinged) {
                 (void)ping_stop(&pid1);
                 (void)ping_stop(&cdmd);
         }
-        if (bare)
+        if (way != RELEASE)
                 release(id);
 }
 
 static void measure_release(const char *unit, const char *pid, uint64_t mib, size_t n)
 {
-        Pair *total = calloc(n, sizeof(Pair)), *one = calloc(n, sizeof(Pair)), *us = calloc(n, sizeof(Pair));
+        Pair *total = calloc(n, sizeof(Pair)), *least = calloc(n, sizeof(Pair)),
+             *one = calloc(n, sizeof(Pair)), *us = calloc(n, sizeof(Pair));
         char row[256];
         double took;
 
-        if (!total || !one || !us)
+        if (!total || !least || !one || !us)
                 exit(EXIT_FAILURE);
         for (size_t i = 0; i < n; i++) {
-                release_once(unit, pid, mib * MIB, true, false, &total[i].reference);
-                release_once(unit, pid, mib * MIB, false, false, &total[i].ours);
-                release_once(unit, pid, mib * MIB, true, true, &took);
+                release_once(unit, pid, mib * MIB, BARE, false, &total[i].reference);
+                release_once(unit, pid, mib * MIB, RELEASE, false, &total[i].ours);
+                least[i].ours = total[i].ours;
+                release_once(unit, pid, mib * MIB, LEAST, false, &least[i].reference);
+                release_once(unit, pid, mib * MIB, BARE, true, &took);
                 one[i].reference = us[i].reference = pid1.longest;
-                release_once(unit, pid, mib * MIB, false, true, &took);
+                release_once(unit, pid, mib * MIB, RELEASE, true, &took);
                 one[i].ours = pid1.longest;
                 us[i].ours = cdmd.longest;
         }
@@ -162,6 +170,11 @@ static void measure_release(const char *unit, const char *pid, uint64_t mib, siz
                  " MiB, until no page is left|bare narrowing of `cpuset.mems` by PID 1|<=1.1|ms",
                  mib);
         pairs_print(row, total, n);
+        snprintf(row, sizeof(row),
+                 "release of %" PRIu64
+                 " MiB, as above|the least that a daemon in between has to do, by the same client alone||ms",
+                 mib);
+        pairs_print(row, least, n);
         const char *target = mib >= 1000 ? "<=0.05" : "";
         snprintf(row, sizeof(row),
                  "longest unanswered `Ping` of PID 1 during the release of %" PRIu64
