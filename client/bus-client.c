@@ -108,6 +108,15 @@ int client_call(sd_bus *bus, const char *path, const char *interface, const char
         return client_send(bus, m, ret_reply);
 }
 
+int client_watch_daemon(sd_bus *bus, sd_bus_message_handler_t handler, void *userdata)
+{
+        return sd_bus_add_match_async(bus, NULL,
+                                      "type='signal',sender='org.freedesktop.DBus',"
+                                      "path='/org/freedesktop/DBus',interface='org.freedesktop.DBus',"
+                                      "member='NameOwnerChanged',arg0='" CDM_BUS_NAME "'",
+                                      handler, NULL, userdata);
+}
+
 int client_reservation_path(sd_bus *bus, uint32_t id, char **ret_path)
 {
         _cleanup_(sd_bus_message_unref_p) sd_bus_message *reply = NULL;

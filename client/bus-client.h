@@ -30,6 +30,10 @@ int client_send(sd_bus *bus, sd_bus_message *m, sd_bus_message **ret_reply);
 /* Reports a reply that cannot be parsed. */
 int client_garbled(int r);
 
+/* Calls the handler with NameOwnerChanged when cdmd stops or starts. Like event_subscribe(), it does not wait
+ * for the bus. Returns a negative errno on failure. */
+int client_watch_daemon(sd_bus *bus, sd_bus_message_handler_t handler, void *userdata);
+
 /* Finds the object path of a reservation by id; owned by the caller. CDM_EXIT_FAILED: unknown id. */
 int client_reservation_path(sd_bus *bus, uint32_t id, char **ret_path);
 /* Returns ID of /org/cdmd1/reservation/ID; 0 if the path has another form. */

@@ -107,12 +107,6 @@ int event_read(sd_bus_message *m, Event *ret)
 
 int event_subscribe(sd_bus *bus, sd_bus_message_handler_t handler, void *userdata)
 {
-        return sd_bus_match_signal(bus, NULL, CDM_BUS_NAME, CDM_PATH, CDM_INTERFACE_MANAGER, "Event",
-                                   handler, userdata);
-}
-
-int event_subscribe_async(sd_bus *bus, sd_bus_message_handler_t handler, void *userdata)
-{
         return sd_bus_match_signal_async(bus, NULL, CDM_BUS_NAME, CDM_PATH, CDM_INTERFACE_MANAGER, "Event",
                                          handler, NULL, userdata);
 }

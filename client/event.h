@@ -32,10 +32,10 @@ typedef struct Event {
 int event_read(sd_bus_message *m, Event *ret);
 void event_clear(Event *e);
 
-/* Subscribes to the signal; the handler passes the message to event_read(). Negative errno. */
+/* Subscribes to the signal; the handler passes the message to event_read(). Does not wait for the bus, which
+ * handles the messages of a connection in order: later calls find the subscription in place. If the bus
+ * refuses it, sd-bus closes the connection. Negative errno. */
 int event_subscribe(sd_bus *bus, sd_bus_message_handler_t handler, void *userdata);
-/* The same without waiting for the bus. If the bus refuses, sd-bus closes the connection. */
-int event_subscribe_async(sd_bus *bus, sd_bus_message_handler_t handler, void *userdata);
 
 /* Writes one object: time, kind, id (null: no reservation) and the details present. */
 void event_write_json(const Event *e, uint64_t realtime_usec, Json *j);

@@ -49,11 +49,7 @@ int queue_watch(sd_bus *bus, QueueWait *w)
         int r = event_subscribe(bus, on_event, w);
 
         if (r >= 0)
-                r = sd_bus_add_match(bus, NULL,
-                                     "type='signal',sender='org.freedesktop.DBus',"
-                                     "path='/org/freedesktop/DBus',interface='org.freedesktop.DBus',"
-                                     "member='NameOwnerChanged',arg0='" CDM_BUS_NAME "'",
-                                     on_owner, w);
+                r = client_watch_daemon(bus, on_owner, w);
         w->watching = r >= 0;
         return r < 0 ? client_fail(NULL, r) : 0;
 }

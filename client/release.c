@@ -170,30 +170,20 @@ static int on_signal(sd_event_source *s, const struct signalfd_siginfo *si, void
         return sd_event_exit(w->event, 0);
 }
 
-/* Does not wait for the bus, which handles the messages of a connection in order: the matches are in place
- * before the releases. If the bus refuses a match, sd-bus closes the connection. */
-static int watch_bus(Waiting *w)
-{
-        int r = event_subscribe_async(w->bus, on_event, w);
-
-        return r < 0 ? r
-                     : sd_bus_add_match_async(w->bus, NULL,
-                                              "type='signal',sender='org.freedesktop.DBus',"
-                                              "interface='org.freedesktop.DBus',member='NameOwnerChanged',"
-                                              "arg0='" CDM_BUS_NAME "'",
-                                              on_owner_changed, NULL, w);
-}
-
 static int watch(Waiting *w)
 {
         static const int signals[] = { SIGINT, SIGTERM, SIGHUP };
         sigset_t mask;
 
-        int r = watch_bus(w);
+        int r = event_subscribe(w->bus, on_event, w);
+        if (r >= 0)
+                r = client_watch_daemon(w->bus, on_owner_changed, w);
         if (r >= 0)
                 r = sd_event_new(&w->event);
         if (r >= 0)
                 r = sd_bus_attach_event(w->bus, w->event, SD_EVENT_PRIORITY_NORMAL);
+        if (r >= 0)
+                r = sd_bus_set_exit_on_disconnect(w->bus, true); /* ends the loop with EXIT_FAILURE */
         if (r >= 0 && w->mode == RELEASE_TELL)
                 r = sd_event_add_time_relative(w->event, NULL, CLOCK_MONOTONIC, PROGRESS_USEC, 0, on_timer,
                                                w);
@@ -271,6 +261,10 @@ int release_all(sd_bus *bus, Release *jobs, size_t n_jobs, ReleaseMode mode)
                 tell_interrupted(&w);
         if (r < 0)
                 return fail(CDM_EXIT_FAILED, "cannot wait for the release: %s", strerror(-r));
+        if (r == EXIT_FAILURE)
+                return fail(CDM_EXIT_NO_DAEMON,
+                            "the connection to the system bus was lost; the release continues, and "
+                            "`cdmctl list` shows when it is done");
         for (size_t i = 0; i < n_jobs; i++)
                 worst = jobs[i].status > worst ? jobs[i].status : worst;
         return worst;

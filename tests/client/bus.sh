@@ -395,4 +395,18 @@ grep migrated "$scratch/lines" >"$scratch/out"
 keeps monitor
 sed -n 1p "$scratch/lines" >"$scratch/out"
 json "list(d) == ['time', 'kind', 'id', 'size', 'moved'] and d['id'] == 7 and d['moved'] == 64 << 20"
+
+# The bus goes away while a release is waited for.
+run 0 request slow 64M
+timeout 60 "$cdmctl" release 7 >"$scratch/out" 2>"$scratch/err" &
+released=$!
+until tail -1 "$scratch/log" | grep -qx Release; do sleep 0.1; done
+# The bus delivers the answer to the release before that to a later call.
+"$cdmctl" show 7 >/dev/null
+kill -KILL "$bus_pid"
+trap 'wait; rm -rf "$scratch"' EXIT
+status=0
+wait "$released" || status=$?
+[ "$status" -eq 6 ] || complain "a release without the bus ended with $status"
+says err 'the connection to the system bus was lost; the release continues'
 finish
