@@ -214,8 +214,8 @@ START_TEST(garbled_numa_stat_is_read_as_far_as_it_goes)
         size_t n = 0;
 
         tree_write(root, SYS "a.service/memory.numa_stat",
-                   "anon N2=x N=4 N2= N-2=4 M2=5 N99999=5 N2=100\nfile\n\nanonymous N2=77\nshmem N2=5\nfile "
-                   "N2=3\nfoo");
+                   "anon N2=x N=4 N2= N-2=4 M2=5 N99999=5 N4294967298=5 N2 9 N2=8x N2=100\nfile\n\n"
+                   "anonymous N2=77\nano N2=77\nshmem N2=5\nfile N2=3\nfoo");
         ck_assert_int_eq(cgroup_read_numa(fd, &two, &b, &n), 0);
         ck_assert_uint_eq(n, 1);
         ck_assert_uint_eq(b[0].anon, 100);
