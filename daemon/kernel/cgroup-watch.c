@@ -23,8 +23,9 @@
  * no IN_IGNORED, but IN_DELETE from its parent.)
  *
  * The tree may be large, and thousands of cgroups may appear at the same time. Directories that must still
- * be read or watched wait in two lists. They are processed in portions, one per turn of the event loop, also
- * at startup. Events before the whole tree is watched are reported as WATCH_LOST. */
+ * be read or watched wait in two lists. They are processed in portions: the first one in the turn in which
+ * the events are read, then one per turn of the event loop, also at startup. Events before the whole tree is
+ * watched are reported as WATCH_LOST. */
 
 #define MASK          (IN_CREATE | IN_DELETE | IN_CLOSE_WRITE | IN_ONLYDIR)
 #define PORTION       32  /* directories that are read, watched or forgotten per turn: about 1 ms */

@@ -5,6 +5,7 @@
  * away from cdmd; and for OTHER all that a daemon between a client and PID 1 has to do. All come after a pause, on
  * one connection. OTHER is a service in system.slice. Prints rows (pairs.h). */
 
+#include "tests/vm/programs/calls.h"
 #include "tests/vm/programs/least.h"
 
 #define ORDINARY 3
