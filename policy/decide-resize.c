@@ -61,7 +61,7 @@ static int resize_shrink(Case *c, const ResizeRequest *q)
         char size[SIZE_EXACT_MAX];
         Decision *d = c->d;
 
-        memcpy(shares, r->shares, sizeof(shares));
+        memcpy(shares, r->shares, r->n_shares * sizeof(Share));
         for (int pass = 0; pass < 2; pass++)
                 for (size_t i = r->n_shares; i > 0; i--)
                         if (pass == 1 || nodeset_contains(&shut, shares[i - 1].node))

@@ -373,19 +373,21 @@ int ledger_set_shares(Ledger *l, Reservation *r, const Share *shares, size_t n_s
                 return -ENOMEM;
         }
         ledger_unbook(l, e);
-        if (slots) {
-                free(e->ranks);
-                e->ranks = slots;
-                e->n_ranks = n_shares;
+        int k = reservation_set_shares(r, shares, n_shares);
+        if (k >= 0) {
+                if (slots) {
+                        free(e->ranks);
+                        e->ranks = TAKE_PTR(slots);
+                        e->n_ranks = n_shares;
+                }
+                r->size_bytes = 0;
+                for (size_t i = 0; i < n_shares; i++)
+                        r->size_bytes = sum_saturate((Sum)r->size_bytes + r->shares[i].bytes);
         }
-        r->size_bytes = 0;
-        for (size_t i = 0; i < n_shares; i++)
-                r->size_bytes = sum_saturate((Sum)r->size_bytes + shares[i].bytes);
-        memmove(r->shares, shares, n_shares * sizeof(Share)); /* shares may be r->shares */
-        r->n_shares = n_shares;
         ledger_book(l, e);
         ledger_holdings_prune(l, e->tenant);
-        return 0;
+        free(slots);
+        return k;
 }
 
 int ledger_set_rule(Ledger *l, Reservation *r, const char *file, unsigned line)

@@ -64,8 +64,25 @@ Reservation *reservation_free(Reservation *r)
         free(r->rule_file);
         subject_free(r->target);
         wait_free(r->wait);
+        free(r->shares);
         free(r);
         return NULL;
+}
+
+int reservation_set_shares(Reservation *r, const Share *shares, size_t n_shares)
+{
+        Share *own = NULL;
+
+        if (n_shares > 0) {
+                own = calloc(n_shares, sizeof(*own));
+                if (!own)
+                        return -ENOMEM;
+                memcpy(own, shares, n_shares * sizeof(*own));
+        }
+        free(r->shares);
+        r->shares = own;
+        r->n_shares = n_shares;
+        return 0;
 }
 
 NodeSet reservation_nodes(const Reservation *r)
@@ -85,11 +102,11 @@ int reservation_copy_terms(const Reservation *r, Reservation **ret)
         int k = reservation_new(&c);
         if (k >= 0)
                 k = string_copy(r->rule_file, &c->rule_file);
+        if (k >= 0)
+                k = reservation_set_shares(c, r->shares, r->n_shares);
         if (k < 0)
                 return k;
         c->rule_line = r->rule_line;
-        memcpy(c->shares, r->shares, sizeof(c->shares));
-        c->n_shares = r->n_shares;
         *ret = TAKE_PTR(c);
         return 0;
 }

@@ -79,7 +79,7 @@ typedef struct Reservation {
         NodeSet asked;         /* --nodes; empty: any of the pool */
         NodeSet base;          /* the ordinary nodes the unit had before its first grant */
         Wait *wait;            /* set while queued; lease_usec is then the requested lease, 0: none */
-        Share shares[SHARES_MAX];
+        Share *shares;         /* at most SHARES_MAX */
         size_t n_shares;
         uint64_t exact_bytes; /* bytes of exact buffers that are on their nodes; not stored */
 } Reservation;
@@ -88,6 +88,8 @@ int reservation_new(Reservation **ret);
 Reservation *reservation_free(Reservation *r);
 DEFINE_CLEANUP(Reservation, reservation_free);
 
+/* Replaces its shares by a copy of these, which may be its own. -ENOMEM, and then it keeps those it has. */
+int reservation_set_shares(Reservation *r, const Share *shares, size_t n_shares);
 /* The nodes on which the reservation holds bytes. */
 NodeSet reservation_nodes(const Reservation *r);
 /* Its shares and rule, without all else. */

@@ -258,21 +258,23 @@ static int store_text_set_base(StoreDraft *d, const char *v)
 /* NODE:BYTES, separated by a space. */
 static int store_text_set_shares(StoreDraft *d, const char *v)
 {
+        Share shares[SHARES_MAX];
+        size_t n_shares = 0;
         int n;
 
         for (; *v; v += n + (v[n] == ' ')) {
                 Share share;
-                if (d->r->n_shares == SHARES_MAX)
+                if (n_shares == SHARES_MAX)
                         return -EINVAL;
                 if (sscanf(v, "%d:%" SCNu64 "%n", &share.node, &share.bytes, &n) != 2 || share.node < 0 ||
                     share.node >= NODE_MAX || (v[n] && v[n] != ' '))
                         return -EINVAL;
-                for (size_t i = 0; i < d->r->n_shares; i++)
-                        if (d->r->shares[i].node == share.node)
+                for (size_t i = 0; i < n_shares; i++)
+                        if (shares[i].node == share.node)
                                 return -EINVAL;
-                d->r->shares[d->r->n_shares++] = share;
+                shares[n_shares++] = share;
         }
-        return 0;
+        return reservation_set_shares(d->r, shares, n_shares);
 }
 
 static const struct {

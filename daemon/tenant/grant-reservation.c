@@ -63,6 +63,8 @@ int grant_make_reservation(Book *book, const Identity *i, const RequestArgs *a, 
         int k = judgement_reservation_new(book, i, a, d, id, &r);
         if (k >= 0 && i->move)
                 k = grant_scope_subject(r, i);
+        if (k >= 0)
+                k = reservation_set_shares(r, d->shares, d->n_shares);
         if (k < 0)
                 return k;
         r->state = RESERVATION_ACTIVE;
@@ -71,8 +73,6 @@ int grant_make_reservation(Book *book, const Identity *i, const RequestArgs *a, 
         r->lease_usec = r->term_usec = d->lease_usec;
         r->expires_usec = d->expires_usec;
         r->base = grant_find_base(book, r->target, i->move ? &NODESET_EMPTY : mems);
-        memcpy(r->shares, d->shares, sizeof(r->shares));
-        r->n_shares = d->n_shares;
         *ret = TAKE_PTR(r);
         return 0;
 }

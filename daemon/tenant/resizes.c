@@ -124,7 +124,8 @@ static void resize_on_followed(const ApplyResult *result, const char *tenant, vo
 static void resize_settle(Resize *z, Entry *e, const Reservation *before)
 {
         Book *book = z->set->context.book;
-        Reservation left = { .id = e->id, .target = e->r->target };
+        Share given_up[SHARES_MAX];
+        Reservation left = { .id = e->id, .target = e->r->target, .shares = given_up };
         NodeSet has = reservation_nodes(e->r), leaving = NODESET_EMPTY;
 
         for (size_t i = 0; i < before->n_shares; i++) {
@@ -167,10 +168,9 @@ static void resize_take_back_shares(Resize *z, Entry *e)
         _cleanup_(reservation_free_p) Reservation *before = TAKE_PTR(z->before);
         _cleanup_(reservation_free_p) Reservation *changed = NULL;
 
-        if (reservation_new(&changed) < 0)
+        if (reservation_new(&changed) < 0 ||
+            reservation_set_shares(changed, e->r->shares, e->r->n_shares) < 0)
                 return;
-        memcpy(changed->shares, e->r->shares, sizeof(changed->shares));
-        changed->n_shares = e->r->n_shares;
         int r = ledger_set_shares(book->ledger, e->r, before->shares, before->n_shares);
         if (r >= 0)
                 r = ledger_set_rule(book->ledger, e->r, before->rule_file, before->rule_line);

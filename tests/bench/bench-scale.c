@@ -109,6 +109,7 @@ static void desk_rule(Desk *d, char *unit)
 
 static void desk_reservation(Desk *d, uint32_t id)
 {
+        const Share share = { .node = 2 + (int)(id % (NODES - 2)), .bytes = BULK_BYTES };
         Reservation *r = NULL;
 
         must("reservation", reservation_new(&r));
@@ -120,7 +121,7 @@ static void desk_reservation(Desk *d, uint32_t id)
         r->target->uid = 1000 + id % 100;
         r->size_bytes = BULK_BYTES;
         r->rule_file = text_of("/etc/cdm/policy.d/", (uint32_t)d->config->n_rules - 1, ".conf");
-        r->shares[r->n_shares++] = (Share){ .node = 2 + (int)(id % (NODES - 2)), .bytes = BULK_BYTES };
+        must("reservation_set_shares", reservation_set_shares(r, &share, 1));
         must("ledger_add", ledger_add(d->ledger, r));
 }
 

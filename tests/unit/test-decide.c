@@ -150,8 +150,7 @@ static Reservation *book(World *w, uint32_t id, const char *unit)
         r->size_bytes = w->d->size_bytes;
         r->exclusive = w->q.exclusive;
         r->rule_file = strdup(w->d->rule->file);
-        r->n_shares = w->d->n_shares;
-        memcpy(r->shares, w->d->shares, sizeof(r->shares));
+        MUST(reservation_set_shares(r, w->d->shares, w->d->n_shares) == 0);
         MUST(ledger_add(w->ledger, r) == 0);
         return r;
 }

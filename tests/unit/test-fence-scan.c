@@ -204,8 +204,7 @@ static Reservation *reserve(Ledger *ledger, uint32_t id, int node)
         r->target->cgroup = strdup("/system.slice/a.service");
         r->state = RESERVATION_ACTIVE;
         r->size_bytes = 4096;
-        r->shares[0] = (Share){ node, 4096 };
-        r->n_shares = 1;
+        ck_assert_int_eq(reservation_set_shares(r, &(Share){ node, 4096 }, 1), 0);
         ck_assert_int_eq(ledger_add(ledger, r), 0);
         return r;
 }

@@ -303,7 +303,7 @@ static void reserve(const char *unit)
         r->target = calloc(1, sizeof(*r->target));
         ck_assert_ptr_nonnull(r->target);
         r->target->unit = strdup(unit);
-        r->shares[r->n_shares++] = (Share){ 2, 4096 };
+        MUST(reservation_set_shares(r, &(Share){ 2, 4096 }, 1) == 0);
         ck_assert_int_eq(ledger_add(ledger, r), 0);
 }
 

@@ -38,7 +38,7 @@ static void add_reservations(unsigned n)
                         r->target = calloc(1, sizeof(Subject));
                 r->target->unit = strdup(name);
                 r->target->cgroup = strdup(cgroup);
-                r->shares[r->n_shares++] = (Share){ NODE, KIB };
+                MUST(reservation_set_shares(r, &(Share){ NODE, KIB }, 1) == 0);
                 MUST(ledger_add(book.ledger, r) == 0);
         }
 }

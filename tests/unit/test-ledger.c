@@ -25,7 +25,7 @@ static Reservation *make(uint32_t id, const char *unit, uid_t uid, const char *r
         r->target->uid = uid;
         r->rule_file = rule ? strdup(rule) : NULL;
         if (node >= 0)
-                r->shares[r->n_shares++] = (Share){ node, bytes };
+                MUST(reservation_set_shares(r, &(Share){ node, bytes }, 1) == 0);
         return r;
 }
 
@@ -394,7 +394,8 @@ static size_t random_shares(Share shares[static MODEL_NODES])
 
 static Reservation *random_reservation(uint32_t id)
 {
-        size_t t = rnd(MODEL_TENANTS), k = rnd(MODEL_RULES + 1);
+        size_t t = rnd(MODEL_TENANTS), k = rnd(MODEL_RULES + 1), n_shares;
+        Share shares[MODEL_NODES];
         Reservation *r =
                 make(id, tenant_names[t], rnd(MODEL_USERS), k < MODEL_RULES ? rule_names[k] : NULL, -1, 0);
 
@@ -402,7 +403,8 @@ static Reservation *random_reservation(uint32_t id)
                 r->target->cgroup = TAKE_PTR(r->target->unit);
         r->state = rnd(_RESERVATION_STATE_MAX);
         r->exclusive = rnd(4) == 0;
-        r->n_shares = random_shares(r->shares);
+        n_shares = random_shares(shares);
+        ck_assert_int_eq(reservation_set_shares(r, shares, n_shares), 0);
         for (size_t i = 0; i < r->n_shares; i++)
                 r->size_bytes += r->shares[i].bytes;
         return r;

@@ -61,7 +61,7 @@ static uint32_t come(const char *unit)
         if (!r->target)
                 r->target = calloc(1, sizeof(*r->target));
         r->target->unit = strdup(unit);
-        r->shares[r->n_shares++] = (Share){ NODE, 4096 };
+        MUST(reservation_set_shares(r, &(Share){ NODE, 4096 }, 1) == 0);
         MUST(ledger_add(ledger, r) == 0);
         neighbours_tell(neighbours, r);
         return r->id;

@@ -35,6 +35,8 @@ static void stop(void)
 /* pages of node 2, and of node 3 */
 static Reservation *hold(uint32_t id, const char *unit, int32_t priority, unsigned two, unsigned three)
 {
+        Share shares[2];
+        size_t n_shares = 0;
         Reservation *r;
 
         ck_assert_int_eq(reservation_new(&r), 0);
@@ -46,9 +48,10 @@ static Reservation *hold(uint32_t id, const char *unit, int32_t priority, unsign
         r->priority = priority;
         r->state = RESERVATION_ACTIVE;
         if (two)
-                r->shares[r->n_shares++] = (Share){ 2, two * PAGE };
+                shares[n_shares++] = (Share){ 2, two * PAGE };
         if (three)
-                r->shares[r->n_shares++] = (Share){ 3, three * PAGE };
+                shares[n_shares++] = (Share){ 3, three * PAGE };
+        ck_assert_int_eq(reservation_set_shares(r, shares, n_shares), 0);
         r->size_bytes = (two + three) * PAGE;
         ck_assert_int_eq(ledger_add(ledger, r), 0);
         return r;
@@ -176,7 +179,7 @@ START_TEST(who_has_a_node_for_himself)
         *r = (Reservation){ .id = 1, .target = r->target, .state = RESERVATION_ACTIVE, .exclusive = true };
         r->target->unit = strdup("a.service");
         /* it was charged before the last 40 pages came free */
-        r->shares[r->n_shares++] = (Share){ 2, 60 * PAGE };
+        ck_assert_int_eq(reservation_set_shares(r, &(Share){ 2, 60 * PAGE }, 1), 0);
         r->size_bytes = 60 * PAGE;
         ck_assert_int_eq(ledger_add(ledger, r), 0);
         hold(2, "b.service", 0, 0, 100);

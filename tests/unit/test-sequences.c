@@ -391,8 +391,7 @@ static void put_into_ledger(const Live *l)
         r->revoke_usec = l->revoke;
         r->revoked_for = l->revoked_for;
         r->stuck = l->stuck;
-        memcpy(r->shares, l->shares, sizeof(l->shares));
-        r->n_shares = l->n_shares;
+        MUST(reservation_set_shares(r, l->shares, l->n_shares) == 0);
         if (l->state == RESERVATION_QUEUED) {
                 r->wait = calloc(1, sizeof(Wait));
                 *r->wait = (Wait){ .nodes = l->asked, .deadline_usec = l->deadline, .patient = l->patient };

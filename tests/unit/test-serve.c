@@ -81,8 +81,7 @@ static void book(uint32_t id, unsigned unit, ReservationState state, const Share
         r->state = state;
         r->pool = strdup("hbm");
         r->rule_file = strdup(config->rules[unit / 2]->file);
-        r->n_shares = n;
-        memcpy(r->shares, shares, n * sizeof(*shares));
+        ck_assert_int_eq(reservation_set_shares(r, shares, n), 0);
         for (size_t i = 0; i < n; i++)
                 r->size_bytes += shares[i].bytes;
         ck_assert_int_eq(ledger_add(ledger, r), 0);

@@ -40,9 +40,7 @@ static Reservation *sample(uint32_t id)
         nodeset_add(&r->asked, 5);
         MUST(labels_add(&r->target->labels, "slurm.account", "a \\ b=c") == 0);
         MUST(labels_add(&r->target->labels, "slurm.job", "7") == 0);
-        r->shares[0] = (Share){ 2, 8192 };
-        r->shares[1] = (Share){ 255, 4096 };
-        r->n_shares = 2;
+        MUST(reservation_set_shares(r, (Share[]){ { 2, 8192 }, { 255, 4096 } }, 2) == 0);
         return r;
 }
 

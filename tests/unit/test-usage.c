@@ -53,8 +53,7 @@ static void reserve(uint32_t id, const char *unit, uint64_t bytes)
         r->target->cgroup = strdup(cgroup);
         r->state = RESERVATION_ACTIVE;
         r->size_bytes = bytes;
-        r->shares[0] = (Share){ 2, bytes };
-        r->n_shares = 1;
+        ck_assert_int_eq(reservation_set_shares(r, &(Share){ 2, bytes }, 1), 0);
         ck_assert_int_eq(ledger_add(ledger, r), 0);
 }
 

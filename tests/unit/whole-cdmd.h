@@ -99,7 +99,7 @@ static inline Entry *whole_add_reservation(WholeCdmd *w, uint32_t id, const char
         if (!r->target)
                 r->target = calloc(1, sizeof(*r->target));
         MUST(r->target && (r->target->unit = strdup(unit)));
-        r->shares[r->n_shares++] = (Share){ 2, bytes };
+        MUST(reservation_set_shares(r, &(Share){ 2, bytes }, 1) == 0);
         MUST(book_add(&w->assembly->book, r, STORE_GRANTED, &e) == 0);
         return e;
 }
