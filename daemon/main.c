@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <getopt.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -185,6 +186,8 @@ int main(int argc, char **argv)
         int r = main_parse_arguments(argc, argv, &d);
         if (r != 0)
                 return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+        /* Otherwise each thread has a heap of its own, which stays when the thread has ended. */
+        (void)mallopt(M_ARENA_MAX, 1);
         log_init();
         int status = main_run(&d) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
         daemon_clear(&d);
