@@ -109,7 +109,7 @@ static void usage_observe_target(const UsageObservation *o, UsageLook *l)
         close(fd);
 }
 
-/* `used` is read before and after T, so that it includes bytes that a tenant allocates or frees in
+/* `used` is read before and after the tenants, so that it includes bytes that a tenant allocates or frees in
  * between. */
 int usage_run(Job *job, void *userdata)
 {
@@ -120,7 +120,8 @@ int usage_run(Job *job, void *userdata)
                 if (r->cgroup && cgroup_read_numa_at(r->cgroup, &r->nodes, &r->bytes, &r->n_bytes) < 0)
                         r->n_bytes = 0;
         usage_observe_all_cgroups(o);
-        usage_observe_nodes(o);
+        if (o->readings)
+                usage_observe_nodes(o);
         for (UsageLook *l = o->looks; l && !job_is_cancelled(job); l = l->next)
                 if (l->cgroup)
                         usage_observe_target(o, l);
