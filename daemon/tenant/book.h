@@ -33,6 +33,7 @@ struct Entry {
         Reservation *r;
         StorePhase phase;
         bool known;           /* visible to clients: granted or queued */
+        bool granting;        /* a grant is under way, and only that grant may forget the entry */
         Waiter *waiter;       /* while queued, and while a queued reservation is being granted */
         Lease *lease;         /* leases.c; NULL: no timer is armed and nothing must be stored */
         Release *release;     /* while draining */

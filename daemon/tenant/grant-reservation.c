@@ -12,12 +12,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/loop/clock.h"
 #include "daemon/loop/log.h"
 #include "daemon/loop/notify.h"
 #include "daemon/tenant/book.h"
 #include "daemon/tenant/core.h"
 #include "daemon/tenant/request-args.h"
 #include "policy/cdm-names.h"
+#include "policy/size.h"
 
 static int grant_first_base(Reservation *r, void *userdata)
 {
@@ -102,4 +104,21 @@ void grant_tell_clients(Entry *e)
                 return;
         }
         notify_reservation_changed(e->book->core->notify, e->id, RESERVATION_CHANGED_ALL);
+}
+
+void grant_tell_granted(const Entry *e, bool migrate, uint64_t moved_bytes, uint64_t failed_bytes)
+{
+        char nodes[NODESET_STR_MAX], policy[512], size[SIZE_STR_MAX];
+        Event ev = book_event(e, EVENT_GRANTED, nodes, policy);
+        Core *core = e->book->core;
+
+        if (migrate) {
+                ev.has |= EVENT_HAS_MOVED | EVENT_HAS_FAILED;
+                ev.moved_bytes = moved_bytes;
+                ev.failed_bytes = failed_bytes;
+        }
+        event_emit_limited(core->notify, core->event_limit, clock_monotonic_usec(), EVENT_ALL_CLIENTS, &ev,
+                           "reservation %" PRIu32 ": %s of %s granted to %s on node %s, by %s", e->id,
+                           size_format(e->r->size_bytes, size), e->r->pool, ledger_tenant_key(e->r->target),
+                           ev.nodes, ev.policy ? ev.policy : "no rule");
 }

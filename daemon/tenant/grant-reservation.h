@@ -3,6 +3,7 @@
 
 /* Turns a decision into a granted reservation. */
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "daemon/caller/identity.h"
@@ -20,3 +21,5 @@ int grant_make_reservation(Book *book, const Identity *i, const RequestArgs *a, 
 int grant_replace(Entry *e, Reservation *r);
 /* Notifies clients of a new reservation, or that a waiting one was granted. */
 void grant_tell_clients(Entry *e);
+/* The event of the grant. migrate: the bytes are those of the move to the nodes. */
+void grant_tell_granted(const Entry *e, bool migrate, uint64_t moved_bytes, uint64_t failed_bytes);

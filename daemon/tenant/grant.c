@@ -36,7 +36,6 @@
 #include "daemon/tenant/snapshot.h"
 #include "daemon/tenant/waiter.h"
 #include "policy/cdm-names.h"
-#include "policy/size.h"
 #include "policy/timespan.h"
 
 struct GrantSet {
@@ -68,8 +67,18 @@ struct Grant {
         Grant *prev, *next;
 };
 
+static Entry *grant_let_go(Grant *g)
+{
+        Entry *e = TAKE_PTR(g->entry);
+
+        if (e)
+                e->granting = false;
+        return e;
+}
+
 static Grant *grant_free(Grant *g)
 {
+        grant_let_go(g);
         DL_DELETE(g->set->all, g);
         usage_look_free(g->look);
         tenant_read_free(g->read);
@@ -153,9 +162,8 @@ static void check_caller(Grant *g, const char *cgroup, void (*checked)(Grant *g,
 /* Removes the reservation, through the normal release if its nodes may be open. */
 static void grant_undo(Grant *g, bool maybe_open)
 {
-        Entry *e = g->entry;
+        Entry *e = grant_let_go(g);
 
-        g->entry = NULL;
         if (!maybe_open)
                 book_forget(e);
         else if (release_start(g->set->context.releases, e) < 0)
@@ -193,23 +201,6 @@ static void grant_fail(Grant *g, bool maybe_open, const char *error, const char 
         grant_finish(g, error, text ? text : what);
 }
 
-static void tell_granted(Grant *g)
-{
-        char nodes[NODESET_STR_MAX], policy[512], size[SIZE_STR_MAX];
-        Event ev = book_event(g->entry, EVENT_GRANTED, nodes, policy);
-
-        if (g->migrate) {
-                ev.has |= EVENT_HAS_MOVED | EVENT_HAS_FAILED;
-                ev.moved_bytes = g->moved_bytes;
-                ev.failed_bytes = g->failed_bytes;
-        }
-        event_emit_limited(
-                g->book->core->notify, g->book->core->event_limit, clock_monotonic_usec(), EVENT_ALL_CLIENTS,
-                &ev, "reservation %" PRIu32 ": %s of %s granted to %s on node %s, by %s", g->id,
-                size_format(g->entry->r->size_bytes, size), g->entry->r->pool,
-                ledger_tenant_key(g->entry->r->target), ev.nodes, ev.policy ? ev.policy : "no rule");
-}
-
 /* The nodes are open, and the caller was checked again. */
 static void changed_checked(Grant *g, const char *wrong)
 {
@@ -238,7 +229,7 @@ static void changed_checked(Grant *g, const char *wrong)
         grant_answer(g, NULL, NULL);
         grant_tell_clients(e);
         notify_tell(g->book->core->notify, &(Notice){ .kind = NOTICE_RESERVATION_CAME, .entry = e });
-        tell_granted(g);
+        grant_tell_granted(e, g->migrate, g->moved_bytes, g->failed_bytes);
         /* A node may have been drained or removed since the decision. */
         degrade_judge(g->set->context.degrades, e, true);
         if (stop_waiting(e) && release_start(g->set->context.releases, e) < 0)
@@ -400,7 +391,7 @@ static void fail_stale(Grant *g, const char *wrong)
                 grant_fail(g, false, CDM_ERROR_STALE, "nothing was granted", wrong);
                 return;
         }
-        g->entry = NULL;
+        grant_let_go(g);
         if (asprintf(&reason, "nothing was granted: %s; ask again", wrong) < 0)
                 reason = NULL;
         waiter_dequeue(e, CDM_ERROR_STALE, reason ? reason : wrong);
@@ -465,12 +456,13 @@ static int grant_enter(Grant *g, const Decision *d, const NodeSet *mems)
         if (k < 0)
                 return k;
         TAKE_PTR(r);
+        g->entry->granting = true;
         k = book_store(g->entry);
         if (k >= 0)
                 k = turn_take(book->core->turns, ledger_tenant_key(g->entry->r->target), grant_on_turn, g,
                               &g->turn);
         if (k < 0)
-                book_forget(TAKE_PTR(g->entry));
+                book_forget(grant_let_go(g));
         return k;
 }
 
@@ -571,6 +563,7 @@ static int grant_begin(Grant *g, Entry *e, const RequestArgs *a, const Decision 
         if (k < 0)
                 return k;
         TAKE_PTR(r);
+        e->granting = true;
         g->entry = e;
         g->id = e->id;
         g->args = NULL;

@@ -218,11 +218,11 @@ static void unit_check_drop(UnitCheck *c, uint64_t alive_id)
         ids = i.ids;
         for (size_t k = 0; k < i.n; k++) {
                 Entry *e = book_find(c->book, ids[k]);
-                /* A grant in flight will notice that the cgroup is gone, and undo itself. */
                 if (e && alive_id > 0 &&
                     (e->r->target->cgroup_id == alive_id || e->r->target->cgroup_id == 0))
                         continue;
-                if (!e || (e->phase == STORE_GRANTING && e->r->state != RESERVATION_DRAINING))
+                /* A grant in flight will notice that the cgroup is gone, and undo itself. */
+                if (!e || e->granting)
                         continue;
                 if (e->phase == STORE_QUEUED) {
                         waiter_dequeue(e, CDM_ERROR_STALE, "the unit that it is for ended");
@@ -332,8 +332,7 @@ static bool unit_check_follow_cgroup(UnitCheck *c)
         ids = i.ids;
         for (size_t k = 0; k < i.n; k++) {
                 Entry *e = book_find(c->book, ids[k]);
-                if (!e || c->info->cgroup_id == 0 || unit_check_is_cgroup_of(e->r, c->info) ||
-                    (e->phase == STORE_GRANTING && e->r->state != RESERVATION_DRAINING))
+                if (!e || c->info->cgroup_id == 0 || unit_check_is_cgroup_of(e->r, c->info) || e->granting)
                         continue;
                 moved = true;
                 int r = unit_check_set_cgroup(e, c->info);

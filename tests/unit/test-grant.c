@@ -2,13 +2,17 @@
 #include "tests/unit/whole-cdmd.h"
 
 #include "daemon/loop/answer.h"
+#include "daemon/loop/turn.h"
 #include "daemon/tenant/grant.h"
+#include "daemon/tenant/release.h"
 #include "daemon/tenant/snapshot.h"
+#include "daemon/tenant/unit-check.h"
 #include "policy/cdm-names.h"
 
-/* The last judgement of a request, after polkit: what policy allows is carried out for a caller who is
- * authorised, and for no other one, however the request got there. Clients of a whole cdmd cannot show this,
- * because their requests end at the first judgement. */
+/* What clients of a whole cdmd cannot show. The last judgement of a request, after polkit: what policy allows
+ * is carried out for a caller who is authorised, and for no other one, however the request got there; requests
+ * of clients end at the first judgement. And what happens to a reservation between two steps of a grant or of
+ * another change of it. */
 
 #define MIB   (UINT64_C(1) << 20)
 #define ALICE 1000
@@ -30,15 +34,17 @@ static void stop(void)
 
 typedef struct Said {
         bool done;
+        uint32_t id;
         char error[128], text[512];
         size_t n_most; /* reservations there were meanwhile */
 } Said;
 
-static void on_done(const Answer *a, uint32_t id _unused_, void *userdata)
+static void on_done(const Answer *a, uint32_t id, void *userdata)
 {
         Said *s = userdata;
 
         s->done = true;
+        s->id = id;
         snprintf(s->error, sizeof(s->error), "%s", a->error ? a->error : "");
         snprintf(s->text, sizeof(s->text), "%s", a->text ? a->text : "");
 }
@@ -58,7 +64,12 @@ static Identity *alice(void)
         return i;
 }
 
-static Said ask(uint64_t size_bytes, bool queue, bool authorised)
+static void turn(void)
+{
+        ck_assert_int_ge(sd_event_run(w.event, UINT64_MAX), 0);
+}
+
+static Said ask_for(Identity *who, uint64_t size_bytes, bool queue, bool authorised)
 {
         RequestArgs args = { .pool = (char *)"cdm",
                              .size_bytes = size_bytes,
@@ -68,13 +79,18 @@ static Said ask(uint64_t size_bytes, bool queue, bool authorised)
         Said s = { 0 };
         Grant *g;
 
-        ck_assert_int_ge(grant_start(w.assembly->grants, alice(), &args, authorised, on_done, &s, &g), 0);
+        ck_assert_int_ge(grant_start(w.assembly->grants, who, &args, authorised, on_done, &s, &g), 0);
         while (!s.done) {
-                ck_assert_int_ge(sd_event_run(w.event, UINT64_MAX), 0);
+                turn();
                 size_t n = ledger_count(w.assembly->book.ledger);
                 s.n_most = n > s.n_most ? n : s.n_most;
         }
         return s;
+}
+
+static Said ask(uint64_t size_bytes, bool queue, bool authorised)
+{
+        return ask_for(alice(), size_bytes, queue, authorised);
 }
 
 START_TEST(who_is_not_authorised_is_not_granted)
@@ -128,6 +144,69 @@ START_TEST(a_refusal_stays_a_refusal)
 }
 END_TEST
 
+static void on_event(int result _unused_, void *userdata)
+{
+        *(bool *)userdata = true;
+}
+
+/* A control group that systemd does not own. */
+#define FOREIGN "/jobs/1"
+
+static Identity *foreign(void)
+{
+        Identity *i = alice();
+
+        free(i->subject->unit);
+        i->subject->unit = NULL;
+        free(i->subject->cgroup);
+        i->subject->cgroup = strdup(FOREIGN);
+        return i;
+}
+
+typedef struct Waiting {
+        Entry *entry;
+        Turn *before; /* the grant waits for the end of this turn */
+        bool checked; /* the check that has a turn in between has ended */
+} Waiting;
+
+/* One that waited is being granted. */
+static void grant_one_that_waits(Waiting *g)
+{
+        static bool begun;
+        Book *book = &w.assembly->book;
+
+        *g = (Waiting){ .checked = false };
+        (void)ask(MIB, false, false);
+        fill();
+        uint32_t id = ask_for(foreign(), MIB, true, true).id;
+        ck_assert_int_ge(turn_take(book->core->turns, FOREIGN, on_event, &begun, &g->before), 0);
+        ck_assert_int_ge(unit_checks_add(w.assembly->unit_checks, FOREIGN, false, on_event, &g->checked), 0);
+        book_forget(book_find(book, 2));
+        while ((g->entry = book_find(book, id)) && g->entry->phase != STORE_GRANTING)
+                turn();
+        ck_assert_ptr_nonnull(g->entry);
+}
+
+/* It is released before the grant has its turn, and the check finds that the tenant has ended. */
+START_TEST(the_end_of_a_tenant_leaves_its_grant_to_end)
+{
+        Book *book = &w.assembly->book;
+        Waiting g;
+
+        grant_one_that_waits(&g);
+        uint32_t id = g.entry->id;
+        ck_assert_int_ge(release_start(w.assembly->releases, g.entry), 0);
+        ck_assert_int_eq(g.entry->r->state, RESERVATION_DRAINING);
+        turn_free(g.before);
+        while (!g.checked)
+                turn();
+        ck_assert_ptr_eq(book_find(book, id), g.entry);
+        while (book_find(book, id))
+                turn();
+        bus_pair_settle(w.event);
+}
+END_TEST
+
 int main(void)
 {
         Suite *s = suite_create("grant");
@@ -137,6 +216,7 @@ int main(void)
         tcase_add_test(t, who_is_not_authorised_is_not_granted);
         tcase_add_test(t, who_is_not_authorised_does_not_wait);
         tcase_add_test(t, a_refusal_stays_a_refusal);
+        tcase_add_test(t, the_end_of_a_tenant_leaves_its_grant_to_end);
         suite_add_tcase(s, t);
         return check_main(s);
 }
