@@ -29,8 +29,8 @@ uint64_t holds_bytes(const HoldSet *s, int node);
 void holds_settle(HoldSet *s);
 
 /* Must be called before a grant is acknowledged, with the reservation in the ledger. done is called from the
- * event loop when the held amounts of the reservation's nodes have shrunk to their targets. 1: nothing is
- * held there, and done is not called. */
+ * event loop when the held amounts of the reservation's nodes have shrunk to their targets; the HoldWait was
+ * freed before. 1: nothing is held there, and done is not called. */
 typedef struct HoldWait HoldWait;
 int holds_make_room(HoldSet *s, const Reservation *r, done_t done, void *userdata, HoldWait **ret);
 HoldWait *hold_wait_free(HoldWait *w);

@@ -422,12 +422,12 @@ static void resize_on_opened(const ApplyResult *result, bool changed _unused_, v
 static void resize_on_room(int result _unused_, void *userdata)
 {
         Resize *z = userdata;
-        Entry *e = resize_entry(z);
         ChangeTerms terms = { .usable = true };
 
+        z->room = NULL;
+        Entry *e = resize_entry(z);
         if (!e)
                 return;
-        z->room = hold_wait_free(z->room);
         int r = change_start(z->set->context.changes, e->r, &terms, resize_on_opened, z, &z->change);
         if (r < 0)
                 resize_fail(z, r);

@@ -1,10 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "tests/unit/whole-cdmd.h"
 
+#include <sys/mman.h>
+
+#include "daemon/kernel/pages.h"
 #include "daemon/loop/answer.h"
 #include "daemon/loop/turn.h"
 #include "daemon/tenant/grant.h"
+#include "daemon/tenant/holds.h"
 #include "daemon/tenant/release.h"
+#include "daemon/tenant/resizes.h"
 #include "daemon/tenant/snapshot.h"
 #include "daemon/tenant/unit-check.h"
 #include "policy/cdm-names.h"
@@ -207,6 +212,49 @@ START_TEST(the_end_of_a_tenant_leaves_its_grant_to_end)
 }
 END_TEST
 
+/* --- other changes --- */
+
+/* The machine of the test has no node 2, and its user may lock little. */
+int __wrap_mlock2(const void *address, size_t bytes, unsigned flags);
+int __wrap_pages_prefer(void *address, uint64_t bytes, int node);
+
+int __wrap_mlock2(const void *address _unused_, size_t bytes _unused_, unsigned flags _unused_)
+{
+        return 0;
+}
+
+int __wrap_pages_prefer(void *address _unused_, uint64_t bytes _unused_, int node _unused_)
+{
+        return 0;
+}
+
+static void on_answer(const Answer *a, void *userdata)
+{
+        on_done(a, 0, userdata);
+}
+
+/* It waits until the held page is freed. */
+START_TEST(one_that_grows_waits_for_held_memory)
+{
+        Entry *e = whole_add_tenant(&w, 1, MIB);
+        Said s = { 0 };
+
+        int fd = memfd_create("held", MFD_CLOEXEC);
+        ck_assert_int_ge(fd, 0);
+        ck_assert_int_eq(ftruncate(fd, 4096), 0);
+        ck_assert(holds_take_descriptor(w.assembly->holds, fd, "hold-2"));
+        ck_assert_uint_eq(holds_bytes(w.assembly->holds, 2), 4096);
+        ck_assert_int_ge(resizes_start(w.assembly->resizes, e, 2 * MIB, ":1.1", false, on_answer, &s), 0);
+        while (!s.done)
+                turn();
+        ck_assert_uint_eq(holds_bytes(w.assembly->holds, 2), 0);
+        /* The unit has no control group. */
+        ck_assert_str_eq(s.error, SD_BUS_ERROR_FAILED);
+        ck_assert_msg(strstr(s.text, "nodes could not be opened"), "%s", s.text);
+        ck_assert_uint_eq(e->r->size_bytes, MIB);
+}
+END_TEST
+
 int main(void)
 {
         Suite *s = suite_create("grant");
@@ -217,6 +265,7 @@ int main(void)
         tcase_add_test(t, who_is_not_authorised_does_not_wait);
         tcase_add_test(t, a_refusal_stays_a_refusal);
         tcase_add_test(t, the_end_of_a_tenant_leaves_its_grant_to_end);
+        tcase_add_test(t, one_that_grows_waits_for_held_memory);
         suite_add_tcase(s, t);
         return check_main(s);
 }
