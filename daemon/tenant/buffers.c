@@ -209,6 +209,13 @@ void buffers_look(BufferSet *s)
 
 /* --- the steps ---------------------------------------------------------------------------------------- */
 
+/* A waiting reservation that is being granted is active in the ledger, but it is not granted yet, and may
+ * not be. */
+static bool buffers_may_open(const Entry *e)
+{
+        return e && e->phase == STORE_GRANTED && e->r->state == RESERVATION_ACTIVE;
+}
+
 static void keep_in_store(const Buffer *b)
 {
         char name[BUFFER_NAME_MAX], state[BUFFER_NAME_MAX + 64];
@@ -275,7 +282,7 @@ static void buffers_on_made(Buffer *b, int result)
         if (r < 0)
                 buffer_refuse(b, SD_BUS_ERROR_FAILED, "a buffer of %s could not be made: %s", size,
                               strerror(-r));
-        else if (b->done && (!e || e->r->state != RESERVATION_ACTIVE))
+        else if (b->done && !buffers_may_open(e))
                 buffer_refuse(b, CDM_ERROR_STALE,
                               "the reservation was released meanwhile; ask for a new one");
         else if (b->done) {
@@ -419,7 +426,7 @@ static bool lay_out(Buffer *b)
         Share taken[SHARES_MAX];
         uint64_t room_bytes;
 
-        if (!e || e->r->state != RESERVATION_ACTIVE) {
+        if (!buffers_may_open(e)) {
                 buffer_refuse(b, CDM_ERROR_STALE,
                               "the reservation was released meanwhile; ask for a new one");
                 return false;
@@ -530,7 +537,10 @@ static Answer buffer_judge(BufferSet *s, const Entry *e, uint64_t size_bytes, bo
 
         if (size_bytes == 0)
                 return (Answer){ CDM_ERROR_INVALID, "a buffer of 0 bytes holds nothing; ask for more" };
-        if (e->r->state != RESERVATION_ACTIVE)
+        if (e->phase != STORE_GRANTED)
+                return (Answer){ CDM_ERROR_STALE,
+                                 "the reservation still waits; open the buffer when it is granted" };
+        if (!buffers_may_open(e))
                 return (Answer){ CDM_ERROR_STALE,
                                  "the reservation is not active any more; ask for a new one" };
         if (pool && facts_pool_takes_demotions(book->topology, &book->pools->ordinary, &pool->nodes))

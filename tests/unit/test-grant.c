@@ -6,6 +6,7 @@
 #include "daemon/kernel/pages.h"
 #include "daemon/loop/answer.h"
 #include "daemon/loop/turn.h"
+#include "daemon/tenant/buffers.h"
 #include "daemon/tenant/grant.h"
 #include "daemon/tenant/holds.h"
 #include "daemon/tenant/release.h"
@@ -212,6 +213,28 @@ START_TEST(the_end_of_a_tenant_leaves_its_grant_to_end)
 }
 END_TEST
 
+static void on_buffer(const Answer *a, int fd _unused_, void *userdata)
+{
+        on_done(a, 0, userdata);
+}
+
+/* A waiter is active in the ledger as soon as there is room for it, but it may still fail. */
+START_TEST(who_is_not_granted_yet_has_no_buffer)
+{
+        Said s = { 0 };
+        Waiting g;
+
+        grant_one_that_waits(&g);
+        ck_assert_int_eq(g.entry->r->state, RESERVATION_ACTIVE);
+        ck_assert_int_ge(buffers_open(w.assembly->buffers, g.entry, 4096, false, 0, on_buffer, &s), 0);
+        while (!s.done)
+                turn();
+        ck_assert_str_eq(s.error, CDM_ERROR_STALE);
+        ck_assert_msg(strstr(s.text, "still waits"), "%s", s.text);
+        turn_free(g.before);
+}
+END_TEST
+
 /* --- other changes --- */
 
 /* The machine of the test has no node 2, and its user may lock little. */
@@ -265,6 +288,7 @@ int main(void)
         tcase_add_test(t, who_is_not_authorised_does_not_wait);
         tcase_add_test(t, a_refusal_stays_a_refusal);
         tcase_add_test(t, the_end_of_a_tenant_leaves_its_grant_to_end);
+        tcase_add_test(t, who_is_not_granted_yet_has_no_buffer);
         tcase_add_test(t, one_that_grows_waits_for_held_memory);
         suite_add_tcase(s, t);
         return check_main(s);
