@@ -106,7 +106,7 @@ tests_unit_test_degrade_CPPFLAGS = $(AM_CPPFLAGS) $(test_paths)
 tests_unit_test_degrade_LDFLAGS = -Wl,--wrap=follows_add
 tests_unit_test_fence_LDFLAGS = -Wl,--wrap=slice_set
 tests_unit_test_grant_CPPFLAGS = $(AM_CPPFLAGS) $(test_paths)
-tests_unit_test_grant_LDFLAGS = -Wl,--wrap=mlock2,--wrap=pages_prefer
+tests_unit_test_grant_LDFLAGS = -Wl,--wrap=memory_make,--wrap=mlock2,--wrap=pages_prefer
 tests_unit_test_preempt_LDFLAGS = -Wl,--wrap=place
 tests_unit_test_turns_CPPFLAGS = $(AM_CPPFLAGS) $(test_paths)
 tests_unit_test_turns_LDFLAGS = \

@@ -235,6 +235,21 @@ static void forget_in_store(const Buffer *b)
         (void)sd_notifyf(0, "FDSTOREREMOVE=1\nFDNAME=%s", name_of(b, name));
 }
 
+/* Frees a buffer whose bytes counted. A reservation that drains may have waited for them. */
+static void buffer_leave(Buffer *b)
+{
+        BufferSet *s = b->set;
+        uint32_t id = b->id;
+
+        buffer_free(b);
+        Entry *e = book_find(s->book, id);
+        if (!e || e->r->state != RESERVATION_DRAINING)
+                return;
+        int r = s->release(e, s->userdata);
+        if (r < 0)
+                log_error("reservation %" PRIu32 " cannot continue to drain: %s", id, strerror(-r));
+}
+
 static void buffers_on_made(Buffer *b, int result)
 {
         char size[SIZE_STR_MAX], page[SIZE_STR_MAX];
@@ -267,7 +282,7 @@ static void buffers_on_made(Buffer *b, int result)
                 buffer_refuse(b, SD_BUS_ERROR_FAILED, "a buffer of %s could not be made: %s", size,
                               strerror(-result));
         if (result < 0) {
-                buffer_free(b);
+                buffer_leave(b);
                 return;
         }
         b->serial = ++b->set->last_serial;
@@ -303,7 +318,7 @@ static void buffers_on_adopted(Buffer *b, int result)
         if (result < 0) {
                 log_error("a buffer of reservation %" PRIu32 " cannot be checked any more: %s", b->id,
                           strerror(-result));
-                buffer_free(b);
+                buffer_leave(b);
                 return;
         }
         b->todo = memory_is_alone(b->memory) ? DO_DESTROY : DO_LOOK;
@@ -338,25 +353,16 @@ static void buffer_on_looked(Buffer *b, int result)
 
 static void buffers_on_destroyed(Buffer *b, int result)
 {
-        BufferSet *s = b->set;
-        uint32_t id = b->id;
-
         if (result == -EBUSY) /* it was opened again in the meantime */
                 return;
         if (result < 0)
                 log_error("the pages of a buffer of reservation %" PRIu32
                           " are not freed before all users have closed it: %s",
-                          id, strerror(-result));
+                          b->id, strerror(-result));
         forget_in_store(b);
         if (b->here_bytes > 0)
                 buffer_tell(b, EVENT_BUFFER_CLOSED, 0, "was closed by its last user");
-        buffer_free(b);
-        Entry *e = book_find(s->book, id);
-        if (!e || e->r->state != RESERVATION_DRAINING)
-                return;
-        int r = s->release(e, s->userdata);
-        if (r < 0)
-                log_error("reservation %" PRIu32 " cannot continue to drain: %s", id, strerror(-r));
+        buffer_leave(b);
 }
 
 static int buffer_run(Job *job, void *userdata)

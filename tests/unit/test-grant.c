@@ -3,6 +3,7 @@
 
 #include <sys/mman.h>
 
+#include "daemon/kernel/memory.h"
 #include "daemon/kernel/pages.h"
 #include "daemon/loop/answer.h"
 #include "daemon/loop/turn.h"
@@ -278,6 +279,44 @@ START_TEST(one_that_grows_waits_for_held_memory)
 }
 END_TEST
 
+/* Makes no buffer, when the test says so. */
+static int fill_ends[2];
+
+int __wrap_memory_make(const BufferLayout *layout, bool huge, Job *job, Memory **ret, int *ret_node);
+
+int __wrap_memory_make(const BufferLayout *layout, bool huge _unused_, Job *job _unused_,
+                       Memory **ret _unused_, int *ret_node)
+{
+        char c;
+
+        MUST(read(fill_ends[0], &c, 1) == 1);
+        *ret_node = layout->parts[0].node;
+        return -ENOSPC;
+}
+
+/* Its tenant ends while the buffer is filled. */
+START_TEST(a_fill_that_fails_keeps_no_reservation)
+{
+        Entry *e = whole_add_reservation(&w, 1, FOREIGN, MIB);
+        bool checked = false;
+        Said s = { 0 };
+
+        ck_assert_int_eq(pipe(fill_ends), 0);
+        ck_assert_int_ge(buffers_open(w.assembly->buffers, e, MIB, false, 0, on_buffer, &s), 0);
+        ck_assert_int_ge(unit_checks_add(w.assembly->unit_checks, FOREIGN, false, on_event, &checked), 0);
+        while (!checked)
+                turn();
+        ck_assert_ptr_eq(book_find(&w.assembly->book, 1), e);
+        ck_assert_int_eq(e->r->state, RESERVATION_DRAINING);
+        ck_assert_int_eq(write(fill_ends[1], "", 1), 1);
+        while (!s.done)
+                turn();
+        ck_assert_str_eq(s.error, CDM_ERROR_FULL);
+        while (book_find(&w.assembly->book, 1))
+                turn();
+}
+END_TEST
+
 int main(void)
 {
         Suite *s = suite_create("grant");
@@ -290,6 +329,7 @@ int main(void)
         tcase_add_test(t, the_end_of_a_tenant_leaves_its_grant_to_end);
         tcase_add_test(t, who_is_not_granted_yet_has_no_buffer);
         tcase_add_test(t, one_that_grows_waits_for_held_memory);
+        tcase_add_test(t, a_fill_that_fails_keeps_no_reservation);
         suite_add_tcase(s, t);
         return check_main(s);
 }

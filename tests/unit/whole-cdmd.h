@@ -87,8 +87,8 @@ static inline void whole_stop(WholeCdmd *w)
         tree_remove(w->root);
 }
 
-/* The unit has so many bytes of node 2. */
-static inline Entry *whole_add_reservation(WholeCdmd *w, uint32_t id, const char *unit, uint64_t bytes)
+/* The tenant, a unit or the path of a control group, has so many bytes of node 2. */
+static inline Entry *whole_add_reservation(WholeCdmd *w, uint32_t id, const char *tenant, uint64_t bytes)
 {
         Reservation *r;
         Entry *e;
@@ -101,7 +101,9 @@ static inline Entry *whole_add_reservation(WholeCdmd *w, uint32_t id, const char
         r->lease_usec = r->term_usec = r->expires_usec = TIMESPAN_INFINITY;
         if (!r->target)
                 r->target = calloc(1, sizeof(*r->target));
-        MUST(r->target && (r->target->unit = strdup(unit)));
+        MUST(r->target);
+        char **key = tenant[0] == '/' ? &r->target->cgroup : &r->target->unit;
+        MUST((*key = strdup(tenant)));
         MUST(reservation_set_shares(r, &(Share){ 2, bytes }, 1) == 0);
         MUST(book_add(&w->assembly->book, r, STORE_GRANTED, &e) == 0);
         return e;
