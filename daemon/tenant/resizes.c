@@ -303,13 +303,11 @@ static void resize_shrink_now(Resize *z, Entry *e)
 /* NULL: the change has ended. */
 static Entry *resize_max_answered(Resize *z, int error, const char *message)
 {
-        Entry *e = resize_entry(z);
-
-        if (!e)
-                return NULL;
         z->call = unit_call_free(z->call);
-        z->max_is_set = error >= 0;
-        if (error >= 0)
+        /* After a timeout PID 1 may still carry out the call. */
+        z->max_is_set = error >= 0 || error == -ETIMEDOUT;
+        Entry *e = resize_entry(z);
+        if (!e || error >= 0)
                 return e;
         resize_end(z, SD_BUS_ERROR_FAILED, message ? message : strerror(-error));
         return NULL;

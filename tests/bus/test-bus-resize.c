@@ -402,6 +402,31 @@ START_TEST(capped_and_not_stored)
 }
 END_TEST
 
+/* It is displaced while its limit is lowered. */
+START_TEST(capped_and_displaced)
+{
+        char scope[128], file[256];
+        uint32_t id = capped_scope(scope, sizeof(scope)), other;
+        Reply reply;
+
+        world_put(&w, "/etc/cdm/cdmd.conf", "[Reservations]\nGracePeriod=1h\n");
+        world_set_policy(&w, "[Match]\nPool=*\n[Grant]\nLimit=infinity\nPriority=100\nOnFull=preempt\n");
+        snprintf(file, sizeof(file), "/sys/fs/cgroup%s/memory.current", scope);
+        world_put(&w, file, "30000000\n");
+        snprintf(file, sizeof(file), "/sys/fs/cgroup%s/memory.max", scope);
+        world_steer(&w, "Hold", 1);
+        begin_resize(id, 32 * MIB, &reply);
+        world_granted(world_request(w.client, "cdm", available() + 64 * MIB, &other, 2, CDM_OPTION_UNIT, "s",
+                                    "train.service", CDM_OPTION_PRIORITY, "i", 1));
+        ck_assert_str_eq(world_reservation(&w, id, "State"), "revoking");
+        world_steer(&w, "Hold", 0);
+        wait_reply(&reply);
+        ck_assert_str_eq(reply.name, CDM_ERROR_STALE);
+        world_wait_file(&w, file, "67108864");
+        ck_assert_uint_eq(size_of(id), 64 * MIB);
+}
+END_TEST
+
 int main(void)
 {
         Suite *s = suite_create("bus-resize");
@@ -419,6 +444,7 @@ int main(void)
         tcase_add_loop_test(c, one_at_a_time, 0, 3);
         tcase_add_test(c, capped);
         tcase_add_test(c, capped_and_not_stored);
+        tcase_add_test(c, capped_and_displaced);
         suite_add_tcase(s, c);
         return check_main(s);
 }
