@@ -205,15 +205,21 @@ static void grant_fail(Grant *g, bool maybe_open, const char *error, const char 
 static void changed_checked(Grant *g, const char *wrong)
 {
         Entry *e = g->entry;
+        bool draining = e->r->state == RESERVATION_DRAINING;
+        char why[REVOKED_WHY_MAX];
 
         /* A reservation that waited can be released during its grant. The release has the next turn. */
-        if (e->r->state == RESERVATION_DRAINING) {
+        if (draining && e->known) {
                 stop_waiting(e);
                 grant_finish(g, NULL, NULL);
                 return;
         }
-        if (wrong) {
-                grant_fail(g, true, CDM_ERROR_STALE, "the nodes were closed again", wrong);
+        /* The others can be displaced during theirs. */
+        if (draining)
+                wrong = lease_revoked_why(e->r, why);
+        if (draining || wrong) {
+                grant_fail(g, true, CDM_ERROR_STALE, "the nodes were closed again",
+                           wrong ? wrong : "it was revoked");
                 return;
         }
         e->phase = STORE_GRANTED;

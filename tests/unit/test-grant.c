@@ -10,6 +10,7 @@
 #include "daemon/tenant/buffers.h"
 #include "daemon/tenant/grant.h"
 #include "daemon/tenant/holds.h"
+#include "daemon/tenant/leases.h"
 #include "daemon/tenant/release.h"
 #include "daemon/tenant/resizes.h"
 #include "daemon/tenant/snapshot.h"
@@ -236,6 +237,38 @@ START_TEST(who_is_not_granted_yet_has_no_buffer)
 }
 END_TEST
 
+/* It is displaced before its nodes are open, and the time that it had is over. */
+START_TEST(who_is_displaced_meanwhile_is_not_granted)
+{
+        Book *book = &w.assembly->book;
+        RequestArgs args = { .pool = (char *)"cdm", .size_bytes = MIB, .target.pidfd = -EBADF };
+        bool begun = false;
+        Said s = { 0 };
+        Turn *before;
+        Grant *g;
+
+        tree_write(w.root, "sys/fs/cgroup" FOREIGN "/cpuset.mems", "0-1\n");
+        tree_write(w.root, "sys/fs/cgroup" FOREIGN "/cpuset.mems.effective", "0-1\n");
+        ck_assert_int_ge(turn_take(book->core->turns, FOREIGN, on_event, &begun, &before), 0);
+        ck_assert_int_ge(grant_start(w.assembly->grants, foreign(), &args, true, on_done, &s, &g), 0);
+        while (!book->entries)
+                turn();
+        Entry *e = book->entries;
+        ck_assert_int_ge(lease_revoke(w.assembly->leases, e, 1, 77), 0);
+        while (e->r->state != RESERVATION_DRAINING)
+                turn();
+        ck_assert(!s.done);
+        turn_free(before);
+        while (!s.done)
+                turn();
+        ck_assert_str_eq(s.error, CDM_ERROR_STALE);
+        ck_assert_msg(strstr(s.text, "reservation 77 of higher priority displaced it; ask again"), "%s",
+                      s.text);
+        while (book->entries)
+                turn();
+}
+END_TEST
+
 /* --- other changes --- */
 
 /* The machine of the test has no node 2, and its user may lock little. */
@@ -328,6 +361,7 @@ int main(void)
         tcase_add_test(t, a_refusal_stays_a_refusal);
         tcase_add_test(t, the_end_of_a_tenant_leaves_its_grant_to_end);
         tcase_add_test(t, who_is_not_granted_yet_has_no_buffer);
+        tcase_add_test(t, who_is_displaced_meanwhile_is_not_granted);
         tcase_add_test(t, one_that_grows_waits_for_held_memory);
         tcase_add_test(t, a_fill_that_fails_keeps_no_reservation);
         suite_add_tcase(s, t);
