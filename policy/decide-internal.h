@@ -13,6 +13,7 @@ typedef struct Case {
         const Request *q;
         const Pool *pool;
         const char *tenant;
+        const char *booked;       /* the tenant that gets the reservation; "": one without reservations */
         uint64_t size_bytes;      /* in whole pages */
         uint64_t charged_bytes;   /* what Limit= and Quota= count: whole nodes for an exclusive request */
         Placement placement;      /* once decide_room() found room */

@@ -96,7 +96,8 @@ int decide_resize(const Snapshot *s, const ResizeRequest *request, Decision **re
                       .priority = r->priority,
                       .at_once = true,
                       .nodes = r->asked };
-        Case c = { .s = s, .q = &q, .tenant = ledger_tenant_key(r->target), .d = d };
+        const char *tenant = ledger_tenant_key(r->target);
+        Case c = { .s = s, .q = &q, .tenant = tenant, .booked = tenant, .d = d };
 
         if (!d)
                 return -ENOMEM;

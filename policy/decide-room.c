@@ -39,7 +39,7 @@ static size_t decide_count_others(const Case *c, int node)
 {
         size_t n = ledger_node_tenants(c->s->ledger, node);
 
-        return n > 0 && ledger_tenant_bytes(c->s->ledger, c->tenant, node) > 0 ? n - 1 : n;
+        return n > 0 && ledger_tenant_bytes(c->s->ledger, c->booked, node) > 0 ? n - 1 : n;
 }
 
 /* An exclusive node is never given to others, even when room appears there later. An exclusive request never
@@ -115,7 +115,7 @@ static int decide_ask_preempt(const Case *c, PreemptVerdict *ret_verdict, Victim
         PreemptInput in = {
                 .ledger = c->s->ledger,
                 .nodes = nodes,
-                .tenant = c->tenant,
+                .tenant = c->booked,
                 .priority = c->d->priority,
                 .size_bytes = c->size_bytes,
                 .page_bytes = c->s->page_bytes,

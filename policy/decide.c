@@ -438,7 +438,8 @@ int decide(const Snapshot *s, const Request *request, Decision **ret)
                 decide_grant,
         };
         _cleanup_(decision_free_p) Decision *d = calloc(1, sizeof(Decision));
-        Case c = { .s = s, .q = request, .tenant = ledger_tenant_key(request->subject), .d = d };
+        const char *tenant = ledger_tenant_key(request->subject);
+        Case c = { .s = s, .q = request, .tenant = tenant, .booked = request->moves ? "" : tenant, .d = d };
 
         if (!d)
                 return -ENOMEM;

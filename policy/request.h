@@ -14,6 +14,7 @@ typedef struct Request {
         const char *pool;
         uint64_t size_bytes;
         const Subject *subject;
+        bool moves;          /* booked under a new unit, to which the subject moves (cdmctl run) */
         uint64_t lease_usec; /* 0: not requested */
         bool has_priority;   /* requested; else the rule's default counts */
         int32_t priority;

@@ -60,6 +60,7 @@ int request_decide(Book *book, const Identity *i, const RequestArgs *a, const Us
                 .pool = a->pool,
                 .size_bytes = a->size_bytes,
                 .subject = i->subject,
+                .moves = i->move,
                 .lease_usec = a->lease_usec,
                 .has_priority = a->has_priority,
                 .priority = a->priority,

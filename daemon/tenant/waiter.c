@@ -321,6 +321,7 @@ static int waiter_new(Waiters *s, Entry *e, Identity *identity, const NodeSet *c
                                 .pool = r->pool,
                                 .size_bytes = r->size_bytes,
                                 .subject = r->target,
+                                .moves = r->wait->scope_slice != NULL,
                                 .lease_usec = r->lease_usec,
                                 .has_priority = true,
                                 .priority = r->priority,

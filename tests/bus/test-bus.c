@@ -2069,6 +2069,41 @@ START_TEST(run_moves_a_session_into_a_scope)
 }
 END_TEST
 
+/* What the session has reserved stays with the session, which is another tenant than the scope. */
+START_TEST(run_gets_no_exclusive_node_beside_its_session)
+{
+        static const char session[] = "/user.slice/user-0.slice/session-1.scope";
+        int pidfd = (int)syscall(SYS_pidfd_open, getpid(), 0);
+        uint32_t first, other, id, next;
+
+        world_set_policy(&w, "[Match]\nPool=*\n[Grant]\nLimit=infinity\nExclusive=yes\nOnFull=queue\n");
+        world_add_unit(&w, "session-1.scope", "user-0.slice", session, "");
+        world_be(&w, geteuid(), session);
+        world_granted(world_request(w.client, "cdm", GIB / 4, &first, 2, CDM_OPTION_UNIT, "s",
+                                    "session-1.scope", CDM_OPTION_NODES, "s", "2"));
+        world_granted(world_request(w.client, "cdm", GIB / 4, &other, 3, CDM_OPTION_UNIT, "s", "db.service",
+                                    CDM_OPTION_NODES, "s", "3", CDM_OPTION_EXCLUSIVE, "b", 1));
+        world_refused(world_request(w.client, "cdm", GIB / 4, &id, 4, CDM_OPTION_PIDFD, "h", pidfd,
+                                    CDM_OPTION_SCOPE, "b", 1, CDM_OPTION_EXCLUSIVE, "b", 1, CDM_OPTION_NODES,
+                                    "s", "2"),
+                      CDM_ERROR_FULL, "without other tenants");
+        world_granted(world_request(w.client, "cdm", GIB / 4, &id, 5, CDM_OPTION_PIDFD, "h", pidfd,
+                                    CDM_OPTION_SCOPE, "b", 1, CDM_OPTION_EXCLUSIVE, "b", 1, CDM_OPTION_NODES,
+                                    "s", "2", CDM_OPTION_QUEUE, "t", UINT64_MAX));
+        /* The next one in the queue is served after this one was judged again. */
+        world_granted(world_request(w.client, "cdm", GIB / 4, &next, 3, CDM_OPTION_UNIT, "s",
+                                    "train.service", CDM_OPTION_NODES, "s", "3", CDM_OPTION_QUEUE, "t",
+                                    UINT64_MAX));
+        ck_assert_int_eq(world_release(w.client, other), 0);
+        world_wait_event(&w, "granted", next);
+        ck_assert_str_eq(world_reservation(&w, id, "State"), "queued");
+        ck_assert_int_eq(world_release(w.client, first), 0);
+        world_wait_event(&w, "granted", id);
+        ck_assert_str_eq(world_reservation(&w, id, "Strength"), "exclusive");
+        close(pidfd);
+}
+END_TEST
+
 START_TEST(a_strangers_pidfd_is_refused)
 {
         int pidfd = (int)syscall(SYS_pidfd_open, w.systemd, 0);
@@ -2170,6 +2205,7 @@ int main(void)
                 tcase_add_test(u, polkit_that_hangs_stops_nobody_else);
                 tcase_add_test(u, waiting_for_polkit_has_an_end);
                 tcase_add_test(u, run_moves_a_session_into_a_scope);
+                tcase_add_test(u, run_gets_no_exclusive_node_beside_its_session);
         } else
                 puts("# the tests with another user were left out: they need root");
         suite_add_tcase(s, t);

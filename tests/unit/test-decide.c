@@ -622,6 +622,32 @@ START_TEST(exclusive)
 }
 END_TEST
 
+/* `cdmctl run`: the unit that is left stays where it is, and is another tenant then. */
+START_TEST(one_that_moves_has_the_unit_that_it_leaves_beside_it)
+{
+        World w;
+
+        world_setup(&w);
+        hold(&w, 1, "a.service", 2, MIB);
+        w.q.exclusive = w.rule->exclusive = true;
+        expect_shares(&w, 1, 2, GIB - MIB, 0, 0);
+        w.q.moves = true;
+        expect_shares(&w, 1, 3, GIB, 0, 0);
+        /* nor does it get what is exclusive to that unit */
+        w.q.moves = false;
+        w.q.size_bytes = GIB - MIB;
+        expect_shares(&w, 1, 2, GIB - MIB, 0, 0);
+        book(&w, 2, "a.service");
+        w.topology->nodes[2].size_bytes = 2 * GIB;
+        w.q.exclusive = false;
+        w.q.nodes = nodeset_of(2);
+        expect_shares(&w, 1, 2, GIB - MIB, 0, 0);
+        w.q.moves = true;
+        expect(&w, VERDICT_FULL, "has anything left");
+        world_done(&w);
+}
+END_TEST
+
 START_TEST(exclusive_is_charged_whole)
 {
         World w;
@@ -1095,6 +1121,7 @@ int main(void)
         tcase_add_test(c, full);
         tcase_add_test(c, available);
         tcase_add_test(c, exclusive);
+        tcase_add_test(c, one_that_moves_has_the_unit_that_it_leaves_beside_it);
         tcase_add_test(c, exclusive_is_charged_whole);
         tcase_add_test(c, strength);
         tcase_add_test(c, more_nodes_than_shares);
