@@ -26,9 +26,6 @@
  * descriptors, so with these limits all waiting calls hold at most half of cdmd's LimitNOFILE=. */
 static const BusLimits desk_limits = { .user = 512, .all = 2048 };
 
-/* Waiting calls are kept in memory. The longest reasonable call names a cgroup and has 16 labels. */
-#define CALL_BYTES_MAX (16u << 10)
-
 struct BusDesk {
         Bus *bus;
         BusCallers *callers;
@@ -122,13 +119,7 @@ BusDesk *bus_desk_free(BusDesk *d)
         return NULL;
 }
 
-int bus_desk_add(BusDesk *d, sd_bus_message *call, bus_begin_t begin, sd_bus_error *error)
+int bus_desk_add(BusDesk *d, sd_bus_message *call, bus_begin_t begin)
 {
-        int r = bus_message_fits(call, CALL_BYTES_MAX);
-
-        if (r == 0)
-                return sd_bus_error_setf(error, SD_BUS_ERROR_LIMITS_EXCEEDED,
-                                         "the call is too long; %u bytes are enough for any",
-                                         CALL_BYTES_MAX);
-        return r < 0 ? r : bus_callers_add(d->callers, call, "calls", begin);
+        return bus_callers_add(d->callers, call, "calls", begin);
 }

@@ -15,5 +15,5 @@ int bus_desk_new(Bus *b, BusDesk **ret);
 BusDesk *bus_desk_free(BusDesk *d);
 
 /* begin is called when it is the call's turn. It must look up everything then, including whether the call is
- * allowed. Returns 1 if the call waits or was refused; otherwise a negative errno, or error is filled in. */
-int bus_desk_add(BusDesk *d, sd_bus_message *call, bus_begin_t begin, sd_bus_error *error);
+ * allowed. Returns 1 if the call waits or was refused; otherwise a negative errno. */
+int bus_desk_add(BusDesk *d, sd_bus_message *call, bus_begin_t begin);

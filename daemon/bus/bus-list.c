@@ -145,12 +145,12 @@ static const struct {
         { CDM_FILTER_STATE, "s" }, { CDM_FILTER_USED, "b" },
 };
 
-static const char *filter_type(const char *key)
+static int find_filter(const char *key)
 {
         for (size_t i = 0; i < ARRAY_SIZE(filters); i++)
                 if (strcmp(filters[i].key, key) == 0)
-                        return filters[i].type;
-        return NULL;
+                        return (int)i;
+        return -ENOENT;
 }
 
 static int read_filter_value(sd_bus_message *m, const char *key, Query *q, sd_bus_error *error)
@@ -178,16 +178,20 @@ static int read_filter_value(sd_bus_message *m, const char *key, Query *q, sd_bu
         return r;
 }
 
-static int read_filter(sd_bus_message *m, Query *q, sd_bus_error *error)
+static int read_filter(sd_bus_message *m, Query *q, unsigned *seen, sd_bus_error *error)
 {
         const char *key, *contents;
 
         int r = sd_bus_message_read(m, "s", &key);
         if (r < 0)
                 return r;
-        const char *type = filter_type(key);
-        if (!type)
+        int i = find_filter(key);
+        if (i < 0)
                 return sd_bus_error_setf(error, CDM_ERROR_INVALID, "there is no filter '%s'", key);
+        if (*seen & (1u << i))
+                return sd_bus_error_setf(error, CDM_ERROR_INVALID, "the filter '%s' is given twice", key);
+        *seen |= 1u << i;
+        const char *type = filters[i].type;
         r = sd_bus_message_peek_type(m, NULL, &contents);
         if (r < 0)
                 return r;
@@ -203,6 +207,7 @@ static int read_filter(sd_bus_message *m, Query *q, sd_bus_error *error)
 static int query_read(sd_bus_message *m, Query *ret, sd_bus_error *error)
 {
         Query q = { 0 };
+        unsigned seen = 0;
 
         int r = sd_bus_message_read(m, "uu", &q.after, &q.max);
         if (r < 0)
@@ -213,7 +218,7 @@ static int query_read(sd_bus_message *m, Query *ret, sd_bus_error *error)
                                          q.max);
         r = sd_bus_message_enter_container(m, 'a', "{sv}");
         while (r >= 0 && (r = sd_bus_message_enter_container(m, 'e', "sv")) > 0) {
-                r = read_filter(m, &q, error);
+                r = read_filter(m, &q, &seen, error);
                 if (r >= 0)
                         r = sd_bus_message_exit_container(m);
         }

@@ -244,7 +244,7 @@ static int begin_undrain_node(Bus *b, sd_bus_message *call, sd_bus_error *error)
 #define AT_DESK(name, begin)                                                                                \
         static int method_##name(sd_bus_message *call, void *userdata, sd_bus_error *error)                 \
         {                                                                                                   \
-                return bus_desk_add(((Bus *)userdata)->desk, call, begin, error);                           \
+                return bus_desk_add(((Bus *)userdata)->desk, call, begin);                                  \
         }
 
 AT_DESK(request, begin_request)

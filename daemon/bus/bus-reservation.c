@@ -254,8 +254,7 @@ static int bus_reservation_guard(Bus *b, sd_bus_message *message, bus_guarded_t 
         static int method_##name(sd_bus_message *call, void *userdata, sd_bus_error *error)                 \
         {                                                                                                   \
                 sd_bus_slot *slot = sd_bus_get_current_slot(sd_bus_message_get_bus(call));                  \
-                return bus_desk_add(((Bus *)sd_bus_slot_get_userdata(slot))->desk, call, begin_##name,      \
-                                    error);                                                                 \
+                return bus_desk_add(((Bus *)sd_bus_slot_get_userdata(slot))->desk, call, begin_##name);     \
         }
 
 /* Reads the options of OpenBufferWithOptions. On a negative errno, *ret_key is the option that is wrong. */

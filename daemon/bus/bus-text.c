@@ -10,6 +10,8 @@
 
 #include "policy/cdm-names.h"
 
+#define CONTAINER_BYTES 8u
+
 /* 0: the value is longer than *left. */
 static int take_basic(sd_bus_message *m, char type, size_t *left)
 {
@@ -29,7 +31,8 @@ static int take_basic(sd_bus_message *m, char type, size_t *left)
         return 1;
 }
 
-/* The recursion is bounded, because the bus refuses deeply nested messages. */
+/* Containers are counted too, because an empty one has few bytes but takes as long to read as a value. The
+ * recursion is bounded, because the bus refuses deeply nested messages. */
 static int take_bytes(sd_bus_message *m, size_t *left)
 {
         const char *contents;
@@ -40,6 +43,9 @@ static int take_bytes(sd_bus_message *m, size_t *left)
                 if (!strchr("aver", type)) {
                         r = take_basic(m, type, left);
                 } else {
+                        if (*left < CONTAINER_BYTES)
+                                return 0;
+                        *left -= CONTAINER_BYTES;
                         r = sd_bus_message_enter_container(m, type, contents);
                         if (r > 0)
                                 r = take_bytes(m, left);

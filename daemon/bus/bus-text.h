@@ -16,8 +16,8 @@ int bus_append_nodes(sd_bus_message *m, const NodeSet *nodes);
 /* Appends the elements of an a(sst), which must be open. */
 int bus_append_holder_kinds(sd_bus_message *m, const EventHolder *holders, size_t n);
 
-/* Checks that the arguments have at most about `max` bytes: 1, 0 or a negative errno. Rewinds the
- * message. */
+/* Checks that the arguments have at most about `max` bytes: 1, 0 or a negative errno. Reads nothing after the
+ * first value that exceeds `max`, and rewinds the message. */
 int bus_message_fits(sd_bus_message *m, size_t max);
 
 /* "/org/cdmd1/reservation/ID" */

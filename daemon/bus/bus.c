@@ -74,6 +74,23 @@ static const sd_bus_vtable log_control[] = {
         SD_BUS_VTABLE_END,
 };
 
+/* The longest reasonable call names a cgroup and has 16 labels. */
+#define CALL_BYTES_MAX (16u << 10)
+
+/* Called before all else, because each byte of a call takes time, and memory while the call waits. sd-bus also
+ * quotes arguments in its errors, and the bus disconnects cdmd for an error above 32 MiB. */
+static int bus_on_message(sd_bus_message *m, void *userdata _unused_, sd_bus_error *error)
+{
+        if (sd_bus_message_is_method_call(m, NULL, NULL) <= 0)
+                return 0;
+        int r = bus_message_fits(m, CALL_BYTES_MAX);
+        if (r == 0)
+                return sd_bus_error_setf(error, SD_BUS_ERROR_LIMITS_EXCEEDED,
+                                         "the call is too long; %u bytes are enough for any",
+                                         CALL_BYTES_MAX);
+        return r < 0 ? r : 0;
+}
+
 static void bus_on_notice(const Notice *n, void *userdata)
 {
         Bus *b = userdata;
@@ -103,9 +120,11 @@ static void bus_on_notice(const Notice *n, void *userdata)
 
 static int bus_publish(Bus *b)
 {
-        int r = sd_bus_add_object_vtable(b->bus, NULL, LOG_CONTROL_PATH, LOG_CONTROL_INTERFACE, log_control,
-                                         NULL);
+        int r = sd_bus_add_filter(b->bus, NULL, bus_on_message, NULL);
 
+        if (r >= 0)
+                r = sd_bus_add_object_vtable(b->bus, NULL, LOG_CONTROL_PATH, LOG_CONTROL_INTERFACE,
+                                             log_control, NULL);
         if (r >= 0)
                 r = sd_bus_add_object_manager(b->bus, NULL, CDM_PATH);
         if (r >= 0)

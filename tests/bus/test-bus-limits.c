@@ -421,6 +421,115 @@ START_TEST(scopes_without_number)
 }
 END_TEST
 
+/* --- long calls -------------------------------------------------------------------------------------------
+ */
+
+static sd_bus_message *new_call(const char *path, const char *interface, const char *member)
+{
+        sd_bus_message *m;
+
+        ck_assert_int_ge(sd_bus_message_new_method_call(w.client, &m, CDM_BUS_NAME, path, interface, member),
+                         0);
+        return m;
+}
+
+static const char *letters(size_t n)
+{
+        static char text[32 << 10];
+
+        MUST(n < sizeof(text));
+        memset(text, 'a', n);
+        text[n] = '\0';
+        return text;
+}
+
+/* Consumes the call. */
+static void call_fails(sd_bus_message *m, const char *error_name, const char *part)
+{
+        _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
+
+        ck_assert_int_lt(sd_bus_call(w.client, m, 0, &error, NULL), 0);
+        ck_assert_msg(strcmp(error.name, error_name) == 0 && strstr(error.message, part), "%s: %s",
+                      error.name, error.message);
+        sd_bus_message_unref(m);
+}
+
+static void is_too_long(sd_bus_message *m)
+{
+        call_fails(m, SD_BUS_ERROR_LIMITS_EXCEEDED, "16384");
+}
+
+/* Arrays without elements have nearly no bytes, and take as long to read as anything else. */
+START_TEST(empty_containers_make_a_call_long)
+{
+        sd_bus_message *m = new_call(CDM_PATH, CDM_INTERFACE_MANAGER, "Request");
+
+        MUST(sd_bus_message_append(m, "st", "cdm", GIB) >= 0);
+        MUST(sd_bus_message_open_container(m, 'a', "{sv}") >= 0);
+        MUST(sd_bus_message_open_container(m, 'e', "sv") >= 0);
+        MUST(sd_bus_message_append(m, "s", "x") >= 0);
+        MUST(sd_bus_message_open_container(m, 'v', "aay") >= 0);
+        MUST(sd_bus_message_open_container(m, 'a', "ay") >= 0);
+        for (int i = 0; i < 3000; i++)
+                MUST(sd_bus_message_append(m, "ay", 0) >= 0);
+        for (int i = 0; i < 4; i++)
+                MUST(sd_bus_message_close_container(m) >= 0);
+        is_too_long(m);
+}
+END_TEST
+
+START_TEST(a_list_asked_for_at_length)
+{
+        sd_bus_message *m = new_call(CDM_PATH, CDM_INTERFACE_MANAGER, "ListReservations");
+
+        MUST(sd_bus_message_append(m, "uu", 0, 10) >= 0);
+        MUST(sd_bus_message_open_container(m, 'a', "{sv}") >= 0);
+        for (int i = 0; i < 2000; i++)
+                MUST(sd_bus_message_append(m, "{sv}", CDM_FILTER_UID, "u", 0) >= 0);
+        MUST(sd_bus_message_close_container(m) >= 0);
+        is_too_long(m);
+}
+END_TEST
+
+/* Properties and objects, too, whether cdmd answers at once or has the call wait. */
+START_TEST(long_questions_for_properties)
+{
+        static const char *const properties[] = { "Used", "Labels", "State" };
+        char path[64];
+        sd_bus_message *m;
+
+        snprintf(path, sizeof(path), CDM_PATH_RESERVATION "/%" PRIu32, grant("train.service"));
+        for (size_t i = 0; i < ARRAY_SIZE(properties); i++) {
+                m = new_call(path, "org.freedesktop.DBus.Properties", "Get");
+                MUST(sd_bus_message_append(m, "sss", CDM_INTERFACE_RESERVATION, properties[i],
+                                           letters(20000)) >= 0);
+                is_too_long(m);
+        }
+        m = new_call(CDM_PATH, "org.freedesktop.DBus.Properties", "Get");
+        MUST(sd_bus_message_append(m, "sss", CDM_INTERFACE_MANAGER, "FenceState", letters(20000)) >= 0);
+        is_too_long(m);
+        m = new_call(CDM_PATH, "org.freedesktop.DBus.ObjectManager", "GetManagedObjects");
+        MUST(sd_bus_message_append(m, "s", letters(20000)) >= 0);
+        is_too_long(m);
+        m = new_call(CDM_PATH, "org.freedesktop.DBus.Properties", "GetAll");
+        MUST(sd_bus_message_append(m, "s", letters(20000)) >= 0);
+        is_too_long(m);
+}
+END_TEST
+
+START_TEST(a_call_may_have_ten_kilobytes)
+{
+        sd_bus_message *m = new_call(CDM_PATH, CDM_INTERFACE_MANAGER, "Request");
+
+        MUST(sd_bus_message_append(m, "sta{sv}", letters(10000), GIB, 1, CDM_OPTION_UNIT, "s",
+                                   "train.service") >= 0);
+        call_fails(m, CDM_ERROR_NO_SUCH_POOL, "aaa");
+        m = new_call(CDM_PATH, "org.freedesktop.DBus.Properties", "GetAll");
+        MUST(sd_bus_message_append(m, "s", letters(10000)) >= 0);
+        call_fails(m, SD_BUS_ERROR_UNKNOWN_INTERFACE, "aaa");
+}
+END_TEST
+
 /* --- many events ------------------------------------------------------------------------------------------
  */
 
@@ -727,11 +836,17 @@ END_TEST
 int main(void)
 {
         Suite *s = suite_create("limits");
-        TCase *t = tcase_create("limits");
+        TCase *t = tcase_create("limits"), *l = tcase_create("long");
 
         /* No time limit: a slow machine is no failure. */
         tcase_set_timeout(t, 0);
+        tcase_set_timeout(l, 0);
         tcase_add_checked_fixture(t, start, stop);
+        tcase_add_checked_fixture(l, start, stop);
+        tcase_add_test(l, empty_containers_make_a_call_long);
+        tcase_add_test(l, a_list_asked_for_at_length);
+        tcase_add_test(l, long_questions_for_properties);
+        tcase_add_test(l, a_call_may_have_ten_kilobytes);
         tcase_add_test(t, questions_to_the_bus_are_not_counted);
         tcase_add_test(t, a_match_that_is_refused_ends_nothing);
         tcase_add_test(t, watches_of_one_peer_free_each_other);
@@ -750,5 +865,6 @@ int main(void)
         } else
                 puts("# the tests with another user were left out: they need root");
         suite_add_tcase(s, t);
+        suite_add_tcase(s, l);
         return check_main(s);
 }

@@ -314,6 +314,20 @@ START_TEST(nonsense_is_refused)
 }
 END_TEST
 
+START_TEST(a_filter_is_given_once)
+{
+        _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
+
+        ck_assert_int_lt(sd_bus_call_method(w.client, CDM_BUS_NAME, CDM_PATH, CDM_INTERFACE_MANAGER,
+                                            "ListReservations", &error, NULL, "uua{sv}", 0, 10, 3,
+                                            CDM_FILTER_UID, "u", 0, CDM_FILTER_USED, "b", 0, CDM_FILTER_UID,
+                                            "u", 0),
+                         0);
+        ck_assert_str_eq(error.name, CDM_ERROR_INVALID);
+        ck_assert_str_eq(error.message, "the filter 'uid' is given twice");
+}
+END_TEST
+
 START_TEST(a_filter_that_matches_nothing_costs_no_more_than_a_page)
 {
         uint32_t next = 0, n_calls = 0;
@@ -653,6 +667,7 @@ int main(void)
         tcase_add_test(many, too_many_objects_for_one_message);
         tcase_add_test(many, cdmctl_shows_all);
         tcase_add_test(few, nonsense_is_refused);
+        tcase_add_test(few, a_filter_is_given_once);
         tcase_add_test(few, used_is_read_while_others_are_served);
         tcase_add_test(few, few_calls_of_a_connection_wait);
         tcase_add_test(few, no_object_no_used);
