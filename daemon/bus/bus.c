@@ -74,15 +74,19 @@ static const sd_bus_vtable log_control[] = {
         SD_BUS_VTABLE_END,
 };
 
-/* The longest reasonable call names a cgroup and has 16 labels. */
+/* The longest reasonable call names a cgroup and has 16 labels. The longest path is that of a pool. */
 #define CALL_BYTES_MAX (16u << 10)
+#define CALL_PATH_MAX  255
 
 /* Called before all else, because each byte of a call takes time, and memory while the call waits. sd-bus also
- * quotes arguments in its errors, and the bus disconnects cdmd for an error above 32 MiB. */
+ * quotes arguments in its errors, and the bus disconnects cdmd for an error above 32 MiB. For a path sd-bus
+ * needs quadratic time. */
 static int bus_on_message(sd_bus_message *m, void *userdata _unused_, sd_bus_error *error)
 {
         if (sd_bus_message_is_method_call(m, NULL, NULL) <= 0)
                 return 0;
+        if (strlen(sd_bus_message_get_path(m)) > CALL_PATH_MAX)
+                return sd_bus_error_set(error, SD_BUS_ERROR_UNKNOWN_OBJECT, "no object has so long a path");
         int r = bus_message_fits(m, CALL_BYTES_MAX);
         if (r == 0)
                 return sd_bus_error_setf(error, SD_BUS_ERROR_LIMITS_EXCEEDED,

@@ -517,6 +517,38 @@ START_TEST(long_questions_for_properties)
 }
 END_TEST
 
+/* sd-bus looks up each part of a path, and all of that again for each thing that can be there. */
+START_TEST(no_object_has_a_long_path)
+{
+        char path[1024] = "";
+        sd_bus_message *m;
+
+        while (strlen(path) + 2 < sizeof(path))
+                strcat(path, "/a");
+        m = new_call(path, "org.freedesktop.DBus.Introspectable", "Introspect");
+        call_fails(m, SD_BUS_ERROR_UNKNOWN_OBJECT, "so long a path");
+}
+END_TEST
+
+/* The longest name of a pool makes the longest path of an object. */
+START_TEST(the_longest_path_is_one_of_a_pool)
+{
+        static const char name[] = "----------------------------------------------------------------";
+        _cleanup_free_ char *path = NULL, *text = NULL;
+        char file[128];
+
+        ck_assert_uint_eq(strlen(name), 64);
+        snprintf(file, sizeof(file), "/etc/cdm/pools.d/%s.conf", name);
+        world_put(&w, file, "[Pool]\nNodes=2-3\n");
+        world_set_policy(&w, "[Match]\nPool=*\n[Grant]\nLimit=1G\n");
+        ck_assert_int_ge(sd_bus_path_encode(CDM_PATH_POOL, name, &path), 0);
+        ck_assert_int_ge(sd_bus_get_property_string(w.client, CDM_BUS_NAME, path, CDM_INTERFACE_POOL, "Name",
+                                                    NULL, &text),
+                         0);
+        ck_assert_str_eq(text, name);
+}
+END_TEST
+
 START_TEST(a_call_may_have_ten_kilobytes)
 {
         sd_bus_message *m = new_call(CDM_PATH, CDM_INTERFACE_MANAGER, "Request");
@@ -846,6 +878,8 @@ int main(void)
         tcase_add_test(l, empty_containers_make_a_call_long);
         tcase_add_test(l, a_list_asked_for_at_length);
         tcase_add_test(l, long_questions_for_properties);
+        tcase_add_test(l, no_object_has_a_long_path);
+        tcase_add_test(l, the_longest_path_is_one_of_a_pool);
         tcase_add_test(l, a_call_may_have_ten_kilobytes);
         tcase_add_test(t, questions_to_the_bus_are_not_counted);
         tcase_add_test(t, a_match_that_is_refused_ends_nothing);
