@@ -2,14 +2,22 @@
 
 /* Properties of the manager that depend on settings of the kernel and of drivers. sd-bus needs their values
  * synchronously, so the call waits here until the settings are read (machine-facts.c), and is then
- * dispatched again. */
+ * dispatched again.
+ *
+ *   GetManagedObjects ── waits for its turn (bus-callers.h) ──┐
+ *   other calls ──────────────────────────────────────────────┴── settings are read ── dispatched again
+ *
+ * sd-bus makes the reply to GetManagedObjects in one piece, and other messages wait meanwhile. So only one such
+ * call is dispatched at a time, and the next one after the bus has read its reply. */
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <utlist.h>
 
+#include "daemon/bus/bus-callers.h"
 #include "daemon/bus/bus-internal.h"
+#include "daemon/loop/slice.h"
 #include "daemon/tenant/machine-facts.h"
 #include "policy/cdm-names.h"
 #include "policy/macro.h"
@@ -28,13 +36,23 @@ typedef struct FactsCall {
 
 struct BusFacts {
         MachineFacts *facts;
+        sd_bus *bus;
         FactsCall *calls;
         size_t n_calls;
         MachineLook *look;
+        BusCallers *callers; /* calls of GetManagedObjects */
+        Slice *slice;
+        const sd_bus_message *objects; /* the call of GetManagedObjects among `calls`; NULL: none */
+        bool replied;                  /* such a call has been dispatched since the last pause */
 };
 
 static void facts_call_free(BusFacts *f, FactsCall *c)
 {
+        if (c->call == f->objects) {
+                f->objects = NULL;
+                f->replied = true;
+                slice_set(f->slice, true);
+        }
         DL_DELETE(f->calls, c);
         f->n_calls--;
         sd_bus_message_unref(c->call);
@@ -61,23 +79,26 @@ static bool facts_are_in(sd_bus_message *call)
         return false;
 }
 
+static void facts_dispatch(BusFacts *f, FactsCall *c)
+{
+        int r = sd_bus_enqueue_for_read(f->bus, c->call);
+
+        c->ready = r >= 0;
+        if (r < 0) {
+                (void)sd_bus_reply_method_errno(c->call, r, NULL);
+                facts_call_free(f, c);
+        }
+}
+
 static void facts_on_look(int result _unused_, void *userdata)
 {
         BusFacts *f = userdata;
         FactsCall *c, *next;
 
         f->look = NULL;
-        DL_FOREACH_SAFE (f->calls, c, next) {
-                if (c->ready)
-                        continue;
-                int r = sd_bus_enqueue_for_read(sd_bus_message_get_bus(c->call), c->call);
-                if (r >= 0) {
-                        c->ready = true;
-                        continue;
-                }
-                (void)sd_bus_reply_method_errno(c->call, r, NULL);
-                facts_call_free(f, c);
-        }
+        DL_FOREACH_SAFE (f->calls, c, next)
+                if (!c->ready)
+                        facts_dispatch(f, c);
 }
 
 /* True if the call was dispatched again; it is then removed from the list. */
@@ -93,32 +114,85 @@ static bool facts_take_ready(BusFacts *f, const sd_bus_message *call)
         return false;
 }
 
+/* True if the settings are being read, and facts_on_look() will be called. */
+static bool facts_look(BusFacts *f)
+{
+        return f->look || machine_look(f->facts, facts_on_look, f, &f->look) == 0;
+}
+
+/* NULL: out of memory. */
+static FactsCall *facts_add(BusFacts *f, sd_bus_message *call)
+{
+        FactsCall *c = calloc(1, sizeof(*c));
+
+        if (!c)
+                return NULL;
+        c->call = sd_bus_message_ref(call);
+        DL_APPEND(f->calls, c);
+        f->n_calls++;
+        return c;
+}
+
 static int facts_on_call(sd_bus_message *call, void *userdata, sd_bus_error *error)
 {
         BusFacts *f = userdata;
 
-        if (!facts_are_in(call) || facts_take_ready(f, call) || f->n_calls >= WAITING_MAX)
+        if (!facts_are_in(call) || facts_take_ready(f, call))
                 return 0;
-        FactsCall *c = calloc(1, sizeof(*c));
-        if (!c)
-                return -ENOMEM;
-        if (!f->look && machine_look(f->facts, facts_on_look, f, &f->look) != 0) {
-                free(c);
+        if (sd_bus_message_is_method_call(call, OBJECT_MANAGER, "GetManagedObjects") > 0)
+                return bus_callers_add(f->callers, call, "calls of GetManagedObjects", NULL);
+        if (f->n_calls >= WAITING_MAX || !facts_look(f))
                 return 0;
-        }
-        c->call = sd_bus_message_ref(call);
-        DL_APPEND(f->calls, c);
-        f->n_calls++;
-        return 1;
+        return facts_add(f, call) ? 1 : -ENOMEM;
 }
 
-int bus_facts_new(MachineFacts *facts, BusFacts **ret)
+static void facts_on_slice(void *userdata)
+{
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *call = NULL;
+        BusFacts *f = userdata;
+
+        slice_set(f->slice, false);
+        if (f->objects)
+                return;
+        if (f->replied)
+                bus_callers_pause(f->callers, f->bus);
+        f->replied = false;
+        call = bus_callers_next(f->callers, NULL, NULL);
+        if (!call)
+                return;
+        FactsCall *c = facts_add(f, call);
+        if (!c) {
+                (void)sd_bus_reply_method_errno(call, -ENOMEM, NULL);
+                slice_set(f->slice, true);
+                return;
+        }
+        f->objects = call;
+        if (!facts_look(f))
+                facts_dispatch(f, c);
+}
+
+static void facts_on_ready(void *userdata)
+{
+        BusFacts *f = userdata;
+
+        slice_set(f->slice, true);
+}
+
+int bus_facts_new(sd_bus *bus, SenderCache *senders, Peers *peers, MachineFacts *facts, BusFacts **ret)
 {
         BusFacts *f = calloc(1, sizeof(*f));
 
         if (!f)
                 return -ENOMEM;
         f->facts = facts;
+        f->bus = bus;
+        int r = bus_callers_new(senders, peers, &bus_limits_lists, facts_on_ready, f, &f->callers);
+        if (r >= 0)
+                r = slice_new_patient(sd_bus_get_event(bus), facts_on_slice, f, &f->slice);
+        if (r < 0) {
+                bus_facts_free(f);
+                return r;
+        }
         *ret = f;
         return 0;
 }
@@ -130,6 +204,8 @@ BusFacts *bus_facts_free(BusFacts *f)
         while (f->calls)
                 facts_call_free(f, f->calls);
         machine_look_free(f->look);
+        bus_callers_free(f->callers);
+        slice_free(f->slice);
         free(f);
         return NULL;
 }

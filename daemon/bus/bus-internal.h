@@ -22,6 +22,7 @@ typedef struct BusHolders BusHolders;
 typedef struct BusFacts BusFacts;
 typedef struct Guarded Guarded;
 typedef struct BusAdmit BusAdmit;
+typedef struct SenderCache SenderCache;
 
 struct Bus {
         BusContext context;
@@ -70,8 +71,8 @@ int bus_list_reservations(Bus *b, sd_bus_message *message, sd_bus_error *error);
 /* Answers Get for Used and Labels in place of the reservation's vtable. */
 int bus_list_install(Bus *b);
 
-/* bus-facts.c. Properties of the manager whose values are read first. */
-int bus_facts_new(MachineFacts *facts, BusFacts **ret);
+/* bus-facts.c. Properties of the manager whose values are read first, and GetManagedObjects. */
+int bus_facts_new(sd_bus *bus, SenderCache *senders, Peers *peers, MachineFacts *facts, BusFacts **ret);
 BusFacts *bus_facts_free(BusFacts *f);
 int bus_facts_install(Bus *b);
 

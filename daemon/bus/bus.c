@@ -166,7 +166,7 @@ int bus_new(const BusContext *context, Bus **ret)
         if (r >= 0)
                 r = bus_holders_new(b->book, context->holders, &b->holders);
         if (r >= 0)
-                r = bus_facts_new(context->facts, &b->facts);
+                r = bus_facts_new(b->bus, core->senders, core->peers, context->facts, &b->facts);
         if (r >= 0)
                 r = notify_subscribe(core->notify, bus_on_notice, b);
         if (r >= 0)

@@ -562,6 +562,127 @@ START_TEST(a_call_may_have_ten_kilobytes)
 }
 END_TEST
 
+/* --- many calls of GetManagedObjects ----------------------------------------------------------------------
+ */
+
+enum { OBJECTS = 900, FLOOD_EACH = 4, FLOOD_MAX = 8 };
+
+typedef struct Flood {
+        sd_bus *bus[FLOOD_MAX];
+        Tally t;
+} Flood;
+
+static void start_objects(void)
+{
+        start();
+        world_kill_cdmd(&w, SIGTERM);
+        world_put_reservations(&w, 1, OBJECTS, 1);
+        world_start_cdmd(&w);
+}
+
+/* The bus has passed on whatever was sent on this connection, and what it had for this connection has been
+ * read. */
+static void settle(sd_bus *bus)
+{
+        ck_assert_int_ge(sd_bus_call_method(bus, "org.freedesktop.DBus", "/org/freedesktop/DBus",
+                                            "org.freedesktop.DBus", "GetId", NULL, NULL, NULL),
+                         0);
+        while (sd_bus_process(bus, NULL) > 0)
+                ;
+}
+
+static void flood_settle(Flood *f, unsigned n)
+{
+        for (unsigned b = 0; b < n; b++)
+                settle(f->bus[b]);
+}
+
+/* n connections. None of their calls is over the limit of a connection. */
+static void flood(Flood *f, unsigned n)
+{
+        *f = (Flood){ 0 };
+        for (unsigned b = 0; b < n; b++) {
+                f->bus[b] = world_connect(&w, geteuid());
+                for (int i = 0; i < FLOOD_EACH; i++, f->t.sent++)
+                        ck_assert_int_ge(sd_bus_call_method_async(f->bus[b], NULL, CDM_BUS_NAME, CDM_PATH,
+                                                                  "org.freedesktop.DBus.ObjectManager",
+                                                                  "GetManagedObjects", on_reply, &f->t,
+                                                                  NULL),
+                                         0);
+                ck_assert_int_ge(sd_bus_flush(f->bus[b]), 0);
+        }
+}
+
+static void wait_flood(Flood *f, unsigned n, unsigned n_answers)
+{
+        while (f->t.ok + f->t.failed < n_answers)
+                flood_settle(f, n);
+}
+
+static void stop_cdmd(void)
+{
+        int status;
+
+        ck_assert_int_eq(kill(w.cdmd, SIGSTOP), 0);
+        ck_assert_int_eq(waitpid(w.cdmd, &status, WUNTRACED), w.cdmd);
+        ck_assert(WIFSTOPPED(status));
+}
+
+/* One who asks when many others are being answered is not the last one to get an answer. */
+START_TEST(a_ping_passes_lists_of_objects)
+{
+        enum { BUSES = 4, SENT = BUSES * FLOOD_EACH };
+        Tally pings = { 0 };
+        Flood f;
+
+        ping(w.client);
+        for (;;) {
+                flood(&f, BUSES);
+                wait_flood(&f, BUSES, 1);
+                stop_cdmd();
+                flood_settle(&f, BUSES);
+                if (f.t.ok + f.t.failed <= SENT / 2)
+                        break;
+                /* The test was too slow: few are left to be passed. */
+                ck_assert_int_eq(kill(w.cdmd, SIGCONT), 0);
+                wait_flood(&f, BUSES, SENT);
+                close_all(f.bus, BUSES);
+        }
+        ck_assert_int_ge(sd_bus_call_method_async(w.client, NULL, CDM_BUS_NAME, CDM_PATH,
+                                                  "org.freedesktop.DBus.Peer", "Ping", on_reply, &pings,
+                                                  NULL),
+                         0);
+        settle(w.client);
+        ck_assert_int_eq(kill(w.cdmd, SIGCONT), 0);
+        wait_answers(w.client, &pings, 1);
+        ck_assert_uint_eq(pings.ok, 1);
+        flood_settle(&f, BUSES);
+        ck_assert_uint_lt(f.t.ok + f.t.failed, SENT);
+        wait_flood(&f, BUSES, SENT);
+        ck_assert_msg(f.t.failed == 0, "%s: %s", f.t.error, f.t.message);
+        close_all(f.bus, BUSES);
+}
+END_TEST
+
+START_TEST(lists_of_objects_have_a_limit)
+{
+        Flood f;
+
+        ping(w.client);
+        stop_cdmd();
+        flood(&f, FLOOD_MAX);
+        flood_settle(&f, FLOOD_MAX);
+        ck_assert_int_eq(kill(w.cdmd, SIGCONT), 0);
+        wait_flood(&f, FLOOD_MAX, f.t.sent);
+        ck_assert_uint_ge(f.t.ok, 16);
+        ck_assert_uint_gt(f.t.failed, 0);
+        ck_assert_str_eq(f.t.error, CDM_ERROR_BUSY);
+        ck_assert_msg(strstr(f.t.message, "GetManagedObjects"), "%s", f.t.message);
+        ck_assert_uint_eq(count_state("active"), OBJECTS);
+        close_all(f.bus, FLOOD_MAX);
+}
+END_TEST
+
 /* --- many events ------------------------------------------------------------------------------------------
  */
 
@@ -868,13 +989,17 @@ END_TEST
 int main(void)
 {
         Suite *s = suite_create("limits");
-        TCase *t = tcase_create("limits"), *l = tcase_create("long");
+        TCase *t = tcase_create("limits"), *l = tcase_create("long"), *o = tcase_create("objects");
 
         /* No time limit: a slow machine is no failure. */
         tcase_set_timeout(t, 0);
         tcase_set_timeout(l, 0);
+        tcase_set_timeout(o, 0);
         tcase_add_checked_fixture(t, start, stop);
         tcase_add_checked_fixture(l, start, stop);
+        tcase_add_checked_fixture(o, start_objects, stop);
+        tcase_add_test(o, a_ping_passes_lists_of_objects);
+        tcase_add_test(o, lists_of_objects_have_a_limit);
         tcase_add_test(l, empty_containers_make_a_call_long);
         tcase_add_test(l, a_list_asked_for_at_length);
         tcase_add_test(l, long_questions_for_properties);
@@ -900,5 +1025,6 @@ int main(void)
                 puts("# the tests with another user were left out: they need root");
         suite_add_tcase(s, t);
         suite_add_tcase(s, l);
+        suite_add_tcase(s, o);
         return check_main(s);
 }
