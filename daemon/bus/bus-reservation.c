@@ -46,22 +46,26 @@ static int object_find(sd_bus *bus, const char *path, const char *interface, voi
         return 1;
 }
 
-/* The reply to GetManagedObjects is one message, so the number of reservations in it is limited. */
+/* The reply to GetManagedObjects is one message, so the number of reservations in it is limited. sd-bus also
+ * asks for the objects below a single reservation, where there are none. */
 static int bus_reservation_enumerate(sd_bus *bus, const char *prefix, void *userdata, char ***ret_nodes,
                                      sd_bus_error *error)
 {
         Book *book = ((Bus *)userdata)->book;
-        _cleanup_(bus_paths_free) char **paths = calloc(ledger_count(book->ledger) + 1, sizeof(char *));
+        _cleanup_(bus_paths_free) char **paths = NULL;
         char path[BUS_PATH_MAX];
         size_t n = 0;
         Entry *e, *next;
 
+        if (strlen(prefix) > strlen(CDM_PATH_RESERVATION))
+                return 0;
         if (ledger_count(book->ledger) > CDM_PAGE_MAX)
                 return sd_bus_error_setf(
                         error, SD_BUS_ERROR_LIMITS_EXCEEDED,
                         "there are more than %d reservations; read them with " CDM_INTERFACE_MANAGER
                         ".ListReservations",
                         CDM_PAGE_MAX);
+        paths = calloc(ledger_count(book->ledger) + 1, sizeof(char *));
         if (!paths)
                 return -ENOMEM;
         HASH_ITER (hh, book->entries, e, next) {

@@ -378,6 +378,24 @@ START_TEST(too_many_objects_for_one_message)
 }
 END_TEST
 
+static int introspect(const char *path)
+{
+        _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
+
+        int r = sd_bus_call_method(w.client, CDM_BUS_NAME, path, "org.freedesktop.DBus.Introspectable",
+                                   "Introspect", &error, NULL, NULL);
+        snprintf(world_error, sizeof(world_error), "%s", error.name ? error.name : "");
+        return r;
+}
+
+START_TEST(one_object_of_many_is_introspected)
+{
+        ck_assert_int_lt(introspect(CDM_PATH_RESERVATION), 0);
+        ck_assert_str_eq(world_error, SD_BUS_ERROR_LIMITS_EXCEEDED);
+        ck_assert_msg(introspect(CDM_PATH_RESERVATION "/7") >= 0, "%s", world_error);
+}
+END_TEST
+
 /* Runs cdmctl; true if it succeeds and its output has so many lines. */
 static bool cdmctl_prints(const char *arguments, unsigned lines)
 {
@@ -665,6 +683,7 @@ int main(void)
         tcase_add_test(many, a_filter_that_matches_nothing_costs_no_more_than_a_page);
         tcase_add_test(many, rows_have_the_properties_of_the_object);
         tcase_add_test(many, too_many_objects_for_one_message);
+        tcase_add_test(many, one_object_of_many_is_introspected);
         tcase_add_test(many, cdmctl_shows_all);
         tcase_add_test(few, nonsense_is_refused);
         tcase_add_test(few, a_filter_is_given_once);
