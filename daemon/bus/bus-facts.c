@@ -6,9 +6,10 @@
  *
  *   GetManagedObjects ── waits for its turn (bus-callers.h) ──┐
  *   other calls ──────────────────────────────────────────────┴── settings are read ── dispatched again
+ *   Introspect of all reservations ── waits for its turn ──────────────────────────────┘
  *
- * sd-bus makes the reply to GetManagedObjects in one piece, and other messages wait meanwhile. So only one such
- * call is dispatched at a time, and the next one after the bus has read its reply. */
+ * sd-bus makes a list of all objects in one piece, and other messages wait meanwhile. So only one such call is
+ * dispatched at a time, and the next one after the bus has read its reply. */
 
 #include <errno.h>
 #include <stdlib.h>
@@ -27,6 +28,7 @@
 
 #define PROPERTIES     "org.freedesktop.DBus.Properties"
 #define OBJECT_MANAGER "org.freedesktop.DBus.ObjectManager"
+#define INTROSPECTABLE "org.freedesktop.DBus.Introspectable"
 
 typedef struct FactsCall {
         sd_bus_message *call;
@@ -40,9 +42,9 @@ struct BusFacts {
         FactsCall *calls;
         size_t n_calls;
         MachineLook *look;
-        BusCallers *callers; /* calls of GetManagedObjects */
+        BusCallers *callers; /* calls that list all objects */
         Slice *slice;
-        const sd_bus_message *objects; /* the call of GetManagedObjects among `calls`; NULL: none */
+        const sd_bus_message *objects; /* the call of these among `calls`; NULL: none */
         bool replied;                  /* such a call has been dispatched since the last pause */
 };
 
@@ -57,6 +59,13 @@ static void facts_call_free(BusFacts *f, FactsCall *c)
         f->n_calls--;
         sd_bus_message_unref(c->call);
         free(c);
+}
+
+static bool lists_objects(sd_bus_message *call)
+{
+        return sd_bus_message_is_method_call(call, OBJECT_MANAGER, "GetManagedObjects") > 0 ||
+               (sd_bus_message_is_method_call(call, INTROSPECTABLE, "Introspect") > 0 &&
+                strcmp(sd_bus_message_get_path(call), CDM_PATH_RESERVATION) == 0);
 }
 
 static bool facts_are_in(sd_bus_message *call)
@@ -137,11 +146,11 @@ static int facts_on_call(sd_bus_message *call, void *userdata, sd_bus_error *err
 {
         BusFacts *f = userdata;
 
-        if (!facts_are_in(call) || facts_take_ready(f, call))
+        if (facts_take_ready(f, call))
                 return 0;
-        if (sd_bus_message_is_method_call(call, OBJECT_MANAGER, "GetManagedObjects") > 0)
-                return bus_callers_add(f->callers, call, "calls of GetManagedObjects", NULL);
-        if (f->n_calls >= WAITING_MAX || !facts_look(f))
+        if (lists_objects(call))
+                return bus_callers_add(f->callers, call, "calls of GetManagedObjects and Introspect", NULL);
+        if (!facts_are_in(call) || f->n_calls >= WAITING_MAX || !facts_look(f))
                 return 0;
         return facts_add(f, call) ? 1 : -ENOMEM;
 }
@@ -167,7 +176,7 @@ static void facts_on_slice(void *userdata)
                 return;
         }
         f->objects = call;
-        if (!facts_look(f))
+        if (!facts_are_in(call) || !facts_look(f))
                 facts_dispatch(f, c);
 }
 
@@ -212,5 +221,7 @@ BusFacts *bus_facts_free(BusFacts *f)
 
 int bus_facts_install(Bus *b)
 {
-        return sd_bus_add_object(b->bus, NULL, CDM_PATH, facts_on_call, b->facts);
+        int r = sd_bus_add_object(b->bus, NULL, CDM_PATH, facts_on_call, b->facts);
+
+        return r < 0 ? r : sd_bus_add_object(b->bus, NULL, CDM_PATH_RESERVATION, facts_on_call, b->facts);
 }

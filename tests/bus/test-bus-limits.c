@@ -598,16 +598,19 @@ static void flood_settle(Flood *f, unsigned n)
 }
 
 /* n connections. None of their calls is over the limit of a connection. */
-static void flood(Flood *f, unsigned n)
+static void flood(Flood *f, unsigned n, bool introspect)
 {
+        const char *path = introspect ? CDM_PATH_RESERVATION : CDM_PATH;
+        const char *interface =
+                introspect ? "org.freedesktop.DBus.Introspectable" : "org.freedesktop.DBus.ObjectManager";
+        const char *member = introspect ? "Introspect" : "GetManagedObjects";
+
         *f = (Flood){ 0 };
         for (unsigned b = 0; b < n; b++) {
                 f->bus[b] = world_connect(&w, geteuid());
                 for (int i = 0; i < FLOOD_EACH; i++, f->t.sent++)
-                        ck_assert_int_ge(sd_bus_call_method_async(f->bus[b], NULL, CDM_BUS_NAME, CDM_PATH,
-                                                                  "org.freedesktop.DBus.ObjectManager",
-                                                                  "GetManagedObjects", on_reply, &f->t,
-                                                                  NULL),
+                        ck_assert_int_ge(sd_bus_call_method_async(f->bus[b], NULL, CDM_BUS_NAME, path,
+                                                                  interface, member, on_reply, &f->t, NULL),
                                          0);
                 ck_assert_int_ge(sd_bus_flush(f->bus[b]), 0);
         }
@@ -637,7 +640,7 @@ START_TEST(a_ping_passes_lists_of_objects)
 
         ping(w.client);
         for (;;) {
-                flood(&f, BUSES);
+                flood(&f, BUSES, false);
                 wait_flood(&f, BUSES, 1);
                 stop_cdmd();
                 flood_settle(&f, BUSES);
@@ -664,22 +667,28 @@ START_TEST(a_ping_passes_lists_of_objects)
 }
 END_TEST
 
-START_TEST(lists_of_objects_have_a_limit)
+static void few_lists_wait(bool introspect)
 {
         Flood f;
 
         ping(w.client);
         stop_cdmd();
-        flood(&f, FLOOD_MAX);
+        flood(&f, FLOOD_MAX, introspect);
         flood_settle(&f, FLOOD_MAX);
         ck_assert_int_eq(kill(w.cdmd, SIGCONT), 0);
         wait_flood(&f, FLOOD_MAX, f.t.sent);
         ck_assert_uint_ge(f.t.ok, 16);
         ck_assert_uint_gt(f.t.failed, 0);
         ck_assert_str_eq(f.t.error, CDM_ERROR_BUSY);
-        ck_assert_msg(strstr(f.t.message, "GetManagedObjects"), "%s", f.t.message);
+        ck_assert_msg(strstr(f.t.message, "GetManagedObjects and Introspect"), "%s", f.t.message);
         ck_assert_uint_eq(count_state("active"), OBJECTS);
         close_all(f.bus, FLOOD_MAX);
+}
+
+START_TEST(lists_of_objects_have_a_limit)
+{
+        few_lists_wait(false);
+        few_lists_wait(true);
 }
 END_TEST
 
