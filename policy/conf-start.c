@@ -41,6 +41,7 @@ static int conf_start_make_refused(Rule *match, const char *path, unsigned line,
                      .n_gids = r->n_gids,
                      .unknown_user = r->unknown_user,
                      .unknown_group = r->unknown_group,
+                     .labels = r->labels,
                      .deny = true,
                      .refused = strdup(reason),
                      .refused_line = line };

@@ -50,6 +50,7 @@ typedef struct Rule {
         unsigned line;                    /* of [Match] */
         unsigned key_line[_RULE_KEY_MAX]; /* 0 when the key is not given */
 
+        /* [Match]. What a refused rule keeps of it is in conf-start.c. */
         char **pools, **units, **slices, **cgroups, **containers; /* globs; NULL: the key is not given */
         char **users, **groups;                                   /* as written; NULL: not given */
         char **labels;                                            /* KEY=GLOB; NULL: not given */

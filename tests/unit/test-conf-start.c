@@ -170,6 +170,24 @@ START_TEST(whom_it_matches_is_kept)
 }
 END_TEST
 
+START_TEST(the_labels_it_matches_are_kept)
+{
+        Label label = { (char *)"slurm.account", (char *)"ml-vision" };
+        Subject s = { .unit = (char *)"a.scope",
+                      .unit_uid = UID_NONE,
+                      .labels = { .items = &label, .n = 1 } };
+
+        put(FILE_AFTER, GOOD_RULE);
+        put(FILE_BAD, "[Match]\nPool=hbm\nLabel=slurm.account=ml-*\n[Grant]\nLimit=16GG\n");
+        load();
+        ck_assert_ptr_eq(rule_find(config->rules, config->n_rules, "hbm", &s), config->rules[0]);
+        label.value = (char *)"bio";
+        ck_assert_ptr_eq(rule_find(config->rules, config->n_rules, "hbm", &s), config->rules[1]);
+        s.labels = (Labels){ 0 };
+        ck_assert_ptr_eq(rule_find(config->rules, config->n_rules, "hbm", &s), config->rules[1]);
+}
+END_TEST
+
 /* Its users and groups are looked up later: until then it may be meant for anybody. */
 START_TEST(whom_it_may_match_is_not_passed_over)
 {
@@ -354,6 +372,7 @@ int main(void)
         const TTest *const tests[] = {
                 rules,
                 whom_it_matches_is_kept,
+                the_labels_it_matches_are_kept,
                 a_refused_file_denies_nobody_too,
                 whom_it_may_match_is_not_passed_over,
                 files_that_cannot_be_believed,
