@@ -2,7 +2,6 @@
 #include "policy/rule.h"
 
 #include <errno.h>
-#include <fnmatch.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -78,19 +77,10 @@ Rule *rule_free(Rule *r)
         return NULL;
 }
 
-/* Flags 0: a star also stands for a path of several levels, and a leading dot is not special. */
-static bool rule_glob_matches(const char *glob, const char *value)
-{
-        if (fnmatch(glob, value, 0) == 0)
-                return true;
-        /* systemd escapes a '-' that is no separator as "\x2d": the backslash is then a part of the name. */
-        return strchr(glob, '\\') && fnmatch(glob, value, FNM_NOESCAPE) == 0;
-}
-
 static bool rule_any_glob(char *const *globs, const char *value)
 {
         for (char *const *g = globs; *g; g++)
-                if (rule_glob_matches(*g, value))
+                if (word_matches(*g, value))
                         return true;
         return false;
 }
@@ -118,7 +108,7 @@ static bool rule_unit_matches(char *const *globs, const char *unit)
                 if (!at || strlen(*g) + 2 > sizeof(glob))
                         continue;
                 snprintf(glob, sizeof(glob), "%.*s*%s", (int)(at + 1 - *g), *g, at + 1);
-                if (rule_glob_matches(glob, unit))
+                if (word_matches(glob, unit))
                         return true;
         }
         return false;
@@ -171,7 +161,7 @@ static bool rule_label_key_matches(char *const *words, const char *word, const L
         const char *value = labels_find(labels, word, n);
 
         for (char *const *w = words; value && *w; w++)
-                if (strncmp(*w, word, n + 1) == 0 && fnmatch(*w + n + 1, value, 0) == 0)
+                if (strncmp(*w, word, n + 1) == 0 && word_matches(*w + n + 1, value))
                         return true;
         return false;
 }

@@ -2,11 +2,11 @@
 #include "policy/subtree.h"
 
 #include <errno.h>
-#include <fnmatch.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "policy/conf-text.h"
+#include "policy/word.h"
 
 /* The kernel's limit for the name of a cgroup. */
 #define NAME_MAX_BYTES 255
@@ -74,14 +74,14 @@ bool subtree_equal(const Subtree *a, const Subtree *b)
 bool subtree_has_unit(const Subtree *array, size_t n, const char *unit)
 {
         for (size_t i = 0; i < n; i++)
-                if (fnmatch(array[i].unit, unit, 0) == 0)
+                if (word_matches(array[i].unit, unit))
                         return true;
         return false;
 }
 
 static bool subtree_is_of(const Subtree *s, const char *unit, const char *tenant)
 {
-        return fnmatch(s->unit, unit, 0) == 0 && fnmatch(s->tenant, tenant, 0) == 0;
+        return word_matches(s->unit, unit) && word_matches(s->tenant, tenant);
 }
 
 bool subtree_has_tenant(const Subtree *array, size_t n, const char *unit, const char *tenant)
@@ -97,7 +97,7 @@ bool subtree_has_level(const Subtree *array, size_t n, const char *unit, const c
 {
         for (size_t i = 0; i < n; i++)
                 if (array[i].level && subtree_is_of(&array[i], unit, tenant) &&
-                    fnmatch(array[i].level, level, 0) == 0)
+                    word_matches(array[i].level, level))
                         return true;
         return false;
 }

@@ -3,6 +3,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <fnmatch.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,6 +21,15 @@ bool word_is_below(const char *path, const char *top)
         size_t n = strlen(top);
 
         return strncmp(path, top, n) == 0 && (path[n] == '\0' || path[n] == '/');
+}
+
+/* Flags 0: a star also stands for a path of several levels, and a leading dot is not special. */
+bool word_matches(const char *glob, const char *word)
+{
+        if (fnmatch(glob, word, 0) == 0)
+                return true;
+        /* systemd escapes a '-' that is no separator as "\x2d": the backslash is then a part of the name. */
+        return strchr(glob, '\\') && fnmatch(glob, word, FNM_NOESCAPE) == 0;
 }
 
 int word_parse_number(const char *word, int64_t min, int64_t max, int64_t *ret)

@@ -10,6 +10,8 @@
 bool word_ends_with(const char *word, const char *suffix);
 /* True if the path is `top` or below it. */
 bool word_is_below(const char *path, const char *top);
+/* True if the word matches the pattern, where a backslash quotes or is a character of the word. */
+bool word_matches(const char *glob, const char *word);
 
 /* Parses a decimal number with an optional minus sign. -EINVAL, -ERANGE. */
 int word_parse_number(const char *word, int64_t min, int64_t max, int64_t *ret);

@@ -40,6 +40,10 @@ static const Subject labelled_nobody = {
         .nobody = true,
         .labels = { .items = (Label[]){ { (char *)"k8s.namespace", (char *)"a b" } }, .n = 1 },
 };
+static const Subject escaped_job = {
+        .unit = (char *)"x.scope",
+        .labels = { .items = (Label[]){ { (char *)"k8s.pod", (char *)"a\\x2db" } }, .n = 1 },
+};
 static const Subject container = {
         .cgroup = (char *)"/machine/abc",
         .container = (char *)"podman:abc123",
@@ -136,6 +140,7 @@ static const struct {
           { .users = GLOBS((char *)"root"), UIDS(0), .refused = (char *)"x" } },
         { "label", &job, true, { .labels = GLOBS((char *)"slurm.job=77") } },
         { "glob of a label", &job, true, { .labels = GLOBS((char *)"slurm.account=ml-*") } },
+        { "escaped label", &escaped_job, true, { .labels = GLOBS((char *)"k8s.pod=a\\x2d*") } },
         { "other value", &job, false, { .labels = GLOBS((char *)"slurm.job=7") } },
         { "key that is not there", &job, false, { .labels = GLOBS((char *)"slurm.user=*") } },
         { "beginning of a key", &job, false, { .labels = GLOBS((char *)"slurm.jo=*") } },

@@ -62,6 +62,20 @@ START_TEST(each_pattern_is_for_one_name)
 }
 END_TEST
 
+/* systemd escapes a '-' of a name. */
+START_TEST(a_name_may_hold_a_backslash)
+{
+        Subtree s = parsed("my\\x2dslurmstepd.scope:a\\x2djob_*/the\\x2dstep_*");
+
+        ck_assert(subtree_has_unit(&s, 1, "my\\x2dslurmstepd.scope"));
+        ck_assert(!subtree_has_unit(&s, 1, "my-slurmstepd.scope"));
+        ck_assert(subtree_has_tenant(&s, 1, "my\\x2dslurmstepd.scope", "a\\x2djob_7"));
+        ck_assert(subtree_has_level(&s, 1, "my\\x2dslurmstepd.scope", "a\\x2djob_7", "the\\x2dstep_0"));
+        ck_assert(!subtree_has_level(&s, 1, "my\\x2dslurmstepd.scope", "a\\x2djob_7", "the_step_0"));
+        subtree_clear(&s);
+}
+END_TEST
+
 int main(void)
 {
         Suite *s = suite_create("subtree");
@@ -70,6 +84,7 @@ int main(void)
         tcase_add_test(t, a_word_has_two_or_three_parts);
         tcase_add_test(t, others_are_refused);
         tcase_add_test(t, each_pattern_is_for_one_name);
+        tcase_add_test(t, a_name_may_hold_a_backslash);
         suite_add_tcase(s, t);
         return check_main(s);
 }
