@@ -28,6 +28,7 @@ int decide_run(Case *c, const check_t *checks, size_t n);
 /* decide.c */
 int decide_check_size(Case *c);
 int decide_check_pool(Case *c);
+int decide_check_nodes(Case *c);
 /* All checks of the rule, except Exclusive= and MaxPerUser=. */
 int decide_check_policy(Case *c);
 

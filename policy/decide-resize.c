@@ -76,8 +76,8 @@ static int resize_shrink(Case *c, const ResizeRequest *q)
 
 static int resize_grow(Case *c, const ResizeRequest *q)
 {
-        static const check_t checks[] = { decide_check_pool, decide_check_policy, decide_room_more,
-                                          decide_grant };
+        static const check_t checks[] = { decide_check_pool, decide_check_nodes, decide_check_policy,
+                                          decide_room_more, decide_grant };
 
         c->grows = q->reservation;
         return decide_run(c, checks, ARRAY_SIZE(checks));

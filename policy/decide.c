@@ -101,7 +101,7 @@ int decide_check_pool(Case *c)
                              names);
 }
 
-static int decide_check_nodes(Case *c)
+int decide_check_nodes(Case *c)
 {
         char asked[NODESET_STR_MAX], has[NODESET_STR_MAX];
 

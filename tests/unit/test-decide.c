@@ -1007,6 +1007,32 @@ START_TEST(it_neither_waits_nor_displaces)
 }
 END_TEST
 
+/* A reload gave node 3, which it asked for, to another pool: nothing of that pool is given under this rule. */
+START_TEST(it_does_not_grow_into_another_pool)
+{
+        PoolConfig hbm = { .name = (char *)"hbm", .nodes = nodeset_of(2), .tier = TIER_UNKNOWN };
+        PoolConfig cxl = { .name = (char *)"cxl", .nodes = nodeset_of(3), .tier = TIER_UNKNOWN };
+        const PoolConfig *configs[] = { &cxl, &hbm };
+        char *error = NULL;
+        Reservation *r;
+        World w;
+
+        world_setup(&w);
+        r = hold(&w, 1, "a.service", 2, 256 * MIB);
+        r->asked = nodeset_of(2);
+        nodeset_add(&r->asked, 3);
+        expect_resize(&w, r, 1025 * MIB, VERDICT_GRANTED, "");
+        pool_set_free(w.pools);
+        ck_assert_int_eq(pool_set_resolve(w.topology, configs, 2, &w.pools, &error), 0);
+        w.s.pools = w.pools;
+        expect_resize(&w, r, 1025 * MIB, VERDICT_INVALID, "nodes 2-3 are not all in pool hbm, which has 2");
+        r->asked = nodeset_of(2);
+        expect_resize(&w, r, 512 * MIB, VERDICT_GRANTED, "");
+        expect_share(&w, 0, 2, 512 * MIB);
+        world_done(&w);
+}
+END_TEST
+
 /* What it has counts once; under another rule all of it counts anew. */
 START_TEST(it_grows_within_policy)
 {
@@ -1099,6 +1125,7 @@ int main(void)
         tcase_add_loop_test(c, which_can_have_another_size, 0, ARRAY_SIZE(resizes));
         tcase_add_test(c, it_grows_where_it_is);
         tcase_add_test(c, it_neither_waits_nor_displaces);
+        tcase_add_test(c, it_does_not_grow_into_another_pool);
         tcase_add_test(c, it_grows_within_policy);
         tcase_add_test(c, it_gives_back_the_last_nodes_first);
         tcase_add_test(c, verdicts_have_names);
