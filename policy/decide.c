@@ -344,7 +344,8 @@ typedef struct Quota {
         const char *of; /* " by user alice", or "" */
 } Quota;
 
-/* A request that already waits keeps waiting, and blocks no other request. */
+/* A request that waits in the queue keeps waiting, and blocks no other request. One that waits only for the
+ * reservations that it displaced has no deadline, and is refused. */
 static int decide_check_sum(Case *c, const Quota *q)
 {
         uint64_t most = decide_rule_bytes(c, q->size), own = decide_own_bytes(c, q->live_bytes);
@@ -358,7 +359,7 @@ static int decide_check_sum(Case *c, const Quota *q)
                 return -ENOMEM;
         decide_blame(c, q->key);
         return decide_answer(
-                c, c->q->id ? VERDICT_QUEUED : VERDICT_DENIED,
+                c, c->q->id && c->q->queue ? VERDICT_QUEUED : VERDICT_DENIED,
                 "%s%s more would be over %s of %s:%u, of which %s is in use%s; release some first, or ask "
                 "for less",
                 decide_format_exact(more, asked), decide_charged_why(c), setting, c->d->rule->file,

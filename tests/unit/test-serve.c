@@ -186,6 +186,25 @@ START_TEST(displaces_once_and_sends_away)
 }
 END_TEST
 
+/* 2 takes the last of the quota while 7 leaves for 1. Only a request that asked to wait waits for a quota. */
+START_TEST(without_the_queue_no_request_waits_for_a_quota)
+{
+        Rule *rule = config->rules[1];
+
+        hold(7, 0, RESERVATION_ACTIVE, 2, 60);
+        waits(1, 2, 5, 2, 50);
+        requests[1].queue = _i >= 2;
+        next("displace for 1");
+        rule->has_quota = _i % 2 == 0;
+        rule->has_user_quota = _i % 2 == 1;
+        rule->quota = rule->user_quota = (Size){ .value = 100 * PAGE };
+        hold(6, 3, RESERVATION_ACTIVE, 3, 60);
+        walk = SERVE_WALK_START;
+        next(_i < 2 ? "end 1" : "nothing");
+        next("nothing");
+}
+END_TEST
+
 /* 1 claims node 3, until 2 is granted the last of their rule's quota. Only then is node 3, where somebody is
  * leaving, open to 3. */
 START_TEST(a_quota_that_is_used_up_frees_what_was_claimed)
@@ -309,6 +328,7 @@ int main(void)
         tcase_add_checked_fixture(c, start, stop);
         tcase_add_test(c, from_the_front_to_the_end);
         tcase_add_test(c, displaces_once_and_sends_away);
+        tcase_add_loop_test(c, without_the_queue_no_request_waits_for_a_quota, 0, 4);
         tcase_add_loop_test(c, a_quota_that_is_used_up_frees_what_was_claimed, 0, 2);
         tcase_add_test(c, claims_are_no_wider_than_the_rule);
         tcase_add_test(c, many_that_are_passed_over_are_looked_at_in_slices);
