@@ -12,9 +12,6 @@
 DEFINE_CLEANUP(sd_bus, sd_bus_flush_close_unref);
 DEFINE_CLEANUP(sd_bus_message, sd_bus_message_unref);
 
-/* Grants and releases take as long as the kernel does, and an administrator may have to type a password. */
-#define CLIENT_TIMEOUT_LONG (UINT64_C(300) * 1000000)
-
 int client_open(sd_bus **ret);
 
 /* r: the negative errno that was returned with the error. */
@@ -22,7 +19,8 @@ int client_exit_status(const sd_bus_error *error, int r);
 /* Prints the error and returns client_exit_status(). */
 int client_fail(const sd_bus_error *error, int r);
 
-/* Calls a method of cdmd. ret_reply may be NULL. */
+/* Calls a method of cdmd. There is no timeout, because pages move as slowly as Bandwidth= says. If cdmd or the
+ * bus ends, the call fails. ret_reply may be NULL. */
 int client_call(sd_bus *bus, const char *path, const char *interface, const char *member,
                 sd_bus_message **ret_reply, const char *types, ...);
 /* Sends a message that the caller made. polkit may ask for a password if stdin is a terminal. */
