@@ -4,6 +4,8 @@
 /* What the files of cdmctl share. A verb is a function that returns an exit status of cdm-names.h. The
  * function that finds a failure prints the error (fail(), usage_error()) and returns the status. */
 
+#include <stdbool.h>
+
 #include "client/args.h"
 #include "policy/macro.h"
 
@@ -26,7 +28,10 @@ typedef struct Verb {
 int fail(int status, const char *format, ...) _printf_(2, 3);
 /* Likewise, for messages that are no failure. */
 void note(const char *format, ...) _printf_(1, 2);
-/* Likewise, with a hint at the verb's --help; returns CDM_EXIT_USAGE. */
+/* True if the signal is ignored, as SIGHUP is under nohup(1): cdmctl must then not wait for it either, because
+ * the kernel queues an ignored signal that is blocked. */
+bool signal_is_ignored(int n);
+/* As fail(), with a hint at the verb's --help; returns CDM_EXIT_USAGE. */
 int usage_error(const char *format, ...) _printf_(1, 2);
 
 /* For a program other than cdmctl: sets the prefix (borrowed), and a function that also gets each line,

@@ -190,6 +190,8 @@ static int watch(Waiting *w)
 
         sigemptyset(&mask);
         for (size_t i = 0; r >= 0 && i < ARRAY_SIZE(signals); i++) {
+                if (signal_is_ignored(signals[i]))
+                        continue;
                 sigaddset(&mask, signals[i]);
                 sigprocmask(SIG_BLOCK, &mask, NULL);
                 r = sd_event_add_signal(w->event, NULL, signals[i], on_signal, w);

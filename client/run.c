@@ -80,7 +80,8 @@ static void signal_set(sigset_t *set, const int *signals, size_t n)
 {
         sigemptyset(set);
         for (size_t i = 0; i < n; i++)
-                sigaddset(set, signals[i]);
+                if (!signal_is_ignored(signals[i]))
+                        sigaddset(set, signals[i]);
 }
 
 /* Does not forward signals that the command already has: those of the terminal, which go to the whole
@@ -192,7 +193,8 @@ static void release(const ReservationInfo *info, const char *path, int status)
         status_on_signal = status;
         signal_set(&mask, ending, ARRAY_SIZE(ending));
         for (size_t i = 0; i < ARRAY_SIZE(ending); i++)
-                (void)signal(ending[i], leave);
+                if (!signal_is_ignored(ending[i]))
+                        (void)signal(ending[i], leave);
         (void)sigprocmask(SIG_UNBLOCK, &mask, NULL);
 
         if (job.path && client_open(&bus) == 0)

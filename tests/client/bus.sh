@@ -341,6 +341,16 @@ until grep -q up "$scratch/out"; do kill -0 "$command" 2>/dev/null || break; don
 kill -TERM "$command"
 wait "$command"
 [ $? -eq 5 ] || complain "SIGTERM did not reach the command of run"
+# An ignored signal, as under nohup, does not end the wait; SIGTERM does. Both arrive while cdmctl waits.
+(trap '' HUP && exec "$cdmctl" run queued 2M --queue -- true) >"$scratch/out" 2>&1 &
+command=$!
+until grep -q 'Request queued 2097152' "$scratch/log"; do kill -0 "$command" 2>/dev/null || break; done
+kill -HUP "$command"
+kill -TERM "$command"
+status=0
+wait "$command" || status=$?
+[ "$status" -eq 143 ] || complain "SIGHUP that is ignored ended run with $status"
+run 0 request hbm 1M
 # With cdmctl its command ends as well. Its end of the pipe closes then, and cat sees it.
 sh -c '"$0" run hbm 1M --mem-policy=none -- sh -c "kill -9 \$PPID; exec sleep 1000"' "$cdmctl" | cat >/dev/null
 
