@@ -86,6 +86,19 @@ static bool chunk_is_on_source(const DrainChunk *c, int node)
         return node >= 0 && node < NODE_MAX && nodeset_contains(&c->from, node);
 }
 
+/* Negative: no page is there any more, or the zero page, which pagemap shows as present but numa_maps does not
+ * count, and which never moves. */
+static bool chunk_is_off_source(const DrainChunk *c, int node)
+{
+        return node >= 0 && !chunk_is_on_source(c, node);
+}
+
+/* Zero pages do not count against the budget, so if it may be too small, the kernel is asked where pages are. */
+static bool chunk_takes_all(const DrainChunk *c, size_t n, uint64_t budget)
+{
+        return c->all_on_source && n <= budget;
+}
+
 /* Calls move_pages(2) for page[0] to page[n - 1]. *ret_all: all of them are on their targets. Other results
  * than the errors returned here mean that some pages stayed; they do not reliably tell which ones (tail pages
  * of a huge page report errors although they were moved with their head). */
@@ -110,10 +123,8 @@ static int chunk_select_pages(DrainChunk *c, uint64_t budget)
 {
         size_t kept = 0;
 
-        if (c->all_on_source) {
-                c->n = c->n < budget ? c->n : budget;
+        if (chunk_takes_all(c, c->n, budget))
                 return 0;
-        }
         int r = pages_locate(c->pid, c->n, c->page, c->status);
         if (r < 0)
                 return r;
@@ -126,7 +137,7 @@ static int chunk_select_pages(DrainChunk *c, uint64_t budget)
 
 static int chunk_move_pages(DrainChunk *c, uint64_t limit_bytes, DrainCount *count)
 {
-        uint64_t stayed = 0;
+        uint64_t moved = 0, stayed = 0;
         bool all;
 
         int r = chunk_select_pages(c, (limit_bytes - count->moved_bytes) / c->page_bytes);
@@ -138,9 +149,11 @@ static int chunk_move_pages(DrainChunk *c, uint64_t limit_bytes, DrainCount *cou
                 r = pages_locate(c->pid, c->n, c->page, c->status);
         if (r < 0)
                 return r;
-        for (size_t i = 0; !all && i < c->n; i++)
+        for (size_t i = 0; i < c->n; i++) {
+                moved += chunk_is_off_source(c, c->status[i]);
                 stayed += chunk_is_on_source(c, c->status[i]);
-        count->moved_bytes += (c->n - stayed) * c->page_bytes;
+        }
+        count->moved_bytes += moved * c->page_bytes;
         count->stayed_bytes += stayed * c->page_bytes;
         return 0;
 }
@@ -155,20 +168,21 @@ static char *range_last_page(const DrainChunk *c, const char *range)
 /* Puts the ranges that may be huge pages on `from`, as many as budget, at the beginning of range[]. */
 static int chunk_select_ranges(DrainChunk *c, uint64_t budget, size_t *ret_n)
 {
+        const bool takes_all = chunk_takes_all(c, c->n_ranges, budget);
         size_t n = 0;
 
-        for (size_t i = 0; !c->all_on_source && i < c->n_ranges; i++) {
+        for (size_t i = 0; !takes_all && i < c->n_ranges; i++) {
                 c->page[2 * i] = c->range[i];
                 c->page[2 * i + 1] = range_last_page(c, c->range[i]);
         }
-        int r = c->all_on_source ? 0 : pages_locate(c->pid, 2 * c->n_ranges, c->page, c->status);
+        int r = takes_all ? 0 : pages_locate(c->pid, 2 * c->n_ranges, c->page, c->status);
         if (r < 0)
                 return r;
         for (size_t i = 0; n < budget && i < c->n_ranges; i++) {
                 char *range = c->range[i];
 
-                if (!c->all_on_source && !(chunk_is_on_source(c, c->status[2 * i]) &&
-                                           chunk_is_on_source(c, c->status[2 * i + 1])))
+                if (!takes_all && !(chunk_is_on_source(c, c->status[2 * i]) &&
+                                    chunk_is_on_source(c, c->status[2 * i + 1])))
                         continue;
                 c->range[i] = c->range[n];
                 c->range[n++] = range;
@@ -177,7 +191,8 @@ static int chunk_select_ranges(DrainChunk *c, uint64_t budget, size_t *ret_n)
         return 0;
 }
 
-/* Moves the first page of the first n ranges, and drops the ranges whose last page has moved as well. */
+/* Moves the first page of the first n ranges, and drops the ranges whose last page has moved as well. A range
+ * without a last page has pages that are not on `from`. */
 static int chunk_move_huge(DrainChunk *c, size_t n, DrainCount *count)
 {
         size_t kept = 0;
@@ -194,7 +209,8 @@ static int chunk_move_huge(DrainChunk *c, size_t n, DrainCount *count)
         if (r < 0)
                 return r;
         for (size_t i = 0; i < c->n_ranges; i++) {
-                if (i < n && !chunk_is_on_source(c, c->status[i]))
+                c->all_on_source = c->all_on_source && (i >= n || c->status[i] >= 0);
+                if (i < n && chunk_is_off_source(c, c->status[i]))
                         count->moved_bytes += HUGE_PAGE_BYTES;
                 else
                         c->range[kept++] = c->range[i];

@@ -2,12 +2,14 @@
 
 /* Uses memory on a node, says "ready PID", also to systemd, and waits for a signal. For tests in the guest.
  *
- * vm-hog --node N --mb M [--bind | --prefer | --local] [--threads T] [--shm] [--huge | --small] [--file PATH]
+ * vm-hog --node N --mb M [--bind | --prefer | --local] [--threads T] [--shm] [--huge | --small [--read R]]
+ *        [--file PATH]
  *
  * --bind (default) and --prefer are the policy of the pages; --local allocates wherever the kernel likes.
  * --bind fails where the process may not have the node, --prefer takes what it may have.
  * --shm: a shared mapping instead of a private one. --huge: of huge pages of the system's pool. --small: of
- * small pages only, which are filled by one call because each fault takes long under emulation. --file: M
+ * small pages only, which are filled by one call because each fault takes long under emulation. --read: the
+ * first R of the M MiB are only read, and so are the zero page, which is on no node. --file: M
  * MiB of page cache of a file that is written and read with that policy, instead of mapped memory.
  * --threads: as many threads that sleep. --touch: writes to its pages for ever and tells at the end
  * (SIGTERM) how long the longest single write took. */
@@ -136,27 +138,21 @@ int main(int argc, char *argv[])
 {
         enum { BIND = MPOL_BIND, PREFER = MPOL_PREFERRED, LOCAL = MPOL_DEFAULT };
         static const struct option options[] = {
-                { "node", required_argument, NULL, 'n' },
-                { "mb", required_argument, NULL, 'm' },
-                { "threads", required_argument, NULL, 't' },
-                { "file", required_argument, NULL, 'f' },
-                { "shm", no_argument, NULL, 's' },
-                { "huge", no_argument, NULL, 'H' },
-                { "bind", no_argument, NULL, 'b' },
-                { "prefer", no_argument, NULL, 'p' },
-                { "local", no_argument, NULL, 'l' },
-                { "touch", no_argument, NULL, 'w' },
-                { "hold", no_argument, NULL, 'h' },
-                { "small", no_argument, NULL, 'S' },
-                { NULL, 0, NULL, 0 },
+                { "node", required_argument, NULL, 'n' },    { "mb", required_argument, NULL, 'm' },
+                { "threads", required_argument, NULL, 't' }, { "file", required_argument, NULL, 'f' },
+                { "shm", no_argument, NULL, 's' },           { "huge", no_argument, NULL, 'H' },
+                { "bind", no_argument, NULL, 'b' },          { "prefer", no_argument, NULL, 'p' },
+                { "local", no_argument, NULL, 'l' },         { "touch", no_argument, NULL, 'w' },
+                { "hold", no_argument, NULL, 'h' },          { "small", no_argument, NULL, 'S' },
+                { "read", required_argument, NULL, 'r' },    { NULL, 0, NULL, 0 },
         };
-        long node = 0, mb = 1, threads = 0;
+        long node = 0, mb = 1, read_mb = 0, threads = 0;
         unsigned long mask[16] = { 0 };
         const char *file = NULL;
         bool shared = false, touch = false, small = false;
         int mode = BIND, huge = 0, c;
         char *memory = NULL;
-        size_t bytes;
+        size_t bytes, read_bytes;
 
         while ((c = getopt_long(argc, argv, "", options, NULL)) >= 0) {
                 switch (c) {
@@ -193,6 +189,9 @@ int main(int argc, char *argv[])
                 case 'S':
                         small = true;
                         break;
+                case 'r':
+                        read_mb = atol(optarg);
+                        break;
                 case 'h': /* what it does anyway */
                         break;
                 default:
@@ -203,6 +202,7 @@ int main(int argc, char *argv[])
         signal(SIGINT, on_signal);
         start_threads(threads);
         bytes = (size_t)mb << 20;
+        read_bytes = (size_t)read_mb << 20;
         mask[node / 64] |= 1UL << node % 64;
         if (file) {
                 if (mode != LOCAL && set_mempolicy(mode, mask, sizeof(mask) * 8) < 0)
@@ -218,7 +218,8 @@ int main(int argc, char *argv[])
                     (mode != PREFER || errno != EINVAL))
                         die("mbind");
                 if (small && (madvise(memory, bytes, MADV_NOHUGEPAGE) < 0 ||
-                              madvise(memory, bytes, MADV_POPULATE_WRITE) < 0))
+                              madvise(memory, read_bytes, MADV_POPULATE_READ) < 0 ||
+                              madvise(memory + read_bytes, bytes - read_bytes, MADV_POPULATE_WRITE) < 0))
                         die("madvise");
                 if (!small)
                         memset(memory, 1, bytes);

@@ -114,5 +114,31 @@ check "undrained" cdmctl undrain 2
 rm -f /tmp/go /tmp/went /var/tmp/big
 systemctl stop train-a train-b train-c
 check "all reservations ended" wait_for 60 site_gone
+
+# --- pages that were only read are on no node
+# about BYTES MIB: within 2 MiB
+about() {
+        [ "$1" -ge $((($2 - 2) << 20)) ] && [ "$1" -le $((($2 + 2) << 20)) ] || { echo "$1"; return 1; }
+}
+systemd-run --quiet --collect --unit=train-z bash -c 'until [ -e /tmp/go ]; do sleep 0.1; done
+        exec /usr/lib/cdmd-tests/vm-hog --prefer --node 2 --mb 128 --small --read 64 >/tmp/went'
+check "a tenant" cdmctl request hbm 32M --unit train-z.service --nodes 2
+z=$output
+check "with as much again" cdmctl request hbm 32M --unit train-z.service --nodes 2
+again=$output
+touch /tmp/go
+check "reads one half of its memory, and writes the other" wait_for 60 grep -q ready /tmp/went
+check "which alone is on the node" about "$(on train-z.service 2 anon)" 64
+check "one of its reservations is released" cdmctl release "$again"
+check "the other has its bytes, and no more" about "$(on train-z.service 2 anon)" 32
+check "the node is drained" bash -c 'cdmctl drain 2 --json=short >/tmp/drained'
+check "what was moved is what had been there" about "$(jq .moved /tmp/drained)" 32
+check "undrained" cdmctl undrain 2
+check "and the reservation is restored" wait_for 60 vm_state_is "$z" active
+check "its pages can be moved up" cdmctl migrate "$z"
+check "and they are there" about "$(on train-z.service 2 anon)" 32
+rm -f /tmp/go /tmp/went
+systemctl stop train-z
+check "its reservation ended" wait_for 60 site_gone
 site_down
 finish
