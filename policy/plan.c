@@ -110,19 +110,29 @@ static void plan_narrow(Plan *p, const PlanInput *in, const PlanChange *c)
         plan_add_from(p, STEP_EVICT, &c->leaving, &in->base);
 }
 
-/* One step per node: the limits of the nodes are independent. */
-static void plan_drain_excess(Plan *p, const PlanInput *in, const PlanChange *c)
+static void plan_add_limited(Plan *p, StepKind kind, int node, const NodeSet *nodes, uint64_t bytes)
+{
+        NodeSet from = nodeset_of(node);
+
+        if (bytes == 0)
+                return;
+        plan_add_from(p, kind, &from, nodes);
+        p->steps[p->n_steps - 1].bytes = bytes;
+}
+
+/* Each node has its own steps, because the limits of the nodes are independent. */
+static void plan_push_excess(Plan *p, const PlanInput *in, const PlanChange *c)
 {
         size_t n = 0;
 
         for (size_t i = 0; i < in->n_excess && n < PLAN_EXCESS_MAX; i++) {
-                NodeSet from;
+                const PlanExcess *e = &in->excess[i];
+                uint64_t file = e->file_bytes < e->bytes ? e->file_bytes : e->bytes;
 
-                if (in->excess[i].bytes == 0 || !nodeset_contains(&c->excess, in->excess[i].node))
+                if (e->bytes == 0 || !nodeset_contains(&c->excess, e->node))
                         continue;
-                from = nodeset_of(in->excess[i].node);
-                plan_add_from(p, STEP_DRAIN, &from, &in->base);
-                p->steps[p->n_steps - 1].bytes = in->excess[i].bytes;
+                plan_add_limited(p, STEP_EVICT, e->node, &in->base, file);
+                plan_add_limited(p, STEP_DRAIN, e->node, &in->base, e->bytes - file);
                 n++;
         }
 }
@@ -180,7 +190,7 @@ static void plan_living(Plan *p, const PlanInput *in)
         }
         if (in->migrate_up)
                 plan_migrate_up(p, in, &c);
-        plan_drain_excess(p, in, &c);
+        plan_push_excess(p, in, &c);
         if (narrows)
                 plan_narrow(p, in, &c);
         /* Measure last, so that one measurement covers the whole change. */

@@ -11,11 +11,12 @@
  *
  *      widen:   [open the way,] write, property, verify [, migrate]
  *      narrow:  drain, write, property, [close the way,] verify, evict, measure
- *      excess:  drain so many bytes, measure
+ *      excess:  evict so much page cache, drain so many bytes, measure
  *
  * Excess means the bytes of a tenant on a node that it keeps, above the bytes that it still holds there.
- * Excess page cache is not evicted: the kernel evicts from the whole cgroup, on any node, and would also
- * take pages that may stay.
+ * Page cache leaves first, because a drain moves mapped pages only: all mapped pages would leave, and the page
+ * cache would stay. The kernel evicts from the whole cgroup, on any node, so no more is evicted than is in
+ * excess.
  *
  * "The way" means the ancestors of a cgroup that systemd does not own. They are also fenced.
  *
@@ -51,7 +52,7 @@ typedef struct Step {
         StepKind kind;
         NodeSet nodes;
         NodeSet from;
-        uint64_t bytes; /* STEP_DRAIN: the upper bound; 0: all */
+        uint64_t bytes; /* STEP_DRAIN, STEP_EVICT: the upper bound; 0: all */
         bool has_inverse;
         StepKind inverse_kind; /* with inverse_nodes as its `nodes` */
         NodeSet inverse_nodes;
@@ -59,12 +60,18 @@ typedef struct Step {
 
 /* Nodes beyond PLAN_EXCESS_MAX are measured only; the caller plans again while something is left. */
 #define PLAN_EXCESS_MAX 16
-#define PLAN_STEPS_MAX  (14 + PLAN_EXCESS_MAX)
+#define PLAN_STEPS_MAX  (14 + 2 * PLAN_EXCESS_MAX)
 
 typedef struct Plan {
         Step steps[PLAN_STEPS_MAX];
         size_t n_steps;
 } Plan;
+
+typedef struct PlanExcess {
+        int node;
+        uint64_t bytes;
+        uint64_t file_bytes; /* page cache on the node */
+} PlanExcess;
 
 /* The current and the desired state of a tenant. */
 typedef struct PlanInput {
@@ -72,7 +79,7 @@ typedef struct PlanInput {
         NodeSet base;    /* ordinary nodes it keeps in any case; never empty */
         NodeSet wanted;  /* desired CDM nodes */
         NodeSet leaving; /* nodes it gives up: drained and measured even if `current` no longer has them */
-        const Share *excess; /* bytes to drain from nodes that it keeps; other nodes are ignored */
+        const PlanExcess *excess; /* on nodes that it keeps; other nodes are ignored */
         size_t n_excess;
         bool migrate_up;   /* move its pages to the new nodes */
         bool has_way;      /* systemd does not own the cgroup: its ancestors are fenced */

@@ -179,7 +179,8 @@ static int run_step(Job *job, void *userdata)
                 r = do_move(j, fd, job);
                 break;
         case STEP_EVICT:
-                r = evict_run(fd, &j->step.from, job, &j->evict);
+                r = evict_run(fd, &j->step.from, j->step.bytes > 0 ? j->step.bytes : UINT64_MAX, job,
+                              &j->evict);
                 break;
         case STEP_MEASURE:
                 r = do_measure(j, fd, job);

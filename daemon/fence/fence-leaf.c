@@ -56,7 +56,7 @@ static int leaf_drain_and_narrow(Job *job, FenceDrain *d, int fd)
         if (!d->narrowed)
                 leaf_narrow(d);
         d->narrowed = true;
-        return evict_run(fd, &d->from, job, &d->evict);
+        return evict_run(fd, &d->from, UINT64_MAX, job, &d->evict);
 }
 
 int fence_leaf_drain(Job *job, FenceDrain *d)

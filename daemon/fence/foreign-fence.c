@@ -224,7 +224,7 @@ static void clean_up(Sweep *s)
                         (void)drain_move_run(move, fd, NULL);
                         s->found->drained_bytes += drain_move_result(move).moved_bytes;
                 }
-                (void)evict_run(fd, &v->open, NULL, &evict);
+                (void)evict_run(fd, &v->open, UINT64_MAX, NULL, &evict);
                 s->found->drained_bytes += evict.evicted_bytes;
                 close(fd);
         }

@@ -206,7 +206,7 @@ static int sweep_move_and_evict(Sweep *s, Job *job, const Holder *h, int fd)
         if (r == -ECANCELED || r == JOB_PAUSED)
                 return r;
         s->moved = true;
-        return h->bytes.file > 0 ? evict_run(fd, &s->node, job, &s->evict) : 0;
+        return h->bytes.file > 0 ? evict_run(fd, &s->node, UINT64_MAX, job, &s->evict) : 0;
 }
 
 static int sweep_holder(Sweep *s, Job *job, const Holder *h)

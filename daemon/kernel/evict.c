@@ -15,9 +15,18 @@ static uint64_t evict_file_bytes(const NumaBytes *b)
         return b->file;
 }
 
-int evict_run(int cgroup_fd, const NodeSet *from, Job *job, Evict *e)
+/* 0: nothing is left to evict. */
+static uint64_t evict_chunk_bytes(const Evict *e, uint64_t limit_bytes)
 {
-        uint64_t started_usec = clock_monotonic_usec(), left;
+        uint64_t chunk = limit_bytes > e->evicted_bytes ? limit_bytes - e->evicted_bytes : 0;
+
+        chunk = e->left_bytes < chunk ? e->left_bytes : chunk;
+        return chunk < CHUNK_BYTES ? chunk : CHUNK_BYTES;
+}
+
+int evict_run(int cgroup_fd, const NodeSet *from, uint64_t limit_bytes, Job *job, Evict *e)
+{
+        uint64_t started_usec = clock_monotonic_usec(), left, chunk;
         int r = 0;
 
         if (!e->begun)
@@ -25,8 +34,8 @@ int evict_run(int cgroup_fd, const NodeSet *from, Job *job, Evict *e)
         if (r < 0)
                 return r;
         e->begun = true;
-        while (e->left_bytes > 0 && e->n_useless < USELESS_MAX) {
-                uint64_t before = e->left_bytes, chunk = before < CHUNK_BYTES ? before : CHUNK_BYTES;
+        while ((chunk = evict_chunk_bytes(e, limit_bytes)) > 0 && e->n_useless < USELESS_MAX) {
+                uint64_t before = e->left_bytes;
 
                 if (job_is_cancelled(job))
                         return -ECANCELED;

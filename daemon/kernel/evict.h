@@ -17,7 +17,7 @@ typedef struct Evict {
         uint64_t evicted_bytes; /* bytes that left the nodes */
 } Evict;
 
-/* Evicts the remaining page cache of the cgroup on `from`, in chunks no larger than the file bytes there.
- * Stops after two chunks that had no effect. JOB_PAUSED: job_pause() was called, and the function must be
- * called again. job may be NULL. */
-int evict_run(int cgroup_fd, const NodeSet *from, Job *job, Evict *e);
+/* Evicts the remaining page cache of the cgroup on `from`, in chunks no larger than the file bytes there, until
+ * limit_bytes have left these nodes (UINT64_MAX: no limit). Stops after two chunks that had no effect.
+ * JOB_PAUSED: job_pause() was called, and the function must be called again. job may be NULL. */
+int evict_run(int cgroup_fd, const NodeSet *from, uint64_t limit_bytes, Job *job, Evict *e);

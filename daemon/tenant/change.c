@@ -127,7 +127,7 @@ static int add_held(Reservation *r, void *userdata)
 
 /* Finds the excess on `nodes`, which are given up but kept open by another reservation of the tenant: the
  * bytes above what the tenant still holds there. Kernel memory cannot be moved, and does not count. */
-static size_t find_excess(const Change *c, const TenantReading *now, const NodeSet *nodes, Share *ret)
+static size_t find_excess(const Change *c, const TenantReading *now, const NodeSet *nodes, PlanExcess *ret)
 {
         size_t n = 0;
 
@@ -139,7 +139,7 @@ static size_t find_excess(const Change *c, const TenantReading *now, const NodeS
                         continue;
                 ledger_foreach_of_tenant(c->book->ledger, c->tenant, add_held, &held);
                 if (bytes > held.bytes)
-                        ret[n++] = (Share){ held.node, bytes - held.bytes };
+                        ret[n++] = (PlanExcess){ held.node, bytes - held.bytes, now->bytes[i].file };
         }
         return n;
 }
@@ -189,7 +189,7 @@ static int make_plan(const Change *c, const TenantReading *now, Plan *ret)
         Book *book = c->book;
         NodeSet open = ledger_tenant_nodes(book->ledger, c->tenant);
         NodeSet kept = nodeset_intersect(&c->terms.leaving, &open);
-        Share excess[SHARES_MAX];
+        PlanExcess excess[SHARES_MAX];
         PlanInput in = {
                 .current = now->mems,
                 .base = base_of(c),

@@ -578,10 +578,18 @@ START_TEST(drain_refuses_nonsense_and_skips_the_dead)
 
         /* Nothing ever leaves a plain file: two useless chunks, no larger than what is there. */
         tree_write(root, SYS "a.service/memory.reclaim", "");
-        ck_assert_int_eq(evict_run(fd, &two, NULL, &evict), 0);
+        ck_assert_int_eq(evict_run(fd, &two, UINT64_MAX, NULL, &evict), 0);
         ck_assert_uint_eq(evict.evicted_bytes, 0);
         text = tree_read(root, SYS "a.service/memory.reclaim");
         ck_assert_int_eq(strncmp(text, "8192 swappiness=0", 17), 0);
+        free(text);
+
+        /* nor than the limit */
+        evict = (Evict){ 0 };
+        tree_write(root, SYS "a.service/memory.reclaim", "");
+        ck_assert_int_eq(evict_run(fd, &two, 4096, NULL, &evict), 0);
+        text = tree_read(root, SYS "a.service/memory.reclaim");
+        ck_assert_int_eq(strncmp(text, "4096 swappiness=0", 17), 0);
         free(text);
         close(fd);
 }

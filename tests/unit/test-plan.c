@@ -56,7 +56,7 @@ static const struct {
         const char *current, *base, *wanted, *leaving;
         bool migrate_up, has_property, ended;
         const char *steps;
-        Share excess[3];
+        PlanExcess excess[3];
 } cases[] = {
         { "grant", "0-1", "0-1", "2", "", false, true, false,
           "write 0-2 <0-1; property 0-2 <0-1; verify 0-2" },
@@ -96,6 +96,36 @@ static const struct {
           false,
           "verify 0-3; drain 2>0-1 7; drain 3>0-1 9; measure 2-3>0-1",
           { { 2, 7 }, { 3, 9 } } },
+        { "page cache in excess leaves first",
+          "0-2",
+          "0-1",
+          "2",
+          "2",
+          false,
+          true,
+          false,
+          "verify 0-2; evict 2>0-1 3; drain 2>0-1 4; measure 2>0-1",
+          { { 2, 7, 3 } } },
+        { "no more page cache leaves than is in excess, and nothing else",
+          "0-3",
+          "0-1",
+          "2-3",
+          "2-3",
+          false,
+          true,
+          false,
+          "verify 0-3; evict 2>0-1 7; evict 3>0-1 9; measure 2-3>0-1",
+          { { 2, 7, 8 }, { 3, 9, 9 } } },
+        { "page cache within the reservation stays",
+          "0-2",
+          "0-1",
+          "2",
+          "2",
+          false,
+          true,
+          false,
+          "verify 0-2",
+          { { 2, 0, 3 } } },
         { "no excess", "0-2", "0-1", "2", "2", false, true, false, "verify 0-2", { { 2, 0 } } },
         { "one node is kept, with excess, and one is left",
           "0-3",
@@ -292,8 +322,8 @@ static void check_drains(const PlanInput *in, const Plan *p)
         for (size_t i = 0; i < p->n_steps; i++) {
                 const Step *s = &p->steps[i];
 
-                MUST(s->bytes == 0 || s->kind == STEP_DRAIN);
-                MUST(s->kind != STEP_EVICT || !nodeset_intersects(&s->from, &target));
+                MUST(s->bytes == 0 || s->kind == STEP_DRAIN || s->kind == STEP_EVICT);
+                MUST(s->kind != STEP_EVICT || s->bytes > 0 || !nodeset_intersects(&s->from, &target));
                 if (s->kind == STEP_MEASURE)
                         measure = i;
                 if (s->kind != STEP_DRAIN)
@@ -330,7 +360,7 @@ static NodeSet from_bits(unsigned bits, int first)
 /* All inputs over three ordinary and three CDM nodes. */
 START_TEST(invariants)
 {
-        static const Share excess[] = { { 100, 7 }, { 101, 0 }, { 102, 9 } };
+        static const PlanExcess excess[] = { { 100, 7, 3 }, { 101, 0 }, { 102, 9 } };
 
         for (unsigned base = 1; base < 8; base++)
                 for (unsigned bits = 0; bits < 8 * 8 * 8 * 8 * 4; bits++) {
@@ -357,7 +387,7 @@ END_TEST
 /* Of very many nodes some are left for the next plan, but none goes unmeasured. */
 START_TEST(excess_on_many_nodes)
 {
-        Share excess[SHARES_MAX];
+        PlanExcess excess[SHARES_MAX];
         PlanInput in = { .current = set("0-64"),
                          .base = set("0"),
                          .wanted = set("1-63"),
@@ -368,11 +398,11 @@ START_TEST(excess_on_many_nodes)
         Plan p;
 
         for (int i = 0; i < SHARES_MAX; i++)
-                excess[i] = (Share){ i + 1, 7 };
+                excess[i] = (PlanExcess){ i + 1, 7, 3 };
         ck_assert_int_eq(plan(&in, &p), 0);
         check_invariants(&in, &p);
-        ck_assert_uint_eq(p.n_steps, PLAN_EXCESS_MAX + 6);
-        ck_assert_uint_eq(p.steps[PLAN_EXCESS_MAX].bytes, 0);
+        ck_assert_uint_eq(p.n_steps, 2 * PLAN_EXCESS_MAX + 6);
+        ck_assert_uint_eq(p.steps[2 * PLAN_EXCESS_MAX].bytes, 0);
         ck_assert_str_eq(list(&p.steps[p.n_steps - 1].from), "1-64");
 }
 END_TEST

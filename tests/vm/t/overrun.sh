@@ -100,6 +100,25 @@ check "the worst overrun is known" test "$worst" -gt 0
 check "and how long it was" test "$longest" -gt 0
 systemctl stop train-greedy
 
+# Page cache goes first: it cannot be moved, and what is mapped is within the reservation.
+tenant train-cached
+# all_on_node UNIT: its bytes on node 2, with page cache
+all_on_node() {
+        vm_node_bytes "$(vm_cgroup "$1.service")" 2
+}
+within() {
+        [ "$(all_on_node train-cached)" -le $((97 * mib)) ]
+}
+go train-cached a 'exec numactl --preferred=2 /usr/lib/cdmd-tests/vm-hog --local --mb 48'
+check "one uses 48 MiB" wait_for 60 at_least train-cached $((48 * mib))
+go train-cached b 'exec /usr/lib/cdmd-tests/vm-hog --prefer --node 2 --mb 160 --file /var/tmp/cache'
+check "and reads a file: an overrun is told" wait_for 120 told train-cached overrun
+check "and that it has ended" wait_for 120 told train-cached overrun-ended
+check "it is within its reservation" wait_for 60 within
+check "its page cache went, and not what it maps" at_least train-cached $((48 * mib))
+systemctl stop train-cached
+rm /var/tmp/cache
+
 tenant warned
 go warned a 'exec numactl --preferred=2 /usr/lib/cdmd-tests/vm-hog --local --mb 150'
 check "OnOverrun=warn: it is told" wait_for 60 told warned overrun
@@ -120,5 +139,5 @@ check "without a page there" wait_for 60 at_most revoked 0
 systemctl stop revoked train-calm
 check "nothing is left" wait_for 60 site_gone
 site_down
-rm -r /run/tenant /run/{train-calm,train-greedy,warned,revoked}.d
+rm -r /run/tenant /run/{train-calm,train-greedy,train-cached,warned,revoked}.d
 finish
