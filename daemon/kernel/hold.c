@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -28,7 +29,7 @@ struct Hold {
         char *map;
         uint64_t capacity_bytes;
         _Atomic uint64_t bytes; /* written by the worker, read by the event loop */
-        bool populated;         /* adopted pages are mapped again */
+        uint64_t adopted_bytes; /* from the start: pages of an earlier cdmd that are not mapped yet */
 };
 
 uint64_t hold_bytes(const Hold *h)
@@ -49,6 +50,11 @@ static void hold_tell(const Hold *h, uint64_t bytes)
 {
         if (h->node >= 0 && h->node < NODE_MAX)
                 node_bytes[h->node] = bytes;
+}
+
+bool hold_is_populated(const Hold *h)
+{
+        return h->adopted_bytes == 0;
 }
 
 int hold_fd(const Hold *h)
@@ -93,7 +99,7 @@ static int hold_from(int fd, int node, uint64_t capacity_bytes, uint64_t bytes, 
         h->node = node;
         h->capacity_bytes = capacity_bytes;
         h->bytes = bytes;
-        h->populated = bytes == 0;
+        h->adopted_bytes = bytes;
         int r = hold_map(h);
         hold_tell(h, bytes);
         if (r < 0) {
@@ -134,6 +140,23 @@ static int hold_set_size(Hold *h, uint64_t bytes)
         if (ftruncate(h->fd, (off_t)bytes) < 0)
                 return -errno;
         h->bytes = bytes;
+        h->adopted_bytes = h->adopted_bytes < bytes ? h->adopted_bytes : bytes;
+        return 0;
+}
+
+/* Locks adopted pages again, after a restart. The kernel blocks other threads that map memory during a step. A
+ * failure is not an error: the pages are held in any case. */
+static int hold_populate(Hold *h, uint64_t step_max, Job *job)
+{
+        while (h->adopted_bytes > 0) {
+                uint64_t step = h->adopted_bytes < step_max ? h->adopted_bytes : step_max;
+
+                if (job_is_cancelled(job))
+                        return -ECANCELED;
+                if (madvise(h->map + h->adopted_bytes - step, step, MADV_POPULATE_WRITE) < 0)
+                        break;
+                h->adopted_bytes -= step;
+        }
         return 0;
 }
 
@@ -200,10 +223,9 @@ int hold_resize(Hold *h, uint64_t bytes, Job *job)
                 hold_tell(h, bytes);
                 r = hold_set_size(h, bytes);
                 hold_tell(h, h->bytes);
+                return r;
         }
-        /* Locks adopted pages again, after a restart. */
-        if (r == 0 && !h->populated && h->bytes > 0)
-                h->populated = madvise(h->map, h->bytes, MADV_POPULATE_WRITE) == 0;
+        r = hold_populate(h, step_max, job);
         while (r == 0 && h->bytes < bytes) {
                 uint64_t step = bytes - h->bytes < step_max ? bytes - h->bytes : step_max;
 

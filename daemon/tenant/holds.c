@@ -4,11 +4,11 @@
  * reservations. So booking a grant shrinks the held amount before the reply is sent; ending a reservation
  * grows it.
  *
- *   change → observe → set targets → worker: first shrink, then grow → serve grants that wait for room
+ *   change → observe → set targets → worker: shrink → serve grants that wait for room → the same again: grow
  *
- * One job runs at a time. A change cancels a job that is growing, so a grant never waits for more than one
- * step of a few MiB. There are no timers: a node without changes causes no work. Foreign bytes cannot be
- * held; if they are freed without an event, they are held after the next change. */
+ * One job runs at a time, and either shrinks or grows. A change cancels a job that is growing, so a grant never
+ * waits for more than one step of a few MiB. There are no timers: a node without changes causes no work. Foreign
+ * bytes cannot be held; if they are freed without an event, they are held after the next change. */
 
 #include "daemon/tenant/holds.h"
 
@@ -53,6 +53,7 @@ struct HoldSet {
         sd_event_source *defer;
         UsageLook *look;
         Job *job;
+        bool shrinks;  /* the job shrinks, and another one grows afterwards */
         bool again;    /* targets have changed since the job was started */
         bool stopping; /* the job's callback frees the set */
 };
@@ -142,14 +143,21 @@ static void drop_empty(HoldSet *s)
                 }
 }
 
+/* Adopted memory that is not mapped yet is handled in the same way, in steps. */
+static bool held_grows(const Held *h)
+{
+        return h->target_bytes > hold_bytes(h->hold) || !hold_is_populated(h->hold);
+}
+
 /* True: the worker must resize a hold. */
 static bool set_targets(HoldSet *s)
 {
         Book *book = s->book;
         Snapshot snapshot = snapshot_take(book, NULL);
-        bool work = false;
+        bool grows = false;
         Held *h;
 
+        s->shrinks = false;
         NODESET_FOREACH (id, &book->pools->cdm) {
                 const Node *node = topology_find(book->topology, id);
 
@@ -159,10 +167,11 @@ static bool set_targets(HoldSet *s)
         DL_FOREACH (s->helds, h) {
                 h->target_bytes = target_of(&snapshot, book, h->node);
                 h->target_bytes -= h->target_bytes % book->core->page_bytes;
-                work = work || h->target_bytes != hold_bytes(h->hold);
+                s->shrinks = s->shrinks || h->target_bytes < hold_bytes(h->hold);
+                grows = grows || held_grows(h);
         }
         drop_empty(s);
-        return work;
+        return s->shrinks || grows;
 }
 
 /* --- resizing ----------------------------------------------------------------------------------------- */
@@ -203,16 +212,22 @@ static int holds_run(Job *job, void *userdata)
         Held *h;
 
         DL_FOREACH (s->helds, h)
-                if (hold_bytes(h->hold) > h->target_bytes) {
-                        k = hold_resize(h->hold, h->target_bytes, job);
-                        r = k < 0 ? k : r;
-                }
-        DL_FOREACH (s->helds, h)
-                if (hold_bytes(h->hold) < h->target_bytes && r != -ECANCELED) {
+                if ((s->shrinks ? hold_bytes(h->hold) > h->target_bytes : held_grows(h)) &&
+                    r != -ECANCELED) {
                         k = hold_resize(h->hold, h->target_bytes, job);
                         r = k < 0 ? k : r;
                 }
         return r;
+}
+
+static bool holds_any_grows(const HoldSet *s)
+{
+        const Held *h;
+
+        DL_FOREACH (s->helds, h)
+                if (held_grows(h))
+                        return true;
+        return false;
 }
 
 static void set_free(HoldSet *s)
@@ -240,6 +255,8 @@ static void holds_on_done(int result, void *userdata)
         /* A grant may have begun to wait after the targets were set; serve it after the next observation. */
         if (!s->defer && !s->look)
                 holds_serve(s);
+        if (s->shrinks && result >= 0 && holds_any_grows(s))
+                holds_settle(s);
 }
 
 /* The worker walks the list of nodes, so the list must not change while a job is running. */
@@ -251,10 +268,11 @@ static void holds_act(HoldSet *s)
                 return;
         }
         s->again = false;
-        if (!set_targets(s)) {
+        bool work = set_targets(s);
+        if (!s->shrinks)
                 holds_serve(s);
+        if (!work)
                 return;
-        }
         int r = worker_submit(s->book->core->filler, holds_run, holds_on_done, NULL, s, &s->job);
         if (r < 0) {
                 log_error("the held amount of the nodes cannot be changed: %s", strerror(-r));

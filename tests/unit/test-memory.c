@@ -4,6 +4,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -14,6 +16,7 @@
 #include <unistd.h>
 
 #include "daemon/kernel/cgroup.h"
+#include "daemon/kernel/hold.h"
 #include "daemon/kernel/memory.h"
 #include "tests/unit/check-main.h"
 
@@ -231,6 +234,66 @@ START_TEST(huge_page_sizes)
 }
 END_TEST
 
+/* --- memory that is held ------------------------------------------------------------------------------ */
+
+typedef struct Fill {
+        Hold *hold;
+        sem_t runs;
+        int result;
+} Fill;
+
+/* The job is cancelled before it begins to work. A job that was not started yet would not run at all. */
+static int run_fill(Job *job, void *userdata)
+{
+        Fill *fill = userdata;
+
+        sem_post(&fill->runs);
+        while (!job_is_cancelled(job))
+                sched_yield();
+        return hold_resize(fill->hold, BYTES, job);
+}
+
+static void on_fill_done(int result, void *userdata)
+{
+        ((Fill *)userdata)->result = result;
+}
+
+START_TEST(held_memory_is_adopted_in_steps)
+{
+        sd_event *event = NULL;
+        Worker *worker = NULL;
+        Fill fill = { .result = 1 };
+        Job *job;
+
+        sem_init(&fill.runs, 0, 0);
+        int fd = memfd_create("held", MFD_CLOEXEC);
+        ck_assert_int_eq(ftruncate(fd, (off_t)BYTES), 0);
+        ck_assert_int_eq(fallocate(fd, 0, 0, (off_t)BYTES), 0);
+        ck_assert_int_eq(hold_adopt(fd, 0, BYTES, &fill.hold), 0);
+        ck_assert(!hold_is_populated(fill.hold));
+
+        ck_assert_int_ge(sd_event_new(&event), 0);
+        ck_assert_int_eq(worker_new(event, 1, &worker), 0);
+        ck_assert_int_eq(worker_submit(worker, run_fill, on_fill_done, NULL, &fill, &job), 0);
+        ck_assert_int_eq(sem_wait(&fill.runs), 0);
+        job_cancel(job);
+        while (fill.result == 1)
+                ck_assert_int_ge(sd_event_run(event, UINT64_MAX), 0);
+        ck_assert_int_eq(fill.result, -ECANCELED);
+        ck_assert(!hold_is_populated(fill.hold));
+
+        /* Whoever waits for what is given back does not wait for the rest. */
+        ck_assert_int_eq(hold_resize(fill.hold, BYTES / 3 * 2, NULL), 0);
+        ck_assert(!hold_is_populated(fill.hold));
+        ck_assert_int_eq(hold_resize(fill.hold, BYTES / 3 * 2, NULL), 0);
+        ck_assert(hold_is_populated(fill.hold));
+        ck_assert_uint_eq(hold_bytes(fill.hold), BYTES / 3 * 2);
+        hold_free(fill.hold);
+        worker_free(worker);
+        sd_event_unref(event);
+}
+END_TEST
+
 int main(void)
 {
         struct rlimit limit;
@@ -253,6 +316,7 @@ int main(void)
         tcase_add_test(c, mappings_are_known);
         tcase_add_test(c, no_room);
         tcase_add_test(c, huge_page_sizes);
+        tcase_add_test(c, held_memory_is_adopted_in_steps);
         suite_add_tcase(s, c);
         return check_main(s);
 }

@@ -75,6 +75,11 @@ done
 check "cdmd is killed and comes back" wait_for 60 cdmctl status
 is "and nothing was open meanwhile" "$kept" yes
 check "it is held as before" wait_for 60 held_up 2
+# mapped_again: cdmd has mapped, and so locked, all of what it was given back
+mapped_again() {
+        [ "$(awk '/^RssShmem:/ { print $2 * 1024 }' "/proc/$(site_pid cdmd.service)/status")" -ge "$held" ]
+}
+check "and locked again" wait_for 60 mapped_again
 is "by one descriptor a node" "$(systemctl show --property=NFileDescriptorStore --value cdmd)" 2
 
 # wakeups: how often cdmd was scheduled
