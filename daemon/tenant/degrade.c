@@ -62,21 +62,6 @@ void degrade_shut_nodes(Book *book)
         ledger_shut(book->ledger, &shut);
 }
 
-/* The reservation's nodes that are shut, or have less memory than is reserved there. */
-static NodeSet degrade_lost_nodes(Book *book, const Reservation *r)
-{
-        NodeSet nodes = reservation_nodes(r), shut = ledger_shut_nodes(book->ledger),
-                lost = nodeset_intersect(&nodes, &shut);
-
-        NODESET_FOREACH (node, &nodes) {
-                const Node *n = topology_find(book->topology, node);
-
-                if (!n || n->size_bytes < ledger_node_reserved(book->ledger, node))
-                        nodeset_add(&lost, node);
-        }
-        return lost;
-}
-
 static void degrade_set_state(Entry *e, ReservationState state)
 {
         book_set_state(e, state);
@@ -95,7 +80,8 @@ static void degrade_tell(Entry *e, const NodeSet *lost)
         snprintf(reason, sizeof(reason), "node %s %s", list,
                  nodeset_is_subset(lost, &book->drained) ? "is drained" : "has lost memory");
         ev.reason = reason;
-        degrade_set_state(e, RESERVATION_DEGRADED);
+        if (e->r->state == RESERVATION_ACTIVE)
+                degrade_set_state(e, RESERVATION_DEGRADED);
         event_emit(book->core->notify, &ev, "reservation %" PRIu32 " of %s is degraded: %s", e->id,
                    ledger_tenant_key(e->r->target), reason);
 }
@@ -105,17 +91,26 @@ static void degrade_restore(Entry *e)
         char nodes[NODESET_STR_MAX], policy[512];
         Event ev = book_event(e, EVENT_RESTORED, nodes, policy);
 
-        degrade_set_state(e, RESERVATION_ACTIVE);
+        e->degraded &= ~(unsigned)DEGRADED_NODES;
+        if (e->r->state == RESERVATION_DEGRADED)
+                degrade_set_state(e, RESERVATION_ACTIVE);
         event_emit(e->book->core->notify, &ev, "reservation %" PRIu32 " of %s is whole again, on node %s",
                    e->id, ledger_tenant_key(e->r->target), nodes);
 }
 
+/* A revoked reservation keeps its state, and may be kept later: leases.c then looks at `degraded`. */
+static bool degrade_is_degraded(const Entry *e)
+{
+        return e->r->state == RESERVATION_DEGRADED ||
+               (e->r->state == RESERVATION_REVOKING && e->degraded & DEGRADED_NODES);
+}
+
 static bool degrade_is_whole(Entry *e)
 {
-        NodeSet lost = degrade_lost_nodes(e->book, e->r);
+        NodeSet lost = book_lost_nodes(e->book, e->r);
 
-        return e->phase == STORE_GRANTED && e->r->state == RESERVATION_DEGRADED && !e->degraded &&
-               nodeset_is_empty(&lost);
+        return e->phase == STORE_GRANTED && degrade_is_degraded(e) &&
+               !(e->degraded & ~(unsigned)DEGRADED_NODES) && nodeset_is_empty(&lost);
 }
 
 /* --- what follows when a cgroup has been verified ------------------------------------------------------ */
@@ -225,15 +220,18 @@ static void degrade_follow(Degrades *s, const char *tenant)
 /* True if the reservation's cgroup must follow the ledger. */
 static bool degrade_tell_if_lost(Entry *e)
 {
-        ReservationState before = e->r->state;
+        ReservationState state = e->r->state;
 
-        if (e->phase != STORE_GRANTED || (before != RESERVATION_ACTIVE && before != RESERVATION_DEGRADED))
+        if (e->phase != STORE_GRANTED ||
+            (state != RESERVATION_ACTIVE && state != RESERVATION_DEGRADED && state != RESERVATION_REVOKING))
                 return false;
-        NodeSet lost = degrade_lost_nodes(e->book, e->r);
-        bool whole = nodeset_is_empty(&lost);
-        if (before == RESERVATION_ACTIVE && !whole)
+        NodeSet lost = book_lost_nodes(e->book, e->r);
+        bool whole = nodeset_is_empty(&lost), was_whole = !degrade_is_degraded(e);
+        if (was_whole && !whole)
                 degrade_tell(e, &lost);
-        return (before == RESERVATION_ACTIVE) != whole;
+        if (!whole)
+                e->degraded |= DEGRADED_NODES;
+        return was_whole != whole;
 }
 
 void degrade_judge(Degrades *s, Entry *e, bool follow)
@@ -242,7 +240,7 @@ void degrade_judge(Degrades *s, Entry *e, bool follow)
                 degrade_follow(s, ledger_tenant_key(e->r->target));
 }
 
-/* When the last reason is cleared, degrade_judge() checks the nodes, which is the only other cause. */
+/* When the last other reason is cleared, degrade_judge() checks the nodes. */
 void degrade_set(Degrades *s, Entry *e, Degraded why, bool on)
 {
         unsigned now = on ? e->degraded | why : e->degraded & ~(unsigned)why;
@@ -250,7 +248,7 @@ void degrade_set(Degrades *s, Entry *e, Degraded why, bool on)
         if (now == e->degraded)
                 return;
         e->degraded = now;
-        if (!now) {
+        if (!(now & ~(unsigned)DEGRADED_NODES)) {
                 degrade_judge(s, e, true);
                 return;
         }

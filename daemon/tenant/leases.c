@@ -175,11 +175,15 @@ static void lease_on_kept(Leases *s, Entry *e)
  * updated immediately; files, timers and messages follow in slices, in the same order. A crash in between
  * breaks no promise: the waiters choose again which reservations to displace. */
 
+/* The nodes may have been lost before or since the reservation was revoked. */
 static void lease_put_back(Entry *e)
 {
+        NodeSet lost = book_lost_nodes(e->book, e->r);
+        bool whole = !e->degraded && nodeset_is_empty(&lost);
+
         e->r->revoke_usec = 0;
         e->r->revoked_for = 0;
-        ledger_set_state(e->book->ledger, e->r, RESERVATION_ACTIVE);
+        ledger_set_state(e->book->ledger, e->r, whole ? RESERVATION_ACTIVE : RESERVATION_DEGRADED);
 }
 
 static void lease_settle_revoked(Leases *s, Entry *e, int error)
@@ -374,11 +378,8 @@ int lease_renew(Leases *s, Entry *e, uint64_t usec)
 
         r->term_usec = usec;
         r->expires_usec = lease_end(clock_boottime_usec(), usec);
-        if (revoking) {
-                r->revoke_usec = 0;
-                r->revoked_for = 0;
-                ledger_set_state(ledger, r, RESERVATION_ACTIVE);
-        }
+        if (revoking)
+                lease_put_back(e);
         int k = book_store(e);
         if (k < 0) {
                 r->term_usec = term_before;

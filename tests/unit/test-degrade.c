@@ -2,8 +2,11 @@
 #include "tests/unit/whole-cdmd.h"
 
 #include "daemon/keeper/node-drain.h"
+#include "daemon/loop/clock.h"
 #include "daemon/loop/notify.h"
+#include "daemon/tenant/degrade.h"
 #include "daemon/tenant/follow.h"
+#include "daemon/tenant/leases.h"
 
 /* A node is drained, and taken into use again, while many reservations lie on it: how many of them change in one turn of
  * the event loop, and how often each tenant's cgroup is looked at. */
@@ -139,6 +142,110 @@ START_TEST(what_is_restored_meanwhile_is_verified_again)
 }
 END_TEST
 
+#define HOUR (UINT64_C(3600) * 1000 * 1000)
+
+static Entry *add_with_lease(void)
+{
+        Entry *e = whole_add_tenant(&w, 1, 4096);
+
+        e->r->lease_usec = e->r->term_usec = HOUR;
+        e->r->expires_usec = clock_boottime_usec() + HOUR;
+        return e;
+}
+
+static void drain(void)
+{
+        bool drained = false;
+
+        node_drains_start(w.assembly->node_drains, 2, on_drained, &drained);
+        while (!drained)
+                turn();
+}
+
+static void undrain(void)
+{
+        bool undrained = false;
+
+        node_drains_undo(w.assembly->node_drains, 2, on_drained, &undrained);
+        ck_assert(undrained);
+}
+
+static void revoke_it(Entry *e)
+{
+        ck_assert_int_eq(lease_revoke(w.assembly->leases, e, clock_boottime_usec() + HOUR, 0), 0);
+        ck_assert_int_eq(e->r->state, RESERVATION_REVOKING);
+}
+
+static void wait_active(const Entry *e)
+{
+        while (e->r->state != RESERVATION_ACTIVE)
+                turn();
+}
+
+/* The node is drained, and the lease ends: renewed, the reservation is what it was. */
+START_TEST(a_degraded_one_that_is_renewed_is_degraded)
+{
+        Entry *e = add_with_lease();
+
+        drain();
+        ck_assert_int_eq(e->r->state, RESERVATION_DEGRADED);
+        revoke_it(e);
+        ck_assert_int_eq(lease_renew(w.assembly->leases, e, HOUR), 0);
+        ck_assert_int_eq(e->r->state, RESERVATION_DEGRADED);
+        undrain();
+        wait_active(e);
+        ck_assert_uint_eq(n_followed, 1);
+}
+END_TEST
+
+START_TEST(a_node_that_is_drained_while_its_reservation_is_revoked)
+{
+        Entry *e = add_with_lease();
+
+        revoke_it(e);
+        drain();
+        ck_assert_int_eq(e->r->state, RESERVATION_REVOKING);
+        lease_keep(w.assembly->leases, e);
+        ck_assert_int_eq(e->r->state, RESERVATION_DEGRADED);
+        undrain();
+        wait_active(e);
+        ck_assert_uint_eq(n_followed, 1);
+}
+END_TEST
+
+/* It has the node again until its lease ends; kept, it is active only when its cgroup has been verified. */
+START_TEST(a_node_that_comes_back_while_its_reservation_is_revoked)
+{
+        Entry *e = add_with_lease();
+
+        drain();
+        revoke_it(e);
+        undrain();
+        while (n_followed == 0)
+                turn();
+        ck_assert_int_eq(e->r->state, RESERVATION_REVOKING);
+        lease_keep(w.assembly->leases, e);
+        ck_assert_int_eq(e->r->state, RESERVATION_DEGRADED);
+        wait_active(e);
+        ck_assert_uint_eq(n_followed, 1);
+}
+END_TEST
+
+START_TEST(a_fight_while_its_reservation_is_revoked)
+{
+        Entry *e = add_with_lease();
+
+        revoke_it(e);
+        degrade_set(w.assembly->degrades, e, DEGRADED_FIGHT, true);
+        lease_keep(w.assembly->leases, e);
+        ck_assert_int_eq(e->r->state, RESERVATION_DEGRADED);
+        drain();
+        undrain();
+        degrade_set(w.assembly->degrades, e, DEGRADED_FIGHT, false);
+        wait_active(e);
+}
+END_TEST
+
 int main(void)
 {
         Suite *s = suite_create("degrade");
@@ -148,6 +255,10 @@ int main(void)
         tcase_add_test(t, many_tenants_leave_in_slices);
         tcase_add_test(t, one_tenant_is_restored_in_slices);
         tcase_add_test(t, what_is_restored_meanwhile_is_verified_again);
+        tcase_add_test(t, a_degraded_one_that_is_renewed_is_degraded);
+        tcase_add_test(t, a_node_that_is_drained_while_its_reservation_is_revoked);
+        tcase_add_test(t, a_node_that_comes_back_while_its_reservation_is_revoked);
+        tcase_add_test(t, a_fight_while_its_reservation_is_revoked);
         suite_add_tcase(s, t);
         return check_main(s);
 }
