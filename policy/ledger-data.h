@@ -28,7 +28,7 @@ struct LedgerEntry {
         UT_hash_handle hh;                  /* by id */
         OrderNode *ranks;                   /* one per share: its place in NodeSum.displaceable */
         size_t n_ranks;
-        bool stays; /* whether it was booked as staying */
+        bool stays, alone; /* whether it was booked as staying, and as the only tenant of its nodes */
 };
 
 /* The reservations of one cgroup's path. */

@@ -122,11 +122,11 @@ static bool ledger_is_displaceable(const Reservation *r)
 }
 
 /* by: 1 or -1 */
-static void ledger_count_stay(NodeSum *n, LedgerHolding *h, const Reservation *r, size_t by)
+static void ledger_count_stay(NodeSum *n, LedgerHolding *h, const LedgerEntry *e, size_t by)
 {
         n->n_stay += by;
         h->n_stay += by;
-        if (r->exclusive) {
+        if (e->alone) {
                 n->n_stay_exclusive += by;
                 h->n_stay_exclusive += by;
         }
@@ -141,14 +141,14 @@ static void ledger_book_share(Ledger *l, const LedgerEntry *e, const Share *shar
         h->bytes += share->bytes;
         n->explained += holding_explained(h);
         n->bytes += share->bytes;
-        n->n_exclusive += e->r->exclusive;
+        n->n_exclusive += e->alone;
         if (h->n_booked++ == 0)
                 n->n_tenants++;
         if (open && h->n_open++ == 0)
                 nodeset_add(&e->tenant->open, share->node);
         if (e->stays) {
                 n->stay_bytes += share->bytes;
-                ledger_count_stay(n, h, e->r, 1);
+                ledger_count_stay(n, h, e, 1);
         }
         if (ledger_is_displaceable(e->r)) {
                 OrderNode *slot = &e->ranks[share - e->r->shares];
@@ -167,14 +167,14 @@ static void ledger_unbook_share(Ledger *l, const LedgerEntry *e, const Share *sh
         h->bytes -= share->bytes;
         n->explained += holding_explained(h);
         n->bytes -= share->bytes;
-        n->n_exclusive -= e->r->exclusive;
+        n->n_exclusive -= e->alone;
         if (--h->n_booked == 0)
                 n->n_tenants--;
         if (open && --h->n_open == 0)
                 nodeset_remove(&e->tenant->open, share->node);
         if (e->stays) {
                 n->stay_bytes -= share->bytes;
-                ledger_count_stay(n, h, e->r, (size_t)-1);
+                ledger_count_stay(n, h, e, (size_t)-1);
         }
         if (ledger_is_displaceable(e->r))
                 order_remove(&n->displaceable, &e->ranks[share - e->r->shares]);
@@ -200,8 +200,10 @@ static void ledger_book(Ledger *l, LedgerEntry *e)
 
         if (!w.booked)
                 return;
-        e->stays =
-                e->r->state != RESERVATION_REVOKING && (e->r->state != RESERVATION_DRAINING || e->r->stuck);
+        bool draining = e->r->state == RESERVATION_DRAINING;
+        e->stays = e->r->state != RESERVATION_REVOKING && (!draining || e->r->stuck);
+        /* A residue that is stuck holds its own bytes only, not whole nodes. */
+        e->alone = e->r->exclusive && !(draining && e->r->stuck);
         ledger_add_to_rule(l, e->r, e->r->size_bytes, 0);
         for (size_t i = 0; i < e->r->n_shares; i++)
                 if (e->r->shares[i].bytes > 0)

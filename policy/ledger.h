@@ -56,7 +56,7 @@ uint64_t ledger_rule_user_bytes(const Ledger *l, const char *rule_file, uid_t ui
 uint64_t ledger_node_reserved(const Ledger *l, int node);
 size_t ledger_node_tenants(const Ledger *l, int node);
 /* True if an exclusive reservation holds the node. Then no other reservation is placed there, even when room
- * appears. */
+ * appears. A stuck residue of one does not hold the node: see LedgerStay. */
 bool ledger_node_is_exclusive(const Ledger *l, int node);
 
 /* The key under which a tenant's reservations add up: its unit, or its cgroup if there is no unit. */

@@ -360,6 +360,30 @@ START_TEST(exclusive_marks_its_nodes)
 }
 END_TEST
 
+/* The drain is over, and what stays there holds its own bytes only. */
+START_TEST(a_residue_does_not_mark_its_nodes)
+{
+        _cleanup_(ledger_free_p) Ledger *l = NULL;
+        Reservation *r = make(1, "a.service", 0, NULL, 2, MIB);
+
+        r->exclusive = true;
+        ck_assert_int_eq(ledger_new(&l), 0);
+        ck_assert_int_eq(ledger_add(l, r), 0);
+        ck_assert_int_eq(ledger_set_state(l, r, RESERVATION_DRAINING), 0);
+        ck_assert_uint_eq(ledger_node_staying(l, 2, "b.service").n_exclusive, 0);
+        r->stuck = true;
+        ck_assert(ledger_node_is_exclusive(l, 2)); /* until the residue is in the ledger */
+        ck_assert_int_eq(ledger_set_shares(l, r, &(Share){ 2, 4096 }, 1), 0);
+        ck_assert(!ledger_node_is_exclusive(l, 2));
+        LedgerStay stay = ledger_node_staying(l, 2, "b.service");
+        ck_assert_uint_eq(stay.n_others, 1);
+        ck_assert_uint_eq(stay.n_exclusive, 0);
+        ck_assert_uint_eq((uint64_t)stay.bytes, 4096);
+        drop(l, 1);
+        ck_assert(!ledger_node_is_exclusive(l, 2));
+}
+END_TEST
+
 /* --- random sequences against a model that computes everything anew -------------------------------------
  */
 
@@ -458,7 +482,7 @@ static void compare_node(const Ledger *l, Reservation *const model[static MODEL_
                                 continue;
                         bytes += share_of(r, node);
                         open |= r->state != RESERVATION_DRAINING;
-                        exclusive |= r->exclusive;
+                        exclusive |= r->exclusive && !(r->state == RESERVATION_DRAINING && r->stuck);
                 }
                 MUST(ledger_tenant_bytes(l, tenant_names[t], node) == bytes);
                 MUST(nodeset_contains(&nodes, node) == open);
@@ -513,6 +537,7 @@ static void random_step(Ledger *l, Reservation *model[static MODEL_IDS])
                 return;
         }
         MUST(ledger_find(l, i + 1) == model[i]);
+        model[i]->stuck = rnd(2); /* rebooked below */
         switch (rnd(3)) {
         case 0:
                 reservation_free(ledger_take(l, i + 1));
@@ -644,6 +669,7 @@ int main(void)
         tcase_add_test(c, a_cgroup_belongs_to_the_nearest_tenant_above_it);
         tcase_add_test(c, the_cgroup_of_a_unit_with_a_reservation_is_known);
         tcase_add_test(c, exclusive_marks_its_nodes);
+        tcase_add_test(c, a_residue_does_not_mark_its_nodes);
         tcase_add_test(c, random_sequences_agree_with_the_model);
         tcase_add_test(c, many_reservations);
         suite_add_tcase(s, c);

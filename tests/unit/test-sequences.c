@@ -189,7 +189,7 @@ static uint64_t room_on(int node, int unit, bool exclusive, bool (*gone)(const L
                 if (live[i].unit == unit)
                         continue;
                 others = true;
-                alone |= live[i].exclusive;
+                alone |= live[i].exclusive && !live[i].stuck;
         }
         if (held >= bytes || (others && exclusive) || alone)
                 return 0;
@@ -852,7 +852,8 @@ static void check_ledger(void)
                                 tenant[live[i].unit] = true;
                                 n_tenants++;
                         }
-                        n_alone += here > 0 && live[i].exclusive;
+                        /* Others may come to what a drain has left. */
+                        n_alone += here > 0 && live[i].exclusive && live[i].state != RESERVATION_DRAINING;
                 }
                 MUST(ledger_node_reserved(ledger, node) == sum);
                 MUST(ledger_node_tenants(ledger, node) == n_tenants);
