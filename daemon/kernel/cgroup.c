@@ -402,13 +402,23 @@ int cgroup_enable_cpuset_above(const char *path)
         return r;
 }
 
-bool cgroup_is_populated(int fd)
+int cgroup_read_populated(int fd, bool *ret)
 {
         _cleanup_free_ char *text = NULL;
 
-        if (cgroup_read_file(fd, "cgroup.events", &text) < 0)
-                return false;
-        return strncmp(text, "populated 1", 11) == 0 || strstr(text, "\npopulated 1");
+        int r = cgroup_read_file(fd, "cgroup.events", &text);
+        if (r < 0)
+                return r;
+        *ret = strncmp(text, "populated 1", 11) == 0 || strstr(text, "\npopulated 1");
+        return 0;
+}
+
+bool cgroup_is_populated(int fd)
+{
+        bool is_populated = false;
+
+        (void)cgroup_read_populated(fd, &is_populated);
+        return is_populated;
 }
 
 int cgroup_reclaim(int fd, uint64_t bytes)

@@ -110,6 +110,8 @@ int cgroup_read_numa_all(int fd, const NodeSet *nodes, NumaBytes **ret, size_t *
 int cgroup_read_pids(int fd, pid_t **ret, size_t *ret_n);
 
 /* True if the cgroup or a descendant has a process (cgroup.events). */
+int cgroup_read_populated(int fd, bool *ret);
+/* The same; false if it cannot be read. */
 bool cgroup_is_populated(int fd);
 
 /* Asks the kernel to reclaim from this cgroup (memory.reclaim), page cache first if the kernel supports

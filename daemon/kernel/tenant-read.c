@@ -41,9 +41,11 @@ TenantRead *tenant_read_free(TenantRead *t)
 
 static int tenant_read_open_cgroup(TenantRead *t, int fd)
 {
-        int r = cgroup_read_mems(fd, &t->reading.mems);
+        int r = cgroup_read_populated(fd, &t->reading.populated);
 
-        t->reading.populated = cgroup_is_populated(fd);
+        if (r < 0 && r != -ENOENT)
+                return r;
+        r = cgroup_read_mems(fd, &t->reading.mems);
         /* Without the cpuset controller there is no restriction, which an empty set expresses. */
         if (r == -ENOENT) {
                 t->reading.mems = NODESET_EMPTY;

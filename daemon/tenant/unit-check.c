@@ -401,11 +401,17 @@ static void unit_check_close_way(UnitCheck *c)
         }
 }
 
+static void unit_check_try_later(UnitCheck *c, int error);
+
 static void unit_check_on_read(const TenantReading *now, void *userdata)
 {
         UnitCheck *c = userdata;
 
         c->read = tenant_read_free(c->read);
+        if (now->error < 0 && now->error != -ENOENT) {
+                unit_check_try_later(c, now->error);
+                return;
+        }
         bool is_alive = now->populated || !subtenant_is_one(c->unit);
         unit_check_drop(c, is_alive ? now->id : 0);
         if (ledger_tenant_count(c->book->ledger, c->unit) == 0)
@@ -421,10 +427,8 @@ static void unit_check_act_on_foreign(UnitCheck *c)
         int r = tenant_read_start(c->book->core->worker, c->unit, 0, &NODESET_EMPTY, unit_check_on_read, c,
                                   &c->read);
 
-        if (r < 0) {
-                log_error("cannot check %s: %s", c->unit, strerror(-r));
-                unit_check_finish(c);
-        }
+        if (r < 0)
+                unit_check_try_later(c, r);
 }
 
 static void unit_check_act(UnitCheck *c)
@@ -477,7 +481,7 @@ static void unit_check_try_later(UnitCheck *c, int error)
                                                RETRY_FIRST_USEC << c->n_retries++, RETRY_ACCURACY,
                                                unit_check_on_retry, c);
         if (r < 0) {
-                log_error("systemd does not tell the state of %s: %s; `cdmctl reload` asks again", c->unit,
+                log_error("cannot check whether %s is still there: %s; `cdmctl reload` tries again", c->unit,
                           strerror(-error));
                 unit_check_free(c);
         } else

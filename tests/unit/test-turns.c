@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "tests/unit/whole-cdmd.h"
 
+#include <stdatomic.h>
+
 #include "daemon/fence/fence-scan.h"
 #include "daemon/keeper/drift.h"
 #include "daemon/loop/clock.h"
@@ -106,6 +108,18 @@ int __wrap_ledger_walk_tenants_of_node(Ledger *l, int node, bool all, size_t max
 {
         n_read_all += node == 2 && all;
         return __real_ledger_walk_tenants_of_node(l, node, all, max, fn, userdata);
+}
+
+static atomic_int open_error; /* of each cgroup that is opened; 0: none */
+
+int __real_cgroup_open(const char *, uint64_t *);
+int __wrap_cgroup_open(const char *, uint64_t *);
+
+int __wrap_cgroup_open(const char *path, uint64_t *ret_id)
+{
+        int error = atomic_load(&open_error);
+
+        return error < 0 ? error : __real_cgroup_open(path, ret_id);
 }
 
 static void prepare(void)
@@ -315,6 +329,56 @@ START_TEST(after_an_end_the_others_are_still_known)
 }
 END_TEST
 
+static void on_checked(int result _unused_, void *userdata)
+{
+        *(bool *)userdata = true;
+}
+
+/* Reservation 1 is for a control group that systemd does not own, and that is not there. */
+static void add_foreign(void)
+{
+        Entry *e = whole_add_tenant(&w, 1, 4096);
+        Reservation *r = ledger_take(book->ledger, 1);
+
+        ck_assert_ptr_eq(r, e->r);
+        free(r->target->unit);
+        r->target->unit = NULL;
+        r->target->cgroup = strdup("/docker/one");
+        ck_assert_int_eq(ledger_add(book->ledger, r), 0);
+}
+
+static void check_foreign(int error)
+{
+        bool checked_it = false;
+
+        atomic_store(&open_error, error);
+        ck_assert_int_eq(
+                unit_checks_add(w.assembly->unit_checks, "/docker/one", false, on_checked, &checked_it), 0);
+        while (!checked_it)
+                turn();
+        atomic_store(&open_error, 0);
+}
+
+START_TEST(a_control_group_that_cannot_be_read_has_not_ended)
+{
+        add_foreign();
+        check_foreign(-EMFILE);
+        ck_assert_ptr_nonnull(book_find(book, 1));
+        check_foreign(0);
+        ck_assert_ptr_null(book_find(book, 1));
+}
+END_TEST
+
+/* The check is repeated unasked. */
+START_TEST(a_control_group_that_could_not_be_read_is_looked_at_again)
+{
+        add_foreign();
+        check_foreign(-ENFILE);
+        while (book_find(book, 1))
+                turn();
+}
+END_TEST
+
 int main(void)
 {
         Suite *s = suite_create("turns");
@@ -328,6 +392,8 @@ int main(void)
         tcase_add_test(few, what_is_not_stored_at_the_end_is_stored_then);
         tcase_add_test(few, an_end_looks_at_nobody);
         tcase_add_test(few, after_an_end_the_others_are_still_known);
+        tcase_add_test(few, a_control_group_that_cannot_be_read_has_not_ended);
+        tcase_add_test(few, a_control_group_that_could_not_be_read_is_looked_at_again);
         tcase_add_checked_fixture(recovery, prepare, stop);
         tcase_add_test(recovery, the_units_of_all_tenants_are_looked_at_in_slices);
         tcase_add_test(recovery, who_is_in_no_ledger_is_forgotten);
