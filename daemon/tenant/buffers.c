@@ -29,6 +29,7 @@
 #include <utlist.h>
 
 #include "daemon/loop/answer.h"
+#include "daemon/loop/clock.h"
 #include "daemon/loop/log.h"
 #include "daemon/tenant/book.h"
 #include "daemon/tenant/buffers-internal.h"
@@ -86,8 +87,10 @@ static void buffer_tell(Buffer *b, EventKind kind, uint64_t moved, const char *w
                 ev.moved_bytes = moved;
                 ev.residue_bytes = ev.size_bytes - b->here_bytes;
         }
-        event_emit(b->set->book->core->notify, &ev, "a buffer of %s of reservation %" PRIu32 " (%s) %s",
-                   size_format(ev.size_bytes, size), b->id, ledger_tenant_key(e->r->target), what);
+        event_emit_limited(b->set->book->core->notify, b->set->book->core->event_limit,
+                           clock_monotonic_usec(), NULL, &ev,
+                           "a buffer of %s of reservation %" PRIu32 " (%s) %s",
+                           size_format(ev.size_bytes, size), b->id, ledger_tenant_key(e->r->target), what);
 }
 
 static const char *name_of(const Buffer *b, char name[static BUFFER_NAME_MAX])

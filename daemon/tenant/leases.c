@@ -125,9 +125,10 @@ static void lease_tell_revoking(Entry *e, uint64_t now)
         ev.left_usec = left;
         /* Whole seconds are easier to read, and rounding down promises nothing. */
         timespan_format(left < 1000000 ? left : left - left % 1000000, span);
-        event_emit(e->book->core->notify, &ev, "reservation %" PRIu32 " of %s will be drained in %s: %s%s",
-                   e->id, ledger_tenant_key(r->target), span, why,
-                   r->revoked_for ? "" : "; `cdmctl renew` keeps it");
+        event_emit_limited(
+                e->book->core->notify, e->book->core->event_limit, clock_monotonic_usec(), EVENT_ALL_CLIENTS,
+                &ev, "reservation %" PRIu32 " of %s will be drained in %s: %s%s", e->id,
+                ledger_tenant_key(r->target), span, why, r->revoked_for ? "" : "; `cdmctl renew` keeps it");
         if (e->phase == STORE_GRANTED)
                 notify_tell(e->book->core->notify, &(Notice){ .kind = NOTICE_RESERVATION_REVOKING,
                                                               .id = e->id,

@@ -12,6 +12,7 @@
 #include <utlist.h>
 
 #include "daemon/loop/answer.h"
+#include "daemon/loop/clock.h"
 #include "daemon/loop/turn.h"
 #include "daemon/tenant/book.h"
 #include "daemon/tenant/change.h"
@@ -92,8 +93,10 @@ static void migration_on_changed(const ApplyResult *result, bool changed, void *
         ev.has |= EVENT_HAS_MOVED | EVENT_HAS_FAILED;
         ev.moved_bytes = result->moved_bytes;
         ev.failed_bytes = result->failed_bytes;
-        event_emit(g->set->book->core->notify, &ev, "%s of %s were moved to node %s",
-                   size_format(result->moved_bytes, moved), ledger_tenant_key(e->r->target), ev.nodes);
+        event_emit_limited(g->set->book->core->notify, g->set->book->core->event_limit,
+                           clock_monotonic_usec(), NULL, &ev, "%s of %s were moved to node %s",
+                           size_format(result->moved_bytes, moved), ledger_tenant_key(e->r->target),
+                           ev.nodes);
         g->done(&(Answer){ 0 }, result->moved_bytes, result->failed_bytes, g->userdata);
         migration_free(g);
 }

@@ -200,16 +200,14 @@ static void release_tell(Entry *e, EventKind kind, const ApplyResult *result, ui
         ev.holders = holders;
         ev.n_holders = residue ? holders_of(e, result, holders, ARRAY_SIZE(holders)) : 0;
         size_format(e->r->size_bytes, size);
+        /* Clients wait for it. The owner can have a residue told at any rate: see release_start(). */
         if (residue)
-                event_emit(e->book->core->notify, &ev,
-                           "reservation %" PRIu32
-                           " (%s of %s for %s) is released, but %s could not be moved off yet",
-                           e->id, size, e->r->pool, ledger_tenant_key(e->r->target),
-                           size_format(residue, left));
-        else if (e->phase == STORE_QUEUED)
                 event_emit_limited(e->book->core->notify, e->book->core->event_limit, clock_monotonic_usec(),
-                                   NULL, &ev, "reservation %" PRIu32 " (%s of %s for %s) is released", e->id,
-                                   size, e->r->pool, ledger_tenant_key(e->r->target));
+                                   EVENT_ALL_CLIENTS, &ev,
+                                   "reservation %" PRIu32
+                                   " (%s of %s for %s) is released, but %s could not be moved off yet",
+                                   e->id, size, e->r->pool, ledger_tenant_key(e->r->target),
+                                   size_format(residue, left));
         else
                 event_emit_limited(e->book->core->notify, e->book->core->event_limit, clock_monotonic_usec(),
                                    EVENT_ALL_CLIENTS, &ev,
@@ -252,9 +250,10 @@ static void release_on_failed(Entry *e, const ApplyResult *result)
         } else {
                 Event ev = book_event(e, EVENT_FAILED, nodes, policy);
                 ev.reason = result->message;
-                event_emit(e->book->core->notify, &ev,
-                           "draining reservation %" PRIu32 " failed, and is tried again: %s", e->id,
-                           result->message ? result->message : strerror(-result->error));
+                event_emit_limited(e->book->core->notify, e->book->core->event_limit, clock_monotonic_usec(),
+                                   EVENT_ALL_CLIENTS, &ev,
+                                   "draining reservation %" PRIu32 " failed, and is tried again: %s", e->id,
+                                   result->message ? result->message : strerror(-result->error));
         }
         try_later(e);
 }

@@ -35,6 +35,7 @@
 #include "daemon/fence/subtenant.h"
 #include "daemon/kernel/cgroup.h"
 #include "daemon/kernel/tenant-read.h"
+#include "daemon/loop/clock.h"
 #include "daemon/loop/log.h"
 #include "daemon/loop/turn.h"
 #include "daemon/tenant/book.h"
@@ -195,8 +196,9 @@ static void unit_check_tell_ended(Entry *e)
                 ev.has |= EVENT_HAS_MOVED | EVENT_HAS_RESIDUE;
                 ev.moved_bytes = e->moved_bytes;
         }
-        event_emit(e->book->core->notify, &ev, "reservation %" PRIu32 " ended, because %s did", e->id,
-                   ledger_tenant_key(e->r->target));
+        event_emit_limited(e->book->core->notify, e->book->core->event_limit, clock_monotonic_usec(),
+                           EVENT_ALL_CLIENTS, &ev, "reservation %" PRIu32 " ended, because %s did", e->id,
+                           ledger_tenant_key(e->r->target));
 }
 
 static bool unit_check_is_scope(const char *unit)

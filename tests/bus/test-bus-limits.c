@@ -695,7 +695,7 @@ END_TEST
 /* --- many events ------------------------------------------------------------------------------------------
  */
 
-static unsigned n_denied, n_told; /* n_told: granted, draining, released */
+static unsigned n_denied, n_migrated, n_told; /* n_told: granted, draining, released */
 static uint64_t n_left_out;
 
 static int on_event(sd_bus_message *m, void *userdata, sd_bus_error *error)
@@ -708,6 +708,8 @@ static int on_event(sd_bus_message *m, void *userdata, sd_bus_error *error)
                 n_told++;
         else if (strcmp(kind, "denied") == 0)
                 n_denied++;
+        else if (strcmp(kind, "migrated") == 0)
+                n_migrated++;
         else
                 return 0;
         ck_assert_int_ge(sd_bus_message_enter_container(m, 'a', "{sv}"), 0);
@@ -795,6 +797,63 @@ START_TEST(grants_without_number)
                 while (sd_bus_process(w.client, NULL) > 0)
                         ;
         }
+        sd_bus_flush_close_unref(bus);
+}
+END_TEST
+
+static void listen_to_events(void)
+{
+        ck_assert_int_ge(sd_bus_match_signal(w.client, NULL, CDM_BUS_NAME, CDM_PATH, CDM_INTERFACE_MANAGER,
+                                             "Event", on_event, NULL),
+                         0);
+        n_denied = n_told = n_migrated = 0;
+        n_left_out = 0;
+}
+
+/* Of all that cdmd has told up to now. */
+static void hear(void)
+{
+        (void)world_reservation(&w, 1000, "State");
+        while (sd_bus_process(w.client, NULL) > 0)
+                ;
+}
+
+/* One who gives up what waits: whoever waits for an end hears of each. */
+START_TEST(ends_of_what_waits_without_number)
+{
+        enum { N = 40 };
+        sd_bus *bus = world_connect(&w, USER_NOBODY);
+
+        world_start_polkit(&w, "yes");
+        uint32_t first = fill_queue(bus, N);
+        listen_to_events();
+        for (uint32_t id = first + 1; id <= first + N; id++)
+                ck_assert_int_eq(world_release(bus, id), 0);
+        hear();
+        ck_assert_uint_eq(n_told, N);
+        sd_bus_flush_close_unref(bus);
+}
+END_TEST
+
+START_TEST(moves_without_number)
+{
+        enum { N = 300 };
+        sd_bus *bus = world_connect(&w, USER_NOBODY);
+        char path[64];
+        uint32_t id;
+
+        world_start_polkit(&w, "yes");
+        world_granted(world_request(bus, "cdm", GIB / 64, &id, 1, CDM_OPTION_UNIT, "s", "train.service"));
+        snprintf(path, sizeof(path), CDM_PATH_RESERVATION "/%" PRIu32, id);
+        listen_to_events();
+        time_t before = time(NULL);
+        for (unsigned i = 0; i < N; i++)
+                ck_assert_int_ge(sd_bus_call_method(bus, CDM_BUS_NAME, path, CDM_INTERFACE_RESERVATION,
+                                                    "Migrate", NULL, NULL, NULL),
+                                 0);
+        hear();
+        ck_assert_uint_ge(n_migrated, 1);
+        ck_assert_uint_le(n_migrated, EVENT_LIMIT_BURST + (unsigned)(time(NULL) - before) + 1);
         sd_bus_flush_close_unref(bus);
 }
 END_TEST
@@ -1030,6 +1089,8 @@ int main(void)
                 tcase_add_test(t, scopes_without_number);
                 tcase_add_test(t, refusals_without_number);
                 tcase_add_test(t, grants_without_number);
+                tcase_add_test(t, ends_of_what_waits_without_number);
+                tcase_add_test(t, moves_without_number);
         } else
                 puts("# the tests with another user were left out: they need root");
         suite_add_tcase(s, t);
