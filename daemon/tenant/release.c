@@ -318,15 +318,16 @@ int release_start(Releases *s, Entry *e)
         if (!e->release)
                 return -ENOMEM;
         e->release->set = s;
+        /* Whoever asks again is told of the residue again. */
+        e->release->retry_usec = 0;
         if (e->release->turn)
                 return 0; /* already in flight */
         if (e->phase == STORE_QUEUED) {
                 release_cancel(e);
                 return 0;
         }
-        /* A new request during the pause before a retry: drain now, and report the residue again. */
+        /* A new request during the pause before a retry: drain now. */
         e->release->retry = sd_event_source_disable_unref(e->release->retry);
-        e->release->retry_usec = 0;
         if (before != RESERVATION_DRAINING) {
                 ledger_set_state(e->book->ledger, e->r, RESERVATION_DRAINING);
                 int r = book_store(e);

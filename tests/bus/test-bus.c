@@ -840,6 +840,31 @@ START_TEST(residue_keeps_its_bytes)
 }
 END_TEST
 
+/* Whoever asks for a release while the drain is tried again is told as well that nothing has left. */
+START_TEST(residue_is_told_to_each_who_asks)
+{
+        const char *stat = "/sys/fs/cgroup/system.slice/db.service/memory.numa_stat";
+        uint32_t id = grant_db(GIB / 2);
+        char path[256], later[256];
+
+        world_put(&w, stat, "anon N0=0 N2=8192\n");
+        world_put(&w, "/later", "anon N0=0 N2=8192\n");
+        ck_assert_int_eq(world_release(w.client, id), 0);
+        world_wait_event(&w, "residue", id);
+        snprintf(path, sizeof(path), "%s%s", w.root, stat);
+        snprintf(later, sizeof(later), "%s/later", w.root);
+        ck_assert_int_eq(unlink(path), 0);
+        ck_assert_int_eq(mkfifo(path, 0644), 0);
+        int fd = open(path, O_WRONLY | O_CLOEXEC); /* returns when the drain is tried again */
+        ck_assert_int_ge(fd, 0);
+        ck_assert_int_eq(world_release(w.client, id), 0);
+        ck_assert_int_eq(rename(later, path), 0);
+        ck_assert_int_eq(write(fd, "anon N0=0 N2=8192\n", 18), 18);
+        close(fd);
+        world_wait_event(&w, "residue", id);
+}
+END_TEST
+
 /* The drain waits until another grant to its unit has ended; the fence is closed anew meanwhile. */
 START_TEST(a_reload_leaves_open_what_still_drains)
 {
@@ -2163,6 +2188,7 @@ int main(void)
         tcase_add_test(t, a_reload_waits_for_names);
         tcase_add_test(t, a_reload_after_a_bad_start);
         tcase_add_test(t, residue_keeps_its_bytes);
+        tcase_add_test(t, residue_is_told_to_each_who_asks);
         tcase_add_test(t, a_reload_leaves_open_what_still_drains);
         tcase_add_test(t, excess_on_a_node_that_is_kept_is_residue);
         tcase_add_test(t, spare_room_is_no_residue);
