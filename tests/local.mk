@@ -105,6 +105,7 @@ tests_unit_test_topology_read_CPPFLAGS = $(AM_CPPFLAGS) $(test_paths)
 tests_unit_test_degrade_CPPFLAGS = $(AM_CPPFLAGS) $(test_paths)
 tests_unit_test_degrade_LDFLAGS = -Wl,--wrap=follows_add
 tests_unit_test_fence_LDFLAGS = -Wl,--wrap=slice_set
+tests_unit_test_fight_LDFLAGS = -Wl,--wrap=sd_event_add_time
 tests_unit_test_grant_CPPFLAGS = $(AM_CPPFLAGS) $(test_paths)
 tests_unit_test_grant_LDFLAGS = -Wl,--wrap=memory_make,--wrap=mlock2,--wrap=pages_prefer
 tests_unit_test_preempt_LDFLAGS = -Wl,--wrap=place

@@ -470,8 +470,10 @@ void drift_watched(Drift *d, bool wanted, const Watch *watch)
 {
         d->watch_wanted = wanted;
         d->watch = watch;
-        if (!wanted)
-                d->recheck = sd_event_source_disable_unref(d->recheck);
+        if (wanted)
+                return;
+        d->recheck = sd_event_source_disable_unref(d->recheck);
+        fights_forget_fence(d->fights);
 }
 
 /* --- BEGINNING AND END -------------------------------------------------------------------------------- */

@@ -161,24 +161,29 @@ static void place_tell_peace(const Place *p)
 
 /* --- LOOKING ------------------------------------------------------------------------------------------ */
 
+static void place_set_timer(Place *p, uint64_t usec);
+
 static int place_on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 {
         Place *p = userdata;
 
         p->timer = sd_event_source_disable_unref(p->timer);
         /* The repair has held for the whole window: an event would have reported a new drift. */
-        if (p->fight.state == FIGHT_NOTED)
+        if (p->fight.state == FIGHT_NOTED) {
                 place_free(p);
-        else
-                p->fights->look(p->kind, p->key, p->fights->userdata);
+                return 0;
+        }
+        /* The look may find no answer, for example while the fence is busy. An answer sets the timer anew. */
+        place_set_timer(p, clock_monotonic_usec() + p->fight.pause_usec);
+        p->fights->look(p->kind, p->key, p->fights->userdata);
         return 0;
 }
 
-static void place_set_timer(Place *p)
+static void place_set_timer(Place *p, uint64_t usec)
 {
         p->timer = sd_event_source_disable_unref(p->timer);
-        int r = sd_event_add_time(p->fights->book->core->event, &p->timer, CLOCK_MONOTONIC,
-                                  p->fight.next_usec, TIMER_ACCURACY, place_on_timer, p);
+        int r = sd_event_add_time(p->fights->book->core->event, &p->timer, CLOCK_MONOTONIC, usec,
+                                  TIMER_ACCURACY, place_on_timer, p);
         if (r < 0)
                 log_error("cannot set a timer to check %s again: %s; `cdmctl reload` checks it", p->key,
                           strerror(-r));
@@ -220,7 +225,7 @@ FightAction fights_judge(Fights *f, PlaceKind kind, const char *key, const char 
         if (p->fight.state == FIGHT_NONE)
                 place_free(p);
         else
-                place_set_timer(p);
+                place_set_timer(p, p->fight.next_usec);
         return action;
 }
 
@@ -253,7 +258,7 @@ void fights_note_failed(Fights *f, const char *key)
         if (!was_on)
                 place_tell_fight(p, "could not be repaired");
         place_degrade_all(p);
-        place_set_timer(p);
+        place_set_timer(p, p->fight.next_usec);
 }
 
 void fights_forget(Fights *f, const char *key)
@@ -265,6 +270,15 @@ void fights_forget(Fights *f, const char *key)
         p->fight = (Fight){ .state = FIGHT_NONE };
         place_degrade_all(p);
         place_free(p);
+}
+
+void fights_forget_fence(Fights *f)
+{
+        Place *p, *next;
+
+        HASH_ITER (hh, f->places, p, next)
+                if (p->kind != PLACE_TENANT)
+                        place_free(p);
 }
 
 void fights_note_repaired(Fights *f, const char *key)

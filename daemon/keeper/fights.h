@@ -38,6 +38,8 @@ uint64_t fights_repaired_usec(Fights *f, const char *key);
 void fights_note_failed(Fights *f, const char *key);
 /* Must be called when the place does not exist any more. */
 void fights_forget(Fights *f, const char *key);
+/* Must be called when there is no fence any more: forgets all places except those of tenants. */
+void fights_forget_fence(Fights *f);
 /* The reason of the last drift at the place; NULL: none. */
 const char *fights_reason(Fights *f, const char *key);
 /* reason may be NULL. */

@@ -1,7 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include <stddef.h>
+#include <systemd/sd-event.h>
 
+#include "daemon/keeper/fights.h"
+#include "daemon/loop/notify.h"
+#include "daemon/tenant/book.h"
+#include "daemon/tenant/core.h"
 #include "policy/fight.h"
 #include "tests/unit/check-main.h"
 
@@ -152,6 +157,72 @@ START_TEST(every_ten_seconds)
 }
 END_TEST
 
+/* --- places ------------------------------------------------------------------------------------------- */
+
+static bool at_once; /* each timer is due as soon as it is set */
+static unsigned n_timers, n_looks;
+
+int __real_sd_event_add_time(sd_event *, sd_event_source **, clockid_t, uint64_t, uint64_t,
+                             sd_event_time_handler_t, void *);
+int __wrap_sd_event_add_time(sd_event *, sd_event_source **, clockid_t, uint64_t, uint64_t,
+                             sd_event_time_handler_t, void *);
+
+int __wrap_sd_event_add_time(sd_event *event, sd_event_source **ret, clockid_t clock, uint64_t usec,
+                             uint64_t accuracy, sd_event_time_handler_t fn, void *userdata)
+{
+        n_timers++;
+        return __real_sd_event_add_time(event, ret, clock, at_once ? 1 : usec, accuracy, fn, userdata);
+}
+
+static void on_look(PlaceKind kind, const char *key, void *userdata _unused_)
+{
+        ck_assert_int_eq(kind, PLACE_LEAF);
+        ck_assert_str_eq(key, "/a");
+        n_looks++;
+}
+
+static void on_fight(const char *key _unused_, uint32_t n_repairs _unused_, const char *reason _unused_,
+                     void *userdata)
+{
+        ++*(unsigned *)userdata;
+}
+
+static unsigned count_fights(Fights *f)
+{
+        unsigned n = 0;
+
+        fights_foreach(f, on_fight, &n);
+        return n;
+}
+
+/* It is looked at until there is an answer, and forgotten with the fence. */
+START_TEST(a_look_without_an_answer_is_repeated)
+{
+        Core core = { 0 };
+        Book book = { .core = &core };
+        Fights *f;
+
+        ck_assert_int_ge(sd_event_new(&core.event), 0);
+        ck_assert_int_eq(notify_new(&core.notify), 0);
+        ck_assert_int_eq(fights_new(&book, NULL, on_look, NULL, &f), 0);
+        ck_assert_int_eq(fights_judge(f, PLACE_LEAF, "/a", "open"), FIGHT_REPAIR);
+        at_once = true;
+        fights_note_failed(f, "/a");
+        at_once = false;
+        ck_assert_uint_eq(count_fights(f), 1);
+        unsigned before = n_timers;
+        while (n_looks == 0)
+                ck_assert_int_ge(sd_event_run(core.event, UINT64_MAX), 0);
+        ck_assert_uint_eq(n_timers, before + 1);
+        ck_assert_uint_eq(count_fights(f), 1);
+        fights_forget_fence(f);
+        ck_assert_uint_eq(count_fights(f), 0);
+        fights_free(f);
+        notify_free(core.notify);
+        sd_event_unref(core.event);
+}
+END_TEST
+
 int main(void)
 {
         Suite *s = suite_create("fight");
@@ -164,6 +235,7 @@ int main(void)
         tcase_add_test(c, open_is_closed_sooner);
         tcase_add_test(c, back_and_forth);
         tcase_add_test(c, every_ten_seconds);
+        tcase_add_test(c, a_look_without_an_answer_is_repeated);
         suite_add_tcase(s, c);
         return check_main(s);
 }
