@@ -164,7 +164,8 @@ static void reload_swap_in(Reloads *s, Adoption *a)
         if (a->config) {
                 had.config = book->config;
                 book->config = a->config;
-                warnings_clear(s->context.warnings);
+                /* The others are found again if they still apply; nodes are watched from the start on. */
+                warnings_clear(s->context.warnings, WARNING_NODES_UNWATCHED);
                 free(s->name_warnings);
                 s->name_warnings = NULL;
                 reload_warn_lines(s->context.warnings, WARNING_CONFIGURATION, a->faults);

@@ -25,7 +25,7 @@ Warnings *warnings_free(Warnings *w)
 {
         if (!w)
                 return NULL;
-        warnings_clear(w);
+        warnings_clear(w, NULL);
         free(w->all);
         free(w);
         return NULL;
@@ -37,11 +37,16 @@ const WarningText *warnings_get(const Warnings *w, size_t *ret_n)
         return w->all;
 }
 
-void warnings_clear(Warnings *w)
+void warnings_clear(Warnings *w, const char *but)
 {
+        size_t n = 0;
+
         for (size_t i = 0; i < w->n; i++)
-                free(w->all[i].text);
-        w->n = 0;
+                if (but && strcmp(w->all[i].name, but) == 0)
+                        w->all[n++] = w->all[i];
+                else
+                        free(w->all[i].text);
+        w->n = n;
 }
 
 void warnings_add(Warnings *w, const char *name, const char *format, ...)

@@ -21,5 +21,6 @@ Warnings *warnings_free(Warnings *w);
 void warnings_add(Warnings *w, const char *name, const char *format, ...) _printf_(3, 4);
 /* Removes a warning that does not apply any more. */
 void warnings_remove(Warnings *w, const char *text);
-void warnings_clear(Warnings *w);
+/* Removes all warnings but those of this name; NULL: all. */
+void warnings_clear(Warnings *w, const char *but);
 const WarningText *warnings_get(const Warnings *w, size_t *ret_n);

@@ -5,11 +5,14 @@
 
 #include "daemon/fence/fence-scan.h"
 #include "daemon/keeper/drift.h"
+#include "daemon/loop/answer.h"
 #include "daemon/loop/clock.h"
 #include "daemon/tenant/bases.h"
 #include "daemon/tenant/owner-ask.h"
 #include "daemon/tenant/snapshot.h"
 #include "daemon/tenant/unit-check.h"
+#include "daemon/tenant/warnings.h"
+#include "policy/warning.h"
 
 /* A cdmd with many control groups and tenants. What is done for each of them is counted (the linker puts the
  * functions __wrap_*() in between): each turn of the event loop has a bound, and none is left out. */
@@ -329,6 +332,38 @@ START_TEST(after_an_end_the_others_are_still_known)
 }
 END_TEST
 
+static void on_reloaded(const Answer *a, void *userdata)
+{
+        ck_assert_ptr_null(a->error);
+        *(bool *)userdata = true;
+}
+
+static bool is_warned_of(const char *name)
+{
+        size_t n;
+        const WarningText *t = warnings_get(w.assembly->warnings, &n);
+
+        for (size_t i = 0; i < n; i++)
+                if (strcmp(t[i].name, name) == 0)
+                        return true;
+        return false;
+}
+
+/* Of what a reload does not change. */
+START_TEST(a_warning_that_still_applies_stays)
+{
+        bool reloaded = false;
+
+        warnings_add(w.assembly->warnings, WARNING_NODES_UNWATCHED, "nodes that come are not noticed");
+        warnings_add(w.assembly->warnings, WARNING_CONFIGURATION, "10-all.conf:1: a mistake");
+        reloads_add(w.assembly->reloads, on_reloaded, &reloaded);
+        while (!reloaded)
+                turn();
+        ck_assert(is_warned_of(WARNING_NODES_UNWATCHED));
+        ck_assert(!is_warned_of(WARNING_CONFIGURATION));
+}
+END_TEST
+
 static void on_checked(int result _unused_, void *userdata)
 {
         *(bool *)userdata = true;
@@ -392,6 +427,7 @@ int main(void)
         tcase_add_test(few, what_is_not_stored_at_the_end_is_stored_then);
         tcase_add_test(few, an_end_looks_at_nobody);
         tcase_add_test(few, after_an_end_the_others_are_still_known);
+        tcase_add_test(few, a_warning_that_still_applies_stays);
         tcase_add_test(few, a_control_group_that_cannot_be_read_has_not_ended);
         tcase_add_test(few, a_control_group_that_could_not_be_read_is_looked_at_again);
         tcase_add_checked_fixture(recovery, prepare, stop);
