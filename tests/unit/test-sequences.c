@@ -501,7 +501,7 @@ static bool may_end(const Live *l)
         if (rule->on_full == ON_FULL_DENY)
                 return true;
         return !l->patient &&
-               (rule->on_full != ON_FULL_PREEMPT ||
+               (claims_nothing(l) || rule->on_full != ON_FULL_PREEMPT ||
                 fewest_bytes(l->unit, l->priority, l->size, l->exclusive, &open) == UINT64_MAX);
 }
 
@@ -565,8 +565,9 @@ static void check_queue(void)
                 MUST(claims_nothing(l) || nodeset_is_empty(&open) ||
                      room_in(&open, l->unit, l->exclusive, NULL) < l->size);
                 /* in vain */
-                MUST(l->patient || claims_nothing(l) || nodeset_is_empty(&open) ||
-                     room_in(&open, l->unit, l->exclusive, is_leaving) >= l->size);
+                MUST(l->patient ||
+                     (!claims_nothing(l) && (nodeset_is_empty(&open) ||
+                                             room_in(&open, l->unit, l->exclusive, is_leaving) >= l->size)));
         }
 }
 
