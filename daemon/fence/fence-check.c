@@ -363,6 +363,8 @@ static void check_on_info(int error, UnitInfo *info, void *userdata)
         int r = error;
 
         c->call = unit_call_free(c->call);
+        if (owned && check_is_in_force(f))
+                c->target = fence_unit_target(f, owned, &c->target);
         if (owned && check_is_in_force(f) && fence_unit_is_to_be_told(owned, &c->target, f->pools)) {
                 r = unit_set_mems(f->context.gate, c->unit, &c->target, check_on_told, c, &c->call);
                 if (r >= 0)

@@ -9,7 +9,6 @@
 #include <unistd.h>
 
 #include "daemon/fence/fence-internal.h"
-#include "daemon/fence/subtenant.h"
 #include "daemon/kernel/owner.h"
 #include "daemon/pid1/fence-files.h"
 #include "daemon/pid1/fence-property.h"
@@ -29,26 +28,25 @@ static bool install_is_of_before(const Fence *f, const NodeSet *had, const NodeS
 /* A property that opens CDM nodes without a reservation is reset to the allowed part of its set. A property
  * that was reset this way is updated when a later fence allows a different set, or all nodes. (Unsetting the
  * property does not help: the kernel keeps the value.) The property of a slice stays, because it limits the
- * reservations in the slice. Returns false if the property may stay. */
+ * reservations in the slice. Nodes that were granted since the property was read are added. Returns false if
+ * the property may stay. */
 static bool install_judge_property(const Fence *f, const FenceProperty *p, NodeSet *ret)
 {
-        NodeSet reserved = fence_tenant_promised(p->unit, &f->pools->cdm, f->context.ledger),
-                below = subtenant_unit_nodes(p->unit);
-        NodeSet open = nodeset_intersect(&p->nodes, &f->pools->cdm),
+        const NodeSet *cdm = &f->pools->cdm;
+        NodeSet promised = fence_unit_promised(p->unit, cdm, f->context.ledger),
+                reserved = fence_unit_reserved(p->unit, &p->nodes, cdm, f->context.ledger);
+        NodeSet open = nodeset_intersect(&p->nodes, cdm),
                 ordinary = fence_unit_ordinary(p->unit, f->config, f->pools);
         bool free = f->lifting || fence_unit_is_exempt(p->unit, f->config);
 
         if (owner_name_is_slice(p->unit, strlen(p->unit)))
                 return false;
-        reserved = nodeset_union(&reserved, &below);
-        if (install_is_of_before(f, &p->nodes, &reserved, free)) {
-                reserved = nodeset_intersect(&reserved, &p->nodes);
-                *ret = nodeset_union(&f->pools->ordinary, free ? &f->pools->cdm : &reserved);
+        if (install_is_of_before(f, &p->nodes, &promised, free)) {
+                *ret = nodeset_union(&f->pools->ordinary, free ? cdm : &reserved);
                 return true;
         }
-        if (free || nodeset_is_subset(&open, &reserved))
+        if (free || nodeset_is_subset(&open, &promised))
                 return false;
-        reserved = nodeset_intersect(&reserved, &open);
         *ret = fence_target(&p->nodes, &reserved, &ordinary);
         return true;
 }
@@ -69,36 +67,55 @@ static void install_on_reset(int error, const char *message _unused_, void *user
         fence_step_reset(f);
 }
 
-/* Returns true if install_on_reset() will be called. */
-static bool install_reset(Fence *f, const FenceProperty *p)
+static bool install_judge(const Fence *f, const FenceProperty *p, NodeSet *ret)
 {
+        return p->startup ? install_judge_startup(f, p) : install_judge_property(f, p, ret);
+}
+
+static void install_on_turn(int result _unused_, void *userdata)
+{
+        Fence *f = userdata;
+        const FenceProperty *p = &f->properties.list[f->next - 1];
         Gate *gate = f->context.gate;
         NodeSet target;
-        int r;
+        int r = 0;
 
-        if (p->startup ? !install_judge_startup(f, p) : !install_judge_property(f, p, &target))
-                return false;
+        if (!install_judge(f, p, &target)) {
+                fence_step_reset(f);
+                return;
+        }
         if (p->startup)
                 r = unit_reset_startup_mems(gate, p->unit, install_on_reset, f, &f->call);
         else
                 r = unit_set_mems(gate, p->unit, &target, install_on_reset, f, &f->call);
-        if (r < 0)
-                fence_note_told(f, r);
-        return r >= 0;
+        if (r >= 0)
+                return;
+        fence_note_told(f, r);
+        fence_step_reset(f);
 }
 
 /* A failed reset is ignored, because the unit may be gone: the last READ finds leaves that are still
  * open. */
 void fence_step_reset(Fence *f)
 {
+        int r = 0;
+
+        f->turn = turn_free(f->turn);
         while (f->next < f->properties.n) {
+                NodeSet unused;
+
                 if (!fence_go_on(f))
                         return;
-                if (install_reset(f, &f->properties.list[f->next++]))
+                const FenceProperty *p = &f->properties.list[f->next++];
+                if (!install_judge(f, p, &unused))
+                        continue;
+                r = turn_take(f->context.turns, p->unit, install_on_turn, f, &f->turn);
+                if (r >= 0)
                         return;
+                break;
         }
         fence_properties_clear(&f->properties);
-        f->step_ended(f, 0);
+        f->step_ended(f, r);
 }
 
 static int install_add_property(FenceProperties *p, const char *unit, const NodeSet *nodes, bool startup)

@@ -97,6 +97,7 @@ struct Fence {
         Job *job;
         FenceJob *job_data;
         UnitCall *call;
+        Turn *turn; /* of the unit that the step changes */
 };
 
 /* A job on a worker: moves the pages of the cgroup from the nodes `from` to the nodes `to`, narrows
@@ -106,6 +107,7 @@ typedef struct FenceDrain {
         const char *path, *unit_path;
         uint64_t id;
         NodeSet from, to, target;
+        NodeSet kept; /* nodes that stay if they are open: releases close them */
         uint64_t bandwidth;
         bool enable;      /* first enable the cpuset controller above it */
         Foreign *foreign; /* if systemd may not own it: records `was` as the original set; or NULL */
@@ -193,6 +195,9 @@ void fence_drain_note(const Fence *f, const FenceLeaf *leaf, FenceDrain *d);
 /* True if systemd must be notified of target, because its own set of the unit opens other CDM nodes or
  * shares no node with target. For a slice: because its set lacks nodes of target. */
 bool fence_unit_is_to_be_told(const UnitInfo *info, const NodeSet *target, const PoolSet *pools);
+/* The set to tell systemd, within the unit's turn: the ordinary nodes of the set that was written, and the CDM
+ * nodes of this moment. For a slice: the set that was written. */
+NodeSet fence_unit_target(const Fence *f, const UnitInfo *info, const NodeSet *written);
 void fence_step_drain(Fence *f);
 void fence_step_narrow(Fence *f);
 void fence_step_tell(Fence *f);

@@ -1,16 +1,20 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /* The steps for single leaves: drain and narrow intruders, write sets that systemd does not apply, and
- * notify systemd if its own set differs. */
+ * notify systemd if its own set differs. Each change is computed and made within the turn of the unit, so
+ * that no grant and no release of the unit comes in between. Tenants below the unit (Subtree=) have turns of
+ * their own: subtenant_write_unit() adds their nodes as it writes. */
 
 #include <errno.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "daemon/fence/fence-internal.h"
+#include "daemon/fence/subtenant.h"
 #include "daemon/kernel/cgroup.h"
 #include "daemon/kernel/drain.h"
 #include "daemon/kernel/evict.h"
+#include "daemon/kernel/owner.h"
 #include "daemon/pid1/unit.h"
 
 /* --- DRAIN and NARROW --------------------------------------------------------------------------------- */
@@ -22,13 +26,26 @@ static uint64_t leaf_bytes_on(int fd, const NodeSet *nodes)
         return cgroup_sum_numa(fd, nodes, numa_bytes_sum, &bytes) < 0 ? 0 : bytes;
 }
 
+static NodeSet leaf_mems_of(const char *path)
+{
+        NodeSet mems;
+        int fd = cgroup_open(path, NULL), r = fd < 0 ? fd : cgroup_read_mems(fd, &mems);
+
+        if (fd >= 0)
+                close(fd);
+        return r < 0 ? NODESET_EMPTY : mems;
+}
+
 static void leaf_narrow(const FenceDrain *d)
 {
+        NodeSet mems = leaf_mems_of(d->unit_path), kept = nodeset_intersect(&d->kept, &mems),
+                target = nodeset_union(&d->target, &kept);
+
         if (d->foreign)
-                foreign_note(d->foreign, d->path, d->id, &d->was, &d->target);
+                foreign_note(d->foreign, d->path, d->id, &d->was, &target);
         if (d->enable)
                 (void)cgroup_enable_cpuset_above(d->unit_path);
-        (void)cgroup_write_mems(d->unit_path, &d->target);
+        (void)subtenant_write_unit(d->unit_path, &target);
 }
 
 void fence_drain_note(const Fence *f, const FenceLeaf *leaf, FenceDrain *d)
@@ -111,16 +128,48 @@ static void leaf_job_done(int result, void *userdata)
                 fence_step_narrow(f);
 }
 
-/* The target set of the leaf. The ledger is newer than the reading: nodes that were granted since stay, and
- * draining nodes stay if they are open. */
+/* The name of the unit or slice whose cgroup is written to close the leaf. */
+static const char *leaf_written_unit(const FenceLeaf *leaf)
+{
+        return leaf->way.cgroup ? strrchr(leaf->way.cgroup, '/') + 1 : leaf->unit;
+}
+
+/* The turn ends with the next leaf, or with the step. */
+static void leaf_take_turn(Fence *f, const char *unit, done_t begin)
+{
+        int r = turn_take(f->context.turns, unit, begin, f, &f->turn);
+
+        if (r < 0)
+                f->step_ended(f, r);
+}
+
+/* The leaf whose turn has begun. Tenants below its unit may have changed since it was read. */
+static const FenceLeaf *leaf_in_turn(Fence *f)
+{
+        FenceLeaf *leaf = &f->scan.leaves[f->next - 1];
+
+        leaf->promised = subtenant_nodes(leaf->unit_path);
+        return leaf;
+}
+
+/* The leaf as if it were its unit, without the tenants below. */
+static FenceLeaf leaf_as_unit(const FenceLeaf *leaf)
+{
+        FenceLeaf own = *leaf;
+
+        own.path = leaf->unit_path;
+        own.promised = NODESET_EMPTY;
+        return own;
+}
+
+/* The set for the unit of the leaf, but for the nodes of releases and of tenants below it: leaf_narrow() adds
+ * those. */
 static NodeSet leaf_target(const Fence *f, const FenceLeaf *leaf)
 {
-        NodeSet reserved = fence_leaf_reserved(leaf, f->context.ledger),
-                kept = fence_leaf_promised(leaf, &f->pools->cdm, f->context.ledger),
+        FenceLeaf own = leaf_as_unit(leaf);
+        NodeSet reserved = fence_leaf_reserved(&own, f->context.ledger),
                 ordinary = fence_unit_ordinary(leaf->unit, f->config, f->pools);
 
-        kept = nodeset_intersect(&kept, &leaf->mems);
-        reserved = nodeset_union(&reserved, &kept);
         ordinary = fence_leaf_allowed(leaf, &ordinary);
         if (fence_leaf_is_free(f, leaf))
                 return nodeset_union(&f->pools->ordinary, &f->pools->cdm);
@@ -129,9 +178,11 @@ static NodeSet leaf_target(const Fence *f, const FenceLeaf *leaf)
         return fence_target(&leaf->mems, &reserved, &ordinary);
 }
 
+/* Within the turn of the unit. */
 static void leaf_job_start(Fence *f, const FenceLeaf *leaf, const NodeSet *from, job_run_t run)
 {
         FenceJob *j = calloc(1, sizeof(*j));
+        FenceLeaf own = leaf_as_unit(leaf);
         const char *above = leaf->way.cgroup;
 
         if (j) {
@@ -141,7 +192,7 @@ static void leaf_job_start(Fence *f, const FenceLeaf *leaf, const NodeSet *from,
         }
         if (!j || !j->path || !j->unit_path ||
             (!fence_leaf_is_free(f, leaf) &&
-             fence_names_add(&f->written, above ? strrchr(above, '/') + 1 : leaf->unit, &j->target) < 0)) {
+             fence_names_add(&f->written, leaf_written_unit(leaf), &j->target) < 0)) {
                 fence_job_free(j);
                 f->step_ended(f, -ENOMEM);
                 return;
@@ -158,6 +209,8 @@ static void leaf_job_start(Fence *f, const FenceLeaf *leaf, const NodeSet *from,
                                  .target = j->target,
                                  .bandwidth = j->bandwidth,
                                  .enable = run == leaf_run_narrow && leaf->off };
+        if (!above)
+                j->drain.kept = fence_leaf_promised(&own, &f->pools->cdm, f->context.ledger);
         if (!fence_leaf_is_free(f, leaf))
                 fence_drain_note(f, leaf, &j->drain);
         fence_job_start(f, j, run == leaf_run_drain, run, leaf_job_done);
@@ -175,8 +228,21 @@ static NodeSet leaf_intruding(const Fence *f, const FenceLeaf *leaf)
         return nodeset_subtract(&leaf->held, &promised);
 }
 
+static void leaf_on_drain_turn(int result _unused_, void *userdata)
+{
+        Fence *f = userdata;
+        const FenceLeaf *leaf = leaf_in_turn(f);
+        NodeSet from = leaf_intruding(f, leaf);
+
+        if (nodeset_is_empty(&from))
+                fence_step_drain(f);
+        else
+                leaf_job_start(f, leaf, &from, leaf_run_drain);
+}
+
 void fence_step_drain(Fence *f)
 {
+        f->turn = turn_free(f->turn);
         while (f->next < f->scan.n_leaves) {
                 if (!fence_go_on(f))
                         return;
@@ -185,7 +251,7 @@ void fence_step_drain(Fence *f)
 
                 if (nodeset_is_empty(&from))
                         continue;
-                leaf_job_start(f, leaf, &from, leaf_run_drain);
+                leaf_take_turn(f, leaf_written_unit(leaf), leaf_on_drain_turn);
                 return;
         }
         f->step_ended(f, 0);
@@ -217,25 +283,40 @@ static bool leaf_is_too_narrow(const Fence *f, const FenceLeaf *leaf)
                                            : fence_leaf_is_outdated(f, leaf);
 }
 
+static NodeSet leaf_open(const Fence *f, const FenceLeaf *leaf)
+{
+        return fence_leaf_is_free(f, leaf) ? NODESET_EMPTY
+                                           : fence_leaf_open(leaf, f->config, f->pools, f->context.ledger);
+}
+
+static void leaf_on_narrow_turn(int result _unused_, void *userdata)
+{
+        Fence *f = userdata;
+        const FenceLeaf *leaf = leaf_in_turn(f);
+        NodeSet open = leaf_open(f, leaf);
+
+        if (!nodeset_is_empty(&open))
+                leaf_job_start(f, leaf, &open, leaf_run_narrow);
+        else if (!leaf_is_too_narrow(f, leaf) ||
+                 unit_get(f->context.gate, GATE_OWN, leaf->unit, leaf_on_widen_info, f, &f->call) < 0)
+                fence_step_narrow(f);
+}
+
 void fence_step_narrow(Fence *f)
 {
+        f->turn = turn_free(f->turn);
         while (f->next < f->scan.n_leaves) {
                 if (!fence_go_on(f))
                         return;
                 const FenceLeaf *leaf = &f->scan.leaves[f->next++];
-                NodeSet open = NODESET_EMPTY;
 
                 if (!leaf->unit || (!leaf->has_cpuset && !leaf->off))
                         continue;
-                if (!fence_leaf_is_free(f, leaf))
-                        open = fence_leaf_open(leaf, f->config, f->pools, f->context.ledger);
-                if (!nodeset_is_empty(&open)) {
-                        leaf_job_start(f, leaf, &open, leaf_run_narrow);
-                        return;
-                }
-                if (leaf_is_too_narrow(f, leaf) &&
-                    unit_get(f->context.gate, GATE_OWN, leaf->unit, leaf_on_widen_info, f, &f->call) >= 0)
-                        return;
+                NodeSet open = leaf_open(f, leaf);
+                if (nodeset_is_empty(&open) && !leaf_is_too_narrow(f, leaf))
+                        continue;
+                leaf_take_turn(f, leaf_written_unit(leaf), leaf_on_narrow_turn);
+                return;
         }
         f->step_ended(f, 0);
 }
@@ -265,16 +346,28 @@ bool fence_unit_is_to_be_told(const UnitInfo *info, const NodeSet *target, const
                !nodeset_intersects(&info->allowed, target);
 }
 
+NodeSet fence_unit_target(const Fence *f, const UnitInfo *info, const NodeSet *written)
+{
+        NodeSet target = nodeset_subtract(written, &f->pools->cdm),
+                reserved =
+                        fence_unit_reserved(info->name, &info->allowed, &f->pools->cdm, f->context.ledger);
+
+        return owner_name_is_slice(info->name, strlen(info->name)) ? *written
+                                                                   : nodeset_union(&target, &reserved);
+}
+
 static void leaf_on_tell_info(int error, UnitInfo *info, void *userdata)
 {
         _cleanup_(unit_info_free_p) UnitInfo *owned = info;
         Fence *f = userdata;
         const char *unit = f->written.names[f->next - 1];
-        const NodeSet *target = &f->written.sets[f->next - 1];
+        NodeSet target = f->written.sets[f->next - 1];
 
         f->call = unit_call_free(f->call);
-        if (owned && fence_unit_is_to_be_told(owned, target, f->pools)) {
-                error = unit_set_mems(f->context.gate, unit, target, leaf_on_told, f, &f->call);
+        if (owned)
+                target = fence_unit_target(f, owned, &target);
+        if (owned && fence_unit_is_to_be_told(owned, &target, f->pools)) {
+                error = unit_set_mems(f->context.gate, unit, &target, leaf_on_told, f, &f->call);
                 if (error >= 0)
                         return;
         }
@@ -282,18 +375,24 @@ static void leaf_on_tell_info(int error, UnitInfo *info, void *userdata)
         fence_step_tell(f);
 }
 
+static void leaf_on_tell_turn(int result _unused_, void *userdata)
+{
+        Fence *f = userdata;
+        const char *unit = f->written.names[f->next - 1];
+        int r = unit_get(f->context.gate, GATE_OWN, unit, leaf_on_tell_info, f, &f->call);
+
+        if (r >= 0)
+                return;
+        fence_note_told(f, r);
+        fence_step_tell(f);
+}
+
 /* A unit that PID 1 no longer knows needs no notification: the last READ checks the kernel. */
 void fence_step_tell(Fence *f)
 {
-        while (f->next < f->written.n) {
-                if (!fence_go_on(f))
-                        return;
-                const char *unit = f->written.names[f->next++];
-
-                int r = unit_get(f->context.gate, GATE_OWN, unit, leaf_on_tell_info, f, &f->call);
-                if (r >= 0)
-                        return;
-                fence_note_told(f, r);
-        }
-        f->step_ended(f, 0);
+        f->turn = turn_free(f->turn);
+        if (f->next == f->written.n)
+                f->step_ended(f, 0);
+        else if (fence_go_on(f))
+                leaf_take_turn(f, f->written.names[f->next++], leaf_on_tell_turn);
 }

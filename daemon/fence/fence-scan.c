@@ -334,6 +334,23 @@ NodeSet fence_leaf_promised(const FenceLeaf *leaf, const NodeSet *cdm, const Led
         return nodes;
 }
 
+NodeSet fence_unit_promised(const char *unit, const NodeSet *cdm, const Ledger *ledger)
+{
+        NodeSet nodes = fence_tenant_promised(unit, cdm, ledger), below = subtenant_unit_nodes(unit);
+
+        return nodeset_union(&nodes, &below);
+}
+
+NodeSet fence_unit_reserved(const char *unit, const NodeSet *had, const NodeSet *cdm, const Ledger *ledger)
+{
+        NodeSet nodes = ledger_tenant_nodes(ledger, unit), below = subtenant_unit_nodes(unit),
+                kept = fence_tenant_promised(unit, cdm, ledger);
+
+        kept = nodeset_intersect(&kept, had);
+        nodes = nodeset_union(&nodes, &below);
+        return nodeset_union(&nodes, &kept);
+}
+
 /* True if `unit` is an instance of the template `name`, as job@7.service is of job@.service. */
 static bool is_instance(const char *unit, const char *name)
 {

@@ -72,6 +72,10 @@ NodeSet fence_leaf_reserved(const FenceLeaf *leaf, const Ledger *ledger);
  * reservation that drains (or whose node is shut) still holds bytes there: the release closes the node. */
 NodeSet fence_tenant_promised(const char *tenant, const NodeSet *cdm, const Ledger *ledger);
 NodeSet fence_leaf_promised(const FenceLeaf *leaf, const NodeSet *cdm, const Ledger *ledger);
+/* The nodes of `cdm` that are promised to a unit or to tenants below it (Subtree=). */
+NodeSet fence_unit_promised(const char *unit, const NodeSet *cdm, const Ledger *ledger);
+/* Those that the unit must have at this moment: of the nodes that a release will close, only those of `had`. */
+NodeSet fence_unit_reserved(const char *unit, const NodeSet *had, const NodeSet *cdm, const Ledger *ledger);
 /* True if the configuration exempts the unit from the fence, or the unit is cdmd's own. */
 bool fence_unit_is_exempt(const char *unit, const Config *config);
 /* The CDM nodes that are open to the leaf without a promise; empty for exempt units. */

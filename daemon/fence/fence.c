@@ -30,9 +30,13 @@
  * fence_phase_after() decides which step is next; no step knows another one.
  *
  * Leaves and properties are judged in slices, a limited number per turn of the event loop. Changes between
- * two slices are not lost: a cgroup that is created or written meanwhile is checked after the sequence, a
- * grant or a release that ends meanwhile verifies its own writes, configuration and pools do not change, and
- * each leaf is judged by the ledger of that moment.
+ * two slices are not lost: a cgroup that is created or written meanwhile is checked after the sequence,
+ * configuration and pools do not change, and each leaf is judged by the ledger of that moment.
+ *
+ * A step that changes a unit (DRAIN, RESET, NARROW, TELL) takes the turn of that tenant, computes the set when
+ * the turn begins, and keeps the turn until the change is made. So a grant or a release of the unit is either
+ * in that set, or comes later and has the last word. A step holds one turn at a time. No holder of a turn waits
+ * for the fence, so the step waits at most for the changes of that tenant which came first.
  *
  * This file contains the object, the sequence, its start and its end. fence-read.c: SCAN, READ, POKE;
  * fence-judge.c: JUDGE, REPORT; fence-owner.c: ASK; fence-leaf.c: DRAIN, NARROW, TELL; fence-install.c:
@@ -61,6 +65,7 @@ const char *fence_state_to_string(FenceState v)
 static void fence_clear_sequence(Fence *f)
 {
         f->call = unit_call_free(f->call);
+        f->turn = turn_free(f->turn);
         fence_names_clear(&f->names);
         fence_names_clear(&f->written);
         fence_properties_clear(&f->properties);
@@ -167,6 +172,7 @@ static void fence_on_step_ended(Fence *f, int error)
 {
         if (error < 0)
                 f->error = error;
+        f->turn = turn_free(f->turn);
         f->phase = fence_phase_after(f);
         f->next = 0;
         if (f->phase == PHASE_IDLE)

@@ -386,6 +386,19 @@ int subtenant_close(const char *path, uint64_t id, const NodeSet *nodes, Subtena
         return r == -ENOENT ? 0 : r;
 }
 
+int subtenant_write_unit(const char *unit_path, const NodeSet *nodes)
+{
+        pthread_mutex_lock(&writing);
+        NodeSet promised = subtenant_nodes(unit_path), target = nodeset_union(nodes, &promised);
+        int r = cgroup_write_mems(unit_path, &target);
+        pthread_mutex_lock(&data);
+        if (r >= 0)
+                promise_unit_note(&table.promises, unit_path, &target);
+        pthread_mutex_unlock(&data);
+        pthread_mutex_unlock(&writing);
+        return r;
+}
+
 /* --- all of them -------------------------------------------------------------------------------------- */
 
 void subtenant_found_clear(SubtenantFound *found)

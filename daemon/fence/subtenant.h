@@ -64,6 +64,10 @@ int subtenant_open(const char *path, uint64_t id, const NodeSet *nodes, Subtenan
  * nodes that other tenants need. Blocks. */
 int subtenant_close(const char *path, uint64_t id, const NodeSet *nodes, SubtenantUnit *ret);
 
+/* Writes the set to the unit, plus the nodes promised to its tenants at this moment: no pass comes in between.
+ * Blocks. */
+int subtenant_write_unit(const char *unit_path, const NodeSet *nodes);
+
 typedef struct SubtenantFound {
         NodeSet nodes; /* nodes that were open to a cgroup without a promise */
         char *cgroup;  /* the first such cgroup */

@@ -3,6 +3,7 @@
 #include "tests/unit/check-main.h"
 
 #include <errno.h>
+#include <semaphore.h>
 
 #include "daemon/fence/fence-internal.h"
 #include "daemon/kernel/cgroup.h"
@@ -30,6 +31,8 @@ static Fence *fence;
 static bool done;
 static unsigned n_repaired;
 static char repaired[128];
+static const char *known; /* the one unit that PID 1 knows: every node is allowed to it */
+static NodeSet told;      /* the last set that PID 1 was told */
 
 /* How often a step went on in another turn; the linker puts this function in between. */
 static unsigned n_slices;
@@ -50,14 +53,58 @@ static NodeSet list(const char *text)
         return set;
 }
 
-/* Whose a cgroup is it cannot say now, so that each counts as the unit of its name; and it knows no units. */
+static void on_set(sd_bus_message *m)
+{
+        const void *bytes;
+        size_t n;
+
+        MUST(sd_bus_message_skip(m, "sb") >= 0);
+        MUST(sd_bus_message_enter_container(m, 'a', "(sv)") > 0);
+        MUST(sd_bus_message_enter_container(m, 'r', "sv") > 0);
+        MUST(sd_bus_message_skip(m, "s") >= 0);
+        MUST(sd_bus_message_enter_container(m, 'v', "ay") > 0);
+        MUST(sd_bus_message_read_array(m, 'y', &bytes, &n) >= 0);
+        MUST(nodeset_from_bytes(bytes, n, &told) >= 0);
+        MUST(sd_bus_reply_method_return(m, NULL) >= 0);
+}
+
+static void on_get(sd_bus_message *m)
+{
+        sd_bus_message *reply;
+        NodeSet all = list("0-3");
+        uint8_t bytes[NODESET_BYTES_MAX];
+        size_t n = nodeset_to_bytes(&all, bytes);
+        const char *name;
+
+        MUST(sd_bus_message_read(m, "ss", NULL, &name) >= 0);
+        MUST(sd_bus_message_new_method_return(m, &reply) >= 0);
+        if (strcmp(name, "AllowedMemoryNodes") == 0) {
+                MUST(sd_bus_message_open_container(reply, 'v', "ay") >= 0);
+                MUST(sd_bus_message_append_array(reply, 'y', bytes, n) >= 0);
+                MUST(sd_bus_message_close_container(reply) >= 0);
+        } else if (strcmp(name, "ControlGroup") == 0) {
+                MUST(sd_bus_message_append(reply, "v", "s", "/") >= 0);
+        } else {
+                MUST(sd_bus_message_append(reply, "v", "t", UINT64_C(1)) >= 0);
+        }
+        MUST(sd_bus_send(NULL, reply, NULL) >= 0);
+        sd_bus_message_unref(reply);
+}
+
+/* Whose a cgroup is it cannot say now, so that each counts as the unit of its name. */
 static int on_call(sd_bus_message *m, void *userdata _unused_, sd_bus_error *error _unused_)
 {
         if (!sd_bus_message_is_method_call(m, NULL, NULL))
                 return 0;
-        if (sd_bus_message_is_method_call(m, NULL, "Reload") ||
-            sd_bus_message_is_method_call(m, NULL, "SetUnitProperties"))
+        if (sd_bus_message_is_method_call(m, NULL, "Reload"))
                 MUST(sd_bus_reply_method_return(m, NULL) >= 0);
+        else if (sd_bus_message_is_method_call(m, NULL, "SetUnitProperties"))
+                on_set(m);
+        else if (known && sd_bus_message_is_method_call(m, NULL, "ListUnitsByNames"))
+                MUST(sd_bus_reply_method_return(m, "a(ssssssouso)", 1, known, "", "loaded", "active",
+                                                "running", "", "/u", 0, "", "/") >= 0);
+        else if (known && sd_bus_message_is_method_call(m, NULL, "Get"))
+                on_get(m);
         else if (sd_bus_message_is_method_call(m, NULL, "GetUnitByControlGroup"))
                 MUST(sd_bus_reply_method_errorf(m, SD_BUS_ERROR_TIMEOUT, "not now") >= 0);
         else
@@ -101,6 +148,8 @@ static void start(void)
         ck_assert_int_eq(foreign_new(root, &x.foreign), 0);
         ck_assert_int_eq(fence_new(&x, &fence), 0);
         n_repaired = 0;
+        known = NULL;
+        told = NODESET_EMPTY;
 }
 
 static void stop(void)
@@ -336,6 +385,129 @@ START_TEST(a_reservation_that_ends_between_two_slices)
 }
 END_TEST
 
+/* A change of the tenant of open-1.service: with a reservation, or without. */
+typedef struct Tenant {
+        void (*change)(void);
+        bool done;
+        Turn *turn;
+        sem_t barrier;
+} Tenant;
+
+static void grant_node_2(void)
+{
+        reserve("open-1.service");
+        put("sys/fs/cgroup/open", 1, ".service", "cpuset.mems", "0-2\n");
+}
+
+static void release_node_2(void)
+{
+        release();
+        put("sys/fs/cgroup/open", 1, ".service", "cpuset.mems", "0-1\n");
+}
+
+static void tenant_on_turn(int result _unused_, void *userdata)
+{
+        Tenant *t = userdata;
+
+        t->change();
+        t->turn = turn_free(t->turn);
+        t->done = true;
+}
+
+static int run_wait(Job *job _unused_, void *userdata)
+{
+        while (sem_wait(userdata) < 0)
+                ;
+        return 0;
+}
+
+static void on_waited(int result _unused_, void *userdata _unused_)
+{
+}
+
+static int on_idle(sd_event_source *source _unused_, void *userdata)
+{
+        MUST(sem_post(userdata) == 0);
+        return 0;
+}
+
+/* The sequence drains open-1.service; the thread that moves pages begins with that when nothing else is left
+ * to do, so the tenant makes its change before, unless it has to wait for its turn. */
+static void change_while_a_leaf_drains(void (*change)(void), const char *numa)
+{
+        Tenant t = { .change = change };
+        sd_event_source *idle;
+        Job *job;
+
+        put("sys/fs/cgroup/open", 1, ".service", "memory.numa_stat", numa);
+        MUST(sem_init(&t.barrier, 0, 0) == 0);
+        MUST(worker_submit(x.mover, run_wait, on_waited, NULL, &t.barrier, &job) == 0);
+        begin();
+        until(PHASE_DRAIN);
+        MUST(turn_take(x.turns, "open-1.service", tenant_on_turn, &t, &t.turn) == 0);
+        MUST(sd_event_add_defer(event, &idle, on_idle, &t.barrier) >= 0);
+        MUST(sd_event_source_set_priority(idle, SD_EVENT_PRIORITY_IDLE) >= 0);
+        while (!t.done || fence->phase == PHASE_DRAIN)
+                turn();
+        sd_event_source_unref(idle);
+        sem_destroy(&t.barrier);
+}
+
+/* A grant that was acknowledged stays. */
+START_TEST(a_grant_while_a_leaf_drains)
+{
+        put_units("open", 1, 1, "0-3\n");
+        change_while_a_leaf_drains(grant_node_2, "anon N0=0 N2=4096\n");
+        assert_mems("open", 1, "0-2");
+        finish();
+        assert_mems("open", 1, "0-2");
+        ck_assert_int_eq(fence_state(fence), FENCE_CLOSED);
+}
+END_TEST
+
+/* A node that was released is not opened again. */
+START_TEST(a_release_while_a_leaf_drains)
+{
+        put_units("open", 1, 1, "0-3\n");
+        reserve("open-1.service");
+        change_while_a_leaf_drains(release_node_2, "anon N0=0 N2=4096 N3=4096\n");
+        assert_mems("open", 1, "0-1");
+        finish();
+        assert_mems("open", 1, "0-1");
+}
+END_TEST
+
+/* systemd is told what is reserved when it is told. */
+START_TEST(a_grant_before_systemd_is_told)
+{
+        NodeSet granted = list("0-2");
+
+        put_units("open", 1, 1, "0-3\n");
+        put("sys/fs/cgroup/open", 1, ".service", "memory.numa_stat", "anon N0=0 N2=4096\n");
+        known = "open-1.service";
+        begin();
+        until(PHASE_TELL);
+        grant_node_2();
+        finish();
+        ck_assert(nodeset_equal(&told, &granted));
+        assert_mems("open", 1, "0-2");
+}
+END_TEST
+
+START_TEST(a_grant_before_a_property_is_reset)
+{
+        NodeSet granted = list("0-2");
+
+        tree_write(root, "run/systemd/system.control/open-1.service.d/50-AllowedMemoryNodes.conf",
+                   "[Service]\nAllowedMemoryNodes=0-1,3\n");
+        begin();
+        until(PHASE_PROPERTIES);
+        reserve("open-1.service");
+        finish();
+        ck_assert(nodeset_equal(&told, &granted));
+}
+END_TEST
+
 /* A cgroup that comes between two slices is closed, after the sequence. */
 START_TEST(a_cgroup_that_comes_between_two_slices)
 {
@@ -414,6 +586,10 @@ int main(void)
         tcase_add_test(t, properties_are_judged_in_slices);
         tcase_add_test(t, a_report_is_seen_when_it_is_whole);
         tcase_add_test(t, a_reservation_that_ends_between_two_slices);
+        tcase_add_test(t, a_grant_while_a_leaf_drains);
+        tcase_add_test(t, a_release_while_a_leaf_drains);
+        tcase_add_test(t, a_grant_before_systemd_is_told);
+        tcase_add_test(t, a_grant_before_a_property_is_reset);
         tcase_add_test(t, a_cgroup_that_comes_between_two_slices);
         tcase_add_test(t, many_checks_go_on_in_slices);
         tcase_add_test(t, an_end_between_two_slices);
