@@ -369,6 +369,22 @@ int subtenant_open(const char *path, uint64_t id, const NodeSet *nodes, Subtenan
         return r;
 }
 
+/* The cgroup of the unit is gone, but systemd keeps the unit's set for the next start. */
+static void subtenant_unit_is_gone(const char *unit_path, const NodeSet *had, const NodeSet *given_up,
+                                   SubtenantUnit *ret)
+{
+        NodeSet needed = subtenant_nodes(unit_path), nodes = nodeset_subtract(had, given_up);
+
+        pthread_mutex_lock(&data);
+        if (!nodeset_intersects(&nodes, &table.ordinary))
+                nodes = table.ordinary;
+        nodes = nodeset_union(&nodes, &needed);
+        promise_unit_note(&table.promises, unit_path, &nodes);
+        pthread_mutex_unlock(&data);
+        free(ret->name);
+        *ret = (SubtenantUnit){ strdup(name_of(unit_path)), nodes };
+}
+
 int subtenant_close(const char *path, uint64_t id, const NodeSet *nodes, SubtenantUnit *ret)
 {
         _cleanup_free_ char *unit_path = unit_path_of(path);
@@ -378,10 +394,13 @@ int subtenant_close(const char *path, uint64_t id, const NodeSet *nodes, Subtena
                 return -ENOENT;
         pthread_mutex_lock(&writing);
         subtenant_settles(name_of(unit_path));
+        NodeSet had = subtenant_unit_written(name_of(unit_path), &NODESET_EMPTY);
         int r = subtenant_promise(path, id, nodes, false, &before);
         given_up = nodeset_subtract(&before, nodes);
         if (r >= 0)
                 r = subtenant_follow(unit_path, &given_up, false, ret, NULL);
+        if (r == -ENOENT && !nodeset_is_empty(&given_up))
+                subtenant_unit_is_gone(unit_path, &had, &given_up, ret);
         pthread_mutex_unlock(&writing);
         return r == -ENOENT ? 0 : r;
 }

@@ -302,6 +302,50 @@ START_TEST(a_promise_is_of_one_inode)
 }
 END_TEST
 
+static void assert_unit_is_told(const char *ended, const char *expected)
+{
+        SubtenantUnit unit = { 0 };
+        NodeSet none = NODESET_EMPTY, set = list(expected);
+
+        ck_assert_int_eq(subtenant_close(ended, 0, &none, &unit), 0);
+        ck_assert_ptr_nonnull(unit.name);
+        ck_assert_str_eq(unit.name, "slurmstepd.scope");
+        unit.nodes = subtenant_unit_written(unit.name, &unit.nodes);
+        ck_assert(nodeset_equal(&unit.nodes, &set));
+        free(unit.name);
+}
+
+/* systemd keeps the set of a unit that ended, for the next start. */
+START_TEST(a_unit_that_ended_is_closed_for_its_next_start)
+{
+        char *gone;
+
+        ck_assert_int_eq(open_nodes(UNIT "/job_1", "2"), 0);
+        ck_assert_int_eq(open_nodes(UNIT "/job_2", "3"), 0);
+        ck_assert_int_ge(asprintf(&gone, "%s/" CG UNIT, root), 0);
+        ck_assert_int_eq(nftw(gone, tree_remove_one, 16, FTW_DEPTH | FTW_PHYS), 0);
+        free(gone);
+        assert_unit_is_told(UNIT "/job_1", "0-1,3");
+        assert_unit_is_told(UNIT "/job_2", "0-1");
+        ck_assert(!subtenant_is_split(UNIT));
+}
+END_TEST
+
+/* The fence takes away what no tenant below the unit has, and nothing else. */
+START_TEST(the_fence_leaves_the_nodes_of_tenants)
+{
+        NodeSet ordinary = list("0-1");
+
+        ck_assert_int_eq(open_nodes(UNIT "/job_1", "2"), 0);
+        make(UNIT, "0-3\n");
+        ck_assert_int_eq(subtenant_write_unit(UNIT, &ordinary), 0);
+        assert_mems(UNIT, "0-2");
+        close_nodes(UNIT "/job_1", "");
+        ck_assert_int_eq(subtenant_write_unit(UNIT, &ordinary), 0);
+        assert_mems(UNIT, "0-1");
+}
+END_TEST
+
 START_TEST(who_is_no_longer_roots_loses_it)
 {
         SubtenantFound found = { 0 };
@@ -448,6 +492,8 @@ int main(void)
         tcase_add_test(t, a_close_leaves_what_others_have);
         tcase_add_test(t, a_pass_finds_what_is_new_and_what_ended);
         tcase_add_test(t, a_promise_is_of_one_inode);
+        tcase_add_test(t, a_unit_that_ended_is_closed_for_its_next_start);
+        tcase_add_test(t, the_fence_leaves_the_nodes_of_tenants);
         tcase_add_test(t, who_is_no_longer_roots_loses_it);
         tcase_add_test(t, a_unit_that_cannot_be_fenced_is_not_opened);
         tcase_add_test(t, a_unit_with_too_many_is_not_opened);
