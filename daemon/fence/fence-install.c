@@ -278,8 +278,8 @@ void fence_step_install(Fence *f)
         bool changed = false;
         int r = install_files(f, &changed);
 
-        f->to_reload =
-                changed || f->lifting || f->interrupted; /* a reload removes outdated generator files */
+        /* A reload removes outdated generator files. One that failed in an earlier sequence is still due. */
+        f->to_reload |= changed || f->lifting || f->interrupted;
         f->step_ended(f, r < 0 ? r : 0);
 }
 
@@ -288,6 +288,7 @@ static void install_on_reloaded(int error, const char *message _unused_, void *u
         Fence *f = userdata;
 
         f->call = unit_call_free(f->call);
+        f->to_reload = f->to_reload && error < 0;
         f->step_ended(f, error < 0 ? error : 0);
 }
 

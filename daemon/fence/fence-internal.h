@@ -75,7 +75,7 @@ struct Fence {
         size_t n_in_turn; /* items handled in this turn of the event loop */
         int error;        /* of the failed step */
         bool lifting, reloaded, narrowed;
-        bool to_reload;       /* systemd must read the installed files */
+        bool to_reload;       /* systemd must read the installed files; stays set until a reload succeeds */
         bool interrupted;     /* an earlier cdmd ended during a change of the fence */
         bool foreign_done;    /* foreign cgroups have been fenced, or lifted */
         const Config *config; /* these two stay set after a sequence, while a fence is in force */
@@ -89,7 +89,7 @@ struct Fence {
         FenceReport next_report;
         FenceNames names;   /* slices to poke */
         FenceNames written; /* units whose cgroups a worker wrote, and the sets: systemd must get the same */
-        bool untold;        /* the last sequence had no error but an untold_error */
+        bool untold;        /* the error of the last sequence was transient: closing it again may succeed */
         int untold_error;   /* a notification of systemd failed for the moment */
         size_t next;        /* index of the next leaf or name in this phase */
         size_t n_todo;      /* leaves not in the desired state at the last reading */

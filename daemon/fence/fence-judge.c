@@ -150,12 +150,12 @@ static char *report_reason(const FenceLeaf *leaf, int error)
 }
 
 /* After a failure the last reading does not show everything, so an entry for the failure is added. */
-static int report_add_error(Fence *f, int error)
+static int report_add_error(Fence *f, int error, bool all_written)
 {
         char *text = NULL;
 
         if (asprintf(&text,
-                     f->untold    ? "systemd did not answer, and may reopen cgroups that were closed; cdmd "
+                     all_written  ? "systemd did not answer, and may reopen cgroups that were closed; cdmd "
                                     "will notify it again: %s"
                      : f->lifting ? "lifting the fence failed halfway; some cgroups may still be fenced: %s"
                                   : "closing the fence failed halfway; cgroups that are not listed here may "
@@ -168,10 +168,12 @@ static int report_add_error(Fence *f, int error)
 /* If no step failed, a failed notification of systemd counts as the failure. */
 static int report_begin(Fence *f)
 {
-        f->untold = f->error >= 0 && f->untold_error < 0;
-        if (f->untold)
+        bool all_written = f->error >= 0 && f->untold_error < 0;
+
+        if (all_written)
                 f->error = f->untold_error;
-        return f->error < 0 ? report_add_error(f, f->error) : 0;
+        f->untold = unit_error_is_passing(f->error);
+        return f->error < 0 ? report_add_error(f, f->error, all_written) : 0;
 }
 
 /* A leaf that was closed when it was judged is not reported: if its reservation has ended since then, the

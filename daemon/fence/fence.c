@@ -256,7 +256,7 @@ static int fence_start(Fence *f, bool lifting, const Config *config, const PoolS
         if (f->phase != PHASE_IDLE)
                 return -EBUSY;
         f->lifting = lifting;
-        f->reloaded = f->narrowed = f->to_reload = f->foreign_done = false;
+        f->reloaded = f->narrowed = f->foreign_done = false;
         f->config = config;
         f->pools = pools;
         f->n_todo = 0;

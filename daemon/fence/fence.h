@@ -103,8 +103,8 @@ bool fence_is_there(const Fence *f);
  * that services had set for themselves. */
 bool fence_enabled_cpuset(const Fence *f);
 const Unfenced *fence_unfenced(const Fence *f, size_t *ret_n);
-/* True if all sets are written, but systemd was too busy to be notified: the fence must be closed once
- * more. */
+/* True if the last sequence failed for the moment, as when systemd was too busy to be notified or to reload:
+ * the fence must be closed once more. */
 bool fence_is_untold(const Fence *f);
 uint64_t fence_intruder_bytes_drained(const Fence *f);
 /* Adds bytes of intruders that were drained elsewhere. */

@@ -264,7 +264,7 @@ static NodeSet leaf_look_open_nodes(Drift *d, const FenceLeaf *leaf)
 }
 
 /* True if closing the fence again may make it tighter: a cgroup that the fence could not close is not open
- * any more, or only systemd was too busy to be told. */
+ * any more, or the failure was transient, as when systemd was too busy. */
 static bool leaf_look_is_tighter(LeafLook *l)
 {
         const Drift *d = l->drift;
