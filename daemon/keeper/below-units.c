@@ -180,7 +180,8 @@ BelowWait *below_wait_free(BelowWait *w)
 static bool is_of_interest(const struct inotify_event *e)
 {
         return e->mask & (IN_ISDIR | IN_Q_OVERFLOW | IN_MODIFY | IN_IGNORED) ||
-               (e->len > 0 && strcmp(e->name, "cpuset.mems") == 0);
+               (e->len > 0 &&
+                (strcmp(e->name, "cpuset.mems") == 0 || strcmp(e->name, "cgroup.subtree_control") == 0));
 }
 
 static int below_units_on_io(sd_event_source *source _unused_, int fd, uint32_t revents _unused_,

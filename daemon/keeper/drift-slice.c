@@ -11,12 +11,14 @@
  *
  * The children of a slice, or of the root, that does not enable the cpuset controller have no sets of their
  * own. A check of all control groups shows whether one of the children is open; closing the fence enables
- * the controller again. (With DisableControllers= systemd sets no nodes for the children, so cdmd closes
+ * the controller again. If somebody disables it and enables it again, the children have lost their sets: one
+ * child without a set is a sign of that. (With DisableControllers= systemd sets no nodes for the children, so cdmd closes
  * each new child after it has checked it.) */
 
 #include "daemon/keeper/drift-slice.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,6 +30,7 @@
 #include "daemon/keeper/drift-reason.h"
 #include "daemon/keeper/fights.h"
 #include "daemon/kernel/cgroup.h"
+#include "daemon/kernel/owner.h"
 #include "daemon/loop/clock.h"
 #include "daemon/loop/log.h"
 #include "daemon/tenant/book.h"
@@ -54,7 +57,7 @@ struct SliceLook {
         NodeSet cdm;
         FenceWay way;
         NodeSet mems;
-        bool off; /* the slice does not enable the cpuset controller */
+        bool off; /* the slice does not enable the cpuset controller, or a unit in it has no set */
         bool running, again;
         UT_hash_handle hh;
 };
@@ -101,6 +104,26 @@ SliceLooks *slice_looks_free(SliceLooks *s)
         return NULL;
 }
 
+static bool slice_accepts_unit(const char *name)
+{
+        return owner_name_is_unit(name, strlen(name));
+}
+
+static bool slice_has_lost_sets(int fd)
+{
+        _cleanup_free_ char *name = NULL;
+        NodeSet mems;
+
+        if (cgroup_find_child(fd, slice_accepts_unit, &name) < 0)
+                return false;
+        int child = openat(fd, name, O_DIRECTORY | O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+        if (child < 0)
+                return false;
+        bool lost = cgroup_read_mems(child, &mems) >= 0 && nodeset_is_empty(&mems);
+        close(child);
+        return lost;
+}
+
 static int slice_look_run(Job *job, void *userdata)
 {
         SliceLook *l = userdata;
@@ -111,7 +134,7 @@ static int slice_look_run(Job *job, void *userdata)
         fd = cgroup_open(l->slice, NULL);
         if (fd < 0)
                 return fd;
-        l->off = !cgroup_enables_cpuset(fd);
+        l->off = !cgroup_enables_cpuset(fd) || slice_has_lost_sets(fd);
         r = cgroup_read_mems(fd, &l->mems);
         close(fd);
         return r == -ENOENT && (l->off || !l->slice[1]) ? 0 : r;

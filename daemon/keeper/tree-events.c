@@ -157,8 +157,11 @@ static void tree_on_watch(WatchEvent event, const char *path, void *userdata)
                 drift_look(t->context.drift);
                 break;
         case WATCH_CONTROLLERS_WRITTEN:
-                if (owner_top(path) > 0)
+                /* Without the controller for a moment, all sets below are gone. */
+                if (owner_top(path) > 0) {
+                        tree_check(t, path, false);
                         break;
+                }
                 if (foreign_is_in_slices(t->context.foreign))
                         tree_check(t, path, false);
                 if (!path[1] || owner_name_is_slice(path, strlen(path)))

@@ -6,7 +6,11 @@
 #include <semaphore.h>
 
 #include "daemon/fence/fence-internal.h"
+#include "daemon/keeper/drift-slice.h"
+#include "daemon/keeper/fights.h"
 #include "daemon/kernel/cgroup.h"
+#include "daemon/tenant/book.h"
+#include "daemon/tenant/core.h"
 #include "tests/unit/tree.h"
 
 /* A fence over a made-up hierarchy of plain files, with a PID 1 at the other end of a socket. Nodes 0-1 are
@@ -539,6 +543,61 @@ START_TEST(a_reload_that_fails_for_the_moment)
 }
 END_TEST
 
+static int run_nothing(Job *job _unused_, void *userdata _unused_)
+{
+        return 0;
+}
+
+static void on_nothing(int result _unused_, void *userdata)
+{
+        *(bool *)userdata = true;
+}
+
+static void on_look_at_all(void *userdata)
+{
+        ++*(unsigned *)userdata;
+}
+
+/* The worker has one thread, so the look at the slice has ended before the next job does. */
+static void look_at_slice(SliceLooks *looks)
+{
+        bool ended = false;
+        Job *job;
+
+        slice_looks_add(looks, "/ex.slice");
+        MUST(worker_submit(x.worker, run_nothing, on_nothing, NULL, &ended, &job) == 0);
+        while (!ended)
+                turn();
+}
+
+/* -cpuset, then +cpuset: the controller is enabled when the slice is looked at, and the sets of the units in it
+ * are gone. */
+START_TEST(a_controller_that_was_disabled_for_a_moment)
+{
+        Core core = { .event = event, .worker = x.worker };
+        Book book = { .core = &core, .config = config, .pools = &pools, .serving = true };
+        SliceLooks *looks;
+        Fights *fights;
+        unsigned n = 0;
+
+        config->mode = FENCE_MODE_ENFORCE;
+        tree_write(root, "sys/fs/cgroup/cpuset.mems.effective", "0-3\n");
+        tree_write(root, "sys/fs/cgroup/ex.slice/cgroup.subtree_control", "cpuset memory\n");
+        tree_write(root, "sys/fs/cgroup/ex.slice/cpuset.mems", "\n");
+        tree_write(root, "sys/fs/cgroup/ex.slice/cpuset.mems.effective", "0-3\n");
+        put_units("ex.slice/u", 1, 1, "0-1\n");
+        ck_assert_int_eq(fights_new(&book, NULL, NULL, NULL, &fights), 0);
+        ck_assert_int_eq(slice_looks_new(&book, fence, fights, on_look_at_all, &n, &looks), 0);
+        look_at_slice(looks);
+        ck_assert_uint_eq(n, 0);
+        put_units("ex.slice/u", 1, 1, "\n");
+        look_at_slice(looks);
+        ck_assert_uint_eq(n, 1);
+        slice_looks_free(looks);
+        fights_free(fights);
+}
+END_TEST
+
 /* A cgroup that comes between two slices is closed, after the sequence. */
 START_TEST(a_cgroup_that_comes_between_two_slices)
 {
@@ -622,6 +681,7 @@ int main(void)
         tcase_add_test(t, a_grant_before_systemd_is_told);
         tcase_add_test(t, a_grant_before_a_property_is_reset);
         tcase_add_test(t, a_reload_that_fails_for_the_moment);
+        tcase_add_test(t, a_controller_that_was_disabled_for_a_moment);
         tcase_add_test(t, a_cgroup_that_comes_between_two_slices);
         tcase_add_test(t, many_checks_go_on_in_slices);
         tcase_add_test(t, an_end_between_two_slices);
