@@ -12,8 +12,8 @@
  * The children of a slice, or of the root, that does not enable the cpuset controller have no sets of their
  * own. A check of all control groups shows whether one of the children is open; closing the fence enables
  * the controller again. If somebody disables it and enables it again, the children have lost their sets: one
- * child without a set is a sign of that. (With DisableControllers= systemd sets no nodes for the children, so cdmd closes
- * each new child after it has checked it.) */
+ * child without a set is a sign of that. (With DisableControllers= systemd sets no nodes for the children, so
+ * cdmd closes each new child after it has checked it.) */
 
 #include "daemon/keeper/drift-slice.h"
 
