@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Makes all parts of the daemon and frees them, and says what follows from what: the only file that knows
- * every part. */
+/* Creates and frees all parts of the daemon, and decides which part acts on which notice. This is the only
+ * file that knows every part. */
 
 #include "daemon/assembly.h"
 
@@ -67,13 +67,14 @@
 #include "policy/queue.h"
 #include "policy/topology.h"
 
-/* Four pools, so that what is short never waits for what takes long.
+/* There are four thread pools, so that short jobs never wait for long ones:
  *
- * worker: reads and writes of a few files. mover: moves pages; its jobs pause, so that all of them get on,
- * and what closes something goes first. filler: buffers and held memory, which take as long as they are
- * large. reader: looks at all cgroups, on behalf of callers or from time to time.
+ *   worker  reads and writes a few files per job
+ *   mover   moves pages; its jobs pause so that all of them make progress, and jobs that close nodes go first
+ *   filler  allocates buffers and held memory; a job takes time in proportion to the size
+ *   reader  reads all cgroups, for a caller or periodically
  *
- * More threads would only fight for the same memory bandwidth. */
+ * More threads would only compete for the same memory bandwidth. */
 #define WORKER_THREADS_MAX 4
 #define MOVER_THREADS_MAX  4
 #define FILLER_THREADS_MAX 2
@@ -110,7 +111,7 @@ static int open_workers(Assembly *a)
                                  &a->core.names);
 }
 
-/* What bounds and orders the calls of clients, and those to PID 1 and polkit. */
+/* Creates the parts that limit and order calls: from clients, to PID 1, and to polkit. */
 static int open_calls(Assembly *a)
 {
         int r = notify_new(&a->core.notify);
@@ -159,7 +160,8 @@ static int open_usage(Assembly *a)
         return usage_new(&usage, &a->book.usage);
 }
 
-/* For parts that are made before the part that they call, which uses them itself. */
+/* Callbacks for parts that are created before the part that they call, because the latter depends on
+ * them. */
 static int assembly_release(Entry *e, void *userdata)
 {
         return release_start(((Assembly *)userdata)->releases, e);
@@ -213,7 +215,7 @@ static int open_books(Assembly *a)
         return r < 0 ? r : machine_facts_new(&a->book, a->fence, a->record, &a->facts);
 }
 
-/* What tenants have: buffers, nodes, leases. */
+/* Creates the parts that manage what tenants hold: buffers, nodes, leases. */
 static int open_tenants(Assembly *a)
 {
         int r = holds_new(&a->book, &a->holds);
@@ -244,7 +246,7 @@ static int open_tenants(Assembly *a)
         return r;
 }
 
-/* What tenants ask for. */
+/* Creates the parts that serve requests: queue, grants, Static=, resizes. */
 static int open_requests(Assembly *a)
 {
         int r = waiters_new(&a->book, a->leases, &a->waiters);
@@ -274,7 +276,7 @@ static int open_requests(Assembly *a)
         return r < 0 ? r : resizes_new(&resize, &a->resizes);
 }
 
-/* What is compared with what shall be, and follows it. */
+/* Creates the parts that watch cgroups and nodes, and repair drift. */
 static int open_watch(Assembly *a)
 {
         int r = below_units_new(&a->book, a->fence, a->unit_checks, assembly_on_fence_repaired, a,
@@ -356,7 +358,7 @@ static int open_start(Assembly *a)
         return start_new(&context, &a->start);
 }
 
-/* What follows from what. */
+/* Calls the parts that must act on a notice. Other kinds of notices are for other listeners. */
 static void assembly_on_notice(const Notice *n, void *userdata)
 {
         Assembly *a = userdata;

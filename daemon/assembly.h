@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* All parts of the daemon. A part is a file with a header of its own. Only that file knows the state of the part, and
- * a part is given the other parts that it uses when it is made. */
+/* All parts of the daemon. A part is a .c file with its own header, and its state is private to that file.
+ * When a part is created, it is passed the other parts that it uses. */
 
 #include <systemd/sd-bus.h>
 #include <systemd/sd-event.h>

@@ -34,12 +34,12 @@
 #define CDM_ACTION_RELEASE_OTHERS     "org.cdmd1.release-others"
 #define CDM_ACTION_MANAGE             "org.cdmd1.manage"
 
-/* keys of the options of Manager.Request and Manager.Explain (a{sv}) */
+/* keys of the options of Manager.Request, Manager.Explain and Manager.Admit (a{sv}) */
 #define CDM_OPTION_UNIT       "unit"       /* s: a unit's name */
 #define CDM_OPTION_CGROUP     "cgroup"     /* s: path below the cgroup root */
 #define CDM_OPTION_PID        "pid"        /* u: any process of the target */
 #define CDM_OPTION_TIMEOUT    "timeout"    /* t: of Admit, microseconds */
-#define CDM_OPTION_PIDFD      "pidfd"      /* h: the caller itself, for its own unit */
+#define CDM_OPTION_PIDFD      "pidfd"      /* h: the caller; for Admit: any process in the cgroup */
 #define CDM_OPTION_USER       "user"       /* s: Explain only: as if this user asked */
 #define CDM_OPTION_FOR_NOBODY "for-nobody" /* b: the request has no user */
 #define CDM_OPTION_FOR_UID    "for-uid"    /* u: the request is for this user */

@@ -26,9 +26,9 @@ int ledger_new(Ledger **ret);
 Ledger *ledger_free(Ledger *l);
 DEFINE_CLEANUP(Ledger, ledger_free);
 
-/* Takes ownership of r on success; from then on its id, target, rule_file, exclusive, size, shares and state
- * change only through the ledger. -EEXIST: the id is taken; -EINVAL: id 0, no target, or a share of a node
- * that cannot exist; -ENOMEM: nothing changed. O(shares). */
+/* Takes ownership of r on success; from then on its id, target (except target->cgroup_id), rule_file,
+ * exclusive, size, shares and state change only through the ledger. -EEXIST: the id is taken; -EINVAL: id 0,
+ * no target, or a share of a node that cannot exist; -ENOMEM: nothing changed. O(shares). */
 int ledger_add(Ledger *l, Reservation *r);
 
 /* Removes the reservation and returns it to the caller; NULL: unknown id. O(shares). */

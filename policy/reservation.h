@@ -88,9 +88,10 @@ int reservation_new(Reservation **ret);
 Reservation *reservation_free(Reservation *r);
 DEFINE_CLEANUP(Reservation, reservation_free);
 
-/* Replaces its shares by a copy of these, which may be its own. -ENOMEM, and then it keeps those it has. */
+/* Replaces the reservation's shares by a copy of `shares`, which may be the array of the reservation itself.
+ * -ENOMEM: the reservation keeps its shares. */
 int reservation_set_shares(Reservation *r, const Share *shares, size_t n_shares);
 /* The nodes on which the reservation holds bytes. */
 NodeSet reservation_nodes(const Reservation *r);
-/* Its shares and rule, without all else. */
+/* Copies only the shares and the rule of the reservation; all other fields of the copy are 0. */
 int reservation_copy_terms(const Reservation *r, Reservation **ret);

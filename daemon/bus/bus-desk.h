@@ -2,8 +2,8 @@
 #pragma once
 
 /* The desk starts method calls that cannot be answered from memory alone. Only a few calls are in flight at
- * a time; the others wait, cause no load meanwhile, and are taken from all users in turn. So ten clients
- * that call in a loop delay other clients no more than two of them would, in cdmd as well as in the bus and
+ * a time. The others wait without causing load, and are taken from all users in turn. So ten clients that
+ * call in a loop delay other clients no more than two such clients would. This also protects the bus and
  * PID 1, which cdmd calls for each request. Calls that can be answered immediately bypass the desk. */
 
 #include "daemon/bus/bus-callers.h"

@@ -18,9 +18,9 @@
 typedef enum AuthorizeAction {
         AUTHORIZE_REQUEST,            /* for the caller's own unit */
         AUTHORIZE_REQUEST_FOR_OTHERS, /* for any other unit */
-        AUTHORIZE_REQUEST_AS,         /* for another user, or for nobody */
-        AUTHORIZE_RELEASE_OTHERS,     /* another user's reservation: release, renew, migrate */
-        AUTHORIZE_MANAGE,             /* reload */
+        AUTHORIZE_REQUEST_AS,         /* for another user, for nobody, or with labels; and Admit */
+        AUTHORIZE_RELEASE_OTHERS,     /* every method of another user's reservation */
+        AUTHORIZE_MANAGE,             /* Reload, DrainNode, UndrainNode, ReserveStatic */
         _AUTHORIZE_ACTION_MAX,
 } AuthorizeAction;
 

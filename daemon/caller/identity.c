@@ -302,7 +302,7 @@ static void identity_ask_unit_user(IdentityLookup *l)
         s->unit_uid = UID_NONE;
         if (!name && word_ends_with(u->name, ".service"))
                 s->unit_uid = 0;
-        /* A scope has no User=: root's, as whatever asked PID 1 for it. */
+        /* Without User= the request is root's; so is that of a scope, which root requested from PID 1. */
         if (!name && l->as_unit)
                 name = "0";
         if (!name) {

@@ -265,7 +265,8 @@ static void apply_collect(Apply *a, StepJob *j)
         }
 }
 
-/* systemd has been notified of the set of the unit above, or not. A unit that is gone is no error. */
+/* Ends the step after systemd was notified of the set of the unit above, or could not be (error < 0). It is
+ * no error if that unit is gone. */
 static void host_told(Apply *a, int error, const char *message)
 {
         _cleanup_free_ char *text = NULL;
@@ -293,10 +294,10 @@ static void apply_on_host_told(int error, const char *message, void *userdata)
         host_told(a, error, message);
 }
 
-/* Notifies systemd of the set of the unit above, at once and with the set that the unit has now: systemd
- * writes this set to the kernel, and another tenant of the unit may have been given nodes since this step
- * ran. systemd handles the notifications in the order in which they are sent, so after the answer to this
- * one no earlier set comes back. Returns 1 if nothing has changed. */
+/* Notifies systemd of the set of the unit above. Uses the set that the unit has now, not the set that this
+ * step wrote: systemd writes it to the kernel, and another tenant of the unit may have been given nodes
+ * since. systemd handles notifications in order, so once it has answered this one, no earlier set can come
+ * back. Returns 1 if there is nothing to notify. */
 static int tell_host(Apply *a, SubtenantUnit *host)
 {
         if (!host->name || !a->gate)

@@ -214,7 +214,7 @@ static int check_run(Job *job, void *userdata)
 
 static void check_on_job(int result, void *userdata);
 
-/* A drain goes before the drains of releases: its cgroup has no right to the nodes. */
+/* A drain goes ahead of the drains of releases, because its cgroup uses the nodes without a promise. */
 static int check_submit(FenceCheck *c, CheckJob *j)
 {
         const FenceContext *x = &c->fence->context;

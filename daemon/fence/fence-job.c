@@ -53,7 +53,7 @@ void fence_job_start(Fence *f, FenceJob *j, bool moves, job_run_t run, done_t do
         int r;
 
         j->fence = f;
-        /* These jobs go before the drains of releases: their cgroups have no right to the nodes. */
+        /* These jobs go ahead of the drains of releases: their cgroups use the nodes without a promise. */
         if (moves)
                 r = worker_submit_first(f->context.mover, run, done, NULL, j, &f->job);
         else

@@ -76,7 +76,10 @@ void drift_on_fence_repaired(const FenceRepair *repair, void *userdata)
         }
         if (repair->is_open) {
                 e.kind = EVENT_FAILED;
-                event_emit(book->core->notify, &e, "the nodes %s could not be closed to %s", nodes, name);
+                event_emit(book->core->notify, &e,
+                           "CDM nodes (%s) are open to %s without a reservation, and could not be closed; "
+                           "`cdmctl reload` tries again",
+                           nodes, name);
                 fights_note_failed(fights, repair->cgroup);
                 /* Closing the fence again lists the units that the slice leaves open. */
                 if (repair->is_widened && fence_state(c->fence) == FENCE_CLOSED)

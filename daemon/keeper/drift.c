@@ -198,7 +198,8 @@ static void drift_on_leaf_read(LeafReading *reading, void *userdata)
                 drift_check_leaf(d, path);
 }
 
-/* True if the name shows that the cgroup is a slice, for which drift-slice.c is responsible. */
+/* If the name shows that the cgroup is a slice, requests a check of the slice (drift-slice.c) and returns
+ * true. */
 static bool drift_is_known_by_name(Drift *d, const char *path)
 {
         _cleanup_(fence_leaf_clear) FenceLeaf leaf = { .path = strdup(path) };

@@ -140,7 +140,7 @@ static int node_watch_take_over(NodeWatch *w, Topology *topology)
                                           book->config->n_pools, &book->pools->cdm, &pools, &error);
         if (r < 0) {
                 log_error("the machine's nodes changed, and the pools do not fit them: %s; the pools stay "
-                          "as they were",
+                          "as they were; change Nodes= in /etc/cdm/pools.d, then run `cdmctl reload`",
                           error ? error : strerror(-r));
                 return 0;
         }

@@ -4,9 +4,10 @@
 /* Pages of one process that are collected, and then moved with few system calls.
  *
  * move_pages(2) wants the address of each page. If the address is within a transparent huge page, the kernel
- * moves the whole huge page, so one address is enough for 512 pages. Whether an aligned range of present pages
- * is a huge page is not known before, and can be seen afterwards: its last page has moved with its first. A
- * range whose last page stayed consists of small pages, which are then moved one by one. */
+ * moves the whole huge page, so one address is enough for 512 pages. Nothing tells in advance whether an
+ * aligned range of present pages is a huge page. So only its first page is moved: if the last page has moved
+ * with it, the range was a huge page; otherwise the range consists of small pages, which are then moved one
+ * by one. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -40,8 +41,8 @@ bool drain_chunk_accepts(const DrainChunk *c, pid_t pid, uint64_t page_bytes);
  * no page of their mapping is outside `from`, so the kernel need not be asked where they are. */
 void drain_chunk_begin(DrainChunk *c, pid_t pid, uint64_t page_bytes, bool all_on_source);
 
-/* Adds one page, or an aligned range of HUGE_PAGE_BYTES in which all pages are present and small, or one huge
- * page. */
+/* Add one page, or an aligned range of HUGE_PAGE_BYTES in which all pages are present. The range may be one
+ * huge page or consist of small pages. */
 void drain_chunk_add_page(DrainChunk *c, uint64_t address);
 void drain_chunk_add_range(DrainChunk *c, uint64_t address);
 

@@ -56,10 +56,11 @@ DrainLane *drain_lane_free(DrainLane *l)
 
 /* --- CHUNKS ------------------------------------------------------------------------------------------- */
 
-/* With Bandwidth= a chunk is limited to one second of bandwidth, so that pauses are short: a cancelled drain
- * ends soon, and the load is even. With several lanes it is limited to a fraction of what is left, so that all
- * of them end together. A chunk is at least two huge pages: the kernel moves a whole huge page when one of its
- * pages is requested, and smaller chunks would not count the rest. */
+/* The upper bound of a chunk. With Bandwidth= it is the bytes of one second: the load is even, and a
+ * cancelled drain ends soon. With several lanes it is half of a lane's share of the remaining bytes, so that
+ * all lanes end at about the same time. It is never less than two huge pages: the kernel moves a whole huge
+ * page when one of its pages is requested, and with smaller chunks the additional bytes would not be
+ * counted. */
 static uint64_t lane_chunk_bytes_max(DrainShared *s)
 {
         uint64_t max = CHUNK_BYTES_MAX;
@@ -85,7 +86,9 @@ static int lane_pause(DrainShared *s, uint64_t until_usec)
         return JOB_PAUSED;
 }
 
-/* Called after each chunk. Without a job it sleeps, because there is no thread to yield. */
+/* Called after each chunk: delays the next chunk according to Bandwidth=. With a job, a long delay pauses
+ * the job, which frees the thread; otherwise the thread sleeps. Also pauses if another lane has paused, or
+ * if other jobs wait for the thread. */
 static int lane_keep_bandwidth(DrainShared *s, uint64_t bytes, uint64_t started_usec)
 {
         uint64_t due_usec = started_usec, at_usec = clock_monotonic_usec();
@@ -116,7 +119,7 @@ static uint64_t lane_count(DrainShared *s, const DrainCount *count)
         return count->moved_bytes + count->stayed_bytes;
 }
 
-/* True if the move has reached its limit, which only the only lane has. */
+/* True if the move has reached limit_bytes. Only a move with a single lane has a limit. */
 static bool lane_is_at_limit(const DrainShared *s)
 {
         return s->limit_bytes != UINT64_MAX && s->moved_bytes >= s->limit_bytes;
@@ -135,7 +138,7 @@ static int lane_move_chunk(DrainLane *l)
                 limit_bytes -= s->moved_bytes < limit_bytes ? s->moved_bytes : limit_bytes;
         int r = drain_chunk_move(l->chunk, limit_bytes, &count);
         tried_bytes = lane_count(s, &count);
-        /* At least so much of it is of this part. */
+        /* At most other_bytes of them belong to earlier parts, so at least the rest belongs to this part. */
         if (l->has_part && tried_bytes > l->other_bytes)
                 drain_queue_done(s->queue, &l->part, tried_bytes - l->other_bytes);
         l->other_bytes = 0;
@@ -254,8 +257,9 @@ static void lane_end_part(DrainLane *l)
         l->has_part = false;
 }
 
-/* Takes the next part. What the chunk has of earlier ones stays in it if the new one is of the same process.
- * Without has_part afterwards, none was left, and the chunk is moved. */
+/* Takes the next part from the queue. Pages of earlier parts stay in the chunk if the new part has the same
+ * process and page size; otherwise the chunk is moved first. If no part is left, the chunk is moved and
+ * has_part is false. */
 static int lane_take_part(DrainLane *l)
 {
         DrainShared *s = l->shared;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* One thread's part of a move: it takes part after part of the mappings, and moves their pages in chunks. Lanes
- * of one move run side by side. */
+/* A lane is one of the threads of a move. It takes one part after the other from the DrainQueue, and moves
+ * the pages of each part in chunks. The lanes of a move run in parallel. */
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -16,13 +16,13 @@
 #include "policy/macro.h"
 #include "policy/nodeset.h"
 
-/* What all lanes of a move know. */
+/* The state that the lanes of a move share. With a limit of either kind there is only one lane. */
 typedef struct DrainShared {
         NodeSet from;
         DrainTargets *targets;
         DrainQueue *queue;
-        uint64_t bandwidth;   /* bytes/s of the only lane; 0: no limit */
-        uint64_t limit_bytes; /* upper bound of what the only lane moves; UINT64_MAX: no limit */
+        uint64_t bandwidth;   /* bytes/s; 0: no limit */
+        uint64_t limit_bytes; /* upper bound of the moved bytes; UINT64_MAX: no limit */
         unsigned n_lanes;
 
         /* during a run */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Process by process: this needs little memory, and the list of mappings is recent. To move in the order of
- * use the mappings of all processes are needed first. */
+/* The mappings are read one process at a time: this needs little memory, and the list is recent when its
+ * pages are moved. With by_use the mappings of all processes are read first, because they are sorted
+ * together. */
 
 #include "daemon/kernel/drain-queue.h"
 
@@ -127,7 +128,8 @@ int drain_queue_reopen(DrainQueue *q, DrainPart *p)
 
 /* --- PARTS -------------------------------------------------------------------------------------------- */
 
-/* Each part has a pagemap of its own, of the address space that the mappings were read of. */
+/* Returns a pagemap for one part: a duplicate of the process's descriptor, which is opened again if a pause
+ * has closed it. Negative: the process has left the cgroup, or there is no descriptor left. */
 static int queue_dup_pagemap(DrainQueue *q, DrainProcess *p)
 {
         if (p->pagemap < 0)

@@ -33,8 +33,9 @@ DEFINE_CLEANUP(DrainQueue, drain_queue_free);
 int drain_queue_begin(DrainQueue *q, int cgroup_fd);
 void drain_queue_end(DrainQueue *q);
 
-/* Called around a pause, when no lane runs: closes all files, and reads which processes are still in the
- * cgroup, because another process may have the PID of one that is not. */
+/* Called before and after a pause, while no lane runs. drain_queue_pause() closes all files.
+ * drain_queue_resume() reads which processes are still in the cgroup: the PID of a process that has left may
+ * belong to another process now. */
 void drain_queue_pause(DrainQueue *q);
 void drain_queue_resume(DrainQueue *q, int cgroup_fd);
 
@@ -46,6 +47,6 @@ void drain_part_close(DrainPart *p);
 /* After a pause: opens the pagemap of the part again. -ESRCH: the process is gone. */
 int drain_queue_reopen(DrainQueue *q, DrainPart *p);
 
-/* Notes that so many bytes of the part's mapping have been handled: when that is all that the mapping has on
- * the nodes, the rest of its address space need not be read. */
+/* Adds to the handled bytes of the part's mapping. When they reach the bytes that the mapping has on the
+ * nodes, the rest of its address range is skipped. */
 void drain_queue_done(DrainQueue *q, const DrainPart *p, uint64_t bytes);

@@ -301,7 +301,7 @@ static int store_load_vouch(Store *s, const char *name, uint64_t id, const Store
         if (r >= 0 && v->cgroup_id == id)
                 return reader->vouch ? reader->vouch(TAKE_PTR(v), userdata) : 0;
         store_set_aside(s, name);
-        reader->bad(name, "the statement about its control group is damaged", userdata);
+        reader->bad(name, "the labels and the user of its control group are damaged", userdata);
         return 0;
 }
 

@@ -185,13 +185,13 @@ static int fence_files_add_pin(DropIns *d, const Pin *pin, const PoolSet *pools)
                                     &nodes));
 }
 
-/* A program that watches units cannot make a reservation at the start of a unit, because it would race with
- * the main process. An ExecStartPre= would be subject to the settings of the unit: its root, namespaces and
- * memory policy. So systemd starts another unit first, and waits for it. If a more specific directory
- * (train-a.service.d) and a more general one (train-.service.d) apply to a unit, systemd uses the file of
- * this name from the specific one.
- * A folder for scopes may belong to several rules, and applies to scopes that no rule names: the request for such a
- * scope reserves nothing. The first of the rules decides whether a scope may start without its reservation. */
+/* Writes the drop-in that makes systemd start another unit first, which reserves, and wait for it. A program
+ * that watches units would race with the main process, and an ExecStartPre= would be subject to the root,
+ * namespaces and memory policy of the unit. If a specific directory (train-a.service.d) and a general one
+ * (train-.service.d) apply to a unit, systemd uses the file of this name from the specific one.
+ * A directory for scopes may belong to several rules, and also applies to scopes that no rule names; a
+ * request for such a scope reserves nothing. The first of these rules decides whether a scope may start
+ * without its reservation. */
 static int fence_files_add_static(DropIns *d, const Rule *rule, const char *unit)
 {
         char *folder = rule_static_folder(unit), *text;

@@ -65,7 +65,7 @@ void book_forget(Entry *e)
         if (k < 0)
                 log_error("cannot remove the file of reservation %" PRIu32 ": %s", e->id, strerror(-k));
         Reservation *r = ledger_take(book->ledger, e->id);
-        if (!r) /* not in the ledger: replace() failed for lack of memory */
+        if (!r) /* not in the ledger: grant_replace() ran out of memory */
                 r = e->r;
         if (e->known)
                 notify_reservation_removed(book->core->notify, e->id);

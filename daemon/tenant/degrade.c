@@ -34,7 +34,7 @@ typedef struct Followed {
 /* Reservations of a tenant whose cgroup has been verified. */
 typedef struct Restoration Restoration;
 struct Restoration {
-        unsigned judgement; /* the one that the verified nodes are of */
+        unsigned judgement; /* the value of Degrades.judgement for which the cgroup was verified */
         size_t n, next;
         Restoration *prev, *after;
         uint32_t ids[];
@@ -179,7 +179,7 @@ static void degrade_restore_tenant(Degrades *s, const char *tenant)
                           strerror(ENOMEM));
                 return;
         }
-        /* A walk that has not reached the tenant yet: the change began before the nodes changed. */
+        /* Until the walk reaches this tenant, its change may be older than the nodes: verify again. */
         bool stale = s->follow && !degrade_has_followed(s, tenant);
         *w.c = (Restoration){ .judgement = s->judgement - stale };
         ledger_foreach_of_tenant(s->book->ledger, tenant, degrade_collect, &w);

@@ -18,8 +18,8 @@ typedef void (*entry_walk_t)(uint32_t id, void *userdata);
 int entry_walk_new(sd_event *event, const Ledger *ledger, entry_walk_t fn, done_t ended, void *userdata,
                    EntryWalk **ret);
 EntryWalk *entry_walk_free(EntryWalk *w);
-/* Walks from the first reservation on, also if the walk has begun already. fn is never called from within this
- * call. Reservations that are added during the walk are visited. */
+/* Starts the walk, or restarts it from the first reservation if it is in progress. fn is never called from
+ * within this call. Reservations that are added during the walk are visited too. */
 void entry_walk_begin(EntryWalk *w);
 /* fn must call this when it has changed, stored and reported the reservation: a slice ends after a few such
  * changes. */

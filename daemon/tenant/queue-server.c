@@ -79,7 +79,7 @@ static void queue_server_walk_end(QueueServer *s, int error)
         bool again = s->changed;
 
         if (error < 0)
-                log_error("the queue cannot be served now: %s", strerror(-error));
+                log_error("the queue cannot be served to its end: %s; cdmd tries again", strerror(-error));
         s->walking = s->changed = false;
         slice_set(s->slice, false);
         if (again)

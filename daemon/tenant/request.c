@@ -33,8 +33,8 @@
 #include "policy/cdm-names.h"
 
 /* Upper bounds of the calls in flight, in total and per user: hostile clients must not fill cdmd's memory
- * (about 2 KiB per call) or leave no capacity for other users. The bus allows 128 calls in flight per
- * connection and 256 connections per user, so a limit per user is enough. */
+ * (about 2 KiB per call), and one user must not use up the total. No limit per connection is needed: the bus
+ * allows a connection 128 calls in flight, and a user 256 connections. */
 #define CALLS_MAX      20480
 #define CALLS_USER_MAX 10240
 
@@ -387,7 +387,7 @@ static void request_on_identity(IdentityVerdict verdict, const char *message, Id
                                request_on_spoken, c, &c->speaking);
         if (r < 0)
                 request_answer(c, SD_BUS_ERROR_FAILED,
-                               "it cannot be found out for whom this is; try again later");
+                               "the labels and the user of the target cannot be checked; try again later");
 }
 
 static void request_identify(RequestCall *c)

@@ -231,7 +231,7 @@ static Entry *resize_entry(Resize *z)
         if (e && e->phase == STORE_GRANTED &&
             (e->r->state == RESERVATION_ACTIVE || e->r->state == RESERVATION_DEGRADED))
                 return e;
-        resize_end(z, CDM_ERROR_STALE, "the reservation ended meanwhile, or is on its way out");
+        resize_end(z, CDM_ERROR_STALE, "the reservation ended or is about to end; ask for a new one");
         return NULL;
 }
 

@@ -67,7 +67,7 @@ static void speaking_refuse(Speaking *s, const char *error, const char *reason)
         _cleanup_free_ char *text = NULL;
         const char *tenant = ledger_tenant_key(s->identity->subject);
 
-        if (asprintf(&text, "this cannot be said of %s: %s", tenant, reason) < 0)
+        if (asprintf(&text, "the labels or user of %s cannot be set: %s", tenant, reason) < 0)
                 text = NULL;
         speaking_end(s, error, text ? text : reason);
 }
@@ -144,11 +144,11 @@ static void speaking_keep(Speaking *s)
         if (r == -EBUSY)
                 speaking_refuse(
                         s, CDM_ERROR_BUSY,
-                        "something was said of too many control groups already; ask again when some ended");
+                        "too many control groups have labels or a user already; ask again when some ended");
         else if (r == -ENOENT)
                 speaking_refuse(s, CDM_ERROR_NO_SUCH_TARGET, "it has no control group yet");
         else if (r < 0)
-                speaking_fail(s, "what is said cannot be kept", r);
+                speaking_fail(s, "the labels and the user cannot be stored", r);
         else {
                 speaking_stay(s->identity);
                 speaking_apply(s, &v->labels, v->for_uid);

@@ -6,8 +6,9 @@
  * process of the unit runs, and no setting of the unit can interfere. If nothing is granted, the unit starts
  * fenced and its journal has the reason, or (StaticRequired=yes) the unit does not start.
  *
- * The processes of a scope run before its cgroup exists: the program that asked PID 1 for the scope has started them. PID 1
- * moves them into the cgroup when it runs the start job, and then answers that program.
+ * A scope differs: its processes run before its cgroup exists, because the program that asks PID 1 for the
+ * scope has started them. PID 1 moves them into the cgroup when it runs the start job, and then answers that
+ * program.
  *
  *   wait for the recovery → identify the unit and the user that it runs as
  *   → for each pool: does the first rule that matches have Static=?

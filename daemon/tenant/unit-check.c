@@ -243,8 +243,9 @@ static void unit_check_on_set_back(Apply *a, const ApplyResult *result, void *us
         UnitCheck *c = userdata;
 
         if (result->error < 0 && result->error != -ENOENT)
-                log_error("%s ended, and its AllowedMemoryNodes= could not be set back: %s", c->unit,
-                          result->message ? result->message : strerror(-result->error));
+                log_error("%s ended, and its AllowedMemoryNodes= could not be reset: %s; `cdmctl reload` "
+                          "tries again",
+                          c->unit, result->message ? result->message : strerror(-result->error));
         unit_check_drop(c, 0);
         unit_check_finish(c);
 }
@@ -320,9 +321,9 @@ static bool unit_check_is_cgroup_of(const Reservation *r, const UnitInfo *u)
                strcmp(r->target->cgroup, u->cgroup) == 0;
 }
 
-/* Updates the reservations if the unit has restarted, and so has another cgroup than before. True: it has. A
- * unit without an inode is ignored: it is between two cgroups, and a later scope could not be told from this
- * one. */
+/* If the unit has restarted, and therefore has another cgroup, updates its reservations and returns true. A
+ * unit without a cgroup inode is between two cgroups. It is ignored: with inode 0 in the reservations, a
+ * later scope of the same name could not be distinguished from this one. */
 static bool unit_check_follow_cgroup(UnitCheck *c)
 {
         _cleanup_free_ uint32_t *ids = NULL;

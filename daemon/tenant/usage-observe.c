@@ -109,8 +109,8 @@ static void usage_observe_target(const UsageObservation *o, UsageLook *l)
         close(fd);
 }
 
-/* `used` is read before and after the tenants, so that it includes bytes that a tenant allocates or frees in
- * between. */
+/* If there are tenants, the used bytes of each node are read before and after them, and the larger value
+ * counts. So bytes that a tenant allocates or frees in between are included. */
 int usage_run(Job *job, void *userdata)
 {
         UsageObservation *o = userdata;

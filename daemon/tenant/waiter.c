@@ -2,11 +2,11 @@
 
 /* Reservations that wait for room: how a waiter is queued, and what dequeues it.
  *
- *   request ── queued, on disk ── next, and there is room (queue-server.c) ── granted like any other request
- *                  │ ├── OnFull=preempt: victims are revoked (leases.c); when they have left, the waiter is
- *                  next └── its timeout expired, its client disconnected, its unit ended, it was released,
- *                  or the
- *                      policy changed: dequeued, with the reason
+ *   request ── queued, on disk ─┬─ first, and there is room (queue-server.c): granted like any other request
+ *                               ├─ OnFull=preempt: its victims are revoked (leases.c); it is granted when
+ *                               │  they have left
+ *                               └─ its timeout expires, its client disconnects, its unit ends, it is
+ *                                  released, or the policy changes: dequeued, with the reason
  *
  * A reservation waits for as long as its client is on the bus. After a restart of cdmd the client is
  * identified by its unique name, which a bus never uses twice, and the bus by its id. If the target is a
