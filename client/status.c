@@ -429,11 +429,23 @@ static int check_ignored(const Args *args)
         return 0;
 }
 
-/* A fence that does not match Mode= is a fault, like those that the daemon reports. */
-static int add_fence_fault(ManagerInfo *m)
+static bool pools_have_nodes(const Objects *o)
+{
+        for (size_t i = 0; i < o->n_pools; i++)
+                if (!nodeset_is_empty(&o->pools[i].nodes))
+                        return true;
+        return false;
+}
+
+/* A fence that does not match Mode= is a fault, like those that the daemon reports. Without CDM nodes there is
+ * nothing to fence, and the fence stays open. */
+static int add_fence_fault(ManagerInfo *m, const Objects *o)
 {
         bool enforced = strcmp(m->mode, "enforce") == 0;
         _cleanup_free_ char *text = NULL;
+
+        if (strcmp(m->fence, "open") == 0 && !pools_have_nodes(o))
+                return 0;
 
         /* Openness to demotion is a fault with a name of its own. */
         if (strcmp(m->fence, CDM_FENCE_OPEN_DEMOTION) == 0 ||
@@ -456,11 +468,11 @@ static int add_faults(WarningList *faults, const WarningList *from, const Args *
         return r;
 }
 
-static int check(ManagerInfo *m, const Args *args)
+static int check(ManagerInfo *m, const Objects *o, const Args *args)
 {
         WarningList faults = { 0 };
 
-        int r = add_fence_fault(m);
+        int r = add_fence_fault(m, o);
         if (r >= 0)
                 r = add_faults(&faults, &m->warnings, args);
         if (r >= 0)
@@ -498,10 +510,10 @@ int verb_status(const Args *args)
                 status = client_open(&bus);
         if (status == 0)
                 status = read_manager(bus, &manager);
-        if (status == 0 && args_given(args, OPTION_CHECK))
-                return check(&manager, args);
         if (status == 0)
                 status = objects_read_pools_and_nodes(bus, objects);
+        if (status == 0 && args_given(args, OPTION_CHECK))
+                return check(&manager, objects, args);
         if (status == 0)
                 status = objects_read_reservations(bus, NULL, objects);
         if (status == 0)

@@ -95,6 +95,13 @@ run 1 status --check -q
 silent out
 run 1 status --check --json=short
 json "[w['name'] for w in d] == ['pool-empty', 'fence', 'fight']"
+run 0 request open-fence 1M
+run 1 status --check --ignore=fight --ignore=pool-empty
+says out 'fence: the fence is open, and Mode=enforce wants it to be closed'
+run 0 request without-nodes 1M
+run 0 status --check --ignore=fight --ignore=pool-empty
+silent out
+run 0 request hbm 1M
 run 0
 # where the kernel demotes past the fence: how much is there of those who may not be there
 run 4 explain demotion 1M

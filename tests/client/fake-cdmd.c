@@ -19,7 +19,8 @@
 
 static bool sticky;   /* the next release leaves residue */
 static bool demoting; /* the fence is open to demotion */
-static bool queued;   /* the reservation waits, and has no node */
+static bool open_fence, without_nodes;
+static bool queued; /* the reservation waits, and has no node */
 /* The next release gets on with each look at Used, and ends with the last. */
 static bool slow;
 static uint64_t slow_left_bytes;
@@ -97,6 +98,8 @@ static int get_value(sd_bus *bus, const char *path, const char *interface, const
                         continue;
                 if (demoting && strcmp(property, "FenceState") == 0)
                         return sd_bus_message_append_basic(reply, 's', CDM_FENCE_OPEN_DEMOTION);
+                if (open_fence && strcmp(property, "FenceState") == 0)
+                        return sd_bus_message_append_basic(reply, 's', "open");
                 if (queued && strcmp(property, "State") == 0)
                         return sd_bus_message_append_basic(reply, 's', "queued");
                 if (values[i].text)
@@ -113,6 +116,8 @@ static int get_nodes(sd_bus *bus, const char *path, const char *interface, const
                 return sd_bus_message_append(reply, "a(ut)", 0);
         if (strcmp(interface, CDM_INTERFACE_RESERVATION) == 0)
                 return sd_bus_message_append(reply, "a(ut)", 1, 0, UINT64_C(64) << 20);
+        if (strcmp(interface, CDM_INTERFACE_POOL) == 0 && without_nodes)
+                return sd_bus_message_append(reply, "au", 0);
         return sd_bus_message_append(reply, "au", 1, 0);
 }
 
@@ -222,6 +227,8 @@ static int request(sd_bus_message *m, void *userdata, sd_bus_error *error)
                 return sd_bus_error_setf(error, SD_BUS_ERROR_FILE_EXISTS, "unit is masked");
         sticky = strcmp(pool, "sticky") == 0;
         demoting = strcmp(pool, "demotion") == 0;
+        without_nodes = strcmp(pool, "without-nodes") == 0;
+        open_fence = without_nodes || strcmp(pool, "open-fence") == 0;
         queued = strcmp(pool, "queued") == 0;
         slow = strcmp(pool, "slow") == 0;
         if (strcmp(sd_bus_message_get_member(m), "Request") == 0)

@@ -11,6 +11,7 @@ systemctl enable --quiet --now cdmd
 is "cdmd runs" "$(systemctl is-active cdmd)" active
 check "status answers" cdmctl status
 like "and says that there is nothing to manage" "$output" '[Nn]o (CDM|coherent)'
+check "and finds no fault" cdmctl status --check
 is "no node belongs to a pool" "$(cdmctl nodes --json=short | jq '[.[] | select(.pool != null)] | length')" 0
 check_status 1 "a request finds no pool" cdmctl request cdm 64M --unit cdmd-vm-agent.service
 is "no unit is restricted" "$(site_mems systemd-journald.service 2>/dev/null || echo 0-1)" 0-1
