@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* libcdm: each function makes one call to cdmd, and turns an error into an errno and a sentence. */
+/* libcdm: each function makes one call to cdmd, and turns an error into an errno and a sentence. cdm_request()
+ * also waits until a reservation that is queued is granted. */
 
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,9 +20,6 @@
 #include "policy/macro.h"
 
 #define PUBLIC __attribute__((visibility("default")))
-
-/* Long enough for the kernel to fill a buffer, and for a person to type a password. */
-#define TIMEOUT_USEC (UINT64_C(300) * 1000000)
 
 struct Cdm {
         sd_bus *bus;
@@ -119,7 +118,8 @@ static int call(Cdm *c, int r, sd_bus_message *m, sd_bus_message **ret_reply)
 
         if (r < 0)
                 return keep_error(c, r, NULL);
-        r = sd_bus_call(c->bus, m, TIMEOUT_USEC, &e, ret_reply);
+        /* No timeout: pages move as slowly as Bandwidth= says. If cdmd or the bus ends, the call fails. */
+        r = sd_bus_call(c->bus, m, UINT64_MAX, &e, ret_reply);
         if (r < 0)
                 r = keep_error(c, error_of(&e, r), e.message);
         else
@@ -139,6 +139,71 @@ static int read_id(sd_bus_message *reply, uint32_t *ret)
         return sscanf(path, CDM_PATH_RESERVATION "/%" SCNu32 "%n", ret, &n) == 1 && !path[n] ? 0 : -EBADMSG;
 }
 
+static int on_news(sd_bus_message *m _unused_, void *userdata, sd_bus_error *error _unused_)
+{
+        *(bool *)userdata = true;
+        return 0;
+}
+
+/* Returns 1 if the reservation waits, 0 if it is granted. */
+static int read_state(Cdm *c, const char *path)
+{
+        sd_bus_error e = SD_BUS_ERROR_NULL;
+        char *state = NULL;
+
+        int r = sd_bus_get_property_string(c->bus, CDM_BUS_NAME, path, CDM_INTERFACE_RESERVATION, "State",
+                                           &e, &state);
+        int error = r < 0 ? error_of(&e, r) : 0;
+        if (error == -ENOENT || (r >= 0 && strcmp(state, "draining") == 0))
+                r = keep_error(c, -ESTALE, "the reservation ended before it was granted; ask again");
+        else if (r < 0)
+                r = keep_error(c, error, e.message);
+        else
+                r = strcmp(state, "queued") == 0;
+        free(state);
+        sd_bus_error_free(&e);
+        return r;
+}
+
+/* Under OnFull=preempt a reservation is queued until others have left, also if the caller did not ask for
+ * that. */
+static int wait_until_granted(Cdm *c, uint32_t id)
+{
+        sd_bus_slot *changed = NULL, *removed = NULL, *owner = NULL;
+        bool news = true; /* it may have been granted before the matches */
+        char path[64];
+
+        snprintf(path, sizeof(path), CDM_PATH_RESERVATION "/%" PRIu32, id);
+        int waits = read_state(c, path);
+        if (waits <= 0)
+                return waits;
+        int r = sd_bus_match_signal(c->bus, &changed, CDM_BUS_NAME, path, "org.freedesktop.DBus.Properties",
+                                    "PropertiesChanged", on_news, &news);
+        if (r >= 0)
+                r = sd_bus_match_signal(c->bus, &removed, CDM_BUS_NAME, CDM_PATH,
+                                        "org.freedesktop.DBus.ObjectManager", "InterfacesRemoved", on_news,
+                                        &news);
+        if (r >= 0)
+                r = sd_bus_add_match(c->bus, &owner,
+                                     "type='signal',sender='org.freedesktop.DBus',member='NameOwnerChanged',"
+                                     "arg0='" CDM_BUS_NAME "'",
+                                     on_news, &news);
+        while (r >= 0 && waits > 0) {
+                if (news) {
+                        news = false;
+                        waits = read_state(c, path);
+                        continue;
+                }
+                r = sd_bus_process(c->bus, NULL);
+                if (r == 0)
+                        r = sd_bus_wait(c->bus, UINT64_MAX);
+        }
+        sd_bus_slot_unref(changed);
+        sd_bus_slot_unref(removed);
+        sd_bus_slot_unref(owner);
+        return r < 0 ? keep_error(c, error_of(&SD_BUS_ERROR_NULL, r), NULL) : waits;
+}
+
 PUBLIC int cdm_request(Cdm *c, const char *pool, uint64_t size_bytes, uint32_t *ret_id)
 {
         sd_bus_message *m = NULL, *reply = NULL;
@@ -156,6 +221,8 @@ PUBLIC int cdm_request(Cdm *c, const char *pool, uint64_t size_bytes, uint32_t *
         r = call(c, r, m, &reply);
         if (r >= 0)
                 r = keep_error(c, read_id(reply, &id), NULL);
+        if (r >= 0)
+                r = wait_until_granted(c, id);
         if (r >= 0)
                 *ret_id = id;
         sd_bus_message_unref(m);

@@ -20,6 +20,8 @@
 static bool sticky;   /* the next release leaves residue */
 static bool demoting; /* the fence is open to demotion */
 static bool open_fence, without_nodes;
+static bool granted_later, ended_early; /* after its State was read twice */
+static unsigned n_state_reads;
 static bool queued; /* the reservation waits, and has no node */
 /* The next release gets on with each look at Used, and ends with the last. */
 static bool slow;
@@ -90,6 +92,21 @@ static int get_used(sd_bus *bus, const char *path, const char *interface, const 
         return sd_bus_message_append(reply, "t", used);
 }
 
+static int get_state(sd_bus *bus, const char *path, sd_bus_message *reply)
+{
+        int r = 0;
+
+        if (++n_state_reads > 2)
+                return granted_later ? sd_bus_message_append_basic(reply, 's', "active") : -ENOENT;
+        if (n_state_reads == 2 && granted_later)
+                r = sd_bus_emit_signal(bus, path, "org.freedesktop.DBus.Properties", "PropertiesChanged",
+                                       "sa{sv}as", CDM_INTERFACE_RESERVATION, 0, 0);
+        else if (n_state_reads == 2)
+                r = sd_bus_emit_signal(bus, CDM_PATH, "org.freedesktop.DBus.ObjectManager",
+                                       "InterfacesRemoved", "oas", path, 1, CDM_INTERFACE_RESERVATION);
+        return r < 0 ? r : sd_bus_message_append_basic(reply, 's', "queued");
+}
+
 static int get_value(sd_bus *bus, const char *path, const char *interface, const char *property,
                      sd_bus_message *reply, void *userdata, sd_bus_error *error)
 {
@@ -100,6 +117,8 @@ static int get_value(sd_bus *bus, const char *path, const char *interface, const
                         return sd_bus_message_append_basic(reply, 's', CDM_FENCE_OPEN_DEMOTION);
                 if (open_fence && strcmp(property, "FenceState") == 0)
                         return sd_bus_message_append_basic(reply, 's', "open");
+                if ((granted_later || ended_early) && strcmp(property, "State") == 0)
+                        return get_state(bus, path, reply);
                 if (queued && strcmp(property, "State") == 0)
                         return sd_bus_message_append_basic(reply, 's', "queued");
                 if (values[i].text)
@@ -230,6 +249,9 @@ static int request(sd_bus_message *m, void *userdata, sd_bus_error *error)
         without_nodes = strcmp(pool, "without-nodes") == 0;
         open_fence = without_nodes || strcmp(pool, "open-fence") == 0;
         queued = strcmp(pool, "queued") == 0;
+        granted_later = strcmp(pool, "granted-later") == 0;
+        ended_early = strcmp(pool, "ended-early") == 0;
+        n_state_reads = 0;
         slow = strcmp(pool, "slow") == 0;
         if (strcmp(sd_bus_message_get_member(m), "Request") == 0)
                 return sd_bus_reply_method_return(m, "o", CDM_PATH_RESERVATION "/7");
@@ -365,6 +387,8 @@ static int open_buffer(sd_bus_message *m, void *userdata, sd_bus_error *error)
         fflush(stdout);
         if (r < 0)
                 return r;
+        if (granted_later && n_state_reads <= 2)
+                return sd_bus_error_setf(error, CDM_ERROR_STALE, "the reservation still waits");
         if (size == 13)
                 return sd_bus_error_setf(error, CDM_ERROR_DENIED, "not yours");
         if (size > (UINT64_C(64) << 20))

@@ -88,6 +88,11 @@ example 1 hbm 65
 says err 'no buffer: the reservation has no room'
 says err 'No space left on device'
 tail -1 "$scratch/log" | grep -qx Release || complain "a buffer that failed leaves its reservation"
+# OnFull=preempt: the reservation is queued first
+example 0 granted-later 3
+says out '3145728 bytes of device memory'
+example 1 ended-early 3
+says err 'the reservation ended before it was granted'
 example 1 full 1
 says err 'pool full is full'
 example 1 denied 1
