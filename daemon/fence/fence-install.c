@@ -98,8 +98,6 @@ static void install_on_turn(int result _unused_, void *userdata)
  * open. */
 void fence_step_reset(Fence *f)
 {
-        int r = 0;
-
         f->turn = turn_free(f->turn);
         while (f->next < f->properties.n) {
                 NodeSet unused;
@@ -109,13 +107,11 @@ void fence_step_reset(Fence *f)
                 const FenceProperty *p = &f->properties.list[f->next++];
                 if (!install_judge(f, p, &unused))
                         continue;
-                r = turn_take(f->context.turns, p->unit, install_on_turn, f, &f->turn);
-                if (r >= 0)
-                        return;
-                break;
+                fence_take_turn(f, p->unit, install_on_turn);
+                return;
         }
         fence_properties_clear(&f->properties);
-        f->step_ended(f, r);
+        f->step_ended(f, 0);
 }
 
 static int install_add_property(FenceProperties *p, const char *unit, const NodeSet *nodes, bool startup)

@@ -54,6 +54,9 @@ typedef struct FenceProperties {
         size_t n;
 } FenceProperties;
 
+/* What the steps of one sequence together wait for turns that others hold. */
+#define FENCE_PATIENCE_USEC (5 * UINT64_C(1000000))
+
 struct Fence {
         FenceContext context;
         FenceState state;
@@ -98,6 +101,11 @@ struct Fence {
         FenceJob *job_data;
         UnitCall *call;
         Turn *turn; /* of the unit that the step changes */
+        done_t turn_begin;
+        void (*skipped)(Fence *f);   /* calls the step again, without that unit */
+        sd_event_source *impatience; /* ends the wait for the turn */
+        uint64_t patience_usec;      /* left for this sequence */
+        uint64_t asked_usec;         /* when the turn was asked for */
 };
 
 /* A job on a worker: moves the pages of the cgroup from the nodes `from` to the nodes `to`, narrows
@@ -149,6 +157,10 @@ Fence *fence_job_ended(FenceJob *j);
 /* For steps with many items. Returns true for a limited number of items per turn of the event loop. On false
  * the step must return, and is called again in the next turn. */
 bool fence_go_on(Fence *f);
+int fence_turns_begin(Fence *f);
+/* Calls begin within the turn of the unit, which ends with the step or with the next call. If others hold the
+ * turn for too long, the step is called instead, and goes on with what is next. */
+void fence_take_turn(Fence *f, const char *unit, done_t begin);
 
 /* Records the result of a notification of systemd. A transient failure makes the fence leaky, so that it is
  * closed again. */

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Shared by the steps of the fence: slices, jobs on a worker, and recorded errors. */
+/* Shared by the steps of the fence: slices, turns, jobs on a worker, and recorded errors. */
 
 #include <stdlib.h>
 
 #include "daemon/fence/fence-internal.h"
+#include "daemon/loop/clock.h"
 
 /* The number of leaves or properties that are handled per turn of the event loop. */
 #define FENCE_TURN_MAX 256
@@ -17,6 +18,50 @@ bool fence_go_on(Fence *f)
         }
         slice_set(f->slice, true);
         return false;
+}
+
+static int fence_on_impatient(sd_event_source *source _unused_, uint64_t usec _unused_, void *userdata)
+{
+        Fence *f = userdata;
+
+        f->patience_usec = 0;
+        f->turn = turn_free(f->turn);
+        f->skipped(f);
+        return 0;
+}
+
+int fence_turns_begin(Fence *f)
+{
+        int r = sd_event_add_time(f->context.event, &f->impatience, CLOCK_MONOTONIC, 0, 1,
+                                  fence_on_impatient, f);
+
+        if (r >= 0)
+                r = sd_event_source_set_enabled(f->impatience, SD_EVENT_OFF);
+        /* A turn that is free begins first. */
+        return r < 0 ? r : sd_event_source_set_priority(f->impatience, SD_EVENT_PRIORITY_NORMAL + 1);
+}
+
+static void fence_on_turn(int result, void *userdata)
+{
+        Fence *f = userdata;
+        uint64_t waited = clock_monotonic_usec() - f->asked_usec;
+
+        (void)sd_event_source_set_enabled(f->impatience, SD_EVENT_OFF);
+        f->patience_usec -= waited < f->patience_usec ? waited : f->patience_usec;
+        f->turn_begin(result, f);
+}
+
+void fence_take_turn(Fence *f, const char *unit, done_t begin)
+{
+        f->turn_begin = begin;
+        f->asked_usec = clock_monotonic_usec();
+        int r = turn_take(f->context.turns, unit, fence_on_turn, f, &f->turn);
+        if (r >= 0)
+                r = sd_event_source_set_time(f->impatience, f->asked_usec + f->patience_usec);
+        if (r >= 0)
+                r = sd_event_source_set_enabled(f->impatience, SD_EVENT_ONESHOT);
+        if (r < 0)
+                f->step_ended(f, r);
 }
 
 void fence_note_told(Fence *f, int error)

@@ -134,15 +134,6 @@ static const char *leaf_written_unit(const FenceLeaf *leaf)
         return leaf->way.cgroup ? strrchr(leaf->way.cgroup, '/') + 1 : leaf->unit;
 }
 
-/* The turn ends with the next leaf, or with the step. */
-static void leaf_take_turn(Fence *f, const char *unit, done_t begin)
-{
-        int r = turn_take(f->context.turns, unit, begin, f, &f->turn);
-
-        if (r < 0)
-                f->step_ended(f, r);
-}
-
 /* The leaf whose turn has begun. Tenants below its unit may have changed since it was read. */
 static const FenceLeaf *leaf_in_turn(Fence *f)
 {
@@ -251,7 +242,7 @@ void fence_step_drain(Fence *f)
 
                 if (nodeset_is_empty(&from))
                         continue;
-                leaf_take_turn(f, leaf_written_unit(leaf), leaf_on_drain_turn);
+                fence_take_turn(f, leaf_written_unit(leaf), leaf_on_drain_turn);
                 return;
         }
         f->step_ended(f, 0);
@@ -315,7 +306,7 @@ void fence_step_narrow(Fence *f)
                 NodeSet open = leaf_open(f, leaf);
                 if (nodeset_is_empty(&open) && !leaf_is_too_narrow(f, leaf))
                         continue;
-                leaf_take_turn(f, leaf_written_unit(leaf), leaf_on_narrow_turn);
+                fence_take_turn(f, leaf_written_unit(leaf), leaf_on_narrow_turn);
                 return;
         }
         f->step_ended(f, 0);
@@ -394,5 +385,5 @@ void fence_step_tell(Fence *f)
         if (f->next == f->written.n)
                 f->step_ended(f, 0);
         else if (fence_go_on(f))
-                leaf_take_turn(f, f->written.names[f->next++], leaf_on_tell_turn);
+                fence_take_turn(f, f->written.names[f->next++], leaf_on_tell_turn);
 }

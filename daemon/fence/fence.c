@@ -36,7 +36,9 @@
  * A step that changes a unit (DRAIN, RESET, NARROW, TELL) takes the turn of that tenant, computes the set when
  * the turn begins, and keeps the turn until the change is made. So a grant or a release of the unit is either
  * in that set, or comes later and has the last word. A step holds one turn at a time. No holder of a turn waits
- * for the fence, so the step waits at most for the changes of that tenant which came first.
+ * for the fence, but a drain holds the turn for as long as Bandwidth= says. So the steps of a sequence wait
+ * FENCE_PATIENCE_USEC in all, and then pass over the units whose turns are taken: such a change ends with a set
+ * of its own, and what is open until then is reported.
  *
  * This file contains the object, the sequence, its start and its end. fence-read.c: SCAN, READ, POKE;
  * fence-judge.c: JUDGE, REPORT; fence-owner.c: ASK; fence-leaf.c: DRAIN, NARROW, TELL; fence-install.c:
@@ -66,6 +68,8 @@ static void fence_clear_sequence(Fence *f)
 {
         f->call = unit_call_free(f->call);
         f->turn = turn_free(f->turn);
+        if (f->impatience)
+                (void)sd_event_source_set_enabled(f->impatience, SD_EVENT_OFF);
         fence_names_clear(&f->names);
         fence_names_clear(&f->written);
         fence_properties_clear(&f->properties);
@@ -196,6 +200,11 @@ static void fence_on_check_ended(Fence *f)
                 fence_on_step_ended(f, 0);
 }
 
+static void fence_on_skipped(Fence *f)
+{
+        fence_steps[f->phase](f);
+}
+
 /* --- BEGINNING AND END -------------------------------------------------------------------------------- */
 
 int fence_new(const FenceContext *context, Fence **ret)
@@ -209,9 +218,12 @@ int fence_new(const FenceContext *context, Fence **ret)
                 f->context.root = "";
         f->step_ended = fence_on_step_ended;
         f->check_ended = fence_on_check_ended;
+        f->skipped = fence_on_skipped;
         int r = slice_new(context->event, fence_on_slice, f, &f->slice);
         if (r >= 0)
                 r = slice_new(context->event, fence_checks_on_slice, f, &f->release_slice);
+        if (r >= 0)
+                r = fence_turns_begin(f);
         if (r < 0) {
                 fence_free(f);
                 return r;
@@ -233,6 +245,7 @@ Fence *fence_free(Fence *f)
         fence_report_clear(&f->report);
         slice_free(f->slice);
         slice_free(f->release_slice);
+        sd_event_source_disable_unref(f->impatience);
         free(f);
         return NULL;
 }
@@ -257,6 +270,7 @@ static int fence_start(Fence *f, bool lifting, const Config *config, const PoolS
                 return -EBUSY;
         f->lifting = lifting;
         f->reloaded = f->narrowed = f->foreign_done = false;
+        f->patience_usec = FENCE_PATIENCE_USEC;
         f->config = config;
         f->pools = pools;
         f->n_todo = 0;

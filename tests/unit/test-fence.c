@@ -490,6 +490,27 @@ START_TEST(a_release_while_a_leaf_drains)
 }
 END_TEST
 
+static void on_kept_turn(int result _unused_, void *userdata _unused_)
+{
+}
+
+/* A drain may keep its turn for hours: the sequence ends before, and says what is open. */
+START_TEST(a_turn_that_is_kept_is_not_waited_for)
+{
+        Turn *kept;
+
+        put_units("open", 1, 1, "0-3\n");
+        MUST(turn_take(x.turns, "open-1.service", on_kept_turn, NULL, &kept) == 0);
+        close_fence();
+        assert_mems("open", 1, "0-3");
+        ck_assert_int_eq(fence_state(fence), FENCE_LEAKY);
+        turn_free(kept);
+        close_fence();
+        assert_mems("open", 1, "0-1");
+        ck_assert_int_eq(fence_state(fence), FENCE_CLOSED);
+}
+END_TEST
+
 /* systemd is told what is reserved when it is told. */
 START_TEST(a_grant_before_systemd_is_told)
 {
@@ -678,6 +699,7 @@ int main(void)
         tcase_add_test(t, a_reservation_that_ends_between_two_slices);
         tcase_add_test(t, a_grant_while_a_leaf_drains);
         tcase_add_test(t, a_release_while_a_leaf_drains);
+        tcase_add_test(t, a_turn_that_is_kept_is_not_waited_for);
         tcase_add_test(t, a_grant_before_systemd_is_told);
         tcase_add_test(t, a_grant_before_a_property_is_reset);
         tcase_add_test(t, a_reload_that_fails_for_the_moment);
