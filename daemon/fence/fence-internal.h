@@ -102,7 +102,6 @@ struct Fence {
         UnitCall *call;
         Turn *turn; /* of the unit that the step changes */
         done_t turn_begin;
-        void (*skipped)(Fence *f);   /* calls the step again, without that unit */
         sd_event_source *impatience; /* ends the wait for the turn */
         uint64_t patience_usec;      /* left for this sequence */
         uint64_t asked_usec;         /* when the turn was asked for */
@@ -157,9 +156,11 @@ Fence *fence_job_ended(FenceJob *j);
 /* For steps with many items. Returns true for a limited number of items per turn of the event loop. On false
  * the step must return, and is called again in the next turn. */
 bool fence_go_on(Fence *f);
-int fence_turns_begin(Fence *f);
+/* Must be called once, before fence_take_turn(). */
+int fence_turns_new(Fence *f);
 /* Calls begin within the turn of the unit, which ends with the step or with the next call. If others hold the
- * turn for too long, the step is called instead, and goes on with what is next. */
+ * turn for too long, the step is called instead in the next turn of the event loop, and goes on with what is
+ * next; while the fence is lifted, begin is called without the turn. */
 void fence_take_turn(Fence *f, const char *unit, done_t begin);
 
 /* Records the result of a notification of systemd. A transient failure makes the fence leaky, so that it is

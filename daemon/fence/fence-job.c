@@ -26,11 +26,15 @@ static int fence_on_impatient(sd_event_source *source _unused_, uint64_t usec _u
 
         f->patience_usec = 0;
         f->turn = turn_free(f->turn);
-        f->skipped(f);
+        /* A unit must not stay confined when there is no fence any more. */
+        if (f->lifting)
+                f->turn_begin(0, f);
+        else
+                slice_set(f->slice, true);
         return 0;
 }
 
-int fence_turns_begin(Fence *f)
+int fence_turns_new(Fence *f)
 {
         int r = sd_event_add_time(f->context.event, &f->impatience, CLOCK_MONOTONIC, 0, 1,
                                   fence_on_impatient, f);

@@ -38,7 +38,7 @@
  * in that set, or comes later and has the last word. A step holds one turn at a time. No holder of a turn waits
  * for the fence, but a drain holds the turn for as long as Bandwidth= says. So the steps of a sequence wait
  * FENCE_PATIENCE_USEC in all, and then pass over the units whose turns are taken: such a change ends with a set
- * of its own, and what is open until then is reported.
+ * of its own, and what is open until then is reported. While the fence is lifted, no unit is passed over.
  *
  * This file contains the object, the sequence, its start and its end. fence-read.c: SCAN, READ, POKE;
  * fence-judge.c: JUDGE, REPORT; fence-owner.c: ASK; fence-leaf.c: DRAIN, NARROW, TELL; fence-install.c:
@@ -200,11 +200,6 @@ static void fence_on_check_ended(Fence *f)
                 fence_on_step_ended(f, 0);
 }
 
-static void fence_on_skipped(Fence *f)
-{
-        fence_steps[f->phase](f);
-}
-
 /* --- BEGINNING AND END -------------------------------------------------------------------------------- */
 
 int fence_new(const FenceContext *context, Fence **ret)
@@ -218,12 +213,11 @@ int fence_new(const FenceContext *context, Fence **ret)
                 f->context.root = "";
         f->step_ended = fence_on_step_ended;
         f->check_ended = fence_on_check_ended;
-        f->skipped = fence_on_skipped;
         int r = slice_new(context->event, fence_on_slice, f, &f->slice);
         if (r >= 0)
                 r = slice_new(context->event, fence_checks_on_slice, f, &f->release_slice);
         if (r >= 0)
-                r = fence_turns_begin(f);
+                r = fence_turns_new(f);
         if (r < 0) {
                 fence_free(f);
                 return r;

@@ -18,7 +18,6 @@
 #include "daemon/keeper/drift-slice.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -109,14 +108,18 @@ static bool slice_accepts_unit(const char *name)
         return owner_name_is_unit(name, strlen(name));
 }
 
-static bool slice_has_lost_sets(int fd)
+static bool slice_has_lost_sets(const char *slice, int fd)
 {
-        _cleanup_free_ char *name = NULL;
+        _cleanup_free_ char *name = NULL, *path = NULL;
         NodeSet mems;
 
         if (cgroup_find_child(fd, slice_accepts_unit, &name) < 0)
                 return false;
-        int child = openat(fd, name, O_DIRECTORY | O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+        if (asprintf(&path, "%s/%s", slice[1] ? slice : "", name) < 0) {
+                path = NULL;
+                return false;
+        }
+        int child = cgroup_open(path, NULL);
         if (child < 0)
                 return false;
         bool lost = cgroup_read_mems(child, &mems) >= 0 && nodeset_is_empty(&mems);
@@ -134,7 +137,7 @@ static int slice_look_run(Job *job, void *userdata)
         fd = cgroup_open(l->slice, NULL);
         if (fd < 0)
                 return fd;
-        l->off = !cgroup_enables_cpuset(fd) || slice_has_lost_sets(fd);
+        l->off = !cgroup_enables_cpuset(fd) || slice_has_lost_sets(l->slice, fd);
         r = cgroup_read_mems(fd, &l->mems);
         close(fd);
         return r == -ENOENT && (l->off || !l->slice[1]) ? 0 : r;

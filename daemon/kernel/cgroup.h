@@ -109,7 +109,8 @@ int cgroup_read_numa_all(int fd, const NodeSet *nodes, NumaBytes **ret, size_t *
 /* Returns the PIDs in the cgroup and its descendants, from cgroup.procs. Each process is listed once. */
 int cgroup_read_pids(int fd, pid_t **ret, size_t *ret_n);
 
-/* True if the cgroup or a descendant has a process (cgroup.events). */
+/* *ret: whether the cgroup or a descendant has a process (cgroup.events). A negative errno if it cannot be
+ * read. */
 int cgroup_read_populated(int fd, bool *ret);
 /* The same; false if it cannot be read. */
 bool cgroup_is_populated(int fd);
