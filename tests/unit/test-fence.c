@@ -275,12 +275,40 @@ static size_t n_unfenced(void)
         return n;
 }
 
+/* For a step that takes several turns of the event loop. */
 static void until(FencePhase phase)
 {
         while (fence->phase != phase) {
                 ck_assert(!done);
                 turn();
         }
+}
+
+static void (*step_ended)(Fence *f, int error);
+static FencePhase awaited;
+static void (*at_awaited)(void);
+
+static void on_step_ended(Fence *f, int error)
+{
+        step_ended(f, error);
+        if (!at_awaited || f->phase != awaited)
+                return;
+        void (*fn)(void) = at_awaited;
+        at_awaited = NULL;
+        fn();
+}
+
+/* For any step: a worker may end its job, and the next step begin, within one turn. Calls fn when the step has
+ * begun, and before its result is looked at. */
+static void close_fence_with(FencePhase phase, void (*fn)(void))
+{
+        step_ended = fence->step_ended;
+        fence->step_ended = on_step_ended;
+        awaited = phase;
+        at_awaited = fn;
+        close_fence();
+        fence->step_ended = step_ended;
+        ck_assert_ptr_null(at_awaited);
 }
 
 /* Each step that looks at all leaves: ASK, DRAIN, JUDGE, REPORT. They are nobody's that PID 1 would be asked
@@ -389,10 +417,7 @@ START_TEST(a_reservation_that_ends_between_two_slices)
         assert_mems("open", 1, "0-2");
         /* Where it was ended before it was judged, it is closed. */
         reserve("open-1.service");
-        begin();
-        until(PHASE_READ);
-        release();
-        finish();
+        close_fence_with(PHASE_READ, release);
         ck_assert_uint_eq(n_unfenced(), 0);
         assert_mems("open", 1, "0-1");
 }
@@ -519,14 +544,16 @@ START_TEST(a_grant_before_systemd_is_told)
         put_units("open", 1, 1, "0-3\n");
         put("sys/fs/cgroup/open", 1, ".service", "memory.numa_stat", "anon N0=0 N2=4096\n");
         known = "open-1.service";
-        begin();
-        until(PHASE_TELL);
-        grant_node_2();
-        finish();
+        close_fence_with(PHASE_TELL, grant_node_2);
         ck_assert(nodeset_equal(&told, &granted));
         assert_mems("open", 1, "0-2");
 }
 END_TEST
+
+static void reserve_open_1(void)
+{
+        reserve("open-1.service");
+}
 
 START_TEST(a_grant_before_a_property_is_reset)
 {
@@ -534,10 +561,7 @@ START_TEST(a_grant_before_a_property_is_reset)
 
         tree_write(root, "run/systemd/system.control/open-1.service.d/50-AllowedMemoryNodes.conf",
                    "[Service]\nAllowedMemoryNodes=0-1,3\n");
-        begin();
-        until(PHASE_PROPERTIES);
-        reserve("open-1.service");
-        finish();
+        close_fence_with(PHASE_PROPERTIES, reserve_open_1);
         ck_assert(nodeset_equal(&told, &granted));
 }
 END_TEST
