@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 #include <uthash.h>
@@ -42,9 +43,13 @@ static void owner_entry_free(OwnerEntry *e)
         free(e);
 }
 
+/* systemd sets trusted.invocation_id as well, but reading that needs CAP_SYS_ADMIN. */
 bool owner_is_doubtful(int fd)
 {
-        return fgetxattr(fd, "trusted.invocation_id", NULL, 0) < 0;
+        struct stat st;
+
+        return fstat(fd, &st) < 0 || cgroup_stat_is_writable(&st) ||
+               fgetxattr(fd, "user.invocation_id", NULL, 0) < 0;
 }
 
 static int owner_inode(const char *path, uint64_t *ret)

@@ -15,8 +15,9 @@
 /* True if the cgroup named by the first n bytes of path is known not to belong to systemd. */
 bool owner_is_foreign(const char *path, size_t n);
 
-/* True if the open cgroup may not belong to systemd, so that PID 1 must be asked. systemd sets an extended
- * attribute, which only root can set, on the cgroups of the units that it starts. */
+/* True if the open cgroup may not belong to systemd, so that PID 1 must be asked. systemd sets the extended
+ * attribute user.invocation_id on the cgroup of a unit that it starts (seen with systemd 252 and 257). The owner
+ * of a cgroup can set it, too, so it counts only where root is the owner. */
 bool owner_is_doubtful(int fd);
 
 /* Stores the answer of PID 1 for path: the nearest unit; NULL: none. id: the inode of path before the

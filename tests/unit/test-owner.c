@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <sys/xattr.h>
 
 #include "daemon/fence/fence-scan.h"
@@ -185,12 +186,16 @@ START_TEST(systemds_attribute_is_worth_more_than_an_earlier_answer)
         ck_assert_int_gt(learn("/system.slice/taken.service", "system.slice"), 0);
         ck_assert_uint_gt(owner_top("/system.slice/taken.service"), 0);
         snprintf(full, sizeof(full), "%s/" CG "/system.slice/taken.service", root);
-        if (setxattr(full, "trusted.invocation_id", "1", 1, 0) < 0) {
-                printf("# skipped: no trusted attributes in %s\n", root);
+        if (setxattr(full, "user.invocation_id", "1", 1, 0) < 0) {
+                printf("# skipped: no user attributes in %s\n", root);
                 return;
         }
         ck_assert_uint_eq(owner_top("/system.slice/taken.service"), 0);
-        ck_assert_int_eq(removexattr(full, "trusted.invocation_id"), 0);
+        /* Others can set it in a cgroup in which they can write. */
+        ck_assert_int_eq(chmod(full, 0777), 0);
+        ck_assert_uint_gt(owner_top("/system.slice/taken.service"), 0);
+        ck_assert_int_eq(chmod(full, 0755), 0);
+        ck_assert_int_eq(removexattr(full, "user.invocation_id"), 0);
         ck_assert_uint_gt(owner_top("/system.slice/taken.service"), 0);
         owner_forget("/system.slice/taken.service");
 }
