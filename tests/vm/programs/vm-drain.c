@@ -79,9 +79,40 @@ static uint32_t move_up(const char *unit, const pid_t *pids, size_t n, uint64_t 
 
 /* --- rows --------------------------------------------------------------------------------------------- */
 
+/* How often a thread has slept, and how often another one took its processor. */
+typedef struct Switches {
+        uint64_t slept, preempted;
+} Switches;
+
+static Switches switches_of(pid_t pid)
+{
+        Switches n = { 0 };
+        char path[64], line[256];
+
+        snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
+        FILE *f = fopen(path, "re");
+        if (!f)
+                fatal(path);
+        while (fgets(line, sizeof(line), f)) {
+                (void)sscanf(line, "voluntary_ctxt_switches: %" SCNu64, &n.slept);
+                (void)sscanf(line, "nonvoluntary_ctxt_switches: %" SCNu64, &n.preempted);
+        }
+        fclose(f);
+        return n;
+}
+
+static void switches_add(Switches *sum, pid_t pid, const Switches *before)
+{
+        Switches now = switches_of(pid);
+
+        sum->slept += now.slept - before->slept;
+        sum->preempted += now.preempted - before->preempted;
+}
+
 static void measure_pause(const char *unit, pid_t pid, uint64_t mib, const char *file, size_t n)
 {
         Pair *pauses = pairs_new(n), *rates = pairs_new(n), *rests = pairs_new(n);
+        Switches of_release = { 0 }, of_call = { 0 }, of_rest = { 0 }, start;
         unsigned long from = 4, to = 1;
         Touch *t = touch_map(file);
 
@@ -91,6 +122,7 @@ static void measure_pause(const char *unit, pid_t pid, uint64_t mib, const char 
                 uint32_t id = move_up(unit, &pid, 1, mib * MIB);
                 uint64_t before = bytes_there(&pid, 1);
                 t->longest_ms = 0;
+                start = switches_of(pid);
                 double begin = now_ms();
                 if (migrate_pages(pid, sizeof(from) * 8, &from, &to) < 0)
                         fatal("migrate_pages");
@@ -98,20 +130,25 @@ static void measure_pause(const char *unit, pid_t pid, uint64_t mib, const char 
                 rates[i].reference = (double)(before - bytes_there(&pid, 1)) / MIB / took * 1e3;
                 usleep(100 * 1000); /* a write that was stopped goes on */
                 pauses[i].reference = t->longest_ms;
+                switches_add(&of_call, pid, &start);
                 release(id);
 
                 id = move_up(unit, &pid, 1, mib * MIB);
                 before = bytes_there(&pid, 1);
                 t->longest_ms = 0;
+                start = switches_of(pid);
                 begin = now_ms();
                 release(id);
                 rates[i].ours = (double)(before - bytes_there(&pid, 1)) / MIB / (now_ms() - begin) * 1e3;
                 usleep(100 * 1000);
                 pauses[i].ours = t->longest_ms;
+                switches_add(&of_release, pid, &start);
 
                 /* As long as the reference took. */
                 t->longest_ms = 0;
+                start = switches_of(pid);
                 usleep((useconds_t)(took * 1e3));
+                switches_add(&of_rest, pid, &start);
                 rests[i] = (Pair){ t->longest_ms, pauses[i].reference };
         }
         pairs_print(
@@ -121,6 +158,11 @@ static void measure_pause(const char *unit, pid_t pid, uint64_t mib, const char 
         pairs_print(
                 "longest pause of that thread while nothing moves, for as long as the reference took|the same reference||ms",
                 rests, n);
+        printf("text|That thread slept, which it does to wait for a page, and lost its processor to another thread, in all "
+               "%zu rounds: %" PRIu64 " and %" PRIu64 " times by releases, %" PRIu64 " and %" PRIu64
+               " times by migrate_pages(2), %" PRIu64 " and %" PRIu64 " times while nothing moved\n",
+               n, of_release.slept, of_release.preempted, of_call.slept, of_call.preempted, of_rest.slept,
+               of_rest.preempted);
         pairs_print(
                 "throughput of that drain, with all of the release|of that `migrate_pages(2)`|>=0.9|MiB/s",
                 rates, n);
