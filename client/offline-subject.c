@@ -14,6 +14,7 @@
 #include "client/cdmctl.h"
 #include "client/offline.h"
 #include "policy/cdm-names.h"
+#include "policy/word.h"
 
 static bool has_suffix(const char *s, size_t n, const char *suffix)
 {
@@ -28,18 +29,16 @@ int offline_split_cgroup(const char *path, char **ret_slice, char **ret_unit)
         _cleanup_free_ char *slice = NULL, *unit = NULL;
 
         for (const char *p = path; *(p += strspn(p, "/")); p += strcspn(p, "/")) {
-                size_t n = strcspn(p, "/");
+                const char *name = word_unit_of_name(p);
+                size_t n = strcspn(name, "/");
 
-                if (has_suffix(p, n, ".slice")) {
+                if (has_suffix(name, n, ".slice")) {
                         free(slice);
-                        slice = strndup(p, n);
+                        slice = strndup(name, n);
                         if (!slice)
                                 return -ENOMEM;
                         continue;
                 }
-                /* systemd puts a '_' before names that could be confused with files of the kernel. */
-                const char *name = *p == '_' ? p + 1 : p;
-                n -= (size_t)(name - p);
                 if (has_suffix(name, n, ".service") || has_suffix(name, n, ".scope")) {
                         unit = strndup(name, n);
                         if (!unit)

@@ -32,6 +32,48 @@ bool word_matches(const char *glob, const char *word)
         return strchr(glob, '\\') && fnmatch(glob, word, FNM_NOESCAPE) == 0;
 }
 
+const char *word_unit_of_name(const char *name)
+{
+        return name[0] == '_' ? name + 1 : name;
+}
+
+const char *word_unit_of_path(const char *path)
+{
+        const char *slash = strrchr(path, '/');
+
+        return word_unit_of_name(slash ? slash + 1 : path);
+}
+
+/* As cg_needs_escape() of systemd: names of files of the kernel begin with "cgroup." or with the name of a
+ * controller and a dot. A name that begins with '_' gets another one. */
+const char *word_unit_escape(const char *unit)
+{
+        static const char *const files[] = { "cgroup",
+                                             "cpu",
+                                             "cpuacct",
+                                             "cpuset",
+                                             "io",
+                                             "blkio",
+                                             "memory",
+                                             "devices",
+                                             "pids",
+                                             "bpf-firewall",
+                                             "bpf-devices",
+                                             "bpf-foreign",
+                                             "bpf-socket-bind",
+                                             "bpf-restrict-network-interfaces" };
+
+        if (unit[0] == '_')
+                return "_";
+        for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
+                size_t n = strlen(files[i]);
+
+                if (strncmp(unit, files[i], n) == 0 && unit[n] == '.')
+                        return "_";
+        }
+        return "";
+}
+
 int word_parse_number(const char *word, int64_t min, int64_t max, int64_t *ret)
 {
         const char *digits = word + (word[0] == '-');

@@ -90,12 +90,14 @@ static int judge_names(char *names, OciPlace *p)
         char *save = NULL;
 
         for (char *name = strtok_r(names, "/", &save); name; name = strtok_r(NULL, "/", &save)) {
+                const char *unit = word_unit_of_name(name);
+
                 if (strcmp(name, "..") == 0)
                         return -EXDEV; /* outside of the hook's cgroup namespace */
                 if (strncmp(name, "user@", strlen("user@")) == 0 && is_user_manager(name))
                         p->users = true;
-                if (!p->unit && (word_ends_with(name, ".scope") || word_ends_with(name, ".service")) &&
-                    string_copy(name, &p->unit) < 0)
+                if (!p->unit && (word_ends_with(unit, ".scope") || word_ends_with(unit, ".service")) &&
+                    string_copy(unit, &p->unit) < 0)
                         return -ENOMEM;
         }
         return 0;
@@ -138,7 +140,7 @@ static int judge_owners(const char *root, char *names, uid_t its_root, OciPlace 
                 if (fd >= 0 && fstat(fd, &st) >= 0 && st.st_uid != 0 &&
                     !(below_unit && st.st_uid == its_root))
                         p->users = true;
-                below_unit = below_unit || (p->unit && strcmp(name, p->unit) == 0);
+                below_unit = below_unit || (p->unit && strcmp(word_unit_of_name(name), p->unit) == 0);
         }
         if (fd < 0)
                 return -errno;

@@ -28,6 +28,7 @@
 #include "daemon/fence/fence-internal.h"
 #include "daemon/loop/clock.h"
 #include "daemon/loop/log.h"
+#include "policy/word.h"
 
 #define TELL_AGAIN_FIRST_USEC (UINT64_C(500) * 1000)
 #define TELL_AGAIN_DOUBLES    7 /* the longest pause is about a minute */
@@ -432,7 +433,7 @@ static void check_judge_way(FenceCheck *c, CheckJob *j)
                 return;
         }
         free(c->unit);
-        c->unit = strdup(strrchr(j->way.cgroup, '/') + 1);
+        c->unit = strdup(word_unit_of_path(j->way.cgroup));
         c->found = TAKE_PTR(j->way.cgroup);
         c->target = j->way.target;
         c->open = nodeset_intersect(&j->way.mems, &c->fence->pools->cdm);

@@ -16,6 +16,7 @@
 #include "daemon/kernel/evict.h"
 #include "daemon/kernel/owner.h"
 #include "daemon/pid1/unit.h"
+#include "policy/word.h"
 
 /* --- DRAIN and NARROW --------------------------------------------------------------------------------- */
 
@@ -131,7 +132,7 @@ static void leaf_job_done(int result, void *userdata)
 /* The name of the unit or slice whose cgroup is written to close the leaf. */
 static const char *leaf_written_unit(const FenceLeaf *leaf)
 {
-        return leaf->way.cgroup ? strrchr(leaf->way.cgroup, '/') + 1 : leaf->unit;
+        return leaf->way.cgroup ? word_unit_of_path(leaf->way.cgroup) : leaf->unit;
 }
 
 /* The leaf whose turn has begun. Tenants below its unit may have changed since it was read. */

@@ -12,6 +12,7 @@
 #include "daemon/kernel/cgroup.h"
 #include "daemon/kernel/owner.h"
 #include "policy/cdm-names.h"
+#include "policy/word.h"
 
 void fence_leaf_clear(FenceLeaf *leaf)
 {
@@ -59,6 +60,14 @@ void fence_scan_clear_later(FenceScan *s, Worker *worker)
                 scan_on_cleared(0, taken);
 }
 
+/* name: a path component of n bytes */
+static char *leaf_unit_name(const char *name, size_t n)
+{
+        const char *unit = word_unit_of_name(name);
+
+        return strndup(unit, n - (size_t)(unit - name));
+}
+
 int fence_leaf_name(FenceLeaf *leaf)
 {
         _cleanup_free_ char *slice = strdup("-.slice"), *unit = NULL, *unit_path = NULL;
@@ -75,14 +84,14 @@ int fence_leaf_name(FenceLeaf *leaf)
                         return 0;
                 if (owner_name_is_slice(name, n)) {
                         free(slice);
-                        slice = strndup(name, n);
+                        slice = leaf_unit_name(name, n);
                         if (!slice)
                                 return -ENOMEM;
                         continue;
                 }
                 if (!owner_name_is_unit(name, n))
                         return 0;
-                unit = strndup(name, n);
+                unit = leaf_unit_name(name, n);
                 unit_path = strndup(leaf->path, (size_t)(p - leaf->path));
                 if (!unit || !unit_path)
                         return -ENOMEM;

@@ -25,6 +25,7 @@ typedef struct Pass {
         char *message;
 } Pass;
 
+/* For cgroups below a unit. For the cgroup of the unit itself see word_unit_of_path(). */
 static inline const char *name_of(const char *path)
 {
         return strrchr(path, '/') + 1;

@@ -12,6 +12,7 @@
 
 #include "daemon/fence/subtenant-internal.h"
 #include "daemon/kernel/cgroup.h"
+#include "policy/word.h"
 
 #define DEPTH_MAX 8 /* below a level */
 #define MASK      (IN_CREATE | IN_DELETE | IN_CLOSE_WRITE | IN_ONLYDIR)
@@ -261,7 +262,7 @@ static int pass_unit_mems(Pass *p, const char *unit_path, int fd, const NodeSet 
         p->written = r >= 0 ? target : NODESET_EMPTY;
         if (r >= 0 && ret) {
                 free(ret->name);
-                *ret = (SubtenantUnit){ .name = strdup(name_of(unit_path)), .nodes = target };
+                *ret = (SubtenantUnit){ .name = strdup(word_unit_of_path(unit_path)), .nodes = target };
         }
         return r;
 }
@@ -273,7 +274,7 @@ int subtenant_pass_unit(Pass *p, const char *unit_path, const NodeSet *given_up,
 
         if (fd < 0)
                 return fd;
-        Children c = { .pass = p, .path = unit_path, .fd = fd, .unit = name_of(unit_path) };
+        Children c = { .pass = p, .path = unit_path, .fd = fd, .unit = word_unit_of_path(unit_path) };
         p->n_tenants = 0;
         if (!cgroup_is_roots(fd, true))
                 pass_fail(p, -EPERM, unit_path, "can be written by users other than root");

@@ -30,6 +30,7 @@
 #include "daemon/fence/subtenant-settle.h"
 #include "daemon/kernel/cgroup.h"
 #include "daemon/kernel/owner.h"
+#include "policy/word.h"
 
 /* `data` protects `table`, and is never held while a call blocks. `writing` serializes passes. */
 static pthread_mutex_t data = PTHREAD_MUTEX_INITIALIZER, writing = PTHREAD_MUTEX_INITIALIZER;
@@ -142,7 +143,7 @@ NodeSet subtenant_unit_nodes(const char *unit)
 
         pthread_mutex_lock(&data);
         for (const PromiseUnit *u = table.promises; u; u = u->hh.next)
-                if (strcmp(name_of(u->path), unit) == 0) {
+                if (strcmp(word_unit_of_path(u->path), unit) == 0) {
                         more = promise_unit_nodes(u);
                         nodes = nodeset_union(&nodes, &more);
                 }
@@ -156,7 +157,7 @@ NodeSet subtenant_unit_written(const char *unit, const NodeSet *otherwise)
 
         pthread_mutex_lock(&data);
         for (const PromiseUnit *u = table.promises; u; u = u->hh.next)
-                if (strcmp(name_of(u->path), unit) == 0 && !nodeset_is_empty(&u->written))
+                if (strcmp(word_unit_of_path(u->path), unit) == 0 && !nodeset_is_empty(&u->written))
                         nodes = u->written;
         pthread_mutex_unlock(&data);
         return nodes;
@@ -189,8 +190,8 @@ bool subtenant_is_one(const char *path)
         _cleanup_free_ char *unit_path = strndup(path, n);
         pthread_mutex_lock(&data);
         is = promise_find(&table.promises, path) ||
-             (unit_path &&
-              subtree_has_tenant(table.subtrees, table.n_subtrees, name_of(unit_path), name_of(path)));
+             (unit_path && subtree_has_tenant(table.subtrees, table.n_subtrees, word_unit_of_path(unit_path),
+                                              name_of(path)));
         pthread_mutex_unlock(&data);
         return is;
 }
@@ -382,7 +383,7 @@ static void subtenant_unit_is_gone(const char *unit_path, const NodeSet *had, co
         promise_unit_note(&table.promises, unit_path, &nodes);
         pthread_mutex_unlock(&data);
         free(ret->name);
-        *ret = (SubtenantUnit){ strdup(name_of(unit_path)), nodes };
+        *ret = (SubtenantUnit){ strdup(word_unit_of_path(unit_path)), nodes };
 }
 
 int subtenant_close(const char *path, uint64_t id, const NodeSet *nodes, SubtenantUnit *ret)
@@ -393,8 +394,8 @@ int subtenant_close(const char *path, uint64_t id, const NodeSet *nodes, Subtena
         if (!unit_path)
                 return -ENOENT;
         pthread_mutex_lock(&writing);
-        subtenant_settles(name_of(unit_path));
-        NodeSet had = subtenant_unit_written(name_of(unit_path), &NODESET_EMPTY);
+        subtenant_settles(word_unit_of_path(unit_path));
+        NodeSet had = subtenant_unit_written(word_unit_of_path(unit_path), &NODESET_EMPTY);
         int r = subtenant_promise(path, id, nodes, false, &before);
         given_up = nodeset_subtract(&before, nodes);
         if (r >= 0)
@@ -509,8 +510,8 @@ static int lift_unit(const char *path, int fd, void *userdata)
         const Lift *l = userdata;
 
         if (path[1] && owner_unit_length(path) == strlen(path) &&
-            (subtree_has_unit(l->pass->subtrees, l->pass->n_subtrees, name_of(path)) ||
-             subtree_has_unit(l->before, l->n_before, name_of(path))))
+            (subtree_has_unit(l->pass->subtrees, l->pass->n_subtrees, word_unit_of_path(path)) ||
+             subtree_has_unit(l->before, l->n_before, word_unit_of_path(path))))
                 subtenant_pass_lift(l->pass, path, fd, l->all);
         return 0;
 }

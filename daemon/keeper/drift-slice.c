@@ -34,6 +34,7 @@
 #include "daemon/loop/log.h"
 #include "daemon/tenant/book.h"
 #include "daemon/tenant/core.h"
+#include "policy/word.h"
 
 typedef struct SliceLook SliceLook;
 
@@ -165,7 +166,7 @@ static char *slice_leaf_reason(const SliceLook *l)
         char list[NODESET_STR_MAX], *text;
 
         if (asprintf(&text, "it has none of the ordinary nodes (%s) that %s allows",
-                     nodeset_format(&l->way.room, list), strrchr(l->slice, '/') + 1) < 0)
+                     nodeset_format(&l->way.room, list), word_unit_of_path(l->slice)) < 0)
                 return NULL;
         return text;
 }
@@ -177,7 +178,7 @@ static void slice_judge(SliceLook *l)
 
         if (l->way.cgroup) {
                 slice_repair(s, l->way.cgroup,
-                             drift_slice_reason(s->book, strrchr(l->way.cgroup, '/') + 1, &l->way.mems));
+                             drift_slice_reason(s->book, word_unit_of_path(l->way.cgroup), &l->way.mems));
                 return;
         }
         if (l->off)
@@ -288,7 +289,7 @@ static void slice_tell_off(Book *book, const char *file, const NodeSet *open)
         char nodes[NODESET_STR_MAX];
         Event e = { .kind = EVENT_DRIFT,
                     .cgroup = is_root ? "/" : cgroup,
-                    .unit = cgroup && !is_root ? strrchr(cgroup, '/') + 1 : NULL,
+                    .unit = cgroup && !is_root ? word_unit_of_path(cgroup) : NULL,
                     .nodes = nodeset_format(open, nodes),
                     .reason = OFF_REASON };
 

@@ -12,6 +12,7 @@
 
 #include "daemon/kernel/cgroup.h"
 #include "policy/macro.h"
+#include "policy/word.h"
 
 /* A small bound is enough: only root can create a cgroup in a slice, and one entry covers all its
  * descendants. */
@@ -82,14 +83,12 @@ bool owner_is_foreign(const char *path, size_t n)
         return is_same;
 }
 
-/* A cgroup has the name of its unit, with a '_' in front if the kernel could have a file of that name. */
 static bool owner_is_named(const char *name, size_t n, const char *unit)
 {
-        if (n > 0 && *name == '_') {
-                name++;
-                n--;
-        }
-        return strlen(unit) == n && memcmp(name, unit, n) == 0;
+        const char *own = word_unit_of_name(name);
+
+        n -= (size_t)(own - name);
+        return strlen(unit) == n && memcmp(own, unit, n) == 0;
 }
 
 /* Returns the length of the part of path that is the unit's cgroup; -1: none. The first matching component

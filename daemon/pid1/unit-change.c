@@ -9,6 +9,7 @@
 #include "daemon/kernel/cgroup.h"
 #include "daemon/pid1/unit-call.h"
 #include "daemon/pid1/unit-jobs.h"
+#include "policy/word.h"
 
 /* Requests to systemd. As in unit.c, the UnitOrder is the caller's UnitCall. Freeing it does not cancel a
  * request that was sent. The message is created when the gate admits the UnitOrder. */
@@ -317,6 +318,15 @@ int unit_start_scope(Gate *gate, UnitJobs *jobs, const char *name, const char *s
         return pid <= 0 ? -EINVAL : order_start(gate, &o, ret);
 }
 
+/* Returns the path of the unit's cgroup in the cgroup `slice`; NULL: out of memory. */
+static char *unit_cgroup_in(const char *slice, const char *unit)
+{
+        char *path;
+
+        return asprintf(&path, "%s/%s%s", slice[1] ? slice : "", word_unit_escape(unit), unit) < 0 ? NULL
+                                                                                                   : path;
+}
+
 /* Returns "/a.slice/a-b.slice" for "a-b.slice", and "/" for "-.slice". */
 static int unit_slice_cgroup(const char *slice, char **ret)
 {
@@ -326,15 +336,21 @@ static int unit_slice_cgroup(const char *slice, char **ret)
         if (n < 7 || strcmp(slice + n - 6, ".slice") != 0)
                 return -EINVAL;
         n -= 6;
-        path = strdup(strcmp(slice, "-.slice") == 0 ? "/" : "");
+        path = strdup("/");
         if (!path)
                 return -ENOMEM;
-        for (size_t i = 1; i <= n && strcmp(path, "/") != 0; i++) {
+        for (size_t i = 1; i <= n && strcmp(slice, "-.slice") != 0; i++) {
+                _cleanup_free_ char *unit = NULL;
                 char *longer;
 
                 if (i < n && slice[i] != '-')
                         continue;
-                if (asprintf(&longer, "%s/%.*s.slice", path, (int)i, slice) < 0)
+                if (asprintf(&unit, "%.*s.slice", (int)i, slice) < 0) {
+                        unit = NULL;
+                        return -ENOMEM;
+                }
+                longer = unit_cgroup_in(path, unit);
+                if (!longer)
                         return -ENOMEM;
                 free(path);
                 path = longer;
@@ -346,11 +362,10 @@ static int unit_slice_cgroup(const char *slice, char **ret)
 char *unit_future_cgroup(const UnitInfo *u)
 {
         _cleanup_free_ char *slice = NULL;
-        char *path;
 
         if (unit_slice_cgroup(u->slice ? u->slice : "-.slice", &slice) < 0)
                 return NULL;
-        return asprintf(&path, "%s/%s", slice[1] ? slice : "", u->name) < 0 ? NULL : path;
+        return unit_cgroup_in(slice, u->name);
 }
 
 /* Poking a slice.
@@ -411,7 +426,7 @@ static int unit_ask_markers(UnitOrder *o)
 
 int unit_find_member(const char *slice, char **ret)
 {
-        _cleanup_free_ char *cgroup = NULL;
+        _cleanup_free_ char *cgroup = NULL, *name = NULL;
         int fd, r;
 
         r = unit_slice_cgroup(slice, &cgroup);
@@ -420,9 +435,9 @@ int unit_find_member(const char *slice, char **ret)
         fd = cgroup_open(cgroup, NULL);
         if (fd < 0)
                 return fd;
-        r = cgroup_find_child(fd, unit_has_cgroup, ret);
+        r = cgroup_find_child(fd, unit_has_cgroup, &name);
         close(fd);
-        return r;
+        return r < 0 ? r : string_copy(word_unit_of_name(name), ret);
 }
 
 int unit_poke(Gate *gate, const char *member, unit_done_cb cb, void *userdata, UnitCall **ret)

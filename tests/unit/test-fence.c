@@ -35,9 +35,10 @@ static Fence *fence;
 static bool done;
 static unsigned n_repaired;
 static char repaired[128];
-static const char *known; /* the one unit that PID 1 knows: every node is allowed to it */
-static NodeSet told;      /* the last set that PID 1 was told */
-static bool busy;         /* PID 1 does not reload now */
+static const char *known;   /* the one unit that PID 1 knows */
+static const char *allowed; /* the nodes that PID 1 allows to it */
+static NodeSet told;        /* the last set that PID 1 was told */
+static bool busy;           /* PID 1 does not reload now */
 static unsigned n_reloads;
 static int expected_error;
 
@@ -62,23 +63,26 @@ static NodeSet list(const char *text)
 
 static void on_set(sd_bus_message *m)
 {
+        const char *property;
         const void *bytes;
         size_t n;
 
         MUST(sd_bus_message_skip(m, "sb") >= 0);
         MUST(sd_bus_message_enter_container(m, 'a', "(sv)") > 0);
         MUST(sd_bus_message_enter_container(m, 'r', "sv") > 0);
-        MUST(sd_bus_message_skip(m, "s") >= 0);
-        MUST(sd_bus_message_enter_container(m, 'v', "ay") > 0);
-        MUST(sd_bus_message_read_array(m, 'y', &bytes, &n) >= 0);
-        MUST(nodeset_from_bytes(bytes, n, &told) >= 0);
+        MUST(sd_bus_message_read(m, "s", &property) >= 0);
+        if (strcmp(property, "AllowedMemoryNodes") == 0) {
+                MUST(sd_bus_message_enter_container(m, 'v', "ay") > 0);
+                MUST(sd_bus_message_read_array(m, 'y', &bytes, &n) >= 0);
+                MUST(nodeset_from_bytes(bytes, n, &told) >= 0);
+        }
         MUST(sd_bus_reply_method_return(m, NULL) >= 0);
 }
 
 static void on_get(sd_bus_message *m)
 {
         sd_bus_message *reply;
-        NodeSet all = list("0-3");
+        NodeSet all = list(allowed);
         uint8_t bytes[NODESET_BYTES_MAX];
         size_t n = nodeset_to_bytes(&all, bytes);
         const char *name;
@@ -98,6 +102,15 @@ static void on_get(sd_bus_message *m)
         sd_bus_message_unref(reply);
 }
 
+static bool is_known(sd_bus_message *m)
+{
+        const char *name;
+
+        MUST(sd_bus_message_enter_container(m, 'a', "s") > 0);
+        MUST(sd_bus_message_read(m, "s", &name) > 0);
+        return known && strcmp(name, known) == 0;
+}
+
 /* Whose a cgroup is it cannot say now, so that each counts as the unit of its name. */
 static int on_call(sd_bus_message *m, void *userdata _unused_, sd_bus_error *error _unused_)
 {
@@ -110,7 +123,7 @@ static int on_call(sd_bus_message *m, void *userdata _unused_, sd_bus_error *err
                 MUST(sd_bus_reply_method_return(m, NULL) >= 0);
         else if (sd_bus_message_is_method_call(m, NULL, "SetUnitProperties"))
                 on_set(m);
-        else if (known && sd_bus_message_is_method_call(m, NULL, "ListUnitsByNames"))
+        else if (sd_bus_message_is_method_call(m, NULL, "ListUnitsByNames") && is_known(m))
                 MUST(sd_bus_reply_method_return(m, "a(ssssssouso)", 1, known, "", "loaded", "active",
                                                 "running", "", "/u", 0, "", "/") >= 0);
         else if (known && sd_bus_message_is_method_call(m, NULL, "Get"))
@@ -159,6 +172,7 @@ static void start(void)
         ck_assert_int_eq(fence_new(&x, &fence), 0);
         n_repaired = 0;
         known = NULL;
+        allowed = "0-3";
         told = NODESET_EMPTY;
         busy = false;
         n_reloads = 0;
@@ -588,6 +602,40 @@ START_TEST(a_reload_that_fails_for_the_moment)
 }
 END_TEST
 
+/* The cgroup of memory.service is _memory.service, as the kernel has files memory.*. */
+START_TEST(a_unit_is_known_by_its_name)
+{
+        NodeSet widened = list("0-3");
+
+        tree_write(root, "sys/fs/cgroup/_memory.service/cpuset.mems", "0-3\n");
+        tree_write(root, "sys/fs/cgroup/_memory.service/cpuset.mems.effective", "0-3\n");
+        reserve("memory.service");
+        close_fence();
+        char *text = tree_read(root, "sys/fs/cgroup/_memory.service/cpuset.mems");
+        ck_assert_str_eq(text, "0-2");
+        free(text);
+        /* A slice of a device's nodes opens what is in it. */
+        put_units("_cpu.slice/u", 1, 1, "0-1\n");
+        tree_write(root, "sys/fs/cgroup/cpuset.mems.effective", "0-3\n");
+        tree_write(root, "sys/fs/cgroup/_cpu.slice/u-1.service/cpuset.mems.effective", "2-3\n");
+        known = "cpu.slice";
+        allowed = "2-3";
+        for (unsigned i = 0; i < 2; i++) {
+                tree_write(root, "sys/fs/cgroup/_cpu.slice/cpuset.mems", "2-3\n");
+                tree_write(root, "sys/fs/cgroup/_cpu.slice/cpuset.mems.effective", "2-3\n");
+                told = NODESET_EMPTY;
+                n_repaired = 0;
+                if (i == 0)
+                        close_fence();
+                else
+                        ck_assert_int_eq(fence_check(fence, "/_cpu.slice", 0, true), 0);
+                while (i == 1 && n_repaired == 0)
+                        turn();
+                ck_assert(nodeset_equal(&told, &widened));
+        }
+}
+END_TEST
+
 static int run_nothing(Job *job _unused_, void *userdata _unused_)
 {
         return 0;
@@ -727,6 +775,7 @@ int main(void)
         tcase_add_test(t, a_grant_before_systemd_is_told);
         tcase_add_test(t, a_grant_before_a_property_is_reset);
         tcase_add_test(t, a_reload_that_fails_for_the_moment);
+        tcase_add_test(t, a_unit_is_known_by_its_name);
         tcase_add_test(t, a_controller_that_was_disabled_for_a_moment);
         tcase_add_test(t, a_cgroup_that_comes_between_two_slices);
         tcase_add_test(t, many_checks_go_on_in_slices);

@@ -23,6 +23,7 @@ static const struct {
         { "/user.slice/user-1000.slice/user@1000.service/app.slice/x.service", "user-1000.slice",
           "user@1000.service" },
         { "/system.slice/_cpu.service", "system.slice", "cpu.service" },
+        { "/_cpu.slice/x.service", "cpu.slice", "x.service" },
         { "/docker/0123", NULL, NULL },
         { "/system.slice/.service", "system.slice", NULL },
 };

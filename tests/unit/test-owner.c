@@ -12,6 +12,7 @@
 #include "daemon/fence/foreign.h"
 #include "daemon/kernel/cgroup.h"
 #include "daemon/kernel/owner.h"
+#include "daemon/pid1/unit.h"
 #include "tests/unit/check-main.h"
 #include "tests/unit/tree.h"
 
@@ -318,6 +319,36 @@ START_TEST(a_leaf_that_is_open_by_its_slice_says_so)
 }
 END_TEST
 
+/* The path as systemd makes it, and the other way round. */
+START_TEST(a_name_of_a_file_of_the_kernel_has_a_prefix)
+{
+        static const struct {
+                const char *slice, *unit, *path;
+        } cases[] = {
+                { "system.slice", "a.service", "/system.slice/a.service" },
+                { "system.slice", "memory.service", "/system.slice/_memory.service" },
+                { "system.slice", "memory.numa.scope", "/system.slice/_memory.numa.scope" },
+                { "system.slice", "memory-x.service", "/system.slice/memory-x.service" },
+                { "system.slice", "cgroup.service", "/system.slice/_cgroup.service" },
+                { "system.slice", "_x.service", "/system.slice/__x.service" },
+                { "cpu-a.slice", "io.service", "/_cpu.slice/cpu-a.slice/_io.service" },
+                { "-.slice", "pids.service", "/_pids.service" },
+        };
+
+        for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+                UnitInfo info = { .name = (char *)cases[i].unit, .slice = (char *)cases[i].slice };
+                _cleanup_free_ char *path = unit_future_cgroup(&info);
+
+                ck_assert_str_eq(path, cases[i].path);
+                ck_assert_str_eq(unit_of(path), cases[i].unit);
+        }
+        make("/_cpu.slice/cpu-a.slice/_io.service");
+        _cleanup_free_ char *member = NULL;
+        ck_assert_int_eq(unit_find_member("cpu-a.slice", &member), 0);
+        ck_assert_str_eq(member, "io.service");
+}
+END_TEST
+
 static Suite *suite(void)
 {
         Suite *s = suite_create("owner");
@@ -334,6 +365,7 @@ static Suite *suite(void)
         tcase_add_test(c, the_table_is_bounded);
         tcase_add_test(c, the_uppermost_without_an_ordinary_node_is_found);
         tcase_add_test(c, a_leaf_that_is_open_by_its_slice_says_so);
+        tcase_add_test(c, a_name_of_a_file_of_the_kernel_has_a_prefix);
         suite_add_tcase(s, c);
         return s;
 }

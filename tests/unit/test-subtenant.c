@@ -447,6 +447,26 @@ START_TEST(without_a_level_the_tenant_is_its_own)
 }
 END_TEST
 
+/* The cgroup of memory.scope is _memory.scope, as the kernel has files memory.*. */
+START_TEST(a_unit_is_known_by_its_name)
+{
+        NodeSet node = list("2"), nodes;
+        SubtenantUnit unit = { 0 };
+        char *message = NULL;
+
+        configure("memory.scope:job_*");
+        make("/system.slice/_memory.scope", "0-1\n");
+        make("/system.slice/_memory.scope/job_1", "0-1\n");
+        ck_assert(subtenant_is_one("/system.slice/_memory.scope/job_1"));
+        ck_assert_int_eq(subtenant_open("/system.slice/_memory.scope/job_1", 0, &node, &unit, &message), 0);
+        assert_mems("/system.slice/_memory.scope/job_1", "0-2");
+        ck_assert_str_eq(unit.name, "memory.scope");
+        nodes = subtenant_unit_nodes("memory.scope");
+        ck_assert(nodeset_equal(&nodes, &node));
+        free(unit.name);
+}
+END_TEST
+
 START_TEST(without_a_fence_nothing_is_written)
 {
         NodeSet ordinary = list("0-3"), none = list("");
@@ -500,6 +520,7 @@ int main(void)
         tcase_add_test(t, an_open_unit_is_fenced_whole);
         tcase_add_test(t, a_unit_that_cannot_be_watched_is_not_opened);
         tcase_add_test(t, without_a_level_the_tenant_is_its_own);
+        tcase_add_test(t, a_unit_is_known_by_its_name);
         tcase_add_test(t, without_a_fence_nothing_is_written);
         tcase_add_test(t, lifted_all_have_all);
         suite_add_tcase(s, t);
