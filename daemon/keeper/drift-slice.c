@@ -12,8 +12,8 @@
  * The children of a slice, or of the root, that does not enable the cpuset controller have no sets of their
  * own. A check of all control groups shows whether one of the children is open; closing the fence enables
  * the controller again. If somebody disables it and enables it again, the children have lost their sets: one
- * child without a set is a sign of that. (With DisableControllers= systemd sets no nodes for the children, so
- * cdmd closes each new child after it has checked it.) */
+ * child without a set is a sign of that, unless it is an exempt unit. (With DisableControllers= systemd sets
+ * no nodes for the children, so cdmd closes each new child after it has checked it.) */
 
 #include "daemon/keeper/drift-slice.h"
 
@@ -24,6 +24,7 @@
 #include <unistd.h>
 #include <uthash.h>
 
+#include "daemon/fence/fence-scan.h"
 #include "daemon/fence/fence-way.h"
 #include "daemon/fence/fence.h"
 #include "daemon/keeper/drift-reason.h"
@@ -34,6 +35,7 @@
 #include "daemon/loop/log.h"
 #include "daemon/tenant/book.h"
 #include "daemon/tenant/core.h"
+#include "policy/conf-text.h"
 #include "policy/word.h"
 
 typedef struct SliceLook SliceLook;
@@ -55,6 +57,7 @@ struct SliceLook {
         char *slice;
         char *leaf; /* may be NULL; a leaf in the slice that is open although its own set does not say so */
         NodeSet cdm;
+        char **exempt; /* copied from the configuration */
         FenceWay way;
         NodeSet mems;
         bool off; /* the slice does not enable the cpuset controller, or a unit in it has no set */
@@ -67,6 +70,7 @@ static void slice_look_free(SliceLook *l)
         if (l->set)
                 HASH_DEL(l->set->all, l);
         fence_way_clear(&l->way);
+        conf_words_free(l->exempt);
         free(l->key);
         free(l->slice);
         free(l->leaf);
@@ -104,17 +108,20 @@ SliceLooks *slice_looks_free(SliceLooks *s)
         return NULL;
 }
 
-static bool slice_accepts_unit(const char *name)
+static bool slice_accepts_fenced(const char *name, void *userdata)
 {
-        return owner_name_is_unit(name, strlen(name));
+        const Config exempt = { .exempt = userdata };
+
+        return owner_name_is_unit(name, strlen(name)) &&
+               !fence_unit_is_exempt(word_unit_of_name(name), &exempt);
 }
 
-static bool slice_has_lost_sets(const char *slice, int fd)
+static bool slice_has_lost_sets(const char *slice, int fd, char **exempt)
 {
         _cleanup_free_ char *name = NULL, *path = NULL;
         NodeSet mems;
 
-        if (cgroup_find_child(fd, slice_accepts_unit, &name) < 0)
+        if (cgroup_find_child(fd, slice_accepts_fenced, exempt, &name) < 0)
                 return false;
         if (asprintf(&path, "%s/%s", slice[1] ? slice : "", name) < 0) {
                 path = NULL;
@@ -138,7 +145,7 @@ static int slice_look_run(Job *job, void *userdata)
         fd = cgroup_open(l->slice, NULL);
         if (fd < 0)
                 return fd;
-        l->off = !cgroup_enables_cpuset(fd) || slice_has_lost_sets(l->slice, fd);
+        l->off = !cgroup_enables_cpuset(fd) || slice_has_lost_sets(l->slice, fd, l->exempt);
         r = cgroup_read_mems(fd, &l->mems);
         close(fd);
         return r == -ENOENT && (l->off || !l->slice[1]) ? 0 : r;
@@ -215,13 +222,31 @@ static void slice_look_done(int result, void *userdata)
         slice_look_free(l);
 }
 
+/* The configuration may change during the job. */
+static int slice_copy_exempt(SliceLook *l, char *const *exempt)
+{
+        size_t n = 0;
+
+        while (exempt && exempt[n])
+                n++;
+        l->exempt = conf_words_free(l->exempt);
+        l->exempt = calloc(n + 1, sizeof(*l->exempt));
+        for (size_t i = 0; l->exempt && i < n; i++)
+                if (!(l->exempt[i] = strdup(exempt[i])))
+                        return -ENOMEM;
+        return l->exempt ? 0 : -ENOMEM;
+}
+
 static void slice_look_start(SliceLooks *s, SliceLook *l)
 {
+        int r = slice_copy_exempt(l, s->book->config->exempt);
+
         fence_way_clear(&l->way);
         l->cdm = s->book->pools->cdm;
         l->mems = NODESET_EMPTY;
         l->off = false;
-        int r = worker_submit(s->book->core->worker, slice_look_run, slice_look_done, NULL, l, &l->job);
+        if (r >= 0)
+                r = worker_submit(s->book->core->worker, slice_look_run, slice_look_done, NULL, l, &l->job);
         if (r < 0) {
                 log_error("cannot check %s: %s; `cdmctl reload` checks all control groups", l->slice,
                           strerror(-r));

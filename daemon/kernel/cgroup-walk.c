@@ -69,14 +69,14 @@ static bool walk_has_children(int fd)
         return d && walk_next_child(d);
 }
 
-int cgroup_find_child(int fd, bool (*accept)(const char *name), char **ret)
+int cgroup_find_child(int fd, bool (*accept)(const char *name, void *userdata), void *userdata, char **ret)
 {
         _cleanup_(walk_closedir_p) DIR *d = walk_open_stream(fd);
         _cleanup_free_ char *found = NULL;
         bool is_populated = false;
 
         for (const char *name; d && !is_populated && (name = walk_next_child(d));) {
-                int child = accept(name) ? walk_open_child(d, name) : -1;
+                int child = accept(name, userdata) ? walk_open_child(d, name) : -1;
 
                 if (child < 0)
                         continue;

@@ -36,7 +36,7 @@ int cgroup_read_file_at(const char *path, const char *name, char **ret);
 
 /* Finds a child cgroup whose name accept() accepts, preferably a populated one. The name is owned by the
  * caller. -ENOENT: none was accepted. */
-int cgroup_find_child(int fd, bool (*accept)(const char *name), char **ret);
+int cgroup_find_child(int fd, bool (*accept)(const char *name, void *userdata), void *userdata, char **ret);
 
 /* Calls fn with the name of each child cgroup. Stops at the first value other than 0 and returns it. */
 typedef int (*cgroup_child_t)(const char *name, void *userdata);

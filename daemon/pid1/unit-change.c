@@ -424,6 +424,11 @@ static int unit_ask_markers(UnitOrder *o)
                                  o, "ss", SYSTEMD_INTERFACE_UNIT, "Markers");
 }
 
+static bool unit_accepts_member(const char *name, void *userdata _unused_)
+{
+        return unit_has_cgroup(name);
+}
+
 int unit_find_member(const char *slice, char **ret)
 {
         _cleanup_free_ char *cgroup = NULL, *name = NULL;
@@ -435,7 +440,7 @@ int unit_find_member(const char *slice, char **ret)
         fd = cgroup_open(cgroup, NULL);
         if (fd < 0)
                 return fd;
-        r = cgroup_find_child(fd, unit_has_cgroup, &name);
+        r = cgroup_find_child(fd, unit_accepts_member, NULL, &name);
         close(fd);
         return r < 0 ? r : string_copy(word_unit_of_name(name), ret);
 }

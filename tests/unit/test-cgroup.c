@@ -278,12 +278,12 @@ START_TEST(populated_is_read_from_events)
 }
 END_TEST
 
-static bool is_service(const char *name)
+static bool is_service(const char *name, void *userdata _unused_)
 {
         return strstr(name, ".service") != NULL;
 }
 
-static bool is_nothing(const char *name _unused_)
+static bool is_nothing(const char *name _unused_, void *userdata _unused_)
 {
         return false;
 }
@@ -293,20 +293,20 @@ START_TEST(a_child_is_found_with_processes_if_there_is_one)
         int fd = open_ok("/system.slice");
         char *name = NULL;
 
-        ck_assert_int_eq(cgroup_find_child(fd, is_nothing, &name), -ENOENT);
+        ck_assert_int_eq(cgroup_find_child(fd, is_nothing, NULL, &name), -ENOENT);
         tree_write(root, SYS "sub.slice/cgroup.events", "populated 1\n");
-        ck_assert_int_eq(cgroup_find_child(fd, is_service, &name), 0);
+        ck_assert_int_eq(cgroup_find_child(fd, is_service, NULL, &name), 0);
         ck_assert(strcmp(name, "a.service") == 0 || strcmp(name, "b.service") == 0);
         free(name);
         tree_write(root, SYS "a.service/cgroup.events", "populated 0\n");
         tree_write(root, SYS "b.service/cgroup.events", "populated 1\n");
-        ck_assert_int_eq(cgroup_find_child(fd, is_service, &name), 0);
+        ck_assert_int_eq(cgroup_find_child(fd, is_service, NULL, &name), 0);
         ck_assert_str_eq(name, "b.service");
         free(name);
 
         tree_write(root, SYS "a.service/cgroup.events", "populated 1\n");
         tree_write(root, SYS "b.service/cgroup.events", "populated 0\n");
-        ck_assert_int_eq(cgroup_find_child(fd, is_service, &name), 0);
+        ck_assert_int_eq(cgroup_find_child(fd, is_service, NULL, &name), 0);
         ck_assert_str_eq(name, "a.service");
         free(name);
         close(fd);

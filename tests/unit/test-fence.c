@@ -652,7 +652,7 @@ static void on_look_at_all(void *userdata)
 }
 
 /* The worker has one thread, so the look at the slice has ended before the next job does. */
-static void look_at_slice(SliceLooks *looks)
+static void run_slice_look(SliceLooks *looks)
 {
         bool ended = false;
         Job *job;
@@ -663,9 +663,18 @@ static void look_at_slice(SliceLooks *looks)
                 turn();
 }
 
-/* -cpuset, then +cpuset: the controller is enabled when the slice is looked at, and the sets of the units in it
- * are gone. */
-START_TEST(a_controller_that_was_disabled_for_a_moment)
+/* ex.slice enables the controller, and leaves all nodes to what is in it. */
+static void put_slice(void)
+{
+        config->mode = FENCE_MODE_ENFORCE;
+        tree_write(root, "sys/fs/cgroup/cpuset.mems.effective", "0-3\n");
+        tree_write(root, "sys/fs/cgroup/ex.slice/cgroup.subtree_control", "cpuset memory\n");
+        tree_write(root, "sys/fs/cgroup/ex.slice/cpuset.mems", "\n");
+        tree_write(root, "sys/fs/cgroup/ex.slice/cpuset.mems.effective", "0-3\n");
+}
+
+/* Returns how many times the look at the slice asks for a look at everything. */
+static unsigned look_at_slice(void)
 {
         Core core = { .event = event, .worker = x.worker };
         Book book = { .core = &core, .config = config, .pools = &pools, .serving = true };
@@ -673,21 +682,59 @@ START_TEST(a_controller_that_was_disabled_for_a_moment)
         Fights *fights;
         unsigned n = 0;
 
-        config->mode = FENCE_MODE_ENFORCE;
-        tree_write(root, "sys/fs/cgroup/cpuset.mems.effective", "0-3\n");
-        tree_write(root, "sys/fs/cgroup/ex.slice/cgroup.subtree_control", "cpuset memory\n");
-        tree_write(root, "sys/fs/cgroup/ex.slice/cpuset.mems", "\n");
-        tree_write(root, "sys/fs/cgroup/ex.slice/cpuset.mems.effective", "0-3\n");
-        put_units("ex.slice/u", 1, 1, "0-1\n");
         ck_assert_int_eq(fights_new(&book, NULL, NULL, NULL, &fights), 0);
         ck_assert_int_eq(slice_looks_new(&book, fence, fights, on_look_at_all, &n, &looks), 0);
-        look_at_slice(looks);
-        ck_assert_uint_eq(n, 0);
-        put_units("ex.slice/u", 1, 1, "\n");
-        look_at_slice(looks);
-        ck_assert_uint_eq(n, 1);
+        run_slice_look(looks);
         slice_looks_free(looks);
         fights_free(fights);
+        return n;
+}
+
+/* -cpuset, then +cpuset: the controller is enabled when the slice is looked at, and the sets of the units in it
+ * are gone. */
+START_TEST(a_controller_that_was_disabled_for_a_moment)
+{
+        put_slice();
+        put_units("ex.slice/u", 1, 1, "0-1\n");
+        ck_assert_uint_eq(look_at_slice(), 0);
+        put_units("ex.slice/u", 1, 1, "\n");
+        ck_assert_uint_eq(look_at_slice(), 1);
+}
+END_TEST
+
+/* It has processes and is found first, unlike the units of put_units(). */
+static void put_exempt(const char *unit)
+{
+        static const char *const files[][2] = {
+                { "cgroup.events", "populated 1\n" },
+                { "cpuset.mems", "\n" },
+                { "cpuset.mems.effective", "0-3\n" },
+        };
+        char path[128];
+
+        for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
+                snprintf(path, sizeof(path), "sys/fs/cgroup/ex.slice/%s/%s", unit, files[i][0]);
+                tree_write(root, path, files[i][1]);
+        }
+}
+
+/* An exempt unit needs no set. */
+START_TEST(an_exempt_unit_has_lost_nothing)
+{
+        char *exempt[] = { (char *)"gpu@.service", (char *)"memory.service", NULL };
+        char **before = config->exempt;
+
+        put_slice();
+        config->exempt = exempt;
+        put_exempt("gpu@1.service");
+        put_exempt("_memory.service");
+        put_exempt("cdmd.service");
+        ck_assert_uint_eq(look_at_slice(), 0);
+        put_units("ex.slice/u", 1, 1, "0-1\n");
+        ck_assert_uint_eq(look_at_slice(), 0);
+        put_units("ex.slice/u", 1, 1, "\n");
+        ck_assert_uint_eq(look_at_slice(), 1);
+        config->exempt = before;
 }
 END_TEST
 
@@ -777,6 +824,7 @@ int main(void)
         tcase_add_test(t, a_reload_that_fails_for_the_moment);
         tcase_add_test(t, a_unit_is_known_by_its_name);
         tcase_add_test(t, a_controller_that_was_disabled_for_a_moment);
+        tcase_add_test(t, an_exempt_unit_has_lost_nothing);
         tcase_add_test(t, a_cgroup_that_comes_between_two_slices);
         tcase_add_test(t, many_checks_go_on_in_slices);
         tcase_add_test(t, an_end_between_two_slices);
