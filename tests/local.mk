@@ -111,7 +111,7 @@ tests_unit_test_grant_LDFLAGS = -Wl,--wrap=memory_make,--wrap=mlock2,--wrap=page
 tests_unit_test_preempt_LDFLAGS = -Wl,--wrap=place
 tests_unit_test_turns_CPPFLAGS = $(AM_CPPFLAGS) $(test_paths)
 tests_unit_test_turns_LDFLAGS = \
-	-Wl,--wrap=book_store,--wrap=cgroup_open,--wrap=drift_leaf,--wrap=fence_leaf_open,--wrap=fence_leaf_reserved,--wrap=owner_asks_add,--wrap=unit_checks_add,--wrap=ledger_walk_tenants_of_node
+	-Wl,--wrap=book_store,--wrap=cgroup_open,--wrap=drift_leaf,--wrap=tenant_looks_add,--wrap=fence_leaf_open,--wrap=fence_leaf_reserved,--wrap=owner_asks_add,--wrap=unit_checks_add,--wrap=ledger_walk_tenants_of_node
 
 # A whole cdmd on a private bus, with a made-up systemd and polkit.
 bus_tests = \

@@ -188,6 +188,23 @@ static bool leaf_is_doubtful(const FenceLeaf *leaf, int fd)
         return doubtful;
 }
 
+/* The set of the unit confines all cgroups below it. */
+static int leaf_read_sets(FenceLeaf *leaf, int fd, const NodeSet *cdm)
+{
+        bool has_effective = cgroup_read_effective(fd, &leaf->effective) == 0;
+
+        if (!leaf->unit_path || strcmp(leaf->path, leaf->unit_path) == 0) {
+                leaf->has_cpuset = has_effective && cgroup_read_mems(fd, &leaf->mems) == 0;
+        } else {
+                int unit_fd = cgroup_open(leaf->unit_path, NULL);
+
+                leaf->has_cpuset = unit_fd >= 0 && cgroup_read_mems(unit_fd, &leaf->mems) == 0;
+                if (unit_fd >= 0)
+                        close(unit_fd);
+        }
+        return has_effective ? 0 : fence_scan_inherited(leaf->path, cdm, &leaf->effective);
+}
+
 static int leaf_read(FenceLeaf *leaf, const char *path, int fd, const NodeSet *cdm)
 {
         _cleanup_free_ NumaBytes *numa = NULL;
@@ -201,12 +218,10 @@ static int leaf_read(FenceLeaf *leaf, const char *path, int fd, const NodeSet *c
         leaf->path = strdup(path);
         if (!leaf->path)
                 return -ENOMEM;
-        leaf->has_cpuset =
-                cgroup_read_effective(fd, &leaf->effective) == 0 && cgroup_read_mems(fd, &leaf->mems) == 0;
-        if (!leaf->has_cpuset && fence_scan_inherited(path, cdm, &leaf->effective) < 0)
+        if (fence_leaf_name(leaf) < 0 || leaf_read_sets(leaf, fd, cdm) < 0)
                 return -ENOMEM;
         if (nodeset_intersects(&leaf->effective, cdm) && !nodeset_is_subset(&leaf->effective, &leaf->mems) &&
-            fence_way_read(path, false, cdm, &leaf->way) == -ENOMEM)
+            fence_way_read(leaf->unit_path ? leaf->unit_path : path, false, cdm, &leaf->way) == -ENOMEM)
                 return -ENOMEM;
         r = cgroup_read_numa(fd, cdm, &numa, &n);
         if (r == -ENOMEM)
@@ -215,13 +230,12 @@ static int leaf_read(FenceLeaf *leaf, const char *path, int fd, const NodeSet *c
                 nodeset_add(&leaf->held, numa[i].node);
                 leaf->bytes += numa_bytes_sum(&numa[i]);
         }
-        r = fence_leaf_name(leaf);
-        if (r >= 0 && leaf->unit_path)
+        if (leaf->unit_path)
                 leaf->promised = subtenant_nodes(leaf->unit_path);
-        leaf->doubtful = r >= 0 && leaf->unit && leaf_is_doubtful(leaf, fd);
-        if (r >= 0 && leaf->unit && !leaf->has_cpuset)
+        leaf->doubtful = leaf->unit && leaf_is_doubtful(leaf, fd);
+        if (leaf->unit && !leaf->has_cpuset)
                 leaf->off = find_off(leaf->unit_path);
-        return r;
+        return 0;
 }
 
 bool fence_leaf_is_slice(const FenceLeaf *leaf)

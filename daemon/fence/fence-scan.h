@@ -24,11 +24,12 @@ typedef struct FenceLeaf {
         uint64_t id;     /* inode */
         bool doubtful;   /* has the name of a unit, but systemd may not own it */
         bool is_empty;   /* an empty slice, which is in a scan until its owner is known */
-        bool has_cpuset; /* the controller is enabled; otherwise `effective` is from an ancestor */
+        bool has_cpuset; /* the cgroup that the fence writes (unit_path, else path) has the controller */
         /* The uppermost cgroup.subtree_control above the unit's cgroup that does not enable the controller.
          * NULL: all ancestors enable it, or the leaf is a foreign cgroup. */
         char *off;
-        NodeSet mems, effective;
+        NodeSet mems;       /* the set of the cgroup that the fence writes */
+        NodeSet effective;  /* of the leaf; without the controller, of its nearest ancestor with it */
         bool judged_closed; /* nothing was open when this reading was judged */
         NodeSet held;       /* CDM nodes on which the leaf has pages */
         NodeSet promised;   /* CDM nodes opened by reservations below it; without a unit also above it */

@@ -298,14 +298,12 @@ static void leaf_look_judge(LeafLook *l, const FenceLeaf *leaf)
                 slice_looks_above(d->slices, drift_key_of(leaf));
                 return;
         }
-        if (tenant && leaf->unit_path && strcmp(leaf->path, leaf->unit_path) != 0)
-                return;
         missing = fence_leaf_reserved(leaf, book->ledger);
         missing = nodeset_subtract(&missing, &leaf->mems);
         if (tenant && (!nodeset_is_empty(&missing) || !nodeset_is_empty(&open)))
                 tenant_looks_add(d->tenants, tenant);
         else if (!tenant && !nodeset_is_empty(&open) && leaf->has_cpuset)
-                drift_leaf(d, leaf->path, false);
+                drift_leaf(d, drift_key_of(leaf), false);
 }
 
 static int drift_on_recheck(sd_event_source *source, uint64_t usec, void *userdata)

@@ -636,6 +636,45 @@ START_TEST(a_unit_is_known_by_its_name)
 }
 END_TEST
 
+/* The processes of up-1.service are in a cgroup below its own, which has the controller the second time. */
+START_TEST(a_unit_whose_processes_are_below_it)
+{
+        tree_write(root, "sys/fs/cgroup/cpuset.mems.effective", "0-3\n");
+        put("sys/fs/cgroup/up", 1, ".service", "inner/cgroup.procs", "7\n");
+        put_units("up", 1, 1, "0-3\n");
+        close_fence();
+        assert_mems("up", 1, "0-1");
+        ck_assert_int_eq(fence_state(fence), FENCE_CLOSED);
+        reserve("up-1.service");
+        put_units("up", 1, 1, "0-3\n");
+        close_fence();
+        assert_mems("up", 1, "0-2");
+        release();
+        put_units("up", 1, 1, "2-3\n");
+        put("sys/fs/cgroup/up", 1, ".service", "inner/cpuset.mems", "\n");
+        put("sys/fs/cgroup/up", 1, ".service", "inner/cpuset.mems.effective", "2-3\n");
+        close_fence();
+        assert_mems("up", 1, "0-1");
+}
+END_TEST
+
+/* What a unit leaves to a cgroup further below is its own affair. */
+START_TEST(a_unit_that_narrows_what_is_below_it)
+{
+        tree_write(root, "sys/fs/cgroup/cpuset.mems.effective", "0-3\n");
+        put_units("up", 1, 1, "\n");
+        put("sys/fs/cgroup/up", 1, ".service", "cpuset.mems.effective", "0-3\n");
+        put("sys/fs/cgroup/up", 1, ".service", "inner/cpuset.mems", "2");
+        put("sys/fs/cgroup/up", 1, ".service", "inner/cpuset.mems.effective", "2");
+        put("sys/fs/cgroup/up", 1, ".service", "inner/x/cgroup.procs", "7\n");
+        close_fence();
+        assert_mems("up", 1, "0-1");
+        char *text = tree_read(root, "sys/fs/cgroup/up-1.service/inner/cpuset.mems");
+        ck_assert_str_eq(text, "2");
+        free(text);
+}
+END_TEST
+
 static int run_nothing(Job *job _unused_, void *userdata _unused_)
 {
         return 0;
@@ -822,6 +861,8 @@ int main(void)
         tcase_add_test(t, a_grant_before_systemd_is_told);
         tcase_add_test(t, a_grant_before_a_property_is_reset);
         tcase_add_test(t, a_reload_that_fails_for_the_moment);
+        tcase_add_test(t, a_unit_whose_processes_are_below_it);
+        tcase_add_test(t, a_unit_that_narrows_what_is_below_it);
         tcase_add_test(t, a_unit_is_known_by_its_name);
         tcase_add_test(t, a_controller_that_was_disabled_for_a_moment);
         tcase_add_test(t, an_exempt_unit_has_lost_nothing);

@@ -4,6 +4,7 @@
 #include <stdatomic.h>
 
 #include "daemon/fence/fence-scan.h"
+#include "daemon/keeper/drift-tenant.h"
 #include "daemon/keeper/drift.h"
 #include "daemon/loop/answer.h"
 #include "daemon/loop/clock.h"
@@ -38,7 +39,7 @@ typedef struct Count {
         size_t n, in_turn, most;
 } Count;
 
-static Count judged, looked, fresh, asked, checked, stored;
+static Count judged, looked, fresh, asked, checked, stored, tenants;
 
 static void count(Count *c)
 {
@@ -54,6 +55,8 @@ NodeSet __real_fence_leaf_reserved(const FenceLeaf *, const Ledger *);
 NodeSet __wrap_fence_leaf_reserved(const FenceLeaf *, const Ledger *);
 void __real_drift_leaf(Drift *, const char *, bool);
 void __wrap_drift_leaf(Drift *, const char *, bool);
+void __real_tenant_looks_add(TenantLooks *, const char *);
+void __wrap_tenant_looks_add(TenantLooks *, const char *);
 void __real_owner_asks_add(OwnerAsks *, const char *);
 void __wrap_owner_asks_add(OwnerAsks *, const char *);
 
@@ -73,6 +76,12 @@ void __wrap_drift_leaf(Drift *d, const char *path, bool check)
 {
         count(&fresh);
         __real_drift_leaf(d, path, check);
+}
+
+void __wrap_tenant_looks_add(TenantLooks *s, const char *tenant)
+{
+        count(&tenants);
+        __real_tenant_looks_add(s, tenant);
 }
 
 void __wrap_owner_asks_add(OwnerAsks *a, const char *path)
@@ -201,6 +210,57 @@ START_TEST(the_units_of_all_tenants_are_looked_at_in_slices)
                 turn();
         ck_assert_uint_eq(checked.n, TENANTS);
         ck_assert_uint_le(checked.most, CHECKED_A_TURN);
+}
+END_TEST
+
+#define U_1 "sys/fs/cgroup/system.slice/u-1.service"
+
+/* The processes of u-1.service are in a control group that it has made below its own. */
+static void start_with_inner(void)
+{
+        tree_write(w.root, U_1 "/inner/cgroup.events", "populated 1\n");
+        tree_write(w.root, "sys/fs/cgroup/system.slice/cgroup.subtree_control", "cpuset memory\n");
+        whole_start(&w);
+        while (!book->serving || looked.n < LEAVES)
+                turn();
+}
+
+/* As if the event were lost: nothing is closed that was written to. */
+static void replace(const char *file, const char *text)
+{
+        char from[256], to[256];
+
+        snprintf(from, sizeof(from), "%s/" U_1 "/new", w.root);
+        snprintf(to, sizeof(to), "%s/" U_1 "/%s", w.root, file);
+        tree_write(w.root, U_1 "/new", text);
+        ck_assert_int_eq(rename(from, to), 0);
+}
+
+START_TEST(a_unit_whose_processes_are_below_it_is_closed)
+{
+        bool is_closed = false;
+
+        start_with_inner();
+        replace("cpuset.mems.effective", "0-3\n");
+        replace("cpuset.mems", "0-3\n");
+        drift_look(w.assembly->drift);
+        while (!is_closed) {
+                turn();
+                _cleanup_free_ char *text = tree_read(w.root, U_1 "/cpuset.mems");
+                is_closed = strcmp(text, "0-1") == 0;
+        }
+}
+END_TEST
+
+/* It has reserved node 2. */
+START_TEST(a_tenant_whose_processes_are_below_it_is_compared)
+{
+        start_with_inner();
+        (void)whole_add_tenant(&w, 1, 4096);
+        ck_assert_uint_eq(tenants.n, 0);
+        drift_look(w.assembly->drift);
+        while (tenants.n == 0)
+                turn();
 }
 END_TEST
 
@@ -433,6 +493,8 @@ int main(void)
         tcase_add_checked_fixture(recovery, prepare, stop);
         tcase_add_test(recovery, the_units_of_all_tenants_are_looked_at_in_slices);
         tcase_add_test(recovery, who_is_in_no_ledger_is_forgotten);
+        tcase_add_test(recovery, a_unit_whose_processes_are_below_it_is_closed);
+        tcase_add_test(recovery, a_tenant_whose_processes_are_below_it_is_compared);
         suite_add_tcase(s, recovery);
         suite_add_tcase(s, t);
         suite_add_tcase(s, few);
