@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "daemon/kernel/cgroup.h"
+#include "daemon/kernel/owner.h"
 #include "daemon/pid1/unit-call.h"
 #include "daemon/pid1/unit-jobs.h"
 #include "policy/word.h"
@@ -424,9 +425,20 @@ static int unit_ask_markers(UnitOrder *o)
                                  o, "ss", SYSTEMD_INTERFACE_UNIT, "Markers");
 }
 
-static bool unit_accepts_member(const char *name, void *userdata _unused_)
+/* systemd takes over the cgroup of a slice whose name it hears, and gives it a set of its own: a name that a
+ * cgroup of another program has must not be told to systemd. */
+static bool unit_accepts_member(const char *name, void *userdata)
 {
-        return unit_has_cgroup(name);
+        const char *slice_cgroup = userdata;
+        _cleanup_free_ char *path = NULL;
+
+        if (!unit_has_cgroup(name))
+                return false;
+        if (asprintf(&path, "%s/%s", slice_cgroup[1] ? slice_cgroup : "", name) < 0) {
+                path = NULL;
+                return false;
+        }
+        return owner_top(path) == 0;
 }
 
 int unit_find_member(const char *slice, char **ret)
@@ -440,7 +452,7 @@ int unit_find_member(const char *slice, char **ret)
         fd = cgroup_open(cgroup, NULL);
         if (fd < 0)
                 return fd;
-        r = cgroup_find_child(fd, unit_accepts_member, NULL, &name);
+        r = cgroup_find_child(fd, unit_accepts_member, cgroup, &name);
         close(fd);
         return r < 0 ? r : string_copy(word_unit_of_name(name), ret);
 }

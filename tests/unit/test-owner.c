@@ -13,6 +13,7 @@
 #include "daemon/kernel/cgroup.h"
 #include "daemon/kernel/owner.h"
 #include "daemon/pid1/unit.h"
+#include "daemon/pid1/unit.h"
 #include "tests/unit/check-main.h"
 #include "tests/unit/tree.h"
 
@@ -202,6 +203,22 @@ START_TEST(systemds_attribute_is_worth_more_than_an_earlier_answer)
 }
 END_TEST
 
+/* systemd would take over a slice whose name it is told. */
+START_TEST(systemd_is_not_poked_by_the_name_of_a_foreign_cgroup)
+{
+        _cleanup_free_ char *member = NULL;
+
+        make("/ex.slice/ex-n.slice/x.scope");
+        put("/ex.slice/ex-n.slice", "cgroup.events", "populated 1\n");
+        ck_assert_int_gt(learn("/ex.slice/ex-n.slice/x.scope", "ex.slice"), 0);
+        ck_assert_int_eq(unit_find_member("ex.slice", &member), -ENOENT);
+        make("/ex.slice/ex-a.slice");
+        ck_assert_int_eq(unit_find_member("ex.slice", &member), 0);
+        ck_assert_str_eq(member, "ex-a.slice");
+        owner_forget("/ex.slice/ex-n.slice");
+}
+END_TEST
+
 START_TEST(the_table_is_bounded)
 {
         char path[64];
@@ -362,6 +379,7 @@ static Suite *suite(void)
         tcase_add_test(c, an_answer_about_a_former_cgroup_says_nothing);
         tcase_add_test(c, a_cgroup_that_systemd_takes_over_is_systemds);
         tcase_add_test(c, systemds_attribute_is_worth_more_than_an_earlier_answer);
+        tcase_add_test(c, systemd_is_not_poked_by_the_name_of_a_foreign_cgroup);
         tcase_add_test(c, the_table_is_bounded);
         tcase_add_test(c, the_uppermost_without_an_ordinary_node_is_found);
         tcase_add_test(c, a_leaf_that_is_open_by_its_slice_says_so);
