@@ -82,6 +82,8 @@ static int start_on_loaded(Reservation *r, StorePhase phase, void *userdata)
                 k = book_add(book, r, phase, &e);
         if (k < 0)
                 reservation_free(r);
+        else if (r->state == RESERVATION_DEGRADED)
+                e->degraded = DEGRADED_NODES; /* the loss was told before the restart */
         return k;
 }
 

@@ -16,7 +16,6 @@
 #include "daemon/tenant/core.h"
 #include "policy/ledger.h"
 #include "policy/rule.h"
-#include "policy/topology.h"
 
 Entry *book_find(const Book *book, uint32_t id)
 {
@@ -89,20 +88,6 @@ void book_set_state(Entry *e, ReservationState state)
         ledger_set_state(e->book->ledger, e->r, state);
         if (e->known)
                 notify_reservation_changed(e->book->core->notify, e->id, RESERVATION_CHANGED_STATE);
-}
-
-NodeSet book_lost_nodes(const Book *book, const Reservation *r)
-{
-        NodeSet nodes = reservation_nodes(r), shut = ledger_shut_nodes(book->ledger),
-                lost = nodeset_intersect(&nodes, &shut);
-
-        NODESET_FOREACH (node, &nodes) {
-                const Node *n = topology_find(book->topology, node);
-
-                if (!n || n->size_bytes < ledger_node_reserved(book->ledger, node))
-                        nodeset_add(&lost, node);
-        }
-        return lost;
 }
 
 Event book_event(const Entry *e, EventKind kind, char nodes[static NODESET_STR_MAX], char policy[static 512])

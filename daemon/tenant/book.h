@@ -67,8 +67,6 @@ void book_forget(Entry *e);
 void book_entries_free(Book *book);
 int book_store(Entry *e);
 void book_set_state(Entry *e, ReservationState state);
-/* The reservation's nodes that are shut, or have less memory than is reserved there. */
-NodeSet book_lost_nodes(const Book *book, const Reservation *r);
 /* Fills in the fields that the reservation has; the caller must add the reason and other numbers. */
 Event book_event(const Entry *e, EventKind kind, char nodes[static NODESET_STR_MAX],
                  char policy[static 512]);

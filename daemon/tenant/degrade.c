@@ -22,6 +22,7 @@
 #include "daemon/tenant/core.h"
 #include "daemon/tenant/entry-walk.h"
 #include "daemon/tenant/follow.h"
+#include "policy/topology.h"
 
 #define RESTORED_A_SLICE 8
 
@@ -60,6 +61,21 @@ void degrade_shut_nodes(Book *book)
                 if (!nodeset_contains(&memory, node))
                         nodeset_add(&shut, node);
         ledger_shut(book->ledger, &shut);
+}
+
+/* The reservation's nodes that are shut, or have less memory than is reserved there. */
+static NodeSet degrade_lost_nodes(const Book *book, const Reservation *r)
+{
+        NodeSet nodes = reservation_nodes(r), shut = ledger_shut_nodes(book->ledger),
+                lost = nodeset_intersect(&nodes, &shut);
+
+        NODESET_FOREACH (node, &nodes) {
+                const Node *n = topology_find(book->topology, node);
+
+                if (!n || n->size_bytes < ledger_node_reserved(book->ledger, node))
+                        nodeset_add(&lost, node);
+        }
+        return lost;
 }
 
 static void degrade_set_state(Entry *e, ReservationState state)
@@ -107,7 +123,7 @@ static bool degrade_is_degraded(const Entry *e)
 
 static bool degrade_is_whole(Entry *e)
 {
-        NodeSet lost = book_lost_nodes(e->book, e->r);
+        NodeSet lost = degrade_lost_nodes(e->book, e->r);
 
         return e->phase == STORE_GRANTED && degrade_is_degraded(e) &&
                !(e->degraded & ~(unsigned)DEGRADED_NODES) && nodeset_is_empty(&lost);
@@ -217,7 +233,8 @@ static void degrade_follow(Degrades *s, const char *tenant)
 
 /* --- judging ------------------------------------------------------------------------------------------- */
 
-/* True if the reservation's cgroup must follow the ledger. */
+/* True if the reservation's cgroup must follow the ledger. The loss of nodes is told once, whatever the state
+ * says: a reservation that is fought over is `degraded` before, and a revoked one does not become so. */
 static bool degrade_tell_if_lost(Entry *e)
 {
         ReservationState state = e->r->state;
@@ -225,9 +242,9 @@ static bool degrade_tell_if_lost(Entry *e)
         if (e->phase != STORE_GRANTED ||
             (state != RESERVATION_ACTIVE && state != RESERVATION_DEGRADED && state != RESERVATION_REVOKING))
                 return false;
-        NodeSet lost = book_lost_nodes(e->book, e->r);
+        NodeSet lost = degrade_lost_nodes(e->book, e->r);
         bool whole = nodeset_is_empty(&lost), was_whole = !degrade_is_degraded(e);
-        if (was_whole && !whole)
+        if (!whole && !(e->degraded & DEGRADED_NODES))
                 degrade_tell(e, &lost);
         if (!whole)
                 e->degraded |= DEGRADED_NODES;
@@ -292,12 +309,12 @@ static void degrade_judge_one(uint32_t id, void *userdata)
 
         if (!e)
                 return;
-        ReservationState before = e->r->state;
+        unsigned before = e->degraded;
         const char *tenant = ledger_tenant_key(e->r->target);
         bool follow = degrade_tell_if_lost(e) && s->follow && degrade_is_first_of_tenant(s, tenant);
         if (follow)
                 degrade_follow(s, tenant);
-        if (follow || e->r->state != before)
+        if (follow || e->degraded != before)
                 entry_walk_changed(s->walk);
 }
 

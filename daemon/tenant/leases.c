@@ -176,15 +176,13 @@ static void lease_on_kept(Leases *s, Entry *e)
  * updated immediately; files, timers and messages follow in slices, in the same order. A crash in between
  * breaks no promise: the waiters choose again which reservations to displace. */
 
-/* The nodes may have been lost before or since the reservation was revoked. */
+/* A loss of nodes that degrade.c has not told yet is not looked at: degrade.c then finds an active
+ * reservation, and degrades it with all that belongs to it. */
 static void lease_put_back(Entry *e)
 {
-        NodeSet lost = book_lost_nodes(e->book, e->r);
-        bool whole = !e->degraded && nodeset_is_empty(&lost);
-
         e->r->revoke_usec = 0;
         e->r->revoked_for = 0;
-        ledger_set_state(e->book->ledger, e->r, whole ? RESERVATION_ACTIVE : RESERVATION_DEGRADED);
+        ledger_set_state(e->book->ledger, e->r, e->degraded ? RESERVATION_DEGRADED : RESERVATION_ACTIVE);
 }
 
 static void lease_settle_revoked(Leases *s, Entry *e, int error)

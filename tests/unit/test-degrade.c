@@ -19,7 +19,7 @@ enum {
 
 static WholeCdmd w;
 static Book *book;
-static unsigned n_changed, n_changed_in_turn, n_followed, n_leaving_in_turn;
+static unsigned n_changed, n_changed_in_turn, n_followed, n_leaving_in_turn, n_told, n_told_in_turn;
 
 void __real_follows_add(FollowSet *, const char *, const NodeSet *, follow_done_t, void *);
 void __wrap_follows_add(FollowSet *, const char *, const NodeSet *, follow_done_t, void *);
@@ -34,6 +34,10 @@ void __wrap_follows_add(FollowSet *s, const char *tenant, const NodeSet *leaving
 
 static void on_notice(const Notice *n, void *userdata _unused_)
 {
+        if (n->kind == NOTICE_EVENT && n->event->kind == EVENT_DEGRADED) {
+                n_told++;
+                n_told_in_turn++;
+        }
         if (n->kind != NOTICE_RESERVATION_CHANGED || !(n->changed & RESERVATION_CHANGED_STATE))
                 return;
         n_changed++;
@@ -42,22 +46,28 @@ static void on_notice(const Notice *n, void *userdata _unused_)
 
 static void turn(void)
 {
-        n_changed_in_turn = n_leaving_in_turn = 0;
+        n_changed_in_turn = n_told_in_turn = n_leaving_in_turn = 0;
         ck_assert_int_ge(sd_event_run(w.event, UINT64_MAX), 0);
         ck_assert_uint_le(n_changed_in_turn, CHANGED_A_TURN);
+        ck_assert_uint_le(n_told_in_turn, CHANGED_A_TURN);
         ck_assert_uint_le(n_leaving_in_turn, LEAVING_A_TURN);
+}
+
+static void serve(void)
+{
+        book = &w.assembly->book;
+        ck_assert_int_eq(notify_subscribe(book->core->notify, on_notice, NULL), 0);
+        whole_start(&w);
+        while (!book->serving)
+                ck_assert_int_ge(sd_event_run(w.event, UINT64_MAX), 0);
+        bus_pair_settle(w.event);
 }
 
 static void start(void)
 {
         whole_prepare(&w, 3, NULL);
-        book = &w.assembly->book;
-        whole_start(&w);
-        while (!book->serving)
-                ck_assert_int_ge(sd_event_run(w.event, UINT64_MAX), 0);
-        bus_pair_settle(w.event);
-        ck_assert_int_eq(notify_subscribe(book->core->notify, on_notice, NULL), 0);
-        n_changed = n_followed = 0;
+        serve();
+        n_changed = n_followed = n_told = 0;
 }
 
 static void stop(void)
@@ -83,6 +93,7 @@ static void drain_and_undrain(void)
         while (!drained || n_changed < MANY)
                 turn();
         ck_assert_int_eq(book_find(book, MANY)->r->state, RESERVATION_DEGRADED);
+        ck_assert_uint_eq(n_told, MANY);
         node_drains_undo(w.assembly->node_drains, 2, on_drained, &undrained);
         ck_assert(undrained);
         while (n_changed < 2 * MANY)
@@ -192,6 +203,7 @@ START_TEST(a_degraded_one_that_is_renewed_is_degraded)
         revoke_it(e);
         ck_assert_int_eq(lease_renew(w.assembly->leases, e, HOUR), 0);
         ck_assert_int_eq(e->r->state, RESERVATION_DEGRADED);
+        ck_assert_uint_eq(n_told, 1);
         undrain();
         wait_active(e);
         ck_assert_uint_eq(n_followed, 1);
@@ -205,10 +217,53 @@ START_TEST(a_node_that_is_drained_while_its_reservation_is_revoked)
         revoke_it(e);
         drain();
         ck_assert_int_eq(e->r->state, RESERVATION_REVOKING);
+        ck_assert_uint_eq(n_told, 1);
         lease_keep(w.assembly->leases, e);
         ck_assert_int_eq(e->r->state, RESERVATION_DEGRADED);
+        ck_assert_uint_eq(n_told, 1);
         undrain();
         wait_active(e);
+        ck_assert_uint_eq(n_followed, 1);
+}
+END_TEST
+
+static void check_is_degraded(const Entry *e)
+{
+        bus_pair_settle(w.event);
+        ck_assert_int_eq(e->r->state, RESERVATION_DEGRADED);
+        ck_assert_uint_eq(n_told, 1);
+}
+
+/* The node is shut at once, and the reservations are judged in the turns that follow. One of them is kept
+ * before it is judged. */
+START_TEST(one_that_is_kept_while_its_node_is_drained)
+{
+        Entry *e = add_with_lease();
+        bool drained = false;
+
+        revoke_it(e);
+        node_drains_start(w.assembly->node_drains, 2, on_drained, &drained);
+        lease_keep(w.assembly->leases, e);
+        while (!drained)
+                turn();
+        check_is_degraded(e);
+        undrain();
+        wait_active(e);
+        ck_assert_uint_eq(n_followed, 1);
+}
+END_TEST
+
+/* The same without DrainNode: nobody else takes the node out of its cgroup. */
+START_TEST(one_that_is_kept_while_its_node_vanishes)
+{
+        Entry *e = add_with_lease();
+
+        revoke_it(e);
+        nodeset_add(&book->drained, 2); /* this is no drain: the node is only shut */
+        degrade_shut_nodes(book);
+        node_drains_judge(w.assembly->node_drains);
+        lease_keep(w.assembly->leases, e);
+        check_is_degraded(e);
         ck_assert_uint_eq(n_followed, 1);
 }
 END_TEST
@@ -231,6 +286,23 @@ START_TEST(a_node_that_comes_back_while_its_reservation_is_revoked)
 }
 END_TEST
 
+START_TEST(a_restart_does_not_tell_it_again)
+{
+        (void)add_with_lease();
+        drain();
+        check_is_degraded(book_find(book, 1));
+        w.assembly = assembly_free(w.assembly);
+        ck_assert_int_eq(assembly_new(w.root, w.event, w.client, &w.assembly), 0);
+        ck_assert_int_eq(reloads_load(w.assembly->reloads), 0);
+        n_told = 0;
+        serve();
+        ck_assert_int_eq(book_find(book, 1)->r->state, RESERVATION_DEGRADED);
+        ck_assert_uint_eq(n_told, 0);
+        undrain();
+        wait_active(book_find(book, 1));
+}
+END_TEST
+
 START_TEST(a_fight_while_its_reservation_is_revoked)
 {
         Entry *e = add_with_lease();
@@ -239,7 +311,9 @@ START_TEST(a_fight_while_its_reservation_is_revoked)
         degrade_set(w.assembly->degrades, e, DEGRADED_FIGHT, true);
         lease_keep(w.assembly->leases, e);
         ck_assert_int_eq(e->r->state, RESERVATION_DEGRADED);
+        ck_assert_uint_eq(n_told, 0);
         drain();
+        check_is_degraded(e);
         undrain();
         degrade_set(w.assembly->degrades, e, DEGRADED_FIGHT, false);
         wait_active(e);
@@ -257,7 +331,10 @@ int main(void)
         tcase_add_test(t, what_is_restored_meanwhile_is_verified_again);
         tcase_add_test(t, a_degraded_one_that_is_renewed_is_degraded);
         tcase_add_test(t, a_node_that_is_drained_while_its_reservation_is_revoked);
+        tcase_add_test(t, one_that_is_kept_while_its_node_is_drained);
+        tcase_add_test(t, one_that_is_kept_while_its_node_vanishes);
         tcase_add_test(t, a_node_that_comes_back_while_its_reservation_is_revoked);
+        tcase_add_test(t, a_restart_does_not_tell_it_again);
         tcase_add_test(t, a_fight_while_its_reservation_is_revoked);
         suite_add_tcase(s, t);
         return check_main(s);
