@@ -12,6 +12,7 @@
 #include "policy/conf-start.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -24,27 +25,14 @@ static int conf_start_make_refused(Rule *match, const char *path, unsigned line,
 
         if (!r)
                 return -ENOMEM;
-        /* Drops everything of [Grant]. An error of the whole file has no line, but messages quote
-         * FILE:LINE. */
-        *r = (Rule){ .file = r->file,
-                     .line = line > 0 ? line : 1,
-                     .pools = r->pools,
-                     .units = r->units,
-                     .slices = r->slices,
-                     .cgroups = r->cgroups,
-                     .containers = r->containers,
-                     .users = r->users,
-                     .groups = r->groups,
-                     .uids = r->uids,
-                     .n_uids = r->n_uids,
-                     .gids = r->gids,
-                     .n_gids = r->n_gids,
-                     .unknown_user = r->unknown_user,
-                     .unknown_group = r->unknown_group,
-                     .labels = r->labels,
-                     .deny = true,
-                     .refused = strdup(reason),
-                     .refused_line = line };
+        /* Drops everything of [Grant], with which the struct ends. An error of the whole file has no line, but
+         * messages quote FILE:LINE. */
+        memset((char *)r + offsetof(Rule, deny), 0, sizeof(*r) - offsetof(Rule, deny));
+        memset(r->key_line, 0, sizeof(r->key_line));
+        r->line = line > 0 ? line : 1;
+        r->deny = true;
+        r->refused = strdup(reason);
+        r->refused_line = line;
         if (!r->refused)
                 return -ENOMEM;
         *ret = TAKE_PTR(r);

@@ -50,7 +50,7 @@ typedef struct Rule {
         unsigned line;                    /* of [Match] */
         unsigned key_line[_RULE_KEY_MAX]; /* 0 when the key is not given */
 
-        /* [Match]. What a refused rule keeps of it is in conf-start.c. */
+        /* [Match]. A refused rule keeps this part. */
         char **pools, **units, **slices, **cgroups, **containers; /* globs; NULL: the key is not given */
         char **users, **groups;                                   /* as written; NULL: not given */
         char **labels;                                            /* KEY=GLOB; NULL: not given */
@@ -61,6 +61,7 @@ typedef struct Rule {
         /* A name that could not be looked up, and may exist; NULL: none. */
         const char *unknown_user, *unknown_group;
 
+        /* [Grant], to the end of the struct. A refused rule loses this part (conf-start.c). */
         bool deny;
         bool has_limit, has_quota, has_user_quota;
         Size limit, quota, user_quota;
