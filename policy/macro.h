@@ -13,7 +13,6 @@
 #define ARRAY_SIZE(a)  (sizeof(a) / sizeof((a)[0]))
 #define _cleanup_(f)   __attribute__((cleanup(f)))
 #define _printf_(a, b) __attribute__((format(printf, a, b)))
-#define _pure_         __attribute__((pure))
 #define _unused_       __attribute__((unused))
 
 /* Returns the pointer and sets the variable to NULL, so that a cleanup attribute does not free it. */

@@ -96,11 +96,6 @@ struct Authorize {
         Authorize *prev, *next;
 };
 
-const char *authorize_action_to_string(AuthorizeAction v)
-{
-        return v < _AUTHORIZE_ACTION_MAX ? actions[v].polkit : NULL;
-}
-
 bool authorize_is_needed(AuthorizeAction action, uid_t uid)
 {
         return uid != 0;

@@ -24,8 +24,6 @@ typedef enum AuthorizeAction {
         _AUTHORIZE_ACTION_MAX,
 } AuthorizeAction;
 
-const char *authorize_action_to_string(AuthorizeAction v);
-
 typedef struct Authorizer Authorizer;
 typedef struct Authorize Authorize;
 

@@ -249,8 +249,3 @@ void marks_remove(Marks *m, uint64_t id)
         (void)unlinkat(m->fd, mark_name(id, name), 0);
         mark_forget(m, x);
 }
-
-size_t marks_count(const Marks *m)
-{
-        return HASH_COUNT(m->by_id);
-}

@@ -31,5 +31,3 @@ DEFINE_CLEANUP(Marks, marks_free);
 bool marks_get(const Marks *m, uint64_t id, const char *path, NodeSet *ret_was, NodeSet *ret_set);
 int marks_put(Marks *m, uint64_t id, const char *path, const NodeSet *was, const NodeSet *set);
 void marks_remove(Marks *m, uint64_t id);
-
-size_t marks_count(const Marks *m);

@@ -61,11 +61,6 @@ int event_kind_from_string(const char *s, EventKind *ret)
         return -EINVAL;
 }
 
-int event_kind_priority(EventKind v)
-{
-        return kinds[v].priority;
-}
-
 const char *event_kind_message_id(EventKind v)
 {
         return kinds[v].message_id;

@@ -62,7 +62,6 @@ typedef enum EventKind {
 
 const char *event_kind_to_string(EventKind v);
 int event_kind_from_string(const char *s, EventKind *ret);
-int event_kind_priority(EventKind v);
 /* 32 hex digits. */
 const char *event_kind_message_id(EventKind v);
 

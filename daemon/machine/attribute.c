@@ -222,17 +222,3 @@ int attribute_foreach(int root_fd, const char *path, attribute_entry_t fn, void 
         free(entries);
         return r < 0 ? r : 0;
 }
-
-int attribute_read_hex(int root_fd, const char *path, uint64_t *ret)
-{
-        _cleanup_free_ char *text = NULL;
-        char *end;
-        int r;
-
-        r = attribute_read(root_fd, &text, "%s", path);
-        if (r < 0)
-                return r;
-        errno = 0;
-        *ret = strtoull(text, &end, 16);
-        return errno || end == text || end[strspn(end, " \t\r\n")] != '\0' ? -EINVAL : 0;
-}

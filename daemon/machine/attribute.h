@@ -39,6 +39,3 @@ int attribute_name_number(const char *name, const char *prefix);
  * at the first negative result and returns it. */
 typedef int (*attribute_entry_t)(int root_fd, const char *name, void *userdata);
 int attribute_foreach(int root_fd, const char *path, attribute_entry_t fn, void *userdata);
-
-/* Reads a hexadecimal number, with or without 0x. */
-int attribute_read_hex(int root_fd, const char *path, uint64_t *ret);
