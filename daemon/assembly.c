@@ -72,7 +72,7 @@
  *   worker  reads and writes a few files per job
  *   mover   moves pages; its jobs pause so that all of them make progress, and jobs that close nodes go first
  *   filler  allocates buffers and held memory; a job takes time in proportion to the size
- *   reader  reads all cgroups, for a caller or periodically
+ *   reader  reads all cgroups, for a caller or periodically; the machine's nodes; the configuration
  *
  * More threads would only compete for the same memory bandwidth. */
 #define WORKER_THREADS_MAX 4

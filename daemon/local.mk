@@ -125,6 +125,8 @@ libdaemon_a_SOURCES = \
 	daemon/keeper/node-drain.h \
 	daemon/keeper/node-watch.c \
 	daemon/keeper/node-watch.h \
+	daemon/keeper/reload-read.c \
+	daemon/keeper/reload-read.h \
 	daemon/keeper/reload.c \
 	daemon/keeper/reload.h \
 	daemon/keeper/start.c \

@@ -69,6 +69,7 @@ unit_tests = \
 	tests/unit/test-pool-record \
 	tests/unit/test-preempt \
 	tests/unit/test-queue \
+	tests/unit/test-reload \
 	tests/unit/test-rule \
 	tests/unit/test-sequences \
 	tests/unit/test-serve \
@@ -109,6 +110,8 @@ tests_unit_test_fight_LDFLAGS = -Wl,--wrap=sd_event_add_time
 tests_unit_test_grant_CPPFLAGS = $(AM_CPPFLAGS) $(test_paths)
 tests_unit_test_grant_LDFLAGS = -Wl,--wrap=memory_make,--wrap=mlock2,--wrap=pages_prefer
 tests_unit_test_preempt_LDFLAGS = -Wl,--wrap=place
+tests_unit_test_reload_CPPFLAGS = $(AM_CPPFLAGS) $(test_paths)
+tests_unit_test_reload_LDFLAGS = -Wl,--wrap=config_load,--wrap=topology_read_explained
 tests_unit_test_turns_CPPFLAGS = $(AM_CPPFLAGS) $(test_paths)
 tests_unit_test_turns_LDFLAGS = \
 	-Wl,--wrap=book_store,--wrap=cgroup_open,--wrap=drift_leaf,--wrap=tenant_looks_add,--wrap=fence_leaf_open,--wrap=fence_leaf_reserved,--wrap=owner_asks_add,--wrap=unit_checks_add,--wrap=ledger_walk_tenants_of_node

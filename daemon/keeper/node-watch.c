@@ -219,6 +219,7 @@ static void node_watch_on_hotplug(void *userdata)
 {
         NodeWatch *w = userdata;
 
+        reloads_nodes_changed(w->reloads);
         w->stale = true;
         node_watch_serve(w);
 }

@@ -7,6 +7,10 @@
  *   reload  read the files → look up users and groups (rule-names.h) → read the nodes → swap in → fence
  *   start   read the files and nodes → use them → fence; users and groups are looked up in parallel
  *
+ * A reload reads on a worker (reload-read.h). Requests are meanwhile judged by the configuration in force. A
+ * reload that is requested after the reading began reads everything once more, because a file may have
+ * changed after it was read.
+ *
  * A request is denied if the decision depends on a name that could not be looked up: rule_may_match(). */
 
 #include "daemon/keeper/reload.h"
@@ -22,10 +26,10 @@
 #include "daemon/fence/fence.h"
 #include "daemon/fence/subtenant.h"
 #include "daemon/keeper/node-drain.h"
+#include "daemon/keeper/reload-read.h"
 #include "daemon/loop/answer.h"
 #include "daemon/loop/log.h"
 #include "daemon/machine/rule-names.h"
-#include "daemon/machine/topology-read.h"
 #include "daemon/tenant/bases.h"
 #include "daemon/tenant/book.h"
 #include "daemon/tenant/core.h"
@@ -48,11 +52,14 @@ typedef struct Reload {
         struct Reload *prev, *next;
 } Reload;
 
-/* A configuration that was read; its users and groups are being looked up. */
+/* A new configuration: it is read, its users and groups are looked up, the nodes are read. */
 typedef struct Load {
-        Config *config;
+        ReloadReading *reading; /* NULL: nothing is being read */
+        Config *config;         /* NULL: not read yet */
         char *warnings;
         RuleNames *names;
+        Topology *topology; /* NULL: not read yet */
+        bool nodes_changed; /* after their reading began */
 } Load;
 
 struct Reloads {
@@ -60,7 +67,7 @@ struct Reloads {
         ReloadListener listener;
         void *userdata; /* of the listener */
         Reload *all;
-        Load *load;            /* the new configuration; NULL: no reload has read one */
+        Load *load;            /* NULL: no configuration is being loaded */
         RuleNames *rule_names; /* of the configuration in force */
         char *name_warnings;   /* lines about rule_names */
 };
@@ -69,9 +76,11 @@ static Load *reload_load_free(Load *l)
 {
         if (!l)
                 return NULL;
+        reload_reading_free(l->reading);
         rule_names_free(l->names);
         config_free(l->config);
         free(l->warnings);
+        topology_free(l->topology);
         free(l);
         return NULL;
 }
@@ -84,66 +93,6 @@ void adoption_clear(Adoption *a)
         free(a->faults);
         free(a->warnings);
         *a = (Adoption){ 0 };
-}
-
-static void reload_messages_clear(ConfMessages *m)
-{
-        conf_messages_clear(m);
-}
-
-/* The lines of one severity, owned by the caller; "" when there are none. */
-static char *reload_join_messages(const ConfMessages *m, ConfSeverity severity)
-{
-        char *text = NULL;
-        size_t size;
-        FILE *f = open_memstream(&text, &size);
-
-        if (!f)
-                return NULL;
-        for (size_t i = 0; i < m->n_messages; i++) {
-                _cleanup_free_ char *line = NULL;
-                if (m->messages[i].severity != severity)
-                        continue;
-                line = conf_message_format(&m->messages[i]);
-                fprintf(f, "%s%s", ftell(f) > 0 ? "\n" : "", line ? line : "out of memory");
-        }
-        fclose(f);
-        return text;
-}
-
-static int reload_read_nodes(Book *book, Adoption *f, char **ret_error)
-{
-        _cleanup_free_ char *reason = NULL;
-
-        int r = topology_read_explained(book->core->root, &f->topology, &reason);
-        if (r < 0 && asprintf(ret_error, "the machine's nodes cannot be read: %s",
-                              reason ? reason : strerror(-r)) < 0)
-                *ret_error = NULL;
-        return r;
-}
-
-/* -EBADMSG: *ret_error has a FILE:LINE line for each error. */
-static int reload_read_files(Book *book, Config **ret, char **ret_warnings, char **ret_error)
-{
-        _cleanup_(reload_messages_clear) ConfMessages messages = { 0 };
-
-        int r = config_load(book->core->root, ret, &messages);
-        if (r < 0)
-                *ret_error = reload_join_messages(&messages, CONF_ERROR);
-        else
-                *ret_warnings = reload_join_messages(&messages, CONF_WARNING);
-        return r;
-}
-
-/* Fills in topology and pools. */
-static int reload_read_machine(Book *book, Adoption *f, char **ret_error)
-{
-        int r = reload_read_nodes(book, f, ret_error);
-
-        if (r < 0)
-                return r;
-        return pool_set_resolve(f->topology, (const PoolConfig *const *)f->config->pools, f->config->n_pools,
-                                &f->pools, ret_error);
 }
 
 static void reload_warn_lines(Warnings *warnings, const char *name, char *lines)
@@ -256,11 +205,11 @@ static void reload_warn_of_names(Reloads *s, char *lines)
 /* Resolves the names that have been looked up so far. *ret_warnings is owned by the caller. */
 static int reload_resolve_names(Config *config, RuleNames *names, char **ret_warnings)
 {
-        _cleanup_(reload_messages_clear) ConfMessages messages = { 0 };
+        _cleanup_(conf_messages_clear) ConfMessages messages = { 0 };
 
         int r = config_resolve_names(config, rule_names_find, names, &messages);
         if (r >= 0)
-                *ret_warnings = reload_join_messages(&messages, CONF_WARNING);
+                *ret_warnings = reload_read_messages(&messages, CONF_WARNING);
         return r;
 }
 
@@ -287,21 +236,23 @@ static void reload_on_names(void *userdata)
 int reloads_load(Reloads *s)
 {
         Book *book = s->context.book;
-        _cleanup_(reload_messages_clear) ConfMessages messages = { 0 };
+        _cleanup_(conf_messages_clear) ConfMessages messages = { 0 };
+        _cleanup_(reload_result_clear) ReloadResult nodes = { 0 };
         _cleanup_(adoption_clear) Adoption f = { 0 };
-        _cleanup_free_ char *error = NULL, *trouble = NULL;
+        _cleanup_free_ char *trouble = NULL;
 
-        int r = reload_read_nodes(book, &f, &error);
+        int r = reload_read(book->core->root, RELOAD_NODES, &nodes);
+        f.topology = TAKE_PTR(nodes.topology);
         if (r >= 0)
                 r = config_load_at_start(book->core->root, &f.config, &messages);
         if (r >= 0)
                 r = reload_resolve_at_start(&f, &trouble);
         if (r < 0) {
-                log_error("%s", error ? error : strerror(-r));
+                log_error("%s", nodes.error ? nodes.error : strerror(-r));
                 return r;
         }
-        _cleanup_free_ char *errors = reload_join_messages(&messages, CONF_ERROR);
-        f.warnings = reload_join_messages(&messages, CONF_WARNING);
+        _cleanup_free_ char *errors = reload_read_messages(&messages, CONF_ERROR);
+        f.warnings = reload_read_messages(&messages, CONF_WARNING);
         if (asprintf(&f.faults, "%s\n%s", trouble ? trouble : "", errors ? errors : "") < 0)
                 f.faults = NULL;
         r = reloads_adopt(s, &f);
@@ -441,50 +392,111 @@ static void reload_refuse_pending(Reloads *s, const char *error)
         }
 }
 
-/* One load serves all reloads that are waiting now. */
-static int reload_load_begin(Reloads *s, char **ret_error)
+static void reload_load_fail(Reloads *s, int r, const char *error)
 {
-        Book *book = s->context.book;
-        Load *l = calloc(1, sizeof(*l));
+        s->load = reload_load_free(s->load);
+        reload_refuse_pending(s, error && *error ? error : strerror(-r));
+}
+
+static void reload_on_config(int result, ReloadResult *read, void *userdata)
+{
+        Reloads *s = userdata;
+        Names *names = s->context.book->core->names;
+        Load *l = s->load;
+
+        l->reading = NULL;
+        l->config = TAKE_PTR(read->config);
+        l->warnings = TAKE_PTR(read->warnings);
+        names_forget(names);
+        if (result >= 0)
+                result = rule_names_new(names, s->context.book->core->event, l->config, reload_on_names, s,
+                                        &l->names);
+        if (result < 0)
+                reload_load_fail(s, result, read->error);
+        reloads_serve(s);
+}
+
+static void reload_on_nodes(int result, ReloadResult *read, void *userdata)
+{
+        Reloads *s = userdata;
+        Load *l = s->load;
+
+        l->reading = NULL;
+        if (!l->nodes_changed) {
+                l->topology = TAKE_PTR(read->topology);
+                if (result < 0)
+                        reload_load_fail(s, result, read->error);
+        }
+        reloads_serve(s);
+}
+
+static int reload_begin_reading(Reloads *s, ReloadPart part, reload_read_done_t done)
+{
+        const Core *core = s->context.book->core;
+
+        return reload_reading_new(core->reader, core->root, part, done, s, &s->load->reading);
+}
+
+/* One load serves all reloads that are waiting now. */
+static int reload_load_begin(Reloads *s)
+{
         Reload *i;
 
         DL_FOREACH (s->all, i)
                 i->read = true;
-        if (!l)
-                return -ENOMEM;
-        int r = reload_read_files(book, &l->config, &l->warnings, ret_error);
-        names_forget(book->core->names);
-        if (r >= 0)
-                r = rule_names_new(book->core->names, book->core->event, l->config, reload_on_names, s,
-                                   &l->names);
-        if (r < 0)
-                reload_load_free(l);
-        else
-                s->load = l;
-        return r;
+        s->load = calloc(1, sizeof(*s->load));
+        return s->load ? reload_begin_reading(s, RELOAD_CONFIG, reload_on_config) : -ENOMEM;
 }
 
 static int reload_load_finish(Reloads *s, char **ret_error)
 {
-        Book *book = s->context.book;
         _cleanup_(adoption_clear) Adoption f = { 0 };
         _cleanup_free_ char *names = NULL;
         Load *l = s->load;
 
         f.config = TAKE_PTR(l->config);
         f.warnings = TAKE_PTR(l->warnings);
-        int r = reload_read_machine(book, &f, ret_error);
+        f.topology = TAKE_PTR(l->topology);
+        int r = pool_set_resolve(f.topology, (const PoolConfig *const *)f.config->pools, f.config->n_pools,
+                                 &f.pools, ret_error);
         if (r >= 0)
                 r = reload_resolve_names(f.config, l->names, &names);
         if (r >= 0)
                 r = reloads_adopt(s, &f);
-        if (r >= 0) {
-                rule_names_free(s->rule_names);
-                s->rule_names = TAKE_PTR(l->names);
-                reload_warn_of_names(s, TAKE_PTR(names));
-        }
+        if (r < 0)
+                return r;
+        rule_names_free(s->rule_names);
+        s->rule_names = TAKE_PTR(l->names);
+        reload_warn_of_names(s, TAKE_PTR(names));
         s->load = reload_load_free(l);
-        return r;
+        return 0;
+}
+
+/* 1: the new configuration is in force; 0: something is being read or looked up. */
+static int reload_load_step(Reloads *s, char **ret_error)
+{
+        Load *l = s->load;
+
+        if (!l)
+                return reload_load_begin(s);
+        if (l->reading || !rule_names_is_ready(l->names))
+                return 0;
+        if (!l->topology) {
+                l->nodes_changed = false;
+                return reload_begin_reading(s, RELOAD_NODES, reload_on_nodes);
+        }
+        int r = reload_load_finish(s, ret_error);
+        return r < 0 ? r : 1;
+}
+
+void reloads_nodes_changed(Reloads *s)
+{
+        Load *l = s->load;
+
+        if (!l)
+                return;
+        l->nodes_changed = true;
+        l->topology = topology_free(l->topology);
 }
 
 static void reload_tell(Reloads *s)
@@ -509,14 +521,12 @@ void reloads_serve(Reloads *s)
 
         while (!book->fence_busy && book->serving && (s->load || s->all)) {
                 _cleanup_free_ char *error = NULL;
-                int r = s->load ? 0 : reload_load_begin(s, &error);
+                int r = reload_load_step(s, &error);
 
-                if (r >= 0 && !rule_names_is_ready(s->load->names))
+                if (r == 0)
                         return;
-                if (r >= 0)
-                        r = reload_load_finish(s, &error);
                 if (r < 0)
-                        reload_refuse_pending(s, error && *error ? error : strerror(-r));
+                        reload_load_fail(s, r, error);
                 else
                         reload_tell(s);
         }

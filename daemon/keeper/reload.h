@@ -46,9 +46,11 @@ bool reloads_names_are_ready(const Reloads *s);
  * parse is replaced by one without any rule, whose fence covers the nodes that Nodes=auto finds. */
 int reloads_load(Reloads *s);
 /* done is called when the new configuration is in force and the fence follows it, or when the configuration
- * was refused; perhaps before reloads_add() returns. done may be NULL. */
+ * was refused. done may be NULL. */
 void reloads_add(Reloads *s, answer_done_t done, void *userdata);
 void reloads_serve(Reloads *s);
+/* Nodes came or went: a reload that has read the nodes, or is reading them, reads them again. */
+void reloads_nodes_changed(Reloads *s);
 /* Closes or lifts the fence as the configuration requires; calls the listener's fence_settled() at the
  * end. */
 void reloads_fence(Reloads *s);

@@ -297,6 +297,8 @@ static void add_ordinary_node(void)
         put_node4_with_cpus();
         stored = (Count){ 0 };
         reloads_add(w.assembly->reloads, NULL, NULL);
+        while (!nodeset_contains(&book->pools->ordinary, 4))
+                turn();
 }
 
 START_TEST(an_ordinary_node_is_stored_in_slices)
