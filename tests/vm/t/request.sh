@@ -78,7 +78,20 @@ echo 0-3 >"$inner/cpuset.mems"
 check "where it is not in the way any more, it is granted" cdmctl request hbm 64M --unit train-n.service --nodes 2
 is "to the process" "$(cat "$inner/cpuset.mems.effective")" 0-2
 check "released" cdmctl release "$output"
-systemctl stop train-a train-n other
+
+# systemd names the cgroup of a unit differently where the kernel could have a file of its name.
+site_rule 31-memory 'Pool=hbm' 'Unit=memory.service' -- 'Limit=256M'
+check "a rule for memory.service" cdmctl reload
+systemd-run --quiet --collect --unit=memory sleep infinity
+is "its cgroup has another name" "$(systemctl show --property=ControlGroup --value memory)" /system.slice/_memory.service
+check "it is granted" cdmctl request hbm 64M --unit memory.service --nodes 2
+id=$output
+is "its node is open to it" "$(site_mems memory.service)" 0-2
+check "the fence is closed once more" cdmctl reload
+is "and leaves it the node" "$(site_mems memory.service)" 0-2
+check "released" cdmctl release "$id"
+is "it is fenced" "$(site_mems memory.service)" 0-1
+systemctl stop train-a train-n other memory
 rm /tmp/narrowed
 site_down
 check "everybody may have every node again" site_lifted
