@@ -451,6 +451,19 @@ int decide(const Snapshot *s, const Request *request, Decision **ret)
         return 0;
 }
 
+bool decide_is_over_quota(const Snapshot *s, const Request *request)
+{
+        static const check_t checks[] = {
+                decide_check_size,  decide_check_pool,       decide_check_rule,
+                decide_check_quota, decide_check_user_quota,
+        };
+        _cleanup_(decision_free_p) Decision *d = calloc(1, sizeof(Decision));
+        const char *tenant = ledger_tenant_key(request->subject);
+        Case c = { .s = s, .q = request, .tenant = tenant, .booked = tenant, .d = d };
+
+        return d && decide_run(&c, checks, ARRAY_SIZE(checks)) >= 0 && d->reason;
+}
+
 Strength decide_strength(const Snapshot *s, const Reservation *r)
 {
         /* The whole size is in exact buffers, whose pages are locked on the nodes, independent of any

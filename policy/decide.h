@@ -65,6 +65,9 @@ DEFINE_CLEANUP(Decision, decision_free);
  * even when room appears there. */
 int decide(const Snapshot *s, const Request *request, Decision **ret);
 
+/* True if a quota is less than the request and what is in use, or if there is no pool or rule for the request. */
+bool decide_is_over_quota(const Snapshot *s, const Request *request);
+
 /* A change of the size of a reservation. */
 typedef struct ResizeRequest {
         const Reservation *reservation;

@@ -4,8 +4,9 @@
 
 #include <errno.h>
 
-/* True if the request needs a decision: an allowed node is not claimed by an earlier waiter. Else only
- * updates the claims of the request. */
+/* True if the request needs a decision: an allowed node is not claimed by an earlier waiter, or the request
+ * waits only for what it displaced, and a quota has become too small for it. Else only updates the claims of
+ * the request. */
 static bool serve_is_due(const Snapshot *s, Queue *q, const Request *request)
 {
         const Pool *pool = pool_set_find(s->pools, request->pool);
@@ -17,7 +18,8 @@ static bool serve_is_due(const Snapshot *s, Queue *q, const Request *request)
         allowed = decide_allowed_nodes(
                 request, pool, rule_find(config->rules, config->n_rules, pool->name, request->subject));
         claimed = queue_claimed(q, request->priority, request->id);
-        if (!nodeset_is_subset(&allowed, &claimed) || nodeset_is_empty(&allowed))
+        if (!nodeset_is_subset(&allowed, &claimed) || nodeset_is_empty(&allowed) ||
+            (!request->queue && decide_is_over_quota(s, request)))
                 return true;
         queue_claim(q, request->id, &allowed);
         return false;

@@ -205,6 +205,25 @@ START_TEST(without_the_queue_no_request_waits_for_a_quota)
 }
 END_TEST
 
+/* 2 comes later, and claims the node for which 1 waits. */
+START_TEST(a_quota_that_shrinks_ends_one_whose_nodes_are_claimed)
+{
+        Rule *rule = config->rules[1];
+
+        hold(7, 0, RESERVATION_ACTIVE, 2, 60);
+        waits(1, 2, 5, 2, 50);
+        next("displace for 1");
+        waits(2, 1, 9, 2, 90);
+        walk = SERVE_WALK_START;
+        next("nothing");
+        rule->has_quota = true;
+        rule->quota = (Size){ .value = 40 * PAGE };
+        walk = SERVE_WALK_START;
+        next("end 1");
+        next("nothing");
+}
+END_TEST
+
 /* 1 claims node 3, until 2 is granted the last of their rule's quota. Only then is node 3, where somebody is
  * leaving, open to 3. */
 START_TEST(a_quota_that_is_used_up_frees_what_was_claimed)
@@ -330,6 +349,7 @@ int main(void)
         tcase_add_test(c, displaces_once_and_sends_away);
         tcase_add_loop_test(c, without_the_queue_no_request_waits_for_a_quota, 0, 4);
         tcase_add_loop_test(c, a_quota_that_is_used_up_frees_what_was_claimed, 0, 2);
+        tcase_add_test(c, a_quota_that_shrinks_ends_one_whose_nodes_are_claimed);
         tcase_add_test(c, claims_are_no_wider_than_the_rule);
         tcase_add_test(c, many_that_are_passed_over_are_looked_at_in_slices);
         tcase_add_test(c, many_decisions_are_made_in_slices);
