@@ -186,12 +186,12 @@ static uint64_t room_on(int node, int unit, bool exclusive, bool (*gone)(const L
                 if (here == 0 || (gone && gone(&live[i])))
                         continue;
                 held += here;
-                if (live[i].unit == unit)
-                        continue;
-                others = true;
+                others |= live[i].unit != unit;
                 alone |= live[i].exclusive && !live[i].stuck;
         }
-        if (held >= bytes || (others && exclusive) || alone)
+        /* Others may have come to a residue of an exclusive reservation, which is drained again after a restart. Then
+         * its own unit gets no more there, either. */
+        if (held >= bytes || (others && (exclusive || alone)))
                 return 0;
         return (bytes - held) / PAGE * PAGE;
 }
