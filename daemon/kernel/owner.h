@@ -17,7 +17,7 @@ bool owner_is_foreign(const char *path, size_t n);
 
 /* True if the open cgroup may not belong to systemd, so that PID 1 must be asked. systemd sets the extended
  * attribute user.invocation_id on the cgroup of a unit that it starts (seen with systemd 252 and 257). The owner
- * of a cgroup can set it, too, so it counts only where root is the owner. */
+ * of a cgroup can set it, too, so it counts only where no other user than root may write. */
 bool owner_is_doubtful(int fd);
 
 /* Stores the answer of PID 1 for path: the nearest unit; NULL: none. id: the inode of path before the

@@ -283,23 +283,13 @@ START_TEST(nodes_that_cannot_be_read_change_nothing)
 }
 END_TEST
 
-static void put_node4(void)
-{
-        tree_write(w.root, "sys/devices/system/node/node4/meminfo", "Node 4 MemTotal: 2097152 kB\n");
-        tree_write(w.root, "sys/devices/system/node/node4/cpulist", "8-11\n");
-        tree_write(w.root, "sys/devices/system/node/online", "0-4\n");
-        tree_write(w.root, "sys/devices/system/node/possible", "0-4\n");
-        tree_write(w.root, "sys/devices/system/node/has_memory", "0-4\n");
-        tree_write(w.root, "sys/devices/system/node/has_cpu", "0-1,4\n");
-}
-
 /* What was read of the nodes before an event is older than what node-watch.c has read after it. */
 START_TEST(nodes_that_change_while_they_are_read_are_read_again)
 {
         Call c;
 
         reload_slowly(&c, &nodes_reader);
-        put_node4();
+        whole_put_node4(&w);
         reloads_nodes_changed(w.assembly->reloads);
         let_go(&nodes_reader);
         call_end(&c);
@@ -321,7 +311,7 @@ START_TEST(nodes_that_change_after_they_were_read_are_read_again)
         for (unsigned i = 0; i < 50; i++)
                 turn();
         ck_assert(!c.done);
-        put_node4();
+        whole_put_node4(&w);
         reloads_nodes_changed(w.assembly->reloads);
         book->fence_busy = false;
         reloads_serve(w.assembly->reloads);

@@ -264,16 +264,6 @@ START_TEST(a_tenant_whose_processes_are_below_it_is_compared)
 }
 END_TEST
 
-static void put_node4_with_cpus(void)
-{
-        tree_write(w.root, "sys/devices/system/node/node4/meminfo", "Node 4 MemTotal: 2097152 kB\n");
-        tree_write(w.root, "sys/devices/system/node/node4/cpulist", "8-11\n");
-        tree_write(w.root, "sys/devices/system/node/online", "0-4\n");
-        tree_write(w.root, "sys/devices/system/node/possible", "0-4\n");
-        tree_write(w.root, "sys/devices/system/node/has_memory", "0-4\n");
-        tree_write(w.root, "sys/devices/system/node/has_cpu", "0-1,4\n");
-}
-
 static unsigned n_stored_with(const char *line)
 {
         unsigned n = 0;
@@ -294,7 +284,7 @@ static void add_ordinary_node(void)
         add_tenants();
         for (uint32_t id = 1; id <= TENANTS; id++)
                 book_find(book, id)->r->base = book->pools->ordinary;
-        put_node4_with_cpus();
+        whole_put_node4(&w);
         stored = (Count){ 0 };
         reloads_add(w.assembly->reloads, NULL, NULL);
         while (!nodeset_contains(&book->pools->ordinary, 4))

@@ -117,3 +117,14 @@ static inline Entry *whole_add_tenant(WholeCdmd *w, uint32_t id, uint64_t bytes)
         snprintf(unit, sizeof(unit), "u-%u.service", id);
         return whole_add_reservation(w, id, unit, bytes);
 }
+
+/* One more node, with memory and CPUs. */
+static inline void whole_put_node4(const WholeCdmd *w)
+{
+        tree_write(w->root, "sys/devices/system/node/node4/meminfo", "Node 4 MemTotal: 2097152 kB\n");
+        tree_write(w->root, "sys/devices/system/node/node4/cpulist", "8-11\n");
+        tree_write(w->root, "sys/devices/system/node/online", "0-4\n");
+        tree_write(w->root, "sys/devices/system/node/possible", "0-4\n");
+        tree_write(w->root, "sys/devices/system/node/has_memory", "0-4\n");
+        tree_write(w->root, "sys/devices/system/node/has_cpu", "0-1,4\n");
+}
