@@ -413,7 +413,8 @@ int decide_check_policy(Case *c)
         return decide_run(c, checks, ARRAY_SIZE(checks));
 }
 
-int decide(const Snapshot *s, const Request *request, Decision **ret)
+/* The checks that do not depend on what is used of the nodes. */
+static int decide_check_early(Case *c)
 {
         static const check_t checks[] = {
                 /* Does it make sense? */
@@ -431,24 +432,49 @@ int decide(const Snapshot *s, const Request *request, Decision **ret)
                 decide_check_user,
                 decide_check_quota,
                 decide_check_user_quota,
-                /* Is there room? Then check again: an exclusive request is charged with whole nodes. */
-                decide_room,
-                decide_check_limit,
-                decide_check_quota,
-                decide_check_user_quota,
-                decide_grant,
         };
+
+        return decide_run(c, checks, ARRAY_SIZE(checks));
+}
+
+/* Is there room? Then check again: an exclusive request is charged with whole nodes. */
+static int decide_check_room(Case *c)
+{
+        static const check_t checks[] = {
+                decide_room, decide_check_limit, decide_check_quota, decide_check_user_quota, decide_grant,
+        };
+
+        return decide_run(c, checks, ARRAY_SIZE(checks));
+}
+
+static int decide_with(const Snapshot *s, const Request *request, const check_t *checks, size_t n,
+                       Decision **ret)
+{
         _cleanup_(decision_free_p) Decision *d = calloc(1, sizeof(Decision));
         const char *tenant = ledger_tenant_key(request->subject);
         Case c = { .s = s, .q = request, .tenant = tenant, .booked = request->moves ? "" : tenant, .d = d };
 
         if (!d)
                 return -ENOMEM;
-        int r = decide_run(&c, checks, ARRAY_SIZE(checks));
+        int r = decide_run(&c, checks, n);
         if (r < 0)
                 return r;
-        *ret = TAKE_PTR(d);
+        *ret = d->reason ? TAKE_PTR(d) : NULL;
         return 0;
+}
+
+int decide(const Snapshot *s, const Request *request, Decision **ret)
+{
+        static const check_t checks[] = { decide_check_early, decide_check_room };
+
+        return decide_with(s, request, checks, ARRAY_SIZE(checks), ret);
+}
+
+int decide_early(const Snapshot *s, const Request *request, Decision **ret)
+{
+        static const check_t checks[] = { decide_check_early };
+
+        return decide_with(s, request, checks, ARRAY_SIZE(checks), ret);
 }
 
 bool decide_is_over_quota(const Snapshot *s, const Request *request)
@@ -457,11 +483,9 @@ bool decide_is_over_quota(const Snapshot *s, const Request *request)
                 decide_check_size,  decide_check_pool,       decide_check_rule,
                 decide_check_quota, decide_check_user_quota,
         };
-        _cleanup_(decision_free_p) Decision *d = calloc(1, sizeof(Decision));
-        const char *tenant = ledger_tenant_key(request->subject);
-        Case c = { .s = s, .q = request, .tenant = tenant, .booked = tenant, .d = d };
+        _cleanup_(decision_free_p) Decision *d = NULL;
 
-        return d && decide_run(&c, checks, ARRAY_SIZE(checks)) >= 0 && d->reason;
+        return decide_with(s, request, checks, ARRAY_SIZE(checks), &d) >= 0 && d;
 }
 
 Strength decide_strength(const Snapshot *s, const Reservation *r)

@@ -65,6 +65,10 @@ DEFINE_CLEANUP(Decision, decision_free);
  * even when room appears there. */
 int decide(const Snapshot *s, const Request *request, Decision **ret);
 
+/* The checks of decide() before that of room. They do not depend on what is used of the nodes, so s->use may be
+ * out of date. *ret: the refusal, or NULL if only decide() can answer. */
+int decide_early(const Snapshot *s, const Request *request, Decision **ret);
+
 /* True if a quota is less than the request and what is in use, or if there is no pool or rule for the request. */
 bool decide_is_over_quota(const Snapshot *s, const Request *request);
 

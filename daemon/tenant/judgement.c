@@ -52,11 +52,9 @@ bool judgement_may_act(const Judgement *j)
         return j->authorised && !judgement_is_refusal(j);
 }
 
-int request_decide(Book *book, const Identity *i, const RequestArgs *a, const UsageTarget *target,
-                   bool authorised, Judgement *ret)
+static Request judgement_request(const Identity *i, const RequestArgs *a, const NodeSet *near)
 {
-        Snapshot s = snapshot_take(book, pool_set_find(book->pools, a->pool));
-        Request q = {
+        return (Request){
                 .pool = a->pool,
                 .size_bytes = a->size_bytes,
                 .subject = i->subject,
@@ -68,11 +66,26 @@ int request_decide(Book *book, const Identity *i, const RequestArgs *a, const Us
                 .at_once = a->with_start,
                 .exclusive = a->exclusive,
                 .nodes = a->nodes,
-                .near = nodeset_is_empty(&a->near) ? target->near : a->near,
+                .near = nodeset_is_empty(&a->near) ? *near : a->near,
         };
+}
+
+int request_decide(Book *book, const Identity *i, const RequestArgs *a, const UsageTarget *target,
+                   bool authorised, Judgement *ret)
+{
+        Snapshot s = snapshot_take(book, pool_set_find(book->pools, a->pool));
+        Request q = judgement_request(i, a, &target->near);
 
         *ret = (Judgement){ .authorised = authorised };
         return decide(&s, &q, &ret->decision);
+}
+
+int request_decide_early(Book *book, const Identity *i, const RequestArgs *a, Decision **ret)
+{
+        Snapshot s = snapshot_take(book, pool_set_find(book->pools, a->pool));
+        Request q = judgement_request(i, a, &(NodeSet){ 0 });
+
+        return decide_early(&s, &q, ret);
 }
 
 void request_tell_refused(Book *book, const Identity *i, const RequestArgs *a, const Decision *d)

@@ -20,6 +20,8 @@ typedef struct Judgement {
 /* target: the target's cgroup, as read by a look that was started for this request. */
 int request_decide(Book *book, const Identity *i, const RequestArgs *a, const UsageTarget *target,
                    bool authorised, Judgement *ret);
+/* The same without a look. *ret: a refusal, which the caller frees; NULL if what is used of the nodes matters. */
+int request_decide_early(Book *book, const Identity *i, const RequestArgs *a, Decision **ret);
 void judgement_clear(Judgement *j);
 bool judgement_is_refusal(const Judgement *j);
 /* True if the verdict is granted or queued and the caller was authorised. No other judgement may be carried

@@ -3,7 +3,7 @@
 /* The steps of a request, from the method call to the grant:
  *
  *   count the call → (wait for the end of the recovery) → check pool and size → (nodes near the device)
- *   → identity → vouch (speaker.c) → (kernel settings) → look → decide → polkit → grant
+ *   → identity → vouch (speaker.c) → decide without a look → (kernel settings) → look → decide → polkit → grant
  *
  * A request is judged before polkit is asked, and again afterwards (judgement.c). If the client disconnects
  * before the grant starts, the request ends. */
@@ -267,6 +267,10 @@ static void request_explain(RequestCall *c, const Decision *d)
 
 static void request_refuse(RequestCall *c, const Decision *d)
 {
+        if (c->explain) {
+                request_explain(c, d);
+                return;
+        }
         request_tell_refused(c->book, c->identity, &c->args, d);
         request_answer(c, decision_error(d->verdict), d->reason);
 }
@@ -327,12 +331,12 @@ static void request_on_look(int error, const UsageTarget *target, void *userdata
                 error = request_decide(c->book, c->identity, &c->args, target, false, &j);
         if (error < 0)
                 request_answer(c, SD_BUS_ERROR_FAILED, strerror(-error));
-        else if (c->explain && (request_is_for_own(c) || judgement_is_refusal(&j)))
+        else if (judgement_is_refusal(&j))
+                request_refuse(c, j.decision);
+        else if (c->explain && request_is_for_own(c))
                 request_explain(c, j.decision);
         else if (c->explain)
                 request_answer(c, CDM_ERROR_DENIED, c->identity->advice);
-        else if (judgement_is_refusal(&j))
-                request_refuse(c, j.decision);
         else
                 request_authorize(c);
 }
@@ -347,8 +351,16 @@ static void request_look(int result _unused_, void *userdata)
                 request_answer(c, SD_BUS_ERROR_FAILED, strerror(-r));
 }
 
+/* A refusal that does not depend on what is used of the nodes needs no look at them. */
 static void request_judge_first(RequestCall *c)
 {
+        _cleanup_(decision_free_p) Decision *d = NULL;
+
+        /* Whether a reservation can be exclusive depends on kernel settings, which have to be read first. */
+        if (!c->args.exclusive && request_decide_early(c->book, c->identity, &c->args, &d) == 0 && d) {
+                request_refuse(c, d);
+                return;
+        }
         /* polkit is not asked about root, so one judgement is enough: that of grant_start(). */
         if (!c->explain && !authorize_is_needed(AUTHORIZE_REQUEST, c->identity->sender_uid))
                 request_authorize(c);

@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "policy/cdm-names.h"
@@ -167,6 +168,26 @@ static int explain(sd_bus *bus, bool for_nobody)
         return r < 0 ? r : 0;
 }
 
+/* Nobody ever writes into this memory.numa_stat, so a look at what is used of the nodes does not end. */
+START_TEST(refused_without_a_look)
+{
+        char stat[sizeof(w.root) + 80];
+        uint32_t id;
+
+        world_granted(world_request(w.client, "cdm", MIB, &id, 1, CDM_OPTION_UNIT, "s", "train.service"));
+        world_set_policy(&w, "[Match]\nUnit=db.service\n[Grant]\nLimit=512K\n");
+        snprintf(stat, sizeof(stat), "%s/sys/fs/cgroup/system.slice/train.service/memory.numa_stat", w.root);
+        ck_assert_int_eq(unlink(stat), 0);
+        ck_assert_int_eq(mkfifo(stat, 0600), 0);
+        world_refused(world_request(w.client, "cdm", MIB, &id, 1, CDM_OPTION_UNIT, "s", "db.service"),
+                      CDM_ERROR_DENIED, "Limit=512K of /etc/cdm/policy.d/10-all.conf:4");
+        world_refused(world_request(w.client, "cdm", 1, &id, 1, CDM_OPTION_UNIT, "s", "train.service"),
+                      CDM_ERROR_DENIED, "no file in policy.d matches");
+        ck_assert_int_eq(explain(w.client, false), 0);
+        world_kill_cdmd(&w, SIGKILL);
+}
+END_TEST
+
 /* Who may ask for nobody: the actions that polkit is asked for, in order, and what comes of it. */
 static const struct {
         uid_t uid;
@@ -278,6 +299,7 @@ int main(void)
         tcase_add_test(c, a_rule_without_a_limit_is_refused);
         tcase_add_test(c, default_priority);
         tcase_add_test(c, nodes_of_a_rule);
+        tcase_add_test(c, refused_without_a_look);
         tcase_add_test(c, quota_per_user);
         tcase_add_loop_test(c, the_owner_counts_where_root_asks, 0, 2);
         tcase_add_loop_test(c, who_may_ask_for_nobody, 0, ARRAY_SIZE(speakers));

@@ -97,11 +97,20 @@ static void world_done(World *w)
         topology_free(w->topology);
 }
 
+/* Whatever is refused without a look at the nodes is refused in the same words with one. */
 static void ask(World *w)
 {
+        _cleanup_(decision_free_p) Decision *early = NULL;
+
         w->d = decision_free(w->d);
-        if (decide(&w->s, &w->q, &w->d) < 0)
+        if (decide(&w->s, &w->q, &w->d) < 0 || decide_early(&w->s, &w->q, &early) < 0)
                 ck_abort();
+        if (!early)
+                return;
+        ck_assert_int_eq(early->verdict, w->d->verdict);
+        ck_assert_str_eq(early->reason, w->d->reason);
+        ck_assert_ptr_eq(early->rule, w->d->rule);
+        ck_assert_uint_eq(early->line, w->d->line);
 }
 
 static void expect(World *w, Verdict verdict, const char *part)
