@@ -202,7 +202,8 @@ file_tests = \
 check_PROGRAMS += tests/bus-introspect
 
 dist_check_SCRIPTS += $(client_tests) $(file_tests)
-TESTS += $(unit_tests) $(bus_tests) $(client_tests) $(file_tests)
+# The longest first, so that they do not run alone at the end.
+TESTS += $(client_tests) $(bus_tests) $(file_tests) $(unit_tests)
 
 # Programs that only make sense in the guest: `make vm-programs`, `make install-vm-programs DESTDIR=...`.
 vm_programs = \

@@ -15,6 +15,7 @@ done
 site_up
 systemctl start train-d plain disk
 systemd-run --quiet --unit=pinned sleep infinity
+systemd-run --quiet --unit=brawl sleep infinity
 
 # status QUERY: a jq query over the status
 status() {
@@ -105,6 +106,55 @@ mems train-d.service 0
 repaired "a container runtime sets its own idea" train-d.service 0,3 "does not tell whose"
 is "the reservation is active" "$(vm_show "$id" state)" active
 
+# --- a fight
+# state: of the reservation
+state() {
+        vm_show "$id" state
+}
+# at_peace: no fight is listed
+at_peace() {
+        [ "$(status '.fights | length')" = 0 ]
+}
+# fights UNIT: one about it is
+fights() {
+        status '.fights[].what' | grep -qx "$1"
+}
+# in_state STATE
+in_state() {
+        [ "$(state)" = "$1" ]
+}
+file=/sys/fs/cgroup$(vm_cgroup train-d.service)/cpuset.mems
+while :; do
+        grep -q 3 "$file" && echo 0-1 >"$file" && echo >>/tmp/taken
+        sleep 0.3
+done &
+opponent=$!
+check "somebody takes the node again and again: the reservation is degraded" wait_for 90 in_state degraded
+is "a fight is listed" "$(status '.fights[].what')" train-d.service
+like "with what is known" "$(cdmctl status)" "train-d.service .*0-1"
+# On a slow machine a repair may be undone before it is verified; then it failed, and is not tried three times.
+check "and told of" wait_for 30 is_logged fight "the reserved nodes of train-d.service "
+# Without a pause: what is closed is open before anybody has seen it closed.
+brawl=/sys/fs/cgroup$(vm_cgroup brawl.service)/cpuset.mems
+while read -r nodes <"$brawl"; do
+        [ "$nodes" = 0-3 ] || echo 0-3 >"$brawl"
+done &
+faster=$!
+check "one whose repair fails is a fight as well" wait_for 90 fights /system.slice/brawl.service
+check "which is told of" wait_for 30 is_logged fight "the nodes of /system.slice/brawl.service "
+kill $faster
+wait $faster
+check "and over when nobody opens it any more" wait_for 120 has brawl.service 0-1
+taken=$(wc -l </tmp/taken)
+sleep 12
+# An answer may be two writes, the worker's and systemd's; without pauses there would be more than 20 in that time.
+check "few answers are given in 12 s" test $(($(wc -l </tmp/taken) - taken)) -le 8
+check "it is still listed" fights train-d.service
+kill $opponent
+wait $opponent
+check "when nobody takes it any more it is active again" wait_for 120 in_state active
+check "with its node" wait_for 10 grep -q 3 "$file"
+
 # --- systemd
 before=$(vm_status drift_repaired)
 # The second one waits for PID 1 until the first one has ended, and begins while cdmd looks at what that left.
@@ -154,54 +204,7 @@ is "nobody is open" "$(site_leaks | grep -v train-d)" ""
 
 like "the status says how often" "$(cdmctl status)" "drift was repaired [0-9]+ times"
 
-# --- a fight
-# state: of the reservation
-state() {
-        vm_show "$id" state
-}
-# at_peace: no fight is listed
-at_peace() {
-        [ "$(status '.fights | length')" = 0 ]
-}
-# fights UNIT: one about it is
-fights() {
-        status '.fights[].what' | grep -qx "$1"
-}
-# in_state STATE
-in_state() {
-        [ "$(state)" = "$1" ]
-}
-file=/sys/fs/cgroup$(vm_cgroup train-d.service)/cpuset.mems
-while :; do
-        grep -q 3 "$file" && echo 0-1 >"$file" && echo >>/tmp/taken
-        sleep 0.3
-done &
-opponent=$!
-check "somebody takes the node again and again: the reservation is degraded" wait_for 90 in_state degraded
-is "a fight is listed" "$(status '.fights[].what')" train-d.service
-like "with what is known" "$(cdmctl status)" "train-d.service .*0-1"
-# On a slow machine a repair may be undone before it is verified; then it failed, and is not tried three times.
-check "and told of" wait_for 30 is_logged fight "the reserved nodes of train-d.service "
-# Without a pause: what is closed is open before anybody has seen it closed.
-plain=/sys/fs/cgroup$(vm_cgroup plain.service)/cpuset.mems
-while read -r nodes <"$plain"; do
-        [ "$nodes" = 0-3 ] || echo 0-3 >"$plain"
-done &
-faster=$!
-check "one whose repair fails is a fight as well" wait_for 90 fights /system.slice/plain.service
-check "which is told of" wait_for 30 is_logged fight "the nodes of /system.slice/plain.service "
-kill $faster
-wait $faster
-check "and over when nobody opens it any more" wait_for 120 has plain.service 0-1
-taken=$(wc -l </tmp/taken)
-sleep 12
-# An answer may be two writes, the worker's and systemd's; without pauses there would be more than 20 in that time.
-check "few answers are given in 12 s" test $(($(wc -l </tmp/taken) - taken)) -le 8
-check "it is still listed" fights train-d.service
-kill $opponent
-wait $opponent
-check "when nobody takes it any more it is active again" wait_for 120 in_state active
-check "with its node" wait_for 10 grep -q 3 "$file"
+# --- the end of the fight
 check "the fight is over after a while" wait_for 120 at_peace
 check "which is told" wait_for 30 is_logged fight-over "train-d.service"
 
@@ -226,7 +229,7 @@ check "Mode=off meanwhile" cdmctl reload
 is "cdmd goes on" "$(site_pid cdmd.service)" "$cdmd"
 is "and has opened it" "$(site_mems plain.service)" 0-3
 
-systemctl stop train-d plain disk pinned hog late
+systemctl stop train-d plain disk pinned brawl hog late
 check "nothing is left" wait_for 60 site_gone
 # What it had when the fence was lifted is not the next script's business.
 systemctl revert plain.service train-d.service
