@@ -58,6 +58,7 @@ struct FenceCheck {
         char *path;
         char *unit;
         char *found;               /* the open cgroup, if not path itself */
+        uid_t owner;               /* of the cpuset.mems of a foreign cgroup that was open */
         bool is_foreign, is_slice; /* is_slice: check the foreign cgroups in the slice */
         bool is_new, again, widened;
         uint64_t since_usec;
@@ -177,6 +178,7 @@ static void check_report(FenceCheck *c, bool is_open)
                 .nodes = c->open,
                 .drained_bytes = c->drained_bytes,
                 .usec = c->usec,
+                .owner = c->owner,
                 .is_new = c->is_new,
                 .is_open = is_open,
                 .is_widened = c->widened,
@@ -445,8 +447,10 @@ static void check_judge_way(FenceCheck *c, CheckJob *j)
 static void check_collect_foreign(FenceCheck *c, CheckJob *j)
 {
         c->open = nodeset_union(&c->open, &j->found.nodes);
-        if (!c->found)
+        if (!c->found) {
                 c->found = TAKE_PTR(j->found.cgroup);
+                c->owner = j->found.owner;
+        }
         c->drained_bytes += j->found.drained_bytes;
 }
 

@@ -78,13 +78,15 @@ static int find_victims(Sweep *s)
                 if (nodeset_is_empty(&x->open))
                         continue;
                 s->found->nodes = nodeset_union(&s->found->nodes, &x->open);
-                if (!s->found->cgroup)
-                        s->found->cgroup = strdup(x->path);
                 if (x->parent >= 0 && nodeset_is_subset(&x->open, &s->groups.array[x->parent].open))
                         continue;
                 fd = cgroup_open(x->path, NULL);
                 if (fd < 0)
                         continue;
+                if (!s->found->cgroup) {
+                        s->found->cgroup = strdup(x->path);
+                        s->found->owner = cgroup_mems_owner(fd);
+                }
                 larger = reallocarray(s->victims, s->n_victims + 1, sizeof(*larger));
                 if (larger) {
                         s->victims = larger;

@@ -48,6 +48,7 @@ int foreign_close(Foreign *f, const char *path, const NodeSet *nodes);
 typedef struct ForeignFound {
         NodeSet nodes; /* nodes that were open to a cgroup without a promise */
         char *cgroup;  /* the first such cgroup; owned by the caller */
+        uid_t owner;   /* of its cpuset.mems */
         uint64_t drained_bytes;
         bool is_open; /* at least one cgroup is still open: a write failed */
 } ForeignFound;

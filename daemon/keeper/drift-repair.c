@@ -10,6 +10,7 @@
 #include "daemon/keeper/drift.h"
 #include "daemon/keeper/fights.h"
 #include "daemon/keeper/reload.h"
+#include "daemon/loop/clock.h"
 #include "daemon/tenant/book.h"
 #include "daemon/tenant/core.h"
 #include "policy/size.h"
@@ -21,28 +22,31 @@ static void drift_tell_fenced(const DriftContext *c, const FenceRepair *r)
         char nodes[NODESET_STR_MAX], size[SIZE_STR_MAX], reason[64];
         const char *name = r->unit ? r->unit : r->cgroup;
         Event e = { .kind = EVENT_FENCED,
-                    .has = EVENT_HAS_MOVED,
+                    .has = EVENT_HAS_MOVED | (r->owner != 0 ? EVENT_HAS_UID : 0),
                     .unit = r->unit,
                     .cgroup = r->cgroup,
                     .nodes = nodeset_format(&r->nodes, nodes),
                     .moved_bytes = r->drained_bytes,
+                    .uid = r->owner,
                     .reason = reason };
 
         fence_intruders_were_told(c->fence, r->drained_bytes);
         if (r->is_open) {
                 e.kind = EVENT_FAILED;
                 e.reason = "its cpuset.mems could not be written";
-                event_emit(notify, &e,
-                           "%s may use CDM nodes (%s) without a reservation, and could not be fenced; "
-                           "`cdmctl reload` tries again",
-                           name, nodes);
+                event_emit_limited(
+                        notify, c->book->core->event_limit, clock_monotonic_usec(), NULL, &e,
+                        "%s may use CDM nodes (%s) without a reservation, and could not be fenced; "
+                        "`cdmctl reload` tries again",
+                        name, nodes);
                 return;
         }
         snprintf(reason, sizeof(reason), "%s for %" PRIu64 " us", r->is_new ? "new, and open" : "open",
                  r->usec);
-        event_emit(notify, &e,
-                   "%s was fenced: CDM nodes (%s) had been open to it for %" PRIu64 " us; %s moved off",
-                   name, nodes, r->usec, size_format(r->drained_bytes, size));
+        event_emit_limited(notify, c->book->core->event_limit, clock_monotonic_usec(), NULL, &e,
+                           "%s was fenced: CDM nodes (%s) had been open to it for %" PRIu64
+                           " us; %s moved off",
+                           name, nodes, r->usec, size_format(r->drained_bytes, size));
 }
 
 void drift_on_fence_repaired(const FenceRepair *repair, void *userdata)

@@ -258,6 +258,13 @@ static int cgroup_read_nodes(int fd, const char *name, NodeSet *ret)
         return r < 0 ? r : nodeset_parse(text, ret);
 }
 
+uid_t cgroup_mems_owner(int fd)
+{
+        struct stat st;
+
+        return fstatat(fd, "cpuset.mems", &st, 0) < 0 ? 0 : st.st_uid;
+}
+
 int cgroup_read_mems(int fd, NodeSet *ret)
 {
         return cgroup_read_nodes(fd, "cpuset.mems", ret);

@@ -695,7 +695,7 @@ END_TEST
 /* --- many events ------------------------------------------------------------------------------------------
  */
 
-static unsigned n_denied, n_migrated, n_told; /* n_told: granted, draining, released */
+static unsigned n_denied, n_migrated, n_fenced, n_told; /* n_told: granted, draining, released */
 static uint64_t n_left_out;
 
 static int on_event(sd_bus_message *m, void *userdata, sd_bus_error *error)
@@ -710,6 +710,8 @@ static int on_event(sd_bus_message *m, void *userdata, sd_bus_error *error)
                 n_denied++;
         else if (strcmp(kind, "migrated") == 0)
                 n_migrated++;
+        else if (strcmp(kind, "fenced") == 0)
+                n_fenced++;
         else
                 return 0;
         ck_assert_int_ge(sd_bus_message_enter_container(m, 'a', "{sv}"), 0);
@@ -764,6 +766,50 @@ START_TEST(refusals_without_number)
         }
         ck_assert_uint_le(n_left_out + n_denied, n);
         sd_bus_flush_close_unref(bus);
+}
+END_TEST
+
+#define THEIRS_MEMS "/sys/fs/cgroup/theirs/cpuset.mems"
+
+/* In a made-up tree a write of cdmd makes a new file, which is root's. */
+static void open_theirs(uid_t owner)
+{
+        _cleanup_free_ char *path = NULL;
+
+        ck_assert_int_ge(asprintf(&path, "%s" THEIRS_MEMS, w.root), 0);
+        world_put(&w, "/sys/fs/cgroup/theirs/cpuset.mems.effective", "0-3\n");
+        if (owner != 0)
+                ck_assert_int_eq(chown(path, owner, (gid_t)-1), 0);
+        world_put(&w, THEIRS_MEMS, "0-3\n");
+        world_wait_file(&w, THEIRS_MEMS, "0-1");
+        (void)world_reservation(&w, 1000, "State");
+        while (sd_bus_process(w.client, NULL) > 0)
+                ;
+}
+
+/* A control group whose set a user may write is closed each time, and told now and then. */
+START_TEST(sets_opened_without_number)
+{
+        if (geteuid() != 0)
+                return;
+        ck_assert_int_ge(sd_bus_match_signal(w.client, NULL, CDM_BUS_NAME, CDM_PATH, CDM_INTERFACE_MANAGER,
+                                             "Event", on_event, NULL),
+                         0);
+        world_put(&w, "/sys/fs/cgroup/theirs/memory.numa_stat", "anon N0=4096\n");
+        world_put(&w, "/sys/fs/cgroup/theirs/cgroup.procs", "");
+        open_theirs(0);
+        n_fenced = 0;
+        n_left_out = 0;
+        time_t before = time(NULL);
+        for (unsigned n = 0; n < 100; n++)
+                open_theirs(USER_NOBODY);
+        ck_assert_uint_ge(n_fenced, EVENT_LIMIT_BURST);
+        /* The first one may still be that of root. */
+        ck_assert_uint_le(n_fenced, EVENT_LIMIT_BURST + (unsigned)(time(NULL) - before) + 2);
+        while (n_left_out == 0) {
+                usleep(100 * 1000);
+                open_theirs(USER_NOBODY);
+        }
 }
 END_TEST
 
@@ -1088,6 +1134,7 @@ int main(void)
                 tcase_add_test(t, who_waits_for_a_polkit_that_hangs_is_told_so);
                 tcase_add_test(t, scopes_without_number);
                 tcase_add_test(t, refusals_without_number);
+                tcase_add_test(t, sets_opened_without_number);
                 tcase_add_test(t, grants_without_number);
                 tcase_add_test(t, ends_of_what_waits_without_number);
                 tcase_add_test(t, moves_without_number);
