@@ -27,7 +27,7 @@ site_rule() {
 
 site_up() {
         site_write
-        systemctl enable --quiet cdmd
+        systemctl enable --quiet --no-reload cdmd # the start of cdmd causes a daemon-reload
         if systemctl start cdmd; then
                 ok "cdmd starts"
         else
@@ -41,7 +41,8 @@ site_down() {
         mkdir -p /etc/cdm
         printf '[Fence]\nMode=off\n' >/etc/cdm/cdmd.conf
         check "the fence is lifted by Mode=off and a reload" cdmctl reload
-        systemctl disable --quiet --now cdmd
+        systemctl disable --quiet --no-reload cdmd
+        systemctl stop cdmd
         rm -rf /etc/cdm
 }
 

@@ -1,7 +1,7 @@
 #!/bin/bash
 # Exact buffers: physically there, on their node, whoever drags at them, until their last user is gone.
 # suites: bookworm
-# seconds: 115
+# seconds: 80
 # shellcheck source=tests/vm/lib.sh
 . /usr/lib/cdmd-vm/lib.sh
 # shellcheck source=tests/vm/guest/site.sh

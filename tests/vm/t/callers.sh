@@ -1,6 +1,7 @@
 #!/bin/bash
 # Who asks from where: root and users in sessions, below user@.service and in system services, with a real PID 1, logind
 # and polkit. The table of cdmctl(1) has all cases.
+# seconds: 40
 # shellcheck source=tests/vm/lib.sh
 . /usr/lib/cdmd-vm/lib.sh
 # shellcheck source=tests/vm/guest/site.sh

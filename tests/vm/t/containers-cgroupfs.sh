@@ -2,7 +2,7 @@
 # Containers whose cgroups podman makes itself (--cgroup-manager=cgroupfs), beside systemd: fenced as they appear, granted
 # and released like others.
 # suites: bookworm
-# seconds: 105
+# seconds: 40
 # shellcheck source=tests/vm/lib.sh
 . /usr/lib/cdmd-vm/lib.sh
 # shellcheck source=tests/vm/guest/site.sh

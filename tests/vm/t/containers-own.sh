@@ -1,7 +1,6 @@
 #!/bin/bash
 # What containers, runtimes and users say about nodes and names themselves: it confines further, and opens nothing.
 # suites: trixie
-# seconds: 100
 # shellcheck source=tests/vm/lib.sh
 . /usr/lib/cdmd-vm/lib.sh
 # shellcheck source=tests/vm/guest/site.sh

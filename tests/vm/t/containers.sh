@@ -1,7 +1,6 @@
 #!/bin/bash
 # Containers of podman, as systemd manages them: born fenced, granted while they run, fenced again when they start anew.
 # suites: trixie
-# seconds: 145
 # shellcheck source=tests/vm/lib.sh
 . /usr/lib/cdmd-vm/lib.sh
 # shellcheck source=tests/vm/guest/site.sh

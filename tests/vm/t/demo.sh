@@ -2,7 +2,7 @@
 # The demo runs to its end, and the scenes of it that README shows print what README says.
 # suites: bookworm
 # own-boot
-# seconds: 60
+# seconds: 40
 # shellcheck source=tests/vm/lib.sh
 . /usr/lib/cdmd-vm/lib.sh
 # The demo has no exit status of its own: each of its commands shows that.

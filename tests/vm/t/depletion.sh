@@ -2,7 +2,7 @@
 # What happens when the memory is used up, row by row of the table in cdm-policy(5). The rows of the queue and of
 # preemption are shown by queue.sh, that of an overrun by overrun.sh, that of a node that goes by hotplug.sh.
 # suites: bookworm
-# seconds: 60
+# seconds: 20
 # shellcheck source=tests/vm/lib.sh
 . /usr/lib/cdmd-vm/lib.sh
 # shellcheck source=tests/vm/guest/site.sh

@@ -1,7 +1,6 @@
 #!/bin/bash
 # A node is taken away from its tenants, for a reset or removal, and given back.
 # suites: bookworm
-# seconds: 150
 # shellcheck source=tests/vm/lib.sh
 . /usr/lib/cdmd-vm/lib.sh
 # shellcheck source=tests/vm/guest/site.sh

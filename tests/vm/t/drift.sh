@@ -1,7 +1,7 @@
 #!/bin/bash
 # Whatever others do to the nodes of a cgroup, or to the fence, is noticed, repaired, told of and counted.
 # suites: bookworm
-# seconds: 250
+# seconds: 110
 # shellcheck source=tests/vm/lib.sh
 . /usr/lib/cdmd-vm/lib.sh
 # shellcheck source=tests/vm/guest/site.sh

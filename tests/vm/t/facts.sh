@@ -2,6 +2,7 @@
 # What kernel and drivers are set to: warnings that go away with their cause, devices, near ones.
 # topology: slow
 # own-boot
+# seconds: 50
 # shellcheck source=tests/vm/lib.sh
 . /usr/lib/cdmd-vm/lib.sh
 # shellcheck source=tests/vm/guest/site.sh

@@ -3,6 +3,7 @@
 # topology: fast
 # last
 # before-boot: mkdir -p /etc/cdm /etc/systemd/system/multi-user.target.wants; printf '[Fence]\nMode=enforce\nExempt=free.service\nPin=pinned.service:1\n' >/etc/cdm/cdmd.conf; ln -sf /usr/lib/systemd/system/cdmd.service /etc/systemd/system/multi-user.target.wants/cdmd.service
+# seconds: 40
 # shellcheck source=tests/vm/lib.sh
 . /usr/lib/cdmd-vm/lib.sh
 # shellcheck source=tests/vm/guest/site.sh

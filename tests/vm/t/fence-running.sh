@@ -4,7 +4,7 @@
 # topology: fast
 # own-boot
 # suites: trixie
-# seconds: 220
+# seconds: 80
 # shellcheck source=tests/vm/lib.sh
 . /usr/lib/cdmd-vm/lib.sh
 # shellcheck source=tests/vm/guest/site.sh

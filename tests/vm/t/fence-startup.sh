@@ -3,6 +3,7 @@
 # last
 # before-boot: mkdir -p /etc/cdm /etc/systemd/system/multi-user.target.wants /etc/systemd/system/sysinit.target.wants /etc/systemd/system.control/sup-set.service.d; printf '[Fence]\nMode=enforce\n' >/etc/cdm/cdmd.conf; ln -s /usr/lib/systemd/system/cdmd.service /etc/systemd/system/multi-user.target.wants/; for n in sup sup-set sup-in sup-dev; do printf '[Unit]\nDefaultDependencies=no\nAfter=local-fs.target\n[Service]\nExecStart=bash -c "while read -r _ now < <(grep ^Mems_allowed_list: /proc/self/status); do if [ $now != $last ]; then echo $now >>/run/%%p; fi; last=$now; sleep 0.1; done"\nEnvironment=last=-\nKillMode=process\nExecStop=sleep 30\n' >/etc/systemd/system/$n.service; ln -s ../$n.service /etc/systemd/system/sysinit.target.wants/; done; echo 'StartupAllowedMemoryNodes=2' >>/etc/systemd/system/sup.service; echo 'Slice=sups.slice' >>/etc/systemd/system/sup-in.service; printf '[Slice]\nStartupAllowedMemoryNodes=2\n' >/etc/systemd/system/sups.slice; echo 'Slice=dev.slice' >>/etc/systemd/system/sup-dev.service; printf '[Slice]\nAllowedMemoryNodes=2\n' >/etc/systemd/system/dev.slice; printf '[Service]\nStartupAllowedMemoryNodes=\nStartupAllowedMemoryNodes=3\n' >/etc/systemd/system.control/sup-set.service.d/50-StartupAllowedMemoryNodes.conf
 # suites: trixie
+# seconds: 30
 # shellcheck source=tests/vm/lib.sh
 . /usr/lib/cdmd-vm/lib.sh
 # shellcheck source=tests/vm/guest/site.sh

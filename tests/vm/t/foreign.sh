@@ -3,6 +3,7 @@
 # and given back what they had when the fence is lifted.
 # own-boot
 # suites: trixie
+# seconds: 80
 # shellcheck source=tests/vm/lib.sh
 . /usr/lib/cdmd-vm/lib.sh
 # shellcheck source=tests/vm/guest/site.sh

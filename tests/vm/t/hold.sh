@@ -1,6 +1,7 @@
 #!/bin/bash
 # Hold=yes: what nobody has reserved of a pool is filled, so that not even a task of the root cgroup can have it.
 # suites: bookworm
+# seconds: 80
 # shellcheck source=tests/vm/lib.sh
 . /usr/lib/cdmd-vm/lib.sh
 # shellcheck source=tests/vm/guest/site.sh
@@ -89,7 +90,7 @@ wakeups() {
 asleep() {
         local before
         before=$(wakeups)
-        sleep 10
+        sleep 5
         [ "$(wakeups)" = "$before" ]
 }
 check "when nothing happens it costs nothing" wait_for 60 asleep

@@ -3,6 +3,7 @@
 # suites: trixie
 # topology: none
 # hotplug
+# seconds: 30
 # shellcheck source=tests/vm/lib.sh
 . /usr/lib/cdmd-vm/lib.sh
 # shellcheck source=tests/vm/guest/site.sh

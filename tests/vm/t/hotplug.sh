@@ -3,7 +3,7 @@
 # hotplug
 # last
 # suites: bookworm
-# seconds: 190
+# seconds: 80
 # shellcheck source=tests/vm/lib.sh
 . /usr/lib/cdmd-vm/lib.sh
 # shellcheck source=tests/vm/guest/site.sh

@@ -1,12 +1,13 @@
 #!/bin/bash
 # A lease ends when it was said, with a warning beforehand, whatever is done to the clock.
 # suites: trixie
+# seconds: 90
 # shellcheck source=tests/vm/lib.sh
 . /usr/lib/cdmd-vm/lib.sh
 # shellcheck source=tests/vm/guest/site.sh
 . /usr/lib/cdmd-vm/site.sh
 mkdir -p /etc/cdm
-printf '[Reservations]\nGracePeriod=20s\n' >/etc/cdm/cdmd.conf
+printf '[Reservations]\nGracePeriod=10s\n' >/etc/cdm/cdmd.conf
 site_up
 
 
@@ -19,13 +20,13 @@ cdmctl monitor --json=short >/tmp/events &
 monitor=$!
 check "a service fills ordinary memory" vm_eat train-lease 0 128M
 cgroup=$(vm_cgroup train-lease.service)
-check "it is granted for a minute, and its pages move up" \
-        cdmctl request hbm 160M --unit train-lease.service --nodes 2 --migrate --lease 1min
+check "it is granted for 35 seconds, and its pages move up" \
+        cdmctl request hbm 160M --unit train-lease.service --nodes 2 --migrate --lease 35s
 id=$output
 check "they are on node 2" test "$(vm_node_bytes "$cgroup" 2 anon)" -gt $((120 << 20))
 check "before the end it is warned" wait_for 120 vm_state_is "$id" revoking
 check "its pages are still there" test "$(vm_node_bytes "$cgroup" 2 anon)" -gt $((120 << 20))
-check "a renewal keeps it" cdmctl renew "$id" 30s
+check "a renewal keeps it" cdmctl renew "$id" 20s
 check "it is active again" vm_state_is "$id" active
 check "then it is warned again" wait_for 120 vm_state_is "$id" revoking
 check "and drained" wait_for 300 vm_state_is "$id" ""
@@ -66,7 +67,7 @@ check "the lease is what it was" test "$(left "$hour")" -gt 7000
 check "it is released" cdmctl release "$hour"
 
 # The command outlives its lease, on ordinary memory.
-check "a command runs longer than its lease" vm_as alice 'cdmctl run hbm 64M --lease 10s -- bash -c "
+check "a command runs longer than its lease" vm_as alice 'cdmctl run hbm 64M --lease 5s -- bash -c "
         until cdmctl list --json=short | grep -q \"^\\[\\]\"; do sleep 0.2; done
         grep Mems_allowed_list /proc/self/status"'
 like "and is fenced then" "$output" 'Mems_allowed_list:[[:space:]]*0-1'

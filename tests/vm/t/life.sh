@@ -1,6 +1,7 @@
 #!/bin/bash
 # A reservation lives and dies with its unit, and leaves nothing behind that would start it granted.
 # suites: bookworm
+# seconds: 30
 # shellcheck source=tests/vm/lib.sh
 . /usr/lib/cdmd-vm/lib.sh
 # shellcheck source=tests/vm/guest/site.sh

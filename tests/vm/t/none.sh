@@ -2,6 +2,7 @@
 # A machine without CDM nodes: cdmd runs, says so, and costs nothing.
 # topology: none
 # suites: bookworm
+# seconds: 40
 # shellcheck source=tests/vm/lib.sh
 . /usr/lib/cdmd-vm/lib.sh
 # shellcheck source=tests/vm/guest/site.sh

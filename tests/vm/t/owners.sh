@@ -1,6 +1,7 @@
 #!/bin/bash
 # Cgroups with the names of units that systemd did not make, as Nomad and Slurm make them: PID 1 says whose a cgroup is.
 # own-boot
+# seconds: 40
 # shellcheck source=tests/vm/lib.sh
 . /usr/lib/cdmd-vm/lib.sh
 # shellcheck source=tests/vm/guest/site.sh

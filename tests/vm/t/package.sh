@@ -2,6 +2,7 @@
 # cdmd as a package: started by the bus only where it is enabled, well sealed off, and gone without a trace.
 # own-boot
 # suites: trixie
+# seconds: 20
 # shellcheck source=tests/vm/lib.sh
 . /usr/lib/cdmd-vm/lib.sh
 # shellcheck source=tests/vm/guest/site.sh

@@ -4,6 +4,7 @@
 # hotplug
 # last
 # suites: bookworm
+# seconds: 50
 # shellcheck source=tests/vm/lib.sh
 . /usr/lib/cdmd-vm/lib.sh
 # shellcheck source=tests/vm/guest/site.sh

@@ -1,12 +1,13 @@
 #!/bin/bash
 # A full pool: who waits gets it in order, who has the higher priority displaces, and all are told.
 # suites: bookworm
+# seconds: 70
 # shellcheck source=tests/vm/lib.sh
 . /usr/lib/cdmd-vm/lib.sh
 # shellcheck source=tests/vm/guest/site.sh
 . /usr/lib/cdmd-vm/site.sh
 mkdir -p /etc/cdm
-printf '[Reservations]\nGracePeriod=20s\n' >/etc/cdm/cdmd.conf
+printf '[Reservations]\nGracePeriod=10s\n' >/etc/cdm/cdmd.conf
 site_up
 site_rule 20-alice 'Pool=hbm' 'User=alice' -- 'Limit=512M' 'Quota=1G' 'OnFull=queue'
 site_rule 30-train 'Pool=hbm' 'Unit=train-*.service' -- 'Limit=infinity' 'OnFull=queue' 'Priority=10'

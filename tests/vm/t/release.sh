@@ -1,7 +1,6 @@
 #!/bin/bash
 # A release takes every page back and stops nobody: PID 1 and cdmd answer all the while.
 # suites: trixie
-# seconds: 90
 # shellcheck source=tests/vm/lib.sh
 . /usr/lib/cdmd-vm/lib.sh
 # shellcheck source=tests/vm/guest/site.sh

@@ -2,7 +2,7 @@
 # cdmctl report of a machine at work: its journal, its configuration, what the commands print; unpacked, a machine for
 # --root; and with --anonymous nobody is named in it.
 # suites: bookworm
-# seconds: 60
+# seconds: 30
 # shellcheck source=tests/vm/lib.sh
 . /usr/lib/cdmd-vm/lib.sh
 # shellcheck source=tests/vm/guest/site.sh

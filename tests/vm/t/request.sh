@@ -1,6 +1,7 @@
 #!/bin/bash
 # Who may have how much: grants, refusals and bad input, with the exit status a script relies on.
 # suites: bookworm
+# seconds: 30
 # shellcheck source=tests/vm/lib.sh
 . /usr/lib/cdmd-vm/lib.sh
 # shellcheck source=tests/vm/guest/site.sh

@@ -1,6 +1,7 @@
 #!/bin/bash
 # Another size for a reservation, and what is said of a control group: with a real kernel and a real systemd.
 # suites: bookworm
+# seconds: 50
 # shellcheck source=tests/vm/lib.sh
 . /usr/lib/cdmd-vm/lib.sh
 # shellcheck source=tests/vm/guest/site.sh

@@ -2,7 +2,7 @@
 # cdmctl run: a command gets its memory for as long as it lives, whoever starts it and however it ends.
 # suites: trixie
 # before-boot: ln -s /usr/lib/systemd/system/dbus-broker.service /etc/systemd/system/dbus.service
-# seconds: 130
+# seconds: 70
 # shellcheck source=tests/vm/lib.sh
 . /usr/lib/cdmd-vm/lib.sh
 # shellcheck source=tests/vm/guest/site.sh

@@ -2,7 +2,7 @@
 # What an operator sees: tables, JSON, events as they happen, the journal with its explanations.
 # suites: trixie
 # before-boot: ln -s /usr/lib/systemd/system/dbus-broker.service /etc/systemd/system/dbus.service
-# seconds: 105
+# seconds: 50
 # shellcheck source=tests/vm/lib.sh
 . /usr/lib/cdmd-vm/lib.sh
 # shellcheck source=tests/vm/guest/site.sh

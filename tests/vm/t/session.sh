@@ -2,6 +2,7 @@
 # Ordinary users: what they run in login sessions and below user@.service is fenced, and `cdmctl run` works from both.
 # suites: trixie
 # before-boot: ln -s /usr/lib/systemd/system/dbus-broker.service /etc/systemd/system/dbus.service
+# seconds: 30
 # shellcheck source=tests/vm/lib.sh
 . /usr/lib/cdmd-vm/lib.sh
 # shellcheck source=tests/vm/guest/site.sh

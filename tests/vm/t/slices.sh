@@ -1,6 +1,5 @@
 #!/bin/bash
 # What an ancestor of a unit allows: a slice, or a cgroup of somebody else's, without an ordinary node opens those below it.
-# seconds: 110
 # shellcheck source=tests/vm/lib.sh
 . /usr/lib/cdmd-vm/lib.sh
 # shellcheck source=tests/vm/guest/site.sh

@@ -1,6 +1,7 @@
 #!/bin/bash
 # Nothing is forgotten: cdmd is killed, restarted and stopped while workloads go on.
 # suites: bookworm
+# seconds: 80
 # shellcheck source=tests/vm/lib.sh
 . /usr/lib/cdmd-vm/lib.sh
 # shellcheck source=tests/vm/guest/site.sh

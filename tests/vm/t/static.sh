@@ -1,7 +1,7 @@
 #!/bin/bash
 # Static=: what a unit needs is reserved as it starts, before its main process runs, and given back when it stops.
 # suites: trixie
-# seconds: 250
+# seconds: 130
 # shellcheck source=tests/vm/lib.sh
 . /usr/lib/cdmd-vm/lib.sh
 # shellcheck source=tests/vm/guest/site.sh

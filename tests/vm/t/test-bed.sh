@@ -1,6 +1,7 @@
 #!/bin/bash
 # The machine is what the other tests take for granted.
-# topology: fast none@bookworm three@trixie slow@bookworm
+# topology: fast none@bookworm three@soak slow@bookworm
+# seconds: 10
 # shellcheck source=tests/vm/lib.sh
 . /usr/lib/cdmd-vm/lib.sh
 

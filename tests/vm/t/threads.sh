@@ -2,6 +2,7 @@
 # A process with 1,000 threads: Linux 6.1 walks its memory once a thread on every write to cpuset.mems. PID 1 must not
 # wait for that.
 # suites: bookworm
+# seconds: 40
 # shellcheck source=tests/vm/lib.sh
 . /usr/lib/cdmd-vm/lib.sh
 # shellcheck source=tests/vm/guest/site.sh

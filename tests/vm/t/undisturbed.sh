@@ -2,7 +2,6 @@
 # Drains that take long are in nobody's way: while as many of them run as there are threads, others get and give
 # back memory, the configuration is read anew, and what appears is fenced.
 # suites: bookworm
-# seconds: 150
 # shellcheck source=tests/vm/lib.sh
 . /usr/lib/cdmd-vm/lib.sh
 # shellcheck source=tests/vm/guest/site.sh
