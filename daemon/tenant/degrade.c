@@ -48,6 +48,8 @@ struct Degrades {
         EntryWalk *walk;
         bool follow;        /* argument of the walk in progress */
         unsigned judgement; /* how often the nodes have changed */
+        NodeSet shut;       /* when the walk in progress, or the last one, began */
+        NodeSet opened;     /* were shut, and are open again since; the walk makes their cgroups follow */
         Followed *followed;
         Restoration *restorations;
         Slice *restoring;
@@ -302,6 +304,14 @@ static bool degrade_is_first_of_tenant(Degrades *s, const char *tenant)
         return true;
 }
 
+/* The cgroup may have been narrowed while the node was shut, even if no walk has come to the reservation. */
+static bool degrade_is_opened(const Degrades *s, const Entry *e)
+{
+        NodeSet nodes = reservation_nodes(e->r);
+
+        return e->phase == STORE_GRANTED && nodeset_intersects(&nodes, &s->opened);
+}
+
 static void degrade_judge_one(uint32_t id, void *userdata)
 {
         Degrades *s = userdata;
@@ -311,7 +321,8 @@ static void degrade_judge_one(uint32_t id, void *userdata)
                 return;
         unsigned before = e->degraded;
         const char *tenant = ledger_tenant_key(e->r->target);
-        bool follow = degrade_tell_if_lost(e) && s->follow && degrade_is_first_of_tenant(s, tenant);
+        bool differs = degrade_tell_if_lost(e) || degrade_is_opened(s, e);
+        bool follow = differs && s->follow && degrade_is_first_of_tenant(s, tenant);
         if (follow)
                 degrade_follow(s, tenant);
         if (follow || e->degraded != before)
@@ -323,11 +334,16 @@ static void degrade_on_walked(int result _unused_, void *userdata)
         Degrades *s = userdata;
 
         s->follow = false;
+        s->opened = NODESET_EMPTY;
         degrade_forget_followed(s);
 }
 
 void degrades_judge(Degrades *s, bool follow)
 {
+        NodeSet shut = ledger_shut_nodes(s->book->ledger), opened = nodeset_subtract(&s->shut, &shut);
+
+        s->shut = shut;
+        s->opened = nodeset_union(&s->opened, &opened);
         s->follow = s->follow || follow;
         s->judgement++;
         degrade_forget_followed(s);

@@ -268,6 +268,26 @@ START_TEST(one_that_is_kept_while_its_node_vanishes)
 }
 END_TEST
 
+/* The pages of its cgroup may have left, and the node with them, before anybody has looked at the reservation. */
+START_TEST(a_node_that_is_open_again_before_the_walk)
+{
+        for (uint32_t id = 1; id <= 3; id++)
+                (void)whole_add_tenant(&w, id, 4096);
+        nodeset_add(&book->drained, 2);
+        degrade_shut_nodes(book);
+        degrades_judge(w.assembly->degrades, false);
+        nodeset_remove(&book->drained, 2);
+        degrade_shut_nodes(book);
+        degrades_judge(w.assembly->degrades, true);
+        bus_pair_settle(w.event);
+        ck_assert_uint_eq(n_followed, 3);
+        ck_assert_uint_eq(n_told, 0);
+        degrades_judge(w.assembly->degrades, true);
+        bus_pair_settle(w.event);
+        ck_assert_uint_eq(n_followed, 3);
+}
+END_TEST
+
 /* It has the node again until its lease ends; kept, it is active only when its cgroup has been verified. */
 START_TEST(a_node_that_comes_back_while_its_reservation_is_revoked)
 {
@@ -333,6 +353,7 @@ int main(void)
         tcase_add_test(t, a_node_that_is_drained_while_its_reservation_is_revoked);
         tcase_add_test(t, one_that_is_kept_while_its_node_is_drained);
         tcase_add_test(t, one_that_is_kept_while_its_node_vanishes);
+        tcase_add_test(t, a_node_that_is_open_again_before_the_walk);
         tcase_add_test(t, a_node_that_comes_back_while_its_reservation_is_revoked);
         tcase_add_test(t, a_restart_does_not_tell_it_again);
         tcase_add_test(t, a_fight_while_its_reservation_is_revoked);
