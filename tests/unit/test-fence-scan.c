@@ -146,15 +146,14 @@ END_TEST
 START_TEST(exempt_are_cdmd_and_whom_the_admin_names)
 {
         char *exempt[] = { (char *)"gpu.service", (char *)"job@.service", NULL };
-        Config c = { .exempt = exempt };
 
-        ck_assert(fence_unit_is_exempt("cdmd.service", &c));
-        ck_assert(fence_unit_is_exempt("gpu.service", &c));
-        ck_assert(fence_unit_is_exempt("job@7.service", &c));
-        ck_assert(!fence_unit_is_exempt("job@7.scope", &c));
-        ck_assert(!fence_unit_is_exempt("jobs@7.service", &c));
-        ck_assert(!fence_unit_is_exempt("gpu.service.d", &c));
-        ck_assert(!fence_unit_is_exempt(NULL, &c));
+        ck_assert(fence_unit_is_exempt("cdmd.service", exempt));
+        ck_assert(fence_unit_is_exempt("gpu.service", exempt));
+        ck_assert(fence_unit_is_exempt("job@7.service", exempt));
+        ck_assert(!fence_unit_is_exempt("job@7.scope", exempt));
+        ck_assert(!fence_unit_is_exempt("jobs@7.service", exempt));
+        ck_assert(!fence_unit_is_exempt("gpu.service.d", exempt));
+        ck_assert(!fence_unit_is_exempt(NULL, exempt));
 }
 END_TEST
 

@@ -13,7 +13,6 @@
 #include "daemon/kernel/cgroup.h"
 #include "daemon/kernel/owner.h"
 #include "daemon/pid1/unit.h"
-#include "daemon/pid1/unit.h"
 #include "tests/unit/check-main.h"
 #include "tests/unit/tree.h"
 
@@ -203,18 +202,25 @@ START_TEST(systemds_attribute_is_worth_more_than_an_earlier_answer)
 }
 END_TEST
 
-/* systemd would take over a slice whose name it is told. */
+/* systemd would take over a slice whose name it is told: also where PID 1 was not asked whose it is. */
 START_TEST(systemd_is_not_poked_by_the_name_of_a_foreign_cgroup)
 {
         _cleanup_free_ char *member = NULL;
+        char full[512];
 
         make("/ex.slice/ex-n.slice/x.scope");
         put("/ex.slice/ex-n.slice", "cgroup.events", "populated 1\n");
+        ck_assert_int_eq(unit_find_member("ex.slice", &member), -ENOENT);
         ck_assert_int_gt(learn("/ex.slice/ex-n.slice/x.scope", "ex.slice"), 0);
         ck_assert_int_eq(unit_find_member("ex.slice", &member), -ENOENT);
         make("/ex.slice/ex-a.slice");
-        ck_assert_int_eq(unit_find_member("ex.slice", &member), 0);
-        ck_assert_str_eq(member, "ex-a.slice");
+        snprintf(full, sizeof(full), "%s/" CG "/ex.slice/ex-a.slice", root);
+        if (setxattr(full, "user.invocation_id", "1", 1, 0) == 0) {
+                ck_assert_int_eq(unit_find_member("ex.slice", &member), 0);
+                ck_assert_str_eq(member, "ex-a.slice");
+        } else {
+                printf("# skipped: no user attributes in %s\n", root);
+        }
         owner_forget("/ex.slice/ex-n.slice");
 }
 END_TEST

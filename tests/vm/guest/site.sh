@@ -27,11 +27,12 @@ site_rule() {
 
 site_up() {
         site_write
-        systemctl enable --quiet --no-reload cdmd # the start of cdmd causes a daemon-reload
-        if systemctl start cdmd; then
+        # cdmd causes a daemon-reload as it starts. systemctl of Debian 13 would like one before.
+        systemctl enable --quiet --no-reload cdmd
+        if systemctl start cdmd 2>/run/site-start; then
                 ok "cdmd starts"
         else
-                fail "cdmd starts" "$(journalctl --unit cdmd --no-pager --lines 20)"
+                fail "cdmd starts" "$(cat /run/site-start)" "$(journalctl --unit cdmd --no-pager --lines 20)"
                 finish
         fi
 }
@@ -41,8 +42,8 @@ site_down() {
         mkdir -p /etc/cdm
         printf '[Fence]\nMode=off\n' >/etc/cdm/cdmd.conf
         check "the fence is lifted by Mode=off and a reload" cdmctl reload
-        systemctl disable --quiet --no-reload cdmd
         systemctl stop cdmd
+        systemctl disable --quiet --no-reload cdmd
         rm -rf /etc/cdm
 }
 

@@ -286,4 +286,5 @@ systemctl revert boot-a >/dev/null
 rm /run/systemd/system/{boot-a,boot-b,tpl@,strict,hers,his}.service
 systemctl daemon-reload
 site_down
+systemctl reset-failed
 finish
