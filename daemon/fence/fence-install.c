@@ -37,7 +37,7 @@ static bool install_judge_property(const Fence *f, const FenceProperty *p, NodeS
                 reserved = fence_unit_reserved(p->unit, &p->nodes, cdm, f->context.ledger);
         NodeSet open = nodeset_intersect(&p->nodes, cdm),
                 ordinary = fence_unit_ordinary(p->unit, f->config, f->pools);
-        bool free = f->lifting || fence_unit_is_exempt(p->unit, f->config);
+        bool free = f->lifting || fence_unit_is_exempt(p->unit, f->config->exempt);
 
         if (owner_name_is_slice(p->unit, strlen(p->unit)))
                 return false;
@@ -54,7 +54,7 @@ static bool install_judge_property(const Fence *f, const FenceProperty *p, NodeS
 /* Like install_judge_property(), for StartupAllowedMemoryNodes=, which grants never set. */
 static bool install_judge_startup(const Fence *f, const FenceProperty *p)
 {
-        return !f->lifting && !fence_unit_is_exempt(p->unit, f->config) &&
+        return !f->lifting && !fence_unit_is_exempt(p->unit, f->config->exempt) &&
                nodeset_intersects(&p->nodes, &f->pools->cdm);
 }
 

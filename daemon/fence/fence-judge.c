@@ -12,7 +12,7 @@
 
 bool fence_leaf_is_free(const Fence *f, const FenceLeaf *leaf)
 {
-        return f->lifting || fence_unit_is_exempt(leaf->unit, f->config);
+        return f->lifting || fence_unit_is_exempt(leaf->unit, f->config->exempt);
 }
 
 bool fence_leaf_is_held_back(const Fence *f, const FenceLeaf *leaf)

@@ -214,7 +214,8 @@ static NodeSet leaf_intruding(const Fence *f, const FenceLeaf *leaf)
 {
         NodeSet promised;
 
-        if (!leaf->unit || fence_leaf_is_empty_slice(leaf) || fence_unit_is_exempt(leaf->unit, f->config))
+        if (!leaf->unit || fence_leaf_is_empty_slice(leaf) ||
+            fence_unit_is_exempt(leaf->unit, f->config->exempt))
                 return NODESET_EMPTY;
         promised = fence_leaf_promised(leaf, &leaf->held, f->context.ledger);
         return nodeset_subtract(&leaf->held, &promised);

@@ -384,13 +384,13 @@ static bool is_instance(const char *unit, const char *name)
         return strncmp(unit, name, (size_t)(at - name) + 1) == 0 && strcmp(dot, at + 1) == 0;
 }
 
-bool fence_unit_is_exempt(const char *unit, const Config *config)
+bool fence_unit_is_exempt(const char *unit, char *const *exempt)
 {
         if (!unit)
                 return false;
         if (strcmp(unit, CDM_UNIT) == 0)
                 return true;
-        for (char **name = config->exempt; name && *name; name++)
+        for (char *const *name = exempt; name && *name; name++)
                 if (strcmp(unit, *name) == 0 || is_instance(unit, *name))
                         return true;
         return false;
@@ -402,7 +402,7 @@ NodeSet fence_leaf_open(const FenceLeaf *leaf, const Config *config, const PoolS
         NodeSet promised, open;
 
         /* An exempt unit may have every node, so none of its nodes is open by mistake. */
-        if (fence_unit_is_exempt(leaf->unit, config))
+        if (fence_unit_is_exempt(leaf->unit, config->exempt))
                 return NODESET_EMPTY;
         open = nodeset_intersect(&leaf->effective, &pools->cdm);
         promised = fence_leaf_promised(leaf, &open, ledger);

@@ -77,8 +77,8 @@ NodeSet fence_leaf_promised(const FenceLeaf *leaf, const NodeSet *cdm, const Led
 NodeSet fence_unit_promised(const char *unit, const NodeSet *cdm, const Ledger *ledger);
 /* Those that the unit must have at this moment: of the nodes that a release will close, only those of `had`. */
 NodeSet fence_unit_reserved(const char *unit, const NodeSet *had, const NodeSet *cdm, const Ledger *ledger);
-/* True if the configuration exempts the unit from the fence, or the unit is cdmd's own. */
-bool fence_unit_is_exempt(const char *unit, const Config *config);
+/* True if the list of Exempt= (NULL: an empty one) has the unit, or the unit is cdmd's own. */
+bool fence_unit_is_exempt(const char *unit, char *const *exempt);
 /* The CDM nodes that are open to the leaf without a promise; empty for exempt units. */
 NodeSet fence_leaf_open(const FenceLeaf *leaf, const Config *config, const PoolSet *pools,
                         const Ledger *ledger);

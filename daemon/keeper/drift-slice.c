@@ -110,10 +110,10 @@ SliceLooks *slice_looks_free(SliceLooks *s)
 
 static bool slice_accepts_fenced(const char *name, void *userdata)
 {
-        const Config exempt = { .exempt = userdata };
+        char *const *exempt = userdata;
 
         return owner_name_is_unit(name, strlen(name)) &&
-               !fence_unit_is_exempt(word_unit_of_name(name), &exempt);
+               !fence_unit_is_exempt(word_unit_of_name(name), exempt);
 }
 
 static bool slice_has_lost_sets(const char *slice, int fd, char **exempt)

@@ -137,7 +137,7 @@ static Kind kind_of(Book *book, const Holder *h, const Reservation *r, const cha
                 NodeSet open = ledger_tenant_nodes(book->ledger, ledger_tenant_key(r->target));
                 return nodeset_contains(&open, h->bytes.node) ? RESERVED : RESIDUE;
         }
-        if (fence_unit_is_exempt(unit, book->config))
+        if (fence_unit_is_exempt(unit, book->config->exempt))
                 return EXEMPT;
         return is_kernel_memory_only(&h->bytes) ? RESIDUE : INTRUDER;
 }

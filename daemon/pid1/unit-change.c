@@ -425,8 +425,19 @@ static int unit_ask_markers(UnitOrder *o)
                                  o, "ss", SYSTEMD_INTERFACE_UNIT, "Markers");
 }
 
+static bool unit_has_mark(const char *cgroup)
+{
+        int fd = cgroup_open(cgroup, NULL);
+        bool marked = fd >= 0 && !owner_is_doubtful(fd);
+
+        if (fd >= 0)
+                close(fd);
+        return marked;
+}
+
 /* systemd takes over the cgroup of a slice whose name it hears, and gives it a set of its own: a name that a
- * cgroup of another program has must not be told to systemd. */
+ * cgroup of another program has must not be told to systemd. PID 1 may not have been asked yet whose it is, so
+ * a slice needs the mark of systemd. */
 static bool unit_accepts_member(const char *name, void *userdata)
 {
         const char *slice_cgroup = userdata;
@@ -438,7 +449,7 @@ static bool unit_accepts_member(const char *name, void *userdata)
                 path = NULL;
                 return false;
         }
-        return owner_top(path) == 0;
+        return owner_top(path) == 0 && (!owner_name_is_slice(name, strlen(name)) || unit_has_mark(path));
 }
 
 int unit_find_member(const char *slice, char **ret)
