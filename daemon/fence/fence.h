@@ -44,7 +44,7 @@ typedef struct FenceRepair {
         NodeSet nodes;    /* nodes that were open without a reservation */
         uint64_t drained_bytes;
         uint64_t usec; /* from the event to the last write */
-        uid_t owner;   /* a foreign cgroup: of its cpuset.mems, who can open it as often as he likes */
+        uid_t owner;   /* of cpuset.mems of a foreign cgroup; a user who owns it can open it at any rate */
         bool is_new;   /* the cgroup had just appeared */
         bool is_open;  /* the repair failed: something else keeps the cgroup open */
         /* The cgroup is a slice whose set had no ordinary node, which opened the nodes to its whole

@@ -45,7 +45,7 @@ int cgroup_foreach_child(int fd, cgroup_child_t fn, void *userdata);
 /* True if the subtree belongs to another user or program: users other than root can write to it, or systemd
  * marked it as delegated. */
 bool cgroup_is_delegated(int fd);
-/* Who may write cpuset.mems; 0 if there is none. */
+/* The owner of cpuset.mems; 0, too, if there is no such file. */
 uid_t cgroup_mems_owner(int fd);
 /* True if only root can create cgroups, move processes or enable controllers there, and (unless
  * may_be_marked) the cgroup is not marked as delegated. */

@@ -48,8 +48,8 @@ struct Degrades {
         EntryWalk *walk;
         bool follow;        /* argument of the walk in progress */
         unsigned judgement; /* how often the nodes have changed */
-        NodeSet shut;       /* when the walk in progress, or the last one, began */
-        NodeSet opened;     /* were shut, and are open again since; the walk makes their cgroups follow */
+        NodeSet shut;       /* as they were when the walk in progress, or the last one, began */
+        NodeSet opened;     /* no longer shut; the walk in progress makes the cgroups follow */
         Followed *followed;
         Restoration *restorations;
         Slice *restoring;
