@@ -66,7 +66,8 @@ DEFINE_CLEANUP(Decision, decision_free);
 int decide(const Snapshot *s, const Request *request, Decision **ret);
 
 /* The checks of decide() before that of room. They do not depend on what is used of the nodes, so s->use may be
- * out of date. *ret: the refusal, or NULL if only decide() can answer. */
+ * out of date. *ret: the answer, which is a refusal unless the request waits already; NULL if only decide() can
+ * answer. */
 int decide_early(const Snapshot *s, const Request *request, Decision **ret);
 
 /* True if a quota is less than the request and what is in use, or if there is no pool or rule for the request. */

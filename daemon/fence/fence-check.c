@@ -276,6 +276,7 @@ static void check_begin(FenceCheck *c)
         c->open = NODESET_EMPTY;
         free(c->found);
         c->found = NULL;
+        c->owner = 0;
         c->drained_bytes = 0;
         check_read(c, c->is_slice ? CHECK_WAY : c->is_foreign ? CHECK_FOREIGN : CHECK_READING);
 }
