@@ -90,7 +90,7 @@ wakeups() {
 asleep() {
         local before
         before=$(wakeups)
-        sleep 5
+        sleep 10
         [ "$(wakeups)" = "$before" ]
 }
 check "when nothing happens it costs nothing" wait_for 60 asleep

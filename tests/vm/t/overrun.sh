@@ -2,7 +2,7 @@
 # Two tenants on one node, one of them greedy: what it takes beyond its reservation goes back to ordinary memory, the
 # neighbour has its bytes, and how far it went is told.
 # suites: trixie
-# before-boot: ln -s /usr/lib/systemd/system/dbus-broker.service /etc/systemd/system/dbus.service
+# dbus-broker
 # shellcheck source=tests/vm/lib.sh
 . /usr/lib/cdmd-vm/lib.sh
 # shellcheck source=tests/vm/guest/site.sh

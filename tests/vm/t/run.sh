@@ -1,7 +1,7 @@
 #!/bin/bash
 # cdmctl run: a command gets its memory for as long as it lives, whoever starts it and however it ends.
 # suites: trixie
-# before-boot: ln -s /usr/lib/systemd/system/dbus-broker.service /etc/systemd/system/dbus.service
+# dbus-broker
 # seconds: 70
 # shellcheck source=tests/vm/lib.sh
 . /usr/lib/cdmd-vm/lib.sh

@@ -1,7 +1,7 @@
 #!/bin/bash
 # What an operator sees: tables, JSON, events as they happen, the journal with its explanations.
 # suites: trixie
-# before-boot: ln -s /usr/lib/systemd/system/dbus-broker.service /etc/systemd/system/dbus.service
+# dbus-broker
 # seconds: 50
 # shellcheck source=tests/vm/lib.sh
 . /usr/lib/cdmd-vm/lib.sh

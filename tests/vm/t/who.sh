@@ -1,7 +1,7 @@
 #!/bin/bash
 # Who has what on a CDM node: every byte has a name, whatever it is.
 # suites: trixie
-# before-boot: ln -s /usr/lib/systemd/system/dbus-broker.service /etc/systemd/system/dbus.service
+# dbus-broker
 # seconds: 40
 # shellcheck source=tests/vm/lib.sh
 . /usr/lib/cdmd-vm/lib.sh
